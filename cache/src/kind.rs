@@ -1,0 +1,57 @@
+//! What flows between steps.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The kind of an artifact: which columns or tensors it holds and what they mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Recordings, one a row: `clip_id`, `audio` (where its samples come from, by content),
+    /// `frames`, `sample_rate`, `channels`, and columns of the source's own.
+    Clips,
+    /// Time-frequency images: `clip_id`, `features` of shape bands × frames. The metadata holds
+    /// what the axes need (`sample_rate`, `hop_length`, `n_fft`, `fmin`, `fmax`, `unit`).
+    Spectrogram,
+    /// Vectors: `clip_id`, `features` of one width.
+    Matrix,
+    /// One label a clip: `clip_id`, `label` (text for classes, whole numbers for clusters), and
+    /// perhaps `group` (which recording the clip was cut from).
+    Labels,
+    /// Learned weights: named tensors.
+    Model,
+    /// Scores: `metric`, `value`, `note` (why a value is undefined).
+    Scores,
+    /// One row an epoch of a training.
+    History,
+    /// One row a component or latent unit.
+    Diagnostics,
+    /// The merges of a hierarchical clustering: `left`, `right`, `distance`, `size`, as SciPy.
+    Linkage,
+    /// Files a source left out: `file`, `reason`.
+    Skipped,
+}
+
+impl Kind {
+    /// The name in YAML and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Clips => "clips",
+            Kind::Spectrogram => "spectrogram",
+            Kind::Matrix => "matrix",
+            Kind::Labels => "labels",
+            Kind::Model => "model",
+            Kind::Scores => "scores",
+            Kind::History => "history",
+            Kind::Diagnostics => "diagnostics",
+            Kind::Linkage => "linkage",
+            Kind::Skipped => "skipped",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

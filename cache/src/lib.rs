@@ -1,0 +1,24 @@
+//! What an artifact is, how it is named by its content, and where it lies.
+//!
+//! This crate is a leaf: it knows nothing of ops, of YAML or of the DAG.
+
+pub mod artifact;
+pub mod digest;
+pub mod files;
+pub mod key;
+pub mod kind;
+mod parquet;
+pub mod record;
+pub mod store;
+pub mod table;
+pub mod tensors;
+
+pub use artifact::{Artifact, Data, Meta, Shape};
+pub use digest::{Digest, Hasher};
+pub use files::{FileEntry, FileIndex};
+pub use key::CacheKey;
+pub use kind::Kind;
+//pub use record::Record;
+//pub use store::{Store, StoreError};
+pub use table::{Array, Column, Table};
+pub use tensors::{Tensor, Tensors};

@@ -1,0 +1,85 @@
+//! A checked pipeline: only data and the outside can still fail it.
+
+use ops::{AnyOp, Entry};
+use serde_json::Value;
+use std::{collections::BTreeMap, ops::Range, path::PathBuf, sync::Arc};
+
+/// Bytes of the pipeline file.
+pub type Span = Range<usize>;
+
+/// The text of a pipeline file and where it came from.
+#[derive(Debug)]
+pub struct SourceText {
+    /// The file, as the user named it.
+    pub path: PathBuf,
+    /// Its text.
+    pub text: String,
+}
+
+/// A checked pipeline.
+pub struct Pipeline {
+    /// The study's name; the folder of its runs.
+    pub name: String,
+    /// Steps in an order in which each comes after all it reads.
+    pub steps: Vec<Step>,
+    /// What the report shows.
+    pub report: ReportSpec,
+    /// The text it was read from.
+    pub source: Arc<SourceText>,
+}
+
+/// A named use of an op.
+pub struct Step {
+    /// The name of the instance: `pca`, or `groups@pca` for one of a `for`.
+    pub name: String,
+    /// The op.
+    pub entry: &'static Entry,
+    /// The op with its parameters.
+    pub op: Box<dyn AnyOp>,
+    /// What it reads, in the order of the op's ports; optional ports may be absent.
+    pub inputs: Vec<Input>,
+    /// The seed of everything random in it.
+    pub seed: u64,
+    /// Where its name stands.
+    pub span: Span,
+    /// Where its parameters' values stand, as far as they are written in the file.
+    pub param_spans: BTreeMap<String, Span>,
+}
+
+/// A connection.
+#[derive(Clone, Debug)]
+pub struct Input {
+    /// The port of the reading op.
+    pub port: &'static str,
+    /// The step read from, as an index into [`Pipeline::steps`].
+    pub step: usize,
+    /// Its output port.
+    pub output: &'static str,
+    /// Where the connection is written.
+    pub span: Span,
+}
+
+/// The `report:` section.
+#[derive(Clone, Debug, Default)]
+pub struct ReportSpec {
+    /// What the study asks, in the author's words.
+    pub question: Option<String>,
+    /// Rows of the main table.
+    pub table: Vec<RowSpec>,
+}
+
+/// A row of the table.
+#[derive(Clone, Debug)]
+pub struct RowSpec {
+    /// Its title.
+    pub title: String,
+    /// The step whose scores it shows.
+    pub scores: usize,
+    /// Published values to show beside ours, by metric.
+    pub paper: BTreeMap<String, f64>,
+}
+
+/// Parameters as they were understood, defaults filled in.
+pub fn params_of(step: &Step) -> Value {
+    step.op.params()
+}

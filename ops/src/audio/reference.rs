@@ -1,0 +1,65 @@
+//! Where the samples of a clip come from, by content and not by path.
+
+use cache::Digest;
+use std::{fmt, str::FromStr};
+
+/// The `audio` column of clips. It names content, so that moving a folder changes nothing; where
+/// that content lies now, [`crate::Ctx::files`] knows.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum AudioRef {
+    /// A file with this content: `file:<digest>`.
+    File(Digest),
+    /// An entry of a zip archive with this content: `zip:<digest>/<name>`.
+    Entry {
+        /// The archive.
+        archive: Digest,
+        /// The entry's full name in it.
+        name: String,
+    },
+    /// A synthesised clip: `synth:<seed>/<class>/<index>`.
+    Synth {
+        /// The seed of the corpus.
+        seed: u64,
+        /// The class, as an index into [`crate::audio::synth::CLASSES`].
+        class: u32,
+        /// The number of the clip in its class.
+        index: u32,
+    },
+}
+
+impl fmt::Display for AudioRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AudioRef::File(digest) => write!(f, "file:{digest}"),
+            AudioRef::Entry { archive, name } => write!(f, "zip:{archive}/{name}"),
+            AudioRef::Synth { seed, class, index } => write!(f, "synth:{seed}/{class}/{index}"),
+        }
+    }
+}
+
+impl FromStr for AudioRef {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let fault = || format!("`{text}` does not name a recording");
+        let (scheme, rest) = text.split_once(':').ok_or_else(fault)?;
+        match scheme {
+            "file" => Ok(AudioRef::File(rest.parse()?)),
+            "zip" => {
+                let (archive, name) = rest.split_once('/').ok_or_else(fault)?;
+                Ok(AudioRef::Entry { archive: archive.parse()?, name: name.to_owned() })
+            }
+            "synth" => {
+                let mut parts = rest.splitn(3, '/');
+                let mut next = || parts.next().ok_or_else(fault);
+                let (seed, class, index) = (next()?, next()?, next()?);
+                Ok(AudioRef::Synth {
+                    seed: seed.parse().map_err(|_| fault())?,
+                    class: class.parse().map_err(|_| fault())?,
+                    index: index.parse().map_err(|_| fault())?,
+                })
+            }
+            _ => Err(fault()),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The table of all ops, and how the engine sees one without knowing its type.
+
+use crate::op::{Ctx, Determinism, Inputs, Op, OpError, Outputs, Port, Source};
+use cache::Shape;
+use serde_json::Value;
+
+/// Every op, in the order of the reference page: sources, features, embeddings, clusters, metrics.
+pub static OPS: &[Entry] = &[];
+
+/// The op of that name.
+pub fn find(name: &str) -> Option<&'static Entry> {
+    OPS.iter().find(|entry| entry.name == name)
+}
+
+/// What is known of an op without its parameters.
+pub struct Entry {
+    /// The name in YAML.
+    pub name: &'static str,
+    /// The version in the key.
+    pub version: u32,
+    /// What it reads.
+    pub inputs: &'static [Port],
+    /// What it makes.
+    pub outputs: &'static [Port],
+    /// Whether the seed is part of the key.
+    pub seeded: bool,
+    /// Whether its bytes depend on the device.
+    pub determinism: Determinism,
+    /// Parameters that say only how far to go.
+    pub progressive: &'static [&'static str],
+    schema: fn() -> Value,
+    parse: fn(Value) -> Result<Box<dyn AnyOp>, ParamError>,
+}
+
+/// A parameter that does not fit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParamError {
+    /// Where: names of fields and numbers of list items; empty for the parameters as a whole.
+    pub path: Vec<String>,
+    /// A lower-case sentence without a full stop.
+    pub message: String,
+}
+
+impl Entry {
+    /// The JSON schema of the parameters; its description is the op's documentation.
+    pub fn schema(&self) -> Value {
+        (self.schema)()
+    }
+
+    /// Reads parameters.
+    ///
+    /// # Errors
+    /// The first parameter that does not fit.
+    pub fn parse(&self, params: Value) -> Result<Box<dyn AnyOp>, ParamError> {
+        (self.parse)(params)
+    }
+}
+
+/// An op with its parameters, of whatever type. What each method does, [`Op`] says.
+#[expect(missing_docs, reason = "each method is the one of `Op`")]
+pub trait AnyOp: Send + Sync {
+    fn params(&self) -> Value;
+    fn sources(&self) -> Vec<Source>;
+    fn check(&self, inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError>;
+    fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError>;
+}
+
+impl<O: Op> AnyOp for O {
+    fn params(&self) -> Value {
+        serde_json::to_value(self).expect("parameters always serialise")
+    }
+    fn sources(&self) -> Vec<Source> {
+        Op::sources(self)
+    }
+    fn check(&self, inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError> {
+        Op::check(self, inputs)
+    }
+    fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
+        Op::run(self, inputs, cx)
+    }
+}
+
+#[allow(dead_code)]
+const fn op<O: Op>() -> Entry {
+    Entry {
+        name: O::NAME,
+        version: O::VERSION,
+        inputs: O::INPUTS,
+        outputs: O::OUTPUTS,
+        seeded: O::SEEDED,
+        determinism: O::DETERMINISM,
+        progressive: O::PROGRESSIVE,
+        schema: || schemars::schema_for!(O).to_value(),
+        parse: |params| {
+            let parsed: Result<O, _> = serde_path_to_error::deserialize(params);
+            let op = parsed.map_err(|fault| ParamError {
+                path: fault
+                    .path()
+                    .iter()
+                    .map(|part| part.to_string())
+                    .filter(|part| part != "?")
+                    .collect(),
+                message: fault.inner().to_string(),
+            })?;
+            Ok(Box::new(op))
+        },
+    }
+}
