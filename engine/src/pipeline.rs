@@ -20,6 +20,10 @@ pub struct SourceText {
 pub struct Pipeline {
     /// The study's name; the folder of its runs.
     pub name: String,
+    /// What it is about, in the author's words.
+    pub description: Option<String>,
+    /// The seeds of the study, at least one. Steps carry the first of them.
+    pub seeds: Vec<u64>,
     /// Steps in an order in which each comes after all it reads.
     pub steps: Vec<Step>,
     /// What the report shows.
@@ -40,6 +44,14 @@ pub struct Step {
     pub inputs: Vec<Input>,
     /// The seed of everything random in it.
     pub seed: u64,
+    /// Whether the seed is written on the step, so that it is the same whatever the study's.
+    pub own_seed: bool,
+    /// Where it is to run, if the step says so: `auto`, `cpu`, `gpu` or `cuda`.
+    pub device: Option<String>,
+    /// How often it is tried again when something outside fails.
+    pub retries: u32,
+    /// Seconds after which it is stopped.
+    pub timeout: Option<f64>,
     /// Where its name stands.
     pub span: Span,
     /// Where its parameters' values stand, as far as they are written in the file.
@@ -75,8 +87,12 @@ pub struct RowSpec {
     pub title: String,
     /// The step whose scores it shows.
     pub scores: usize,
+    /// The output port that holds them.
+    pub output: &'static str,
     /// Published values to show beside ours, by metric.
     pub paper: BTreeMap<String, f64>,
+    /// Where the step is named.
+    pub span: Span,
 }
 
 /// Parameters as they were understood, defaults filled in.

@@ -80,8 +80,8 @@ impl<O: Op> AnyOp for O {
     }
 }
 
-#[allow(dead_code)]
-const fn op<O: Op>() -> Entry {
+/// The entry of an op.
+pub const fn op<O: Op>() -> Entry {
     Entry {
         name: O::NAME,
         version: O::VERSION,

@@ -1,0 +1,289 @@
+//! What is wrong with a pipeline, where, and what to do about it; and how that is shown.
+
+use crate::pipeline::{SourceText, Span};
+use miette::{
+    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report,
+    Severity as MietteSeverity, ThemeCharacters, ThemeStyles,
+};
+use std::{fmt, io::IsTerminal, sync::Arc};
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Nothing can be run.
+    Error,
+    /// It can be run, but is hardly what was meant.
+    Warning,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Fault {
+    /// A name to search for, such as `spec::unknown_op`.
+    pub code: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// A lower-case sentence without a full stop, names in backticks.
+    pub message: String,
+    /// Places in the pipeline file, the main one first, each with a short remark.
+    pub labels: Vec<(Span, String)>,
+    /// What to do.
+    pub help: Option<String>,
+}
+
+impl Fault {
+    /// Something that must be put right.
+    pub fn error(code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            severity: Severity::Error,
+            message: message.into(),
+            labels: Vec::new(),
+            help: None,
+        }
+    }
+
+    /// Something that should be looked at.
+    pub fn warning(code: &'static str, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(code, message) }
+    }
+
+    /// Adds a place.
+    #[must_use]
+    pub fn label(mut self, span: Span, remark: impl Into<String>) -> Self {
+        self.labels.push((span, remark.into()));
+        self
+    }
+
+    /// Adds what to do.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Adds what to do, if there is something.
+    #[must_use]
+    pub fn maybe_help(mut self, help: Option<String>) -> Self {
+        self.help = help.or(self.help);
+        self
+    }
+
+    /// Where it is first shown; faults without a place come first.
+    fn place(&self) -> usize {
+        self.labels.first().map_or(0, |(span, _)| span.start)
+    }
+}
+
+/// Everything that is wrong with one pipeline.
+#[derive(Clone, Debug)]
+pub struct Faults {
+    /// The text the places are in.
+    pub source: Arc<SourceText>,
+    /// What is wrong, in the order of the file.
+    pub faults: Vec<Fault>,
+}
+
+impl Faults {
+    /// Faults in the order of the file, each once.
+    pub fn new(source: Arc<SourceText>, mut faults: Vec<Fault>) -> Self {
+        let mut seen = std::collections::HashSet::new();
+        faults.retain(|fault| seen.insert(fault.clone()));
+        faults.sort_by_key(Fault::place);
+        Self { source, faults }
+    }
+
+    /// How many of them are errors.
+    pub fn errors(&self) -> usize {
+        self.faults.iter().filter(|fault| fault.severity == Severity::Error).count()
+    }
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&render(&self.source, &self.faults, &Look::plain(80)))
+    }
+}
+
+impl std::error::Error for Faults {}
+
+/// How faults are drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// Colours, and lines from beyond ASCII.
+    pub fancy: bool,
+    /// Columns.
+    pub width: usize,
+}
+
+impl Look {
+    /// ASCII without colours.
+    pub fn plain(width: usize) -> Self {
+        Self { fancy: false, width }
+    }
+
+    /// What suits standard error: fancy on a terminal unless `NO_COLOR` is set.
+    pub fn of_stderr() -> Self {
+        let quiet = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+            || std::env::var_os("TERM").is_some_and(|value| value == "dumb");
+        let columns = std::env::var("COLUMNS").ok().and_then(|value| value.parse().ok());
+        let width = columns
+            .or_else(|| terminal_size::terminal_size_of(std::io::stderr()).map(|(w, _)| w.0.into()))
+            .unwrap_or(80);
+        Self { fancy: std::io::stderr().is_terminal() && !quiet, width: width.clamp(40, 120) }
+    }
+}
+
+/// The longest line of a pipeline file that is shown whole.
+const LONGEST_LINE: usize = 400;
+
+/// Draws faults one after the other, each with the lines it is about.
+pub fn render(source: &SourceText, faults: &[Fault], look: &Look) -> String {
+    let theme = if look.fancy {
+        GraphicalTheme { characters: ThemeCharacters::unicode(), styles: ThemeStyles::ansi() }
+    } else {
+        GraphicalTheme { characters: ThemeCharacters::ascii(), styles: ThemeStyles::none() }
+    };
+    let handler = GraphicalReportHandler::new_themed(theme)
+        .with_width(look.width)
+        .with_links(false)
+        .with_context_lines(0)
+        .with_break_words(true)
+        .tab_width(4);
+    let mut out = String::new();
+    for fault in faults {
+        let severity = match fault.severity {
+            Severity::Error => MietteSeverity::Error,
+            Severity::Warning => MietteSeverity::Warning,
+        };
+        let mut diagnostic =
+            MietteDiagnostic::new(&fault.message).with_code(fault.code).with_severity(severity);
+        diagnostic.help = fault.help.clone();
+        let mut labels = fault.labels.clone();
+        labels.iter_mut().for_each(|(span, _)| *span = on_one_line(&source.text, span));
+        let shown = labels.iter().all(|(span, _)| line_around(&source.text, span) <= LONGEST_LINE);
+        let report = if shown && !labels.is_empty() {
+            diagnostic.labels = Some(
+                labels
+                    .into_iter()
+                    .enumerate()
+                    .map(|(at, (span, remark))| labelled(at == 0, remark, span))
+                    .collect(),
+            );
+            let name = source.path.display().to_string();
+            Report::new(diagnostic)
+                .with_source_code(NamedSource::new(name, source.text.clone()))
+        } else {
+            if let Some((span, remark)) = labels.first() {
+                let line = source.text[..span.start].matches('\n').count() + 1;
+                diagnostic.message =
+                    format!("{} ({}:{line}: {remark})", fault.message, source.path.display());
+            }
+            Report::new(diagnostic)
+        };
+        if !out.is_empty() {
+            out.push('\n');
+        }
+        let start = out.len();
+        if handler.render_report(&mut out, report.as_ref()).is_err() {
+            out.truncate(start);
+            out.push_str(&fault.message);
+        }
+        let end = out.trim_end().len();
+        out.truncate(end);
+        out.push('\n');
+    }
+    out
+}
+
+fn labelled(primary: bool, remark: String, span: Span) -> LabeledSpan {
+    let remark = Some(remark).filter(|remark| !remark.is_empty());
+    if primary {
+        LabeledSpan::new_primary_with_span(remark, span)
+    } else {
+        LabeledSpan::new_with_span(remark, span)
+    }
+}
+
+/// The part of a span on its first line, at character bounds, so that a long block does not
+/// fill the screen.
+fn on_one_line(text: &str, span: &Span) -> Span {
+    let bound = |mut at: usize| {
+        at = at.min(text.len());
+        while !text.is_char_boundary(at) {
+            at -= 1;
+        }
+        at
+    };
+    let (start, end) = (bound(span.start), bound(span.end.max(span.start)));
+    let line = text[start..end].find('\n').map_or(end, |length| start + length);
+    start..start + text[start..line].trim_end().len()
+}
+
+/// The length of the line a span is on.
+fn line_around(text: &str, span: &Span) -> usize {
+    let before = text[..span.start].rfind('\n').map_or(0, |at| at + 1);
+    let after = text[span.start..].find('\n').map_or(text.len(), |length| span.start + length);
+    after - before
+}
+
+/// A user's text in backticks, on one line, shortened when it is long.
+pub fn quote(text: &str) -> String {
+    const LONGEST: usize = 40;
+    let mut shown: String = text.chars().take(LONGEST).flat_map(char::escape_debug).collect();
+    if text.chars().nth(LONGEST).is_some() {
+        shown.push('…');
+    }
+    // What is escaped only in Rust literals is shown as it was written.
+    format!("`{}`", shown.replace("\\'", "'").replace("\\\"", "\"").replace("\\\\", "\\"))
+}
+
+/// Names in backticks: "`a`, `b` and `c`", or "… or `c`".
+pub fn listed<S: AsRef<str>>(names: &[S], last: &str) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| quote(name.as_ref())).collect();
+    match quoted.split_last() {
+        None => "none".to_owned(),
+        Some((only, [])) => only.clone(),
+        Some((end, rest)) => format!("{} {last} {end}", rest.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(text: &str) -> SourceText {
+        SourceText { path: "a.yaml".into(), text: text.to_owned() }
+    }
+
+    #[test]
+    fn spans_beyond_the_text_or_inside_a_character_are_harmless() {
+        let source = source("name: \u{e9}\n");
+        for span in [0..500, 7..7, 7..8, 300..301, 8..2] {
+            let fault = Fault::error("spec::test", "odd").label(span, "here");
+            assert!(render(&source, &[fault], &Look::plain(60)).contains("odd"));
+        }
+    }
+
+    #[test]
+    fn a_very_long_line_is_not_shown() {
+        let source = source(&format!("name: {}\n", "x".repeat(10_000)));
+        let fault = Fault::error("spec::test", "odd").label(6..10_006, "here");
+        assert!(render(&source, &[fault], &Look::plain(60)).len() < 300);
+    }
+
+    #[test]
+    fn plain_is_ascii_for_ascii() {
+        let fault = Fault::error("spec::test", "odd").label(0..4, "here").help("do this");
+        let shown = render(&source("name: a\n"), &[fault], &Look::plain(60));
+        assert!(shown.is_ascii(), "{shown}");
+    }
+
+    #[test]
+    fn long_and_odd_texts_are_quoted_on_one_line() {
+        assert_eq!(quote("a\nb"), "`a\\nb`");
+        assert_eq!(quote("it's"), "`it's`");
+        assert_eq!(quote(&"x".repeat(50)), format!("`{}…`", "x".repeat(40)));
+        assert_eq!(listed(&["a", "b", "c"], "or"), "`a`, `b` or `c`");
+    }
+}

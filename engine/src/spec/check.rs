@@ -1,0 +1,129 @@
+//! Whether what flows fits: kinds, and shapes as far as they are known before a run.
+
+use super::{
+    context::Context,
+    link::{self, Link},
+    steps::Draft,
+};
+use crate::fault::{Fault, quote};
+use cache::{Kind, Shape};
+use ops::OpError;
+
+/// Checks every step in order; the shapes of their outputs as far as known.
+pub fn check(
+    cx: &mut Context,
+    drafts: &[Draft],
+    links: &[Vec<Link>],
+    order: &[usize],
+) -> Vec<Option<Vec<Shape>>> {
+    let mut shapes: Vec<Option<Vec<Shape>>> = vec![None; drafts.len()];
+    for &at in order {
+        let draft = &drafts[at];
+        let Some(entry) = draft.entry else { continue };
+        let mut fits = draft.reads_whole;
+        let mut inputs: Vec<Option<Shape>> = vec![None; entry.inputs.len()];
+        for link in &links[at] {
+            let (Some(input), Some(output)) = (link.input, link.output) else {
+                fits = false;
+                continue;
+            };
+            let source = drafts[link.step].entry.expect("a step with ports has an op");
+            let known = shapes[link.step].as_ref().and_then(|shapes| {
+                let port = source.outputs.iter().position(|port| port.name == output.name)?;
+                shapes.get(port).cloned()
+            });
+            let possible: Vec<Kind> = match &known {
+                Some(shape) => vec![shape.kind],
+                None => output.kinds.to_vec(),
+            };
+            if !possible.iter().any(|kind| input.kinds.contains(kind)) {
+                cx.push(mismatch(drafts, draft, link, input, &possible));
+                fits = false;
+                continue;
+            }
+            let shape = known.or_else(|| match possible[..] {
+                [kind] => Some(Shape::of(kind)),
+                _ => None,
+            });
+            fits &= shape.is_some();
+            if let Some(port) = entry.inputs.iter().position(|port| port.name == input.name) {
+                inputs[port] = shape;
+            }
+        }
+        let whole = entry.inputs.iter().zip(&inputs).all(|(port, shape)| port.optional || shape.is_some());
+        let Some(op) = draft.op.as_ref().filter(|_| fits && whole) else { continue };
+        match op.check(&inputs) {
+            Ok(found) => shapes[at] = Some(found),
+            Err(error) => cx.push(unfit(draft, error)),
+        }
+    }
+    shapes
+}
+
+fn mismatch(
+    drafts: &[Draft],
+    reader: &Draft,
+    link: &Link,
+    input: &ops::Port,
+    given: &[Kind],
+) -> Fault {
+    let source = &drafts[link.step];
+    let entry = source.entry.expect("a step with ports has an op");
+    let other = entry
+        .outputs
+        .iter()
+        .find(|port| port.kinds.iter().any(|kind| input.kinds.contains(kind)));
+    let fitting = link::fitting(drafts, reader, input.kinds);
+    let help = match other {
+        Some(port) if port.name == entry.outputs[0].name => format!("write `{}`", source.name),
+        Some(port) => format!("write `{}.{}`", source.name, port.name),
+        None if fitting.is_empty() => {
+            format!("no step before this one gives {}", link::kinds(input.kinds))
+        }
+        None => {
+            let quoted: Vec<String> = fitting.iter().take(6).map(|name| quote(name)).collect();
+            format!("what fits: {}", quoted.join(", "))
+        }
+    };
+    let gives: Vec<&str> = given.iter().map(|kind| with_article(*kind)).collect();
+    let takes: Vec<&str> = input.kinds.iter().map(|kind| with_article(*kind)).collect();
+    let written = link.node.text().unwrap_or(&source.name);
+    let message = format!(
+        "`{}` of step {} takes {}, but {} is {}",
+        input.name,
+        quote(&reader.name),
+        takes.join(" or "),
+        quote(written),
+        gives.join(" or ")
+    );
+    Fault::error("spec::kind", message)
+        .at(&link.node, gives.join(" or "))
+        .at_key(&source.key, format!("made here by `{}`", entry.name))
+        .help(help)
+}
+
+fn with_article(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Clips => "clips",
+        Kind::Spectrogram => "a spectrogram",
+        Kind::Matrix => "a matrix",
+        Kind::Labels => "labels",
+        Kind::Model => "a model",
+        Kind::Scores => "scores",
+        Kind::History => "a history",
+        Kind::Diagnostics => "diagnostics",
+        Kind::Linkage => "a linkage",
+        Kind::Skipped => "a list of skipped files",
+    }
+}
+
+fn unfit(draft: &Draft, error: OpError) -> Fault {
+    let fault = Fault::error("spec::unfit", error.message);
+    let step = quote(&draft.name);
+    let place = error.param.and_then(|param| draft.param_spans.get(param));
+    match place {
+        Some(span) => fault.label(span.clone(), format!("in step {step}")),
+        None => fault.at_key(&draft.key, format!("in step {step}")),
+    }
+    .maybe_help(error.help)
+}

@@ -1,0 +1,80 @@
+//! What every stage of reading shares: the text, and the faults found so far.
+
+use super::node::{Key, Node, Origin};
+use crate::{
+    fault::Fault,
+    pipeline::{SourceText, Span},
+};
+use std::{rc::Rc, sync::Arc};
+
+/// The text and the faults found so far.
+pub struct Context {
+    /// The pipeline file.
+    pub source: Arc<SourceText>,
+    /// What is wrong with it.
+    pub faults: Vec<Fault>,
+    /// How much more memory trees may take: variables and `for` copy them.
+    budget: usize,
+}
+
+impl Context {
+    /// No faults yet.
+    pub fn new(source: Arc<SourceText>) -> Self {
+        Self { source, faults: Vec::new(), budget: 32 << 20 }
+    }
+
+    /// Notes a fault.
+    pub fn push(&mut self, fault: Fault) {
+        self.faults.push(fault);
+    }
+
+    /// Accounts for a copy; false once there have been too many.
+    pub fn afford(&mut self, weight: usize) -> bool {
+        let enough = weight <= self.budget;
+        self.budget = self.budget.saturating_sub(weight);
+        enough
+    }
+
+    /// The place of a part of a scalar, such as `${x}` in a text, or else the whole scalar.
+    pub fn part(&self, span: &Span, part: &str) -> Span {
+        let within = self.source.text.get(span.clone()).and_then(|text| text.find(part));
+        within.map_or(span.clone(), |at| span.start + at..span.start + at + part.len())
+    }
+}
+
+impl Fault {
+    /// Adds the place of a value, and where the value came from.
+    #[must_use]
+    pub fn at(self, node: &Node, remark: impl Into<String>) -> Self {
+        self.label(node.span.clone(), remark).from(node.origin.as_ref())
+    }
+
+    /// Adds the place of a key, and where it came from.
+    #[must_use]
+    pub fn at_key(self, key: &Key, remark: impl Into<String>) -> Self {
+        self.label(key.span.clone(), remark).from(key.origin.as_ref())
+    }
+
+    /// Adds where a value came from, without its place.
+    #[must_use]
+    pub fn at_origin(self, node: &Node) -> Self {
+        self.from(node.origin.as_ref())
+    }
+
+    fn from(mut self, origin: Option<&Rc<Origin>>) -> Self {
+        match origin.map(Rc::as_ref) {
+            None => self,
+            Some(Origin::Variable(name, span)) => {
+                self.label(span.clone(), format!("`{name}` is set here"))
+            }
+            Some(Origin::Environment(name)) => {
+                self.message.push_str(&format!(", from the environment variable `{name}`"));
+                self
+            }
+            Some(Origin::Set(option)) => {
+                self.message.push_str(&format!(", from `--set {option}`"));
+                self
+            }
+        }
+    }
+}

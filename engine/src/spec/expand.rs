@@ -1,0 +1,165 @@
+//! `for`: one instance of a step for each value.
+
+use super::{
+    context::Context,
+    node::{Key, Node, Value},
+    range,
+    vars::{Local, Variables, is_name},
+};
+use crate::fault::{Fault, quote};
+
+/// A step after `for` and variables.
+pub struct Instance {
+    /// `groups`, or `groups@pca` for one of a `for`.
+    pub name: String,
+    /// The name in the file.
+    pub key: Key,
+    /// What it holds, without `for`.
+    pub fields: Vec<(Key, Node)>,
+}
+
+/// The most instances of one step.
+const MOST: usize = 1000;
+
+/// The instances of one step.
+pub fn expand(
+    cx: &mut Context,
+    vars: &mut Variables,
+    key: &Key,
+    fields: &[(Key, Node)],
+) -> Vec<Instance> {
+    let mut instances = Vec::new();
+    for local in points(cx, vars, fields) {
+        let mut filled = Vec::new();
+        for (name, node) in fields.iter().filter(|(name, _)| name.name != "for") {
+            filled.push((name.clone(), vars.fill(cx, node, &local)));
+        }
+        let name = match suffix(&local) {
+            suffix if suffix.is_empty() => key.name.clone(),
+            suffix => format!("{}@{suffix}", key.name),
+        };
+        if !cx.afford(64 * (1 + filled.len())) {
+            break;
+        }
+        instances.push(Instance { name, key: key.clone(), fields: filled });
+    }
+    instances
+}
+
+fn suffix(local: &Local) -> String {
+    let values: Vec<String> = local.iter().filter_map(|(_, value)| value.plain()).collect();
+    values.join(",")
+}
+
+/// Every combination of the values of a `for` among the fields; one without values if there is no
+/// `for`, and none if the `for` is at fault.
+pub fn points(
+    cx: &mut Context,
+    vars: &mut Variables,
+    fields: &[(Key, Node)],
+) -> Vec<Vec<(Key, Node)>> {
+    let Some((key, node)) = fields.iter().find(|(key, _)| key.name == "for") else {
+        return vec![Vec::new()];
+    };
+    let Value::Map(variables) = &node.value else {
+        cx.push(
+            Fault::error("spec::for", "`for` must be a map of a name to a list of values")
+                .at_key(key, format!("this holds {}", node.describe()))
+                .help("write `for: { x: [pca, vae] }` and `${x}` where the value belongs"),
+        );
+        return Vec::new();
+    };
+    let mut points = vec![Vec::new()];
+    for (name, node) in variables {
+        check_name(cx, vars, name);
+        let Some(values) = values(cx, vars, name, node) else { return Vec::new() };
+        if points.len() * values.len() > MOST {
+            cx.push(
+                Fault::error("spec::for", format!("this `for` makes more than {MOST} steps"))
+                    .at_key(key, "too many combinations"),
+            );
+            return Vec::new();
+        }
+        points = points
+            .iter()
+            .flat_map(|point: &Vec<(Key, Node)>| {
+                values.iter().map(|value| {
+                    let mut longer = point.clone();
+                    longer.push((name.clone(), value.clone()));
+                    longer
+                })
+            })
+            .collect();
+    }
+    points
+}
+
+fn check_name(cx: &mut Context, vars: &Variables, name: &Key) {
+    if !is_name(&name.name) {
+        let message = format!("{} cannot be the name of a variable", quote(&name.name));
+        cx.push(
+            Fault::error("spec::name", message)
+                .at_key(name, "letters, digits and `_` only, not beginning with a digit"),
+        );
+    } else if let Some(other) = vars.find(&name.name) {
+        cx.push(
+            Fault::error("spec::for", format!("{} has two meanings here", quote(&name.name)))
+                .at_key(name, "a variable of this `for`")
+                .label(other.span.clone(), "and a variable of the pipeline")
+                .help("rename one of them"),
+        );
+    }
+}
+
+fn values(cx: &mut Context, vars: &mut Variables, name: &Key, node: &Node) -> Option<Vec<Node>> {
+    let node = vars.fill(cx, node, &[]);
+    let fault = |message: String| Fault::error("spec::for", message);
+    let values = match (range::expand(&node), node.value.clone()) {
+        (Some(Ok(values)), _) | (None, Value::List(values)) => values,
+        (Some(Err(message)), _) => {
+            cx.push(
+                fault(message)
+                    .at(&node, "not a range")
+                    .help("write `range(1,9)`, `linspace(0,1,5)` or `logspace(-1,1,5)`"),
+            );
+            return None;
+        }
+        (None, Value::Faulty) => return None,
+        (None, _) => {
+            let message = format!("{} must be a list, not {}", quote(&name.name), node.describe());
+            cx.push(fault(message).at(&node, "expected a list such as `[pca, vae]`"));
+            return None;
+        }
+    };
+    if values.is_empty() {
+        cx.push(fault(format!("{} has no values", quote(&name.name))).at(&node, "an empty list"));
+        return None;
+    }
+    let mut seen: Vec<String> = Vec::new();
+    for value in &values {
+        let problem = match value.plain() {
+            _ if value.is_faulty() => return None,
+            None => format!("{} cannot be part of a step's name", value.describe()),
+            Some(text) if seen.contains(&text) => format!("{} is given twice", quote(&text)),
+            Some(text) if !fits_a_name(&text) => {
+                format!("{} cannot be part of a step's name", quote(&text))
+            }
+            Some(text) => {
+                seen.push(text);
+                continue;
+            }
+        };
+        cx.push(
+            fault(problem)
+                .at(value, "this value")
+                .help("a value of a `for` is a number or a word of letters, digits, `_`, `-`, `.`"),
+        );
+        return None;
+    }
+    Some(values)
+}
+
+fn fits_a_name(text: &str) -> bool {
+    !text.is_empty()
+        && text.chars().all(|letter| letter.is_ascii_alphanumeric() || "_-+.".contains(letter))
+}

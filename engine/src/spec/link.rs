@@ -1,0 +1,336 @@
+//! Which step reads which: names become places in the list of steps, and the list gets an order.
+
+use super::{
+    context::Context,
+    node::Node,
+    steps::{Draft, Read},
+};
+use crate::{
+    fault::{Fault, listed, quote},
+    suggest,
+};
+use cache::Kind;
+use ops::{Entry, Port};
+use petgraph::{algo::tarjan_scc, graph::DiGraph};
+use std::collections::{BTreeSet, HashMap, VecDeque};
+
+/// A connection between two steps.
+pub struct Link {
+    /// The input port; unknown where it is at fault.
+    pub input: Option<&'static Port>,
+    /// The step read from.
+    pub step: usize,
+    /// Its output port; unknown where it is at fault.
+    pub output: Option<&'static Port>,
+    /// Where it is written.
+    pub node: Node,
+}
+
+/// Steps by name.
+pub struct Names<'d> {
+    drafts: &'d [Draft],
+    by_name: HashMap<&'d str, usize>,
+}
+
+impl<'d> Names<'d> {
+    /// The names of all steps.
+    pub fn new(drafts: &'d [Draft]) -> Self {
+        let by_name =
+            drafts.iter().enumerate().map(|(at, draft)| (draft.name.as_str(), at)).collect();
+        Self { drafts, by_name }
+    }
+
+    /// The step and, if one is named, the output port of a reference.
+    ///
+    /// # Errors
+    /// A message and what to do.
+    pub fn find<'t>(
+        &self,
+        reference: &'t str,
+    ) -> Result<(usize, Option<&'t str>), (String, Option<String>)> {
+        if let Some(&at) = self.by_name.get(reference) {
+            return Ok((at, None));
+        }
+        let (name, port) = match reference.rsplit_once('.') {
+            Some((name, port)) => (name, Some(port)),
+            None => (reference, None),
+        };
+        if let Some(&at) = self.by_name.get(name).filter(|_| port.is_some()) {
+            return Ok((at, port));
+        }
+        // `vae@0.5` is an instance that is not there rather than a port `5` of `vae@0`.
+        let name = if name.contains('@') && port.is_some_and(is_digits) { reference } else { name };
+        Err(self.unknown(name))
+    }
+
+    /// The instances of a `for` step.
+    pub fn instances(&self, base: &str) -> Vec<usize> {
+        let of = |draft: &Draft| draft.key.name == base && draft.name != base;
+        (0..self.drafts.len()).filter(|&at| of(&self.drafts[at])).collect()
+    }
+
+    /// The step at a place.
+    pub fn step(&self, at: usize) -> &'d Draft {
+        &self.drafts[at]
+    }
+
+    /// The names of steps that give scores.
+    pub fn with_scores(&self) -> Vec<&'d str> {
+        let gives = |draft: &&Draft| {
+            draft.entry.is_some_and(|entry| {
+                entry.outputs.iter().any(|port| port.kinds.contains(&Kind::Scores))
+            })
+        };
+        self.drafts.iter().filter(gives).map(|draft| draft.name.as_str()).collect()
+    }
+
+    fn unknown(&self, name: &str) -> (String, Option<String>) {
+        let (base, instance) = name.split_once('@').unwrap_or((name, ""));
+        let instances: Vec<&str> =
+            self.instances(base).into_iter().map(|at| self.drafts[at].name.as_str()).collect();
+        if !instances.is_empty() {
+            let message = match instance {
+                "" => format!("{} is made once for each value of its `for`", quote(base)),
+                "*" => format!("{} means several steps, and this takes one", quote(name)),
+                _ => format!("{} has no instance {}", quote(base), quote(instance)),
+            };
+            let near = suggest::closest(name, instances.iter().copied());
+            let help = match near.filter(|_| !["", "*"].contains(&instance)) {
+                Some(near) => format!("did you mean {}?", quote(near)),
+                None => format!("write {}", listed(&instances[..instances.len().min(8)], "or")),
+            };
+            return (message, Some(help));
+        }
+        if name != base && self.by_name.contains_key(base) {
+            let message = format!("step {} has no `for`, so it has no instances", quote(base));
+            return (message, Some(format!("write {}", quote(base))));
+        }
+        let known: Vec<&str> = self.drafts.iter().map(|draft| draft.name.as_str()).collect();
+        let same_op: Vec<&str> = self
+            .drafts
+            .iter()
+            .filter(|draft| draft.entry.is_some_and(|entry| entry.name == name))
+            .map(|draft| draft.name.as_str())
+            .collect();
+        let help = match &same_op[..] {
+            [] => suggest::help(name, &known, "the steps are"),
+            names => Some(format!(
+                "{} is an op; the step that uses it is called {}",
+                quote(name),
+                listed(names, "or")
+            )),
+        };
+        (format!("there is no step {}", quote(name)), help)
+    }
+}
+
+fn is_digits(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// The connections of every step.
+pub fn link(cx: &mut Context, drafts: &[Draft]) -> Vec<Vec<Link>> {
+    let names = Names::new(drafts);
+    let mut links = Vec::new();
+    for draft in drafts {
+        let found = draft.reads.iter().filter_map(|read| join(cx, &names, draft, read));
+        links.push(found.collect());
+        missing_inputs(cx, drafts, draft);
+    }
+    links
+}
+
+fn join(cx: &mut Context, names: &Names<'_>, draft: &Draft, read: &Read) -> Option<Link> {
+    let (step, port) = match names.find(read.reference.trim()) {
+        Ok(found) => found,
+        Err((message, help)) => {
+            let reader = format!("step {} reads it here", quote(&draft.name));
+            cx.push(
+                Fault::error("spec::unknown_step", message).at(&read.node, reader).maybe_help(help),
+            );
+            return None;
+        }
+    };
+    let other = &names.drafts[step];
+    let output = other.entry.and_then(|entry| output(cx, other, entry, port, &read.node));
+    Some(Link { input: read.port, step, output, node: read.node.clone() })
+}
+
+/// The output port of that name, or the first one where none is named.
+pub fn output(
+    cx: &mut Context,
+    step: &Draft,
+    entry: &'static Entry,
+    port: Option<&str>,
+    node: &Node,
+) -> Option<&'static Port> {
+    let Some(name) = port else { return entry.outputs.first() };
+    let found = entry.outputs.iter().find(|port| port.name == name);
+    if found.is_none() {
+        let known: Vec<&str> = entry.outputs.iter().map(|port| port.name).collect();
+        let message = format!(
+            "step {} (`{}`) has no output port {}",
+            quote(&step.name),
+            entry.name,
+            quote(name)
+        );
+        let help = suggest::closest(name, known.iter().copied())
+            .map(|near| format!("did you mean `{}.{near}`?", step.name))
+            .or_else(|| suggest::help(name, &known, "its output ports are"));
+        cx.push(Fault::error("spec::unknown_port", message).at(node, "unknown").maybe_help(help));
+    }
+    found
+}
+
+fn missing_inputs(cx: &mut Context, drafts: &[Draft], draft: &Draft) {
+    let Some(entry) = draft.entry.filter(|_| draft.reads_whole) else { return };
+    let given = |port: &Port| {
+        draft.reads.iter().any(|read| read.port.is_some_and(|read| read.name == port.name))
+    };
+    let missing: Vec<&Port> =
+        entry.inputs.iter().filter(|port| !port.optional && !given(port)).collect();
+    if missing.is_empty() {
+        return;
+    }
+    let names: Vec<&str> = missing.iter().map(|port| port.name).collect();
+    let needed: Vec<String> = missing
+        .iter()
+        .map(|port| format!("`{}` ({}): {}", port.name, kinds(port.kinds), port.doc))
+        .collect();
+    let example = |port: &Port| {
+        let fitting = fitting(drafts, draft, port.kinds);
+        fitting.last().cloned().unwrap_or_else(|| "STEP".to_owned())
+    };
+    let help = if draft.reads.is_empty() && entry.inputs.len() == 1 {
+        format!("add `in: {}`", example(missing[0]))
+    } else {
+        let required = entry.inputs.iter().filter(|port| !port.optional);
+        let entries: Vec<String> = required
+            .map(|port| {
+                let read = draft.reads.iter().find(|it| {
+                    it.port.is_some_and(|given| given.name == port.name)
+                });
+                let reference = read.map_or_else(|| example(port), |read| read.reference.clone());
+                format!("{}: {reference}", port.name)
+            })
+            .collect();
+        format!("write `in: {{ {} }}`", entries.join(", "))
+    };
+    let message = format!("step {} lacks the input {}", quote(&draft.name), listed(&names, "and"));
+    cx.push(
+        Fault::error("spec::missing_input", message)
+            .at_key(&draft.key, format!("`{}` reads {}", entry.name, needed.join("; ")))
+            .help(help),
+    );
+}
+
+/// References that would give one of these kinds to a step, as far as is known without running.
+pub fn fitting(drafts: &[Draft], reader: &Draft, wanted: &[Kind]) -> Vec<String> {
+    let mut found = Vec::new();
+    let others = drafts.iter().take_while(|draft| draft.name != reader.name);
+    for draft in others {
+        let Some(entry) = draft.entry else { continue };
+        for (at, port) in entry.outputs.iter().enumerate() {
+            if port.kinds.iter().any(|kind| wanted.contains(kind)) {
+                found.push(match at {
+                    0 => draft.name.clone(),
+                    _ => format!("{}.{}", draft.name, port.name),
+                });
+                break;
+            }
+        }
+    }
+    found
+}
+
+/// Kinds in words: "matrix or spectrogram".
+pub fn kinds(kinds: &[Kind]) -> String {
+    let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+    names.join(" or ")
+}
+
+/// An order in which each step comes after all it reads, otherwise as in the file. Steps that
+/// need themselves are reported and left out, with all that reads them.
+pub fn order(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>]) -> Vec<usize> {
+    let mut graph = DiGraph::<usize, ()>::with_capacity(drafts.len(), drafts.len());
+    let nodes: Vec<_> = (0..drafts.len()).map(|at| graph.add_node(at)).collect();
+    for (reader, links) in links.iter().enumerate() {
+        for link in links {
+            graph.update_edge(nodes[link.step], nodes[reader], ());
+        }
+    }
+    let mut circles: Vec<Vec<usize>> = tarjan_scc(&graph)
+        .into_iter()
+        .map(|part| part.into_iter().map(|node| graph[node]).collect())
+        .filter(|part: &Vec<usize>| part.len() > 1 || graph.contains_edge(nodes[part[0]], nodes[part[0]]))
+        .collect();
+    circles.iter_mut().for_each(|circle| circle.sort_unstable());
+    circles.sort();
+    for circle in &circles {
+        report_circle(cx, drafts, links, circle);
+    }
+
+    let mut waiting: Vec<usize> =
+        nodes.iter().map(|&node| graph.neighbors_directed(node, petgraph::Incoming).count()).collect();
+    let mut ready: BTreeSet<usize> = (0..drafts.len()).filter(|&at| waiting[at] == 0).collect();
+    let mut order = Vec::with_capacity(drafts.len());
+    while let Some(at) = ready.pop_first() {
+        order.push(at);
+        for reader in graph.neighbors(nodes[at]) {
+            let reader = graph[reader];
+            waiting[reader] -= 1;
+            if waiting[reader] == 0 {
+                ready.insert(reader);
+            }
+        }
+    }
+    order
+}
+
+/// Reports the shortest circle through the first step of a knot of steps.
+fn report_circle(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], knot: &[usize]) {
+    let start = knot[0];
+    // Each step reached so far, and the connection by which it reads the next one.
+    let mut via: HashMap<usize, (usize, &Link)> = HashMap::new();
+    let mut queue = VecDeque::from([start]);
+    let mut path: Vec<(usize, &Link)> = Vec::new();
+    'search: while let Some(reader) = queue.pop_front() {
+        for link in links[reader].iter().filter(|link| knot.contains(&link.step)) {
+            if link.step == start {
+                path.push((reader, link));
+                let mut at = reader;
+                while let Some(&(before, link)) = via.get(&at) {
+                    path.push((before, link));
+                    at = before;
+                }
+                break 'search;
+            }
+            if !via.contains_key(&link.step) {
+                via.insert(link.step, (reader, link));
+                queue.push_back(link.step);
+            }
+        }
+    }
+    path.reverse();
+    let name = |at: usize| drafts[at].name.as_str();
+    let mut fault = if let [(only, link)] = path[..] {
+        Fault::error("spec::cycle", format!("step {} reads itself", quote(name(only))))
+            .at(&link.node, "a step reads only steps before it")
+    } else {
+        // Data flows from what is read to what reads it.
+        let mut names: Vec<&str> = path.iter().rev().map(|(reader, _)| name(*reader)).collect();
+        names.rotate_right(1);
+        names.push(names[0]);
+        let mut fault = Fault::error(
+            "spec::cycle",
+            format!("these steps wait for each other: {}", names.join(" -> ")),
+        );
+        for (reader, link) in &path {
+            let remark = format!("{} reads {}", quote(name(*reader)), quote(name(link.step)));
+            fault = fault.at(&link.node, remark);
+        }
+        fault
+    };
+    fault = fault.help("let one of them read another step");
+    cx.push(fault);
+}

@@ -1,0 +1,30 @@
+//! From text to a checked pipeline.
+//!
+//! Text becomes a tree whose every node knows its place ([`yaml`]). `--set` ([`overrides`]),
+//! variables ([`vars`]) and `for` ([`expand`]) act on the tree. Only then are steps read
+//! ([`steps`], [`params`]), joined ([`link`]) and checked ([`check`]). No stage stops at its first
+//! fault: all of them are collected and shown together.
+
+mod check;
+mod context;
+mod expand;
+mod link;
+mod load;
+mod node;
+mod outline;
+mod overrides;
+mod params;
+mod range;
+mod report;
+mod scalar;
+mod steps;
+mod template;
+mod unused;
+mod vars;
+mod yaml;
+mod yaml_fault;
+
+pub use load::{load, load_with};
+pub use outline::{STEP_KEYS, TOP_KEYS};
+pub use overrides::Override;
+pub use report::{METRICS, REPORT_KEYS, ROW_KEYS};

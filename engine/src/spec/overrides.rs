@@ -1,0 +1,189 @@
+//! `--set NAME=VALUE`: changes of the tree from the command line.
+
+use super::{
+    context::Context,
+    node::{Key, Node, Origin, Value},
+    scalar, yaml,
+};
+use crate::{
+    fault::{Fault, quote},
+    pipeline::SourceText,
+    suggest,
+};
+use std::{rc::Rc, str::FromStr, sync::Arc};
+
+/// One `--set NAME=VALUE`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Override {
+    /// A variable, or `step.parameter`; a leading `+` is allowed.
+    pub name: String,
+    /// The value, as YAML on one line.
+    pub value: String,
+}
+
+impl FromStr for Override {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, value) = text
+            .split_once('=')
+            .ok_or("write NAME=VALUE, such as `data=recordings` or `pca.components=16`")?;
+        let (name, value) = (name.trim().to_owned(), value.trim().to_owned());
+        if name.trim_start_matches('+').is_empty() {
+            return Err("there is no name before the `=`".to_owned());
+        }
+        Ok(Self { name, value })
+    }
+}
+
+/// Puts the values into the tree.
+pub fn apply(cx: &mut Context, root: &mut Node, overrides: &[Override]) {
+    for change in overrides {
+        let option = format!("{}={}", change.name, change.value);
+        let name = change.name.trim_start_matches('+');
+        let Some(value) = value_of(cx, &change.value, &option) else { continue };
+        let done = match name.split_once('.') {
+            Some((step, parameter)) => set_parameter(root, step, parameter, value, &option),
+            None => set_variable(root, name, value, &option),
+        };
+        if let Err(fault) = done {
+            cx.push(fault);
+        }
+    }
+}
+
+/// Lists, maps and quoted texts are YAML; anything else is one scalar, whatever it contains.
+fn value_of(cx: &mut Context, text: &str, option: &str) -> Option<Node> {
+    let mut node = if text.starts_with(['[', '{', '"', '\'']) {
+        let source = SourceText { path: "--set".into(), text: text.to_owned() };
+        let mut inner = Context::new(Arc::new(source));
+        let node = yaml::parse(&mut inner);
+        for fault in inner.faults {
+            let message = format!("{} in `--set {option}`", fault.message);
+            cx.push(Fault { labels: Vec::new(), message, ..fault });
+        }
+        node?
+    } else {
+        Node { raw: Some(text.into()), ..Node::new(scalar::resolve(text), 0..0) }
+    };
+    mark(&mut node, &Rc::new(Origin::Set(option.to_owned())));
+    Some(node)
+}
+
+fn mark(node: &mut Node, origin: &Rc<Origin>) {
+    node.origin = Some(origin.clone());
+    node.span = 0..0;
+    match &mut node.value {
+        Value::List(items) => items.iter_mut().for_each(|item| mark(item, origin)),
+        Value::Map(entries) => entries.iter_mut().for_each(|(key, item)| {
+            key.origin = Some(origin.clone());
+            key.span = 0..0;
+            mark(item, origin);
+        }),
+        _ => {}
+    }
+}
+
+/// Gives a tree from elsewhere a place in the file.
+fn place(node: &mut Node, span: &crate::pipeline::Span) {
+    node.span = span.clone();
+    match &mut node.value {
+        Value::List(items) => items.iter_mut().for_each(|item| place(item, span)),
+        Value::Map(entries) => entries.iter_mut().for_each(|(key, item)| {
+            key.span = span.clone();
+            place(item, span);
+        }),
+        _ => {}
+    }
+}
+
+fn entries<'n>(root: &'n mut Node, section: &str) -> Option<&'n mut Vec<(Key, Node)>> {
+    let Value::Map(top) = &mut root.value else { return None };
+    let (_, node) = top.iter_mut().find(|(key, _)| key.name == section)?;
+    match &mut node.value {
+        Value::Map(entries) => Some(entries),
+        _ => None,
+    }
+}
+
+fn names(root: &mut Node, section: &str) -> Vec<String> {
+    let found = entries(root, section).map(|entries| &*entries).map_or(&[][..], Vec::as_slice);
+    found.iter().map(|(key, _)| key.name.clone()).collect()
+}
+
+fn set_variable(root: &mut Node, name: &str, value: Node, option: &str) -> Result<(), Fault> {
+    if let Some(vars) = entries(root, "vars")
+        && let Some((_, node)) = vars.iter_mut().find(|(key, _)| key.name == name)
+    {
+        let span = node.span.clone();
+        *node = value;
+        place(node, &span);
+        return Ok(());
+    }
+    let (vars, steps) = (names(root, "vars"), names(root, "steps"));
+    let fault = Fault::error(
+        "spec::unknown_variable",
+        format!("`--set {option}`: there is no variable {}", quote(name)),
+    );
+    if steps.iter().any(|step| step == name) {
+        return Err(fault.help(format!(
+            "`{name}` is a step; a parameter of it is set by `--set {name}.PARAMETER=VALUE`"
+        )));
+    }
+    let known: Vec<&str> = vars.iter().map(String::as_str).collect();
+    let help = suggest::help(name, &known, "the variables are");
+    Err(fault.help(help.unwrap_or_else(|| {
+        "the pipeline has no `vars:`; a parameter is set by `--set STEP.PARAMETER=VALUE`".to_owned()
+    })))
+}
+
+fn set_parameter(
+    root: &mut Node,
+    step: &str,
+    parameter: &str,
+    mut value: Node,
+    option: &str,
+) -> Result<(), Fault> {
+    let known = names(root, "steps");
+    let found = entries(root, "steps")
+        .and_then(|steps| steps.iter_mut().find(|(key, _)| key.name == step));
+    let Some((step_key, node)) = found else {
+        let fault = Fault::error(
+            "spec::unknown_step",
+            format!("`--set {option}`: there is no step {}", quote(step)),
+        );
+        let base = step.split('@').next().unwrap_or(step);
+        if base != step && known.iter().any(|name| name == base) {
+            return Err(fault.help(format!(
+                "`--set {base}.{parameter}=VALUE` sets it for every instance of `{base}`"
+            )));
+        }
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        return Err(fault.maybe_help(suggest::help(step, &known, "the steps are")));
+    };
+    // A step that is not a map is a fault of its own, reported later.
+    let Value::Map(fields) = &mut node.value else { return Ok(()) };
+    if let Some((_, old)) = fields.iter_mut().find(|(key, _)| key.name == parameter) {
+        place(&mut value, &old.span.clone());
+        *old = value;
+    } else {
+        let span = step_key.span.clone();
+        place(&mut value, &span);
+        let origin = Some(Rc::new(Origin::Set(option.to_owned())));
+        fields.push((Key { name: parameter.to_owned(), span, origin }, value));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_name_and_value() {
+        let read = |text: &str| text.parse::<Override>();
+        let change = read("vae.beta = 2=3").expect("a name and a value");
+        assert_eq!((change.name.as_str(), change.value.as_str()), ("vae.beta", "2=3"));
+        assert!(read("vae.beta").is_err() && read("=3").is_err() && read("+=3").is_err());
+    }
+}

@@ -1,0 +1,310 @@
+//! Parameters of a step: from the tree, by the JSON schema of the op, to the op itself.
+
+use super::{
+    context::Context,
+    node::{Key, Node, Value},
+};
+use crate::{
+    expect::{self, Schema},
+    fault::{Fault, quote},
+    pipeline::Span,
+    spec::STEP_KEYS,
+    suggest,
+};
+use ops::{AnyOp, Entry};
+use serde_json::{Map, Value as Json};
+use std::collections::BTreeMap;
+
+/// The op of a step, if its parameters fit, and where they are written.
+pub fn read(
+    cx: &mut Context,
+    entry: &'static Entry,
+    step: &Key,
+    op: &Node,
+    fields: &[&(Key, Node)],
+) -> (Option<Box<dyn AnyOp>>, BTreeMap<String, Span>) {
+    let root = entry.schema();
+    let schema = Schema::new(&root);
+    let mut params = Map::new();
+    let mut spans = BTreeMap::new();
+    let mut fine = true;
+    for (key, node) in fields {
+        let place = if node.span.is_empty() { &key.span } else { &node.span };
+        spans.insert(key.name.clone(), place.clone());
+        let Some(property) = schema.property(&key.name) else {
+            cx.push(unknown(entry, &schema, key));
+            fine = false;
+            continue;
+        };
+        if node.is_faulty() {
+            fine = false;
+            continue;
+        }
+        match convert(node, &property) {
+            Ok(value) => drop(params.insert(key.name.clone(), value)),
+            Err(misfits) => {
+                fine = false;
+                for misfit in misfits {
+                    cx.push(misfit.into_fault(entry, key, &property));
+                }
+            }
+        }
+    }
+    let given = |name: &str| fields.iter().any(|(key, _)| key.name == name);
+    let missing: Vec<&str> = schema.required().into_iter().filter(|name| !given(name)).collect();
+    for name in &missing {
+        cx.push(lacking(entry, &schema, step, op, name));
+    }
+    fine &= missing.is_empty();
+
+    // What only the op itself can say; each parameter that does not fit is taken out in turn.
+    loop {
+        match entry.parse(Json::Object(params.clone())) {
+            Ok(op) => return (fine.then_some(op), spans),
+            Err(error) => {
+                let name = error.path.first().filter(|name| params.contains_key(*name)).cloned();
+                let Some(name) = name else {
+                    // A parameter that was taken out, or never given, is not missed twice.
+                    if fine {
+                        cx.push(Fault::error("spec::parameter", error.message).at_key(step, ""));
+                    }
+                    return (None, spans);
+                };
+                params.remove(&name);
+                fine = false;
+                let (key, node) = fields
+                    .iter()
+                    .find(|(key, _)| key.name == name)
+                    .expect("only fields were put into the parameters");
+                let message = format!("{} does not fit: {}", quote(&name), error.message);
+                let node = follow(node, &error.path[1..]);
+                let fault = Fault::error("spec::parameter", message);
+                cx.push(
+                    place(fault, key, node, "this value")
+                        .maybe_help(schema.property(&name).and_then(|it| about(entry, key, &it))),
+                );
+            }
+        }
+    }
+}
+
+/// The node at a path of names and numbers, as far as it goes.
+fn follow<'n>(mut node: &'n Node, path: &[String]) -> &'n Node {
+    for part in path {
+        let next = match &node.value {
+            Value::Map(entries) => entries.iter().find(|(key, _)| key.name == *part).map(|it| &it.1),
+            Value::List(items) => part.parse().ok().and_then(|at: usize| items.get(at)),
+            _ => None,
+        };
+        node = next.unwrap_or(node);
+    }
+    node
+}
+
+/// A parameter without a value has no place of its own.
+fn place(fault: Fault, key: &Key, node: &Node, remark: &str) -> Fault {
+    if node.span.is_empty() { fault.at_key(key, remark) } else { fault.at(node, remark) }
+}
+
+fn unknown(entry: &Entry, schema: &Schema<'_>, key: &Key) -> Fault {
+    let properties = schema.properties();
+    let known: Vec<&str> =
+        properties.iter().copied().chain(STEP_KEYS.iter().map(|(name, _)| *name)).collect();
+    let message = format!("`{}` has no parameter {}", entry.name, quote(&key.name));
+    let help = match suggest::closest(&key.name, known) {
+        Some(near) => Some(format!("did you mean {}?", quote(near))),
+        None if properties.is_empty() => Some(format!("`{}` has no parameters", entry.name)),
+        None => suggest::help(&key.name, &properties, "its parameters are"),
+    };
+    Fault::error("spec::unknown_parameter", message).at_key(key, "unknown").maybe_help(help)
+}
+
+fn lacking(entry: &Entry, schema: &Schema<'_>, step: &Key, op: &Node, name: &str) -> Fault {
+    let property = schema.property(name);
+    let expected = property.as_ref().map_or_else(String::new, |it| it.expected());
+    let example = property.as_ref().map_or_else(|| "…".to_owned(), |it| it.example());
+    let doc = property.and_then(|it| it.doc()).map(|doc| format!(" ({doc})")).unwrap_or_default();
+    let message = format!("step {} lacks the parameter `{name}`", quote(&step.name));
+    Fault::error("spec::missing_parameter", message)
+        .at(op, format!("`{}` needs `{name}`: {expected}", entry.name))
+        .help(format!("add `{name}: {example}`{doc}"))
+}
+
+/// The parameter's own documentation.
+fn about(entry: &Entry, key: &Key, schema: &Schema<'_>) -> Option<String> {
+    let doc = schema.doc()?;
+    Some(format!("`{}` of `{}`: {doc}", key.name, entry.name))
+}
+
+/// A value that does not fit its schema.
+struct Misfit<'n> {
+    node: &'n Node,
+    expected: String,
+    help: Option<String>,
+    /// A key that does not belong into its map.
+    key: Option<&'n Key>,
+}
+
+impl Misfit<'_> {
+    fn into_fault(self, entry: &Entry, key: &Key, schema: &Schema<'_>) -> Fault {
+        if let Some(unknown) = self.key {
+            let message = format!("{} has no entry {}", quote(&key.name), quote(&unknown.name));
+            return Fault::error("spec::unknown_parameter", message)
+                .at_key(unknown, "unknown")
+                .maybe_help(self.help);
+        }
+        let found = self.node.describe();
+        let message = if matches!(self.node.value, Value::Null) {
+            format!("{} has no value", quote(&key.name))
+        } else {
+            format!("{} must be {}, not {found}", quote(&key.name), self.expected)
+        };
+        let remark = format!("expected {}", self.expected);
+        place(Fault::error("spec::parameter", message), key, self.node, &remark)
+            .maybe_help(self.help.or_else(|| about(entry, key, schema)))
+    }
+}
+
+/// A value as JSON, as the schema means it.
+fn convert<'n>(node: &'n Node, schema: &Schema<'_>) -> Result<Json, Vec<Misfit<'n>>> {
+    let misfit = |help| {
+        vec![Misfit { node, expected: schema.expected(), help, key: None }]
+    };
+    if let Some(alternatives) = schema.alternatives() {
+        return alternative(node, schema, &alternatives);
+    }
+    if let Some(choices) = schema.choices() {
+        let written = node.plain();
+        let written = written.as_deref();
+        if let Some(choice) = choices.iter().find(|choice| Some(**choice) == written) {
+            return Ok(Json::from(*choice));
+        }
+        let near = written.and_then(|text| suggest::closest(text, choices.iter().copied()));
+        return Err(misfit(near.map(|near| format!("did you mean {}?", quote(near)))));
+    }
+    let types = schema.types();
+    let takes = |name: &str| types.is_empty() || types.contains(&name);
+    let bounded = |number: f64| {
+        if schema.holds(number) { None } else { Some(misfit(None)) }
+    };
+    match &node.value {
+        Value::Null if takes("null") => Ok(Json::Null),
+        Value::Bool(value) if takes("boolean") => Ok(Json::from(*value)),
+        Value::Int(value) if takes("integer") || takes("number") => {
+            bounded(*value as f64).map_or_else(|| Ok(whole(*value)), Err)
+        }
+        Value::Real(value) if takes("number") && value.is_finite() => {
+            bounded(*value).map_or_else(|| Ok(Json::from(*value)), Err)
+        }
+        Value::Text(text) if takes("string") => Ok(Json::from(text.as_str())),
+        Value::List(items) if takes("array") => list(items, schema, misfit),
+        Value::Map(entries) if takes("object") => map(entries, schema, misfit),
+        // `--set data=2024` means a folder, wherever a text is wanted.
+        _ if takes("string") && node.raw.is_some() => Ok(Json::from(node.raw.as_deref())),
+        Value::Bool(_) | Value::Int(_) | Value::Real(_) if takes("string") => {
+            let text = node.plain().unwrap_or_default();
+            Err(misfit(Some(format!("put it in quotes: \"{text}\""))))
+        }
+        Value::Real(value) if takes("integer") && value.fract() == 0.0 && value.abs() < 1e15 => {
+            Err(misfit(Some(format!("write `{value:.0}`"))))
+        }
+        Value::Text(text) => {
+            let number = match super::scalar::resolve(text) {
+                Value::Int(_) if takes("integer") || takes("number") => true,
+                Value::Real(_) if takes("number") => true,
+                _ => false,
+            };
+            let boolean = takes("boolean").then(|| match text.to_lowercase().as_str() {
+                "yes" | "on" | "true" => Some("write `true`".to_owned()),
+                "no" | "off" | "false" => Some("write `false`".to_owned()),
+                _ => None,
+            });
+            let help = number.then(|| format!("remove the quotes: `{text}`"));
+            Err(misfit(help.or(boolean.flatten())))
+        }
+        _ => Err(misfit(None)),
+    }
+}
+
+fn alternative<'n>(
+    node: &'n Node,
+    schema: &Schema<'_>,
+    alternatives: &[Schema<'_>],
+) -> Result<Json, Vec<Misfit<'n>>> {
+    let mut nearest = None;
+    let mut choices: Vec<&str> = Vec::new();
+    for option in alternatives {
+        match convert(node, option) {
+            Ok(value) => return Ok(value),
+            // A fault inside of a map or list says more than that nothing fits.
+            Err(misfits) if misfits.iter().all(|it| !std::ptr::eq(it.node, node)) => {
+                nearest.get_or_insert(misfits);
+            }
+            Err(_) => choices.extend(option.choices().unwrap_or_default()),
+        }
+    }
+    // `null` beside one real alternative: the fault is that of the alternative.
+    let real: Vec<_> = alternatives.iter().filter(|it| it.types() != ["null"]).collect();
+    if let (None, [only]) = (&nearest, &real[..]) {
+        return convert(node, only);
+    }
+    let near = node.text().and_then(|text| suggest::closest(text, choices));
+    let help = near.map(|near| format!("did you mean {}?", quote(near)));
+    Err(nearest.unwrap_or_else(|| {
+        vec![Misfit { node, expected: schema.expected(), help, key: None }]
+    }))
+}
+
+fn whole(value: i128) -> Json {
+    match (u64::try_from(value), i64::try_from(value)) {
+        (Ok(value), _) => Json::from(value),
+        (_, Ok(value)) => Json::from(value),
+        _ => Json::from(value as f64),
+    }
+}
+
+fn list<'n>(
+    items: &'n [Node],
+    schema: &Schema<'_>,
+    misfit: impl Fn(Option<String>) -> Vec<Misfit<'n>>,
+) -> Result<Json, Vec<Misfit<'n>>> {
+    if !schema.holds_items(items.len()) {
+        return Err(misfit(None));
+    }
+    let (mut values, mut misfits) = (Vec::new(), Vec::new());
+    for (at, item) in items.iter().enumerate() {
+        match schema.item(at).map_or_else(|| convert(item, &expect::ANY), |it| convert(item, &it)) {
+            Ok(value) => values.push(value),
+            Err(found) => misfits.extend(found),
+        }
+    }
+    if misfits.is_empty() { Ok(Json::Array(values)) } else { Err(misfits) }
+}
+
+fn map<'n>(
+    entries: &'n [(Key, Node)],
+    schema: &Schema<'_>,
+    misfit: impl Fn(Option<String>) -> Vec<Misfit<'n>>,
+) -> Result<Json, Vec<Misfit<'n>>> {
+    let (mut values, mut misfits) = (Map::new(), Vec::new());
+    for (key, node) in entries {
+        match schema.property(&key.name).or_else(|| schema.other_property()) {
+            Some(property) => match convert(node, &property) {
+                Ok(value) => drop(values.insert(key.name.clone(), value)),
+                Err(found) => misfits.extend(found),
+            },
+            None => misfits.push(Misfit {
+                node,
+                expected: String::new(),
+                help: suggest::help(&key.name, &schema.properties(), "it has"),
+                key: Some(key),
+            }),
+        }
+    }
+    for name in schema.required() {
+        if !entries.iter().any(|(key, _)| key.name == name) {
+            misfits.extend(misfit(Some(format!("`{name}` is missing in it"))));
+        }
+    }
+    if misfits.is_empty() { Ok(Json::Object(values)) } else { Err(misfits) }
+}

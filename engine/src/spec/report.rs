@@ -1,0 +1,304 @@
+//! The `report:` section.
+
+use super::{
+    context::Context,
+    expand,
+    link::{self, Names},
+    node::{Key, Node, Value},
+    steps::Draft,
+    vars::Variables,
+};
+use crate::{
+    fault::{Fault, quote},
+    pipeline::{ReportSpec, RowSpec},
+    suggest,
+};
+use cache::Kind;
+use std::collections::BTreeMap;
+
+/// The keys of `report:` and what they hold.
+pub const REPORT_KEYS: &[(&str, &str)] = &[
+    ("question", "What the study asks; it opens the report."),
+    ("table", "Rows of the main table, in this order."),
+];
+
+/// The keys of a row and what they hold.
+pub const ROW_KEYS: &[(&str, &str)] = &[
+    ("row", "The title of the row."),
+    ("scores", "The step whose scores it shows; `step@*` makes a row for each instance."),
+    ("paper", "Published values to show beside ours, by metric."),
+    ("for", "Makes one row for each value, as in a step."),
+];
+
+/// The metrics of published values, with short names that papers use.
+pub const METRICS: &[(&str, &[&str])] = &[
+    ("silhouette", &[]),
+    ("calinski_harabasz", &["ch"]),
+    ("davies_bouldin", &["db"]),
+    ("ari", &[]),
+    ("nmi", &[]),
+    ("purity", &[]),
+    ("ami", &[]),
+    ("homogeneity", &[]),
+    ("completeness", &[]),
+    ("v_measure", &["v"]),
+    ("fowlkes_mallows", &["fm", "fmi"]),
+];
+
+/// Reads the section.
+pub fn read(
+    cx: &mut Context,
+    vars: &mut Variables,
+    section: Option<Node>,
+    drafts: &[Draft],
+) -> ReportSpec {
+    let mut report = ReportSpec::default();
+    let entries = match section {
+        None | Some(Node { value: Value::Null, .. }) => return report,
+        Some(Node { value: Value::Map(entries), .. }) => entries,
+        Some(node) => {
+            cx.push(
+                Fault::error("spec::report", "`report` must be a map with `question` or `table`")
+                    .at(&node, format!("this is {}", node.describe())),
+            );
+            return report;
+        }
+    };
+    for (key, node) in entries {
+        match key.name.as_str() {
+            "question" => report.question = text(cx, vars, &key, &node, &[]),
+            "table" => report.table = table(cx, vars, &key, &node, drafts),
+            "figures" => cx.push(
+                Fault::error("spec::unsupported", "`figures` is not supported yet")
+                    .at_key(&key, "this section cannot be drawn")
+                    .help("delete it; the report shows what it can without being asked"),
+            ),
+            _ => cx.push(unknown(&key, "`report` has no entry", REPORT_KEYS)),
+        }
+    }
+    report
+}
+
+fn unknown(key: &Key, message: &str, known: &[(&str, &str)]) -> Fault {
+    let known: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+    Fault::error("spec::unknown_entry", format!("{message} {}", quote(&key.name)))
+        .at_key(key, "unknown")
+        .maybe_help(suggest::help(&key.name, &known, "the entries are"))
+}
+
+/// A text of the file with its variables filled in.
+pub fn text(
+    cx: &mut Context,
+    vars: &mut Variables,
+    key: &Key,
+    node: &Node,
+    local: &[(Key, Node)],
+) -> Option<String> {
+    let node = vars.fill(cx, node, local);
+    match node.plain() {
+        Some(text) if !text.trim().is_empty() => Some(text),
+        _ if node.is_faulty() => None,
+        _ => {
+            let message = format!("{} must be a text, not {}", quote(&key.name), node.describe());
+            cx.push(Fault::error("spec::text", message).at_key(key, "this"));
+            None
+        }
+    }
+}
+
+fn table(
+    cx: &mut Context,
+    vars: &mut Variables,
+    key: &Key,
+    node: &Node,
+    drafts: &[Draft],
+) -> Vec<RowSpec> {
+    let Value::List(rows) = &node.value else {
+        cx.push(
+            Fault::error("spec::report", "`table` must be a list of rows")
+                .at_key(key, format!("this holds {}", node.describe()))
+                .help("write `- { row: \"PCA + K-Means\", scores: STEP }`, one on each line"),
+        );
+        return Vec::new();
+    };
+    let names = Names::new(drafts);
+    let mut table = Vec::new();
+    for row in rows {
+        let Value::Map(fields) = &row.value else {
+            cx.push(
+                Fault::error("spec::report", "a row must be a map")
+                    .at(row, format!("this is {}", row.describe()))
+                    .help("write `- { row: \"PCA + K-Means\", scores: STEP }`"),
+            );
+            continue;
+        };
+        for (key, _) in fields {
+            if !ROW_KEYS.iter().any(|(name, _)| *name == key.name) {
+                cx.push(unknown(key, "a row has no entry", ROW_KEYS));
+            }
+        }
+        for local in expand::points(cx, vars, fields) {
+            read_row(cx, vars, row, fields, &local, &names, &mut table);
+        }
+    }
+    table
+}
+
+fn read_row<'d>(
+    cx: &mut Context,
+    vars: &mut Variables,
+    row: &Node,
+    fields: &[(Key, Node)],
+    local: &[(Key, Node)],
+    names: &Names<'d>,
+    table: &mut Vec<RowSpec>,
+) {
+    let field = |name: &str| fields.iter().find(|(key, _)| key.name == name);
+    let title = field("row").and_then(|(key, node)| text(cx, vars, key, node, local));
+    let paper = field("paper").map(|(key, node)| paper(cx, key, &vars.fill(cx, node, local)));
+    let paper = paper.unwrap_or_default();
+    let Some((key, node)) = field("scores") else {
+        let near = fields.iter().any(|(key, _)| {
+            suggest::closest(&key.name, ["scores"]).is_some() || key.name == "metrics"
+        });
+        if !near {
+            cx.push(
+                Fault::error("spec::report", "a row has no `scores`")
+                    .label(row.span.clone(), "which step does it show?")
+                    .help("add `scores: STEP`, a step that gives scores"),
+            );
+        }
+        return;
+    };
+    let node = vars.fill(cx, node, local);
+    let Some(reference) = node.text() else {
+        if !node.is_faulty() {
+            let message = format!("`scores` must be the name of a step, not {}", node.describe());
+            cx.push(Fault::error("spec::report", message).at_key(key, "this"));
+        }
+        return;
+    };
+    // `scores@*` is a row for each instance.
+    let all = reference.strip_suffix("@*").map(|base| names.instances(base)).unwrap_or_default();
+    if !all.is_empty() {
+        for at in all {
+            let step = names.step(at);
+            let instance = step.name.split_once('@').map_or("", |(_, instance)| instance);
+            let title = title.as_ref().map_or_else(
+                || instance.to_owned(),
+                |title| format!("{title} ({instance})"),
+            );
+            push_row(cx, names, at, None, &node, title, paper.clone(), table);
+        }
+        return;
+    }
+    match names.find(reference) {
+        Ok((at, port)) => {
+            let title = title.unwrap_or_else(|| names.step(at).name.clone());
+            push_row(cx, names, at, port, &node, title, paper, table);
+        }
+        Err((message, help)) => cx.push(
+            Fault::error("spec::unknown_step", message)
+                .at(&node, "shown here")
+                .maybe_help(help),
+        ),
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "the parts of one row")]
+fn push_row(
+    cx: &mut Context,
+    names: &Names<'_>,
+    at: usize,
+    port: Option<&str>,
+    node: &Node,
+    title: String,
+    paper: BTreeMap<String, f64>,
+    table: &mut Vec<RowSpec>,
+) {
+    let step = names.step(at);
+    let Some(entry) = step.entry else { return };
+    let output = match port {
+        Some(_) => match link::output(cx, step, entry, port, node) {
+            Some(output) => Some(output),
+            None => return,
+        },
+        None => entry.outputs.iter().find(|port| port.kinds.contains(&Kind::Scores)),
+    };
+    match output.filter(|port| port.kinds.contains(&Kind::Scores)) {
+        Some(output) => table.push(RowSpec {
+            title,
+            scores: at,
+            output: output.name,
+            paper,
+            span: node.span.clone(),
+        }),
+        None => {
+            let message = format!(
+                "a row shows scores, but step {} (`{}`) gives {}",
+                quote(&step.name),
+                entry.name,
+                entry.outputs.first().map_or_else(String::new, |port| link::kinds(port.kinds))
+            );
+            let fitting = names.with_scores();
+            let help = match &fitting[..] {
+                [] => "no step gives scores: add one that rates the clusters".to_owned(),
+                names => format!("what fits: {}", crate::fault::listed(names, "or")),
+            };
+            cx.push(
+                Fault::error("spec::kind", message)
+                    .at(node, "gives no scores")
+                    .at_key(&step.key, "made here")
+                    .help(help),
+            );
+        }
+    }
+}
+
+fn paper(cx: &mut Context, key: &Key, node: &Node) -> BTreeMap<String, f64> {
+    let mut values = BTreeMap::new();
+    let Value::Map(entries) = &node.value else {
+        if !node.is_faulty() {
+            cx.push(
+                Fault::error("spec::paper", "`paper` must be a map of metrics to values")
+                    .at_key(key, format!("this holds {}", node.describe()))
+                    .help("write `paper: { silhouette: 0.129, ari: 0.056 }`"),
+            );
+        }
+        return values;
+    };
+    for (key, node) in entries {
+        let metric = METRICS
+            .iter()
+            .find(|(name, short)| key.name == *name || short.contains(&key.name.as_str()));
+        let Some((metric, _)) = metric else {
+            let known: Vec<&str> = METRICS.iter().map(|(name, _)| *name).collect();
+            let message = format!("there is no metric {}", quote(&key.name));
+            cx.push(
+                Fault::error("spec::unknown_metric", message)
+                    .at_key(key, "unknown")
+                    .maybe_help(suggest::help(&key.name, &known, "the metrics are")),
+            );
+            continue;
+        };
+        let value = match node.value {
+            Value::Int(value) => Some(value as f64),
+            Value::Real(value) if value.is_finite() => Some(value),
+            Value::Faulty => continue,
+            _ => None,
+        };
+        match value {
+            Some(value) if values.insert((*metric).to_owned(), value).is_some() => cx.push(
+                Fault::error("spec::paper", format!("`{metric}` is given twice"))
+                    .at_key(key, "again here, by another name"),
+            ),
+            Some(_) => {}
+            None => {
+                let message =
+                    format!("{} must be a number, not {}", quote(&key.name), node.describe());
+                cx.push(Fault::error("spec::paper", message).at_key(key, "a published value"));
+            }
+        }
+    }
+    values
+}

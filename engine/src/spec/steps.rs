@@ -1,0 +1,300 @@
+//! Steps: which op, which parameters, what is read, and the settings that every step may have.
+
+use super::{
+    context::Context,
+    expand::Instance,
+    node::{Key, Node, Value},
+    outline::STEP_KEYS,
+    params,
+};
+use crate::{
+    fault::{Fault, quote},
+    pipeline::Span,
+    suggest,
+};
+use ops::{AnyOp, Entry, Port};
+use std::collections::BTreeMap;
+
+/// A step whose inputs are still only names.
+pub struct Draft {
+    /// `groups`, or `groups@pca`.
+    pub name: String,
+    /// The name in the file.
+    pub key: Key,
+    /// The op, if there is one of that name.
+    pub entry: Option<&'static Entry>,
+    /// The op with its parameters, if they fit.
+    pub op: Option<Box<dyn AnyOp>>,
+    /// What it reads.
+    pub reads: Vec<Read>,
+    /// Whether that is all it was meant to read.
+    pub reads_whole: bool,
+    /// Its own seed.
+    pub seed: Option<u64>,
+    /// Its own device.
+    pub device: Option<String>,
+    /// How often it is tried again.
+    pub retries: u32,
+    /// Seconds after which it is stopped.
+    pub timeout: Option<f64>,
+    /// Where the values of its parameters are written.
+    pub param_spans: BTreeMap<String, Span>,
+}
+
+/// One input of a step.
+pub struct Read {
+    /// The input port; unknown where the op is, or where the port is at fault.
+    pub port: Option<&'static Port>,
+    /// `step`, `step@instance` or either with `.port`.
+    pub reference: String,
+    /// Where it is written.
+    pub node: Node,
+}
+
+/// Reads one step.
+pub fn read(cx: &mut Context, table: &'static [Entry], instance: Instance) -> Draft {
+    let Instance { name, key, fields } = instance;
+    let field = |name: &str| fields.iter().find(|(key, _)| key.name == name);
+    let op_node = field("op").map(|(_, node)| node);
+    let entry = find_op(cx, table, &key, field("op"), &fields);
+    let before = cx.faults.len();
+    let reads = reads(cx, &name, &key, entry, field("in"));
+    let reads_whole =
+        cx.faults.len() == before && field("in").is_none_or(|(_, node)| !node.is_faulty());
+    let is_setting = |name: &str| STEP_KEYS.iter().any(|(setting, _)| *setting == name);
+    let given: Vec<&(Key, Node)> =
+        fields.iter().filter(|(key, _)| !is_setting(&key.name)).collect();
+    let (op, param_spans) = match (entry, op_node) {
+        (Some(entry), Some(op)) => params::read(cx, entry, &key, op, &given),
+        _ => (None, BTreeMap::new()),
+    };
+    Draft {
+        seed: field("seed").and_then(|(_, node)| seed(cx, node)),
+        device: field("device").and_then(|(_, node)| device(cx, node)),
+        retries: field("retries").and_then(|(_, node)| retries(cx, node)).unwrap_or(0),
+        timeout: field("timeout").and_then(|(_, node)| timeout(cx, node)),
+        name,
+        key,
+        entry,
+        op,
+        reads,
+        reads_whole,
+        param_spans,
+    }
+}
+
+fn find_op(
+    cx: &mut Context,
+    table: &'static [Entry],
+    step: &Key,
+    field: Option<&(Key, Node)>,
+    fields: &[(Key, Node)],
+) -> Option<&'static Entry> {
+    let names: Vec<&str> = table.iter().map(|entry| entry.name).collect();
+    let Some((key, node)) = field else {
+        let mut fault =
+            Fault::error("spec::no_op", format!("step {} has no `op`", quote(&step.name)))
+                .at_key(step, "what does this step do?");
+        let misspelt = fields
+            .iter()
+            .map(|(key, _)| key)
+            .find(|key| ["Op", "OP", "ops", "type", "kind", "operation"].contains(&&*key.name));
+        if let Some(key) = misspelt {
+            fault = fault.label(key.span.clone(), "should this be `op`?");
+        }
+        let near = suggest::closest(&step.name, names.iter().copied());
+        cx.push(fault.help(near.map_or_else(
+            || "add `op: NAME`; `engine ops` lists the names".to_owned(),
+            |near| format!("add `op: {near}`, or another of those that `engine ops` lists"),
+        )));
+        return None;
+    };
+    let name = match &node.value {
+        Value::Faulty => return None,
+        Value::Text(name) => name,
+        _ => {
+            let fault = Fault::error("spec::no_op", "`op` must be the name of an op");
+            let remark = format!("this is {}", node.describe());
+            let fault = if node.span.is_empty() {
+                fault.at_key(key, remark)
+            } else {
+                fault.at(node, remark)
+            };
+            cx.push(fault.help("`engine ops` lists the names"));
+            return None;
+        }
+    };
+    let entry = table.iter().find(|entry| entry.name == name);
+    if entry.is_none() {
+        let near = suggest::closest(name, names.iter().copied());
+        cx.push(
+            Fault::error("spec::unknown_op", format!("there is no op {}", quote(name)))
+                .at(node, "unknown")
+                .help(near.map_or_else(
+                    || "`engine ops` lists all ops".to_owned(),
+                    |near| format!("did you mean {}?", quote(near)),
+                )),
+        );
+    }
+    entry
+}
+
+fn reads(
+    cx: &mut Context,
+    name: &str,
+    step: &Key,
+    entry: Option<&'static Entry>,
+    field: Option<&(Key, Node)>,
+) -> Vec<Read> {
+    let Some((key, node)) = field else { return Vec::new() };
+    if let Some(entry) = entry
+        && entry.inputs.is_empty()
+    {
+        cx.push(
+            Fault::error("spec::no_input", format!("`{}` reads no step", entry.name))
+                .at_key(key, "so it takes no `in`")
+                .help("remove `in`: this op brings data into the pipeline"),
+        );
+        return Vec::new();
+    }
+    let wrong = |fault: Fault| {
+        let example = entry.map_or("STEP", |entry| entry.inputs[0].name);
+        fault.help(format!(
+            "write `in: STEP`, or name the ports: `in: {{ {example}: STEP }}`"
+        ))
+    };
+    match &node.value {
+        Value::Faulty => Vec::new(),
+        Value::Text(text) if !text.is_empty() => vec![Read {
+            port: entry.map(|entry| &entry.inputs[0]),
+            reference: text.clone(),
+            node: node.clone(),
+        }],
+        Value::Map(entries) if !entries.is_empty() => {
+            let mut reads = Vec::new();
+            for (key, node) in entries {
+                let port = entry.and_then(|entry| find_port(cx, name, entry, key));
+                match &node.value {
+                    Value::Faulty => {}
+                    Value::Text(text) if !text.is_empty() => reads.push(Read {
+                        port,
+                        reference: text.clone(),
+                        node: node.clone(),
+                    }),
+                    _ => {
+                        let message = format!("{} must be the name of a step", quote(&key.name));
+                        let remark = format!("this is {}", node.describe());
+                        let fault = Fault::error("spec::input", message);
+                        cx.push(if node.span.is_empty() {
+                            fault.at_key(key, "this has no value")
+                        } else {
+                            fault.at(node, remark)
+                        });
+                    }
+                }
+            }
+            reads
+        }
+        Value::List(_) => {
+            let message = format!("`in` of {} must be one step or a map", quote(&step.name));
+            cx.push(wrong(
+                Fault::error("spec::input", message).at(node, "a list does not say which is which"),
+            ));
+            Vec::new()
+        }
+        _ => {
+            let message = format!("`in` of {} must be the name of a step", quote(&step.name));
+            let remark = format!("this is {}", node.describe());
+            cx.push(wrong(Fault::error("spec::input", message).at_key(key, remark)));
+            Vec::new()
+        }
+    }
+}
+
+fn find_port(
+    cx: &mut Context,
+    step: &str,
+    entry: &'static Entry,
+    key: &Key,
+) -> Option<&'static Port> {
+    let port = entry.inputs.iter().find(|port| port.name == key.name);
+    if port.is_none() {
+        let names: Vec<&str> = entry.inputs.iter().map(|port| port.name).collect();
+        let message = format!("`{}` has no input port {}", entry.name, quote(&key.name));
+        let remark = format!("unknown to step {}", quote(step));
+        cx.push(
+            Fault::error("spec::unknown_port", message)
+                .at_key(key, remark)
+                .maybe_help(suggest::help(&key.name, &names, "its input ports are")),
+        );
+    }
+    port
+}
+
+/// A seed: a whole number of at least 0.
+pub fn seed(cx: &mut Context, node: &Node) -> Option<u64> {
+    match &node.value {
+        Value::Int(value) if u64::try_from(*value).is_ok() => u64::try_from(*value).ok(),
+        Value::Faulty => None,
+        _ => {
+            let message =
+                format!("a seed must be a whole number of at least 0, not {}", node.describe());
+            cx.push(Fault::error("spec::seed", message).at(node, "not a seed"));
+            None
+        }
+    }
+}
+
+fn device(cx: &mut Context, node: &Node) -> Option<String> {
+    const DEVICES: [&str; 4] = ["auto", "cpu", "gpu", "cuda"];
+    match &node.value {
+        Value::Text(name) if DEVICES.contains(&name.as_str()) => Some(name.clone()),
+        Value::Faulty => None,
+        _ => {
+            let near = node.text().and_then(|text| suggest::closest(text, DEVICES));
+            let message =
+                format!("`device` must be one of `auto`, `cpu` or `gpu`, not {}", node.describe());
+            cx.push(
+                Fault::error("spec::device", message)
+                    .at(node, "unknown device")
+                    .maybe_help(near.map(|near| format!("did you mean {}?", quote(near)))),
+            );
+            None
+        }
+    }
+}
+
+fn retries(cx: &mut Context, node: &Node) -> Option<u32> {
+    match &node.value {
+        Value::Int(value @ 0..=100) => u32::try_from(*value).ok(),
+        Value::Faulty => None,
+        _ => {
+            let message =
+                format!("`retries` must be a whole number from 0 to 100, not {}", node.describe());
+            cx.push(Fault::error("spec::retries", message).at(node, "how often to try again"));
+            None
+        }
+    }
+}
+
+fn timeout(cx: &mut Context, node: &Node) -> Option<f64> {
+    let seconds = match &node.value {
+        Value::Faulty => return None,
+        Value::Int(value) => Some(*value as f64),
+        Value::Real(value) => Some(*value),
+        Value::Text(text) => [("s", 1.0), ("m", 60.0), ("h", 3600.0)].iter().find_map(|(unit, by)| {
+            text.strip_suffix(unit)?.trim().parse::<f64>().ok().map(|value| value * by)
+        }),
+        _ => None,
+    };
+    let seconds = seconds.filter(|seconds| seconds.is_finite() && *seconds > 0.0);
+    if seconds.is_none() {
+        let message = format!("`timeout` must be a time above 0, not {}", node.describe());
+        cx.push(
+            Fault::error("spec::timeout", message)
+                .at(node, "not a time")
+                .help("write seconds, or a text such as `30s`, `10m` or `2h`"),
+        );
+    }
+    seconds
+}

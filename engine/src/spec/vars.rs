@@ -1,0 +1,289 @@
+//! Variables: what `${name}` stands for.
+
+use super::{
+    context::Context,
+    node::{Key, Node, Origin, Value},
+    scalar,
+    template::{Part, parts},
+};
+use crate::{
+    fault::{Fault, quote},
+    suggest,
+};
+use std::rc::Rc;
+
+/// Values by name that only hold in one place, such as those of a `for`.
+pub type Local = [(Key, Node)];
+
+/// The variables of a pipeline.
+pub struct Variables {
+    entries: Vec<Variable>,
+    env: fn(&str) -> Option<String>,
+    /// Variables being worked out, to notice one that needs itself.
+    open: Vec<usize>,
+}
+
+struct Variable {
+    key: Key,
+    raw: Node,
+    done: Option<Node>,
+    used: bool,
+}
+
+impl Variables {
+    /// The variables of a `vars:` section. They are worked out when they are first needed.
+    pub fn new(cx: &mut Context, section: Option<Node>, env: fn(&str) -> Option<String>) -> Self {
+        let entries = match section {
+            None => Vec::new(),
+            Some(Node { value: Value::Map(entries), .. }) => entries,
+            Some(Node { value: Value::Null | Value::Faulty, .. }) => Vec::new(),
+            Some(node) => {
+                cx.push(
+                    Fault::error("spec::vars", "`vars` must be a map of names to values")
+                        .at(&node, format!("this is {}", node.describe()))
+                        .help("write `vars: { data: recordings, clusters: 11 }`"),
+                );
+                Vec::new()
+            }
+        };
+        for (key, _) in &entries {
+            if !is_name(&key.name) {
+                let message = format!("{} cannot be the name of a variable", quote(&key.name));
+                cx.push(
+                    Fault::error("spec::name", message)
+                        .at_key(key, "letters, digits and `_` only, not beginning with a digit"),
+                );
+            }
+        }
+        let entries = entries
+            .into_iter()
+            .map(|(key, raw)| Variable { key, raw, done: None, used: false })
+            .collect();
+        Self { entries, env, open: Vec::new() }
+    }
+
+    /// Whether there is a variable of that name.
+    pub fn find(&self, name: &str) -> Option<&Key> {
+        self.entries.iter().map(|variable| &variable.key).find(|key| key.name == name)
+    }
+
+    /// The tree with every variable replaced by its value.
+    pub fn fill(&mut self, cx: &mut Context, node: &Node, local: &Local) -> Node {
+        let filled = |value| Node { value, ..node.clone_bare() };
+        match &node.value {
+            Value::Text(text) if text.contains("${") => self.fill_text(cx, node, text, local),
+            Value::List(items) => {
+                filled(Value::List(items.iter().map(|item| self.fill(cx, item, local)).collect()))
+            }
+            Value::Map(entries) => filled(Value::Map(
+                entries
+                    .iter()
+                    .map(|(key, item)| (key.clone(), self.fill(cx, item, local)))
+                    .collect(),
+            )),
+            _ => node.clone(),
+        }
+    }
+
+    fn fill_text(&mut self, cx: &mut Context, node: &Node, text: &str, local: &Local) -> Node {
+        let found = match parts(text) {
+            Ok(found) => found,
+            Err(part) => {
+                let closed = part.ends_with('}');
+                let message = if closed { "a variable has no name" } else { "a `${` is not closed" };
+                cx.push(
+                    Fault::error("spec::template", message)
+                        .label(cx.part(&node.span, part), "here")
+                        .help("write `${name}`; a plain `${` is written `$${`"),
+                );
+                return faulty(node);
+            }
+        };
+        // A scalar that is nothing but one variable has the variable's type.
+        if let [part @ (Part::Variable { .. } | Part::Environment { .. })] = found[..] {
+            return match self.value(cx, node, part, local) {
+                Some(value) if cx.afford(value.weight()) => value,
+                Some(_) => too_much(cx, node),
+                None => faulty(node),
+            };
+        }
+        let mut filled = String::new();
+        let mut fine = true;
+        for part in found {
+            let (Part::Variable { whole, .. } | Part::Environment { whole, .. }) = part else {
+                if let Part::Text(text) = part {
+                    filled.push_str(text);
+                }
+                continue;
+            };
+            match self.value(cx, node, part, local).map(|value| (value.plain(), value)) {
+                Some((Some(text), _)) => filled.push_str(&text),
+                Some((None, value)) if !value.is_faulty() => {
+                    fine = false;
+                    let message =
+                        format!("`{whole}` is {} and cannot be part of a text", value.describe());
+                    cx.push(
+                        Fault::error("spec::template", message)
+                            .label(cx.part(&node.span, whole), "only a single value can")
+                            .at_origin(&value),
+                    );
+                }
+                _ => fine = false,
+            }
+            if !cx.afford(filled.len()) {
+                return too_much(cx, node);
+            }
+        }
+        if !fine {
+            return faulty(node);
+        }
+        Node { value: Value::Text(filled), ..node.clone_bare() }
+    }
+
+    /// What one `${…}` stands for, at the place of the node it is in.
+    fn value(
+        &mut self,
+        cx: &mut Context,
+        node: &Node,
+        part: Part<'_>,
+        local: &Local,
+    ) -> Option<Node> {
+        match part {
+            Part::Text(_) => None,
+            Part::Environment { name, default, whole } => {
+                let Some(raw) = (self.env)(name).or(default.map(str::to_owned)) else {
+                    let message = format!("the environment variable {} is not set", quote(name));
+                    cx.push(
+                        Fault::error("spec::environment", message)
+                            .label(cx.part(&node.span, whole), "needed here")
+                            .help(format!(
+                                "set it, or give a default: `${{env:{name}:-some/folder}}`"
+                            )),
+                    );
+                    return None;
+                };
+                let origin = (default != Some(raw.as_str()))
+                    .then(|| Rc::new(Origin::Environment(name.to_owned())));
+                let value = scalar::resolve(&raw);
+                Some(Node { value, span: node.span.clone(), origin, raw: Some(raw.into()) })
+            }
+            Part::Variable { name, whole } => {
+                if let Some((key, value)) = local.iter().find(|(key, _)| key.name == name) {
+                    return Some(stand_in(value, key, &value.span, node));
+                }
+                let Some(at) = self.entries.iter().position(|entry| entry.key.name == name) else {
+                    self.unknown(cx, node, name, whole, local);
+                    return None;
+                };
+                let value = self.worked_out(cx, at, node)?;
+                let entry = &self.entries[at];
+                Some(stand_in(&value, &entry.key, &entry.key.span, node))
+            }
+        }
+    }
+
+    fn worked_out(&mut self, cx: &mut Context, at: usize, node: &Node) -> Option<Node> {
+        self.entries[at].used = true;
+        if let Some(done) = &self.entries[at].done {
+            return Some(done.clone());
+        }
+        if let Some(start) = self.open.iter().position(|&open| open == at) {
+            let names: Vec<&str> = self.open[start..]
+                .iter()
+                .chain([&at])
+                .map(|&at| self.entries[at].key.name.as_str())
+                .collect();
+            let name = quote(&self.entries[at].key.name);
+            cx.push(
+                Fault::error(
+                    "spec::cycle",
+                    format!("variable {name} needs itself: {}", names.join(" -> ")),
+                )
+                .at(node, "this closes the circle")
+                .at_key(&self.entries[at].key, "set here"),
+            );
+            self.entries[at].done = Some(faulty(&self.entries[at].raw.clone()));
+            return None;
+        }
+        self.open.push(at);
+        let raw = self.entries[at].raw.clone();
+        let value = self.fill(cx, &raw, &[]);
+        self.open.pop();
+        Some(self.entries[at].done.get_or_insert(value).clone())
+    }
+
+    fn unknown(
+        &mut self,
+        cx: &mut Context,
+        node: &Node,
+        name: &str,
+        whole: &str,
+        local: &Local,
+    ) {
+        let keys = local.iter().map(|(key, _)| key);
+        let known: Vec<&str> = keys
+            .chain(self.entries.iter().map(|variable| &variable.key))
+            .map(|key| key.name.as_str())
+            .collect();
+        let help = if (self.env)(name).is_some() {
+            Some(format!("the environment variable is written `${{env:{name}}}`"))
+        } else {
+            suggest::help(name, &known, "the variables are")
+        };
+        // A variable that was meant must not be called unused as well.
+        if let Some(near) = suggest::closest(name, known).map(str::to_owned)
+            && let Some(entry) = self.entries.iter_mut().find(|entry| entry.key.name == near)
+        {
+            entry.used = true;
+        }
+        let message = format!("there is no variable {}", quote(name));
+        cx.push(
+            Fault::error("spec::unknown_variable", message)
+                .label(cx.part(&node.span, whole), "not set under `vars` nor by a `for`")
+                .help(help.unwrap_or_else(|| {
+                    format!("add `vars: {{ {name}: … }}` at the top of the file")
+                })),
+        );
+    }
+
+    /// Warns of variables that nothing reads.
+    pub fn warn_unused(&self, cx: &mut Context) {
+        for variable in self.entries.iter().filter(|variable| !variable.used) {
+            let name = &variable.key.name;
+            cx.push(
+                Fault::warning("spec::unused_variable", format!("nothing reads {}", quote(name)))
+                    .at_key(&variable.key, "this variable has no effect")
+                    .help(format!("write `${{{name}}}` where its value belongs, or delete it")),
+            );
+        }
+    }
+}
+
+/// The value of a variable at the place where it is read.
+fn stand_in(value: &Node, key: &Key, set_at: &crate::pipeline::Span, node: &Node) -> Node {
+    let mut value = value.clone();
+    value.span = node.span.clone();
+    // A value of the command line or the environment is known by that.
+    if !matches!(value.origin.as_deref(), Some(Origin::Set(_) | Origin::Environment(_))) {
+        value.origin = Some(Rc::new(Origin::Variable(key.name.clone(), set_at.clone())));
+    }
+    value
+}
+
+fn faulty(node: &Node) -> Node {
+    Node { value: Value::Faulty, ..node.clone_bare() }
+}
+
+fn too_much(cx: &mut Context, node: &Node) -> Node {
+    cx.push(
+        Fault::error("spec::too_large", "the pipeline grows without bound")
+            .at(node, "variables multiply what they refer to"),
+    );
+    faulty(node)
+}
+
+/// Whether a text may name a variable.
+pub fn is_name(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+        && text.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
+}

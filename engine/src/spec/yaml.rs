@@ -1,0 +1,334 @@
+//! From text to a tree, in bounded time and memory whatever the text.
+
+use super::{
+    context::Context,
+    node::{Key, Node, Value},
+    scalar, yaml_fault,
+};
+use crate::{
+    fault::{Fault, quote},
+    pipeline::Span,
+};
+use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, Span as Mark, Tag, options};
+use std::collections::{HashMap, HashSet};
+
+/// The longest pipeline file.
+const MAX_BYTES: usize = 1 << 20;
+/// The most lists and maps inside each other.
+const MAX_DEPTH: usize = 32;
+/// How much memory a tree may take; aliases copy, so a short text can make a huge one.
+const MAX_WEIGHT: usize = 16 << 20;
+
+/// Reads a tree; `None` where the text is not YAML at all.
+pub fn parse(cx: &mut Context) -> Option<Node> {
+    let source = cx.source.clone();
+    if source.text.len() > MAX_BYTES {
+        cx.push(
+            Fault::error(
+                "spec::too_large",
+                format!("the file has {} bytes: no pipeline is that long", source.text.len()),
+            )
+            .help("a pipeline file has at most 1 MiB; is this a data file?"),
+        );
+        return None;
+    }
+    let mut options = options! {
+        emit_unresolved_aliases: true,
+        flow_nesting_limit: MAX_DEPTH,
+        block_nesting_limit: MAX_DEPTH,
+    };
+    options.set_emit_comments(false);
+    let mut builder = Builder::default();
+    for event in Parser::new_from_str_with_options(&source.text, options) {
+        let stop = match event {
+            Ok((event, mark)) => builder.event(cx, event, &mark),
+            Err(error) => Err(yaml_fault::explain(&source.text, &error)),
+        };
+        if let Err(fault) = stop {
+            cx.push(fault);
+            return None;
+        }
+    }
+    match builder.root {
+        Some(Node { value: Value::Null, .. }) | None => {
+            cx.push(
+                Fault::error("spec::empty", "the file holds no pipeline")
+                    .help("a pipeline has at least `steps:`; see pipelines/quickstart.yaml"),
+            );
+            None
+        }
+        root => root,
+    }
+}
+
+/// Lists and maps that are still open, and what was named by an anchor.
+#[derive(Default)]
+struct Builder {
+    open: Vec<Open>,
+    anchors: HashMap<usize, Node>,
+    weight: usize,
+    documents: usize,
+    root: Option<Node>,
+}
+
+struct Open {
+    start: usize,
+    anchor: usize,
+    filling: Filling,
+}
+
+enum Filling {
+    List(Vec<Node>),
+    Map { entries: Vec<(Key, Node)>, names: HashSet<String>, key: Option<Key> },
+}
+
+impl Builder {
+    /// Takes one event; an error ends the reading.
+    fn event(&mut self, cx: &mut Context, event: Event<'_>, mark: &Mark) -> Result<(), Fault> {
+        let span = mark.byte_range().unwrap_or(0..0);
+        match event {
+            Event::DocumentStart(..) => {
+                self.documents += 1;
+                if self.documents > 1 {
+                    return Err(Fault::error(
+                        "spec::several_documents",
+                        "a pipeline file holds one document",
+                    )
+                    .label(span, "a second one starts here")
+                    .help("remove the `---`, or put the rest into a file of its own"));
+                }
+                Ok(())
+            }
+            Event::Scalar(text, style, anchor, tag) => {
+                let as_text = refuse_tag(tag.as_deref(), &span)? || style != ScalarStyle::Plain;
+                let value = if as_text {
+                    Value::Text(text.into_owned())
+                } else {
+                    scalar::resolve(&text)
+                };
+                self.finished(cx, Node::new(value, span), anchor)
+            }
+            Event::SequenceStart(_, anchor, tag) => {
+                refuse_tag(tag.as_deref(), &span)?;
+                self.open(span, anchor, Filling::List(Vec::new()))
+            }
+            Event::MappingStart(_, anchor, tag) => {
+                refuse_tag(tag.as_deref(), &span)?;
+                let (entries, names) = (Vec::new(), HashSet::new());
+                self.open(span, anchor, Filling::Map { entries, names, key: None })
+            }
+            Event::SequenceEnd | Event::MappingEnd => self.close(cx, span.end),
+            Event::Alias(id) => {
+                let mut node = self.anchors.get(&id).cloned().ok_or_else(|| {
+                    Fault::error("spec::alias", "an anchor cannot hold an alias of itself")
+                        .label(span.clone(), "this would never end")
+                })?;
+                if self.open.len() + node.depth() > MAX_DEPTH {
+                    return Err(too_deep(span));
+                }
+                node.span = span;
+                self.finished(cx, node, 0)
+            }
+            Event::UnresolvedAlias(name) => {
+                let message = format!("there is no anchor {}", quote(&name));
+                Err(Fault::error("spec::alias", message)
+                    .label(span, "`*` refers to an anchor written with `&` before it")
+                    .help("if the text is meant to begin with `*`, put it in quotes"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn open(&mut self, span: Span, anchor: usize, filling: Filling) -> Result<(), Fault> {
+        if self.open.len() >= MAX_DEPTH {
+            return Err(too_deep(span));
+        }
+        if self.key_expected() {
+            return Err(Fault::error("spec::key", "a key must be a single word")
+                .label(span, "a list or map cannot be a key")
+                .help("a text that begins with `[` or `{` needs quotes"));
+        }
+        self.open.push(Open { start: span.start, anchor, filling });
+        Ok(())
+    }
+
+    fn key_expected(&self) -> bool {
+        matches!(self.open.last(), Some(Open { filling: Filling::Map { key: None, .. }, .. }))
+    }
+
+    fn close(&mut self, cx: &mut Context, end: usize) -> Result<(), Fault> {
+        let open = self.open.pop().expect("the parser closes only what it opened");
+        let value = match open.filling {
+            Filling::List(items) => Value::List(items),
+            Filling::Map { entries, .. } => Value::Map(merged(entries)?),
+        };
+        self.finished(cx, Node::new(value, open.start..end.max(open.start)), open.anchor)
+    }
+
+    /// Puts a finished node where it belongs.
+    fn finished(&mut self, cx: &mut Context, node: Node, anchor: usize) -> Result<(), Fault> {
+        // A container's children were counted as they came; only a copy is counted whole.
+        let fresh = matches!(node.value, Value::List(_) | Value::Map(_)) && anchor != 0;
+        self.weight += if fresh { 64 } else { node.weight() };
+        if self.weight > MAX_WEIGHT {
+            return Err(Fault::error("spec::too_large", "the pipeline grows without bound")
+                .label(node.span, "aliases multiply what they refer to")
+                .help("write it without aliases (`*name`)"));
+        }
+        if anchor != 0 {
+            self.anchors.insert(anchor, node.clone());
+        }
+        match self.open.last_mut().map(|open| &mut open.filling) {
+            None => self.root = Some(node),
+            Some(Filling::List(items)) => items.push(node),
+            Some(Filling::Map { entries, names, key }) => match key.take() {
+                Some(name) => {
+                    if names.insert(name.name.clone()) {
+                        entries.push((name, node));
+                    } else {
+                        duplicate(cx, &name, entries);
+                    }
+                }
+                None => *key = Some(as_key(cx, node)?),
+            },
+        }
+        Ok(())
+    }
+}
+
+fn as_key(cx: &Context, node: Node) -> Result<Key, Fault> {
+    // A key is its text, so that `1:` and `true:` are names like any other.
+    let written = cx.source.text.get(node.span.clone()).unwrap_or_default().to_owned();
+    let name = match node.value {
+        Value::Text(text) => text,
+        Value::List(_) | Value::Map(_) => {
+            return Err(Fault::error("spec::key", "a key must be a single word")
+                .label(node.span, "a list or map cannot be a key"));
+        }
+        _ => written,
+    };
+    Ok(Key { name, span: node.span, origin: None })
+}
+
+fn duplicate(cx: &mut Context, key: &Key, entries: &[(Key, Node)]) {
+    let mut fault =
+        Fault::error("spec::duplicate_key", format!("{} is given twice", quote(&key.name)))
+            .at_key(key, "again here");
+    if let Some((first, _)) = entries.iter().find(|(first, _)| first.name == key.name) {
+        fault = fault.label(first.span.clone(), "first given here");
+    }
+    cx.push(fault.help("keep one of them, or rename one"));
+}
+
+/// Entries with those of `<<: *base` put in where they are not given.
+fn merged(entries: Vec<(Key, Node)>) -> Result<Vec<(Key, Node)>, Fault> {
+    if !entries.iter().any(|(key, _)| key.name == "<<") {
+        return Ok(entries);
+    }
+    let (mut own, mut bases) = (Vec::new(), Vec::new());
+    for (key, node) in entries {
+        match (key.name.as_str(), node.value) {
+            ("<<", Value::Map(base)) => bases.extend(base),
+            ("<<", _) => {
+                return Err(Fault::error("spec::merge", "`<<` takes a map")
+                    .label(node.span, "this is not one")
+                    .help("write `<<: *name`, where `&name` marks a map before it"));
+            }
+            (_, value) => own.push((key, Node { value, ..node })),
+        }
+    }
+    bases.retain(|(key, _)| !own.iter().any(|(given, _)| given.name == key.name));
+    own.extend(bases);
+    Ok(own)
+}
+
+/// True for `!!str`, which says that a scalar is text.
+fn refuse_tag(tag: Option<&Tag>, span: &Span) -> Result<bool, Fault> {
+    match tag {
+        None => Ok(false),
+        Some(tag) if tag.is_yaml_core_schema_tag("str") => Ok(true),
+        Some(tag) => Err(Fault::error("spec::tag", format!("tags such as `{tag}` mean nothing here"))
+            .label(span.clone(), "this has a tag")
+            .help("remove the tag; a text that begins with `!` needs quotes")),
+    }
+}
+
+fn too_deep(span: Span) -> Fault {
+    Fault::error("spec::too_deep", "lists and maps are nested too deeply")
+        .label(span, format!("more than {MAX_DEPTH} levels"))
+        .help("is a closing bracket missing?")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::SourceText;
+    use std::sync::Arc;
+
+    fn read(text: &str) -> (Option<Node>, Vec<Fault>) {
+        let source = SourceText { path: "a.yaml".into(), text: text.to_owned() };
+        let mut cx = Context::new(Arc::new(source));
+        (parse(&mut cx), cx.faults)
+    }
+
+    fn spans(node: &Node, text: &str, out: &mut Vec<String>) {
+        match &node.value {
+            Value::List(items) => items.iter().for_each(|item| spans(item, text, out)),
+            Value::Map(entries) => entries.iter().for_each(|(key, item)| {
+                out.push(text[key.span.clone()].to_owned());
+                spans(item, text, out);
+            }),
+            _ => out.push(text[node.span.clone()].to_owned()),
+        }
+    }
+
+    #[test]
+    fn every_key_and_scalar_knows_its_bytes() {
+        let text = "\u{feff}# é\na: { b: [1, 'é', \"x\"], \"c d\": é }\ne:\n  - f: |\n      g\n";
+        let (root, faults) = read(text);
+        assert!(faults.is_empty(), "{faults:?}");
+        let mut found = Vec::new();
+        spans(&root.expect("a tree"), text, &mut found);
+        assert_eq!(found[..9], ["a", "b", "1", "'é'", "\"x\"", "\"c d\"", "é", "e", "f"]);
+    }
+
+    #[test]
+    fn merge_keys_fill_in_what_is_missing() {
+        let (root, faults) = read("a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\n");
+        assert!(faults.is_empty());
+        let shown = format!("{:?}", root.expect("a tree").value);
+        assert!(shown.contains("Int(3)") && shown.matches("Int(1)").count() == 2);
+    }
+
+    #[test]
+    fn explosions_and_depths_are_refused() {
+        let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..30 {
+            let items = vec![format!("*a{}", level - 1); 10].join(", ");
+            bomb.push_str(&format!("a{level}: &a{level} [{items}]\n"));
+        }
+        let deep = format!("a: {}", "[".repeat(10_000));
+        let block: String = (0..10_000).map(|level| format!("{}a:\n", " ".repeat(level))).collect();
+        let block = block[..MAX_BYTES - 1].to_owned();
+        let huge = format!("a: &a {}\nb: [{}]", "x".repeat(500_000), "*a, ".repeat(100_000));
+        let maps = format!("a: {}", "{a: ".repeat(10_000));
+        let dashes = "- ".repeat(10_000);
+        let ladder: String = (1..40)
+            .map(|level| format!("b{level}: &b{level} [[[[*b{}]]]]\n", level - 1))
+            .collect();
+        let ladder = format!("b0: &b0 [1]\n{ladder}");
+        let too_long = "x".repeat(MAX_BYTES + 1);
+        for text in [bomb, deep, block, huge, maps, dashes, ladder, too_long] {
+            let start = std::time::Instant::now();
+            let (root, faults) = read(&text);
+            assert!(root.is_none() && faults.len() == 1, "{faults:?}");
+            assert!(start.elapsed().as_secs() < 20, "{faults:?}");
+        }
+    }
+
+    #[test]
+    fn an_anchor_within_itself_is_refused() {
+        let (root, faults) = read("a: &a [*a]\n");
+        assert!(root.is_none() && faults.len() == 1);
+    }
+}
