@@ -155,7 +155,10 @@ fn read_row<'d>(
 ) {
     let field = |name: &str| fields.iter().find(|(key, _)| key.name == name);
     let title = field("row").and_then(|(key, node)| text(cx, vars, key, node, local));
-    let paper = field("paper").map(|(key, node)| paper(cx, key, &vars.fill(cx, node, local)));
+    let paper = field("paper").map(|(key, node)| {
+        let node = vars.fill(cx, node, local);
+        paper(cx, key, &node)
+    });
     let paper = paper.unwrap_or_default();
     let Some((key, node)) = field("scores") else {
         let near = fields.iter().any(|(key, _)| {
