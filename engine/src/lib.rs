@@ -1,0 +1,17 @@
+//! Spec → Plan → Run → Record → Report: from a pipeline's text to a finished study.
+
+pub mod catalog;
+pub mod cli;
+pub mod commands;
+pub mod export;
+pub mod fault;
+pub mod interrupt;
+pub mod keys;
+pub mod pipeline;
+pub mod progress;
+pub mod run;
+pub mod runs;
+pub mod scan;
+pub mod schema;
+pub mod spec;
+pub mod suggest;
