@@ -5,7 +5,12 @@ use cache::Shape;
 use serde_json::Value;
 
 /// Every op, in the order of the reference page: sources, features, embeddings, clusters, metrics.
-pub static OPS: &[Entry] = &[];
+pub static OPS: &[Entry] = &[
+    op::<crate::embed::pca::Pca>(),
+    op::<crate::cluster::kmeans::Kmeans>(),
+    op::<crate::cluster::agglomerative::Agglomerative>(),
+    op::<crate::metrics::metrics::Metrics>(),
+];
 
 /// The op of that name.
 pub fn find(name: &str) -> Option<&'static Entry> {
@@ -80,7 +85,6 @@ impl<O: Op> AnyOp for O {
     }
 }
 
-#[allow(dead_code)]
 const fn op<O: Op>() -> Entry {
     Entry {
         name: O::NAME,
