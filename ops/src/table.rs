@@ -1,12 +1,17 @@
 //! The table of all ops, and how the engine sees one without knowing its type.
 
-use crate::features;
 use crate::op::{Ctx, Determinism, Inputs, Op, OpError, Outputs, Port, Source};
 use cache::Shape;
 use serde_json::Value;
 
 /// Every op, in the order of the reference page: sources, features, embeddings, clusters, metrics.
-pub static OPS: &[Entry] = &[op::<features::log_mel::LogMel>()];
+pub static OPS: &[Entry] = &[
+    op::<crate::features::log_mel::LogMel>(),
+    op::<crate::embed::pca::Pca>(),
+    op::<crate::cluster::kmeans::Kmeans>(),
+    op::<crate::cluster::agglomerative::Agglomerative>(),
+    op::<crate::metrics::metrics::Metrics>(),
+];
 
 /// The op of that name.
 pub fn find(name: &str) -> Option<&'static Entry> {
