@@ -1,11 +1,16 @@
 //! The table of all ops, and how the engine sees one without knowing its type.
 
+use crate::audio;
 use crate::op::{Ctx, Determinism, Inputs, Op, OpError, Outputs, Port, Source};
 use cache::Shape;
 use serde_json::Value;
 
 /// Every op, in the order of the reference page: sources, features, embeddings, clusters, metrics.
-pub static OPS: &[Entry] = &[];
+pub static OPS: &[Entry] = &[
+    op::<audio::synth::Synth>(),
+    op::<audio::irmas::Irmas>(),
+    op::<audio::audio_folder::AudioFolder>(),
+];
 
 /// The op of that name.
 pub fn find(name: &str) -> Option<&'static Entry> {
@@ -80,7 +85,6 @@ impl<O: Op> AnyOp for O {
     }
 }
 
-#[allow(dead_code)]
 const fn op<O: Op>() -> Entry {
     Entry {
         name: O::NAME,

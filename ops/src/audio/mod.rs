@@ -1,4 +1,12 @@
 //! Sources of clips, and how recordings are decoded.
 
+pub mod archive;
+pub mod audio_folder;
+pub mod clips;
+pub mod corpus;
 pub mod decode;
+pub mod irmas;
+pub mod manifest;
 pub mod reference;
+pub mod synth;
+pub mod voices;
