@@ -26,12 +26,17 @@ impl Archive {
             .map_err(|error| format!("is not a whole zip archive: {error}"))
     }
 
-    /// The names of all entries that are files, in order.
-    pub fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> =
-            self.0.file_names().filter(|name| !name.ends_with('/')).map(str::to_owned).collect();
-        names.sort_unstable();
-        names
+    /// The names of all entries that are files, sorted.
+    ///
+    /// # Errors
+    /// When a name is not text.
+    pub fn names(&self) -> Result<Vec<String>, String> {
+        let names: Result<Vec<_>, _> = self.0.file_names().collect();
+        let names = names.map_err(|error| format!("has an entry without a name: {error}"))?;
+        let files = names.into_iter().filter(|name| !name.ends_with('/'));
+        let mut files: Vec<String> = files.map(|name| name.into_owned()).collect();
+        files.sort_unstable();
+        Ok(files)
     }
 
     /// The bytes of one entry.

@@ -106,11 +106,12 @@ impl Irmas {
         rules: Rules,
         cx: &Ctx<'_>,
     ) -> Result<clips::Collection, OpError> {
-        let archive = Archive::open(&zip.path).map_err(|reason| {
+        let unfit = |reason| {
             OpError::param("path", format!("`{}` {reason}", zip.name))
                 .help("download it again: `engine fetch irmas DIR`")
-        })?;
-        let names = archive.names();
+        };
+        let archive = Archive::open(&zip.path).map_err(unfit)?;
+        let names = archive.names().map_err(unfit)?;
         let found: Vec<_> = names
             .iter()
             .filter(|name| ends_in(name, "wav") && !clips::is_hidden(name))

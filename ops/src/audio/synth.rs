@@ -216,3 +216,21 @@ fn add(part: &mut [f32], at: f64, sum: &mut [f32]) {
     scale(part, at);
     sum.iter_mut().zip(part.iter()).for_each(|(sum, x)| *sum += x);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[ignore]
+    fn dump() {
+        let t = std::time::Instant::now();
+        for class in 0..11 { for index in 0..8 { render(1, class, index); } }
+        eprintln!("{:?} per clip", t.elapsed() / 88);
+        for recording in crate::audio::corpus::recordings(0, 40) {
+            let path = std::path::Path::new("/tmp/h-sources-synth").join(&recording.name);
+            std::fs::create_dir_all(path.parent().expect("x")).expect("x");
+            std::fs::write(path, recording.wav(0)).expect("x");
+        }
+    }
+}
