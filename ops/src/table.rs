@@ -6,6 +6,9 @@ use serde_json::Value;
 
 /// Every op, in the order of the reference page: sources, features, embeddings, clusters, metrics.
 pub static OPS: &[Entry] = &[
+    op::<crate::audio::synth::Synth>(),
+    op::<crate::audio::irmas::Irmas>(),
+    op::<crate::audio::audio_folder::AudioFolder>(),
     op::<crate::features::log_mel::LogMel>(),
     op::<crate::embed::pca::Pca>(),
     op::<crate::cluster::kmeans::Kmeans>(),
