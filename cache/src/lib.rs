@@ -3,11 +3,12 @@
 //! This crate is a leaf: it knows nothing of ops, of YAML or of the DAG.
 
 pub mod artifact;
+pub mod checkpoint;
 pub mod digest;
 pub mod files;
 pub mod key;
 pub mod kind;
-mod parquet;
+pub mod parquet;
 pub mod record;
 pub mod store;
 pub mod table;
@@ -18,7 +19,7 @@ pub use digest::{Digest, Hasher};
 pub use files::{FileEntry, FileIndex};
 pub use key::CacheKey;
 pub use kind::Kind;
-//pub use record::Record;
-//pub use store::{Store, StoreError};
+pub use record::Record;
+pub use store::{Store, StoreError};
 pub use table::{Array, Column, Table};
 pub use tensors::{Tensor, Tensors};

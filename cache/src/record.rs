@@ -1,1 +1,129 @@
 //! What a run did: `record.json`.
+
+use crate::{Digest, Shape};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Version of the record's form.
+pub const RECORD_VERSION: u32 = 1;
+
+/// What a run did. The report is a function of this and the store alone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// [`RECORD_VERSION`].
+    pub version: u32,
+    /// The version of the engine.
+    pub engine: String,
+    /// The study's name.
+    pub pipeline: String,
+    /// The run's name: the folder it lies in.
+    pub id: String,
+    /// When it started (RFC 3339).
+    pub started: String,
+    /// How long it took in all.
+    pub seconds: f64,
+    /// How it ended.
+    pub status: RunStatus,
+    /// The command that made it.
+    pub command: Vec<String>,
+    /// What the study asks.
+    pub question: Option<String>,
+    /// The rows of its table.
+    pub table: Vec<Row>,
+    /// Every step, in the order of the plan.
+    pub steps: Vec<StepRecord>,
+    /// What the user should know although nothing failed.
+    pub warnings: Vec<String>,
+    /// The machine.
+    pub environment: Environment,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunStatus {
+    /// Every step is there.
+    Done,
+    /// Some steps failed; what did not depend on them is there.
+    Partial,
+    /// A step failed.
+    Failed,
+    /// The user stopped it.
+    Interrupted,
+}
+
+/// A row of the report's table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// Its title.
+    pub title: String,
+    /// The step whose scores it shows.
+    pub scores: String,
+    /// Published values, by metric.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub paper: BTreeMap<String, f64>,
+}
+
+/// What became of a step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepRecord {
+    /// Its name in the pipeline.
+    pub name: String,
+    /// Its op.
+    pub op: String,
+    /// All its parameters, defaults too.
+    pub params: Value,
+    /// What it reads: port → `step.port`.
+    pub inputs: BTreeMap<String, String>,
+    /// The seed, if it draws random numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// Its key, if it was known.
+    pub key: Option<Digest>,
+    /// What became of it.
+    pub status: StepStatus,
+    /// Why.
+    pub reason: String,
+    /// What it made: port → digest.
+    pub outputs: BTreeMap<String, Digest>,
+    /// The shapes of what it made.
+    pub shapes: BTreeMap<String, Shape>,
+    /// How long it ran; for a hit, how long it had run when it was made.
+    pub seconds: f64,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// What became of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepStatus {
+    /// Its result was there.
+    Hit,
+    /// It ran.
+    Ran,
+    /// It failed.
+    Failed,
+    /// It did not run, because something before it failed or the run was stopped.
+    Skipped,
+}
+
+/// The machine a run was made on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Environment {
+    /// Operating system and architecture.
+    pub platform: String,
+    /// The processor's name.
+    pub processor: String,
+    /// Threads the run used.
+    pub threads: usize,
+}
+
+impl Record {
+    /// The step of that name.
+    pub fn step(&self, name: &str) -> Option<&StepRecord> {
+        self.steps.iter().find(|step| step.name == name)
+    }
+}

@@ -1,7 +1,18 @@
-//! Spec, plan, scheduler, progress: what the binary `engine` is made of.
+//! Spec → Plan → Run → Record → Report: from a pipeline's text to a finished study.
 
+pub mod catalog;
+pub mod cli;
+pub mod commands;
 pub mod expect;
+pub mod export;
 pub mod fault;
+pub mod interrupt;
+pub mod keys;
 pub mod pipeline;
+pub mod progress;
+pub mod run;
+pub mod runs;
+pub mod scan;
+pub mod schema;
 pub mod spec;
 pub mod suggest;

@@ -5,7 +5,16 @@ use cache::Shape;
 use serde_json::Value;
 
 /// Every op, in the order of the reference page: sources, features, embeddings, clusters, metrics.
-pub static OPS: &[Entry] = &[];
+pub static OPS: &[Entry] = &[
+    op::<crate::audio::synth::Synth>(),
+    op::<crate::audio::irmas::Irmas>(),
+    op::<crate::audio::audio_folder::AudioFolder>(),
+    op::<crate::features::log_mel::LogMel>(),
+    op::<crate::embed::pca::Pca>(),
+    op::<crate::cluster::kmeans::Kmeans>(),
+    op::<crate::cluster::agglomerative::Agglomerative>(),
+    op::<crate::metrics::metrics::Metrics>(),
+];
 
 /// The op of that name.
 pub fn find(name: &str) -> Option<&'static Entry> {

@@ -1,1 +1,4 @@
 //! From vectors to groups.
+
+pub mod agglomerative;
+pub mod kmeans;

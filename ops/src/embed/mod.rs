@@ -1,1 +1,3 @@
 //! From features to low-dimensional representations.
+
+pub mod pca;

@@ -1,1 +1,3 @@
 //! From clips to spectrograms and vectors.
+
+pub mod log_mel;

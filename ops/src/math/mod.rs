@@ -1,3 +1,18 @@
 //! Pure kernels on slices: no op, no file, no clock.
 
+pub mod contingency;
+pub mod dct;
+pub mod decibel;
+pub mod dispersion;
+pub mod kmeans;
+pub mod linkage;
+pub mod matmul;
+pub mod mel;
+pub mod orthogonal;
+pub mod pairwise;
+pub mod pca;
 pub mod random;
+pub mod resample;
+pub mod silhouette;
+pub mod stft;
+pub mod symmetric;

@@ -1,0 +1,122 @@
+//! States of long work, kept between runs: one folder for all runs that differ only in how far
+//! they go.
+//!
+//! A state is `<at>-<digest>.live` while its run goes on and `<at>-<digest>.done` once the run has
+//! reached its end. A live state replaces the one before it; done ones stay, so that a longer run
+//! continues a shorter one.
+
+use crate::{Artifact, Digest, Kind, Store, StoreError, Tensors, tensors};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// The states of one piece of long work.
+pub struct CheckpointFolder {
+    folder: PathBuf,
+}
+
+struct Found {
+    at: u64,
+    digest: Digest,
+    live: bool,
+    path: PathBuf,
+}
+
+impl Store {
+    /// The states of the work of that name.
+    pub fn checkpoints(&self, work: &Digest) -> CheckpointFolder {
+        CheckpointFolder { folder: self.root().join("checkpoints-v1").join(work.to_string()) }
+    }
+}
+
+impl CheckpointFolder {
+    /// The state that got farthest, but not beyond `at_most`. A damaged one is passed over.
+    pub fn load(&self, at_most: u64) -> Option<(u64, Tensors)> {
+        let mut found = self.found();
+        found.retain(|state| state.at <= at_most);
+        found.sort_by_key(|state| std::cmp::Reverse(state.at));
+        found.into_iter().find_map(|state| Some((state.at, read(&state)?)))
+    }
+
+    /// Keeps a state in place of the live ones before it.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn save(&self, at: u64, state: &Tensors) -> Result<(), StoreError> {
+        let io = |fault| StoreError::io("write", &self.folder)(fault);
+        fs::create_dir_all(&self.folder).map_err(io)?;
+        let bytes = tensors::to_bytes(state, "{}").map_err(StoreError::Format)?;
+        let path = self.folder.join(format!("{at}-{}.live", digest_of(state)));
+        crate::store::write_whole(&path, &bytes).map_err(io)?;
+        for old in self.found().into_iter().filter(|old| old.live && old.path != path) {
+            fs::remove_file(old.path).map_err(io)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps the live states for good.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn finish(&self) -> Result<(), StoreError> {
+        for state in self.found().into_iter().filter(|state| state.live) {
+            let done = state.path.with_extension("done");
+            fs::rename(&state.path, done).map_err(StoreError::io("rename", &state.path))?;
+        }
+        Ok(())
+    }
+
+    fn found(&self) -> Vec<Found> {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        entries.filter_map(|entry| parse(&entry.path())).collect()
+    }
+}
+
+fn parse(path: &Path) -> Option<Found> {
+    let (at, digest) = path.file_stem()?.to_str()?.split_once('-')?;
+    let live = match path.extension()?.to_str()? {
+        "live" => true,
+        "done" => false,
+        _ => return None,
+    };
+    Some(Found { at: at.parse().ok()?, digest: digest.parse().ok()?, live, path: path.to_owned() })
+}
+
+fn read(state: &Found) -> Option<Tensors> {
+    let (tensors, _) = tensors::from_bytes(&fs::read(&state.path).ok()?).ok()?;
+    (digest_of(&tensors) == state.digest).then_some(tensors)
+}
+
+fn digest_of(state: &Tensors) -> Digest {
+    Artifact::tensors(Kind::Model, state.clone()).digest()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Tensor;
+
+    fn state(value: f32) -> Tensors {
+        Tensors::from([("w".to_owned(), Tensor { shape: vec![1], values: vec![value] })])
+    }
+
+    #[test]
+    fn a_longer_run_continues_a_shorter_one_and_damage_is_passed_over() {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let store = Store::open(root.path()).expect("a store");
+        let folder = store.checkpoints(&Digest::of(b"work"));
+        assert!(folder.load(9).is_none());
+        folder.save(1, &state(1.0)).expect("saved");
+        folder.save(2, &state(2.0)).expect("saved");
+        assert_eq!(folder.found().len(), 1, "a live state replaces the one before");
+        folder.finish().expect("finished");
+        folder.save(3, &state(3.0)).expect("saved");
+        assert_eq!(folder.load(9), Some((3, state(3.0))));
+        assert_eq!(folder.load(2), Some((2, state(2.0))));
+        assert_eq!(folder.load(1), None);
+        let newest = folder.found().into_iter().max_by_key(|found| found.at).expect("a state");
+        fs::write(newest.path, b"damaged").expect("written");
+        assert_eq!(folder.load(9), Some((2, state(2.0))));
+    }
+}

@@ -1,0 +1,137 @@
+//! The reference of ops, from what each op says of itself.
+
+use crate::expect::Schema;
+use ops::{Entry, Port};
+use serde_json::Value as Json;
+use std::fmt::Write;
+
+/// Every op on a line: name, ports, what it does.
+pub fn list() -> String {
+    list_of(ops::OPS)
+}
+
+/// The same of a table of one's own.
+pub fn list_of(table: &[Entry]) -> String {
+    let longest = table.iter().map(|entry| entry.name.len()).max().unwrap_or(0);
+    let mut out = String::new();
+    for entry in table {
+        let (inputs, outputs) = (names(entry.inputs), names(entry.outputs));
+        let flow = if inputs.is_empty() { outputs } else { format!("{inputs} -> {outputs}") };
+        let summary = summary(&entry.schema());
+        writeln!(out, "{:longest$}  {summary}\n{:longest$}  {flow}", entry.name, "")
+            .expect("a text takes any text");
+    }
+    out.push_str("\n`engine ops NAME` describes one of them.\n");
+    out
+}
+
+fn names(ports: &[Port]) -> String {
+    let mark = |port: &Port| if port.optional { "?" } else { "" };
+    let names: Vec<String> =
+        ports.iter().map(|port| format!("{}{}", port.name, mark(port))).collect();
+    names.join(", ")
+}
+
+/// The first sentence of an op's documentation.
+pub fn summary(schema: &Json) -> String {
+    let doc = Schema::new(schema).doc().unwrap_or_default();
+    let end = doc.find(". ").map_or(doc.len(), |at| at + 1);
+    doc[..end].to_owned()
+}
+
+/// The page of one op: what it does, ports, parameters, an example.
+pub fn page(entry: &Entry) -> String {
+    let root = entry.schema();
+    let schema = Schema::new(&root);
+    let doc = root.get("description").and_then(Json::as_str).unwrap_or("(not documented)");
+    let mut out = format!("{}\n\n{}\n", entry.name, doc.trim());
+    ports(&mut out, "Inputs", entry.inputs);
+    ports(&mut out, "Outputs", entry.outputs);
+    out.push_str("\nParameters\n");
+    let required = schema.required();
+    for name in schema.properties() {
+        let Some(property) = schema.property(name) else { continue };
+        let default = match property.default_text() {
+            Some(default) => format!("default {default}"),
+            None if required.contains(&name) => "required".to_owned(),
+            None => "optional".to_owned(),
+        };
+        out.push_str(&format!("  {name}: {} ({default})\n", property.expected()));
+        if let Some(doc) = property.doc() {
+            indented(&mut out, &doc);
+        }
+        for (choice, doc) in choices(&property) {
+            indented(&mut out, &format!("{choice}: {doc}"));
+        }
+    }
+    if schema.properties().is_empty() {
+        out.push_str("  none\n");
+    }
+    out.push_str("\nIn a pipeline\n  ");
+    out.push_str(&example(entry, &schema));
+    out.push('\n');
+    out
+}
+
+fn ports(out: &mut String, title: &str, ports: &[Port]) {
+    if ports.is_empty() {
+        return;
+    }
+    out.push_str(&format!("\n{title}\n"));
+    for port in ports {
+        let kinds: Vec<&str> = port.kinds.iter().map(|kind| kind.name()).collect();
+        let optional = if port.optional { ", optional" } else { "" };
+        out.push_str(&format!("  {} ({}{optional})\n", port.name, kinds.join(" or ")));
+        indented(out, port.doc);
+    }
+}
+
+/// The choices of an enumeration that are documented.
+fn choices(schema: &Schema<'_>) -> Vec<(String, String)> {
+    let options = schema.json().get("oneOf").and_then(Json::as_array);
+    let one = |option: &Json| {
+        let choice = option.get("const")?.as_str()?;
+        let doc = option.get("description")?.as_str()?;
+        Some((choice.to_owned(), doc.split_whitespace().collect::<Vec<_>>().join(" ")))
+    };
+    options.into_iter().flatten().filter_map(one).collect()
+}
+
+/// A paragraph, folded at 76 columns.
+fn indented(out: &mut String, text: &str) {
+    const WIDTH: usize = 76;
+    let mut line = String::from("     ");
+    for word in text.split_whitespace() {
+        if line.chars().count() + 1 + word.chars().count() > WIDTH {
+            out.push_str(&line);
+            out.push('\n');
+            line = String::from("     ");
+        }
+        line.push(' ');
+        line.push_str(word);
+    }
+    out.push_str(&line);
+    out.push('\n');
+}
+
+/// A step of this op with what it cannot do without.
+fn example(entry: &Entry, schema: &Schema<'_>) -> String {
+    let needed: Vec<&Port> = entry.inputs.iter().filter(|port| !port.optional).collect();
+    let mut fields = vec![format!("op: {}", entry.name)];
+    match needed[..] {
+        [] => {}
+        [_] if entry.inputs.first().is_some_and(|port| !port.optional) => {
+            fields.push("in: STEP".to_owned());
+        }
+        _ => {
+            let ports: Vec<String> =
+                needed.iter().map(|port| format!("{}: STEP", port.name)).collect();
+            fields.push(format!("in: {{ {} }}", ports.join(", ")));
+        }
+    }
+    for name in schema.required() {
+        let example = schema.property(name).map_or_else(|| "…".to_owned(), |it| it.example());
+        fields.push(format!("{name}: {example}"));
+    }
+    format!("NAME: {{ {} }}", fields.join(", "))
+}

@@ -1,0 +1,69 @@
+//! `engine export`: a result of a run as a file for other tools.
+
+use crate::{
+    cli::{BAD_INPUT, FAILED, OutArg, Stop, StoreArg},
+    export::write,
+    progress::say,
+    runs,
+};
+use cache::{Store, record::StepRecord};
+use clap::Args;
+use std::path::PathBuf;
+
+/// What `export` reads.
+#[derive(Args)]
+pub struct ExportArgs {
+    /// A folder, an id, or `latest`.
+    pub run: String,
+    /// The output: `STEP.PORT`, or `STEP` for its first.
+    #[arg(value_name = "STEP.PORT")]
+    pub output: String,
+    /// The file; its ending decides the format: .parquet, .csv, .npy, or .safetensors for models.
+    #[arg(long, value_name = "FILE")]
+    pub to: PathBuf,
+    /// Where runs are.
+    #[command(flatten)]
+    pub out: OutArg,
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArg,
+}
+
+/// Writes the file.
+///
+/// # Errors
+/// With the exit code, if there is no such run or output, or the format cannot hold it.
+pub fn export(args: &ExportArgs) -> Result<(), Stop> {
+    let bad = |fault: String| Stop::saying(BAD_INPUT, fault);
+    let (_, record) = runs::find(&args.out.out, &args.run).map_err(bad)?;
+    let (step, port) = args.output.rsplit_once('.').unwrap_or((&args.output, ""));
+    let step = record.step(step).ok_or_else(|| {
+        let names: Vec<_> = record.steps.iter().map(|step| step.name.as_str()).collect();
+        bad(format!("the run has no step `{step}`; it has {}", names.join(", ")))
+    })?;
+    let digest = match port {
+        "" => first_output(step),
+        port => step.outputs.get(port),
+    };
+    let digest = digest.ok_or_else(|| {
+        let ports: Vec<_> = step.outputs.keys().map(String::as_str).collect();
+        bad(match ports.as_slice() {
+            [] => format!("step `{}` has no result: {}", step.name, step.reason),
+            _ => {
+                format!("step `{}` has no output `{port}`; it has {}", step.name, ports.join(", "))
+            }
+        })
+    })?;
+    let store = Store::open(&args.store.store).map_err(|fault| Stop::saying(FAILED, fault))?;
+    let artifact = store.get(digest).map_err(|fault| {
+        Stop::saying(FAILED, format!("{fault}; run the pipeline again to rebuild it"))
+    })?;
+    write(&store, digest, &artifact, &args.to).map_err(bad)?;
+    say(&format!("wrote {} to `{}`", artifact.shape(), args.to.display()));
+    Ok(())
+}
+
+fn first_output(step: &StepRecord) -> Option<&cache::Digest> {
+    let entry = ::ops::find(&step.op)?;
+    entry.outputs.iter().find_map(|port| step.outputs.get(port.name))
+}

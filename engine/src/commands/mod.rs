@@ -1,0 +1,10 @@
+//! One file a command.
+
+pub mod export;
+pub mod fetch;
+pub mod ops;
+pub mod plan;
+pub mod prepare;
+pub mod run;
+pub mod show;
+pub mod synth;

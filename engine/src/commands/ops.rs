@@ -1,0 +1,35 @@
+//! `engine ops` and `engine schema`: what a pipeline can say.
+
+use crate::{
+    catalog,
+    cli::{BAD_INPUT, Stop, print},
+    schema as pipeline_schema, suggest,
+};
+
+/// Lists the ops, or describes one.
+///
+/// # Errors
+/// With the exit code, if there is no such op.
+pub fn ops(name: Option<&str>) -> Result<(), Stop> {
+    let Some(name) = name else {
+        print(&catalog::list());
+        return Ok(());
+    };
+    let Some(entry) = ::ops::find(name) else {
+        let names = ::ops::OPS.iter().map(|entry| entry.name);
+        let hint = suggest::closest(name, names)
+            .map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+        return Err(Stop::saying(BAD_INPUT, format!("there is no op `{name}`{hint}")));
+    };
+    print(&catalog::page(entry));
+    Ok(())
+}
+
+/// Prints the JSON schema of pipelines.
+///
+/// # Errors
+/// None.
+pub fn schema() -> Result<(), Stop> {
+    print(&pipeline_schema::text());
+    Ok(())
+}

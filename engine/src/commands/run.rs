@@ -1,0 +1,147 @@
+//! `engine run`: from a pipeline to its report.
+
+use super::{
+    plan,
+    prepare::{Prepared, prepare, refuse},
+};
+use crate::{
+    cli::{FAILED, INTERRUPTED, PARTLY, RunArgs, Stop, print},
+    interrupt::Interrupt,
+    pipeline::Pipeline,
+    progress::{self, say, span},
+    run::{Outcome, execute},
+    runs,
+};
+use cache::{
+    Record,
+    record::{Environment, RECORD_VERSION, Row, RunStatus, StepStatus},
+    store::write_whole,
+};
+use std::{fs, path::Path, time::Instant};
+
+/// Runs a pipeline; the path of the report goes to standard output.
+///
+/// # Errors
+/// With the exit code, if something is wrong or fails.
+pub fn run(args: &RunArgs) -> Result<(), Stop> {
+    let started = Instant::now();
+    let prepared = prepare(&args.plan, args.keep_going)?;
+    if args.dry_run {
+        print(&plan::text(&prepared));
+        return Ok(());
+    }
+    let Prepared { pipeline, warnings, store, files, options } = &prepared;
+    let (id, folder) = runs::create(&args.out.out, &pipeline.name).map_err(|fault| {
+        Stop::saying(
+            FAILED,
+            format!("cannot make a run below `{}`: {fault}", args.out.out.display()),
+        )
+    })?;
+    let interrupt = Interrupt::listen();
+    let progress = progress::for_stderr(pipeline.steps.len(), args.quiet);
+    let outcome = execute(pipeline, files, store, options, progress.as_ref(), &interrupt);
+    drop(progress);
+
+    let mut record = record(pipeline, id, &outcome, args.keep_going);
+    record.warnings = warnings.iter().map(|warning| warning.message.clone()).collect();
+    record.seconds = started.elapsed().as_secs_f64();
+    write(&folder, &record, store).map_err(|fault| Stop::saying(FAILED, fault))?;
+    if !args.quiet {
+        say(&summary(&record));
+    }
+    print(&format!("{}\n", folder.join(REPORT).display()));
+    match record.status {
+        RunStatus::Done => Ok(()),
+        RunStatus::Interrupted => Err(Stop(INTERRUPTED)),
+        RunStatus::Partial => {
+            refuse(pipeline, &outcome.errors);
+            Err(Stop(PARTLY))
+        }
+        RunStatus::Failed => Err(refuse(pipeline, &outcome.errors)),
+    }
+}
+
+const REPORT: &str = "report.md";
+
+/// Writes record and report, and points `latest` to them.
+fn write(folder: &Path, record: &Record, store: &cache::Store) -> Result<(), String> {
+    runs::write_record(folder, record).map_err(|fault| unwritable(folder, &fault))?;
+    write_report(folder, record, store)?;
+    runs::point_latest(folder).map_err(|fault| unwritable(folder, &fault))
+}
+
+/// Writes the report of a record.
+///
+/// # Errors
+/// A sentence on what cannot be written or read.
+pub fn write_report(folder: &Path, record: &Record, store: &cache::Store) -> Result<(), String> {
+    let report = reports::render(record, store).map_err(|fault| fault.to_string())?;
+    for (name, text) in [(REPORT, &report.markdown), ("results.csv", &report.csv)] {
+        write_whole(&folder.join(name), text.as_bytes())
+            .map_err(|fault| unwritable(folder, &fault))?;
+    }
+    Ok(())
+}
+
+fn unwritable(folder: &Path, fault: &std::io::Error) -> String {
+    format!("cannot write in `{}`: {fault}", folder.display())
+}
+
+fn record(pipeline: &Pipeline, id: String, outcome: &Outcome, keep_going: bool) -> Record {
+    let failed = outcome.steps.iter().any(|step| step.status == StepStatus::Failed)
+        || !outcome.errors.is_empty();
+    let table = pipeline.report.table.iter().map(|row| Row {
+        title: row.title.clone(),
+        scores: pipeline.steps[row.scores].name.clone(),
+        paper: row.paper.clone(),
+    });
+    Record {
+        version: RECORD_VERSION,
+        engine: env!("CARGO_PKG_VERSION").to_owned(),
+        pipeline: pipeline.name.clone(),
+        id,
+        started: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        seconds: 0.0,
+        status: match () {
+            () if outcome.interrupted => RunStatus::Interrupted,
+            () if !failed => RunStatus::Done,
+            () if keep_going => RunStatus::Partial,
+            () => RunStatus::Failed,
+        },
+        command: std::iter::once("engine".to_owned()).chain(std::env::args().skip(1)).collect(),
+        question: pipeline.report.question.clone(),
+        table: table.collect(),
+        steps: outcome.steps.clone(),
+        warnings: Vec::new(),
+        environment: Environment {
+            platform: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+            processor: processor(),
+            threads: rayon::current_num_threads(),
+        },
+    }
+}
+
+fn processor() -> String {
+    let information = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model =
+        information.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    model.map_or_else(|| "an unnamed processor".to_owned(), |(_, name)| name.trim().to_owned())
+}
+
+fn summary(record: &Record) -> String {
+    let count = |status| record.steps.iter().filter(|step| step.status == status).count();
+    let (ran, hits) = (count(StepStatus::Ran), count(StepStatus::Hit));
+    let (failed, skipped) = (count(StepStatus::Failed), count(StepStatus::Skipped));
+    let took = span(std::time::Duration::from_secs_f64(record.seconds));
+    if hits == record.steps.len() {
+        return format!("nothing to run: all {hits} steps were there already ({took})");
+    }
+    let mut parts = vec![format!("{ran} ran"), format!("{hits} were there already")];
+    if failed > 0 {
+        parts.push(format!("{failed} failed"));
+    }
+    if skipped > 0 {
+        parts.push(format!("{skipped} skipped"));
+    }
+    format!("{} of {} steps in {took}", parts.join(", "), record.steps.len())
+}

@@ -1,0 +1,101 @@
+//! Artifacts as files for other tools.
+
+use cache::{Artifact, Column, Data, Digest, Store, Table, store::write_whole};
+use npyz::WriterBuilder;
+use std::{fs, path::Path};
+
+/// Writes an artifact in the format that the file's ending names.
+///
+/// # Errors
+/// A sentence: the format cannot hold it, or the file cannot be written.
+pub fn write(store: &Store, digest: &Digest, artifact: &Artifact, to: &Path) -> Result<(), String> {
+    let ending =
+        to.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_lowercase();
+    let io = |fault: std::io::Error| format!("cannot write `{}`: {fault}", to.display());
+    let bytes = match (&artifact.data, ending.as_str()) {
+        (Data::Table(_), "parquet") | (Data::Tensors(_), "safetensors") => {
+            let object = store.object_path(digest).ok_or("the object has left the store")?;
+            return fs::copy(object, to).map(drop).map_err(io);
+        }
+        (Data::Table(table), "csv") => csv(table)?,
+        (Data::Table(table), "npy") => npy(table)?,
+        (Data::Table(_), _) => {
+            return Err(format!(
+                "a {} is written as .parquet, .csv or .npy, not as `{}`",
+                artifact.kind,
+                to.display()
+            ));
+        }
+        (Data::Tensors(_), _) => {
+            return Err(format!(
+                "a {} is written as .safetensors, not as `{}`",
+                artifact.kind,
+                to.display()
+            ));
+        }
+    };
+    write_whole(to, &bytes).map_err(io)
+}
+
+/// Comma-separated values; an array column `features` becomes `features_0`, `features_1`, …
+fn csv(table: &Table) -> Result<Vec<u8>, String> {
+    let fault = |fault: csv::Error| fault.to_string();
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let names = table.columns().flat_map(|(name, column)| match column {
+        Column::Array(array) => (0..array.width()).map(|index| format!("{name}_{index}")).collect(),
+        _ => vec![name.to_owned()],
+    });
+    writer.write_record(names).map_err(fault)?;
+    for row in 0..table.rows() {
+        let fields = table.columns().flat_map(|(_, column)| match column {
+            Column::Text(values) => vec![values[row].clone()],
+            Column::Int(values) => vec![values[row].to_string()],
+            Column::Real(values) => vec![values[row].to_string()],
+            Column::Array(array) => array.row(row).iter().map(f32::to_string).collect(),
+        });
+        writer.write_record(fields).map_err(fault)?;
+    }
+    writer.into_inner().map_err(|fault| fault.to_string())
+}
+
+/// NumPy's format: the array column, or the only column of numbers.
+fn npy(table: &Table) -> Result<Vec<u8>, String> {
+    let array = table.columns().find_map(|(_, column)| match column {
+        Column::Array(array) => Some(array),
+        _ => None,
+    });
+    if let Some(array) = array {
+        let shape: Vec<u64> = std::iter::once(array.rows())
+            .chain(array.shape().iter().copied())
+            .map(|axis| axis as u64)
+            .collect();
+        return npy_bytes(&shape, array.values().iter().copied());
+    }
+    let rows = [table.rows() as u64];
+    let numeric: Vec<_> =
+        table.columns().filter(|(_, column)| !matches!(column, Column::Text(_))).collect();
+    match numeric.as_slice() {
+        [(_, Column::Int(values))] => npy_bytes(&rows, values.iter().copied()),
+        [(_, Column::Real(values))] => npy_bytes(&rows, values.iter().copied()),
+        _ => Err(
+            "an .npy file holds one array of numbers, which this is not; write .parquet or .csv"
+                .to_owned(),
+        ),
+    }
+}
+
+fn npy_bytes<T: npyz::Serialize + npyz::AutoSerialize>(
+    shape: &[u64],
+    values: impl Iterator<Item = T>,
+) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let options = npyz::WriteOptions::new().default_dtype().shape(shape).writer(&mut bytes);
+    options
+        .begin_nd()
+        .and_then(|mut writer| {
+            writer.extend(values)?;
+            writer.finish()
+        })
+        .map_err(|fault| fault.to_string())?;
+    Ok(bytes)
+}

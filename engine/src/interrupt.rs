@@ -1,0 +1,37 @@
+//! Ctrl-C: the first asks the run to stop, the second stops the process.
+
+use crate::progress::say;
+use std::sync::{
+    Once,
+    atomic::{AtomicBool, Ordering},
+};
+
+static ASKED: AtomicBool = AtomicBool::new(false);
+static LISTENING: Once = Once::new();
+
+/// Whether the user asked to stop.
+pub struct Interrupt;
+
+impl Interrupt {
+    /// Listens for Ctrl-C and for requests to terminate.
+    pub fn listen() -> Self {
+        LISTENING.call_once(|| {
+            let heard = || {
+                if ASKED.swap(true, Ordering::SeqCst) {
+                    std::process::exit(i32::from(crate::cli::INTERRUPTED));
+                }
+                say("stopping; what is finished is kept (once more to stop at once)");
+            };
+            if ctrlc::set_handler(heard).is_err() {
+                say("warning: cannot listen for Ctrl-C; a stopped run still loses nothing that is finished");
+            }
+        });
+        Self
+    }
+}
+
+impl ops::Cancel for Interrupt {
+    fn is_cancelled(&self) -> bool {
+        ASKED.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,187 @@
+//! Says how far a run is: a bar with the time left on a terminal, plain lines without one.
+
+use cache::Shape;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::{
+    io::{IsTerminal, Write},
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// What is said of a step when it is settled.
+pub struct Settled<'a> {
+    /// Its place in the plan, from 1.
+    pub number: usize,
+    /// Its name.
+    pub name: &'a str,
+    /// `hit`, `ran`, `failed`, `skipped`.
+    pub status: &'a str,
+    /// How long it took, if it ran.
+    pub elapsed: Option<Duration>,
+    /// What it made, or why it is as it is.
+    pub note: String,
+}
+
+/// Hears how a run goes.
+pub trait Progress: Sync {
+    /// A step starts.
+    fn start(&self, number: usize, name: &str, reason: &str);
+    /// A step is at `done` of `total`.
+    fn at(&self, done: u64, total: u64, note: &str);
+    /// A step is settled.
+    fn settle(&self, settled: &Settled<'_>);
+    /// Something worth a line of its own.
+    fn say(&self, line: &str);
+}
+
+/// The progress that fits standard error: plain without a terminal, silent if asked.
+pub fn for_stderr(steps: usize, quiet: bool) -> Box<dyn Progress> {
+    if quiet {
+        Box::new(Quiet)
+    } else if std::io::stderr().is_terminal() {
+        Box::new(Bar::new(steps))
+    } else {
+        Box::new(Plain { steps, started: Mutex::new(None), said: AtomicU64::new(0) })
+    }
+}
+
+/// Writes a line to standard error; where that is closed, nobody listens.
+pub fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+struct Quiet;
+
+impl Progress for Quiet {
+    fn start(&self, _number: usize, _name: &str, _reason: &str) {}
+    fn at(&self, _done: u64, _total: u64, _note: &str) {}
+    fn settle(&self, _settled: &Settled<'_>) {}
+    fn say(&self, line: &str) {
+        say(line);
+    }
+}
+
+/// Lines only: one for each step, and one every few seconds within a long one.
+struct Plain {
+    steps: usize,
+    started: Mutex<Option<(Instant, String)>>,
+    said: AtomicU64,
+}
+
+const SECONDS_BETWEEN_LINES: u64 = 10;
+
+impl Progress for Plain {
+    fn start(&self, number: usize, name: &str, _reason: &str) {
+        let label = format!("[{number}/{}] {name}", self.steps);
+        *self.started.lock().expect("no thread panics while it holds the label") =
+            Some((Instant::now(), label));
+        self.said.store(0, Ordering::Relaxed);
+    }
+
+    fn at(&self, done: u64, total: u64, note: &str) {
+        let started = self.started.lock().expect("no thread panics while it holds the label");
+        let Some((start, label)) = started.as_ref() else { return };
+        let due = start.elapsed().as_secs() / SECONDS_BETWEEN_LINES;
+        if due > self.said.swap(due, Ordering::Relaxed) {
+            let left = left(start.elapsed(), done, total);
+            let note = if note.is_empty() { String::new() } else { format!(", {note}") };
+            say(&format!("{label}: {done} of {total}, {left} left{note}"));
+        }
+    }
+
+    fn settle(&self, settled: &Settled<'_>) {
+        say(&line(settled, self.steps));
+    }
+
+    fn say(&self, line: &str) {
+        say(line);
+    }
+}
+
+/// A bar for the step that runs, below the lines of those that are settled.
+struct Bar {
+    steps: usize,
+    bar: ProgressBar,
+}
+
+impl Bar {
+    fn new(steps: usize) -> Self {
+        let style = ProgressStyle::with_template(
+            "{prefix} {bar:24.cyan/dim} {pos}/{len}  {elapsed} gone, {eta} left  {wide_msg}",
+        )
+        .expect("the template is well formed")
+        .progress_chars("━━╌");
+        let bar = ProgressBar::new(0).with_style(style);
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self { steps, bar }
+    }
+}
+
+impl Progress for Bar {
+    fn start(&self, number: usize, name: &str, reason: &str) {
+        self.bar.reset();
+        self.bar.set_length(0);
+        self.bar.set_prefix(format!("[{number}/{}] {name}", self.steps));
+        self.bar.set_message(reason.to_owned());
+    }
+
+    fn at(&self, done: u64, total: u64, note: &str) {
+        self.bar.set_length(total);
+        self.bar.set_position(done);
+        if !note.is_empty() {
+            self.bar.set_message(note.to_owned());
+        }
+    }
+
+    fn settle(&self, settled: &Settled<'_>) {
+        self.bar.suspend(|| say(&line(settled, self.steps)));
+    }
+
+    fn say(&self, line: &str) {
+        self.bar.suspend(|| say(line));
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+fn line(settled: &Settled<'_>, steps: usize) -> String {
+    let width = steps.to_string().len();
+    let elapsed = settled.elapsed.map(span).unwrap_or_default();
+    let Settled { number, name, status, note, .. } = settled;
+    format!("[{number:>width$}/{steps}] {name:<18} {status:<7} {elapsed:>8}  {note}")
+        .trim_end()
+        .to_owned()
+}
+
+/// A span of time to two or three digits: `0.4 s`, `12.3 s`, `4 min 10 s`.
+pub fn span(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64();
+    let whole = seconds.round() as u64;
+    match whole {
+        _ if seconds < 0.0995 => format!("{:.0} ms", seconds * 1e3),
+        _ if seconds < 9.95 => format!("{seconds:.1} s"),
+        0..60 => format!("{whole} s"),
+        60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
+        _ => format!("{} h {:02} min", whole / 3600, whole % 3600 / 60),
+    }
+}
+
+fn left(elapsed: Duration, done: u64, total: u64) -> String {
+    if done == 0 {
+        return "unknown time".to_owned();
+    }
+    span(elapsed.mul_f64(total.saturating_sub(done) as f64 / done as f64))
+}
+
+/// The shapes of what a step made, for its line.
+pub fn shapes<'a>(shapes: impl IntoIterator<Item = &'a Shape>) -> String {
+    let first = shapes.into_iter().next();
+    first.map(Shape::to_string).unwrap_or_default()
+}

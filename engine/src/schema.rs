@@ -1,0 +1,253 @@
+//! The JSON schema of pipelines, for completion and hover text in an editor.
+//!
+//! Draft 7, since that is what editors understand of YAML schemas.
+
+use crate::{
+    catalog,
+    spec::{METRICS, REPORT_KEYS, ROW_KEYS, STEP_KEYS, TOP_KEYS},
+};
+use ops::Entry;
+use serde_json::{Map, Value as Json, json};
+
+/// The schema of the ops there are, as text.
+pub fn text() -> String {
+    let schema = schema(ops::OPS);
+    let mut text = serde_json::to_string_pretty(&schema).expect("JSON values always serialise");
+    text.push('\n');
+    text
+}
+
+/// The schema of pipelines of these ops.
+pub fn schema(table: &[Entry]) -> Json {
+    let mut definitions = Map::new();
+    definitions.insert("variable".into(), variable());
+    definitions.insert(
+        "reference".into(),
+        json!({
+            "type": "string",
+            "pattern": "^[^\\s]+$",
+            "description": "A step, or one of its outputs: `step`, `step.port`, `step@instance`."
+        }),
+    );
+    definitions.insert("for".into(), for_schema());
+    definitions.insert("step".into(), step(table));
+    for entry in table {
+        op(entry, &mut definitions);
+    }
+    let mut top = documented(TOP_KEYS);
+    put(&mut top, "name", json!({"type": "string"}));
+    put(&mut top, "description", json!({"type": "string"}));
+    put(&mut top, "vars", json!({"type": "object"}));
+    put(
+        &mut top,
+        "seeds",
+        json!({"anyOf": [
+            {"type": "integer", "minimum": 1, "maximum": 1000},
+            {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1,
+             "uniqueItems": true},
+            {"$ref": "#/definitions/variable"}
+        ]}),
+    );
+    put(
+        &mut top,
+        "steps",
+        json!({
+            "type": "object",
+            "minProperties": 1,
+            "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_-]*$"},
+            "additionalProperties": {"$ref": "#/definitions/step"}
+        }),
+    );
+    put(&mut top, "report", report());
+    // Known to the reader, so that it can say so; nothing that could be written.
+    top.remove("sweep");
+    json!({
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "A pipeline of the engine",
+        "type": "object",
+        "required": ["steps"],
+        "properties": top,
+        "additionalProperties": false,
+        "definitions": definitions
+    })
+}
+
+fn variable() -> Json {
+    json!({"type": "string", "pattern": "\\$\\{", "description": "A variable: `${name}`."})
+}
+
+fn documented(keys: &[(&str, &str)]) -> Map<String, Json> {
+    keys.iter().map(|(name, doc)| ((*name).to_owned(), json!({"description": doc}))).collect()
+}
+
+/// Adds to what is said of a key.
+fn put(keys: &mut Map<String, Json>, name: &str, schema: Json) {
+    let entry = keys.entry(name).or_insert_with(|| json!({}));
+    if let (Json::Object(entry), Json::Object(schema)) = (entry, schema) {
+        entry.extend(schema);
+    }
+}
+
+fn for_schema() -> Json {
+    json!({
+        "type": "object",
+        "minProperties": 1,
+        "additionalProperties": {"anyOf": [
+            {"type": "array", "minItems": 1,
+             "items": {"type": ["string", "number", "boolean"]}},
+            {"type": "string", "pattern": "^(range|linspace|logspace)\\(|\\$\\{"}
+        ]}
+    })
+}
+
+/// What every step has; which parameters it has, its op says.
+fn step(table: &[Entry]) -> Json {
+    let ops: Vec<Json> = table
+        .iter()
+        .map(|entry| json!({"const": entry.name, "description": catalog::summary(&entry.schema())}))
+        .collect();
+    let cases: Vec<Json> = table
+        .iter()
+        .map(|entry| {
+            json!({
+                "if": {"properties": {"op": {"const": entry.name}}, "required": ["op"]},
+                "then": {"$ref": format!("#/definitions/op.{}", entry.name)}
+            })
+        })
+        .collect();
+    let mut settings = documented(STEP_KEYS);
+    put(&mut settings, "op", json!({"anyOf": [{"oneOf": ops}, {"$ref": "#/definitions/variable"}]}));
+    json!({"type": "object", "required": ["op"], "properties": settings, "allOf": cases})
+}
+
+/// The settings of a step, the inputs and the parameters of one op.
+fn op(entry: &Entry, definitions: &mut Map<String, Json>) {
+    let mut schema = entry.schema();
+    let prefix = format!("#/definitions/{}.", entry.name);
+    refer(&mut schema, &prefix);
+    if let Some(Json::Object(parts)) = schema.get_mut("$defs").map(Json::take) {
+        for (name, part) in parts {
+            definitions.insert(format!("{}.{name}", entry.name), part);
+        }
+    }
+    let mut properties = documented(STEP_KEYS);
+    put(&mut properties, "op", json!({"const": entry.name}));
+    put(&mut properties, "for", json!({"$ref": "#/definitions/for"}));
+    let number = |least: u32| {
+        json!({"anyOf": [{"type": "integer", "minimum": least}, {"$ref": "#/definitions/variable"}]})
+    };
+    put(&mut properties, "seed", number(0));
+    put(&mut properties, "retries", number(0));
+    put(&mut properties, "timeout", json!({"type": ["number", "string"]}));
+    put(&mut properties, "device", json!({"enum": ["auto", "cpu", "gpu", "cuda"]}));
+    if entry.inputs.is_empty() {
+        properties.remove("in");
+    } else {
+        put(&mut properties, "in", inputs(entry));
+    }
+    let parameters = schema.get("properties").and_then(Json::as_object);
+    for (name, parameter) in parameters.into_iter().flatten() {
+        properties.insert(name.clone(), or_variable(parameter));
+    }
+    let mut required: Vec<Json> = vec!["op".into()];
+    if entry.inputs.iter().any(|port| !port.optional) {
+        required.push("in".into());
+    }
+    required.extend(schema.get("required").and_then(Json::as_array).into_iter().flatten().cloned());
+    definitions.insert(
+        format!("op.{}", entry.name),
+        json!({
+            "description": schema.get("description"),
+            "type": "object",
+            "required": required,
+            "properties": properties,
+            "additionalProperties": false
+        }),
+    );
+}
+
+fn inputs(entry: &Entry) -> Json {
+    let reference = json!({"$ref": "#/definitions/reference"});
+    let ports: Map<String, Json> = entry
+        .inputs
+        .iter()
+        .map(|port| {
+            let kinds: Vec<&str> = port.kinds.iter().map(|kind| kind.name()).collect();
+            let doc = format!("{} ({})", port.doc, kinds.join(" or "));
+            (port.name.to_owned(), json!({"description": doc, "allOf": [reference.clone()]}))
+        })
+        .collect();
+    let needed: Vec<&str> =
+        entry.inputs.iter().filter(|port| !port.optional).map(|port| port.name).collect();
+    let map = json!({
+        "type": "object", "properties": ports, "required": needed, "additionalProperties": false
+    });
+    // One name alone stands for the first port, so every other one must be optional.
+    match needed[..] {
+        [] => json!({"anyOf": [reference, map]}),
+        [only] if only == entry.inputs[0].name => json!({"anyOf": [reference, map]}),
+        _ => map,
+    }
+}
+
+/// A parameter may always be a variable instead; its documentation stays outside for the editor.
+fn or_variable(parameter: &Json) -> Json {
+    let mut outer = Map::new();
+    let mut inner = parameter.clone();
+    if let Json::Object(inner) = &mut inner {
+        for name in ["description", "default"] {
+            if let Some(value) = inner.remove(name) {
+                outer.insert(name.to_owned(), value);
+            }
+        }
+        // Formats such as `uint` are Rust's; editors complain of what they do not know.
+        inner.remove("format");
+    }
+    outer.insert("anyOf".to_owned(), json!([inner, {"$ref": "#/definitions/variable"}]));
+    Json::Object(outer)
+}
+
+/// Makes references point to where the parts of an op are put.
+fn refer(schema: &mut Json, prefix: &str) {
+    match schema {
+        Json::Object(map) => {
+            if let Some(Json::String(target)) = map.get_mut("$ref")
+                && let Some(name) = target.strip_prefix("#/$defs/")
+            {
+                *target = format!("{prefix}{name}");
+            }
+            map.values_mut().for_each(|part| refer(part, prefix));
+        }
+        Json::Array(items) => items.iter_mut().for_each(|part| refer(part, prefix)),
+        _ => {}
+    }
+}
+
+fn report() -> Json {
+    let mut paper = Map::new();
+    for (name, short) in METRICS {
+        for name in std::iter::once(name).chain(*short) {
+            paper.insert((*name).to_owned(), json!({"type": "number"}));
+        }
+    }
+    let mut row = documented(ROW_KEYS);
+    put(&mut row, "row", json!({"type": ["string", "number"]}));
+    put(&mut row, "scores", json!({"$ref": "#/definitions/reference"}));
+    put(
+        &mut row,
+        "paper",
+        json!({"type": "object", "properties": paper, "additionalProperties": false}),
+    );
+    put(&mut row, "for", json!({"$ref": "#/definitions/for"}));
+    let mut keys = documented(REPORT_KEYS);
+    put(&mut keys, "question", json!({"type": "string"}));
+    put(
+        &mut keys,
+        "table",
+        json!({"type": "array", "items": {
+            "type": "object", "properties": row, "required": ["scores"],
+            "additionalProperties": false
+        }}),
+    );
+    json!({"type": "object", "properties": keys, "additionalProperties": false})
+}

@@ -1,0 +1,83 @@
+//! Zip archives, read by many threads at once without unpacking them.
+
+use std::{
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
+    os::unix::fs::FileExt,
+    path::Path,
+    sync::Arc,
+};
+use zip::ZipArchive;
+
+/// An open archive. Clones share the file and its directory.
+#[derive(Clone)]
+pub struct Archive(ZipArchive<Shared>);
+
+impl Archive {
+    /// Opens an archive and reads its directory.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or is not a zip archive.
+    pub fn open(path: &Path) -> Result<Self, String> {
+        let file = File::open(path).map_err(|error| format!("cannot be opened: {error}"))?;
+        let shared = Shared { file: Arc::new(file), at: 0 };
+        ZipArchive::new(shared)
+            .map(Self)
+            .map_err(|error| format!("is not a whole zip archive: {error}"))
+    }
+
+    /// The names of all entries that are files, sorted.
+    ///
+    /// # Errors
+    /// When a name is not text.
+    pub fn names(&self) -> Result<Vec<String>, String> {
+        let names: Result<Vec<_>, _> = self.0.file_names().collect();
+        let names = names.map_err(|error| format!("has an entry without a name: {error}"))?;
+        let files = names.into_iter().filter(|name| !name.ends_with('/'));
+        let mut files: Vec<String> = files.map(|name| name.into_owned()).collect();
+        files.sort_unstable();
+        Ok(files)
+    }
+
+    /// The bytes of one entry.
+    ///
+    /// # Errors
+    /// When there is no such entry or it is damaged.
+    pub fn read(&self, name: &str) -> Result<Vec<u8>, String> {
+        // A header may lie about the size; memory is taken as bytes come.
+        const TRUSTED: u64 = 1 << 26;
+        let mut archive = self.0.clone();
+        let mut entry =
+            archive.by_name(name).map_err(|error| format!("cannot be unpacked: {error}"))?;
+        let mut bytes = Vec::with_capacity(entry.size().min(TRUSTED) as usize);
+        entry.read_to_end(&mut bytes).map_err(|error| format!("cannot be unpacked: {error}"))?;
+        Ok(bytes)
+    }
+}
+
+/// A file with a position of its own for each clone.
+#[derive(Clone)]
+struct Shared {
+    file: Arc<File>,
+    at: u64,
+}
+
+impl Read for Shared {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.file.read_at(buffer, self.at)?;
+        self.at += length as u64;
+        Ok(length)
+    }
+}
+
+impl Seek for Shared {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let target = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+            SeekFrom::End(by) => self.file.metadata()?.len().checked_add_signed(by),
+        };
+        self.at = target.ok_or_else(|| io::Error::other("a seek before the start of the file"))?;
+        Ok(self.at)
+    }
+}

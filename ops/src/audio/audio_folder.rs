@@ -1,0 +1,83 @@
+//! A folder of labelled folders.
+
+use super::{
+    clips::{self, Candidate, EXTENSIONS, Fault, OUTPUTS, OnError, Rules},
+    reference::AudioRef,
+};
+use crate::{Ctx, Inputs, Op, OpError, Outputs, Port, Select, Source};
+use cache::{Artifact, Kind, Shape};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+
+/// Recordings in a folder of labelled folders.
+///
+/// The label of a clip is the first folder of its name: `cello/take1/a.wav` is a `cello`. Files
+/// ending in wav, flac, mp3, ogg, oga, aif or aiff count, whatever the case, at any depth; hidden
+/// files do not. Every recording is decoded once to see that it is whole.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AudioFolder {
+    /// The folder.
+    pub path: String,
+    /// What to do with a recording that cannot be used: `fail` names all of them, `skip` leaves
+    /// them out and lists them in `skipped`.
+    #[serde(default)]
+    pub on_error: OnError,
+    /// Whether a clip may be all zero.
+    #[serde(default)]
+    pub allow_silent: bool,
+}
+
+impl Op for AudioFolder {
+    const NAME: &'static str = "audio_folder";
+    const VERSION: u32 = 1;
+    const INPUTS: &'static [Port] = &[];
+    const OUTPUTS: &'static [Port] = OUTPUTS;
+
+    fn sources(&self) -> Vec<Source> {
+        vec![Source {
+            param: "path",
+            path: self.path.clone().into(),
+            select: Select::Tree(EXTENSIONS),
+            missing: Some("give `path` a folder that holds one folder a label"),
+        }]
+    }
+
+    fn check(&self, _inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError> {
+        Ok(clips::shapes())
+    }
+
+    fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
+        let files: Vec<_> =
+            inputs.files().iter().filter(|file| !clips::is_hidden(&file.name)).collect();
+        if files.is_empty() {
+            let ends = EXTENSIONS.join(", ");
+            return Err(OpError::param(
+                "path",
+                format!("no recording in `{}`: no file below it ends in {ends}", self.path),
+            )
+            .help("give `path` a folder that holds one folder of recordings a label"));
+        }
+        let by_name: HashMap<_, _> = files.iter().map(|file| (file.name.as_str(), *file)).collect();
+        let candidates = files.iter().map(|file| {
+            let (label, _) = file.name.split_once('/').ok_or_else(|| {
+                Fault::new(
+                    &file.name,
+                    "lies in no folder that would name its label",
+                    "move each recording into the folder of its label",
+                )
+            })?;
+            Ok(Candidate {
+                clip_id: file.name.clone(),
+                audio: AudioRef::File(file.digest),
+                label: label.to_owned(),
+                group: None,
+            })
+        });
+        let rules = Rules { on_error: self.on_error, allow_silent: self.allow_silent };
+        let read = |candidate: &Candidate| clips::read(by_name[candidate.clip_id.as_str()]);
+        let collection = clips::collect(candidates.collect(), read, rules, cx)?;
+        Ok(collection.outputs(Artifact::table(Kind::Clips, collection.table())))
+    }
+}

@@ -1,0 +1,258 @@
+//! What all sources of clips share: looking into each recording, telling the unfit ones, and the
+//! artifacts they make.
+
+use super::{
+    decode::{self, Probe},
+    reference::AudioRef,
+};
+use crate::{Ctx, OpError, Outputs, Port};
+use cache::{Artifact, Kind, Shape, Table};
+use rayon::prelude::*;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeSet,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+/// What each source of clips makes.
+pub const OUTPUTS: &[Port] = &[
+    Port::new("clips", &[Kind::Clips], "the recordings, one a row"),
+    Port::new("labels", &[Kind::Labels], "the class of each clip, and its recording if known"),
+    Port::new("skipped", &[Kind::Skipped], "files that were left out, and why"),
+];
+
+/// Extensions of recordings that can be read, in lower case.
+pub const EXTENSIONS: &[&str] = &["wav", "flac", "mp3", "ogg", "oga", "aif", "aiff"];
+
+/// The fewest frames a clip may have: one sample has no pitch, no spectrum and no length.
+const FEWEST_FRAMES: u64 = 2;
+
+/// Faults a message names one by one.
+const LISTED: usize = 10;
+
+/// What to do with a recording that cannot be used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnError {
+    /// Stop, and name all of them.
+    #[default]
+    Fail,
+    /// Leave it out, and list it in `skipped`.
+    Skip,
+}
+
+/// Which recordings may be used.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// What happens to the others.
+    pub on_error: OnError,
+    /// Whether a clip may be all zero.
+    pub allow_silent: bool,
+}
+
+/// A recording that may become a clip.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// The name of the clip.
+    pub clip_id: String,
+    /// Where its samples are.
+    pub audio: AudioRef,
+    /// Its class.
+    pub label: String,
+    /// The recording it was cut from, if known.
+    pub group: Option<String>,
+}
+
+/// A clip.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "as in `Candidate`")]
+pub struct Clip {
+    pub clip_id: String,
+    pub audio: AudioRef,
+    pub label: String,
+    pub group: Option<String>,
+    /// What it holds.
+    pub probe: Probe,
+}
+
+/// A file that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Which.
+    pub file: String,
+    /// Why: a lower-case sentence without a full stop.
+    pub reason: String,
+    /// What the user can do.
+    pub help: &'static str,
+}
+
+impl Fault {
+    /// A file and why it cannot be used.
+    pub fn new(file: &str, reason: impl Into<String>, help: &'static str) -> Self {
+        Self { file: file.to_owned(), reason: reason.into(), help }
+    }
+}
+
+/// The clips of a source and what it left out.
+#[derive(Clone, Debug, Default)]
+pub struct Collection {
+    /// In the order of the source.
+    pub clips: Vec<Clip>,
+    /// In the order of the source.
+    pub skipped: Vec<Fault>,
+}
+
+impl Collection {
+    /// `clip_id`, `audio`, `frames`, `sample_rate`, `channels`.
+    pub fn table(&self) -> Table {
+        let clips = &self.clips;
+        let ints = |of: fn(&Probe) -> i64| clips.iter().map(|clip| of(&clip.probe)).collect();
+        Table::new()
+            .with_text("clip_id", clips.iter().map(|clip| clip.clip_id.as_str()))
+            .with_text("audio", clips.iter().map(|clip| clip.audio.to_string()))
+            .with_ints("frames", ints(|probe| probe.frames as i64))
+            .with_ints("sample_rate", ints(|probe| i64::from(probe.sample_rate)))
+            .with_ints("channels", ints(|probe| i64::from(probe.channels)))
+    }
+
+    /// These clips, their labels, and what was skipped.
+    pub fn outputs(&self, clips: Artifact) -> Outputs {
+        let ids = self.clips.iter().map(|clip| clip.clip_id.as_str());
+        let mut labels = Table::new()
+            .with_text("clip_id", ids)
+            .with_text("label", self.clips.iter().map(|clip| clip.label.as_str()));
+        let groups: Option<Vec<_>> = self.clips.iter().map(|clip| clip.group.clone()).collect();
+        if let Some(groups) = groups {
+            labels = labels.with_text("group", groups);
+        }
+        let skipped = Table::new()
+            .with_text("file", self.skipped.iter().map(|fault| fault.file.as_str()))
+            .with_text("reason", self.skipped.iter().map(|fault| fault.reason.as_str()));
+        Outputs::new()
+            .with("clips", clips)
+            .with("labels", Artifact::table(Kind::Labels, labels))
+            .with("skipped", Artifact::table(Kind::Skipped, skipped))
+    }
+}
+
+/// The shapes of [`OUTPUTS`] before the files are known.
+pub fn shapes() -> Vec<Shape> {
+    OUTPUTS.iter().map(|port| Shape::of(port.kinds[0])).collect()
+}
+
+/// Looks into every candidate, all threads at once; one recording a thread is in memory.
+/// `bytes` reads one. Order is that of the candidates.
+///
+/// # Errors
+/// When recordings cannot be used and may not be skipped, when none is left, or when those left
+/// are of one class; the message names the files.
+pub fn collect(
+    candidates: Vec<Result<Candidate, Fault>>,
+    bytes: impl Fn(&Candidate) -> Result<Vec<u8>, Fault> + Sync,
+    rules: Rules,
+    cx: &Ctx<'_>,
+) -> Result<Collection, OpError> {
+    let total = candidates.len();
+    let done = AtomicU64::new(0);
+    let look = |candidate: Result<Candidate, Fault>| {
+        cx.stop_if_cancelled()?;
+        let clip = candidate.and_then(|candidate| look_into(candidate, &bytes, rules));
+        cx.progress.at(done.fetch_add(1, Ordering::Relaxed) + 1, total as u64, "");
+        Ok(clip)
+    };
+    let looked: Result<Vec<_>, OpError> = candidates.into_par_iter().map(look).collect();
+    let mut collection = Collection::default();
+    for clip in looked? {
+        match clip {
+            Ok(clip) => collection.clips.push(clip),
+            Err(fault) => collection.skipped.push(fault),
+        }
+    }
+    judge(&collection, rules.on_error)?;
+    Ok(collection)
+}
+
+fn look_into(
+    candidate: Candidate,
+    bytes: impl Fn(&Candidate) -> Result<Vec<u8>, Fault>,
+    rules: Rules,
+) -> Result<Clip, Fault> {
+    let fault = |reason: String, help| Fault::new(&candidate.clip_id, reason, help);
+    let content = bytes(&candidate)?;
+    let probe = decode::probe(&content).map_err(|error| fault(error.message, error.help))?;
+    if probe.frames < FEWEST_FRAMES {
+        let reason = format!("holds {} frame(s), too few to be a clip", probe.frames);
+        return Err(fault(reason, "export the file again"));
+    }
+    if probe.silent && !rules.allow_silent {
+        return Err(fault(
+            "is silent: every sample is zero".to_owned(),
+            "set `allow_silent: true` to keep silent clips",
+        ));
+    }
+    let Candidate { clip_id, audio, label, group } = candidate;
+    Ok(Clip { clip_id, audio, label, group, probe })
+}
+
+/// Whether a study can be made of what was found.
+fn judge(collection: &Collection, on_error: OnError) -> Result<(), OpError> {
+    let Collection { clips, skipped } = collection;
+    let total = clips.len() + skipped.len();
+    if on_error == OnError::Fail && !skipped.is_empty() {
+        return Err(complaint(
+            &format!("{} of {total} recordings cannot be used", skipped.len()),
+            skipped,
+        )
+        .help(advice(skipped, "`on_error: skip` leaves them out")));
+    }
+    if clips.is_empty() {
+        return Err(complaint(&format!("none of {total} recordings can be used"), skipped)
+            .help(advice(skipped, "a study needs recordings")));
+    }
+    let labels: BTreeSet<_> = clips.iter().map(|clip| clip.label.as_str()).collect();
+    if let (1, Some(only)) = (labels.len(), labels.first()) {
+        let message = format!("all {} clips have the one label `{only}`", clips.len());
+        return Err(complaint(&message, skipped).help(
+            "clusters are scored against at least two classes: add recordings of another label",
+        ));
+    }
+    Ok(())
+}
+
+/// A message that lists faults below its first line.
+fn complaint(headline: &str, faults: &[Fault]) -> OpError {
+    let mut message = headline.to_owned();
+    for fault in faults.iter().take(LISTED) {
+        message.push_str(&format!("\n  `{}`: {}", fault.file, fault.reason));
+    }
+    if faults.len() > LISTED {
+        message.push_str(&format!("\n  and {} more", faults.len() - LISTED));
+    }
+    OpError::data(message)
+}
+
+/// What to do about faults, each advice once.
+fn advice(faults: &[Fault], last: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for help in faults.iter().map(|fault| fault.help).filter(|help| !help.is_empty()) {
+        if !parts.contains(&help) {
+            parts.push(help);
+        }
+    }
+    parts.push(last);
+    parts.join("; ")
+}
+
+/// Whether a name belongs to the system rather than to the user: `.DS_Store`, `._a.wav`,
+/// `__MACOSX/a.wav`.
+pub fn is_hidden(name: &str) -> bool {
+    name.split('/').any(|part| part.starts_with('.') || part == "__MACOSX")
+}
+
+/// Reads a file that the engine found.
+pub(crate) fn read(entry: &cache::FileEntry) -> Result<Vec<u8>, Fault> {
+    std::fs::read(&entry.path).map_err(|error| {
+        Fault::new(&entry.name, format!("cannot be read: {error}"), "check its permissions")
+    })
+}

@@ -1,0 +1,278 @@
+//! IRMAS in its own layout, as a folder or as the archive it comes in.
+
+use super::{
+    archive::Archive,
+    clips::{self, Candidate, Fault, OUTPUTS, OnError, Rules},
+    reference::AudioRef,
+    synth::CLASSES,
+};
+use crate::{Ctx, Inputs, Op, OpError, Outputs, Port, Select, Source};
+use cache::{Artifact, FileEntry, Kind, Shape};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+};
+
+const MISSING: &str = "IRMAS is not here: `engine fetch irmas DIR` downloads it (3.2 GB; \
+    CC BY-NC-SA 3.0, non-commercial), then give `path` that folder";
+
+const NAMES: &str = "names are `[cel][cla]0001__1.wav` or `008__[cel][nod][cla]0058__1.wav`: \
+    instrument, drums, genre, recording, excerpt";
+
+/// The training set of IRMAS: 6,705 excerpts of eleven instruments.
+///
+/// Reads the folder with the eleven instrument folders, a folder above it, or the zip archive
+/// without unpacking it. The label is the folder's name and the first bracket of the file's; drums
+/// (`dru`, `nod` or empty), genre, recording and excerpt become columns of `clips`. Excerpts of
+/// one recording share their `group`.
+///
+/// Source: Bosch, Janer, Fuhrmann and Herrera, A Comparison of Sound Segregation Techniques for
+/// Predominant Instrument Recognition in Musical Audio Signals, ISMIR 2012. The data is under
+/// CC BY-NC-SA 3.0, for non-commercial use.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Irmas {
+    /// The data's folder or its zip archive.
+    pub path: String,
+    /// What to do with a recording that cannot be used: `fail` names all of them, `skip` leaves
+    /// them out and lists them in `skipped`.
+    #[serde(default)]
+    pub on_error: OnError,
+    /// Whether a clip may be all zero.
+    #[serde(default)]
+    pub allow_silent: bool,
+}
+
+impl Op for Irmas {
+    const NAME: &'static str = "irmas";
+    const VERSION: u32 = 1;
+    const INPUTS: &'static [Port] = &[];
+    const OUTPUTS: &'static [Port] = OUTPUTS;
+
+    fn sources(&self) -> Vec<Source> {
+        vec![Source {
+            param: "path",
+            path: self.path.clone().into(),
+            select: Select::Tree(&["wav", "zip"]),
+            missing: Some(MISSING),
+        }]
+    }
+
+    fn check(&self, _inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError> {
+        Ok(clips::shapes())
+    }
+
+    fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
+        let files = inputs.files().iter().filter(|file| !clips::is_hidden(&file.name));
+        let (wavs, zips): (Vec<_>, Vec<_>) = files.partition(|file| ends_in(&file.name, "wav"));
+        let rules = Rules { on_error: self.on_error, allow_silent: self.allow_silent };
+        let collection = match (wavs.as_slice(), zips.as_slice()) {
+            ([], []) => return Err(self.nothing("neither a WAV file nor a zip archive")),
+            ([], [zip]) => self.from_archive(zip, rules, cx)?,
+            ([], zips) => {
+                let names: Vec<_> = zips.iter().map(|zip| format!("`{}`", zip.name)).collect();
+                let message = format!("several archives in `{}`: {}", self.path, names.join(", "));
+                return Err(OpError::param("path", message).help("give `path` one of them"));
+            }
+            (wavs, _) => {
+                let found = wavs.iter().map(|file| (file.name.as_str(), *file)).collect();
+                let audio = |file: &&FileEntry| AudioRef::File(file.digest);
+                self.gather(found, audio, |file| clips::read(file), rules, cx)?
+            }
+        };
+        let names: Vec<_> =
+            collection.clips.iter().filter_map(|clip| Name::of(base(&clip.clip_id)).ok()).collect();
+        let table = collection
+            .table()
+            .with_text("drums", names.iter().map(|name| name.drums.as_str()))
+            .with_text("genre", names.iter().map(|name| name.genre.as_str()))
+            .with_ints("recording", names.iter().map(|name| i64::from(name.recording)).collect())
+            .with_ints("excerpt", names.iter().map(|name| i64::from(name.excerpt)).collect());
+        Ok(collection.outputs(Artifact::table(Kind::Clips, table)))
+    }
+}
+
+impl Irmas {
+    fn nothing(&self, what: &str) -> OpError {
+        OpError::param("path", format!("no recordings of IRMAS in `{}`: {what}", self.path))
+            .help(MISSING)
+    }
+
+    fn from_archive(
+        &self,
+        zip: &FileEntry,
+        rules: Rules,
+        cx: &Ctx<'_>,
+    ) -> Result<clips::Collection, OpError> {
+        let unfit = |reason| {
+            OpError::param("path", format!("`{}` {reason}", zip.name))
+                .help("download it again: `engine fetch irmas DIR`")
+        };
+        let archive = Archive::open(&zip.path).map_err(unfit)?;
+        let names = archive.names().map_err(unfit)?;
+        let found: Vec<_> = names
+            .iter()
+            .filter(|name| ends_in(name, "wav") && !clips::is_hidden(name))
+            .map(|name| (name.as_str(), name))
+            .collect();
+        if found.is_empty() {
+            return Err(self.nothing("the archive holds no WAV file"));
+        }
+        let audio = |name: &&String| AudioRef::Entry { archive: zip.digest, name: (*name).clone() };
+        let read = |name: &&String| {
+            archive.read(name).map_err(|reason| {
+                Fault::new(name, reason, "download it again: `engine fetch irmas DIR`")
+            })
+        };
+        self.gather(found, audio, read, rules, cx)
+    }
+
+    /// The clips of files or entries, each with its full name.
+    fn gather<F: Sync>(
+        &self,
+        found: Vec<(&str, F)>,
+        audio: impl Fn(&F) -> AudioRef,
+        read: impl Fn(&F) -> Result<Vec<u8>, Fault> + Sync,
+        rules: Rules,
+        cx: &Ctx<'_>,
+    ) -> Result<clips::Collection, OpError> {
+        if !found.iter().any(|(full, _)| class_of(full).is_some()) {
+            let what = format!("no WAV file lies in a folder named {}", CLASSES.join(", "));
+            return Err(self.nothing(&what));
+        }
+        let mut seen = HashSet::new();
+        let mut by_id = HashMap::new();
+        let mut candidates = Vec::with_capacity(found.len());
+        for (full, file) in &found {
+            let candidate = candidate(full, audio(file)).and_then(|candidate| {
+                if seen.insert(candidate.clip_id.clone()) {
+                    by_id.insert(candidate.clip_id.clone(), file);
+                    return Ok(candidate);
+                }
+                let reason = format!("is the second `{}`", candidate.clip_id);
+                Err(Fault::new(full, reason, "give `path` one copy of the data"))
+            });
+            candidates.push(candidate);
+        }
+        // The id leaves out the folders above the class, so files of a folder and entries of an
+        // archive come in the same order only when sorted by it.
+        candidates.sort_by(|a, b| key(a).cmp(key(b)));
+        clips::collect(candidates, |candidate| read(by_id[&candidate.clip_id]), rules, cx)
+    }
+}
+
+fn key(candidate: &Result<Candidate, Fault>) -> &str {
+    match candidate {
+        Ok(candidate) => &candidate.clip_id,
+        Err(fault) => &fault.file,
+    }
+}
+
+/// What a full name says of a clip.
+fn candidate(full: &str, audio: AudioRef) -> Result<Candidate, Fault> {
+    let class = class_of(full).ok_or_else(|| {
+        Fault::new(
+            full,
+            "lies in no instrument's folder",
+            "give `path` the training data: eleven folders `cel` to `voi`",
+        )
+    })?;
+    let name = Name::of(base(full)).map_err(|reason| Fault::new(full, reason, NAMES))?;
+    if name.instrument != class {
+        let reason = format!("is named `[{}]` but lies in folder `{class}`", name.instrument);
+        return Err(Fault::new(full, reason, "move it to the folder of its instrument"));
+    }
+    Ok(Candidate {
+        clip_id: format!("{class}/{}", base(full)),
+        audio,
+        label: class.to_owned(),
+        group: Some(format!("{class}/{}{:04}", name.prefix, name.recording)),
+    })
+}
+
+/// The instrument whose folder holds the file.
+fn class_of(full: &str) -> Option<&'static str> {
+    let folder = full.rsplit('/').nth(1)?;
+    CLASSES.into_iter().find(|class| *class == folder)
+}
+
+fn base(name: &str) -> &str {
+    name.rsplit('/').next().unwrap_or(name)
+}
+
+fn ends_in(name: &str, extension: &str) -> bool {
+    Path::new(name).extension().is_some_and(|own| own.eq_ignore_ascii_case(extension))
+}
+
+/// What a file name says: `[prefix__][instrument][drums][genre]recording__excerpt.wav`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Name {
+    /// A leading number with its underscores, such as `008__`, or nothing.
+    pub prefix: String,
+    /// One of [`CLASSES`].
+    pub instrument: String,
+    /// `dru`, `nod`, or nothing.
+    pub drums: String,
+    /// Such as `cla` or `cou_fol`, or nothing.
+    pub genre: String,
+    /// The number of the recording.
+    pub recording: u32,
+    /// The number of the excerpt in its recording.
+    pub excerpt: u32,
+}
+
+impl Name {
+    /// Reads a file name.
+    ///
+    /// # Errors
+    /// What in it is not as in IRMAS.
+    pub fn of(name: &str) -> Result<Self, String> {
+        let stem = match name.rsplit_once('.') {
+            Some((stem, extension)) if extension.eq_ignore_ascii_case("wav") => stem,
+            _ => return Err("does not end in `.wav`".to_owned()),
+        };
+        let (prefix, mut rest) = stem.split_at(stem.find('[').ok_or("has no `[instrument]`")?);
+        let leads = prefix.strip_suffix("__").is_some_and(|lead| number(lead).is_some());
+        if !prefix.is_empty() && !leads {
+            return Err(format!("begins with `{prefix}`, not a number and `__`"));
+        }
+        let mut tags = Vec::new();
+        while let Some(open) = rest.strip_prefix('[') {
+            let (tag, after) = open.split_once(']').ok_or("has a `[` without its `]`")?;
+            tags.push(tag);
+            rest = after;
+        }
+        let (instrument, tags) = tags.split_first().ok_or("has no `[instrument]`")?;
+        if !CLASSES.contains(instrument) {
+            return Err(format!("names the instrument `{instrument}`, which is none of IRMAS"));
+        }
+        let (mut drums, mut genre) = ("", "");
+        for &tag in tags {
+            let slot = if matches!(tag, "dru" | "nod") { &mut drums } else { &mut genre };
+            if tag.is_empty() || !slot.is_empty() {
+                return Err(format!("has a tag `[{tag}]` too many"));
+            }
+            *slot = tag;
+        }
+        let numbers = rest.split_once("__");
+        let numbers = numbers.and_then(|(first, second)| Some((number(first)?, number(second)?)));
+        let (recording, excerpt) =
+            numbers.ok_or_else(|| format!("ends in `{rest}`, not `recording__excerpt`"))?;
+        Ok(Self {
+            prefix: prefix.to_owned(),
+            instrument: (*instrument).to_owned(),
+            drums: drums.to_owned(),
+            genre: genre.to_owned(),
+            recording,
+            excerpt,
+        })
+    }
+}
+
+/// A number of up to nine digits and nothing else.
+fn number(text: &str) -> Option<u32> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    (digits && (1..=9).contains(&text.len())).then(|| text.parse().ok())?
+}

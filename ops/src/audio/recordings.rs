@@ -1,0 +1,144 @@
+//! From the `audio` column of clips to samples: files, entries of zip archives, synthesis.
+
+use super::{
+    decode::{DecodeError, Signal, decode},
+    reference::AudioRef,
+    synth,
+};
+use crate::{Locate, OpError};
+use cache::Digest;
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
+    os::unix::fs::FileExt,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
+use zip::{ZipArchive, result::ZipError};
+
+/// Reads recordings. Shared between threads; the directory of an archive is read once.
+pub struct Recordings<'a> {
+    files: &'a dyn Locate,
+    archives: Mutex<HashMap<Digest, ZipArchive<SharedFile>>>,
+}
+
+impl<'a> Recordings<'a> {
+    /// Reads the recordings that lie where `files` says.
+    pub fn new(files: &'a dyn Locate) -> Self {
+        Self { files, archives: Mutex::default() }
+    }
+
+    /// The samples of the clip `clip_id` whose audio is `reference`; `bytes` is scratch that
+    /// keeps its memory from clip to clip.
+    ///
+    /// # Errors
+    /// When the content cannot be found, read or decoded; the message names the clip.
+    pub fn read(
+        &self,
+        clip_id: &str,
+        reference: &str,
+        bytes: &mut Vec<u8>,
+    ) -> Result<Signal, OpError> {
+        let audio: AudioRef = reference
+            .parse()
+            .map_err(|reason: String| OpError::data(format!("clip `{clip_id}`: {reason}")))?;
+        bytes.clear();
+        match audio {
+            AudioRef::Synth { seed, class, index } => {
+                return Ok(synth::render(seed, class, index));
+            }
+            AudioRef::File(digest) => {
+                let path = self.path_of(clip_id, &digest)?;
+                File::open(&path)
+                    .and_then(|mut file| file.read_to_end(bytes))
+                    .map_err(|error| unreadable(clip_id, &path.display().to_string(), &error))?;
+            }
+            AudioRef::Entry { archive, name } => self.read_entry(clip_id, archive, &name, bytes)?,
+        }
+        decode(bytes).map_err(|error| undecodable(clip_id, error))
+    }
+
+    fn path_of(&self, clip_id: &str, digest: &Digest) -> Result<PathBuf, OpError> {
+        self.files.path_of(digest).ok_or_else(|| {
+            OpError::failure(format!(
+                "clip `{clip_id}`: no file with the content {} is known",
+                digest.short()
+            ))
+            .help("run the source of the clips again; its files were moved or changed")
+        })
+    }
+
+    fn read_entry(
+        &self,
+        clip_id: &str,
+        archive: Digest,
+        name: &str,
+        bytes: &mut Vec<u8>,
+    ) -> Result<(), OpError> {
+        let path = self.path_of(clip_id, &archive)?;
+        let fault = |error: ZipError| {
+            let place = format!("{name}` in `{}", path.display());
+            unreadable(clip_id, &place, &error.into())
+        };
+        let mut archives = self.archives.lock().expect("no thread panics while it holds archives");
+        let mut own = match archives.get(&archive) {
+            Some(known) => known.clone(),
+            None => {
+                let file = SharedFile::open(&path).map_err(|error| fault(error.into()))?;
+                let opened = ZipArchive::new(file).map_err(fault)?;
+                archives.insert(archive, opened.clone());
+                opened
+            }
+        };
+        drop(archives);
+        let mut entry = own.by_name(name).map_err(fault)?;
+        entry.read_to_end(bytes).map_err(|error| fault(error.into()))?;
+        Ok(())
+    }
+}
+
+fn unreadable(clip_id: &str, place: &str, error: &io::Error) -> OpError {
+    OpError::failure(format!("clip `{clip_id}`: `{place}` cannot be read: {error}"))
+        .help("check that the file is there and may be read, then run again")
+}
+
+fn undecodable(clip_id: &str, error: DecodeError) -> OpError {
+    OpError::data(format!("clip `{clip_id}`: {}", error.message)).help(error.help)
+}
+
+/// A file that many threads read, each at its own place.
+#[derive(Clone)]
+struct SharedFile {
+    file: Arc<File>,
+    length: u64,
+    at: u64,
+}
+
+impl SharedFile {
+    fn open(path: &std::path::Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let length = file.metadata()?.len();
+        Ok(Self { file: Arc::new(file), length, at: 0 })
+    }
+}
+
+impl Read for SharedFile {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read_at(buffer, self.at)?;
+        self.at += count as u64;
+        Ok(count)
+    }
+}
+
+impl Seek for SharedFile {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let target = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+            SeekFrom::End(by) => self.length.checked_add_signed(by),
+        };
+        self.at = target.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.at)
+    }
+}

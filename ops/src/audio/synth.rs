@@ -1,0 +1,236 @@
+//! An embedded corpus in the shape of IRMAS, so that a study runs without any data.
+
+use super::{
+    clips::{Clip, Collection},
+    decode::{Probe, Signal},
+    reference::AudioRef,
+    voices::{
+        RATE, drums,
+        instruments::ALL,
+        nearest, noise,
+        score::{GENRES, Song, phrase},
+    },
+};
+use crate::{
+    Ctx, Inputs, Op, OpError, Outputs, Port,
+    math::random::{Purpose, Random},
+};
+use cache::{Artifact, Kind, Shape};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// IRMAS's codes: cello, clarinet, flute, acoustic guitar, electric guitar, organ, piano,
+/// saxophone, trumpet, violin, voice.
+pub const CLASSES: [&str; 11] =
+    ["cel", "cla", "flu", "gac", "gel", "org", "pia", "sax", "tru", "vio", "voi"];
+
+/// Frames of a clip: 3 seconds.
+pub const FRAMES: usize = 3 * RATE as usize;
+
+/// Excerpts cut from one recording.
+pub const EXCERPTS: u32 = 3;
+
+/// Bumped when [`render`] gives other samples; part of the clips, so that all that was computed
+/// from them is computed again.
+const RENDERING: u32 = 1;
+
+const MOST_CLIPS: u32 = 100_000;
+
+/// Synthesised clips of eleven instruments: a corpus in the shape of IRMAS that needs no data.
+///
+/// Each clip is 3 s of 44.1 kHz stereo: a lead instrument plays a phrase over a random backing of
+/// other instruments, drums, room and noise. Strings, winds and organ are additive, the trumpet
+/// is frequency-modulated, guitars are plucked strings, the piano is a bank of decaying partials,
+/// the voice glides between formants. Pitch, attack and brightness overlap between classes on
+/// purpose, so that clustering is not trivial. Three consecutive clips are excerpts of one
+/// recording (`group`): same key, tempo, players and room, other notes.
+///
+/// A clip depends on the seed, its class and its number alone. Samples are rendered when they are
+/// needed and never stored.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Synth {
+    /// How many clips each of the eleven classes has, 1 to 100,000.
+    #[serde(default = "forty")]
+    #[schemars(range(min = 1, max = 100_000))]
+    pub clips_per_class: u32,
+}
+
+fn forty() -> u32 {
+    40
+}
+
+impl Op for Synth {
+    const NAME: &'static str = "synth";
+    const VERSION: u32 = 1;
+    const INPUTS: &'static [Port] = &[];
+    const OUTPUTS: &'static [Port] = super::clips::OUTPUTS;
+    const SEEDED: bool = true;
+
+    fn check(&self, _inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError> {
+        if !(1..=MOST_CLIPS).contains(&self.clips_per_class) {
+            return Err(OpError::param(
+                "clips_per_class",
+                format!("`clips_per_class` is {}, not 1 to {MOST_CLIPS}", self.clips_per_class),
+            ));
+        }
+        let rows = Some(CLASSES.len() * self.clips_per_class as usize);
+        Ok(vec![
+            Shape::of(Kind::Clips).with_rows(rows),
+            Shape::of(Kind::Labels).with_rows(rows),
+            Shape::of(Kind::Skipped).with_rows(Some(0)),
+        ])
+    }
+
+    fn run(&self, _inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
+        self.check(&[])?;
+        let probe = Probe { frames: FRAMES as u64, sample_rate: RATE, channels: 2, silent: false };
+        let clips = (0..CLASSES.len() as u32).flat_map(|class| {
+            (0..self.clips_per_class).map(move |index| {
+                let label = CLASSES[class as usize];
+                Clip {
+                    clip_id: format!("{label}/{}", name(cx.seed, class, index)),
+                    audio: AudioRef::Synth { seed: cx.seed, class, index },
+                    label: label.to_owned(),
+                    group: Some(format!("{label}/{:04}", index / EXCERPTS + 1)),
+                    probe,
+                }
+            })
+        });
+        let collection = Collection { clips: clips.collect(), skipped: Vec::new() };
+        let clips = Artifact::table(Kind::Clips, collection.table());
+        Ok(collection.outputs(clips.with_meta("rendering", RENDERING)))
+    }
+}
+
+/// The recording of a clip.
+fn song(seed: u64, class: u32, index: u32) -> Song {
+    Song::draw(&mut Random::new(seed, Purpose::Synth, stream(class, index, 0)))
+}
+
+/// The number of a stream: a recording's, or that of one of its excerpts.
+fn stream(class: u32, index: u32, excerpt: u32) -> u32 {
+    const RECORDINGS: u32 = 1 << 26;
+    (class * RECORDINGS + index / EXCERPTS % RECORDINGS) * (EXCERPTS + 1) + excerpt
+}
+
+/// The clip's file name as IRMAS would write it: `[cel][dru][pop_roc]0001__1.wav`.
+pub fn name(seed: u64, class: u32, index: u32) -> String {
+    let class = class % CLASSES.len() as u32;
+    let song = song(seed, class, index);
+    let drums = match (song.drums > 0.0, song.genre) {
+        (true, _) => "[dru]",
+        (false, 0) => "",
+        (false, _) => "[nod]",
+    };
+    let (recording, excerpt) = (index / EXCERPTS + 1, index % EXCERPTS + 1);
+    let (label, genre) = (CLASSES[class as usize], GENRES[song.genre]);
+    format!("[{label}]{drums}[{genre}]{recording:04}__{excerpt}.wav")
+}
+
+/// The samples of a clip, rounded to 16 bits as they would be in a file. Classes beyond the last
+/// start again at the first.
+pub fn render(seed: u64, class: u32, index: u32) -> Signal {
+    let class = class % CLASSES.len() as u32;
+    let song = song(seed, class, index);
+    let stream = stream(class, index, 1 + index % EXCERPTS);
+    let mut random = Random::new(seed, Purpose::Synth, stream);
+    let mut lead = vec![0.0_f32; FRAMES];
+    // A phrase may be one long rest; then it is played again.
+    while level(&lead) < 1e-3 {
+        phrase(ALL[class as usize], &song, &mut random, &mut lead);
+    }
+    scale(&mut lead, 1.0);
+    let mut backing = vec![0.0_f32; FRAMES];
+    let mut part = vec![0.0_f32; FRAMES];
+    for &player in &song.backing {
+        part.fill(0.0);
+        phrase(player, &song, &mut random, &mut part);
+        add(&mut part, random.between(0.4, 1.0), &mut backing);
+    }
+    if song.drums > 0.0 {
+        part.fill(0.0);
+        drums::play(&song, &mut random, &mut part);
+        add(&mut part, random.between(0.4, 1.2), &mut backing);
+    }
+    scale(&mut backing, decibels(-song.lead_db));
+    mix(&song, &mut random, &lead, &backing)
+}
+
+/// Two channels of lead and backing, with the colour, room and noise of the recording.
+fn mix(song: &Song, random: &mut Random, lead: &[f32], backing: &[f32]) -> Signal {
+    let pan = random.between(-song.width, song.width);
+    let (key, floor) = (random.bits(), (2.0 * decibels(song.noise_db)) as f32);
+    let (delay, wet) = song.room;
+    let mut samples = vec![0.0_f32; 2 * FRAMES];
+    let mut peak = 1e-9_f32;
+    for (channel, side) in [-1.0, 1.0].into_iter().enumerate() {
+        let near = (1.0 + side * pan) as f32;
+        let far = (1.0 - 0.5 * side * song.width) as f32;
+        let dry = |at: usize| near * lead[at] + far * backing[at];
+        let delay = delay + 131 * channel;
+        let mut low = 0.0_f32;
+        for at in 0..FRAMES {
+            let mut x = dry(at);
+            if at >= delay {
+                x += wet * dry(at - delay);
+            }
+            if at >= 2 * delay {
+                x += 0.5 * wet * dry(at - 2 * delay);
+            }
+            // One pole near 1 kHz parts dark from bright.
+            low += 0.13 * (x - low);
+            x += song.tilt * if song.tilt > 0.0 { x - low } else { 0.8 * (x - low) };
+            x += floor * noise(key, (2 * at + channel) as u32);
+            samples[2 * at + channel] = x;
+            peak = peak.max(x.abs());
+        }
+    }
+    let gain = decibels(song.peak_db) as f32 / peak;
+    for sample in &mut samples {
+        *sample = nearest(*sample * gain * 32_767.0) / 32_768.0;
+    }
+    Signal { sample_rate: RATE, channels: 2, samples }
+}
+
+fn decibels(db: f64) -> f64 {
+    10.0_f64.powf(db / 20.0)
+}
+
+/// Root mean square.
+fn level(part: &[f32]) -> f64 {
+    let power: f64 = part.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+    (power / part.len() as f64).sqrt()
+}
+
+/// Brings a part to a level, unless it is silent.
+fn scale(part: &mut [f32], to: f64) {
+    let now = level(part);
+    if now > 1e-6 {
+        let gain = (to / now) as f32;
+        part.iter_mut().for_each(|x| *x *= gain);
+    }
+}
+
+fn add(part: &mut [f32], at: f64, sum: &mut [f32]) {
+    scale(part, at);
+    sum.iter_mut().zip(part.iter()).for_each(|(sum, x)| *sum += x);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[ignore]
+    fn dump() {
+        let t = std::time::Instant::now();
+        for class in 0..11 { for index in 0..8 { render(1, class, index); } }
+        eprintln!("{:?} per clip", t.elapsed() / 88);
+        for recording in crate::audio::corpus::recordings(0, 40) {
+            let path = std::path::Path::new("/tmp/h-sources-synth").join(&recording.name);
+            std::fs::create_dir_all(path.parent().expect("x")).expect("x");
+            std::fs::write(path, recording.wav(0)).expect("x");
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The op `agglomerative`: hierarchical clustering.
+
+use super::kmeans::check_clusters;
+use crate::math::linkage::{Method, cut, distance_count, distances, merges};
+use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
+use cache::{Artifact, Kind, Shape, Table};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::num::NonZeroU32;
+
+/// The most distances that are held at once: 16 GiB.
+const MOST_DISTANCES: usize = 1 << 31;
+
+/// Hierarchical clusters of the clips' features.
+///
+/// Every clip starts as its own cluster; the two nearest clusters merge until `clusters` are left.
+/// Distances are Euclidean, in double precision. `linkage` says how far apart two clusters are; for
+/// `ward` it is √(2|a||b| / (|a| + |b|)) times the distance of their means. Clusters are numbered
+/// by the first clip they hold. The output `linkage` holds all merges, up to one cluster.
+///
+/// It holds the distances of all pairs at once: n (n − 1) / 2 numbers of 8 bytes.
+///
+/// Source: `sklearn.cluster.AgglomerativeClustering` (1.9) and `scipy.cluster.hierarchy.linkage`.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Agglomerative {
+    /// How many clusters; at most the number of clips.
+    pub clusters: NonZeroU32,
+    /// How far apart two clusters are.
+    #[serde(default)]
+    pub linkage: Linkage,
+}
+
+/// How far apart two clusters are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Linkage {
+    /// By how much merging them raises the inertia.
+    #[default]
+    Ward,
+    /// The largest distance between two of their clips.
+    Complete,
+    /// The mean distance between their clips.
+    Average,
+    /// The smallest distance between two of their clips.
+    Single,
+}
+
+impl Agglomerative {
+    fn check_size(&self, clips: Option<usize>) -> Result<(), OpError> {
+        check_clusters(self.clusters.get() as usize, clips)?;
+        let Some(n) = clips else { return Ok(()) };
+        if distance_count(n).is_some_and(|count| count <= MOST_DISTANCES) {
+            return Ok(());
+        }
+        let gib = n as f64 * (n as f64 - 1.0) / 2.0 * 8.0 / (1_u64 << 30) as f64;
+        Err(OpError::data(format!("the distances of all pairs of {n} clips need {gib:.0} GiB"))
+            .help("hierarchical clustering holds them all; take at most 65,536 clips or `kmeans`"))
+    }
+}
+
+impl Op for Agglomerative {
+    const NAME: &'static str = "agglomerative";
+    const VERSION: u32 = 1;
+    const INPUTS: &'static [Port] = &[Port::new(
+        "features",
+        &[Kind::Matrix, Kind::Spectrogram],
+        "One row of numbers a clip; images are taken row after row.",
+    )];
+    const OUTPUTS: &'static [Port] = &[
+        Port::new("labels", &[Kind::Labels], "The cluster of each clip, from 0."),
+        Port::new("linkage", &[Kind::Linkage], "All merges, as SciPy writes them."),
+    ];
+
+    fn check(&self, inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError> {
+        let rows = inputs.first().and_then(Option::as_ref).and_then(|shape| shape.rows);
+        self.check_size(rows)?;
+        let merges = rows.map(|rows| rows.saturating_sub(1));
+        Ok(vec![
+            Shape::of(Kind::Labels).with_rows(rows),
+            Shape::of(Kind::Linkage).with_rows(merges),
+        ])
+    }
+
+    fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
+        let (ids, features) = inputs.features("features")?;
+        let n = features.rows();
+        self.check_size(Some(n))?;
+        cx.stop_if_cancelled()?;
+        let distances = distances(features.values(), features.width());
+        cx.progress.at(1, 2, "distances");
+        cx.stop_if_cancelled()?;
+        let method = match self.linkage {
+            Linkage::Ward => Method::Ward,
+            Linkage::Complete => Method::Complete,
+            Linkage::Average => Method::Average,
+            Linkage::Single => Method::Single,
+        };
+        let tree = merges(distances, n, method);
+        cx.progress.at(2, 2, "merges");
+        let labels = cut(&tree, n, self.clusters.get() as usize);
+        let labels = Table::new()
+            .with_text("clip_id", ids.iter().cloned())
+            .with_ints("label", labels.into_iter().map(i64::from).collect());
+        let ints = |f: &dyn Fn(usize) -> usize| (0..tree.len()).map(|m| f(m) as i64).collect();
+        let linkage = Table::new()
+            .with_ints("left", ints(&|m| tree[m].left))
+            .with_ints("right", ints(&|m| tree[m].right))
+            .with_reals("distance", tree.iter().map(|merge| merge.distance).collect())
+            .with_ints("size", ints(&|m| tree[m].size));
+        Ok(Outputs::new()
+            .with("labels", Artifact::table(Kind::Labels, labels))
+            .with("linkage", Artifact::table(Kind::Linkage, linkage)))
+    }
+}

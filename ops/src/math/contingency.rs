@@ -1,0 +1,279 @@
+//! How well two labelings of the same points agree; all of it follows from how often each pair of
+//! labels occurs. Definitions, limits included, are scikit-learn's (1.9, `sklearn.metrics`);
+//! logarithms are natural.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::Hash;
+
+/// Labels renumbered 0, 1, … in the order in which they first appear, and the old label of each
+/// new one.
+pub fn by_first_appearance<L: Clone + Eq + Hash>(labels: &[L]) -> (Vec<u32>, Vec<L>) {
+    let mut numbers = HashMap::new();
+    let mut old = Vec::new();
+    let renumber = |label: &L| {
+        *numbers.entry(label.clone()).or_insert_with(|| {
+            old.push(label.clone());
+            old.len() as u32 - 1
+        })
+    };
+    let new = labels.iter().map(renumber).collect();
+    (new, old)
+}
+
+/// Counts of the pairs (class, cluster) that occur.
+#[derive(Clone, Debug)]
+pub struct Contingency {
+    n: u64,
+    /// Sorted by class and cluster, so that sums have one order.
+    cells: Vec<(u32, u32, u64)>,
+    classes: Vec<u64>,
+    clusters: Vec<u64>,
+}
+
+impl Contingency {
+    /// Counts two labelings of one length, each numbered from 0 without gaps.
+    pub fn new(truth: &[u32], predicted: &[u32]) -> Self {
+        assert_eq!(truth.len(), predicted.len(), "BUG: labelings of different length");
+        let mut cells = BTreeMap::new();
+        for pair in truth.iter().zip(predicted) {
+            *cells.entry(pair).or_insert(0_u64) += 1;
+        }
+        Self {
+            n: truth.len() as u64,
+            cells: cells.into_iter().map(|((&a, &b), count)| (a, b, count)).collect(),
+            classes: counts(truth),
+            clusters: counts(predicted),
+        }
+    }
+
+    /// How many classes the truth has.
+    pub fn n_classes(&self) -> usize {
+        self.classes.len()
+    }
+
+    /// The adjusted Rand index of all pairs of points: 1 for equal partitions, 0 expected by
+    /// chance (Hubert & Arabie 1985).
+    pub fn adjusted_rand(&self) -> f64 {
+        let squares = |counts: &[u64]| counts.iter().map(|&c| i128::from(c).pow(2)).sum::<i128>();
+        let n = i128::from(self.n);
+        let both: i128 = self.cells.iter().map(|cell| i128::from(cell.2).pow(2)).sum();
+        let (by_class, by_cluster) = (squares(&self.classes), squares(&self.clusters));
+        let (tp, fp, fn_) = (both - n, by_cluster - both, by_class - both);
+        let tn = n * n - fp - fn_ - both;
+        if fp == 0 && fn_ == 0 {
+            return 1.0;
+        }
+        let [tp, fp, fn_, tn] = [tp, fp, fn_, tn].map(|count| count as f64);
+        2.0 * (tp * tn - fn_ * fp) / ((tp + fn_) * (fn_ + tn) + (tp + fp) * (fp + tn))
+    }
+
+    /// The mutual information Σ p_ij ln(p_ij / (p_i p_j)), in nats.
+    pub fn mutual_information(&self) -> f64 {
+        if self.classes.len() < 2 || self.clusters.len() < 2 {
+            return 0.0;
+        }
+        let n = self.n as f64;
+        let term = |&(class, cluster, count): &(u32, u32, u64)| {
+            let outer = self.classes[class as usize] * self.clusters[cluster as usize];
+            let count = count as f64;
+            let term = count / n * (count.ln() - n.ln() - (outer as f64).ln() + 2.0 * n.ln());
+            if term.abs() < f64::EPSILON { 0.0 } else { term }
+        };
+        self.cells.iter().map(term).sum::<f64>().max(0.0)
+    }
+
+    /// Mutual information over the arithmetic mean of both entropies.
+    pub fn normalized_mutual_information(&self) -> f64 {
+        if self.classes.len() < 2 && self.clusters.len() < 2 {
+            return 1.0;
+        }
+        let information = self.mutual_information();
+        if information == 0.0 {
+            return 0.0;
+        }
+        information / self.mean_entropy()
+    }
+
+    /// As the normalised one, but 0 expected by chance: (MI − E) / (H̄ − E), where E is the mean
+    /// over all labelings with the same sizes (Vinh, Epps & Bailey 2010).
+    pub fn adjusted_mutual_information(&self) -> f64 {
+        match (self.classes.len() < 2, self.clusters.len() < 2) {
+            (true, true) => return 1.0,
+            (false, false) => {}
+            _ => return 0.0,
+        }
+        let expected = self.expected_mutual_information();
+        away_from_zero(self.mutual_information() - expected)
+            / away_from_zero(self.mean_entropy() - expected)
+    }
+
+    /// The mean of the mutual information over all labelings with these sizes (hypergeometric).
+    pub fn expected_mutual_information(&self) -> f64 {
+        if self.classes.len() < 2 || self.clusters.len() < 2 {
+            return 0.0;
+        }
+        let n = self.n;
+        let factorial = ln_factorials(n as usize);
+        let ln_n = (n as f64).ln();
+        // Equal sizes give equal terms, so each pair of sizes is summed once.
+        let (rows, columns) = (sizes(&self.classes), sizes(&self.clusters));
+        let mut expected = 0.0;
+        for (&a, &times_a) in &rows {
+            for (&b, &times_b) in &columns {
+                let (au, bu, nu) = (a as usize, b as usize, n as usize);
+                let fixed = factorial[au] + factorial[bu] + factorial[nu - au] + factorial[nu - bu]
+                    - factorial[nu];
+                let mut sum = 0.0;
+                for both in (a + b).saturating_sub(n).max(1)..=a.min(b) {
+                    let k = both as usize;
+                    let ln_p = fixed
+                        - factorial[k]
+                        - factorial[au - k]
+                        - factorial[bu - k]
+                        - factorial[nu + k - au - bu];
+                    let ln_ratio = ln_n + (both as f64).ln() - (a as f64).ln() - (b as f64).ln();
+                    sum += both as f64 / n as f64 * ln_ratio * ln_p.exp();
+                }
+                expected += sum * (times_a * times_b) as f64;
+            }
+        }
+        expected
+    }
+
+    /// Homogeneity, completeness and their harmonic mean, the V-measure (Rosenberg & Hirschberg
+    /// 2007).
+    pub fn homogeneity_completeness_v(&self) -> (f64, f64, f64) {
+        let information = self.mutual_information();
+        let share = |entropy: f64| if entropy == 0.0 { 1.0 } else { information / entropy };
+        let homogeneity = share(entropy(&self.classes, self.n));
+        let completeness = share(entropy(&self.clusters, self.n));
+        let sum = homogeneity + completeness;
+        let v = if sum == 0.0 { 0.0 } else { 2.0 * homogeneity * completeness / sum };
+        (homogeneity, completeness, v)
+    }
+
+    /// The geometric mean of precision and recall over pairs of points (Fowlkes & Mallows 1983).
+    pub fn fowlkes_mallows(&self) -> f64 {
+        let pairs = |counts: &mut dyn Iterator<Item = u64>| {
+            (counts.map(|c| u128::from(c).pow(2)).sum::<u128>() - u128::from(self.n)) as f64
+        };
+        let both = pairs(&mut self.cells.iter().map(|cell| cell.2));
+        if both == 0.0 {
+            return 0.0;
+        }
+        let clusters = pairs(&mut self.clusters.iter().copied());
+        let classes = pairs(&mut self.classes.iter().copied());
+        (both / clusters).sqrt() * (both / classes).sqrt()
+    }
+
+    /// The share of points in their cluster's most frequent class.
+    pub fn purity(&self) -> f64 {
+        let mut largest = vec![0; self.clusters.len()];
+        for &(_, cluster, count) in &self.cells {
+            let largest = &mut largest[cluster as usize];
+            *largest = count.max(*largest);
+        }
+        largest.iter().sum::<u64>() as f64 / self.n as f64
+    }
+
+    /// The share of the most frequent class: the purity of a single cluster.
+    pub fn majority(&self) -> f64 {
+        self.classes.iter().copied().max().unwrap_or(0) as f64 / self.n as f64
+    }
+
+    fn mean_entropy(&self) -> f64 {
+        (entropy(&self.classes, self.n) + entropy(&self.clusters, self.n)) / 2.0
+    }
+}
+
+fn counts(labels: &[u32]) -> Vec<u64> {
+    let mut counts = vec![0; labels.iter().max().map_or(0, |&most| most as usize + 1)];
+    for &label in labels {
+        counts[label as usize] += 1;
+    }
+    counts
+}
+
+fn sizes(counts: &[u64]) -> BTreeMap<u64, u64> {
+    let mut sizes = BTreeMap::new();
+    for &count in counts {
+        *sizes.entry(count).or_insert(0) += 1;
+    }
+    sizes
+}
+
+/// −Σ p ln p.
+fn entropy(counts: &[u64], n: u64) -> f64 {
+    if counts.len() < 2 {
+        return 0.0;
+    }
+    let n = n as f64;
+    -counts.iter().map(|&c| c as f64 / n * ((c as f64).ln() - n.ln())).sum::<f64>()
+}
+
+/// ln 0!, ln 1!, … ln n!, summed with compensation.
+fn ln_factorials(n: usize) -> Vec<f64> {
+    let mut all = Vec::with_capacity(n + 1);
+    let (mut sum, mut lost) = (0.0_f64, 0.0);
+    all.push(0.0);
+    for k in 1..=n {
+        let term = (k as f64).ln() - lost;
+        let next = sum + term;
+        lost = (next - sum) - term;
+        sum = next;
+        all.push(sum);
+    }
+    all
+}
+
+/// At least one rounding unit from zero, on the same side, so that 0/0 becomes 1.
+fn away_from_zero(x: f64) -> f64 {
+    if x < 0.0 { x.min(-f64::EPSILON) } else { x.max(f64::EPSILON) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_worked_example() {
+        let c = Contingency::new(&[0, 0, 1, 1], &[0, 0, 1, 2]);
+        assert!((c.adjusted_rand() - 4.0 / 7.0).abs() < 1e-12);
+        assert!((c.normalized_mutual_information() - 0.8).abs() < 1e-12);
+        assert_eq!((c.purity(), c.majority()), (1.0, 0.5));
+        let (homogeneity, completeness, _) = c.homogeneity_completeness_v();
+        assert!((homogeneity - 1.0).abs() < 1e-12 && (completeness - 2.0 / 3.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn labels_are_renumbered_by_first_appearance() {
+        let (new, old) = by_first_appearance(&["b", "a", "b", "c"]);
+        assert_eq!((new, old), (vec![0, 1, 0, 2], vec!["b", "a", "c"]));
+    }
+
+    proptest! {
+        #[test]
+        fn agreement_does_not_depend_on_names_or_sides(
+            pairs in prop::collection::vec((0_u32..4, 0_u32..5), 2..60)
+        ) {
+            let (a, b): (Vec<u32>, Vec<u32>) = pairs.into_iter().unzip();
+            let (a, b) = (by_first_appearance(&a).0, by_first_appearance(&b).0);
+            let top = a.iter().max().unwrap();
+            let renamed: Vec<u32> = a.iter().map(|label| top - label).collect();
+            let (one, two) = (Contingency::new(&a, &b), Contingency::new(&renamed, &b));
+            let back = Contingency::new(&b, &a);
+            let all = |c: &Contingency| [
+                c.adjusted_rand(), c.normalized_mutual_information(),
+                c.adjusted_mutual_information(), c.fowlkes_mallows(),
+            ];
+            for ((x, y), z) in all(&one).into_iter().zip(all(&two)).zip(all(&back)) {
+                prop_assert!((x - y).abs() < 1e-9 && (x - z).abs() < 1e-9, "{x} {y} {z}");
+            }
+            prop_assert_eq!(one.purity(), two.purity());
+            prop_assert!(one.purity() >= one.majority());
+            let same = Contingency::new(&a, &renamed);
+            prop_assert!((same.adjusted_rand() - 1.0).abs() < 1e-12);
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! K-means: greedy k-means++ and Lloyd's iterations, step for step as scikit-learn's.
+//!
+//! Minimises the inertia Σ_i |x_i − c_{l(i)}|² over centres c and labels l. Source: Lloyd 1982,
+//! Arthur & Vassilvitskii 2007; scikit-learn 1.9 (`algorithm="lloyd"`), whose tolerance, stopping
+//! rules and treatment of empty clusters are these.
+
+use super::{
+    pairwise::{LANES, Packed, Stored},
+    random::Random,
+};
+use rayon::prelude::*;
+
+/// Points prepared for many runs.
+pub struct Points<'a, S> {
+    values: &'a [S],
+    n_points: usize,
+    n_features: usize,
+    packed: Packed<S>,
+    mean_variance: f64,
+}
+
+/// Where one run of Lloyd's iterations ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fit {
+    /// The cluster of each point.
+    pub labels: Vec<u32>,
+    /// The centres, row-major.
+    pub centres: Vec<f64>,
+    /// The sum of the squared distances of the points to their centres.
+    pub inertia: f64,
+    /// How many iterations were done.
+    pub n_iter: usize,
+    /// Whether it ended before the limit of iterations.
+    pub converged: bool,
+}
+
+impl<'a, S: Stored> Points<'a, S> {
+    /// Prepares row-major points of `n_features` features.
+    pub fn new(values: &'a [S], n_features: usize) -> Self {
+        let packed = Packed::new(values.chunks_exact(n_features), n_features);
+        let n_points = packed.len();
+        let n = n_points as f64;
+        let mut mean = vec![0.0; n_features];
+        for row in values.chunks_exact(n_features) {
+            row.iter().zip(&mut mean).for_each(|(&x, mean)| *mean += x.into());
+        }
+        mean.iter_mut().for_each(|mean| *mean /= n);
+        let mut squares = vec![0.0; n_features];
+        for row in values.chunks_exact(n_features) {
+            for ((&x, mean), square) in row.iter().zip(&mean).zip(&mut squares) {
+                let x: f64 = x.into();
+                *square += (x - mean) * (x - mean);
+            }
+        }
+        let mean_variance = squares.iter().map(|s| s / n).sum::<f64>() / n_features as f64;
+        Self { values, n_points, n_features, packed, mean_variance }
+    }
+
+    /// How many points there are.
+    pub fn len(&self) -> usize {
+        self.n_points
+    }
+
+    /// Whether there is no point.
+    pub fn is_empty(&self) -> bool {
+        self.n_points == 0
+    }
+
+    fn row(&self, index: usize) -> impl Iterator<Item = f64> {
+        self.values[index * self.n_features..][..self.n_features].iter().map(|&x| x.into())
+    }
+
+    fn square(&self, index: usize, centre: &[f64]) -> f64 {
+        self.row(index).zip(centre).fold(0.0, |sum, (x, c)| sum + (x - c) * (x - c))
+    }
+}
+
+/// `n_clusters` starting centres by greedy k-means++: each further one is the best, by the inertia
+/// it leaves, of 2 + ⌊ln n_clusters⌋ points drawn with probability proportional to the squared
+/// distance to the nearest centre so far.
+pub fn plus_plus<S: Stored>(
+    points: &Points<'_, S>,
+    n_clusters: usize,
+    random: &mut Random,
+) -> Vec<f64> {
+    let (n, d) = (points.n_points, points.n_features);
+    let trials = 2 + (n_clusters as f64).ln() as usize;
+    let padded = points.packed.groups() * LANES;
+    let first: Vec<f64> = points.row(random.below(n as u32) as usize).collect();
+    let mut nearest = vec![0.0; padded];
+    points.packed.squares([&first], 0, &mut nearest);
+    let mut centres = first;
+    let mut found = vec![0.0; padded];
+    let mut best = vec![0.0; padded];
+    let mut potential: f64 = nearest[..n].iter().sum();
+    for _ in 1..n_clusters {
+        let mut cumulated = Vec::with_capacity(n);
+        let mut sum = 0.0;
+        cumulated.extend(nearest[..n].iter().map(|square| {
+            sum += square;
+            sum
+        }));
+        let mut least = f64::INFINITY;
+        let mut chosen: Vec<f64> = Vec::with_capacity(d);
+        for _ in 0..trials {
+            let at = random.uniform() * potential;
+            let index = cumulated.partition_point(|&sum| sum < at).min(n - 1);
+            let candidate: Vec<f64> = points.row(index).collect();
+            points.packed.squares([&candidate], 0, &mut found);
+            let mut left = 0.0;
+            for (found, nearest) in found[..n].iter_mut().zip(&nearest) {
+                *found = found.min(*nearest);
+                left += *found;
+            }
+            if left < least || chosen.is_empty() {
+                least = left;
+                chosen = candidate;
+                std::mem::swap(&mut best, &mut found);
+            }
+        }
+        std::mem::swap(&mut nearest, &mut best);
+        potential = least;
+        centres.extend(chosen);
+    }
+    centres
+}
+
+/// `n_clusters` different rows as starting centres, each as likely as another.
+pub fn random_rows<S: Stored>(
+    points: &Points<'_, S>,
+    n_clusters: usize,
+    random: &mut Random,
+) -> Vec<f64> {
+    let order = random.permutation(points.n_points);
+    order.iter().take(n_clusters).flat_map(|&row| points.row(row as usize)).collect()
+}
+
+/// Lloyd's iterations from the row-major centres `init`.
+///
+/// They end when no label changes, when the squared shifts of all centres together are at most
+/// `tol` times the mean variance of the features, after `max_iter` iterations, or when `cancelled`
+/// says so. Unless no label changed, labels are made anew from the last centres. A cluster without
+/// points takes over the point farthest from its own centre.
+pub fn lloyd<S: Stored>(
+    points: &Points<'_, S>,
+    init: &[f64],
+    tol: f64,
+    max_iter: usize,
+    cancelled: &(dyn Fn() -> bool + Sync),
+) -> Fit {
+    let tolerance = tol * points.mean_variance;
+    let mut centres = init.to_vec();
+    let mut labels = vec![0; points.n_points];
+    let mut squares = vec![0.0; points.n_points];
+    let mut before = vec![u32::MAX; points.n_points];
+    let (mut strict, mut converged, mut n_iter) = (false, false, 0);
+    while n_iter < max_iter && !converged && !cancelled() {
+        n_iter += 1;
+        let (mut sums, mut counts) = assign(points, &centres, &mut labels, &mut squares);
+        relocate_empty(points, &labels, &squares, &mut sums, &mut counts);
+        average(&mut sums, &counts, points.n_features);
+        let shift: f64 = sums.iter().zip(&centres).map(|(new, old)| (new - old).powi(2)).sum();
+        centres = sums;
+        strict = labels == before;
+        converged = strict || shift <= tolerance;
+        before.copy_from_slice(&labels);
+    }
+    if !strict {
+        assign(points, &centres, &mut labels, &mut squares);
+    }
+    let inertia = inertia(points, &centres, &labels);
+    Fit { labels, centres, inertia, n_iter, converged }
+}
+
+/// Labels every point with its nearest centre; returns the sums and counts of the clusters.
+fn assign<S: Stored>(
+    points: &Points<'_, S>,
+    centres: &[f64],
+    labels: &mut [u32],
+    squares: &mut [f64],
+) -> (Vec<f64>, Vec<f64>) {
+    let d = points.n_features;
+    let n_clusters = centres.len() / d;
+    // Blocks depend on the data alone, so that sums have one order at any number of threads.
+    let block = 1024.max(4 * n_clusters).next_multiple_of(LANES);
+    let parts: Vec<_> = labels
+        .par_chunks_mut(block)
+        .zip(squares.par_chunks_mut(block))
+        .enumerate()
+        .map(|(index, (labels, squares))| {
+            points.packed.nearest(centres, index * block / LANES, labels, squares);
+            let mut sums = vec![0.0; centres.len()];
+            let mut counts = vec![0.0; n_clusters];
+            let rows = points.values[index * block * d..].chunks_exact(d);
+            for (&label, row) in labels.iter().zip(rows) {
+                counts[label as usize] += 1.0;
+                let sums = &mut sums[label as usize * d..][..d];
+                sums.iter_mut().zip(row).for_each(|(sum, &x)| *sum += x.into());
+            }
+            (sums, counts)
+        })
+        .collect();
+    let mut sums = vec![0.0; centres.len()];
+    let mut counts = vec![0.0; n_clusters];
+    for (part, part_counts) in parts {
+        sums.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+        counts.iter_mut().zip(part_counts).for_each(|(count, part)| *count += part);
+    }
+    (sums, counts)
+}
+
+fn relocate_empty<S: Stored>(
+    points: &Points<'_, S>,
+    labels: &[u32],
+    squares: &[f64],
+    sums: &mut [f64],
+    counts: &mut [f64],
+) {
+    let empty: Vec<usize> = (0..counts.len()).filter(|&cluster| counts[cluster] == 0.0).collect();
+    if empty.is_empty() || squares.iter().all(|&square| square == 0.0) {
+        return;
+    }
+    let d = points.n_features;
+    let mut farthest: Vec<usize> = (0..labels.len()).collect();
+    farthest.sort_by(|&a, &b| squares[b].total_cmp(&squares[a]));
+    for (cluster, point) in empty.into_iter().zip(farthest) {
+        let old = labels[point] as usize;
+        for (feature, x) in points.row(point).enumerate() {
+            sums[old * d + feature] -= x;
+            sums[cluster * d + feature] = x;
+        }
+        counts[cluster] = 1.0;
+        counts[old] -= 1.0;
+    }
+}
+
+/// Sums become means; a cluster that is still empty is put on the largest one.
+fn average(sums: &mut [f64], counts: &[f64], n_features: usize) {
+    let mut largest = 0;
+    for (cluster, &count) in counts.iter().enumerate() {
+        if count > 0.0 {
+            let mean = &mut sums[cluster * n_features..][..n_features];
+            mean.iter_mut().for_each(|sum| *sum /= count);
+        }
+        if count > counts[largest] {
+            largest = cluster;
+        }
+    }
+    for (cluster, &count) in counts.iter().enumerate() {
+        if count == 0.0 {
+            let from = largest * n_features;
+            sums.copy_within(from..from + n_features, cluster * n_features);
+        }
+    }
+}
+
+fn inertia<S: Stored>(points: &Points<'_, S>, centres: &[f64], labels: &[u32]) -> f64 {
+    let d = points.n_features;
+    let own =
+        |(index, &label): (usize, &u32)| points.square(index, &centres[label as usize * d..][..d]);
+    labels.iter().enumerate().map(own).sum()
+}

@@ -1,0 +1,266 @@
+//! Squared Euclidean distances by direct differences.
+//!
+//! d²(x, y) = Σ_f (x_f − y_f)², each term and the sum in double precision, features in order. Unlike
+//! |x|² + |y|² − 2 x·y this is exactly 0 for equal points, and it is symmetric to the bit. Eight
+//! points are treated at once, one a lane, so the order of a sum depends neither on the vector
+//! width of the machine nor on threads.
+
+use std::array::from_fn;
+
+/// Calls the version compiled for AVX2 where the machine has it. Both do the same operations in
+/// the same order (no fused multiply-add), so they give the same bits.
+macro_rules! dispatch {
+    ($avx2:ident, $plain:ident, $args:tt) => {{
+        #[cfg(target_arch = "x86_64")]
+        if std::is_x86_feature_detected!("avx2") {
+            // SAFETY: the function is safe code that only needs AVX2, which was just detected.
+            #[allow(unsafe_code)]
+            return unsafe { $avx2 $args };
+        }
+        $plain $args
+    }};
+}
+macro_rules! versions {
+    ($body:ident, $avx2:ident, $plain:ident, [$($generics:tt)*],
+     ($($name:ident: $kind:ty),*) $(-> $result:ty)?) => {
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx2")]
+        fn $avx2<$($generics)*>($($name: $kind),*) $(-> $result)? {
+            $body($($name),*)
+        }
+        fn $plain<$($generics)*>($($name: $kind),*) $(-> $result)? {
+            $body($($name),*)
+        }
+    };
+}
+
+/// How many points lie side by side.
+pub const LANES: usize = 8;
+
+/// A number as it is stored; all arithmetic is done in double precision.
+pub trait Stored: Copy + Default + Into<f64> + Send + Sync + 'static {}
+impl Stored for f32 {}
+impl Stored for f64 {}
+
+/// Points in groups of eight: within a group feature after feature, within a feature lane after
+/// lane. The last group is filled up with zeros.
+#[derive(Clone, Debug)]
+pub struct Packed<S> {
+    n_points: usize,
+    n_features: usize,
+    values: Vec<S>,
+}
+
+impl<S: Stored> Packed<S> {
+    /// Packs the given rows of row-major points.
+    pub fn new<'a>(rows: impl ExactSizeIterator<Item = &'a [S]>, n_features: usize) -> Self {
+        let n_points = rows.len();
+        let mut values = vec![S::default(); n_points.div_ceil(LANES) * LANES * n_features];
+        for (at, row) in rows.enumerate() {
+            let group = &mut values[at / LANES * LANES * n_features..];
+            for (feature, &value) in row.iter().enumerate() {
+                group[feature * LANES + at % LANES] = value;
+            }
+        }
+        Self { n_points, n_features, values }
+    }
+
+    /// How many points there are.
+    pub fn len(&self) -> usize {
+        self.n_points
+    }
+
+    /// Whether there is no point.
+    pub fn is_empty(&self) -> bool {
+        self.n_points == 0
+    }
+
+    /// How many groups of eight lanes there are.
+    pub fn groups(&self) -> usize {
+        self.n_points.div_ceil(LANES)
+    }
+
+    fn group(&self, index: usize) -> &[S] {
+        let size = LANES * self.n_features;
+        &self.values[index * size..][..size]
+    }
+
+    /// The squared distances of `ROWS` rows to the points from group `first` on: one line a row,
+    /// `out.len() / ROWS` long, which is a whole number of groups.
+    pub fn squares<const ROWS: usize>(&self, rows: [&[f64]; ROWS], first: usize, out: &mut [f64]) {
+        dispatch!(squares_avx2, squares_plain, (self, rows, first, out));
+    }
+
+    /// The sums of the distances (not squared) of `ROWS` rows to all points.
+    pub fn distance_sums<const ROWS: usize>(&self, rows: [&[f64]; ROWS]) -> [f64; ROWS] {
+        dispatch!(sums_avx2, sums_plain, (self, rows))
+    }
+
+    /// For the points of the groups from `first` on, which of the `centres` (row-major) is nearest
+    /// and how far, squared, it is. Of equally near ones the first counts.
+    pub fn nearest(&self, centres: &[f64], first: usize, labels: &mut [u32], squares: &mut [f64]) {
+        dispatch!(nearest_avx2, nearest_plain, (self, centres, first, labels, squares));
+    }
+}
+
+versions!(squares_body, squares_avx2, squares_plain, [S: Stored, const ROWS: usize],
+    (points: &Packed<S>, rows: [&[f64]; ROWS], first: usize, out: &mut [f64]));
+versions!(sums_body, sums_avx2, sums_plain, [S: Stored, const ROWS: usize],
+    (points: &Packed<S>, rows: [&[f64]; ROWS]) -> [f64; ROWS]);
+versions!(nearest_body, nearest_avx2, nearest_plain, [S: Stored],
+    (points: &Packed<S>, centres: &[f64], first: usize, labels: &mut [u32], squares: &mut [f64]));
+
+#[inline(always)]
+fn group_squares<S: Stored, const ROWS: usize>(
+    group: &[S],
+    rows: [&[f64]; ROWS],
+) -> [[f64; LANES]; ROWS] {
+    let n_features = group.len() / LANES;
+    let rows = rows.map(|row| &row[..n_features]);
+    let mut sums = [[0.0; LANES]; ROWS];
+    for (feature, lanes) in group.chunks_exact(LANES).enumerate() {
+        let points: [f64; LANES] = from_fn(|lane| lanes[lane].into());
+        for (sums, row) in sums.iter_mut().zip(&rows) {
+            let value = row[feature];
+            for (sum, point) in sums.iter_mut().zip(&points) {
+                let difference = point - value;
+                *sum += difference * difference;
+            }
+        }
+    }
+    sums
+}
+
+#[inline(always)]
+fn squares_body<S: Stored, const ROWS: usize>(
+    points: &Packed<S>,
+    rows: [&[f64]; ROWS],
+    first: usize,
+    out: &mut [f64],
+) {
+    let length = out.len() / ROWS;
+    for index in 0..length / LANES {
+        let squares = group_squares(points.group(first + index), rows);
+        for (row, squares) in squares.iter().enumerate() {
+            out[row * length + index * LANES..][..LANES].copy_from_slice(squares);
+        }
+    }
+}
+
+#[inline(always)]
+fn sums_body<S: Stored, const ROWS: usize>(
+    points: &Packed<S>,
+    rows: [&[f64]; ROWS],
+) -> [f64; ROWS] {
+    let mut sums = [[0.0; LANES]; ROWS];
+    let whole = points.n_points / LANES;
+    for index in 0..whole {
+        let squares = group_squares(points.group(index), rows);
+        for (sums, squares) in sums.iter_mut().zip(&squares) {
+            for (sum, square) in sums.iter_mut().zip(squares) {
+                *sum += square.sqrt();
+            }
+        }
+    }
+    let rest = points.n_points % LANES;
+    if rest > 0 {
+        let squares = group_squares(points.group(whole), rows);
+        for (sums, squares) in sums.iter_mut().zip(&squares) {
+            for (sum, square) in sums.iter_mut().zip(squares).take(rest) {
+                *sum += square.sqrt();
+            }
+        }
+    }
+    sums.map(|lanes| {
+        ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6]))
+            + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]))
+    })
+}
+
+#[inline(always)]
+fn nearest_body<S: Stored>(
+    points: &Packed<S>,
+    centres: &[f64],
+    first: usize,
+    labels: &mut [u32],
+    squares: &mut [f64],
+) {
+    let width = points.n_features;
+    for (index, (labels, out)) in
+        labels.chunks_mut(LANES).zip(squares.chunks_mut(LANES)).enumerate()
+    {
+        let group = points.group(first + index);
+        let mut best = [f64::INFINITY; LANES];
+        let mut arg = [0_u64; LANES];
+        let mut take = |found: &[f64; LANES], centre: usize| {
+            for lane in 0..LANES {
+                let nearer = found[lane] < best[lane];
+                best[lane] = if nearer { found[lane] } else { best[lane] };
+                arg[lane] = if nearer { centre as u64 } else { arg[lane] };
+            }
+        };
+        let mut fours = centres.chunks_exact(4 * width);
+        let mut centre = 0;
+        for four in fours.by_ref() {
+            let rows: [&[f64]; 4] = from_fn(|row| &four[row * width..][..width]);
+            for found in &group_squares(group, rows) {
+                take(found, centre);
+                centre += 1;
+            }
+        }
+        for row in fours.remainder().chunks_exact(width) {
+            take(&group_squares(group, [row])[0], centre);
+            centre += 1;
+        }
+        for (label, arg) in labels.iter_mut().zip(arg) {
+            *label = arg as u32;
+        }
+        out.copy_from_slice(&best[..out.len()]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::math::random::{Purpose, Random};
+
+    fn naive(a: &[f64], b: &[f64]) -> f64 {
+        a.iter().zip(b).fold(0.0, |sum, (a, b)| sum + (b - a) * (b - a))
+    }
+
+    #[test]
+    fn squares_sums_and_nearest_equal_the_obvious_loops() {
+        let mut random = Random::new(1, Purpose::Null, 0);
+        for (n, d, k) in [(1, 1, 1), (7, 3, 2), (8, 5, 4), (29, 11, 6), (64, 2, 13)] {
+            let x: Vec<f64> = (0..n * d).map(|_| random.normal()).collect();
+            let centres: Vec<f64> = (0..k * d).map(|_| random.normal()).collect();
+            let packed = Packed::new(x.chunks_exact(d), d);
+            let row = &centres[..d];
+            let mut squares = vec![0.0; packed.groups() * LANES];
+            packed.squares([row], 0, &mut squares);
+            let expected: Vec<f64> = x.chunks_exact(d).map(|point| naive(row, point)).collect();
+            assert_eq!(squares[..n], expected[..]);
+            let [sum] = packed.distance_sums([row]);
+            let total: f64 = expected.iter().map(|square| square.sqrt()).sum();
+            assert!((sum - total).abs() <= 1e-12 * total);
+            let (mut labels, mut nearest) = (vec![0; n], vec![0.0; n]);
+            packed.nearest(&centres, 0, &mut labels, &mut nearest);
+            for (i, point) in x.chunks_exact(d).enumerate() {
+                let all: Vec<f64> = centres.chunks_exact(d).map(|c| naive(c, point)).collect();
+                let least = all.iter().copied().fold(f64::INFINITY, f64::min);
+                assert_eq!(nearest[i], least);
+                assert_eq!(labels[i] as usize, all.iter().position(|&v| v == least).unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn both_versions_give_the_same_bits() {
+        let mut random = Random::new(2, Purpose::Null, 0);
+        let x: Vec<f32> = (0..37 * 19).map(|_| random.normal() as f32).collect();
+        let row: Vec<f64> = (0..19).map(|_| random.normal()).collect();
+        let packed = Packed::new(x.chunks_exact(19), 19);
+        let dispatched = packed.distance_sums([&row]);
+        assert_eq!(dispatched, sums_plain(&packed, [&row]));
+    }
+}

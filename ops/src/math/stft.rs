@@ -1,0 +1,152 @@
+//! The power spectrum of a signal, frame by frame.
+
+use realfft::{RealFftPlanner, RealToComplex, num_complex::Complex};
+use std::{f64::consts::TAU, sync::Arc};
+
+/// A short-time Fourier transform: frame `i` is centred on sample `i · hop` of the signal, with
+/// zeros before and after it, under a periodic Hann window
+/// w(n) = ½ − ½ cos(2πn / length), itself centred in the frame.
+///
+/// Source: `librosa.stft(center=True, pad_mode="constant", window="hann")`.
+pub struct Stft {
+    hop: usize,
+    /// Where the window starts in a frame; its zeros left out.
+    window_start: usize,
+    window: Vec<f32>,
+    fft: Arc<dyn RealToComplex<f32>>,
+}
+
+/// Memory of one thread for one [`Stft`].
+pub struct Scratch {
+    frame: Vec<f32>,
+    spectrum: Vec<Complex<f32>>,
+    work: Vec<Complex<f32>>,
+}
+
+impl Stft {
+    /// Frames of `n_fft` samples, `hop` apart, under a window of `window` samples.
+    ///
+    /// # Panics
+    /// If a number is zero or the window is longer than the frame.
+    pub fn new(n_fft: usize, hop: usize, window: usize) -> Self {
+        assert!(
+            hop > 0 && window > 0 && window <= n_fft,
+            "BUG: frames of {n_fft}, {hop}, {window}"
+        );
+        let hann = |n: usize| 0.5 - 0.5 * (TAU * n as f64 / window as f64).cos();
+        Self {
+            hop,
+            window_start: (n_fft - window) / 2,
+            window: (0..window).map(|n| hann(n) as f32).collect(),
+            fft: RealFftPlanner::new().plan_fft_forward(n_fft),
+        }
+    }
+
+    /// How many frames a signal has.
+    pub fn frames(&self, length: usize) -> usize {
+        1 + length / self.hop
+    }
+
+    /// How many frequencies a frame has: `n_fft / 2 + 1`.
+    pub fn bins(&self) -> usize {
+        self.fft.complex_len()
+    }
+
+    /// Memory for one thread.
+    pub fn scratch(&self) -> Scratch {
+        Scratch {
+            frame: self.fft.make_input_vec(),
+            spectrum: self.fft.make_output_vec(),
+            work: self.fft.make_scratch_vec(),
+        }
+    }
+
+    /// The squared magnitude at each frequency in one frame. False, and `power` left as it is,
+    /// where the frame has no sound at all.
+    pub fn power(
+        &self,
+        signal: &[f32],
+        frame: usize,
+        scratch: &mut Scratch,
+        power: &mut [f32],
+    ) -> bool {
+        let n_fft = self.fft.len();
+        // The place in the padded signal, which has n_fft / 2 zeros before its first sample.
+        let start = frame * self.hop + self.window_start;
+        let lead = (n_fft / 2).saturating_sub(start).min(self.window.len());
+        let from = (start + lead).saturating_sub(n_fft / 2).min(signal.len());
+        let count = (self.window.len() - lead).min(signal.len() - from);
+        let sound = &signal[from..from + count];
+        if sound.iter().all(|&x| x == 0.0) {
+            return false;
+        }
+        let head = self.window_start + lead;
+        scratch.frame[..head].fill(0.0);
+        scratch.frame[head + count..].fill(0.0);
+        let target = &mut scratch.frame[head..head + count];
+        for ((target, &x), &weight) in target.iter_mut().zip(sound).zip(&self.window[lead..]) {
+            *target = x * weight;
+        }
+        self.fft
+            .process_with_scratch(&mut scratch.frame, &mut scratch.spectrum, &mut scratch.work)
+            .expect("buffers have the planned lengths");
+        for (power, bin) in power.iter_mut().zip(&scratch.spectrum) {
+            *power = bin.re * bin.re + bin.im * bin.im;
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The definition, in double precision.
+    fn slowly(signal: &[f32], n_fft: usize, hop: usize, window: usize, frame: usize) -> Vec<f64> {
+        let at = |n: usize| {
+            let place = (frame * hop + n).checked_sub(n_fft / 2)?;
+            let inside = n.checked_sub((n_fft - window) / 2).filter(|&n| n < window)?;
+            let hann = 0.5 - 0.5 * (TAU * inside as f64 / window as f64).cos();
+            Some(f64::from(*signal.get(place)?) * hann)
+        };
+        let frame: Vec<f64> = (0..n_fft).map(|n| at(n).unwrap_or(0.0)).collect();
+        (0..=n_fft / 2)
+            .map(|k| {
+                let angle = |n: usize| TAU * (k * n % n_fft) as f64 / n_fft as f64;
+                let re: f64 = frame.iter().enumerate().map(|(n, x)| x * angle(n).cos()).sum();
+                let im: f64 = frame.iter().enumerate().map(|(n, x)| x * angle(n).sin()).sum();
+                re * re + im * im
+            })
+            .collect()
+    }
+
+    #[test]
+    fn power_equals_the_definition() {
+        let signal: Vec<f32> = (0..700).map(|n| ((n * n) as f32 * 0.01).sin()).collect();
+        for (n_fft, hop, window) in [(256, 64, 256), (256, 100, 150), (255, 64, 255), (16, 3, 9)] {
+            let stft = Stft::new(n_fft, hop, window);
+            let (mut scratch, mut power) = (stft.scratch(), vec![0.0; stft.bins()]);
+            for frame in 0..stft.frames(signal.len()) {
+                assert!(stft.power(&signal, frame, &mut scratch, &mut power));
+                let slow = slowly(&signal, n_fft, hop, window, frame);
+                let top = slow.iter().fold(0.0_f64, |a, &b| a.max(b));
+                for (fast, slow) in power.iter().zip(&slow) {
+                    assert!((f64::from(*fast) - slow).abs() < 1e-6 * top, "{n_fft} {frame}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_frame_without_sound_is_said_to_be_silent() {
+        let stft = Stft::new(64, 16, 64);
+        let (mut scratch, mut power) = (stft.scratch(), vec![0.0; stft.bins()]);
+        let mut signal = vec![0.0; 200];
+        signal[10] = 1.0;
+        let heard: Vec<bool> = (0..stft.frames(200))
+            .map(|frame| stft.power(&signal, frame, &mut scratch, &mut power))
+            .collect();
+        assert!(heard[0] && heard[1] && heard[2] && !heard[3..].contains(&true), "{heard:?}");
+        assert!(!stft.power(&[], 0, &mut scratch, &mut power));
+    }
+}

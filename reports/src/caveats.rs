@@ -1,0 +1,64 @@
+//! What these very numbers can and cannot tell.
+
+use crate::escape;
+use crate::scores::ScoredRow;
+use cache::Record;
+use std::{collections::BTreeSet, fmt::Write};
+
+/// The number of clips in the published study.
+const PUBLISHED_CLIPS: f64 = 6705.0;
+
+/// Writes the caveats that apply.
+pub fn write(text: &mut String, record: &Record, rows: &[ScoredRow]) {
+    let caveats = caveats(record, rows);
+    if caveats.is_empty() {
+        return;
+    }
+    text.push_str("## How to read these numbers\n\n");
+    for caveat in caveats {
+        let _ = writeln!(text, "- {caveat}");
+    }
+    text.push('\n');
+}
+
+fn caveats(record: &Record, rows: &[ScoredRow]) -> Vec<String> {
+    let mut caveats = Vec::new();
+    if rows.is_empty() {
+        return caveats;
+    }
+    let spaces: BTreeSet<_> = rows.iter().filter_map(|row| row.space.as_ref()).collect();
+    if spaces.len() > 1 {
+        caveats.push(
+            "Silhouette, CH and DB are measured in each row's own space. Between rows of different embeddings they \
+             do not compare: a space with fewer effective dimensions scores better without any better groups."
+                .to_owned(),
+        );
+    }
+    for row in rows {
+        if let Some(dimension) =
+            row.value("effective_dimension").filter(|dimension| *dimension < 2.0)
+        {
+            caveats.push(format!(
+                "{}: the cloud has effective dimension {dimension:.2}. The groups cut a line into pieces, which \
+                 intrinsic metrics reward.",
+                escape::markdown(&row.title)
+            ));
+        }
+    }
+    let seeds: BTreeSet<_> = record.steps.iter().filter_map(|step| step.seed).collect();
+    if seeds.len() == 1 {
+        caveats.push(
+            "One seed is one draw: differences between rows may be smaller than those between seeds.".to_owned(),
+        );
+    }
+    let compared = rows.iter().any(|row| !row.paper.is_empty());
+    let clips = rows.iter().find_map(|row| row.value("n_clips"));
+    if let Some(clips) = clips.filter(|clips| compared && *clips != PUBLISHED_CLIPS) {
+        caveats.push(format!(
+            "The published values are of {PUBLISHED_CLIPS} clips of IRMAS; these are of {clips} clips, so the two \
+             lines are not a comparison."
+        ));
+    }
+    caveats.extend(record.warnings.iter().map(|warning| escape::markdown(warning)));
+    caveats
+}

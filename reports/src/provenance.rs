@@ -1,0 +1,75 @@
+//! Where the numbers come from, what they cost, and how to get them again.
+
+use crate::escape;
+use cache::{Record, record::StepStatus};
+use std::fmt::Write;
+
+/// Writes steps, environment and the command.
+pub fn write(text: &mut String, record: &Record) {
+    text.push_str(
+        "## Steps\n\n| Step | Op | Parameters | Result | Time | Key |\n|:--|:--|:--|:--|--:|:--|\n",
+    );
+    for step in &record.steps {
+        let time = match step.status {
+            StepStatus::Ran | StepStatus::Failed => format!("{:.2} s", step.seconds),
+            StepStatus::Hit => format!("hit ({:.2} s)", step.seconds),
+            StepStatus::Skipped => "skipped".to_owned(),
+        };
+        let result = match &step.error {
+            Some(error) => escape::markdown(error),
+            None => step.shapes.values().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        };
+        let key = step.key.map_or(String::new(), |key| format!("`{}`", key.short()));
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {result} | {time} | {key} |",
+            escape::code(&step.name),
+            escape::code(&step.op),
+            params(step.params.as_object()),
+        );
+    }
+    let ran = record.steps.iter().filter(|step| step.status == StepStatus::Ran).count();
+    let hits = record.steps.iter().filter(|step| step.status == StepStatus::Hit).count();
+    let spent: f64 = record
+        .steps
+        .iter()
+        .filter(|step| step.status == StepStatus::Ran)
+        .map(|step| step.seconds)
+        .sum();
+    let saved: f64 = record
+        .steps
+        .iter()
+        .filter(|step| step.status == StepStatus::Hit)
+        .map(|step| step.seconds)
+        .sum();
+    let _ = write!(
+        text,
+        "\n{ran} steps ran ({spent:.1} s); {hits} were there already (they had taken {saved:.1} s).\n\n\
+         ## Environment\n\nEngine {}; {}; {}; {} threads. Run `{}`, {}.\n\n## Again\n\n    {}\n",
+        record.engine,
+        escape::markdown(&record.environment.platform),
+        escape::markdown(&record.environment.processor),
+        record.environment.threads,
+        record.id,
+        record.started,
+        record.command.iter().map(|word| shell(word)).collect::<Vec<_>>().join(" ")
+    );
+}
+
+fn params(params: Option<&serde_json::Map<String, serde_json::Value>>) -> String {
+    let shown = params.into_iter().flatten().map(|(name, value)| {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        format!("{} {}", escape::markdown(name), escape::markdown(&value))
+    });
+    shown.collect::<Vec<_>>().join(", ")
+}
+
+/// A word as a shell reads it back.
+fn shell(word: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./=:,@%+".contains(letter);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
