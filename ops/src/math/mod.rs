@@ -5,4 +5,5 @@ pub mod decibel;
 pub mod mel;
 pub mod random;
 pub mod resample;
+pub mod scale;
 pub mod stft;
