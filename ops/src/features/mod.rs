@@ -1,3 +1,5 @@
 //! From clips to spectrograms and vectors.
 
 pub mod log_mel;
+pub mod mfcc;
+pub mod normalize;

@@ -13,6 +13,7 @@ pub mod pairwise;
 pub mod pca;
 pub mod random;
 pub mod resample;
+pub mod scale;
 pub mod silhouette;
 pub mod stft;
 pub mod symmetric;
