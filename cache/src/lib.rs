@@ -7,7 +7,7 @@ pub mod digest;
 pub mod files;
 pub mod key;
 pub mod kind;
-mod parquet;
+pub mod parquet;
 pub mod record;
 pub mod store;
 pub mod table;

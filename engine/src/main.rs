@@ -1,1 +1,3 @@
+mod fetch;
+mod synth;
 fn main() {}

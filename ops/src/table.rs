@@ -1,7 +1,7 @@
 //! The table of all ops, and how the engine sees one without knowing its type.
 
-use crate::audio;
 use crate::op::{Ctx, Determinism, Inputs, Op, OpError, Outputs, Port, Source};
+use crate::{audio, features};
 use cache::Shape;
 use serde_json::Value;
 
@@ -10,6 +10,8 @@ pub static OPS: &[Entry] = &[
     op::<audio::synth::Synth>(),
     op::<audio::irmas::Irmas>(),
     op::<audio::audio_folder::AudioFolder>(),
+    op::<audio::manifest::Manifest>(),
+    op::<features::matrix::Matrix>(),
 ];
 
 /// The op of that name.

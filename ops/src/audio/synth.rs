@@ -225,7 +225,11 @@ mod tests {
     #[ignore]
     fn dump() {
         let t = std::time::Instant::now();
-        for class in 0..11 { for index in 0..8 { render(1, class, index); } }
+        for class in 0..11 {
+            for index in 0..8 {
+                render(1, class, index);
+            }
+        }
         eprintln!("{:?} per clip", t.elapsed() / 88);
         for recording in crate::audio::corpus::recordings(0, 40) {
             let path = std::path::Path::new("/tmp/h-sources-synth").join(&recording.name);

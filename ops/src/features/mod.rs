@@ -1,1 +1,2 @@
 //! From clips to spectrograms and vectors.
+pub mod matrix;

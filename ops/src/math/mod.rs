@@ -1,3 +1,4 @@
 //! Pure kernels on slices: no op, no file, no clock.
 
+pub mod numpy;
 pub mod random;
