@@ -265,7 +265,11 @@ fn attempt(agent: &Agent, url: &str, part: &mut Part, ui: &mut dyn Ui) -> Result
             part.start_over(version).map_err(disk)?;
             response.body().content_length()
         }
-        (206, Some((Some(start), total))) if start == part.length => total,
+        (206, Some((Some(start), total)))
+            if start == part.length && same_version(&part.version, response.headers()) =>
+        {
+            total
+        }
         (416, Some((None, Some(total)))) if total == part.length => return Ok(()),
         (206 | 416, _) => {
             part.start_over(None).map_err(disk)?;
@@ -310,6 +314,14 @@ fn disk(error: io::Error) -> Stop {
 fn version(headers: &HeaderMap) -> Option<String> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     text("etag").filter(|tag| !tag.starts_with("W/")).or_else(|| text("last-modified"))
+}
+
+/// Whether a server that ignores `If-Range` still speaks of the file of which part is here.
+fn same_version(own: &Option<String>, headers: &HeaderMap) -> bool {
+    match (own, version(headers)) {
+        (Some(own), Some(other)) => *own == other,
+        _ => true,
+    }
 }
 
 /// Start and total of `bytes 5-9/10`; of `bytes */10` only the total.
