@@ -212,7 +212,10 @@ fn judge(collection: &Collection, on_error: OnError) -> Result<(), OpError> {
     }
     let labels: BTreeSet<_> = clips.iter().map(|clip| clip.label.as_str()).collect();
     if let (1, Some(only)) = (labels.len(), labels.first()) {
-        let message = format!("all {} clips have the one label `{only}`", clips.len());
+        let message = match clips.len() {
+            1 => format!("the one clip has the label `{only}`"),
+            many => format!("all {many} clips have the one label `{only}`"),
+        };
         return Err(complaint(&message, skipped).help(
             "clusters are scored against at least two classes: add recordings of another label",
         ));

@@ -276,3 +276,67 @@ fn number(text: &str) -> Option<u32> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     (digits && (1..=9).contains(&text.len())).then(|| text.parse().ok())?
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn reads_both_forms() {
+        let long = Name::of("008__[cel][nod][cla]0058__1.wav").expect("a name");
+        assert_eq!((long.prefix.as_str(), long.instrument.as_str()), ("008__", "cel"));
+        assert_eq!((long.drums.as_str(), long.genre.as_str()), ("nod", "cla"));
+        assert_eq!((long.recording, long.excerpt), (58, 1));
+        let short = Name::of("[cel][cla]0001__3.wav").expect("a name");
+        assert_eq!((short.prefix.as_str(), short.drums.as_str()), ("", ""));
+        assert_eq!((short.genre.as_str(), short.recording, short.excerpt), ("cla", 1, 3));
+    }
+
+    #[test]
+    fn says_what_a_name_lacks() {
+        let says = |name: &str, expected: &str| {
+            let fault = Name::of(name).expect_err("a faulty name");
+            assert!(fault.contains(expected), "{fault}");
+        };
+        says("[cel][cla]0001__1.mp3", "does not end in `.wav`");
+        says("0001__1.wav", "has no `[instrument]`");
+        says("x__[cel]0001__1.wav", "begins with `x__`");
+        says("[cel][cla0001__1.wav", "has a `[` without its `]`");
+        says("[drm][cla]0001__1.wav", "names the instrument `drm`");
+        says("[cel][dru][nod]0001__1.wav", "has a tag `[nod]` too many");
+        says("[cel][cla]0001_1.wav", "ends in `0001_1`");
+        says("[cel][cla]99999999999__1.wav", "ends in");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(
+            lead in proptest::option::of(0_u32..1000),
+            class in 0_usize..11,
+            drums in proptest::option::of(prop_oneof![Just("dru"), Just("nod")]),
+            genre in "[a-z]{3}(_[a-z]{3})?",
+            recording in 0_u32..10_000,
+            excerpt in 1_u32..20,
+        ) {
+            prop_assume!(genre != "dru" && genre != "nod");
+            let prefix = lead.map(|lead| format!("{lead:03}__")).unwrap_or_default();
+            let tag = drums.map(|drums| format!("[{drums}]")).unwrap_or_default();
+            let code = CLASSES[class];
+            let text = format!("{prefix}[{code}]{tag}[{genre}]{recording:04}__{excerpt}.wav");
+            prop_assert_eq!(Name::of(&text), Ok(Name {
+                prefix,
+                instrument: code.to_owned(),
+                drums: drums.unwrap_or_default().to_owned(),
+                genre,
+                recording,
+                excerpt,
+            }));
+        }
+
+        #[test]
+        fn no_text_breaks_the_reader(text in "[\\[\\]a-z0-9_.é]{0,30}(\\.wav)?") {
+            let _ = Name::of(&text);
+        }
+    }
+}

@@ -220,17 +220,71 @@ fn add(part: &mut [f32], at: f64, sum: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Detached;
+    use cache::Digest;
+
+    fn digest(signal: &Signal) -> String {
+        let bytes: Vec<u8> = signal.samples.iter().flat_map(|x| x.to_le_bytes()).collect();
+        Digest::of(&bytes).short()
+    }
 
     #[test]
-    #[ignore]
-    fn dump() {
-        let t = std::time::Instant::now();
-        for class in 0..11 { for index in 0..8 { render(1, class, index); } }
-        eprintln!("{:?} per clip", t.elapsed() / 88);
-        for recording in crate::audio::corpus::recordings(0, 40) {
-            let path = std::path::Path::new("/tmp/h-sources-synth").join(&recording.name);
-            std::fs::create_dir_all(path.parent().expect("x")).expect("x");
-            std::fs::write(path, recording.wav(0)).expect("x");
+    fn every_class_is_heard_and_stays_as_it_is() {
+        let found: Vec<_> = (0..11).map(|class| digest(&render(0, class, 0))).collect();
+        assert_eq!(found, PINNED);
+    }
+
+    /// Digests of the first clip of each class: when they change, so must [`RENDERING`].
+    const PINNED: [&str; 11] = [
+        "24e22b51d665",
+        "651be728781d",
+        "8b0c5b2cbb66",
+        "f05219fdc81c",
+        "283948cfd8f5",
+        "210573b5020a",
+        "1f10f3ebcd87",
+        "b3ecae375ac5",
+        "b5678d68a1ff",
+        "30e56d1b1b34",
+        "653644b22380",
+    ];
+
+    #[test]
+    fn a_clip_is_full_and_bounded_and_16_bit() {
+        for (seed, class, index) in [(0, 0, 0), (1, 6, 2), (u64::MAX, 10, 5), (9, 99, 299_999)] {
+            let signal = render(seed, class, index);
+            assert_eq!((signal.samples.len(), signal.channels), (2 * FRAMES, 2));
+            let peak = signal.samples.iter().fold(0.0_f32, |peak, x| peak.max(x.abs()));
+            assert!((0.15..1.0).contains(&peak), "{peak}");
+            assert!(signal.samples.iter().all(|x| (x * 32_768.0).fract() == 0.0));
+        }
+    }
+
+    #[test]
+    fn seeds_classes_and_numbers_give_other_clips() {
+        let one = digest(&render(0, 3, 4));
+        assert_eq!(one, digest(&render(0, 3, 4)));
+        for other in [render(1, 3, 4), render(0, 4, 4), render(0, 3, 5), render(0, 3, 1)] {
+            assert_ne!(one, digest(&other));
+        }
+    }
+
+    #[test]
+    fn makes_clips_and_labels_in_one_order() {
+        let synth = Synth { clips_per_class: 4 };
+        let outputs = synth.run(&Inputs::new(), &Detached::with_seed(5)).expect("clips");
+        let table = |port| outputs.get(port).and_then(Artifact::as_table).expect("a table");
+        let (clips, labels) = (table("clips"), table("labels"));
+        assert_eq!((clips.rows(), labels.rows(), table("skipped").rows()), (44, 44, 0));
+        assert_eq!(clips.text("clip_id"), labels.text("clip_id"));
+        assert_eq!(clips.text("audio").expect("audio")[43], "synth:5/10/3");
+        assert_eq!(labels.text("group").expect("group")[2..4], ["cel/0001", "cel/0002"]);
+    }
+
+    #[test]
+    fn refuses_no_clips_and_too_many() {
+        for clips_per_class in [0, u32::MAX] {
+            assert!(Synth { clips_per_class }.check(&[]).is_err());
         }
     }
 }

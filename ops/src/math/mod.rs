@@ -8,6 +8,7 @@ pub mod kmeans;
 pub mod linkage;
 pub mod matmul;
 pub mod mel;
+pub mod numpy;
 pub mod orthogonal;
 pub mod pairwise;
 pub mod pca;

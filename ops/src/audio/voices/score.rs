@@ -35,7 +35,7 @@ pub struct Song {
     pub noise_db: f64,
     /// The highest sample, in decibels below full scale.
     pub peak_db: f64,
-    /// Tilt of the recording's spectrum, from dark (−1) to bright (1).
+    /// Tilt of the recording's spectrum, from dark to bright, −1 to 1.
     pub tilt: f32,
     /// How far apart left and right are, 0 to 1.
     pub width: f64,
@@ -48,7 +48,7 @@ impl Song {
     pub fn draw(random: &mut Random) -> Self {
         let genre = random.below(GENRES.len() as u32) as usize;
         let with_drums = genre != 0 && random.uniform() < 0.65;
-        let players = random.below(4);
+        let players = random.below(3);
         Self {
             root: random.below(12) as i32,
             scale: SCALES[random.below(SCALES.len() as u32) as usize],
@@ -57,10 +57,10 @@ impl Song {
             genre,
             drums: if with_drums { random.between(0.3, 0.95) } else { 0.0 },
             backing: (0..players).map(|_| ALL[random.below(ALL.len() as u32) as usize]).collect(),
-            lead_db: random.between(-2.0, 14.0),
-            noise_db: random.between(-60.0, -24.0),
+            lead_db: random.between(3.0, 20.0),
+            noise_db: random.between(-60.0, -32.0),
             peak_db: random.between(-14.0, -0.5),
-            tilt: random.between(-1.0, 1.0) as f32,
+            tilt: random.between(-0.7, 0.7) as f32,
             width: random.between(0.0, 0.5),
             room: (
                 random.between(0.02 * RATE_HZ, 0.12 * RATE_HZ) as usize,
