@@ -1,0 +1,63 @@
+//! `engine fetch`: data sets from the network.
+
+use crate::{
+    cli::{FAILED, Stop, print},
+    fetch::{IRMAS_MD5, IRMAS_URL, Ui, fetch_irmas},
+    progress::{self, Progress, say},
+};
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+
+/// What `fetch` reads.
+#[derive(Args)]
+pub struct FetchArgs {
+    /// The data set.
+    pub dataset: Dataset,
+    /// The folder it goes to.
+    pub dir: PathBuf,
+    /// Another place to download from.
+    #[arg(long, default_value = IRMAS_URL)]
+    pub url: String,
+    /// The MD5 that the download must have.
+    #[arg(long, default_value = IRMAS_MD5)]
+    pub md5: String,
+}
+
+/// A data set that can be downloaded.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Dataset {
+    /// The training set of IRMAS: 6,705 excerpts of eleven instruments.
+    Irmas,
+}
+
+/// Downloads the data set; the path of the file goes to standard output.
+///
+/// # Errors
+/// With the exit code, if the download fails.
+pub fn fetch(args: &FetchArgs) -> Result<(), Stop> {
+    let Dataset::Irmas = args.dataset;
+    let progress = progress::for_stderr(1, false);
+    progress.start(1, "download", "");
+    let mut ui = Shown(progress.as_ref());
+    let fetched = fetch_irmas(&args.url, &args.md5, &args.dir, &mut ui);
+    drop(progress);
+    let file = fetched.map_err(|fault| {
+        let stop = Stop::saying(FAILED, &fault);
+        say(&format!("help: {}", fault.help));
+        stop
+    })?;
+    print(&format!("{}\n", file.display()));
+    Ok(())
+}
+
+struct Shown<'a>(&'a dyn Progress);
+
+impl Ui for Shown<'_> {
+    fn say(&mut self, line: &str) {
+        self.0.say(line);
+    }
+    fn bytes(&mut self, done: u64, total: Option<u64>) {
+        const MEGABYTE: u64 = 1_000_000;
+        self.0.at(done / MEGABYTE, total.unwrap_or(done).div_ceil(MEGABYTE), "MB");
+    }
+}

@@ -1,0 +1,37 @@
+//! `engine synth`: the synthetic corpus as files.
+
+use crate::{
+    cli::{BAD_INPUT, Stop},
+    progress,
+    synth::write_corpus,
+};
+use clap::Args;
+use std::path::PathBuf;
+
+/// What `synth` reads.
+#[derive(Args)]
+pub struct SynthArgs {
+    /// A new or empty folder.
+    pub dir: PathBuf,
+    /// Clips of each of the eleven instruments.
+    #[arg(long, value_name = "N", default_value_t = 40)]
+    pub clips_per_class: u32,
+    /// The seed of the corpus.
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub seed: u64,
+}
+
+/// Writes the corpus.
+///
+/// # Errors
+/// With the exit code, if the folder cannot take it.
+pub fn synth(args: &SynthArgs) -> Result<(), Stop> {
+    let progress = progress::for_stderr(1, false);
+    progress.start(1, "synth", "");
+    write_corpus(&args.dir, args.clips_per_class, args.seed, &|done, total| {
+        progress.at(done, total, "clips");
+    })
+    .map_err(|fault| Stop::saying(BAD_INPUT, fault))?;
+    progress.say(&format!("the corpus is in `{}`, in the layout of IRMAS", args.dir.display()));
+    Ok(())
+}
