@@ -10,6 +10,8 @@ pub static OPS: &[Entry] = &[
     op::<crate::audio::irmas::Irmas>(),
     op::<crate::audio::audio_folder::AudioFolder>(),
     op::<crate::features::log_mel::LogMel>(),
+    op::<crate::features::mfcc::Mfcc>(),
+    op::<crate::features::normalize::Normalize>(),
     op::<crate::embed::pca::Pca>(),
     op::<crate::cluster::kmeans::Kmeans>(),
     op::<crate::cluster::agglomerative::Agglomerative>(),
