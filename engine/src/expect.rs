@@ -210,6 +210,8 @@ impl<'s> Schema<'s> {
 
     fn range(&self) -> String {
         let (least, most) = self.limits();
+        // A limit of the machine's numbers is nobody's business.
+        let most = most.filter(|most| *most < f64::from(i32::MAX));
         let (above, below) = (self.number("exclusiveMinimum"), self.number("exclusiveMaximum"));
         match (least, above, most, below) {
             (Some(least), _, Some(most), _) => format!(" from {least} to {most}"),

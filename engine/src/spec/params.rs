@@ -52,7 +52,13 @@ pub fn read(
     }
     let given = |name: &str| fields.iter().any(|(key, _)| key.name == name);
     let missing: Vec<&str> = schema.required().into_iter().filter(|name| !given(name)).collect();
-    for name in &missing {
+    // A misspelt parameter was said to be unknown; it is not missed as well.
+    let misspelt: Vec<&str> = fields
+        .iter()
+        .filter(|(key, _)| schema.property(&key.name).is_none())
+        .filter_map(|(key, _)| suggest::closest(&key.name, schema.properties()))
+        .collect();
+    for name in missing.iter().filter(|name| !misspelt.contains(name)) {
         cx.push(lacking(entry, &schema, step, op, name));
     }
     fine &= missing.is_empty();
