@@ -210,6 +210,8 @@ impl<'s> Schema<'s> {
 
     fn range(&self) -> String {
         let (least, most) = self.limits();
+        // A limit of the machine's numbers is nobody's business.
+        let most = most.filter(|most| *most < f64::from(i32::MAX));
         let (above, below) = (self.number("exclusiveMinimum"), self.number("exclusiveMaximum"));
         match (least, above, most, below) {
             (Some(least), _, Some(most), _) => format!(" from {least} to {most}"),
@@ -252,13 +254,19 @@ mod tests {
     #[test]
     fn says_what_is_expected() {
         for (schema, words) in [
-            (json!({"type": "integer", "minimum": 1, "format": "uint64"}), "a whole number of at least 1"),
+            (
+                json!({"type": "integer", "minimum": 1, "format": "uint64"}),
+                "a whole number of at least 1",
+            ),
             (json!({"type": ["integer", "null"], "minimum": 1}), "a whole number of at least 1"),
             (json!({"type": "number", "exclusiveMinimum": 0}), "a number above 0"),
             (json!({"type": "number", "minimum": 0, "maximum": 1}), "a number from 0 to 1"),
             (json!({"enum": ["a", "b"]}), "one of `a` or `b`"),
             (json!({"anyOf": [{"type": "number"}, {"type": "null"}]}), "a number"),
-            (json!({"anyOf": [{"enum": ["max", "one"]}, {"type": "number"}]}), "one of `max` or `one` or a number"),
+            (
+                json!({"anyOf": [{"enum": ["max", "one"]}, {"type": "number"}]}),
+                "one of `max` or `one` or a number",
+            ),
             (json!({"type": "array", "items": {"type": "integer"}}), "a list, each a whole number"),
             (json!({"type": "boolean"}), "`true` or `false`"),
             (json!({}), "a value"),

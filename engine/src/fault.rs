@@ -2,8 +2,9 @@
 
 use crate::pipeline::{SourceText, Span};
 use miette::{
-    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report,
-    Severity as MietteSeverity, ThemeCharacters, ThemeStyles,
+    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, MietteError,
+    NamedSource, Report, Severity as MietteSeverity, SourceCode, SourceSpan, SpanContents,
+    ThemeCharacters, ThemeStyles,
 };
 use std::{fmt, io::IsTerminal, sync::Arc};
 
@@ -147,7 +148,7 @@ pub fn render(source: &SourceText, faults: &[Fault], look: &Look) -> String {
     let handler = GraphicalReportHandler::new_themed(theme)
         .with_width(look.width)
         .with_links(false)
-        .with_context_lines(0)
+        .with_context_lines(1)
         .with_break_words(true)
         .tab_width(4);
     let mut out = String::new();
@@ -172,7 +173,7 @@ pub fn render(source: &SourceText, faults: &[Fault], look: &Look) -> String {
             );
             let name = source.path.display().to_string();
             Report::new(diagnostic)
-                .with_source_code(NamedSource::new(name, source.text.clone()))
+                .with_source_code(NamedSource::new(name, WholeLines(source.text.clone())))
         } else {
             if let Some((span, remark)) = labels.first() {
                 let line = source.text[..span.start].matches('\n').count() + 1;
@@ -194,6 +195,26 @@ pub fn render(source: &SourceText, faults: &[Fault], look: &Look) -> String {
         out.push('\n');
     }
     out
+}
+
+/// A text of which the lines of a place are shown whole, and no lines around them.
+struct WholeLines(String);
+
+impl SourceCode for WholeLines {
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        before: usize,
+        _after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let text = &self.0;
+        let (mut start, mut end) = (span.offset(), span.offset() + span.len());
+        if before > 0 && end <= text.len() {
+            start = text[..start].rfind('\n').map_or(0, |at| at + 1);
+            end = text[end..].find('\n').map_or(text.len(), |length| end + length);
+        }
+        text.read_span(&(start..end).into(), 0, 0)
+    }
 }
 
 fn labelled(primary: bool, remark: String, span: Span) -> LabeledSpan {

@@ -116,7 +116,11 @@ fn step(table: &[Entry]) -> Json {
         })
         .collect();
     let mut settings = documented(STEP_KEYS);
-    put(&mut settings, "op", json!({"anyOf": [{"oneOf": ops}, {"$ref": "#/definitions/variable"}]}));
+    put(
+        &mut settings,
+        "op",
+        json!({"anyOf": [{"oneOf": ops}, {"$ref": "#/definitions/variable"}]}),
+    );
     json!({"type": "object", "required": ["op"], "properties": settings, "allOf": cases})
 }
 
@@ -133,9 +137,7 @@ fn op(entry: &Entry, definitions: &mut Map<String, Json>) {
     let mut properties = documented(STEP_KEYS);
     put(&mut properties, "op", json!({"const": entry.name}));
     put(&mut properties, "for", json!({"$ref": "#/definitions/for"}));
-    let number = |least: u32| {
-        json!({"anyOf": [{"type": "integer", "minimum": least}, {"$ref": "#/definitions/variable"}]})
-    };
+    let number = |least: u32| json!({"anyOf": [{"type": "integer", "minimum": least}, {"$ref": "#/definitions/variable"}]});
     put(&mut properties, "seed", number(0));
     put(&mut properties, "retries", number(0));
     put(&mut properties, "timeout", json!({"type": ["number", "string"]}));

@@ -47,7 +47,8 @@ mod tests {
     #[test]
     fn near_names_are_found_and_far_ones_are_not() {
         let names = ["kmeans", "pca", "log_mel", "clusters"];
-        let near = [("kmaens", "kmeans"), ("PCA", "pca"), ("log-mel", "log_mel"), ("mel", "log_mel")];
+        let near =
+            [("kmaens", "kmeans"), ("PCA", "pca"), ("log-mel", "log_mel"), ("mel", "log_mel")];
         for (written, name) in near {
             assert_eq!(closest(written, names), Some(name), "{written}");
         }

@@ -50,7 +50,8 @@ pub fn check(
                 inputs[port] = shape;
             }
         }
-        let whole = entry.inputs.iter().zip(&inputs).all(|(port, shape)| port.optional || shape.is_some());
+        let whole =
+            entry.inputs.iter().zip(&inputs).all(|(port, shape)| port.optional || shape.is_some());
         let Some(op) = draft.op.as_ref().filter(|_| fits && whole) else { continue };
         match op.check(&inputs) {
             Ok(found) => shapes[at] = Some(found),
@@ -69,10 +70,8 @@ fn mismatch(
 ) -> Fault {
     let source = &drafts[link.step];
     let entry = source.entry.expect("a step with ports has an op");
-    let other = entry
-        .outputs
-        .iter()
-        .find(|port| port.kinds.iter().any(|kind| input.kinds.contains(kind)));
+    let other =
+        entry.outputs.iter().find(|port| port.kinds.iter().any(|kind| input.kinds.contains(kind)));
     let fitting = link::fitting(drafts, reader, input.kinds);
     let help = match other {
         Some(port) if port.name == entry.outputs[0].name => format!("write `{}`", source.name),
@@ -89,7 +88,7 @@ fn mismatch(
     let takes: Vec<&str> = input.kinds.iter().map(|kind| with_article(*kind)).collect();
     let written = link.node.text().unwrap_or(&source.name);
     let message = format!(
-        "`{}` of step {} takes {}, but {} is {}",
+        "`{}` of step {} takes {}, but {} gives {}",
         input.name,
         quote(&reader.name),
         takes.join(" or "),
@@ -97,7 +96,7 @@ fn mismatch(
         gives.join(" or ")
     );
     Fault::error("spec::kind", message)
-        .at(&link.node, gives.join(" or "))
+        .at(&link.node, format!("gives {}", gives.join(" or ")))
         .at_key(&source.key, format!("made here by `{}`", entry.name))
         .help(help)
 }

@@ -94,14 +94,15 @@ pub fn points(
     points
 }
 
-fn check_name(cx: &mut Context, vars: &Variables, name: &Key) {
+fn check_name(cx: &mut Context, vars: &mut Variables, name: &Key) {
     if !is_name(&name.name) {
         let message = format!("{} cannot be the name of a variable", quote(&name.name));
         cx.push(
             Fault::error("spec::name", message)
                 .at_key(name, "letters, digits and `_` only, not beginning with a digit"),
         );
-    } else if let Some(other) = vars.find(&name.name) {
+    } else if let Some(other) = vars.find(&name.name).cloned() {
+        vars.mark_used(&name.name);
         cx.push(
             Fault::error("spec::for", format!("{} has two meanings here", quote(&name.name)))
                 .at_key(name, "a variable of this `for`")

@@ -207,9 +207,10 @@ fn missing_inputs(cx: &mut Context, drafts: &[Draft], draft: &Draft) {
         let required = entry.inputs.iter().filter(|port| !port.optional);
         let entries: Vec<String> = required
             .map(|port| {
-                let read = draft.reads.iter().find(|it| {
-                    it.port.is_some_and(|given| given.name == port.name)
-                });
+                let read = draft
+                    .reads
+                    .iter()
+                    .find(|it| it.port.is_some_and(|given| given.name == port.name));
                 let reference = read.map_or_else(|| example(port), |read| read.reference.clone());
                 format!("{}: {reference}", port.name)
             })
@@ -262,7 +263,9 @@ pub fn order(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>]) -> Vec<usi
     let mut circles: Vec<Vec<usize>> = tarjan_scc(&graph)
         .into_iter()
         .map(|part| part.into_iter().map(|node| graph[node]).collect())
-        .filter(|part: &Vec<usize>| part.len() > 1 || graph.contains_edge(nodes[part[0]], nodes[part[0]]))
+        .filter(|part: &Vec<usize>| {
+            part.len() > 1 || graph.contains_edge(nodes[part[0]], nodes[part[0]])
+        })
         .collect();
     circles.iter_mut().for_each(|circle| circle.sort_unstable());
     circles.sort();
@@ -270,8 +273,10 @@ pub fn order(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>]) -> Vec<usi
         report_circle(cx, drafts, links, circle);
     }
 
-    let mut waiting: Vec<usize> =
-        nodes.iter().map(|&node| graph.neighbors_directed(node, petgraph::Incoming).count()).collect();
+    let mut waiting: Vec<usize> = nodes
+        .iter()
+        .map(|&node| graph.neighbors_directed(node, petgraph::Incoming).count())
+        .collect();
     let mut ready: BTreeSet<usize> = (0..drafts.len()).filter(|&at| waiting[at] == 0).collect();
     let mut order = Vec::with_capacity(drafts.len());
     while let Some(at) = ready.pop_first() {

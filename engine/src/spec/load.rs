@@ -75,7 +75,10 @@ fn read(
     let order = link::order(cx, &drafts, &links);
     check::check(cx, &drafts, &links, &order);
     let mut report = report::read(cx, &mut vars, report, &drafts);
-    vars.warn_unused(cx);
+    // `--set step.parameter` may put a value where a variable was read.
+    if overrides.is_empty() {
+        vars.warn_unused(cx);
+    }
     let bad = cx.faults.iter().any(|fault| fault.severity == Severity::Error);
     if bad {
         return None;

@@ -85,6 +85,7 @@ impl Node {
             Value::Null | Value::Faulty => "nothing".to_owned(),
             Value::Bool(value) => format!("`{value}`"),
             Value::Int(value) => format!("`{value}`"),
+            Value::Real(value) if value.fract() == 0.0 => format!("`{value:?}`"),
             Value::Real(value) => format!("`{}`", real(*value)),
             Value::Text(text) if text.is_empty() => "an empty text".to_owned(),
             Value::Text(text) => format!("the text {}", quote(text)),

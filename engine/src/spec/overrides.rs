@@ -145,8 +145,8 @@ fn set_parameter(
     option: &str,
 ) -> Result<(), Fault> {
     let known = names(root, "steps");
-    let found = entries(root, "steps")
-        .and_then(|steps| steps.iter_mut().find(|(key, _)| key.name == step));
+    let found =
+        entries(root, "steps").and_then(|steps| steps.iter_mut().find(|(key, _)| key.name == step));
     let Some((step_key, node)) = found else {
         let fault = Fault::error(
             "spec::unknown_step",

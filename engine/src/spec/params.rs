@@ -52,7 +52,13 @@ pub fn read(
     }
     let given = |name: &str| fields.iter().any(|(key, _)| key.name == name);
     let missing: Vec<&str> = schema.required().into_iter().filter(|name| !given(name)).collect();
-    for name in &missing {
+    // A misspelt parameter was said to be unknown; it is not missed as well.
+    let misspelt: Vec<&str> = fields
+        .iter()
+        .filter(|(key, _)| schema.property(&key.name).is_none())
+        .filter_map(|(key, _)| suggest::closest(&key.name, schema.properties()))
+        .collect();
+    for name in missing.iter().filter(|name| !misspelt.contains(name)) {
         cx.push(lacking(entry, &schema, step, op, name));
     }
     fine &= missing.is_empty();
@@ -92,7 +98,9 @@ pub fn read(
 fn follow<'n>(mut node: &'n Node, path: &[String]) -> &'n Node {
     for part in path {
         let next = match &node.value {
-            Value::Map(entries) => entries.iter().find(|(key, _)| key.name == *part).map(|it| &it.1),
+            Value::Map(entries) => {
+                entries.iter().find(|(key, _)| key.name == *part).map(|it| &it.1)
+            }
             Value::List(items) => part.parse().ok().and_then(|at: usize| items.get(at)),
             _ => None,
         };
@@ -167,9 +175,7 @@ impl Misfit<'_> {
 
 /// A value as JSON, as the schema means it.
 fn convert<'n>(node: &'n Node, schema: &Schema<'_>) -> Result<Json, Vec<Misfit<'n>>> {
-    let misfit = |help| {
-        vec![Misfit { node, expected: schema.expected(), help, key: None }]
-    };
+    let misfit = |help| vec![Misfit { node, expected: schema.expected(), help, key: None }];
     if let Some(alternatives) = schema.alternatives() {
         return alternative(node, schema, &alternatives);
     }
@@ -250,9 +256,8 @@ fn alternative<'n>(
     }
     let near = node.text().and_then(|text| suggest::closest(text, choices));
     let help = near.map(|near| format!("did you mean {}?", quote(near)));
-    Err(nearest.unwrap_or_else(|| {
-        vec![Misfit { node, expected: schema.expected(), help, key: None }]
-    }))
+    Err(nearest
+        .unwrap_or_else(|| vec![Misfit { node, expected: schema.expected(), help, key: None }]))
 }
 
 fn whole(value: i128) -> Json {

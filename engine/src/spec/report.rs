@@ -187,10 +187,9 @@ fn read_row<'d>(
         for at in all {
             let step = names.step(at);
             let instance = step.name.split_once('@').map_or("", |(_, instance)| instance);
-            let title = title.as_ref().map_or_else(
-                || instance.to_owned(),
-                |title| format!("{title} ({instance})"),
-            );
+            let title = title
+                .as_ref()
+                .map_or_else(|| instance.to_owned(), |title| format!("{title} ({instance})"));
             push_row(cx, names, at, None, &node, title, paper.clone(), table);
         }
         return;
@@ -201,9 +200,7 @@ fn read_row<'d>(
             push_row(cx, names, at, port, &node, title, paper, table);
         }
         Err((message, help)) => cx.push(
-            Fault::error("spec::unknown_step", message)
-                .at(&node, "shown here")
-                .maybe_help(help),
+            Fault::error("spec::unknown_step", message).at(&node, "shown here").maybe_help(help),
         ),
     }
 }

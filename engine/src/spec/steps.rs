@@ -159,9 +159,7 @@ fn reads(
     }
     let wrong = |fault: Fault| {
         let example = entry.map_or("STEP", |entry| entry.inputs[0].name);
-        fault.help(format!(
-            "write `in: STEP`, or name the ports: `in: {{ {example}: STEP }}`"
-        ))
+        fault.help(format!("write `in: STEP`, or name the ports: `in: {{ {example}: STEP }}`"))
     };
     match &node.value {
         Value::Faulty => Vec::new(),
@@ -176,11 +174,9 @@ fn reads(
                 let port = entry.and_then(|entry| find_port(cx, name, entry, key));
                 match &node.value {
                     Value::Faulty => {}
-                    Value::Text(text) if !text.is_empty() => reads.push(Read {
-                        port,
-                        reference: text.clone(),
-                        node: node.clone(),
-                    }),
+                    Value::Text(text) if !text.is_empty() => {
+                        reads.push(Read { port, reference: text.clone(), node: node.clone() })
+                    }
                     _ => {
                         let message = format!("{} must be the name of a step", quote(&key.name));
                         let remark = format!("this is {}", node.describe());
@@ -282,9 +278,11 @@ fn timeout(cx: &mut Context, node: &Node) -> Option<f64> {
         Value::Faulty => return None,
         Value::Int(value) => Some(*value as f64),
         Value::Real(value) => Some(*value),
-        Value::Text(text) => [("s", 1.0), ("m", 60.0), ("h", 3600.0)].iter().find_map(|(unit, by)| {
-            text.strip_suffix(unit)?.trim().parse::<f64>().ok().map(|value| value * by)
-        }),
+        Value::Text(text) => {
+            [("s", 1.0), ("m", 60.0), ("h", 3600.0)].iter().find_map(|(unit, by)| {
+                text.strip_suffix(unit)?.trim().parse::<f64>().ok().map(|value| value * by)
+            })
+        }
         _ => None,
     };
     let seconds = seconds.filter(|seconds| seconds.is_finite() && *seconds > 0.0);

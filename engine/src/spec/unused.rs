@@ -28,7 +28,9 @@ pub fn warn(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], table: &[Ro
             continue;
         }
         let help = if scores(at) {
-            format!("add `- {{ row: \"…\", scores: {name} }}` to `report.table`, or delete the step")
+            format!(
+                "add `- {{ row: \"…\", scores: {name} }}` to `report.table`, or delete the step"
+            )
         } else {
             format!("read it in another step with `in: {name}`, or delete it")
         };

@@ -67,6 +67,12 @@ impl Variables {
         self.entries.iter().map(|variable| &variable.key).find(|key| key.name == name)
     }
 
+    /// Notes that a variable was meant somewhere, so that it is not called unused.
+    pub fn mark_used(&mut self, name: &str) {
+        let found = self.entries.iter_mut().find(|entry| entry.key.name == name);
+        found.into_iter().for_each(|entry| entry.used = true);
+    }
+
     /// The tree with every variable replaced by its value.
     pub fn fill(&mut self, cx: &mut Context, node: &Node, local: &Local) -> Node {
         let filled = |value| Node { value, ..node.clone_bare() };
@@ -90,7 +96,8 @@ impl Variables {
             Ok(found) => found,
             Err(part) => {
                 let closed = part.ends_with('}');
-                let message = if closed { "a variable has no name" } else { "a `${` is not closed" };
+                let message =
+                    if closed { "a variable has no name" } else { "a `${` is not closed" };
                 cx.push(
                     Fault::error("spec::template", message)
                         .label(cx.part(&node.span, part), "here")
@@ -212,14 +219,7 @@ impl Variables {
         Some(self.entries[at].done.get_or_insert(value).clone())
     }
 
-    fn unknown(
-        &mut self,
-        cx: &mut Context,
-        node: &Node,
-        name: &str,
-        whole: &str,
-        local: &Local,
-    ) {
+    fn unknown(&mut self, cx: &mut Context, node: &Node, name: &str, whole: &str, local: &Local) {
         let keys = local.iter().map(|(key, _)| key);
         let known: Vec<&str> = keys
             .chain(self.entries.iter().map(|variable| &variable.key))

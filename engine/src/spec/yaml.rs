@@ -101,11 +101,8 @@ impl Builder {
             }
             Event::Scalar(text, style, anchor, tag) => {
                 let as_text = refuse_tag(tag.as_deref(), &span)? || style != ScalarStyle::Plain;
-                let value = if as_text {
-                    Value::Text(text.into_owned())
-                } else {
-                    scalar::resolve(&text)
-                };
+                let value =
+                    if as_text { Value::Text(text.into_owned()) } else { scalar::resolve(&text) };
                 self.finished(cx, Node::new(value, span), anchor)
             }
             Event::SequenceStart(_, anchor, tag) => {
@@ -247,9 +244,11 @@ fn refuse_tag(tag: Option<&Tag>, span: &Span) -> Result<bool, Fault> {
     match tag {
         None => Ok(false),
         Some(tag) if tag.is_yaml_core_schema_tag("str") => Ok(true),
-        Some(tag) => Err(Fault::error("spec::tag", format!("tags such as `{tag}` mean nothing here"))
-            .label(span.clone(), "this has a tag")
-            .help("remove the tag; a text that begins with `!` needs quotes")),
+        Some(tag) => {
+            Err(Fault::error("spec::tag", format!("tags such as `{tag}` mean nothing here"))
+                .label(span.clone(), "this has a tag")
+                .help("remove the tag; a text that begins with `!` needs quotes"))
+        }
     }
 }
 
@@ -313,9 +312,8 @@ mod tests {
         let huge = format!("a: &a {}\nb: [{}]", "x".repeat(500_000), "*a, ".repeat(100_000));
         let maps = format!("a: {}", "{a: ".repeat(10_000));
         let dashes = "- ".repeat(10_000);
-        let ladder: String = (1..40)
-            .map(|level| format!("b{level}: &b{level} [[[[*b{}]]]]\n", level - 1))
-            .collect();
+        let ladder: String =
+            (1..40).map(|level| format!("b{level}: &b{level} [[[[*b{}]]]]\n", level - 1)).collect();
         let ladder = format!("b0: &b0 [1]\n{ladder}");
         let too_long = "x".repeat(MAX_BYTES + 1);
         for text in [bomb, deep, block, huge, maps, dashes, ladder, too_long] {

@@ -57,18 +57,12 @@ fn words(kind: &E) -> Words {
         ),
         E::UnexpectedEofFlowMapping
         | E::UnexpectedEofImplicitFlowMapping
-        | E::UnclosedFlowCollection { open: '{' } => (
-            YAML,
-            "a `{` is never closed",
-            "the file ends before its `}`",
-            "add the missing `}`",
-        ),
-        E::UnexpectedEofFlowSequence | E::UnclosedFlowCollection { .. } => (
-            YAML,
-            "a `[` is never closed",
-            "the file ends before its `]`",
-            "add the missing `]`",
-        ),
+        | E::UnclosedFlowCollection { open: '{' } => {
+            (YAML, "a `{` is never closed", "the file ends before its `}`", "add the missing `}`")
+        }
+        E::UnexpectedEofFlowSequence | E::UnclosedFlowCollection { .. } => {
+            (YAML, "a `[` is never closed", "the file ends before its `]`", "add the missing `]`")
+        }
         E::ExpectedFlowMappingSeparator => (
             YAML,
             "this does not fit into the `{ … }` around it",
