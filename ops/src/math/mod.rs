@@ -11,3 +11,4 @@ pub mod pca;
 pub mod random;
 pub mod silhouette;
 pub mod symmetric;
+pub mod ward;
