@@ -122,6 +122,19 @@ impl<S: Stored> Packed<S> {
         dispatch!(sums_avx512, sums_avx2, sums_plain, (self, rows))
     }
 
+    /// The distances of four rows to the points of the groups from `first` on: returns their sums
+    /// a row, and adds to `lanes`, which holds a number for each lane of these groups, the sums of
+    /// the first `real` rows.
+    pub fn distance_sums_both(
+        &self,
+        rows: [&[f64]; 4],
+        real: usize,
+        first: usize,
+        lanes: &mut [f64],
+    ) -> [f64; 4] {
+        dispatch!(both_avx512, both_avx2, both_plain, (self, rows, real, first, lanes))
+    }
+
     /// For the points of the groups from `first` on, which of the `centres` (row-major) is nearest
     /// and how far, squared, it is. Of equally near ones the first counts.
     pub fn nearest(&self, centres: &[f64], first: usize, labels: &mut [u32], squares: &mut [f64]) {
@@ -138,6 +151,9 @@ versions!(squares_body, squares_avx512, squares_avx2, squares_plain, [S: Stored,
     (points: &Packed<S>, rows: [&[f64]; ROWS], first: usize, out: &mut [f64]));
 versions!(sums_body, sums_avx512, sums_avx2, sums_plain, [S: Stored, const ROWS: usize],
     (points: &Packed<S>, rows: [&[f64]; ROWS]) -> [f64; ROWS]);
+versions!(both_body, both_avx512, both_avx2, both_plain, [S: Stored],
+    (points: &Packed<S>, rows: [&[f64]; 4], real: usize, first: usize, lanes: &mut [f64])
+    -> [f64; 4]);
 versions!(nearest_body, nearest_avx512, nearest_avx2, nearest_plain, [S: Stored],
     (points: &Packed<S>, centres: &[f64], first: usize, labels: &mut [u32], squares: &mut [f64]));
 
@@ -256,6 +272,38 @@ fn sums_body<S: Stored, const ROWS: usize>(
         for (sums, squares) in sums.iter_mut().zip(&squares) {
             for (sum, square) in sums.iter_mut().zip(squares).take(rest) {
                 *sum += square.sqrt();
+            }
+        }
+    }
+    sums.map(|lanes| {
+        ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6]))
+            + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]))
+    })
+}
+
+#[inline(always)]
+fn both_body<S: Stored>(
+    points: &Packed<S>,
+    rows: [&[f64]; 4],
+    real: usize,
+    first: usize,
+    lanes: &mut [f64],
+) -> [f64; 4] {
+    let counts: [f64; 4] = from_fn(|row| if row < real { 1.0 } else { 0.0 });
+    let mut sums = [[0.0; LANES]; 4];
+    for (index, lanes) in lanes.chunks_exact_mut(LANES).enumerate() {
+        let mut distances = group_squares(points.group(first + index), rows);
+        for row in &mut distances {
+            row.iter_mut().for_each(|square| *square = square.sqrt());
+        }
+        let valid = points.n_points - (first + index) * LANES;
+        if valid < LANES {
+            distances.iter_mut().for_each(|row| row[valid..].fill(0.0));
+        }
+        for ((sums, row), count) in sums.iter_mut().zip(&distances).zip(counts) {
+            for lane in 0..LANES {
+                sums[lane] += row[lane];
+                lanes[lane] += row[lane] * count;
             }
         }
     }
