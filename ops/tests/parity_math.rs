@@ -290,3 +290,78 @@ fn metric_kernels_are_exact_in_double_precision() {
         close(&[both.adjusted_mutual_information() + 1.0], &[at("ami_arithmetic") + 1.0], 1e-10);
     }
 }
+
+#[test]
+fn the_same_bytes_at_one_and_two_threads() {
+    let mut random = Random::new(6, Purpose::Null, 0);
+    let narrow: Vec<f64> = (0..2100 * 17).map(|_| random.normal()).collect();
+    let wide: Vec<f64> = (0..1300 * 1100).map(|_| random.normal()).collect();
+    let all = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let (narrow, wide) = (matrix(&narrow, 17), matrix(&wide, 1100));
+            let run = |name, params, input| {
+                let inputs = Inputs::new().with("features", input);
+                op(name, params).run(&inputs, &Detached::with_seed(1)).unwrap()
+            };
+            let digest = |artifact: &Artifact| artifact.digest();
+            let kmeans = run("kmeans", json!({ "clusters": 7 }), &narrow);
+            let labels = kmeans.get("labels").unwrap().clone();
+            let inputs = Inputs::new().with("features", &narrow).with("clusters", &labels);
+            let scores = op("metrics", json!({})).run(&inputs, &Detached::with_seed(1)).unwrap();
+            [
+                run("pca", json!({ "components": 9 }), &narrow),
+                run("pca", json!({ "solver": "randomized", "components": 9 }), &wide),
+                run("agglomerative", json!({ "clusters": 7 }), &narrow),
+                run("agglomerative", json!({ "clusters": 7, "linkage": "average" }), &narrow),
+                kmeans,
+                scores,
+            ]
+            .map(|out| {
+                let all = out.into_vec();
+                all.iter().map(|(_, artifact)| digest(artifact)).collect::<Vec<_>>()
+            })
+        })
+    };
+    assert_eq!(all(1), all(2));
+}
+
+#[test]
+fn odd_input_gives_results_or_clear_errors() {
+    let run = |name: &str, params: Value, values: &[f64], width: usize| {
+        let input = matrix(values, width);
+        let inputs = Inputs::new().with("features", &input);
+        op(name, params).run(&inputs, &Detached::with_seed(0))
+    };
+    let huge = [3e38, -3e38, 1e38, 2e38, -1e38, 3e38];
+    for solver in ["full", "randomized"] {
+        let params = json!({ "components": 2, "solver": solver });
+        let constant = run("pca", params.clone(), &[1.0; 6], 2).unwrap_err();
+        assert!(constant.message.contains("same features"), "{constant}");
+        assert!(run("pca", params.clone(), &[1.0, 2.0], 2).is_err());
+        let line = run("pca", params.clone(), &[0.0, 0.0, 1.0, 1.0, 2.0, 2.0], 2).unwrap();
+        let table = line.get("spectrum").unwrap().as_table().unwrap();
+        assert!(table.reals("explained_variance").unwrap()[1].abs() < 1e-6);
+        let _ = run("pca", params, &huge, 2);
+    }
+    for linkage in ["ward", "complete", "average", "single"] {
+        let params = json!({ "clusters": 1, "linkage": linkage });
+        assert!(run("agglomerative", params.clone(), &[1.0, 2.0], 2).is_ok());
+        assert!(run("agglomerative", params.clone(), &[1.0; 6], 2).is_ok());
+        assert!(run("agglomerative", params, &huge, 2).is_ok());
+    }
+    let few = run("kmeans", json!({ "clusters": 4 }), &[1.0, 1.0, 2.0, 1.0, 2.0], 1).unwrap();
+    let labels = few.get("labels").unwrap();
+    assert_eq!(labels.meta["clusters_used"], 2);
+    assert!(labels.meta["warning"].as_str().unwrap().contains("2 of 4"));
+    assert!(run("kmeans", json!({ "clusters": 2 }), &huge, 2).is_ok());
+    let most = run("kmeans", json!({ "clusters": 4 }), &[1.0; 3], 1).unwrap_err();
+    assert_eq!(most.param, Some("clusters"));
+    let input = matrix(&[1.0, 2.0, 3.0], 1);
+    let table =
+        Table::new().with_text("clip_id", ["clip0", "clip2"]).with_ints("label", vec![0, 1]);
+    let clusters = Artifact::table(Kind::Labels, table);
+    let inputs = Inputs::new().with("features", &input).with("clusters", &clusters);
+    let missing = op("metrics", json!({})).run(&inputs, &Detached::with_seed(0)).unwrap_err();
+    assert!(missing.message.contains("`clip1`"), "{missing}");
+}

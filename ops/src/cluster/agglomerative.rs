@@ -1,7 +1,10 @@
 //! The op `agglomerative`: hierarchical clustering.
 
 use super::kmeans::check_clusters;
-use crate::math::linkage::{Method, cut, distance_count, distances, merges};
+use crate::math::{
+    linkage::{Method, cut, distance_count, distances, merges},
+    ward,
+};
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
 use cache::{Artifact, Kind, Shape, Table};
 use schemars::JsonSchema;
@@ -11,6 +14,10 @@ use std::num::NonZeroU32;
 /// The most distances that are held at once: 16 GiB.
 const MOST_DISTANCES: usize = 1 << 31;
 
+/// Up to this many features, Ward's distances are made from means whenever they are needed, which
+/// is faster than keeping them.
+const FEW_FEATURES: usize = 128;
+
 /// Hierarchical clusters of the clips' features.
 ///
 /// Every clip starts as its own cluster; the two nearest clusters merge until `clusters` are left.
@@ -18,7 +25,8 @@ const MOST_DISTANCES: usize = 1 << 31;
 /// `ward` it is √(2|a||b| / (|a| + |b|)) times the distance of their means. Clusters are numbered
 /// by the first clip they hold. The output `linkage` holds all merges, up to one cluster.
 ///
-/// It holds the distances of all pairs at once: n (n − 1) / 2 numbers of 8 bytes.
+/// It holds the distances of all pairs at once, n (n − 1) / 2 numbers of 8 bytes; `ward` needs none
+/// of them where there are at most 128 features.
 ///
 /// Source: `sklearn.cluster.AgglomerativeClustering` (1.9) and `scipy.cluster.hierarchy.linkage`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -46,10 +54,26 @@ pub enum Linkage {
     Single,
 }
 
+impl Linkage {
+    fn method(self) -> Method {
+        match self {
+            Linkage::Ward => Method::Ward,
+            Linkage::Complete => Method::Complete,
+            Linkage::Average => Method::Average,
+            Linkage::Single => Method::Single,
+        }
+    }
+}
+
 impl Agglomerative {
-    fn check_size(&self, clips: Option<usize>) -> Result<(), OpError> {
+    /// Whether means are enough, without the distances of all pairs.
+    fn by_means(&self, features: Option<usize>) -> bool {
+        self.linkage == Linkage::Ward && features.is_none_or(|width| width <= FEW_FEATURES)
+    }
+
+    fn check_size(&self, clips: Option<usize>, features: Option<usize>) -> Result<(), OpError> {
         check_clusters(self.clusters.get() as usize, clips)?;
-        let Some(n) = clips else { return Ok(()) };
+        let Some(n) = clips.filter(|_| !self.by_means(features)) else { return Ok(()) };
         if distance_count(n).is_some_and(|count| count <= MOST_DISTANCES) {
             return Ok(());
         }
@@ -73,8 +97,9 @@ impl Op for Agglomerative {
     ];
 
     fn check(&self, inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError> {
-        let rows = inputs.first().and_then(Option::as_ref).and_then(|shape| shape.rows);
-        self.check_size(rows)?;
+        let features = inputs.first().and_then(Option::as_ref);
+        let rows = features.and_then(|shape| shape.rows);
+        self.check_size(rows, features.and_then(Shape::width))?;
         let merges = rows.map(|rows| rows.saturating_sub(1));
         Ok(vec![
             Shape::of(Kind::Labels).with_rows(rows),
@@ -85,18 +110,18 @@ impl Op for Agglomerative {
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
         let (ids, features) = inputs.features("features")?;
         let n = features.rows();
-        self.check_size(Some(n))?;
+        self.check_size(Some(n), Some(features.width()))?;
         cx.stop_if_cancelled()?;
-        let distances = distances(features.values(), features.width());
-        cx.progress.at(1, 2, "distances");
-        cx.stop_if_cancelled()?;
-        let method = match self.linkage {
-            Linkage::Ward => Method::Ward,
-            Linkage::Complete => Method::Complete,
-            Linkage::Average => Method::Average,
-            Linkage::Single => Method::Single,
+        let tree = if self.by_means(Some(features.width())) {
+            let cancelled = || cx.cancel.is_cancelled();
+            ward::merges(features.values(), features.width(), &cancelled)
+                .ok_or_else(OpError::cancelled)?
+        } else {
+            let distances = distances(features.values(), features.width());
+            cx.progress.at(1, 2, "distances");
+            cx.stop_if_cancelled()?;
+            merges(distances, n, self.linkage.method())
         };
-        let tree = merges(distances, n, method);
         cx.progress.at(2, 2, "merges");
         let labels = cut(&tree, n, self.clusters.get() as usize);
         let labels = Table::new()

@@ -18,3 +18,4 @@ pub mod scale;
 pub mod silhouette;
 pub mod stft;
 pub mod symmetric;
+pub mod ward;

@@ -7,10 +7,16 @@
 
 use std::array::from_fn;
 
-/// Calls the version compiled for AVX2 where the machine has it. Both do the same operations in
+/// Calls the version compiled for the widest vectors the machine has. All do the same operations in
 /// the same order (no fused multiply-add), so they give the same bits.
 macro_rules! dispatch {
-    ($avx2:ident, $plain:ident, $args:tt) => {{
+    ($avx512:ident, $avx2:ident, $plain:ident, $args:tt) => {{
+        #[cfg(target_arch = "x86_64")]
+        if std::is_x86_feature_detected!("avx512f") {
+            // SAFETY: the function is safe code that only needs AVX-512F, which was just detected.
+            #[allow(unsafe_code)]
+            return unsafe { $avx512 $args };
+        }
         #[cfg(target_arch = "x86_64")]
         if std::is_x86_feature_detected!("avx2") {
             // SAFETY: the function is safe code that only needs AVX2, which was just detected.
@@ -21,8 +27,13 @@ macro_rules! dispatch {
     }};
 }
 macro_rules! versions {
-    ($body:ident, $avx2:ident, $plain:ident, [$($generics:tt)*],
+    ($body:ident, $avx512:ident, $avx2:ident, $plain:ident, [$($generics:tt)*],
      ($($name:ident: $kind:ty),*) $(-> $result:ty)?) => {
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx512f")]
+        fn $avx512<$($generics)*>($($name: $kind),*) $(-> $result)? {
+            $body($($name),*)
+        }
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = "avx2")]
         fn $avx2<$($generics)*>($($name: $kind),*) $(-> $result)? {
@@ -80,6 +91,21 @@ impl<S: Stored> Packed<S> {
         self.n_points.div_ceil(LANES)
     }
 
+    /// The features of one point.
+    pub fn point(&self, index: usize) -> impl Iterator<Item = S> {
+        let group = self.group(index / LANES);
+        group[index % LANES..].iter().step_by(LANES).copied()
+    }
+
+    /// Puts another point in the place of one.
+    pub fn replace(&mut self, index: usize, point: &[S]) {
+        let size = LANES * self.n_features;
+        let group = &mut self.values[index / LANES * size + index % LANES..];
+        for (to, &from) in group.iter_mut().step_by(LANES).zip(point) {
+            *to = from;
+        }
+    }
+
     fn group(&self, index: usize) -> &[S] {
         let size = LANES * self.n_features;
         &self.values[index * size..][..size]
@@ -88,26 +114,47 @@ impl<S: Stored> Packed<S> {
     /// The squared distances of `ROWS` rows to the points from group `first` on: one line a row,
     /// `out.len() / ROWS` long, which is a whole number of groups.
     pub fn squares<const ROWS: usize>(&self, rows: [&[f64]; ROWS], first: usize, out: &mut [f64]) {
-        dispatch!(squares_avx2, squares_plain, (self, rows, first, out));
+        dispatch!(squares_avx512, squares_avx2, squares_plain, (self, rows, first, out));
     }
 
     /// The sums of the distances (not squared) of `ROWS` rows to all points.
     pub fn distance_sums<const ROWS: usize>(&self, rows: [&[f64]; ROWS]) -> [f64; ROWS] {
-        dispatch!(sums_avx2, sums_plain, (self, rows))
+        dispatch!(sums_avx512, sums_avx2, sums_plain, (self, rows))
+    }
+
+    /// The distances of four rows to the points of the groups from `first` on: returns their sums
+    /// a row, and adds to `lanes`, which holds a number for each lane of these groups, the sums of
+    /// the first `real` rows.
+    pub fn distance_sums_both(
+        &self,
+        rows: [&[f64]; 4],
+        real: usize,
+        first: usize,
+        lanes: &mut [f64],
+    ) -> [f64; 4] {
+        dispatch!(both_avx512, both_avx2, both_plain, (self, rows, real, first, lanes))
     }
 
     /// For the points of the groups from `first` on, which of the `centres` (row-major) is nearest
     /// and how far, squared, it is. Of equally near ones the first counts.
     pub fn nearest(&self, centres: &[f64], first: usize, labels: &mut [u32], squares: &mut [f64]) {
-        dispatch!(nearest_avx2, nearest_plain, (self, centres, first, labels, squares));
+        dispatch!(
+            nearest_avx512,
+            nearest_avx2,
+            nearest_plain,
+            (self, centres, first, labels, squares)
+        );
     }
 }
 
-versions!(squares_body, squares_avx2, squares_plain, [S: Stored, const ROWS: usize],
+versions!(squares_body, squares_avx512, squares_avx2, squares_plain, [S: Stored, const ROWS: usize],
     (points: &Packed<S>, rows: [&[f64]; ROWS], first: usize, out: &mut [f64]));
-versions!(sums_body, sums_avx2, sums_plain, [S: Stored, const ROWS: usize],
+versions!(sums_body, sums_avx512, sums_avx2, sums_plain, [S: Stored, const ROWS: usize],
     (points: &Packed<S>, rows: [&[f64]; ROWS]) -> [f64; ROWS]);
-versions!(nearest_body, nearest_avx2, nearest_plain, [S: Stored],
+versions!(both_body, both_avx512, both_avx2, both_plain, [S: Stored],
+    (points: &Packed<S>, rows: [&[f64]; 4], real: usize, first: usize, lanes: &mut [f64])
+    -> [f64; 4]);
+versions!(nearest_body, nearest_avx512, nearest_avx2, nearest_plain, [S: Stored],
     (points: &Packed<S>, centres: &[f64], first: usize, labels: &mut [u32], squares: &mut [f64]));
 
 #[inline(always)]
@@ -129,6 +176,63 @@ fn group_squares<S: Stored, const ROWS: usize>(
         }
     }
     sums
+}
+
+/// The lane position and value of the least factor · d², where the factor of a point of weight w is
+/// 2 w `weight` / (w + `weight`), among the first `active` points but `own`. Nothing if none is
+/// below `limit`.
+pub fn nearest_weighted(
+    points: &Packed<f64>,
+    weights: &[f64],
+    (own, active): (usize, usize),
+    row: &[f64],
+    limit: f64,
+) -> Option<(usize, f64)> {
+    dispatch!(
+        weighted_avx512,
+        weighted_avx2,
+        weighted_plain,
+        (points, weights, (own, active), row, limit)
+    )
+}
+
+versions!(weighted_body, weighted_avx512, weighted_avx2, weighted_plain, [],
+    (points: &Packed<f64>, weights: &[f64], which: (usize, usize), row: &[f64], limit: f64)
+    -> Option<(usize, f64)>);
+
+#[inline(always)]
+fn weighted_body(
+    points: &Packed<f64>,
+    weights: &[f64],
+    (own, active): (usize, usize),
+    row: &[f64],
+    limit: f64,
+) -> Option<(usize, f64)> {
+    let weight = weights[own];
+    let mut best = [limit; LANES];
+    let mut arg = [u64::MAX; LANES];
+    for index in 0..active.div_ceil(LANES) {
+        let [mut squares] = group_squares(points.group(index), [row]);
+        let weights = &weights[index * LANES..][..LANES];
+        for (square, w) in squares.iter_mut().zip(weights) {
+            *square *= 2.0 * w * weight / (w + weight);
+        }
+        if own / LANES == index {
+            squares[own % LANES] = f64::INFINITY;
+        }
+        for lane in active.saturating_sub(index * LANES)..LANES {
+            squares[lane] = f64::INFINITY;
+        }
+        for lane in 0..LANES {
+            let nearer = squares[lane] < best[lane];
+            best[lane] = if nearer { squares[lane] } else { best[lane] };
+            arg[lane] = if nearer { index as u64 } else { arg[lane] };
+        }
+    }
+    let found = (0..LANES).filter(|&lane| arg[lane] != u64::MAX);
+    found
+        .map(|lane| (arg[lane] as usize * LANES + lane, best[lane]))
+        .min_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)))
 }
 
 #[inline(always)]
@@ -168,6 +272,38 @@ fn sums_body<S: Stored, const ROWS: usize>(
         for (sums, squares) in sums.iter_mut().zip(&squares) {
             for (sum, square) in sums.iter_mut().zip(squares).take(rest) {
                 *sum += square.sqrt();
+            }
+        }
+    }
+    sums.map(|lanes| {
+        ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6]))
+            + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]))
+    })
+}
+
+#[inline(always)]
+fn both_body<S: Stored>(
+    points: &Packed<S>,
+    rows: [&[f64]; 4],
+    real: usize,
+    first: usize,
+    lanes: &mut [f64],
+) -> [f64; 4] {
+    let counts: [f64; 4] = from_fn(|row| if row < real { 1.0 } else { 0.0 });
+    let mut sums = [[0.0; LANES]; 4];
+    for (index, lanes) in lanes.chunks_exact_mut(LANES).enumerate() {
+        let mut distances = group_squares(points.group(first + index), rows);
+        for row in &mut distances {
+            row.iter_mut().for_each(|square| *square = square.sqrt());
+        }
+        let valid = points.n_points - (first + index) * LANES;
+        if valid < LANES {
+            distances.iter_mut().for_each(|row| row[valid..].fill(0.0));
+        }
+        for ((sums, row), count) in sums.iter_mut().zip(&distances).zip(counts) {
+            for lane in 0..LANES {
+                sums[lane] += row[lane];
+                lanes[lane] += row[lane] * count;
             }
         }
     }

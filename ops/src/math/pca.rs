@@ -113,7 +113,7 @@ pub fn exact(x: &[f32], moments: &Moments, n_components: usize) -> Option<Fit> {
 /// V_{j+1} = orth(AᵀA V_j) against all before, A the centred data; the components are the best
 /// ones inside the span of all blocks. It ends when no leading variance grew by more than one part
 /// in 10⁵ with the last block. `tick` hears after each block how many there are; where it says
-/// false, the work ends and nothing is returned.
+/// false, the work ends and nothing is returned, nor where numbers go beyond their range.
 pub fn randomized(
     x: &[f32],
     moments: &Moments,
@@ -143,6 +143,9 @@ pub fn randomized(
             next = pass(x, &moments.mean, Some(&narrow), &mut block, next_width);
             basis.push(columns);
             images.push(block.iter().map(|&v| f64::from(v)).collect());
+        }
+        if basis.is_empty() {
+            return None;
         }
         let (values, vectors) = eigen(&inner_products(&images, n), images_width(&images, n))?;
         let leading = &values[..n_components.min(values.len())];

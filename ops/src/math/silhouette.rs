@@ -2,45 +2,92 @@
 //! of a point to the others of its cluster and b the smallest mean distance to another cluster.
 //! A point alone in its cluster has s = 0. Source: `sklearn.metrics.silhouette_samples`.
 
-use super::pairwise::{Packed, Stored};
+use super::pairwise::{LANES, Packed, Stored};
 use rayon::prelude::*;
 
+/// The most sums that are held at once.
+const MOST_SUMS: usize = 1 << 25;
+
 /// The silhouette of every point, for labels numbered from 0 without gaps, at least two of them.
+///
+/// Each distance is computed once and counts for both its ends; the sums are made in parts that
+/// depend on the data alone.
 pub fn samples<S: Stored>(x: &[S], n_features: usize, labels: &[u32]) -> Vec<f64> {
     let n_clusters = labels.iter().max().map_or(0, |&most| most as usize + 1);
     let mut members = vec![Vec::new(); n_clusters];
-    for (row, &label) in x.chunks_exact(n_features).zip(labels) {
-        members[label as usize].push(row);
+    for (index, &label) in labels.iter().enumerate() {
+        members[label as usize].push(index);
     }
-    let clusters: Vec<Packed<S>> =
-        members.into_par_iter().map(|rows| Packed::new(rows.into_iter(), n_features)).collect();
-    let mut all = vec![0.0; labels.len()];
-    all.par_chunks_mut(4).enumerate().for_each(|(block, own)| {
-        let query: [Vec<f64>; 4] = std::array::from_fn(|row| {
-            let row = (block * 4 + row).min(labels.len() - 1);
-            x[row * n_features..][..n_features].iter().map(|&x| x.into()).collect()
-        });
-        let query = query.each_ref().map(Vec::as_slice);
-        let mut within = [0.0; 4];
-        let mut between = [f64::INFINITY; 4];
-        for (cluster, points) in clusters.iter().enumerate() {
-            let sums = points.distance_sums(query);
-            for (row, sum) in sums.into_iter().enumerate().take(own.len()) {
-                if labels[block * 4 + row] as usize == cluster {
-                    within[row] = sum / (points.len() as f64 - 1.0);
-                } else {
-                    between[row] = between[row].min(sum / points.len() as f64);
+    let row = |index: usize| &x[index * n_features..][..n_features];
+    let clusters: Vec<Packed<S>> = members
+        .par_iter()
+        .map(|members| Packed::new(members.iter().map(|&index| row(index)), n_features))
+        .collect();
+    // Where the lanes of each cluster begin, and how many there are in all.
+    let mut lanes = 0;
+    let mut starts = Vec::with_capacity(n_clusters);
+    for cluster in &clusters {
+        starts.push(lanes);
+        lanes += cluster.groups() * LANES;
+    }
+    let blocks: Vec<(usize, usize)> = clusters
+        .iter()
+        .enumerate()
+        .flat_map(|(cluster, points)| (0..points.len()).step_by(4).map(move |at| (cluster, at)))
+        .collect();
+    // One line of sums a cluster: the distances of the point in each lane to the points of it.
+    let parts = (MOST_SUMS / (n_clusters * lanes).max(1)).clamp(1, 16);
+    let sums = (0..parts)
+        .into_par_iter()
+        .map(|part| {
+            let mut sums = vec![0.0; n_clusters * lanes];
+            for &(own, at) in blocks.iter().skip(part).step_by(parts) {
+                let real = (clusters[own].len() - at).min(4);
+                let query: [Vec<f64>; 4] = std::array::from_fn(|index| {
+                    let index = members[own][at + index.min(real - 1)];
+                    row(index).iter().map(|&x| x.into()).collect()
+                });
+                let query = query.each_ref().map(Vec::as_slice);
+                for cluster in own..n_clusters {
+                    // Within its own group of lanes a row counts alone, after it for both ends.
+                    let points = &clusters[cluster];
+                    let first = if cluster == own { at / LANES + 1 } else { 0 };
+                    let skipped = own * lanes + starts[cluster] + first * LANES;
+                    let length = (points.groups() - first) * LANES;
+                    let others = &mut sums[skipped..][..length];
+                    let mut found = points.distance_sums_both(query, real, first, others);
+                    if cluster == own {
+                        let mut unused = [0.0; LANES];
+                        let near = points.distance_sums_both(query, 0, first - 1, &mut unused);
+                        found.iter_mut().zip(near).for_each(|(found, near)| *found += near);
+                    }
+                    let to = cluster * lanes + starts[own] + at;
+                    sums[to..][..real].iter_mut().zip(found).for_each(|(sum, f)| *sum += f);
                 }
             }
-        }
-        for (row, silhouette) in own.iter_mut().enumerate() {
-            let (a, b) = (within[row], between[row]);
+            sums
+        })
+        .collect::<Vec<_>>()
+        .into_iter()
+        .reduce(|mut total, part| {
+            total.iter_mut().zip(part).for_each(|(total, part)| *total += part);
+            total
+        })
+        .unwrap_or_default();
+    let mut all = vec![0.0; labels.len()];
+    for (own, members) in members.iter().enumerate().filter(|(_, members)| members.len() > 1) {
+        for (at, &index) in members.iter().enumerate() {
+            let sum = |cluster: usize| sums[cluster * lanes + starts[own] + at];
+            let a = sum(own) / (members.len() as f64 - 1.0);
+            let b = (0..n_clusters)
+                .filter(|&cluster| cluster != own)
+                .map(|cluster| sum(cluster) / clusters[cluster].len() as f64)
+                .fold(f64::INFINITY, f64::min);
+            // 0/0 where a point coincides with all of two clusters.
             let s = (b - a) / a.max(b);
-            // A cluster of one gives 0/0, as does a point that coincides with two clusters.
-            let alone = clusters[labels[block * 4 + row] as usize].len() == 1;
-            *silhouette = if alone || s.is_nan() { 0.0 } else { s };
+            all[index] = if s.is_nan() { 0.0 } else { s };
         }
-    });
+    }
     all
 }
 
