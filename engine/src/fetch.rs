@@ -81,7 +81,7 @@ pub fn fetch_irmas(
 ) -> Result<PathBuf, FetchError> {
     ui.say(IRMAS_TERMS);
     let file = fetch(url, md5, &dir.join(IRMAS_FILE), Patience::default(), ui)?;
-    ui.say(&format!("the op `irmas` reads it as it is: path: \"{}\"", dir.display()));
+    ui.say(&format!("it is read as it is, without unpacking: path: \"{}\"", dir.display()));
     Ok(file)
 }
 

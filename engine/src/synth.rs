@@ -1,6 +1,6 @@
 //! Writes the synthesised corpus as files in the layout of IRMAS.
 
-use ops::audio::corpus;
+use ops::audio::{corpus, synth::MOST_CLIPS};
 use rayon::prelude::*;
 use std::{
     fs, io,
@@ -12,7 +12,7 @@ use std::{
 /// when it is whole. `progress` hears how many of how many files are written.
 ///
 /// # Errors
-/// When `dir` holds anything, or cannot be written; the message names the place.
+/// When the number is out of range, `dir` holds anything, or cannot be written; the message names the place.
 pub fn write_corpus(
     dir: &Path,
     clips_per_class: u32,
@@ -20,6 +20,9 @@ pub fn write_corpus(
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<(), String> {
     let at = |path: &Path, error: io::Error| format!("cannot write `{}`: {error}", path.display());
+    if !(1..=MOST_CLIPS).contains(&clips_per_class) {
+        return Err(format!("{clips_per_class} clips per class is not 1 to {MOST_CLIPS}"));
+    }
     fs::create_dir_all(dir).map_err(|error| at(dir, error))?;
     if fs::read_dir(dir).map_err(|error| at(dir, error))?.next().is_some() {
         return Err(format!("`{}` is not empty: name a new folder", dir.display()));

@@ -70,7 +70,7 @@ impl Op for Irmas {
         let rules = Rules { on_error: self.on_error, allow_silent: self.allow_silent };
         let collection = match (wavs.as_slice(), zips.as_slice()) {
             ([], []) => return Err(self.nothing("neither a WAV file nor a zip archive")),
-            ([], [zip]) => self.from_archive(zip, rules, cx)?,
+            ([], [zip]) => self.gather_archive(zip, rules, cx)?,
             ([], zips) => {
                 let names: Vec<_> = zips.iter().map(|zip| format!("`{}`", zip.name)).collect();
                 let message = format!("several archives in `{}`: {}", self.path, names.join(", "));
@@ -100,7 +100,7 @@ impl Irmas {
             .help(MISSING)
     }
 
-    fn from_archive(
+    fn gather_archive(
         &self,
         zip: &FileEntry,
         rules: Rules,

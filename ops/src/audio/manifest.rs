@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::HashMap,
-    path::{Component, Path},
+    path::{Component, Path, PathBuf},
 };
 
 const COLUMNS: &str = "the first line names the columns: `path` (relative to the CSV file), \
@@ -63,10 +63,15 @@ impl Op for Manifest {
         let list = list.ok_or_else(|| self.fault("is not there".to_owned()))?;
         let bytes = clips::read(list).map_err(|fault| self.fault(fault.reason))?;
         let rows = rows(&bytes).map_err(|reason| self.fault(reason))?;
-        let files: HashMap<String, &FileEntry> =
-            inputs.files().iter().map(|file| (plain(&file.name), file)).collect();
+        let folder = list.path.parent().unwrap_or(Path::new(""));
+        let named = inputs.files().iter().map(|file| (plain(Path::new(&file.name)), file));
+        let placed = inputs.files().iter().map(|file| (plain(&file.path), file));
+        let files: HashMap<PathBuf, &FileEntry> = placed.chain(named).collect();
+        let file_of = |path: &str| {
+            files.get(&plain(Path::new(path))).or_else(|| files.get(&plain(&folder.join(path))))
+        };
         let candidates = rows.into_iter().map(|row| {
-            let file = files.get(&plain(&row.path)).ok_or_else(|| {
+            let file = file_of(&row.path).ok_or_else(|| {
                 let reason = format!("is not there (line {})", row.line);
                 Fault::new(&row.path, reason, "paths count from the folder of the CSV file")
             })?;
@@ -78,7 +83,9 @@ impl Op for Manifest {
             })
         });
         let rules = Rules { on_error: self.on_error, allow_silent: self.allow_silent };
-        let read = |candidate: &Candidate| clips::read(files[&plain(&candidate.clip_id)]);
+        let read = |candidate: &Candidate| {
+            clips::read(file_of(&candidate.clip_id).expect("a candidate was found by this name"))
+        };
         let collection = clips::collect(candidates.collect(), read, rules, cx)?;
         Ok(collection.outputs(Artifact::table(Kind::Clips, collection.table())))
     }
@@ -91,9 +98,8 @@ impl Manifest {
 }
 
 /// A path without `.` and with single slashes, by which two spellings of one path meet.
-fn plain(path: &str) -> String {
-    let parts = Path::new(path).components().filter(|part| *part != Component::CurDir);
-    parts.collect::<std::path::PathBuf>().to_string_lossy().into_owned()
+fn plain(path: &Path) -> PathBuf {
+    path.components().filter(|part| *part != Component::CurDir).collect()
 }
 
 /// A line of the list.
@@ -127,7 +133,7 @@ fn rows(bytes: &[u8]) -> Result<Vec<Row>, String> {
     let label = column("label").ok_or_else(|| missing("label"))?;
     let group = column("group");
     let (mut rows, mut faults) = (Vec::new(), Vec::new());
-    let mut seen: HashMap<String, u64> = HashMap::new();
+    let mut seen: HashMap<PathBuf, u64> = HashMap::new();
     for record in reader.records() {
         let record = record.map_err(|fault| format!("is not CSV: {fault}"))?;
         let line = record.position().map_or(0, csv::Position::line);
@@ -143,7 +149,7 @@ fn rows(bytes: &[u8]) -> Result<Vec<Row>, String> {
             faults.push(format!("line {line} has no {name}"));
             continue;
         }
-        if let Some(first) = seen.insert(plain(&record[path]), line) {
+        if let Some(first) = seen.insert(plain(Path::new(&record[path])), line) {
             faults.push(format!("line {line} lists `{}` again, after line {first}", &record[path]));
             continue;
         }

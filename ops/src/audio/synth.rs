@@ -34,7 +34,8 @@ pub const EXCERPTS: u32 = 3;
 /// from them is computed again.
 const RENDERING: u32 = 1;
 
-const MOST_CLIPS: u32 = 100_000;
+/// The most clips a class may have.
+pub const MOST_CLIPS: u32 = 100_000;
 
 /// Synthesised clips of eleven instruments: a corpus in the shape of IRMAS that needs no data.
 ///

@@ -6,9 +6,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{collections::HashSet, path::Path};
 
-const LABELS: &str = "a column `label` would become the port `labels`; to bring labels apart, \
-    use a second file";
-
 /// Columns that are not features.
 const NAMED: [&str; 3] = ["clip_id", "label", "group"];
 
@@ -87,7 +84,7 @@ impl Matrix {
             Some("csv") => Ok(|path| read_csv(&read(path)?)),
             Some("npy") => Ok(|path| read_npy(&read(path)?)),
             _ => Err(OpError::param("path", format!("`{}` is of no known format", self.path))
-                .help(format!("its name should end in `.parquet`, `.csv` or `.npy`; {LABELS}"))),
+                .help("its name should end in `.parquet`, `.csv` or `.npy`")),
         }
     }
 }

@@ -12,7 +12,7 @@ pub fn play(song: &Song, random: &mut Random, out: &mut [f32]) {
         let out = &mut out[at as usize..];
         let key = random.bits();
         let hits: [bool; 3] = std::array::from_fn(|_| random.uniform() < song.drums);
-        if count % 2 == 0 && hits[0] {
+        if count.is_multiple_of(2) && hits[0] {
             kick(out);
         }
         if count % 4 == 2 && hits[1] {

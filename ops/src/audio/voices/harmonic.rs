@@ -33,7 +33,11 @@ impl Harmonic {
     pub fn play(&self, key: u32, out: &mut [f32]) {
         let length = out.len() as f64 / RATE_HZ;
         let highest = self.hz * (1.0 + self.vibrato.cents / 1200.0);
-        let partials = ((HIGHEST * RATE_HZ / highest) as usize).clamp(1, PARTIALS);
+        let sounding = |amplitudes: &[f32; PARTIALS]| {
+            amplitudes.iter().rposition(|&amplitude| amplitude != 0.0).map_or(0, |last| last + 1)
+        };
+        let sounding = sounding(&self.from).max(sounding(&self.to));
+        let partials = ((HIGHEST * RATE_HZ / highest) as usize).min(sounding);
         let mut phase = Phase::new(f64::from(key) / 4_294_967_296.0);
         let mut low = 0.0_f32;
         let mut level = 0.0_f32;

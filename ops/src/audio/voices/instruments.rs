@@ -137,8 +137,9 @@ impl Instrument {
             }
             Clarinet => {
                 let even = pick(0.05, 0.5);
-                let from =
-                    spectrum(|k| k.powf(-1.1 - dull) * if k as u32 % 2 == 0 { even } else { 1.0 });
+                let from = spectrum(|k| {
+                    k.powf(-1.1 - dull) * if (k as u32).is_multiple_of(2) { even } else { 1.0 }
+                });
                 Harmonic {
                     hz: note.hz,
                     from,
