@@ -6,7 +6,11 @@ use cache::Shape;
 use serde_json::Value;
 
 /// Every op, in the order of the reference page: sources, features, embeddings, clusters, metrics.
-pub static OPS: &[Entry] = &[op::<features::log_mel::LogMel>()];
+pub static OPS: &[Entry] = &[
+    op::<features::log_mel::LogMel>(),
+    op::<features::mfcc::Mfcc>(),
+    op::<features::normalize::Normalize>(),
+];
 
 /// The op of that name.
 pub fn find(name: &str) -> Option<&'static Entry> {
