@@ -3,6 +3,7 @@
 pub mod dct;
 pub mod decibel;
 pub mod mel;
+pub mod power;
 pub mod random;
 pub mod resample;
 pub mod scale;
