@@ -23,7 +23,7 @@ pub fn power_to_db(values: &mut [f32], reference: f32, amin: f32, top_db: Option
 /// series ends at s⁹: |s| ≤ 0.172, so the rest is below 1e-9.
 fn decibels(x: f32) -> f32 {
     const SQRT_HALF: u32 = 0x3f35_04f3;
-    const DB_PER_OCTAVE: f32 = 3.010_299_9;
+    const DB_PER_OCTAVE: f32 = 3.010_3;
     const DB_PER_NEPER: f32 = 4.342_944_8;
     let bits = x.min(f32::MAX).to_bits().wrapping_sub(SQRT_HALF);
     let octaves = (bits as i32 >> 23) as f32;

@@ -88,16 +88,27 @@ impl PowerSpectrum {
         }
         let pairs = self.twiddles.len();
         let (low, high) = power.split_at_mut(half - pairs);
-        let (low, high) = (&mut low[1..=pairs], &mut high[..pairs]);
         let (first, last) = (&points[1..=pairs], &points[half - pairs..]);
-        for k in 0..pairs {
-            let (a, b, w) = (first[k], last[pairs - 1 - k], self.twiddles[k]);
-            let (e_re, e_im) = (a.re + b.re, a.im - b.im);
-            let (o_re, o_im) = (a.im + b.im, b.re - a.re);
-            let (t_re, t_im) = (w.re * o_re - w.im * o_im, w.re * o_im + w.im * o_re);
-            low[k] = 0.25 * ((e_re + t_re).powi(2) + (e_im + t_im).powi(2));
-            high[pairs - 1 - k] = 0.25 * ((e_re - t_re).powi(2) + (e_im - t_im).powi(2));
-        }
+        power_of_pairs(first, last, &self.twiddles, &mut low[1..=pairs], &mut high[..pairs]);
+    }
+}
+
+/// The power at k and at N/2 − k, for Z from the front, Z from the back, and e^(−2πik/N). A
+/// function of its own and without an index, so that a compiler does several at once.
+fn power_of_pairs(
+    first: &[Complex<f32>],
+    last: &[Complex<f32>],
+    twiddles: &[Complex<f32>],
+    low: &mut [f32],
+    high: &mut [f32],
+) {
+    let points = first.iter().zip(last.iter().rev()).zip(twiddles);
+    for ((low, high), ((a, b), w)) in low.iter_mut().zip(high.iter_mut().rev()).zip(points) {
+        let (e_re, e_im) = (a.re + b.re, a.im - b.im);
+        let (o_re, o_im) = (a.im + b.im, b.re - a.re);
+        let (t_re, t_im) = (w.re * o_re - w.im * o_im, w.re * o_im + w.im * o_re);
+        *low = 0.25 * ((e_re + t_re).powi(2) + (e_im + t_im).powi(2));
+        *high = 0.25 * ((e_re - t_re).powi(2) + (e_im - t_im).powi(2));
     }
 }
 
