@@ -29,7 +29,8 @@ fn wav() -> Vec<u8> {
     .take(2 * 132_300)
     .flatten()
     .collect();
-    let format = [&[1, 0, 2, 0][..], &44_100_u32.to_le_bytes(), &176_400_u32.to_le_bytes(), &[4, 0, 16, 0]];
+    let format =
+        [&[1, 0, 2, 0][..], &44_100_u32.to_le_bytes(), &176_400_u32.to_le_bytes(), &[4, 0, 16, 0]];
     let length = (data.len() as u32).to_le_bytes();
     [b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0", &format.concat()[..], b"data", &length, &data].concat()
 }
@@ -61,7 +62,9 @@ fn decode_resample_log_mel(bencher: Bencher<'_, '_>, threads: usize) {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
     bencher.counter(ItemsCount::new(names.len())).bench(|| {
         let cx = Ctx { files: &known, ..Detached::with_seed(0) };
-        pool.install(|| LogMel::default().run(&Inputs::new().with("clips", &clips), &cx).expect("clips"))
+        pool.install(|| {
+            LogMel::default().run(&Inputs::new().with("clips", &clips), &cx).expect("clips")
+        })
     });
 }
 
@@ -88,8 +91,10 @@ fn resample_3s(bencher: Bencher<'_, '_>, rate: u32) {
 #[divan::bench]
 fn mel_power_3s(bencher: Bencher<'_, '_>) {
     let signal = decode(&wav()).expect("a recording").samples;
-    let (stft, bank) = (Stft::new(2_048, 512, 2_048), MelBank::new(22_050.0, 2_048, 128, 0.0, 11_025.0));
-    let (mut scratch, mut power, mut mels) = (stft.scratch(), vec![0.0; stft.bins()], vec![0.0; 128]);
+    let (stft, bank) =
+        (Stft::new(2_048, 512, 2_048), MelBank::new(22_050.0, 2_048, 128, 0.0, 11_025.0));
+    let (mut scratch, mut power, mut mels) =
+        (stft.scratch(), vec![0.0; stft.bins()], vec![0.0; 128]);
     bencher.bench_local(|| {
         for frame in 0..130 {
             stft.power(&signal[..66_150], frame, &mut scratch, &mut power);
@@ -100,7 +105,8 @@ fn mel_power_3s(bencher: Bencher<'_, '_>) {
 }
 
 fn images() -> cache::Artifact {
-    let values = (0..440 * 16_640).map(|n: u32| (n.wrapping_mul(2_654_435_761) >> 16) as f32 / -820.0);
+    let values =
+        (0..440 * 16_640).map(|n: u32| (n.wrapping_mul(2_654_435_761) >> 16) as f32 / -820.0);
     let table = cache::Table::new()
         .with_text("clip_id", (0..440).map(|n| n.to_string()))
         .with_array("features", [128, 130], values.collect());
@@ -110,7 +116,8 @@ fn images() -> cache::Artifact {
 #[divan::bench(args = ["global", "per_bin", "per_clip"])]
 fn normalize_440x16640(bencher: Bencher<'_, '_>, scope: &str) {
     let images = images();
-    let op: Normalize = serde_json::from_str(&format!(r#"{{"scope": "{scope}"}}"#)).expect("a scope");
+    let op: Normalize =
+        serde_json::from_str(&format!(r#"{{"scope": "{scope}"}}"#)).expect("a scope");
     bencher.bench(|| op.run(&Inputs::new().with("features", &images), &Detached::with_seed(0)));
 }
 

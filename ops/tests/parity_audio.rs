@@ -1,10 +1,11 @@
 //! Decoding agrees with soundfile, log-mel spectrograms with librosa.
 
+use cache::{Artifact, Kind, Table};
 use ops::audio::decode::{Signal, decode, probe};
-use std::{fs, path::PathBuf};
+use std::fs;
 
 mod audio_fixtures;
-use audio_fixtures::{Difference, clips, log_mel, npy, path};
+use audio_fixtures::{Difference, clips, features, log_mel, log_mel_of, npy, path, run};
 
 fn read(name: &str) -> Vec<u8> {
     fs::read(path(name)).expect("a fixture")
@@ -81,15 +82,127 @@ fn log_mel_with_resampling_by_any_ratio() {
         let (image, expected) =
             (log_mel(&name, r#"{"duration": 0.7}"#), npy(&format!("{name}.log_mel.npy")).1);
         let difference = Difference::of(&image, &expected);
-        println!("{rate} {difference:?}");
-        assert!(difference.mean < 0.01 && difference.max < 0.3, "{name}: {difference:?}");
+        assert!(difference.mean < 0.01 && difference.max < 0.1, "{name}: {difference:?}");
     }
 }
 
 #[test]
 fn one_failing_clip_is_named() {
-    let missing = clips(&["file:0000000000000000000000000000000000000000000000000000000000000000"]);
-    let error = audio_fixtures::run("log_mel", "{}", &[("clips", &missing)]).expect_err("no file");
-    assert!(error.message.contains("clip `0`"), "{error}");
-    let _: PathBuf = path("x");
+    let missing = clips(&["synth:0/0/0", &format!("file:{}", "0".repeat(64))]);
+    let error = run("log_mel", "{}", &[("clips", &missing)]).expect_err("no file");
+    assert!(error.message.contains("clip `1`"), "{error}");
+}
+
+#[test]
+fn silence_is_0_db_against_its_own_maximum() {
+    let wav =
+        [b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0", &22_050_u32.to_le_bytes()[..]].concat();
+    let wav = [&wav[..], &44_100_u32.to_le_bytes(), b"\x02\0\x10\0data\x02\0\0\0\0\0"].concat();
+    assert!(probe(&wav).expect("a recording").silent);
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("silence.wav");
+    fs::write(&file, wav).expect("a file");
+    assert!(log_mel_of(&file, "{}").iter().all(|&x| x == 0.0));
+    assert!(log_mel_of(&file, r#"{"ref": 1}"#).iter().all(|&x| (x + 100.0).abs() < 1e-4));
+}
+
+#[test]
+fn the_same_bytes_at_any_number_of_threads() {
+    let names: Vec<String> = (0..7).map(|index| format!("synth:1/{index}/{index}")).collect();
+    let clips = clips(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let digest = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+        pool.install(|| {
+            let mel = run("log_mel", "{}", &[("clips", &clips)]).expect("clips");
+            let norm = run("normalize", "{}", &[("features", &mel)]).expect("images");
+            let bins =
+                run("normalize", r#"{"scope": "per_bin"}"#, &[("features", &mel)]).expect("images");
+            let mfcc = run("mfcc", "{}", &[("features", &norm)]).expect("images");
+            (mel.digest(), norm.digest(), bins.digest(), mfcc.digest())
+        })
+    };
+    assert_eq!(digest(1), digest(3));
+}
+
+fn images(values: Vec<f32>) -> Artifact {
+    let table =
+        Table::new().with_text("clip_id", ["a", "b", "c"]).with_array("features", [40, 18], values);
+    Artifact::table(Kind::Spectrogram, table).with_meta("unit", "dB")
+}
+
+#[test]
+fn cepstra_are_those_of_librosa() {
+    let images = images(npy("images.npy").1);
+    for (params, expected) in [
+        (r#"{"pool": "none"}"#, "images.mfcc.npy"),
+        (r#"{"pool": "none", "lifter": 22}"#, "images.mfcc_lifter22.npy"),
+        ("{}", "images.mfcc_mean_std.npy"),
+    ] {
+        let cepstra = run("mfcc", params, &[("features", &images)]).expect(params);
+        let difference = Difference::of(&features(&cepstra), &npy(expected).1);
+        // Coefficients go to hundreds.
+        assert!(difference.max < 1e-3, "{params}: {difference:?}");
+    }
+}
+
+#[test]
+fn scales_are_those_of_numpy() {
+    let images = images(npy("images.npy").1);
+    for method in ["z_score", "min_max"] {
+        for scope in ["global", "per_bin", "per_clip"] {
+            let params = format!(r#"{{"method": "{method}", "scope": "{scope}"}}"#);
+            let scaled = run("normalize", &params, &[("features", &images)]).expect(&params);
+            assert_eq!((scaled.kind, &scaled.meta), (images.kind, &images.meta));
+            let expected = npy(&format!("images.{method}.{scope}.npy")).1;
+            let difference = Difference::of(&features(&scaled), &expected);
+            assert!(difference.max < 1e-6, "{params}: {difference:?}");
+        }
+    }
+}
+
+#[test]
+fn unfit_features_give_clear_errors() {
+    let mut values = npy("images.npy").1;
+    values[1_000] = f32::NAN;
+    for op in ["normalize", "mfcc"] {
+        let error = run(op, "{}", &[("features", &images(values.clone()))]).expect_err("NaN");
+        assert!(error.message.contains("clip `b`"), "{error}");
+    }
+    let flat = images(vec![-80.0; 3 * 40 * 18]);
+    let error = run("normalize", "{}", &[("features", &flat)]).expect_err("equal values");
+    assert_eq!(error.message, "all values are -80");
+    for params in [r#"{"scope": "per_bin"}"#, r#"{"scope": "per_clip", "method": "min_max"}"#] {
+        let scaled = run("normalize", params, &[("features", &flat)]).expect(params);
+        assert!(features(&scaled).iter().all(|&x| x == 0.0));
+    }
+}
+
+#[test]
+fn silly_parameters_are_refused() {
+    let clips = clips(&["synth:0/0/0"]);
+    for params in [
+        r#"{"n_fft": 0}"#,
+        r#"{"n_fft": 4000000000}"#,
+        r#"{"hop_length": 0}"#,
+        r#"{"n_mels": 0}"#,
+        r#"{"n_mels": 4000000000}"#,
+        r#"{"sample_rate": 0}"#,
+        r#"{"duration": 1e300}"#,
+        r#"{"duration": 1e-9}"#,
+        r#"{"fmax": 20000}"#,
+        r#"{"fmin": 11025}"#,
+        r#"{"win_length": 4096}"#,
+        r#"{"win_length": 0}"#,
+    ] {
+        let error = run("log_mel", params, &[("clips", &clips)]).expect_err(params);
+        assert!(error.param.is_some(), "{params}: {error}");
+    }
+    for params in [
+        r#"{"top_db": null, "amin": 1e-300}"#,
+        r#"{"amin": 1e300, "ref": 1e300}"#,
+        r#"{"n_mels": 4096, "n_fft": 2}"#,
+    ] {
+        let image = run("log_mel", params, &[("clips", &clips)]).expect(params);
+        assert!(features(&image).iter().all(|x| x.is_finite()), "{params}");
+    }
 }

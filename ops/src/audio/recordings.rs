@@ -142,3 +142,62 @@ impl Seek for SharedFile {
         Ok(self.at)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
+
+    struct One(Digest, PathBuf);
+
+    impl Locate for One {
+        fn path_of(&self, content: &Digest) -> Option<PathBuf> {
+            (*content == self.0).then(|| self.1.clone())
+        }
+    }
+
+    #[test]
+    fn entries_of_an_archive_are_read_by_many_threads() {
+        let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/audio/");
+        let wav = std::fs::read(format!("{fixtures}i16.wav")).expect("a fixture");
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("clips.zip");
+        let mut archive = ZipWriter::new(File::create(&path).expect("a file"));
+        for (name, method) in
+            [("cel/[cel] a.wav", CompressionMethod::Deflated), ("b.wav", CompressionMethod::Stored)]
+        {
+            let options = SimpleFileOptions::default().compression_method(method);
+            archive.start_file(name, options).expect("an entry");
+            archive.write_all(&wav).expect("its bytes");
+        }
+        archive.start_file("c.wav", SimpleFileOptions::default()).expect("an entry");
+        archive.write_all(b"no sound").expect("its bytes");
+        archive.finish().expect("an archive");
+
+        let digest = Digest::of(b"archive");
+        let files = One(digest, path);
+        let recordings = Recordings::new(&files);
+        let expected = decode(&wav).expect("a recording");
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for name in ["cel/[cel] a.wav", "b.wav"] {
+                        let audio = AudioRef::Entry { archive: digest, name: name.to_owned() };
+                        let read = recordings.read("1", &audio.to_string(), &mut Vec::new());
+                        assert_eq!(read.expect(name), expected);
+                    }
+                });
+            }
+        });
+        for (audio, reason) in [
+            (format!("zip:{digest}/c.wav"), "clip `7`: the file is no recording"),
+            (format!("zip:{digest}/d.wav"), "clip `7`: `d.wav` in `"),
+            (format!("file:{}", Digest::of(b"")), "clip `7`: no file with the content"),
+            ("nonsense".to_owned(), "clip `7`: `nonsense` does not name a recording"),
+        ] {
+            let error = recordings.read("7", &audio, &mut Vec::new()).expect_err(reason);
+            assert!(error.message.starts_with(reason), "{error}");
+        }
+    }
+}

@@ -69,6 +69,11 @@ impl<'a> Wav<'a> {
         (self.data.len() / self.encoding.bytes() / usize::from(self.channels)) as u64
     }
 
+    /// Whether samples may be other than finite numbers.
+    pub fn is_float(&self) -> bool {
+        matches!(self.encoding, Encoding::F32 | Encoding::F64)
+    }
+
     /// Whether all samples are zero; `None` where that takes decoding.
     pub fn is_silent(&self) -> Option<bool> {
         let zero = match self.encoding {

@@ -76,9 +76,11 @@ impl Op for Normalize {
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
         let (ids, features) = inputs.features("features")?;
         let scaled = self.scale(features, cx)?;
-        let table = Table::new()
-            .with_text("clip_id", ids.iter().cloned())
-            .with_array("features", features.shape(), scaled);
+        let table = Table::new().with_text("clip_id", ids.iter().cloned()).with_array(
+            "features",
+            features.shape(),
+            scaled,
+        );
         let input = inputs.get("features")?;
         let meta = input.meta.clone();
         Ok(Outputs::new()

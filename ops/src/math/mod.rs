@@ -12,6 +12,7 @@ pub mod numpy;
 pub mod orthogonal;
 pub mod pairwise;
 pub mod pca;
+pub mod power;
 pub mod random;
 pub mod resample;
 pub mod scale;

@@ -120,9 +120,8 @@ pub fn min_max_columns(values: &[f32], width: usize) -> Vec<Affine> {
                 *range = [range[0].min(x), range[1].max(x)];
             }
         }
-        let affine = |[low, high]: [f32; 2]| {
-            Affine::new(f64::from(low), f64::from(high) - f64::from(low))
-        };
+        let affine =
+            |[low, high]: [f32; 2]| Affine::new(f64::from(low), f64::from(high) - f64::from(low));
         ranges.into_iter().map(affine).collect()
     })
 }

@@ -1,7 +1,7 @@
 //! The power spectrum of a signal, frame by frame.
 
-use realfft::{RealFftPlanner, RealToComplex, num_complex::Complex};
-use std::{f64::consts::TAU, sync::Arc};
+use super::power::{self, PowerSpectrum};
+use std::f64::consts::TAU;
 
 /// A short-time Fourier transform: frame `i` is centred on sample `i · hop` of the signal, with
 /// zeros before and after it, under a periodic Hann window
@@ -13,14 +13,13 @@ pub struct Stft {
     /// Where the window starts in a frame; its zeros left out.
     window_start: usize,
     window: Vec<f32>,
-    fft: Arc<dyn RealToComplex<f32>>,
+    spectrum: PowerSpectrum,
 }
 
 /// Memory of one thread for one [`Stft`].
 pub struct Scratch {
     frame: Vec<f32>,
-    spectrum: Vec<Complex<f32>>,
-    work: Vec<Complex<f32>>,
+    spectrum: power::Scratch,
 }
 
 impl Stft {
@@ -38,7 +37,7 @@ impl Stft {
             hop,
             window_start: (n_fft - window) / 2,
             window: (0..window).map(|n| hann(n) as f32).collect(),
-            fft: RealFftPlanner::new().plan_fft_forward(n_fft),
+            spectrum: PowerSpectrum::new(n_fft),
         }
     }
 
@@ -49,16 +48,12 @@ impl Stft {
 
     /// How many frequencies a frame has: `n_fft / 2 + 1`.
     pub fn bins(&self) -> usize {
-        self.fft.complex_len()
+        self.spectrum.bins()
     }
 
     /// Memory for one thread.
     pub fn scratch(&self) -> Scratch {
-        Scratch {
-            frame: self.fft.make_input_vec(),
-            spectrum: self.fft.make_output_vec(),
-            work: self.fft.make_scratch_vec(),
-        }
+        Scratch { frame: vec![0.0; self.spectrum.len()], spectrum: self.spectrum.scratch() }
     }
 
     /// The squared magnitude at each frequency in one frame. False, and `power` left as it is,
@@ -70,7 +65,7 @@ impl Stft {
         scratch: &mut Scratch,
         power: &mut [f32],
     ) -> bool {
-        let n_fft = self.fft.len();
+        let n_fft = self.spectrum.len();
         // The place in the padded signal, which has n_fft / 2 zeros before its first sample.
         let start = frame * self.hop + self.window_start;
         let lead = (n_fft / 2).saturating_sub(start).min(self.window.len());
@@ -87,12 +82,7 @@ impl Stft {
         for ((target, &x), &weight) in target.iter_mut().zip(sound).zip(&self.window[lead..]) {
             *target = x * weight;
         }
-        self.fft
-            .process_with_scratch(&mut scratch.frame, &mut scratch.spectrum, &mut scratch.work)
-            .expect("buffers have the planned lengths");
-        for (power, bin) in power.iter_mut().zip(&scratch.spectrum) {
-            *power = bin.re * bin.re + bin.im * bin.im;
-        }
+        self.spectrum.process(&scratch.frame, &mut scratch.spectrum, power);
         true
     }
 }

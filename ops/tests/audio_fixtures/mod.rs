@@ -2,7 +2,11 @@
 
 use cache::{Artifact, Digest, Kind, Table};
 use ops::{Ctx, Detached, Inputs, Locate, Op, OpError, features::log_mel::LogMel};
-use std::{collections::HashMap, fs, path::PathBuf};
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 pub fn path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/audio").join(name)
@@ -48,14 +52,19 @@ impl Locate for Known {
     }
 }
 
-/// Runs log_mel with these parameters on one file.
+/// Runs log_mel with these parameters on one fixture.
 pub fn log_mel(name: &str, params: &str) -> Vec<f32> {
-    let digest = Digest::of(&fs::read(path(name)).expect("a fixture"));
-    let known = Known(HashMap::from([(digest, path(name))]));
+    log_mel_of(&path(name), params)
+}
+
+/// Runs log_mel with these parameters on one file.
+pub fn log_mel_of(path: &Path, params: &str) -> Vec<f32> {
+    let digest = Digest::of(&fs::read(path).expect("a file"));
+    let known = Known(HashMap::from([(digest, path.to_owned())]));
     let cx = Ctx { files: &known, ..Detached::with_seed(0) };
     let op: LogMel = serde_json::from_str(params).expect("parameters");
     let clips = clips(&[&format!("file:{digest}")]);
-    let outputs = op.run(&Inputs::new().with("clips", &clips), &cx).expect(name);
+    let outputs = op.run(&Inputs::new().with("clips", &clips), &cx).expect("a recording");
     features(outputs.get("features").expect("declared"))
 }
 

@@ -1,0 +1,137 @@
+//! Squared magnitudes of the Fourier transform of real numbers.
+
+use rustfft::{Fft, FftPlanner, num_complex::Complex};
+use std::{f64::consts::TAU, sync::Arc};
+
+/// |Σ x(n) e^(−2πikn/N)|² for k = 0 … ⌊N/2⌋.
+///
+/// For an even N, neighbours are the two parts of N/2 complex numbers, of whose transform Z
+/// E = (Z(k) + Z*(N/2 − k)) / 2 and O = −i (Z(k) − Z*(N/2 − k)) / 2 are the transforms of the even and the odd
+/// samples, so that X(k) = E + e^(−2πik/N) O and X(N/2 − k) = (E − e^(−2πik/N) O)*.
+pub struct PowerSpectrum {
+    length: usize,
+    fft: Arc<dyn Fft<f32>>,
+    /// e^(−2πik/N) for k from 1 as far as there are pairs.
+    twiddles: Vec<Complex<f32>>,
+}
+
+/// Memory of one thread for one [`PowerSpectrum`].
+pub struct Scratch {
+    points: Vec<Complex<f32>>,
+    work: Vec<Complex<f32>>,
+}
+
+impl PowerSpectrum {
+    /// Plans the transform of `length` samples.
+    ///
+    /// # Panics
+    /// If `length` is zero.
+    pub fn new(length: usize) -> Self {
+        assert!(length > 0, "BUG: a transform of nothing");
+        let points = if length.is_multiple_of(2) { length / 2 } else { length };
+        let twiddle = |k: usize| {
+            let angle = -TAU * k as f64 / length as f64;
+            Complex::new(angle.cos() as f32, angle.sin() as f32)
+        };
+        let pairs = if length.is_multiple_of(2) { (points - 1) / 2 } else { 0 };
+        Self {
+            length,
+            fft: FftPlanner::new().plan_fft_forward(points),
+            twiddles: (1..=pairs).map(twiddle).collect(),
+        }
+    }
+
+    /// How many samples a transform takes.
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Never: there is at least one sample.
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// How many frequencies there are.
+    pub fn bins(&self) -> usize {
+        self.length / 2 + 1
+    }
+
+    /// Memory for one thread.
+    pub fn scratch(&self) -> Scratch {
+        let none = Complex::default();
+        Scratch {
+            points: vec![none; self.fft.len()],
+            work: vec![none; self.fft.get_inplace_scratch_len()],
+        }
+    }
+
+    /// Writes the power of `samples` at each frequency.
+    pub fn process(&self, samples: &[f32], scratch: &mut Scratch, power: &mut [f32]) {
+        let Scratch { points, work } = scratch;
+        if !self.length.is_multiple_of(2) {
+            for (point, &sample) in points.iter_mut().zip(samples) {
+                *point = Complex::new(sample, 0.0);
+            }
+            self.fft.process_with_scratch(points, work);
+            power.iter_mut().zip(&*points).for_each(|(power, point)| *power = point.norm_sqr());
+            return;
+        }
+        for (point, &[even, odd]) in points.iter_mut().zip(samples.as_chunks().0) {
+            *point = Complex::new(even, odd);
+        }
+        self.fft.process_with_scratch(points, work);
+        let half = points.len();
+        power[0] = (points[0].re + points[0].im).powi(2);
+        power[half] = (points[0].re - points[0].im).powi(2);
+        if half.is_multiple_of(2) {
+            power[half / 2] = points[half / 2].norm_sqr();
+        }
+        let pairs = self.twiddles.len();
+        let (low, high) = power.split_at_mut(half - pairs);
+        let (first, last) = (&points[1..=pairs], &points[half - pairs..]);
+        power_of_pairs(first, last, &self.twiddles, &mut low[1..=pairs], &mut high[..pairs]);
+    }
+}
+
+/// The power at k and at N/2 − k, for Z from the front, Z from the back, and e^(−2πik/N). A
+/// function of its own and without an index, so that a compiler does several at once.
+fn power_of_pairs(
+    first: &[Complex<f32>],
+    last: &[Complex<f32>],
+    twiddles: &[Complex<f32>],
+    low: &mut [f32],
+    high: &mut [f32],
+) {
+    let points = first.iter().zip(last.iter().rev()).zip(twiddles);
+    for ((low, high), ((a, b), w)) in low.iter_mut().zip(high.iter_mut().rev()).zip(points) {
+        let (e_re, e_im) = (a.re + b.re, a.im - b.im);
+        let (o_re, o_im) = (a.im + b.im, b.re - a.re);
+        let (t_re, t_im) = (w.re * o_re - w.im * o_im, w.re * o_im + w.im * o_re);
+        *low = 0.25 * ((e_re + t_re).powi(2) + (e_im + t_im).powi(2));
+        *high = 0.25 * ((e_re - t_re).powi(2) + (e_im - t_im).powi(2));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_length_equals_the_definition() {
+        for length in [1, 2, 3, 4, 6, 7, 8, 10, 30, 100, 128] {
+            let samples: Vec<f32> = (0..length).map(|n| ((n * n + 1) as f32).sin()).collect();
+            let spectrum = PowerSpectrum::new(length);
+            let mut power = vec![f32::NAN; spectrum.bins()];
+            spectrum.process(&samples, &mut spectrum.scratch(), &mut power);
+            for (k, &power) in power.iter().enumerate() {
+                let point: Complex<f64> = (0..length)
+                    .map(|n| {
+                        let angle = -TAU * (k * n % length) as f64 / length as f64;
+                        Complex::from_polar(f64::from(samples[n]), angle)
+                    })
+                    .sum();
+                assert!((f64::from(power) - point.norm_sqr()).abs() < 1e-4, "{length} {k}");
+            }
+        }
+    }
+}
