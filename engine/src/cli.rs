@@ -24,7 +24,7 @@ const EXIT_CODES: &str = "Exit codes:
 const EXAMPLES: &str = "Examples:
   engine run pipelines/quickstart.yaml                     a study without any data at hand
   engine run pipelines/table1.yaml --set data=IRMAS        the published study on your copy of IRMAS
-  engine run pipelines/quickstart.yaml --set groups.clusters=8
+  engine run pipelines/quickstart.yaml --set clusters=8
   engine plan pipelines/quickstart.yaml                    what would run, and why
   engine ops pca                                           ports and parameters of an op
   engine export latest pca.latent --to latent.parquet      take a result elsewhere";

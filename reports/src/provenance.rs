@@ -28,20 +28,12 @@ pub fn write(text: &mut String, record: &Record) {
             params(step.params.as_object()),
         );
     }
-    let ran = record.steps.iter().filter(|step| step.status == StepStatus::Ran).count();
-    let hits = record.steps.iter().filter(|step| step.status == StepStatus::Hit).count();
-    let spent: f64 = record
-        .steps
-        .iter()
-        .filter(|step| step.status == StepStatus::Ran)
-        .map(|step| step.seconds)
-        .sum();
-    let saved: f64 = record
-        .steps
-        .iter()
-        .filter(|step| step.status == StepStatus::Hit)
-        .map(|step| step.seconds)
-        .sum();
+    // Starting at 0.0: an empty sum of floats is −0.
+    let of = |status| {
+        let steps = record.steps.iter().filter(move |step| step.status == status);
+        steps.fold((0, 0.0), |(count, seconds), step| (count + 1, seconds + step.seconds))
+    };
+    let ((ran, spent), (hits, saved)) = (of(StepStatus::Ran), of(StepStatus::Hit));
     let _ = write!(
         text,
         "\n{ran} steps ran ({spent:.1} s); {hits} were there already (they had taken {saved:.1} s).\n\n\
