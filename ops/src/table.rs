@@ -5,7 +5,8 @@ use cache::Shape;
 use serde_json::Value;
 
 /// Every op, in the order of the reference page: sources, features, embeddings, clusters, metrics.
-pub static OPS: &[Entry] = &[];
+pub static OPS: &[Entry] =
+    &[op::<crate::embed::autoencoder::Autoencoder>(), op::<crate::embed::beta_vae::BetaVae>()];
 
 /// The op of that name.
 pub fn find(name: &str) -> Option<&'static Entry> {
@@ -80,7 +81,6 @@ impl<O: Op> AnyOp for O {
     }
 }
 
-#[allow(dead_code)]
 const fn op<O: Op>() -> Entry {
     Entry {
         name: O::NAME,

@@ -1,1 +1,4 @@
 //! From features to low-dimensional representations.
+
+pub mod autoencoder;
+pub mod beta_vae;

@@ -47,7 +47,8 @@ impl Adam {
         let rate = (self.learning_rate / (1.0 - BETAS[0].powi(count))) as f32;
         let correction = (1.0 - BETAS[1].powi(count)).sqrt() as f32;
         let keep = (1.0 - self.learning_rate * self.weight_decay) as f32;
-        let (share, kept, new) = ((1.0 - BETAS[0]) as f32, BETAS[1] as f32, (1.0 - BETAS[1]) as f32);
+        let (share, kept, new) =
+            ((1.0 - BETAS[0]) as f32, BETAS[1] as f32, (1.0 - BETAS[1]) as f32);
         let mut from = 0;
         for gradient in gradients {
             let to = from + gradient.len();

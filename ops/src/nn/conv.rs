@@ -122,7 +122,8 @@ impl Conv {
         for (sum, channel) in d_bias.iter_mut().zip(d_output.chunks_exact(self.bias_area())) {
             *sum += total(channel);
         }
-        let (wide, narrow) = if self.transposed { (&*d_output, input) } else { (input, &*d_output) };
+        let (wide, narrow) =
+            if self.transposed { (&*d_output, input) } else { (input, &*d_output) };
         let (taps, pixels) = (self.patches.taps(), self.patches.pixels());
         let columns = room(&mut at.columns, taps * pixels);
         self.patches.gather(wide, columns);
@@ -130,7 +131,13 @@ impl Conv {
         multiply(narrow, Mat::new(columns, taps, pixels).t(), true, d_weight, taps);
         let Some(d_input) = d_input else { return };
         if self.transposed {
-            multiply(self.weight(parameters), Mat::new(columns, taps, pixels), false, d_input, pixels);
+            multiply(
+                self.weight(parameters),
+                Mat::new(columns, taps, pixels),
+                false,
+                d_input,
+                pixels,
+            );
         } else {
             self.scatter_product(parameters, d_output, |_| 0.0, false, d_input, at);
         }
@@ -215,9 +222,8 @@ mod tests {
         fn before_relu(&self, parameters: &[f64], input: &[f64]) -> Vec<f64> {
             let conv = self.0;
             let area = conv.bias_area();
-            let mut out: Vec<f64> = (0..conv.output_len())
-                .map(|at| parameters[conv.weights + at / area])
-                .collect();
+            let mut out: Vec<f64> =
+                (0..conv.output_len()).map(|at| parameters[conv.weights + at / area]).collect();
             for &[weight, wide, narrow] in &self.1 {
                 let (from, to) = if conv.transposed { (narrow, wide) } else { (wide, narrow) };
                 out[to] += parameters[weight] * input[from];

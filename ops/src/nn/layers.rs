@@ -346,7 +346,10 @@ mod tests {
         let sizes: Vec<Size> = network.decoder.iter().map(|layer| layer.output).collect();
         assert_eq!(sizes, [[128, 16, 17], [64, 32, 34], [32, 64, 68], [1, 128, 130]]);
         let names: Vec<&str> = network.parameters.iter().map(|p| p.name.as_str()).collect();
-        assert_eq!(names[6..10], ["mean.weight", "mean.bias", "log_variance.weight", "log_variance.bias"]);
+        assert_eq!(
+            names[6..10],
+            ["mean.weight", "mean.bias", "log_variance.weight", "log_variance.bias"]
+        );
         assert_eq!(network.parameter_len(), 3_562_433);
         let start = network.initial_parameters(0);
         assert!(start[..288].iter().all(|w| w.abs() <= 1.0 / 3.0));

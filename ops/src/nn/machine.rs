@@ -1,11 +1,15 @@
 //! A network on the CPU: its parameters, its stages and the buffers that live from batch to batch.
 
 use super::layers::Network;
-use super::objective::Reduction;
+use super::objective::{Objective, Reduction};
 use super::rows::Rows;
 use super::stage::{Stage, stages};
 use cache::Array;
 use rayon::prelude::*;
+
+/// Outside this range the logarithm of the variance is held at its border: e^±these is far beyond
+/// any use, and within single precision.
+pub const LOG_VARIANCE: [f32; 2] = [-60.0, 40.0];
 
 /// Which stage of a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,7 +120,11 @@ impl Machine {
         let (done, stage, rest): (&[Stage], &mut Stage, Rows<'_>) = match place {
             Place::Encoder(at) => {
                 let (done, next) = self.encoder.split_at_mut(at);
-                (done, &mut next[0], Rows::new(self.data.values(), self.data.width()).choose(&self.chosen))
+                (
+                    done,
+                    &mut next[0],
+                    Rows::new(self.data.values(), self.data.width()).choose(&self.chosen),
+                )
             }
             Place::Mean => (&self.encoder[..features], &mut self.mean, Rows::new(&[], 0)),
             Place::LogVariance => {
@@ -162,20 +170,45 @@ impl Machine {
         let (mut flow, mut spare, mut partials) = self.take();
         let (stage, batch) = (self.stage(place), self.chosen.len());
         let d_output = &mut flow[..batch * stage.output_len];
-        let further = (place != Place::Encoder(0)).then(|| resize(&mut spare, batch * stage.input_len));
+        let further =
+            (place != Place::Encoder(0)).then(|| resize(&mut spare, batch * stage.input_len));
         let (parameters, input) = (&self.parameters, self.input(place));
-        stage.backward(parameters, input, batch, d_output, further, false, d_parameters, &mut partials);
+        stage.backward(
+            parameters,
+            input,
+            batch,
+            d_output,
+            further,
+            false,
+            d_parameters,
+            &mut partials,
+        );
         (self.flow, self.spare, self.partials) = (spare, flow, partials);
     }
 
     /// Back through a head: from the gradient of its output; what flows to the encoder is added to
     /// what the other head sent if `add`.
-    pub fn head_backward(&mut self, place: Place, d_output: &mut [f32], add: bool, d_parameters: &mut [f32]) {
+    pub fn head_backward(
+        &mut self,
+        place: Place,
+        d_output: &mut [f32],
+        add: bool,
+        d_parameters: &mut [f32],
+    ) {
         let (mut flow, spare, mut partials) = self.take();
         let (stage, batch) = (self.stage(place), self.chosen.len());
         let further = Some(resize(&mut flow, batch * stage.input_len));
         let (parameters, input) = (&self.parameters, self.input(place));
-        stage.backward(parameters, input, batch, d_output, further, add, d_parameters, &mut partials);
+        stage.backward(
+            parameters,
+            input,
+            batch,
+            d_output,
+            further,
+            add,
+            d_parameters,
+            &mut partials,
+        );
         (self.flow, self.spare, self.partials) = (flow, spare, partials);
     }
 
@@ -223,6 +256,28 @@ impl Machine {
         (self.flow, self.spare, self.partials) = (flow, spare, partials);
     }
 
+    /// The latent means of the batch, and the logarithms of their variances if variational.
+    pub fn latents(&self, at: usize) -> (&[f32], Option<&[f32]>) {
+        let log_variance = self.log_variance.as_ref().map(|stage| stage.output().row(at));
+        (self.mean.output().row(at), log_variance)
+    }
+
+    /// The loss of the batch after [`Machine::encode`] and [`Machine::decode_means`], at the full
+    /// β and without free bits.
+    pub fn loss(&self, objective: &Objective) -> f64 {
+        let (batch, latent) = (self.chosen.len(), self.network.architecture.latent);
+        let nats: f64 = (0..batch)
+            .map(|at| {
+                let (mean, log_variance) = self.latents(at);
+                let pairs = mean.iter().zip(log_variance.unwrap_or_default());
+                pairs.map(|(mean, log_variance)| nats(*mean, *log_variance)).sum::<f64>()
+            })
+            .sum();
+        let share = if objective.kl == Reduction::Mean { latent } else { 1 };
+        self.squared_error() / self.divisor(objective.reconstruction)
+            + objective.beta.beta * nats / (batch * share) as f64
+    }
+
     /// Runs the encoder and its heads on these clips.
     pub fn encode(&mut self, clips: &[u32]) {
         self.choose(clips);
@@ -241,6 +296,13 @@ impl Machine {
         self.latent = latent;
         (0..self.decoder.len()).for_each(|at| self.forward(Place::Decoder(at)));
     }
+}
+
+/// −½(1 + log σ² − μ² − σ²): the KL divergence of one latent unit from a standard normal.
+pub fn nats(mean: f32, log_variance: f32) -> f64 {
+    let (mean, log_variance) =
+        (f64::from(mean), f64::from(log_variance.clamp(LOG_VARIANCE[0], LOG_VARIANCE[1])));
+    0.5 * (log_variance.exp() + mean * mean - log_variance - 1.0)
 }
 
 fn squared_distance(a: &[f32], b: &[f32]) -> f64 {

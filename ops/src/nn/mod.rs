@@ -2,6 +2,7 @@
 
 pub mod adam;
 pub mod conv;
+pub mod fit;
 pub mod layers;
 pub mod machine;
 pub mod matmul;
@@ -10,4 +11,5 @@ pub mod objective;
 pub mod patches;
 pub mod rows;
 pub mod stage;
+pub mod study;
 pub mod tape;

@@ -107,7 +107,11 @@ mod tests {
     #[test]
     fn schedules_rise_to_beta_and_depend_on_the_epoch_alone() {
         let beta = |schedule| Beta {
-            beta: 4.0, schedule, warmup_epochs: 4, cycle_epochs: 4, cycle_ratio: 0.5,
+            beta: 4.0,
+            schedule,
+            warmup_epochs: 4,
+            cycle_epochs: 4,
+            cycle_ratio: 0.5,
         };
         let course = |schedule| (1..=6).map(|e| beta(schedule).at(e)).collect::<Vec<_>>();
         assert_eq!(course(BetaSchedule::Constant), [4.0; 6]);
@@ -118,10 +122,14 @@ mod tests {
     #[test]
     fn averaging_both_terms_multiplies_beta_by_pixels_over_units() {
         let constant = Beta {
-            beta: 4.0, schedule: BetaSchedule::Constant, warmup_epochs: 1, cycle_epochs: 1,
+            beta: 4.0,
+            schedule: BetaSchedule::Constant,
+            warmup_epochs: 1,
+            cycle_epochs: 1,
             cycle_ratio: 1.0,
         };
-        let objective = |r, k| Objective { reconstruction: r, kl: k, beta: constant, free_bits: 0.0 };
+        let objective =
+            |r, k| Objective { reconstruction: r, kl: k, beta: constant, free_bits: 0.0 };
         let effective = |r, k| objective(r, k).effective_beta(16_640, 32);
         assert_eq!(effective(Reduction::Sum, Reduction::Sum), 4.0);
         assert_eq!(effective(Reduction::Mean, Reduction::Mean), 2080.0);

@@ -128,7 +128,10 @@ impl Patches {
                 }
             }
             if relu {
-                lines[..stride * room].iter_mut().for_each(|value| *value = value.max(0.0));
+                for value in &mut lines[..stride * room] {
+                    // As written, NaN stays NaN and is noticed.
+                    *value = if *value < 0.0 { 0.0 } else { *value };
+                }
             }
             weave(lines, room, stride, out);
         }
@@ -192,15 +195,12 @@ pub(super) mod tests {
             |((channels, height, width), kernel, stride, padding, transposed, extra)| {
                 let [wide, narrow] = if transposed {
                     let extra = extra.min(stride - 1);
-                    let out = |n: usize| {
-                        ((n - 1) * stride + kernel + extra).checked_sub(2 * padding)
-                    };
+                    let out =
+                        |n: usize| ((n - 1) * stride + kernel + extra).checked_sub(2 * padding);
                     let wide = [out(height)?, out(width)?];
                     (wide[0] > 0 && wide[1] > 0).then_some([wide, [height, width]])?
                 } else {
-                    let out = |n: usize| {
-                        Some((n + 2 * padding).checked_sub(kernel)? / stride + 1)
-                    };
+                    let out = |n: usize| Some((n + 2 * padding).checked_sub(kernel)? / stride + 1);
                     [[height, width], [out(height)?, out(width)?]]
                 };
                 Some(Patches { channels, wide, narrow, kernel, stride, padding })

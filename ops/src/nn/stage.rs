@@ -222,7 +222,8 @@ impl Stage {
             .zip(inputs);
         parts.enumerate().for_each(|(part, ((d_parameters, d_output), mut d_input))| {
             for (at, d_output) in d_output.chunks_exact_mut(self.output_len).enumerate() {
-                let d_input = d_input.as_mut().map(|d| &mut d[at * self.input_len..][..self.input_len]);
+                let d_input =
+                    d_input.as_mut().map(|d| &mut d[at * self.input_len..][..self.input_len]);
                 let image = part * images + at;
                 let record = &self.values[image * self.record..][..self.record];
                 BENCH.with_borrow_mut(|bench| {
@@ -262,7 +263,8 @@ fn image_backward(
     for (at, conv) in convs.iter().enumerate().rev() {
         let output_start = output_end - conv.output_len();
         let parameter_start = parameter_end - conv.parameter_len();
-        let before = if at == 0 { input } else { &record[output_start - conv.input_len()..output_start] };
+        let before =
+            if at == 0 { input } else { &record[output_start - conv.input_len()..output_start] };
         let (own, rest) = spare.split_at_mut(if at == 0 { 0 } else { conv.input_len() });
         spare = rest;
         let mut further = if at == 0 { d_input.take() } else { Some(own) };

@@ -6,7 +6,7 @@
 //! stable Rust. Large activations stay in the [`Machine`], whose buffers live from step to step;
 //! on the tape stands a handle of one number for each, which keeps the order of operations.
 
-use super::machine::{Machine, Place};
+use super::machine::{LOG_VARIANCE, Machine, Place};
 use super::objective::{Losses, Objective, Reduction};
 use dfdx::prelude::*;
 use std::{cell::RefCell, rc::Rc};
@@ -14,10 +14,6 @@ use std::{cell::RefCell, rc::Rc};
 type Taped<S> = Tensor<S, f32, Cpu, OwnedTape<f32, Cpu>>;
 type Handle = Taped<()>;
 type Vectors = Taped<(usize, usize)>;
-
-/// Outside this range the logarithm of the variance is held at its border: e^±these is far beyond
-/// any use, and within single precision.
-const LOG_VARIANCE: [f32; 2] = [-60.0, 40.0];
 
 /// A network whose steps are recorded on a tape.
 pub struct Trainer {
@@ -55,8 +51,21 @@ impl Trainer {
         self.machine.borrow_mut()
     }
 
+    /// The network, when training is over.
+    ///
+    /// # Panics
+    /// If a tape is still held somewhere.
+    pub fn into_machine(self) -> Machine {
+        let cell = Rc::try_unwrap(self.machine).ok().expect("BUG: a tape outlives its step");
+        cell.into_inner()
+    }
+
     /// The gradients of a step, stage by stage, in the order of the parameters.
-    pub fn gradients<R>(&self, step: &mut Step, with: impl FnOnce(&[&[f32]]) -> R) -> Result<R, TapeError> {
+    pub fn gradients<R>(
+        &self,
+        step: &mut Step,
+        with: impl FnOnce(&[&[f32]]) -> R,
+    ) -> Result<R, TapeError> {
         let mut all: Vec<Vec<f32>> = Vec::new();
         for (_, weight) in &self.weights {
             all.push(std::mem::take(&mut **step.gradients.get_or_alloc_mut(weight)?));
@@ -120,7 +129,8 @@ impl Trainer {
         } else {
             units
         };
-        let penalty = counted.try_sum::<(), Axis<0>>()?.try_mul((beta / f64::from(share)) as f32)?;
+        let penalty =
+            counted.try_sum::<(), Axis<0>>()?.try_mul((beta / f64::from(share)) as f32)?;
 
         let image = self.decode(sample, decoder)?;
         let reconstruction = self.squared_error(image, objective.reconstruction)?;
