@@ -34,4 +34,4 @@ if __name__ == "__main__":
         got = torch.cat(parts).numpy()
     off, scale = np.abs(got - expected).max(), np.abs(expected).max()
     print(f"{len(x)} clips: largest difference {off:.2e}, largest value {scale:.3f}")
-    sys.exit(off > 1e-4 * max(scale, 1))
+    sys.exit(int(off > 1e-4 * max(scale, 1)))
