@@ -68,7 +68,7 @@ fn single_layers_agree_with_pytorch() {
         let layer = Conv::new(&layer).unwrap();
         let value = |tensor: &str| get(format!("{name}.{tensor}"));
         let parameters = [value("w").as_slice(), value("b")].concat();
-        let (mut room, mut d_parameters) = (Room::default(), vec![0.0; parameters.len()]);
+        let (mut room, mut collected) = (Room::default(), vec![0.0; parameters.len()]);
         let (mut all_y, mut all_dx) = (Vec::new(), Vec::new());
         let images = value("x").chunks(layer.input_len());
         for (x, dy) in images.zip(value("gy").chunks(layer.output_len())) {
@@ -82,12 +82,14 @@ fn single_layers_agree_with_pytorch() {
                 &y,
                 &mut dy,
                 Some(&mut dx),
-                &mut d_parameters,
+                &mut collected,
                 &mut room,
             );
             all_y.extend(y);
             all_dx.extend(dx);
         }
+        let mut d_parameters = vec![0.0; parameters.len()];
+        layer.hand_over(&collected, &mut d_parameters);
         close(name, &all_y, value("y"), 1e-5);
         close(name, &all_dx, value("gx"), 1e-5);
         let (dw, db) = d_parameters.split_at(value("w").len());

@@ -26,8 +26,9 @@ pub struct Conv {
 /// Room that the kernels need, kept between calls.
 #[derive(Default)]
 pub struct Room {
-    columns: Vec<f32>,
-    lines: Vec<f32>,
+    planes: Vec<f32>,
+    matrix: Vec<f32>,
+    grid: Vec<f32>,
 }
 
 fn room(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
@@ -77,7 +78,7 @@ impl Conv {
     }
 
     fn narrow_len(&self) -> usize {
-        self.narrow_channels * self.patches.pixels()
+        self.narrow_channels * self.patches.narrow_area()
     }
 
     fn weight<'a>(&self, parameters: &'a [f32]) -> Mat<'a> {
@@ -86,24 +87,28 @@ impl Conv {
 
     /// Computes the output from the input; parameters are weight, then bias.
     pub fn forward(&self, parameters: &[f32], input: &[f32], output: &mut [f32], at: &mut Room) {
-        let bias = &parameters[self.weights..];
+        let (p, bias) = (&self.patches, &parameters[self.weights..]);
+        let (taps, area) = (p.taps(), p.grid_area());
+        let planes = room(&mut at.planes, p.planes_len());
+        let matrix = room(&mut at.matrix, taps * area);
+        let grid = room(&mut at.grid, self.narrow_channels * area);
+        let weight = self.weight(parameters);
         if self.transposed {
-            self.scatter_product(parameters, input, |c| bias[c], self.relu, output, at);
-            return;
-        }
-        self.gather_product(parameters, input, output, at);
-        for (channel, bias) in output.chunks_exact_mut(self.patches.pixels()).zip(bias) {
-            let least = if self.relu { 0.0 } else { f32::NEG_INFINITY };
-            for value in channel {
-                let sum = *value + bias;
-                // As written, NaN stays NaN and is noticed.
-                *value = if sum < least { least } else { sum };
-            }
+            p.spread(input, grid);
+            multiply(weight.t(), Mat::new(grid, self.narrow_channels, area), false, matrix, area);
+            p.scatter(matrix, planes);
+            p.merge(planes, |c| bias[c], self.relu, output);
+        } else {
+            p.split(input, planes);
+            p.gather(planes, matrix);
+            multiply(weight, Mat::new(matrix, taps, area), false, grid, area);
+            p.close(grid, Some(bias), self.relu, output);
         }
     }
 
-    /// From the gradient of the output to those of the input (if wanted) and of the parameters
-    /// (added). `d_output` is changed: it becomes the gradient before ReLU.
+    /// From the gradient of the output to those of the input (if wanted) and of the parameters.
+    /// `d_output` is changed: it becomes the gradient before ReLU. `d_parameters` collects over
+    /// calls, in an order of its own; [`Conv::hand_over`] puts it right.
     #[expect(clippy::too_many_arguments, reason = "three pairs of value and gradient")]
     pub fn backward(
         &self,
@@ -118,58 +123,43 @@ impl Conv {
         if self.relu {
             mask(output, d_output);
         }
+        let p = &self.patches;
         let (d_weight, d_bias) = d_parameters.split_at_mut(self.weights);
-        for (sum, channel) in d_bias.iter_mut().zip(d_output.chunks_exact(self.bias_area())) {
-            *sum += total(channel);
-        }
-        let (wide, narrow) =
-            if self.transposed { (&*d_output, input) } else { (input, &*d_output) };
-        let (taps, pixels) = (self.patches.taps(), self.patches.pixels());
-        let columns = room(&mut at.columns, taps * pixels);
-        self.patches.gather(wide, columns);
-        let narrow = Mat::new(narrow, self.narrow_channels, pixels);
-        multiply(narrow, Mat::new(columns, taps, pixels).t(), true, d_weight, taps);
-        let Some(d_input) = d_input else { return };
+        let channels = d_output.chunks_exact(d_output.len() / d_bias.len());
+        d_bias.iter_mut().zip(channels).for_each(|(sum, channel)| *sum += total(channel));
+
+        let (wide, narrow) = if self.transposed { (&*d_output, input) } else { (input, &*d_output) };
+        let (taps, area, channels) = (p.taps(), p.grid_area(), self.narrow_channels);
+        let planes = room(&mut at.planes, p.planes_len());
+        let matrix = room(&mut at.matrix, taps * area);
+        let grid = room(&mut at.grid, channels * area);
+        p.split(wide, planes);
+        p.gather(planes, matrix);
+        p.spread(narrow, grid);
+        // Taps × channels: this way round the product has less to rearrange.
+        let rows = Mat::new(matrix, taps, area);
+        multiply(rows, Mat::new(grid, channels, area).t(), true, d_weight, channels);
+        let (Some(d_input), weight) = (d_input, self.weight(parameters)) else { return };
         if self.transposed {
-            multiply(
-                self.weight(parameters),
-                Mat::new(columns, taps, pixels),
-                false,
-                d_input,
-                pixels,
-            );
+            multiply(weight, Mat::new(matrix, taps, area), false, grid, area);
+            p.close(grid, None, false, d_input);
         } else {
-            self.scatter_product(parameters, d_output, |_| 0.0, false, d_input, at);
+            multiply(weight.t(), Mat::new(grid, channels, area), false, matrix, area);
+            p.scatter(matrix, planes);
+            p.merge(planes, |_| 0.0, false, d_input);
         }
     }
 
-    fn bias_area(&self) -> usize {
-        let [rows, columns] = if self.transposed { self.patches.wide } else { self.patches.narrow };
-        rows * columns
-    }
-
-    fn gather_product(&self, parameters: &[f32], wide: &[f32], narrow: &mut [f32], at: &mut Room) {
-        let (taps, pixels) = (self.patches.taps(), self.patches.pixels());
-        let columns = room(&mut at.columns, taps * pixels);
-        self.patches.gather(wide, columns);
-        multiply(self.weight(parameters), Mat::new(columns, taps, pixels), false, narrow, pixels);
-    }
-
-    fn scatter_product(
-        &self,
-        parameters: &[f32],
-        narrow: &[f32],
-        start: impl Fn(usize) -> f32,
-        relu: bool,
-        wide: &mut [f32],
-        at: &mut Room,
-    ) {
-        let (taps, pixels) = (self.patches.taps(), self.patches.pixels());
-        let columns = room(&mut at.columns, taps * pixels);
-        let narrow = Mat::new(narrow, self.narrow_channels, pixels);
-        multiply(self.weight(parameters).t(), narrow, false, columns, pixels);
-        let lines = room(&mut at.lines, self.patches.line_room());
-        self.patches.scatter(columns, start, relu, lines, wide);
+    /// Adds what [`Conv::backward`] collected to the gradient of weight and bias.
+    pub fn hand_over(&self, collected: &[f32], d_parameters: &mut [f32]) {
+        let (taps, channels) = (self.patches.taps(), self.narrow_channels);
+        let (d_weight, d_bias) = d_parameters.split_at_mut(self.weights);
+        for (channel, d_weight) in d_weight.chunks_exact_mut(taps).enumerate() {
+            let column = collected[channel..].iter().step_by(channels);
+            d_weight.iter_mut().zip(column).for_each(|(d, sum)| *d += *sum);
+        }
+        let bias = &collected[self.weights..];
+        d_bias.iter_mut().zip(bias).for_each(|(d, sum)| *d += *sum);
     }
 }
 
@@ -202,10 +192,9 @@ mod tests {
     impl<'a> Oracle<'a> {
         fn new(conv: &'a Conv) -> Self {
             let (p, mut terms) = (&conv.patches, Vec::new());
-            meetings(p, |col, wide| {
-                let (tap, pixel) = (col / p.pixels(), col % p.pixels());
+            meetings(p, |tap, pixel, wide| {
                 for c in 0..conv.narrow_channels {
-                    terms.push([c * p.taps() + tap, wide, c * p.pixels() + pixel]);
+                    terms.push([c * p.taps() + tap, wide, c * p.narrow_area() + pixel]);
                 }
             });
             Self(conv, terms)
@@ -221,7 +210,9 @@ mod tests {
 
         fn before_relu(&self, parameters: &[f64], input: &[f64]) -> Vec<f64> {
             let conv = self.0;
-            let area = conv.bias_area();
+            let p = &conv.patches;
+            let area =
+                if conv.transposed { p.wide[0] * p.wide[1] } else { p.narrow_area() };
             let mut out: Vec<f64> =
                 (0..conv.output_len()).map(|at| parameters[conv.weights + at / area]).collect();
             for &[weight, wide, narrow] in &self.1 {
@@ -284,9 +275,11 @@ mod tests {
             };
             let mut d_output = single(&weight_of_output);
             let mut d_input = vec![f32::NAN; conv.input_len()];
-            let mut d_parameters = vec![0.0; parameters.len()];
+            let mut collected = vec![0.0; parameters.len()];
+            let mut d_parameters = collected.clone();
             conv.backward(&single(&parameters), &single(&input), &output, &mut d_output,
-                Some(&mut d_input), &mut d_parameters, &mut room);
+                Some(&mut d_input), &mut collected, &mut room);
+            conv.hand_over(&collected, &mut d_parameters);
             close(&d_input, &slope(&input, &|input| loss(&parameters, input)))?;
             close(&d_parameters, &slope(&parameters, &|parameters| loss(parameters, &input)))?;
         }

@@ -1,10 +1,16 @@
-//! The geometry that a convolution and its transpose share, and the two moves of data on it.
+//! The geometry that a convolution and its transpose share, and the moves of data on it.
 //!
 //! Both layers connect a *wide* image (input of the convolution, output of the transposed one) to
 //! a *narrow* image. Narrow pixel (i, j) and tap (a, b) of a kernel meet wide pixel
 //! (i·stride + a − padding, j·stride + b − padding); what falls outside the wide image is zero or
-//! is dropped. [`Patches::gather`] lays the met wide pixels out as a matrix (im2col),
-//! [`Patches::scatter`] adds such a matrix back onto the wide image (col2im, its adjoint).
+//! is dropped.
+//!
+//! Every `stride`-th pixel of the wide image, along both axes, makes a *plane*, with a border of
+//! zeros as wide as the taps reach. Planes and the narrow image share one pitch, so that what a
+//! tap meets, over all narrow pixels, is one run of a plane: laying out the matrix for a product
+//! (im2col) is copying long runs, and its adjoint (col2im) is adding them. The price is a gap of a
+//! few columns at the end of each narrow row, whose values count for nothing. A narrow image with
+//! gaps is a *grid*.
 
 /// Which wide pixels each narrow pixel meets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,51 +29,10 @@ pub struct Patches {
     pub padding: usize,
 }
 
-/// Wide pixels `tap − padding` beyond a multiple of `stride`: (number of whole strides, rest).
-fn phase(tap: usize, padding: usize, stride: usize) -> (isize, usize) {
-    let offset = tap as isize - padding as isize;
-    (offset.div_euclid(stride as isize), offset.rem_euclid(stride as isize) as usize)
-}
-
-/// How many positions `rest, rest + stride, ...` lie below `length`.
-fn positions(length: usize, rest: usize, stride: usize) -> usize {
-    length.saturating_sub(rest).div_ceil(stride)
-}
-
-/// For one axis and one tap: the narrow positions whose wide position exists, and the whole
-/// strides between them.
-struct Reach {
-    first: usize,
-    end: usize,
-    shift: isize,
-    rest: usize,
-}
-
-impl Reach {
-    fn new(tap: usize, axis: usize, patches: &Patches) -> Self {
-        let (shift, rest) = phase(tap, patches.padding, patches.stride);
-        let count = positions(patches.wide[axis], rest, patches.stride) as isize;
-        let narrow = patches.narrow[axis] as isize;
-        let first = (-shift).clamp(0, narrow);
-        let end = (count - shift).clamp(first, narrow);
-        Self { first: first as usize, end: end as usize, shift, rest }
-    }
-
-    /// The wide position of narrow position `at`, counted in strides from `rest`.
-    fn strides(&self, at: usize) -> usize {
-        (at as isize + self.shift) as usize
-    }
-}
-
 impl Patches {
     /// Rows of the gathered matrix: wide channels × kernel × kernel.
     pub fn taps(&self) -> usize {
         self.channels * self.kernel * self.kernel
-    }
-
-    /// Columns of the gathered matrix: narrow pixels.
-    pub fn pixels(&self) -> usize {
-        self.narrow[0] * self.narrow[1]
     }
 
     /// Numbers in the wide image.
@@ -75,71 +40,157 @@ impl Patches {
         self.channels * self.wide[0] * self.wide[1]
     }
 
-    /// `cols[c, a, b, i, j] = wide[c, i·stride + a − padding, j·stride + b − padding]`, 0 outside.
-    pub fn gather(&self, wide: &[f32], cols: &mut [f32]) {
-        let (plane, kernel) = (self.wide[0] * self.wide[1], self.kernel);
-        let down: Vec<Reach> = (0..kernel).map(|tap| Reach::new(tap, 0, self)).collect();
-        let along: Vec<Reach> = (0..kernel).map(|tap| Reach::new(tap, 1, self)).collect();
-        for (row, out) in cols.chunks_exact_mut(self.pixels()).enumerate() {
-            let (y, x) = (&down[row / kernel % kernel], &along[row % kernel]);
-            let image = &wide[row / (kernel * kernel) * plane..][..plane];
-            for (i, line) in out.chunks_exact_mut(self.narrow[1]).enumerate() {
-                if i < y.first || i >= y.end || x.first >= x.end {
+    /// Numbers in one channel of the narrow image.
+    pub fn narrow_area(&self) -> usize {
+        self.narrow[0] * self.narrow[1]
+    }
+
+    /// Numbers in one channel of a grid; columns of the gathered matrix.
+    pub fn grid_area(&self) -> usize {
+        self.narrow[0] * self.pitch()
+    }
+
+    /// Numbers in the planes of all channels.
+    pub fn planes_len(&self) -> usize {
+        self.channels * self.stride * self.stride * self.plane_len()
+    }
+
+    /// Where a tap lies: (whole strides from the narrow pixel, phase within a stride).
+    fn reach(&self, tap: usize) -> (isize, usize) {
+        let offset = tap as isize - self.padding as isize;
+        let stride = self.stride as isize;
+        (offset.div_euclid(stride), offset.rem_euclid(stride) as usize)
+    }
+
+    /// Whole strides by which taps lie before the narrow pixel, at most.
+    fn border(&self) -> usize {
+        self.reach(0).0.unsigned_abs().max(self.reach(self.kernel - 1).0.min(0).unsigned_abs())
+    }
+
+    /// Whole strides between the first and the last tap, or from the pixel itself.
+    fn span(&self) -> usize {
+        (self.reach(self.kernel - 1).0.max(0) + self.border() as isize) as usize
+    }
+
+    fn pitch(&self) -> usize {
+        self.narrow[1] + self.span()
+    }
+
+    fn plane_rows(&self) -> usize {
+        self.narrow[0] + self.span()
+    }
+
+    fn plane_len(&self) -> usize {
+        self.plane_rows() * self.pitch() + self.span()
+    }
+
+    /// Splits the wide image into planes.
+    pub fn split(&self, wide: &[f32], planes: &mut [f32]) {
+        let [rows, columns] = self.wide;
+        let (border, stride, pitch) = (self.border(), self.stride, self.pitch());
+        for (index, plane) in planes.chunks_exact_mut(self.plane_len()).enumerate() {
+            let (c, qy, qx) = (index / stride / stride, index / stride % stride, index % stride);
+            let image = &wide[c * rows * columns..][..rows * columns];
+            // Only as many columns as the wide image has in this phase, and as taps can meet.
+            let count = columns.saturating_sub(qx).div_ceil(stride).min(pitch - border);
+            for (row, line) in plane.chunks_mut(pitch).enumerate() {
+                let y = (row as isize - border as isize) * stride as isize + qy as isize;
+                let inside = row < self.plane_rows() && y >= 0 && (y as usize) < rows;
+                if !inside || count == 0 {
                     line.fill(0.0);
                     continue;
                 }
-                let at = y.strides(i) * self.stride + y.rest;
-                let source = &image[at * self.wide[1]..][..self.wide[1]];
-                line[..x.first].fill(0.0);
-                line[x.end..].fill(0.0);
-                let from = &source[x.strides(x.first) * self.stride + x.rest..];
-                take(from, self.stride, &mut line[x.first..x.end]);
+                line[..border].fill(0.0);
+                line[border + count..].fill(0.0);
+                let source = &image[y as usize * columns + qx..(y as usize + 1) * columns];
+                take(source, stride, &mut line[border..border + count]);
             }
         }
     }
 
-    /// `wide[c, y, x] = start(c) + Σ cols[c, a, b, i, j]` over all (a, b, i, j) that meet it, then
-    /// 0 where that is negative if `relu`. `lines` is room for [`Patches::line_room`] numbers.
-    pub fn scatter(
+    /// For each row of the gathered matrix, the run of the planes that it is.
+    fn runs(&self) -> impl Iterator<Item = std::ops::Range<usize>> {
+        let (border, pitch, stride) = (self.border() as isize, self.pitch(), self.stride);
+        let (kernel, plane, area) = (self.kernel, self.plane_len(), self.grid_area());
+        let reaches: Vec<(isize, usize)> = (0..kernel).map(|tap| self.reach(tap)).collect();
+        (0..self.taps()).map(move |row| {
+            let (c, (dy, qy)) = (row / kernel / kernel, reaches[row / kernel % kernel]);
+            let (dx, qx) = reaches[row % kernel];
+            let offset = (dy + border) as usize * pitch + (dx + border) as usize;
+            let start = ((c * stride + qy) * stride + qx) * plane + offset;
+            start..start + area
+        })
+    }
+
+    /// `matrix[c, a, b, i, j]` = what tap (a, b) of narrow pixel (i, j) meets in channel c.
+    pub fn gather(&self, planes: &[f32], matrix: &mut [f32]) {
+        for (run, row) in self.runs().zip(matrix.chunks_exact_mut(self.grid_area())) {
+            row.copy_from_slice(&planes[run]);
+        }
+    }
+
+    /// The adjoint of [`Patches::gather`]: adds up what meets each wide pixel. Gaps of the matrix
+    /// have to be 0.
+    pub fn scatter(&self, matrix: &[f32], planes: &mut [f32]) {
+        planes.fill(0.0);
+        for (run, row) in self.runs().zip(matrix.chunks_exact(self.grid_area())) {
+            planes[run].iter_mut().zip(row).for_each(|(onto, from)| *onto += *from);
+        }
+    }
+
+    /// Puts the planes together to the wide image, adds `start(c)` to channel c, and sets negative
+    /// values to 0 if `relu`.
+    pub fn merge(
         &self,
-        cols: &[f32],
+        planes: &[f32],
         start: impl Fn(usize) -> f32,
         relu: bool,
-        lines: &mut [f32],
         wide: &mut [f32],
     ) {
-        let (stride, kernel, [rows, columns]) = (self.stride, self.kernel, self.wide);
-        let room = columns.div_ceil(stride);
-        let down: Vec<Reach> = (0..kernel).map(|tap| Reach::new(tap, 0, self)).collect();
-        let along: Vec<Reach> = (0..kernel).map(|tap| Reach::new(tap, 1, self)).collect();
+        let ([rows, columns], stride, pitch) = (self.wide, self.stride, self.pitch());
+        let (border, plane) = (self.border(), self.plane_len());
+        let least = if relu { 0.0 } else { f32::NEG_INFINITY };
         for (line, out) in wide.chunks_exact_mut(columns).enumerate() {
             let (c, y) = (line / rows, line % rows);
-            lines[..stride * room].fill(start(c));
-            for (a, reach) in down.iter().enumerate() {
-                let i = (y / stride) as isize - reach.shift;
-                if reach.rest != y % stride || i < 0 || i >= self.narrow[0] as isize {
-                    continue;
-                }
-                for (b, x) in along.iter().enumerate().filter(|(_, x)| x.first < x.end) {
-                    let tap = (c * kernel + a) * kernel + b;
-                    let from = &cols[tap * self.pixels() + i as usize * self.narrow[1]..];
-                    let onto = &mut lines[x.rest * room + x.strides(x.first)..];
-                    add(&from[x.first..x.end], onto);
-                }
-            }
-            if relu {
-                for value in &mut lines[..stride * room] {
-                    // As written, NaN stays NaN and is noticed.
-                    *value = if *value < 0.0 { 0.0 } else { *value };
-                }
-            }
-            weave(lines, room, stride, out);
+            let start = start(c);
+            let finish = |value: f32| {
+                let value = value + start;
+                // As written, NaN stays NaN and is noticed.
+                if value < least { least } else { value }
+            };
+            let row = y / stride + border;
+            // What no tap meets keeps the start.
+            let met = if row < self.plane_rows() { columns.min((pitch - border) * stride) } else { 0 };
+            out[met..].fill(finish(0.0));
+            let phase = |qx: usize| {
+                let index = (c * stride + y % stride) * stride + qx;
+                &planes[index * plane + row.min(self.plane_rows() - 1) * pitch + border..]
+            };
+            weave(phase, stride, finish, &mut out[..met]);
         }
     }
 
-    /// Numbers that [`Patches::scatter`] needs as room: one wide line, split by phase.
-    pub fn line_room(&self) -> usize {
-        self.stride * self.wide[1].div_ceil(self.stride)
+    /// Narrow image to grid, one channel after the other: gaps are 0.
+    pub fn spread(&self, narrow: &[f32], grid: &mut [f32]) {
+        let (columns, lines) = (self.narrow[1], grid.chunks_exact_mut(self.pitch()));
+        for (line, row) in lines.zip(narrow.chunks_exact(columns)) {
+            line[..columns].copy_from_slice(row);
+            line[columns..].fill(0.0);
+        }
+    }
+
+    /// Grid to narrow image: `finish` is applied to every value of channel c with its `c`-th bias.
+    pub fn close(&self, grid: &[f32], bias: Option<&[f32]>, relu: bool, narrow: &mut [f32]) {
+        let (rows, columns) = (self.narrow[0], self.narrow[1]);
+        let least = if relu { 0.0 } else { f32::NEG_INFINITY };
+        let lines = grid.chunks_exact(self.pitch()).zip(narrow.chunks_exact_mut(columns));
+        for (at, (line, row)) in lines.enumerate() {
+            let start = bias.map_or(0.0, |bias| bias[at / rows]);
+            for (to, from) in row.iter_mut().zip(line) {
+                let value = from + start;
+                *to = if value < least { least } else { value };
+            }
+        }
     }
 }
 
@@ -148,7 +199,7 @@ fn take(from: &[f32], stride: usize, to: &mut [f32]) {
     match stride {
         1 => to.copy_from_slice(&from[..to.len()]),
         2 => {
-            let (last, most) = to.split_last_mut().expect("a reach holds at least one position");
+            let (last, most) = to.split_last_mut().expect("a plane row holds at least one pixel");
             let (pairs, _) = from.as_chunks::<2>();
             most.iter_mut().zip(pairs).for_each(|(to, pair)| *to = pair[0]);
             *last = from[2 * most.len()];
@@ -157,26 +208,28 @@ fn take(from: &[f32], stride: usize, to: &mut [f32]) {
     }
 }
 
-fn add(from: &[f32], onto: &mut [f32]) {
-    onto.iter_mut().zip(from).for_each(|(onto, from)| *onto += *from);
-}
-
-/// `to[x] = lines[x mod stride][x div stride]`.
-fn weave(lines: &[f32], room: usize, stride: usize, to: &mut [f32]) {
+/// `to[x] = finish(phase(x mod stride)[x div stride])`.
+fn weave<'a>(
+    phase: impl Fn(usize) -> &'a [f32],
+    stride: usize,
+    finish: impl Fn(f32) -> f32,
+    to: &mut [f32],
+) {
     match stride {
-        1 => to.copy_from_slice(&lines[..to.len()]),
+        1 => to.iter_mut().zip(phase(0)).for_each(|(to, from)| *to = finish(*from)),
         2 => {
-            let (even, odd) = lines.split_at(room);
+            let (even, odd) = (phase(0), phase(1));
             let (pairs, rest) = to.as_chunks_mut::<2>();
             let whole = pairs.len();
             for ((pair, even), odd) in pairs.iter_mut().zip(even).zip(odd) {
-                *pair = [*even, *odd];
+                *pair = [finish(*even), finish(*odd)];
             }
-            rest.iter_mut().for_each(|last| *last = even[whole]);
+            rest.iter_mut().for_each(|last| *last = finish(even[whole]));
         }
         _ => {
-            for (x, to) in to.iter_mut().enumerate() {
-                *to = lines[x % stride * room + x / stride];
+            for qx in 0..stride {
+                let onto = to.iter_mut().skip(qx).step_by(stride);
+                onto.zip(phase(qx)).for_each(|(to, from)| *to = finish(*from));
             }
         }
     }
@@ -208,16 +261,17 @@ pub(super) mod tests {
         )
     }
 
-    /// Calls `meet(index in the gathered matrix, index in the wide image)` for all that meet.
-    pub fn meetings(p: &Patches, mut meet: impl FnMut(usize, usize)) {
+    /// Calls `meet(tap, narrow pixel, wide pixel)` for all that meet; taps and wide pixels are
+    /// counted over all channels.
+    pub fn meetings(p: &Patches, mut meet: impl FnMut(usize, usize, usize)) {
         for tap in 0..p.taps() {
             let (c, a, b) = (tap / p.kernel / p.kernel, tap / p.kernel % p.kernel, tap % p.kernel);
-            for pixel in 0..p.pixels() {
+            for pixel in 0..p.narrow_area() {
                 let (i, j) = (pixel / p.narrow[1], pixel % p.narrow[1]);
                 let y = (i * p.stride + a).checked_sub(p.padding).filter(|y| *y < p.wide[0]);
                 let x = (j * p.stride + b).checked_sub(p.padding).filter(|x| *x < p.wide[1]);
                 if let (Some(y), Some(x)) = (y, x) {
-                    meet(tap * p.pixels() + pixel, (c * p.wide[0] + y) * p.wide[1] + x);
+                    meet(tap, pixel, (c * p.wide[0] + y) * p.wide[1] + x);
                 }
             }
         }
@@ -226,23 +280,31 @@ pub(super) mod tests {
     proptest! {
         #[test]
         fn gathering_and_scattering_follow_the_definition(p in geometries(), relu: bool) {
+            let (pixels, area) = (p.narrow_area(), p.grid_area());
             let wide: Vec<f32> = (0..p.wide_len()).map(|i| i as f32 + 1.0).collect();
-            let mut cols = vec![f32::NAN; p.taps() * p.pixels()];
-            p.gather(&wide, &mut cols);
-            let mut expected = vec![0.0; cols.len()];
-            meetings(&p, |col, at| expected[col] = wide[at]);
-            prop_assert_eq!(&cols, &expected);
+            let mut planes = vec![f32::NAN; p.planes_len()];
+            p.split(&wide, &mut planes);
+            let mut matrix = vec![f32::NAN; p.taps() * area];
+            p.gather(&planes, &mut matrix);
+            let mut gathered = vec![f32::NAN; p.taps() * pixels];
+            p.close(&matrix, None, false, &mut gathered);
+            let mut expected = vec![0.0; gathered.len()];
+            meetings(&p, |tap, pixel, at| expected[tap * pixels + pixel] = wide[at]);
+            prop_assert_eq!(&gathered, &expected);
 
-            let cols: Vec<f32> = (0..cols.len()).map(|i| (i % 13) as f32 - 6.0).collect();
+            let given: Vec<f32> = (0..gathered.len()).map(|i| (i % 13) as f32 - 6.0).collect();
+            p.spread(&given, &mut matrix);
             let start = |c: usize| c as f32 - 1.0;
             let mut sum: Vec<f32> =
                 (0..p.wide_len()).map(|at| start(at / p.wide[0] / p.wide[1])).collect();
-            meetings(&p, |col, at| sum[at] += cols[col]);
+            meetings(&p, |tap, pixel, at| sum[at] += given[tap * pixels + pixel]);
             if relu {
                 sum.iter_mut().for_each(|x| *x = x.max(0.0));
             }
+            planes.fill(f32::NAN);
+            p.scatter(&matrix, &mut planes);
             let mut back = vec![f32::NAN; p.wide_len()];
-            p.scatter(&cols, start, relu, &mut vec![0.0; p.line_room()], &mut back);
+            p.merge(&planes, start, relu, &mut back);
             prop_assert_eq!(back, sum);
         }
     }

@@ -160,14 +160,19 @@ impl Stage {
         match &self.work {
             Work::Images(convs) => {
                 self.images_backward(convs, parameters, input, d_output, d_input, partials);
-                let parts = &*partials;
-                let size = d_parameters.len();
-                d_parameters.par_chunks_mut(4096).enumerate().for_each(|(block, sum)| {
-                    for part in parts.chunks_exact(size) {
+                let (sum, parts) = partials.split_at_mut(d_parameters.len());
+                sum.par_chunks_mut(4096).enumerate().for_each(|(block, sum)| {
+                    for part in parts.chunks_exact(d_parameters.len()) {
                         let part = &part[block * 4096..];
                         sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += *part);
                     }
                 });
+                let (mut sum, mut rest) = (&*sum, d_parameters);
+                for conv in convs {
+                    let (own, more) = rest.split_at_mut(conv.parameter_len());
+                    conv.hand_over(sum, own);
+                    (sum, rest) = (&sum[own.len()..], more);
+                }
             }
             Work::Dense { relu } => {
                 let len = self.output_len;
