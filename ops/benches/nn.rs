@@ -3,6 +3,8 @@
 //! `cargo bench -p ops --bench nn` times a training step, its parts, and encoding. The same work
 //! in PyTorch: `python ops/tests/torch/speed.py`, best run in turn with this one.
 
+#![allow(clippy::unwrap_used, reason = "a failure stops the benchmark")]
+
 use cache::Array;
 use divan::{Bencher, counter::ItemsCount};
 use ops::math::random::{Purpose, Random};

@@ -1,5 +1,7 @@
 //! What the model ops promise: the same bytes whatever the threads and interruptions, clear errors.
 
+#![allow(clippy::unwrap_used, reason = "a failure stops the test")]
+
 use cache::{Artifact, Data, Kind, Table, Tensors};
 use ops::{Cancel, Checkpoints, Ctx, Detached, Fault, Inputs, OpError, Outputs, Progress};
 use serde_json::{Value, json};

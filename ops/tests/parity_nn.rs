@@ -1,5 +1,7 @@
 //! Networks against values that PyTorch computed in double precision.
 
+#![allow(clippy::unwrap_used, reason = "a failure stops the test")]
+
 use cache::Array;
 use ops::nn::adam::Adam;
 use ops::nn::conv::{Conv, Room};
@@ -76,15 +78,7 @@ fn single_layers_agree_with_pytorch() {
             layer.forward(&parameters, x, &mut y, &mut room);
             let mut dx = vec![0.0; layer.input_len()];
             let mut dy = dy.to_vec();
-            layer.backward(
-                &parameters,
-                x,
-                &y,
-                &mut dy,
-                Some(&mut dx),
-                &mut collected,
-                &mut room,
-            );
+            layer.backward(&parameters, x, &y, &mut dy, Some(&mut dx), &mut collected, &mut room);
             all_y.extend(y);
             all_dx.extend(dx);
         }

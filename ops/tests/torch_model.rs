@@ -3,6 +3,8 @@
 //! `TORCH_PYTHON=python cargo test -p ops --test torch_model -- --ignored`, where that Python has
 //! PyTorch and numpy.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a failure stops the test")]
+
 use cache::{Artifact, Data, Kind, Table};
 use npyz::WriterBuilder;
 use ops::{Detached, Inputs};
@@ -32,8 +34,9 @@ fn pytorch_loads_a_model_and_gets_the_same_latents() {
     ];
     for (op, size, params) in cases {
         let clips = 24;
-        let values: Vec<f32> =
-            (0..clips * size[0] * size[1]).map(|i| (i as f32 * 0.37).sin() + (i % 7) as f32 * 0.1).collect();
+        let values: Vec<f32> = (0..clips * size[0] * size[1])
+            .map(|i| (i as f32 * 0.37).sin() + (i % 7) as f32 * 0.1)
+            .collect();
         let table = Table::new()
             .with_text("clip_id", (0..clips).map(|i| i.to_string()))
             .with_array("features", size, values.clone());

@@ -82,6 +82,7 @@ pub fn norm(gradients: &[&[f32]]) -> f64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failure stops the test")]
 mod tests {
     use super::*;
     use dfdx::prelude::*;

@@ -128,7 +128,8 @@ impl Conv {
         let channels = d_output.chunks_exact(d_output.len() / d_bias.len());
         d_bias.iter_mut().zip(channels).for_each(|(sum, channel)| *sum += total(channel));
 
-        let (wide, narrow) = if self.transposed { (&*d_output, input) } else { (input, &*d_output) };
+        let (wide, narrow) =
+            if self.transposed { (&*d_output, input) } else { (input, &*d_output) };
         let (taps, area, channels) = (p.taps(), p.grid_area(), self.narrow_channels);
         let planes = room(&mut at.planes, p.planes_len());
         let matrix = room(&mut at.matrix, taps * area);
@@ -211,8 +212,7 @@ mod tests {
         fn before_relu(&self, parameters: &[f64], input: &[f64]) -> Vec<f64> {
             let conv = self.0;
             let p = &conv.patches;
-            let area =
-                if conv.transposed { p.wide[0] * p.wide[1] } else { p.narrow_area() };
+            let area = if conv.transposed { p.wide[0] * p.wide[1] } else { p.narrow_area() };
             let mut out: Vec<f64> =
                 (0..conv.output_len()).map(|at| parameters[conv.weights + at / area]).collect();
             for &[weight, wide, narrow] in &self.1 {

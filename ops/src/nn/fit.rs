@@ -176,6 +176,7 @@ impl Plan {
                 format!("epoch {epoch}/{}, batch {batch}/{batches}, loss {loss:.5}", self.epochs);
             cx.progress.at(done, total, &note);
         }
+        course.trainer.tidy();
         let machine = course.trainer.machine();
         let mut numbers = machine.parameters.iter().chain(&machine.statistics);
         if let Some(bad) = numbers.find(|value| !value.is_finite()) {

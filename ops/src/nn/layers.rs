@@ -322,6 +322,7 @@ fn initial(list: &[Parameter], seed: u64) -> Vec<f32> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failure stops the test")]
 mod tests {
     use super::*;
     use proptest::prelude::*;

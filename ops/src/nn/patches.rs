@@ -88,6 +88,7 @@ impl Patches {
     pub fn split(&self, wide: &[f32], planes: &mut [f32]) {
         let [rows, columns] = self.wide;
         let (border, stride, pitch) = (self.border(), self.stride, self.pitch());
+        let plane_rows = self.plane_rows();
         for (index, plane) in planes.chunks_exact_mut(self.plane_len()).enumerate() {
             let (c, qy, qx) = (index / stride / stride, index / stride % stride, index % stride);
             let image = &wide[c * rows * columns..][..rows * columns];
@@ -95,7 +96,7 @@ impl Patches {
             let count = columns.saturating_sub(qx).div_ceil(stride).min(pitch - border);
             for (row, line) in plane.chunks_mut(pitch).enumerate() {
                 let y = (row as isize - border as isize) * stride as isize + qy as isize;
-                let inside = row < self.plane_rows() && y >= 0 && (y as usize) < rows;
+                let inside = row < plane_rows && y >= 0 && (y as usize) < rows;
                 if !inside || count == 0 {
                     line.fill(0.0);
                     continue;
@@ -148,7 +149,7 @@ impl Patches {
         wide: &mut [f32],
     ) {
         let ([rows, columns], stride, pitch) = (self.wide, self.stride, self.pitch());
-        let (border, plane) = (self.border(), self.plane_len());
+        let (border, plane, plane_rows) = (self.border(), self.plane_len(), self.plane_rows());
         let least = if relu { 0.0 } else { f32::NEG_INFINITY };
         for (line, out) in wide.chunks_exact_mut(columns).enumerate() {
             let (c, y) = (line / rows, line % rows);
@@ -160,11 +161,11 @@ impl Patches {
             };
             let row = y / stride + border;
             // What no tap meets keeps the start.
-            let met = if row < self.plane_rows() { columns.min((pitch - border) * stride) } else { 0 };
+            let met = if row < plane_rows { columns.min((pitch - border) * stride) } else { 0 };
             out[met..].fill(finish(0.0));
             let phase = |qx: usize| {
                 let index = (c * stride + y % stride) * stride + qx;
-                &planes[index * plane + row.min(self.plane_rows() - 1) * pitch + border..]
+                &planes[index * plane + row.min(plane_rows - 1) * pitch + border..]
             };
             weave(phase, stride, finish, &mut out[..met]);
         }

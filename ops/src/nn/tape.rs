@@ -14,12 +14,23 @@ use std::{cell::RefCell, rc::Rc};
 type Taped<S> = Tensor<S, f32, Cpu, OwnedTape<f32, Cpu>>;
 type Handle = Taped<()>;
 type Vectors = Taped<(usize, usize)>;
+type Weight = Tensor<(usize,), f32, Cpu>;
 
 /// A network whose steps are recorded on a tape.
 pub struct Trainer {
     machine: Rc<RefCell<Machine>>,
-    device: Cpu,
-    weights: Vec<(Place, Tensor<(usize,), f32, Cpu>)>,
+    weights: Vec<(Place, Weight)>,
+    device: Device,
+}
+
+/// dfdx's CPU with its cache of allocations. The cache takes in more than it gives out and never
+/// frees by itself, so it is emptied now and then and at the end.
+struct Device(Cpu);
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        self.0.empty_cache();
+    }
 }
 
 /// The gradients of one step.
@@ -43,7 +54,7 @@ impl Trainer {
             Ok((place, device.try_zeros_like(&(len,))?))
         };
         let weights = machine.places().into_iter().map(weight).collect::<Result<_, TapeError>>()?;
-        Ok(Self { machine: Rc::new(RefCell::new(machine)), device, weights })
+        Ok(Self { machine: Rc::new(RefCell::new(machine)), weights, device: Device(device) })
     }
 
     /// The network, for all that is not a training step.
@@ -58,6 +69,11 @@ impl Trainer {
     pub fn into_machine(self) -> Machine {
         let cell = Rc::try_unwrap(self.machine).ok().expect("BUG: a tape outlives its step");
         cell.into_inner()
+    }
+
+    /// Frees what dfdx keeps for reuse; called once an epoch.
+    pub fn tidy(&self) {
+        self.device.0.empty_cache();
     }
 
     /// The gradients of a step, stage by stage, in the order of the parameters.
@@ -91,7 +107,7 @@ impl Trainer {
             machine.training = true;
             machine.choose(clips);
         }
-        let mut features: Handle = self.device.try_tensor(0.0)?.leaky_traced();
+        let mut features: Handle = self.device.0.try_tensor(0.0)?.leaky_traced();
         let mut decoder = Vec::new();
         for (place, _) in &self.weights {
             match place {
@@ -113,7 +129,7 @@ impl Trainer {
             .head(features, Place::LogVariance, false)?
             .try_clamp(LOG_VARIANCE[0], LOG_VARIANCE[1])?;
         let (batch, latent) = *mean.shape();
-        let noise = self.device.try_tensor_from_vec(noise, (batch, latent))?;
+        let noise = self.device.0.try_tensor_from_vec(noise, (batch, latent))?;
         let deviation = log_variance.with_empty_tape().try_mul(0.5)?.try_exp()?;
         let sample = deviation.try_mul(noise)?.try_add(mean.with_empty_tape())?;
 
@@ -140,7 +156,7 @@ impl Trainer {
         Ok(Step { losses, gradients: loss.try_backward()? })
     }
 
-    fn weight(&self, place: Place) -> &Tensor<(usize,), f32, Cpu> {
+    fn weight(&self, place: Place) -> &Weight {
         let found = self.weights.iter().find(|(own, _)| *own == place);
         &found.expect("BUG: a stage without parameters").1
     }
@@ -154,7 +170,7 @@ impl Trainer {
             machine.borrow_mut().backward(place, gradients.get_or_alloc_mut(&weight)?);
             Ok(())
         });
-        Ok(self.device.try_tensor(0.0)?.put_tape(tape))
+        Ok(self.device.0.try_tensor(0.0)?.put_tape(tape))
     }
 
     /// A head: from the encoder's last image to vectors on the tape.
@@ -165,7 +181,7 @@ impl Trainer {
         let (batch, latent) = (machine.batch(), machine.network.architecture.latent);
         let rows = machine.output(place);
         let values = (0..batch).flat_map(|at| rows.row(at).iter().copied()).collect();
-        let vectors = self.device.try_tensor_from_vec(values, (batch, latent))?;
+        let vectors = self.device.0.try_tensor_from_vec(values, (batch, latent))?;
         let (machine, weight) = (Rc::clone(&self.machine), self.weight(place).ghost());
         let out = vectors.ghost();
         tape.add_backward_op(move |gradients| {
@@ -193,7 +209,7 @@ impl Trainer {
             d_input.iter_mut().zip(machine.d_latent()).for_each(|(d, flow)| *d += *flow);
             Ok(())
         });
-        let mut image = self.device.try_tensor(0.0)?.put_tape(tape);
+        let mut image = self.device.0.try_tensor(0.0)?.put_tape(tape);
         for place in [Place::Decoder(0)].into_iter().chain(rest) {
             image = self.pass(image, place)?;
         }
@@ -205,7 +221,7 @@ impl Trainer {
         let (_, mut tape) = image.split_tape();
         let machine = self.machine.borrow();
         let divisor = machine.divisor(reduction);
-        let term = self.device.try_tensor((machine.squared_error() / divisor) as f32)?;
+        let term = self.device.0.try_tensor((machine.squared_error() / divisor) as f32)?;
         let (out, machine) = (term.ghost(), Rc::clone(&self.machine));
         tape.add_backward_op(move |gradients| {
             let scale = f64::from(gradients.get_or_alloc_mut(&out)?[0]) / divisor;
