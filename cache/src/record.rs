@@ -60,6 +60,9 @@ pub struct Row {
     pub title: String,
     /// The step whose scores it shows.
     pub scores: String,
+    /// The step with the scores of a cloud without clusters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
     /// Published values, by metric.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub paper: BTreeMap<String, f64>,

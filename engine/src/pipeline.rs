@@ -89,6 +89,8 @@ pub struct RowSpec {
     pub scores: usize,
     /// The output port that holds them.
     pub output: &'static str,
+    /// The step with the scores of a cloud without clusters.
+    pub reference: Option<usize>,
     /// Published values to show beside ours, by metric.
     pub paper: BTreeMap<String, f64>,
     /// Where the step is named.

@@ -235,6 +235,7 @@ fn report() -> Json {
     let mut row = documented(ROW_KEYS);
     put(&mut row, "row", json!({"type": ["string", "number"]}));
     put(&mut row, "scores", json!({"$ref": "#/definitions/reference"}));
+    put(&mut row, "reference", json!({"$ref": "#/definitions/reference"}));
     put(
         &mut row,
         "paper",

@@ -15,9 +15,12 @@ pub static OPS: &[Entry] = &[
     op::<crate::features::mfcc::Mfcc>(),
     op::<crate::features::normalize::Normalize>(),
     op::<crate::embed::pca::Pca>(),
+    op::<crate::embed::autoencoder::Autoencoder>(),
+    op::<crate::embed::beta_vae::BetaVae>(),
     op::<crate::cluster::kmeans::Kmeans>(),
     op::<crate::cluster::agglomerative::Agglomerative>(),
     op::<crate::metrics::metrics::Metrics>(),
+    op::<crate::metrics::gaussian_reference::GaussianReference>(),
 ];
 
 /// The op of that name.

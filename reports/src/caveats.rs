@@ -34,7 +34,8 @@ fn caveats(record: &Record, rows: &[ScoredRow]) -> Vec<String> {
                 .to_owned(),
         );
     }
-    for row in rows {
+    // Of models, the section on latent spaces says it.
+    for row in rows.iter().filter(|row| row.latent.is_none()) {
         if let Some(dimension) =
             row.value("effective_dimension").filter(|dimension| *dimension < 2.0)
         {

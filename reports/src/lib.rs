@@ -5,6 +5,7 @@
 mod answer;
 mod caveats;
 mod escape;
+mod latent;
 mod provenance;
 mod scores;
 mod table;
@@ -32,6 +33,7 @@ pub fn render(record: &Record, store: &Store) -> Result<Report, StoreError> {
     let mut text = format!("# {}\n\n", escape::markdown(&record.pipeline));
     answer::write(&mut text, record, &rows);
     table::write(&mut text, &rows);
+    latent::write(&mut text, &rows);
     caveats::write(&mut text, record, &rows);
     write_skipped(&mut text, record, store)?;
     provenance::write(&mut text, record);

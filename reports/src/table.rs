@@ -1,7 +1,7 @@
 //! The table of scores, as Markdown and as CSV.
 
 use crate::{escape, scores::ScoredRow};
-use std::fmt::Write;
+use std::{collections::BTreeMap, fmt::Write};
 
 /// A metric that is shown as a column.
 pub struct Metric {
@@ -52,24 +52,20 @@ pub fn write(text: &mut String, rows: &[ScoredRow]) {
             let _ = write!(text, " {} |", cell(row.value(metric.name), metric));
         }
         text.push('\n');
-        if !row.paper.is_empty() {
-            text.push_str("| *as published* |");
-            for metric in &shown {
-                let published = row.paper.get(metric.name).copied();
-                let _ = write!(
-                    text,
-                    " {} |",
-                    published
-                        .map_or(String::new(), |value| format!("*{}*", cell(Some(value), metric)))
-                );
-            }
-            text.push('\n');
-        }
+        write_beside(text, "as published", &row.paper, &shown);
+        write_beside(text, "a cloud without clusters", &row.reference, &shown);
     }
     text.push_str(
         "\nCH: Calinski–Harabasz; DB: Davies–Bouldin. Silhouette, CH and DB judge the groups by their own geometry, \
-         ARI, NMI and purity by the labels. ↑ more is better, ↓ less is better.\n\n",
+         ARI, NMI and purity by the labels. ↑ more is better, ↓ less is better.",
     );
+    if rows.iter().any(|row| !row.reference.is_empty()) {
+        text.push_str(
+            " *A cloud without clusters* is a Gaussian of as many clips and the same covariance, cut by the same \
+             method: only what lies beyond it speaks of clusters.",
+        );
+    }
+    text.push_str("\n\n");
     for row in rows {
         if let Some(missing) = &row.missing {
             let _ = writeln!(
@@ -96,14 +92,28 @@ pub fn write(text: &mut String, rows: &[ScoredRow]) {
     }
 }
 
+/// Writes a line of values to hold beside those of the row above.
+fn write_beside(text: &mut String, title: &str, values: &BTreeMap<String, f64>, shown: &[&Metric]) {
+    if values.is_empty() {
+        return;
+    }
+    let _ = write!(text, "| *{title}* |");
+    for metric in shown {
+        let value = values.get(metric.name).filter(|value| !value.is_nan());
+        let cell = value.map_or(String::new(), |value| format!("*{}*", cell(Some(*value), metric)));
+        let _ = write!(text, " {cell} |");
+    }
+    text.push('\n');
+}
+
 fn cell(value: Option<f64>, metric: &Metric) -> String {
     value.map_or_else(|| "–".to_owned(), |value| format!("{value:.*}", metric.decimals))
 }
 
-/// Every number with full precision: `row,step,metric,value,published,note`.
+/// Every number with full precision: `row,step,metric,value,published,without_clusters,note`.
 pub fn csv(rows: &[ScoredRow]) -> String {
     let quote = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
-    let mut out = "row,step,metric,value,published,note\n".to_owned();
+    let mut out = "row,step,metric,value,published,without_clusters,note\n".to_owned();
     for row in rows {
         for (metric, value) in &row.values {
             let value = if value.is_nan() { String::new() } else { value.to_string() };

@@ -93,6 +93,7 @@ fn record(pipeline: &Pipeline, id: String, outcome: &Outcome, keep_going: bool) 
     let table = pipeline.report.table.iter().map(|row| Row {
         title: row.title.clone(),
         scores: pipeline.steps[row.scores].name.clone(),
+        reference: row.reference.map(|step| pipeline.steps[step].name.clone()),
         paper: row.paper.clone(),
     });
     Record {

@@ -88,7 +88,10 @@ fn read(
     // From the order of the file to the order of work.
     let mut place = vec![0; drafts.len()];
     order.iter().enumerate().for_each(|(at, &draft)| place[draft] = at);
-    report.table.iter_mut().for_each(|row| row.scores = place[row.scores]);
+    for row in &mut report.table {
+        row.scores = place[row.scores];
+        row.reference = row.reference.map(|step| place[step]);
+    }
     let mut drafts: Vec<Option<_>> = drafts.into_iter().zip(links).map(Some).collect();
     let mut steps = Vec::new();
     for at in order {

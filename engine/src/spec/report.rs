@@ -26,6 +26,7 @@ pub const REPORT_KEYS: &[(&str, &str)] = &[
 pub const ROW_KEYS: &[(&str, &str)] = &[
     ("row", "The title of the row."),
     ("scores", "The step whose scores it shows; `step@*` makes a row for each instance."),
+    ("reference", "The step whose scores are those of a cloud without clusters."),
     ("paper", "Published values to show beside ours, by metric."),
     ("for", "Makes one row for each value, as in a step."),
 ];
@@ -174,85 +175,96 @@ fn read_row<'d>(
         return;
     };
     let node = vars.fill(cx, node, local);
-    let Some(reference) = node.text() else {
-        if !node.is_faulty() {
-            let message = format!("`scores` must be the name of a step, not {}", node.describe());
-            cx.push(Fault::error("spec::report", message).at_key(key, "this"));
+    let Some(shown) = step_name(cx, key, &node) else { return };
+    let reference = field("reference").and_then(|(key, node)| {
+        let node = vars.fill(cx, node, local);
+        let name = step_name(cx, key, &node)?.to_owned();
+        let (at, port) = find(cx, names, &name, &node)?;
+        scores_port(cx, names, at, port, &node).map(|_| at)
+    });
+    let mut push = |cx: &mut Context, at: usize, port: Option<&str>, title: String| {
+        if let Some(output) = scores_port(cx, names, at, port, &node) {
+            let (paper, span) = (paper.clone(), node.span.clone());
+            table.push(RowSpec { title, scores: at, output, reference, paper, span });
         }
-        return;
     };
     // `scores@*` is a row for each instance.
-    let all = reference.strip_suffix("@*").map(|base| names.instances(base)).unwrap_or_default();
-    if !all.is_empty() {
-        for at in all {
-            let step = names.step(at);
-            let instance = step.name.split_once('@').map_or("", |(_, instance)| instance);
-            let title = title
-                .as_ref()
-                .map_or_else(|| instance.to_owned(), |title| format!("{title} ({instance})"));
-            push_row(cx, names, at, None, &node, title, paper.clone(), table);
-        }
+    let all = shown.strip_suffix("@*").map(|base| names.instances(base)).unwrap_or_default();
+    if all.is_empty() {
+        let Some((at, port)) = find(cx, names, shown, &node) else { return };
+        push(cx, at, port, title.unwrap_or_else(|| names.step(at).name.clone()));
         return;
     }
-    match names.find(reference) {
-        Ok((at, port)) => {
-            let title = title.unwrap_or_else(|| names.step(at).name.clone());
-            push_row(cx, names, at, port, &node, title, paper, table);
-        }
-        Err((message, help)) => cx.push(
-            Fault::error("spec::unknown_step", message).at(&node, "shown here").maybe_help(help),
-        ),
+    for at in all {
+        let instance = names.step(at).name.split_once('@').map_or("", |(_, instance)| instance);
+        let own = instance.to_owned();
+        push(cx, at, None, title.as_ref().map_or(own, |title| format!("{title} ({instance})")));
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "the parts of one row")]
-fn push_row(
+/// The text of an entry that names a step.
+fn step_name<'n>(cx: &mut Context, key: &Key, node: &'n Node) -> Option<&'n str> {
+    let name = node.text();
+    if name.is_none() && !node.is_faulty() {
+        let message =
+            format!("{} must be the name of a step, not {}", quote(&key.name), node.describe());
+        cx.push(Fault::error("spec::report", message).at_key(key, "this"));
+    }
+    name
+}
+
+/// The step of that name, and the port if one is named.
+fn find<'n>(
+    cx: &mut Context,
+    names: &Names<'_>,
+    name: &'n str,
+    node: &Node,
+) -> Option<(usize, Option<&'n str>)> {
+    match names.find(name) {
+        Ok(found) => Some(found),
+        Err((message, help)) => {
+            let fault = Fault::error("spec::unknown_step", message).at(node, "shown here");
+            cx.push(fault.maybe_help(help));
+            None
+        }
+    }
+}
+
+/// The port of a step that gives scores.
+fn scores_port(
     cx: &mut Context,
     names: &Names<'_>,
     at: usize,
     port: Option<&str>,
     node: &Node,
-    title: String,
-    paper: BTreeMap<String, f64>,
-    table: &mut Vec<RowSpec>,
-) {
+) -> Option<&'static str> {
     let step = names.step(at);
-    let Some(entry) = step.entry else { return };
+    let entry = step.entry?;
     let output = match port {
-        Some(_) => match link::output(cx, step, entry, port, node) {
-            Some(output) => Some(output),
-            None => return,
-        },
+        Some(_) => Some(link::output(cx, step, entry, port, node)?),
         None => entry.outputs.iter().find(|port| port.kinds.contains(&Kind::Scores)),
     };
-    match output.filter(|port| port.kinds.contains(&Kind::Scores)) {
-        Some(output) => table.push(RowSpec {
-            title,
-            scores: at,
-            output: output.name,
-            paper,
-            span: node.span.clone(),
-        }),
-        None => {
-            let message = format!(
-                "a row shows scores, but step {} (`{}`) gives {}",
-                quote(&step.name),
-                entry.name,
-                entry.outputs.first().map_or_else(String::new, |port| link::kinds(port.kinds))
-            );
-            let fitting = names.with_scores();
-            let help = match &fitting[..] {
-                [] => "no step gives scores: add one that rates the clusters".to_owned(),
-                names => format!("what fits: {}", crate::fault::listed(names, "or")),
-            };
-            cx.push(
-                Fault::error("spec::kind", message)
-                    .at(node, "gives no scores")
-                    .at_key(&step.key, "made here")
-                    .help(help),
-            );
-        }
+    let output = output.filter(|port| port.kinds.contains(&Kind::Scores));
+    if output.is_none() {
+        let message = format!(
+            "a row shows scores, but step {} (`{}`) gives {}",
+            quote(&step.name),
+            entry.name,
+            entry.outputs.first().map_or_else(String::new, |port| link::kinds(port.kinds))
+        );
+        let fitting = names.with_scores();
+        let help = match &fitting[..] {
+            [] => "no step gives scores: add one that rates the clusters".to_owned(),
+            names => format!("what fits: {}", crate::fault::listed(names, "or")),
+        };
+        cx.push(
+            Fault::error("spec::kind", message)
+                .at(node, "gives no scores")
+                .at_key(&step.key, "made here")
+                .help(help),
+        );
     }
+    output.map(|port| port.name)
 }
 
 fn paper(cx: &mut Context, key: &Key, node: &Node) -> BTreeMap<String, f64> {

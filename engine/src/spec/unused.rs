@@ -14,7 +14,7 @@ use std::collections::HashSet;
 /// something other than scores, where others end in scores, are worth a warning.
 pub fn warn(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], table: &[RowSpec]) {
     let mut used: HashSet<usize> = links.iter().flatten().map(|link| link.step).collect();
-    used.extend(table.iter().map(|row| row.scores));
+    used.extend(table.iter().flat_map(|row| [Some(row.scores), row.reference]).flatten());
     let scores = |at: usize| {
         let outputs = drafts[at].entry.map_or(&[][..], |entry| entry.outputs);
         outputs.first().is_some_and(|port| port.kinds.contains(&Kind::Scores))

@@ -1,10 +1,12 @@
 //! The op `agglomerative`: hierarchical clustering.
 
 use super::kmeans::check_clusters;
+use super::made_by;
 use crate::math::{
     linkage::{Method, cut, distance_count, distances, merges},
     ward,
 };
+use crate::metrics::gaussian_reference::MADE_BY;
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
 use cache::{Artifact, Kind, Shape, Table};
 use schemars::JsonSchema;
@@ -134,7 +136,7 @@ impl Op for Agglomerative {
             .with_reals("distance", tree.iter().map(|merge| merge.distance).collect())
             .with_ints("size", ints(&|m| tree[m].size));
         Ok(Outputs::new()
-            .with("labels", Artifact::table(Kind::Labels, labels))
+            .with("labels", Artifact::table(Kind::Labels, labels).with_meta(MADE_BY, made_by(self)))
             .with("linkage", Artifact::table(Kind::Linkage, linkage)))
     }
 }

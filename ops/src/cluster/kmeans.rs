@@ -1,10 +1,12 @@
 //! The op `kmeans`.
 
+use super::made_by;
 use crate::math::{
     contingency::by_first_appearance,
     kmeans::{Fit, Points, lloyd, plus_plus, random_rows},
     random::{Purpose, Random},
 };
+use crate::metrics::gaussian_reference::MADE_BY;
 use crate::params::NonNegative;
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
 use cache::{
@@ -143,11 +145,11 @@ impl Op for Kmeans {
             .try_reduce_with(|a, b| Ok(better(a, b)))
             .expect("there is at least one run")?;
         cx.stop_if_cancelled()?;
-        Ok(outputs(ids, features.width(), &best.1))
+        Ok(outputs(self, ids, features.width(), &best.1))
     }
 }
 
-fn outputs(ids: &[String], d: usize, fit: &Fit) -> Outputs {
+fn outputs(op: &Kmeans, ids: &[String], d: usize, fit: &Fit) -> Outputs {
     let k = fit.centres.len() / d;
     let (labels, mut order) = by_first_appearance(&fit.labels);
     let used = order.len();
@@ -160,6 +162,7 @@ fn outputs(ids: &[String], d: usize, fit: &Fit) -> Outputs {
         .with_text("clip_id", ids.iter().cloned())
         .with_ints("label", labels.into_iter().map(i64::from).collect());
     let mut labels = Artifact::table(Kind::Labels, labels)
+        .with_meta(MADE_BY, made_by(op))
         .with_meta("inertia", fit.inertia)
         .with_meta("n_iter", fit.n_iter)
         .with_meta("converged", fit.converged)

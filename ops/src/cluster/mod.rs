@@ -2,3 +2,9 @@
 
 pub mod agglomerative;
 pub mod kmeans;
+
+/// How labels were made, for their metadata: whoever wants to know what the same method does to
+/// other points can run it again.
+fn made_by<O: crate::Op>(op: &O) -> serde_json::Value {
+    serde_json::json!({ "op": O::NAME, "params": op })
+}

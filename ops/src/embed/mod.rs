@@ -1,3 +1,5 @@
 //! From features to low-dimensional representations.
 
+pub mod autoencoder;
+pub mod beta_vae;
 pub mod pca;

@@ -64,11 +64,7 @@ impl Op for Metrics {
             scores.extend(extrinsic(&Contingency::new(&truth, &clusters)));
         }
         cx.stop_if_cancelled()?;
-        let table = Table::new()
-            .with_text("metric", scores.iter().map(|score| score.metric))
-            .with_reals("value", scores.iter().map(|score| score.value).collect())
-            .with_text("note", scores.into_iter().map(|score| score.note));
-        Ok(Outputs::new().with("scores", Artifact::table(Kind::Scores, table)))
+        Ok(Outputs::new().with("scores", Score::table(scores)))
     }
 }
 
@@ -86,6 +82,15 @@ pub struct Score {
 impl Score {
     fn new(metric: &'static str, value: f64) -> Self {
         Self { metric, value, note: String::new() }
+    }
+
+    /// The artifact: one row a score.
+    pub fn table(scores: Vec<Self>) -> Artifact {
+        let table = Table::new()
+            .with_text("metric", scores.iter().map(|score| score.metric))
+            .with_reals("value", scores.iter().map(|score| score.value).collect())
+            .with_text("note", scores.into_iter().map(|score| score.note));
+        Artifact::table(Kind::Scores, table)
     }
 }
 

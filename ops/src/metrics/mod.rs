@@ -1,4 +1,5 @@
 //! What groups are worth.
 
+pub mod gaussian_reference;
 #[expect(clippy::module_inception, reason = "the file of an op bears its name")]
 pub mod metrics;

@@ -1,0 +1,125 @@
+//! Networks of the default size: 128 × 130 clips, channels 32-64-128, latent 32, batch 128.
+//!
+//! `cargo bench -p ops --bench nn` times a training step, its parts, and encoding. The same work
+//! in PyTorch: `python ops/tests/torch/speed.py`, best run in turn with this one.
+
+#![allow(clippy::unwrap_used, reason = "a failure stops the benchmark")]
+
+use cache::Array;
+use divan::{Bencher, counter::ItemsCount};
+use ops::math::random::{Purpose, Random};
+use ops::nn::adam::Adam;
+use ops::nn::layers::{Architecture, Network};
+use ops::nn::machine::{Machine, Place};
+use ops::nn::objective::{Beta, BetaSchedule, Objective, Reduction};
+use ops::nn::tape::Trainer;
+
+const BATCH: u32 = 128;
+
+fn main() {
+    divan::main();
+}
+
+fn network(variational: bool) -> Network {
+    Network::new(&Architecture {
+        input: [128, 130],
+        channels: vec![32, 64, 128],
+        kernel: 3,
+        stride: 2,
+        batch_norm: false,
+        latent: 32,
+        variational,
+    })
+}
+
+fn machine(variational: bool) -> Machine {
+    let mut random = Random::new(0, Purpose::Null, 0);
+    let values = (0..BATCH as usize * 128 * 130).map(|_| random.between(-1.5, 1.5) as f32);
+    let data = Array::new([128, 130], values.collect::<Vec<_>>());
+    let network = network(variational);
+    let (parameters, statistics) = (network.initial_parameters(0), network.initial_statistics());
+    Machine::new(network, data, parameters, statistics)
+}
+
+fn objective() -> Objective {
+    let beta = Beta {
+        beta: 4.0,
+        schedule: BetaSchedule::Constant,
+        warmup_epochs: 1,
+        cycle_epochs: 1,
+        cycle_ratio: 1.0,
+    };
+    let kl = Reduction::Mean;
+    Objective { reconstruction: Reduction::Mean, kl, beta, free_bits: 0.0 }
+}
+
+/// One training step, update included.
+#[divan::bench(args = [false, true], sample_count = 12)]
+fn step(bencher: Bencher, variational: bool) {
+    let trainer = Trainer::new(machine(variational)).unwrap();
+    let mut adam = Adam::new(1e-3, 0.0, trainer.machine().parameters.len());
+    let clips: Vec<u32> = (0..BATCH).collect();
+    bencher.counter(ItemsCount::new(BATCH)).bench_local(|| {
+        let noise = variational.then(|| vec![0.5; BATCH as usize * 32]);
+        let mut step = trainer.step(&clips, &objective(), 4.0, noise).unwrap();
+        let update = |gradients: &[&[f32]]| {
+            adam.step(&mut trainer.machine().parameters, gradients, 1.0);
+        };
+        trainer.gradients(&mut step, update).unwrap();
+    });
+}
+
+/// The update alone.
+#[divan::bench]
+fn adam(bencher: Bencher) {
+    let mut parameters = network(true).initial_parameters(0);
+    let gradient = parameters.clone();
+    let mut adam = Adam::new(1e-3, 0.0, parameters.len());
+    bencher.bench_local(|| adam.step(&mut parameters, &[&gradient], 1.0));
+}
+
+const PLACES: [Place; 5] =
+    [Place::Encoder(0), Place::Mean, Place::LogVariance, Place::Decoder(0), Place::Decoder(1)];
+
+/// One stage forward.
+#[divan::bench(args = PLACES.map(|place| format!("{place:?}")), sample_count = 12)]
+fn forward(bencher: Bencher, name: &str) {
+    let (mut machine, place) = ready(name);
+    bencher.bench_local(|| machine.forward(place));
+}
+
+/// One stage backward.
+#[divan::bench(args = PLACES.map(|place| format!("{place:?}")), sample_count = 12)]
+fn backward(bencher: Bencher, name: &str) {
+    let (mut machine, place) = ready(name);
+    let mut gradient = vec![0.0; machine.stage(place).parameters.len()];
+    let mut flow = vec![0.1; BATCH as usize * 32];
+    bencher.bench_local(|| match place {
+        Place::Mean | Place::LogVariance => {
+            machine.head_backward(place, &mut flow, false, &mut gradient);
+        }
+        _ => machine.backward(place, &mut gradient),
+    });
+}
+
+fn ready(name: &str) -> (Machine, Place) {
+    let mut machine = machine(true);
+    machine.encode(&(0..BATCH).collect::<Vec<_>>());
+    machine.decode_means();
+    // The first backward step makes the buffers that all of them share.
+    machine.squared_error_backward(1.0);
+    let mut gradient = vec![0.0; machine.stage(Place::Decoder(1)).parameters.len()];
+    machine.backward(Place::Decoder(1), &mut gradient);
+    machine.squared_error_backward(1.0);
+    machine.backward(Place::Decoder(1), &mut gradient);
+    let place = PLACES.into_iter().find(|place| format!("{place:?}") == name);
+    (machine, place.expect("a name from the list"))
+}
+
+/// Encoding of one batch.
+#[divan::bench(sample_count = 12)]
+fn encode(bencher: Bencher) {
+    let mut machine = machine(true);
+    let clips: Vec<u32> = (0..BATCH).collect();
+    bencher.counter(ItemsCount::new(BATCH)).bench_local(|| machine.encode(&clips));
+}

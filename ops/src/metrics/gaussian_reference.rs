@@ -1,0 +1,180 @@
+//! The op `gaussian_reference`: what clusters of a structureless cloud would score.
+
+use crate::math::{
+    contingency::by_first_appearance,
+    random::{Purpose, Random},
+    symmetric,
+};
+use crate::metrics::metrics::{Score, intrinsic};
+use crate::{Ctx, Inputs, Op, OpError, Outputs, Port, table};
+use cache::{Array, Artifact, Kind, Shape, Table};
+use rayon::prelude::*;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What clusters of a structureless cloud would score: the reference for intrinsic metrics.
+///
+/// Draws as many points as there are clips from N(0, diag(λ)), λ the eigenvalues of the covariance of
+/// `features`: a cloud of the same size and the same effective dimension (Σλ)² / Σλ², but without any
+/// clusters. The op that made `clusters` is run on it with the same parameters, and the result is
+/// scored. Silhouette, Calinski–Harabasz and Davies–Bouldin of real clusters say something only by
+/// their distance from these: a line cut into 11 pieces scores a silhouette of 0.52.
+///
+/// Source: the reference distribution of the gap statistic (Tibshirani, Walther and Hastie, 2001), with a
+/// normal in place of a uniform; scores as `metrics`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GaussianReference {}
+
+/// The widest features whose covariance is taken apart.
+const MOST_FEATURES: usize = 512;
+
+impl Op for GaussianReference {
+    const NAME: &'static str = "gaussian_reference";
+    const VERSION: u32 = 1;
+    const SEEDED: bool = true;
+    const INPUTS: &'static [Port] = &[
+        Port::new("features", &[Kind::Matrix], "What was clustered: one row of numbers a clip."),
+        Port::new("clusters", &[Kind::Labels], "The clusters, made by an op of the engine."),
+    ];
+    const OUTPUTS: &'static [Port] =
+        &[Port::new("scores", &[Kind::Scores], "One row a score: metric, value, note.")];
+
+    fn check(&self, inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError> {
+        let width = inputs.first().and_then(Option::as_ref).and_then(Shape::width);
+        match width.filter(|width| *width > MOST_FEATURES) {
+            Some(width) => Err(too_wide(width)),
+            None => Ok(vec![Shape::of(Kind::Scores)]),
+        }
+    }
+
+    fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
+        let (ids, features) = inputs.features("features")?;
+        if features.width() > MOST_FEATURES {
+            return Err(too_wide(features.width()));
+        }
+        let method = inputs.get("clusters")?.meta.get(MADE_BY).and_then(|made| {
+            let entry = table::find(made.get("op")?.as_str()?)?;
+            entry.parse(made.get("params")?.clone()).ok().map(|op| (entry, op))
+        });
+        let (entry, method) = method.ok_or_else(|| {
+            OpError::data("port `clusters` does not say which op made it")
+                .help("connect the labels of a clustering step, not labels from a file")
+        })?;
+        let cloud = cloud(features.values(), features.width(), cx.seed)?;
+        let points = Table::new()
+            .with_text("clip_id", ids.iter().cloned())
+            .with("features", cache::Column::Array(Array::new([features.width()], cloud)));
+        let points = Artifact::table(Kind::Matrix, points);
+        cx.stop_if_cancelled()?;
+        let made = method.run(&Inputs::new().with(entry.inputs[0].name, &points), cx)?;
+        let labels = made
+            .get(entry.outputs[0].name)
+            .and_then(Artifact::as_table)
+            .and_then(|table| table.ints("label"))
+            .ok_or_else(|| OpError::data(format!("`{}` makes no clusters", entry.name)))?;
+        let (labels, _) = by_first_appearance(labels);
+        let array = points.as_table().and_then(|table| table.array("features"));
+        let array = array.expect("the cloud has features");
+        let scores = intrinsic(array.values(), array.width(), &labels);
+        Ok(Outputs::new().with("scores", Score::table(scores)))
+    }
+}
+
+/// The metadata of labels that says how they were made: op and parameters.
+pub const MADE_BY: &str = "made_by";
+
+fn too_wide(width: usize) -> OpError {
+    OpError::data(format!("features of {width} numbers are too wide for a reference cloud"))
+        .help(format!("cluster at most {MOST_FEATURES} numbers a clip, for instance after `pca`"))
+}
+
+/// Points of N(0, diag(λ)), row-major, as many as rows in `x`; λ are the eigenvalues of the
+/// covariance of `x`.
+fn cloud(x: &[f32], n_features: usize, seed: u64) -> Result<Vec<f32>, OpError> {
+    let covariance = covariance(x, n_features);
+    let (eigenvalues, _) = symmetric::eigen(&covariance, n_features)
+        .ok_or_else(|| OpError::data("the features are too large for a covariance"))?;
+    if eigenvalues[0] <= 0.0 {
+        return Err(OpError::data(
+            "all clips have the same features, so there is no cloud to draw",
+        ));
+    }
+    let deviations: Vec<f64> = eigenvalues.iter().map(|lambda| lambda.max(0.0).sqrt()).collect();
+    let mut points = vec![0.0; x.len()];
+    points.par_chunks_exact_mut(n_features).enumerate().for_each(|(row, point)| {
+        let mut random = Random::new(seed, Purpose::Null, row as u32);
+        for (value, deviation) in point.iter_mut().zip(&deviations) {
+            *value = (deviation * random.normal()) as f32;
+        }
+    });
+    Ok(points)
+}
+
+/// The covariance of rows, with n − 1, in one order whatever the threads.
+fn covariance(x: &[f32], n_features: usize) -> Vec<f64> {
+    let n = (x.len() / n_features) as f64;
+    let mut mean = vec![0.0; n_features];
+    for row in x.chunks_exact(n_features) {
+        mean.iter_mut().zip(row).for_each(|(mean, x)| *mean += f64::from(*x) / n);
+    }
+    let mut covariance = vec![0.0; n_features * n_features];
+    let scale = (n - 1.0).max(1.0);
+    covariance.par_chunks_exact_mut(n_features).enumerate().for_each(|(i, entries)| {
+        for row in x.chunks_exact(n_features) {
+            let left = (f64::from(row[i]) - mean[i]) / scale;
+            for ((entry, x), mean) in entries.iter_mut().zip(row).zip(&mean) {
+                *entry += left * (f64::from(*x) - mean);
+            }
+        }
+    });
+    covariance
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Detached;
+    use crate::math::dispersion::effective_dimension;
+
+    fn line(n: usize) -> Artifact {
+        let mut random = Random::new(3, Purpose::Null, 999);
+        let values = (0..n).flat_map(|_| [random.normal() as f32, 0.0]).collect();
+        let ids = (0..n).map(|row| row.to_string());
+        let table = Table::new().with_text("clip_id", ids).with_array("features", [2], values);
+        Artifact::table(Kind::Matrix, table)
+    }
+
+    #[test]
+    fn a_line_in_eleven_pieces_scores_half_a_silhouette() {
+        let features = line(3000);
+        let cx = Detached::with_seed(0);
+        let entry = table::find("kmeans").unwrap();
+        let kmeans = entry.parse(serde_json::json!({ "clusters": 11 })).unwrap();
+        let made = kmeans.run(&Inputs::new().with("features", &features), &cx).unwrap();
+        let inputs =
+            Inputs::new().with("features", &features).with("clusters", made.get("labels").unwrap());
+        let scores = GaussianReference {}.run(&inputs, &cx).unwrap();
+        let table = scores.get("scores").unwrap().as_table().unwrap();
+        let at = table.text("metric").unwrap().iter().position(|name| name == "silhouette");
+        let silhouette = table.reals("value").unwrap()[at.unwrap()];
+        // 0.519 for n = 6,705; the optimum hardly depends on n.
+        assert!((silhouette - 0.52).abs() < 0.02, "{silhouette}");
+    }
+
+    #[test]
+    fn the_cloud_has_the_effective_dimension_of_the_features() {
+        let mut random = Random::new(5, Purpose::Null, 1);
+        let scales = [3.0, 2.0, 1.0, 0.1];
+        let x: Vec<f32> =
+            (0..4000).flat_map(|_| scales.map(|scale| (scale * random.normal()) as f32)).collect();
+        let drawn = cloud(&x, 4, 1).unwrap();
+        let (real, drawn) = (effective_dimension(&x, 4), effective_dimension(&drawn, 4));
+        assert!((real - drawn).abs() < 0.1, "{real} {drawn}");
+    }
+
+    #[test]
+    fn equal_clips_are_refused() {
+        assert!(cloud(&[1.0; 12], 3, 0).is_err());
+    }
+}

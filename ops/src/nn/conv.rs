@@ -1,0 +1,287 @@
+//! Convolution and transposed convolution on one image, forward and backward, with bias and ReLU.
+//!
+//! With the patch geometry of [`Patches`], gathered matrix G and weight W (narrow channels ×
+//! wide channels·kernel²; PyTorch's layout for both layers):
+//!
+//! | | convolution | transposed |
+//! |---|---|---|
+//! | forward | narrow = W·G(wide) | wide = scatter(Wᵀ·narrow) |
+//! | gradient of the input | scatter(Wᵀ·d narrow) | W·G(d wide) |
+//! | gradient of the weight | d narrow·G(wide)ᵀ | narrow·G(d wide)ᵀ |
+
+use super::layers::{Layer, Operation};
+use super::matmul::{Mat, multiply};
+use super::patches::Patches;
+
+/// A convolution of either kind, ready to run.
+#[derive(Clone, Debug)]
+pub struct Conv {
+    patches: Patches,
+    narrow_channels: usize,
+    transposed: bool,
+    relu: bool,
+    weights: usize,
+}
+
+/// Room that the kernels need, kept between calls.
+#[derive(Default)]
+pub struct Room {
+    planes: Vec<f32>,
+    matrix: Vec<f32>,
+    grid: Vec<f32>,
+}
+
+fn room(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
+    if buffer.len() < len {
+        buffer.resize(len, 0.0);
+    }
+    &mut buffer[..len]
+}
+
+impl Conv {
+    /// The kernels of a layer, if it is a convolution of either kind.
+    pub fn new(layer: &Layer) -> Option<Self> {
+        let (kernel, stride, padding, transposed) = match layer.operation {
+            Operation::Conv2d { kernel, stride, padding } => (kernel, stride, padding, false),
+            Operation::ConvTranspose2d { kernel, stride, padding, .. } => {
+                (kernel, stride, padding, true)
+            }
+            Operation::Linear | Operation::BatchNorm2d => return None,
+        };
+        let sides = [layer.input, layer.output];
+        let [wide, narrow] = if transposed { [sides[1], sides[0]] } else { sides };
+        let patches = Patches {
+            channels: wide[0],
+            wide: [wide[1], wide[2]],
+            narrow: [narrow[1], narrow[2]],
+            kernel,
+            stride,
+            padding,
+        };
+        let weights = narrow[0] * patches.taps();
+        Some(Self { patches, narrow_channels: narrow[0], transposed, relu: layer.relu, weights })
+    }
+
+    /// Numbers that go in.
+    pub fn input_len(&self) -> usize {
+        if self.transposed { self.narrow_len() } else { self.patches.wide_len() }
+    }
+
+    /// Numbers that come out.
+    pub fn output_len(&self) -> usize {
+        if self.transposed { self.patches.wide_len() } else { self.narrow_len() }
+    }
+
+    /// Numbers in weight and bias.
+    pub fn parameter_len(&self) -> usize {
+        self.weights + if self.transposed { self.patches.channels } else { self.narrow_channels }
+    }
+
+    fn narrow_len(&self) -> usize {
+        self.narrow_channels * self.patches.narrow_area()
+    }
+
+    fn weight<'a>(&self, parameters: &'a [f32]) -> Mat<'a> {
+        Mat::new(&parameters[..self.weights], self.narrow_channels, self.patches.taps())
+    }
+
+    /// Computes the output from the input; parameters are weight, then bias.
+    pub fn forward(&self, parameters: &[f32], input: &[f32], output: &mut [f32], at: &mut Room) {
+        let (p, bias) = (&self.patches, &parameters[self.weights..]);
+        let (taps, area) = (p.taps(), p.grid_area());
+        let planes = room(&mut at.planes, p.planes_len());
+        let matrix = room(&mut at.matrix, taps * area);
+        let grid = room(&mut at.grid, self.narrow_channels * area);
+        let weight = self.weight(parameters);
+        if self.transposed {
+            p.spread(input, grid);
+            multiply(weight.t(), Mat::new(grid, self.narrow_channels, area), false, matrix, area);
+            p.scatter(matrix, planes);
+            p.merge(planes, |c| bias[c], self.relu, output);
+        } else {
+            p.split(input, planes);
+            p.gather(planes, matrix);
+            multiply(weight, Mat::new(matrix, taps, area), false, grid, area);
+            p.close(grid, Some(bias), self.relu, output);
+        }
+    }
+
+    /// From the gradient of the output to those of the input (if wanted) and of the parameters.
+    /// `d_output` is changed: it becomes the gradient before ReLU. `d_parameters` collects over
+    /// calls, in an order of its own; [`Conv::hand_over`] puts it right.
+    #[expect(clippy::too_many_arguments, reason = "three pairs of value and gradient")]
+    pub fn backward(
+        &self,
+        parameters: &[f32],
+        input: &[f32],
+        output: &[f32],
+        d_output: &mut [f32],
+        d_input: Option<&mut [f32]>,
+        d_parameters: &mut [f32],
+        at: &mut Room,
+    ) {
+        if self.relu {
+            mask(output, d_output);
+        }
+        let p = &self.patches;
+        let (d_weight, d_bias) = d_parameters.split_at_mut(self.weights);
+        let channels = d_output.chunks_exact(d_output.len() / d_bias.len());
+        d_bias.iter_mut().zip(channels).for_each(|(sum, channel)| *sum += total(channel));
+
+        let (wide, narrow) =
+            if self.transposed { (&*d_output, input) } else { (input, &*d_output) };
+        let (taps, area, channels) = (p.taps(), p.grid_area(), self.narrow_channels);
+        let planes = room(&mut at.planes, p.planes_len());
+        let matrix = room(&mut at.matrix, taps * area);
+        let grid = room(&mut at.grid, channels * area);
+        p.split(wide, planes);
+        p.gather(planes, matrix);
+        p.spread(narrow, grid);
+        // Taps × channels: this way round the product has less to rearrange.
+        let rows = Mat::new(matrix, taps, area);
+        multiply(rows, Mat::new(grid, channels, area).t(), true, d_weight, channels);
+        let (Some(d_input), weight) = (d_input, self.weight(parameters)) else { return };
+        if self.transposed {
+            multiply(weight, Mat::new(matrix, taps, area), false, grid, area);
+            p.close(grid, None, false, d_input);
+        } else {
+            multiply(weight.t(), Mat::new(grid, channels, area), false, matrix, area);
+            p.scatter(matrix, planes);
+            p.merge(planes, |_| 0.0, false, d_input);
+        }
+    }
+
+    /// Adds what [`Conv::backward`] collected to the gradient of weight and bias.
+    pub fn hand_over(&self, collected: &[f32], d_parameters: &mut [f32]) {
+        let (taps, channels) = (self.patches.taps(), self.narrow_channels);
+        let (d_weight, d_bias) = d_parameters.split_at_mut(self.weights);
+        for (channel, d_weight) in d_weight.chunks_exact_mut(taps).enumerate() {
+            let column = collected[channel..].iter().step_by(channels);
+            d_weight.iter_mut().zip(column).for_each(|(d, sum)| *d += *sum);
+        }
+        let bias = &collected[self.weights..];
+        d_bias.iter_mut().zip(bias).for_each(|(d, sum)| *d += *sum);
+    }
+}
+
+/// The gradient before ReLU: 0 where the output is 0.
+pub fn mask(output: &[f32], gradient: &mut [f32]) {
+    for (gradient, output) in gradient.iter_mut().zip(output) {
+        *gradient = if *output > 0.0 { *gradient } else { 0.0 };
+    }
+}
+
+/// The sum of all numbers, taken in sixteen interleaved sums.
+pub fn total(values: &[f32]) -> f32 {
+    let (blocks, rest) = values.as_chunks::<16>();
+    let mut sums = [0.0_f32; 16];
+    for block in blocks {
+        sums.iter_mut().zip(block).for_each(|(sum, value)| *sum += value);
+    }
+    sums.iter().chain(rest).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::patches::tests::{geometries, meetings};
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The same layer by its definition, in double precision, on any wide and narrow values.
+    struct Oracle<'a>(&'a Conv, Vec<[usize; 3]>);
+
+    impl<'a> Oracle<'a> {
+        fn new(conv: &'a Conv) -> Self {
+            let (p, mut terms) = (&conv.patches, Vec::new());
+            meetings(p, |tap, pixel, wide| {
+                for c in 0..conv.narrow_channels {
+                    terms.push([c * p.taps() + tap, wide, c * p.narrow_area() + pixel]);
+                }
+            });
+            Self(conv, terms)
+        }
+
+        fn forward(&self, parameters: &[f64], input: &[f64]) -> Vec<f64> {
+            let mut out = self.before_relu(parameters, input);
+            if self.0.relu {
+                out.iter_mut().for_each(|x| *x = x.max(0.0));
+            }
+            out
+        }
+
+        fn before_relu(&self, parameters: &[f64], input: &[f64]) -> Vec<f64> {
+            let conv = self.0;
+            let p = &conv.patches;
+            let area = if conv.transposed { p.wide[0] * p.wide[1] } else { p.narrow_area() };
+            let mut out: Vec<f64> =
+                (0..conv.output_len()).map(|at| parameters[conv.weights + at / area]).collect();
+            for &[weight, wide, narrow] in &self.1 {
+                let (from, to) = if conv.transposed { (narrow, wide) } else { (wide, narrow) };
+                out[to] += parameters[weight] * input[from];
+            }
+            out
+        }
+    }
+
+    fn close(got: &[f32], expected: &[f64]) -> Result<(), TestCaseError> {
+        let scale = expected.iter().fold(1e-3_f64, |most, x| most.max(x.abs()));
+        for (got, expected) in got.iter().zip(expected) {
+            prop_assert!((f64::from(*got) - expected).abs() < 1e-4 * scale, "{got} {expected}");
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn forward_and_gradients_agree_with_the_definition_and_finite_differences(
+            patches in geometries(), narrow_channels in 1..4usize, transposed: bool, relu: bool,
+            seed: u64,
+        ) {
+            let weights = narrow_channels * patches.taps();
+            let conv = Conv { patches, narrow_channels, transposed, relu, weights };
+            let mut random = crate::math::random::Random::new(
+                seed, crate::math::random::Purpose::Null, 0);
+            let mut draw = |n: usize| -> Vec<f64> {
+                (0..n).map(|_| f64::from(random.between(-1.0, 1.0) as f32)).collect()
+            };
+            let channels = if transposed { patches.channels } else { narrow_channels };
+            let (parameters, input, weight_of_output) =
+                (draw(weights + channels), draw(conv.input_len()), draw(conv.output_len()));
+            let single = |x: &[f64]| -> Vec<f32> { x.iter().map(|x| *x as f32).collect() };
+            let oracle = Oracle::new(&conv);
+            let expected = oracle.forward(&parameters, &input);
+
+            let mut room = Room::default();
+            let mut output = vec![f32::NAN; conv.output_len()];
+            conv.forward(&single(&parameters), &single(&input), &mut output, &mut room);
+            close(&output, &expected)?;
+
+            // Finite differences of Σ weight_of_output · output, where ReLU bends nowhere near.
+            let before = oracle.before_relu(&parameters, &input);
+            prop_assume!(!relu || before.iter().all(|x| x.abs() > 1e-3));
+            let loss = |parameters: &[f64], input: &[f64]| -> f64 {
+                let out = oracle.forward(parameters, input);
+                out.iter().zip(&weight_of_output).map(|(x, w)| x * w).sum()
+            };
+            let slope = |values: &[f64], f: &dyn Fn(&[f64]) -> f64| -> Vec<f64> {
+                (0..values.len()).map(|at| {
+                    let moved = |by: f64| {
+                        let mut values = values.to_vec();
+                        values[at] += by;
+                        f(&values)
+                    };
+                    (moved(1e-4) - moved(-1e-4)) / 2e-4
+                }).collect()
+            };
+            let mut d_output = single(&weight_of_output);
+            let mut d_input = vec![f32::NAN; conv.input_len()];
+            let mut collected = vec![0.0; parameters.len()];
+            let mut d_parameters = collected.clone();
+            conv.backward(&single(&parameters), &single(&input), &output, &mut d_output,
+                Some(&mut d_input), &mut collected, &mut room);
+            conv.hand_over(&collected, &mut d_parameters);
+            close(&d_input, &slope(&input, &|input| loss(&parameters, input)))?;
+            close(&d_parameters, &slope(&parameters, &|parameters| loss(parameters, &input)))?;
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! A network on the CPU: its parameters, its stages and the buffers that live from batch to batch.
+
+use super::layers::Network;
+use super::objective::{Objective, Reduction};
+use super::rows::Rows;
+use super::stage::{Stage, stages};
+use cache::Array;
+use rayon::prelude::*;
+
+/// Outside this range the logarithm of the variance is held at its border: e^±these is far beyond
+/// any use, and within single precision.
+pub const LOG_VARIANCE: [f32; 2] = [-60.0, 40.0];
+
+/// Which stage of a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The n-th stage of the encoder.
+    Encoder(usize),
+    /// The linear layer that gives the mean.
+    Mean,
+    /// The linear layer that gives the logarithm of the variance.
+    LogVariance,
+    /// The n-th stage of the decoder.
+    Decoder(usize),
+}
+
+/// A network with its state.
+pub struct Machine {
+    /// The layers.
+    pub network: Network,
+    /// The trained numbers, as [`Network::parameters`] lays them out.
+    pub parameters: Vec<f32>,
+    /// The running statistics, as [`Network::statistics`] lays them out.
+    pub statistics: Vec<f32>,
+    /// The latent vectors that the decoder reads, row after row.
+    pub latent: Vec<f32>,
+    /// Whether batch normalisation measures the batch.
+    pub training: bool,
+    data: Array,
+    chosen: Vec<u32>,
+    encoder: Vec<Stage>,
+    mean: Stage,
+    log_variance: Option<Stage>,
+    decoder: Vec<Stage>,
+    partials: Vec<f32>,
+    flow: Vec<f32>,
+    spare: Vec<f32>,
+}
+
+fn resize(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
+    if buffer.len() < len {
+        buffer.resize(len, 0.0);
+    }
+    &mut buffer[..len]
+}
+
+impl Machine {
+    /// A network with these parameters and statistics, to run on rows of `data`.
+    ///
+    /// # Panics
+    /// If the sizes do not fit.
+    pub fn new(network: Network, data: Array, parameters: Vec<f32>, statistics: Vec<f32>) -> Self {
+        let [height, width] = network.architecture.input;
+        assert_eq!(data.width(), height * width, "BUG: clips of another size");
+        assert_eq!(parameters.len(), network.parameter_len(), "BUG: parameters of another network");
+        assert_eq!(statistics.len(), network.statistic_len(), "BUG: statistics of another network");
+        let single = |layer| stages(std::slice::from_ref(layer)).pop().expect("one layer");
+        Self {
+            encoder: stages(&network.encoder),
+            mean: single(&network.mean),
+            log_variance: network.log_variance.as_ref().map(single),
+            decoder: stages(&network.decoder),
+            network,
+            parameters,
+            statistics,
+            latent: Vec::new(),
+            training: true,
+            data,
+            chosen: Vec::new(),
+            partials: Vec::new(),
+            flow: Vec::new(),
+            spare: Vec::new(),
+        }
+    }
+
+    /// Every stage, in the order in which a batch passes them.
+    pub fn places(&self) -> Vec<Place> {
+        let mut places: Vec<Place> = (0..self.encoder.len()).map(Place::Encoder).collect();
+        places.push(Place::Mean);
+        places.extend(self.log_variance.as_ref().map(|_| Place::LogVariance));
+        places.extend((0..self.decoder.len()).map(Place::Decoder));
+        places
+    }
+
+    /// The stage at a place.
+    pub fn stage(&self, place: Place) -> &Stage {
+        match place {
+            Place::Encoder(at) => &self.encoder[at],
+            Place::Mean => &self.mean,
+            Place::LogVariance => self.log_variance.as_ref().expect("BUG: no such head"),
+            Place::Decoder(at) => &self.decoder[at],
+        }
+    }
+
+    /// Chooses the clips of the next batch.
+    pub fn choose(&mut self, clips: &[u32]) {
+        self.chosen.clear();
+        self.chosen.extend_from_slice(clips);
+    }
+
+    /// How many clips the batch has.
+    pub fn batch(&self) -> usize {
+        self.chosen.len()
+    }
+
+    /// Runs one stage on what the stage before gave.
+    pub fn forward(&mut self, place: Place) {
+        let batch = self.chosen.len();
+        let features = self.encoder.len();
+        let (done, stage, rest): (&[Stage], &mut Stage, Rows<'_>) = match place {
+            Place::Encoder(at) => {
+                let (done, next) = self.encoder.split_at_mut(at);
+                (
+                    done,
+                    &mut next[0],
+                    Rows::new(self.data.values(), self.data.width()).choose(&self.chosen),
+                )
+            }
+            Place::Mean => (&self.encoder[..features], &mut self.mean, Rows::new(&[], 0)),
+            Place::LogVariance => {
+                let stage = self.log_variance.as_mut().expect("BUG: no such head");
+                (&self.encoder[..features], stage, Rows::new(&[], 0))
+            }
+            Place::Decoder(at) => {
+                let (done, next) = self.decoder.split_at_mut(at);
+                (done, &mut next[0], Rows::new(&self.latent, self.network.architecture.latent))
+            }
+        };
+        let input = done.last().map_or(rest, Stage::output);
+        let (parameters, statistics) = (&self.parameters, &mut self.statistics);
+        stage.forward(parameters, statistics, self.training, input, batch, &mut self.partials);
+    }
+
+    /// What a stage gave, row after row; only for stages of one layer.
+    pub fn output(&self, place: Place) -> Rows<'_> {
+        self.stage(place).output()
+    }
+
+    /// The reconstructed clips.
+    pub fn reconstruction(&self) -> Rows<'_> {
+        self.decoder.last().expect("a decoder has stages").output()
+    }
+
+    fn input(&self, place: Place) -> Rows<'_> {
+        let before = match place {
+            Place::Encoder(at) => self.encoder[..at].last(),
+            Place::Mean | Place::LogVariance => self.encoder.last(),
+            Place::Decoder(at) => self.decoder[..at].last(),
+        };
+        match (before, place) {
+            (Some(stage), _) => stage.output(),
+            (None, Place::Decoder(_)) => Rows::new(&self.latent, self.network.architecture.latent),
+            (None, _) => Rows::new(self.data.values(), self.data.width()).choose(&self.chosen),
+        }
+    }
+
+    /// Back through one stage: takes the gradient that flowed to its output, adds that of its
+    /// parameters to `d_parameters`, and lets that of its input flow on.
+    pub fn backward(&mut self, place: Place, d_parameters: &mut [f32]) {
+        let (mut flow, mut spare, mut partials) = self.take();
+        let (stage, batch) = (self.stage(place), self.chosen.len());
+        let d_output = &mut flow[..batch * stage.output_len];
+        let further =
+            (place != Place::Encoder(0)).then(|| resize(&mut spare, batch * stage.input_len));
+        let (parameters, input) = (&self.parameters, self.input(place));
+        stage.backward(
+            parameters,
+            input,
+            batch,
+            d_output,
+            further,
+            false,
+            d_parameters,
+            &mut partials,
+        );
+        (self.flow, self.spare, self.partials) = (spare, flow, partials);
+    }
+
+    /// Back through a head: from the gradient of its output; what flows to the encoder is added to
+    /// what the other head sent if `add`.
+    pub fn head_backward(
+        &mut self,
+        place: Place,
+        d_output: &mut [f32],
+        add: bool,
+        d_parameters: &mut [f32],
+    ) {
+        let (mut flow, spare, mut partials) = self.take();
+        let (stage, batch) = (self.stage(place), self.chosen.len());
+        let further = Some(resize(&mut flow, batch * stage.input_len));
+        let (parameters, input) = (&self.parameters, self.input(place));
+        stage.backward(
+            parameters,
+            input,
+            batch,
+            d_output,
+            further,
+            add,
+            d_parameters,
+            &mut partials,
+        );
+        (self.flow, self.spare, self.partials) = (flow, spare, partials);
+    }
+
+    fn take(&mut self) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
+        let empty = std::mem::take;
+        (empty(&mut self.flow), empty(&mut self.spare), empty(&mut self.partials))
+    }
+
+    /// The gradient that flowed to the latent vectors.
+    pub fn d_latent(&self) -> &[f32] {
+        &self.flow[..self.chosen.len() * self.network.architecture.latent]
+    }
+
+    /// What each reduction divides the sum of squared errors by.
+    pub fn divisor(&self, reduction: Reduction) -> f64 {
+        let pixels = match reduction {
+            Reduction::Sum => 1,
+            Reduction::Mean => self.data.width(),
+        };
+        (self.chosen.len() * pixels) as f64
+    }
+
+    /// Σ (reconstruction − clip)² over batch and pixels, per clip in single-precision lanes, over
+    /// clips in double precision.
+    pub fn squared_error(&self) -> f64 {
+        let (made, clips) = (self.reconstruction(), self.input(Place::Encoder(0)));
+        let errors: Vec<f64> = (0..self.chosen.len())
+            .into_par_iter()
+            .map(|at| squared_distance(made.row(at), clips.row(at)))
+            .collect();
+        errors.iter().sum()
+    }
+
+    /// Starts the backward flow: `scale` × the gradient of [`Machine::squared_error`].
+    pub fn squared_error_backward(&mut self, scale: f32) {
+        let (mut flow, spare, partials) = self.take();
+        let (made, clips) = (self.reconstruction(), self.input(Place::Encoder(0)));
+        let width = self.data.width();
+        let gradient = resize(&mut flow, self.chosen.len() * width);
+        gradient.par_chunks_exact_mut(width).enumerate().for_each(|(at, gradient)| {
+            for ((d, made), clip) in gradient.iter_mut().zip(made.row(at)).zip(clips.row(at)) {
+                *d = 2.0 * scale * (made - clip);
+            }
+        });
+        (self.flow, self.spare, self.partials) = (flow, spare, partials);
+    }
+
+    /// The latent means of the batch, and the logarithms of their variances if variational.
+    pub fn latents(&self, at: usize) -> (&[f32], Option<&[f32]>) {
+        let log_variance = self.log_variance.as_ref().map(|stage| stage.output().row(at));
+        (self.mean.output().row(at), log_variance)
+    }
+
+    /// The loss of the batch after [`Machine::encode`] and [`Machine::decode_means`], at the full
+    /// β and without free bits.
+    pub fn loss(&self, objective: &Objective) -> f64 {
+        let (batch, latent) = (self.chosen.len(), self.network.architecture.latent);
+        let nats: f64 = (0..batch)
+            .map(|at| {
+                let (mean, log_variance) = self.latents(at);
+                let pairs = mean.iter().zip(log_variance.unwrap_or_default());
+                pairs.map(|(mean, log_variance)| nats(*mean, *log_variance)).sum::<f64>()
+            })
+            .sum();
+        let share = if objective.kl == Reduction::Mean { latent } else { 1 };
+        self.squared_error() / self.divisor(objective.reconstruction)
+            + objective.beta.beta * nats / (batch * share) as f64
+    }
+
+    /// Runs the encoder and its heads on these clips.
+    pub fn encode(&mut self, clips: &[u32]) {
+        self.choose(clips);
+        (0..self.encoder.len()).for_each(|at| self.forward(Place::Encoder(at)));
+        self.forward(Place::Mean);
+        if self.log_variance.is_some() {
+            self.forward(Place::LogVariance);
+        }
+    }
+
+    /// Runs the decoder on the means of the batch.
+    pub fn decode_means(&mut self) {
+        let mut latent = std::mem::take(&mut self.latent);
+        latent.clear();
+        (0..self.chosen.len()).for_each(|at| latent.extend(self.output(Place::Mean).row(at)));
+        self.latent = latent;
+        (0..self.decoder.len()).for_each(|at| self.forward(Place::Decoder(at)));
+    }
+}
+
+/// −½(1 + log σ² − μ² − σ²): the KL divergence of one latent unit from a standard normal.
+pub fn nats(mean: f32, log_variance: f32) -> f64 {
+    let (mean, log_variance) =
+        (f64::from(mean), f64::from(log_variance.clamp(LOG_VARIANCE[0], LOG_VARIANCE[1])));
+    0.5 * (log_variance.exp() + mean * mean - log_variance - 1.0)
+}
+
+fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
+    let mut sum = 0.0;
+    for (a, b) in a.chunks(1024).zip(b.chunks(1024)) {
+        let mut sums = [0.0_f32; 16];
+        for (a, b) in a.chunks(16).zip(b.chunks(16)) {
+            for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
+                *sum += (a - b) * (a - b);
+            }
+        }
+        sum += f64::from(sums.iter().sum::<f32>());
+    }
+    sum
+}

@@ -1,0 +1,312 @@
+//! The geometry that a convolution and its transpose share, and the moves of data on it.
+//!
+//! Both layers connect a *wide* image (input of the convolution, output of the transposed one) to
+//! a *narrow* image. Narrow pixel (i, j) and tap (a, b) of a kernel meet wide pixel
+//! (i·stride + a − padding, j·stride + b − padding); what falls outside the wide image is zero or
+//! is dropped.
+//!
+//! Every `stride`-th pixel of the wide image, along both axes, makes a *plane*, with a border of
+//! zeros as wide as the taps reach. Planes and the narrow image share one pitch, so that what a
+//! tap meets, over all narrow pixels, is one run of a plane: laying out the matrix for a product
+//! (im2col) is copying long runs, and its adjoint (col2im) is adding them. The price is a gap of a
+//! few columns at the end of each narrow row, whose values count for nothing. A narrow image with
+//! gaps is a *grid*.
+
+/// Which wide pixels each narrow pixel meets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patches {
+    /// Channels of the wide image.
+    pub channels: usize,
+    /// Rows and columns of the wide image.
+    pub wide: [usize; 2],
+    /// Rows and columns of the narrow image.
+    pub narrow: [usize; 2],
+    /// Taps along each axis.
+    pub kernel: usize,
+    /// Wide pixels from one narrow pixel to the next.
+    pub stride: usize,
+    /// Wide pixels by which the first tap lies before the image.
+    pub padding: usize,
+}
+
+impl Patches {
+    /// Rows of the gathered matrix: wide channels × kernel × kernel.
+    pub fn taps(&self) -> usize {
+        self.channels * self.kernel * self.kernel
+    }
+
+    /// Numbers in the wide image.
+    pub fn wide_len(&self) -> usize {
+        self.channels * self.wide[0] * self.wide[1]
+    }
+
+    /// Numbers in one channel of the narrow image.
+    pub fn narrow_area(&self) -> usize {
+        self.narrow[0] * self.narrow[1]
+    }
+
+    /// Numbers in one channel of a grid; columns of the gathered matrix.
+    pub fn grid_area(&self) -> usize {
+        self.narrow[0] * self.pitch()
+    }
+
+    /// Numbers in the planes of all channels.
+    pub fn planes_len(&self) -> usize {
+        self.channels * self.stride * self.stride * self.plane_len()
+    }
+
+    /// Where a tap lies: (whole strides from the narrow pixel, phase within a stride).
+    fn reach(&self, tap: usize) -> (isize, usize) {
+        let offset = tap as isize - self.padding as isize;
+        let stride = self.stride as isize;
+        (offset.div_euclid(stride), offset.rem_euclid(stride) as usize)
+    }
+
+    /// Whole strides by which taps lie before the narrow pixel, at most.
+    fn border(&self) -> usize {
+        self.reach(0).0.unsigned_abs().max(self.reach(self.kernel - 1).0.min(0).unsigned_abs())
+    }
+
+    /// Whole strides between the first and the last tap, or from the pixel itself.
+    fn span(&self) -> usize {
+        (self.reach(self.kernel - 1).0.max(0) + self.border() as isize) as usize
+    }
+
+    fn pitch(&self) -> usize {
+        self.narrow[1] + self.span()
+    }
+
+    fn plane_rows(&self) -> usize {
+        self.narrow[0] + self.span()
+    }
+
+    fn plane_len(&self) -> usize {
+        self.plane_rows() * self.pitch() + self.span()
+    }
+
+    /// Splits the wide image into planes.
+    pub fn split(&self, wide: &[f32], planes: &mut [f32]) {
+        let [rows, columns] = self.wide;
+        let (border, stride, pitch) = (self.border(), self.stride, self.pitch());
+        let plane_rows = self.plane_rows();
+        for (index, plane) in planes.chunks_exact_mut(self.plane_len()).enumerate() {
+            let (c, qy, qx) = (index / stride / stride, index / stride % stride, index % stride);
+            let image = &wide[c * rows * columns..][..rows * columns];
+            // Only as many columns as the wide image has in this phase, and as taps can meet.
+            let count = columns.saturating_sub(qx).div_ceil(stride).min(pitch - border);
+            for (row, line) in plane.chunks_mut(pitch).enumerate() {
+                let y = (row as isize - border as isize) * stride as isize + qy as isize;
+                let inside = row < plane_rows && y >= 0 && (y as usize) < rows;
+                if !inside || count == 0 {
+                    line.fill(0.0);
+                    continue;
+                }
+                line[..border].fill(0.0);
+                line[border + count..].fill(0.0);
+                let source = &image[y as usize * columns + qx..(y as usize + 1) * columns];
+                take(source, stride, &mut line[border..border + count]);
+            }
+        }
+    }
+
+    /// For each row of the gathered matrix, the run of the planes that it is.
+    fn runs(&self) -> impl Iterator<Item = std::ops::Range<usize>> {
+        let (border, pitch, stride) = (self.border() as isize, self.pitch(), self.stride);
+        let (kernel, plane, area) = (self.kernel, self.plane_len(), self.grid_area());
+        let reaches: Vec<(isize, usize)> = (0..kernel).map(|tap| self.reach(tap)).collect();
+        (0..self.taps()).map(move |row| {
+            let (c, (dy, qy)) = (row / kernel / kernel, reaches[row / kernel % kernel]);
+            let (dx, qx) = reaches[row % kernel];
+            let offset = (dy + border) as usize * pitch + (dx + border) as usize;
+            let start = ((c * stride + qy) * stride + qx) * plane + offset;
+            start..start + area
+        })
+    }
+
+    /// `matrix[c, a, b, i, j]` = what tap (a, b) of narrow pixel (i, j) meets in channel c.
+    pub fn gather(&self, planes: &[f32], matrix: &mut [f32]) {
+        for (run, row) in self.runs().zip(matrix.chunks_exact_mut(self.grid_area())) {
+            row.copy_from_slice(&planes[run]);
+        }
+    }
+
+    /// The adjoint of [`Patches::gather`]: adds up what meets each wide pixel. Gaps of the matrix
+    /// have to be 0.
+    pub fn scatter(&self, matrix: &[f32], planes: &mut [f32]) {
+        planes.fill(0.0);
+        for (run, row) in self.runs().zip(matrix.chunks_exact(self.grid_area())) {
+            planes[run].iter_mut().zip(row).for_each(|(onto, from)| *onto += *from);
+        }
+    }
+
+    /// Puts the planes together to the wide image, adds `start(c)` to channel c, and sets negative
+    /// values to 0 if `relu`.
+    pub fn merge(
+        &self,
+        planes: &[f32],
+        start: impl Fn(usize) -> f32,
+        relu: bool,
+        wide: &mut [f32],
+    ) {
+        let ([rows, columns], stride, pitch) = (self.wide, self.stride, self.pitch());
+        let (border, plane, plane_rows) = (self.border(), self.plane_len(), self.plane_rows());
+        let least = if relu { 0.0 } else { f32::NEG_INFINITY };
+        for (line, out) in wide.chunks_exact_mut(columns).enumerate() {
+            let (c, y) = (line / rows, line % rows);
+            let start = start(c);
+            let finish = |value: f32| {
+                let value = value + start;
+                // As written, NaN stays NaN and is noticed.
+                if value < least { least } else { value }
+            };
+            let row = y / stride + border;
+            // What no tap meets keeps the start.
+            let met = if row < plane_rows { columns.min((pitch - border) * stride) } else { 0 };
+            out[met..].fill(finish(0.0));
+            let phase = |qx: usize| {
+                let index = (c * stride + y % stride) * stride + qx;
+                &planes[index * plane + row.min(plane_rows - 1) * pitch + border..]
+            };
+            weave(phase, stride, finish, &mut out[..met]);
+        }
+    }
+
+    /// Narrow image to grid, one channel after the other: gaps are 0.
+    pub fn spread(&self, narrow: &[f32], grid: &mut [f32]) {
+        let (columns, lines) = (self.narrow[1], grid.chunks_exact_mut(self.pitch()));
+        for (line, row) in lines.zip(narrow.chunks_exact(columns)) {
+            line[..columns].copy_from_slice(row);
+            line[columns..].fill(0.0);
+        }
+    }
+
+    /// Grid to narrow image: `finish` is applied to every value of channel c with its `c`-th bias.
+    pub fn close(&self, grid: &[f32], bias: Option<&[f32]>, relu: bool, narrow: &mut [f32]) {
+        let (rows, columns) = (self.narrow[0], self.narrow[1]);
+        let least = if relu { 0.0 } else { f32::NEG_INFINITY };
+        let lines = grid.chunks_exact(self.pitch()).zip(narrow.chunks_exact_mut(columns));
+        for (at, (line, row)) in lines.enumerate() {
+            let start = bias.map_or(0.0, |bias| bias[at / rows]);
+            for (to, from) in row.iter_mut().zip(line) {
+                let value = from + start;
+                *to = if value < least { least } else { value };
+            }
+        }
+    }
+}
+
+/// Every `stride`-th number, from the first.
+fn take(from: &[f32], stride: usize, to: &mut [f32]) {
+    match stride {
+        1 => to.copy_from_slice(&from[..to.len()]),
+        2 => {
+            let (last, most) = to.split_last_mut().expect("a plane row holds at least one pixel");
+            let (pairs, _) = from.as_chunks::<2>();
+            most.iter_mut().zip(pairs).for_each(|(to, pair)| *to = pair[0]);
+            *last = from[2 * most.len()];
+        }
+        _ => to.iter_mut().zip(from.iter().step_by(stride)).for_each(|(to, from)| *to = *from),
+    }
+}
+
+/// `to[x] = finish(phase(x mod stride)[x div stride])`.
+fn weave<'a>(
+    phase: impl Fn(usize) -> &'a [f32],
+    stride: usize,
+    finish: impl Fn(f32) -> f32,
+    to: &mut [f32],
+) {
+    match stride {
+        1 => to.iter_mut().zip(phase(0)).for_each(|(to, from)| *to = finish(*from)),
+        2 => {
+            let (even, odd) = (phase(0), phase(1));
+            let (pairs, rest) = to.as_chunks_mut::<2>();
+            let whole = pairs.len();
+            for ((pair, even), odd) in pairs.iter_mut().zip(even).zip(odd) {
+                *pair = [finish(*even), finish(*odd)];
+            }
+            rest.iter_mut().for_each(|last| *last = finish(even[whole]));
+        }
+        _ => {
+            for qx in 0..stride {
+                let onto = to.iter_mut().skip(qx).step_by(stride);
+                onto.zip(phase(qx)).for_each(|(to, from)| *to = finish(*from));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Any small geometry a layer can have, odd sizes and single pixels included.
+    pub fn geometries() -> impl Strategy<Value = Patches> {
+        let sizes = (1..4usize, 1..12usize, 1..12usize);
+        (sizes, 1..6usize, 1..4usize, 0..3usize, any::<bool>(), 0..3usize).prop_filter_map(
+            "the kernel is larger than the padded image",
+            |((channels, height, width), kernel, stride, padding, transposed, extra)| {
+                let [wide, narrow] = if transposed {
+                    let extra = extra.min(stride - 1);
+                    let out =
+                        |n: usize| ((n - 1) * stride + kernel + extra).checked_sub(2 * padding);
+                    let wide = [out(height)?, out(width)?];
+                    (wide[0] > 0 && wide[1] > 0).then_some([wide, [height, width]])?
+                } else {
+                    let out = |n: usize| Some((n + 2 * padding).checked_sub(kernel)? / stride + 1);
+                    [[height, width], [out(height)?, out(width)?]]
+                };
+                Some(Patches { channels, wide, narrow, kernel, stride, padding })
+            },
+        )
+    }
+
+    /// Calls `meet(tap, narrow pixel, wide pixel)` for all that meet; taps and wide pixels are
+    /// counted over all channels.
+    pub fn meetings(p: &Patches, mut meet: impl FnMut(usize, usize, usize)) {
+        for tap in 0..p.taps() {
+            let (c, a, b) = (tap / p.kernel / p.kernel, tap / p.kernel % p.kernel, tap % p.kernel);
+            for pixel in 0..p.narrow_area() {
+                let (i, j) = (pixel / p.narrow[1], pixel % p.narrow[1]);
+                let y = (i * p.stride + a).checked_sub(p.padding).filter(|y| *y < p.wide[0]);
+                let x = (j * p.stride + b).checked_sub(p.padding).filter(|x| *x < p.wide[1]);
+                if let (Some(y), Some(x)) = (y, x) {
+                    meet(tap, pixel, (c * p.wide[0] + y) * p.wide[1] + x);
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn gathering_and_scattering_follow_the_definition(p in geometries(), relu: bool) {
+            let (pixels, area) = (p.narrow_area(), p.grid_area());
+            let wide: Vec<f32> = (0..p.wide_len()).map(|i| i as f32 + 1.0).collect();
+            let mut planes = vec![f32::NAN; p.planes_len()];
+            p.split(&wide, &mut planes);
+            let mut matrix = vec![f32::NAN; p.taps() * area];
+            p.gather(&planes, &mut matrix);
+            let mut gathered = vec![f32::NAN; p.taps() * pixels];
+            p.close(&matrix, None, false, &mut gathered);
+            let mut expected = vec![0.0; gathered.len()];
+            meetings(&p, |tap, pixel, at| expected[tap * pixels + pixel] = wide[at]);
+            prop_assert_eq!(&gathered, &expected);
+
+            let given: Vec<f32> = (0..gathered.len()).map(|i| (i % 13) as f32 - 6.0).collect();
+            p.spread(&given, &mut matrix);
+            let start = |c: usize| c as f32 - 1.0;
+            let mut sum: Vec<f32> =
+                (0..p.wide_len()).map(|at| start(at / p.wide[0] / p.wide[1])).collect();
+            meetings(&p, |tap, pixel, at| sum[at] += given[tap * pixels + pixel]);
+            if relu {
+                sum.iter_mut().for_each(|x| *x = x.max(0.0));
+            }
+            planes.fill(f32::NAN);
+            p.scatter(&matrix, &mut planes);
+            let mut back = vec![f32::NAN; p.wide_len()];
+            p.merge(&planes, start, relu, &mut back);
+            prop_assert_eq!(back, sum);
+        }
+    }
+}

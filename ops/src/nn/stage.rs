@@ -1,0 +1,389 @@
+//! Stages: layers that run over a batch in one go, with the values that their gradients need.
+//!
+//! Convolutions that follow each other are one stage: each image passes through all of them while
+//! it is in the cache. Gradients of parameters are summed over a fixed number of parts of the
+//! batch and then over the parts in order, so that they do not depend on the number of threads.
+
+use super::conv::{Conv, Room, mask};
+use super::layers::{Layer, Operation};
+use super::matmul::{Mat, multiply_parallel};
+use super::norm::{Norm, Scale};
+use super::rows::Rows;
+use rayon::prelude::*;
+use std::{cell::RefCell, ops::Range};
+
+/// Parts of a batch that sum their gradients on their own.
+const PARTS: usize = 16;
+
+/// Layers that run in one go.
+pub struct Stage {
+    work: Work,
+    /// Where the parameters lie among those of the network.
+    pub parameters: Range<usize>,
+    /// Where the statistics lie among those of the network.
+    pub statistics: Range<usize>,
+    /// Numbers that go in for each row.
+    pub input_len: usize,
+    /// Numbers that come out for each row.
+    pub output_len: usize,
+    record: usize,
+    values: Vec<f32>,
+}
+
+enum Work {
+    Images(Vec<Conv>),
+    Dense { relu: bool },
+    Norm(Norm, Scale),
+}
+
+/// Room of one thread.
+#[derive(Default)]
+struct Bench {
+    room: Room,
+    gradients: Vec<f32>,
+}
+
+thread_local! {
+    static BENCH: RefCell<Bench> = RefCell::default();
+}
+
+/// The stages of layers in a row.
+pub fn stages(layers: &[Layer]) -> Vec<Stage> {
+    let mut stages: Vec<Stage> = Vec::new();
+    for layer in layers {
+        let (input_len, output_len) = (layer.input_len(), layer.output_len());
+        let relu = layer.relu;
+        let work = match (layer.operation, Conv::new(layer), stages.last_mut()) {
+            (_, Some(conv), Some(Stage { work: Work::Images(convs), .. })) => {
+                convs.push(conv);
+                let stage = stages.last_mut().expect("just matched");
+                stage.parameters.end = layer.parameters.end;
+                stage.output_len = output_len;
+                stage.record += output_len;
+                continue;
+            }
+            (_, Some(conv), _) => Work::Images(vec![conv]),
+            (Operation::BatchNorm2d, ..) => {
+                let channels = layer.output[0];
+                Work::Norm(Norm { channels, area: output_len / channels, relu }, Scale::new())
+            }
+            _ => Work::Dense { relu },
+        };
+        stages.push(Stage {
+            work,
+            parameters: layer.parameters.clone(),
+            statistics: layer.statistics.clone(),
+            input_len,
+            output_len,
+            record: output_len,
+            values: Vec::new(),
+        });
+    }
+    stages
+}
+
+impl Stage {
+    /// What came out for each row of the batch.
+    pub fn output(&self) -> Rows<'_> {
+        Rows::at_end(&self.values, self.record, self.output_len)
+    }
+
+    /// Runs the layers on `batch` rows. In training, batch normalisation measures the batch and
+    /// moves `statistics`; otherwise it uses them.
+    pub fn forward(
+        &mut self,
+        parameters: &[f32],
+        statistics: &mut [f32],
+        training: bool,
+        input: Rows<'_>,
+        batch: usize,
+        partials: &mut Vec<f32>,
+    ) {
+        let (parameters, len) = (&parameters[self.parameters.clone()], self.output_len);
+        if self.values.len() < batch * self.record {
+            self.values.resize(batch * self.record, 0.0);
+        }
+        let values = &mut self.values[..batch * self.record];
+        let images = values.par_chunks_exact_mut(self.record).enumerate();
+        match &mut self.work {
+            Work::Images(convs) => images.for_each(|(image, record)| {
+                BENCH.with_borrow_mut(|bench| {
+                    let (mut input, mut rest, mut left) = (input.row(image), record, parameters);
+                    for conv in convs.iter() {
+                        let (output, tail) = rest.split_at_mut(conv.output_len());
+                        conv.forward(left, input, output, &mut bench.room);
+                        (input, rest, left) = (output, tail, &left[conv.parameter_len()..]);
+                    }
+                });
+            }),
+            Work::Dense { relu } => {
+                let (weight, bias) = parameters.split_at(len * self.input_len);
+                let weight = Mat::new(weight, len, self.input_len).t();
+                multiply_parallel(input.matrix(batch), weight, false, values, len, partials);
+                let least = if *relu { 0.0 } else { f32::NEG_INFINITY };
+                values.par_chunks_exact_mut(len).for_each(|row| {
+                    for (value, bias) in row.iter_mut().zip(bias) {
+                        let sum = *value + bias;
+                        *value = if sum < least { least } else { sum };
+                    }
+                });
+            }
+            Work::Norm(norm, scale) => {
+                let statistics = &mut statistics[self.statistics.clone()];
+                *scale = if training {
+                    norm.measure(input, batch, statistics)
+                } else {
+                    norm.remembered(statistics)
+                };
+                images.for_each(|(image, output)| {
+                    norm.forward(parameters, scale, input.row(image), output);
+                });
+            }
+        }
+    }
+
+    /// From the gradient of the output (which is used up) to those of the parameters (added) and
+    /// of the input (if wanted; added if `add`).
+    #[expect(clippy::too_many_arguments, reason = "values and gradients of three things")]
+    pub fn backward(
+        &self,
+        parameters: &[f32],
+        input: Rows<'_>,
+        batch: usize,
+        d_output: &mut [f32],
+        d_input: Option<&mut [f32]>,
+        add: bool,
+        d_parameters: &mut [f32],
+        partials: &mut Vec<f32>,
+    ) {
+        let parameters = &parameters[self.parameters.clone()];
+        match &self.work {
+            Work::Images(convs) => {
+                self.images_backward(convs, parameters, input, d_output, d_input, partials);
+                let (sum, parts) = partials.split_at_mut(d_parameters.len());
+                sum.par_chunks_mut(4096).enumerate().for_each(|(block, sum)| {
+                    for part in parts.chunks_exact(d_parameters.len()) {
+                        let part = &part[block * 4096..];
+                        sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += *part);
+                    }
+                });
+                let (mut sum, mut rest) = (&*sum, d_parameters);
+                for conv in convs {
+                    let (own, more) = rest.split_at_mut(conv.parameter_len());
+                    conv.hand_over(sum, own);
+                    (sum, rest) = (&sum[own.len()..], more);
+                }
+            }
+            Work::Dense { relu } => {
+                let len = self.output_len;
+                if *relu {
+                    let rows = d_output.par_chunks_exact_mut(len).enumerate();
+                    rows.for_each(|(at, gradient)| mask(self.output().row(at), gradient));
+                }
+                let (d_weight, d_bias) = d_parameters.split_at_mut(len * self.input_len);
+                d_bias.par_chunks_mut(1024).enumerate().for_each(|(block, sum)| {
+                    for row in d_output.chunks_exact(len) {
+                        let row = &row[block * 1024..];
+                        sum.iter_mut().zip(row).for_each(|(sum, d)| *sum += *d);
+                    }
+                });
+                let (width, d) = (self.input_len, Mat::new(d_output, batch, len));
+                multiply_parallel(d.t(), input.matrix(batch), true, d_weight, width, partials);
+                if let Some(d_input) = d_input {
+                    let weight = Mat::new(&parameters[..len * width], len, width);
+                    multiply_parallel(d, weight, add, d_input, width, partials);
+                }
+            }
+            Work::Norm(norm, scale) => {
+                norm.backward(parameters, scale, input, self.output(), d_output, d_parameters);
+                if let Some(d_input) = d_input {
+                    d_input.copy_from_slice(d_output);
+                }
+            }
+        }
+    }
+
+    fn images_backward(
+        &self,
+        convs: &[Conv],
+        parameters: &[f32],
+        input: Rows<'_>,
+        d_output: &mut [f32],
+        d_input: Option<&mut [f32]>,
+        partials: &mut Vec<f32>,
+    ) {
+        let batch = d_output.len() / self.output_len;
+        let images = batch.div_ceil(PARTS);
+        partials.clear();
+        partials.resize(batch.div_ceil(images) * parameters.len(), 0.0);
+        let mut inputs: Vec<Option<&mut [f32]>> = match d_input {
+            Some(all) => all.chunks_mut(images * self.input_len).map(Some).collect(),
+            None => Vec::new(),
+        };
+        inputs.resize_with(batch.div_ceil(images), || None);
+        let parts = partials
+            .par_chunks_exact_mut(parameters.len())
+            .zip(d_output.par_chunks_mut(images * self.output_len))
+            .zip(inputs);
+        parts.enumerate().for_each(|(part, ((d_parameters, d_output), mut d_input))| {
+            for (at, d_output) in d_output.chunks_exact_mut(self.output_len).enumerate() {
+                let d_input =
+                    d_input.as_mut().map(|d| &mut d[at * self.input_len..][..self.input_len]);
+                let image = part * images + at;
+                let record = &self.values[image * self.record..][..self.record];
+                BENCH.with_borrow_mut(|bench| {
+                    image_backward(
+                        convs,
+                        parameters,
+                        input.row(image),
+                        record,
+                        d_output,
+                        d_input,
+                        d_parameters,
+                        bench,
+                    );
+                });
+            }
+        });
+    }
+}
+
+/// Backward through all convolutions of a stage, for one image.
+#[expect(clippy::too_many_arguments, reason = "values and gradients of three things")]
+fn image_backward(
+    convs: &[Conv],
+    parameters: &[f32],
+    input: &[f32],
+    record: &[f32],
+    d_output: &mut [f32],
+    mut d_input: Option<&mut [f32]>,
+    d_parameters: &mut [f32],
+    bench: &mut Bench,
+) {
+    let (mut output_end, mut parameter_end) = (record.len(), parameters.len());
+    if bench.gradients.len() < record.len() {
+        bench.gradients.resize(record.len(), 0.0);
+    }
+    let (mut spare, mut gradient) = (&mut bench.gradients[..], d_output);
+    for (at, conv) in convs.iter().enumerate().rev() {
+        let output_start = output_end - conv.output_len();
+        let parameter_start = parameter_end - conv.parameter_len();
+        let before =
+            if at == 0 { input } else { &record[output_start - conv.input_len()..output_start] };
+        let (own, rest) = spare.split_at_mut(if at == 0 { 0 } else { conv.input_len() });
+        spare = rest;
+        let mut further = if at == 0 { d_input.take() } else { Some(own) };
+        conv.backward(
+            &parameters[parameter_start..parameter_end],
+            before,
+            &record[output_start..output_end],
+            gradient,
+            further.as_deref_mut(),
+            &mut d_parameters[parameter_start..parameter_end],
+            &mut bench.room,
+        );
+        let Some(further) = further else { return };
+        (gradient, output_end, parameter_end) = (further, output_start, parameter_start);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failure stops the test")]
+mod tests {
+    use super::*;
+    use crate::math::random::{Purpose, Random};
+    use proptest::prelude::*;
+
+    /// Dense layers and batch normalisation by their definition, in double precision.
+    fn oracle(layer: &Layer, parameters: &[f64], input: &[f64], batch: usize) -> Vec<f64> {
+        let (len, width) = (layer.output_len(), layer.input_len());
+        let weights = layer.weight_len();
+        let (area, count) = (len / layer.output[0], (batch * len / layer.output[0]) as f64);
+        let over = |c: usize, term: &dyn Fn(f64) -> f64| -> f64 {
+            let values = (0..batch).flat_map(|b| &input[b * width + c * area..][..area]);
+            values.map(|x| term(*x)).sum::<f64>() / count
+        };
+        let mut out = Vec::new();
+        for (b, o) in (0..batch).flat_map(|b| (0..len).map(move |o| (b, o))) {
+            let row = &input[b * width..][..width];
+            let value = if layer.operation == Operation::Linear {
+                let weight = &parameters[o * width..][..width];
+                weight.iter().zip(row).map(|(w, x)| w * x).sum::<f64>() + parameters[weights + o]
+            } else {
+                let c = o / area;
+                let mean = over(c, &|x| x);
+                let variance = over(c, &|x| (x - mean).powi(2));
+                (row[o] - mean) / (variance + 1e-5).sqrt() * parameters[c] + parameters[weights + c]
+            };
+            out.push(if layer.relu { value.max(0.0) } else { value });
+        }
+        out
+    }
+
+    fn close(got: &[f32], expected: &[f64]) -> Result<(), TestCaseError> {
+        let scale = expected.iter().fold(1e-2_f64, |most, x| most.max(x.abs()));
+        for (got, expected) in got.iter().zip(expected) {
+            prop_assert!((f64::from(*got) - expected).abs() < 1e-3 * scale, "{got} {expected}");
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn dense_and_normalising_layers_agree_with_finite_differences(
+            (batch, inside, out) in (2..5usize, 1..4usize, 1..7usize), norm: bool, relu: bool,
+            add: bool, seed: u64,
+        ) {
+            let mut layer = Layer {
+                name: String::new(),
+                operation: if norm { Operation::BatchNorm2d } else { Operation::Linear },
+                input: if norm { [inside, 2, out] } else { [inside, 1, 1] },
+                output: if norm { [inside, 2, out] } else { [out, 1, 1] },
+                relu,
+                parameters: 0..0,
+                statistics: 0..2 * inside,
+            };
+            let count = layer.weight_len() + if norm { inside } else { out };
+            layer.parameters = 0..count;
+            let mut random = Random::new(seed, Purpose::Null, 0);
+            let mut draw = |n: usize| -> Vec<f64> {
+                (0..n).map(|_| f64::from(random.between(-1.0, 1.0) as f32)).collect()
+            };
+            let (len, width) = (layer.output_len(), layer.input_len());
+            let (parameters, input, slopes) = (draw(count), draw(batch * width), draw(batch * len));
+            let bent = Layer { relu: false, ..layer.clone() };
+            let before = oracle(&bent, &parameters, &input, batch);
+            prop_assume!(!relu || before.iter().all(|x| x.abs() > 1e-3));
+            let single = |x: &[f64]| -> Vec<f32> { x.iter().map(|x| *x as f32).collect() };
+
+            let mut stage = stages(std::slice::from_ref(&layer)).pop().unwrap();
+            let (own, given, mut room) = (single(&parameters), single(&input), Vec::new());
+            let rows = Rows::new(&given, width);
+            stage.forward(&own, &mut vec![0.0; 2 * inside], true, rows, batch, &mut room);
+            close(&stage.values, &oracle(&layer, &parameters, &input, batch))?;
+
+            let slope = |values: &[f64], loss: &dyn Fn(&[f64]) -> Vec<f64>| -> Vec<f64> {
+                (0..values.len()).map(|at| {
+                    let moved = |by: f64| -> f64 {
+                        let mut values = values.to_vec();
+                        values[at] += by;
+                        loss(&values).iter().zip(&slopes).map(|(y, slope)| y * slope).sum()
+                    };
+                    (moved(1e-5) - moved(-1e-5)) / 2e-5
+                }).collect()
+            };
+            // Small variances amplify the rounding of single precision beyond any fixed limit.
+            let wild = norm && slope(&input, &|x| oracle(&layer, &parameters, x, batch))
+                .iter().any(|x| x.abs() > 30.0);
+            prop_assume!(!wild);
+            let already = if add && !norm { 1.0 } else { 0.0 };
+            let (mut d_input, mut d) = (vec![already as f32; input.len()], vec![0.0; count]);
+            let mut flow = single(&slopes);
+            stage.backward(&own, rows, batch, &mut flow, Some(&mut d_input), add, &mut d, &mut room);
+            let expected = slope(&input, &|x| oracle(&layer, &parameters, x, batch));
+            let expected: Vec<f64> = expected.iter().map(|x| x + already).collect();
+            close(&d_input, &expected)?;
+            close(&d, &slope(&parameters, &|p| oracle(&layer, p, &input, batch)))?;
+        }
+    }
+}

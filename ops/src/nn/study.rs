@@ -1,0 +1,379 @@
+//! A model op from inputs to outputs: checks, training, encoding, and what a reader should know of
+//! the result.
+
+use super::fit::{Epoch, Plan};
+use super::machine::{LOG_VARIANCE, Machine, nats};
+use crate::op::{Ctx, Inputs, OpError, Outputs, Port};
+use cache::{Array, Artifact, Kind, Shape, Table};
+
+/// What every model reads.
+pub const FEATURES: Port = Port::new(
+    "features",
+    &[Kind::Spectrogram, Kind::Matrix],
+    "one image a clip; a vector is taken as an image of one row",
+);
+/// The port that holds the latent means.
+pub const LATENT: Port = Port::new("latent", &[Kind::Matrix], "the latent mean of each clip");
+/// The port that holds the latent standard deviations.
+pub const LATENT_STD: Port =
+    Port::new("latent_std", &[Kind::Matrix], "the latent standard deviation of each clip");
+/// The port that holds the weights.
+pub const MODEL: Port =
+    Port::new("model", &[Kind::Model], "the weights, under the names of the PyTorch module");
+/// The port that holds the course of the training.
+pub const HISTORY: Port = Port::new(
+    "history",
+    &[Kind::History],
+    "per epoch: `epoch`, `loss`, `reconstruction`, `kl`, `beta`, `learning_rate`, `validation`",
+);
+/// The port that holds some clips and what the model makes of them.
+pub const RECONSTRUCTION: Port = Port::new(
+    "reconstruction",
+    &[Kind::Spectrogram, Kind::Matrix],
+    "evenly spaced clips: `features` as reconstructed from the latent mean, and the `original`",
+);
+/// The port that says which latent units are in use.
+pub const DIAGNOSTICS: Port = Port::new(
+    "diagnostics",
+    &[Kind::Diagnostics],
+    "per latent unit: `unit`, `kl` (nats), `variance_of_mean`, `active`",
+);
+
+/// The most parameters a network may have, and the most bytes a training may take.
+const MOST: [f64; 2] = [2.5e8, 6.4e10];
+/// A latent unit of a plain autoencoder counts as active when its mean varies more than this, one
+/// of a variational one when its KL is above this many nats.
+const ACTIVE: f64 = 0.01;
+const ENCODE_BATCH: usize = 64;
+
+/// Rows and columns of a clip.
+fn image(row: &[usize]) -> Result<[usize; 2], OpError> {
+    match *row {
+        [width] => Ok([1, width]),
+        [height, width] => Ok([height, width]),
+        _ => Err(OpError::data(format!("clips of {} axes; a model takes one or two", row.len()))),
+    }
+}
+
+impl Plan {
+    /// The plan for clips of this shape, unless it would not fit any machine.
+    fn on(mut self, row: &[usize], clips: Option<usize>) -> Result<Self, OpError> {
+        let a = &mut self.architecture;
+        a.input = image(row)?;
+        for (name, value) in [("kernel", a.kernel), ("stride", a.stride)] {
+            if value > 32 {
+                return Err(OpError::param(name, format!("`{value}` is above 32")));
+            }
+        }
+        if a.channels.is_empty() {
+            return Err(OpError::param("channels", "a network needs at least one convolution"));
+        }
+        // In floating point, since silly sizes would not fit whole numbers.
+        let shrink = |n: f64| {
+            ((n + 2.0 * (a.kernel / 2) as f64 - a.kernel as f64) / a.stride as f64).floor() + 1.0
+        };
+        let mut size = a.input.map(|n| n as f64);
+        let (mut weights, mut values, mut inside) = (0.0, size[0] * size[1], 1.0);
+        for &channels in &a.channels {
+            let channels = channels as f64;
+            size = size.map(shrink);
+            weights += 2.0 * inside * channels * (a.kernel * a.kernel) as f64;
+            values += channels * size[0] * size[1] * (2.0 + (a.stride * a.stride) as f64 / 2.0);
+            inside = channels;
+        }
+        weights += 3.0 * inside * size[0] * size[1] * a.latent as f64;
+        let batch = self.batch_size.min(clips.unwrap_or(self.batch_size)) as f64;
+        if weights > MOST[0] {
+            return Err(OpError::param(
+                "channels",
+                format!("the network would have {weights:.1e} parameters"),
+            )
+            .help("use fewer channels or latent units, or a larger stride"));
+        }
+        if 4.0 * (batch * values + 5.0 * weights) > MOST[1] {
+            let bytes = 4.0 * batch * values;
+            return Err(OpError::param(
+                "batch_size",
+                format!("a batch would take {bytes:.1e} bytes"),
+            )
+            .help("use a smaller batch, or fewer channels"));
+        }
+        Ok(self)
+    }
+
+    /// The shapes of [`LATENT`], [`LATENT_STD`] (if variational), [`MODEL`], [`HISTORY`],
+    /// [`RECONSTRUCTION`] and [`DIAGNOSTICS`].
+    ///
+    /// # Errors
+    /// When the parameters contradict each other or do not fit the clips.
+    pub fn check(&self, inputs: &[Option<Shape>], examples: usize) -> Result<Vec<Shape>, OpError> {
+        if self.patience.is_some() && self.validation == 0.0 {
+            return Err(OpError::param("patience", "early stopping needs held-out clips")
+                .help("set `validation` to the fraction of clips to hold out, such as 0.1"));
+        }
+        let input = inputs.first().cloned().flatten().unwrap_or(Shape::of(Kind::Spectrogram));
+        if let Some(row) = &input.row {
+            self.clone().on(row, input.rows)?;
+        }
+        let units = self.architecture.latent;
+        let latent = Shape::of(Kind::Matrix).with_rows(input.rows).with_row(Some(vec![units]));
+        let mut shapes = vec![latent.clone()];
+        shapes.extend(self.architecture.variational.then_some(latent));
+        shapes.push(Shape::of(Kind::Model));
+        shapes.push(Shape::of(Kind::History));
+        shapes.push(Shape { rows: input.rows.map(|rows| rows.min(examples)), ..input });
+        shapes.push(Shape::of(Kind::Diagnostics).with_rows(Some(units)));
+        Ok(shapes)
+    }
+
+    /// Trains, encodes every clip, and packs all outputs.
+    ///
+    /// # Errors
+    /// When the clips are unfit, when training fails, or when the run is cancelled.
+    pub fn study(
+        self,
+        inputs: &Inputs<'_>,
+        examples: usize,
+        cx: &Ctx<'_>,
+    ) -> Result<Outputs, OpError> {
+        let (ids, features) = inputs.features(FEATURES.name)?;
+        let input = inputs.get(FEATURES.name)?;
+        self.check(&[Some(input.shape())], examples)?;
+        let plan = self.on(features.shape(), Some(ids.len()))?;
+        let (mut machine, history) = plan.fit(features, cx)?;
+        machine.training = false;
+
+        let latents = encode(&mut machine, ids.len(), cx)?;
+        let mut outputs =
+            Outputs::new().with(LATENT.name, matrix(ids, &latents.means, latents.units));
+        if let Some(log_variances) = &latents.log_variances {
+            let deviation = |x: &f32| (0.5 * x.clamp(LOG_VARIANCE[0], LOG_VARIANCE[1])).exp();
+            let deviations: Vec<f32> = log_variances.iter().map(deviation).collect();
+            outputs = outputs.with(LATENT_STD.name, matrix(ids, &deviations, latents.units));
+        }
+        let model = machine.network.to_tensors(&machine.parameters, &machine.statistics);
+        let mut model = Artifact::tensors(Kind::Model, model);
+        for (name, value) in describe(&plan) {
+            model = model.with_meta(name, value);
+        }
+        Ok(outputs
+            .with(MODEL.name, model)
+            .with(HISTORY.name, plan.history(&history))
+            .with(RECONSTRUCTION.name, reconstruct(&mut machine, ids, features, input, examples))
+            .with(DIAGNOSTICS.name, plan.diagnostics(&latents)))
+    }
+
+    fn history(&self, epochs: &[Epoch]) -> Artifact {
+        let column = |of: fn(&Epoch) -> f64| epochs.iter().map(of).collect::<Vec<_>>();
+        let table = Table::new()
+            .with_ints("epoch", (1..=epochs.len() as i64).collect())
+            .with_reals("loss", column(|e| e.losses.loss))
+            .with_reals("reconstruction", column(|e| e.losses.reconstruction))
+            .with_reals("kl", column(|e| e.losses.kl))
+            .with_reals("beta", column(|e| e.beta))
+            .with_reals("learning_rate", vec![self.learning_rate; epochs.len()])
+            .with_reals("validation", column(|e| e.validation));
+        Artifact::table(Kind::History, table)
+    }
+
+    fn diagnostics(&self, latents: &Latents) -> Artifact {
+        let (units, covariance) = (latents.units, latents.covariance());
+        let variance: Vec<f64> = (0..units).map(|j| covariance[j * units + j]).collect();
+        let kl = latents.kl();
+        let count =
+            |values: &[f64]| values.iter().map(|x| i64::from(*x > ACTIVE)).collect::<Vec<_>>();
+        let active = count(kl.as_ref().unwrap_or(&variance));
+        let mut meta = vec![
+            ("active_units", active.iter().sum::<i64>() as f64),
+            ("effective_dimension", participation(&covariance, units)),
+        ];
+        if let Some(kl) = &kl {
+            let [height, width] = self.architecture.input;
+            meta.push(("total_kl", kl.iter().sum()));
+            meta.push(("effective_beta", self.objective.effective_beta(height * width, units)));
+        }
+        let table = Table::new()
+            .with_ints("unit", (0..units as i64).collect())
+            .with_reals("kl", kl.unwrap_or_else(|| vec![f64::NAN; units]))
+            .with_reals("variance_of_mean", variance)
+            .with_ints("active", active);
+        meta.into_iter()
+            .fold(Artifact::table(Kind::Diagnostics, table), |artifact, (name, value)| {
+                artifact.with_meta(name, value)
+            })
+    }
+}
+
+/// What a reader of the weights needs to build the network.
+fn describe(plan: &Plan) -> Vec<(&'static str, serde_json::Value)> {
+    let a = &plan.architecture;
+    vec![
+        ("height", a.input[0].into()),
+        ("width", a.input[1].into()),
+        ("channels", a.channels.clone().into()),
+        ("kernel", a.kernel.into()),
+        ("stride", a.stride.into()),
+        ("latent", a.latent.into()),
+        ("batch_norm", a.batch_norm.into()),
+        ("variational", a.variational.into()),
+    ]
+}
+
+/// The latent vectors of all clips, row after row.
+struct Latents {
+    units: usize,
+    means: Vec<f32>,
+    log_variances: Option<Vec<f32>>,
+}
+
+fn encode(machine: &mut Machine, clips: usize, cx: &Ctx<'_>) -> Result<Latents, OpError> {
+    let units = machine.network.architecture.latent;
+    let variational = machine.network.architecture.variational;
+    let mut means = Vec::with_capacity(clips * units);
+    let mut log_variances = Vec::new();
+    let all: Vec<u32> = (0..clips as u32).collect();
+    for batch in all.chunks(ENCODE_BATCH) {
+        cx.stop_if_cancelled()?;
+        machine.encode(batch);
+        for at in 0..batch.len() {
+            let (mean, log_variance) = machine.latents(at);
+            means.extend_from_slice(mean);
+            log_variances.extend_from_slice(log_variance.unwrap_or_default());
+        }
+    }
+    Ok(Latents { units, means, log_variances: variational.then_some(log_variances) })
+}
+
+impl Latents {
+    /// Nats per unit, averaged over the clips.
+    fn kl(&self) -> Option<Vec<f64>> {
+        let log_variances = self.log_variances.as_ref()?;
+        let mut sums = vec![0.0; self.units];
+        let rows = self.means.chunks(self.units).zip(log_variances.chunks(self.units));
+        for (means, log_variances) in rows {
+            for ((sum, mean), log_variance) in sums.iter_mut().zip(means).zip(log_variances) {
+                *sum += nats(*mean, *log_variance);
+            }
+        }
+        let clips = (self.means.len() / self.units) as f64;
+        Some(sums.iter().map(|sum| sum / clips).collect())
+    }
+
+    /// The covariance of the means (divided by the number of clips), units × units.
+    fn covariance(&self) -> Vec<f64> {
+        let (units, clips) = (self.units, (self.means.len() / self.units) as f64);
+        let mut centre = vec![0.0; units];
+        for row in self.means.chunks(units) {
+            centre.iter_mut().zip(row).for_each(|(sum, x)| *sum += f64::from(*x) / clips);
+        }
+        let mut sums = vec![0.0; units * units];
+        for row in self.means.chunks(units) {
+            let apart: Vec<f64> = row.iter().zip(&centre).map(|(x, c)| f64::from(*x) - c).collect();
+            for (sums, a) in sums.chunks_mut(units).zip(&apart) {
+                sums.iter_mut().zip(&apart).for_each(|(sum, b)| *sum += a * b / clips);
+            }
+        }
+        sums
+    }
+}
+
+/// (Σλ)²/Σλ² over the eigenvalues λ of a covariance: how many directions the cloud really has.
+fn participation(covariance: &[f64], units: usize) -> f64 {
+    let trace: f64 = (0..units).map(|j| covariance[j * units + j]).sum();
+    let squares: f64 = covariance.iter().map(|x| x * x).sum();
+    if squares > 0.0 { trace * trace / squares } else { 0.0 }
+}
+
+fn matrix(ids: &[String], values: &[f32], width: usize) -> Artifact {
+    let table =
+        Table::new().with_text("clip_id", ids).with_array("features", [width], values.to_vec());
+    Artifact::table(Kind::Matrix, table)
+}
+
+/// Evenly spaced clips, as they are and as the model makes them from their latent means.
+fn reconstruct(
+    machine: &mut Machine,
+    ids: &[String],
+    features: &Array,
+    input: &Artifact,
+    examples: usize,
+) -> Artifact {
+    let examples = examples.min(ids.len());
+    let chosen: Vec<u32> = (0..examples).map(|i| (i * ids.len() / examples) as u32).collect();
+    let (mut made, mut originals) = (Vec::new(), Vec::new());
+    for batch in chosen.chunks(ENCODE_BATCH) {
+        machine.encode(batch);
+        machine.decode_means();
+        for (at, clip) in batch.iter().enumerate() {
+            made.extend_from_slice(machine.reconstruction().row(at));
+            originals.extend_from_slice(features.row(*clip as usize));
+        }
+    }
+    let table = Table::new()
+        .with_text("clip_id", chosen.iter().map(|clip| ids[*clip as usize].as_str()))
+        .with_array("features", features.shape(), made)
+        .with_array("original", features.shape(), originals);
+    Artifact { kind: input.kind, meta: input.meta.clone(), data: cache::Data::Table(table) }
+}
+
+/// Values of parameters that are left out.
+pub mod defaults {
+    use crate::params::{Fraction, NonNegative, Positive};
+    use std::num::{NonZeroU32, NonZeroUsize};
+
+    fn whole(n: usize) -> NonZeroUsize {
+        NonZeroUsize::new(n).expect("not zero")
+    }
+    /// Numbers in the latent vector.
+    pub fn latent() -> NonZeroUsize {
+        whole(32)
+    }
+    /// Channels of the convolutions.
+    pub fn channels() -> Vec<NonZeroUsize> {
+        [32, 64, 128].map(whole).to_vec()
+    }
+    /// Taps along each axis.
+    pub fn kernel() -> NonZeroUsize {
+        whole(3)
+    }
+    /// Step of the kernel.
+    pub fn stride() -> NonZeroUsize {
+        whole(2)
+    }
+    /// Passes over the clips.
+    pub fn epochs() -> NonZeroU32 {
+        NonZeroU32::new(35).expect("not zero")
+    }
+    /// Clips per step.
+    pub fn batch_size() -> NonZeroUsize {
+        whole(128)
+    }
+    /// Adam's step size.
+    pub fn learning_rate() -> Positive {
+        Positive::try_from(1e-3).expect("above zero")
+    }
+    /// None.
+    pub fn zero() -> NonNegative {
+        NonNegative::try_from(0.0).expect("at least zero")
+    }
+    /// No share.
+    pub fn no_share() -> Fraction {
+        Fraction::try_from(0.0).expect("from zero to one")
+    }
+    /// Half.
+    pub fn half() -> Fraction {
+        Fraction::try_from(0.5).expect("from zero to one")
+    }
+    /// The weight of the KL term.
+    pub fn beta() -> NonNegative {
+        NonNegative::try_from(4.0).expect("at least zero")
+    }
+    /// Epochs of a warm-up or of a cycle.
+    pub fn ten() -> NonZeroU32 {
+        NonZeroU32::new(10).expect("not zero")
+    }
+    /// Clips whose reconstruction is kept.
+    pub fn examples() -> NonZeroUsize {
+        whole(8)
+    }
+}

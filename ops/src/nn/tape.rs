@@ -1,0 +1,233 @@
+//! One training step on dfdx's tape.
+//!
+//! What is whose: the tape, the gradients of parameters, and the arithmetic on latent vectors
+//! (reparameterisation, KL, free bits, the sum of the loss) are dfdx's. The stages of the network
+//! and the squared error are operations of our own on that tape: dfdx has no convolution on
+//! stable Rust. Large activations stay in the [`Machine`], whose buffers live from step to step;
+//! on the tape stands a handle of one number for each, which keeps the order of operations.
+
+use super::machine::{LOG_VARIANCE, Machine, Place};
+use super::objective::{Losses, Objective, Reduction};
+use dfdx::prelude::*;
+use std::{cell::RefCell, rc::Rc};
+
+type Taped<S> = Tensor<S, f32, Cpu, OwnedTape<f32, Cpu>>;
+type Handle = Taped<()>;
+type Vectors = Taped<(usize, usize)>;
+type Weight = Tensor<(usize,), f32, Cpu>;
+
+/// A network whose steps are recorded on a tape.
+pub struct Trainer {
+    machine: Rc<RefCell<Machine>>,
+    weights: Vec<(Place, Weight)>,
+    device: Device,
+}
+
+/// dfdx's CPU with its cache of allocations. The cache takes in more than it gives out and never
+/// frees by itself, so it is emptied now and then and at the end.
+struct Device(Cpu);
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        self.0.empty_cache();
+    }
+}
+
+/// The gradients of one step.
+pub struct Step {
+    /// The loss and its terms.
+    pub losses: Losses,
+    gradients: Gradients<f32, Cpu>,
+}
+
+/// Why dfdx refused an operation: there is no memory left.
+pub type TapeError = <Cpu as HasErr>::Err;
+
+impl Trainer {
+    /// Puts a network on a tape.
+    pub fn new(machine: Machine) -> Result<Self, TapeError> {
+        let device = Cpu::default();
+        device.try_enable_cache()?;
+        // The parameters themselves stay in the machine: the tape needs their names and sizes.
+        let weight = |place| {
+            let len = machine.stage(place).parameters.len();
+            Ok((place, device.try_zeros_like(&(len,))?))
+        };
+        let weights = machine.places().into_iter().map(weight).collect::<Result<_, TapeError>>()?;
+        Ok(Self { machine: Rc::new(RefCell::new(machine)), weights, device: Device(device) })
+    }
+
+    /// The network, for all that is not a training step.
+    pub fn machine(&self) -> std::cell::RefMut<'_, Machine> {
+        self.machine.borrow_mut()
+    }
+
+    /// The network, when training is over.
+    ///
+    /// # Panics
+    /// If a tape is still held somewhere.
+    pub fn into_machine(self) -> Machine {
+        let cell = Rc::try_unwrap(self.machine).ok().expect("BUG: a tape outlives its step");
+        cell.into_inner()
+    }
+
+    /// Frees what dfdx keeps for reuse; called once an epoch.
+    pub fn tidy(&self) {
+        self.device.0.empty_cache();
+    }
+
+    /// The gradients of a step, stage by stage, in the order of the parameters.
+    pub fn gradients<R>(
+        &self,
+        step: &mut Step,
+        with: impl FnOnce(&[&[f32]]) -> R,
+    ) -> Result<R, TapeError> {
+        let mut all: Vec<Vec<f32>> = Vec::new();
+        for (_, weight) in &self.weights {
+            all.push(std::mem::take(&mut **step.gradients.get_or_alloc_mut(weight)?));
+        }
+        let result = with(&all.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        for ((_, weight), gradient) in self.weights.iter().zip(all) {
+            **step.gradients.get_or_alloc_mut(weight)? = gradient;
+        }
+        Ok(result)
+    }
+
+    /// The loss and gradients of the objective on these clips. `noise` holds a standard normal
+    /// number per clip and latent unit, for a variational network.
+    pub fn step(
+        &self,
+        clips: &[u32],
+        objective: &Objective,
+        beta: f64,
+        noise: Option<Vec<f32>>,
+    ) -> Result<Step, TapeError> {
+        {
+            let mut machine = self.machine.borrow_mut();
+            machine.training = true;
+            machine.choose(clips);
+        }
+        let mut features: Handle = self.device.0.try_tensor(0.0)?.leaky_traced();
+        let mut decoder = Vec::new();
+        for (place, _) in &self.weights {
+            match place {
+                Place::Encoder(_) => features = self.pass(features, *place)?,
+                Place::Decoder(at) if *at > 0 => decoder.push(*place),
+                _ => {}
+            }
+        }
+        let Some(noise) = noise else {
+            let image = self.decode(self.head(features, Place::Mean, false)?, decoder)?;
+            let reconstruction = self.squared_error(image, objective.reconstruction)?;
+            let value = f64::from(reconstruction.array());
+            let losses = Losses { loss: value, reconstruction: value, kl: 0.0 };
+            return Ok(Step { losses, gradients: reconstruction.try_backward()? });
+        };
+        // Going back, this head comes second: it adds to what the other one sent.
+        let mean = self.head(features.with_empty_tape(), Place::Mean, true)?;
+        let log_variance = self
+            .head(features, Place::LogVariance, false)?
+            .try_clamp(LOG_VARIANCE[0], LOG_VARIANCE[1])?;
+        let (batch, latent) = *mean.shape();
+        let noise = self.device.0.try_tensor_from_vec(noise, (batch, latent))?;
+        let deviation = log_variance.with_empty_tape().try_mul(0.5)?.try_exp()?;
+        let sample = deviation.try_mul(noise)?.try_add(mean.with_empty_tape())?;
+
+        // ½(σ² + μ² − log σ² − 1) per clip and unit, then averaged over the batch per unit.
+        let variance = log_variance.with_empty_tape().try_exp()?;
+        let energy = variance.try_add(mean.try_square()?)?;
+        let nats = energy.try_sub(log_variance)?.try_sub(1.0)?.try_mul(0.5)?;
+        let units = nats.try_sum::<(usize,), Axis<0>>()?.try_div(batch as f32)?;
+        let share = if objective.kl == Reduction::Mean { latent as f32 } else { 1.0 };
+        let kl = units.as_vec().iter().map(|nats| f64::from(*nats)).sum::<f64>() / f64::from(share);
+        let counted = if objective.free_bits > 0.0 {
+            units.try_clamp(objective.free_bits as f32, f32::MAX)?
+        } else {
+            units
+        };
+        let penalty =
+            counted.try_sum::<(), Axis<0>>()?.try_mul((beta / f64::from(share)) as f32)?;
+
+        let image = self.decode(sample, decoder)?;
+        let reconstruction = self.squared_error(image, objective.reconstruction)?;
+        let value = f64::from(reconstruction.array());
+        let loss = reconstruction.try_add(penalty)?;
+        let losses = Losses { loss: f64::from(loss.array()), reconstruction: value, kl };
+        Ok(Step { losses, gradients: loss.try_backward()? })
+    }
+
+    fn weight(&self, place: Place) -> &Weight {
+        let found = self.weights.iter().find(|(own, _)| *own == place);
+        &found.expect("BUG: a stage without parameters").1
+    }
+
+    /// A stage from image to image.
+    fn pass(&self, input: Handle, place: Place) -> Result<Handle, TapeError> {
+        let (_, mut tape) = input.split_tape();
+        self.machine.borrow_mut().forward(place);
+        let (machine, weight) = (Rc::clone(&self.machine), self.weight(place).ghost());
+        tape.add_backward_op(move |gradients| {
+            machine.borrow_mut().backward(place, gradients.get_or_alloc_mut(&weight)?);
+            Ok(())
+        });
+        Ok(self.device.0.try_tensor(0.0)?.put_tape(tape))
+    }
+
+    /// A head: from the encoder's last image to vectors on the tape.
+    fn head(&self, input: Handle, place: Place, add: bool) -> Result<Vectors, TapeError> {
+        let (_, mut tape) = input.split_tape();
+        let mut machine = self.machine.borrow_mut();
+        machine.forward(place);
+        let (batch, latent) = (machine.batch(), machine.network.architecture.latent);
+        let rows = machine.output(place);
+        let values = (0..batch).flat_map(|at| rows.row(at).iter().copied()).collect();
+        let vectors = self.device.0.try_tensor_from_vec(values, (batch, latent))?;
+        let (machine, weight) = (Rc::clone(&self.machine), self.weight(place).ghost());
+        let out = vectors.ghost();
+        tape.add_backward_op(move |gradients| {
+            let mut flow = gradients.get_or_alloc_mut(&out)?.to_vec();
+            let d_weight = gradients.get_or_alloc_mut(&weight)?;
+            machine.borrow_mut().head_backward(place, &mut flow, add, d_weight);
+            Ok(())
+        });
+        Ok(vectors.put_tape(tape))
+    }
+
+    /// The decoder: from vectors on the tape to an image.
+    fn decode(&self, vectors: Vectors, rest: Vec<Place>) -> Result<Handle, TapeError> {
+        let (vectors, mut tape) = vectors.split_tape();
+        {
+            let mut machine = self.machine.borrow_mut();
+            let (batch, latent) = *vectors.shape();
+            machine.latent.resize(batch * latent, 0.0);
+            vectors.copy_into(&mut machine.latent);
+        }
+        let input = vectors.ghost();
+        let machine = Rc::clone(&self.machine);
+        tape.add_backward_op(move |gradients| {
+            let (machine, d_input) = (machine.borrow(), gradients.get_or_alloc_mut(&input)?);
+            d_input.iter_mut().zip(machine.d_latent()).for_each(|(d, flow)| *d += *flow);
+            Ok(())
+        });
+        let mut image = self.device.0.try_tensor(0.0)?.put_tape(tape);
+        for place in [Place::Decoder(0)].into_iter().chain(rest) {
+            image = self.pass(image, place)?;
+        }
+        Ok(image)
+    }
+
+    /// The reconstruction term.
+    fn squared_error(&self, image: Handle, reduction: Reduction) -> Result<Handle, TapeError> {
+        let (_, mut tape) = image.split_tape();
+        let machine = self.machine.borrow();
+        let divisor = machine.divisor(reduction);
+        let term = self.device.0.try_tensor((machine.squared_error() / divisor) as f32)?;
+        let (out, machine) = (term.ghost(), Rc::clone(&self.machine));
+        tape.add_backward_op(move |gradients| {
+            let scale = f64::from(gradients.get_or_alloc_mut(&out)?[0]) / divisor;
+            machine.borrow_mut().squared_error_backward(scale as f32);
+            Ok(())
+        });
+        Ok(term.put_tape(tape))
+    }
+}
