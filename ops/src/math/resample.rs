@@ -4,14 +4,16 @@
 //! theirs, by overlap-save: a block of `k · down` input samples is transformed, multiplied by
 //! that response, and transformed back over `k · up` points, which leaves out or adds the bands
 //! between the two rates. That equals the chain to its stop bands, and costs the same for any
-//! ratio. Only the first few outputs of more than one filter are others, and are computed filter
+//! ratio. Two blocks go together as the real and the imaginary part of one, which a real response keeps
+//! apart. Only the first few outputs of more than one filter are others, and are computed filter
 //! by filter ([`super::resample_start`]).
 
 use super::{
     resample_chain::{Filter, chain, gcd},
     resample_start::{self, Start},
 };
-use realfft::{ComplexToReal, RealFftPlanner, RealToComplex, num_complex::Complex};
+use realfft::RealFftPlanner;
+use rustfft::{Fft, FftPlanner, num_complex::Complex};
 use std::sync::Arc;
 
 /// The lowest sample rate that is converted from or to, in Hz.
@@ -27,18 +29,20 @@ pub struct Resampler {
     spoilt: usize,
     /// Steps of `down` input samples in a block.
     steps: usize,
-    forward: Arc<dyn RealToComplex<f32>>,
-    inverse: Arc<dyn ComplexToReal<f32>>,
+    forward: Arc<dyn Fft<f32>>,
+    inverse: Arc<dyn Fft<f32>>,
     /// The filter at the bins of the input block; real, since it has no delay.
     response: Vec<f32>,
+    /// The same for the frequencies below 0, from the lowest on.
+    mirrored: Vec<f32>,
     start: Start,
 }
 
 /// Memory of one thread for one [`Resampler`].
 pub struct Scratch {
-    input: Vec<f32>,
-    spectrum: Vec<Complex<f32>>,
-    output: Vec<f32>,
+    windows: [Vec<f32>; 2],
+    input: Vec<Complex<f32>>,
+    output: Vec<Complex<f32>>,
     work: Vec<Complex<f32>>,
     start: resample_start::Scratch,
 }
@@ -63,23 +67,24 @@ impl Resampler {
         let reaches = reaches(&filters);
         let spoilt = (reaches.iter().sum::<f64>() / down as f64).ceil() as usize;
         let steps = block_steps(up, down, spoilt);
-        let mut planner = RealFftPlanner::new();
+        let mut planner = FftPlanner::new();
         let forward = planner.plan_fft_forward(steps * down);
         let inverse = planner.plan_fft_inverse(steps * up);
         let response = response(&filters, steps * down, steps * up);
+        let mirrored = response[1..].iter().rev().copied().collect();
         let late = reaches[1..].iter().sum::<f64>() * up as f64 / down as f64;
         let start = Start::new(&filters, late.ceil() as usize);
-        Ok(Self { up, down, spoilt, steps, forward, inverse, response, start })
+        Ok(Self { up, down, spoilt, steps, forward, inverse, response, mirrored, start })
     }
 
     /// Memory for one thread.
     pub fn scratch(&self) -> Scratch {
-        let work = self.forward.get_scratch_len().max(self.inverse.get_scratch_len());
-        let bins = self.forward.complex_len().max(self.inverse.complex_len());
+        let (forward, inverse) = (&self.forward, &self.inverse);
+        let work = forward.get_inplace_scratch_len().max(inverse.get_inplace_scratch_len());
         Scratch {
-            input: self.forward.make_input_vec(),
-            spectrum: vec![Complex::default(); bins],
-            output: self.inverse.make_output_vec(),
+            windows: [0, 1].map(|_| vec![0.0; forward.len()]),
+            input: vec![Complex::default(); forward.len()],
+            output: vec![Complex::default(); inverse.len()],
             work: vec![Complex::default(); work],
             start: resample_start::Scratch::default(),
         }
@@ -98,31 +103,41 @@ impl Resampler {
         let rounded = (2 * signal.len() as u128 * self.up as u128 + self.down as u128)
             / (2 * self.down as u128);
         let made = length.min(rounded as usize);
-        let kept = (self.steps - 2 * self.spoilt) * self.up;
-        let lead = self.spoilt * self.down;
-        let (bins_in, bins_out) = (self.forward.complex_len(), self.inverse.complex_len());
-        let used = self.response.len();
-        for (block, target) in out[..made].chunks_mut(kept).enumerate() {
-            let start = block * (self.steps - 2 * self.spoilt) * self.down;
-            copy_window(signal, start, lead, &mut scratch.input);
-            let (spectrum, work) = (&mut scratch.spectrum, &mut scratch.work);
-            self.forward
-                .process_with_scratch(&mut scratch.input, &mut spectrum[..bins_in], work)
-                .expect("buffers have the planned lengths");
-            for (bin, gain) in spectrum.iter_mut().zip(&self.response) {
-                *bin *= gain;
+        let steps = self.steps - 2 * self.spoilt;
+        let (kept, lead, first) = (steps * self.up, self.spoilt * self.down, self.spoilt * self.up);
+        let Scratch { windows: [one, other], input, output, work, start } = scratch;
+        for (pair, targets) in out[..made].chunks_mut(2 * kept).enumerate() {
+            let place = 2 * pair * steps * self.down;
+            copy_window(signal, place, lead, one);
+            copy_window(signal, place + steps * self.down, lead, other);
+            for ((point, &re), &im) in input.iter_mut().zip(&*one).zip(&*other) {
+                *point = Complex::new(re, im);
             }
-            spectrum[used..].fill(Complex::default());
-            spectrum[0].im = 0.0;
-            self.inverse
-                .process_with_scratch(&mut spectrum[..bins_out], &mut scratch.output, work)
-                .expect("buffers have the planned lengths");
-            let first = self.spoilt * self.up;
-            target.copy_from_slice(&scratch.output[first..first + target.len()]);
+            self.forward.process_with_scratch(input, work);
+            self.filter(input, output);
+            self.inverse.process_with_scratch(output, work);
+            let (one, other) = targets.split_at_mut(kept.min(targets.len()));
+            one.iter_mut().zip(&output[first..]).for_each(|(sample, point)| *sample = point.re);
+            other.iter_mut().zip(&output[first..]).for_each(|(sample, point)| *sample = point.im);
         }
-        self.start.process(signal, &mut scratch.start, &mut out[..made]);
+        self.start.process(signal, start, &mut out[..made]);
         out[made..length].fill(0.0);
         length
+    }
+
+    /// From the spectrum of the input to that of the output.
+    fn filter(&self, input: &[Complex<f32>], output: &mut [Complex<f32>]) {
+        let weigh = |output: &mut [Complex<f32>], input: &[Complex<f32>], gains: &[f32]| {
+            for ((output, &input), &gain) in output.iter_mut().zip(input).zip(gains) {
+                *output = input * gain;
+            }
+        };
+        let above = self.response.len();
+        let below = above - 1;
+        let (end_in, end_out) = (input.len() - below, output.len() - below);
+        weigh(&mut output[..above], input, &self.response);
+        output[above..end_out].fill(Complex::default());
+        weigh(&mut output[end_out..], &input[end_in..], &self.mirrored);
     }
 }
 
@@ -179,14 +194,11 @@ fn response(filters: &[Filter], inputs: usize, outputs: usize) -> Vec<f32> {
 
 /// The number of steps in a block that costs least for each step that is kept.
 fn block_steps(up: usize, down: usize, spoilt: usize) -> usize {
-    const LARGE: usize = 1 << 14;
+    const LARGE: usize = 1 << 13;
     let least = 2 * spoilt + 1;
     let most = (LARGE / up.max(down)).max(least + 4);
     let cost = |steps: usize| {
-        let transform = |size: usize| {
-            let halved = if size.is_multiple_of(2) { 1.0 } else { 2.0 };
-            halved * size as f64 * (size as f64).log2()
-        };
+        let transform = |size: usize| size as f64 * (size as f64).log2();
         (transform(steps * up) + transform(steps * down)) / (steps - 2 * spoilt) as f64
     };
     (least..=most)

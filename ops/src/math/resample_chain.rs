@@ -17,10 +17,9 @@ const PASS: f64 = 0.913_744;
 const ATTENUATION_DB: f64 = 126.433;
 /// One bit, and the price of a filter of many phases.
 const BIT_DB: f64 = 6.021;
-/// The Kaiser window of filters with a wide slope, and of those that halve the rate.
+/// The Kaiser window of filters of many phases.
 const WIDE_BETA: f64 = 14.059;
-/// How much steeper a filter of many phases would be if its pass band ended 0.01 dB down and not where it
-/// does.
+/// The part of its slope that a filter of many phases may use before it is 0.01 dB down.
 const SMALL_DROOP: f64 = 0.874_2;
 
 /// One filter: output `n` is Σ x(k) h(n · down / up − k), h being [`Filter::tap`].
@@ -148,7 +147,7 @@ pub(super) fn chain(up: usize, down: usize) -> Vec<Filter> {
     if last_up > 1 {
         let reached = (last_up * down) as f64 / up as f64;
         let edges = [PASS * reached, (2.0 - reached).max(1.0)];
-        filters.push(Filter::long([last_up, 1], edges, last_up as f64, WIDE_BETA));
+        filters.push(Filter::long([last_up, 1], edges, last_up as f64, beta + 0.18));
     } else if has_last {
         filters.push(Filter::long([1, 2], [PASS, 1.0], 2.0, beta));
     }
