@@ -33,7 +33,7 @@ use std::{
 /// value − `top_db`. The result has `n_mels` × (1 + ⌊duration · sample_rate / hop_length⌋) values.
 ///
 /// Source: librosa 0.11, `load(res_type="soxr_hq")`, `feature.melspectrogram` and `power_to_db`.
-/// On equal samples within 1e-4 dB; with resampling within 1e-4 dB on average at any
+/// On equal samples within 1e-4 dB; with resampling within 1e-3 dB on average at any
 /// rate, and 1e-3 dB at most at 2:1.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
