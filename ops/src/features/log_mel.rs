@@ -33,8 +33,8 @@ use std::{
 /// value − `top_db`. The result has `n_mels` × (1 + ⌊duration · sample_rate / hop_length⌋) values.
 ///
 /// Source: librosa 0.11, `load(res_type="soxr_hq")`, `feature.melspectrogram` and `power_to_db`.
-/// On equal samples within 1e-4 dB; with resampling within 0.01 dB on average, and 0.001 dB at
-/// 2:1.
+/// On equal samples within 1e-4 dB; with resampling within 1e-3 dB on average at any
+/// rate, and 1e-3 dB at most at 2:1.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LogMel {
@@ -390,9 +390,14 @@ impl<'a> Extractor<'a> {
         let top_db = self.params.top_db.map(|top_db| top_db.get() as f32);
         power_to_db(mels, reference, self.params.amin.get() as f32, top_db);
         let frames = mels.len() / bands;
-        for (band, row) in out.chunks_exact_mut(frames).enumerate() {
-            for (value, mels) in row.iter_mut().zip(mels.chunks_exact(bands)) {
-                *value = mels[band];
+        // A few frames at a time, which the nearest cache holds.
+        const AT_ONCE: usize = 16;
+        for (part, mels) in mels.chunks(AT_ONCE * bands).enumerate() {
+            for (band, row) in out.chunks_exact_mut(frames).enumerate() {
+                let row = &mut row[part * AT_ONCE..];
+                for (value, mels) in row.iter_mut().zip(mels.chunks_exact(bands)) {
+                    *value = mels[band];
+                }
             }
         }
     }

@@ -54,14 +54,18 @@ impl MelBank {
             let first_weight = weights.len();
             let first_bin = ((low / hz_per_bin).floor() as usize).min(n_fft / 2);
             let last_bin = ((high / hz_per_bin).ceil() as usize).min(n_fft / 2);
-            for bin in first_bin..=last_bin {
+            // Weights of zero fill the last group of four.
+            let bins = n_fft / 2 + 1;
+            let length = (last_bin + 1 - first_bin).next_multiple_of(LANES).min(bins);
+            let first_bin = first_bin.min(bins - length);
+            for bin in first_bin..first_bin + length {
                 let hz = bin as f64 * hz_per_bin;
                 let rising = (hz - low) / (middle - low);
                 let falling = (high - hz) / (high - middle);
                 let height = rising.min(falling).max(0.0) as f32;
                 weights.push((f64::from(height) * (2.0 / (high - low))) as f32);
             }
-            filters.push(Filter { first_bin, first_weight, length: weights.len() - first_weight });
+            filters.push(Filter { first_bin, first_weight, length });
         }
         Self { filters, weights }
     }
@@ -85,12 +89,15 @@ impl MelBank {
     }
 }
 
+/// How many products are summed at once.
+const LANES: usize = 4;
+
 /// Σ a·b in four running sums, which a compiler keeps in one register.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [0.0_f32; 4];
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<4>(), b.as_chunks::<4>());
+pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut sums = [0.0_f32; LANES];
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
     for (a, b) in a.iter().zip(b) {
-        for lane in 0..4 {
+        for lane in 0..LANES {
             sums[lane] += a[lane] * b[lane];
         }
     }

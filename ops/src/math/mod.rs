@@ -15,6 +15,8 @@ pub mod pca;
 pub mod power;
 pub mod random;
 pub mod resample;
+mod resample_chain;
+mod resample_start;
 pub mod scale;
 pub mod silhouette;
 pub mod stft;
