@@ -162,6 +162,14 @@ proptest! {
     }
 
     #[test]
+    fn metadata_survives_to_the_last_bit(value in any::<f64>()) {
+        let (_root, store) = store();
+        let artifact = spectrogram(1).with_meta("total_kl", value);
+        let object = store.put(&artifact).expect("kept");
+        prop_assert_eq!(store.get(&object.digest).expect("there").digest(), object.digest);
+    }
+
+    #[test]
     fn another_value_is_another_digest(at in 0usize..12, change in 1u32..u32::MAX) {
         let artifact = spectrogram(2);
         let table = artifact.as_table().expect("a table");
