@@ -1,5 +1,7 @@
 //! Parameters, artifacts and files that fit any op, made from what the op says of itself.
 
+pub mod odd;
+
 use cache::{Artifact, Digest, FileEntry, Kind, Table};
 use ops::{
     Detached, Entry, Inputs, OPS, OpError, Outputs, Select,
