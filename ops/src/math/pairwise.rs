@@ -213,9 +213,8 @@ fn weighted_body(
         if own / LANES == index {
             squares[own % LANES] = f64::INFINITY;
         }
-        for lane in active.saturating_sub(index * LANES)..LANES {
-            squares[lane] = f64::INFINITY;
-        }
+        let inactive = squares.iter_mut().skip(active.saturating_sub(index * LANES));
+        inactive.for_each(|square| *square = f64::INFINITY);
         for lane in 0..LANES {
             let nearer = squares[lane] < best[lane];
             best[lane] = if nearer { squares[lane] } else { best[lane] };
