@@ -20,7 +20,6 @@ const BUILT_WRONGLY: &[&str] = &[
     "param_below",
     "param_enum",
     "param_missing",
-    "param_real",
     "param_text",
     "param_unknown",
     "param_zero",
@@ -184,8 +183,10 @@ fn pipelines_fit_the_schema() {
 #[test]
 fn what_is_built_wrongly_does_not() {
     let schema = schema();
-    for name in BUILT_WRONGLY {
+    let fits = |name: &&&str| {
         let path = below(&format!("tests/bad/{name}.yaml"));
-        assert!(fault(&schema, &schema, &pipeline(&path)).is_some(), "{name} fits the schema");
-    }
+        fault(&schema, &schema, &pipeline(&path)).is_none()
+    };
+    let taken: Vec<_> = BUILT_WRONGLY.iter().filter(fits).collect();
+    assert!(taken.is_empty(), "these fit the schema: {taken:?}");
 }
