@@ -27,7 +27,6 @@ const BUILT_WRONGLY: &[&str] = &[
     "section_misplaced",
     "section_unknown",
     "seeds",
-    "step_as_op",
     "step_empty",
     "step_name",
     "steps_list",
