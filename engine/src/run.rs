@@ -144,7 +144,7 @@ pub fn execute(
         errors: Vec::new(),
         history,
     };
-    run.to_the_end(&wanted, options)
+    run.execute_all(&wanted, options)
 }
 
 /// How many wanted steps still read each step.
@@ -193,7 +193,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn to_the_end(mut self, wanted: &[bool], options: &Options) -> Outcome {
+    fn execute_all(mut self, wanted: &[bool], options: &Options) -> Outcome {
         let mut stopped = false;
         for index in 0..self.pipeline.steps.len() {
             let before = self.states_before(index);

@@ -203,12 +203,13 @@ fn unfit_features_give_clear_errors() {
 
 #[test]
 fn silly_parameters_are_refused() {
+    for name in ["n_fft", "hop_length", "n_mels", "win_length"] {
+        let parsed = ops::find("log_mel").expect("an op").parse(serde_json::json!({ name: 0 }));
+        assert_eq!(parsed.err().expect(name).path, [name]);
+    }
     let clips = clips(&["synth:0/0/0"]);
     for params in [
-        r#"{"n_fft": 0}"#,
         r#"{"n_fft": 4000000000}"#,
-        r#"{"hop_length": 0}"#,
-        r#"{"n_mels": 0}"#,
         r#"{"n_mels": 4000000000}"#,
         r#"{"sample_rate": 0}"#,
         r#"{"duration": 1e300}"#,
@@ -216,7 +217,6 @@ fn silly_parameters_are_refused() {
         r#"{"fmax": 20000}"#,
         r#"{"fmin": 11025}"#,
         r#"{"win_length": 4096}"#,
-        r#"{"win_length": 0}"#,
     ] {
         let error = run("log_mel", params, &[("clips", &clips)]).expect_err(params);
         assert!(error.param.is_some(), "{params}: {error}");

@@ -1,5 +1,7 @@
 //! PCA, clustering and metrics agree with scikit-learn 1.9 and SciPy 1.17.
 
+#![allow(clippy::unwrap_used, reason = "a fixture that is not there fails its test")]
+
 use cache::{Artifact, Kind, Table};
 use ops::math::{
     contingency::{Contingency, by_first_appearance},

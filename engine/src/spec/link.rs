@@ -12,7 +12,7 @@ use crate::{
 use cache::Kind;
 use ops::{Entry, Port};
 use petgraph::{algo::tarjan_scc, graph::DiGraph};
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque, hash_map};
 
 /// A connection between two steps.
 pub struct Link {
@@ -25,6 +25,9 @@ pub struct Link {
     /// Where it is written.
     pub node: Node,
 }
+
+/// Why a reference leads nowhere: a message and, if something can be done, what.
+type Unknown = (String, Option<String>);
 
 /// Steps by name.
 pub struct Names<'d> {
@@ -44,10 +47,7 @@ impl<'d> Names<'d> {
     ///
     /// # Errors
     /// A message and what to do.
-    pub fn find<'t>(
-        &self,
-        reference: &'t str,
-    ) -> Result<(usize, Option<&'t str>), (String, Option<String>)> {
+    pub fn find<'t>(&self, reference: &'t str) -> Result<(usize, Option<&'t str>), Unknown> {
         if let Some(&at) = self.by_name.get(reference) {
             return Ok((at, None));
         }
@@ -84,7 +84,7 @@ impl<'d> Names<'d> {
         self.drafts.iter().filter(gives).map(|draft| draft.name.as_str()).collect()
     }
 
-    fn unknown(&self, name: &str) -> (String, Option<String>) {
+    fn unknown(&self, name: &str) -> Unknown {
         let (base, instance) = name.split_once('@').unwrap_or((name, ""));
         let instances: Vec<&str> =
             self.instances(base).into_iter().map(|at| self.drafts[at].name.as_str()).collect();
@@ -310,8 +310,8 @@ fn report_circle(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], knot: 
                 }
                 break 'search;
             }
-            if !via.contains_key(&link.step) {
-                via.insert(link.step, (reader, link));
+            if let hash_map::Entry::Vacant(place) = via.entry(link.step) {
+                place.insert((reader, link));
                 queue.push_back(link.step);
             }
         }

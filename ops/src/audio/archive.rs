@@ -39,19 +39,20 @@ impl Archive {
         Ok(files)
     }
 
-    /// The bytes of one entry.
+    /// Puts the bytes of one entry into `bytes`, in place of what it held.
     ///
     /// # Errors
     /// When there is no such entry or it is damaged.
-    pub fn read(&self, name: &str) -> Result<Vec<u8>, String> {
+    pub fn read(&self, name: &str, bytes: &mut Vec<u8>) -> Result<(), String> {
         // A header may lie about the size; memory is taken as bytes come.
         const TRUSTED: u64 = 1 << 26;
         let mut archive = self.0.clone();
         let mut entry =
             archive.by_name(name).map_err(|error| format!("cannot be unpacked: {error}"))?;
-        let mut bytes = Vec::with_capacity(entry.size().min(TRUSTED) as usize);
-        entry.read_to_end(&mut bytes).map_err(|error| format!("cannot be unpacked: {error}"))?;
-        Ok(bytes)
+        bytes.clear();
+        bytes.reserve(entry.size().min(TRUSTED) as usize);
+        entry.read_to_end(bytes).map_err(|error| format!("cannot be unpacked: {error}"))?;
+        Ok(())
     }
 }
 

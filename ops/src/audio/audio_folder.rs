@@ -15,6 +15,9 @@ use std::collections::HashMap;
 /// The label of a clip is the first folder of its name: `cello/take1/a.wav` is a `cello`. Files
 /// ending in wav, flac, mp3, ogg, oga, aif or aiff count, whatever the case, at any depth; hidden
 /// files do not. Every recording is decoded once to see that it is whole.
+///
+/// Source: folders named by label as in scikit-learn's `load_files` and torchvision's
+/// `ImageFolder`; samples as libsndfile gives them.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AudioFolder {

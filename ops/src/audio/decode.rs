@@ -13,6 +13,24 @@ pub struct Signal {
     pub samples: Vec<f32>,
 }
 
+impl Signal {
+    /// The mean of the channels of each frame, in place of what `mono` held.
+    pub fn mono(&self, mono: &mut Vec<f32>) {
+        mono.clear();
+        let samples = &self.samples;
+        match self.channels {
+            1 => mono.extend_from_slice(samples),
+            2 => {
+                mono.extend(samples.as_chunks().0.iter().map(|[left, right]| (left + right) / 2.0))
+            }
+            n => {
+                let frames = samples.chunks_exact(n);
+                mono.extend(frames.map(|frame| frame.iter().sum::<f32>() / n as f32));
+            }
+        }
+    }
+}
+
 /// What a recording holds, found without keeping its samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Probe {

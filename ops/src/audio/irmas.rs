@@ -122,7 +122,9 @@ impl Irmas {
         }
         let audio = |name: &&String| AudioRef::Entry { archive: zip.digest, name: (*name).clone() };
         let read = |name: &&String| {
-            archive.read(name).map_err(|reason| {
+            let mut bytes = Vec::new();
+            let read = archive.read(name, &mut bytes).map(|()| bytes);
+            read.map_err(|reason| {
                 Fault::new(name, reason, "download it again: `engine fetch irmas DIR`")
             })
         };

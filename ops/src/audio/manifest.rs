@@ -21,6 +21,8 @@ const COLUMNS: &str = "the first line names the columns: `path` (relative to the
 /// The file has the columns `path` (relative to its own folder), `label`, and perhaps `group`
 /// (which recording a clip was cut from); other columns are ignored. Clips keep the order of the
 /// lines. Every recording is decoded once to see that it is whole.
+///
+/// Source: CSV as RFC 4180 describes it; samples as libsndfile gives them.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {

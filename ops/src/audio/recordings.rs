@@ -1,26 +1,19 @@
 //! From the `audio` column of clips to samples: files, entries of zip archives, synthesis.
 
 use super::{
+    archive::Archive,
     decode::{DecodeError, Signal, decode},
     reference::AudioRef,
     synth,
 };
 use crate::{Locate, OpError};
 use cache::Digest;
-use std::{
-    collections::HashMap,
-    fs::File,
-    io::{self, Read, Seek, SeekFrom},
-    os::unix::fs::FileExt,
-    path::PathBuf,
-    sync::{Arc, Mutex},
-};
-use zip::{ZipArchive, result::ZipError};
+use std::{collections::HashMap, fs::File, io::Read, path::PathBuf, sync::Mutex};
 
 /// Reads recordings. Shared between threads; the directory of an archive is read once.
 pub struct Recordings<'a> {
     files: &'a dyn Locate,
-    archives: Mutex<HashMap<Digest, ZipArchive<SharedFile>>>,
+    archives: Mutex<HashMap<Digest, Archive>>,
 }
 
 impl<'a> Recordings<'a> {
@@ -52,7 +45,8 @@ impl<'a> Recordings<'a> {
                 let path = self.path_of(clip_id, &digest)?;
                 File::open(&path)
                     .and_then(|mut file| file.read_to_end(bytes))
-                    .map_err(|error| unreadable(clip_id, &path.display().to_string(), &error))?;
+                    .map_err(|error| format!("cannot be read: {error}"))
+                    .map_err(|reason| unreadable(clip_id, &path.display().to_string(), reason))?;
             }
             AudioRef::Entry { archive, name } => self.read_entry(clip_id, archive, &name, bytes)?,
         }
@@ -77,70 +71,29 @@ impl<'a> Recordings<'a> {
         bytes: &mut Vec<u8>,
     ) -> Result<(), OpError> {
         let path = self.path_of(clip_id, &archive)?;
-        let fault = |error: ZipError| {
-            let place = format!("{name}` in `{}", path.display());
-            unreadable(clip_id, &place, &error.into())
-        };
-        let mut archives = self.archives.lock().expect("no thread panics while it holds archives");
-        let mut own = match archives.get(&archive) {
-            Some(known) => known.clone(),
+        let fault =
+            |reason| unreadable(clip_id, &format!("{name}` in `{}", path.display()), reason);
+        let known = |archives: &HashMap<_, Archive>| archives.get(&archive).cloned();
+        let lock = || self.archives.lock().expect("no thread panics while it holds archives");
+        let opened = known(&lock());
+        let opened = match opened {
+            Some(opened) => opened,
             None => {
-                let file = SharedFile::open(&path).map_err(|error| fault(error.into()))?;
-                let opened = ZipArchive::new(file).map_err(fault)?;
-                archives.insert(archive, opened.clone());
-                opened
+                let opened = Archive::open(&path).map_err(fault)?;
+                lock().entry(archive).or_insert(opened).clone()
             }
         };
-        drop(archives);
-        let mut entry = own.by_name(name).map_err(fault)?;
-        entry.read_to_end(bytes).map_err(|error| fault(error.into()))?;
-        Ok(())
+        opened.read(name, bytes).map_err(fault)
     }
 }
 
-fn unreadable(clip_id: &str, place: &str, error: &io::Error) -> OpError {
-    OpError::failure(format!("clip `{clip_id}`: `{place}` cannot be read: {error}"))
+fn unreadable(clip_id: &str, place: &str, reason: String) -> OpError {
+    OpError::failure(format!("clip `{clip_id}`: `{place}` {reason}"))
         .help("check that the file is there and may be read, then run again")
 }
 
 fn undecodable(clip_id: &str, error: DecodeError) -> OpError {
     OpError::data(format!("clip `{clip_id}`: {}", error.message)).help(error.help)
-}
-
-/// A file that many threads read, each at its own place.
-#[derive(Clone)]
-struct SharedFile {
-    file: Arc<File>,
-    length: u64,
-    at: u64,
-}
-
-impl SharedFile {
-    fn open(path: &std::path::Path) -> io::Result<Self> {
-        let file = File::open(path)?;
-        let length = file.metadata()?.len();
-        Ok(Self { file: Arc::new(file), length, at: 0 })
-    }
-}
-
-impl Read for SharedFile {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.file.read_at(buffer, self.at)?;
-        self.at += count as u64;
-        Ok(count)
-    }
-}
-
-impl Seek for SharedFile {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let target = match to {
-            SeekFrom::Start(at) => Some(at),
-            SeekFrom::Current(by) => self.at.checked_add_signed(by),
-            SeekFrom::End(by) => self.length.checked_add_signed(by),
-        };
-        self.at = target.ok_or(io::ErrorKind::InvalidInput)?;
-        Ok(self.at)
-    }
 }
 
 #[cfg(test)]

@@ -48,6 +48,8 @@ pub const MOST_CLIPS: u32 = 100_000;
 ///
 /// A clip depends on the seed, its class and its number alone. Samples are rendered when they are
 /// needed and never stored.
+///
+/// Source: made for this engine; only names and layout are those of IRMAS.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Synth {

@@ -17,6 +17,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::HashMap,
+    num::NonZeroU32,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -46,16 +47,16 @@ pub struct LogMel {
     pub duration: Positive,
     /// The length of a frame in samples, from 2 to 1,048,576.
     #[serde(default = "default_n_fft")]
-    pub n_fft: u32,
+    pub n_fft: NonZeroU32,
     /// Samples from one frame to the next, at least 1.
     #[serde(default = "default_hop_length")]
-    pub hop_length: u32,
+    pub hop_length: NonZeroU32,
     /// The length of the window in samples, at most `n_fft`, which it is if left out.
     #[serde(default)]
-    pub win_length: Option<u32>,
+    pub win_length: Option<NonZeroU32>,
     /// The number of mel bands, from 1 to 4,096.
     #[serde(default = "default_n_mels")]
-    pub n_mels: u32,
+    pub n_mels: NonZeroU32,
     /// The lower edge of the lowest band in Hz.
     #[serde(default = "default_fmin")]
     pub fmin: NonNegative,
@@ -96,20 +97,23 @@ fn positive(value: f64) -> Positive {
     Positive::try_from(value).expect("defaults are above 0")
 }
 
+fn count(value: u32) -> NonZeroU32 {
+    NonZeroU32::new(value).expect("defaults are above 0")
+}
 fn default_sample_rate() -> u32 {
     22_050
 }
 fn default_duration() -> Positive {
     positive(3.0)
 }
-fn default_n_fft() -> u32 {
-    2_048
+fn default_n_fft() -> NonZeroU32 {
+    count(2_048)
 }
-fn default_hop_length() -> u32 {
-    512
+fn default_hop_length() -> NonZeroU32 {
+    count(512)
 }
-fn default_n_mels() -> u32 {
-    128
+fn default_n_mels() -> NonZeroU32 {
+    count(128)
 }
 fn default_fmin() -> NonNegative {
     NonNegative::try_from(0.0).expect("0 is at least 0")
@@ -124,27 +128,13 @@ fn default_top_db() -> Option<NonNegative> {
     Some(NonNegative::try_from(80.0).expect("80 is at least 0"))
 }
 
-impl Default for LogMel {
-    fn default() -> Self {
-        Self {
-            sample_rate: default_sample_rate(),
-            duration: default_duration(),
-            n_fft: default_n_fft(),
-            hop_length: default_hop_length(),
-            win_length: None,
-            n_mels: default_n_mels(),
-            fmin: default_fmin(),
-            fmax: None,
-            reference: default_ref(),
-            amin: default_amin(),
-            top_db: default_top_db(),
-        }
-    }
-}
-
 impl LogMel {
     fn fmax(&self) -> f64 {
         self.fmax.map_or(f64::from(self.sample_rate) / 2.0, Positive::get)
+    }
+
+    fn win_length(&self) -> u32 {
+        self.win_length.unwrap_or(self.n_fft).get()
     }
 
     /// The length of every clip in samples.
@@ -154,7 +144,7 @@ impl LogMel {
 
     /// `n_mels` and the number of frames.
     fn image(&self) -> [usize; 2] {
-        [self.n_mels as usize, 1 + self.samples() / self.hop_length as usize]
+        [self.n_mels.get() as usize, 1 + self.samples() / self.hop_length.get() as usize]
     }
 
     fn check_params(&self) -> Result<(), OpError> {
@@ -169,10 +159,9 @@ impl LogMel {
             ))
         };
         within("sample_rate", self.sample_rate, LOWEST_RATE, HIGHEST_RATE)?;
-        within("n_fft", self.n_fft, 2, 1 << 20)?;
-        within("hop_length", self.hop_length, 1, u32::MAX)?;
-        within("win_length", self.win_length.unwrap_or(self.n_fft), 1, self.n_fft)?;
-        within("n_mels", self.n_mels, 1, 4_096)?;
+        within("n_fft", self.n_fft.get(), 2, 1 << 20)?;
+        within("win_length", self.win_length(), 1, self.n_fft.get())?;
+        within("n_mels", self.n_mels.get(), 1, 4_096)?;
         let rate = f64::from(self.sample_rate);
         if self.duration.get() > LONGEST || self.samples() == 0 {
             return Err(OpError::param(
@@ -260,8 +249,8 @@ impl Op for LogMel {
         let features = Artifact::table(Kind::Spectrogram, table)
             .with_meta("sample_rate", self.sample_rate)
             .with_meta("duration", self.duration.get())
-            .with_meta("hop_length", self.hop_length)
-            .with_meta("n_fft", self.n_fft)
+            .with_meta("hop_length", self.hop_length.get())
+            .with_meta("n_fft", self.n_fft.get())
             .with_meta("fmin", self.fmin.get())
             .with_meta("fmax", self.fmax())
             .with_meta("unit", "dB");
@@ -304,14 +293,14 @@ struct Scratch {
 
 impl<'a> Extractor<'a> {
     fn new(params: &'a LogMel, recordings: Recordings<'a>) -> Self {
-        let (rate, n_fft) = (f64::from(params.sample_rate), params.n_fft as usize);
-        let window = params.win_length.unwrap_or(params.n_fft) as usize;
-        let n_mels = params.n_mels as usize;
+        let (rate, n_fft) = (f64::from(params.sample_rate), params.n_fft.get() as usize);
+        let (hop, window) = (params.hop_length.get() as usize, params.win_length() as usize);
+        let n_mels = params.n_mels.get() as usize;
         Self {
             params,
             recordings,
             resamplers: Mutex::default(),
-            stft: Stft::new(n_fft, params.hop_length as usize, window),
+            stft: Stft::new(n_fft, hop, window),
             bank: MelBank::new(rate, n_fft, n_mels, params.fmin.get(), params.fmax()),
         }
     }
@@ -346,7 +335,7 @@ impl<'a> Extractor<'a> {
     /// Fills `scratch.clip`.
     fn load(&self, signal: &Signal, scratch: &mut Scratch) -> Result<(), String> {
         let rate = signal.sample_rate;
-        mean_of_channels(signal, &mut scratch.mono);
+        signal.mono(&mut scratch.mono);
         let made = if rate == self.params.sample_rate {
             let count = scratch.mono.len().min(scratch.clip.len());
             scratch.clip[..count].copy_from_slice(&scratch.mono[..count]);
@@ -400,16 +389,5 @@ impl<'a> Extractor<'a> {
                 }
             }
         }
-    }
-}
-
-/// The mean of the channels of each frame.
-fn mean_of_channels(signal: &Signal, mono: &mut Vec<f32>) {
-    mono.clear();
-    let samples = &signal.samples;
-    match signal.channels {
-        1 => mono.extend_from_slice(samples),
-        2 => mono.extend(samples.as_chunks().0.iter().map(|[left, right]| (left + right) / 2.0)),
-        n => mono.extend(samples.chunks_exact(n).map(|frame| frame.iter().sum::<f32>() / n as f32)),
     }
 }

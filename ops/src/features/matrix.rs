@@ -16,6 +16,8 @@ const NAMED: [&str; 3] = ["clip_id", "label", "group"];
 /// brings as many features as an array has numbers. NPY holds one row of features a clip, or one
 /// feature a clip if it has one axis; f32, f64 and whole numbers, in C or Fortran order. Numbers
 /// are kept in single precision.
+///
+/// Source: the Parquet of Apache, CSV as RFC 4180 describes it, and NumPy's format NPY 1.0 to 3.0.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Matrix {

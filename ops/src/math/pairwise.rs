@@ -117,11 +117,6 @@ impl<S: Stored> Packed<S> {
         dispatch!(squares_avx512, squares_avx2, squares_plain, (self, rows, first, out));
     }
 
-    /// The sums of the distances (not squared) of `ROWS` rows to all points.
-    pub fn distance_sums<const ROWS: usize>(&self, rows: [&[f64]; ROWS]) -> [f64; ROWS] {
-        dispatch!(sums_avx512, sums_avx2, sums_plain, (self, rows))
-    }
-
     /// The distances of four rows to the points of the groups from `first` on: returns their sums
     /// a row, and adds to `lanes`, which holds a number for each lane of these groups, the sums of
     /// the first `real` rows.
@@ -149,8 +144,6 @@ impl<S: Stored> Packed<S> {
 
 versions!(squares_body, squares_avx512, squares_avx2, squares_plain, [S: Stored, const ROWS: usize],
     (points: &Packed<S>, rows: [&[f64]; ROWS], first: usize, out: &mut [f64]));
-versions!(sums_body, sums_avx512, sums_avx2, sums_plain, [S: Stored, const ROWS: usize],
-    (points: &Packed<S>, rows: [&[f64]; ROWS]) -> [f64; ROWS]);
 versions!(both_body, both_avx512, both_avx2, both_plain, [S: Stored],
     (points: &Packed<S>, rows: [&[f64]; 4], real: usize, first: usize, lanes: &mut [f64])
     -> [f64; 4]);
@@ -220,9 +213,8 @@ fn weighted_body(
         if own / LANES == index {
             squares[own % LANES] = f64::INFINITY;
         }
-        for lane in active.saturating_sub(index * LANES)..LANES {
-            squares[lane] = f64::INFINITY;
-        }
+        let inactive = squares.iter_mut().skip(active.saturating_sub(index * LANES));
+        inactive.for_each(|square| *square = f64::INFINITY);
         for lane in 0..LANES {
             let nearer = squares[lane] < best[lane];
             best[lane] = if nearer { squares[lane] } else { best[lane] };
@@ -249,36 +241,6 @@ fn squares_body<S: Stored, const ROWS: usize>(
             out[row * length + index * LANES..][..LANES].copy_from_slice(squares);
         }
     }
-}
-
-#[inline(always)]
-fn sums_body<S: Stored, const ROWS: usize>(
-    points: &Packed<S>,
-    rows: [&[f64]; ROWS],
-) -> [f64; ROWS] {
-    let mut sums = [[0.0; LANES]; ROWS];
-    let whole = points.n_points / LANES;
-    for index in 0..whole {
-        let squares = group_squares(points.group(index), rows);
-        for (sums, squares) in sums.iter_mut().zip(&squares) {
-            for (sum, square) in sums.iter_mut().zip(squares) {
-                *sum += square.sqrt();
-            }
-        }
-    }
-    let rest = points.n_points % LANES;
-    if rest > 0 {
-        let squares = group_squares(points.group(whole), rows);
-        for (sums, squares) in sums.iter_mut().zip(&squares) {
-            for (sum, square) in sums.iter_mut().zip(squares).take(rest) {
-                *sum += square.sqrt();
-            }
-        }
-    }
-    sums.map(|lanes| {
-        ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6]))
-            + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]))
-    })
 }
 
 #[inline(always)]
@@ -376,9 +338,13 @@ mod tests {
             packed.squares([row], 0, &mut squares);
             let expected: Vec<f64> = x.chunks_exact(d).map(|point| naive(row, point)).collect();
             assert_eq!(squares[..n], expected[..]);
-            let [sum] = packed.distance_sums([row]);
+            let mut lanes = vec![0.0; packed.groups() * LANES];
+            let sums = packed.distance_sums_both([row; 4], 2, 0, &mut lanes);
             let total: f64 = expected.iter().map(|square| square.sqrt()).sum();
-            assert!((sum - total).abs() <= 1e-12 * total);
+            assert!(sums.iter().all(|sum| (sum - total).abs() <= 1e-12 * total));
+            for (lane, square) in lanes.iter().zip(&expected) {
+                assert_eq!(*lane, square.sqrt() + square.sqrt());
+            }
             let (mut labels, mut nearest) = (vec![0; n], vec![0.0; n]);
             packed.nearest(&centres, 0, &mut labels, &mut nearest);
             for (i, point) in x.chunks_exact(d).enumerate() {
@@ -396,7 +362,10 @@ mod tests {
         let x: Vec<f32> = (0..37 * 19).map(|_| random.normal() as f32).collect();
         let row: Vec<f64> = (0..19).map(|_| random.normal()).collect();
         let packed = Packed::new(x.chunks_exact(19), 19);
-        let dispatched = packed.distance_sums([&row]);
-        assert_eq!(dispatched, sums_plain(&packed, [&row]));
+        let rows = [row.as_slice(); 4];
+        let (mut lanes, mut plain) = (vec![0.0; 40], vec![0.0; 40]);
+        let dispatched = packed.distance_sums_both(rows, 3, 0, &mut lanes);
+        assert_eq!(dispatched, both_plain(&packed, rows, 3, 0, &mut plain));
+        assert_eq!(lanes, plain);
     }
 }

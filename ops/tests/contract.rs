@@ -1,0 +1,348 @@
+//! What every op of the table keeps to, whatever it computes: no op is named here.
+
+mod contract_examples;
+
+use cache::{Artifact, Digest, FileEntry, Kind, Shape};
+use contract_examples::{Example, inputs, odd, parse, properties, required, resolved, run};
+use ops::{Cancel, Ctx, Detached, Entry, Inputs, OPS, OpError, Outputs, table::AnyOp};
+use serde_json::{Map, Value, json};
+use std::{
+    fs,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+};
+
+/// Rows of an example: recordings are rendered and decoded, numbers cost little.
+fn rows(entry: &Entry) -> usize {
+    let heavy = entry.inputs.iter().any(|port| port.kinds.contains(&Kind::Clips));
+    if heavy { 4 } else { 60 }
+}
+
+/// As many examples as the port with most kinds has kinds.
+fn examples(entry: &Entry) -> impl Iterator<Item = Example> {
+    let most = entry.inputs.iter().map(|port| port.kinds.len()).max().unwrap_or(1);
+    (0..most).map(|choice| Example::new(entry, rows(entry), choice))
+}
+
+/// The parameters of an example, then the same with each other choice of each enumeration.
+fn variants(entry: &Entry, params: &Map<String, Value>) -> Vec<Map<String, Value>> {
+    let schema = entry.schema();
+    let mut all = vec![params.clone()];
+    for (name, property) in properties(&schema) {
+        for part in resolved(&schema, property) {
+            let listed = part["enum"].as_array().into_iter().flatten();
+            let flags = [json!(true), json!(false)];
+            let flags = flags.iter().filter(|_| part["type"] == "boolean");
+            for value in part.get("const").into_iter().chain(listed).chain(flags) {
+                let mut other = params.clone();
+                other.insert(name.to_owned(), value.clone());
+                all.push(other);
+            }
+        }
+    }
+    all
+}
+
+fn digests(outputs: Outputs) -> Vec<(&'static str, Digest)> {
+    outputs.into_vec().into_iter().map(|(port, artifact)| (port, artifact.digest())).collect()
+}
+
+/// The shapes of inputs in the order of the ports.
+fn shapes(entry: &Entry, inputs: &[(&'static str, Artifact)]) -> Vec<Option<Shape>> {
+    let of = |name| inputs.iter().find(|(own, _)| *own == name).map(|(_, it)| it.shape());
+    entry.inputs.iter().map(|port| of(port.name)).collect()
+}
+
+/// Whether an error reads as the others do.
+fn is_readable(error: &OpError) -> bool {
+    let text = &error.message;
+    let starts = text.chars().next().is_some_and(|first| !first.is_uppercase());
+    starts && !text.ends_with('.')
+}
+
+/// Runs an op that may refuse but not panic; the outputs, if there are any.
+fn survives(
+    what: &str,
+    op: &dyn AnyOp,
+    inputs: &[(&'static str, Artifact)],
+    files: &[FileEntry],
+) -> Option<Outputs> {
+    let shapes: Vec<_> = inputs.iter().map(|(_, artifact)| Some(artifact.shape())).collect();
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        let _ = op.check(&shapes);
+        run(op, inputs, files, 1)
+    }));
+    match result.unwrap_or_else(|_| panic!("{what}: panicked")) {
+        Ok(outputs) => Some(outputs),
+        Err(error) => {
+            assert!(is_readable(&error), "{what}: `{error}` does not read as the others");
+            None
+        }
+    }
+}
+
+#[test]
+fn parameters_survive_a_round_trip_and_defaults_are_those_of_the_schema() {
+    for entry in OPS {
+        let (name, schema) = (entry.name, entry.schema());
+        let example = Example::new(entry, 3, 0);
+        for params in variants(entry, &example.params) {
+            let once = parse(entry, &params).params();
+            let again =
+                entry.parse(once.clone()).unwrap_or_else(|fault| panic!("{name}: {fault:?}"));
+            assert_eq!(once, again.params(), "{name}");
+        }
+        let (required, mut least) = (required(&schema), example.params.clone());
+        least.retain(|param, _| required.contains(&param.as_str()));
+        let filled = parse(entry, &least).params();
+        for (param, property) in
+            properties(&schema).into_iter().filter(|(it, _)| !required.contains(it))
+        {
+            let default = property.get("default");
+            assert_eq!(default, filled.get(param), "{name}: the default of `{param}`");
+        }
+        for progressive in entry.progressive {
+            assert!(filled.get(progressive).is_some(), "{name}: no parameter `{progressive}`");
+        }
+        assert!(entry.parse(json!({ "no_such_parameter": 1 })).is_err(), "{name}");
+    }
+}
+
+#[test]
+fn ops_ports_and_parameters_are_documented() {
+    for entry in OPS {
+        let (name, schema) = (entry.name, entry.schema());
+        let doc = schema["description"].as_str().unwrap_or_default();
+        let summary = doc.split("\n\n").next().unwrap_or_default();
+        assert!(summary.ends_with('.') && summary.len() < 200, "{name}: the summary `{summary}`");
+        assert!(doc.contains("\n\nSource"), "{name}: the source is not named");
+        for (param, property) in properties(&schema) {
+            let doc = property["description"].as_str().unwrap_or_default();
+            assert!(doc.ends_with('.'), "{name}: the description of `{param}` is `{doc}`");
+        }
+        assert!(!entry.outputs.is_empty(), "{name}");
+        for port in entry.inputs.iter().chain(entry.outputs) {
+            assert!(!port.kinds.is_empty() && port.doc.len() > 8, "{name}: port `{}`", port.name);
+        }
+    }
+}
+
+#[test]
+fn names_are_those_of_files_and_differ() {
+    let mut files: Vec<PathBuf> = Vec::new();
+    for room in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).expect("sources") {
+        let room = room.expect("an entry").path();
+        if room.is_dir() {
+            files.extend(
+                fs::read_dir(room).expect("a room").map(|file| file.expect("a file").path()),
+            );
+        }
+    }
+    for (at, entry) in OPS.iter().enumerate() {
+        let name = entry.name;
+        assert!(OPS[..at].iter().all(|before| before.name != name), "`{name}` twice");
+        assert!(name.chars().all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || it == '_'));
+        let declared = format!("const NAME: &'static str = \"{name}\";");
+        let file = files.iter().find(|file| {
+            file.file_name().is_some_and(|own| *own == *format!("{name}.rs"))
+                && fs::read_to_string(file).expect("a source").contains(&declared)
+        });
+        assert!(file.is_some(), "no file `{name}.rs` holds the op `{name}`");
+    }
+}
+
+#[test]
+fn run_delivers_what_check_said_and_leaves_inputs_alone() {
+    for entry in OPS {
+        for example in examples(entry) {
+            for params in variants(entry, &example.params) {
+                let what = format!("{} {params:?}", entry.name);
+                let op = parse(entry, &params);
+                let digest = |(_, artifact): &(_, Artifact)| artifact.digest();
+                let before: Vec<_> = example.inputs.iter().map(digest).collect();
+                let said = op.check(&shapes(entry, &example.inputs));
+                let said = said.unwrap_or_else(|error| panic!("{what}: {error}"));
+                let outputs = run(&*op, &example.inputs, &example.files, 1);
+                let outputs = outputs.unwrap_or_else(|error| panic!("{what}: {error}"));
+                let after: Vec<_> = example.inputs.iter().map(digest).collect();
+                assert_eq!(before, after, "{what}: an input changed");
+                delivered(&what, entry, &said, &outputs, &example);
+                let unknown: Vec<_> = example
+                    .inputs
+                    .iter()
+                    .map(|(_, artifact)| Some(Shape::of(artifact.kind)))
+                    .collect();
+                let roughly = op.check(&unknown).unwrap_or_else(|error| panic!("{what}: {error}"));
+                let kinds = |shapes: &[Shape]| shapes.iter().map(|it| it.kind).collect::<Vec<_>>();
+                assert_eq!(kinds(&said), kinds(&roughly), "{what}");
+            }
+        }
+    }
+}
+
+fn delivered(what: &str, entry: &Entry, said: &[Shape], outputs: &Outputs, example: &Example) {
+    assert_eq!(said.len(), entry.outputs.len(), "{what}: shapes said");
+    let ids = |artifact: &Artifact| Some(artifact.as_table()?.text("clip_id")?.to_vec());
+    for (port, said) in entry.outputs.iter().zip(said) {
+        let Some(artifact) = outputs.get(port.name) else {
+            assert!(port.optional, "{what}: nothing at `{}`", port.name);
+            continue;
+        };
+        let got = artifact.shape();
+        assert!(port.kinds.contains(&got.kind), "{what}: `{}` is {got}", port.name);
+        assert_eq!(got.kind, said.kind, "{what}: `{}`", port.name);
+        assert!(said.rows.is_none() || said.rows == got.rows, "{what}: {said}, made {got}");
+        assert!(said.row.is_none() || said.row == got.row, "{what}: {said}, made {got}");
+        if let (Some((_, first)), Some(own)) = (example.inputs.first(), ids(artifact)) {
+            assert_eq!(ids(first), Some(own), "{what}: clips at `{}`", port.name);
+        }
+    }
+}
+
+#[test]
+fn the_same_bytes_come_twice_and_on_any_number_of_threads() {
+    let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    let pools = [1, 1, 2, 3].map(|threads| pool(threads).expect("a pool"));
+    for entry in OPS {
+        for example in examples(entry) {
+            for params in variants(entry, &example.params) {
+                let op = parse(entry, &params);
+                let made = |pool: &rayon::ThreadPool, seed| {
+                    let outputs = || run(&*op, &example.inputs, &example.files, seed);
+                    digests(pool.install(outputs).expect("outputs"))
+                };
+                let first = made(&pools[0], 5);
+                for pool in &pools[1..] {
+                    assert_eq!(first, made(pool, 5), "{} {params:?}", entry.name);
+                }
+                if !entry.seeded {
+                    let other = made(&pools[0], 6);
+                    assert_eq!(first, other, "{} depends on the seed unsaid", entry.name);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn odd_inputs_are_taken_or_refused_without_a_panic() {
+    for entry in OPS {
+        for example in examples(entry) {
+            for params in variants(entry, &example.params) {
+                let op = parse(entry, &params);
+                for (at, (port, usual)) in example.inputs.iter().enumerate() {
+                    for (case, artifact) in odd::odd(usual.kind, rows(entry)) {
+                        let what = format!("{} {params:?}: {case} at `{port}`", entry.name);
+                        // The others hold first the same clips, then those of the example.
+                        let count = artifact.shape().rows.unwrap_or(0);
+                        for mut all in [inputs(entry, count.max(1), 0), example.inputs.clone()] {
+                            all[at].1 = artifact.clone();
+                            survives(&what, &*op, &all, &example.files);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn optional_inputs_may_be_left_out_and_others_may_not() {
+    for entry in OPS {
+        let example = Example::new(entry, rows(entry), 0);
+        let op = example.op(entry);
+        for port in entry.inputs {
+            let mut without = example.inputs.clone();
+            without.retain(|(name, _)| *name != port.name);
+            let what = format!("{} without `{}`", entry.name, port.name);
+            let checked = op.check(&shapes(entry, &without));
+            let made = survives(&what, &*op, &without, &example.files);
+            assert_eq!(made.is_some(), port.optional, "{what}");
+            assert!(!port.optional || checked.is_ok(), "{what}: {checked:?}");
+        }
+    }
+}
+
+#[test]
+fn silly_parameters_are_taken_or_refused_without_a_panic() {
+    let small = [json!(0), json!(1), json!(-1), json!(0.5), json!(1e-300), json!(1e-12)];
+    let huge = [json!(u32::MAX), json!(i64::MAX), json!(1e18), json!(f64::MAX)];
+    for entry in OPS {
+        let schema = entry.schema();
+        let example = Example::new(entry, rows(entry), 0);
+        let shapes = shapes(entry, &example.inputs);
+        for (name, property) in properties(&schema) {
+            let is_number = |part: &&Value| {
+                part["type"].to_string().contains("\"number\"")
+                    || part["type"].to_string().contains("\"integer\"")
+            };
+            if !resolved(&schema, property).iter().any(is_number) {
+                continue;
+            }
+            for (at, value) in small.iter().chain(&huge).enumerate() {
+                let mut params = example.params.clone();
+                params.insert(name.to_owned(), value.clone());
+                let Ok(op) = entry.parse(Value::Object(params)) else { continue };
+                let what = format!("{} with `{name}: {value}`", entry.name);
+                let checked = catch_unwind(AssertUnwindSafe(|| op.check(&shapes)));
+                let checked = checked.unwrap_or_else(|_| panic!("{what}: check panicked"));
+                // What is huge and allowed may take as long as it likes: it is only checked.
+                if at < small.len() {
+                    let made = survives(&what, &*op, &example.inputs, &example.files);
+                    assert!(checked.is_ok() || made.is_none(), "{what}: refused, then made");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn damaged_or_absent_files_are_refused_or_left_out_without_a_panic() {
+    for entry in OPS {
+        let example = Example::new(entry, rows(entry), 0);
+        if example.files.is_empty() {
+            continue;
+        }
+        let what = format!("{} on files of {}", entry.name, example.folder().display());
+        for params in variants(entry, &example.params) {
+            let op = parse(entry, &params);
+            assert!(survives(&what, &*op, &[], &[]).is_none(), "{what}: made of nothing");
+        }
+        let originals: Vec<_> =
+            example.files.iter().map(|file| fs::read(&file.path).expect("a file")).collect();
+        for (file, bytes) in example.files.iter().zip(&originals) {
+            for params in variants(entry, &example.params) {
+                let op = parse(entry, &params);
+                for cut in [0, 1, 11, 40, 44, 45, bytes.len() - 1] {
+                    fs::write(&file.path, &bytes[..cut.min(bytes.len())]).expect("a file");
+                    survives(&what, &*op, &[], &example.files);
+                }
+                fs::write(&file.path, [0xff; 99]).expect("a file");
+                survives(&what, &*op, &[], &example.files);
+                fs::remove_file(&file.path).expect("a file");
+                survives(&what, &*op, &[], &example.files);
+                fs::write(&file.path, bytes).expect("a file");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_cancelled_run_ends_as_cancelled_or_not_at_all() {
+    struct Cancelled;
+    impl Cancel for Cancelled {
+        fn is_cancelled(&self) -> bool {
+            true
+        }
+    }
+    for entry in OPS {
+        let example = Example::new(entry, rows(entry), 0);
+        let cx = Ctx { cancel: &Cancelled, ..Detached::with_seed(0) };
+        let inputs =
+            example.inputs.iter().fold(Inputs::new(), |all, (port, it)| all.with(port, it));
+        let result = example.op(entry).run(&inputs.with_files(&example.files), &cx);
+        if let Err(error) = result {
+            assert_eq!(error.fault, ops::Fault::Cancelled, "{}: {error}", entry.name);
+        }
+    }
+}
