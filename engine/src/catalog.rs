@@ -1,9 +1,11 @@
 //! The reference of ops, from what each op says of itself.
 
-use crate::expect::Schema;
+use crate::{
+    expect::Schema,
+    fold::{self, paragraph},
+};
 use ops::{Entry, Port};
 use serde_json::Value as Json;
-use std::fmt::Write;
 
 /// Every op on a line: name, ports, what it does.
 pub fn list() -> String {
@@ -13,13 +15,13 @@ pub fn list() -> String {
 /// The same of a table of one's own.
 pub fn list_of(table: &[Entry]) -> String {
     let longest = table.iter().map(|entry| entry.name.len()).max().unwrap_or(0);
-    let mut out = String::new();
+    let (mut out, width) = (String::new(), fold::width());
     for entry in table {
         let (inputs, outputs) = (names(entry.inputs), names(entry.outputs));
         let flow = if inputs.is_empty() { outputs } else { format!("{inputs} -> {outputs}") };
         let summary = summary(&entry.schema());
-        writeln!(out, "{:longest$}  {summary}\n{:longest$}  {flow}", entry.name, "")
-            .expect("a text takes any text");
+        out.push_str(&paragraph(&format!("{:longest$}  ", entry.name), &summary, width));
+        out.push_str(&paragraph(&format!("{:longest$}  ", ""), &flow, width));
     }
     out.push_str("\n`engine ops NAME` describes one of them.\n");
     out
@@ -97,21 +99,9 @@ fn choices(schema: &Schema<'_>) -> Vec<(String, String)> {
     options.into_iter().flatten().filter_map(one).collect()
 }
 
-/// A paragraph, folded at 76 columns.
+/// A paragraph below the line it belongs to.
 fn indented(out: &mut String, text: &str) {
-    const WIDTH: usize = 76;
-    let mut line = String::from("     ");
-    for word in text.split_whitespace() {
-        if line.chars().count() + 1 + word.chars().count() > WIDTH {
-            out.push_str(&line);
-            out.push('\n');
-            line = String::from("     ");
-        }
-        line.push(' ');
-        line.push_str(word);
-    }
-    out.push_str(&line);
-    out.push('\n');
+    out.push_str(&paragraph("      ", text, fold::width()));
 }
 
 /// A step of this op with what it cannot do without.

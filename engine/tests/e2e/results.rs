@@ -88,7 +88,7 @@ fn an_export_that_cannot_be_is_explained() {
         ("pca.latent", "a.xlsx"),
         ("pca.latent", "a"),
         ("pca.model", "a.csv"),
-        ("groups.labels", "a.npy"),
+        ("clips.labels", "a.npy"),
         ("pca.latent", "no/folder/a.csv"),
     ] {
         let said = study.engine(&["export", "latest", what, "--to", to]);
