@@ -46,7 +46,7 @@ pub fn page(entry: &Entry) -> String {
     let root = entry.schema();
     let schema = Schema::new(&root);
     let doc = root.get("description").and_then(Json::as_str).unwrap_or("(not documented)");
-    let mut out = format!("{}\n\n{}\n", entry.name, doc.trim());
+    let mut out = format!("{}\n\n{}", entry.name, prose(doc.trim()));
     ports(&mut out, "Inputs", entry.inputs);
     ports(&mut out, "Outputs", entry.outputs);
     out.push_str("\nParameters\n");
@@ -58,7 +58,8 @@ pub fn page(entry: &Entry) -> String {
             None if required.contains(&name) => "required".to_owned(),
             None => "optional".to_owned(),
         };
-        out.push_str(&format!("  {name}: {} ({default})\n", property.expected()));
+        let meaning = format!("{} ({default})", property.expected());
+        out.push_str(&paragraph(&format!("  {name}: "), &meaning, fold::width()));
         if let Some(doc) = property.doc() {
             indented(&mut out, &doc);
         }
@@ -97,6 +98,17 @@ fn choices(schema: &Schema<'_>) -> Vec<(String, String)> {
         Some((choice.to_owned(), doc.split_whitespace().collect::<Vec<_>>().join(" ")))
     };
     options.into_iter().flatten().filter_map(one).collect()
+}
+
+/// Paragraphs, each folded; lists keep their lines.
+fn prose(doc: &str) -> String {
+    let folded = doc.split("\n\n").map(|part| {
+        let kept =
+            |line: &str| ["- ", "* ", "|", "  ", "```"].iter().any(|it| line.starts_with(it));
+        let list = part.lines().any(kept);
+        if list { format!("{part}\n") } else { paragraph("", part, fold::width()) }
+    });
+    folded.collect::<Vec<_>>().join("\n")
 }
 
 /// A paragraph below the line it belongs to.
