@@ -20,22 +20,14 @@ pub fn write(store: &Store, digest: &Digest, artifact: &Artifact, to: &Path) -> 
         }
         (Data::Table(table), "csv") => csv(table)?,
         (Data::Table(table), "npy") => npy(table)?,
-        (Data::Table(_), _) => {
-            return Err(format!(
-                "`{}` names no format for {}: end it in .parquet, .csv or .npy",
-                to.display(),
-                artifact.kind
-            ));
-        }
-        (Data::Tensors(_), _) => {
-            return Err(format!(
-                "`{}` names no format for a {}: end it in .safetensors",
-                to.display(),
-                artifact.kind
-            ));
-        }
+        (Data::Table(_), _) => return Err(unnamed(to, ".parquet, .csv or .npy")),
+        (Data::Tensors(_), _) => return Err(unnamed(to, ".safetensors")),
     };
     write_whole(to, &bytes).map_err(io)
+}
+
+fn unnamed(to: &Path, endings: &str) -> String {
+    format!("`{}` names no format that fits: end it in {endings}", to.display())
 }
 
 /// Comma-separated values; an array column `features` becomes `features_0`, `features_1`, …

@@ -51,11 +51,11 @@ fn write_ending(text: &mut String, record: &Record) {
             "This run was stopped before its end. Run it again to go on: what is finished is kept."
         }
     };
-    let _ = write!(text, "> **{ending}**\n");
+    let _ = writeln!(text, "> **{ending}**");
     for step in &record.steps {
         if let Some(error) = &step.error {
             let error: Vec<_> = error.lines().map(|line| escape::markdown(line.trim())).collect();
-            let _ = write!(text, ">\n> {}: {}\n", escape::code(&step.name), error.join("; "));
+            let _ = writeln!(text, ">\n> {}: {}", escape::code(&step.name), error.join("; "));
         }
     }
     text.push('\n');

@@ -39,6 +39,21 @@ fn a_report_is_rendered_again_with_the_same_bytes() {
 }
 
 #[test]
+fn a_lost_result_cannot_be_shown_again_until_it_is_made_again() {
+    let study = tones::three();
+    let said = study.run();
+    fs::remove_file(study.object_of(&said, "scores", "scores")).expect("an object");
+    let report = study.engine(&["report"]);
+    assert_eq!(report.code, 1);
+    assert!(report.stderr.contains("run the pipeline again"), "{}", report.stderr);
+    let export = study.engine(&["export", "latest", "scores", "--to", "scores.csv"]);
+    assert_eq!(export.code, 1);
+    assert!(export.stderr.contains("run the pipeline again"), "{}", export.stderr);
+    assert_eq!(study.ran(), ["scores"]);
+    assert_eq!(study.engine(&["report"]).code, 0);
+}
+
+#[test]
 fn results_are_exported() {
     let study = tones::three();
     let said = study.run();
