@@ -109,19 +109,24 @@ struct Bar {
 
 impl Bar {
     fn new(steps: usize) -> Self {
-        let style = ProgressStyle::with_template(
-            "{prefix} {bar:24.cyan/dim} {pos}/{len}  {elapsed} gone, {eta} left  {wide_msg}",
-        )
-        .expect("the template is well formed")
-        .progress_chars("━━╌");
-        let bar = ProgressBar::new(0).with_style(style);
+        let bar = ProgressBar::new(0).with_style(style(""));
         bar.enable_steady_tick(Duration::from_millis(200));
         Self { steps, bar }
     }
 }
 
+/// How the bar of a step looks while it runs; before and after, nothing is drawn.
+const RUNNING: &str =
+    "{prefix} {bar:24.cyan/dim} {pos}/{len}  {elapsed} gone, {eta} left  {wide_msg}";
+
+fn style(template: &str) -> ProgressStyle {
+    let style = ProgressStyle::with_template(template).expect("the template is well formed");
+    style.progress_chars("━━╌")
+}
+
 impl Progress for Bar {
     fn start(&self, number: usize, name: &str, reason: &str) {
+        self.bar.set_style(style(RUNNING));
         self.bar.reset();
         self.bar.set_length(0);
         self.bar.set_prefix(format!("[{number}/{}] {name}", self.steps));
@@ -138,6 +143,7 @@ impl Progress for Bar {
 
     fn settle(&self, settled: &Settled<'_>) {
         self.bar.suspend(|| say(&line(settled, self.steps)));
+        self.bar.set_style(style(""));
     }
 
     fn say(&self, line: &str) {

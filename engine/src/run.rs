@@ -145,7 +145,7 @@ pub fn execute(
         errors: Vec::new(),
         history,
     };
-    run.to_the_end(&wanted, options)
+    run.finish(&wanted, options)
 }
 
 /// How many wanted steps still read each step.
@@ -178,7 +178,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn to_the_end(mut self, wanted: &[bool], options: &Options) -> Outcome {
+    fn finish(mut self, wanted: &[bool], options: &Options) -> Outcome {
         let mut stopped = false;
         for index in 0..self.pipeline.steps.len() {
             let before = self.states_before(index);

@@ -138,7 +138,7 @@ fn files_that_cannot_be_read() {
         .expect("a file");
     refused("name_not_utf8", &study);
     let study = tones::three();
-    fs::set_permissions(study.path("data/bell/00.wav"), fs::Permissions::from_mode(0))
+    fs::set_permissions(study.path("data/bell/00.wav"), fs::Permissions::from_mode(0o000))
         .expect("a mode");
     // To root, everything is readable.
     if fs::File::open(study.path("data/bell/00.wav")).is_err() {
