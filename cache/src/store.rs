@@ -167,12 +167,21 @@ impl Store {
     /// The finished step of that key, if all its objects are there in full length.
     pub fn finished(&self, key: &Digest) -> Option<Finished> {
         let finished = self.lock_journal().finished.get(key).cloned()?;
-        let whole = |object: &Object| {
-            self.object_path(&object.digest)
-                .and_then(|path| fs::metadata(path).ok())
-                .is_some_and(|metadata| metadata.len() == object.bytes)
-        };
-        finished.outputs.values().all(whole).then_some(finished)
+        finished.outputs.values().all(|object| self.is_there(object)).then_some(finished)
+    }
+
+    /// The ports and objects of a finished step that are no longer there in full length.
+    pub fn lost(&self, key: &Digest) -> Vec<(String, Digest)> {
+        let finished = self.lock_journal().finished.get(key).cloned();
+        let outputs = finished.into_iter().flat_map(|finished| finished.outputs);
+        let lost = outputs.filter(|(_, object)| !self.is_there(object));
+        lost.map(|(port, object)| (port, object.digest)).collect()
+    }
+
+    fn is_there(&self, object: &Object) -> bool {
+        self.object_path(&object.digest)
+            .and_then(|path| fs::metadata(path).ok())
+            .is_some_and(|metadata| metadata.len() == object.bytes)
     }
 
     /// Every finished step the journal knows, in no order.

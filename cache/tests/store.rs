@@ -54,6 +54,23 @@ fn shape_and_metadata_survive() {
     }
 }
 
+proptest! {
+    #[test]
+    fn every_number_survives_bit_for_bit(
+        meta in proptest::collection::vec(any::<f64>(), 0..20),
+        reals in proptest::collection::vec(
+            prop_oneof![any::<f64>(), any::<u64>().prop_map(f64::from_bits), Just(0.0), Just(-0.0)],
+            1..60,
+        ),
+    ) {
+        let (_root, store) = store();
+        let table = Table::new().with_reals("value", reals);
+        let artifact = Artifact::table(Kind::Scores, table).with_meta("numbers", meta);
+        let object = store.put(&artifact).expect("kept");
+        prop_assert_eq!(store.get(&object.digest).expect("there").digest(), object.digest);
+    }
+}
+
 #[test]
 fn tensors_survive() {
     let (_root, store) = store();

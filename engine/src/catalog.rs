@@ -1,9 +1,11 @@
 //! The reference of ops, from what each op says of itself.
 
-use crate::expect::Schema;
+use crate::{
+    expect::Schema,
+    fold::{self, paragraph},
+};
 use ops::{Entry, Port};
 use serde_json::Value as Json;
-use std::fmt::Write;
 
 /// Every op on a line: name, ports, what it does.
 pub fn list() -> String {
@@ -13,13 +15,13 @@ pub fn list() -> String {
 /// The same of a table of one's own.
 pub fn list_of(table: &[Entry]) -> String {
     let longest = table.iter().map(|entry| entry.name.len()).max().unwrap_or(0);
-    let mut out = String::new();
+    let (mut out, width) = (String::new(), fold::width());
     for entry in table {
         let (inputs, outputs) = (names(entry.inputs), names(entry.outputs));
         let flow = if inputs.is_empty() { outputs } else { format!("{inputs} -> {outputs}") };
         let summary = summary(&entry.schema());
-        writeln!(out, "{:longest$}  {summary}\n{:longest$}  {flow}", entry.name, "")
-            .expect("a text takes any text");
+        out.push_str(&paragraph(&format!("{:longest$}  ", entry.name), &summary, width));
+        out.push_str(&paragraph(&format!("{:longest$}  ", ""), &flow, width));
     }
     out.push_str("\n`engine ops NAME` describes one of them.\n");
     out
@@ -44,7 +46,7 @@ pub fn page(entry: &Entry) -> String {
     let root = entry.schema();
     let schema = Schema::new(&root);
     let doc = root.get("description").and_then(Json::as_str).unwrap_or("(not documented)");
-    let mut out = format!("{}\n\n{}\n", entry.name, doc.trim());
+    let mut out = format!("{}\n\n{}", entry.name, prose(doc.trim()));
     ports(&mut out, "Inputs", entry.inputs);
     ports(&mut out, "Outputs", entry.outputs);
     out.push_str("\nParameters\n");
@@ -56,7 +58,8 @@ pub fn page(entry: &Entry) -> String {
             None if required.contains(&name) => "required".to_owned(),
             None => "optional".to_owned(),
         };
-        out.push_str(&format!("  {name}: {} ({default})\n", property.expected()));
+        let meaning = format!("{} ({default})", property.expected());
+        out.push_str(&paragraph(&format!("  {name}: "), &meaning, fold::width()));
         if let Some(doc) = property.doc() {
             indented(&mut out, &doc);
         }
@@ -97,21 +100,20 @@ fn choices(schema: &Schema<'_>) -> Vec<(String, String)> {
     options.into_iter().flatten().filter_map(one).collect()
 }
 
-/// A paragraph, folded at 76 columns.
+/// Paragraphs, each folded; lists keep their lines.
+fn prose(doc: &str) -> String {
+    let folded = doc.split("\n\n").map(|part| {
+        let kept =
+            |line: &str| ["- ", "* ", "|", "  ", "```"].iter().any(|it| line.starts_with(it));
+        let list = part.lines().any(kept);
+        if list { format!("{part}\n") } else { paragraph("", part, fold::width()) }
+    });
+    folded.collect::<Vec<_>>().join("\n")
+}
+
+/// A paragraph below the line it belongs to.
 fn indented(out: &mut String, text: &str) {
-    const WIDTH: usize = 76;
-    let mut line = String::from("     ");
-    for word in text.split_whitespace() {
-        if line.chars().count() + 1 + word.chars().count() > WIDTH {
-            out.push_str(&line);
-            out.push('\n');
-            line = String::from("     ");
-        }
-        line.push(' ');
-        line.push_str(word);
-    }
-    out.push_str(&line);
-    out.push('\n');
+    out.push_str(&paragraph("      ", text, fold::width()));
 }
 
 /// A step of this op with what it cannot do without.

@@ -2,7 +2,7 @@
 
 use crate::{commands, progress::say};
 use clap::{Args, Parser, Subcommand};
-use std::{path::PathBuf, process::ExitCode};
+use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode};
 
 /// A step failed.
 pub const FAILED: u8 = 1;
@@ -114,8 +114,8 @@ pub struct PlanArgs {
     #[arg(long, value_name = "STEP")]
     pub force: Vec<String>,
     /// Threads to use; all processors if not given.
-    #[arg(long, value_name = "N")]
-    pub threads: Option<std::num::NonZeroUsize>,
+    #[arg(long, value_name = "N", value_parser = threads)]
+    pub threads: Option<NonZeroUsize>,
     /// Where models are trained.
     #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = ["auto", "cpu"])]
     pub device: String,
@@ -139,6 +139,10 @@ pub struct RunArgs {
     /// Say only what fails.
     #[arg(short, long)]
     pub quiet: bool,
+}
+
+fn threads(text: &str) -> Result<NonZeroUsize, &'static str> {
+    text.parse().map_err(|_| "expected a whole number of at least 1")
 }
 
 /// How a command ended without its result: the exit code, after everything was said.

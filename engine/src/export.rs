@@ -1,5 +1,6 @@
 //! Artifacts as files for other tools.
 
+use crate::scan::plain;
 use cache::{Artifact, Column, Data, Digest, Store, Table, store::write_whole};
 use npyz::WriterBuilder;
 use std::{fs, path::Path};
@@ -11,7 +12,7 @@ use std::{fs, path::Path};
 pub fn write(store: &Store, digest: &Digest, artifact: &Artifact, to: &Path) -> Result<(), String> {
     let ending =
         to.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_lowercase();
-    let io = |fault: std::io::Error| format!("cannot write `{}`: {fault}", to.display());
+    let io = |fault: std::io::Error| format!("cannot write `{}`: {}", to.display(), plain(&fault));
     let bytes = match (&artifact.data, ending.as_str()) {
         (Data::Table(_), "parquet") | (Data::Tensors(_), "safetensors") => {
             let object = store.object_path(digest).ok_or("the object has left the store")?;
@@ -19,22 +20,14 @@ pub fn write(store: &Store, digest: &Digest, artifact: &Artifact, to: &Path) -> 
         }
         (Data::Table(table), "csv") => csv(table)?,
         (Data::Table(table), "npy") => npy(table)?,
-        (Data::Table(_), _) => {
-            return Err(format!(
-                "a {} is written as .parquet, .csv or .npy, not as `{}`",
-                artifact.kind,
-                to.display()
-            ));
-        }
-        (Data::Tensors(_), _) => {
-            return Err(format!(
-                "a {} is written as .safetensors, not as `{}`",
-                artifact.kind,
-                to.display()
-            ));
-        }
+        (Data::Table(_), _) => return Err(unnamed(to, ".parquet, .csv or .npy")),
+        (Data::Tensors(_), _) => return Err(unnamed(to, ".safetensors")),
     };
     write_whole(to, &bytes).map_err(io)
+}
+
+fn unnamed(to: &Path, endings: &str) -> String {
+    format!("`{}` names no format that fits: end it in {endings}", to.display())
 }
 
 /// Comma-separated values; an array column `features` becomes `features_0`, `features_1`, …

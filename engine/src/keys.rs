@@ -45,6 +45,14 @@ fn changed_params(entry: &Entry, params: Value) -> BTreeMap<String, Value> {
     params.into_iter().filter(|(name, value)| default(name) != Some(value)).collect()
 }
 
+/// Why a step of an op runs that no step has used yet.
+pub const NEVER: &str = "never run before";
+
+/// Whether any step of that op has run before.
+pub fn has_run(step: &Step, history: &[Finished]) -> bool {
+    history.iter().any(|finished| finished.cache_key.op == step.entry.name)
+}
+
 /// Why a step runs: the fields in which its key differs from the nearest earlier one.
 pub fn reason(key: &CacheKey, history: &[Finished]) -> String {
     let nearest = history
@@ -53,7 +61,7 @@ pub fn reason(key: &CacheKey, history: &[Finished]) -> String {
         .map(|finished| differences(&finished.cache_key, key))
         .min_by(|a, b| a.len().cmp(&b.len()).then_with(|| a.cmp(b)));
     match nearest {
-        None => "never run before".to_owned(),
+        None => NEVER.to_owned(),
         Some(differences) if differences.is_empty() => "its result is no longer whole".to_owned(),
         Some(differences) => differences.join(", "),
     }

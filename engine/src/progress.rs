@@ -109,19 +109,24 @@ struct Bar {
 
 impl Bar {
     fn new(steps: usize) -> Self {
-        let style = ProgressStyle::with_template(
-            "{prefix} {bar:24.cyan/dim} {pos}/{len}  {elapsed} gone, {eta} left  {wide_msg}",
-        )
-        .expect("the template is well formed")
-        .progress_chars("━━╌");
-        let bar = ProgressBar::new(0).with_style(style);
+        let bar = ProgressBar::new(0).with_style(style(""));
         bar.enable_steady_tick(Duration::from_millis(200));
         Self { steps, bar }
     }
 }
 
+/// How the bar of a step looks while it runs; before and after, nothing is drawn.
+const RUNNING: &str =
+    "{prefix} {bar:24.cyan/dim} {pos}/{len}  {elapsed} gone, {eta} left  {wide_msg}";
+
+fn style(template: &str) -> ProgressStyle {
+    let style = ProgressStyle::with_template(template).expect("the template is well formed");
+    style.progress_chars("━━╌")
+}
+
 impl Progress for Bar {
     fn start(&self, number: usize, name: &str, reason: &str) {
+        self.bar.set_style(style(RUNNING));
         self.bar.reset();
         self.bar.set_length(0);
         self.bar.set_prefix(format!("[{number}/{}] {name}", self.steps));
@@ -138,6 +143,7 @@ impl Progress for Bar {
 
     fn settle(&self, settled: &Settled<'_>) {
         self.bar.suspend(|| say(&line(settled, self.steps)));
+        self.bar.set_style(style(""));
     }
 
     fn say(&self, line: &str) {
@@ -153,31 +159,18 @@ impl Drop for Bar {
 
 fn line(settled: &Settled<'_>, steps: usize) -> String {
     let width = steps.to_string().len();
-    let elapsed = settled.elapsed.map(span).unwrap_or_default();
+    let elapsed = settled.elapsed.map(|it| reports::span(it.as_secs_f64())).unwrap_or_default();
     let Settled { number, name, status, note, .. } = settled;
     format!("[{number:>width$}/{steps}] {name:<18} {status:<7} {elapsed:>8}  {note}")
         .trim_end()
         .to_owned()
 }
 
-/// A span of time to two or three digits: `0.4 s`, `12.3 s`, `4 min 10 s`.
-pub fn span(duration: Duration) -> String {
-    let seconds = duration.as_secs_f64();
-    let whole = seconds.round() as u64;
-    match whole {
-        _ if seconds < 0.0995 => format!("{:.0} ms", seconds * 1e3),
-        _ if seconds < 9.95 => format!("{seconds:.1} s"),
-        0..60 => format!("{whole} s"),
-        60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
-        _ => format!("{} h {:02} min", whole / 3600, whole % 3600 / 60),
-    }
-}
-
 fn left(elapsed: Duration, done: u64, total: u64) -> String {
     if done == 0 {
         return "unknown time".to_owned();
     }
-    span(elapsed.mul_f64(total.saturating_sub(done) as f64 / done as f64))
+    reports::span(elapsed.as_secs_f64() * total.saturating_sub(done) as f64 / done as f64)
 }
 
 /// The shapes of what a step made, for its line.

@@ -2,17 +2,18 @@
 
 use crate::{
     keys::{self, FILES},
+    outside::{Outside, Told},
     pipeline::{Pipeline, Step},
     progress::{Progress, Settled, shapes},
     scan::{self, ScanError},
+    state::State,
 };
 use cache::{
-    Artifact, CacheKey, Digest, FileEntry, Shape, Store, StoreError, Tensors,
-    checkpoint::CheckpointFolder,
+    Artifact, CacheKey, Digest, FileEntry, Store, StoreError,
     record::{StepRecord, StepStatus},
     store::{Finished, Object},
 };
-use ops::{Cancel, Checkpoints, Ctx, Fault, Inputs, Locate, OpError};
+use ops::{Cancel, Ctx, Fault, Inputs, OpError};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     panic::{AssertUnwindSafe, catch_unwind},
@@ -161,22 +162,6 @@ fn readers(pipeline: &Pipeline, wanted: &[bool]) -> Vec<usize> {
     readers
 }
 
-/// What is known of a step during a run.
-enum State {
-    /// Not yet looked at.
-    Waiting,
-    /// Its result is in the store.
-    There {
-        key: Digest,
-        outputs: BTreeMap<String, Object>,
-        status: StepStatus,
-        reason: String,
-        seconds: f64,
-    },
-    /// It has none and will have none.
-    Without { status: StepStatus, key: Option<Digest>, reason: String, seconds: f64 },
-}
-
 struct Run<'a> {
     pipeline: &'a Pipeline,
     files: &'a Files,
@@ -257,11 +242,11 @@ impl Run<'_> {
         let key = key_of(step, &self.files[index], |from, port| {
             self.output(from, port).map(|object| object.digest)
         })
-        .expect("a step settles after what it reads");
+        .ok_or_else(|| (None, self.absent(index)))?;
         let digest = key.digest();
         let fail = |error| (Some(digest), error);
         if !force && let Some(finished) = self.store.finished(&digest) {
-            return Ok(hit(finished, "its result is there"));
+            return Ok(State::hit(finished, "its result is there"));
         }
         let waiting = || {
             self.progress
@@ -273,9 +258,16 @@ impl Run<'_> {
             .map_err(|error| fail(self.outside(index, &error)))?;
         self.store.refresh().map_err(|error| fail(self.outside(index, &error)))?;
         if !force && let Some(finished) = self.store.finished(&digest) {
-            return Ok(hit(finished, "another run made it meanwhile"));
+            return Ok(State::hit(finished, "another run made it meanwhile"));
         }
         let reason = if force { "forced".to_owned() } else { keys::reason(&key, &self.history) };
+        let name = &step.name;
+        for (port, digest) in self.store.lost(&digest).into_iter().filter(|_| !force) {
+            let digest = digest.short();
+            self.progress.say(&format!(
+                "{name}.{port}: object `{digest}` is no longer whole; running `{name}` again"
+            ));
+        }
         self.progress.start(index + 1, &step.name, &reason);
         let started = Instant::now();
         let outputs = self.run_step(index, &key).map_err(fail)?;
@@ -293,6 +285,27 @@ impl Run<'_> {
             reason,
             seconds: finished.seconds,
         })
+    }
+
+    /// An optional output that is read, but was not given.
+    fn absent(&self, index: usize) -> StepError {
+        let steps = &self.pipeline.steps;
+        let absent =
+            |input: &&crate::pipeline::Input| self.output(input.step, input.output).is_none();
+        let input =
+            steps[index].inputs.iter().find(absent).expect("a step settles after what it reads");
+        let (from, output) = (&steps[input.step], input.output);
+        let port = from.entry.outputs.iter().find(|port| port.name == output);
+        StepError {
+            step: index,
+            param: None,
+            fault: Fault::Input,
+            message: format!(
+                "it reads `{}.{output}`, which `{}` did not make",
+                from.name, from.name
+            ),
+            help: port.map(|port| format!("`{output}` of `{}`: {}", from.entry.name, port.doc)),
+        }
     }
 
     fn run_step(
@@ -392,10 +405,7 @@ impl Run<'_> {
     }
 
     fn output(&self, index: usize, port: &str) -> Option<&Object> {
-        match &self.states[index] {
-            State::There { outputs, .. } => outputs.get(port),
-            _ => None,
-        }
+        self.states[index].output(port)
     }
 
     /// Drops artifacts that no step will read any more.
@@ -458,7 +468,7 @@ impl Run<'_> {
             .steps
             .iter()
             .zip(self.states)
-            .map(|(step, state)| record(self.pipeline, step, state));
+            .map(|(step, state)| state.record(self.pipeline, step));
         Outcome {
             steps: steps.collect(),
             errors: self.errors,
@@ -470,82 +480,7 @@ impl Run<'_> {
 /// Final outputs up to this size are read in every run; larger ones are checked when they are read.
 const FINAL_OUTPUT_BYTES: u64 = 1 << 20;
 
-fn hit(finished: Finished, reason: &str) -> State {
-    State::There {
-        key: finished.key,
-        outputs: finished.outputs,
-        status: StepStatus::Hit,
-        reason: reason.to_owned(),
-        seconds: finished.seconds,
-    }
-}
-
 fn of_op(step: usize, error: OpError) -> StepError {
     let OpError { fault, param, message, help } = error;
     StepError { step, param, fault, message, help }
-}
-
-fn record(pipeline: &Pipeline, step: &Step, state: State) -> StepRecord {
-    let (status, key, reason, seconds, outputs) = match state {
-        State::There { key, outputs, status, reason, seconds } => {
-            (status, Some(key), reason, seconds, outputs)
-        }
-        State::Without { status, key, reason, seconds } => {
-            (status, key, reason, seconds, BTreeMap::new())
-        }
-        State::Waiting => {
-            (StepStatus::Skipped, None, "the run stopped before".to_owned(), 0.0, BTreeMap::new())
-        }
-    };
-    let source = |input: &crate::pipeline::Input| {
-        format!("{}.{}", pipeline.steps[input.step].name, input.output)
-    };
-    StepRecord {
-        name: step.name.clone(),
-        op: step.entry.name.to_owned(),
-        params: step.op.params(),
-        inputs: step.inputs.iter().map(|input| (input.port.to_owned(), source(input))).collect(),
-        seed: step.entry.seeded.then_some(step.seed),
-        key,
-        error: (status == StepStatus::Failed).then(|| reason.clone()),
-        status,
-        reason,
-        shapes: outputs
-            .iter()
-            .map(|(port, object): (&String, &Object)| -> (String, Shape) {
-                (port.clone(), object.shape.clone())
-            })
-            .collect(),
-        outputs: outputs.into_iter().map(|(port, object)| (port, object.digest)).collect(),
-        seconds,
-    }
-}
-
-/// What an op learns of the world, from this run.
-struct Outside<'a> {
-    paths: &'a HashMap<Digest, PathBuf>,
-    checkpoints: CheckpointFolder,
-}
-
-impl Locate for Outside<'_> {
-    fn path_of(&self, content: &Digest) -> Option<PathBuf> {
-        self.paths.get(content).cloned()
-    }
-}
-
-impl Checkpoints for Outside<'_> {
-    fn load(&self, at_most: u64) -> Option<(u64, Tensors)> {
-        self.checkpoints.load(at_most)
-    }
-    fn save(&self, at: u64, state: &Tensors) -> Result<(), OpError> {
-        self.checkpoints.save(at, state).map_err(|error| OpError::failure(error.to_string()))
-    }
-}
-
-struct Told<'a>(&'a dyn Progress);
-
-impl ops::Progress for Told<'_> {
-    fn at(&self, done: u64, total: u64, note: &str) {
-        self.0.at(done, total, note);
-    }
 }

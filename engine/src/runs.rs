@@ -60,7 +60,10 @@ pub fn find(out: &Path, run: &str) -> Result<(PathBuf, Record), String> {
     let folder = candidates(out, run)
         .into_iter()
         .find(|folder| folder.join(RECORD).is_file())
-        .ok_or_else(|| format!("there is no run `{run}` below `{}`", out.display()))?;
+        .ok_or_else(|| {
+            let hint = if out.is_dir() { "" } else { "; `engine run PIPELINE` makes one" };
+            format!("there is no run `{run}` below `{}`{hint}", out.display())
+        })?;
     let path = folder.join(RECORD);
     let text =
         fs::read(&path).map_err(|fault| format!("cannot read `{}`: {fault}", path.display()))?;

@@ -33,7 +33,7 @@ impl ScanError {
 }
 
 /// What the system said, without the error number.
-fn plain(fault: &io::Error) -> String {
+pub fn plain(fault: &io::Error) -> String {
     let text = fault.to_string();
     let text = text.split(" (os error").next().unwrap_or(&text);
     let mut letters = text.chars();

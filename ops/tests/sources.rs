@@ -198,7 +198,7 @@ fn bad_recordings_are_named_all_at_once() {
         "`cel/cut.wav`: ",
         "`cel/empty.wav`: ",
         "`cel/silent.wav`: is silent: every sample is zero",
-        "`cel/single.wav`: holds 1 frame(s)",
+        "`cel/single.wav`: holds a single frame",
         "`cel/text.wav`: ",
         "`top.wav`: lies in no folder",
     ];

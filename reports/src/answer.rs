@@ -25,13 +25,16 @@ pub fn write(text: &mut String, record: &Record, rows: &[ScoredRow]) {
         }
         return;
     };
+    let title = escape::markdown(&row.title);
     let clips = row.value("n_clips").map_or(0, |clips| clips as usize);
     let groups = row.value("n_clusters").map_or(0, |groups| groups as usize);
     let _ = write!(
         text,
-        "Of {}, {} agrees best with the labels: ARI {ari:.3}, where 0 is chance and 1 is the labels themselves. ",
-        count(rows.len(), "row"),
-        escape::markdown(&row.title)
+        "{}: ARI {ari:.3}, where 0 is chance and 1 is the labels themselves. ",
+        match rows.len() {
+            1 => format!("**{title}** against the labels"),
+            rows => format!("Of {rows} rows, **{title}** agrees best with the labels"),
+        }
     );
     if let (Some(purity), Some(majority)) = (row.value("purity"), row.value("purity_majority")) {
         let _ = write!(

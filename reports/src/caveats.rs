@@ -22,10 +22,11 @@ pub fn write(text: &mut String, record: &Record, rows: &[ScoredRow]) {
 }
 
 fn caveats(record: &Record, rows: &[ScoredRow]) -> Vec<String> {
-    let mut caveats = Vec::new();
-    if rows.is_empty() {
-        return caveats;
+    let warnings = record.warnings.iter().map(|warning| escape::markdown(warning));
+    if rows.iter().all(|row| row.values.is_empty()) {
+        return warnings.collect();
     }
+    let mut caveats = Vec::new();
     let spaces: BTreeSet<_> = rows.iter().filter_map(|row| row.space.as_ref()).collect();
     if spaces.len() > 1 {
         caveats.push(
@@ -60,6 +61,6 @@ fn caveats(record: &Record, rows: &[ScoredRow]) -> Vec<String> {
              lines are not a comparison."
         ));
     }
-    caveats.extend(record.warnings.iter().map(|warning| escape::markdown(warning)));
+    caveats.extend(warnings);
     caveats
 }

@@ -8,12 +8,14 @@ mod escape;
 mod latent;
 mod provenance;
 mod scores;
+mod span;
 mod table;
 
-use cache::{Kind, Record, Store, StoreError};
+use cache::{Kind, Record, Store, StoreError, record::RunStatus};
 use std::fmt::Write;
 
 pub use escape::markdown as escape_markdown;
+pub use span::span;
 
 /// A rendered report.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +33,7 @@ pub struct Report {
 pub fn render(record: &Record, store: &Store) -> Result<Report, StoreError> {
     let rows = scores::rows(record, store)?;
     let mut text = format!("# {}\n\n", escape::markdown(&record.pipeline));
+    write_ending(&mut text, record);
     answer::write(&mut text, record, &rows);
     table::write(&mut text, &rows);
     latent::write(&mut text, &rows);
@@ -38,6 +41,26 @@ pub fn render(record: &Record, store: &Store) -> Result<Report, StoreError> {
     write_skipped(&mut text, record, store)?;
     provenance::write(&mut text, record);
     Ok(Report { markdown: text, csv: table::csv(&rows) })
+}
+
+/// What a reader must know first of a run that did not come to its end.
+fn write_ending(text: &mut String, record: &Record) {
+    let ending = match record.status {
+        RunStatus::Done => return,
+        RunStatus::Partial => "Some steps of this run failed; what did not depend on them is here.",
+        RunStatus::Failed => "A step of this run failed.",
+        RunStatus::Interrupted => {
+            "This run was stopped before its end. Run it again to go on: what is finished is kept."
+        }
+    };
+    let _ = writeln!(text, "> **{ending}**");
+    for step in &record.steps {
+        if let Some(error) = &step.error {
+            let error: Vec<_> = error.lines().map(|line| escape::markdown(line.trim())).collect();
+            let _ = writeln!(text, ">\n> {}: {}", escape::code(&step.name), error.join("; "));
+        }
+    }
+    text.push('\n');
 }
 
 /// Files that sources left out, with the reason.

@@ -1,6 +1,6 @@
 //! Where the numbers come from, what they cost, and how to get them again.
 
-use crate::escape;
+use crate::{count, escape, span};
 use cache::{Record, record::StepStatus};
 use std::fmt::Write;
 
@@ -11,12 +11,14 @@ pub fn write(text: &mut String, record: &Record) {
     );
     for step in &record.steps {
         let time = match step.status {
-            StepStatus::Ran | StepStatus::Failed => format!("{:.2} s", step.seconds),
-            StepStatus::Hit => format!("hit ({:.2} s)", step.seconds),
+            StepStatus::Ran => span(step.seconds),
+            StepStatus::Hit => format!("hit ({})", span(step.seconds)),
+            StepStatus::Failed => "failed".to_owned(),
             StepStatus::Skipped => "skipped".to_owned(),
         };
         let result = match &step.error {
-            Some(error) => escape::markdown(error),
+            Some(error) => in_a_cell(error),
+            None if step.status == StepStatus::Skipped => in_a_cell(&step.reason),
             None => step.shapes.values().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         };
         let key = step.key.map_or(String::new(), |key| format!("`{}`", key.short()));
@@ -36,16 +38,24 @@ pub fn write(text: &mut String, record: &Record) {
     let ((ran, spent), (hits, saved)) = (of(StepStatus::Ran), of(StepStatus::Hit));
     let _ = write!(
         text,
-        "\n{ran} steps ran ({spent:.1} s); {hits} were there already (they had taken {saved:.1} s).\n\n\
-         ## Environment\n\nEngine {}; {}; {}; {} threads. Run `{}`, {}.\n\n## Again\n\n    {}\n",
+        "\n{} ran ({}); {hits} were there already (they had taken {}).\n\n\
+         ## Environment\n\nEngine {}; {}; {}; {}. Run `{}`, {}.\n\n## Again\n\n    {}\n",
+        count(ran, "step"),
+        span(spent),
+        span(saved),
         record.engine,
         escape::markdown(&record.environment.platform),
         escape::markdown(&record.environment.processor),
-        record.environment.threads,
+        count(record.environment.threads, "thread"),
         record.id,
         record.started,
         record.command.iter().map(|word| shell(word)).collect::<Vec<_>>().join(" ")
     );
+}
+
+/// Text of several lines in a cell of a table.
+fn in_a_cell(text: &str) -> String {
+    text.lines().map(|line| escape::markdown(line.trim())).collect::<Vec<_>>().join("<br>")
 }
 
 fn params(params: Option<&serde_json::Map<String, serde_json::Value>>) -> String {

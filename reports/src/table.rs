@@ -38,8 +38,16 @@ pub fn write(text: &mut String, rows: &[ScoredRow]) {
             })
         })
         .collect();
-    text.push_str("## Results\n\n| |");
-    for metric in &shown {
+    text.push_str("## Results\n\n");
+    if !shown.is_empty() {
+        write_rows(text, rows, &shown);
+    }
+    write_notes(text, rows, &shown);
+}
+
+fn write_rows(text: &mut String, rows: &[ScoredRow], shown: &[&Metric]) {
+    text.push_str("| |");
+    for metric in shown {
         let _ =
             write!(text, " {} {} |", metric.title, if metric.more_is_better { "↑" } else { "↓" });
     }
@@ -48,12 +56,12 @@ pub fn write(text: &mut String, rows: &[ScoredRow]) {
     text.push('\n');
     for row in rows {
         let _ = write!(text, "| {} |", escape::markdown(&row.title));
-        for metric in &shown {
+        for metric in shown {
             let _ = write!(text, " {} |", cell(row.value(metric.name), metric));
         }
         text.push('\n');
-        write_beside(text, "as published", &row.paper, &shown);
-        write_beside(text, "a cloud without clusters", &row.reference, &shown);
+        write_beside(text, "as published", &row.paper, shown);
+        write_beside(text, "a cloud without clusters", &row.reference, shown);
     }
     text.push_str(
         "\nCH: Calinski–Harabasz; DB: Davies–Bouldin. Silhouette, CH and DB judge the groups by their own geometry, \
@@ -66,6 +74,10 @@ pub fn write(text: &mut String, rows: &[ScoredRow]) {
         );
     }
     text.push_str("\n\n");
+}
+
+/// Why numbers are not there.
+fn write_notes(text: &mut String, rows: &[ScoredRow], shown: &[&Metric]) {
     for row in rows {
         if let Some(missing) = &row.missing {
             let _ = writeln!(
@@ -75,7 +87,7 @@ pub fn write(text: &mut String, rows: &[ScoredRow]) {
                 escape::markdown(missing)
             );
         }
-        for metric in &shown {
+        for metric in shown {
             if let Some(note) = row.notes.get(metric.name) {
                 let _ = writeln!(
                     text,

@@ -4,7 +4,7 @@ use crate::{
     cli::{BAD_INPUT, FAILED, OutArg, Stop, StoreArg},
     export::write,
     progress::say,
-    runs,
+    runs, suggest,
 };
 use cache::{Store, record::StepRecord};
 use clap::Args;
@@ -39,7 +39,9 @@ pub fn export(args: &ExportArgs) -> Result<(), Stop> {
     let (step, port) = args.output.rsplit_once('.').unwrap_or((&args.output, ""));
     let step = record.step(step).ok_or_else(|| {
         let names: Vec<_> = record.steps.iter().map(|step| step.name.as_str()).collect();
-        bad(format!("the run has no step `{step}`; it has {}", names.join(", ")))
+        let hint = suggest::help(step, &names, "its steps are");
+        let hint = hint.map_or_else(String::new, |hint| format!("; {hint}"));
+        bad(format!("the run has no step `{step}`{hint}"))
     })?;
     let digest = match port {
         "" => first_output(step),

@@ -17,8 +17,10 @@ pub fn ops(name: Option<&str>) -> Result<(), Stop> {
     };
     let Some(entry) = ::ops::find(name) else {
         let names = ::ops::OPS.iter().map(|entry| entry.name);
-        let hint = suggest::closest(name, names)
-            .map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+        let hint = suggest::closest(name, names).map_or_else(
+            || "; `engine ops` lists them".to_owned(),
+            |near| format!("; did you mean `{near}`?"),
+        );
         return Err(Stop::saying(BAD_INPUT, format!("there is no op `{name}`{hint}")));
     };
     print(&catalog::page(entry));

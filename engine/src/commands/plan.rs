@@ -3,7 +3,9 @@
 use super::prepare::{Prepared, prepare};
 use crate::{
     cli::{PlanArgs, Stop, print},
+    fold::{self, paragraph},
     keys,
+    pipeline::Step,
     run::{key_of, wanted},
 };
 use cache::store::Finished;
@@ -23,7 +25,11 @@ pub fn text(prepared: &Prepared) -> String {
     let wanted = wanted(pipeline, &options.only);
     let history = store.history();
     let mut there: Vec<Option<Finished>> = Vec::new();
-    let (mut text, mut runs) = (String::new(), 0);
+    let longest = |of: fn(&Step) -> &str| {
+        pipeline.steps.iter().map(|step| of(step).chars().count()).max().unwrap_or(0)
+    };
+    let (names, ops) = (longest(|step| &step.name), longest(|step| step.entry.name));
+    let (mut text, mut runs, mut may_run, width) = (String::new(), 0, 0, fold::width());
     for (index, step) in pipeline.steps.iter().enumerate() {
         let digest = |from: usize, port: &str| {
             there[from].as_ref()?.outputs.get(port).map(|object| object.digest)
@@ -37,22 +43,27 @@ pub fn text(prepared: &Prepared) -> String {
             (_, Some(_)) => ("hit", String::new()),
             (Some(_), None) if forced => ("run", "forced".to_owned()),
             (Some(key), None) => ("run", keys::reason(key, &history)),
+            (None, None) if !keys::has_run(step, &history) => ("run", keys::NEVER.to_owned()),
             (None, None) => {
                 let before = step.inputs.iter().find(|input| there[input.step].is_none());
                 let name = before.map_or("", |input| pipeline.steps[input.step].name.as_str());
-                ("run", format!("after `{name}`, unless that makes the same again"))
+                ("maybe", format!("unless `{name}` makes the same as before"))
             }
         };
         runs += usize::from(status == "run");
-        let line = format!("{status:<5} {:<18} {:<14} {reason}", step.name, step.entry.name);
-        text.push_str(line.trim_end());
-        text.push('\n');
+        may_run += usize::from(status == "maybe");
+        let head = format!("{status:<5}  {:<names$}  {:<ops$}  ", step.name, step.entry.name);
+        text.push_str(&paragraph(&head, &reason, width));
         there.push(finished);
     }
     let steps = pipeline.steps.len();
-    text.push_str(&match runs {
-        0 => format!("nothing to run: the results of all {steps} steps are there\n"),
-        _ => format!("{runs} of {steps} steps to run\n"),
+    text.push_str(&match (runs, may_run) {
+        (0, 0) if options.only.is_empty() => {
+            format!("nothing to run: the results of all {steps} steps are there\n")
+        }
+        (0, 0) => "nothing to run: the results are there\n".to_owned(),
+        (_, 0) => format!("{runs} of {steps} steps to run\n"),
+        _ => format!("{runs} of {steps} steps to run, and perhaps {may_run} more\n"),
     });
     text
 }

@@ -6,7 +6,8 @@ use crate::{
     pipeline::Pipeline,
     progress::say,
     run::{Files, Options, StepError, scan_sources, wanted},
-    spec,
+    scan::plain,
+    spec, suggest,
 };
 use cache::Store;
 use std::collections::BTreeSet;
@@ -62,11 +63,14 @@ fn load(args: &PlanArgs) -> Result<(Pipeline, Vec<Fault>), Stop> {
     let refuse = |reason: String| {
         Stop::saying(BAD_INPUT, format!("cannot read the pipeline `{}`: {reason}", path.display()))
     };
-    let metadata = std::fs::metadata(path).map_err(|fault| refuse(fault.to_string()))?;
+    let metadata = std::fs::metadata(path).map_err(|fault| refuse(plain(&fault)))?;
+    if metadata.is_dir() {
+        return Err(refuse("it is a folder; name one YAML file".to_owned()));
+    }
     if metadata.len() > LONGEST_PIPELINE {
         return Err(refuse(format!("it is longer than {} MiB", LONGEST_PIPELINE >> 20)));
     }
-    let text = std::fs::read(path).map_err(|fault| refuse(fault.to_string()))?;
+    let text = std::fs::read(path).map_err(|fault| refuse(plain(&fault)))?;
     let text = String::from_utf8(text).map_err(|fault| {
         refuse(format!("it is not UTF-8 (byte {})", fault.utf8_error().valid_up_to() + 1))
     })?;
@@ -98,9 +102,11 @@ fn steps(pipeline: &Pipeline, names: &[String], option: &str) -> Result<BTreeSet
         found.extend(matching.map(|(index, _)| index));
         if found.len() == before && !pipeline.steps.iter().any(|step| instance(&step.name)) {
             let names: Vec<_> = pipeline.steps.iter().map(|step| step.name.as_str()).collect();
+            let hint = suggest::help(name, &names, "the steps are");
+            let hint = hint.map_or_else(String::new, |hint| format!("; {hint}"));
             return Err(Stop::saying(
                 BAD_INPUT,
-                format!("{option}: there is no step `{name}`; there are {}", names.join(", ")),
+                format!("{option} {name}: there is no step `{name}`{hint}"),
             ));
         }
     }

@@ -8,7 +8,7 @@ use crate::{
     cli::{FAILED, INTERRUPTED, PARTLY, RunArgs, Stop, print},
     interrupt::Interrupt,
     pipeline::Pipeline,
-    progress::{self, say, span},
+    progress::{self, say},
     run::{Outcome, execute},
     runs,
 };
@@ -24,7 +24,7 @@ use std::{fs, path::Path, time::Instant};
 /// # Errors
 /// With the exit code, if something is wrong or fails.
 pub fn run(args: &RunArgs) -> Result<(), Stop> {
-    let started = Instant::now();
+    let (started, clock) = (jiff::Timestamp::now(), Instant::now());
     let prepared = prepare(&args.plan, args.keep_going)?;
     if args.dry_run {
         print(&plan::text(&prepared));
@@ -44,7 +44,8 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
 
     let mut record = record(pipeline, id, &outcome, args.keep_going);
     record.warnings = warnings.iter().map(|warning| warning.message.clone()).collect();
-    record.seconds = started.elapsed().as_secs_f64();
+    record.started = started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    record.seconds = clock.elapsed().as_secs_f64();
     write(&folder, &record, store).map_err(|fault| Stop::saying(FAILED, fault))?;
     if !args.quiet {
         say(&summary(&record));
@@ -101,7 +102,7 @@ fn record(pipeline: &Pipeline, id: String, outcome: &Outcome, keep_going: bool) 
         engine: env!("CARGO_PKG_VERSION").to_owned(),
         pipeline: pipeline.name.clone(),
         id,
-        started: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        started: String::new(),
         seconds: 0.0,
         status: match () {
             () if outcome.interrupted => RunStatus::Interrupted,
@@ -133,7 +134,7 @@ fn summary(record: &Record) -> String {
     let count = |status| record.steps.iter().filter(|step| step.status == status).count();
     let (ran, hits) = (count(StepStatus::Ran), count(StepStatus::Hit));
     let (failed, skipped) = (count(StepStatus::Failed), count(StepStatus::Skipped));
-    let took = span(std::time::Duration::from_secs_f64(record.seconds));
+    let took = reports::span(record.seconds);
     if hits == record.steps.len() {
         return format!("nothing to run: all {hits} steps were there already ({took})");
     }

@@ -34,8 +34,9 @@ pub fn show(out: &Path, run: &str) -> Result<(), Stop> {
 pub fn report(out: &Path, run: &str, store: &Path) -> Result<(), Stop> {
     let (folder, record) = runs::find(out, run).map_err(|fault| Stop::saying(BAD_INPUT, fault))?;
     let store = Store::open(store).map_err(|fault| Stop::saying(FAILED, fault))?;
-    super::run::write_report(&folder, &record, &store)
-        .map_err(|fault| Stop::saying(FAILED, fault))?;
+    super::run::write_report(&folder, &record, &store).map_err(|fault| {
+        Stop::saying(FAILED, format!("{fault}; if the store has lost it, run the pipeline again"))
+    })?;
     print(&format!("{}\n", folder.join("report.md").display()));
     Ok(())
 }

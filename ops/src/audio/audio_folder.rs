@@ -8,7 +8,7 @@ use crate::{Ctx, Inputs, Op, OpError, Outputs, Port, Select, Source};
 use cache::{Artifact, Kind, Shape};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::{collections::HashMap, path::Path};
 
 /// Recordings in a folder of labelled folders.
 ///
@@ -61,6 +61,12 @@ impl Op for AudioFolder {
                 format!("no recording in `{}`: no file below it ends in {ends}", self.path),
             )
             .help("give `path` a folder that holds one folder of recordings a label"));
+        }
+        if let [file] = files[..]
+            && file.path == Path::new(&self.path)
+        {
+            return Err(OpError::param("path", format!("`{}` is a file, not a folder", self.path))
+                .help("give `path` a folder that holds one folder of recordings a label"));
         }
         let by_name: HashMap<_, _> = files.iter().map(|file| (file.name.as_str(), *file)).collect();
         let candidates = files.iter().map(|file| {

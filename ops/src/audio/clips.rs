@@ -182,8 +182,8 @@ fn look_into(
     let content = bytes(&candidate)?;
     let probe = decode::probe(&content).map_err(|error| fault(error.message, error.help))?;
     if probe.frames < FEWEST_FRAMES {
-        let reason = format!("holds {} frame(s), too few to be a clip", probe.frames);
-        return Err(fault(reason, "export the file again"));
+        let reason = "holds a single frame, too few to be a clip".to_owned();
+        return Err(fault(reason, "export the recording again, or remove it"));
     }
     if probe.silent && !rules.allow_silent {
         return Err(fault(

@@ -86,10 +86,11 @@ impl Kmeans {
 pub(super) fn check_clusters(clusters: usize, clips: Option<usize>) -> Result<(), OpError> {
     match clips.filter(|&clips| clips < clusters) {
         None => Ok(()),
-        Some(clips) => {
-            Err(OpError::param("clusters", format!("`{clusters}` clusters of {clips} clips"))
-                .help(format!("ask for {clips} clusters or fewer, or give more clips")))
-        }
+        Some(clips) => Err(OpError::param(
+            "clusters",
+            format!("{clips} clips cannot make {clusters} clusters"),
+        )
+        .help(format!("ask for {clips} clusters or fewer, or give more clips"))),
     }
 }
 

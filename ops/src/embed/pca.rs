@@ -71,7 +71,7 @@ impl Pca {
         let wanted = self.components.get() as usize;
         for (have, what) in [(n, "clips"), (d, "features")] {
             if let Some(have) = have.filter(|&have| have < wanted) {
-                let message = format!("`{wanted}` components of {have} {what}");
+                let message = format!("{have} {what} cannot make {wanted} components");
                 return Err(OpError::param("components", message).help(format!(
                     "there are at most as many components as {what}: ask for {have} or fewer"
                 )));

@@ -50,7 +50,11 @@ impl Op for Matrix {
 
     fn run(&self, inputs: &Inputs<'_>, _cx: &Ctx<'_>) -> Result<Outputs, OpError> {
         let read = self.format()?;
-        let fault = |reason: String| OpError::param("path", format!("`{}` {reason}", self.path));
+        let fault = |reason: String| {
+            OpError::param("path", format!("`{}` {reason}", self.path)).help(
+                "a row is a clip; every column but `clip_id`, `label` and `group` is a feature",
+            )
+        };
         let file = inputs.files().first().ok_or_else(|| fault("is not there".to_owned()))?;
         let table = read(&file.path).map_err(fault)?;
         let ids = ids(&table).map_err(fault)?;

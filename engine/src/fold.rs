@@ -1,0 +1,44 @@
+//! Text that fits the width of the terminal.
+
+/// The columns that standard output has, at most 100; 80 where nobody says.
+pub fn width() -> usize {
+    let told = std::env::var("COLUMNS").ok().and_then(|value| value.parse().ok());
+    let seen = || terminal_size::terminal_size_of(std::io::stdout()).map(|(w, _)| w.0.into());
+    told.or_else(seen).unwrap_or(80).clamp(40, 100)
+}
+
+/// A paragraph behind a head, folded at a width: its further lines begin below the paragraph.
+/// A word that is longer than a line stays whole.
+pub fn paragraph(head: &str, text: &str, width: usize) -> String {
+    let indent = head.chars().count();
+    let (mut out, mut column) = (head.to_owned(), indent);
+    for (at, word) in text.split_whitespace().enumerate() {
+        let long = word.chars().count();
+        if at > 0 && column + 1 + long > width {
+            out.push('\n');
+            out.push_str(&" ".repeat(indent));
+            column = indent;
+        } else if at > 0 {
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(word);
+        column += long;
+    }
+    let whole = out.trim_end().len();
+    out.truncate(whole);
+    out.push('\n');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::paragraph;
+
+    #[test]
+    fn lines_are_folded_between_words() {
+        assert_eq!(paragraph("a  ", "one two three", 11), "a  one two\n   three\n");
+        assert_eq!(paragraph("  ", "unbreakable word", 6), "  unbreakable\n  word\n");
+        assert_eq!(paragraph("hit  ", "", 20), "hit\n");
+    }
+}

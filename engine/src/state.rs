@@ -1,0 +1,97 @@
+//! What is known of a step during a run, and what the record keeps of it.
+
+use crate::pipeline::{Input, Pipeline, Step};
+use cache::{
+    Digest,
+    record::{StepRecord, StepStatus},
+    store::{Finished, Object},
+};
+use std::collections::BTreeMap;
+
+/// What is known of a step.
+pub enum State {
+    /// Not yet looked at.
+    Waiting,
+    /// Its result is in the store.
+    There {
+        /// The digest of its key.
+        key: Digest,
+        /// What it made, by port.
+        outputs: BTreeMap<String, Object>,
+        /// A hit, or run just now.
+        status: StepStatus,
+        /// Why.
+        reason: String,
+        /// How long it ran when it ran.
+        seconds: f64,
+    },
+    /// It has none and will have none.
+    Without {
+        /// Failed or skipped.
+        status: StepStatus,
+        /// The digest of its key, if it was known.
+        key: Option<Digest>,
+        /// Why.
+        reason: String,
+        /// How long it ran before.
+        seconds: f64,
+    },
+}
+
+impl State {
+    /// A result that was there already.
+    pub fn hit(finished: Finished, reason: &str) -> Self {
+        Self::There {
+            key: finished.key,
+            outputs: finished.outputs,
+            status: StepStatus::Hit,
+            reason: reason.to_owned(),
+            seconds: finished.seconds,
+        }
+    }
+
+    /// What it made at a port.
+    pub fn output(&self, port: &str) -> Option<&Object> {
+        match self {
+            Self::There { outputs, .. } => outputs.get(port),
+            _ => None,
+        }
+    }
+
+    /// What the record keeps.
+    pub fn record(self, pipeline: &Pipeline, step: &Step) -> StepRecord {
+        let (status, key, reason, seconds, outputs) = match self {
+            Self::There { key, outputs, status, reason, seconds } => {
+                (status, Some(key), reason, seconds, outputs)
+            }
+            Self::Without { status, key, reason, seconds } => {
+                (status, key, reason, seconds, BTreeMap::new())
+            }
+            Self::Waiting => {
+                let reason = "the run stopped before".to_owned();
+                (StepStatus::Skipped, None, reason, 0.0, BTreeMap::new())
+            }
+        };
+        let source =
+            |input: &Input| format!("{}.{}", pipeline.steps[input.step].name, input.output);
+        let shape = |(port, object): (&String, &Object)| (port.clone(), object.shape.clone());
+        StepRecord {
+            name: step.name.clone(),
+            op: step.entry.name.to_owned(),
+            params: step.op.params(),
+            inputs: step
+                .inputs
+                .iter()
+                .map(|input| (input.port.to_owned(), source(input)))
+                .collect(),
+            seed: step.entry.seeded.then_some(step.seed),
+            key,
+            error: (status == StepStatus::Failed).then(|| reason.clone()),
+            status,
+            reason,
+            shapes: outputs.iter().map(shape).collect(),
+            outputs: outputs.into_iter().map(|(port, object)| (port, object.digest)).collect(),
+            seconds,
+        }
+    }
+}

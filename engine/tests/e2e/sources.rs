@@ -1,0 +1,130 @@
+//! Every source, from files to a report.
+
+use crate::{
+    study::{SMALL, Study},
+    tones::{self, fill},
+};
+use std::{
+    fs::{self, File},
+    io::Write,
+    path::Path,
+};
+use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
+
+fn pipeline(name: &str) -> String {
+    let path = format!("{}/../pipelines/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
+    fs::read_to_string(&path).unwrap_or_else(|fault| panic!("{path}: {fault}"))
+}
+
+/// Packs a folder as the published archive is packed: one folder that holds all.
+fn packed(folder: &Path, archive: &Path) {
+    let mut zip = ZipWriter::new(File::create(archive).expect("a file"));
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated);
+    let mut files: Vec<_> = fs::read_dir(folder)
+        .expect("a folder")
+        .flat_map(|class| fs::read_dir(class.expect("a class").path()).expect("a folder"))
+        .map(|file| file.expect("a file").path())
+        .collect();
+    files.sort();
+    for file in files {
+        let name = file.strip_prefix(folder).expect("a file below it").to_str().expect("UTF-8");
+        zip.start_file(format!("IRMAS-TrainingData/{name}"), options).expect("an entry");
+        zip.write_all(&fs::read(&file).expect("a file")).expect("its bytes");
+    }
+    zip.finish().expect("an archive");
+}
+
+#[test]
+fn the_quickstart_needs_nothing() {
+    let study = Study::new().pipeline(&pipeline("quickstart")).threads(2);
+    let ran = study.ran_with(&["--set", "clips_per_class=3"]);
+    assert!(ran.len() >= 8 && ran[0] == "clips", "{ran:?}");
+    assert_eq!(study.ran_with(&["--set", "clips_per_class=3"]), [""; 0]);
+    let report = study.read("runs/quickstart/latest/report.md");
+    for row in ["| PCA(16) + K-Means |", "| PCA(16) + Ward |"] {
+        assert!(report.contains(row), "{report}");
+    }
+}
+
+#[test]
+fn irmas_is_read_from_a_folder_and_from_its_archive() {
+    let study = Study::new().pipeline(&SMALL.replace("audio_folder", "irmas")).threads(2);
+    let synth = study.engine(&["synth", "corpus", "--clips-per-class", "3"]);
+    assert_eq!(synth.code, 0, "{}", synth.stderr);
+    let set = ["--set", "data=corpus"];
+    let ran = study.ran_with(&set);
+    assert_eq!(ran.first().map(String::as_str), Some("clips"));
+    assert_eq!(study.ran_with(&set), [""; 0]);
+    let results = study.read("runs/small/latest/results.csv");
+
+    packed(&study.path("corpus"), &study.path("corpus.zip"));
+    fs::remove_dir_all(study.path("corpus")).expect("a folder");
+    let set = ["--set", "data=corpus.zip"];
+    assert_eq!(study.ran_with(&set), ["clips", "mel"], "the same sound gives the same features");
+    assert_eq!(study.ran_with(&set), [""; 0]);
+    assert_eq!(study.read("runs/small/latest/results.csv"), results);
+}
+
+#[test]
+fn a_folder_of_folders() {
+    let study = Study::new().pipeline(&pipeline("recordings"));
+    fill(&study, 4);
+    let set = ["--set", "data=data", "--set", "clusters=3", "--set", "components=3"];
+    let ran = study.ran_with(&set);
+    assert!(ran.len() >= 13, "{ran:?}");
+    let mut command = study.run_command(&set[2..]);
+    let said = command.env("RECORDINGS", "data").output().expect("the binary starts");
+    assert_eq!(
+        study.steps_that(&study.said(&said), cache::record::StepStatus::Hit).len(),
+        ran.len()
+    );
+}
+
+#[test]
+fn a_list_of_files() {
+    let study = Study::new().pipeline(
+        &SMALL.replace("audio_folder", "manifest").replace("data: data", "data: lists/all.csv"),
+    );
+    fill(&study, 4);
+    let mut list = "label,path,group\n".to_owned();
+    for label in tones::LABELS {
+        for clip in 0..4 {
+            list.push_str(&format!("{label},../data/{label}/{clip:02}.wav,take {clip}\n"));
+        }
+    }
+    study.write("lists/all.csv", &list);
+    assert_eq!(study.ran().len(), 6);
+    let folder = tones::three();
+    folder.ran();
+    let numbers = |study: &Study| study.read("runs/small/latest/results.csv");
+    assert_eq!(numbers(&study), numbers(&folder), "the same recordings, however they are named");
+    study.write("lists/all.csv", list.replace("take 3", "take 4"));
+    assert_eq!(study.ran(), ["clips", "scores"], "only the groups of the labels changed");
+}
+
+#[test]
+fn features_from_elsewhere_in_three_formats() {
+    let study = tones::three();
+    study.ran();
+    let own = |file: &str, truth: &str| {
+        format!(
+            "name: own\nsteps:\n  own: {{ op: matrix, path: {file} }}\n  groups: {{ op: kmeans, in: own, clusters: 3 }}\n  scores: {{ op: metrics, in: {{ features: own, clusters: groups{truth} }} }}\nreport: {{ table: [{{ row: own, scores: scores }}] }}\n"
+        )
+    };
+    for file in ["latent.parquet", "latent.csv", "latent.npy"] {
+        let said = study.engine(&["export", "latest", "pca.latent", "--to", file]);
+        assert_eq!(said.code, 0, "{}", said.stderr);
+    }
+    let mut study = study.pipeline(&own("latent.parquet", ""));
+    assert_eq!(study.ran(), ["own", "scores"], "these very numbers were clustered before");
+    let results = study.read("runs/own/latest/results.csv");
+    assert!(results.contains("silhouette") && !results.contains(",ari,"), "{results}");
+    study.edit("latent.parquet", "latent.csv");
+    assert_eq!(study.ran(), ["own"], "the same numbers");
+    assert_eq!(study.read("runs/own/latest/results.csv"), results);
+    study.edit("latent.csv", "latent.npy");
+    study.ran();
+    assert_eq!(study.read("runs/own/latest/results.csv"), results);
+    let report = study.read("runs/own/latest/report.md");
+    assert!(report.contains("No labels were given"), "{report}");
+}
