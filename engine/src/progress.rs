@@ -115,7 +115,9 @@ impl Bar {
     }
 }
 
-/// How the bar of a step looks while it runs; before and after, nothing is drawn.
+/// The line of a step that has not said yet how long it is.
+const STARTED: &str = "{prefix}  {elapsed} gone  {wide_msg}";
+/// The line of a step that says how far it is. Before and after a step, nothing is drawn.
 const RUNNING: &str =
     "{prefix} {bar:24.cyan/dim} {pos}/{len}  {elapsed} gone, {eta} left  {wide_msg}";
 
@@ -126,15 +128,18 @@ fn style(template: &str) -> ProgressStyle {
 
 impl Progress for Bar {
     fn start(&self, number: usize, name: &str, reason: &str) {
-        self.bar.set_style(style(RUNNING));
         self.bar.reset();
         self.bar.set_length(0);
         self.bar.set_prefix(format!("[{number}/{}] {name}", self.steps));
         self.bar.set_message(reason.to_owned());
+        self.bar.set_style(style(STARTED));
     }
 
     fn at(&self, done: u64, total: u64, note: &str) {
-        self.bar.set_length(total);
+        if self.bar.length() != Some(total) {
+            self.bar.set_length(total);
+            self.bar.set_style(style(RUNNING));
+        }
         self.bar.set_position(done);
         if !note.is_empty() {
             self.bar.set_message(note.to_owned());
