@@ -220,7 +220,7 @@ impl Run<'_> {
 
     fn settle(&mut self, index: usize, force: bool) -> State {
         let started = Instant::now();
-        match self.obtain(index, force) {
+        match self.obtain(index, force.then_some("forced")) {
             Ok(there) => there,
             Err((key, error)) => {
                 let cancelled = error.fault == Fault::Cancelled;
@@ -237,7 +237,12 @@ impl Run<'_> {
     }
 
     /// The result of a step: from the store, or by running it.
-    fn obtain(&mut self, index: usize, force: bool) -> Result<State, (Option<Digest>, StepError)> {
+    /// With a reason to run it again, what is in the store does not count.
+    fn obtain(
+        &mut self,
+        index: usize,
+        again: Option<&str>,
+    ) -> Result<State, (Option<Digest>, StepError)> {
         let step = &self.pipeline.steps[index];
         let key = key_of(step, &self.files[index], |from, port| {
             self.output(from, port).map(|object| object.digest)
@@ -245,7 +250,7 @@ impl Run<'_> {
         .ok_or_else(|| (None, self.absent(index)))?;
         let digest = key.digest();
         let fail = |error| (Some(digest), error);
-        if !force && let Some(finished) = self.store.finished(&digest) {
+        if again.is_none() && let Some(finished) = self.store.finished(&digest) {
             return Ok(State::hit(finished, "its result is there"));
         }
         let waiting = || {
@@ -257,12 +262,12 @@ impl Run<'_> {
             .claim(&digest, waiting)
             .map_err(|error| fail(self.outside(index, &error)))?;
         self.store.refresh().map_err(|error| fail(self.outside(index, &error)))?;
-        if !force && let Some(finished) = self.store.finished(&digest) {
+        if again.is_none() && let Some(finished) = self.store.finished(&digest) {
             return Ok(State::hit(finished, "another run made it meanwhile"));
         }
-        let reason = if force { "forced".to_owned() } else { keys::reason(&key, &self.history) };
+        let reason = again.map_or_else(|| keys::reason(&key, &self.history), str::to_owned);
         let name = &step.name;
-        for (port, digest) in self.store.lost(&digest).into_iter().filter(|_| !force) {
+        for (port, digest) in self.store.lost(&digest).into_iter().filter(|_| again.is_none()) {
             let digest = digest.short();
             self.progress.say(&format!(
                 "{name}.{port}: object `{digest}` is no longer whole; running `{name}` again"
@@ -362,7 +367,7 @@ impl Run<'_> {
             Err(damage @ (StoreError::Missing(_) | StoreError::Damaged { .. })) => {
                 let name = &self.pipeline.steps[index].name;
                 self.progress.say(&format!("{name}.{port}: {damage}; running `{name}` again"));
-                let again = self.obtain(index, true).map_err(|(_, error)| error)?;
+                let again = self.obtain(index, Some("its result was lost or damaged")).map_err(|(_, error)| error)?;
                 self.states[index] = again;
                 let rebuilt = self.output(index, port).map(|object| object.digest);
                 self.memory.get(&digest).filter(|_| rebuilt == Some(digest)).cloned().ok_or_else(|| {
