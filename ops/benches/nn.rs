@@ -61,7 +61,7 @@ fn step(bencher: Bencher, variational: bool) {
     let clips: Vec<u32> = (0..BATCH).collect();
     bencher.counter(ItemsCount::new(BATCH)).bench_local(|| {
         let noise = variational.then(|| vec![0.5; BATCH as usize * 32]);
-        let mut step = trainer.step(&clips, &objective(), 4.0, noise).unwrap();
+        let mut step = trainer.step(&clips, &objective(), 4.0, noise, &|| Ok(())).unwrap();
         let update = |gradients: &[&[f32]]| {
             adam.step(&mut trainer.machine().parameters, gradients, 1.0);
         };

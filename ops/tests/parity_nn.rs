@@ -168,7 +168,8 @@ fn a_variational_network_agrees_with_pytorch_for_five_steps() {
         let trainer = Trainer::new(Machine::new(network.clone(), data, start, Vec::new())).unwrap();
         let losses = golden[&format!("vae.{mode}.losses")].1.chunks(3);
         for (at, (expected, noise)) in losses.zip(&noise).enumerate() {
-            let mut step = trainer.step(&batch, &objective, 4.0, Some(noise.to_vec())).unwrap();
+            let mut step =
+                trainer.step(&batch, &objective, 4.0, Some(noise.to_vec()), &|| Ok(())).unwrap();
             if at == 0 {
                 let machine = trainer.machine();
                 let rows = |place| -> Vec<f32> {
@@ -244,7 +245,7 @@ fn follow(name: &str, architecture: Architecture, reduction: Reduction) {
     for (at, ((clips, noise), expected)) in steps.enumerate() {
         let clips: Vec<u32> = clips.iter().map(|clip| *clip as u32).collect();
         let noise = network.architecture.variational.then(|| noise.to_vec());
-        let mut step = trainer.step(&clips, &objective, 4.0, noise).unwrap();
+        let mut step = trainer.step(&clips, &objective, 4.0, noise, &|| Ok(())).unwrap();
         let off = (step.losses.loss as f32 / expected - 1.0).abs();
         assert!(off < 1e-3, "{name}, step {at}: {} is not {expected}", step.losses.loss);
         let update = |gradients: &[&[f32]]| {

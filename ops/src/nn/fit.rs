@@ -11,7 +11,7 @@ use super::adam::{Adam, norm};
 use super::layers::{Architecture, Network};
 use super::machine::Machine;
 use super::objective::{Losses, Objective};
-use super::tape::{TapeError, Trainer};
+use super::tape::Trainer;
 use crate::math::random::{Purpose, Random};
 use crate::op::{Ctx, OpError};
 use cache::{Array, Tensor, Tensors};
@@ -102,7 +102,7 @@ impl Plan {
         let mut training = training.to_vec();
         training.sort_unstable();
 
-        let mut course = self.start_or_resume(data, cx).map_err(out_of_memory)?;
+        let mut course = self.start_or_resume(data, cx)?;
         while (course.history.len() as u64) < self.epochs && !self.is_over(&course.history) {
             let epoch = course.history.len() as u64 + 1;
             let mut row = self.epoch(epoch, &training, &mut course, cx)?;
@@ -126,7 +126,7 @@ impl Plan {
         self.patience.is_some_and(|patience| since >= patience && !history.is_empty())
     }
 
-    fn start_or_resume(&self, data: &Array, cx: &Ctx<'_>) -> Result<Course, TapeError> {
+    fn start_or_resume(&self, data: &Array, cx: &Ctx<'_>) -> Result<Course, OpError> {
         let network = self.network();
         let count = network.parameter_len();
         let (parameters, statistics) =
@@ -199,14 +199,15 @@ impl Plan {
             let mut random = Random::new(cx.seed, Purpose::Noise, step as u32);
             (0..clips.len() * self.architecture.latent).map(|_| random.normal() as f32).collect()
         });
-        let mut step = trainer.step(clips, &self.objective, beta, noise).map_err(out_of_memory)?;
+        let mut step =
+            trainer.step(clips, &self.objective, beta, noise, &|| cx.stop_if_cancelled())?;
         let update = |gradients: &[&[f32]]| {
             // As in PyTorch's `clip_grad_norm_`.
             let scale =
                 self.clip_norm.map_or(1.0, |most| (most / (norm(gradients) + 1e-6)).min(1.0));
             adam.step(&mut trainer.machine().parameters, gradients, scale as f32);
         };
-        trainer.gradients(&mut step, update).map_err(out_of_memory)?;
+        trainer.gradients(&mut step, update)?;
         Ok(step.losses)
     }
 
@@ -254,10 +255,6 @@ fn diverged(epoch: u64, batch: Option<(u64, u64)>, value: f64) -> OpError {
     OpError::failure(format!("training diverged: {place}; {good}")).help(
         "lower `learning_rate`, set `clip_norm` (such as 1.0), or normalise the features first",
     )
-}
-
-fn out_of_memory(_: TapeError) -> OpError {
-    OpError::failure("memory ran out during training").help("lower `batch_size`")
 }
 
 fn tensor(shape: &[usize], values: Vec<f32>) -> Tensor {

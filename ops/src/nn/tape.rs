@@ -8,6 +8,7 @@
 
 use super::machine::{LOG_VARIANCE, Machine, Place};
 use super::objective::{Losses, Objective, Reduction};
+use crate::op::OpError;
 use dfdx::prelude::*;
 use std::{cell::RefCell, rc::Rc};
 
@@ -40,12 +41,20 @@ pub struct Step {
     gradients: Gradients<f32, Cpu>,
 }
 
-/// Why dfdx refused an operation: there is no memory left.
-pub type TapeError = <Cpu as HasErr>::Err;
+type TapeError = dfdx::tensor::CpuError;
+
+impl From<TapeError> for OpError {
+    fn from(_: TapeError) -> Self {
+        Self::failure("memory ran out during training").help("lower `batch_size`")
+    }
+}
 
 impl Trainer {
     /// Puts a network on a tape.
-    pub fn new(machine: Machine) -> Result<Self, TapeError> {
+    ///
+    /// # Errors
+    /// When there is no memory left.
+    pub fn new(machine: Machine) -> Result<Self, OpError> {
         let device = Cpu::default();
         device.try_enable_cache()?;
         // The parameters themselves stay in the machine: the tape needs their names and sizes.
@@ -77,11 +86,14 @@ impl Trainer {
     }
 
     /// The gradients of a step, stage by stage, in the order of the parameters.
+    ///
+    /// # Errors
+    /// When there is no memory left.
     pub fn gradients<R>(
         &self,
         step: &mut Step,
         with: impl FnOnce(&[&[f32]]) -> R,
-    ) -> Result<R, TapeError> {
+    ) -> Result<R, OpError> {
         let mut all: Vec<Vec<f32>> = Vec::new();
         for (_, weight) in &self.weights {
             all.push(std::mem::take(&mut **step.gradients.get_or_alloc_mut(weight)?));
@@ -94,14 +106,19 @@ impl Trainer {
     }
 
     /// The loss and gradients of the objective on these clips. `noise` holds a standard normal
-    /// number per clip and latent unit, for a variational network.
+    /// number per clip and latent unit, for a variational network. `go_on` is asked before each
+    /// stage and before the way back.
+    ///
+    /// # Errors
+    /// What `go_on` says, or when there is no memory left.
     pub fn step(
         &self,
         clips: &[u32],
         objective: &Objective,
         beta: f64,
         noise: Option<Vec<f32>>,
-    ) -> Result<Step, TapeError> {
+        go_on: &dyn Fn() -> Result<(), OpError>,
+    ) -> Result<Step, OpError> {
         {
             let mut machine = self.machine.borrow_mut();
             machine.training = true;
@@ -110,6 +127,7 @@ impl Trainer {
         let mut features: Handle = self.device.0.try_tensor(0.0)?.leaky_traced();
         let mut decoder = Vec::new();
         for (place, _) in &self.weights {
+            go_on()?;
             match place {
                 Place::Encoder(_) => features = self.pass(features, *place)?,
                 Place::Decoder(at) if *at > 0 => decoder.push(*place),
@@ -117,10 +135,11 @@ impl Trainer {
             }
         }
         let Some(noise) = noise else {
-            let image = self.decode(self.head(features, Place::Mean, false)?, decoder)?;
+            let image = self.decode(self.head(features, Place::Mean, false)?, decoder, go_on)?;
             let reconstruction = self.squared_error(image, objective.reconstruction)?;
             let value = f64::from(reconstruction.array());
             let losses = Losses { loss: value, reconstruction: value, kl: 0.0 };
+            go_on()?;
             return Ok(Step { losses, gradients: reconstruction.try_backward()? });
         };
         // Going back, this head comes second: it adds to what the other one sent.
@@ -148,11 +167,12 @@ impl Trainer {
         let penalty =
             counted.try_sum::<(), Axis<0>>()?.try_mul((beta / f64::from(share)) as f32)?;
 
-        let image = self.decode(sample, decoder)?;
+        let image = self.decode(sample, decoder, go_on)?;
         let reconstruction = self.squared_error(image, objective.reconstruction)?;
         let value = f64::from(reconstruction.array());
         let loss = reconstruction.try_add(penalty)?;
         let losses = Losses { loss: f64::from(loss.array()), reconstruction: value, kl };
+        go_on()?;
         Ok(Step { losses, gradients: loss.try_backward()? })
     }
 
@@ -194,7 +214,12 @@ impl Trainer {
     }
 
     /// The decoder: from vectors on the tape to an image.
-    fn decode(&self, vectors: Vectors, rest: Vec<Place>) -> Result<Handle, TapeError> {
+    fn decode(
+        &self,
+        vectors: Vectors,
+        rest: Vec<Place>,
+        go_on: &dyn Fn() -> Result<(), OpError>,
+    ) -> Result<Handle, OpError> {
         let (vectors, mut tape) = vectors.split_tape();
         {
             let mut machine = self.machine.borrow_mut();
@@ -211,6 +236,7 @@ impl Trainer {
         });
         let mut image = self.device.0.try_tensor(0.0)?.put_tape(tape);
         for place in [Place::Decoder(0)].into_iter().chain(rest) {
+            go_on()?;
             image = self.pass(image, place)?;
         }
         Ok(image)
