@@ -142,8 +142,8 @@ impl Stage {
         }
     }
 
-    /// From the gradient of the output (which is used up) to those of the parameters (added) and
-    /// of the input (if wanted; added if `add`).
+    /// From the gradient of the output (which is used up) to those of the parameters (added at
+    /// their place among those of the network) and of the input (if wanted; added if `add`).
     #[expect(clippy::too_many_arguments, reason = "values and gradients of three things")]
     pub fn backward(
         &self,
@@ -157,6 +157,7 @@ impl Stage {
         partials: &mut Vec<f32>,
     ) {
         let parameters = &parameters[self.parameters.clone()];
+        let d_parameters = &mut d_parameters[self.parameters.clone()];
         match &self.work {
             Work::Images(convs) => {
                 self.images_backward(convs, parameters, input, d_output, d_input, partials);

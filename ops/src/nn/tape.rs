@@ -1,11 +1,17 @@
 //! One training step on dfdx's tape.
 //!
-//! What is whose: the tape, the gradients of parameters, and the arithmetic on latent vectors
-//! (reparameterisation, KL, free bits, the sum of the loss) are dfdx's. The stages of the network
-//! and the squared error are operations of our own on that tape: dfdx has no convolution on
-//! stable Rust. Large activations stay in the [`Machine`], whose buffers live from step to step;
-//! on the tape stands a handle of one number for each, which keeps the order of operations.
+//! What is whose: the tape, the parameters and their gradients, Adam, and the arithmetic on latent
+//! vectors (reparameterisation, KL, free bits, the sum of the loss) are dfdx's. The stages of the
+//! network and the squared error are operations of our own on that tape: dfdx has no convolution
+//! on stable Rust. Large activations stay in the [`Machine`], whose buffers live from step to step;
+//! on the tape stands a handle of one number for each, which keeps the order of operations. The
+//! machine also has a copy of the parameters, for its kernels to read.
+//!
+//! Adam (β₁ = 0.9, β₂ = 0.999, ε = 1e-8 outside the root, both averages corrected for their start)
+//! runs on one thread, bound by memory: 1.7 ms a step for the 3.6 million parameters of the default
+//! network, where an update of our own on two threads took 1.4 ms.
 
+use super::clip::clip;
 use super::machine::{LOG_VARIANCE, Machine, Place};
 use super::objective::{Losses, Objective, Reduction};
 use crate::op::OpError;
@@ -15,12 +21,17 @@ use std::{cell::RefCell, rc::Rc};
 type Taped<S> = Tensor<S, f32, Cpu, OwnedTape<f32, Cpu>>;
 type Handle = Taped<()>;
 type Vectors = Taped<(usize, usize)>;
-type Weight = Tensor<(usize,), f32, Cpu>;
+type Parameters = Tensor<(usize,), f32, Cpu>;
+
+type Moment = <Cpu as Storage<f32>>::Vec;
 
 /// A network whose steps are recorded on a tape.
 pub struct Trainer {
     machine: Rc<RefCell<Machine>>,
-    weights: Vec<(Place, Weight)>,
+    parameters: Parameters,
+    adam: AdamConfig,
+    first: Moment,
+    second: Moment,
     device: Device,
 }
 
@@ -50,20 +61,40 @@ impl From<TapeError> for OpError {
 }
 
 impl Trainer {
-    /// Puts a network on a tape.
+    /// Puts a network on a tape. With weight decay (decoupled, AdamW), each step takes this ×
+    /// `learning_rate` of every parameter.
     ///
     /// # Errors
     /// When there is no memory left.
-    pub fn new(machine: Machine) -> Result<Self, OpError> {
-        let device = Cpu::default();
-        device.try_enable_cache()?;
-        // The parameters themselves stay in the machine: the tape needs their names and sizes.
-        let weight = |place| {
-            let len = machine.stage(place).parameters.len();
-            Ok((place, device.try_zeros_like(&(len,))?))
-        };
-        let weights = machine.places().into_iter().map(weight).collect::<Result<_, TapeError>>()?;
-        Ok(Self { machine: Rc::new(RefCell::new(machine)), weights, device: Device(device) })
+    pub fn new(machine: Machine, learning_rate: f64, weight_decay: f64) -> Result<Self, OpError> {
+        let device = Device(Cpu::default());
+        device.0.try_enable_cache()?;
+        let len = machine.parameters.len();
+        let decay = (weight_decay > 0.0).then_some(WeightDecay::Decoupled(weight_decay));
+        Ok(Self {
+            parameters: device.0.try_tensor_from_vec(machine.parameters.clone(), (len,))?,
+            adam: AdamConfig { lr: learning_rate, weight_decay: decay, ..AdamConfig::default() },
+            first: device.0.try_alloc_len(len)?,
+            second: device.0.try_alloc_len(len)?,
+            machine: Rc::new(RefCell::new(machine)),
+            device,
+        })
+    }
+
+    /// Adam's averages of gradients and of their squares.
+    pub fn moments(&self) -> [&Vec<f32>; 2] {
+        [&self.first, &self.second]
+    }
+
+    /// Goes back or forward to other parameters and averages.
+    ///
+    /// # Panics
+    /// If they are those of another network.
+    pub fn restore(&mut self, parameters: &[f32], moments: [&[f32]; 2]) {
+        self.parameters.copy_from(parameters);
+        self.machine.borrow_mut().parameters.copy_from_slice(parameters);
+        self.first.copy_from_slice(moments[0]);
+        self.second.copy_from_slice(moments[1]);
     }
 
     /// The network, for all that is not a training step.
@@ -85,24 +116,29 @@ impl Trainer {
         self.device.0.empty_cache();
     }
 
-    /// The gradients of a step, stage by stage, in the order of the parameters.
+    /// The gradient of a step, laid out as the parameters are.
     ///
     /// # Errors
     /// When there is no memory left.
-    pub fn gradients<R>(
-        &self,
-        step: &mut Step,
-        with: impl FnOnce(&[&[f32]]) -> R,
-    ) -> Result<R, OpError> {
-        let mut all: Vec<Vec<f32>> = Vec::new();
-        for (_, weight) in &self.weights {
-            all.push(std::mem::take(&mut **step.gradients.get_or_alloc_mut(weight)?));
+    pub fn gradient<'s>(&self, step: &'s mut Step) -> Result<&'s mut Vec<f32>, OpError> {
+        Ok(step.gradients.get_or_alloc_mut(&self.parameters)?)
+    }
+
+    /// Takes the step, the n-th of Adam from 1 on, after clipping its gradient to a norm.
+    ///
+    /// # Errors
+    /// When there is no memory left.
+    pub fn update(&mut self, mut step: Step, n: u64, most: Option<f64>) -> Result<(), OpError> {
+        let gradient = step.gradients.get_or_alloc_mut(&self.parameters)?;
+        if let Some(most) = most {
+            clip(gradient, most);
         }
-        let result = with(&all.iter().map(Vec::as_slice).collect::<Vec<_>>());
-        for ((_, weight), gradient) in self.weights.iter().zip(all) {
-            **step.gradients.get_or_alloc_mut(weight)? = gradient;
-        }
-        Ok(result)
+        let n = n.min(i32::MAX as u64) as i32;
+        let (parameters, moments) = (&mut self.parameters, [&mut self.first, &mut self.second]);
+        let [first, second] = moments;
+        self.adam.try_update(n, parameters, first, second, gradient)?;
+        parameters.copy_into(&mut self.machine.borrow_mut().parameters);
+        Ok(())
     }
 
     /// The loss and gradients of the objective on these clips. `noise` holds a standard normal
@@ -126,11 +162,12 @@ impl Trainer {
         }
         let mut features: Handle = self.device.0.try_tensor(0.0)?.leaky_traced();
         let mut decoder = Vec::new();
-        for (place, _) in &self.weights {
+        let places = self.machine.borrow().places();
+        for place in places {
             go_on()?;
             match place {
-                Place::Encoder(_) => features = self.pass(features, *place)?,
-                Place::Decoder(at) if *at > 0 => decoder.push(*place),
+                Place::Encoder(_) => features = self.pass(features, place)?,
+                Place::Decoder(at) if at > 0 => decoder.push(place),
                 _ => {}
             }
         }
@@ -176,18 +213,14 @@ impl Trainer {
         Ok(Step { losses, gradients: loss.try_backward()? })
     }
 
-    fn weight(&self, place: Place) -> &Weight {
-        let found = self.weights.iter().find(|(own, _)| *own == place);
-        &found.expect("BUG: a stage without parameters").1
-    }
-
     /// A stage from image to image.
     fn pass(&self, input: Handle, place: Place) -> Result<Handle, TapeError> {
         let (_, mut tape) = input.split_tape();
         self.machine.borrow_mut().forward(place);
-        let (machine, weight) = (Rc::clone(&self.machine), self.weight(place).ghost());
+        let (machine, parameters) = (Rc::clone(&self.machine), self.parameters.ghost());
         tape.add_backward_op(move |gradients| {
-            machine.borrow_mut().backward(place, gradients.get_or_alloc_mut(&weight)?);
+            let d_parameters = gradients.get_or_alloc_mut(&parameters)?;
+            machine.borrow_mut().backward(place, d_parameters);
             Ok(())
         });
         Ok(self.device.0.try_tensor(0.0)?.put_tape(tape))
@@ -202,12 +235,12 @@ impl Trainer {
         let rows = machine.output(place);
         let values = (0..batch).flat_map(|at| rows.row(at).iter().copied()).collect();
         let vectors = self.device.0.try_tensor_from_vec(values, (batch, latent))?;
-        let (machine, weight) = (Rc::clone(&self.machine), self.weight(place).ghost());
+        let (machine, parameters) = (Rc::clone(&self.machine), self.parameters.ghost());
         let out = vectors.ghost();
         tape.add_backward_op(move |gradients| {
             let mut flow = gradients.get_or_alloc_mut(&out)?.to_vec();
-            let d_weight = gradients.get_or_alloc_mut(&weight)?;
-            machine.borrow_mut().head_backward(place, &mut flow, add, d_weight);
+            let d_parameters = gradients.get_or_alloc_mut(&parameters)?;
+            machine.borrow_mut().head_backward(place, &mut flow, add, d_parameters);
             Ok(())
         });
         Ok(vectors.put_tape(tape))
