@@ -116,6 +116,7 @@ fn ready(name: &str) -> (Machine, Place) {
 #[divan::bench(sample_count = 12)]
 fn encode(bencher: Bencher) {
     let mut machine = machine(true);
+    machine.training = false;
     let clips: Vec<u32> = (0..BATCH).collect();
     bencher.counter(ItemsCount::new(BATCH)).bench_local(|| machine.encode(&clips));
 }

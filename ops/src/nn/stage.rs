@@ -26,7 +26,10 @@ pub struct Stage {
     pub input_len: usize,
     /// Numbers that come out for each row.
     pub output_len: usize,
+    /// Numbers that all its layers give for each row.
     record: usize,
+    /// Numbers kept for each row: the record in training, the output otherwise.
+    kept: usize,
     values: Vec<f32>,
 }
 
@@ -40,7 +43,17 @@ enum Work {
 #[derive(Default)]
 struct Bench {
     room: Room,
-    gradients: Vec<f32>,
+    spare: Vec<f32>,
+}
+
+impl Bench {
+    /// Room for `len` numbers beside that of the kernels.
+    fn split(&mut self, len: usize) -> (&mut Room, &mut [f32]) {
+        if self.spare.len() < len {
+            self.spare.resize(len, 0.0);
+        }
+        (&mut self.room, &mut self.spare[..len])
+    }
 }
 
 thread_local! {
@@ -76,6 +89,7 @@ pub fn stages(layers: &[Layer]) -> Vec<Stage> {
             input_len,
             output_len,
             record: output_len,
+            kept: output_len,
             values: Vec::new(),
         });
     }
@@ -85,7 +99,7 @@ pub fn stages(layers: &[Layer]) -> Vec<Stage> {
 impl Stage {
     /// What came out for each row of the batch.
     pub fn output(&self) -> Rows<'_> {
-        Rows::at_end(&self.values, self.record, self.output_len)
+        Rows::at_end(&self.values, self.kept, self.output_len)
     }
 
     /// Runs the layers on `batch` rows. In training, batch normalisation measures the batch and
@@ -100,19 +114,26 @@ impl Stage {
         partials: &mut Vec<f32>,
     ) {
         let (parameters, len) = (&parameters[self.parameters.clone()], self.output_len);
-        if self.values.len() < batch * self.record {
-            self.values.resize(batch * self.record, 0.0);
+        self.kept = if training { self.record } else { len };
+        if self.values.len() < batch * self.kept {
+            self.values.resize(batch * self.kept, 0.0);
         }
-        let values = &mut self.values[..batch * self.record];
-        let images = values.par_chunks_exact_mut(self.record).enumerate();
+        let values = &mut self.values[..batch * self.kept];
+        let images = values.par_chunks_exact_mut(self.kept).enumerate();
+        let passing = self.record - self.kept;
         match &mut self.work {
-            Work::Images(convs) => images.for_each(|(image, record)| {
+            Work::Images(convs) => images.for_each(|(image, kept)| {
                 BENCH.with_borrow_mut(|bench| {
-                    let (mut input, mut rest, mut left) = (input.row(image), record, parameters);
-                    for conv in convs.iter() {
-                        let (output, tail) = rest.split_at_mut(conv.output_len());
-                        conv.forward(left, input, output, &mut bench.room);
-                        (input, rest, left) = (output, tail, &left[conv.parameter_len()..]);
+                    // What is not kept passes through room that stays in the cache.
+                    let (room, mut passing) = bench.split(passing);
+                    let (mut input, mut kept, mut left) = (input.row(image), kept, parameters);
+                    for (at, conv) in convs.iter().enumerate() {
+                        let keep = training || at + 1 == convs.len();
+                        let place = if keep { &mut kept } else { &mut passing };
+                        let (output, rest) = std::mem::take(place).split_at_mut(conv.output_len());
+                        *place = rest;
+                        conv.forward(left, input, output, room);
+                        (input, left) = (output, &left[conv.parameter_len()..]);
                     }
                 });
             }),
@@ -262,10 +283,8 @@ fn image_backward(
     bench: &mut Bench,
 ) {
     let (mut output_end, mut parameter_end) = (record.len(), parameters.len());
-    if bench.gradients.len() < record.len() {
-        bench.gradients.resize(record.len(), 0.0);
-    }
-    let (mut spare, mut gradient) = (&mut bench.gradients[..], d_output);
+    let (room, mut spare) = bench.split(record.len());
+    let mut gradient = d_output;
     for (at, conv) in convs.iter().enumerate().rev() {
         let output_start = output_end - conv.output_len();
         let parameter_start = parameter_end - conv.parameter_len();
@@ -281,7 +300,7 @@ fn image_backward(
             gradient,
             further.as_deref_mut(),
             &mut d_parameters[parameter_start..parameter_end],
-            &mut bench.room,
+            room,
         );
         let Some(further) = further else { return };
         (gradient, output_end, parameter_end) = (further, output_start, parameter_start);
