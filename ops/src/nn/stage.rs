@@ -31,6 +31,8 @@ pub struct Stage {
     /// Numbers kept for each row: the record in training, the output otherwise.
     kept: usize,
     values: Vec<f32>,
+    /// The weight of a dense layer, transposed.
+    turned: Vec<f32>,
 }
 
 enum Work {
@@ -91,6 +93,7 @@ pub fn stages(layers: &[Layer]) -> Vec<Stage> {
             record: output_len,
             kept: output_len,
             values: Vec::new(),
+            turned: Vec::new(),
         });
     }
     stages
@@ -139,7 +142,13 @@ impl Stage {
             }),
             Work::Dense { relu } => {
                 let (weight, bias) = parameters.split_at(len * self.input_len);
-                let weight = Mat::new(weight, len, self.input_len).t();
+                let weight = if self.input_len > len {
+                    // Long rows, far apart, are slow to rearrange for the product; this is not.
+                    turn(weight, self.input_len, &mut self.turned);
+                    Mat::new(&self.turned, self.input_len, len)
+                } else {
+                    Mat::new(weight, len, self.input_len).t()
+                };
                 multiply_parallel(input.matrix(batch), weight, false, values, len, partials);
                 let least = if *relu { 0.0 } else { f32::NEG_INFINITY };
                 values.par_chunks_exact_mut(len).for_each(|row| {
@@ -268,6 +277,21 @@ impl Stage {
             }
         });
     }
+}
+
+/// Transposes rows of `width` numbers, a few cache lines at a time.
+fn turn(from: &[f32], width: usize, to: &mut Vec<f32>) {
+    const LINE: usize = 16;
+    let rows = from.len() / width;
+    to.resize(from.len(), 0.0);
+    to.par_chunks_mut(LINE * rows).enumerate().for_each(|(block, to)| {
+        for (row, from) in from.chunks_exact(width).enumerate() {
+            let line = &from[block * LINE..width.min((block + 1) * LINE)];
+            for (to, from) in to[row..].iter_mut().step_by(rows).zip(line) {
+                *to = *from;
+            }
+        }
+    });
 }
 
 /// Backward through all convolutions of a stage, for one image.
