@@ -8,7 +8,6 @@
 use cache::Array;
 use divan::{Bencher, counter::ItemsCount};
 use ops::math::random::{Purpose, Random};
-use ops::nn::adam::Adam;
 use ops::nn::layers::{Architecture, Network};
 use ops::nn::machine::{Machine, Place};
 use ops::nn::objective::{Beta, BetaSchedule, Objective, Reduction};
@@ -56,26 +55,23 @@ fn objective() -> Objective {
 /// One training step, update included.
 #[divan::bench(args = [false, true], sample_count = 12)]
 fn step(bencher: Bencher, variational: bool) {
-    let trainer = Trainer::new(machine(variational)).unwrap();
-    let mut adam = Adam::new(1e-3, 0.0, trainer.machine().parameters.len());
+    let mut trainer = Trainer::new(machine(variational), 1e-3, 0.0).unwrap();
     let clips: Vec<u32> = (0..BATCH).collect();
     bencher.counter(ItemsCount::new(BATCH)).bench_local(|| {
         let noise = variational.then(|| vec![0.5; BATCH as usize * 32]);
-        let mut step = trainer.step(&clips, &objective(), 4.0, noise).unwrap();
-        let update = |gradients: &[&[f32]]| {
-            adam.step(&mut trainer.machine().parameters, gradients, 1.0);
-        };
-        trainer.gradients(&mut step, update).unwrap();
+        let step = trainer.step(&clips, &objective(), 4.0, noise, &|| Ok(())).unwrap();
+        trainer.update(step, 1, None).unwrap();
     });
 }
 
 /// The update alone.
-#[divan::bench]
+#[divan::bench(sample_count = 12)]
 fn adam(bencher: Bencher) {
-    let mut parameters = network(true).initial_parameters(0);
-    let gradient = parameters.clone();
-    let mut adam = Adam::new(1e-3, 0.0, parameters.len());
-    bencher.bench_local(|| adam.step(&mut parameters, &[&gradient], 1.0));
+    let trainer = std::cell::RefCell::new(Trainer::new(machine(false), 1e-3, 0.0).unwrap());
+    let step = || trainer.borrow().step(&[0], &objective(), 4.0, None, &|| Ok(())).unwrap();
+    bencher
+        .with_inputs(step)
+        .bench_local_values(|step| trainer.borrow_mut().update(step, 1, None).unwrap());
 }
 
 const PLACES: [Place; 5] =
@@ -92,7 +88,7 @@ fn forward(bencher: Bencher, name: &str) {
 #[divan::bench(args = PLACES.map(|place| format!("{place:?}")), sample_count = 12)]
 fn backward(bencher: Bencher, name: &str) {
     let (mut machine, place) = ready(name);
-    let mut gradient = vec![0.0; machine.stage(place).parameters.len()];
+    let mut gradient = vec![0.0; machine.parameters.len()];
     let mut flow = vec![0.1; BATCH as usize * 32];
     bencher.bench_local(|| match place {
         Place::Mean | Place::LogVariance => {
@@ -108,7 +104,7 @@ fn ready(name: &str) -> (Machine, Place) {
     machine.decode_means();
     // The first backward step makes the buffers that all of them share.
     machine.squared_error_backward(1.0);
-    let mut gradient = vec![0.0; machine.stage(Place::Decoder(1)).parameters.len()];
+    let mut gradient = vec![0.0; machine.parameters.len()];
     machine.backward(Place::Decoder(1), &mut gradient);
     machine.squared_error_backward(1.0);
     machine.backward(Place::Decoder(1), &mut gradient);
@@ -120,6 +116,7 @@ fn ready(name: &str) -> (Machine, Place) {
 #[divan::bench(sample_count = 12)]
 fn encode(bencher: Bencher) {
     let mut machine = machine(true);
+    machine.training = false;
     let clips: Vec<u32> = (0..BATCH).collect();
     bencher.counter(ItemsCount::new(BATCH)).bench_local(|| machine.encode(&clips));
 }

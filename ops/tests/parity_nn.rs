@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a failure stops the test")]
 
 use cache::Array;
-use ops::nn::adam::Adam;
 use ops::nn::conv::{Conv, Room};
 use ops::nn::layers::{Architecture, Layer, Network, Operation};
 use ops::nn::machine::{Machine, Place};
@@ -163,12 +162,13 @@ fn a_variational_network_agrees_with_pytorch_for_five_steps() {
         let objective =
             Objective { reconstruction: reduction, kl: reduction, beta, free_bits: 0.0 };
         let start = flat(&golden, &network, "p");
-        let mut adam = Adam::new(1e-3, 0.0, start.len());
         let data = Array::new([shape[2], shape[3]], clips.clone());
-        let trainer = Trainer::new(Machine::new(network.clone(), data, start, Vec::new())).unwrap();
+        let machine = Machine::new(network.clone(), data, start, Vec::new());
+        let mut trainer = Trainer::new(machine, 1e-3, 0.0).unwrap();
         let losses = golden[&format!("vae.{mode}.losses")].1.chunks(3);
         for (at, (expected, noise)) in losses.zip(&noise).enumerate() {
-            let mut step = trainer.step(&batch, &objective, 4.0, Some(noise.to_vec())).unwrap();
+            let mut step =
+                trainer.step(&batch, &objective, 4.0, Some(noise.to_vec()), &|| Ok(())).unwrap();
             if at == 0 {
                 let machine = trainer.machine();
                 let rows = |place| -> Vec<f32> {
@@ -192,18 +192,14 @@ fn a_variational_network_agrees_with_pytorch_for_five_steps() {
                     "{mode} {at}: {got} {expected}"
                 );
             }
-            trainer
-                .gradients(&mut step, |gradients| {
-                    if at == 0 {
-                        let expected = flat(&golden, &network, &format!("{mode}.grad"));
-                        let all = gradients.concat();
-                        for p in &network.parameters {
-                            close(&p.name, &all[p.range.clone()], &expected[p.range.clone()], 1e-4);
-                        }
-                    }
-                    adam.step(&mut trainer.machine().parameters, gradients, 1.0);
-                })
-                .unwrap();
+            if at == 0 {
+                let expected = flat(&golden, &network, &format!("{mode}.grad"));
+                let all = trainer.gradient(&mut step).unwrap();
+                for p in &network.parameters {
+                    close(&p.name, &all[p.range.clone()], &expected[p.range.clone()], 1e-4);
+                }
+            }
+            trainer.update(step, at as u64 + 1, None).unwrap();
         }
         let end = trainer.machine().parameters.clone();
         for p in &network.parameters {
@@ -227,11 +223,10 @@ fn follow(name: &str, architecture: Architecture, reduction: Reduction) {
         list.iter().flat_map(tensor).collect()
     };
     let start = set("start", &network.parameters);
-    let mut adam = Adam::new(1e-3, 0.0, start.len());
     let data = Array::new(network.architecture.input, get("x").1.clone());
     let statistics = set("start", &network.statistics);
     let machine = Machine::new(network.clone(), data, start, statistics);
-    let trainer = Trainer::new(machine).unwrap();
+    let mut trainer = Trainer::new(machine, 1e-3, 0.0).unwrap();
     let beta = Beta {
         beta: 4.0,
         schedule: BetaSchedule::Constant,
@@ -244,13 +239,10 @@ fn follow(name: &str, architecture: Architecture, reduction: Reduction) {
     for (at, ((clips, noise), expected)) in steps.enumerate() {
         let clips: Vec<u32> = clips.iter().map(|clip| *clip as u32).collect();
         let noise = network.architecture.variational.then(|| noise.to_vec());
-        let mut step = trainer.step(&clips, &objective, 4.0, noise).unwrap();
+        let step = trainer.step(&clips, &objective, 4.0, noise, &|| Ok(())).unwrap();
         let off = (step.losses.loss as f32 / expected - 1.0).abs();
         assert!(off < 1e-3, "{name}, step {at}: {} is not {expected}", step.losses.loss);
-        let update = |gradients: &[&[f32]]| {
-            adam.step(&mut trainer.machine().parameters, gradients, 1.0);
-        };
-        trainer.gradients(&mut step, update).unwrap();
+        trainer.update(step, at as u64 + 1, None).unwrap();
     }
     let mut machine = trainer.into_machine();
     machine.training = false;

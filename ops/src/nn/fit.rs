@@ -7,11 +7,10 @@
 //! of the batch and latent unit, row-major. Nothing depends on how many epochs there will be: a
 //! longer training starts with the very same epochs.
 
-use super::adam::{Adam, norm};
 use super::layers::{Architecture, Network};
 use super::machine::Machine;
 use super::objective::{Losses, Objective};
-use super::tape::{TapeError, Trainer};
+use super::tape::Trainer;
 use crate::math::random::{Purpose, Random};
 use crate::op::{Ctx, OpError};
 use cache::{Array, Tensor, Tensors};
@@ -70,7 +69,6 @@ impl Epoch {
 /// A training that got so far.
 struct Course {
     trainer: Trainer,
-    adam: Adam,
     history: Vec<Epoch>,
     /// Parameters and statistics of the epoch with the best held-out loss.
     best: Option<(Vec<f32>, Vec<f32>)>,
@@ -102,7 +100,7 @@ impl Plan {
         let mut training = training.to_vec();
         training.sort_unstable();
 
-        let mut course = self.start_or_resume(data, cx).map_err(out_of_memory)?;
+        let mut course = self.start_or_resume(data, cx)?;
         while (course.history.len() as u64) < self.epochs && !self.is_over(&course.history) {
             let epoch = course.history.len() as u64 + 1;
             let mut row = self.epoch(epoch, &training, &mut course, cx)?;
@@ -126,15 +124,13 @@ impl Plan {
         self.patience.is_some_and(|patience| since >= patience && !history.is_empty())
     }
 
-    fn start_or_resume(&self, data: &Array, cx: &Ctx<'_>) -> Result<Course, TapeError> {
+    fn start_or_resume(&self, data: &Array, cx: &Ctx<'_>) -> Result<Course, OpError> {
         let network = self.network();
-        let count = network.parameter_len();
         let (parameters, statistics) =
             (network.initial_parameters(cx.seed), network.initial_statistics());
         let machine = Machine::new(network, data.clone(), parameters, statistics);
         let mut course = Course {
-            trainer: Trainer::new(machine)?,
-            adam: Adam::new(self.learning_rate, self.weight_decay, count),
+            trainer: Trainer::new(machine, self.learning_rate, self.weight_decay)?,
             history: Vec::new(),
             best: None,
         };
@@ -161,7 +157,6 @@ impl Plan {
         let mut sum = Losses::default();
         for (batch, clips) in (1..).zip(order.chunks(self.batch_size)) {
             let step = (epoch - 1) * batches + batch - 1;
-            course.adam.steps = step;
             let losses = self.step(clips, beta, step, course, cx)?;
             if !losses.loss.is_finite() {
                 return Err(diverged(epoch, Some((batch, batches)), losses.loss));
@@ -193,21 +188,15 @@ impl Plan {
         course: &mut Course,
         cx: &Ctx<'_>,
     ) -> Result<Losses, OpError> {
-        cx.stop_if_cancelled()?;
-        let (trainer, adam) = (&course.trainer, &mut course.adam);
         let noise = self.architecture.variational.then(|| {
             let mut random = Random::new(cx.seed, Purpose::Noise, step as u32);
             (0..clips.len() * self.architecture.latent).map(|_| random.normal() as f32).collect()
         });
-        let mut step = trainer.step(clips, &self.objective, beta, noise).map_err(out_of_memory)?;
-        let update = |gradients: &[&[f32]]| {
-            // As in PyTorch's `clip_grad_norm_`.
-            let scale =
-                self.clip_norm.map_or(1.0, |most| (most / (norm(gradients) + 1e-6)).min(1.0));
-            adam.step(&mut trainer.machine().parameters, gradients, scale as f32);
-        };
-        trainer.gradients(&mut step, update).map_err(out_of_memory)?;
-        Ok(step.losses)
+        let go_on = || cx.stop_if_cancelled();
+        let made = course.trainer.step(clips, &self.objective, beta, noise, &go_on)?;
+        let losses = made.losses;
+        course.trainer.update(made, step + 1, self.clip_norm)?;
+        Ok(losses)
     }
 
     fn validation_loss(
@@ -256,23 +245,19 @@ fn diverged(epoch: u64, batch: Option<(u64, u64)>, value: f64) -> OpError {
     )
 }
 
-fn out_of_memory(_: TapeError) -> OpError {
-    OpError::failure("memory ran out during training").help("lower `batch_size`")
-}
-
 fn tensor(shape: &[usize], values: Vec<f32>) -> Tensor {
     Tensor { shape: shape.to_vec(), values }
 }
 
 impl Course {
     fn to_tensors(&self) -> Tensors {
-        let machine = self.trainer.machine();
+        let (machine, [first, second]) = (self.trainer.machine(), self.trainer.moments());
         let rows: Vec<f32> = self.history.iter().flat_map(Epoch::numbers).collect();
         let mut vectors = vec![
             ("parameters", &machine.parameters),
             ("statistics", &machine.statistics),
-            ("first_moment", &self.adam.first),
-            ("second_moment", &self.adam.second),
+            ("first_moment", first),
+            ("second_moment", second),
         ];
         if let Some((parameters, statistics)) = &self.best {
             vectors.push(("best_parameters", parameters));
@@ -299,8 +284,9 @@ impl Course {
         let (first, second) = (get("first_moment", count)?, get("second_moment", count)?);
         self.best = get("best_parameters", count).zip(get("best_statistics", extra));
         self.history = history.chunks_exact(COLUMNS).map(Epoch::from_numbers).collect();
-        (machine.parameters, machine.statistics) = (parameters, statistics);
-        (self.adam.first, self.adam.second) = (first, second);
+        machine.statistics = statistics;
+        drop(machine);
+        self.trainer.restore(&parameters, [&first, &second]);
         Some(())
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! - [`layers`]: architecture as data, with the names and starts of all tensors. It computes
 //!   nothing, so that any backend can lower it.
-//! - [`patches`], [`conv`], [`norm`], [`matmul`], [`adam`]: kernels on slices.
+//! - [`patches`], [`conv`], [`norm`], [`matmul`], [`clip`]: kernels on slices.
 //! - [`stage`], [`machine`]: a network on the CPU, with buffers that live from batch to batch.
 //! - [`tape`]: one training step on dfdx's tape; it says what is dfdx's and what is ours.
 //! - [`objective`], [`fit`], [`study`]: what is made small, the training, and a whole op.
@@ -46,7 +46,7 @@
 //! `strict=False`, since PyTorch also counts batches. `ops/tests/torch/module.py` has the module
 //! for any sizes, and `ops/tests/torch_model.rs` compares latents.
 
-pub mod adam;
+pub mod clip;
 pub mod conv;
 pub mod fit;
 pub mod layers;

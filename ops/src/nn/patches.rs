@@ -200,10 +200,11 @@ fn take(from: &[f32], stride: usize, to: &mut [f32]) {
     match stride {
         1 => to.copy_from_slice(&from[..to.len()]),
         2 => {
-            let (last, most) = to.split_last_mut().expect("a plane row holds at least one pixel");
-            let (pairs, _) = from.as_chunks::<2>();
-            most.iter_mut().zip(pairs).for_each(|(to, pair)| *to = pair[0]);
-            *last = from[2 * most.len()];
+            let (pairs, last) = from.as_chunks::<2>();
+            to.iter_mut().zip(pairs).for_each(|(to, pair)| *to = pair[0]);
+            if let (Some(to), Some(last)) = (to.get_mut(pairs.len()), last.first()) {
+                *to = *last;
+            }
         }
         _ => to.iter_mut().zip(from.iter().step_by(stride)).for_each(|(to, from)| *to = *from),
     }

@@ -26,8 +26,13 @@ pub struct Stage {
     pub input_len: usize,
     /// Numbers that come out for each row.
     pub output_len: usize,
+    /// Numbers that all its layers give for each row.
     record: usize,
+    /// Numbers kept for each row: the record in training, the output otherwise.
+    kept: usize,
     values: Vec<f32>,
+    /// The weight of a dense layer, transposed.
+    turned: Vec<f32>,
 }
 
 enum Work {
@@ -40,7 +45,17 @@ enum Work {
 #[derive(Default)]
 struct Bench {
     room: Room,
-    gradients: Vec<f32>,
+    spare: Vec<f32>,
+}
+
+impl Bench {
+    /// Room for `len` numbers beside that of the kernels.
+    fn split(&mut self, len: usize) -> (&mut Room, &mut [f32]) {
+        if self.spare.len() < len {
+            self.spare.resize(len, 0.0);
+        }
+        (&mut self.room, &mut self.spare[..len])
+    }
 }
 
 thread_local! {
@@ -76,7 +91,9 @@ pub fn stages(layers: &[Layer]) -> Vec<Stage> {
             input_len,
             output_len,
             record: output_len,
+            kept: output_len,
             values: Vec::new(),
+            turned: Vec::new(),
         });
     }
     stages
@@ -85,7 +102,7 @@ pub fn stages(layers: &[Layer]) -> Vec<Stage> {
 impl Stage {
     /// What came out for each row of the batch.
     pub fn output(&self) -> Rows<'_> {
-        Rows::at_end(&self.values, self.record, self.output_len)
+        Rows::at_end(&self.values, self.kept, self.output_len)
     }
 
     /// Runs the layers on `batch` rows. In training, batch normalisation measures the batch and
@@ -100,25 +117,38 @@ impl Stage {
         partials: &mut Vec<f32>,
     ) {
         let (parameters, len) = (&parameters[self.parameters.clone()], self.output_len);
-        if self.values.len() < batch * self.record {
-            self.values.resize(batch * self.record, 0.0);
+        self.kept = if training { self.record } else { len };
+        if self.values.len() < batch * self.kept {
+            self.values.resize(batch * self.kept, 0.0);
         }
-        let values = &mut self.values[..batch * self.record];
-        let images = values.par_chunks_exact_mut(self.record).enumerate();
+        let values = &mut self.values[..batch * self.kept];
+        let images = values.par_chunks_exact_mut(self.kept).enumerate();
+        let passing = self.record - self.kept;
         match &mut self.work {
-            Work::Images(convs) => images.for_each(|(image, record)| {
+            Work::Images(convs) => images.for_each(|(image, kept)| {
                 BENCH.with_borrow_mut(|bench| {
-                    let (mut input, mut rest, mut left) = (input.row(image), record, parameters);
-                    for conv in convs.iter() {
-                        let (output, tail) = rest.split_at_mut(conv.output_len());
-                        conv.forward(left, input, output, &mut bench.room);
-                        (input, rest, left) = (output, tail, &left[conv.parameter_len()..]);
+                    // What is not kept passes through room that stays in the cache.
+                    let (room, mut passing) = bench.split(passing);
+                    let (mut input, mut kept, mut left) = (input.row(image), kept, parameters);
+                    for (at, conv) in convs.iter().enumerate() {
+                        let keep = training || at + 1 == convs.len();
+                        let place = if keep { &mut kept } else { &mut passing };
+                        let (output, rest) = std::mem::take(place).split_at_mut(conv.output_len());
+                        *place = rest;
+                        conv.forward(left, input, output, room);
+                        (input, left) = (output, &left[conv.parameter_len()..]);
                     }
                 });
             }),
             Work::Dense { relu } => {
                 let (weight, bias) = parameters.split_at(len * self.input_len);
-                let weight = Mat::new(weight, len, self.input_len).t();
+                let weight = if self.input_len > len {
+                    // Long rows, far apart, are slow to rearrange for the product; this is not.
+                    turn(weight, self.input_len, &mut self.turned);
+                    Mat::new(&self.turned, self.input_len, len)
+                } else {
+                    Mat::new(weight, len, self.input_len).t()
+                };
                 multiply_parallel(input.matrix(batch), weight, false, values, len, partials);
                 let least = if *relu { 0.0 } else { f32::NEG_INFINITY };
                 values.par_chunks_exact_mut(len).for_each(|row| {
@@ -142,8 +172,8 @@ impl Stage {
         }
     }
 
-    /// From the gradient of the output (which is used up) to those of the parameters (added) and
-    /// of the input (if wanted; added if `add`).
+    /// From the gradient of the output (which is used up) to those of the parameters (added at
+    /// their place among those of the network) and of the input (if wanted; added if `add`).
     #[expect(clippy::too_many_arguments, reason = "values and gradients of three things")]
     pub fn backward(
         &self,
@@ -157,6 +187,7 @@ impl Stage {
         partials: &mut Vec<f32>,
     ) {
         let parameters = &parameters[self.parameters.clone()];
+        let d_parameters = &mut d_parameters[self.parameters.clone()];
         match &self.work {
             Work::Images(convs) => {
                 self.images_backward(convs, parameters, input, d_output, d_input, partials);
@@ -248,6 +279,21 @@ impl Stage {
     }
 }
 
+/// Transposes rows of `width` numbers, a few cache lines at a time.
+fn turn(from: &[f32], width: usize, to: &mut Vec<f32>) {
+    const LINE: usize = 16;
+    let rows = from.len() / width;
+    to.resize(from.len(), 0.0);
+    to.par_chunks_mut(LINE * rows).enumerate().for_each(|(block, to)| {
+        for (row, from) in from.chunks_exact(width).enumerate() {
+            let line = &from[block * LINE..width.min((block + 1) * LINE)];
+            for (to, from) in to[row..].iter_mut().step_by(rows).zip(line) {
+                *to = *from;
+            }
+        }
+    });
+}
+
 /// Backward through all convolutions of a stage, for one image.
 #[expect(clippy::too_many_arguments, reason = "values and gradients of three things")]
 fn image_backward(
@@ -261,10 +307,8 @@ fn image_backward(
     bench: &mut Bench,
 ) {
     let (mut output_end, mut parameter_end) = (record.len(), parameters.len());
-    if bench.gradients.len() < record.len() {
-        bench.gradients.resize(record.len(), 0.0);
-    }
-    let (mut spare, mut gradient) = (&mut bench.gradients[..], d_output);
+    let (room, mut spare) = bench.split(record.len());
+    let mut gradient = d_output;
     for (at, conv) in convs.iter().enumerate().rev() {
         let output_start = output_end - conv.output_len();
         let parameter_start = parameter_end - conv.parameter_len();
@@ -280,7 +324,7 @@ fn image_backward(
             gradient,
             further.as_deref_mut(),
             &mut d_parameters[parameter_start..parameter_end],
-            &mut bench.room,
+            room,
         );
         let Some(further) = further else { return };
         (gradient, output_end, parameter_end) = (further, output_start, parameter_start);
@@ -288,102 +332,4 @@ fn image_backward(
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a failure stops the test")]
-mod tests {
-    use super::*;
-    use crate::math::random::{Purpose, Random};
-    use proptest::prelude::*;
-
-    /// Dense layers and batch normalisation by their definition, in double precision.
-    fn oracle(layer: &Layer, parameters: &[f64], input: &[f64], batch: usize) -> Vec<f64> {
-        let (len, width) = (layer.output_len(), layer.input_len());
-        let weights = layer.weight_len();
-        let (area, count) = (len / layer.output[0], (batch * len / layer.output[0]) as f64);
-        let over = |c: usize, term: &dyn Fn(f64) -> f64| -> f64 {
-            let values = (0..batch).flat_map(|b| &input[b * width + c * area..][..area]);
-            values.map(|x| term(*x)).sum::<f64>() / count
-        };
-        let mut out = Vec::new();
-        for (b, o) in (0..batch).flat_map(|b| (0..len).map(move |o| (b, o))) {
-            let row = &input[b * width..][..width];
-            let value = if layer.operation == Operation::Linear {
-                let weight = &parameters[o * width..][..width];
-                weight.iter().zip(row).map(|(w, x)| w * x).sum::<f64>() + parameters[weights + o]
-            } else {
-                let c = o / area;
-                let mean = over(c, &|x| x);
-                let variance = over(c, &|x| (x - mean).powi(2));
-                (row[o] - mean) / (variance + 1e-5).sqrt() * parameters[c] + parameters[weights + c]
-            };
-            out.push(if layer.relu { value.max(0.0) } else { value });
-        }
-        out
-    }
-
-    fn close(got: &[f32], expected: &[f64]) -> Result<(), TestCaseError> {
-        let scale = expected.iter().fold(1e-2_f64, |most, x| most.max(x.abs()));
-        for (got, expected) in got.iter().zip(expected) {
-            prop_assert!((f64::from(*got) - expected).abs() < 1e-3 * scale, "{got} {expected}");
-        }
-        Ok(())
-    }
-
-    proptest! {
-        #[test]
-        fn dense_and_normalising_layers_agree_with_finite_differences(
-            (batch, inside, out) in (2..5usize, 1..4usize, 1..7usize), norm: bool, relu: bool,
-            add: bool, seed: u64,
-        ) {
-            let mut layer = Layer {
-                name: String::new(),
-                operation: if norm { Operation::BatchNorm2d } else { Operation::Linear },
-                input: if norm { [inside, 2, out] } else { [inside, 1, 1] },
-                output: if norm { [inside, 2, out] } else { [out, 1, 1] },
-                relu,
-                parameters: 0..0,
-                statistics: 0..2 * inside,
-            };
-            let count = layer.weight_len() + if norm { inside } else { out };
-            layer.parameters = 0..count;
-            let mut random = Random::new(seed, Purpose::Null, 0);
-            let mut draw = |n: usize| -> Vec<f64> {
-                (0..n).map(|_| f64::from(random.between(-1.0, 1.0) as f32)).collect()
-            };
-            let (len, width) = (layer.output_len(), layer.input_len());
-            let (parameters, input, slopes) = (draw(count), draw(batch * width), draw(batch * len));
-            let bent = Layer { relu: false, ..layer.clone() };
-            let before = oracle(&bent, &parameters, &input, batch);
-            prop_assume!(!relu || before.iter().all(|x| x.abs() > 1e-3));
-            let single = |x: &[f64]| -> Vec<f32> { x.iter().map(|x| *x as f32).collect() };
-
-            let mut stage = stages(std::slice::from_ref(&layer)).pop().unwrap();
-            let (own, given, mut room) = (single(&parameters), single(&input), Vec::new());
-            let rows = Rows::new(&given, width);
-            stage.forward(&own, &mut vec![0.0; 2 * inside], true, rows, batch, &mut room);
-            close(&stage.values, &oracle(&layer, &parameters, &input, batch))?;
-
-            let slope = |values: &[f64], loss: &dyn Fn(&[f64]) -> Vec<f64>| -> Vec<f64> {
-                (0..values.len()).map(|at| {
-                    let moved = |by: f64| -> f64 {
-                        let mut values = values.to_vec();
-                        values[at] += by;
-                        loss(&values).iter().zip(&slopes).map(|(y, slope)| y * slope).sum()
-                    };
-                    (moved(1e-5) - moved(-1e-5)) / 2e-5
-                }).collect()
-            };
-            // Small variances amplify the rounding of single precision beyond any fixed limit.
-            let wild = norm && slope(&input, &|x| oracle(&layer, &parameters, x, batch))
-                .iter().any(|x| x.abs() > 30.0);
-            prop_assume!(!wild);
-            let already = if add && !norm { 1.0 } else { 0.0 };
-            let (mut d_input, mut d) = (vec![already as f32; input.len()], vec![0.0; count]);
-            let mut flow = single(&slopes);
-            stage.backward(&own, rows, batch, &mut flow, Some(&mut d_input), add, &mut d, &mut room);
-            let expected = slope(&input, &|x| oracle(&layer, &parameters, x, batch));
-            let expected: Vec<f64> = expected.iter().map(|x| x + already).collect();
-            close(&d_input, &expected)?;
-            close(&d, &slope(&parameters, &|p| oracle(&layer, p, &input, batch)))?;
-        }
-    }
-}
+mod tests;

@@ -36,7 +36,8 @@ pub const RECONSTRUCTION: Port = Port::new(
 pub const DIAGNOSTICS: Port = Port::new(
     "diagnostics",
     &[Kind::Diagnostics],
-    "per latent unit: `unit`, `kl` (nats), `variance_of_mean`, `active`",
+    "per latent unit: `unit`, `kl` (nats a clip), `variance_of_mean`, `active` (1 if the KL is above \
+     0.01 nats, or, without a KL, the variance above 0.01)",
 );
 
 /// The most parameters a network may have, and the most bytes a training may take.

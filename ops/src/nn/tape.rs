@@ -1,25 +1,37 @@
 //! One training step on dfdx's tape.
 //!
-//! What is whose: the tape, the gradients of parameters, and the arithmetic on latent vectors
-//! (reparameterisation, KL, free bits, the sum of the loss) are dfdx's. The stages of the network
-//! and the squared error are operations of our own on that tape: dfdx has no convolution on
-//! stable Rust. Large activations stay in the [`Machine`], whose buffers live from step to step;
-//! on the tape stands a handle of one number for each, which keeps the order of operations.
+//! What is whose: the tape, the parameters and their gradients, Adam, and the arithmetic on latent
+//! vectors (reparameterisation, KL, free bits, the sum of the loss) are dfdx's. The stages of the
+//! network and the squared error are operations of our own on that tape: dfdx has no convolution
+//! on stable Rust. Large activations stay in the [`Machine`], whose buffers live from step to step;
+//! on the tape stands a handle of one number for each, which keeps the order of operations. The
+//! machine also has a copy of the parameters, for its kernels to read.
+//!
+//! Adam (β₁ = 0.9, β₂ = 0.999, ε = 1e-8 outside the root, both averages corrected for their start)
+//! runs on one thread, bound by memory: 1.7 ms a step for the 3.6 million parameters of the default
+//! network, where an update of our own on two threads took 1.4 ms.
 
+use super::clip::clip;
 use super::machine::{LOG_VARIANCE, Machine, Place};
 use super::objective::{Losses, Objective, Reduction};
+use crate::op::OpError;
 use dfdx::prelude::*;
 use std::{cell::RefCell, rc::Rc};
 
 type Taped<S> = Tensor<S, f32, Cpu, OwnedTape<f32, Cpu>>;
 type Handle = Taped<()>;
 type Vectors = Taped<(usize, usize)>;
-type Weight = Tensor<(usize,), f32, Cpu>;
+type Parameters = Tensor<(usize,), f32, Cpu>;
+
+type Moment = <Cpu as Storage<f32>>::Vec;
 
 /// A network whose steps are recorded on a tape.
 pub struct Trainer {
     machine: Rc<RefCell<Machine>>,
-    weights: Vec<(Place, Weight)>,
+    parameters: Parameters,
+    adam: AdamConfig,
+    first: Moment,
+    second: Moment,
     device: Device,
 }
 
@@ -40,21 +52,49 @@ pub struct Step {
     gradients: Gradients<f32, Cpu>,
 }
 
-/// Why dfdx refused an operation: there is no memory left.
-pub type TapeError = <Cpu as HasErr>::Err;
+type TapeError = dfdx::tensor::CpuError;
+
+impl From<TapeError> for OpError {
+    fn from(_: TapeError) -> Self {
+        Self::failure("memory ran out during training").help("lower `batch_size`")
+    }
+}
 
 impl Trainer {
-    /// Puts a network on a tape.
-    pub fn new(machine: Machine) -> Result<Self, TapeError> {
-        let device = Cpu::default();
-        device.try_enable_cache()?;
-        // The parameters themselves stay in the machine: the tape needs their names and sizes.
-        let weight = |place| {
-            let len = machine.stage(place).parameters.len();
-            Ok((place, device.try_zeros_like(&(len,))?))
-        };
-        let weights = machine.places().into_iter().map(weight).collect::<Result<_, TapeError>>()?;
-        Ok(Self { machine: Rc::new(RefCell::new(machine)), weights, device: Device(device) })
+    /// Puts a network on a tape. With weight decay (decoupled, AdamW), each step takes this ×
+    /// `learning_rate` of every parameter.
+    ///
+    /// # Errors
+    /// When there is no memory left.
+    pub fn new(machine: Machine, learning_rate: f64, weight_decay: f64) -> Result<Self, OpError> {
+        let device = Device(Cpu::default());
+        device.0.try_enable_cache()?;
+        let len = machine.parameters.len();
+        let decay = (weight_decay > 0.0).then_some(WeightDecay::Decoupled(weight_decay));
+        Ok(Self {
+            parameters: device.0.try_tensor_from_vec(machine.parameters.clone(), (len,))?,
+            adam: AdamConfig { lr: learning_rate, weight_decay: decay, ..AdamConfig::default() },
+            first: device.0.try_alloc_len(len)?,
+            second: device.0.try_alloc_len(len)?,
+            machine: Rc::new(RefCell::new(machine)),
+            device,
+        })
+    }
+
+    /// Adam's averages of gradients and of their squares.
+    pub fn moments(&self) -> [&Vec<f32>; 2] {
+        [&self.first, &self.second]
+    }
+
+    /// Goes back or forward to other parameters and averages.
+    ///
+    /// # Panics
+    /// If they are those of another network.
+    pub fn restore(&mut self, parameters: &[f32], moments: [&[f32]; 2]) {
+        self.parameters.copy_from(parameters);
+        self.machine.borrow_mut().parameters.copy_from_slice(parameters);
+        self.first.copy_from_slice(moments[0]);
+        self.second.copy_from_slice(moments[1]);
     }
 
     /// The network, for all that is not a training step.
@@ -76,32 +116,45 @@ impl Trainer {
         self.device.0.empty_cache();
     }
 
-    /// The gradients of a step, stage by stage, in the order of the parameters.
-    pub fn gradients<R>(
-        &self,
-        step: &mut Step,
-        with: impl FnOnce(&[&[f32]]) -> R,
-    ) -> Result<R, TapeError> {
-        let mut all: Vec<Vec<f32>> = Vec::new();
-        for (_, weight) in &self.weights {
-            all.push(std::mem::take(&mut **step.gradients.get_or_alloc_mut(weight)?));
+    /// The gradient of a step, laid out as the parameters are.
+    ///
+    /// # Errors
+    /// When there is no memory left.
+    pub fn gradient<'s>(&self, step: &'s mut Step) -> Result<&'s mut Vec<f32>, OpError> {
+        Ok(step.gradients.get_or_alloc_mut(&self.parameters)?)
+    }
+
+    /// Takes the step, the n-th of Adam from 1 on, after clipping its gradient to a norm.
+    ///
+    /// # Errors
+    /// When there is no memory left.
+    pub fn update(&mut self, mut step: Step, n: u64, most: Option<f64>) -> Result<(), OpError> {
+        let gradient = step.gradients.get_or_alloc_mut(&self.parameters)?;
+        if let Some(most) = most {
+            clip(gradient, most);
         }
-        let result = with(&all.iter().map(Vec::as_slice).collect::<Vec<_>>());
-        for ((_, weight), gradient) in self.weights.iter().zip(all) {
-            **step.gradients.get_or_alloc_mut(weight)? = gradient;
-        }
-        Ok(result)
+        let n = n.min(i32::MAX as u64) as i32;
+        let (parameters, moments) = (&mut self.parameters, [&mut self.first, &mut self.second]);
+        let [first, second] = moments;
+        self.adam.try_update(n, parameters, first, second, gradient)?;
+        parameters.copy_into(&mut self.machine.borrow_mut().parameters);
+        Ok(())
     }
 
     /// The loss and gradients of the objective on these clips. `noise` holds a standard normal
-    /// number per clip and latent unit, for a variational network.
+    /// number per clip and latent unit, for a variational network. `go_on` is asked before each
+    /// stage and before the way back.
+    ///
+    /// # Errors
+    /// What `go_on` says, or when there is no memory left.
     pub fn step(
         &self,
         clips: &[u32],
         objective: &Objective,
         beta: f64,
         noise: Option<Vec<f32>>,
-    ) -> Result<Step, TapeError> {
+        go_on: &dyn Fn() -> Result<(), OpError>,
+    ) -> Result<Step, OpError> {
         {
             let mut machine = self.machine.borrow_mut();
             machine.training = true;
@@ -109,18 +162,21 @@ impl Trainer {
         }
         let mut features: Handle = self.device.0.try_tensor(0.0)?.leaky_traced();
         let mut decoder = Vec::new();
-        for (place, _) in &self.weights {
+        let places = self.machine.borrow().places();
+        for place in places {
+            go_on()?;
             match place {
-                Place::Encoder(_) => features = self.pass(features, *place)?,
-                Place::Decoder(at) if *at > 0 => decoder.push(*place),
+                Place::Encoder(_) => features = self.pass(features, place)?,
+                Place::Decoder(at) if at > 0 => decoder.push(place),
                 _ => {}
             }
         }
         let Some(noise) = noise else {
-            let image = self.decode(self.head(features, Place::Mean, false)?, decoder)?;
+            let image = self.decode(self.head(features, Place::Mean, false)?, decoder, go_on)?;
             let reconstruction = self.squared_error(image, objective.reconstruction)?;
             let value = f64::from(reconstruction.array());
             let losses = Losses { loss: value, reconstruction: value, kl: 0.0 };
+            go_on()?;
             return Ok(Step { losses, gradients: reconstruction.try_backward()? });
         };
         // Going back, this head comes second: it adds to what the other one sent.
@@ -148,26 +204,23 @@ impl Trainer {
         let penalty =
             counted.try_sum::<(), Axis<0>>()?.try_mul((beta / f64::from(share)) as f32)?;
 
-        let image = self.decode(sample, decoder)?;
+        let image = self.decode(sample, decoder, go_on)?;
         let reconstruction = self.squared_error(image, objective.reconstruction)?;
         let value = f64::from(reconstruction.array());
         let loss = reconstruction.try_add(penalty)?;
         let losses = Losses { loss: f64::from(loss.array()), reconstruction: value, kl };
+        go_on()?;
         Ok(Step { losses, gradients: loss.try_backward()? })
-    }
-
-    fn weight(&self, place: Place) -> &Weight {
-        let found = self.weights.iter().find(|(own, _)| *own == place);
-        &found.expect("BUG: a stage without parameters").1
     }
 
     /// A stage from image to image.
     fn pass(&self, input: Handle, place: Place) -> Result<Handle, TapeError> {
         let (_, mut tape) = input.split_tape();
         self.machine.borrow_mut().forward(place);
-        let (machine, weight) = (Rc::clone(&self.machine), self.weight(place).ghost());
+        let (machine, parameters) = (Rc::clone(&self.machine), self.parameters.ghost());
         tape.add_backward_op(move |gradients| {
-            machine.borrow_mut().backward(place, gradients.get_or_alloc_mut(&weight)?);
+            let d_parameters = gradients.get_or_alloc_mut(&parameters)?;
+            machine.borrow_mut().backward(place, d_parameters);
             Ok(())
         });
         Ok(self.device.0.try_tensor(0.0)?.put_tape(tape))
@@ -182,19 +235,24 @@ impl Trainer {
         let rows = machine.output(place);
         let values = (0..batch).flat_map(|at| rows.row(at).iter().copied()).collect();
         let vectors = self.device.0.try_tensor_from_vec(values, (batch, latent))?;
-        let (machine, weight) = (Rc::clone(&self.machine), self.weight(place).ghost());
+        let (machine, parameters) = (Rc::clone(&self.machine), self.parameters.ghost());
         let out = vectors.ghost();
         tape.add_backward_op(move |gradients| {
             let mut flow = gradients.get_or_alloc_mut(&out)?.to_vec();
-            let d_weight = gradients.get_or_alloc_mut(&weight)?;
-            machine.borrow_mut().head_backward(place, &mut flow, add, d_weight);
+            let d_parameters = gradients.get_or_alloc_mut(&parameters)?;
+            machine.borrow_mut().head_backward(place, &mut flow, add, d_parameters);
             Ok(())
         });
         Ok(vectors.put_tape(tape))
     }
 
     /// The decoder: from vectors on the tape to an image.
-    fn decode(&self, vectors: Vectors, rest: Vec<Place>) -> Result<Handle, TapeError> {
+    fn decode(
+        &self,
+        vectors: Vectors,
+        rest: Vec<Place>,
+        go_on: &dyn Fn() -> Result<(), OpError>,
+    ) -> Result<Handle, OpError> {
         let (vectors, mut tape) = vectors.split_tape();
         {
             let mut machine = self.machine.borrow_mut();
@@ -211,6 +269,7 @@ impl Trainer {
         });
         let mut image = self.device.0.try_tensor(0.0)?.put_tape(tape);
         for place in [Place::Decoder(0)].into_iter().chain(rest) {
+            go_on()?;
             image = self.pass(image, place)?;
         }
         Ok(image)
