@@ -2,8 +2,8 @@
 
 use crate::progress::Progress;
 use cache::{Digest, Tensors, checkpoint::CheckpointFolder};
-use ops::{Checkpoints, Locate, OpError};
-use std::{collections::HashMap, path::PathBuf};
+use ops::{Cancel, Checkpoints, Fault, Locate, OpError};
+use std::{collections::HashMap, path::PathBuf, time::Instant};
 
 /// Files and checkpoints of a run.
 pub struct Outside<'a> {
@@ -34,5 +34,37 @@ pub struct Told<'a>(pub &'a dyn Progress);
 impl ops::Progress for Told<'_> {
     fn at(&self, done: u64, total: u64, note: &str) {
         self.0.at(done, total, note);
+    }
+}
+
+/// Stops a step when the run is stopped or the step's own time is up.
+pub struct Deadline<'a> {
+    run: &'a dyn Cancel,
+    timeout: Option<f64>,
+    started: Instant,
+}
+
+impl<'a> Deadline<'a> {
+    /// A deadline from now on, `timeout` in seconds.
+    pub fn new(run: &'a dyn Cancel, timeout: Option<f64>) -> Self {
+        Self { run, timeout, started: Instant::now() }
+    }
+
+    /// Tells a step that ran out of time from one that the user stopped.
+    pub fn explain(&self, error: OpError) -> OpError {
+        match self.timeout {
+            Some(seconds) if error.fault == Fault::Cancelled && !self.run.is_cancelled() => {
+                OpError::failure(format!("it ran longer than its timeout of {seconds} s"))
+                    .help("raise `timeout`, or make the step smaller")
+            }
+            _ => error,
+        }
+    }
+}
+
+impl Cancel for Deadline<'_> {
+    fn is_cancelled(&self) -> bool {
+        let late = |seconds: f64| self.started.elapsed().as_secs_f64() > seconds;
+        self.run.is_cancelled() || self.timeout.is_some_and(late)
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     keys::{self, FILES},
-    outside::{Outside, Told},
+    outside::{Deadline, Outside, Told},
     pipeline::{Pipeline, Step},
     progress::{Progress, Settled, shapes},
     scan::{self, ScanError},
@@ -250,7 +250,9 @@ impl Run<'_> {
         .ok_or_else(|| (None, self.absent(index)))?;
         let digest = key.digest();
         let fail = |error| (Some(digest), error);
-        if again.is_none() && let Some(finished) = self.store.finished(&digest) {
+        if again.is_none()
+            && let Some(finished) = self.store.finished(&digest)
+        {
             return Ok(State::hit(finished, "its result is there"));
         }
         let waiting = || {
@@ -262,7 +264,9 @@ impl Run<'_> {
             .claim(&digest, waiting)
             .map_err(|error| fail(self.outside(index, &error)))?;
         self.store.refresh().map_err(|error| fail(self.outside(index, &error)))?;
-        if again.is_none() && let Some(finished) = self.store.finished(&digest) {
+        if again.is_none()
+            && let Some(finished) = self.store.finished(&digest)
+        {
             return Ok(State::hit(finished, "another run made it meanwhile"));
         }
         let reason = again.map_or_else(|| keys::reason(&key, &self.history), str::to_owned);
@@ -332,19 +336,31 @@ impl Run<'_> {
             self.store.checkpoints(&keys::without(key, step.entry.progressive).digest());
         let outside = Outside { paths: &self.paths, checkpoints };
         let told = Told(self.progress);
-        let cx = Ctx {
-            seed: step.seed,
-            progress: &told,
-            cancel: self.cancel,
-            files: &outside,
-            checkpoints: &outside,
+        let mut tries_left = step.retries;
+        let made = loop {
+            let deadline = Deadline::new(self.cancel, step.timeout);
+            let cx = Ctx {
+                seed: step.seed,
+                progress: &told,
+                cancel: &deadline,
+                files: &outside,
+                checkpoints: &outside,
+            };
+            // A panic is a bug of the op: it fails the step, and the rest of the run is kept.
+            let made = catch_unwind(AssertUnwindSafe(|| step.op.run(&inputs, &cx)))
+                .unwrap_or_else(|_| {
+                    Err(OpError::failure("the op panicked: this is a bug in the engine"))
+                })
+                .map_err(|error| deadline.explain(error));
+            match made {
+                Ok(made) => break made,
+                Err(error) if error.fault == Fault::Failure && tries_left > 0 => {
+                    tries_left -= 1;
+                    self.progress.say(&format!("{}: {error}; trying again", step.name));
+                }
+                Err(error) => return Err(of_op(index, error)),
+            }
         };
-        // A panic is a bug of the op: it fails the step, and the rest of the run is kept.
-        let made = catch_unwind(AssertUnwindSafe(|| step.op.run(&inputs, &cx)))
-            .unwrap_or_else(|_| {
-                Err(OpError::failure("the op panicked: this is a bug in the engine"))
-            })
-            .map_err(|error| of_op(index, error))?;
         let mut outputs = BTreeMap::new();
         for (port, artifact) in made.into_vec() {
             let object = self.store.put(&artifact).map_err(|error| self.outside(index, &error))?;
@@ -367,7 +383,9 @@ impl Run<'_> {
             Err(damage @ (StoreError::Missing(_) | StoreError::Damaged { .. })) => {
                 let name = &self.pipeline.steps[index].name;
                 self.progress.say(&format!("{name}.{port}: {damage}; running `{name}` again"));
-                let again = self.obtain(index, Some("its result was lost or damaged")).map_err(|(_, error)| error)?;
+                let again = self
+                    .obtain(index, Some("its result was lost or damaged"))
+                    .map_err(|(_, error)| error)?;
                 self.states[index] = again;
                 let rebuilt = self.output(index, port).map(|object| object.digest);
                 self.memory.get(&digest).filter(|_| rebuilt == Some(digest)).cloned().ok_or_else(|| {
