@@ -1,12 +1,11 @@
 //! The op `agglomerative`: hierarchical clustering.
 
 use super::kmeans::check_clusters;
-use super::made_by;
+use super::{MADE_BY, made_by};
 use crate::math::{
     linkage::{Method, cut, distance_count, distances, merges},
     ward,
 };
-use crate::metrics::gaussian_reference::MADE_BY;
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
 use cache::{Artifact, Kind, Shape, Table};
 use schemars::JsonSchema;

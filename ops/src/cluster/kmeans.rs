@@ -1,12 +1,11 @@
 //! The op `kmeans`.
 
-use super::made_by;
+use super::{MADE_BY, made_by};
 use crate::math::{
     contingency::by_first_appearance,
     kmeans::{Fit, Points, lloyd, plus_plus, random_rows},
     random::{Purpose, Random},
 };
-use crate::metrics::gaussian_reference::MADE_BY;
 use crate::params::NonNegative;
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
 use cache::{

@@ -3,6 +3,9 @@
 pub mod agglomerative;
 pub mod kmeans;
 
+/// The metadata of labels that says how they were made: op and parameters.
+pub const MADE_BY: &str = "made_by";
+
 /// How labels were made, for their metadata: whoever wants to know what the same method does to
 /// other points can run it again.
 fn made_by<O: crate::Op>(op: &O) -> serde_json::Value {

@@ -1,5 +1,6 @@
 //! The op `gaussian_reference`: what clusters of a structureless cloud would score.
 
+use crate::cluster::MADE_BY;
 use crate::math::{
     contingency::by_first_appearance,
     random::{Purpose, Random},
@@ -80,9 +81,6 @@ impl Op for GaussianReference {
         Ok(Outputs::new().with("scores", Score::table(scores)))
     }
 }
-
-/// The metadata of labels that says how they were made: op and parameters.
-pub const MADE_BY: &str = "made_by";
 
 fn too_wide(width: usize) -> OpError {
     OpError::data(format!("features of {width} numbers are too wide for a reference cloud"))

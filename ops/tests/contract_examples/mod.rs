@@ -199,9 +199,18 @@ pub fn artifact(kind: Kind, rows: usize) -> Artifact {
         Kind::Labels => Artifact::table(
             kind,
             table.with_text("label", (0..rows).map(|row| ["cel", "pia", "voi"][row % 3])),
-        ),
+        )
+        .with_meta(ops::cluster::MADE_BY, made_by_a_clusterer()),
         made => made_by_an_op(made, rows),
     }
+}
+
+/// What labels say of their origin: the first op that makes labels of features alone.
+fn made_by_a_clusterer() -> Value {
+    let clusters =
+        |entry: &&Entry| entry.inputs.len() == 1 && entry.outputs[0].kinds == [Kind::Labels];
+    let entry = OPS.iter().find(clusters).expect("an op that clusters");
+    json!({ "op": entry.name, "params": params(entry, Path::new("")).0 })
 }
 
 fn made_by_an_op(kind: Kind, rows: usize) -> Artifact {
