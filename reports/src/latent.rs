@@ -44,29 +44,34 @@ pub fn write(text: &mut String, rows: &[ScoredRow]) {
     );
     for (space, groups) in &spaces {
         if let Some(warning) = collapse(space, *groups) {
-            let _ = write!(text, "**{} has collapsed.** {warning}\n\n", escape::code(&space.step));
+            let _ = write!(text, "{warning}\n\n");
         }
     }
 }
 
-/// Why a latent space cannot hold that many groups, if it cannot.
+/// What is wrong with a latent space that cannot hold that many groups.
 fn collapse(space: &LatentSpace, groups: usize) -> Option<String> {
     let needed = (groups.max(1) as f64).ln();
-    let mut reasons = Vec::new();
-    if let Some(kl) = space.total_kl.filter(|kl| *kl < needed) {
-        reasons.push(format!(
-            "its latent carries {kl:.2} nats a clip, while telling {groups} groups apart takes up to ln {groups} = {needed:.2}"
-        ));
+    let starved = space.total_kl.filter(|kl| *kl < needed);
+    let flat = space.effective_dimension < 2.0;
+    let step = escape::code(&space.step);
+    let mut text = match (starved, flat) {
+        (None, false) => return None,
+        (Some(_), _) => format!("**The posterior of {step} has collapsed.**"),
+        (None, true) => format!("**{step} holds little more than a line.**"),
+    };
+    if let Some(kl) = starved {
+        let _ = write!(
+            text,
+            " A clip's latent carries {kl:.2} nats; to tell {groups} groups apart takes up to ln {groups} = {needed:.2}."
+        );
     }
-    if space.effective_dimension < 2.0 {
-        reasons.push(format!(
-            "its clips lie along little more than a line (effective dimension {:.2})",
-            space.effective_dimension
-        ));
+    if flat {
+        let _ = write!(text, " Its effective dimension is {:.2}.", space.effective_dimension);
     }
-    let (first, rest) = reasons.split_first()?;
-    let rest: String = rest.iter().map(|reason| format!("; and {reason}")).collect();
-    Some(format!(
-        "The reason to say so: {first}{rest}. Clusters then cut a line into pieces: Silhouette, CH and DB look splendid and mean nothing."
-    ))
+    text.push_str(
+        " The clusters cut this line into pieces, which Silhouette, CH and DB reward although there is nothing between \
+         the pieces.",
+    );
+    Some(text)
 }
