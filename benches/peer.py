@@ -57,7 +57,8 @@ def call(command, **more):
 
 
 def engine_stages(engine, pipeline, work):
-    """Seconds of every step, each in a call of its own so that no two share the processors."""
+    """Seconds of every step, of the op alone and with the store; each in a call of its own, so that no two
+    share the processors."""
     seconds = {}
     for step in [step for _, steps, _ in ROWS for step in steps] + ["half"]:
         order = ["half"] if step == "groups@half" and "half" not in seconds else []
@@ -67,7 +68,7 @@ def engine_stages(engine, pipeline, work):
             record = json.loads(next((work / "runs").glob("peer/latest/record.json")).read_text())
             for done in record["steps"]:
                 if done["status"] == "ran":
-                    seconds[done["name"]] = done["seconds"]
+                    seconds[done["name"]] = (done["op_seconds"], done["seconds"])
     return seconds
 
 
@@ -95,7 +96,7 @@ def main():
     # Once unmeasured: files into memory, and the second latent space the peer reads.
     clips = peer(peer_stages, 16)["clips"]
     shutil.copy(peer_work / "z_pca.npy", peer_work / "z_ae.npy")
-    best = {"engine": {}, "peer": {}}
+    best = {"op": {}, "engine": {}, "peer": {}}
 
     def note(side, name, value):
         best[side][name] = min(value, best[side].get(name, float("inf")))
@@ -106,7 +107,8 @@ def main():
         stages = engine_stages(args.engine, pipeline, work / f"engine{turn}")
         for name, steps, _ in ROWS:
             chosen = [s for step, s in stages.items() if step in steps or step.split("@")[0] in steps]
-            note("engine", name, sum(chosen))
+            note("op", name, sum(op for op, _ in chosen))
+            note("engine", name, sum(whole for _, whole in chosen))
         whole = work / f"whole{turn}"
         run = [args.engine, "run", pipeline, "--store", whole / "store", "--out", whole / "runs", "-q"]
         note("engine", "all of it, from the shell", call(run)[0])
@@ -124,11 +126,12 @@ def main():
 
     print(f"{clips} clips; best of {args.repeats} turns; {os.cpu_count()} cores; load before each turn:",
           ", ".join(f"{load:.1f}" for load in loads))
-    print("\n| | engine, s | peer, s | peer / engine |\n|---|---:|---:|---:|")
+    print("\n| | op, s | with the store, s | peer, s | peer / op | peer / with the store |\n|---|---:|---:|---:|---:|---:|")
+    number = lambda value: "–" if value is None else f"{value:.3f}"
+    ratio = lambda peer, own: "–" if peer is None or own is None else f"{peer / own:.1f}"
     for name, own in best["engine"].items():
-        other = best["peer"].get(name)
-        ratio = f"{other:.3f} | {other / own:.1f}" if other is not None else "– | –"
-        print(f"| {name} | {own:.3f} | {ratio} |")
+        op, other = best["op"].get(name), best["peer"].get(name)
+        print(f"| {name} | {number(op)} | {number(own)} | {number(other)} | {ratio(other, op)} | {ratio(other, own)} |")
 
     memory = work / "memory.yaml"
     memory.write_text(MEMORY)

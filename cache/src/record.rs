@@ -92,8 +92,14 @@ pub struct StepRecord {
     pub outputs: BTreeMap<String, Digest>,
     /// The shapes of what it made.
     pub shapes: BTreeMap<String, Shape>,
-    /// How long it ran; for a hit, how long it had run when it was made.
+    /// How long it took; for a hit, how long it had taken when it was made.
     pub seconds: f64,
+    /// The op alone, without reading inputs and keeping outputs.
+    #[serde(default)]
+    pub op_seconds: f64,
+    /// Seconds between the states that the op saved on its way: of a training, each epoch.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub laps: Vec<f64>,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

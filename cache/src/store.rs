@@ -78,8 +78,20 @@ pub struct Finished {
     pub cache_key: CacheKey,
     /// What it made, by port.
     pub outputs: BTreeMap<String, Object>,
-    /// How long it ran.
+    /// How long it took.
+    pub times: Times,
+}
+
+/// How long a step took.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Times {
+    /// All of it: reading inputs, the op, keeping outputs.
     pub seconds: f64,
+    /// The op alone.
+    pub op_seconds: f64,
+    /// Seconds between the states that the op saved on its way: of a training, each epoch.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub laps: Vec<f64>,
 }
 
 /// A folder of objects and a journal. Several processes may use one store.

@@ -1,7 +1,8 @@
 //! Laws of the store: what goes in comes out, damage is noticed, a torn journal loses nothing else.
 
 use cache::{
-    Artifact, CacheKey, Digest, Kind, Store, StoreError, Table, Tensor, Tensors, store::Finished,
+    Artifact, CacheKey, Digest, Kind, Store, StoreError, Table, Tensor, Tensors,
+    store::{Finished, Times},
 };
 use proptest::prelude::*;
 use std::{collections::BTreeMap, fs, io::Write, path::Path};
@@ -33,7 +34,8 @@ fn key(op: &str) -> CacheKey {
 
 fn finished(store: &Store, op: &str, artifact: &Artifact) -> Finished {
     let outputs = BTreeMap::from([("out".to_owned(), store.put(artifact).expect("kept"))]);
-    let finished = Finished { key: key(op).digest(), cache_key: key(op), outputs, seconds: 0.1 };
+    let finished =
+        Finished { key: key(op).digest(), cache_key: key(op), outputs, times: Times::default() };
     store.commit(finished.clone()).expect("committed");
     finished
 }

@@ -1,9 +1,9 @@
 //! What an op learns of the world: where files lie, what it saved before, who hears of its progress.
 
 use crate::progress::Progress;
-use cache::{Digest, Tensors, checkpoint::CheckpointFolder};
+use cache::{Digest, Tensors, checkpoint::CheckpointFolder, store::Times};
 use ops::{Cancel, Checkpoints, Fault, Locate, OpError};
-use std::{collections::HashMap, path::PathBuf, time::Instant};
+use std::{collections::HashMap, path::PathBuf, sync::Mutex, time::Instant};
 
 /// Files and checkpoints of a run.
 pub struct Outside<'a> {
@@ -11,6 +11,26 @@ pub struct Outside<'a> {
     pub paths: &'a HashMap<Digest, PathBuf>,
     /// States of the step's work.
     pub checkpoints: CheckpointFolder,
+    started: Instant,
+    saved: Mutex<Vec<f64>>,
+}
+
+impl<'a> Outside<'a> {
+    /// From now on.
+    pub fn new(paths: &'a HashMap<Digest, PathBuf>, checkpoints: CheckpointFolder) -> Self {
+        Self { paths, checkpoints, started: Instant::now(), saved: Mutex::default() }
+    }
+
+    /// How long the op has taken, and how long for each state that it saved.
+    pub fn times(&self) -> Times {
+        let saved = self.saved.lock().expect("no thread panics while it holds the times");
+        let before = std::iter::once(&0.0).chain(saved.iter());
+        Times {
+            op_seconds: self.started.elapsed().as_secs_f64(),
+            laps: saved.iter().zip(before).map(|(at, before)| at - before).collect(),
+            ..Times::default()
+        }
+    }
 }
 
 impl Locate for Outside<'_> {
@@ -24,6 +44,8 @@ impl Checkpoints for Outside<'_> {
         self.checkpoints.load(at_most)
     }
     fn save(&self, at: u64, state: &Tensors) -> Result<(), OpError> {
+        let seconds = self.started.elapsed().as_secs_f64();
+        self.saved.lock().expect("no thread panics while it holds the times").push(seconds);
         self.checkpoints.save(at, state).map_err(|error| OpError::failure(error.to_string()))
     }
 }

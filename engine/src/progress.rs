@@ -88,7 +88,8 @@ impl Progress for Plain {
         if due > self.said.swap(due, Ordering::Relaxed) {
             let left = left(start.elapsed(), done, total);
             let note = if note.is_empty() { String::new() } else { format!(", {note}") };
-            say(&format!("{label}: {done} of {total}, {left} left{note}"));
+            let rate = done as f64 / start.elapsed().as_secs_f64();
+            say(&format!("{label}: {done} of {total}, {rate:.0}/s, {left} left{note}"));
         }
     }
 
@@ -118,8 +119,7 @@ impl Bar {
 /// The line of a step that has not said yet how long it is.
 const STARTED: &str = "{prefix}  {elapsed} gone  {wide_msg}";
 /// The line of a step that says how far it is. Before and after a step, nothing is drawn.
-const RUNNING: &str =
-    "{prefix} {bar:24.cyan/dim} {pos}/{len}  {elapsed} gone, {eta} left  {wide_msg}";
+const RUNNING: &str = "{prefix} {bar:24.cyan/dim} {pos}/{len}, {per_sec}, {eta} left  {wide_msg}";
 
 fn style(template: &str) -> ProgressStyle {
     let style = ProgressStyle::with_template(template).expect("the template is well formed");

@@ -11,7 +11,7 @@ use crate::{
 use cache::{
     Artifact, CacheKey, Digest, FileEntry, Store, StoreError,
     record::{StepRecord, StepStatus},
-    store::{Finished, Object},
+    store::{Finished, Object, Times},
 };
 use ops::{Cancel, Ctx, Fault, Inputs, OpError};
 use std::{
@@ -279,21 +279,11 @@ impl Run<'_> {
         }
         self.progress.start(index + 1, &step.name, &reason);
         let started = Instant::now();
-        let outputs = self.run_step(index, &key).map_err(fail)?;
-        let finished = Finished {
-            key: digest,
-            cache_key: key,
-            outputs,
-            seconds: started.elapsed().as_secs_f64(),
-        };
+        let (outputs, mut times) = self.run_step(index, &key).map_err(fail)?;
+        times.seconds = started.elapsed().as_secs_f64();
+        let finished = Finished { key: digest, cache_key: key, outputs, times };
         self.store.commit(finished.clone()).map_err(|error| fail(self.outside(index, &error)))?;
-        Ok(State::There {
-            key: digest,
-            outputs: finished.outputs,
-            status: StepStatus::Ran,
-            reason,
-            seconds: finished.seconds,
-        })
+        Ok(State::There { finished: Box::new(finished), status: StepStatus::Ran, reason })
     }
 
     /// An optional output that is read, but was not given.
@@ -321,7 +311,7 @@ impl Run<'_> {
         &mut self,
         index: usize,
         key: &CacheKey,
-    ) -> Result<BTreeMap<String, Object>, StepError> {
+    ) -> Result<(BTreeMap<String, Object>, Times), StepError> {
         let mut artifacts = Vec::new();
         for input in &self.pipeline.steps[index].inputs {
             artifacts.push((input.port, self.artifact(input.step, input.output)?));
@@ -334,7 +324,7 @@ impl Run<'_> {
             });
         let checkpoints =
             self.store.checkpoints(&keys::without(key, step.entry.progressive).digest());
-        let outside = Outside { paths: &self.paths, checkpoints };
+        let outside = Outside::new(&self.paths, checkpoints);
         let told = Told(self.progress);
         let mut tries_left = step.retries;
         let made = loop {
@@ -361,6 +351,7 @@ impl Run<'_> {
                 Err(error) => return Err(of_op(index, error)),
             }
         };
+        let times = outside.times();
         let mut outputs = BTreeMap::new();
         for (port, artifact) in made.into_vec() {
             let object = self.store.put(&artifact).map_err(|error| self.outside(index, &error))?;
@@ -368,7 +359,7 @@ impl Run<'_> {
             outputs.insert(port.to_owned(), object);
         }
         outside.checkpoints.finish().map_err(|error| self.outside(index, &error))?;
-        Ok(outputs)
+        Ok((outputs, times))
     }
 
     /// An output of a settled step, from memory or the store. If the store has lost or damaged it,
@@ -402,7 +393,7 @@ impl Run<'_> {
     /// Reads what nothing else reads: a final output that was damaged by hand is noticed too.
     fn check_final_outputs(&mut self, wanted: &[bool]) {
         for index in (0..self.pipeline.steps.len()).filter(|index| wanted[*index]) {
-            let State::There { outputs, status: StepStatus::Hit, .. } = &self.states[index] else {
+            let State::There { finished, status: StepStatus::Hit, .. } = &self.states[index] else {
                 continue;
             };
             let read: BTreeSet<&str> = self
@@ -414,7 +405,8 @@ impl Run<'_> {
                 .map(|input| input.output)
                 .collect();
             let small = |object: &Object| object.bytes < FINAL_OUTPUT_BYTES;
-            let ports: Vec<String> = outputs
+            let ports: Vec<String> = finished
+                .outputs
                 .iter()
                 .filter(|(port, object)| !read.contains(port.as_str()) && small(object))
                 .map(|(port, _)| port.clone())
@@ -444,18 +436,21 @@ impl Run<'_> {
         }
         unread.push(index);
         for step in unread.into_iter().filter(|step| self.readers[*step] == 0) {
-            if let State::There { outputs, .. } = &self.states[step] {
-                outputs.values().for_each(|object| drop(self.memory.remove(&object.digest)));
+            if let State::There { finished, .. } = &self.states[step] {
+                finished
+                    .outputs
+                    .values()
+                    .for_each(|object| drop(self.memory.remove(&object.digest)));
             }
         }
     }
 
     fn tell(&self, index: usize, state: &State) {
         let (status, elapsed, note) = match state {
-            State::There { outputs, status: StepStatus::Ran, seconds, .. } => {
+            State::There { finished, status: StepStatus::Ran, .. } => {
                 let first = self.pipeline.steps[index].entry.outputs.first();
-                let object = first.and_then(|port| outputs.get(port.name));
-                ("ran", Some(*seconds), shapes(object.map(|object| &object.shape)))
+                let object = first.and_then(|port| finished.outputs.get(port.name));
+                ("ran", Some(finished.times.seconds), shapes(object.map(|object| &object.shape)))
             }
             State::There { .. } => ("hit", None, String::new()),
             State::Without { status: StepStatus::Failed, seconds, .. } => {

@@ -4,7 +4,7 @@ use crate::pipeline::{Input, Pipeline, Step};
 use cache::{
     Digest,
     record::{StepRecord, StepStatus},
-    store::{Finished, Object},
+    store::{Finished, Object, Times},
 };
 use std::collections::BTreeMap;
 
@@ -14,16 +14,12 @@ pub enum State {
     Waiting,
     /// Its result is in the store.
     There {
-        /// The digest of its key.
-        key: Digest,
-        /// What it made, by port.
-        outputs: BTreeMap<String, Object>,
+        /// Key, outputs and times.
+        finished: Box<Finished>,
         /// A hit, or run just now.
         status: StepStatus,
         /// Why.
         reason: String,
-        /// How long it ran when it ran.
-        seconds: f64,
     },
     /// It has none and will have none.
     Without {
@@ -41,35 +37,28 @@ pub enum State {
 impl State {
     /// A result that was there already.
     pub fn hit(finished: Finished, reason: &str) -> Self {
-        Self::There {
-            key: finished.key,
-            outputs: finished.outputs,
-            status: StepStatus::Hit,
-            reason: reason.to_owned(),
-            seconds: finished.seconds,
-        }
+        let (finished, reason) = (Box::new(finished), reason.to_owned());
+        Self::There { finished, status: StepStatus::Hit, reason }
     }
 
     /// What it made at a port.
     pub fn output(&self, port: &str) -> Option<&Object> {
         match self {
-            Self::There { outputs, .. } => outputs.get(port),
+            Self::There { finished, .. } => finished.outputs.get(port),
             _ => None,
         }
     }
 
     /// What the record keeps.
     pub fn record(self, pipeline: &Pipeline, step: &Step) -> StepRecord {
-        let (status, key, reason, seconds, outputs) = match self {
-            Self::There { key, outputs, status, reason, seconds } => {
-                (status, Some(key), reason, seconds, outputs)
+        let none = |seconds| (BTreeMap::new(), Times { seconds, ..Times::default() });
+        let (status, key, reason, (outputs, times)) = match self {
+            Self::There { finished, status, reason } => {
+                (status, Some(finished.key), reason, (finished.outputs, finished.times))
             }
-            Self::Without { status, key, reason, seconds } => {
-                (status, key, reason, seconds, BTreeMap::new())
-            }
+            Self::Without { status, key, reason, seconds } => (status, key, reason, none(seconds)),
             Self::Waiting => {
-                let reason = "the run stopped before".to_owned();
-                (StepStatus::Skipped, None, reason, 0.0, BTreeMap::new())
+                (StepStatus::Skipped, None, "the run stopped before".to_owned(), none(0.0))
             }
         };
         let source =
@@ -91,7 +80,9 @@ impl State {
             reason,
             shapes: outputs.iter().map(shape).collect(),
             outputs: outputs.into_iter().map(|(port, object)| (port, object.digest)).collect(),
-            seconds,
+            seconds: times.seconds,
+            op_seconds: times.op_seconds,
+            laps: times.laps,
         }
     }
 }
