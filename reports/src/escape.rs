@@ -1,6 +1,10 @@
 //! Names and labels come from outside: nothing in them may act as Markdown or HTML.
 
 /// Text in which no character acts as Markdown or HTML.
+///
+/// ```
+/// assert_eq!(reports::escape_markdown("<b> *take* 1"), "&lt;b&gt; \\*take\\* 1");
+/// ```
 pub fn markdown(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {
