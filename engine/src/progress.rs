@@ -1,7 +1,7 @@
 //! Says how far a run is: a bar with the time left on a terminal, plain lines without one.
 
 use cache::Shape;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use std::{
     io::{IsTerminal, Write},
     sync::{
@@ -119,11 +119,15 @@ impl Bar {
 /// The line of a step that has not said yet how long it is.
 const STARTED: &str = "{prefix}  {elapsed} gone  {wide_msg}";
 /// The line of a step that says how far it is. Before and after a step, nothing is drawn.
-const RUNNING: &str = "{prefix} {bar:24.cyan/dim} {pos}/{len}, {per_sec}, {eta} left  {wide_msg}";
+const RUNNING: &str = "{prefix} {bar:24.cyan/dim} {pos}/{len}, {rate}, {eta} left  {wide_msg}";
 
 fn style(template: &str) -> ProgressStyle {
     let style = ProgressStyle::with_template(template).expect("the template is well formed");
-    style.progress_chars("━━╌")
+    // The library's own rate shows four decimals.
+    let rate = |state: &ProgressState, text: &mut dyn std::fmt::Write| {
+        let _ = write!(text, "{:.0}/s", state.per_sec());
+    };
+    style.progress_chars("━━╌").with_key("rate", rate)
 }
 
 impl Progress for Bar {

@@ -1,5 +1,8 @@
 //! Pure kernels on slices: no op, no file, no clock.
 
+#[macro_use]
+mod vectors;
+
 pub mod contingency;
 pub mod dct;
 pub mod decibel;

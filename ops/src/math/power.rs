@@ -89,13 +89,15 @@ impl PowerSpectrum {
         let pairs = self.twiddles.len();
         let (low, high) = power.split_at_mut(half - pairs);
         let (first, last) = (&points[1..=pairs], &points[half - pairs..]);
-        power_of_pairs(first, last, &self.twiddles, &mut low[1..=pairs], &mut high[..pairs]);
+        let (low, high) = (&mut low[1..=pairs], &mut high[..pairs]);
+        dispatch!(pairs_avx512, pairs_avx2, pairs_plain, (first, last, &self.twiddles, low, high));
     }
 }
 
 /// The power at k and at N/2 − k, for Z from the front, Z from the back, and e^(−2πik/N). A
 /// function of its own and without an index, so that a compiler does several at once.
-fn power_of_pairs(
+#[inline(always)]
+fn pairs(
     first: &[Complex<f32>],
     last: &[Complex<f32>],
     twiddles: &[Complex<f32>],
@@ -111,6 +113,14 @@ fn power_of_pairs(
         *high = 0.25 * ((e_re - t_re).powi(2) + (e_im - t_im).powi(2));
     }
 }
+
+versions!(pairs, pairs_avx512, pairs_avx2, pairs_plain, [], (
+    first: &[Complex<f32>],
+    last: &[Complex<f32>],
+    twiddles: &[Complex<f32>],
+    low: &mut [f32],
+    high: &mut [f32]
+));
 
 #[cfg(test)]
 mod tests {
