@@ -31,6 +31,9 @@ pub struct Record {
     pub question: Option<String>,
     /// The rows of its table.
     pub table: Vec<Row>,
+    /// Its figures, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub figures: Vec<Figure>,
     /// Every step, in the order of the plan.
     pub steps: Vec<StepRecord>,
     /// What the user should know although nothing failed.
@@ -66,6 +69,41 @@ pub struct Row {
     /// Published values, by metric.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub paper: BTreeMap<String, f64>,
+    /// The point of the sweep: swept parameter and its value, in the order of the sweep. Rows of one
+    /// title and one point are repetitions of one cell with other seeds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub point: Vec<(String, Value)>,
+    /// The seed of this repetition.
+    #[serde(default)]
+    pub seed: u64,
+}
+
+/// A figure of the report.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Figure {
+    /// What is drawn: one of the kinds that the reports know.
+    pub figure: String,
+    /// Its title.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// What to see in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caption: Option<String>,
+    /// What it is drawn from, by role.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<String, Vec<PortRef>>,
+    /// Other settings.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub options: BTreeMap<String, Value>,
+}
+
+/// An output of a step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortRef {
+    /// The step.
+    pub step: String,
+    /// Its port.
+    pub port: String,
 }
 
 /// What became of a step.

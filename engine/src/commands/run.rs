@@ -96,6 +96,8 @@ fn record(pipeline: &Pipeline, id: String, outcome: &Outcome, keep_going: bool) 
         scores: pipeline.steps[row.scores].name.clone(),
         reference: row.reference.map(|step| pipeline.steps[step].name.clone()),
         paper: row.paper.clone(),
+        point: Vec::new(),
+        seed: 0,
     });
     Record {
         version: RECORD_VERSION,
@@ -113,6 +115,7 @@ fn record(pipeline: &Pipeline, id: String, outcome: &Outcome, keep_going: bool) 
         command: std::iter::once("engine".to_owned()).chain(std::env::args().skip(1)).collect(),
         question: pipeline.report.question.clone(),
         table: table.collect(),
+        figures: Vec::new(),
         steps: outcome.steps.clone(),
         warnings: Vec::new(),
         environment: Environment {
