@@ -130,6 +130,12 @@ pub struct RunArgs {
     /// Where the run is written.
     #[command(flatten)]
     pub out: OutArg,
+    /// Memory that steps at the same time may take (`8GB`); nine tenths of what is free if not given.
+    #[arg(long, value_name = "SIZE", value_parser = memory)]
+    pub memory: Option<u64>,
+    /// GPUs to use (`0,1`); all if not given.
+    #[arg(long, value_name = "NUMBERS", value_delimiter = ',')]
+    pub gpus: Option<Vec<usize>>,
     /// Go on with what does not depend on a failed step.
     #[arg(long)]
     pub keep_going: bool,
@@ -143,6 +149,10 @@ pub struct RunArgs {
 
 fn threads(text: &str) -> Result<NonZeroUsize, &'static str> {
     text.parse().map_err(|_| "expected a whole number of at least 1")
+}
+
+fn memory(text: &str) -> Result<u64, &'static str> {
+    crate::spec::bytes(text).ok_or("expected bytes, or a size such as `500MB` or `8GiB`")
 }
 
 /// How a command ended without its result: the exit code, after everything was said.
