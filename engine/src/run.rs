@@ -4,7 +4,9 @@ use crate::{
     keys::{self, FILES},
     outside::{Deadline, Outside, Told},
     pipeline::{Pipeline, Step},
+    programs::Programs,
     progress::{Progress, Settled, shapes},
+    rows::{self, Before},
     scan::{self, ScanError},
     state::State,
 };
@@ -279,8 +281,11 @@ impl Run<'_> {
         }
         self.progress.start(index + 1, &step.name, &reason);
         let started = Instant::now();
-        let (outputs, mut times) = self.run_step(index, &key).map_err(fail)?;
+        let (outputs, mut times) = self.run_step(index, &key, again.is_some()).map_err(fail)?;
         times.seconds = started.elapsed().as_secs_f64();
+        let rows = outputs.values().find_map(|object| object.shape.rows).unwrap_or(0);
+        let spared = rows::told(times.rows_reused, rows);
+        let reason = spared.map_or(reason.clone(), |spared| format!("{reason}; {spared}"));
         let finished = Finished { key: digest, cache_key: key, outputs, times };
         self.store.commit(finished.clone()).map_err(|error| fail(self.outside(index, &error)))?;
         Ok(State::There { finished: Box::new(finished), status: StepStatus::Ran, reason })
@@ -294,7 +299,7 @@ impl Run<'_> {
         let input =
             steps[index].inputs.iter().find(absent).expect("a step settles after what it reads");
         let (from, output) = (&steps[input.step], input.output);
-        let port = from.entry.outputs.iter().find(|port| port.name == output);
+        let port = from.op.outputs().iter().find(|port| port.name == output);
         StepError {
             step: index,
             param: None,
@@ -311,6 +316,7 @@ impl Run<'_> {
         &mut self,
         index: usize,
         key: &CacheKey,
+        anew: bool,
     ) -> Result<(BTreeMap<String, Object>, Times), StepError> {
         let mut artifacts = Vec::new();
         for input in &self.pipeline.steps[index].inputs {
@@ -326,6 +332,11 @@ impl Run<'_> {
             self.store.checkpoints(&keys::without(key, step.entry.progressive).digest());
         let outside = Outside::new(&self.paths, checkpoints);
         let told = Told(self.progress);
+        // What is made anew is made without a look at what was made before.
+        let history = if anew { &[][..] } else { &self.history };
+        let before = Before::new(key, history, self.store);
+        let log = self.store.root().join("logs-v1").join(format!("{}.log", key.digest()));
+        let programs = Programs::new(log);
         let mut tries_left = step.retries;
         let made = loop {
             let deadline = Deadline::new(self.cancel, step.timeout);
@@ -335,9 +346,11 @@ impl Run<'_> {
                 cancel: &deadline,
                 files: &outside,
                 checkpoints: &outside,
+                earlier: &before,
+                programs: &programs,
             };
             // A panic is a bug of the op: it fails the step, and the rest of the run is kept.
-            let made = catch_unwind(AssertUnwindSafe(|| step.op.run(&inputs, &cx)))
+            let made = catch_unwind(AssertUnwindSafe(|| rows::run(step, &inputs, &before, &cx)))
                 .unwrap_or_else(|_| {
                     Err(OpError::failure("the op panicked: this is a bug in the engine"))
                 })
@@ -351,7 +364,8 @@ impl Run<'_> {
                 Err(error) => return Err(of_op(index, error)),
             }
         };
-        let times = outside.times();
+        let (made, rows_reused) = made;
+        let times = Times { rows_reused, ..outside.times() };
         let mut outputs = BTreeMap::new();
         for (port, artifact) in made.into_vec() {
             let object = self.store.put(&artifact).map_err(|error| self.outside(index, &error))?;
@@ -448,7 +462,7 @@ impl Run<'_> {
     fn tell(&self, index: usize, state: &State) {
         let (status, elapsed, note) = match state {
             State::There { finished, status: StepStatus::Ran, .. } => {
-                let first = self.pipeline.steps[index].entry.outputs.first();
+                let first = self.pipeline.steps[index].op.outputs().first();
                 let object = first.and_then(|port| finished.outputs.get(port.name));
                 ("ran", Some(finished.times.seconds), shapes(object.map(|object| &object.shape)))
             }

@@ -83,6 +83,7 @@ impl State {
             seconds: times.seconds,
             op_seconds: times.op_seconds,
             laps: times.laps,
+            rows_reused: times.rows_reused,
         }
     }
 }
