@@ -288,7 +288,7 @@ impl<'a> Schedule<'a> {
         let input =
             steps[step].inputs.iter().find(absent).expect("a key lacks nothing but an input");
         let (from, output) = (&steps[input.step], input.output);
-        let port = from.entry.outputs.iter().find(|port| port.name == output);
+        let port = from.op.outputs().iter().find(|port| port.name == output);
         let message =
             format!("it reads `{}.{output}`, which `{}` did not make", from.name, from.name);
         StepError {
@@ -301,7 +301,7 @@ impl<'a> Schedule<'a> {
         let plan = &self.shared.pipeline.steps[step];
         let (status, elapsed, note) = match state {
             State::There { finished, status: StepStatus::Ran, .. } => {
-                let first = plan.entry.outputs.first();
+                let first = plan.op.outputs().first();
                 let object = first.and_then(|port| finished.outputs.get(port.name));
                 ("ran", Some(finished.times.seconds), shapes(object.map(|object| &object.shape)))
             }
