@@ -1,10 +1,12 @@
 //! Executes a pipeline: every step is a hit, runs, fails, or is skipped.
 
 use crate::{
+    history::History,
     keys::{self, FILES},
     outside::{Deadline, Outside, Told},
     pipeline::{Pipeline, Step},
     progress::{Progress, Settled, shapes},
+    reasons::Reasons,
     scan::{self, ScanError},
     state::State,
 };
@@ -15,6 +17,7 @@ use cache::{
 };
 use ops::{Cancel, Ctx, Fault, Inputs, OpError};
 use std::{
+    cell::OnceCell,
     collections::{BTreeMap, BTreeSet, HashMap},
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
@@ -130,7 +133,6 @@ pub fn execute(
     progress: &dyn Progress,
     cancel: &dyn Cancel,
 ) -> Outcome {
-    let history = store.history();
     let wanted = wanted(pipeline, &options.only);
     let run = Run {
         pipeline,
@@ -143,7 +145,7 @@ pub fn execute(
         memory: HashMap::new(),
         readers: readers(pipeline, &wanted),
         errors: Vec::new(),
-        history,
+        history: OnceCell::new(),
     };
     run.execute_all(&wanted, options)
 }
@@ -174,7 +176,7 @@ struct Run<'a> {
     memory: HashMap<Digest, Arc<Artifact>>,
     readers: Vec<usize>,
     errors: Vec<StepError>,
-    history: Vec<Finished>,
+    history: OnceCell<History>,
 }
 
 impl Run<'_> {
@@ -269,7 +271,7 @@ impl Run<'_> {
         {
             return Ok(State::hit(finished, "another run made it meanwhile"));
         }
-        let reason = again.map_or_else(|| keys::reason(&key, &self.history), str::to_owned);
+        let reason = again.map_or_else(|| self.reason(index, &key), str::to_owned);
         let name = &step.name;
         for (port, digest) in self.store.lost(&digest).into_iter().filter(|_| again.is_none()) {
             let digest = digest.short();
@@ -282,8 +284,25 @@ impl Run<'_> {
         let (outputs, mut times) = self.run_step(index, &key).map_err(fail)?;
         times.seconds = started.elapsed().as_secs_f64();
         let finished = Finished { key: digest, cache_key: key, outputs, times };
+        // Without the note a later plan cannot say which files are new, and nothing else is lost.
+        if !self.files[index].is_empty()
+            && let Err(fault) = self.store.note_files(&self.files[index])
+        {
+            self.progress.say(&format!("warning: {fault}"));
+        }
         self.store.commit(finished.clone()).map_err(|error| fail(self.outside(index, &error)))?;
         Ok(State::There { finished: Box::new(finished), status: StepStatus::Ran, reason })
+    }
+
+    /// Why a step runs whose result is not there. History is arranged when the first one asks.
+    fn reason(&self, index: usize, key: &CacheKey) -> String {
+        let history = self.history.get_or_init(|| History::of(self.store));
+        let Run { pipeline, files, store, .. } = self;
+        let key_of = |step: usize| match &self.states[step] {
+            State::There { finished, .. } => Some(&finished.cache_key),
+            _ => None,
+        };
+        Reasons { pipeline, files, history, store }.why(index, key, &key_of)
     }
 
     /// An optional output that is read, but was not given.
