@@ -1,5 +1,6 @@
 //! Says how far a run is: a bar with the time left on a terminal, plain lines without one.
 
+use crate::{progress_json, talk};
 use cache::Shape;
 use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 use std::{
@@ -39,6 +40,8 @@ pub trait Progress: Sync {
 pub fn for_stderr(steps: usize, quiet: bool) -> Box<dyn Progress> {
     if quiet {
         Box::new(Quiet)
+    } else if talk::is_json() {
+        Box::new(progress_json::Json::default())
     } else if std::io::stderr().is_terminal() {
         Box::new(Bars::new(steps))
     } else {
@@ -48,6 +51,9 @@ pub fn for_stderr(steps: usize, quiet: bool) -> Box<dyn Progress> {
 
 /// Writes a line to standard error; where that is closed, nobody listens.
 pub fn say(line: &str) {
+    if talk::is_json() {
+        return talk::line_as_event(line);
+    }
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 

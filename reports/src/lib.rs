@@ -16,6 +16,7 @@ use std::fmt::Write;
 
 pub use escape::markdown as escape_markdown;
 pub use span::span;
+pub use table::{METRICS, Metric};
 
 /// A rendered report.
 #[derive(Clone, Debug, PartialEq)]

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 /// What `export` reads.
 #[derive(Args)]
 pub struct ExportArgs {
-    /// A folder, an id, or `latest`.
+    /// A folder, an id, a study's name, `latest` or `NAME/latest`.
     pub run: String,
     /// The output: `STEP.PORT`, or `STEP` for its first.
     #[arg(value_name = "STEP.PORT")]
@@ -35,7 +35,7 @@ pub struct ExportArgs {
 /// With the exit code, if there is no such run or output, or the format cannot hold it.
 pub fn export(args: &ExportArgs) -> Result<(), Stop> {
     let bad = |fault: String| Stop::saying(BAD_INPUT, fault);
-    let (_, record) = runs::find(&args.out.out, &args.run).map_err(bad)?;
+    let record = runs::find(&args.out.out, &args.run).map_err(bad)?.record;
     let (step, port) = args.output.rsplit_once('.').unwrap_or((&args.output, ""));
     let step = record.step(step).ok_or_else(|| {
         let names: Vec<_> = record.steps.iter().map(|step| step.name.as_str()).collect();

@@ -11,7 +11,10 @@ use super::{
     wanted,
     work::{self, Job, Made, Shared, Trouble},
 };
-use crate::progress::{Settled, shapes};
+use crate::{
+    progress::{Settled, shapes},
+    reasons::Reasons,
+};
 use cache::{Digest, record::StepStatus, store::Object};
 use ops::Fault;
 use std::{
@@ -161,8 +164,8 @@ impl<'a> Schedule<'a> {
             .inputs
             .iter()
             .map(|input| self.output(input.step, input.output).expect("its key is known").digest);
-        let job =
-            Job { step, key, digest, inputs: inputs.collect(), again: again.map(str::to_owned) };
+        let (inputs, reason) = (inputs.collect(), again.unwrap_or_default().to_owned());
+        let job = Job { step, key, digest, inputs, again: again.is_some(), reason };
         self.enqueue(job)?;
         Ok(None)
     }
@@ -215,7 +218,10 @@ impl<'a> Schedule<'a> {
             && let Some((place, lease)) = self.first_that_fits()
         {
             self.queue.remove(&place);
-            let job = self.jobs.remove(&place.1).expect("what is queued has a job");
+            let mut job = self.jobs.remove(&place.1).expect("what is queued has a job");
+            if !job.again {
+                job.reason = self.reason(&job);
+            }
             let running = Running { key: job.digest, lease, since: Instant::now() };
             self.running.insert(job.step, running);
             let (shared, done) = (self.shared, done.clone());
@@ -231,6 +237,17 @@ impl<'a> Schedule<'a> {
                 .spawn_scoped(scope, work)
                 .expect("the system has a thread for a step");
         }
+    }
+
+    /// Why a step runs whose result is not there.
+    fn reason(&self, job: &Job) -> String {
+        let Shared { pipeline, files, store, .. } = *self.shared;
+        let key_of = |step: usize| match &self.states[step] {
+            State::There { finished, .. } => Some(&finished.cache_key),
+            _ => None,
+        };
+        let history = self.shared.history();
+        Reasons { pipeline, files, history, store }.why(job.step, &job.key, &key_of)
     }
 
     fn first_that_fits(&mut self) -> Option<((Reverse<u64>, usize), Lease)> {

@@ -9,6 +9,7 @@ use super::{
     outside::{Deadline, Outside, Told},
 };
 use crate::{
+    history::History,
     keys,
     pipeline::Pipeline,
     programs::Programs,
@@ -47,13 +48,13 @@ pub struct Shared<'a> {
     /// What the steps cost.
     pub meter: Meter,
     /// What earlier runs have done; read when it is first asked for.
-    pub history: OnceLock<Vec<Finished>>,
+    pub history: OnceLock<History>,
 }
 
 impl Shared<'_> {
     /// What earlier runs have done.
-    pub fn history(&self) -> &[Finished] {
-        self.history.get_or_init(|| self.store.history())
+    pub fn history(&self) -> &History {
+        self.history.get_or_init(|| History::of(self.store))
     }
 }
 
@@ -68,15 +69,17 @@ pub struct Job {
     pub digest: Digest,
     /// The content at its inputs, in their order.
     pub inputs: Vec<Digest>,
-    /// Why it runs although its result is there.
-    pub again: Option<String>,
+    /// Whether it runs although its result may be there.
+    pub again: bool,
+    /// Why it runs.
+    pub reason: String,
 }
 
 /// A step that has its result.
 pub struct Made {
     /// What it made.
     pub finished: Finished,
-    /// Why it ran; none if another run made it meanwhile.
+    /// Why it ran and what was spared; none if another run made it meanwhile.
     pub reason: Option<String>,
 }
 
@@ -105,19 +108,18 @@ fn claim_and_run(job: &Job, shared: &Shared<'_>) -> Result<Made, Trouble> {
         || shared.progress.say(&format!("{name}: another run is at this step; waiting for it"));
     let _claim = store.claim(&digest, waiting).map_err(fail)?;
     store.refresh().map_err(fail)?;
-    if job.again.is_none()
+    if !job.again
         && let Some(finished) = store.finished(&digest)
     {
         return Ok(Made { finished, reason: None });
     }
-    let reason = job.again.clone().unwrap_or_else(|| keys::reason(&job.key, shared.history()));
-    for (port, lost) in store.lost(&digest).into_iter().filter(|_| job.again.is_none()) {
+    for (port, lost) in store.lost(&digest).into_iter().filter(|_| !job.again) {
         let lost = lost.short();
         shared.progress.say(&format!(
             "{name}.{port}: object `{lost}` is no longer whole; running `{name}` again"
         ));
     }
-    shared.progress.start(job.step + 1, name, &reason);
+    shared.progress.start(job.step + 1, name, &job.reason);
     let (started, metered) = (Instant::now(), shared.meter.start(job.step));
     let (outputs, mut times) = run_op(job, shared)?;
     times.seconds = started.elapsed().as_secs_f64();
@@ -125,8 +127,18 @@ fn claim_and_run(job: &Job, shared: &Shared<'_>) -> Result<Made, Trouble> {
     (times.cpu_seconds, times.peak_bytes) = (usage.cpu_seconds, usage.peak_bytes);
     let rows = outputs.values().find_map(|object| object.shape.rows).unwrap_or(0);
     let spared = rows::told(times.rows_reused, rows);
-    let reason = spared.map_or(reason.clone(), |spared| format!("{reason}; {spared}"));
+    let reason = match spared {
+        None => job.reason.clone(),
+        Some(spared) => format!("{}; {spared}", job.reason),
+    };
     let finished = Finished { key: digest, cache_key: job.key.clone(), outputs, times };
+    // Without the note a later plan cannot say which files are new, and nothing else is lost.
+    let files = &shared.files[job.step];
+    if !files.is_empty()
+        && let Err(fault) = store.note_files(files)
+    {
+        shared.progress.say(&format!("warning: {fault}"));
+    }
     store.commit(finished.clone()).map_err(fail)?;
     Ok(Made { finished, reason: Some(reason) })
 }
@@ -152,7 +164,7 @@ fn run_op(job: &Job, shared: &Shared<'_>) -> Result<(BTreeMap<String, Object>, T
     let outside = Outside::new(&shared.paths, shared.store.checkpoints(&common), &log);
     let told = Told { progress: shared.progress, number: job.step + 1, log: &log };
     // What is made anew is made without a look at what was made before.
-    let history = if job.again.is_some() { &[][..] } else { shared.history() };
+    let history = if job.again { &[][..] } else { shared.history().finished() };
     let before = Before::new(&job.key, history, shared.store);
     let programs = Programs::new(log.path().to_owned());
     let mut tries_left = step.retries;
