@@ -187,7 +187,7 @@ fn read_seeds(cx: &mut Context, vars: &mut Variables, node: Option<&Node>) -> Ve
         _ => {
             let message = format!(
                 "`seeds` must be a list of whole numbers or how many (1 to {MOST_SEEDS}), not {}",
-                node.describe()
+                node.describe_or_empty()
             );
             cx.push(
                 Fault::error("spec::seed", message)

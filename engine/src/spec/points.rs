@@ -131,8 +131,9 @@ impl<'a> Reader<'a> {
         for (name, node) in self.map(&over_key, over, "{ STEP.PARAMETER: [1, 2, 4] }")? {
             let axis = self.add_axis(&name);
             let spread = self.spread(&name, &node);
-            spreads.push(spread.filter(|_| axis.is_some())?);
+            spreads.push(spread.filter(|_| axis.is_some()));
         }
+        let spreads: Vec<Spread> = spreads.into_iter().collect::<Option<_>>()?;
         if n > MOST as u64 {
             self.too_many(key);
             return None;

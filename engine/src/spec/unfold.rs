@@ -96,6 +96,7 @@ pub fn unfold(
         touched,
         protos: Vec::new(),
         of_step: HashMap::new(),
+        of_instance: HashMap::new(),
         instances: Vec::new(),
         known: HashMap::new(),
     };
@@ -158,6 +159,9 @@ struct Unfolder<'a> {
     protos: Vec<Proto>,
     /// The protos of a step, by its place and the values of the axes that touch it.
     of_step: HashMap<(usize, Vec<usize>), Vec<usize>>,
+    /// A proto, by its place and the values of its own axes: what touches one instance of a `for`
+    /// leaves the others as they are.
+    of_instance: HashMap<((usize, usize), Vec<(usize, usize)>), usize>,
     /// Each with the place of its proto in the file.
     instances: Vec<(Instance, (usize, usize))>,
     /// An instance, by its proto, its inputs and its seed.
@@ -225,7 +229,7 @@ impl Unfolder<'_> {
         for (at, (name, mut fields)) in
             expand::expand(self.cx, self.vars, key, &fields).into_iter().enumerate()
         {
-            let mut axes = Axes::default();
+            let (mut axes, mut own) = (Axes::default(), Vec::new());
             for ((number, axis), value) in &chosen {
                 match &axis.target {
                     Target::Parameter { step, .. } if *step == name && *step != key.name => {
@@ -235,6 +239,11 @@ impl Unfolder<'_> {
                     _ => {}
                 }
                 axes.add(*number);
+                own.push((*number, *value));
+            }
+            if let Some(&known) = self.of_instance.get(&((step, at), own.clone())) {
+                protos.push(known);
+                continue;
             }
             let field = |name: &str| fields.iter().find(|(key, _)| key.name == name);
             let op = field("op").and_then(|(_, node)| node.text());
@@ -244,6 +253,7 @@ impl Unfolder<'_> {
             let fields = Rc::new(fields);
             self.protos.push(Proto { place: (step, at), name, fields, axes, seeded, reads });
             protos.push(self.protos.len() - 1);
+            self.of_instance.insert(((step, at), own), self.protos.len() - 1);
         }
         self.of_step.insert((step, values), protos.clone());
         protos
