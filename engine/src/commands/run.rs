@@ -77,7 +77,9 @@ fn write(folder: &Path, record: &Record, store: &cache::Store) -> Result<(), Str
 /// A sentence on what cannot be written or read.
 pub fn write_report(folder: &Path, record: &Record, store: &cache::Store) -> Result<(), String> {
     let report = reports::render(record, store).map_err(|fault| fault.to_string())?;
-    for (name, text) in [(REPORT, &report.markdown), ("results.csv", &report.csv)] {
+    let files =
+        [(REPORT, &report.markdown), ("report.tex", &report.latex), ("results.csv", &report.csv)];
+    for (name, text) in files {
         write_whole(&folder.join(name), text.as_bytes())
             .map_err(|fault| unwritable(folder, &fault))?;
     }

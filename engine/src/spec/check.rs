@@ -113,6 +113,10 @@ fn with_article(kind: Kind) -> &'static str {
         Kind::Diagnostics => "diagnostics",
         Kind::Linkage => "a linkage",
         Kind::Skipped => "a list of skipped files",
+        Kind::Composition => "a composition",
+        Kind::Silhouettes => "silhouettes",
+        Kind::Findings => "findings",
+        Kind::Census => "a census",
     }
 }
 
