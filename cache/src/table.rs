@@ -59,10 +59,6 @@ impl Array {
     pub fn row(&self, index: usize) -> &[f32] {
         &self.values[index * self.width()..][..self.width()]
     }
-
-    pub(crate) fn shared(&self) -> Arc<Vec<f32>> {
-        Arc::clone(&self.values)
-    }
 }
 
 impl Column {
