@@ -58,7 +58,10 @@ struct Footer {
 /// Writes a table artifact. Wide values are stored as they are: compression costs more time than
 /// it saves space on them. While some row groups are written the next are made, one a thread, so
 /// that the room it takes does not grow with the table.
-pub(crate) fn write(
+///
+/// # Errors
+/// When the file cannot be written, or a row of an array is too long for a page.
+pub fn write(
     file: &mut (impl Write + Send),
     artifact: &Artifact,
     table: &Table,

@@ -7,6 +7,7 @@ pub mod audio;
 pub mod cluster;
 pub mod embed;
 pub mod features;
+#[macro_use]
 pub mod math;
 pub mod metrics;
 pub mod nn;
