@@ -165,7 +165,8 @@ impl<'a> Schedule<'a> {
             .iter()
             .map(|input| self.output(input.step, input.output).expect("its key is known").digest);
         let (inputs, reason) = (inputs.collect(), again.unwrap_or_default().to_owned());
-        let job = Job { step, key, digest, inputs, again: again.is_some(), reason };
+        let (again, gpus) = (again.is_some(), Vec::new());
+        let job = Job { step, key, digest, inputs, again, reason, gpus };
         self.enqueue(job)?;
         Ok(None)
     }
@@ -176,8 +177,10 @@ impl<'a> Schedule<'a> {
             self.expect_costs();
         }
         if !self.ledger.can_ever(&self.needs[step]) {
-            let wants = self.needs[step].gpus;
-            let message = format!("it needs {wants} GPU, and this machine has fewer");
+            let (wants, has) = (self.needs[step].gpus, self.ledger.gpus());
+            let (plural, are) =
+                (if wants == 1 { "" } else { "s" }, if has == 1 { "is" } else { "are" });
+            let message = format!("it needs {wants} GPU{plural}, and there {are} {has}");
             return Err(StepError {
                 help: Some("lower `gpu` in its `resources`, or run it where a GPU is".to_owned()),
                 ..StepError::new(step, Fault::Input, message)
@@ -219,6 +222,7 @@ impl<'a> Schedule<'a> {
         {
             self.queue.remove(&place);
             let mut job = self.jobs.remove(&place.1).expect("what is queued has a job");
+            job.gpus.clone_from(&lease.gpus);
             if !job.again {
                 job.reason = self.reason(&job);
             }

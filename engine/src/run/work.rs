@@ -73,6 +73,8 @@ pub struct Job {
     pub again: bool,
     /// Why it runs.
     pub reason: String,
+    /// The numbers of its GPUs.
+    pub gpus: Vec<usize>,
 }
 
 /// A step that has its result.
@@ -166,7 +168,7 @@ fn run_op(job: &Job, shared: &Shared<'_>) -> Result<(BTreeMap<String, Object>, T
     // What is made anew is made without a look at what was made before.
     let history = if job.again { &[][..] } else { shared.history().finished() };
     let before = Before::new(&job.key, history, shared.store);
-    let programs = Programs::new(log.path().to_owned());
+    let programs = Programs::new(log.path().to_owned(), job.gpus.clone());
     let mut tries_left = step.retries;
     let (made, rows_reused) = loop {
         let deadline = Deadline::new(shared.cancel, step.timeout);

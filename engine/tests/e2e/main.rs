@@ -7,6 +7,7 @@ mod damage;
 mod interrupt;
 mod layout;
 mod listings;
+mod parallel;
 mod programs;
 mod results;
 mod rows;
