@@ -12,6 +12,7 @@ pub mod kind;
 pub mod parquet;
 pub mod record;
 pub mod rows;
+pub mod sources;
 pub mod store;
 pub mod table;
 pub mod tensors;

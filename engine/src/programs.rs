@@ -62,7 +62,7 @@ impl Programs {
         if let Some(folder) = self.log.parent() {
             fs::create_dir_all(folder)?;
         }
-        File::create(&self.log)
+        File::options().create(true).append(true).open(&self.log)
     }
 
     fn read(&self, scratch: &Scratch, program: &str, output: &str) -> Result<Table, OpError> {

@@ -25,7 +25,7 @@ impl Progress for Watch {
     fn start(&self, _number: usize, name: &str, _reason: &str) {
         name.clone_into(&mut self.step.lock().expect("the name of a step"));
     }
-    fn at(&self, _done: u64, total: u64, _note: &str) {
+    fn at(&self, _number: usize, _done: u64, total: u64, _note: &str) {
         let step = self.step.lock().expect("the name of a step").clone();
         self.work.lock().expect("the work").insert(step, total);
     }
