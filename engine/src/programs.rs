@@ -41,51 +41,56 @@ impl ops::Programs for Programs {
         }
         let words = scratch.words(program);
         let name = words.first().map_or("", String::as_str);
-        let log = self.open_log().map_err(|fault| {
+        let (log, start_of_log) = self.open_log().map_err(|fault| {
             OpError::failure(format!("cannot write `{}`: {}", self.log.display(), plain(&fault)))
         })?;
         let child = start(&words, program, &scratch, log).map_err(|fault| missing(name, &fault))?;
-        match wait(child, cancel).map_err(|fault| {
+        let ended = wait(child, cancel).map_err(|fault| {
             OpError::failure(format!("lost sight of `{name}`: {}", plain(&fault)))
-        })? {
+        })?;
+        let complaint = |headline| self.complaint(headline, start_of_log);
+        match ended {
             None => Err(OpError::cancelled()),
             Some(status) if status.success() => {
-                program.outputs.iter().map(|output| self.read(&scratch, name, output)).collect()
+                let read = |output: &&str| read(&scratch, name, output).map_err(complaint);
+                program.outputs.iter().map(read).collect()
             }
-            Some(status) => Err(self.complaint(format!("`{name}` ended with {}", said(status)))),
+            Some(status) => Err(complaint(format!("`{name}` ended with {}", said(status)))),
         }
     }
 }
 
 impl Programs {
-    fn open_log(&self) -> io::Result<File> {
+    /// The log, behind what stands in it already, and where that ends.
+    fn open_log(&self) -> io::Result<(File, u64)> {
         if let Some(folder) = self.log.parent() {
             fs::create_dir_all(folder)?;
         }
-        File::options().create(true).append(true).open(&self.log)
-    }
-
-    fn read(&self, scratch: &Scratch, program: &str, output: &str) -> Result<Table, OpError> {
-        let path = scratch.output(output);
-        if !path.exists() {
-            return Err(self.complaint(format!("`{program}` made no file at `{{out.{output}}}`")));
-        }
-        foreign::read(&path).map_err(|fault| {
-            self.complaint(format!(
-                "`{{out.{output}}}` of `{program}` is not the Parquet that is read here: {fault}"
-            ))
-        })
+        let log = File::options().create(true).append(true).open(&self.log)?;
+        let end = log.metadata()?.len();
+        Ok((log, end))
     }
 
     /// A message with the end of the log below it.
-    fn complaint(&self, headline: String) -> OpError {
-        let lines = last_lines(&self.log).unwrap_or_default();
+    fn complaint(&self, headline: String, start_of_log: u64) -> OpError {
+        let lines = last_lines(&self.log, start_of_log).unwrap_or_default();
         let message = match &lines[..] {
             [] => format!("{headline}, and printed nothing"),
             lines => format!("{headline}; the end of its log:\n  {}", lines.join("\n  ")),
         };
         OpError::failure(message).help(format!("its whole log: `{}`", self.log.display()))
     }
+}
+
+/// What a program made at an output.
+fn read(scratch: &Scratch, program: &str, output: &str) -> Result<Table, String> {
+    let path = scratch.output(output);
+    if !path.exists() {
+        return Err(format!("`{program}` made no file at `{{out.{output}}}`"));
+    }
+    foreign::read(&path).map_err(|fault| {
+        format!("`{{out.{output}}}` of `{program}` is not the Parquet that is read here: {fault}")
+    })
 }
 
 /// A folder with what goes into a program, what comes out, and its temporary files; removed in the
@@ -183,7 +188,7 @@ fn missing(name: &str, fault: &io::Error) -> OpError {
         io::ErrorKind::PermissionDenied => "make it executable: `chmod +x`",
         _ => "check the command",
     };
-    OpError::param("command", format!("cannot start `{name}`: {}", plain(fault))).help(help)
+    OpError::data(format!("cannot start `{name}`: {}", plain(fault))).help(help)
 }
 
 /// How a program ended.
@@ -196,13 +201,13 @@ fn said(status: ExitStatus) -> String {
     }
 }
 
-/// The last lines of a log, without what a terminal would not show.
-fn last_lines(log: &Path) -> io::Result<Vec<String>> {
+/// The last lines of a log from a place on, without what a terminal would not show.
+fn last_lines(log: &Path, from: u64) -> io::Result<Vec<String>> {
     const LINES: usize = 20;
     const BYTES: u64 = 16 << 10;
     let mut file = File::open(log)?;
     let length = file.metadata()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(BYTES)))?;
+    file.seek(SeekFrom::Start(length.saturating_sub(BYTES).max(from)))?;
     let mut bytes = Vec::new();
     file.take(BYTES).read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);
