@@ -10,6 +10,7 @@ use std::{
     os::unix::process::{CommandExt, ExitStatusExt},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
+    sync::{Mutex, MutexGuard},
     time::Duration,
 };
 use tempfile::TempDir;
@@ -21,12 +22,23 @@ const USUAL: [&str; 3] = ["PATH", "HOME", "LANG"];
 pub struct Programs {
     /// Where what a program prints is kept.
     log: PathBuf,
+    /// What the last one that was stopped had printed.
+    cut_short: Mutex<Vec<String>>,
 }
 
 impl Programs {
     /// Programs whose log is this file.
     pub fn new(log: PathBuf) -> Self {
-        Self { log }
+        Self { log, cut_short: Mutex::default() }
+    }
+
+    /// The end of what a program printed that was stopped.
+    pub fn cut_short(&self) -> Vec<String> {
+        self.lines().clone()
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Vec<String>> {
+        self.cut_short.lock().expect("no thread panics while it holds the lines")
     }
 }
 
@@ -50,7 +62,10 @@ impl ops::Programs for Programs {
         })?;
         let complaint = |headline| self.complaint(headline, start_of_log);
         match ended {
-            None => Err(OpError::cancelled()),
+            None => {
+                *self.lines() = last_lines(&self.log, start_of_log).unwrap_or_default();
+                Err(OpError::cancelled())
+            }
             Some(status) if status.success() => {
                 let read = |output: &&str| read(&scratch, name, output).map_err(complaint);
                 program.outputs.iter().map(read).collect()
