@@ -127,7 +127,11 @@ fn closest<'h>(
         }
     };
     let alike = history.like(key).into_iter().map(|step| (step, grown(step)));
-    alike.min_by(|(_, a), (_, b)| a.ln().abs().total_cmp(&b.ln().abs()))
+    // One that was spared a part says little of the whole.
+    let spared = |step: &Finished| step.times.rows_reused > 0;
+    alike.min_by(|(one, a), (other, b)| {
+        spared(one).cmp(&spared(other)).then(a.ln().abs().total_cmp(&b.ln().abs()))
+    })
 }
 
 /// How many times as far this step goes, by the parameters that say only how far to go.

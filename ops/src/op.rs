@@ -246,7 +246,7 @@ pub struct Ctx<'a> {
     pub files: &'a dyn Locate,
     /// States of long work, kept across runs.
     pub checkpoints: &'a dyn Checkpoints,
-    /// What an earlier run of the step made.
+    /// What earlier runs of the step made.
     pub earlier: &'a dyn Earlier,
     /// Who runs programs.
     pub programs: &'a dyn Programs,

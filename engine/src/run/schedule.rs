@@ -14,6 +14,7 @@ use super::{
 use crate::{
     progress::{Settled, shapes},
     reasons::Reasons,
+    rows,
 };
 use cache::{Digest, record::StepStatus, store::Object};
 use ops::Fault;
@@ -324,7 +325,11 @@ impl<'a> Schedule<'a> {
             State::There { finished, status: StepStatus::Ran, .. } => {
                 let first = plan.op.outputs().first();
                 let object = first.and_then(|port| finished.outputs.get(port.name));
-                ("ran", Some(finished.times.seconds), shapes(object.map(|object| &object.shape)))
+                let shape = shapes(object.map(|object| &object.shape));
+                let rows = object.and_then(|object| object.shape.rows).unwrap_or(0);
+                let spared = rows::told(finished.times.rows_reused, rows);
+                let note = spared.map_or(shape.clone(), |spared| format!("{shape}; {spared}"));
+                ("ran", Some(finished.times.seconds), note)
             }
             State::There { .. } => ("hit", None, String::new()),
             State::Without { status: StepStatus::Failed, seconds, .. } => {

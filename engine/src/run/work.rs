@@ -191,6 +191,9 @@ fn run_op(job: &Job, shared: &Shared<'_>) -> Result<(BTreeMap<String, Object>, T
             Err(error) => {
                 let mut error = StepError::of_op(job.step, error);
                 error.log = log.tail();
+                if error.fault == Fault::Failure {
+                    error.log.extend(programs.cut_short());
+                }
                 return Err(Trouble::Failed(error));
             }
         }
