@@ -100,9 +100,26 @@ impl Conv {
             p.merge(planes, Some(bias), self.relu, output);
         } else {
             p.split(p.plain(input), planes);
-            p.gather(planes, matrix);
-            multiply(weight, Mat::new(matrix, taps, area), false, grid, area);
+            self.product(weight, planes, matrix, grid);
             p.close(grid, Some(bias), self.relu, output);
+        }
+    }
+
+    /// The grid W·G, some columns at a time, so that they stay in the cache from being gathered to
+    /// being multiplied.
+    fn product(&self, weight: Mat<'_>, planes: &[f32], matrix: &mut [f32], grid: &mut [f32]) {
+        const CACHED: usize = 1 << 16;
+        // The kernels of `gemm` are this wide, or divide it.
+        const TILE: usize = 48;
+        let (p, taps, area) = (&self.patches, self.patches.taps(), self.patches.grid_area());
+        let parts = (taps * area).div_ceil(CACHED);
+        let step = area.div_ceil(parts).next_multiple_of(TILE);
+        for start in (0..area).step_by(step) {
+            let columns = start..area.min(start + step);
+            let matrix = &mut matrix[..taps * columns.len()];
+            p.gather(planes, columns.clone(), matrix);
+            let gathered = Mat::new(matrix, taps, columns.len());
+            multiply(weight, gathered, false, &mut grid[start..], area);
         }
     }
 
@@ -140,7 +157,7 @@ impl Conv {
         let matrix = room(&mut at.matrix, taps * area);
         let grid = room(&mut at.grid, channels * area);
         p.split(p.plain(wide), planes);
-        p.gather(planes, matrix);
+        p.gather(planes, 0..area, matrix);
         p.spread(narrow, grid);
         // Taps × channels: this way round the product has less to rearrange.
         let rows = Mat::new(matrix, taps, area);
@@ -185,9 +202,8 @@ pub fn chain(convs: &[Conv], parameters: &[f32], input: &[f32], output: &mut [f3
         };
         p.split(wide, planes);
         let matrix = room(&mut at.matrix, taps * area);
-        p.gather(planes, matrix);
         let grid = room(&mut at.grid, conv.narrow_channels * area);
-        multiply(conv.weight(own), Mat::new(matrix, taps, area), false, grid, area);
+        conv.product(conv.weight(own), planes, matrix, grid);
         (before, rest) = (Some((conv, &own[conv.weights..])), after);
     }
     if let Some((last, bias)) = before {

@@ -31,7 +31,7 @@ pub struct Stage {
     /// Numbers kept for each row: the record in training, the output otherwise.
     kept: usize,
     values: Vec<f32>,
-    /// The weight of a dense layer, transposed.
+    /// The weight of a dense layer, transposed; empty until it is needed.
     turned: Vec<f32>,
 }
 
@@ -100,6 +100,11 @@ pub fn stages(layers: &[Layer]) -> Vec<Stage> {
 }
 
 impl Stage {
+    /// Drops what was made of parameters that are about to change.
+    pub fn forget(&mut self) {
+        self.turned.clear();
+    }
+
     /// What came out for each row of the batch.
     pub fn output(&self) -> Rows<'_> {
         Rows::at_end(&self.values, self.kept, self.output_len)
@@ -147,7 +152,9 @@ impl Stage {
                 let (weight, bias) = parameters.split_at(len * self.input_len);
                 let weight = if self.input_len > len {
                     // Long rows, far apart, are slow to rearrange for the product; this is not.
-                    turn(weight, self.input_len, &mut self.turned);
+                    if self.turned.is_empty() {
+                        turn(weight, self.input_len, &mut self.turned);
+                    }
                     Mat::new(&self.turned, self.input_len, len)
                 } else {
                     Mat::new(weight, len, self.input_len).t()
