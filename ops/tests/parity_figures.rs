@@ -113,7 +113,9 @@ fn trust_is_scikit_learns() {
 
 #[test]
 fn the_graph_of_neighbours_is_umap_learns() {
-    let (x, width) = rows("figures/mixture");
+    let (mut x, width) = rows("figures/mixture");
+    // Without the rows given twice: of equally near neighbours either may be taken.
+    x.truncate(x.len() - 20 * width);
     let near = Neighbors::new(&x, width, NEIGHBORS, &|| false).unwrap();
     let distances: Vec<f64> = near.squares.iter().map(|square| square.sqrt()).collect();
     let widths = Bandwidths::new(&distances, NEIGHBORS);
