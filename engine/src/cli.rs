@@ -124,21 +124,19 @@ struct Cli {
 #[derive(Args)]
 struct TalkArgs {
     /// Say only what fails.
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, display_order = 900)]
     quiet: bool,
     /// Say more: keys, objects, where the time went.
-    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    #[arg(short, long, global = true, conflicts_with = "quiet", display_order = 901)]
     verbose: bool,
-    /// How it is said.
-    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value = "text")]
+    /// How it is said: sentences, or one JSON object a line.
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text", display_order = 902)]
     log_format: LogFormat,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum LogFormat {
-    /// Sentences.
     Text,
-    /// Events, one JSON object a line.
     Json,
 }
 
@@ -261,6 +259,12 @@ pub struct RunArgs {
     /// Where the run is written.
     #[command(flatten)]
     pub out: OutArg,
+    /// Memory that steps at the same time may take (`8GB`); nine tenths of what is free if not given.
+    #[arg(long, value_name = "SIZE", value_parser = memory)]
+    pub memory: Option<u64>,
+    /// GPUs to use (`0,1`); all if not given.
+    #[arg(long, value_name = "NUMBERS", value_delimiter = ',')]
+    pub gpus: Option<Vec<usize>>,
     /// Go on with what does not depend on a failed step.
     #[arg(long)]
     pub keep_going: bool,
@@ -271,6 +275,10 @@ pub struct RunArgs {
 
 fn threads(text: &str) -> Result<NonZeroUsize, &'static str> {
     text.parse().map_err(|_| "expected a whole number of at least 1")
+}
+
+fn memory(text: &str) -> Result<u64, &'static str> {
+    crate::spec::bytes(text).ok_or("expected bytes, or a size such as `500MB` or `8GiB`")
 }
 
 /// How a command ended without its result: the exit code, after everything was said.

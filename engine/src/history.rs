@@ -55,9 +55,9 @@ impl History {
         history
     }
 
-    /// Whether a step of that op has ever finished.
-    pub fn knows(&self, op: &str) -> bool {
-        self.ops.contains_key(op)
+    /// Every finished step.
+    pub fn finished(&self) -> &[Finished] {
+        &self.finished
     }
 
     /// The step of the same op whose key differs least. Of several, the one whose differences come

@@ -1,7 +1,7 @@
 //! A checked pipeline: only data and the outside can still fail it.
 
+use crate::run::resources::Needs;
 use ops::{AnyOp, Entry};
-use serde_json::Value;
 use std::{collections::BTreeMap, ops::Range, path::PathBuf, sync::Arc};
 
 /// Bytes of the pipeline file.
@@ -52,6 +52,8 @@ pub struct Step {
     pub retries: u32,
     /// Seconds after which it is stopped.
     pub timeout: Option<f64>,
+    /// What it takes while it runs.
+    pub needs: Needs,
     /// Where its name stands.
     pub span: Span,
     /// Where its parameters' values stand, as far as they are written in the file.
@@ -95,9 +97,4 @@ pub struct RowSpec {
     pub paper: BTreeMap<String, f64>,
     /// Where the step is named.
     pub span: Span,
-}
-
-/// Parameters as they were understood, defaults filled in.
-pub fn params_of(step: &Step) -> Value {
-    step.op.params()
 }

@@ -17,18 +17,18 @@ use crate::{
 };
 use serde_json::json;
 use std::{
-    sync::Mutex,
+    collections::HashMap,
+    sync::{Mutex, MutexGuard},
     time::{Duration, Instant},
 };
 
 /// Writes an event for each thing that it hears.
 #[derive(Default)]
 pub struct Json {
-    running: Mutex<Option<Running>>,
+    running: Mutex<HashMap<usize, Running>>,
 }
 
 struct Running {
-    number: usize,
     name: String,
     reason: String,
     said: Option<Instant>,
@@ -37,8 +37,8 @@ struct Running {
 const BETWEEN: Duration = Duration::from_millis(500);
 
 impl Json {
-    fn running(&self) -> std::sync::MutexGuard<'_, Option<Running>> {
-        self.running.lock().expect("no thread panics while it holds the step")
+    fn running(&self) -> MutexGuard<'_, HashMap<usize, Running>> {
+        self.running.lock().expect("no thread panics while it holds the steps")
     }
 }
 
@@ -46,12 +46,12 @@ impl Progress for Json {
     fn start(&self, number: usize, name: &str, reason: &str) {
         let (name, reason) = (name.to_owned(), reason.to_owned());
         event("step_started", json!({ "step": name, "number": number, "reason": reason }));
-        *self.running() = Some(Running { number, name, reason, said: None });
+        self.running().insert(number, Running { name, reason, said: None });
     }
 
-    fn at(&self, done: u64, total: u64, note: &str) {
+    fn at(&self, number: usize, done: u64, total: u64, note: &str) {
         let mut running = self.running();
-        let Some(running) = running.as_mut() else { return };
+        let Some(running) = running.get_mut(&number) else { return };
         if running.said.is_some_and(|said| said.elapsed() < BETWEEN) && done < total {
             return;
         }
@@ -62,7 +62,7 @@ impl Progress for Json {
 
     fn settle(&self, settled: &Settled<'_>) {
         let Settled { number, name, status, elapsed, note } = settled;
-        let ran = self.running().take_if(|running| running.number == *number);
+        let ran = self.running().remove(number);
         let reason = match ran {
             Some(running) => running.reason,
             None if *status == "hit" => "its result is there".to_owned(),

@@ -47,6 +47,7 @@ pub fn prepare(args: &PlanArgs, keep_going: bool) -> Result<Prepared, Stop> {
         force: steps(&pipeline, &args.force, "--force")?,
         only: before(&pipeline, only, &until),
         keep_going,
+        limits: None,
     };
     let store = Store::open(&args.store.store).map_err(|fault| Stop::saying(FAILED, fault))?;
     let files = scan_sources(&pipeline, &wanted(&pipeline, &options.only), &store)

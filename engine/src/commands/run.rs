@@ -10,7 +10,7 @@ use crate::{
     interrupt::Interrupt,
     pipeline::Pipeline,
     progress::{self, say},
-    run::{Outcome, execute},
+    run::{Outcome, execute, resources::Limits},
     runs, talk,
 };
 use cache::{
@@ -27,7 +27,11 @@ use std::{fs, path::Path, time::Instant};
 /// With the exit code, if something is wrong or fails.
 pub fn run(args: &RunArgs) -> Result<(), Stop> {
     let (started, clock) = (jiff::Timestamp::now(), Instant::now());
-    let prepared = prepare(&args.plan, args.keep_going)?;
+    let mut prepared = prepare(&args.plan, args.keep_going)?;
+    let mut limits = Limits::of_machine();
+    limits.memory = args.memory.unwrap_or(limits.memory);
+    limits.gpus = args.gpus.clone().unwrap_or(limits.gpus);
+    prepared.options.limits = Some(limits);
     if args.dry_run {
         print(&plan::text(&prepared));
         return Ok(());
@@ -46,7 +50,15 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
     );
     let interrupt = Interrupt::listen();
     let progress = progress::for_stderr(pipeline.steps.len(), talk::is_quiet());
-    let outcome = execute(pipeline, files, store, options, progress.as_ref(), &interrupt);
+    let outcome = execute(
+        pipeline,
+        files,
+        store,
+        options,
+        Some(&folder.join("logs")),
+        progress.as_ref(),
+        &interrupt,
+    );
     drop(progress);
 
     let mut record = record(pipeline, id, &outcome, args.keep_going);

@@ -118,6 +118,7 @@ fn read(
             device: draft.device,
             retries: draft.retries,
             timeout: draft.timeout,
+            needs: draft.needs,
             span: draft.key.span,
             param_spans: draft.param_spans,
         });

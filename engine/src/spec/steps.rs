@@ -5,11 +5,12 @@ use super::{
     expand::Instance,
     node::{Key, Node, Value},
     outline::STEP_KEYS,
-    params,
+    params, resources,
 };
 use crate::{
     fault::{Fault, quote},
     pipeline::Span,
+    run::resources::Needs,
     suggest,
 };
 use ops::{AnyOp, Entry, Port};
@@ -37,6 +38,8 @@ pub struct Draft {
     pub retries: u32,
     /// Seconds after which it is stopped.
     pub timeout: Option<f64>,
+    /// What it takes while it runs.
+    pub needs: Needs,
     /// Where the values of its parameters are written.
     pub param_spans: BTreeMap<String, Span>,
 }
@@ -73,6 +76,7 @@ pub fn read(cx: &mut Context, table: &'static [Entry], instance: Instance) -> Dr
         device: field("device").and_then(|(_, node)| device(cx, node)),
         retries: field("retries").and_then(|(_, node)| retries(cx, node)).unwrap_or(0),
         timeout: field("timeout").and_then(|(_, node)| timeout(cx, node)),
+        needs: field("resources").map(|(_, node)| resources::read(cx, node)).unwrap_or_default(),
         name,
         key,
         entry,
