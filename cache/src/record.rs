@@ -144,6 +144,9 @@ pub struct StepRecord {
     /// Seconds between the states that the op saved on its way: of a training, each epoch.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub laps: Vec<f64>,
+    /// Rows that were taken from an earlier run instead of being computed.
+    #[serde(default, skip_serializing_if = "crate::store::is_zero")]
+    pub rows_reused: usize,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

@@ -98,6 +98,14 @@ pub struct Times {
     /// Seconds between the states that the op saved on its way: of a training, each epoch.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub laps: Vec<f64>,
+    /// Rows that were taken from an earlier run instead of being computed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rows_reused: usize,
+}
+
+/// For serde, which asks by reference.
+pub(crate) fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// A folder of objects and a journal. Several processes may use one store.

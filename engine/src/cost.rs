@@ -38,10 +38,10 @@ pub fn shapes(
     before: &[Planned],
 ) -> Vec<Shape> {
     let step = &reasons.pipeline.steps[index];
-    let port = |name: &str| step.entry.outputs.iter().position(|port| port.name == name);
+    let port = |name: &str| step.op.outputs().iter().position(|port| port.name == name);
     if let Some(finished) = finished {
         let mut shapes: Vec<Shape> =
-            step.entry.outputs.iter().map(|port| Shape::of(port.kinds[0])).collect();
+            step.op.outputs().iter().map(|port| Shape::of(port.kinds[0])).collect();
         for (name, object) in &finished.outputs {
             if let Some(at) = port(name) {
                 shapes[at] = object.shape.clone();
@@ -50,12 +50,12 @@ pub fn shapes(
         return shapes;
     }
     let inputs: Vec<Option<Shape>> = step
-        .entry
-        .inputs
+        .op
+        .inputs()
         .iter()
         .map(|port| {
             let input = step.inputs.iter().find(|input| input.port == port.name)?;
-            let outputs = reasons.pipeline.steps[input.step].entry.outputs;
+            let outputs = reasons.pipeline.steps[input.step].op.outputs();
             let at = outputs.iter().position(|port| port.name == input.output)?;
             before[input.step].shapes.get(at).cloned()
         })
@@ -89,7 +89,7 @@ pub fn of(
         .inputs
         .iter()
         .map(|input| {
-            let outputs = reasons.pipeline.steps[input.step].entry.outputs;
+            let outputs = reasons.pipeline.steps[input.step].op.outputs();
             let at = outputs.iter().position(|port| port.name == input.output)?;
             before[input.step].shapes.get(at)
         })
@@ -170,7 +170,7 @@ fn disk(
     shapes: &[Shape],
     like: Option<(&Finished, f64)>,
 ) -> Option<u64> {
-    let ports = reasons.pipeline.steps[index].entry.outputs;
+    let ports = reasons.pipeline.steps[index].op.outputs();
     let (mut total, mut known) = (0, false);
     for (port, shape) in ports.iter().zip(shapes) {
         let before = like.and_then(|(like, _)| like.outputs.get(port.name));

@@ -36,7 +36,7 @@ impl Graph {
         for (at, step) in pipeline.steps.iter().enumerate() {
             for input in &step.inputs {
                 let ports = edges.entry((place[input.step], place[at])).or_default();
-                if step.entry.inputs.len() > 1 {
+                if step.op.inputs().len() > 1 {
                     ports.insert(input.port);
                 }
             }

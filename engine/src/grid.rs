@@ -90,14 +90,12 @@ impl Grid {
     /// A table in Markdown, with nothing in it that acts.
     pub fn markdown(&self) -> String {
         let line = |cells: &[String]| {
-            let cells = (0..self.head.len()).map(|at| {
-                reports::escape_markdown(cells.get(at).map_or("", String::as_str))
-            });
+            let cells = (0..self.head.len())
+                .map(|at| reports::escape_markdown(cells.get(at).map_or("", String::as_str)));
             format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "))
         };
-        let rule: String = (0..self.head.len())
-            .map(|at| if at < self.text { ":--|" } else { "--:|" })
-            .collect();
+        let rule: String =
+            (0..self.head.len()).map(|at| if at < self.text { ":--|" } else { "--:|" }).collect();
         let rows: String = self.rows.iter().map(|row| line(row)).collect();
         format!("{}|{rule}\n{rows}", line(&self.head))
     }

@@ -55,9 +55,20 @@ impl History {
         history
     }
 
-    /// Every finished step.
+    /// All of them, ordered by key.
     pub fn finished(&self) -> &[Finished] {
         &self.finished
+    }
+
+    /// Those of one op, ordered by key.
+    pub fn of_op(&self, op: &str) -> impl Iterator<Item = &Finished> {
+        let alike = self.ops.get(op).into_iter().flat_map(|alike| &alike.steps);
+        alike.map(|at| &self.finished[*at])
+    }
+
+    /// Whether a step of that op has ever finished.
+    pub fn knows(&self, op: &str) -> bool {
+        self.ops.contains_key(op)
     }
 
     /// The step of the same op whose key differs least. Of several, the one whose differences come

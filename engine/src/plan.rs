@@ -80,17 +80,15 @@ pub fn plan(pipeline: &Pipeline, files: &Files, store: &Store, options: &Options
             steps[from].finished.as_ref()?.outputs.get(port).map(|object| object.digest)
         };
         let is_there = |input: &Input| there(input.step, input.output).is_some();
-        let mut key = key_of(step, &files[index], |from, port| {
-            there(from, port).or_else(|| Some(unknown()))
-        })
-        .expect("every input has a digest");
+        let mut key =
+            key_of(step, &files[index], |from, port| there(from, port).or_else(|| Some(unknown())))
+                .expect("every input has a digest");
         let whole = step.inputs.iter().all(is_there);
         for input in step.inputs.iter().filter(|input| !is_there(input)) {
             key.inputs.remove(input.port);
         }
         let forced = options.force.contains(&index);
-        let finished =
-            if whole && !forced { store.finished(&key.digest()) } else { None };
+        let finished = if whole && !forced { store.finished(&key.digest()) } else { None };
         let (verdict, reason, cause) = match &finished {
             _ if !wanted[index] => (Verdict::Skip, "not asked for".to_owned(), String::new()),
             Some(_) => (Verdict::Hit, String::new(), String::new()),

@@ -18,7 +18,7 @@ use crate::{
 use serde_json::json;
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard},
+    sync::Mutex,
     time::{Duration, Instant},
 };
 
@@ -37,7 +37,7 @@ struct Running {
 const BETWEEN: Duration = Duration::from_millis(500);
 
 impl Json {
-    fn running(&self) -> MutexGuard<'_, HashMap<usize, Running>> {
+    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<usize, Running>> {
         self.running.lock().expect("no thread panics while it holds the steps")
     }
 }

@@ -238,11 +238,8 @@ mod tests {
     }
 
     fn noted(files: &[(&str, &str)]) -> Vec<NotedFile> {
-        let note = |file: FileEntry| NotedFile {
-            name: file.name,
-            digest: file.digest,
-            size: file.size,
-        };
+        let note =
+            |file: FileEntry| NotedFile { name: file.name, digest: file.digest, size: file.size };
         now(files).into_iter().map(note).collect()
     }
 

@@ -71,16 +71,16 @@ fn title(row: &Row) -> String {
     let value = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let point: Vec<_> =
         row.point.iter().map(|(name, it)| format!("{name} = {}", value(it))).collect();
-    if point.is_empty() { row.title.clone() } else { format!("{}, {}", row.title, point.join(", ")) }
+    if point.is_empty() {
+        row.title.clone()
+    } else {
+        format!("{}, {}", row.title, point.join(", "))
+    }
 }
 
 fn scored(row: &Row, record: &Record, store: &Store) -> Scored {
-    let mut scored = Scored {
-        seed: row.seed,
-        step: row.scores.clone(),
-        values: BTreeMap::new(),
-        missing: None,
-    };
+    let mut scored =
+        Scored { seed: row.seed, step: row.scores.clone(), values: BTreeMap::new(), missing: None };
     match record.step(&row.scores).ok_or_else(|| "there is no such step".to_owned()) {
         Ok(step) => match values(step, store) {
             Ok(values) => scored.values = values,
@@ -117,8 +117,7 @@ pub fn columns<'l>(lines: impl IntoIterator<Item = &'l Line> + Clone) -> Vec<&'s
 pub fn best(lines: &[Line]) -> Option<(&Line, &'static Metric, Estimate)> {
     ["ari", "silhouette"].into_iter().find_map(|name| {
         let metric = METRICS.iter().find(|metric| metric.name == name)?;
-        let estimated =
-            lines.iter().filter_map(|line| Some((line, metric, line.estimate(name)?)));
+        let estimated = lines.iter().filter_map(|line| Some((line, metric, line.estimate(name)?)));
         estimated.max_by(|a, b| a.2.mean.total_cmp(&b.2.mean))
     })
 }

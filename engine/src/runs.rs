@@ -81,7 +81,8 @@ pub fn find(out: &Path, run: &str) -> Result<Found, String> {
 pub fn read(folder: &Path) -> Result<Record, String> {
     let path = folder.join(RECORD);
     let shown = path.display();
-    let text = fs::read(&path).map_err(|fault| format!("cannot read `{shown}`: {}", plain(&fault)))?;
+    let text =
+        fs::read(&path).map_err(|fault| format!("cannot read `{shown}`: {}", plain(&fault)))?;
     let json: serde_json::Value = serde_json::from_slice(&text).map_err(|fault| {
         format!("`{shown}` is damaged ({fault}); run the pipeline again, which makes a new one")
     })?;

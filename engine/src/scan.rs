@@ -45,6 +45,9 @@ pub fn plain(fault: &io::Error) -> String {
 /// # Errors
 /// Every file and folder that cannot be read.
 pub fn scan(source: &Source, index: &FileIndex) -> Result<Vec<FileEntry>, Vec<ScanError>> {
+    if matches!(source.select, Select::Mentioned) && !source.path.is_file() {
+        return Ok(Vec::new());
+    }
     let metadata = std::fs::metadata(&source.path).map_err(|fault| {
         let help = source.missing.map_or_else(
             || "paths are relative to the folder the command runs in".to_owned(),

@@ -151,7 +151,11 @@ fn op(entry: &Entry, definitions: &mut Map<String, Json>) {
         json!({"type": "object", "properties": resources, "additionalProperties": false}),
     );
     put(&mut properties, "device", json!({"enum": ["auto", "cpu", "gpu", "cuda"]}));
-    if entry.inputs.is_empty() {
+    if entry.open {
+        let reference = json!({"$ref": "#/definitions/reference"});
+        let map = json!({"type": "object", "additionalProperties": reference});
+        put(&mut properties, "in", json!({"anyOf": [reference, map]}));
+    } else if entry.inputs.is_empty() {
         properties.remove("in");
     } else {
         put(&mut properties, "in", inputs(entry));

@@ -11,11 +11,15 @@ pub mod math;
 pub mod metrics;
 pub mod nn;
 pub mod op;
+pub mod outside;
 pub mod params;
+pub mod ports;
+pub mod programs;
 pub mod table;
 
 pub use op::{
     Cancel, Checkpoints, Ctx, Detached, Determinism, Fault, Inputs, Locate, Op, OpError, Outputs,
     Port, Progress, Select, Source,
 };
+pub use outside::{Earlier, Piece, Program, Programs};
 pub use table::{AnyOp, Entry, OPS, ParamError, find};

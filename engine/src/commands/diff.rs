@@ -61,9 +61,8 @@ struct Cell {
 /// # Errors
 /// With the exit code, if one of them is not there.
 pub fn diff(args: &DiffArgs) -> Result<(), Stop> {
-    let find = |run: &str| {
-        runs::find(&args.out.out, run).map_err(|fault| Stop::saying(BAD_INPUT, fault))
-    };
+    let find =
+        |run: &str| runs::find(&args.out.out, run).map_err(|fault| Stop::saying(BAD_INPUT, fault));
     let (a, b) = (find(&args.a)?, find(&args.b)?);
     let store = Store::open(&args.store.store).map_err(|fault| Stop::saying(FAILED, fault))?;
     let changes = changes(&a.record, &b.record);
@@ -126,7 +125,12 @@ fn step_changes(old: &StepRecord, new: &StepRecord, a: &Record, b: &Record) -> V
     }
     // With the same parameters and inputs, another key means other files or another op version.
     let same_inputs = old.inputs.values().all(|output| content(a, output) == content(b, output));
-    if changes.is_empty() && same_inputs && old.key.is_some() && new.key.is_some() && old.key != new.key {
+    if changes.is_empty()
+        && same_inputs
+        && old.key.is_some()
+        && new.key.is_some()
+        && old.key != new.key
+    {
         let what = if old.inputs.is_empty() { "files" } else { "op version or device" };
         changes.push(change(&place(what), "one", "another"));
     }
@@ -146,7 +150,8 @@ fn cells(a: &[Line], b: &[Line]) -> Vec<Cell> {
     let only_b = b.iter().filter(|line| find(a, &line.title).is_none());
     let mut cells = Vec::new();
     for line in a.iter().chain(only_b) {
-        let (old, new) = (find(a, &line.title).map(|at| &a[at]), find(b, &line.title).map(|at| &b[at]));
+        let (old, new) =
+            (find(a, &line.title).map(|at| &a[at]), find(b, &line.title).map(|at| &b[at]));
         for metric in &metrics {
             let value = |line: Option<&Line>| line.and_then(|line| line.estimate(metric.name));
             let (a, b) = (value(old), value(new));
@@ -179,7 +184,9 @@ fn difference(a: &Line, b: &Line, metric: &str) -> Option<results::Estimate> {
 fn signed(cell: &Cell) -> String {
     match cell.difference {
         None => String::new(),
-        Some(difference) if difference.mean == 0.0 && difference.half.is_none_or(|it| it == 0.0) => {
+        Some(difference)
+            if difference.mean == 0.0 && difference.half.is_none_or(|it| it == 0.0) =>
+        {
             "same".to_owned()
         }
         Some(difference) => {

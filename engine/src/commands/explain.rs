@@ -94,10 +94,13 @@ impl<'a> Explained<'a> {
         let mut add =
             |head: &str, text: &str| out.push_str(&paragraph(&format!("{head:<10}"), text, width));
         let status = planned.verdict.name();
-        add("status", &match planned.reason.as_str() {
-            "" => status.to_owned(),
-            reason => format!("{status}: {reason}"),
-        });
+        add(
+            "status",
+            &match planned.reason.as_str() {
+                "" => status.to_owned(),
+                reason => format!("{status}: {reason}"),
+            },
+        );
         match planned.whole {
             true => add("key", &planned.key.digest().to_string()),
             false => add("key", "known when all that it reads is there"),
@@ -121,10 +124,13 @@ impl<'a> Explained<'a> {
             add("input", &format!("{port} from {from}: {digest}"));
         }
         add("seed", &self.seed());
-        add("device", match &planned.key.numerics {
-            Some(device) => device,
-            None => "any: its bytes are the same on all",
-        });
+        add(
+            "device",
+            match &planned.key.numerics {
+                Some(device) => device,
+                None => "any: its bytes are the same on all",
+            },
+        );
         if let Some((old, words)) = &self.nearest {
             let words = if words.is_empty() { "the same as far as is known" } else { words };
             add("nearest", &format!("key {}: {words}", old.digest().short()));

@@ -67,5 +67,6 @@ pub fn export(args: &ExportArgs) -> Result<(), Stop> {
 
 fn first_output(step: &StepRecord) -> Option<&cache::Digest> {
     let entry = ::ops::find(&step.op)?;
-    entry.outputs.iter().find_map(|port| step.outputs.get(port.name))
+    let op = entry.parse(step.params.clone()).ok()?;
+    op.outputs().iter().find_map(|port| step.outputs.get(port.name))
 }

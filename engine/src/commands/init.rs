@@ -30,7 +30,8 @@ pub fn init(args: &InitArgs) -> Result<(), Stop> {
         let path = args.dir.join(name);
         if fs::symlink_metadata(&path).is_ok() {
             let path = path.display();
-            let message = format!("`{path}` is there already, and is left as it is; name a new folder");
+            let message =
+                format!("`{path}` is there already, and is left as it is; name a new folder");
             return Err(Stop::saying(BAD_INPUT, message));
         }
     }

@@ -79,7 +79,8 @@ fn costs(planned: &Planned) -> String {
 
 /// A prediction: time, then memory, then disk.
 pub fn predicted(cost: &Cost) -> String {
-    let seconds = cost.seconds.map_or("no history".to_owned(), |it| format!("~{}", reports::span(it)));
+    let seconds =
+        cost.seconds.map_or("no history".to_owned(), |it| format!("~{}", reports::span(it)));
     let bytes = |bytes: Option<u64>, of: &str| bytes.map(|it| format!("{} {of}", size::bytes(it)));
     let parts = [Some(seconds), bytes(cost.memory, "memory"), bytes(cost.disk, "disk")];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")

@@ -116,11 +116,7 @@ pub fn one_step(pipeline: &Pipeline, name: &str) -> Result<usize, Stop> {
 }
 
 /// Of the steps that are asked for (all if none is named), those that do not come after others.
-fn before(
-    pipeline: &Pipeline,
-    only: BTreeSet<usize>,
-    until: &BTreeSet<usize>,
-) -> BTreeSet<usize> {
+fn before(pipeline: &Pipeline, only: BTreeSet<usize>, until: &BTreeSet<usize>) -> BTreeSet<usize> {
     if until.is_empty() {
         return only;
     }
@@ -146,7 +142,8 @@ fn steps(pipeline: &Pipeline, names: &[String], option: &str) -> Result<BTreeSet
             let names: Vec<_> = pipeline.steps.iter().map(|step| step.name.as_str()).collect();
             let hint = suggest::help(name, &names, "the steps are");
             let hint = hint.map_or_else(String::new, |hint| format!("; {hint}"));
-            let option = if option == "STEP" { String::new() } else { format!("{option} {name}: ") };
+            let option =
+                if option == "STEP" { String::new() } else { format!("{option} {name}: ") };
             return Err(Stop::saying(
                 BAD_INPUT,
                 format!("{option}there is no step `{name}`{hint}"),

@@ -50,15 +50,7 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
     );
     let interrupt = Interrupt::listen();
     let progress = progress::for_stderr(pipeline.steps.len(), talk::is_quiet());
-    let outcome = execute(
-        pipeline,
-        files,
-        store,
-        options,
-        Some(&folder.join("logs")),
-        progress.as_ref(),
-        &interrupt,
-    );
+    let outcome = execute(pipeline, files, store, options, progress.as_ref(), &interrupt);
     drop(progress);
 
     let mut record = record(pipeline, id, &outcome, args.keep_going);

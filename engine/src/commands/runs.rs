@@ -5,8 +5,7 @@ use crate::{
     fold,
     grid::Grid,
     progress::say,
-    results,
-    runs,
+    results, runs,
 };
 use cache::{
     Record, Store,
@@ -52,7 +51,10 @@ pub fn runs(args: &RunsArgs) -> Result<(), Stop> {
         return Ok(());
     }
     if found.is_empty() {
-        say(&format!("no runs below `{}`; `engine run PIPELINE` makes one", args.out.out.display()));
+        say(&format!(
+            "no runs below `{}`; `engine run PIPELINE` makes one",
+            args.out.out.display()
+        ));
         return Ok(());
     }
     print(&table(&found, &store, fold::width()));

@@ -112,8 +112,7 @@ fn table(lines: &[Line]) -> Grid {
         .map(|metric| title(if metric.more_is_better { "↑" } else { "↓" }, metric.title));
     let mut grid = Grid::new(std::iter::once("row".to_owned()).chain(head), 1);
     for (at, line) in lines.iter().enumerate() {
-        let cells =
-            metrics.iter().map(|metric| results::cell(line.estimate(metric.name), metric));
+        let cells = metrics.iter().map(|metric| results::cell(line.estimate(metric.name), metric));
         let name = format!("r{} {}", at + 1, line.title);
         grid.rows.push(std::iter::once(name).chain(cells).collect());
     }

@@ -93,11 +93,7 @@ struct Link<'r> {
 }
 
 /// Row and metric of a cell.
-fn find(
-    cell: &str,
-    record: &Record,
-    lines: &[Line],
-) -> Result<(usize, &'static Metric), String> {
+fn find(cell: &str, record: &Record, lines: &[Line]) -> Result<(usize, &'static Metric), String> {
     if lines.is_empty() {
         return Err(format!("run `{}` has no table", record.id));
     }
@@ -268,11 +264,16 @@ fn in_words(link: &Link<'_>, width: usize) -> String {
         out.push_str(&paragraph(&format!("  {head:<9}"), &text, width));
     };
     for (path, counted) in files {
-        add("files", match counted {
-            Some((1, bytes)) => format!("1 file, {}: {path}", size::bytes(*bytes)),
-            Some((count, bytes)) => format!("{count} files, {}, in {path}", size::bytes(*bytes)),
-            None => path.clone(),
-        });
+        add(
+            "files",
+            match counted {
+                Some((1, bytes)) => format!("1 file, {}: {path}", size::bytes(*bytes)),
+                Some((count, bytes)) => {
+                    format!("{count} files, {}, in {path}", size::bytes(*bytes))
+                }
+                None => path.clone(),
+            },
+        );
         if let Some(digest) = key.as_ref().and_then(|key| key.inputs.get(FILES)) {
             add("digest", format!("{} of their names and contents", digest.short()));
         }

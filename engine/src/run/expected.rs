@@ -1,8 +1,7 @@
 //! How long a step is likely to take and what memory it is likely to need: what it took before.
 
-use crate::pipeline::Step;
+use crate::{history::History, pipeline::Step};
 use cache::store::Finished;
-use serde_json::Value;
 
 /// What a step is expected to cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -13,29 +12,22 @@ pub struct Expected {
     pub memory: Option<u64>,
 }
 
+/// Earlier steps of an op that are looked at.
+const MOST: usize = 64;
+
 /// The most that steps of the same op took, of those with most parameters in common.
-pub fn expected(step: &Step, history: &[Finished]) -> Expected {
+pub fn expected(step: &Step, history: &History) -> Expected {
     let params = step.op.params();
-    let in_common = |finished: &Finished| {
-        let same = |(name, value): (&String, &Value)| params.get(name) == Some(value);
-        finished.cache_key.params.iter().filter(|(name, value)| same((name, value))).count()
-            as isize
-            - finished.cache_key.params.iter().filter(|(name, value)| !same((name, value))).count()
-                as isize
+    let differing = |finished: &Finished| {
+        let given = &finished.cache_key.params;
+        given.iter().filter(|(name, value)| params.get(name) != Some(value)).count()
     };
-    let same_op = history.iter().filter(|finished| finished.cache_key.op == step.entry.name);
-    let mut best = (isize::MIN, Expected::default());
-    for finished in same_op {
-        let common = in_common(finished);
-        if common > best.0 {
-            best = (common, Expected::default());
-        }
-        if common == best.0 {
-            let Expected { seconds, memory } = &mut best.1;
-            *seconds = Some(seconds.unwrap_or(0.0).max(finished.times.seconds));
-            let peak = Some(finished.times.peak_bytes).filter(|bytes| *bytes > 0);
-            *memory = (*memory).max(peak);
-        }
+    let alike: Vec<_> = history.of_op(step.entry.name).take(MOST).collect();
+    let nearest = alike.iter().map(|finished| differing(finished)).min();
+    let alike = alike.iter().filter(|finished| Some(differing(finished)) == nearest);
+    let times = alike.map(|finished| &finished.times);
+    Expected {
+        seconds: times.clone().map(|times| times.seconds).max_by(f64::total_cmp),
+        memory: times.map(|times| times.peak_bytes).max().filter(|bytes| *bytes > 0),
     }
-    best.1
 }

@@ -1,10 +1,11 @@
-//! What a step says while it runs, kept in `logs/<step>.log` of the run.
+//! What a step says while it runs, kept in the store under its key. What its programs print goes into the
+//! same file.
 
 use std::{
     collections::VecDeque,
     fs::{self, File, OpenOptions},
     io::Write,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Mutex, MutexGuard},
     time::{Duration, Instant},
 };
@@ -16,7 +17,7 @@ const BETWEEN_NOTES: Duration = Duration::from_secs(10);
 
 /// The log of one step. Its file is made with its first line.
 pub struct Log {
-    path: Option<PathBuf>,
+    path: PathBuf,
     started: Instant,
     kept: Mutex<Kept>,
 }
@@ -30,11 +31,16 @@ struct Kept {
 }
 
 impl Log {
-    /// A log of the step of that name in a folder; nowhere but in memory without one.
-    pub fn new(folder: Option<&std::path::Path>, step: &str) -> Self {
-        // A step's name may hold what a file's name may not.
-        let path = folder.map(|folder| folder.join(format!("{}.log", step.replace('/', "_"))));
+    /// A log in that file, in place of an earlier one.
+    pub fn new(path: PathBuf) -> Self {
+        // There was none, as a rule.
+        let _ = fs::remove_file(&path);
         Self { path, started: Instant::now(), kept: Mutex::default() }
+    }
+
+    /// Its file.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Adds a line.
@@ -75,12 +81,11 @@ impl Log {
             kept.tail.pop_front();
         }
         kept.tail.push_back(line.to_owned());
-        if let (None, Some(path)) = (&kept.file, &self.path) {
+        if kept.file.is_none() {
             // A log that cannot be written is no reason to fail the step.
-            let folder = path.parent().map(fs::create_dir_all);
-            kept.file = folder
-                .and_then(Result::ok)
-                .and_then(|()| OpenOptions::new().create(true).append(true).open(path).ok());
+            let folder = self.path.parent().map(fs::create_dir_all);
+            let open = || OpenOptions::new().create(true).append(true).open(&self.path).ok();
+            kept.file = folder.and_then(Result::ok).and_then(|()| open());
         }
         if let Some(file) = &mut kept.file {
             let _ = writeln!(file, "{:9.3} s  {line}", self.started.elapsed().as_secs_f64());
@@ -99,12 +104,12 @@ mod tests {
     #[test]
     fn a_step_that_says_nothing_leaves_no_file() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let log = Log::new(Some(folder.path()), "a/b");
+        let log = Log::new(folder.path().join("step.log"));
         log.at(1, 2, "loss 0.4");
         assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0);
         log.mark();
         (0..20).for_each(|line| log.line(&format!("line {line}")));
-        let text = fs::read_to_string(folder.path().join("a_b.log")).expect("a log");
+        let text = fs::read_to_string(log.path()).expect("a log");
         assert!(text.lines().next().is_some_and(|line| line.ends_with("s  1 of 2  loss 0.4")));
         assert_eq!(text.lines().count(), 21);
         let tail = log.tail();

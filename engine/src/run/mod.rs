@@ -30,7 +30,6 @@ use resources::Limits;
 use schedule::Schedule;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
     sync::OnceLock,
 };
 use work::Shared;
@@ -153,14 +152,12 @@ pub fn key_of(
     Some(keys::key_of(step, inputs, "cpu"))
 }
 
-/// Runs a pipeline to its end. Fails of steps are part of the outcome. Logs of steps are written
-/// into the folder `logs`.
+/// Runs a pipeline to its end. Fails of steps are part of the outcome.
 pub fn execute(
     pipeline: &Pipeline,
     files: &Files,
     store: &Store,
     options: &Options,
-    logs: Option<&Path>,
     progress: &dyn Progress,
     cancel: &dyn Cancel,
 ) -> Outcome {
@@ -172,7 +169,6 @@ pub fn execute(
         artifacts: Artifacts::new(store),
         progress,
         cancel,
-        logs,
         meter: Meter::default(),
         history: OnceLock::new(),
     };

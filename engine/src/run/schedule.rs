@@ -15,7 +15,7 @@ use crate::{
     progress::{Settled, shapes},
     reasons::Reasons,
 };
-use cache::{CacheKey, Digest, record::StepStatus, store::Object};
+use cache::{Digest, record::StepStatus, store::Object};
 use ops::Fault;
 use std::{
     cmp::Reverse,
@@ -164,22 +164,10 @@ impl<'a> Schedule<'a> {
             .inputs
             .iter()
             .map(|input| self.output(input.step, input.output).expect("its key is known").digest);
-        let inputs = inputs.collect();
-        let reason = again.map_or_else(|| self.reason(step, &key), str::to_owned);
+        let (inputs, reason) = (inputs.collect(), again.unwrap_or_default().to_owned());
         let job = Job { step, key, digest, inputs, again: again.is_some(), reason };
         self.enqueue(job)?;
         Ok(None)
-    }
-
-    /// Why a step runs whose result is not there.
-    fn reason(&self, step: usize, key: &CacheKey) -> String {
-        let Shared { pipeline, files, store, .. } = self.shared;
-        let reasons = Reasons { pipeline, files, history: self.shared.history(), store };
-        let key_of = |step: usize| match &self.states[step] {
-            State::There { finished, .. } => Some(&finished.cache_key),
-            _ => None,
-        };
-        reasons.why(step, key, &key_of)
     }
 
     fn enqueue(&mut self, job: Job) -> Result<(), StepError> {
@@ -209,7 +197,7 @@ impl<'a> Schedule<'a> {
         let mut urgency = vec![0_u64; steps.len()];
         self.needs = vec![Needs::default(); steps.len()];
         for index in (0..steps.len()).rev().filter(|index| self.wanted[*index]) {
-            let expected = expected(&steps[index], self.shared.history().finished());
+            let expected = expected(&steps[index], self.shared.history());
             self.needs[index] = Needs {
                 memory: steps[index].needs.memory.or(expected.memory),
                 ..steps[index].needs
@@ -230,7 +218,10 @@ impl<'a> Schedule<'a> {
             && let Some((place, lease)) = self.first_that_fits()
         {
             self.queue.remove(&place);
-            let job = self.jobs.remove(&place.1).expect("what is queued has a job");
+            let mut job = self.jobs.remove(&place.1).expect("what is queued has a job");
+            if !job.again {
+                job.reason = self.reason(&job);
+            }
             let running = Running { key: job.digest, lease, since: Instant::now() };
             self.running.insert(job.step, running);
             let (shared, done) = (self.shared, done.clone());
@@ -246,6 +237,17 @@ impl<'a> Schedule<'a> {
                 .spawn_scoped(scope, work)
                 .expect("the system has a thread for a step");
         }
+    }
+
+    /// Why a step runs whose result is not there.
+    fn reason(&self, job: &Job) -> String {
+        let Shared { pipeline, files, store, .. } = *self.shared;
+        let key_of = |step: usize| match &self.states[step] {
+            State::There { finished, .. } => Some(&finished.cache_key),
+            _ => None,
+        };
+        let history = self.shared.history();
+        Reasons { pipeline, files, history, store }.why(job.step, &job.key, &key_of)
     }
 
     fn first_that_fits(&mut self) -> Option<((Reverse<u64>, usize), Lease)> {
@@ -303,7 +305,7 @@ impl<'a> Schedule<'a> {
         let input =
             steps[step].inputs.iter().find(absent).expect("a key lacks nothing but an input");
         let (from, output) = (&steps[input.step], input.output);
-        let port = from.entry.outputs.iter().find(|port| port.name == output);
+        let port = from.op.outputs().iter().find(|port| port.name == output);
         let message =
             format!("it reads `{}.{output}`, which `{}` did not make", from.name, from.name);
         StepError {
@@ -316,7 +318,7 @@ impl<'a> Schedule<'a> {
         let plan = &self.shared.pipeline.steps[step];
         let (status, elapsed, note) = match state {
             State::There { finished, status: StepStatus::Ran, .. } => {
-                let first = plan.entry.outputs.first();
+                let first = plan.op.outputs().first();
                 let object = first.and_then(|port| finished.outputs.get(port.name));
                 ("ran", Some(finished.times.seconds), shapes(object.map(|object| &object.shape)))
             }

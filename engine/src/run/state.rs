@@ -105,6 +105,7 @@ impl State {
             cpu_seconds: times.cpu_seconds,
             peak_bytes: times.peak_bytes,
             laps: times.laps,
+            rows_reused: times.rows_reused,
         }
     }
 }

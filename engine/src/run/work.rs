@@ -8,7 +8,14 @@ use super::{
     meter::Meter,
     outside::{Deadline, Outside, Told},
 };
-use crate::{history::History, keys, pipeline::Pipeline, progress::Progress};
+use crate::{
+    history::History,
+    keys,
+    pipeline::Pipeline,
+    programs::Programs,
+    progress::Progress,
+    rows::{self, Before},
+};
 use cache::{
     CacheKey, Digest, Store, StoreError,
     store::{Finished, Object, Times},
@@ -17,7 +24,7 @@ use ops::{Cancel, Ctx, Fault, Inputs, OpError};
 use std::{
     collections::{BTreeMap, HashMap},
     panic::{AssertUnwindSafe, catch_unwind},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, OnceLock},
     time::Instant,
 };
@@ -38,8 +45,6 @@ pub struct Shared<'a> {
     pub progress: &'a dyn Progress,
     /// Whether to stop.
     pub cancel: &'a dyn Cancel,
-    /// Where logs are written.
-    pub logs: Option<&'a Path>,
     /// What the steps cost.
     pub meter: Meter,
     /// What earlier runs have done; read when it is first asked for.
@@ -64,7 +69,7 @@ pub struct Job {
     pub digest: Digest,
     /// The content at its inputs, in their order.
     pub inputs: Vec<Digest>,
-    /// Whether it runs although its result is there.
+    /// Whether it runs although its result may be there.
     pub again: bool,
     /// Why it runs.
     pub reason: String,
@@ -74,7 +79,7 @@ pub struct Job {
 pub struct Made {
     /// What it made.
     pub finished: Finished,
-    /// Why it ran; none if another run made it meanwhile.
+    /// Why it ran and what was spared; none if another run made it meanwhile.
     pub reason: Option<String>,
 }
 
@@ -120,6 +125,12 @@ fn claim_and_run(job: &Job, shared: &Shared<'_>) -> Result<Made, Trouble> {
     times.seconds = started.elapsed().as_secs_f64();
     let usage = metered.stop();
     (times.cpu_seconds, times.peak_bytes) = (usage.cpu_seconds, usage.peak_bytes);
+    let rows = outputs.values().find_map(|object| object.shape.rows).unwrap_or(0);
+    let spared = rows::told(times.rows_reused, rows);
+    let reason = match spared {
+        None => job.reason.clone(),
+        Some(spared) => format!("{}; {spared}", job.reason),
+    };
     let finished = Finished { key: digest, cache_key: job.key.clone(), outputs, times };
     // Without the note a later plan cannot say which files are new, and nothing else is lost.
     let files = &shared.files[job.step];
@@ -129,7 +140,7 @@ fn claim_and_run(job: &Job, shared: &Shared<'_>) -> Result<Made, Trouble> {
         shared.progress.say(&format!("warning: {fault}"));
     }
     store.commit(finished.clone()).map_err(fail)?;
-    Ok(Made { finished, reason: Some(job.reason.clone()) })
+    Ok(Made { finished, reason: Some(reason) })
 }
 
 fn run_op(job: &Job, shared: &Shared<'_>) -> Result<(BTreeMap<String, Object>, Times), Trouble> {
@@ -148,12 +159,16 @@ fn run_op(job: &Job, shared: &Shared<'_>) -> Result<(BTreeMap<String, Object>, T
         .fold(Inputs::new().with_files(&shared.files[job.step]), |inputs, (port, artifact)| {
             inputs.with(port, Arc::as_ref(artifact))
         });
-    let log = Log::new(shared.logs, &step.name);
+    let log = Log::new(shared.store.root().join("logs-v1").join(format!("{}.log", job.digest)));
     let common = keys::without(&job.key, step.entry.progressive).digest();
     let outside = Outside::new(&shared.paths, shared.store.checkpoints(&common), &log);
     let told = Told { progress: shared.progress, number: job.step + 1, log: &log };
+    // What is made anew is made without a look at what was made before.
+    let history = if job.again { &[][..] } else { shared.history().finished() };
+    let before = Before::new(&job.key, history, shared.store);
+    let programs = Programs::new(log.path().to_owned());
     let mut tries_left = step.retries;
-    let made = loop {
+    let (made, rows_reused) = loop {
         let deadline = Deadline::new(shared.cancel, step.timeout);
         let cx = Ctx {
             seed: step.seed,
@@ -161,9 +176,10 @@ fn run_op(job: &Job, shared: &Shared<'_>) -> Result<(BTreeMap<String, Object>, T
             cancel: &deadline,
             files: &outside,
             checkpoints: &outside,
+            earlier: &before,
+            programs: &programs,
         };
-        let made = step.op.run(&inputs, &cx).map_err(|error| deadline.explain(error));
-        match made {
+        match rows::run(step, &inputs, &before, &cx).map_err(|error| deadline.explain(error)) {
             Ok(made) => break made,
             Err(error) if error.fault == Fault::Failure && tries_left > 0 => {
                 tries_left -= 1;
@@ -177,7 +193,7 @@ fn run_op(job: &Job, shared: &Shared<'_>) -> Result<(BTreeMap<String, Object>, T
             }
         }
     };
-    let times = outside.times();
+    let times = Times { rows_reused, ..outside.times() };
     let mut outputs = BTreeMap::new();
     for (port, artifact) in made.into_vec() {
         let object = shared.store.put(&artifact).map_err(|error| fail(&error))?;

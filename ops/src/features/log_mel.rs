@@ -202,6 +202,7 @@ impl Op for LogMel {
     const INPUTS: &'static [Port] = &[Port::new("clips", &[Kind::Clips], "recordings")];
     const OUTPUTS: &'static [Port] =
         &[Port::new("features", &[Kind::Spectrogram], "one image a clip, bands × frames, in dB")];
+    const ROW_WISE: bool = true;
 
     fn check(&self, inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError> {
         self.check_params()?;
