@@ -195,7 +195,7 @@ fn an_explanation_reads_well() {
 fn until_leaves_out_only_what_comes_after() {
     let mut study = tones::three();
     study.edit("  pca:", "  other: { op: normalize, in: mel, scope: none }\n  pca:");
-    study.edit("scope: none", "scope: clip");
+    study.edit("scope: none", "scope: per_clip");
     assert_eq!(study.ran_with(&["--until", "norm"]), ["clips", "mel", "norm", "other"]);
     assert_eq!(study.ran_with(&["--until", "groups", "--only", "groups"]), ["pca", "groups"]);
     assert_eq!(study.ran(), ["scores"]);
