@@ -104,7 +104,7 @@ pub(crate) fn read(path: &Path) -> Result<Artifact, String> {
     Ok(Artifact { kind: footer.kind, meta: footer.meta, data: crate::Data::Table(table) })
 }
 
-/// Reads the columns of anybody's Parquet file: text, numbers and fixed-size lists of numbers.
+/// Reads the columns of anybody's Parquet file: text, numbers, and lists of numbers of one length.
 ///
 /// # Errors
 /// When the file cannot be read, or a column is of another type; the message names it.
@@ -173,9 +173,26 @@ fn to_column(series: Series, shape: Option<&Vec<usize>>) -> Result<Column, Strin
             };
             to_array(series, width, shape)
         }
+        DataType::List(inner) if inner.is_primitive_numeric() => {
+            whole(nulls)?;
+            let width = list_width(&series)?;
+            let series = cast(&series, &DataType::Array(Box::new(DataType::Float32), width))?;
+            to_array(series, width, shape)
+        }
         other => Err(format!(
-            "the type {other} is none of text, numbers, or fixed-size lists of numbers"
+            "the type {other} is none of text, numbers, or lists of numbers of one length"
         )),
+    }
+}
+
+/// The one length of all lists of a column.
+fn list_width(series: &Series) -> Result<usize, String> {
+    let lists = series.list().map_err(|fault| fault.to_string())?;
+    let mut widths = lists.downcast_iter().flat_map(|chunk| chunk.offsets().lengths());
+    let first = widths.next().unwrap_or(0);
+    match widths.find(|width| *width != first) {
+        None => Ok(first),
+        Some(other) => Err(format!("its lists have {first} and {other} numbers, not one length")),
     }
 }
 
@@ -200,4 +217,34 @@ fn to_array(series: Series, width: usize, shape: Option<&Vec<usize>>) -> Result<
     // The buffer is ours alone by now, as a rule: then its vector is taken, not copied.
     let values = values.into_mut().right_or_else(|shared| shared.to_vec());
     Ok(Column::Array(Array::new(shape, values)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file with one column of these lists.
+    fn lists(rows: &[&[f64]]) -> tempfile::NamedTempFile {
+        let rows: Vec<_> = rows
+            .iter()
+            .map(|row| Series::new("".into(), *row).take_materialized_series())
+            .collect();
+        let mut frame =
+            DataFrame::new(rows.len(), vec![Series::new("x".into(), rows)]).expect("a frame");
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        ParquetWriter::new(file.as_file()).finish(&mut frame).expect("a Parquet file");
+        file
+    }
+
+    #[test]
+    fn lists_of_one_length_are_arrays() {
+        let file = lists(&[&[1.0, 2.5], &[3.0, -4.0]]);
+        let table = read_foreign(file.path()).expect("a table");
+        assert_eq!(table, Table::new().with_array("x", [2], vec![1.0, 2.5, 3.0, -4.0]));
+        let ragged = read_foreign(lists(&[&[1.0], &[2.0, 3.0]]).path());
+        let expected = "column `x`: its lists have 1 and 2 numbers, not one length";
+        assert_eq!(ragged, Err(expected.to_owned()));
+        let empty = read_foreign(lists(&[&[], &[]]).path());
+        assert!(empty.is_err_and(|fault| fault.contains("rows of 0 numbers")));
+    }
 }

@@ -54,7 +54,8 @@ pub fn page(entry: &Entry) -> String {
     let doc = root.get("description").and_then(Json::as_str).unwrap_or("(not documented)");
     let mut out = format!("{}\n\n{}", entry.name, prose(doc.trim()));
     if entry.open {
-        out.push_str("\nInputs and outputs\n  as its parameters name them\n");
+        out.push_str("\nInputs\n  as its parameters name them\n");
+        out.push_str("\nOutputs\n  as its parameters name them\n");
     }
     ports(&mut out, "Inputs", entry.inputs);
     ports(&mut out, "Outputs", entry.outputs);

@@ -265,12 +265,22 @@ pub struct RunArgs {
     /// GPUs to use (`0,1`); all if not given.
     #[arg(long, value_name = "NUMBERS", value_delimiter = ',')]
     pub gpus: Option<Vec<usize>>,
-    /// Go on with what does not depend on a failed step.
-    #[arg(long)]
+    /// Go on with what does not depend on a failed step; sweeps and several seeds do so anyway.
+    #[arg(long, conflicts_with = "fail_fast")]
     pub keep_going: bool,
+    /// Stop at the first step that fails, in a sweep too.
+    #[arg(long)]
+    pub fail_fast: bool,
     /// Say what would run, and why, without running it: the same as `engine plan`.
     #[arg(long)]
     pub dry_run: bool,
+}
+
+impl RunArgs {
+    /// Whether to go on after a failure, if it was said.
+    pub fn keep_going(&self) -> Option<bool> {
+        (self.keep_going || self.fail_fast).then_some(self.keep_going)
+    }
 }
 
 fn threads(text: &str) -> Result<NonZeroUsize, &'static str> {

@@ -18,10 +18,13 @@ pub static OPS: &[Entry] = &[
     op::<crate::embed::pca::Pca>(),
     op::<crate::embed::autoencoder::Autoencoder>(),
     op::<crate::embed::beta_vae::BetaVae>(),
+    op::<crate::embed::umap::Umap>(),
     op::<crate::cluster::kmeans::Kmeans>(),
     op::<crate::cluster::agglomerative::Agglomerative>(),
     op::<crate::metrics::metrics::Metrics>(),
     op::<crate::metrics::gaussian_reference::GaussianReference>(),
+    op::<crate::metrics::silhouette_samples::SilhouetteSamples>(),
+    op::<crate::metrics::composition::Composition>(),
     op::<crate::programs::command::Command>(),
 ];
 

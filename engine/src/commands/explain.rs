@@ -36,7 +36,7 @@ pub struct ExplainArgs {
 /// # Errors
 /// With the exit code, if the pipeline or its data is wrong, or has no such step.
 pub fn explain(args: &ExplainArgs) -> Result<(), Stop> {
-    let mut prepared = prepare(&args.plan, false)?;
+    let mut prepared = prepare(&args.plan, None)?;
     let index = one_step(&prepared.pipeline, &args.step)?;
     // Nothing beyond it decides anything.
     prepared.options.only = [index].into();

@@ -28,7 +28,7 @@ pub struct PlanCommandArgs {
 /// # Errors
 /// With the exit code, if the pipeline or its data is wrong.
 pub fn plan(args: &PlanCommandArgs) -> Result<(), Stop> {
-    let prepared = prepare(&args.plan, false)?;
+    let prepared = prepare(&args.plan, None)?;
     print(&if args.json { in_json(&prepared) } else { text(&prepared) });
     Ok(())
 }

@@ -27,7 +27,7 @@ use std::{fs, path::Path, time::Instant};
 /// With the exit code, if something is wrong or fails.
 pub fn run(args: &RunArgs) -> Result<(), Stop> {
     let (started, clock) = (jiff::Timestamp::now(), Instant::now());
-    let mut prepared = prepare(&args.plan, args.keep_going)?;
+    let mut prepared = prepare(&args.plan, args.keep_going())?;
     let mut limits = Limits::of_machine();
     limits.memory = args.memory.unwrap_or(limits.memory);
     limits.gpus = args.gpus.clone().unwrap_or(limits.gpus);
@@ -53,7 +53,7 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
     let outcome = execute(pipeline, files, store, options, progress.as_ref(), &interrupt);
     drop(progress);
 
-    let mut record = record(pipeline, id, &outcome, args.keep_going);
+    let mut record = record(pipeline, id, &outcome, options.keep_going);
     record.warnings = warnings.iter().map(|warning| warning.message.clone()).collect();
     record.started = started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     record.seconds = clock.elapsed().as_secs_f64();
@@ -86,7 +86,9 @@ fn write(folder: &Path, record: &Record, store: &cache::Store) -> Result<(), Str
 /// A sentence on what cannot be written or read.
 pub fn write_report(folder: &Path, record: &Record, store: &cache::Store) -> Result<(), String> {
     let report = reports::render(record, store).map_err(|fault| fault.to_string())?;
-    for (name, text) in [(REPORT, &report.markdown), ("results.csv", &report.csv)] {
+    let files =
+        [(REPORT, &report.markdown), ("report.tex", &report.latex), ("results.csv", &report.csv)];
+    for (name, text) in files {
         write_whole(&folder.join(name), text.as_bytes())
             .map_err(|fault| unwritable(folder, &fault))?;
     }
@@ -105,8 +107,8 @@ fn record(pipeline: &Pipeline, id: String, outcome: &Outcome, keep_going: bool) 
         scores: pipeline.steps[row.scores].name.clone(),
         reference: row.reference.map(|step| pipeline.steps[step].name.clone()),
         paper: row.paper.clone(),
-        point: Vec::new(),
-        seed: 0,
+        point: row.point.clone(),
+        seed: row.seed,
     });
     Record {
         version: RECORD_VERSION,

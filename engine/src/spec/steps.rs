@@ -2,10 +2,10 @@
 
 use super::{
     context::Context,
-    expand::Instance,
     node::{Key, Node, Value},
     outline::STEP_KEYS,
     params, resources,
+    unfold::{Axes, Instance},
 };
 use crate::{
     fault::{Fault, quote},
@@ -18,8 +18,10 @@ use std::collections::BTreeMap;
 
 /// A step whose inputs are still only names.
 pub struct Draft {
-    /// `groups`, or `groups@pca`.
+    /// `groups`, `groups@pca`, or `groups@pca{beta=2}` for one of several variants.
     pub name: String,
+    /// The same without the variant.
+    pub base: String,
     /// The name in the file.
     pub key: Key,
     /// The op, if there is one of that name.
@@ -42,6 +44,12 @@ pub struct Draft {
     pub needs: Needs,
     /// Where the values of its parameters are written.
     pub param_spans: BTreeMap<String, Span>,
+    /// What it depends on of what varies.
+    pub axes: Axes,
+    /// The study's seed that it is for.
+    pub study_seed: u64,
+    /// The steps that its inputs mean, by their names within the variant.
+    pub sources: Vec<(String, usize)>,
 }
 
 impl Draft {
@@ -78,7 +86,7 @@ pub struct Read {
 
 /// Reads one step.
 pub fn read(cx: &mut Context, table: &'static [Entry], instance: Instance) -> Draft {
-    let Instance { name, key, fields } = instance;
+    let Instance { name, base, key, fields, axes, seed: study_seed, sources } = instance;
     let field = |name: &str| fields.iter().find(|(key, _)| key.name == name);
     let op_node = field("op").map(|(_, node)| node);
     let entry = find_op(cx, table, &key, field("op"), &fields);
@@ -93,7 +101,7 @@ pub fn read(cx: &mut Context, table: &'static [Entry], instance: Instance) -> Dr
     let named = entry.filter(|entry| !entry.open || op.is_some());
     let ports = named.map(|entry| (entry, inputs(Some(entry), op.as_deref())));
     let before = cx.faults.len();
-    let reads = reads(cx, &name, &key, ports, field("in"));
+    let reads = reads(cx, &base, &key, ports, field("in"));
     let reads_whole =
         cx.faults.len() == before && field("in").is_none_or(|(_, node)| !node.is_faulty());
     Draft {
@@ -103,12 +111,16 @@ pub fn read(cx: &mut Context, table: &'static [Entry], instance: Instance) -> Dr
         timeout: field("timeout").and_then(|(_, node)| timeout(cx, node)),
         needs: field("resources").map(|(_, node)| resources::read(cx, node)).unwrap_or_default(),
         name,
+        base,
         key,
         entry,
         op,
         reads,
         reads_whole,
         param_spans,
+        axes,
+        study_seed,
+        sources,
     }
 }
 

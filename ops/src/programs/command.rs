@@ -211,6 +211,7 @@ impl Op for Command {
 
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
         self.check_params()?;
+        cx.stop_if_cancelled()?;
         let read = Op::inputs(self).iter().map(|port| Ok((port.name, inputs.get(port.name)?)));
         let read = read.collect::<Result<Vec<_>, OpError>>()?;
         let argument = |text| parts(text).into_iter().map(|part| self.piece(part, cx.seed));

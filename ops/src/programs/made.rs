@@ -226,3 +226,92 @@ fn linkage(table: &Table) -> Result<Artifact, String> {
         .with_ints("size", whole("size")?);
     Ok(Artifact::table(Kind::Linkage, table))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clips(kind: Kind) -> Artifact {
+        let table = Table::new().with_text("clip_id", ["a", "b", "c"]);
+        Artifact::table(kind, table.with_array("features", [1, 2], vec![0.0; 6]))
+            .with_meta("unit", "dB")
+    }
+
+    /// What is made of a table where the input holds the clips `a`, `b` and `c`.
+    fn made(kind: Kind, table: Table) -> Result<Artifact, String> {
+        artifact(kind, table, &[&clips(Kind::Spectrogram)])
+    }
+
+    fn refused(kind: Kind, table: Table, reason: &str) {
+        let fault = made(kind, table).expect_err(reason);
+        assert!(fault.contains(reason), "{fault}");
+    }
+
+    #[test]
+    fn a_matrix_is_of_numbers_and_in_the_order_of_the_clips() {
+        let table = Table::new()
+            .with_reals("z1", vec![3.0, 1.0])
+            .with_text("clip_id", ["c", "a"])
+            .with_ints("z2", vec![4, 2])
+            .with_ints("__index_level_0__", vec![7, 8]);
+        let matrix = made(Kind::Matrix, table).expect("a matrix");
+        let expected = Table::new().with_text("clip_id", ["a", "c"]);
+        let expected = expected.with_array("features", [2], vec![1.0, 2.0, 3.0, 4.0]);
+        assert_eq!(matrix, Artifact::table(Kind::Matrix, expected));
+        let bare = Table::new().with_reals("z", vec![1.0, 2.0, 3.0]);
+        let matrix = made(Kind::Matrix, bare).expect("as many rows as clips");
+        assert_eq!(
+            matrix.as_table().and_then(|table| table.text("clip_id")).map(<[_]>::len),
+            Some(3)
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        let ids = |ids: &[&str]| Table::new().with_text("clip_id", ids.iter().copied());
+        let bare = Table::new().with_reals("z", vec![1.0, 2.0]);
+        refused(
+            Kind::Matrix,
+            bare,
+            "has 2 rows and no column `clip_id`, but the input has 3 clips",
+        );
+        let other = ids(&["a", "x"]).with_reals("z", vec![1.0, 2.0]);
+        refused(Kind::Matrix, other, "has the clip `x`, which no input has");
+        let twice = ids(&["a", "a"]).with_reals("z", vec![1.0, 2.0]);
+        refused(Kind::Matrix, twice, "has the clip `a` twice");
+        let broken = ids(&["a", "b"]).with_reals("z", vec![1.0, f64::NAN]);
+        refused(Kind::Matrix, broken, "has NaN in feature 0 of clip `b`");
+        refused(Kind::Matrix, ids(&["a"]), "has no column of features");
+        refused(Kind::Matrix, ids(&[]), "has no row");
+        refused(Kind::Spectrogram, ids(&["a"]).with_reals("z", vec![1.0]), "has 1 numbers a row");
+        refused(Kind::Labels, ids(&["a"]), "has no column `label`");
+        let halves = ids(&["a"]).with_reals("label", vec![0.5]);
+        refused(Kind::Labels, halves, "neither text nor whole numbers");
+        refused(
+            Kind::Clips,
+            ids(&["a"]).with_text("audio", ["a.wav"]),
+            "does not name a recording",
+        );
+        let endless =
+            Table::new().with_text("metric", ["ari"]).with_reals("value", vec![f64::INFINITY]);
+        refused(Kind::Scores, endless, "has inf as `ari`");
+        refused(Kind::Linkage, ids(&["a"]), "has no column of numbers `distance`");
+    }
+
+    #[test]
+    fn labels_scores_and_images_keep_what_they_mean() {
+        let labels = Table::new().with_reals("label", vec![1.0, 0.0, -1.0]);
+        let labels = made(Kind::Labels, labels).expect("labels");
+        let column = labels.as_table().and_then(|table| table.ints("label"));
+        assert_eq!(column, Some(&[1, 0, -1][..]));
+        let scores = Table::new().with_text("metric", ["a", "b"]);
+        let scores = made(Kind::Scores, scores.with_reals("value", vec![f64::NAN, 1.0]));
+        let scores = scores.expect("scores");
+        let notes = scores.as_table().and_then(|table| table.text("note"));
+        assert_eq!(notes, Some(&["the program gave no number".to_owned(), String::new()][..]));
+        let images = Table::new().with_array("x", [2], vec![1.0; 6]);
+        let images = made(Kind::Spectrogram, images).expect("images");
+        assert_eq!(images.shape().row, Some(vec![1, 2]));
+        assert_eq!(images.meta, clips(Kind::Spectrogram).meta);
+    }
+}
