@@ -99,7 +99,10 @@ pub fn of(
     let like = closest(reasons, index, key, size);
     let held: Option<u64> = shapes.iter().chain(read.into_iter().flatten()).map(in_memory).sum();
     Cost {
-        seconds: like.map(|(like, grown)| like.times.seconds * grown * further(step.entry, key, like)),
+        seconds: like.map(|(like, grown)| {
+            let share = fresh(step.entry, key, like, shapes);
+            like.times.seconds * grown * share * further(step.entry, key, like)
+        }),
         memory: like.and_then(|(like, _)| peak(history, like, held?)).or(held),
         disk: disk(reasons, index, shapes, like),
     }
@@ -134,6 +137,24 @@ fn closest<'h>(
     alike.min_by(|(_, a), (_, b)| apart(*a).total_cmp(&apart(*b)))
 }
 
+/// Of a step that works row by row, which part of the rows it computes, as a ratio to the part that
+/// the earlier step computed: rows that the same op with the same parameters has made are spared.
+fn fresh(entry: &ops::Entry, key: &CacheKey, like: &Finished, shapes: &[Shape]) -> f64 {
+    let made = like.outputs.values().filter_map(|object| object.shape.rows).max();
+    let (Some(before), Some(now), true) =
+        (made, shapes.iter().filter_map(|shape| shape.rows).max(), entry.row_wise)
+    else {
+        return 1.0;
+    };
+    let same = CacheKey { inputs: key.inputs.clone(), ..like.cache_key.clone() } == *key;
+    let left = if same && now > before { now - before } else { now };
+    let computed = before.saturating_sub(like.times.rows_reused);
+    if computed == 0 || now == 0 {
+        return 1.0;
+    }
+    (left as f64 / now as f64) / (computed as f64 / before as f64)
+}
+
 /// What a process held that ran a step like this, and as much more as inputs and outputs are larger.
 fn peak(history: &History, like: &Finished, held: u64) -> Option<u64> {
     let peak = Some(like.times.peak_bytes).filter(|peak| *peak > 0)?;
@@ -158,7 +179,8 @@ fn in_memory(shape: &Shape) -> Option<u64> {
     match (shape.rows, shape.width()) {
         (Some(rows), Some(width)) => Some(rows as u64 * width as u64 * NUMBER),
         (Some(rows), None) => Some(rows as u64 * ROW),
-        // Models and the like say nothing of their size before they are made.
+        (None, _) if matches!(shape.kind, Kind::Clips | Kind::Spectrogram | Kind::Matrix) => None,
+        // Models and the like say nothing of their size before they are made, and are small.
         (None, _) => Some(0),
     }
 }

@@ -72,13 +72,13 @@ impl History {
     }
 
     /// The step of the same op whose key differs least. Of several, the one whose differences come
-    /// first: `order` gives a text by which they are compared.
-    pub fn nearest(
+    /// first by `order`.
+    pub fn nearest<O: Ord>(
         &self,
         key: &CacheKey,
-        order: impl Fn(&CacheKey) -> String,
+        order: impl Fn(&CacheKey) -> O,
     ) -> Option<&Finished> {
-        /// Ties beyond this are alike for every reader.
+        /// More of one score differ in the same fields, and are as good as each other.
         const COMPARED: usize = 16;
         let nearest = self.nearest_all(&key.op, &fields(key));
         nearest.into_iter().take(COMPARED).min_by_key(|step| order(&step.cache_key))

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fs};
 /// The metrics of one row in `results.csv`.
 fn values(study: &Study, run: &str) -> BTreeMap<String, f64> {
     let text = study.read(&format!("{run}/results.csv"));
-    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(text.as_bytes());
     let head = reader.headers().expect("a head").clone();
     let at = |name: &str| head.iter().position(|it| it == name).expect("a column");
     let (metric, value) = (at("metric"), at("value"));
