@@ -64,10 +64,6 @@ impl Array {
     pub fn into_values(self) -> Vec<f32> {
         Arc::unwrap_or_clone(self.values)
     }
-
-    pub(crate) fn shared(&self) -> Arc<Vec<f32>> {
-        Arc::clone(&self.values)
-    }
 }
 
 impl Column {

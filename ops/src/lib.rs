@@ -3,11 +3,13 @@
 //! Each op is one file in the room of its stage; [`table::OPS`] lists them all. An op knows
 //! nothing of YAML, of the DAG or of the store: it maps artifacts to artifacts.
 
+#[macro_use]
+pub mod math;
+
 pub mod audio;
 pub mod cluster;
 pub mod embed;
 pub mod features;
-pub mod math;
 pub mod metrics;
 pub mod nn;
 pub mod op;

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 pub struct ExportArgs {
     /// A folder, an id, a study's name, `latest` or `NAME/latest`.
     pub run: String,
-    /// The output: `STEP.PORT`, or `STEP` for its first.
+    /// The output: `STEP.PORT`, or `STEP` for its first. A training's `history` gets the seconds of each epoch.
     #[arg(value_name = "STEP.PORT")]
     pub output: String,
     /// The file; its ending decides the format: .parquet, .csv, .npy, or .safetensors for models.
@@ -60,7 +60,7 @@ pub fn export(args: &ExportArgs) -> Result<(), Stop> {
     let artifact = store.get(digest).map_err(|fault| {
         Stop::saying(FAILED, format!("{fault}; run the pipeline again to rebuild it"))
     })?;
-    write(&store, digest, &artifact, &args.to).map_err(bad)?;
+    write(&store, digest, &artifact, &step.laps, &args.to).map_err(bad)?;
     say(&format!("wrote {} to `{}`", artifact.shape(), args.to.display()));
     Ok(())
 }
