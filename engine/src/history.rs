@@ -78,10 +78,11 @@ impl History {
         key: &CacheKey,
         order: impl Fn(&CacheKey) -> O,
     ) -> Option<&Finished> {
-        /// More of one score differ in the same fields, and are as good as each other.
-        const COMPARED: usize = 16;
+        // More of one score differ in as many fields, and are as good as each other. Of sources
+        // there are few, and how many files differ is worth a look.
+        let compared = if key.inputs.contains_key(FILES) { 16 } else { 4 };
         let nearest = self.nearest_all(&key.op, &fields(key));
-        nearest.into_iter().take(COMPARED).min_by_key(|step| order(&step.cache_key))
+        nearest.into_iter().take(compared).min_by_key(|step| order(&step.cache_key))
     }
 
     /// The steps of an op that share parameters with this key more than others do: what a step

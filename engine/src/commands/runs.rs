@@ -68,9 +68,8 @@ fn table(runs: &[Record], store: &Store, width: usize) -> String {
     for record in runs {
         // To the minute.
         let started: String = record.started.replace('T', " ").chars().take(16).collect();
-        let best = best(record, store).map_or("–".to_owned(), |(title, metric, value)| {
-            format!("{metric} {value} {title}")
-        });
+        let best = best(record, store)
+            .map_or("–".to_owned(), |(title, metric, value)| format!("{metric} {value} {title}"));
         grid.rows.push(vec![
             record.id.clone(),
             record.pipeline.clone(),

@@ -98,7 +98,10 @@ fn a_run_that_is_not_there_is_not_far() {
         named(&said.stderr, &[(&id, "ID")])
     };
     let below = "below `runs`";
-    assert_eq!(said("smal"), format!("error: there is no run `smal` {below}; did you mean `small`?\n"));
+    assert_eq!(
+        said("smal"),
+        format!("error: there is no run `smal` {below}; did you mean `small`?\n")
+    );
     let typed = id.replacen("20", "02", 1);
     assert!(said(&typed).ends_with("; did you mean `ID`?\n"), "{}", said(&typed));
     let far = format!(
@@ -216,7 +219,8 @@ fn a_number_is_followed_to_its_files_and_computed_again() {
     for link in why["chain"].as_array().expect("steps") {
         let step = record.step(link["step"].as_str().expect("a name")).expect("a step");
         assert_eq!(link["key"], step.key.expect("a key").to_string());
-        let fields: cache::CacheKey = serde_json::from_value(link["fields"].clone()).expect("a key");
+        let fields: cache::CacheKey =
+            serde_json::from_value(link["fields"].clone()).expect("a key");
         assert_eq!(Some(fields.digest()), step.key);
     }
     let text = study.engine(&["why", "latest", "r1.ari"]).stdout;
