@@ -58,9 +58,9 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
     record.started = started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     record.seconds = clock.elapsed().as_secs_f64();
     write(&folder, &record, store).map_err(|fault| Stop::saying(FAILED, fault))?;
-    tell_end(&record, &folder, store);
+    tell_end(&record, store);
     print(&format!("{}\n", folder.join(REPORT).display()));
-    match record.status {
+    let ended = match record.status {
         RunStatus::Done => Ok(()),
         RunStatus::Interrupted => Err(Stop(INTERRUPTED)),
         RunStatus::Partial => {
@@ -68,7 +68,9 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
             Err(Stop(PARTLY))
         }
         RunStatus::Failed => Err(refuse(pipeline, &outcome.errors)),
-    }
+    };
+    talk::event("run_finished", end(&record, &folder));
+    ended
 }
 
 const REPORT: &str = "report.md";
@@ -144,22 +146,25 @@ fn processor() -> String {
     model.map_or_else(|| "an unnamed processor".to_owned(), |(_, name)| name.trim().to_owned())
 }
 
-/// Says how the run ended: an event, or a sentence, and in detail if that is asked for.
-fn tell_end(record: &Record, folder: &Path, store: &cache::Store) {
-    let count = |status| record.steps.iter().filter(|step| step.status == status).count();
-    talk::event(
-        "run_finished",
-        json!({ "status": record.status, "seconds": record.seconds,
-            "ran": count(StepStatus::Ran), "hits": count(StepStatus::Hit),
-            "failed": count(StepStatus::Failed), "skipped": count(StepStatus::Skipped),
-            "report": folder.join(REPORT).display().to_string() }),
-    );
+/// Says how the run ended, and in detail if that is asked for.
+fn tell_end(record: &Record, store: &cache::Store) {
     if talk::is_verbose() && !talk::is_json() {
         say(super::details::of(record, store, fold::width_of_stderr()).trim_end());
     }
     if !talk::is_quiet() && !talk::is_json() {
         say(&summary(record));
     }
+}
+
+/// How the run ended, as the fields of an event: the last one.
+fn end(record: &Record, folder: &Path) -> serde_json::Value {
+    let count = |status| record.steps.iter().filter(|step| step.status == status).count();
+    json!({
+        "status": record.status, "seconds": record.seconds,
+        "ran": count(StepStatus::Ran), "hits": count(StepStatus::Hit),
+        "failed": count(StepStatus::Failed), "skipped": count(StepStatus::Skipped),
+        "report": folder.join(REPORT).display().to_string(),
+    })
 }
 
 fn summary(record: &Record) -> String {
