@@ -10,6 +10,7 @@ pub mod key;
 pub mod kind;
 pub mod parquet;
 pub mod record;
+pub mod stat;
 pub mod store;
 pub mod table;
 pub mod tensors;

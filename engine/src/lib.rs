@@ -10,6 +10,7 @@ pub mod fetch;
 pub mod fold;
 pub mod interrupt;
 pub mod keys;
+pub mod look;
 pub mod outside;
 pub mod pipeline;
 pub mod progress;

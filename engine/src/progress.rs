@@ -44,7 +44,8 @@ pub fn for_stderr(steps: usize, quiet: bool) -> Box<dyn Progress> {
     } else if std::io::stderr().is_terminal() {
         Box::new(Bar::new(steps))
     } else {
-        Box::new(Plain { steps, started: Mutex::new(None), said: AtomicU64::new(0) })
+        let (started, hits) = (Mutex::default(), Mutex::default());
+        Box::new(Plain { steps, started, said: AtomicU64::new(0), hits })
     }
 }
 
@@ -69,12 +70,30 @@ struct Plain {
     steps: usize,
     started: Mutex<Option<(Instant, String)>>,
     said: AtomicU64,
+    /// Lines of hits, which come by the thousand: they wait for the next line of another kind.
+    hits: Mutex<String>,
+}
+
+impl Plain {
+    fn say_hits(&self) {
+        let hits = std::mem::take(&mut *self.hits.lock().expect("no thread panics while it adds a line"));
+        if !hits.is_empty() {
+            say(hits.trim_end());
+        }
+    }
+}
+
+impl Drop for Plain {
+    fn drop(&mut self) {
+        self.say_hits();
+    }
 }
 
 const SECONDS_BETWEEN_LINES: u64 = 10;
 
 impl Progress for Plain {
     fn start(&self, number: usize, name: &str, _reason: &str) {
+        self.say_hits();
         let label = format!("[{number}/{}] {name}", self.steps);
         *self.started.lock().expect("no thread panics while it holds the label") =
             Some((Instant::now(), label));
@@ -94,10 +113,18 @@ impl Progress for Plain {
     }
 
     fn settle(&self, settled: &Settled<'_>) {
-        say(&line(settled, self.steps));
+        let line = line(settled, self.steps);
+        if settled.status == "hit" {
+            let mut hits = self.hits.lock().expect("no thread panics while it adds a line");
+            hits.push_str(&line);
+            hits.push('\n');
+        } else {
+            self.say(&line);
+        }
     }
 
     fn say(&self, line: &str) {
+        self.say_hits();
         say(line);
     }
 }

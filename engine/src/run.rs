@@ -2,19 +2,22 @@
 
 use crate::{
     keys::{self, FILES},
+    look::{Look, look},
     outside::{Deadline, Outside, Told},
     pipeline::{Pipeline, Step},
     progress::{Progress, Settled, shapes},
-    scan::{self, ScanError},
+    scan,
     state::State,
 };
 use cache::{
     Artifact, CacheKey, Digest, FileEntry, Store, StoreError,
     record::{StepRecord, StepStatus},
-    store::{Finished, Object, Times},
+    store::{Finished, Object, Owner, Times},
 };
 use ops::{Cancel, Ctx, Fault, Inputs, OpError};
+use rayon::prelude::*;
 use std::{
+    cell::OnceCell,
     collections::{BTreeMap, BTreeSet, HashMap},
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
@@ -70,28 +73,36 @@ pub fn scan_sources(
     only: &[bool],
     store: &Store,
 ) -> Result<Files, Vec<StepError>> {
-    let (mut files, mut errors) = (Vec::new(), Vec::new());
-    for (index, step) in pipeline.steps.iter().enumerate() {
-        let mut found = Vec::new();
-        let sources = if only[index] { step.op.sources() } else { Vec::new() };
-        for source in sources {
-            match scan::scan(&source, store.files()) {
-                Ok(entries) => found.extend(entries),
-                Err(faults) => {
-                    errors.extend(faults.into_iter().map(|ScanError { message, help }| StepError {
+    let scanned: Vec<_> = pipeline
+        .steps
+        .par_iter()
+        .enumerate()
+        .with_min_len(SCANNED_BY_ONE_THREAD)
+        .map(|(index, step)| {
+            let (mut found, mut errors) = (Vec::new(), Vec::new());
+            let sources = if only[index] { step.op.sources() } else { Vec::new() };
+            for source in sources {
+                match scan::scan(&source, store.files()) {
+                    Ok(entries) => found.extend(entries),
+                    Err(faults) => errors.extend(faults.into_iter().map(|fault| StepError {
                         step: index,
                         param: Some(source.param),
                         fault: Fault::Input,
-                        message,
-                        help,
-                    }))
+                        message: fault.message,
+                        help: fault.help,
+                    })),
                 }
             }
-        }
-        files.push(found);
-    }
+            (found, errors)
+        })
+        .collect();
+    let (files, errors): (Files, Vec<_>) = scanned.into_iter().unzip();
+    let errors: Vec<_> = errors.into_iter().flatten().collect();
     if errors.is_empty() { Ok(files) } else { Err(errors) }
 }
+
+/// Steps of which few have sources: not worth a thread each.
+const SCANNED_BY_ONE_THREAD: usize = 64;
 
 /// Which steps are wanted: those named and all that they need; every step if none is named.
 pub fn wanted(pipeline: &Pipeline, only: &BTreeSet<usize>) -> Vec<bool> {
@@ -130,7 +141,6 @@ pub fn execute(
     progress: &dyn Progress,
     cancel: &dyn Cancel,
 ) -> Outcome {
-    let history = store.history();
     let wanted = wanted(pipeline, &options.only);
     let run = Run {
         pipeline,
@@ -143,7 +153,8 @@ pub fn execute(
         memory: HashMap::new(),
         readers: readers(pipeline, &wanted),
         errors: Vec::new(),
-        history,
+        looks: look(pipeline, files, store, &wanted),
+        history: OnceCell::new(),
     };
     run.execute_all(&wanted, options)
 }
@@ -174,7 +185,10 @@ struct Run<'a> {
     memory: HashMap<Digest, Arc<Artifact>>,
     readers: Vec<usize>,
     errors: Vec<StepError>,
-    history: Vec<Finished>,
+    /// What was known of each step before the run.
+    looks: Vec<Look>,
+    /// Read only if a step is not there.
+    history: OnceCell<Vec<Finished>>,
 }
 
 impl Run<'_> {
@@ -203,9 +217,6 @@ impl Run<'_> {
             self.states[index] = state;
             self.forget_what_is_read(index, wanted);
         }
-        if !self.cancel.is_cancelled() {
-            self.check_final_outputs(wanted);
-        }
         self.outcome()
     }
 
@@ -220,6 +231,9 @@ impl Run<'_> {
 
     fn settle(&mut self, index: usize, force: bool) -> State {
         let started = Instant::now();
+        if !force && let Look::There(finished) = std::mem::take(&mut self.looks[index]) {
+            return State::hit(*finished, "its result is there");
+        }
         match self.obtain(index, force.then_some("forced")) {
             Ok(there) => there,
             Err((key, error)) => {
@@ -255,27 +269,26 @@ impl Run<'_> {
         {
             return Ok(State::hit(finished, "its result is there"));
         }
-        let waiting = || {
-            self.progress
-                .say(&format!("{}: another run is at this step; waiting for it", step.name))
+        let waiting = |owner: Option<Owner>| {
+            let owner = owner.map_or("another run".to_owned(), |owner| owner.to_string());
+            self.progress.say(&format!("{}: {owner} is at this step; waiting for it", step.name));
         };
         let _claim = self
             .store
-            .claim(&digest, waiting)
-            .map_err(|error| fail(self.outside(index, &error)))?;
+            .claim(&digest, waiting, || self.cancel.is_cancelled())
+            .map_err(|error| fail(self.outside(index, &error)))?
+            .ok_or_else(|| fail(of_op(index, OpError::cancelled())))?;
         self.store.refresh().map_err(|error| fail(self.outside(index, &error)))?;
         if again.is_none()
             && let Some(finished) = self.store.finished(&digest)
         {
             return Ok(State::hit(finished, "another run made it meanwhile"));
         }
-        let reason = again.map_or_else(|| keys::reason(&key, &self.history), str::to_owned);
+        let history = || self.history.get_or_init(|| self.store.history());
+        let reason = again.map_or_else(|| keys::reason(&key, history()), str::to_owned);
         let name = &step.name;
-        for (port, digest) in self.store.lost(&digest).into_iter().filter(|_| again.is_none()) {
-            let digest = digest.short();
-            self.progress.say(&format!(
-                "{name}.{port}: object `{digest}` is no longer whole; running `{name}` again"
-            ));
+        for (port, damage) in self.store.lost(&digest).into_iter().filter(|_| again.is_none()) {
+            self.progress.say(&format!("{name}.{port}: {damage}; running `{name}` again"));
         }
         self.progress.start(index + 1, &step.name, &reason);
         let started = Instant::now();
@@ -390,35 +403,6 @@ impl Run<'_> {
         Ok(artifact)
     }
 
-    /// Reads what nothing else reads: a final output that was damaged by hand is noticed too.
-    fn check_final_outputs(&mut self, wanted: &[bool]) {
-        for index in (0..self.pipeline.steps.len()).filter(|index| wanted[*index]) {
-            let State::There { finished, status: StepStatus::Hit, .. } = &self.states[index] else {
-                continue;
-            };
-            let read: BTreeSet<&str> = self
-                .pipeline
-                .steps
-                .iter()
-                .flat_map(|step| &step.inputs)
-                .filter(|input| input.step == index)
-                .map(|input| input.output)
-                .collect();
-            let small = |object: &Object| object.bytes < FINAL_OUTPUT_BYTES;
-            let ports: Vec<String> = finished
-                .outputs
-                .iter()
-                .filter(|(port, object)| !read.contains(port.as_str()) && small(object))
-                .map(|(port, _)| port.clone())
-                .collect();
-            for port in ports {
-                if let Err(error) = self.artifact(index, &port) {
-                    self.errors.push(error);
-                }
-            }
-        }
-    }
-
     fn output(&self, index: usize, port: &str) -> Option<&Object> {
         self.states[index].output(port)
     }
@@ -494,9 +478,6 @@ impl Run<'_> {
         }
     }
 }
-
-/// Final outputs up to this size are read in every run; larger ones are checked when they are read.
-const FINAL_OUTPUT_BYTES: u64 = 1 << 20;
 
 fn of_op(step: usize, error: OpError) -> StepError {
     let OpError { fault, param, message, help } = error;

@@ -3,6 +3,7 @@
 use crate::op::{Ctx, Determinism, Inputs, Op, OpError, Outputs, Port, Source};
 use cache::Shape;
 use serde_json::Value;
+use std::{any::TypeId, collections::HashMap, sync::RwLock};
 
 /// Every op, in the order of the reference page: sources, features, embeddings, clusters, metrics.
 pub static OPS: &[Entry] = &[
@@ -44,7 +45,7 @@ pub struct Entry {
     pub determinism: Determinism,
     /// Parameters that say only how far to go.
     pub progressive: &'static [&'static str],
-    schema: fn() -> Value,
+    schema: fn() -> &'static Value,
     parse: fn(Value) -> Result<Box<dyn AnyOp>, ParamError>,
 }
 
@@ -59,7 +60,7 @@ pub struct ParamError {
 
 impl Entry {
     /// The JSON schema of the parameters; its description is the op's documentation.
-    pub fn schema(&self) -> Value {
+    pub fn schema(&self) -> &'static Value {
         (self.schema)()
     }
 
@@ -96,6 +97,19 @@ impl<O: Op> AnyOp for O {
     }
 }
 
+/// The schema of an op's parameters, made once a process: each key of a step asks for it.
+fn schema_of<O: Op>() -> &'static Value {
+    static MADE: RwLock<Option<HashMap<TypeId, &'static Value>>> = RwLock::new(None);
+    const NO_PANIC: &str = "no thread panics while it holds the schemas";
+    let id = TypeId::of::<O>();
+    if let Some(schema) = MADE.read().expect(NO_PANIC).as_ref().and_then(|made| made.get(&id)) {
+        return schema;
+    }
+    let schema = schemars::schema_for!(O).to_value();
+    let mut made = MADE.write().expect(NO_PANIC);
+    made.get_or_insert_default().entry(id).or_insert_with(|| Box::leak(Box::new(schema)))
+}
+
 /// The entry of an op.
 pub const fn op<O: Op>() -> Entry {
     Entry {
@@ -106,7 +120,7 @@ pub const fn op<O: Op>() -> Entry {
         seeded: O::SEEDED,
         determinism: O::DETERMINISM,
         progressive: O::PROGRESSIVE,
-        schema: || schemars::schema_for!(O).to_value(),
+        schema: schema_of::<O>,
         parse: |params| {
             let parsed: Result<O, _> = serde_path_to_error::deserialize(params);
             let op = parsed.map_err(|fault| ParamError {

@@ -9,6 +9,7 @@ use crate::{
     run::{key_of, wanted},
 };
 use cache::store::Finished;
+use std::cell::LazyCell;
 
 /// Prints the plan.
 ///
@@ -23,7 +24,7 @@ pub fn plan(args: &PlanArgs) -> Result<(), Stop> {
 pub fn text(prepared: &Prepared) -> String {
     let Prepared { pipeline, store, files, options, .. } = prepared;
     let wanted = wanted(pipeline, &options.only);
-    let history = store.history();
+    let history = LazyCell::new(|| store.history());
     let mut there: Vec<Option<Finished>> = Vec::new();
     let longest = |of: fn(&Step) -> &str| {
         pipeline.steps.iter().map(|step| of(step).chars().count()).max().unwrap_or(0)

@@ -9,8 +9,8 @@ use crate::{
     scan::plain,
     spec, suggest,
 };
-use cache::Store;
-use std::collections::BTreeSet;
+use cache::{Store, StoreError};
+use std::{collections::BTreeSet, path::Path};
 
 /// A pipeline that is ready to run.
 pub struct Prepared {
@@ -40,6 +40,9 @@ pub fn prepare(args: &PlanArgs, keep_going: bool) -> Result<Prepared, Stop> {
             .build_global()
             .map_err(|fault| Stop::saying(FAILED, fault))?;
     }
+    // A store that is there is read while the pipeline is; for a faulty pipeline none is made.
+    let store = args.store.store.clone();
+    let opened = store.is_dir().then(|| std::thread::spawn(move || open(&store)));
     let (pipeline, warnings) = load(args)?;
     if !warnings.is_empty() {
         say(render(&pipeline.source, &warnings, &Look::of_stderr()).trim_end());
@@ -49,13 +52,23 @@ pub fn prepare(args: &PlanArgs, keep_going: bool) -> Result<Prepared, Stop> {
         only: steps(&pipeline, &args.only, "--only")?,
         keep_going,
     };
-    let store = Store::open(&args.store.store).map_err(|fault| Stop::saying(FAILED, fault))?;
+    let store = match opened {
+        Some(thread) => thread.join().expect("opening a store does not panic"),
+        None => open(&args.store.store),
+    };
+    let store = store.map_err(|fault| Stop::saying(FAILED, fault))?;
     let files = scan_sources(&pipeline, &wanted(&pipeline, &options.only), &store)
         .map_err(|errors| refuse(&pipeline, &errors))?;
     if let Err(fault) = store.save_files() {
         say(&format!("warning: {fault}"));
     }
     Ok(Prepared { pipeline, warnings, store, files, options })
+}
+
+fn open(folder: &Path) -> Result<Store, StoreError> {
+    let store = Store::open(folder)?;
+    store.files();
+    Ok(store)
 }
 
 fn load(args: &PlanArgs) -> Result<(Pipeline, Vec<Fault>), Stop> {
