@@ -78,6 +78,9 @@ enum Command {
         after_help = "Examples:\n  engine export latest pca.latent --to latent.parquet\n  engine export latest mel.features --to mel.npy"
     )]
     Export(commands::export::ExportArgs),
+    /// Look into the store, keep it small, and prove that it is genuine.
+    #[command(subcommand)]
+    Cache(commands::cache::CacheCommand),
 }
 
 /// Where results are kept.
@@ -168,6 +171,7 @@ pub fn main() -> ExitCode {
         Command::Show { run, out } => commands::show::show(&out.out, &run),
         Command::Report { run, out, store } => commands::show::report(&out.out, &run, &store.store),
         Command::Export(args) => commands::export::export(&args),
+        Command::Cache(command) => commands::cache::cache(&command),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

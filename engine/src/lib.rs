@@ -14,6 +14,7 @@ pub mod look;
 pub mod outside;
 pub mod pipeline;
 pub mod progress;
+pub mod recompute;
 pub mod run;
 pub mod runs;
 pub mod scan;

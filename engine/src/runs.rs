@@ -58,6 +58,29 @@ pub fn write_record(folder: &Path, record: &Record) -> io::Result<()> {
     write(&folder.join(RECORD), &json)
 }
 
+/// The records of all runs below a folder. A run that was killed has none.
+///
+/// # Errors
+/// A sentence that names the record that cannot be read.
+pub fn all(out: &Path) -> Result<Vec<Record>, String> {
+    let below = |folder: &Path| {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        let real = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        let mut folders: Vec<_> = real.map(|entry| entry.path()).collect();
+        folders.sort();
+        folders
+    };
+    let runs = below(out).into_iter().flat_map(|study| below(&study));
+    runs.map(|run| run.join(RECORD)).filter(|path| path.is_file()).map(|path| read(&path)).collect()
+}
+
+fn read(path: &Path) -> Result<Record, String> {
+    let text =
+        fs::read(path).map_err(|fault| format!("cannot read `{}`: {fault}", path.display()))?;
+    serde_json::from_slice(&text)
+        .map_err(|fault| format!("`{}` is not a record of this engine: {fault}", path.display()))
+}
+
 /// Finds a run by folder, by id, or by `latest`, and reads its record.
 ///
 /// # Errors
@@ -70,11 +93,7 @@ pub fn find(out: &Path, run: &str) -> Result<(PathBuf, Record), String> {
             let hint = if out.is_dir() { "" } else { "; `engine run PIPELINE` makes one" };
             format!("there is no run `{run}` below `{}`{hint}", out.display())
         })?;
-    let path = folder.join(RECORD);
-    let text =
-        fs::read(&path).map_err(|fault| format!("cannot read `{}`: {fault}", path.display()))?;
-    let record = serde_json::from_slice(&text)
-        .map_err(|fault| format!("`{}` is not a record of this engine: {fault}", path.display()))?;
+    let record = read(&folder.join(RECORD))?;
     Ok((folder, record))
 }
 

@@ -1,5 +1,8 @@
 //! One file a command.
 
+pub mod cache;
+pub mod cache_gc;
+pub mod cache_verify;
 pub mod export;
 pub mod fetch;
 pub mod ops;

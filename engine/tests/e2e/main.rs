@@ -3,10 +3,14 @@
 mod again;
 mod bad_data;
 mod bad_usage;
+mod cache;
 mod damage;
+mod full_disk;
 mod interrupt;
+mod kills;
 mod layout;
 mod listings;
+mod probes;
 mod results;
 mod sources;
 mod study;
