@@ -10,13 +10,13 @@ use crate::{
     interrupt::Interrupt,
     pipeline::Pipeline,
     progress::{self, say},
-    run::{Outcome, execute, resources::Limits},
+    run::{execute, resources::Limits},
     runs, talk,
 };
 use cache::{
     Record,
-    record::{Environment, RECORD_VERSION, Row, RunStatus, StepStatus},
-    store::write_whole,
+    record::{Environment, RECORD_VERSION, Row, RunStatus, StepRecord, StepStatus},
+    store::write_renewable,
 };
 use serde_json::json;
 use std::{fs, path::Path, time::Instant};
@@ -53,23 +53,35 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
     let outcome = execute(pipeline, files, store, options, progress.as_ref(), &interrupt);
     drop(progress);
 
-    let mut record = record(pipeline, id, &outcome, options.keep_going);
+    let (steps, errors) = (outcome.steps, outcome.errors);
+    let failed = steps.iter().any(|step| step.status == StepStatus::Failed) || !errors.is_empty();
+    let status = match () {
+        () if outcome.interrupted => RunStatus::Interrupted,
+        () if !failed => RunStatus::Done,
+        () if options.keep_going => RunStatus::Partial,
+        () => RunStatus::Failed,
+    };
+    let mut record = record(pipeline, id, steps, status);
     record.warnings = warnings.iter().map(|warning| warning.message.clone()).collect();
     record.started = started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     record.seconds = clock.elapsed().as_secs_f64();
     write(&folder, &record, store).map_err(|fault| Stop::saying(FAILED, fault))?;
     tell_end(&record, store);
     print(&format!("{}\n", folder.join(REPORT).display()));
-    let ended = match record.status {
+    let (status, finished) = (record.status, end(&record, &folder));
+    // The process ends here: giving back the memory of thousands of steps one by one is time lost.
+    std::mem::forget(record);
+    let ended = match status {
         RunStatus::Done => Ok(()),
         RunStatus::Interrupted => Err(Stop(INTERRUPTED)),
         RunStatus::Partial => {
-            refuse(pipeline, &outcome.errors);
+            refuse(pipeline, &errors);
             Err(Stop(PARTLY))
         }
-        RunStatus::Failed => Err(refuse(pipeline, &outcome.errors)),
+        RunStatus::Failed => Err(refuse(pipeline, &errors)),
     };
-    talk::event("run_finished", end(&record, &folder));
+    talk::event("run_finished", finished);
+    std::mem::forget(prepared);
     ended
 }
 
@@ -77,8 +89,12 @@ const REPORT: &str = "report.md";
 
 /// Writes record and report, and points `latest` to them.
 fn write(folder: &Path, record: &Record, store: &cache::Store) -> Result<(), String> {
-    runs::write_record(folder, record).map_err(|fault| unwritable(folder, &fault))?;
-    write_report(folder, record, store)?;
+    let (written, rendered) = rayon::join(
+        || runs::write_record(folder, record).map_err(|fault| unwritable(folder, &fault)),
+        || write_report(folder, record, store),
+    );
+    written?;
+    rendered?;
     runs::point_latest(folder).map_err(|fault| unwritable(folder, &fault))
 }
 
@@ -91,7 +107,7 @@ pub fn write_report(folder: &Path, record: &Record, store: &cache::Store) -> Res
     let files =
         [(REPORT, &report.markdown), ("report.tex", &report.latex), ("results.csv", &report.csv)];
     for (name, text) in files {
-        write_whole(&folder.join(name), text.as_bytes())
+        write_renewable(&folder.join(name), text.as_bytes())
             .map_err(|fault| unwritable(folder, &fault))?;
     }
     Ok(())
@@ -101,9 +117,7 @@ fn unwritable(folder: &Path, fault: &std::io::Error) -> String {
     format!("cannot write in `{}`: {fault}", folder.display())
 }
 
-fn record(pipeline: &Pipeline, id: String, outcome: &Outcome, keep_going: bool) -> Record {
-    let failed = outcome.steps.iter().any(|step| step.status == StepStatus::Failed)
-        || !outcome.errors.is_empty();
+fn record(pipeline: &Pipeline, id: String, steps: Vec<StepRecord>, status: RunStatus) -> Record {
     let table = pipeline.report.table.iter().map(|row| Row {
         title: row.title.clone(),
         scores: pipeline.steps[row.scores].name.clone(),
@@ -119,17 +133,12 @@ fn record(pipeline: &Pipeline, id: String, outcome: &Outcome, keep_going: bool) 
         id,
         started: String::new(),
         seconds: 0.0,
-        status: match () {
-            () if outcome.interrupted => RunStatus::Interrupted,
-            () if !failed => RunStatus::Done,
-            () if keep_going => RunStatus::Partial,
-            () => RunStatus::Failed,
-        },
+        status,
         command: std::iter::once("engine".to_owned()).chain(std::env::args().skip(1)).collect(),
         question: pipeline.report.question.clone(),
         table: table.collect(),
         figures: Vec::new(),
-        steps: outcome.steps.clone(),
+        steps,
         warnings: Vec::new(),
         environment: Environment {
             platform: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),

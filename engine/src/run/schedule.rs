@@ -12,6 +12,7 @@ use super::{
     work::{self, Job, Made, Shared, Trouble},
 };
 use crate::{
+    look::{Look, look},
     progress::{Settled, shapes},
     reasons::Reasons,
     rows,
@@ -34,6 +35,8 @@ pub struct Schedule<'a> {
     pub(super) shared: &'a Shared<'a>,
     pub(super) options: &'a Options,
     wanted: Vec<bool>,
+    /// What was known of each step before the run.
+    looks: Vec<Look>,
     pub(super) states: Vec<State>,
     /// Of each step, the steps it reads that are not settled.
     pub(super) pending: Vec<BTreeSet<usize>>,
@@ -87,6 +90,7 @@ impl<'a> Schedule<'a> {
         Self {
             shared,
             options,
+            looks: look(shared.pipeline, shared.files, shared.store, &wanted),
             fresh: fresh.collect(),
             wanted,
             states: steps.iter().map(|_| State::Waiting).collect(),
@@ -116,7 +120,7 @@ impl<'a> Schedule<'a> {
                 if !self.running.is_empty() {
                     let Done { step, made } = results.recv().expect("a sender is kept here");
                     self.end(step, made);
-                } else if !self.lost_a_final_output() {
+                } else {
                     break;
                 }
             }
@@ -140,6 +144,12 @@ impl<'a> Schedule<'a> {
 
     /// The state of a step whose inputs are settled, or none if it must run.
     fn look_at(&mut self, step: usize) -> Result<Option<State>, StepError> {
+        let forced = self.options.force.contains(&step);
+        if let Look::There(finished) = std::mem::take(&mut self.looks[step])
+            && !forced
+        {
+            return Ok(Some(State::hit(*finished, "its result is there")));
+        }
         let plan = &self.shared.pipeline.steps[step];
         let without = plan.inputs.iter().find(|input| !self.states[input.step].is_there());
         if let Some(input) = without {
@@ -152,7 +162,7 @@ impl<'a> Schedule<'a> {
         .ok_or_else(|| self.absent(step))?;
         let again = match () {
             () if self.rebuilt.contains(&step) => Some("its result was lost or damaged"),
-            () if self.options.force.contains(&step) => Some("forced"),
+            () if forced => Some("forced"),
             () => None,
         };
         let digest = key.digest();

@@ -18,7 +18,7 @@ use crate::{
 };
 use cache::{
     CacheKey, Digest, Store, StoreError,
-    store::{Finished, Object, Times},
+    store::{Finished, Object, Owner, Times},
 };
 use ops::{Cancel, Ctx, Fault, Inputs, OpError};
 use std::{
@@ -106,20 +106,21 @@ fn claim_and_run(job: &Job, shared: &Shared<'_>) -> Result<Made, Trouble> {
     let (store, name) = (shared.store, &shared.pipeline.steps[job.step].name);
     let fail = |error: StoreError| Trouble::Failed(StepError::of_store(job.step, &error));
     let digest = job.digest;
-    let waiting =
-        || shared.progress.say(&format!("{name}: another run is at this step; waiting for it"));
-    let _claim = store.claim(&digest, waiting).map_err(fail)?;
+    let waiting = |owner: Option<Owner>| {
+        let owner = owner.map_or("another run".to_owned(), |owner| owner.to_string());
+        shared.progress.say(&format!("{name}: {owner} is at this step; waiting for it"));
+    };
+    let cancelled = || Trouble::Failed(StepError::of_op(job.step, OpError::cancelled()));
+    let claim = store.claim(&digest, waiting, || shared.cancel.is_cancelled()).map_err(fail)?;
+    let _claim = claim.ok_or_else(cancelled)?;
     store.refresh().map_err(fail)?;
     if !job.again
         && let Some(finished) = store.finished(&digest)
     {
         return Ok(Made { finished, reason: None });
     }
-    for (port, lost) in store.lost(&digest).into_iter().filter(|_| !job.again) {
-        let lost = lost.short();
-        shared.progress.say(&format!(
-            "{name}.{port}: object `{lost}` is no longer whole; running `{name}` again"
-        ));
+    for (port, damage) in store.lost(&digest).into_iter().filter(|_| !job.again) {
+        shared.progress.say(&format!("{name}.{port}: {damage}; running `{name}` again"));
     }
     shared.progress.start(job.step + 1, name, &job.reason);
     let (started, metered) = (Instant::now(), shared.meter.start(job.step));

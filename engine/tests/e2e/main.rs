@@ -3,13 +3,17 @@
 mod again;
 mod bad_data;
 mod bad_usage;
+mod cache;
 mod damage;
+mod full_disk;
 mod interrupt;
+mod kills;
 mod layout;
 mod listings;
 mod parallel;
 mod past;
 mod plans;
+mod probes;
 mod programs;
 mod results;
 mod rows;
