@@ -104,6 +104,10 @@ pub struct ReportSpec {
     pub question: Option<String>,
     /// Rows of the main table.
     pub table: Vec<RowSpec>,
+    /// Whether rows are compared by signed ranks rather than by Student's t.
+    pub wilcoxon: bool,
+    /// Whether the report holds rows against what chance and other seeds give.
+    pub companions: bool,
 }
 
 /// A row of the table.

@@ -14,7 +14,7 @@ use crate::{
 };
 use cache::{
     Record,
-    record::{Environment, RECORD_VERSION, Row, RunStatus, StepStatus},
+    record::{Environment, RECORD_VERSION, Row, RunStatus, StepStatus, Sweep},
     store::write_whole,
 };
 use std::{fs, path::Path, time::Instant};
@@ -117,6 +117,15 @@ fn record(pipeline: &Pipeline, id: String, outcome: &Outcome, keep_going: bool) 
         command: std::iter::once("engine".to_owned()).chain(std::env::args().skip(1)).collect(),
         question: pipeline.report.question.clone(),
         table: table.collect(),
+        sweep: (pipeline.variants.count > 1).then(|| Sweep {
+            axes: pipeline.variants.axes.clone(),
+            seeds: pipeline.seeds.clone(),
+            variants: pipeline.variants.count,
+            steps: pipeline.variants.steps,
+            wilcoxon: pipeline.report.wilcoxon,
+            companions: pipeline.report.companions,
+            objective: None,
+        }),
         figures: Vec::new(),
         steps: outcome.steps.clone(),
         warnings: Vec::new(),

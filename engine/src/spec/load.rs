@@ -1,14 +1,14 @@
 //! The whole way from text to a checked pipeline.
 
 use super::{
-    Override, check,
+    Override,
+    cells::Varied,
+    check,
     context::Context,
     link,
     node::{Node, Value},
     outline::{self, Outline},
-    overrides,
-    report::{self, Varied},
-    steps, sweep,
+    overrides, report, steps, sweep,
     unfold::{self, Variant},
     unused,
     vars::Variables,
@@ -73,7 +73,7 @@ fn read(
     let sweep = sweep::read(cx, &mut vars, sweep, &steps, seeds.len());
 
     let (instances, variants) = unfold::unfold(cx, &mut vars, table, &sweep, &seeds, &steps);
-    unfold::check(cx, &sweep, &instances, (&seeds, seeds_node.as_ref()));
+    unused::warn_of_axes(cx, &sweep, &instances, (&seeds, seeds_node.as_ref()));
     let drafts: Vec<_> =
         instances.into_iter().map(|instance| steps::read(cx, table, instance)).collect();
     let links = link::link(cx, &drafts);

@@ -5,6 +5,7 @@
 //! ([`steps`], [`params`]), joined ([`link`]) and checked ([`check`]). No stage stops at its first
 //! fault: all of them are collected and shown together.
 
+mod cells;
 mod check;
 mod context;
 mod expand;

@@ -23,7 +23,7 @@ pub fn read(
     op: &Node,
     fields: &[&(Key, Node)],
 ) -> (Option<Box<dyn AnyOp>>, BTreeMap<String, Span>) {
-    let root = entry.schema();
+    let root = cx.schema(entry);
     let schema = Schema::new(&root);
     let mut params = Map::new();
     let mut spans = BTreeMap::new();
