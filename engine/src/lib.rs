@@ -17,6 +17,7 @@ pub mod run;
 pub mod runs;
 pub mod scan;
 pub mod schema;
+pub mod search;
 pub mod spec;
 pub mod state;
 pub mod suggest;

@@ -4,7 +4,10 @@
 
 use crate::{
     catalog,
-    spec::{DRAW_KEYS, METRICS, REPORT_KEYS, ROW_KEYS, STEP_KEYS, SWEEP_KEYS, TOP_KEYS},
+    spec::{
+        DRAW_KEYS, HALVING_KEYS, METRICS, REPORT_KEYS, ROW_KEYS, STEP_KEYS, SWEEP_KEYS, TOP_KEYS,
+        TPE_KEYS,
+    },
 };
 use ops::Entry;
 use serde_json::{Map, Value as Json, json};
@@ -239,24 +242,48 @@ fn sweep() -> Json {
     let points = json!({"type": "array", "minItems": 1, "items": {
         "type": "object", "minProperties": 1, "additionalProperties": value
     }});
-    let mut draw = documented(DRAW_KEYS);
-    put(&mut draw, "n", json!({"type": "integer", "minimum": 1, "maximum": 10000}));
-    put(&mut draw, "seed", json!({"type": "integer", "minimum": 0}));
-    put(&mut draw, "over", axes("range|linspace|logspace|uniform|loguniform"));
-    let draw = json!({
-        "type": "object",
-        "properties": draw,
-        "required": ["n", "over"],
-        "additionalProperties": false
-    });
+    let draw = |keys: &[(&str, &str)], required: &[&str]| {
+        let mut draw = documented(keys);
+        for (name, _) in keys {
+            put(&mut draw, name, json!({"type": "integer", "minimum": 1}));
+        }
+        put(&mut draw, "n", json!({"maximum": 10000}));
+        put(&mut draw, "seed", json!({"minimum": 0}));
+        put(&mut draw, "over", axes("range|linspace|logspace|uniform|loguniform"));
+        if keys.iter().any(|(name, _)| *name == "resource") {
+            put(&mut draw, "resource", json!({"type": "string"}));
+            put(&mut draw, "eta", json!({"minimum": 2}));
+        }
+        json!({
+            "type": "object",
+            "properties": draw,
+            "required": required,
+            "additionalProperties": false
+        })
+    };
     let mut keys = documented(SWEEP_KEYS);
     put(&mut keys, "grid", axes("range|linspace|logspace"));
     put(&mut keys, "list", points.clone());
-    put(&mut keys, "random", draw.clone());
-    put(&mut keys, "sobol", draw);
+    put(&mut keys, "random", draw(DRAW_KEYS, &["n", "over"]));
+    put(&mut keys, "sobol", draw(DRAW_KEYS, &["n", "over"]));
+    put(&mut keys, "tpe", draw(TPE_KEYS, &["n", "over"]));
+    put(&mut keys, "halving", draw(HALVING_KEYS, &["n", "over", "resource", "from", "to"]));
+    put(
+        &mut keys,
+        "objective",
+        json!({
+            "type": "object",
+            "properties": {
+                "metric": {"type": "string", "pattern": "^[^\\s]+$"},
+                "direction": {"enum": ["maximize", "minimize"]}
+            },
+            "required": ["metric"],
+            "additionalProperties": false
+        }),
+    );
     put(&mut keys, "include", points.clone());
     put(&mut keys, "exclude", points);
-    let strategies = ["grid", "list", "random", "sobol"];
+    let strategies = ["grid", "list", "random", "sobol", "tpe", "halving"];
     json!({
         "type": "object",
         "properties": keys,

@@ -14,6 +14,7 @@ pub mod op;
 pub mod params;
 pub mod table;
 
+pub use math::random::{Purpose, Random};
 pub use op::{
     Cancel, Checkpoints, Ctx, Detached, Determinism, Fault, Inputs, Locate, Op, OpError, Outputs,
     Port, Progress, Select, Source,

@@ -23,7 +23,8 @@ pub fn blocks(
             Column::number("Stability ↑"),
             Column::number("Purity"),
             Column::number("Purity of the commonest label"),
-            Column::number("ARI of a cloud without clusters"),
+            Column::number("Silhouette"),
+            Column::number("Silhouette without clusters"),
         ],
         rows: Vec::new(),
     };
@@ -39,7 +40,8 @@ pub fn blocks(
             number(stability),
             number(row.value("purity")),
             number(row.value("purity_majority")),
-            number(row.reference.get("ari").copied()),
+            number(row.value("silhouette")),
+            number(row.reference.get("silhouette").copied()),
         ]));
     }
     Ok(vec![
@@ -47,7 +49,8 @@ pub fn blocks(
         Block::Table(table),
         Block::Paragraph(Text::from(
             "Stability: the mean ARI between the groups of any two seeds. Groups that change with the seed say little \
-             of the clips. Purity of the commonest label: what calling every clip by it reaches.",
+             of the clips. Purity of the commonest label: what calling every clip by it reaches. Silhouette without \
+             clusters: of a Gaussian cloud of the same covariance, where a row names such a reference.",
         )),
     ])
 }

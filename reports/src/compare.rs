@@ -29,6 +29,8 @@ pub struct Rival {
     pub row: usize,
     /// The corrected p-value.
     pub p: f64,
+    /// How many further rows it is not told from.
+    pub others: usize,
     /// The seeds that both have.
     pub seeds: usize,
     /// About how many would tell them apart, if that can be said.
@@ -70,10 +72,13 @@ pub fn verdicts(rows: &[ScoredRow], metrics: &[&'static Metric], test: Test) -> 
     let mut verdicts = Vec::new();
     for (metric, best, tests) in found {
         let of_rows = tests.iter().zip(corrected.by_ref());
-        let hardest = of_rows.max_by(|a, b| a.1.total_cmp(&b.1));
-        let rival = hardest.filter(|(_, p)| *p >= LEVEL).map(|((row, test), p)| Rival {
+        let untold: Vec<_> = of_rows.filter(|(_, p)| *p >= LEVEL).collect();
+        // Many corrected p-values are 1: of these the one that was nearest to it before.
+        let hardest = untold.iter().max_by(|((_, a), _), ((_, b), _)| a.p.total_cmp(&b.p));
+        let rival = hardest.map(|((row, test), p)| Rival {
             row: *row,
-            p,
+            p: *p,
+            others: untold.len() - 1,
             seeds: test.n,
             needed: stats::seeds_needed(
                 test.difference,

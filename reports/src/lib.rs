@@ -42,9 +42,10 @@ pub struct Report {
 /// When an artifact that the report shows is missing from the store or damaged.
 pub fn render(record: &Record, store: &Store) -> Result<Report, StoreError> {
     let rows = scores::rows(record, store)?;
+    let verdicts = table::verdicts(record, &rows);
     let mut blocks = Vec::from_iter(ending::notice(record));
-    blocks.extend(answer::blocks(record, &rows));
-    blocks.extend(table::blocks(record, &rows));
+    blocks.extend(answer::blocks(record, &rows, &verdicts));
+    blocks.extend(table::blocks(record, &rows, &verdicts));
     blocks.extend(agreement::blocks(record, &rows, store)?);
     blocks.extend(latent::blocks(&rows));
     blocks.extend(caveats::blocks(record, &rows));

@@ -62,7 +62,7 @@ impl Metric {
 }
 
 /// The table; published values stand in a row of their own below ours.
-pub fn blocks(record: &Record, rows: &[ScoredRow]) -> Vec<Block> {
+pub fn blocks(record: &Record, rows: &[ScoredRow], verdicts: &[Verdict]) -> Vec<Block> {
     if rows.is_empty() {
         let text = Text::from("The pipeline names no rows for a table (")
             .code("report: { table: … }")
@@ -71,15 +71,10 @@ pub fn blocks(record: &Record, rows: &[ScoredRow]) -> Vec<Block> {
     }
     let mut blocks = vec![Block::Heading("Results".to_owned())];
     let shown = shown(rows);
-    let test = match &record.sweep {
-        Some(sweep) if sweep.wilcoxon => Test::Wilcoxon,
-        _ => Test::T,
-    };
-    let verdicts = compare::verdicts(rows, &shown, test);
-    blocks.extend(grid::blocks(record, rows, &verdicts));
+    blocks.extend(grid::blocks(record, rows, verdicts));
     if !shown.is_empty() {
-        blocks.push(Block::Table(table(rows, &shown, &verdicts)));
-        blocks.push(Block::Paragraph(legend(rows, &verdicts, test)));
+        blocks.push(Block::Table(table(rows, &shown, verdicts)));
+        blocks.push(Block::Paragraph(legend(rows, verdicts, test(record))));
     }
     let mut notes = notes(rows, &shown);
     notes.extend(verdicts.iter().filter_map(|verdict| unresolved(rows, verdict)));
@@ -87,6 +82,18 @@ pub fn blocks(record: &Record, rows: &[ScoredRow]) -> Vec<Block> {
         blocks.push(Block::List(notes));
     }
     blocks
+}
+
+/// The best rows, by the test that the pipeline asks for.
+pub fn verdicts(record: &Record, rows: &[ScoredRow]) -> Vec<Verdict> {
+    compare::verdicts(rows, &shown(rows), test(record))
+}
+
+fn test(record: &Record) -> Test {
+    match &record.sweep {
+        Some(sweep) if sweep.wilcoxon => Test::Wilcoxon,
+        _ => Test::T,
+    }
 }
 
 /// The metrics that some row has.
@@ -206,12 +213,16 @@ fn unresolved(rows: &[ScoredRow], verdict: &Verdict) -> Option<Text> {
     };
     Some(
         format!(
-            "{}: {} is ahead, but {} do not tell it from {} (corrected p = {:.2}); {would}.",
+            "{}: {} is ahead, but {} do not tell it from {} (corrected p = {:.2}){}; {would}.",
             metric.title,
             rows[verdict.best].title,
             count(rival.seeds, "seed"),
             rows[rival.row].title,
-            rival.p
+            rival.p,
+            match rival.others {
+                0 => String::new(),
+                others => format!(" nor from {}", count(others, "other row")),
+            }
         )
         .into(),
     )

@@ -7,7 +7,9 @@ use crate::{
     progress::say,
     run::{Files, Options, StepError, scan_sources, wanted},
     scan::plain,
-    spec, suggest,
+    search::Batches,
+    spec::{self, Results},
+    suggest,
 };
 use cache::Store;
 use std::collections::BTreeSet;
@@ -41,7 +43,7 @@ pub fn prepare(args: &PlanArgs, keep_going: Option<bool>) -> Result<Prepared, St
             .build_global()
             .map_err(|fault| Stop::saying(FAILED, fault))?;
     }
-    let (pipeline, warnings) = load(args)?;
+    let (pipeline, warnings) = load(args, &Results::new())?;
     if !warnings.is_empty() {
         say(render(&pipeline.source, &warnings, &Look::of_stderr()).trim_end());
     }
@@ -60,7 +62,24 @@ pub fn prepare(args: &PlanArgs, keep_going: Option<bool>) -> Result<Prepared, St
     Ok(Prepared { pipeline, warnings, store, files, options })
 }
 
-fn load(args: &PlanArgs) -> Result<(Pipeline, Vec<Fault>), Stop> {
+impl Prepared {
+    /// The same with the further points of a search that these results lead to.
+    ///
+    /// # Errors
+    /// With the exit code, if a point that was chosen does not fit.
+    pub fn further(self, args: &PlanArgs, results: &Results, done: &Batches) -> Result<Self, Stop> {
+        let (pipeline, warnings) = load(args, results)?;
+        let mut force = steps(&pipeline, &args.force, "--force")?;
+        force.retain(|&step| !done.has_run(&pipeline.steps[step].name));
+        let only = steps(&pipeline, &args.only, "--only")?;
+        let options = Options { force, only, ..self.options };
+        let files = scan_sources(&pipeline, &wanted(&pipeline, &options.only), &self.store)
+            .map_err(|errors| refuse(&pipeline, &errors))?;
+        Ok(Self { pipeline, warnings, store: self.store, files, options })
+    }
+}
+
+fn load(args: &PlanArgs, results: &Results) -> Result<(Pipeline, Vec<Fault>), Stop> {
     let path = &args.pipeline;
     let refuse = |reason: String| {
         Stop::saying(BAD_INPUT, format!("cannot read the pipeline `{}`: {reason}", path.display()))
@@ -81,7 +100,7 @@ fn load(args: &PlanArgs) -> Result<(Pipeline, Vec<Fault>), Stop> {
         let parsed = set.parse().map_err(|fault| Stop::saying(BAD_INPUT, fault))?;
         overrides.push(parsed);
     }
-    spec::load(path, text, &overrides).map_err(|faults| {
+    spec::load_searched(path, text, &overrides, results).map_err(|faults| {
         say(render(&faults.source, &faults.faults, &Look::of_stderr()).trim_end());
         let errors = faults.errors();
         say(&format!(

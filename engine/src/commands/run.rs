@@ -11,6 +11,7 @@ use crate::{
     progress::{self, say},
     run::{Outcome, execute},
     runs,
+    search::{self, Batches},
 };
 use cache::{
     Record,
@@ -25,22 +26,32 @@ use std::{fs, path::Path, time::Instant};
 /// With the exit code, if something is wrong or fails.
 pub fn run(args: &RunArgs) -> Result<(), Stop> {
     let (started, clock) = (jiff::Timestamp::now(), Instant::now());
-    let prepared = prepare(&args.plan, args.keep_going())?;
+    let mut prepared = prepare(&args.plan, args.keep_going())?;
     if args.dry_run {
         print(&plan::text(&prepared));
         return Ok(());
     }
-    let Prepared { pipeline, warnings, store, files, options } = &prepared;
-    let (id, folder) = runs::create(&args.out.out, &pipeline.name).map_err(|fault| {
+    let (id, folder) = runs::create(&args.out.out, &prepared.pipeline.name).map_err(|fault| {
         Stop::saying(
             FAILED,
             format!("cannot make a run below `{}`: {fault}", args.out.out.display()),
         )
     })?;
     let interrupt = Interrupt::listen();
-    let progress = progress::for_stderr(pipeline.steps.len(), args.quiet);
-    let outcome = execute(pipeline, files, store, options, progress.as_ref(), &interrupt);
-    drop(progress);
+    let mut batches = Batches::default();
+    let mut outcome = execute_prepared(&prepared, args.quiet, &interrupt);
+    while goes_on(&prepared, &outcome) {
+        let points = prepared.pipeline.variants.count;
+        batches.note(&outcome);
+        let results = search::results(&prepared.pipeline, &outcome, &prepared.store);
+        prepared = prepared.further(&args.plan, &results, &batches)?;
+        if prepared.pipeline.variants.count == points {
+            break;
+        }
+        outcome = execute_prepared(&prepared, args.quiet, &interrupt);
+    }
+    batches.restore(&mut outcome);
+    let Prepared { pipeline, warnings, store, options, .. } = &prepared;
 
     let mut record = record(pipeline, id, &outcome, options.keep_going);
     record.warnings = warnings.iter().map(|warning| warning.message.clone()).collect();
@@ -60,6 +71,19 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
         }
         RunStatus::Failed => Err(refuse(pipeline, &outcome.errors)),
     }
+}
+
+fn execute_prepared(prepared: &Prepared, quiet: bool, interrupt: &Interrupt) -> Outcome {
+    let Prepared { pipeline, store, files, options, .. } = prepared;
+    let progress = progress::for_stderr(pipeline.steps.len(), quiet);
+    execute(pipeline, files, store, options, progress.as_ref(), interrupt)
+}
+
+/// Whether a search has further points, now that these are done.
+fn goes_on(prepared: &Prepared, outcome: &Outcome) -> bool {
+    let stopped = !outcome.errors.is_empty() && !prepared.options.keep_going;
+    let more = prepared.pipeline.variants.search.as_ref().is_some_and(|search| search.more);
+    more && !outcome.interrupted && !stopped
 }
 
 const REPORT: &str = "report.md";
@@ -124,7 +148,7 @@ fn record(pipeline: &Pipeline, id: String, outcome: &Outcome, keep_going: bool) 
             steps: pipeline.variants.steps,
             wilcoxon: pipeline.report.wilcoxon,
             companions: pipeline.report.companions,
-            objective: None,
+            objective: pipeline.variants.search.as_ref().map(|it| it.objective.clone()),
         }),
         figures: Vec::new(),
         steps: outcome.steps.clone(),

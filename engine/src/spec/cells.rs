@@ -43,4 +43,18 @@ impl Varied<'_> {
         }
         cells
     }
+
+    /// Of each point the labels of its values, and the steps of that name with each seed.
+    pub fn steps_at_points(&self, base: &str) -> Vec<(Vec<String>, Vec<usize>)> {
+        let labels = |point: &Vec<usize>| {
+            let axes = self.sweep.axes.iter().zip(point);
+            axes.map(|(axis, value)| axis.labels[*value].clone()).collect()
+        };
+        let mut points: Vec<(Vec<String>, Vec<usize>)> =
+            self.sweep.points.iter().map(|point| (labels(point), Vec::new())).collect();
+        for variant in self.variants {
+            points[variant.point].1.extend(variant.step(base));
+        }
+        points
+    }
 }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     fault::{Fault, quote},
-    pipeline::{ReportSpec, RowSpec},
+    pipeline::{ReportSpec, RowSpec, Search},
     suggest,
 };
 use cache::Kind;
@@ -239,6 +239,18 @@ fn read_row<'d>(
         let own = instance.to_owned();
         push(cx, at, None, title.as_ref().map_or(own, |title| format!("{title} ({instance})")));
     }
+}
+
+/// What a sweep looks for, at each of its points.
+pub fn objective(cx: &mut Context, drafts: &[Draft], varied: &Varied<'_>) -> Option<Search> {
+    let search = varied.sweep.search.as_ref()?;
+    let (step, node) = &search.step;
+    let names = Names::new(drafts);
+    let (at, port) = find(cx, &names, step, node)?;
+    scores_port(cx, &names, at, port, node)?;
+    let points = varied.steps_at_points(&names.step(at).base);
+    let objective = format!("{step}.{}", search.metric);
+    Some(Search { objective, metric: search.metric.clone(), points, more: search.more })
 }
 
 /// The text of an entry that names a step.

@@ -10,5 +10,6 @@ mod listings;
 mod results;
 mod sources;
 mod study;
+mod sweeps;
 mod together;
 mod tones;
