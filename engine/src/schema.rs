@@ -5,8 +5,8 @@
 use crate::{
     catalog,
     spec::{
-        DRAW_KEYS, HALVING_KEYS, METRICS, REPORT_KEYS, ROW_KEYS, STEP_KEYS, SWEEP_KEYS, TOP_KEYS,
-        TPE_KEYS,
+        DRAW_KEYS, HALVING_KEYS, METRICS, REPORT_KEYS, RESOURCE_KEYS, ROW_KEYS, STEP_KEYS,
+        SWEEP_KEYS, TOP_KEYS, TPE_KEYS,
     },
 };
 use ops::Entry;
@@ -143,8 +143,21 @@ fn op(entry: &Entry, definitions: &mut Map<String, Json>) {
     put(&mut properties, "seed", number(0));
     put(&mut properties, "retries", number(0));
     put(&mut properties, "timeout", json!({"type": ["number", "string"]}));
+    let mut resources = documented(RESOURCE_KEYS);
+    put(&mut resources, "threads", number(1));
+    put(&mut resources, "memory", json!({"type": ["integer", "string"]}));
+    put(&mut resources, "gpu", number(0));
+    put(
+        &mut properties,
+        "resources",
+        json!({"type": "object", "properties": resources, "additionalProperties": false}),
+    );
     put(&mut properties, "device", json!({"enum": ["auto", "cpu", "gpu", "cuda"]}));
-    if entry.inputs.is_empty() {
+    if entry.open {
+        let reference = json!({"$ref": "#/definitions/reference"});
+        let map = json!({"type": "object", "additionalProperties": reference});
+        put(&mut properties, "in", json!({"anyOf": [reference, map]}));
+    } else if entry.inputs.is_empty() {
         properties.remove("in");
     } else {
         put(&mut properties, "in", inputs(entry));

@@ -23,7 +23,9 @@ mod table;
 use cache::{Record, Store, StoreError};
 use document::Document;
 
+pub use escape::markdown as escape_markdown;
 pub use span::span;
+pub use table::{METRICS, Metric};
 
 /// A rendered report.
 #[derive(Clone, Debug, PartialEq)]

@@ -21,7 +21,8 @@ pub struct Metric {
     pub more_is_better: bool,
     /// Whether it judges by labels rather than by the groups' own geometry.
     pub by_labels: bool,
-    decimals: usize,
+    /// Decimals that are shown.
+    pub decimals: usize,
 }
 
 /// The columns, in the paper's order: intrinsic metrics, then agreement with the labels.

@@ -6,18 +6,21 @@ use super::{
 };
 use crate::{
     cli::{FAILED, INTERRUPTED, PARTLY, RunArgs, Stop, print},
+    fold,
     interrupt::Interrupt,
     pipeline::Pipeline,
     progress::{self, say},
-    run::{Outcome, execute},
+    run::{Outcome, execute, resources::Limits},
     runs,
     search::{self, Batches},
+    talk,
 };
 use cache::{
     Record,
     record::{Environment, RECORD_VERSION, Row, RunStatus, StepStatus, Sweep},
     store::write_whole,
 };
+use serde_json::json;
 use std::{fs, path::Path, time::Instant};
 
 /// Runs a pipeline; the path of the report goes to standard output.
@@ -27,6 +30,10 @@ use std::{fs, path::Path, time::Instant};
 pub fn run(args: &RunArgs) -> Result<(), Stop> {
     let (started, clock) = (jiff::Timestamp::now(), Instant::now());
     let mut prepared = prepare(&args.plan, args.keep_going())?;
+    let mut limits = Limits::of_machine();
+    limits.memory = args.memory.unwrap_or(limits.memory);
+    limits.gpus = args.gpus.clone().unwrap_or(limits.gpus);
+    prepared.options.limits = Some(limits);
     if args.dry_run {
         print(&plan::text(&prepared));
         return Ok(());
@@ -37,9 +44,14 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
             format!("cannot make a run below `{}`: {fault}", args.out.out.display()),
         )
     })?;
+    let (steps, shown) = (prepared.pipeline.steps.len(), folder.display().to_string());
+    talk::event(
+        "run_started",
+        json!({ "pipeline": prepared.pipeline.name, "id": id, "folder": shown, "steps": steps }),
+    );
     let interrupt = Interrupt::listen();
     let mut batches = Batches::default();
-    let mut outcome = execute_prepared(&prepared, args.quiet, &interrupt);
+    let mut outcome = execute_prepared(&prepared, &interrupt);
     while goes_on(&prepared, &outcome) {
         let points = prepared.pipeline.variants.count;
         batches.note(&outcome);
@@ -48,7 +60,7 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
         if prepared.pipeline.variants.count == points {
             break;
         }
-        outcome = execute_prepared(&prepared, args.quiet, &interrupt);
+        outcome = execute_prepared(&prepared, &interrupt);
     }
     batches.restore(&mut outcome);
     let Prepared { pipeline, warnings, store, options, .. } = &prepared;
@@ -58,9 +70,7 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
     record.started = started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     record.seconds = clock.elapsed().as_secs_f64();
     write(&folder, &record, store).map_err(|fault| Stop::saying(FAILED, fault))?;
-    if !args.quiet {
-        say(&summary(&record));
-    }
+    tell_end(&record, &folder, store);
     print(&format!("{}\n", folder.join(REPORT).display()));
     match record.status {
         RunStatus::Done => Ok(()),
@@ -73,9 +83,9 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
     }
 }
 
-fn execute_prepared(prepared: &Prepared, quiet: bool, interrupt: &Interrupt) -> Outcome {
+fn execute_prepared(prepared: &Prepared, interrupt: &Interrupt) -> Outcome {
     let Prepared { pipeline, store, files, options, .. } = prepared;
-    let progress = progress::for_stderr(pipeline.steps.len(), quiet);
+    let progress = progress::for_stderr(pipeline.steps.len(), talk::is_quiet());
     execute(pipeline, files, store, options, progress.as_ref(), interrupt)
 }
 
@@ -166,6 +176,24 @@ fn processor() -> String {
     let model =
         information.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
     model.map_or_else(|| "an unnamed processor".to_owned(), |(_, name)| name.trim().to_owned())
+}
+
+/// Says how the run ended: an event, or a sentence, and in detail if that is asked for.
+fn tell_end(record: &Record, folder: &Path, store: &cache::Store) {
+    let count = |status| record.steps.iter().filter(|step| step.status == status).count();
+    talk::event(
+        "run_finished",
+        json!({ "status": record.status, "seconds": record.seconds,
+            "ran": count(StepStatus::Ran), "hits": count(StepStatus::Hit),
+            "failed": count(StepStatus::Failed), "skipped": count(StepStatus::Skipped),
+            "report": folder.join(REPORT).display().to_string() }),
+    );
+    if talk::is_verbose() && !talk::is_json() {
+        say(super::details::of(record, store, fold::width_of_stderr()).trim_end());
+    }
+    if !talk::is_quiet() && !talk::is_json() {
+        say(&summary(record));
+    }
 }
 
 fn summary(record: &Record) -> String {
