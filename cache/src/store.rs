@@ -155,13 +155,7 @@ impl Store {
         disk.sweep(&root.join(TMP));
         disk.sweep(&root.join(LOCKS));
         let journal = Journal::open(root, &root.join(TMP), &disk)?;
-        Ok(Self {
-            root: root.to_owned(),
-            disk,
-            journal,
-            files: OnceLock::new(),
-            in_use,
-        })
+        Ok(Self { root: root.to_owned(), disk, journal, files: OnceLock::new(), in_use })
     }
 
     /// The folder.

@@ -19,7 +19,7 @@ pub fn list_of(table: &[Entry]) -> String {
     for entry in table {
         let (inputs, outputs) = (names(entry.inputs), names(entry.outputs));
         let flow = if inputs.is_empty() { outputs } else { format!("{inputs} -> {outputs}") };
-        let summary = summary(entry.schema());
+        let summary = summary(&entry.schema());
         out.push_str(&paragraph(&format!("{:longest$}  ", entry.name), &summary, width));
         out.push_str(&paragraph(&format!("{:longest$}  ", ""), &flow, width));
     }
@@ -44,7 +44,7 @@ pub fn summary(schema: &Json) -> String {
 /// The page of one op: what it does, ports, parameters, an example.
 pub fn page(entry: &Entry) -> String {
     let root = entry.schema();
-    let schema = Schema::new(root);
+    let schema = Schema::new(&root);
     let doc = root.get("description").and_then(Json::as_str).unwrap_or("(not documented)");
     let mut out = format!("{}\n\n{}", entry.name, prose(doc.trim()));
     ports(&mut out, "Inputs", entry.inputs);

@@ -39,7 +39,7 @@ pub fn without(key: &CacheKey, params: &[&str]) -> CacheKey {
 
 /// Parameters that differ from their defaults: a new parameter with a default changes no key.
 fn changed_params(entry: &Entry, params: Value) -> BTreeMap<String, Value> {
-    let properties = entry.schema().get("properties");
+    let properties = entry.shared_schema().get("properties");
     let default = |name: &str| properties?.get(name)?.get("default");
     let Value::Object(params) = params else { return BTreeMap::new() };
     params.into_iter().filter(|(name, value)| default(name) != Some(value)).collect()
@@ -55,16 +55,31 @@ pub fn has_run(step: &Step, history: &[Finished]) -> bool {
 
 /// Why a step runs: the fields in which its key differs from the nearest earlier one.
 pub fn reason(key: &CacheKey, history: &[Finished]) -> String {
-    let nearest = history
-        .iter()
-        .filter(|finished| finished.cache_key.op == key.op)
-        .map(|finished| differences(&finished.cache_key, key))
-        .min_by(|a, b| a.len().cmp(&b.len()).then_with(|| a.cmp(b)));
-    match nearest {
+    let of_op = || history.iter().map(|it| &it.cache_key).filter(|old| old.op == key.op);
+    let least = of_op().map(|old| distance(old, key)).min();
+    // A sweep leaves thousands that are equally near; a few of them say as much.
+    let near = of_op().filter(|old| Some(distance(old, key)) == least).take(EQUALLY_NEAR);
+    match near.map(|old| differences(old, key)).min() {
         None => NEVER.to_owned(),
         Some(differences) if differences.is_empty() => "its result is no longer whole".to_owned(),
         Some(differences) => differences.join(", "),
     }
+}
+
+/// Of how many equally near keys the differences are written out.
+const EQUALLY_NEAR: usize = 64;
+
+/// How many [`differences`] there are, without writing them out.
+fn distance(old: &CacheKey, new: &CacheKey) -> usize {
+    fn unequal<V: PartialEq>(old: &BTreeMap<String, V>, new: &BTreeMap<String, V>) -> usize {
+        let gone = old.keys().filter(|name| !new.contains_key(*name)).count();
+        gone + new.iter().filter(|(name, value)| old.get(*name) != Some(value)).count()
+    }
+    usize::from((old.version, old.format) != (new.version, new.format))
+        + unequal(&old.params, &new.params)
+        + unequal(&old.inputs, &new.inputs)
+        + usize::from(old.seed != new.seed)
+        + usize::from(old.numerics != new.numerics)
 }
 
 fn differences(old: &CacheKey, new: &CacheKey) -> Vec<String> {

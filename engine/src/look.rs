@@ -51,7 +51,13 @@ pub fn look(pipeline: &Pipeline, files: &Files, store: &Store, wanted: &[bool]) 
     looks
 }
 
-fn look_at(pipeline: &Pipeline, files: &Files, store: &Store, looks: &[Look], index: usize) -> Look {
+fn look_at(
+    pipeline: &Pipeline,
+    files: &Files,
+    store: &Store,
+    looks: &[Look],
+    index: usize,
+) -> Look {
     let made = |from: usize, port: &str| {
         looks[from].finished()?.outputs.get(port).map(|object| object.digest)
     };

@@ -76,7 +76,8 @@ struct Plain {
 
 impl Plain {
     fn say_hits(&self) {
-        let hits = std::mem::take(&mut *self.hits.lock().expect("no thread panics while it adds a line"));
+        let hits =
+            std::mem::take(&mut *self.hits.lock().expect("no thread panics while it adds a line"));
         if !hits.is_empty() {
             say(hits.trim_end());
         }

@@ -137,7 +137,9 @@ pub fn recompute(
     let made = match catch_unwind(AssertUnwindSafe(|| op.run(&inputs, &cx))) {
         Ok(Ok(made)) => made.into_vec(),
         Ok(Err(_)) if paths.missed.load(Ordering::Relaxed) => {
-            return Found::Unproved("the recordings are not where they were: name its pipeline".to_owned());
+            return Found::Unproved(
+                "the recordings are not where they were: name its pipeline".to_owned(),
+            );
         }
         Ok(Err(fault)) => return Found::Other(format!("it fails now: {}", fault.message)),
         Err(_) => return Found::Other("the op panicked".to_owned()),

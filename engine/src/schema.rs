@@ -104,7 +104,7 @@ fn for_schema() -> Json {
 fn step(table: &[Entry]) -> Json {
     let ops: Vec<Json> = table
         .iter()
-        .map(|entry| json!({"const": entry.name, "description": catalog::summary(entry.schema())}))
+        .map(|entry| json!({"const": entry.name, "description": catalog::summary(&entry.schema())}))
         .collect();
     let cases: Vec<Json> = table
         .iter()
@@ -126,7 +126,7 @@ fn step(table: &[Entry]) -> Json {
 
 /// The settings of a step, the inputs and the parameters of one op.
 fn op(entry: &Entry, definitions: &mut Map<String, Json>) {
-    let mut schema = entry.schema().clone();
+    let mut schema = entry.schema();
     let prefix = format!("#/definitions/{}.", entry.name);
     refer(&mut schema, &prefix);
     if let Some(Json::Object(parts)) = schema.get_mut("$defs").map(Json::take) {

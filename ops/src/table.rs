@@ -60,7 +60,12 @@ pub struct ParamError {
 
 impl Entry {
     /// The JSON schema of the parameters; its description is the op's documentation.
-    pub fn schema(&self) -> &'static Value {
+    pub fn schema(&self) -> Value {
+        self.shared_schema().clone()
+    }
+
+    /// The same, made once a process.
+    pub fn shared_schema(&self) -> &'static Value {
         (self.schema)()
     }
 

@@ -51,7 +51,8 @@ impl Store {
     pub fn usage(&self) -> Usage {
         let mut usage = Usage { journal_bytes: self.journal.bytes(), ..Usage::default() };
         for path in entries(&self.root.join(OBJECTS)).iter().flat_map(|folder| entries(folder)) {
-            let known = ENDINGS.iter().any(|ending| path.extension().is_some_and(|it| it == *ending));
+            let known =
+                ENDINGS.iter().any(|ending| path.extension().is_some_and(|it| it == *ending));
             match held(&path).filter(|_| known) {
                 Some(object) => usage.objects.push(object),
                 None => usage.strangers.push(path),
@@ -63,7 +64,8 @@ impl Store {
                 continue;
             };
             let files = entries(&folder);
-            states.bytes = files.iter().filter_map(|file| fs::metadata(file).ok()).map(|it| it.len()).sum();
+            states.bytes =
+                files.iter().filter_map(|file| fs::metadata(file).ok()).map(|it| it.len()).sum();
             usage.checkpoints.push(states);
         }
         usage.objects.sort_by_key(|held| held.digest);

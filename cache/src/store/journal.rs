@@ -249,8 +249,7 @@ impl Journal {
     /// Opens the lock; a read-only store has perhaps none.
     fn lock(&self) -> io::Result<File> {
         let path = self.root.join(LOCK);
-        File::open(&path)
-            .or_else(|_| OpenOptions::new().create(true).append(true).open(&path))
+        File::open(&path).or_else(|_| OpenOptions::new().create(true).append(true).open(&path))
     }
 }
 
@@ -342,4 +341,3 @@ fn read_whole(path: &Path) -> Result<Vec<u8>, StoreError> {
         read => read.map_err(StoreError::io("read", path)),
     }
 }
-

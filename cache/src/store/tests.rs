@@ -161,9 +161,9 @@ fn steps_that_finish_together_share_a_sync() {
         steps.into_iter().for_each(|step| step.join().expect("no panic").expect("committed"));
     });
     let calls = disk.faults.calls();
-    let syncs = calls[before..].iter().filter(|call| {
-        call.starts_with("sync /") && call.ends_with("journal-v1.jsonl")
-    });
+    let syncs = calls[before..]
+        .iter()
+        .filter(|call| call.starts_with("sync /") && call.ends_with("journal-v1.jsonl"));
     // The first to come writes alone what it has; all others wait for it.
     assert!(syncs.count() <= 2, "{calls:?}");
     let reopened = Store::open(root.path()).expect("a store");

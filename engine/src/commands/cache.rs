@@ -144,7 +144,8 @@ fn grouped(usage: &Usage, history: &[Finished]) -> (Rooms, Rooms) {
     for object in &usage.objects {
         let nobody = ("(no step names it)", "(unknown)");
         let (op, kind) = makers.get(&object.digest).copied().unwrap_or(nobody);
-        for room in [by_op.entry(op).or_insert_with(Room::default), by_kind.entry(kind).or_default()]
+        for room in
+            [by_op.entry(op).or_insert_with(Room::default), by_kind.entry(kind).or_default()]
         {
             room.objects += 1;
             room.bytes += object.bytes;
@@ -205,9 +206,10 @@ fn by_prefix(store: &Store, prefix: &str) -> Result<Digest, String> {
     match fitting.as_slice() {
         [digest] => Ok(*digest),
         [] => Err(format!("no object's digest begins with `{prefix}`")),
-        several => {
-            Err(format!("the digests of {} objects begin with `{prefix}`: give more of it", several.len()))
-        }
+        several => Err(format!(
+            "the digests of {} objects begin with `{prefix}`: give more of it",
+            several.len()
+        )),
     }
 }
 

@@ -63,12 +63,8 @@ pub fn gc(args: &GcArgs) -> Result<(), Stop> {
     let bytes: u64 = objects.iter().chain(&checkpoints).map(|held| held.bytes).sum();
     let left = held - bytes;
 
-    let going = format!(
-        "{} objects and {} checkpoints, {}",
-        objects.len(),
-        checkpoints.len(),
-        size(bytes)
-    );
+    let going =
+        format!("{} objects and {} checkpoints, {}", objects.len(), checkpoints.len(), size(bytes));
     let mut text = if args.dry_run {
         format!("would remove {going}; {} would be left\n", size(left))
     } else {
@@ -99,7 +95,12 @@ pub fn gc(args: &GcArgs) -> Result<(), Stop> {
 
 /// What the records below a folder name.
 fn needed(store: &Store, out: &Path) -> Result<Needed, Stop> {
-    let records = runs::all(out).map_err(|fault| Stop::saying(BAD_INPUT, format!("{fault}; what that run needs is not known, so nothing was removed")))?;
+    let records = runs::all(out).map_err(|fault| {
+        Stop::saying(
+            BAD_INPUT,
+            format!("{fault}; what that run needs is not known, so nothing was removed"),
+        )
+    })?;
     let steps = || records.iter().flat_map(|record| &record.steps);
     let named: HashSet<Digest> = steps().filter_map(|step| step.key).collect();
     let history = store.history();

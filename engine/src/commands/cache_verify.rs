@@ -1,6 +1,9 @@
 //! `engine cache verify`: reads everything again, or computes it again.
 
-use super::{cache::{open, size}, prepare::prepare};
+use super::{
+    cache::{open, size},
+    prepare::prepare,
+};
 use crate::{
     cli::{FAILED, INTERRUPTED, PlanArgs, Stop, StoreArg, print},
     fold::{paragraph, width},
@@ -137,7 +140,8 @@ fn reread(store: &Store) -> Result<(), Stop> {
 
 /// A share such as `5%`, above nothing and up to all.
 fn share(text: &str) -> Result<f64, String> {
-    let percent = text.trim().strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
+    let percent =
+        text.trim().strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
     let share = percent.filter(|percent| *percent > 0.0 && *percent <= 100.0);
     share.map(|percent| percent / 100.0).ok_or_else(|| "expected a share such as 5%".to_owned())
 }

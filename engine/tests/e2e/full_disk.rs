@@ -26,8 +26,7 @@ fn a_full_disk_is_said_and_what_is_finished_is_kept() {
         failed += 1;
         assert_eq!(said.code, 1, "{}", said.stderr);
         assert!(said.stderr.contains("cannot write"), "{}", said.stderr);
-        let finished: Vec<_> =
-            said.stderr.lines().filter(|line| line.contains(" ran  ")).collect();
+        let finished: Vec<_> = said.stderr.lines().filter(|line| line.contains(" ran  ")).collect();
         let after = study.run();
         assert_eq!(after.code, 0, "{}", after.stderr);
         assert!(!after.stderr.contains("damaged"), "{}", after.stderr);
