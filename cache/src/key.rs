@@ -44,7 +44,7 @@ impl CacheKey {
         out.extend_from_slice(b"{\"format\":");
         json(out, format);
         out.extend_from_slice(b",\"inputs\":");
-        map(out, inputs, |out, digest| json(out, digest));
+        map(out, inputs, json);
         if let Some(numerics) = numerics {
             out.extend_from_slice(b",\"numerics\":");
             json(out, numerics);

@@ -84,7 +84,8 @@ impl Disk {
             file.lock()?;
             // Between its making and its lock it may have been swept as an orphan.
             if is_named(&file, &path) {
-                return Ok(Temporary { disk: self.clone(), path, file, named: false });
+                let disk = self.clone();
+                return Ok(Temporary { disk, path, file, named: false, refusal: None });
             }
         }
     }
@@ -125,9 +126,15 @@ pub(crate) struct Temporary {
     path: PathBuf,
     file: File,
     named: bool,
+    refusal: Option<io::Error>,
 }
 
 impl Temporary {
+    /// The last write that the disk refused, for writers that hide it in an error of their own.
+    pub(crate) fn refusal(&mut self) -> io::Result<()> {
+        self.refusal.take().map_or(Ok(()), Err)
+    }
+
     /// Gives it its name once its bytes are on the disk; then the name is as well. Returns what the
     /// file system says of it.
     pub(crate) fn persist(mut self, to: &Path) -> io::Result<fs::Metadata> {
@@ -141,7 +148,11 @@ impl Temporary {
 
 impl Write for Temporary {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.disk.write(&mut self.file, &self.path, bytes).map(|()| bytes.len())
+        let written = self.disk.write(&mut self.file, &self.path, bytes);
+        if let Err(fault) = &written {
+            self.refusal = Some(io::Error::new(fault.kind(), fault.to_string()));
+        }
+        written.map(|()| bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {

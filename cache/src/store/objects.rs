@@ -39,8 +39,13 @@ impl Store {
         match &artifact.data {
             Data::Table(table) => {
                 let mut buffered = BufWriter::with_capacity(1 << 20, &mut file);
-                parquet::write(&mut buffered, artifact, table).map_err(StoreError::Format)?;
-                buffered.flush().map_err(io)?;
+                let written = parquet::write(&mut buffered, artifact, table);
+                let flushed = buffered.flush();
+                drop(buffered);
+                // What the disk refused is a clearer reason than what the format makes of it.
+                file.refusal().map_err(io)?;
+                written.map_err(StoreError::Format)?;
+                flushed.map_err(io)?;
             }
             Data::Tensors(tensors) => {
                 let info = serde_json::json!({ "kind": artifact.kind, "meta": artifact.meta });
@@ -58,7 +63,13 @@ impl Store {
     /// # Errors
     /// When the object is missing or damaged.
     pub fn get(&self, digest: &Digest) -> Result<Artifact, StoreError> {
-        let path = self.object_path(digest).ok_or(StoreError::Missing(*digest))?;
+        let Some(path) = self.object_path(digest) else {
+            return Err(if self.root.is_dir() {
+                StoreError::Missing(*digest)
+            } else {
+                StoreError::Gone(self.root.clone())
+            });
+        };
         let read = self.read(digest, &path);
         if matches!(read, Err(StoreError::Damaged { .. })) {
             // If it cannot be removed, the next read will find it damaged again.

@@ -77,7 +77,13 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
     record.warnings = warnings.iter().map(|warning| warning.message.clone()).collect();
     record.started = started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     record.seconds = clock.elapsed().as_secs_f64();
-    write(&folder, &record, store).map_err(|fault| Stop::saying(FAILED, fault))?;
+    if let Err(fault) = write(&folder, &record, store) {
+        // Why steps failed is perhaps the same reason, said better.
+        if !errors.is_empty() {
+            refuse(pipeline, &errors);
+        }
+        return Err(Stop::saying(FAILED, fault));
+    }
     tell_end(&record, store);
     print(&format!("{}\n", folder.join(REPORT).display()));
     let (status, finished) = (record.status, end(&record, &folder));

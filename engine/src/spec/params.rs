@@ -23,8 +23,7 @@ pub fn read(
     op: &Node,
     fields: &[&(Key, Node)],
 ) -> (Option<Box<dyn AnyOp>>, BTreeMap<String, Span>) {
-    let root = entry.schema();
-    let schema = Schema::new(root);
+    let schema = Schema::new(entry.schema());
     let mut params = Map::new();
     let mut spans = BTreeMap::new();
     let mut fine = true;

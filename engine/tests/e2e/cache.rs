@@ -32,6 +32,23 @@ fn what_takes_room_is_shown_by_op_and_by_kind() {
 }
 
 #[test]
+fn the_state_is_a_handful_of_files_however_many_steps() {
+    let study = Study::new().pipeline(SYNTHETIC);
+    study.ran();
+    let files = |folder: &str| {
+        let entries = fs::read_dir(study.path(folder)).expect("a folder");
+        entries.filter(|entry| entry.as_ref().is_ok_and(|it| it.path().is_file())).count()
+    };
+    let few = files(".engine");
+    assert!(few <= 6, "{few} files");
+    for clusters in 2..12 {
+        study.ran_with(&["--set", &format!("pca.components={clusters}")]);
+    }
+    assert_eq!(files(".engine"), few);
+    assert_eq!((files(".engine/locks-v1"), files(".engine/tmp-v1")), (0, 0));
+}
+
+#[test]
 fn what_no_kept_run_needs_goes_and_nothing_else() {
     let mut study = Study::new().pipeline(SYNTHETIC);
     study.ran();

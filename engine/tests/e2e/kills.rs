@@ -81,7 +81,7 @@ fn hundreds_of_kills_lose_nothing_that_was_finished() {
 /// A step that takes seconds.
 const LONG: &str = "name: long
 steps:
-  more: { op: synth, clips_per_class: 150 }
+  more: { op: synth, clips_per_class: 60 }
   long: { op: log_mel, in: more, n_mels: 16, n_fft: 512 }
 ";
 

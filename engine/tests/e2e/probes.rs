@@ -87,12 +87,10 @@ fn a_copied_store_runs_nothing_and_reads_each_object_once() {
 
 #[test]
 fn a_request_to_end_in_the_midst_of_many_steps_costs_no_finished_step() {
-    let mut pipeline = "name: chain\nsteps:\n  s0: { op: matrix, path: table.csv }\n".to_owned();
-    for step in 1..400 {
-        let method = if step % 2 == 0 { "z_score" } else { "min_max" };
-        let before = step - 1;
+    let mut pipeline = "name: many\nsteps:\n  table: { op: matrix, path: table.csv }\n".to_owned();
+    for seed in 1..400 {
         pipeline.push_str(&format!(
-            "  s{step}: {{ op: normalize, in: s{before}, method: {method} }}\n"
+            "  g{seed}: {{ op: kmeans, in: table, clusters: 2, seed: {seed} }}\n"
         ));
     }
     let study = Study::new().pipeline(&pipeline);
