@@ -132,6 +132,7 @@ fn record(pipeline: &Pipeline, id: String, outcome: &Outcome, keep_going: bool) 
         scores: pipeline.steps[row.scores].name.clone(),
         reference: row.reference.map(|step| pipeline.steps[step].name.clone()),
         paper: row.paper.clone(),
+        companion: row.companion.map(|step| pipeline.steps[step].name.clone()),
         point: row.point.clone(),
         seed: row.seed,
     });
@@ -157,7 +158,6 @@ fn record(pipeline: &Pipeline, id: String, outcome: &Outcome, keep_going: bool) 
             variants: pipeline.variants.count,
             steps: pipeline.variants.steps,
             wilcoxon: pipeline.report.wilcoxon,
-            companions: pipeline.report.companions,
             objective: pipeline.variants.search.as_ref().map(|it| it.objective.clone()),
         }),
         figures: Vec::new(),
