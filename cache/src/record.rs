@@ -59,9 +59,6 @@ pub struct Sweep {
     /// Whether rows are compared by signed ranks rather than by Student's t.
     #[serde(default)]
     pub wilcoxon: bool,
-    /// Whether the report holds rows against what chance and other seeds give.
-    #[serde(default)]
-    pub companions: bool,
     /// The metric by which points were chosen while the sweep ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objective: Option<String>,
@@ -94,6 +91,9 @@ pub struct Row {
     /// Published values, by metric.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub paper: BTreeMap<String, f64>,
+    /// The step that holds its clusters against chance and other choices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub companion: Option<String>,
     /// The point of the sweep: swept parameter and its value, in the order of the sweep. Rows of one
     /// title and one point are repetitions of one cell with other seeds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

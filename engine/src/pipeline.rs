@@ -124,8 +124,6 @@ pub struct ReportSpec {
     pub table: Vec<RowSpec>,
     /// Whether rows are compared by signed ranks rather than by Student's t.
     pub wilcoxon: bool,
-    /// Whether the report holds rows against what chance and other seeds give.
-    pub companions: bool,
 }
 
 /// A row of the table.
@@ -141,6 +139,8 @@ pub struct RowSpec {
     pub reference: Option<usize>,
     /// Published values to show beside ours, by metric.
     pub paper: BTreeMap<String, f64>,
+    /// The step that holds its clusters against chance and other choices.
+    pub companion: Option<usize>,
     /// What the scores depend on of what varies, and its values.
     pub point: Vec<(String, Value)>,
     /// The seed of the variant.

@@ -28,6 +28,7 @@ pub static OPS: &[Entry] = &[
     op::<crate::cluster::agglomerative::Agglomerative>(),
     op::<crate::metrics::metrics::Metrics>(),
     op::<crate::metrics::gaussian_reference::GaussianReference>(),
+    op::<crate::metrics::controls::Controls>(),
     op::<crate::metrics::silhouette_samples::SilhouetteSamples>(),
     op::<crate::metrics::composition::Composition>(),
     op::<crate::programs::command::Command>(),
@@ -56,6 +57,8 @@ pub struct Entry {
     pub progressive: &'static [&'static str],
     /// Whether each row of its output follows from one row of its input.
     pub row_wise: bool,
+    /// Whether it holds clusters against chance and other choices.
+    pub companion: bool,
     /// Whether the parameters name the ports, so that there are none here.
     pub open: bool,
     schema: fn() -> &'static Value,
@@ -142,6 +145,7 @@ pub const fn op<O: Op>() -> Entry {
         determinism: O::DETERMINISM,
         progressive: O::PROGRESSIVE,
         row_wise: O::ROW_WISE,
+        companion: O::COMPANION,
         open: O::OPEN,
         schema: schema_of::<O>,
         parse: |params| {

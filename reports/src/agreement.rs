@@ -1,12 +1,12 @@
-//! Companions of a table of clusters: whether other seeds find the same groups, and what is reached
-//! without any clustering at all.
+//! Companions of a table of clusters: whether other seeds find the same groups, what chance gives, and
+//! how much hangs on the number of groups.
 
 use crate::{
-    document::{Block, Cell, Column, Row, Table, Text},
+    document::{Block, Cell, Column, Row, Table},
     scores::ScoredRow,
 };
 use cache::{Column as Values, Digest, Record, Store, StoreError};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The companions of every row, where the pipeline asks for them.
 pub fn blocks(
@@ -14,45 +14,86 @@ pub fn blocks(
     rows: &[ScoredRow],
     store: &Store,
 ) -> Result<Vec<Block>, StoreError> {
-    if record.sweep.as_ref().is_none_or(|sweep| !sweep.companions) || rows.is_empty() {
+    if rows.iter().all(|row| row.companion.is_empty()) {
         return Ok(Vec::new());
     }
-    let mut table = Table {
+    let mut blocks = vec![Block::Heading("Beside the clusters".to_owned())];
+    let mut chance = Table {
         columns: vec![
             Column::text(""),
             Column::number("Stability ↑"),
-            Column::number("Purity"),
-            Column::number("Purity of the commonest label"),
             Column::number("Silhouette"),
-            Column::number("Silhouette without clusters"),
+            Column::number("of a Gaussian cloud"),
+            Column::number("of shuffled features"),
+            Column::number("ARI"),
+            Column::number("of shuffled features"),
+            Column::number("Purity"),
+            Column::number("of the commonest label"),
         ],
         rows: Vec::new(),
     };
     for row in rows {
-        let stability = stability(row, store)?;
-        let number = |value: Option<f64>| Cell {
-            text: value.map_or_else(|| "–".to_owned(), |value| format!("{value:.3}")).into(),
-            value,
-            id: None,
-        };
-        table.rows.push(Row::new(vec![
+        let beside = |name: &str| number(row.companion.get(name).copied());
+        chance.rows.push(Row::new(vec![
             row.title.clone().into(),
-            number(stability),
+            number(stability(row, store)?),
+            number(row.value("silhouette")),
+            beside("gaussian.silhouette"),
+            beside("shuffled.silhouette"),
+            number(row.value("ari")),
+            beside("shuffled.ari"),
             number(row.value("purity")),
             number(row.value("purity_majority")),
-            number(row.value("silhouette")),
-            number(row.reference.get("silhouette").copied()),
         ]));
     }
-    Ok(vec![
-        Block::Heading("Beside the clusters".to_owned()),
-        Block::Table(table),
-        Block::Paragraph(Text::from(
-            "Stability: the mean ARI between the groups of any two seeds. Groups that change with the seed say little \
-             of the clips. Purity of the commonest label: what calling every clip by it reaches. Silhouette without \
-             clusters: of a Gaussian cloud of the same covariance, where a row names such a reference.",
-        )),
-    ])
+    blocks.push(Block::Table(chance));
+    let mut legend = "Stability: the mean ARI between the groups of any two seeds; groups that change with the seed \
+                      say little of the clips. The same method cuts a Gaussian cloud of as many clips and the same \
+                      effective dimension, and the features with each column in a random order: only what lies beyond \
+                      these speaks of clusters. The commonest label is what a single group would reach."
+        .to_owned();
+    if record.sweep.is_none() {
+        legend.push_str(" With one seed there is no stability.");
+    }
+    blocks.push(Block::Paragraph(legend.into()));
+    blocks.extend(numbers_of_clusters(rows));
+    Ok(blocks)
+}
+
+fn number(value: Option<f64>) -> Cell {
+    let text = value.map_or_else(|| "–".to_owned(), |value| format!("{value:.3}"));
+    Cell { text: text.into(), value, id: None }
+}
+
+/// The score that speaks for a number of clusters: with labels the ARI.
+const SPEAKS: [(&str, &str); 2] = [("ari", "ARI"), ("silhouette", "Silhouette")];
+
+/// How much hangs on the number of clusters.
+fn numbers_of_clusters(rows: &[ScoredRow]) -> Option<Block> {
+    let number_of = |name: &str, metric: &str| -> Option<u64> {
+        name.strip_prefix("k=")?.strip_suffix(metric)?.strip_suffix('.')?.parse().ok()
+    };
+    let (metric, title) = SPEAKS.into_iter().find(|(metric, _)| {
+        rows.iter().flat_map(|row| row.companion.keys()).any(|it| number_of(it, metric).is_some())
+    })?;
+    let of_row = |row: &ScoredRow| -> BTreeMap<u64, f64> {
+        let own = row.value("n_clusters").zip(row.value(metric));
+        let others = row.companion.iter();
+        let others = others.filter_map(|(name, value)| Some((number_of(name, metric)?, *value)));
+        others.chain(own.map(|(k, value)| (k as u64, value))).collect()
+    };
+    let found: Vec<_> = rows.iter().map(of_row).collect();
+    let numbers: BTreeSet<u64> = found.iter().flat_map(|of| of.keys().copied()).collect();
+    let heads = numbers.iter().map(|k| Column::number(format!("{title}, k = {k}")));
+    let mut table = Table {
+        columns: std::iter::once(Column::text("")).chain(heads).collect(),
+        rows: Vec::new(),
+    };
+    for (row, of) in rows.iter().zip(&found) {
+        let cells = numbers.iter().map(|k| number(of.get(k).copied()));
+        table.rows.push(Row::new(std::iter::once(row.title.clone().into()).chain(cells).collect()));
+    }
+    Some(Block::Table(table))
 }
 
 /// The mean ARI between the labels of every two seeds; none where fewer than two seeds have labels.

@@ -29,6 +29,8 @@ pub struct ScoredRow {
     pub notes: BTreeMap<String, String>,
     /// What a cloud without clusters scores, by metric; the mean over the seeds.
     pub reference: BTreeMap<String, f64>,
+    /// What chance and other choices give, by metric; the mean over the seeds.
+    pub companion: BTreeMap<String, f64>,
     /// The latent spaces that were clustered, if models made them.
     pub latent: Vec<LatentSpace>,
     /// Published values by metric.
@@ -93,7 +95,7 @@ fn read(rows: &[&Row], record: &Record, store: &Store) -> Result<ScoredRow, Stor
         seeds: rows.iter().map(|row| row.seed).collect(),
         ..ScoredRow::default()
     };
-    let mut references: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    let (mut references, mut companions) = (Draws::new(), Draws::new());
     for row in rows {
         let step = record.step(&row.scores);
         let known = read.steps.contains(&row.scores);
@@ -121,20 +123,38 @@ fn read(rows: &[&Row], record: &Record, store: &Store) -> Result<ScoredRow, Stor
         }
         read.notes.extend(notes);
         if !known {
-            let reference = row.reference.as_ref().and_then(|name| record.step(name));
-            let found = self::values(reference, store)?.map(|(values, _)| values);
-            for (metric, value) in found.into_iter().flatten().filter(|(_, it)| !it.is_nan()) {
-                references.entry(metric).or_default().push(value);
-            }
+            gather(&mut references, row.reference.as_deref(), record, store)?;
+            gather(&mut companions, row.companion.as_deref(), record, store)?;
         }
     }
-    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     for (metric, draws) in &read.draws {
         let draws: Vec<f64> = draws.values().copied().collect();
         read.values.insert(metric.clone(), mean(&draws));
     }
-    read.reference = references.into_iter().map(|(metric, it)| (metric, mean(&it))).collect();
+    let means = |draws: Draws| draws.into_iter().map(|(metric, it)| (metric, mean(&it))).collect();
+    (read.reference, read.companion) = (means(references), means(companions));
     Ok(read)
+}
+
+/// Values by metric, one a seed.
+type Draws = BTreeMap<String, Vec<f64>>;
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// Adds the defined values of a step, if there is one.
+fn gather(
+    draws: &mut Draws,
+    step: Option<&str>,
+    record: &Record,
+    store: &Store,
+) -> Result<(), StoreError> {
+    let found = values(step.and_then(|name| record.step(name)), store)?.map(|(values, _)| values);
+    for (metric, value) in found.into_iter().flatten().filter(|(_, value)| !value.is_nan()) {
+        draws.entry(metric).or_default().push(value);
+    }
+    Ok(())
 }
 
 /// The last part of a parameter's name, where that is clear: `beta` of `vae.beta`.

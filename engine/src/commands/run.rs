@@ -154,6 +154,7 @@ fn record(pipeline: &Pipeline, id: String, steps: Vec<StepRecord>, status: RunSt
         scores: pipeline.steps[row.scores].name.clone(),
         reference: row.reference.map(|step| pipeline.steps[step].name.clone()),
         paper: row.paper.clone(),
+        companion: row.companion.map(|step| pipeline.steps[step].name.clone()),
         point: row.point.clone(),
         seed: row.seed,
     });
@@ -174,7 +175,6 @@ fn record(pipeline: &Pipeline, id: String, steps: Vec<StepRecord>, status: RunSt
             variants: pipeline.variants.count,
             steps: pipeline.variants.steps,
             wilcoxon: pipeline.report.wilcoxon,
-            companions: pipeline.report.companions,
             objective: pipeline.variants.search.as_ref().map(|it| it.objective.clone()),
         }),
         figures: Vec::new(),

@@ -1,6 +1,6 @@
 //! The cells of a row: its scores at every point that they depend on, with every seed.
 
-use super::{link::Names, sweep::Sweep, unfold::Variant};
+use super::{companions, link::Names, sweep::Sweep, unfold::Variant};
 use serde_json::Value as Json;
 use std::collections::HashSet;
 
@@ -12,8 +12,19 @@ pub struct Varied<'a> {
     pub variants: &'a [Variant],
 }
 
-/// The step with the scores, that with those of a cloud without clusters, the point, the seed.
-pub type Cell = (usize, Option<usize>, Vec<(String, Json)>, u64);
+/// One cell of a row.
+pub struct Cell {
+    /// The step with the scores.
+    pub scores: usize,
+    /// That with those of a cloud without clusters.
+    pub reference: Option<usize>,
+    /// That which holds the clusters against chance and other choices.
+    pub companion: Option<usize>,
+    /// What it depends on of what varies, and its values.
+    pub point: Vec<(String, Json)>,
+    /// The seed.
+    pub seed: u64,
+}
 
 impl Varied<'_> {
     /// The cells of a row: one for each point that its scores depend on, and each seed.
@@ -28,7 +39,7 @@ impl Varied<'_> {
         for variant in self.variants {
             let step = variant.step(base).filter(|at| one.is_none_or(|one| one == *at));
             let Some(scores) = step else { continue };
-            let axes = names.step(scores).axes;
+            let (step_name, axes) = (&names.step(scores).key.name, names.step(scores).axes);
             let on = |axis: &usize| axes.has(*axis);
             let at = &self.sweep.points[variant.point];
             let place: Vec<_> = (0..at.len()).filter(on).map(|axis| (axis, at[axis])).collect();
@@ -38,7 +49,14 @@ impl Varied<'_> {
                     let axis = &self.sweep.axes[axis];
                     (axis.key.name.clone(), axis.values[value].json())
                 });
-                cells.push((scores, reference, point.collect(), variant.seed));
+                let companion = base.replacen(step_name, &companions::beside(step_name), 1);
+                cells.push(Cell {
+                    scores,
+                    reference,
+                    companion: variant.step(&companion),
+                    point: point.collect(),
+                    seed: variant.seed,
+                });
             }
         }
         cells

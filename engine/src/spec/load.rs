@@ -3,7 +3,7 @@
 use super::{
     Override,
     cells::Varied,
-    check,
+    check, companions,
     context::Context,
     link,
     node::{Node, Value},
@@ -90,8 +90,9 @@ fn read(
 ) -> Option<Pipeline> {
     let mut root = yaml::parse(cx)?;
     overrides::apply(cx, &mut root, overrides);
-    let Outline { name, description, vars, seeds, steps, sweep, report } =
-        outline::outline(cx, root);
+    let mut outline = outline::outline(cx, root);
+    companions::add(&mut outline, table);
+    let Outline { name, description, vars, seeds, steps, sweep, report } = outline;
     let mut vars = Variables::new(cx, vars, env);
     let name = study_name(cx, &mut vars, name);
     let description = description.and_then(|node| vars.fill(cx, &node, &[]).plain());
@@ -125,6 +126,7 @@ fn read(
     for row in &mut report.table {
         row.scores = place[row.scores];
         row.reference = row.reference.map(|step| place[step]);
+        row.companion = row.companion.map(|step| place[step]);
     }
     for step in
         search.iter_mut().flat_map(|search| search.points.iter_mut().flat_map(|it| &mut it.1))

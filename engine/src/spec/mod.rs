@@ -7,6 +7,7 @@
 
 mod cells;
 mod check;
+mod companions;
 mod context;
 mod expand;
 mod link;

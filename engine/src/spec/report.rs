@@ -76,9 +76,8 @@ pub fn read(
             "test" => {
                 report.wilcoxon = choice(cx, vars, &key, &node, &["t", "wilcoxon"]) == Some(1)
             }
-            "companions" => {
-                report.companions = choice(cx, vars, &key, &node, &["false", "true"]) == Some(1);
-            }
+            // The steps that it asks for were added before.
+            "companions" => drop(choice(cx, vars, &key, &node, &["false", "true"])),
             "figures" => cx.push(
                 Fault::error("spec::unsupported", "`figures` is not supported yet")
                     .at_key(&key, "this section cannot be drawn")
@@ -220,9 +219,18 @@ fn read_row<'d>(
         if let Some(output) = scores_port(cx, names, at, port, &node) {
             let one = shown.contains('{').then_some(at);
             let base = (names.step(at).base.as_str(), one);
-            for (scores, reference, point, seed) in varied.cells(names, base, reference) {
-                let (title, paper, span) = (title.clone(), paper.clone(), node.span.clone());
-                table.push(RowSpec { title, scores, output, reference, paper, point, seed, span });
+            for cell in varied.cells(names, base, reference) {
+                table.push(RowSpec {
+                    title: title.clone(),
+                    scores: cell.scores,
+                    output,
+                    reference: cell.reference,
+                    paper: paper.clone(),
+                    companion: cell.companion,
+                    point: cell.point,
+                    seed: cell.seed,
+                    span: node.span.clone(),
+                });
             }
         }
     };

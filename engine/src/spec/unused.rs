@@ -21,7 +21,9 @@ use std::collections::HashSet;
 /// something other than scores, where others end in scores, are worth a warning.
 pub fn warn(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], table: &[RowSpec]) {
     let mut used: HashSet<usize> = links.iter().flatten().map(|link| link.step).collect();
-    used.extend(table.iter().flat_map(|row| [Some(row.scores), row.reference]).flatten());
+    used.extend(
+        table.iter().flat_map(|row| [Some(row.scores), row.reference, row.companion]).flatten(),
+    );
     let scores = |at: usize| {
         drafts[at].outputs().first().is_some_and(|port| port.kinds.contains(&Kind::Scores))
     };

@@ -83,7 +83,9 @@ fn the_report_says_what_the_seeds_bear_out() {
         "comparisons of this table",
         "Stability",
         "has used the labels",
-        "12 variants of 7 steps are 84 steps",
+        "12 variants of 8 steps are 96 steps",
+        "of shuffled features",
+        "ARI, k = 6",
     ] {
         assert!(report.contains(words), "`{words}` is not in\n{report}");
     }
