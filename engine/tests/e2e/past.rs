@@ -15,9 +15,9 @@ fn values(study: &Study, run: &str) -> BTreeMap<String, f64> {
     rows.filter_map(|row| Some((row[metric].to_owned(), row[value].parse().ok()?))).collect()
 }
 
-/// A text in which the names of runs are those of people.
+/// A text in which ids of runs have names. Later ids may begin as earlier ones do.
 fn named(text: &str, ids: &[(&str, &str)]) -> String {
-    ids.iter().fold(text.to_owned(), |text, (id, name)| text.replace(id, name))
+    ids.iter().rev().fold(text.to_owned(), |text, (id, name)| text.replace(id, name))
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn runs_are_listed_the_newest_first() {
     assert_eq!(best["mean"], ari);
     let text = study.engine(&["runs", "small"]).stdout;
     assert_eq!(text.lines().count(), 4, "{text}");
-    assert!(text.contains(&format!("ARI {ari:.3} PCA + K-Means")), "{text}");
+    assert!(text.contains(&format!("6 of 6  ARI {ari:.3} PCA + K-Means")), "{text}");
     assert_eq!(json(&study, &["runs", "large", "--json"]), Value::Array(Vec::new()));
 }
 
@@ -227,7 +227,7 @@ fn a_number_is_followed_to_its_files_and_computed_again() {
     for cell in ["small#r1c4", "PCA + K-Means.ari", "\"PCA + K-Means\".ARI", "r1c4"] {
         assert_eq!(study.engine(&["why", "latest", cell]).stdout, text, "{cell}");
     }
-    let command = why["command"].as_str().expect("a command");
+    let command = why["recompute"].as_str().expect("a command");
     assert_eq!(
         command,
         "engine run study.yaml --set clusters=4 --set data=./data --only scores --force scores"
