@@ -113,6 +113,9 @@ enum Command {
         /// The shell.
         shell: commands::completions::For,
     },
+    /// Look into the store, keep it small, and prove that it is genuine.
+    #[command(subcommand)]
+    Cache(commands::cache::CacheCommand),
 }
 
 /// Where results are kept.
@@ -236,6 +239,7 @@ pub fn main() -> ExitCode {
         Command::Report { run, out, store } => commands::show::report(&out.out, &run, &store.store),
         Command::Export(args) => commands::export::export(&args),
         Command::Completions { shell } => commands::completions::completions(shell),
+        Command::Cache(command) => commands::cache::cache(&command),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

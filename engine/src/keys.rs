@@ -43,8 +43,8 @@ pub fn without(key: &CacheKey, params: &[&str]) -> CacheKey {
 
 /// Parameters that differ from their defaults: a new parameter with a default changes no key.
 fn changed_params(entry: &Entry, params: Value) -> BTreeMap<String, Value> {
-    let schema = entry.schema();
-    let default = |name: &str| schema.pointer(&format!("/properties/{name}/default"));
+    let properties = entry.schema().get("properties");
+    let default = |name: &str| properties?.get(name)?.get("default");
     let Value::Object(params) = params else { return BTreeMap::new() };
     params.into_iter().filter(|(name, value)| default(name) != Some(value)).collect()
 }

@@ -35,7 +35,8 @@ fn smoke() {
     let order: Vec<u8> = (0..21_u32).flat_map(|x| x.to_le_bytes()).collect();
     net.driver.write(net.plan.order, &order).unwrap();
     net.driver.write(net.plan.clock, &[0; 20]).unwrap();
-    let p: Vec<u8> = net.network.initial_parameters(7).iter().flat_map(|x| x.to_le_bytes()).collect();
+    let p: Vec<u8> =
+        net.network.initial_parameters(7).iter().flat_map(|x| x.to_le_bytes()).collect();
     net.driver.write(net.plan.parameters[0], &p).unwrap();
     let t = std::time::Instant::now();
     net.encode(8, true).unwrap();

@@ -76,7 +76,12 @@ fn flag(value: bool) -> Arg {
 }
 
 impl<D: Driver> Net<D> {
-    fn launch(&mut self, kernel: &str, blocks: [usize; 3], args: Vec<Arg>) -> Result<(), CudaError> {
+    fn launch(
+        &mut self,
+        kernel: &str,
+        blocks: [usize; 3],
+        args: Vec<Arg>,
+    ) -> Result<(), CudaError> {
         let blocks = blocks.map(|n| u32::try_from(n).expect("BUG: a grid beyond any device"));
         let kernel = kernel.to_owned();
         self.driver.launch(Launch { kernel, blocks, threads: THREADS, args })
@@ -265,7 +270,13 @@ impl<D: Driver> Net<D> {
         self.launch("advance", [1, 1, 1], vec![Arg::At(self.plan.clock)])
     }
 
-    fn forward(&mut self, side: Side, at: usize, rows: usize, training: bool) -> Result<(), CudaError> {
+    fn forward(
+        &mut self,
+        side: Side,
+        at: usize,
+        rows: usize,
+        training: bool,
+    ) -> Result<(), CudaError> {
         let layer = self.layers(side)[at].clone();
         let (input, output) = (self.input(side, at), self.output(side, at));
         let [weight, bias] = self.weights(&layer, false);
