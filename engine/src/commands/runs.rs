@@ -110,7 +110,7 @@ fn in_json(record: &Record, store: &Store) -> Value {
     let lines = results::lines(record, store);
     let best = results::best(&lines).map(|(line, metric, estimate)| {
         json!({ "row": line.title, "metric": metric.name, "mean": estimate.mean,
-            "half_interval": estimate.half, "seeds": estimate.n })
+            "half_interval": estimate.half_width, "seeds": estimate.n })
     });
     json!({
         "id": record.id, "pipeline": record.pipeline, "started": record.started,
