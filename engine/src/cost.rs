@@ -211,3 +211,42 @@ fn disk(
     }
     known.then_some(total)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::further;
+    use cache::{CacheKey, key::KEY_FORMAT, store::Finished};
+    use std::collections::BTreeMap;
+
+    fn key(op: &str, params: &[(&str, i64)]) -> CacheKey {
+        let params = params.iter().map(|(name, value)| ((*name).to_owned(), (*value).into()));
+        CacheKey {
+            format: KEY_FORMAT,
+            op: op.to_owned(),
+            version: 1,
+            params: params.collect(),
+            inputs: BTreeMap::new(),
+            seed: None,
+            numerics: None,
+        }
+    }
+
+    #[test]
+    fn what_goes_twice_as_far_takes_twice_as_long() {
+        let mut ops = ops::OPS.iter().filter(|entry| !entry.progressive.is_empty());
+        let entry = ops.next().expect("an op that goes on from where it stopped");
+        let param = entry.progressive[0];
+        let old = key(entry.name, &[(param, 10)]);
+        let old = Finished {
+            key: old.digest(),
+            cache_key: old,
+            outputs: BTreeMap::new(),
+            times: Default::default(),
+        };
+        assert_eq!(further(entry, &key(entry.name, &[(param, 20)]), &old), 2.0);
+        let default = entry.schema();
+        let default = default.pointer(&format!("/properties/{param}/default"));
+        let default = default.and_then(serde_json::Value::as_f64).expect("a default");
+        assert_eq!(further(entry, &key(entry.name, &[]), &old), default / 10.0);
+    }
+}

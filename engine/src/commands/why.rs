@@ -330,7 +330,7 @@ fn in_json(found: &Found, cell: &Cell<'_>, links: &[Link<'_>]) -> String {
         "run": found.record.id, "pipeline": found.record.pipeline, "row": row + 1,
         "title": line.title, "metric": metric.name, "value": scored.values.get(metric.name),
         "seed": scored.seed, "seeds": seeds, "chain": chain,
-        "command": command(&found.record, &scored.step),
+        "recompute": command(&found.record, &scored.step),
     });
     format!("{json:#}\n")
 }

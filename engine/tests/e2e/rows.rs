@@ -43,7 +43,7 @@ fn more_recordings_cost_no_more_than_they_are() {
     let said = run(&study);
     let (rows, reason) = reused(&study, &said);
     assert_eq!(rows, 12);
-    assert!(reason.ends_with("; 12 of 15 rows were there already"), "{reason}");
+    assert!(reason.ends_with("has 3 new files; 12 of 15 rows were there already"), "{reason}");
     assert_eq!(study.steps_that(&said, cache::record::StepStatus::Ran), STEPS);
     assert_eq!(study.ran(), [""; 0]);
 
