@@ -124,21 +124,19 @@ struct Cli {
 #[derive(Args)]
 struct TalkArgs {
     /// Say only what fails.
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, display_order = 900)]
     quiet: bool,
     /// Say more: keys, objects, where the time went.
-    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    #[arg(short, long, global = true, conflicts_with = "quiet", display_order = 901)]
     verbose: bool,
-    /// How it is said.
-    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value = "text")]
+    /// How it is said: sentences, or one JSON object a line.
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text", display_order = 902)]
     log_format: LogFormat,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum LogFormat {
-    /// Sentences.
     Text,
-    /// Events, one JSON object a line.
     Json,
 }
 
@@ -206,6 +204,9 @@ enum Command {
         /// The shell.
         shell: commands::completions::For,
     },
+    /// Look into the store, keep it small, and prove that it is genuine.
+    #[command(subcommand)]
+    Cache(commands::cache::CacheCommand),
 }
 
 /// Where results are kept.
@@ -329,6 +330,7 @@ pub fn main() -> ExitCode {
         Command::Report { run, out, store } => commands::show::report(&out.out, &run, &store.store),
         Command::Export(args) => commands::export::export(&args),
         Command::Completions { shell } => commands::completions::completions(shell),
+        Command::Cache(command) => commands::cache::cache(&command),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -14,12 +14,15 @@ use cache::{CacheKey, Kind, Shape, store::Finished};
 pub struct Cost {
     /// How long it takes.
     pub seconds: Option<f64>,
-    /// Bytes that its inputs and outputs take in memory; the work between them may take more.
+    /// Bytes in memory: what a process held before in such a step, or else what inputs and outputs
+    /// take; the work between them may take more.
     pub memory: Option<u64>,
     /// Bytes that its outputs take in the store.
     pub disk: Option<u64>,
 }
 
+/// The most steps of equal parameters of which the one nearest in size is looked for.
+const MOST_ALIKE: usize = 32;
 /// What a number takes in memory, in bytes.
 const NUMBER: u64 = 4;
 /// What a row without features takes, about: a name, a label, a few numbers.
@@ -81,7 +84,7 @@ pub fn of(
     shapes: &[Shape],
     before: &[Planned],
 ) -> Cost {
-    let step = &reasons.pipeline.steps[index];
+    let (step, history) = (&reasons.pipeline.steps[index], reasons.history);
     let read: Vec<Option<&Shape>> = step
         .inputs
         .iter()
@@ -94,11 +97,13 @@ pub fn of(
     let size: Option<u64> =
         read.iter().map(|shape| elements((*shape)?)).sum::<Option<u64>>().filter(|size| *size > 0);
     let like = closest(reasons, index, key, size);
-    let memory = shapes.iter().chain(read.into_iter().flatten());
+    let held: Option<u64> = shapes.iter().chain(read.into_iter().flatten()).map(in_memory).sum();
     Cost {
-        seconds: like
-            .map(|(like, grown)| like.times.seconds * grown * further(step.entry, key, like)),
-        memory: memory.map(in_memory).sum::<Option<u64>>(),
+        seconds: like.map(|(like, grown)| {
+            let share = fresh(step.entry, key, like, shapes);
+            like.times.seconds * grown * share * further(step.entry, key, like)
+        }),
+        memory: like.and_then(|(like, _)| peak(history, like, held?)).or(held),
         disk: disk(reasons, index, shapes, like),
     }
 }
@@ -126,12 +131,37 @@ fn closest<'h>(
             _ => 1.0,
         }
     };
-    let alike = history.like(key).into_iter().map(|step| (step, grown(step)));
-    // One that was spared a part says little of the whole.
-    let spared = |step: &Finished| step.times.rows_reused > 0;
-    alike.min_by(|(one, a), (other, b)| {
-        spared(one).cmp(&spared(other)).then(a.ln().abs().total_cmp(&b.ln().abs()))
-    })
+    let alike = history.like(key);
+    let alike = alike.iter().take(MOST_ALIKE).map(|step| (*step, grown(step)));
+    let apart = |grown: f64| grown.max(1.0 / grown);
+    alike.min_by(|(_, a), (_, b)| apart(*a).total_cmp(&apart(*b)))
+}
+
+/// Of a step that works row by row, which part of the rows it computes, as a ratio to the part that
+/// the earlier step computed: rows that the same op with the same parameters has made are spared.
+fn fresh(entry: &ops::Entry, key: &CacheKey, like: &Finished, shapes: &[Shape]) -> f64 {
+    let made = like.outputs.values().filter_map(|object| object.shape.rows).max();
+    let (Some(before), Some(now), true) =
+        (made, shapes.iter().filter_map(|shape| shape.rows).max(), entry.row_wise)
+    else {
+        return 1.0;
+    };
+    let same = CacheKey { inputs: key.inputs.clone(), ..like.cache_key.clone() } == *key;
+    let left = if same && now > before { now - before } else { now };
+    let computed = before.saturating_sub(like.times.rows_reused);
+    if computed == 0 || now == 0 {
+        return 1.0;
+    }
+    (left as f64 / now as f64) / (computed as f64 / before as f64)
+}
+
+/// What a process held that ran a step like this, and as much more as inputs and outputs are larger.
+fn peak(history: &History, like: &Finished, held: u64) -> Option<u64> {
+    let peak = Some(like.times.peak_bytes).filter(|peak| *peak > 0)?;
+    let read = like.cache_key.inputs.values().filter_map(|content| history.object(content));
+    let before: u64 =
+        read.chain(like.outputs.values()).filter_map(|object| in_memory(&object.shape)).sum();
+    Some((peak + held).saturating_sub(before).max(held))
 }
 
 /// How many times as far this step goes, by the parameters that say only how far to go.
@@ -149,7 +179,8 @@ fn in_memory(shape: &Shape) -> Option<u64> {
     match (shape.rows, shape.width()) {
         (Some(rows), Some(width)) => Some(rows as u64 * width as u64 * NUMBER),
         (Some(rows), None) => Some(rows as u64 * ROW),
-        // Models and the like say nothing of their size before they are made.
+        (None, _) if matches!(shape.kind, Kind::Clips | Kind::Spectrogram | Kind::Matrix) => None,
+        // Models and the like say nothing of their size before they are made, and are small.
         (None, _) => Some(0),
     }
 }

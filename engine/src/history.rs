@@ -72,16 +72,17 @@ impl History {
     }
 
     /// The step of the same op whose key differs least. Of several, the one whose differences come
-    /// first: `order` gives a text by which they are compared.
-    pub fn nearest(
+    /// first by `order`.
+    pub fn nearest<O: Ord>(
         &self,
         key: &CacheKey,
-        order: impl Fn(&CacheKey) -> String,
+        order: impl Fn(&CacheKey) -> O,
     ) -> Option<&Finished> {
-        /// Ties beyond this are alike for every reader.
-        const COMPARED: usize = 16;
+        // More of one score differ in as many fields, and are as good as each other. Of sources
+        // there are few, and how many files differ is worth a look.
+        let compared = if key.inputs.contains_key(FILES) { 16 } else { 4 };
         let nearest = self.nearest_all(&key.op, &fields(key));
-        nearest.into_iter().take(COMPARED).min_by_key(|step| order(&step.cache_key))
+        nearest.into_iter().take(compared).min_by_key(|step| order(&step.cache_key))
     }
 
     /// The steps of an op that share parameters with this key more than others do: what a step

@@ -22,14 +22,16 @@ const USUAL: [&str; 3] = ["PATH", "HOME", "LANG"];
 pub struct Programs {
     /// Where what a program prints is kept.
     log: PathBuf,
+    /// The numbers of the GPUs that the step was given.
+    gpus: Vec<usize>,
     /// What the last one that was stopped had printed.
     cut_short: Mutex<Vec<String>>,
 }
 
 impl Programs {
-    /// Programs whose log is this file.
-    pub fn new(log: PathBuf) -> Self {
-        Self { log, cut_short: Mutex::default() }
+    /// Programs whose log is this file, and that see these GPUs.
+    pub fn new(log: PathBuf, gpus: Vec<usize>) -> Self {
+        Self { log, gpus, cut_short: Mutex::default() }
     }
 
     /// The end of what a program printed that was stopped.
@@ -56,7 +58,8 @@ impl ops::Programs for Programs {
         let (log, start_of_log) = self.open_log().map_err(|fault| {
             OpError::failure(format!("cannot write `{}`: {}", self.log.display(), plain(&fault)))
         })?;
-        let child = start(&words, program, &scratch, log).map_err(|fault| missing(name, &fault))?;
+        let child =
+            self.start(&words, program, &scratch, log).map_err(|fault| missing(name, &fault))?;
         let ended = wait(child, cancel).map_err(|fault| {
             OpError::failure(format!("lost sight of `{name}`: {}", plain(&fault)))
         })?;
@@ -76,6 +79,33 @@ impl ops::Programs for Programs {
 }
 
 impl Programs {
+    fn start(
+        &self,
+        words: &[String],
+        program: &Program<'_>,
+        scratch: &Scratch,
+        log: File,
+    ) -> io::Result<Child> {
+        let (name, arguments) = words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+        let passed = USUAL.into_iter().chain(program.passed.iter().map(String::as_str));
+        let passed = passed.filter_map(|name| Some((name, std::env::var_os(name)?)));
+        // Where a step asked for GPUs, its program sees those and no others.
+        let gpus: Vec<String> = self.gpus.iter().map(usize::to_string).collect();
+        Command::new(name)
+            .args(arguments)
+            .env_clear()
+            .envs(passed)
+            .env("TMPDIR", scratch.0.path().join("tmp"))
+            .envs(program.variables.iter().map(|(name, value)| (name, value)))
+            .envs((!gpus.is_empty()).then(|| ("CUDA_VISIBLE_DEVICES", gpus.join(","))))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            // A group of its own, so that all it starts can be ended with it.
+            .process_group(0)
+            .spawn()
+    }
+
     /// The log, behind what stands in it already, and where that ends.
     fn open_log(&self) -> io::Result<(File, u64)> {
         if let Some(folder) = self.log.parent() {
@@ -143,29 +173,6 @@ impl Scratch {
         };
         program.command.iter().map(|pieces| pieces.iter().map(word).collect()).collect()
     }
-}
-
-fn start(
-    words: &[String],
-    program: &Program<'_>,
-    scratch: &Scratch,
-    log: File,
-) -> io::Result<Child> {
-    let (name, arguments) = words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-    let passed = USUAL.into_iter().chain(program.passed.iter().map(String::as_str));
-    let passed = passed.filter_map(|name| Some((name, std::env::var_os(name)?)));
-    Command::new(name)
-        .args(arguments)
-        .env_clear()
-        .envs(passed)
-        .env("TMPDIR", scratch.0.path().join("tmp"))
-        .envs(program.variables.iter().map(|(name, value)| (name, value)))
-        .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log)
-        // A group of its own, so that all it starts can be ended with it.
-        .process_group(0)
-        .spawn()
 }
 
 /// Waits for the end of a program; `None` if the work was cancelled and it was ended. Whatever it

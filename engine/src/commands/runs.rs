@@ -57,25 +57,32 @@ pub fn runs(args: &RunsArgs) -> Result<(), Stop> {
         ));
         return Ok(());
     }
-    let head = ["run", "study", "started", "ended", "best row", "time", "ran", "hits"];
-    let mut grid = Grid::new(head, 5);
-    for record in &found {
-        let best = best(record, &store).map_or("–".to_owned(), |(title, metric, value)| {
-            format!("{metric} {value}: {title}")
-        });
+    print(&table(&found, &store, fold::width()));
+    Ok(())
+}
+
+/// The runs as columns; titles of rows are shortened to fit.
+fn table(runs: &[Record], store: &Store, width: usize) -> String {
+    let head = ["run", "study", "started (UTC)", "ended", "time", "ran", "hits", "best row"];
+    let mut grid = Grid::new(head, 8);
+    for record in runs {
+        // To the minute.
+        let started: String = record.started.replace('T', " ").chars().take(16).collect();
+        let best = best(record, store)
+            .map_or("–".to_owned(), |(title, metric, value)| format!("{metric} {value} {title}"));
         grid.rows.push(vec![
             record.id.clone(),
             record.pipeline.clone(),
-            record.started.replace('T', " ").replace('Z', ""),
+            started,
             status(record.status).to_owned(),
-            best,
             reports::span(record.seconds),
             count(record, StepStatus::Ran).to_string(),
             count(record, StepStatus::Hit).to_string(),
+            best,
         ]);
     }
-    print(&grid.fitted(fold::width()));
-    Ok(())
+    grid.shorten_last(width);
+    grid.fitted(width)
 }
 
 /// How a run ended, in a word.

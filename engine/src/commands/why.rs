@@ -149,6 +149,7 @@ fn numbered(place: &str) -> Option<(usize, usize)> {
 fn row_at(number: usize, lines: &[Line]) -> Result<usize, String> {
     match number.checked_sub(1).filter(|at| *at < lines.len()) {
         Some(at) => Ok(at),
+        None if lines.len() == 1 => Err(format!("there is no row {number}: the table has only r1")),
         None => Err(format!("there is no row {number}: the table has r1 to r{}", lines.len())),
     }
 }

@@ -12,6 +12,7 @@ use super::{
     work::{self, Job, Made, Shared, Trouble},
 };
 use crate::{
+    look::{Look, look},
     progress::{Settled, shapes},
     reasons::Reasons,
     rows,
@@ -34,6 +35,8 @@ pub struct Schedule<'a> {
     pub(super) shared: &'a Shared<'a>,
     pub(super) options: &'a Options,
     wanted: Vec<bool>,
+    /// What was known of each step before the run.
+    looks: Vec<Look>,
     pub(super) states: Vec<State>,
     /// Of each step, the steps it reads that are not settled.
     pub(super) pending: Vec<BTreeSet<usize>>,
@@ -87,6 +90,7 @@ impl<'a> Schedule<'a> {
         Self {
             shared,
             options,
+            looks: look(shared.pipeline, shared.files, shared.store, &wanted),
             fresh: fresh.collect(),
             wanted,
             states: steps.iter().map(|_| State::Waiting).collect(),
@@ -116,7 +120,7 @@ impl<'a> Schedule<'a> {
                 if !self.running.is_empty() {
                     let Done { step, made } = results.recv().expect("a sender is kept here");
                     self.end(step, made);
-                } else if !self.lost_a_final_output() {
+                } else {
                     break;
                 }
             }
@@ -140,6 +144,12 @@ impl<'a> Schedule<'a> {
 
     /// The state of a step whose inputs are settled, or none if it must run.
     fn look_at(&mut self, step: usize) -> Result<Option<State>, StepError> {
+        let forced = self.options.force.contains(&step);
+        if let Look::There(finished) = std::mem::take(&mut self.looks[step])
+            && !forced
+        {
+            return Ok(Some(State::hit(*finished, "its result is there")));
+        }
         let plan = &self.shared.pipeline.steps[step];
         let without = plan.inputs.iter().find(|input| !self.states[input.step].is_there());
         if let Some(input) = without {
@@ -152,7 +162,7 @@ impl<'a> Schedule<'a> {
         .ok_or_else(|| self.absent(step))?;
         let again = match () {
             () if self.rebuilt.contains(&step) => Some("its result was lost or damaged"),
-            () if self.options.force.contains(&step) => Some("forced"),
+            () if forced => Some("forced"),
             () => None,
         };
         let digest = key.digest();
@@ -166,7 +176,8 @@ impl<'a> Schedule<'a> {
             .iter()
             .map(|input| self.output(input.step, input.output).expect("its key is known").digest);
         let (inputs, reason) = (inputs.collect(), again.unwrap_or_default().to_owned());
-        let job = Job { step, key, digest, inputs, again: again.is_some(), reason };
+        let (again, gpus) = (again.is_some(), Vec::new());
+        let job = Job { step, key, digest, inputs, again, reason, gpus };
         self.enqueue(job)?;
         Ok(None)
     }
@@ -177,8 +188,10 @@ impl<'a> Schedule<'a> {
             self.expect_costs();
         }
         if !self.ledger.can_ever(&self.needs[step]) {
-            let wants = self.needs[step].gpus;
-            let message = format!("it needs {wants} GPU, and this machine has fewer");
+            let (wants, has) = (self.needs[step].gpus, self.ledger.gpus());
+            let (plural, are) =
+                (if wants == 1 { "" } else { "s" }, if has == 1 { "is" } else { "are" });
+            let message = format!("it needs {wants} GPU{plural}, and there {are} {has}");
             return Err(StepError {
                 help: Some("lower `gpu` in its `resources`, or run it where a GPU is".to_owned()),
                 ..StepError::new(step, Fault::Input, message)
@@ -220,6 +233,7 @@ impl<'a> Schedule<'a> {
         {
             self.queue.remove(&place);
             let mut job = self.jobs.remove(&place.1).expect("what is queued has a job");
+            job.gpus.clone_from(&lease.gpus);
             if !job.again {
                 job.reason = self.reason(&job);
             }

@@ -24,7 +24,7 @@ pub fn read(
     fields: &[&(Key, Node)],
 ) -> (Option<Box<dyn AnyOp>>, BTreeMap<String, Span>) {
     let root = entry.schema();
-    let schema = Schema::new(&root);
+    let schema = Schema::new(root);
     let mut params = Map::new();
     let mut spans = BTreeMap::new();
     let mut fine = true;

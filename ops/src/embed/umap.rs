@@ -285,7 +285,7 @@ fn start(
 }
 
 /// The clips along their first principal components; `None` where there are too few.
-fn components(x: &[f32], width: usize, count: usize, seed: u64) -> Option<Vec<f64>> {
+pub(super) fn components(x: &[f32], width: usize, count: usize, seed: u64) -> Option<Vec<f64>> {
     /// Up to here all eigenvalues take less than a second.
     const EXACT: usize = 1000;
     let side = width.min(x.len() / width);
