@@ -86,6 +86,19 @@ impl FileIndex {
         crate::store::write_whole(path, &serde_json::to_vec(&entries)?)
     }
 
+    /// Where each content was last seen; of several places, the first in the order of paths.
+    pub fn places(&self) -> HashMap<Digest, PathBuf> {
+        let known = self.known.lock().expect("no thread panics while it holds the index");
+        let mut places: HashMap<Digest, PathBuf> = HashMap::new();
+        for (path, (_, digest)) in known.iter() {
+            let place = places.entry(*digest).or_insert_with(|| path.clone());
+            if path < place {
+                place.clone_from(path);
+            }
+        }
+        places
+    }
+
     /// The digest of the file's bytes; it is read only if this version is not known.
     ///
     /// # Errors

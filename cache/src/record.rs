@@ -34,12 +34,19 @@ pub struct Record {
     /// Its figures, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub figures: Vec<Figure>,
+    /// Whether its page lets a reader hear clips that are files on the same machine.
+    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
+    pub audio: bool,
     /// Every step, in the order of the plan.
     pub steps: Vec<StepRecord>,
     /// What the user should know although nothing failed.
     pub warnings: Vec<String>,
     /// The machine.
     pub environment: Environment,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// How a run ended.
