@@ -130,15 +130,25 @@ pub struct RunArgs {
     /// Where the run is written.
     #[command(flatten)]
     pub out: OutArg,
-    /// Go on with what does not depend on a failed step.
-    #[arg(long)]
+    /// Go on with what does not depend on a failed step; sweeps and several seeds do so anyway.
+    #[arg(long, conflicts_with = "fail_fast")]
     pub keep_going: bool,
+    /// Stop at the first step that fails, in a sweep too.
+    #[arg(long)]
+    pub fail_fast: bool,
     /// Say what would run, and why, without running it.
     #[arg(long)]
     pub dry_run: bool,
     /// Say only what fails.
     #[arg(short, long)]
     pub quiet: bool,
+}
+
+impl RunArgs {
+    /// Whether to go on after a failure, if it was said.
+    pub fn keep_going(&self) -> Option<bool> {
+        (self.keep_going || self.fail_fast).then_some(self.keep_going)
+    }
 }
 
 fn threads(text: &str) -> Result<NonZeroUsize, &'static str> {

@@ -86,10 +86,13 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// Faults in the order of the file, each once.
+    /// Faults in the order of the file, each once, in however many variants it is.
     pub fn new(source: Arc<SourceText>, mut faults: Vec<Fault>) -> Self {
         let mut seen = std::collections::HashSet::new();
-        faults.retain(|fault| seen.insert(fault.clone()));
+        faults.retain(|fault| {
+            let spans: Vec<Span> = fault.labels.iter().map(|(span, _)| span.clone()).collect();
+            seen.insert((fault.code, fault.message.clone(), spans))
+        });
         faults.sort_by_key(Fault::place);
         Self { source, faults }
     }

@@ -15,7 +15,7 @@ use cache::store::Finished;
 /// # Errors
 /// With the exit code, if the pipeline or its data is wrong.
 pub fn plan(args: &PlanArgs) -> Result<(), Stop> {
-    print(&text(&prepare(args, false)?));
+    print(&text(&prepare(args, None)?));
     Ok(())
 }
 

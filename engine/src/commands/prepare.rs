@@ -30,10 +30,11 @@ pub struct Prepared {
 const LONGEST_PIPELINE: u64 = 4 << 20;
 
 /// Reads the pipeline, opens the store and finds the files. What is wrong is said before it ends.
+/// Where it is not said whether to go on after a failure, a sweep does and a single study does not.
 ///
 /// # Errors
 /// With the exit code, if anything is wrong.
-pub fn prepare(args: &PlanArgs, keep_going: bool) -> Result<Prepared, Stop> {
+pub fn prepare(args: &PlanArgs, keep_going: Option<bool>) -> Result<Prepared, Stop> {
     if let Some(threads) = args.threads {
         rayon::ThreadPoolBuilder::new()
             .num_threads(threads.get())
@@ -47,7 +48,8 @@ pub fn prepare(args: &PlanArgs, keep_going: bool) -> Result<Prepared, Stop> {
     let options = Options {
         force: steps(&pipeline, &args.force, "--force")?,
         only: steps(&pipeline, &args.only, "--only")?,
-        keep_going,
+        // Of many variants one may fail, as where a training diverges, and the others still tell.
+        keep_going: keep_going.unwrap_or(pipeline.variants.count > 1),
     };
     let store = Store::open(&args.store.store).map_err(|fault| Stop::saying(FAILED, fault))?;
     let files = scan_sources(&pipeline, &wanted(&pipeline, &options.only), &store)
@@ -91,16 +93,14 @@ fn load(args: &PlanArgs) -> Result<(Pipeline, Vec<Fault>), Stop> {
     })
 }
 
-/// The steps of these names; the name of a `for` step means all its instances.
+/// The steps of these names; a name without instance or variant means all of them.
 fn steps(pipeline: &Pipeline, names: &[String], option: &str) -> Result<BTreeSet<usize>, Stop> {
     let mut found = BTreeSet::new();
     for name in names {
         let before = found.len();
-        let instance =
-            |step: &str| step == name || step.split_once('@').is_some_and(|(base, _)| base == name);
-        let matching = pipeline.steps.iter().enumerate().filter(|(_, step)| instance(&step.name));
+        let matching = pipeline.steps.iter().enumerate().filter(|(_, step)| step.is_called(name));
         found.extend(matching.map(|(index, _)| index));
-        if found.len() == before && !pipeline.steps.iter().any(|step| instance(&step.name)) {
+        if found.len() == before && !pipeline.steps.iter().any(|step| step.is_called(name)) {
             let names: Vec<_> = pipeline.steps.iter().map(|step| step.name.as_str()).collect();
             let hint = suggest::help(name, &names, "the steps are");
             let hint = hint.map_or_else(String::new, |hint| format!("; {hint}"));

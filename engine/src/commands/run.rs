@@ -25,7 +25,7 @@ use std::{fs, path::Path, time::Instant};
 /// With the exit code, if something is wrong or fails.
 pub fn run(args: &RunArgs) -> Result<(), Stop> {
     let (started, clock) = (jiff::Timestamp::now(), Instant::now());
-    let prepared = prepare(&args.plan, args.keep_going)?;
+    let prepared = prepare(&args.plan, args.keep_going())?;
     if args.dry_run {
         print(&plan::text(&prepared));
         return Ok(());
@@ -42,7 +42,7 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
     let outcome = execute(pipeline, files, store, options, progress.as_ref(), &interrupt);
     drop(progress);
 
-    let mut record = record(pipeline, id, &outcome, args.keep_going);
+    let mut record = record(pipeline, id, &outcome, options.keep_going);
     record.warnings = warnings.iter().map(|warning| warning.message.clone()).collect();
     record.started = started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     record.seconds = clock.elapsed().as_secs_f64();
@@ -99,8 +99,8 @@ fn record(pipeline: &Pipeline, id: String, outcome: &Outcome, keep_going: bool) 
         scores: pipeline.steps[row.scores].name.clone(),
         reference: row.reference.map(|step| pipeline.steps[step].name.clone()),
         paper: row.paper.clone(),
-        point: Vec::new(),
-        seed: 0,
+        point: row.point.clone(),
+        seed: row.seed,
     });
     Record {
         version: RECORD_VERSION,

@@ -74,8 +74,8 @@ fn mismatch(
         entry.outputs.iter().find(|port| port.kinds.iter().any(|kind| input.kinds.contains(kind)));
     let fitting = link::fitting(drafts, reader, input.kinds);
     let help = match other {
-        Some(port) if port.name == entry.outputs[0].name => format!("write `{}`", source.name),
-        Some(port) => format!("write `{}.{}`", source.name, port.name),
+        Some(port) if port.name == entry.outputs[0].name => format!("write `{}`", source.base),
+        Some(port) => format!("write `{}.{}`", source.base, port.name),
         None if fitting.is_empty() => {
             format!("no step before this one gives {}", link::kinds(input.kinds))
         }
@@ -86,11 +86,11 @@ fn mismatch(
     };
     let gives: Vec<&str> = given.iter().map(|kind| with_article(*kind)).collect();
     let takes: Vec<&str> = input.kinds.iter().map(|kind| with_article(*kind)).collect();
-    let written = link.node.text().unwrap_or(&source.name);
+    let written = link.node.text().unwrap_or(&source.base);
     let message = format!(
         "`{}` of step {} takes {}, but {} gives {}",
         input.name,
-        quote(&reader.name),
+        quote(&reader.base),
         takes.join(" or "),
         quote(written),
         gives.join(" or ")

@@ -2,10 +2,10 @@
 
 use super::{
     context::Context,
-    expand::Instance,
     node::{Key, Node, Value},
     outline::STEP_KEYS,
     params,
+    unfold::{Axes, Instance},
 };
 use crate::{
     fault::{Fault, quote},
@@ -17,8 +17,10 @@ use std::collections::BTreeMap;
 
 /// A step whose inputs are still only names.
 pub struct Draft {
-    /// `groups`, or `groups@pca`.
+    /// `groups`, `groups@pca`, or `groups@pca{beta=2}` for one of several variants.
     pub name: String,
+    /// The same without the variant.
+    pub base: String,
     /// The name in the file.
     pub key: Key,
     /// The op, if there is one of that name.
@@ -39,6 +41,12 @@ pub struct Draft {
     pub timeout: Option<f64>,
     /// Where the values of its parameters are written.
     pub param_spans: BTreeMap<String, Span>,
+    /// What it depends on of what varies.
+    pub axes: Axes,
+    /// The study's seed that it is for.
+    pub study_seed: u64,
+    /// The steps that its inputs mean, by their names within the variant.
+    pub sources: Vec<(String, usize)>,
 }
 
 /// One input of a step.
@@ -53,12 +61,12 @@ pub struct Read {
 
 /// Reads one step.
 pub fn read(cx: &mut Context, table: &'static [Entry], instance: Instance) -> Draft {
-    let Instance { name, key, fields } = instance;
+    let Instance { name, base, key, fields, axes, seed: study_seed, sources } = instance;
     let field = |name: &str| fields.iter().find(|(key, _)| key.name == name);
     let op_node = field("op").map(|(_, node)| node);
     let entry = find_op(cx, table, &key, field("op"), &fields);
     let before = cx.faults.len();
-    let reads = reads(cx, &name, &key, entry, field("in"));
+    let reads = reads(cx, &base, &key, entry, field("in"));
     let reads_whole =
         cx.faults.len() == before && field("in").is_none_or(|(_, node)| !node.is_faulty());
     let is_setting = |name: &str| STEP_KEYS.iter().any(|(setting, _)| *setting == name);
@@ -74,12 +82,16 @@ pub fn read(cx: &mut Context, table: &'static [Entry], instance: Instance) -> Dr
         retries: field("retries").and_then(|(_, node)| retries(cx, node)).unwrap_or(0),
         timeout: field("timeout").and_then(|(_, node)| timeout(cx, node)),
         name,
+        base,
         key,
         entry,
         op,
         reads,
         reads_whole,
         param_spans,
+        axes,
+        study_seed,
+        sources,
     }
 }
 

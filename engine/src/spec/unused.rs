@@ -23,7 +23,7 @@ pub fn warn(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], table: &[Ro
     let some_scores = ends.iter().any(|&at| scores(at));
     for at in ends {
         let draft = &drafts[at];
-        let name = &draft.name;
+        let name = &draft.base;
         if table.is_empty() && (scores(at) || !some_scores) {
             continue;
         }

@@ -25,6 +25,8 @@ pub enum Purpose {
     Layout = 7,
     /// Null models and resampling.
     Null = 8,
+    /// The points of a sweep; index: the point.
+    Sweep = 20,
 }
 
 /// One block of four numbers: ten rounds of Philox4x32.
