@@ -119,7 +119,7 @@ fn record(pipeline: &Pipeline, id: String, outcome: &Outcome, keep_going: bool) 
         question: pipeline.report.question.clone(),
         table: table.collect(),
         figures: pipeline.report.figures.iter().map(|figure| figure.record(pipeline)).collect(),
-        audio: pipeline.report.audio,
+        audio: !pipeline.report.mute,
         steps: outcome.steps.clone(),
         warnings: Vec::new(),
         environment: Environment {

@@ -8,6 +8,7 @@
 mod check;
 mod context;
 mod expand;
+mod figures;
 mod link;
 mod load;
 mod node;
@@ -28,6 +29,7 @@ mod vars;
 mod yaml;
 mod yaml_fault;
 
+pub use figures::FIGURE_KEYS;
 pub use load::{load, load_with};
 pub use outline::{STEP_KEYS, TOP_KEYS};
 pub use overrides::Override;

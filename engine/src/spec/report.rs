@@ -2,7 +2,7 @@
 
 use super::{
     context::Context,
-    expand,
+    expand, figures,
     link::{self, Names},
     node::{Key, Node, Value},
     steps::Draft,
@@ -23,6 +23,8 @@ use std::collections::{BTreeMap, HashSet};
 pub const REPORT_KEYS: &[(&str, &str)] = &[
     ("question", "What the study asks; it opens the report."),
     ("table", "Rows of the main table, in this order."),
+    ("figures", "Figures, in this order."),
+    ("audio", "Whether a click on a clip plays it, where it is a file; true if not given."),
 ];
 
 /// The keys of a row and what they hold.
@@ -73,11 +75,8 @@ pub fn read(
         match key.name.as_str() {
             "question" => report.question = text(cx, vars, &key, &node, &[]),
             "table" => report.table = table(cx, vars, &key, &node, drafts, varied),
-            "figures" => cx.push(
-                Fault::error("spec::unsupported", "`figures` is not supported yet")
-                    .at_key(&key, "this section cannot be drawn")
-                    .help("delete it; the report shows what it can without being asked"),
-            ),
+            "figures" => report.figures = figures::read(cx, vars, &key, &node, drafts),
+            "audio" => report.mute = !heard(cx, vars, &key, &node),
             _ => cx.push(unknown(&key, "`report` has no entry", REPORT_KEYS)),
         }
     }
@@ -89,6 +88,20 @@ fn unknown(key: &Key, message: &str, known: &[(&str, &str)]) -> Fault {
     Fault::error("spec::unknown_entry", format!("{message} {}", quote(&key.name)))
         .at_key(key, "unknown")
         .maybe_help(suggest::help(&key.name, &known, "the entries are"))
+}
+
+/// Whether clips can be heard.
+fn heard(cx: &mut Context, vars: &mut Variables, key: &Key, node: &Node) -> bool {
+    let node = vars.fill(cx, node, &[]);
+    match node.value {
+        Value::Bool(heard) => heard,
+        Value::Faulty => true,
+        _ => {
+            let message = format!("`audio` must be `true` or `false`, not {}", node.describe());
+            cx.push(Fault::error("spec::report", message).at_key(key, "this"));
+            true
+        }
+    }
 }
 
 /// A text of the file with its variables filled in.

@@ -3,7 +3,7 @@
 use super::{context::Context, link::Link, steps::Draft};
 use crate::{
     fault::{Fault, quote},
-    pipeline::RowSpec,
+    pipeline::ReportSpec,
 };
 use cache::Kind;
 use std::collections::HashSet;
@@ -12,9 +12,13 @@ use std::collections::HashSet;
 ///
 /// Without a table the last steps are what the pipeline is for; then only steps that end in
 /// something other than scores, where others end in scores, are worth a warning.
-pub fn warn(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], table: &[RowSpec]) {
+pub fn warn(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], report: &ReportSpec) {
+    let table = &report.table;
     let mut used: HashSet<usize> = links.iter().flatten().map(|link| link.step).collect();
     used.extend(table.iter().flat_map(|row| [Some(row.scores), row.reference]).flatten());
+    used.extend(
+        report.figures.iter().flat_map(|figure| figure.inputs.values().flatten()).map(|it| it.0),
+    );
     let scores = |at: usize| {
         let outputs = drafts[at].entry.map_or(&[][..], |entry| entry.outputs);
         outputs.first().is_some_and(|port| port.kinds.contains(&Kind::Scores))

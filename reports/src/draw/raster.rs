@@ -45,6 +45,11 @@ fn draw(page: &mut Pixmap, mark: &Mark) {
                 page.stroke_path(&path, &painted(*stroke), &line, scaled(), None);
             }
         }
+        Mark::Area { points, fill } => {
+            if let Some(path) = polyline(points) {
+                page.fill_path(&path, &painted(*fill), FillRule::Winding, scaled(), None);
+            }
+        }
         Mark::Dots { points, shape, radius, fill } => {
             if let Some(path) = dots(points, *shape, *radius) {
                 page.fill_path(&path, &painted(*fill), FillRule::Winding, scaled(), None);

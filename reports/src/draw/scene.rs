@@ -1,6 +1,9 @@
 //! What is drawn: marks from back to front, in units of which a page is some 600 wide.
 
-use super::color::{Map, Paint};
+use super::{
+    color::{Map, Paint},
+    font,
+};
 
 /// A drawing.
 #[derive(Clone, Debug)]
@@ -35,6 +38,13 @@ pub enum Mark {
         width: f64,
         /// Whether it is dashed.
         dashed: bool,
+    },
+    /// A filled area within points.
+    Area {
+        /// The points around it.
+        points: Vec<[f64; 2]>,
+        /// Its colour.
+        fill: Paint,
     },
     /// Marks of one shape and colour.
     Dots {
@@ -128,10 +138,35 @@ impl Shape {
 /// The size of titles, of labels of axes, and of numbers beside ticks.
 pub const SIZES: [f64; 3] = [17.0, 15.0, 14.0];
 
+/// The height that the title of a scene takes, and that of its letters.
+pub const HEADING: f64 = 32.0;
+const HEADING_SIZE: f64 = 19.0;
+
 impl Scene {
     /// An empty drawing.
     pub fn new(width: f64, height: f64, title: impl Into<String>) -> Self {
         Self { width, height, title: title.into(), marks: Vec::new() }
+    }
+
+    /// The same below its title.
+    #[must_use]
+    pub fn headed(mut self) -> Self {
+        let down = |point: &mut [f64; 2]| point[1] += HEADING;
+        for mark in &mut self.marks {
+            match mark {
+                Mark::Rect { frame, .. } | Mark::Image(Image { frame, .. }) => frame[1] += HEADING,
+                Mark::Line { points, .. }
+                | Mark::Area { points, .. }
+                | Mark::Dots { points, .. } => {
+                    points.iter_mut().for_each(down);
+                }
+                Mark::Words(words) => down(&mut words.at),
+            }
+        }
+        self.height += HEADING;
+        let title = font::cut(&self.title, HEADING_SIZE, self.width - 16.0);
+        self.words(title, [8.0, 22.0], Anchor::Start, HEADING_SIZE);
+        self
     }
 
     /// Adds a filled rectangle.

@@ -48,6 +48,9 @@ fn write(scene: &Scene, attributes: &str, style: &str) -> String {
                 short(*width),
                 if *dashed { " stroke-dasharray=\"5 4\"" } else { "" }
             ),
+            Mark::Area { points, fill } => {
+                write!(out, "<path d=\"{}Z\" fill=\"{}\"/>", path(points), paint(*fill))
+            }
             Mark::Dots { points, shape, radius, fill } => {
                 dots(&mut out, points, *shape, *radius, *fill)
             }

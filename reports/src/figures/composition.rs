@@ -4,7 +4,7 @@ use super::{
     Drawn,
     source::{Input, Source},
 };
-use crate::draw::{Anchor, Map, Paint, Scene, font, scene::SIZES};
+use crate::draw::{Anchor, Map, Paint, Scale, Scene, axis::color_bar, font, scene::SIZES};
 
 /// The most clusters and the most classes that can be read.
 const MOST: usize = 40;
@@ -12,7 +12,7 @@ const MOST: usize = 40;
 pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     let tables = source.all("of").iter().map(Counts::of).collect::<Result<Vec<_>, _>>()?;
     let mut scene = Scene::new(640.0, 0.0, source.title("Clusters and classes"));
-    let mut top = 10.0;
+    let mut top = -12.0;
     for table in &tables {
         top = table.draw(&mut scene, top, tables.len() > 1) + 26.0;
     }
@@ -80,7 +80,7 @@ impl<'a> Counts<'a> {
             names.iter().map(|name| font::width(name, size)).fold(0.0, f64::max).min(150.0)
         };
         let left = 34.0 + widest(&self.clusters) + 8.0;
-        let cell = [((scene.width - left - 8.0) / self.classes.len() as f64).min(64.0), 27.0];
+        let cell = [((560.0 - left) / self.classes.len() as f64).min(90.0), 28.0];
         let mut y = top + 24.0;
         if with_title {
             scene.words(self.step, [left, y], Anchor::Start, SIZES[0]);
@@ -111,6 +111,8 @@ impl<'a> Counts<'a> {
         }
         let bottom = y + self.clusters.len() as f64 * cell[1];
         scene.upwards("cluster", [20.0, (y + bottom) / 2.0], SIZES[1]);
+        let bar = [left + cell[0] * self.classes.len() as f64 + 12.0, y, 14.0, bottom - y];
+        color_bar(scene, bar, Map::Cividis, Scale::Linear(0.0, 1.0), "share of the cluster");
         bottom
     }
 

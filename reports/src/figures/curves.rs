@@ -40,7 +40,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
         is_log |= steep;
         let epochs =
             curves.iter().flat_map(|(_, epochs, ..)| epochs.iter()).map(|epoch| *epoch as f64);
-        let (left, top) = (92.0 + (drawn % 2) as f64 * 385.0, 36.0 + (drawn / 2) as f64 * 270.0);
+        let (left, top) = (92.0 + (drawn % 2) as f64 * 385.0, 30.0 + (drawn / 2) as f64 * 270.0);
         let panel = Panel {
             frame: [left, top, 270.0, 185.0],
             x: Scale::Linear(1.0, epochs.fold(2.0, f64::max)),
@@ -67,7 +67,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     if drawn == 0 {
         return Err("the history holds no numbers".to_owned());
     }
-    let bottom = 36.0 + drawn.div_ceil(2) as f64 * 270.0 - 30.0;
+    let bottom = 30.0 + drawn.div_ceil(2) as f64 * 270.0 - 30.0;
     scene.width = if drawn == 1 { 390.0 } else { 760.0 };
     let entries: Vec<Entry> = histories
         .iter()

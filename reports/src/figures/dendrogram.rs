@@ -17,10 +17,12 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     // A merge makes node `clips + its number`. Those before the last ones are leaves here.
     let first = merges - (leaves - 1).min(merges);
     let is_leaf = |node: i64| (node as usize) < clips + first;
-    let mut x = HashMap::new();
     let mut waiting = vec![(clips + merges - 1) as i64];
     let mut order = Vec::new();
     while let Some(node) = waiting.pop() {
+        if order.len() > leaves {
+            return Err("its merges do not make a tree".to_owned());
+        }
         if is_leaf(node) {
             order.push(node);
             continue;
@@ -31,16 +33,20 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
         }
         waiting.extend([right[merge], left[merge]]);
     }
-    order.iter().enumerate().for_each(|(at, node)| drop(x.insert(*node, at as f64 + 0.5)));
+    let places = order.iter().enumerate().map(|(at, node)| (*node, at as f64 + 0.5));
+    let mut x: HashMap<i64, f64> = places.collect();
+    if x.len() != order.len() {
+        return Err("its merges do not make a tree".to_owned());
+    }
 
-    let mut scene = Scene::new(720.0, 430.0, source.title("The last merges"));
+    let mut scene =
+        Scene::new(720.0, 390.0, source.title(&format!("The last merges of {}", of.step)));
     let top = distance.iter().copied().fold(0.0, f64::max);
     let panel = Panel {
-        frame: [88.0, 40.0, 615.0, 300.0],
+        frame: [88.0, 12.0, 615.0, 300.0],
         x: Scale::Linear(0.0, order.len() as f64),
         y: Scale::Linear(0.0, if top > 0.0 { top * 1.05 } else { 1.0 }),
     };
-    panel.title(&mut scene, &source.title(&format!("The last merges of {}", of.step)));
     panel.y_axis(&mut scene, "distance", &panel.y.ticks(5));
     let height = |node: i64| match (node as usize).checked_sub(clips) {
         Some(merge) if !is_leaf(node) => distance[merge],
@@ -58,14 +64,25 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
         scene.line(corners, Paint::category(0), 2.0);
         x.insert(node, (xa + xb) / 2.0);
     }
+    let room = panel.frame[2] / order.len() as f64;
+    let has_room = font::width(&clips.to_string(), 13.0) + 4.0 <= room;
     for node in &order {
         let count = (*node as usize).checked_sub(clips).map_or(1, |merge| size[merge]).to_string();
         let [at, bottom] = panel.at(x[node], 0.0);
-        let half = font::width(&count, 12.0) / 2.0;
-        scene.upwards(count, [at + 4.0, bottom + 8.0 + half], 12.0);
+        if has_room {
+            scene.words(count, [at, bottom + 18.0], Anchor::Middle, 13.0);
+        } else {
+            let half = font::width(&count, 13.0) / 2.0;
+            scene.upwards(count, [at + 4.0, bottom + 8.0 + half], 13.0);
+        }
     }
     let [l, t, w, h] = panel.frame;
-    scene.words("clips in each branch", [l + w / 2.0, t + h + 62.0], Anchor::Middle, SIZES[1]);
+    scene.words(
+        "clips in each branch",
+        [l + w / 2.0, t + h + if has_room { 40.0 } else { 58.0 }],
+        Anchor::Middle,
+        SIZES[1],
+    );
     let heights = &distance[first..];
     let gap = heights.windows(2).map(|pair| pair[1] - pair[0]).enumerate();
     let widest = gap.max_by(|a, b| a.1.total_cmp(&b.1));

@@ -8,7 +8,7 @@ use super::{
     source::{Input, Source, Swept},
 };
 use crate::{
-    draw::{raster, svg},
+    draw::{raster, scene::HEADING, svg},
     scores,
 };
 use cache::{Digest, Hasher, Record, Store, StoreError, record::Figure, store::write_whole};
@@ -82,12 +82,17 @@ pub fn render(
 }
 
 fn finish(drawn: Drawn) -> Rendered {
+    let scene = drawn.scene.headed();
+    let mut points = drawn.points;
+    for place in points.iter_mut().flat_map(|points| points.panels.iter_mut().flatten()) {
+        place[1] += HEADING as f32;
+    }
     Rendered {
-        inline: svg::inline(&drawn.scene),
-        svg: svg::file(&drawn.scene),
-        png: raster::file(&drawn.scene),
+        inline: svg::inline(&scene),
+        svg: svg::file(&scene),
+        png: raster::file(&scene),
         caption: drawn.caption,
-        points: drawn.points,
+        points,
     }
 }
 

@@ -31,13 +31,12 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     let n = variances.len();
     let values = variances.iter().copied().chain(lines.iter().map(|line| line.2));
     let panel = Panel {
-        frame: [96.0, 40.0, 520.0, 330.0],
+        frame: [96.0, 12.0, 520.0, 330.0],
         x: Scale::Linear(0.0, n as f64 + 1.0),
         y: Scale::log_around(values),
     };
     let mut scene = Scene::new(640.0, 0.0, source.title("Variance of principal components"));
-    panel.title(&mut scene, &source.title("Variance of principal components"));
-    panel.axes(&mut scene, "component", "variance (axis of factors)");
+    panel.axes(&mut scene, "component", "variance (log scale)");
     let above = |variance: &f64| *variance > 0.0;
     let points = variances.iter().enumerate().filter(|(_, variance)| above(variance));
     let points = points.map(|(at, variance)| panel.at(at as f64 + 1.0, *variance)).collect();
@@ -69,7 +68,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
             kept.min(&units)
         ));
     }
-    scene.height = 430.0 + legend(&mut scene, [96.0, 424.0], 530.0, &entries);
+    scene.height = 402.0 + legend(&mut scene, [96.0, 396.0], 530.0, &entries);
     let mut caption =
         "How fast the variance falls says how many dimensions the clips have to a linear eye."
             .to_owned();

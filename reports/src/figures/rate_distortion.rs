@@ -18,13 +18,12 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     }
     points.sort_by(|a, b| a.0.total_cmp(&b.0));
     let panel = Panel {
-        frame: [96.0, 40.0, 510.0, 330.0],
+        frame: [96.0, 22.0, 510.0, 330.0],
         x: Scale::around(points.iter().map(|point| point.0), true),
         y: Scale::around(points.iter().map(|point| point.1), false),
     };
     let title = source.title("Rate and distortion");
-    let mut scene = Scene::new(640.0, 425.0, &title);
-    panel.title(&mut scene, &title);
+    let mut scene = Scene::new(640.0, 407.0, &title);
     panel.axes(&mut scene, "rate: KL, nats a clip", "distortion: reconstruction error");
     let places: Vec<_> = points.iter().map(|point| panel.at(point.0, point.1)).collect();
     scene.line(places.clone(), Paint::Soft, 1.2);
@@ -39,7 +38,12 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
         }
         let is_far = at[0] > 540.0;
         let anchor = if is_far { Anchor::End } else { Anchor::Start };
-        scene.words(text, [if is_far { place[0] - 9.0 } else { at[0] }, at[1]], anchor, SIZES[2]);
+        scene.words(
+            text,
+            if is_far { [place[0] - 5.0, at[1] - 6.0] } else { at },
+            anchor,
+            SIZES[2],
+        );
         taken.push(at);
     }
     Ok(Drawn {

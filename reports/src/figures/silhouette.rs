@@ -16,11 +16,13 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     let mut below = Vec::new();
     for (at, input) in shown.iter().enumerate() {
         let left = 70.0 + (at % columns) as f64 * (width + 70.0);
-        let top = 40.0 + (at / columns) as f64 * 480.0;
+        let top = if shown.len() > 1 { 36.0 } else { 8.0 } + (at / columns) as f64 * 470.0;
         let share = draw_clusters(&mut scene, input, [left, top, width, 380.0], shown.len() > 1)?;
         below.push(format!("{}: {:.0} %", input.step, 100.0 * share));
     }
-    scene.height = 40.0 + shown.len().div_ceil(columns) as f64 * 480.0 - 45.0;
+    scene.height = if shown.len() > 1 { 36.0 } else { 8.0 }
+        + shown.len().div_ceil(columns) as f64 * 470.0
+        - 38.0;
     let left_out = match inputs.len() - shown.len() {
         0 => String::new(),
         n => format!(" {n} more are not shown."),
@@ -69,12 +71,12 @@ fn draw_clusters(
         // No more steps than half pixels: thousands of clips make a smooth edge.
         let rows = ((height * 2.0) as usize).clamp(1, own.len());
         let tall = height / rows as f64;
-        for row in 0..rows {
-            let value = own[row * own.len() / rows];
-            let x = panel.at(value, 0.0)[0];
-            let rect = [x.min(zero), y + row as f64 * tall, (x - zero).abs(), tall];
-            scene.marks.push(Mark::Rect { frame: rect, fill: Paint::category(at) });
-        }
+        let edge = (0..rows).flat_map(|row| {
+            let x = panel.at(own[row * own.len() / rows], 0.0)[0];
+            [[x, y + row as f64 * tall], [x, y + (row + 1) as f64 * tall]]
+        });
+        let points = std::iter::once([zero, y]).chain(edge).chain([[zero, y + height]]).collect();
+        scene.marks.push(Mark::Area { points, fill: Paint::category(at) });
         if height > SIZES[2] * 0.75 || names.len() < 12 {
             scene.words(name, [frame[0] - 8.0, y + height / 2.0 + 5.0], Anchor::End, SIZES[2]);
         }

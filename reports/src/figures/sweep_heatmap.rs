@@ -36,7 +36,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
         }
     }
     let mut scene = Scene::new(640.0, 0.0, source.title(&format!("{metric} over the sweep")));
-    let mut top = 16.0;
+    let mut top = 0.0;
     let groups: Vec<(&str, Cells)> = titles
         .into_iter()
         .map(|title| {
@@ -104,7 +104,11 @@ fn distinct<'a>(values: impl Iterator<Item = &'a Value>) -> Vec<&'a Value> {
 }
 
 fn shown(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    match (value.as_str(), value.as_f64()) {
+        (Some(text), _) => text.to_owned(),
+        (None, Some(number)) => brief(number),
+        (None, None) => value.to_string(),
+    }
 }
 
 fn draw_title(

@@ -17,20 +17,20 @@ const IDLE: Paint = Paint::Rgb(0xb0, 0xb0, 0xb0);
 pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     let models = source.all("of");
     let mut scene = Scene::new(760.0, 0.0, source.title("Latent units"));
-    let mut top = 60.0;
+    let mut top = 44.0;
     let mut counts = Vec::new();
     for model in models {
         let active = model.ints("active")?;
         let in_use = active.iter().filter(|active| **active != 0).count();
         counts.push(format!("{}: {in_use} of {}", model.step, active.len()));
         draw_model(&mut scene, model, active, top)?;
-        top += 290.0;
+        top += 275.0;
     }
     let entries = [
         Entry { text: "in use".to_owned(), paint: IN_USE, shape: Some(Shape::Square) },
         Entry { text: "idle".to_owned(), paint: IDLE, shape: Some(Shape::Square) },
     ];
-    let bottom = top - 40.0;
+    let bottom = top - 32.0;
     scene.height = bottom + 6.0 + legend(&mut scene, [92.0, bottom], 600.0, &entries);
     Ok(Drawn {
         caption: format!(
@@ -51,7 +51,7 @@ fn draw_model(scene: &mut Scene, model: &Input, active: &[i64], top: f64) -> Res
     let by = if has_kl { kl } else { variance };
     let mut order: Vec<usize> = (0..active.len()).collect();
     order.sort_by(|a, b| by[*b].total_cmp(&by[*a]).then(a.cmp(b)));
-    scene.words(&model.step, [92.0, top - 32.0], Anchor::Start, SIZES[0]);
+    scene.words(&model.step, [92.0, top - 16.0], Anchor::Start, SIZES[0]);
     let panels = [("KL, nats", kl), ("variance of the mean", variance)];
     let panels = panels.into_iter().filter(|(_, values)| values.iter().any(|it| it.is_finite()));
     for (at, (title, values)) in panels.enumerate() {
