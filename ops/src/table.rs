@@ -10,17 +10,22 @@ pub static OPS: &[Entry] = &[
     op::<crate::audio::irmas::Irmas>(),
     op::<crate::audio::audio_folder::AudioFolder>(),
     op::<crate::audio::manifest::Manifest>(),
+    op::<crate::audio::audit::Audit>(),
     op::<crate::features::matrix::Matrix>(),
     op::<crate::features::log_mel::LogMel>(),
     op::<crate::features::mfcc::Mfcc>(),
     op::<crate::features::normalize::Normalize>(),
+    op::<crate::features::shuffle::Shuffle>(),
     op::<crate::embed::pca::Pca>(),
     op::<crate::embed::autoencoder::Autoencoder>(),
     op::<crate::embed::beta_vae::BetaVae>(),
+    op::<crate::embed::umap::Umap>(),
     op::<crate::cluster::kmeans::Kmeans>(),
     op::<crate::cluster::agglomerative::Agglomerative>(),
     op::<crate::metrics::metrics::Metrics>(),
     op::<crate::metrics::gaussian_reference::GaussianReference>(),
+    op::<crate::metrics::silhouette_samples::SilhouetteSamples>(),
+    op::<crate::metrics::composition::Composition>(),
 ];
 
 /// The op of that name.

@@ -3,3 +3,4 @@
 pub mod autoencoder;
 pub mod beta_vae;
 pub mod pca;
+pub mod umap;
