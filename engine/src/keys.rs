@@ -2,7 +2,7 @@
 
 use crate::pipeline::Step;
 use cache::{CacheKey, Digest, store::Finished};
-use ops::{Determinism, Entry};
+use ops::{Determinism, Entry, Select};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -12,7 +12,10 @@ pub const FILES: &str = "files";
 /// The key of a step whose inputs have this content.
 pub fn key_of(step: &Step, inputs: BTreeMap<String, Digest>, device: &str) -> CacheKey {
     let entry = step.entry;
-    let outside: Vec<_> = step.op.sources().into_iter().map(|source| source.param).collect();
+    // A path is no part of a key, but a command that mentions one is.
+    let sources = step.op.sources().into_iter();
+    let paths = sources.filter(|source| !matches!(source.select, Select::Mentioned));
+    let outside: Vec<_> = paths.map(|source| source.param).collect();
     let params = changed_params(entry, step.op.params())
         .into_iter()
         .filter(|(name, _)| !outside.contains(&name.as_str()));

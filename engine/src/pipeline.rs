@@ -1,5 +1,6 @@
 //! A checked pipeline: only data and the outside can still fail it.
 
+use crate::run::resources::Needs;
 use cache::record::{Figure, PortRef};
 use ops::{AnyOp, Entry};
 use serde_json::Value;
@@ -67,6 +68,8 @@ pub struct Step {
     pub retries: u32,
     /// Seconds after which it is stopped.
     pub timeout: Option<f64>,
+    /// What it takes while it runs.
+    pub needs: Needs,
     /// Where its name stands.
     pub span: Span,
     /// Where its parameters' values stand, as far as they are written in the file.
@@ -165,9 +168,4 @@ pub struct RowSpec {
     pub seed: u64,
     /// Where the step is named.
     pub span: Span,
-}
-
-/// Parameters as they were understood, defaults filled in.
-pub fn params_of(step: &Step) -> Value {
-    step.op.params()
 }

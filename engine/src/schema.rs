@@ -4,7 +4,7 @@
 
 use crate::{
     catalog,
-    spec::{FIGURE_KEYS, METRICS, REPORT_KEYS, ROW_KEYS, STEP_KEYS, TOP_KEYS},
+    spec::{FIGURE_KEYS, METRICS, REPORT_KEYS, RESOURCE_KEYS, ROW_KEYS, STEP_KEYS, TOP_KEYS},
 };
 use ops::Entry;
 use reports::figures::{Expected, FIGURES};
@@ -142,8 +142,21 @@ fn op(entry: &Entry, definitions: &mut Map<String, Json>) {
     put(&mut properties, "seed", number(0));
     put(&mut properties, "retries", number(0));
     put(&mut properties, "timeout", json!({"type": ["number", "string"]}));
+    let mut resources = documented(RESOURCE_KEYS);
+    put(&mut resources, "threads", number(1));
+    put(&mut resources, "memory", json!({"type": ["integer", "string"]}));
+    put(&mut resources, "gpu", number(0));
+    put(
+        &mut properties,
+        "resources",
+        json!({"type": "object", "properties": resources, "additionalProperties": false}),
+    );
     put(&mut properties, "device", json!({"enum": ["auto", "cpu", "gpu", "cuda"]}));
-    if entry.inputs.is_empty() {
+    if entry.open {
+        let reference = json!({"$ref": "#/definitions/reference"});
+        let map = json!({"type": "object", "additionalProperties": reference});
+        put(&mut properties, "in", json!({"anyOf": [reference, map]}));
+    } else if entry.inputs.is_empty() {
         properties.remove("in");
     } else {
         put(&mut properties, "in", inputs(entry));

@@ -123,6 +123,7 @@ fn heavy_crates_are_named_in_one_place_each() {
         ("polars", "cache", "cache/src/parquet.rs"),
         ("polars-arrow", "cache", "cache/src/parquet.rs"),
         ("polars-buffer", "cache", "cache/src/parquet.rs"),
+        ("polars-parquet", "cache", "cache/src/parquet.rs"),
         ("dfdx", "ops", "ops/src/nn/"),
         ("cudarc", "ops", "ops/src/nn/"),
     ] {

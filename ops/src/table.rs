@@ -4,7 +4,8 @@ use crate::op::{Ctx, Determinism, Inputs, Op, OpError, Outputs, Port, Source};
 use cache::Shape;
 use serde_json::Value;
 
-/// Every op, in the order of the reference page: sources, features, embeddings, clusters, metrics.
+/// Every op, in the order of the reference page: sources, features, embeddings, clusters, metrics,
+/// programs.
 pub static OPS: &[Entry] = &[
     op::<crate::audio::synth::Synth>(),
     op::<crate::audio::irmas::Irmas>(),
@@ -26,6 +27,7 @@ pub static OPS: &[Entry] = &[
     op::<crate::metrics::gaussian_reference::GaussianReference>(),
     op::<crate::metrics::silhouette_samples::SilhouetteSamples>(),
     op::<crate::metrics::composition::Composition>(),
+    op::<crate::programs::command::Command>(),
 ];
 
 /// The op of that name.
@@ -49,6 +51,10 @@ pub struct Entry {
     pub determinism: Determinism,
     /// Parameters that say only how far to go.
     pub progressive: &'static [&'static str],
+    /// Whether each row of its output follows from one row of its input.
+    pub row_wise: bool,
+    /// Whether the parameters name the ports, so that there are none here.
+    pub open: bool,
     schema: fn() -> Value,
     parse: fn(Value) -> Result<Box<dyn AnyOp>, ParamError>,
 }
@@ -81,6 +87,8 @@ impl Entry {
 #[expect(missing_docs, reason = "each method is the one of `Op`")]
 pub trait AnyOp: Send + Sync {
     fn params(&self) -> Value;
+    fn inputs(&self) -> &'static [Port];
+    fn outputs(&self) -> &'static [Port];
     fn sources(&self) -> Vec<Source>;
     fn check(&self, inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError>;
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError>;
@@ -89,6 +97,12 @@ pub trait AnyOp: Send + Sync {
 impl<O: Op> AnyOp for O {
     fn params(&self) -> Value {
         serde_json::to_value(self).expect("parameters always serialise")
+    }
+    fn inputs(&self) -> &'static [Port] {
+        Op::inputs(self)
+    }
+    fn outputs(&self) -> &'static [Port] {
+        Op::outputs(self)
     }
     fn sources(&self) -> Vec<Source> {
         Op::sources(self)
@@ -111,6 +125,8 @@ pub const fn op<O: Op>() -> Entry {
         seeded: O::SEEDED,
         determinism: O::DETERMINISM,
         progressive: O::PROGRESSIVE,
+        row_wise: O::ROW_WISE,
+        open: O::OPEN,
         schema: || schemars::schema_for!(O).to_value(),
         parse: |params| {
             let parsed: Result<O, _> = serde_path_to_error::deserialize(params);

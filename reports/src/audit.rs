@@ -44,18 +44,22 @@ fn found(step: &StepRecord, port: &str, findings: &Artifact) -> Vec<Block> {
         return Vec::new();
     };
     let clips_in_all = findings.meta.get("clips").and_then(serde_json::Value::as_u64);
-    let looked = clips_in_all.map_or_else(String::new, |n| format!(" looked at {}", count(n as usize, "clip")));
+    let looked = clips_in_all
+        .map_or_else(String::new, |n| format!(" looked at {}", count(n as usize, "clip")));
     let step_said = Text::new().code(&step.name).plain(looked);
     if clips.is_empty() {
         return vec![Block::Paragraph(step_said.plain(" and found nothing odd."))];
     }
     let mut by_sort: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     sorts.iter().enumerate().for_each(|(at, sort)| by_sort.entry(sort).or_default().push(at));
-    let counts: Vec<String> =
-        by_sort.iter().map(|(sort, all)| format!("{} {}", all.len(), sort.replace('_', " "))).collect();
-    let mut blocks = vec![Block::Paragraph(
-        step_said.plain(format!(" and found: {}. What is in it twice is counted twice by every metric.", counts.join(", "))),
-    )];
+    let counts: Vec<String> = by_sort
+        .iter()
+        .map(|(sort, all)| format!("{} {}", all.len(), sort.replace('_', " ")))
+        .collect();
+    let mut blocks = vec![Block::Paragraph(step_said.plain(format!(
+        " and found: {}. What is in it twice is counted twice by every metric.",
+        counts.join(", ")
+    )))];
     for (sort, all) in by_sort {
         let shown = all.iter().take(SHOWN).map(|&at| {
             let text = Text::new().code(&clips[at]);
@@ -64,7 +68,9 @@ fn found(step: &StepRecord, port: &str, findings: &Artifact) -> Vec<Block> {
         let mut list: Vec<Text> = shown.collect();
         if all.len() > SHOWN {
             let more = Text::from(format!("and {} more: ", all.len() - SHOWN));
-            list.push(more.code(format!("engine export RUN {}.{port} --to findings.csv", step.name)));
+            list.push(
+                more.code(format!("engine export RUN {}.{port} --to findings.csv", step.name)),
+            );
         }
         let title = format!("{} ({})", sort.replace('_', " "), all.len());
         blocks.push(Block::Details(title.into(), vec![Block::List(list)]));
@@ -82,7 +88,10 @@ fn by_class(census: &Artifact) -> Option<Block> {
         match column {
             cache::Column::Text(values) => {
                 columns.push(Column::text(title));
-                cells.iter_mut().zip(values).for_each(|(row, value)| row.push(value.clone().into()));
+                cells
+                    .iter_mut()
+                    .zip(values)
+                    .for_each(|(row, value)| row.push(value.clone().into()));
             }
             cache::Column::Int(values) => {
                 columns.push(Column::number(title));

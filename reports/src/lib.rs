@@ -4,6 +4,7 @@
 //! have to say as blocks of a [`document`]; writers give it a form.
 
 mod answer;
+mod audit;
 mod caveats;
 pub mod document;
 mod draw;
@@ -26,7 +27,9 @@ use document::Document;
 use hearing::Hearing;
 use std::{collections::BTreeMap, path::Path};
 
+pub use escape::markdown as escape_markdown;
 pub use span::span;
+pub use table::{METRICS, Metric};
 
 /// The files of a report, by their name in the run's folder.
 pub type Report = BTreeMap<String, Vec<u8>>;
@@ -46,6 +49,7 @@ pub fn render(record: &Record, store: &Store, folder: &Path) -> Result<Report, S
     blocks.extend(latent::blocks(&rows));
     blocks.extend(caveats::blocks(record, &rows));
     blocks.extend(figures);
+    blocks.extend(audit::blocks(record, store)?);
     blocks.extend(ending::skipped(record, store)?);
     blocks.extend(provenance::blocks(record));
     let document = Document { title: record.pipeline.clone(), blocks };

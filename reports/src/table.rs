@@ -14,7 +14,8 @@ pub struct Metric {
     pub title: &'static str,
     /// Whether more is better.
     pub more_is_better: bool,
-    decimals: usize,
+    /// Decimals that are shown.
+    pub decimals: usize,
 }
 
 /// The columns, in the paper's order: intrinsic metrics, then agreement with the labels.

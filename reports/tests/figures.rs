@@ -64,7 +64,10 @@ impl Study {
             shapes: BTreeMap::from([("out".to_owned(), Shape::of(artifact.kind))]),
             seconds: 1.0,
             op_seconds: 1.0,
+            cpu_seconds: 0.0,
+            peak_bytes: 0,
             laps: Vec::new(),
+            rows_reused: 0,
             error: None,
         });
     }

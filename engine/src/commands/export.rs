@@ -13,9 +13,9 @@ use std::path::PathBuf;
 /// What `export` reads.
 #[derive(Args)]
 pub struct ExportArgs {
-    /// A folder, an id, or `latest`.
+    /// A folder, an id, a study's name, `latest` or `NAME/latest`.
     pub run: String,
-    /// The output: `STEP.PORT`, or `STEP` for its first.
+    /// The output: `STEP.PORT`, or `STEP` for its first. A training's `history` gets the seconds of each epoch.
     #[arg(value_name = "STEP.PORT")]
     pub output: String,
     /// The file; its ending decides the format: .parquet, .csv, .npy, or .safetensors for models.
@@ -35,7 +35,7 @@ pub struct ExportArgs {
 /// With the exit code, if there is no such run or output, or the format cannot hold it.
 pub fn export(args: &ExportArgs) -> Result<(), Stop> {
     let bad = |fault: String| Stop::saying(BAD_INPUT, fault);
-    let (_, record) = runs::find(&args.out.out, &args.run).map_err(bad)?;
+    let record = runs::find(&args.out.out, &args.run).map_err(bad)?.record;
     let (step, port) = args.output.rsplit_once('.').unwrap_or((&args.output, ""));
     let step = record.step(step).ok_or_else(|| {
         let names: Vec<_> = record.steps.iter().map(|step| step.name.as_str()).collect();
@@ -60,12 +60,13 @@ pub fn export(args: &ExportArgs) -> Result<(), Stop> {
     let artifact = store.get(digest).map_err(|fault| {
         Stop::saying(FAILED, format!("{fault}; run the pipeline again to rebuild it"))
     })?;
-    write(&store, digest, &artifact, &args.to).map_err(bad)?;
+    write(&store, digest, &artifact, &step.laps, &args.to).map_err(bad)?;
     say(&format!("wrote {} to `{}`", artifact.shape(), args.to.display()));
     Ok(())
 }
 
 fn first_output(step: &StepRecord) -> Option<&cache::Digest> {
     let entry = ::ops::find(&step.op)?;
-    entry.outputs.iter().find_map(|port| step.outputs.get(port.name))
+    let op = entry.parse(step.params.clone()).ok()?;
+    op.outputs().iter().find_map(|port| step.outputs.get(port.name))
 }

@@ -1,10 +1,18 @@
 //! One file a command.
 
+pub mod completions;
+pub mod details;
+pub mod diff;
+pub mod explain;
 pub mod export;
 pub mod fetch;
+pub mod graph;
+pub mod init;
 pub mod ops;
 pub mod plan;
 pub mod prepare;
 pub mod run;
+pub mod runs;
 pub mod show;
 pub mod synth;
+pub mod why;

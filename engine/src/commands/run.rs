@@ -6,17 +6,19 @@ use super::{
 };
 use crate::{
     cli::{FAILED, INTERRUPTED, PARTLY, RunArgs, Stop, print},
+    fold,
     interrupt::Interrupt,
     pipeline::Pipeline,
     progress::{self, say},
-    run::{Outcome, execute},
-    runs,
+    run::{Outcome, execute, resources::Limits},
+    runs, talk,
 };
 use cache::{
     Record,
     record::{Environment, RECORD_VERSION, Row, RunStatus, StepStatus},
     store::write_whole,
 };
+use serde_json::json;
 use std::{fs, path::Path, time::Instant};
 
 /// Runs a pipeline; the path of the report goes to standard output.
@@ -25,7 +27,11 @@ use std::{fs, path::Path, time::Instant};
 /// With the exit code, if something is wrong or fails.
 pub fn run(args: &RunArgs) -> Result<(), Stop> {
     let (started, clock) = (jiff::Timestamp::now(), Instant::now());
-    let prepared = prepare(&args.plan, args.keep_going())?;
+    let mut prepared = prepare(&args.plan, args.keep_going())?;
+    let mut limits = Limits::of_machine();
+    limits.memory = args.memory.unwrap_or(limits.memory);
+    limits.gpus = args.gpus.clone().unwrap_or(limits.gpus);
+    prepared.options.limits = Some(limits);
     if args.dry_run {
         print(&plan::text(&prepared));
         return Ok(());
@@ -37,8 +43,13 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
             format!("cannot make a run below `{}`: {fault}", args.out.out.display()),
         )
     })?;
+    let (steps, shown) = (pipeline.steps.len(), folder.display().to_string());
+    talk::event(
+        "run_started",
+        json!({ "pipeline": pipeline.name, "id": id, "folder": shown, "steps": steps }),
+    );
     let interrupt = Interrupt::listen();
-    let progress = progress::for_stderr(pipeline.steps.len(), args.quiet);
+    let progress = progress::for_stderr(pipeline.steps.len(), talk::is_quiet());
     let outcome = execute(pipeline, files, store, options, progress.as_ref(), &interrupt);
     drop(progress);
 
@@ -47,9 +58,7 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
     record.started = started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     record.seconds = clock.elapsed().as_secs_f64();
     write(&folder, &record, store).map_err(|fault| Stop::saying(FAILED, fault))?;
-    if !args.quiet {
-        say(&summary(&record));
-    }
+    tell_end(&record, &folder, store);
     print(&format!("{}\n", folder.join(REPORT).display()));
     match record.status {
         RunStatus::Done => Ok(()),
@@ -135,6 +144,24 @@ fn processor() -> String {
     let model =
         information.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
     model.map_or_else(|| "an unnamed processor".to_owned(), |(_, name)| name.trim().to_owned())
+}
+
+/// Says how the run ended: an event, or a sentence, and in detail if that is asked for.
+fn tell_end(record: &Record, folder: &Path, store: &cache::Store) {
+    let count = |status| record.steps.iter().filter(|step| step.status == status).count();
+    talk::event(
+        "run_finished",
+        json!({ "status": record.status, "seconds": record.seconds,
+            "ran": count(StepStatus::Ran), "hits": count(StepStatus::Hit),
+            "failed": count(StepStatus::Failed), "skipped": count(StepStatus::Skipped),
+            "report": folder.join(REPORT).display().to_string() }),
+    );
+    if talk::is_verbose() && !talk::is_json() {
+        say(super::details::of(record, store, fold::width_of_stderr()).trim_end());
+    }
+    if !talk::is_quiet() && !talk::is_json() {
+        say(&summary(record));
+    }
 }
 
 fn summary(record: &Record) -> String {

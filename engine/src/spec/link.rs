@@ -109,12 +109,7 @@ impl<'d> Names<'d> {
 
     /// The names of steps that give scores.
     pub fn with_scores(&self) -> Vec<&'d str> {
-        let gives = |draft: &&Draft| {
-            draft.entry.is_some_and(|entry| {
-                entry.outputs.iter().any(|port| port.kinds.contains(&Kind::Scores))
-            })
-        };
-        self.bases(gives)
+        self.bases(|draft| draft.outputs().iter().any(|port| port.kinds.contains(&Kind::Scores)))
     }
 
     fn unknown(&self, name: &str) -> Unknown {
@@ -191,10 +186,10 @@ pub fn output(
     port: Option<&str>,
     node: &Node,
 ) -> Option<&'static Port> {
-    let Some(name) = port else { return entry.outputs.first() };
-    let found = entry.outputs.iter().find(|port| port.name == name);
-    if found.is_none() {
-        let known: Vec<&str> = entry.outputs.iter().map(|port| port.name).collect();
+    let Some(name) = port else { return step.outputs().first() };
+    let found = step.outputs().iter().find(|port| port.name == name);
+    if found.is_none() && step.has_ports() {
+        let known: Vec<&str> = step.outputs().iter().map(|port| port.name).collect();
         let message = format!(
             "step {} (`{}`) has no output port {}",
             quote(&step.base),
@@ -210,12 +205,12 @@ pub fn output(
 }
 
 fn missing_inputs(cx: &mut Context, drafts: &[Draft], draft: &Draft) {
+    let ports = draft.inputs();
     let Some(entry) = draft.entry.filter(|_| draft.reads_whole) else { return };
     let given = |port: &Port| {
         draft.reads.iter().any(|read| read.port.is_some_and(|read| read.name == port.name))
     };
-    let missing: Vec<&Port> =
-        entry.inputs.iter().filter(|port| !port.optional && !given(port)).collect();
+    let missing: Vec<&Port> = ports.iter().filter(|port| !port.optional && !given(port)).collect();
     if missing.is_empty() {
         return;
     }
@@ -228,10 +223,10 @@ fn missing_inputs(cx: &mut Context, drafts: &[Draft], draft: &Draft) {
         let fitting = fitting(drafts, draft, port.kinds);
         fitting.last().cloned().unwrap_or_else(|| "STEP".to_owned())
     };
-    let help = if draft.reads.is_empty() && entry.inputs.len() == 1 {
+    let help = if draft.reads.is_empty() && ports.len() == 1 {
         format!("add `in: {}`", example(missing[0]))
     } else {
-        let required = entry.inputs.iter().filter(|port| !port.optional);
+        let required = ports.iter().filter(|port| !port.optional);
         let entries: Vec<String> = required
             .map(|port| {
                 let read = draft
@@ -258,8 +253,7 @@ pub fn fitting(drafts: &[Draft], reader: &Draft, wanted: &[Kind]) -> Vec<String>
     let mut seen = HashSet::new();
     let others = drafts.iter().take_while(|draft| draft.base != reader.base);
     for draft in others.filter(|draft| seen.insert(&draft.base)) {
-        let Some(entry) = draft.entry else { continue };
-        for (at, port) in entry.outputs.iter().enumerate() {
+        for (at, port) in draft.outputs().iter().enumerate() {
             if port.kinds.iter().any(|kind| wanted.contains(kind)) {
                 found.push(match at {
                     0 => draft.base.clone(),

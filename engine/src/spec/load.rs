@@ -106,7 +106,7 @@ fn read(
         let (draft, links) = drafts[at].take()?;
         let entry = draft.entry?;
         let mut inputs = Vec::new();
-        for port in entry.inputs {
+        for port in draft.inputs() {
             let link = links.iter().find(|link| link.input.is_some_and(|it| it.name == port.name));
             let Some(link) = link else { continue };
             inputs.push(Input {
@@ -126,6 +126,7 @@ fn read(
             device: draft.device,
             retries: draft.retries,
             timeout: draft.timeout,
+            needs: draft.needs,
             span: draft.key.span,
             param_spans: draft.param_spans,
         });

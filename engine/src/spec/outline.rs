@@ -33,6 +33,7 @@ pub const STEP_KEYS: &[(&str, &str)] = &[
     ("device", "Where it runs: `auto`, `cpu` or `gpu`."),
     ("retries", "How often it is tried again when something outside fails."),
     ("timeout", "Seconds, or a text such as `30s`, `10m` or `2h`, after which it is stopped."),
+    ("resources", "What it takes while it runs: `{ threads: 2, memory: 4GB, gpu: 1 }`."),
 ];
 
 /// The sections of a file, not yet read.

@@ -310,15 +310,15 @@ fn scores_port(
     let entry = step.entry?;
     let output = match port {
         Some(_) => Some(link::output(cx, step, entry, port, node)?),
-        None => entry.outputs.iter().find(|port| port.kinds.contains(&Kind::Scores)),
+        None => step.outputs().iter().find(|port| port.kinds.contains(&Kind::Scores)),
     };
     let output = output.filter(|port| port.kinds.contains(&Kind::Scores));
-    if output.is_none() {
+    if output.is_none() && step.has_ports() {
         let message = format!(
             "a row shows scores, but step {} (`{}`) gives {}",
             quote(&step.base),
             entry.name,
-            entry.outputs.first().map_or_else(String::new, |port| link::kinds(port.kinds))
+            step.outputs().first().map_or_else(String::new, |port| link::kinds(port.kinds))
         );
         let fitting = names.with_scores();
         let help = match &fitting[..] {

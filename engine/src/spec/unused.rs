@@ -20,8 +20,7 @@ pub fn warn(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], report: &Re
         report.figures.iter().flat_map(|figure| figure.inputs.values().flatten()).map(|it| it.0),
     );
     let scores = |at: usize| {
-        let outputs = drafts[at].entry.map_or(&[][..], |entry| entry.outputs);
-        outputs.first().is_some_and(|port| port.kinds.contains(&Kind::Scores))
+        drafts[at].outputs().first().is_some_and(|port| port.kinds.contains(&Kind::Scores))
     };
     let ends: Vec<usize> = (0..drafts.len()).filter(|at| !used.contains(at)).collect();
     let some_scores = ends.iter().any(|&at| scores(at));

@@ -189,7 +189,7 @@ impl Audit {
             .zip(audio)
             .map_init(Vec::new, |bytes, (id, audio)| {
                 cx.stop_if_cancelled()?;
-                let heard = hear(&recordings.read(id, audio, bytes)?, level);
+                let heard = hear(&recordings.signal(id, audio, bytes)?, level);
                 let done = 1 + done.fetch_add(1, Ordering::Relaxed);
                 cx.progress.at(done, ids.len() as u64, "");
                 Ok(heard)

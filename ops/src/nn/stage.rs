@@ -4,7 +4,7 @@
 //! it is in the cache. Gradients of parameters are summed over a fixed number of parts of the
 //! batch and then over the parts in order, so that they do not depend on the number of threads.
 
-use super::conv::{Conv, Room, mask};
+use super::conv::{Conv, Room, chain, mask};
 use super::layers::{Layer, Operation};
 use super::matmul::{Mat, multiply_parallel};
 use super::norm::{Norm, Scale};
@@ -127,6 +127,9 @@ impl Stage {
         match &mut self.work {
             Work::Images(convs) => images.for_each(|(image, kept)| {
                 BENCH.with_borrow_mut(|bench| {
+                    if !training && convs.iter().all(Conv::narrows) {
+                        return chain(convs, parameters, input.row(image), kept, &mut bench.room);
+                    }
                     // What is not kept passes through room that stays in the cache.
                     let (room, mut passing) = bench.split(passing);
                     let (mut input, mut kept, mut left) = (input.row(image), kept, parameters);
