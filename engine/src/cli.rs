@@ -93,6 +93,9 @@ const WHY_EXAMPLES: &str = "Examples:
   engine why latest study#r3c2                 third row, second metric
   engine why latest 'PCA(16) + K-Means.ari'    a row by its title";
 
+const WATCH_EXAMPLES: &str = "Examples:
+  engine watch pipelines/quickstart.yaml       open the page that it names, then edit the pipeline";
+
 const REPORT_EXAMPLES: &str = "Examples:
   engine report
   engine report quickstart/latest";
@@ -147,6 +150,9 @@ enum Command {
     /// Run a pipeline to its report.
     #[command(after_help = format!("{RUN_EXAMPLES}\n\n{EXIT_CODES}"))]
     Run(RunArgs),
+    /// Run a pipeline again whenever it or its data change; a page follows the newest report.
+    #[command(after_help = WATCH_EXAMPLES)]
+    Watch(RunArgs),
     /// Say of each step whether it would run, why, and what that would cost.
     #[command(after_help = PLAN_EXAMPLES)]
     Plan(commands::plan::PlanCommandArgs),
@@ -315,6 +321,7 @@ pub fn main() -> ExitCode {
     let ended = match cli.command {
         Command::Run(args) => commands::run::run(&args),
         Command::Plan(args) => commands::plan::plan(&args),
+        Command::Watch(args) => commands::watch::watch(&args),
         Command::Explain(args) => commands::explain::explain(&args),
         Command::Graph(args) => commands::graph::graph(&args),
         Command::Ops { name } => commands::ops::ops(name.as_deref()),
@@ -326,7 +333,9 @@ pub fn main() -> ExitCode {
         Command::Show(args) => commands::show::show(&args),
         Command::Diff(args) => commands::diff::diff(&args),
         Command::Why(args) => commands::why::why(&args),
-        Command::Report { run, out, store } => commands::show::report(&out.out, &run, &store.store),
+        Command::Report { run, out, store } => {
+            commands::report::report(&out.out, &run, &store.store)
+        }
         Command::Export(args) => commands::export::export(&args),
         Command::Completions { shell } => commands::completions::completions(shell),
     };

@@ -61,6 +61,7 @@ pub fn render(record: &Record, store: &Store, folder: &Path) -> Result<Report, S
     ] {
         files.insert(name.to_owned(), text.into_bytes());
     }
+    files.insert("results.parquet".to_owned(), table::parquet(&rows).map_err(StoreError::Format)?);
     Ok(files)
 }
 

@@ -126,6 +126,33 @@ fn cell(value: Option<f64>, metric: &Metric) -> String {
     value.map_or_else(|| "–".to_owned(), |value| format!("{value:.*}", metric.decimals))
 }
 
+/// The same numbers as columns.
+///
+/// # Errors
+/// When they cannot be written as Parquet.
+pub fn parquet(rows: &[ScoredRow]) -> Result<Vec<u8>, String> {
+    let all = rows.iter().flat_map(|row| row.values.iter().map(move |value| (row, value)));
+    let text = |of: &dyn Fn(&ScoredRow, &str) -> String| {
+        all.clone().map(|(row, (metric, _))| of(row, metric)).collect::<Vec<String>>()
+    };
+    let reals = |of: &dyn Fn(&ScoredRow, &str) -> Option<f64>| {
+        all.clone().map(|(row, (metric, _))| of(row, metric).unwrap_or(f64::NAN)).collect()
+    };
+    let table = cache::Table::new()
+        .with_text("row", text(&|row, _| row.title.clone()))
+        .with_text("step", text(&|row, _| row.step.clone()))
+        .with_text("metric", text(&|_, metric| metric.to_owned()))
+        .with_reals("value", reals(&|row, metric| row.values.get(metric).copied()))
+        .with_reals("published", reals(&|row, metric| row.paper.get(metric).copied()))
+        .with_reals("without_clusters", reals(&|row, metric| row.reference.get(metric).copied()))
+        .with_text("note", text(&|row, metric| row.notes.get(metric).cloned().unwrap_or_default()));
+    let artifact = cache::Artifact::table(cache::Kind::Scores, table);
+    let table = artifact.as_table().expect("made of a table");
+    let mut bytes = Vec::new();
+    cache::parquet::write(&mut bytes, &artifact, table)?;
+    Ok(bytes)
+}
+
 /// Every number with full precision: `row,step,metric,value,published,without_clusters,note`.
 pub fn csv(rows: &[ScoredRow]) -> String {
     let quote = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
