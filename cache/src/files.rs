@@ -104,7 +104,15 @@ impl FileIndex {
         let unchanged = known.iter().filter(|(path, (seen, _))| {
             fs::metadata(path).is_ok_and(|metadata| Stat::of(&metadata) == *seen)
         });
-        unchanged.map(|(path, (_, digest))| (*digest, path.clone())).collect()
+        let mut paths = HashMap::new();
+        for (path, (_, digest)) in unchanged {
+            let place = paths.entry(*digest).or_insert_with(|| path.clone());
+            // Of several the first by name, so that two looks agree.
+            if path < place {
+                place.clone_from(path);
+            }
+        }
+        paths
     }
 }
 

@@ -54,6 +54,9 @@ enum Command {
     /// Run a pipeline to its report.
     #[command(after_help = format!("{}\n\n{}", examples::RUN, examples::EXIT_CODES))]
     Run(RunArgs),
+    /// Run a pipeline again whenever it or its data change; a page follows the newest report.
+    #[command(after_help = examples::WATCH)]
+    Watch(RunArgs),
     /// Say of each step whether it would run, why, and what that would cost.
     #[command(after_help = examples::PLAN)]
     Plan(commands::plan::PlanCommandArgs),
@@ -225,6 +228,7 @@ pub fn main() -> ExitCode {
     let ended = match cli.command {
         Command::Run(args) => commands::run::run(&args),
         Command::Plan(args) => commands::plan::plan(&args),
+        Command::Watch(args) => commands::watch::watch(&args),
         Command::Explain(args) => commands::explain::explain(&args),
         Command::Graph(args) => commands::graph::graph(&args),
         Command::Ops { name } => commands::ops::ops(name.as_deref()),
@@ -236,7 +240,9 @@ pub fn main() -> ExitCode {
         Command::Show(args) => commands::show::show(&args),
         Command::Diff(args) => commands::diff::diff(&args),
         Command::Why(args) => commands::why::why(&args),
-        Command::Report { run, out, store } => commands::show::report(&out.out, &run, &store.store),
+        Command::Report { run, out, store } => {
+            commands::report::report(&out.out, &run, &store.store)
+        }
         Command::Export(args) => commands::export::export(&args),
         Command::Completions { shell } => commands::completions::completions(shell),
         Command::Cache(command) => commands::cache::cache(&command),

@@ -88,6 +88,10 @@ pub const WHY: &str = "Examples:
   engine why latest study#r3c2                 third row, second metric
   engine why latest 'PCA(16) + K-Means.ari'    a row by its title";
 
+/// Of `engine watch`.
+pub const WATCH: &str = "Examples:
+  engine watch pipelines/quickstart.yaml       open the page that it names, then edit the pipeline";
+
 /// Of `engine report`.
 pub const REPORT: &str = "Examples:
   engine report

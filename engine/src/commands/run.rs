@@ -134,11 +134,12 @@ fn write(folder: &Path, record: &Record, store: &cache::Store) -> Result<(), Str
 /// # Errors
 /// A sentence on what cannot be written or read.
 pub fn write_report(folder: &Path, record: &Record, store: &cache::Store) -> Result<(), String> {
-    let report = reports::render(record, store).map_err(|fault| fault.to_string())?;
-    let files =
-        [(REPORT, &report.markdown), ("report.tex", &report.latex), ("results.csv", &report.csv)];
-    for (name, text) in files {
-        write_renewable(&folder.join(name), text.as_bytes())
+    let report = reports::render(record, store, folder).map_err(|fault| fault.to_string())?;
+    for (name, bytes) in &report {
+        let path = folder.join(name);
+        path.parent()
+            .map_or(Ok(()), fs::create_dir_all)
+            .and_then(|()| write_renewable(&path, bytes))
             .map_err(|fault| unwritable(folder, &fault))?;
     }
     Ok(())
@@ -177,7 +178,8 @@ fn record(pipeline: &Pipeline, id: String, steps: Vec<StepRecord>, status: RunSt
             wilcoxon: pipeline.report.wilcoxon,
             objective: pipeline.variants.search.as_ref().map(|it| it.objective.clone()),
         }),
-        figures: Vec::new(),
+        figures: pipeline.report.figures.iter().map(|figure| figure.record(pipeline)).collect(),
+        audio: !pipeline.report.mute,
         steps,
         warnings: Vec::new(),
         environment: Environment {
