@@ -25,6 +25,7 @@ impl Study {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(folder.path()).expect("a store");
         let record = Record {
+            sweep: None,
             version: RECORD_VERSION,
             engine: "0".to_owned(),
             pipeline: "example".to_owned(),
@@ -307,6 +308,7 @@ fn a_sweep_is_a_heatmap() {
             .with_text("note", ["", ""]);
         study.step(&step, Artifact::table(Kind::Scores, table));
         study.record.table.push(Row {
+            companion: None,
             title: "β-VAE + K-Means".to_owned(),
             scores: step,
             reference: None,
