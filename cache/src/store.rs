@@ -115,9 +115,23 @@ pub struct Times {
     pub seconds: f64,
     /// The op alone.
     pub op_seconds: f64,
+    /// Seconds of processor time, over all threads; shared evenly with steps at the same time.
+    #[serde(default)]
+    pub cpu_seconds: f64,
+    /// The most bytes the process held meanwhile; 0 where the system does not say.
+    #[serde(default)]
+    pub peak_bytes: u64,
     /// Seconds between the states that the op saved on its way: of a training, each epoch.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub laps: Vec<f64>,
+    /// Rows that were taken from an earlier run instead of being computed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rows_reused: usize,
+}
+
+/// For serde, which asks by reference.
+pub(crate) fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// A folder of objects and a journal. Several processes may use one store.

@@ -1,5 +1,6 @@
 //! A checked pipeline: only data and the outside can still fail it.
 
+use crate::run::resources::Needs;
 use ops::{AnyOp, Entry};
 use serde_json::Value;
 use std::{collections::BTreeMap, ops::Range, path::PathBuf, sync::Arc};
@@ -22,8 +23,10 @@ pub struct Pipeline {
     pub name: String,
     /// What it is about, in the author's words.
     pub description: Option<String>,
-    /// The seeds of the study, at least one. Steps carry the first of them.
+    /// The seeds of the study, at least one.
     pub seeds: Vec<u64>,
+    /// The variants: points of the sweep times seeds.
+    pub variants: Variants,
     /// Steps in an order in which each comes after all it reads.
     pub steps: Vec<Step>,
     /// What the report shows.
@@ -32,9 +35,21 @@ pub struct Pipeline {
     pub source: Arc<SourceText>,
 }
 
+/// How many variants there are, and what tells them apart.
+#[derive(Clone, Debug, Default)]
+pub struct Variants {
+    /// What varies, in the order of the sweep: `vae.beta`.
+    pub axes: Vec<String>,
+    /// Points of the sweep times seeds; 1 where nothing varies.
+    pub count: usize,
+    /// The steps of all variants, shared ones counted for each.
+    pub steps: usize,
+}
+
 /// A named use of an op.
 pub struct Step {
-    /// The name of the instance: `pca`, or `groups@pca` for one of a `for`.
+    /// The name of the instance: `pca`, `groups@pca` for one of a `for`, `groups@pca{beta=2}` for
+    /// one that not all variants share.
     pub name: String,
     /// The op.
     pub entry: &'static Entry,
@@ -52,10 +67,24 @@ pub struct Step {
     pub retries: u32,
     /// Seconds after which it is stopped.
     pub timeout: Option<f64>,
+    /// What it takes while it runs.
+    pub needs: Needs,
     /// Where its name stands.
     pub span: Span,
     /// Where its parameters' values stand, as far as they are written in the file.
     pub param_spans: BTreeMap<String, Span>,
+}
+
+impl Step {
+    /// Whether a name typed by a user means it: its own, that of its step for all instances and
+    /// variants, or `groups@pca` for all variants of one instance.
+    pub fn is_called(&self, name: &str) -> bool {
+        let base = self.name.split('{').next().unwrap_or_default();
+        let step = base.split_once('@').map(|(step, _)| step);
+        self.name == name
+            || base == name
+            || step.is_some_and(|step| step == name.strip_suffix("@*").unwrap_or(name))
+    }
 }
 
 /// A connection.
@@ -93,11 +122,10 @@ pub struct RowSpec {
     pub reference: Option<usize>,
     /// Published values to show beside ours, by metric.
     pub paper: BTreeMap<String, f64>,
+    /// What the scores depend on of what varies, and its values.
+    pub point: Vec<(String, Value)>,
+    /// The seed of the variant.
+    pub seed: u64,
     /// Where the step is named.
     pub span: Span,
-}
-
-/// Parameters as they were understood, defaults filled in.
-pub fn params_of(step: &Step) -> Value {
-    step.op.params()
 }

@@ -1,6 +1,6 @@
 //! Computes finished steps again and compares bytes: the proof that results are genuine.
 
-use crate::{commands::prepare::Prepared, look::look, run::wanted};
+use crate::{commands::prepare::Prepared, look::look, programs::Programs, run::wanted};
 use cache::{Digest, FileEntry, Store, store::Finished};
 use ops::{AnyOp, Cancel, Ctx, Detached, Entry, Inputs, Locate};
 use serde_json::Value;
@@ -113,7 +113,7 @@ pub fn recompute(
         return Found::Unproved("another device made it".to_owned());
     }
     let mut artifacts = Vec::new();
-    for port in entry.inputs {
+    for port in op.inputs() {
         let Some(digest) = key.inputs.get(port.name) else { continue };
         match store.get(digest) {
             Ok(artifact) => artifacts.push((port.name, artifact)),
@@ -127,12 +127,19 @@ pub fn recompute(
         });
     let own = subject.files.iter().map(|file| (file.digest, file.path.clone())).collect();
     let paths = Paths { own, known: paths, missed: AtomicBool::new(false) };
+    let log = tempfile::Builder::new().prefix("recompute-").tempdir();
+    let Ok(log) = log else {
+        return Found::Unproved("there is no room for a log".to_owned());
+    };
+    let programs = Programs::new(log.path().join("log"), Vec::new());
     let cx = Ctx {
         seed: key.seed.unwrap_or(0),
         progress: &Detached,
         cancel,
         files: &paths,
         checkpoints: &Detached,
+        earlier: &Detached,
+        programs: &programs,
     };
     let made = match catch_unwind(AssertUnwindSafe(|| op.run(&inputs, &cx))) {
         Ok(Ok(made)) => made.into_vec(),

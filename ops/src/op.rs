@@ -1,12 +1,13 @@
 //! What an op is: parameters, ports, a check of shapes, and a run.
 
+use crate::outside::{Earlier, Programs};
 use cache::{Artifact, Digest, FileEntry, Kind, Shape, Table, Tensors};
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 use std::path::PathBuf;
 
 /// A named input or output.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Port {
     /// The name in YAML.
     pub name: &'static str,
@@ -65,6 +66,9 @@ pub enum Select {
     /// The CSV file itself and every file its column of this name lists, relative to its folder.
     /// Files that do not exist are left out: the op reports them.
     Listed(&'static str),
+    /// The file itself where there is one: a word of a parameter that may name a file, but need
+    /// not. The parameter stays in the key beside the content.
+    Mentioned,
 }
 
 /// One unit of work: its fields are its parameters.
@@ -83,14 +87,30 @@ pub trait Op: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static 
     const DETERMINISM: Determinism = Determinism::Bitwise;
     /// Parameters that say only how far to go: runs that differ in them share checkpoints.
     const PROGRESSIVE: &'static [&'static str] = &[];
+    /// Whether row i of its output follows from row i of its one input and the parameters alone.
+    /// Then rows that an earlier run made are taken from it.
+    const ROW_WISE: bool = false;
+    /// Whether its parameters name its ports: then the constants are empty, and [`Op::inputs`] and
+    /// [`Op::outputs`] say what there is.
+    const OPEN: bool = false;
+
+    /// What it reads with these parameters.
+    fn inputs(&self) -> &'static [Port] {
+        Self::INPUTS
+    }
+
+    /// What it makes with these parameters.
+    fn outputs(&self) -> &'static [Port] {
+        Self::OUTPUTS
+    }
 
     /// Files it reads from outside the store.
     fn sources(&self) -> Vec<Source> {
         Vec::new()
     }
 
-    /// From the shapes of the inputs, in the order of [`Op::INPUTS`] (`None` for an optional one
-    /// left out), to the shapes of the outputs, in the order of [`Op::OUTPUTS`].
+    /// From the shapes of the inputs, in the order of [`Op::inputs`] (`None` for an optional one
+    /// left out), to the shapes of the outputs, in the order of [`Op::outputs`].
     ///
     /// # Errors
     /// When parameters contradict each other or the shapes cannot work, as far as both are known.
@@ -226,6 +246,10 @@ pub struct Ctx<'a> {
     pub files: &'a dyn Locate,
     /// States of long work, kept across runs.
     pub checkpoints: &'a dyn Checkpoints,
+    /// What earlier runs of the step made.
+    pub earlier: &'a dyn Earlier,
+    /// Who runs programs.
+    pub programs: &'a dyn Programs,
 }
 
 impl Ctx<'_> {
@@ -267,8 +291,8 @@ pub trait Checkpoints: Sync {
     fn save(&self, at: u64, state: &Tensors) -> Result<(), OpError>;
 }
 
-/// Nothing outside: no progress shown, never cancelled, no files, no checkpoints. For tests and
-/// for calling an op as a library.
+/// Nothing outside: no progress shown, never cancelled, no files, no checkpoints, no earlier run, no
+/// programs. For tests and for calling an op as a library.
 pub struct Detached;
 
 impl Progress for Detached {
@@ -305,6 +329,8 @@ impl Detached {
             cancel: &Detached,
             files: &Detached,
             checkpoints: &Detached,
+            earlier: &Detached,
+            programs: &Detached,
         }
     }
 }

@@ -1,28 +1,26 @@
 //! What these very numbers can and cannot tell.
 
-use crate::escape;
-use crate::scores::ScoredRow;
+use crate::{
+    document::{Block, Text},
+    scores::ScoredRow,
+};
 use cache::Record;
-use std::{collections::BTreeSet, fmt::Write};
+use std::collections::BTreeSet;
 
 /// The number of clips in the published study.
 const PUBLISHED_CLIPS: f64 = 6705.0;
 
-/// Writes the caveats that apply.
-pub fn write(text: &mut String, record: &Record, rows: &[ScoredRow]) {
-    let caveats = caveats(record, rows);
+/// The caveats that apply.
+pub fn blocks(record: &Record, rows: &[ScoredRow]) -> Vec<Block> {
+    let caveats: Vec<Text> = caveats(record, rows).into_iter().map(Text::from).collect();
     if caveats.is_empty() {
-        return;
+        return Vec::new();
     }
-    text.push_str("## How to read these numbers\n\n");
-    for caveat in caveats {
-        let _ = writeln!(text, "- {caveat}");
-    }
-    text.push('\n');
+    vec![Block::Heading("How to read these numbers".to_owned()), Block::List(caveats)]
 }
 
 fn caveats(record: &Record, rows: &[ScoredRow]) -> Vec<String> {
-    let warnings = record.warnings.iter().map(|warning| escape::markdown(warning));
+    let warnings = record.warnings.iter().cloned();
     if rows.iter().all(|row| row.values.is_empty()) {
         return warnings.collect();
     }
@@ -43,7 +41,7 @@ fn caveats(record: &Record, rows: &[ScoredRow]) -> Vec<String> {
             caveats.push(format!(
                 "{}: the cloud has effective dimension {dimension:.2}. The groups cut a line into pieces, which \
                  intrinsic metrics reward.",
-                escape::markdown(&row.title)
+                row.title
             ));
         }
     }

@@ -1,77 +1,87 @@
 //! The latent spaces of models: how much they carry, and in how many directions.
 
 use crate::{
-    escape,
+    document::{Block, Cell, Column, Row, Table, Text},
     scores::{LatentSpace, ScoredRow},
 };
-use std::fmt::Write;
 
-/// Writes a line for each latent space, and a warning for each that has collapsed.
-pub fn write(text: &mut String, rows: &[ScoredRow]) {
+/// A row for each latent space, and a warning for each that has collapsed.
+pub fn blocks(rows: &[ScoredRow]) -> Vec<Block> {
+    let spaces = spaces(rows);
+    if spaces.is_empty() {
+        return Vec::new();
+    }
+    let table = Table {
+        columns: vec![
+            Column::text("Step"),
+            Column::number("Units in use"),
+            Column::number("Effective dimension"),
+            Column::number("KL, nats a clip"),
+        ],
+        rows: spaces.iter().map(|(space, _)| row(space)).collect(),
+    };
+    let mut blocks = vec![
+        Block::Heading("Latent spaces".to_owned()),
+        Block::Table(table),
+        Block::Paragraph(Text::from(
+            "Effective dimension: (Σλ)² / Σλ² over the eigenvalues of the covariance of the latent means. KL: all that \
+             the latent of a clip can say of it.",
+        )),
+    ];
+    let collapsed = spaces.iter().filter_map(|(space, groups)| collapse(space, *groups));
+    blocks.extend(collapsed.map(Block::Paragraph));
+    blocks
+}
+
+/// Every latent space of the rows once, with the largest number of groups it was cut into.
+fn spaces(rows: &[ScoredRow]) -> Vec<(&LatentSpace, usize)> {
     let mut spaces: Vec<(&LatentSpace, usize)> = Vec::new();
     for row in rows {
+        let Some(space) = &row.latent else { continue };
         let groups = row.value("n_clusters").unwrap_or(0.0) as usize;
-        match (
-            &row.latent,
-            spaces
-                .iter_mut()
-                .find(|(space, _)| row.latent.as_ref().is_some_and(|own| own.step == space.step)),
-        ) {
-            (Some(_), Some((_, most))) => *most = groups.max(*most),
-            (Some(space), None) => spaces.push((space, groups)),
-            (None, _) => {}
+        match spaces.iter_mut().find(|(known, _)| known.step == space.step) {
+            Some((_, most)) => *most = groups.max(*most),
+            None => spaces.push((space, groups)),
         }
     }
-    if spaces.is_empty() {
-        return;
-    }
-    text.push_str(
-        "## Latent spaces\n\n| Step | Units in use | Effective dimension | KL, nats a clip |\n|:--|--:|--:|--:|\n",
-    );
-    for (space, _) in &spaces {
-        let (active, units) = space.active;
-        let kl = space.total_kl.map_or_else(|| "–".to_owned(), |kl| format!("{kl:.2}"));
-        let _ = writeln!(
-            text,
-            "| {} | {active} of {units} | {:.2} | {kl} |",
-            escape::code(&space.step),
-            space.effective_dimension
-        );
-    }
-    text.push_str(
-        "\nEffective dimension: (Σλ)² / Σλ² over the eigenvalues of the covariance of the latent means. KL: all that the \
-         latent of a clip can say of it.\n\n",
-    );
-    for (space, groups) in &spaces {
-        if let Some(warning) = collapse(space, *groups) {
-            let _ = write!(text, "{warning}\n\n");
-        }
-    }
+    spaces
+}
+
+fn row(space: &LatentSpace) -> Row {
+    let (active, units) = space.active;
+    let kl = space
+        .total_kl
+        .map_or_else(|| Cell::from("–"), |kl| Cell::from(format!("{kl:.2}")).valued(kl));
+    Row::new(vec![
+        Text::new().code(&space.step).into(),
+        Cell::from(format!("{active} of {units}")).valued(active as f64),
+        Cell::from(format!("{:.2}", space.effective_dimension)).valued(space.effective_dimension),
+        kl,
+    ])
 }
 
 /// What is wrong with a latent space that cannot hold that many groups.
-fn collapse(space: &LatentSpace, groups: usize) -> Option<String> {
+fn collapse(space: &LatentSpace, groups: usize) -> Option<Text> {
     let needed = (groups.max(1) as f64).ln();
     let starved = space.total_kl.filter(|kl| *kl < needed);
     let flat = space.effective_dimension < 2.0;
-    let step = escape::code(&space.step);
     let mut text = match (starved, flat) {
         (None, false) => return None,
-        (Some(_), _) => format!("**The posterior of {step} has collapsed.**"),
-        (None, true) => format!("**{step} holds little more than a line.**"),
+        (Some(_), _) => {
+            Text::new().strong("The posterior of ").code(&space.step).strong(" has collapsed.")
+        }
+        (None, true) => Text::new().code(&space.step).strong(" holds little more than a line."),
     };
     if let Some(kl) = starved {
-        let _ = write!(
-            text,
+        text = text.plain(format!(
             " A clip's latent carries {kl:.2} nats; to tell {groups} groups apart takes up to ln {groups} = {needed:.2}."
-        );
+        ));
     }
     if flat {
-        let _ = write!(text, " Its effective dimension is {:.2}.", space.effective_dimension);
+        text = text.plain(format!(" Its effective dimension is {:.2}.", space.effective_dimension));
     }
-    text.push_str(
+    Some(text.plain(
         " The clusters cut this line into pieces, which Silhouette, CH and DB reward although there is nothing between \
          the pieces.",
-    );
-    Some(text)
+    ))
 }

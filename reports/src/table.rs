@@ -1,6 +1,9 @@
-//! The table of scores, as Markdown and as CSV.
+//! The table of scores, and every number of it as CSV.
 
-use crate::{escape, scores::ScoredRow};
+use crate::{
+    document::{Block, Cell, Column, Row, Table, Text},
+    scores::ScoredRow,
+};
 use std::{collections::BTreeMap, fmt::Write};
 
 /// A metric that is shown as a column.
@@ -11,7 +14,8 @@ pub struct Metric {
     pub title: &'static str,
     /// Whether more is better.
     pub more_is_better: bool,
-    decimals: usize,
+    /// Decimals that are shown.
+    pub decimals: usize,
 }
 
 /// The columns, in the paper's order: intrinsic metrics, then agreement with the labels.
@@ -24,98 +28,98 @@ pub const METRICS: &[Metric] = &[
     Metric { name: "purity", title: "Purity", more_is_better: true, decimals: 3 },
 ];
 
-/// Writes the table; published values stand in a line of their own below ours.
-pub fn write(text: &mut String, rows: &[ScoredRow]) {
+/// The table; published values stand in a row of their own below ours.
+pub fn blocks(rows: &[ScoredRow]) -> Vec<Block> {
     if rows.is_empty() {
-        text.push_str("The pipeline names no rows for a table (`report: { table: … }`).\n\n");
-        return;
+        let text = Text::from("The pipeline names no rows for a table (")
+            .code("report: { table: … }")
+            .plain(").");
+        return vec![Block::Paragraph(text)];
     }
-    let shown: Vec<&Metric> = METRICS
-        .iter()
-        .filter(|metric| {
-            rows.iter().any(|row| {
-                row.values.contains_key(metric.name) || row.paper.contains_key(metric.name)
-            })
-        })
-        .collect();
-    text.push_str("## Results\n\n");
+    let mut blocks = vec![Block::Heading("Results".to_owned())];
+    let shown = shown(rows);
     if !shown.is_empty() {
-        write_rows(text, rows, &shown);
+        blocks.push(Block::Table(table(rows, &shown)));
+        blocks.push(Block::Paragraph(legend(rows)));
     }
-    write_notes(text, rows, &shown);
+    let notes = notes(rows, &shown);
+    if !notes.is_empty() {
+        blocks.push(Block::List(notes));
+    }
+    blocks
 }
 
-fn write_rows(text: &mut String, rows: &[ScoredRow], shown: &[&Metric]) {
-    text.push_str("| |");
-    for metric in shown {
-        let _ =
-            write!(text, " {} {} |", metric.title, if metric.more_is_better { "↑" } else { "↓" });
+/// The metrics that some row has.
+fn shown(rows: &[ScoredRow]) -> Vec<&'static Metric> {
+    let has =
+        |row: &ScoredRow, name: &str| row.values.contains_key(name) || row.paper.contains_key(name);
+    METRICS.iter().filter(|metric| rows.iter().any(|row| has(row, metric.name))).collect()
+}
+
+fn table(rows: &[ScoredRow], shown: &[&Metric]) -> Table {
+    let heads = shown.iter().map(|metric| {
+        let arrow = if metric.more_is_better { "↑" } else { "↓" };
+        Column::number(format!("{} {arrow}", metric.title))
+    });
+    let mut table = Table {
+        columns: std::iter::once(Column::text("")).chain(heads).collect(),
+        rows: Vec::new(),
+    };
+    for (index, row) in rows.iter().enumerate() {
+        let cells = shown.iter().map(|metric| {
+            let value = row.value(metric.name);
+            Cell {
+                text: cell(value, metric).into(),
+                value,
+                id: Some(format!("r{}.{}", index + 1, metric.name)),
+            }
+        });
+        table.rows.push(Row::new(std::iter::once(row.title.clone().into()).chain(cells).collect()));
+        table.rows.extend(beside("as published", &row.paper, shown));
+        table.rows.extend(beside("a cloud without clusters", &row.reference, shown));
     }
-    text.push_str("\n|:--|");
-    text.push_str(&"--:|".repeat(shown.len()));
-    text.push('\n');
-    for row in rows {
-        let _ = write!(text, "| {} |", escape::markdown(&row.title));
-        for metric in shown {
-            let _ = write!(text, " {} |", cell(row.value(metric.name), metric));
-        }
-        text.push('\n');
-        write_beside(text, "as published", &row.paper, shown);
-        write_beside(text, "a cloud without clusters", &row.reference, shown);
-    }
-    text.push_str(
-        "\nCH: Calinski–Harabasz; DB: Davies–Bouldin. Silhouette, CH and DB judge the groups by their own geometry, \
+    table
+}
+
+fn legend(rows: &[ScoredRow]) -> Text {
+    let text = Text::from(
+        "CH: Calinski–Harabasz; DB: Davies–Bouldin. Silhouette, CH and DB judge the groups by their own geometry, \
          ARI, NMI and purity by the labels. ↑ more is better, ↓ less is better.",
     );
-    if rows.iter().any(|row| !row.reference.is_empty()) {
-        text.push_str(
-            " *A cloud without clusters* is a Gaussian of as many clips and the same covariance, cut by the same \
-             method: only what lies beyond it speaks of clusters.",
-        );
+    if rows.iter().all(|row| row.reference.is_empty()) {
+        return text;
     }
-    text.push_str("\n\n");
+    text.plain(" ").emphasis("A cloud without clusters").plain(
+        " is a Gaussian of as many clips and the same covariance, cut by the same method: only what lies beyond it \
+         speaks of clusters.",
+    )
 }
 
 /// Why numbers are not there.
-fn write_notes(text: &mut String, rows: &[ScoredRow], shown: &[&Metric]) {
+fn notes(rows: &[ScoredRow], shown: &[&Metric]) -> Vec<Text> {
+    let mut notes = Vec::new();
     for row in rows {
         if let Some(missing) = &row.missing {
-            let _ = writeln!(
-                text,
-                "- {} has no numbers: {}.",
-                escape::markdown(&row.title),
-                escape::markdown(missing)
-            );
+            notes.push(format!("{} has no numbers: {missing}.", row.title).into());
         }
         for metric in shown {
             if let Some(note) = row.notes.get(metric.name) {
-                let _ = writeln!(
-                    text,
-                    "- {}, {}: {}.",
-                    escape::markdown(&row.title),
-                    metric.title,
-                    escape::markdown(note)
-                );
+                notes.push(format!("{}, {}: {note}.", row.title, metric.title).into());
             }
         }
     }
-    if !text.ends_with("\n\n") {
-        text.push('\n');
-    }
+    notes
 }
 
-/// Writes a line of values to hold beside those of the row above.
-fn write_beside(text: &mut String, title: &str, values: &BTreeMap<String, f64>, shown: &[&Metric]) {
-    if values.is_empty() {
-        return;
-    }
-    let _ = write!(text, "| *{title}* |");
-    for metric in shown {
-        let value = values.get(metric.name).filter(|value| !value.is_nan());
-        let cell = value.map_or(String::new(), |value| format!("*{}*", cell(Some(*value), metric)));
-        let _ = write!(text, " {cell} |");
-    }
-    text.push('\n');
+/// A row of values to hold beside those of the row above.
+fn beside(title: &str, values: &BTreeMap<String, f64>, shown: &[&Metric]) -> Option<Row> {
+    let cells = shown.iter().map(|metric| {
+        let value = values.get(metric.name).copied().filter(|value| !value.is_nan());
+        let text = value.map(|value| cell(Some(value), metric));
+        Cell { text: text.map(Text::from).unwrap_or_default(), value, id: None }
+    });
+    let cells = std::iter::once(title.into()).chain(cells).collect();
+    (!values.is_empty()).then_some(Row { cells, is_beside: true })
 }
 
 fn cell(value: Option<f64>, metric: &Metric) -> String {

@@ -1,9 +1,11 @@
 //! `engine cache gc`: removes what no kept run needs.
 
-use super::cache::{open, size};
+use super::cache::open;
 use crate::{
     cli::{BAD_INPUT, FAILED, OutArg, Stop, StoreArg, print},
     keys, runs,
+    size::bytes as size,
+    spec,
 };
 use cache::{Digest, Store, store::Held};
 use clap::Args;
@@ -95,7 +97,8 @@ pub fn gc(args: &GcArgs) -> Result<(), Stop> {
 
 /// What the records below a folder name.
 fn needed(store: &Store, out: &Path) -> Result<Needed, Stop> {
-    let records = runs::all(out).map_err(|fault| {
+    let records = runs::all(out).iter().map(|run| runs::read(run)).collect::<Result<Vec<_>, _>>();
+    let records = records.map_err(|fault| {
         Stop::saying(
             BAD_INPUT,
             format!("{fault}; what that run needs is not known, so nothing was removed"),
@@ -148,22 +151,8 @@ fn within(
 }
 
 /// A size such as `10GB`, `1.5 GiB` or `2000`.
-fn bytes(text: &str) -> Result<u64, String> {
-    let (number, unit) = number_and_unit(text);
-    let by = match unit.to_lowercase().as_str() {
-        "" | "b" => Some(1.0),
-        "kb" => Some(1e3),
-        "mb" => Some(1e6),
-        "gb" => Some(1e9),
-        "tb" => Some(1e12),
-        "kib" => Some(1024.0),
-        "mib" => Some(1024f64.powi(2)),
-        "gib" => Some(1024f64.powi(3)),
-        "tib" => Some(1024f64.powi(4)),
-        _ => None,
-    };
-    let (number, by) = number.zip(by).ok_or("expected a size such as 10GB, 500MB or 2GiB")?;
-    Ok((number * by) as u64)
+fn bytes(text: &str) -> Result<u64, &'static str> {
+    spec::bytes(text).ok_or("expected a size such as 10GB, 500MB or 2GiB")
 }
 
 /// A time such as `30d`, `12h`, `90m` or `0s`.

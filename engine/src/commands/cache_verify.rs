@@ -1,15 +1,13 @@
 //! `engine cache verify`: reads everything again, or computes it again.
 
-use super::{
-    cache::{open, size},
-    prepare::prepare,
-};
+use super::{cache::open, prepare::prepare};
 use crate::{
     cli::{FAILED, INTERRUPTED, PlanArgs, Stop, StoreArg, print},
     fold::{paragraph, width},
     interrupt::Interrupt,
     progress::say,
     recompute::{Found, Subject, recompute, sampled},
+    size::bytes as size,
 };
 use cache::Store;
 use clap::Args;
@@ -51,11 +49,12 @@ pub fn verify(args: &VerifyArgs) -> Result<(), Stop> {
                 set: args.set.clone(),
                 store: StoreArg { store: args.store.store.clone() },
                 only: Vec::new(),
+                until: Vec::new(),
                 force: Vec::new(),
                 threads: None,
                 device: "auto".to_owned(),
             };
-            let prepared = prepare(&plan, false)?;
+            let prepared = prepare(&plan, None)?;
             let subjects = Subject::of_pipeline(&prepared);
             (prepared.store, subjects)
         }

@@ -13,9 +13,9 @@ use std::path::PathBuf;
 /// What `export` reads.
 #[derive(Args)]
 pub struct ExportArgs {
-    /// A folder, an id, or `latest`.
+    /// A folder, an id, a study's name, `latest` or `NAME/latest`.
     pub run: String,
-    /// The output: `STEP.PORT`, or `STEP` for its first.
+    /// The output: `STEP.PORT`, or `STEP` for its first. A training's `history` gets the seconds of each epoch.
     #[arg(value_name = "STEP.PORT")]
     pub output: String,
     /// The file; its ending decides the format: .parquet, .csv, .npy, or .safetensors for models.
@@ -35,22 +35,25 @@ pub struct ExportArgs {
 /// With the exit code, if there is no such run or output, or the format cannot hold it.
 pub fn export(args: &ExportArgs) -> Result<(), Stop> {
     let bad = |fault: String| Stop::saying(BAD_INPUT, fault);
-    let (_, record) = runs::find(&args.out.out, &args.run).map_err(bad)?;
-    let digest = find_output(&record, &args.output).map_err(bad)?;
+    let record = runs::find(&args.out.out, &args.run).map_err(bad)?.record;
+    let (step, digest) = find_output(&record, &args.output).map_err(bad)?;
     let store = Store::open(&args.store.store).map_err(|fault| Stop::saying(FAILED, fault))?;
     let artifact = store.get(digest).map_err(|fault| {
         Stop::saying(FAILED, format!("{fault}; run the pipeline again to rebuild it"))
     })?;
-    write(&store, digest, &artifact, &args.to).map_err(bad)?;
+    write(&store, digest, &artifact, &step.laps, &args.to).map_err(bad)?;
     say(&format!("wrote {} to `{}`", artifact.shape(), args.to.display()));
     Ok(())
 }
 
-/// An output of a run by `STEP.PORT`, or by `STEP` the first of its outputs.
+/// An output of a run, with its step, by `STEP.PORT`, or by `STEP` the first of its outputs.
 ///
 /// # Errors
 /// A sentence with what there is instead.
-pub fn find_output<'r>(record: &'r Record, output: &str) -> Result<&'r Digest, String> {
+pub fn find_output<'r>(
+    record: &'r Record,
+    output: &str,
+) -> Result<(&'r StepRecord, &'r Digest), String> {
     // The name of an instance may hold a dot: `vae@0.5`.
     let whole = record.step(output).map(|_| (output, ""));
     let (name, port) = whole.or_else(|| output.rsplit_once('.')).unwrap_or((output, ""));
@@ -64,7 +67,7 @@ pub fn find_output<'r>(record: &'r Record, output: &str) -> Result<&'r Digest, S
         "" => first_output(step),
         port => step.outputs.get(port),
     };
-    digest.ok_or_else(|| {
+    digest.map(|digest| (step, digest)).ok_or_else(|| {
         let ports: Vec<_> = step.outputs.keys().map(String::as_str).collect();
         match ports.as_slice() {
             [] => format!("step `{}` has no result: {}", step.name, step.reason),
@@ -77,5 +80,6 @@ pub fn find_output<'r>(record: &'r Record, output: &str) -> Result<&'r Digest, S
 
 fn first_output(step: &StepRecord) -> Option<&cache::Digest> {
     let entry = ::ops::find(&step.op)?;
-    entry.outputs.iter().find_map(|port| step.outputs.get(port.name))
+    let op = entry.parse(step.params.clone()).ok()?;
+    op.outputs().iter().find_map(|port| step.outputs.get(port.name))
 }

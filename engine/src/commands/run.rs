@@ -6,17 +6,19 @@ use super::{
 };
 use crate::{
     cli::{FAILED, INTERRUPTED, PARTLY, RunArgs, Stop, print},
+    fold,
     interrupt::Interrupt,
     pipeline::Pipeline,
     progress::{self, say},
-    run::execute,
-    runs,
+    run::{execute, resources::Limits},
+    runs, talk,
 };
 use cache::{
     Record,
     record::{Environment, RECORD_VERSION, Row, RunStatus, StepRecord, StepStatus},
     store::write_renewable,
 };
+use serde_json::json;
 use std::{fs, path::Path, time::Instant};
 
 /// Runs a pipeline; the path of the report goes to standard output.
@@ -25,7 +27,11 @@ use std::{fs, path::Path, time::Instant};
 /// With the exit code, if something is wrong or fails.
 pub fn run(args: &RunArgs) -> Result<(), Stop> {
     let (started, clock) = (jiff::Timestamp::now(), Instant::now());
-    let prepared = prepare(&args.plan, args.keep_going)?;
+    let mut prepared = prepare(&args.plan, args.keep_going())?;
+    let mut limits = Limits::of_machine();
+    limits.memory = args.memory.unwrap_or(limits.memory);
+    limits.gpus = args.gpus.clone().unwrap_or(limits.gpus);
+    prepared.options.limits = Some(limits);
     if args.dry_run {
         print(&plan::text(&prepared));
         return Ok(());
@@ -37,8 +43,13 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
             format!("cannot make a run below `{}`: {fault}", args.out.out.display()),
         )
     })?;
+    let (steps, shown) = (pipeline.steps.len(), folder.display().to_string());
+    talk::event(
+        "run_started",
+        json!({ "pipeline": pipeline.name, "id": id, "folder": shown, "steps": steps }),
+    );
     let interrupt = Interrupt::listen();
-    let progress = progress::for_stderr(pipeline.steps.len(), args.quiet);
+    let progress = progress::for_stderr(pipeline.steps.len(), talk::is_quiet());
     let outcome = execute(pipeline, files, store, options, progress.as_ref(), &interrupt);
     drop(progress);
 
@@ -47,7 +58,7 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
     let status = match () {
         () if outcome.interrupted => RunStatus::Interrupted,
         () if !failed => RunStatus::Done,
-        () if args.keep_going => RunStatus::Partial,
+        () if options.keep_going => RunStatus::Partial,
         () => RunStatus::Failed,
     };
     let mut record = record(pipeline, id, steps, status);
@@ -61,11 +72,9 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
         }
         return Err(Stop::saying(FAILED, fault));
     }
-    if !args.quiet {
-        say(&summary(&record));
-    }
+    tell_end(&record, store);
     print(&format!("{}\n", folder.join(REPORT).display()));
-    let status = record.status;
+    let (status, finished) = (record.status, end(&record, &folder));
     // The process ends here: giving back the memory of thousands of steps one by one is time lost.
     std::mem::forget(record);
     let ended = match status {
@@ -77,6 +86,7 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
         }
         RunStatus::Failed => Err(refuse(pipeline, &errors)),
     };
+    talk::event("run_finished", finished);
     std::mem::forget(prepared);
     ended
 }
@@ -100,7 +110,9 @@ fn write(folder: &Path, record: &Record, store: &cache::Store) -> Result<(), Str
 /// A sentence on what cannot be written or read.
 pub fn write_report(folder: &Path, record: &Record, store: &cache::Store) -> Result<(), String> {
     let report = reports::render(record, store).map_err(|fault| fault.to_string())?;
-    for (name, text) in [(REPORT, &report.markdown), ("results.csv", &report.csv)] {
+    let files =
+        [(REPORT, &report.markdown), ("report.tex", &report.latex), ("results.csv", &report.csv)];
+    for (name, text) in files {
         write_renewable(&folder.join(name), text.as_bytes())
             .map_err(|fault| unwritable(folder, &fault))?;
     }
@@ -117,8 +129,8 @@ fn record(pipeline: &Pipeline, id: String, steps: Vec<StepRecord>, status: RunSt
         scores: pipeline.steps[row.scores].name.clone(),
         reference: row.reference.map(|step| pipeline.steps[step].name.clone()),
         paper: row.paper.clone(),
-        point: Vec::new(),
-        seed: 0,
+        point: row.point.clone(),
+        seed: row.seed,
     });
     Record {
         version: RECORD_VERSION,
@@ -147,6 +159,27 @@ fn processor() -> String {
     let model =
         information.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
     model.map_or_else(|| "an unnamed processor".to_owned(), |(_, name)| name.trim().to_owned())
+}
+
+/// Says how the run ended, and in detail if that is asked for.
+fn tell_end(record: &Record, store: &cache::Store) {
+    if talk::is_verbose() && !talk::is_json() {
+        say(super::details::of(record, store, fold::width_of_stderr()).trim_end());
+    }
+    if !talk::is_quiet() && !talk::is_json() {
+        say(&summary(record));
+    }
+}
+
+/// How the run ended, as the fields of an event: the last one.
+fn end(record: &Record, folder: &Path) -> serde_json::Value {
+    let count = |status| record.steps.iter().filter(|step| step.status == status).count();
+    json!({
+        "status": record.status, "seconds": record.seconds,
+        "ran": count(StepStatus::Ran), "hits": count(StepStatus::Hit),
+        "failed": count(StepStatus::Failed), "skipped": count(StepStatus::Skipped),
+        "report": folder.join(REPORT).display().to_string(),
+    })
 }
 
 fn summary(record: &Record) -> String {

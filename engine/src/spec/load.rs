@@ -3,16 +3,20 @@
 use super::{
     Override, check,
     context::Context,
-    expand, link,
+    link,
     node::{Node, Value},
     outline::{self, Outline},
-    overrides, report, steps, unused,
+    overrides,
+    report::{self, Varied},
+    steps, sweep,
+    unfold::{self, Variant},
+    unused,
     vars::Variables,
     yaml,
 };
 use crate::{
     fault::{Fault, Faults, Severity, quote},
-    pipeline::{Input, Pipeline, SourceText, Step},
+    pipeline::{Input, Pipeline, SourceText, Step, Variants},
 };
 use ops::Entry;
 use std::{path::Path, sync::Arc};
@@ -59,22 +63,24 @@ fn read(
 ) -> Option<Pipeline> {
     let mut root = yaml::parse(cx)?;
     overrides::apply(cx, &mut root, overrides);
-    let Outline { name, description, vars, seeds, steps, report } = outline::outline(cx, root);
+    let Outline { name, description, vars, seeds, steps, sweep, report } =
+        outline::outline(cx, root);
     let mut vars = Variables::new(cx, vars, env);
     let name = study_name(cx, &mut vars, name);
     let description = description.and_then(|node| vars.fill(cx, &node, &[]).plain());
-    let seeds = read_seeds(cx, &mut vars, seeds);
+    let seeds_node = seeds;
+    let seeds = read_seeds(cx, &mut vars, seeds_node.as_ref());
+    let sweep = sweep::read(cx, &mut vars, sweep, &steps, seeds.len());
 
-    let mut drafts = Vec::new();
-    for (key, fields) in &steps {
-        for instance in expand::expand(cx, &mut vars, key, fields) {
-            drafts.push(steps::read(cx, table, instance));
-        }
-    }
+    let (instances, variants) = unfold::unfold(cx, &mut vars, table, &sweep, &seeds, &steps);
+    unfold::check(cx, &sweep, &instances, (&seeds, seeds_node.as_ref()));
+    let drafts: Vec<_> =
+        instances.into_iter().map(|instance| steps::read(cx, table, instance)).collect();
     let links = link::link(cx, &drafts);
     let order = link::order(cx, &drafts, &links);
     check::check(cx, &drafts, &links, &order);
-    let mut report = report::read(cx, &mut vars, report, &drafts);
+    let varied = Varied { sweep: &sweep, variants: &variants };
+    let mut report = report::read(cx, &mut vars, report, &drafts, &varied);
     // `--set step.parameter` may put a value where a variable was read.
     if overrides.is_empty() {
         vars.warn_unused(cx);
@@ -98,7 +104,7 @@ fn read(
         let (draft, links) = drafts[at].take()?;
         let entry = draft.entry?;
         let mut inputs = Vec::new();
-        for port in entry.inputs {
+        for port in draft.inputs() {
             let link = links.iter().find(|link| link.input.is_some_and(|it| it.name == port.name));
             let Some(link) = link else { continue };
             inputs.push(Input {
@@ -113,16 +119,22 @@ fn read(
             entry,
             op: draft.op?,
             inputs,
-            seed: draft.seed.unwrap_or(seeds[0]),
+            seed: draft.seed.unwrap_or(draft.study_seed),
             own_seed: draft.seed.is_some(),
             device: draft.device,
             retries: draft.retries,
             timeout: draft.timeout,
+            needs: draft.needs,
             span: draft.key.span,
             param_spans: draft.param_spans,
         });
     }
-    Some(Pipeline { name, description, seeds, steps, report, source: cx.source.clone() })
+    let variants = Variants {
+        axes: sweep.axes.iter().map(|axis| axis.key.name.clone()).collect(),
+        count: variants.len(),
+        steps: variants.iter().map(Variant::steps).sum(),
+    };
+    Some(Pipeline { name, description, seeds, variants, steps, report, source: cx.source.clone() })
 }
 
 fn study_name(cx: &mut Context, vars: &mut Variables, node: Option<Node>) -> String {
@@ -150,9 +162,9 @@ fn study_name(cx: &mut Context, vars: &mut Variables, node: Option<Node>) -> Str
 /// The most seeds of one study.
 const MOST_SEEDS: i128 = 1000;
 
-fn read_seeds(cx: &mut Context, vars: &mut Variables, node: Option<Node>) -> Vec<u64> {
+fn read_seeds(cx: &mut Context, vars: &mut Variables, node: Option<&Node>) -> Vec<u64> {
     let Some(node) = node else { return vec![0] };
-    let node = vars.fill(cx, &node, &[]);
+    let node = vars.fill(cx, node, &[]);
     let seeds: Vec<u64> = match &node.value {
         Value::Faulty => return vec![0],
         Value::Int(count @ 1..=MOST_SEEDS) => {
@@ -176,7 +188,7 @@ fn read_seeds(cx: &mut Context, vars: &mut Variables, node: Option<Node>) -> Vec
         _ => {
             let message = format!(
                 "`seeds` must be a list of whole numbers or how many (1 to {MOST_SEEDS}), not {}",
-                node.describe()
+                node.describe_or_empty()
             );
             cx.push(
                 Fault::error("spec::seed", message)
@@ -186,19 +198,5 @@ fn read_seeds(cx: &mut Context, vars: &mut Variables, node: Option<Node>) -> Vec
             Vec::new()
         }
     };
-    match seeds[..] {
-        [] => vec![0],
-        [_] => seeds,
-        [first, ..] => {
-            cx.push(
-                Fault::warning(
-                    "spec::one_seed",
-                    format!("several seeds are not run yet: only seed `{first}` is"),
-                )
-                .at(&node, "the others are left out")
-                .help("run it once for each seed with `--set`, or give one seed"),
-            );
-            seeds
-        }
-    }
+    if seeds.is_empty() { vec![0] } else { seeds }
 }

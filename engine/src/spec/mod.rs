@@ -1,7 +1,7 @@
 //! From text to a checked pipeline.
 //!
 //! Text becomes a tree whose every node knows its place ([`yaml`]). `--set` ([`overrides`]),
-//! variables ([`vars`]) and `for` ([`expand`]) act on the tree. Only then are steps read
+//! variables ([`vars`]), `for` ([`expand`]) and the sweep ([`sweep`], [`unfold`]) act on the tree. Only then are steps read
 //! ([`steps`], [`params`]), joined ([`link`]) and checked ([`check`]). No stage stops at its first
 //! fault: all of them are collected and shown together.
 
@@ -14,11 +14,16 @@ mod node;
 mod outline;
 mod overrides;
 mod params;
+mod points;
 mod range;
 mod report;
+mod resources;
+mod sample;
 mod scalar;
 mod steps;
+mod sweep;
 mod template;
+mod unfold;
 mod unused;
 mod vars;
 mod yaml;
@@ -28,3 +33,5 @@ pub use load::{load, load_with};
 pub use outline::{STEP_KEYS, TOP_KEYS};
 pub use overrides::Override;
 pub use report::{METRICS, REPORT_KEYS, ROW_KEYS};
+pub use resources::{RESOURCE_KEYS, bytes};
+pub use sweep::{DRAW_KEYS, SWEEP_KEYS};

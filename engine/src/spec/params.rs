@@ -2,7 +2,7 @@
 
 use super::{
     context::Context,
-    node::{Key, Node, Value},
+    node::{Key, Node, Value, whole},
 };
 use crate::{
     expect::{self, Schema},
@@ -23,7 +23,8 @@ pub fn read(
     op: &Node,
     fields: &[&(Key, Node)],
 ) -> (Option<Box<dyn AnyOp>>, BTreeMap<String, Span>) {
-    let schema = Schema::new(entry.shared_schema());
+    let root = entry.schema();
+    let schema = Schema::new(root);
     let mut params = Map::new();
     let mut spans = BTreeMap::new();
     let mut fine = true;
@@ -257,14 +258,6 @@ fn alternative<'n>(
     let help = near.map(|near| format!("did you mean {}?", quote(near)));
     Err(nearest
         .unwrap_or_else(|| vec![Misfit { node, expected: schema.expected(), help, key: None }]))
-}
-
-fn whole(value: i128) -> Json {
-    match (u64::try_from(value), i64::try_from(value)) {
-        (Ok(value), _) => Json::from(value),
-        (_, Ok(value)) => Json::from(value),
-        _ => Json::from(value as f64),
-    }
 }
 
 fn list<'n>(

@@ -6,6 +6,8 @@ use super::{
     link::{self, Names},
     node::{Key, Node, Value},
     steps::Draft,
+    sweep::Sweep,
+    unfold::Variant,
     vars::Variables,
 };
 use crate::{
@@ -14,7 +16,8 @@ use crate::{
     suggest,
 };
 use cache::Kind;
-use std::collections::BTreeMap;
+use serde_json::Value as Json;
+use std::collections::{BTreeMap, HashSet};
 
 /// The keys of `report:` and what they hold.
 pub const REPORT_KEYS: &[(&str, &str)] = &[
@@ -52,6 +55,7 @@ pub fn read(
     vars: &mut Variables,
     section: Option<Node>,
     drafts: &[Draft],
+    varied: &Varied<'_>,
 ) -> ReportSpec {
     let mut report = ReportSpec::default();
     let entries = match section {
@@ -68,7 +72,7 @@ pub fn read(
     for (key, node) in entries {
         match key.name.as_str() {
             "question" => report.question = text(cx, vars, &key, &node, &[]),
-            "table" => report.table = table(cx, vars, &key, &node, drafts),
+            "table" => report.table = table(cx, vars, &key, &node, drafts, varied),
             "figures" => cx.push(
                 Fault::error("spec::unsupported", "`figures` is not supported yet")
                     .at_key(&key, "this section cannot be drawn")
@@ -113,6 +117,7 @@ fn table(
     key: &Key,
     node: &Node,
     drafts: &[Draft],
+    varied: &Varied<'_>,
 ) -> Vec<RowSpec> {
     let Value::List(rows) = &node.value else {
         cx.push(
@@ -139,7 +144,7 @@ fn table(
             }
         }
         for local in expand::points(cx, vars, fields) {
-            read_row(cx, vars, row, fields, &local, &names, &mut table);
+            read_row(cx, vars, row, fields, &local, &names, varied, &mut table);
         }
     }
     table
@@ -152,10 +157,14 @@ fn read_row<'d>(
     fields: &[(Key, Node)],
     local: &[(Key, Node)],
     names: &Names<'d>,
+    varied: &Varied<'_>,
     table: &mut Vec<RowSpec>,
 ) {
     let field = |name: &str| fields.iter().find(|(key, _)| key.name == name);
-    let title = field("row").and_then(|(key, node)| text(cx, vars, key, node, local));
+    // A title is that of all points: what varies stands in it by its name.
+    let title = field("row").and_then(|(key, node)| {
+        text(cx, vars, key, node, &[local, &varied.sweep.variables()[..]].concat())
+    });
     let paper = field("paper").map(|(key, node)| {
         let node = vars.fill(cx, node, local);
         paper(cx, key, &node)
@@ -184,21 +193,67 @@ fn read_row<'d>(
     });
     let mut push = |cx: &mut Context, at: usize, port: Option<&str>, title: String| {
         if let Some(output) = scores_port(cx, names, at, port, &node) {
-            let (paper, span) = (paper.clone(), node.span.clone());
-            table.push(RowSpec { title, scores: at, output, reference, paper, span });
+            let one = shown.contains('{').then_some(at);
+            let base = (names.step(at).base.as_str(), one);
+            for (scores, reference, point, seed) in varied.cells(names, base, reference) {
+                let (title, paper, span) = (title.clone(), paper.clone(), node.span.clone());
+                table.push(RowSpec { title, scores, output, reference, paper, point, seed, span });
+            }
         }
     };
     // `scores@*` is a row for each instance.
-    let all = shown.strip_suffix("@*").map(|base| names.instances(base)).unwrap_or_default();
+    let all = shown.strip_suffix("@*").map(|base| names.instance_names(base)).unwrap_or_default();
     if all.is_empty() {
         let Some((at, port)) = find(cx, names, shown, &node) else { return };
-        push(cx, at, port, title.unwrap_or_else(|| names.step(at).name.clone()));
+        push(cx, at, port, title.unwrap_or_else(|| names.step(at).base.clone()));
         return;
     }
-    for at in all {
-        let instance = names.step(at).name.split_once('@').map_or("", |(_, instance)| instance);
+    for name in all {
+        let Ok((at, _)) = names.find(name) else { continue };
+        let instance = name.split_once('@').map_or("", |(_, instance)| instance);
         let own = instance.to_owned();
         push(cx, at, None, title.as_ref().map_or(own, |title| format!("{title} ({instance})")));
+    }
+}
+
+/// What varies, and the variants.
+pub struct Varied<'a> {
+    /// What varies.
+    pub sweep: &'a Sweep,
+    /// Its points with each seed.
+    pub variants: &'a [Variant],
+}
+
+/// The step with the scores, that with those of a cloud without clusters, the point, the seed.
+type Cell = (usize, Option<usize>, Vec<(String, Json)>, u64);
+
+impl Varied<'_> {
+    /// The cells of a row: one for each point that its scores depend on, and each seed.
+    fn cells(
+        &self,
+        names: &Names<'_>,
+        (base, one): (&str, Option<usize>),
+        reference: Option<usize>,
+    ) -> Vec<Cell> {
+        let mut seen = HashSet::new();
+        let mut cells = Vec::new();
+        for variant in self.variants {
+            let step = variant.step(base).filter(|at| one.is_none_or(|one| one == *at));
+            let Some(scores) = step else { continue };
+            let axes = names.step(scores).axes;
+            let on = |axis: &usize| axes.has(*axis);
+            let at = &self.sweep.points[variant.point];
+            let place: Vec<_> = (0..at.len()).filter(on).map(|axis| (axis, at[axis])).collect();
+            if seen.insert((place.clone(), variant.seed)) {
+                let reference = reference.and_then(|at| variant.step(&names.step(at).base));
+                let point = place.into_iter().map(|(axis, value)| {
+                    let axis = &self.sweep.axes[axis];
+                    (axis.key.name.clone(), axis.values[value].json())
+                });
+                cells.push((scores, reference, point.collect(), variant.seed));
+            }
+        }
+        cells
     }
 }
 
@@ -242,15 +297,15 @@ fn scores_port(
     let entry = step.entry?;
     let output = match port {
         Some(_) => Some(link::output(cx, step, entry, port, node)?),
-        None => entry.outputs.iter().find(|port| port.kinds.contains(&Kind::Scores)),
+        None => step.outputs().iter().find(|port| port.kinds.contains(&Kind::Scores)),
     };
     let output = output.filter(|port| port.kinds.contains(&Kind::Scores));
-    if output.is_none() {
+    if output.is_none() && step.has_ports() {
         let message = format!(
             "a row shows scores, but step {} (`{}`) gives {}",
-            quote(&step.name),
+            quote(&step.base),
             entry.name,
-            entry.outputs.first().map_or_else(String::new, |port| link::kinds(port.kinds))
+            step.outputs().first().map_or_else(String::new, |port| link::kinds(port.kinds))
         );
         let fitting = names.with_scores();
         let help = match &fitting[..] {

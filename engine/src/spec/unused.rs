@@ -16,14 +16,13 @@ pub fn warn(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], table: &[Ro
     let mut used: HashSet<usize> = links.iter().flatten().map(|link| link.step).collect();
     used.extend(table.iter().flat_map(|row| [Some(row.scores), row.reference]).flatten());
     let scores = |at: usize| {
-        let outputs = drafts[at].entry.map_or(&[][..], |entry| entry.outputs);
-        outputs.first().is_some_and(|port| port.kinds.contains(&Kind::Scores))
+        drafts[at].outputs().first().is_some_and(|port| port.kinds.contains(&Kind::Scores))
     };
     let ends: Vec<usize> = (0..drafts.len()).filter(|at| !used.contains(at)).collect();
     let some_scores = ends.iter().any(|&at| scores(at));
     for at in ends {
         let draft = &drafts[at];
-        let name = &draft.name;
+        let name = &draft.base;
         if table.is_empty() && (scores(at) || !some_scores) {
             continue;
         }

@@ -48,6 +48,7 @@
 
 pub mod clip;
 pub mod conv;
+pub mod cuda;
 pub mod fit;
 pub mod layers;
 pub mod machine;

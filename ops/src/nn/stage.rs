@@ -4,7 +4,7 @@
 //! it is in the cache. Gradients of parameters are summed over a fixed number of parts of the
 //! batch and then over the parts in order, so that they do not depend on the number of threads.
 
-use super::conv::{Conv, Room, mask};
+use super::conv::{Conv, Room, chain, mask};
 use super::layers::{Layer, Operation};
 use super::matmul::{Mat, multiply_parallel};
 use super::norm::{Norm, Scale};
@@ -31,7 +31,7 @@ pub struct Stage {
     /// Numbers kept for each row: the record in training, the output otherwise.
     kept: usize,
     values: Vec<f32>,
-    /// The weight of a dense layer, transposed.
+    /// The weight of a dense layer, transposed; empty until it is needed.
     turned: Vec<f32>,
 }
 
@@ -100,6 +100,11 @@ pub fn stages(layers: &[Layer]) -> Vec<Stage> {
 }
 
 impl Stage {
+    /// Drops what was made of parameters that are about to change.
+    pub fn forget(&mut self) {
+        self.turned.clear();
+    }
+
     /// What came out for each row of the batch.
     pub fn output(&self) -> Rows<'_> {
         Rows::at_end(&self.values, self.kept, self.output_len)
@@ -127,6 +132,9 @@ impl Stage {
         match &mut self.work {
             Work::Images(convs) => images.for_each(|(image, kept)| {
                 BENCH.with_borrow_mut(|bench| {
+                    if !training && convs.iter().all(Conv::narrows) {
+                        return chain(convs, parameters, input.row(image), kept, &mut bench.room);
+                    }
                     // What is not kept passes through room that stays in the cache.
                     let (room, mut passing) = bench.split(passing);
                     let (mut input, mut kept, mut left) = (input.row(image), kept, parameters);
@@ -144,7 +152,9 @@ impl Stage {
                 let (weight, bias) = parameters.split_at(len * self.input_len);
                 let weight = if self.input_len > len {
                     // Long rows, far apart, are slow to rearrange for the product; this is not.
-                    turn(weight, self.input_len, &mut self.turned);
+                    if self.turned.is_empty() {
+                        turn(weight, self.input_len, &mut self.turned);
+                    }
                     Mat::new(&self.turned, self.input_len, len)
                 } else {
                     Mat::new(weight, len, self.input_len).t()

@@ -24,7 +24,8 @@ pub const MODEL: Port =
 pub const HISTORY: Port = Port::new(
     "history",
     &[Kind::History],
-    "per epoch: `epoch`, `loss`, `reconstruction`, `kl`, `beta`, `learning_rate`, `validation`",
+    "per epoch: `epoch`, `loss`, `reconstruction`, `kl`, `beta`, `learning_rate`, `validation`; an \
+     export adds `seconds`",
 );
 /// The port that holds some clips and what the model makes of them.
 pub const RECONSTRUCTION: Port = Port::new(
@@ -152,7 +153,7 @@ impl Plan {
             let deviations: Vec<f32> = log_variances.iter().map(deviation).collect();
             outputs = outputs.with(LATENT_STD.name, matrix(ids, &deviations, latents.units));
         }
-        let model = machine.network.to_tensors(&machine.parameters, &machine.statistics);
+        let model = machine.network.to_tensors(machine.parameters(), &machine.statistics);
         let mut model = Artifact::tensors(Kind::Model, model);
         for (name, value) in describe(&plan) {
             model = model.with_meta(name, value);

@@ -1,14 +1,15 @@
 //! What an op learns of the world: where files lie, what it saved before, who hears of its progress.
 
+use super::log::Log;
 use crate::progress::Progress;
 use cache::{Digest, Tensors, checkpoint::CheckpointFolder, store::Times};
 use ops::{Cancel, Checkpoints, Fault, Locate, OpError};
 use std::{collections::HashMap, path::PathBuf, sync::Mutex, time::Instant};
 
-/// Files and checkpoints of a run.
+/// Files and checkpoints of a step.
 pub struct Outside<'a> {
-    /// Where a file of that content lies.
-    pub paths: &'a HashMap<Digest, PathBuf>,
+    paths: &'a HashMap<Digest, PathBuf>,
+    log: &'a Log,
     /// States of the step's work.
     pub checkpoints: CheckpointFolder,
     started: Instant,
@@ -16,9 +17,13 @@ pub struct Outside<'a> {
 }
 
 impl<'a> Outside<'a> {
-    /// From now on.
-    pub fn new(paths: &'a HashMap<Digest, PathBuf>, checkpoints: CheckpointFolder) -> Self {
-        Self { paths, checkpoints, started: Instant::now(), saved: Mutex::default() }
+    /// From now on. `paths` says where a file of some content lies.
+    pub fn new(
+        paths: &'a HashMap<Digest, PathBuf>,
+        checkpoints: CheckpointFolder,
+        log: &'a Log,
+    ) -> Self {
+        Self { paths, log, checkpoints, started: Instant::now(), saved: Mutex::default() }
     }
 
     /// How long the op has taken, and how long for each state that it saved.
@@ -46,16 +51,25 @@ impl Checkpoints for Outside<'_> {
     fn save(&self, at: u64, state: &Tensors) -> Result<(), OpError> {
         let seconds = self.started.elapsed().as_secs_f64();
         self.saved.lock().expect("no thread panics while it holds the times").push(seconds);
+        self.log.mark();
         self.checkpoints.save(at, state).map_err(|error| OpError::failure(error.to_string()))
     }
 }
 
-/// The progress of a run, as an op sees it.
-pub struct Told<'a>(pub &'a dyn Progress);
+/// The progress of a step, as its op sees it.
+pub struct Told<'a> {
+    /// Who shows it.
+    pub progress: &'a dyn Progress,
+    /// The step's place in the plan, from 1.
+    pub number: usize,
+    /// Who writes it down.
+    pub log: &'a Log,
+}
 
 impl ops::Progress for Told<'_> {
     fn at(&self, done: u64, total: u64, note: &str) {
-        self.0.at(done, total, note);
+        self.log.at(done, total, note);
+        self.progress.at(self.number, done, total, note);
     }
 }
 

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 /// What is known of a step.
 pub enum State {
-    /// Not yet looked at.
+    /// Not yet settled.
     Waiting,
     /// Its result is in the store.
     There {
@@ -41,12 +41,32 @@ impl State {
         Self::There { finished, status: StepStatus::Hit, reason }
     }
 
-    /// What it made at a port.
-    pub fn output(&self, port: &str) -> Option<&Object> {
+    /// A result that was made just now.
+    pub fn ran(finished: Finished, reason: String) -> Self {
+        Self::There { finished: Box::new(finished), status: StepStatus::Ran, reason }
+    }
+
+    /// No result, although nothing is wrong with the step itself.
+    pub fn skipped(reason: String) -> Self {
+        Self::Without { status: StepStatus::Skipped, key: None, reason, seconds: 0.0 }
+    }
+
+    /// Whether its result is in the store.
+    pub fn is_there(&self) -> bool {
+        matches!(self, Self::There { .. })
+    }
+
+    /// What it made.
+    pub fn outputs(&self) -> Option<&BTreeMap<String, Object>> {
         match self {
-            Self::There { finished, .. } => finished.outputs.get(port),
+            Self::There { finished, .. } => Some(&finished.outputs),
             _ => None,
         }
+    }
+
+    /// What it made at a port.
+    pub fn output(&self, port: &str) -> Option<&Object> {
+        self.outputs()?.get(port)
     }
 
     /// What the record keeps.
@@ -82,7 +102,10 @@ impl State {
             outputs: outputs.into_iter().map(|(port, object)| (port, object.digest)).collect(),
             seconds: times.seconds,
             op_seconds: times.op_seconds,
+            cpu_seconds: times.cpu_seconds,
+            peak_bytes: times.peak_bytes,
             laps: times.laps,
+            rows_reused: times.rows_reused,
         }
     }
 }

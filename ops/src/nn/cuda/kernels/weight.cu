@@ -1,0 +1,37 @@
+// dW[m, tap] = sum over images and narrow pixels of narrow[image, m, pixel] met(wide, image, tap, pixel),
+// where the narrow or the wide image is a gradient: that of the weight, for both kinds of convolution.
+//
+// The sum is cut into parts of `each` pixels (a multiple of 16); `sum_parts` adds them in order.
+// Launch: blocks (ceil(taps / columns), ceil(narrow channels / rows), parts), 256 threads.
+
+template <class P>
+struct WeightNarrow {
+    const value* narrow;
+    __device__ bool along_k() const { return true; }
+    __device__ float at(int m, int k) const {
+        return number(narrow[(size_t(k / P::NARROW_AREA) * P::NARROW_C + m) * P::NARROW_AREA + k % P::NARROW_AREA]);
+    }
+};
+
+template <class P>
+struct WeightPatches {
+    const value* wide;
+    __device__ bool along_k() const { return true; }
+    __device__ float at(int k, int n) const { return P::met(wide, k / P::NARROW_AREA, n, k % P::NARROW_AREA); }
+};
+
+template <class P>
+struct WeightOut {
+    float* part;
+    __device__ void put(int m, int n, float x) const { part[m * P::TAPS + n] = x; }
+};
+
+template <class P, class Tile>
+__device__ void to_weight(const value* narrow, const value* wide, int images, int each, float* parts) {
+    const int pixels = images * P::NARROW_AREA;
+    const int first = blockIdx.z * each, end = first + each < pixels ? first + each : pixels;
+    const WeightNarrow<P> a = {narrow};
+    const WeightPatches<P> b = {wide};
+    const WeightOut<P> out = {parts + size_t(blockIdx.z) * P::NARROW_C * P::TAPS};
+    product<Tile>(P::NARROW_C, P::TAPS, first, end, a, b, out);
+}

@@ -1,0 +1,557 @@
+//! The launches of a network: forward, back, and the update.
+//!
+//! A launch depends on the number of clips of the batch and on nothing that changes from step to
+//! step: that is read from the clock on the device. So a step can be recorded once and replayed.
+
+use super::super::layers::{Layer, Network, Operation};
+use super::super::objective::{Objective, Reduction};
+use super::Precision;
+use super::driver::{Address, Arg, CudaError, Driver, Launch};
+use super::plan::{
+    Parts, Plan, SQUARES, bias_each, dense_height, head_parts, sample_parts, tiles, weight_parts,
+};
+use super::source::{Sides, height};
+
+/// The threads of most blocks.
+const THREADS: u32 = 256;
+
+/// How parameters move.
+#[derive(Clone, Copy, Debug)]
+pub struct Update {
+    /// Adam's step size.
+    pub learning_rate: f64,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+    /// The largest norm of a gradient.
+    pub clip_norm: Option<f64>,
+}
+
+/// A network on a device.
+pub struct Net<D> {
+    /// The device.
+    pub driver: D,
+    /// The layers.
+    pub network: Network,
+    /// Where everything lies.
+    pub plan: Plan,
+    /// What products multiply.
+    pub precision: Precision,
+}
+
+/// A matrix of a product: where, whether it is an image, and its strides.
+#[derive(Clone, Copy)]
+struct Matrix {
+    at: Address,
+    image: bool,
+    down: usize,
+    along: usize,
+}
+
+/// Where a product of a linear layer goes.
+#[derive(Clone, Copy)]
+struct Target {
+    /// Of single precision, in parts, or an image.
+    at: Address,
+    parts: Option<Parts>,
+    bias: Address,
+    relu: bool,
+    add: bool,
+    down: usize,
+    along: usize,
+}
+
+/// Which layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Encoder,
+    Decoder,
+}
+
+fn int(value: usize) -> Arg {
+    Arg::Int(i32::try_from(value).expect("BUG: a size beyond the limits of a plan"))
+}
+
+fn flag(value: bool) -> Arg {
+    Arg::Int(i32::from(value))
+}
+
+impl<D: Driver> Net<D> {
+    fn launch(
+        &mut self,
+        kernel: &str,
+        blocks: [usize; 3],
+        args: Vec<Arg>,
+    ) -> Result<(), CudaError> {
+        let blocks = blocks.map(|n| u32::try_from(n).expect("BUG: a grid beyond any device"));
+        let kernel = kernel.to_owned();
+        self.driver.launch(Launch { kernel, blocks, threads: THREADS, args })
+    }
+
+    /// Where a layer's weight and bias, or their gradients, lie.
+    fn weights(&self, layer: &Layer, gradient: bool) -> [Address; 2] {
+        let start = self.plan.parameters[usize::from(gradient)].plus(4 * layer.parameters.start);
+        [start, start.plus(4 * layer.weight_len())]
+    }
+
+    fn layers(&self, side: Side) -> &[Layer] {
+        if side == Side::Encoder { &self.network.encoder } else { &self.network.decoder }
+    }
+
+    fn output(&self, side: Side, at: usize) -> Address {
+        if side == Side::Encoder { self.plan.encoder[at] } else { self.plan.decoder[at] }
+    }
+
+    /// What a layer reads; the decoder's first one reads the sample.
+    fn input(&self, side: Side, at: usize) -> Address {
+        match (at.checked_sub(1), side) {
+            (Some(before), _) => self.output(side, before),
+            (None, Side::Encoder) => self.plan.clips,
+            (None, Side::Decoder) => self.plan.latent[3],
+        }
+    }
+
+    /// The number of a layer in the names of its kernels.
+    fn number(&self, side: Side, at: usize) -> usize {
+        at + if side == Side::Decoder { self.network.encoder.len() } else { 0 }
+    }
+
+    /// Where the mean and scale of a normalisation lie.
+    fn scale(&self, side: Side, at: usize) -> Address {
+        let norms = |layers: &[Layer]| {
+            layers.iter().filter(|layer| layer.operation == Operation::BatchNorm2d).count()
+        };
+        let before = if side == Side::Decoder { norms(&self.network.encoder) } else { 0 };
+        self.plan.scales[before + norms(&self.layers(side)[..at])]
+    }
+
+    /// Takes `rows` clips of the epoch's order and runs the encoder and its heads.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn encode(&mut self, rows: usize, training: bool) -> Result<(), CudaError> {
+        let width: usize = self.network.architecture.input.iter().product();
+        let Plan { data, order, clock, clips, capacity, .. } = self.plan;
+        let args = [data, order, clock].map(Arg::At).into_iter();
+        let args = args.chain([int(capacity), int(width), Arg::At(clips)]).collect();
+        self.launch("gather", [width.div_ceil(256), rows, 1], args)?;
+        for at in 0..self.network.encoder.len() {
+            self.forward(Side::Encoder, at, rows, training)?;
+        }
+        self.head(self.network.mean.clone(), self.plan.latent[0], rows)?;
+        match self.network.log_variance.clone() {
+            Some(head) => self.head(head, self.plan.latent[1], rows),
+            None => Ok(()),
+        }
+    }
+
+    /// Draws samples from the means, or takes the means themselves, and runs the decoder.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn decode(&mut self, rows: usize, training: bool) -> Result<(), CudaError> {
+        let [mean, log_variance, noise, sample, ..] = self.plan.latent;
+        let drawn = training && self.network.architecture.variational;
+        let log_variance = if drawn { log_variance } else { Address::NONE };
+        let length = rows * self.network.architecture.latent;
+        let args = vec![
+            Arg::At(mean),
+            Arg::At(log_variance),
+            Arg::At(self.plan.clock),
+            int(length),
+            Arg::At(noise),
+            Arg::At(sample),
+        ];
+        self.launch("latent", [length.div_ceil(256), 1, 1], args)?;
+        for at in 0..self.network.decoder.len() {
+            self.forward(Side::Decoder, at, rows, training)?;
+        }
+        Ok(())
+    }
+
+    /// Losses of the batch, and the gradient of the reconstruction.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn measure(&mut self, rows: usize, objective: &Objective) -> Result<(), CudaError> {
+        let width: usize = self.network.architecture.input.iter().product();
+        let units = self.network.architecture.latent;
+        let pixels = if objective.reconstruction == Reduction::Mean { width } else { 1 };
+        let divisor = (rows * pixels) as f64;
+        let made = *self.plan.decoder.last().expect("a decoder has layers");
+        let args = vec![
+            Arg::At(made),
+            Arg::At(self.plan.clips),
+            int(width),
+            Arg::Real((1.0 / divisor) as f32),
+            Arg::At(self.plan.flow[0]),
+            Arg::At(self.plan.errors),
+        ];
+        self.launch("squared_error", [rows, 1, 1], args)?;
+        let variational = self.network.architecture.variational;
+        let nats = if variational { self.plan.nats } else { Address::NONE };
+        if variational {
+            let [mean, log_variance, ..] = self.plan.latent.map(Arg::At);
+            let args = vec![mean, log_variance, int(rows), Arg::At(nats)];
+            self.launch("kl", [units, 1, 1], args)?;
+        }
+        let args = vec![
+            Arg::At(self.plan.errors),
+            int(rows),
+            Arg::Double(divisor),
+            Arg::At(nats),
+            int(units),
+            Arg::Real(objective.free_bits as f32),
+            Arg::Real(self.share(objective)),
+            Arg::At(self.plan.clock),
+            Arg::At(self.plan.losses),
+        ];
+        self.launch("losses", [1, 1, 1], args)
+    }
+
+    fn share(&self, objective: &Objective) -> f32 {
+        match objective.kl {
+            Reduction::Mean => self.network.architecture.latent as f32,
+            Reduction::Sum => 1.0,
+        }
+    }
+
+    /// All gradients, after [`Net::measure`].
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn backward(&mut self, rows: usize, objective: &Objective) -> Result<(), CudaError> {
+        let mut flow = 0;
+        for at in (0..self.network.decoder.len()).rev() {
+            flow = self.layer_backward(Side::Decoder, at, rows, flow)?;
+        }
+        let units = self.network.architecture.latent;
+        let [mean, log_variance, noise, _, d_sample, d_mean, d_log_variance] = self.plan.latent;
+        let Some(head) = self.network.log_variance.clone() else {
+            self.head_backward(self.network.mean.clone(), d_sample, rows, flow, false)?;
+            return self.encoder_backward(rows, flow);
+        };
+        let mut args = [d_sample, mean, log_variance, noise, self.plan.nats, self.plan.clock]
+            .map(Arg::At)
+            .to_vec();
+        args.extend([objective.free_bits as f32, self.share(objective)].map(Arg::Real));
+        args.extend([rows, units].map(int));
+        args.extend([d_mean, d_log_variance].map(Arg::At));
+        self.launch("latent_backward", [(rows * units).div_ceil(256), 1, 1], args)?;
+        self.head_backward(head, d_log_variance, rows, flow, false)?;
+        self.head_backward(self.network.mean.clone(), d_mean, rows, flow, true)?;
+        self.encoder_backward(rows, flow)
+    }
+
+    fn encoder_backward(&mut self, rows: usize, mut flow: usize) -> Result<(), CudaError> {
+        for at in (0..self.network.encoder.len()).rev() {
+            flow = self.layer_backward(Side::Encoder, at, rows, flow)?;
+        }
+        Ok(())
+    }
+
+    /// One step of Adam, and the clock goes on.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn update(&mut self, update: &Update) -> Result<(), CudaError> {
+        let [parameters, gradient, first, second] = self.plan.parameters;
+        let (length, squares) = (self.network.parameter_len(), self.plan.squares);
+        let parts = if update.clip_norm.is_some() { squares } else { Address::NONE };
+        if update.clip_norm.is_some() {
+            let args = vec![Arg::At(gradient), int(length), Arg::At(squares)];
+            self.launch("squares", [SQUARES, 1, 1], args)?;
+        }
+        let mut args = vec![Arg::At(gradient), Arg::At(parts)];
+        let most = update.clip_norm.unwrap_or(0.0);
+        args.extend([most, update.learning_rate, update.weight_decay].map(|x| Arg::Real(x as f32)));
+        args.push(int(length));
+        args.extend([self.plan.clock, parameters, first, second].map(Arg::At));
+        self.launch("adam", [length.div_ceil(256), 1, 1], args)?;
+        self.launch("advance", [1, 1, 1], vec![Arg::At(self.plan.clock)])
+    }
+
+    fn forward(
+        &mut self,
+        side: Side,
+        at: usize,
+        rows: usize,
+        training: bool,
+    ) -> Result<(), CudaError> {
+        let layer = self.layers(side)[at].clone();
+        let (input, output) = (self.input(side, at), self.output(side, at));
+        let [weight, bias] = self.weights(&layer, false);
+        match layer.operation {
+            Operation::Conv2d { .. } | Operation::ConvTranspose2d { .. } => {
+                let number = self.number(side, at);
+                self.convolve(&layer, number, true, rows, [weight, input, bias, output])
+            }
+            Operation::Linear => {
+                let (inside, outside) = (layer.input_len(), layer.output_len());
+                let sample = Matrix { at: input, image: false, down: inside, along: 1 };
+                let weight = Matrix { at: weight, image: false, down: 1, along: inside };
+                let to = Target {
+                    at: output,
+                    parts: None,
+                    bias,
+                    relu: layer.relu,
+                    add: false,
+                    down: outside,
+                    along: 1,
+                };
+                self.dense([rows, outside, inside], sample, weight, to)
+            }
+            Operation::BatchNorm2d => {
+                let (channels, area) = (layer.output[0], layer.output_len() / layer.output[0]);
+                let scale = Arg::At(self.scale(side, at));
+                let statistics = Arg::At(self.plan.statistics.plus(4 * layer.statistics.start));
+                let blocks = [channels, 1, 1];
+                if training {
+                    let args = vec![Arg::At(input), int(rows), int(area), statistics, scale];
+                    self.launch("norm_measure", blocks, args)?;
+                } else {
+                    self.launch("norm_recall", blocks, vec![statistics, scale])?;
+                }
+                let args = vec![
+                    Arg::At(input),
+                    Arg::At(weight),
+                    scale,
+                    int(area),
+                    flag(layer.relu),
+                    Arg::At(output),
+                ];
+                self.launch("norm_apply", [channels, rows, 1], args)
+            }
+        }
+    }
+
+    /// A convolution of either kind, forward or back to the gradient of its input.
+    fn convolve(
+        &mut self,
+        layer: &Layer,
+        number: usize,
+        forward: bool,
+        rows: usize,
+        [weight, from, bias, to]: [Address; 4],
+    ) -> Result<(), CudaError> {
+        let sides = Sides::of(layer).expect("BUG: not a convolution");
+        let narrows = forward != sides.transposed;
+        let args = vec![
+            Arg::At(weight),
+            Arg::At(from),
+            int(rows),
+            Arg::At(bias),
+            flag(forward && layer.relu),
+            Arg::At(to),
+        ];
+        if narrows {
+            let [channels, high, wide] = sides.narrow;
+            let [x, y] = tiles(height(channels), channels, rows * high * wide);
+            return self.launch(&format!("narrow_{number}"), [x, y, 1], args);
+        }
+        let ([channels, high, wide], stride) = (sides.wide, sides.taps[1]);
+        let pixels = high.div_ceil(stride) * wide.div_ceil(stride);
+        let [x, y] = tiles(height(channels), channels, rows * pixels);
+        self.launch(&format!("wide_{number}"), [x, y, stride * stride], args)
+    }
+
+    /// C = A·B for `[rows, columns, inner]`.
+    fn dense(
+        &mut self,
+        [rows, across, inner]: [usize; 3],
+        a: Matrix,
+        b: Matrix,
+        to: Target,
+    ) -> Result<(), CudaError> {
+        let tall = dense_height(rows);
+        let [x, y] = tiles(tall, rows, across);
+        let cut = to.parts.unwrap_or(Parts { count: 1, each: inner.next_multiple_of(16) });
+        let (parts, image) =
+            if to.parts.is_some() { (to.at, Address::NONE) } else { (Address::NONE, to.at) };
+        let mut args = Vec::new();
+        for Matrix { at, image, down, along } in [a, b] {
+            args.extend([Arg::At(at), flag(image), int(down), int(along)]);
+        }
+        args.extend([rows, across, inner, cut.each].map(int));
+        args.extend([parts, image, to.bias].map(Arg::At));
+        args.extend([to.relu, to.add].map(flag));
+        args.extend([to.down, to.along].map(int));
+        self.launch(&format!("dense_{tall}"), [x, y, cut.count], args)
+    }
+
+    fn sum_parts(
+        &mut self,
+        count: usize,
+        length: usize,
+        bias: Option<(Address, usize)>,
+        to: Address,
+    ) -> Result<(), CudaError> {
+        let (bias, width) = bias.unwrap_or((Address::NONE, 1));
+        let args = vec![
+            Arg::At(self.plan.parts),
+            int(count),
+            int(length),
+            Arg::At(bias),
+            int(width),
+            Arg::At(to),
+        ];
+        self.launch("sum_parts", [length.div_ceil(256), 1, 1], args)
+    }
+
+    /// From the encoder's last image to numbers of single precision.
+    fn head(&mut self, head: Layer, to: Address, rows: usize) -> Result<(), CudaError> {
+        let (inside, units) = (head.input_len(), head.output_len());
+        let features = *self.plan.encoder.last().expect("an encoder has layers");
+        let [weight, bias] = self.weights(&head, false);
+        let parts = head_parts(&head, self.plan.capacity);
+        let weight = Matrix { at: weight, image: false, down: inside, along: 1 };
+        let features = Matrix { at: features, image: true, down: 1, along: inside };
+        let target = Target {
+            at: self.plan.parts,
+            parts: Some(parts),
+            bias: Address::NONE,
+            relu: false,
+            add: false,
+            down: 1,
+            along: units,
+        };
+        self.dense([units, rows, inside], weight, features, target)?;
+        self.sum_parts(parts.count, rows * units, Some((bias, units)), to)
+    }
+
+    fn head_backward(
+        &mut self,
+        head: Layer,
+        gradient: Address,
+        rows: usize,
+        flow: usize,
+        add: bool,
+    ) -> Result<(), CudaError> {
+        let (inside, units) = (head.input_len(), head.output_len());
+        let features = *self.plan.encoder.last().expect("an encoder has layers");
+        let d = Matrix { at: gradient, image: false, down: units, along: 1 };
+        let features = Matrix { at: features, image: true, down: inside, along: 1 };
+        self.dense_weight(&head, rows, Address::NONE, d, features)?;
+        let [weight, _] = self.weights(&head, false);
+        let weight = Matrix { at: weight, image: false, down: inside, along: 1 };
+        let to = Target {
+            at: self.plan.flow[flow],
+            parts: None,
+            bias: Address::NONE,
+            relu: false,
+            add,
+            down: inside,
+            along: 1,
+        };
+        self.dense([rows, inside, units], d, weight, to)
+    }
+
+    /// The gradients of a linear layer's parameters from that of its output, which loses what the
+    /// ReLU cut off.
+    fn dense_weight(
+        &mut self,
+        layer: &Layer,
+        rows: usize,
+        output: Address,
+        d: Matrix,
+        input: Matrix,
+    ) -> Result<(), CudaError> {
+        let (inside, outside) = (layer.input_len(), layer.output_len());
+        let [d_weight, d_bias] = self.weights(layer, true);
+        let args = vec![
+            Arg::At(output),
+            flag(layer.relu),
+            int(rows),
+            int(outside),
+            flag(d.image),
+            Arg::At(d.at),
+            Arg::At(d_bias),
+        ];
+        self.launch("mask_rows", [outside.div_ceil(256), 1, 1], args)?;
+        let turned = Matrix { down: d.along, along: d.down, ..d };
+        let whole = Parts { count: 1, each: rows.next_multiple_of(16) };
+        let to = Target {
+            at: d_weight,
+            parts: Some(whole),
+            bias: Address::NONE,
+            relu: false,
+            add: false,
+            down: inside,
+            along: 1,
+        };
+        self.dense([outside, inside, rows], turned, input, to)
+    }
+
+    /// Back through a layer: the gradient of its output lies in one of the two flows, and the
+    /// answer says in which that of its input lies.
+    fn layer_backward(
+        &mut self,
+        side: Side,
+        at: usize,
+        rows: usize,
+        flow: usize,
+    ) -> Result<usize, CudaError> {
+        let layer = self.layers(side)[at].clone();
+        let (input, output) = (self.input(side, at), self.output(side, at));
+        let (d_output, d_input) = (self.plan.flow[flow], self.plan.flow[1 - flow]);
+        let [weight, _] = self.weights(&layer, false);
+        let [d_weight, d_bias] = self.weights(&layer, true);
+        let (channels, area) = (layer.output[0], layer.output[1] * layer.output[2]);
+        match layer.operation {
+            Operation::BatchNorm2d => {
+                let scale = self.scale(side, at);
+                let mut args = [input, output, weight, scale].map(Arg::At).to_vec();
+                args.extend([rows, area].map(int));
+                args.extend([flag(layer.relu), Arg::At(d_output), Arg::At(d_weight)]);
+                self.launch("norm_backward", [channels, 1, 1], args)?;
+                Ok(flow)
+            }
+            Operation::Linear => {
+                let (inside, outside) = (layer.input_len(), layer.output_len());
+                let d = Matrix { at: d_output, image: true, down: outside, along: 1 };
+                let sample = Matrix { at: input, image: false, down: inside, along: 1 };
+                self.dense_weight(&layer, rows, output, d, sample)?;
+                let parts = sample_parts(&layer, self.plan.capacity);
+                let weight = Matrix { at: weight, image: false, down: inside, along: 1 };
+                let to = Target {
+                    at: self.plan.parts,
+                    parts: Some(parts),
+                    bias: Address::NONE,
+                    relu: false,
+                    add: false,
+                    down: inside,
+                    along: 1,
+                };
+                self.dense([rows, inside, outside], d, weight, to)?;
+                self.sum_parts(parts.count, rows * inside, None, self.plan.latent[4])?;
+                Ok(flow)
+            }
+            Operation::Conv2d { .. } | Operation::ConvTranspose2d { .. } => {
+                let each = bias_each(self.plan.capacity);
+                let mut args = vec![Arg::At(output), flag(layer.relu)];
+                args.extend([rows, each, channels, area].map(int));
+                args.extend([Arg::At(d_output), Arg::At(self.plan.parts)]);
+                self.launch("mask", [channels, rows.div_ceil(each), 1], args)?;
+                self.sum_parts(rows.div_ceil(each), channels, None, d_bias)?;
+
+                let number = self.number(side, at);
+                let sides = Sides::of(&layer).expect("BUG: not a convolution");
+                let (narrow, wide) =
+                    if sides.transposed { (input, d_output) } else { (d_output, input) };
+                let cut = weight_parts(&layer, self.plan.capacity).expect("BUG: no convolution");
+                let taps = sides.wide[0] * sides.taps[0] * sides.taps[0];
+                let [x, y] = tiles(height(sides.narrow[0]), sides.narrow[0], taps);
+                let mut args = vec![Arg::At(narrow), Arg::At(wide)];
+                args.extend([rows, cut.each].map(int));
+                args.push(Arg::At(self.plan.parts));
+                self.launch(&format!("weight_{number}"), [x, y, cut.count], args)?;
+                self.sum_parts(cut.count, layer.weight_len(), None, d_weight)?;
+                if side == Side::Encoder && at == 0 {
+                    return Ok(flow);
+                }
+                let places = [weight, d_output, Address::NONE, d_input];
+                self.convolve(&layer, number, false, rows, places)?;
+                Ok(1 - flow)
+            }
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! NVIDIA's run-time compiler, opened from the file where it was found.
+//!
+//! It needs no GPU and no driver, so that kernels can be compiled for any of them anywhere.
+
+use super::driver::CudaError;
+use super::source::Unit;
+use libloading::Library;
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::path::{Path, PathBuf};
+
+type Program = *mut c_void;
+type Create = unsafe extern "C" fn(
+    *mut Program,
+    *const c_char,
+    *const c_char,
+    c_int,
+    *const *const c_char,
+    *const *const c_char,
+) -> c_int;
+type Compile = unsafe extern "C" fn(Program, c_int, *const *const c_char) -> c_int;
+type Size = unsafe extern "C" fn(Program, *mut usize) -> c_int;
+type Bytes = unsafe extern "C" fn(Program, *mut c_char) -> c_int;
+type Destroy = unsafe extern "C" fn(*mut Program) -> c_int;
+type Words = unsafe extern "C" fn(c_int) -> *const c_char;
+type Version = unsafe extern "C" fn(*mut c_int, *mut c_int) -> c_int;
+type Count = unsafe extern "C" fn(*mut c_int) -> c_int;
+
+/// The compiler.
+pub struct Nvrtc {
+    /// Where it was found.
+    pub path: PathBuf,
+    library: Library,
+}
+
+impl Nvrtc {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// When the file is not there or is no NVRTC.
+    pub fn open(path: &Path) -> Result<Self, CudaError> {
+        let call = || format!("dlopen {}", path.display());
+        // SAFETY: the file is a shared library that people install as NVRTC; opening it runs its
+        // initialisers, as every program linked to it would.
+        let library = unsafe { Library::new(path) }
+            .map_err(|fault| CudaError::new(call(), fault.to_string()))?;
+        let nvrtc = Self { path: path.to_owned(), library };
+        nvrtc.version().map(|_| nvrtc)
+    }
+
+    /// # Safety
+    /// `F` is the type of the function of that name.
+    unsafe fn function<F: Copy>(&self, name: &str) -> Result<F, CudaError> {
+        // SAFETY: the caller vouches for the type; the library lives as long as `self`.
+        let symbol = unsafe { self.library.get::<F>(name.as_bytes()) };
+        symbol.map(|symbol| *symbol).map_err(|fault| CudaError::new(name, fault.to_string()))
+    }
+
+    fn check(&self, call: &str, code: c_int) -> Result<(), CudaError> {
+        if code == 0 {
+            return Ok(());
+        }
+        // SAFETY: the signature of `nvrtcGetErrorString`, which gives a text that is never freed.
+        let words = unsafe {
+            let words = self.function::<Words>("nvrtcGetErrorString")?;
+            CStr::from_ptr(words(code))
+        };
+        Err(CudaError::new(call, words.to_string_lossy()))
+    }
+
+    /// Its version, such as (13, 0).
+    ///
+    /// # Errors
+    /// When the library lacks the function.
+    pub fn version(&self) -> Result<(i32, i32), CudaError> {
+        let (mut major, mut minor) = (0, 0);
+        // SAFETY: the signature of `nvrtcVersion`, which writes two integers.
+        let code =
+            unsafe { self.function::<Version>("nvrtcVersion")?(&raw mut major, &raw mut minor) };
+        self.check("nvrtcVersion", code).map(|()| (major, minor))
+    }
+
+    /// The compute capabilities it compiles for, such as 90 for 9.0.
+    ///
+    /// # Errors
+    /// When the library lacks the function.
+    pub fn architectures(&self) -> Result<Vec<i32>, CudaError> {
+        let mut count = 0;
+        // SAFETY: the signatures of the two functions; the second writes as many numbers as the
+        // first says.
+        unsafe {
+            let code = self.function::<Count>("nvrtcGetNumSupportedArchs")?(&raw mut count);
+            self.check("nvrtcGetNumSupportedArchs", code)?;
+            let mut all = vec![0; count.max(0) as usize];
+            let code = self.function::<Count>("nvrtcGetSupportedArchs")?(all.as_mut_ptr());
+            self.check("nvrtcGetSupportedArchs", code).map(|()| all)
+        }
+    }
+
+    /// Compiles a unit to a cubin for a compute capability.
+    ///
+    /// # Errors
+    /// When it does not compile; the compiler's first lines are in the message.
+    pub fn compile(&self, unit: &Unit, architecture: i32) -> Result<Vec<u8>, CudaError> {
+        let text = CString::new(unit.text()).expect("kernels hold no zero byte");
+        let name = CString::new(format!("{}.cu", unit.name)).expect("names hold no zero byte");
+        let options = [format!("--gpu-architecture=sm_{architecture}"), "--std=c++17".to_owned()]
+            .map(|option| CString::new(option).expect("options hold no zero byte"));
+        let options = options.each_ref().map(|option| option.as_ptr());
+        let call = format!("nvrtcCompileProgram {}", unit.name);
+        let mut program: Program = std::ptr::null_mut();
+        // SAFETY: the signatures are NVRTC's; texts end with a zero byte and outlive the calls;
+        // buffers have the sizes that the calls before them gave.
+        unsafe {
+            let none = std::ptr::null();
+            let create = self.function::<Create>("nvrtcCreateProgram")?;
+            let code = create(&raw mut program, text.as_ptr(), name.as_ptr(), 0, none, none);
+            self.check("nvrtcCreateProgram", code)?;
+            let compile = self.function::<Compile>("nvrtcCompileProgram")?;
+            let code = compile(program, options.len() as c_int, options.as_ptr());
+            let result = match self.check(&call, code) {
+                Ok(()) => self.fetch(program, "nvrtcGetCUBINSize", "nvrtcGetCUBIN"),
+                Err(error) => {
+                    let log = self.fetch(program, "nvrtcGetProgramLogSize", "nvrtcGetProgramLog");
+                    let log = String::from_utf8_lossy(&log.unwrap_or_default()).into_owned();
+                    let log: Vec<&str> = log.trim_end_matches('\0').lines().take(12).collect();
+                    Err(CudaError {
+                        detail: format!("{}\n{}", error.detail, log.join("\n")),
+                        ..error
+                    })
+                }
+            };
+            let destroy = self.function::<Destroy>("nvrtcDestroyProgram")?;
+            self.check("nvrtcDestroyProgram", destroy(&raw mut program))?;
+            result
+        }
+    }
+
+    /// # Safety
+    /// `program` is one that lives, and the names are of a pair of functions for size and bytes.
+    unsafe fn fetch(
+        &self,
+        program: Program,
+        size: &str,
+        bytes: &str,
+    ) -> Result<Vec<u8>, CudaError> {
+        let mut len = 0;
+        // SAFETY: the caller vouches for program and names; the buffer is as long as asked for.
+        unsafe {
+            self.check(size, self.function::<Size>(size)?(program, &raw mut len))?;
+            let mut all = vec![0_u8; len];
+            self.check(bytes, self.function::<Bytes>(bytes)?(program, all.as_mut_ptr().cast()))?;
+            Ok(all)
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Where everything of a training lies in the memory of a device.
+
+use super::super::layers::{Layer, Network, Operation};
+use super::Precision;
+use super::driver::Address;
+use super::source::{Sides, columns, height};
+
+/// Blocks of threads that keep a large GPU busy, a few for each of its processors.
+const BUSY: usize = 528;
+/// Images whose bias gradients one block adds.
+const BIAS_PARTS: usize = 16;
+/// Blocks of the kernel `squares`.
+pub const SQUARES: usize = 256;
+
+/// A sum cut into parts: how many, and how long each is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parts {
+    /// How many.
+    pub count: usize,
+    /// Terms of each.
+    pub each: usize,
+}
+
+/// How a sum of `inner` terms for so many tiles of a product is cut, so that there are enough blocks.
+/// It depends on sizes alone, never on the GPU, so that every GPU adds in the same order.
+fn cut(inner: usize, tiles: usize) -> Parts {
+    let wanted = (BUSY / tiles.max(1)).clamp(1, inner.div_ceil(256).max(1));
+    let each = inner.div_ceil(wanted).next_multiple_of(16).max(16);
+    Parts { count: inner.div_ceil(each).max(1), each }
+}
+
+/// The tile of a product with so many rows of a linear layer.
+pub fn dense_height(rows: usize) -> usize {
+    match height(rows) {
+        1 | 8 => 8,
+        32 => 32,
+        _ => 128,
+    }
+}
+
+/// Blocks of a product along columns and rows.
+pub fn tiles(height: usize, rows: usize, across: usize) -> [usize; 2] {
+    [across.div_ceil(columns(height)), rows.div_ceil(height)]
+}
+
+/// Lays memory out, in steps of 256 bytes.
+#[derive(Default)]
+struct Layout(u64);
+
+impl Layout {
+    fn take(&mut self, count: usize, bytes: usize) -> Address {
+        let at = self.0;
+        self.0 += ((count * bytes) as u64).next_multiple_of(256).max(256);
+        Address(at)
+    }
+}
+
+/// Where everything lies, from the start of the memory on.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Bytes of all.
+    pub bytes: u64,
+    /// The clips of the data set.
+    pub data: Address,
+    /// The order of clips in an epoch.
+    pub order: Address,
+    /// The clips of the batch.
+    pub clips: Address,
+    /// What each layer of the encoder gives.
+    pub encoder: Vec<Address>,
+    /// What each layer of the decoder gives.
+    pub decoder: Vec<Address>,
+    /// Mean, logarithm of the variance, noise, sample; then the gradients of sample, mean and
+    /// logarithm: rows × units each.
+    pub latent: [Address; 7],
+    /// Nats of each unit.
+    pub nats: Address,
+    /// Squared error of each clip of the batch.
+    pub errors: Address,
+    /// Three numbers for each batch of an epoch.
+    pub losses: Address,
+    /// Two images of the largest layer: the gradient that flows back, from one to the other.
+    pub flow: [Address; 2],
+    /// Parts of sums.
+    pub parts: Address,
+    /// Parts of the gradient's norm.
+    pub squares: Address,
+    /// Parameters, gradient and Adam's two averages.
+    pub parameters: [Address; 4],
+    /// Running statistics.
+    pub statistics: Address,
+    /// Mean and scale of each channel of each normalisation, encoder then decoder.
+    pub scales: Vec<Address>,
+    /// See `Clock` in the prelude of the kernels.
+    pub clock: Address,
+    /// The layout's own limits: clips of a batch, clips of an epoch.
+    pub capacity: usize,
+}
+
+/// Bytes of the clock.
+pub const CLOCK: usize = 20;
+
+impl Plan {
+    /// The layout for data of so many clips and batches of at most `capacity`.
+    pub fn new(network: &Network, precision: Precision, clips: usize, capacity: usize) -> Self {
+        let mut at = Layout::default();
+        let (image, width) =
+            (precision.bytes(), network.architecture.input.iter().product::<usize>());
+        let units = network.architecture.latent;
+        let layers = || network.encoder.iter().chain(&network.decoder);
+        let largest = layers().map(|layer| layer.output_len().max(layer.input_len())).max();
+        let few = head_parts(&network.mean, capacity)
+            .count
+            .max(sample_parts(&network.decoder[0], capacity).count);
+        let parts = layers().map(|layer| part_len(layer, capacity)).max().unwrap_or_default();
+        let parts = parts.max(few * capacity * units);
+        let images = |layers: &[Layer], at: &mut Layout| -> Vec<Address> {
+            layers.iter().map(|layer| at.take(capacity * layer.output_len(), image)).collect()
+        };
+        let parameters = network.parameter_len();
+        let norms = layers().filter(|layer| layer.operation == Operation::BatchNorm2d);
+        let scales = norms.map(|layer| at.take(2 * layer.output[0], 8)).collect();
+        let mut plan = Self {
+            bytes: 0,
+            scales,
+            data: at.take(clips * width, image),
+            order: at.take(clips, 4),
+            clips: at.take(capacity * width, image),
+            encoder: images(&network.encoder, &mut at),
+            decoder: images(&network.decoder, &mut at),
+            latent: [(); 7].map(|()| at.take(capacity * units, 4)),
+            nats: at.take(units, 4),
+            errors: at.take(capacity, 8),
+            losses: at.take(3 * clips, 8),
+            flow: [(); 2].map(|()| at.take(capacity * largest.unwrap_or_default(), image)),
+            parts: at.take(parts, 4),
+            squares: at.take(SQUARES, 8),
+            parameters: [(); 4].map(|()| at.take(parameters, 4)),
+            statistics: at.take(network.statistic_len(), 4),
+            clock: at.take(CLOCK, 1),
+            capacity,
+        };
+        plan.bytes = at.0;
+        plan
+    }
+
+    /// The same from this address on.
+    #[must_use]
+    pub fn from(mut self, start: Address) -> Self {
+        let singles = [
+            &mut self.data,
+            &mut self.order,
+            &mut self.clips,
+            &mut self.nats,
+            &mut self.errors,
+            &mut self.losses,
+            &mut self.parts,
+            &mut self.squares,
+            &mut self.statistics,
+            &mut self.clock,
+        ];
+        let lists = self.encoder.iter_mut().chain(&mut self.decoder).chain(&mut self.scales);
+        let arrays = self.latent.iter_mut().chain(&mut self.flow).chain(&mut self.parameters);
+        for address in singles.into_iter().chain(lists).chain(arrays) {
+            address.0 += start.0;
+        }
+        self
+    }
+
+    /// The largest batch whose layout takes at most so many bytes, if there is one.
+    pub fn fitting(
+        network: &Network,
+        precision: Precision,
+        clips: usize,
+        bytes: u64,
+    ) -> Option<usize> {
+        let fits =
+            |capacity: &usize| Self::new(network, precision, clips, *capacity).bytes <= bytes;
+        let sizes = (0..31).rev().map(|power| 1 << power);
+        let mut best = 0;
+        for size in sizes {
+            best += if fits(&(best + size)) { size } else { 0 };
+        }
+        (best > 0).then_some(best)
+    }
+}
+
+/// Numbers that the parts of a layer's sums take.
+fn part_len(layer: &Layer, capacity: usize) -> usize {
+    let bias = BIAS_PARTS * layer.output[0];
+    bias.max(weight_parts(layer, capacity).map_or(0, |parts| parts.count * layer.weight_len()))
+}
+
+/// How many images one block of `mask` adds.
+pub fn bias_each(capacity: usize) -> usize {
+    capacity.div_ceil(BIAS_PARTS)
+}
+
+/// How the gradient of a convolution's weight is cut.
+pub fn weight_parts(layer: &Layer, capacity: usize) -> Option<Parts> {
+    let sides = Sides::of(layer)?;
+    let [rows, across] = [sides.narrow[0], sides.wide[0] * sides.taps[0] * sides.taps[0]];
+    let [x, y] = tiles(height(rows), rows, across);
+    Some(cut(capacity * sides.narrow[1] * sides.narrow[2], x * y))
+}
+
+/// How the sum of a head is cut: from an image to few numbers.
+pub fn head_parts(head: &Layer, capacity: usize) -> Parts {
+    let [x, y] = tiles(dense_height(head.output_len()), head.output_len(), capacity);
+    cut(head.input_len(), x * y)
+}
+
+/// How the gradient of the decoder's input is cut: from the gradient of an image to few numbers.
+pub fn sample_parts(expand: &Layer, capacity: usize) -> Parts {
+    let [x, y] = tiles(dense_height(capacity), capacity, expand.input_len());
+    cut(expand.output_len(), x * y)
+}

@@ -1,0 +1,164 @@
+//! The text of the kernels that a network needs, in units that compile on their own.
+
+use super::super::layers::{Layer, Network, Operation};
+use super::Precision;
+use std::fmt::Write as _;
+
+macro_rules! texts {
+    ($($name:literal),* $(,)?) => { &[$(($name, include_str!(concat!("kernels/", $name)))),*] };
+}
+
+const PRELUDE: &str = include_str!("kernels/prelude.cuh");
+const TENSOR_CORES: &str = include_str!("kernels/tensor_cores.cuh");
+const PRODUCT: &str = include_str!("kernels/product.cuh");
+const DENSE: &str = include_str!("kernels/dense.cu");
+
+/// What convolutions share, and their three directions.
+const CONVOLUTION: &[(&str, &str)] = texts!["patches.cuh", "narrow.cu", "wide.cu", "weight.cu"];
+
+/// Kernels on single numbers, rows and channels: they are the same for every network.
+const SINGLE: &[(&str, &str)] = texts![
+    "gather.cu",
+    "sum_parts.cu",
+    "mask.cu",
+    "mask_rows.cu",
+    "norm.cu",
+    "latent.cu",
+    "kl.cu",
+    "latent_backward.cu",
+    "squared_error.cu",
+    "losses.cu",
+    "squares.cu",
+    "adam.cu",
+    "advance.cu",
+];
+
+/// Kernels that compile together.
+#[derive(Clone, Debug)]
+pub struct Unit {
+    /// What it holds, for messages.
+    pub name: String,
+    /// CUDA C++ without the definition of `PRODUCTS` and, between the two parts, without the
+    /// instructions of tensor cores: see [`Unit::text`].
+    prelude: &'static str,
+    body: String,
+    /// Its kernels.
+    pub kernels: Vec<String>,
+    /// What its products multiply.
+    pub precision: Precision,
+}
+
+impl Unit {
+    fn new(name: &str, precision: Precision, body: String, kernels: Vec<String>) -> Self {
+        Self { name: name.to_owned(), prelude: PRELUDE, body, kernels, precision }
+    }
+
+    /// The text for a GPU.
+    pub fn text(&self) -> String {
+        self.text_with("", TENSOR_CORES)
+    }
+
+    /// The text with something before all of it, and with these instructions of tensor cores.
+    pub fn text_with(&self, before: &str, tensor_cores: &str) -> String {
+        let products = self.precision as u32;
+        let Self { prelude, body, .. } = self;
+        format!("{before}\n#define PRODUCTS {products}\n{prelude}\n{tensor_cores}\n{body}")
+    }
+}
+
+/// Everything that training and running this network needs.
+pub fn units(network: &Network, precision: Precision) -> Vec<Unit> {
+    let mut single = String::new();
+    SINGLE.iter().for_each(|(_, text)| single.push_str(text));
+    let dense = format!("{PRODUCT}\n{DENSE}");
+    let mut units = vec![
+        Unit::new("single", precision, single.clone(), kernels_of(&single)),
+        Unit::new("dense", precision, dense, DENSE_KERNELS.map(str::to_owned).to_vec()),
+    ];
+    for (at, layer) in network.encoder.iter().chain(&network.decoder).enumerate() {
+        if let Some((text, kernels)) = convolution(layer, at) {
+            units.push(Unit::new(&layer.name, precision, text, kernels));
+        }
+    }
+    units
+}
+
+const DENSE_KERNELS: [&str; 3] = ["dense_8", "dense_32", "dense_128"];
+
+/// The names in `extern "C" __global__ void NAME(`.
+fn kernels_of(text: &str) -> Vec<String> {
+    let starts = text.split("__global__ void ").skip(1);
+    starts.filter_map(|rest| rest.split('(').next()).map(str::to_owned).collect()
+}
+
+/// The rows of the tile for a product of so many rows.
+pub fn height(rows: usize) -> usize {
+    [1, 8, 32, 64].into_iter().find(|height| rows <= *height).unwrap_or(128)
+}
+
+/// The columns of that tile.
+pub fn columns(height: usize) -> usize {
+    if height == 1 { 256 } else { 128 }
+}
+
+/// What a convolution of either kind connects.
+#[derive(Clone, Copy, Debug)]
+pub struct Sides {
+    /// The larger image: input of a convolution, output of a transposed one.
+    pub wide: [usize; 3],
+    /// The other one.
+    pub narrow: [usize; 3],
+    /// Kernel, stride and padding.
+    pub taps: [usize; 3],
+    /// Whether it is a transposed one.
+    pub transposed: bool,
+}
+
+impl Sides {
+    /// Those of a layer, if it is a convolution.
+    pub fn of(layer: &Layer) -> Option<Self> {
+        match layer.operation {
+            Operation::Conv2d { kernel, stride, padding } => Some(Self {
+                wide: layer.input,
+                narrow: layer.output,
+                taps: [kernel, stride, padding],
+                transposed: false,
+            }),
+            Operation::ConvTranspose2d { kernel, stride, padding, .. } => Some(Self {
+                wide: layer.output,
+                narrow: layer.input,
+                taps: [kernel, stride, padding],
+                transposed: true,
+            }),
+            Operation::Linear | Operation::BatchNorm2d => None,
+        }
+    }
+}
+
+/// The three directions of the n-th layer, if it is a convolution.
+fn convolution(layer: &Layer, at: usize) -> Option<(String, Vec<String>)> {
+    let Sides { wide, narrow, taps, .. } = Sides::of(layer)?;
+    let mut text = PRODUCT.to_owned();
+    CONVOLUTION.iter().for_each(|(_, part)| text.push_str(part));
+    let sizes: Vec<String> =
+        wide.iter().chain(&narrow).chain(&taps).map(ToString::to_string).collect();
+    let (high, low) = (height(narrow[0]), height(wide[0]));
+    let _ = write!(
+        text,
+        r#"
+typedef Patches<{sizes}> Layer;
+extern "C" __global__ void __launch_bounds__(THREADS) narrow_{at}(const float* weight, const value* wide, int images, const float* bias, int relu, value* narrow) {{
+    to_narrow<Layer, TileOf<{high}>::Tile>(weight, wide, images, bias, relu, narrow);
+}}
+extern "C" __global__ void __launch_bounds__(THREADS) wide_{at}(const float* weight, const value* narrow, int images, const float* bias, int relu, value* wide) {{
+    to_wide<Layer, TileOf<{low}>::Tile>(weight, narrow, images, bias, relu, wide);
+}}
+extern "C" __global__ void __launch_bounds__(THREADS) weight_{at}(const value* narrow, const value* wide, int images, int each, float* parts) {{
+    to_weight<Layer, TileOf<{high}>::Tile>(narrow, wide, images, each, parts);
+}}
+"#,
+        sizes = sizes.join(", "),
+    );
+    let kernels = ["narrow", "wide", "weight"].map(|name| format!("{name}_{at}"));
+    Some((text, kernels.to_vec()))
+}

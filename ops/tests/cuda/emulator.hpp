@@ -1,0 +1,127 @@
+// CUDA's words for a C++ compiler: blocks run one after the other, and the threads of a block as
+// fibers that give way at each barrier. Threads of a block run forwards or backwards, so that two
+// runs differ where a barrier is missing.
+
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <setjmp.h>
+#include <tuple>
+#include <ucontext.h>
+#include <utility>
+#include <vector>
+
+#define __device__
+#define __global__
+#define __shared__ static
+#define __launch_bounds__(n)
+#define __align__(n) __attribute__((aligned(n)))
+
+struct Index {
+    unsigned x, y, z;
+};
+static Index threadIdx, blockIdx, blockDim, gridDim;
+
+static inline float __uint_as_float(unsigned bits) {
+    float x;
+    memcpy(&x, &bits, 4);
+    return x;
+}
+static inline unsigned __float_as_uint(float x) {
+    unsigned bits;
+    memcpy(&bits, &x, 4);
+    return bits;
+}
+
+namespace emulator {
+const size_t STACK = 1 << 16;
+
+struct Fiber {
+    ucontext_t context;
+    jmp_buf place;
+    char* stack;
+    bool started, ended;
+};
+
+static std::vector<Fiber> fibers;
+static jmp_buf scheduler;
+static unsigned now;
+static void (*body)();
+
+static void enter() {
+    body();
+    fibers[now].ended = true;
+    _longjmp(scheduler, 1);
+}
+
+// Runs a fiber to its next barrier or its end.
+__attribute__((noinline)) static void resume(unsigned thread) {
+    now = thread;
+    threadIdx = {thread, 0, 0};
+    Fiber& fiber = fibers[thread];
+    if (_setjmp(scheduler)) return;
+    if (fiber.started) _longjmp(fiber.place, 1);
+    fiber.started = true;
+    setcontext(&fiber.context);
+}
+
+__attribute__((noinline)) static void barrier() {
+    const unsigned thread = now;
+    if (_setjmp(fibers[thread].place) == 0) _longjmp(scheduler, 1);
+}
+
+static void block(unsigned threads) {
+    static const bool backwards = getenv("EMULATE_BACKWARDS") != nullptr;
+    while (fibers.size() < threads) {
+        fibers.push_back(Fiber());
+        fibers.back().stack = (char*)malloc(STACK);
+    }
+    for (unsigned t = 0; t < threads; t++) {
+        Fiber& fiber = fibers[t];
+        fiber.started = fiber.ended = false;
+        getcontext(&fiber.context);
+        fiber.context.uc_stack.ss_sp = fiber.stack;
+        fiber.context.uc_stack.ss_size = STACK;
+        makecontext(&fiber.context, enter, 0);
+    }
+    for (volatile bool more = true; more;) {
+        volatile unsigned ended = 0;
+        for (volatile unsigned t = 0; t < threads; t = t + 1) {
+            const unsigned thread = backwards ? threads - 1 - t : t;
+            resume(thread);
+            ended = ended + fibers[backwards ? threads - 1 - t : t].ended;
+        }
+        if (ended != 0 && ended != threads) {
+            fprintf(stderr, "some threads of a block ended at a barrier of the others\n");
+            abort();
+        }
+        more = ended == 0;
+    }
+}
+
+template <class... A, size_t... I>
+static void call(void (*kernel)(A...), void** args, std::index_sequence<I...>) {
+    kernel(*(A*)args[I]...);
+}
+
+static void* kernel_called;
+static void** args_called;
+
+template <class... A>
+static void launch(void (*kernel)(A...), unsigned x, unsigned y, unsigned z, unsigned threads, void** args) {
+    kernel_called = (void*)kernel;
+    args_called = args;
+    body = [] { call((void (*)(A...))kernel_called, args_called, std::index_sequence_for<A...>()); };
+    gridDim = {x, y, z};
+    blockDim = {threads, 1, 1};
+    for (unsigned k = 0; k < z; k++)
+        for (unsigned j = 0; j < y; j++)
+            for (unsigned i = 0; i < x; i++) {
+                blockIdx = {i, j, k};
+                block(threads);
+            }
+}
+}  // namespace emulator
+
+static inline void __syncthreads() { emulator::barrier(); }

@@ -1,0 +1,203 @@
+//! A device on the CPU: the same kernels, compiled as C++, run block by block.
+//!
+//! Memory starts as NaN and has a margin that nobody may touch, so that what is read before it is
+//! written, or written beyond its place, is seen.
+
+use libloading::Library;
+use ops::nn::cuda::driver::{Address, CudaError, Driver, Launch, Recording};
+use ops::nn::cuda::source::Unit;
+use std::collections::HashMap;
+use std::ffi::c_void;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+type Run = unsafe extern "C" fn(u32, u32, u32, u32, *mut *mut c_void);
+
+const SHIM: &str = include_str!("emulator.hpp");
+const TENSOR_CORES: &str = include_str!("tensor_cores.hpp");
+/// Bytes after each piece of memory, and what they hold.
+const MARGIN: usize = 4096;
+const UNTOUCHED: u64 = 0x7ff8_dead_7fc0_beef;
+
+/// The C++ compiler, if there is one.
+pub fn compiler() -> Option<&'static str> {
+    let works = |name: &&&str| {
+        Command::new(name).arg("--version").output().is_ok_and(|out| out.status.success())
+    };
+    ["c++", "g++", "clang++"].iter().find(works).copied()
+}
+
+/// The emulated device.
+pub struct Emulator {
+    kernels: HashMap<String, (usize, Run)>,
+    libraries: Vec<Library>,
+    folder: tempfile::TempDir,
+    memory: Vec<Vec<u64>>,
+    recording: Option<Vec<Launch>>,
+    recordings: Vec<Vec<Launch>>,
+    /// Launches after which the device is lost.
+    pub breaks_after: Option<usize>,
+    /// Launches so far.
+    pub launches: usize,
+    /// Bytes it has.
+    pub size: u64,
+}
+
+impl Emulator {
+    pub fn new() -> Self {
+        Self {
+            kernels: HashMap::new(),
+            libraries: Vec::new(),
+            folder: tempfile::tempdir().unwrap(),
+            memory: Vec::new(),
+            recording: None,
+            recordings: Vec::new(),
+            breaks_after: None,
+            launches: 0,
+            size: 1 << 32,
+        }
+    }
+
+    fn run(&mut self, launch: &Launch) -> Result<(), CudaError> {
+        self.launches += 1;
+        if self.breaks_after.is_some_and(|most| self.launches > most) {
+            return Err(CudaError::new(
+                format!("cuLaunchKernel {}", launch.kernel),
+                "CUDA_ERROR_UNKNOWN: the device is lost",
+            ));
+        }
+        let (_, run) = self.kernels.get(&launch.kernel).expect("a loaded kernel");
+        let mut bits: Vec<u64> = launch.args.iter().map(|arg| arg.bits()).collect();
+        let mut args: Vec<*mut c_void> =
+            bits.iter_mut().map(|bits| std::ptr::from_mut(bits).cast()).collect();
+        let [x, y, z] = launch.blocks;
+        assert!(y <= 65_535 && z <= 65_535, "a grid that no GPU takes: {launch:?}");
+        // SAFETY: the kernel was compiled with this signature; its arguments are those that the
+        // trainer gives to a GPU, and checked by the margins below.
+        unsafe { run(x, y, z, launch.threads, args.as_mut_ptr()) };
+        for (piece, words) in self.memory.iter().enumerate() {
+            let margin = &words[words.len() - MARGIN / 8..];
+            assert!(
+                margin.iter().all(|word| *word == UNTOUCHED),
+                "{} wrote beyond piece {piece} of memory",
+                launch.kernel
+            );
+        }
+        Ok(())
+    }
+
+    /// # Safety
+    /// The bytes must lie within one piece of memory.
+    unsafe fn bytes(&mut self, at: Address, len: usize) -> &mut [u8] {
+        let inside = self.memory.iter().any(|words| {
+            let start = words.as_ptr() as u64;
+            at.0 >= start && at.0 + len as u64 <= start + (words.len() * 8 - MARGIN) as u64
+        });
+        assert!(inside, "bytes outside the memory of the device");
+        // SAFETY: just checked, and the memory lives as long as `self`.
+        unsafe { std::slice::from_raw_parts_mut(at.0 as *mut u8, len) }
+    }
+}
+
+fn build(compiler: &str, unit: &Unit, folder: &Path) -> PathBuf {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let mut text = unit.text_with(SHIM, TENSOR_CORES);
+    for name in &unit.kernels {
+        text.push_str(&format!(
+            "extern \"C\" void emulate_{name}(unsigned x, unsigned y, unsigned z, unsigned threads, \
+             void** args) {{ emulator::launch({name}, x, y, z, threads, args); }}\n"
+        ));
+    }
+    let (source, library) =
+        (folder.join(format!("{number}.cpp")), folder.join(format!("{number}.so")));
+    std::fs::write(&source, text).unwrap();
+    let flags = ["-std=c++17", "-O1", "-fPIC", "-shared", "-ffp-contract=off", "-w"];
+    let out =
+        Command::new(compiler).args(flags).arg("-o").arg(&library).arg(&source).output().unwrap();
+    let words = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.success(), "{} does not compile as C++:\n{words}", unit.name);
+    library
+}
+
+impl Driver for Emulator {
+    fn name(&self) -> &str {
+        "an emulated GPU"
+    }
+
+    fn free_bytes(&self) -> Result<u64, CudaError> {
+        let taken: usize = self.memory.iter().map(|words| words.len() * 8 - MARGIN).sum();
+        Ok(self.size - taken as u64)
+    }
+
+    fn load(&mut self, units: &[Unit]) -> Result<(), CudaError> {
+        let (compiler, folder) = (compiler().expect("a C++ compiler"), self.folder.path());
+        let built: Vec<PathBuf> = std::thread::scope(|scope| {
+            let jobs: Vec<_> =
+                units.iter().map(|unit| scope.spawn(|| build(compiler, unit, folder))).collect();
+            jobs.into_iter().map(|job| job.join().unwrap()).collect()
+        });
+        for (unit, path) in units.iter().zip(built) {
+            // SAFETY: a library that was just made, without initialisers of its own.
+            let library = unsafe { Library::new(path) }.unwrap();
+            for name in &unit.kernels {
+                let symbol = format!("emulate_{name}");
+                // SAFETY: the function of that name was written with this signature.
+                let run = unsafe { *library.get::<Run>(symbol.as_bytes()).unwrap() };
+                self.kernels.insert(name.clone(), (self.libraries.len(), run));
+            }
+            self.libraries.push(library);
+        }
+        Ok(())
+    }
+
+    fn reserve(&mut self, bytes: u64) -> Result<Address, CudaError> {
+        if bytes > self.free_bytes()? {
+            let error = CudaError::new("cuMemAlloc", "CUDA_ERROR_OUT_OF_MEMORY: out of memory");
+            return Err(CudaError { out_of_memory: true, ..error });
+        }
+        let words = (bytes as usize).div_ceil(8) + MARGIN / 8;
+        self.memory.push(vec![UNTOUCHED; words]);
+        Ok(Address(self.memory.last().unwrap().as_ptr() as u64))
+    }
+
+    fn write(&mut self, to: Address, bytes: &[u8]) -> Result<(), CudaError> {
+        // SAFETY: checked inside.
+        unsafe { self.bytes(to, bytes.len()) }.copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn read(&mut self, from: Address, bytes: &mut [u8]) -> Result<(), CudaError> {
+        // SAFETY: checked inside.
+        bytes.copy_from_slice(unsafe { self.bytes(from, bytes.len()) });
+        Ok(())
+    }
+
+    fn launch(&mut self, launch: Launch) -> Result<(), CudaError> {
+        match &mut self.recording {
+            Some(launches) => {
+                launches.push(launch);
+                Ok(())
+            }
+            None => self.run(&launch),
+        }
+    }
+
+    fn record(&mut self) -> Result<(), CudaError> {
+        self.recording = Some(Vec::new());
+        Ok(())
+    }
+
+    fn recorded(&mut self) -> Result<Recording, CudaError> {
+        self.recordings.push(self.recording.take().expect("a recording"));
+        Ok(Recording(self.recordings.len() - 1))
+    }
+
+    fn replay(&mut self, recording: Recording) -> Result<(), CudaError> {
+        for launch in self.recordings[recording.0].clone() {
+            self.run(&launch)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,31 @@
+// What the instructions of tensor cores compute, from the lanes of a warp.
+
+static float to_tf32(float x) {
+    const u32 bits = __float_as_uint(x);
+    return __uint_as_float((bits + 0x1000u) & ~0x1fffu);
+}
+
+static void multiply_tiles(float (&c)[4], const u32 (&a)[4], const u32 (&b)[2]) {
+    static u32 left[1024][4], right[1024][2];
+    const unsigned thread = threadIdx.x, warp = thread / 32 * 32, lane = thread % 32;
+    memcpy(left[thread], a, sizeof a);
+    memcpy(right[thread], b, sizeof b);
+    __syncthreads();
+    for (int i = 0; i < 4; i++) {
+        const int row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
+#if PRODUCTS == 1
+        for (int k = 0; k < 8; k++) {
+            const u32 x = left[warp + row % 8 * 4 + k % 4][row / 8 + k / 4 * 2];
+            const u32 y = right[warp + column * 4 + k % 4][k / 4];
+            c[i] += __uint_as_float(x) * __uint_as_float(y);
+        }
+#else
+        for (int k = 0; k < 16; k++) {
+            const u32 x = left[warp + row % 8 * 4 + k % 8 / 2][row / 8 + k / 8 * 2] >> (k % 2 * 16);
+            const u32 y = right[warp + column * 4 + k % 8 / 2][k / 8] >> (k % 2 * 16);
+            c[i] += __uint_as_float(x << 16) * __uint_as_float(y << 16);
+        }
+#endif
+    }
+    __syncthreads();
+}
