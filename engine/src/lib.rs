@@ -28,6 +28,7 @@ pub mod run;
 pub mod runs;
 pub mod scan;
 pub mod schema;
+pub mod search;
 pub mod size;
 pub mod spec;
 pub mod suggest;

@@ -44,6 +44,21 @@ pub struct Variants {
     pub count: usize,
     /// The steps of all variants, shared ones counted for each.
     pub steps: usize,
+    /// What is looked for, where results choose the points.
+    pub search: Option<Search>,
+}
+
+/// What a sweep looks for whose points are chosen by results.
+#[derive(Clone, Debug)]
+pub struct Search {
+    /// The metric, with its step: `scores.ari`.
+    pub objective: String,
+    /// The metric alone.
+    pub metric: String,
+    /// The points so far, by the labels of their values, and the steps with their scores, one a seed.
+    pub points: Vec<(Vec<String>, Vec<usize>)>,
+    /// Whether the results of these points lead to others.
+    pub more: bool,
 }
 
 /// A named use of an op.
@@ -107,6 +122,10 @@ pub struct ReportSpec {
     pub question: Option<String>,
     /// Rows of the main table.
     pub table: Vec<RowSpec>,
+    /// Whether rows are compared by signed ranks rather than by Student's t.
+    pub wilcoxon: bool,
+    /// Whether the report holds rows against what chance and other seeds give.
+    pub companions: bool,
 }
 
 /// A row of the table.

@@ -21,6 +21,13 @@ pub struct Port {
 }
 
 impl Port {
+    /// What ops read that take any features as vectors.
+    pub const FEATURES: Self = Self::new(
+        "features",
+        &[Kind::Matrix, Kind::Spectrogram],
+        "One row of numbers a clip; images are taken row after row.",
+    );
+
     /// A port that every step has.
     pub const fn new(name: &'static str, kinds: &'static [Kind], doc: &'static str) -> Self {
         Self { name, kinds, optional: false, doc }

@@ -3,17 +3,21 @@
 //! This crate knows kinds of artifacts, not ops, and nothing of the DAG. Sections say what they
 //! have to say as blocks of a [`document`]; writers give it a form.
 
+mod agreement;
 mod answer;
 mod caveats;
+mod compare;
 pub mod document;
 mod ending;
 mod escape;
+mod grid;
 mod latent;
 mod latex;
 mod markdown;
 mod provenance;
 mod scores;
 mod span;
+pub mod stats;
 mod table;
 
 use cache::{Record, Store, StoreError};
@@ -40,9 +44,11 @@ pub struct Report {
 /// When an artifact that the report shows is missing from the store or damaged.
 pub fn render(record: &Record, store: &Store) -> Result<Report, StoreError> {
     let rows = scores::rows(record, store)?;
+    let verdicts = table::verdicts(record, &rows);
     let mut blocks = Vec::from_iter(ending::notice(record));
-    blocks.extend(answer::blocks(record, &rows));
-    blocks.extend(table::blocks(&rows));
+    blocks.extend(answer::blocks(record, &rows, &verdicts));
+    blocks.extend(table::blocks(record, &rows, &verdicts));
+    blocks.extend(agreement::blocks(record, &rows, store)?);
     blocks.extend(latent::blocks(&rows));
     blocks.extend(caveats::blocks(record, &rows));
     blocks.extend(ending::skipped(record, store)?);
@@ -51,7 +57,7 @@ pub fn render(record: &Record, store: &Store) -> Result<Report, StoreError> {
     Ok(Report {
         markdown: markdown::write(&document),
         latex: latex::write(&document),
-        csv: table::csv(&rows),
+        csv: table::csv(record, &rows),
     })
 }
 

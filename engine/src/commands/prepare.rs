@@ -7,7 +7,9 @@ use crate::{
     progress::say,
     run::{Files, Options, StepError, scan_sources, wanted},
     scan::plain,
-    spec, suggest, talk,
+    search::Batches,
+    spec::{self, Results},
+    suggest, talk,
 };
 use cache::{Store, StoreError};
 use std::{collections::BTreeSet, path::Path};
@@ -73,11 +75,43 @@ fn open(folder: &Path) -> Result<Store, StoreError> {
     Ok(store)
 }
 
+impl Prepared {
+    /// The same with the further points of a search that these results lead to.
+    ///
+    /// # Errors
+    /// With the exit code, if a point that was chosen does not fit.
+    pub fn further(self, args: &PlanArgs, results: &Results, done: &Batches) -> Result<Self, Stop> {
+        let (pipeline, warnings) = load_further(&args.pipeline, &args.set, results)?;
+        let mut force = steps(&pipeline, &args.force, "--force")?;
+        force.retain(|&step| !done.has_run(&pipeline.steps[step].name));
+        let only = steps(&pipeline, &args.only, "--only")?;
+        let until = steps(&pipeline, &args.until, "--until")?;
+        let only = before(&pipeline, only, &until);
+        let options = Options { force, only, ..self.options };
+        let files = scan_sources(&pipeline, &wanted(&pipeline, &options.only), &self.store)
+            .map_err(|errors| refuse(&pipeline, &errors))?;
+        Ok(Self { pipeline, warnings, store: self.store, files, options })
+    }
+}
+
 /// Reads a pipeline file. What is wrong with it is said, and what is odd too.
 ///
 /// # Errors
 /// With the exit code, if anything is wrong.
 pub fn load(path: &Path, sets: &[String]) -> Result<(Pipeline, Vec<Fault>), Stop> {
+    let loaded = load_further(path, sets, &Results::new())?;
+    if !talk::is_quiet() {
+        tell(&loaded.0.source, &loaded.1);
+    }
+    Ok(loaded)
+}
+
+/// The same without what is odd, with the points of a sweep that these results lead to.
+fn load_further(
+    path: &Path,
+    sets: &[String],
+    results: &Results,
+) -> Result<(Pipeline, Vec<Fault>), Stop> {
     let refuse = |reason: String| {
         Stop::saying(BAD_INPUT, format!("cannot read the pipeline `{}`: {reason}", path.display()))
     };
@@ -97,7 +131,7 @@ pub fn load(path: &Path, sets: &[String]) -> Result<(Pipeline, Vec<Fault>), Stop
         let parsed = set.parse().map_err(|fault| Stop::saying(BAD_INPUT, fault))?;
         overrides.push(parsed);
     }
-    let loaded = spec::load(path, text, &overrides).map_err(|faults| {
+    spec::load_searched(path, text, &overrides, results).map_err(|faults| {
         tell(&faults.source, &faults.faults);
         let errors = faults.errors();
         say(&format!(
@@ -106,11 +140,7 @@ pub fn load(path: &Path, sets: &[String]) -> Result<(Pipeline, Vec<Fault>), Stop
             path.display()
         ));
         Stop(BAD_INPUT)
-    })?;
-    if !talk::is_quiet() {
-        tell(&loaded.0.source, &loaded.1);
-    }
-    Ok(loaded)
+    })
 }
 
 /// The one step of that name.

@@ -10,12 +10,14 @@ use crate::{
     interrupt::Interrupt,
     pipeline::Pipeline,
     progress::{self, say},
-    run::{execute, resources::Limits},
-    runs, talk,
+    run::{Outcome, execute, resources::Limits},
+    runs,
+    search::{self, Batches},
+    talk,
 };
 use cache::{
     Record,
-    record::{Environment, RECORD_VERSION, Row, RunStatus, StepRecord, StepStatus},
+    record::{Environment, RECORD_VERSION, Row, RunStatus, StepRecord, StepStatus, Sweep},
     store::write_renewable,
 };
 use serde_json::json;
@@ -36,22 +38,32 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
         print(&plan::text(&prepared));
         return Ok(());
     }
-    let Prepared { pipeline, warnings, store, files, options } = &prepared;
-    let (id, folder) = runs::create(&args.out.out, &pipeline.name).map_err(|fault| {
+    let (id, folder) = runs::create(&args.out.out, &prepared.pipeline.name).map_err(|fault| {
         Stop::saying(
             FAILED,
             format!("cannot make a run below `{}`: {fault}", args.out.out.display()),
         )
     })?;
-    let (steps, shown) = (pipeline.steps.len(), folder.display().to_string());
+    let (steps, shown) = (prepared.pipeline.steps.len(), folder.display().to_string());
     talk::event(
         "run_started",
-        json!({ "pipeline": pipeline.name, "id": id, "folder": shown, "steps": steps }),
+        json!({ "pipeline": prepared.pipeline.name, "id": id, "folder": shown, "steps": steps }),
     );
     let interrupt = Interrupt::listen();
-    let progress = progress::for_stderr(pipeline.steps.len(), talk::is_quiet());
-    let outcome = execute(pipeline, files, store, options, progress.as_ref(), &interrupt);
-    drop(progress);
+    let mut batches = Batches::default();
+    let mut outcome = execute_prepared(&prepared, &interrupt);
+    while goes_on(&prepared, &outcome) {
+        let points = prepared.pipeline.variants.count;
+        batches.note(&outcome);
+        let results = search::results(&prepared.pipeline, &outcome, &prepared.store);
+        prepared = prepared.further(&args.plan, &results, &batches)?;
+        if prepared.pipeline.variants.count == points {
+            break;
+        }
+        outcome = execute_prepared(&prepared, &interrupt);
+    }
+    batches.restore(&mut outcome);
+    let Prepared { pipeline, warnings, store, options, .. } = &prepared;
 
     let (steps, errors) = (outcome.steps, outcome.errors);
     let failed = steps.iter().any(|step| step.status == StepStatus::Failed) || !errors.is_empty();
@@ -89,6 +101,19 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
     talk::event("run_finished", finished);
     std::mem::forget(prepared);
     ended
+}
+
+fn execute_prepared(prepared: &Prepared, interrupt: &Interrupt) -> Outcome {
+    let Prepared { pipeline, store, files, options, .. } = prepared;
+    let progress = progress::for_stderr(pipeline.steps.len(), talk::is_quiet());
+    execute(pipeline, files, store, options, progress.as_ref(), interrupt)
+}
+
+/// Whether a search has further points, now that these are done.
+fn goes_on(prepared: &Prepared, outcome: &Outcome) -> bool {
+    let stopped = !outcome.errors.is_empty() && !prepared.options.keep_going;
+    let more = prepared.pipeline.variants.search.as_ref().is_some_and(|search| search.more);
+    more && !outcome.interrupted && !stopped
 }
 
 const REPORT: &str = "report.md";
@@ -143,6 +168,15 @@ fn record(pipeline: &Pipeline, id: String, steps: Vec<StepRecord>, status: RunSt
         command: std::iter::once("engine".to_owned()).chain(std::env::args().skip(1)).collect(),
         question: pipeline.report.question.clone(),
         table: table.collect(),
+        sweep: (pipeline.variants.count > 1).then(|| Sweep {
+            axes: pipeline.variants.axes.clone(),
+            seeds: pipeline.seeds.clone(),
+            variants: pipeline.variants.count,
+            steps: pipeline.variants.steps,
+            wilcoxon: pipeline.report.wilcoxon,
+            companions: pipeline.report.companions,
+            objective: pipeline.variants.search.as_ref().map(|it| it.objective.clone()),
+        }),
         figures: Vec::new(),
         steps,
         warnings: Vec::new(),

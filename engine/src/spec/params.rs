@@ -207,6 +207,9 @@ fn convert<'n>(node: &'n Node, schema: &Schema<'_>) -> Result<Json, Vec<Misfit<'
         Value::Map(entries) if takes("object") => map(entries, schema, misfit),
         // `--set data=2024` means a folder, wherever a text is wanted.
         _ if takes("string") && node.raw.is_some() => Ok(Json::from(node.raw.as_deref())),
+        Value::Map(_) if takes("string") => {
+            Err(misfit(Some("a text with braces needs quotes: \"{…}\"".to_owned())))
+        }
         Value::Bool(_) | Value::Int(_) | Value::Real(_) if takes("string") => {
             let text = node.plain().unwrap_or_default();
             Err(misfit(Some(format!("put it in quotes: \"{text}\""))))

@@ -1,28 +1,28 @@
 //! The `report:` section.
 
 use super::{
+    cells::Varied,
     context::Context,
     expand,
     link::{self, Names},
     node::{Key, Node, Value},
     steps::Draft,
-    sweep::Sweep,
-    unfold::Variant,
     vars::Variables,
 };
 use crate::{
     fault::{Fault, quote},
-    pipeline::{ReportSpec, RowSpec},
+    pipeline::{ReportSpec, RowSpec, Search},
     suggest,
 };
 use cache::Kind;
-use serde_json::Value as Json;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 /// The keys of `report:` and what they hold.
 pub const REPORT_KEYS: &[(&str, &str)] = &[
     ("question", "What the study asks; it opens the report."),
     ("table", "Rows of the main table, in this order."),
+    ("test", "How rows are compared over seeds: `t` (Student, the default) or `wilcoxon`."),
+    ("companions", "`true` adds how stable the groups are over seeds, and what chance gives."),
 ];
 
 /// The keys of a row and what they hold.
@@ -73,6 +73,12 @@ pub fn read(
         match key.name.as_str() {
             "question" => report.question = text(cx, vars, &key, &node, &[]),
             "table" => report.table = table(cx, vars, &key, &node, drafts, varied),
+            "test" => {
+                report.wilcoxon = choice(cx, vars, &key, &node, &["t", "wilcoxon"]) == Some(1)
+            }
+            "companions" => {
+                report.companions = choice(cx, vars, &key, &node, &["false", "true"]) == Some(1);
+            }
             "figures" => cx.push(
                 Fault::error("spec::unsupported", "`figures` is not supported yet")
                     .at_key(&key, "this section cannot be drawn")
@@ -89,6 +95,25 @@ fn unknown(key: &Key, message: &str, known: &[(&str, &str)]) -> Fault {
     Fault::error("spec::unknown_entry", format!("{message} {}", quote(&key.name)))
         .at_key(key, "unknown")
         .maybe_help(suggest::help(&key.name, &known, "the entries are"))
+}
+
+/// The number of the choice that is written.
+fn choice(
+    cx: &mut Context,
+    vars: &mut Variables,
+    key: &Key,
+    node: &Node,
+    choices: &[&str],
+) -> Option<usize> {
+    let node = vars.fill(cx, node, &[]);
+    let written = node.plain();
+    let found = choices.iter().position(|choice| Some(*choice) == written.as_deref());
+    if found.is_none() && !node.is_faulty() {
+        let choices = crate::fault::listed(choices, "or");
+        let message = format!("{} must be {choices}, not {}", quote(&key.name), node.describe());
+        cx.push(Fault::error("spec::report", message).at_key(key, "this"));
+    }
+    found
 }
 
 /// A text of the file with its variables filled in.
@@ -216,45 +241,16 @@ fn read_row<'d>(
     }
 }
 
-/// What varies, and the variants.
-pub struct Varied<'a> {
-    /// What varies.
-    pub sweep: &'a Sweep,
-    /// Its points with each seed.
-    pub variants: &'a [Variant],
-}
-
-/// The step with the scores, that with those of a cloud without clusters, the point, the seed.
-type Cell = (usize, Option<usize>, Vec<(String, Json)>, u64);
-
-impl Varied<'_> {
-    /// The cells of a row: one for each point that its scores depend on, and each seed.
-    fn cells(
-        &self,
-        names: &Names<'_>,
-        (base, one): (&str, Option<usize>),
-        reference: Option<usize>,
-    ) -> Vec<Cell> {
-        let mut seen = HashSet::new();
-        let mut cells = Vec::new();
-        for variant in self.variants {
-            let step = variant.step(base).filter(|at| one.is_none_or(|one| one == *at));
-            let Some(scores) = step else { continue };
-            let axes = names.step(scores).axes;
-            let on = |axis: &usize| axes.has(*axis);
-            let at = &self.sweep.points[variant.point];
-            let place: Vec<_> = (0..at.len()).filter(on).map(|axis| (axis, at[axis])).collect();
-            if seen.insert((place.clone(), variant.seed)) {
-                let reference = reference.and_then(|at| variant.step(&names.step(at).base));
-                let point = place.into_iter().map(|(axis, value)| {
-                    let axis = &self.sweep.axes[axis];
-                    (axis.key.name.clone(), axis.values[value].json())
-                });
-                cells.push((scores, reference, point.collect(), variant.seed));
-            }
-        }
-        cells
-    }
+/// What a sweep looks for, at each of its points.
+pub fn objective(cx: &mut Context, drafts: &[Draft], varied: &Varied<'_>) -> Option<Search> {
+    let search = varied.sweep.search.as_ref()?;
+    let (step, node) = &search.step;
+    let names = Names::new(drafts);
+    let (at, port) = find(cx, &names, step, node)?;
+    scores_port(cx, &names, at, port, node)?;
+    let points = varied.steps_at_points(&names.step(at).base);
+    let objective = format!("{step}.{}", search.metric);
+    Some(Search { objective, metric: search.metric.clone(), points, more: search.more })
 }
 
 /// The text of an entry that names a step.

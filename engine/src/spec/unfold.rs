@@ -8,10 +8,10 @@ use super::{
     context::Context,
     expand,
     node::{Key, Node, Value},
-    sweep::{Steps, Sweep, Target, fault},
+    sweep::{Axis, Steps, Sweep, Target},
     vars::Variables,
 };
-use crate::fault::{Fault, listed, quote};
+use crate::fault::Fault;
 use ops::Entry;
 use std::{
     collections::{BTreeSet, HashMap},
@@ -45,7 +45,8 @@ impl Axes {
         self.0 |= 1 << axis;
     }
 
-    fn union(self, other: Self) -> Self {
+    /// What is in either.
+    pub fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
@@ -103,7 +104,10 @@ pub fn unfold(
     let mut variants = Vec::new();
     for point in 0..sweep.points.len() {
         for seed in 0..seeds.len() {
-            variants.extend(unfolder.variant(point, seed));
+            let Some(variant) = unfolder.variant(point, seed) else {
+                return (Vec::new(), Vec::new());
+            };
+            variants.push(variant);
         }
     }
     unfolder.vars.assign(std::iter::empty());
@@ -342,7 +346,7 @@ impl Unfolder<'_> {
 }
 
 /// Puts a value of an axis into the fields of a step.
-fn set(cx: &Context, fields: &mut Vec<(Key, Node)>, axis: &super::sweep::Axis, value: usize) {
+fn set(cx: &Context, fields: &mut Vec<(Key, Node)>, axis: &Axis, value: usize) {
     let Target::Parameter { name, .. } = &axis.target else { return };
     let span = axis.parameter_span(cx);
     let key = Key { name: name.clone(), span, origin: axis.key.origin.clone() };
@@ -372,49 +376,4 @@ fn find<'r>(by_name: &HashMap<String, usize>, reference: &'r str) -> Option<(&'r
         .into_iter()
         .flatten()
         .find_map(|name| by_name.get(name).map(|&proto| (name, proto)))
-}
-
-/// Reports what varies and changes no step.
-pub fn check(
-    cx: &mut Context,
-    sweep: &Sweep,
-    instances: &[Instance],
-    seeds: (&[u64], Option<&Node>),
-) {
-    let used = instances.iter().fold(Axes::default(), |used, it| used.union(it.axes));
-    for axis in (0..sweep.axes.len()).filter(|at| !used.has(*at)).map(|at| &sweep.axes[at]) {
-        let key = &axis.key;
-        let (message, help) = match &axis.target {
-            Target::Variable(name) => (
-                format!("no step reads the variable {}", quote(name)),
-                format!("write `${{{name}}}` in a step, or remove it from the sweep"),
-            ),
-            Target::Parameter { step, .. } => {
-                let base = step.split('@').next().unwrap_or(step);
-                let mut names: Vec<&str> = Vec::new();
-                for instance in instances.iter().filter(|it| it.key.name == base) {
-                    if !names.contains(&instance.base.as_str()) {
-                        names.push(&instance.base);
-                    }
-                }
-                names.truncate(8);
-                (
-                    format!("there is no step {}", quote(step)),
-                    format!("write {}", listed(&names, "or")),
-                )
-            }
-        };
-        cx.push(fault(message).at_key(key, "this varies nothing").help(help));
-    }
-    if let (seeds @ [_, _, ..], Some(node)) = seeds
-        && !used.has(sweep.axes.len())
-    {
-        let message =
-            format!("no step draws random numbers, so {} seeds give the same", seeds.len());
-        cx.push(
-            Fault::warning("spec::seed", message)
-                .at(node, "one seed is enough")
-                .help("a step with a `seed` of its own does not follow these"),
-        );
-    }
 }

@@ -19,6 +19,7 @@ mod results;
 mod rows;
 mod sources;
 mod study;
+mod sweeps;
 mod together;
 mod tones;
 mod voice;

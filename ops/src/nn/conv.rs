@@ -10,8 +10,8 @@
 //! | gradient of the weight | d narrow·G(wide)ᵀ | narrow·G(d wide)ᵀ |
 
 use super::layers::{Layer, Operation};
-use super::matmul::{Mat, multiply};
 use super::patches::Patches;
+use crate::math::matmul::{Matrix, multiply, multiply_into};
 
 /// A convolution of either kind, ready to run.
 #[derive(Clone, Debug)]
@@ -81,8 +81,8 @@ impl Conv {
         self.narrow_channels * self.patches.narrow_area()
     }
 
-    fn weight<'a>(&self, parameters: &'a [f32]) -> Mat<'a> {
-        Mat::new(&parameters[..self.weights], self.narrow_channels, self.patches.taps())
+    fn weight<'a>(&self, parameters: &'a [f32]) -> Matrix<'a, f32> {
+        Matrix::new(&parameters[..self.weights], self.patches.taps())
     }
 
     /// Computes the output from the input; parameters are weight, then bias.
@@ -95,7 +95,7 @@ impl Conv {
         let weight = self.weight(parameters);
         if self.transposed {
             p.spread(input, grid);
-            multiply(weight.t(), Mat::new(grid, self.narrow_channels, area), false, matrix, area);
+            multiply(matrix, weight.transposed(), Matrix::new(grid, area), false);
             p.scatter(matrix, planes);
             p.merge(planes, Some(bias), self.relu, output);
         } else {
@@ -107,7 +107,13 @@ impl Conv {
 
     /// The grid W·G, some columns at a time, so that they stay in the cache from being gathered to
     /// being multiplied.
-    fn product(&self, weight: Mat<'_>, planes: &[f32], matrix: &mut [f32], grid: &mut [f32]) {
+    fn product(
+        &self,
+        weight: Matrix<'_, f32>,
+        planes: &[f32],
+        matrix: &mut [f32],
+        grid: &mut [f32],
+    ) {
         const CACHED: usize = 1 << 16;
         // The kernels of `gemm` are this wide, or divide it.
         const TILE: usize = 48;
@@ -118,8 +124,8 @@ impl Conv {
             let columns = start..area.min(start + step);
             let matrix = &mut matrix[..taps * columns.len()];
             p.gather(planes, columns.clone(), matrix);
-            let gathered = Mat::new(matrix, taps, columns.len());
-            multiply(weight, gathered, false, &mut grid[start..], area);
+            let gathered = Matrix::new(matrix, columns.len());
+            multiply_into(weight, gathered, false, &mut grid[start..], area);
         }
     }
 
@@ -160,14 +166,14 @@ impl Conv {
         p.gather(planes, 0..area, matrix);
         p.spread(narrow, grid);
         // Taps × channels: this way round the product has less to rearrange.
-        let rows = Mat::new(matrix, taps, area);
-        multiply(rows, Mat::new(grid, channels, area).t(), true, d_weight, channels);
+        let rows = Matrix::new(matrix, area);
+        multiply(d_weight, rows, Matrix::new(grid, area).transposed(), true);
         let (Some(d_input), weight) = (d_input, self.weight(parameters)) else { return };
         if self.transposed {
-            multiply(weight, Mat::new(matrix, taps, area), false, grid, area);
+            multiply(grid, weight, Matrix::new(matrix, area), false);
             p.close(grid, None, false, d_input);
         } else {
-            multiply(weight.t(), Mat::new(grid, channels, area), false, matrix, area);
+            multiply(matrix, weight.transposed(), Matrix::new(grid, area), false);
             p.scatter(matrix, planes);
             p.merge(planes, None, false, d_input);
         }
