@@ -107,7 +107,7 @@ fn for_schema() -> Json {
 fn step(table: &[Entry]) -> Json {
     let ops: Vec<Json> = table
         .iter()
-        .map(|entry| json!({"const": entry.name, "description": catalog::summary(&entry.schema())}))
+        .map(|entry| json!({"const": entry.name, "description": catalog::summary(entry.schema())}))
         .collect();
     let cases: Vec<Json> = table
         .iter()

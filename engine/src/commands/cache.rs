@@ -4,6 +4,7 @@ use super::{cache_gc, cache_verify, export};
 use crate::{
     cli::{BAD_INPUT, FAILED, OutArg, Stop, StoreArg, print},
     runs,
+    size::bytes as size,
 };
 use cache::{
     Digest, Store,
@@ -160,21 +161,6 @@ fn grouped(usage: &Usage, history: &[Finished]) -> (Rooms, Rooms) {
     (sorted(by_op), sorted(by_kind))
 }
 
-/// Bytes in the unit that suits them: powers of 1000, as disks are sold.
-pub fn size(bytes: u64) -> String {
-    let units = ["kB", "MB", "GB", "TB"];
-    let mut shown = bytes as f64;
-    let mut unit = "B";
-    for next in units {
-        if shown < 1000.0 {
-            break;
-        }
-        shown /= 1000.0;
-        unit = next;
-    }
-    if unit == "B" { format!("{bytes} B") } else { format!("{shown:.1} {unit}") }
-}
-
 fn path(args: &PathArgs) -> Result<(), Stop> {
     let bad = |fault: String| Stop::saying(BAD_INPUT, fault);
     let store = open(&args.store)?;
@@ -210,16 +196,5 @@ fn by_prefix(store: &Store, prefix: &str) -> Result<Digest, String> {
             "the digests of {} objects begin with `{prefix}`: give more of it",
             several.len()
         )),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::size;
-
-    #[test]
-    fn sizes_are_shown_as_people_say_them() {
-        let shown = [0, 999, 1000, 1_500_000, 12_340_000_000].map(size);
-        assert_eq!(shown, ["0 B", "999 B", "1.0 kB", "1.5 MB", "12.3 GB"]);
     }
 }

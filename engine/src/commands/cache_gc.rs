@@ -1,9 +1,11 @@
 //! `engine cache gc`: removes what no kept run needs.
 
-use super::cache::{open, size};
+use super::cache::open;
 use crate::{
     cli::{BAD_INPUT, FAILED, OutArg, Stop, StoreArg, print},
     keys, runs,
+    size::bytes as size,
+    spec,
 };
 use cache::{Digest, Store, store::Held};
 use clap::Args;
@@ -149,22 +151,8 @@ fn within(
 }
 
 /// A size such as `10GB`, `1.5 GiB` or `2000`.
-fn bytes(text: &str) -> Result<u64, String> {
-    let (number, unit) = number_and_unit(text);
-    let by = match unit.to_lowercase().as_str() {
-        "" | "b" => Some(1.0),
-        "kb" => Some(1e3),
-        "mb" => Some(1e6),
-        "gb" => Some(1e9),
-        "tb" => Some(1e12),
-        "kib" => Some(1024.0),
-        "mib" => Some(1024f64.powi(2)),
-        "gib" => Some(1024f64.powi(3)),
-        "tib" => Some(1024f64.powi(4)),
-        _ => None,
-    };
-    let (number, by) = number.zip(by).ok_or("expected a size such as 10GB, 500MB or 2GiB")?;
-    Ok((number * by) as u64)
+fn bytes(text: &str) -> Result<u64, &'static str> {
+    spec::bytes(text).ok_or("expected a size such as 10GB, 500MB or 2GiB")
 }
 
 /// A time such as `30d`, `12h`, `90m` or `0s`.

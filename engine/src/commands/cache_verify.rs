@@ -1,15 +1,13 @@
 //! `engine cache verify`: reads everything again, or computes it again.
 
-use super::{
-    cache::{open, size},
-    prepare::prepare,
-};
+use super::{cache::open, prepare::prepare};
 use crate::{
     cli::{FAILED, INTERRUPTED, PlanArgs, Stop, StoreArg, print},
     fold::{paragraph, width},
     interrupt::Interrupt,
     progress::say,
     recompute::{Found, Subject, recompute, sampled},
+    size::bytes as size,
 };
 use cache::Store;
 use clap::Args;

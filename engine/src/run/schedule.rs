@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     look::{Look, look},
+    pipeline::Input,
     progress::{Settled, shapes},
     reasons::Reasons,
     rows,
@@ -144,17 +145,14 @@ impl<'a> Schedule<'a> {
 
     /// The state of a step whose inputs are settled, or none if it must run.
     fn look_at(&mut self, step: usize) -> Result<Option<State>, StepError> {
-        let forced = self.options.force.contains(&step);
-        if let Look::There(finished) = std::mem::take(&mut self.looks[step])
-            && !forced
-        {
-            return Ok(Some(State::hit(*finished, "its result is there")));
-        }
         let plan = &self.shared.pipeline.steps[step];
         let without = plan.inputs.iter().find(|input| !self.states[input.step].is_there());
         if let Some(input) = without {
             let name = &self.shared.pipeline.steps[input.step].name;
             return Ok(Some(State::skipped(format!("`{name}` has no result"))));
+        }
+        if let Some(there) = self.as_looked_at(step) {
+            return Ok(Some(there));
         }
         let key = key_of(plan, &self.shared.files[step], |from, port| {
             self.output(from, port).map(|object| object.digest)
@@ -162,7 +160,7 @@ impl<'a> Schedule<'a> {
         .ok_or_else(|| self.absent(step))?;
         let again = match () {
             () if self.rebuilt.contains(&step) => Some("its result was lost or damaged"),
-            () if forced => Some("forced"),
+            () if self.options.force.contains(&step) => Some("forced"),
             () => None,
         };
         let digest = key.digest();
@@ -180,6 +178,19 @@ impl<'a> Schedule<'a> {
         let job = Job { step, key, digest, inputs, again, reason, gpus };
         self.enqueue(job)?;
         Ok(None)
+    }
+
+    /// The result that was there before the run, if the step reads what it was made of and need not
+    /// run again.
+    fn as_looked_at(&mut self, step: usize) -> Option<State> {
+        let Look::There(finished) = std::mem::take(&mut self.looks[step]) else { return None };
+        let reads = |input: &Input| {
+            let now = self.output(input.step, input.output).map(|object| &object.digest);
+            now.is_some() && now == finished.cache_key.inputs.get(input.port)
+        };
+        let same = self.shared.pipeline.steps[step].inputs.iter().all(reads);
+        let again = self.rebuilt.contains(&step) || self.options.force.contains(&step);
+        (same && !again).then(|| State::hit(*finished, "its result is there"))
     }
 
     fn enqueue(&mut self, job: Job) -> Result<(), StepError> {
@@ -300,7 +311,7 @@ impl<'a> Schedule<'a> {
             }
             Err(Trouble::Lost(input, damage)) => {
                 let input = &self.shared.pipeline.steps[step].inputs[input];
-                self.rebuild(input.step, input.output, &damage.to_string(), Some(step));
+                self.rebuild(input.step, input.output, &damage.to_string(), step);
             }
             Err(Trouble::Failed(error)) => {
                 self.fail(step, Some(key), error, since.elapsed().as_secs_f64());

@@ -7,12 +7,10 @@ use std::collections::BTreeSet;
 
 impl Schedule<'_> {
     /// Runs a step again whose result was lost; `reader` waits for it.
-    pub fn rebuild(&mut self, step: usize, port: &str, damage: &str, reader: Option<usize>) {
-        if let Some(reader) = reader {
-            match self.states[step] {
-                State::Without { .. } => _ = self.fresh.insert(reader),
-                _ => _ = self.pending[reader].insert(step),
-            }
+    pub fn rebuild(&mut self, step: usize, port: &str, damage: &str, reader: usize) {
+        match self.states[step] {
+            State::Without { .. } => _ = self.fresh.insert(reader),
+            _ => _ = self.pending[reader].insert(step),
         }
         if !self.states[step].is_there() {
             return;
