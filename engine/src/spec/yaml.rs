@@ -192,10 +192,10 @@ impl Builder {
             Some(Filling::List(items)) => items.push(node),
             Some(Filling::Map { entries, names, key }) => match key.take() {
                 Some(name) => {
-                    if names.insert(name.name.clone()) {
-                        entries.push((name, node));
-                    } else {
+                    if is_given(entries, names, &name.name) {
                         duplicate(cx, &name, entries);
+                    } else {
+                        entries.push((name, node));
                     }
                 }
                 None => *key = Some(as_key(cx, node)?),
@@ -203,6 +203,18 @@ impl Builder {
         }
         Ok(())
     }
+}
+
+/// Whether a map has a key already. Most maps are small, and looked through is quicker than hashed.
+fn is_given(entries: &[(Key, Node)], names: &mut HashSet<String>, name: &str) -> bool {
+    const FEW: usize = 16;
+    if entries.len() < FEW {
+        return entries.iter().any(|(key, _)| key.name == name);
+    }
+    if names.is_empty() {
+        names.extend(entries.iter().map(|(key, _)| key.name.clone()));
+    }
+    !names.insert(name.to_owned())
 }
 
 fn as_key(cx: &Context, node: Node) -> Result<Key, Fault> {
