@@ -290,7 +290,7 @@ pub(super) fn components(x: &[f32], width: usize, count: usize, seed: u64) -> Op
     const EXACT: usize = 1000;
     let side = width.min(x.len() / width);
     let moments = pca::moments(x, width);
-    if side < count || !(moments.total_variance > 0.0) {
+    if side < count || moments.total_variance.is_nan() || moments.total_variance <= 0.0 {
         return None;
     }
     let fit = match side {

@@ -187,6 +187,7 @@ versions!(push_body, push_avx512, push_avx2, push_plain, [const DIMS: usize],
     (layout: &Layout<DIMS>, first: usize, pushes: &mut [Push<DIMS>]));
 
 #[inline(always)]
+#[expect(clippy::needless_range_loop, reason = "a block is taken of each column")]
 fn push_body<const DIMS: usize>(layout: &Layout<DIMS>, first: usize, pushes: &mut [Push<DIMS>]) {
     let lanes: [&[[f32; LANES]]; DIMS] =
         std::array::from_fn(|dim| layout.columns[dim].as_chunks::<LANES>().0);
