@@ -46,8 +46,8 @@ fn caveats(record: &Record, rows: &[ScoredRow]) -> Vec<String> {
             ));
         }
     }
-    let seeds: BTreeSet<_> = record.steps.iter().filter_map(|step| step.seed).collect();
-    if seeds.len() == 1 {
+    let random = record.steps.iter().any(|step| step.seed.is_some());
+    if random && record.sweep.as_ref().is_none_or(|sweep| sweep.seeds.len() < 2) {
         caveats.push(
             "One seed is one draw: differences between rows may be smaller than those between seeds.".to_owned(),
         );

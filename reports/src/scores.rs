@@ -6,7 +6,7 @@ use cache::{
     record::{Row, StepRecord},
 };
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// A row of the table with its numbers.
 #[derive(Clone, Debug, Default)]
@@ -63,18 +63,23 @@ impl ScoredRow {
 
 /// Reads the scores of every row; those of one title and one point are one.
 pub fn rows(record: &Record, store: &Store) -> Result<Vec<ScoredRow>, StoreError> {
-    let mut cells: Vec<(&Row, Vec<&Row>)> = Vec::new();
+    let mut cells: Vec<Vec<&Row>> = Vec::new();
+    let mut known: HashMap<(&str, String, usize), usize> = HashMap::new();
+    let mut given: HashMap<(&str, String, u64), usize> = HashMap::new();
     for row in &record.table {
-        let cell = cells.iter_mut().find(|(first, _)| {
-            // Two rows of one seed are two rows, however alike their titles are.
-            (&first.title, &first.point) == (&row.title, &row.point)
-        });
-        match cell {
-            Some((_, rows)) if rows.iter().all(|other| other.seed != row.seed) => rows.push(row),
-            _ => cells.push((row, vec![row])),
+        let point: Vec<String> =
+            row.point.iter().map(|(axis, value)| format!("{axis}={value}")).collect();
+        let (title, point) = (row.title.as_str(), point.join(" "));
+        // Two rows of one seed are two rows, however alike their titles are.
+        let times = given.entry((title, point.clone(), row.seed)).or_default();
+        let cell = *known.entry((title, point, *times)).or_insert(cells.len());
+        *times += 1;
+        if cell == cells.len() {
+            cells.push(Vec::new());
         }
+        cells[cell].push(row);
     }
-    cells.into_iter().map(|(_, rows)| read(&rows, record, store)).collect()
+    cells.iter().map(|rows| read(rows, record, store)).collect()
 }
 
 fn read(rows: &[&Row], record: &Record, store: &Store) -> Result<ScoredRow, StoreError> {

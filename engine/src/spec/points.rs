@@ -12,6 +12,7 @@ use crate::{
     fault::{Fault, listed, quote},
     suggest,
 };
+use std::collections::{HashMap, HashSet};
 
 /// The number of a value for each axis.
 pub type Point = Vec<usize>;
@@ -93,20 +94,20 @@ impl<'a> Reader<'a> {
         for (name, _) in &self.entries(&items[0])? {
             fine &= self.add_axis(name).is_some();
         }
-        let mut points: Vec<(Point, Node)> = Vec::new();
+        let (mut points, mut given) = (Vec::new(), HashMap::new());
         for item in items.iter().filter(|_| fine) {
             let Some(point) = self.whole_point(item) else { continue };
-            if let Some((_, first)) = points.iter().find(|(other, _)| *other == point) {
+            if let Some(first) = given.insert(point.clone(), item.span.clone()) {
                 self.cx.push(
                     fault("this point is given twice")
                         .label(item.span.clone(), "again here")
-                        .label(first.span.clone(), "first given here"),
+                        .label(first, "first given here"),
                 );
             } else {
-                points.push((point, item.clone()));
+                points.push(point);
             }
         }
-        fine.then(|| points.into_iter().map(|(point, _)| point).collect())
+        fine.then_some(points)
     }
 
     /// The points of `random: { n, seed, over }` or `sobol: …`. Points that fall together are one.
@@ -122,10 +123,15 @@ impl<'a> Reader<'a> {
             return None;
         }
         let places = if key.name == "sobol" { sample::sobol } else { sample::random };
-        let mut points: Vec<Point> = Vec::new();
-        for place in places(draw.seed, draw.n, draw.spreads.len()) {
-            let point = self.point_at(&draw.spreads, &place)?;
-            if !points.contains(&point) {
+        self.points_at(&draw.spreads, places(draw.seed, draw.n, draw.spreads.len()))
+    }
+
+    /// The points at places of the unit cube, each once.
+    pub fn points_at(&mut self, spreads: &[Spread], places: Vec<Vec<f64>>) -> Option<Vec<Point>> {
+        let (mut points, mut seen) = (Vec::new(), HashSet::new());
+        for place in places {
+            let point = self.point_at(spreads, &place)?;
+            if seen.insert(point.clone()) {
                 points.push(point);
             }
         }
@@ -207,14 +213,10 @@ impl<'a> Reader<'a> {
                     self.not_swept(key);
                     continue 'items;
                 };
-                // Only looked up: a value that no point has excludes nothing.
-                let Some(value) = self.axes[at].clone().intern(self.cx, value) else {
-                    continue 'items;
-                };
-                wanted.push((at, value));
+                wanted.push((at, self.axes[at].number(value)));
             }
             let before = points.len();
-            points.retain(|point| !wanted.iter().all(|(at, value)| point[*at] == *value));
+            points.retain(|point| !wanted.iter().all(|(at, value)| Some(point[*at]) == *value));
             if points.len() == before {
                 self.cx.push(
                     Fault::warning("spec::sweep", "this excludes nothing")
@@ -373,7 +375,8 @@ impl<'a> Reader<'a> {
         }
         let target = target(self.cx, self.vars, self.steps, key)?;
         let (short, values, labels) = (String::new(), Vec::new(), Vec::new());
-        self.axes.push(Axis { key: key.clone(), short, target, values, labels });
+        let numbers = HashMap::new();
+        self.axes.push(Axis { key: key.clone(), short, target, values, labels, numbers });
         Some(self.axes.len() - 1)
     }
 }

@@ -135,13 +135,8 @@ fn by_density(
         let count = usize::try_from(reader.count(key, node, 1)?).ok()?;
         if key.name == "start" { start = count } else { batch = count }
     }
-    let mut points: Vec<Point> = Vec::new();
-    for place in sample::random(draw.seed, start.min(draw.n), draw.spreads.len()) {
-        let point = reader.point_at(&draw.spreads, &place)?;
-        if !points.contains(&point) {
-            points.push(point);
-        }
-    }
+    let first = sample::random(draw.seed, start.min(draw.n), draw.spreads.len());
+    let mut points = reader.points_at(&draw.spreads, first)?;
     while points.len() < draw.n {
         let scores: Option<Vec<f64>> = points.iter().map(|point| known(reader, point)).collect();
         let Some(scores) = scores else {
@@ -207,13 +202,8 @@ fn by_halves(
         return None;
     }
     reader.add_axis(&Key { name, span: place.span.clone(), origin: place.origin.clone() })?;
-    let mut rung: Vec<Point> = Vec::new();
-    for place in sample::random(draw.seed, draw.n, draw.spreads.len()) {
-        let point = reader.point_at(&draw.spreads, &place)?;
-        if !rung.contains(&point) {
-            rung.push(point);
-        }
-    }
+    let places = sample::random(draw.seed, draw.n, draw.spreads.len());
+    let mut rung = reader.points_at(&draw.spreads, places)?;
     let (mut points, mut amount) = (Vec::new(), from);
     loop {
         let value = Node { value: Value::Int(amount.into()), ..from_node.clone_bare() };

@@ -12,6 +12,7 @@ use crate::{
     pipeline::Span,
     suggest,
 };
+use std::collections::HashMap;
 
 /// The keys of a sweep and what they hold.
 pub const SWEEP_KEYS: &[(&str, &str)] = &[
@@ -85,6 +86,8 @@ pub struct Axis {
     pub values: Vec<Node>,
     /// The same as they stand in the names of steps.
     pub labels: Vec<String>,
+    /// The number of a value, by its label.
+    pub numbers: HashMap<String, usize>,
 }
 
 /// What varies.
@@ -123,12 +126,18 @@ impl Axis {
             );
             return None;
         };
-        let known = self.labels.iter().position(|other| *other == label);
-        Some(known.unwrap_or_else(|| {
-            self.labels.push(label);
-            self.values.push(value.clone());
-            self.values.len() - 1
-        }))
+        if let Some(&known) = self.numbers.get(&label) {
+            return Some(known);
+        }
+        self.numbers.insert(label.clone(), self.values.len());
+        self.labels.push(label);
+        self.values.push(value.clone());
+        Some(self.values.len() - 1)
+    }
+
+    /// The number of a value, if some point has it.
+    pub fn number(&self, value: &Node) -> Option<usize> {
+        self.numbers.get(&label(value)?).copied()
     }
 }
 

@@ -34,6 +34,8 @@ pub struct Instance {
     pub seed: u64,
     /// The instances that its inputs mean, by their names within the variant.
     pub sources: Vec<(String, usize)>,
+    /// Whether it waits for itself, so that the sources are not all of them.
+    pub circular: bool,
 }
 
 /// A set of axes of the sweep; the seed is one beyond the last.
@@ -180,6 +182,9 @@ impl Unfolder<'_> {
         for step in 0..self.steps.len() {
             protos.extend(self.protos_of(step, values));
         }
+        if !self.cx.afford(24 * protos.len()) {
+            return self.no_room(0);
+        }
         let by_name: HashMap<String, usize> =
             protos.iter().map(|&proto| (self.protos[proto].name.clone(), proto)).collect();
         // Each step after those it reads; an explicit stack, since a chain may be long.
@@ -274,11 +279,14 @@ impl Unfolder<'_> {
     ) -> Option<usize> {
         let seed_axis = self.sweep.axes.len();
         let Proto { name, fields, axes, seeded, reads, place } = &self.protos[proto];
-        let (mut axes, mut sources) = (*axes, Vec::new());
+        let (mut axes, mut sources, mut circular) = (*axes, Vec::new(), false);
         for read in reads {
             // What waits for itself is reported when the order is made.
             let Some((name, source)) = find(by_name, read) else { continue };
-            let Some(&source) = done.get(&source) else { continue };
+            let Some(&source) = done.get(&source) else {
+                circular = true;
+                continue;
+            };
             axes = axes.union(self.instances[source].0.axes);
             sources.push((name.to_owned(), source));
         }
@@ -291,14 +299,11 @@ impl Unfolder<'_> {
             return Some(known);
         }
         let inputs = sources.iter().map(|(_, source)| *source).collect();
-        let (key, _) = &self.steps[place.0];
+        let step = place.0;
         if !self.cx.afford(96 * (2 + fields.len())) {
-            let message = "the pipeline makes too many steps";
-            let help = "vary less at once, or give fewer seeds";
-            let fault = Fault::error("spec::too_large", message);
-            self.cx.push(fault.at_key(key, "for this one there is no room left").help(help));
-            return None;
+            return self.no_room(step);
         }
+        let (key, _) = &self.steps[step];
         let mut suffix = Vec::new();
         for (at, axis) in self.sweep.axes.iter().enumerate().filter(|(at, _)| axes.has(*at)) {
             let value = self.sweep.points[point][at];
@@ -319,11 +324,20 @@ impl Unfolder<'_> {
             axes,
             seed: self.seeds[own_seed],
             sources,
+            circular,
         };
         self.instances.push((instance, *place));
         let at = self.instances.len() - 1;
         self.known.insert((proto, inputs, own_seed), at);
         Some(at)
+    }
+
+    fn no_room<T>(&mut self, step: usize) -> Option<T> {
+        let help = "vary less at once, or give fewer seeds";
+        let fault = Fault::error("spec::too_large", "the pipeline makes too many steps");
+        let (key, _) = &self.steps[step];
+        self.cx.push(fault.at_key(key, "for this one there is no room left").help(help));
+        None
     }
 
     /// The instances in the order of the file.
