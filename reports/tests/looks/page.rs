@@ -65,7 +65,8 @@ fn no_name_acts() {
         (text(&report, "report.html"), text(&report, "report.md"), text(&report, "report.tex"));
     for (name, text) in [("html", &html), ("markdown", &markdown), ("latex", &latex)] {
         assert!(!text.contains('\u{202e}'), "{name} turns around");
-        assert!(!text.contains("\n# head"), "{name} has a line of its own");
+        // In a page a new line is nothing but a space.
+        assert!(name == "html" || !text.contains("\n# head"), "{name} has a line of its own");
     }
     assert!(!html.contains("<script>alert") && !html.contains("</title><"), "a script in HTML");
     assert!(!markdown.contains("<script>alert"), "a script in Markdown");
