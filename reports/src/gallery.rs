@@ -5,7 +5,7 @@ use crate::{
     figures::{self, Points},
     hearing::Hearing,
 };
-use cache::{Record, Store, StoreError};
+use cache::{Record, Store, StoreError, record::Figure};
 use std::collections::BTreeMap;
 
 /// Blocks for the figures, and their files by name.
@@ -35,12 +35,26 @@ pub fn blocks(
         blocks.push(Block::Figure(Picture {
             name,
             title,
-            caption: figure.caption.clone().unwrap_or(rendered.caption).into(),
+            caption: caption(figure, rendered.caption).into(),
             svg: rendered.inline,
             points: rendered.points.map(|points| asked(points, hearing)),
         }));
     }
     Ok((blocks, files))
+}
+
+/// What to see, and which of several variants it is seen in.
+fn caption(figure: &Figure, drawn: String) -> String {
+    let mut caption = figure.caption.clone().unwrap_or(drawn).trim().to_owned();
+    for (role, ports) in &figure.inputs {
+        let is_single = figures::kind(&figure.figure)
+            .and_then(|kind| kind.roles.iter().find(|known| known.name == role))
+            .is_some_and(|role| !role.takes_many);
+        if let Some(port) = ports.first().filter(|port| is_single && port.step.contains('{')) {
+            caption.push_str(&format!(" Of all variants this is the first, {}.", port.step));
+        }
+    }
+    caption
 }
 
 /// `pca_spectrum` as `Pca spectrum`.

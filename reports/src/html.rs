@@ -99,12 +99,12 @@ fn write_figure(out: &mut String, picture: &Picture) -> std::fmt::Result {
             true => "Point at a clip to see which it is.",
             false => "Point at a clip to see which it is; click to hear it.",
         };
-        // Within a script element only `<` could end it.
+        // Within a script element only `<` could end it; what acts unseen would act when told.
         let json = serde_json::to_string(points).expect("points always serialise");
         writeln!(
             out,
             "<div class=\"clip\" aria-live=\"polite\">{hint}</div>\n<script type=\"application/json\">{}</script>",
-            json.replace('<', "\\u003c")
+            escape::visible(&json).replace('<', "\\u003c")
         )?;
     }
     let title = escaped(&picture.title);

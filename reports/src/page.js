@@ -43,6 +43,7 @@ for (const figure of document.querySelectorAll("figure.ask")) {
   ring.setAttribute("stroke-width", "2");
   plot.append(ring);
   const said = document.createElement("span");
+  said.textContent = line.textContent;
   line.replaceChildren(said);
   let at = -1;
   const tell = clip => {

@@ -137,6 +137,10 @@ pub fn write_report(folder: &Path, record: &Record, store: &cache::Store) -> Res
     let report = reports::render(record, store, folder).map_err(|fault| fault.to_string())?;
     for (name, bytes) in &report {
         let path = folder.join(name);
+        // What is there already is left alone: to write safely is to wait for the disk.
+        if fs::read(&path).is_ok_and(|there| there == *bytes) {
+            continue;
+        }
         path.parent()
             .map_or(Ok(()), fs::create_dir_all)
             .and_then(|()| write_renewable(&path, bytes))

@@ -13,8 +13,11 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     let tables = source.all("of").iter().map(Counts::of).collect::<Result<Vec<_>, _>>()?;
     let mut scene = Scene::new(640.0, 0.0, source.title("Clusters and classes"));
     let mut top = -12.0;
+    // One scale for all of them, up to the largest share there is.
+    let shares = tables.iter().flat_map(|table| table.shares).copied();
+    let scale = Scale::Linear(0.0, shares.fold(0.1, f64::max));
     for table in &tables {
-        top = table.draw(&mut scene, top, tables.len() > 1) + 26.0;
+        top = table.draw(&mut scene, top, tables.len() > 1, scale) + 26.0;
     }
     scene.height = top - 12.0;
     let accuracy = tables.iter().filter_map(|table| {
@@ -74,7 +77,7 @@ impl<'a> Counts<'a> {
     }
 
     /// Draws the table below `top`; gives where it ends.
-    fn draw(&self, scene: &mut Scene, top: f64, with_title: bool) -> f64 {
+    fn draw(&self, scene: &mut Scene, top: f64, with_title: bool, scale: Scale) -> f64 {
         let size = SIZES[2];
         let widest = |names: &[&str]| {
             names.iter().map(|name| font::width(name, size)).fold(0.0, f64::max).min(150.0)
@@ -106,18 +109,29 @@ impl<'a> Counts<'a> {
             scene.words(name, [left - 8.0, top + 18.5], Anchor::End, size);
             for column in 0..self.classes.len() {
                 let at = row * self.classes.len() + column;
-                self.draw_cell(scene, at, [left + column as f64 * cell[0], top, cell[0], cell[1]]);
+                self.draw_cell(
+                    scene,
+                    at,
+                    scale,
+                    [left + column as f64 * cell[0], top, cell[0], cell[1]],
+                );
             }
         }
         let bottom = y + self.clusters.len() as f64 * cell[1];
         scene.upwards("cluster", [20.0, (y + bottom) / 2.0], SIZES[1]);
         let bar = [left + cell[0] * self.classes.len() as f64 + 12.0, y, 14.0, bottom - y];
-        color_bar(scene, bar, Map::Cividis, Scale::Linear(0.0, 1.0), "share of the cluster");
+        color_bar(scene, bar, Map::Cividis, scale, "share of the cluster");
         bottom
     }
 
-    fn draw_cell(&self, scene: &mut Scene, at: usize, [x, y, width, height]: [f64; 4]) {
-        let share = self.shares[at];
+    fn draw_cell(
+        &self,
+        scene: &mut Scene,
+        at: usize,
+        scale: Scale,
+        [x, y, width, height]: [f64; 4],
+    ) {
+        let share = scale.share(self.shares[at]);
         let [r, g, b] = Map::Cividis.at(share);
         scene.rect([x + 0.5, y + 0.5, width - 1.0, height - 1.0], Paint::Rgb(r, g, b));
         if self.counts[at] > 0 {

@@ -52,8 +52,12 @@ fn draw_clusters(
         return Err(format!("`{}.{}` holds no clips", input.step, input.port));
     }
     let low = values.iter().copied().fold(-0.1, f64::min);
-    let panel =
-        Panel { frame, x: Scale::Linear((low - 0.05).max(-1.0), 1.0), y: Scale::Linear(0.0, 1.0) };
+    let high = values.iter().copied().fold(0.5, f64::max);
+    let panel = Panel {
+        frame,
+        x: Scale::Linear((low - 0.05).max(-1.0), (high + 0.05).min(1.0)),
+        y: Scale::Linear(0.0, 1.0),
+    };
     if with_title {
         panel.title(scene, &input.step);
     }

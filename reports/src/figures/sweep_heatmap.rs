@@ -136,6 +136,13 @@ fn draw_title(
     let height = (300.0 / rows.len() as f64).clamp(26.0, 56.0);
     scene.words(font::cut(title, SIZES[0], 600.0), [left, top - 12.0], Anchor::Start, SIZES[0]);
     let bottom = top + rows.len() as f64 * height;
+    let largest = cells.iter().map(|cell| mean(&cell.2).abs()).fold(0.0, f64::max);
+    let decimals = match largest {
+        100.0.. => 0,
+        10.0..100.0 => 1,
+        1.0..10.0 => 2,
+        _ => 3,
+    };
     for (row, y) in rows.iter().enumerate() {
         let low = bottom - (row + 1) as f64 * height;
         let middle = low + height / 2.0 + 5.0;
@@ -155,9 +162,15 @@ fn draw_title(
                 [place[0] + 0.5, place[1] + 0.5, width - 1.0, height - 1.0],
                 Paint::Rgb(r, g, b),
             );
-            let text = brief(mean(values));
+            let text = format!("{:.decimals$}", mean(values));
             let fill = Map::Cividis.text_on(share);
-            scene.painted(text, [place[0] + width / 2.0, middle], Anchor::Middle, SIZES[2], fill);
+            let size = [SIZES[2], 12.0, 10.0]
+                .into_iter()
+                .find(|size| font::width(&text, *size) <= width - 4.0);
+            if let Some(size) = size {
+                let at = [place[0] + width / 2.0, middle];
+                scene.painted(text, at, Anchor::Middle, size, fill);
+            }
         }
     }
     for (column, x) in columns.iter().enumerate() {

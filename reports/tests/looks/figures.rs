@@ -2,164 +2,39 @@
 //!
 //! With `FIGURES_TO=folder` the drawings are written there too, as SVG and PNG, to be looked at.
 
-use cache::{
-    Artifact, Digest, Kind, Record, Shape, Store, Table,
-    record::{
-        Environment, Figure, PortRef, RECORD_VERSION, Row, RunStatus, StepRecord, StepStatus,
-    },
-};
-use reports::figures::{FIGURES, Rendered, render};
+use crate::study::{Study, clips, noise, scattered};
+use cache::{Artifact, Kind, Table, record::Row};
+use reports::figures::{FIGURES, Rendered};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fs, path::Path};
-use tempfile::TempDir;
 
-/// A store and the record of a run that made what is in it.
-struct Study {
-    _folder: TempDir,
-    store: Store,
-    record: Record,
-}
-
-impl Study {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let store = Store::open(folder.path()).expect("a store");
-        let record = Record {
-            sweep: None,
-            version: RECORD_VERSION,
-            engine: "0".to_owned(),
-            pipeline: "example".to_owned(),
-            id: "1".to_owned(),
-            started: "2026-01-01T00:00:00Z".to_owned(),
-            seconds: 1.0,
-            status: RunStatus::Done,
-            command: vec!["engine".to_owned()],
-            question: None,
-            table: Vec::new(),
-            figures: Vec::new(),
-            audio: true,
-            steps: Vec::new(),
-            warnings: Vec::new(),
-            environment: Environment {
-                platform: "none".to_owned(),
-                processor: "none".to_owned(),
-                threads: 1,
-            },
-        };
-        Self { _folder: folder, store, record }
+/// Draws, compares with the golden file, and tells every kind that was drawn.
+fn golden(
+    study: &Study,
+    name: &str,
+    figure: &str,
+    inputs: &[(&str, &[&str])],
+    options: Value,
+) -> Rendered {
+    let drawn = study.draw(figure, inputs, options.clone()).expect("drawn");
+    if let Ok(folder) = std::env::var("FIGURES_TO") {
+        let folder = Path::new(&folder);
+        fs::create_dir_all(folder).expect("a folder");
+        fs::write(folder.join(format!("{name}.svg")), &drawn.svg).expect("written");
+        fs::write(folder.join(format!("{name}.png")), &drawn.png).expect("written");
     }
-
-    /// Adds a step with one output.
-    fn step(&mut self, name: &str, artifact: Artifact) {
-        let object = self.store.put(&artifact).expect("kept");
-        self.record.steps.push(StepRecord {
-            name: name.to_owned(),
-            op: "none".to_owned(),
-            params: Value::Null,
-            inputs: BTreeMap::new(),
-            seed: None,
-            key: Some(Digest::of(name.as_bytes())),
-            status: StepStatus::Ran,
-            reason: String::new(),
-            outputs: BTreeMap::from([("out".to_owned(), object.digest)]),
-            shapes: BTreeMap::from([("out".to_owned(), Shape::of(artifact.kind))]),
-            seconds: 1.0,
-            op_seconds: 1.0,
-            cpu_seconds: 0.0,
-            peak_bytes: 0,
-            laps: Vec::new(),
-            rows_reused: 0,
-            error: None,
-        });
-    }
-
-    fn draw(
-        &self,
-        figure: &str,
-        inputs: &[(&str, &[&str])],
-        options: Value,
-    ) -> Result<Rendered, String> {
-        let port = |step: &&str| PortRef { step: (*step).to_owned(), port: "out".to_owned() };
-        let inputs = inputs.iter();
-        let figure = Figure {
-            figure: figure.to_owned(),
-            title: None,
-            caption: None,
-            inputs: inputs
-                .map(|(role, steps)| ((*role).to_owned(), steps.iter().map(port).collect()))
-                .collect(),
-            options: serde_json::from_value(options).expect("a map"),
-        };
-        render(&figure, &self.record, &self.store).expect("all is in the store")
-    }
-
-    /// Draws, compares with the golden file, and tells every kind that was drawn.
-    fn golden(
-        &self,
-        name: &str,
-        figure: &str,
-        inputs: &[(&str, &[&str])],
-        options: Value,
-    ) -> Rendered {
-        let drawn = self.draw(figure, inputs, options.clone()).expect("drawn");
-        if let Ok(folder) = std::env::var("FIGURES_TO") {
-            let folder = Path::new(&folder);
-            fs::create_dir_all(folder).expect("a folder");
-            fs::write(folder.join(format!("{name}.svg")), &drawn.svg).expect("written");
-            fs::write(folder.join(format!("{name}.png")), &drawn.png).expect("written");
-        }
-        insta::assert_snapshot!(name, format!("{}\n{}", drawn.caption, drawn.svg));
-        // What was kept is what was drawn.
-        let kept = self.draw(figure, inputs, options).expect("kept");
-        assert_eq!((&kept.svg, &kept.png), (&drawn.svg, &drawn.png));
-        drawn
-    }
-}
-
-/// Numbers that look random and are the same everywhere.
-fn noise(at: usize, salt: u64) -> f64 {
-    let mut x =
-        (at as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ salt.wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x ^= x >> 30;
-    x = x.wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x ^= x >> 27;
-    x = x.wrapping_mul(0x94d0_49bb_1331_11eb);
-    ((x ^ x >> 31) >> 11) as f64 / (1_u64 << 53) as f64 - 0.5
-}
-
-const CLASSES: [&str; 11] =
-    ["cel", "cla", "flu", "gac", "gel", "org", "pia", "sax", "tru", "vio", "<script>|`$&\u{202e}"];
-
-fn clips(n: usize) -> Vec<String> {
-    (0..n).map(|at| format!("{}/{at:03}.wav", CLASSES[at % 11])).collect()
-}
-
-fn scattered() -> Study {
-    let mut study = Study::new();
-    let n = 220;
-    let place = |at: usize, axis: u64| {
-        let class = (at % 11) as f64;
-        let center = if axis == 0 { (class * 0.9).cos() } else { (class * 0.9).sin() };
-        (4.0 * center + 2.0 * noise(at, axis + 1)) as f32
-    };
-    let places = (0..n).flat_map(|at| [place(at, 0), place(at, 1)]).collect();
-    let map = Table::new().with_text("clip_id", clips(n)).with_array("features", [2], places);
-    study.step("map", Artifact::table(Kind::Matrix, map));
-    let classes = Table::new()
-        .with_text("clip_id", clips(n))
-        .with_text("label", (0..n).map(|at| CLASSES[at % 11]));
-    study.step("clips", Artifact::table(Kind::Labels, classes));
-    let clusters = Table::new()
-        .with_text("clip_id", clips(n))
-        .with_ints("label", (0..n).map(|at| (at % 11 / 2) as i64).collect());
-    study.step("groups", Artifact::table(Kind::Labels, clusters));
-    study
+    insta::assert_snapshot!(name, format!("{}\n{}", drawn.caption, drawn.svg));
+    // What was kept is what was drawn.
+    let kept = study.draw(figure, inputs, options).expect("kept");
+    assert_eq!((&kept.svg, &kept.png), (&drawn.svg, &drawn.png));
+    drawn
 }
 
 #[test]
 fn scatter_plots_stand_side_by_side() {
     let study = scattered();
-    let drawn = study.golden(
+    let drawn = golden(
+        &study,
         "scatter",
         "scatter",
         &[("of", &["map"]), ("color", &["clips", "groups"])],
@@ -168,7 +43,7 @@ fn scatter_plots_stand_side_by_side() {
     let points = drawn.points.expect("points");
     assert_eq!((points.clips.len(), points.panels.len(), points.facts.len()), (220, 2, 2));
     assert!(!drawn.svg.contains("<script>"), "labels are escaped");
-    study.golden("scatter_one", "scatter", &[("of", &["map"]), ("color", &["clips"])], json!({}));
+    golden(&study, "scatter_one", "scatter", &[("of", &["map"]), ("color", &["clips"])], json!({}));
 }
 
 #[test]
@@ -204,7 +79,7 @@ fn spectrograms_have_decibels_hertz_and_seconds() {
         .with_array("original", [bands, frames], scaled(&decibels));
     study.step("vae", facts(pairs));
     let inputs: [(&str, &[&str]); 2] = [("of", &["vae"]), ("decibels", &["mel"])];
-    let drawn = study.golden("reconstruction", "reconstruction", &inputs, json!({"clips": 3}));
+    let drawn = golden(&study, "reconstruction", "reconstruction", &inputs, json!({"clips": 3}));
     assert!(drawn.svg.contains(">dB<") && drawn.svg.contains("Hz (Mel)"));
     let scaled = study.draw("reconstruction", &inputs[..1], json!({})).expect("drawn");
     assert!(!scaled.svg.contains(">dB<"), "without the levels before, there are no decibels");
@@ -227,7 +102,7 @@ fn a_composition_shows_its_counts() {
         .with_ints("matched", (0..16).map(|at| i64::from(at / 4 == at % 4)).collect());
     let artifact = Artifact::table(Kind::Composition, table).with_meta("accuracy", 0.6875);
     study.step("made_of", artifact);
-    study.golden("composition", "composition", &[("of", &["made_of"])], json!({}));
+    golden(&study, "composition", "composition", &[("of", &["made_of"])], json!({}));
 }
 
 fn history(beta: f64, epochs: usize) -> Artifact {
@@ -251,8 +126,8 @@ fn trainings_are_curves_and_points() {
         study.step(&format!("vae{{beta={beta}}}"), history(beta, 30));
     }
     let all: &[&str] = &["vae{beta=1}", "vae{beta=4}", "vae{beta=16}"];
-    study.golden("curves", "curves", &[("of", all)], json!({}));
-    study.golden("rate_distortion", "rate_distortion", &[("of", all)], json!({}));
+    golden(&study, "curves", "curves", &[("of", all)], json!({}));
+    golden(&study, "rate_distortion", "rate_distortion", &[("of", all)], json!({}));
 }
 
 fn diagnostics(units: usize, in_use: usize, beta: Option<f64>) -> Artifact {
@@ -286,9 +161,9 @@ fn units_and_the_spectrum_they_stand_against() {
         .with_ints("component", (0..i64::from(n)).collect())
         .with_reals("explained_variance", variances);
     study.step("pca", Artifact::table(Kind::Diagnostics, table));
-    study.golden("units", "units", &[("of", &["vae", "ae"])], json!({}));
+    golden(&study, "units", "units", &[("of", &["vae", "ae"])], json!({}));
     let inputs: [(&str, &[&str]); 2] = [("of", &["pca"]), ("models", &["vae", "strict"])];
-    let drawn = study.golden("pca_spectrum", "pca_spectrum", &inputs, json!({}));
+    let drawn = golden(&study, "pca_spectrum", "pca_spectrum", &inputs, json!({}));
     assert!(drawn.caption.contains("Forecast, not a result"));
     let refused = study.draw("pca_spectrum", &[("of", &["pca"]), ("models", &["ae"])], json!({}));
     assert_eq!(refused.expect_err("no β"), "`ae` has no β: it is not variational");
@@ -320,7 +195,7 @@ fn a_sweep_is_a_heatmap() {
             seed: 0,
         });
     }
-    study.golden("sweep_heatmap", "sweep_heatmap", &[], json!({"metric": "ari"}));
+    golden(&study, "sweep_heatmap", "sweep_heatmap", &[], json!({"metric": "ari"}));
     let refused = study.draw("sweep_heatmap", &[], json!({"x": "vae.bata"}));
     assert_eq!(
         refused.expect_err("no such parameter"),
@@ -338,7 +213,7 @@ fn silhouettes_stand_cluster_by_cluster() {
         .with_text("cluster", (0..n).map(|at| (at % 5 + at % 2 * 5).to_string()))
         .with_reals("silhouette", (0..n).map(value).collect());
     study.step("widths", Artifact::table(Kind::Silhouettes, table));
-    study.golden("silhouette", "silhouette", &[("of", &["widths"])], json!({}));
+    golden(&study, "silhouette", "silhouette", &[("of", &["widths"])], json!({}));
 }
 
 #[test]
@@ -360,14 +235,14 @@ fn a_dendrogram_shows_the_last_merges() {
         .with_reals("distance", merges.iter().map(|it| it.2).collect())
         .with_ints("size", merges.iter().map(|it| it.3).collect());
     study.step("tree", Artifact::table(Kind::Linkage, table));
-    study.golden("dendrogram", "dendrogram", &[("of", &["tree"])], json!({"leaves": 12}));
+    golden(&study, "dendrogram", "dendrogram", &[("of", &["tree"])], json!({"leaves": 12}));
 }
 
 #[test]
 fn every_kind_has_a_golden_file() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/looks/snapshots");
     for kind in FIGURES {
-        let file = folder.join(format!("figures__{}.snap", kind.name));
+        let file = folder.join(format!("looks__figures__{}.snap", kind.name));
         assert!(file.is_file(), "no golden file of `{}`", kind.name);
     }
 }

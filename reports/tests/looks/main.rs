@@ -1,0 +1,5 @@
+//! What readers see: figures and whole reports.
+
+mod figures;
+mod page;
+mod study;
