@@ -306,7 +306,7 @@ fn scores_port(
     let output = output.filter(|port| port.kinds.contains(&Kind::Scores));
     if output.is_none() && step.has_ports() {
         let message = format!(
-            "a row shows scores, but step {} (`{}`) gives {}",
+            "scores belong here, but step {} (`{}`) gives {}",
             quote(&step.base),
             entry.name,
             step.outputs().first().map_or_else(String::new, |port| link::kinds(port.kinds))
