@@ -168,7 +168,7 @@ fn table(
             }
         }
         for local in expand::points(cx, vars, fields) {
-            read_row(cx, vars, row, fields, &local, &names, varied, &mut table);
+            read_row(cx, vars, row, fields, &local, (&names, varied), &mut table);
         }
     }
     table
@@ -180,8 +180,7 @@ fn read_row<'d>(
     row: &Node,
     fields: &[(Key, Node)],
     local: &[(Key, Node)],
-    names: &Names<'d>,
-    varied: &Varied<'_>,
+    (names, varied): (&Names<'d>, &Varied<'_>),
     table: &mut Vec<RowSpec>,
 ) {
     let field = |name: &str| fields.iter().find(|(key, _)| key.name == name);
