@@ -37,6 +37,9 @@ pub struct Record {
     /// Its figures, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub figures: Vec<Figure>,
+    /// Whether its page lets a reader hear clips that are files on the same machine.
+    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
+    pub audio: bool,
     /// Every step, in the order of the plan.
     pub steps: Vec<StepRecord>,
     /// What the user should know although nothing failed.
@@ -62,6 +65,10 @@ pub struct Sweep {
     /// The metric by which points were chosen while the sweep ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objective: Option<String>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// How a run ended.

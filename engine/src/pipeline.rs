@@ -1,6 +1,7 @@
 //! A checked pipeline: only data and the outside can still fail it.
 
 use crate::run::resources::Needs;
+use cache::record::{Figure, PortRef};
 use ops::{AnyOp, Entry};
 use serde_json::Value;
 use std::{collections::BTreeMap, ops::Range, path::PathBuf, sync::Arc};
@@ -124,6 +125,45 @@ pub struct ReportSpec {
     pub table: Vec<RowSpec>,
     /// Whether rows are compared by signed ranks rather than by Student's t.
     pub wilcoxon: bool,
+    /// Its figures.
+    pub figures: Vec<FigureSpec>,
+    /// Whether clips stay unheard although they are files.
+    pub mute: bool,
+}
+
+/// A figure of the report.
+#[derive(Clone, Debug, Default)]
+pub struct FigureSpec {
+    /// What is drawn.
+    pub figure: &'static str,
+    /// Its title.
+    pub title: Option<String>,
+    /// What to see in it.
+    pub caption: Option<String>,
+    /// What it is drawn from, by role: steps, as indices into [`Pipeline::steps`], and their ports.
+    pub inputs: BTreeMap<String, Vec<(usize, &'static str)>>,
+    /// Other settings.
+    pub options: BTreeMap<String, Value>,
+}
+
+impl FigureSpec {
+    /// The figure as the record holds it.
+    pub fn record(&self, pipeline: &Pipeline) -> Figure {
+        let port = |(step, port): &(usize, &str)| PortRef {
+            step: pipeline.steps[*step].name.clone(),
+            port: (*port).to_owned(),
+        };
+        let inputs = self.inputs.iter();
+        Figure {
+            figure: self.figure.to_owned(),
+            title: self.title.clone(),
+            caption: self.caption.clone(),
+            inputs: inputs
+                .map(|(role, ports)| (role.clone(), ports.iter().map(port).collect()))
+                .collect(),
+            options: self.options.clone(),
+        }
+    }
 }
 
 /// A row of the table.

@@ -5,11 +5,12 @@
 use crate::{
     catalog,
     spec::{
-        DRAW_KEYS, HALVING_KEYS, METRICS, REPORT_KEYS, RESOURCE_KEYS, ROW_KEYS, STEP_KEYS,
-        SWEEP_KEYS, TOP_KEYS, TPE_KEYS,
+        DRAW_KEYS, FIGURE_KEYS, HALVING_KEYS, METRICS, REPORT_KEYS, RESOURCE_KEYS, ROW_KEYS,
+        STEP_KEYS, SWEEP_KEYS, TOP_KEYS, TPE_KEYS,
     },
 };
 use ops::Entry;
+use reports::figures::{Expected, FIGURES};
 use serde_json::{Map, Value as Json, json};
 
 /// The schema of the ops there are, as text.
@@ -106,7 +107,7 @@ fn for_schema() -> Json {
 fn step(table: &[Entry]) -> Json {
     let ops: Vec<Json> = table
         .iter()
-        .map(|entry| json!({"const": entry.name, "description": catalog::summary(&entry.schema())}))
+        .map(|entry| json!({"const": entry.name, "description": catalog::summary(entry.schema())}))
         .collect();
     let cases: Vec<Json> = table
         .iter()
@@ -128,7 +129,7 @@ fn step(table: &[Entry]) -> Json {
 
 /// The settings of a step, the inputs and the parameters of one op.
 fn op(entry: &Entry, definitions: &mut Map<String, Json>) {
-    let mut schema = entry.schema();
+    let mut schema = entry.schema().clone();
     let prefix = format!("#/definitions/{}.", entry.name);
     refer(&mut schema, &prefix);
     if let Some(Json::Object(parts)) = schema.get_mut("$defs").map(Json::take) {
@@ -334,5 +335,41 @@ fn report() -> Json {
             "additionalProperties": false
         }}),
     );
+    put(&mut keys, "figures", json!({"type": "array", "items": figures()}));
+    put(&mut keys, "audio", json!({"type": ["boolean", "string"]}));
     json!({"type": "object", "properties": keys, "additionalProperties": false})
+}
+
+/// What each kind of figure takes.
+fn figures() -> Json {
+    let kinds = FIGURES.iter().map(|kind| {
+        let mut keys = documented(FIGURE_KEYS);
+        put(&mut keys, "figure", json!({"const": kind.name, "description": kind.doc}));
+        put(&mut keys, "title", json!({"type": "string"}));
+        put(&mut keys, "caption", json!({"type": "string"}));
+        put(&mut keys, "for", json!({"$ref": "#/definitions/for"}));
+        for role in kind.roles {
+            let one = json!({"$ref": "#/definitions/reference"});
+            let given = match role.takes_many {
+                true => json!({"anyOf": [one.clone(), {"type": "array", "items": one}]}),
+                false => json!({"allOf": [one]}),
+            };
+            let kinds: Vec<&str> = role.kinds.iter().map(|kind| kind.name()).collect();
+            keys.insert(role.name.to_owned(), given);
+            let doc = format!("{} ({})", role.doc, kinds.join(" or "));
+            keys[role.name]["description"] = doc.into();
+        }
+        for setting in kind.settings {
+            let given = match setting.expected {
+                Expected::Count(most) => json!({"type": "integer", "minimum": 1, "maximum": most}),
+                Expected::Text => json!({"type": "string"}),
+            };
+            keys.insert(setting.name.to_owned(), or_variable(&given));
+            keys[setting.name]["description"] = setting.doc.into();
+        }
+        let needed = kind.roles.iter().filter(|role| !role.is_optional).map(|role| role.name);
+        let required: Vec<&str> = std::iter::once("figure").chain(needed).collect();
+        json!({"type": "object", "properties": keys, "required": required, "additionalProperties": false})
+    });
+    json!({"oneOf": kinds.collect::<Vec<_>>()})
 }

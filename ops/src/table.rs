@@ -3,6 +3,7 @@
 use crate::op::{Ctx, Determinism, Inputs, Op, OpError, Outputs, Port, Source};
 use cache::Shape;
 use serde_json::Value;
+use std::{any::TypeId, collections::HashMap, sync::RwLock};
 
 /// Every op, in the order of the reference page: sources, features, embeddings, clusters, metrics,
 /// programs.
@@ -11,14 +12,18 @@ pub static OPS: &[Entry] = &[
     op::<crate::audio::irmas::Irmas>(),
     op::<crate::audio::audio_folder::AudioFolder>(),
     op::<crate::audio::manifest::Manifest>(),
+    op::<crate::audio::audit::Audit>(),
     op::<crate::features::matrix::Matrix>(),
     op::<crate::features::log_mel::LogMel>(),
     op::<crate::features::mfcc::Mfcc>(),
     op::<crate::features::normalize::Normalize>(),
+    op::<crate::features::shuffle::Shuffle>(),
     op::<crate::embed::pca::Pca>(),
     op::<crate::embed::autoencoder::Autoencoder>(),
     op::<crate::embed::beta_vae::BetaVae>(),
+    op::<crate::embed::reconstruction::Reconstruction>(),
     op::<crate::embed::umap::Umap>(),
+    op::<crate::embed::tsne::Tsne>(),
     op::<crate::cluster::kmeans::Kmeans>(),
     op::<crate::cluster::agglomerative::Agglomerative>(),
     op::<crate::metrics::metrics::Metrics>(),
@@ -56,7 +61,7 @@ pub struct Entry {
     pub companion: bool,
     /// Whether the parameters name the ports, so that there are none here.
     pub open: bool,
-    schema: fn() -> Value,
+    schema: fn() -> &'static Value,
     parse: fn(Value) -> Result<Box<dyn AnyOp>, ParamError>,
 }
 
@@ -71,7 +76,7 @@ pub struct ParamError {
 
 impl Entry {
     /// The JSON schema of the parameters; its description is the op's documentation.
-    pub fn schema(&self) -> Value {
+    pub fn schema(&self) -> &'static Value {
         (self.schema)()
     }
 
@@ -116,6 +121,19 @@ impl<O: Op> AnyOp for O {
     }
 }
 
+/// The schema of an op's parameters, made once a process: each key of a step asks for it.
+fn schema_of<O: Op>() -> &'static Value {
+    static MADE: RwLock<Option<HashMap<TypeId, &'static Value>>> = RwLock::new(None);
+    const NO_PANIC: &str = "no thread panics while it holds the schemas";
+    let id = TypeId::of::<O>();
+    if let Some(schema) = MADE.read().expect(NO_PANIC).as_ref().and_then(|made| made.get(&id)) {
+        return schema;
+    }
+    let schema = schemars::schema_for!(O).to_value();
+    let mut made = MADE.write().expect(NO_PANIC);
+    made.get_or_insert_default().entry(id).or_insert_with(|| Box::leak(Box::new(schema)))
+}
+
 /// The entry of an op.
 pub const fn op<O: Op>() -> Entry {
     Entry {
@@ -129,7 +147,7 @@ pub const fn op<O: Op>() -> Entry {
         row_wise: O::ROW_WISE,
         companion: O::COMPANION,
         open: O::OPEN,
-        schema: || schemars::schema_for!(O).to_value(),
+        schema: schema_of::<O>,
         parse: |params| {
             let parsed: Result<O, _> = serde_path_to_error::deserialize(params);
             let op = parsed.map_err(|fault| ParamError {

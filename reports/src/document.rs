@@ -1,6 +1,8 @@
 //! A report without a form: what it says, block after block. Each writer gives it one form, and
 //! escapes what it writes: no text in here is trusted.
 
+use serde::Serialize;
+
 /// A whole report.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Document {
@@ -221,4 +223,23 @@ pub struct Picture {
     pub title: String,
     /// What to see in it.
     pub caption: Text,
+    /// The drawing itself, for pages that hold it.
+    pub svg: String,
+    /// Its points, if a reader may ask what each is.
+    pub points: Option<Asked>,
+}
+
+/// Points that a reader may ask for.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Asked {
+    /// The clip of each point.
+    pub clips: Vec<String>,
+    /// Where they lie on the drawing, for each panel.
+    pub panels: Vec<Vec<[f32; 2]>>,
+    /// What is known of them: a title, the values there are, and which of them each point has.
+    pub facts: Vec<(String, Vec<String>, Vec<u32>)>,
+    /// The start of all addresses of recordings.
+    pub folder: String,
+    /// The rest of the address of each recording; empty if none can be heard.
+    pub audio: Vec<Option<String>>,
 }

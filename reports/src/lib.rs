@@ -5,12 +5,18 @@
 
 mod agreement;
 mod answer;
+mod audit;
 mod caveats;
 mod compare;
 pub mod document;
+mod draw;
 mod ending;
 mod escape;
+pub mod figures;
+mod gallery;
 mod grid;
+mod hearing;
+mod html;
 mod latent;
 mod latex;
 mod markdown;
@@ -22,43 +28,47 @@ mod table;
 
 use cache::{Record, Store, StoreError};
 use document::Document;
+use hearing::Hearing;
+use std::{collections::BTreeMap, path::Path};
 
 pub use escape::markdown as escape_markdown;
 pub use span::span;
 pub use table::{METRICS, Metric};
 
-/// A rendered report.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Report {
-    /// `report.md`.
-    pub markdown: String,
-    /// `report.tex`: the table for a paper.
-    pub latex: String,
-    /// `results.csv`: one line a row and metric.
-    pub csv: String,
-}
+/// The files of a report, by their name in the run's folder.
+pub type Report = BTreeMap<String, Vec<u8>>;
 
-/// Renders a run.
+/// Renders a run whose folder this is.
 ///
 /// # Errors
 /// When an artifact that the report shows is missing from the store or damaged.
-pub fn render(record: &Record, store: &Store) -> Result<Report, StoreError> {
+pub fn render(record: &Record, store: &Store, folder: &Path) -> Result<Report, StoreError> {
     let rows = scores::rows(record, store)?;
     let verdicts = table::verdicts(record, &rows);
+    let hears = record.audio && !record.figures.is_empty();
+    let hearing = if hears { Hearing::find(record, store, folder)? } else { Hearing::default() };
+    let (figures, mut files) = gallery::blocks(record, store, &hearing)?;
     let mut blocks = Vec::from_iter(ending::notice(record));
     blocks.extend(answer::blocks(record, &rows, &verdicts));
     blocks.extend(table::blocks(record, &rows, &verdicts));
     blocks.extend(agreement::blocks(record, &rows, store)?);
     blocks.extend(latent::blocks(&rows));
     blocks.extend(caveats::blocks(record, &rows));
+    blocks.extend(figures);
+    blocks.extend(audit::blocks(record, store)?);
     blocks.extend(ending::skipped(record, store)?);
     blocks.extend(provenance::blocks(record));
     let document = Document { title: record.pipeline.clone(), blocks };
-    Ok(Report {
-        markdown: markdown::write(&document),
-        latex: latex::write(&document),
-        csv: table::csv(record, &rows),
-    })
+    for (name, text) in [
+        ("report.md", markdown::write(&document)),
+        ("report.html", html::write(&document, &record.id)),
+        ("report.tex", latex::write(&document)),
+        ("results.csv", table::csv(record, &rows)),
+    ] {
+        files.insert(name.to_owned(), text.into_bytes());
+    }
+    files.insert("results.parquet".to_owned(), table::parquet(&rows).map_err(StoreError::Format)?);
+    Ok(files)
 }
 
 /// `1 clip`, `2 clips`.

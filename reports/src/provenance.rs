@@ -19,6 +19,7 @@ pub fn blocks(record: &Record) -> Vec<Block> {
             Column::text("Parameters"),
             Column::text("Result"),
             Column::number("Time"),
+            Column::number("CPU"),
             Column::text("Key"),
         ],
         rows: record.steps.iter().map(row).collect(),
@@ -29,11 +30,15 @@ pub fn blocks(record: &Record) -> Vec<Block> {
         steps.fold((0, 0.0), |(count, seconds), step| (count + 1, seconds + step.seconds))
     };
     let ((ran, spent), (hits, saved)) = (of(StepStatus::Ran), of(StepStatus::Hit));
+    let ran_steps = record.steps.iter().filter(|step| step.status == StepStatus::Ran);
+    let cpu = ran_steps.fold(0.0, |seconds, step| seconds + step.cpu_seconds);
     let cost = format!(
-        "{} ran ({}); {hits} were there already (they had taken {}).",
+        "{} ran ({}, {} of processors); {hits} were there already (they had taken {}). The run took {}.",
         count(ran, "step"),
         span(spent),
-        span(saved)
+        span(cpu),
+        span(saved),
+        span(record.seconds)
     );
     let cost = match &record.sweep {
         Some(sweep) => format!("{} {cost}", shared(sweep, record.steps.len())),
@@ -60,6 +65,13 @@ pub fn blocks(record: &Record) -> Vec<Block> {
         Block::Heading("Steps".to_owned()),
         steps,
         Block::Paragraph(cost.into()),
+        Block::Paragraph(
+            Text::from(
+                "A number of a table is followed back to the files that it was made from by ",
+            )
+            .code(format!("engine why {} r1.ari", record.id))
+            .plain(": row 1, metric ARI; in the page, a number under the pointer names its own."),
+        ),
         Block::Heading("Environment".to_owned()),
         Block::Paragraph(
             Text::from(machine).code(&record.id).plain(format!(", {}.", record.started)),
@@ -102,6 +114,10 @@ fn row(step: &StepRecord) -> Row {
         params(step.params.as_object()).into(),
         result.into(),
         Cell::from(time).valued(step.seconds),
+        match step.cpu_seconds {
+            0.0 => Cell::from("–"),
+            seconds => Cell::from(span(seconds)).valued(seconds),
+        },
         key.into(),
     ])
 }

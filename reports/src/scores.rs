@@ -181,10 +181,11 @@ pub fn shown(value: &Value) -> String {
     }
 }
 
-type Values = (BTreeMap<String, f64>, BTreeMap<String, String>);
+/// Values and notes by metric.
+pub type Values = (BTreeMap<String, f64>, BTreeMap<String, String>);
 
 /// Values and notes by metric, if the step has them.
-fn values(step: Option<&StepRecord>, store: &Store) -> Result<Option<Values>, StoreError> {
+pub fn values(step: Option<&StepRecord>, store: &Store) -> Result<Option<Values>, StoreError> {
     let Some(digest) = step.and_then(|step| output(step, Kind::Scores)) else { return Ok(None) };
     let artifact = store.get(digest)?;
     let table = artifact.as_table();

@@ -240,39 +240,92 @@ fn beside(title: &str, values: &BTreeMap<String, f64>, shown: &[&Metric]) -> Opt
     (!values.is_empty()).then_some(Row { cells, is_beside: true })
 }
 
-/// Every number with full precision, one line a row, metric and seed:
+/// A number of the table with all that belongs to it.
+struct Line<'a> {
+    row: &'a ScoredRow,
+    step: &'a str,
+    metric: &'a str,
+    value: Option<f64>,
+    seed: u64,
+}
+
+/// Every number: one line a row, metric and seed.
+fn lines(rows: &[ScoredRow]) -> impl Iterator<Item = Line<'_>> {
+    rows.iter().flat_map(|row| {
+        row.values.keys().flat_map(move |metric| {
+            let there =
+                row.seeds.iter().enumerate().filter(|(_, it)| !row.missing.contains_key(it));
+            there.map(move |(at, &seed)| Line {
+                row,
+                step: row.steps.get(at).or(row.steps.first()).map_or("", String::as_str),
+                metric,
+                value: row.draws.get(metric).and_then(|draws| draws.get(&seed)).copied(),
+                seed,
+            })
+        })
+    })
+}
+
+impl Line<'_> {
+    fn note(&self) -> &str {
+        self.row.notes.get(self.metric).map_or("", String::as_str)
+    }
+
+    fn point(&self) -> String {
+        let values = self.row.point.iter();
+        let values = values.map(|(axis, value)| format!("{axis}={}", scores::shown(value)));
+        values.collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// Every number with full precision:
 /// `row,step,metric,value,published,without_clusters,note,point,seed`.
 pub fn csv(record: &Record, rows: &[ScoredRow]) -> String {
     let quote = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
     let number = |value: Option<&f64>| value.map_or_else(String::new, f64::to_string);
     let mut out = "row,step,metric,value,published,without_clusters,note,point,seed\n".to_owned();
-    for row in rows {
-        let point: Vec<String> = row
-            .point
-            .iter()
-            .map(|(axis, value)| format!("{axis}={}", scores::shown(value)))
-            .collect();
-        for metric in row.values.keys() {
-            for (at, seed) in
-                row.seeds.iter().enumerate().filter(|(_, it)| !row.missing.contains_key(it))
-            {
-                let value = row.draws.get(metric).and_then(|draws| draws.get(seed));
-                let step = row.steps.get(at).or(row.steps.first()).map_or("", String::as_str);
-                let _ = writeln!(
-                    out,
-                    "{},{},{metric},{},{},{},{},{},{}",
-                    quote(&row.name),
-                    quote(step),
-                    number(value),
-                    number(row.paper.get(metric)),
-                    number(row.reference.get(metric)),
-                    quote(row.notes.get(metric).map_or("", String::as_str)),
-                    quote(&point.join(" ")),
-                    // Without variants the seed is that of the steps.
-                    record.sweep.as_ref().map_or_else(String::new, |_| seed.to_string())
-                );
-            }
-        }
+    for line in lines(rows) {
+        let _ = writeln!(
+            out,
+            "{},{},{},{},{},{},{},{},{}",
+            quote(&line.row.name),
+            quote(line.step),
+            line.metric,
+            number(line.value.as_ref().filter(|value| !value.is_nan())),
+            number(line.row.paper.get(line.metric)),
+            number(line.row.reference.get(line.metric)),
+            quote(line.note()),
+            quote(&line.point()),
+            // Without variants the seed is that of the steps.
+            record.sweep.as_ref().map_or_else(String::new, |_| line.seed.to_string())
+        );
     }
     out
+}
+
+/// The same numbers as columns.
+///
+/// # Errors
+/// When they cannot be written as Parquet.
+pub fn parquet(rows: &[ScoredRow]) -> Result<Vec<u8>, String> {
+    let lines: Vec<Line<'_>> = lines(rows).collect();
+    let text = |of: &dyn Fn(&Line<'_>) -> String| lines.iter().map(of).collect::<Vec<String>>();
+    let reals = |of: &dyn Fn(&Line<'_>) -> Option<f64>| {
+        lines.iter().map(|line| of(line).unwrap_or(f64::NAN)).collect()
+    };
+    let table = cache::Table::new()
+        .with_text("row", text(&|line| line.row.name.clone()))
+        .with_text("step", text(&|line| line.step.to_owned()))
+        .with_text("metric", text(&|line| line.metric.to_owned()))
+        .with_reals("value", reals(&|line| line.value))
+        .with_reals("published", reals(&|line| line.row.paper.get(line.metric).copied()))
+        .with_reals("without_clusters", reals(&|line| line.row.reference.get(line.metric).copied()))
+        .with_text("note", text(&|line| line.note().to_owned()))
+        .with_text("point", text(&|line| line.point()))
+        .with_ints("seed", lines.iter().map(|line| line.seed as i64).collect());
+    let artifact = cache::Artifact::table(cache::Kind::Scores, table);
+    let table = artifact.as_table().expect("made of a table");
+    let mut bytes = Vec::new();
+    cache::parquet::write(&mut bytes, &artifact, table)?;
+    Ok(bytes)
 }

@@ -1,5 +1,8 @@
 //! One file a command.
 
+pub mod cache;
+pub mod cache_gc;
+pub mod cache_verify;
 pub mod completions;
 pub mod details;
 pub mod diff;
@@ -11,8 +14,10 @@ pub mod init;
 pub mod ops;
 pub mod plan;
 pub mod prepare;
+pub mod report;
 pub mod run;
 pub mod runs;
 pub mod show;
 pub mod synth;
+pub mod watch;
 pub mod why;

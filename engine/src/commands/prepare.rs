@@ -11,7 +11,7 @@ use crate::{
     spec::{self, Results},
     suggest, talk,
 };
-use cache::Store;
+use cache::{Store, StoreError};
 use std::{collections::BTreeSet, path::Path};
 
 /// A pipeline that is ready to run.
@@ -43,6 +43,9 @@ pub fn prepare(args: &PlanArgs, keep_going: Option<bool>) -> Result<Prepared, St
             .build_global()
             .map_err(|fault| Stop::saying(FAILED, fault))?;
     }
+    // A store that is there is read while the pipeline is; for a faulty pipeline none is made.
+    let store = args.store.store.clone();
+    let opened = store.is_dir().then(|| std::thread::spawn(move || open(&store)));
     let (pipeline, warnings) = load(&args.pipeline, &args.set)?;
     let only = steps(&pipeline, &args.only, "--only")?;
     let until = steps(&pipeline, &args.until, "--until")?;
@@ -53,13 +56,23 @@ pub fn prepare(args: &PlanArgs, keep_going: Option<bool>) -> Result<Prepared, St
         keep_going: keep_going.unwrap_or(pipeline.variants.count > 1),
         limits: None,
     };
-    let store = Store::open(&args.store.store).map_err(|fault| Stop::saying(FAILED, fault))?;
+    let store = match opened {
+        Some(thread) => thread.join().expect("opening a store does not panic"),
+        None => open(&args.store.store),
+    };
+    let store = store.map_err(|fault| Stop::saying(FAILED, fault))?;
     let files = scan_sources(&pipeline, &wanted(&pipeline, &options.only), &store)
         .map_err(|errors| refuse(&pipeline, &errors))?;
     if let Err(fault) = store.save_files() {
         say(&format!("warning: {fault}"));
     }
     Ok(Prepared { pipeline, warnings, store, files, options })
+}
+
+fn open(folder: &Path) -> Result<Store, StoreError> {
+    let store = Store::open(folder)?;
+    store.files();
+    Ok(store)
 }
 
 impl Prepared {

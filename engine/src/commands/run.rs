@@ -17,8 +17,8 @@ use crate::{
 };
 use cache::{
     Record,
-    record::{Environment, RECORD_VERSION, Row, RunStatus, StepStatus, Sweep},
-    store::write_whole,
+    record::{Environment, RECORD_VERSION, Row, RunStatus, StepRecord, StepStatus, Sweep},
+    store::write_renewable,
 };
 use serde_json::json;
 use std::{fs, path::Path, time::Instant};
@@ -65,22 +65,42 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
     batches.restore(&mut outcome);
     let Prepared { pipeline, warnings, store, options, .. } = &prepared;
 
-    let mut record = record(pipeline, id, &outcome, options.keep_going);
+    let (steps, errors) = (outcome.steps, outcome.errors);
+    let failed = steps.iter().any(|step| step.status == StepStatus::Failed) || !errors.is_empty();
+    let status = match () {
+        () if outcome.interrupted => RunStatus::Interrupted,
+        () if !failed => RunStatus::Done,
+        () if options.keep_going => RunStatus::Partial,
+        () => RunStatus::Failed,
+    };
+    let mut record = record(pipeline, id, steps, status);
     record.warnings = warnings.iter().map(|warning| warning.message.clone()).collect();
     record.started = started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     record.seconds = clock.elapsed().as_secs_f64();
-    write(&folder, &record, store).map_err(|fault| Stop::saying(FAILED, fault))?;
-    tell_end(&record, &folder, store);
+    if let Err(fault) = write(&folder, &record, store) {
+        // Why steps failed is perhaps the same reason, said better.
+        if !errors.is_empty() {
+            refuse(pipeline, &errors);
+        }
+        return Err(Stop::saying(FAILED, fault));
+    }
+    tell_end(&record, store);
     print(&format!("{}\n", folder.join(REPORT).display()));
-    match record.status {
+    let (status, finished) = (record.status, end(&record, &folder));
+    // The process ends here: giving back the memory of thousands of steps one by one is time lost.
+    std::mem::forget(record);
+    let ended = match status {
         RunStatus::Done => Ok(()),
         RunStatus::Interrupted => Err(Stop(INTERRUPTED)),
         RunStatus::Partial => {
-            refuse(pipeline, &outcome.errors);
+            refuse(pipeline, &errors);
             Err(Stop(PARTLY))
         }
-        RunStatus::Failed => Err(refuse(pipeline, &outcome.errors)),
-    }
+        RunStatus::Failed => Err(refuse(pipeline, &errors)),
+    };
+    talk::event("run_finished", finished);
+    std::mem::forget(prepared);
+    ended
 }
 
 fn execute_prepared(prepared: &Prepared, interrupt: &Interrupt) -> Outcome {
@@ -100,8 +120,12 @@ const REPORT: &str = "report.md";
 
 /// Writes record and report, and points `latest` to them.
 fn write(folder: &Path, record: &Record, store: &cache::Store) -> Result<(), String> {
-    runs::write_record(folder, record).map_err(|fault| unwritable(folder, &fault))?;
-    write_report(folder, record, store)?;
+    let (written, rendered) = rayon::join(
+        || runs::write_record(folder, record).map_err(|fault| unwritable(folder, &fault)),
+        || write_report(folder, record, store),
+    );
+    written?;
+    rendered?;
     runs::point_latest(folder).map_err(|fault| unwritable(folder, &fault))
 }
 
@@ -110,11 +134,12 @@ fn write(folder: &Path, record: &Record, store: &cache::Store) -> Result<(), Str
 /// # Errors
 /// A sentence on what cannot be written or read.
 pub fn write_report(folder: &Path, record: &Record, store: &cache::Store) -> Result<(), String> {
-    let report = reports::render(record, store).map_err(|fault| fault.to_string())?;
-    let files =
-        [(REPORT, &report.markdown), ("report.tex", &report.latex), ("results.csv", &report.csv)];
-    for (name, text) in files {
-        write_whole(&folder.join(name), text.as_bytes())
+    let report = reports::render(record, store, folder).map_err(|fault| fault.to_string())?;
+    for (name, bytes) in &report {
+        let path = folder.join(name);
+        path.parent()
+            .map_or(Ok(()), fs::create_dir_all)
+            .and_then(|()| write_renewable(&path, bytes))
             .map_err(|fault| unwritable(folder, &fault))?;
     }
     Ok(())
@@ -124,9 +149,7 @@ fn unwritable(folder: &Path, fault: &std::io::Error) -> String {
     format!("cannot write in `{}`: {fault}", folder.display())
 }
 
-fn record(pipeline: &Pipeline, id: String, outcome: &Outcome, keep_going: bool) -> Record {
-    let failed = outcome.steps.iter().any(|step| step.status == StepStatus::Failed)
-        || !outcome.errors.is_empty();
+fn record(pipeline: &Pipeline, id: String, steps: Vec<StepRecord>, status: RunStatus) -> Record {
     let table = pipeline.report.table.iter().map(|row| Row {
         title: row.title.clone(),
         scores: pipeline.steps[row.scores].name.clone(),
@@ -143,12 +166,7 @@ fn record(pipeline: &Pipeline, id: String, outcome: &Outcome, keep_going: bool) 
         id,
         started: String::new(),
         seconds: 0.0,
-        status: match () {
-            () if outcome.interrupted => RunStatus::Interrupted,
-            () if !failed => RunStatus::Done,
-            () if keep_going => RunStatus::Partial,
-            () => RunStatus::Failed,
-        },
+        status,
         command: std::iter::once("engine".to_owned()).chain(std::env::args().skip(1)).collect(),
         question: pipeline.report.question.clone(),
         table: table.collect(),
@@ -160,8 +178,9 @@ fn record(pipeline: &Pipeline, id: String, outcome: &Outcome, keep_going: bool) 
             wilcoxon: pipeline.report.wilcoxon,
             objective: pipeline.variants.search.as_ref().map(|it| it.objective.clone()),
         }),
-        figures: Vec::new(),
-        steps: outcome.steps.clone(),
+        figures: pipeline.report.figures.iter().map(|figure| figure.record(pipeline)).collect(),
+        audio: !pipeline.report.mute,
+        steps,
         warnings: Vec::new(),
         environment: Environment {
             platform: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
@@ -178,22 +197,25 @@ fn processor() -> String {
     model.map_or_else(|| "an unnamed processor".to_owned(), |(_, name)| name.trim().to_owned())
 }
 
-/// Says how the run ended: an event, or a sentence, and in detail if that is asked for.
-fn tell_end(record: &Record, folder: &Path, store: &cache::Store) {
-    let count = |status| record.steps.iter().filter(|step| step.status == status).count();
-    talk::event(
-        "run_finished",
-        json!({ "status": record.status, "seconds": record.seconds,
-            "ran": count(StepStatus::Ran), "hits": count(StepStatus::Hit),
-            "failed": count(StepStatus::Failed), "skipped": count(StepStatus::Skipped),
-            "report": folder.join(REPORT).display().to_string() }),
-    );
+/// Says how the run ended, and in detail if that is asked for.
+fn tell_end(record: &Record, store: &cache::Store) {
     if talk::is_verbose() && !talk::is_json() {
         say(super::details::of(record, store, fold::width_of_stderr()).trim_end());
     }
     if !talk::is_quiet() && !talk::is_json() {
         say(&summary(record));
     }
+}
+
+/// How the run ended, as the fields of an event: the last one.
+fn end(record: &Record, folder: &Path) -> serde_json::Value {
+    let count = |status| record.steps.iter().filter(|step| step.status == status).count();
+    json!({
+        "status": record.status, "seconds": record.seconds,
+        "ran": count(StepStatus::Ran), "hits": count(StepStatus::Hit),
+        "failed": count(StepStatus::Failed), "skipped": count(StepStatus::Skipped),
+        "report": folder.join(REPORT).display().to_string(),
+    })
 }
 
 fn summary(record: &Record) -> String {

@@ -1,4 +1,4 @@
-//! `engine show` and `engine report`: a run that was made before.
+//! `engine show`: a run that was made before.
 
 use super::runs::{count, status};
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
 };
 use cache::{Store, record::StepStatus};
 use clap::Args;
-use std::{fs, path::Path};
+use std::fs;
 
 /// What `show` reads.
 #[derive(Args)]
@@ -117,19 +117,4 @@ fn table(lines: &[Line]) -> Grid {
         grid.rows.push(std::iter::once(name).chain(cells).collect());
     }
     grid
-}
-
-/// Renders the report of a run again, from its record and the store.
-///
-/// # Errors
-/// With the exit code, if there is no such run or the store has lost what it shows.
-pub fn report(out: &Path, run: &str, store: &Path) -> Result<(), Stop> {
-    let Found { folder, record } =
-        runs::find(out, run).map_err(|fault| Stop::saying(BAD_INPUT, fault))?;
-    let store = Store::open(store).map_err(|fault| Stop::saying(FAILED, fault))?;
-    super::run::write_report(&folder, &record, &store).map_err(|fault| {
-        Stop::saying(FAILED, format!("{fault}; if the store has lost it, run the pipeline again"))
-    })?;
-    print(&format!("{}\n", folder.join("report.md").display()));
-    Ok(())
 }

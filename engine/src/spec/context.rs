@@ -5,9 +5,7 @@ use crate::{
     fault::Fault,
     pipeline::{SourceText, Span},
 };
-use ops::Entry;
-use serde_json::Value as Json;
-use std::{collections::HashMap, rc::Rc, sync::Arc};
+use std::{rc::Rc, sync::Arc};
 
 /// The text and the faults found so far.
 pub struct Context {
@@ -15,8 +13,6 @@ pub struct Context {
     pub source: Arc<SourceText>,
     /// What is wrong with it.
     pub faults: Vec<Fault>,
-    /// The schemas of ops that were needed so far: making one takes longer than all else of a step.
-    schemas: HashMap<&'static str, Rc<Json>>,
     /// How much more memory trees may take: variables and `for` copy them.
     budget: usize,
 }
@@ -24,12 +20,7 @@ pub struct Context {
 impl Context {
     /// No faults yet.
     pub fn new(source: Arc<SourceText>) -> Self {
-        Self { source, faults: Vec::new(), schemas: HashMap::new(), budget: 32 << 20 }
-    }
-
-    /// The schema of an op's parameters.
-    pub fn schema(&mut self, entry: &Entry) -> Rc<Json> {
-        self.schemas.entry(entry.name).or_insert_with(|| Rc::new(entry.schema())).clone()
+        Self { source, faults: Vec::new(), budget: 32 << 20 }
     }
 
     /// Notes a fault.

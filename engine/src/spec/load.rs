@@ -118,7 +118,7 @@ fn read(
     if bad {
         return None;
     }
-    unused::warn(cx, &drafts, &links, &report.table);
+    unused::warn(cx, &drafts, &links, &report);
 
     // From the order of the file to the order of work.
     let mut place = vec![0; drafts.len()];
@@ -133,6 +133,8 @@ fn read(
     {
         *step = place[*step];
     }
+    let shown = report.figures.iter_mut().flat_map(|figure| figure.inputs.values_mut().flatten());
+    shown.for_each(|(step, _)| *step = place[*step]);
     let mut drafts: Vec<Option<_>> = drafts.into_iter().zip(links).map(Some).collect();
     let mut steps = Vec::new();
     for at in order {

@@ -10,6 +10,7 @@ mod check;
 mod companions;
 mod context;
 mod expand;
+mod figures;
 mod link;
 mod load;
 mod node;
@@ -33,6 +34,7 @@ mod vars;
 mod yaml;
 mod yaml_fault;
 
+pub use figures::FIGURE_KEYS;
 pub use load::{load, load_searched, load_with};
 pub use outline::{STEP_KEYS, TOP_KEYS};
 pub use overrides::Override;

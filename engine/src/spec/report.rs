@@ -3,7 +3,7 @@
 use super::{
     cells::Varied,
     context::Context,
-    expand,
+    expand, figures,
     link::{self, Names},
     node::{Key, Node, Value},
     steps::Draft,
@@ -23,6 +23,8 @@ pub const REPORT_KEYS: &[(&str, &str)] = &[
     ("table", "Rows of the main table, in this order."),
     ("test", "How rows are compared over seeds: `t` (Student, the default) or `wilcoxon`."),
     ("companions", "`true` adds how stable the groups are over seeds, and what chance gives."),
+    ("figures", "Figures, in this order."),
+    ("audio", "Whether a click on a clip plays it, where it is a file; true if not given."),
 ];
 
 /// The keys of a row and what they hold.
@@ -78,11 +80,8 @@ pub fn read(
             }
             // The steps that it asks for were added before.
             "companions" => drop(choice(cx, vars, &key, &node, &["false", "true"])),
-            "figures" => cx.push(
-                Fault::error("spec::unsupported", "`figures` is not supported yet")
-                    .at_key(&key, "this section cannot be drawn")
-                    .help("delete it; the report shows what it can without being asked"),
-            ),
+            "figures" => report.figures = figures::read(cx, vars, &key, &node, drafts),
+            "audio" => report.mute = !heard(cx, vars, &key, &node),
             _ => cx.push(unknown(&key, "`report` has no entry", REPORT_KEYS)),
         }
     }
@@ -113,6 +112,20 @@ fn choice(
         cx.push(Fault::error("spec::report", message).at_key(key, "this"));
     }
     found
+}
+
+/// Whether clips can be heard.
+fn heard(cx: &mut Context, vars: &mut Variables, key: &Key, node: &Node) -> bool {
+    let node = vars.fill(cx, node, &[]);
+    match node.value {
+        Value::Bool(heard) => heard,
+        Value::Faulty => true,
+        _ => {
+            let message = format!("`audio` must be `true` or `false`, not {}", node.describe());
+            cx.push(Fault::error("spec::report", message).at_key(key, "this"));
+            true
+        }
+    }
 }
 
 /// A text of the file with its variables filled in.

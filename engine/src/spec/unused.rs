@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     fault::{Fault, listed, quote},
-    pipeline::RowSpec,
+    pipeline::ReportSpec,
 };
 use cache::Kind;
 use std::collections::HashSet;
@@ -19,10 +19,14 @@ use std::collections::HashSet;
 ///
 /// Without a table the last steps are what the pipeline is for; then only steps that end in
 /// something other than scores, where others end in scores, are worth a warning.
-pub fn warn(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], table: &[RowSpec]) {
+pub fn warn(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], report: &ReportSpec) {
+    let table = &report.table;
     let mut used: HashSet<usize> = links.iter().flatten().map(|link| link.step).collect();
     used.extend(
         table.iter().flat_map(|row| [Some(row.scores), row.reference, row.companion]).flatten(),
+    );
+    used.extend(
+        report.figures.iter().flat_map(|figure| figure.inputs.values().flatten()).map(|it| it.0),
     );
     let scores = |at: usize| {
         drafts[at].outputs().first().is_some_and(|port| port.kinds.contains(&Kind::Scores))

@@ -2,7 +2,7 @@
 
 use super::{
     archive::Archive,
-    decode::{DecodeError, decode_mono},
+    decode::{DecodeError, Signal, decode, decode_mono},
     reference::AudioRef,
     synth,
 };
@@ -35,15 +35,45 @@ impl<'a> Recordings<'a> {
         bytes: &mut Vec<u8>,
         mono: &mut Vec<f32>,
     ) -> Result<u32, OpError> {
+        match self.load(clip_id, reference, bytes)? {
+            Some(signal) => {
+                signal.mono(mono);
+                Ok(signal.sample_rate)
+            }
+            None => decode_mono(bytes, mono).map_err(|error| undecodable(clip_id, error)),
+        }
+    }
+
+    /// All channels of a clip; `bytes` is scratch.
+    ///
+    /// # Errors
+    /// As [`Recordings::read`].
+    pub fn signal(
+        &self,
+        clip_id: &str,
+        reference: &str,
+        bytes: &mut Vec<u8>,
+    ) -> Result<Signal, OpError> {
+        match self.load(clip_id, reference, bytes)? {
+            Some(signal) => Ok(signal),
+            None => decode(bytes).map_err(|error| undecodable(clip_id, error)),
+        }
+    }
+
+    /// Fills `bytes` with the file of a clip, or gives the signal of one that has none.
+    fn load(
+        &self,
+        clip_id: &str,
+        reference: &str,
+        bytes: &mut Vec<u8>,
+    ) -> Result<Option<Signal>, OpError> {
         let audio: AudioRef = reference
             .parse()
             .map_err(|reason: String| OpError::data(format!("clip `{clip_id}`: {reason}")))?;
         bytes.clear();
         match audio {
             AudioRef::Synth { seed, class, index } => {
-                let signal = synth::render(seed, class, index);
-                signal.mono(mono);
-                return Ok(signal.sample_rate);
+                return Ok(Some(synth::render(seed, class, index)));
             }
             AudioRef::File(digest) => {
                 let path = self.path_of(clip_id, &digest)?;
@@ -54,7 +84,7 @@ impl<'a> Recordings<'a> {
             }
             AudioRef::Entry { archive, name } => self.read_entry(clip_id, archive, &name, bytes)?,
         }
-        decode_mono(bytes, mono).map_err(|error| undecodable(clip_id, error))
+        Ok(None)
     }
 
     fn path_of(&self, clip_id: &str, digest: &Digest) -> Result<PathBuf, OpError> {

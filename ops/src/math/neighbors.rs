@@ -97,8 +97,9 @@ pub fn trustworthiness<S: Stored>(
     1.0 - 2.0 / (n * k * (2.0 * n - 3.0 * k - 1.0)) * sums.iter().sum::<u64>() as f64
 }
 
-/// What `of` makes of each row and its squared distances to all points, on all threads.
-fn each_row<S: Stored, T: Send>(
+/// What `of` makes of each row and its squared distances to all points, on all threads; `None` if
+/// `cancelled` says so.
+pub fn each_row<S: Stored, T: Send>(
     x: &[S],
     n_features: usize,
     cancelled: &(dyn Fn() -> bool + Sync),
