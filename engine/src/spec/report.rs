@@ -181,7 +181,7 @@ fn table(
             }
         }
         for local in expand::points(cx, vars, fields) {
-            read_row(cx, vars, row, fields, &local, &names, varied, &mut table);
+            read_row(cx, vars, row, fields, &local, (&names, varied), &mut table);
         }
     }
     table
@@ -193,8 +193,7 @@ fn read_row<'d>(
     row: &Node,
     fields: &[(Key, Node)],
     local: &[(Key, Node)],
-    names: &Names<'d>,
-    varied: &Varied<'_>,
+    (names, varied): (&Names<'d>, &Varied<'_>),
     table: &mut Vec<RowSpec>,
 ) {
     let field = |name: &str| fields.iter().find(|(key, _)| key.name == name);
@@ -319,7 +318,7 @@ fn scores_port(
     let output = output.filter(|port| port.kinds.contains(&Kind::Scores));
     if output.is_none() && step.has_ports() {
         let message = format!(
-            "a row shows scores, but step {} (`{}`) gives {}",
+            "scores belong here, but step {} (`{}`) gives {}",
             quote(&step.base),
             entry.name,
             step.outputs().first().map_or_else(String::new, |port| link::kinds(port.kinds))

@@ -141,10 +141,15 @@ fn touched(vars: &Variables, sweep: &Sweep, key: &Key, fields: &[(Key, Node)]) -
     axes
 }
 
+/// The place of a step in the file, and among the instances of its `for`.
+type Place = (usize, usize);
+
+/// Axes and the numbers of their values.
+type Choice = Vec<(usize, usize)>;
+
 /// A step with all its fields known, whatever it reads.
 struct Proto {
-    /// Its place in the file, and among the instances of its `for`.
-    place: (usize, usize),
+    place: Place,
     name: String,
     fields: Rc<Vec<(Key, Node)>>,
     axes: Axes,
@@ -167,9 +172,9 @@ struct Unfolder<'a> {
     of_step: HashMap<(usize, Vec<usize>), Vec<usize>>,
     /// A proto, by its place and the values of its own axes: what touches one instance of a `for`
     /// leaves the others as they are.
-    of_instance: HashMap<((usize, usize), Vec<(usize, usize)>), usize>,
+    of_instance: HashMap<(Place, Choice), usize>,
     /// Each with the place of its proto in the file.
-    instances: Vec<(Instance, (usize, usize))>,
+    instances: Vec<(Instance, Place)>,
     /// An instance, by its proto, its inputs and its seed.
     known: HashMap<(usize, Vec<usize>, usize), usize>,
 }
