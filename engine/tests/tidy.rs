@@ -18,8 +18,12 @@ const MAY_NAME_OPS: &[(&str, &str)] = &[
 ];
 
 /// Words that are names of ops and mean something else where they stand.
-const OTHER_MEANING: &[(&str, &str)] =
-    &[("engine/src/spec/report.rs", "metrics"), ("engine/src/commands/mod.rs", "synth")];
+const OTHER_MEANING: &[(&str, &str)] = &[
+    ("engine/src/spec/report.rs", "metrics"),
+    ("reports/src/figures/mod.rs", "composition"),
+    ("reports/src/findings.rs", "audit"),
+    ("engine/src/commands/mod.rs", "synth"),
+];
 
 /// Files of `ops` that may open files: those of sources, and of recordings.
 const MAY_OPEN_FILES: &[&str] = &["ops/src/audio/", "ops/src/features/matrix.rs"];

@@ -4,13 +4,13 @@
 //! have to say as blocks of a [`document`]; writers give it a form.
 
 mod answer;
-mod audit;
 mod caveats;
 pub mod document;
 mod draw;
 mod ending;
 mod escape;
 pub mod figures;
+mod findings;
 mod gallery;
 mod hearing;
 mod html;
@@ -49,7 +49,7 @@ pub fn render(record: &Record, store: &Store, folder: &Path) -> Result<Report, S
     blocks.extend(latent::blocks(&rows));
     blocks.extend(caveats::blocks(record, &rows));
     blocks.extend(figures);
-    blocks.extend(audit::blocks(record, store)?);
+    blocks.extend(findings::blocks(record, store)?);
     blocks.extend(ending::skipped(record, store)?);
     blocks.extend(provenance::blocks(record));
     let document = Document { title: record.pipeline.clone(), blocks };

@@ -121,8 +121,8 @@ impl Reader<'_, '_> {
         let mut figure = FigureSpec { figure: kind.name, title, caption, ..FigureSpec::default() };
         for role in kind.roles {
             match field(role.name) {
-                Some((key, node)) => {
-                    let found = self.role(key, node, kind, role);
+                Some((_, node)) => {
+                    let found = self.role(node, kind, role);
                     figure.inputs.insert(role.name.to_owned(), found);
                 }
                 None if !role.is_optional => self.lacks(item, kind, role),
@@ -173,7 +173,6 @@ impl Reader<'_, '_> {
     /// The outputs that fill a role: one reference, or a list of them.
     fn role(
         &mut self,
-        key: &Key,
         node: &Node,
         kind: &FigureKind,
         role: &Role,
@@ -192,7 +191,7 @@ impl Reader<'_, '_> {
                         role.name,
                         item.describe()
                     );
-                    self.cx.push(Fault::error("spec::figure", message).at_key(key, "this"));
+                    self.cx.push(Fault::error("spec::figure", message).at(item, "no step"));
                 }
                 continue;
             };

@@ -14,3 +14,4 @@ mod sources;
 mod study;
 mod together;
 mod tones;
+mod watch;
