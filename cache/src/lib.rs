@@ -13,6 +13,7 @@ pub mod parquet;
 pub mod record;
 pub mod rows;
 pub mod sources;
+pub mod stat;
 pub mod store;
 pub mod table;
 pub mod tensors;

@@ -31,6 +31,9 @@ pub struct Record {
     pub question: Option<String>,
     /// The rows of its table.
     pub table: Vec<Row>,
+    /// What varies, if something does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sweep: Option<Sweep>,
     /// Its figures, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub figures: Vec<Figure>,
@@ -43,6 +46,25 @@ pub struct Record {
     pub warnings: Vec<String>,
     /// The machine.
     pub environment: Environment,
+}
+
+/// What varies in a run of several variants.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sweep {
+    /// The parameters, in the order of the sweep: `vae.beta`.
+    pub axes: Vec<String>,
+    /// The seeds.
+    pub seeds: Vec<u64>,
+    /// Points times seeds.
+    pub variants: usize,
+    /// The steps of all variants, shared ones counted for each.
+    pub steps: usize,
+    /// Whether rows are compared by signed ranks rather than by Student's t.
+    #[serde(default)]
+    pub wilcoxon: bool,
+    /// The metric by which points were chosen while the sweep ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objective: Option<String>,
 }
 
 fn yes() -> bool {
@@ -76,6 +98,9 @@ pub struct Row {
     /// Published values, by metric.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub paper: BTreeMap<String, f64>,
+    /// The step that holds its clusters against chance and other choices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub companion: Option<String>,
     /// The point of the sweep: swept parameter and its value, in the order of the sweep. Rows of one
     /// title and one point are repetitions of one cell with other seeds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -5,7 +5,7 @@
 //! .engine/sources-v1/<digest of names and contents>     one line a file: digest, size, name
 //! ```
 
-use crate::{Digest, FileEntry, Hasher, Store, StoreError, store::write_whole};
+use crate::{Digest, FileEntry, Hasher, Store, StoreError};
 use std::{
     fmt::Write,
     fs,
@@ -54,7 +54,7 @@ impl Store {
         }
         let folder = path.parent().expect("a note lies in a folder");
         fs::create_dir_all(folder).map_err(StoreError::io("make the folder", folder))?;
-        write_whole(&path, text.as_bytes()).map_err(StoreError::io("write", &path))
+        self.write_whole("write", &path, text.as_bytes())
     }
 
     /// The files that had this digest, if they were noted and the note is whole.

@@ -25,7 +25,7 @@ pub fn list_of(table: &[Entry]) -> String {
         } else {
             format!("{inputs} -> {outputs}")
         };
-        let summary = summary(&entry.schema());
+        let summary = summary(entry.schema());
         out.push_str(&paragraph(&format!("{:longest$}  ", entry.name), &summary, width));
         out.push_str(&paragraph(&format!("{:longest$}  ", ""), &flow, width));
     }
@@ -50,7 +50,7 @@ pub fn summary(schema: &Json) -> String {
 /// The page of one op: what it does, ports, parameters, an example.
 pub fn page(entry: &Entry) -> String {
     let root = entry.schema();
-    let schema = Schema::new(&root);
+    let schema = Schema::new(root);
     let doc = root.get("description").and_then(Json::as_str).unwrap_or("(not documented)");
     let mut out = format!("{}\n\n{}", entry.name, prose(doc.trim()));
     if entry.open {

@@ -1,6 +1,6 @@
 //! The command line: what can be typed, and what each ending's exit code is.
 
-use crate::{commands, progress::say, suggest, talk};
+use crate::{commands, examples, progress::say, suggest, talk};
 use clap::{
     Args, CommandFactory, Parser, Subcommand, ValueEnum,
     error::{ContextKind, ContextValue, ErrorKind},
@@ -19,103 +19,9 @@ pub const INTERRUPTED: u8 = 130;
 /// The store where none is named.
 pub const STORE: &str = ".engine";
 
-const EXIT_CODES: &str = "Exit codes:
-  0    done
-  1    a step failed
-  2    bad pipeline, data or usage
-  3    partly done (--keep-going)
-  130  interrupted
-  101  a bug in the engine";
-
-const EXAMPLES: &str = "Examples:
-  engine init study                                      a first pipeline that runs
-  engine run pipelines/quickstart.yaml                   a study without any data at hand
-  engine run pipelines/table1.yaml --set data=IRMAS      the published study on your copy of IRMAS
-  engine plan pipelines/quickstart.yaml                  what would run, why, and how long
-  engine runs                                            the runs there are
-  engine why latest r1.ari                               where a number comes from
-
-Results go to standard output and everything else to standard error.";
-
-const RUN_EXAMPLES: &str = "Examples:
-  engine run pipelines/quickstart.yaml
-  engine run pipelines/quickstart.yaml --set clusters=8 --set vae.beta=2
-  engine run study.yaml --only pca             pca and what it needs
-  engine run study.yaml --until norm           all but what comes after norm
-  engine run study.yaml --force groups         groups once more
-  engine run study.yaml --log-format json      events for programs, one JSON object a line";
-
-const PLAN_EXAMPLES: &str = "Examples:
-  engine plan study.yaml
-  engine plan study.yaml --set clusters=8      what that would run
-  engine plan study.yaml --json";
-
-const EXPLAIN_EXAMPLES: &str = "Examples:
-  engine explain study.yaml pca
-  engine explain study.yaml groups@pca --set clusters=8";
-
-const GRAPH_EXAMPLES: &str = "Examples:
-  engine graph study.yaml                              for Markdown
-  engine graph study.yaml --format dot | dot -Tsvg > study.svg
-  engine graph study.yaml --expand                     each instance by itself";
-
-const OPS_EXAMPLES: &str = "Examples:
-  engine ops
-  engine ops log_mel";
-
-const SCHEMA_EXAMPLES: &str = "Examples:
-  engine schema > pipeline.schema.json";
-
-const SYNTH_EXAMPLES: &str = "Examples:
-  engine synth corpus
-  engine synth corpus --clips-per-class 10 --seed 1";
-
-const FETCH_EXAMPLES: &str = "Examples:
-  engine fetch irmas data/irmas";
-
-const RUNS_EXAMPLES: &str = "Examples:
-  engine runs
-  engine runs quickstart
-  engine runs --json";
-
-const SHOW_EXAMPLES: &str = "Examples:
-  engine show                                  the newest run
-  engine show quickstart                       the newest run of a study
-  engine show latest --report > report.md
-  engine show 2026-01-31-120000 --json";
-
-const DIFF_EXAMPLES: &str = "Examples:
-  engine diff 2026-01-31-120000 latest
-  engine diff runs/study/latest other/study/latest --md";
-
-const WHY_EXAMPLES: &str = "Examples:
-  engine why latest r3.ari                     third row, by its metric
-  engine why latest study#r3c2                 third row, second metric
-  engine why latest 'PCA(16) + K-Means.ari'    a row by its title";
-
-const WATCH_EXAMPLES: &str = "Examples:
-  engine watch pipelines/quickstart.yaml       open the page that it names, then edit the pipeline";
-
-const REPORT_EXAMPLES: &str = "Examples:
-  engine report
-  engine report quickstart/latest";
-
-const EXPORT_EXAMPLES: &str = "Examples:
-  engine export latest pca.latent --to latent.parquet
-  engine export latest mel.features --to mel.npy";
-
-const INIT_EXAMPLES: &str = "Examples:
-  engine init study
-  engine run study/study.yaml";
-
-const COMPLETIONS_EXAMPLES: &str = "Examples:
-  engine completions bash > ~/.local/share/bash-completion/completions/engine
-  engine completions zsh > ~/.zfunc/_engine
-  engine completions fish > ~/.config/fish/completions/engine.fish";
-
 /// Turns a YAML pipeline into a finished study, and repeats only what a change touches.
 #[derive(Parser)]
-#[command(name = "engine", version, after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"), max_term_width = 100)]
+#[command(name = "engine", version, after_help = format!("{}\n\n{}", examples::ALL, examples::EXIT_CODES), max_term_width = 100)]
 struct Cli {
     #[command(flatten)]
     talk: TalkArgs,
@@ -127,73 +33,71 @@ struct Cli {
 #[derive(Args)]
 struct TalkArgs {
     /// Say only what fails.
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, display_order = 900)]
     quiet: bool,
     /// Say more: keys, objects, where the time went.
-    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    #[arg(short, long, global = true, conflicts_with = "quiet", display_order = 901)]
     verbose: bool,
-    /// How it is said.
-    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value = "text")]
+    /// How it is said: sentences, or one JSON object a line.
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text", display_order = 902)]
     log_format: LogFormat,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum LogFormat {
-    /// Sentences.
     Text,
-    /// Events, one JSON object a line.
     Json,
 }
 
 #[derive(Subcommand)]
 enum Command {
     /// Run a pipeline to its report.
-    #[command(after_help = format!("{RUN_EXAMPLES}\n\n{EXIT_CODES}"))]
+    #[command(after_help = format!("{}\n\n{}", examples::RUN, examples::EXIT_CODES))]
     Run(RunArgs),
     /// Run a pipeline again whenever it or its data change; a page follows the newest report.
-    #[command(after_help = WATCH_EXAMPLES)]
+    #[command(after_help = examples::WATCH)]
     Watch(RunArgs),
     /// Say of each step whether it would run, why, and what that would cost.
-    #[command(after_help = PLAN_EXAMPLES)]
+    #[command(after_help = examples::PLAN)]
     Plan(commands::plan::PlanCommandArgs),
     /// Say all that decides a step, and how it differs from what ran before.
-    #[command(after_help = EXPLAIN_EXAMPLES)]
+    #[command(after_help = examples::EXPLAIN)]
     Explain(commands::explain::ExplainArgs),
     /// Draw the steps and what flows between them.
-    #[command(after_help = GRAPH_EXAMPLES)]
+    #[command(after_help = examples::GRAPH)]
     Graph(commands::graph::GraphArgs),
     /// List the ops, or describe one.
-    #[command(after_help = OPS_EXAMPLES)]
+    #[command(after_help = examples::OPS)]
     Ops {
         /// The op to describe.
         name: Option<String>,
     },
     /// Print the JSON schema of pipelines, for editors.
-    #[command(after_help = SCHEMA_EXAMPLES)]
+    #[command(after_help = examples::SCHEMA)]
     Schema,
     /// Write a first pipeline that runs as it is.
-    #[command(after_help = INIT_EXAMPLES)]
+    #[command(after_help = examples::INIT)]
     Init(commands::init::InitArgs),
     /// Write a synthetic corpus of eleven instruments as WAV files.
-    #[command(after_help = SYNTH_EXAMPLES)]
+    #[command(after_help = examples::SYNTH)]
     Synth(commands::synth::SynthArgs),
     /// Download a data set.
-    #[command(after_help = FETCH_EXAMPLES)]
+    #[command(after_help = examples::FETCH)]
     Fetch(commands::fetch::FetchArgs),
     /// List the runs, the newest first.
-    #[command(after_help = RUNS_EXAMPLES)]
+    #[command(after_help = examples::RUNS)]
     Runs(commands::runs::RunsArgs),
     /// Show the table of a run.
-    #[command(after_help = SHOW_EXAMPLES)]
+    #[command(after_help = examples::SHOW)]
     Show(commands::show::ShowArgs),
     /// Compare two runs: what went in, and what came out.
-    #[command(after_help = DIFF_EXAMPLES)]
+    #[command(after_help = examples::DIFF)]
     Diff(commands::diff::DiffArgs),
     /// Follow a number of a table back to the files it was made from.
-    #[command(after_help = WHY_EXAMPLES)]
+    #[command(after_help = examples::WHY)]
     Why(commands::why::WhyArgs),
     /// Render the report of a run again.
-    #[command(after_help = REPORT_EXAMPLES)]
+    #[command(after_help = examples::REPORT)]
     Report {
         /// A folder, an id, a study's name, `latest` or `NAME/latest`.
         #[arg(default_value = "latest")]
@@ -204,14 +108,17 @@ enum Command {
         store: StoreArg,
     },
     /// Write a result of a run to a file.
-    #[command(after_help = EXPORT_EXAMPLES)]
+    #[command(after_help = examples::EXPORT)]
     Export(commands::export::ExportArgs),
     /// Print what a shell needs to complete commands and options.
-    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    #[command(after_help = examples::COMPLETIONS)]
     Completions {
         /// The shell.
         shell: commands::completions::For,
     },
+    /// Look into the store, keep it small, and prove that it is genuine.
+    #[command(subcommand)]
+    Cache(commands::cache::CacheCommand),
 }
 
 /// Where results are kept.
@@ -338,6 +245,7 @@ pub fn main() -> ExitCode {
         }
         Command::Export(args) => commands::export::export(&args),
         Command::Completions { shell } => commands::completions::completions(shell),
+        Command::Cache(command) => commands::cache::cache(&command),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -14,12 +14,15 @@ use cache::{CacheKey, Kind, Shape, store::Finished};
 pub struct Cost {
     /// How long it takes.
     pub seconds: Option<f64>,
-    /// Bytes that its inputs and outputs take in memory; the work between them may take more.
+    /// Bytes in memory: what a process held before in such a step, or else what inputs and outputs
+    /// take; the work between them may take more.
     pub memory: Option<u64>,
     /// Bytes that its outputs take in the store.
     pub disk: Option<u64>,
 }
 
+/// The most steps of equal parameters of which the one nearest in size is looked for.
+const MOST_ALIKE: usize = 32;
 /// What a number takes in memory, in bytes.
 const NUMBER: u64 = 4;
 /// What a row without features takes, about: a name, a label, a few numbers.
@@ -81,7 +84,7 @@ pub fn of(
     shapes: &[Shape],
     before: &[Planned],
 ) -> Cost {
-    let step = &reasons.pipeline.steps[index];
+    let (step, history) = (&reasons.pipeline.steps[index], reasons.history);
     let read: Vec<Option<&Shape>> = step
         .inputs
         .iter()
@@ -94,11 +97,13 @@ pub fn of(
     let size: Option<u64> =
         read.iter().map(|shape| elements((*shape)?)).sum::<Option<u64>>().filter(|size| *size > 0);
     let like = closest(reasons, index, key, size);
-    let memory = shapes.iter().chain(read.into_iter().flatten());
+    let held: Option<u64> = shapes.iter().chain(read.into_iter().flatten()).map(in_memory).sum();
     Cost {
-        seconds: like
-            .map(|(like, grown)| like.times.seconds * grown * further(step.entry, key, like)),
-        memory: memory.map(in_memory).sum::<Option<u64>>(),
+        seconds: like.map(|(like, grown)| {
+            let share = fresh(step.entry, key, like, shapes);
+            like.times.seconds * grown * share * further(step.entry, key, like)
+        }),
+        memory: like.and_then(|(like, _)| peak(history, like, held?)).or(held),
         disk: disk(reasons, index, shapes, like),
     }
 }
@@ -126,8 +131,37 @@ fn closest<'h>(
             _ => 1.0,
         }
     };
-    let alike = history.like(key).into_iter().map(|step| (step, grown(step)));
-    alike.min_by(|(_, a), (_, b)| a.ln().abs().total_cmp(&b.ln().abs()))
+    let alike = history.like(key);
+    let alike = alike.iter().take(MOST_ALIKE).map(|step| (*step, grown(step)));
+    let apart = |grown: f64| grown.max(1.0 / grown);
+    alike.min_by(|(_, a), (_, b)| apart(*a).total_cmp(&apart(*b)))
+}
+
+/// Of a step that works row by row, which part of the rows it computes, as a ratio to the part that
+/// the earlier step computed: rows that the same op with the same parameters has made are spared.
+fn fresh(entry: &ops::Entry, key: &CacheKey, like: &Finished, shapes: &[Shape]) -> f64 {
+    let made = like.outputs.values().filter_map(|object| object.shape.rows).max();
+    let (Some(before), Some(now), true) =
+        (made, shapes.iter().filter_map(|shape| shape.rows).max(), entry.row_wise)
+    else {
+        return 1.0;
+    };
+    let same = CacheKey { inputs: key.inputs.clone(), ..like.cache_key.clone() } == *key;
+    let left = if same && now > before { now - before } else { now };
+    let computed = before.saturating_sub(like.times.rows_reused);
+    if computed == 0 || now == 0 {
+        return 1.0;
+    }
+    (left as f64 / now as f64) / (computed as f64 / before as f64)
+}
+
+/// What a process held that ran a step like this, and as much more as inputs and outputs are larger.
+fn peak(history: &History, like: &Finished, held: u64) -> Option<u64> {
+    let peak = Some(like.times.peak_bytes).filter(|peak| *peak > 0)?;
+    let read = like.cache_key.inputs.values().filter_map(|content| history.object(content));
+    let before: u64 =
+        read.chain(like.outputs.values()).filter_map(|object| in_memory(&object.shape)).sum();
+    Some((peak + held).saturating_sub(before).max(held))
 }
 
 /// How many times as far this step goes, by the parameters that say only how far to go.
@@ -145,7 +179,8 @@ fn in_memory(shape: &Shape) -> Option<u64> {
     match (shape.rows, shape.width()) {
         (Some(rows), Some(width)) => Some(rows as u64 * width as u64 * NUMBER),
         (Some(rows), None) => Some(rows as u64 * ROW),
-        // Models and the like say nothing of their size before they are made.
+        (None, _) if matches!(shape.kind, Kind::Clips | Kind::Spectrogram | Kind::Matrix) => None,
+        // Models and the like say nothing of their size before they are made, and are small.
         (None, _) => Some(0),
     }
 }
@@ -175,4 +210,43 @@ fn disk(
         total += bytes as u64;
     }
     known.then_some(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::further;
+    use cache::{CacheKey, key::KEY_FORMAT, store::Finished};
+    use std::collections::BTreeMap;
+
+    fn key(op: &str, params: &[(&str, i64)]) -> CacheKey {
+        let params = params.iter().map(|(name, value)| ((*name).to_owned(), (*value).into()));
+        CacheKey {
+            format: KEY_FORMAT,
+            op: op.to_owned(),
+            version: 1,
+            params: params.collect(),
+            inputs: BTreeMap::new(),
+            seed: None,
+            numerics: None,
+        }
+    }
+
+    #[test]
+    fn what_goes_twice_as_far_takes_twice_as_long() {
+        let mut ops = ops::OPS.iter().filter(|entry| !entry.progressive.is_empty());
+        let entry = ops.next().expect("an op that goes on from where it stopped");
+        let param = entry.progressive[0];
+        let old = key(entry.name, &[(param, 10)]);
+        let old = Finished {
+            key: old.digest(),
+            cache_key: old,
+            outputs: BTreeMap::new(),
+            times: Default::default(),
+        };
+        assert_eq!(further(entry, &key(entry.name, &[(param, 20)]), &old), 2.0);
+        let default = entry.schema();
+        let default = default.pointer(&format!("/properties/{param}/default"));
+        let default = default.and_then(serde_json::Value::as_f64).expect("a default");
+        assert_eq!(further(entry, &key(entry.name, &[]), &old), default / 10.0);
+    }
 }

@@ -86,9 +86,9 @@ impl Node {
     }
 }
 
-/// The name of a step without that of its instance.
+/// The name of a step without instance and variant.
 fn base(name: &str) -> &str {
-    name.split('@').next().unwrap_or(name)
+    name.split(['@', '{']).next().unwrap_or(name)
 }
 
 fn joined(ports: &BTreeSet<&str>) -> String {

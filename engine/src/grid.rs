@@ -27,6 +27,23 @@ impl Grid {
         if all <= width { self.columns(&widths) } else { self.stacked(width) }
     }
 
+    /// Shortens the cells of the last column so that all columns fit, if that leaves something of
+    /// them to read.
+    pub fn shorten_last(&mut self, width: usize) {
+        const LEAST: usize = 12;
+        let Some(last) = self.head.len().checked_sub(1) else { return };
+        let others: usize = (0..last).map(|at| self.width(at) + 2).sum();
+        let room = width.saturating_sub(others);
+        if room < LEAST {
+            return;
+        }
+        for cell in self.rows.iter_mut().filter_map(|row| row.get_mut(last)) {
+            if cell.chars().count() > room {
+                *cell = cell.chars().take(room - 1).chain(['…']).collect();
+            }
+        }
+    }
+
     fn cells(&self, at: usize) -> impl Iterator<Item = &str> {
         let cells = self.rows.iter().map(move |row| row.get(at).map_or("", String::as_str));
         std::iter::once(self.head[at].as_str()).chain(cells)

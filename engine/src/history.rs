@@ -66,22 +66,18 @@ impl History {
         alike.map(|at| &self.finished[*at])
     }
 
-    /// Whether a step of that op has ever finished.
-    pub fn knows(&self, op: &str) -> bool {
-        self.ops.contains_key(op)
-    }
-
     /// The step of the same op whose key differs least. Of several, the one whose differences come
-    /// first: `order` gives a text by which they are compared.
-    pub fn nearest(
+    /// first by `order`.
+    pub fn nearest<O: Ord>(
         &self,
         key: &CacheKey,
-        order: impl Fn(&CacheKey) -> String,
+        order: impl Fn(&CacheKey) -> O,
     ) -> Option<&Finished> {
-        /// Ties beyond this are alike for every reader.
-        const COMPARED: usize = 16;
+        // More of one score differ in as many fields, and are as good as each other. Of sources
+        // there are few, and how many files differ is worth a look.
+        let compared = if key.inputs.contains_key(FILES) { 16 } else { 4 };
         let nearest = self.nearest_all(&key.op, &fields(key));
-        nearest.into_iter().take(COMPARED).min_by_key(|step| order(&step.cache_key))
+        nearest.into_iter().take(compared).min_by_key(|step| order(&step.cache_key))
     }
 
     /// The steps of an op that share parameters with this key more than others do: what a step
@@ -155,4 +151,65 @@ fn fields(key: &CacheKey) -> Vec<u64> {
     fields.extend(key.seed.map(|seed| hash(&|to| (3, seed).hash(to))));
     fields.extend(key.numerics.as_ref().map(|numerics| hash(&|to| (4, numerics).hash(to))));
     fields
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cache::{Kind, key::KEY_FORMAT, store::Times};
+    use std::collections::BTreeMap;
+
+    fn step(op: &str, params: &[(&str, i64)], input: &str, made: &str) -> Finished {
+        let params = params.iter().map(|(name, value)| ((*name).to_owned(), (*value).into()));
+        let cache_key = CacheKey {
+            format: KEY_FORMAT,
+            op: op.to_owned(),
+            version: 1,
+            params: params.collect(),
+            inputs: BTreeMap::from([("features".to_owned(), Digest::of(input.as_bytes()))]),
+            seed: None,
+            numerics: None,
+        };
+        let shape = Shape::of(Kind::Matrix).with_rows(Some(10)).with_row(Some(vec![4]));
+        let object = Object { digest: Digest::of(made.as_bytes()), shape, bytes: 160, seen: None };
+        let outputs = BTreeMap::from([("latent".to_owned(), object)]);
+        Finished { key: cache_key.digest(), cache_key, outputs, times: Times::default() }
+    }
+
+    fn nearest(history: &History, key: &CacheKey) -> Option<Digest> {
+        let order = |key: &CacheKey| format!("{:?}", key.params);
+        history.nearest(key, order).map(|step| step.key)
+    }
+
+    #[test]
+    fn the_nearest_key_shares_most_fields() {
+        let old = [
+            step("a", &[("k", 1), ("n", 1)], "x", "1"),
+            step("a", &[("k", 2)], "x", "2"),
+            step("a", &[("k", 2)], "y", "3"),
+            step("b", &[("k", 3)], "x", "4"),
+        ];
+        let history = History::new(old.to_vec());
+        let near = |params: &[(&str, i64)], input| {
+            nearest(&history, &step("a", params, input, "").cache_key)
+        };
+        assert_eq!(near(&[("k", 3), ("n", 1)], "x"), Some(old[0].key));
+        assert_eq!(near(&[("k", 3)], "y"), Some(old[2].key));
+        assert_eq!(near(&[("k", 2)], "z"), near(&[("k", 2)], "w"), "ties are settled by order");
+        assert_eq!(nearest(&history, &step("c", &[], "x", "").cache_key), None);
+    }
+
+    #[test]
+    fn content_knows_its_maker() {
+        let (first, second) = (step("a", &[("k", 1)], "x", "1"), step("b", &[], "1", "2"));
+        let same = step("b", &[("k", 1)], "x", "1");
+        let history = History::new(vec![first.clone(), second.clone(), same.clone()]);
+        let made = Digest::of(b"1");
+        let maker = |like: &Finished| history.maker(&made, &like.cache_key).map(|step| step.key);
+        assert_eq!(maker(&first), Some(first.key));
+        assert_eq!(maker(&same), Some(same.key));
+        assert_eq!(history.maker(&Digest::of(b"9"), &first.cache_key), None);
+        assert_eq!(history.read_by(&second), Some(40));
+        assert_eq!(history.read_by(&first), None, "nobody knows what it read");
+    }
 }

@@ -45,6 +45,21 @@ pub struct Variants {
     pub count: usize,
     /// The steps of all variants, shared ones counted for each.
     pub steps: usize,
+    /// What is looked for, where results choose the points.
+    pub search: Option<Search>,
+}
+
+/// What a sweep looks for whose points are chosen by results.
+#[derive(Clone, Debug)]
+pub struct Search {
+    /// The metric, with its step: `scores.ari`.
+    pub objective: String,
+    /// The metric alone.
+    pub metric: String,
+    /// The points so far, by the labels of their values, and the steps with their scores, one a seed.
+    pub points: Vec<(Vec<String>, Vec<usize>)>,
+    /// Whether the results of these points lead to others.
+    pub more: bool,
 }
 
 /// A named use of an op.
@@ -108,6 +123,8 @@ pub struct ReportSpec {
     pub question: Option<String>,
     /// Rows of the main table.
     pub table: Vec<RowSpec>,
+    /// Whether rows are compared by signed ranks rather than by Student's t.
+    pub wilcoxon: bool,
     /// Its figures.
     pub figures: Vec<FigureSpec>,
     /// Whether clips stay unheard although they are files.
@@ -162,6 +179,8 @@ pub struct RowSpec {
     pub reference: Option<usize>,
     /// Published values to show beside ours, by metric.
     pub paper: BTreeMap<String, f64>,
+    /// The step that holds its clusters against chance and other choices.
+    pub companion: Option<usize>,
     /// What the scores depend on of what varies, and its values.
     pub point: Vec<(String, Value)>,
     /// The seed of the variant.

@@ -10,6 +10,7 @@ use std::{
     os::unix::process::{CommandExt, ExitStatusExt},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
+    sync::{Mutex, MutexGuard},
     time::Duration,
 };
 use tempfile::TempDir;
@@ -21,12 +22,25 @@ const USUAL: [&str; 3] = ["PATH", "HOME", "LANG"];
 pub struct Programs {
     /// Where what a program prints is kept.
     log: PathBuf,
+    /// The numbers of the GPUs that the step was given.
+    gpus: Vec<usize>,
+    /// What the last one that was stopped had printed.
+    cut_short: Mutex<Vec<String>>,
 }
 
 impl Programs {
-    /// Programs whose log is this file.
-    pub fn new(log: PathBuf) -> Self {
-        Self { log }
+    /// Programs whose log is this file, and that see these GPUs.
+    pub fn new(log: PathBuf, gpus: Vec<usize>) -> Self {
+        Self { log, gpus, cut_short: Mutex::default() }
+    }
+
+    /// The end of what a program printed that was stopped.
+    pub fn cut_short(&self) -> Vec<String> {
+        self.lines().clone()
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Vec<String>> {
+        self.cut_short.lock().expect("no thread panics while it holds the lines")
     }
 }
 
@@ -41,51 +55,87 @@ impl ops::Programs for Programs {
         }
         let words = scratch.words(program);
         let name = words.first().map_or("", String::as_str);
-        let log = self.open_log().map_err(|fault| {
+        let (log, start_of_log) = self.open_log().map_err(|fault| {
             OpError::failure(format!("cannot write `{}`: {}", self.log.display(), plain(&fault)))
         })?;
-        let child = start(&words, program, &scratch, log).map_err(|fault| missing(name, &fault))?;
-        match wait(child, cancel).map_err(|fault| {
+        let child =
+            self.start(&words, program, &scratch, log).map_err(|fault| missing(name, &fault))?;
+        let ended = wait(child, cancel).map_err(|fault| {
             OpError::failure(format!("lost sight of `{name}`: {}", plain(&fault)))
-        })? {
-            None => Err(OpError::cancelled()),
-            Some(status) if status.success() => {
-                program.outputs.iter().map(|output| self.read(&scratch, name, output)).collect()
+        })?;
+        let complaint = |headline| self.complaint(headline, start_of_log);
+        match ended {
+            None => {
+                *self.lines() = last_lines(&self.log, start_of_log).unwrap_or_default();
+                Err(OpError::cancelled())
             }
-            Some(status) => Err(self.complaint(format!("`{name}` ended with {}", said(status)))),
+            Some(status) if status.success() => {
+                let read = |output: &&str| read(&scratch, name, output).map_err(complaint);
+                program.outputs.iter().map(read).collect()
+            }
+            Some(status) => Err(complaint(format!("`{name}` ended with {}", said(status)))),
         }
     }
 }
 
 impl Programs {
-    fn open_log(&self) -> io::Result<File> {
+    fn start(
+        &self,
+        words: &[String],
+        program: &Program<'_>,
+        scratch: &Scratch,
+        log: File,
+    ) -> io::Result<Child> {
+        let (name, arguments) = words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+        let passed = USUAL.into_iter().chain(program.passed.iter().map(String::as_str));
+        let passed = passed.filter_map(|name| Some((name, std::env::var_os(name)?)));
+        // Where a step asked for GPUs, its program sees those and no others.
+        let gpus: Vec<String> = self.gpus.iter().map(usize::to_string).collect();
+        Command::new(name)
+            .args(arguments)
+            .env_clear()
+            .envs(passed)
+            .env("TMPDIR", scratch.0.path().join("tmp"))
+            .envs(program.variables.iter().map(|(name, value)| (name, value)))
+            .envs((!gpus.is_empty()).then(|| ("CUDA_VISIBLE_DEVICES", gpus.join(","))))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            // A group of its own, so that all it starts can be ended with it.
+            .process_group(0)
+            .spawn()
+    }
+
+    /// The log, behind what stands in it already, and where that ends.
+    fn open_log(&self) -> io::Result<(File, u64)> {
         if let Some(folder) = self.log.parent() {
             fs::create_dir_all(folder)?;
         }
-        File::options().create(true).append(true).open(&self.log)
-    }
-
-    fn read(&self, scratch: &Scratch, program: &str, output: &str) -> Result<Table, OpError> {
-        let path = scratch.output(output);
-        if !path.exists() {
-            return Err(self.complaint(format!("`{program}` made no file at `{{out.{output}}}`")));
-        }
-        foreign::read(&path).map_err(|fault| {
-            self.complaint(format!(
-                "`{{out.{output}}}` of `{program}` is not the Parquet that is read here: {fault}"
-            ))
-        })
+        let log = File::options().create(true).append(true).open(&self.log)?;
+        let end = log.metadata()?.len();
+        Ok((log, end))
     }
 
     /// A message with the end of the log below it.
-    fn complaint(&self, headline: String) -> OpError {
-        let lines = last_lines(&self.log).unwrap_or_default();
+    fn complaint(&self, headline: String, start_of_log: u64) -> OpError {
+        let lines = last_lines(&self.log, start_of_log).unwrap_or_default();
         let message = match &lines[..] {
             [] => format!("{headline}, and printed nothing"),
             lines => format!("{headline}; the end of its log:\n  {}", lines.join("\n  ")),
         };
         OpError::failure(message).help(format!("its whole log: `{}`", self.log.display()))
     }
+}
+
+/// What a program made at an output.
+fn read(scratch: &Scratch, program: &str, output: &str) -> Result<Table, String> {
+    let path = scratch.output(output);
+    if !path.exists() {
+        return Err(format!("`{program}` made no file at `{{out.{output}}}`"));
+    }
+    foreign::read(&path).map_err(|fault| {
+        format!("`{{out.{output}}}` of `{program}` is not the Parquet that is read here: {fault}")
+    })
 }
 
 /// A folder with what goes into a program, what comes out, and its temporary files; removed in the
@@ -125,29 +175,6 @@ impl Scratch {
     }
 }
 
-fn start(
-    words: &[String],
-    program: &Program<'_>,
-    scratch: &Scratch,
-    log: File,
-) -> io::Result<Child> {
-    let (name, arguments) = words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-    let passed = USUAL.into_iter().chain(program.passed.iter().map(String::as_str));
-    let passed = passed.filter_map(|name| Some((name, std::env::var_os(name)?)));
-    Command::new(name)
-        .args(arguments)
-        .env_clear()
-        .envs(passed)
-        .env("TMPDIR", scratch.0.path().join("tmp"))
-        .envs(program.variables.iter().map(|(name, value)| (name, value)))
-        .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log)
-        // A group of its own, so that all it starts can be ended with it.
-        .process_group(0)
-        .spawn()
-}
-
 /// Waits for the end of a program; `None` if the work was cancelled and it was ended. Whatever it
 /// started and left behind ends with it.
 fn wait(mut child: Child, cancel: &dyn Cancel) -> io::Result<Option<ExitStatus>> {
@@ -183,7 +210,7 @@ fn missing(name: &str, fault: &io::Error) -> OpError {
         io::ErrorKind::PermissionDenied => "make it executable: `chmod +x`",
         _ => "check the command",
     };
-    OpError::param("command", format!("cannot start `{name}`: {}", plain(fault))).help(help)
+    OpError::data(format!("cannot start `{name}`: {}", plain(fault))).help(help)
 }
 
 /// How a program ended.
@@ -196,13 +223,13 @@ fn said(status: ExitStatus) -> String {
     }
 }
 
-/// The last lines of a log, without what a terminal would not show.
-fn last_lines(log: &Path) -> io::Result<Vec<String>> {
+/// The last lines of a log from a place on, without what a terminal would not show.
+fn last_lines(log: &Path, from: u64) -> io::Result<Vec<String>> {
     const LINES: usize = 20;
     const BYTES: u64 = 16 << 10;
     let mut file = File::open(log)?;
     let length = file.metadata()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(BYTES)))?;
+    file.seek(SeekFrom::Start(length.saturating_sub(BYTES).max(from)))?;
     let mut bytes = Vec::new();
     file.take(BYTES).read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);

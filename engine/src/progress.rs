@@ -45,7 +45,7 @@ pub fn for_stderr(steps: usize, quiet: bool) -> Box<dyn Progress> {
     } else if std::io::stderr().is_terminal() {
         Box::new(Bars::new(steps))
     } else {
-        Box::new(Plain { steps, running: Mutex::default() })
+        Box::new(Plain { steps, running: Mutex::default(), hits: Mutex::default() })
     }
 }
 
@@ -72,6 +72,8 @@ impl Progress for Quiet {
 struct Plain {
     steps: usize,
     running: Mutex<HashMap<usize, Running>>,
+    /// Lines of hits, which come by the thousand: they wait for the next line of another kind.
+    hits: Mutex<String>,
 }
 
 struct Running {
@@ -80,9 +82,23 @@ struct Running {
     said: u64,
 }
 
+impl Drop for Plain {
+    fn drop(&mut self) {
+        self.say_hits();
+    }
+}
+
 const SECONDS_BETWEEN_LINES: u64 = 10;
 
 impl Plain {
+    fn say_hits(&self) {
+        let mut hits = self.hits.lock().expect("no thread panics while it adds a line");
+        let hits = std::mem::take(&mut *hits);
+        if !hits.is_empty() {
+            say(hits.trim_end());
+        }
+    }
+
     fn running(&self) -> MutexGuard<'_, HashMap<usize, Running>> {
         self.running.lock().expect("no thread panics while it holds the labels")
     }
@@ -90,6 +106,7 @@ impl Plain {
 
 impl Progress for Plain {
     fn start(&self, number: usize, name: &str, _reason: &str) {
+        self.say_hits();
         let label = format!("[{number}/{}] {name}", self.steps);
         self.running().insert(number, Running { label, since: Instant::now(), said: 0 });
     }
@@ -108,10 +125,18 @@ impl Progress for Plain {
 
     fn settle(&self, settled: &Settled<'_>) {
         self.running().remove(&settled.number);
-        say(&line(settled, self.steps));
+        let line = line(settled, self.steps);
+        if settled.status == "hit" {
+            let mut hits = self.hits.lock().expect("no thread panics while it adds a line");
+            hits.push_str(&line);
+            hits.push('\n');
+        } else {
+            self.say(&line);
+        }
     }
 
     fn say(&self, line: &str) {
+        self.say_hits();
         say(line);
     }
 }

@@ -9,7 +9,7 @@
 //! | `note`, `warning`, `error` | `message`; of a fault in a pipeline also `code`, `file`, `line`, `column`, `help` |
 //! | `run_finished` | `status`, `seconds`, `ran`, `hits`, `failed`, `skipped`, `report` |
 //!
-//! Readers pass over events and fields that they do not know.
+//! `run_finished` is the last event of a run that began. Readers pass over events and fields that they do not know.
 
 use crate::{
     progress::{Progress, Settled},

@@ -7,7 +7,7 @@ use crate::{
     keys::{FILES, NEVER},
     pipeline::{Input, Pipeline},
 };
-use cache::{CacheKey, Digest, FileEntry, Store, sources::NotedFile};
+use cache::{CacheKey, Digest, FileEntry, Store, sources::NotedFile, store::Finished};
 use ops::Entry;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,6 +34,8 @@ pub struct Differences {
     pub own: Vec<String>,
     /// The ports whose content changed, with what they held before.
     pub inputs: Vec<(String, Option<Digest>)>,
+    /// How many files of its source changed, as far as that is known.
+    pub files: usize,
 }
 
 impl Differences {
@@ -43,7 +45,7 @@ impl Differences {
     }
 }
 
-impl Reasons<'_> {
+impl<'a> Reasons<'a> {
     /// Why the step with this key runs. `key_of` gives the keys of the steps before it.
     pub fn why<'k>(
         &self,
@@ -60,9 +62,17 @@ impl Reasons<'_> {
     }
 
     /// The nearest earlier key of the same op.
-    pub fn nearest(&self, step: usize, key: &CacheKey) -> Option<&CacheKey> {
-        let order = |old: &CacheKey| format!("{:?}", self.differences(step, old, key).own);
-        self.history.nearest(key, order).map(|finished| &finished.cache_key)
+    pub fn nearest(&self, step: usize, key: &CacheKey) -> Option<&'a CacheKey> {
+        self.nearest_step(step, key).map(|finished| &finished.cache_key)
+    }
+
+    /// The step with the nearest earlier key; of several, the one whose files differ least.
+    pub fn nearest_step(&self, step: usize, key: &CacheKey) -> Option<&'a Finished> {
+        let order = |old: &CacheKey| {
+            let Differences { own, files, .. } = self.differences(step, old, key);
+            (files, own)
+        };
+        self.history.nearest(key, order)
     }
 
     /// Differences in words: those of the step itself, then its inputs, each with its cause.
@@ -137,22 +147,26 @@ impl Reasons<'_> {
             let show = |numerics: &Option<String>| numerics.clone().unwrap_or("any".to_owned());
             own.push(format!("device {} → {}", show(&old.numerics), show(&new.numerics)));
         }
-        let mut inputs = Vec::new();
+        let (mut inputs, mut changed) = (Vec::new(), 0);
         let ports: BTreeSet<&String> = old.inputs.keys().chain(new.inputs.keys()).collect();
         for port in ports {
             match (old.inputs.get(port), new.inputs.get(port)) {
                 (before, after) if before == after => {}
-                (Some(before), Some(_)) if port == FILES => own.push(self.files(step, before)),
+                (Some(before), Some(_)) if port == FILES => {
+                    let (count, words) = self.files(step, before);
+                    changed = count;
+                    own.push(words);
+                }
                 (before, _) => inputs.push((port.clone(), before.copied())),
             }
         }
-        Differences { own, inputs }
+        Differences { own, inputs, files: changed }
     }
 
-    fn files(&self, step: usize, before: &Digest) -> String {
+    fn files(&self, step: usize, before: &Digest) -> (usize, String) {
         match self.store.noted_files(before) {
             Some(before) => files(&before, &self.files[step]),
-            None => "other files".to_owned(),
+            None => (usize::MAX, "other files".to_owned()),
         }
     }
 }
@@ -185,8 +199,8 @@ pub fn shown(value: &Value) -> String {
     }
 }
 
-/// How the files of a source changed: `3 new files, 1 changed file (`bell/00.wav`)`.
-fn files(before: &[NotedFile], now: &[FileEntry]) -> String {
+/// How many files of a source changed, and how: `3 new files, 1 changed file (`bell/00.wav`)`.
+fn files(before: &[NotedFile], now: &[FileEntry]) -> (usize, String) {
     let old: BTreeMap<&str, &Digest> =
         before.iter().map(|file| (file.name.as_str(), &file.digest)).collect();
     let new: BTreeMap<&str, &Digest> =
@@ -220,7 +234,11 @@ fn files(before: &[NotedFile], now: &[FileEntry]) -> String {
         counted(&renamed, "renamed"),
     ];
     let words: Vec<String> = parts.into_iter().flatten().collect();
-    if words.is_empty() { "the files in another order".to_owned() } else { words.join(", ") }
+    let count = added.len() + changed.len() + gone.len() + renamed.len();
+    match words[..] {
+        [] => (0, "the files in another order".to_owned()),
+        _ => (count, words.join(", ")),
+    }
 }
 
 #[cfg(test)]
@@ -246,7 +264,7 @@ mod tests {
     #[test]
     fn changes_of_files_are_counted() {
         let before = noted(&[("a", "1"), ("b", "2"), ("c", "3"), ("d", "4")]);
-        let said = |files_now: &[(&str, &str)]| files(&before, &now(files_now));
+        let said = |files_now: &[(&str, &str)]| files(&before, &now(files_now)).1;
         let (a, b, c, d) = (("a", "1"), ("b", "2"), ("c", "3"), ("d", "4"));
         assert_eq!(said(&[a, b, c, d, ("e", "5"), ("f", "6")]), "2 new files");
         assert_eq!(said(&[a, b, c, ("d", "5")]), "1 changed file (`d`)");

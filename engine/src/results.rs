@@ -4,7 +4,10 @@ use cache::{
     Kind, Record, Store,
     record::{Row, StepRecord},
 };
-use reports::{METRICS, Metric};
+use reports::{
+    METRICS, Metric,
+    stats::{Estimate, estimate},
+};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -26,17 +29,6 @@ pub struct Scored {
     pub values: BTreeMap<String, f64>,
     /// Why there are none.
     pub missing: Option<String>,
-}
-
-/// Mean and half the width of its 95 % interval, of how many.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Estimate {
-    /// The mean.
-    pub mean: f64,
-    /// Half the width of the interval; none for a single value.
-    pub half: Option<f64>,
-    /// How many values.
-    pub n: usize,
 }
 
 impl Line {
@@ -124,60 +116,10 @@ pub fn best(lines: &[Line]) -> Option<(&Line, &'static Metric, Estimate)> {
 
 /// A number with as many decimals as the report shows.
 pub fn cell(estimate: Option<Estimate>, metric: &Metric) -> String {
-    let Some(Estimate { mean, half, .. }) = estimate else { return "–".to_owned() };
+    let Some(Estimate { mean, half_width, .. }) = estimate else { return "–".to_owned() };
     let decimals = metric.decimals;
-    match half {
+    match half_width {
         Some(half) => format!("{mean:.decimals$} ± {half:.decimals$}"),
         None => format!("{mean:.decimals$}"),
-    }
-}
-
-/// Mean and 95 % interval by Student's distribution.
-pub fn estimate(values: &[f64]) -> Option<Estimate> {
-    let n = values.len();
-    if n == 0 {
-        return None;
-    }
-    let mean = values.iter().sum::<f64>() / n as f64;
-    let half = (n > 1).then(|| {
-        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-        student(n - 1) * (squares / (n - 1) as f64 / n as f64).sqrt()
-    });
-    Some(Estimate { mean, half, n })
-}
-
-/// The 97.5 % quantile of Student's distribution: from the tables up to 30 degrees of freedom, then
-/// by the expansion of Cornish and Fisher, which is right to four decimals there.
-fn student(freedom: usize) -> f64 {
-    const TABLE: [f64; 30] = [
-        12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160,
-        2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056,
-        2.052, 2.048, 2.045, 2.042,
-    ];
-    const NORMAL: f64 = 1.959_964;
-    match TABLE.get(freedom - 1) {
-        Some(quantile) => *quantile,
-        None => {
-            let (z, n) = (NORMAL, freedom as f64);
-            let second = 5.0 * z.powi(5) + 16.0 * z.powi(3) + 3.0 * z;
-            z + (z.powi(3) + z) / (4.0 * n) + second / (96.0 * n * n)
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{estimate, student};
-
-    #[test]
-    fn an_interval_is_that_of_a_t_test() {
-        // scipy.stats.t.interval(0.95, 4, loc=mean, scale=sem) of these five.
-        let found = estimate(&[0.30, 0.34, 0.29, 0.41, 0.36]).expect("values");
-        assert!((found.mean - 0.34).abs() < 1e-12);
-        assert!((found.half.expect("several values") - 0.059_797).abs() < 1e-4, "{found:?}");
-        assert_eq!(estimate(&[1.0]).expect("a value").half, None);
-        assert_eq!(estimate(&[]), None);
-        // scipy.stats.t.ppf(0.975, [40, 100]).
-        assert!((student(40) - 2.02108).abs() < 1e-4 && (student(100) - 1.98397).abs() < 1e-4);
     }
 }

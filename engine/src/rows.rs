@@ -9,7 +9,7 @@ use cache::{
 use ops::{Ctx, Inputs, OpError, Outputs};
 use std::collections::HashMap;
 
-/// Earlier runs that are looked into: those with the most rows.
+/// Earlier runs that are looked into: those with the most rows, or with about as many as now.
 const MOST_EARLIER: usize = 8;
 
 /// Runs of a step that differ from the present one in nothing but their inputs.
@@ -25,24 +25,27 @@ impl<'a> Before<'a> {
         Self { key, history, store }
     }
 
-    /// The largest of them first. Which one is taken decides no byte, only how much is spared.
-    fn runs(&self) -> Vec<&'a Finished> {
+    /// Those with about so many rows first. Which are taken decides no byte, only how much is
+    /// spared.
+    fn runs(&self, rows: usize) -> Vec<&'a Finished> {
         let same = |other: &CacheKey| {
             other.op == self.key.op
                 && CacheKey { inputs: self.key.inputs.clone(), ..other.clone() } == *self.key
         };
         let mut runs: Vec<_> = self.history.iter().filter(|run| same(&run.cache_key)).collect();
-        let rows = |run: &Finished| run.outputs.values().filter_map(|it| it.shape.rows).max();
-        runs.sort_by_key(|run| (std::cmp::Reverse(rows(run)), run.key));
+        runs.sort_by_key(|run| {
+            let made = run.outputs.values().filter_map(|object| object.shape.rows).max();
+            (made.unwrap_or(0).abs_diff(rows), run.key)
+        });
         runs.truncate(MOST_EARLIER);
         runs
     }
 }
 
 impl ops::Earlier for Before<'_> {
-    fn output(&self, port: &str) -> Option<Artifact> {
-        let mut found = self.runs().into_iter().filter_map(|run| run.outputs.get(port));
-        found.find_map(|object| self.store.get(&object.digest).ok())
+    fn outputs(&self, port: &str) -> Vec<Artifact> {
+        let objects = self.runs(usize::MAX).into_iter().filter_map(|run| run.outputs.get(port));
+        objects.filter_map(|object| self.store.get(&object.digest).ok()).collect()
     }
 }
 
@@ -132,7 +135,7 @@ fn nearest(
     output: &str,
 ) -> Option<Known> {
     let wanted = digests(table);
-    let known = before.runs().into_iter().filter_map(|run| {
+    let known = before.runs(table.rows()).into_iter().filter_map(|run| {
         let then = before.store.get(run.cache_key.inputs.get(input)?).ok()?;
         let rows = then.as_table().filter(|then| are_alike(then, table))?;
         let fits = (then.kind, &then.meta) == (now.kind, &now.meta);

@@ -1,7 +1,11 @@
 //! Run folders: `<out>/<name>/<id>/`, and `latest` beside them.
 
 use crate::{scan::plain, suggest};
-use cache::{Record, record::RECORD_VERSION, store::write_whole};
+use cache::{
+    Record,
+    record::{RECORD_VERSION, StepStatus},
+    store::{write_renewable, write_whole},
+};
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -43,14 +47,16 @@ pub fn point_latest(folder: &Path) -> io::Result<()> {
     fs::rename(fresh, study.join("latest"))
 }
 
-/// Writes the record of a run.
+/// Writes the record of a run. One of a run in which nothing ran can be made again by running it.
 ///
 /// # Errors
 /// When the folder cannot be written.
 pub fn write_record(folder: &Path, record: &Record) -> io::Result<()> {
     let mut json = serde_json::to_vec_pretty(record)?;
     json.push(b'\n');
-    write_whole(&folder.join(RECORD), &json)
+    let ran = record.steps.iter().any(|step| step.status != StepStatus::Hit);
+    let write = if ran { write_whole } else { write_renewable };
+    write(&folder.join(RECORD), &json)
 }
 
 /// A run that was made before.

@@ -4,7 +4,10 @@
 
 use crate::{
     catalog,
-    spec::{FIGURE_KEYS, METRICS, REPORT_KEYS, RESOURCE_KEYS, ROW_KEYS, STEP_KEYS, TOP_KEYS},
+    spec::{
+        DRAW_KEYS, FIGURE_KEYS, HALVING_KEYS, METRICS, REPORT_KEYS, RESOURCE_KEYS, ROW_KEYS,
+        STEP_KEYS, SWEEP_KEYS, TOP_KEYS, TPE_KEYS,
+    },
 };
 use ops::Entry;
 use reports::figures::{Expected, FIGURES};
@@ -60,8 +63,7 @@ pub fn schema(table: &[Entry]) -> Json {
         }),
     );
     put(&mut top, "report", report());
-    // Known to the reader, so that it can say so; nothing that could be written.
-    top.remove("sweep");
+    put(&mut top, "sweep", sweep());
     json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "A pipeline of the engine",
@@ -105,7 +107,7 @@ fn for_schema() -> Json {
 fn step(table: &[Entry]) -> Json {
     let ops: Vec<Json> = table
         .iter()
-        .map(|entry| json!({"const": entry.name, "description": catalog::summary(&entry.schema())}))
+        .map(|entry| json!({"const": entry.name, "description": catalog::summary(entry.schema())}))
         .collect();
     let cases: Vec<Json> = table
         .iter()
@@ -127,7 +129,7 @@ fn step(table: &[Entry]) -> Json {
 
 /// The settings of a step, the inputs and the parameters of one op.
 fn op(entry: &Entry, definitions: &mut Map<String, Json>) {
-    let mut schema = entry.schema();
+    let mut schema = entry.schema().clone();
     let prefix = format!("#/definitions/{}.", entry.name);
     refer(&mut schema, &prefix);
     if let Some(Json::Object(parts)) = schema.get_mut("$defs").map(Json::take) {
@@ -239,6 +241,71 @@ fn refer(schema: &mut Json, prefix: &str) {
     }
 }
 
+fn sweep() -> Json {
+    let value = json!({"type": ["string", "number", "boolean", "array"]});
+    let range =
+        |names: &str| json!({"type": "string", "pattern": format!("^({names})\\(|\\$\\{{")});
+    let list = json!({"type": "array", "minItems": 1, "items": value});
+    let axes = |names: &str| {
+        json!({
+            "type": "object",
+            "minProperties": 1,
+            "additionalProperties": {"anyOf": [list, range(names)]}
+        })
+    };
+    let points = json!({"type": "array", "minItems": 1, "items": {
+        "type": "object", "minProperties": 1, "additionalProperties": value
+    }});
+    let draw = |keys: &[(&str, &str)], required: &[&str]| {
+        let mut draw = documented(keys);
+        for (name, _) in keys {
+            put(&mut draw, name, json!({"type": "integer", "minimum": 1}));
+        }
+        put(&mut draw, "n", json!({"maximum": 10000}));
+        put(&mut draw, "seed", json!({"minimum": 0}));
+        put(&mut draw, "over", axes("range|linspace|logspace|uniform|loguniform"));
+        if keys.iter().any(|(name, _)| *name == "resource") {
+            put(&mut draw, "resource", json!({"type": "string"}));
+            put(&mut draw, "eta", json!({"minimum": 2}));
+        }
+        json!({
+            "type": "object",
+            "properties": draw,
+            "required": required,
+            "additionalProperties": false
+        })
+    };
+    let mut keys = documented(SWEEP_KEYS);
+    put(&mut keys, "grid", axes("range|linspace|logspace"));
+    put(&mut keys, "list", points.clone());
+    put(&mut keys, "random", draw(DRAW_KEYS, &["n", "over"]));
+    put(&mut keys, "sobol", draw(DRAW_KEYS, &["n", "over"]));
+    put(&mut keys, "tpe", draw(TPE_KEYS, &["n", "over"]));
+    put(&mut keys, "halving", draw(HALVING_KEYS, &["n", "over", "resource", "from", "to"]));
+    put(
+        &mut keys,
+        "objective",
+        json!({
+            "type": "object",
+            "properties": {
+                "metric": {"type": "string", "pattern": "^[^\\s]+$"},
+                "direction": {"enum": ["maximize", "minimize"]}
+            },
+            "required": ["metric"],
+            "additionalProperties": false
+        }),
+    );
+    put(&mut keys, "include", points.clone());
+    put(&mut keys, "exclude", points);
+    let strategies = ["grid", "list", "random", "sobol", "tpe", "halving"];
+    json!({
+        "type": "object",
+        "properties": keys,
+        "oneOf": strategies.map(|name| json!({"required": [name]})),
+        "additionalProperties": false
+    })
+}
+
 fn report() -> Json {
     let mut paper = Map::new();
     for (name, short) in METRICS {
@@ -258,6 +325,8 @@ fn report() -> Json {
     put(&mut row, "for", json!({"$ref": "#/definitions/for"}));
     let mut keys = documented(REPORT_KEYS);
     put(&mut keys, "question", json!({"type": "string"}));
+    put(&mut keys, "test", json!({"enum": ["t", "wilcoxon"]}));
+    put(&mut keys, "companions", json!({"type": "boolean"}));
     put(
         &mut keys,
         "table",

@@ -23,6 +23,7 @@ const OTHER_MEANING: &[(&str, &str)] = &[
     ("reports/src/figures/mod.rs", "composition"),
     ("reports/src/findings.rs", "audit"),
     ("engine/src/commands/mod.rs", "synth"),
+    ("engine/src/commands/why.rs", "command"),
 ];
 
 /// Files of `ops` that may open files: those of sources, and of recordings.

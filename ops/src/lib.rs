@@ -19,6 +19,7 @@ pub mod ports;
 pub mod programs;
 pub mod table;
 
+pub use math::random::{Purpose, Random};
 pub use op::{
     Cancel, Checkpoints, Ctx, Detached, Determinism, Fault, Inputs, Locate, Op, OpError, Outputs,
     Port, Progress, Select, Source,

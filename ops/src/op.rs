@@ -21,6 +21,13 @@ pub struct Port {
 }
 
 impl Port {
+    /// What ops read that take any features as vectors.
+    pub const FEATURES: Self = Self::new(
+        "features",
+        &[Kind::Matrix, Kind::Spectrogram],
+        "One row of numbers a clip; images are taken row after row.",
+    );
+
     /// A port that every step has.
     pub const fn new(name: &'static str, kinds: &'static [Kind], doc: &'static str) -> Self {
         Self { name, kinds, optional: false, doc }
@@ -85,6 +92,9 @@ pub trait Op: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static 
     const SEEDED: bool = false;
     /// Whether its bytes depend on the device.
     const DETERMINISM: Determinism = Determinism::Bitwise;
+    /// Whether it holds clusters against what chance and other choices give: a report that asks for
+    /// companions gets one of these for each of its rows, with the same inputs.
+    const COMPANION: bool = false;
     /// Parameters that say only how far to go: runs that differ in them share checkpoints.
     const PROGRESSIVE: &'static [&'static str] = &[];
     /// Whether row i of its output follows from row i of its one input and the parameters alone.
@@ -246,7 +256,7 @@ pub struct Ctx<'a> {
     pub files: &'a dyn Locate,
     /// States of long work, kept across runs.
     pub checkpoints: &'a dyn Checkpoints,
-    /// What an earlier run of the step made.
+    /// What earlier runs of the step made.
     pub earlier: &'a dyn Earlier,
     /// Who runs programs.
     pub programs: &'a dyn Programs,

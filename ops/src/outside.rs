@@ -3,12 +3,12 @@
 use crate::op::{Cancel, Detached, OpError};
 use cache::{Artifact, Table};
 
-/// What an earlier run of the same step made, with the same parameters and other inputs or files.
+/// What earlier runs of the same step made, with the same parameters and other inputs or files.
 ///
 /// It spares work and never decides a byte: with it and without it an op makes the same.
 pub trait Earlier: Sync {
-    /// What it made at a port.
-    fn output(&self, port: &str) -> Option<Artifact>;
+    /// What some of them made at a port.
+    fn outputs(&self, port: &str) -> Vec<Artifact>;
 }
 
 /// Runs programs that are not the engine's.
@@ -48,8 +48,8 @@ pub enum Piece<'a> {
 }
 
 impl Earlier for Detached {
-    fn output(&self, _port: &str) -> Option<Artifact> {
-        None
+    fn outputs(&self, _port: &str) -> Vec<Artifact> {
+        Vec::new()
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::op::{Ctx, Determinism, Inputs, Op, OpError, Outputs, Port, Source};
 use cache::Shape;
 use serde_json::Value;
+use std::{any::TypeId, collections::HashMap, sync::RwLock};
 
 /// Every op, in the order of the reference page: sources, features, embeddings, clusters, metrics,
 /// programs.
@@ -20,11 +21,14 @@ pub static OPS: &[Entry] = &[
     op::<crate::embed::pca::Pca>(),
     op::<crate::embed::autoencoder::Autoencoder>(),
     op::<crate::embed::beta_vae::BetaVae>(),
+    op::<crate::embed::reconstruction::Reconstruction>(),
     op::<crate::embed::umap::Umap>(),
+    op::<crate::embed::tsne::Tsne>(),
     op::<crate::cluster::kmeans::Kmeans>(),
     op::<crate::cluster::agglomerative::Agglomerative>(),
     op::<crate::metrics::metrics::Metrics>(),
     op::<crate::metrics::gaussian_reference::GaussianReference>(),
+    op::<crate::metrics::controls::Controls>(),
     op::<crate::metrics::silhouette_samples::SilhouetteSamples>(),
     op::<crate::metrics::composition::Composition>(),
     op::<crate::programs::command::Command>(),
@@ -53,9 +57,11 @@ pub struct Entry {
     pub progressive: &'static [&'static str],
     /// Whether each row of its output follows from one row of its input.
     pub row_wise: bool,
+    /// Whether it holds clusters against chance and other choices.
+    pub companion: bool,
     /// Whether the parameters name the ports, so that there are none here.
     pub open: bool,
-    schema: fn() -> Value,
+    schema: fn() -> &'static Value,
     parse: fn(Value) -> Result<Box<dyn AnyOp>, ParamError>,
 }
 
@@ -70,7 +76,7 @@ pub struct ParamError {
 
 impl Entry {
     /// The JSON schema of the parameters; its description is the op's documentation.
-    pub fn schema(&self) -> Value {
+    pub fn schema(&self) -> &'static Value {
         (self.schema)()
     }
 
@@ -115,6 +121,19 @@ impl<O: Op> AnyOp for O {
     }
 }
 
+/// The schema of an op's parameters, made once a process: each key of a step asks for it.
+fn schema_of<O: Op>() -> &'static Value {
+    static MADE: RwLock<Option<HashMap<TypeId, &'static Value>>> = RwLock::new(None);
+    const NO_PANIC: &str = "no thread panics while it holds the schemas";
+    let id = TypeId::of::<O>();
+    if let Some(schema) = MADE.read().expect(NO_PANIC).as_ref().and_then(|made| made.get(&id)) {
+        return schema;
+    }
+    let schema = schemars::schema_for!(O).to_value();
+    let mut made = MADE.write().expect(NO_PANIC);
+    made.get_or_insert_default().entry(id).or_insert_with(|| Box::leak(Box::new(schema)))
+}
+
 /// The entry of an op.
 pub const fn op<O: Op>() -> Entry {
     Entry {
@@ -126,8 +145,9 @@ pub const fn op<O: Op>() -> Entry {
         determinism: O::DETERMINISM,
         progressive: O::PROGRESSIVE,
         row_wise: O::ROW_WISE,
+        companion: O::COMPANION,
         open: O::OPEN,
-        schema: || schemars::schema_for!(O).to_value(),
+        schema: schema_of::<O>,
         parse: |params| {
             let parsed: Result<O, _> = serde_path_to_error::deserialize(params);
             let op = parsed.map_err(|fault| ParamError {

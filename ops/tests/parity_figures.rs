@@ -168,6 +168,22 @@ fn layouts_of_umap_are_as_trustworthy_as_umap_learns() {
 }
 
 #[test]
+fn layouts_of_tsne_diverge_as_little_as_scikit_learns() {
+    for name in LAYOUTS {
+        let (x, width) = rows(&format!("figures/{name}"));
+        let theirs = &expected()["layouts"][name];
+        let theirs = |what: &str| theirs[what].as_f64().unwrap();
+        let (embedding, layout) = laid_out("tsne", json!({}), &x, width, 0);
+        let ours = trustworthiness(&x, width, &layout, 2, NEIGHBORS);
+        assert!(ours > theirs("tsne_trustworthiness") - 0.005, "{name}: {ours}");
+        let divergence = embedding.meta["divergence"].as_f64().unwrap();
+        // Both keep the same neighbours in P, so neither can be far below the other.
+        let ratio = divergence / theirs("tsne_kl");
+        assert!((0.9..1.05).contains(&ratio), "{name}: {divergence}, {ratio} of theirs");
+    }
+}
+
+#[test]
 fn layouts_have_the_same_bytes_at_any_number_of_threads() {
     let (x, width) = rows("figures/mixture");
     let all = |threads| {
@@ -175,6 +191,7 @@ fn layouts_have_the_same_bytes_at_any_number_of_threads() {
         let params = [
             ("umap", json!({ "n_epochs": 40 })),
             ("umap", json!({ "n_epochs": 40, "metric": "cosine", "n_components": 3 })),
+            ("tsne", json!({ "max_iter": 40 })),
         ];
         pool.install(|| params.map(|(op, params)| laid_out(op, params, &x, width, 1).0.digest()))
     };
@@ -205,12 +222,14 @@ fn layouts_of_few_equal_and_far_apart_clips() {
     let others = (0..40).map(|row| apart(row, (row + 20) % 40)).sum::<f32>();
     assert!(pairs < others / 2.0, "{pairs} {others}");
     // Fewer clips than neighbours, all of them equal, and two.
-    for x in [&far[..12], &[1.5; 30], &far[..6]] {
-        laid_out("umap", json!({ "n_components": 3 }), x, 3, 0);
+    for op in ["umap", "tsne"] {
+        for x in [&far[..12], &[1.5; 30], &far[..6]] {
+            laid_out(op, json!({ "n_components": 3 }), x, 3, 0);
+        }
+        let one = matrix(&far[..3], 3);
+        let refused = run(op, json!({}), &Inputs::new().with("features", &one), 0).unwrap_err();
+        assert_eq!(refused.message, "one clip has no neighbours");
     }
-    let one = matrix(&far[..3], 3);
-    let refused = run("umap", json!({}), &Inputs::new().with("features", &one), 0).unwrap_err();
-    assert_eq!(refused.message, "one clip has no neighbours");
     let wide = find("umap").unwrap().parse(json!({ "min_dist": 2.0 })).unwrap();
     assert_eq!(wide.check(&[None]).unwrap_err().param, Some("min_dist"));
 }

@@ -92,8 +92,9 @@ fn rows_made_apart_are_rows_made_together() {
 struct Then(Vec<(&'static str, Artifact)>);
 
 impl Earlier for Then {
-    fn output(&self, port: &str) -> Option<Artifact> {
-        self.0.iter().find(|(own, _)| *own == port).map(|(_, artifact)| artifact.clone())
+    fn outputs(&self, port: &str) -> Vec<Artifact> {
+        let made = self.0.iter().filter(|(own, _)| *own == port);
+        made.map(|(_, artifact)| artifact.clone()).collect()
     }
 }
 

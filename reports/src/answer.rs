@@ -1,6 +1,7 @@
 //! Question and answer, made from the numbers.
 
 use crate::{
+    compare::Verdict,
     count,
     document::{Block, Text},
     scores::ScoredRow,
@@ -8,12 +9,12 @@ use crate::{
 use cache::Record;
 
 /// The question, if the author gave one, and the answer.
-pub fn blocks(record: &Record, rows: &[ScoredRow]) -> Vec<Block> {
+pub fn blocks(record: &Record, rows: &[ScoredRow], verdicts: &[Verdict]) -> Vec<Block> {
     let question = record.question.iter().map(|text| Text::new().strong(text.trim()));
-    question.chain(answer(rows)).map(Block::Paragraph).collect()
+    question.chain(answer(rows, verdicts)).map(Block::Paragraph).collect()
 }
 
-fn answer(rows: &[ScoredRow]) -> Option<Text> {
+fn answer(rows: &[ScoredRow], verdicts: &[Verdict]) -> Option<Text> {
     let best = |metric: &str| {
         rows.iter()
             .filter_map(|row| Some((row, row.value(metric)?)))
@@ -35,8 +36,20 @@ fn answer(rows: &[ScoredRow]) -> Option<Text> {
             .strong(&row.title)
             .plain(" agrees best with the labels"),
     };
-    let mut text =
-        best.plain(format!(": ARI {ari:.3}, where 0 is chance and 1 is the labels themselves. "));
+    let seeds = match row.draws("ari").len() {
+        0 | 1 => String::new(),
+        seeds => format!(" (mean of {seeds} seeds)"),
+    };
+    let mut text = best.plain(format!(
+        ": ARI {ari:.3}{seeds}, where 0 is chance and 1 is the labels themselves. "
+    ));
+    let rival = verdicts.iter().find(|it| it.metric == "ari").and_then(|it| it.rival.as_ref());
+    if let Some(rival) = rival {
+        text = text.plain(format!(
+            "The seeds do not tell it from {}. ",
+            count(rival.others + 1, "other row")
+        ));
+    }
     if let (Some(purity), Some(majority)) = (row.value("purity"), row.value("purity_majority")) {
         text = text.plain(format!(
             "Its {} over {} reach purity {purity:.3}; calling every clip by the commonest label reaches {majority:.3}. ",

@@ -99,6 +99,12 @@ impl Text {
         self
     }
 
+    /// Adds a line below.
+    #[must_use]
+    pub fn lines_below(self, text: &str) -> Self {
+        self.with(Span::Break).plain(text)
+    }
+
     /// Adds the spans of another text.
     #[must_use]
     pub fn then(mut self, other: Text) -> Self {

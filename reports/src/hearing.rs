@@ -21,7 +21,7 @@ impl Hearing {
     pub fn find(record: &Record, store: &Store, folder: &Path) -> Result<Self, StoreError> {
         let mut hearing = Self::default();
         let Ok(folder) = fs::canonicalize(folder) else { return Ok(hearing) };
-        let places = store.files().places();
+        let places = store.files().paths();
         let mut folders = HashMap::new();
         for step in &record.steps {
             let clips = step.shapes.iter().filter(|(_, shape)| shape.kind == Kind::Clips);

@@ -2,8 +2,78 @@
 
 use crate::{
     document::{Block, Cell, Column, Row, Table, Text},
-    scores::{LatentSpace, ScoredRow},
+    scores::{ScoredRow, output},
 };
+use cache::{Kind, Record, Store, StoreError};
+
+/// What is known of a space that a row's numbers live in, if a model made it.
+#[derive(Clone, Debug)]
+pub struct LatentSpace {
+    /// The step that made it.
+    pub step: String,
+    /// Units in use.
+    pub active: f64,
+    /// How many units there are.
+    pub units: usize,
+    /// The participation ratio of the covariance of the latent means.
+    pub effective_dimension: f64,
+    /// All that the latent can carry, in nats a clip; only for variational models.
+    pub total_kl: Option<f64>,
+}
+
+/// The latent space of an output `step.port`, if its step also made diagnostics of one.
+pub fn read(
+    space: &str,
+    record: &Record,
+    store: &Store,
+) -> Result<Option<LatentSpace>, StoreError> {
+    let step = space.rsplit_once('.').and_then(|(step, _)| record.step(step));
+    let Some((step, digest)) = step.and_then(|step| Some((step, output(step, Kind::Diagnostics)?)))
+    else {
+        return Ok(None);
+    };
+    let artifact = store.get(digest)?;
+    let number = |name| artifact.meta.get(name).and_then(serde_json::Value::as_f64);
+    let units = artifact.as_table().map_or(0, cache::Table::rows);
+    let found = number("active_units").zip(number("effective_dimension"));
+    Ok(found.map(|(active, effective_dimension)| LatentSpace {
+        step: step.name.clone(),
+        active,
+        units,
+        effective_dimension,
+        total_kl: number("total_kl"),
+    }))
+}
+
+/// The mean of the spaces that differ only by their seed.
+pub fn mean(spaces: &[LatentSpace]) -> Option<LatentSpace> {
+    let first = spaces.first()?;
+    let count = spaces.len() as f64;
+    let mean = |of: fn(&LatentSpace) -> f64| spaces.iter().map(of).sum::<f64>() / count;
+    let kl: Option<f64> = spaces.iter().map(|space| space.total_kl).sum();
+    Some(LatentSpace {
+        step: if spaces.len() > 1 { without_seed(&first.step) } else { first.step.clone() },
+        active: mean(|space| space.active),
+        units: first.units,
+        effective_dimension: mean(|space| space.effective_dimension),
+        total_kl: kl.map(|kl| kl / count),
+    })
+}
+
+/// `vae{beta=2}` of `vae{beta=2,seed=1}`.
+fn without_seed(step: &str) -> String {
+    let Some((base, variant)) = step.strip_suffix('}').and_then(|step| step.split_once('{')) else {
+        return step.to_owned();
+    };
+    let parts: Vec<&str> = variant.split(',').filter(|part| !part.starts_with("seed=")).collect();
+    if parts.is_empty() { base.to_owned() } else { format!("{base}{{{}}}", parts.join(",")) }
+}
+
+/// Units in use, of how many: `7 of 8`, or `6.7 of 8` on average.
+pub fn in_use(space: &LatentSpace) -> String {
+    let decimals = usize::from(space.active.fract() != 0.0);
+    format!("{:.decimals$} of {}", space.active, space.units)
+}
 
 /// A row for each latent space, and a warning for each that has collapsed.
 pub fn blocks(rows: &[ScoredRow]) -> Vec<Block> {
@@ -20,24 +90,32 @@ pub fn blocks(rows: &[ScoredRow]) -> Vec<Block> {
         ],
         rows: spaces.iter().map(|(space, _)| row(space)).collect(),
     };
+    let mut legend = "Effective dimension: (Σλ)² / Σλ² over the eigenvalues of the covariance of the latent means. \
+                      KL: all that the latent of a clip can say of it."
+        .to_owned();
+    if rows.iter().any(|row| row.latent.len() > 1) {
+        legend.push_str(" Means over the seeds.");
+    }
     let mut blocks = vec![
         Block::Heading("Latent spaces".to_owned()),
         Block::Table(table),
-        Block::Paragraph(Text::from(
-            "Effective dimension: (Σλ)² / Σλ² over the eigenvalues of the covariance of the latent means. KL: all that \
-             the latent of a clip can say of it.",
-        )),
+        Block::Paragraph(Text::from(legend)),
     ];
-    let collapsed = spaces.iter().filter_map(|(space, groups)| collapse(space, *groups));
-    blocks.extend(collapsed.map(Block::Paragraph));
+    let collapsed: Vec<Text> =
+        spaces.iter().filter_map(|(space, groups)| collapse(space, *groups)).collect();
+    if collapsed.len() > 3 {
+        blocks.push(Block::List(collapsed));
+    } else {
+        blocks.extend(collapsed.into_iter().map(Block::Paragraph));
+    }
     blocks
 }
 
 /// Every latent space of the rows once, with the largest number of groups it was cut into.
-fn spaces(rows: &[ScoredRow]) -> Vec<(&LatentSpace, usize)> {
-    let mut spaces: Vec<(&LatentSpace, usize)> = Vec::new();
+fn spaces(rows: &[ScoredRow]) -> Vec<(LatentSpace, usize)> {
+    let mut spaces: Vec<(LatentSpace, usize)> = Vec::new();
     for row in rows {
-        let Some(space) = &row.latent else { continue };
+        let Some(space) = mean(&row.latent) else { continue };
         let groups = row.value("n_clusters").unwrap_or(0.0) as usize;
         match spaces.iter_mut().find(|(known, _)| known.step == space.step) {
             Some((_, most)) => *most = groups.max(*most),
@@ -48,13 +126,12 @@ fn spaces(rows: &[ScoredRow]) -> Vec<(&LatentSpace, usize)> {
 }
 
 fn row(space: &LatentSpace) -> Row {
-    let (active, units) = space.active;
     let kl = space
         .total_kl
         .map_or_else(|| Cell::from("–"), |kl| Cell::from(format!("{kl:.2}")).valued(kl));
     Row::new(vec![
         Text::new().code(&space.step).into(),
-        Cell::from(format!("{active} of {units}")).valued(active as f64),
+        Cell::from(in_use(space)).valued(space.active),
         Cell::from(format!("{:.2}", space.effective_dimension)).valued(space.effective_dimension),
         kl,
     ])

@@ -3,8 +3,10 @@
 //! This crate knows kinds of artifacts, not ops, and nothing of the DAG. Sections say what they
 //! have to say as blocks of a [`document`]; writers give it a form.
 
+mod agreement;
 mod answer;
 mod caveats;
+mod compare;
 pub mod document;
 mod draw;
 mod ending;
@@ -12,6 +14,7 @@ mod escape;
 pub mod figures;
 mod findings;
 mod gallery;
+mod grid;
 mod hearing;
 mod html;
 mod latent;
@@ -20,6 +23,7 @@ mod markdown;
 mod provenance;
 mod scores;
 mod span;
+pub mod stats;
 mod table;
 
 use cache::{Record, Store, StoreError};
@@ -40,12 +44,14 @@ pub type Report = BTreeMap<String, Vec<u8>>;
 /// When an artifact that the report shows is missing from the store or damaged.
 pub fn render(record: &Record, store: &Store, folder: &Path) -> Result<Report, StoreError> {
     let rows = scores::rows(record, store)?;
+    let verdicts = table::verdicts(record, &rows);
     let hears = record.audio && !record.figures.is_empty();
     let hearing = if hears { Hearing::find(record, store, folder)? } else { Hearing::default() };
     let (figures, mut files) = gallery::blocks(record, store, &hearing)?;
     let mut blocks = Vec::from_iter(ending::notice(record));
-    blocks.extend(answer::blocks(record, &rows));
-    blocks.extend(table::blocks(&rows));
+    blocks.extend(answer::blocks(record, &rows, &verdicts));
+    blocks.extend(table::blocks(record, &rows, &verdicts));
+    blocks.extend(agreement::blocks(record, &rows, store)?);
     blocks.extend(latent::blocks(&rows));
     blocks.extend(caveats::blocks(record, &rows));
     blocks.extend(figures);
@@ -57,7 +63,7 @@ pub fn render(record: &Record, store: &Store, folder: &Path) -> Result<Report, S
         ("report.md", markdown::write(&document)),
         ("report.html", html::write(&document, &record.id)),
         ("report.tex", latex::write(&document)),
-        ("results.csv", table::csv(&rows)),
+        ("results.csv", table::csv(record, &rows)),
     ] {
         files.insert(name.to_owned(), text.into_bytes());
     }

@@ -7,7 +7,7 @@ use crate::{
 };
 use cache::{
     Record,
-    record::{StepRecord, StepStatus},
+    record::{StepRecord, StepStatus, Sweep},
 };
 
 /// Steps, environment and the command.
@@ -40,6 +40,18 @@ pub fn blocks(record: &Record) -> Vec<Block> {
         span(saved),
         span(record.seconds)
     );
+    let cost = match &record.sweep {
+        Some(sweep) => format!("{} {cost}", shared(sweep, record.steps.len())),
+        None => cost,
+    };
+    // The steps of many variants are for looking something up.
+    let steps = match &record.sweep {
+        Some(_) => Block::Details(
+            Text::from(format!("All {}", count(record.steps.len(), "step"))),
+            vec![Block::Table(table)],
+        ),
+        None => Block::Table(table),
+    };
     let environment = &record.environment;
     let machine = format!(
         "Engine {}; {}; {}; {}. Run ",
@@ -51,7 +63,7 @@ pub fn blocks(record: &Record) -> Vec<Block> {
     let command: Vec<String> = record.command.iter().map(|word| shell(word)).collect();
     vec![
         Block::Heading("Steps".to_owned()),
-        Block::Table(table),
+        steps,
         Block::Paragraph(cost.into()),
         Block::Paragraph(
             Text::from(
@@ -67,6 +79,17 @@ pub fn blocks(record: &Record) -> Vec<Block> {
         Block::Heading("Again".to_owned()),
         Block::Terminal(command.join(" ")),
     ]
+}
+
+/// What variants share.
+fn shared(sweep: &Sweep, steps: usize) -> String {
+    format!(
+        "{} of {} are {}; since variants share what they can, the plan has {}.",
+        count(sweep.variants, "variant"),
+        count(sweep.steps / sweep.variants.max(1), "step"),
+        count(sweep.steps, "step"),
+        count(steps, "step")
+    )
 }
 
 fn row(step: &StepRecord) -> Row {

@@ -62,8 +62,7 @@ pub struct Paired {
 
 /// Compares two rows over their common seeds; `None` with fewer than two of them.
 pub fn paired(a: &BTreeMap<u64, f64>, b: &BTreeMap<u64, f64>, test: Test) -> Option<Paired> {
-    let differences: Vec<f64> =
-        a.iter().filter_map(|(seed, a)| Some(a - b.get(seed)?)).collect();
+    let differences: Vec<f64> = a.iter().filter_map(|(seed, a)| Some(a - b.get(seed)?)).collect();
     let deviation = deviation(&differences)?;
     let p = match test {
         Test::T => paired_t(&differences),
@@ -206,8 +205,7 @@ fn incomplete_beta(a: f64, b: f64, x: f64, y: f64) -> f64 {
     if x > (a + 1.0) / (a + b + 2.0) {
         return 1.0 - incomplete_beta(b, a, y, x);
     }
-    let front =
-        (ln_gamma(a + b) - ln_gamma(a) - ln_gamma(b) + a * x.ln() + b * y.ln()).exp() / a;
+    let front = (ln_gamma(a + b) - ln_gamma(a) - ln_gamma(b) + a * x.ln() + b * y.ln()).exp() / a;
     let tiny = 1e-300;
     let nonzero = |value: f64| if value.abs() < tiny { tiny } else { value };
     let mut d = 1.0 / nonzero(1.0 - (a + b) * x / (a + 1.0));
@@ -266,93 +264,4 @@ fn erfc(x: f64) -> f64 {
     }
     let fraction = (1..200).rev().fold(x, |tail, k| x + f64::from(k) / 2.0 / tail);
     (-x * x).exp() / root_pi / fraction
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::Value;
-
-    fn fixtures() -> Value {
-        serde_json::from_str(include_str!("../tests/fixtures/statistics.json")).expect("fixtures")
-    }
-
-    fn numbers(value: &Value) -> Vec<f64> {
-        value.as_array().expect("a list").iter().filter_map(Value::as_f64).collect()
-    }
-
-    fn near(ours: f64, theirs: f64, what: &str) {
-        assert!((ours - theirs).abs() <= 1e-10 * theirs.abs().max(1e-3), "{what}: {ours} for {theirs}");
-    }
-
-    fn cases(fixtures: &Value, name: &str) -> Vec<Value> {
-        let cases = fixtures[name].as_array().expect("cases").clone();
-        assert!(cases.len() >= 10, "{name}");
-        cases
-    }
-
-    #[test]
-    fn distribution_and_quantiles_of_student_are_those_of_scipy() {
-        let fixtures = fixtures();
-        for case in cases(&fixtures, "two_sided") {
-            let [t, df, p] = numbers(&case)[..] else { panic!("{case}") };
-            near(two_sided(t, df), p, &format!("P(|T| > {t}), {df} degrees"));
-        }
-        for case in cases(&fixtures, "quantile") {
-            let [p, df, t] = numbers(&case)[..] else { panic!("{case}") };
-            near(t_quantile(p, df), t, &format!("quantile {p}, {df} degrees"));
-        }
-    }
-
-    #[test]
-    fn intervals_are_those_of_scipy() {
-        for case in cases(&fixtures(), "interval") {
-            let ours = estimate(&numbers(&case["values"])).expect("values");
-            near(ours.mean, case["mean"].as_f64().expect("a mean"), "mean");
-            near(ours.half_width.expect("a width"), case["half_width"].as_f64().expect("one"), "width");
-        }
-        assert_eq!(estimate(&[]), None);
-        assert_eq!(estimate(&[0.5]).expect("one").half_width, None);
-    }
-
-    #[test]
-    fn paired_tests_are_those_of_scipy() {
-        for case in cases(&fixtures(), "paired") {
-            let rows = ["a", "b"].map(|row| {
-                numbers(&case[row]).into_iter().enumerate().map(|(seed, it)| (seed as u64, it)).collect()
-            });
-            for (name, test) in [("t", Test::T), ("wilcoxon", Test::Wilcoxon)] {
-                let ours = paired(&rows[0], &rows[1], test).expect("a test").p;
-                near(ours, case[name].as_f64().expect("a p-value"), name);
-            }
-        }
-        let constant = |value: f64| (0..3).map(|seed| (seed, value)).collect::<BTreeMap<u64, f64>>();
-        let p = |a, b| paired(&constant(a), &constant(b), Test::T).expect("a test").p;
-        assert_eq!((p(0.5, 0.5), p(0.5, 0.25)), (1.0, 0.0));
-        assert_eq!(paired(&constant(1.0), &BTreeMap::from([(9, 1.0)]), Test::T), None);
-    }
-
-    #[test]
-    fn corrections_are_those_of_scipy() {
-        for case in cases(&fixtures(), "holm") {
-            let ours = holm(&numbers(&case["p"]));
-            for (ours, theirs) in ours.iter().zip(numbers(&case["corrected"])) {
-                near(*ours, theirs, "Holm");
-            }
-        }
-        assert!(holm(&[]).is_empty());
-    }
-
-    #[test]
-    fn seeds_needed_are_those_of_the_noncentral_t() {
-        for case in cases(&fixtures(), "seeds") {
-            let number = |name: &str| case[name].as_f64().expect("a number");
-            let ours = seeds_needed(number("difference"), number("deviation"), number("level"));
-            // The formula takes the noncentral t for a shifted one.
-            let off = (ours.expect("some") as f64 - number("n")).abs();
-            assert!(off <= 1.0 + 0.02 * number("n"), "{case}: {ours:?}");
-        }
-        assert_eq!(seeds_needed(0.0, 1.0, 0.05), None);
-        assert_eq!(seeds_needed(1e-9, 1.0, 0.05), None);
-    }
 }

@@ -7,12 +7,15 @@ use crate::{
     fold::{self, paragraph},
     grid::Grid,
     reasons::shown,
-    results::{self, Line, estimate},
+    results::{self, Line},
     runs::{self, Found},
 };
 use cache::{Record, Store, record::StepRecord};
 use clap::Args;
-use reports::Metric;
+use reports::{
+    Metric,
+    stats::{Estimate, estimate},
+};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -50,10 +53,10 @@ struct Change {
 struct Cell {
     row: String,
     metric: &'static Metric,
-    a: Option<results::Estimate>,
-    b: Option<results::Estimate>,
+    a: Option<Estimate>,
+    b: Option<Estimate>,
     /// Of the second to the first; over seeds that both have, of the pairs.
-    difference: Option<results::Estimate>,
+    difference: Option<Estimate>,
 }
 
 /// Compares two runs.
@@ -165,7 +168,7 @@ fn cells(a: &[Line], b: &[Line]) -> Vec<Cell> {
 }
 
 /// Over seeds that both have, the mean of the differences of pairs; else that of the means.
-fn difference(a: &Line, b: &Line, metric: &str) -> Option<results::Estimate> {
+fn difference(a: &Line, b: &Line, metric: &str) -> Option<Estimate> {
     let (a_values, b_values) = (a.values(metric), b.values(metric));
     let pairs: Vec<f64> = a_values
         .iter()
@@ -185,7 +188,7 @@ fn signed(cell: &Cell) -> String {
     match cell.difference {
         None => String::new(),
         Some(difference)
-            if difference.mean == 0.0 && difference.half.is_none_or(|it| it == 0.0) =>
+            if difference.mean == 0.0 && difference.half_width.is_none_or(|it| it == 0.0) =>
         {
             "same".to_owned()
         }
@@ -250,7 +253,7 @@ fn in_text(a: &Found, b: &Found, changes: &[Change], cells: &[Cell], width: usiz
 }
 
 fn has_intervals(cells: &[Cell]) -> bool {
-    cells.iter().any(|cell| [cell.a, cell.b].iter().flatten().any(|it| it.half.is_some()))
+    cells.iter().any(|cell| [cell.a, cell.b].iter().flatten().any(|it| it.half_width.is_some()))
 }
 
 fn in_markdown(a: &Found, b: &Found, changes: &[Change], cells: &[Cell]) -> String {
@@ -267,8 +270,8 @@ fn in_markdown(a: &Found, b: &Found, changes: &[Change], cells: &[Cell]) -> Stri
 }
 
 fn in_json(a: &Found, b: &Found, changes: &[Change], cells: &[Cell]) -> String {
-    let side = |estimate: Option<results::Estimate>| {
-        estimate.map(|it| json!({ "mean": it.mean, "half_interval": it.half, "seeds": it.n }))
+    let side = |estimate: Option<Estimate>| {
+        estimate.map(|it| json!({ "mean": it.mean, "half_interval": it.half_width, "seeds": it.n }))
     };
     let changes: Vec<Value> = changes
         .iter()

@@ -66,11 +66,8 @@ impl<'a> Explained<'a> {
         let reasons = Reasons { pipeline, files, history, store };
         let planned = &plan.steps[index];
         let key_of = |step: usize| plan.steps[step].finished.as_ref().map(|it| &it.cache_key);
-        let nearest = history
-            .nearest(&planned.key, |old| {
-                format!("{:?}", reasons.differences(index, old, &planned.key).own)
-            })
-            .filter(|_| planned.verdict != Verdict::Hit);
+        let hit = planned.verdict == Verdict::Hit;
+        let nearest = reasons.nearest_step(index, &planned.key).filter(|_| !hit);
         let words = |old: &CacheKey| {
             let mut differences = reasons.differences(index, old, &planned.key);
             let known = |port: &String| planned.whole || planned.key.inputs.contains_key(port);
@@ -102,7 +99,9 @@ impl<'a> Explained<'a> {
             },
         );
         match planned.whole {
-            true => add("key", &planned.key.digest().to_string()),
+            // Whole where there is room for it.
+            true if width > 10 + 64 => add("key", &planned.key.digest().to_string()),
+            true => add("key", &planned.key.digest().short()),
             false => add("key", "known when all that it reads is there"),
         }
         add("version", &step.entry.version.to_string());

@@ -1,5 +1,8 @@
 //! One file a command.
 
+pub mod cache;
+pub mod cache_gc;
+pub mod cache_verify;
 pub mod completions;
 pub mod details;
 pub mod diff;

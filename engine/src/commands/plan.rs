@@ -52,10 +52,10 @@ pub fn text(prepared: &Prepared) -> String {
         );
         let costs = costs(planned);
         let said: Vec<&str> =
-            [costs.as_str(), &planned.reason].into_iter().filter(|part| !part.is_empty()).collect();
-        let said = said.join("  ");
+            [planned.reason.as_str(), &costs].into_iter().filter(|part| !part.is_empty()).collect();
+        let said = said.join(" ");
         // Beside long names there is no room for sentences.
-        if head.chars().count() + 24 <= width || said.is_empty() {
+        if head.chars().count() + 36 <= width || said.is_empty() {
             text.push_str(&paragraph(&head, &said, width));
         } else {
             text.push_str(&format!("{}\n", head.trim_end()));
@@ -73,7 +73,7 @@ pub fn text(prepared: &Prepared) -> String {
 fn costs(planned: &Planned) -> String {
     match planned.verdict {
         Verdict::Hit | Verdict::Skip => String::new(),
-        Verdict::Run | Verdict::Maybe => format!("[{}]", predicted(&planned.cost)),
+        Verdict::Run | Verdict::Maybe => format!("({})", predicted(&planned.cost)),
     }
 }
 
@@ -112,7 +112,10 @@ fn total(plan: &Plan, only: bool) -> String {
         }
     }
     if unknown > 0 {
-        said.push_str(&format!("; no history of {unknown}"));
+        said.push_str(&match unknown < runs + may_run {
+            true => format!(" and what {unknown} without a history take"),
+            false => "; none has a history, so nobody knows how long".to_owned(),
+        });
     }
     let disk: u64 = all().filter_map(|step| step.cost.disk).sum();
     let memory = all().filter_map(|step| step.cost.memory).max().unwrap_or(0);
@@ -120,7 +123,7 @@ fn total(plan: &Plan, only: bool) -> String {
         said.push_str(&format!("; {} on disk", size::bytes(disk)));
     }
     if memory > 0 {
-        said.push_str(&format!("; at least {} of memory", size::bytes(memory)));
+        said.push_str(&format!("; the largest step holds {} in memory", size::bytes(memory)));
     }
     said
 }

@@ -7,9 +7,11 @@ use crate::{
     progress::say,
     run::{Files, Options, StepError, scan_sources, wanted},
     scan::plain,
-    spec, suggest, talk,
+    search::Batches,
+    spec::{self, Results},
+    suggest, talk,
 };
-use cache::Store;
+use cache::{Store, StoreError};
 use std::{collections::BTreeSet, path::Path};
 
 /// A pipeline that is ready to run.
@@ -41,6 +43,9 @@ pub fn prepare(args: &PlanArgs, keep_going: Option<bool>) -> Result<Prepared, St
             .build_global()
             .map_err(|fault| Stop::saying(FAILED, fault))?;
     }
+    // A store that is there is read while the pipeline is; for a faulty pipeline none is made.
+    let store = args.store.store.clone();
+    let opened = store.is_dir().then(|| std::thread::spawn(move || open(&store)));
     let (pipeline, warnings) = load(&args.pipeline, &args.set)?;
     let only = steps(&pipeline, &args.only, "--only")?;
     let until = steps(&pipeline, &args.until, "--until")?;
@@ -51,7 +56,11 @@ pub fn prepare(args: &PlanArgs, keep_going: Option<bool>) -> Result<Prepared, St
         keep_going: keep_going.unwrap_or(pipeline.variants.count > 1),
         limits: None,
     };
-    let store = Store::open(&args.store.store).map_err(|fault| Stop::saying(FAILED, fault))?;
+    let store = match opened {
+        Some(thread) => thread.join().expect("opening a store does not panic"),
+        None => open(&args.store.store),
+    };
+    let store = store.map_err(|fault| Stop::saying(FAILED, fault))?;
     let files = scan_sources(&pipeline, &wanted(&pipeline, &options.only), &store)
         .map_err(|errors| refuse(&pipeline, &errors))?;
     if let Err(fault) = store.save_files() {
@@ -60,11 +69,49 @@ pub fn prepare(args: &PlanArgs, keep_going: Option<bool>) -> Result<Prepared, St
     Ok(Prepared { pipeline, warnings, store, files, options })
 }
 
+fn open(folder: &Path) -> Result<Store, StoreError> {
+    let store = Store::open(folder)?;
+    store.files();
+    Ok(store)
+}
+
+impl Prepared {
+    /// The same with the further points of a search that these results lead to.
+    ///
+    /// # Errors
+    /// With the exit code, if a point that was chosen does not fit.
+    pub fn further(self, args: &PlanArgs, results: &Results, done: &Batches) -> Result<Self, Stop> {
+        let (pipeline, warnings) = load_further(&args.pipeline, &args.set, results)?;
+        let mut force = steps(&pipeline, &args.force, "--force")?;
+        force.retain(|&step| !done.has_run(&pipeline.steps[step].name));
+        let only = steps(&pipeline, &args.only, "--only")?;
+        let until = steps(&pipeline, &args.until, "--until")?;
+        let only = before(&pipeline, only, &until);
+        let options = Options { force, only, ..self.options };
+        let files = scan_sources(&pipeline, &wanted(&pipeline, &options.only), &self.store)
+            .map_err(|errors| refuse(&pipeline, &errors))?;
+        Ok(Self { pipeline, warnings, store: self.store, files, options })
+    }
+}
+
 /// Reads a pipeline file. What is wrong with it is said, and what is odd too.
 ///
 /// # Errors
 /// With the exit code, if anything is wrong.
 pub fn load(path: &Path, sets: &[String]) -> Result<(Pipeline, Vec<Fault>), Stop> {
+    let loaded = load_further(path, sets, &Results::new())?;
+    if !talk::is_quiet() {
+        tell(&loaded.0.source, &loaded.1);
+    }
+    Ok(loaded)
+}
+
+/// The same without what is odd, with the points of a sweep that these results lead to.
+fn load_further(
+    path: &Path,
+    sets: &[String],
+    results: &Results,
+) -> Result<(Pipeline, Vec<Fault>), Stop> {
     let refuse = |reason: String| {
         Stop::saying(BAD_INPUT, format!("cannot read the pipeline `{}`: {reason}", path.display()))
     };
@@ -84,7 +131,7 @@ pub fn load(path: &Path, sets: &[String]) -> Result<(Pipeline, Vec<Fault>), Stop
         let parsed = set.parse().map_err(|fault| Stop::saying(BAD_INPUT, fault))?;
         overrides.push(parsed);
     }
-    let loaded = spec::load(path, text, &overrides).map_err(|faults| {
+    spec::load_searched(path, text, &overrides, results).map_err(|faults| {
         tell(&faults.source, &faults.faults);
         let errors = faults.errors();
         say(&format!(
@@ -93,11 +140,7 @@ pub fn load(path: &Path, sets: &[String]) -> Result<(Pipeline, Vec<Fault>), Stop
             path.display()
         ));
         Stop(BAD_INPUT)
-    })?;
-    if !talk::is_quiet() {
-        tell(&loaded.0.source, &loaded.1);
-    }
-    Ok(loaded)
+    })
 }
 
 /// The one step of that name.

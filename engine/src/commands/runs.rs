@@ -57,25 +57,32 @@ pub fn runs(args: &RunsArgs) -> Result<(), Stop> {
         ));
         return Ok(());
     }
-    let head = ["run", "study", "started", "ended", "best row", "time", "ran", "hits"];
-    let mut grid = Grid::new(head, 5);
-    for record in &found {
-        let best = best(record, &store).map_or("–".to_owned(), |(title, metric, value)| {
-            format!("{metric} {value}: {title}")
-        });
+    print(&table(&found, &store, fold::width()));
+    Ok(())
+}
+
+/// The runs as columns; titles of rows are shortened to fit.
+fn table(runs: &[Record], store: &Store, width: usize) -> String {
+    let head = ["run", "study", "started", "ended", "time", "ran", "best row"];
+    let mut grid = Grid::new(head, 7);
+    for record in runs {
+        // Month to minute; the year stands in the name of the run.
+        let started = record.started.replace('T', " ");
+        let started = started.get(5..16).map_or(started.clone(), |it| format!("{it}Z"));
+        let best = best(record, store)
+            .map_or("–".to_owned(), |(title, metric, value)| format!("{metric} {value} {title}"));
         grid.rows.push(vec![
             record.id.clone(),
             record.pipeline.clone(),
-            record.started.replace('T', " ").replace('Z', ""),
+            started,
             status(record.status).to_owned(),
-            best,
             reports::span(record.seconds),
-            count(record, StepStatus::Ran).to_string(),
-            count(record, StepStatus::Hit).to_string(),
+            format!("{} of {}", count(record, StepStatus::Ran), record.steps.len()),
+            best,
         ]);
     }
-    print(&grid.fitted(fold::width()));
-    Ok(())
+    grid.shorten_last(width);
+    grid.fitted(width)
 }
 
 /// How a run ended, in a word.
@@ -103,7 +110,7 @@ fn in_json(record: &Record, store: &Store) -> Value {
     let lines = results::lines(record, store);
     let best = results::best(&lines).map(|(line, metric, estimate)| {
         json!({ "row": line.title, "metric": metric.name, "mean": estimate.mean,
-            "half_interval": estimate.half, "seeds": estimate.n })
+            "half_interval": estimate.half_width, "seeds": estimate.n })
     });
     json!({
         "id": record.id, "pipeline": record.pipeline, "started": record.started,

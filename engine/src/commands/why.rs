@@ -149,6 +149,7 @@ fn numbered(place: &str) -> Option<(usize, usize)> {
 fn row_at(number: usize, lines: &[Line]) -> Result<usize, String> {
     match number.checked_sub(1).filter(|at| *at < lines.len()) {
         Some(at) => Ok(at),
+        None if lines.len() == 1 => Err(format!("there is no row {number}: the table has only r1")),
         None => Err(format!("there is no row {number}: the table has r1 to r{}", lines.len())),
     }
 }
@@ -329,7 +330,7 @@ fn in_json(found: &Found, cell: &Cell<'_>, links: &[Link<'_>]) -> String {
         "run": found.record.id, "pipeline": found.record.pipeline, "row": row + 1,
         "title": line.title, "metric": metric.name, "value": scored.values.get(metric.name),
         "seed": scored.seed, "seeds": seeds, "chain": chain,
-        "command": command(&found.record, &scored.step),
+        "recompute": command(&found.record, &scored.step),
     });
     format!("{json:#}\n")
 }

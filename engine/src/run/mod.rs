@@ -20,12 +20,13 @@ use crate::{
     keys::{self, FILES},
     pipeline::{Pipeline, Step},
     progress::Progress,
-    scan::{self, ScanError},
+    scan,
 };
 use artifacts::Artifacts;
 use cache::{CacheKey, Digest, FileEntry, Store, StoreError, record::StepRecord};
 use meter::Meter;
 use ops::{Cancel, Fault, OpError};
+use rayon::prelude::*;
 use resources::Limits;
 use schedule::Schedule;
 use std::{
@@ -103,26 +104,34 @@ pub fn scan_sources(
     only: &[bool],
     store: &Store,
 ) -> Result<Files, Vec<StepError>> {
-    let (mut files, mut errors) = (Vec::new(), Vec::new());
-    for (index, step) in pipeline.steps.iter().enumerate() {
-        let mut found = Vec::new();
-        let sources = if only[index] { step.op.sources() } else { Vec::new() };
-        for source in sources {
-            match scan::scan(&source, store.files()) {
-                Ok(entries) => found.extend(entries),
-                Err(faults) => {
-                    errors.extend(faults.into_iter().map(|ScanError { message, help }| StepError {
+    let scanned: Vec<_> = pipeline
+        .steps
+        .par_iter()
+        .enumerate()
+        .with_min_len(SCANNED_BY_ONE_THREAD)
+        .map(|(index, step)| {
+            let (mut found, mut errors) = (Vec::new(), Vec::new());
+            let sources = if only[index] { step.op.sources() } else { Vec::new() };
+            for source in sources {
+                match scan::scan(&source, store.files()) {
+                    Ok(entries) => found.extend(entries),
+                    Err(faults) => errors.extend(faults.into_iter().map(|fault| StepError {
                         param: Some(source.param),
-                        help,
-                        ..StepError::new(index, Fault::Input, message)
-                    }))
+                        help: fault.help,
+                        ..StepError::new(index, Fault::Input, fault.message)
+                    })),
                 }
             }
-        }
-        files.push(found);
-    }
+            (found, errors)
+        })
+        .collect();
+    let (files, errors): (Files, Vec<_>) = scanned.into_iter().unzip();
+    let errors: Vec<_> = errors.into_iter().flatten().collect();
     if errors.is_empty() { Ok(files) } else { Err(errors) }
 }
+
+/// Steps of which few have sources: not worth a thread each.
+const SCANNED_BY_ONE_THREAD: usize = 64;
 
 /// Which steps are wanted: those named and all that they need; every step if none is named.
 pub fn wanted(pipeline: &Pipeline, only: &BTreeSet<usize>) -> Vec<bool> {

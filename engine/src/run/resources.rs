@@ -87,6 +87,11 @@ impl Ledger {
         self.threads == 0
     }
 
+    /// How many GPUs there are, taken or not.
+    pub fn gpus(&self) -> usize {
+        self.limits.gpus.len()
+    }
+
     /// Whether a step can run at all.
     pub fn can_ever(&self, needs: &Needs) -> bool {
         needs.gpus <= self.limits.gpus.len()

@@ -12,8 +12,11 @@ use super::{
     work::{self, Job, Made, Shared, Trouble},
 };
 use crate::{
+    look::{Look, look},
+    pipeline::Input,
     progress::{Settled, shapes},
     reasons::Reasons,
+    rows,
 };
 use cache::{Digest, record::StepStatus, store::Object};
 use ops::Fault;
@@ -33,6 +36,8 @@ pub struct Schedule<'a> {
     pub(super) shared: &'a Shared<'a>,
     pub(super) options: &'a Options,
     wanted: Vec<bool>,
+    /// What was known of each step before the run.
+    looks: Vec<Look>,
     pub(super) states: Vec<State>,
     /// Of each step, the steps it reads that are not settled.
     pub(super) pending: Vec<BTreeSet<usize>>,
@@ -86,6 +91,7 @@ impl<'a> Schedule<'a> {
         Self {
             shared,
             options,
+            looks: look(shared.pipeline, shared.files, shared.store, &wanted),
             fresh: fresh.collect(),
             wanted,
             states: steps.iter().map(|_| State::Waiting).collect(),
@@ -115,7 +121,7 @@ impl<'a> Schedule<'a> {
                 if !self.running.is_empty() {
                     let Done { step, made } = results.recv().expect("a sender is kept here");
                     self.end(step, made);
-                } else if !self.lost_a_final_output() {
+                } else {
                     break;
                 }
             }
@@ -145,6 +151,9 @@ impl<'a> Schedule<'a> {
             let name = &self.shared.pipeline.steps[input.step].name;
             return Ok(Some(State::skipped(format!("`{name}` has no result"))));
         }
+        if let Some(there) = self.as_looked_at(step) {
+            return Ok(Some(there));
+        }
         let key = key_of(plan, &self.shared.files[step], |from, port| {
             self.output(from, port).map(|object| object.digest)
         })
@@ -165,9 +174,23 @@ impl<'a> Schedule<'a> {
             .iter()
             .map(|input| self.output(input.step, input.output).expect("its key is known").digest);
         let (inputs, reason) = (inputs.collect(), again.unwrap_or_default().to_owned());
-        let job = Job { step, key, digest, inputs, again: again.is_some(), reason };
+        let (again, gpus) = (again.is_some(), Vec::new());
+        let job = Job { step, key, digest, inputs, again, reason, gpus };
         self.enqueue(job)?;
         Ok(None)
+    }
+
+    /// The result that was there before the run, if the step reads what it was made of and need not
+    /// run again.
+    fn as_looked_at(&mut self, step: usize) -> Option<State> {
+        let Look::There(finished) = std::mem::take(&mut self.looks[step]) else { return None };
+        let reads = |input: &Input| {
+            let now = self.output(input.step, input.output).map(|object| &object.digest);
+            now.is_some() && now == finished.cache_key.inputs.get(input.port)
+        };
+        let same = self.shared.pipeline.steps[step].inputs.iter().all(reads);
+        let again = self.rebuilt.contains(&step) || self.options.force.contains(&step);
+        (same && !again).then(|| State::hit(*finished, "its result is there"))
     }
 
     fn enqueue(&mut self, job: Job) -> Result<(), StepError> {
@@ -176,8 +199,10 @@ impl<'a> Schedule<'a> {
             self.expect_costs();
         }
         if !self.ledger.can_ever(&self.needs[step]) {
-            let wants = self.needs[step].gpus;
-            let message = format!("it needs {wants} GPU, and this machine has fewer");
+            let (wants, has) = (self.needs[step].gpus, self.ledger.gpus());
+            let (plural, are) =
+                (if wants == 1 { "" } else { "s" }, if has == 1 { "is" } else { "are" });
+            let message = format!("it needs {wants} GPU{plural}, and there {are} {has}");
             return Err(StepError {
                 help: Some("lower `gpu` in its `resources`, or run it where a GPU is".to_owned()),
                 ..StepError::new(step, Fault::Input, message)
@@ -219,6 +244,7 @@ impl<'a> Schedule<'a> {
         {
             self.queue.remove(&place);
             let mut job = self.jobs.remove(&place.1).expect("what is queued has a job");
+            job.gpus.clone_from(&lease.gpus);
             if !job.again {
                 job.reason = self.reason(&job);
             }
@@ -285,7 +311,7 @@ impl<'a> Schedule<'a> {
             }
             Err(Trouble::Lost(input, damage)) => {
                 let input = &self.shared.pipeline.steps[step].inputs[input];
-                self.rebuild(input.step, input.output, &damage.to_string(), Some(step));
+                self.rebuild(input.step, input.output, &damage.to_string(), step);
             }
             Err(Trouble::Failed(error)) => {
                 self.fail(step, Some(key), error, since.elapsed().as_secs_f64());
@@ -320,7 +346,11 @@ impl<'a> Schedule<'a> {
             State::There { finished, status: StepStatus::Ran, .. } => {
                 let first = plan.op.outputs().first();
                 let object = first.and_then(|port| finished.outputs.get(port.name));
-                ("ran", Some(finished.times.seconds), shapes(object.map(|object| &object.shape)))
+                let shape = shapes(object.map(|object| &object.shape));
+                let rows = object.and_then(|object| object.shape.rows).unwrap_or(0);
+                let spared = rows::told(finished.times.rows_reused, rows);
+                let note = spared.map_or(shape.clone(), |spared| format!("{shape}; {spared}"));
+                ("ran", Some(finished.times.seconds), note)
             }
             State::There { .. } => ("hit", None, String::new()),
             State::Without { status: StepStatus::Failed, seconds, .. } => {

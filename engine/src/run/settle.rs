@@ -5,17 +5,12 @@ use cache::{Digest, record::StepStatus};
 use ops::Fault;
 use std::collections::BTreeSet;
 
-/// Final outputs up to this size are read in every run; larger ones are checked when they are read.
-const FINAL_OUTPUT_BYTES: u64 = 1 << 20;
-
 impl Schedule<'_> {
     /// Runs a step again whose result was lost; `reader` waits for it.
-    pub fn rebuild(&mut self, step: usize, port: &str, damage: &str, reader: Option<usize>) {
-        if let Some(reader) = reader {
-            match self.states[step] {
-                State::Without { .. } => _ = self.fresh.insert(reader),
-                _ => _ = self.pending[reader].insert(step),
-            }
+    pub fn rebuild(&mut self, step: usize, port: &str, damage: &str, reader: usize) {
+        match self.states[step] {
+            State::Without { .. } => _ = self.fresh.insert(reader),
+            _ => _ = self.pending[reader].insert(step),
         }
         if !self.states[step].is_there() {
             return;
@@ -40,35 +35,6 @@ impl Schedule<'_> {
             self.before.insert(step, finished.outputs);
         }
         self.fresh.insert(step);
-    }
-
-    /// Looks at what no step reads: a final output that was damaged by hand is noticed too.
-    pub fn lost_a_final_output(&mut self) -> bool {
-        if self.shared.cancel.is_cancelled() || self.stopped {
-            return false;
-        }
-        let mut lost = Vec::new();
-        for (step, state) in self.states.iter().enumerate() {
-            let State::There { finished, status: StepStatus::Hit, .. } = state else { continue };
-            let read = |port: &str| {
-                let inputs = |reader: &usize| &self.shared.pipeline.steps[*reader].inputs;
-                let mut inputs = self.readers[step].iter().flat_map(inputs);
-                inputs.any(|input| input.step == step && input.output == port)
-            };
-            for (port, object) in &finished.outputs {
-                if object.bytes < FINAL_OUTPUT_BYTES
-                    && !read(port)
-                    && let Err(damage) = self.shared.store.get(&object.digest)
-                {
-                    lost.push((step, port.clone(), damage.to_string()));
-                    break;
-                }
-            }
-        }
-        for (step, port, damage) in &lost {
-            self.rebuild(*step, port, damage, None);
-        }
-        !lost.is_empty()
     }
 
     pub fn fail(&mut self, step: usize, key: Option<Digest>, error: StepError, seconds: f64) {

@@ -18,7 +18,7 @@ use crate::{
 };
 use cache::{
     CacheKey, Digest, Store, StoreError,
-    store::{Finished, Object, Times},
+    store::{Finished, Object, Owner, Times},
 };
 use ops::{Cancel, Ctx, Fault, Inputs, OpError};
 use std::{
@@ -73,6 +73,8 @@ pub struct Job {
     pub again: bool,
     /// Why it runs.
     pub reason: String,
+    /// The numbers of its GPUs.
+    pub gpus: Vec<usize>,
 }
 
 /// A step that has its result.
@@ -104,20 +106,21 @@ fn claim_and_run(job: &Job, shared: &Shared<'_>) -> Result<Made, Trouble> {
     let (store, name) = (shared.store, &shared.pipeline.steps[job.step].name);
     let fail = |error: StoreError| Trouble::Failed(StepError::of_store(job.step, &error));
     let digest = job.digest;
-    let waiting =
-        || shared.progress.say(&format!("{name}: another run is at this step; waiting for it"));
-    let _claim = store.claim(&digest, waiting).map_err(fail)?;
+    let waiting = |owner: Option<Owner>| {
+        let owner = owner.map_or("another run".to_owned(), |owner| owner.to_string());
+        shared.progress.say(&format!("{name}: {owner} is at this step; waiting for it"));
+    };
+    let cancelled = || Trouble::Failed(StepError::of_op(job.step, OpError::cancelled()));
+    let claim = store.claim(&digest, waiting, || shared.cancel.is_cancelled()).map_err(fail)?;
+    let _claim = claim.ok_or_else(cancelled)?;
     store.refresh().map_err(fail)?;
     if !job.again
         && let Some(finished) = store.finished(&digest)
     {
         return Ok(Made { finished, reason: None });
     }
-    for (port, lost) in store.lost(&digest).into_iter().filter(|_| !job.again) {
-        let lost = lost.short();
-        shared.progress.say(&format!(
-            "{name}.{port}: object `{lost}` is no longer whole; running `{name}` again"
-        ));
+    for (port, damage) in store.lost(&digest).into_iter().filter(|_| !job.again) {
+        shared.progress.say(&format!("{name}.{port}: {damage}; running `{name}` again"));
     }
     shared.progress.start(job.step + 1, name, &job.reason);
     let (started, metered) = (Instant::now(), shared.meter.start(job.step));
@@ -166,7 +169,7 @@ fn run_op(job: &Job, shared: &Shared<'_>) -> Result<(BTreeMap<String, Object>, T
     // What is made anew is made without a look at what was made before.
     let history = if job.again { &[][..] } else { shared.history().finished() };
     let before = Before::new(&job.key, history, shared.store);
-    let programs = Programs::new(log.path().to_owned());
+    let programs = Programs::new(log.path().to_owned(), job.gpus.clone());
     let mut tries_left = step.retries;
     let (made, rows_reused) = loop {
         let deadline = Deadline::new(shared.cancel, step.timeout);
@@ -189,6 +192,9 @@ fn run_op(job: &Job, shared: &Shared<'_>) -> Result<(BTreeMap<String, Object>, T
             Err(error) => {
                 let mut error = StepError::of_op(job.step, error);
                 error.log = log.tail();
+                if error.fault == Fault::Failure {
+                    error.log.extend(programs.cut_short());
+                }
                 return Err(Trouble::Failed(error));
             }
         }

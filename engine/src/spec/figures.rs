@@ -171,12 +171,7 @@ impl Reader<'_, '_> {
     }
 
     /// The outputs that fill a role: one reference, or a list of them.
-    fn role(
-        &mut self,
-        node: &Node,
-        kind: &FigureKind,
-        role: &Role,
-    ) -> Vec<(usize, &'static str)> {
+    fn role(&mut self, node: &Node, kind: &FigureKind, role: &Role) -> Vec<(usize, &'static str)> {
         let items = match &node.value {
             Value::List(items) if role.takes_many => &items[..],
             _ => std::slice::from_ref(node),

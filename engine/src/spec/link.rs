@@ -66,7 +66,11 @@ impl<'d> Names<'d> {
         reference: &'t str,
     ) -> Result<(usize, Option<&'t str>), Unknown> {
         let own = |name: &str| reader.sources.iter().find(|(source, _)| source == name);
-        let named = |name: &str| self.by_name.get(name).copied();
+        let named = |name: &str| match reader.circular {
+            // Any variant will do to show the circle.
+            true => self.by_name.get(name).or_else(|| self.by_base.get(name)).copied(),
+            false => self.by_name.get(name).copied(),
+        };
         self.find_by(reference, |name| own(name).map(|(_, at)| *at).or_else(|| named(name)))
     }
 

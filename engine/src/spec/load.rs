@@ -1,13 +1,15 @@
 //! The whole way from text to a checked pipeline.
 
 use super::{
-    Override, check,
+    Override,
+    cells::Varied,
+    check, companions,
     context::Context,
     link,
     node::{Node, Value},
     outline::{self, Outline},
-    overrides,
-    report::{self, Varied},
+    overrides, report,
+    search::Results,
     steps, sweep,
     unfold::{self, Variant},
     unused,
@@ -30,7 +32,20 @@ pub fn load(
     text: String,
     overrides: &[Override],
 ) -> Result<(Pipeline, Vec<Fault>), Faults> {
-    load_with(path, text, overrides, ops::OPS, |name| std::env::var(name).ok())
+    load_searched(path, text, overrides, &Results::new())
+}
+
+/// The same where results are known that choose further points of a sweep.
+///
+/// # Errors
+/// All faults of the file, if one of them must be put right.
+pub fn load_searched(
+    path: &Path,
+    text: String,
+    overrides: &[Override],
+    results: &Results,
+) -> Result<(Pipeline, Vec<Fault>), Faults> {
+    read_all(path, text, overrides, ops::OPS, |name| std::env::var(name).ok(), results)
 }
 
 /// The same with a table of ops and an environment of one's own.
@@ -44,9 +59,20 @@ pub fn load_with(
     table: &'static [Entry],
     env: fn(&str) -> Option<String>,
 ) -> Result<(Pipeline, Vec<Fault>), Faults> {
+    read_all(path, text, overrides, table, env, &Results::new())
+}
+
+fn read_all(
+    path: &Path,
+    text: String,
+    overrides: &[Override],
+    table: &'static [Entry],
+    env: fn(&str) -> Option<String>,
+    results: &Results,
+) -> Result<(Pipeline, Vec<Fault>), Faults> {
     let source = Arc::new(SourceText { path: path.to_owned(), text });
     let mut cx = Context::new(source.clone());
-    let pipeline = read(&mut cx, overrides, table, env);
+    let pipeline = read(&mut cx, overrides, table, env, results);
     let faults = Faults::new(source, cx.faults);
     let bad = faults.faults.iter().any(|fault| fault.severity == Severity::Error);
     match pipeline {
@@ -60,20 +86,22 @@ fn read(
     overrides: &[Override],
     table: &'static [Entry],
     env: fn(&str) -> Option<String>,
+    results: &Results,
 ) -> Option<Pipeline> {
     let mut root = yaml::parse(cx)?;
     overrides::apply(cx, &mut root, overrides);
-    let Outline { name, description, vars, seeds, steps, sweep, report } =
-        outline::outline(cx, root);
+    let mut outline = outline::outline(cx, root);
+    companions::add(&mut outline, table);
+    let Outline { name, description, vars, seeds, steps, sweep, report } = outline;
     let mut vars = Variables::new(cx, vars, env);
     let name = study_name(cx, &mut vars, name);
     let description = description.and_then(|node| vars.fill(cx, &node, &[]).plain());
     let seeds_node = seeds;
     let seeds = read_seeds(cx, &mut vars, seeds_node.as_ref());
-    let sweep = sweep::read(cx, &mut vars, sweep, &steps, seeds.len());
+    let sweep = sweep::read(cx, &mut vars, sweep, &steps, seeds.len(), results);
 
     let (instances, variants) = unfold::unfold(cx, &mut vars, table, &sweep, &seeds, &steps);
-    unfold::check(cx, &sweep, &instances, (&seeds, seeds_node.as_ref()));
+    unused::warn_of_axes(cx, &sweep, &instances, (&seeds, seeds_node.as_ref()));
     let drafts: Vec<_> =
         instances.into_iter().map(|instance| steps::read(cx, table, instance)).collect();
     let links = link::link(cx, &drafts);
@@ -81,6 +109,7 @@ fn read(
     check::check(cx, &drafts, &links, &order);
     let varied = Varied { sweep: &sweep, variants: &variants };
     let mut report = report::read(cx, &mut vars, report, &drafts, &varied);
+    let mut search = report::objective(cx, &drafts, &varied);
     // `--set step.parameter` may put a value where a variable was read.
     if overrides.is_empty() {
         vars.warn_unused(cx);
@@ -97,6 +126,12 @@ fn read(
     for row in &mut report.table {
         row.scores = place[row.scores];
         row.reference = row.reference.map(|step| place[step]);
+        row.companion = row.companion.map(|step| place[step]);
+    }
+    for step in
+        search.iter_mut().flat_map(|search| search.points.iter_mut().flat_map(|it| &mut it.1))
+    {
+        *step = place[*step];
     }
     let shown = report.figures.iter_mut().flat_map(|figure| figure.inputs.values_mut().flatten());
     shown.for_each(|(step, _)| *step = place[*step]);
@@ -135,6 +170,7 @@ fn read(
         axes: sweep.axes.iter().map(|axis| axis.key.name.clone()).collect(),
         count: variants.len(),
         steps: variants.iter().map(Variant::steps).sum(),
+        search,
     };
     Some(Pipeline { name, description, seeds, variants, steps, report, source: cx.source.clone() })
 }

@@ -5,7 +5,9 @@
 //! ([`steps`], [`params`]), joined ([`link`]) and checked ([`check`]). No stage stops at its first
 //! fault: all of them are collected and shown together.
 
+mod cells;
 mod check;
+mod companions;
 mod context;
 mod expand;
 mod figures;
@@ -21,9 +23,11 @@ mod report;
 mod resources;
 mod sample;
 mod scalar;
+mod search;
 mod steps;
 mod sweep;
 mod template;
+mod tpe;
 mod unfold;
 mod unused;
 mod vars;
@@ -31,9 +35,10 @@ mod yaml;
 mod yaml_fault;
 
 pub use figures::FIGURE_KEYS;
-pub use load::{load, load_with};
+pub use load::{load, load_searched, load_with};
 pub use outline::{STEP_KEYS, TOP_KEYS};
 pub use overrides::Override;
 pub use report::{METRICS, REPORT_KEYS, ROW_KEYS};
 pub use resources::{RESOURCE_KEYS, bytes};
-pub use sweep::{DRAW_KEYS, SWEEP_KEYS};
+pub use search::Results;
+pub use sweep::{DRAW_KEYS, HALVING_KEYS, SWEEP_KEYS, TPE_KEYS};

@@ -5,20 +5,34 @@ use super::{
     expand,
     node::{Key, Node, Value},
     sample::{self, Spread},
-    sweep::{Axis, DRAW_KEYS, MOST, MOST_AXES, Steps, Target, fault},
+    sweep::{Axis, DRAW_KEYS, MOST, MOST_AXES, Steps, fault, target},
     vars::Variables,
 };
 use crate::{
     fault::{Fault, listed, quote},
     suggest,
 };
+use std::collections::{HashMap, HashSet};
 
 /// The number of a value for each axis.
 pub type Point = Vec<usize>;
 
+/// The settings of a strategy that draws points.
+pub struct Draw {
+    /// How many points.
+    pub n: usize,
+    /// Which points.
+    pub seed: u64,
+    /// What each parameter may be.
+    pub spreads: Vec<Spread>,
+    /// Settings of this strategy alone.
+    pub own: Vec<(Key, Node)>,
+}
+
 /// Reads points, and learns on the way what varies.
 pub struct Reader<'a> {
-    cx: &'a mut Context,
+    /// The faults.
+    pub cx: &'a mut Context,
     vars: &'a mut Variables,
     steps: &'a Steps,
     /// What varies.
@@ -80,34 +94,69 @@ impl<'a> Reader<'a> {
         for (name, _) in &self.entries(&items[0])? {
             fine &= self.add_axis(name).is_some();
         }
-        let mut points: Vec<(Point, Node)> = Vec::new();
+        let (mut points, mut given) = (Vec::new(), HashMap::new());
         for item in items.iter().filter(|_| fine) {
             let Some(point) = self.whole_point(item) else { continue };
-            if let Some((_, first)) = points.iter().find(|(other, _)| *other == point) {
+            if let Some(first) = given.insert(point.clone(), item.span.clone()) {
                 self.cx.push(
                     fault("this point is given twice")
                         .label(item.span.clone(), "again here")
-                        .label(first.span.clone(), "first given here"),
+                        .label(first, "first given here"),
                 );
             } else {
-                points.push((point, item.clone()));
+                points.push(point);
             }
         }
-        fine.then(|| points.into_iter().map(|(point, _)| point).collect())
+        fine.then_some(points)
     }
 
     /// The points of `random: { n, seed, over }` or `sobol: …`. Points that fall together are one.
     pub fn drawn(&mut self, key: &Key, node: Node) -> Option<Vec<Point>> {
+        let draw = self.draw(key, node, DRAW_KEYS)?;
+        if key.name == "sobol" && draw.spreads.len() > sample::SOBOL_DIMENSIONS {
+            let most = sample::SOBOL_DIMENSIONS;
+            self.cx.push(
+                fault(format!("`sobol` varies at most {most} parameters"))
+                    .at_key(key, format!("these are {}", draw.spreads.len()))
+                    .help("`random` varies any number"),
+            );
+            return None;
+        }
+        let places = if key.name == "sobol" { sample::sobol } else { sample::random };
+        self.points_at(&draw.spreads, places(draw.seed, draw.n, draw.spreads.len()))
+    }
+
+    /// The points at places of the unit cube, each once.
+    pub fn points_at(&mut self, spreads: &[Spread], places: Vec<Vec<f64>>) -> Option<Vec<Point>> {
+        let (mut points, mut seen) = (Vec::new(), HashSet::new());
+        for place in places {
+            let point = self.point_at(spreads, &place)?;
+            if seen.insert(point.clone()) {
+                points.push(point);
+            }
+        }
+        Some(points)
+    }
+
+    /// The point at a place of the unit cube.
+    pub fn point_at(&mut self, spreads: &[Spread], place: &[f64]) -> Option<Point> {
+        let axes = self.axes.iter_mut().zip(spreads).zip(place);
+        axes.map(|((axis, spread), u)| axis.intern(self.cx, &spread.at(*u))).collect()
+    }
+
+    /// The settings of a strategy that draws points: `{ n, seed, over }` and others of its own.
+    pub fn draw(&mut self, key: &Key, node: Node, known: &[(&str, &str)]) -> Option<Draw> {
         const EXAMPLE: &str = "{ n: 20, over: { STEP.PARAMETER: [1, 2, 4] } }";
         let before = self.cx.faults.len();
-        let (mut n, mut seed, mut over) = (None, 0, None);
+        let (mut n, mut seed, mut over, mut own) = (None, 0, None, Vec::new());
         for (name, node) in self.map(key, node, EXAMPLE)? {
             match name.name.as_str() {
                 "n" => n = self.count(&name, &node, 1),
                 "seed" => seed = self.count(&name, &node, 0).unwrap_or(0),
                 "over" => over = Some((name, node)),
+                other if known.iter().any(|(known, _)| *known == other) => own.push((name, node)),
                 _ => {
-                    let known: Vec<&str> = DRAW_KEYS.iter().map(|(name, _)| *name).collect();
+                    let known: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
                     let message = format!("`{}` has no entry {}", key.name, quote(&name.name));
                     self.cx.push(
                         Fault::error("spec::unknown_entry", message)
@@ -133,32 +182,12 @@ impl<'a> Reader<'a> {
             let spread = self.spread(&name, &node);
             spreads.push(spread.filter(|_| axis.is_some()));
         }
-        let spreads: Vec<Spread> = spreads.into_iter().collect::<Option<_>>()?;
-        if n > MOST as u64 {
+        let spreads = spreads.into_iter().collect::<Option<_>>()?;
+        let Some(n) = usize::try_from(n).ok().filter(|n| *n <= MOST) else {
             self.too_many(key);
             return None;
-        }
-        if key.name == "sobol" && spreads.len() > sample::SOBOL_DIMENSIONS {
-            let most = sample::SOBOL_DIMENSIONS;
-            self.cx.push(
-                fault(format!("`sobol` varies at most {most} parameters"))
-                    .at_key(&over_key, format!("these are {}", spreads.len()))
-                    .help("`random` varies any number"),
-            );
-            return None;
-        }
-        let draw = if key.name == "sobol" { sample::sobol } else { sample::random };
-        let mut points: Vec<Point> = Vec::new();
-        for place in draw(seed, n as usize, spreads.len()) {
-            let mut point = Vec::new();
-            for ((spread, axis), u) in spreads.iter().zip(&mut self.axes).zip(place) {
-                point.push(axis.intern(self.cx, &spread.at(u))?);
-            }
-            if !points.contains(&point) {
-                points.push(point);
-            }
-        }
-        Some(points)
+        };
+        Some(Draw { n, seed, spreads, own })
     }
 
     /// Adds the points of `include`.
@@ -184,14 +213,10 @@ impl<'a> Reader<'a> {
                     self.not_swept(key);
                     continue 'items;
                 };
-                // Only looked up: a value that no point has excludes nothing.
-                let Some(value) = self.axes[at].clone().intern(self.cx, value) else {
-                    continue 'items;
-                };
-                wanted.push((at, value));
+                wanted.push((at, self.axes[at].number(value)));
             }
             let before = points.len();
-            points.retain(|point| !wanted.iter().all(|(at, value)| point[*at] == *value));
+            points.retain(|point| !wanted.iter().all(|(at, value)| Some(point[*at]) == *value));
             if points.len() == before {
                 self.cx.push(
                     Fault::warning("spec::sweep", "this excludes nothing")
@@ -288,7 +313,8 @@ impl<'a> Reader<'a> {
         self.cx.push(fault(message).at_key(key, "too many").help(help));
     }
 
-    fn count(&mut self, key: &Key, node: &Node, least: i128) -> Option<u64> {
+    /// A whole number of at least `least`.
+    pub fn count(&mut self, key: &Key, node: &Node, least: i128) -> Option<u64> {
         let node = self.vars.fill(self.cx, node, &[]);
         match node.value {
             Value::Int(value) if value >= least => u64::try_from(value).ok(),
@@ -341,55 +367,16 @@ impl<'a> Reader<'a> {
     }
 
     /// Something that varies, if there is such a thing; its number among the axes.
-    fn add_axis(&mut self, key: &Key) -> Option<usize> {
+    pub fn add_axis(&mut self, key: &Key) -> Option<usize> {
         if self.axes.len() >= MOST_AXES {
             let message = format!("a sweep varies at most {MOST_AXES} parameters");
             self.cx.push(fault(message).at_key(key, "one too many"));
             return None;
         }
-        let target = self.target(key)?;
+        let target = target(self.cx, self.vars, self.steps, key)?;
         let (short, values, labels) = (String::new(), Vec::new(), Vec::new());
-        self.axes.push(Axis { key: key.clone(), short, target, values, labels });
+        let numbers = HashMap::new();
+        self.axes.push(Axis { key: key.clone(), short, target, values, labels, numbers });
         Some(self.axes.len() - 1)
-    }
-
-    fn target(&mut self, key: &Key) -> Option<Target> {
-        const NOTHING: &str = "this varies nothing";
-        let steps: Vec<&str> = self.steps.iter().map(|(key, _)| key.name.as_str()).collect();
-        let Some((step, name)) = key.name.rsplit_once('.') else {
-            let written = key.name.as_str();
-            if self.vars.find(written).is_some() {
-                self.vars.mark_used(written);
-                return Some(Target::Variable(key.name.clone()));
-            }
-            let variables: Vec<&str> = self.vars.names().collect();
-            let help = if steps.contains(&written) {
-                Some(format!("`{written}` is a step; write `{written}.PARAMETER`"))
-            } else {
-                suggest::help(written, &variables, "the variables are")
-            };
-            let help = help.unwrap_or_else(|| "write `STEP.PARAMETER`".to_owned());
-            let message = format!("there is no variable {}", quote(written));
-            let fault = Fault::error("spec::unknown_variable", message);
-            self.cx.push(fault.at_key(key, NOTHING).help(help));
-            return None;
-        };
-        let base = step.split('@').next().unwrap_or(step);
-        if !steps.contains(&base) {
-            let message = format!("there is no step {}", quote(base));
-            let help = suggest::help(base, &steps, "the steps are");
-            let fault = Fault::error("spec::unknown_step", message);
-            self.cx.push(fault.at_key(key, NOTHING).maybe_help(help));
-            return None;
-        }
-        if name == "for" {
-            self.cx.push(
-                fault("`for` cannot be swept over")
-                    .at_key(key, "it makes steps of its own")
-                    .help("sweep over a parameter, or over a variable that the `for` reads"),
-            );
-            return None;
-        }
-        Some(Target::Parameter { step: step.to_owned(), name: name.to_owned() })
     }
 }

@@ -1,28 +1,28 @@
 //! The `report:` section.
 
 use super::{
+    cells::Varied,
     context::Context,
     expand, figures,
     link::{self, Names},
     node::{Key, Node, Value},
     steps::Draft,
-    sweep::Sweep,
-    unfold::Variant,
     vars::Variables,
 };
 use crate::{
     fault::{Fault, quote},
-    pipeline::{ReportSpec, RowSpec},
+    pipeline::{ReportSpec, RowSpec, Search},
     suggest,
 };
 use cache::Kind;
-use serde_json::Value as Json;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 /// The keys of `report:` and what they hold.
 pub const REPORT_KEYS: &[(&str, &str)] = &[
     ("question", "What the study asks; it opens the report."),
     ("table", "Rows of the main table, in this order."),
+    ("test", "How rows are compared over seeds: `t` (Student, the default) or `wilcoxon`."),
+    ("companions", "`true` adds how stable the groups are over seeds, and what chance gives."),
     ("figures", "Figures, in this order."),
     ("audio", "Whether a click on a clip plays it, where it is a file; true if not given."),
 ];
@@ -75,6 +75,11 @@ pub fn read(
         match key.name.as_str() {
             "question" => report.question = text(cx, vars, &key, &node, &[]),
             "table" => report.table = table(cx, vars, &key, &node, drafts, varied),
+            "test" => {
+                report.wilcoxon = choice(cx, vars, &key, &node, &["t", "wilcoxon"]) == Some(1)
+            }
+            // The steps that it asks for were added before.
+            "companions" => drop(choice(cx, vars, &key, &node, &["false", "true"])),
             "figures" => report.figures = figures::read(cx, vars, &key, &node, drafts),
             "audio" => report.mute = !heard(cx, vars, &key, &node),
             _ => cx.push(unknown(&key, "`report` has no entry", REPORT_KEYS)),
@@ -88,6 +93,25 @@ fn unknown(key: &Key, message: &str, known: &[(&str, &str)]) -> Fault {
     Fault::error("spec::unknown_entry", format!("{message} {}", quote(&key.name)))
         .at_key(key, "unknown")
         .maybe_help(suggest::help(&key.name, &known, "the entries are"))
+}
+
+/// The number of the choice that is written.
+fn choice(
+    cx: &mut Context,
+    vars: &mut Variables,
+    key: &Key,
+    node: &Node,
+    choices: &[&str],
+) -> Option<usize> {
+    let node = vars.fill(cx, node, &[]);
+    let written = node.plain();
+    let found = choices.iter().position(|choice| Some(*choice) == written.as_deref());
+    if found.is_none() && !node.is_faulty() {
+        let choices = crate::fault::listed(choices, "or");
+        let message = format!("{} must be {choices}, not {}", quote(&key.name), node.describe());
+        cx.push(Fault::error("spec::report", message).at_key(key, "this"));
+    }
+    found
 }
 
 /// Whether clips can be heard.
@@ -208,9 +232,18 @@ fn read_row<'d>(
         if let Some(output) = scores_port(cx, names, at, port, &node) {
             let one = shown.contains('{').then_some(at);
             let base = (names.step(at).base.as_str(), one);
-            for (scores, reference, point, seed) in varied.cells(names, base, reference) {
-                let (title, paper, span) = (title.clone(), paper.clone(), node.span.clone());
-                table.push(RowSpec { title, scores, output, reference, paper, point, seed, span });
+            for cell in varied.cells(names, base, reference) {
+                table.push(RowSpec {
+                    title: title.clone(),
+                    scores: cell.scores,
+                    output,
+                    reference: cell.reference,
+                    paper: paper.clone(),
+                    companion: cell.companion,
+                    point: cell.point,
+                    seed: cell.seed,
+                    span: node.span.clone(),
+                });
             }
         }
     };
@@ -229,45 +262,16 @@ fn read_row<'d>(
     }
 }
 
-/// What varies, and the variants.
-pub struct Varied<'a> {
-    /// What varies.
-    pub sweep: &'a Sweep,
-    /// Its points with each seed.
-    pub variants: &'a [Variant],
-}
-
-/// The step with the scores, that with those of a cloud without clusters, the point, the seed.
-type Cell = (usize, Option<usize>, Vec<(String, Json)>, u64);
-
-impl Varied<'_> {
-    /// The cells of a row: one for each point that its scores depend on, and each seed.
-    fn cells(
-        &self,
-        names: &Names<'_>,
-        (base, one): (&str, Option<usize>),
-        reference: Option<usize>,
-    ) -> Vec<Cell> {
-        let mut seen = HashSet::new();
-        let mut cells = Vec::new();
-        for variant in self.variants {
-            let step = variant.step(base).filter(|at| one.is_none_or(|one| one == *at));
-            let Some(scores) = step else { continue };
-            let axes = names.step(scores).axes;
-            let on = |axis: &usize| axes.has(*axis);
-            let at = &self.sweep.points[variant.point];
-            let place: Vec<_> = (0..at.len()).filter(on).map(|axis| (axis, at[axis])).collect();
-            if seen.insert((place.clone(), variant.seed)) {
-                let reference = reference.and_then(|at| variant.step(&names.step(at).base));
-                let point = place.into_iter().map(|(axis, value)| {
-                    let axis = &self.sweep.axes[axis];
-                    (axis.key.name.clone(), axis.values[value].json())
-                });
-                cells.push((scores, reference, point.collect(), variant.seed));
-            }
-        }
-        cells
-    }
+/// What a sweep looks for, at each of its points.
+pub fn objective(cx: &mut Context, drafts: &[Draft], varied: &Varied<'_>) -> Option<Search> {
+    let search = varied.sweep.search.as_ref()?;
+    let (step, node) = &search.step;
+    let names = Names::new(drafts);
+    let (at, port) = find(cx, &names, step, node)?;
+    scores_port(cx, &names, at, port, node)?;
+    let points = varied.steps_at_points(&names.step(at).base);
+    let objective = format!("{step}.{}", search.metric);
+    Some(Search { objective, metric: search.metric.clone(), points, more: search.more })
 }
 
 /// The text of an entry that names a step.

@@ -1,7 +1,7 @@
 //! Points drawn from ranges: at random, and by Sobol's sequence.
 
 use super::node::{Node, Value};
-use ops::math::random::{Purpose, Random};
+use ops::{Purpose, Random};
 
 /// What a parameter may be.
 #[derive(Clone, Debug)]
@@ -54,6 +54,34 @@ impl Spread {
         };
         let rounded = format!("{value:.3e}").parse().unwrap_or(value);
         Node { value: Value::Real(rounded), ..node.clone_bare() }
+    }
+}
+
+impl Spread {
+    /// How many values it lists; 0 for a range.
+    pub fn choices(&self) -> usize {
+        match self {
+            Self::Among(values) => values.len(),
+            Self::Uniform(..) | Self::LogUniform(..) => 0,
+        }
+    }
+
+    /// The place of a value that [`Spread::at`] gave: of a list the middle of its share.
+    pub fn place(&self, value: &Node) -> f64 {
+        let number = match value.value {
+            Value::Real(number) => number,
+            Value::Int(number) => number as f64,
+            _ => 0.0,
+        };
+        let place = match self {
+            Self::Among(values) => {
+                let at = values.iter().position(|it| it.plain() == value.plain()).unwrap_or(0);
+                (at as f64 + 0.5) / values.len() as f64
+            }
+            Self::Uniform(low, high, _) => (number - low) / (high - low),
+            Self::LogUniform(low, high, _) => (number / low).ln() / (high / low).ln(),
+        };
+        place.clamp(0.0, 1.0)
     }
 }
 
@@ -130,4 +158,52 @@ fn directions(dimension: usize) -> Vec<u32> {
         v.push(next);
     }
     v
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sequence_is_that_of_scipy() {
+        // scipy.stats.qmc.Sobol(16, scramble=False, bits=30).random(8) * 2**30
+        let text = include_str!("../../tests/sobol.txt");
+        let theirs: Vec<Vec<u32>> = text
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .map(|line| line.split(' ').map(|x| x.parse().expect("a number")).collect())
+            .collect();
+        assert_eq!(theirs.len(), 64);
+        assert_eq!(sequence(64, SOBOL_DIMENSIONS), theirs);
+    }
+
+    #[test]
+    fn places_are_even_and_within() {
+        for seed in 0..5 {
+            let points = sobol(seed, 64, 2);
+            // Of 64 points each of the 8 × 8 cells holds one, whatever the shift.
+            let mut cells: Vec<(u32, u32)> =
+                points.iter().map(|it| ((it[0] * 8.0) as u32, (it[1] * 8.0) as u32)).collect();
+            cells.sort_unstable();
+            cells.dedup();
+            assert_eq!(cells.len(), 64);
+        }
+        assert!(random(0, 100, 3).iter().flatten().all(|u| (0.0..1.0).contains(u)));
+    }
+
+    #[test]
+    fn values_and_places_are_inverse() {
+        let bare = Node::new(Value::Null, 0..0);
+        let values = (1..5).map(|it| Node::new(Value::Int(it), 0..0)).collect();
+        for spread in [
+            Spread::Among(values),
+            Spread::Uniform(-2.0, 3.0, bare.clone()),
+            Spread::LogUniform(0.01, 100.0, bare),
+        ] {
+            for u in [0.1, 0.35, 0.6, 0.9] {
+                let again = spread.at(spread.place(&spread.at(u)));
+                assert_eq!(again.plain(), spread.at(u).plain());
+            }
+        }
+    }
 }

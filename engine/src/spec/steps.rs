@@ -50,6 +50,8 @@ pub struct Draft {
     pub study_seed: u64,
     /// The steps that its inputs mean, by their names within the variant.
     pub sources: Vec<(String, usize)>,
+    /// Whether it waits for itself, so that the sources are not all of them.
+    pub circular: bool,
 }
 
 impl Draft {
@@ -86,7 +88,7 @@ pub struct Read {
 
 /// Reads one step.
 pub fn read(cx: &mut Context, table: &'static [Entry], instance: Instance) -> Draft {
-    let Instance { name, base, key, fields, axes, seed: study_seed, sources } = instance;
+    let Instance { name, base, key, fields, axes, seed: study_seed, sources, circular } = instance;
     let field = |name: &str| fields.iter().find(|(key, _)| key.name == name);
     let op_node = field("op").map(|(_, node)| node);
     let entry = find_op(cx, table, &key, field("op"), &fields);
@@ -121,6 +123,7 @@ pub fn read(cx: &mut Context, table: &'static [Entry], instance: Instance) -> Dr
         axes,
         study_seed,
         sources,
+        circular,
     }
 }
 

@@ -4,6 +4,7 @@ use super::{
     context::Context,
     node::{Key, Node, Value},
     points::{Point, Reader},
+    search::{self, Results, Search},
     vars::Variables,
 };
 use crate::{
@@ -11,6 +12,7 @@ use crate::{
     pipeline::Span,
     suggest,
 };
+use std::collections::HashMap;
 
 /// The keys of a sweep and what they hold.
 pub const SWEEP_KEYS: &[(&str, &str)] = &[
@@ -21,6 +23,20 @@ pub const SWEEP_KEYS: &[(&str, &str)] = &[
         "Points drawn at random: `{ n: 20, seed: 0, over: { vae.beta: loguniform(0.1, 10) } }`.",
     ),
     ("sobol", "Points that fill the space evenly (Sobol); written like `random`."),
+    (
+        "tpe",
+        "Points chosen by the results of those before, where good ones lie (needs `objective`): \
+         `{ n: 40, start: 10, batch: 5, over: … }`.",
+    ),
+    (
+        "halving",
+        "Many points for a short time, the best of them longer (needs `objective`): \
+         `{ n: 27, resource: vae.epochs, from: 3, to: 27, eta: 3, over: … }`.",
+    ),
+    (
+        "objective",
+        "What `tpe` and `halving` look for: `{ metric: scores.ari, direction: maximize }`.",
+    ),
     ("include", "Points to add, each with a value for every parameter of the sweep."),
     ("exclude", "Points to leave out: those with all of these values."),
 ];
@@ -30,6 +46,26 @@ pub const DRAW_KEYS: &[(&str, &str)] = &[
     ("n", "How many points."),
     ("seed", "Which points: another seed draws others."),
     ("over", "For each parameter a list of values, `uniform(LOW,HIGH)` or `loguniform(LOW,HIGH)`."),
+];
+
+/// The keys of `tpe` and what they hold.
+pub const TPE_KEYS: &[(&str, &str)] = &[
+    ("n", "How many points in all."),
+    ("start", "How many of them are drawn at random, before results count; 10."),
+    ("batch", "How many are run before the next are chosen; 5."),
+    ("seed", DRAW_KEYS[1].1),
+    ("over", DRAW_KEYS[2].1),
+];
+
+/// The keys of `halving` and what they hold.
+pub const HALVING_KEYS: &[(&str, &str)] = &[
+    ("n", "How many points the first rung has."),
+    ("resource", "The parameter that grows from rung to rung, such as `vae.epochs`."),
+    ("from", "Its value in the first rung."),
+    ("to", "Its value in the last rung."),
+    ("eta", "By how much it grows, and which share goes on: one in `eta`; 3."),
+    ("seed", DRAW_KEYS[1].1),
+    ("over", DRAW_KEYS[2].1),
 ];
 
 /// The most variants of one pipeline: points times seeds.
@@ -50,6 +86,8 @@ pub struct Axis {
     pub values: Vec<Node>,
     /// The same as they stand in the names of steps.
     pub labels: Vec<String>,
+    /// The number of a value, by its label.
+    pub numbers: HashMap<String, usize>,
 }
 
 /// What varies.
@@ -88,12 +126,18 @@ impl Axis {
             );
             return None;
         };
-        let known = self.labels.iter().position(|other| *other == label);
-        Some(known.unwrap_or_else(|| {
-            self.labels.push(label);
-            self.values.push(value.clone());
-            self.values.len() - 1
-        }))
+        if let Some(&known) = self.numbers.get(&label) {
+            return Some(known);
+        }
+        self.numbers.insert(label.clone(), self.values.len());
+        self.labels.push(label);
+        self.values.push(value.clone());
+        Some(self.values.len() - 1)
+    }
+
+    /// The number of a value, if some point has it.
+    pub fn number(&self, value: &Node) -> Option<usize> {
+        self.numbers.get(&label(value)?).copied()
     }
 }
 
@@ -118,12 +162,14 @@ pub struct Sweep {
     pub axes: Vec<Axis>,
     /// Their values, point by point.
     pub points: Vec<Point>,
+    /// What is looked for, where results choose the points.
+    pub search: Option<Search>,
 }
 
 impl Sweep {
     /// Nothing varies: there is one point.
     pub fn none() -> Self {
-        Self { axes: Vec::new(), points: vec![Vec::new()] }
+        Self { axes: Vec::new(), points: vec![Vec::new()], search: None }
     }
 
     /// The variables that vary, each with its own name for a value.
@@ -149,6 +195,7 @@ pub fn read(
     section: Option<(Key, Node)>,
     steps: &Steps,
     seeds: usize,
+    results: &Results,
 ) -> Sweep {
     let Some((key, node)) = section else { return Sweep::none() };
     let entries = match node.value {
@@ -156,7 +203,7 @@ pub fn read(
         Value::Faulty => return Sweep::none(),
         _ => {
             cx.push(
-                fault("`sweep` must be a map with one of `grid`, `list`, `random` and `sobol`")
+                fault("`sweep` must be a map with one of `grid`, `list`, `random`, `sobol`, `tpe` and `halving`")
                     .at_key(&key, format!("this holds {}", node.describe()))
                     .help(EXAMPLE),
             );
@@ -164,7 +211,7 @@ pub fn read(
         }
     };
     let before = cx.faults.len();
-    let sweep = points(cx, vars, &key, entries, steps);
+    let sweep = points(cx, vars, &key, entries, steps, results);
     if let Some(count) = sweep.as_ref().map(|sweep| sweep.points.len())
         && count * seeds > MOST
     {
@@ -194,11 +241,12 @@ fn points(
     section: &Key,
     entries: Vec<(Key, Node)>,
     steps: &Steps,
+    results: &Results,
 ) -> Option<Sweep> {
-    let (mut strategy, mut include, mut exclude) = (None, None, None);
+    let (mut strategy, mut include, mut exclude, mut objective) = (None, None, None, None);
     for (key, node) in entries {
         match key.name.as_str() {
-            "grid" | "list" | "random" | "sobol" => match &strategy {
+            "grid" | "list" | "random" | "sobol" | "tpe" | "halving" => match &strategy {
                 None => strategy = Some((key, node)),
                 Some((first, _)) => {
                     let message = format!("a sweep is either `{}` or `{}`", first.name, key.name);
@@ -210,6 +258,7 @@ fn points(
                     );
                 }
             },
+            "objective" => objective = Some((key, node)),
             "include" => include = Some(node),
             "exclude" => exclude = Some(node),
             _ => cx.push(unknown_entry(&key, steps, vars)),
@@ -226,11 +275,21 @@ fn points(
         return None;
     };
     let mut reader = Reader::new(cx, vars, steps);
+    let mut search = None;
     let mut points = match key.name.as_str() {
         "grid" => reader.grid(&key, node)?,
         "list" => reader.list(&key, &node)?,
+        "tpe" | "halving" => {
+            let (found, points) = search::read(&mut reader, &key, node, objective.take(), results)?;
+            search = Some(found);
+            points
+        }
         _ => reader.drawn(&key, node)?,
     };
+    if let Some((key, _)) = objective {
+        let message = "only `tpe` and `halving` look for an objective";
+        reader.cx.push(fault(message).at_key(&key, "nothing reads this").help("remove it"));
+    }
     if let Some(node) = include {
         reader.include(&node, &mut points);
     }
@@ -242,7 +301,7 @@ fn points(
         cx.push(fault("no point of the sweep is left").at_key(section, "nothing to run"));
     }
     name_axes(&mut axes);
-    Some(Sweep { axes, points })
+    Some(Sweep { axes, points, search })
 }
 
 fn unknown_entry(key: &Key, steps: &Steps, vars: &Variables) -> Fault {
@@ -270,4 +329,45 @@ fn name_axes(axes: &mut [Axis]) {
         let alone = lasts.iter().filter(|other| *other == short).count() == 1 && short != "seed";
         axis.short = if alone { short.clone() } else { axis.key.name.clone() };
     }
+}
+
+/// What a key such as `vae.beta` changes, if there is such a thing.
+pub fn target(cx: &mut Context, vars: &mut Variables, steps: &Steps, key: &Key) -> Option<Target> {
+    const NOTHING: &str = "this varies nothing";
+    let steps: Vec<&str> = steps.iter().map(|(key, _)| key.name.as_str()).collect();
+    let Some((step, name)) = key.name.rsplit_once('.') else {
+        let written = key.name.as_str();
+        if vars.find(written).is_some() {
+            vars.mark_used(written);
+            return Some(Target::Variable(key.name.clone()));
+        }
+        let variables: Vec<&str> = vars.names().collect();
+        let help = if steps.contains(&written) {
+            Some(format!("`{written}` is a step; write `{written}.PARAMETER`"))
+        } else {
+            suggest::help(written, &variables, "the variables are")
+        };
+        let help = help.unwrap_or_else(|| "write `STEP.PARAMETER`".to_owned());
+        let message = format!("there is no variable {}", quote(written));
+        let fault = Fault::error("spec::unknown_variable", message);
+        cx.push(fault.at_key(key, NOTHING).help(help));
+        return None;
+    };
+    let base = step.split('@').next().unwrap_or(step);
+    if !steps.contains(&base) {
+        let message = format!("there is no step {}", quote(base));
+        let help = suggest::help(base, &steps, "the steps are");
+        let fault = Fault::error("spec::unknown_step", message);
+        cx.push(fault.at_key(key, NOTHING).maybe_help(help));
+        return None;
+    }
+    if name == "for" {
+        cx.push(
+            fault("`for` cannot be swept over")
+                .at_key(key, "it makes steps of its own")
+                .help("sweep over a parameter, or over a variable that the `for` reads"),
+        );
+        return None;
+    }
+    Some(Target::Parameter { step: step.to_owned(), name: name.to_owned() })
 }

@@ -8,10 +8,10 @@ use super::{
     context::Context,
     expand,
     node::{Key, Node, Value},
-    sweep::{Steps, Sweep, Target, fault},
+    sweep::{Axis, Steps, Sweep, Target},
     vars::Variables,
 };
-use crate::fault::{Fault, listed, quote};
+use crate::fault::Fault;
 use ops::Entry;
 use std::{
     collections::{BTreeSet, HashMap},
@@ -34,6 +34,8 @@ pub struct Instance {
     pub seed: u64,
     /// The instances that its inputs mean, by their names within the variant.
     pub sources: Vec<(String, usize)>,
+    /// Whether it waits for itself, so that the sources are not all of them.
+    pub circular: bool,
 }
 
 /// A set of axes of the sweep; the seed is one beyond the last.
@@ -45,7 +47,8 @@ impl Axes {
         self.0 |= 1 << axis;
     }
 
-    fn union(self, other: Self) -> Self {
+    /// What is in either.
+    pub fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
@@ -103,7 +106,10 @@ pub fn unfold(
     let mut variants = Vec::new();
     for point in 0..sweep.points.len() {
         for seed in 0..seeds.len() {
-            variants.extend(unfolder.variant(point, seed));
+            let Some(variant) = unfolder.variant(point, seed) else {
+                return (Vec::new(), Vec::new());
+            };
+            variants.push(variant);
         }
     }
     unfolder.vars.assign(std::iter::empty());
@@ -175,6 +181,9 @@ impl Unfolder<'_> {
         let mut protos: Vec<usize> = Vec::new();
         for step in 0..self.steps.len() {
             protos.extend(self.protos_of(step, values));
+        }
+        if !self.cx.afford(24 * protos.len()) {
+            return self.no_room(0);
         }
         let by_name: HashMap<String, usize> =
             protos.iter().map(|&proto| (self.protos[proto].name.clone(), proto)).collect();
@@ -270,11 +279,14 @@ impl Unfolder<'_> {
     ) -> Option<usize> {
         let seed_axis = self.sweep.axes.len();
         let Proto { name, fields, axes, seeded, reads, place } = &self.protos[proto];
-        let (mut axes, mut sources) = (*axes, Vec::new());
+        let (mut axes, mut sources, mut circular) = (*axes, Vec::new(), false);
         for read in reads {
             // What waits for itself is reported when the order is made.
             let Some((name, source)) = find(by_name, read) else { continue };
-            let Some(&source) = done.get(&source) else { continue };
+            let Some(&source) = done.get(&source) else {
+                circular = true;
+                continue;
+            };
             axes = axes.union(self.instances[source].0.axes);
             sources.push((name.to_owned(), source));
         }
@@ -287,14 +299,11 @@ impl Unfolder<'_> {
             return Some(known);
         }
         let inputs = sources.iter().map(|(_, source)| *source).collect();
-        let (key, _) = &self.steps[place.0];
+        let step = place.0;
         if !self.cx.afford(96 * (2 + fields.len())) {
-            let message = "the pipeline makes too many steps";
-            let help = "vary less at once, or give fewer seeds";
-            let fault = Fault::error("spec::too_large", message);
-            self.cx.push(fault.at_key(key, "for this one there is no room left").help(help));
-            return None;
+            return self.no_room(step);
         }
+        let (key, _) = &self.steps[step];
         let mut suffix = Vec::new();
         for (at, axis) in self.sweep.axes.iter().enumerate().filter(|(at, _)| axes.has(*at)) {
             let value = self.sweep.points[point][at];
@@ -315,11 +324,20 @@ impl Unfolder<'_> {
             axes,
             seed: self.seeds[own_seed],
             sources,
+            circular,
         };
         self.instances.push((instance, *place));
         let at = self.instances.len() - 1;
         self.known.insert((proto, inputs, own_seed), at);
         Some(at)
+    }
+
+    fn no_room<T>(&mut self, step: usize) -> Option<T> {
+        let help = "vary less at once, or give fewer seeds";
+        let fault = Fault::error("spec::too_large", "the pipeline makes too many steps");
+        let (key, _) = &self.steps[step];
+        self.cx.push(fault.at_key(key, "for this one there is no room left").help(help));
+        None
     }
 
     /// The instances in the order of the file.
@@ -342,7 +360,7 @@ impl Unfolder<'_> {
 }
 
 /// Puts a value of an axis into the fields of a step.
-fn set(cx: &Context, fields: &mut Vec<(Key, Node)>, axis: &super::sweep::Axis, value: usize) {
+fn set(cx: &Context, fields: &mut Vec<(Key, Node)>, axis: &Axis, value: usize) {
     let Target::Parameter { name, .. } = &axis.target else { return };
     let span = axis.parameter_span(cx);
     let key = Key { name: name.clone(), span, origin: axis.key.origin.clone() };
@@ -372,49 +390,4 @@ fn find<'r>(by_name: &HashMap<String, usize>, reference: &'r str) -> Option<(&'r
         .into_iter()
         .flatten()
         .find_map(|name| by_name.get(name).map(|&proto| (name, proto)))
-}
-
-/// Reports what varies and changes no step.
-pub fn check(
-    cx: &mut Context,
-    sweep: &Sweep,
-    instances: &[Instance],
-    seeds: (&[u64], Option<&Node>),
-) {
-    let used = instances.iter().fold(Axes::default(), |used, it| used.union(it.axes));
-    for axis in (0..sweep.axes.len()).filter(|at| !used.has(*at)).map(|at| &sweep.axes[at]) {
-        let key = &axis.key;
-        let (message, help) = match &axis.target {
-            Target::Variable(name) => (
-                format!("no step reads the variable {}", quote(name)),
-                format!("write `${{{name}}}` in a step, or remove it from the sweep"),
-            ),
-            Target::Parameter { step, .. } => {
-                let base = step.split('@').next().unwrap_or(step);
-                let mut names: Vec<&str> = Vec::new();
-                for instance in instances.iter().filter(|it| it.key.name == base) {
-                    if !names.contains(&instance.base.as_str()) {
-                        names.push(&instance.base);
-                    }
-                }
-                names.truncate(8);
-                (
-                    format!("there is no step {}", quote(step)),
-                    format!("write {}", listed(&names, "or")),
-                )
-            }
-        };
-        cx.push(fault(message).at_key(key, "this varies nothing").help(help));
-    }
-    if let (seeds @ [_, _, ..], Some(node)) = seeds
-        && !used.has(sweep.axes.len())
-    {
-        let message =
-            format!("no step draws random numbers, so {} seeds give the same", seeds.len());
-        cx.push(
-            Fault::warning("spec::seed", message)
-                .at(node, "one seed is enough")
-                .help("a step with a `seed` of its own does not follow these"),
-        );
-    }
 }

@@ -135,7 +135,8 @@ fn retries_help_a_program_that_fails_once() {
 }
 
 /// Waits for ten minutes, beside a process that it started and that leaves traces.
-const SLOW: &str = "(while :; do touch alive; sleep 0.1; done) & touch started; sleep 600";
+const SLOW: &str =
+    "(while :; do touch alive; sleep 0.1; done) & echo waiting; touch started; sleep 600";
 
 /// Whether the process that the slow program started leaves traces still.
 fn is_alive(study: &Study) -> bool {
@@ -150,7 +151,10 @@ fn a_timeout_ends_a_program_and_what_it_started() {
     study.edit("op: command", "timeout: 0.3, op: command");
     let said = study.run();
     assert_eq!(said.code, 1, "{}", said.stderr);
-    assert!(said.stderr.contains("it ran longer than its timeout of 0.3 s"), "{}", said.stderr);
+    for part in ["mine: the end of its log\n  waiting\n", "it ran longer than its timeout of 0.3 s"]
+    {
+        assert!(said.stderr.contains(part), "`{part}` is not in {}", said.stderr);
+    }
     assert!(!is_alive(&study), "a process of the program lives on");
     study.write("model.sh", COPY);
     assert_eq!(study.ran(), ["mine", "groups"]);

@@ -163,7 +163,8 @@ pub fn collect(
     rules: Rules,
     cx: &Ctx<'_>,
 ) -> Result<Collection, OpError> {
-    let known = cx.earlier.output(OUTPUTS[0].name).map(|clips| probes(&clips)).unwrap_or_default();
+    let earlier = cx.earlier.outputs(OUTPUTS[0].name);
+    let known: HashMap<_, _> = earlier.iter().flat_map(probes).collect();
     let known = |candidate: &Candidate| known.get(&candidate.audio.to_string()).copied();
     let is_new = |it: &&Result<Candidate, Fault>| !it.as_ref().is_ok_and(|it| known(it).is_some());
     let total = candidates.iter().filter(is_new).count() as u64;
@@ -197,8 +198,8 @@ pub fn collect(
 
 /// What clips hold, by the content of their recordings. An op of the same parameters kept them, so
 /// that one of them is silent only where that is allowed.
-fn probes(clips: &Artifact) -> HashMap<String, Probe> {
-    let Some(table) = clips.as_table() else { return HashMap::new() };
+fn probes(clips: &Artifact) -> Vec<(String, Probe)> {
+    let Some(table) = clips.as_table() else { return Vec::new() };
     let column = |name| table.ints(name).unwrap_or_default();
     let (frames, rates, channels) = (column("frames"), column("sample_rate"), column("channels"));
     let probe = |row: usize| {

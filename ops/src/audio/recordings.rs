@@ -35,7 +35,7 @@ impl<'a> Recordings<'a> {
         bytes: &mut Vec<u8>,
         mono: &mut Vec<f32>,
     ) -> Result<u32, OpError> {
-        match self.content(clip_id, reference, bytes)? {
+        match self.load(clip_id, reference, bytes)? {
             Some(signal) => {
                 signal.mono(mono);
                 Ok(signal.sample_rate)
@@ -44,24 +44,24 @@ impl<'a> Recordings<'a> {
         }
     }
 
-    /// All channels of a clip, as [`Self::read`].
+    /// All channels of a clip; `bytes` is scratch.
     ///
     /// # Errors
-    /// When the content cannot be found, read or decoded; the message names the clip.
+    /// As [`Recordings::read`].
     pub fn signal(
         &self,
         clip_id: &str,
         reference: &str,
         bytes: &mut Vec<u8>,
     ) -> Result<Signal, OpError> {
-        match self.content(clip_id, reference, bytes)? {
+        match self.load(clip_id, reference, bytes)? {
             Some(signal) => Ok(signal),
             None => decode(bytes).map_err(|error| undecodable(clip_id, error)),
         }
     }
 
-    /// The signal of a clip that is made on the way; of others, `bytes` are those of the file.
-    fn content(
+    /// Fills `bytes` with the file of a clip, or gives the signal of one that has none.
+    fn load(
         &self,
         clip_id: &str,
         reference: &str,

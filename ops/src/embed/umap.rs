@@ -285,12 +285,12 @@ fn start(
 }
 
 /// The clips along their first principal components; `None` where there are too few.
-fn components(x: &[f32], width: usize, count: usize, seed: u64) -> Option<Vec<f64>> {
+pub(super) fn components(x: &[f32], width: usize, count: usize, seed: u64) -> Option<Vec<f64>> {
     /// Up to here all eigenvalues take less than a second.
     const EXACT: usize = 1000;
     let side = width.min(x.len() / width);
     let moments = pca::moments(x, width);
-    if side < count || !(moments.total_variance > 0.0) {
+    if side < count || moments.total_variance.is_nan() || moments.total_variance <= 0.0 {
         return None;
     }
     let fit = match side {

@@ -83,16 +83,22 @@ impl Graph {
             }
         }
         bonds.sort_unstable_by_key(|bond| (bond.0, bond.1));
-        let mut graph = Self { starts: vec![0], ends: Vec::new(), weights: Vec::new() };
-        for pair in bonds.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
+        let edges = bonds.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)).map(|pair| {
             let out: f64 = pair.iter().map(|bond| bond.2).sum();
             let back: f64 = pair.iter().map(|bond| bond.3).sum();
-            let weight = mix * (out + back - out * back) + (1.0 - mix) * out * back;
-            if weight > 0.0 {
-                graph.starts.resize(pair[0].0 as usize + 1, graph.ends.len());
-                graph.ends.push(pair[0].1);
-                graph.weights.push(weight);
-            }
+            (pair[0].0, pair[0].1, mix * (out + back - out * back) + (1.0 - mix) * out * back)
+        });
+        Self::of(n, edges)
+    }
+
+    /// A graph of `n` points and of edges in the order of both their ends, each given both ways;
+    /// those without weight are left out.
+    pub fn of(n: usize, edges: impl Iterator<Item = (u32, u32, f64)>) -> Self {
+        let mut graph = Self { starts: vec![0], ends: Vec::new(), weights: Vec::new() };
+        for (from, to, weight) in edges.filter(|edge| edge.2 > 0.0) {
+            graph.starts.resize(from as usize + 1, graph.ends.len());
+            graph.ends.push(to);
+            graph.weights.push(weight);
         }
         graph.starts.resize(n + 1, graph.ends.len());
         graph

@@ -77,7 +77,7 @@ pub fn curve(spread: f64, min_dist: f64) -> [f64; 2] {
         } else {
             damping *= 10.0;
         }
-        if !(damping < 1e12) {
+        if damping > 1e12 {
             break;
         }
     }
@@ -133,8 +133,9 @@ impl<'a> Forces<'a> {
         let mut sets = Vec::new();
         let mut taken: Vec<Vec<u64>> = vec![Vec::new(); graph.len()];
         for from in 0..graph.len() {
-            for edge in graph.starts[from]..graph.starts[from + 1] {
-                let to = graph.ends[edge] as usize;
+            let own = graph.starts[from]..graph.starts[from + 1];
+            for (&to, &share) in graph.ends[own.clone()].iter().zip(&shares[own]) {
+                let to = to as usize;
                 if from < to {
                     let set = free(&taken[from], &taken[to]);
                     for end in [from, to] {
@@ -143,7 +144,7 @@ impl<'a> Forces<'a> {
                         words[set / 64] |= 1 << (set % 64);
                     }
                     sets.resize(sets.len().max(set + 1), Vec::new());
-                    sets[set].push((from as u32, to as u32, shares[edge]));
+                    sets[set].push((from as u32, to as u32, share));
                 }
             }
         }
@@ -343,7 +344,7 @@ mod tests {
 
     #[test]
     fn powers_are_those_of_the_library() {
-        for x in [1e-30_f32, 1e-6, 0.5, 0.99, 1.0, 1.5, 7.0, 400.0, 1e9] {
+        for x in [1e-12_f32, 1e-6, 0.5, 0.99, 1.0, 1.5, 7.0, 400.0, 1e9] {
             for b in [0.3_f32, 0.895, 1.0, 1.9] {
                 let (found, expected) = (power(x, b), f64::from(x).powf(f64::from(b)));
                 assert!(

@@ -30,4 +30,5 @@ pub mod silhouette;
 pub mod spectral;
 pub mod stft;
 pub mod symmetric;
+pub mod tsne;
 pub mod ward;

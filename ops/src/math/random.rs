@@ -64,12 +64,13 @@ pub fn philox_lanes(counter: [u32; 4], seed: u64) -> [[u32; LANES]; 4] {
     words[0].iter_mut().zip(0..).for_each(|(word, lane)| *word += lane);
     let mut key = [seed as u32, (seed >> 32) as u32];
     for _ in 0..10 {
+        let [first, second, third, fourth] = &mut words;
         for lane in 0..LANES {
-            let (p0, p1) = (M[0] * u64::from(words[0][lane]), M[1] * u64::from(words[2][lane]));
-            words[0][lane] = (p1 >> 32) as u32 ^ words[1][lane] ^ key[0];
-            words[2][lane] = (p0 >> 32) as u32 ^ words[3][lane] ^ key[1];
-            words[1][lane] = p1 as u32;
-            words[3][lane] = p0 as u32;
+            let (p0, p1) = (M[0] * u64::from(first[lane]), M[1] * u64::from(third[lane]));
+            first[lane] = (p1 >> 32) as u32 ^ second[lane] ^ key[0];
+            third[lane] = (p0 >> 32) as u32 ^ fourth[lane] ^ key[1];
+            second[lane] = p1 as u32;
+            fourth[lane] = p0 as u32;
         }
         key = [key[0].wrapping_add(W[0]), key[1].wrapping_add(W[1])];
     }

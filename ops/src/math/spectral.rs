@@ -17,6 +17,8 @@ use rayon::prelude::*;
 const MOST: usize = 256;
 /// Vectors between two looks at the eigenvalues.
 const LOOK: usize = 32;
+/// The length below which a vector is nothing but rounding errors.
+const NOTHING: f64 = 1e-10;
 /// The residual at which an eigenvector is good enough, as in umap-learn.
 const ENOUGH: f64 = 1e-4;
 
@@ -35,23 +37,18 @@ pub fn layout(graph: &Graph, count: usize, seed: u64) -> Option<Vec<f64>> {
     let (mut diagonal, mut beside): (Vec<f64>, Vec<f64>) = (Vec::new(), Vec::new());
     let last = MOST.min(n - 1);
     let vectors = loop {
-        // Twice is enough: what rounding leaves after the first pass is gone after the second.
-        for _ in 0..2 {
-            for before in &basis {
-                let along = dot(&next, before);
-                next.par_iter_mut()
-                    .zip(before)
-                    .with_min_len(4096)
-                    .for_each(|(x, b)| *x -= along * b);
-            }
-        }
-        let length = dot(&next, &next).sqrt();
         let m = diagonal.len();
-        let exhausted = m == last || length < 1e-12;
-        if exhausted || (m >= LOOK.max(2 * count) && m % LOOK == 0) {
+        let mut length = orthogonalize(&mut next, &basis);
+        if length < NOTHING {
+            // The start reaches no further, as where an eigenvalue occurs twice: start again beside it.
+            next.fill_with(|| random.between(-1.0, 1.0));
+            orthogonalize(&mut next, &basis);
+            length = 0.0;
+        }
+        if m == last || (m >= LOOK.max(2 * count) && m % LOOK == 0) {
             let (_, vectors) = eigen(&tridiagonal(&diagonal, &beside), m)?;
             let settled = |k: usize| (length * vectors[k * m + m - 1]).abs() < ENOUGH;
-            if exhausted || (0..count).all(settled) {
+            if m == last || (0..count).all(settled) {
                 break vectors;
             }
         }
@@ -82,6 +79,18 @@ pub fn layout(graph: &Graph, count: usize, seed: u64) -> Option<Vec<f64>> {
     }
     flip_signs(&mut columns, n);
     Some((0..n * count).map(|at| columns[at % count * n + at / count]).collect())
+}
+
+/// Takes from a vector what lies along others, and returns the length of what is left.
+fn orthogonalize(vector: &mut [f64], basis: &[Vec<f64>]) -> f64 {
+    // Twice is enough: what rounding leaves after the first pass is gone after the second.
+    for _ in 0..2 {
+        for before in basis {
+            let along = dot(vector, before);
+            vector.par_iter_mut().zip(before).with_min_len(4096).for_each(|(x, b)| *x -= along * b);
+        }
+    }
+    dot(vector, vector).sqrt()
 }
 
 fn tridiagonal(diagonal: &[f64], beside: &[f64]) -> Vec<f64> {

@@ -10,8 +10,8 @@
 //! | gradient of the weight | d narrow·G(wide)ᵀ | narrow·G(d wide)ᵀ |
 
 use super::layers::{Layer, Operation};
-use super::matmul::{Mat, multiply};
 use super::patches::Patches;
+use crate::math::matmul::{Matrix, multiply, multiply_into};
 
 /// A convolution of either kind, ready to run.
 #[derive(Clone, Debug)]
@@ -81,8 +81,8 @@ impl Conv {
         self.narrow_channels * self.patches.narrow_area()
     }
 
-    fn weight<'a>(&self, parameters: &'a [f32]) -> Mat<'a> {
-        Mat::new(&parameters[..self.weights], self.narrow_channels, self.patches.taps())
+    fn weight<'a>(&self, parameters: &'a [f32]) -> Matrix<'a, f32> {
+        Matrix::new(&parameters[..self.weights], self.patches.taps())
     }
 
     /// Computes the output from the input; parameters are weight, then bias.
@@ -95,14 +95,37 @@ impl Conv {
         let weight = self.weight(parameters);
         if self.transposed {
             p.spread(input, grid);
-            multiply(weight.t(), Mat::new(grid, self.narrow_channels, area), false, matrix, area);
+            multiply(matrix, weight.transposed(), Matrix::new(grid, area), false);
             p.scatter(matrix, planes);
             p.merge(planes, Some(bias), self.relu, output);
         } else {
             p.split(p.plain(input), planes);
-            p.gather(planes, matrix);
-            multiply(weight, Mat::new(matrix, taps, area), false, grid, area);
+            self.product(weight, planes, matrix, grid);
             p.close(grid, Some(bias), self.relu, output);
+        }
+    }
+
+    /// The grid W·G, some columns at a time, so that they stay in the cache from being gathered to
+    /// being multiplied.
+    fn product(
+        &self,
+        weight: Matrix<'_, f32>,
+        planes: &[f32],
+        matrix: &mut [f32],
+        grid: &mut [f32],
+    ) {
+        const CACHED: usize = 1 << 16;
+        // The kernels of `gemm` are this wide, or divide it.
+        const TILE: usize = 48;
+        let (p, taps, area) = (&self.patches, self.patches.taps(), self.patches.grid_area());
+        let parts = (taps * area).div_ceil(CACHED);
+        let step = area.div_ceil(parts).next_multiple_of(TILE);
+        for start in (0..area).step_by(step) {
+            let columns = start..area.min(start + step);
+            let matrix = &mut matrix[..taps * columns.len()];
+            p.gather(planes, columns.clone(), matrix);
+            let gathered = Matrix::new(matrix, columns.len());
+            multiply_into(weight, gathered, false, &mut grid[start..], area);
         }
     }
 
@@ -140,17 +163,17 @@ impl Conv {
         let matrix = room(&mut at.matrix, taps * area);
         let grid = room(&mut at.grid, channels * area);
         p.split(p.plain(wide), planes);
-        p.gather(planes, matrix);
+        p.gather(planes, 0..area, matrix);
         p.spread(narrow, grid);
         // Taps × channels: this way round the product has less to rearrange.
-        let rows = Mat::new(matrix, taps, area);
-        multiply(rows, Mat::new(grid, channels, area).t(), true, d_weight, channels);
+        let rows = Matrix::new(matrix, area);
+        multiply(d_weight, rows, Matrix::new(grid, area).transposed(), true);
         let (Some(d_input), weight) = (d_input, self.weight(parameters)) else { return };
         if self.transposed {
-            multiply(weight, Mat::new(matrix, taps, area), false, grid, area);
+            multiply(grid, weight, Matrix::new(matrix, area), false);
             p.close(grid, None, false, d_input);
         } else {
-            multiply(weight.t(), Mat::new(grid, channels, area), false, matrix, area);
+            multiply(matrix, weight.transposed(), Matrix::new(grid, area), false);
             p.scatter(matrix, planes);
             p.merge(planes, None, false, d_input);
         }
@@ -185,9 +208,8 @@ pub fn chain(convs: &[Conv], parameters: &[f32], input: &[f32], output: &mut [f3
         };
         p.split(wide, planes);
         let matrix = room(&mut at.matrix, taps * area);
-        p.gather(planes, matrix);
         let grid = room(&mut at.grid, conv.narrow_channels * area);
-        multiply(conv.weight(own), Mat::new(matrix, taps, area), false, grid, area);
+        conv.product(conv.weight(own), planes, matrix, grid);
         (before, rest) = (Some((conv, &own[conv.weights..])), after);
     }
     if let Some((last, bias)) = before {

@@ -108,13 +108,14 @@ impl Plan {
             course.history.push(Epoch::from_numbers(&row.numbers()));
             if self.patience.is_some() && best_epoch(&course.history) == course.history.len() {
                 let machine = course.trainer.machine();
-                course.best = Some((machine.parameters.clone(), machine.statistics.clone()));
+                course.best = Some((machine.parameters().to_vec(), machine.statistics.clone()));
             }
             cx.checkpoints.save(epoch, &course.to_tensors())?;
         }
         let mut machine = course.trainer.into_machine();
         if let Some((parameters, statistics)) = course.best {
-            (machine.parameters, machine.statistics) = (parameters, statistics);
+            *machine.parameters_mut() = parameters;
+            machine.statistics = statistics;
         }
         Ok((machine, course.history))
     }
@@ -173,7 +174,7 @@ impl Plan {
         }
         course.trainer.tidy();
         let machine = course.trainer.machine();
-        let mut numbers = machine.parameters.iter().chain(&machine.statistics);
+        let mut numbers = machine.parameters().iter().chain(&machine.statistics);
         if let Some(bad) = numbers.find(|value| !value.is_finite()) {
             return Err(diverged(epoch, None, f64::from(*bad)));
         }
@@ -254,7 +255,7 @@ impl Course {
         let (machine, [first, second]) = (self.trainer.machine(), self.trainer.moments());
         let rows: Vec<f32> = self.history.iter().flat_map(Epoch::numbers).collect();
         let mut vectors = vec![
-            ("parameters", &machine.parameters),
+            ("parameters", machine.parameters()),
             ("statistics", &machine.statistics),
             ("first_moment", first),
             ("second_moment", second),
@@ -265,7 +266,7 @@ impl Course {
         }
         let mut state = Tensors::new();
         for (name, values) in vectors.into_iter().filter(|(_, values)| !values.is_empty()) {
-            state.insert(name.to_owned(), tensor(&[values.len()], values.clone()));
+            state.insert(name.to_owned(), tensor(&[values.len()], values.to_vec()));
         }
         state.insert("history".to_owned(), tensor(&[self.history.len(), COLUMNS], rows));
         state
@@ -278,7 +279,7 @@ impl Course {
             let values = state.get(name).map(|tensor| tensor.values.clone()).unwrap_or_default();
             (values.len() == len).then_some(values)
         };
-        let (count, extra) = (machine.parameters.len(), machine.statistics.len());
+        let (count, extra) = (machine.parameters().len(), machine.statistics.len());
         let history = &state.get("history")?.values;
         let (parameters, statistics) = (get("parameters", count)?, get("statistics", extra)?);
         let (first, second) = (get("first_moment", count)?, get("second_moment", count)?);

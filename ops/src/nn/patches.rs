@@ -12,6 +12,8 @@
 //! few columns at the end of each narrow row, whose values count for nothing. A narrow image with
 //! gaps is a *grid*.
 
+use std::ops::Range;
+
 /// Which wide pixels each narrow pixel meets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patches {
@@ -132,7 +134,7 @@ impl Patches {
     }
 
     /// For each row of the gathered matrix, the run of the planes that it is.
-    fn runs(&self) -> impl Iterator<Item = std::ops::Range<usize>> {
+    fn runs(&self) -> impl Iterator<Item = Range<usize>> {
         let (border, pitch, stride) = (self.border() as isize, self.pitch(), self.stride);
         let (kernel, plane, area) = (self.kernel, self.plane_len(), self.grid_area());
         let reaches: Vec<(isize, usize)> = (0..kernel).map(|tap| self.reach(tap)).collect();
@@ -145,10 +147,11 @@ impl Patches {
         })
     }
 
-    /// `matrix[c, a, b, i, j]` = what tap (a, b) of narrow pixel (i, j) meets in channel c.
-    pub fn gather(&self, planes: &[f32], matrix: &mut [f32]) {
-        for (run, row) in self.runs().zip(matrix.chunks_exact_mut(self.grid_area())) {
-            row.copy_from_slice(&planes[run]);
+    /// `matrix[c, a, b, i, j]` = what tap (a, b) of narrow pixel (i, j) meets in channel c; of the
+    /// columns (i, j) only some.
+    pub fn gather(&self, planes: &[f32], columns: Range<usize>, matrix: &mut [f32]) {
+        for (run, row) in self.runs().zip(matrix.chunks_exact_mut(columns.len())) {
+            row.copy_from_slice(&planes[run][columns.clone()]);
         }
     }
 
@@ -346,7 +349,7 @@ pub(super) mod tests {
             let mut planes = vec![f32::NAN; p.planes_len()];
             p.split(p.plain(&wide), &mut planes);
             let mut matrix = vec![f32::NAN; p.taps() * area];
-            p.gather(&planes, &mut matrix);
+            p.gather(&planes, 0..area, &mut matrix);
             let mut gathered = vec![f32::NAN; p.taps() * pixels];
             p.close(&matrix, None, false, &mut gathered);
             let mut expected = vec![0.0; gathered.len()];

@@ -153,7 +153,7 @@ impl Plan {
             let deviations: Vec<f32> = log_variances.iter().map(deviation).collect();
             outputs = outputs.with(LATENT_STD.name, matrix(ids, &deviations, latents.units));
         }
-        let model = machine.network.to_tensors(&machine.parameters, &machine.statistics);
+        let model = machine.network.to_tensors(machine.parameters(), &machine.statistics);
         let mut model = Artifact::tensors(Kind::Model, model);
         for (name, value) in describe(&plan) {
             model = model.with_meta(name, value);

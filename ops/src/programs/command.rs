@@ -5,7 +5,8 @@ use super::{
     template::{Part, parts},
 };
 use crate::{
-    Ctx, Determinism, Inputs, Op, OpError, Outputs, Piece, Port, Program, Select, Source, ports,
+    Ctx, Determinism, Fault, Inputs, Op, OpError, Outputs, Piece, Port, Program, Select, Source,
+    ports,
 };
 use cache::{Kind, Shape};
 use schemars::JsonSchema;
@@ -223,7 +224,10 @@ impl Op for Command {
             variables: vec![("ENGINE_SEED", cx.seed.to_string()), ("ENGINE_PARAMS", params)],
             passed: &self.env,
         };
-        let tables = cx.programs.run(&program, cx.cancel)?;
+        let tables = cx.programs.run(&program, cx.cancel).map_err(|error| OpError {
+            param: (error.fault == Fault::Input).then_some("command"),
+            ..error
+        })?;
         let artifacts: Vec<_> = read.iter().map(|(_, artifact)| *artifact).collect();
         let mut outputs = Outputs::new();
         for (port, table) in self.outputs().iter().zip(tables) {

@@ -20,6 +20,8 @@ const SMALL: &[(&str, u32)] = &[
     ("clusters", 3),
     ("components", 3),
     ("epochs", 2),
+    ("max_iter", 20),
+    ("n_epochs", 20),
     ("n_mels", 20),
     ("n_mfcc", 5),
 ];
@@ -200,9 +202,17 @@ pub fn artifact(kind: Kind, rows: usize) -> Artifact {
                 .with_ints("sample_rate", vec![44_100; rows])
                 .with_ints("channels", vec![2; rows]),
         ),
-        Kind::Spectrogram => features(kind, IMAGE.to_vec(), values(rows, 192))
-            .with_meta("sample_rate", 22_050)
-            .with_meta("unit", "dB"),
+        // With what a model's reconstructions have, and nothing else minds.
+        Kind::Spectrogram => Artifact::table(
+            kind,
+            table.with_array("features", IMAGE, values(rows, 192)).with_array(
+                "original",
+                IMAGE,
+                values(rows, 192),
+            ),
+        )
+        .with_meta("sample_rate", 22_050)
+        .with_meta("unit", "dB"),
         Kind::Matrix => features(kind, vec![9], values(rows, 9)),
         Kind::Labels => Artifact::table(
             kind,

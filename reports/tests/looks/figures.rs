@@ -186,6 +186,7 @@ fn a_sweep_is_a_heatmap() {
             title: "β-VAE + K-Means".to_owned(),
             scores: step,
             reference: None,
+            companion: None,
             paper: BTreeMap::new(),
             point: vec![
                 ("vae.beta".to_owned(), json!(beta)),

@@ -23,6 +23,7 @@ fn hostile() -> Study {
             title: format!("{at} {HOSTILE}"),
             scores: step,
             reference: None,
+            companion: None,
             paper: BTreeMap::from([("ari".to_owned(), 0.5)]),
             point: Vec::new(),
             seed: 0,

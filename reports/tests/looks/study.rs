@@ -21,6 +21,7 @@ impl Study {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(folder.path()).expect("a store");
         let record = Record {
+            sweep: None,
             version: RECORD_VERSION,
             engine: "0".to_owned(),
             pipeline: "example".to_owned(),
