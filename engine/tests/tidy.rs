@@ -21,6 +21,9 @@ const MAY_NAME_OPS: &[(&str, &str)] = &[
 const OTHER_MEANING: &[(&str, &str)] = &[
     ("engine/src/spec/report.rs", "metrics"),
     ("reports/src/figures/mod.rs", "composition"),
+    ("reports/src/figures/mod.rs", "reconstruction"),
+    ("reports/src/figures/curves.rs", "reconstruction"),
+    ("reports/src/figures/rate_distortion.rs", "reconstruction"),
     ("reports/src/findings.rs", "audit"),
     ("engine/src/commands/mod.rs", "synth"),
     ("engine/src/commands/why.rs", "command"),
