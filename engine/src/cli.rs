@@ -117,7 +117,7 @@ enum Command {
         shell: commands::completions::For,
     },
     /// Look into the store, keep it small, and prove that it is genuine.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = examples::CACHE)]
     Cache(commands::cache::CacheCommand),
 }
 

@@ -112,3 +112,9 @@ pub const COMPLETIONS: &str = "Examples:
   engine completions bash > ~/.local/share/bash-completion/completions/engine
   engine completions zsh > ~/.zfunc/_engine
   engine completions fish > ~/.config/fish/completions/engine.fish";
+
+/// Of `engine cache`.
+pub const CACHE: &str = "Examples:
+  engine cache du
+  engine cache gc --dry-run
+  engine cache verify --recompute --sample 5%";

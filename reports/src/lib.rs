@@ -5,7 +5,6 @@
 
 mod agreement;
 mod answer;
-mod audit;
 mod caveats;
 mod compare;
 pub mod document;
@@ -13,6 +12,7 @@ mod draw;
 mod ending;
 mod escape;
 pub mod figures;
+mod findings;
 mod gallery;
 mod grid;
 mod hearing;
@@ -55,7 +55,7 @@ pub fn render(record: &Record, store: &Store, folder: &Path) -> Result<Report, S
     blocks.extend(latent::blocks(&rows));
     blocks.extend(caveats::blocks(record, &rows));
     blocks.extend(figures);
-    blocks.extend(audit::blocks(record, store)?);
+    blocks.extend(findings::blocks(record, store)?);
     blocks.extend(ending::skipped(record, store)?);
     blocks.extend(provenance::blocks(record));
     let document = Document { title: record.pipeline.clone(), blocks };

@@ -121,8 +121,8 @@ impl Reader<'_, '_> {
         let mut figure = FigureSpec { figure: kind.name, title, caption, ..FigureSpec::default() };
         for role in kind.roles {
             match field(role.name) {
-                Some((key, node)) => {
-                    let found = self.role(key, node, kind, role);
+                Some((_, node)) => {
+                    let found = self.role(node, kind, role);
                     figure.inputs.insert(role.name.to_owned(), found);
                 }
                 None if !role.is_optional => self.lacks(item, kind, role),
@@ -171,13 +171,7 @@ impl Reader<'_, '_> {
     }
 
     /// The outputs that fill a role: one reference, or a list of them.
-    fn role(
-        &mut self,
-        key: &Key,
-        node: &Node,
-        kind: &FigureKind,
-        role: &Role,
-    ) -> Vec<(usize, &'static str)> {
+    fn role(&mut self, node: &Node, kind: &FigureKind, role: &Role) -> Vec<(usize, &'static str)> {
         let items = match &node.value {
             Value::List(items) if role.takes_many => &items[..],
             _ => std::slice::from_ref(node),
@@ -192,7 +186,7 @@ impl Reader<'_, '_> {
                         role.name,
                         item.describe()
                     );
-                    self.cx.push(Fault::error("spec::figure", message).at_key(key, "this"));
+                    self.cx.push(Fault::error("spec::figure", message).at(item, "no step"));
                 }
                 continue;
             };

@@ -23,3 +23,4 @@ mod sweeps;
 mod together;
 mod tones;
 mod voice;
+mod watch;

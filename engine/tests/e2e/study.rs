@@ -76,6 +76,11 @@ impl Study {
         self.pipeline = self.pipeline.replace(from, to);
     }
 
+    /// The text of the pipeline.
+    pub fn text(&self) -> &str {
+        &self.pipeline
+    }
+
     /// A place in the folder.
     pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.folder.path().join(name)
@@ -195,6 +200,7 @@ impl Study {
         let studies = fs::read_dir(self.path("runs")).into_iter().flatten().flatten();
         studies
             .flat_map(|study| fs::read_dir(study.path()).expect("a folder"))
+            .filter(|run| run.as_ref().is_ok_and(|run| run.path().join("record.json").is_file()))
             .filter(|run| !run.as_ref().is_ok_and(|run| run.file_name() == "latest"))
             .count()
     }

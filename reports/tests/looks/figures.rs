@@ -183,10 +183,10 @@ fn a_sweep_is_a_heatmap() {
             .with_text("note", ["", ""]);
         study.step(&step, Artifact::table(Kind::Scores, table));
         study.record.table.push(Row {
-            companion: None,
             title: "β-VAE + K-Means".to_owned(),
             scores: step,
             reference: None,
+            companion: None,
             paper: BTreeMap::new(),
             point: vec![
                 ("vae.beta".to_owned(), json!(beta)),
