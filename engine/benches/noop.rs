@@ -112,7 +112,7 @@ fn wav(data: &[u8]) -> Vec<u8> {
 fn hash_a_file(bencher: Bencher<'_, '_>) {
     const BYTES: usize = 256 << 20;
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("hashed.bin");
-    let bytes: Vec<u8> = (0..BYTES).map(|at| (at * at >> 7) as u8).collect();
+    let bytes: Vec<u8> = (0..BYTES).map(|at| ((at * at) >> 7) as u8).collect();
     fs::write(&path, bytes).expect("a file");
     let hash = || FileIndex::default().digest(&path).expect("a digest");
     bencher.counter(BytesCount::new(BYTES)).bench_local(hash);

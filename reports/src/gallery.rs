@@ -1,6 +1,7 @@
 //! The figures of a report.
 
 use crate::{
+    Report,
     document::{Asked, Block, Picture, Text},
     figures::{self, Points},
     hearing::Hearing,
@@ -13,7 +14,7 @@ pub fn blocks(
     record: &Record,
     store: &Store,
     hearing: &Hearing,
-) -> Result<(Vec<Block>, BTreeMap<String, Vec<u8>>), StoreError> {
+) -> Result<(Vec<Block>, Report), StoreError> {
     let (mut blocks, mut files) = (Vec::new(), BTreeMap::new());
     if !record.figures.is_empty() {
         blocks.push(Block::Heading("Figures".to_owned()));

@@ -57,7 +57,7 @@ fn address(
     let parent = path.parent()?;
     let folder = folders.entry(parent.to_owned()).or_insert_with(|| {
         let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-        Some(between(from, &fs::canonicalize(parent).ok()?)?)
+        between(from, &fs::canonicalize(parent).ok()?)
     });
     let name = escape::address(path.file_name()?.to_str()?);
     folder.as_ref().map(|folder| format!("{folder}{name}"))

@@ -115,7 +115,8 @@ impl Level {
         let factor = xy / xx;
         let offset = my - factor * mx;
         let worst = pairs.iter().map(|(x, y)| (factor * x + offset - y).abs()).fold(0.0, f64::max);
-        if !(worst <= 0.1) || pairs.is_empty() {
+        // Not a number where nothing varies.
+        if worst.is_nan() || worst > 0.1 || pairs.is_empty() {
             // Each bin or clip has a scale of its own: no one line takes it back.
             return Ok(scaled);
         }
