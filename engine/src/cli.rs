@@ -1,6 +1,6 @@
 //! The command line: what can be typed, and what each ending's exit code is.
 
-use crate::{commands, progress::say};
+use crate::{commands, devices, progress::say};
 use clap::{Args, Parser, Subcommand};
 use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode};
 
@@ -49,6 +49,8 @@ enum Command {
         /// The op to describe.
         name: Option<String>,
     },
+    /// Show where models can run, and what is missing for a GPU.
+    Devices(commands::devices::DevicesArgs),
     /// Print the JSON schema of pipelines, for editors.
     Schema,
     /// Write a synthetic corpus of eleven instruments as WAV files.
@@ -116,9 +118,9 @@ pub struct PlanArgs {
     /// Threads to use; all processors if not given.
     #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<NonZeroUsize>,
-    /// Where models are trained.
-    #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = ["auto", "cpu"])]
-    pub device: String,
+    /// Where models run, unless a step says so itself: `auto`, `cpu`, `cuda` or `cuda:1`.
+    #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = devices::parse)]
+    pub device: devices::Wanted,
 }
 
 /// What `run` reads.
@@ -162,6 +164,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => commands::run::run(&args),
         Command::Plan(args) => commands::plan::plan(&args),
         Command::Ops { name } => commands::ops::ops(name.as_deref()),
+        Command::Devices(args) => commands::devices::devices(&args),
         Command::Schema => commands::ops::schema(),
         Command::Synth(args) => commands::synth::synth(&args),
         Command::Fetch(args) => commands::fetch::fetch(&args),

@@ -3,6 +3,7 @@
 pub mod catalog;
 pub mod cli;
 pub mod commands;
+pub mod devices;
 pub mod expect;
 pub mod export;
 pub mod fault;

@@ -118,7 +118,7 @@ pub fn key_of(
     if !step.op.sources().is_empty() {
         inputs.insert(FILES.to_owned(), scan::digest(files));
     }
-    Some(keys::key_of(step, inputs, "cpu"))
+    Some(keys::key_of(step, inputs, step.place.name()))
 }
 
 /// Runs a pipeline to its end. Fails of steps are part of the outcome.
@@ -326,6 +326,7 @@ impl Run<'_> {
             self.store.checkpoints(&keys::without(key, step.entry.progressive).digest());
         let outside = Outside::new(&self.paths, checkpoints);
         let told = Told(self.progress);
+        self.pipeline.note.say(step.entry.determinism, self.progress);
         let mut tries_left = step.retries;
         let made = loop {
             let deadline = Deadline::new(self.cancel, step.timeout);
@@ -335,6 +336,7 @@ impl Run<'_> {
                 cancel: &deadline,
                 files: &outside,
                 checkpoints: &outside,
+                device: &step.place,
             };
             // A panic is a bug of the op: it fails the step, and the rest of the run is kept.
             let made = catch_unwind(AssertUnwindSafe(|| step.op.run(&inputs, &cx)))

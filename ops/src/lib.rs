@@ -5,6 +5,7 @@
 
 pub mod audio;
 pub mod cluster;
+pub mod device;
 pub mod embed;
 pub mod features;
 pub mod math;
@@ -14,6 +15,7 @@ pub mod op;
 pub mod params;
 pub mod table;
 
+pub use device::Device;
 pub use op::{
     Cancel, Checkpoints, Ctx, Detached, Determinism, Fault, Inputs, Locate, Op, OpError, Outputs,
     Port, Progress, Select, Source,

@@ -1,5 +1,6 @@
 //! One file a command.
 
+pub mod devices;
 pub mod export;
 pub mod fetch;
 pub mod ops;

@@ -2,6 +2,7 @@
 
 use crate::{
     cli::{BAD_INPUT, FAILED, PlanArgs, Stop},
+    devices::{self, Machine},
     fault::{Fault, Look, render},
     pipeline::Pipeline,
     progress::say,
@@ -40,7 +41,9 @@ pub fn prepare(args: &PlanArgs, keep_going: bool) -> Result<Prepared, Stop> {
             .build_global()
             .map_err(|fault| Stop::saying(FAILED, fault))?;
     }
-    let (pipeline, warnings) = load(args)?;
+    let (mut pipeline, warnings) = load(args)?;
+    devices::place(&mut pipeline, &Machine::look(), args.device)
+        .map_err(|errors| refuse(&pipeline, &errors))?;
     if !warnings.is_empty() {
         say(render(&pipeline.source, &warnings, &Look::of_stderr()).trim_end());
     }

@@ -116,13 +116,22 @@ fn read(
             seed: draft.seed.unwrap_or(seeds[0]),
             own_seed: draft.seed.is_some(),
             device: draft.device,
+            place: ops::Device::Cpu,
             retries: draft.retries,
             timeout: draft.timeout,
             span: draft.key.span,
             param_spans: draft.param_spans,
         });
     }
-    Some(Pipeline { name, description, seeds, steps, report, source: cx.source.clone() })
+    Some(Pipeline {
+        name,
+        description,
+        seeds,
+        steps,
+        report,
+        source: cx.source.clone(),
+        note: crate::devices::Note::default(),
+    })
 }
 
 fn study_name(cx: &mut Context, vars: &mut Variables, node: Option<Node>) -> String {

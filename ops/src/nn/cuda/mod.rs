@@ -1,6 +1,5 @@
 //! Networks on a GPU: kernels of our own, compiled when they are needed, and nothing linked.
 //!
-//! - [`find`]: which GPU and libraries are there, by looking at files alone.
 //! - [`source`]: the text of the kernels in `kernels/`, each with its formula and launch shape.
 //! - [`nvrtc`]: NVIDIA's compiler for them.
 //! - [`driver`]: what the trainer asks of a device; [`device`]: CUDA's driver, through cudarc.
@@ -13,12 +12,18 @@
 //! patches as they go; every sum has a fixed order and nothing is added atomically, so that the
 //! same GPU gives the same bits from run to run.
 
+pub mod device;
 pub mod driver;
 pub mod net;
 pub mod nvrtc;
+pub mod parity;
 pub mod plan;
 pub mod source;
+pub mod trainer;
 
+use super::fit;
+use crate::op::OpError;
+use cache::Array;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -41,4 +46,20 @@ impl Precision {
     pub fn bytes(self) -> usize {
         if self == Self::Bf16 { 2 } else { 4 }
     }
+}
+
+/// A network on a GPU.
+///
+/// # Errors
+/// When there is no such GPU, when it has too little memory, or when CUDA fails.
+pub fn open(
+    ordinal: usize,
+    nvrtc: &std::path::Path,
+    plan: &fit::Plan,
+    data: &Array,
+    seed: u64,
+) -> Result<trainer::OnDevice<device::Gpu>, OpError> {
+    let gpu = device::Gpu::open(ordinal, nvrtc, plan.precision);
+    let gpu = gpu.map_err(|error| error.during(None))?;
+    trainer::OnDevice::new(gpu, plan, data, seed)
 }
