@@ -93,7 +93,7 @@ fn what_does_not_compile_says_where() {
     let nvrtc = Nvrtc::open(&path).unwrap();
     let network = Network::new(&Architecture {
         input: [4, 4],
-        channels: vec![2],
+        channels: vec![32],
         kernel: 3,
         stride: 2,
         batch_norm: false,

@@ -6,12 +6,12 @@
 use libloading::Library;
 use ops::nn::cuda::driver::{Address, CudaError, Driver, Launch, Recording};
 use ops::nn::cuda::source::Unit;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::c_void;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 type Run = unsafe extern "C" fn(u32, u32, u32, u32, bool, *mut *mut c_void);
@@ -118,9 +118,12 @@ impl Emulator {
     }
 }
 
+/// The library of a unit in a folder: compiled once, and copied, since each device needs its own
+/// shared memory.
 fn build(compiler: &str, unit: &Unit, folder: &Path) -> PathBuf {
+    type Made = BTreeMap<String, Arc<OnceLock<Vec<u8>>>>;
+    static MADE: Mutex<Made> = Mutex::new(Made::new());
     static COUNT: AtomicUsize = AtomicUsize::new(0);
-    let number = COUNT.fetch_add(1, Ordering::Relaxed);
     let mut text = unit.text_with(SHIM, TENSOR_CORES);
     for name in &unit.kernels {
         text.push_str(&format!(
@@ -128,15 +131,22 @@ fn build(compiler: &str, unit: &Unit, folder: &Path) -> PathBuf {
              bool backwards, void** args) {{ emulator::launch({name}, x, y, z, threads, backwards, args); }}\n"
         ));
     }
-    let (source, library) =
-        (folder.join(format!("{number}.cpp")), folder.join(format!("{number}.so")));
-    std::fs::write(&source, text).unwrap();
-    let flags = ["-std=c++17", "-O1", "-fPIC", "-shared", "-ffp-contract=off", "-w"];
-    let out =
-        Command::new(compiler).args(flags).arg("-o").arg(&library).arg(&source).output().unwrap();
-    let words = String::from_utf8_lossy(&out.stderr).into_owned();
-    assert!(out.status.success(), "{} does not compile as C++:\n{words}", unit.name);
-    library
+    let path = folder.join(format!("{}.so", COUNT.fetch_add(1, Ordering::Relaxed)));
+    let made = Arc::clone(MADE.lock().unwrap().entry(text.clone()).or_default());
+    let library = made.get_or_init(|| {
+        let (source, library) = (path.with_extension("cpp"), path.with_extension("once"));
+        std::fs::write(&source, text).unwrap();
+        // The names of some kernels are also names in the C library.
+        let flags =
+            ["-std=c++17", "-O1", "-fPIC", "-shared", "-Wl,-Bsymbolic", "-ffp-contract=off", "-w"];
+        let out = Command::new(compiler).args(flags).arg("-o").arg(&library).arg(&source).output();
+        let out = out.unwrap();
+        let words = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(out.status.success(), "{} does not compile as C++:\n{words}", unit.name);
+        std::fs::read(library).unwrap()
+    });
+    std::fs::write(&path, library).unwrap();
+    path
 }
 
 impl Driver for Emulator {
