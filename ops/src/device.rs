@@ -70,12 +70,13 @@ pub struct Comparison {
     pub text: String,
 }
 
-/// Bounds of a comparison: losses, gradients of each tensor, latent means.
+/// Bounds of a comparison: losses, gradients of each layer, latent means. Rounding moves few numbers
+/// across the bend of a ReLU, but those that it moves lose all of their gradient.
 fn bounds(precision: Precision) -> [f64; 3] {
     match precision {
-        Precision::F32 => [1e-3, 1e-4, 1e-3],
-        Precision::Tf32 => [5e-3, 2e-2, 1e-2],
-        Precision::Bf16 => [3e-2, 1e-1, 5e-2],
+        Precision::F32 => [1e-3, 1e-4, 1e-4],
+        Precision::Tf32 => [5e-3, 5e-2, 5e-3],
+        Precision::Bf16 => [3e-2, 2e-1, 3e-2],
     }
 }
 

@@ -136,10 +136,11 @@ fn build(compiler: &str, unit: &Unit, folder: &Path) -> PathBuf {
     let library = made.get_or_init(|| {
         let (source, library) = (path.with_extension("cpp"), path.with_extension("once"));
         std::fs::write(&source, text).unwrap();
-        // The names of some kernels are also names in the C library.
-        let flags =
-            ["-std=c++17", "-O1", "-fPIC", "-shared", "-Wl,-Bsymbolic", "-ffp-contract=off", "-w"];
-        let out = Command::new(compiler).args(flags).arg("-o").arg(&library).arg(&source).output();
+        // Some kernels have names that the C library has too, and what is static in a template
+        // would be shared by all libraries of the process.
+        let own = ["-Wl,-Bsymbolic", "-fno-gnu-unique"];
+        let flags = ["-std=c++17", "-O1", "-fPIC", "-shared", "-ffp-contract=off", "-w"];
+        let out = Command::new(compiler).args(flags).args(own).arg("-o").arg(&library).arg(&source).output();
         let out = out.unwrap();
         let words = String::from_utf8_lossy(&out.stderr).into_owned();
         assert!(out.status.success(), "{} does not compile as C++:\n{words}", unit.name);

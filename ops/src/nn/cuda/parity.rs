@@ -18,7 +18,8 @@ pub struct Parity {
     pub cpu: Vec<f64>,
     /// The same on the device.
     pub device: Vec<f64>,
-    /// For each trained tensor: its name and ‖g − g′‖ ÷ ‖g‖ of the first step's gradients.
+    /// For each layer: its name and ‖g − g′‖ ÷ ‖g‖ of the first step's gradients. A bias before a
+    /// normalisation has none, so that weight and bias count as one.
     pub gradients: Vec<(String, f64)>,
     /// The largest difference of latent means, over the largest mean.
     pub latents: f64,
@@ -90,12 +91,14 @@ pub fn compare<D: Driver>(
     device.restore(&start)?;
     let (_, got) = device.gradient(batch, beta, 0).map_err(made)?;
     let expected = cpu_gradient(plan, data, &start, batch, cx.seed)?;
-    let gradients = network.parameters.iter().map(|parameter| {
-        let (a, b) = (&expected[parameter.range.clone()], &got[parameter.range.clone()]);
+    let heads = [Some(&network.mean), network.log_variance.as_ref()].into_iter().flatten();
+    let layers = network.encoder.iter().chain(heads).chain(&network.decoder);
+    let gradients = layers.map(|layer| {
+        let (a, b) = (&expected[layer.parameters.clone()], &got[layer.parameters.clone()]);
         let square = |x: f64| x * x;
         let apart: f64 = a.iter().zip(b).map(|(a, b)| square(f64::from(a - b))).sum();
         let whole: f64 = a.iter().map(|a| square(f64::from(*a))).sum();
-        (parameter.name.clone(), (apart / whole.max(1e-30)).sqrt())
+        (layer.name.clone(), (apart / whole.max(1e-30)).sqrt())
     });
     let gradients = gradients.collect();
 
