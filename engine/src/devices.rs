@@ -1,12 +1,8 @@
 //! Where models run: which GPU and libraries are there, by looking at files alone, so that a run
 //! that finds everything done never touches CUDA.
 
-use crate::{
-    pipeline::Pipeline,
-    progress::Progress,
-    run::StepError,
-};
-use ops::{Determinism, Device, Fault};
+use crate::{pipeline::Pipeline, progress::Progress, run::StepError};
+use ops::{Determinism, Device, Fault, device::Place};
 use std::{
     env, fs,
     path::{Path, PathBuf},
@@ -76,21 +72,19 @@ impl Machine {
                        container, pass the GPU through (`docker run --gpus all`)",
             });
         }
-        if self.driver().is_none() {
+        let Some(driver) = self.driver() else {
             return Err(Missing {
                 what: "there is a GPU, but NVIDIA's driver (libcuda.so.1) was not found".to_owned(),
                 help: "install the driver, or name its folder in LD_LIBRARY_PATH",
             });
-        }
-        match self.nvrtc() {
-            Some(nvrtc) => Ok(Device::Cuda { ordinal, nvrtc }),
-            None => Err(Missing {
-                what: "there is a GPU, but NVRTC, the compiler of its kernels, was not found"
-                    .to_owned(),
-                help: "`pip install nvidia-cuda-nvrtc` in the active Python environment, or set \
-                       CUDA_HOME to an installed CUDA toolkit",
-            }),
-        }
+        };
+        let nvrtc = self.nvrtc().ok_or_else(|| Missing {
+            what: "there is a GPU, but NVRTC, the compiler of its kernels, was not found"
+                .to_owned(),
+            help: "`pip install nvidia-cuda-nvrtc` in the active Python environment, or set \
+                   CUDA_HOME to an installed CUDA toolkit",
+        })?;
+        Ok(Device::Cuda(Place { ordinal, driver, nvrtc }))
     }
 }
 
@@ -181,8 +175,12 @@ fn folders(variable: &dyn Fn(&str) -> Option<PathBuf>) -> Vec<PathBuf> {
 fn wheels(root: &Path) -> Vec<PathBuf> {
     let pythons = entries(&root.join("lib"));
     let pythons = pythons.iter().filter(|path| file_name(path).starts_with("python3"));
-    let sites = pythons.flat_map(|python| ["site-packages", "dist-packages"].map(|it| python.join(it)));
-    sites.flat_map(|site| entries(&site.join("nvidia"))).map(|package| package.join("lib")).collect()
+    let sites =
+        pythons.flat_map(|python| ["site-packages", "dist-packages"].map(|it| python.join(it)));
+    sites
+        .flat_map(|site| entries(&site.join("nvidia")))
+        .map(|package| package.join("lib"))
+        .collect()
 }
 
 /// What `auto` found, said once and only if a step runs that could have used a GPU.
@@ -210,16 +208,15 @@ impl Note {
 /// # Errors
 /// When it is none of these.
 pub fn parse(text: &str) -> Result<Wanted, String> {
-    let number = |text: &str| text.parse().ok().filter(|_| text.bytes().all(|it| it.is_ascii_digit()));
+    let number =
+        |text: &str| text.parse().ok().filter(|_| text.bytes().all(|it| it.is_ascii_digit()));
     match text {
         "auto" => Ok(Wanted::Auto),
         "cpu" => Ok(Wanted::Cpu),
         "cuda" => Ok(Wanted::Cuda(0)),
-        _ => text
-            .strip_prefix("cuda:")
-            .and_then(number)
-            .map(Wanted::Cuda)
-            .ok_or_else(|| "must be `auto`, `cpu`, `cuda`, or `cuda:1` for the second GPU".to_owned()),
+        _ => text.strip_prefix("cuda:").and_then(number).map(Wanted::Cuda).ok_or_else(|| {
+            "must be `auto`, `cpu`, `cuda`, or `cuda:1` for the second GPU".to_owned()
+        }),
     }
 }
 
@@ -238,7 +235,11 @@ pub enum Wanted {
 ///
 /// # Errors
 /// Steps that ask for a GPU which is not there.
-pub fn place(pipeline: &mut Pipeline, machine: &Machine, other: Wanted) -> Result<(), Vec<StepError>> {
+pub fn place(
+    pipeline: &mut Pipeline,
+    machine: &Machine,
+    other: Wanted,
+) -> Result<(), Vec<StepError>> {
     let mut errors = Vec::new();
     let mut note = None;
     for (index, step) in pipeline.steps.iter_mut().enumerate() {
@@ -320,6 +321,7 @@ mod tests {
         assert!(driver.cuda(0).unwrap_err().help.contains("nvidia-cuda-nvrtc"));
         let whole = Machine { gpus, folders: machine.folders };
         let nvrtc = at("env/lib/python3.12/site-packages/nvidia/cu13/lib/libnvrtc.so.13");
-        assert_eq!(whole.cuda(1).unwrap(), Device::Cuda { ordinal: 1, nvrtc });
+        let driver = at("toolkit/lib64/libcuda.so.1");
+        assert_eq!(whole.cuda(1).unwrap(), Device::Cuda(Place { ordinal: 1, driver, nvrtc }));
     }
 }

@@ -141,7 +141,11 @@ fn op(entry: &Entry, definitions: &mut Map<String, Json>) {
     put(&mut properties, "seed", number(0));
     put(&mut properties, "retries", number(0));
     put(&mut properties, "timeout", json!({"type": ["number", "string"]}));
-    put(&mut properties, "device", json!({"type": "string", "pattern": r"^(auto|cpu|cuda(:\d+)?|\$\{.*\})$"}));
+    put(
+        &mut properties,
+        "device",
+        json!({"type": "string", "pattern": r"^(auto|cpu|cuda(:\d+)?|\$\{.*\})$"}),
+    );
     if entry.inputs.is_empty() {
         properties.remove("in");
     } else {

@@ -2,6 +2,7 @@
 
 use crate::math::random::{Purpose, Random};
 use crate::nn::backend::{Backend, Batches, State};
+pub use crate::nn::cuda::Place;
 pub use crate::nn::cuda::device::GpuInfo;
 use crate::nn::cuda::device::{self, Gpu};
 use crate::nn::cuda::nvrtc::Nvrtc;
@@ -11,7 +12,8 @@ use crate::nn::fit::Plan;
 use crate::nn::layers::Architecture;
 use crate::nn::objective::{Beta, BetaSchedule, Objective, Reduction};
 use crate::op::{Detached, OpError};
-use std::path::PathBuf;
+use cache::Array;
+use std::path::Path;
 
 /// Where an op does its heavy work.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,12 +22,7 @@ pub enum Device {
     #[default]
     Cpu,
     /// A GPU.
-    Cuda {
-        /// Which, from 0 on.
-        ordinal: usize,
-        /// The file of NVIDIA's run-time compiler.
-        nvrtc: PathBuf,
-    },
+    Cuda(Place),
 }
 
 impl Device {
@@ -33,24 +30,24 @@ impl Device {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Cpu => "cpu",
-            Self::Cuda { .. } => "cuda",
+            Self::Cuda(_) => "cuda",
         }
     }
 }
 
-/// The GPUs that CUDA's driver shows.
+/// The GPUs that CUDA's driver, in this file, shows.
 ///
 /// # Errors
 /// A sentence on why it shows none.
-pub fn gpus() -> Result<Vec<GpuInfo>, String> {
-    device::gpus()
+pub fn gpus(driver: &Path) -> Result<Vec<GpuInfo>, String> {
+    device::gpus(driver)
 }
 
 /// The version of NVIDIA's run-time compiler in this file.
 ///
 /// # Errors
 /// A sentence on why it cannot be asked.
-pub fn nvrtc_version(path: &std::path::Path) -> Result<(i32, i32), String> {
+pub fn nvrtc_version(path: &Path) -> Result<(i32, i32), String> {
     let version = Nvrtc::open(path).and_then(|nvrtc| nvrtc.version());
     version.map_err(|error| error.to_string())
 }
@@ -100,6 +97,11 @@ pub fn timings() -> Vec<Case> {
     let both = |precision| [false, true].map(|variational| (variational, precision));
     let all = PRECISIONS.into_iter().flat_map(both);
     all.map(|(variational, precision)| Case { variational, batch_norm: false, precision }).collect()
+}
+
+/// As many clips as the published study has, to be timed on.
+pub fn clips() -> Array {
+    parity::clips(6705, [128, 130])
 }
 
 impl Case {
@@ -156,10 +158,10 @@ impl Case {
     /// # Errors
     /// When either fails.
     pub fn compare(&self, device: &Device) -> Result<Comparison, OpError> {
-        let (plan, nvrtc, ordinal) = (self.plan(), nvrtc(device)?, ordinal(device));
+        let (plan, place) = (self.plan(), place(device)?);
         // The last batch of an epoch is a short one.
         let data = parity::clips(5 * plan.batch_size / 2, plan.architecture.input);
-        let open = || Gpu::open(ordinal, nvrtc, self.precision);
+        let open = || Gpu::open(place, self.precision);
         let found = parity::compare(&open, &plan, &data, STEPS)?;
         let [curve, gradient, latents] = bounds(self.precision);
         let norm = if self.batch_norm { ", batch_norm" } else { "" };
@@ -182,30 +184,25 @@ impl Case {
         Ok(Comparison { holds, text })
     }
 
-    /// Puts the network and 6,705 clips on a GPU.
+    /// Puts the network and these clips on a GPU.
     ///
     /// # Errors
     /// When the GPU fails.
-    pub fn prepare(&self, device: &Device) -> Result<Trial, OpError> {
-        let (plan, nvrtc, ordinal) = (self.plan(), nvrtc(device)?, ordinal(device));
-        let data = parity::clips(6705, plan.architecture.input);
+    pub fn prepare(&self, device: &Device, data: &Array) -> Result<Trial, OpError> {
+        let (plan, place) = (self.plan(), place(device)?);
         let network = plan.network();
-        let mut backend = cuda::open(ordinal, nvrtc, &plan, &data, 0)?;
+        let mut backend = cuda::open(place, &plan, data, 0)?;
         backend.restore(&State::start(&network, 0))?;
         let beta = plan.objective.beta.beta;
-        Ok(Trial { backend, order: (0..6705).collect(), beta, epochs: 0 })
+        Ok(Trial { backend, order: (0..data.rows() as u32).collect(), beta, epochs: 0 })
     }
 }
 
-fn nvrtc(device: &Device) -> Result<&std::path::Path, OpError> {
+fn place(device: &Device) -> Result<&Place, OpError> {
     match device {
-        Device::Cuda { nvrtc, .. } => Ok(nvrtc),
+        Device::Cuda(place) => Ok(place),
         Device::Cpu => Err(OpError::failure("there is no GPU to compare with the CPU")),
     }
-}
-
-fn ordinal(device: &Device) -> usize {
-    if let Device::Cuda { ordinal, .. } = device { *ordinal } else { 0 }
 }
 
 /// A network that trains on a GPU, to be timed.

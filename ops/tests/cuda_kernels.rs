@@ -59,7 +59,11 @@ fn every_kernel_compiles_for_every_family() {
             let precisions = if architecture < 80 { &precisions[..1] } else { &precisions[..] };
             for precision in precisions {
                 let units = source::units(&network, *precision);
-                assert_eq!(units.len(), 8, "one of single kernels, one of dense, one a convolution");
+                assert_eq!(
+                    units.len(),
+                    8,
+                    "one of single kernels, one of dense, one a convolution"
+                );
                 std::thread::scope(|scope| {
                     for unit in &units {
                         let nvrtc = &nvrtc;
@@ -68,7 +72,8 @@ fn every_kernel_compiles_for_every_family() {
                             assert!(cubin.starts_with(b"\x7fELF"), "{} is no cubin", unit.name);
                             for kernel in &unit.kernels {
                                 let name = format!(".text.{kernel}\0");
-                                let there = cubin.windows(name.len()).any(|at| at == name.as_bytes());
+                                let there =
+                                    cubin.windows(name.len()).any(|at| at == name.as_bytes());
                                 assert!(there, "no `{kernel}` in {}", unit.name);
                             }
                         });

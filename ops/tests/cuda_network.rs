@@ -169,9 +169,8 @@ fn train(
     kept: &Kept,
 ) -> Result<Trained, OpError> {
     let cx = Ctx { checkpoints: kept, ..Detached::with_seed(7) };
-    let (mut backend, history) = plan.fit_on(data, &cx, |_| {
-        Ok(Box::new(OnDevice::new(driver, plan, data, cx.seed)?))
-    })?;
+    let (mut backend, history) =
+        plan.fit_on(data, &cx, |_| Ok(Box::new(OnDevice::new(driver, plan, data, cx.seed)?)))?;
     Ok((history, backend.state()?))
 }
 
@@ -231,9 +230,11 @@ fn too_little_memory_names_what_was_asked_for_and_what_would_fit() {
     let error = train(&plan, &data, small(), &Kept::default()).err().unwrap();
     assert!(error.message.contains("GiB free; the training asked for"), "{error}");
     let help = error.help.unwrap_or_default();
-    let fits: usize = help.split(' ').next_back().and_then(|_| {
-        help.split("`batch_size` of ").nth(1)?.split(' ').next()?.parse().ok()
-    }).unwrap();
+    let fits: usize = help
+        .split(' ')
+        .next_back()
+        .and_then(|_| help.split("`batch_size` of ").nth(1)?.split(' ').next()?.parse().ok())
+        .unwrap();
     assert!((1..600).contains(&fits), "{help}");
     (plan.batch_size, plan.epochs) = (fits, 1);
     train(&plan, &data, small(), &Kept::default()).unwrap();

@@ -4,6 +4,7 @@ mod again;
 mod bad_data;
 mod bad_usage;
 mod damage;
+mod devices;
 mod interrupt;
 mod layout;
 mod listings;

@@ -125,7 +125,8 @@ impl Backend for Cpu<'_> {
             cx.stop_if_cancelled()?;
             machine.encode(batch);
             machine.decode_means();
-            (0..batch.len()).for_each(|at| made.extend_from_slice(machine.reconstruction().row(at)));
+            (0..batch.len())
+                .for_each(|at| made.extend_from_slice(machine.reconstruction().row(at)));
         }
         Ok(made)
     }

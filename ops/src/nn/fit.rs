@@ -97,9 +97,7 @@ impl Plan {
         self.fit_on(data, cx, |state| {
             Ok(match cx.device {
                 Device::Cpu => Box::new(Cpu::new(self, data, state)?),
-                Device::Cuda { ordinal, nvrtc } => {
-                    Box::new(cuda::open(*ordinal, nvrtc, self, data, cx.seed)?)
-                }
+                Device::Cuda(place) => Box::new(cuda::open(place, self, data, cx.seed)?),
             })
         })
     }

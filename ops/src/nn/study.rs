@@ -160,7 +160,10 @@ impl Plan {
         Ok(outputs
             .with(MODEL.name, model)
             .with(HISTORY.name, plan.history(&history))
-            .with(RECONSTRUCTION.name, reconstruct(backend.as_mut(), ids, features, input, examples, cx)?)
+            .with(
+                RECONSTRUCTION.name,
+                reconstruct(backend.as_mut(), ids, features, input, examples, cx)?,
+            )
             .with(DIAGNOSTICS.name, plan.diagnostics(&latents)))
     }
 

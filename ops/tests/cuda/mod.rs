@@ -11,8 +11,8 @@ use std::ffi::c_void;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex, OnceLock};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 
 type Run = unsafe extern "C" fn(u32, u32, u32, u32, bool, *mut *mut c_void);
 
@@ -140,7 +140,13 @@ fn build(compiler: &str, unit: &Unit, folder: &Path) -> PathBuf {
         // would be shared by all libraries of the process.
         let own = ["-Wl,-Bsymbolic", "-fno-gnu-unique"];
         let flags = ["-std=c++17", "-O1", "-fPIC", "-shared", "-ffp-contract=off", "-w"];
-        let out = Command::new(compiler).args(flags).args(own).arg("-o").arg(&library).arg(&source).output();
+        let out = Command::new(compiler)
+            .args(flags)
+            .args(own)
+            .arg("-o")
+            .arg(&library)
+            .arg(&source)
+            .output();
         let out = out.unwrap();
         let words = String::from_utf8_lossy(&out.stderr).into_owned();
         assert!(out.status.success(), "{} does not compile as C++:\n{words}", unit.name);

@@ -6,11 +6,13 @@
 use super::driver::{Address, CudaError, Driver, Launch, Recording};
 use super::nvrtc::Nvrtc;
 use super::source::Unit;
-use super::Precision;
+use super::{Place, Precision};
 use cudarc::driver::{DriverError, result, sys};
+use libloading::Library;
 use std::collections::HashMap;
 use std::ffi::{CString, c_void};
 use std::path::Path;
+use std::sync::OnceLock;
 
 use sys::CUdevice_attribute_enum as Attribute;
 
@@ -41,21 +43,27 @@ fn fault(call: &str, error: &DriverError) -> CudaError {
     CudaError { call: call.to_owned(), detail, out_of_memory }
 }
 
-/// Starts the driver, if there is one.
-fn init() -> Result<(), CudaError> {
+/// Starts the driver that lies in this file.
+fn init(driver: &Path) -> Result<(), CudaError> {
+    static OPEN: OnceLock<Option<Library>> = OnceLock::new();
+    // cudarc asks the loader by name alone; what is open already is found wherever it lies.
     // SAFETY: opening the driver's library runs its initialisers, as any CUDA program does.
-    if !unsafe { sys::is_culib_present() } {
+    let present = unsafe {
+        OPEN.get_or_init(|| Library::new(driver).ok());
+        sys::is_culib_present()
+    };
+    if !present {
         return Err(CudaError::new(
-            "dlopen libcuda.so.1",
-            "NVIDIA's driver is not installed, or not visible in this container",
+            format!("dlopen {}", driver.display()),
+            "NVIDIA's driver does not open, or is not visible in this container",
         ));
     }
     result::init().map_err(|error| fault("cuInit", &error))
 }
 
 fn info(ordinal: i32) -> Result<(sys::CUdevice, GpuInfo), CudaError> {
-    let device =
-        result::device::get(ordinal).map_err(|error| fault(&format!("cuDeviceGet {ordinal}"), &error))?;
+    let device = result::device::get(ordinal)
+        .map_err(|error| fault(&format!("cuDeviceGet {ordinal}"), &error))?;
     let get = |attribute| {
         // SAFETY: the device was just given by the driver.
         unsafe { result::device::get_attribute(device, attribute) }
@@ -82,14 +90,15 @@ fn info(ordinal: i32) -> Result<(sys::CUdevice, GpuInfo), CudaError> {
     Ok((device, info))
 }
 
-/// The GPUs that the driver shows.
+/// The GPUs that the driver in this file shows.
 ///
 /// # Errors
 /// A sentence on why it shows none.
-pub fn gpus() -> Result<Vec<GpuInfo>, String> {
+pub fn gpus(driver: &Path) -> Result<Vec<GpuInfo>, String> {
     let all = || -> Result<Vec<GpuInfo>, CudaError> {
-        init()?;
-        let count = result::device::get_count().map_err(|error| fault("cuDeviceGetCount", &error))?;
+        init(driver)?;
+        let count =
+            result::device::get_count().map_err(|error| fault("cuDeviceGetCount", &error))?;
         (0..count).map(|ordinal| info(ordinal).map(|(_, info)| info)).collect()
     };
     all().map_err(|error| error.to_string())
@@ -114,10 +123,10 @@ impl Gpu {
     ///
     /// # Errors
     /// When there is none, when it is too old, or when the driver fails.
-    pub fn open(ordinal: usize, nvrtc: &Path, precision: Precision) -> Result<Self, CudaError> {
-        init()?;
-        let (device, info) = info(i32::try_from(ordinal).unwrap_or(i32::MAX))?;
-        let nvrtc = Nvrtc::open(nvrtc)?;
+    pub fn open(place: &Place, precision: Precision) -> Result<Self, CudaError> {
+        init(&place.driver)?;
+        let (device, info) = info(i32::try_from(place.ordinal).unwrap_or(i32::MAX))?;
+        let nvrtc = Nvrtc::open(&place.nvrtc)?;
         let capability = info.capability.0 * 10 + info.capability.1;
         let least = if precision == Precision::F32 { 70 } else { 80 };
         if capability < least {

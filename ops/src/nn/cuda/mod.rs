@@ -26,6 +26,7 @@ use crate::op::OpError;
 use cache::Array;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// What products of matrices multiply on a GPU; their sums are always of single precision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -48,18 +49,28 @@ impl Precision {
     }
 }
 
+/// A GPU and what it needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Which GPU, from 0 on.
+    pub ordinal: usize,
+    /// The file of NVIDIA's driver.
+    pub driver: PathBuf,
+    /// The file of its run-time compiler.
+    pub nvrtc: PathBuf,
+}
+
 /// A network on a GPU.
 ///
 /// # Errors
 /// When there is no such GPU, when it has too little memory, or when CUDA fails.
 pub fn open(
-    ordinal: usize,
-    nvrtc: &std::path::Path,
+    place: &Place,
     plan: &fit::Plan,
     data: &Array,
     seed: u64,
 ) -> Result<trainer::OnDevice<device::Gpu>, OpError> {
-    let gpu = device::Gpu::open(ordinal, nvrtc, plan.precision);
+    let gpu = device::Gpu::open(place, plan.precision);
     let gpu = gpu.map_err(|error| error.during(None))?;
     trainer::OnDevice::new(gpu, plan, data, seed)
 }

@@ -77,9 +77,8 @@ impl Nvrtc {
     pub fn version(&self) -> Result<(i32, i32), CudaError> {
         let (mut major, mut minor) = (0, 0);
         // SAFETY: the signature of `nvrtcVersion`, which writes two integers.
-        let code = unsafe {
-            self.function::<Version>("nvrtcVersion")?(&raw mut major, &raw mut minor)
-        };
+        let code =
+            unsafe { self.function::<Version>("nvrtcVersion")?(&raw mut major, &raw mut minor) };
         self.check("nvrtcVersion", code).map(|()| (major, minor))
     }
 
@@ -127,7 +126,10 @@ impl Nvrtc {
                     let log = self.fetch(program, "nvrtcGetProgramLogSize", "nvrtcGetProgramLog");
                     let log = String::from_utf8_lossy(&log.unwrap_or_default()).into_owned();
                     let log: Vec<&str> = log.trim_end_matches('\0').lines().take(12).collect();
-                    Err(CudaError { detail: format!("{}\n{}", error.detail, log.join("\n")), ..error })
+                    Err(CudaError {
+                        detail: format!("{}\n{}", error.detail, log.join("\n")),
+                        ..error
+                    })
                 }
             };
             let destroy = self.function::<Destroy>("nvrtcDestroyProgram")?;
@@ -138,7 +140,12 @@ impl Nvrtc {
 
     /// # Safety
     /// `program` is one that lives, and the names are of a pair of functions for size and bytes.
-    unsafe fn fetch(&self, program: Program, size: &str, bytes: &str) -> Result<Vec<u8>, CudaError> {
+    unsafe fn fetch(
+        &self,
+        program: Program,
+        size: &str,
+        bytes: &str,
+    ) -> Result<Vec<u8>, CudaError> {
         let mut len = 0;
         // SAFETY: the caller vouches for program and names; the buffer is as long as asked for.
         unsafe {

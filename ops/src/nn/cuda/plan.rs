@@ -1,9 +1,9 @@
 //! Where everything of a training lies in the memory of a device.
 
 use super::super::layers::{Layer, Network, Operation};
+use super::Precision;
 use super::driver::Address;
 use super::source::{Sides, columns, height};
-use super::Precision;
 
 /// Blocks of threads that keep a large GPU busy, a few for each of its processors.
 const BUSY: usize = 528;
@@ -104,7 +104,8 @@ impl Plan {
     /// The layout for data of so many clips and batches of at most `capacity`.
     pub fn new(network: &Network, precision: Precision, clips: usize, capacity: usize) -> Self {
         let mut at = Layout::default();
-        let (image, width) = (precision.bytes(), network.architecture.input.iter().product::<usize>());
+        let (image, width) =
+            (precision.bytes(), network.architecture.input.iter().product::<usize>());
         let units = network.architecture.latent;
         let layers = || network.encoder.iter().chain(&network.decoder);
         let largest = layers().map(|layer| layer.output_len().max(layer.input_len())).max();
@@ -167,8 +168,14 @@ impl Plan {
     }
 
     /// The largest batch whose layout takes at most so many bytes, if there is one.
-    pub fn fitting(network: &Network, precision: Precision, clips: usize, bytes: u64) -> Option<usize> {
-        let fits = |capacity: &usize| Self::new(network, precision, clips, *capacity).bytes <= bytes;
+    pub fn fitting(
+        network: &Network,
+        precision: Precision,
+        clips: usize,
+        bytes: u64,
+    ) -> Option<usize> {
+        let fits =
+            |capacity: &usize| Self::new(network, precision, clips, *capacity).bytes <= bytes;
         let sizes = (0..31).rev().map(|power| 1 << power);
         let mut best = 0;
         for size in sizes {

@@ -44,12 +44,7 @@ impl<D: Driver> OnDevice<D> {
     ///
     /// # Errors
     /// When the device has too little memory or fails.
-    pub fn new(
-        mut driver: D,
-        plan: &fit::Plan,
-        data: &Array,
-        seed: u64,
-    ) -> Result<Self, OpError> {
+    pub fn new(mut driver: D, plan: &fit::Plan, data: &Array, seed: u64) -> Result<Self, OpError> {
         let (network, precision, clips) = (plan.network(), plan.precision, data.rows());
         let capacity = plan.batch_size.min(clips);
         check_sizes(&network, capacity)?;
@@ -313,8 +308,11 @@ fn out_of_memory(
     [asked, free]: [u64; 2],
 ) -> OpError {
     let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
-    let message =
-        format!("the GPU has {:.2} GiB free; the training asked for {:.2} GiB", gib(free), gib(asked));
+    let message = format!(
+        "the GPU has {:.2} GiB free; the training asked for {:.2} GiB",
+        gib(free),
+        gib(asked)
+    );
     let help = match Plan::fitting(network, precision, clips, free / 100 * 97) {
         Some(fits) => format!("a `batch_size` of {fits} would fit"),
         None => "the clips alone do not fit: use a larger GPU, or `device: cpu`".to_owned(),
