@@ -141,11 +141,10 @@ fn op(entry: &Entry, definitions: &mut Map<String, Json>) {
     put(&mut properties, "seed", number(0));
     put(&mut properties, "retries", number(0));
     put(&mut properties, "timeout", json!({"type": ["number", "string"]}));
-    put(
-        &mut properties,
-        "device",
-        json!({"type": "string", "pattern": r"^(auto|cpu|cuda(:\d+)?|\$\{.*\})$"}),
-    );
+    let number = json!({"type": "string", "pattern": r"^cuda:\d+$"});
+    let variable = json!({"$ref": "#/definitions/variable"});
+    let devices = json!({"anyOf": [{"enum": ["auto", "cpu", "cuda"]}, number, variable]});
+    put(&mut properties, "device", devices);
     if entry.inputs.is_empty() {
         properties.remove("in");
     } else {
