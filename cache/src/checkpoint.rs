@@ -5,14 +5,23 @@
 //! reached its end. A live state replaces the one before it; done ones stay, so that a longer run
 //! continues a shorter one.
 
-use crate::{Artifact, Digest, Kind, Store, StoreError, Tensors, tensors};
+use crate::{
+    Artifact, Digest, Kind, Store, StoreError, Tensors,
+    store::{Disk, TMP},
+    tensors,
+};
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
+/// The folder of all states.
+pub(crate) const CHECKPOINTS: &str = "checkpoints-v1";
+
 /// The states of one piece of long work.
 pub struct CheckpointFolder {
+    disk: Disk,
+    root: PathBuf,
     folder: PathBuf,
 }
 
@@ -26,7 +35,8 @@ struct Found {
 impl Store {
     /// The states of the work of that name.
     pub fn checkpoints(&self, work: &Digest) -> CheckpointFolder {
-        CheckpointFolder { folder: self.root().join("checkpoints-v1").join(work.to_string()) }
+        let folder = self.root().join(CHECKPOINTS).join(work.to_string());
+        CheckpointFolder { disk: self.disk().clone(), root: self.root().to_owned(), folder }
     }
 }
 
@@ -45,12 +55,14 @@ impl CheckpointFolder {
     /// When the file system refuses.
     pub fn save(&self, at: u64, state: &Tensors) -> Result<(), StoreError> {
         let io = |fault| StoreError::io("write", &self.folder)(fault);
-        fs::create_dir_all(&self.folder).map_err(io)?;
+        for folder in [&self.root.join(CHECKPOINTS), &self.folder] {
+            self.disk.make_folder(folder).map_err(io)?;
+        }
         let bytes = tensors::to_bytes(state, "{}").map_err(StoreError::Format)?;
         let path = self.folder.join(format!("{at}-{}.live", digest_of(state)));
-        crate::store::write_whole(&path, &bytes).map_err(io)?;
+        self.disk.write_whole(&path, &bytes, &self.root.join(TMP)).map_err(io)?;
         for old in self.found().into_iter().filter(|old| old.live && old.path != path) {
-            fs::remove_file(old.path).map_err(io)?;
+            self.disk.remove(&old.path).map_err(io)?;
         }
         Ok(())
     }
@@ -62,7 +74,8 @@ impl CheckpointFolder {
     pub fn finish(&self) -> Result<(), StoreError> {
         for state in self.found().into_iter().filter(|state| state.live) {
             let done = state.path.with_extension("done");
-            fs::rename(&state.path, done).map_err(StoreError::io("rename", &state.path))?;
+            let io = StoreError::io("rename", &state.path);
+            self.disk.rename(&state.path, &done).map_err(io)?;
         }
         Ok(())
     }

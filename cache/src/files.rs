@@ -1,15 +1,17 @@
 //! Files outside the store, named by content, and an index that saves reading them again.
 
-use crate::Digest;
-use serde::{Deserialize, Serialize};
+use crate::{Digest, stat::Stat};
 use std::{
     collections::HashMap,
-    fs::{self, File, Metadata},
+    ffi::OsStr,
+    fs::{self, File},
     io::{self, Read},
-    os::unix::fs::MetadataExt,
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
-    sync::Mutex,
-    time::{SystemTime, UNIX_EPOCH},
+    sync::{
+        RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 /// A file outside the store.
@@ -25,65 +27,55 @@ pub struct FileEntry {
     pub size: u64,
 }
 
-/// What the file system says of a file without reading it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Stat {
-    size: u64,
-    inode: u64,
-    modified_ns: i128,
-    changed_ns: i128,
-}
-
-impl Stat {
-    fn of(metadata: &Metadata) -> Self {
-        let nanoseconds =
-            |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
-        Self {
-            size: metadata.len(),
-            inode: metadata.ino(),
-            modified_ns: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
-            changed_ns: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
-
-    /// Whether a write right after the look could leave the same times behind: clocks of file
-    /// systems are coarse. Such a file is not remembered.
-    fn is_fresh(&self) -> bool {
-        const COARSE_NS: i128 = 50_000_000;
-        let now =
-            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_nanos() as i128);
-        now - self.changed_ns.max(self.modified_ns) < COARSE_NS
-    }
-}
-
 /// Remembers the digest of each version of a file (size, inode, times of change), so that a file
 /// is read once a version. An index that is lost or damaged costs reading, never a wrong answer.
+///
+/// On disk it is text, a line a file: digest, size, inode, time of modification, time of change,
+/// path, with spaces between.
 #[derive(Default)]
 pub struct FileIndex {
-    known: Mutex<HashMap<PathBuf, (Stat, Digest)>>,
+    known: RwLock<HashMap<PathBuf, (Stat, Digest)>>,
+    learned: AtomicBool,
 }
 
+const HEAD: &str = "files-v1";
+const NO_PANIC: &str = "no thread panics while it holds the index";
+
 impl FileIndex {
-    /// Reads the index, or starts an empty one where there is none or it is damaged.
+    /// Reads the index, or starts an empty one where there is none. A damaged line costs reading
+    /// its file.
     pub fn load(path: &Path) -> Self {
-        let known = fs::read(path)
-            .ok()
-            .and_then(|bytes| serde_json::from_slice::<Vec<(PathBuf, Stat, Digest)>>(&bytes).ok())
-            .unwrap_or_default();
-        let known = known.into_iter().map(|(path, stat, digest)| (path, (stat, digest))).collect();
-        Self { known: Mutex::new(known) }
+        let text = fs::read(path).unwrap_or_default();
+        let mut lines = text.split(|byte| *byte == b'\n');
+        let known = match lines.next() {
+            Some(head) if head == HEAD.as_bytes() => lines.filter_map(read_line).collect(),
+            _ => HashMap::new(),
+        };
+        Self { known: RwLock::new(known), learned: AtomicBool::new(false) }
     }
 
-    /// Writes the index: a temporary file, then its name.
-    ///
-    /// # Errors
-    /// When the folder cannot be written.
-    pub fn save(&self, path: &Path) -> io::Result<()> {
-        let known = self.known.lock().expect("no thread panics while it holds the index");
-        let mut entries: Vec<_> =
-            known.iter().map(|(path, (stat, digest))| (path, stat, digest)).collect();
-        entries.sort_by_key(|(path, ..)| *path);
-        crate::store::write_whole(path, &serde_json::to_vec(&entries)?)
+    /// The bytes to keep, if anything was learned since it was read or asked last.
+    pub fn unsaved(&self) -> Option<Vec<u8>> {
+        if !self.learned.swap(false, Ordering::Relaxed) {
+            return None;
+        }
+        let known = self.known.read().expect(NO_PANIC);
+        let mut entries: Vec<_> = known.iter().collect();
+        entries.sort_unstable_by_key(|(path, _)| *path);
+        let mut text = format!("{HEAD}\n").into_bytes();
+        for (path, (stat, digest)) in entries {
+            let Stat { size, inode, modified_ns, changed_ns } = stat;
+            let path = path.as_os_str().as_bytes();
+            // A line holds no other line; such a file is read each time.
+            if path.contains(&b'\n') {
+                continue;
+            }
+            let fields = format!("{digest} {size} {inode} {modified_ns} {changed_ns} ");
+            text.extend_from_slice(fields.as_bytes());
+            text.extend_from_slice(path);
+            text.push(b'\n');
+        }
+        Some(text)
     }
 
     /// The digest of the file's bytes; it is read only if this version is not known.
@@ -92,22 +84,49 @@ impl FileIndex {
     /// When the file cannot be read.
     pub fn digest(&self, path: &Path) -> io::Result<(Digest, u64)> {
         let stat = Stat::of(&fs::metadata(path)?);
+        if let Some((seen, digest)) = self.known.read().expect(NO_PANIC).get(path)
+            && *seen == stat
         {
-            let known = self.known.lock().expect("no thread panics while it holds the index");
-            if let Some((seen, digest)) = known.get(path)
-                && *seen == stat
-            {
-                return Ok((*digest, stat.size));
-            }
+            return Ok((*digest, stat.size));
         }
         let digest = digest_of_file(path)?;
         let after = Stat::of(&fs::metadata(path)?);
         if after == stat && !stat.is_fresh() {
-            let mut known = self.known.lock().expect("no thread panics while it holds the index");
-            known.insert(path.to_owned(), (stat, digest));
+            self.known.write().expect(NO_PANIC).insert(path.to_owned(), (stat, digest));
+            self.learned.store(true, Ordering::Relaxed);
         }
         Ok((digest, after.size))
     }
+
+    /// Where files lay that are still the version that was read, by content.
+    pub fn paths(&self) -> HashMap<Digest, PathBuf> {
+        let known = self.known.read().expect(NO_PANIC);
+        let unchanged = known.iter().filter(|(path, (seen, _))| {
+            fs::metadata(path).is_ok_and(|metadata| Stat::of(&metadata) == *seen)
+        });
+        let mut paths = HashMap::new();
+        for (path, (_, digest)) in unchanged {
+            let place = paths.entry(*digest).or_insert_with(|| path.clone());
+            // Of several the first by name, so that two looks agree.
+            if path < place {
+                place.clone_from(path);
+            }
+        }
+        paths
+    }
+}
+
+fn read_line(line: &[u8]) -> Option<(PathBuf, (Stat, Digest))> {
+    let mut fields = line.splitn(6, |byte| *byte == b' ');
+    let digest = Digest::from_hex(fields.next()?)?;
+    let mut number = || std::str::from_utf8(fields.next()?).ok()?.parse::<i64>().ok();
+    let stat = Stat {
+        size: number()?.try_into().ok()?,
+        inode: number()?.try_into().ok()?,
+        modified_ns: number()?,
+        changed_ns: number()?,
+    };
+    Some((PathBuf::from(OsStr::from_bytes(fields.next()?)), (stat, digest)))
 }
 
 /// The digest of a file's bytes, read in pieces.

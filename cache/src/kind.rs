@@ -30,6 +30,15 @@ pub enum Kind {
     Linkage,
     /// Files a source left out: `file`, `reason`.
     Skipped,
+    /// What clusters are made of, a row a pair of cluster and class: `cluster`, `class`, `count`,
+    /// and its share of the cluster and of the class.
+    Composition,
+    /// How well each clip lies in its cluster: `clip_id`, `cluster`, `silhouette`.
+    Silhouettes,
+    /// What is odd about single clips: `clip_id`, `label`, `finding`, `partner`, `value`.
+    Findings,
+    /// One row a class of a collection: `label`, `clips`, and counts of what was found in them.
+    Census,
 }
 
 impl Kind {
@@ -46,6 +55,10 @@ impl Kind {
             Kind::Diagnostics => "diagnostics",
             Kind::Linkage => "linkage",
             Kind::Skipped => "skipped",
+            Kind::Composition => "composition",
+            Kind::Silhouettes => "silhouettes",
+            Kind::Findings => "findings",
+            Kind::Census => "census",
         }
     }
 }

@@ -5,16 +5,35 @@
 
 use crate::{Array, Artifact, Column, Kind, Meta, Table};
 use polars::prelude::{
-    ArrayChunked, Column as Series, DataFrame, DataType, IntoColumn, IntoSeries,
-    ParquetCompression, ParquetReader, ParquetWriter, SerReader, StatisticsOptions,
+    Column as Series, DataFrame, DataType, ParquetReader, PolarsError, SerReader, polars_err,
 };
-use polars_arrow::array::{FixedSizeListArray, PrimitiveArray};
+use polars_arrow::{
+    array::{FixedSizeListArray, PrimitiveArray, Utf8ViewArray},
+    datatypes::{ArrowDataType, Field},
+};
 use polars_buffer::Buffer;
+use polars_parquet::{
+    parquet::{
+        CowBuffer,
+        compression::Compression,
+        metadata::{ColumnChunkMetadata, Descriptor, FileMetadata, KeyValue, SchemaDescriptor},
+        page::{CompressedDataPage, CompressedPage, DataPageHeader, DataPageHeaderV1},
+        read::PageReader,
+    },
+    read::read_metadata,
+    write::{
+        CompressionOptions, DynIter, DynStreamingIterator, Encoding, FileWriter, StatisticsOptions,
+        Version, WriteOptions, array_to_columns, compress, fallible_streaming_iterator,
+        get_dtype_encoding, schema_to_metadata_key,
+    },
+};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     fs::File,
-    io::Write,
+    io::{Cursor, Read, Seek, SeekFrom, Write},
+    ops::Range,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::Arc,
@@ -22,6 +41,10 @@ use std::{
 
 /// Rows of wide features in one row group: small enough to read a part, large enough to be quick.
 const WIDE_ROW_GROUP: usize = 512;
+/// Rows of a table without arrays in one row group.
+const NARROW_ROW_GROUP: usize = 1 << 18;
+/// About how many bytes a page of wide features holds.
+const WIDE_PAGE: usize = 1 << 20;
 const FOOTER_NAME: &str = "engine";
 
 /// What the columns alone do not say.
@@ -32,109 +55,304 @@ struct Footer {
     shapes: BTreeMap<String, Vec<usize>>,
 }
 
-/// Lets polars read the values where they are.
-struct Shared(Arc<Vec<f32>>);
-
-impl AsRef<[f32]> for Shared {
-    fn as_ref(&self) -> &[f32] {
-        &self.0
-    }
-}
-
 /// Writes a table artifact. Wide values are stored as they are: compression costs more time than
-/// it saves space on them.
-pub(crate) fn write(
-    file: &mut impl Write,
+/// it saves space on them. While some row groups are written the next are made, one a thread, so
+/// that the room it takes does not grow with the table.
+///
+/// # Errors
+/// When the file cannot be written, or a row of an array is too long for a page.
+pub fn write(
+    file: &mut (impl Write + Send),
     artifact: &Artifact,
     table: &Table,
 ) -> Result<(), String> {
-    let columns = table.columns().map(|(name, column)| to_series(name, column)).collect();
-    let mut frame = DataFrame::new(table.rows(), columns).map_err(|fault| fault.to_string())?;
     let arrays = table.columns().filter_map(|(name, column)| match column {
         Column::Array(array) => Some((name.to_owned(), array.shape().to_vec())),
         _ => None,
     });
     let footer =
         Footer { kind: artifact.kind, meta: artifact.meta.clone(), shapes: arrays.collect() };
-    let wide = !footer.shapes.is_empty();
+    let (rows_at_once, compression) = match footer.shapes.is_empty() {
+        true => (NARROW_ROW_GROUP, CompressionOptions::Lz4Raw),
+        false => (WIDE_ROW_GROUP, CompressionOptions::Uncompressed),
+    };
     let footer = serde_json::to_string(&footer).expect("a footer always serialises");
-    let compression =
-        if wide { ParquetCompression::Uncompressed } else { ParquetCompression::Lz4Raw };
-    ParquetWriter::new(file)
-        .with_compression(compression)
-        .with_statistics(StatisticsOptions::empty())
-        .with_row_group_size(wide.then_some(WIDE_ROW_GROUP))
-        .with_key_value_metadata(Some(polars::prelude::KeyValueMetadata::from_static(vec![(
-            FOOTER_NAME.to_owned(),
-            footer,
-        )])))
-        .finish(&mut frame)
-        .map(drop)
-        .map_err(|fault| fault.to_string())
+    let options = WriteOptions {
+        statistics: StatisticsOptions::empty(),
+        version: Version::V1,
+        compression,
+        data_page_size: None,
+    };
+    let fields = table.columns().map(|(name, column)| {
+        let field = Field::new(name.into(), arrow_type(column), true);
+        (field.name.clone(), field)
+    });
+    let text = |fault: PolarsError| fault.to_string();
+    let mut writer = FileWriter::try_new(file, fields.collect(), options).map_err(text)?;
+    let schema = writer.parquet_schema().clone();
+
+    let starts: Vec<usize> = (0..table.rows()).step_by(rows_at_once).collect();
+    let encode = |starts: &[usize]| {
+        let groups = starts.par_iter().map(|&start| {
+            let rows = start..table.rows().min(start + rows_at_once);
+            row_group(table, rows, &schema, options)
+        });
+        groups.collect::<Result<Vec<_>, _>>()
+    };
+    let mut made = Vec::new();
+    for batch in starts.chunks(rayon::current_num_threads()).chain([&[][..]]) {
+        let (written, next) = rayon::join(
+            || made.iter().try_for_each(|group| write_row_group(&mut writer, group)),
+            || encode(batch),
+        );
+        written.map_err(text)?;
+        made = next.map_err(text)?;
+    }
+    let footer = KeyValue { key: FOOTER_NAME.to_owned(), value: Some(footer) };
+    let columns = schema_to_metadata_key(writer.schema());
+    writer.end(Some(vec![columns, footer])).map(drop).map_err(text)
 }
 
-fn to_series(name: &str, column: &Column) -> Series {
+fn arrow_type(column: &Column) -> ArrowDataType {
     match column {
-        Column::Text(values) => Series::new(name.into(), values.as_slice()),
-        Column::Int(values) => Series::new(name.into(), values.as_slice()),
-        Column::Real(values) => Series::new(name.into(), values.as_slice()),
+        Column::Text(_) => ArrowDataType::Utf8View,
+        Column::Int(_) => ArrowDataType::Int64,
+        Column::Real(_) => ArrowDataType::Float64,
         Column::Array(array) => {
-            let values = Buffer::from_owner(Shared(array.shared()));
-            let values =
-                PrimitiveArray::new(polars_arrow::datatypes::ArrowDataType::Float32, values, None);
-            ArrayChunked::from_aligned_values(
-                name.into(),
-                &DataType::Float32,
-                array.width(),
-                vec![Box::new(values)],
-                array.rows(),
-            )
-            .into_series()
-            .into_column()
+            let item = Field::new("item".into(), ArrowDataType::Float32, true);
+            ArrowDataType::FixedSizeList(Box::new(item), array.width())
         }
     }
 }
 
-/// Reads an artifact written by [`write`].
-pub(crate) fn read(path: &Path) -> Result<Artifact, String> {
-    let (frame, footer) = read_frame(path)?;
-    let footer = footer.ok_or("it is not one of the engine's own files")?;
-    let footer: Footer = serde_json::from_str(&footer).map_err(|fault| fault.to_string())?;
-    let table = to_table(frame, &footer.shapes)?;
-    Ok(Artifact { kind: footer.kind, meta: footer.meta, data: crate::Data::Table(table) })
+/// The pages of one column after the other.
+type RowGroup = Vec<Vec<CompressedPage>>;
+
+fn row_group(
+    table: &Table,
+    rows: Range<usize>,
+    schema: &SchemaDescriptor,
+    options: WriteOptions,
+) -> Result<RowGroup, PolarsError> {
+    let columns = table.columns().zip(schema.columns()).zip(schema.fields());
+    let columns = columns.map(|(((_, column), leaf), field)| {
+        let values = match column {
+            Column::Array(array) => return wide_pages(array, rows.clone(), &leaf.descriptor),
+            Column::Text(values) => Utf8ViewArray::from_slice_values(&values[rows.clone()]).boxed(),
+            Column::Int(values) => PrimitiveArray::from_slice(&values[rows.clone()]).boxed(),
+            Column::Real(values) => PrimitiveArray::from_slice(&values[rows.clone()]).boxed(),
+        };
+        let encodings = get_dtype_encoding(values.dtype());
+        let pages = array_to_columns(values, field.clone(), options, &encodings)?;
+        let pages = pages.into_iter().flatten();
+        pages.map(|page| Ok(compress(page?, Vec::new(), options.compression)?)).collect()
+    });
+    columns.collect()
 }
 
-/// Reads the columns of anybody's Parquet file: text, numbers and fixed-size lists of numbers.
+fn write_row_group<W: Write>(
+    writer: &mut FileWriter<W>,
+    columns: &RowGroup,
+) -> Result<(), PolarsError> {
+    let columns = columns.iter().map(|pages| {
+        let pages = pages.iter().map(Ok::<_, PolarsError>);
+        Ok(DynStreamingIterator::new(fallible_streaming_iterator::convert(pages)))
+    });
+    writer.write(u64::MAX, DynIter::new(columns))
+}
+
+/// Pages of plain numbers, each of some whole rows. The encoder of polars means the same, but
+/// works out two levels for every single number.
+fn wide_pages(
+    array: &Array,
+    rows: Range<usize>,
+    descriptor: &Descriptor,
+) -> Result<Vec<CompressedPage>, PolarsError> {
+    let width = array.width();
+    let values = &array.values()[rows.start * width..rows.end * width];
+    let rows_at_once = (WIDE_PAGE / size_of::<f32>() / width).max(1);
+    let pages = values.chunks(rows_at_once * width).map(|values| {
+        let num_values = i32::try_from(values.len())
+            .map_err(|_| polars_err!(ComputeError: "no page holds a row of {width} numbers"))?;
+        let header = DataPageHeader::V1(DataPageHeaderV1 {
+            num_values,
+            encoding: Encoding::Plain.into(),
+            definition_level_encoding: Encoding::Rle.into(),
+            repetition_level_encoding: Encoding::Rle.into(),
+            statistics: None,
+        });
+        let (rows, numbers) = (values.len() / width, bytemuck::cast_slice(values));
+        let bytes = [&levels(rows, width, descriptor)[..], numbers].concat();
+        let length = bytes.len();
+        Ok(CompressedPage::Data(CompressedDataPage::new(
+            header,
+            CowBuffer::Owned(bytes),
+            Compression::Uncompressed,
+            length,
+            descriptor.clone(),
+            rows,
+        )))
+    });
+    pages.collect()
+}
+
+/// What a page says before its numbers: that each `width` of them are a row, and that all are
+/// there. Both are runs of levels, each its length and the level, after their size in bytes.
+fn levels(rows: usize, width: usize, descriptor: &Descriptor) -> Vec<u8> {
+    let run = |runs: &mut Vec<u8>, length: usize, level: u8| {
+        let mut length = length << 1;
+        while length > 0x7f {
+            runs.push(length as u8 | 0x80);
+            length >>= 7;
+        }
+        runs.extend([length as u8, level]);
+    };
+    let (mut row, mut there) = (Vec::new(), Vec::new());
+    run(&mut row, 1, 0);
+    if width > 1 {
+        run(&mut row, width - 1, 1);
+    }
+    run(&mut there, rows * width, descriptor.max_def_level as u8);
+    let size = |bytes: usize| (bytes as u32).to_le_bytes();
+    [&size(rows * row.len())[..], &row.repeat(rows), &size(there.len()), &there].concat()
+}
+
+/// Reads an artifact written by [`write`].
+pub(crate) fn read(path: &Path) -> Result<Artifact, String> {
+    guarded(|| {
+        let mut file = File::open(path).map_err(|fault| fault.to_string())?;
+        let metadata = read_metadata(&mut file).map_err(|fault| fault.to_string())?;
+        let mut pairs = metadata.key_value_metadata().iter().flatten();
+        let footer = pairs.find(|pair| pair.key == FOOTER_NAME).and_then(|pair| pair.value.clone());
+        let footer = footer.ok_or("it is not one of the engine's own files")?;
+        let footer: Footer = serde_json::from_str(&footer).map_err(|fault| fault.to_string())?;
+        let mut arrays = BTreeMap::new();
+        for (name, shape) in &footer.shapes {
+            let width = shape.iter().product();
+            if let Some(values) = read_wide(path, &metadata, name, width) {
+                arrays.insert(name.clone(), to_array(values, width, shape.clone())?);
+            }
+        }
+        let table = read_table(file, metadata, arrays, &footer.shapes)?;
+        Ok(Artifact { kind: footer.kind, meta: footer.meta, data: crate::Data::Table(table) })
+    })
+}
+
+/// Reads the columns of anybody's Parquet file: text, numbers, and lists of numbers of one length.
 ///
 /// # Errors
 /// When the file cannot be read, or a column is of another type; the message names it.
 pub fn read_foreign(path: &Path) -> Result<Table, String> {
-    to_table(read_frame(path)?.0, &BTreeMap::new())
-}
-
-fn read_frame(path: &Path) -> Result<(DataFrame, Option<String>), String> {
-    let file = File::open(path).map_err(|fault| fault.to_string())?;
-    // The reader may panic on a damaged file; a damaged file is an ordinary fault here.
-    let read = catch_unwind(AssertUnwindSafe(|| {
-        let mut reader = ParquetReader::new(file).set_rechunk(true);
-        let pairs = reader.get_metadata()?.key_value_metadata().clone().unwrap_or_default();
-        let footer = pairs.into_iter().find(|pair| pair.key == FOOTER_NAME);
-        Ok((reader.finish()?, footer.and_then(|pair| pair.value)))
-    }));
-    match read {
-        Ok(Ok(found)) => Ok(found),
-        Ok(Err::<_, polars::error::PolarsError>(fault)) => Err(fault.to_string()),
-        Err(_) => Err("its Parquet pages are damaged".to_owned()),
-    }
-}
-
-fn to_table(frame: DataFrame, shapes: &BTreeMap<String, Vec<usize>>) -> Result<Table, String> {
-    frame.into_columns().into_iter().try_fold(Table::new(), |table, series| {
-        let name = series.name().to_string();
-        let column = to_column(series, shapes.get(&name))
-            .map_err(|fault| format!("column `{name}`: {fault}"))?;
-        Ok(table.with(&name, column))
+    guarded(|| {
+        let mut file = File::open(path).map_err(|fault| fault.to_string())?;
+        let metadata = read_metadata(&mut file).map_err(|fault| fault.to_string())?;
+        read_table(file, metadata, BTreeMap::new(), &BTreeMap::new())
     })
+}
+
+/// The reader may panic on a damaged file; a damaged file is an ordinary fault here.
+fn guarded<T>(read: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(read))
+        .unwrap_or_else(|_| Err("its Parquet pages are damaged".to_owned()))
+}
+
+/// The columns of a file, of which some are known already.
+fn read_table(
+    file: File,
+    metadata: FileMetadata,
+    mut known: BTreeMap<String, Column>,
+    shapes: &BTreeMap<String, Vec<usize>>,
+) -> Result<Table, String> {
+    let names = metadata.schema().fields().iter().map(|field| field.name().to_owned());
+    let names: Vec<String> = names.collect();
+    let rest: Vec<_> = names.iter().filter(|name| !known.contains_key(*name)).cloned().collect();
+    if !rest.is_empty() {
+        let mut reader = ParquetReader::new(file).set_rechunk(true).with_columns(Some(rest));
+        reader.set_metadata(Arc::new(metadata));
+        let frame: DataFrame = reader.finish().map_err(|fault| fault.to_string())?;
+        for series in frame.into_columns() {
+            let name = series.name().to_string();
+            let column = to_column(series, shapes.get(&name))
+                .map_err(|fault| format!("column `{name}`: {fault}"))?;
+            known.insert(name, column);
+        }
+    }
+    names.iter().try_fold(Table::new(), |table, name| {
+        let column = known.remove(name).ok_or(format!("column `{name}` is there twice"))?;
+        match table.columns().len() == 0 || column.len() == table.rows() {
+            true => Ok(table.with(name, column)),
+            false => Err(format!("column `{name}` has {} rows of {}", column.len(), table.rows())),
+        }
+    })
+}
+
+/// The numbers of an array column, if all its pages are as [`wide_pages`] makes them: then they
+/// are copied from where they stand, each thread those of some row groups.
+fn read_wide(path: &Path, metadata: &FileMetadata, name: &str, width: usize) -> Option<Vec<f32>> {
+    let is_wanted = |chunk: &ColumnChunkMetadata| chunk.descriptor().path_in_schema[0] == *name;
+    let length = std::fs::metadata(path).ok()?.len();
+    let count = metadata.num_rows.checked_mul(width)?;
+    if width == 0 || count as u64 > length / size_of::<f32>() as u64 {
+        return None;
+    }
+    let mut values = vec![0.0; count];
+    let (mut parts, mut rest) = (Vec::new(), &mut values[..]);
+    for group in &metadata.row_groups {
+        let chunk = group.parquet_columns().iter().find(|chunk| is_wanted(chunk))?;
+        let (part, after) = rest.split_at_mut_checked(group.num_rows().checked_mul(width)?)?;
+        parts.push((chunk, part));
+        rest = after;
+    }
+    if !rest.is_empty() {
+        return None;
+    }
+    let share = parts.len().div_ceil(rayon::current_num_threads()).max(1);
+    let shares = parts.par_chunks_mut(share).map(|parts| {
+        let (mut file, mut room) = (File::open(path).ok()?, Vec::new());
+        parts
+            .iter_mut()
+            .try_for_each(|(chunk, values)| read_chunk(&mut file, chunk, width, &mut room, values))
+    });
+    shares.collect::<Option<()>>().map(|()| values)
+}
+
+/// Fills `values` from one column of one row group, whose bytes go through `room`.
+fn read_chunk(
+    file: &mut File,
+    chunk: &ColumnChunkMetadata,
+    width: usize,
+    room: &mut Vec<u8>,
+    values: &mut [f32],
+) -> Option<()> {
+    let place = chunk.byte_range();
+    room.clear();
+    file.seek(SeekFrom::Start(place.start)).ok()?;
+    file.take(place.end - place.start).read_to_end(room).ok()?;
+    let size = room.len();
+    let bytes = Cursor::new(Buffer::from(std::mem::take(room)));
+    let mut pages = PageReader::new(bytes, chunk, Vec::new(), size);
+    let mut rest = values;
+    for page in pages.by_ref() {
+        let CompressedPage::Data(mut page) = page.ok()? else { return None };
+        let DataPageHeader::V1(header) = page.header() else { return None };
+        let count = usize::try_from(header.num_values).ok()?;
+        let is_plain = header.encoding == Encoding::Plain.into()
+            && page.compression() == Compression::Uncompressed;
+        let (numbers, after) = rest.split_at_mut_checked(count)?;
+        if !is_plain || !count.is_multiple_of(width) {
+            return None;
+        }
+        let levels = levels(count / width, width, &chunk.descriptor().descriptor);
+        let bytes = page.slice_mut().strip_prefix(&levels[..])?;
+        let numbers: &mut [u8] = bytemuck::cast_slice_mut(numbers);
+        if bytes.len() != numbers.len() {
+            return None;
+        }
+        numbers.copy_from_slice(bytes);
+        rest = after;
+    }
+    *room = pages.into_inner().0.into_inner().into_mut().right_or_default();
+    rest.is_empty().then_some(())
 }
 
 fn to_column(series: Series, shape: Option<&Vec<usize>>) -> Result<Column, String> {
@@ -171,23 +389,37 @@ fn to_column(series: Series, shape: Option<&Vec<usize>>) -> Result<Column, Strin
                 DataType::Float32 => series,
                 _ => cast(&series, &DataType::Array(Box::new(DataType::Float32), width))?,
             };
-            to_array(series, width, shape)
+            let shape = shape.cloned().unwrap_or_else(|| vec![width]);
+            to_array(numbers_of(series)?, width, shape)
+        }
+        DataType::List(inner) if inner.is_primitive_numeric() => {
+            whole(nulls)?;
+            let width = list_width(&series)?;
+            let series = cast(&series, &DataType::Array(Box::new(DataType::Float32), width))?;
+            let shape = shape.cloned().unwrap_or_else(|| vec![width]);
+            to_array(numbers_of(series)?, width, shape)
         }
         other => Err(format!(
-            "the type {other} is none of text, numbers, or fixed-size lists of numbers"
+            "the type {other} is none of text, numbers, or lists of numbers of one length"
         )),
     }
 }
 
-fn to_array(series: Series, width: usize, shape: Option<&Vec<usize>>) -> Result<Column, String> {
-    let shape = shape.cloned().unwrap_or_else(|| vec![width]);
-    if width == 0 || shape.iter().product::<usize>() != width {
-        return Err(format!("rows of {width} numbers do not fill the shape {shape:?}"));
+/// The one length of all lists of a column.
+fn list_width(series: &Series) -> Result<usize, String> {
+    let lists = series.list().map_err(|fault| fault.to_string())?;
+    let mut widths = lists.downcast_iter().flat_map(|chunk| chunk.offsets().lengths());
+    let first = widths.next().unwrap_or(0);
+    match widths.find(|width| *width != first) {
+        None => Ok(first),
+        Some(other) => Err(format!("its lists have {first} and {other} numbers, not one length")),
     }
+}
+
+/// The numbers of a column of lists, as polars decoded them.
+fn numbers_of(series: Series) -> Result<Vec<f32>, String> {
     let chunks = series.take_materialized_series().rechunk().into_chunks();
-    let Some(chunk) = chunks.into_iter().next() else {
-        return Ok(Column::Array(Array::new(shape, Vec::new())));
-    };
+    let Some(chunk) = chunks.into_iter().next() else { return Ok(Vec::new()) };
     let list: &FixedSizeListArray =
         chunk.as_any().downcast_ref().ok_or("it is not a fixed-size list")?;
     let values: &PrimitiveArray<f32> =
@@ -198,6 +430,15 @@ fn to_array(series: Series, width: usize, shape: Option<&Vec<usize>>) -> Result<
     let values = values.values().clone();
     drop(chunk);
     // The buffer is ours alone by now, as a rule: then its vector is taken, not copied.
-    let values = values.into_mut().right_or_else(|shared| shared.to_vec());
+    Ok(values.into_mut().right_or_else(|shared| shared.to_vec()))
+}
+
+fn to_array(values: Vec<f32>, width: usize, shape: Vec<usize>) -> Result<Column, String> {
+    if width == 0 || shape.is_empty() || shape.iter().product::<usize>() != width {
+        return Err(format!("rows of {width} numbers do not fill the shape {shape:?}"));
+    }
     Ok(Column::Array(Array::new(shape, values)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,15 +31,44 @@ pub struct Record {
     pub question: Option<String>,
     /// The rows of its table.
     pub table: Vec<Row>,
+    /// What varies, if something does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sweep: Option<Sweep>,
     /// Its figures, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub figures: Vec<Figure>,
+    /// Whether its page lets a reader hear clips that are files on the same machine.
+    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
+    pub audio: bool,
     /// Every step, in the order of the plan.
     pub steps: Vec<StepRecord>,
     /// What the user should know although nothing failed.
     pub warnings: Vec<String>,
     /// The machine.
     pub environment: Environment,
+}
+
+/// What varies in a run of several variants.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sweep {
+    /// The parameters, in the order of the sweep: `vae.beta`.
+    pub axes: Vec<String>,
+    /// The seeds.
+    pub seeds: Vec<u64>,
+    /// Points times seeds.
+    pub variants: usize,
+    /// The steps of all variants, shared ones counted for each.
+    pub steps: usize,
+    /// Whether rows are compared by signed ranks rather than by Student's t.
+    #[serde(default)]
+    pub wilcoxon: bool,
+    /// The metric by which points were chosen while the sweep ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objective: Option<String>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// How a run ended.
@@ -69,6 +98,9 @@ pub struct Row {
     /// Published values, by metric.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub paper: BTreeMap<String, f64>,
+    /// The step that holds its clusters against chance and other choices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub companion: Option<String>,
     /// The point of the sweep: swept parameter and its value, in the order of the sweep. Rows of one
     /// title and one point are repetitions of one cell with other seeds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -135,9 +167,18 @@ pub struct StepRecord {
     /// The op alone, without reading inputs and keeping outputs.
     #[serde(default)]
     pub op_seconds: f64,
+    /// Seconds of processor time, over all threads; shared evenly with steps at the same time.
+    #[serde(default)]
+    pub cpu_seconds: f64,
+    /// The most bytes the process held meanwhile; 0 where the system does not say.
+    #[serde(default)]
+    pub peak_bytes: u64,
     /// Seconds between the states that the op saved on its way: of a training, each epoch.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub laps: Vec<f64>,
+    /// Rows that were taken from an earlier run instead of being computed.
+    #[serde(default, skip_serializing_if = "crate::store::is_zero")]
+    pub rows_reused: usize,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

@@ -60,8 +60,9 @@ impl Array {
         &self.values[index * self.width()..][..self.width()]
     }
 
-    pub(crate) fn shared(&self) -> Arc<Vec<f32>> {
-        Arc::clone(&self.values)
+    /// All numbers for oneself: without a copy if nobody else holds them.
+    pub fn into_values(self) -> Vec<f32> {
+        Arc::unwrap_or_clone(self.values)
     }
 }
 
@@ -139,6 +140,11 @@ impl Table {
     /// All columns in order.
     pub fn columns(&self) -> impl ExactSizeIterator<Item = (&str, &Column)> {
         self.columns.iter().map(|(name, column)| (name.as_str(), column))
+    }
+
+    /// All columns in order, for oneself.
+    pub fn into_columns(self) -> Vec<(String, Column)> {
+        self.columns
     }
 
     /// How many rows there are.

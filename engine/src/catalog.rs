@@ -18,8 +18,14 @@ pub fn list_of(table: &[Entry]) -> String {
     let (mut out, width) = (String::new(), fold::width());
     for entry in table {
         let (inputs, outputs) = (names(entry.inputs), names(entry.outputs));
-        let flow = if inputs.is_empty() { outputs } else { format!("{inputs} -> {outputs}") };
-        let summary = summary(&entry.schema());
+        let flow = if entry.open {
+            "ports as its parameters name them".to_owned()
+        } else if inputs.is_empty() {
+            outputs
+        } else {
+            format!("{inputs} -> {outputs}")
+        };
+        let summary = summary(entry.schema());
         out.push_str(&paragraph(&format!("{:longest$}  ", entry.name), &summary, width));
         out.push_str(&paragraph(&format!("{:longest$}  ", ""), &flow, width));
     }
@@ -44,9 +50,13 @@ pub fn summary(schema: &Json) -> String {
 /// The page of one op: what it does, ports, parameters, an example.
 pub fn page(entry: &Entry) -> String {
     let root = entry.schema();
-    let schema = Schema::new(&root);
+    let schema = Schema::new(root);
     let doc = root.get("description").and_then(Json::as_str).unwrap_or("(not documented)");
     let mut out = format!("{}\n\n{}", entry.name, prose(doc.trim()));
+    if entry.open {
+        out.push_str("\nInputs\n  as its parameters name them\n");
+        out.push_str("\nOutputs\n  as its parameters name them\n");
+    }
     ports(&mut out, "Inputs", entry.inputs);
     ports(&mut out, "Outputs", entry.outputs);
     out.push_str("\nParameters\n");
@@ -121,6 +131,7 @@ fn example(entry: &Entry, schema: &Schema<'_>) -> String {
     let needed: Vec<&Port> = entry.inputs.iter().filter(|port| !port.optional).collect();
     let mut fields = vec![format!("op: {}", entry.name)];
     match needed[..] {
+        [] if entry.open => fields.push("in: { features: STEP }".to_owned()),
         [] => {}
         [_] if entry.inputs.first().is_some_and(|port| !port.optional) => {
             fields.push("in: STEP".to_owned());

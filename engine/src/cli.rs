@@ -1,7 +1,10 @@
 //! The command line: what can be typed, and what each ending's exit code is.
 
-use crate::{commands, devices, progress::say};
-use clap::{Args, Parser, Subcommand};
+use crate::{commands, devices, examples, progress::say, suggest, talk};
+use clap::{
+    Args, CommandFactory, Parser, Subcommand, ValueEnum,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode};
 
 /// A step failed.
@@ -13,38 +16,58 @@ pub const PARTLY: u8 = 3;
 /// The user stopped it.
 pub const INTERRUPTED: u8 = 130;
 
-const EXIT_CODES: &str = "Exit codes:
-  0    done
-  1    a step failed
-  2    bad pipeline, data or usage
-  3    partly done (--keep-going)
-  130  interrupted
-  101  a bug in the engine";
-
-const EXAMPLES: &str = "Examples:
-  engine run pipelines/quickstart.yaml                     a study without any data at hand
-  engine run pipelines/table1.yaml --set data=IRMAS        the published study on your copy of IRMAS
-  engine run pipelines/quickstart.yaml --set clusters=8
-  engine plan pipelines/quickstart.yaml                    what would run, and why
-  engine ops pca                                           ports and parameters of an op
-  engine export latest pca.latent --to latent.parquet      take a result elsewhere";
+/// The store where none is named.
+pub const STORE: &str = ".engine";
 
 /// Turns a YAML pipeline into a finished study, and repeats only what a change touches.
 #[derive(Parser)]
-#[command(name = "engine", version, after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"), max_term_width = 100)]
+#[command(name = "engine", version, after_help = format!("{}\n\n{}", examples::ALL, examples::EXIT_CODES), max_term_width = 100)]
 struct Cli {
+    #[command(flatten)]
+    talk: TalkArgs,
     #[command(subcommand)]
     command: Command,
+}
+
+/// What is said on standard error.
+#[derive(Args)]
+struct TalkArgs {
+    /// Say only what fails.
+    #[arg(short, long, global = true, display_order = 900)]
+    quiet: bool,
+    /// Say more: keys, objects, where the time went.
+    #[arg(short, long, global = true, conflicts_with = "quiet", display_order = 901)]
+    verbose: bool,
+    /// How it is said: sentences, or one JSON object a line.
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text", display_order = 902)]
+    log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
 }
 
 #[derive(Subcommand)]
 enum Command {
     /// Run a pipeline to its report.
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = format!("{}\n\n{}", examples::RUN, examples::EXIT_CODES))]
     Run(RunArgs),
-    /// Say of each step whether it would run, and why.
-    Plan(PlanArgs),
+    /// Run a pipeline again whenever it or its data change; a page follows the newest report.
+    #[command(after_help = examples::WATCH)]
+    Watch(RunArgs),
+    /// Say of each step whether it would run, why, and what that would cost.
+    #[command(after_help = examples::PLAN)]
+    Plan(commands::plan::PlanCommandArgs),
+    /// Say all that decides a step, and how it differs from what ran before.
+    #[command(after_help = examples::EXPLAIN)]
+    Explain(commands::explain::ExplainArgs),
+    /// Draw the steps and what flows between them.
+    #[command(after_help = examples::GRAPH)]
+    Graph(commands::graph::GraphArgs),
     /// List the ops, or describe one.
+    #[command(after_help = examples::OPS)]
     Ops {
         /// The op to describe.
         name: Option<String>,
@@ -52,22 +75,33 @@ enum Command {
     /// Show where models can run, and what is missing for a GPU.
     Devices(commands::devices::DevicesArgs),
     /// Print the JSON schema of pipelines, for editors.
+    #[command(after_help = examples::SCHEMA)]
     Schema,
+    /// Write a first pipeline that runs as it is.
+    #[command(after_help = examples::INIT)]
+    Init(commands::init::InitArgs),
     /// Write a synthetic corpus of eleven instruments as WAV files.
+    #[command(after_help = examples::SYNTH)]
     Synth(commands::synth::SynthArgs),
     /// Download a data set.
+    #[command(after_help = examples::FETCH)]
     Fetch(commands::fetch::FetchArgs),
-    /// Show the results of a run.
-    Show {
-        /// A folder, an id, or `latest`.
-        #[arg(default_value = "latest")]
-        run: String,
-        #[command(flatten)]
-        out: OutArg,
-    },
+    /// List the runs, the newest first.
+    #[command(after_help = examples::RUNS)]
+    Runs(commands::runs::RunsArgs),
+    /// Show the table of a run.
+    #[command(after_help = examples::SHOW)]
+    Show(commands::show::ShowArgs),
+    /// Compare two runs: what went in, and what came out.
+    #[command(after_help = examples::DIFF)]
+    Diff(commands::diff::DiffArgs),
+    /// Follow a number of a table back to the files it was made from.
+    #[command(after_help = examples::WHY)]
+    Why(commands::why::WhyArgs),
     /// Render the report of a run again.
+    #[command(after_help = examples::REPORT)]
     Report {
-        /// A folder, an id, or `latest`.
+        /// A folder, an id, a study's name, `latest` or `NAME/latest`.
         #[arg(default_value = "latest")]
         run: String,
         #[command(flatten)]
@@ -76,17 +110,24 @@ enum Command {
         store: StoreArg,
     },
     /// Write a result of a run to a file.
-    #[command(
-        after_help = "Examples:\n  engine export latest pca.latent --to latent.parquet\n  engine export latest mel.features --to mel.npy"
-    )]
+    #[command(after_help = examples::EXPORT)]
     Export(commands::export::ExportArgs),
+    /// Print what a shell needs to complete commands and options.
+    #[command(after_help = examples::COMPLETIONS)]
+    Completions {
+        /// The shell.
+        shell: commands::completions::For,
+    },
+    /// Look into the store, keep it small, and prove that it is genuine.
+    #[command(subcommand)]
+    Cache(commands::cache::CacheCommand),
 }
 
 /// Where results are kept.
 #[derive(Args)]
 pub struct StoreArg {
     /// Folder of the store.
-    #[arg(long, value_name = "DIR", env = "ENGINE_STORE", default_value = ".engine")]
+    #[arg(long, value_name = "DIR", env = "ENGINE_STORE", default_value = STORE)]
     pub store: PathBuf,
 }
 
@@ -98,7 +139,7 @@ pub struct OutArg {
     pub out: PathBuf,
 }
 
-/// What `run` and `plan` read.
+/// What `run`, `plan` and `explain` read.
 #[derive(Args)]
 pub struct PlanArgs {
     /// The pipeline file.
@@ -112,6 +153,9 @@ pub struct PlanArgs {
     /// Only these steps and what they need.
     #[arg(long, value_name = "STEP")]
     pub only: Vec<String>,
+    /// All but what comes after these steps.
+    #[arg(long, value_name = "STEP")]
+    pub until: Vec<String>,
     /// Run these steps although their results are there.
     #[arg(long, value_name = "STEP")]
     pub force: Vec<String>,
@@ -132,19 +176,36 @@ pub struct RunArgs {
     /// Where the run is written.
     #[command(flatten)]
     pub out: OutArg,
-    /// Go on with what does not depend on a failed step.
-    #[arg(long)]
+    /// Memory that steps at the same time may take (`8GB`); nine tenths of what is free if not given.
+    #[arg(long, value_name = "SIZE", value_parser = memory)]
+    pub memory: Option<u64>,
+    /// GPUs to use (`0,1`); all if not given.
+    #[arg(long, value_name = "NUMBERS", value_delimiter = ',')]
+    pub gpus: Option<Vec<usize>>,
+    /// Go on with what does not depend on a failed step; sweeps and several seeds do so anyway.
+    #[arg(long, conflicts_with = "fail_fast")]
     pub keep_going: bool,
-    /// Say what would run, and why, without running it.
+    /// Stop at the first step that fails, in a sweep too.
+    #[arg(long)]
+    pub fail_fast: bool,
+    /// Say what would run, and why, without running it: the same as `engine plan`.
     #[arg(long)]
     pub dry_run: bool,
-    /// Say only what fails.
-    #[arg(short, long)]
-    pub quiet: bool,
+}
+
+impl RunArgs {
+    /// Whether to go on after a failure, if it was said.
+    pub fn keep_going(&self) -> Option<bool> {
+        (self.keep_going || self.fail_fast).then_some(self.keep_going)
+    }
 }
 
 fn threads(text: &str) -> Result<NonZeroUsize, &'static str> {
     text.parse().map_err(|_| "expected a whole number of at least 1")
+}
+
+fn memory(text: &str) -> Result<u64, &'static str> {
+    crate::spec::bytes(text).ok_or("expected bytes, or a size such as `500MB` or `8GiB`")
 }
 
 /// How a command ended without its result: the exit code, after everything was said.
@@ -160,21 +221,91 @@ impl Stop {
 
 /// Runs the command that was typed.
 pub fn main() -> ExitCode {
-    let ended = match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(fault) => return refuse(&fault),
+    };
+    let TalkArgs { quiet, verbose, log_format } = cli.talk;
+    talk::set(log_format == LogFormat::Json, quiet, verbose);
+    let ended = match cli.command {
         Command::Run(args) => commands::run::run(&args),
         Command::Plan(args) => commands::plan::plan(&args),
+        Command::Watch(args) => commands::watch::watch(&args),
+        Command::Explain(args) => commands::explain::explain(&args),
+        Command::Graph(args) => commands::graph::graph(&args),
         Command::Ops { name } => commands::ops::ops(name.as_deref()),
         Command::Devices(args) => commands::devices::devices(&args),
         Command::Schema => commands::ops::schema(),
+        Command::Init(args) => commands::init::init(&args),
         Command::Synth(args) => commands::synth::synth(&args),
         Command::Fetch(args) => commands::fetch::fetch(&args),
-        Command::Show { run, out } => commands::show::show(&out.out, &run),
-        Command::Report { run, out, store } => commands::show::report(&out.out, &run, &store.store),
+        Command::Runs(args) => commands::runs::runs(&args),
+        Command::Show(args) => commands::show::show(&args),
+        Command::Diff(args) => commands::diff::diff(&args),
+        Command::Why(args) => commands::why::why(&args),
+        Command::Report { run, out, store } => {
+            commands::report::report(&out.out, &run, &store.store)
+        }
         Command::Export(args) => commands::export::export(&args),
+        Command::Completions { shell } => commands::completions::completions(shell),
+        Command::Cache(command) => commands::cache::cache(&command),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(Stop(code)) => ExitCode::from(code),
+    }
+}
+
+/// Says what is wrong with what was typed; help that was asked for is no fault.
+fn refuse(fault: &clap::Error) -> ExitCode {
+    if !fault.use_stderr() {
+        let _ = fault.print();
+        return ExitCode::SUCCESS;
+    }
+    let words: Vec<String> = std::env::args().collect();
+    let asked = words.windows(2).any(|pair| pair == ["--log-format", "json"])
+        || words.iter().any(|word| word == "--log-format=json");
+    talk::set(asked, false, false);
+    match unknown_command(fault) {
+        Some(message) => say(&format!("error: {message}")),
+        None if asked => {
+            let text = fault.to_string();
+            say(text.split("\n\n").next().unwrap_or(&text));
+        }
+        None => drop(fault.print()),
+    }
+    ExitCode::from(BAD_INPUT)
+}
+
+/// What to say of a command that there is not.
+fn unknown_command(fault: &clap::Error) -> Option<String> {
+    let typed = match fault.get(ContextKind::InvalidSubcommand) {
+        Some(ContextValue::String(typed)) if fault.kind() == ErrorKind::InvalidSubcommand => typed,
+        _ => return None,
+    };
+    let commands = command();
+    let names = commands.get_subcommands().map(clap::Command::get_name);
+    let help = if typed.ends_with(".yaml") || typed.ends_with(".yml") {
+        format!("did you mean `engine run {typed}`?")
+    } else {
+        match suggest::closest(typed, names) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "`engine --help` lists the commands".to_owned(),
+        }
+    };
+    Some(format!("there is no command `{typed}`; {help}"))
+}
+
+/// The whole command line, as a shell completes it.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// What a run was told, from the command that a record holds.
+pub fn run_args(words: &[String]) -> Option<RunArgs> {
+    match Cli::try_parse_from(words).ok()?.command {
+        Command::Run(args) => Some(args),
+        _ => None,
     }
 }
 

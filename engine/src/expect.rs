@@ -204,7 +204,12 @@ impl<'s> Schema<'s> {
         let count = self.inner.get("minItems").and_then(Json::as_u64);
         let exact = count.filter(|_| self.inner.get("maxItems").and_then(Json::as_u64) == count);
         let item = self.item(0).map(|item| item.expected());
-        let count = exact.map(|count| format!(" of {count}")).unwrap_or_default();
+        let least = count.filter(|count| exact.is_none() && *count > 0);
+        let count = match (exact, least) {
+            (Some(count), _) => format!(" of {count}"),
+            (None, Some(count)) => format!(" of at least {count}"),
+            (None, None) => String::new(),
+        };
         item.map_or(format!("a list{count}"), |item| format!("a list{count}, each {item}"))
     }
 

@@ -1,19 +1,32 @@
 //! Artifacts as files for other tools.
 
 use crate::scan::plain;
-use cache::{Artifact, Column, Data, Digest, Store, Table, store::write_whole};
+use cache::{Artifact, Column, Data, Digest, Kind, Store, Table, parquet, store::write_whole};
 use npyz::WriterBuilder;
 use std::{fs, path::Path};
 
-/// Writes an artifact in the format that the file's ending names.
+/// Writes an artifact in the format that the file's ending names. `laps` are the seconds between the
+/// states that its step saved.
 ///
 /// # Errors
 /// A sentence: the format cannot hold it, or the file cannot be written.
-pub fn write(store: &Store, digest: &Digest, artifact: &Artifact, to: &Path) -> Result<(), String> {
+pub fn write(
+    store: &Store,
+    digest: &Digest,
+    artifact: &Artifact,
+    laps: &[f64],
+    to: &Path,
+) -> Result<(), String> {
     let ending =
         to.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_lowercase();
     let io = |fault: std::io::Error| format!("cannot write `{}`: {}", to.display(), plain(&fault));
-    let bytes = match (&artifact.data, ending.as_str()) {
+    let timed = with_seconds(artifact, laps);
+    let bytes = match (&timed.as_ref().unwrap_or(artifact).data, ending.as_str()) {
+        (Data::Table(table), "parquet") if timed.is_some() => {
+            let mut bytes = Vec::new();
+            parquet::write(&mut bytes, artifact, table)?;
+            bytes
+        }
         (Data::Table(_), "parquet") | (Data::Tensors(_), "safetensors") => {
             let object = store.object_path(digest).ok_or("the object has left the store")?;
             return fs::copy(object, to).map(drop).map_err(io);
@@ -24,6 +37,20 @@ pub fn write(store: &Store, digest: &Digest, artifact: &Artifact, to: &Path) -> 
         (Data::Tensors(_), _) => return Err(unnamed(to, ".safetensors")),
     };
     write_whole(to, &bytes).map_err(io)
+}
+
+/// A history with a column `seconds`, how long each row took. Only the record of the run knows: a
+/// result holds no time, so that its bytes repeat. Rows that were there before, of a training that
+/// this one went on with, have none (NaN).
+fn with_seconds(artifact: &Artifact, laps: &[f64]) -> Option<Artifact> {
+    let table = artifact.as_table().filter(|_| artifact.kind == Kind::History)?;
+    let before = table.rows().checked_sub(laps.len())?;
+    if laps.is_empty() || table.column("seconds").is_some() {
+        return None;
+    }
+    let seconds = std::iter::repeat_n(f64::NAN, before).chain(laps.iter().copied()).collect();
+    let table = table.clone().with_reals("seconds", seconds);
+    Some(Artifact { data: Data::Table(table), ..artifact.clone() })
 }
 
 fn unnamed(to: &Path, endings: &str) -> String {
@@ -91,4 +118,26 @@ fn npy_bytes<T: npyz::Serialize + npyz::AutoSerialize>(
         })
         .map_err(|fault| fault.to_string())?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_history_has_seconds_and_only_where_they_are_known() {
+        let table = Table::new().with_ints("epoch", vec![1, 2, 3]);
+        let history = Artifact::table(Kind::History, table.clone());
+        let seconds = |artifact: &Artifact, laps: &[f64]| {
+            let timed = with_seconds(artifact, laps)?;
+            Some(timed.as_table()?.reals("seconds")?.to_vec())
+        };
+        assert_eq!(seconds(&history, &[0.5, 0.25, 0.75]), Some(vec![0.5, 0.25, 0.75]));
+        let resumed = seconds(&history, &[0.5]).expect("the last row was made now");
+        assert!(resumed[0].is_nan() && resumed[1].is_nan() && resumed[2] == 0.5);
+        for laps in [&[][..], &[1.0; 4]] {
+            assert_eq!(seconds(&history, laps), None);
+        }
+        assert_eq!(seconds(&Artifact::table(Kind::Labels, table), &[1.0; 3]), None);
+    }
 }

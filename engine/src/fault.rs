@@ -1,11 +1,16 @@
 //! What is wrong with a pipeline, where, and what to do about it; and how that is shown.
 
-use crate::pipeline::{SourceText, Span};
+use crate::{
+    pipeline::{SourceText, Span},
+    progress::say,
+    talk,
+};
 use miette::{
     GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, MietteError,
     NamedSource, Report, Severity as MietteSeverity, SourceCode, SourceSpan, SpanContents,
     ThemeCharacters, ThemeStyles,
 };
+use serde_json::json;
 use std::{fmt, io::IsTerminal, sync::Arc};
 
 /// How bad it is.
@@ -86,10 +91,13 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// Faults in the order of the file, each once.
+    /// Faults in the order of the file, each once, in however many variants it is.
     pub fn new(source: Arc<SourceText>, mut faults: Vec<Fault>) -> Self {
         let mut seen = std::collections::HashSet::new();
-        faults.retain(|fault| seen.insert(fault.clone()));
+        faults.retain(|fault| {
+            let spans: Vec<Span> = fault.labels.iter().map(|(span, _)| span.clone()).collect();
+            seen.insert((fault.code, fault.message.clone(), spans))
+        });
         faults.sort_by_key(Fault::place);
         Self { source, faults }
     }
@@ -195,6 +203,37 @@ pub fn render(source: &SourceText, faults: &[Fault], look: &Look) -> String {
         out.push('\n');
     }
     out
+}
+
+/// Says faults on standard error: drawn, or as events where those are asked for.
+pub fn tell(source: &SourceText, faults: &[Fault]) {
+    if faults.is_empty() {
+        return;
+    }
+    if !talk::is_json() {
+        return say(render(source, faults, &Look::of_stderr()).trim_end());
+    }
+    for fault in faults {
+        let name = if fault.severity == Severity::Error { "error" } else { "warning" };
+        let place = fault.labels.first().map(|(span, _)| place_of(&source.text, span));
+        let file = source.path.display().to_string();
+        talk::event(
+            name,
+            json!({ "message": fault.message, "code": fault.code, "file": file,
+                "line": place.map(|it| it.0), "column": place.map(|it| it.1), "help": fault.help }),
+        );
+    }
+}
+
+/// Line and column of the start of a span, from 1; columns count characters.
+fn place_of(text: &str, span: &Span) -> (usize, usize) {
+    let mut start = span.start.min(text.len());
+    while !text.is_char_boundary(start) {
+        start -= 1;
+    }
+    let before = &text[..start];
+    let line = before.rfind('\n').map_or(0, |at| at + 1);
+    (before.matches('\n').count() + 1, before[line..].chars().count() + 1)
 }
 
 /// A text of which the lines of a place are shown whole, and no lines around them.

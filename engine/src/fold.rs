@@ -7,6 +7,13 @@ pub fn width() -> usize {
     told.or_else(seen).unwrap_or(80).clamp(40, 100)
 }
 
+/// The columns that standard error has, in the same way.
+pub fn width_of_stderr() -> usize {
+    let told = std::env::var("COLUMNS").ok().and_then(|value| value.parse().ok());
+    let seen = || terminal_size::terminal_size_of(std::io::stderr()).map(|(w, _)| w.0.into());
+    told.or_else(seen).unwrap_or(80).clamp(40, 100)
+}
+
 /// A paragraph behind a head, folded at a width: its further lines begin below the paragraph.
 /// A word that is longer than a line stays whole.
 pub fn paragraph(head: &str, text: &str, width: usize) -> String {

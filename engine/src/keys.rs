@@ -1,8 +1,9 @@
-//! The key of a step, and why it differs from an earlier one. Both come from the same fields.
+//! The key of a step: what decides its bytes. Why it differs from an earlier one, [`crate::reasons`]
+//! says from the same fields.
 
 use crate::pipeline::Step;
-use cache::{CacheKey, Digest, store::Finished};
-use ops::{Determinism, Entry};
+use cache::{CacheKey, Digest};
+use ops::{Determinism, Entry, Select};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -12,7 +13,10 @@ pub const FILES: &str = "files";
 /// The key of a step whose inputs have this content.
 pub fn key_of(step: &Step, inputs: BTreeMap<String, Digest>, device: &str) -> CacheKey {
     let entry = step.entry;
-    let outside: Vec<_> = step.op.sources().into_iter().map(|source| source.param).collect();
+    // A path is no part of a key, but a command that mentions one is.
+    let sources = step.op.sources().into_iter();
+    let paths = sources.filter(|source| !matches!(source.select, Select::Mentioned));
+    let outside: Vec<_> = paths.map(|source| source.param).collect();
     let params = changed_params(entry, step.op.params())
         .into_iter()
         .filter(|(name, _)| !outside.contains(&name.as_str()));
@@ -39,70 +43,11 @@ pub fn without(key: &CacheKey, params: &[&str]) -> CacheKey {
 
 /// Parameters that differ from their defaults: a new parameter with a default changes no key.
 fn changed_params(entry: &Entry, params: Value) -> BTreeMap<String, Value> {
-    let schema = entry.schema();
-    let default = |name: &str| schema.pointer(&format!("/properties/{name}/default"));
+    let properties = entry.schema().get("properties");
+    let default = |name: &str| properties?.get(name)?.get("default");
     let Value::Object(params) = params else { return BTreeMap::new() };
     params.into_iter().filter(|(name, value)| default(name) != Some(value)).collect()
 }
 
 /// Why a step of an op runs that no step has used yet.
 pub const NEVER: &str = "never run before";
-
-/// Whether any step of that op has run before.
-pub fn has_run(step: &Step, history: &[Finished]) -> bool {
-    history.iter().any(|finished| finished.cache_key.op == step.entry.name)
-}
-
-/// Why a step runs: the fields in which its key differs from the nearest earlier one.
-pub fn reason(key: &CacheKey, history: &[Finished]) -> String {
-    let nearest = history
-        .iter()
-        .filter(|finished| finished.cache_key.op == key.op)
-        .map(|finished| differences(&finished.cache_key, key))
-        .min_by(|a, b| a.len().cmp(&b.len()).then_with(|| a.cmp(b)));
-    match nearest {
-        None => NEVER.to_owned(),
-        Some(differences) if differences.is_empty() => "its result is no longer whole".to_owned(),
-        Some(differences) => differences.join(", "),
-    }
-}
-
-fn differences(old: &CacheKey, new: &CacheKey) -> Vec<String> {
-    let mut found = Vec::new();
-    if (old.version, old.format) != (new.version, new.format) {
-        found.push(format!("the op's version {} → {}", old.version, new.version));
-    }
-    let names = |a: &BTreeMap<String, _>, b: &BTreeMap<String, _>| {
-        let mut names: Vec<String> = a.keys().chain(b.keys()).cloned().collect();
-        names.sort();
-        names.dedup();
-        names
-    };
-    let show = |value: Option<&Value>| value.map_or("default".to_owned(), Value::to_string);
-    for name in names(&old.params, &new.params) {
-        let (before, after) = (old.params.get(&name), new.params.get(&name));
-        if before != after {
-            found.push(format!("`{name}` {} → {}", show(before), show(after)));
-        }
-    }
-    let ports = |key: &CacheKey| -> BTreeMap<String, Value> {
-        key.inputs.iter().map(|(port, digest)| (port.clone(), digest.to_string().into())).collect()
-    };
-    let (before, after) = (ports(old), ports(new));
-    for port in names(&before, &after) {
-        if before.get(&port) != after.get(&port) {
-            found.push(match port.as_str() {
-                FILES => "the files changed".to_owned(),
-                _ => format!("input `{port}` changed"),
-            });
-        }
-    }
-    if old.seed != new.seed {
-        let show = |seed: Option<u64>| seed.map_or("none".to_owned(), |seed| seed.to_string());
-        found.push(format!("seed {} → {}", show(old.seed), show(new.seed)));
-    }
-    if old.numerics != new.numerics {
-        found.push("another device or precision".to_owned());
-    }
-    found
-}

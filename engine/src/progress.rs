@@ -1,13 +1,12 @@
 //! Says how far a run is: a bar with the time left on a terminal, plain lines without one.
 
+use crate::{progress_json, talk};
 use cache::Shape;
-use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 use std::{
+    collections::HashMap,
     io::{IsTerminal, Write},
-    sync::{
-        Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Mutex, MutexGuard},
     time::{Duration, Instant},
 };
 
@@ -29,8 +28,8 @@ pub struct Settled<'a> {
 pub trait Progress: Sync {
     /// A step starts.
     fn start(&self, number: usize, name: &str, reason: &str);
-    /// A step is at `done` of `total`.
-    fn at(&self, done: u64, total: u64, note: &str);
+    /// The step of that number is at `done` of `total`.
+    fn at(&self, number: usize, done: u64, total: u64, note: &str);
     /// A step is settled.
     fn settle(&self, settled: &Settled<'_>);
     /// Something worth a line of its own.
@@ -41,15 +40,20 @@ pub trait Progress: Sync {
 pub fn for_stderr(steps: usize, quiet: bool) -> Box<dyn Progress> {
     if quiet {
         Box::new(Quiet)
+    } else if talk::is_json() {
+        Box::new(progress_json::Json::default())
     } else if std::io::stderr().is_terminal() {
-        Box::new(Bar::new(steps))
+        Box::new(Bars::new(steps))
     } else {
-        Box::new(Plain { steps, started: Mutex::new(None), said: AtomicU64::new(0) })
+        Box::new(Plain { steps, running: Mutex::default(), hits: Mutex::default() })
     }
 }
 
 /// Writes a line to standard error; where that is closed, nobody listens.
 pub fn say(line: &str) {
+    if talk::is_json() {
+        return talk::line_as_event(line);
+    }
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
@@ -57,7 +61,7 @@ struct Quiet;
 
 impl Progress for Quiet {
     fn start(&self, _number: usize, _name: &str, _reason: &str) {}
-    fn at(&self, _done: u64, _total: u64, _note: &str) {}
+    fn at(&self, _number: usize, _done: u64, _total: u64, _note: &str) {}
     fn settle(&self, _settled: &Settled<'_>) {}
     fn say(&self, line: &str) {
         say(line);
@@ -67,58 +71,96 @@ impl Progress for Quiet {
 /// Lines only: one for each step, and one every few seconds within a long one.
 struct Plain {
     steps: usize,
-    started: Mutex<Option<(Instant, String)>>,
-    said: AtomicU64,
+    running: Mutex<HashMap<usize, Running>>,
+    /// Lines of hits, which come by the thousand: they wait for the next line of another kind.
+    hits: Mutex<String>,
+}
+
+struct Running {
+    label: String,
+    since: Instant,
+    said: u64,
+}
+
+impl Drop for Plain {
+    fn drop(&mut self) {
+        self.say_hits();
+    }
 }
 
 const SECONDS_BETWEEN_LINES: u64 = 10;
 
-impl Progress for Plain {
-    fn start(&self, number: usize, name: &str, _reason: &str) {
-        let label = format!("[{number}/{}] {name}", self.steps);
-        *self.started.lock().expect("no thread panics while it holds the label") =
-            Some((Instant::now(), label));
-        self.said.store(0, Ordering::Relaxed);
+impl Plain {
+    fn say_hits(&self) {
+        let mut hits = self.hits.lock().expect("no thread panics while it adds a line");
+        let hits = std::mem::take(&mut *hits);
+        if !hits.is_empty() {
+            say(hits.trim_end());
+        }
     }
 
-    fn at(&self, done: u64, total: u64, note: &str) {
-        let started = self.started.lock().expect("no thread panics while it holds the label");
-        let Some((start, label)) = started.as_ref() else { return };
-        let due = start.elapsed().as_secs() / SECONDS_BETWEEN_LINES;
-        if due > self.said.swap(due, Ordering::Relaxed) {
-            let left = left(start.elapsed(), done, total);
+    fn running(&self) -> MutexGuard<'_, HashMap<usize, Running>> {
+        self.running.lock().expect("no thread panics while it holds the labels")
+    }
+}
+
+impl Progress for Plain {
+    fn start(&self, number: usize, name: &str, _reason: &str) {
+        self.say_hits();
+        let label = format!("[{number}/{}] {name}", self.steps);
+        self.running().insert(number, Running { label, since: Instant::now(), said: 0 });
+    }
+
+    fn at(&self, number: usize, done: u64, total: u64, note: &str) {
+        let mut running = self.running();
+        let Some(Running { label, since, said }) = running.get_mut(&number) else { return };
+        let due = since.elapsed().as_secs() / SECONDS_BETWEEN_LINES;
+        if due > std::mem::replace(said, due) {
+            let left = left(since.elapsed(), done, total);
             let note = if note.is_empty() { String::new() } else { format!(", {note}") };
-            let rate = done as f64 / start.elapsed().as_secs_f64();
+            let rate = done as f64 / since.elapsed().as_secs_f64();
             say(&format!("{label}: {done} of {total}, {rate:.0}/s, {left} left{note}"));
         }
     }
 
     fn settle(&self, settled: &Settled<'_>) {
-        say(&line(settled, self.steps));
+        self.running().remove(&settled.number);
+        let line = line(settled, self.steps);
+        if settled.status == "hit" {
+            let mut hits = self.hits.lock().expect("no thread panics while it adds a line");
+            hits.push_str(&line);
+            hits.push('\n');
+        } else {
+            self.say(&line);
+        }
     }
 
     fn say(&self, line: &str) {
+        self.say_hits();
         say(line);
     }
 }
 
-/// A bar for the step that runs, below the lines of those that are settled.
-struct Bar {
+/// A bar for each step that runs, below the lines of those that are settled.
+struct Bars {
     steps: usize,
-    bar: ProgressBar,
+    all: MultiProgress,
+    running: Mutex<HashMap<usize, ProgressBar>>,
 }
 
-impl Bar {
+impl Bars {
     fn new(steps: usize) -> Self {
-        let bar = ProgressBar::new(0).with_style(style(""));
-        bar.enable_steady_tick(Duration::from_millis(200));
-        Self { steps, bar }
+        Self { steps, all: MultiProgress::new(), running: Mutex::default() }
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<usize, ProgressBar>> {
+        self.running.lock().expect("no thread panics while it holds the bars")
     }
 }
 
 /// The line of a step that has not said yet how long it is.
 const STARTED: &str = "{prefix}  {elapsed} gone  {wide_msg}";
-/// The line of a step that says how far it is. Before and after a step, nothing is drawn.
+/// The line of a step that says how far it is.
 const RUNNING: &str = "{prefix} {bar:24.cyan/dim} {pos}/{len}, {rate}, {eta} left  {wide_msg}";
 
 fn style(template: &str) -> ProgressStyle {
@@ -130,39 +172,44 @@ fn style(template: &str) -> ProgressStyle {
     style.progress_chars("━━╌").with_key("rate", rate)
 }
 
-impl Progress for Bar {
+impl Progress for Bars {
     fn start(&self, number: usize, name: &str, reason: &str) {
-        self.bar.reset();
-        self.bar.set_length(0);
-        self.bar.set_prefix(format!("[{number}/{}] {name}", self.steps));
-        self.bar.set_message(reason.to_owned());
-        self.bar.set_style(style(STARTED));
+        let bar = self.all.add(ProgressBar::new(0).with_style(style(STARTED)));
+        bar.set_prefix(format!("[{number}/{}] {name}", self.steps));
+        bar.set_message(reason.to_owned());
+        bar.enable_steady_tick(Duration::from_millis(200));
+        self.running().insert(number, bar);
     }
 
-    fn at(&self, done: u64, total: u64, note: &str) {
-        if self.bar.length() != Some(total) {
-            self.bar.set_length(total);
-            self.bar.set_style(style(RUNNING));
+    fn at(&self, number: usize, done: u64, total: u64, note: &str) {
+        let running = self.running();
+        let Some(bar) = running.get(&number) else { return };
+        if bar.length() != Some(total) {
+            bar.set_length(total);
+            bar.set_style(style(RUNNING));
         }
-        self.bar.set_position(done);
+        bar.set_position(done);
         if !note.is_empty() {
-            self.bar.set_message(note.to_owned());
+            bar.set_message(note.to_owned());
         }
     }
 
     fn settle(&self, settled: &Settled<'_>) {
-        self.bar.suspend(|| say(&line(settled, self.steps)));
-        self.bar.set_style(style(""));
+        if let Some(bar) = self.running().remove(&settled.number) {
+            bar.finish_and_clear();
+            self.all.remove(&bar);
+        }
+        self.say(&line(settled, self.steps));
     }
 
     fn say(&self, line: &str) {
-        self.bar.suspend(|| say(line));
+        self.all.suspend(|| say(line));
     }
 }
 
-impl Drop for Bar {
+impl Drop for Bars {
     fn drop(&mut self) {
-        self.bar.finish_and_clear();
+        let _ = self.all.clear();
     }
 }
 

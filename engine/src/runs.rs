@@ -1,6 +1,11 @@
 //! Run folders: `<out>/<name>/<id>/`, and `latest` beside them.
 
-use cache::{Record, store::write_whole};
+use crate::{scan::plain, suggest};
+use cache::{
+    Record,
+    record::{RECORD_VERSION, StepStatus},
+    store::{write_renewable, write_whole},
+};
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -42,34 +47,83 @@ pub fn point_latest(folder: &Path) -> io::Result<()> {
     fs::rename(fresh, study.join("latest"))
 }
 
-/// Writes the record of a run.
+/// Writes the record of a run. One of a run in which nothing ran can be made again by running it.
 ///
 /// # Errors
 /// When the folder cannot be written.
 pub fn write_record(folder: &Path, record: &Record) -> io::Result<()> {
     let mut json = serde_json::to_vec_pretty(record)?;
     json.push(b'\n');
-    write_whole(&folder.join(RECORD), &json)
+    let ran = record.steps.iter().any(|step| step.status != StepStatus::Hit);
+    let write = if ran { write_whole } else { write_renewable };
+    write(&folder.join(RECORD), &json)
 }
 
-/// Finds a run by folder, by id, or by `latest`, and reads its record.
+/// A run that was made before.
+pub struct Found {
+    /// Where it lies.
+    pub folder: PathBuf,
+    /// What it did.
+    pub record: Record,
+}
+
+/// Finds a run by folder, by id, by study or by `latest`, and reads its record.
 ///
 /// # Errors
-/// A sentence that says what was looked for and where.
-pub fn find(out: &Path, run: &str) -> Result<(PathBuf, Record), String> {
+/// A sentence that says what was looked for and where, or what is wrong with the record.
+pub fn find(out: &Path, run: &str) -> Result<Found, String> {
     let folder = candidates(out, run)
         .into_iter()
         .find(|folder| folder.join(RECORD).is_file())
-        .ok_or_else(|| {
-            let hint = if out.is_dir() { "" } else { "; `engine run PIPELINE` makes one" };
-            format!("there is no run `{run}` below `{}`{hint}", out.display())
-        })?;
+        .ok_or_else(|| unknown(out, run))?;
+    let record = read(&folder)?;
+    Ok(Found { folder, record })
+}
+
+/// Reads the record in a run's folder.
+///
+/// # Errors
+/// A sentence: it cannot be read, is damaged, or is of another version.
+pub fn read(folder: &Path) -> Result<Record, String> {
     let path = folder.join(RECORD);
+    let shown = path.display();
     let text =
-        fs::read(&path).map_err(|fault| format!("cannot read `{}`: {fault}", path.display()))?;
-    let record = serde_json::from_slice(&text)
-        .map_err(|fault| format!("`{}` is not a record of this engine: {fault}", path.display()))?;
-    Ok((folder, record))
+        fs::read(&path).map_err(|fault| format!("cannot read `{shown}`: {}", plain(&fault)))?;
+    let json: serde_json::Value = serde_json::from_slice(&text).map_err(|fault| {
+        format!("`{shown}` is damaged ({fault}); run the pipeline again, which makes a new one")
+    })?;
+    match json.get("version").and_then(serde_json::Value::as_u64) {
+        Some(version) if version == u64::from(RECORD_VERSION) => {}
+        Some(version) if version > u64::from(RECORD_VERSION) => {
+            let engine = json.get("engine").and_then(serde_json::Value::as_str);
+            let by = engine.map_or_else(String::new, |engine| format!(" {engine}"));
+            return Err(format!(
+                "`{shown}` was made by a newer engine{by} (form {version}; this one reads up to form {RECORD_VERSION}): \
+                 use that engine, or run the pipeline again"
+            ));
+        }
+        Some(version) => {
+            return Err(format!(
+                "`{shown}` has the old form {version}, which is no longer read: run the pipeline again"
+            ));
+        }
+        None => return Err(format!("`{shown}` is no record of a run: it has no `version`")),
+    }
+    serde_json::from_value(json).map_err(|fault| {
+        format!("`{shown}` is damaged ({fault}); run the pipeline again, which makes a new one")
+    })
+}
+
+/// Every run below a folder, the newest first. What is no run is passed over.
+pub fn all(out: &Path) -> Vec<PathBuf> {
+    let folders = |folder: &Path| {
+        let inside = fs::read_dir(folder).into_iter().flatten().flatten();
+        inside.map(|entry| entry.path()).filter(|path| !path.is_symlink()).collect::<Vec<_>>()
+    };
+    let mut runs: Vec<PathBuf> = folders(out).iter().flat_map(|study| folders(study)).collect();
+    runs.retain(|run| run.join(RECORD).is_file());
+    runs.sort_by(|a, b| b.file_name().cmp(&a.file_name()).then_with(|| a.cmp(b)));
+    runs
 }
 
 /// Where a run of that name may lie, the likeliest first; of several studies' `latest`, the newest.
@@ -80,15 +134,40 @@ fn candidates(out: &Path, run: &str) -> Vec<PathBuf> {
         .flatten()
         .map(|study| study.path().join(run))
         .filter(|folder| folder.join(RECORD).is_file())
-        .filter_map(|folder| fs::canonicalize(folder).ok())
+        .filter_map(|folder| {
+            let id = fs::canonicalize(&folder).ok()?.file_name()?.to_owned();
+            Some((id, folder))
+        })
         .collect();
-    below.sort_by(|a, b| b.file_name().cmp(&a.file_name()));
+    below.sort_by(|a, b| b.cmp(a));
     let mut all = vec![
         PathBuf::from(run),
         PathBuf::from(run).join("latest"),
         out.join(run),
         out.join(run).join("latest"),
     ];
-    all.append(&mut below);
+    all.extend(below.into_iter().map(|(_, folder)| folder));
     all
+}
+
+/// What to say of a name that no run has.
+fn unknown(out: &Path, run: &str) -> String {
+    let nothing = format!("there is no run `{run}` below `{}`", out.display());
+    let runs = all(out);
+    if runs.is_empty() {
+        return format!("{nothing}; `engine run PIPELINE` makes one");
+    }
+    let last = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let mut names: Vec<String> = Vec::new();
+    for folder in &runs {
+        names.extend(last(folder));
+        names.extend(folder.parent().and_then(last));
+    }
+    match suggest::closest(run, names.iter().map(String::as_str)) {
+        Some(near) => format!("{nothing}; did you mean `{near}`?"),
+        None => {
+            let newest = names.first().map_or("latest", String::as_str);
+            format!("{nothing}; the newest is `{newest}`, and `engine runs` lists them all")
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Finds the files a source op reads and names them by content.
 
-use cache::{FileEntry, FileIndex, Hasher};
+use cache::{FileEntry, FileIndex};
 use ops::{Select, Source};
 use rayon::prelude::*;
 use std::{
@@ -45,6 +45,9 @@ pub fn plain(fault: &io::Error) -> String {
 /// # Errors
 /// Every file and folder that cannot be read.
 pub fn scan(source: &Source, index: &FileIndex) -> Result<Vec<FileEntry>, Vec<ScanError>> {
+    if matches!(source.select, Select::Mentioned) && !source.path.is_file() {
+        return Ok(Vec::new());
+    }
     let metadata = std::fs::metadata(&source.path).map_err(|fault| {
         let help = source.missing.map_or_else(
             || "paths are relative to the folder the command runs in".to_owned(),
@@ -86,12 +89,7 @@ pub fn scan(source: &Source, index: &FileIndex) -> Result<Vec<FileEntry>, Vec<Sc
 
 /// The digest of names and contents: what a source contributes to a key.
 pub fn digest(files: &[FileEntry]) -> cache::Digest {
-    let mut hasher = Hasher::new("files-v1");
-    hasher.number(files.len() as u64);
-    for file in files {
-        hasher.text(&file.name).text(&file.digest.to_string());
-    }
-    hasher.finish()
+    cache::sources::digest_of(files.iter().map(|file| (file.name.as_str(), &file.digest)))
 }
 
 /// Files below a folder with one of the extensions. Hidden files are left out: systems leave their

@@ -4,9 +4,13 @@
 
 use crate::{
     catalog,
-    spec::{METRICS, REPORT_KEYS, ROW_KEYS, STEP_KEYS, TOP_KEYS},
+    spec::{
+        DRAW_KEYS, FIGURE_KEYS, HALVING_KEYS, METRICS, REPORT_KEYS, RESOURCE_KEYS, ROW_KEYS,
+        STEP_KEYS, SWEEP_KEYS, TOP_KEYS, TPE_KEYS,
+    },
 };
 use ops::Entry;
+use reports::figures::{Expected, FIGURES};
 use serde_json::{Map, Value as Json, json};
 
 /// The schema of the ops there are, as text.
@@ -59,8 +63,7 @@ pub fn schema(table: &[Entry]) -> Json {
         }),
     );
     put(&mut top, "report", report());
-    // Known to the reader, so that it can say so; nothing that could be written.
-    top.remove("sweep");
+    put(&mut top, "sweep", sweep());
     json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "A pipeline of the engine",
@@ -104,7 +107,7 @@ fn for_schema() -> Json {
 fn step(table: &[Entry]) -> Json {
     let ops: Vec<Json> = table
         .iter()
-        .map(|entry| json!({"const": entry.name, "description": catalog::summary(&entry.schema())}))
+        .map(|entry| json!({"const": entry.name, "description": catalog::summary(entry.schema())}))
         .collect();
     let cases: Vec<Json> = table
         .iter()
@@ -126,7 +129,7 @@ fn step(table: &[Entry]) -> Json {
 
 /// The settings of a step, the inputs and the parameters of one op.
 fn op(entry: &Entry, definitions: &mut Map<String, Json>) {
-    let mut schema = entry.schema();
+    let mut schema = entry.schema().clone();
     let prefix = format!("#/definitions/{}.", entry.name);
     refer(&mut schema, &prefix);
     if let Some(Json::Object(parts)) = schema.get_mut("$defs").map(Json::take) {
@@ -141,11 +144,24 @@ fn op(entry: &Entry, definitions: &mut Map<String, Json>) {
     put(&mut properties, "seed", number(0));
     put(&mut properties, "retries", number(0));
     put(&mut properties, "timeout", json!({"type": ["number", "string"]}));
-    let number = json!({"type": "string", "pattern": r"^cuda:\d+$"});
+    let mut resources = documented(RESOURCE_KEYS);
+    put(&mut resources, "threads", number(1));
+    put(&mut resources, "memory", json!({"type": ["integer", "string"]}));
+    put(&mut resources, "gpu", number(0));
+    put(
+        &mut properties,
+        "resources",
+        json!({"type": "object", "properties": resources, "additionalProperties": false}),
+    );
+    let numbered = json!({"type": "string", "pattern": r"^cuda:\d+$"});
     let variable = json!({"$ref": "#/definitions/variable"});
-    let devices = json!({"anyOf": [{"enum": ["auto", "cpu", "cuda"]}, number, variable]});
+    let devices = json!({"anyOf": [{"enum": ["auto", "cpu", "cuda"]}, numbered, variable]});
     put(&mut properties, "device", devices);
-    if entry.inputs.is_empty() {
+    if entry.open {
+        let reference = json!({"$ref": "#/definitions/reference"});
+        let map = json!({"type": "object", "additionalProperties": reference});
+        put(&mut properties, "in", json!({"anyOf": [reference, map]}));
+    } else if entry.inputs.is_empty() {
         properties.remove("in");
     } else {
         put(&mut properties, "in", inputs(entry));
@@ -228,6 +244,71 @@ fn refer(schema: &mut Json, prefix: &str) {
     }
 }
 
+fn sweep() -> Json {
+    let value = json!({"type": ["string", "number", "boolean", "array"]});
+    let range =
+        |names: &str| json!({"type": "string", "pattern": format!("^({names})\\(|\\$\\{{")});
+    let list = json!({"type": "array", "minItems": 1, "items": value});
+    let axes = |names: &str| {
+        json!({
+            "type": "object",
+            "minProperties": 1,
+            "additionalProperties": {"anyOf": [list, range(names)]}
+        })
+    };
+    let points = json!({"type": "array", "minItems": 1, "items": {
+        "type": "object", "minProperties": 1, "additionalProperties": value
+    }});
+    let draw = |keys: &[(&str, &str)], required: &[&str]| {
+        let mut draw = documented(keys);
+        for (name, _) in keys {
+            put(&mut draw, name, json!({"type": "integer", "minimum": 1}));
+        }
+        put(&mut draw, "n", json!({"maximum": 10000}));
+        put(&mut draw, "seed", json!({"minimum": 0}));
+        put(&mut draw, "over", axes("range|linspace|logspace|uniform|loguniform"));
+        if keys.iter().any(|(name, _)| *name == "resource") {
+            put(&mut draw, "resource", json!({"type": "string"}));
+            put(&mut draw, "eta", json!({"minimum": 2}));
+        }
+        json!({
+            "type": "object",
+            "properties": draw,
+            "required": required,
+            "additionalProperties": false
+        })
+    };
+    let mut keys = documented(SWEEP_KEYS);
+    put(&mut keys, "grid", axes("range|linspace|logspace"));
+    put(&mut keys, "list", points.clone());
+    put(&mut keys, "random", draw(DRAW_KEYS, &["n", "over"]));
+    put(&mut keys, "sobol", draw(DRAW_KEYS, &["n", "over"]));
+    put(&mut keys, "tpe", draw(TPE_KEYS, &["n", "over"]));
+    put(&mut keys, "halving", draw(HALVING_KEYS, &["n", "over", "resource", "from", "to"]));
+    put(
+        &mut keys,
+        "objective",
+        json!({
+            "type": "object",
+            "properties": {
+                "metric": {"type": "string", "pattern": "^[^\\s]+$"},
+                "direction": {"enum": ["maximize", "minimize"]}
+            },
+            "required": ["metric"],
+            "additionalProperties": false
+        }),
+    );
+    put(&mut keys, "include", points.clone());
+    put(&mut keys, "exclude", points);
+    let strategies = ["grid", "list", "random", "sobol", "tpe", "halving"];
+    json!({
+        "type": "object",
+        "properties": keys,
+        "oneOf": strategies.map(|name| json!({"required": [name]})),
+        "additionalProperties": false
+    })
+}
+
 fn report() -> Json {
     let mut paper = Map::new();
     for (name, short) in METRICS {
@@ -247,6 +328,8 @@ fn report() -> Json {
     put(&mut row, "for", json!({"$ref": "#/definitions/for"}));
     let mut keys = documented(REPORT_KEYS);
     put(&mut keys, "question", json!({"type": "string"}));
+    put(&mut keys, "test", json!({"enum": ["t", "wilcoxon"]}));
+    put(&mut keys, "companions", json!({"type": "boolean"}));
     put(
         &mut keys,
         "table",
@@ -255,5 +338,41 @@ fn report() -> Json {
             "additionalProperties": false
         }}),
     );
+    put(&mut keys, "figures", json!({"type": "array", "items": figures()}));
+    put(&mut keys, "audio", json!({"type": ["boolean", "string"]}));
     json!({"type": "object", "properties": keys, "additionalProperties": false})
+}
+
+/// What each kind of figure takes.
+fn figures() -> Json {
+    let kinds = FIGURES.iter().map(|kind| {
+        let mut keys = documented(FIGURE_KEYS);
+        put(&mut keys, "figure", json!({"const": kind.name, "description": kind.doc}));
+        put(&mut keys, "title", json!({"type": "string"}));
+        put(&mut keys, "caption", json!({"type": "string"}));
+        put(&mut keys, "for", json!({"$ref": "#/definitions/for"}));
+        for role in kind.roles {
+            let one = json!({"$ref": "#/definitions/reference"});
+            let given = match role.takes_many {
+                true => json!({"anyOf": [one.clone(), {"type": "array", "items": one}]}),
+                false => json!({"allOf": [one]}),
+            };
+            let kinds: Vec<&str> = role.kinds.iter().map(|kind| kind.name()).collect();
+            keys.insert(role.name.to_owned(), given);
+            let doc = format!("{} ({})", role.doc, kinds.join(" or "));
+            keys[role.name]["description"] = doc.into();
+        }
+        for setting in kind.settings {
+            let given = match setting.expected {
+                Expected::Count(most) => json!({"type": "integer", "minimum": 1, "maximum": most}),
+                Expected::Text => json!({"type": "string"}),
+            };
+            keys.insert(setting.name.to_owned(), or_variable(&given));
+            keys[setting.name]["description"] = setting.doc.into();
+        }
+        let needed = kind.roles.iter().filter(|role| !role.is_optional).map(|role| role.name);
+        let required: Vec<&str> = std::iter::once("figure").chain(needed).collect();
+        json!({"type": "object", "properties": keys, "required": required, "additionalProperties": false})
+    });
+    json!({"oneOf": kinds.collect::<Vec<_>>()})
 }

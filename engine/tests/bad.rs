@@ -4,6 +4,7 @@ use engine::{
     fault::{Look, render},
     spec::load_with,
 };
+use proptest::{collection::vec, prelude::*, sample::Index};
 use std::path::{Path, PathBuf};
 
 /// The environment of the tests: the same on every machine.
@@ -22,13 +23,19 @@ fn said(name: &str, text: String) -> String {
     }
 }
 
-#[test]
-fn every_bad_pipeline_is_explained() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bad");
-    let entries = std::fs::read_dir(&folder).expect("a folder of bad pipelines");
+/// The YAML files of a folder, in order.
+fn pipelines(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let entries = std::fs::read_dir(&folder).expect("a folder of pipelines");
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
     files.retain(|path| path.extension().is_some_and(|ending| ending == "yaml"));
     files.sort();
+    files
+}
+
+#[test]
+fn every_bad_pipeline_is_explained() {
+    let files = pipelines("tests/bad");
     assert!(files.len() >= 60, "{} bad pipelines", files.len());
     insta::with_settings!({
         snapshot_path => "bad", omit_expression => true, prepend_module_to_snapshot => false,
@@ -41,4 +48,103 @@ fn every_bad_pipeline_is_explained() {
             insta::assert_snapshot!(name.trim_end_matches(".yaml"), said);
         }
     });
+}
+
+/// A change of a text such as a slip of the hand, or somebody looking for trouble, makes.
+#[derive(Clone, Debug)]
+enum Slip {
+    Flip(Index, u8),
+    Cut(Index),
+    Drop(Index, usize),
+    Repeat(Index, usize),
+    Put(Index, &'static str),
+}
+
+fn slip() -> impl Strategy<Value = Slip> {
+    let pieces: &[&str] = &[
+        "[",
+        "]",
+        "{",
+        "}",
+        ": ",
+        "- ",
+        "\n",
+        "\t",
+        "&a ",
+        "*a",
+        "<<: *a",
+        "${",
+        "${latent}",
+        "!x ",
+        "'",
+        "\"",
+        "#",
+        "seeds: 999\n",
+        "sweep: { grid: { vae.beta: [1, 2] } }\n",
+        "@",
+        "@*",
+        ".",
+        "-1",
+        "1e999",
+        "~",
+        "\u{feff}",
+        "range(1,9)",
+        "logspace(-1,1,5)",
+        "uniform(0,1)",
+        "|\n",
+        "? ",
+        "%YAML 1.2\n",
+        "---\n",
+        "\u{0}",
+        "é",
+    ];
+    prop_oneof![
+        (any::<Index>(), any::<u8>()).prop_map(|(at, by)| Slip::Flip(at, by)),
+        any::<Index>().prop_map(Slip::Cut),
+        (any::<Index>(), 1..40usize).prop_map(|(at, length)| Slip::Drop(at, length)),
+        (any::<Index>(), 1..200usize).prop_map(|(at, length)| Slip::Repeat(at, length)),
+        (any::<Index>(), proptest::sample::select(pieces)).prop_map(|(at, it)| Slip::Put(at, it)),
+    ]
+}
+
+fn change(bytes: &mut Vec<u8>, slip: &Slip) {
+    if bytes.is_empty() {
+        return;
+    }
+    let end = |at: usize, length: usize| (at + length).min(bytes.len());
+    match slip {
+        Slip::Flip(at, by) => {
+            let at = at.index(bytes.len());
+            bytes[at] ^= by;
+        }
+        Slip::Cut(at) => bytes.truncate(at.index(bytes.len())),
+        Slip::Drop(at, length) => {
+            let at = at.index(bytes.len());
+            bytes.drain(at..end(at, *length));
+        }
+        Slip::Repeat(at, length) => {
+            let at = at.index(bytes.len());
+            let piece = bytes[at..end(at, *length)].to_vec();
+            bytes.splice(at..at, piece);
+        }
+        Slip::Put(at, piece) => {
+            let at = at.index(bytes.len());
+            bytes.splice(at..at, piece.bytes());
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(
+        std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(400),
+    ))]
+
+    #[test]
+    fn whatever_a_file_holds_is_answered(which in any::<Index>(), slips in vec(slip(), 1..8)) {
+        let files = [pipelines("../pipelines"), pipelines("tests/bad")].concat();
+        let mut bytes = std::fs::read(which.get(&files)).expect("a readable file");
+        slips.iter().for_each(|slip| change(&mut bytes, slip));
+        // That it ends, and does so without a panic, is all that is asked.
+        said("slips.yaml", String::from_utf8_lossy(&bytes).into_owned());
+    }
 }

@@ -27,10 +27,20 @@ const BUILT_WRONGLY: &[&str] = &[
     "section_misplaced",
     "section_unknown",
     "seeds",
+    "seeds_none",
+    "seeds_twice",
+    "seeds_zero",
     "step_empty",
     "step_name",
     "steps_list",
     "sweep",
+    "sweep_empty",
+    "sweep_grid_empty",
+    "sweep_random_missing",
+    "sweep_scalar",
+    "sweep_strategy_unknown",
+    "sweep_text",
+    "sweep_two_strategies",
     "unknown_op",
     "unknown_port",
 ];
@@ -125,9 +135,8 @@ fn fault(root: &Json, schema: &Json, value: &Json) -> Option<String> {
                     why.map(|why| format!("{name}: {why}"))
                 })
             }
-            "$schema" | "title" | "description" | "default" | "format" | "definitions" | "then" => {
-                None
-            }
+            "$schema" | "title" | "description" | "default" | "examples" | "format"
+            | "definitions" | "then" => None,
             unknown => panic!("the schema uses `{unknown}`, which this test does not know"),
         }
     })
@@ -156,9 +165,9 @@ fn matches(pattern: &str, text: &str) -> bool {
     match pattern {
         r"\$\{" => text.contains("${"),
         r"^[^\s]+$" => !text.is_empty() && !text.contains(char::is_whitespace),
-        r"^(range|linspace|logspace)\(|\$\{" => {
-            text.contains("${")
-                || ["range(", "linspace(", "logspace("].iter().any(|it| text.starts_with(it))
+        r"^(range|linspace|logspace)\(|\$\{" => is_range(text, &[]),
+        r"^(range|linspace|logspace|uniform|loguniform)\(|\$\{" => {
+            is_range(text, &["uniform(", "loguniform("])
         }
         r"^[A-Za-z_][A-Za-z0-9_-]*$" => {
             text.starts_with(is_letter)
@@ -166,6 +175,11 @@ fn matches(pattern: &str, text: &str) -> bool {
         }
         other => panic!("the schema uses the pattern `{other}`"),
     }
+}
+
+fn is_range(text: &str, more: &[&str]) -> bool {
+    let mut names = ["range(", "linspace(", "logspace("].iter().chain(more);
+    text.contains("${") || names.any(|name| text.starts_with(name))
 }
 
 #[test]

@@ -18,8 +18,11 @@ const MAY_NAME_OPS: &[(&str, &str)] = &[
 ];
 
 /// Words that are names of ops and mean something else where they stand.
-const OTHER_MEANING: &[(&str, &str)] =
-    &[("engine/src/spec/report.rs", "metrics"), ("engine/src/commands/mod.rs", "synth")];
+const OTHER_MEANING: &[(&str, &str)] = &[
+    ("engine/src/spec/report.rs", "metrics"),
+    ("engine/src/commands/mod.rs", "synth"),
+    ("engine/src/commands/why.rs", "command"),
+];
 
 /// Files of `ops` that may open files: those of sources, and of recordings.
 const MAY_OPEN_FILES: &[&str] = &["ops/src/audio/", "ops/src/features/matrix.rs"];
@@ -123,6 +126,7 @@ fn heavy_crates_are_named_in_one_place_each() {
         ("polars", "cache", "cache/src/parquet.rs"),
         ("polars-arrow", "cache", "cache/src/parquet.rs"),
         ("polars-buffer", "cache", "cache/src/parquet.rs"),
+        ("polars-parquet", "cache", "cache/src/parquet.rs"),
         ("dfdx", "ops", "ops/src/nn/"),
         ("cudarc", "ops", "ops/src/nn/"),
     ] {

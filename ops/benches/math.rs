@@ -1,5 +1,6 @@
 //! Speed of PCA, clustering and metrics at the size of IRMAS: 6,705 clips.
 
+use cache::{Artifact, Kind, Table};
 use divan::{Bencher, black_box};
 use ops::math::{
     contingency::Contingency,
@@ -10,6 +11,7 @@ use ops::math::{
     random::{Purpose, Random},
     silhouette, ward,
 };
+use ops::{Detached, Inputs, find};
 
 const CLIPS: usize = 6705;
 const LATENT: usize = 32;
@@ -69,6 +71,30 @@ fn complete_6705x32(bencher: Bencher) {
     let (x, _) = clouds(LATENT);
     let method = Method::Complete;
     bencher.bench_local(|| black_box(merges(distances(&x, LATENT), CLIPS, method)));
+}
+
+/// An op on clouds, as a pipeline runs it.
+fn op_6705x32(bencher: Bencher, name: &str) {
+    let (x, _) = clouds(LATENT);
+    let ids = (0..CLIPS).map(|row| row.to_string());
+    let table = Table::new().with_text("clip_id", ids).with_array("features", [LATENT], x);
+    let input = Artifact::table(Kind::Matrix, table);
+    let op = find(name).and_then(|entry| entry.parse(serde_json::json!({})).ok());
+    let op = op.expect("an op without required parameters");
+    bencher.bench_local(|| {
+        let inputs = Inputs::new().with("features", &input);
+        black_box(op.run(&inputs, &Detached::with_seed(0)).expect("clouds are sound"))
+    });
+}
+
+#[divan::bench(sample_count = 3)]
+fn umap_6705x32(bencher: Bencher) {
+    op_6705x32(bencher, "umap");
+}
+
+#[divan::bench(sample_count = 1)]
+fn tsne_6705x32(bencher: Bencher) {
+    op_6705x32(bencher, "tsne");
 }
 
 #[divan::bench(sample_count = 10)]

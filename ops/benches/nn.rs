@@ -88,7 +88,7 @@ fn forward(bencher: Bencher, name: &str) {
 #[divan::bench(args = PLACES.map(|place| format!("{place:?}")), sample_count = 12)]
 fn backward(bencher: Bencher, name: &str) {
     let (mut machine, place) = ready(name);
-    let mut gradient = vec![0.0; machine.parameters.len()];
+    let mut gradient = vec![0.0; machine.parameters().len()];
     let mut flow = vec![0.1; BATCH as usize * 32];
     bencher.bench_local(|| match place {
         Place::Mean | Place::LogVariance => {
@@ -104,7 +104,7 @@ fn ready(name: &str) -> (Machine, Place) {
     machine.decode_means();
     // The first backward step makes the buffers that all of them share.
     machine.squared_error_backward(1.0);
-    let mut gradient = vec![0.0; machine.parameters.len()];
+    let mut gradient = vec![0.0; machine.parameters().len()];
     machine.backward(Place::Decoder(1), &mut gradient);
     machine.squared_error_backward(1.0);
     machine.backward(Place::Decoder(1), &mut gradient);
@@ -113,9 +113,9 @@ fn ready(name: &str) -> (Machine, Place) {
 }
 
 /// Encoding of one batch.
-#[divan::bench(sample_count = 12)]
-fn encode(bencher: Bencher) {
-    let mut machine = machine(true);
+#[divan::bench(args = [false, true], sample_count = 12)]
+fn encode(bencher: Bencher, variational: bool) {
+    let mut machine = machine(variational);
     machine.training = false;
     let clips: Vec<u32> = (0..BATCH).collect();
     bencher.counter(ItemsCount::new(BATCH)).bench_local(|| machine.encode(&clips));

@@ -3,21 +3,28 @@
 //! Each op is one file in the room of its stage; [`table::OPS`] lists them all. An op knows
 //! nothing of YAML, of the DAG or of the store: it maps artifacts to artifacts.
 
+#[macro_use]
+pub mod math;
+
 pub mod audio;
 pub mod cluster;
 pub mod device;
 pub mod embed;
 pub mod features;
-pub mod math;
 pub mod metrics;
 pub mod nn;
 pub mod op;
+pub mod outside;
 pub mod params;
+pub mod ports;
+pub mod programs;
 pub mod table;
 
 pub use device::Device;
+pub use math::random::{Purpose, Random};
 pub use op::{
     Cancel, Checkpoints, Ctx, Detached, Determinism, Fault, Inputs, Locate, Op, OpError, Outputs,
     Port, Progress, Select, Source,
 };
+pub use outside::{Earlier, Piece, Program, Programs};
 pub use table::{AnyOp, Entry, OPS, ParamError, find};

@@ -1,13 +1,14 @@
 //! What an op is: parameters, ports, a check of shapes, and a run.
 
 use crate::device::Device;
+use crate::outside::{Earlier, Programs};
 use cache::{Artifact, Digest, FileEntry, Kind, Shape, Table, Tensors};
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 use std::path::PathBuf;
 
 /// A named input or output.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Port {
     /// The name in YAML.
     pub name: &'static str,
@@ -21,6 +22,13 @@ pub struct Port {
 }
 
 impl Port {
+    /// What ops read that take any features as vectors.
+    pub const FEATURES: Self = Self::new(
+        "features",
+        &[Kind::Matrix, Kind::Spectrogram],
+        "One row of numbers a clip; images are taken row after row.",
+    );
+
     /// A port that every step has.
     pub const fn new(name: &'static str, kinds: &'static [Kind], doc: &'static str) -> Self {
         Self { name, kinds, optional: false, doc }
@@ -66,6 +74,9 @@ pub enum Select {
     /// The CSV file itself and every file its column of this name lists, relative to its folder.
     /// Files that do not exist are left out: the op reports them.
     Listed(&'static str),
+    /// The file itself where there is one: a word of a parameter that may name a file, but need
+    /// not. The parameter stays in the key beside the content.
+    Mentioned,
 }
 
 /// One unit of work: its fields are its parameters.
@@ -82,16 +93,35 @@ pub trait Op: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static 
     const SEEDED: bool = false;
     /// Whether its bytes depend on the device.
     const DETERMINISM: Determinism = Determinism::Bitwise;
+    /// Whether it holds clusters against what chance and other choices give: a report that asks for
+    /// companions gets one of these for each of its rows, with the same inputs.
+    const COMPANION: bool = false;
     /// Parameters that say only how far to go: runs that differ in them share checkpoints.
     const PROGRESSIVE: &'static [&'static str] = &[];
+    /// Whether row i of its output follows from row i of its one input and the parameters alone.
+    /// Then rows that an earlier run made are taken from it.
+    const ROW_WISE: bool = false;
+    /// Whether its parameters name its ports: then the constants are empty, and [`Op::inputs`] and
+    /// [`Op::outputs`] say what there is.
+    const OPEN: bool = false;
+
+    /// What it reads with these parameters.
+    fn inputs(&self) -> &'static [Port] {
+        Self::INPUTS
+    }
+
+    /// What it makes with these parameters.
+    fn outputs(&self) -> &'static [Port] {
+        Self::OUTPUTS
+    }
 
     /// Files it reads from outside the store.
     fn sources(&self) -> Vec<Source> {
         Vec::new()
     }
 
-    /// From the shapes of the inputs, in the order of [`Op::INPUTS`] (`None` for an optional one
-    /// left out), to the shapes of the outputs, in the order of [`Op::OUTPUTS`].
+    /// From the shapes of the inputs, in the order of [`Op::inputs`] (`None` for an optional one
+    /// left out), to the shapes of the outputs, in the order of [`Op::outputs`].
     ///
     /// # Errors
     /// When parameters contradict each other or the shapes cannot work, as far as both are known.
@@ -229,6 +259,10 @@ pub struct Ctx<'a> {
     pub checkpoints: &'a dyn Checkpoints,
     /// Where the heavy work is done; ops whose bytes do not depend on it need not look.
     pub device: &'a Device,
+    /// What earlier runs of the step made.
+    pub earlier: &'a dyn Earlier,
+    /// Who runs programs.
+    pub programs: &'a dyn Programs,
 }
 
 impl Ctx<'_> {
@@ -270,8 +304,8 @@ pub trait Checkpoints: Sync {
     fn save(&self, at: u64, state: &Tensors) -> Result<(), OpError>;
 }
 
-/// Nothing outside: no progress shown, never cancelled, no files, no checkpoints. For tests and
-/// for calling an op as a library.
+/// Nothing outside: no progress shown, never cancelled, no files, no checkpoints, no earlier run, no
+/// programs. For tests and for calling an op as a library.
 pub struct Detached;
 
 impl Progress for Detached {
@@ -309,6 +343,8 @@ impl Detached {
             files: &Detached,
             checkpoints: &Detached,
             device: &Device::Cpu,
+            earlier: &Detached,
+            programs: &Detached,
         }
     }
 }

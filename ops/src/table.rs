@@ -3,24 +3,35 @@
 use crate::op::{Ctx, Determinism, Inputs, Op, OpError, Outputs, Port, Source};
 use cache::Shape;
 use serde_json::Value;
+use std::{any::TypeId, collections::HashMap, sync::RwLock};
 
-/// Every op, in the order of the reference page: sources, features, embeddings, clusters, metrics.
+/// Every op, in the order of the reference page: sources, features, embeddings, clusters, metrics,
+/// programs.
 pub static OPS: &[Entry] = &[
     op::<crate::audio::synth::Synth>(),
     op::<crate::audio::irmas::Irmas>(),
     op::<crate::audio::audio_folder::AudioFolder>(),
     op::<crate::audio::manifest::Manifest>(),
+    op::<crate::audio::audit::Audit>(),
     op::<crate::features::matrix::Matrix>(),
     op::<crate::features::log_mel::LogMel>(),
     op::<crate::features::mfcc::Mfcc>(),
     op::<crate::features::normalize::Normalize>(),
+    op::<crate::features::shuffle::Shuffle>(),
     op::<crate::embed::pca::Pca>(),
     op::<crate::embed::autoencoder::Autoencoder>(),
     op::<crate::embed::beta_vae::BetaVae>(),
+    op::<crate::embed::reconstruction::Reconstruction>(),
+    op::<crate::embed::umap::Umap>(),
+    op::<crate::embed::tsne::Tsne>(),
     op::<crate::cluster::kmeans::Kmeans>(),
     op::<crate::cluster::agglomerative::Agglomerative>(),
     op::<crate::metrics::metrics::Metrics>(),
     op::<crate::metrics::gaussian_reference::GaussianReference>(),
+    op::<crate::metrics::controls::Controls>(),
+    op::<crate::metrics::silhouette_samples::SilhouetteSamples>(),
+    op::<crate::metrics::composition::Composition>(),
+    op::<crate::programs::command::Command>(),
 ];
 
 /// The op of that name.
@@ -44,7 +55,13 @@ pub struct Entry {
     pub determinism: Determinism,
     /// Parameters that say only how far to go.
     pub progressive: &'static [&'static str],
-    schema: fn() -> Value,
+    /// Whether each row of its output follows from one row of its input.
+    pub row_wise: bool,
+    /// Whether it holds clusters against chance and other choices.
+    pub companion: bool,
+    /// Whether the parameters name the ports, so that there are none here.
+    pub open: bool,
+    schema: fn() -> &'static Value,
     parse: fn(Value) -> Result<Box<dyn AnyOp>, ParamError>,
 }
 
@@ -59,7 +76,7 @@ pub struct ParamError {
 
 impl Entry {
     /// The JSON schema of the parameters; its description is the op's documentation.
-    pub fn schema(&self) -> Value {
+    pub fn schema(&self) -> &'static Value {
         (self.schema)()
     }
 
@@ -76,6 +93,8 @@ impl Entry {
 #[expect(missing_docs, reason = "each method is the one of `Op`")]
 pub trait AnyOp: Send + Sync {
     fn params(&self) -> Value;
+    fn inputs(&self) -> &'static [Port];
+    fn outputs(&self) -> &'static [Port];
     fn sources(&self) -> Vec<Source>;
     fn check(&self, inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError>;
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError>;
@@ -84,6 +103,12 @@ pub trait AnyOp: Send + Sync {
 impl<O: Op> AnyOp for O {
     fn params(&self) -> Value {
         serde_json::to_value(self).expect("parameters always serialise")
+    }
+    fn inputs(&self) -> &'static [Port] {
+        Op::inputs(self)
+    }
+    fn outputs(&self) -> &'static [Port] {
+        Op::outputs(self)
     }
     fn sources(&self) -> Vec<Source> {
         Op::sources(self)
@@ -96,6 +121,19 @@ impl<O: Op> AnyOp for O {
     }
 }
 
+/// The schema of an op's parameters, made once a process: each key of a step asks for it.
+fn schema_of<O: Op>() -> &'static Value {
+    static MADE: RwLock<Option<HashMap<TypeId, &'static Value>>> = RwLock::new(None);
+    const NO_PANIC: &str = "no thread panics while it holds the schemas";
+    let id = TypeId::of::<O>();
+    if let Some(schema) = MADE.read().expect(NO_PANIC).as_ref().and_then(|made| made.get(&id)) {
+        return schema;
+    }
+    let schema = schemars::schema_for!(O).to_value();
+    let mut made = MADE.write().expect(NO_PANIC);
+    made.get_or_insert_default().entry(id).or_insert_with(|| Box::leak(Box::new(schema)))
+}
+
 /// The entry of an op.
 pub const fn op<O: Op>() -> Entry {
     Entry {
@@ -106,7 +144,10 @@ pub const fn op<O: Op>() -> Entry {
         seeded: O::SEEDED,
         determinism: O::DETERMINISM,
         progressive: O::PROGRESSIVE,
-        schema: || schemars::schema_for!(O).to_value(),
+        row_wise: O::ROW_WISE,
+        companion: O::COMPANION,
+        open: O::OPEN,
+        schema: schema_of::<O>,
         parse: |params| {
             let parsed: Result<O, _> = serde_path_to_error::deserialize(params);
             let op = parsed.map_err(|fault| ParamError {

@@ -91,7 +91,7 @@ impl Progress for Watch {
 }
 
 fn context<'a>(kept: &'a Kept, watch: &'a Watch) -> Ctx<'a> {
-    Ctx { progress: watch, cancel: watch, checkpoints: kept, ..Detached::with_seed(7) }
+    Ctx { seed: 7, progress: watch, cancel: watch, checkpoints: kept, ..Detached::with_seed(7) }
 }
 
 /// Both models, with and without everything optional.

@@ -201,7 +201,7 @@ fn a_variational_network_agrees_with_pytorch_for_five_steps() {
             }
             trainer.update(step, at as u64 + 1, None).unwrap();
         }
-        let end = trainer.machine().parameters.clone();
+        let end = trainer.machine().parameters().to_vec();
         for p in &network.parameters {
             let expected = flat(&golden, &network, &format!("{mode}.p5"));
             close(&p.name, &end[p.range.clone()], &expected[p.range.clone()], 1e-4);

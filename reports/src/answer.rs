@@ -1,50 +1,63 @@
 //! Question and answer, made from the numbers.
 
-use crate::{count, escape, scores::ScoredRow};
+use crate::{
+    compare::Verdict,
+    count,
+    document::{Block, Text},
+    scores::ScoredRow,
+};
 use cache::Record;
-use std::fmt::Write;
 
-/// Writes the question, if the author gave one, and the answer.
-pub fn write(text: &mut String, record: &Record, rows: &[ScoredRow]) {
-    if let Some(question) = &record.question {
-        let _ = write!(text, "**{}**\n\n", escape::markdown(question.trim()));
-    }
+/// The question, if the author gave one, and the answer.
+pub fn blocks(record: &Record, rows: &[ScoredRow], verdicts: &[Verdict]) -> Vec<Block> {
+    let question = record.question.iter().map(|text| Text::new().strong(text.trim()));
+    question.chain(answer(rows, verdicts)).map(Block::Paragraph).collect()
+}
+
+fn answer(rows: &[ScoredRow], verdicts: &[Verdict]) -> Option<Text> {
     let best = |metric: &str| {
         rows.iter()
             .filter_map(|row| Some((row, row.value(metric)?)))
             .max_by(|a, b| a.1.total_cmp(&b.1))
     };
     let Some((row, ari)) = best("ari") else {
-        if let Some((row, silhouette)) = best("silhouette") {
-            let _ = write!(
-                text,
-                "The highest Silhouette is {silhouette:.3} ({}). No labels were given, so nothing says whether \
-                 the groups mean anything.\n\n",
-                escape::markdown(&row.title)
-            );
-        }
-        return;
+        let (row, silhouette) = best("silhouette")?;
+        return Some(Text::from(format!(
+            "The highest Silhouette is {silhouette:.3} ({}). No labels were given, so nothing says whether the groups \
+             mean anything.",
+            row.title
+        )));
     };
-    let title = escape::markdown(&row.title);
     let clips = row.value("n_clips").map_or(0, |clips| clips as usize);
     let groups = row.value("n_clusters").map_or(0, |groups| groups as usize);
-    let _ = write!(
-        text,
-        "{}: ARI {ari:.3}, where 0 is chance and 1 is the labels themselves. ",
-        match rows.len() {
-            1 => format!("**{title}** against the labels"),
-            rows => format!("Of {rows} rows, **{title}** agrees best with the labels"),
-        }
-    );
+    let best = match rows.len() {
+        1 => Text::new().strong(&row.title).plain(" against the labels"),
+        rows => Text::from(format!("Of {rows} rows, "))
+            .strong(&row.title)
+            .plain(" agrees best with the labels"),
+    };
+    let seeds = match row.draws("ari").len() {
+        0 | 1 => String::new(),
+        seeds => format!(" (mean of {seeds} seeds)"),
+    };
+    let mut text = best.plain(format!(
+        ": ARI {ari:.3}{seeds}, where 0 is chance and 1 is the labels themselves. "
+    ));
+    let rival = verdicts.iter().find(|it| it.metric == "ari").and_then(|it| it.rival.as_ref());
+    if let Some(rival) = rival {
+        text = text.plain(format!(
+            "The seeds do not tell it from {}. ",
+            count(rival.others + 1, "other row")
+        ));
+    }
     if let (Some(purity), Some(majority)) = (row.value("purity"), row.value("purity_majority")) {
-        let _ = write!(
-            text,
+        text = text.plain(format!(
             "Its {} over {} reach purity {purity:.3}; calling every clip by the commonest label reaches {majority:.3}. ",
             count(groups, "group"),
             count(clips, "clip")
-        );
+        ));
     }
-    let strength = match ari {
+    Some(text.plain(match ari {
         _ if ari < 0.02 => {
             "The groups are, for all that these labels can tell, unrelated to the classes."
         }
@@ -53,6 +66,5 @@ pub fn write(text: &mut String, record: &Record, rows: &[ScoredRow]) {
         }
         _ if ari < 0.6 => "The groups follow the classes in part.",
         _ => "The groups are close to the classes.",
-    };
-    let _ = write!(text, "{strength}\n\n");
+    }))
 }

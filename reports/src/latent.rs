@@ -1,77 +1,164 @@
 //! The latent spaces of models: how much they carry, and in how many directions.
 
 use crate::{
-    escape,
-    scores::{LatentSpace, ScoredRow},
+    document::{Block, Cell, Column, Row, Table, Text},
+    scores::{ScoredRow, output},
 };
-use std::fmt::Write;
+use cache::{Kind, Record, Store, StoreError};
 
-/// Writes a line for each latent space, and a warning for each that has collapsed.
-pub fn write(text: &mut String, rows: &[ScoredRow]) {
-    let mut spaces: Vec<(&LatentSpace, usize)> = Vec::new();
-    for row in rows {
-        let groups = row.value("n_clusters").unwrap_or(0.0) as usize;
-        match (
-            &row.latent,
-            spaces
-                .iter_mut()
-                .find(|(space, _)| row.latent.as_ref().is_some_and(|own| own.step == space.step)),
-        ) {
-            (Some(_), Some((_, most))) => *most = groups.max(*most),
-            (Some(space), None) => spaces.push((space, groups)),
-            (None, _) => {}
-        }
-    }
+/// What is known of a space that a row's numbers live in, if a model made it.
+#[derive(Clone, Debug)]
+pub struct LatentSpace {
+    /// The step that made it.
+    pub step: String,
+    /// Units in use.
+    pub active: f64,
+    /// How many units there are.
+    pub units: usize,
+    /// The participation ratio of the covariance of the latent means.
+    pub effective_dimension: f64,
+    /// All that the latent can carry, in nats a clip; only for variational models.
+    pub total_kl: Option<f64>,
+}
+
+/// The latent space of an output `step.port`, if its step also made diagnostics of one.
+pub fn read(
+    space: &str,
+    record: &Record,
+    store: &Store,
+) -> Result<Option<LatentSpace>, StoreError> {
+    let step = space.rsplit_once('.').and_then(|(step, _)| record.step(step));
+    let Some((step, digest)) = step.and_then(|step| Some((step, output(step, Kind::Diagnostics)?)))
+    else {
+        return Ok(None);
+    };
+    let artifact = store.get(digest)?;
+    let number = |name| artifact.meta.get(name).and_then(serde_json::Value::as_f64);
+    let units = artifact.as_table().map_or(0, cache::Table::rows);
+    let found = number("active_units").zip(number("effective_dimension"));
+    Ok(found.map(|(active, effective_dimension)| LatentSpace {
+        step: step.name.clone(),
+        active,
+        units,
+        effective_dimension,
+        total_kl: number("total_kl"),
+    }))
+}
+
+/// The mean of the spaces that differ only by their seed.
+pub fn mean(spaces: &[LatentSpace]) -> Option<LatentSpace> {
+    let first = spaces.first()?;
+    let count = spaces.len() as f64;
+    let mean = |of: fn(&LatentSpace) -> f64| spaces.iter().map(of).sum::<f64>() / count;
+    let kl: Option<f64> = spaces.iter().map(|space| space.total_kl).sum();
+    Some(LatentSpace {
+        step: if spaces.len() > 1 { without_seed(&first.step) } else { first.step.clone() },
+        active: mean(|space| space.active),
+        units: first.units,
+        effective_dimension: mean(|space| space.effective_dimension),
+        total_kl: kl.map(|kl| kl / count),
+    })
+}
+
+/// `vae{beta=2}` of `vae{beta=2,seed=1}`.
+fn without_seed(step: &str) -> String {
+    let Some((base, variant)) = step.strip_suffix('}').and_then(|step| step.split_once('{')) else {
+        return step.to_owned();
+    };
+    let parts: Vec<&str> = variant.split(',').filter(|part| !part.starts_with("seed=")).collect();
+    if parts.is_empty() { base.to_owned() } else { format!("{base}{{{}}}", parts.join(",")) }
+}
+
+/// Units in use, of how many: `7 of 8`, or `6.7 of 8` on average.
+pub fn in_use(space: &LatentSpace) -> String {
+    let decimals = usize::from(space.active.fract() != 0.0);
+    format!("{:.decimals$} of {}", space.active, space.units)
+}
+
+/// A row for each latent space, and a warning for each that has collapsed.
+pub fn blocks(rows: &[ScoredRow]) -> Vec<Block> {
+    let spaces = spaces(rows);
     if spaces.is_empty() {
-        return;
+        return Vec::new();
     }
-    text.push_str(
-        "## Latent spaces\n\n| Step | Units in use | Effective dimension | KL, nats a clip |\n|:--|--:|--:|--:|\n",
-    );
-    for (space, _) in &spaces {
-        let (active, units) = space.active;
-        let kl = space.total_kl.map_or_else(|| "–".to_owned(), |kl| format!("{kl:.2}"));
-        let _ = writeln!(
-            text,
-            "| {} | {active} of {units} | {:.2} | {kl} |",
-            escape::code(&space.step),
-            space.effective_dimension
-        );
+    let table = Table {
+        columns: vec![
+            Column::text("Step"),
+            Column::number("Units in use"),
+            Column::number("Effective dimension"),
+            Column::number("KL, nats a clip"),
+        ],
+        rows: spaces.iter().map(|(space, _)| row(space)).collect(),
+    };
+    let mut legend = "Effective dimension: (Σλ)² / Σλ² over the eigenvalues of the covariance of the latent means. \
+                      KL: all that the latent of a clip can say of it."
+        .to_owned();
+    if rows.iter().any(|row| row.latent.len() > 1) {
+        legend.push_str(" Means over the seeds.");
     }
-    text.push_str(
-        "\nEffective dimension: (Σλ)² / Σλ² over the eigenvalues of the covariance of the latent means. KL: all that the \
-         latent of a clip can say of it.\n\n",
-    );
-    for (space, groups) in &spaces {
-        if let Some(warning) = collapse(space, *groups) {
-            let _ = write!(text, "{warning}\n\n");
+    let mut blocks = vec![
+        Block::Heading("Latent spaces".to_owned()),
+        Block::Table(table),
+        Block::Paragraph(Text::from(legend)),
+    ];
+    let collapsed: Vec<Text> =
+        spaces.iter().filter_map(|(space, groups)| collapse(space, *groups)).collect();
+    if collapsed.len() > 3 {
+        blocks.push(Block::List(collapsed));
+    } else {
+        blocks.extend(collapsed.into_iter().map(Block::Paragraph));
+    }
+    blocks
+}
+
+/// Every latent space of the rows once, with the largest number of groups it was cut into.
+fn spaces(rows: &[ScoredRow]) -> Vec<(LatentSpace, usize)> {
+    let mut spaces: Vec<(LatentSpace, usize)> = Vec::new();
+    for row in rows {
+        let Some(space) = mean(&row.latent) else { continue };
+        let groups = row.value("n_clusters").unwrap_or(0.0) as usize;
+        match spaces.iter_mut().find(|(known, _)| known.step == space.step) {
+            Some((_, most)) => *most = groups.max(*most),
+            None => spaces.push((space, groups)),
         }
     }
+    spaces
+}
+
+fn row(space: &LatentSpace) -> Row {
+    let kl = space
+        .total_kl
+        .map_or_else(|| Cell::from("–"), |kl| Cell::from(format!("{kl:.2}")).valued(kl));
+    Row::new(vec![
+        Text::new().code(&space.step).into(),
+        Cell::from(in_use(space)).valued(space.active),
+        Cell::from(format!("{:.2}", space.effective_dimension)).valued(space.effective_dimension),
+        kl,
+    ])
 }
 
 /// What is wrong with a latent space that cannot hold that many groups.
-fn collapse(space: &LatentSpace, groups: usize) -> Option<String> {
+fn collapse(space: &LatentSpace, groups: usize) -> Option<Text> {
     let needed = (groups.max(1) as f64).ln();
     let starved = space.total_kl.filter(|kl| *kl < needed);
     let flat = space.effective_dimension < 2.0;
-    let step = escape::code(&space.step);
     let mut text = match (starved, flat) {
         (None, false) => return None,
-        (Some(_), _) => format!("**The posterior of {step} has collapsed.**"),
-        (None, true) => format!("**{step} holds little more than a line.**"),
+        (Some(_), _) => {
+            Text::new().strong("The posterior of ").code(&space.step).strong(" has collapsed.")
+        }
+        (None, true) => Text::new().code(&space.step).strong(" holds little more than a line."),
     };
     if let Some(kl) = starved {
-        let _ = write!(
-            text,
+        text = text.plain(format!(
             " A clip's latent carries {kl:.2} nats; to tell {groups} groups apart takes up to ln {groups} = {needed:.2}."
-        );
+        ));
     }
     if flat {
-        let _ = write!(text, " Its effective dimension is {:.2}.", space.effective_dimension);
+        text = text.plain(format!(" Its effective dimension is {:.2}.", space.effective_dimension));
     }
-    text.push_str(
+    Some(text.plain(
         " The clusters cut this line into pieces, which Silhouette, CH and DB reward although there is nothing between \
          the pieces.",
-    );
-    Some(text)
+    ))
 }

@@ -1,98 +1,74 @@
 //! From a run's record and the store to a report. The same record gives the same bytes.
 //!
-//! This crate knows kinds of artifacts, not ops, and nothing of the DAG.
+//! This crate knows kinds of artifacts, not ops, and nothing of the DAG. Sections say what they
+//! have to say as blocks of a [`document`]; writers give it a form.
 
+mod agreement;
 mod answer;
+mod audit;
 mod caveats;
+mod compare;
+pub mod document;
+mod draw;
+mod ending;
 mod escape;
+pub mod figures;
+mod gallery;
+mod grid;
+mod hearing;
+mod html;
 mod latent;
+mod latex;
+mod markdown;
 mod provenance;
 mod scores;
 mod span;
+pub mod stats;
 mod table;
 
-use cache::{Kind, Record, Store, StoreError, record::RunStatus};
-use std::fmt::Write;
+use cache::{Record, Store, StoreError};
+use document::Document;
+use hearing::Hearing;
+use std::{collections::BTreeMap, path::Path};
 
 pub use escape::markdown as escape_markdown;
 pub use span::span;
+pub use table::{METRICS, Metric};
 
-/// A rendered report.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Report {
-    /// `report.md`.
-    pub markdown: String,
-    /// `results.csv`: one line a row and metric.
-    pub csv: String,
-}
+/// The files of a report, by their name in the run's folder.
+pub type Report = BTreeMap<String, Vec<u8>>;
 
-/// Renders a run.
+/// Renders a run whose folder this is.
 ///
 /// # Errors
 /// When an artifact that the report shows is missing from the store or damaged.
-pub fn render(record: &Record, store: &Store) -> Result<Report, StoreError> {
+pub fn render(record: &Record, store: &Store, folder: &Path) -> Result<Report, StoreError> {
     let rows = scores::rows(record, store)?;
-    let mut text = format!("# {}\n\n", escape::markdown(&record.pipeline));
-    write_ending(&mut text, record);
-    answer::write(&mut text, record, &rows);
-    table::write(&mut text, &rows);
-    latent::write(&mut text, &rows);
-    caveats::write(&mut text, record, &rows);
-    write_skipped(&mut text, record, store)?;
-    provenance::write(&mut text, record);
-    Ok(Report { markdown: text, csv: table::csv(&rows) })
-}
-
-/// What a reader must know first of a run that did not come to its end.
-fn write_ending(text: &mut String, record: &Record) {
-    let ending = match record.status {
-        RunStatus::Done => return,
-        RunStatus::Partial => "Some steps of this run failed; what did not depend on them is here.",
-        RunStatus::Failed => "A step of this run failed.",
-        RunStatus::Interrupted => {
-            "This run was stopped before its end. Run it again to go on: what is finished is kept."
-        }
-    };
-    let _ = writeln!(text, "> **{ending}**");
-    for step in &record.steps {
-        if let Some(error) = &step.error {
-            let error: Vec<_> = error.lines().map(|line| escape::markdown(line.trim())).collect();
-            let _ = writeln!(text, ">\n> {}: {}", escape::code(&step.name), error.join("; "));
-        }
+    let verdicts = table::verdicts(record, &rows);
+    let hears = record.audio && !record.figures.is_empty();
+    let hearing = if hears { Hearing::find(record, store, folder)? } else { Hearing::default() };
+    let (figures, mut files) = gallery::blocks(record, store, &hearing)?;
+    let mut blocks = Vec::from_iter(ending::notice(record));
+    blocks.extend(answer::blocks(record, &rows, &verdicts));
+    blocks.extend(table::blocks(record, &rows, &verdicts));
+    blocks.extend(agreement::blocks(record, &rows, store)?);
+    blocks.extend(latent::blocks(&rows));
+    blocks.extend(caveats::blocks(record, &rows));
+    blocks.extend(figures);
+    blocks.extend(audit::blocks(record, store)?);
+    blocks.extend(ending::skipped(record, store)?);
+    blocks.extend(provenance::blocks(record));
+    let document = Document { title: record.pipeline.clone(), blocks };
+    for (name, text) in [
+        ("report.md", markdown::write(&document)),
+        ("report.html", html::write(&document, &record.id)),
+        ("report.tex", latex::write(&document)),
+        ("results.csv", table::csv(record, &rows)),
+    ] {
+        files.insert(name.to_owned(), text.into_bytes());
     }
-    text.push('\n');
-}
-
-/// Files that sources left out, with the reason.
-fn write_skipped(text: &mut String, record: &Record, store: &Store) -> Result<(), StoreError> {
-    let outputs = record.steps.iter().flat_map(|step| {
-        let of_kind =
-            |port: &String| step.shapes.get(port).is_some_and(|shape| shape.kind == Kind::Skipped);
-        step.outputs
-            .iter()
-            .filter(move |(port, _)| of_kind(port))
-            .map(move |(_, digest)| (step, digest))
-    });
-    let mut heading = "## Files left out\n\n";
-    for (step, digest) in outputs {
-        let artifact = store.get(digest)?;
-        let Some(table) = artifact.as_table().filter(|table| table.rows() > 0) else { continue };
-        let (Some(files), Some(reasons)) = (table.text("file"), table.text("reason")) else {
-            continue;
-        };
-        let _ = write!(
-            text,
-            "{heading}Step `{}` left out {}:\n\n",
-            step.name,
-            count(files.len(), "file")
-        );
-        heading = "";
-        for (file, reason) in files.iter().zip(reasons) {
-            let _ = writeln!(text, "- {}: {}", escape::code(file), escape::markdown(reason));
-        }
-        text.push('\n');
-    }
-    Ok(())
+    files.insert("results.parquet".to_owned(), table::parquet(&rows).map_err(StoreError::Format)?);
+    Ok(files)
 }
 
 /// `1 clip`, `2 clips`.

@@ -1,67 +1,131 @@
 //! Where the numbers come from, what they cost, and how to get them again.
 
-use crate::{count, escape, span};
-use cache::{Record, record::StepStatus};
-use std::fmt::Write;
+use crate::{
+    count,
+    document::{Block, Cell, Column, Row, Table, Text},
+    span,
+};
+use cache::{
+    Record,
+    record::{StepRecord, StepStatus, Sweep},
+};
 
-/// Writes steps, environment and the command.
-pub fn write(text: &mut String, record: &Record) {
-    text.push_str(
-        "## Steps\n\n| Step | Op | Parameters | Result | Time | Key |\n|:--|:--|:--|:--|--:|:--|\n",
-    );
-    for step in &record.steps {
-        let time = match step.status {
-            StepStatus::Ran => span(step.seconds),
-            StepStatus::Hit => format!("hit ({})", span(step.seconds)),
-            StepStatus::Failed => "failed".to_owned(),
-            StepStatus::Skipped => "skipped".to_owned(),
-        };
-        let result = match &step.error {
-            Some(error) => in_a_cell(error),
-            None if step.status == StepStatus::Skipped => in_a_cell(&step.reason),
-            None => step.shapes.values().map(ToString::to_string).collect::<Vec<_>>().join(", "),
-        };
-        let key = step.key.map_or(String::new(), |key| format!("`{}`", key.short()));
-        let _ = writeln!(
-            text,
-            "| {} | {} | {} | {result} | {time} | {key} |",
-            escape::code(&step.name),
-            escape::code(&step.op),
-            params(step.params.as_object()),
-        );
-    }
+/// Steps, environment and the command.
+pub fn blocks(record: &Record) -> Vec<Block> {
+    let table = Table {
+        columns: vec![
+            Column::text("Step"),
+            Column::text("Op"),
+            Column::text("Parameters"),
+            Column::text("Result"),
+            Column::number("Time"),
+            Column::number("CPU"),
+            Column::text("Key"),
+        ],
+        rows: record.steps.iter().map(row).collect(),
+    };
     // Starting at 0.0: an empty sum of floats is −0.
     let of = |status| {
         let steps = record.steps.iter().filter(move |step| step.status == status);
         steps.fold((0, 0.0), |(count, seconds), step| (count + 1, seconds + step.seconds))
     };
     let ((ran, spent), (hits, saved)) = (of(StepStatus::Ran), of(StepStatus::Hit));
-    let _ = write!(
-        text,
-        "\n{} ran ({}); {hits} were there already (they had taken {}).\n\n\
-         ## Environment\n\nEngine {}; {}; {}; {}. Run `{}`, {}.\n\n## Again\n\n    {}\n",
+    let ran_steps = record.steps.iter().filter(|step| step.status == StepStatus::Ran);
+    let cpu = ran_steps.fold(0.0, |seconds, step| seconds + step.cpu_seconds);
+    let cost = format!(
+        "{} ran ({}, {} of processors); {hits} were there already (they had taken {}). The run took {}.",
         count(ran, "step"),
         span(spent),
+        span(cpu),
         span(saved),
-        record.engine,
-        escape::markdown(&record.environment.platform),
-        escape::markdown(&record.environment.processor),
-        count(record.environment.threads, "thread"),
-        record.id,
-        record.started,
-        record.command.iter().map(|word| shell(word)).collect::<Vec<_>>().join(" ")
+        span(record.seconds)
     );
+    let cost = match &record.sweep {
+        Some(sweep) => format!("{} {cost}", shared(sweep, record.steps.len())),
+        None => cost,
+    };
+    // The steps of many variants are for looking something up.
+    let steps = match &record.sweep {
+        Some(_) => Block::Details(
+            Text::from(format!("All {}", count(record.steps.len(), "step"))),
+            vec![Block::Table(table)],
+        ),
+        None => Block::Table(table),
+    };
+    let environment = &record.environment;
+    let machine = format!(
+        "Engine {}; {}; {}; {}. Run ",
+        record.engine,
+        environment.platform,
+        environment.processor,
+        count(environment.threads, "thread")
+    );
+    let command: Vec<String> = record.command.iter().map(|word| shell(word)).collect();
+    vec![
+        Block::Heading("Steps".to_owned()),
+        steps,
+        Block::Paragraph(cost.into()),
+        Block::Paragraph(
+            Text::from(
+                "A number of a table is followed back to the files that it was made from by ",
+            )
+            .code(format!("engine why {} r1.ari", record.id))
+            .plain(": row 1, metric ARI; in the page, a number under the pointer names its own."),
+        ),
+        Block::Heading("Environment".to_owned()),
+        Block::Paragraph(
+            Text::from(machine).code(&record.id).plain(format!(", {}.", record.started)),
+        ),
+        Block::Heading("Again".to_owned()),
+        Block::Terminal(command.join(" ")),
+    ]
 }
 
-/// Text of several lines in a cell of a table.
-fn in_a_cell(text: &str) -> String {
-    text.lines().map(|line| escape::markdown(line.trim())).collect::<Vec<_>>().join("<br>")
+/// What variants share.
+fn shared(sweep: &Sweep, steps: usize) -> String {
+    format!(
+        "{} of {} are {}; since variants share what they can, the plan has {}.",
+        count(sweep.variants, "variant"),
+        count(sweep.steps / sweep.variants.max(1), "step"),
+        count(sweep.steps, "step"),
+        count(steps, "step")
+    )
+}
+
+fn row(step: &StepRecord) -> Row {
+    let time = match step.status {
+        StepStatus::Ran => span(step.seconds),
+        StepStatus::Hit => format!("hit ({})", span(step.seconds)),
+        StepStatus::Failed => "failed".to_owned(),
+        StepStatus::Skipped => "skipped".to_owned(),
+    };
+    let result = match &step.error {
+        Some(error) => Text::new().lines(error),
+        None if step.status == StepStatus::Skipped => Text::new().lines(&step.reason),
+        None => {
+            let shapes: Vec<String> = step.shapes.values().map(ToString::to_string).collect();
+            shapes.join(", ").into()
+        }
+    };
+    let key = step.key.map_or_else(Text::new, |key| Text::new().code(key.short()));
+    Row::new(vec![
+        Text::new().code(&step.name).into(),
+        Text::new().code(&step.op).into(),
+        params(step.params.as_object()).into(),
+        result.into(),
+        Cell::from(time).valued(step.seconds),
+        match step.cpu_seconds {
+            0.0 => Cell::from("–"),
+            seconds => Cell::from(span(seconds)).valued(seconds),
+        },
+        key.into(),
+    ])
 }
 
 fn params(params: Option<&serde_json::Map<String, serde_json::Value>>) -> String {
     let shown = params.into_iter().flatten().map(|(name, value)| {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        format!("{} {}", escape::markdown(name), escape::markdown(&value))
+        format!("{name} {value}")
     });
     shown.collect::<Vec<_>>().join(", ")
 }

@@ -1,32 +1,46 @@
-//! The scores behind the rows of the table.
+//! The scores behind the rows of the table: those of one title and one point, over all seeds.
 
+use crate::latent::{self, LatentSpace};
 use cache::{
     Digest, Kind, Record, Store, StoreError,
     record::{Row, StepRecord},
 };
-use std::collections::BTreeMap;
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap};
 
 /// A row of the table with its numbers.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ScoredRow {
-    /// Its title.
+    /// Its title, and where in the sweep it is.
     pub title: String,
-    /// The step that made the numbers.
-    pub step: String,
-    /// Where the numbers live: what the scoring step read as features.
-    pub space: Option<String>,
-    /// Value by metric; NaN where it is not defined.
+    /// Its title alone.
+    pub name: String,
+    /// The point of the sweep: what varies, and its values.
+    pub point: Vec<(String, Value)>,
+    /// The steps that made the numbers, one a seed or one for all.
+    pub steps: Vec<String>,
+    /// Where the numbers live: what the scoring steps read as features.
+    pub spaces: Vec<String>,
+    /// Mean over the seeds by metric; NaN where it is not defined.
     pub values: BTreeMap<String, f64>,
+    /// Value by metric and seed, where it is defined.
+    pub draws: BTreeMap<String, BTreeMap<u64, f64>>,
     /// Why a value is not defined, by metric.
     pub notes: BTreeMap<String, String>,
-    /// What a cloud without clusters scores, by metric.
+    /// What a cloud without clusters scores, by metric; the mean over the seeds.
     pub reference: BTreeMap<String, f64>,
-    /// The latent space that was clustered, if a model made it.
-    pub latent: Option<LatentSpace>,
+    /// What chance and other choices give, by metric; the mean over the seeds.
+    pub companion: BTreeMap<String, f64>,
+    /// The latent spaces that were clustered, if models made them.
+    pub latent: Vec<LatentSpace>,
     /// Published values by metric.
     pub paper: BTreeMap<String, f64>,
-    /// Why there are no numbers.
-    pub missing: Option<String>,
+    /// The seeds that were to be run.
+    pub seeds: Vec<u64>,
+    /// The seeds without numbers, and why there are none.
+    pub missing: BTreeMap<u64, String>,
+    /// The labels that the scoring steps judged, by seed.
+    pub labels: BTreeMap<u64, Digest>,
 }
 
 impl ScoredRow {
@@ -34,50 +48,144 @@ impl ScoredRow {
     pub fn value(&self, metric: &str) -> Option<f64> {
         self.values.get(metric).copied().filter(|value| !value.is_nan())
     }
+
+    /// The values of a metric over the seeds; one where no seed changes it.
+    pub fn draws(&self, metric: &str) -> Vec<f64> {
+        let draws = self.draws.get(metric).into_iter().flat_map(BTreeMap::values).copied();
+        draws.take(if self.is_fixed() { 1 } else { usize::MAX }).collect()
+    }
+
+    /// Whether it is the same step for every seed.
+    pub fn is_fixed(&self) -> bool {
+        self.steps.len() == 1
+    }
 }
 
-/// What is known of the space that a row's numbers live in, if a model made it.
-#[derive(Clone, Debug)]
-pub struct LatentSpace {
-    /// The step that made it.
-    pub step: String,
-    /// Units in use, of how many.
-    pub active: (usize, usize),
-    /// The participation ratio of the covariance of the latent means.
-    pub effective_dimension: f64,
-    /// All that the latent can carry, in nats a clip; only for variational models.
-    pub total_kl: Option<f64>,
-}
-
-/// Reads the scores of every row.
+/// Reads the scores of every row; those of one title and one point are one.
 pub fn rows(record: &Record, store: &Store) -> Result<Vec<ScoredRow>, StoreError> {
-    record.table.iter().map(|row| read(row, record, store)).collect()
+    let mut cells: Vec<Vec<&Row>> = Vec::new();
+    let mut known: HashMap<(&str, String, usize), usize> = HashMap::new();
+    let mut given: HashMap<(&str, String, u64), usize> = HashMap::new();
+    for row in &record.table {
+        let point: Vec<String> =
+            row.point.iter().map(|(axis, value)| format!("{axis}={value}")).collect();
+        let (title, point) = (row.title.as_str(), point.join(" "));
+        // Two rows of one seed are two rows, however alike their titles are.
+        let times = given.entry((title, point.clone(), row.seed)).or_default();
+        let cell = *known.entry((title, point, *times)).or_insert(cells.len());
+        *times += 1;
+        if cell == cells.len() {
+            cells.push(Vec::new());
+        }
+        cells[cell].push(row);
+    }
+    cells.iter().map(|rows| read(rows, record, store)).collect()
 }
 
-fn read(row: &Row, record: &Record, store: &Store) -> Result<ScoredRow, StoreError> {
-    let step = record.step(&row.scores);
-    let space = step.and_then(|step| step.inputs.get("features").cloned());
-    let scores = values(step, store)?;
-    let reference = row.reference.as_ref().and_then(|name| record.step(name));
-    Ok(ScoredRow {
-        title: row.title.clone(),
-        step: row.scores.clone(),
-        latent: latent(space.as_deref(), record, store)?,
-        space,
-        missing: scores.is_none().then(|| {
-            step.map_or_else(|| "there is no such step".to_owned(), |step| step.reason.clone())
-        }),
-        reference: values(reference, store)?.map(|(values, _)| values).unwrap_or_default(),
-        paper: row.paper.clone(),
-        values: scores.iter().flat_map(|(values, _)| values.clone()).collect(),
-        notes: scores.into_iter().flat_map(|(_, notes)| notes).collect(),
-    })
+fn read(rows: &[&Row], record: &Record, store: &Store) -> Result<ScoredRow, StoreError> {
+    let first = rows[0];
+    let point: Vec<_> = first
+        .point
+        .iter()
+        .map(|(axis, value)| format!("{} = {}", short(record, axis), shown(value)))
+        .collect();
+    let mut read = ScoredRow {
+        title: match &point[..] {
+            [] => first.title.clone(),
+            point => format!("{} ({})", first.title, point.join(", ")),
+        },
+        name: first.title.clone(),
+        point: first.point.clone(),
+        paper: first.paper.clone(),
+        seeds: rows.iter().map(|row| row.seed).collect(),
+        ..ScoredRow::default()
+    };
+    let (mut references, mut companions) = (Draws::new(), Draws::new());
+    for row in rows {
+        let step = record.step(&row.scores);
+        let known = read.steps.contains(&row.scores);
+        if !known {
+            read.steps.push(row.scores.clone());
+        }
+        let input = |port: &str| step.and_then(|step| step.inputs.get(port));
+        if let Some(labels) = input("clusters").and_then(|source| output_named(record, source)) {
+            read.labels.insert(row.seed, *labels);
+        }
+        if let Some(space) = input("features").filter(|space| !read.spaces.contains(space)) {
+            read.spaces.push(space.clone());
+            read.latent.extend(latent::read(space, record, store)?);
+        }
+        let Some((values, notes)) = values(step, store)? else {
+            let why = step.map_or("there is no such step", |step| step.reason.as_str());
+            read.missing.insert(row.seed, why.to_owned());
+            continue;
+        };
+        for (metric, value) in values {
+            read.values.entry(metric.clone()).or_insert(f64::NAN);
+            if !value.is_nan() {
+                read.draws.entry(metric).or_default().insert(row.seed, value);
+            }
+        }
+        read.notes.extend(notes);
+        if !known {
+            gather(&mut references, row.reference.as_deref(), record, store)?;
+            gather(&mut companions, row.companion.as_deref(), record, store)?;
+        }
+    }
+    for (metric, draws) in &read.draws {
+        let draws: Vec<f64> = draws.values().copied().collect();
+        read.values.insert(metric.clone(), mean(&draws));
+    }
+    let means = |draws: Draws| draws.into_iter().map(|(metric, it)| (metric, mean(&it))).collect();
+    (read.reference, read.companion) = (means(references), means(companions));
+    Ok(read)
 }
 
-type Values = (BTreeMap<String, f64>, BTreeMap<String, String>);
+/// Values by metric, one a seed.
+type Draws = BTreeMap<String, Vec<f64>>;
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// Adds the defined values of a step, if there is one.
+fn gather(
+    draws: &mut Draws,
+    step: Option<&str>,
+    record: &Record,
+    store: &Store,
+) -> Result<(), StoreError> {
+    let found = values(step.and_then(|name| record.step(name)), store)?.map(|(values, _)| values);
+    for (metric, value) in found.into_iter().flatten().filter(|(_, value)| !value.is_nan()) {
+        draws.entry(metric).or_default().push(value);
+    }
+    Ok(())
+}
+
+/// The last part of a parameter's name, where that is clear: `beta` of `vae.beta`.
+pub fn short<'a>(record: &Record, axis: &'a str) -> &'a str {
+    let last = |axis: &'a str| axis.rsplit('.').next().unwrap_or(axis);
+    let axes = record.sweep.iter().flat_map(|sweep| &sweep.axes);
+    let alike = axes.filter(|other| other.rsplit('.').next() == Some(last(axis))).count();
+    if alike > 1 { axis } else { last(axis) }
+}
+
+/// A value of a parameter as a reader writes it.
+pub fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) if number.is_f64() => {
+            number.as_f64().map_or_else(String::new, |number| number.to_string())
+        }
+        other => other.to_string(),
+    }
+}
+
+/// Values and notes by metric.
+pub type Values = (BTreeMap<String, f64>, BTreeMap<String, String>);
 
 /// Values and notes by metric, if the step has them.
-fn values(step: Option<&StepRecord>, store: &Store) -> Result<Option<Values>, StoreError> {
+pub fn values(step: Option<&StepRecord>, store: &Store) -> Result<Option<Values>, StoreError> {
     let Some(digest) = step.and_then(|step| output(step, Kind::Scores)) else { return Ok(None) };
     let artifact = store.get(digest)?;
     let table = artifact.as_table();
@@ -91,31 +199,14 @@ fn values(step: Option<&StepRecord>, store: &Store) -> Result<Option<Values>, St
     )))
 }
 
-/// The latent space of that output, if its step also made diagnostics of one.
-fn latent(
-    space: Option<&str>,
-    record: &Record,
-    store: &Store,
-) -> Result<Option<LatentSpace>, StoreError> {
-    let step = space.and_then(|space| record.step(space.rsplit_once('.')?.0));
-    let Some((step, digest)) = step.and_then(|step| Some((step, output(step, Kind::Diagnostics)?)))
-    else {
-        return Ok(None);
-    };
-    let artifact = store.get(digest)?;
-    let number = |name| artifact.meta.get(name).and_then(serde_json::Value::as_f64);
-    let units = artifact.as_table().map_or(0, cache::Table::rows);
-    let active = number("active_units");
-    Ok(active.zip(number("effective_dimension")).map(|(active, effective_dimension)| LatentSpace {
-        step: step.name.clone(),
-        active: (active as usize, units),
-        effective_dimension,
-        total_kl: number("total_kl"),
-    }))
-}
-
 /// The first output of a kind.
-fn output(step: &StepRecord, kind: Kind) -> Option<&Digest> {
+pub fn output(step: &StepRecord, kind: Kind) -> Option<&Digest> {
     let port = step.shapes.iter().find(|(_, shape)| shape.kind == kind)?.0;
     step.outputs.get(port)
+}
+
+/// The output that `step.port` names.
+fn output_named<'r>(record: &'r Record, source: &str) -> Option<&'r Digest> {
+    let (step, port) = source.rsplit_once('.')?;
+    record.step(step)?.outputs.get(port)
 }

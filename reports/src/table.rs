@@ -1,6 +1,14 @@
-//! The table of scores, as Markdown and as CSV.
+//! The table of scores, and every number of it as CSV.
 
-use crate::{escape, scores::ScoredRow};
+use crate::{
+    compare::{self, Verdict},
+    count,
+    document::{Block, Cell, Column, Row, Table, Text},
+    grid,
+    scores::{self, ScoredRow},
+    stats::{self, Test},
+};
+use cache::Record;
 use std::{collections::BTreeMap, fmt::Write};
 
 /// A metric that is shown as a column.
@@ -11,134 +19,313 @@ pub struct Metric {
     pub title: &'static str,
     /// Whether more is better.
     pub more_is_better: bool,
-    decimals: usize,
+    /// Whether it judges by labels rather than by the groups' own geometry.
+    pub by_labels: bool,
+    /// Decimals that are shown.
+    pub decimals: usize,
 }
 
 /// The columns, in the paper's order: intrinsic metrics, then agreement with the labels.
 pub const METRICS: &[Metric] = &[
-    Metric { name: "silhouette", title: "Silhouette", more_is_better: true, decimals: 3 },
-    Metric { name: "calinski_harabasz", title: "CH", more_is_better: true, decimals: 0 },
-    Metric { name: "davies_bouldin", title: "DB", more_is_better: false, decimals: 2 },
-    Metric { name: "ari", title: "ARI", more_is_better: true, decimals: 3 },
-    Metric { name: "nmi", title: "NMI", more_is_better: true, decimals: 3 },
-    Metric { name: "purity", title: "Purity", more_is_better: true, decimals: 3 },
+    geometric("silhouette", "Silhouette", true, 3),
+    geometric("calinski_harabasz", "CH", true, 0),
+    geometric("davies_bouldin", "DB", false, 2),
+    by_labels("ari", "ARI"),
+    by_labels("nmi", "NMI"),
+    by_labels("purity", "Purity"),
 ];
 
-/// Writes the table; published values stand in a line of their own below ours.
-pub fn write(text: &mut String, rows: &[ScoredRow]) {
-    if rows.is_empty() {
-        text.push_str("The pipeline names no rows for a table (`report: { table: … }`).\n\n");
-        return;
-    }
-    let shown: Vec<&Metric> = METRICS
-        .iter()
-        .filter(|metric| {
-            rows.iter().any(|row| {
-                row.values.contains_key(metric.name) || row.paper.contains_key(metric.name)
-            })
-        })
-        .collect();
-    text.push_str("## Results\n\n");
-    if !shown.is_empty() {
-        write_rows(text, rows, &shown);
-    }
-    write_notes(text, rows, &shown);
+const fn geometric(
+    name: &'static str,
+    title: &'static str,
+    more_is_better: bool,
+    decimals: usize,
+) -> Metric {
+    Metric { name, title, more_is_better, by_labels: false, decimals }
 }
 
-fn write_rows(text: &mut String, rows: &[ScoredRow], shown: &[&Metric]) {
-    text.push_str("| |");
-    for metric in shown {
-        let _ =
-            write!(text, " {} {} |", metric.title, if metric.more_is_better { "↑" } else { "↓" });
+const fn by_labels(name: &'static str, title: &'static str) -> Metric {
+    Metric { name, title, more_is_better: true, by_labels: true, decimals: 3 }
+}
+
+impl Metric {
+    /// A value, or that there is none.
+    pub fn value(&self, value: Option<f64>) -> String {
+        value.map_or_else(|| "–".to_owned(), |value| format!("{value:.*}", self.decimals))
     }
-    text.push_str("\n|:--|");
-    text.push_str(&"--:|".repeat(shown.len()));
-    text.push('\n');
-    for row in rows {
-        let _ = write!(text, "| {} |", escape::markdown(&row.title));
-        for metric in shown {
-            let _ = write!(text, " {} |", cell(row.value(metric.name), metric));
-        }
-        text.push('\n');
-        write_beside(text, "as published", &row.paper, shown);
-        write_beside(text, "a cloud without clusters", &row.reference, shown);
+
+    /// Mean and, of several seeds, half the width of the 95 % interval.
+    pub fn estimate(&self, row: &ScoredRow) -> String {
+        let width = stats::estimate(&row.draws(self.name)).and_then(|it| it.half_width);
+        let mean = self.value(row.value(self.name));
+        width.map_or_else(|| mean.clone(), |width| format!("{mean} ± {width:.*}", self.decimals))
     }
-    text.push_str(
-        "\nCH: Calinski–Harabasz; DB: Davies–Bouldin. Silhouette, CH and DB judge the groups by their own geometry, \
+}
+
+/// The table; published values stand in a row of their own below ours.
+pub fn blocks(record: &Record, rows: &[ScoredRow], verdicts: &[Verdict]) -> Vec<Block> {
+    if rows.is_empty() {
+        let text = Text::from("The pipeline names no rows for a table (")
+            .code("report: { table: … }")
+            .plain(").");
+        return vec![Block::Paragraph(text)];
+    }
+    let mut blocks = vec![Block::Heading("Results".to_owned())];
+    let shown = shown(rows);
+    blocks.extend(grid::blocks(record, rows, verdicts));
+    if !shown.is_empty() {
+        blocks.push(Block::Table(table(rows, &shown, verdicts)));
+        blocks.push(Block::Paragraph(legend(rows, verdicts, test(record))));
+    }
+    let mut notes = notes(rows, &shown);
+    notes.extend(verdicts.iter().filter_map(|verdict| unresolved(rows, verdict)));
+    if !notes.is_empty() {
+        blocks.push(Block::List(notes));
+    }
+    blocks
+}
+
+/// The best rows, by the test that the pipeline asks for.
+pub fn verdicts(record: &Record, rows: &[ScoredRow]) -> Vec<Verdict> {
+    compare::verdicts(rows, &shown(rows), test(record))
+}
+
+fn test(record: &Record) -> Test {
+    match &record.sweep {
+        Some(sweep) if sweep.wilcoxon => Test::Wilcoxon,
+        _ => Test::T,
+    }
+}
+
+/// The metrics that some row has.
+fn shown(rows: &[ScoredRow]) -> Vec<&'static Metric> {
+    let has =
+        |row: &ScoredRow, name: &str| row.values.contains_key(name) || row.paper.contains_key(name);
+    METRICS.iter().filter(|metric| rows.iter().any(|row| has(row, metric.name))).collect()
+}
+
+fn table(rows: &[ScoredRow], shown: &[&'static Metric], verdicts: &[Verdict]) -> Table {
+    let heads = shown.iter().map(|metric| {
+        let arrow = if metric.more_is_better { "↑" } else { "↓" };
+        Column::number(format!("{} {arrow}", metric.title))
+    });
+    let mut table = Table {
+        columns: std::iter::once(Column::text("")).chain(heads).collect(),
+        rows: Vec::new(),
+    };
+    for (index, row) in rows.iter().enumerate() {
+        let cells = shown.iter().map(|metric| {
+            let value = row.value(metric.name);
+            let text = metric.estimate(row);
+            Cell {
+                text: if is_best(verdicts, metric, index) {
+                    Text::new().strong(text)
+                } else {
+                    text.into()
+                },
+                value,
+                id: Some(format!("r{}.{}", index + 1, metric.name)),
+            }
+        });
+        table.rows.push(Row::new(std::iter::once(row.title.clone().into()).chain(cells).collect()));
+        table.rows.extend(beside("as published", &row.paper, shown));
+        table.rows.extend(beside("a cloud without clusters", &row.reference, shown));
+    }
+    table
+}
+
+/// Whether a row is best by a metric, and told from all others.
+pub fn is_best(verdicts: &[Verdict], metric: &Metric, row: usize) -> bool {
+    verdicts.iter().any(|verdict| {
+        verdict.metric == metric.name && verdict.best == row && verdict.rival.is_none()
+    })
+}
+
+fn legend(rows: &[ScoredRow], verdicts: &[Verdict], test: Test) -> Text {
+    let mut text = Text::from(
+        "CH: Calinski–Harabasz; DB: Davies–Bouldin. Silhouette, CH and DB judge the groups by their own geometry, \
          ARI, NMI and purity by the labels. ↑ more is better, ↓ less is better.",
     );
-    if rows.iter().any(|row| !row.reference.is_empty()) {
-        text.push_str(
-            " *A cloud without clusters* is a Gaussian of as many clips and the same covariance, cut by the same \
-             method: only what lies beyond it speaks of clusters.",
-        );
+    let most = rows.iter().map(|row| row.seeds.len()).max().unwrap_or(0);
+    if most > 1 {
+        text = text.plain(format!(
+            " Mean over n = {most} seeds ± half the 95 % interval of Student's t; without ±, no seed changes the value."
+        ));
     }
-    text.push_str("\n\n");
+    if let Some(verdict) = verdicts.first() {
+        let test = match test {
+            Test::T => "paired t-tests",
+            Test::Wilcoxon => "Wilcoxon's signed ranks",
+        };
+        text = text.plain(" ").strong("Bold").plain(format!(
+            ": better than every other row by {test} over common seeds, Holm-corrected for all {} of this table, at \
+             5 %.",
+            count(verdict.comparisons, "comparison")
+        ));
+    }
+    if rows.iter().all(|row| row.reference.is_empty()) {
+        return text;
+    }
+    text.plain(" ").emphasis("A cloud without clusters").plain(
+        " is a Gaussian of as many clips and the same covariance, cut by the same method: only what lies beyond it \
+         speaks of clusters.",
+    )
 }
 
 /// Why numbers are not there.
-fn write_notes(text: &mut String, rows: &[ScoredRow], shown: &[&Metric]) {
+fn notes(rows: &[ScoredRow], shown: &[&Metric]) -> Vec<Text> {
+    let mut notes = Vec::new();
     for row in rows {
-        if let Some(missing) = &row.missing {
-            let _ = writeln!(
-                text,
-                "- {} has no numbers: {}.",
-                escape::markdown(&row.title),
-                escape::markdown(missing)
-            );
-        }
+        notes.extend(absent(row));
         for metric in shown {
             if let Some(note) = row.notes.get(metric.name) {
-                let _ = writeln!(
-                    text,
-                    "- {}, {}: {}.",
-                    escape::markdown(&row.title),
-                    metric.title,
-                    escape::markdown(note)
-                );
+                notes.push(format!("{}, {}: {note}.", row.title, metric.title).into());
             }
         }
     }
-    if !text.ends_with("\n\n") {
-        text.push('\n');
+    notes
+}
+
+/// Which seeds of a row have no numbers.
+fn absent(row: &ScoredRow) -> Option<Text> {
+    let why = row.missing.values().next()?;
+    if row.missing.len() == row.seeds.len() {
+        return Some(format!("{} has no numbers: {why}.", row.title).into());
+    }
+    let seeds: Vec<String> = row.missing.keys().map(u64::to_string).collect();
+    let (left, all) = (row.seeds.len() - row.missing.len(), row.seeds.len());
+    Some(
+        format!(
+            "{}: n = {left} of {all} seeds; without numbers: seed {} ({why}).",
+            row.title,
+            seeds.join(", ")
+        )
+        .into(),
+    )
+}
+
+/// What is to be said where the best row is not told from another.
+fn unresolved(rows: &[ScoredRow], verdict: &Verdict) -> Option<Text> {
+    let rival = verdict.rival.as_ref()?;
+    let metric = METRICS.iter().find(|metric| metric.name == verdict.metric)?;
+    let would = match rival.needed {
+        Some(needed) => format!("about {needed} seeds would (with a power of 80 %)"),
+        None => "no number of seeds that anybody could run would".to_owned(),
+    };
+    Some(
+        format!(
+            "{}: {} is ahead, but {} do not tell it from {} (corrected p = {:.2}){}; {would}.",
+            metric.title,
+            rows[verdict.best].title,
+            count(rival.seeds, "seed"),
+            rows[rival.row].title,
+            rival.p,
+            match rival.others {
+                0 => String::new(),
+                others => format!(" nor from {}", count(others, "other row")),
+            }
+        )
+        .into(),
+    )
+}
+
+/// A row of values to hold beside those of the row above.
+fn beside(title: &str, values: &BTreeMap<String, f64>, shown: &[&Metric]) -> Option<Row> {
+    let cells = shown.iter().map(|metric| {
+        let value = values.get(metric.name).copied().filter(|value| !value.is_nan());
+        let text = value.map(|value| metric.value(Some(value)));
+        Cell { text: text.map(Text::from).unwrap_or_default(), value, id: None }
+    });
+    let cells = std::iter::once(title.into()).chain(cells).collect();
+    (!values.is_empty()).then_some(Row { cells, is_beside: true })
+}
+
+/// A number of the table with all that belongs to it.
+struct Line<'a> {
+    row: &'a ScoredRow,
+    step: &'a str,
+    metric: &'a str,
+    value: Option<f64>,
+    seed: u64,
+}
+
+/// Every number: one line a row, metric and seed.
+fn lines(rows: &[ScoredRow]) -> impl Iterator<Item = Line<'_>> {
+    rows.iter().flat_map(|row| {
+        row.values.keys().flat_map(move |metric| {
+            let there =
+                row.seeds.iter().enumerate().filter(|(_, it)| !row.missing.contains_key(it));
+            there.map(move |(at, &seed)| Line {
+                row,
+                step: row.steps.get(at).or(row.steps.first()).map_or("", String::as_str),
+                metric,
+                value: row.draws.get(metric).and_then(|draws| draws.get(&seed)).copied(),
+                seed,
+            })
+        })
+    })
+}
+
+impl Line<'_> {
+    fn note(&self) -> &str {
+        self.row.notes.get(self.metric).map_or("", String::as_str)
+    }
+
+    fn point(&self) -> String {
+        let values = self.row.point.iter();
+        let values = values.map(|(axis, value)| format!("{axis}={}", scores::shown(value)));
+        values.collect::<Vec<_>>().join(" ")
     }
 }
 
-/// Writes a line of values to hold beside those of the row above.
-fn write_beside(text: &mut String, title: &str, values: &BTreeMap<String, f64>, shown: &[&Metric]) {
-    if values.is_empty() {
-        return;
-    }
-    let _ = write!(text, "| *{title}* |");
-    for metric in shown {
-        let value = values.get(metric.name).filter(|value| !value.is_nan());
-        let cell = value.map_or(String::new(), |value| format!("*{}*", cell(Some(*value), metric)));
-        let _ = write!(text, " {cell} |");
-    }
-    text.push('\n');
-}
-
-fn cell(value: Option<f64>, metric: &Metric) -> String {
-    value.map_or_else(|| "–".to_owned(), |value| format!("{value:.*}", metric.decimals))
-}
-
-/// Every number with full precision: `row,step,metric,value,published,without_clusters,note`.
-pub fn csv(rows: &[ScoredRow]) -> String {
+/// Every number with full precision:
+/// `row,step,metric,value,published,without_clusters,note,point,seed`.
+pub fn csv(record: &Record, rows: &[ScoredRow]) -> String {
     let quote = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
-    let mut out = "row,step,metric,value,published,without_clusters,note\n".to_owned();
-    for row in rows {
-        for (metric, value) in &row.values {
-            let value = if value.is_nan() { String::new() } else { value.to_string() };
-            let published = row.paper.get(metric).map_or(String::new(), f64::to_string);
-            let note = row.notes.get(metric).map_or("", String::as_str);
-            let _ = writeln!(
-                out,
-                "{},{},{metric},{value},{published},{}",
-                quote(&row.title),
-                quote(&row.step),
-                quote(note)
-            );
-        }
+    let number = |value: Option<&f64>| value.map_or_else(String::new, f64::to_string);
+    let mut out = "row,step,metric,value,published,without_clusters,note,point,seed\n".to_owned();
+    for line in lines(rows) {
+        let _ = writeln!(
+            out,
+            "{},{},{},{},{},{},{},{},{}",
+            quote(&line.row.name),
+            quote(line.step),
+            line.metric,
+            number(line.value.as_ref().filter(|value| !value.is_nan())),
+            number(line.row.paper.get(line.metric)),
+            number(line.row.reference.get(line.metric)),
+            quote(line.note()),
+            quote(&line.point()),
+            // Without variants the seed is that of the steps.
+            record.sweep.as_ref().map_or_else(String::new, |_| line.seed.to_string())
+        );
     }
     out
+}
+
+/// The same numbers as columns.
+///
+/// # Errors
+/// When they cannot be written as Parquet.
+pub fn parquet(rows: &[ScoredRow]) -> Result<Vec<u8>, String> {
+    let lines: Vec<Line<'_>> = lines(rows).collect();
+    let text = |of: &dyn Fn(&Line<'_>) -> String| lines.iter().map(of).collect::<Vec<String>>();
+    let reals = |of: &dyn Fn(&Line<'_>) -> Option<f64>| {
+        lines.iter().map(|line| of(line).unwrap_or(f64::NAN)).collect()
+    };
+    let table = cache::Table::new()
+        .with_text("row", text(&|line| line.row.name.clone()))
+        .with_text("step", text(&|line| line.step.to_owned()))
+        .with_text("metric", text(&|line| line.metric.to_owned()))
+        .with_reals("value", reals(&|line| line.value))
+        .with_reals("published", reals(&|line| line.row.paper.get(line.metric).copied()))
+        .with_reals("without_clusters", reals(&|line| line.row.reference.get(line.metric).copied()))
+        .with_text("note", text(&|line| line.note().to_owned()))
+        .with_text("point", text(&|line| line.point()))
+        .with_ints("seed", lines.iter().map(|line| line.seed as i64).collect());
+    let artifact = cache::Artifact::table(cache::Kind::Scores, table);
+    let table = artifact.as_table().expect("made of a table");
+    let mut bytes = Vec::new();
+    cache::parquet::write(&mut bytes, &artifact, table)?;
+    Ok(bytes)
 }

@@ -6,16 +6,16 @@ use crate::{
     progress::say,
     runs, suggest,
 };
-use cache::{Store, record::StepRecord};
+use cache::{Digest, Record, Store, record::StepRecord};
 use clap::Args;
 use std::path::PathBuf;
 
 /// What `export` reads.
 #[derive(Args)]
 pub struct ExportArgs {
-    /// A folder, an id, or `latest`.
+    /// A folder, an id, a study's name, `latest` or `NAME/latest`.
     pub run: String,
-    /// The output: `STEP.PORT`, or `STEP` for its first.
+    /// The output: `STEP.PORT`, or `STEP` for its first. A training's `history` gets the seconds of each epoch.
     #[arg(value_name = "STEP.PORT")]
     pub output: String,
     /// The file; its ending decides the format: .parquet, .csv, .npy, or .safetensors for models.
@@ -35,37 +35,51 @@ pub struct ExportArgs {
 /// With the exit code, if there is no such run or output, or the format cannot hold it.
 pub fn export(args: &ExportArgs) -> Result<(), Stop> {
     let bad = |fault: String| Stop::saying(BAD_INPUT, fault);
-    let (_, record) = runs::find(&args.out.out, &args.run).map_err(bad)?;
-    let (step, port) = args.output.rsplit_once('.').unwrap_or((&args.output, ""));
-    let step = record.step(step).ok_or_else(|| {
+    let record = runs::find(&args.out.out, &args.run).map_err(bad)?.record;
+    let (step, digest) = find_output(&record, &args.output).map_err(bad)?;
+    let store = Store::open(&args.store.store).map_err(|fault| Stop::saying(FAILED, fault))?;
+    let artifact = store.get(digest).map_err(|fault| {
+        Stop::saying(FAILED, format!("{fault}; run the pipeline again to rebuild it"))
+    })?;
+    write(&store, digest, &artifact, &step.laps, &args.to).map_err(bad)?;
+    say(&format!("wrote {} to `{}`", artifact.shape(), args.to.display()));
+    Ok(())
+}
+
+/// An output of a run, with its step, by `STEP.PORT`, or by `STEP` the first of its outputs.
+///
+/// # Errors
+/// A sentence with what there is instead.
+pub fn find_output<'r>(
+    record: &'r Record,
+    output: &str,
+) -> Result<(&'r StepRecord, &'r Digest), String> {
+    // The name of an instance may hold a dot: `vae@0.5`.
+    let whole = record.step(output).map(|_| (output, ""));
+    let (name, port) = whole.or_else(|| output.rsplit_once('.')).unwrap_or((output, ""));
+    let step = record.step(name).ok_or_else(|| {
         let names: Vec<_> = record.steps.iter().map(|step| step.name.as_str()).collect();
-        let hint = suggest::help(step, &names, "its steps are");
+        let hint = suggest::help(name, &names, "its steps are");
         let hint = hint.map_or_else(String::new, |hint| format!("; {hint}"));
-        bad(format!("the run has no step `{step}`{hint}"))
+        format!("the run has no step `{name}`{hint}")
     })?;
     let digest = match port {
         "" => first_output(step),
         port => step.outputs.get(port),
     };
-    let digest = digest.ok_or_else(|| {
+    digest.map(|digest| (step, digest)).ok_or_else(|| {
         let ports: Vec<_> = step.outputs.keys().map(String::as_str).collect();
-        bad(match ports.as_slice() {
+        match ports.as_slice() {
             [] => format!("step `{}` has no result: {}", step.name, step.reason),
             _ => {
                 format!("step `{}` has no output `{port}`; it has {}", step.name, ports.join(", "))
             }
-        })
-    })?;
-    let store = Store::open(&args.store.store).map_err(|fault| Stop::saying(FAILED, fault))?;
-    let artifact = store.get(digest).map_err(|fault| {
-        Stop::saying(FAILED, format!("{fault}; run the pipeline again to rebuild it"))
-    })?;
-    write(&store, digest, &artifact, &args.to).map_err(bad)?;
-    say(&format!("wrote {} to `{}`", artifact.shape(), args.to.display()));
-    Ok(())
+        }
+    })
 }
 
 fn first_output(step: &StepRecord) -> Option<&cache::Digest> {
     let entry = ::ops::find(&step.op)?;
-    entry.outputs.iter().find_map(|port| step.outputs.get(port.name))
+    let op = entry.parse(step.params.clone()).ok()?;
+    op.outputs().iter().find_map(|port| step.outputs.get(port.name))
 }

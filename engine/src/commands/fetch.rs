@@ -58,6 +58,6 @@ impl Ui for Shown<'_> {
     }
     fn bytes(&mut self, done: u64, total: Option<u64>) {
         const MEGABYTE: u64 = 1_000_000;
-        self.0.at(done / MEGABYTE, total.unwrap_or(done).div_ceil(MEGABYTE), "MB");
+        self.0.at(1, done / MEGABYTE, total.unwrap_or(done).div_ceil(MEGABYTE), "MB");
     }
 }

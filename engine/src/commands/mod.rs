@@ -1,11 +1,24 @@
 //! One file a command.
 
+pub mod cache;
+pub mod cache_gc;
+pub mod cache_verify;
+pub mod completions;
+pub mod details;
 pub mod devices;
+pub mod diff;
+pub mod explain;
 pub mod export;
 pub mod fetch;
+pub mod graph;
+pub mod init;
 pub mod ops;
 pub mod plan;
 pub mod prepare;
+pub mod report;
 pub mod run;
+pub mod runs;
 pub mod show;
 pub mod synth;
+pub mod watch;
+pub mod why;

@@ -1,69 +1,148 @@
-//! `engine plan`: of each step, whether it would run, and why.
+//! `engine plan`: of each step, whether it would run, why, and what that would cost.
 
 use super::prepare::{Prepared, prepare};
 use crate::{
     cli::{PlanArgs, Stop, print},
+    cost::Cost,
     fold::{self, paragraph},
-    keys,
     pipeline::Step,
-    run::{key_of, wanted},
+    plan::{Plan, Planned, Verdict, plan as look},
+    size, talk,
 };
-use cache::store::Finished;
+use clap::Args;
+use serde_json::{Value, json};
+
+/// What `plan` reads.
+#[derive(Args)]
+pub struct PlanCommandArgs {
+    /// The pipeline.
+    #[command(flatten)]
+    pub plan: PlanArgs,
+    /// Write JSON.
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// Prints the plan.
 ///
 /// # Errors
 /// With the exit code, if the pipeline or its data is wrong.
-pub fn plan(args: &PlanArgs) -> Result<(), Stop> {
-    print(&text(&prepare(args, false)?));
+pub fn plan(args: &PlanCommandArgs) -> Result<(), Stop> {
+    let prepared = prepare(&args.plan, None)?;
+    print(&if args.json { in_json(&prepared) } else { text(&prepared) });
     Ok(())
 }
 
-/// The plan: a line a step.
+/// The plan: a line a step, and what all of it would cost.
 pub fn text(prepared: &Prepared) -> String {
     let Prepared { pipeline, store, files, options, .. } = prepared;
-    let wanted = wanted(pipeline, &options.only);
-    let history = store.history();
-    let mut there: Vec<Option<Finished>> = Vec::new();
+    let plan = look(pipeline, files, store, options);
+    let width = fold::width();
     let longest = |of: fn(&Step) -> &str| {
         pipeline.steps.iter().map(|step| of(step).chars().count()).max().unwrap_or(0)
     };
     let (names, ops) = (longest(|step| &step.name), longest(|step| step.entry.name));
-    let (mut text, mut runs, mut may_run, width) = (String::new(), 0, 0, fold::width());
-    for (index, step) in pipeline.steps.iter().enumerate() {
-        let digest = |from: usize, port: &str| {
-            there[from].as_ref()?.outputs.get(port).map(|object| object.digest)
-        };
-        let key = key_of(step, &files[index], digest);
-        let forced = options.force.contains(&index);
-        let finished =
-            key.as_ref().and_then(|key| store.finished(&key.digest())).filter(|_| !forced);
-        let (status, reason) = match (&key, &finished) {
-            _ if !wanted[index] => ("skip", "not asked for".to_owned()),
-            (_, Some(_)) => ("hit", String::new()),
-            (Some(_), None) if forced => ("run", "forced".to_owned()),
-            (Some(key), None) => ("run", keys::reason(key, &history)),
-            (None, None) if !keys::has_run(step, &history) => ("run", keys::NEVER.to_owned()),
-            (None, None) => {
-                let before = step.inputs.iter().find(|input| there[input.step].is_none());
-                let name = before.map_or("", |input| pipeline.steps[input.step].name.as_str());
-                ("maybe", format!("unless `{name}` makes the same as before"))
-            }
-        };
-        runs += usize::from(status == "run");
-        may_run += usize::from(status == "maybe");
-        let head = format!("{status:<5}  {:<names$}  {:<ops$}  ", step.name, step.entry.name);
-        text.push_str(&paragraph(&head, &reason, width));
-        there.push(finished);
-    }
-    let steps = pipeline.steps.len();
-    text.push_str(&match (runs, may_run) {
-        (0, 0) if options.only.is_empty() => {
-            format!("nothing to run: the results of all {steps} steps are there\n")
+    let mut text = String::new();
+    for (step, planned) in pipeline.steps.iter().zip(&plan.steps) {
+        let head = format!(
+            "{:<5}  {:<names$}  {:<ops$}  ",
+            planned.verdict.name(),
+            step.name,
+            step.entry.name
+        );
+        let costs = costs(planned);
+        let said: Vec<&str> =
+            [planned.reason.as_str(), &costs].into_iter().filter(|part| !part.is_empty()).collect();
+        let said = said.join(" ");
+        // Beside long names there is no room for sentences.
+        if head.chars().count() + 36 <= width || said.is_empty() {
+            text.push_str(&paragraph(&head, &said, width));
+        } else {
+            text.push_str(&format!("{}\n", head.trim_end()));
+            text.push_str(&paragraph("       ", &said, width));
         }
-        (0, 0) => "nothing to run: the results are there\n".to_owned(),
-        (_, 0) => format!("{runs} of {steps} steps to run\n"),
-        _ => format!("{runs} of {steps} steps to run, and perhaps {may_run} more\n"),
-    });
+        if talk::is_verbose() && planned.whole {
+            text.push_str(&paragraph("       ", &format!("key {}", planned.key.digest()), width));
+        }
+    }
+    text.push_str(&paragraph("", &total(&plan, !options.only.is_empty()), width));
     text
+}
+
+/// What a step would cost, in brackets; nothing for one that does not run.
+fn costs(planned: &Planned) -> String {
+    match planned.verdict {
+        Verdict::Hit | Verdict::Skip => String::new(),
+        Verdict::Run | Verdict::Maybe => format!("({})", predicted(&planned.cost)),
+    }
+}
+
+/// A prediction: time, then memory, then disk.
+pub fn predicted(cost: &Cost) -> String {
+    let seconds =
+        cost.seconds.map_or("no history".to_owned(), |it| format!("~{}", reports::span(it)));
+    let bytes = |bytes: Option<u64>, of: &str| bytes.map(|it| format!("{} {of}", size::bytes(it)));
+    let parts = [Some(seconds), bytes(cost.memory, "memory"), bytes(cost.disk, "disk")];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// How many steps run, and what they cost in all.
+fn total(plan: &Plan, only: bool) -> String {
+    let of = |verdict: Verdict| plan.steps.iter().filter(move |step| step.verdict == verdict);
+    let steps = plan.steps.len();
+    let (runs, may_run) = (of(Verdict::Run).count(), of(Verdict::Maybe).count());
+    if runs + may_run == 0 {
+        return match only {
+            true => "nothing to run: the results are there".to_owned(),
+            false => format!("nothing to run: the results of all {steps} steps are there"),
+        };
+    }
+    let mut said = format!("{runs} of {steps} steps to run");
+    if may_run > 0 {
+        said.push_str(&format!(", and perhaps {may_run} more"));
+    }
+    let seconds = |verdict| of(verdict).filter_map(|step| step.cost.seconds).sum::<f64>();
+    let (sure, perhaps) = (seconds(Verdict::Run), seconds(Verdict::Maybe));
+    let all = || of(Verdict::Run).chain(of(Verdict::Maybe));
+    let unknown = all().filter(|step| step.cost.seconds.is_none()).count();
+    if unknown < runs + may_run {
+        said.push_str(&format!("; about {}", reports::span(sure)));
+        if perhaps > 0.0 {
+            said.push_str(&format!(", at most {}", reports::span(sure + perhaps)));
+        }
+    }
+    if unknown > 0 {
+        said.push_str(&match unknown < runs + may_run {
+            true => format!(" and what {unknown} without a history take"),
+            false => "; none has a history, so nobody knows how long".to_owned(),
+        });
+    }
+    let disk: u64 = all().filter_map(|step| step.cost.disk).sum();
+    let memory = all().filter_map(|step| step.cost.memory).max().unwrap_or(0);
+    if disk > 0 {
+        said.push_str(&format!("; {} on disk", size::bytes(disk)));
+    }
+    if memory > 0 {
+        said.push_str(&format!("; the largest step holds {} in memory", size::bytes(memory)));
+    }
+    said
+}
+
+/// A prediction as JSON; what is not known is `null`.
+pub fn cost_in_json(cost: &Cost) -> Value {
+    json!({ "seconds": cost.seconds, "memory": cost.memory, "disk": cost.disk })
+}
+
+/// The plan as JSON.
+pub fn in_json(prepared: &Prepared) -> String {
+    let Prepared { pipeline, store, files, options, .. } = prepared;
+    let plan = look(pipeline, files, store, options);
+    let steps = pipeline.steps.iter().zip(&plan.steps).map(|(step, planned)| {
+        json!({
+            "step": step.name, "op": step.entry.name, "status": planned.verdict.name(),
+            "reason": planned.reason, "key": planned.whole.then(|| planned.key.digest()),
+            "predicted": cost_in_json(&planned.cost),
+        })
+    });
+    format!("{:#}\n", json!({ "pipeline": pipeline.name, "steps": steps.collect::<Vec<_>>() }))
 }

@@ -3,15 +3,17 @@
 use crate::{
     cli::{BAD_INPUT, FAILED, PlanArgs, Stop},
     devices::{self, Machine},
-    fault::{Fault, Look, render},
+    fault::{Fault, listed, tell},
     pipeline::Pipeline,
     progress::say,
     run::{Files, Options, StepError, scan_sources, wanted},
     scan::plain,
-    spec, suggest,
+    search::Batches,
+    spec::{self, Results},
+    suggest, talk,
 };
-use cache::Store;
-use std::collections::BTreeSet;
+use cache::{Store, StoreError};
+use std::{collections::BTreeSet, path::Path};
 
 /// A pipeline that is ready to run.
 pub struct Prepared {
@@ -31,28 +33,37 @@ pub struct Prepared {
 const LONGEST_PIPELINE: u64 = 4 << 20;
 
 /// Reads the pipeline, opens the store and finds the files. What is wrong is said before it ends.
+/// Where it is not said whether to go on after a failure, a sweep does and a single study does not.
 ///
 /// # Errors
 /// With the exit code, if anything is wrong.
-pub fn prepare(args: &PlanArgs, keep_going: bool) -> Result<Prepared, Stop> {
+pub fn prepare(args: &PlanArgs, keep_going: Option<bool>) -> Result<Prepared, Stop> {
     if let Some(threads) = args.threads {
         rayon::ThreadPoolBuilder::new()
             .num_threads(threads.get())
             .build_global()
             .map_err(|fault| Stop::saying(FAILED, fault))?;
     }
-    let (mut pipeline, warnings) = load(args)?;
+    // A store that is there is read while the pipeline is; for a faulty pipeline none is made.
+    let store = args.store.store.clone();
+    let opened = store.is_dir().then(|| std::thread::spawn(move || open(&store)));
+    let (mut pipeline, warnings) = load(&args.pipeline, &args.set)?;
     devices::place(&mut pipeline, &Machine::look(), args.device)
         .map_err(|errors| refuse(&pipeline, &errors))?;
-    if !warnings.is_empty() {
-        say(render(&pipeline.source, &warnings, &Look::of_stderr()).trim_end());
-    }
+    let only = steps(&pipeline, &args.only, "--only")?;
+    let until = steps(&pipeline, &args.until, "--until")?;
     let options = Options {
         force: steps(&pipeline, &args.force, "--force")?,
-        only: steps(&pipeline, &args.only, "--only")?,
-        keep_going,
+        only: before(&pipeline, only, &until),
+        // Of many variants one may fail, as where a training diverges, and the others still tell.
+        keep_going: keep_going.unwrap_or(pipeline.variants.count > 1),
+        limits: None,
     };
-    let store = Store::open(&args.store.store).map_err(|fault| Stop::saying(FAILED, fault))?;
+    let store = match opened {
+        Some(thread) => thread.join().expect("opening a store does not panic"),
+        None => open(&args.store.store),
+    };
+    let store = store.map_err(|fault| Stop::saying(FAILED, fault))?;
     let files = scan_sources(&pipeline, &wanted(&pipeline, &options.only), &store)
         .map_err(|errors| refuse(&pipeline, &errors))?;
     if let Err(fault) = store.save_files() {
@@ -61,8 +72,49 @@ pub fn prepare(args: &PlanArgs, keep_going: bool) -> Result<Prepared, Stop> {
     Ok(Prepared { pipeline, warnings, store, files, options })
 }
 
-fn load(args: &PlanArgs) -> Result<(Pipeline, Vec<Fault>), Stop> {
-    let path = &args.pipeline;
+fn open(folder: &Path) -> Result<Store, StoreError> {
+    let store = Store::open(folder)?;
+    store.files();
+    Ok(store)
+}
+
+impl Prepared {
+    /// The same with the further points of a search that these results lead to.
+    ///
+    /// # Errors
+    /// With the exit code, if a point that was chosen does not fit.
+    pub fn further(self, args: &PlanArgs, results: &Results, done: &Batches) -> Result<Self, Stop> {
+        let (pipeline, warnings) = load_further(&args.pipeline, &args.set, results)?;
+        let mut force = steps(&pipeline, &args.force, "--force")?;
+        force.retain(|&step| !done.has_run(&pipeline.steps[step].name));
+        let only = steps(&pipeline, &args.only, "--only")?;
+        let until = steps(&pipeline, &args.until, "--until")?;
+        let only = before(&pipeline, only, &until);
+        let options = Options { force, only, ..self.options };
+        let files = scan_sources(&pipeline, &wanted(&pipeline, &options.only), &self.store)
+            .map_err(|errors| refuse(&pipeline, &errors))?;
+        Ok(Self { pipeline, warnings, store: self.store, files, options })
+    }
+}
+
+/// Reads a pipeline file. What is wrong with it is said, and what is odd too.
+///
+/// # Errors
+/// With the exit code, if anything is wrong.
+pub fn load(path: &Path, sets: &[String]) -> Result<(Pipeline, Vec<Fault>), Stop> {
+    let loaded = load_further(path, sets, &Results::new())?;
+    if !talk::is_quiet() {
+        tell(&loaded.0.source, &loaded.1);
+    }
+    Ok(loaded)
+}
+
+/// The same without what is odd, with the points of a sweep that these results lead to.
+fn load_further(
+    path: &Path,
+    sets: &[String],
+    results: &Results,
+) -> Result<(Pipeline, Vec<Fault>), Stop> {
     let refuse = |reason: String| {
         Stop::saying(BAD_INPUT, format!("cannot read the pipeline `{}`: {reason}", path.display()))
     };
@@ -78,12 +130,12 @@ fn load(args: &PlanArgs) -> Result<(Pipeline, Vec<Fault>), Stop> {
         refuse(format!("it is not UTF-8 (byte {})", fault.utf8_error().valid_up_to() + 1))
     })?;
     let mut overrides = Vec::new();
-    for set in &args.set {
+    for set in sets {
         let parsed = set.parse().map_err(|fault| Stop::saying(BAD_INPUT, fault))?;
         overrides.push(parsed);
     }
-    spec::load(path, text, &overrides).map_err(|faults| {
-        say(render(&faults.source, &faults.faults, &Look::of_stderr()).trim_end());
+    spec::load_searched(path, text, &overrides, results).map_err(|faults| {
+        tell(&faults.source, &faults.faults);
         let errors = faults.errors();
         say(&format!(
             "{errors} error{} in `{}`; nothing was run",
@@ -94,22 +146,53 @@ fn load(args: &PlanArgs) -> Result<(Pipeline, Vec<Fault>), Stop> {
     })
 }
 
-/// The steps of these names; the name of a `for` step means all its instances.
+/// The one step of that name.
+///
+/// # Errors
+/// With the exit code, if there is none, or if the name means several.
+pub fn one_step(pipeline: &Pipeline, name: &str) -> Result<usize, Stop> {
+    let found: Vec<usize> = steps(pipeline, &[name.to_owned()], "STEP")?.into_iter().collect();
+    if let [only] = found[..] {
+        return Ok(only);
+    }
+    if let Some(exact) = found.iter().find(|at| pipeline.steps[**at].name == name) {
+        return Ok(*exact);
+    }
+    let names: Vec<&str> = found.iter().map(|at| pipeline.steps[*at].name.as_str()).collect();
+    let listed = listed(&names[..names.len().min(8)], "or");
+    Err(Stop::saying(BAD_INPUT, format!("`{name}` means {} steps; write {listed}", names.len())))
+}
+
+/// Of the steps that are asked for (all if none is named), those that do not come after others.
+fn before(pipeline: &Pipeline, only: BTreeSet<usize>, until: &BTreeSet<usize>) -> BTreeSet<usize> {
+    if until.is_empty() {
+        return only;
+    }
+    let mut after = vec![false; pipeline.steps.len()];
+    for (index, step) in pipeline.steps.iter().enumerate() {
+        after[index] =
+            step.inputs.iter().any(|input| after[input.step] || until.contains(&input.step));
+    }
+    let asked = wanted(pipeline, &only);
+    (0..pipeline.steps.len()).filter(|index| asked[*index] && !after[*index]).collect()
+}
+
+/// The steps of these names; a name without instance or variant means all of them.
 fn steps(pipeline: &Pipeline, names: &[String], option: &str) -> Result<BTreeSet<usize>, Stop> {
     let mut found = BTreeSet::new();
     for name in names {
         let before = found.len();
-        let instance =
-            |step: &str| step == name || step.split_once('@').is_some_and(|(base, _)| base == name);
-        let matching = pipeline.steps.iter().enumerate().filter(|(_, step)| instance(&step.name));
+        let matching = pipeline.steps.iter().enumerate().filter(|(_, step)| step.is_called(name));
         found.extend(matching.map(|(index, _)| index));
-        if found.len() == before && !pipeline.steps.iter().any(|step| instance(&step.name)) {
+        if found.len() == before && !pipeline.steps.iter().any(|step| step.is_called(name)) {
             let names: Vec<_> = pipeline.steps.iter().map(|step| step.name.as_str()).collect();
             let hint = suggest::help(name, &names, "the steps are");
             let hint = hint.map_or_else(String::new, |hint| format!("; {hint}"));
+            let option =
+                if option == "STEP" { String::new() } else { format!("{option} {name}: ") };
             return Err(Stop::saying(
                 BAD_INPUT,
-                format!("{option} {name}: there is no step `{name}`{hint}"),
+                format!("{option}there is no step `{name}`{hint}"),
             ));
         }
     }
@@ -132,7 +215,7 @@ pub fn refuse(pipeline: &Pipeline, errors: &[StepError]) -> Stop {
                 .maybe_help(error.help.clone())
         })
         .collect();
-    say(render(&pipeline.source, &faults, &Look::of_stderr()).trim_end());
+    tell(&pipeline.source, &faults);
     let input = errors.iter().all(|error| error.fault == ::ops::Fault::Input);
     Stop(if input { BAD_INPUT } else { FAILED })
 }

@@ -6,17 +6,21 @@ use super::{
 };
 use crate::{
     cli::{FAILED, INTERRUPTED, PARTLY, RunArgs, Stop, print},
+    fold,
     interrupt::Interrupt,
     pipeline::Pipeline,
     progress::{self, say},
-    run::{Outcome, execute},
+    run::{Outcome, execute, resources::Limits},
     runs,
+    search::{self, Batches},
+    talk,
 };
 use cache::{
     Record,
-    record::{Environment, RECORD_VERSION, Row, RunStatus, StepStatus},
-    store::write_whole,
+    record::{Environment, RECORD_VERSION, Row, RunStatus, StepRecord, StepStatus, Sweep},
+    store::write_renewable,
 };
+use serde_json::json;
 use std::{fs, path::Path, time::Instant};
 
 /// Runs a pipeline; the path of the report goes to standard output.
@@ -25,49 +29,103 @@ use std::{fs, path::Path, time::Instant};
 /// With the exit code, if something is wrong or fails.
 pub fn run(args: &RunArgs) -> Result<(), Stop> {
     let (started, clock) = (jiff::Timestamp::now(), Instant::now());
-    let prepared = prepare(&args.plan, args.keep_going)?;
+    let mut prepared = prepare(&args.plan, args.keep_going())?;
+    let mut limits = Limits::of_machine();
+    limits.memory = args.memory.unwrap_or(limits.memory);
+    limits.gpus = args.gpus.clone().unwrap_or(limits.gpus);
+    prepared.options.limits = Some(limits);
     if args.dry_run {
         print(&plan::text(&prepared));
         return Ok(());
     }
-    let Prepared { pipeline, warnings, store, files, options } = &prepared;
-    let (id, folder) = runs::create(&args.out.out, &pipeline.name).map_err(|fault| {
+    let (id, folder) = runs::create(&args.out.out, &prepared.pipeline.name).map_err(|fault| {
         Stop::saying(
             FAILED,
             format!("cannot make a run below `{}`: {fault}", args.out.out.display()),
         )
     })?;
+    let (steps, shown) = (prepared.pipeline.steps.len(), folder.display().to_string());
+    talk::event(
+        "run_started",
+        json!({ "pipeline": prepared.pipeline.name, "id": id, "folder": shown, "steps": steps }),
+    );
     let interrupt = Interrupt::listen();
-    let progress = progress::for_stderr(pipeline.steps.len(), args.quiet);
-    let outcome = execute(pipeline, files, store, options, progress.as_ref(), &interrupt);
-    drop(progress);
+    let mut batches = Batches::default();
+    let mut outcome = execute_prepared(&prepared, &interrupt);
+    while goes_on(&prepared, &outcome) {
+        let points = prepared.pipeline.variants.count;
+        batches.note(&outcome);
+        let results = search::results(&prepared.pipeline, &outcome, &prepared.store);
+        prepared = prepared.further(&args.plan, &results, &batches)?;
+        if prepared.pipeline.variants.count == points {
+            break;
+        }
+        outcome = execute_prepared(&prepared, &interrupt);
+    }
+    batches.restore(&mut outcome);
+    let Prepared { pipeline, warnings, store, options, .. } = &prepared;
 
-    let mut record = record(pipeline, id, &outcome, args.keep_going);
+    let (steps, errors) = (outcome.steps, outcome.errors);
+    let failed = steps.iter().any(|step| step.status == StepStatus::Failed) || !errors.is_empty();
+    let status = match () {
+        () if outcome.interrupted => RunStatus::Interrupted,
+        () if !failed => RunStatus::Done,
+        () if options.keep_going => RunStatus::Partial,
+        () => RunStatus::Failed,
+    };
+    let mut record = record(pipeline, id, steps, status);
     record.warnings = warnings.iter().map(|warning| warning.message.clone()).collect();
     record.started = started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     record.seconds = clock.elapsed().as_secs_f64();
-    write(&folder, &record, store).map_err(|fault| Stop::saying(FAILED, fault))?;
-    if !args.quiet {
-        say(&summary(&record));
+    if let Err(fault) = write(&folder, &record, store) {
+        // Why steps failed is perhaps the same reason, said better.
+        if !errors.is_empty() {
+            refuse(pipeline, &errors);
+        }
+        return Err(Stop::saying(FAILED, fault));
     }
+    tell_end(&record, store);
     print(&format!("{}\n", folder.join(REPORT).display()));
-    match record.status {
+    let (status, finished) = (record.status, end(&record, &folder));
+    // The process ends here: giving back the memory of thousands of steps one by one is time lost.
+    std::mem::forget(record);
+    let ended = match status {
         RunStatus::Done => Ok(()),
         RunStatus::Interrupted => Err(Stop(INTERRUPTED)),
         RunStatus::Partial => {
-            refuse(pipeline, &outcome.errors);
+            refuse(pipeline, &errors);
             Err(Stop(PARTLY))
         }
-        RunStatus::Failed => Err(refuse(pipeline, &outcome.errors)),
-    }
+        RunStatus::Failed => Err(refuse(pipeline, &errors)),
+    };
+    talk::event("run_finished", finished);
+    std::mem::forget(prepared);
+    ended
+}
+
+fn execute_prepared(prepared: &Prepared, interrupt: &Interrupt) -> Outcome {
+    let Prepared { pipeline, store, files, options, .. } = prepared;
+    let progress = progress::for_stderr(pipeline.steps.len(), talk::is_quiet());
+    execute(pipeline, files, store, options, progress.as_ref(), interrupt)
+}
+
+/// Whether a search has further points, now that these are done.
+fn goes_on(prepared: &Prepared, outcome: &Outcome) -> bool {
+    let stopped = !outcome.errors.is_empty() && !prepared.options.keep_going;
+    let more = prepared.pipeline.variants.search.as_ref().is_some_and(|search| search.more);
+    more && !outcome.interrupted && !stopped
 }
 
 const REPORT: &str = "report.md";
 
 /// Writes record and report, and points `latest` to them.
 fn write(folder: &Path, record: &Record, store: &cache::Store) -> Result<(), String> {
-    runs::write_record(folder, record).map_err(|fault| unwritable(folder, &fault))?;
-    write_report(folder, record, store)?;
+    let (written, rendered) = rayon::join(
+        || runs::write_record(folder, record).map_err(|fault| unwritable(folder, &fault)),
+        || write_report(folder, record, store),
+    );
+    written?;
+    rendered?;
     runs::point_latest(folder).map_err(|fault| unwritable(folder, &fault))
 }
 
@@ -76,9 +134,12 @@ fn write(folder: &Path, record: &Record, store: &cache::Store) -> Result<(), Str
 /// # Errors
 /// A sentence on what cannot be written or read.
 pub fn write_report(folder: &Path, record: &Record, store: &cache::Store) -> Result<(), String> {
-    let report = reports::render(record, store).map_err(|fault| fault.to_string())?;
-    for (name, text) in [(REPORT, &report.markdown), ("results.csv", &report.csv)] {
-        write_whole(&folder.join(name), text.as_bytes())
+    let report = reports::render(record, store, folder).map_err(|fault| fault.to_string())?;
+    for (name, bytes) in &report {
+        let path = folder.join(name);
+        path.parent()
+            .map_or(Ok(()), fs::create_dir_all)
+            .and_then(|()| write_renewable(&path, bytes))
             .map_err(|fault| unwritable(folder, &fault))?;
     }
     Ok(())
@@ -88,16 +149,15 @@ fn unwritable(folder: &Path, fault: &std::io::Error) -> String {
     format!("cannot write in `{}`: {fault}", folder.display())
 }
 
-fn record(pipeline: &Pipeline, id: String, outcome: &Outcome, keep_going: bool) -> Record {
-    let failed = outcome.steps.iter().any(|step| step.status == StepStatus::Failed)
-        || !outcome.errors.is_empty();
+fn record(pipeline: &Pipeline, id: String, steps: Vec<StepRecord>, status: RunStatus) -> Record {
     let table = pipeline.report.table.iter().map(|row| Row {
         title: row.title.clone(),
         scores: pipeline.steps[row.scores].name.clone(),
         reference: row.reference.map(|step| pipeline.steps[step].name.clone()),
         paper: row.paper.clone(),
-        point: Vec::new(),
-        seed: 0,
+        companion: row.companion.map(|step| pipeline.steps[step].name.clone()),
+        point: row.point.clone(),
+        seed: row.seed,
     });
     Record {
         version: RECORD_VERSION,
@@ -106,17 +166,21 @@ fn record(pipeline: &Pipeline, id: String, outcome: &Outcome, keep_going: bool) 
         id,
         started: String::new(),
         seconds: 0.0,
-        status: match () {
-            () if outcome.interrupted => RunStatus::Interrupted,
-            () if !failed => RunStatus::Done,
-            () if keep_going => RunStatus::Partial,
-            () => RunStatus::Failed,
-        },
+        status,
         command: std::iter::once("engine".to_owned()).chain(std::env::args().skip(1)).collect(),
         question: pipeline.report.question.clone(),
         table: table.collect(),
-        figures: Vec::new(),
-        steps: outcome.steps.clone(),
+        sweep: (pipeline.variants.count > 1).then(|| Sweep {
+            axes: pipeline.variants.axes.clone(),
+            seeds: pipeline.seeds.clone(),
+            variants: pipeline.variants.count,
+            steps: pipeline.variants.steps,
+            wilcoxon: pipeline.report.wilcoxon,
+            objective: pipeline.variants.search.as_ref().map(|it| it.objective.clone()),
+        }),
+        figures: pipeline.report.figures.iter().map(|figure| figure.record(pipeline)).collect(),
+        audio: !pipeline.report.mute,
+        steps,
         warnings: Vec::new(),
         environment: Environment {
             platform: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
@@ -131,6 +195,27 @@ fn processor() -> String {
     let model =
         information.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
     model.map_or_else(|| "an unnamed processor".to_owned(), |(_, name)| name.trim().to_owned())
+}
+
+/// Says how the run ended, and in detail if that is asked for.
+fn tell_end(record: &Record, store: &cache::Store) {
+    if talk::is_verbose() && !talk::is_json() {
+        say(super::details::of(record, store, fold::width_of_stderr()).trim_end());
+    }
+    if !talk::is_quiet() && !talk::is_json() {
+        say(&summary(record));
+    }
+}
+
+/// How the run ended, as the fields of an event: the last one.
+fn end(record: &Record, folder: &Path) -> serde_json::Value {
+    let count = |status| record.steps.iter().filter(|step| step.status == status).count();
+    json!({
+        "status": record.status, "seconds": record.seconds,
+        "ran": count(StepStatus::Ran), "hits": count(StepStatus::Hit),
+        "failed": count(StepStatus::Failed), "skipped": count(StepStatus::Skipped),
+        "report": folder.join(REPORT).display().to_string(),
+    })
 }
 
 fn summary(record: &Record) -> String {

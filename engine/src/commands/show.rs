@@ -1,42 +1,120 @@
-//! `engine show` and `engine report`: a run that was made before.
+//! `engine show`: a run that was made before.
 
+use super::runs::{count, status};
 use crate::{
-    cli::{BAD_INPUT, FAILED, Stop, print},
-    runs,
+    cli::{BAD_INPUT, FAILED, OutArg, Stop, StoreArg, print},
+    fold::{self, paragraph},
+    grid::Grid,
+    results::{self, Line},
+    runs::{self, Found},
 };
-use cache::Store;
-use std::{fs, path::Path};
+use cache::{Store, record::StepStatus};
+use clap::Args;
+use std::fs;
 
-/// Prints the report of a run.
+/// What `show` reads.
+#[derive(Args)]
+pub struct ShowArgs {
+    /// A folder, an id, a study's name, `latest` or `NAME/latest`.
+    #[arg(default_value = "latest")]
+    pub run: String,
+    /// Where runs are.
+    #[command(flatten)]
+    pub out: OutArg,
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArg,
+    /// Print the whole report, in Markdown.
+    #[arg(long, conflicts_with = "json")]
+    pub report: bool,
+    /// Print the record, in JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Prints the table of a run, its report or its record.
 ///
 /// # Errors
 /// With the exit code, if there is no such run.
-pub fn show(out: &Path, run: &str) -> Result<(), Stop> {
-    let (folder, _) = runs::find(out, run).map_err(|fault| Stop::saying(BAD_INPUT, fault))?;
-    let path = folder.join("report.md");
-    let report = fs::read_to_string(&path).map_err(|fault| {
-        Stop::saying(
-            FAILED,
-            format!(
-                "cannot read `{}`: {fault}; `engine report {run}` renders it again",
-                path.display()
-            ),
-        )
-    })?;
-    print(&report);
+pub fn show(args: &ShowArgs) -> Result<(), Stop> {
+    let found =
+        runs::find(&args.out.out, &args.run).map_err(|fault| Stop::saying(BAD_INPUT, fault))?;
+    if args.json {
+        let json = serde_json::to_value(&found.record).expect("a record always serialises");
+        print(&format!("{json:#}\n"));
+        return Ok(());
+    }
+    if args.report {
+        let path = found.folder.join("report.md");
+        let report = fs::read_to_string(&path).map_err(|fault| {
+            let (path, run) = (path.display(), &args.run);
+            let help = format!("`engine report {run}` renders it again");
+            Stop::saying(FAILED, format!("cannot read `{path}`: {fault}; {help}"))
+        })?;
+        print(&report);
+        return Ok(());
+    }
+    let store = Store::open(&args.store.store).map_err(|fault| Stop::saying(FAILED, fault))?;
+    let lines = results::lines(&found.record, &store);
+    print(&text(&found, &lines, fold::width()));
     Ok(())
 }
 
-/// Renders the report of a run again, from its record and the store.
-///
-/// # Errors
-/// With the exit code, if there is no such run or the store has lost what it shows.
-pub fn report(out: &Path, run: &str, store: &Path) -> Result<(), Stop> {
-    let (folder, record) = runs::find(out, run).map_err(|fault| Stop::saying(BAD_INPUT, fault))?;
-    let store = Store::open(store).map_err(|fault| Stop::saying(FAILED, fault))?;
-    super::run::write_report(&folder, &record, &store).map_err(|fault| {
-        Stop::saying(FAILED, format!("{fault}; if the store has lost it, run the pipeline again"))
-    })?;
-    print(&format!("{}\n", folder.join("report.md").display()));
-    Ok(())
+fn text(found: &Found, lines: &[Line], width: usize) -> String {
+    let Found { folder, record } = found;
+    let line = |text: &str| paragraph("", text, width);
+    let mut out = line(&format!(
+        "{} {}: {} in {}, started {}",
+        record.pipeline,
+        record.id,
+        status(record.status),
+        reports::span(record.seconds),
+        record.started
+    ));
+    for step in &record.steps {
+        if let Some(error) = &step.error {
+            out.push_str(&paragraph(&format!("failed  {}: ", step.name), error, width));
+        }
+    }
+    if let Some(question) = &record.question {
+        out.push_str(&format!("\n{}", line(question)));
+    }
+    out.push('\n');
+    if lines.is_empty() {
+        out.push_str(&line("The pipeline names no rows for a table (`report: { table: … }`)."));
+    } else {
+        out.push_str(&table(lines).fitted(width));
+    }
+    for (at, row) in lines.iter().enumerate() {
+        if let Some(missing) = row.seeds.iter().find_map(|scored| scored.missing.as_ref()) {
+            out.push_str(&line(&format!("r{} has no numbers: {missing}", at + 1)));
+        }
+    }
+    if lines.iter().any(|line| line.seeds.len() > 1) {
+        out.push_str(&line("± half the 95 % interval of the mean over seeds."));
+    }
+    let ran = count(record, StepStatus::Ran);
+    let hits = count(record, StepStatus::Hit);
+    out.push_str(&format!(
+        "\n{}",
+        line(&format!("{ran} of {} steps ran, {hits} were there already", record.steps.len()))
+    ));
+    out.push_str(&line(&format!("report: {}", folder.join("report.md").display())));
+    out
+}
+
+/// The table, its rows numbered as `engine why` counts them.
+fn table(lines: &[Line]) -> Grid {
+    let metrics = results::columns(lines);
+    let title = |arrow, title: &str| format!("{title} {arrow}");
+    let head = metrics
+        .iter()
+        .map(|metric| title(if metric.more_is_better { "↑" } else { "↓" }, metric.title));
+    let mut grid = Grid::new(std::iter::once("row".to_owned()).chain(head), 1);
+    for (at, line) in lines.iter().enumerate() {
+        let cells = metrics.iter().map(|metric| results::cell(line.estimate(metric.name), metric));
+        let name = format!("r{} {}", at + 1, line.title);
+        grid.rows.push(std::iter::once(name).chain(cells).collect());
+    }
+    grid
 }

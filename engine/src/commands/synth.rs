@@ -29,7 +29,7 @@ pub fn synth(args: &SynthArgs) -> Result<(), Stop> {
     let progress = progress::for_stderr(1, false);
     progress.start(1, "synth", "");
     write_corpus(&args.dir, args.clips_per_class, args.seed, &|done, total| {
-        progress.at(done, total, "clips");
+        progress.at(1, done, total, "clips");
     })
     .map_err(|fault| Stop::saying(BAD_INPUT, fault))?;
     progress.say(&format!("the corpus is in `{}`, in the layout of IRMAS", args.dir.display()));

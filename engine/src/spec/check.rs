@@ -19,17 +19,17 @@ pub fn check(
     let mut shapes: Vec<Option<Vec<Shape>>> = vec![None; drafts.len()];
     for &at in order {
         let draft = &drafts[at];
-        let Some(entry) = draft.entry else { continue };
         let mut fits = draft.reads_whole;
-        let mut inputs: Vec<Option<Shape>> = vec![None; entry.inputs.len()];
+        let ports = draft.inputs();
+        let mut inputs: Vec<Option<Shape>> = vec![None; ports.len()];
         for link in &links[at] {
             let (Some(input), Some(output)) = (link.input, link.output) else {
                 fits = false;
                 continue;
             };
-            let source = drafts[link.step].entry.expect("a step with ports has an op");
+            let made = drafts[link.step].outputs();
             let known = shapes[link.step].as_ref().and_then(|shapes| {
-                let port = source.outputs.iter().position(|port| port.name == output.name)?;
+                let port = made.iter().position(|port| port.name == output.name)?;
                 shapes.get(port).cloned()
             });
             let possible: Vec<Kind> = match &known {
@@ -46,12 +46,11 @@ pub fn check(
                 _ => None,
             });
             fits &= shape.is_some();
-            if let Some(port) = entry.inputs.iter().position(|port| port.name == input.name) {
+            if let Some(port) = ports.iter().position(|port| port.name == input.name) {
                 inputs[port] = shape;
             }
         }
-        let whole =
-            entry.inputs.iter().zip(&inputs).all(|(port, shape)| port.optional || shape.is_some());
+        let whole = ports.iter().zip(&inputs).all(|(port, shape)| port.optional || shape.is_some());
         let Some(op) = draft.op.as_ref().filter(|_| fits && whole) else { continue };
         match op.check(&inputs) {
             Ok(found) => shapes[at] = Some(found),
@@ -70,12 +69,12 @@ fn mismatch(
 ) -> Fault {
     let source = &drafts[link.step];
     let entry = source.entry.expect("a step with ports has an op");
-    let other =
-        entry.outputs.iter().find(|port| port.kinds.iter().any(|kind| input.kinds.contains(kind)));
+    let made = source.outputs();
+    let other = made.iter().find(|port| port.kinds.iter().any(|kind| input.kinds.contains(kind)));
     let fitting = link::fitting(drafts, reader, input.kinds);
     let help = match other {
-        Some(port) if port.name == entry.outputs[0].name => format!("write `{}`", source.name),
-        Some(port) => format!("write `{}.{}`", source.name, port.name),
+        Some(port) if port.name == made[0].name => format!("write `{}`", source.base),
+        Some(port) => format!("write `{}.{}`", source.base, port.name),
         None if fitting.is_empty() => {
             format!("no step before this one gives {}", link::kinds(input.kinds))
         }
@@ -86,11 +85,11 @@ fn mismatch(
     };
     let gives: Vec<&str> = given.iter().map(|kind| with_article(*kind)).collect();
     let takes: Vec<&str> = input.kinds.iter().map(|kind| with_article(*kind)).collect();
-    let written = link.node.text().unwrap_or(&source.name);
+    let written = link.node.text().unwrap_or(&source.base);
     let message = format!(
         "`{}` of step {} takes {}, but {} gives {}",
         input.name,
-        quote(&reader.name),
+        quote(&reader.base),
         takes.join(" or "),
         quote(written),
         gives.join(" or ")
@@ -113,6 +112,10 @@ fn with_article(kind: Kind) -> &'static str {
         Kind::Diagnostics => "diagnostics",
         Kind::Linkage => "a linkage",
         Kind::Skipped => "a list of skipped files",
+        Kind::Composition => "a composition",
+        Kind::Silhouettes => "silhouettes",
+        Kind::Findings => "findings",
+        Kind::Census => "a census",
     }
 }
 

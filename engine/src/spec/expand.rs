@@ -8,26 +8,16 @@ use super::{
 };
 use crate::fault::{Fault, quote};
 
-/// A step after `for` and variables.
-pub struct Instance {
-    /// `groups`, or `groups@pca` for one of a `for`.
-    pub name: String,
-    /// The name in the file.
-    pub key: Key,
-    /// What it holds, without `for`.
-    pub fields: Vec<(Key, Node)>,
-}
-
 /// The most instances of one step.
 const MOST: usize = 1000;
 
-/// The instances of one step.
+/// The instances of one step: their names, such as `groups@pca`, and their fields without `for`.
 pub fn expand(
     cx: &mut Context,
     vars: &mut Variables,
     key: &Key,
     fields: &[(Key, Node)],
-) -> Vec<Instance> {
+) -> Vec<(String, Vec<(Key, Node)>)> {
     let mut instances = Vec::new();
     for local in points(cx, vars, fields) {
         let mut filled = Vec::new();
@@ -38,10 +28,7 @@ pub fn expand(
             suffix if suffix.is_empty() => key.name.clone(),
             suffix => format!("{}@{suffix}", key.name),
         };
-        if !cx.afford(64 * (1 + filled.len())) {
-            break;
-        }
-        instances.push(Instance { name, key: key.clone(), fields: filled });
+        instances.push((name, filled));
     }
     instances
 }
@@ -72,7 +59,10 @@ pub fn points(
     let mut points = vec![Vec::new()];
     for (name, node) in variables {
         check_name(cx, vars, name);
-        let Some(values) = values(cx, vars, name, node) else { return Vec::new() };
+        let values = values(cx, vars, "spec::for", name, node, "[pca, vae]");
+        let Some(values) = values.filter(|values| told_apart(cx, values)) else {
+            return Vec::new();
+        };
         if points.len() * values.len() > MOST {
             cx.push(
                 Fault::error("spec::for", format!("this `for` makes more than {MOST} steps"))
@@ -112,9 +102,17 @@ fn check_name(cx: &mut Context, vars: &mut Variables, name: &Key) {
     }
 }
 
-fn values(cx: &mut Context, vars: &mut Variables, name: &Key, node: &Node) -> Option<Vec<Node>> {
+/// The values of a list or of a text such as `range(1,9)`, variables filled in; at least one.
+pub fn values(
+    cx: &mut Context,
+    vars: &mut Variables,
+    code: &'static str,
+    name: &Key,
+    node: &Node,
+    example: &str,
+) -> Option<Vec<Node>> {
     let node = vars.fill(cx, node, &[]);
-    let fault = |message: String| Fault::error("spec::for", message);
+    let fault = |message: String| Fault::error(code, message);
     let values = match (range::expand(&node), node.value.clone()) {
         (Some(Ok(values)), _) | (None, Value::List(values)) => values,
         (Some(Err(message)), _) => {
@@ -128,7 +126,12 @@ fn values(cx: &mut Context, vars: &mut Variables, name: &Key, node: &Node) -> Op
         (None, Value::Faulty) => return None,
         (None, _) => {
             let message = format!("{} must be a list, not {}", quote(&name.name), node.describe());
-            cx.push(fault(message).at(&node, "expected a list such as `[pca, vae]`"));
+            let remark = format!("expected a list such as `{example}`");
+            cx.push(if node.span.is_empty() {
+                fault(message).at_key(name, remark)
+            } else {
+                fault(message).at(&node, remark)
+            });
             return None;
         }
     };
@@ -136,10 +139,15 @@ fn values(cx: &mut Context, vars: &mut Variables, name: &Key, node: &Node) -> Op
         cx.push(fault(format!("{} has no values", quote(&name.name))).at(&node, "an empty list"));
         return None;
     }
+    Some(values)
+}
+
+/// Whether the values of a `for` can name instances.
+fn told_apart(cx: &mut Context, values: &[Node]) -> bool {
     let mut seen: Vec<String> = Vec::new();
-    for value in &values {
+    for value in values {
         let problem = match value.plain() {
-            _ if value.is_faulty() => return None,
+            _ if value.is_faulty() => return false,
             None => format!("{} cannot be part of a step's name", value.describe()),
             Some(text) if seen.contains(&text) => format!("{} is given twice", quote(&text)),
             Some(text) if !fits_a_name(&text) => {
@@ -151,13 +159,13 @@ fn values(cx: &mut Context, vars: &mut Variables, name: &Key, node: &Node) -> Op
             }
         };
         cx.push(
-            fault(problem)
+            Fault::error("spec::for", problem)
                 .at(value, "this value")
                 .help("a value of a `for` is a number or a word of letters, digits, `_`, `-`, `.`"),
         );
-        return None;
+        return false;
     }
-    Some(values)
+    true
 }
 
 fn fits_a_name(text: &str) -> bool {

@@ -12,7 +12,7 @@ use crate::{
 use cache::Kind;
 use ops::{Entry, Port};
 use petgraph::{algo::tarjan_scc, graph::DiGraph};
-use std::collections::{BTreeSet, HashMap, VecDeque, hash_map};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque, hash_map};
 
 /// A connection between two steps.
 pub struct Link {
@@ -33,6 +33,8 @@ type Unknown = (String, Option<String>);
 pub struct Names<'d> {
     drafts: &'d [Draft],
     by_name: HashMap<&'d str, usize>,
+    /// The first of several variants of a step.
+    by_base: HashMap<&'d str, usize>,
 }
 
 impl<'d> Names<'d> {
@@ -40,22 +42,51 @@ impl<'d> Names<'d> {
     pub fn new(drafts: &'d [Draft]) -> Self {
         let by_name =
             drafts.iter().enumerate().map(|(at, draft)| (draft.name.as_str(), at)).collect();
-        Self { drafts, by_name }
+        let mut by_base = HashMap::new();
+        for (at, draft) in drafts.iter().enumerate() {
+            by_base.entry(draft.base.as_str()).or_insert(at);
+        }
+        Self { drafts, by_name, by_base }
     }
 
-    /// The step and, if one is named, the output port of a reference.
+    /// The step and, if one is named, the output port of a reference; of several variants of a
+    /// step the first.
     ///
     /// # Errors
     /// A message and what to do.
     pub fn find<'t>(&self, reference: &'t str) -> Result<(usize, Option<&'t str>), Unknown> {
-        if let Some(&at) = self.by_name.get(reference) {
+        let step = |name: &str| self.by_name.get(name).or_else(|| self.by_base.get(name)).copied();
+        self.find_by(reference, step)
+    }
+
+    /// The same as a step means it: of several variants its own.
+    fn find_for<'t>(
+        &self,
+        reader: &Draft,
+        reference: &'t str,
+    ) -> Result<(usize, Option<&'t str>), Unknown> {
+        let own = |name: &str| reader.sources.iter().find(|(source, _)| source == name);
+        let named = |name: &str| match reader.circular {
+            // Any variant will do to show the circle.
+            true => self.by_name.get(name).or_else(|| self.by_base.get(name)).copied(),
+            false => self.by_name.get(name).copied(),
+        };
+        self.find_by(reference, |name| own(name).map(|(_, at)| *at).or_else(|| named(name)))
+    }
+
+    fn find_by<'t>(
+        &self,
+        reference: &'t str,
+        step: impl Fn(&str) -> Option<usize>,
+    ) -> Result<(usize, Option<&'t str>), Unknown> {
+        if let Some(at) = step(reference) {
             return Ok((at, None));
         }
         let (name, port) = match reference.rsplit_once('.') {
             Some((name, port)) => (name, Some(port)),
             None => (reference, None),
         };
-        if let Some(&at) = self.by_name.get(name).filter(|_| port.is_some()) {
+        if let Some(at) = step(name).filter(|_| port.is_some()) {
             return Ok((at, port));
         }
         // `vae@0.5` is an instance that is not there rather than a port `5` of `vae@0`.
@@ -63,10 +94,16 @@ impl<'d> Names<'d> {
         Err(self.unknown(name))
     }
 
-    /// The instances of a `for` step.
-    pub fn instances(&self, base: &str) -> Vec<usize> {
-        let of = |draft: &Draft| draft.key.name == base && draft.name != base;
-        (0..self.drafts.len()).filter(|&at| of(&self.drafts[at])).collect()
+    /// The instances of a `for` step, each once whatever varies.
+    pub fn instance_names(&self, step: &str) -> Vec<&'d str> {
+        self.bases(|draft| draft.key.name == step && draft.base != step)
+    }
+
+    /// The names of steps, those of several variants once.
+    fn bases(&self, of: impl Fn(&&Draft) -> bool) -> Vec<&'d str> {
+        let mut seen = HashSet::new();
+        let bases = self.drafts.iter().filter(of).map(|draft| draft.base.as_str());
+        bases.filter(|base| seen.insert(*base)).collect()
     }
 
     /// The step at a place.
@@ -76,18 +113,12 @@ impl<'d> Names<'d> {
 
     /// The names of steps that give scores.
     pub fn with_scores(&self) -> Vec<&'d str> {
-        let gives = |draft: &&Draft| {
-            draft.entry.is_some_and(|entry| {
-                entry.outputs.iter().any(|port| port.kinds.contains(&Kind::Scores))
-            })
-        };
-        self.drafts.iter().filter(gives).map(|draft| draft.name.as_str()).collect()
+        self.bases(|draft| draft.outputs().iter().any(|port| port.kinds.contains(&Kind::Scores)))
     }
 
     fn unknown(&self, name: &str) -> Unknown {
         let (base, instance) = name.split_once('@').unwrap_or((name, ""));
-        let instances: Vec<&str> =
-            self.instances(base).into_iter().map(|at| self.drafts[at].name.as_str()).collect();
+        let instances = self.instance_names(base);
         if !instances.is_empty() {
             let message = match instance {
                 "" => format!("{} is made once for each value of its `for`", quote(base)),
@@ -101,17 +132,12 @@ impl<'d> Names<'d> {
             };
             return (message, Some(help));
         }
-        if name != base && self.by_name.contains_key(base) {
+        if name != base && self.by_base.contains_key(base) {
             let message = format!("step {} has no `for`, so it has no instances", quote(base));
             return (message, Some(format!("write {}", quote(base))));
         }
-        let known: Vec<&str> = self.drafts.iter().map(|draft| draft.name.as_str()).collect();
-        let same_op: Vec<&str> = self
-            .drafts
-            .iter()
-            .filter(|draft| draft.entry.is_some_and(|entry| entry.name == name))
-            .map(|draft| draft.name.as_str())
-            .collect();
+        let known = self.bases(|_| true);
+        let same_op = self.bases(|draft| draft.entry.is_some_and(|entry| entry.name == name));
         let help = match &same_op[..] {
             [] => suggest::help(name, &known, "the steps are"),
             names => Some(format!(
@@ -141,10 +167,10 @@ pub fn link(cx: &mut Context, drafts: &[Draft]) -> Vec<Vec<Link>> {
 }
 
 fn join(cx: &mut Context, names: &Names<'_>, draft: &Draft, read: &Read) -> Option<Link> {
-    let (step, port) = match names.find(read.reference.trim()) {
+    let (step, port) = match names.find_for(draft, read.reference.trim()) {
         Ok(found) => found,
         Err((message, help)) => {
-            let reader = format!("step {} reads it here", quote(&draft.name));
+            let reader = format!("step {} reads it here", quote(&draft.base));
             cx.push(
                 Fault::error("spec::unknown_step", message).at(&read.node, reader).maybe_help(help),
             );
@@ -164,18 +190,18 @@ pub fn output(
     port: Option<&str>,
     node: &Node,
 ) -> Option<&'static Port> {
-    let Some(name) = port else { return entry.outputs.first() };
-    let found = entry.outputs.iter().find(|port| port.name == name);
-    if found.is_none() {
-        let known: Vec<&str> = entry.outputs.iter().map(|port| port.name).collect();
+    let Some(name) = port else { return step.outputs().first() };
+    let found = step.outputs().iter().find(|port| port.name == name);
+    if found.is_none() && step.has_ports() {
+        let known: Vec<&str> = step.outputs().iter().map(|port| port.name).collect();
         let message = format!(
             "step {} (`{}`) has no output port {}",
-            quote(&step.name),
+            quote(&step.base),
             entry.name,
             quote(name)
         );
         let help = suggest::closest(name, known.iter().copied())
-            .map(|near| format!("did you mean `{}.{near}`?", step.name))
+            .map(|near| format!("did you mean `{}.{near}`?", step.base))
             .or_else(|| suggest::help(name, &known, "its output ports are"));
         cx.push(Fault::error("spec::unknown_port", message).at(node, "unknown").maybe_help(help));
     }
@@ -183,12 +209,12 @@ pub fn output(
 }
 
 fn missing_inputs(cx: &mut Context, drafts: &[Draft], draft: &Draft) {
+    let ports = draft.inputs();
     let Some(entry) = draft.entry.filter(|_| draft.reads_whole) else { return };
     let given = |port: &Port| {
         draft.reads.iter().any(|read| read.port.is_some_and(|read| read.name == port.name))
     };
-    let missing: Vec<&Port> =
-        entry.inputs.iter().filter(|port| !port.optional && !given(port)).collect();
+    let missing: Vec<&Port> = ports.iter().filter(|port| !port.optional && !given(port)).collect();
     if missing.is_empty() {
         return;
     }
@@ -201,10 +227,10 @@ fn missing_inputs(cx: &mut Context, drafts: &[Draft], draft: &Draft) {
         let fitting = fitting(drafts, draft, port.kinds);
         fitting.last().cloned().unwrap_or_else(|| "STEP".to_owned())
     };
-    let help = if draft.reads.is_empty() && entry.inputs.len() == 1 {
+    let help = if draft.reads.is_empty() && ports.len() == 1 {
         format!("add `in: {}`", example(missing[0]))
     } else {
-        let required = entry.inputs.iter().filter(|port| !port.optional);
+        let required = ports.iter().filter(|port| !port.optional);
         let entries: Vec<String> = required
             .map(|port| {
                 let read = draft
@@ -217,7 +243,7 @@ fn missing_inputs(cx: &mut Context, drafts: &[Draft], draft: &Draft) {
             .collect();
         format!("write `in: {{ {} }}`", entries.join(", "))
     };
-    let message = format!("step {} lacks the input {}", quote(&draft.name), listed(&names, "and"));
+    let message = format!("step {} lacks the input {}", quote(&draft.base), listed(&names, "and"));
     cx.push(
         Fault::error("spec::missing_input", message)
             .at_key(&draft.key, format!("`{}` reads {}", entry.name, needed.join("; ")))
@@ -228,14 +254,14 @@ fn missing_inputs(cx: &mut Context, drafts: &[Draft], draft: &Draft) {
 /// References that would give one of these kinds to a step, as far as is known without running.
 pub fn fitting(drafts: &[Draft], reader: &Draft, wanted: &[Kind]) -> Vec<String> {
     let mut found = Vec::new();
-    let others = drafts.iter().take_while(|draft| draft.name != reader.name);
-    for draft in others {
-        let Some(entry) = draft.entry else { continue };
-        for (at, port) in entry.outputs.iter().enumerate() {
+    let mut seen = HashSet::new();
+    let others = drafts.iter().take_while(|draft| draft.base != reader.base);
+    for draft in others.filter(|draft| seen.insert(&draft.base)) {
+        for (at, port) in draft.outputs().iter().enumerate() {
             if port.kinds.iter().any(|kind| wanted.contains(kind)) {
                 found.push(match at {
-                    0 => draft.name.clone(),
-                    _ => format!("{}.{}", draft.name, port.name),
+                    0 => draft.base.clone(),
+                    _ => format!("{}.{}", draft.base, port.name),
                 });
                 break;
             }
@@ -317,7 +343,7 @@ fn report_circle(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], knot: 
         }
     }
     path.reverse();
-    let name = |at: usize| drafts[at].name.as_str();
+    let name = |at: usize| drafts[at].base.as_str();
     let mut fault = if let [(only, link)] = path[..] {
         Fault::error("spec::cycle", format!("step {} reads itself", quote(name(only))))
             .at(&link.node, "a step reads only steps before it")

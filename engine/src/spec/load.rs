@@ -1,18 +1,24 @@
 //! The whole way from text to a checked pipeline.
 
 use super::{
-    Override, check,
+    Override,
+    cells::Varied,
+    check, companions,
     context::Context,
-    expand, link,
+    link,
     node::{Node, Value},
     outline::{self, Outline},
-    overrides, report, steps, unused,
+    overrides, report,
+    search::Results,
+    steps, sweep,
+    unfold::{self, Variant},
+    unused,
     vars::Variables,
     yaml,
 };
 use crate::{
     fault::{Fault, Faults, Severity, quote},
-    pipeline::{Input, Pipeline, SourceText, Step},
+    pipeline::{Input, Pipeline, SourceText, Step, Variants},
 };
 use ops::Entry;
 use std::{path::Path, sync::Arc};
@@ -26,7 +32,20 @@ pub fn load(
     text: String,
     overrides: &[Override],
 ) -> Result<(Pipeline, Vec<Fault>), Faults> {
-    load_with(path, text, overrides, ops::OPS, |name| std::env::var(name).ok())
+    load_searched(path, text, overrides, &Results::new())
+}
+
+/// The same where results are known that choose further points of a sweep.
+///
+/// # Errors
+/// All faults of the file, if one of them must be put right.
+pub fn load_searched(
+    path: &Path,
+    text: String,
+    overrides: &[Override],
+    results: &Results,
+) -> Result<(Pipeline, Vec<Fault>), Faults> {
+    read_all(path, text, overrides, ops::OPS, |name| std::env::var(name).ok(), results)
 }
 
 /// The same with a table of ops and an environment of one's own.
@@ -40,9 +59,20 @@ pub fn load_with(
     table: &'static [Entry],
     env: fn(&str) -> Option<String>,
 ) -> Result<(Pipeline, Vec<Fault>), Faults> {
+    read_all(path, text, overrides, table, env, &Results::new())
+}
+
+fn read_all(
+    path: &Path,
+    text: String,
+    overrides: &[Override],
+    table: &'static [Entry],
+    env: fn(&str) -> Option<String>,
+    results: &Results,
+) -> Result<(Pipeline, Vec<Fault>), Faults> {
     let source = Arc::new(SourceText { path: path.to_owned(), text });
     let mut cx = Context::new(source.clone());
-    let pipeline = read(&mut cx, overrides, table, env);
+    let pipeline = read(&mut cx, overrides, table, env, results);
     let faults = Faults::new(source, cx.faults);
     let bad = faults.faults.iter().any(|fault| fault.severity == Severity::Error);
     match pipeline {
@@ -56,25 +86,30 @@ fn read(
     overrides: &[Override],
     table: &'static [Entry],
     env: fn(&str) -> Option<String>,
+    results: &Results,
 ) -> Option<Pipeline> {
     let mut root = yaml::parse(cx)?;
     overrides::apply(cx, &mut root, overrides);
-    let Outline { name, description, vars, seeds, steps, report } = outline::outline(cx, root);
+    let mut outline = outline::outline(cx, root);
+    companions::add(&mut outline, table);
+    let Outline { name, description, vars, seeds, steps, sweep, report } = outline;
     let mut vars = Variables::new(cx, vars, env);
     let name = study_name(cx, &mut vars, name);
     let description = description.and_then(|node| vars.fill(cx, &node, &[]).plain());
-    let seeds = read_seeds(cx, &mut vars, seeds);
+    let seeds_node = seeds;
+    let seeds = read_seeds(cx, &mut vars, seeds_node.as_ref());
+    let sweep = sweep::read(cx, &mut vars, sweep, &steps, seeds.len(), results);
 
-    let mut drafts = Vec::new();
-    for (key, fields) in &steps {
-        for instance in expand::expand(cx, &mut vars, key, fields) {
-            drafts.push(steps::read(cx, table, instance));
-        }
-    }
+    let (instances, variants) = unfold::unfold(cx, &mut vars, table, &sweep, &seeds, &steps);
+    unused::warn_of_axes(cx, &sweep, &instances, (&seeds, seeds_node.as_ref()));
+    let drafts: Vec<_> =
+        instances.into_iter().map(|instance| steps::read(cx, table, instance)).collect();
     let links = link::link(cx, &drafts);
     let order = link::order(cx, &drafts, &links);
     check::check(cx, &drafts, &links, &order);
-    let mut report = report::read(cx, &mut vars, report, &drafts);
+    let varied = Varied { sweep: &sweep, variants: &variants };
+    let mut report = report::read(cx, &mut vars, report, &drafts, &varied);
+    let mut search = report::objective(cx, &drafts, &varied);
     // `--set step.parameter` may put a value where a variable was read.
     if overrides.is_empty() {
         vars.warn_unused(cx);
@@ -83,7 +118,7 @@ fn read(
     if bad {
         return None;
     }
-    unused::warn(cx, &drafts, &links, &report.table);
+    unused::warn(cx, &drafts, &links, &report);
 
     // From the order of the file to the order of work.
     let mut place = vec![0; drafts.len()];
@@ -91,14 +126,22 @@ fn read(
     for row in &mut report.table {
         row.scores = place[row.scores];
         row.reference = row.reference.map(|step| place[step]);
+        row.companion = row.companion.map(|step| place[step]);
     }
+    for step in
+        search.iter_mut().flat_map(|search| search.points.iter_mut().flat_map(|it| &mut it.1))
+    {
+        *step = place[*step];
+    }
+    let shown = report.figures.iter_mut().flat_map(|figure| figure.inputs.values_mut().flatten());
+    shown.for_each(|(step, _)| *step = place[*step]);
     let mut drafts: Vec<Option<_>> = drafts.into_iter().zip(links).map(Some).collect();
     let mut steps = Vec::new();
     for at in order {
         let (draft, links) = drafts[at].take()?;
         let entry = draft.entry?;
         let mut inputs = Vec::new();
-        for port in entry.inputs {
+        for port in draft.inputs() {
             let link = links.iter().find(|link| link.input.is_some_and(|it| it.name == port.name));
             let Some(link) = link else { continue };
             inputs.push(Input {
@@ -113,25 +156,25 @@ fn read(
             entry,
             op: draft.op?,
             inputs,
-            seed: draft.seed.unwrap_or(seeds[0]),
+            seed: draft.seed.unwrap_or(draft.study_seed),
             own_seed: draft.seed.is_some(),
             device: draft.device,
             place: ops::Device::Cpu,
             retries: draft.retries,
             timeout: draft.timeout,
+            needs: draft.needs,
             span: draft.key.span,
             param_spans: draft.param_spans,
         });
     }
-    Some(Pipeline {
-        name,
-        description,
-        seeds,
-        steps,
-        report,
-        source: cx.source.clone(),
-        note: crate::devices::Note::default(),
-    })
+    let variants = Variants {
+        axes: sweep.axes.iter().map(|axis| axis.key.name.clone()).collect(),
+        count: variants.len(),
+        steps: variants.iter().map(Variant::steps).sum(),
+        search,
+    };
+    let (source, note) = (cx.source.clone(), crate::devices::Note::default());
+    Some(Pipeline { name, description, seeds, variants, steps, report, source, note })
 }
 
 fn study_name(cx: &mut Context, vars: &mut Variables, node: Option<Node>) -> String {
@@ -159,9 +202,9 @@ fn study_name(cx: &mut Context, vars: &mut Variables, node: Option<Node>) -> Str
 /// The most seeds of one study.
 const MOST_SEEDS: i128 = 1000;
 
-fn read_seeds(cx: &mut Context, vars: &mut Variables, node: Option<Node>) -> Vec<u64> {
+fn read_seeds(cx: &mut Context, vars: &mut Variables, node: Option<&Node>) -> Vec<u64> {
     let Some(node) = node else { return vec![0] };
-    let node = vars.fill(cx, &node, &[]);
+    let node = vars.fill(cx, node, &[]);
     let seeds: Vec<u64> = match &node.value {
         Value::Faulty => return vec![0],
         Value::Int(count @ 1..=MOST_SEEDS) => {
@@ -185,7 +228,7 @@ fn read_seeds(cx: &mut Context, vars: &mut Variables, node: Option<Node>) -> Vec
         _ => {
             let message = format!(
                 "`seeds` must be a list of whole numbers or how many (1 to {MOST_SEEDS}), not {}",
-                node.describe()
+                node.describe_or_empty()
             );
             cx.push(
                 Fault::error("spec::seed", message)
@@ -195,19 +238,5 @@ fn read_seeds(cx: &mut Context, vars: &mut Variables, node: Option<Node>) -> Vec
             Vec::new()
         }
     };
-    match seeds[..] {
-        [] => vec![0],
-        [_] => seeds,
-        [first, ..] => {
-            cx.push(
-                Fault::warning(
-                    "spec::one_seed",
-                    format!("several seeds are not run yet: only seed `{first}` is"),
-                )
-                .at(&node, "the others are left out")
-                .help("run it once for each seed with `--set`, or give one seed"),
-            );
-            seeds
-        }
-    }
+    if seeds.is_empty() { vec![0] } else { seeds }
 }

@@ -1,30 +1,44 @@
 //! From text to a checked pipeline.
 //!
 //! Text becomes a tree whose every node knows its place ([`yaml`]). `--set` ([`overrides`]),
-//! variables ([`vars`]) and `for` ([`expand`]) act on the tree. Only then are steps read
+//! variables ([`vars`]), `for` ([`expand`]) and the sweep ([`sweep`], [`unfold`]) act on the tree. Only then are steps read
 //! ([`steps`], [`params`]), joined ([`link`]) and checked ([`check`]). No stage stops at its first
 //! fault: all of them are collected and shown together.
 
+mod cells;
 mod check;
+mod companions;
 mod context;
 mod expand;
+mod figures;
 mod link;
 mod load;
 mod node;
 mod outline;
 mod overrides;
 mod params;
+mod points;
 mod range;
 mod report;
+mod resources;
+mod sample;
 mod scalar;
+mod search;
 mod steps;
+mod sweep;
 mod template;
+mod tpe;
+mod unfold;
 mod unused;
 mod vars;
 mod yaml;
 mod yaml_fault;
 
-pub use load::{load, load_with};
+pub use figures::FIGURE_KEYS;
+pub use load::{load, load_searched, load_with};
 pub use outline::{STEP_KEYS, TOP_KEYS};
 pub use overrides::Override;
 pub use report::{METRICS, REPORT_KEYS, ROW_KEYS};
+pub use resources::{RESOURCE_KEYS, bytes};
+pub use search::Results;
+pub use sweep::{DRAW_KEYS, HALVING_KEYS, SWEEP_KEYS, TPE_KEYS};

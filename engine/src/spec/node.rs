@@ -1,6 +1,7 @@
 //! The tree of a pipeline file: values that know where they are written.
 
 use crate::{fault::quote, pipeline::Span};
+use serde_json::Value as Json;
 use std::rc::Rc;
 
 /// A value and its place.
@@ -94,6 +95,15 @@ impl Node {
         }
     }
 
+    /// The same, where a list or map is told from one with nothing in it.
+    pub fn describe_or_empty(&self) -> String {
+        match &self.value {
+            Value::List(items) if items.is_empty() => "an empty list".to_owned(),
+            Value::Map(entries) if entries.is_empty() => "an empty map".to_owned(),
+            _ => self.describe(),
+        }
+    }
+
     /// A scalar as it is put into a text or a name.
     pub fn plain(&self) -> Option<String> {
         if let Some(raw) = &self.raw {
@@ -107,6 +117,21 @@ impl Node {
             Value::Text(text) => text.clone(),
             Value::List(_) | Value::Map(_) | Value::Faulty => return None,
         })
+    }
+
+    /// The value as JSON.
+    pub fn json(&self) -> Json {
+        match &self.value {
+            Value::Null | Value::Faulty => Json::Null,
+            Value::Bool(value) => Json::from(*value),
+            Value::Int(value) => whole(*value),
+            Value::Real(value) => Json::from(*value),
+            Value::Text(text) => Json::from(text.as_str()),
+            Value::List(items) => items.iter().map(Node::json).collect(),
+            Value::Map(entries) => {
+                entries.iter().map(|(key, node)| (key.name.clone(), node.json())).collect()
+            }
+        }
     }
 
     /// Whether it or something in it is known to be at fault.
@@ -141,6 +166,15 @@ impl Node {
             }
             _ => 0,
         }
+    }
+}
+
+/// A whole number as JSON.
+pub fn whole(value: i128) -> Json {
+    match (u64::try_from(value), i64::try_from(value)) {
+        (Ok(value), _) => Json::from(value),
+        (_, Ok(value)) => Json::from(value),
+        _ => Json::from(value as f64),
     }
 }
 

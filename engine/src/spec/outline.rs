@@ -16,7 +16,7 @@ pub const TOP_KEYS: &[(&str, &str)] = &[
     ("vars", "Variables, read as `${name}`; `--set NAME=VALUE` changes one."),
     ("seeds", "A list of seeds, or how many: `[0, 1, 2]` or `3`."),
     ("steps", "What is computed: names of steps and what each of them does."),
-    ("sweep", "Parameters to vary over all of their values."),
+    ("sweep", "Parameters to vary: `{ grid: { vae.beta: [1, 4], vae.latent: [8, 16] } }`."),
     ("report", "What the report shows."),
 ];
 
@@ -33,6 +33,7 @@ pub const STEP_KEYS: &[(&str, &str)] = &[
     ("device", "Where it runs: `auto`, `cpu`, `cuda` or `cuda:N`."),
     ("retries", "How often it is tried again when something outside fails."),
     ("timeout", "Seconds, or a text such as `30s`, `10m` or `2h`, after which it is stopped."),
+    ("resources", "What it takes while it runs: `{ threads: 2, memory: 4GB, gpu: 1 }`."),
 ];
 
 /// The sections of a file, not yet read.
@@ -48,6 +49,8 @@ pub struct Outline {
     pub seeds: Option<Node>,
     /// `steps:`, each a map of fields.
     pub steps: Vec<(Key, Vec<(Key, Node)>)>,
+    /// `sweep:`.
+    pub sweep: Option<(Key, Node)>,
     /// `report:`.
     pub report: Option<Node>,
 }
@@ -72,11 +75,7 @@ pub fn outline(cx: &mut Context, root: Node) -> Outline {
             "seeds" => outline.seeds = Some(node),
             "report" => outline.report = Some(node),
             "steps" => steps = Some((key, node)),
-            "sweep" => cx.push(
-                Fault::error("spec::unsupported", "`sweep` is not supported yet")
-                    .at_key(&key, "this section cannot be run")
-                    .help("use `for:` on a step to try several values of a parameter"),
-            ),
+            "sweep" => outline.sweep = Some((key, node)),
             _ => unknown(cx, &key, &node),
         }
     }

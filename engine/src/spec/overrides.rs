@@ -15,7 +15,8 @@ use std::{rc::Rc, str::FromStr, sync::Arc};
 /// One `--set NAME=VALUE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Override {
-    /// A variable, or `step.parameter`; a leading `+` is allowed.
+    /// A variable, `step.parameter`, `seeds` or `sweep.grid.step.parameter`; with a leading `+` a
+    /// variable is added.
     pub name: String,
     /// The value, as YAML on one line.
     pub value: String,
@@ -42,10 +43,15 @@ pub fn apply(cx: &mut Context, root: &mut Node, overrides: &[Override]) {
         let option = format!("{}={}", change.name, change.value);
         let name = change.name.trim_start_matches('+');
         let Some(value) = value_of(cx, &change.value, &option) else { continue };
+        let add = change.name.starts_with('+');
         let done = match name.split_once('.') {
+            Some(("sweep", rest)) if !names(root, "steps").iter().any(|step| step == "sweep") => {
+                set_sweep(root, rest, value, &option)
+            }
             Some((step, parameter)) => set_parameter(root, step, parameter, value, &option),
-            None => set_variable(root, name, value, &option),
+            None => set_variable(root, name, value, &option, add),
         };
+        let done = done.and_then(|()| not_swept(root, name, &option));
         if let Err(fault) = done {
             cx.push(fault);
         }
@@ -111,13 +117,105 @@ fn names(root: &mut Node, section: &str) -> Vec<String> {
     found.iter().map(|(key, _)| key.name.clone()).collect()
 }
 
-fn set_variable(root: &mut Node, name: &str, value: Node, option: &str) -> Result<(), Fault> {
+/// Puts a node in place of the one of that name, or adds it.
+fn put(entries: &mut Vec<(Key, Node)>, name: &str, mut node: Node) {
+    if let Some((_, old)) = entries.iter_mut().find(|(key, _)| key.name == name) {
+        place(&mut node, &old.span.clone());
+        *old = node;
+    } else {
+        let origin = node.origin.clone();
+        entries.push((Key { name: name.to_owned(), span: 0..0, origin }, node));
+    }
+}
+
+/// The map below a key, which is added if there is none.
+fn map_at<'n>(
+    entries: &'n mut Vec<(Key, Node)>,
+    name: &str,
+    origin: &Rc<Origin>,
+) -> Option<&'n mut Vec<(Key, Node)>> {
+    if !entries.iter().any(|(key, _)| key.name == name) {
+        let mut node = Node::new(Value::Map(Vec::new()), 0..0);
+        node.origin = Some(origin.clone());
+        put(entries, name, node);
+    }
+    let (_, node) = entries.iter_mut().find(|(key, _)| key.name == name)?;
+    match &mut node.value {
+        Value::Map(entries) => Some(entries),
+        _ => None,
+    }
+}
+
+/// `sweep.grid.vae.beta=[1, 4]`, or one entry of a sweep such as `sweep.list=[…]`.
+fn set_sweep(root: &mut Node, path: &str, value: Node, option: &str) -> Result<(), Fault> {
+    let origin = Rc::new(Origin::Set(option.to_owned()));
+    let Value::Map(top) = &mut root.value else { return Ok(()) };
+    // A sweep that is not a map is a fault of its own, reported later.
+    let Some(sweep) = map_at(top, "sweep", &origin) else { return Ok(()) };
+    match path.split_once('.') {
+        None => put(sweep, path, value),
+        Some((entry, axis)) => {
+            let Some(entries) = map_at(sweep, entry, &origin) else { return Ok(()) };
+            match axis.strip_prefix("over.") {
+                Some(axis) => {
+                    let Some(over) = map_at(entries, "over", &origin) else { return Ok(()) };
+                    put(over, axis, value);
+                }
+                None => put(entries, axis, value),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A value has no effect where the sweep brings its own.
+fn not_swept(root: &mut Node, name: &str, option: &str) -> Result<(), Fault> {
+    let Some(sweep) = entries(root, "sweep") else { return Ok(()) };
+    let holds = |node: &Node| {
+        let Value::Map(entries) = &node.value else { return None };
+        entries.iter().find(|(key, _)| key.name == name).map(|(key, _)| key.clone())
+    };
+    for (entry, node) in sweep.iter() {
+        let over = match &node.value {
+            Value::Map(entries) => entries.iter().find(|(key, _)| key.name == "over"),
+            _ => None,
+        };
+        let path = if over.is_some() { format!("{}.over", entry.name) } else { entry.name.clone() };
+        if let Some(key) = holds(over.map_or(node, |(_, node)| node)) {
+            let message = format!("`--set {option}` has no effect: {} varies", quote(name));
+            return Err(Fault::error("spec::sweep", message)
+                .at_key(&key, "the sweep sets it")
+                .help(format!("set what it takes: `--set 'sweep.{path}.{name}=[…]'`")));
+        }
+    }
+    Ok(())
+}
+
+fn set_variable(
+    root: &mut Node,
+    name: &str,
+    value: Node,
+    option: &str,
+    add: bool,
+) -> Result<(), Fault> {
     if let Some(vars) = entries(root, "vars")
         && let Some((_, node)) = vars.iter_mut().find(|(key, _)| key.name == name)
     {
         let span = node.span.clone();
         *node = value;
         place(node, &span);
+        return Ok(());
+    }
+    let Value::Map(top) = &mut root.value else { return Ok(()) };
+    if name == "seeds" {
+        put(top, name, value);
+        return Ok(());
+    }
+    if add {
+        let origin = Rc::new(Origin::Set(option.to_owned()));
+        if let Some(vars) = map_at(top, "vars", &origin) {
+            put(vars, name, value);
+        }
         return Ok(());
     }
     let (vars, steps) = (names(root, "vars"), names(root, "steps"));

@@ -2,7 +2,7 @@
 
 use super::{
     context::Context,
-    node::{Key, Node, Value},
+    node::{Key, Node, Value, whole},
 };
 use crate::{
     expect::{self, Schema},
@@ -23,8 +23,7 @@ pub fn read(
     op: &Node,
     fields: &[&(Key, Node)],
 ) -> (Option<Box<dyn AnyOp>>, BTreeMap<String, Span>) {
-    let root = entry.schema();
-    let schema = Schema::new(&root);
+    let schema = Schema::new(entry.schema());
     let mut params = Map::new();
     let mut spans = BTreeMap::new();
     let mut fine = true;
@@ -55,7 +54,7 @@ pub fn read(
     // A misspelt parameter was said to be unknown; it is not missed as well.
     let misspelt: Vec<&str> = fields
         .iter()
-        .filter(|(key, _)| schema.property(&key.name).is_none())
+        .filter(|(key, _)| !missing.is_empty() && schema.property(&key.name).is_none())
         .filter_map(|(key, _)| suggest::closest(&key.name, schema.properties()))
         .collect();
     for name in missing.iter().filter(|name| !misspelt.contains(name)) {
@@ -176,9 +175,6 @@ impl Misfit<'_> {
 /// A value as JSON, as the schema means it.
 fn convert<'n>(node: &'n Node, schema: &Schema<'_>) -> Result<Json, Vec<Misfit<'n>>> {
     let misfit = |help| vec![Misfit { node, expected: schema.expected(), help, key: None }];
-    if let Some(alternatives) = schema.alternatives() {
-        return alternative(node, schema, &alternatives);
-    }
     if let Some(choices) = schema.choices() {
         let written = node.plain();
         let written = written.as_deref();
@@ -187,6 +183,9 @@ fn convert<'n>(node: &'n Node, schema: &Schema<'_>) -> Result<Json, Vec<Misfit<'
         }
         let near = written.and_then(|text| suggest::closest(text, choices.iter().copied()));
         return Err(misfit(near.map(|near| format!("did you mean {}?", quote(near)))));
+    }
+    if let Some(alternatives) = schema.alternatives() {
+        return alternative(node, schema, &alternatives);
     }
     let types = schema.types();
     let takes = |name: &str| types.is_empty() || types.contains(&name);
@@ -207,6 +206,9 @@ fn convert<'n>(node: &'n Node, schema: &Schema<'_>) -> Result<Json, Vec<Misfit<'
         Value::Map(entries) if takes("object") => map(entries, schema, misfit),
         // `--set data=2024` means a folder, wherever a text is wanted.
         _ if takes("string") && node.raw.is_some() => Ok(Json::from(node.raw.as_deref())),
+        Value::Map(_) if takes("string") => {
+            Err(misfit(Some("a text with braces needs quotes: \"{…}\"".to_owned())))
+        }
         Value::Bool(_) | Value::Int(_) | Value::Real(_) if takes("string") => {
             let text = node.plain().unwrap_or_default();
             Err(misfit(Some(format!("put it in quotes: \"{text}\""))))
@@ -258,14 +260,6 @@ fn alternative<'n>(
     let help = near.map(|near| format!("did you mean {}?", quote(near)));
     Err(nearest
         .unwrap_or_else(|| vec![Misfit { node, expected: schema.expected(), help, key: None }]))
-}
-
-fn whole(value: i128) -> Json {
-    match (u64::try_from(value), i64::try_from(value)) {
-        (Ok(value), _) => Json::from(value),
-        (_, Ok(value)) => Json::from(value),
-        _ => Json::from(value as f64),
-    }
 }
 
 fn list<'n>(

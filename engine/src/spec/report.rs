@@ -1,8 +1,9 @@
 //! The `report:` section.
 
 use super::{
+    cells::Varied,
     context::Context,
-    expand,
+    expand, figures,
     link::{self, Names},
     node::{Key, Node, Value},
     steps::Draft,
@@ -10,7 +11,7 @@ use super::{
 };
 use crate::{
     fault::{Fault, quote},
-    pipeline::{ReportSpec, RowSpec},
+    pipeline::{ReportSpec, RowSpec, Search},
     suggest,
 };
 use cache::Kind;
@@ -20,6 +21,10 @@ use std::collections::BTreeMap;
 pub const REPORT_KEYS: &[(&str, &str)] = &[
     ("question", "What the study asks; it opens the report."),
     ("table", "Rows of the main table, in this order."),
+    ("test", "How rows are compared over seeds: `t` (Student, the default) or `wilcoxon`."),
+    ("companions", "`true` adds how stable the groups are over seeds, and what chance gives."),
+    ("figures", "Figures, in this order."),
+    ("audio", "Whether a click on a clip plays it, where it is a file; true if not given."),
 ];
 
 /// The keys of a row and what they hold.
@@ -52,6 +57,7 @@ pub fn read(
     vars: &mut Variables,
     section: Option<Node>,
     drafts: &[Draft],
+    varied: &Varied<'_>,
 ) -> ReportSpec {
     let mut report = ReportSpec::default();
     let entries = match section {
@@ -68,12 +74,14 @@ pub fn read(
     for (key, node) in entries {
         match key.name.as_str() {
             "question" => report.question = text(cx, vars, &key, &node, &[]),
-            "table" => report.table = table(cx, vars, &key, &node, drafts),
-            "figures" => cx.push(
-                Fault::error("spec::unsupported", "`figures` is not supported yet")
-                    .at_key(&key, "this section cannot be drawn")
-                    .help("delete it; the report shows what it can without being asked"),
-            ),
+            "table" => report.table = table(cx, vars, &key, &node, drafts, varied),
+            "test" => {
+                report.wilcoxon = choice(cx, vars, &key, &node, &["t", "wilcoxon"]) == Some(1)
+            }
+            // The steps that it asks for were added before.
+            "companions" => drop(choice(cx, vars, &key, &node, &["false", "true"])),
+            "figures" => report.figures = figures::read(cx, vars, &key, &node, drafts),
+            "audio" => report.mute = !heard(cx, vars, &key, &node),
             _ => cx.push(unknown(&key, "`report` has no entry", REPORT_KEYS)),
         }
     }
@@ -85,6 +93,39 @@ fn unknown(key: &Key, message: &str, known: &[(&str, &str)]) -> Fault {
     Fault::error("spec::unknown_entry", format!("{message} {}", quote(&key.name)))
         .at_key(key, "unknown")
         .maybe_help(suggest::help(&key.name, &known, "the entries are"))
+}
+
+/// The number of the choice that is written.
+fn choice(
+    cx: &mut Context,
+    vars: &mut Variables,
+    key: &Key,
+    node: &Node,
+    choices: &[&str],
+) -> Option<usize> {
+    let node = vars.fill(cx, node, &[]);
+    let written = node.plain();
+    let found = choices.iter().position(|choice| Some(*choice) == written.as_deref());
+    if found.is_none() && !node.is_faulty() {
+        let choices = crate::fault::listed(choices, "or");
+        let message = format!("{} must be {choices}, not {}", quote(&key.name), node.describe());
+        cx.push(Fault::error("spec::report", message).at_key(key, "this"));
+    }
+    found
+}
+
+/// Whether clips can be heard.
+fn heard(cx: &mut Context, vars: &mut Variables, key: &Key, node: &Node) -> bool {
+    let node = vars.fill(cx, node, &[]);
+    match node.value {
+        Value::Bool(heard) => heard,
+        Value::Faulty => true,
+        _ => {
+            let message = format!("`audio` must be `true` or `false`, not {}", node.describe());
+            cx.push(Fault::error("spec::report", message).at_key(key, "this"));
+            true
+        }
+    }
 }
 
 /// A text of the file with its variables filled in.
@@ -113,6 +154,7 @@ fn table(
     key: &Key,
     node: &Node,
     drafts: &[Draft],
+    varied: &Varied<'_>,
 ) -> Vec<RowSpec> {
     let Value::List(rows) = &node.value else {
         cx.push(
@@ -139,7 +181,7 @@ fn table(
             }
         }
         for local in expand::points(cx, vars, fields) {
-            read_row(cx, vars, row, fields, &local, &names, &mut table);
+            read_row(cx, vars, row, fields, &local, &names, varied, &mut table);
         }
     }
     table
@@ -152,10 +194,14 @@ fn read_row<'d>(
     fields: &[(Key, Node)],
     local: &[(Key, Node)],
     names: &Names<'d>,
+    varied: &Varied<'_>,
     table: &mut Vec<RowSpec>,
 ) {
     let field = |name: &str| fields.iter().find(|(key, _)| key.name == name);
-    let title = field("row").and_then(|(key, node)| text(cx, vars, key, node, local));
+    // A title is that of all points: what varies stands in it by its name.
+    let title = field("row").and_then(|(key, node)| {
+        text(cx, vars, key, node, &[local, &varied.sweep.variables()[..]].concat())
+    });
     let paper = field("paper").map(|(key, node)| {
         let node = vars.fill(cx, node, local);
         paper(cx, key, &node)
@@ -184,22 +230,48 @@ fn read_row<'d>(
     });
     let mut push = |cx: &mut Context, at: usize, port: Option<&str>, title: String| {
         if let Some(output) = scores_port(cx, names, at, port, &node) {
-            let (paper, span) = (paper.clone(), node.span.clone());
-            table.push(RowSpec { title, scores: at, output, reference, paper, span });
+            let one = shown.contains('{').then_some(at);
+            let base = (names.step(at).base.as_str(), one);
+            for cell in varied.cells(names, base, reference) {
+                table.push(RowSpec {
+                    title: title.clone(),
+                    scores: cell.scores,
+                    output,
+                    reference: cell.reference,
+                    paper: paper.clone(),
+                    companion: cell.companion,
+                    point: cell.point,
+                    seed: cell.seed,
+                    span: node.span.clone(),
+                });
+            }
         }
     };
     // `scores@*` is a row for each instance.
-    let all = shown.strip_suffix("@*").map(|base| names.instances(base)).unwrap_or_default();
+    let all = shown.strip_suffix("@*").map(|base| names.instance_names(base)).unwrap_or_default();
     if all.is_empty() {
         let Some((at, port)) = find(cx, names, shown, &node) else { return };
-        push(cx, at, port, title.unwrap_or_else(|| names.step(at).name.clone()));
+        push(cx, at, port, title.unwrap_or_else(|| names.step(at).base.clone()));
         return;
     }
-    for at in all {
-        let instance = names.step(at).name.split_once('@').map_or("", |(_, instance)| instance);
+    for name in all {
+        let Ok((at, _)) = names.find(name) else { continue };
+        let instance = name.split_once('@').map_or("", |(_, instance)| instance);
         let own = instance.to_owned();
         push(cx, at, None, title.as_ref().map_or(own, |title| format!("{title} ({instance})")));
     }
+}
+
+/// What a sweep looks for, at each of its points.
+pub fn objective(cx: &mut Context, drafts: &[Draft], varied: &Varied<'_>) -> Option<Search> {
+    let search = varied.sweep.search.as_ref()?;
+    let (step, node) = &search.step;
+    let names = Names::new(drafts);
+    let (at, port) = find(cx, &names, step, node)?;
+    scores_port(cx, &names, at, port, node)?;
+    let points = varied.steps_at_points(&names.step(at).base);
+    let objective = format!("{step}.{}", search.metric);
+    Some(Search { objective, metric: search.metric.clone(), points, more: search.more })
 }
 
 /// The text of an entry that names a step.
@@ -242,15 +314,15 @@ fn scores_port(
     let entry = step.entry?;
     let output = match port {
         Some(_) => Some(link::output(cx, step, entry, port, node)?),
-        None => entry.outputs.iter().find(|port| port.kinds.contains(&Kind::Scores)),
+        None => step.outputs().iter().find(|port| port.kinds.contains(&Kind::Scores)),
     };
     let output = output.filter(|port| port.kinds.contains(&Kind::Scores));
-    if output.is_none() {
+    if output.is_none() && step.has_ports() {
         let message = format!(
             "a row shows scores, but step {} (`{}`) gives {}",
-            quote(&step.name),
+            quote(&step.base),
             entry.name,
-            entry.outputs.first().map_or_else(String::new, |port| link::kinds(port.kinds))
+            step.outputs().first().map_or_else(String::new, |port| link::kinds(port.kinds))
         );
         let fitting = names.with_scores();
         let help = match &fitting[..] {

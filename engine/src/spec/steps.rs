@@ -2,15 +2,16 @@
 
 use super::{
     context::Context,
-    expand::Instance,
     node::{Key, Node, Value},
     outline::STEP_KEYS,
-    params,
+    params, resources,
+    unfold::{Axes, Instance},
 };
 use crate::{
     devices,
     fault::{Fault, quote},
     pipeline::Span,
+    run::resources::Needs,
     suggest,
 };
 use ops::{AnyOp, Entry, Port};
@@ -18,8 +19,10 @@ use std::collections::BTreeMap;
 
 /// A step whose inputs are still only names.
 pub struct Draft {
-    /// `groups`, or `groups@pca`.
+    /// `groups`, `groups@pca`, or `groups@pca{beta=2}` for one of several variants.
     pub name: String,
+    /// The same without the variant.
+    pub base: String,
     /// The name in the file.
     pub key: Key,
     /// The op, if there is one of that name.
@@ -38,8 +41,40 @@ pub struct Draft {
     pub retries: u32,
     /// Seconds after which it is stopped.
     pub timeout: Option<f64>,
+    /// What it takes while it runs.
+    pub needs: Needs,
     /// Where the values of its parameters are written.
     pub param_spans: BTreeMap<String, Span>,
+    /// What it depends on of what varies.
+    pub axes: Axes,
+    /// The study's seed that it is for.
+    pub study_seed: u64,
+    /// The steps that its inputs mean, by their names within the variant.
+    pub sources: Vec<(String, usize)>,
+    /// Whether it waits for itself, so that the sources are not all of them.
+    pub circular: bool,
+}
+
+impl Draft {
+    /// What it can read; nothing is known where parameters that do not fit would say it.
+    pub fn inputs(&self) -> &'static [Port] {
+        inputs(self.entry, self.op.as_deref())
+    }
+
+    /// What it makes; nothing is known where parameters that do not fit would say it.
+    pub fn outputs(&self) -> &'static [Port] {
+        let declared = self.entry.map_or(&[][..], |entry| entry.outputs);
+        self.op.as_ref().map_or(declared, |op| op.outputs())
+    }
+
+    /// Whether its ports are known.
+    pub fn has_ports(&self) -> bool {
+        self.op.is_some() || self.entry.is_some_and(|entry| !entry.open)
+    }
+}
+
+fn inputs(entry: Option<&'static Entry>, op: Option<&dyn AnyOp>) -> &'static [Port] {
+    op.map_or(entry.map_or(&[], |entry| entry.inputs), |op| op.inputs())
 }
 
 /// One input of a step.
@@ -54,14 +89,10 @@ pub struct Read {
 
 /// Reads one step.
 pub fn read(cx: &mut Context, table: &'static [Entry], instance: Instance) -> Draft {
-    let Instance { name, key, fields } = instance;
+    let Instance { name, base, key, fields, axes, seed: study_seed, sources, circular } = instance;
     let field = |name: &str| fields.iter().find(|(key, _)| key.name == name);
     let op_node = field("op").map(|(_, node)| node);
     let entry = find_op(cx, table, &key, field("op"), &fields);
-    let before = cx.faults.len();
-    let reads = reads(cx, &name, &key, entry, field("in"));
-    let reads_whole =
-        cx.faults.len() == before && field("in").is_none_or(|(_, node)| !node.is_faulty());
     let is_setting = |name: &str| STEP_KEYS.iter().any(|(setting, _)| *setting == name);
     let given: Vec<&(Key, Node)> =
         fields.iter().filter(|(key, _)| !is_setting(&key.name)).collect();
@@ -72,18 +103,31 @@ pub fn read(cx: &mut Context, table: &'static [Entry], instance: Instance) -> Dr
     if let Some((_, node)) = field("device") {
         param_spans.insert("device".to_owned(), node.span.clone());
     }
+    // An open op whose parameters do not fit has ports that nobody knows.
+    let named = entry.filter(|entry| !entry.open || op.is_some());
+    let ports = named.map(|entry| (entry, inputs(Some(entry), op.as_deref())));
+    let before = cx.faults.len();
+    let reads = reads(cx, &base, &key, ports, field("in"));
+    let reads_whole =
+        cx.faults.len() == before && field("in").is_none_or(|(_, node)| !node.is_faulty());
     Draft {
         seed: field("seed").and_then(|(_, node)| seed(cx, node)),
         device: field("device").and_then(|(_, node)| device(cx, node)),
         retries: field("retries").and_then(|(_, node)| retries(cx, node)).unwrap_or(0),
         timeout: field("timeout").and_then(|(_, node)| timeout(cx, node)),
+        needs: field("resources").map(|(_, node)| resources::read(cx, node)).unwrap_or_default(),
         name,
+        base,
         key,
         entry,
         op,
         reads,
         reads_whole,
         param_spans,
+        axes,
+        study_seed,
+        sources,
+        circular,
     }
 }
 
@@ -147,35 +191,37 @@ fn reads(
     cx: &mut Context,
     name: &str,
     step: &Key,
-    entry: Option<&'static Entry>,
+    ports: Option<(&'static Entry, &'static [Port])>,
     field: Option<&(Key, Node)>,
 ) -> Vec<Read> {
     let Some((key, node)) = field else { return Vec::new() };
-    if let Some(entry) = entry
-        && entry.inputs.is_empty()
-    {
+    if let Some((entry, [])) = ports {
+        let help = match entry.open {
+            true => "name the input where it is used: `{in.NAME}`",
+            false => "remove `in`: this op brings data into the pipeline",
+        };
         cx.push(
             Fault::error("spec::no_input", format!("`{}` reads no step", entry.name))
                 .at_key(key, "so it takes no `in`")
-                .help("remove `in`: this op brings data into the pipeline"),
+                .help(help),
         );
         return Vec::new();
     }
     let wrong = |fault: Fault| {
-        let example = entry.map_or("STEP", |entry| entry.inputs[0].name);
+        let example = ports.map_or("STEP", |(_, ports)| ports[0].name);
         fault.help(format!("write `in: STEP`, or name the ports: `in: {{ {example}: STEP }}`"))
     };
     match &node.value {
         Value::Faulty => Vec::new(),
         Value::Text(text) if !text.is_empty() => vec![Read {
-            port: entry.map(|entry| &entry.inputs[0]),
+            port: ports.map(|(_, ports)| &ports[0]),
             reference: text.clone(),
             node: node.clone(),
         }],
         Value::Map(entries) if !entries.is_empty() => {
             let mut reads = Vec::new();
             for (key, node) in entries {
-                let port = entry.and_then(|entry| find_port(cx, name, entry, key));
+                let port = ports.and_then(|ports| find_port(cx, name, ports, key));
                 match &node.value {
                     Value::Faulty => {}
                     Value::Text(text) if !text.is_empty() => {
@@ -214,12 +260,12 @@ fn reads(
 fn find_port(
     cx: &mut Context,
     step: &str,
-    entry: &'static Entry,
+    (entry, ports): (&Entry, &'static [Port]),
     key: &Key,
 ) -> Option<&'static Port> {
-    let port = entry.inputs.iter().find(|port| port.name == key.name);
+    let port = ports.iter().find(|port| port.name == key.name);
     if port.is_none() {
-        let names: Vec<&str> = entry.inputs.iter().map(|port| port.name).collect();
+        let names: Vec<&str> = ports.iter().map(|port| port.name).collect();
         let message = format!("`{}` has no input port {}", entry.name, quote(&key.name));
         let remark = format!("unknown to step {}", quote(step));
         cx.push(

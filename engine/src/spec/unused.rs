@@ -1,9 +1,16 @@
-//! Steps whose results nobody would see.
+//! What has no effect: steps whose results nobody would see, and what varies without changing a step.
 
-use super::{context::Context, link::Link, steps::Draft};
+use super::{
+    context::Context,
+    link::Link,
+    node::Node,
+    steps::Draft,
+    sweep::{Sweep, Target, fault},
+    unfold::{Axes, Instance},
+};
 use crate::{
-    fault::{Fault, quote},
-    pipeline::RowSpec,
+    fault::{Fault, listed, quote},
+    pipeline::ReportSpec,
 };
 use cache::Kind;
 use std::collections::HashSet;
@@ -12,18 +19,23 @@ use std::collections::HashSet;
 ///
 /// Without a table the last steps are what the pipeline is for; then only steps that end in
 /// something other than scores, where others end in scores, are worth a warning.
-pub fn warn(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], table: &[RowSpec]) {
+pub fn warn(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], report: &ReportSpec) {
+    let table = &report.table;
     let mut used: HashSet<usize> = links.iter().flatten().map(|link| link.step).collect();
-    used.extend(table.iter().flat_map(|row| [Some(row.scores), row.reference]).flatten());
+    used.extend(
+        table.iter().flat_map(|row| [Some(row.scores), row.reference, row.companion]).flatten(),
+    );
+    used.extend(
+        report.figures.iter().flat_map(|figure| figure.inputs.values().flatten()).map(|it| it.0),
+    );
     let scores = |at: usize| {
-        let outputs = drafts[at].entry.map_or(&[][..], |entry| entry.outputs);
-        outputs.first().is_some_and(|port| port.kinds.contains(&Kind::Scores))
+        drafts[at].outputs().first().is_some_and(|port| port.kinds.contains(&Kind::Scores))
     };
     let ends: Vec<usize> = (0..drafts.len()).filter(|at| !used.contains(at)).collect();
     let some_scores = ends.iter().any(|&at| scores(at));
     for at in ends {
         let draft = &drafts[at];
-        let name = &draft.name;
+        let name = &draft.base;
         if table.is_empty() && (scores(at) || !some_scores) {
             continue;
         }
@@ -43,6 +55,55 @@ pub fn warn(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], table: &[Ro
             Fault::warning("spec::unused_step", message)
                 .at_key(&draft.key, "its result would not be seen")
                 .help(help),
+        );
+    }
+}
+
+/// Reports what varies and changes no step.
+pub fn warn_of_axes(
+    cx: &mut Context,
+    sweep: &Sweep,
+    instances: &[Instance],
+    seeds: (&[u64], Option<&Node>),
+) {
+    // Where there was no room for them, that was said.
+    if instances.is_empty() {
+        return;
+    }
+    let used = instances.iter().fold(Axes::default(), |used, it| used.union(it.axes));
+    for axis in (0..sweep.axes.len()).filter(|at| !used.has(*at)).map(|at| &sweep.axes[at]) {
+        let key = &axis.key;
+        let (message, help) = match &axis.target {
+            Target::Variable(name) => (
+                format!("no step reads the variable {}", quote(name)),
+                format!("write `${{{name}}}` in a step, or remove it from the sweep"),
+            ),
+            Target::Parameter { step, .. } => {
+                let base = step.split('@').next().unwrap_or(step);
+                let mut names: Vec<&str> = Vec::new();
+                for instance in instances.iter().filter(|it| it.key.name == base) {
+                    if !names.contains(&instance.base.as_str()) {
+                        names.push(&instance.base);
+                    }
+                }
+                names.truncate(8);
+                (
+                    format!("there is no step {}", quote(step)),
+                    format!("write {}", listed(&names, "or")),
+                )
+            }
+        };
+        cx.push(fault(message).at_key(key, "this varies nothing").help(help));
+    }
+    if let (seeds @ [_, _, ..], Some(node)) = seeds
+        && !used.has(sweep.axes.len())
+    {
+        let message =
+            format!("no step draws random numbers, so {} seeds give the same", seeds.len());
+        cx.push(
+            Fault::warning("spec::seed", message)
+                .at(node, "one seed is enough")
+                .help("a step with a `seed` of its own does not follow these"),
         );
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     fault::{Fault, quote},
     suggest,
 };
-use std::rc::Rc;
+use std::{collections::BTreeSet, rc::Rc};
 
 /// Values by name that only hold in one place, such as those of a `for`.
 pub type Local = [(Key, Node)];
@@ -26,6 +26,8 @@ pub struct Variables {
 struct Variable {
     key: Key,
     raw: Node,
+    /// What stands in its place at a point of a sweep.
+    assigned: Option<Node>,
     done: Option<Node>,
     used: bool,
 }
@@ -57,7 +59,7 @@ impl Variables {
         }
         let entries = entries
             .into_iter()
-            .map(|(key, raw)| Variable { key, raw, done: None, used: false })
+            .map(|(key, raw)| Variable { key, raw, assigned: None, done: None, used: false })
             .collect();
         Self { entries, env, open: Vec::new() }
     }
@@ -65,6 +67,44 @@ impl Variables {
     /// Whether there is a variable of that name.
     pub fn find(&self, name: &str) -> Option<&Key> {
         self.entries.iter().map(|variable| &variable.key).find(|key| key.name == name)
+    }
+
+    /// The names of all variables.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|variable| variable.key.name.as_str())
+    }
+
+    /// Gives some variables the values of a point of a sweep, and all others their own.
+    pub fn assign<'n>(&mut self, values: impl Iterator<Item = (&'n str, &'n Node)>) {
+        for variable in &mut self.entries {
+            (variable.assigned, variable.done) = (None, None);
+        }
+        for (name, value) in values {
+            let variable = self.entries.iter_mut().find(|variable| variable.key.name == name);
+            variable.into_iter().for_each(|variable| variable.assigned = Some(value.clone()));
+        }
+    }
+
+    /// Adds the variables that a tree needs, through other variables too.
+    pub fn needed_by<'v>(&'v self, node: &Node, needed: &mut BTreeSet<&'v str>) {
+        match &node.value {
+            Value::List(items) => items.iter().for_each(|item| self.needed_by(item, needed)),
+            Value::Map(entries) => {
+                entries.iter().for_each(|(_, item)| self.needed_by(item, needed));
+            }
+            Value::Text(text) => {
+                for part in parts(text).unwrap_or_default() {
+                    let Part::Variable { name, .. } = part else { continue };
+                    let variable = self.entries.iter().find(|variable| variable.key.name == name);
+                    if let Some(variable) = variable
+                        && needed.insert(&variable.key.name)
+                    {
+                        self.needed_by(&variable.raw, needed);
+                    }
+                }
+            }
+            _ => {}
+        }
     }
 
     /// Notes that a variable was meant somewhere, so that it is not called unused.
@@ -184,7 +224,8 @@ impl Variables {
                 };
                 let value = self.worked_out(cx, at, node)?;
                 let entry = &self.entries[at];
-                Some(stand_in(&value, &entry.key, &entry.key.span, node))
+                let set_at = entry.assigned.as_ref().map_or(&entry.key.span, |value| &value.span);
+                Some(stand_in(&value, &entry.key, set_at, node))
             }
         }
     }
@@ -213,7 +254,8 @@ impl Variables {
             return None;
         }
         self.open.push(at);
-        let raw = self.entries[at].raw.clone();
+        let entry = &self.entries[at];
+        let raw = entry.assigned.as_ref().unwrap_or(&entry.raw).clone();
         let value = self.fill(cx, &raw, &[]);
         self.open.pop();
         Some(self.entries[at].done.get_or_insert(value).clone())

@@ -18,6 +18,8 @@ const MAX_BYTES: usize = 1 << 20;
 const MAX_DEPTH: usize = 32;
 /// How much memory a tree may take; aliases copy, so a short text can make a huge one.
 const MAX_WEIGHT: usize = 16 << 20;
+/// What a list or a map takes without what is in it.
+const CONTAINER_WEIGHT: usize = 64;
 
 /// Reads a tree; `None` where the text is not YAML at all.
 pub fn parse(cx: &mut Context) -> Option<Node> {
@@ -103,7 +105,9 @@ impl Builder {
                 let as_text = refuse_tag(tag.as_deref(), &span)? || style != ScalarStyle::Plain;
                 let value =
                     if as_text { Value::Text(text.into_owned()) } else { scalar::resolve(&text) };
-                self.finished(cx, Node::new(value, span), anchor)
+                let node = Node::new(value, span);
+                let weight = node.weight();
+                self.finished(cx, node, anchor, weight)
             }
             Event::SequenceStart(_, anchor, tag) => {
                 refuse_tag(tag.as_deref(), &span)?;
@@ -124,7 +128,8 @@ impl Builder {
                     return Err(too_deep(span));
                 }
                 node.span = span;
-                self.finished(cx, node, 0)
+                let weight = node.weight();
+                self.finished(cx, node, 0, weight)
             }
             Event::UnresolvedAlias(name) => {
                 let message = format!("there is no anchor {}", quote(&name));
@@ -159,14 +164,21 @@ impl Builder {
             Filling::List(items) => Value::List(items),
             Filling::Map { entries, .. } => Value::Map(merged(entries)?),
         };
-        self.finished(cx, Node::new(value, open.start..end.max(open.start)), open.anchor)
+        let node = Node::new(value, open.start..end.max(open.start));
+        // Its children were counted as they came; an anchor keeps a copy of them all.
+        let weight = if open.anchor == 0 { CONTAINER_WEIGHT } else { node.weight() };
+        self.finished(cx, node, open.anchor, weight)
     }
 
     /// Puts a finished node where it belongs.
-    fn finished(&mut self, cx: &mut Context, node: Node, anchor: usize) -> Result<(), Fault> {
-        // A container's children were counted as they came; only a copy is counted whole.
-        let fresh = matches!(node.value, Value::List(_) | Value::Map(_)) && anchor != 0;
-        self.weight += if fresh { 64 } else { node.weight() };
+    fn finished(
+        &mut self,
+        cx: &mut Context,
+        node: Node,
+        anchor: usize,
+        weight: usize,
+    ) -> Result<(), Fault> {
+        self.weight += weight;
         if self.weight > MAX_WEIGHT {
             return Err(Fault::error("spec::too_large", "the pipeline grows without bound")
                 .label(node.span, "aliases multiply what they refer to")
@@ -180,10 +192,10 @@ impl Builder {
             Some(Filling::List(items)) => items.push(node),
             Some(Filling::Map { entries, names, key }) => match key.take() {
                 Some(name) => {
-                    if names.insert(name.name.clone()) {
-                        entries.push((name, node));
-                    } else {
+                    if is_given(entries, names, &name.name) {
                         duplicate(cx, &name, entries);
+                    } else {
+                        entries.push((name, node));
                     }
                 }
                 None => *key = Some(as_key(cx, node)?),
@@ -191,6 +203,18 @@ impl Builder {
         }
         Ok(())
     }
+}
+
+/// Whether a map has a key already. Most maps are small, and looked through is quicker than hashed.
+fn is_given(entries: &[(Key, Node)], names: &mut HashSet<String>, name: &str) -> bool {
+    const FEW: usize = 16;
+    if entries.len() < FEW {
+        return entries.iter().any(|(key, _)| key.name == name);
+    }
+    if names.is_empty() {
+        names.extend(entries.iter().map(|(key, _)| key.name.clone()));
+    }
+    !names.insert(name.to_owned())
 }
 
 fn as_key(cx: &Context, node: Node) -> Result<Key, Fault> {

@@ -72,7 +72,7 @@ fn a_torn_journal_costs_steps_and_no_run() {
     fs::write(&journal, &bytes[..bytes.len() - 20]).expect("a torn journal");
     assert_eq!(study.ran(), ["scores"]);
     fs::write(&journal, b"\0\xff nonsense\n").expect("a journal of nonsense");
-    fs::write(study.path(".engine/files-v1.json"), b"[{").expect("an index of nonsense");
+    fs::write(study.path(".engine/files-v1"), b"[{").expect("an index of nonsense");
     assert_eq!(study.ran().len(), 6);
     assert_eq!(study.ran(), [""; 0]);
 }

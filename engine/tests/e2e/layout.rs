@@ -63,7 +63,7 @@ fn the_record_says_all_of_every_step() {
         Some(&"norm.features".into())
     );
     let csv = study.read("runs/small/latest/results.csv");
-    assert!(csv.starts_with("row,step,metric,value,published,without_clusters,note\n"), "{csv}");
+    assert!(csv.starts_with("row,step,metric,value,published,without_clusters,note,point,seed\n"), "{csv}");
     assert!(csv.contains("\"PCA + K-Means\",\"scores\",ari,"), "{csv}");
 }
 

@@ -1,6 +1,7 @@
 //! What the binary says of itself: ops, schema, plan, help.
 
 use crate::{
+    plans::unfolded,
     study::{STEPS, Study},
     tones,
 };
@@ -38,8 +39,15 @@ fn lines_fit_a_narrow_terminal() {
         &["ops", "pca"],
         &["ops", "log_mel"],
         &["plan", "study.yaml", "--set", "clusters=5"],
+        &["explain", "study.yaml", "pca"],
+        &["explain", "study.yaml", "scores", "--set", "clusters=5"],
+        &["runs"],
+        &["show"],
+        &["diff", "latest", "latest"],
+        &["why", "latest", "r1.ari"],
         &["--help"],
         &["run", "--help"],
+        &["why", "--help"],
     ] {
         let said =
             study.command(arguments).env("COLUMNS", "60").output().expect("the binary starts");
@@ -66,13 +74,14 @@ fn a_plan_says_what_would_run_and_why() {
     study.run();
     let plan = study.engine(&["plan", "study.yaml", "--set", "clusters=5"]);
     assert_eq!(plan.code, 0, "{}", plan.stderr);
-    insta::assert_snapshot!("plan", plan.stdout);
+    insta::assert_snapshot!("plan", unfolded(&plan.stdout));
     assert_eq!(study.run_with(&["--dry-run", "--set", "clusters=5"]).stdout, plan.stdout);
     let fresh = tones::three();
     fresh.run_with(&["--dry-run"]);
     let plan = fresh.engine(&["plan", "study.yaml"]).stdout;
+    let plan = unfolded(&plan);
     let lines: Vec<_> = plan.lines().collect();
-    assert_eq!(lines.len(), STEPS.len() + 1);
+    assert_eq!(lines.len(), STEPS.len() + 1, "{plan}");
     for (line, step) in lines.iter().zip(STEPS) {
         assert!(line.starts_with("run ") && line.contains(step), "{line}");
     }

@@ -12,14 +12,15 @@ fn a_run_is_shown_by_folder_id_and_name() {
     let id = study.record(&said).id;
     let folder = format!("runs/small/{id}");
     for run in [&[][..], &["latest"], &[&id], &[&folder], &["small"]] {
-        let mut arguments = vec!["show"];
+        let mut arguments = vec!["show", "--report"];
         arguments.extend(run);
         let shown = study.engine(&arguments);
         assert_eq!((shown.code, &shown.stdout), (0, &report), "{run:?}: {}", shown.stderr);
     }
     let none = study.engine(&["show", "never"]);
     assert_eq!(none.code, 2);
-    assert_eq!(none.stderr, "error: there is no run `never` below `runs`\n");
+    let newest = format!("the newest is `{id}`, and `engine runs` lists them all");
+    assert_eq!(none.stderr, format!("error: there is no run `never` below `runs`; {newest}\n"));
 }
 
 #[test]
@@ -29,7 +30,7 @@ fn a_report_is_rendered_again_with_the_same_bytes() {
     let (report, csv) =
         (study.read("runs/small/latest/report.md"), study.read("runs/small/latest/results.csv"));
     fs::remove_file(study.path("runs/small/latest/report.md")).expect("a report");
-    let shown = study.engine(&["show"]);
+    let shown = study.engine(&["show", "--report"]);
     assert_eq!(shown.code, 1);
     assert!(shown.stderr.contains("`engine report latest` renders it again"), "{}", shown.stderr);
     let said = study.engine(&["report"]);

@@ -48,6 +48,16 @@ impl Study {
         Self { folder, pipeline: SMALL.to_owned(), threads: 1 }
     }
 
+    /// The same in memory, where the machine has a folder there: waiting for a disk is not tested.
+    pub fn in_memory() -> Self {
+        let memory = Path::new("/dev/shm");
+        if !memory.is_dir() {
+            return Self::new();
+        }
+        let folder = tempfile::Builder::new().prefix("study-").tempdir_in(memory);
+        Self { folder: folder.expect("a folder"), ..Self::new() }
+    }
+
     /// Another pipeline.
     pub fn pipeline(mut self, text: &str) -> Self {
         text.clone_into(&mut self.pipeline);

@@ -85,7 +85,9 @@ impl Op for AudioFolder {
             })
         });
         let rules = Rules { on_error: self.on_error, allow_silent: self.allow_silent };
-        let read = |candidate: &Candidate| clips::read(by_name[candidate.clip_id.as_str()]);
+        let read = |candidate: &Candidate, bytes: &mut Vec<u8>| {
+            clips::read(by_name[candidate.clip_id.as_str()], bytes)
+        };
         let collection = clips::collect(candidates.collect(), read, rules, cx)?;
         Ok(collection.outputs(Artifact::table(Kind::Clips, collection.table())))
     }

@@ -11,7 +11,9 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap},
+    fs::File,
+    io::Read,
     sync::atomic::{AtomicU64, Ordering},
 };
 
@@ -74,6 +76,13 @@ pub struct Clip {
     pub group: Option<String>,
     /// What it holds.
     pub probe: Probe,
+}
+
+impl Clip {
+    fn new(candidate: Candidate, probe: Probe) -> Self {
+        let Candidate { clip_id, audio, label, group } = candidate;
+        Self { clip_id, audio, label, group, probe }
+    }
 }
 
 /// A file that cannot be used.
@@ -142,26 +151,40 @@ pub fn shapes() -> Vec<Shape> {
 }
 
 /// Looks into every candidate, all threads at once; one recording a thread is in memory.
-/// `bytes` reads one. Order is that of the candidates.
+/// `bytes` reads one into room that is used again. Order is that of the candidates. Recordings that an earlier run looked into
+/// and kept are known by their content, and are not read again.
 ///
 /// # Errors
 /// When recordings cannot be used and may not be skipped, when none is left, or when those left
 /// are of one class; the message names the files.
 pub fn collect(
     candidates: Vec<Result<Candidate, Fault>>,
-    bytes: impl Fn(&Candidate) -> Result<Vec<u8>, Fault> + Sync,
+    bytes: impl Fn(&Candidate, &mut Vec<u8>) -> Result<(), Fault> + Sync,
     rules: Rules,
     cx: &Ctx<'_>,
 ) -> Result<Collection, OpError> {
-    let total = candidates.len();
+    let earlier = cx.earlier.outputs(OUTPUTS[0].name);
+    let known: HashMap<_, _> = earlier.iter().flat_map(probes).collect();
+    let known = |candidate: &Candidate| known.get(&candidate.audio.to_string()).copied();
+    let is_new = |it: &&Result<Candidate, Fault>| !it.as_ref().is_ok_and(|it| known(it).is_some());
+    let total = candidates.iter().filter(is_new).count() as u64;
     let done = AtomicU64::new(0);
-    let look = |candidate: Result<Candidate, Fault>| {
+    let look = |room: &mut Vec<u8>, candidate: Result<Candidate, Fault>| {
         cx.stop_if_cancelled()?;
-        let clip = candidate.and_then(|candidate| look_into(candidate, &bytes, rules));
-        cx.progress.at(done.fetch_add(1, Ordering::Relaxed) + 1, total as u64, "");
+        if let Ok(candidate) = &candidate
+            && let Some(probe) = known(candidate)
+        {
+            return Ok(Ok(Clip::new(candidate.clone(), probe)));
+        }
+        let clip = candidate.and_then(|candidate| {
+            bytes(&candidate, room)?;
+            look_into(candidate, room, rules)
+        });
+        cx.progress.at(done.fetch_add(1, Ordering::Relaxed) + 1, total, "");
         Ok(clip)
     };
-    let looked: Result<Vec<_>, OpError> = candidates.into_par_iter().map(look).collect();
+    let looked: Result<Vec<_>, OpError> =
+        candidates.into_par_iter().map_init(Vec::new, look).collect();
     let mut collection = Collection::default();
     for clip in looked? {
         match clip {
@@ -173,14 +196,27 @@ pub fn collect(
     Ok(collection)
 }
 
-fn look_into(
-    candidate: Candidate,
-    bytes: impl Fn(&Candidate) -> Result<Vec<u8>, Fault>,
-    rules: Rules,
-) -> Result<Clip, Fault> {
+/// What clips hold, by the content of their recordings. An op of the same parameters kept them, so
+/// that one of them is silent only where that is allowed.
+fn probes(clips: &Artifact) -> Vec<(String, Probe)> {
+    let Some(table) = clips.as_table() else { return Vec::new() };
+    let column = |name| table.ints(name).unwrap_or_default();
+    let (frames, rates, channels) = (column("frames"), column("sample_rate"), column("channels"));
+    let probe = |row: usize| {
+        Some(Probe {
+            frames: u64::try_from(*frames.get(row)?).ok()?,
+            sample_rate: u32::try_from(*rates.get(row)?).ok()?,
+            channels: u16::try_from(*channels.get(row)?).ok()?,
+            silent: false,
+        })
+    };
+    let audio = table.text("audio").unwrap_or_default().iter().enumerate();
+    audio.filter_map(|(row, audio)| Some((audio.clone(), probe(row)?))).collect()
+}
+
+fn look_into(candidate: Candidate, bytes: &[u8], rules: Rules) -> Result<Clip, Fault> {
     let fault = |reason: String, help| Fault::new(&candidate.clip_id, reason, help);
-    let content = bytes(&candidate)?;
-    let probe = decode::probe(&content).map_err(|error| fault(error.message, error.help))?;
+    let probe = decode::probe(bytes).map_err(|error| fault(error.message, error.help))?;
     if probe.frames < FEWEST_FRAMES {
         let reason = "holds a single frame, too few to be a clip".to_owned();
         return Err(fault(reason, "export the recording again, or remove it"));
@@ -191,8 +227,7 @@ fn look_into(
             "set `allow_silent: true` to keep silent clips",
         ));
     }
-    let Candidate { clip_id, audio, label, group } = candidate;
-    Ok(Clip { clip_id, audio, label, group, probe })
+    Ok(Clip::new(candidate, probe))
 }
 
 /// Whether a study can be made of what was found.
@@ -253,9 +288,11 @@ pub fn is_hidden(name: &str) -> bool {
     name.split('/').any(|part| part.starts_with('.') || part == "__MACOSX")
 }
 
-/// Reads a file that the engine found.
-pub(crate) fn read(entry: &cache::FileEntry) -> Result<Vec<u8>, Fault> {
-    std::fs::read(&entry.path).map_err(|error| {
+/// Reads a file that the engine found, in place of what `bytes` held.
+pub(crate) fn read(entry: &cache::FileEntry, bytes: &mut Vec<u8>) -> Result<(), Fault> {
+    bytes.clear();
+    let read = File::open(&entry.path).and_then(|mut file| file.read_to_end(bytes));
+    read.map(drop).map_err(|error| {
         Fault::new(&entry.name, format!("cannot be read: {error}"), "check its permissions")
     })
 }

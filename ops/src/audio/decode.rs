@@ -139,6 +139,22 @@ pub fn decode(bytes: &[u8]) -> Result<Signal, DecodeError> {
     Ok(signal)
 }
 
+/// [`decode`] and [`Signal::mono`] in one; gives the sample rate.
+///
+/// # Errors
+/// Where [`decode`] has one.
+pub fn decode_mono(bytes: &[u8], mono: &mut Vec<f32>) -> Result<u32, DecodeError> {
+    if let Format::Wav = Format::of(bytes)? {
+        let wav = wav::Wav::parse(bytes)?;
+        if wav.frames() > 0 && wav.mono(mono) {
+            return Ok(wav.sample_rate);
+        }
+    }
+    let signal = decode(bytes)?;
+    signal.mono(mono);
+    Ok(signal.sample_rate)
+}
+
 /// What a recording holds: for a WAV file of whole numbers from its header and its bytes up to
 /// the first sound, for all others by decoding them.
 ///
@@ -195,6 +211,28 @@ mod tests {
         let expected = Probe { frames: 1, sample_rate: 22_050, channels: 1, silent: false };
         assert_eq!(probe(&one), Ok(expected));
         assert_eq!(probe(&wav(1, 22_050, 2, 2, &[0, 0])), Ok(Probe { silent: true, ..expected }));
+    }
+
+    #[test]
+    fn the_mean_of_channels_is_the_same_on_both_ways() {
+        for name in ["i16.wav", "u8.wav", "i24.wav", "f32.wav", "odd_chunks.wav", "sound.flac"] {
+            let bytes = std::fs::read(format!("{FIXTURES}{name}")).expect("a fixture");
+            let (mut slow, mut quick) = (Vec::new(), vec![1.0; 3]);
+            let signal = decode(&bytes).expect(name);
+            signal.mono(&mut slow);
+            assert_eq!(decode_mono(&bytes, &mut quick), Ok(signal.sample_rate), "{name}");
+            assert_eq!(quick, slow, "{name}");
+        }
+        let extremes: Vec<u8> = [i16::MIN, i16::MIN, i16::MAX, i16::MIN, -1, 2, i16::MAX, i16::MAX]
+            .map(i16::to_le_bytes)
+            .concat();
+        for channels in [1, 2] {
+            let bytes = wav(channels, 8_000, 2 * channels, 16, &extremes);
+            let (mut slow, mut quick) = (Vec::new(), Vec::new());
+            decode(&bytes).expect("a recording").mono(&mut slow);
+            decode_mono(&bytes, &mut quick).expect("a recording");
+            assert_eq!(quick, slow);
+        }
     }
 
     #[test]

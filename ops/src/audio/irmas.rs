@@ -79,7 +79,7 @@ impl Op for Irmas {
             (wavs, _) => {
                 let found = wavs.iter().map(|file| (file.name.as_str(), *file)).collect();
                 let audio = |file: &&FileEntry| AudioRef::File(file.digest);
-                self.gather(found, audio, |file| clips::read(file), rules, cx)?
+                self.gather(found, audio, |file, bytes| clips::read(file, bytes), rules, cx)?
             }
         };
         let names: Vec<_> =
@@ -121,10 +121,8 @@ impl Irmas {
             return Err(self.nothing("the archive holds no WAV file"));
         }
         let audio = |name: &&String| AudioRef::Entry { archive: zip.digest, name: (*name).clone() };
-        let read = |name: &&String| {
-            let mut bytes = Vec::new();
-            let read = archive.read(name, &mut bytes).map(|()| bytes);
-            read.map_err(|reason| {
+        let read = |name: &&String, bytes: &mut Vec<u8>| {
+            archive.read(name, bytes).map_err(|reason| {
                 Fault::new(name, reason, "download it again: `engine fetch irmas DIR`")
             })
         };
@@ -136,7 +134,7 @@ impl Irmas {
         &self,
         found: Vec<(&str, F)>,
         audio: impl Fn(&F) -> AudioRef,
-        read: impl Fn(&F) -> Result<Vec<u8>, Fault> + Sync,
+        read: impl Fn(&F, &mut Vec<u8>) -> Result<(), Fault> + Sync,
         rules: Rules,
         cx: &Ctx<'_>,
     ) -> Result<clips::Collection, OpError> {
@@ -161,7 +159,9 @@ impl Irmas {
         // The id leaves out the folders above the class, so files of a folder and entries of an
         // archive come in the same order only when sorted by it.
         candidates.sort_by(|a, b| key(a).cmp(key(b)));
-        clips::collect(candidates, |candidate| read(by_id[&candidate.clip_id]), rules, cx)
+        let read =
+            |candidate: &Candidate, bytes: &mut Vec<u8>| read(by_id[&candidate.clip_id], bytes);
+        clips::collect(candidates, read, rules, cx)
     }
 }
 

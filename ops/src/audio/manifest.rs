@@ -63,7 +63,8 @@ impl Op for Manifest {
             inputs.files().iter().find(|file| file.name == name)
         });
         let list = list.ok_or_else(|| self.fault("is not there".to_owned()))?;
-        let bytes = clips::read(list).map_err(|fault| self.fault(fault.reason))?;
+        let mut bytes = Vec::new();
+        clips::read(list, &mut bytes).map_err(|fault| self.fault(fault.reason))?;
         let rows = rows(&bytes).map_err(|reason| self.fault(reason))?;
         let folder = list.path.parent().unwrap_or(Path::new(""));
         let named = inputs.files().iter().map(|file| (plain(Path::new(&file.name)), file));
@@ -85,8 +86,9 @@ impl Op for Manifest {
             })
         });
         let rules = Rules { on_error: self.on_error, allow_silent: self.allow_silent };
-        let read = |candidate: &Candidate| {
-            clips::read(file_of(&candidate.clip_id).expect("a candidate was found by this name"))
+        let read = |candidate: &Candidate, bytes: &mut Vec<u8>| {
+            let file = file_of(&candidate.clip_id).expect("a candidate was found by this name");
+            clips::read(file, bytes)
         };
         let collection = clips::collect(candidates.collect(), read, rules, cx)?;
         Ok(collection.outputs(Artifact::table(Kind::Clips, collection.table())))

@@ -2,10 +2,12 @@
 
 pub mod archive;
 pub mod audio_folder;
+pub mod audit;
 pub mod clips;
 mod compressed;
 pub mod corpus;
 pub mod decode;
+pub mod hearing;
 pub mod irmas;
 pub mod manifest;
 pub mod recordings;

@@ -2,7 +2,7 @@
 
 use super::{
     archive::Archive,
-    decode::{DecodeError, Signal, decode},
+    decode::{DecodeError, Signal, decode, decode_mono},
     reference::AudioRef,
     synth,
 };
@@ -22,8 +22,9 @@ impl<'a> Recordings<'a> {
         Self { files, archives: Mutex::default() }
     }
 
-    /// The samples of the clip `clip_id` whose audio is `reference`; `bytes` is scratch that
-    /// keeps its memory from clip to clip.
+    /// Fills `mono` with the mean of the channels of the clip `clip_id` whose audio is
+    /// `reference`, and gives its sample rate; `bytes` is scratch that keeps its memory from clip
+    /// to clip.
     ///
     /// # Errors
     /// When the content cannot be found, read or decoded; the message names the clip.
@@ -32,14 +33,47 @@ impl<'a> Recordings<'a> {
         clip_id: &str,
         reference: &str,
         bytes: &mut Vec<u8>,
+        mono: &mut Vec<f32>,
+    ) -> Result<u32, OpError> {
+        match self.load(clip_id, reference, bytes)? {
+            Some(signal) => {
+                signal.mono(mono);
+                Ok(signal.sample_rate)
+            }
+            None => decode_mono(bytes, mono).map_err(|error| undecodable(clip_id, error)),
+        }
+    }
+
+    /// All channels of a clip; `bytes` is scratch.
+    ///
+    /// # Errors
+    /// As [`Recordings::read`].
+    pub fn signal(
+        &self,
+        clip_id: &str,
+        reference: &str,
+        bytes: &mut Vec<u8>,
     ) -> Result<Signal, OpError> {
+        match self.load(clip_id, reference, bytes)? {
+            Some(signal) => Ok(signal),
+            None => decode(bytes).map_err(|error| undecodable(clip_id, error)),
+        }
+    }
+
+    /// Fills `bytes` with the file of a clip, or gives the signal of one that has none.
+    fn load(
+        &self,
+        clip_id: &str,
+        reference: &str,
+        bytes: &mut Vec<u8>,
+    ) -> Result<Option<Signal>, OpError> {
         let audio: AudioRef = reference
             .parse()
             .map_err(|reason: String| OpError::data(format!("clip `{clip_id}`: {reason}")))?;
         bytes.clear();
         match audio {
             AudioRef::Synth { seed, class, index } => {
-                return Ok(synth::render(seed, class, index));
+                return Ok(Some(synth::render(seed, class, index)));
             }
             AudioRef::File(digest) => {
                 let path = self.path_of(clip_id, &digest)?;
@@ -50,7 +84,7 @@ impl<'a> Recordings<'a> {
             }
             AudioRef::Entry { archive, name } => self.read_entry(clip_id, archive, &name, bytes)?,
         }
-        decode(bytes).map_err(|error| undecodable(clip_id, error))
+        Ok(None)
     }
 
     fn path_of(&self, clip_id: &str, digest: &Digest) -> Result<PathBuf, OpError> {
@@ -131,14 +165,17 @@ mod tests {
         let digest = Digest::of(b"archive");
         let files = One(digest, path);
         let recordings = Recordings::new(&files);
-        let expected = decode(&wav).expect("a recording");
+        let mut expected = Vec::new();
+        decode_mono(&wav, &mut expected).expect("a recording");
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for name in ["cel/[cel] a.wav", "b.wav"] {
                         let audio = AudioRef::Entry { archive: digest, name: name.to_owned() };
-                        let read = recordings.read("1", &audio.to_string(), &mut Vec::new());
-                        assert_eq!(read.expect(name), expected);
+                        let (mut bytes, mut mono) = (Vec::new(), Vec::new());
+                        let read = recordings.read("1", &audio.to_string(), &mut bytes, &mut mono);
+                        read.expect(name);
+                        assert_eq!(mono, expected);
                     }
                 });
             }
@@ -149,7 +186,8 @@ mod tests {
             (format!("file:{}", Digest::of(b"")), "clip `7`: no file with the content"),
             ("nonsense".to_owned(), "clip `7`: `nonsense` does not name a recording"),
         ] {
-            let error = recordings.read("7", &audio, &mut Vec::new()).expect_err(reason);
+            let (mut bytes, mut mono) = (Vec::new(), Vec::new());
+            let error = recordings.read("7", &audio, &mut bytes, &mut mono).expect_err(reason);
             assert!(error.message.starts_with(reason), "{error}");
         }
     }

@@ -84,6 +84,24 @@ impl<'a> Wav<'a> {
         Some(self.data.iter().all(|&byte| byte == zero))
     }
 
+    /// The mean of the channels of each frame, in place of what `mono` held; `false`, and nothing
+    /// done, for all but mono and stereo of 16 bits.
+    pub fn mono(&self, mono: &mut Vec<f32>) -> bool {
+        match (self.encoding, self.channels) {
+            (Encoding::I16, 1) => {
+                let samples = self.data.as_chunks().0;
+                mono.resize(samples.len(), 0.0);
+                dispatch!(scale_avx512, scale_avx2, scale_plain, (samples, mono))
+            }
+            (Encoding::I16, 2) => {
+                let frames = self.data.as_chunks().0;
+                mono.resize(frames.len(), 0.0);
+                dispatch!(mean_avx512, mean_avx2, mean_plain, (frames, mono))
+            }
+            _ => false,
+        }
+    }
+
     /// All samples, full scale ±1.
     pub fn decode(&self) -> Signal {
         let data = self.data;
@@ -99,6 +117,30 @@ impl<'a> Wav<'a> {
         };
         Signal { sample_rate: self.sample_rate, channels: usize::from(self.channels), samples }
     }
+}
+
+versions!(scale, scale_avx512, scale_avx2, scale_plain, [],
+    (samples: &[[u8; 2]], mono: &mut [f32]) -> bool);
+versions!(mean, mean_avx512, mean_avx2, mean_plain, [],
+    (frames: &[[u8; 4]], mono: &mut [f32]) -> bool);
+
+#[inline(always)]
+fn scale(samples: &[[u8; 2]], mono: &mut [f32]) -> bool {
+    for (mono, &sample) in mono.iter_mut().zip(samples) {
+        *mono = f32::from(i16::from_le_bytes(sample)) / 32_768.0;
+    }
+    true
+}
+
+/// Both samples of a frame fit a number of single precision together, so no order rounds.
+#[inline(always)]
+fn mean(frames: &[[u8; 4]], mono: &mut [f32]) -> bool {
+    for (mono, &frame) in mono.iter_mut().zip(frames) {
+        let both = i32::from_le_bytes(frame);
+        let (left, right) = (both << 16 >> 16, both >> 16);
+        *mono = (left + right) as f32 / 65_536.0;
+    }
+    true
 }
 
 const FULL_SCALE: f32 = 2_147_483_648.0;

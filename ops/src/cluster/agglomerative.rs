@@ -87,11 +87,7 @@ impl Agglomerative {
 impl Op for Agglomerative {
     const NAME: &'static str = "agglomerative";
     const VERSION: u32 = 1;
-    const INPUTS: &'static [Port] = &[Port::new(
-        "features",
-        &[Kind::Matrix, Kind::Spectrogram],
-        "One row of numbers a clip; images are taken row after row.",
-    )];
+    const INPUTS: &'static [Port] = &[Port::FEATURES];
     const OUTPUTS: &'static [Port] = &[
         Port::new("labels", &[Kind::Labels], "The cluster of each clip, from 0."),
         Port::new("linkage", &[Kind::Linkage], "All merges, as SciPy writes them."),

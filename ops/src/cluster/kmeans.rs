@@ -97,11 +97,7 @@ impl Op for Kmeans {
     const NAME: &'static str = "kmeans";
     const VERSION: u32 = 1;
     const SEEDED: bool = true;
-    const INPUTS: &'static [Port] = &[Port::new(
-        "features",
-        &[Kind::Matrix, Kind::Spectrogram],
-        "One row of numbers a clip; images are taken row after row.",
-    )];
+    const INPUTS: &'static [Port] = &[Port::FEATURES];
     const OUTPUTS: &'static [Port] = &[
         Port::new("labels", &[Kind::Labels], "The cluster of each clip, from 0."),
         Port::new("model", &[Kind::Model], "The centres."),

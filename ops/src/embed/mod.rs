@@ -3,3 +3,6 @@
 pub mod autoencoder;
 pub mod beta_vae;
 pub mod pca;
+pub mod reconstruction;
+pub mod tsne;
+pub mod umap;

@@ -88,11 +88,7 @@ impl Op for Pca {
     const NAME: &'static str = "pca";
     const VERSION: u32 = 1;
     const SEEDED: bool = true;
-    const INPUTS: &'static [Port] = &[Port::new(
-        "features",
-        &[Kind::Matrix, Kind::Spectrogram],
-        "One row of numbers a clip; images are taken row after row.",
-    )];
+    const INPUTS: &'static [Port] = &[Port::FEATURES];
     const OUTPUTS: &'static [Port] = &[
         Port::new("latent", &[Kind::Matrix], "The clips along the components."),
         Port::new("model", &[Kind::Model], "Components, mean and explained variances."),

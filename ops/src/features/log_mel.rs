@@ -2,9 +2,9 @@
 
 use crate::{
     Ctx, Inputs, Op, OpError, Outputs, Port,
-    audio::{decode::Signal, recordings::Recordings},
+    audio::recordings::Recordings,
     math::{
-        decibel::power_to_db,
+        decibel::{highest, power_to_db},
         mel::MelBank,
         resample::{self, HIGHEST_RATE, LOWEST_RATE, Resampler},
         stft::{self, Stft},
@@ -202,6 +202,7 @@ impl Op for LogMel {
     const INPUTS: &'static [Port] = &[Port::new("clips", &[Kind::Clips], "recordings")];
     const OUTPUTS: &'static [Port] =
         &[Port::new("features", &[Kind::Spectrogram], "one image a clip, bands × frames, in dB")];
+    const ROW_WISE: bool = true;
 
     fn check(&self, inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError> {
         self.check_params()?;
@@ -325,17 +326,15 @@ impl<'a> Extractor<'a> {
         scratch: &mut Scratch,
         out: &mut [f32],
     ) -> Result<(), OpError> {
-        let signal = self.recordings.read(clip_id, audio, &mut scratch.bytes)?;
-        self.load(&signal, scratch)
+        let rate = self.recordings.read(clip_id, audio, &mut scratch.bytes, &mut scratch.mono)?;
+        self.load(rate, scratch)
             .map_err(|reason| OpError::data(format!("clip `{clip_id}`: {reason}")))?;
         self.image(scratch, out);
         Ok(())
     }
 
-    /// Fills `scratch.clip`.
-    fn load(&self, signal: &Signal, scratch: &mut Scratch) -> Result<(), String> {
-        let rate = signal.sample_rate;
-        signal.mono(&mut scratch.mono);
+    /// Fills `scratch.clip` from `scratch.mono`.
+    fn load(&self, rate: u32, scratch: &mut Scratch) -> Result<(), String> {
         let made = if rate == self.params.sample_rate {
             let count = scratch.mono.len().min(scratch.clip.len());
             scratch.clip[..count].copy_from_slice(&scratch.mono[..count]);
@@ -373,7 +372,7 @@ impl<'a> Extractor<'a> {
             }
         }
         let reference = match self.params.reference {
-            Reference::Highest(_) => mels.iter().fold(0.0_f32, |top, &mel| top.max(mel)),
+            Reference::Highest(_) => highest(mels),
             Reference::Power(power) => power.get() as f32,
         };
         let top_db = self.params.top_db.map(|top_db| top_db.get() as f32);

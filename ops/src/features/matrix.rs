@@ -100,7 +100,7 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
 }
 
 /// Names of the clips: the column `clip_id`, or the numbers of the rows.
-fn ids(table: &Table) -> Result<Vec<String>, String> {
+pub(crate) fn ids(table: &Table) -> Result<Vec<String>, String> {
     let Some(column) = table.column("clip_id") else {
         return Ok((0..table.rows()).map(|row| row.to_string()).collect());
     };
@@ -112,7 +112,7 @@ fn ids(table: &Table) -> Result<Vec<String>, String> {
     }
 }
 
-fn text(column: &Column) -> Vec<String> {
+pub(crate) fn text(column: &Column) -> Vec<String> {
     match column {
         Column::Text(values) => values.clone(),
         Column::Int(values) => values.iter().map(i64::to_string).collect(),
@@ -124,7 +124,7 @@ fn text(column: &Column) -> Vec<String> {
 }
 
 /// All features, row after row, and how many a row has.
-fn features(table: &Table) -> Result<(usize, Vec<f32>), String> {
+pub(crate) fn features(table: &Table) -> Result<(usize, Vec<f32>), String> {
     let columns: Vec<_> = table.columns().filter(|(name, _)| !NAMED.contains(name)).collect();
     let mut words = columns.iter().filter(|(_, column)| matches!(column, Column::Text(_)));
     if let Some((name, _)) = words.next() {

@@ -98,6 +98,7 @@ impl Op for Mfcc {
         &[Kind::Matrix, Kind::Spectrogram],
         "coefficients: vectors of means and deviations, or frames where `pool` is `none`",
     )];
+    const ROW_WISE: bool = true;
 
     fn check(&self, inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError> {
         let input = inputs.first().and_then(Option::as_ref);

@@ -4,3 +4,4 @@ pub mod log_mel;
 pub mod matrix;
 pub mod mfcc;
 pub mod normalize;
+pub mod shuffle;

@@ -5,13 +5,38 @@
 ///
 /// Source: `librosa.power_to_db`.
 pub fn power_to_db(values: &mut [f32], reference: f32, amin: f32, top_db: Option<f32>) {
+    dispatch!(to_db_avx512, to_db_avx2, to_db_plain, (values, reference, amin, top_db))
+}
+
+/// The highest of the numbers; −∞ if there are none.
+pub fn highest(values: &[f32]) -> f32 {
+    dispatch!(highest_avx512, highest_avx2, highest_plain, (values))
+}
+
+versions!(to_db, to_db_avx512, to_db_avx2, to_db_plain, [],
+    (values: &mut [f32], reference: f32, amin: f32, top_db: Option<f32>));
+versions!(highest_body, highest_avx512, highest_avx2, highest_plain, [], (values: &[f32]) -> f32);
+
+#[inline(always)]
+fn highest_body(values: &[f32]) -> f32 {
+    let higher = |a: f32, b: f32| if b > a { b } else { a };
+    let (blocks, rest) = values.as_chunks::<64>();
+    let mut tops = [f32::NEG_INFINITY; 64];
+    for block in blocks {
+        tops.iter_mut().zip(block).for_each(|(top, &x)| *top = higher(*top, x));
+    }
+    tops.into_iter().chain(rest.iter().copied()).fold(f32::NEG_INFINITY, higher)
+}
+
+#[inline(always)]
+fn to_db(values: &mut [f32], reference: f32, amin: f32, top_db: Option<f32>) {
     let amin = amin.max(f32::MIN_POSITIVE);
     let offset = decibels(reference.max(amin));
     for value in values.iter_mut() {
         *value = decibels(value.max(amin)) - offset;
     }
     if let Some(top_db) = top_db {
-        let floor = values.iter().fold(f32::NEG_INFINITY, |top, &x| top.max(x)) - top_db;
+        let floor = highest_body(values) - top_db;
         values.iter_mut().for_each(|value| *value = value.max(floor));
     }
 }
@@ -21,6 +46,7 @@ pub fn power_to_db(values: &mut [f32], reference: f32, amin: f32, top_db: Option
 ///
 /// With x = 2^e · m and m from √½ to √2, ln m = 2 artanh(s) for s = (m − 1) / (m + 1), whose
 /// series ends at s⁹: |s| ≤ 0.172, so the rest is below 1e-9.
+#[inline(always)]
 fn decibels(x: f32) -> f32 {
     const SQRT_HALF: u32 = 0x3f35_04f3;
     const DB_PER_OCTAVE: f32 = 3.010_3;

@@ -1,6 +1,11 @@
-//! A safe face for the `gemm` crate: products of matrices given as slices.
+//! Products of matrices given as slices: the one place that calls `gemm`.
+//!
+//! Every product runs on one thread; callers, and [`multiply_parallel`], split work into parts whose
+//! number does not depend on how many threads there are, so that sums are always taken in one order.
 
 use gemm::Parallelism;
+use rayon::prelude::*;
+use std::{ops::Range, sync::Once};
 
 /// A matrix in a slice, row-major or transposed.
 #[derive(Clone, Copy, Debug)]
@@ -20,12 +25,32 @@ impl<'a, T> Matrix<'a, T> {
         Self { values, rows, columns, row_stride: columns, column_stride: 1 }
     }
 
+    /// `rows` rows of `columns` values that start `pitch` values apart.
+    pub fn strided(values: &'a [T], rows: usize, columns: usize, pitch: usize) -> Self {
+        let matrix = Self { values, rows, columns, row_stride: pitch, column_stride: 1 };
+        assert!(matrix.fits(), "BUG: {} values as {rows} × {columns}", values.len());
+        matrix
+    }
+
+    fn fits(&self) -> bool {
+        let last = |count: usize, stride: usize| count.saturating_sub(1) * stride;
+        let end = last(self.rows, self.row_stride) + last(self.columns, self.column_stride);
+        self.rows * self.columns == 0 || end < self.values.len()
+    }
+
     /// Columns `from..from + columns` alone.
     #[must_use]
     pub fn columns(self, from: usize, columns: usize) -> Self {
         assert!(from + columns <= self.columns, "BUG: columns beyond the matrix");
         let values = &self.values[(from * self.column_stride).min(self.values.len())..];
         Self { values, columns, ..self }
+    }
+
+    /// Some of the rows.
+    fn some(self, rows: Range<usize>) -> Self {
+        assert!(rows.end <= self.rows, "BUG: rows {rows:?} of {}", self.rows);
+        let values = &self.values[(rows.start * self.row_stride).min(self.values.len())..];
+        Self { values, rows: rows.len(), ..self }
     }
 
     /// How many rows there are.
@@ -63,32 +88,61 @@ impl Number for f64 {
 }
 
 /// `out` = a · b, or `out` += a · b if `add`; `out` is row-major.
-///
-/// It runs on the calling thread alone; callers split their work into parts that do not depend on
-/// the number of threads, so that sums keep one order.
 pub fn multiply<T: Number>(out: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>, add: bool) {
-    assert_eq!(a.columns, b.rows, "BUG: the inner axes of a product differ");
     assert_eq!(out.len(), a.rows * b.columns, "BUG: the size of a product");
-    if out.is_empty() {
+    multiply_into(a, b, add, out, b.columns);
+}
+
+/// [`multiply`] into a matrix whose rows start `pitch` values apart.
+pub fn multiply_into<T: Number>(
+    a: Matrix<'_, T>,
+    b: Matrix<'_, T>,
+    add: bool,
+    out: &mut [T],
+    pitch: usize,
+) {
+    if a.rows * b.columns == 0 {
         return;
     }
-    let fits = |m: &Matrix<'_, T>| {
-        m.rows == 0
-            || m.columns == 0
-            || (m.rows - 1) * m.row_stride + (m.columns - 1) * m.column_stride < m.values.len()
-    };
-    assert!(fits(&a) && fits(&b), "BUG: a matrix larger than its slice");
-    // SAFETY: `out` holds rows × columns values at these strides, both factors were just checked
-    // to lie inside their slices, and `out` is borrowed exclusively, so nothing overlaps it.
+    assert_eq!(a.columns, b.rows, "BUG: the inner axes of a product differ");
+    let needed = (a.rows - 1) * pitch + b.columns;
+    assert!(pitch >= b.columns && out.len() >= needed, "BUG: room for a product");
+    // SAFETY: `out` has room for the product and is borrowed mutably, so it overlaps no factor.
     #[allow(unsafe_code)]
+    unsafe {
+        multiply_at(a, b, add, out.as_mut_ptr(), pitch);
+    }
+}
+
+/// From now on factors that lie well are read where they are: rearranging them first, as `gemm` does
+/// from 48 columns on, costs more than it gains on matrices that were just laid out. This holds for
+/// the whole process and changes no result.
+pub fn read_in_place() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| gemm::set_lhs_packing_threshold_single_thread(128));
+}
+
+/// # Safety
+/// The inner sizes agree, and `out` may be written at every (row, column) of the product.
+#[allow(unsafe_code)]
+unsafe fn multiply_at<T: Number>(
+    a: Matrix<'_, T>,
+    b: Matrix<'_, T>,
+    add: bool,
+    out: *mut T,
+    pitch: usize,
+) {
+    assert!(a.fits() && b.fits(), "BUG: a matrix larger than its slice");
+    // SAFETY: both factors were just checked to lie inside their slices; the caller vouches for
+    // `out`.
     unsafe {
         gemm::gemm(
             a.rows,
             b.columns,
             a.columns,
-            out.as_mut_ptr(),
+            out,
             1,
-            b.columns as isize,
+            pitch as isize,
             add,
             a.values.as_ptr(),
             a.column_stride as isize,
@@ -106,9 +160,87 @@ pub fn multiply<T: Number>(out: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>, ad
     }
 }
 
+/// Parts into which a large product is split, on however many threads.
+const PARTS: usize = 16;
+
+/// [`multiply_into`] on all threads. The longest side is split into a fixed number of parts; if that
+/// is the inner one, the parts are added in order. `partials` is room kept between calls.
+///
+/// # Panics
+/// If the sizes do not fit.
+pub fn multiply_parallel(
+    a: Matrix<'_, f32>,
+    b: Matrix<'_, f32>,
+    add: bool,
+    out: &mut [f32],
+    pitch: usize,
+    partials: &mut Vec<f32>,
+) {
+    let (rows, inner, columns) = (a.rows, a.columns, b.columns);
+    if rows * columns == 0 {
+        return;
+    }
+    assert!(inner == b.rows && pitch >= columns, "BUG: sizes of a product");
+    assert!(out.len() >= (rows - 1) * pitch + columns, "BUG: room for a product");
+    let step = |side: usize| side.div_ceil(PARTS).next_multiple_of(16);
+    if inner > rows.max(columns) {
+        let (step, size) = (step(inner), rows * columns);
+        partials.clear();
+        partials.resize(inner.div_ceil(step) * size, 0.0);
+        partials.par_chunks_mut(size).enumerate().for_each(|(part, out)| {
+            let range = part * step..inner.min((part + 1) * step);
+            multiply_into(
+                a.transposed().some(range.clone()).transposed(),
+                b.some(range),
+                false,
+                out,
+                columns,
+            );
+        });
+        for (row, out) in out.chunks_mut(pitch).take(rows).enumerate() {
+            for (column, out) in out[..columns].iter_mut().enumerate() {
+                let parts = partials.iter().skip(row * columns + column).step_by(size);
+                *out = parts.fold(if add { *out } else { 0.0 }, |sum, part| sum + part);
+            }
+        }
+    } else if rows > columns {
+        let step = step(rows);
+        out.par_chunks_mut(step * pitch).enumerate().for_each(|(part, out)| {
+            let range = part * step..rows.min((part + 1) * step);
+            if !range.is_empty() {
+                multiply_into(a.some(range), b, add, out, pitch);
+            }
+        });
+    } else {
+        let (step, base) = (step(columns), Base(out.as_mut_ptr()));
+        (0..columns.div_ceil(step)).into_par_iter().for_each(|part| {
+            let range = part * step..columns.min((part + 1) * step);
+            let start = range.start;
+            // SAFETY: the parts write disjoint columns of `out`, which has room for all of them.
+            unsafe {
+                multiply_at(a, b.transposed().some(range).transposed(), add, base.at(start), pitch)
+            }
+        });
+    }
+}
+
+/// Where a matrix starts that several threads write at different columns.
+struct Base(*mut f32);
+
+// SAFETY: the pointer comes from one exclusive borrow that outlives the threads, and each thread
+// writes its own columns.
+unsafe impl Sync for Base {}
+
+impl Base {
+    fn at(&self, offset: usize) -> *mut f32 {
+        self.0.wrapping_add(offset)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn products_2x3_by_3x2_plain_transposed_and_added() {
@@ -122,5 +254,34 @@ mod tests {
         let (last, ones) = (Matrix::new(&a, 3).columns(2, 1), [2.0]);
         multiply(&mut part, last, Matrix::new(&ones, 1), false);
         assert_eq!(part, [6.0, 12.0]);
+    }
+
+    proptest! {
+        #[test]
+        fn products_are_the_sums_of_products(
+            (m, n, k) in prop_oneof![(1..7usize, 1..40usize, 1..9usize), (1..4usize, 200..700usize, 1..4usize),
+                (200..700usize, 1..4usize, 1..4usize), (1..4usize, 1..4usize, 200..700usize)],
+            add: bool, a_flip: bool, b_flip: bool,
+        ) {
+            let number = |i: usize| (i * 7 % 11) as f32 - 5.0;
+            let a: Vec<f32> = (0..m * k).map(number).collect();
+            let b: Vec<f32> = (0..k * n).map(|i| number(i + 3)).collect();
+            let mut out: Vec<f32> = (0..m * n).map(number).collect();
+            let expected: Vec<f32> = (0..m * n).map(|at| {
+                let (i, j) = (at / n, at % n);
+                let start = if add { out[at] } else { 0.0 };
+                start + (0..k).map(|l| {
+                    let left = if a_flip { a[l * m + i] } else { a[i * k + l] };
+                    left * if b_flip { b[j * k + l] } else { b[l * n + j] }
+                }).sum::<f32>()
+            }).collect();
+            let a = if a_flip { Matrix::new(&a, m).transposed() } else { Matrix::new(&a, k) };
+            let b = if b_flip { Matrix::new(&b, k).transposed() } else { Matrix::new(&b, n) };
+            let mut split = out.clone();
+            multiply(&mut out, a, b, add);
+            prop_assert_eq!(&out, &expected);
+            multiply_parallel(a, b, add, &mut split, n, &mut Vec::new());
+            prop_assert_eq!(split, expected);
+        }
     }
 }

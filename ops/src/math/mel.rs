@@ -82,10 +82,18 @@ impl MelBank {
 
     /// The weighted sum of the power spectrum under each filter.
     pub fn apply(&self, power: &[f32], mels: &mut [f32]) {
-        for (mel, filter) in mels.iter_mut().zip(&self.filters) {
-            let weights = &self.weights[filter.first_weight..][..filter.length];
-            *mel = dot(weights, &power[filter.first_bin..][..filter.length]);
-        }
+        dispatch!(apply_avx512, apply_avx2, apply_plain, (self, power, mels))
+    }
+}
+
+versions!(apply, apply_avx512, apply_avx2, apply_plain, [],
+    (bank: &MelBank, power: &[f32], mels: &mut [f32]));
+
+#[inline(always)]
+fn apply(bank: &MelBank, power: &[f32], mels: &mut [f32]) {
+    for (mel, filter) in mels.iter_mut().zip(&bank.filters) {
+        let weights = &bank.weights[filter.first_weight..][..filter.length];
+        *mel = dot(weights, &power[filter.first_bin..][..filter.length]);
     }
 }
 
@@ -93,6 +101,7 @@ impl MelBank {
 const LANES: usize = 4;
 
 /// Σ a·b in four running sums, which a compiler keeps in one register.
+#[inline(always)]
 pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut sums = [0.0_f32; LANES];
     let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());

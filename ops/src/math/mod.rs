@@ -3,14 +3,19 @@
 #[macro_use]
 mod vectors;
 
+pub mod assignment;
 pub mod contingency;
 pub mod dct;
 pub mod decibel;
 pub mod dispersion;
+pub mod fuzzy;
 pub mod kmeans;
+pub mod layout;
 pub mod linkage;
 pub mod matmul;
 pub mod mel;
+pub mod near;
+pub mod neighbors;
 pub mod numpy;
 pub mod orthogonal;
 pub mod pairwise;
@@ -22,6 +27,8 @@ mod resample_chain;
 mod resample_start;
 pub mod scale;
 pub mod silhouette;
+pub mod spectral;
 pub mod stft;
 pub mod symmetric;
+pub mod tsne;
 pub mod ward;

@@ -25,7 +25,12 @@ pub enum Purpose {
     Layout = 7,
     /// Null models and resampling.
     Null = 8,
+    /// The points of a sweep; index: the point.
+    Sweep = 20,
 }
+
+const M: [u64; 2] = [0xD251_1F53, 0xCD9E_8D57];
+const W: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 
 /// One block of four numbers: ten rounds of Philox4x32.
 ///
@@ -35,8 +40,6 @@ pub enum Purpose {
 /// assert_eq!(block, [0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8]);
 /// ```
 pub fn philox4x32(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
-    const M: [u64; 2] = [0xD251_1F53, 0xCD9E_8D57];
-    const W: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
     for _ in 0..10 {
         let (p0, p1) = (M[0] * u64::from(counter[0]), M[1] * u64::from(counter[2]));
         counter = [
@@ -48,6 +51,30 @@ pub fn philox4x32(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
         key = [key[0].wrapping_add(W[0]), key[1].wrapping_add(W[1])];
     }
     counter
+}
+
+/// Blocks that [`philox_lanes`] makes at once.
+pub const LANES: usize = 8;
+
+/// The words of eight blocks whose counters follow each other in their first number, which stays
+/// below 2³² with them: word after word, in each word block after block.
+#[inline(always)]
+pub fn philox_lanes(counter: [u32; 4], seed: u64) -> [[u32; LANES]; 4] {
+    let mut words: [[u32; LANES]; 4] = counter.map(|word| [word; LANES]);
+    words[0].iter_mut().zip(0..).for_each(|(word, lane)| *word += lane);
+    let mut key = [seed as u32, (seed >> 32) as u32];
+    for _ in 0..10 {
+        let [first, second, third, fourth] = &mut words;
+        for lane in 0..LANES {
+            let (p0, p1) = (M[0] * u64::from(first[lane]), M[1] * u64::from(third[lane]));
+            first[lane] = (p1 >> 32) as u32 ^ second[lane] ^ key[0];
+            third[lane] = (p0 >> 32) as u32 ^ fourth[lane] ^ key[1];
+            second[lane] = p1 as u32;
+            fourth[lane] = p0 as u32;
+        }
+        key = [key[0].wrapping_add(W[0]), key[1].wrapping_add(W[1])];
+    }
+    words
 }
 
 /// A stream of random numbers.
@@ -138,6 +165,15 @@ mod tests {
         let pi =
             philox4x32([0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344], [0xa4093822, 0x299f31d0]);
         assert_eq!(pi, [0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1]);
+    }
+
+    #[test]
+    fn lanes_are_blocks_one_after_the_other() {
+        let words = philox_lanes([40, 3, 9, 7], 0x0123_4567_89ab_cdef);
+        for lane in 0..LANES {
+            let block = philox4x32([40 + lane as u32, 3, 9, 7], [0x89ab_cdef, 0x0123_4567]);
+            assert_eq!(words.map(|word| word[lane]), block);
+        }
     }
 
     #[test]

@@ -110,15 +110,12 @@ impl Resampler {
             let place = 2 * pair * steps * self.down;
             copy_window(signal, place, lead, one);
             copy_window(signal, place + steps * self.down, lead, other);
-            for ((point, &re), &im) in input.iter_mut().zip(&*one).zip(&*other) {
-                *point = Complex::new(re, im);
-            }
+            join(one, other, input);
             self.forward.process_with_scratch(input, work);
             self.filter(input, output);
             self.inverse.process_with_scratch(output, work);
             let (one, other) = targets.split_at_mut(kept.min(targets.len()));
-            one.iter_mut().zip(&output[first..]).for_each(|(sample, point)| *sample = point.re);
-            other.iter_mut().zip(&output[first..]).for_each(|(sample, point)| *sample = point.im);
+            part(&output[first..], one, other);
         }
         self.start.process(signal, start, &mut out[..made]);
         out[made..length].fill(0.0);
@@ -127,17 +124,54 @@ impl Resampler {
 
     /// From the spectrum of the input to that of the output.
     fn filter(&self, input: &[Complex<f32>], output: &mut [Complex<f32>]) {
-        let weigh = |output: &mut [Complex<f32>], input: &[Complex<f32>], gains: &[f32]| {
-            for ((output, &input), &gain) in output.iter_mut().zip(input).zip(gains) {
-                *output = input * gain;
-            }
-        };
         let above = self.response.len();
         let below = above - 1;
         let (end_in, end_out) = (input.len() - below, output.len() - below);
         weigh(&mut output[..above], input, &self.response);
         output[above..end_out].fill(Complex::default());
         weigh(&mut output[end_out..], &input[end_in..], &self.mirrored);
+    }
+}
+
+/// Two signals as one of complex numbers.
+fn join(re: &[f32], im: &[f32], points: &mut [Complex<f32>]) {
+    dispatch!(join_avx512, join_avx2, join_plain, (re, im, points))
+}
+
+/// A signal of complex numbers as two; the second may be shorter.
+fn part(points: &[Complex<f32>], re: &mut [f32], im: &mut [f32]) {
+    dispatch!(part_avx512, part_avx2, part_plain, (points, re, im))
+}
+
+/// `output` = `input` · `gains`.
+fn weigh(output: &mut [Complex<f32>], input: &[Complex<f32>], gains: &[f32]) {
+    dispatch!(weigh_avx512, weigh_avx2, weigh_plain, (output, input, gains))
+}
+
+versions!(join_body, join_avx512, join_avx2, join_plain, [],
+    (re: &[f32], im: &[f32], points: &mut [Complex<f32>]));
+versions!(part_body, part_avx512, part_avx2, part_plain, [],
+    (points: &[Complex<f32>], re: &mut [f32], im: &mut [f32]));
+versions!(weigh_body, weigh_avx512, weigh_avx2, weigh_plain, [],
+    (output: &mut [Complex<f32>], input: &[Complex<f32>], gains: &[f32]));
+
+#[inline(always)]
+fn join_body(re: &[f32], im: &[f32], points: &mut [Complex<f32>]) {
+    for ((point, &re), &im) in points.iter_mut().zip(re).zip(im) {
+        *point = Complex::new(re, im);
+    }
+}
+
+#[inline(always)]
+fn part_body(points: &[Complex<f32>], re: &mut [f32], im: &mut [f32]) {
+    re.iter_mut().zip(points).for_each(|(sample, point)| *sample = point.re);
+    im.iter_mut().zip(points).for_each(|(sample, point)| *sample = point.im);
+}
+
+#[inline(always)]
+fn weigh_body(output: &mut [Complex<f32>], input: &[Complex<f32>], gains: &[f32]) {
+    for ((output, &input), &gain) in output.iter_mut().zip(input).zip(gains) {
+        *output = input * gain;
     }
 }
 

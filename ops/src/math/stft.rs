@@ -78,12 +78,24 @@ impl Stft {
         let head = self.window_start + lead;
         scratch.frame[..head].fill(0.0);
         scratch.frame[head + count..].fill(0.0);
-        let target = &mut scratch.frame[head..head + count];
-        for ((target, &x), &weight) in target.iter_mut().zip(sound).zip(&self.window[lead..]) {
-            *target = x * weight;
-        }
+        weigh(sound, &self.window[lead..], &mut scratch.frame[head..head + count]);
         self.spectrum.process(&scratch.frame, &mut scratch.spectrum, power);
         true
+    }
+}
+
+/// `target` = `sound` · `window`.
+fn weigh(sound: &[f32], window: &[f32], target: &mut [f32]) {
+    dispatch!(weigh_avx512, weigh_avx2, weigh_plain, (sound, window, target))
+}
+
+versions!(weigh_body, weigh_avx512, weigh_avx2, weigh_plain, [],
+    (sound: &[f32], window: &[f32], target: &mut [f32]));
+
+#[inline(always)]
+fn weigh_body(sound: &[f32], window: &[f32], target: &mut [f32]) {
+    for ((target, &x), &weight) in target.iter_mut().zip(sound).zip(window) {
+        *target = x * weight;
     }
 }
 

@@ -7,7 +7,7 @@ use crate::math::{
     symmetric,
 };
 use crate::metrics::metrics::{Score, intrinsic};
-use crate::{Ctx, Inputs, Op, OpError, Outputs, Port, table};
+use crate::{Ctx, Entry, Inputs, Op, OpError, Outputs, Port, table};
 use cache::{Array, Artifact, Kind, Shape, Table};
 use rayon::prelude::*;
 use schemars::JsonSchema;
@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 pub struct GaussianReference {}
 
 /// The widest features whose covariance is taken apart.
-const MOST_FEATURES: usize = 512;
+pub(crate) const MOST_FEATURES: usize = 512;
 
 impl Op for GaussianReference {
     const NAME: &'static str = "gaussian_reference";
@@ -54,32 +54,76 @@ impl Op for GaussianReference {
         if features.width() > MOST_FEATURES {
             return Err(too_wide(features.width()));
         }
-        let method = inputs.get("clusters")?.meta.get(MADE_BY).and_then(|made| {
-            let entry = table::find(made.get("op")?.as_str()?)?;
-            entry.parse(made.get("params")?.clone()).ok().map(|op| (entry, op))
-        });
-        let (entry, method) = method.ok_or_else(|| {
-            OpError::data("port `clusters` does not say which op made it")
-                .help("connect the labels of a clustering step, not labels from a file")
-        })?;
+        let method = Method::of(inputs.get("clusters")?)?;
         let cloud = cloud(features.values(), features.width(), cx.seed)?;
-        let points = Table::new()
-            .with_text("clip_id", ids.iter().cloned())
-            .with("features", cache::Column::Array(Array::new([features.width()], cloud)));
-        let points = Artifact::table(Kind::Matrix, points);
+        let points = points(ids, features.width(), cloud);
         cx.stop_if_cancelled()?;
-        let made = method.run(&Inputs::new().with(entry.inputs[0].name, &points), cx)?;
-        let labels = made
-            .get(entry.outputs[0].name)
-            .and_then(Artifact::as_table)
-            .and_then(|table| table.ints("label"))
-            .ok_or_else(|| OpError::data(format!("`{}` makes no clusters", entry.name)))?;
-        let (labels, _) = by_first_appearance(labels);
+        let labels = method.cut(&points, cx)?;
         let array = points.as_table().and_then(|table| table.array("features"));
         let array = array.expect("the cloud has features");
         let scores = intrinsic(array.values(), array.width(), &labels);
         Ok(Outputs::new().with("scores", Score::table(scores)))
     }
+}
+
+/// The op that made some clusters, with its parameters.
+pub(crate) struct Method {
+    entry: &'static Entry,
+    params: serde_json::Value,
+}
+
+impl Method {
+    /// What the clusters say of how they were made.
+    pub(crate) fn of(clusters: &Artifact) -> Result<Self, OpError> {
+        let made = clusters.meta.get(MADE_BY).and_then(|made| {
+            let entry = table::find(made.get("op")?.as_str()?)?;
+            Some(Self { entry, params: made.get("params")?.clone() })
+        });
+        made.ok_or_else(|| {
+            OpError::data("port `clusters` does not say which op made it")
+                .help("connect the labels of a clustering step, not labels from a file")
+        })
+    }
+
+    /// How many clusters it was asked for, if it was.
+    pub(crate) fn clusters(&self) -> Option<u64> {
+        self.params.get(CLUSTERS)?.as_u64()
+    }
+
+    /// The same for another number of clusters.
+    pub(crate) fn with_clusters(&self, clusters: u64) -> Self {
+        let mut params = self.params.clone();
+        params[CLUSTERS] = clusters.into();
+        Self { entry: self.entry, params }
+    }
+
+    /// The clusters that it makes of points, numbered by first appearance.
+    pub(crate) fn cut(&self, points: &Artifact, cx: &Ctx<'_>) -> Result<Vec<u32>, OpError> {
+        let op = self.entry.parse(self.params.clone()).map_err(|error| {
+            OpError::data(format!(
+                "`{}` takes no such parameters: {}",
+                self.entry.name, error.message
+            ))
+        })?;
+        let made = op.run(&Inputs::new().with(self.entry.inputs[0].name, points), cx)?;
+        let labels = made
+            .get(self.entry.outputs[0].name)
+            .and_then(Artifact::as_table)
+            .and_then(|table| table.ints("label"))
+            .ok_or_else(|| OpError::data(format!("`{}` makes no clusters", self.entry.name)))?;
+        Ok(by_first_appearance(labels).0)
+    }
+}
+
+/// The parameter of clustering ops that says how many clusters they make.
+const CLUSTERS: &str = "clusters";
+
+/// Points as an artifact.
+pub(crate) fn points(ids: &[String], width: usize, values: Vec<f32>) -> Artifact {
+    let points = Table::new()
+        .with_text("clip_id", ids.iter().cloned())
+        .with("features", cache::Column::Array(Array::new([width], values)));
+    Artifact::table(Kind::Matrix, points)
 }
 
 fn too_wide(width: usize) -> OpError {
@@ -89,7 +133,7 @@ fn too_wide(width: usize) -> OpError {
 
 /// Points of N(0, diag(λ)), row-major, as many as rows in `x`; λ are the eigenvalues of the
 /// covariance of `x`.
-fn cloud(x: &[f32], n_features: usize, seed: u64) -> Result<Vec<f32>, OpError> {
+pub(crate) fn cloud(x: &[f32], n_features: usize, seed: u64) -> Result<Vec<f32>, OpError> {
     let covariance = covariance(x, n_features);
     let (eigenvalues, _) = symmetric::eigen(&covariance, n_features)
         .ok_or_else(|| OpError::data("the features are too large for a covariance"))?;

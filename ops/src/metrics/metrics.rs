@@ -53,9 +53,9 @@ impl Op for Metrics {
 
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
         let (ids, features) = inputs.features("features")?;
-        let (clusters, _) = by_first_appearance(&labels_of(inputs, "clusters", ids)?);
+        let (clusters, _) = by_first_appearance(&labels_of(inputs, "clusters", "features", ids)?);
         let truth = match inputs.optional("truth") {
-            Some(_) => Some(by_first_appearance(&labels_of(inputs, "truth", ids)?).0),
+            Some(_) => Some(by_first_appearance(&labels_of(inputs, "truth", "features", ids)?).0),
             None => None,
         };
         cx.stop_if_cancelled()?;
@@ -94,8 +94,14 @@ impl Score {
     }
 }
 
-/// The label of each clip, in the order of `ids`, as text: whole numbers and text compare alike.
-fn labels_of(inputs: &Inputs<'_>, port: &str, ids: &[String]) -> Result<Vec<String>, OpError> {
+/// The label of each clip, in the order of `ids`, which come from port `of`, as text: whole numbers
+/// and text compare alike.
+pub(crate) fn labels_of(
+    inputs: &Inputs<'_>,
+    port: &str,
+    of: &str,
+    ids: &[String],
+) -> Result<Vec<String>, OpError> {
     let table = inputs.table(port)?;
     let missing = |name: &str| OpError::data(format!("port `{port}` has no column `{name}`"));
     let known = table.text("clip_id").ok_or_else(|| missing("clip_id"))?;
@@ -117,7 +123,7 @@ fn labels_of(inputs: &Inputs<'_>, port: &str, ids: &[String]) -> Result<Vec<Stri
     }
     let label = |id: &String| {
         rows.get(id).map(|&row| labels[row].clone()).ok_or_else(|| {
-            OpError::data(format!("clip `{id}` of `features` is missing at port `{port}`"))
+            OpError::data(format!("clip `{id}` of `{of}` is missing at port `{port}`"))
                 .help("connect labels made from the same clips")
         })
     };

@@ -1,5 +1,8 @@
 //! What groups are worth.
 
+pub mod composition;
+pub mod controls;
 pub mod gaussian_reference;
 #[expect(clippy::module_inception, reason = "the file of an op bears its name")]
 pub mod metrics;
+pub mod silhouette_samples;

@@ -10,8 +10,8 @@
 //! | gradient of the weight | d narrow·G(wide)ᵀ | narrow·G(d wide)ᵀ |
 
 use super::layers::{Layer, Operation};
-use super::matmul::{Mat, multiply};
 use super::patches::Patches;
+use crate::math::matmul::{Matrix, multiply, multiply_into};
 
 /// A convolution of either kind, ready to run.
 #[derive(Clone, Debug)]
@@ -81,8 +81,8 @@ impl Conv {
         self.narrow_channels * self.patches.narrow_area()
     }
 
-    fn weight<'a>(&self, parameters: &'a [f32]) -> Mat<'a> {
-        Mat::new(&parameters[..self.weights], self.narrow_channels, self.patches.taps())
+    fn weight<'a>(&self, parameters: &'a [f32]) -> Matrix<'a, f32> {
+        Matrix::new(&parameters[..self.weights], self.patches.taps())
     }
 
     /// Computes the output from the input; parameters are weight, then bias.
@@ -95,15 +95,43 @@ impl Conv {
         let weight = self.weight(parameters);
         if self.transposed {
             p.spread(input, grid);
-            multiply(weight.t(), Mat::new(grid, self.narrow_channels, area), false, matrix, area);
+            multiply(matrix, weight.transposed(), Matrix::new(grid, area), false);
             p.scatter(matrix, planes);
-            p.merge(planes, |c| bias[c], self.relu, output);
+            p.merge(planes, Some(bias), self.relu, output);
         } else {
-            p.split(input, planes);
-            p.gather(planes, matrix);
-            multiply(weight, Mat::new(matrix, taps, area), false, grid, area);
+            p.split(p.plain(input), planes);
+            self.product(weight, planes, matrix, grid);
             p.close(grid, Some(bias), self.relu, output);
         }
+    }
+
+    /// The grid W·G, some columns at a time, so that they stay in the cache from being gathered to
+    /// being multiplied.
+    fn product(
+        &self,
+        weight: Matrix<'_, f32>,
+        planes: &[f32],
+        matrix: &mut [f32],
+        grid: &mut [f32],
+    ) {
+        const CACHED: usize = 1 << 16;
+        // The kernels of `gemm` are this wide, or divide it.
+        const TILE: usize = 48;
+        let (p, taps, area) = (&self.patches, self.patches.taps(), self.patches.grid_area());
+        let parts = (taps * area).div_ceil(CACHED);
+        let step = area.div_ceil(parts).next_multiple_of(TILE);
+        for start in (0..area).step_by(step) {
+            let columns = start..area.min(start + step);
+            let matrix = &mut matrix[..taps * columns.len()];
+            p.gather(planes, columns.clone(), matrix);
+            let gathered = Matrix::new(matrix, columns.len());
+            multiply_into(weight, gathered, false, &mut grid[start..], area);
+        }
+    }
+
+    /// Whether it is not a transposed one.
+    pub fn narrows(&self) -> bool {
+        !self.transposed
     }
 
     /// From the gradient of the output to those of the input (if wanted) and of the parameters.
@@ -134,20 +162,20 @@ impl Conv {
         let planes = room(&mut at.planes, p.planes_len());
         let matrix = room(&mut at.matrix, taps * area);
         let grid = room(&mut at.grid, channels * area);
-        p.split(wide, planes);
-        p.gather(planes, matrix);
+        p.split(p.plain(wide), planes);
+        p.gather(planes, 0..area, matrix);
         p.spread(narrow, grid);
         // Taps × channels: this way round the product has less to rearrange.
-        let rows = Mat::new(matrix, taps, area);
-        multiply(rows, Mat::new(grid, channels, area).t(), true, d_weight, channels);
+        let rows = Matrix::new(matrix, area);
+        multiply(d_weight, rows, Matrix::new(grid, area).transposed(), true);
         let (Some(d_input), weight) = (d_input, self.weight(parameters)) else { return };
         if self.transposed {
-            multiply(weight, Mat::new(matrix, taps, area), false, grid, area);
+            multiply(grid, weight, Matrix::new(matrix, area), false);
             p.close(grid, None, false, d_input);
         } else {
-            multiply(weight.t(), Mat::new(grid, channels, area), false, matrix, area);
+            multiply(matrix, weight.transposed(), Matrix::new(grid, area), false);
             p.scatter(matrix, planes);
-            p.merge(planes, |_| 0.0, false, d_input);
+            p.merge(planes, None, false, d_input);
         }
     }
 
@@ -164,15 +192,53 @@ impl Conv {
     }
 }
 
+/// [`Conv::forward`] of convolutions (none transposed) one after the other, of which only the last
+/// output is wanted: what is between is never laid out as an image.
+pub fn chain(convs: &[Conv], parameters: &[f32], input: &[f32], output: &mut [f32], at: &mut Room) {
+    let mut rest = parameters;
+    let mut before: Option<(&Conv, &[f32])> = None;
+    for conv in convs {
+        let p = &conv.patches;
+        let (own, after) = rest.split_at(conv.parameter_len());
+        let (taps, area) = (p.taps(), p.grid_area());
+        let planes = room(&mut at.planes, p.planes_len());
+        let wide = match before {
+            Some((before, bias)) => before.patches.image(&at.grid, bias, before.relu),
+            None => p.plain(input),
+        };
+        p.split(wide, planes);
+        let matrix = room(&mut at.matrix, taps * area);
+        let grid = room(&mut at.grid, conv.narrow_channels * area);
+        conv.product(conv.weight(own), planes, matrix, grid);
+        (before, rest) = (Some((conv, &own[conv.weights..])), after);
+    }
+    if let Some((last, bias)) = before {
+        last.patches.close(&at.grid, Some(bias), last.relu, output);
+    }
+}
+
 /// The gradient before ReLU: 0 where the output is 0.
 pub fn mask(output: &[f32], gradient: &mut [f32]) {
+    dispatch!(mask_avx512, mask_avx2, mask_plain, (output, gradient))
+}
+
+/// The sum of all numbers, taken in sixteen interleaved sums.
+pub fn total(values: &[f32]) -> f32 {
+    dispatch!(total_avx512, total_avx2, total_plain, (values))
+}
+
+versions!(mask_body, mask_avx512, mask_avx2, mask_plain, [], (output: &[f32], gradient: &mut [f32]));
+versions!(total_body, total_avx512, total_avx2, total_plain, [], (values: &[f32]) -> f32);
+
+#[inline(always)]
+fn mask_body(output: &[f32], gradient: &mut [f32]) {
     for (gradient, output) in gradient.iter_mut().zip(output) {
         *gradient = if *output > 0.0 { *gradient } else { 0.0 };
     }
 }
 
-/// The sum of all numbers, taken in sixteen interleaved sums.
-pub fn total(values: &[f32]) -> f32 {
+#[inline(always)]
+fn total_body(values: &[f32]) -> f32 {
     let (blocks, rest) = values.as_chunks::<16>();
     let mut sums = [0.0_f32; 16];
     for block in blocks {

@@ -88,7 +88,7 @@ impl Backend for Cpu<'_> {
     fn state(&mut self) -> Result<State, OpError> {
         let (machine, moments) = (self.trainer.machine(), self.trainer.moments());
         Ok(State {
-            parameters: machine.parameters.clone(),
+            parameters: machine.parameters().to_vec(),
             statistics: machine.statistics.clone(),
             moments: moments.map(Clone::clone),
         })

@@ -28,8 +28,7 @@ pub enum Place {
 pub struct Machine {
     /// The layers.
     pub network: Network,
-    /// The trained numbers, as [`Network::parameters`] lays them out.
-    pub parameters: Vec<f32>,
+    parameters: Vec<f32>,
     /// The running statistics, as [`Network::statistics`] lays them out.
     pub statistics: Vec<f32>,
     /// The latent vectors that the decoder reads, row after row.
@@ -81,6 +80,18 @@ impl Machine {
             flow: Vec::new(),
             spare: Vec::new(),
         }
+    }
+
+    /// The trained numbers, as [`Network::parameters`] lays them out.
+    pub fn parameters(&self) -> &[f32] {
+        &self.parameters
+    }
+
+    /// The trained numbers, to be changed.
+    pub fn parameters_mut(&mut self) -> &mut Vec<f32> {
+        let heads = std::iter::once(&mut self.mean).chain(&mut self.log_variance);
+        heads.chain(&mut self.encoder).chain(&mut self.decoder).for_each(Stage::forget);
+        &mut self.parameters
     }
 
     /// Every stage, in the order in which a batch passes them.

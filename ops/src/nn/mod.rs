@@ -2,7 +2,7 @@
 //!
 //! - [`layers`]: architecture as data, with the names and starts of all tensors. It computes
 //!   nothing, so that any backend can lower it.
-//! - [`patches`], [`conv`], [`norm`], [`matmul`], [`clip`]: kernels on slices.
+//! - [`patches`], [`conv`], [`norm`], [`clip`]: kernels on slices.
 //! - [`stage`], [`machine`]: a network on the CPU, with buffers that live from batch to batch.
 //! - [`tape`]: one training step on dfdx's tape; it says what is dfdx's and what is ours.
 //! - [`backend`]: what a training asks of a device; [`cpu`] and [`cuda`] do it.
@@ -55,7 +55,6 @@ pub mod cuda;
 pub mod fit;
 pub mod layers;
 pub mod machine;
-pub mod matmul;
 pub mod norm;
 pub mod objective;
 pub mod patches;

@@ -12,6 +12,8 @@
 //! few columns at the end of each narrow row, whose values count for nothing. A narrow image with
 //! gaps is a *grid*.
 
+use std::ops::Range;
+
 /// Which wide pixels each narrow pixel meets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patches {
@@ -27,6 +29,38 @@ pub struct Patches {
     pub stride: usize,
     /// Wide pixels by which the first tap lies before the image.
     pub padding: usize,
+}
+
+/// An image that is read once more: what is added to each channel, and whether what is then
+/// negative becomes 0, is still to be done.
+#[derive(Clone, Copy)]
+pub struct Image<'a> {
+    /// Row after row, channel after channel.
+    pub values: &'a [f32],
+    /// From the start of a row to that of the next.
+    pub pitch: usize,
+    /// What is added to each channel.
+    pub bias: Option<&'a [f32]>,
+    /// Whether negative values become 0.
+    pub relu: bool,
+}
+
+impl Image<'_> {
+    fn start(&self, channel: usize) -> f32 {
+        // Of the two zeros, this one changes no number it is added to.
+        self.bias.map_or(-0.0, |bias| bias[channel])
+    }
+
+    fn least(&self) -> f32 {
+        if self.relu { 0.0 } else { f32::NEG_INFINITY }
+    }
+}
+
+/// A value with its bias, raised to `least`. As written, NaN stays NaN and is noticed.
+#[inline(always)]
+fn finish(value: f32, start: f32, least: f32) -> f32 {
+    let value = value + start;
+    if value < least { least } else { value }
 }
 
 impl Patches {
@@ -84,33 +118,23 @@ impl Patches {
         self.plane_rows() * self.pitch() + self.span()
     }
 
+    /// The wide image `values`, with nothing left to do.
+    pub fn plain<'a>(&self, values: &'a [f32]) -> Image<'a> {
+        Image { values, pitch: self.wide[1], bias: None, relu: false }
+    }
+
+    /// A grid as an image that the next layer can read.
+    pub fn image<'a>(&self, grid: &'a [f32], bias: &'a [f32], relu: bool) -> Image<'a> {
+        Image { values: grid, pitch: self.pitch(), bias: Some(bias), relu }
+    }
+
     /// Splits the wide image into planes.
-    pub fn split(&self, wide: &[f32], planes: &mut [f32]) {
-        let [rows, columns] = self.wide;
-        let (border, stride, pitch) = (self.border(), self.stride, self.pitch());
-        let plane_rows = self.plane_rows();
-        for (index, plane) in planes.chunks_exact_mut(self.plane_len()).enumerate() {
-            let (c, qy, qx) = (index / stride / stride, index / stride % stride, index % stride);
-            let image = &wide[c * rows * columns..][..rows * columns];
-            // Only as many columns as the wide image has in this phase, and as taps can meet.
-            let count = columns.saturating_sub(qx).div_ceil(stride).min(pitch - border);
-            for (row, line) in plane.chunks_mut(pitch).enumerate() {
-                let y = (row as isize - border as isize) * stride as isize + qy as isize;
-                let inside = row < plane_rows && y >= 0 && (y as usize) < rows;
-                if !inside || count == 0 {
-                    line.fill(0.0);
-                    continue;
-                }
-                line[..border].fill(0.0);
-                line[border + count..].fill(0.0);
-                let source = &image[y as usize * columns + qx..(y as usize + 1) * columns];
-                take(source, stride, &mut line[border..border + count]);
-            }
-        }
+    pub fn split(&self, wide: Image<'_>, planes: &mut [f32]) {
+        dispatch!(split_avx512, split_avx2, split_plain, (self, wide, planes))
     }
 
     /// For each row of the gathered matrix, the run of the planes that it is.
-    fn runs(&self) -> impl Iterator<Item = std::ops::Range<usize>> {
+    fn runs(&self) -> impl Iterator<Item = Range<usize>> {
         let (border, pitch, stride) = (self.border() as isize, self.pitch(), self.stride);
         let (kernel, plane, area) = (self.kernel, self.plane_len(), self.grid_area());
         let reaches: Vec<(isize, usize)> = (0..kernel).map(|tap| self.reach(tap)).collect();
@@ -123,52 +147,24 @@ impl Patches {
         })
     }
 
-    /// `matrix[c, a, b, i, j]` = what tap (a, b) of narrow pixel (i, j) meets in channel c.
-    pub fn gather(&self, planes: &[f32], matrix: &mut [f32]) {
-        for (run, row) in self.runs().zip(matrix.chunks_exact_mut(self.grid_area())) {
-            row.copy_from_slice(&planes[run]);
+    /// `matrix[c, a, b, i, j]` = what tap (a, b) of narrow pixel (i, j) meets in channel c; of the
+    /// columns (i, j) only some.
+    pub fn gather(&self, planes: &[f32], columns: Range<usize>, matrix: &mut [f32]) {
+        for (run, row) in self.runs().zip(matrix.chunks_exact_mut(columns.len())) {
+            row.copy_from_slice(&planes[run][columns.clone()]);
         }
     }
 
     /// The adjoint of [`Patches::gather`]: adds up what meets each wide pixel. Gaps of the matrix
     /// have to be 0.
     pub fn scatter(&self, matrix: &[f32], planes: &mut [f32]) {
-        planes.fill(0.0);
-        for (run, row) in self.runs().zip(matrix.chunks_exact(self.grid_area())) {
-            planes[run].iter_mut().zip(row).for_each(|(onto, from)| *onto += *from);
-        }
+        dispatch!(scatter_avx512, scatter_avx2, scatter_plain, (self, matrix, planes))
     }
 
-    /// Puts the planes together to the wide image, adds `start(c)` to channel c, and sets negative
+    /// Puts the planes together to the wide image, adds its bias to each channel, and sets negative
     /// values to 0 if `relu`.
-    pub fn merge(
-        &self,
-        planes: &[f32],
-        start: impl Fn(usize) -> f32,
-        relu: bool,
-        wide: &mut [f32],
-    ) {
-        let ([rows, columns], stride, pitch) = (self.wide, self.stride, self.pitch());
-        let (border, plane, plane_rows) = (self.border(), self.plane_len(), self.plane_rows());
-        let least = if relu { 0.0 } else { f32::NEG_INFINITY };
-        for (line, out) in wide.chunks_exact_mut(columns).enumerate() {
-            let (c, y) = (line / rows, line % rows);
-            let start = start(c);
-            let finish = |value: f32| {
-                let value = value + start;
-                // As written, NaN stays NaN and is noticed.
-                if value < least { least } else { value }
-            };
-            let row = y / stride + border;
-            // What no tap meets keeps the start.
-            let met = if row < plane_rows { columns.min((pitch - border) * stride) } else { 0 };
-            out[met..].fill(finish(0.0));
-            let phase = |qx: usize| {
-                let index = (c * stride + y % stride) * stride + qx;
-                &planes[index * plane + row.min(plane_rows - 1) * pitch + border..]
-            };
-            weave(phase, stride, finish, &mut out[..met]);
-        }
+    pub fn merge(&self, planes: &[f32], bias: Option<&[f32]>, relu: bool, wide: &mut [f32]) {
+        dispatch!(merge_avx512, merge_avx2, merge_plain, (self, planes, bias, relu, wide))
     }
 
     /// Narrow image to grid, one channel after the other: gaps are 0.
@@ -180,37 +176,103 @@ impl Patches {
         }
     }
 
-    /// Grid to narrow image: `finish` is applied to every value of channel c with its `c`-th bias.
+    /// Grid to narrow image: each channel's bias is added, and negative values become 0 if `relu`.
     pub fn close(&self, grid: &[f32], bias: Option<&[f32]>, relu: bool, narrow: &mut [f32]) {
-        let (rows, columns) = (self.narrow[0], self.narrow[1]);
-        let least = if relu { 0.0 } else { f32::NEG_INFINITY };
-        let lines = grid.chunks_exact(self.pitch()).zip(narrow.chunks_exact_mut(columns));
-        for (at, (line, row)) in lines.enumerate() {
-            let start = bias.map_or(0.0, |bias| bias[at / rows]);
-            for (to, from) in row.iter_mut().zip(line) {
-                let value = from + start;
-                *to = if value < least { least } else { value };
+        dispatch!(close_avx512, close_avx2, close_plain, (self, grid, bias, relu, narrow))
+    }
+}
+
+versions!(split_body, split_avx512, split_avx2, split_plain, [],
+    (p: &Patches, wide: Image<'_>, planes: &mut [f32]));
+versions!(add_runs, scatter_avx512, scatter_avx2, scatter_plain, [],
+    (p: &Patches, matrix: &[f32], planes: &mut [f32]));
+versions!(merge_body, merge_avx512, merge_avx2, merge_plain, [],
+    (p: &Patches, planes: &[f32], bias: Option<&[f32]>, relu: bool, wide: &mut [f32]));
+versions!(close_body, close_avx512, close_avx2, close_plain, [],
+    (p: &Patches, grid: &[f32], bias: Option<&[f32]>, relu: bool, narrow: &mut [f32]));
+
+#[inline(always)]
+fn split_body(p: &Patches, wide: Image<'_>, planes: &mut [f32]) {
+    let [rows, columns] = p.wide;
+    let (border, stride, pitch) = (p.border(), p.stride, p.pitch());
+    let (plane_rows, least) = (p.plane_rows(), wide.least());
+    for (index, plane) in planes.chunks_exact_mut(p.plane_len()).enumerate() {
+        let (c, qy, qx) = (index / stride / stride, index / stride % stride, index % stride);
+        let (image, start) = (&wide.values[c * rows * wide.pitch..], wide.start(c));
+        // Only as many columns as the wide image has in this phase, and as taps can meet.
+        let count = columns.saturating_sub(qx).div_ceil(stride).min(pitch - border);
+        for (row, line) in plane.chunks_mut(pitch).enumerate() {
+            let y = (row as isize - border as isize) * stride as isize + qy as isize;
+            let inside = row < plane_rows && y >= 0 && (y as usize) < rows;
+            if !inside || count == 0 {
+                line.fill(0.0);
+                continue;
             }
+            line[..border].fill(0.0);
+            line[border + count..].fill(0.0);
+            let source = &image[y as usize * wide.pitch..][qx..columns];
+            take(source, stride, |x| finish(x, start, least), &mut line[border..border + count]);
         }
     }
 }
 
-/// Every `stride`-th number, from the first.
-fn take(from: &[f32], stride: usize, to: &mut [f32]) {
+#[inline(always)]
+fn add_runs(p: &Patches, matrix: &[f32], planes: &mut [f32]) {
+    planes.fill(0.0);
+    for (run, row) in p.runs().zip(matrix.chunks_exact(p.grid_area())) {
+        planes[run].iter_mut().zip(row).for_each(|(onto, from)| *onto += *from);
+    }
+}
+
+#[inline(always)]
+fn merge_body(p: &Patches, planes: &[f32], bias: Option<&[f32]>, relu: bool, wide: &mut [f32]) {
+    let ([rows, columns], stride, pitch) = (p.wide, p.stride, p.pitch());
+    let (border, plane, plane_rows) = (p.border(), p.plane_len(), p.plane_rows());
+    let least = if relu { 0.0 } else { f32::NEG_INFINITY };
+    for (line, out) in wide.chunks_exact_mut(columns).enumerate() {
+        let (c, y) = (line / rows, line % rows);
+        let start = bias.map_or(0.0, |bias| bias[c]);
+        let row = y / stride + border;
+        // What no tap meets keeps the start.
+        let met = if row < plane_rows { columns.min((pitch - border) * stride) } else { 0 };
+        out[met..].fill(finish(0.0, start, least));
+        let phase = |qx: usize| {
+            let index = (c * stride + y % stride) * stride + qx;
+            &planes[index * plane + row.min(plane_rows - 1) * pitch + border..]
+        };
+        weave(phase, stride, |value| finish(value, start, least), &mut out[..met]);
+    }
+}
+
+#[inline(always)]
+fn close_body(p: &Patches, grid: &[f32], bias: Option<&[f32]>, relu: bool, narrow: &mut [f32]) {
+    let [rows, columns] = p.narrow;
+    let least = if relu { 0.0 } else { f32::NEG_INFINITY };
+    let lines = grid.chunks_exact(p.pitch()).zip(narrow.chunks_exact_mut(columns));
+    for (at, (line, row)) in lines.enumerate() {
+        let start = bias.map_or(0.0, |bias| bias[at / rows]);
+        row.iter_mut().zip(line).for_each(|(to, from)| *to = finish(*from, start, least));
+    }
+}
+
+/// `finish` of every `stride`-th number, from the first.
+#[inline(always)]
+fn take(from: &[f32], stride: usize, finish: impl Fn(f32) -> f32, to: &mut [f32]) {
     match stride {
-        1 => to.copy_from_slice(&from[..to.len()]),
+        1 => to.iter_mut().zip(from).for_each(|(to, from)| *to = finish(*from)),
         2 => {
             let (pairs, last) = from.as_chunks::<2>();
-            to.iter_mut().zip(pairs).for_each(|(to, pair)| *to = pair[0]);
+            to.iter_mut().zip(pairs).for_each(|(to, pair)| *to = finish(pair[0]));
             if let (Some(to), Some(last)) = (to.get_mut(pairs.len()), last.first()) {
-                *to = *last;
+                *to = finish(*last);
             }
         }
-        _ => to.iter_mut().zip(from.iter().step_by(stride)).for_each(|(to, from)| *to = *from),
+        _ => to.iter_mut().zip(from.iter().step_by(stride)).for_each(|(to, x)| *to = finish(*x)),
     }
 }
 
 /// `to[x] = finish(phase(x mod stride)[x div stride])`.
+#[inline(always)]
 fn weave<'a>(
     phase: impl Fn(usize) -> &'a [f32],
     stride: usize,
@@ -285,9 +347,9 @@ pub(super) mod tests {
             let (pixels, area) = (p.narrow_area(), p.grid_area());
             let wide: Vec<f32> = (0..p.wide_len()).map(|i| i as f32 + 1.0).collect();
             let mut planes = vec![f32::NAN; p.planes_len()];
-            p.split(&wide, &mut planes);
+            p.split(p.plain(&wide), &mut planes);
             let mut matrix = vec![f32::NAN; p.taps() * area];
-            p.gather(&planes, &mut matrix);
+            p.gather(&planes, 0..area, &mut matrix);
             let mut gathered = vec![f32::NAN; p.taps() * pixels];
             p.close(&matrix, None, false, &mut gathered);
             let mut expected = vec![0.0; gathered.len()];
@@ -296,9 +358,9 @@ pub(super) mod tests {
 
             let given: Vec<f32> = (0..gathered.len()).map(|i| (i % 13) as f32 - 6.0).collect();
             p.spread(&given, &mut matrix);
-            let start = |c: usize| c as f32 - 1.0;
+            let start = [-1.0, 0.0, 1.0];
             let mut sum: Vec<f32> =
-                (0..p.wide_len()).map(|at| start(at / p.wide[0] / p.wide[1])).collect();
+                (0..p.wide_len()).map(|at| start[at / p.wide[0] / p.wide[1]]).collect();
             meetings(&p, |tap, pixel, at| sum[at] += given[tap * pixels + pixel]);
             if relu {
                 sum.iter_mut().for_each(|x| *x = x.max(0.0));
@@ -306,7 +368,7 @@ pub(super) mod tests {
             planes.fill(f32::NAN);
             p.scatter(&matrix, &mut planes);
             let mut back = vec![f32::NAN; p.wide_len()];
-            p.merge(&planes, start, relu, &mut back);
+            p.merge(&planes, Some(&start), relu, &mut back);
             prop_assert_eq!(back, sum);
         }
     }

@@ -1,6 +1,6 @@
 //! Rows of numbers that need not lie side by side, such as chosen clips of a data set.
 
-use super::matmul::Mat;
+use crate::math::matmul::Matrix;
 
 /// Rows of one length in a slice.
 #[derive(Clone, Copy)]
@@ -38,8 +38,8 @@ impl<'a> Rows<'a> {
     ///
     /// # Panics
     /// If they are chosen ones.
-    pub fn matrix(&self, count: usize) -> Mat<'a> {
+    pub fn matrix(&self, count: usize) -> Matrix<'a, f32> {
         assert!(self.chosen.is_none(), "BUG: chosen rows as a matrix");
-        Mat::strided(self.values, count, self.len, self.pitch)
+        Matrix::strided(self.values, count, self.len, self.pitch)
     }
 }

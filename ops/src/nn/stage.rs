@@ -4,11 +4,11 @@
 //! it is in the cache. Gradients of parameters are summed over a fixed number of parts of the
 //! batch and then over the parts in order, so that they do not depend on the number of threads.
 
-use super::conv::{Conv, Room, mask};
+use super::conv::{Conv, Room, chain, mask};
 use super::layers::{Layer, Operation};
-use super::matmul::{Mat, multiply_parallel};
 use super::norm::{Norm, Scale};
 use super::rows::Rows;
+use crate::math::matmul::{Matrix, multiply_parallel, read_in_place};
 use rayon::prelude::*;
 use std::{cell::RefCell, ops::Range};
 
@@ -31,7 +31,7 @@ pub struct Stage {
     /// Numbers kept for each row: the record in training, the output otherwise.
     kept: usize,
     values: Vec<f32>,
-    /// The weight of a dense layer, transposed.
+    /// The weight of a dense layer, transposed; empty until it is needed.
     turned: Vec<f32>,
 }
 
@@ -64,6 +64,7 @@ thread_local! {
 
 /// The stages of layers in a row.
 pub fn stages(layers: &[Layer]) -> Vec<Stage> {
+    read_in_place();
     let mut stages: Vec<Stage> = Vec::new();
     for layer in layers {
         let (input_len, output_len) = (layer.input_len(), layer.output_len());
@@ -100,6 +101,11 @@ pub fn stages(layers: &[Layer]) -> Vec<Stage> {
 }
 
 impl Stage {
+    /// Drops what was made of parameters that are about to change.
+    pub fn forget(&mut self) {
+        self.turned.clear();
+    }
+
     /// What came out for each row of the batch.
     pub fn output(&self) -> Rows<'_> {
         Rows::at_end(&self.values, self.kept, self.output_len)
@@ -127,6 +133,9 @@ impl Stage {
         match &mut self.work {
             Work::Images(convs) => images.for_each(|(image, kept)| {
                 BENCH.with_borrow_mut(|bench| {
+                    if !training && convs.iter().all(Conv::narrows) {
+                        return chain(convs, parameters, input.row(image), kept, &mut bench.room);
+                    }
                     // What is not kept passes through room that stays in the cache.
                     let (room, mut passing) = bench.split(passing);
                     let (mut input, mut kept, mut left) = (input.row(image), kept, parameters);
@@ -144,10 +153,12 @@ impl Stage {
                 let (weight, bias) = parameters.split_at(len * self.input_len);
                 let weight = if self.input_len > len {
                     // Long rows, far apart, are slow to rearrange for the product; this is not.
-                    turn(weight, self.input_len, &mut self.turned);
-                    Mat::new(&self.turned, self.input_len, len)
+                    if self.turned.is_empty() {
+                        turn(weight, self.input_len, &mut self.turned);
+                    }
+                    Matrix::new(&self.turned, len)
                 } else {
-                    Mat::new(weight, len, self.input_len).t()
+                    Matrix::new(weight, self.input_len).transposed()
                 };
                 multiply_parallel(input.matrix(batch), weight, false, values, len, partials);
                 let least = if *relu { 0.0 } else { f32::NEG_INFINITY };
@@ -218,10 +229,17 @@ impl Stage {
                         sum.iter_mut().zip(row).for_each(|(sum, d)| *sum += *d);
                     }
                 });
-                let (width, d) = (self.input_len, Mat::new(d_output, batch, len));
-                multiply_parallel(d.t(), input.matrix(batch), true, d_weight, width, partials);
+                let (width, d) = (self.input_len, Matrix::new(d_output, len));
+                multiply_parallel(
+                    d.transposed(),
+                    input.matrix(batch),
+                    true,
+                    d_weight,
+                    width,
+                    partials,
+                );
                 if let Some(d_input) = d_input {
-                    let weight = Mat::new(&parameters[..len * width], len, width);
+                    let weight = Matrix::new(&parameters[..len * width], width);
                     multiply_parallel(d, weight, add, d_input, width, partials);
                 }
             }

@@ -25,7 +25,8 @@ pub const MODEL: Port =
 pub const HISTORY: Port = Port::new(
     "history",
     &[Kind::History],
-    "per epoch: `epoch`, `loss`, `reconstruction`, `kl`, `beta`, `learning_rate`, `validation`",
+    "per epoch: `epoch`, `loss`, `reconstruction`, `kl`, `beta`, `learning_rate`, `validation`; an \
+     export adds `seconds`",
 );
 /// The port that holds some clips and what the model makes of them.
 pub const RECONSTRUCTION: Port = Port::new(

@@ -69,10 +69,10 @@ impl Trainer {
     pub fn new(machine: Machine, learning_rate: f64, weight_decay: f64) -> Result<Self, OpError> {
         let device = Device(Cpu::default());
         device.0.try_enable_cache()?;
-        let len = machine.parameters.len();
+        let len = machine.parameters().len();
         let decay = (weight_decay > 0.0).then_some(WeightDecay::Decoupled(weight_decay));
         Ok(Self {
-            parameters: device.0.try_tensor_from_vec(machine.parameters.clone(), (len,))?,
+            parameters: device.0.try_tensor_from_vec(machine.parameters().to_vec(), (len,))?,
             adam: AdamConfig { lr: learning_rate, weight_decay: decay, ..AdamConfig::default() },
             first: device.0.try_alloc_len(len)?,
             second: device.0.try_alloc_len(len)?,
@@ -92,7 +92,7 @@ impl Trainer {
     /// If they are those of another network.
     pub fn restore(&mut self, parameters: &[f32], moments: [&[f32]; 2]) {
         self.parameters.copy_from(parameters);
-        self.machine.borrow_mut().parameters.copy_from_slice(parameters);
+        self.machine.borrow_mut().parameters_mut().copy_from_slice(parameters);
         self.first.copy_from_slice(moments[0]);
         self.second.copy_from_slice(moments[1]);
     }
@@ -137,7 +137,7 @@ impl Trainer {
         let (parameters, moments) = (&mut self.parameters, [&mut self.first, &mut self.second]);
         let [first, second] = moments;
         self.adam.try_update(n, parameters, first, second, gradient)?;
-        parameters.copy_into(&mut self.machine.borrow_mut().parameters);
+        parameters.copy_into(self.machine.borrow_mut().parameters_mut());
         Ok(())
     }
 

@@ -1,10 +1,11 @@
 //! Parameters, artifacts and files that fit any op, made from what the op says of itself.
 
 pub mod odd;
+pub mod programs;
 
 use cache::{Artifact, Digest, FileEntry, Kind, Table};
 use ops::{
-    Detached, Entry, Inputs, OPS, OpError, Outputs, Select,
+    Ctx, Detached, Entry, Inputs, OPS, OpError, Outputs, Port, Select,
     audio::{corpus, synth::render},
     table::AnyOp,
 };
@@ -19,6 +20,8 @@ const SMALL: &[(&str, u32)] = &[
     ("clusters", 3),
     ("components", 3),
     ("epochs", 2),
+    ("max_iter", 20),
+    ("n_epochs", 20),
     ("n_mels", 20),
     ("n_mfcc", 5),
 ];
@@ -39,7 +42,8 @@ impl Example {
     pub fn new(entry: &Entry, rows: usize, choice: usize) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let (params, files) = params(entry, folder.path());
-        Self { params, inputs: inputs(entry, rows, choice), files, folder }
+        let inputs = inputs(parse(entry, &params).inputs(), rows, choice);
+        Self { params, inputs, files, folder }
     }
 
     pub fn op(&self, entry: &Entry) -> Box<dyn AnyOp> {
@@ -66,7 +70,8 @@ pub fn run(
     seed: u64,
 ) -> Result<Outputs, OpError> {
     let ports = inputs.iter().fold(Inputs::new(), |all, (port, artifact)| all.with(port, artifact));
-    op.run(&ports.with_files(files), &Detached::with_seed(seed))
+    let cx = Ctx { programs: &programs::Plain, ..Detached::with_seed(seed) };
+    op.run(&ports.with_files(files), &cx)
 }
 
 /// The properties of a schema with the names they are under, each without its references.
@@ -103,7 +108,9 @@ fn params(entry: &Entry, folder: &Path) -> (Map<String, Value>, Vec<FileEntry>) 
         }
     }
     let mut files = Vec::new();
-    for source in parse(entry, &params).sources() {
+    let sources = parse(entry, &params).sources();
+    // A word that may name a file need not: as a rule it is the program.
+    for source in sources.iter().filter(|it| !matches!(it.select, Select::Mentioned)) {
         let (path, own) = written(folder, &source.select);
         params.insert(source.param.to_owned(), json!(path));
         files.extend(own);
@@ -112,6 +119,9 @@ fn params(entry: &Entry, folder: &Path) -> (Map<String, Value>, Vec<FileEntry>) 
 }
 
 fn some_value(root: &Value, property: &Value) -> Value {
+    if let Some(example) = property.pointer("/examples/0").filter(|it| !it.is_string()) {
+        return example.clone();
+    }
     let first = resolved(root, property)[0];
     match (first.get("const"), first["type"].as_str()) {
         (Some(value), _) => value.clone(),
@@ -140,7 +150,7 @@ fn written(folder: &Path, select: &Select) -> (String, Vec<FileEntry>) {
             names.push("list.csv".to_owned());
             (path, names)
         }
-        Select::File => {
+        Select::File | Select::Mentioned => {
             let path = folder.join("features.csv");
             let rows = (0..8).map(|row| format!("c{row},{},{row}.5,-{}\n", row % 2, row * row));
             let text = format!("clip_id,label,x,y\n{}", rows.collect::<String>());
@@ -175,9 +185,9 @@ fn recordings(root: &Path) -> impl Iterator<Item = String> {
 }
 
 /// One artifact a port.
-pub fn inputs(entry: &Entry, rows: usize, choice: usize) -> Vec<(&'static str, Artifact)> {
+pub fn inputs(ports: &[Port], rows: usize, choice: usize) -> Vec<(&'static str, Artifact)> {
     let artifact = |kinds: &[Kind]| artifact(kinds[choice % kinds.len()], rows);
-    entry.inputs.iter().map(|port| (port.name, artifact(port.kinds))).collect()
+    ports.iter().map(|port| (port.name, artifact(port.kinds))).collect()
 }
 
 /// `rows` clips of a kind; what only ops make is made by the first op that does.
@@ -192,9 +202,17 @@ pub fn artifact(kind: Kind, rows: usize) -> Artifact {
                 .with_ints("sample_rate", vec![44_100; rows])
                 .with_ints("channels", vec![2; rows]),
         ),
-        Kind::Spectrogram => features(kind, IMAGE.to_vec(), values(rows, 192))
-            .with_meta("sample_rate", 22_050)
-            .with_meta("unit", "dB"),
+        // With what a model's reconstructions have, and nothing else minds.
+        Kind::Spectrogram => Artifact::table(
+            kind,
+            table.with_array("features", IMAGE, values(rows, 192)).with_array(
+                "original",
+                IMAGE,
+                values(rows, 192),
+            ),
+        )
+        .with_meta("sample_rate", 22_050)
+        .with_meta("unit", "dB"),
         Kind::Matrix => features(kind, vec![9], values(rows, 9)),
         Kind::Labels => Artifact::table(
             kind,

@@ -49,7 +49,10 @@ def main():
 
         def encode():
             with torch.inference_mode():
-                net.mean(net.encoder(x).flatten(1))
+                features = net.encoder(x).flatten(1)
+                net.mean(features)
+                if variational:
+                    net.log_variance(features)
 
         report(f"step vae={variational}", step)
         report(f"encode vae={variational}", encode)

@@ -98,3 +98,34 @@ proptest! {
         close(&d, &slope(&parameters, &|p| oracle(&layer, p, &input, batch)))?;
     }
 }
+
+#[test]
+fn what_is_not_kept_changes_no_output() {
+    use super::super::layers::{Architecture, Network};
+    use super::super::machine::{Machine, Place};
+    for (input, kernel, stride) in
+        [([9, 7], 3, 2), ([16, 18], 3, 2), ([1, 5], 3, 1), ([11, 30], 5, 3), ([8, 8], 2, 2)]
+    {
+        let network = Network::new(&Architecture {
+            input,
+            channels: vec![2, 3, 5],
+            kernel,
+            stride,
+            batch_norm: false,
+            latent: 4,
+            variational: false,
+        });
+        let mut random = Random::new(1, Purpose::Null, 0);
+        let values = (0..3 * input[0] * input[1]).map(|_| random.between(-1.0, 1.0) as f32);
+        let data = cache::Array::new(input, values.collect::<Vec<_>>());
+        let parameters = network.initial_parameters(0);
+        let mut machine = Machine::new(network, data, parameters, Vec::new());
+        let mut latents = |training| {
+            machine.training = training;
+            machine.encode(&[2, 0, 1]);
+            let rows = machine.output(Place::Mean);
+            (0..3).map(|at| rows.row(at).to_vec()).collect::<Vec<_>>()
+        };
+        assert_eq!(latents(true), latents(false), "{input:?} {kernel} {stride}");
+    }
+}

@@ -1,0 +1,113 @@
+//! Which files a source held: a note beside the store's objects, so that a later plan can say what
+//! is new. A note that is lost or damaged costs that sentence, never a result.
+//!
+//! ```text
+//! .engine/sources-v1/<digest of names and contents>     one line a file: digest, size, name
+//! ```
+
+use crate::{Digest, FileEntry, Hasher, Store, StoreError};
+use std::{
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// A file as it was noted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotedFile {
+    /// The name below the source.
+    pub name: String,
+    /// The digest of its bytes.
+    pub digest: Digest,
+    /// Its length in bytes.
+    pub size: u64,
+}
+
+/// The digest of names and contents: what a source contributes to a key.
+pub fn digest_of<'a>(files: impl ExactSizeIterator<Item = (&'a str, &'a Digest)>) -> Digest {
+    let mut hasher = Hasher::new("files-v1");
+    hasher.number(files.len() as u64);
+    for (name, digest) in files {
+        hasher.text(name).text(&digest.to_string());
+    }
+    hasher.finish()
+}
+
+impl Store {
+    /// Notes the files of a source under the digest that stands in its key.
+    ///
+    /// # Errors
+    /// When the note cannot be written.
+    pub fn note_files(&self, files: &[FileEntry]) -> Result<(), StoreError> {
+        let digest = digest_of(files.iter().map(|file| (file.name.as_str(), &file.digest)));
+        let path = note_path(self.root(), &digest);
+        if path.exists() {
+            return Ok(());
+        }
+        let mut text = String::new();
+        for FileEntry { name, digest, size, .. } in files {
+            // A line end in a name would make two lines of it: such a list is not noted.
+            if name.contains('\n') {
+                return Ok(());
+            }
+            let _ = writeln!(text, "{digest} {size} {name}");
+        }
+        let folder = path.parent().expect("a note lies in a folder");
+        fs::create_dir_all(folder).map_err(StoreError::io("make the folder", folder))?;
+        self.write_whole("write", &path, text.as_bytes())
+    }
+
+    /// The files that had this digest, if they were noted and the note is whole.
+    pub fn noted_files(&self, digest: &Digest) -> Option<Vec<NotedFile>> {
+        let text = fs::read_to_string(note_path(self.root(), digest)).ok()?;
+        let files: Option<Vec<NotedFile>> = text.lines().map(noted).collect();
+        files.filter(|files| {
+            digest_of(files.iter().map(|file| (file.name.as_str(), &file.digest))) == *digest
+        })
+    }
+}
+
+fn note_path(root: &Path, digest: &Digest) -> PathBuf {
+    root.join("sources-v1").join(digest.to_string())
+}
+
+fn noted(line: &str) -> Option<NotedFile> {
+    let mut parts = line.splitn(3, ' ');
+    let (digest, size, name) = (parts.next()?, parts.next()?, parts.next()?);
+    Some(NotedFile {
+        name: name.to_owned(),
+        digest: digest.parse().ok()?,
+        size: size.parse().ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(name: &str, content: &str) -> FileEntry {
+        FileEntry {
+            name: name.to_owned(),
+            path: name.into(),
+            digest: Digest::of(content.as_bytes()),
+            size: content.len() as u64,
+        }
+    }
+
+    #[test]
+    fn a_note_is_read_back_and_a_damaged_one_is_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(folder.path()).expect("a store");
+        let files = [file("a b.wav", "one"), file("c/d.wav", "three")];
+        let digest = digest_of(files.iter().map(|file| (file.name.as_str(), &file.digest)));
+        assert_eq!(store.noted_files(&digest), None);
+        store.note_files(&files).expect("a note");
+        let noted = store.noted_files(&digest).expect("the note");
+        let names: Vec<_> = noted.iter().map(|file| (file.name.as_str(), file.size)).collect();
+        assert_eq!(names, [("a b.wav", 3), ("c/d.wav", 5)]);
+        let path = note_path(folder.path(), &digest);
+        let text = fs::read_to_string(&path).expect("text");
+        fs::write(&path, text.replace("a b", "a c")).expect("a damaged note");
+        assert_eq!(store.noted_files(&digest), None);
+    }
+}

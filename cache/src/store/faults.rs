@@ -1,0 +1,52 @@
+//! A disk that fails, for tests.
+
+use std::{
+    io,
+    path::Path,
+    sync::{Arc, Mutex},
+};
+
+/// How the disk fails.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Failure {
+    /// From a call on nothing happens any more: the process was killed there.
+    Death,
+    /// One call finds the disk full; later ones find room.
+    Full,
+}
+
+/// Counts the calls and lets them fail.
+#[derive(Clone, Default)]
+pub(crate) struct Faults {
+    shared: Arc<Mutex<Shared>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    calls: Vec<String>,
+    failing: Option<(usize, Failure)>,
+}
+
+impl Faults {
+    /// Fails at the call of that number, from 0.
+    pub(crate) fn at(call: usize, failure: Failure) -> Self {
+        let shared = Shared { failing: Some((call, failure)), ..Shared::default() };
+        Self { shared: Arc::new(Mutex::new(shared)) }
+    }
+
+    /// The calls so far, in order.
+    pub(crate) fn calls(&self) -> Vec<String> {
+        self.shared.lock().expect("no panic").calls.clone()
+    }
+
+    pub(crate) fn pass(&self, call: &str, path: &Path) -> io::Result<()> {
+        let mut shared = self.shared.lock().expect("no panic");
+        let number = shared.calls.len();
+        shared.calls.push(format!("{call} {}", path.display()));
+        let fails = shared.failing.is_some_and(|(at, failure)| match failure {
+            Failure::Death => number >= at,
+            Failure::Full => number == at,
+        });
+        if fails { Err(io::Error::from(io::ErrorKind::StorageFull)) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,343 @@
+//! The journal of finished steps and its compacted form.
+//!
+//! Two files of one kind, a line of JSON a step:
+//!
+//! ```text
+//! journal-v1.jsonl   {"journal":"<id>"}          a fresh id each time the journal starts anew
+//!                    {"sum":"…","key":"…",…}     appended when a step is finished
+//! state-v1.jsonl     {"state":1}
+//!                    {"sum":"…","key":"…",…}     the newest line of each key, sorted by key
+//! ```
+//! What is known is the state, then the journal; of two lines of one key the later counts. `sum` is
+//! a checksum of the rest of the line, so that a damaged line costs its own step and no other.
+//!
+//! Several processes use one journal, each through its lock (`journal-v1.lock`, an advisory lock of
+//! the kernel on a file opened anew each time, so that threads exclude each other like processes):
+//!
+//! - **Append**, lock shared. The lines of all steps that finish together are one write at the end
+//!   of the file and one sync. A step is reported finished only after that sync. Each batch begins
+//!   with a line break: it closes what a killed process left half.
+//! - **Read**, lock shared. A reader remembers the journal's id and how far it has read. If the id is
+//!   another one, the journal was started anew: everything is read again.
+//! - **Compact**, lock exclusive, and only if it is free. The state is written whole (temporary file,
+//!   sync, rename, sync of the folder); after that a new journal with a fresh id takes the place of
+//!   the old one in the same way. A process that is killed between the two leaves a journal whose
+//!   lines are in the state already: reading them twice changes nothing.
+//!
+//! Lines are parsed when they are asked for: opening finds only where each key stands.
+
+use super::{Finished, Object, StoreError, Times, disk::Disk};
+use crate::Digest;
+use serde::Deserialize;
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs::{File, OpenOptions},
+    io::{self, BufRead, Read, Seek, SeekFrom},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, OnceLock, RwLock},
+};
+
+const JOURNAL: &str = "journal-v1.jsonl";
+const STATE: &str = "state-v1.jsonl";
+const LOCK: &str = "journal-v1.lock";
+/// A journal longer than this, and than half the state, is compacted.
+const WORTH_COMPACTING: u64 = 1 << 20;
+
+/// The finished steps of a store.
+pub(super) struct Journal {
+    root: PathBuf,
+    tmp: PathBuf,
+    disk: Disk,
+    known: RwLock<Known>,
+    batch: Mutex<Arc<Batch>>,
+    writer: Mutex<()>,
+}
+
+/// What was read so far.
+#[derive(Default)]
+struct Known {
+    texts: Vec<Arc<[u8]>>,
+    lines: HashMap<Digest, Place>,
+    /// The first line of the journal, and how far it was read.
+    id: Vec<u8>,
+    read_to: u64,
+}
+
+/// Where the line of a step is.
+#[derive(Clone, Copy)]
+struct Place {
+    text: u32,
+    start: u32,
+    end: u32,
+}
+
+/// A line without what is known already.
+#[derive(Deserialize)]
+pub(super) struct Made {
+    key: Digest,
+    pub(super) outputs: BTreeMap<String, Object>,
+    pub(super) times: Times,
+}
+
+/// Lines that are written and synced together.
+#[derive(Default)]
+struct Batch {
+    lines: Mutex<Vec<u8>>,
+    written: OnceLock<Result<(), (io::ErrorKind, String)>>,
+}
+
+impl Journal {
+    /// Reads what is there.
+    pub(super) fn open(root: &Path, tmp: &Path, disk: &Disk) -> Result<Self, StoreError> {
+        let journal = Self {
+            root: root.to_owned(),
+            tmp: tmp.to_owned(),
+            disk: disk.clone(),
+            known: RwLock::default(),
+            batch: Mutex::default(),
+            writer: Mutex::default(),
+        };
+        journal.refresh()?;
+        Ok(journal)
+    }
+
+    /// Reads what other processes have appended.
+    pub(super) fn refresh(&self) -> Result<(), StoreError> {
+        let _lock = self.lock().map(|file| file.lock_shared().map(|()| file));
+        self.read(&mut self.known.write().expect(NO_PANIC))
+    }
+
+    /// The caller holds the lock.
+    fn read(&self, known: &mut Known) -> Result<(), StoreError> {
+        let path = self.root.join(JOURNAL);
+        let fault = |fault| StoreError::io("read", &path)(fault);
+        let mut file = match File::open(&path) {
+            Ok(file) => Some(file),
+            Err(missing) if missing.kind() == io::ErrorKind::NotFound => None,
+            Err(other) => return Err(fault(other)),
+        };
+        let mut head = vec![0; known.id.len()];
+        let same = !known.id.is_empty()
+            && file.as_mut().is_some_and(|file| file.read_exact(&mut head).is_ok())
+            && head == known.id;
+        if !same {
+            *known = Known::default();
+            known.index(read_whole(&self.root.join(STATE))?);
+        }
+        let Some(mut file) = file else { return Ok(()) };
+        let mut text = Vec::new();
+        let rest = file.seek(SeekFrom::Start(known.read_to));
+        rest.and_then(|_| file.read_to_end(&mut text)).map_err(fault)?;
+        // A line without its end is still being written, or its writer was killed: not yet read.
+        let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        text.truncate(whole);
+        if known.read_to == 0 {
+            let first = text.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+            known.id = text[..first].to_vec();
+        }
+        known.read_to += whole as u64;
+        known.index(text);
+        Ok(())
+    }
+
+    /// The finished step of that key.
+    pub(super) fn get(&self, key: &Digest) -> Option<Finished> {
+        let (text, place) = self.place(key)?;
+        parse(place.of(&text)).filter(|finished: &Finished| finished.key == *key)
+    }
+
+    /// The same for one who has the key: then what it was made of need not be parsed.
+    pub(super) fn made(&self, key: &Digest) -> Option<Made> {
+        let (text, place) = self.place(key)?;
+        parse(place.of(&text)).filter(|made: &Made| made.key == *key)
+    }
+
+    fn place(&self, key: &Digest) -> Option<(Arc<[u8]>, Place)> {
+        let known = self.known.read().expect(NO_PANIC);
+        let place = *known.lines.get(key)?;
+        Some((Arc::clone(&known.texts[place.text as usize]), place))
+    }
+
+    /// Every finished step, in the order of their keys.
+    pub(super) fn all(&self) -> Vec<Finished> {
+        let known = self.known.read().expect(NO_PANIC);
+        let mut lines: Vec<_> = known.lines.iter().collect();
+        lines.sort_unstable_by_key(|(key, _)| **key);
+        lines.into_iter().filter_map(|(_, place)| parse(known.line(*place))).collect()
+    }
+
+    /// Appends a step; returns once it is on the disk.
+    pub(super) fn append(&self, finished: &Finished) -> Result<(), StoreError> {
+        let line = line(finished);
+        let batch = {
+            let batch = self.batch.lock().expect(NO_PANIC);
+            batch.lines.lock().expect(NO_PANIC).extend_from_slice(&line);
+            Arc::clone(&batch)
+        };
+        // Whoever comes first writes for all who wait here; they find their batch written.
+        let writer = self.writer.lock().expect(NO_PANIC);
+        let result = batch.written.get_or_init(|| {
+            let closed = std::mem::take(&mut *self.batch.lock().expect(NO_PANIC));
+            let lines = closed.lines.lock().expect(NO_PANIC);
+            self.write(&lines).map_err(|fault| (fault.kind(), fault.to_string()))
+        });
+        let path = self.root.join(JOURNAL);
+        if let Err((kind, reason)) = result {
+            return Err(StoreError::io("write", &path)(io::Error::new(*kind, reason.clone())));
+        }
+        let mut known = self.known.write().expect(NO_PANIC);
+        known.index(line);
+        drop((known, writer));
+        Ok(())
+    }
+
+    fn write(&self, lines: &[u8]) -> io::Result<()> {
+        let lock = self.lock()?;
+        lock.lock_shared()?;
+        let path = self.root.join(JOURNAL);
+        let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
+        let length = file.metadata()?.len();
+        let mut bytes = if length == 0 { fresh_id() } else { b"\n".to_vec() };
+        bytes.extend_from_slice(lines);
+        self.disk.write(&mut file, &path, &bytes)?;
+        self.disk.sync(&file, &path)?;
+        if length == 0 {
+            self.disk.sync_folder(&self.root)?;
+        }
+        drop(lock);
+        let state = std::fs::metadata(self.root.join(STATE)).map_or(0, |state| state.len());
+        if length > WORTH_COMPACTING.max(state / 2) {
+            // What could not be compacted now is as good as before, and tried again.
+            let _ = self.compact(|_| true);
+        }
+        Ok(())
+    }
+
+    /// Writes the state anew from all that is known and `keep`s, and starts the journal anew. False
+    /// if another process is at the journal.
+    pub(super) fn compact(&self, keep: impl Fn(&Finished) -> bool) -> Result<bool, StoreError> {
+        let path = self.root.join(STATE);
+        let fault = |fault| StoreError::io("write", &path)(fault);
+        let lock = self.lock().map_err(fault)?;
+        if lock.try_lock().is_err() {
+            return Ok(false);
+        }
+        let mut known = self.known.write().expect(NO_PANIC);
+        self.read(&mut known)?;
+        let mut lines: Vec<_> = known.lines.iter().collect();
+        lines.sort_unstable_by_key(|(key, _)| **key);
+        let mut state = b"{\"state\":1}\n".to_vec();
+        for (_, place) in lines {
+            if parse(known.line(*place)).is_some_and(|finished: Finished| keep(&finished)) {
+                state.extend_from_slice(known.line(*place));
+                state.push(b'\n');
+            }
+        }
+        self.disk.write_whole(&path, &state, &self.tmp).map_err(fault)?;
+        let journal = self.root.join(JOURNAL);
+        self.disk.write_whole(&journal, &fresh_id(), &self.tmp).map_err(fault)?;
+        self.read(&mut known)?;
+        Ok(true)
+    }
+
+    /// The lengths of the journal and of its compacted form.
+    pub(super) fn bytes(&self) -> u64 {
+        let length = |name| std::fs::metadata(self.root.join(name)).map_or(0, |file| file.len());
+        length(JOURNAL) + length(STATE)
+    }
+
+    /// Opens the lock; a read-only store has perhaps none.
+    fn lock(&self) -> io::Result<File> {
+        let path = self.root.join(LOCK);
+        File::open(&path).or_else(|_| OpenOptions::new().create(true).append(true).open(&path))
+    }
+}
+
+const NO_PANIC: &str = "no thread panics while it holds the journal";
+
+impl Known {
+    /// Notes where the key of each line stands.
+    fn index(&mut self, text: Vec<u8>) {
+        // Places are 32 bits wide; no store comes near.
+        let Ok(length) = u32::try_from(text.len()) else { return };
+        let number = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
+        let mut start = 0;
+        while start < length {
+            let rest = &text[start as usize..];
+            // The standard library's quick way to the next line.
+            let end = (&mut &rest[..]).skip_until(b'\n').unwrap_or(rest.len());
+            let line = rest[..end].strip_suffix(b"\n").unwrap_or(&rest[..end]);
+            if let Some(key) = key_of(line) {
+                let place = Place { text: number, start, end: start + line.len() as u32 };
+                self.lines.insert(key, place);
+            }
+            start += end as u32;
+        }
+        self.texts.push(text.into());
+    }
+
+    fn line(&self, place: Place) -> &[u8] {
+        place.of(&self.texts[place.text as usize])
+    }
+}
+
+impl Place {
+    fn of(self, text: &[u8]) -> &[u8] {
+        &text[self.start as usize..self.end as usize]
+    }
+}
+
+const SUM: &[u8] = b"{\"sum\":\"";
+const KEY: &[u8] = b"\",\"key\":\"";
+const SUM_DIGITS: usize = 8;
+
+/// A line with its checksum and its end.
+fn line(finished: &Finished) -> Vec<u8> {
+    let json = serde_json::to_vec(finished).expect("a finished step always serialises");
+    // `{"key":…` becomes `{"sum":"…","key":…`.
+    let rest = &json[1..];
+    let mut line = SUM.to_vec();
+    line.extend_from_slice(sum(rest).as_bytes());
+    line.extend_from_slice(b"\",");
+    line.extend_from_slice(rest);
+    line.push(b'\n');
+    line
+}
+
+/// CRC-32: no flipped bit escapes it, and it costs nothing beside the parsing.
+fn sum(rest: &[u8]) -> String {
+    format!("{:08x}", crc32fast::hash(rest))
+}
+
+/// The key at its place in a line.
+fn key_of(line: &[u8]) -> Option<Digest> {
+    let key = line.strip_prefix(SUM)?.get(SUM_DIGITS..)?.strip_prefix(KEY)?;
+    Digest::from_hex(key.get(..64)?)
+}
+
+/// A line that is torn, damaged or from another version costs a step, never the run.
+fn parse<'t, T: Deserialize<'t>>(line: &'t [u8]) -> Option<T> {
+    let after = line.strip_prefix(SUM)?;
+    let (said, rest) = after.split_at_checked(SUM_DIGITS)?;
+    let rest = rest.strip_prefix(b"\",")?;
+    if sum(rest).as_bytes() != said {
+        return None;
+    }
+    serde_json::from_slice(line).ok()
+}
+
+/// The first line of a journal that starts anew.
+fn fresh_id() -> Vec<u8> {
+    let random = std::hash::BuildHasher::hash_one(
+        &std::collections::hash_map::RandomState::new(),
+        (std::process::id(), std::time::SystemTime::now()),
+    );
+    format!("{{\"journal\":\"{random:016x}\"}}\n").into_bytes()
+}
+
+fn read_whole(path: &Path) -> Result<Vec<u8>, StoreError> {
+    match std::fs::read(path) {
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        read => read.map_err(StoreError::io("read", path)),
+    }
+}

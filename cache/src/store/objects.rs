@@ -1,0 +1,144 @@
+//! Objects: files named by the digest of what they hold.
+
+use super::{OBJECTS, Object, Store, StoreError, TMP};
+use crate::{Artifact, Data, Digest, Kind, Meta, parquet, stat::Stat, tensors};
+use serde::Deserialize;
+use std::{
+    fs,
+    io::{BufWriter, Write},
+    path::{Path, PathBuf},
+};
+
+/// The endings of objects: tables, tensors.
+pub(super) const ENDINGS: [&str; 2] = ["parquet", "safetensors"];
+
+impl Store {
+    /// Keeps an artifact under its digest. One that is there already is replaced only if it is
+    /// damaged: reading is quicker than writing.
+    ///
+    /// # Errors
+    /// When the file system refuses, for instance because the disk is full.
+    pub fn put(&self, artifact: &Artifact) -> Result<Object, StoreError> {
+        let digest = artifact.digest();
+        let path = self.path_for(&digest, ending(artifact));
+        let folder = path.parent().expect("an object lies in a folder");
+        let io = |fault| self.refused("write", &path, fault);
+        let object = |stat: Stat| Object {
+            digest,
+            shape: artifact.shape(),
+            bytes: stat.size,
+            seen: Some(stat),
+        };
+        if let Ok(stat) = self.verify(&digest) {
+            // Whoever wrote it may have been killed before its name was on the disk.
+            self.disk.sync_folder(folder).map_err(io)?;
+            return Ok(object(stat));
+        }
+        self.disk.make_folder(folder).map_err(io)?;
+        let mut file = self.disk.temporary(&self.root.join(TMP)).map_err(io)?;
+        match &artifact.data {
+            Data::Table(table) => {
+                let mut buffered = BufWriter::with_capacity(1 << 20, &mut file);
+                let written = parquet::write(&mut buffered, artifact, table);
+                let flushed = buffered.flush();
+                drop(buffered);
+                // What the disk refused is a clearer reason than what the format makes of it.
+                file.refusal().map_err(io)?;
+                written.map_err(StoreError::Format)?;
+                flushed.map_err(io)?;
+            }
+            Data::Tensors(tensors) => {
+                let info = serde_json::json!({ "kind": artifact.kind, "meta": artifact.meta });
+                let bytes =
+                    tensors::to_bytes(tensors, &info.to_string()).map_err(StoreError::Format)?;
+                file.write_all(&bytes).map_err(io)?;
+            }
+        }
+        Ok(object(Stat::of(&file.persist(&path).map_err(io)?)))
+    }
+
+    /// Reads an artifact and checks that it is what its name says. A damaged object is taken out
+    /// of the store, so that the step that made it runs again.
+    ///
+    /// # Errors
+    /// When the object is missing or damaged.
+    pub fn get(&self, digest: &Digest) -> Result<Artifact, StoreError> {
+        let Some(path) = self.object_path(digest) else {
+            return Err(if self.root.is_dir() {
+                StoreError::Missing(*digest)
+            } else {
+                StoreError::Gone(self.root.clone())
+            });
+        };
+        let read = self.read(digest, &path);
+        if matches!(read, Err(StoreError::Damaged { .. })) {
+            // If it cannot be removed, the next read will find it damaged again.
+            let _ = self.disk.remove(&path);
+        }
+        read
+    }
+
+    /// Reads an object only to see that it is whole; the version of its file.
+    ///
+    /// # Errors
+    /// When the object is missing or damaged. It is left where it is.
+    pub fn verify(&self, digest: &Digest) -> Result<Stat, StoreError> {
+        let path = self.object_path(digest).ok_or(StoreError::Missing(*digest))?;
+        // Looked at before it is read: a write in between makes it another version.
+        let stat = Stat::of(&fs::metadata(&path).map_err(|_| StoreError::Missing(*digest))?);
+        self.read(digest, &path).map(|_| stat)
+    }
+
+    fn read(&self, digest: &Digest, path: &Path) -> Result<Artifact, StoreError> {
+        let damaged = |reason| StoreError::Damaged { digest: *digest, reason };
+        let artifact = read_object(path).map_err(damaged)?;
+        if artifact.digest() == *digest {
+            Ok(artifact)
+        } else {
+            Err(damaged("its content does not match its name".to_owned()))
+        }
+    }
+
+    /// Whether the file of an object is still the version that was last known to be whole.
+    pub(super) fn is_as_seen(&self, object: &Object) -> bool {
+        let of_kind = ENDINGS[usize::from(object.shape.kind == Kind::Model)];
+        let stat = fs::metadata(self.path_for(&object.digest, of_kind)).map(|it| Stat::of(&it));
+        object.seen.is_some() && object.seen == stat.ok()
+    }
+
+    /// The file of an object, if it is there.
+    pub fn object_path(&self, digest: &Digest) -> Option<PathBuf> {
+        ENDINGS.iter().map(|ending| self.path_for(digest, ending)).find(|path| path.exists())
+    }
+
+    fn path_for(&self, digest: &Digest, ending: &str) -> PathBuf {
+        let name = digest.to_string();
+        let mut path = self.root.as_os_str().to_owned();
+        for part in ["/", OBJECTS, "/", &name[..2], "/", &name, ".", ending] {
+            path.push(part);
+        }
+        path.into()
+    }
+}
+
+fn ending(artifact: &Artifact) -> &'static str {
+    match artifact.data {
+        Data::Table(_) => ENDINGS[0],
+        Data::Tensors(_) => ENDINGS[1],
+    }
+}
+
+fn read_object(path: &Path) -> Result<Artifact, String> {
+    if path.extension().is_some_and(|ending| ending == ENDINGS[0]) {
+        return parquet::read(path);
+    }
+    #[derive(Deserialize)]
+    struct Info {
+        kind: Kind,
+        meta: Meta,
+    }
+    let bytes = fs::read(path).map_err(|fault| fault.to_string())?;
+    let (tensors, info) = tensors::from_bytes(&bytes)?;
+    let info: Info = serde_json::from_str(&info).map_err(|fault| fault.to_string())?;
+    Ok(Artifact { kind: info.kind, meta: info.meta, data: Data::Tensors(tensors) })
+}

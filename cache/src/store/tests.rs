@@ -1,0 +1,287 @@
+//! The store stopped at each of its writes: whatever the instant, what is named is whole.
+
+use super::{
+    disk::Disk,
+    faults::{Failure, Faults},
+    *,
+};
+use crate::{Artifact, Kind, Table, Tensor, Tensors};
+use std::{sync::Barrier, thread};
+
+fn key(step: usize) -> CacheKey {
+    CacheKey {
+        format: 1,
+        op: "pca".to_owned(),
+        version: 1,
+        params: BTreeMap::from([("components".to_owned(), step.into())]),
+        inputs: BTreeMap::new(),
+        seed: None,
+        numerics: None,
+    }
+}
+
+fn artifact(step: usize) -> Artifact {
+    let table = Table::new().with_reals("value", vec![step as f64; 40]);
+    Artifact::table(Kind::Scores, table)
+}
+
+fn run_step(store: &Store, step: usize) -> Result<Finished, StoreError> {
+    let outputs = BTreeMap::from([("out".to_owned(), store.put(&artifact(step))?)]);
+    let (key, times) = (key(step), Times::default());
+    let finished = Finished { key: key.digest(), cache_key: key, outputs, times };
+    store.commit(finished.clone())?;
+    Ok(finished)
+}
+
+/// Opens the store, runs four steps, saves a state of a long one, and compacts. Gives the steps that
+/// were reported finished.
+fn study(root: &Path, disk: &Disk) -> Vec<Finished> {
+    let Ok(store) = Store::open_on(root, disk.clone()) else { return Vec::new() };
+    let mut finished = Vec::new();
+    for step in 0..4 {
+        let claimed = store.claim(&key(step).digest(), |_| (), || false);
+        finished.extend(run_step(&store, step));
+        if step == 1 {
+            let tensor = Tensor { shape: vec![1], values: vec![1.0] };
+            let work = store.checkpoints(&Digest::of(b"work"));
+            let _ = work.save(1, &Tensors::from([("w".to_owned(), tensor)]));
+            let _ = work.finish();
+        }
+        if step == 2 {
+            let _ = store.journal.compact(|_| true);
+        }
+        drop(claimed);
+    }
+    finished
+}
+
+fn failing_at(call: usize, failure: Failure) -> Disk {
+    Disk { faults: Faults::at(call, failure) }
+}
+
+#[test]
+fn death_at_any_write_loses_only_the_running_step() {
+    let root = tempfile::tempdir().expect("a folder");
+    let whole = Disk::default();
+    assert_eq!(study(root.path(), &whole).len(), 4);
+    let calls = whole.faults.calls().len();
+    assert!(calls > 50, "{calls} calls");
+    for call in 0..calls {
+        let root = tempfile::tempdir().expect("a folder");
+        let reported = study(root.path(), &failing_at(call, Failure::Death));
+        let at = &whole.faults.calls()[call];
+        let store = Store::open(root.path()).unwrap_or_else(|fault| panic!("{at}: {fault}"));
+        for step in &reported {
+            assert_eq!(store.finished(&step.key).as_ref(), Some(step), "lost after {at}");
+        }
+        for named in store.history() {
+            for object in named.outputs.values() {
+                store.get(&object.digest).unwrap_or_else(|fault| panic!("{at}: {fault}"));
+            }
+        }
+        let left = fs::read_dir(root.path().join(TMP)).expect("a folder").count();
+        assert_eq!(left, 0, "unfinished files after {at}");
+        assert_eq!(study(root.path(), &Disk::default()).len(), 4, "after {at}");
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_once_loses_one_step_and_says_so() {
+    let root = tempfile::tempdir().expect("a folder");
+    let whole = Disk::default();
+    study(root.path(), &whole);
+    for call in 0..whole.faults.calls().len() {
+        let root = tempfile::tempdir().expect("a folder");
+        let reported = study(root.path(), &failing_at(call, Failure::Full));
+        let store = Store::open(root.path()).expect("a store");
+        let at = &whole.faults.calls()[call];
+        // If the very first folder could not be made there was no store to run steps in.
+        assert!(reported.len() >= 3 || call < 6, "{} finished with {at} full", reported.len());
+        for step in &reported {
+            assert_eq!(store.finished(&step.key).as_ref(), Some(step), "lost after {at}");
+        }
+    }
+    let root = tempfile::tempdir().expect("a folder");
+    let store = Store::open(root.path()).expect("a store");
+    let store = Store { disk: failing_at(0, Failure::Death), ..store };
+    let said = store.put(&artifact(0)).expect_err("a full disk").to_string();
+    assert!(said.starts_with("cannot write `") && said.contains(".parquet`: "), "{said}");
+}
+
+#[test]
+fn bytes_come_before_names_and_names_before_the_journal() {
+    let root = tempfile::tempdir().expect("a folder");
+    let disk = Disk::default();
+    let store = Store::open_on(root.path(), disk.clone()).expect("a store");
+    let before = disk.faults.calls().len();
+    run_step(&store, 0).expect("a step");
+    let calls = disk.faults.calls()[before..].to_vec();
+    let mut from = 0;
+    for (call, on) in [
+        ("write", TMP),
+        ("sync", TMP),
+        ("rename", OBJECTS),
+        ("sync folder", OBJECTS),
+        ("write", "journal-v1.jsonl"),
+        ("sync", "journal-v1.jsonl"),
+    ] {
+        let is = |it: &String| it.starts_with(&format!("{call} /")) && it.contains(on);
+        let at = calls[from..].iter().position(is);
+        from += at.unwrap_or_else(|| panic!("no {call} of {on} in {:?}", &calls[from..])) + 1;
+    }
+}
+
+#[test]
+fn steps_that_finish_together_share_a_sync() {
+    let root = tempfile::tempdir().expect("a folder");
+    let disk = Disk::default();
+    let store = Store::open_on(root.path(), disk.clone()).expect("a store");
+    run_step(&store, 0).expect("a step");
+    // While another process compacts, steps finish and wait.
+    let lock = File::open(root.path().join("journal-v1.lock")).expect("a lock");
+    lock.lock().expect("the lock");
+    let before = disk.faults.calls().len();
+    let ready = Barrier::new(9);
+    thread::scope(|scope| {
+        let steps: Vec<_> = (1..9)
+            .map(|step| {
+                let (store, ready) = (&store, &ready);
+                scope.spawn(move || {
+                    let object = store.put(&artifact(step)).expect("kept");
+                    let outputs = BTreeMap::from([("out".to_owned(), object)]);
+                    let (key, times) = (key(step), Times::default());
+                    ready.wait();
+                    store.commit(Finished { key: key.digest(), cache_key: key, outputs, times })
+                })
+            })
+            .collect();
+        ready.wait();
+        thread::sleep(std::time::Duration::from_millis(300));
+        lock.unlock().expect("unlocked");
+        steps.into_iter().for_each(|step| step.join().expect("no panic").expect("committed"));
+    });
+    let calls = disk.faults.calls();
+    let syncs = calls[before..]
+        .iter()
+        .filter(|call| call.starts_with("sync /") && call.ends_with("journal-v1.jsonl"));
+    // The first to come writes alone what it has; all others wait for it.
+    assert!(syncs.count() <= 2, "{calls:?}");
+    let reopened = Store::open(root.path()).expect("a store");
+    assert_eq!(reopened.history().len(), 9);
+}
+
+#[test]
+fn compacting_keeps_all_and_others_notice() {
+    let root = tempfile::tempdir().expect("a folder");
+    let store = Store::open(root.path()).expect("a store");
+    let other = Store::open(root.path()).expect("a store");
+    let first = run_step(&store, 0).expect("a step");
+    other.refresh().expect("read");
+    assert!(store.journal.compact(|_| true).expect("compacted"));
+    let second = run_step(&store, 1).expect("a step");
+    assert_eq!(other.finished(&second.key), None);
+    other.refresh().expect("read");
+    let third = run_step(&other, 2).expect("a step");
+    let reopened = Store::open(root.path()).expect("a store");
+    for step in [&first, &second, &third] {
+        assert_eq!(other.finished(&step.key).as_ref(), Some(step));
+        assert_eq!(reopened.finished(&step.key).as_ref(), Some(step));
+    }
+    let length = |name| fs::metadata(root.path().join(name)).expect("a file").len();
+    assert!(length("state-v1.jsonl") > 300 && length("journal-v1.jsonl") > 300);
+}
+
+#[test]
+fn a_long_journal_is_compacted_by_itself() {
+    let root = tempfile::tempdir().expect("a folder");
+    let store = Store::open(root.path()).expect("a store");
+    let mut long = run_step(&store, 0).expect("a step");
+    long.times.laps = vec![0.123_456_789; 20_000];
+    for _ in 0..8 {
+        store.commit(long.clone()).expect("committed");
+    }
+    let length = |name| fs::metadata(root.path().join(name)).map_or(0, |file| file.len());
+    assert!(length("state-v1.jsonl") > 200_000, "the state holds the newest line");
+    assert!(length("journal-v1.jsonl") < 1 << 20, "the journal started anew");
+    assert_eq!(Store::open(root.path()).expect("a store").history(), [long]);
+}
+
+#[test]
+fn every_damaged_line_costs_its_own_step_only() {
+    let root = tempfile::tempdir().expect("a folder");
+    let store = Store::open(root.path()).expect("a store");
+    let steps = [0, 1, 2].map(|step| run_step(&store, step).expect("a step"));
+    store.journal.compact(|_| true).expect("compacted");
+    let path = root.path().join("state-v1.jsonl");
+    let whole = fs::read(&path).expect("a state");
+    for at in (0..whole.len()).step_by(7) {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1 << (at % 8);
+        fs::write(&path, bytes).expect("written");
+        let reopened = Store::open(root.path()).expect("a store");
+        let known = steps.iter().filter(|step| {
+            let found = reopened.finished(&step.key);
+            found.is_some_and(|found| {
+                assert_eq!(&found, *step, "a damaged line is believed: byte {at}");
+                true
+            })
+        });
+        // A damaged line break joins two lines.
+        assert!(known.count() >= 1, "byte {at}");
+    }
+}
+
+#[test]
+fn a_store_that_is_taken_away_is_named() {
+    let root = tempfile::tempdir().expect("a folder");
+    let folder = root.path().join("store");
+    let store = Store::open(&folder).expect("a store");
+    run_step(&store, 0).expect("a step");
+    fs::rename(&folder, root.path().join("elsewhere")).expect("moved");
+    let said = run_step(&store, 1).expect_err("no store").to_string();
+    assert!(said.contains("is no longer there"), "{said}");
+    assert!(!folder.exists(), "it is not made again in silence");
+    let moved = Store::open(&root.path().join("elsewhere")).expect("a store");
+    assert!(moved.finished(&key(0).digest()).is_some(), "nothing is lost");
+}
+
+#[test]
+fn a_claim_waits_until_its_owner_ends_or_is_told_to_stop() {
+    let root = tempfile::tempdir().expect("a folder");
+    let (store, other) = (Store::open(root.path()), Store::open(root.path()));
+    let (store, other) = (store.expect("a store"), other.expect("a store"));
+    let step = key(0).digest();
+    let claim = store.claim(&step, |_| (), || false).expect("no fault").expect("free");
+    let mut owner = None;
+    let refused = other.claim(&step, |found| owner = found, || true).expect("no fault");
+    assert!(refused.is_none(), "it was told to stop");
+    assert_eq!(owner.expect("an owner").pid, std::process::id());
+    assert_eq!(store.claims().len(), 1);
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| other.claim(&step, |_| (), || false).map(|it| it.is_some()));
+        thread::sleep(std::time::Duration::from_millis(50));
+        assert!(!waiting.is_finished());
+        drop(claim);
+        assert!(waiting.join().expect("no panic").expect("no fault"));
+    });
+}
+
+#[test]
+fn a_lock_is_never_held_twice() {
+    let root = tempfile::tempdir().expect("a folder");
+    let held = std::sync::atomic::AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let store = Store::open(root.path()).expect("a store");
+                for _ in 0..50 {
+                    let claim = store.claim(&key(0).digest(), |_| (), || false).expect("no fault");
+                    assert_eq!(held.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);
+                    thread::yield_now();
+                    held.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+                    drop(claim);
+                }
+            });
+        }
+    });
+}

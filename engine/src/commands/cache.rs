@@ -1,0 +1,200 @@
+//! `engine cache`: what the store holds, keeping it small, and proving that it is genuine.
+
+use super::{cache_gc, cache_verify, export};
+use crate::{
+    cli::{BAD_INPUT, FAILED, OutArg, Stop, StoreArg, print},
+    runs,
+    size::bytes as size,
+};
+use cache::{
+    Digest, Store,
+    store::{Finished, Held, Usage},
+};
+use clap::{Args, Subcommand};
+use std::collections::{BTreeMap, HashMap};
+
+/// What to do with the store.
+#[derive(Subcommand)]
+pub enum CacheCommand {
+    /// Say what takes room: by op, by kind, and in all.
+    #[command(after_help = "Examples:\n  engine cache du\n  engine cache du --store /data/engine")]
+    Du(DuArgs),
+    /// Remove what no kept run needs. A run is kept while its folder is there.
+    #[command(after_help = "Examples:
+  engine cache gc --dry-run                 what would go
+  engine cache gc                           whatever no run needs and is older than a day
+  engine cache gc --budget 10GB             the oldest of it, until 10 GB are left
+  engine cache gc --older-than 30d")]
+    Gc(cache_gc::GcArgs),
+    /// Check that everything is what its name says; with --recompute, that computing it again gives
+    /// the same bytes.
+    #[command(after_help = "Examples:
+  engine cache verify                                             read everything again
+  engine cache verify --recompute --sample 5%                     compute every twentieth step again
+  engine cache verify --recompute pipelines/quickstart.yaml       all steps of a study, its sources too
+
+Exit codes: 0 all that was checked is genuine, 1 something is not.")]
+    Verify(cache_verify::VerifyArgs),
+    /// Print the file of a result.
+    #[command(after_help = "Examples:
+  engine cache path latest pca.latent       of a run: STEP.PORT, or STEP for its first
+  engine cache path 3f9ac2                  by the beginning of its digest")]
+    Path(PathArgs),
+}
+
+/// What `cache du` reads.
+#[derive(Args)]
+pub struct DuArgs {
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArg,
+}
+
+/// What `cache path` reads.
+#[derive(Args)]
+pub struct PathArgs {
+    /// A digest or its beginning; or a run, and then its output.
+    #[arg(value_name = "DIGEST | RUN STEP.PORT", num_args = 1..=2, required = true)]
+    pub of: Vec<String>,
+    /// Where runs are.
+    #[command(flatten)]
+    pub out: OutArg,
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArg,
+}
+
+/// Does what was asked.
+///
+/// # Errors
+/// With the exit code, if something is wrong or fails.
+pub fn cache(command: &CacheCommand) -> Result<(), Stop> {
+    match command {
+        CacheCommand::Du(args) => du(args),
+        CacheCommand::Gc(args) => cache_gc::gc(args),
+        CacheCommand::Verify(args) => cache_verify::verify(args),
+        CacheCommand::Path(args) => path(args),
+    }
+}
+
+/// Opens a store that must be there already: a mistyped folder is not made.
+///
+/// # Errors
+/// With the exit code, if there is none.
+pub fn open(args: &StoreArg) -> Result<Store, Stop> {
+    if !args.store.is_dir() {
+        let message = format!(
+            "there is no store `{}`; name it with `--store`, or make one with `engine run`",
+            args.store.display()
+        );
+        return Err(Stop::saying(BAD_INPUT, message));
+    }
+    Store::open(&args.store).map_err(|fault| Stop::saying(FAILED, fault))
+}
+
+/// Objects and bytes of one group.
+#[derive(Clone, Copy, Default)]
+struct Room {
+    objects: usize,
+    bytes: u64,
+}
+
+fn du(args: &DuArgs) -> Result<(), Stop> {
+    let store = open(&args.store)?;
+    let (usage, history) = (store.usage(), store.history());
+    let (by_op, by_kind) = grouped(&usage, &history);
+    let mut rows = vec![("by op".to_owned(), None)];
+    rows.extend(by_op.into_iter().map(|(name, room)| (format!("  {name}"), Some(room))));
+    rows.push(("by kind".to_owned(), None));
+    rows.extend(by_kind.into_iter().map(|(name, room)| (format!("  {name}"), Some(room))));
+    let of = |held: &[Held]| Room {
+        objects: held.len(),
+        bytes: held.iter().map(|held| held.bytes).sum(),
+    };
+    let (objects, checkpoints) = (of(&usage.objects), of(&usage.checkpoints));
+    let journal = Room { objects: history.len(), bytes: usage.journal_bytes };
+    let all = objects.bytes + checkpoints.bytes + journal.bytes;
+    rows.push(("objects".to_owned(), Some(objects)));
+    rows.push(("checkpoints".to_owned(), Some(checkpoints)));
+    rows.push(("steps in the journal".to_owned(), Some(journal)));
+    let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let mut text = String::new();
+    for (name, room) in rows {
+        let numbers = room.map_or_else(String::new, |room| {
+            format!("  {:>8}  {:>10}", room.objects, size(room.bytes))
+        });
+        text.push_str(format!("{name:<width$}{numbers}").trim_end());
+        text.push('\n');
+    }
+    text.push_str(&format!("{:<width$}  {:>8}  {:>10}\n", "in all", "", size(all)));
+    print(&text);
+    Ok(())
+}
+
+type Rooms = Vec<(String, Room)>;
+
+/// Room by op and by kind, the largest first. An object that several steps made counts once.
+fn grouped(usage: &Usage, history: &[Finished]) -> (Rooms, Rooms) {
+    let mut makers: HashMap<Digest, (&str, &str)> = HashMap::new();
+    for step in history {
+        for object in step.outputs.values() {
+            makers.entry(object.digest).or_insert((&step.cache_key.op, object.shape.kind.name()));
+        }
+    }
+    let (mut by_op, mut by_kind) = (BTreeMap::new(), BTreeMap::new());
+    for object in &usage.objects {
+        let nobody = ("(no step names it)", "(unknown)");
+        let (op, kind) = makers.get(&object.digest).copied().unwrap_or(nobody);
+        for room in
+            [by_op.entry(op).or_insert_with(Room::default), by_kind.entry(kind).or_default()]
+        {
+            room.objects += 1;
+            room.bytes += object.bytes;
+        }
+    }
+    let sorted = |rooms: BTreeMap<&str, Room>| {
+        let mut rooms: Rooms =
+            rooms.into_iter().map(|(name, room)| (name.to_owned(), room)).collect();
+        rooms.sort_by_key(|(_, room)| std::cmp::Reverse(room.bytes));
+        rooms
+    };
+    (sorted(by_op), sorted(by_kind))
+}
+
+fn path(args: &PathArgs) -> Result<(), Stop> {
+    let bad = |fault: String| Stop::saying(BAD_INPUT, fault);
+    let store = open(&args.store)?;
+    let digest = match args.of.as_slice() {
+        [run, output] => {
+            let record = runs::find(&args.out.out, run).map_err(bad)?.record;
+            *export::find_output(&record, output).map_err(bad)?.1
+        }
+        [prefix, ..] => by_prefix(&store, prefix).map_err(bad)?,
+        [] => return Err(bad("name a digest, or a run and its output".to_owned())),
+    };
+    let path = store.object_path(&digest).ok_or_else(|| {
+        bad(format!("object `{}` is not in the store; run the pipeline again", digest.short()))
+    })?;
+    print(&format!("{}\n", path.display()));
+    Ok(())
+}
+
+/// The only object whose digest begins so.
+fn by_prefix(store: &Store, prefix: &str) -> Result<Digest, String> {
+    if prefix.is_empty() || !prefix.chars().all(|digit| digit.is_ascii_hexdigit()) {
+        return Err(format!(
+            "`{prefix}` is not the beginning of a digest; for an output of a run write `engine cache path RUN STEP.PORT`"
+        ));
+    }
+    let prefix = prefix.to_lowercase();
+    let objects = store.usage().objects.into_iter().map(|object| object.digest);
+    let fitting: Vec<_> = objects.filter(|it| it.to_string().starts_with(&prefix)).collect();
+    match fitting.as_slice() {
+        [digest] => Ok(*digest),
+        [] => Err(format!("no object's digest begins with `{prefix}`")),
+        several => Err(format!(
+            "the digests of {} objects begin with `{prefix}`: give more of it",
+            several.len()
+        )),
+    }
+}

@@ -1,0 +1,196 @@
+//! `engine cache gc`: removes what no kept run needs.
+
+use super::cache::open;
+use crate::{
+    cli::{BAD_INPUT, FAILED, OutArg, Stop, StoreArg, print},
+    keys, runs,
+    size::bytes as size,
+    spec,
+};
+use cache::{Digest, Store, store::Held};
+use clap::Args;
+use std::{
+    collections::HashSet,
+    path::Path,
+    time::{Duration, SystemTime},
+};
+
+/// What `cache gc` reads.
+#[derive(Args)]
+pub struct GcArgs {
+    /// Remove the oldest of it until so much is left, such as 10GB or 500MB; what runs need stays.
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    pub budget: Option<u64>,
+    /// Keep what was written within this time, such as 30d, 12h or 0s; so a run that was killed
+    /// can go on.
+    #[arg(long, value_name = "TIME", default_value = "1d", value_parser = age)]
+    pub older_than: Duration,
+    /// Say what would go, without removing it.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Where runs are.
+    #[command(flatten)]
+    pub out: OutArg,
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArg,
+}
+
+/// What kept runs need.
+struct Needed {
+    runs: usize,
+    objects: HashSet<Digest>,
+    work: HashSet<Digest>,
+}
+
+/// Removes it, or says what would go.
+///
+/// # Errors
+/// With the exit code, if a record cannot be read, a process uses the store, or a file stays.
+pub fn gc(args: &GcArgs) -> Result<(), Stop> {
+    let store = open(&args.store)?;
+    let needed = needed(&store, &args.out.out)?;
+    if needed.runs == 0 {
+        let message = format!(
+            "there are no runs below `{}`, so everything would go; name their folder with `--out`, or remove the store itself",
+            args.out.out.display()
+        );
+        return Err(Stop::saying(BAD_INPUT, message));
+    }
+    let usage = store.usage();
+    let held = usage.objects.iter().chain(&usage.checkpoints).map(|held| held.bytes).sum::<u64>();
+    let (objects, recent) = unneeded(usage.objects, &needed.objects, args.older_than);
+    let (checkpoints, recent_work) = unneeded(usage.checkpoints, &needed.work, args.older_than);
+    let (objects, checkpoints) = within(args.budget, held, objects, checkpoints);
+    let bytes: u64 = objects.iter().chain(&checkpoints).map(|held| held.bytes).sum();
+    let left = held - bytes;
+
+    let going =
+        format!("{} objects and {} checkpoints, {}", objects.len(), checkpoints.len(), size(bytes));
+    let mut text = if args.dry_run {
+        format!("would remove {going}; {} would be left\n", size(left))
+    } else {
+        if !store.is_alone() {
+            let message = "another process uses this store; try again when it has ended (`--dry-run` works at any time)";
+            return Err(Stop::saying(FAILED, message));
+        }
+        store.remove(&objects, &checkpoints).map_err(|fault| Stop::saying(FAILED, fault))?;
+        format!("removed {going}; {} are left\n", size(left))
+    };
+    let recent = recent + recent_work;
+    if recent > 0 {
+        text.push_str(&format!(
+            "{recent} more that no run needs were written too lately; `--older-than 0s` takes them as well\n"
+        ));
+    }
+    if let Some(budget) = args.budget.filter(|budget| left > *budget) {
+        text.push_str(&format!(
+            "that is more than {}: {} kept runs need the rest; remove folders of runs below `{}` that you need no more\n",
+            size(budget),
+            needed.runs,
+            args.out.out.display()
+        ));
+    }
+    print(&text);
+    Ok(())
+}
+
+/// What the records below a folder name.
+fn needed(store: &Store, out: &Path) -> Result<Needed, Stop> {
+    let records: Result<Vec<_>, _> = runs::all(out).iter().map(|run| runs::read(run)).collect();
+    let records = records.map_err(|fault| {
+        Stop::saying(
+            BAD_INPUT,
+            format!("{fault}; what that run needs is not known, so nothing was removed"),
+        )
+    })?;
+    let steps = || records.iter().flat_map(|record| &record.steps);
+    let named: HashSet<Digest> = steps().filter_map(|step| step.key).collect();
+    let history = store.history();
+    let kept = history.iter().filter(|finished| named.contains(&finished.key));
+    let work = kept.filter_map(|finished| {
+        let entry = ::ops::find(&finished.cache_key.op)?;
+        Some(keys::without(&finished.cache_key, entry.progressive).digest())
+    });
+    Ok(Needed {
+        runs: records.len(),
+        objects: steps().flat_map(|step| step.outputs.values().copied()).collect(),
+        work: work.collect(),
+    })
+}
+
+/// What nobody needs and is old enough, the oldest first; and how many are too young.
+fn unneeded(held: Vec<Held>, needed: &HashSet<Digest>, older_than: Duration) -> (Vec<Held>, usize) {
+    let now = SystemTime::now();
+    let (mut old, recent): (Vec<_>, Vec<_>) = held
+        .into_iter()
+        .filter(|held| !needed.contains(&held.digest))
+        .partition(|held| now.duration_since(held.modified).unwrap_or_default() >= older_than);
+    old.sort_by_key(|held| (held.modified, held.digest));
+    (old, recent.len())
+}
+
+/// As many of the oldest as a budget asks for; all where there is none.
+fn within(
+    budget: Option<u64>,
+    held: u64,
+    objects: Vec<Held>,
+    checkpoints: Vec<Held>,
+) -> (Vec<Held>, Vec<Held>) {
+    let Some(budget) = budget else { return (objects, checkpoints) };
+    let states: HashSet<_> = checkpoints.iter().map(|held| held.path.clone()).collect();
+    let mut all: Vec<_> = objects.into_iter().chain(checkpoints).collect();
+    all.sort_by_key(|held| (held.modified, held.digest));
+    let mut left = held;
+    all.retain(|held| {
+        let goes = left > budget;
+        left -= if goes { held.bytes } else { 0 };
+        goes
+    });
+    all.into_iter().partition(|held| !states.contains(&held.path))
+}
+
+/// A size such as `10GB`, `1.5 GiB` or `2000`.
+fn bytes(text: &str) -> Result<u64, &'static str> {
+    spec::bytes(text).ok_or("expected a size such as 10GB, 500MB or 2GiB")
+}
+
+/// A time such as `30d`, `12h`, `90m` or `0s`.
+fn age(text: &str) -> Result<Duration, String> {
+    let (number, unit) = number_and_unit(text);
+    let by = match unit {
+        "s" => Some(1.0),
+        "m" => Some(60.0),
+        "h" => Some(3600.0),
+        "d" => Some(86_400.0),
+        "w" => Some(7.0 * 86_400.0),
+        _ => None,
+    };
+    let seconds = number.zip(by).map(|(number, by)| number * by);
+    let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    time.ok_or_else(|| "expected a time such as 30d, 12h, 90m or 0s".to_owned())
+}
+
+/// A finite number of at least 0, and what stands behind it.
+fn number_and_unit(text: &str) -> (Option<f64>, &str) {
+    let text = text.trim();
+    let end = text.find(|it: char| !it.is_ascii_digit() && it != '.').unwrap_or(text.len());
+    (text[..end].parse().ok(), text[end..].trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_times_are_read() {
+        assert_eq!(bytes("10GB"), Ok(10_000_000_000));
+        assert_eq!(bytes("1.5 MiB"), Ok(1_572_864));
+        assert_eq!(bytes("12"), Ok(12));
+        assert_eq!(age("30d"), Ok(Duration::from_secs(30 * 86_400)));
+        for wrong in ["", "GB", "-1GB", "10 elephants", "1e9"] {
+            assert!(bytes(wrong).is_err(), "{wrong}");
+            assert!(age(wrong).is_err(), "{wrong}");
+        }
+    }
+}

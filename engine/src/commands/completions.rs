@@ -1,0 +1,30 @@
+//! `engine completions`: what a shell needs to complete commands and options.
+
+use crate::cli::{Stop, command, print};
+use clap::ValueEnum;
+use clap_complete::{Shell, generate};
+
+/// A shell.
+#[derive(Clone, Copy, ValueEnum)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum For {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+/// Prints the script.
+///
+/// # Errors
+/// None.
+pub fn completions(shell: For) -> Result<(), Stop> {
+    let shell = match shell {
+        For::Bash => Shell::Bash,
+        For::Zsh => Shell::Zsh,
+        For::Fish => Shell::Fish,
+    };
+    let mut script = Vec::new();
+    generate(shell, &mut command(), "engine", &mut script);
+    print(&String::from_utf8_lossy(&script));
+    Ok(())
+}

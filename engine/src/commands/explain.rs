@@ -1,0 +1,210 @@
+//! `engine explain`: everything that decides one step, and what it differs in from the earlier one
+//! that is nearest.
+
+use super::{
+    plan::predicted,
+    prepare::{Prepared, one_step, prepare},
+};
+use crate::{
+    cli::{PlanArgs, Stop, print},
+    fold::{self, paragraph},
+    keys::FILES,
+    pipeline::Step,
+    plan::{Plan, Planned, Verdict, plan, ports},
+    reasons::{Reasons, shown},
+    size,
+};
+use cache::{CacheKey, store::Finished};
+use clap::Args;
+use serde_json::{Value, json};
+
+/// What `explain` reads.
+#[derive(Args)]
+pub struct ExplainArgs {
+    /// The pipeline.
+    #[command(flatten)]
+    pub plan: PlanArgs,
+    /// The step.
+    pub step: String,
+    /// Write JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Explains a step.
+///
+/// # Errors
+/// With the exit code, if the pipeline or its data is wrong, or has no such step.
+pub fn explain(args: &ExplainArgs) -> Result<(), Stop> {
+    let mut prepared = prepare(&args.plan, None)?;
+    let index = one_step(&prepared.pipeline, &args.step)?;
+    // Nothing beyond it decides anything.
+    prepared.options.only = [index].into();
+    let Prepared { pipeline, store, files, options, .. } = &prepared;
+    let plan = plan(pipeline, files, store, options);
+    let explained = Explained::of(&prepared, &plan, index);
+    print(&if args.json { explained.json() } else { explained.text(fold::width()) });
+    Ok(())
+}
+
+/// A step with everything there is to say of it.
+struct Explained<'a> {
+    prepared: &'a Prepared,
+    step: &'a Step,
+    planned: &'a Planned,
+    files: usize,
+    bytes: u64,
+    /// The earlier step with the nearest key, and the differences in words.
+    nearest: Option<(&'a CacheKey, String)>,
+    took: Option<&'a Finished>,
+}
+
+impl<'a> Explained<'a> {
+    fn of(prepared: &'a Prepared, plan: &'a Plan, index: usize) -> Self {
+        let Prepared { pipeline, store, files, .. } = prepared;
+        let history = &plan.history;
+        let reasons = Reasons { pipeline, files, history, store };
+        let planned = &plan.steps[index];
+        let key_of = |step: usize| plan.steps[step].finished.as_ref().map(|it| &it.cache_key);
+        let hit = planned.verdict == Verdict::Hit;
+        let nearest = reasons.nearest_step(index, &planned.key).filter(|_| !hit);
+        let words = |old: &CacheKey| {
+            let mut differences = reasons.differences(index, old, &planned.key);
+            let known = |port: &String| planned.whole || planned.key.inputs.contains_key(port);
+            differences.inputs.retain(|(port, _)| known(port));
+            reasons.in_words(index, &differences, &key_of)
+        };
+        Self {
+            prepared,
+            step: &pipeline.steps[index],
+            planned,
+            files: files[index].len(),
+            bytes: files[index].iter().map(|file| file.size).sum(),
+            nearest: nearest.map(|old| (&old.cache_key, words(&old.cache_key))),
+            took: planned.finished.as_ref().or(nearest),
+        }
+    }
+
+    fn text(&self, width: usize) -> String {
+        let Self { step, planned, .. } = self;
+        let mut out = format!("{}: {}\n\n", step.name, step.entry.name);
+        let mut add =
+            |head: &str, text: &str| out.push_str(&paragraph(&format!("{head:<10}"), text, width));
+        let status = planned.verdict.name();
+        add(
+            "status",
+            &match planned.reason.as_str() {
+                "" => status.to_owned(),
+                reason => format!("{status}: {reason}"),
+            },
+        );
+        match planned.whole {
+            // Whole where there is room for it.
+            true if width > 10 + 64 => add("key", &planned.key.digest().to_string()),
+            true => add("key", &planned.key.digest().short()),
+            false => add("key", "known when all that it reads is there"),
+        }
+        add("version", &step.entry.version.to_string());
+        let (given, defaults) = self.params();
+        add("params", if given.is_empty() { "all at their defaults" } else { &given });
+        if !defaults.is_empty() {
+            add("defaults", &defaults);
+        }
+        for source in step.op.sources() {
+            let (files, bytes) = (self.files, size::bytes(self.bytes));
+            let path = source.path.display();
+            add("files", &format!("{files}, {bytes}, {} {path}", source.param));
+        }
+        if let Some(digest) = planned.key.inputs.get(FILES) {
+            add("", &format!("{} of their names and contents", digest.short()));
+        }
+        for (port, from, digest) in self.inputs() {
+            let digest = digest.unwrap_or_else(|| "not there yet".to_owned());
+            add("input", &format!("{port} from {from}: {digest}"));
+        }
+        add("seed", &self.seed());
+        add(
+            "device",
+            match &planned.key.numerics {
+                Some(device) => device,
+                None => "any: its bytes are the same on all",
+            },
+        );
+        if let Some((old, words)) = &self.nearest {
+            let words = if words.is_empty() { "the same as far as is known" } else { words };
+            add("nearest", &format!("key {}: {words}", old.digest().short()));
+        }
+        for (port, object) in planned.finished.iter().flat_map(|step| &step.outputs) {
+            let (digest, bytes) = (object.digest.short(), size::bytes(object.bytes));
+            add("output", &format!("{port}: {}, {digest}, {bytes}", object.shape));
+            if let Some(path) = self.prepared.store.object_path(&object.digest) {
+                add("", &path.display().to_string());
+            }
+        }
+        if let Some(times) = self.took.map(|step| &step.times) {
+            let (all, op) = (reports::span(times.seconds), reports::span(times.op_seconds));
+            let whose = if planned.finished.is_some() { "" } else { "the nearest: " };
+            add("took", &format!("{whose}{all}, the op alone {op}"));
+        }
+        if planned.finished.is_none() {
+            add("predicted", &predicted(&planned.cost));
+        }
+        out
+    }
+
+    /// Parameters that differ from their defaults, and those that do not.
+    fn params(&self) -> (String, String) {
+        let params = self.step.op.params();
+        let schema = self.step.entry.schema();
+        let default = |name: &str| schema.pointer(&format!("/properties/{name}/default"));
+        let params = params.as_object().cloned().unwrap_or_default();
+        let (given, defaults): (Vec<_>, Vec<_>) =
+            params.iter().partition(|(name, value)| default(name) != Some(value));
+        let list = |params: Vec<(&String, &Value)>| {
+            let words = params.into_iter().map(|(name, value)| format!("{name} {}", shown(value)));
+            words.collect::<Vec<_>>().join(", ")
+        };
+        (list(given), list(defaults))
+    }
+
+    fn inputs(&self) -> Vec<(&'static str, String, Option<String>)> {
+        let steps = &self.prepared.pipeline.steps;
+        let digest = |port: &str| {
+            ports(&self.planned.key).find(|(name, _)| *name == port).map(|(_, it)| it.short())
+        };
+        let inputs = self.step.inputs.iter().map(|input| {
+            let from = format!("{}.{}", steps[input.step].name, input.output);
+            (input.port, from, digest(input.port))
+        });
+        inputs.collect()
+    }
+
+    fn seed(&self) -> String {
+        match self.planned.key.seed {
+            Some(seed) if self.step.own_seed => format!("{seed}, its own"),
+            Some(seed) => format!("{seed}, the study's"),
+            None => "none: nothing in it is random".to_owned(),
+        }
+    }
+
+    fn json(&self) -> String {
+        let Self { step, planned, .. } = self;
+        let inputs = self.inputs().into_iter().map(|(port, from, _)| {
+            json!({ "port": port, "from": from, "digest": planned.key.inputs.get(port) })
+        });
+        let json = json!({
+            "step": step.name, "op": step.entry.name, "status": planned.verdict.name(),
+            "reason": planned.reason,
+            "key": planned.whole.then(|| planned.key.digest()), "fields": planned.key,
+            "params": step.op.params(), "inputs": inputs.collect::<Vec<_>>(),
+            "files": self.files,
+            "nearest": self.nearest.as_ref().map(|(old, words)| {
+                json!({ "key": old.digest(), "differences": words })
+            }),
+            "outputs": planned.finished.as_ref().map(|step| &step.outputs),
+            "times": planned.finished.as_ref().map(|step| &step.times),
+            "predicted": planned.finished.is_none().then(|| super::plan::cost_in_json(&planned.cost)),
+        });
+        format!("{json:#}\n")
+    }
+}

@@ -1,0 +1,48 @@
+//! `engine graph`: the steps and what flows between them, as a picture.
+
+use super::prepare::load;
+use crate::{
+    cli::{Stop, print},
+    graph::Graph,
+};
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+
+/// What `graph` reads.
+#[derive(Args)]
+pub struct GraphArgs {
+    /// The pipeline file.
+    pub pipeline: PathBuf,
+    /// Set a variable or a parameter of a step.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
+    /// The language of the picture.
+    #[arg(long, value_enum, default_value = "mermaid")]
+    pub format: Format,
+    /// Show each instance of a `for` or sweep by itself.
+    #[arg(long)]
+    pub expand: bool,
+}
+
+/// The language of a picture.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Format {
+    /// Mermaid: GitHub and GitLab show it in Markdown.
+    Mermaid,
+    /// Graphviz.
+    Dot,
+}
+
+/// Prints the picture.
+///
+/// # Errors
+/// With the exit code, if the pipeline is wrong.
+pub fn graph(args: &GraphArgs) -> Result<(), Stop> {
+    let (pipeline, _) = load(&args.pipeline, &args.set)?;
+    let graph = Graph::of(&pipeline, args.expand);
+    print(&match args.format {
+        Format::Mermaid => graph.mermaid(),
+        Format::Dot => graph.dot(),
+    });
+    Ok(())
+}

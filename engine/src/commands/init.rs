@@ -1,0 +1,50 @@
+//! `engine init`: a folder with a first pipeline that runs as it is.
+
+use crate::{
+    cli::{BAD_INPUT, Stop, print},
+    progress::say,
+    scan::plain,
+    schema,
+};
+use cache::store::write_whole;
+use clap::Args;
+use std::{fs, path::PathBuf};
+
+/// What `init` reads.
+#[derive(Args)]
+pub struct InitArgs {
+    /// The folder; it is made if it is not there.
+    pub dir: PathBuf,
+}
+
+const PIPELINE: &str = "study.yaml";
+const SCHEMA: &str = "pipeline.schema.json";
+
+/// Writes the pipeline, and the schema by which editors complete it.
+///
+/// # Errors
+/// With the exit code, if one of them is there already or the folder cannot be written.
+pub fn init(args: &InitArgs) -> Result<(), Stop> {
+    let files = [(PIPELINE, include_str!("init.yaml").to_owned()), (SCHEMA, schema::text())];
+    for (name, _) in &files {
+        let path = args.dir.join(name);
+        if fs::symlink_metadata(&path).is_ok() {
+            let path = path.display();
+            let message =
+                format!("`{path}` is there already, and is left as it is; name a new folder");
+            return Err(Stop::saying(BAD_INPUT, message));
+        }
+    }
+    let refuse = |path: &std::path::Path, fault: &std::io::Error| {
+        Stop::saying(BAD_INPUT, format!("cannot write `{}`: {}", path.display(), plain(fault)))
+    };
+    fs::create_dir_all(&args.dir).map_err(|fault| refuse(&args.dir, &fault))?;
+    for (name, text) in &files {
+        let path = args.dir.join(name);
+        write_whole(&path, text.as_bytes()).map_err(|fault| refuse(&path, &fault))?;
+    }
+    let path = args.dir.join(PIPELINE);
+    say(&format!("wrote a pipeline; run it with `engine run {}`", path.display()));
+    print(&format!("{}\n", path.display()));
+    Ok(())
+}

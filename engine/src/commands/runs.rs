@@ -1,0 +1,122 @@
+//! `engine runs`: the runs that were made, the newest first.
+
+use crate::{
+    cli::{FAILED, OutArg, Stop, StoreArg, print},
+    fold,
+    grid::Grid,
+    progress::say,
+    results, runs,
+};
+use cache::{
+    Record, Store,
+    record::{RunStatus, StepStatus},
+};
+use clap::Args;
+use serde_json::{Value, json};
+
+/// What `runs` reads.
+#[derive(Args)]
+pub struct RunsArgs {
+    /// Only the runs of this study.
+    #[arg(value_name = "NAME")]
+    pub study: Option<String>,
+    /// Where runs are.
+    #[command(flatten)]
+    pub out: OutArg,
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArg,
+    /// Write JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Lists the runs.
+///
+/// # Errors
+/// With the exit code, if the store cannot be opened.
+pub fn runs(args: &RunsArgs) -> Result<(), Stop> {
+    let store = Store::open(&args.store.store).map_err(|fault| Stop::saying(FAILED, fault))?;
+    let mut found = Vec::new();
+    for folder in runs::all(&args.out.out) {
+        match runs::read(&folder) {
+            Ok(record) => found.push(record),
+            Err(fault) => say(&format!("warning: {fault}")),
+        }
+    }
+    found.retain(|record| args.study.as_ref().is_none_or(|study| record.pipeline == *study));
+    if args.json {
+        let runs: Vec<Value> = found.iter().map(|record| in_json(record, &store)).collect();
+        print(&format!("{:#}\n", Value::from(runs)));
+        return Ok(());
+    }
+    if found.is_empty() {
+        say(&format!(
+            "no runs below `{}`; `engine run PIPELINE` makes one",
+            args.out.out.display()
+        ));
+        return Ok(());
+    }
+    print(&table(&found, &store, fold::width()));
+    Ok(())
+}
+
+/// The runs as columns; titles of rows are shortened to fit.
+fn table(runs: &[Record], store: &Store, width: usize) -> String {
+    let head = ["run", "study", "started", "ended", "time", "ran", "best row"];
+    let mut grid = Grid::new(head, 7);
+    for record in runs {
+        // Month to minute; the year stands in the name of the run.
+        let started = record.started.replace('T', " ");
+        let started = started.get(5..16).map_or(started.clone(), |it| format!("{it}Z"));
+        let best = best(record, store)
+            .map_or("–".to_owned(), |(title, metric, value)| format!("{metric} {value} {title}"));
+        grid.rows.push(vec![
+            record.id.clone(),
+            record.pipeline.clone(),
+            started,
+            status(record.status).to_owned(),
+            reports::span(record.seconds),
+            format!("{} of {}", count(record, StepStatus::Ran), record.steps.len()),
+            best,
+        ]);
+    }
+    grid.shorten_last(width);
+    grid.fitted(width)
+}
+
+/// How a run ended, in a word.
+pub fn status(status: RunStatus) -> &'static str {
+    match status {
+        RunStatus::Done => "done",
+        RunStatus::Partial => "partly",
+        RunStatus::Failed => "failed",
+        RunStatus::Interrupted => "stopped",
+    }
+}
+
+/// How many steps ended so.
+pub fn count(record: &Record, status: StepStatus) -> usize {
+    record.steps.iter().filter(|step| step.status == status).count()
+}
+
+fn best(record: &Record, store: &Store) -> Option<(String, &'static str, String)> {
+    let lines = results::lines(record, store);
+    let (line, metric, estimate) = results::best(&lines)?;
+    Some((line.title.clone(), metric.title, results::cell(Some(estimate), metric)))
+}
+
+fn in_json(record: &Record, store: &Store) -> Value {
+    let lines = results::lines(record, store);
+    let best = results::best(&lines).map(|(line, metric, estimate)| {
+        json!({ "row": line.title, "metric": metric.name, "mean": estimate.mean,
+            "half_interval": estimate.half_width, "seeds": estimate.n })
+    });
+    json!({
+        "id": record.id, "pipeline": record.pipeline, "started": record.started,
+        "status": record.status, "seconds": record.seconds,
+        "ran": count(record, StepStatus::Ran), "hits": count(record, StepStatus::Hit),
+        "failed": count(record, StepStatus::Failed), "skipped": count(record, StepStatus::Skipped),
+        "best": best,
+    })
+}

@@ -1,0 +1,113 @@
+//! `engine watch`: runs a pipeline again whenever its text or its data change, and shows the newest
+//! report in a page that follows.
+//!
+//! Each run is a process of its own, started with the same options: it begins afresh, and a fault
+//! in it does not end the watch. What changed is asked of the index of files, which reads only what
+//! is new by size and time; a file that was only touched starts nothing.
+
+use crate::{
+    cli::{FAILED, RunArgs, Stop, print},
+    interrupt::Interrupt,
+    progress::say,
+    scan, spec,
+};
+use cache::{FileIndex, Hasher, store::write_whole};
+use ops::Cancel;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::Duration,
+};
+
+/// How often the files are looked at.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Runs until Ctrl-C; the path of the page goes to standard output.
+///
+/// # Errors
+/// With the exit code, if a run cannot be started at all.
+pub fn watch(args: &RunArgs) -> Result<(), Stop> {
+    let interrupt = Interrupt::listen();
+    let index = FileIndex::default();
+    let (mut before, mut page) = (None, None);
+    while !interrupt.is_cancelled() {
+        let now = Seen::now(args, &index);
+        if before.as_ref() != Some(&now) {
+            run_once()?;
+            if let Some(folder) = &now.study
+                && !interrupt.is_cancelled()
+            {
+                show(folder, &mut page).map_err(|fault| {
+                    Stop::saying(FAILED, format!("cannot write in `{}`: {fault}", folder.display()))
+                })?;
+            }
+            if !interrupt.is_cancelled() {
+                say("watching the pipeline and its data; Ctrl-C ends it");
+            }
+            before = Some(now);
+        }
+        thread::sleep(PAUSE);
+    }
+    Ok(())
+}
+
+/// What a run depends on outside the store.
+#[derive(PartialEq)]
+struct Seen {
+    /// The folder of the study's runs, if the pipeline can be read.
+    study: Option<PathBuf>,
+    /// The digest of the pipeline's text and of all files of its sources.
+    digest: cache::Digest,
+}
+
+impl Seen {
+    fn now(args: &RunArgs, index: &FileIndex) -> Self {
+        let path = &args.plan.pipeline;
+        let text = fs::read(path).unwrap_or_default();
+        let mut hasher = Hasher::new("watch");
+        hasher.text(&String::from_utf8_lossy(&text));
+        let sets = args.plan.set.iter().filter_map(|set| set.parse().ok()).collect::<Vec<_>>();
+        let loaded =
+            String::from_utf8(text).ok().and_then(|text| spec::load(path, text, &sets).ok());
+        let Some((pipeline, _)) = loaded else {
+            return Self { study: None, digest: hasher.finish() };
+        };
+        for source in pipeline.steps.iter().flat_map(|step| step.op.sources()) {
+            match scan::scan(&source, index) {
+                Ok(files) => hasher.text(&scan::digest(&files).to_string()),
+                Err(faults) => hasher.number(faults.len() as u64),
+            };
+        }
+        Self { study: Some(args.out.out.join(&pipeline.name)), digest: hasher.finish() }
+    }
+}
+
+/// Starts this program again with `run` in place of `watch`, and waits for it.
+fn run_once() -> Result<(), Stop> {
+    let failed = |fault| Stop::saying(FAILED, format!("cannot start a run: {fault}"));
+    let program = std::env::current_exe().map_err(failed)?;
+    let mut arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    if let Some(word) = arguments.iter_mut().find(|word| *word == "watch") {
+        *word = "run".into();
+    }
+    let mut run = Command::new(program).args(arguments).spawn().map_err(failed)?;
+    run.wait().map_err(failed)?;
+    Ok(())
+}
+
+/// Points the page of a study to its newest run; makes it and names it the first time.
+fn show(folder: &Path, page: &mut Option<PathBuf>) -> std::io::Result<()> {
+    let Ok(newest) = fs::read_link(folder.join("latest")) else { return Ok(()) };
+    // A page that was opened from a folder may load scripts, but not read other files.
+    let id = serde_json::to_string(&newest.to_string_lossy()).expect("a text always serialises");
+    write_whole(&folder.join("watch.js"), format!("show({id});\n").as_bytes())?;
+    let path = folder.join("watch.html");
+    write_whole(&path, include_bytes!("watch.html"))?;
+    if page.as_ref() != Some(&path) {
+        print(&format!("{}\n", path.display()));
+        *page = Some(path);
+    }
+    Ok(())
+}

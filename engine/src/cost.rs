@@ -1,0 +1,252 @@
+//! What a step will cost: time, memory and disk, from what steps like it cost before and from the
+//! sizes of what it reads and makes.
+
+use crate::{
+    history::{History, elements},
+    keys::FILES,
+    plan::Planned,
+    reasons::Reasons,
+};
+use cache::{CacheKey, Kind, Shape, store::Finished};
+
+/// A prediction. What nothing is known of is left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Cost {
+    /// How long it takes.
+    pub seconds: Option<f64>,
+    /// Bytes in memory: what a process held before in such a step, or else what inputs and outputs
+    /// take; the work between them may take more.
+    pub memory: Option<u64>,
+    /// Bytes that its outputs take in the store.
+    pub disk: Option<u64>,
+}
+
+/// The most steps of equal parameters of which the one nearest in size is looked for.
+const MOST_ALIKE: usize = 32;
+/// What a number takes in memory, in bytes.
+const NUMBER: u64 = 4;
+/// What a row without features takes, about: a name, a label, a few numbers.
+const ROW: u64 = 64;
+
+/// The shapes of a step's outputs: those that are there, or what the op says of the shapes that it
+/// reads. How many rows a source gives follows from how many files it reads now and read before.
+pub fn shapes(
+    reasons: &Reasons<'_>,
+    index: usize,
+    key: &CacheKey,
+    finished: Option<&Finished>,
+    before: &[Planned],
+) -> Vec<Shape> {
+    let step = &reasons.pipeline.steps[index];
+    let port = |name: &str| step.op.outputs().iter().position(|port| port.name == name);
+    if let Some(finished) = finished {
+        let mut shapes: Vec<Shape> =
+            step.op.outputs().iter().map(|port| Shape::of(port.kinds[0])).collect();
+        for (name, object) in &finished.outputs {
+            if let Some(at) = port(name) {
+                shapes[at] = object.shape.clone();
+            }
+        }
+        return shapes;
+    }
+    let inputs: Vec<Option<Shape>> = step
+        .op
+        .inputs()
+        .iter()
+        .map(|port| {
+            let input = step.inputs.iter().find(|input| input.port == port.name)?;
+            let outputs = reasons.pipeline.steps[input.step].op.outputs();
+            let at = outputs.iter().position(|port| port.name == input.output)?;
+            before[input.step].shapes.get(at).cloned()
+        })
+        .collect();
+    let mut shapes = step.op.check(&inputs).unwrap_or_default();
+    let unknown = |shape: &Shape| shape.rows.is_none() && shape.kind != Kind::Model;
+    if !shapes.iter().any(unknown) {
+        return shapes;
+    }
+    let Some((model, grown)) = closest(reasons, index, key, None) else { return shapes };
+    for (name, object) in &model.outputs {
+        let Some(shape) = port(name).and_then(|at| shapes.get_mut(at)) else { continue };
+        if let Some(rows) = object.shape.rows.filter(|_| unknown(shape)) {
+            shape.rows = Some((rows as f64 * grown).round() as usize);
+            shape.row = shape.row.take().or_else(|| object.shape.row.clone());
+        }
+    }
+    shapes
+}
+
+/// What a step will cost that runs.
+pub fn of(
+    reasons: &Reasons<'_>,
+    index: usize,
+    key: &CacheKey,
+    shapes: &[Shape],
+    before: &[Planned],
+) -> Cost {
+    let (step, history) = (&reasons.pipeline.steps[index], reasons.history);
+    let read: Vec<Option<&Shape>> = step
+        .inputs
+        .iter()
+        .map(|input| {
+            let outputs = reasons.pipeline.steps[input.step].op.outputs();
+            let at = outputs.iter().position(|port| port.name == input.output)?;
+            before[input.step].shapes.get(at)
+        })
+        .collect();
+    let size: Option<u64> =
+        read.iter().map(|shape| elements((*shape)?)).sum::<Option<u64>>().filter(|size| *size > 0);
+    let like = closest(reasons, index, key, size);
+    let held: Option<u64> = shapes.iter().chain(read.into_iter().flatten()).map(in_memory).sum();
+    Cost {
+        seconds: like.map(|(like, grown)| {
+            let share = fresh(step.entry, key, like, shapes);
+            like.times.seconds * grown * share * further(step.entry, key, like)
+        }),
+        memory: like.and_then(|(like, _)| peak(history, like, held?)).or(held),
+        disk: disk(reasons, index, shapes, like),
+    }
+}
+
+/// The step that was most like this one, and how many times as much this one reads.
+fn closest<'h>(
+    reasons: &Reasons<'h>,
+    index: usize,
+    key: &CacheKey,
+    size: Option<u64>,
+) -> Option<(&'h Finished, f64)> {
+    let history: &'h History = reasons.history;
+    let files = key.inputs.get(FILES).map(|_| &reasons.files[index]);
+    let grown = |step: &Finished| -> f64 {
+        let sizes = match files {
+            Some(files) => {
+                let noted = step.cache_key.inputs.get(FILES);
+                let noted = noted.and_then(|digest| reasons.store.noted_files(digest));
+                noted.map(|noted| (noted.len() as u64, files.len() as u64))
+            }
+            None => history.read_by(step).zip(size),
+        };
+        match sizes {
+            Some((old, new)) if old > 0 && new > 0 => new as f64 / old as f64,
+            _ => 1.0,
+        }
+    };
+    let alike = history.like(key);
+    let alike = alike.iter().take(MOST_ALIKE).map(|step| (*step, grown(step)));
+    let apart = |grown: f64| grown.max(1.0 / grown);
+    alike.min_by(|(_, a), (_, b)| apart(*a).total_cmp(&apart(*b)))
+}
+
+/// Of a step that works row by row, which part of the rows it computes, as a ratio to the part that
+/// the earlier step computed: rows that the same op with the same parameters has made are spared.
+fn fresh(entry: &ops::Entry, key: &CacheKey, like: &Finished, shapes: &[Shape]) -> f64 {
+    let made = like.outputs.values().filter_map(|object| object.shape.rows).max();
+    let (Some(before), Some(now), true) =
+        (made, shapes.iter().filter_map(|shape| shape.rows).max(), entry.row_wise)
+    else {
+        return 1.0;
+    };
+    let same = CacheKey { inputs: key.inputs.clone(), ..like.cache_key.clone() } == *key;
+    let left = if same && now > before { now - before } else { now };
+    let computed = before.saturating_sub(like.times.rows_reused);
+    if computed == 0 || now == 0 {
+        return 1.0;
+    }
+    (left as f64 / now as f64) / (computed as f64 / before as f64)
+}
+
+/// What a process held that ran a step like this, and as much more as inputs and outputs are larger.
+fn peak(history: &History, like: &Finished, held: u64) -> Option<u64> {
+    let peak = Some(like.times.peak_bytes).filter(|peak| *peak > 0)?;
+    let read = like.cache_key.inputs.values().filter_map(|content| history.object(content));
+    let before: u64 =
+        read.chain(like.outputs.values()).filter_map(|object| in_memory(&object.shape)).sum();
+    Some((peak + held).saturating_sub(before).max(held))
+}
+
+/// How many times as far this step goes, by the parameters that say only how far to go.
+fn further(entry: &ops::Entry, new: &CacheKey, old: &Finished) -> f64 {
+    let schema = (!entry.progressive.is_empty()).then(|| entry.schema());
+    let value = |key: &CacheKey, name: &str| {
+        let default = || schema.as_ref()?.pointer(&format!("/properties/{name}/default"));
+        key.params.get(name).or_else(default)?.as_f64().filter(|value| *value > 0.0)
+    };
+    let ratio = |name: &&str| Some(value(new, name)? / value(&old.cache_key, name)?);
+    entry.progressive.iter().filter_map(ratio).product()
+}
+
+fn in_memory(shape: &Shape) -> Option<u64> {
+    match (shape.rows, shape.width()) {
+        (Some(rows), Some(width)) => Some(rows as u64 * width as u64 * NUMBER),
+        (Some(rows), None) => Some(rows as u64 * ROW),
+        (None, _) if matches!(shape.kind, Kind::Clips | Kind::Spectrogram | Kind::Matrix) => None,
+        // Models and the like say nothing of their size before they are made, and are small.
+        (None, _) => Some(0),
+    }
+}
+
+/// Bytes of files: as before, in proportion; of what was never made, four for each number.
+fn disk(
+    reasons: &Reasons<'_>,
+    index: usize,
+    shapes: &[Shape],
+    like: Option<(&Finished, f64)>,
+) -> Option<u64> {
+    let ports = reasons.pipeline.steps[index].op.outputs();
+    let (mut total, mut known) = (0, false);
+    for (port, shape) in ports.iter().zip(shapes) {
+        let before = like.and_then(|(like, _)| like.outputs.get(port.name));
+        let bytes = match (before, elements(shape)) {
+            (Some(object), Some(size)) => match elements(&object.shape) {
+                Some(old) if old > 0 => object.bytes as f64 * size as f64 / old as f64,
+                _ => object.bytes as f64,
+            },
+            (Some(object), None) => object.bytes as f64,
+            (None, Some(_)) => in_memory(shape)? as f64,
+            // Models and the like say nothing of their size before they are made.
+            (None, None) => continue,
+        };
+        known = true;
+        total += bytes as u64;
+    }
+    known.then_some(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::further;
+    use cache::{CacheKey, key::KEY_FORMAT, store::Finished};
+    use std::collections::BTreeMap;
+
+    fn key(op: &str, params: &[(&str, i64)]) -> CacheKey {
+        let params = params.iter().map(|(name, value)| ((*name).to_owned(), (*value).into()));
+        CacheKey {
+            format: KEY_FORMAT,
+            op: op.to_owned(),
+            version: 1,
+            params: params.collect(),
+            inputs: BTreeMap::new(),
+            seed: None,
+            numerics: None,
+        }
+    }
+
+    #[test]
+    fn what_goes_twice_as_far_takes_twice_as_long() {
+        let mut ops = ops::OPS.iter().filter(|entry| !entry.progressive.is_empty());
+        let entry = ops.next().expect("an op that goes on from where it stopped");
+        let param = entry.progressive[0];
+        let old = key(entry.name, &[(param, 10)]);
+        let old = Finished {
+            key: old.digest(),
+            cache_key: old,
+            outputs: BTreeMap::new(),
+            times: Default::default(),
+        };
+        assert_eq!(further(entry, &key(entry.name, &[(param, 20)]), &old), 2.0);
+        let default = entry.schema();
+        let default = default.pointer(&format!("/properties/{param}/default"));
+        let default = default.and_then(serde_json::Value::as_f64).expect("a default");
+        assert_eq!(further(entry, &key(entry.name, &[]), &old), default / 10.0);
+    }
+}

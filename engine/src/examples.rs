@@ -1,0 +1,114 @@
+//! What the help of each command shows below its options: examples, and what exit codes mean.
+
+/// What exit codes mean.
+pub const EXIT_CODES: &str = "Exit codes:
+  0    done
+  1    a step failed
+  2    bad pipeline, data or usage
+  3    partly done (--keep-going)
+  130  interrupted
+  101  a bug in the engine";
+
+/// Of the binary as a whole.
+pub const ALL: &str = "Examples:
+  engine init study                                      a first pipeline that runs
+  engine run pipelines/quickstart.yaml                   a study without any data at hand
+  engine run pipelines/table1.yaml --set data=IRMAS      the published study on your copy of IRMAS
+  engine plan pipelines/quickstart.yaml                  what would run, why, and how long
+  engine runs                                            the runs there are
+  engine why latest r1.ari                               where a number comes from
+
+Results go to standard output and everything else to standard error.";
+
+/// Of `engine run`.
+pub const RUN: &str = "Examples:
+  engine run pipelines/quickstart.yaml
+  engine run pipelines/quickstart.yaml --set clusters=8 --set vae.beta=2
+  engine run study.yaml --only pca             pca and what it needs
+  engine run study.yaml --until norm           all but what comes after norm
+  engine run study.yaml --force groups         groups once more
+  engine run study.yaml --log-format json      events for programs, one JSON object a line";
+
+/// Of `engine plan`.
+pub const PLAN: &str = "Examples:
+  engine plan study.yaml
+  engine plan study.yaml --set clusters=8      what that would run
+  engine plan study.yaml --json";
+
+/// Of `engine explain`.
+pub const EXPLAIN: &str = "Examples:
+  engine explain study.yaml pca
+  engine explain study.yaml groups@pca --set clusters=8";
+
+/// Of `engine graph`.
+pub const GRAPH: &str = "Examples:
+  engine graph study.yaml                              for Markdown
+  engine graph study.yaml --format dot | dot -Tsvg > study.svg
+  engine graph study.yaml --expand                     each instance by itself";
+
+/// Of `engine ops`.
+pub const OPS: &str = "Examples:
+  engine ops
+  engine ops log_mel";
+
+/// Of `engine schema`.
+pub const SCHEMA: &str = "Examples:
+  engine schema > pipeline.schema.json";
+
+/// Of `engine synth`.
+pub const SYNTH: &str = "Examples:
+  engine synth corpus
+  engine synth corpus --clips-per-class 10 --seed 1";
+
+/// Of `engine fetch`.
+pub const FETCH: &str = "Examples:
+  engine fetch irmas data/irmas";
+
+/// Of `engine runs`.
+pub const RUNS: &str = "Examples:
+  engine runs
+  engine runs quickstart
+  engine runs --json";
+
+/// Of `engine show`.
+pub const SHOW: &str = "Examples:
+  engine show                                  the newest run
+  engine show quickstart                       the newest run of a study
+  engine show latest --report > report.md
+  engine show 2026-01-31-120000 --json";
+
+/// Of `engine diff`.
+pub const DIFF: &str = "Examples:
+  engine diff 2026-01-31-120000 latest
+  engine diff runs/study/latest other/study/latest --md";
+
+/// Of `engine why`.
+pub const WHY: &str = "Examples:
+  engine why latest r3.ari                     third row, by its metric
+  engine why latest study#r3c2                 third row, second metric
+  engine why latest 'PCA(16) + K-Means.ari'    a row by its title";
+
+/// Of `engine watch`.
+pub const WATCH: &str = "Examples:
+  engine watch pipelines/quickstart.yaml       open the page that it names, then edit the pipeline";
+
+/// Of `engine report`.
+pub const REPORT: &str = "Examples:
+  engine report
+  engine report quickstart/latest";
+
+/// Of `engine export`.
+pub const EXPORT: &str = "Examples:
+  engine export latest pca.latent --to latent.parquet
+  engine export latest mel.features --to mel.npy";
+
+/// Of `engine init`.
+pub const INIT: &str = "Examples:
+  engine init study
+  engine run study/study.yaml";
+
+/// Of `engine completions`.
+pub const COMPLETIONS: &str = "Examples:
+  engine completions bash > ~/.local/share/bash-completion/completions/engine
+  engine completions zsh > ~/.zfunc/_engine
+  engine completions fish > ~/.config/fish/completions/engine.fish";

@@ -1,0 +1,215 @@
+//! What the store remembers of finished steps, arranged for two questions: which earlier key is the
+//! nearest to this one, and who made this content.
+
+use crate::keys::FILES;
+use cache::{
+    CacheKey, Digest, Shape, Store,
+    store::{Finished, Object},
+};
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+};
+
+/// Finished steps.
+#[derive(Default)]
+pub struct History {
+    finished: Vec<Finished>,
+    makers: HashMap<Digest, Vec<usize>>,
+    ops: HashMap<String, Alike>,
+}
+
+/// The finished steps of one op.
+#[derive(Default)]
+struct Alike {
+    steps: Vec<usize>,
+    /// How many fields each key has.
+    lengths: Vec<i32>,
+    /// The keys that hold a field, as indices into `steps`.
+    holders: HashMap<u64, Vec<u32>>,
+}
+
+impl History {
+    /// What the store remembers. Its order does not depend on that of the journal.
+    pub fn of(store: &Store) -> Self {
+        Self::new(store.history())
+    }
+
+    /// These steps.
+    pub fn new(mut finished: Vec<Finished>) -> Self {
+        finished.sort_by_key(|step| step.key);
+        let mut history = Self { finished, ..Self::default() };
+        for (at, step) in history.finished.iter().enumerate() {
+            for object in step.outputs.values() {
+                history.makers.entry(object.digest).or_default().push(at);
+            }
+            let alike = history.ops.entry(step.cache_key.op.clone()).or_default();
+            let place = alike.steps.len() as u32;
+            let fields = fields(&step.cache_key);
+            alike.steps.push(at);
+            alike.lengths.push(fields.len() as i32);
+            for field in fields {
+                alike.holders.entry(field).or_default().push(place);
+            }
+        }
+        history
+    }
+
+    /// All of them, ordered by key.
+    pub fn finished(&self) -> &[Finished] {
+        &self.finished
+    }
+
+    /// Those of one op, ordered by key.
+    pub fn of_op(&self, op: &str) -> impl Iterator<Item = &Finished> {
+        let alike = self.ops.get(op).into_iter().flat_map(|alike| &alike.steps);
+        alike.map(|at| &self.finished[*at])
+    }
+
+    /// The step of the same op whose key differs least. Of several, the one whose differences come
+    /// first by `order`.
+    pub fn nearest<O: Ord>(
+        &self,
+        key: &CacheKey,
+        order: impl Fn(&CacheKey) -> O,
+    ) -> Option<&Finished> {
+        // More of one score differ in as many fields, and are as good as each other. Of sources
+        // there are few, and how many files differ is worth a look.
+        let compared = if key.inputs.contains_key(FILES) { 16 } else { 4 };
+        let nearest = self.nearest_all(&key.op, &fields(key));
+        nearest.into_iter().take(compared).min_by_key(|step| order(&step.cache_key))
+    }
+
+    /// The steps of an op that share parameters with this key more than others do: what a step
+    /// cost is best learned from them.
+    pub fn like(&self, key: &CacheKey) -> Vec<&Finished> {
+        let mut params = key.clone();
+        params.inputs.clear();
+        params.seed = None;
+        self.nearest_all(&key.op, &fields(&params))
+    }
+
+    fn nearest_all(&self, op: &str, fields: &[u64]) -> Vec<&Finished> {
+        let Some(alike) = self.ops.get(op) else { return Vec::new() };
+        let mut shared = vec![0_i32; alike.steps.len()];
+        for field in fields {
+            for &place in alike.holders.get(field).into_iter().flatten() {
+                shared[place as usize] += 1;
+            }
+        }
+        // Twice what is shared less what the other has: the fewer fields differ, the more it is.
+        let score = |place: usize| 2 * shared[place] - alike.lengths[place];
+        let Some(best) = (0..shared.len()).map(score).max() else { return Vec::new() };
+        let nearest = (0..shared.len()).filter(|place| score(*place) == best);
+        nearest.map(|place| &self.finished[alike.steps[place]]).collect()
+    }
+
+    /// The step that made this content; of several, the one whose key is nearest to `like`.
+    pub fn maker(&self, content: &Digest, like: &CacheKey) -> Option<&Finished> {
+        let wanted = fields(like);
+        let shared = |step: &&Finished| {
+            let same_op = step.cache_key.op == like.op;
+            let fields = fields(&step.cache_key);
+            (same_op, fields.iter().filter(|field| wanted.contains(field)).count())
+        };
+        let makers = self.makers.get(content)?.iter().map(|at| &self.finished[*at]);
+        makers.max_by_key(shared)
+    }
+
+    /// What is known of that content.
+    pub fn object(&self, content: &Digest) -> Option<&Object> {
+        let at = *self.makers.get(content)?.first()?;
+        self.finished[at].outputs.values().find(|object| object.digest == *content)
+    }
+
+    /// How many numbers or rows a finished step read; of what came from outside, nothing is known.
+    pub fn read_by(&self, step: &Finished) -> Option<u64> {
+        let inputs = step.cache_key.inputs.iter().filter(|(port, _)| *port != FILES);
+        let sizes: Option<Vec<u64>> =
+            inputs.map(|(_, content)| elements(&self.object(content)?.shape)).collect();
+        sizes.filter(|sizes| !sizes.is_empty()).map(|sizes| sizes.iter().sum())
+    }
+}
+
+/// Numbers in the features of a shape, or its rows if it has none.
+pub fn elements(shape: &Shape) -> Option<u64> {
+    Some(shape.rows? as u64 * shape.width().unwrap_or(1) as u64)
+}
+
+/// Everything that a key holds besides its op, each field as one number.
+fn fields(key: &CacheKey) -> Vec<u64> {
+    let hash = |field: &dyn Fn(&mut DefaultHasher)| {
+        let mut hasher = DefaultHasher::new();
+        field(&mut hasher);
+        hasher.finish()
+    };
+    let mut fields = vec![hash(&|to| (0, key.format, key.version).hash(to))];
+    fields.extend(
+        key.params.iter().map(|(name, value)| hash(&|to| (1, name, value.to_string()).hash(to))),
+    );
+    fields.extend(key.inputs.iter().map(|(port, digest)| hash(&|to| (2, port, digest).hash(to))));
+    fields.extend(key.seed.map(|seed| hash(&|to| (3, seed).hash(to))));
+    fields.extend(key.numerics.as_ref().map(|numerics| hash(&|to| (4, numerics).hash(to))));
+    fields
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cache::{Kind, key::KEY_FORMAT, store::Times};
+    use std::collections::BTreeMap;
+
+    fn step(op: &str, params: &[(&str, i64)], input: &str, made: &str) -> Finished {
+        let params = params.iter().map(|(name, value)| ((*name).to_owned(), (*value).into()));
+        let cache_key = CacheKey {
+            format: KEY_FORMAT,
+            op: op.to_owned(),
+            version: 1,
+            params: params.collect(),
+            inputs: BTreeMap::from([("features".to_owned(), Digest::of(input.as_bytes()))]),
+            seed: None,
+            numerics: None,
+        };
+        let shape = Shape::of(Kind::Matrix).with_rows(Some(10)).with_row(Some(vec![4]));
+        let object = Object { digest: Digest::of(made.as_bytes()), shape, bytes: 160, seen: None };
+        let outputs = BTreeMap::from([("latent".to_owned(), object)]);
+        Finished { key: cache_key.digest(), cache_key, outputs, times: Times::default() }
+    }
+
+    fn nearest(history: &History, key: &CacheKey) -> Option<Digest> {
+        let order = |key: &CacheKey| format!("{:?}", key.params);
+        history.nearest(key, order).map(|step| step.key)
+    }
+
+    #[test]
+    fn the_nearest_key_shares_most_fields() {
+        let old = [
+            step("a", &[("k", 1), ("n", 1)], "x", "1"),
+            step("a", &[("k", 2)], "x", "2"),
+            step("a", &[("k", 2)], "y", "3"),
+            step("b", &[("k", 3)], "x", "4"),
+        ];
+        let history = History::new(old.to_vec());
+        let near = |params: &[(&str, i64)], input| {
+            nearest(&history, &step("a", params, input, "").cache_key)
+        };
+        assert_eq!(near(&[("k", 3), ("n", 1)], "x"), Some(old[0].key));
+        assert_eq!(near(&[("k", 3)], "y"), Some(old[2].key));
+        assert_eq!(near(&[("k", 2)], "z"), near(&[("k", 2)], "w"), "ties are settled by order");
+        assert_eq!(nearest(&history, &step("c", &[], "x", "").cache_key), None);
+    }
+
+    #[test]
+    fn content_knows_its_maker() {
+        let (first, second) = (step("a", &[("k", 1)], "x", "1"), step("b", &[], "1", "2"));
+        let same = step("b", &[("k", 1)], "x", "1");
+        let history = History::new(vec![first.clone(), second.clone(), same.clone()]);
+        let made = Digest::of(b"1");
+        let maker = |like: &Finished| history.maker(&made, &like.cache_key).map(|step| step.key);
+        assert_eq!(maker(&first), Some(first.key));
+        assert_eq!(maker(&same), Some(same.key));
+        assert_eq!(history.maker(&Digest::of(b"9"), &first.cache_key), None);
+        assert_eq!(history.read_by(&second), Some(40));
+        assert_eq!(history.read_by(&first), None, "nobody knows what it read");
+    }
+}

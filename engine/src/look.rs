@@ -1,0 +1,88 @@
+//! What is known of every step before anything runs: its key, and its result if that is there.
+
+use crate::{
+    pipeline::Pipeline,
+    run::{Files, key_of},
+};
+use cache::{CacheKey, Digest, Store, store::Finished};
+use rayon::prelude::*;
+
+/// What is known of a step.
+#[derive(Default)]
+pub enum Look {
+    /// Nothing: it is not wanted, or something it reads is not there yet.
+    #[default]
+    Nothing,
+    /// Its key, but no result.
+    Key(Box<CacheKey>, Digest),
+    /// Its result.
+    There(Box<Finished>),
+}
+
+impl Look {
+    /// The result, if it is there.
+    pub fn finished(&self) -> Option<&Finished> {
+        match self {
+            Self::There(finished) => Some(finished),
+            _ => None,
+        }
+    }
+}
+
+/// Steps that are looked at without starting threads for them.
+const FEW: usize = 64;
+
+/// Looks at all wanted steps. Those that read nothing come first, then those that read only them,
+/// and so on: within such a layer no step needs another, so all threads look at it together.
+pub fn look(pipeline: &Pipeline, files: &Files, store: &Store, wanted: &[bool]) -> Vec<Look> {
+    let mut looks: Vec<Look> = Vec::new();
+    looks.resize_with(pipeline.steps.len(), Look::default);
+    for layer in layers(pipeline, wanted) {
+        let one = |&index: &usize| (index, look_at(pipeline, files, store, &looks, index));
+        let found: Vec<_> = if layer.len() < FEW {
+            layer.iter().map(one).collect()
+        } else {
+            layer.par_iter().with_min_len(FEW / 2).map(one).collect()
+        };
+        for (index, look) in found {
+            looks[index] = look;
+        }
+    }
+    looks
+}
+
+fn look_at(
+    pipeline: &Pipeline,
+    files: &Files,
+    store: &Store,
+    looks: &[Look],
+    index: usize,
+) -> Look {
+    let made = |from: usize, port: &str| {
+        looks[from].finished()?.outputs.get(port).map(|object| object.digest)
+    };
+    let Some(key) = key_of(&pipeline.steps[index], &files[index], made) else {
+        return Look::Nothing;
+    };
+    let digest = key.digest();
+    match store.hit(key, digest) {
+        Ok(finished) => Look::There(Box::new(finished)),
+        Err(key) => Look::Key(Box::new(key), digest),
+    }
+}
+
+/// Wanted steps by the longest way from a step that reads nothing.
+fn layers(pipeline: &Pipeline, wanted: &[bool]) -> Vec<Vec<usize>> {
+    let mut depth = vec![0; pipeline.steps.len()];
+    let mut layers: Vec<Vec<usize>> = Vec::new();
+    for (index, step) in pipeline.steps.iter().enumerate().filter(|(index, _)| wanted[*index]) {
+        // Steps come after what they read.
+        let at = step.inputs.iter().map(|input| depth[input.step] + 1).max().unwrap_or(0);
+        depth[index] = at;
+        if layers.len() <= at {
+            layers.resize_with(at + 1, Vec::new);
+        }
+        layers[at].push(index);
+    }
+    layers
+}

@@ -1,0 +1,153 @@
+//! What a run would do: of each step, whether its result is there, why it would run, and what that
+//! would cost.
+
+use crate::{
+    cost::{self, Cost},
+    history::History,
+    keys::{FILES, NEVER},
+    pipeline::{Input, Pipeline},
+    reasons::{LOST, Reasons},
+    run::{Files, Options, key_of, wanted},
+};
+use cache::{CacheKey, Digest, Shape, Store, store::Finished};
+
+/// What would become of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Its result is there.
+    Hit,
+    /// It runs.
+    Run,
+    /// It runs unless what it reads is made again with the same bytes.
+    Maybe,
+    /// It is not asked for.
+    Skip,
+}
+
+impl Verdict {
+    /// The word in listings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Verdict::Hit => "hit",
+            Verdict::Run => "run",
+            Verdict::Maybe => "maybe",
+            Verdict::Skip => "skip",
+        }
+    }
+}
+
+/// What is known of a step before a run.
+pub struct Planned {
+    /// What would become of it.
+    pub verdict: Verdict,
+    /// Why; nothing for a hit.
+    pub reason: String,
+    /// Its key. Inputs that are not there yet are left out of it.
+    pub key: CacheKey,
+    /// Whether that is all of the key.
+    pub whole: bool,
+    /// Its result, if that is there.
+    pub finished: Option<Finished>,
+    /// The shapes of its outputs as far as they can be told, in the order of its ports.
+    pub shapes: Vec<Shape>,
+    /// What it would cost.
+    pub cost: Cost,
+    /// What is said of it below it: "`clips` has 3 new files".
+    cause: String,
+}
+
+/// What a run would do.
+pub struct Plan {
+    /// One a step, in the order of the pipeline.
+    pub steps: Vec<Planned>,
+    /// What finished before.
+    pub history: History,
+}
+
+/// Stands for the content of an input that is not there yet.
+fn unknown() -> Digest {
+    Digest::of(b"")
+}
+
+/// Looks at every step, and runs none.
+pub fn plan(pipeline: &Pipeline, files: &Files, store: &Store, options: &Options) -> Plan {
+    let history = History::of(store);
+    let wanted = wanted(pipeline, &options.only);
+    let reasons = Reasons { pipeline, files, history: &history, store };
+    let mut steps: Vec<Planned> = Vec::with_capacity(pipeline.steps.len());
+    for (index, step) in pipeline.steps.iter().enumerate() {
+        let there = |from: usize, port: &str| {
+            steps[from].finished.as_ref()?.outputs.get(port).map(|object| object.digest)
+        };
+        let is_there = |input: &Input| there(input.step, input.output).is_some();
+        let mut key =
+            key_of(step, &files[index], |from, port| there(from, port).or_else(|| Some(unknown())))
+                .expect("every input has a digest");
+        let whole = step.inputs.iter().all(is_there);
+        for input in step.inputs.iter().filter(|input| !is_there(input)) {
+            key.inputs.remove(input.port);
+        }
+        let forced = options.force.contains(&index);
+        let finished = if whole && !forced { store.finished(&key.digest()) } else { None };
+        let (verdict, reason, cause) = match &finished {
+            _ if !wanted[index] => (Verdict::Skip, "not asked for".to_owned(), String::new()),
+            Some(_) => (Verdict::Hit, String::new(), String::new()),
+            None => judge(&reasons, index, &key, forced, &steps),
+        };
+        let shapes = cost::shapes(&reasons, index, &key, finished.as_ref(), &steps);
+        let cost = match verdict {
+            Verdict::Run | Verdict::Maybe => cost::of(&reasons, index, &key, &shapes, &steps),
+            Verdict::Hit | Verdict::Skip => Cost::default(),
+        };
+        let finished = finished.filter(|_| verdict == Verdict::Hit);
+        steps.push(Planned { verdict, reason, key, whole, finished, shapes, cost, cause });
+    }
+    Plan { steps, history }
+}
+
+/// Whether a step whose result is not there runs, why, and what is said of it further down.
+fn judge(
+    reasons: &Reasons<'_>,
+    index: usize,
+    key: &CacheKey,
+    forced: bool,
+    before: &[Planned],
+) -> (Verdict, String, String) {
+    let step = &reasons.pipeline.steps[index];
+    let name = crate::fault::quote(&step.name);
+    if forced {
+        return (Verdict::Run, "forced".to_owned(), format!("{name} is forced"));
+    }
+    let Some(nearest) = reasons.nearest(index, key) else {
+        return (Verdict::Run, NEVER.to_owned(), format!("{name} was never run before"));
+    };
+    let mut differences = reasons.differences(index, nearest, key);
+    let missing: Vec<&Input> =
+        step.inputs.iter().filter(|input| !key.inputs.contains_key(input.port)).collect();
+    differences.inputs.retain(|(port, _)| missing.iter().all(|input| input.port != port));
+    let key_of = |step: usize| before[step].finished.as_ref().map(|step| &step.cache_key);
+    let mut words = reasons.in_words(index, &differences, &key_of);
+    let verdict = match (missing.first(), differences.is_empty()) {
+        (None, true) => {
+            let cause = format!("the result of {name} is no longer whole");
+            return (Verdict::Run, LOST.to_owned(), cause);
+        }
+        (Some(input), true) => {
+            let (port, cause) = (reasons.output_name(input), &before[input.step].cause);
+            words = format!("input `{port}` may change: {cause}");
+            Verdict::Maybe
+        }
+        (_, false) => Verdict::Run,
+    };
+    let cause = match (differences.own.is_empty(), missing.first()) {
+        (false, _) => format!("{name} has {}", differences.own.join(", ")),
+        (true, Some(input)) => before[input.step].cause.clone(),
+        (true, None) => format!("{name} runs: {words}"),
+    };
+    (verdict, words, cause)
+}
+
+/// The name under which the files of a source stand is not a port of the step.
+pub fn ports(key: &CacheKey) -> impl Iterator<Item = (&String, &Digest)> {
+    key.inputs.iter().filter(|(port, _)| *port != FILES)
+}

@@ -1,0 +1,243 @@
+//! Programs of the user's: a scratch folder each, a clean environment, a log, and an end.
+
+use crate::scan::plain;
+use cache::{Table, foreign};
+use ops::{Cancel, OpError, Piece, Program};
+use rustix::process::{Pid, Signal, kill_process_group};
+use std::{
+    fs::{self, File},
+    io::{self, Read, Seek, SeekFrom},
+    os::unix::process::{CommandExt, ExitStatusExt},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Mutex, MutexGuard},
+    time::Duration,
+};
+use tempfile::TempDir;
+
+/// What a program sees of the environment of the engine, besides what its step names.
+const USUAL: [&str; 3] = ["PATH", "HOME", "LANG"];
+
+/// Runs the programs of a step.
+pub struct Programs {
+    /// Where what a program prints is kept.
+    log: PathBuf,
+    /// The numbers of the GPUs that the step was given.
+    gpus: Vec<usize>,
+    /// What the last one that was stopped had printed.
+    cut_short: Mutex<Vec<String>>,
+}
+
+impl Programs {
+    /// Programs whose log is this file, and that see these GPUs.
+    pub fn new(log: PathBuf, gpus: Vec<usize>) -> Self {
+        Self { log, gpus, cut_short: Mutex::default() }
+    }
+
+    /// The end of what a program printed that was stopped.
+    pub fn cut_short(&self) -> Vec<String> {
+        self.lines().clone()
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Vec<String>> {
+        self.cut_short.lock().expect("no thread panics while it holds the lines")
+    }
+}
+
+impl ops::Programs for Programs {
+    fn run(&self, program: &Program<'_>, cancel: &dyn Cancel) -> Result<Vec<Table>, OpError> {
+        let scratch = Scratch::new().map_err(|fault| no_room(&fault))?;
+        for (name, artifact) in &program.inputs {
+            let path = scratch.input(name, foreign::extension(artifact));
+            foreign::write(&path, artifact).map_err(|fault| {
+                OpError::failure(format!("cannot write `{}`: {fault}", path.display()))
+            })?;
+        }
+        let words = scratch.words(program);
+        let name = words.first().map_or("", String::as_str);
+        let (log, start_of_log) = self.open_log().map_err(|fault| {
+            OpError::failure(format!("cannot write `{}`: {}", self.log.display(), plain(&fault)))
+        })?;
+        let child =
+            self.start(&words, program, &scratch, log).map_err(|fault| missing(name, &fault))?;
+        let ended = wait(child, cancel).map_err(|fault| {
+            OpError::failure(format!("lost sight of `{name}`: {}", plain(&fault)))
+        })?;
+        let complaint = |headline| self.complaint(headline, start_of_log);
+        match ended {
+            None => {
+                *self.lines() = last_lines(&self.log, start_of_log).unwrap_or_default();
+                Err(OpError::cancelled())
+            }
+            Some(status) if status.success() => {
+                let read = |output: &&str| read(&scratch, name, output).map_err(complaint);
+                program.outputs.iter().map(read).collect()
+            }
+            Some(status) => Err(complaint(format!("`{name}` ended with {}", said(status)))),
+        }
+    }
+}
+
+impl Programs {
+    fn start(
+        &self,
+        words: &[String],
+        program: &Program<'_>,
+        scratch: &Scratch,
+        log: File,
+    ) -> io::Result<Child> {
+        let (name, arguments) = words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+        let passed = USUAL.into_iter().chain(program.passed.iter().map(String::as_str));
+        let passed = passed.filter_map(|name| Some((name, std::env::var_os(name)?)));
+        // Where a step asked for GPUs, its program sees those and no others.
+        let gpus: Vec<String> = self.gpus.iter().map(usize::to_string).collect();
+        Command::new(name)
+            .args(arguments)
+            .env_clear()
+            .envs(passed)
+            .env("TMPDIR", scratch.0.path().join("tmp"))
+            .envs(program.variables.iter().map(|(name, value)| (name, value)))
+            .envs((!gpus.is_empty()).then(|| ("CUDA_VISIBLE_DEVICES", gpus.join(","))))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            // A group of its own, so that all it starts can be ended with it.
+            .process_group(0)
+            .spawn()
+    }
+
+    /// The log, behind what stands in it already, and where that ends.
+    fn open_log(&self) -> io::Result<(File, u64)> {
+        if let Some(folder) = self.log.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let log = File::options().create(true).append(true).open(&self.log)?;
+        let end = log.metadata()?.len();
+        Ok((log, end))
+    }
+
+    /// A message with the end of the log below it.
+    fn complaint(&self, headline: String, start_of_log: u64) -> OpError {
+        let lines = last_lines(&self.log, start_of_log).unwrap_or_default();
+        let message = match &lines[..] {
+            [] => format!("{headline}, and printed nothing"),
+            lines => format!("{headline}; the end of its log:\n  {}", lines.join("\n  ")),
+        };
+        OpError::failure(message).help(format!("its whole log: `{}`", self.log.display()))
+    }
+}
+
+/// What a program made at an output.
+fn read(scratch: &Scratch, program: &str, output: &str) -> Result<Table, String> {
+    let path = scratch.output(output);
+    if !path.exists() {
+        return Err(format!("`{program}` made no file at `{{out.{output}}}`"));
+    }
+    foreign::read(&path).map_err(|fault| {
+        format!("`{{out.{output}}}` of `{program}` is not the Parquet that is read here: {fault}")
+    })
+}
+
+/// A folder with what goes into a program, what comes out, and its temporary files; removed in the
+/// end.
+struct Scratch(TempDir);
+
+impl Scratch {
+    fn new() -> io::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("engine-").tempdir()?;
+        for part in ["in", "out", "tmp"] {
+            fs::create_dir(folder.path().join(part))?;
+        }
+        Ok(Self(folder))
+    }
+
+    fn input(&self, name: &str, extension: &str) -> PathBuf {
+        self.0.path().join("in").join(format!("{name}.{extension}"))
+    }
+
+    fn output(&self, name: &str) -> PathBuf {
+        self.0.path().join("out").join(format!("{name}.parquet"))
+    }
+
+    /// The program and its arguments.
+    fn words(&self, program: &Program<'_>) -> Vec<String> {
+        let path = |path: PathBuf| path.display().to_string();
+        let word = |piece: &Piece<'_>| match piece {
+            Piece::Text(text) => text.clone(),
+            Piece::Output(name) => path(self.output(name)),
+            Piece::Input(name) => {
+                let input = program.inputs.iter().find(|(own, _)| own == name);
+                let ending = input.map_or("parquet", |(_, artifact)| foreign::extension(artifact));
+                path(self.input(name, ending))
+            }
+        };
+        program.command.iter().map(|pieces| pieces.iter().map(word).collect()).collect()
+    }
+}
+
+/// Waits for the end of a program; `None` if the work was cancelled and it was ended. Whatever it
+/// started and left behind ends with it.
+fn wait(mut child: Child, cancel: &dyn Cancel) -> io::Result<Option<ExitStatus>> {
+    let group = Pid::from_child(&child);
+    let end_all = || {
+        // It may be gone already, which is as well.
+        let _ = kill_process_group(group, Signal::KILL);
+    };
+    let mut pause = Duration::from_millis(1);
+    loop {
+        if let Some(status) = child.try_wait()? {
+            end_all();
+            return Ok(Some(status));
+        }
+        if cancel.is_cancelled() {
+            end_all();
+            child.wait()?;
+            return Ok(None);
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(50));
+    }
+}
+
+fn no_room(fault: &io::Error) -> OpError {
+    OpError::failure(format!("cannot make a folder for a program: {}", plain(fault)))
+        .help("check free space where temporary files go, or set `TMPDIR`")
+}
+
+fn missing(name: &str, fault: &io::Error) -> OpError {
+    let help = match fault.kind() {
+        io::ErrorKind::NotFound => "check its spelling, and that it is installed and on the `PATH`",
+        io::ErrorKind::PermissionDenied => "make it executable: `chmod +x`",
+        _ => "check the command",
+    };
+    OpError::data(format!("cannot start `{name}`: {}", plain(fault))).help(help)
+}
+
+/// How a program ended.
+fn said(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(9)) => "signal 9 (somebody ended it, perhaps for lack of memory)".to_owned(),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => status.to_string(),
+    }
+}
+
+/// The last lines of a log from a place on, without what a terminal would not show.
+fn last_lines(log: &Path, from: u64) -> io::Result<Vec<String>> {
+    const LINES: usize = 20;
+    const BYTES: u64 = 16 << 10;
+    let mut file = File::open(log)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(BYTES).max(from)))?;
+    let mut bytes = Vec::new();
+    file.take(BYTES).read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    // What comes before a carriage return was overwritten, as bars of progress are.
+    let shown = |line: &str| {
+        let line = line.trim_end().rsplit('\r').next().unwrap_or_default().to_owned();
+        line.replace(|letter: char| letter.is_control() && letter != '\t', "")
+    };
+    let lines: Vec<String> = text.lines().map(shown).filter(|line| !line.is_empty()).collect();
+    Ok(lines[lines.len().saturating_sub(LINES)..].to_vec())
+}

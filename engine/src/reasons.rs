@@ -1,0 +1,278 @@
+//! Why a step runs: the fields in which its key differs from the nearest earlier one, and for an
+//! input that changed, the step further up where the change began.
+
+use crate::{
+    fault::quote,
+    history::History,
+    keys::{FILES, NEVER},
+    pipeline::{Input, Pipeline},
+};
+use cache::{CacheKey, Digest, FileEntry, Store, sources::NotedFile, store::Finished};
+use ops::Entry;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Why a step runs whose key is in the journal: an object of it is gone.
+pub const LOST: &str = "its result is no longer whole";
+
+/// Everything from which reasons follow.
+pub struct Reasons<'a> {
+    /// The steps.
+    pub pipeline: &'a Pipeline,
+    /// The files of every step's sources.
+    pub files: &'a [Vec<FileEntry>],
+    /// What finished before.
+    pub history: &'a History,
+    /// Where the files of earlier sources are noted.
+    pub store: &'a Store,
+}
+
+/// How a key differs from an earlier one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Differences {
+    /// What changed in the step itself, in words.
+    pub own: Vec<String>,
+    /// The ports whose content changed, with what they held before.
+    pub inputs: Vec<(String, Option<Digest>)>,
+    /// How many files of its source changed, as far as that is known.
+    pub files: usize,
+}
+
+impl Differences {
+    /// Whether the keys are the same.
+    pub fn is_empty(&self) -> bool {
+        self.own.is_empty() && self.inputs.is_empty()
+    }
+}
+
+impl<'a> Reasons<'a> {
+    /// Why the step with this key runs. `key_of` gives the keys of the steps before it.
+    pub fn why<'k>(
+        &self,
+        step: usize,
+        key: &CacheKey,
+        key_of: &dyn Fn(usize) -> Option<&'k CacheKey>,
+    ) -> String {
+        let Some(nearest) = self.nearest(step, key) else { return NEVER.to_owned() };
+        let differences = self.differences(step, nearest, key);
+        if differences.is_empty() {
+            return LOST.to_owned();
+        }
+        self.in_words(step, &differences, key_of)
+    }
+
+    /// The nearest earlier key of the same op.
+    pub fn nearest(&self, step: usize, key: &CacheKey) -> Option<&'a CacheKey> {
+        self.nearest_step(step, key).map(|finished| &finished.cache_key)
+    }
+
+    /// The step with the nearest earlier key; of several, the one whose files differ least.
+    pub fn nearest_step(&self, step: usize, key: &CacheKey) -> Option<&'a Finished> {
+        let order = |old: &CacheKey| {
+            let Differences { own, files, .. } = self.differences(step, old, key);
+            (files, own)
+        };
+        self.history.nearest(key, order)
+    }
+
+    /// Differences in words: those of the step itself, then its inputs, each with its cause.
+    pub fn in_words<'k>(
+        &self,
+        step: usize,
+        differences: &Differences,
+        key_of: &dyn Fn(usize) -> Option<&'k CacheKey>,
+    ) -> String {
+        let mut words = differences.own.clone();
+        for (port, old) in &differences.inputs {
+            let Some(input) = self.input(step, port) else {
+                words.push(format!("input `{port}` is no longer read"));
+                continue;
+            };
+            let name = self.output_name(input);
+            words.push(match old.map(|old| self.cause(input, &old, key_of)) {
+                None => format!("input `{name}` is new"),
+                Some(None) => format!("input `{name}` changed"),
+                Some(Some(cause)) => format!("input `{name}` changed because {cause}"),
+            });
+        }
+        words.join(", ")
+    }
+
+    /// `step.port`.
+    pub fn output_name(&self, input: &Input) -> String {
+        format!("{}.{}", self.pipeline.steps[input.step].name, input.output)
+    }
+
+    fn input(&self, step: usize, port: &str) -> Option<&Input> {
+        self.pipeline.steps[step].inputs.iter().find(|input| input.port == port)
+    }
+
+    /// Where a change of content began: up from the step that made it, to the first one that
+    /// differs in more than its inputs from the step that made the earlier content.
+    fn cause<'k>(
+        &self,
+        input: &Input,
+        old: &Digest,
+        key_of: &dyn Fn(usize) -> Option<&'k CacheKey>,
+    ) -> Option<String> {
+        let name = quote(&self.pipeline.steps[input.step].name);
+        let new = key_of(input.step)?;
+        let old = &self.history.maker(old, new)?.cache_key;
+        if old.op != new.op {
+            return Some(format!("{name} is `{}`, before `{}`", new.op, old.op));
+        }
+        let differences = self.differences(input.step, old, new);
+        if !differences.own.is_empty() {
+            return Some(format!("{name} has {}", differences.own.join(", ")));
+        }
+        differences.inputs.iter().find_map(|(port, old)| {
+            self.cause(self.input(input.step, port)?, old.as_ref()?, key_of)
+        })
+    }
+
+    /// The fields in which two keys of a step differ.
+    pub fn differences(&self, step: usize, old: &CacheKey, new: &CacheKey) -> Differences {
+        let mut own = Vec::new();
+        if (old.version, old.format) != (new.version, new.format) {
+            own.push(format!("op version {} → {}", old.version, new.version));
+        }
+        if old.params != new.params {
+            own.extend(params(self.pipeline.steps[step].entry, &old.params, &new.params));
+        }
+        if old.seed != new.seed {
+            let show = |seed: Option<u64>| seed.map_or("none".to_owned(), |seed| seed.to_string());
+            own.push(format!("seed {} → {}", show(old.seed), show(new.seed)));
+        }
+        if old.numerics != new.numerics {
+            let show = |numerics: &Option<String>| numerics.clone().unwrap_or("any".to_owned());
+            own.push(format!("device {} → {}", show(&old.numerics), show(&new.numerics)));
+        }
+        let (mut inputs, mut changed) = (Vec::new(), 0);
+        let ports: BTreeSet<&String> = old.inputs.keys().chain(new.inputs.keys()).collect();
+        for port in ports {
+            match (old.inputs.get(port), new.inputs.get(port)) {
+                (before, after) if before == after => {}
+                (Some(before), Some(_)) if port == FILES => {
+                    let (count, words) = self.files(step, before);
+                    changed = count;
+                    own.push(words);
+                }
+                (before, _) => inputs.push((port.clone(), before.copied())),
+            }
+        }
+        Differences { own, inputs, files: changed }
+    }
+
+    fn files(&self, step: usize, before: &Digest) -> (usize, String) {
+        match self.store.noted_files(before) {
+            Some(before) => files(&before, &self.files[step]),
+            None => (usize::MAX, "other files".to_owned()),
+        }
+    }
+}
+
+/// Parameters that differ, each with both values; an absent one has its default.
+fn params(
+    entry: &Entry,
+    old: &BTreeMap<String, Value>,
+    new: &BTreeMap<String, Value>,
+) -> Vec<String> {
+    let schema = entry.schema();
+    let show = |params: &BTreeMap<String, Value>, name: &str| match params.get(name) {
+        Some(value) => shown(value),
+        None => schema
+            .pointer(&format!("/properties/{name}/default"))
+            .map_or_else(|| "default".to_owned(), shown),
+    };
+    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let differing = names.into_iter().filter(|name| old.get(*name) != new.get(*name));
+    differing.map(|name| format!("`{name}` {} → {}", show(old, name), show(new, name))).collect()
+}
+
+/// A value as it is written in YAML, shortened when it is long.
+pub fn shown(value: &Value) -> String {
+    const LONGEST: usize = 40;
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+/// How many files of a source changed, and how: `3 new files, 1 changed file (`bell/00.wav`)`.
+fn files(before: &[NotedFile], now: &[FileEntry]) -> (usize, String) {
+    let old: BTreeMap<&str, &Digest> =
+        before.iter().map(|file| (file.name.as_str(), &file.digest)).collect();
+    let new: BTreeMap<&str, &Digest> =
+        now.iter().map(|file| (file.name.as_str(), &file.digest)).collect();
+    let only = |a: &BTreeMap<&str, &Digest>, b: &BTreeMap<&str, &Digest>| {
+        let names = a.keys().filter(|name| !b.contains_key(*name));
+        names.map(|name| (*name).to_owned()).collect::<Vec<_>>()
+    };
+    let (mut added, mut gone) = (only(&new, &old), only(&old, &new));
+    // The same content under another name was renamed.
+    let mut renamed = Vec::new();
+    added.retain(|name| {
+        let from = gone.iter().position(|old_name| old[old_name.as_str()] == new[name.as_str()]);
+        renamed.extend(from.map(|at| gone.remove(at)));
+        from.is_none()
+    });
+    let changed: Vec<String> = new
+        .iter()
+        .filter(|(name, digest)| old.get(*name).is_some_and(|before| before != *digest))
+        .map(|(name, _)| (*name).to_owned())
+        .collect();
+    let counted = |names: &[String], how: &str| match names {
+        [] => None,
+        [name] => Some(format!("1 {how} file ({})", quote(name))),
+        _ => Some(format!("{} {how} files", names.len())),
+    };
+    let parts = [
+        counted(&added, "new"),
+        counted(&changed, "changed"),
+        counted(&gone, "removed"),
+        counted(&renamed, "renamed"),
+    ];
+    let words: Vec<String> = parts.into_iter().flatten().collect();
+    let count = added.len() + changed.len() + gone.len() + renamed.len();
+    match words[..] {
+        [] => (0, "the files in another order".to_owned()),
+        _ => (count, words.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now(files: &[(&str, &str)]) -> Vec<FileEntry> {
+        let file = |(name, content): &(&str, &str)| FileEntry {
+            name: (*name).to_owned(),
+            path: name.into(),
+            digest: Digest::of(content.as_bytes()),
+            size: 1,
+        };
+        files.iter().map(file).collect()
+    }
+
+    fn noted(files: &[(&str, &str)]) -> Vec<NotedFile> {
+        let note =
+            |file: FileEntry| NotedFile { name: file.name, digest: file.digest, size: file.size };
+        now(files).into_iter().map(note).collect()
+    }
+
+    #[test]
+    fn changes_of_files_are_counted() {
+        let before = noted(&[("a", "1"), ("b", "2"), ("c", "3"), ("d", "4")]);
+        let said = |files_now: &[(&str, &str)]| files(&before, &now(files_now)).1;
+        let (a, b, c, d) = (("a", "1"), ("b", "2"), ("c", "3"), ("d", "4"));
+        assert_eq!(said(&[a, b, c, d, ("e", "5"), ("f", "6")]), "2 new files");
+        assert_eq!(said(&[a, b, c, ("d", "5")]), "1 changed file (`d`)");
+        assert_eq!(said(&[a, b]), "2 removed files");
+        assert_eq!(said(&[a, b, c, ("z", "4")]), "1 renamed file (`d`)");
+        assert_eq!(
+            said(&[a, ("b", "0"), c, ("x", "4"), ("y", "9")]),
+            "1 new file (`y`), 1 changed file (`b`), 1 renamed file (`d`)"
+        );
+    }
+}

@@ -1,0 +1,168 @@
+//! Computes finished steps again and compares bytes: the proof that results are genuine.
+
+use crate::{commands::prepare::Prepared, look::look, programs::Programs, run::wanted};
+use cache::{Digest, FileEntry, Store, store::Finished};
+use ops::{AnyOp, Cancel, Ctx, Detached, Entry, Inputs, Locate};
+use serde_json::Value;
+use std::{
+    collections::HashMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+/// A finished step that can perhaps be computed again.
+pub struct Subject {
+    /// What to call it: its name in the pipeline, or its op and the beginning of its key.
+    pub name: String,
+    finished: Finished,
+    op: Result<(&'static Entry, Box<dyn AnyOp>), String>,
+    files: Vec<FileEntry>,
+}
+
+/// What came of it.
+pub enum Found {
+    /// The same bytes at every port.
+    Same,
+    /// Something else, and what.
+    Other(String),
+    /// It could not be computed, and why.
+    Unproved(String),
+}
+
+impl Subject {
+    /// Every finished step of a store. Steps that read files are known only by their content.
+    pub fn of_store(store: &Store) -> Vec<Self> {
+        let subject = |finished: Finished| {
+            let name = format!("{} {}", finished.cache_key.op, finished.key.short());
+            Self { name, op: op_of(&finished), finished, files: Vec::new() }
+        };
+        store.history().into_iter().map(subject).collect()
+    }
+
+    /// The finished steps of a pipeline, sources with the files that it names.
+    pub fn of_pipeline(prepared: &Prepared) -> Vec<Self> {
+        let Prepared { pipeline, store, files, options, .. } = prepared;
+        let looks = look(pipeline, files, store, &wanted(pipeline, &options.only));
+        let steps = pipeline.steps.iter().zip(files).zip(&looks);
+        let subjects = steps.filter_map(|((step, files), look)| {
+            let finished = look.finished()?.clone();
+            let op = step.entry.parse(step.op.params()).map_err(|fault| fault.message);
+            let op = op.map(|op| (step.entry, op));
+            Some(Self { name: step.name.clone(), finished, op, files: files.clone() })
+        });
+        subjects.collect()
+    }
+}
+
+/// The op of a step from its key alone.
+fn op_of(finished: &Finished) -> Result<(&'static Entry, Box<dyn AnyOp>), String> {
+    let key = &finished.cache_key;
+    let entry = ::ops::find(&key.op).ok_or("its op is not in this engine")?;
+    if key.inputs.contains_key(crate::keys::FILES) {
+        return Err("it reads files: name its pipeline, and they are found".to_owned());
+    }
+    let params = key.params.iter().map(|(name, value)| (name.clone(), value.clone()));
+    let op = entry.parse(Value::Object(params.collect())).map_err(|fault| fault.message)?;
+    Ok((entry, op))
+}
+
+/// The share of the steps whose keys say so: the same ones each time, and at least one.
+pub fn sampled(mut subjects: Vec<Subject>, share: f64) -> Vec<Subject> {
+    let count = (subjects.len() as f64 * share).ceil() as usize;
+    // Keys are hashes, so their order is as good as chance.
+    subjects.sort_by_key(|subject| subject.finished.key);
+    subjects.truncate(count);
+    subjects
+}
+
+/// Where recordings lie, and whether one was asked for that is nowhere.
+struct Paths<'a> {
+    own: HashMap<Digest, PathBuf>,
+    known: &'a HashMap<Digest, PathBuf>,
+    missed: AtomicBool,
+}
+
+impl Locate for Paths<'_> {
+    fn path_of(&self, content: &Digest) -> Option<PathBuf> {
+        let path = self.own.get(content).or_else(|| self.known.get(content)).cloned();
+        if path.is_none() {
+            self.missed.store(true, Ordering::Relaxed);
+        }
+        path
+    }
+}
+
+/// Computes a step from what the store and the files hold, without saved states.
+pub fn recompute(
+    subject: &Subject,
+    store: &Store,
+    paths: &HashMap<Digest, PathBuf>,
+    cancel: &dyn Cancel,
+) -> Found {
+    let key = &subject.finished.cache_key;
+    let (entry, op) = match &subject.op {
+        Ok((entry, op)) => (*entry, op),
+        Err(why) => return Found::Unproved(why.clone()),
+    };
+    if entry.version != key.version {
+        let versions = format!("{}, now {}", key.version, entry.version);
+        return Found::Unproved(format!("another version of its op made it ({versions})"));
+    }
+    if key.numerics.as_deref().is_some_and(|device| device != "cpu") {
+        return Found::Unproved("another device made it".to_owned());
+    }
+    let mut artifacts = Vec::new();
+    for port in op.inputs() {
+        let Some(digest) = key.inputs.get(port.name) else { continue };
+        match store.get(digest) {
+            Ok(artifact) => artifacts.push((port.name, artifact)),
+            Err(_) => return Found::Unproved("what it read is no longer in the store".to_owned()),
+        }
+    }
+    let inputs = artifacts
+        .iter()
+        .fold(Inputs::new().with_files(&subject.files), |inputs, (port, artifact)| {
+            inputs.with(port, artifact)
+        });
+    let own = subject.files.iter().map(|file| (file.digest, file.path.clone())).collect();
+    let paths = Paths { own, known: paths, missed: AtomicBool::new(false) };
+    let log = tempfile::Builder::new().prefix("recompute-").tempdir();
+    let Ok(log) = log else {
+        return Found::Unproved("there is no room for a log".to_owned());
+    };
+    let programs = Programs::new(log.path().join("log"), Vec::new());
+    let cx = Ctx {
+        seed: key.seed.unwrap_or(0),
+        progress: &Detached,
+        cancel,
+        files: &paths,
+        checkpoints: &Detached,
+        earlier: &Detached,
+        programs: &programs,
+        device: &ops::Device::Cpu,
+    };
+    let made = match catch_unwind(AssertUnwindSafe(|| op.run(&inputs, &cx))) {
+        Ok(Ok(made)) => made.into_vec(),
+        Ok(Err(_)) if paths.missed.load(Ordering::Relaxed) => {
+            return Found::Unproved(
+                "the recordings are not where they were: name its pipeline".to_owned(),
+            );
+        }
+        Ok(Err(fault)) => return Found::Other(format!("it fails now: {}", fault.message)),
+        Err(_) => return Found::Other("the op panicked".to_owned()),
+    };
+    let before = &subject.finished.outputs;
+    let differing: Vec<&str> = made
+        .iter()
+        .filter(|(port, artifact)| {
+            before.get(*port).is_none_or(|object| object.digest != artifact.digest())
+        })
+        .map(|(port, _)| *port)
+        .collect();
+    match differing.as_slice() {
+        [] if made.len() == before.len() => Found::Same,
+        [] => Found::Other("it has other outputs now".to_owned()),
+        ports => Found::Other(format!("other bytes at {}", ports.join(", "))),
+    }
+}

@@ -1,0 +1,222 @@
+//! What an earlier run of a step made: a row-wise op computes only the rows that are new.
+
+use crate::pipeline::Step;
+use cache::{
+    Artifact, CacheKey, Data, Digest, Shape, Store, Table,
+    rows::{are_alike, digests, merge, select},
+    store::Finished,
+};
+use ops::{Ctx, Inputs, OpError, Outputs};
+use std::collections::HashMap;
+
+/// Earlier runs that are looked into: those with the most rows, or with about as many as now.
+const MOST_EARLIER: usize = 8;
+
+/// Runs of a step that differ from the present one in nothing but their inputs.
+pub struct Before<'a> {
+    key: &'a CacheKey,
+    history: &'a [Finished],
+    store: &'a Store,
+}
+
+impl<'a> Before<'a> {
+    /// Those of a key in a history; with an empty one there is none.
+    pub fn new(key: &'a CacheKey, history: &'a [Finished], store: &'a Store) -> Self {
+        Self { key, history, store }
+    }
+
+    /// Those with about so many rows first. Which are taken decides no byte, only how much is
+    /// spared.
+    fn runs(&self, rows: usize) -> Vec<&'a Finished> {
+        let same = |other: &CacheKey| {
+            other.op == self.key.op
+                && CacheKey { inputs: self.key.inputs.clone(), ..other.clone() } == *self.key
+        };
+        let mut runs: Vec<_> = self.history.iter().filter(|run| same(&run.cache_key)).collect();
+        runs.sort_by_key(|run| {
+            let made = run.outputs.values().filter_map(|object| object.shape.rows).max();
+            (made.unwrap_or(0).abs_diff(rows), run.key)
+        });
+        runs.truncate(MOST_EARLIER);
+        runs
+    }
+}
+
+impl ops::Earlier for Before<'_> {
+    fn outputs(&self, port: &str) -> Vec<Artifact> {
+        let objects = self.runs(usize::MAX).into_iter().filter_map(|run| run.outputs.get(port));
+        objects.filter_map(|object| self.store.get(&object.digest).ok()).collect()
+    }
+}
+
+/// Runs the op of a step; also gives how many rows an earlier run had made.
+///
+/// # Errors
+/// Those of the op.
+pub fn run(
+    step: &Step,
+    inputs: &Inputs<'_>,
+    before: &Before<'_>,
+    cx: &Ctx<'_>,
+) -> Result<(Outputs, usize), OpError> {
+    match reuse(step, inputs, before, cx)? {
+        Some(made) => Ok(made),
+        None => step.op.run(inputs, cx).map(|outputs| (outputs, 0)),
+    }
+}
+
+/// The rows of an earlier run and the new ones together, if there is such a run and it pays.
+fn reuse(
+    step: &Step,
+    inputs: &Inputs<'_>,
+    before: &Before<'_>,
+    cx: &Ctx<'_>,
+) -> Result<Option<(Outputs, usize)>, OpError> {
+    let ([input], [output], true) = (step.op.inputs(), step.op.outputs(), step.entry.row_wise)
+    else {
+        return Ok(None);
+    };
+    let (now, port) = (inputs.get(input.name)?, output.name);
+    let Some(table) = now.as_table().filter(|_| pays(step, now)) else { return Ok(None) };
+    let Some(known) = nearest(now, table, before, input.name, port) else { return Ok(None) };
+    let new = known.missing();
+    let fresh = if new.is_empty() {
+        None
+    } else {
+        let part = Artifact { data: Data::Table(select(table, &new)), ..now.clone() };
+        let made = step.op.run(&Inputs::new().with(input.name, &part), cx)?;
+        made.into_vec().pop().map(|(_, artifact)| artifact)
+    };
+    // Read only now, so that it is not in memory while the op works.
+    let Ok(old) = before.store.get(&known.output) else { return Ok(None) };
+    let whole = splice(old, fresh, &known);
+    Ok(whole.map(|whole| (Outputs::new().with(port, whole), table.rows() - new.len())))
+}
+
+/// Whether finding a row again costs less than computing it: where it goes in narrower than it
+/// comes out, as recordings do, which are named and not held.
+fn pays(step: &Step, input: &Artifact) -> bool {
+    let shape = input.shape();
+    let made = step.op.check(&[Some(shape.clone())]).ok();
+    let width = |shape: &Shape| shape.width().unwrap_or(0);
+    made.is_some_and(|made| made.first().is_some_and(|made| width(&shape) < width(made)))
+}
+
+/// Where the rows of an input stood in an earlier run.
+struct Known {
+    /// For each row its place then; each place at most once.
+    places: Vec<Option<usize>>,
+    /// How many rows there were.
+    rows: usize,
+    /// What was made of them.
+    output: Digest,
+}
+
+impl Known {
+    /// The rows that were not there.
+    fn missing(&self) -> Vec<usize> {
+        (0..self.places.len()).filter(|&row| self.places[row].is_none()).collect()
+    }
+
+    /// Where each row comes from: from those of then, or from the new ones behind them.
+    fn order(&self) -> Vec<usize> {
+        let mut new = self.rows..;
+        let place = |place: &Option<usize>| place.or_else(|| new.next());
+        self.places.iter().filter_map(place).collect()
+    }
+}
+
+/// The earlier run that shares most rows, if any shares one.
+fn nearest(
+    now: &Artifact,
+    table: &Table,
+    before: &Before<'_>,
+    input: &str,
+    output: &str,
+) -> Option<Known> {
+    let wanted = digests(table);
+    let known = before.runs(table.rows()).into_iter().filter_map(|run| {
+        let then = before.store.get(run.cache_key.inputs.get(input)?).ok()?;
+        let rows = then.as_table().filter(|then| are_alike(then, table))?;
+        let fits = (then.kind, &then.meta) == (now.kind, &now.meta);
+        fits.then_some(Known {
+            places: places(&wanted, &digests(rows)),
+            rows: rows.rows(),
+            output: run.outputs.get(output)?.digest,
+        })
+    });
+    // Of equals the first: `max_by_key` would give the last.
+    let known = known.min_by_key(|known| known.missing().len())?;
+    (known.missing().len() < table.rows()).then_some(known)
+}
+
+/// For each row of `wanted` a row of `there` that is the same, each at most once.
+fn places(wanted: &[Digest], there: &[Digest]) -> Vec<Option<usize>> {
+    let mut free: HashMap<&Digest, Vec<usize>> = HashMap::new();
+    for (row, digest) in there.iter().enumerate().rev() {
+        free.entry(digest).or_default().push(row);
+    }
+    wanted.iter().map(|digest| free.get_mut(digest)?.pop()).collect()
+}
+
+/// What was made then and what was made now, in the order of now; nothing if they do not fit.
+fn splice(old: Artifact, fresh: Option<Artifact>, known: &Known) -> Option<Artifact> {
+    let Artifact { kind, meta, data: Data::Table(old) } = old else { return None };
+    let fresh = match fresh {
+        None => select(&old, &[]),
+        Some(Artifact { kind: own, meta: said, data: Data::Table(fresh) })
+            if (own, &said) == (kind, &meta) && are_alike(&old, &fresh) =>
+        {
+            fresh
+        }
+        Some(_) => return None,
+    };
+    let whole = old.rows() == known.rows && fresh.rows() == known.missing().len();
+    whole.then(|| Artifact { kind, meta, data: Data::Table(merge(old, &fresh, &known.order())) })
+}
+
+/// How many rows were there already, in words; nothing if none was.
+pub fn told(reused: usize, rows: usize) -> Option<String> {
+    (reused > 0).then(|| match rows - reused.min(rows) {
+        0 => format!("all {} rows were there already", grouped(rows)),
+        _ => format!("{} of {} rows were there already", grouped(reused), grouped(rows)),
+    })
+}
+
+/// A whole number with a comma before every three digits.
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_found_again_once() {
+        let digest = |text: &str| Digest::of(text.as_bytes());
+        let of = |text: &str| text.chars().map(|it| digest(&it.to_string())).collect::<Vec<_>>();
+        assert_eq!(places(&of("cabx"), &of("abc")), [Some(2), Some(0), Some(1), None]);
+        assert_eq!(places(&of("aaa"), &of("aa")), [Some(0), Some(1), None]);
+        let known = Known { places: places(&of("xaby"), &of("ab")), rows: 2, output: digest("") };
+        assert_eq!((known.missing(), known.order()), (vec![0, 3], vec![2, 0, 1, 3]));
+    }
+
+    #[test]
+    fn says_how_many_rows_were_there() {
+        assert_eq!(told(995, 1005).as_deref(), Some("995 of 1,005 rows were there already"));
+        assert_eq!(
+            told(1_234_567, 1_234_567).as_deref(),
+            Some("all 1,234,567 rows were there already")
+        );
+        assert_eq!(told(0, 10), None);
+    }
+}

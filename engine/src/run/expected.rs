@@ -1,0 +1,33 @@
+//! How long a step is likely to take and what memory it is likely to need: what it took before.
+
+use crate::{history::History, pipeline::Step};
+use cache::store::Finished;
+
+/// What a step is expected to cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Expected {
+    /// Seconds; none if no step of its op has run.
+    pub seconds: Option<f64>,
+    /// Bytes of memory.
+    pub memory: Option<u64>,
+}
+
+/// Earlier steps of an op that are looked at.
+const MOST: usize = 64;
+
+/// The most that steps of the same op took, of those with most parameters in common.
+pub fn expected(step: &Step, history: &History) -> Expected {
+    let params = step.op.params();
+    let differing = |finished: &Finished| {
+        let given = &finished.cache_key.params;
+        given.iter().filter(|(name, value)| params.get(name) != Some(value)).count()
+    };
+    let alike: Vec<_> = history.of_op(step.entry.name).take(MOST).collect();
+    let nearest = alike.iter().map(|finished| differing(finished)).min();
+    let alike = alike.iter().filter(|finished| Some(differing(finished)) == nearest);
+    let times = alike.map(|finished| &finished.times);
+    Expected {
+        seconds: times.clone().map(|times| times.seconds).max_by(f64::total_cmp),
+        memory: times.map(|times| times.peak_bytes).max().filter(|bytes| *bytes > 0),
+    }
+}

@@ -1,0 +1,118 @@
+//! What a step says while it runs, kept in the store under its key. What its programs print goes into the
+//! same file.
+
+use std::{
+    collections::VecDeque,
+    fs::{self, File, OpenOptions},
+    io::Write,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard},
+    time::{Duration, Instant},
+};
+
+/// Lines that are shown when the step fails.
+const TAIL: usize = 12;
+/// Seconds between notes on progress.
+const BETWEEN_NOTES: Duration = Duration::from_secs(10);
+
+/// The log of one step. Its file is made with its first line.
+pub struct Log {
+    path: PathBuf,
+    started: Instant,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    file: Option<File>,
+    tail: VecDeque<String>,
+    note: String,
+    noted: Option<Instant>,
+}
+
+impl Log {
+    /// A log in that file, in place of an earlier one.
+    pub fn new(path: PathBuf) -> Self {
+        // There was none, as a rule.
+        let _ = fs::remove_file(&path);
+        Self { path, started: Instant::now(), kept: Mutex::default() }
+    }
+
+    /// Its file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Adds a line.
+    pub fn line(&self, line: &str) {
+        self.add(&mut self.kept(), line);
+    }
+
+    /// Hears how far the step is; writes that down now and then.
+    pub fn at(&self, done: u64, total: u64, note: &str) {
+        let mut kept = self.kept();
+        kept.note = format!("{done} of {total}  {note}").trim_end().to_owned();
+        let noted = *kept.noted.get_or_insert(self.started);
+        if noted.elapsed() >= BETWEEN_NOTES {
+            self.write_note(&mut kept);
+        }
+    }
+
+    /// Writes down how far the step is: something of it was kept.
+    pub fn mark(&self) {
+        self.write_note(&mut self.kept());
+    }
+
+    /// The last lines.
+    pub fn tail(&self) -> Vec<String> {
+        self.kept().tail.iter().cloned().collect()
+    }
+
+    fn write_note(&self, kept: &mut Kept) {
+        kept.noted = Some(Instant::now());
+        let note = std::mem::take(&mut kept.note);
+        if !note.is_empty() {
+            self.add(kept, &note);
+        }
+    }
+
+    fn add(&self, kept: &mut Kept, line: &str) {
+        if kept.tail.len() == TAIL {
+            kept.tail.pop_front();
+        }
+        kept.tail.push_back(line.to_owned());
+        if kept.file.is_none() {
+            // A log that cannot be written is no reason to fail the step.
+            let folder = self.path.parent().map(fs::create_dir_all);
+            let open = || OpenOptions::new().create(true).append(true).open(&self.path).ok();
+            kept.file = folder.and_then(Result::ok).and_then(|()| open());
+        }
+        if let Some(file) = &mut kept.file {
+            let _ = writeln!(file, "{:9.3} s  {line}", self.started.elapsed().as_secs_f64());
+        }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().expect("no thread panics while it writes a log")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_that_says_nothing_leaves_no_file() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let log = Log::new(folder.path().join("step.log"));
+        log.at(1, 2, "loss 0.4");
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0);
+        log.mark();
+        (0..20).for_each(|line| log.line(&format!("line {line}")));
+        let text = fs::read_to_string(log.path()).expect("a log");
+        assert!(text.lines().next().is_some_and(|line| line.ends_with("s  1 of 2  loss 0.4")));
+        assert_eq!(text.lines().count(), 21);
+        let tail = log.tail();
+        assert_eq!((tail.len(), tail.last().map(String::as_str)), (TAIL, Some("line 19")));
+    }
+}

@@ -1,0 +1,128 @@
+//! What steps cost: processor time and memory.
+//!
+//! Both are the process's. Time is shared evenly between the steps that ran at the same moment;
+//! memory is the most that the process held while a step ran, whichever step took it.
+
+use rustix::time::{ClockId, clock_gettime};
+use std::{
+    collections::BTreeMap,
+    fs,
+    sync::{Mutex, MutexGuard},
+};
+
+/// What a step has cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Usage {
+    /// Seconds of processor time, over all threads and programs it started.
+    pub cpu_seconds: f64,
+    /// The most bytes the process held while it ran; 0 where the system does not say.
+    pub peak_bytes: u64,
+}
+
+/// Follows the steps that run.
+#[derive(Default)]
+pub struct Meter(Mutex<Running>);
+
+#[derive(Default)]
+struct Running {
+    steps: BTreeMap<usize, Usage>,
+    read: f64,
+}
+
+/// A step that runs; it is followed until this is gone.
+pub struct Metered<'a> {
+    meter: &'a Meter,
+    step: usize,
+}
+
+impl Meter {
+    /// A step starts.
+    pub fn start(&self, step: usize) -> Metered<'_> {
+        let mut running = self.running();
+        running.share();
+        running.steps.insert(step, Usage::default());
+        Metered { meter: self, step }
+    }
+
+    fn running(&self) -> MutexGuard<'_, Running> {
+        self.0.lock().expect("no thread panics while it reads the meter")
+    }
+}
+
+impl Metered<'_> {
+    /// What the step has cost.
+    pub fn stop(self) -> Usage {
+        let mut running = self.meter.running();
+        running.share();
+        running.steps.get(&self.step).copied().unwrap_or_default()
+    }
+}
+
+impl Drop for Metered<'_> {
+    fn drop(&mut self) {
+        self.meter.running().steps.remove(&self.step);
+    }
+}
+
+impl Running {
+    /// Puts what was used since the last look on the account of the steps that ran meanwhile.
+    fn share(&mut self) {
+        let now = cpu_seconds();
+        let each = (now - self.read).max(0.0) / self.steps.len().max(1) as f64;
+        self.read = now;
+        let peak = if self.steps.is_empty() { 0 } else { peak_bytes() };
+        for usage in self.steps.values_mut() {
+            usage.cpu_seconds += each;
+            usage.peak_bytes = usage.peak_bytes.max(peak);
+        }
+        forget_peak();
+    }
+}
+
+/// Processor time of this process and of those it has started and waited for.
+fn cpu_seconds() -> f64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9 + children_seconds().unwrap_or(0.0)
+}
+
+/// Fields 16 and 17 of `/proc/self/stat`, in ticks of a hundredth of a second.
+fn children_seconds() -> Option<f64> {
+    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+    // The second field is the program's name in parentheses, and may hold spaces.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = |field: usize| fields.get(field - 3)?.parse::<f64>().ok();
+    Some((ticks(16)? + ticks(17)?) / 100.0)
+}
+
+fn peak_bytes() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kibibytes = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse().ok());
+    kibibytes.unwrap_or(0_u64) << 10
+}
+
+/// Lets the kernel's high-water mark start anew; where it cannot, marks are too high, never too low.
+fn forget_peak() {
+    let _ = fs::write("/proc/self/clear_refs", "5");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_is_shared_between_steps_that_run_together() {
+        let meter = Meter::default();
+        let (first, second) = (meter.start(0), meter.start(1));
+        let mut sum = 0_u64;
+        let held = vec![1_u8; 1 << 22];
+        for round in 0..20_000_000_u64 {
+            sum = std::hint::black_box(sum.wrapping_add(round));
+        }
+        let (first, second) = (first.stop(), second.stop());
+        assert!(first.cpu_seconds > 0.0 && second.cpu_seconds > 0.0);
+        if cfg!(target_os = "linux") {
+            assert!(first.peak_bytes > held.len() as u64);
+        }
+    }
+}

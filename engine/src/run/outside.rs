@@ -1,0 +1,106 @@
+//! What an op learns of the world: where files lie, what it saved before, who hears of its progress.
+
+use super::log::Log;
+use crate::progress::Progress;
+use cache::{Digest, Tensors, checkpoint::CheckpointFolder, store::Times};
+use ops::{Cancel, Checkpoints, Fault, Locate, OpError};
+use std::{collections::HashMap, path::PathBuf, sync::Mutex, time::Instant};
+
+/// Files and checkpoints of a step.
+pub struct Outside<'a> {
+    paths: &'a HashMap<Digest, PathBuf>,
+    log: &'a Log,
+    /// States of the step's work.
+    pub checkpoints: CheckpointFolder,
+    started: Instant,
+    saved: Mutex<Vec<f64>>,
+}
+
+impl<'a> Outside<'a> {
+    /// From now on. `paths` says where a file of some content lies.
+    pub fn new(
+        paths: &'a HashMap<Digest, PathBuf>,
+        checkpoints: CheckpointFolder,
+        log: &'a Log,
+    ) -> Self {
+        Self { paths, log, checkpoints, started: Instant::now(), saved: Mutex::default() }
+    }
+
+    /// How long the op has taken, and how long for each state that it saved.
+    pub fn times(&self) -> Times {
+        let saved = self.saved.lock().expect("no thread panics while it holds the times");
+        let before = std::iter::once(&0.0).chain(saved.iter());
+        Times {
+            op_seconds: self.started.elapsed().as_secs_f64(),
+            laps: saved.iter().zip(before).map(|(at, before)| at - before).collect(),
+            ..Times::default()
+        }
+    }
+}
+
+impl Locate for Outside<'_> {
+    fn path_of(&self, content: &Digest) -> Option<PathBuf> {
+        self.paths.get(content).cloned()
+    }
+}
+
+impl Checkpoints for Outside<'_> {
+    fn load(&self, at_most: u64) -> Option<(u64, Tensors)> {
+        self.checkpoints.load(at_most)
+    }
+    fn save(&self, at: u64, state: &Tensors) -> Result<(), OpError> {
+        let seconds = self.started.elapsed().as_secs_f64();
+        self.saved.lock().expect("no thread panics while it holds the times").push(seconds);
+        self.log.mark();
+        self.checkpoints.save(at, state).map_err(|error| OpError::failure(error.to_string()))
+    }
+}
+
+/// The progress of a step, as its op sees it.
+pub struct Told<'a> {
+    /// Who shows it.
+    pub progress: &'a dyn Progress,
+    /// The step's place in the plan, from 1.
+    pub number: usize,
+    /// Who writes it down.
+    pub log: &'a Log,
+}
+
+impl ops::Progress for Told<'_> {
+    fn at(&self, done: u64, total: u64, note: &str) {
+        self.log.at(done, total, note);
+        self.progress.at(self.number, done, total, note);
+    }
+}
+
+/// Stops a step when the run is stopped or the step's own time is up.
+pub struct Deadline<'a> {
+    run: &'a dyn Cancel,
+    timeout: Option<f64>,
+    started: Instant,
+}
+
+impl<'a> Deadline<'a> {
+    /// A deadline from now on, `timeout` in seconds.
+    pub fn new(run: &'a dyn Cancel, timeout: Option<f64>) -> Self {
+        Self { run, timeout, started: Instant::now() }
+    }
+
+    /// Tells a step that ran out of time from one that the user stopped.
+    pub fn explain(&self, error: OpError) -> OpError {
+        match self.timeout {
+            Some(seconds) if error.fault == Fault::Cancelled && !self.run.is_cancelled() => {
+                OpError::failure(format!("it ran longer than its timeout of {seconds} s"))
+                    .help("raise `timeout`, or make the step smaller")
+            }
+            _ => error,
+        }
+    }
+}
+
+impl Cancel for Deadline<'_> {
+    fn is_cancelled(&self) -> bool {
+        let late = |seconds: f64| self.started.elapsed().as_secs_f64() > seconds;
+        self.run.is_cancelled() || self.timeout.is_some_and(late)
+    }
+}

@@ -1,0 +1,148 @@
+//! What steps take while they run, and what there is: threads, memory, GPUs.
+//!
+//! The pool of threads is one, and what steps do in parallel goes through it; so steps at the same
+//! time never compute on more threads than the run has. A step's `threads` say how many of the
+//! others it leaves no room for.
+
+/// What a step takes while it runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Threads; one if not said.
+    pub threads: Option<usize>,
+    /// Bytes of memory; what it took before if not said.
+    pub memory: Option<u64>,
+    /// GPUs.
+    pub gpus: usize,
+}
+
+/// What a run has.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Threads.
+    pub threads: usize,
+    /// Bytes of memory.
+    pub memory: u64,
+    /// The numbers of the GPUs.
+    pub gpus: Vec<usize>,
+}
+
+impl Limits {
+    /// All of the machine: its threads, nine tenths of the memory that is free, its GPUs.
+    pub fn of_machine() -> Self {
+        let free = free_memory().map_or(u64::MAX, |bytes| bytes / 10 * 9);
+        Self { threads: rayon::current_num_threads(), memory: free, gpus: gpus() }
+    }
+}
+
+/// What is free, in numbers.
+pub struct Ledger {
+    threads: usize,
+    memory: u64,
+    gpus: Vec<usize>,
+    limits: Limits,
+}
+
+/// What one step has been given.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Lease {
+    threads: usize,
+    memory: u64,
+    /// The numbers of its GPUs.
+    pub gpus: Vec<usize>,
+}
+
+impl Ledger {
+    /// Everything is free.
+    pub fn new(limits: Limits) -> Self {
+        let Limits { threads, memory, gpus } = limits.clone();
+        Self { threads, memory, gpus, limits }
+    }
+
+    /// Takes what a step needs, or nothing if it is not all free. A step that needs more than there
+    /// is takes everything: it runs alone. Of GPUs there can be no such mercy; see
+    /// [`Ledger::can_ever`].
+    pub fn take(&mut self, needs: &Needs) -> Option<Lease> {
+        let threads = needs.threads.unwrap_or(1).clamp(1, self.limits.threads);
+        let memory = needs.memory.unwrap_or(0).min(self.limits.memory);
+        if threads > self.threads || memory > self.memory || needs.gpus > self.gpus.len() {
+            return None;
+        }
+        self.threads -= threads;
+        self.memory -= memory;
+        let gpus = self.gpus.drain(..needs.gpus).collect();
+        Some(Lease { threads, memory, gpus })
+    }
+
+    /// Gives back what a step had.
+    pub fn give_back(&mut self, lease: Lease) {
+        self.threads += lease.threads;
+        self.memory += lease.memory;
+        self.gpus.extend(lease.gpus);
+        // The lowest number first, so that a run of one step after the other stays on one GPU.
+        self.gpus.sort_unstable();
+    }
+
+    /// Whether no step fits any more, whatever it needs.
+    pub fn is_full(&self) -> bool {
+        self.threads == 0
+    }
+
+    /// How many GPUs there are, taken or not.
+    pub fn gpus(&self) -> usize {
+        self.limits.gpus.len()
+    }
+
+    /// Whether a step can run at all.
+    pub fn can_ever(&self, needs: &Needs) -> bool {
+        needs.gpus <= self.limits.gpus.len()
+    }
+}
+
+/// Bytes that could be used without swapping.
+fn free_memory() -> Option<u64> {
+    let information = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = information.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes << 10)
+}
+
+/// The numbers of NVIDIA's GPUs as the kernel lists them. Asks no CUDA, which takes long to start.
+fn gpus() -> Vec<usize> {
+    let listed = std::fs::read_dir("/proc/driver/nvidia/gpus").map_or(0, Iterator::count);
+    (0..listed).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ledger() -> Ledger {
+        Ledger::new(Limits { threads: 4, memory: 100, gpus: vec![0, 1] })
+    }
+
+    #[test]
+    fn what_is_taken_is_gone_until_it_is_given_back() {
+        let mut ledger = ledger();
+        let needs = Needs { threads: Some(3), memory: Some(60), gpus: 1 };
+        let first = ledger.take(&needs).expect("all is free");
+        assert_eq!(first.gpus, [0]);
+        assert_eq!(ledger.take(&needs), None);
+        let small = ledger.take(&Needs { gpus: 1, ..Needs::default() }).expect("it fits beside");
+        assert_eq!(small.gpus, [1]);
+        assert_eq!(ledger.take(&Needs::default()), None, "no thread is left");
+        ledger.give_back(first);
+        assert_eq!(ledger.take(&needs).expect("free again").gpus, [0]);
+    }
+
+    #[test]
+    fn what_needs_more_than_there_is_runs_alone_but_not_without_a_gpu() {
+        let mut ledger = ledger();
+        let huge = Needs { threads: Some(64), memory: Some(1000), gpus: 0 };
+        let lease = ledger.take(&huge).expect("alone");
+        assert_eq!(ledger.take(&Needs::default()), None);
+        ledger.give_back(lease);
+        assert!(ledger.take(&Needs::default()).is_some());
+        assert!(ledger.can_ever(&huge));
+        assert!(!ledger.can_ever(&Needs { gpus: 3, ..Needs::default() }));
+    }
+}

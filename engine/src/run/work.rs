@@ -1,0 +1,213 @@
+//! Runs one step: a function of plan, step and store. It knows nothing of the steps beside it, so
+//! another thread can do it, or another process.
+
+use super::{
+    Files, StepError,
+    artifacts::Artifacts,
+    log::Log,
+    meter::Meter,
+    outside::{Deadline, Outside, Told},
+};
+use crate::{
+    history::History,
+    keys,
+    pipeline::Pipeline,
+    programs::Programs,
+    progress::Progress,
+    rows::{self, Before},
+};
+use cache::{
+    CacheKey, Digest, Store, StoreError,
+    store::{Finished, Object, Owner, Times},
+};
+use ops::{Cancel, Ctx, Fault, Inputs, OpError};
+use std::{
+    collections::{BTreeMap, HashMap},
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
+
+/// What all steps of a run share.
+pub struct Shared<'a> {
+    /// The plan.
+    pub pipeline: &'a Pipeline,
+    /// The files of every step's sources.
+    pub files: &'a Files,
+    /// Where a file of some content lies.
+    pub paths: HashMap<Digest, PathBuf>,
+    /// The store.
+    pub store: &'a Store,
+    /// Artifacts in memory.
+    pub artifacts: Artifacts<'a>,
+    /// Who hears how it goes.
+    pub progress: &'a dyn Progress,
+    /// Whether to stop.
+    pub cancel: &'a dyn Cancel,
+    /// What the steps cost.
+    pub meter: Meter,
+    /// What earlier runs have done; read when it is first asked for.
+    pub history: OnceLock<History>,
+}
+
+impl Shared<'_> {
+    /// What earlier runs have done.
+    pub fn history(&self) -> &History {
+        self.history.get_or_init(|| History::of(self.store))
+    }
+}
+
+/// A step that is to run.
+#[derive(Clone)]
+pub struct Job {
+    /// The step, as an index into the pipeline.
+    pub step: usize,
+    /// Its key.
+    pub key: CacheKey,
+    /// The digest of its key.
+    pub digest: Digest,
+    /// The content at its inputs, in their order.
+    pub inputs: Vec<Digest>,
+    /// Whether it runs although its result may be there.
+    pub again: bool,
+    /// Why it runs.
+    pub reason: String,
+    /// The numbers of its GPUs.
+    pub gpus: Vec<usize>,
+}
+
+/// A step that has its result.
+pub struct Made {
+    /// What it made.
+    pub finished: Finished,
+    /// Why it ran and what was spared; none if another run made it meanwhile.
+    pub reason: Option<String>,
+}
+
+/// Why a step has no result.
+pub enum Trouble {
+    /// The store has lost or damaged one of its inputs, named by its place.
+    Lost(usize, StoreError),
+    /// It failed.
+    Failed(StepError),
+}
+
+/// Runs a step, unless another process does it first.
+pub fn run(job: &Job, shared: &Shared<'_>) -> Result<Made, Trouble> {
+    // A panic is a bug; it fails the step, and the rest of the run is kept.
+    catch_unwind(AssertUnwindSafe(|| claim_and_run(job, shared))).unwrap_or_else(|_| {
+        let bug = OpError::failure("the op panicked: this is a bug in the engine");
+        Err(Trouble::Failed(StepError::of_op(job.step, bug)))
+    })
+}
+
+fn claim_and_run(job: &Job, shared: &Shared<'_>) -> Result<Made, Trouble> {
+    let (store, name) = (shared.store, &shared.pipeline.steps[job.step].name);
+    let fail = |error: StoreError| Trouble::Failed(StepError::of_store(job.step, &error));
+    let digest = job.digest;
+    let waiting = |owner: Option<Owner>| {
+        let owner = owner.map_or("another run".to_owned(), |owner| owner.to_string());
+        shared.progress.say(&format!("{name}: {owner} is at this step; waiting for it"));
+    };
+    let cancelled = || Trouble::Failed(StepError::of_op(job.step, OpError::cancelled()));
+    let claim = store.claim(&digest, waiting, || shared.cancel.is_cancelled()).map_err(fail)?;
+    let _claim = claim.ok_or_else(cancelled)?;
+    store.refresh().map_err(fail)?;
+    if !job.again
+        && let Some(finished) = store.finished(&digest)
+    {
+        return Ok(Made { finished, reason: None });
+    }
+    for (port, damage) in store.lost(&digest).into_iter().filter(|_| !job.again) {
+        shared.progress.say(&format!("{name}.{port}: {damage}; running `{name}` again"));
+    }
+    shared.progress.start(job.step + 1, name, &job.reason);
+    let (started, metered) = (Instant::now(), shared.meter.start(job.step));
+    let (outputs, mut times) = run_op(job, shared)?;
+    times.seconds = started.elapsed().as_secs_f64();
+    let usage = metered.stop();
+    (times.cpu_seconds, times.peak_bytes) = (usage.cpu_seconds, usage.peak_bytes);
+    let rows = outputs.values().find_map(|object| object.shape.rows).unwrap_or(0);
+    let spared = rows::told(times.rows_reused, rows);
+    let reason = match spared {
+        None => job.reason.clone(),
+        Some(spared) => format!("{}; {spared}", job.reason),
+    };
+    let finished = Finished { key: digest, cache_key: job.key.clone(), outputs, times };
+    // Without the note a later plan cannot say which files are new, and nothing else is lost.
+    let files = &shared.files[job.step];
+    if !files.is_empty()
+        && let Err(fault) = store.note_files(files)
+    {
+        shared.progress.say(&format!("warning: {fault}"));
+    }
+    store.commit(finished.clone()).map_err(fail)?;
+    Ok(Made { finished, reason: Some(reason) })
+}
+
+fn run_op(job: &Job, shared: &Shared<'_>) -> Result<(BTreeMap<String, Object>, Times), Trouble> {
+    let step = &shared.pipeline.steps[job.step];
+    let fail = |error: &StoreError| Trouble::Failed(StepError::of_store(job.step, error));
+    let mut artifacts = Vec::new();
+    for (at, (input, digest)) in step.inputs.iter().zip(&job.inputs).enumerate() {
+        let artifact = shared.artifacts.get(digest).map_err(|error| match error {
+            StoreError::Missing(_) | StoreError::Damaged { .. } => Trouble::Lost(at, error),
+            other => fail(&other),
+        })?;
+        artifacts.push((input.port, artifact));
+    }
+    let inputs = artifacts
+        .iter()
+        .fold(Inputs::new().with_files(&shared.files[job.step]), |inputs, (port, artifact)| {
+            inputs.with(port, Arc::as_ref(artifact))
+        });
+    let log = Log::new(shared.store.root().join("logs-v1").join(format!("{}.log", job.digest)));
+    let common = keys::without(&job.key, step.entry.progressive).digest();
+    let outside = Outside::new(&shared.paths, shared.store.checkpoints(&common), &log);
+    let told = Told { progress: shared.progress, number: job.step + 1, log: &log };
+    // What is made anew is made without a look at what was made before.
+    let history = if job.again { &[][..] } else { shared.history().finished() };
+    let before = Before::new(&job.key, history, shared.store);
+    let programs = Programs::new(log.path().to_owned(), job.gpus.clone());
+    shared.pipeline.note.say(step.entry.determinism, shared.progress);
+    let mut tries_left = step.retries;
+    let (made, rows_reused) = loop {
+        let deadline = Deadline::new(shared.cancel, step.timeout);
+        let cx = Ctx {
+            seed: step.seed,
+            progress: &told,
+            cancel: &deadline,
+            files: &outside,
+            checkpoints: &outside,
+            earlier: &before,
+            programs: &programs,
+            device: &step.place,
+        };
+        match rows::run(step, &inputs, &before, &cx).map_err(|error| deadline.explain(error)) {
+            Ok(made) => break made,
+            Err(error) if error.fault == Fault::Failure && tries_left > 0 => {
+                tries_left -= 1;
+                log.line(&format!("failed: {error}; trying again"));
+                shared.progress.say(&format!("{}: {error}; trying again", step.name));
+            }
+            Err(error) => {
+                let mut error = StepError::of_op(job.step, error);
+                error.log = log.tail();
+                if error.fault == Fault::Failure {
+                    error.log.extend(programs.cut_short());
+                }
+                return Err(Trouble::Failed(error));
+            }
+        }
+    };
+    let times = Times { rows_reused, ..outside.times() };
+    let mut outputs = BTreeMap::new();
+    for (port, artifact) in made.into_vec() {
+        let object = shared.store.put(&artifact).map_err(|error| fail(&error))?;
+        shared.artifacts.keep(object.digest, artifact);
+        outputs.insert(port.to_owned(), object);
+    }
+    outside.checkpoints.finish().map_err(|error| fail(&error))?;
+    Ok((outputs, times))
+}

@@ -1,0 +1,78 @@
+//! The cells of a row: its scores at every point that they depend on, with every seed.
+
+use super::{companions, link::Names, sweep::Sweep, unfold::Variant};
+use serde_json::Value as Json;
+use std::collections::HashSet;
+
+/// What varies, and the variants.
+pub struct Varied<'a> {
+    /// What varies.
+    pub sweep: &'a Sweep,
+    /// Its points with each seed.
+    pub variants: &'a [Variant],
+}
+
+/// One cell of a row.
+pub struct Cell {
+    /// The step with the scores.
+    pub scores: usize,
+    /// That with those of a cloud without clusters.
+    pub reference: Option<usize>,
+    /// That which holds the clusters against chance and other choices.
+    pub companion: Option<usize>,
+    /// What it depends on of what varies, and its values.
+    pub point: Vec<(String, Json)>,
+    /// The seed.
+    pub seed: u64,
+}
+
+impl Varied<'_> {
+    /// The cells of a row: one for each point that its scores depend on, and each seed.
+    pub fn cells(
+        &self,
+        names: &Names<'_>,
+        (base, one): (&str, Option<usize>),
+        reference: Option<usize>,
+    ) -> Vec<Cell> {
+        let mut seen = HashSet::new();
+        let mut cells = Vec::new();
+        for variant in self.variants {
+            let step = variant.step(base).filter(|at| one.is_none_or(|one| one == *at));
+            let Some(scores) = step else { continue };
+            let (step_name, axes) = (&names.step(scores).key.name, names.step(scores).axes);
+            let on = |axis: &usize| axes.has(*axis);
+            let at = &self.sweep.points[variant.point];
+            let place: Vec<_> = (0..at.len()).filter(on).map(|axis| (axis, at[axis])).collect();
+            if seen.insert((place.clone(), variant.seed)) {
+                let reference = reference.and_then(|at| variant.step(&names.step(at).base));
+                let point = place.into_iter().map(|(axis, value)| {
+                    let axis = &self.sweep.axes[axis];
+                    (axis.key.name.clone(), axis.values[value].json())
+                });
+                let companion = base.replacen(step_name, &companions::beside(step_name), 1);
+                cells.push(Cell {
+                    scores,
+                    reference,
+                    companion: variant.step(&companion),
+                    point: point.collect(),
+                    seed: variant.seed,
+                });
+            }
+        }
+        cells
+    }
+
+    /// Of each point the labels of its values, and the steps of that name with each seed.
+    pub fn steps_at_points(&self, base: &str) -> Vec<(Vec<String>, Vec<usize>)> {
+        let labels = |point: &Vec<usize>| {
+            let axes = self.sweep.axes.iter().zip(point);
+            axes.map(|(axis, value)| axis.labels[*value].clone()).collect()
+        };
+        let mut points: Vec<(Vec<String>, Vec<usize>)> =
+            self.sweep.points.iter().map(|point| (labels(point), Vec::new())).collect();
+        for variant in self.variants {
+            points[variant.point].1.extend(variant.step(base));
+        }
+        points
+    }
+}

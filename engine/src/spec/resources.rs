@@ -1,0 +1,123 @@
+//! `resources:` of a step: what it takes while it runs.
+
+use super::{
+    context::Context,
+    node::{Key, Node, Value},
+};
+use crate::{
+    fault::{Fault, quote},
+    run::resources::Needs,
+    suggest,
+};
+
+/// The keys of `resources:` and what they hold.
+pub const RESOURCE_KEYS: &[(&str, &str)] = &[
+    ("threads", "How many threads it takes from steps at the same time; 1 if not said."),
+    (
+        "memory",
+        "The memory it takes: bytes, or a text such as `500MB` or `2GiB`; what it took before if \
+         not said.",
+    ),
+    ("gpu", "How many GPUs it takes."),
+];
+
+/// Reads the section.
+pub fn read(cx: &mut Context, node: &Node) -> Needs {
+    let mut needs = Needs::default();
+    let Value::Map(entries) = &node.value else {
+        if !node.is_faulty() {
+            let message = format!("`resources` must be a map, not {}", node.describe());
+            cx.push(
+                Fault::error("spec::resources", message)
+                    .at(node, "this")
+                    .help("write `resources: { threads: 2, memory: 4GB }`"),
+            );
+        }
+        return needs;
+    };
+    for (key, value) in entries {
+        match key.name.as_str() {
+            _ if value.is_faulty() => {}
+            "threads" => needs.threads = count(cx, key, value, 1),
+            "gpu" => needs.gpus = count(cx, key, value, 0).unwrap_or(0),
+            "memory" => needs.memory = memory(cx, value),
+            _ => {
+                let known: Vec<&str> = RESOURCE_KEYS.iter().map(|(name, _)| *name).collect();
+                let message = format!("`resources` has no entry {}", quote(&key.name));
+                cx.push(
+                    Fault::error("spec::unknown_entry", message)
+                        .at_key(key, "unknown")
+                        .maybe_help(suggest::help(&key.name, &known, "the entries are")),
+                );
+            }
+        }
+    }
+    needs
+}
+
+fn count(cx: &mut Context, key: &Key, node: &Node, least: usize) -> Option<usize> {
+    let number = match &node.value {
+        Value::Int(value) => usize::try_from(*value).ok().filter(|value| *value >= least),
+        _ => None,
+    };
+    if number.is_none() {
+        let (name, got) = (quote(&key.name), node.describe());
+        let message = format!("{name} must be a whole number of at least {least}, not {got}");
+        cx.push(Fault::error("spec::resources", message).at(node, "how many"));
+    }
+    number
+}
+
+fn memory(cx: &mut Context, node: &Node) -> Option<u64> {
+    let bytes = match &node.value {
+        Value::Int(value) => u64::try_from(*value).ok(),
+        Value::Text(text) => bytes(text),
+        _ => None,
+    };
+    if bytes.is_none() {
+        let message = format!("`memory` must be a number of bytes, not {}", node.describe());
+        cx.push(
+            Fault::error("spec::resources", message)
+                .at(node, "how much")
+                .help("write bytes, or a text such as `500MB` or `2GiB`"),
+        );
+    }
+    bytes
+}
+
+/// A text such as `500MB` or `2 GiB` in bytes.
+pub fn bytes(text: &str) -> Option<u64> {
+    const UNITS: [(&str, f64); 7] = [
+        ("KiB", 1024.0),
+        ("MiB", 1_048_576.0),
+        ("GiB", 1_073_741_824.0),
+        ("kB", 1e3),
+        ("MB", 1e6),
+        ("GB", 1e9),
+        ("B", 1.0),
+    ];
+    let text = text.trim();
+    let (number, unit) = UNITS
+        .iter()
+        .find_map(|(unit, by)| Some((text.strip_suffix(unit)?, *by)))
+        .unwrap_or((text, 1.0));
+    let bytes = number.trim().parse::<f64>().ok()? * unit;
+    // Beyond 2^53 an f64 does not hold every byte, and no machine has as many.
+    (bytes.is_finite() && (0.0..9e15).contains(&bytes)).then_some(bytes as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bytes;
+
+    #[test]
+    fn sizes_are_read_in_both_families_of_units() {
+        assert_eq!(bytes("500MB"), Some(500_000_000));
+        assert_eq!(bytes(" 1.5 GiB "), Some(1_610_612_736));
+        assert_eq!(bytes("12"), Some(12));
+        assert_eq!(bytes("7 B"), Some(7));
+        for wrong in ["", "GB", "-1GB", "4 TBx", "nanGB", "1e30GB"] {
+            assert_eq!(bytes(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,393 @@
+//! From steps as they are written to the steps of all variants.
+//!
+//! A variant is a point of the sweep with a seed. A step is made once for every combination of what
+//! it depends on: what varies in its own fields, the seed if it draws random numbers, and whatever
+//! its inputs depend on. So variants share every step that they can.
+
+use super::{
+    context::Context,
+    expand,
+    node::{Key, Node, Value},
+    sweep::{Axis, Steps, Sweep, Target},
+    vars::Variables,
+};
+use crate::fault::Fault;
+use ops::Entry;
+use std::{
+    collections::{BTreeSet, HashMap},
+    rc::Rc,
+};
+
+/// A step of the plan, not yet read.
+pub struct Instance {
+    /// `groups@pca{beta=2,seed=1}`.
+    pub name: String,
+    /// `groups@pca`: the name within each variant.
+    pub base: String,
+    /// The name in the file.
+    pub key: Key,
+    /// What it holds, without `for`.
+    pub fields: Rc<Vec<(Key, Node)>>,
+    /// What it depends on.
+    pub axes: Axes,
+    /// The study's seed that it is for.
+    pub seed: u64,
+    /// The instances that its inputs mean, by their names within the variant.
+    pub sources: Vec<(String, usize)>,
+    /// Whether it waits for itself, so that the sources are not all of them.
+    pub circular: bool,
+}
+
+/// A set of axes of the sweep; the seed is one beyond the last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Axes(u64);
+
+impl Axes {
+    fn add(&mut self, axis: usize) {
+        self.0 |= 1 << axis;
+    }
+
+    /// What is in either.
+    pub fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether it holds an axis.
+    pub fn has(self, axis: usize) -> bool {
+        self.0 >> axis & 1 == 1
+    }
+}
+
+/// A point of the sweep with a seed.
+pub struct Variant {
+    /// The number of the point.
+    pub point: usize,
+    /// The seed.
+    pub seed: u64,
+    steps: HashMap<String, usize>,
+}
+
+impl Variant {
+    /// The instance that a name such as `groups@pca` means in it.
+    pub fn step(&self, name: &str) -> Option<usize> {
+        self.steps.get(name).copied()
+    }
+
+    /// How many steps it has.
+    pub fn steps(&self) -> usize {
+        self.steps.len()
+    }
+}
+
+/// The instances of all steps, and the variants that they belong to.
+pub fn unfold(
+    cx: &mut Context,
+    vars: &mut Variables,
+    table: &'static [Entry],
+    sweep: &Sweep,
+    seeds: &[u64],
+    steps: &Steps,
+) -> (Vec<Instance>, Vec<Variant>) {
+    let touched = steps.iter().map(|(key, fields)| touched(vars, sweep, key, fields)).collect();
+    let mut unfolder = Unfolder {
+        cx,
+        vars,
+        table,
+        sweep,
+        seeds,
+        steps,
+        touched,
+        protos: Vec::new(),
+        of_step: HashMap::new(),
+        of_instance: HashMap::new(),
+        instances: Vec::new(),
+        known: HashMap::new(),
+    };
+    let mut variants = Vec::new();
+    for point in 0..sweep.points.len() {
+        for seed in 0..seeds.len() {
+            let Some(variant) = unfolder.variant(point, seed) else {
+                return (Vec::new(), Vec::new());
+            };
+            variants.push(variant);
+        }
+    }
+    unfolder.vars.assign(std::iter::empty());
+    unfolder.in_order_of_file(variants)
+}
+
+/// The axes that change the fields of a step.
+fn touched(vars: &Variables, sweep: &Sweep, key: &Key, fields: &[(Key, Node)]) -> Axes {
+    let mut axes = Axes::default();
+    let mut replaced = Vec::new();
+    for (at, axis) in sweep.axes.iter().enumerate() {
+        if let Target::Parameter { step, name } = &axis.target
+            && step.split('@').next() == Some(&key.name)
+        {
+            axes.add(at);
+            if *step == key.name {
+                replaced.push(name);
+            }
+        }
+    }
+    let mut needed = BTreeSet::new();
+    let fields = fields.iter().filter(|(key, _)| !replaced.contains(&&key.name));
+    fields.for_each(|(_, node)| vars.needed_by(node, &mut needed));
+    for (at, axis) in sweep.axes.iter().enumerate() {
+        if matches!(&axis.target, Target::Variable(name) if needed.contains(name.as_str())) {
+            axes.add(at);
+        }
+    }
+    axes
+}
+
+/// A step with all its fields known, whatever it reads.
+struct Proto {
+    /// Its place in the file, and among the instances of its `for`.
+    place: (usize, usize),
+    name: String,
+    fields: Rc<Vec<(Key, Node)>>,
+    axes: Axes,
+    /// Whether it draws random numbers by the study's seed.
+    seeded: bool,
+    /// What its inputs name.
+    reads: Vec<String>,
+}
+
+struct Unfolder<'a> {
+    cx: &'a mut Context,
+    vars: &'a mut Variables,
+    table: &'static [Entry],
+    sweep: &'a Sweep,
+    seeds: &'a [u64],
+    steps: &'a Steps,
+    touched: Vec<Axes>,
+    protos: Vec<Proto>,
+    /// The protos of a step, by its place and the values of the axes that touch it.
+    of_step: HashMap<(usize, Vec<usize>), Vec<usize>>,
+    /// A proto, by its place and the values of its own axes: what touches one instance of a `for`
+    /// leaves the others as they are.
+    of_instance: HashMap<((usize, usize), Vec<(usize, usize)>), usize>,
+    /// Each with the place of its proto in the file.
+    instances: Vec<(Instance, (usize, usize))>,
+    /// An instance, by its proto, its inputs and its seed.
+    known: HashMap<(usize, Vec<usize>, usize), usize>,
+}
+
+impl Unfolder<'_> {
+    /// The steps of one variant; none once there are too many.
+    fn variant(&mut self, point: usize, seed: usize) -> Option<Variant> {
+        let values = &self.sweep.points[point];
+        let mut protos: Vec<usize> = Vec::new();
+        for step in 0..self.steps.len() {
+            protos.extend(self.protos_of(step, values));
+        }
+        if !self.cx.afford(24 * protos.len()) {
+            return self.no_room(0);
+        }
+        let by_name: HashMap<String, usize> =
+            protos.iter().map(|&proto| (self.protos[proto].name.clone(), proto)).collect();
+        // Each step after those it reads; an explicit stack, since a chain may be long.
+        let mut done: HashMap<usize, usize> = HashMap::new();
+        let mut open: BTreeSet<usize> = BTreeSet::new();
+        let mut stack = protos.clone();
+        stack.reverse();
+        while let Some(&proto) = stack.last() {
+            let waiting: Vec<usize> = self.protos[proto]
+                .reads
+                .iter()
+                .filter_map(|read| find(&by_name, read).map(|(_, source)| source))
+                .filter(|source| !done.contains_key(source) && !open.contains(source))
+                .collect();
+            if !done.contains_key(&proto) && open.insert(proto) && !waiting.is_empty() {
+                stack.extend(waiting);
+                continue;
+            }
+            stack.pop();
+            if !done.contains_key(&proto) {
+                let instance = self.instance(proto, point, seed, &by_name, &done)?;
+                done.insert(proto, instance);
+            }
+        }
+        let steps = by_name.into_iter().map(|(name, proto)| (name, done[&proto])).collect();
+        Some(Variant { point, seed: self.seeds[seed], steps })
+    }
+
+    /// The protos of a step at a point.
+    fn protos_of(&mut self, step: usize, values: &[usize]) -> Vec<usize> {
+        let touched = self.touched[step];
+        let values: Vec<usize> =
+            (0..values.len()).filter(|axis| touched.has(*axis)).map(|axis| values[axis]).collect();
+        if let Some(protos) = self.of_step.get(&(step, values.clone())) {
+            return protos.clone();
+        }
+        let axes = self.sweep.axes.iter().enumerate().filter(|(at, _)| touched.has(*at));
+        let chosen: Vec<_> = axes.zip(&values).map(|(axis, value)| (axis, *value)).collect();
+        self.vars.assign(chosen.iter().filter_map(|((_, axis), value)| match &axis.target {
+            Target::Variable(name) => Some((name.as_str(), &axis.values[*value])),
+            Target::Parameter { .. } => None,
+        }));
+        let (key, fields) = &self.steps[step];
+        let mut fields = fields.clone();
+        for ((_, axis), value) in &chosen {
+            if matches!(&axis.target, Target::Parameter { step, .. } if *step == key.name) {
+                set(self.cx, &mut fields, axis, *value);
+            }
+        }
+        let mut protos = Vec::new();
+        for (at, (name, mut fields)) in
+            expand::expand(self.cx, self.vars, key, &fields).into_iter().enumerate()
+        {
+            let (mut axes, mut own) = (Axes::default(), Vec::new());
+            for ((number, axis), value) in &chosen {
+                match &axis.target {
+                    Target::Parameter { step, .. } if *step == name && *step != key.name => {
+                        set(self.cx, &mut fields, axis, *value);
+                    }
+                    Target::Parameter { step, .. } if *step != key.name => continue,
+                    _ => {}
+                }
+                axes.add(*number);
+                own.push((*number, *value));
+            }
+            if let Some(&known) = self.of_instance.get(&((step, at), own.clone())) {
+                protos.push(known);
+                continue;
+            }
+            let field = |name: &str| fields.iter().find(|(key, _)| key.name == name);
+            let op = field("op").and_then(|(_, node)| node.text());
+            let entry = self.table.iter().find(|entry| Some(entry.name) == op);
+            let seeded = entry.is_some_and(|entry| entry.seeded) && field("seed").is_none();
+            let reads = field("in").map(|(_, node)| reads(node)).unwrap_or_default();
+            let fields = Rc::new(fields);
+            self.protos.push(Proto { place: (step, at), name, fields, axes, seeded, reads });
+            protos.push(self.protos.len() - 1);
+            self.of_instance.insert(((step, at), own), self.protos.len() - 1);
+        }
+        self.of_step.insert((step, values), protos.clone());
+        protos
+    }
+
+    /// The instance of a proto whose inputs are known; none once there are too many.
+    fn instance(
+        &mut self,
+        proto: usize,
+        point: usize,
+        seed: usize,
+        by_name: &HashMap<String, usize>,
+        done: &HashMap<usize, usize>,
+    ) -> Option<usize> {
+        let seed_axis = self.sweep.axes.len();
+        let Proto { name, fields, axes, seeded, reads, place } = &self.protos[proto];
+        let (mut axes, mut sources, mut circular) = (*axes, Vec::new(), false);
+        for read in reads {
+            // What waits for itself is reported when the order is made.
+            let Some((name, source)) = find(by_name, read) else { continue };
+            let Some(&source) = done.get(&source) else {
+                circular = true;
+                continue;
+            };
+            axes = axes.union(self.instances[source].0.axes);
+            sources.push((name.to_owned(), source));
+        }
+        let own_seed = if *seeded { seed } else { 0 };
+        if *seeded && self.seeds.len() > 1 {
+            axes.add(seed_axis);
+        }
+        let inputs = sources.iter().map(|(_, source)| *source).collect();
+        if let Some(&known) = self.known.get(&(proto, inputs, own_seed)) {
+            return Some(known);
+        }
+        let inputs = sources.iter().map(|(_, source)| *source).collect();
+        let step = place.0;
+        if !self.cx.afford(96 * (2 + fields.len())) {
+            return self.no_room(step);
+        }
+        let (key, _) = &self.steps[step];
+        let mut suffix = Vec::new();
+        for (at, axis) in self.sweep.axes.iter().enumerate().filter(|(at, _)| axes.has(*at)) {
+            let value = self.sweep.points[point][at];
+            suffix.push(format!("{}={}", axis.short, axis.labels[value]));
+        }
+        if axes.has(seed_axis) {
+            suffix.push(format!("seed={}", self.seeds[seed]));
+        }
+        let full = match &suffix[..] {
+            [] => name.clone(),
+            parts => format!("{name}{{{}}}", parts.join(",")),
+        };
+        let instance = Instance {
+            name: full,
+            base: name.clone(),
+            key: key.clone(),
+            fields: fields.clone(),
+            axes,
+            seed: self.seeds[own_seed],
+            sources,
+            circular,
+        };
+        self.instances.push((instance, *place));
+        let at = self.instances.len() - 1;
+        self.known.insert((proto, inputs, own_seed), at);
+        Some(at)
+    }
+
+    fn no_room<T>(&mut self, step: usize) -> Option<T> {
+        let help = "vary less at once, or give fewer seeds";
+        let fault = Fault::error("spec::too_large", "the pipeline makes too many steps");
+        let (key, _) = &self.steps[step];
+        self.cx.push(fault.at_key(key, "for this one there is no room left").help(help));
+        None
+    }
+
+    /// The instances in the order of the file.
+    fn in_order_of_file(self, mut variants: Vec<Variant>) -> (Vec<Instance>, Vec<Variant>) {
+        let mut order: Vec<usize> = (0..self.instances.len()).collect();
+        order.sort_by_key(|&at| (self.instances[at].1, at));
+        let mut place = vec![0; order.len()];
+        order.iter().enumerate().for_each(|(new, &old)| place[old] = new);
+        let mut instances = self.instances;
+        instances.iter_mut().for_each(|(instance, _)| {
+            instance.sources.iter_mut().for_each(|(_, source)| *source = place[*source]);
+        });
+        variants.iter_mut().for_each(|variant| {
+            variant.steps.values_mut().for_each(|step| *step = place[*step]);
+        });
+        let mut sorted: Vec<_> = instances.into_iter().zip(place).collect();
+        sorted.sort_by_key(|(_, place)| *place);
+        (sorted.into_iter().map(|((instance, _), _)| instance).collect(), variants)
+    }
+}
+
+/// Puts a value of an axis into the fields of a step.
+fn set(cx: &Context, fields: &mut Vec<(Key, Node)>, axis: &Axis, value: usize) {
+    let Target::Parameter { name, .. } = &axis.target else { return };
+    let span = axis.parameter_span(cx);
+    let key = Key { name: name.clone(), span, origin: axis.key.origin.clone() };
+    let field = (key, axis.values[value].clone());
+    match fields.iter_mut().find(|(key, _)| key.name == *name) {
+        Some(old) => *old = field,
+        None => fields.push(field),
+    }
+}
+
+/// What an `in` names.
+fn reads(node: &Node) -> Vec<String> {
+    match &node.value {
+        Value::Text(text) => vec![text.trim().to_owned()],
+        Value::Map(entries) => {
+            let texts = entries.iter().filter_map(|(_, node)| node.text());
+            texts.map(|text| text.trim().to_owned()).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The name and the proto that a reference means, with or without a port.
+fn find<'r>(by_name: &HashMap<String, usize>, reference: &'r str) -> Option<(&'r str, usize)> {
+    let without_port = reference.rsplit_once('.').map(|(name, _)| name);
+    [Some(reference), without_port]
+        .into_iter()
+        .flatten()
+        .find_map(|name| by_name.get(name).map(|&proto| (name, proto)))
+}

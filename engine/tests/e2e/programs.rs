@@ -1,0 +1,176 @@
+//! Programs as steps, by scripts of the plain shell that every system has.
+
+use crate::study::Study;
+use cache::record::{RunStatus, StepStatus};
+use rustix::process::{Pid, Signal, kill_process};
+use std::{process::Stdio, time::Duration};
+
+/// Numbers from a file go through a script, and what comes out is clustered.
+const PIPELINE: &str = "name: mine
+steps:
+  data: { op: matrix, path: data.csv }
+  mine: { op: command, command: [sh, model.sh, \"{in.x}\", \"{out.y}\"], in: { x: data }, outputs: { y: matrix } }
+  groups: { op: kmeans, in: mine, clusters: 2 }
+";
+const COPY: &str = "cp \"$1\" \"$2\"\n";
+
+/// The pipeline with a script.
+fn study(script: &str) -> Study {
+    let study = Study::new().pipeline(PIPELINE);
+    study.write("data.csv", "clip_id,u,v\na,0,1\nb,0.5,1\nc,9,9\nd,9,8\n");
+    study.write("model.sh", script);
+    study
+}
+
+#[test]
+fn a_program_is_a_step_whose_script_is_in_its_key() {
+    let mut study = study(COPY);
+    assert_eq!(study.ran(), ["data", "mine", "groups"]);
+    assert_eq!(study.ran(), [""; 0]);
+    study.write("model.sh", format!("# The same, said otherwise.\n{COPY}"));
+    assert_eq!(study.ran(), ["mine"], "equal bytes end there");
+    study.edit("outputs:", "params: { k: 3 }, outputs:");
+    assert_eq!(study.ran(), ["mine"]);
+    study.edit("outputs:", "files: [part.sh], outputs:");
+    let absent = study.run();
+    assert_eq!(absent.code, 2, "{}", absent.stderr);
+    assert!(absent.stderr.contains("`part.sh` does not exist"), "{}", absent.stderr);
+    study.write("part.sh", "one");
+    assert_eq!(study.ran(), ["mine"]);
+    study.write("part.sh", "two");
+    assert_eq!(study.ran(), ["mine"]);
+    study.edit("op: command", "seed: 5, op: command");
+    assert_eq!(study.ran(), ["mine"]);
+    study.write("data.csv", "clip_id,u,v\na,0,1\nb,0.5,1\nc,9,9\nd,9,7\n");
+    assert_eq!(study.ran(), ["data", "mine", "groups"]);
+}
+
+#[test]
+fn a_program_sees_little_of_the_environment() {
+    let script = "test -z \"$SECRET\" && test \"$KNOWN\" = yes && test \"$ENGINE_SEED\" = 7 &&
+        test \"$ENGINE_PARAMS\" = '{\"k\":3,\"name\":\"a b\"}' && test -d \"$TMPDIR\" &&
+        test \"$3/$4\" = '3/a b-7' && env && cp \"$1\" \"$2\"";
+    let mut study = study(script);
+    study.edit(
+        "\"{out.y}\"],",
+        "\"{out.y}\", \"{param.k}\", \"{param.name}-{seed}\"], seed: 7, params: { name: a b, k: 3 }, env: [KNOWN],",
+    );
+    let mut command = study.run_command(&[]);
+    let output = command.env("SECRET", "1").env("KNOWN", "yes").output().expect("the binary");
+    let said = study.said(&output);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let key = study.record(&said).step("mine").expect("a step").key.expect("a key");
+    let log = study.read(&format!(".engine/logs-v1/{key}.log"));
+    let mut names: Vec<_> = log.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
+    // The shell adds its own.
+    names.retain(|name| !["PWD", "OLDPWD", "SHLVL", "_", "LANG", "HOME"].contains(name));
+    names.sort_unstable();
+    assert_eq!(names, ["ENGINE_PARAMS", "ENGINE_SEED", "KNOWN", "PATH", "TMPDIR"]);
+}
+
+#[test]
+fn a_failing_program_shows_the_end_of_its_log() {
+    let study = study("echo one; echo 'no such column' >&2; exit 3");
+    let said = study.run();
+    assert_eq!(said.code, 1, "{}", said.stderr);
+    for part in ["`sh` ended with exit code 3", "  one\n", "  no such column\n", "its whole log"] {
+        assert!(said.stderr.contains(part), "`{part}` is not in {}", said.stderr);
+    }
+    let record = study.record(&said);
+    assert_eq!(record.status, RunStatus::Failed);
+    assert_eq!(study.steps_that(&said, StepStatus::Skipped), ["groups"]);
+}
+
+#[test]
+fn what_a_program_makes_is_looked_at() {
+    for (script, kind, expected) in [
+        ("true", "matrix", "`sh` made no file at `{out.y}`, and printed nothing"),
+        ("echo hello > \"$2\"", "matrix", "`{out.y}` of `sh` is not the Parquet that is read here"),
+        (COPY, "labels", "`{out.y}` of `sh` has no column `label`"),
+        (COPY, "scores", "`{out.y}` of `sh` has no column of text `metric`"),
+        ("kill -9 $$", "matrix", "`sh` ended with signal 9"),
+    ] {
+        let mut study = study(script);
+        study.edit("y: matrix", &format!("y: {kind}"));
+        study.edit("  groups: { op: kmeans, in: mine, clusters: 2 }\n", "");
+        let said = study.run();
+        assert_eq!(said.code, 1, "{script}: {}", said.stderr);
+        assert!(said.stderr.contains(expected), "{script}: {}", said.stderr);
+    }
+    let mut study = study(COPY);
+    study.edit("[sh, ", "[no-such-program, ");
+    let said = study.run();
+    assert_eq!(said.code, 2, "{}", said.stderr);
+    assert!(said.stderr.contains("cannot start `no-such-program`"), "{}", said.stderr);
+}
+
+#[test]
+fn a_program_without_inputs_is_a_source() {
+    let study = study(COPY);
+    let said = study.run();
+    std::fs::copy(study.object_of(&said, "data", "features"), study.path("ready.parquet"))
+        .expect("a copy");
+    let study = study.pipeline(
+        "name: source\nsteps:\n  data: { op: command, command: [cp, ready.parquet, \"{out.x}\"], outputs: { x: matrix } }\n",
+    );
+    let made = study.run();
+    assert_eq!(made.code, 0, "{}", made.stderr);
+    let digest =
+        |said, step: &str, port: &str| study.record(said).step(step).expect("a step").outputs[port];
+    assert_eq!(digest(&made, "data", "x"), digest(&said, "data", "features"));
+    assert_eq!(study.ran(), [""; 0]);
+}
+
+#[test]
+fn retries_help_a_program_that_fails_once() {
+    let once = "if test -e tried; then cp \"$1\" \"$2\"; else touch tried; exit 1; fi";
+    let mut study = study(once);
+    assert_eq!(study.run().code, 1, "nobody asked to try again");
+    std::fs::remove_file(study.path("tried")).expect("it tried");
+    study.edit("op: command", "retries: 1, op: command");
+    let said = study.run();
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert!(said.stderr.contains("trying again"), "{}", said.stderr);
+    assert_eq!(study.steps_that(&said, StepStatus::Ran), ["mine", "groups"]);
+}
+
+/// Waits for ten minutes, beside a process that it started and that leaves traces.
+const SLOW: &str =
+    "(while :; do touch alive; sleep 0.1; done) & echo waiting; touch started; sleep 600";
+
+/// Whether the process that the slow program started leaves traces still.
+fn is_alive(study: &Study) -> bool {
+    let _ = std::fs::remove_file(study.path("alive"));
+    std::thread::sleep(Duration::from_secs(1));
+    study.path("alive").exists()
+}
+
+#[test]
+fn a_timeout_ends_a_program_and_what_it_started() {
+    let mut study = study(SLOW);
+    study.edit("op: command", "timeout: 0.3, op: command");
+    let said = study.run();
+    assert_eq!(said.code, 1, "{}", said.stderr);
+    for part in ["mine: the end of its log\n  waiting\n", "it ran longer than its timeout of 0.3 s"]
+    {
+        assert!(said.stderr.contains(part), "`{part}` is not in {}", said.stderr);
+    }
+    assert!(!is_alive(&study), "a process of the program lives on");
+    study.write("model.sh", COPY);
+    assert_eq!(study.ran(), ["mine", "groups"]);
+}
+
+#[test]
+fn an_interrupt_ends_a_program_and_what_it_started() {
+    let study = study(SLOW);
+    let run = study.run_command(&[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let run = run.expect("a run");
+    while !study.path("started").exists() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    kill_process(Pid::from_child(&run), Signal::INT).expect("a living process");
+    let said = study.said(&run.wait_with_output().expect("an end"));
+    assert_eq!(said.code, 130, "{}", said.stderr);
+    assert_eq!(study.record(&said).status, RunStatus::Interrupted);
+    assert!(!is_alive(&study), "a process of the program lives on");
+}

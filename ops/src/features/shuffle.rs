@@ -1,0 +1,99 @@
+//! The op `shuffle`: features without what ties them together.
+
+use crate::math::random::{Purpose, Random};
+use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
+use cache::{Artifact, Data, Kind, Shape, Table};
+use rayon::prelude::*;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The same features, each column in a random order of its own: a null model for clusters.
+///
+/// Every feature keeps its values, and so its distribution, but no clip keeps its features: what
+/// ties features to each other and to the classes is gone. What a clustering and its scores make of
+/// the result, they would make of features that say nothing.
+///
+/// Source: the permutation null of independent columns; orders by Fisher and Yates.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Shuffle {}
+
+impl Op for Shuffle {
+    const NAME: &'static str = "shuffle";
+    const VERSION: u32 = 1;
+    const SEEDED: bool = true;
+    const INPUTS: &'static [Port] = &[Port::new(
+        "features",
+        &[Kind::Matrix, Kind::Spectrogram],
+        "images or vectors, every number finite",
+    )];
+    const OUTPUTS: &'static [Port] = &[Port::new(
+        "features",
+        &[Kind::Matrix, Kind::Spectrogram],
+        "the same numbers, each column in another order; of the kind that came in",
+    )];
+
+    fn check(&self, inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError> {
+        let input = inputs.first().cloned().flatten();
+        Ok(vec![input.unwrap_or_else(|| Shape::of(Kind::Matrix))])
+    }
+
+    fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
+        let (ids, features) = inputs.features("features")?;
+        let input = inputs.get("features")?;
+        let values = shuffled(features.values(), features.width(), cx.seed);
+        let table = Table::new().with_text("clip_id", ids.iter().cloned()).with_array(
+            "features",
+            features.shape(),
+            values,
+        );
+        let (kind, meta) = (input.kind, input.meta.clone());
+        Ok(Outputs::new().with("features", Artifact { kind, meta, data: Data::Table(table) }))
+    }
+}
+
+/// Row-major rows with each column in an order of its own.
+fn shuffled(x: &[f32], n_features: usize, seed: u64) -> Vec<f32> {
+    /// Columns that are in memory a second time.
+    const AT_ONCE: usize = 64;
+    let rows = x.len() / n_features;
+    let mut values = vec![0.0; x.len()];
+    for first in (0..n_features).step_by(AT_ONCE) {
+        let columns = first..(first + AT_ONCE).min(n_features);
+        let orders: Vec<Vec<u32>> = columns
+            .clone()
+            .into_par_iter()
+            .map(|column| Random::new(seed, Purpose::Null, column as u32).permutation(rows))
+            .collect();
+        values.par_chunks_exact_mut(n_features).enumerate().for_each(|(row, out)| {
+            for (order, column) in orders.iter().zip(columns.clone()) {
+                out[column] = x[order[row] as usize * n_features + column];
+            }
+        });
+    }
+    values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_keep_their_values_and_rows_fall_apart() {
+        let (rows, width) = (50, 70);
+        let x: Vec<f32> =
+            (0..rows * width).map(|at| (at / width + 1000 * (at % width)) as f32).collect();
+        let made = shuffled(&x, width, 1);
+        for column in 0..width {
+            let sorted = |x: &[f32]| {
+                let mut own: Vec<f32> = x.iter().skip(column).step_by(width).copied().collect();
+                own.sort_by(f32::total_cmp);
+                own
+            };
+            assert_eq!(sorted(&made), sorted(&x));
+        }
+        let whole = made.chunks_exact(width).filter(|row| (row[0] - row[1]).abs() == 1000.0);
+        assert!(whole.count() < 10);
+        assert_ne!(made, shuffled(&x, width, 2));
+    }
+}

@@ -1,0 +1,154 @@
+//! The nearest neighbours of points, exactly, and how well a layout of the points keeps them.
+
+use super::pairwise::{LANES, Packed, Stored};
+use rayon::prelude::*;
+use std::array::from_fn;
+use std::collections::BinaryHeap;
+
+/// Rows whose distances are computed at once.
+const ROWS: usize = 4;
+
+/// For each point itself and the nearest others, nearest first; of equally near ones the first.
+#[derive(Clone, Debug)]
+pub struct Neighbors {
+    /// How many a point has, itself among them.
+    pub each: usize,
+    /// Point after point.
+    pub indices: Vec<u32>,
+    /// The squared Euclidean distances to them.
+    pub squares: Vec<f64>,
+}
+
+impl Neighbors {
+    /// The neighbours of all row-major points. `each` is at least 1 and at most their number.
+    /// `None` if `cancelled` says so.
+    pub fn new<S: Stored>(
+        x: &[S],
+        n_features: usize,
+        each: usize,
+        cancelled: &(dyn Fn() -> bool + Sync),
+    ) -> Option<Self> {
+        let near = |row: usize, line: &[f64]| {
+            // Of numbers that are not negative, the bits have the order of the values.
+            let mut heap = BinaryHeap::with_capacity(each);
+            let mut farthest = u64::MAX;
+            for (index, square) in line.iter().enumerate().filter(|(index, _)| *index != row) {
+                let square = square.to_bits();
+                if heap.len() + 1 < each {
+                    heap.push((square, index as u32));
+                } else if square < farthest
+                    && let Some(mut last) = heap.peek_mut()
+                {
+                    *last = (square, index as u32);
+                } else {
+                    continue;
+                }
+                if heap.len() + 1 == each {
+                    farthest = heap.peek().map_or(0, |last| last.0);
+                }
+            }
+            let mut near = vec![(0, row as u32)];
+            near.extend(heap.into_sorted_vec());
+            near
+        };
+        let found = each_row(x, n_features, cancelled, near)?;
+        let all = found.iter().flatten();
+        Some(Self {
+            each,
+            indices: all.clone().map(|&(_, index)| index).collect(),
+            squares: all.map(|&(square, _)| f64::from_bits(square)).collect(),
+        })
+    }
+
+    /// The neighbours of each point and their squared distances, the point itself first.
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = (&[u32], &[f64])> {
+        self.indices.chunks_exact(self.each).zip(self.squares.chunks_exact(self.each))
+    }
+}
+
+/// How far the nearest neighbours in a layout are neighbours in truth (Venna & Kaski 2001):
+/// 1 − 2 / (n k (2n − 3k − 1)) Σ_i Σ_j max(0, r(i, j) − k), where j are the k nearest points to i
+/// in the layout and r is their rank by distance in `x`. 1 is best; a random layout has about 0.5.
+///
+/// `k` is below half the number of points. Source: `sklearn.manifold.trustworthiness`.
+pub fn trustworthiness<S: Stored>(
+    x: &[S],
+    n_features: usize,
+    layout: &[f32],
+    n_components: usize,
+    k: usize,
+) -> f64 {
+    let never = || false;
+    let near = Neighbors::new(layout, n_components, k + 1, &never).expect("it is not cancelled");
+    let beyond = |row: usize, line: &[f64]| {
+        let own = &near.indices[row * near.each..][1..near.each];
+        let rank = |&j: &u32| {
+            let limit = line[j as usize];
+            let nearer = line.iter().filter(|square| **square < limit).count();
+            let ties = line[..j as usize].iter().filter(|square| **square == limit).count();
+            // The point itself is the nearest to itself and has no rank.
+            let itself = usize::from(limit > 0.0 || row < j as usize);
+            1 + nearer + ties - itself
+        };
+        own.iter().map(|j| rank(j).saturating_sub(k) as u64).sum::<u64>()
+    };
+    let sums = each_row(x, n_features, &never, beyond).expect("it is not cancelled");
+    let (n, k) = (sums.len() as f64, k as f64);
+    1.0 - 2.0 / (n * k * (2.0 * n - 3.0 * k - 1.0)) * sums.iter().sum::<u64>() as f64
+}
+
+/// What `of` makes of each row and its squared distances to all points, on all threads; `None` if
+/// `cancelled` says so.
+pub fn each_row<S: Stored, T: Send>(
+    x: &[S],
+    n_features: usize,
+    cancelled: &(dyn Fn() -> bool + Sync),
+    of: impl Fn(usize, &[f64]) -> T + Sync,
+) -> Option<Vec<T>> {
+    let points = Packed::new(x.chunks_exact(n_features), n_features);
+    let n = points.len();
+    let length = points.groups() * LANES;
+    let blocks: Option<Vec<Vec<T>>> = (0..n.div_ceil(ROWS))
+        .into_par_iter()
+        .map_init(
+            || vec![0.0; ROWS * length],
+            |squares, block| {
+                if cancelled() {
+                    return None;
+                }
+                let first = block * ROWS;
+                let rows: [Vec<f64>; ROWS] = from_fn(|at| {
+                    let row = (first + at).min(n - 1) * n_features;
+                    x[row..][..n_features].iter().map(|&value| value.into()).collect()
+                });
+                points.squares(rows.each_ref().map(Vec::as_slice), 0, squares);
+                let lines = squares.chunks_exact(length).zip(first..n);
+                Some(lines.map(|(line, row)| of(row, &line[..n])).collect())
+            },
+        )
+        .collect();
+    Some(blocks?.into_iter().flatten().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_on_a_line_with_a_tie_and_a_pair() {
+        let near = Neighbors::new(&[0.0, 1.0, 2.0, 2.0, 9.0], 1, 3, &|| false).unwrap();
+        assert_eq!(near.indices, [0, 1, 2, 1, 0, 2, 2, 3, 1, 3, 2, 1, 4, 2, 3]);
+        assert_eq!(near.squares[3..6], [0.0, 1.0, 1.0]);
+        assert!(Neighbors::new(&[0.0, 1.0], 1, 1, &|| true).is_none());
+        assert_eq!(Neighbors::new(&[0.0, 1.0], 1, 1, &|| false).unwrap().indices, [0, 1]);
+    }
+
+    #[test]
+    fn a_layout_like_the_points_is_trusted_and_a_swap_is_not() {
+        let x: Vec<f32> = (0..12).map(|i| (i * i) as f32).collect();
+        assert_eq!(trustworthiness(&x, 1, &x, 1, 3), 1.0);
+        let mut swapped = x.clone();
+        swapped.swap(0, 11);
+        assert!(trustworthiness(&x, 1, &swapped, 1, 3) < 0.9);
+    }
+}

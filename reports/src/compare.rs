@@ -1,0 +1,147 @@
+//! Which row is best, and whether the seeds bear it out.
+
+use crate::{
+    scores::ScoredRow,
+    stats::{self, Test},
+    table::Metric,
+};
+
+/// The level at which a difference counts.
+const LEVEL: f64 = 0.05;
+
+/// The best row by a metric.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// The metric.
+    pub metric: &'static str,
+    /// Its number among the rows.
+    pub best: usize,
+    /// How many comparisons were corrected for together.
+    pub comparisons: usize,
+    /// The row it is hardest to tell from, unless it is told from all of them.
+    pub rival: Option<Rival>,
+}
+
+/// A row that the best one is not told from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rival {
+    /// Its number among the rows.
+    pub row: usize,
+    /// The corrected p-value.
+    pub p: f64,
+    /// How many further rows it is not told from.
+    pub others: usize,
+    /// The seeds that both have.
+    pub seeds: usize,
+    /// About how many would tell them apart, if that can be said.
+    pub needed: Option<usize>,
+}
+
+/// The best row by each metric by which rows compare. Every other row is tested against it over their
+/// common seeds, and all these tests of a table are corrected together. There is none for a metric
+/// by which some row has fewer than two seeds in common with the best.
+pub fn verdicts(rows: &[ScoredRow], metrics: &[&'static Metric], test: Test) -> Vec<Verdict> {
+    let mut found = Vec::new();
+    for metric in metrics.iter().filter(|metric| compares(rows, metric)) {
+        let sign = if metric.more_is_better { 1.0 } else { -1.0 };
+        let scored: Vec<(usize, f64)> = rows
+            .iter()
+            .enumerate()
+            .filter_map(|(at, row)| Some((at, sign * row.value(metric.name)?)))
+            .collect();
+        // Of equals the first.
+        let Some(&(best, _)) = scored.iter().rev().max_by(|a, b| a.1.total_cmp(&b.1)) else {
+            continue;
+        };
+        let tests: Option<Vec<_>> = scored
+            .iter()
+            .filter(|(at, _)| *at != best)
+            .map(|&(at, _)| {
+                let draws = |row: usize| rows[row].draws.get(metric.name);
+                Some((at, stats::paired(draws(best)?, draws(at)?, test)?))
+            })
+            .collect();
+        if let Some(tests) = tests.filter(|tests| !tests.is_empty()) {
+            found.push((metric.name, best, tests));
+        }
+    }
+    let p: Vec<f64> =
+        found.iter().flat_map(|(_, _, tests)| tests.iter().map(|(_, test)| test.p)).collect();
+    let comparisons = p.len();
+    let mut corrected = stats::holm(&p).into_iter();
+    let mut verdicts = Vec::new();
+    for (metric, best, tests) in found {
+        let of_rows = tests.iter().zip(corrected.by_ref());
+        let untold: Vec<_> = of_rows.filter(|(_, p)| *p >= LEVEL).collect();
+        // Many corrected p-values are 1: of these the one that was nearest to it before.
+        let hardest = untold.iter().max_by(|((_, a), _), ((_, b), _)| a.p.total_cmp(&b.p));
+        let rival = hardest.map(|((row, test), p)| Rival {
+            row: *row,
+            p: *p,
+            others: untold.len() - 1,
+            seeds: test.n,
+            needed: stats::seeds_needed(
+                test.difference,
+                test.deviation,
+                LEVEL / comparisons as f64,
+            ),
+        });
+        verdicts.push(Verdict { metric, best, comparisons, rival });
+    }
+    verdicts
+}
+
+/// Whether a metric compares between these rows: one that judges groups by their own geometry does
+/// so only within one space.
+fn compares(rows: &[ScoredRow], metric: &Metric) -> bool {
+    let mut spaces = rows.iter().map(|row| &row.spaces);
+    let first = spaces.next();
+    metric.by_labels || spaces.all(|space| Some(space) == first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::METRICS;
+
+    /// Rows with these values of the ARI over seeds 0, 1, ….
+    fn rows(values: &[&[f64]]) -> Vec<ScoredRow> {
+        let row = |draws: &&[f64]| ScoredRow {
+            values: [("ari".to_owned(), draws.iter().sum::<f64>() / draws.len() as f64)].into(),
+            draws: [("ari".to_owned(), (0..).zip(draws.iter().copied()).collect())].into(),
+            ..ScoredRow::default()
+        };
+        values.iter().map(row).collect()
+    }
+
+    fn verdict(values: &[&[f64]]) -> Option<Verdict> {
+        let metrics: Vec<_> = METRICS.iter().collect();
+        verdicts(&rows(values), &metrics, Test::T).pop()
+    }
+
+    #[test]
+    fn a_clear_difference_is_told_and_a_small_one_is_not() {
+        let clear = verdict(&[&[0.1, 0.12, 0.11], &[0.5, 0.51, 0.53], &[0.2, 0.22, 0.19]]);
+        let clear = clear.expect("a verdict");
+        assert_eq!((clear.best, clear.comparisons, clear.rival), (1, 2, None));
+        let close = verdict(&[&[0.50, 0.40, 0.45], &[0.46, 0.44, 0.47], &[0.1, 0.2, 0.1]]);
+        let close = close.expect("a verdict");
+        let rival = close.rival.expect("a rival");
+        assert_eq!((close.best, rival.row, rival.seeds), (1, 0, 3));
+        assert!(rival.p > 0.05 && rival.needed.expect("some") > 3, "{rival:?}");
+    }
+
+    #[test]
+    fn one_seed_tells_nothing() {
+        assert_eq!(verdict(&[&[0.1], &[0.5]]), None);
+        assert_eq!(verdict(&[&[0.1, 0.2], &[0.5]]), None);
+        assert_eq!(verdict(&[&[0.1, 0.2]]), None);
+    }
+
+    #[test]
+    fn a_row_that_no_seed_changes_is_compared_all_the_same() {
+        let verdict =
+            verdict(&[&[0.3, 0.3, 0.3, 0.3], &[0.5, 0.51, 0.49, 0.5]]).expect("a verdict");
+        assert_eq!((verdict.best, verdict.rival), (1, None));
+    }
+}

@@ -1,0 +1,104 @@
+//! Colours: those of the page, eight that colour-blind readers tell apart, and two maps.
+
+/// What something is painted with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Paint {
+    /// The colour of text: dark on a light page, light on a dark one.
+    Ink,
+    /// The colour of lesser text.
+    Soft,
+    /// The colour of grid lines.
+    Grid,
+    /// The colour of the page.
+    Paper,
+    /// A colour that is the same on every page.
+    Rgb(u8, u8, u8),
+}
+
+impl Paint {
+    /// The colour on a light page.
+    pub fn on_white(self) -> [u8; 3] {
+        match self {
+            Paint::Ink => [0x22, 0x22, 0x22],
+            Paint::Soft => [0x66, 0x66, 0x66],
+            Paint::Grid => [0xe2, 0xe2, 0xe2],
+            Paint::Paper => [0xff, 0xff, 0xff],
+            Paint::Rgb(r, g, b) => [r, g, b],
+        }
+    }
+
+    /// A colour of [`CATEGORIES`]; after the last, the first again.
+    pub fn category(index: usize) -> Self {
+        let [r, g, b] = CATEGORIES[index % CATEGORIES.len()];
+        Paint::Rgb(r, g, b)
+    }
+}
+
+/// Okabe and Ito's colours; their black is a grey here, which shows on dark pages too, and their
+/// yellow is darker, which shows on light ones.
+pub const CATEGORIES: [[u8; 3]; 8] = [
+    [0x00, 0x72, 0xb2],
+    [0xe6, 0x9f, 0x00],
+    [0x00, 0x9e, 0x73],
+    [0xd5, 0x5e, 0x00],
+    [0xcc, 0x79, 0xa7],
+    [0x56, 0xb4, 0xe9],
+    [0x8c, 0x8c, 0x8c],
+    [0xb5, 0xa6, 0x00],
+];
+
+/// A way from numbers to colours, even to the eye; between the anchors it is linear.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Map {
+    /// From violet over green to yellow.
+    Viridis,
+    /// From blue over grey to yellow: the same to readers who do not see red or green.
+    Cividis,
+}
+
+impl Map {
+    fn anchors(self) -> [[u8; 3]; 9] {
+        match self {
+            Map::Viridis => [
+                [68, 1, 84],
+                [71, 44, 122],
+                [59, 81, 139],
+                [44, 113, 142],
+                [33, 144, 141],
+                [39, 173, 129],
+                [92, 200, 99],
+                [170, 220, 50],
+                [253, 231, 37],
+            ],
+            Map::Cividis => [
+                [0, 34, 78],
+                [18, 53, 112],
+                [59, 73, 108],
+                [87, 93, 109],
+                [112, 113, 115],
+                [138, 134, 120],
+                [165, 156, 116],
+                [195, 179, 105],
+                [254, 232, 56],
+            ],
+        }
+    }
+
+    /// The colour at a share of the way from 0 to 1.
+    pub fn at(self, share: f64) -> [u8; 3] {
+        let anchors = self.anchors();
+        let place = if share.is_nan() { 0.0 } else { share.clamp(0.0, 1.0) } * 8.0;
+        let (from, rest) = ((place as usize).min(7), place - (place as usize).min(7) as f64);
+        std::array::from_fn(|channel| {
+            let [a, b] = [anchors[from][channel], anchors[from + 1][channel]].map(f64::from);
+            (a + (b - a) * rest).round() as u8
+        })
+    }
+
+    /// The colour of text on the colour at that share: black or white, whichever is clearer.
+    pub fn text_on(self, share: f64) -> Paint {
+        let [r, g, b] = self.at(share).map(|channel| (f64::from(channel) / 255.0).powf(2.2));
+        let luminance = 0.2126 * r + 0.7152 * g + 0.0722 * b;
+        if luminance > 0.18 { Paint::Rgb(0, 0, 0) } else { Paint::Rgb(255, 255, 255) }
+    }
+}

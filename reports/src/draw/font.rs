@@ -1,0 +1,73 @@
+//! The letters of drawings: a part of DejaVu Sans, so that no font of the machine is needed.
+
+use std::sync::LazyLock;
+use tiny_skia::{Path, PathBuilder, Transform};
+use ttf_parser::{Face, GlyphId, OutlineBuilder};
+
+static FACE: LazyLock<Face<'static>> = LazyLock::new(|| {
+    Face::parse(include_bytes!("font/DejaVuSans-subset.ttf"), 0).expect("the font is whole")
+});
+
+/// The width of a text whose letters are `size` high.
+pub fn width(text: &str, size: f64) -> f64 {
+    text.chars().map(|letter| advance(glyph(letter))).sum::<f64>() * scale(size)
+}
+
+/// As much of a text as fits a width, with an ellipsis where it was cut.
+pub fn cut(text: &str, size: f64, most: f64) -> String {
+    if width(text, size) <= most {
+        return text.to_owned();
+    }
+    let mut kept = text.to_owned();
+    while !kept.is_empty() && width(&kept, size) + width("…", size) > most {
+        kept.pop();
+    }
+    format!("{}…", kept.trim_end())
+}
+
+/// The outlines of a text that starts at the origin, or nothing if there is nothing to see.
+pub fn outline(text: &str, size: f64) -> Option<Path> {
+    let mut pen = Pen(PathBuilder::new(), 0.0);
+    for letter in text.chars() {
+        let glyph = glyph(letter);
+        FACE.outline_glyph(glyph, &mut pen);
+        pen.1 += advance(glyph) as f32;
+    }
+    // Letters are drawn upwards in a font, and downwards on a page.
+    let scale = scale(size) as f32;
+    pen.0.finish()?.transform(Transform::from_scale(scale, -scale))
+}
+
+/// The glyph of a letter; one that is not in the font is shown as a box.
+fn glyph(letter: char) -> GlyphId {
+    FACE.glyph_index(letter).or_else(|| FACE.glyph_index('\u{fffd}')).unwrap_or_default()
+}
+
+fn advance(glyph: GlyphId) -> f64 {
+    FACE.glyph_hor_advance(glyph).map_or(0.0, f64::from)
+}
+
+fn scale(size: f64) -> f64 {
+    size / f64::from(FACE.units_per_em())
+}
+
+/// Draws glyphs at a distance from the start.
+struct Pen(PathBuilder, f32);
+
+impl OutlineBuilder for Pen {
+    fn move_to(&mut self, x: f32, y: f32) {
+        self.0.move_to(x + self.1, y);
+    }
+    fn line_to(&mut self, x: f32, y: f32) {
+        self.0.line_to(x + self.1, y);
+    }
+    fn quad_to(&mut self, x1: f32, y1: f32, x: f32, y: f32) {
+        self.0.quad_to(x1 + self.1, y1, x + self.1, y);
+    }
+    fn curve_to(&mut self, x1: f32, y1: f32, x2: f32, y2: f32, x: f32, y: f32) {
+        self.0.cubic_to(x1 + self.1, y1, x2 + self.1, y2, x + self.1, y);
+    }
+    fn close(&mut self) {
+        self.0.close();
+    }
+}

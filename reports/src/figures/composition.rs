@@ -1,0 +1,141 @@
+//! What clusters are made of.
+
+use super::{
+    Drawn,
+    source::{Input, Source},
+};
+use crate::draw::{Anchor, Map, Paint, Scale, Scene, axis::color_bar, font, scene::SIZES};
+
+/// The most clusters and the most classes that can be read.
+const MOST: usize = 40;
+
+pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
+    let tables = source.all("of").iter().map(Counts::of).collect::<Result<Vec<_>, _>>()?;
+    let mut scene = Scene::new(640.0, 0.0, source.title("Clusters and classes"));
+    let mut top = -12.0;
+    for table in &tables {
+        top = table.draw(&mut scene, top, tables.len() > 1) + 26.0;
+    }
+    scene.height = top - 12.0;
+    let accuracy = tables.iter().filter_map(|table| {
+        let share = 100.0 * table.accuracy?;
+        Some(match tables.len() {
+            1 => format!("{share:.0} % of the clips lie in framed cells"),
+            _ => format!("{}: {share:.0} % of the clips lie in framed cells", table.step),
+        })
+    });
+    let accuracy: Vec<_> = accuracy.collect();
+    Ok(Drawn {
+        caption: format!(
+            "A row is a cluster, a column a class, a number how many clips they share; the colour is the share of the \
+             cluster. Framed cells match each cluster with one class as well as can be. A row with one bright cell is a \
+             cluster of one class; a column of many is a class that was torn apart. {}.",
+            accuracy.join("; ")
+        ),
+        scene,
+        points: None,
+    })
+}
+
+struct Counts<'a> {
+    step: &'a str,
+    clusters: Vec<&'a str>,
+    classes: Vec<&'a str>,
+    counts: &'a [i64],
+    shares: &'a [f64],
+    matched: &'a [i64],
+    accuracy: Option<f64>,
+}
+
+impl<'a> Counts<'a> {
+    fn of(input: &'a Input) -> Result<Self, String> {
+        let clusters = in_order(input.text("cluster")?);
+        let classes = in_order(input.text("class")?);
+        let counts = input.ints("count")?;
+        if clusters.is_empty() || counts.len() != clusters.len() * classes.len() {
+            return Err(format!("`{}.{}` is not a whole table", input.step, input.port));
+        }
+        if clusters.len() > MOST || classes.len() > MOST {
+            return Err(format!(
+                "{} clusters of {} classes are too many for a figure; `engine export` writes the numbers",
+                clusters.len(),
+                classes.len()
+            ));
+        }
+        Ok(Self {
+            step: &input.step,
+            clusters,
+            classes,
+            counts,
+            shares: input.reals("share_of_cluster")?,
+            matched: input.ints("matched")?,
+            accuracy: input.fact("accuracy"),
+        })
+    }
+
+    /// Draws the table below `top`; gives where it ends.
+    fn draw(&self, scene: &mut Scene, top: f64, with_title: bool) -> f64 {
+        let size = SIZES[2];
+        let widest = |names: &[&str]| {
+            names.iter().map(|name| font::width(name, size)).fold(0.0, f64::max).min(150.0)
+        };
+        let left = 34.0 + widest(&self.clusters) + 8.0;
+        let cell = [((560.0 - left) / self.classes.len() as f64).min(90.0), 28.0];
+        let mut y = top + 24.0;
+        if with_title {
+            scene.words(self.step, [left, y], Anchor::Start, SIZES[0]);
+            y += 24.0;
+        }
+        // Names of classes stand upright where they do not fit side by side.
+        let upright = widest(&self.classes) > cell[0] - 6.0;
+        let heading = if upright { widest(&self.classes) + 8.0 } else { 20.0 };
+        for (at, class) in self.classes.iter().enumerate() {
+            let x = left + (at as f64 + 0.5) * cell[0];
+            let class = font::cut(class, size, 150.0);
+            if upright {
+                let half = font::width(&class, size) / 2.0;
+                scene.upwards(class, [x + 5.0, y + heading - 8.0 - half], size);
+            } else {
+                scene.words(class, [x, y + 12.0], Anchor::Middle, size);
+            }
+        }
+        let y = y + heading;
+        for (row, cluster) in self.clusters.iter().enumerate() {
+            let top = y + row as f64 * cell[1];
+            let name = font::cut(cluster, size, 150.0);
+            scene.words(name, [left - 8.0, top + 18.5], Anchor::End, size);
+            for column in 0..self.classes.len() {
+                let at = row * self.classes.len() + column;
+                self.draw_cell(scene, at, [left + column as f64 * cell[0], top, cell[0], cell[1]]);
+            }
+        }
+        let bottom = y + self.clusters.len() as f64 * cell[1];
+        scene.upwards("cluster", [20.0, (y + bottom) / 2.0], SIZES[1]);
+        let bar = [left + cell[0] * self.classes.len() as f64 + 12.0, y, 14.0, bottom - y];
+        color_bar(scene, bar, Map::Cividis, Scale::Linear(0.0, 1.0), "share of the cluster");
+        bottom
+    }
+
+    fn draw_cell(&self, scene: &mut Scene, at: usize, [x, y, width, height]: [f64; 4]) {
+        let share = self.shares[at];
+        let [r, g, b] = Map::Cividis.at(share);
+        scene.rect([x + 0.5, y + 0.5, width - 1.0, height - 1.0], Paint::Rgb(r, g, b));
+        if self.counts[at] > 0 {
+            let text = self.counts[at].to_string();
+            let fill = Map::Cividis.text_on(share);
+            let size = if font::width(&text, SIZES[2]) > width - 4.0 { 10.0 } else { SIZES[2] };
+            scene.painted(text, [x + width / 2.0, y + 18.5], Anchor::Middle, size, fill);
+        }
+        if self.matched[at] == 1 {
+            let [l, t, r, b] = [x + 2.0, y + 2.0, x + width - 2.0, y + height - 2.0];
+            let frame = vec![[l, t], [r, t], [r, b], [l, b], [l, t], [r, t]];
+            scene.line(frame, Paint::Rgb(0xd5, 0x5e, 0x00), 2.5);
+        }
+    }
+}
+
+/// Each name once, in the order in which they first appear.
+fn in_order(names: &[String]) -> Vec<&str> {
+    let mut seen = std::collections::HashSet::new();
+    names.iter().map(String::as_str).filter(|name| seen.insert(*name)).collect()
+}

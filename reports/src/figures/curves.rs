@@ -1,0 +1,93 @@
+//! Losses over the epochs of a training.
+
+use super::{Drawn, source::Source};
+use crate::draw::{
+    Paint, Panel, Scale, Scene,
+    axis::{Entry, legend},
+};
+
+/// The columns of a history that are drawn, and what they are.
+const CURVES: [(&str, &str); 3] =
+    [("loss", "loss"), ("reconstruction", "reconstruction error"), ("kl", "KL, nats a clip")];
+/// A curve that falls by more than this factor is drawn on an axis of factors.
+const STEEP: f64 = 20.0;
+
+pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
+    let histories = source.all("of");
+    let mut scene = Scene::new(760.0, 0.0, source.title("Training"));
+    let (mut drawn, mut is_log, mut held_out) = (0_usize, false, false);
+    for (column, title) in CURVES {
+        let mut curves = Vec::new();
+        for (at, history) in histories.iter().enumerate() {
+            let values = history.reals(column)?;
+            // A model without this term has none of it, or nothing but zeros.
+            if values.iter().any(|value| value.is_finite() && *value != 0.0) {
+                curves.push((at, history.ints("epoch")?, values, false));
+            }
+            let validation = history.reals("validation").unwrap_or(&[]);
+            if column == "loss" && validation.iter().any(|value| value.is_finite()) {
+                curves.push((at, history.ints("epoch")?, validation, true));
+                held_out = true;
+            }
+        }
+        if curves.is_empty() {
+            continue;
+        }
+        let all = || curves.iter().flat_map(|(_, _, values, _)| values.iter().copied());
+        let low = all().fold(f64::INFINITY, f64::min);
+        let high = all().fold(f64::NEG_INFINITY, f64::max);
+        let steep = low > 0.0 && high / low > STEEP;
+        is_log |= steep;
+        let epochs =
+            curves.iter().flat_map(|(_, epochs, ..)| epochs.iter()).map(|epoch| *epoch as f64);
+        let (left, top) = (92.0 + (drawn % 2) as f64 * 385.0, 30.0 + (drawn / 2) as f64 * 270.0);
+        let panel = Panel {
+            frame: [left, top, 270.0, 185.0],
+            x: Scale::Linear(1.0, epochs.fold(2.0, f64::max)),
+            y: if steep { Scale::log_around(all()) } else { Scale::around(all(), false) },
+        };
+        panel.title(&mut scene, title);
+        panel.axes(&mut scene, "epoch", "");
+        for (at, epochs, values, is_held_out) in curves {
+            let points: Vec<_> = epochs
+                .iter()
+                .zip(values)
+                .map(|(epoch, value)| panel.at(*epoch as f64, *value))
+                .collect();
+            match (is_held_out, &points[..]) {
+                (true, _) => scene.dashed(points, Paint::category(at), 2.0),
+                (false, [only]) => {
+                    scene.dots(vec![*only], crate::draw::Shape::Disc, 3.0, Paint::category(at))
+                }
+                (false, _) => scene.line(points, Paint::category(at), 2.5),
+            }
+        }
+        drawn += 1;
+    }
+    if drawn == 0 {
+        return Err("the history holds no numbers".to_owned());
+    }
+    let bottom = 30.0 + drawn.div_ceil(2) as f64 * 270.0 - 30.0;
+    scene.width = if drawn == 1 { 390.0 } else { 760.0 };
+    let entries: Vec<Entry> = histories
+        .iter()
+        .enumerate()
+        .map(|(at, history)| Entry {
+            text: history.step.clone(),
+            paint: Paint::category(at),
+            shape: None,
+        })
+        .collect();
+    scene.height = bottom + 8.0 + legend(&mut scene, [92.0, bottom], 640.0, &entries);
+    let mut caption = "A training that is done runs level at its right end; one that still falls would gain from more \
+                       epochs. A KL near zero means that the latent carries nothing."
+        .to_owned();
+    if is_log {
+        caption
+            .push_str(" Axes on which equal steps are equal factors are those with uneven lines.");
+    }
+    if held_out {
+        caption.push_str(" Dashed: clips that were held out.");
+    }
+    Ok(Drawn { scene, caption, points: None })
+}

@@ -1,0 +1,152 @@
+//! From what was asked for to files, and the memory of figures that were drawn before.
+//!
+//! A figure is a function of its kind, its settings and the content it is drawn from, so it is kept
+//! under the digest of these: `figures-v1/<digest>.json` and `.png` in the store.
+
+use super::{
+    Drawn, Points, kind,
+    source::{Input, Source, Swept},
+};
+use crate::{
+    draw::{raster, scene::HEADING, svg},
+    scores,
+};
+use cache::{Digest, Hasher, Record, Store, StoreError, record::Figure, store::write_whole};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, fs};
+
+/// Raise it when equal inputs may give another drawing.
+const VERSION: u64 = 1;
+
+/// A figure as it is kept.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Rendered {
+    /// The drawing for a page with its own style.
+    pub inline: String,
+    /// The drawing as a file.
+    pub svg: String,
+    /// What to see in it, if the author says nothing.
+    pub caption: String,
+    /// Its points, if a reader may ask what each is.
+    pub points: Option<Points>,
+    /// The drawing as pixels.
+    #[serde(skip)]
+    pub png: Vec<u8>,
+}
+
+/// Draws a figure, or takes it from where it was kept. The inner fault is why it cannot be drawn.
+///
+/// # Errors
+/// When what it is drawn from is missing from the store or damaged.
+pub fn render(
+    figure: &Figure,
+    record: &Record,
+    store: &Store,
+) -> Result<Result<Rendered, String>, StoreError> {
+    let Some(kind) = kind(&figure.figure) else {
+        return Ok(Err(format!("there is no kind of figure `{}`", figure.figure)));
+    };
+    let inputs = match digests(figure, record) {
+        Ok(inputs) => inputs,
+        Err(fault) => return Ok(Err(fault)),
+    };
+    // A figure that takes no artifacts shows the scores of the whole sweep.
+    let by_scores = kind.roles.is_empty();
+    let key = key(figure, &inputs, record, by_scores);
+    let folder = store.root().join("figures-v1");
+    let (json, png) = (folder.join(format!("{key}.json")), folder.join(format!("{key}.png")));
+    let kept = fs::read(&json).ok().and_then(|text| serde_json::from_slice::<Rendered>(&text).ok());
+    if let (Some(kept), Ok(png)) = (kept, fs::read(&png)) {
+        return Ok(Ok(Rendered { png, ..kept }));
+    }
+    let mut source = Source { figure, swept: Vec::new(), inputs: BTreeMap::new() };
+    if by_scores {
+        source.swept = swept(record, store)?;
+    }
+    for (role, digests) in inputs {
+        for (step, port, digest) in digests {
+            let artifact = store.get(&digest)?;
+            source.inputs.entry(role.clone()).or_default().push(Input { step, port, artifact });
+        }
+    }
+    let rendered = match (kind.draw)(&source) {
+        Ok(drawn) => finish(drawn),
+        Err(fault) => return Ok(Err(fault)),
+    };
+    // A figure that cannot be kept is drawn again next time.
+    let _ = fs::create_dir_all(&folder).and_then(|()| {
+        write_whole(&png, &rendered.png)?;
+        write_whole(&json, &serde_json::to_vec(&rendered)?)
+    });
+    Ok(Ok(rendered))
+}
+
+fn finish(drawn: Drawn) -> Rendered {
+    let scene = drawn.scene.headed();
+    let mut points = drawn.points;
+    for place in points.iter_mut().flat_map(|points| points.panels.iter_mut().flatten()) {
+        place[1] += HEADING as f32;
+    }
+    Rendered {
+        inline: svg::inline(&scene),
+        svg: svg::file(&scene),
+        png: raster::file(&scene),
+        caption: drawn.caption,
+        points,
+    }
+}
+
+type Digests = BTreeMap<String, Vec<(String, String, Digest)>>;
+
+/// What the figure is drawn from, by content.
+fn digests(figure: &Figure, record: &Record) -> Result<Digests, String> {
+    let mut digests = Digests::new();
+    for (role, ports) in &figure.inputs {
+        for port in ports {
+            let step = record.step(&port.step);
+            let digest = step.and_then(|step| step.outputs.get(&port.port));
+            let digest =
+                digest.ok_or_else(|| format!("`{}.{}` was not made", port.step, port.port))?;
+            digests.entry(role.clone()).or_default().push((
+                port.step.clone(),
+                port.port.clone(),
+                *digest,
+            ));
+        }
+    }
+    Ok(digests)
+}
+
+/// The scores of every row that has a point in a sweep.
+fn swept(record: &Record, store: &Store) -> Result<Vec<Swept>, StoreError> {
+    let mut swept = Vec::new();
+    for row in record.table.iter().filter(|row| !row.point.is_empty()) {
+        let Some((values, _)) = scores::values(record.step(&row.scores), store)? else { continue };
+        swept.push(Swept { title: row.title.clone(), point: row.point.clone(), values });
+    }
+    Ok(swept)
+}
+
+/// The name of a drawing: the digest of all that decides it.
+fn key(figure: &Figure, inputs: &Digests, record: &Record, by_scores: bool) -> Digest {
+    let mut hasher = Hasher::new("figure");
+    hasher.number(VERSION).text(&figure.figure).text(figure.title.as_deref().unwrap_or_default());
+    hasher.text(&json_of(&figure.options)).number(inputs.len() as u64);
+    for (role, ports) in inputs {
+        hasher.text(role).number(ports.len() as u64);
+        for (step, port, digest) in ports {
+            hasher.text(step).text(port).text(&digest.to_string());
+        }
+    }
+    for row in record.table.iter().filter(|row| by_scores && !row.point.is_empty()) {
+        hasher.text(&row.title).text(&json_of(&row.point));
+        for digest in record.step(&row.scores).iter().flat_map(|step| step.outputs.values()) {
+            hasher.text(&digest.to_string());
+        }
+    }
+    hasher.finish()
+}
+
+fn json_of(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("JSON values always serialise")
+}

@@ -1,0 +1,231 @@
+//! The figures that a report can show. One file a kind; the table below is all that the rest
+//! knows of them.
+
+mod composition;
+mod curves;
+mod dendrogram;
+mod draw;
+mod pca_spectrum;
+mod rate_distortion;
+mod reconstruction;
+mod scatter;
+mod silhouette;
+mod source;
+mod sweep_heatmap;
+mod units;
+
+use crate::draw::Scene;
+use cache::Kind;
+use serde::{Deserialize, Serialize};
+
+pub use draw::{Rendered, render};
+pub use source::{Input, Source};
+
+/// A kind of figure.
+pub struct FigureKind {
+    /// Its name in pipelines.
+    pub name: &'static str,
+    /// What it shows.
+    pub doc: &'static str,
+    /// What it is drawn from.
+    pub roles: &'static [Role],
+    /// What else can be set.
+    pub settings: &'static [Setting],
+    /// Draws it, or says why it cannot be drawn.
+    pub(crate) draw: fn(&Source<'_>) -> Result<Drawn, String>,
+}
+
+/// Something a figure is drawn from.
+pub struct Role {
+    /// Its name in pipelines.
+    pub name: &'static str,
+    /// Which kinds of artifacts fit.
+    pub kinds: &'static [Kind],
+    /// What it is for.
+    pub doc: &'static str,
+    /// Whether the figure can do without.
+    pub is_optional: bool,
+    /// Whether it takes several.
+    pub takes_many: bool,
+}
+
+/// A setting of a figure.
+pub struct Setting {
+    /// Its name in pipelines.
+    pub name: &'static str,
+    /// Which values it takes.
+    pub expected: Expected,
+    /// What it does.
+    pub doc: &'static str,
+}
+
+/// Which values a setting takes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Expected {
+    /// A whole number from 1 to the given one.
+    Count(u64),
+    /// A text.
+    Text,
+}
+
+/// A drawn figure.
+#[derive(Clone, Debug)]
+pub struct Drawn {
+    /// The drawing.
+    pub scene: Scene,
+    /// What to see in it, if the author says nothing.
+    pub caption: String,
+    /// Its points, if a reader may ask what each is.
+    pub points: Option<Points>,
+}
+
+/// The points of a scatter plot and what is known of each.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Points {
+    /// The clip of each point.
+    pub clips: Vec<String>,
+    /// Where they lie on the drawing, for each panel.
+    pub panels: Vec<Vec<[f32; 2]>>,
+    /// What is known of them: a title, the values there are, and which of them each point has.
+    pub facts: Vec<(String, Vec<String>, Vec<u32>)>,
+}
+
+const fn role(name: &'static str, kinds: &'static [Kind], doc: &'static str) -> Role {
+    Role { name, kinds, doc, is_optional: false, takes_many: false }
+}
+
+const fn many(role: Role) -> Role {
+    Role { takes_many: true, ..role }
+}
+
+const fn optional(role: Role) -> Role {
+    Role { is_optional: true, ..role }
+}
+
+/// All kinds of figures.
+pub const FIGURES: &[FigureKind] = &[
+    FigureKind {
+        name: "scatter",
+        doc: "Clips as points in two dimensions, coloured by labels; a panel for each map or colouring.",
+        roles: &[
+            many(role("of", &[Kind::Matrix], "Where the clips lie: the first two features.")),
+            optional(many(role("color", &[Kind::Labels], "Classes or clusters."))),
+        ],
+        settings: &[],
+        draw: scatter::draw,
+    },
+    FigureKind {
+        name: "reconstruction",
+        doc: "Log-Mel spectrograms above what a model makes of them.",
+        roles: &[
+            role(
+                "of",
+                &[Kind::Spectrogram],
+                "The reconstructions, with the originals beside them.",
+            ),
+            optional(role(
+                "decibels",
+                &[Kind::Spectrogram],
+                "The same clips before they were scaled, which brings back decibels.",
+            )),
+        ],
+        settings: &[Setting {
+            name: "clips",
+            expected: Expected::Count(8),
+            doc: "How many clips are shown; 4 if not given.",
+        }],
+        draw: reconstruction::draw,
+    },
+    FigureKind {
+        name: "composition",
+        doc: "How many clips of each class each cluster holds.",
+        roles: &[many(role("of", &[Kind::Composition], "Counts of clusters and classes."))],
+        settings: &[],
+        draw: composition::draw,
+    },
+    FigureKind {
+        name: "curves",
+        doc: "Loss, reconstruction and KL over the epochs of a training.",
+        roles: &[many(role("of", &[Kind::History], "One training or several."))],
+        settings: &[],
+        draw: curves::draw,
+    },
+    FigureKind {
+        name: "units",
+        doc: "KL and variance of each latent unit, those in use marked.",
+        roles: &[many(role("of", &[Kind::Diagnostics], "The diagnostics of a model."))],
+        settings: &[],
+        draw: units::draw,
+    },
+    FigureKind {
+        name: "sweep_heatmap",
+        doc: "A metric over two parameters of the sweep.",
+        roles: &[],
+        settings: &[
+            Setting {
+                name: "metric",
+                expected: Expected::Text,
+                doc: "Which metric; `ari` if not given.",
+            },
+            Setting {
+                name: "x",
+                expected: Expected::Text,
+                doc: "The parameter from left to right; the first of the sweep if not given.",
+            },
+            Setting {
+                name: "y",
+                expected: Expected::Text,
+                doc: "The parameter from bottom to top; the second of the sweep if not given.",
+            },
+        ],
+        draw: sweep_heatmap::draw,
+    },
+    FigureKind {
+        name: "rate_distortion",
+        doc: "What the latent carries against what the reconstruction loses, a point for each training.",
+        roles: &[many(role("of", &[Kind::History], "Trainings that differ in β."))],
+        settings: &[],
+        draw: rate_distortion::draw,
+    },
+    FigureKind {
+        name: "silhouette",
+        doc: "The silhouette of every clip, cluster by cluster.",
+        roles: &[many(role("of", &[Kind::Silhouettes], "The silhouette of each clip."))],
+        settings: &[],
+        draw: silhouette::draw,
+    },
+    FigureKind {
+        name: "pca_spectrum",
+        doc: "Variances of principal components, and which of them a β-VAE is expected to keep.",
+        roles: &[
+            role(
+                "of",
+                &[Kind::Diagnostics],
+                "The spectrum of a PCA of what the models were trained on.",
+            ),
+            optional(many(role(
+                "models",
+                &[Kind::Diagnostics],
+                "The diagnostics of variational models: each draws its line.",
+            ))),
+        ],
+        settings: &[],
+        draw: pca_spectrum::draw,
+    },
+    FigureKind {
+        name: "dendrogram",
+        doc: "The last merges of a hierarchical clustering.",
+        roles: &[role("of", &[Kind::Linkage], "All merges.")],
+        settings: &[Setting {
+            name: "leaves",
+            expected: Expected::Count(60),
+            doc: "How many branches are left at the bottom; 30 if not given.",
+        }],
+        draw: dendrogram::draw,
+    },
+];
+
+/// The kind of that name.
+pub fn kind(name: &str) -> Option<&'static FigureKind> {
+    FIGURES.iter().find(|kind| kind.name == name)
+}

@@ -1,0 +1,190 @@
+//! Clips as points in two dimensions.
+
+use super::{
+    Drawn, Points,
+    source::{Input, Source, sorted_names},
+};
+use crate::draw::{
+    Paint, Panel, Scale, Scene, Shape,
+    axis::{Entry, legend},
+};
+use std::collections::HashMap;
+
+/// The most panels, and the most names in a legend.
+const MOST_PANELS: usize = 6;
+const MOST_NAMES: usize = 32;
+/// Points of one colour are drawn in so many turns, so that no colour lies on top of all others.
+const TURNS: usize = 4;
+
+/// A colouring: its title, its names in order, and the name of each point.
+struct Coloring {
+    title: String,
+    names: Vec<String>,
+    of: Vec<Option<usize>>,
+}
+
+pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
+    let (maps, colors) = (source.all("of"), source.all("color"));
+    let pairs: Vec<(&Input, Option<&Input>)> = match (maps.len(), colors.len()) {
+        (_, 0) => maps.iter().map(|map| (map, None)).collect(),
+        (1, _) => colors.iter().map(|color| (&maps[0], Some(color))).collect(),
+        (_, 1) => maps.iter().map(|map| (map, Some(&colors[0]))).collect(),
+        (n, m) if n == m => maps.iter().zip(colors.iter().map(Some)).collect(),
+        (n, m) => return Err(format!("{n} maps and {m} colourings do not go together")),
+    };
+    let left_out = pairs.len().saturating_sub(MOST_PANELS);
+    let pairs = &pairs[..pairs.len().min(MOST_PANELS)];
+    let columns = if pairs.len() == 1 { 1 } else { 2 };
+    let (side, gap) = if columns == 1 { (560.0, 0.0) } else { (372.0, 26.0) };
+    let width = columns as f64 * (side + gap) - gap + 24.0;
+    let mut scene = Scene::new(width, 0.0, source.title("Clips in two dimensions"));
+    let mut points = Points::default();
+    let (mut top, mut bottom) = (34.0, 34.0_f64);
+    for (index, (map, color)) in pairs.iter().enumerate() {
+        if index > 0 && index % columns == 0 {
+            top = bottom + 34.0;
+        }
+        let left = 12.0 + (index % columns) as f64 * (side + gap);
+        let panel = panel_of(map, [left, top, side, side * 0.82])?;
+        let coloring = color.map(|color| coloring(map, color)).transpose()?;
+        let several_maps = maps.len() > 1;
+        let title = match (&coloring, several_maps) {
+            (Some(coloring), false) => format!("by {}", coloring.title),
+            (Some(coloring), true) => format!("{} by {}", map.step, coloring.title),
+            (None, _) => map.step.clone(),
+        };
+        panel.title(&mut scene, &title);
+        let end = draw_panel(&mut scene, &panel, map, coloring.as_ref(), &mut points)?;
+        bottom = bottom.max(end);
+    }
+    scene.height = bottom + 6.0;
+    Ok(Drawn { caption: caption(maps, colors, left_out), scene, points: Some(points) })
+}
+
+fn panel_of(map: &Input, frame: [f64; 4]) -> Result<Panel, String> {
+    let places = places(map)?;
+    Ok(Panel {
+        frame,
+        x: Scale::around(places.iter().map(|place| place[0]), false),
+        y: Scale::around(places.iter().map(|place| place[1]), false),
+    })
+}
+
+/// The first two features of each clip.
+fn places(map: &Input) -> Result<Vec<[f64; 2]>, String> {
+    let features = map.table()?.array("features");
+    let features = features
+        .filter(|features| features.width() >= 2)
+        .ok_or_else(|| format!("`{}.{}` has fewer than two features", map.step, map.port))?;
+    let row = |at: usize| [features.row(at)[0], features.row(at)[1]].map(f64::from);
+    Ok((0..features.rows()).map(row).collect())
+}
+
+fn coloring(map: &Input, color: &Input) -> Result<Coloring, String> {
+    let labels = color.labels()?;
+    let by_clip: HashMap<&String, &String> = color.text("clip_id")?.iter().zip(&labels).collect();
+    let names = sorted_names(&labels);
+    let numbers: HashMap<&String, usize> =
+        names.iter().enumerate().map(|(at, name)| (name, at)).collect();
+    let of = map.text("clip_id")?.iter();
+    let of = of.map(|clip| by_clip.get(clip).and_then(|label| numbers.get(*label)).copied());
+    let is_cluster = color.table()?.ints("label").is_some();
+    let title = if is_cluster { format!("cluster ({})", color.step) } else { "class".to_owned() };
+    Ok(Coloring { title, of: of.collect(), names })
+}
+
+/// Draws points and legend; gives where they end.
+fn draw_panel(
+    scene: &mut Scene,
+    panel: &Panel,
+    map: &Input,
+    coloring: Option<&Coloring>,
+    points: &mut Points,
+) -> Result<f64, String> {
+    let places: Vec<[f64; 2]> = places(map)?.iter().map(|[x, y]| panel.at(*x, *y)).collect();
+    let [left, top, width, height] = panel.frame;
+    for corner in [[left, top], [left, top + height]] {
+        scene.line(vec![corner, [left + width, corner[1]]], Paint::Grid, 1.0);
+    }
+    for x in [left, left + width] {
+        scene.line(vec![[x, top], [x, top + height]], Paint::Grid, 1.0);
+    }
+    let radius = match places.len() {
+        ..300 => 4.2,
+        300..1500 => 3.2,
+        1500..4000 => 2.4,
+        _ => 1.8,
+    };
+    let groups = coloring.map_or(1, |coloring| coloring.names.len());
+    let group = |at: usize| coloring.map_or(Some(0), |coloring| coloring.of[at]);
+    for turn in 0..TURNS {
+        // Points without a label are drawn first and in the colour of the grid.
+        for wanted in std::iter::once(None).chain((0..groups).map(Some)) {
+            let own = (0..places.len()).filter(|at| at % TURNS == turn && group(*at) == wanted);
+            let own: Vec<_> = own
+                .map(|at| places[at])
+                .filter(|it| it[0].is_finite() && it[1].is_finite())
+                .collect();
+            if own.is_empty() {
+                continue;
+            }
+            match wanted {
+                Some(at) => scene.dots(own, Shape::category(at), radius, Paint::category(at)),
+                None => scene.dots(own, Shape::Disc, radius * 0.7, Paint::Grid),
+            }
+        }
+    }
+    if points.clips.is_empty() {
+        points.clips = map.text("clip_id")?.to_vec();
+    }
+    // Panels of other clips than the first cannot be asked.
+    if points.clips == map.text("clip_id")? {
+        let short = |value: f64| (value * 10.0).round() as f32 / 10.0;
+        points.panels.push(places.iter().map(|place| place.map(short)).collect());
+        if let Some(coloring) = coloring
+            && points.facts.iter().all(|(title, ..)| *title != coloring.title)
+        {
+            let of = coloring.of.iter().map(|at| at.map_or(u32::MAX, |at| at as u32));
+            points.facts.push((coloring.title.clone(), coloring.names.clone(), of.collect()));
+        }
+    }
+    let Some(coloring) = coloring else { return Ok(top + height) };
+    let mut entries: Vec<Entry> = coloring
+        .names
+        .iter()
+        .take(MOST_NAMES)
+        .enumerate()
+        .map(|(at, name)| Entry {
+            text: name.clone(),
+            paint: Paint::category(at),
+            shape: Some(Shape::category(at)),
+        })
+        .collect();
+    if coloring.names.len() > MOST_NAMES {
+        let more = format!("and {} more", coloring.names.len() - MOST_NAMES);
+        entries.push(Entry { text: more, paint: Paint::Grid, shape: Some(Shape::Disc) });
+    }
+    Ok(top + height + 12.0 + legend(scene, [left, top + height + 12.0], width, &entries))
+}
+
+fn caption(maps: &[Input], colors: &[Input], left_out: usize) -> String {
+    let is_cluster = |color: &Input| color.table().is_ok_and(|table| table.ints("label").is_some());
+    let both = colors.iter().any(is_cluster) && !colors.iter().all(is_cluster);
+    let mut text = "Each point is a clip. ".to_owned();
+    text.push_str(if both {
+        "Where the colours of the clusters follow those of the classes, the clusters know the classes; a map may show \
+         islands that no class has. "
+    } else if colors.is_empty() {
+        ""
+    } else {
+        "Islands of one colour are groups that the labels know; colours that mix are told apart by neither place nor name. "
+    });
+    text.push_str("Axes of such a map have no unit: near points are alike, but sizes and distances of islands say little.");
+    if maps.len() > 1 {
+        text.push_str(" One panel for each map.");
+    }
+    if left_out > 0 {
+        text.push_str(&format!(" {left_out} more panels are not shown."));
+    }
+    text
+}

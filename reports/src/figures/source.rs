@@ -1,0 +1,113 @@
+//! What a figure is drawn from.
+
+use cache::{Artifact, Table, record::Figure};
+use std::collections::BTreeMap;
+
+/// All that a figure may look at.
+pub struct Source<'a> {
+    /// What was asked for.
+    pub figure: &'a Figure,
+    /// The scores at each point of the sweep, if the figure is drawn from them.
+    pub swept: Vec<Swept>,
+    /// Artifacts by role.
+    pub inputs: BTreeMap<String, Vec<Input>>,
+}
+
+/// The scores of a row of the table at a point of the sweep.
+pub struct Swept {
+    /// The title of the row.
+    pub title: String,
+    /// Swept parameters and their values.
+    pub point: Vec<(String, serde_json::Value)>,
+    /// Value by metric.
+    pub values: BTreeMap<String, f64>,
+}
+
+/// An artifact and where it came from.
+pub struct Input {
+    /// The step that made it.
+    pub step: String,
+    /// The output port.
+    pub port: String,
+    /// The content.
+    pub artifact: Artifact,
+}
+
+impl Source<'_> {
+    /// The artifacts of a role.
+    pub fn all(&self, role: &str) -> &[Input] {
+        self.inputs.get(role).map_or(&[], Vec::as_slice)
+    }
+
+    /// The first artifact of a role.
+    pub fn one(&self, role: &str) -> Result<&Input, String> {
+        self.all(role).first().ok_or_else(|| format!("nothing was given for `{role}`"))
+    }
+
+    /// A setting that counts.
+    pub fn count(&self, name: &str, default: usize) -> usize {
+        let value = self.figure.options.get(name).and_then(serde_json::Value::as_u64);
+        value.map_or(default, |value| value as usize)
+    }
+
+    /// A setting that is a text.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.figure.options.get(name).and_then(serde_json::Value::as_str)
+    }
+
+    /// The title that the author gave, or another one.
+    pub fn title(&self, default: &str) -> String {
+        self.figure.title.clone().unwrap_or_else(|| default.to_owned())
+    }
+}
+
+impl Input {
+    /// The columns.
+    pub fn table(&self) -> Result<&Table, String> {
+        self.artifact
+            .as_table()
+            .ok_or_else(|| format!("`{}.{}` is not a table", self.step, self.port))
+    }
+
+    /// A column of real numbers.
+    pub fn reals(&self, name: &str) -> Result<&[f64], String> {
+        self.table()?.reals(name).ok_or_else(|| self.lacks(name))
+    }
+
+    /// A column of whole numbers.
+    pub fn ints(&self, name: &str) -> Result<&[i64], String> {
+        self.table()?.ints(name).ok_or_else(|| self.lacks(name))
+    }
+
+    /// A column of text.
+    pub fn text(&self, name: &str) -> Result<&[String], String> {
+        self.table()?.text(name).ok_or_else(|| self.lacks(name))
+    }
+
+    /// Labels as text, whether they are classes or numbers of clusters.
+    pub fn labels(&self) -> Result<Vec<String>, String> {
+        match (self.table()?.text("label"), self.table()?.ints("label")) {
+            (Some(names), _) => Ok(names.to_vec()),
+            (None, Some(numbers)) => Ok(numbers.iter().map(ToString::to_string).collect()),
+            (None, None) => Err(self.lacks("label")),
+        }
+    }
+
+    /// A number among the facts on the whole.
+    pub fn fact(&self, name: &str) -> Option<f64> {
+        self.artifact.meta.get(name).and_then(serde_json::Value::as_f64)
+    }
+
+    fn lacks(&self, column: &str) -> String {
+        format!("`{}.{}` has no column `{column}` of that type", self.step, self.port)
+    }
+}
+
+/// Whole numbers by value, then other names in their order.
+pub fn sorted_names(labels: &[String]) -> Vec<String> {
+    let key = |name: &String| (name.parse::<i64>().unwrap_or(i64::MAX), name.clone());
+    let mut names: Vec<String> = labels.to_vec();
+    names.sort_by_key(key);
+    names.dedup();
+    names
+}

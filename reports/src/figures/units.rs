@@ -1,0 +1,95 @@
+//! KL and variance of latent units.
+
+use super::{
+    Drawn,
+    source::{Input, Source},
+};
+use crate::draw::{
+    Anchor, Paint, Panel, Scale, Scene, Shape,
+    axis::{Entry, legend},
+    scene::SIZES,
+};
+
+/// Units in use, and others.
+const IN_USE: Paint = Paint::Rgb(0x00, 0x72, 0xb2);
+const IDLE: Paint = Paint::Rgb(0xb0, 0xb0, 0xb0);
+
+pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
+    let models = source.all("of");
+    let mut scene = Scene::new(760.0, 0.0, source.title("Latent units"));
+    let mut top = 44.0;
+    let mut counts = Vec::new();
+    for model in models {
+        let active = model.ints("active")?;
+        let in_use = active.iter().filter(|active| **active != 0).count();
+        counts.push(format!("{}: {in_use} of {}", model.step, active.len()));
+        draw_model(&mut scene, model, active, top)?;
+        top += 275.0;
+    }
+    let entries = [
+        Entry { text: "in use".to_owned(), paint: IN_USE, shape: Some(Shape::Square) },
+        Entry { text: "idle".to_owned(), paint: IDLE, shape: Some(Shape::Square) },
+    ];
+    let bottom = top - 32.0;
+    scene.height = bottom + 6.0 + legend(&mut scene, [92.0, bottom], 600.0, &entries);
+    Ok(Drawn {
+        caption: format!(
+            "Units in use, {}. A unit is in use if its KL is above 0.01 nats or, in a model without a KL, its mean varies \
+             by more than 0.01. Idle units carry nothing of a clip, however many the latent has.",
+            counts.join("; ")
+        ),
+        scene,
+        points: None,
+    })
+}
+
+fn draw_model(scene: &mut Scene, model: &Input, active: &[i64], top: f64) -> Result<(), String> {
+    let kl = model.reals("kl")?;
+    let variance = model.reals("variance_of_mean")?;
+    // By what decides whether a unit counts.
+    let has_kl = kl.iter().any(|value| value.is_finite());
+    let by = if has_kl { kl } else { variance };
+    let mut order: Vec<usize> = (0..active.len()).collect();
+    order.sort_by(|a, b| by[*b].total_cmp(&by[*a]).then(a.cmp(b)));
+    scene.words(&model.step, [92.0, top - 16.0], Anchor::Start, SIZES[0]);
+    let panels = [("KL, nats", kl), ("variance of the mean", variance)];
+    let panels = panels.into_iter().filter(|(_, values)| values.iter().any(|it| it.is_finite()));
+    for (at, (title, values)) in panels.enumerate() {
+        let largest = values.iter().copied().filter(|it| it.is_finite()).fold(0.0, f64::max);
+        let panel = Panel {
+            frame: [92.0 + at as f64 * 385.0, top, 270.0, 185.0],
+            x: Scale::Linear(0.0, order.len() as f64),
+            y: Scale::Linear(0.0, if largest > 0.0 { largest * 1.05 } else { 1.0 }),
+        };
+        panel.y_axis(scene, title, &panel.y.ticks(4));
+        let width = panel.frame[2] / order.len() as f64;
+        for (place, &unit) in order.iter().enumerate() {
+            let value = if values[unit].is_finite() { values[unit].max(0.0) } else { 0.0 };
+            let [left, high] = panel.at(place as f64, value);
+            let low = panel.at(0.0, 0.0)[1];
+            let fill = if active[unit] != 0 { IN_USE } else { IDLE };
+            // A bar of no height is still seen.
+            let height = (low - high).max(1.0);
+            scene.rect([left + width * 0.1, low - height, (width * 0.8).max(0.4), height], fill);
+        }
+        let step = order.len().div_ceil(9).max(1);
+        let ticks = order.iter().enumerate().step_by(step);
+        let ticks: Vec<_> =
+            ticks.map(|(place, unit)| (place as f64 + 0.5, unit.to_string())).collect();
+        let bare = Panel { y: Scale::Linear(0.0, 1.0), ..panel };
+        axis_below(scene, &bare, &ticks);
+    }
+    Ok(())
+}
+
+/// Numbers of units below the bars, without lines through them.
+fn axis_below(scene: &mut Scene, panel: &Panel, ticks: &[(f64, String)]) {
+    let [left, top, width, height] = panel.frame;
+    scene.line(vec![[left, top + height], [left + width, top + height]], Paint::Soft, 1.0);
+    for (value, text) in ticks {
+        let x = left + width * panel.x.share(*value);
+        scene.words(text, [x, top + height + 19.0], Anchor::Middle, SIZES[2]);
+    }
+    let middle = [left + width / 2.0, top + height + 40.0];
+    scene.words("unit, the strongest first", middle, Anchor::Middle, SIZES[1]);
+}

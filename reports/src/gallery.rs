@@ -1,0 +1,72 @@
+//! The figures of a report.
+
+use crate::{
+    document::{Asked, Block, Picture, Text},
+    figures::{self, Points},
+    hearing::Hearing,
+};
+use cache::{Record, Store, StoreError};
+use std::collections::BTreeMap;
+
+/// Blocks for the figures, and their files by name.
+pub fn blocks(
+    record: &Record,
+    store: &Store,
+    hearing: &Hearing,
+) -> Result<(Vec<Block>, BTreeMap<String, Vec<u8>>), StoreError> {
+    let (mut blocks, mut files) = (Vec::new(), BTreeMap::new());
+    if !record.figures.is_empty() {
+        blocks.push(Block::Heading("Figures".to_owned()));
+    }
+    for (index, figure) in record.figures.iter().enumerate() {
+        let name = format!("{:02}-{}", index + 1, figure.figure.replace('_', "-"));
+        let title = figure.title.clone().unwrap_or_else(|| default_title(&figure.figure));
+        let rendered = match figures::render(figure, record, store)? {
+            Ok(rendered) => rendered,
+            Err(fault) => {
+                let text =
+                    Text::new().strong(title).plain(format!(" could not be drawn: {fault}."));
+                blocks.push(Block::Paragraph(text));
+                continue;
+            }
+        };
+        files.insert(format!("figures/{name}.svg"), rendered.svg.into_bytes());
+        files.insert(format!("figures/{name}.png"), rendered.png);
+        blocks.push(Block::Figure(Picture {
+            name,
+            title,
+            caption: figure.caption.clone().unwrap_or(rendered.caption).into(),
+            svg: rendered.inline,
+            points: rendered.points.map(|points| asked(points, hearing)),
+        }));
+    }
+    Ok((blocks, files))
+}
+
+/// `pca_spectrum` as `Pca spectrum`.
+fn default_title(name: &str) -> String {
+    let mut letters = name.replace('_', " ").chars().collect::<Vec<_>>();
+    letters[..1].iter_mut().for_each(|letter| letter.make_ascii_uppercase());
+    letters.into_iter().collect()
+}
+
+fn asked(points: Points, hearing: &Hearing) -> Asked {
+    let paths: Vec<Option<&str>> = points.clips.iter().map(|clip| hearing.of(clip)).collect();
+    let (mut folder, mut audio) = (String::new(), Vec::new());
+    if paths.iter().any(Option::is_some) {
+        folder = common_folder(paths.iter().flatten()).to_owned();
+        audio = paths.iter().map(|path| path.map(|path| path[folder.len()..].to_owned())).collect();
+    }
+    Asked { clips: points.clips, panels: points.panels, facts: points.facts, folder, audio }
+}
+
+/// The longest start that ends in `/` and is that of all paths.
+fn common_folder<'p>(mut paths: impl Iterator<Item = &'p &'p str>) -> &'p str {
+    let Some(first) = paths.next() else { return "" };
+    let shared = paths.fold(*first, |shared, path| {
+        let same = shared.bytes().zip(path.bytes()).take_while(|(a, b)| a == b).count();
+        // Addresses are plain ASCII.
+        &shared[..same]
+    });
+    &shared[..shared.rfind('/').map_or(0, |end| end + 1)]
+}

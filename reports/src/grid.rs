@@ -1,0 +1,94 @@
+//! A sweep over two parameters as a grid: a cell for each point, with what matters most in it.
+
+use crate::{
+    compare::Verdict,
+    document::{Block, Cell, Column, Row, Table, Text},
+    latent,
+    scores::{self, ScoredRow},
+    table::{METRICS, Metric, is_best},
+};
+use cache::Record;
+use serde_json::Value;
+
+/// A grid for each title of which the rows vary in exactly two parameters.
+pub fn blocks(record: &Record, rows: &[ScoredRow], verdicts: &[Verdict]) -> Vec<Block> {
+    let mut titles: Vec<&str> = Vec::new();
+    for row in rows.iter().filter(|row| row.point.len() == 2) {
+        if !titles.contains(&row.name.as_str()) {
+            titles.push(&row.name);
+        }
+    }
+    titles.into_iter().flat_map(|title| grid(record, title, rows, verdicts)).collect()
+}
+
+fn grid(record: &Record, title: &str, rows: &[ScoredRow], verdicts: &[Verdict]) -> Vec<Block> {
+    let points: Vec<(usize, &ScoredRow)> = rows
+        .iter()
+        .enumerate()
+        .filter(|(_, row)| row.name == title && row.point.len() == 2)
+        .collect();
+    let (down, across) = (values(&points, 0), values(&points, 1));
+    let has = |metric: &&Metric| points.iter().any(|(_, row)| row.value(metric.name).is_some());
+    // Agreement with the labels, where there are any.
+    let metric = METRICS.iter().find(|it| it.name == "ari").filter(has);
+    let Some(metric) = metric.or_else(|| METRICS.iter().find(has)) else { return Vec::new() };
+    if down.len() < 2 || across.len() < 2 {
+        return Vec::new();
+    }
+    let axes = [0, 1].map(|at| scores::short(record, &points[0].1.point[at].0));
+    let heads = across
+        .iter()
+        .map(|value| Column::number(format!("{} = {}", axes[1], scores::shown(value))));
+    let lines = down.iter().map(|down| {
+        let cells = across.iter().map(|across| {
+            let at = |(_, row): &&(usize, &ScoredRow)| {
+                row.point[0].1 == *down && row.point[1].1 == *across
+            };
+            points.iter().find(at).map_or_else(Cell::default, |(index, row)| {
+                cell(row, metric, is_best(verdicts, metric, *index))
+            })
+        });
+        let head = format!("{} = {}", axes[0], scores::shown(down));
+        Row::new(std::iter::once(head.into()).chain(cells).collect())
+    });
+    let table = Table {
+        columns: std::iter::once(Column::text("")).chain(heads).collect(),
+        rows: lines.collect(),
+    };
+    let seeds = points.iter().map(|(_, row)| row.seeds.len()).max().unwrap_or(0);
+    let mut says = format!(": {}", metric.title);
+    if seeds > 1 {
+        says.push_str(&format!(" (mean ± half the 95 % interval over n = {seeds} seeds)"));
+    } else {
+        says.push_str(" (one seed)");
+    }
+    if points.iter().any(|(_, row)| !row.latent.is_empty()) {
+        says.push_str(", and below it the latent units in use");
+    }
+    says.push('.');
+    vec![Block::Paragraph(Text::new().strong(title).plain(says)), Block::Table(table)]
+}
+
+/// The values of one of the two parameters, in the order of the sweep.
+fn values(points: &[(usize, &ScoredRow)], axis: usize) -> Vec<Value> {
+    let mut values: Vec<Value> = Vec::new();
+    for (_, row) in points {
+        if !values.contains(&row.point[axis].1) {
+            values.push(row.point[axis].1.clone());
+        }
+    }
+    values
+}
+
+fn cell(row: &ScoredRow, metric: &Metric, is_best: bool) -> Cell {
+    let mut estimate = metric.estimate(row);
+    if !row.missing.is_empty() {
+        estimate.push_str(&format!(" (n = {})", row.seeds.len() - row.missing.len()));
+    }
+    let text = if is_best { Text::new().strong(estimate) } else { estimate.into() };
+    let text = match latent::mean(&row.latent) {
+        Some(space) => text.lines_below(&latent::in_use(&space)),
+        None => text,
+    };
+    Cell { text, value: row.value(metric.name), id: None }
+}

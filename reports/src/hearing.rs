@@ -1,0 +1,89 @@
+//! Where the recordings of clips lie, as seen from a run's folder.
+
+use crate::escape;
+use cache::{Digest, Kind, Record, Store, StoreError};
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Component, Path, PathBuf},
+};
+
+/// Addresses of recordings by clip.
+#[derive(Default)]
+pub struct Hearing(HashMap<String, String>);
+
+impl Hearing {
+    /// Finds the clips that are files on this machine. The store's index of files outside knows
+    /// where each content was last seen; clips of an archive, or made on the way, are not heard.
+    ///
+    /// # Errors
+    /// When the list of clips is missing from the store or damaged.
+    pub fn find(record: &Record, store: &Store, folder: &Path) -> Result<Self, StoreError> {
+        let mut hearing = Self::default();
+        let Ok(folder) = fs::canonicalize(folder) else { return Ok(hearing) };
+        let places = store.files().paths();
+        let mut folders = HashMap::new();
+        for step in &record.steps {
+            let clips = step.shapes.iter().filter(|(_, shape)| shape.kind == Kind::Clips);
+            for digest in clips.filter_map(|(port, _)| step.outputs.get(port)) {
+                let artifact = store.get(digest)?;
+                let column = |name| artifact.as_table().and_then(|table| table.text(name));
+                let (Some(ids), Some(audio)) = (column("clip_id"), column("audio")) else {
+                    continue;
+                };
+                for (id, audio) in ids.iter().zip(audio) {
+                    let Some(content) = audio.strip_prefix("file:") else { continue };
+                    let path = content.parse::<Digest>().ok().and_then(|it| places.get(&it));
+                    let address = path.and_then(|path| address(path, &folder, &mut folders));
+                    hearing.0.extend(address.map(|address| (id.clone(), address)));
+                }
+            }
+        }
+        Ok(hearing)
+    }
+
+    /// The address of a clip's recording.
+    pub fn of(&self, clip: &str) -> Option<&str> {
+        self.0.get(clip).map(String::as_str)
+    }
+}
+
+/// The path of a file as an address from a folder.
+fn address(
+    path: &Path,
+    from: &Path,
+    folders: &mut HashMap<PathBuf, Option<String>>,
+) -> Option<String> {
+    let parent = path.parent()?;
+    let folder = folders.entry(parent.to_owned()).or_insert_with(|| {
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        Some(between(from, &fs::canonicalize(parent).ok()?)?)
+    });
+    let name = escape::address(path.file_name()?.to_str()?);
+    folder.as_ref().map(|folder| format!("{folder}{name}"))
+}
+
+/// The way from one folder to another, as an address that ends in `/` if it is not empty.
+fn between(from: &Path, to: &Path) -> Option<String> {
+    let [from, to] = [from, to].map(|path| path.components().collect::<Vec<Component<'_>>>());
+    let shared = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
+    let mut way = "../".repeat(from.len() - shared);
+    for part in &to[shared..] {
+        way.push_str(&escape::address(part.as_os_str().to_str()?));
+        way.push('/');
+    }
+    Some(way)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_between_folders() {
+        let way = |from: &str, to: &str| between(Path::new(from), Path::new(to));
+        assert_eq!(way("/a/runs/s/1", "/a/my data/x").as_deref(), Some("../../../my%20data/x/"));
+        assert_eq!(way("/a", "/a").as_deref(), Some(""));
+        assert_eq!(way("/a", "/\"><b").as_deref(), Some("../%22%3E%3Cb/"));
+    }
+}

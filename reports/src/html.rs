@@ -1,0 +1,132 @@
+//! A report as one HTML file that needs nothing else: no network, no framework.
+
+use crate::{
+    document::{Block, Cell, Document, Picture, Row, Span, Table, Text},
+    draw::svg,
+    escape::{self, html as escaped},
+};
+use std::fmt::Write;
+
+/// Writes a report. A cell's origin is asked for with `engine why RUN CELL`.
+pub fn write(document: &Document, run: &str) -> String {
+    let title = escaped(&document.title);
+    let mut out = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<title>{title}</title>\n\
+         <link rel=\"icon\" href=\"data:,\">\n<style>\n{}{}\n</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n",
+        include_str!("page.css"),
+        svg::STYLE
+    );
+    write_blocks(&mut out, &document.blocks, run);
+    let _ =
+        write!(out, "</main>\n<script>\n{}</script>\n</body>\n</html>\n", include_str!("page.js"));
+    out
+}
+
+fn write_blocks(out: &mut String, blocks: &[Block], run: &str) {
+    for block in blocks {
+        let _ = match block {
+            Block::Heading(title) => writeln!(out, "<h2>{}</h2>", escaped(title)),
+            Block::Paragraph(text) => writeln!(out, "<p>{}</p>", inline(text)),
+            Block::Notice(texts) => {
+                let texts = texts.iter().map(|text| format!("<p>{}</p>", inline(text)));
+                writeln!(out, "<aside>{}</aside>", texts.collect::<String>())
+            }
+            Block::List(points) => {
+                let points = points.iter().map(|point| format!("<li>{}</li>\n", inline(point)));
+                writeln!(out, "<ul>\n{}</ul>", points.collect::<String>())
+            }
+            Block::Table(table) => write_table(out, table, run),
+            Block::Figure(picture) => write_figure(out, picture),
+            Block::Terminal(text) => {
+                let lines: Vec<_> = text.lines().map(escaped).collect();
+                writeln!(out, "<pre>{}</pre>", lines.join("\n"))
+            }
+            Block::Details(summary, blocks) => {
+                let _ = writeln!(out, "<details><summary>{}</summary>", inline(summary));
+                write_blocks(out, blocks, run);
+                writeln!(out, "</details>")
+            }
+        };
+    }
+}
+
+fn write_table(out: &mut String, table: &Table, run: &str) -> std::fmt::Result {
+    out.push_str("<div class=\"wide\"><table class=\"sortable\">\n<thead><tr>");
+    for column in &table.columns {
+        let class = if column.is_number { " class=\"n\"" } else { "" };
+        // A column without a title still has a button, which needs a name.
+        let title = match column.title.as_str() {
+            "" => "<span aria-label=\"title\"></span>".to_owned(),
+            title => escaped(title),
+        };
+        write!(out, "<th{class} aria-sort=\"none\"><button type=\"button\">{title}</button></th>")?;
+    }
+    out.push_str("</tr></thead>\n<tbody>\n");
+    for row in &table.rows {
+        out.push_str(if row.is_beside { "<tr class=\"beside\">" } else { "<tr>" });
+        for (cell, column) in row.cells.iter().zip(&table.columns) {
+            write_cell(out, cell, row, column.is_number, run)?;
+        }
+        out.push_str("</tr>\n");
+    }
+    writeln!(out, "</tbody>\n</table></div>")
+}
+
+fn write_cell(
+    out: &mut String,
+    cell: &Cell,
+    row: &Row,
+    is_number: bool,
+    run: &str,
+) -> std::fmt::Result {
+    out.push_str(if is_number { "<td class=\"n\"" } else { "<td" });
+    if let Some(id) = &cell.id {
+        let id = escaped(id);
+        write!(out, " id=\"{id}\" title=\"engine why {} {id}\"", escaped(run))?;
+    }
+    if let Some(value) = cell.value.filter(|value| value.is_finite() && !row.is_beside) {
+        write!(out, " data-v=\"{value}\"")?;
+    }
+    write!(out, ">{}</td>", inline(&cell.text))
+}
+
+fn write_figure(out: &mut String, picture: &Picture) -> std::fmt::Result {
+    let class = if picture.points.is_some() { " class=\"ask\"" } else { "" };
+    writeln!(out, "<figure{class} id=\"{}\">\n{}", escaped(&picture.name), picture.svg)?;
+    if let Some(points) = &picture.points {
+        let hint = match points.audio.is_empty() {
+            true => "Point at a clip to see which it is.",
+            false => "Point at a clip to see which it is; click to hear it.",
+        };
+        // Within a script element only `<` could end it.
+        let json = serde_json::to_string(points).expect("points always serialise");
+        writeln!(
+            out,
+            "<div class=\"clip\" aria-live=\"polite\">{hint}</div>\n<script type=\"application/json\">{}</script>",
+            json.replace('<', "\\u003c")
+        )?;
+    }
+    let title = escaped(&picture.title);
+    writeln!(
+        out,
+        "<figcaption><strong>{title}.</strong> {}</figcaption>\n</figure>",
+        inline(&picture.caption)
+    )
+}
+
+fn inline(text: &Text) -> String {
+    text.0.iter().fold(String::new(), |mut out, span| {
+        let _ = match span {
+            Span::Plain(text) => write!(out, "{}", escaped(text)),
+            Span::Strong(text) => write!(out, "<strong>{}</strong>", escaped(text)),
+            Span::Emphasis(text) => write!(out, "<em>{}</em>", escaped(text)),
+            Span::Code(text) => write!(out, "<code>{}</code>", escaped(text)),
+            Span::Link(text, to) => {
+                write!(out, "<a href=\"{}\">{}</a>", escape::address(to), escaped(text))
+            }
+            Span::Break => write!(out, "<br>"),
+        };
+        out
+    })
+}

@@ -1,0 +1,48 @@
+//! The tables of a report as LaTeX, to be read into a paper with `\input`.
+
+use crate::{
+    document::{Block, Document, Row, Span, Table, Text},
+    escape::latex as escaped,
+};
+use std::fmt::Write;
+
+/// Writes the first table of a report: its results.
+pub fn write(document: &Document) -> String {
+    let mut out = "% Needs \\usepackage{booktabs}.\n".to_owned();
+    let table = document.blocks.iter().find_map(|block| match block {
+        Block::Table(table) => Some(table),
+        _ => None,
+    });
+    if let Some(table) = table {
+        write_table(&mut out, table);
+    }
+    out
+}
+
+fn write_table(out: &mut String, table: &Table) {
+    let columns: String =
+        table.columns.iter().map(|column| if column.is_number { 'r' } else { 'l' }).collect();
+    let heads: Vec<_> = table.columns.iter().map(|column| escaped(&column.title)).collect();
+    let _ = write!(
+        out,
+        "\\begin{{tabular}}{{{columns}}}\n\\toprule\n{} \\\\\n\\midrule\n",
+        heads.join(" & ")
+    );
+    for row in &table.rows {
+        let cells: Vec<_> = row.cells.iter().map(|cell| inline(&cell.text, row)).collect();
+        let _ = writeln!(out, "{} \\\\", cells.join(" & "));
+    }
+    out.push_str("\\bottomrule\n\\end{tabular}\n");
+}
+
+fn inline(text: &Text, row: &Row) -> String {
+    let spans = text.0.iter().map(|span| match span {
+        Span::Plain(text) | Span::Link(text, _) => escaped(text),
+        Span::Strong(text) => format!("\\textbf{{{}}}", escaped(text)),
+        Span::Emphasis(text) => format!("\\emph{{{}}}", escaped(text)),
+        Span::Code(text) => format!("\\texttt{{{}}}", escaped(text)),
+        Span::Break => " ".to_owned(),
+    });
+    let text: String = spans.collect();
+    if row.is_beside && !text.is_empty() { format!("\\emph{{{text}}}") } else { text }
+}

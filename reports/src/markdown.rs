@@ -1,0 +1,109 @@
+//! A report as Markdown, as GitHub and editors show it.
+
+use crate::document::{Block, Cell, Document, Span, Table, Text};
+use crate::escape::{self, markdown as escaped};
+use std::fmt::Write;
+
+/// Writes a report.
+pub fn write(document: &Document) -> String {
+    let mut out = format!("# {}\n\n", escaped(&document.title));
+    write_blocks(&mut out, &document.blocks);
+    out.truncate(out.trim_end().len());
+    out.push('\n');
+    out
+}
+
+fn write_blocks(out: &mut String, blocks: &[Block]) {
+    for block in blocks {
+        write_block(out, block);
+        out.push('\n');
+    }
+}
+
+fn write_block(out: &mut String, block: &Block) {
+    let _ = match block {
+        Block::Heading(title) => writeln!(out, "## {}", escaped(title)),
+        Block::Paragraph(text) => writeln!(out, "{}", inline(text)),
+        Block::Notice(texts) => {
+            let lines: Vec<_> = texts.iter().map(|text| format!("> {}\n", inline(text))).collect();
+            write!(out, "{}", lines.join(">\n"))
+        }
+        Block::List(points) => {
+            points.iter().try_for_each(|point| writeln!(out, "- {}", inline(point)))
+        }
+        Block::Table(table) => write_table(out, table),
+        Block::Figure(picture) => {
+            let title = escaped(&picture.title);
+            writeln!(
+                out,
+                "![{title}](figures/{}.png)\n\n**{title}.** {}",
+                picture.name,
+                inline(&picture.caption)
+            )
+        }
+        Block::Terminal(text) => {
+            text.lines().try_for_each(|line| writeln!(out, "    {}", escape::visible(line)))
+        }
+        Block::Details(summary, blocks) => {
+            let _ = writeln!(out, "<details><summary>{}</summary>\n", plain(summary));
+            write_blocks(out, blocks);
+            writeln!(out, "</details>")
+        }
+    };
+}
+
+fn write_table(out: &mut String, table: &Table) -> std::fmt::Result {
+    for column in &table.columns {
+        match column.title.as_str() {
+            "" => write!(out, "| ")?,
+            title => write!(out, "| {} ", escaped(title))?,
+        }
+    }
+    out.push_str("|\n|");
+    for column in &table.columns {
+        out.push_str(if column.is_number { "--:|" } else { ":--|" });
+    }
+    out.push('\n');
+    for row in &table.rows {
+        for Cell { text, .. } in &row.cells {
+            let text = if row.is_beside { set_apart(text) } else { inline(text) };
+            write!(out, "| {text} ")?;
+        }
+        out.push_str("|\n");
+    }
+    Ok(())
+}
+
+/// Text of a row that belongs to the one above it.
+fn set_apart(text: &Text) -> String {
+    if text.is_empty() { String::new() } else { format!("*{}*", inline(text)) }
+}
+
+fn inline(text: &Text) -> String {
+    text.0.iter().fold(String::new(), |mut out, span| {
+        let _ = match span {
+            Span::Plain(text) => write!(out, "{}", escaped(text)),
+            Span::Strong(text) => write!(out, "**{}**", escaped(text)),
+            Span::Emphasis(text) => write!(out, "*{}*", escaped(text)),
+            Span::Code(text) => write!(out, "{}", escape::markdown_code(text)),
+            Span::Link(text, to) => write!(out, "[{}]({})", escaped(text), escape::address(to)),
+            Span::Break => write!(out, "<br>"),
+        };
+        out
+    })
+}
+
+/// Text where only HTML is read.
+fn plain(text: &Text) -> String {
+    text.0.iter().fold(String::new(), |mut out, span| {
+        match span {
+            Span::Plain(text)
+            | Span::Strong(text)
+            | Span::Emphasis(text)
+            | Span::Code(text)
+            | Span::Link(text, _) => out.push_str(&escape::html(text)),
+            Span::Break => out.push(' '),
+        }
+        out
+    })
+}

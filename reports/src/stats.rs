@@ -1,0 +1,267 @@
+//! Statistics over seeds: intervals of means, paired tests, Holm's correction, and how many seeds a
+//! difference would need.
+
+use std::collections::BTreeMap;
+
+/// The mean of some draws, and how far the true mean may be from it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Estimate {
+    /// The mean.
+    pub mean: f64,
+    /// Half the width of the 95 % interval; none of a single draw.
+    pub half_width: Option<f64>,
+    /// How many draws.
+    pub n: usize,
+}
+
+/// Mean ± t₀.₉₇₅(n − 1) · s / √n, with s the standard deviation of n − 1 degrees of freedom: the 95 %
+/// interval of Student's t. `None` without values.
+pub fn estimate(values: &[f64]) -> Option<Estimate> {
+    let n = values.len();
+    let mean = mean(values)?;
+    let half_width = deviation(values).map(|s| {
+        let t = t_quantile(0.975, (n - 1) as f64);
+        t * s / (n as f64).sqrt()
+    });
+    Some(Estimate { mean, half_width, n })
+}
+
+fn mean(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+/// The standard deviation with n − 1 degrees of freedom.
+fn deviation(values: &[f64]) -> Option<f64> {
+    let mean = mean(values).filter(|_| values.len() > 1)?;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    Some((squares / (values.len() - 1) as f64).sqrt())
+}
+
+/// Which paired test is used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Test {
+    /// Student's t of the differences.
+    #[default]
+    T,
+    /// Wilcoxon's signed ranks of the differences.
+    Wilcoxon,
+}
+
+/// Two rows over the seeds that both have.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Paired {
+    /// The mean difference.
+    pub difference: f64,
+    /// The standard deviation of the differences.
+    pub deviation: f64,
+    /// The seeds in common.
+    pub n: usize,
+    /// The two-sided p-value.
+    pub p: f64,
+}
+
+/// Compares two rows over their common seeds; `None` with fewer than two of them.
+pub fn paired(a: &BTreeMap<u64, f64>, b: &BTreeMap<u64, f64>, test: Test) -> Option<Paired> {
+    let differences: Vec<f64> = a.iter().filter_map(|(seed, a)| Some(a - b.get(seed)?)).collect();
+    let deviation = deviation(&differences)?;
+    let p = match test {
+        Test::T => paired_t(&differences),
+        Test::Wilcoxon => wilcoxon(&differences),
+    };
+    Some(Paired { difference: mean(&differences)?, deviation, n: differences.len(), p })
+}
+
+/// The two-sided p-value of t = d̄ / (s / √n) with n − 1 degrees of freedom. Differences that are all
+/// alike say it for certain, unless they are all 0.
+fn paired_t(differences: &[f64]) -> f64 {
+    let (Some(mean), Some(deviation)) = (mean(differences), deviation(differences)) else {
+        return 1.0;
+    };
+    match (mean == 0.0, deviation == 0.0) {
+        (true, _) => 1.0,
+        (false, true) => 0.0,
+        _ => {
+            let n = differences.len() as f64;
+            two_sided(mean / (deviation / n.sqrt()), n - 1.0)
+        }
+    }
+}
+
+/// The two-sided p-value of Wilcoxon's signed ranks; differences of 0 do not count. Exact for up to
+/// 50 differences of which no two are alike, otherwise by the normal approximation with the
+/// correction for ties.
+///
+/// Source: SciPy's `wilcoxon` with `zero_method="wilcox"` and `correction=False`.
+pub fn wilcoxon(differences: &[f64]) -> f64 {
+    let mut sorted: Vec<f64> = differences.iter().copied().filter(|it| *it != 0.0).collect();
+    sorted.sort_by(|a, b| a.abs().total_cmp(&b.abs()));
+    let n = sorted.len();
+    if n == 0 {
+        return 1.0;
+    }
+    let (mut positive, mut ties, mut at) = (0.0, 0.0, 0);
+    while at < n {
+        let alike = sorted[at..].iter().take_while(|it| it.abs() == sorted[at].abs()).count();
+        let rank = at as f64 + (alike as f64 + 1.0) / 2.0;
+        positive += rank * sorted[at..at + alike].iter().filter(|it| **it > 0.0).count() as f64;
+        ties += (alike as f64).powi(3) - alike as f64;
+        at += alike;
+    }
+    let total = (n * (n + 1)) as f64 / 2.0;
+    let least = positive.min(total - positive);
+    if ties == 0.0 && n <= 50 {
+        return (2.0 * rank_sums_up_to(least as usize, n)).min(1.0);
+    }
+    let count = n as f64;
+    let variance = count * (count + 1.0) * (2.0 * count + 1.0) / 24.0 - ties / 48.0;
+    erfc((least - total / 2.0).abs() / variance.sqrt() / std::f64::consts::SQRT_2)
+}
+
+/// The share of the 2ⁿ choices of signs whose positive ranks add up to at most `most`.
+fn rank_sums_up_to(most: usize, n: usize) -> f64 {
+    let mut share = vec![0.0; n * (n + 1) / 2 + 1];
+    share[0] = 1.0;
+    for rank in 1..=n {
+        for sum in (0..share.len()).rev() {
+            let with = if sum >= rank { share[sum - rank] } else { 0.0 };
+            share[sum] = (share[sum] + with) / 2.0;
+        }
+    }
+    share[..=most].iter().sum()
+}
+
+/// Holm's correction: the i-th smallest of m p-values times m − i + 1, none below the one before it.
+/// Whatever is below 0.05 then is so with at most 5 % risk of a single error in all of them.
+pub fn holm(p: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..p.len()).collect();
+    order.sort_by(|&a, &b| p[a].total_cmp(&p[b]));
+    let (mut corrected, mut before) = (vec![1.0; p.len()], 0.0f64);
+    for (place, &at) in order.iter().enumerate() {
+        before = before.max(p[at] * (p.len() - place) as f64).min(1.0);
+        corrected[at] = before;
+    }
+    corrected
+}
+
+/// The most seeds worth speaking of.
+const MOST_SEEDS: usize = 10_000;
+
+/// About how many seeds a paired t-test at level α would need to find such a difference four times
+/// out of five: the least n with n ≥ ((t₁₋α⸝₂(n − 1) + t₀.₈(n − 1)) · s / d)², where d and s are mean
+/// and standard deviation of the differences. `None` where that is beyond all measure.
+pub fn seeds_needed(difference: f64, deviation: f64, level: f64) -> Option<usize> {
+    let ratio = deviation / difference.abs();
+    let enough = |n: usize| {
+        let df = (n - 1) as f64;
+        (n as f64).sqrt() >= (t_quantile(1.0 - level / 2.0, df) + t_quantile(0.8, df)) * ratio
+    };
+    if !ratio.is_finite() || !enough(MOST_SEEDS) {
+        return None;
+    }
+    // More seeds are never worse, so the least can be searched for by halves.
+    let (mut few, mut many) = (1, MOST_SEEDS);
+    while many - few > 1 {
+        let middle = usize::midpoint(few, many);
+        if enough(middle) { many = middle } else { few = middle }
+    }
+    Some(many)
+}
+
+/// P(|T| ≥ |t|) of Student's t: I_x(ν/2, 1/2) at x = ν / (ν + t²).
+pub fn two_sided(t: f64, df: f64) -> f64 {
+    if t.is_infinite() {
+        return 0.0;
+    }
+    incomplete_beta(df / 2.0, 0.5, df / (df + t * t), t * t / (df + t * t))
+}
+
+/// The quantile of Student's t for a probability of at least 1/2, by halving an interval.
+pub fn t_quantile(p: f64, df: f64) -> f64 {
+    let tail = 2.0 * (1.0 - p);
+    let (mut low, mut high) = (0.0, 1.0);
+    while two_sided(high, df) > tail && high < 1e300 {
+        (low, high) = (high, high * 2.0);
+    }
+    for _ in 0..200 {
+        let middle = f64::midpoint(low, high);
+        if middle == low || middle == high {
+            break;
+        }
+        if two_sided(middle, df) > tail { low = middle } else { high = middle }
+    }
+    f64::midpoint(low, high)
+}
+
+/// The regularised incomplete beta function I_x(a, b), with y = 1 − x given apart so that nothing is
+/// lost near 1. Lentz's continued fraction.
+///
+/// Source: W. J. Lentz, "Generating Bessel functions in Mie scattering calculations using continued
+/// fractions", Applied Optics 15 (1976); NIST DLMF 8.17.22.
+fn incomplete_beta(a: f64, b: f64, x: f64, y: f64) -> f64 {
+    if x <= 0.0 || y <= 0.0 {
+        return if x <= 0.0 { 0.0 } else { 1.0 };
+    }
+    // The fraction converges quickly only below the mean of the distribution.
+    if x > (a + 1.0) / (a + b + 2.0) {
+        return 1.0 - incomplete_beta(b, a, y, x);
+    }
+    let front = (ln_gamma(a + b) - ln_gamma(a) - ln_gamma(b) + a * x.ln() + b * y.ln()).exp() / a;
+    let tiny = 1e-300;
+    let nonzero = |value: f64| if value.abs() < tiny { tiny } else { value };
+    let mut d = 1.0 / nonzero(1.0 - (a + b) * x / (a + 1.0));
+    let (mut c, mut fraction) = (1.0, d);
+    for m in 1..10_000 {
+        let m = f64::from(m);
+        let even = m * (b - m) * x / ((a + 2.0 * m - 1.0) * (a + 2.0 * m));
+        let odd = -(a + m) * (a + b + m) * x / ((a + 2.0 * m) * (a + 2.0 * m + 1.0));
+        let before = fraction;
+        for term in [even, odd] {
+            d = 1.0 / nonzero(1.0 + term * d);
+            c = nonzero(1.0 + term / c);
+            fraction *= c * d;
+        }
+        if (fraction - before).abs() <= 1e-16 * fraction.abs() {
+            break;
+        }
+    }
+    front * fraction
+}
+
+/// ln Γ(x) for x > 0, by Stirling's series after shifting x beyond 15.
+fn ln_gamma(x: f64) -> f64 {
+    const SERIES: [f64; 7] = [
+        1.0 / 12.0,
+        -1.0 / 360.0,
+        1.0 / 1260.0,
+        -1.0 / 1680.0,
+        1.0 / 1188.0,
+        -691.0 / 360_360.0,
+        1.0 / 156.0,
+    ];
+    let (mut shifted, mut product) = (x, 1.0);
+    while shifted < 15.0 {
+        product *= shifted;
+        shifted += 1.0;
+    }
+    let square = (shifted * shifted).recip();
+    let series = SERIES.iter().rev().fold(0.0, |sum, term| sum * square + term) / shifted;
+    let half_ln_tau = 0.5 * std::f64::consts::TAU.ln();
+    (shifted - 0.5) * shifted.ln() - shifted + half_ln_tau + series - product.ln()
+}
+
+/// erfc(x) for x ≥ 0: the tail of the t-distribution with very many degrees of freedom has no such
+/// accuracy, so by its own series and continued fraction (NIST DLMF 7.6.1 and 7.9.1).
+fn erfc(x: f64) -> f64 {
+    let root_pi = std::f64::consts::PI.sqrt();
+    if x < 2.0 {
+        let (mut term, mut sum) = (x, x);
+        for n in 1..200 {
+            let n = f64::from(n);
+            term *= -x * x / n;
+            sum += term / (2.0 * n + 1.0);
+        }
+        return 1.0 - 2.0 / root_pi * sum;
+    }
+    let fraction = (1..200).rev().fold(x, |tail, k| x + f64::from(k) / 2.0 / tail);
+    (-x * x).exp() / root_pi / fraction
+}

@@ -1,0 +1,396 @@
+//! Every kind of figure, drawn from a small example and compared with a golden file.
+//!
+//! With `FIGURES_TO=folder` the drawings are written there too, as SVG and PNG, to be looked at.
+
+use cache::{
+    Artifact, Digest, Kind, Record, Shape, Store, Table,
+    record::{
+        Environment, Figure, PortRef, RECORD_VERSION, Row, RunStatus, StepRecord, StepStatus,
+    },
+};
+use reports::figures::{FIGURES, Rendered, render};
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, fs, path::Path};
+use tempfile::TempDir;
+
+/// A store and the record of a run that made what is in it.
+struct Study {
+    _folder: TempDir,
+    store: Store,
+    record: Record,
+}
+
+impl Study {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(folder.path()).expect("a store");
+        let record = Record {
+            sweep: None,
+            version: RECORD_VERSION,
+            engine: "0".to_owned(),
+            pipeline: "example".to_owned(),
+            id: "1".to_owned(),
+            started: "2026-01-01T00:00:00Z".to_owned(),
+            seconds: 1.0,
+            status: RunStatus::Done,
+            command: vec!["engine".to_owned()],
+            question: None,
+            table: Vec::new(),
+            figures: Vec::new(),
+            audio: true,
+            steps: Vec::new(),
+            warnings: Vec::new(),
+            environment: Environment {
+                platform: "none".to_owned(),
+                processor: "none".to_owned(),
+                threads: 1,
+            },
+        };
+        Self { _folder: folder, store, record }
+    }
+
+    /// Adds a step with one output.
+    fn step(&mut self, name: &str, artifact: Artifact) {
+        let object = self.store.put(&artifact).expect("kept");
+        self.record.steps.push(StepRecord {
+            name: name.to_owned(),
+            op: "none".to_owned(),
+            params: Value::Null,
+            inputs: BTreeMap::new(),
+            seed: None,
+            key: Some(Digest::of(name.as_bytes())),
+            status: StepStatus::Ran,
+            reason: String::new(),
+            outputs: BTreeMap::from([("out".to_owned(), object.digest)]),
+            shapes: BTreeMap::from([("out".to_owned(), Shape::of(artifact.kind))]),
+            seconds: 1.0,
+            op_seconds: 1.0,
+            cpu_seconds: 0.0,
+            peak_bytes: 0,
+            laps: Vec::new(),
+            rows_reused: 0,
+            error: None,
+        });
+    }
+
+    fn draw(
+        &self,
+        figure: &str,
+        inputs: &[(&str, &[&str])],
+        options: Value,
+    ) -> Result<Rendered, String> {
+        let port = |step: &&str| PortRef { step: (*step).to_owned(), port: "out".to_owned() };
+        let inputs = inputs.iter();
+        let figure = Figure {
+            figure: figure.to_owned(),
+            title: None,
+            caption: None,
+            inputs: inputs
+                .map(|(role, steps)| ((*role).to_owned(), steps.iter().map(port).collect()))
+                .collect(),
+            options: serde_json::from_value(options).expect("a map"),
+        };
+        render(&figure, &self.record, &self.store).expect("all is in the store")
+    }
+
+    /// Draws, compares with the golden file, and tells every kind that was drawn.
+    fn golden(
+        &self,
+        name: &str,
+        figure: &str,
+        inputs: &[(&str, &[&str])],
+        options: Value,
+    ) -> Rendered {
+        let drawn = self.draw(figure, inputs, options.clone()).expect("drawn");
+        if let Ok(folder) = std::env::var("FIGURES_TO") {
+            let folder = Path::new(&folder);
+            fs::create_dir_all(folder).expect("a folder");
+            fs::write(folder.join(format!("{name}.svg")), &drawn.svg).expect("written");
+            fs::write(folder.join(format!("{name}.png")), &drawn.png).expect("written");
+        }
+        insta::assert_snapshot!(name, format!("{}\n{}", drawn.caption, drawn.svg));
+        // What was kept is what was drawn.
+        let kept = self.draw(figure, inputs, options).expect("kept");
+        assert_eq!((&kept.svg, &kept.png), (&drawn.svg, &drawn.png));
+        drawn
+    }
+}
+
+/// Numbers that look random and are the same everywhere.
+fn noise(at: usize, salt: u64) -> f64 {
+    let mut x =
+        (at as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ salt.wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x ^= x >> 30;
+    x = x.wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x ^= x >> 27;
+    x = x.wrapping_mul(0x94d0_49bb_1331_11eb);
+    ((x ^ x >> 31) >> 11) as f64 / (1_u64 << 53) as f64 - 0.5
+}
+
+const CLASSES: [&str; 11] =
+    ["cel", "cla", "flu", "gac", "gel", "org", "pia", "sax", "tru", "vio", "<script>|`$&\u{202e}"];
+
+fn clips(n: usize) -> Vec<String> {
+    (0..n).map(|at| format!("{}/{at:03}.wav", CLASSES[at % 11])).collect()
+}
+
+fn scattered() -> Study {
+    let mut study = Study::new();
+    let n = 220;
+    let place = |at: usize, axis: u64| {
+        let class = (at % 11) as f64;
+        let center = if axis == 0 { (class * 0.9).cos() } else { (class * 0.9).sin() };
+        (4.0 * center + 2.0 * noise(at, axis + 1)) as f32
+    };
+    let places = (0..n).flat_map(|at| [place(at, 0), place(at, 1)]).collect();
+    let map = Table::new().with_text("clip_id", clips(n)).with_array("features", [2], places);
+    study.step("map", Artifact::table(Kind::Matrix, map));
+    let classes = Table::new()
+        .with_text("clip_id", clips(n))
+        .with_text("label", (0..n).map(|at| CLASSES[at % 11]));
+    study.step("clips", Artifact::table(Kind::Labels, classes));
+    let clusters = Table::new()
+        .with_text("clip_id", clips(n))
+        .with_ints("label", (0..n).map(|at| (at % 11 / 2) as i64).collect());
+    study.step("groups", Artifact::table(Kind::Labels, clusters));
+    study
+}
+
+#[test]
+fn scatter_plots_stand_side_by_side() {
+    let study = scattered();
+    let drawn = study.golden(
+        "scatter",
+        "scatter",
+        &[("of", &["map"]), ("color", &["clips", "groups"])],
+        json!({}),
+    );
+    let points = drawn.points.expect("points");
+    assert_eq!((points.clips.len(), points.panels.len(), points.facts.len()), (220, 2, 2));
+    assert!(!drawn.svg.contains("<script>"), "labels are escaped");
+    study.golden("scatter_one", "scatter", &[("of", &["map"]), ("color", &["clips"])], json!({}));
+}
+
+#[test]
+fn spectrograms_have_decibels_hertz_and_seconds() {
+    let mut study = Study::new();
+    let (bands, frames, n) = (32, 40, 6);
+    let level = |at: usize, smooth: f64| {
+        let (clip, band, frame) = (at / (bands * frames), at / frames % bands, at % frames);
+        let partial = (band as f64 * (0.7 + clip as f64 * 0.1)).sin().powi(2);
+        let decay = (frame as f64 * -0.05).exp();
+        (-80.0 + 75.0 * partial.powf(smooth) * decay + 6.0 * noise(at, 3)) as f32
+    };
+    let decibels: Vec<f32> = (0..n * bands * frames).map(|at| level(at, 1.0)).collect();
+    let scaled =
+        |values: &[f32]| values.iter().map(|value| (value + 60.0) / 20.0).collect::<Vec<_>>();
+    let made: Vec<f32> = (0..n * bands * frames).map(|at| level(at, 0.4)).collect();
+    let facts = |table| {
+        Artifact::table(Kind::Spectrogram, table)
+            .with_meta("sample_rate", 22050)
+            .with_meta("hop_length", 512)
+            .with_meta("fmin", 0.0)
+            .with_meta("fmax", 11025.0)
+    };
+    let before = Table::new().with_text("clip_id", clips(n)).with_array(
+        "features",
+        [bands, frames],
+        decibels.clone(),
+    );
+    study.step("mel", facts(before));
+    let pairs = Table::new()
+        .with_text("clip_id", clips(n))
+        .with_array("features", [bands, frames], scaled(&made))
+        .with_array("original", [bands, frames], scaled(&decibels));
+    study.step("vae", facts(pairs));
+    let inputs: [(&str, &[&str]); 2] = [("of", &["vae"]), ("decibels", &["mel"])];
+    let drawn = study.golden("reconstruction", "reconstruction", &inputs, json!({"clips": 3}));
+    assert!(drawn.svg.contains(">dB<") && drawn.svg.contains("Hz (Mel)"));
+    let scaled = study.draw("reconstruction", &inputs[..1], json!({})).expect("drawn");
+    assert!(!scaled.svg.contains(">dB<"), "without the levels before, there are no decibels");
+}
+
+#[test]
+fn a_composition_shows_its_counts() {
+    let mut study = Study::new();
+    let (clusters, classes) =
+        (["3", "0", "1", "2"], ["cel", "cla", "flu", "a long class name & more"]);
+    let counts: Vec<i64> = vec![40, 3, 0, 2, 5, 31, 8, 0, 1, 2, 28, 14, 0, 9, 11, 22];
+    let share =
+        |at: usize| counts[at] as f64 / counts[at / 4 * 4..][..4].iter().sum::<i64>() as f64;
+    let table = Table::new()
+        .with_text("cluster", (0..16).map(|at| clusters[at / 4]))
+        .with_text("class", (0..16).map(|at| classes[at % 4]))
+        .with_ints("count", counts.clone())
+        .with_reals("share_of_cluster", (0..16).map(share).collect())
+        .with_reals("share_of_class", (0..16).map(share).collect())
+        .with_ints("matched", (0..16).map(|at| i64::from(at / 4 == at % 4)).collect());
+    let artifact = Artifact::table(Kind::Composition, table).with_meta("accuracy", 0.6875);
+    study.step("made_of", artifact);
+    study.golden("composition", "composition", &[("of", &["made_of"])], json!({}));
+}
+
+fn history(beta: f64, epochs: usize) -> Artifact {
+    let falling = |at: usize, from: f64, to: f64| to + (from - to) * (-0.25 * at as f64).exp();
+    let column = |from, to| (0..epochs).map(|at| falling(at, from, to)).collect::<Vec<_>>();
+    let kl = 40.0 / (1.0 + beta);
+    let table = Table::new()
+        .with_ints("epoch", (1..=epochs as i64).collect())
+        .with_reals("loss", column(16000.0, 300.0 * (1.0 + beta)))
+        .with_reals("reconstruction", column(15000.0, 250.0 + 60.0 * beta))
+        .with_reals("kl", column(0.1, kl))
+        .with_reals("beta", vec![beta; epochs])
+        .with_reals("validation", column(16500.0, 380.0 * (1.0 + beta)));
+    Artifact::table(Kind::History, table)
+}
+
+#[test]
+fn trainings_are_curves_and_points() {
+    let mut study = Study::new();
+    for beta in [1.0, 4.0, 16.0] {
+        study.step(&format!("vae{{beta={beta}}}"), history(beta, 30));
+    }
+    let all: &[&str] = &["vae{beta=1}", "vae{beta=4}", "vae{beta=16}"];
+    study.golden("curves", "curves", &[("of", all)], json!({}));
+    study.golden("rate_distortion", "rate_distortion", &[("of", all)], json!({}));
+}
+
+fn diagnostics(units: usize, in_use: usize, beta: Option<f64>) -> Artifact {
+    let strength = |at: usize| if at < in_use { 3.0 / (1.0 + at as f64) } else { 0.002 };
+    let order = |at: usize| (at * 7) % units;
+    let table = Table::new()
+        .with_ints("unit", (0..units as i64).collect())
+        .with_reals(
+            "kl",
+            (0..units).map(|at| beta.map_or(f64::NAN, |_| strength(order(at)))).collect(),
+        )
+        .with_reals("variance_of_mean", (0..units).map(|at| strength(order(at)).min(1.0)).collect())
+        .with_ints("active", (0..units).map(|at| i64::from(order(at) < in_use)).collect());
+    let artifact =
+        Artifact::table(Kind::Diagnostics, table).with_meta("active_units", in_use as f64);
+    match beta {
+        Some(beta) => artifact.with_meta("effective_beta", beta),
+        None => artifact,
+    }
+}
+
+#[test]
+fn units_and_the_spectrum_they_stand_against() {
+    let mut study = Study::new();
+    study.step("vae", diagnostics(16, 5, Some(4.0)));
+    study.step("ae", diagnostics(16, 16, None));
+    study.step("strict", diagnostics(16, 1, Some(2080.0)));
+    let n = 32;
+    let variances: Vec<f64> = (0..n).map(|at| 3000.0 / f64::from(1 + at * at)).collect();
+    let table = Table::new()
+        .with_ints("component", (0..i64::from(n)).collect())
+        .with_reals("explained_variance", variances);
+    study.step("pca", Artifact::table(Kind::Diagnostics, table));
+    study.golden("units", "units", &[("of", &["vae", "ae"])], json!({}));
+    let inputs: [(&str, &[&str]); 2] = [("of", &["pca"]), ("models", &["vae", "strict"])];
+    let drawn = study.golden("pca_spectrum", "pca_spectrum", &inputs, json!({}));
+    assert!(drawn.caption.contains("Forecast, not a result"));
+    let refused = study.draw("pca_spectrum", &[("of", &["pca"]), ("models", &["ae"])], json!({}));
+    assert_eq!(refused.expect_err("no β"), "`ae` has no β: it is not variational");
+}
+
+#[test]
+fn a_sweep_is_a_heatmap() {
+    let mut study = Study::new();
+    for (at, (beta, latent)) in
+        [1.0, 2.0, 4.0, 8.0].iter().flat_map(|b| [8, 16, 32].map(|l| (*b, l))).enumerate()
+    {
+        let step = format!("scores{{{at}}}");
+        let ari = 0.3 / (1.0 + beta) + f64::from(latent) * 0.002;
+        let table = Table::new()
+            .with_text("metric", ["ari", "nmi"])
+            .with_reals("value", vec![ari, ari * 1.4])
+            .with_text("note", ["", ""]);
+        study.step(&step, Artifact::table(Kind::Scores, table));
+        study.record.table.push(Row {
+            companion: None,
+            title: "β-VAE + K-Means".to_owned(),
+            scores: step,
+            reference: None,
+            paper: BTreeMap::new(),
+            point: vec![
+                ("vae.beta".to_owned(), json!(beta)),
+                ("vae.latent".to_owned(), json!(latent)),
+            ],
+            seed: 0,
+        });
+    }
+    study.golden("sweep_heatmap", "sweep_heatmap", &[], json!({"metric": "ari"}));
+    let refused = study.draw("sweep_heatmap", &[], json!({"x": "vae.bata"}));
+    assert_eq!(
+        refused.expect_err("no such parameter"),
+        "the sweep has no parameter `vae.bata`; it has vae.beta, vae.latent"
+    );
+}
+
+#[test]
+fn silhouettes_stand_cluster_by_cluster() {
+    let mut study = Study::new();
+    let n = 330;
+    let value = |at: usize| (0.25 + 0.1 * (at % 5) as f64 + 0.7 * noise(at, 9)).clamp(-1.0, 1.0);
+    let table = Table::new()
+        .with_text("clip_id", clips(n))
+        .with_text("cluster", (0..n).map(|at| (at % 5 + at % 2 * 5).to_string()))
+        .with_reals("silhouette", (0..n).map(value).collect());
+    study.step("widths", Artifact::table(Kind::Silhouettes, table));
+    study.golden("silhouette", "silhouette", &[("of", &["widths"])], json!({}));
+}
+
+#[test]
+fn a_dendrogram_shows_the_last_merges() {
+    let mut study = Study::new();
+    let clips = 40_i64;
+    // Pairs of neighbours, then pairs of pairs, and what is left over last.
+    let (mut nodes, mut merges) = ((0..clips).map(|at| (at, 1)).collect::<Vec<_>>(), Vec::new());
+    while nodes.len() > 1 {
+        let (a, b) = (nodes.remove(0), nodes.remove(0));
+        let size = a.1 + b.1;
+        let height = (size as f64).sqrt() + 0.01 * merges.len() as f64;
+        nodes.push((clips + merges.len() as i64, size));
+        merges.push((a.0, b.0, height, size));
+    }
+    let table = Table::new()
+        .with_ints("left", merges.iter().map(|it| it.0).collect())
+        .with_ints("right", merges.iter().map(|it| it.1).collect())
+        .with_reals("distance", merges.iter().map(|it| it.2).collect())
+        .with_ints("size", merges.iter().map(|it| it.3).collect());
+    study.step("tree", Artifact::table(Kind::Linkage, table));
+    study.golden("dendrogram", "dendrogram", &[("of", &["tree"])], json!({"leaves": 12}));
+}
+
+#[test]
+fn every_kind_has_a_golden_file() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots");
+    for kind in FIGURES {
+        let file = folder.join(format!("figures__{}.snap", kind.name));
+        assert!(file.is_file(), "no golden file of `{}`", kind.name);
+    }
+}
+
+#[test]
+fn damaged_inputs_are_refused_in_words() {
+    let mut study = Study::new();
+    let cycle = Table::new()
+        .with_ints("left", vec![0, 3])
+        .with_ints("right", vec![1, 3])
+        .with_reals("distance", vec![1.0, 2.0])
+        .with_ints("size", vec![2, 4]);
+    study.step("tree", Artifact::table(Kind::Linkage, cycle));
+    study.step("empty", Artifact::table(Kind::Matrix, Table::new()));
+    let refused = |figure, step: &str| {
+        study.draw(figure, &[("of", &[step])], json!({})).err().unwrap_or_default()
+    };
+    assert_eq!(refused("dendrogram", "tree"), "its merges do not make a tree");
+    assert_eq!(refused("scatter", "empty"), "`empty.out` has fewer than two features");
+    assert_eq!(refused("scatter", "nothing"), "`nothing.out` was not made");
+    for kind in FIGURES {
+        let _ = study.draw(kind.name, &[("of", &["empty"])], json!({}));
+        let _ = study.draw(kind.name, &[("of", &["tree"])], json!({}));
+        let _ = study.draw(kind.name, &[], json!({}));
+    }
+}
