@@ -263,6 +263,7 @@ pub fn place(
                     fault: Fault::Input,
                     message: format!("it asks for a GPU, but {}", missing.what),
                     help: Some(missing.help.to_owned()),
+                    log: Vec::new(),
                 });
                 Device::Cpu
             }),
