@@ -1,6 +1,6 @@
 //! The command line: what can be typed, and what each ending's exit code is.
 
-use crate::{commands, examples, progress::say, suggest, talk};
+use crate::{commands, devices, examples, progress::say, suggest, talk};
 use clap::{
     Args, CommandFactory, Parser, Subcommand, ValueEnum,
     error::{ContextKind, ContextValue, ErrorKind},
@@ -72,6 +72,8 @@ enum Command {
         /// The op to describe.
         name: Option<String>,
     },
+    /// Show where models can run, and what is missing for a GPU.
+    Devices(commands::devices::DevicesArgs),
     /// Print the JSON schema of pipelines, for editors.
     #[command(after_help = examples::SCHEMA)]
     Schema,
@@ -160,9 +162,9 @@ pub struct PlanArgs {
     /// Threads to use; all processors if not given.
     #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<NonZeroUsize>,
-    /// Where models are trained.
-    #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = ["auto", "cpu"])]
-    pub device: String,
+    /// Where models run, unless a step says so itself: `auto`, `cpu`, `cuda` or `cuda:1`.
+    #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = devices::parse)]
+    pub device: devices::Wanted,
 }
 
 /// What `run` reads.
@@ -232,6 +234,7 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => commands::explain::explain(&args),
         Command::Graph(args) => commands::graph::graph(&args),
         Command::Ops { name } => commands::ops::ops(name.as_deref()),
+        Command::Devices(args) => commands::devices::devices(&args),
         Command::Schema => commands::ops::schema(),
         Command::Init(args) => commands::init::init(&args),
         Command::Synth(args) => commands::synth::synth(&args),

@@ -4,6 +4,7 @@ pub mod catalog;
 pub mod cli;
 pub mod commands;
 pub mod cost;
+pub mod devices;
 pub mod examples;
 pub mod expect;
 pub mod export;

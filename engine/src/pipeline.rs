@@ -34,6 +34,8 @@ pub struct Pipeline {
     pub report: ReportSpec,
     /// The text it was read from.
     pub source: Arc<SourceText>,
+    /// What is to be said of the device.
+    pub note: crate::devices::Note,
 }
 
 /// How many variants there are, and what tells them apart.
@@ -77,8 +79,10 @@ pub struct Step {
     pub seed: u64,
     /// Whether the seed is written on the step, so that it is the same whatever the study's.
     pub own_seed: bool,
-    /// Where it is to run, if the step says so: `auto`, `cpu`, `gpu` or `cuda`.
+    /// Where it is to run, if the step says so: `auto`, `cpu`, `cuda` or `cuda:N`.
     pub device: Option<String>,
+    /// Where it runs on this machine; see [`crate::devices::place`].
+    pub place: ops::Device,
     /// How often it is tried again when something outside fails.
     pub retries: u32,
     /// Seconds after which it is stopped.

@@ -140,6 +140,7 @@ pub fn recompute(
         checkpoints: &Detached,
         earlier: &Detached,
         programs: &programs,
+        device: &ops::Device::Cpu,
     };
     let made = match catch_unwind(AssertUnwindSafe(|| op.run(&inputs, &cx))) {
         Ok(Ok(made)) => made.into_vec(),

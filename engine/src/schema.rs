@@ -153,7 +153,10 @@ fn op(entry: &Entry, definitions: &mut Map<String, Json>) {
         "resources",
         json!({"type": "object", "properties": resources, "additionalProperties": false}),
     );
-    put(&mut properties, "device", json!({"enum": ["auto", "cpu", "gpu", "cuda"]}));
+    let numbered = json!({"type": "string", "pattern": r"^cuda:\d+$"});
+    let variable = json!({"$ref": "#/definitions/variable"});
+    let devices = json!({"anyOf": [{"enum": ["auto", "cpu", "cuda"]}, numbered, variable]});
+    put(&mut properties, "device", devices);
     if entry.open {
         let reference = json!({"$ref": "#/definitions/reference"});
         let map = json!({"type": "object", "additionalProperties": reference});

@@ -8,6 +8,7 @@ pub mod math;
 
 pub mod audio;
 pub mod cluster;
+pub mod device;
 pub mod embed;
 pub mod features;
 pub mod metrics;
@@ -19,6 +20,7 @@ pub mod ports;
 pub mod programs;
 pub mod table;
 
+pub use device::Device;
 pub use math::random::{Purpose, Random};
 pub use op::{
     Cancel, Checkpoints, Ctx, Detached, Determinism, Fault, Inputs, Locate, Op, OpError, Outputs,

@@ -1,5 +1,6 @@
 //! What an op is: parameters, ports, a check of shapes, and a run.
 
+use crate::device::Device;
 use crate::outside::{Earlier, Programs};
 use cache::{Artifact, Digest, FileEntry, Kind, Shape, Table, Tensors};
 use schemars::JsonSchema;
@@ -256,6 +257,8 @@ pub struct Ctx<'a> {
     pub files: &'a dyn Locate,
     /// States of long work, kept across runs.
     pub checkpoints: &'a dyn Checkpoints,
+    /// Where the heavy work is done; ops whose bytes do not depend on it need not look.
+    pub device: &'a Device,
     /// What earlier runs of the step made.
     pub earlier: &'a dyn Earlier,
     /// Who runs programs.
@@ -339,6 +342,7 @@ impl Detached {
             cancel: &Detached,
             files: &Detached,
             checkpoints: &Detached,
+            device: &Device::Cpu,
             earlier: &Detached,
             programs: &Detached,
         }

@@ -1,49 +1,277 @@
-//! The kernels of a GPU, compiled as C++ and run on the CPU, beside the CPU's own training.
+//! The kernels of a GPU, compiled as C++ and run on the CPU, beside the CPU's own network: losses,
+//! gradients, latents and updates; failures; and that nothing depends on the order of threads.
+//!
+//! Without a C++ compiler nothing is checked, and each test says so.
 
 #![allow(clippy::unwrap_used, reason = "a failure stops the test")]
 
 mod cuda;
 
-use cache::Array;
-use cuda::Emulator;
-use ops::math::random::{Purpose, Random};
-use ops::nn::cuda::{Precision, driver::Driver, net::Net, plan::Plan, source};
-use ops::nn::layers::{Architecture, Network};
+use cache::Tensors;
+use cuda::{Emulator, compiler, say_skipped};
+use ops::nn::backend::{Backend, State};
+use ops::nn::cpu::Cpu;
+use ops::nn::cuda::parity::{Parity, clips, compare};
+use ops::nn::cuda::{Precision, trainer::OnDevice};
+use ops::nn::fit::{Epoch, Plan};
+use ops::nn::layers::Architecture;
+use ops::nn::objective::{Beta, BetaSchedule, Objective, Reduction};
+use ops::{Checkpoints, Ctx, Detached, Fault, OpError};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+fn plan(channels: &[usize], variational: bool) -> Plan {
+    let (kernel, stride) = (3, 2);
+    Plan {
+        architecture: Architecture {
+            input: [9, 14],
+            channels: channels.to_vec(),
+            kernel,
+            stride,
+            batch_norm: false,
+            latent: 3,
+            variational,
+        },
+        objective: Objective {
+            reconstruction: Reduction::Sum,
+            kl: Reduction::Sum,
+            beta: Beta {
+                beta: 0.7,
+                schedule: BetaSchedule::Constant,
+                warmup_epochs: 1,
+                cycle_epochs: 1,
+                cycle_ratio: 1.0,
+            },
+            free_bits: 0.0,
+        },
+        epochs: 3,
+        batch_size: 8,
+        learning_rate: 1e-3,
+        weight_decay: 0.0,
+        clip_norm: None,
+        validation: 0.0,
+        patience: None,
+        precision: Precision::F32,
+    }
+}
+
+/// Everything that a plan may say otherwise.
+fn with_all(mut plan: Plan) -> Plan {
+    plan.architecture.batch_norm = true;
+    plan.objective.reconstruction = Reduction::Mean;
+    plan.objective.kl = Reduction::Mean;
+    plan.objective.free_bits = 0.05;
+    (plan.weight_decay, plan.clip_norm) = (0.01, Some(0.05));
+    plan
+}
+
+fn parity(plan: &Plan, steps: usize) -> Parity {
+    let data = clips(21, plan.architecture.input);
+    compare(&|| Ok(Emulator::new()), plan, &data, steps).unwrap()
+}
+
+fn agrees(plan: &Plan, steps: usize, [curve, gradient, latents]: [f64; 3]) {
+    if compiler().is_none() {
+        return say_skipped("no C++ compiler");
+    }
+    let found = parity(plan, steps);
+    let worst = &found.gradients;
+    assert!(found.curve() < curve, "{} of {:?} {:?}", found.curve(), found.cpu, found.device);
+    assert!(found.gradient() < gradient, "{worst:?}");
+    assert!(found.latents < latents, "latents {}", found.latents);
+    assert!(found.repeats, "a second training gave other bits");
+}
+
+const SINGLE: [f64; 3] = [1e-3, 1e-4, 1e-4];
 
 #[test]
-fn smoke() {
-    let network = Network::new(&Architecture {
-        input: [9, 14],
-        channels: vec![4, 6],
-        kernel: 3,
-        stride: 2,
-        batch_norm: false,
-        latent: 3,
-        variational: true,
-    });
-    let mut driver = Emulator::new();
-    let t = std::time::Instant::now();
-    driver.load(&source::units(&network, Precision::F32)).unwrap();
-    eprintln!("{:?}", t.elapsed());
-    let plan = Plan::new(&network, Precision::F32, 21, 8);
-    let start = driver.reserve(plan.bytes).unwrap();
-    let plan = plan.from(start);
-    let mut net = Net { driver, network, plan, precision: Precision::F32 };
-    let data = vec![0.5_f32; 21 * 9 * 14];
-    let bytes: Vec<u8> = data.iter().flat_map(|x| x.to_le_bytes()).collect();
-    net.driver.write(net.plan.data, &bytes).unwrap();
-    let order: Vec<u8> = (0..21_u32).flat_map(|x| x.to_le_bytes()).collect();
-    net.driver.write(net.plan.order, &order).unwrap();
-    net.driver.write(net.plan.clock, &[0; 20]).unwrap();
-    let p: Vec<u8> =
-        net.network.initial_parameters(7).iter().flat_map(|x| x.to_le_bytes()).collect();
-    net.driver.write(net.plan.parameters[0], &p).unwrap();
-    let t = std::time::Instant::now();
-    net.encode(8, true).unwrap();
-    net.decode(8, true).unwrap();
-    let mut out = vec![0; 4 * 3 * 8];
-    net.driver.read(net.plan.latent[0], &mut out).unwrap();
-    let out: Vec<f32> = out.chunks(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
-    eprintln!("{out:?} {:?}", t.elapsed());
-    let _ = (Array::new([1], vec![0.0]), Random::new(0, Purpose::Null, 0));
+fn a_beta_vae_agrees_with_the_cpu() {
+    agrees(&plan(&[4, 6], true), 20, SINGLE);
+}
+
+#[test]
+fn an_autoencoder_with_everything_optional_agrees_with_the_cpu() {
+    agrees(&with_all(plan(&[5, 9], false)), 20, SINGLE);
+}
+
+#[test]
+fn a_beta_vae_with_everything_optional_agrees_with_the_cpu() {
+    agrees(&with_all(plan(&[9, 3], true)), 20, SINGLE);
+}
+
+#[test]
+fn channels_of_every_tile_agree_with_the_cpu() {
+    agrees(&plan(&[20, 40, 70], true), 3, SINGLE);
+}
+
+#[test]
+fn other_kernels_and_strides_agree_with_the_cpu() {
+    for (kernel, stride, input) in [(4, 3, [10, 11]), (1, 2, [5, 6]), (5, 1, [6, 7])] {
+        let mut plan = plan(&[3, 2], true);
+        plan.architecture = Architecture { kernel, stride, input, ..plan.architecture };
+        agrees(&plan, 3, SINGLE);
+    }
+}
+
+#[test]
+fn a_vector_is_an_image_of_one_row() {
+    let mut plan = plan(&[4], false);
+    plan.architecture.input = [1, 17];
+    agrees(&plan, 3, SINGLE);
+}
+
+#[test]
+fn tensor_cores_agree_within_their_precision() {
+    let bounds = [(Precision::Tf32, [5e-3, 5e-2, 5e-3]), (Precision::Bf16, [3e-2, 2e-1, 3e-2])];
+    for (precision, bounds) in bounds {
+        let plan = Plan { precision, ..plan(&[12, 40, 70], true) };
+        agrees(&plan, 6, bounds);
+    }
+}
+
+#[test]
+fn nothing_depends_on_the_order_of_threads_and_blocks() {
+    if compiler().is_none() {
+        return say_skipped("no C++ compiler");
+    }
+    for precision in [Precision::F32, Precision::Tf32, Precision::Bf16] {
+        let plan = Plan { precision, ..with_all(plan(&[9, 33], true)) };
+        let data = clips(21, plan.architecture.input);
+        let bits = |backwards| {
+            let driver = Emulator { backwards, ..Emulator::new() };
+            train(&plan, &data, driver, &Kept::default()).unwrap().1
+        };
+        assert_eq!(bits(false), bits(true), "{precision:?}");
+    }
+}
+
+/// Checkpoints in memory.
+#[derive(Default)]
+struct Kept(Mutex<BTreeMap<u64, Tensors>>);
+
+impl Checkpoints for Kept {
+    fn load(&self, at_most: u64) -> Option<(u64, Tensors)> {
+        let kept = self.0.lock().unwrap();
+        kept.range(..=at_most).next_back().map(|(at, state)| (*at, state.clone()))
+    }
+    fn save(&self, at: u64, state: &Tensors) -> Result<(), OpError> {
+        self.0.lock().unwrap().insert(at, state.clone());
+        Ok(())
+    }
+}
+
+type Trained = (Vec<Epoch>, State);
+
+fn train(
+    plan: &Plan,
+    data: &cache::Array,
+    driver: Emulator,
+    kept: &Kept,
+) -> Result<Trained, OpError> {
+    let cx = Ctx { checkpoints: kept, ..Detached::with_seed(7) };
+    let (mut backend, history) =
+        plan.fit_on(data, &cx, |_| Ok(Box::new(OnDevice::new(driver, plan, data, cx.seed)?)))?;
+    Ok((history, backend.state()?))
+}
+
+fn train_on_cpu(plan: &Plan, data: &cache::Array, kept: &Kept) -> Result<Trained, OpError> {
+    let cx = Ctx { checkpoints: kept, ..Detached::with_seed(7) };
+    let (mut backend, history) =
+        plan.fit_on(data, &cx, |state| Ok(Box::new(Cpu::new(plan, data, state)?)))?;
+    Ok((history, backend.state()?))
+}
+
+#[test]
+fn a_lost_device_keeps_the_checkpoint_and_either_device_goes_on_from_it() {
+    if compiler().is_none() {
+        return say_skipped("no C++ compiler");
+    }
+    let mut plan = plan(&[4, 6], true);
+    (plan.validation, plan.patience) = (0.2, Some(2));
+    let data = clips(21, plan.architecture.input);
+    let whole = train(&plan, &data, Emulator::new(), &Kept::default()).unwrap();
+    assert_eq!(whole.0.len(), 3);
+
+    let kept = Kept::default();
+    let launches = {
+        let (short, kept) = (Plan { epochs: 2, ..plan.clone() }, Kept::default());
+        let counted = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let driver = Emulator { counted: Some(counted.clone()), ..Emulator::new() };
+        train(&short, &data, driver, &kept).unwrap();
+        counted.load(std::sync::atomic::Ordering::Relaxed)
+    };
+    let lost = Emulator { breaks_after: Some(launches + 20), ..Emulator::new() };
+    let error = train(&plan, &data, lost, &kept).err().unwrap();
+    assert_eq!(error.fault, Fault::Failure);
+    let help = error.help.clone().unwrap_or_default();
+    assert!(error.message.contains("in epoch 3, `cuLaunchKernel "), "{error}");
+    assert!(error.message.contains("the device is lost"), "{error}");
+    assert!(help.contains("after epoch 2 is kept"), "{help}");
+    assert_eq!(kept.0.lock().unwrap().keys().copied().collect::<Vec<_>>(), [1, 2]);
+
+    let copy = Kept(Mutex::new(kept.0.lock().unwrap().clone()));
+    assert_eq!(train(&plan, &data, Emulator::new(), &kept).unwrap(), whole);
+    let (history, _) = train_on_cpu(&plan, &data, &copy).unwrap();
+    assert_eq!(history[..2], whole.0[..2]);
+    let (a, b) = (history[2].losses.loss, whole.0[2].losses.loss);
+    assert!((a - b).abs() < 1e-3 * a.abs(), "{a} {b}");
+    let (a, b) = (history[2].validation, whole.0[2].validation);
+    assert!((a - b).abs() < 1e-3 * a.abs(), "{a} {b}");
+}
+
+#[test]
+fn too_little_memory_names_what_was_asked_for_and_what_would_fit() {
+    if compiler().is_none() {
+        return say_skipped("no C++ compiler");
+    }
+    let mut plan = Plan { batch_size: 600, ..plan(&[4, 6], true) };
+    let data = clips(700, plan.architecture.input);
+    let small = || Emulator { size: 3_000_000, ..Emulator::new() };
+    let error = train(&plan, &data, small(), &Kept::default()).err().unwrap();
+    assert!(error.message.contains("GiB free; the training asked for"), "{error}");
+    let help = error.help.unwrap_or_default();
+    let fits: usize = help
+        .split(' ')
+        .next_back()
+        .and_then(|_| help.split("`batch_size` of ").nth(1)?.split(' ').next()?.parse().ok())
+        .unwrap();
+    assert!((1..600).contains(&fits), "{help}");
+    (plan.batch_size, plan.epochs) = (fits, 1);
+    train(&plan, &data, small(), &Kept::default()).unwrap();
+
+    let tiny = Emulator { size: 1000, ..Emulator::new() };
+    let error = train(&plan, &data, tiny, &Kept::default()).err().unwrap();
+    assert!(error.help.unwrap_or_default().contains("clips alone do not fit"));
+}
+
+#[test]
+fn a_batch_beyond_the_grid_is_refused() {
+    let mut plan = Plan { batch_size: 70_000, ..plan(&[2], false) };
+    plan.architecture.input = [1, 2];
+    let data = clips(70_000, [1, 2]);
+    let error = train(&plan, &data, Emulator::new(), &Kept::default()).err().unwrap();
+    assert_eq!(error.param, Some("batch_size"));
+    assert_eq!(error.help.as_deref(), Some("use at most 65535"));
+}
+
+#[test]
+fn reconstructions_agree_with_the_cpu() {
+    if compiler().is_none() {
+        return say_skipped("no C++ compiler");
+    }
+    let plan = with_all(plan(&[4, 6], true));
+    let (data, cx) = (clips(21, plan.architecture.input), Detached::with_seed(3));
+    let state = State::start(&plan.network(), 3);
+    let mut cpu = Cpu::new(&plan, &data, &state).unwrap();
+    let mut device = OnDevice::new(Emulator::new(), &plan, &data, 3).unwrap();
+    device.restore(&state).unwrap();
+    let chosen = [20, 0, 7, 7, 3, 11, 2, 5, 19, 4];
+    let (a, b) =
+        (cpu.reconstruct(&chosen, &cx).unwrap(), device.reconstruct(&chosen, &cx).unwrap());
+    assert_eq!(a.len(), b.len());
+    for (a, b) in a.iter().zip(&b) {
+        assert!((a - b).abs() < 1e-5, "{a} {b}");
+    }
+    let (a, b) = (cpu.encode(&chosen, &cx).unwrap(), device.encode(&chosen, &cx).unwrap());
+    assert_eq!(a.log_variances.len(), b.log_variances.len());
 }

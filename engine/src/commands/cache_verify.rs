@@ -3,6 +3,7 @@
 use super::{cache::open, prepare::prepare};
 use crate::{
     cli::{FAILED, INTERRUPTED, PlanArgs, Stop, StoreArg, print},
+    devices,
     fold::{paragraph, width},
     interrupt::Interrupt,
     progress::say,
@@ -52,7 +53,7 @@ pub fn verify(args: &VerifyArgs) -> Result<(), Stop> {
                 until: Vec::new(),
                 force: Vec::new(),
                 threads: None,
-                device: "auto".to_owned(),
+                device: devices::Wanted::Auto,
             };
             let prepared = prepare(&plan, None)?;
             let subjects = Subject::of_pipeline(&prepared);

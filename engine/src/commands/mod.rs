@@ -5,6 +5,7 @@ pub mod cache_gc;
 pub mod cache_verify;
 pub mod completions;
 pub mod details;
+pub mod devices;
 pub mod diff;
 pub mod explain;
 pub mod export;

@@ -2,6 +2,7 @@
 
 use crate::{
     cli::{BAD_INPUT, FAILED, PlanArgs, Stop},
+    devices::{self, Machine},
     fault::{Fault, listed, tell},
     pipeline::Pipeline,
     progress::say,
@@ -46,7 +47,9 @@ pub fn prepare(args: &PlanArgs, keep_going: Option<bool>) -> Result<Prepared, St
     // A store that is there is read while the pipeline is; for a faulty pipeline none is made.
     let store = args.store.store.clone();
     let opened = store.is_dir().then(|| std::thread::spawn(move || open(&store)));
-    let (pipeline, warnings) = load(&args.pipeline, &args.set)?;
+    let (mut pipeline, warnings) = load(&args.pipeline, &args.set)?;
+    devices::place(&mut pipeline, &Machine::look(), args.device)
+        .map_err(|errors| refuse(&pipeline, &errors))?;
     let only = steps(&pipeline, &args.only, "--only")?;
     let until = steps(&pipeline, &args.until, "--until")?;
     let options = Options {

@@ -158,7 +158,7 @@ pub fn key_of(
     if !step.op.sources().is_empty() {
         inputs.insert(FILES.to_owned(), scan::digest(files));
     }
-    Some(keys::key_of(step, inputs, "cpu"))
+    Some(keys::key_of(step, inputs, step.place.name()))
 }
 
 /// Runs a pipeline to its end. Fails of steps are part of the outcome.

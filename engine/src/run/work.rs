@@ -170,6 +170,7 @@ fn run_op(job: &Job, shared: &Shared<'_>) -> Result<(BTreeMap<String, Object>, T
     let history = if job.again { &[][..] } else { shared.history().finished() };
     let before = Before::new(&job.key, history, shared.store);
     let programs = Programs::new(log.path().to_owned(), job.gpus.clone());
+    shared.pipeline.note.say(step.entry.determinism, shared.progress);
     let mut tries_left = step.retries;
     let (made, rows_reused) = loop {
         let deadline = Deadline::new(shared.cancel, step.timeout);
@@ -181,6 +182,7 @@ fn run_op(job: &Job, shared: &Shared<'_>) -> Result<(BTreeMap<String, Object>, T
             checkpoints: &outside,
             earlier: &before,
             programs: &programs,
+            device: &step.place,
         };
         match rows::run(step, &inputs, &before, &cx).map_err(|error| deadline.explain(error)) {
             Ok(made) => break made,

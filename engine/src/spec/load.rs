@@ -159,6 +159,7 @@ fn read(
             seed: draft.seed.unwrap_or(draft.study_seed),
             own_seed: draft.seed.is_some(),
             device: draft.device,
+            place: ops::Device::Cpu,
             retries: draft.retries,
             timeout: draft.timeout,
             needs: draft.needs,
@@ -172,7 +173,8 @@ fn read(
         steps: variants.iter().map(Variant::steps).sum(),
         search,
     };
-    Some(Pipeline { name, description, seeds, variants, steps, report, source: cx.source.clone() })
+    let (source, note) = (cx.source.clone(), crate::devices::Note::default());
+    Some(Pipeline { name, description, seeds, variants, steps, report, source, note })
 }
 
 fn study_name(cx: &mut Context, vars: &mut Variables, node: Option<Node>) -> String {

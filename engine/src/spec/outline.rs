@@ -30,7 +30,7 @@ pub const STEP_KEYS: &[(&str, &str)] = &[
     ),
     ("for", "Makes one instance of the step for each value: `{ x: [pca, vae] }` gives `name@pca`."),
     ("seed", "The seed of everything random in this step, in place of the pipeline's."),
-    ("device", "Where it runs: `auto`, `cpu` or `gpu`."),
+    ("device", "Where it runs: `auto`, `cpu`, `cuda` or `cuda:N`."),
     ("retries", "How often it is tried again when something outside fails."),
     ("timeout", "Seconds, or a text such as `30s`, `10m` or `2h`, after which it is stopped."),
     ("resources", "What it takes while it runs: `{ threads: 2, memory: 4GB, gpu: 1 }`."),

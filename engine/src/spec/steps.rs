@@ -8,6 +8,7 @@ use super::{
     unfold::{Axes, Instance},
 };
 use crate::{
+    devices,
     fault::{Fault, quote},
     pipeline::Span,
     run::resources::Needs,
@@ -95,10 +96,13 @@ pub fn read(cx: &mut Context, table: &'static [Entry], instance: Instance) -> Dr
     let is_setting = |name: &str| STEP_KEYS.iter().any(|(setting, _)| *setting == name);
     let given: Vec<&(Key, Node)> =
         fields.iter().filter(|(key, _)| !is_setting(&key.name)).collect();
-    let (op, param_spans) = match (entry, op_node) {
+    let (op, mut param_spans) = match (entry, op_node) {
         (Some(entry), Some(op)) => params::read(cx, entry, &key, op, &given),
         _ => (None, BTreeMap::new()),
     };
+    if let Some((_, node)) = field("device") {
+        param_spans.insert("device".to_owned(), node.span.clone());
+    }
     // An open op whose parameters do not fit has ports that nobody knows.
     let named = entry.filter(|entry| !entry.open || op.is_some());
     let ports = named.map(|entry| (entry, inputs(Some(entry), op.as_deref())));
@@ -288,22 +292,26 @@ pub fn seed(cx: &mut Context, node: &Node) -> Option<u64> {
 }
 
 fn device(cx: &mut Context, node: &Node) -> Option<String> {
-    const DEVICES: [&str; 4] = ["auto", "cpu", "gpu", "cuda"];
-    match &node.value {
-        Value::Text(name) if DEVICES.contains(&name.as_str()) => Some(name.clone()),
-        Value::Faulty => None,
-        _ => {
-            let near = node.text().and_then(|text| suggest::closest(text, DEVICES));
-            let message =
-                format!("`device` must be one of `auto`, `cpu` or `gpu`, not {}", node.describe());
-            cx.push(
-                Fault::error("spec::device", message)
-                    .at(node, "unknown device")
-                    .maybe_help(near.map(|near| format!("did you mean {}?", quote(near)))),
-            );
-            None
-        }
+    if let Value::Faulty = &node.value {
+        return None;
     }
+    let known = node.text().filter(|text| devices::parse(text).is_ok());
+    if known.is_none() {
+        let near = node.text().and_then(|text| match text {
+            "gpu" | "GPU" => Some("cuda"),
+            _ => suggest::closest(text, ["auto", "cpu", "cuda"]),
+        });
+        let message = format!(
+            "`device` must be `auto`, `cpu`, `cuda`, or `cuda:1` for the second GPU, not {}",
+            node.describe()
+        );
+        cx.push(
+            Fault::error("spec::device", message)
+                .at(node, "unknown device")
+                .maybe_help(near.map(|near| format!("did you mean {}?", quote(near)))),
+        );
+    }
+    known.map(str::to_owned)
 }
 
 fn retries(cx: &mut Context, node: &Node) -> Option<u32> {

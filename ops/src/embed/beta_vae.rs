@@ -1,5 +1,6 @@
 //! A convolutional variational autoencoder with a weighted KL term.
 
+use crate::nn::cuda::Precision;
 use crate::nn::fit::Plan;
 use crate::nn::layers::Architecture;
 use crate::nn::objective::{Beta, BetaSchedule, Objective, Reduction};
@@ -98,6 +99,10 @@ pub struct BetaVae {
     /// epoch are kept. Needs `validation`.
     #[serde(default)]
     pub patience: Option<NonZeroU32>,
+    /// What products of matrices multiply on a GPU: `f32`; `tf32`; `bf16`, which also keeps clips
+    /// and images between layers so. Sums and weights are `f32`, and so is everything on the CPU.
+    #[serde(default)]
+    pub precision: Precision,
     /// Clips whose reconstruction is kept.
     #[serde(default = "defaults::examples")]
     pub examples: NonZeroUsize,
@@ -134,6 +139,7 @@ impl BetaVae {
             clip_norm: self.clip_norm.map(Positive::get),
             validation: self.validation.get(),
             patience: self.patience.map(|epochs| epochs.get().into()),
+            precision: self.precision,
         }
     }
 }

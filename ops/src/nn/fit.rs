@@ -7,10 +7,12 @@
 //! of the batch and latent unit, row-major. Nothing depends on how many epochs there will be: a
 //! longer training starts with the very same epochs.
 
+use super::backend::{Backend, Batches, State};
+use super::cpu::Cpu;
+use super::cuda::{self, Precision};
 use super::layers::{Architecture, Network};
-use super::machine::Machine;
 use super::objective::{Losses, Objective};
-use super::tape::Trainer;
+use crate::device::Device;
 use crate::math::random::{Purpose, Random};
 use crate::op::{Ctx, OpError};
 use cache::{Array, Tensor, Tensors};
@@ -36,6 +38,8 @@ pub struct Plan {
     pub validation: f64,
     /// Epochs without a better held-out loss after which training stops.
     pub patience: Option<u64>,
+    /// What products multiply on a GPU.
+    pub precision: Precision,
 }
 
 /// One epoch of a training.
@@ -67,8 +71,8 @@ impl Epoch {
 }
 
 /// A training that got so far.
-struct Course {
-    trainer: Trainer,
+struct Course<'a> {
+    backend: Box<dyn Backend + 'a>,
     history: Vec<Epoch>,
     /// Parameters and statistics of the epoch with the best held-out loss.
     best: Option<(Vec<f32>, Vec<f32>)>,
@@ -84,8 +88,30 @@ impl Plan {
     ///
     /// # Errors
     /// When the loss is no longer a number, when no clips are left to train on, when the run is
-    /// cancelled, or when memory runs out.
-    pub fn fit(&self, data: &Array, cx: &Ctx<'_>) -> Result<(Machine, Vec<Epoch>), OpError> {
+    /// cancelled, when memory runs out, or when the device fails.
+    pub fn fit<'a>(
+        &'a self,
+        data: &Array,
+        cx: &Ctx<'_>,
+    ) -> Result<(Box<dyn Backend + 'a>, Vec<Epoch>), OpError> {
+        self.fit_on(data, cx, |state| {
+            Ok(match cx.device {
+                Device::Cpu => Box::new(Cpu::new(self, data, state)?),
+                Device::Cuda(place) => Box::new(cuda::open(place, self, data, cx.seed)?),
+            })
+        })
+    }
+
+    /// The same on the device that `open` gives; it is told the state that the training starts in.
+    ///
+    /// # Errors
+    /// As [`Plan::fit`], and what `open` says.
+    pub fn fit_on<'a>(
+        &'a self,
+        data: &Array,
+        cx: &Ctx<'_>,
+        open: impl FnOnce(&State) -> Result<Box<dyn Backend + 'a>, OpError>,
+    ) -> Result<(Box<dyn Backend + 'a>, Vec<Epoch>), OpError> {
         let clips = data.rows();
         let order = Random::new(cx.seed, Purpose::Shuffle, u32::MAX).permutation(clips);
         let held = (self.validation * clips as f64).ceil() as usize;
@@ -100,24 +126,23 @@ impl Plan {
         let mut training = training.to_vec();
         training.sort_unstable();
 
-        let mut course = self.start_or_resume(data, cx)?;
+        let mut course = self.start_or_resume(cx, open)?;
         while (course.history.len() as u64) < self.epochs && !self.is_over(&course.history) {
             let epoch = course.history.len() as u64 + 1;
-            let mut row = self.epoch(epoch, &training, &mut course, cx)?;
-            row.validation = self.validation_loss(held_out, &course, cx)?;
+            let (mut row, state) = self.epoch(epoch, &training, &mut course, cx)?;
+            row.validation = course.backend.validate(held_out, cx)?;
             course.history.push(Epoch::from_numbers(&row.numbers()));
             if self.patience.is_some() && best_epoch(&course.history) == course.history.len() {
-                let machine = course.trainer.machine();
-                course.best = Some((machine.parameters().to_vec(), machine.statistics.clone()));
+                course.best = Some((state.parameters.clone(), state.statistics.clone()));
             }
-            cx.checkpoints.save(epoch, &course.to_tensors())?;
+            cx.checkpoints.save(epoch, &course.to_tensors(state))?;
         }
-        let mut machine = course.trainer.into_machine();
+        let mut backend = course.backend;
         if let Some((parameters, statistics)) = course.best {
-            *machine.parameters_mut() = parameters;
-            machine.statistics = statistics;
+            let state = backend.state()?;
+            backend.restore(&State { parameters, statistics, ..state })?;
         }
-        Ok((machine, course.history))
+        Ok((backend, course.history))
     }
 
     fn is_over(&self, history: &[Epoch]) -> bool {
@@ -125,97 +150,62 @@ impl Plan {
         self.patience.is_some_and(|patience| since >= patience && !history.is_empty())
     }
 
-    fn start_or_resume(&self, data: &Array, cx: &Ctx<'_>) -> Result<Course, OpError> {
+    fn start_or_resume<'a>(
+        &'a self,
+        cx: &Ctx<'_>,
+        open: impl FnOnce(&State) -> Result<Box<dyn Backend + 'a>, OpError>,
+    ) -> Result<Course<'a>, OpError> {
         let network = self.network();
-        let (parameters, statistics) =
-            (network.initial_parameters(cx.seed), network.initial_statistics());
-        let machine = Machine::new(network, data.clone(), parameters, statistics);
-        let mut course = Course {
-            trainer: Trainer::new(machine, self.learning_rate, self.weight_decay)?,
-            history: Vec::new(),
-            best: None,
-        };
-        if let Some((_, state)) = cx.checkpoints.load(self.epochs) {
-            course.resume(&state);
-        }
-        Ok(course)
+        let kept = cx.checkpoints.load(self.epochs);
+        let kept = kept.and_then(|(_, state)| resume(&network, &state));
+        let (state, history, best) =
+            kept.unwrap_or_else(|| (State::start(&network, cx.seed), Vec::new(), None));
+        let mut backend = open(&state)?;
+        backend.restore(&state)?;
+        Ok(Course { backend, history, best })
     }
 
     fn epoch(
         &self,
         epoch: u64,
         training: &[u32],
-        course: &mut Course,
+        course: &mut Course<'_>,
         cx: &Ctx<'_>,
-    ) -> Result<Epoch, OpError> {
+    ) -> Result<(Epoch, State), OpError> {
         let order =
             Random::new(cx.seed, Purpose::Shuffle, epoch as u32).permutation(training.len());
         let order: Vec<u32> = order.iter().map(|at| training[*at as usize]).collect();
         let beta = self.objective.beta.at(epoch);
         let batches = order.len().div_ceil(self.batch_size) as u64;
         let total = self.epochs * order.len() as u64;
-        let mut done = (epoch - 1) * order.len() as u64;
+        let before = (epoch - 1) * order.len() as u64;
         let mut sum = Losses::default();
-        for (batch, clips) in (1..).zip(order.chunks(self.batch_size)) {
-            let step = (epoch - 1) * batches + batch - 1;
-            let losses = self.step(clips, beta, step, course, cx)?;
+        let mut heard = |at: usize, losses: Losses| {
+            let batch = at as u64 + 1;
             if !losses.loss.is_finite() {
                 return Err(diverged(epoch, Some((batch, batches)), losses.loss));
             }
-            let weight = clips.len() as f64 / order.len() as f64;
+            let clips = self.batch_size.min(order.len() - at * self.batch_size);
+            let weight = clips as f64 / order.len() as f64;
             sum.loss += losses.loss * weight;
             sum.reconstruction += losses.reconstruction * weight;
             sum.kl += losses.kl * weight;
-            done += clips.len() as u64;
+            let done = before + (at * self.batch_size + clips) as u64;
             let loss = losses.loss;
             let note =
                 format!("epoch {epoch}/{}, batch {batch}/{batches}, loss {loss:.5}", self.epochs);
             cx.progress.at(done, total, &note);
-        }
-        course.trainer.tidy();
-        let machine = course.trainer.machine();
-        let mut numbers = machine.parameters().iter().chain(&machine.statistics);
+            Ok(())
+        };
+        let steps_before = (epoch - 1) * batches;
+        let batches = Batches { epoch, order: &order, beta, steps_before };
+        course.backend.train(&batches, cx, &mut heard)?;
+        let state = course.backend.state()?;
+        let mut numbers = state.parameters.iter().chain(&state.statistics);
         if let Some(bad) = numbers.find(|value| !value.is_finite()) {
             return Err(diverged(epoch, None, f64::from(*bad)));
         }
-        Ok(Epoch { losses: sum, beta, validation: f64::NAN })
-    }
-
-    fn step(
-        &self,
-        clips: &[u32],
-        beta: f64,
-        step: u64,
-        course: &mut Course,
-        cx: &Ctx<'_>,
-    ) -> Result<Losses, OpError> {
-        let noise = self.architecture.variational.then(|| {
-            let mut random = Random::new(cx.seed, Purpose::Noise, step as u32);
-            (0..clips.len() * self.architecture.latent).map(|_| random.normal() as f32).collect()
-        });
-        let go_on = || cx.stop_if_cancelled();
-        let made = course.trainer.step(clips, &self.objective, beta, noise, &go_on)?;
-        let losses = made.losses;
-        course.trainer.update(made, step + 1, self.clip_norm)?;
-        Ok(losses)
-    }
-
-    fn validation_loss(
-        &self,
-        clips: &[u32],
-        course: &Course,
-        cx: &Ctx<'_>,
-    ) -> Result<f64, OpError> {
-        let mut sum = 0.0;
-        let mut machine = course.trainer.machine();
-        machine.training = false;
-        for batch in clips.chunks(self.batch_size) {
-            cx.stop_if_cancelled()?;
-            machine.encode(batch);
-            machine.decode_means();
-            sum += machine.loss(&self.objective) * batch.len() as f64;
-        }
-        Ok(if clips.is_empty() { f64::NAN } else { sum / clips.len() as f64 })
+        Ok((Epoch { losses: sum, beta, validation: f64::NAN }, state))
     }
 }
 
@@ -250,44 +240,42 @@ fn tensor(shape: &[usize], values: Vec<f32>) -> Tensor {
     Tensor { shape: shape.to_vec(), values }
 }
 
-impl Course {
-    fn to_tensors(&self) -> Tensors {
-        let (machine, [first, second]) = (self.trainer.machine(), self.trainer.moments());
+impl Course<'_> {
+    fn to_tensors(&self, now: State) -> Tensors {
         let rows: Vec<f32> = self.history.iter().flat_map(Epoch::numbers).collect();
+        let [first, second] = now.moments;
         let mut vectors = vec![
-            ("parameters", machine.parameters()),
-            ("statistics", &machine.statistics),
+            ("parameters", now.parameters),
+            ("statistics", now.statistics),
             ("first_moment", first),
             ("second_moment", second),
         ];
         if let Some((parameters, statistics)) = &self.best {
-            vectors.push(("best_parameters", parameters));
-            vectors.push(("best_statistics", statistics));
+            vectors.push(("best_parameters", parameters.clone()));
+            vectors.push(("best_statistics", statistics.clone()));
         }
         let mut state = Tensors::new();
         for (name, values) in vectors.into_iter().filter(|(_, values)| !values.is_empty()) {
-            state.insert(name.to_owned(), tensor(&[values.len()], values.to_vec()));
+            state.insert(name.to_owned(), tensor(&[values.len()], values));
         }
         state.insert("history".to_owned(), tensor(&[self.history.len(), COLUMNS], rows));
         state
     }
+}
 
-    /// Takes up a state that fits; one that does not is ignored, and training starts anew.
-    fn resume(&mut self, state: &Tensors) -> Option<()> {
-        let mut machine = self.trainer.machine();
-        let get = |name: &str, len: usize| -> Option<Vec<f32>> {
-            let values = state.get(name).map(|tensor| tensor.values.clone()).unwrap_or_default();
-            (values.len() == len).then_some(values)
-        };
-        let (count, extra) = (machine.parameters().len(), machine.statistics.len());
-        let history = &state.get("history")?.values;
-        let (parameters, statistics) = (get("parameters", count)?, get("statistics", extra)?);
-        let (first, second) = (get("first_moment", count)?, get("second_moment", count)?);
-        self.best = get("best_parameters", count).zip(get("best_statistics", extra));
-        self.history = history.chunks_exact(COLUMNS).map(Epoch::from_numbers).collect();
-        machine.statistics = statistics;
-        drop(machine);
-        self.trainer.restore(&parameters, [&first, &second]);
-        Some(())
-    }
+type Best = Option<(Vec<f32>, Vec<f32>)>;
+
+/// A kept state that fits; one that does not is ignored, and training starts anew.
+fn resume(network: &Network, state: &Tensors) -> Option<(State, Vec<Epoch>, Best)> {
+    let get = |name: &str, len: usize| -> Option<Vec<f32>> {
+        let values = state.get(name).map(|tensor| tensor.values.clone()).unwrap_or_default();
+        (values.len() == len).then_some(values)
+    };
+    let (count, extra) = (network.parameter_len(), network.statistic_len());
+    let history = &state.get("history")?.values;
+    let (parameters, statistics) = (get("parameters", count)?, get("statistics", extra)?);
+    let moments = [get("first_moment", count)?, get("second_moment", count)?];
+    let best = get("best_parameters", count).zip(get("best_statistics", extra));
+    let history = history.chunks_exact(COLUMNS).map(Epoch::from_numbers).collect();
+    Some((State { parameters, statistics, moments }, history, best))
 }

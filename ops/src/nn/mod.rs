@@ -1,10 +1,11 @@
-//! Networks: the only room that names dfdx.
+//! Networks: the only room that names dfdx and cudarc.
 //!
 //! - [`layers`]: architecture as data, with the names and starts of all tensors. It computes
 //!   nothing, so that any backend can lower it.
 //! - [`patches`], [`conv`], [`norm`], [`clip`]: kernels on slices.
 //! - [`stage`], [`machine`]: a network on the CPU, with buffers that live from batch to batch.
 //! - [`tape`]: one training step on dfdx's tape; it says what is dfdx's and what is ours.
+//! - [`backend`]: what a training asks of a device; [`cpu`] and [`cuda`] do it.
 //! - [`objective`], [`fit`], [`study`]: what is made small, the training, and a whole op.
 //!
 //! # The same model in PyTorch
@@ -46,8 +47,10 @@
 //! `strict=False`, since PyTorch also counts batches. `ops/tests/torch/module.py` has the module
 //! for any sizes, and `ops/tests/torch_model.rs` compares latents.
 
+pub mod backend;
 pub mod clip;
 pub mod conv;
+pub mod cpu;
 pub mod cuda;
 pub mod fit;
 pub mod layers;

@@ -1,8 +1,9 @@
 //! A model op from inputs to outputs: checks, training, encoding, and what a reader should know of
 //! the result.
 
+use super::backend::{Backend, Codes};
 use super::fit::{Epoch, Plan};
-use super::machine::{LOG_VARIANCE, Machine, nats};
+use super::machine::{LOG_VARIANCE, nats};
 use crate::op::{Ctx, Inputs, OpError, Outputs, Port};
 use cache::{Array, Artifact, Kind, Shape, Table};
 
@@ -46,7 +47,6 @@ const MOST: [f64; 2] = [2.5e8, 6.4e10];
 /// A latent unit of a plain autoencoder counts as active when its mean varies more than this, one
 /// of a variational one when its KL is above this many nats.
 const ACTIVE: f64 = 0.01;
-const ENCODE_BATCH: usize = 64;
 
 /// Rows and columns of a clip.
 fn image(row: &[usize]) -> Result<[usize; 2], OpError> {
@@ -142,10 +142,9 @@ impl Plan {
         let input = inputs.get(FEATURES.name)?;
         self.check(&[Some(input.shape())], examples)?;
         let plan = self.on(features.shape(), Some(ids.len()))?;
-        let (mut machine, history) = plan.fit(features, cx)?;
-        machine.training = false;
+        let (mut backend, history) = plan.fit(features, cx)?;
 
-        let latents = encode(&mut machine, ids.len(), cx)?;
+        let latents = encode(backend.as_mut(), ids.len(), cx)?;
         let mut outputs =
             Outputs::new().with(LATENT.name, matrix(ids, &latents.means, latents.units));
         if let Some(log_variances) = &latents.log_variances {
@@ -153,7 +152,8 @@ impl Plan {
             let deviations: Vec<f32> = log_variances.iter().map(deviation).collect();
             outputs = outputs.with(LATENT_STD.name, matrix(ids, &deviations, latents.units));
         }
-        let model = machine.network.to_tensors(machine.parameters(), &machine.statistics);
+        let state = backend.state()?;
+        let model = backend.network().to_tensors(&state.parameters, &state.statistics);
         let mut model = Artifact::tensors(Kind::Model, model);
         for (name, value) in describe(&plan) {
             model = model.with_meta(name, value);
@@ -161,7 +161,10 @@ impl Plan {
         Ok(outputs
             .with(MODEL.name, model)
             .with(HISTORY.name, plan.history(&history))
-            .with(RECONSTRUCTION.name, reconstruct(&mut machine, ids, features, input, examples))
+            .with(
+                RECONSTRUCTION.name,
+                reconstruct(backend.as_mut(), ids, features, input, examples, cx)?,
+            )
             .with(DIAGNOSTICS.name, plan.diagnostics(&latents)))
     }
 
@@ -228,21 +231,13 @@ struct Latents {
     log_variances: Option<Vec<f32>>,
 }
 
-fn encode(machine: &mut Machine, clips: usize, cx: &Ctx<'_>) -> Result<Latents, OpError> {
-    let units = machine.network.architecture.latent;
-    let variational = machine.network.architecture.variational;
-    let mut means = Vec::with_capacity(clips * units);
-    let mut log_variances = Vec::new();
+fn encode(backend: &mut dyn Backend, clips: usize, cx: &Ctx<'_>) -> Result<Latents, OpError> {
+    let (units, variational) = {
+        let architecture = &backend.network().architecture;
+        (architecture.latent, architecture.variational)
+    };
     let all: Vec<u32> = (0..clips as u32).collect();
-    for batch in all.chunks(ENCODE_BATCH) {
-        cx.stop_if_cancelled()?;
-        machine.encode(batch);
-        for at in 0..batch.len() {
-            let (mean, log_variance) = machine.latents(at);
-            means.extend_from_slice(mean);
-            log_variances.extend_from_slice(log_variance.unwrap_or_default());
-        }
-    }
+    let Codes { means, log_variances } = backend.encode(&all, cx)?;
     Ok(Latents { units, means, log_variances: variational.then_some(log_variances) })
 }
 
@@ -294,28 +289,23 @@ fn matrix(ids: &[String], values: &[f32], width: usize) -> Artifact {
 
 /// Evenly spaced clips, as they are and as the model makes them from their latent means.
 fn reconstruct(
-    machine: &mut Machine,
+    backend: &mut dyn Backend,
     ids: &[String],
     features: &Array,
     input: &Artifact,
     examples: usize,
-) -> Artifact {
+    cx: &Ctx<'_>,
+) -> Result<Artifact, OpError> {
     let examples = examples.min(ids.len());
     let chosen: Vec<u32> = (0..examples).map(|i| (i * ids.len() / examples) as u32).collect();
-    let (mut made, mut originals) = (Vec::new(), Vec::new());
-    for batch in chosen.chunks(ENCODE_BATCH) {
-        machine.encode(batch);
-        machine.decode_means();
-        for (at, clip) in batch.iter().enumerate() {
-            made.extend_from_slice(machine.reconstruction().row(at));
-            originals.extend_from_slice(features.row(*clip as usize));
-        }
-    }
+    let made = backend.reconstruct(&chosen, cx)?;
+    let originals: Vec<f32> =
+        chosen.iter().flat_map(|clip| features.row(*clip as usize)).copied().collect();
     let table = Table::new()
         .with_text("clip_id", chosen.iter().map(|clip| ids[*clip as usize].as_str()))
         .with_array("features", features.shape(), made)
         .with_array("original", features.shape(), originals);
-    Artifact { kind: input.kind, meta: input.meta.clone(), data: cache::Data::Table(table) }
+    Ok(Artifact { kind: input.kind, meta: input.meta.clone(), data: cache::Data::Table(table) })
 }
 
 /// Values of parameters that are left out.

@@ -1,6 +1,6 @@
 // CUDA's words for a C++ compiler: blocks run one after the other, and the threads of a block as
-// fibers that give way at each barrier. Threads of a block run forwards or backwards, so that two
-// runs differ where a barrier is missing.
+// fibers that give way at each barrier. Threads and blocks run forwards or backwards, so that two
+// runs differ where a barrier is missing or where blocks depend on each other.
 
 #include <cmath>
 #include <cstdio>
@@ -71,8 +71,7 @@ __attribute__((noinline)) static void barrier() {
     if (_setjmp(fibers[thread].place) == 0) _longjmp(scheduler, 1);
 }
 
-static void block(unsigned threads) {
-    static const bool backwards = getenv("EMULATE_BACKWARDS") != nullptr;
+static void block(unsigned threads, bool backwards) {
     while (fibers.size() < threads) {
         fibers.push_back(Fiber());
         fibers.back().stack = (char*)malloc(STACK);
@@ -109,7 +108,7 @@ static void* kernel_called;
 static void** args_called;
 
 template <class... A>
-static void launch(void (*kernel)(A...), unsigned x, unsigned y, unsigned z, unsigned threads, void** args) {
+static void launch(void (*kernel)(A...), unsigned x, unsigned y, unsigned z, unsigned threads, bool backwards, void** args) {
     kernel_called = (void*)kernel;
     args_called = args;
     body = [] { call((void (*)(A...))kernel_called, args_called, std::index_sequence_for<A...>()); };
@@ -118,8 +117,8 @@ static void launch(void (*kernel)(A...), unsigned x, unsigned y, unsigned z, uns
     for (unsigned k = 0; k < z; k++)
         for (unsigned j = 0; j < y; j++)
             for (unsigned i = 0; i < x; i++) {
-                blockIdx = {i, j, k};
-                block(threads);
+                blockIdx = {backwards ? x - 1 - i : i, backwards ? y - 1 - j : j, backwards ? z - 1 - k : k};
+                block(threads, backwards);
             }
 }
 }  // namespace emulator

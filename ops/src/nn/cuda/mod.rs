@@ -1,6 +1,5 @@
 //! Networks on a GPU: kernels of our own, compiled when they are needed, and nothing linked.
 //!
-//! - [`find`]: which GPU and libraries are there, by looking at files alone.
 //! - [`source`]: the text of the kernels in `kernels/`, each with its formula and launch shape.
 //! - [`nvrtc`]: NVIDIA's compiler for them.
 //! - [`driver`]: what the trainer asks of a device; [`device`]: CUDA's driver, through cudarc.
@@ -13,14 +12,21 @@
 //! patches as they go; every sum has a fixed order and nothing is added atomically, so that the
 //! same GPU gives the same bits from run to run.
 
+pub mod device;
 pub mod driver;
 pub mod net;
 pub mod nvrtc;
+pub mod parity;
 pub mod plan;
 pub mod source;
+pub mod trainer;
 
+use super::fit;
+use crate::op::OpError;
+use cache::Array;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// What products of matrices multiply on a GPU; their sums are always of single precision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -41,4 +47,30 @@ impl Precision {
     pub fn bytes(self) -> usize {
         if self == Self::Bf16 { 2 } else { 4 }
     }
+}
+
+/// A GPU and what it needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Which GPU, from 0 on.
+    pub ordinal: usize,
+    /// The file of NVIDIA's driver.
+    pub driver: PathBuf,
+    /// The file of its run-time compiler.
+    pub nvrtc: PathBuf,
+}
+
+/// A network on a GPU.
+///
+/// # Errors
+/// When there is no such GPU, when it has too little memory, or when CUDA fails.
+pub fn open(
+    place: &Place,
+    plan: &fit::Plan,
+    data: &Array,
+    seed: u64,
+) -> Result<trainer::OnDevice<device::Gpu>, OpError> {
+    let gpu = device::Gpu::open(place, plan.precision);
+    let gpu = gpu.map_err(|error| error.during(None))?;
+    trainer::OnDevice::new(gpu, plan, data, seed)
 }

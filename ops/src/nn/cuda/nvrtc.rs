@@ -30,6 +30,8 @@ pub struct Nvrtc {
     /// Where it was found.
     pub path: PathBuf,
     library: Library,
+    /// What it opens by name alone while it compiles: found there because it is open already.
+    _builtins: Vec<Library>,
 }
 
 impl Nvrtc {
@@ -43,7 +45,8 @@ impl Nvrtc {
         // initialisers, as every program linked to it would.
         let library = unsafe { Library::new(path) }
             .map_err(|fault| CudaError::new(call(), fault.to_string()))?;
-        let nvrtc = Self { path: path.to_owned(), library };
+        let _builtins = builtins(path);
+        let nvrtc = Self { path: path.to_owned(), library, _builtins };
         nvrtc.version().map(|_| nvrtc)
     }
 
@@ -152,4 +155,17 @@ impl Nvrtc {
             Ok(all)
         }
     }
+}
+
+/// The libraries beside NVRTC that it needs, opened by their place: the loader would look for them
+/// in the system's folders alone.
+fn builtins(nvrtc: &Path) -> Vec<Library> {
+    let files = nvrtc.parent().and_then(|folder| folder.read_dir().ok()).into_iter().flatten();
+    let named = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        name.starts_with("libnvrtc-builtins.so")
+    };
+    let paths = files.filter_map(|file| file.ok().map(|file| file.path())).filter(named);
+    // SAFETY: as for NVRTC itself, whose parts they are.
+    paths.filter_map(|path| unsafe { Library::new(path) }.ok()).collect()
 }

@@ -8,6 +8,13 @@
 extern "C" __global__ void adam(const float* gradient, const double* parts, float most, float rate, float decay, int length,
                                 const Clock* clock, float* parameters, float* first, float* second) {
     __shared__ double room[256];
+    __shared__ float rest[2];
+    const float b1 = 0.9f, b2 = 0.999f;
+    if (threadIdx.x < 2) {
+        const double b = threadIdx.x == 0 ? b1 : b2;
+        rest[threadIdx.x] = 1.0f - float(pow(b, double(clock->step) + 1.0));
+    }
+    __syncthreads();
     const int i = blockIdx.x * blockDim.x + threadIdx.x;
     float scale = 1.0f;
     if (parts) {
@@ -15,10 +22,9 @@ extern "C" __global__ void adam(const float* gradient, const double* parts, floa
         if (wanted < 1.0) scale = float(wanted);
     }
     if (i >= length) return;
-    const float b1 = 0.9f, b2 = 0.999f, g = gradient[i] * scale;
-    const double t = double(clock->step) + 1.0;
+    const float g = gradient[i] * scale;
     const float m = first[i] * b1 + g * (1.0f - b1), v = second[i] * b2 + g * g * (1.0f - b2);
-    const float m_hat = m / (1.0f - float(pow(double(b1), t))), v_hat = v / (1.0f - float(pow(double(b2), t)));
+    const float m_hat = m / rest[0], v_hat = v / rest[1];
     first[i] = m;
     second[i] = v;
     parameters[i] -= rate * m_hat / (sqrtf(v_hat) + 1e-8f) + decay * rate * parameters[i];

@@ -1,4 +1,4 @@
-// The clock goes on by one step. Launch: one block of 32 threads.
+// The clock goes on by one step. Launch: one block; one of its threads does it.
 
 extern "C" __global__ void advance(Clock* clock) {
     if (threadIdx.x != 0) return;

@@ -1,0 +1,328 @@
+//! Where models run: which GPU and libraries are there, by looking at files alone, so that a run
+//! that finds everything done never touches CUDA.
+
+use crate::{pipeline::Pipeline, progress::Progress, run::StepError};
+use ops::{Determinism, Device, Fault, device::Place};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+/// A library of CUDA, by the start of its file's name.
+const DRIVER: &str = "libcuda.so";
+const NVRTC: &str = "libnvrtc.so";
+/// Libraries that our kernels do without.
+pub const OTHERS: [(&str, &str); 2] = [("cuBLASLt", "libcublasLt.so"), ("cuDNN", "libcudnn.so")];
+
+/// What is there.
+pub struct Machine {
+    /// The files through which GPUs are reached.
+    pub gpus: Vec<PathBuf>,
+    /// Folders in which libraries are looked for, the first first; found when they are asked for.
+    folders: OnceLock<Vec<PathBuf>>,
+}
+
+impl Machine {
+    /// Looks at this machine.
+    pub fn look() -> Self {
+        let names = entries(Path::new("/dev"));
+        let is_gpu = |path: &PathBuf| {
+            let name = file_name(path);
+            let number = name.strip_prefix("nvidia").unwrap_or_default();
+            (!number.is_empty() && number.bytes().all(|it| it.is_ascii_digit())) || name == "dxg"
+        };
+        let gpus: Vec<PathBuf> = names.into_iter().filter(is_gpu).collect();
+        Self { gpus, folders: OnceLock::new() }
+    }
+
+    fn folders(&self) -> &[PathBuf] {
+        self.folders.get_or_init(|| folders(&|name| env::var_os(name).map(PathBuf::from)))
+    }
+
+    /// The newest file of a library, in the first folder that has one.
+    pub fn library(&self, start: &str) -> Option<PathBuf> {
+        self.folders().iter().find_map(|folder| {
+            let files = entries(folder).into_iter();
+            let fits = |path: &PathBuf| file_name(path).starts_with(start) && path.is_file();
+            files.filter(fits).max_by_key(|path| (version(path, start), path.clone()))
+        })
+    }
+
+    /// The driver's library.
+    pub fn driver(&self) -> Option<PathBuf> {
+        self.library(DRIVER)
+    }
+
+    /// NVIDIA's run-time compiler.
+    pub fn nvrtc(&self) -> Option<PathBuf> {
+        self.library(NVRTC)
+    }
+
+    /// The GPU of that number with all that it needs.
+    ///
+    /// # Errors
+    /// What is missing, and what helps.
+    pub fn cuda(&self, ordinal: usize) -> Result<Device, Missing> {
+        if self.gpus.is_empty() {
+            return Err(Missing {
+                what: "no NVIDIA GPU was found (there is no /dev/nvidia0)".to_owned(),
+                help: "use `device: cpu`, or `auto`, which takes a GPU where there is one; in a \
+                       container, pass the GPU through (`docker run --gpus all`)",
+            });
+        }
+        let Some(driver) = self.driver() else {
+            return Err(Missing {
+                what: "there is a GPU, but NVIDIA's driver (libcuda.so.1) was not found".to_owned(),
+                help: "install the driver, or name its folder in LD_LIBRARY_PATH",
+            });
+        };
+        let nvrtc = self.nvrtc().ok_or_else(|| Missing {
+            what: "there is a GPU, but NVRTC, the compiler of its kernels, was not found"
+                .to_owned(),
+            help: "`pip install nvidia-cuda-nvrtc` in the active Python environment, or set \
+                   CUDA_HOME to an installed CUDA toolkit",
+        })?;
+        Ok(Device::Cuda(Place { ordinal, driver, nvrtc }))
+    }
+}
+
+/// Why there is no GPU to use.
+#[derive(Debug)]
+pub struct Missing {
+    /// What is missing: a sentence without a full stop.
+    pub what: String,
+    /// What helps.
+    pub help: &'static str,
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let all = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut paths: Vec<PathBuf> = all.map(|entry| entry.path()).collect();
+    paths.sort();
+    paths
+}
+
+fn file_name(path: &Path) -> &str {
+    path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
+}
+
+/// The numbers after the name: `libnvrtc.so.13.0` is (13, 0); one without any comes last.
+fn version(path: &Path, start: &str) -> Vec<u32> {
+    let rest = file_name(path).strip_prefix(start).unwrap_or_default();
+    rest.split('.').filter_map(|part| part.parse().ok()).collect()
+}
+
+/// Folders that may hold CUDA's libraries, the nearest to the user's wishes first.
+fn folders(variable: &dyn Fn(&str) -> Option<PathBuf>) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut toolkit = |root: &Path| {
+        for part in ["lib64", "lib", "targets/x86_64-linux/lib", "targets/sbsa-linux/lib"] {
+            found.push(root.join(part));
+        }
+    };
+    for name in ["CUDA_HOME", "CUDA_PATH"] {
+        variable(name).iter().for_each(|root| toolkit(root));
+    }
+    found.extend(variable("LD_LIBRARY_PATH").iter().flat_map(env::split_paths));
+    for name in ["VIRTUAL_ENV", "CONDA_PREFIX"] {
+        if let Some(root) = variable(name) {
+            found.push(root.join("lib"));
+            found.extend(wheels(&root));
+        }
+    }
+    // A Python on the path belongs to an environment: its `bin` stands beside its `lib`.
+    let programs = variable("PATH").map(|path| env::split_paths(&path).collect::<Vec<_>>());
+    for bin in programs.unwrap_or_default() {
+        if bin.join("python3").exists() {
+            let real = fs::canonicalize(bin.join("python3")).unwrap_or_default();
+            let roots = [Some(bin.as_path()), real.parent()].into_iter().flatten();
+            roots.filter_map(Path::parent).for_each(|root| found.extend(wheels(root)));
+        }
+    }
+    found.extend(variable("HOME").iter().flat_map(|home| wheels(&home.join(".local"))));
+    found.extend(wheels(Path::new("/usr/local")));
+    found.extend(wheels(Path::new("/usr")));
+    let installed = entries(Path::new("/usr/local")).into_iter().rev();
+    for root in installed.filter(|path| file_name(path).starts_with("cuda")) {
+        for part in ["lib64", "lib"] {
+            found.push(root.join(part));
+        }
+    }
+    for folder in [
+        "/usr/local/nvidia/lib64",
+        "/usr/local/nvidia/lib",
+        "/usr/lib/wsl/lib",
+        "/usr/lib/x86_64-linux-gnu",
+        "/usr/lib/aarch64-linux-gnu",
+        "/usr/lib64",
+        "/usr/lib",
+        "/lib/x86_64-linux-gnu",
+    ] {
+        found.push(folder.into());
+    }
+    for file in entries(Path::new("/etc/ld.so.conf.d")) {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        found.extend(text.lines().filter(|line| line.starts_with('/')).map(PathBuf::from));
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    found.retain(|folder| folder.is_dir() && seen.insert(folder.clone()));
+    found
+}
+
+/// Folders of NVIDIA's Python packages below a prefix.
+fn wheels(root: &Path) -> Vec<PathBuf> {
+    let pythons = entries(&root.join("lib"));
+    let pythons = pythons.iter().filter(|path| file_name(path).starts_with("python3"));
+    let sites =
+        pythons.flat_map(|python| ["site-packages", "dist-packages"].map(|it| python.join(it)));
+    sites
+        .flat_map(|site| entries(&site.join("nvidia")))
+        .map(|package| package.join("lib"))
+        .collect()
+}
+
+/// What `auto` found, said once and only if a step runs that could have used a GPU.
+#[derive(Default)]
+pub struct Note {
+    text: Option<String>,
+    said: AtomicBool,
+}
+
+impl Note {
+    /// Says it, unless it was said.
+    pub fn say(&self, determinism: Determinism, progress: &dyn Progress) {
+        if let Some(text) = &self.text
+            && determinism == Determinism::Tolerant
+            && !self.said.swap(true, Ordering::Relaxed)
+        {
+            progress.say(text);
+        }
+    }
+}
+
+/// Reads a device as users write it: `auto`, `cpu`, `cuda`, or `cuda:` and a number. The number of
+/// the GPU, if it is one; nothing for `auto`.
+///
+/// # Errors
+/// When it is none of these.
+pub fn parse(text: &str) -> Result<Wanted, String> {
+    let number =
+        |text: &str| text.parse().ok().filter(|_| text.bytes().all(|it| it.is_ascii_digit()));
+    match text {
+        "auto" => Ok(Wanted::Auto),
+        "cpu" => Ok(Wanted::Cpu),
+        "cuda" => Ok(Wanted::Cuda(0)),
+        _ => text.strip_prefix("cuda:").and_then(number).map(Wanted::Cuda).ok_or_else(|| {
+            "must be `auto`, `cpu`, `cuda`, or `cuda:1` for the second GPU".to_owned()
+        }),
+    }
+}
+
+/// A device as it is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// A GPU where there is one.
+    Auto,
+    /// The processor.
+    Cpu,
+    /// The GPU of this number.
+    Cuda(usize),
+}
+
+/// Decides for every step where it runs: by its own `device`, else by that of the command line.
+///
+/// # Errors
+/// Steps that ask for a GPU which is not there.
+pub fn place(
+    pipeline: &mut Pipeline,
+    machine: &Machine,
+    other: Wanted,
+) -> Result<(), Vec<StepError>> {
+    let mut errors = Vec::new();
+    let mut note = None;
+    for (index, step) in pipeline.steps.iter_mut().enumerate() {
+        if step.entry.determinism == Determinism::Bitwise {
+            continue;
+        }
+        let own = step.device.as_deref().and_then(|text| parse(text).ok());
+        step.place = match own.unwrap_or(other) {
+            Wanted::Cpu => Device::Cpu,
+            Wanted::Auto => machine.cuda(0).unwrap_or_else(|missing| {
+                note = Some(match machine.gpus.is_empty() {
+                    true => "device auto: no NVIDIA GPU; models run on the CPU".to_owned(),
+                    false => format!("device auto: {}; models run on the CPU", missing.what),
+                });
+                Device::Cpu
+            }),
+            Wanted::Cuda(ordinal) => machine.cuda(ordinal).unwrap_or_else(|missing| {
+                errors.push(StepError {
+                    step: index,
+                    param: Some("device"),
+                    fault: Fault::Input,
+                    message: format!("it asks for a GPU, but {}", missing.what),
+                    help: Some(missing.help.to_owned()),
+                    log: Vec::new(),
+                });
+                Device::Cpu
+            }),
+        };
+    }
+    pipeline.note = Note { text: note, said: AtomicBool::new(false) };
+    if errors.is_empty() { Ok(()) } else { Err(errors) }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failure stops the test")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_are_read_as_people_write_them() {
+        assert_eq!(parse("auto"), Ok(Wanted::Auto));
+        assert_eq!(parse("cuda"), Ok(Wanted::Cuda(0)));
+        assert_eq!(parse("cuda:3"), Ok(Wanted::Cuda(3)));
+        for wrong in ["gpu", "cuda:", "cuda:+1", "cuda:x", "CPU", ""] {
+            assert!(parse(wrong).unwrap_err().contains("cuda:1"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn libraries_are_found_in_toolkits_and_python_packages_newest_first() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |path: &str| root.path().join(path);
+        for file in [
+            "toolkit/lib64/libcudnn.so.9",
+            "env/lib/python3.12/site-packages/nvidia/cu13/lib/libnvrtc.so.12",
+            "env/lib/python3.12/site-packages/nvidia/cu13/lib/libnvrtc.so.13",
+            "env/lib/python3.12/site-packages/nvidia/cu13/lib/libnvrtc-builtins.so.13.0",
+            "env/lib/python3.12/site-packages/nvidia/cu13/lib/libnvrtc.alt.so.13",
+        ] {
+            fs::create_dir_all(at(file).parent().unwrap()).unwrap();
+            fs::write(at(file), "").unwrap();
+        }
+        let variables = |name: &str| match name {
+            "CUDA_HOME" => Some(at("toolkit")),
+            "VIRTUAL_ENV" => Some(at("env")),
+            _ => None,
+        };
+        let machine = Machine { gpus: Vec::new(), folders: folders(&variables).into() };
+        let found = |start| machine.library(start).map(|path| file_name(&path).to_owned());
+        assert_eq!(found(NVRTC).as_deref(), Some("libnvrtc.so.13"));
+        assert_eq!(found("libcudnn.so").as_deref(), Some("libcudnn.so.9"));
+        assert!(machine.cuda(0).unwrap_err().what.contains("no NVIDIA GPU"));
+
+        let gpus = vec![PathBuf::from("/dev/nvidia0")];
+        let empty = Machine { gpus: gpus.clone(), folders: vec![at("nowhere")].into() };
+        assert!(empty.cuda(0).unwrap_err().what.contains("driver"));
+        fs::write(at("toolkit/lib64/libcuda.so.1"), "").unwrap();
+        let toolkit = vec![at("toolkit/lib64")].into();
+        let driver = Machine { gpus: gpus.clone(), folders: toolkit };
+        assert!(driver.cuda(0).unwrap_err().help.contains("nvidia-cuda-nvrtc"));
+        let whole = Machine { gpus, folders: machine.folders };
+        let nvrtc = at("env/lib/python3.12/site-packages/nvidia/cu13/lib/libnvrtc.so.13");
+        let driver = at("toolkit/lib64/libcuda.so.1");
+        assert_eq!(whole.cuda(1).unwrap(), Device::Cuda(Place { ordinal: 1, driver, nvrtc }));
+    }
+}

@@ -1,0 +1,240 @@
+//! Where an op does its heavy work, and which GPUs there are.
+
+use crate::math::random::{Purpose, Random};
+use crate::nn::backend::{Backend, Batches, State};
+pub use crate::nn::cuda::Place;
+pub use crate::nn::cuda::device::GpuInfo;
+use crate::nn::cuda::device::{self, Gpu};
+use crate::nn::cuda::nvrtc::Nvrtc;
+use crate::nn::cuda::trainer::OnDevice;
+use crate::nn::cuda::{self, Precision, parity};
+use crate::nn::fit::Plan;
+use crate::nn::layers::Architecture;
+use crate::nn::objective::{Beta, BetaSchedule, Objective, Reduction};
+use crate::op::{Detached, OpError};
+use cache::Array;
+use std::path::Path;
+
+/// Where an op does its heavy work.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Device {
+    /// The processor.
+    #[default]
+    Cpu,
+    /// A GPU.
+    Cuda(Place),
+}
+
+impl Device {
+    /// The name in keys: results of the same name are taken for each other.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Cuda(_) => "cuda",
+        }
+    }
+}
+
+/// The GPUs that CUDA's driver, in this file, shows.
+///
+/// # Errors
+/// A sentence on why it shows none.
+pub fn gpus(driver: &Path) -> Result<Vec<GpuInfo>, String> {
+    device::gpus(driver)
+}
+
+/// The version of NVIDIA's run-time compiler in this file.
+///
+/// # Errors
+/// A sentence on why it cannot be asked.
+pub fn nvrtc_version(path: &Path) -> Result<(i32, i32), String> {
+    let version = Nvrtc::open(path).and_then(|nvrtc| nvrtc.version());
+    version.map_err(|error| error.to_string())
+}
+
+/// A network of the default size, to compare or to time.
+pub struct Case {
+    variational: bool,
+    batch_norm: bool,
+    precision: Precision,
+}
+
+/// What a comparison of GPU and CPU found.
+pub struct Comparison {
+    /// Whether every bound holds.
+    pub holds: bool,
+    /// What was compared, by how much it may differ, and by how much it does.
+    pub text: String,
+}
+
+/// Bounds of a comparison: losses, gradients of each layer, latent means. Rounding moves few numbers
+/// across the bend of a ReLU, but those that it moves lose all of their gradient.
+fn bounds(precision: Precision) -> [f64; 3] {
+    match precision {
+        Precision::F32 => [1e-3, 1e-4, 1e-4],
+        Precision::Tf32 => [5e-3, 5e-2, 5e-3],
+        Precision::Bf16 => [3e-2, 2e-1, 3e-2],
+    }
+}
+
+const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::Tf32, Precision::Bf16];
+/// Steps whose losses are compared.
+const STEPS: usize = 20;
+
+/// What a GPU is compared on.
+pub fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for precision in PRECISIONS {
+        cases.push(Case { variational: false, batch_norm: false, precision });
+        cases.push(Case { variational: true, batch_norm: false, precision });
+    }
+    cases.push(Case { variational: true, batch_norm: true, precision: Precision::F32 });
+    cases
+}
+
+/// What a GPU is timed on.
+pub fn timings() -> Vec<Case> {
+    let both = |precision| [false, true].map(|variational| (variational, precision));
+    let all = PRECISIONS.into_iter().flat_map(both);
+    all.map(|(variational, precision)| Case { variational, batch_norm: false, precision }).collect()
+}
+
+/// As many clips as the published study has, to be timed on.
+pub fn clips() -> Array {
+    parity::clips(6705, [128, 130])
+}
+
+impl Case {
+    /// The model.
+    pub fn model(&self) -> &'static str {
+        if self.variational { "beta_vae" } else { "autoencoder" }
+    }
+
+    /// What its products multiply.
+    pub fn precision(&self) -> &'static str {
+        match self.precision {
+            Precision::F32 => "f32",
+            Precision::Tf32 => "tf32",
+            Precision::Bf16 => "bf16",
+        }
+    }
+
+    fn plan(&self) -> Plan {
+        Plan {
+            architecture: Architecture {
+                input: [128, 130],
+                channels: vec![32, 64, 128],
+                kernel: 3,
+                stride: 2,
+                batch_norm: self.batch_norm,
+                latent: 32,
+                variational: self.variational,
+            },
+            objective: Objective {
+                reconstruction: Reduction::Sum,
+                kl: Reduction::Sum,
+                beta: Beta {
+                    beta: if self.variational { 4.0 } else { 0.0 },
+                    schedule: BetaSchedule::Constant,
+                    warmup_epochs: 1,
+                    cycle_epochs: 1,
+                    cycle_ratio: 1.0,
+                },
+                free_bits: 0.0,
+            },
+            epochs: 35,
+            batch_size: 128,
+            learning_rate: 1e-3,
+            weight_decay: 0.0,
+            clip_norm: None,
+            validation: 0.0,
+            patience: None,
+            precision: self.precision,
+        }
+    }
+
+    /// Trains on the CPU and on a GPU and compares them.
+    ///
+    /// # Errors
+    /// When either fails.
+    pub fn compare(&self, device: &Device) -> Result<Comparison, OpError> {
+        let (plan, place) = (self.plan(), place(device)?);
+        // The last batch of an epoch is a short one.
+        let data = parity::clips(5 * plan.batch_size / 2, plan.architecture.input);
+        let open = || Gpu::open(place, self.precision);
+        let found = parity::compare(&open, &plan, &data, STEPS)?;
+        let [curve, gradient, latents] = bounds(self.precision);
+        let norm = if self.batch_norm { ", batch_norm" } else { "" };
+        let mut text = format!("\n{} {}{norm}\n", self.model(), self.precision());
+        let mut holds = true;
+        let mut line = |what: &str, found: f64, most: f64| {
+            let good = found <= most;
+            holds &= good;
+            let word = if good { "ok" } else { "TOO FAR" };
+            text.push_str(&format!("  {what:<34} {found:>9.2e}  at most {most:.0e}  {word}\n"));
+        };
+        line(&format!("losses of {STEPS} steps, relative"), found.curve(), curve);
+        line("latent means, of the largest", found.latents, latents);
+        for (name, apart) in &found.gradients {
+            line(&format!("gradient of {name}"), *apart, gradient);
+        }
+        line("bits that a second training changed", f64::from(!found.repeats), 0.0);
+        let (cpu, gpu) = (found.cpu.last(), found.device.last());
+        text.push_str(&format!("  last loss on the CPU {cpu:?}, on the GPU {gpu:?}\n"));
+        Ok(Comparison { holds, text })
+    }
+
+    /// Puts the network and these clips on a GPU.
+    ///
+    /// # Errors
+    /// When the GPU fails.
+    pub fn prepare(&self, device: &Device, data: &Array) -> Result<Trial, OpError> {
+        let (plan, place) = (self.plan(), place(device)?);
+        let network = plan.network();
+        let mut backend = cuda::open(place, &plan, data, 0)?;
+        backend.restore(&State::start(&network, 0))?;
+        let beta = plan.objective.beta.beta;
+        Ok(Trial { backend, order: (0..data.rows() as u32).collect(), beta, epochs: 0 })
+    }
+}
+
+fn place(device: &Device) -> Result<&Place, OpError> {
+    match device {
+        Device::Cuda(place) => Ok(place),
+        Device::Cpu => Err(OpError::failure("there is no GPU to compare with the CPU")),
+    }
+}
+
+/// A network that trains on a GPU, to be timed.
+pub struct Trial {
+    backend: OnDevice<Gpu>,
+    order: Vec<u32>,
+    beta: f64,
+    epochs: u64,
+}
+
+impl Trial {
+    /// Clips of an epoch.
+    pub fn clips(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Trains so many epochs more.
+    ///
+    /// # Errors
+    /// When the GPU fails.
+    pub fn train(&mut self, epochs: u64) -> Result<(), OpError> {
+        let steps = self.order.len().div_ceil(128) as u64;
+        for _ in 0..epochs {
+            let mut random = Random::new(0, Purpose::Shuffle, self.epochs as u32);
+            let shuffled = random.permutation(self.order.len());
+            self.order = shuffled;
+            let steps_before = self.epochs * steps;
+            self.epochs += 1;
+            let batches =
+                Batches { epoch: self.epochs, order: &self.order, beta: self.beta, steps_before };
+            self.backend.train(&batches, &Detached::with_seed(0), &mut |_, _| Ok(()))?;
+        }
+        Ok(())
+    }
+}

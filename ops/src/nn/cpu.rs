@@ -1,0 +1,133 @@
+//! Training and running a network on the CPU.
+
+use super::backend::{Backend, Batches, Codes, State};
+use super::fit::Plan;
+use super::layers::Network;
+use super::machine::Machine;
+use super::objective::Losses;
+use super::tape::Trainer;
+use crate::math::random::{Purpose, Random};
+use crate::op::{Ctx, OpError};
+use cache::Array;
+
+/// Clips that are encoded in one go.
+const ENCODE_BATCH: usize = 64;
+
+/// A network on the CPU.
+pub struct Cpu<'a> {
+    plan: &'a Plan,
+    network: Network,
+    trainer: Trainer,
+}
+
+impl<'a> Cpu<'a> {
+    /// A network in this state.
+    ///
+    /// # Errors
+    /// When there is no memory left.
+    pub fn new(plan: &'a Plan, data: &Array, state: &State) -> Result<Self, OpError> {
+        let network = plan.network();
+        let (parameters, statistics) = (state.parameters.clone(), state.statistics.clone());
+        let machine = Machine::new(network.clone(), data.clone(), parameters, statistics);
+        let trainer = Trainer::new(machine, plan.learning_rate, plan.weight_decay)?;
+        Ok(Self { plan, network, trainer })
+    }
+
+    fn step(
+        &mut self,
+        clips: &[u32],
+        beta: f64,
+        step: u64,
+        cx: &Ctx<'_>,
+    ) -> Result<Losses, OpError> {
+        let noise = self.plan.architecture.variational.then(|| {
+            let mut random = Random::new(cx.seed, Purpose::Noise, step as u32);
+            let count = clips.len() * self.plan.architecture.latent;
+            (0..count).map(|_| random.normal() as f32).collect()
+        });
+        let go_on = || cx.stop_if_cancelled();
+        let made = self.trainer.step(clips, &self.plan.objective, beta, noise, &go_on)?;
+        let losses = made.losses;
+        self.trainer.update(made, step + 1, self.plan.clip_norm)?;
+        Ok(losses)
+    }
+}
+
+impl Backend for Cpu<'_> {
+    fn network(&self) -> &Network {
+        &self.network
+    }
+
+    fn train(
+        &mut self,
+        batches: &Batches<'_>,
+        cx: &Ctx<'_>,
+        heard: &mut dyn FnMut(usize, Losses) -> Result<(), OpError>,
+    ) -> Result<(), OpError> {
+        for (at, clips) in batches.order.chunks(self.plan.batch_size).enumerate() {
+            let losses = self.step(clips, batches.beta, batches.steps_before + at as u64, cx)?;
+            heard(at, losses)?;
+        }
+        self.trainer.tidy();
+        Ok(())
+    }
+
+    fn validate(&mut self, clips: &[u32], cx: &Ctx<'_>) -> Result<f64, OpError> {
+        let mut sum = 0.0;
+        let mut machine = self.trainer.machine();
+        machine.training = false;
+        for batch in clips.chunks(self.plan.batch_size) {
+            cx.stop_if_cancelled()?;
+            machine.encode(batch);
+            machine.decode_means();
+            sum += machine.loss(&self.plan.objective) * batch.len() as f64;
+        }
+        Ok(if clips.is_empty() { f64::NAN } else { sum / clips.len() as f64 })
+    }
+
+    fn state(&mut self) -> Result<State, OpError> {
+        let (machine, moments) = (self.trainer.machine(), self.trainer.moments());
+        Ok(State {
+            parameters: machine.parameters().to_vec(),
+            statistics: machine.statistics.clone(),
+            moments: moments.map(Clone::clone),
+        })
+    }
+
+    fn restore(&mut self, state: &State) -> Result<(), OpError> {
+        self.trainer.machine().statistics.copy_from_slice(&state.statistics);
+        let [first, second] = &state.moments;
+        self.trainer.restore(&state.parameters, [first, second]);
+        Ok(())
+    }
+
+    fn encode(&mut self, clips: &[u32], cx: &Ctx<'_>) -> Result<Codes, OpError> {
+        let mut machine = self.trainer.machine();
+        machine.training = false;
+        let mut codes = Codes::default();
+        for batch in clips.chunks(ENCODE_BATCH) {
+            cx.stop_if_cancelled()?;
+            machine.encode(batch);
+            for at in 0..batch.len() {
+                let (mean, log_variance) = machine.latents(at);
+                codes.means.extend_from_slice(mean);
+                codes.log_variances.extend_from_slice(log_variance.unwrap_or_default());
+            }
+        }
+        Ok(codes)
+    }
+
+    fn reconstruct(&mut self, clips: &[u32], cx: &Ctx<'_>) -> Result<Vec<f32>, OpError> {
+        let mut machine = self.trainer.machine();
+        machine.training = false;
+        let mut made = Vec::new();
+        for batch in clips.chunks(ENCODE_BATCH) {
+            cx.stop_if_cancelled()?;
+            machine.encode(batch);
+            machine.decode_means();
+            (0..batch.len())
+                .for_each(|at| made.extend_from_slice(machine.reconstruction().row(at)));
+        }
+        Ok(made)
+    }
+}

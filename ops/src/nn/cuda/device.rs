@@ -1,0 +1,306 @@
+//! CUDA's driver, through cudarc: the one place that calls it.
+//!
+//! cudarc loads the driver when it is first asked for, and panics if there is none; so nothing here
+//! is called before [`sys::is_culib_present`] has said yes.
+
+use super::driver::{Address, CudaError, Driver, Launch, Recording};
+use super::nvrtc::Nvrtc;
+use super::source::Unit;
+use super::{Place, Precision};
+use cudarc::driver::{DriverError, result, sys};
+use libloading::Library;
+use std::collections::HashMap;
+use std::ffi::{CString, c_void};
+use std::path::Path;
+use std::sync::OnceLock;
+
+use sys::CUdevice_attribute_enum as Attribute;
+
+/// What the driver says of a GPU.
+#[derive(Clone, Debug)]
+pub struct GpuInfo {
+    /// Its name.
+    pub name: String,
+    /// Its compute capability, such as (9, 0).
+    pub capability: (i32, i32),
+    /// Bytes of its memory.
+    pub memory: u64,
+    /// How many processors it has.
+    pub processors: i32,
+    /// The version of CUDA that the driver supports, such as (13, 0).
+    pub cuda: (i32, i32),
+}
+
+fn fault(call: &str, error: &DriverError) -> CudaError {
+    let name = error.error_name().map(|name| name.to_string_lossy().into_owned());
+    let words = error.error_string().map(|words| words.to_string_lossy().into_owned());
+    let detail = format!(
+        "{}: {}",
+        name.unwrap_or_else(|_| format!("{:?}", error.0)),
+        words.unwrap_or_else(|_| "no words for it".to_owned())
+    );
+    let out_of_memory = error.0 == sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY;
+    CudaError { call: call.to_owned(), detail, out_of_memory }
+}
+
+/// Starts the driver that lies in this file.
+fn init(driver: &Path) -> Result<(), CudaError> {
+    static OPEN: OnceLock<Option<Library>> = OnceLock::new();
+    // cudarc asks the loader by name alone; what is open already is found wherever it lies.
+    // SAFETY: opening the driver's library runs its initialisers, as any CUDA program does.
+    let present = unsafe {
+        OPEN.get_or_init(|| Library::new(driver).ok());
+        sys::is_culib_present()
+    };
+    if !present {
+        return Err(CudaError::new(
+            format!("dlopen {}", driver.display()),
+            "NVIDIA's driver does not open, or is not visible in this container",
+        ));
+    }
+    result::init().map_err(|error| fault("cuInit", &error))
+}
+
+fn info(ordinal: i32) -> Result<(sys::CUdevice, GpuInfo), CudaError> {
+    let device = result::device::get(ordinal)
+        .map_err(|error| fault(&format!("cuDeviceGet {ordinal}"), &error))?;
+    let get = |attribute| {
+        // SAFETY: the device was just given by the driver.
+        unsafe { result::device::get_attribute(device, attribute) }
+            .map_err(|error| fault("cuDeviceGetAttribute", &error))
+    };
+    let mut version = 0;
+    // SAFETY: the call writes one integer.
+    unsafe { sys::cuDriverGetVersion(&raw mut version) }
+        .result()
+        .map_err(|error| fault("cuDriverGetVersion", &error))?;
+    // SAFETY: the device was just given by the driver.
+    let memory = unsafe { result::device::total_mem(device) }
+        .map_err(|error| fault("cuDeviceTotalMem", &error))?;
+    let info = GpuInfo {
+        name: result::device::get_name(device).map_err(|error| fault("cuDeviceGetName", &error))?,
+        capability: (
+            get(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?,
+            get(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?,
+        ),
+        memory: memory as u64,
+        processors: get(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?,
+        cuda: (version / 1000, version % 1000 / 10),
+    };
+    Ok((device, info))
+}
+
+/// The GPUs that the driver in this file shows.
+///
+/// # Errors
+/// A sentence on why it shows none.
+pub fn gpus(driver: &Path) -> Result<Vec<GpuInfo>, String> {
+    let all = || -> Result<Vec<GpuInfo>, CudaError> {
+        init(driver)?;
+        let count =
+            result::device::get_count().map_err(|error| fault("cuDeviceGetCount", &error))?;
+        (0..count).map(|ordinal| info(ordinal).map(|(_, info)| info)).collect()
+    };
+    all().map_err(|error| error.to_string())
+}
+
+/// A GPU with one queue of work. What it took is given back when it is dropped.
+pub struct Gpu {
+    /// What it is.
+    pub info: GpuInfo,
+    device: sys::CUdevice,
+    stream: sys::CUstream,
+    nvrtc: Nvrtc,
+    architecture: i32,
+    modules: Vec<sys::CUmodule>,
+    kernels: HashMap<String, sys::CUfunction>,
+    memory: Vec<sys::CUdeviceptr>,
+    graphs: Vec<sys::CUgraphExec>,
+}
+
+impl Gpu {
+    /// Opens a GPU for products of this precision.
+    ///
+    /// # Errors
+    /// When there is none, when it is too old, or when the driver fails.
+    pub fn open(place: &Place, precision: Precision) -> Result<Self, CudaError> {
+        init(&place.driver)?;
+        let (device, info) = info(i32::try_from(place.ordinal).unwrap_or(i32::MAX))?;
+        let nvrtc = Nvrtc::open(&place.nvrtc)?;
+        let capability = info.capability.0 * 10 + info.capability.1;
+        let least = if precision == Precision::F32 { 70 } else { 80 };
+        if capability < least {
+            return Err(CudaError::new(
+                "cuDeviceGetAttribute",
+                format!(
+                    "`{}` has compute capability {capability}; `precision: {precision:?}` needs {least}",
+                    info.name
+                )
+                .to_lowercase(),
+            ));
+        }
+        // A cubin runs on later chips of the same family.
+        let known = nvrtc.architectures()?;
+        let family = known.iter().copied().filter(|it| it / 10 == info.capability.0);
+        let architecture = family.filter(|it| *it <= capability).max().ok_or_else(|| {
+            let path = nvrtc.path.display();
+            CudaError::new(
+                "nvrtcGetSupportedArchs",
+                format!("`{path}` does not compile for compute capability {capability}"),
+            )
+        })?;
+        // SAFETY: the device was given by the driver; its primary context stays until `drop`.
+        let stream = unsafe {
+            let context = result::primary_ctx::retain(device)
+                .map_err(|error| fault("cuDevicePrimaryCtxRetain", &error))?;
+            result::ctx::set_current(context)
+                .and_then(|()| result::stream::create(result::stream::StreamKind::NonBlocking))
+                .map_err(|error| fault("cuStreamCreate", &error))?
+        };
+        Ok(Self {
+            info,
+            device,
+            stream,
+            nvrtc,
+            architecture,
+            modules: Vec::new(),
+            kernels: HashMap::new(),
+            memory: Vec::new(),
+            graphs: Vec::new(),
+        })
+    }
+
+    fn wait(&self) -> Result<(), CudaError> {
+        // SAFETY: the stream lives as long as `self`.
+        unsafe { result::stream::synchronize(self.stream) }
+            .map_err(|error| fault("cuStreamSynchronize", &error))
+    }
+}
+
+impl Driver for Gpu {
+    fn name(&self) -> &str {
+        &self.info.name
+    }
+
+    fn free_bytes(&self) -> Result<u64, CudaError> {
+        let (free, _) = result::mem_get_info().map_err(|error| fault("cuMemGetInfo", &error))?;
+        Ok(free as u64)
+    }
+
+    fn load(&mut self, units: &[Unit]) -> Result<(), CudaError> {
+        let (nvrtc, architecture) = (&self.nvrtc, self.architecture);
+        let cubins: Vec<Result<Vec<u8>, CudaError>> = std::thread::scope(|scope| {
+            let compile = |unit| scope.spawn(move || nvrtc.compile(unit, architecture));
+            let jobs: Vec<_> = units.iter().map(compile).collect();
+            jobs.into_iter().map(|job| job.join().expect("a compiler's thread ends")).collect()
+        });
+        for (unit, cubin) in units.iter().zip(cubins) {
+            let cubin = cubin?;
+            // SAFETY: the bytes are a whole cubin and outlive the call; names end with a zero.
+            unsafe {
+                let module = result::module::load_data(cubin.as_ptr().cast())
+                    .map_err(|error| fault(&format!("cuModuleLoadData {}", unit.name), &error))?;
+                self.modules.push(module);
+                for name in &unit.kernels {
+                    let text = CString::new(name.as_str()).expect("names hold no zero byte");
+                    let function = result::module::get_function(module, text)
+                        .map_err(|error| fault(&format!("cuModuleGetFunction {name}"), &error))?;
+                    self.kernels.insert(name.clone(), function);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn reserve(&mut self, bytes: u64) -> Result<Address, CudaError> {
+        // SAFETY: nobody reads the memory before it is written.
+        let at = unsafe { result::malloc_sync(bytes as usize) }
+            .map_err(|error| fault(&format!("cuMemAlloc of {bytes} bytes"), &error))?;
+        self.memory.push(at);
+        Ok(Address(at))
+    }
+
+    fn write(&mut self, to: Address, bytes: &[u8]) -> Result<(), CudaError> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        // SAFETY: the trainer's layout keeps the bytes within reserved memory; from pageable
+        // memory the call returns when the bytes have been read.
+        unsafe { result::memcpy_htod_async(to.0, bytes, self.stream) }
+            .map_err(|error| fault("cuMemcpyHtoDAsync", &error))
+    }
+
+    fn read(&mut self, from: Address, bytes: &mut [u8]) -> Result<(), CudaError> {
+        if bytes.is_empty() {
+            return self.wait();
+        }
+        // SAFETY: the trainer's layout keeps the bytes within reserved memory; they are not looked
+        // at before the queue is empty.
+        unsafe { result::memcpy_dtoh_async(bytes, from.0, self.stream) }
+            .map_err(|error| fault("cuMemcpyDtoHAsync", &error))?;
+        self.wait()
+    }
+
+    fn launch(&mut self, launch: Launch) -> Result<(), CudaError> {
+        let name = &launch.kernel;
+        let function = *self.kernels.get(name).expect("BUG: a kernel that no unit has");
+        let mut bits: Vec<u64> = launch.args.iter().map(|arg| arg.bits()).collect();
+        let mut args: Vec<*mut c_void> =
+            bits.iter_mut().map(|bits| std::ptr::from_mut(bits).cast()).collect();
+        let [x, y, z] = launch.blocks;
+        let (blocks, threads) = ((x, y, z), (launch.threads, 1, 1));
+        // SAFETY: the arguments fit the kernel's signature, which the tests hold by running the
+        // same launches of the same kernels; the driver copies them during the call.
+        unsafe { result::launch_kernel(function, blocks, threads, 0, self.stream, &mut args) }
+            .map_err(|error| fault(&format!("cuLaunchKernel {name}"), &error))
+    }
+
+    fn record(&mut self) -> Result<(), CudaError> {
+        let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
+        // SAFETY: the stream lives and is not the default one.
+        unsafe { result::stream::begin_capture(self.stream, mode) }
+            .map_err(|error| fault("cuStreamBeginCapture", &error))
+    }
+
+    fn recorded(&mut self) -> Result<Recording, CudaError> {
+        // SAFETY: the stream lives; the graph is destroyed once it has an executable form.
+        unsafe {
+            let graph = result::stream::end_capture(self.stream)
+                .map_err(|error| fault("cuStreamEndCapture", &error))?;
+            let flags = sys::CUgraphInstantiate_flags_enum(0);
+            let made = result::graph::instantiate(graph, flags)
+                .map_err(|error| fault("cuGraphInstantiate", &error));
+            let destroyed = result::graph::destroy(graph);
+            self.graphs.push(made?);
+            destroyed.map_err(|error| fault("cuGraphDestroy", &error))?;
+        }
+        Ok(Recording(self.graphs.len() - 1))
+    }
+
+    fn replay(&mut self, recording: Recording) -> Result<(), CudaError> {
+        // SAFETY: graph and stream live as long as `self`.
+        unsafe { result::graph::launch(self.graphs[recording.0], self.stream) }
+            .map_err(|error| fault("cuGraphLaunch", &error))
+    }
+}
+
+impl Drop for Gpu {
+    fn drop(&mut self) {
+        // What fails here has failed before: a lost device gives nothing back.
+        // SAFETY: everything was made by `self` and is given back once, after the work that uses it.
+        unsafe {
+            let _ = result::stream::synchronize(self.stream);
+            self.graphs.drain(..).for_each(|graph| {
+                let _ = result::graph::exec_destroy(graph);
+            });
+            self.modules.drain(..).for_each(|module| {
+                let _ = result::module::unload(module);
+            });
+            self.memory.drain(..).for_each(|at| {
+                let _ = result::free_sync(at);
+            });
+            let _ = result::stream::destroy(self.stream);
+            let _ = result::primary_ctx::release(self.device);
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! What a device computes beside what the CPU does: the checks that a GPU must pass.
+
+use super::super::backend::{Backend, Batches, State};
+use super::super::cpu::Cpu;
+use super::super::fit::Plan;
+use super::super::machine::Machine;
+use super::super::tape::Trainer;
+use super::driver::{CudaError, Driver};
+use super::trainer::OnDevice;
+use crate::math::random::{Purpose, Random};
+use crate::op::{Detached, OpError};
+use cache::Array;
+
+/// Where a device and the CPU stand to each other.
+#[derive(Clone, Debug)]
+pub struct Parity {
+    /// The loss of each step on the CPU.
+    pub cpu: Vec<f64>,
+    /// The same on the device.
+    pub device: Vec<f64>,
+    /// For each layer: its name and ‖g − g′‖ ÷ ‖g‖ of the first step's gradients. A bias before a
+    /// normalisation has none, so that weight and bias count as one.
+    pub gradients: Vec<(String, f64)>,
+    /// The largest difference of latent means, over the largest mean.
+    pub latents: f64,
+    /// Whether a second training on the device gave the same bits.
+    pub repeats: bool,
+}
+
+impl Parity {
+    /// The largest relative difference of losses.
+    pub fn curve(&self) -> f64 {
+        let pairs = self.cpu.iter().zip(&self.device);
+        pairs.map(|(a, b)| (a - b).abs() / a.abs().max(1e-12)).fold(0.0, f64::max)
+    }
+
+    /// The largest relative difference of a gradient.
+    pub fn gradient(&self) -> f64 {
+        self.gradients.iter().map(|(_, apart)| *apart).fold(0.0, f64::max)
+    }
+}
+
+/// Clips to learn from: a few waves and a little noise.
+pub fn clips(count: usize, input: [usize; 2]) -> Array {
+    let [height, width] = input;
+    let mut random = Random::new(1, Purpose::Null, 0);
+    let mut values = Vec::with_capacity(count * height * width);
+    for clip in 0..count {
+        let (pitch, tilt) = (0.2 + 0.15 * (clip % 5) as f64, 0.1 + 0.05 * (clip % 7) as f64);
+        for at in 0..height * width {
+            let (y, x) = ((at / width) as f64, (at % width) as f64);
+            values.push(((x * pitch + y * tilt).sin() + random.between(-0.3, 0.3)) as f32);
+        }
+    }
+    Array::new(input, values)
+}
+
+/// Trains `steps` batches on the CPU and twice on the device.
+///
+/// # Errors
+/// When either fails.
+pub fn compare<D: Driver>(
+    open: &dyn Fn() -> Result<D, CudaError>,
+    plan: &Plan,
+    data: &Array,
+    steps: usize,
+) -> Result<Parity, OpError> {
+    let (cx, network, clips) = (Detached::with_seed(11), plan.network(), data.rows());
+    let start = State::start(&network, cx.seed);
+    let order: Vec<u32> = Random::new(cx.seed, Purpose::Shuffle, 1).permutation(clips);
+    let beta = plan.objective.beta.beta;
+    let run = |backend: &mut dyn Backend| -> Result<(Vec<f64>, State), OpError> {
+        backend.restore(&start)?;
+        let (mut losses, mut epoch) = (Vec::new(), 0);
+        while losses.len() < steps {
+            epoch += 1;
+            let steps_before = losses.len() as u64;
+            let batches = Batches { epoch, order: &order, beta, steps_before };
+            backend.train(&batches, &cx, &mut |_, heard| {
+                losses.push(heard.loss);
+                Ok(())
+            })?;
+        }
+        losses.truncate(steps);
+        Ok((losses, backend.state()?))
+    };
+    let made = |error: CudaError| error.during(None);
+    let batch = &order[..plan.batch_size.min(clips)];
+
+    let mut device = OnDevice::new(open().map_err(made)?, plan, data, cx.seed)?;
+    device.restore(&start)?;
+    let (_, got) = device.gradient(batch, beta, 0).map_err(made)?;
+    let expected = cpu_gradient(plan, data, &start, batch, cx.seed)?;
+    let heads = [Some(&network.mean), network.log_variance.as_ref()].into_iter().flatten();
+    let layers = network.encoder.iter().chain(heads).chain(&network.decoder);
+    let gradients = layers.map(|layer| {
+        let (a, b) = (&expected[layer.parameters.clone()], &got[layer.parameters.clone()]);
+        let square = |x: f64| x * x;
+        let apart: f64 = a.iter().zip(b).map(|(a, b)| square(f64::from(a - b))).sum();
+        let whole: f64 = a.iter().map(|a| square(f64::from(*a))).sum();
+        (layer.name.clone(), (apart / whole.max(1e-30)).sqrt())
+    });
+    let gradients = gradients.collect();
+
+    let all: Vec<u32> = (0..clips as u32).collect();
+    let mut cpu = Cpu::new(plan, data, &start)?;
+    cpu.restore(&start)?;
+    device.restore(&start)?;
+    let (a, b) = (cpu.encode(&all, &cx)?.means, device.encode(&all, &cx)?.means);
+    let largest = a.iter().fold(1e-12_f64, |most, x| most.max(f64::from(x.abs())));
+    let apart = a.iter().zip(&b).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max);
+    let latents = apart / largest;
+
+    let (cpu, _) = run(&mut cpu)?;
+    let (losses, state) = run(&mut device)?;
+    let (again, same) = run(&mut device)?;
+    let bits = |values: &[f64]| values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+    let repeats = bits(&losses) == bits(&again) && state == same;
+    Ok(Parity { cpu, device: losses, gradients, latents, repeats })
+}
+
+fn cpu_gradient(
+    plan: &Plan,
+    data: &Array,
+    start: &State,
+    batch: &[u32],
+    seed: u64,
+) -> Result<Vec<f32>, OpError> {
+    let State { parameters, statistics, .. } = start.clone();
+    let machine = Machine::new(plan.network(), data.clone(), parameters, statistics);
+    let trainer = Trainer::new(machine, plan.learning_rate, 0.0)?;
+    let noise = plan.architecture.variational.then(|| {
+        let mut random = Random::new(seed, Purpose::Noise, 0);
+        (0..batch.len() * plan.architecture.latent).map(|_| random.normal() as f32).collect()
+    });
+    let beta = plan.objective.beta.beta;
+    let mut step = trainer.step(batch, &plan.objective, beta, noise, &|| Ok(()))?;
+    trainer.gradient(&mut step).cloned()
+}

@@ -1,0 +1,321 @@
+//! Training and running a network on a device.
+//!
+//! The clips stay in the device's memory, and so do the order of the epoch, the noise and all
+//! numbers that move. A step is recorded once for each number of clips that a batch can have (all
+//! but the last batch of an epoch have the same), and replayed; the host waits only to read losses.
+
+use super::super::backend::{Backend, Batches, Codes, State};
+use super::super::fit;
+use super::super::layers::Network;
+use super::super::objective::{Losses, Objective};
+use super::Precision;
+use super::driver::{Address, CudaError, Driver, Recording};
+use super::net::{Net, Update};
+use super::plan::Plan;
+use super::source;
+use crate::op::{Ctx, OpError};
+use cache::Array;
+use std::collections::HashMap;
+
+/// Steps after which losses are read, so that people see where the training is.
+const HEARD_EVERY: usize = 32;
+/// The most images that a grid of blocks has room for.
+const MOST_IMAGES: usize = 65_535;
+
+/// A network on a device.
+pub struct OnDevice<D> {
+    objective: Objective,
+    net: Net<D>,
+    update: Update,
+    seed: u64,
+    clips: usize,
+    recordings: HashMap<usize, Recording>,
+}
+
+/// What the host writes of the clock.
+struct Clock {
+    step: u64,
+    batch: usize,
+    beta: f64,
+}
+
+impl<D: Driver> OnDevice<D> {
+    /// Puts a network and its clips on a device; parameters come with [`Backend::restore`].
+    ///
+    /// # Errors
+    /// When the device has too little memory or fails.
+    pub fn new(mut driver: D, plan: &fit::Plan, data: &Array, seed: u64) -> Result<Self, OpError> {
+        let (network, precision, clips) = (plan.network(), plan.precision, data.rows());
+        let capacity = plan.batch_size.min(clips);
+        check_sizes(&network, capacity)?;
+        driver.load(&source::units(&network, precision)).map_err(|error| error.during(None))?;
+        let layout = Plan::new(&network, precision, clips, capacity);
+        let free = driver.free_bytes().unwrap_or(0);
+        let start = driver.reserve(layout.bytes).map_err(|error| {
+            if !error.out_of_memory {
+                return error.during(None);
+            }
+            out_of_memory(&network, precision, clips, [layout.bytes, free])
+        })?;
+        let layout = layout.from(start);
+        let update = Update {
+            learning_rate: plan.learning_rate,
+            weight_decay: plan.weight_decay,
+            clip_norm: plan.clip_norm,
+        };
+        let net = Net { driver, network, plan: layout, precision };
+        let recordings = HashMap::new();
+        let objective = plan.objective;
+        let mut made = Self { objective, net, update, seed, clips, recordings };
+        made.upload(data).map_err(|error| error.during(None))?;
+        Ok(made)
+    }
+
+    fn upload(&mut self, data: &Array) -> Result<(), CudaError> {
+        if self.net.precision != Precision::Bf16 {
+            let bytes = bytemuck::cast_slice(data.values());
+            return self.net.driver.write(self.net.plan.data, bytes);
+        }
+        let mut at = self.net.plan.data;
+        for values in data.values().chunks(1 << 22) {
+            let halves: Vec<u16> = values.iter().map(|value| to_bf16(*value)).collect();
+            self.net.driver.write(at, bytemuck::cast_slice(&halves))?;
+            at = at.plus(2 * halves.len());
+        }
+        Ok(())
+    }
+
+    /// The device, for looking at.
+    pub fn driver(&mut self) -> &mut D {
+        &mut self.net.driver
+    }
+
+    fn set_clock(&mut self, clock: &Clock) -> Result<(), CudaError> {
+        let words = [
+            clock.step as u32,
+            clock.batch as u32,
+            (clock.beta as f32).to_bits(),
+            self.seed as u32,
+            (self.seed >> 32) as u32,
+        ];
+        self.net.driver.write(self.net.plan.clock, bytemuck::cast_slice(&words))
+    }
+
+    fn set_order(&mut self, clips: &[u32]) -> Result<(), CudaError> {
+        self.net.driver.write(self.net.plan.order, bytemuck::cast_slice(clips))
+    }
+
+    fn read(&mut self, from: Address, count: usize) -> Result<Vec<f32>, CudaError> {
+        let mut values = vec![0.0_f32; count];
+        self.net.driver.read(from, bytemuck::cast_slice_mut(&mut values))?;
+        Ok(values)
+    }
+
+    /// The losses of batches from `first` up to `end`.
+    fn losses(&mut self, first: usize, end: usize) -> Result<Vec<Losses>, CudaError> {
+        let mut values = vec![0.0_f64; 3 * (end - first)];
+        let from = self.net.plan.losses.plus(24 * first);
+        self.net.driver.read(from, bytemuck::cast_slice_mut(&mut values))?;
+        let of = |row: &[f64]| Losses { loss: row[0], reconstruction: row[1], kl: row[2] };
+        Ok(values.chunks_exact(3).map(of).collect())
+    }
+
+    fn step(&mut self, rows: usize) -> Result<(), CudaError> {
+        if let Some(recording) = self.recordings.get(&rows) {
+            return self.net.driver.replay(*recording);
+        }
+        self.net.driver.record()?;
+        self.net.encode(rows, true)?;
+        self.net.decode(rows, true)?;
+        self.net.measure(rows, &self.objective)?;
+        self.net.backward(rows, &self.objective)?;
+        self.net.update(&self.update)?;
+        let recording = self.net.driver.recorded()?;
+        self.recordings.insert(rows, recording);
+        self.net.driver.replay(recording)
+    }
+
+    /// The gradient and the losses of one batch, without a step.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn gradient(
+        &mut self,
+        clips: &[u32],
+        beta: f64,
+        step: u64,
+    ) -> Result<(Losses, Vec<f32>), CudaError> {
+        self.set_order(clips)?;
+        self.set_clock(&Clock { step, batch: 0, beta })?;
+        self.net.encode(clips.len(), true)?;
+        self.net.decode(clips.len(), true)?;
+        self.net.measure(clips.len(), &self.objective)?;
+        self.net.backward(clips.len(), &self.objective)?;
+        let losses = self.losses(0, 1)?.remove(0);
+        let gradient = self.read(self.net.plan.parameters[1], self.net.network.parameter_len())?;
+        Ok((losses, gradient))
+    }
+
+    /// Runs each batch of these clips through the encoder; `then` does the rest with (the device,
+    /// the batch's number, its clips).
+    fn pass(
+        &mut self,
+        clips: &[u32],
+        beta: f64,
+        cx: &Ctx<'_>,
+        mut then: impl FnMut(&mut Self, usize, usize) -> Result<(), CudaError>,
+    ) -> Result<(), OpError> {
+        let failed = |error: CudaError| error.during(None);
+        // The order has room for as many clips as there are.
+        for group in clips.chunks(self.clips) {
+            self.set_order(group).map_err(failed)?;
+            for (batch, rows) in group.chunks(self.net.plan.capacity).enumerate() {
+                cx.stop_if_cancelled()?;
+                self.set_clock(&Clock { step: 0, batch, beta }).map_err(failed)?;
+                self.net.encode(rows.len(), false).map_err(failed)?;
+                then(self, batch, rows.len()).map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<D: Driver> Backend for OnDevice<D> {
+    fn network(&self) -> &Network {
+        &self.net.network
+    }
+
+    fn train(
+        &mut self,
+        batches: &Batches<'_>,
+        cx: &Ctx<'_>,
+        heard: &mut dyn FnMut(usize, Losses) -> Result<(), OpError>,
+    ) -> Result<(), OpError> {
+        let failed = |error: CudaError| error.during(Some(batches.epoch));
+        self.set_order(batches.order).map_err(failed)?;
+        let clock = Clock { step: batches.steps_before, batch: 0, beta: batches.beta };
+        self.set_clock(&clock).map_err(failed)?;
+        let sizes: Vec<usize> =
+            batches.order.chunks(self.net.plan.capacity).map(<[u32]>::len).collect();
+        let mut first = 0;
+        for group in sizes.chunks(HEARD_EVERY) {
+            cx.stop_if_cancelled()?;
+            for rows in group {
+                self.step(*rows).map_err(failed)?;
+            }
+            let end = first + group.len();
+            let losses = self.losses(first, end).map_err(failed)?;
+            (first..end).zip(losses).try_for_each(|(at, losses)| heard(at, losses))?;
+            first = end;
+        }
+        Ok(())
+    }
+
+    fn validate(&mut self, clips: &[u32], cx: &Ctx<'_>) -> Result<f64, OpError> {
+        let objective = Objective { free_bits: 0.0, ..self.objective };
+        let mut sum = 0.0;
+        self.pass(clips, objective.beta.beta, cx, |this, batch, rows| {
+            this.net.decode(rows, false)?;
+            this.net.measure(rows, &objective)?;
+            let losses = this.losses(batch, batch + 1)?;
+            sum += losses[0].loss * rows as f64;
+            Ok(())
+        })?;
+        Ok(if clips.is_empty() { f64::NAN } else { sum / clips.len() as f64 })
+    }
+
+    fn state(&mut self) -> Result<State, OpError> {
+        let [parameters, _, first, second] = self.net.plan.parameters;
+        let (count, extra) = (self.net.network.parameter_len(), self.net.network.statistic_len());
+        let running = self.net.plan.statistics;
+        let mut get = |from, count| self.read(from, count).map_err(|error| error.during(None));
+        let moments = [get(first, count)?, get(second, count)?];
+        let parameters = get(parameters, count)?;
+        let statistics = get(running, extra)?;
+        Ok(State { parameters, statistics, moments })
+    }
+
+    fn restore(&mut self, state: &State) -> Result<(), OpError> {
+        let [parameters, _, first, second] = self.net.plan.parameters;
+        let all = [
+            (parameters, &state.parameters),
+            (first, &state.moments[0]),
+            (second, &state.moments[1]),
+            (self.net.plan.statistics, &state.statistics),
+        ];
+        for (to, values) in all {
+            let written = self.net.driver.write(to, bytemuck::cast_slice(values));
+            written.map_err(|error| error.during(None))?;
+        }
+        Ok(())
+    }
+
+    fn encode(&mut self, clips: &[u32], cx: &Ctx<'_>) -> Result<Codes, OpError> {
+        let mut codes = Codes::default();
+        let units = self.net.network.architecture.latent;
+        self.pass(clips, 0.0, cx, |this, _, rows| {
+            let [mean, log_variance, ..] = this.net.plan.latent;
+            codes.means.extend(this.read(mean, rows * units)?);
+            if this.net.network.log_variance.is_some() {
+                codes.log_variances.extend(this.read(log_variance, rows * units)?);
+            }
+            Ok(())
+        })?;
+        Ok(codes)
+    }
+
+    fn reconstruct(&mut self, clips: &[u32], cx: &Ctx<'_>) -> Result<Vec<f32>, OpError> {
+        let mut made = Vec::new();
+        let width: usize = self.net.network.architecture.input.iter().product();
+        self.pass(clips, 0.0, cx, |this, _, rows| {
+            this.net.decode(rows, false)?;
+            let last = *this.net.plan.decoder.last().expect("a decoder has layers");
+            if this.net.precision == Precision::Bf16 {
+                let mut halves = vec![0_u16; rows * width];
+                this.net.driver.read(last, bytemuck::cast_slice_mut(&mut halves))?;
+                made.extend(halves.iter().map(|half| f32::from_bits(u32::from(*half) << 16)));
+            } else {
+                made.extend(this.read(last, rows * width)?);
+            }
+            Ok(())
+        })?;
+        Ok(made)
+    }
+}
+
+/// The nearest bf16, ties to even, of a number that is finite.
+fn to_bf16(value: f32) -> u16 {
+    let bits = value.to_bits();
+    ((bits + 0x7fff + ((bits >> 16) & 1)) >> 16) as u16
+}
+
+/// Kernels count images and pixels in 31 bits.
+fn check_sizes(network: &Network, capacity: usize) -> Result<(), OpError> {
+    let layers = network.encoder.iter().chain(&network.decoder);
+    let largest = layers.map(|layer| layer.output_len().max(layer.input_len())).max();
+    let most = (i32::MAX as usize / largest.unwrap_or(1).max(1)).min(MOST_IMAGES);
+    if capacity <= most {
+        return Ok(());
+    }
+    let message = format!("a batch of {capacity} clips is too large for a GPU");
+    Err(OpError::param("batch_size", message).help(format!("use at most {most}")))
+}
+
+fn out_of_memory(
+    network: &Network,
+    precision: Precision,
+    clips: usize,
+    [asked, free]: [u64; 2],
+) -> OpError {
+    let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+    let message = format!(
+        "the GPU has {:.2} GiB free; the training asked for {:.2} GiB",
+        gib(free),
+        gib(asked)
+    );
+    let help = match Plan::fitting(network, precision, clips, free / 100 * 97) {
+        Some(fits) => format!("a `batch_size` of {fits} would fit"),
+        None => "the clips alone do not fit: use a larger GPU, or `device: cpu`".to_owned(),
+    };
+    OpError::failure(message).help(help)
+}

@@ -1,0 +1,116 @@
+//! Every kernel compiles for the GPUs that people have: cubins of sm_70, sm_80 and sm_90, made by
+//! NVRTC, which needs neither GPU nor driver.
+//!
+//! NVRTC is looked for in `NVRTC_LIBRARY` (files, split by colons) and below `target/nvrtc`, where
+//! `scripts/nvrtc.sh` puts it. NVRTC 13 no longer knows sm_70; 12.9 does.
+
+#![allow(clippy::unwrap_used, reason = "a failure stops the test")]
+
+use ops::nn::cuda::nvrtc::Nvrtc;
+use ops::nn::cuda::{Precision, source};
+use ops::nn::layers::{Architecture, Network};
+use std::io::Write;
+use std::path::PathBuf;
+
+const WANTED: [i32; 3] = [70, 80, 90];
+
+fn libraries() -> Vec<PathBuf> {
+    if let Ok(named) = std::env::var("NVRTC_LIBRARY") {
+        return std::env::split_paths(&named).collect();
+    }
+    let mut folders = vec![PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/nvrtc"))];
+    let mut found = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for path in folder.read_dir().into_iter().flatten().map(|entry| entry.unwrap().path()) {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() {
+                folders.push(path);
+            } else if name.starts_with("libnvrtc.so") {
+                found.push(path);
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn every_kernel_compiles_for_every_family() {
+    let libraries = libraries();
+    let mut missing = WANTED.to_vec();
+    let network = Network::new(&Architecture {
+        input: [128, 130],
+        channels: vec![32, 64, 128],
+        kernel: 3,
+        stride: 2,
+        batch_norm: true,
+        latent: 32,
+        variational: true,
+    });
+    for path in &libraries {
+        let nvrtc = Nvrtc::open(path).unwrap();
+        let known = nvrtc.architectures().unwrap();
+        for architecture in std::mem::take(&mut missing) {
+            if !known.contains(&architecture) {
+                missing.push(architecture);
+                continue;
+            }
+            // Tensor cores multiply tf32 and bf16 from sm_80 on.
+            let precisions = [Precision::F32, Precision::Tf32, Precision::Bf16];
+            let precisions = if architecture < 80 { &precisions[..1] } else { &precisions[..] };
+            for precision in precisions {
+                let units = source::units(&network, *precision);
+                assert_eq!(
+                    units.len(),
+                    8,
+                    "one of single kernels, one of dense, one a convolution"
+                );
+                std::thread::scope(|scope| {
+                    for unit in &units {
+                        let nvrtc = &nvrtc;
+                        scope.spawn(move || {
+                            let cubin = nvrtc.compile(unit, architecture).unwrap();
+                            assert!(cubin.starts_with(b"\x7fELF"), "{} is no cubin", unit.name);
+                            for kernel in &unit.kernels {
+                                let name = format!(".text.{kernel}\0");
+                                let there =
+                                    cubin.windows(name.len()).any(|at| at == name.as_bytes());
+                                assert!(there, "no `{kernel}` in {}", unit.name);
+                            }
+                        });
+                    }
+                });
+            }
+        }
+    }
+    if !missing.is_empty() {
+        let words = format!(
+            "\n*** SKIPPED, NOT COMPILED: kernels for sm_{missing:?}; found {libraries:?}; \
+             `scripts/nvrtc.sh` installs NVRTC ***\n"
+        );
+        std::io::stderr().write_all(words.as_bytes()).unwrap();
+        assert!(libraries.is_empty(), "NVRTC is there, but not for sm_{missing:?}");
+    }
+}
+
+#[test]
+fn what_does_not_compile_says_where() {
+    let Some(path) = libraries().pop() else { return };
+    let nvrtc = Nvrtc::open(&path).unwrap();
+    let network = Network::new(&Architecture {
+        input: [4, 4],
+        channels: vec![32],
+        kernel: 3,
+        stride: 2,
+        batch_norm: false,
+        latent: 1,
+        variational: false,
+    });
+    let unit = source::units(&network, Precision::Tf32).pop().unwrap();
+    let known = nvrtc.architectures().unwrap();
+    let error = nvrtc.compile(&unit, 1).unwrap_err().to_string();
+    assert!(error.contains("nvrtcCompileProgram"), "{error}");
+    if let Some(old) = known.iter().find(|it| **it < 80) {
+        let error = nvrtc.compile(&unit, *old).unwrap_err().to_string();
+        assert!(error.contains("nvrtcCompileProgram decoder.conv1"), "{error}");
+    }
+}
