@@ -50,5 +50,5 @@ fn a_gpu_that_is_not_there_is_a_mistake_at_its_place_and_auto_says_so_once() {
         study.engine(&["plan", "study.yaml", "--set", "ae.precision=f32", "--device", "cpu"]);
     assert!(said.stdout.contains("nothing to run"), "{}", said.stdout);
     let said = study.engine(&["plan", "study.yaml", "--set", "ae.precision=tf32"]);
-    assert!(said.stdout.contains("`precision` default → \"tf32\""), "{}", said.stdout);
+    assert!(said.stdout.contains("`precision` f32 → tf32"), "{}", said.stdout);
 }
