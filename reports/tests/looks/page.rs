@@ -20,7 +20,6 @@ fn hostile() -> Study {
         let step = format!("scores{at}{HOSTILE}");
         study.step(&step, Artifact::table(Kind::Scores, table));
         study.record.table.push(Row {
-            companion: None,
             title: format!("{at} {HOSTILE}"),
             scores: step,
             reference: None,
