@@ -73,6 +73,7 @@ enum Command {
         name: Option<String>,
     },
     /// Show where models can run, and what is missing for a GPU.
+    #[command(after_help = examples::DEVICES)]
     Devices(commands::devices::DevicesArgs),
     /// Print the JSON schema of pipelines, for editors.
     #[command(after_help = examples::SCHEMA)]

@@ -68,8 +68,7 @@ impl Machine {
         if self.gpus.is_empty() {
             return Err(Missing {
                 what: "no NVIDIA GPU was found (there is no /dev/nvidia0)".to_owned(),
-                help: "use `device: cpu`, or `auto`, which takes a GPU where there is one; in a \
-                       container, pass the GPU through (`docker run --gpus all`)",
+                help: "use `device: cpu`; in a container, pass the GPU through (`docker run --gpus all`)",
             });
         }
         let Some(driver) = self.driver() else {
@@ -223,12 +222,23 @@ pub fn parse(text: &str) -> Result<Wanted, String> {
 /// A device as it is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted {
-    /// A GPU where there is one.
+    /// Left to the engine.
     Auto,
     /// The processor.
     Cpu,
     /// The GPU of this number.
     Cuda(usize),
+}
+
+/// Why `auto` means the processor. Where a GPU is, it still does: the backend for GPUs has been
+/// checked against the processor's only without one, so it is used where it is asked for.
+fn on_the_cpu(machine: &Machine) -> String {
+    let why = match machine.cuda(0) {
+        Ok(_) => "a GPU is there, and `--device cuda` uses it".to_owned(),
+        Err(_) if machine.gpus.is_empty() => "no NVIDIA GPU".to_owned(),
+        Err(missing) => missing.what,
+    };
+    format!("device auto: {why}; models run on the CPU")
 }
 
 /// Decides for every step where it runs: by its own `device`, else by that of the command line.
@@ -249,13 +259,10 @@ pub fn place(
         let own = step.device.as_deref().and_then(|text| parse(text).ok());
         step.place = match own.unwrap_or(other) {
             Wanted::Cpu => Device::Cpu,
-            Wanted::Auto => machine.cuda(0).unwrap_or_else(|missing| {
-                note = Some(match machine.gpus.is_empty() {
-                    true => "device auto: no NVIDIA GPU; models run on the CPU".to_owned(),
-                    false => format!("device auto: {}; models run on the CPU", missing.what),
-                });
+            Wanted::Auto => {
+                note = Some(on_the_cpu(machine));
                 Device::Cpu
-            }),
+            }
             Wanted::Cuda(ordinal) => machine.cuda(ordinal).unwrap_or_else(|missing| {
                 errors.push(StepError {
                     step: index,

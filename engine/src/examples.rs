@@ -118,3 +118,8 @@ pub const CACHE: &str = "Examples:
   engine cache du
   engine cache gc --dry-run
   engine cache verify --recompute --sample 5%";
+
+/// Of `engine devices`.
+pub const DEVICES: &str = "Examples:
+  engine devices
+  engine run pipelines/quickstart.yaml --device cuda";

@@ -24,7 +24,8 @@ pub use device::Device;
 pub use math::random::{Purpose, Random};
 pub use op::{
     Cancel, Checkpoints, Ctx, Detached, Determinism, Fault, Inputs, Locate, Op, OpError, Outputs,
-    Port, Progress, Select, Source,
+    Progress, Select, Source,
 };
 pub use outside::{Earlier, Piece, Program, Programs};
+pub use ports::Port;
 pub use table::{AnyOp, Entry, OPS, ParamError, find};

@@ -1,44 +1,13 @@
 //! What an op is: parameters, ports, a check of shapes, and a run.
 
 use crate::device::Device;
+pub use crate::ports::Port;
+
 use crate::outside::{Earlier, Programs};
-use cache::{Artifact, Digest, FileEntry, Kind, Shape, Table, Tensors};
+use cache::{Artifact, Digest, FileEntry, Shape, Table, Tensors};
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 use std::path::PathBuf;
-
-/// A named input or output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Port {
-    /// The name in YAML.
-    pub name: &'static str,
-    /// The kinds that fit. An output that may be of several kinds takes one of them by its inputs;
-    /// [`Op::check`] says which.
-    pub kinds: &'static [Kind],
-    /// Whether a step may leave it out.
-    pub optional: bool,
-    /// One line on what it holds.
-    pub doc: &'static str,
-}
-
-impl Port {
-    /// What ops read that take any features as vectors.
-    pub const FEATURES: Self = Self::new(
-        "features",
-        &[Kind::Matrix, Kind::Spectrogram],
-        "One row of numbers a clip; images are taken row after row.",
-    );
-
-    /// A port that every step has.
-    pub const fn new(name: &'static str, kinds: &'static [Kind], doc: &'static str) -> Self {
-        Self { name, kinds, optional: false, doc }
-    }
-
-    /// A port that a step may leave out.
-    pub const fn optional(name: &'static str, kinds: &'static [Kind], doc: &'static str) -> Self {
-        Self { name, kinds, optional: true, doc }
-    }
-}
 
 /// Whether an op's bytes are the same on every device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

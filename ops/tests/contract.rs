@@ -31,8 +31,8 @@ fn examples(entry: &Entry) -> impl Iterator<Item = Example> {
 fn variants(entry: &Entry, params: &Map<String, Value>) -> Vec<Map<String, Value>> {
     let schema = entry.schema();
     let mut all = vec![params.clone()];
-    for (name, property) in properties(&schema) {
-        for part in resolved(&schema, property) {
+    for (name, property) in properties(schema) {
+        for part in resolved(schema, property) {
             let listed = part["enum"].as_array().into_iter().flatten();
             let flags = [json!(true), json!(false)];
             let flags = flags.iter().filter(|_| part["type"] == "boolean");
@@ -95,11 +95,11 @@ fn parameters_survive_a_round_trip_and_defaults_are_those_of_the_schema() {
                 entry.parse(once.clone()).unwrap_or_else(|fault| panic!("{name}: {fault:?}"));
             assert_eq!(once, again.params(), "{name}");
         }
-        let (required, mut least) = (required(&schema), example.params.clone());
+        let (required, mut least) = (required(schema), example.params.clone());
         least.retain(|param, _| required.contains(&param.as_str()));
         let filled = parse(entry, &least).params();
         for (param, property) in
-            properties(&schema).into_iter().filter(|(it, _)| !required.contains(it))
+            properties(schema).into_iter().filter(|(it, _)| !required.contains(it))
         {
             let default = property.get("default");
             assert_eq!(default, filled.get(param), "{name}: the default of `{param}`");
@@ -119,7 +119,7 @@ fn ops_ports_and_parameters_are_documented() {
         let summary = doc.split("\n\n").next().unwrap_or_default();
         assert!(summary.ends_with('.') && summary.len() < 200, "{name}: the summary `{summary}`");
         assert!(doc.contains("\n\nSource"), "{name}: the source is not named");
-        for (param, property) in properties(&schema) {
+        for (param, property) in properties(schema) {
             let doc = property["description"].as_str().unwrap_or_default();
             assert!(doc.ends_with('.'), "{name}: the description of `{param}` is `{doc}`");
         }
@@ -285,12 +285,12 @@ fn silly_parameters_are_taken_or_refused_without_a_panic() {
         let schema = entry.schema();
         let example = Example::new(entry, rows(entry), 0);
         let shapes = shapes(example.op(entry).inputs(), &example.inputs);
-        for (name, property) in properties(&schema) {
+        for (name, property) in properties(schema) {
             let is_number = |part: &&Value| {
                 part["type"].to_string().contains("\"number\"")
                     || part["type"].to_string().contains("\"integer\"")
             };
-            if !resolved(&schema, property).iter().any(is_number) {
+            if !resolved(schema, property).iter().any(is_number) {
                 continue;
             }
             for (at, value) in small.iter().chain(&huge).enumerate() {

@@ -99,10 +99,10 @@ pub fn required(schema: &Value) -> Vec<&str> {
 fn params(entry: &Entry, folder: &Path) -> (Map<String, Value>, Vec<FileEntry>) {
     let schema = entry.schema();
     let mut params = Map::new();
-    for (name, property) in properties(&schema) {
+    for (name, property) in properties(schema) {
         let small = SMALL.iter().find(|(own, _)| *own == name).map(|(_, value)| json!(value));
-        let needed = required(&schema).contains(&name);
-        let value = small.or_else(|| needed.then(|| some_value(&schema, property)));
+        let needed = required(schema).contains(&name);
+        let value = small.or_else(|| needed.then(|| some_value(schema, property)));
         if let Some(value) = value {
             params.insert(name.to_owned(), value);
         }

@@ -82,7 +82,7 @@ fn span(values: impl IntoIterator<Item = f64>) -> (f64, f64) {
     if low > high { (0.0, 1.0) } else { (low, high) }
 }
 
-/// A number with thin spaces between thousands and a real minus.
+/// A number with commas between thousands, from five digits on, and a real minus.
 fn number(value: f64, decimals: usize) -> String {
     let text = format!("{:.decimals$}", value.abs());
     let (whole, rest) = text.split_once('.').map_or((text.as_str(), ""), |(a, b)| (a, b));
@@ -250,7 +250,7 @@ mod tests {
         assert_eq!(said(Scale::Linear(-0.13, 0.41), 5), ["0.0", "0.2", "0.4"]);
         assert_eq!(
             said(Scale::Linear(0.0, 11025.0), 4),
-            ["0", "5,000", "10,000"].map(str::to_owned)
+            ["0", "5000", "10,000"].map(str::to_owned)
         );
         assert_eq!(said(Scale::Log(0.8, 120.0), 5), ["1", "2", "5", "10", "20", "50", "100"]);
         assert_eq!(said(Scale::Linear(-8.0, 3.0), 3), ["−5", "0"]);
