@@ -1,8 +1,8 @@
 //! The reference of ops, from what each op says of itself.
 
 use crate::{
-    expect::Schema,
-    fold::{self, paragraph},
+    say::fold::{self, paragraph},
+    spec::expect::Schema,
 };
 use ops::{Entry, Port};
 use serde_json::Value as Json;

@@ -1,6 +1,11 @@
 //! The command line: what can be typed, and what each ending's exit code is.
 
-use crate::{commands, devices, examples, progress::say, suggest, talk};
+pub mod examples;
+
+use crate::{
+    commands, devices,
+    say::{progress::say, suggest, talk},
+};
 use clap::{
     Args, CommandFactory, Parser, Subcommand, ValueEnum,
     error::{ContextKind, ContextValue, ErrorKind},

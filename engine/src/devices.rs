@@ -1,7 +1,7 @@
 //! Where models run: which GPU and libraries are there, by looking at files alone, so that a run
 //! that finds everything done never touches CUDA.
 
-use crate::{pipeline::Pipeline, progress::Progress, run::StepError};
+use crate::{pipeline::Pipeline, run::StepError, say::progress::Progress};
 use ops::{Determinism, Device, Fault, device::Place};
 use std::{
     env, fs,

@@ -1,7 +1,7 @@
 //! What a user reads when a pipeline is wrong: every file of `bad/`, with the full text shown.
 
 use engine::{
-    fault::{Look, render},
+    say::fault::{Look, render},
     spec::load_with,
 };
 use proptest::{collection::vec, prelude::*, sample::Index};

@@ -1,8 +1,8 @@
 //! How many recordings are looked into and decoded, as the steps themselves tell.
 
 use engine::{
-    progress::{Progress, Settled},
     run::{Options, execute, scan_sources, wanted},
+    say::progress::{Progress, Settled},
     spec::load_with,
 };
 use ops::{Cancel, audio::corpus};

@@ -1,7 +1,7 @@
 //! What enters a key and what does not.
 
 use cache::{CacheKey, Digest, Shape};
-use engine::{keys::key_of, spec};
+use engine::{plan::keys::key_of, spec};
 use ops::{Ctx, Determinism, Entry, Inputs, Op, OpError, Outputs, Port, table::op};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,6 @@
 //! `--set`: what it changes, and what it says when it cannot.
 
-use engine::{fault::Faults, pipeline::Pipeline, spec::load_with};
+use engine::{pipeline::Pipeline, say::fault::Faults, spec::load_with};
 use std::path::Path;
 
 const TEXT: &str = "vars: { data: here, k: 3 }

@@ -1,9 +1,9 @@
 //! Sweeps and seeds: which steps a pipeline has for all its variants.
 
 use engine::{
-    fault::Faults,
     pipeline::{Pipeline, Step},
     run::key_of,
+    say::fault::Faults,
     spec::load_with,
 };
 use std::{collections::BTreeSet, path::Path};

@@ -3,8 +3,8 @@
 use super::{cache_gc, cache_verify, export};
 use crate::{
     cli::{BAD_INPUT, FAILED, OutArg, Stop, StoreArg, print},
-    runs,
-    size::bytes as size,
+    record::runs,
+    say::size::bytes as size,
 };
 use cache::{
     Digest, Store,

@@ -3,8 +3,9 @@
 use super::cache::open;
 use crate::{
     cli::{BAD_INPUT, FAILED, OutArg, Stop, StoreArg, print},
-    keys, runs,
-    size::bytes as size,
+    plan::keys,
+    record::runs,
+    say::size::bytes as size,
     spec,
 };
 use cache::{Digest, Store, store::Held};

@@ -4,11 +4,13 @@ use super::{cache::open, prepare::prepare};
 use crate::{
     cli::{FAILED, INTERRUPTED, PlanArgs, Stop, StoreArg, print},
     devices,
-    fold::{paragraph, width},
-    interrupt::Interrupt,
-    progress::say,
-    recompute::{Found, Subject, recompute, sampled},
-    size::bytes as size,
+    run::recompute::{Found, Subject, recompute, sampled},
+    say::{
+        fold::{paragraph, width},
+        interrupt::Interrupt,
+        progress::say,
+        size::bytes as size,
+    },
 };
 use cache::Store;
 use clap::Args;

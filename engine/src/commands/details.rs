@@ -1,6 +1,6 @@
 //! What `-v` tells of a run: keys, objects, and where the time went.
 
-use crate::{fold::paragraph, size};
+use crate::say::{fold::paragraph, size};
 use cache::{
     Record, Store,
     record::{StepRecord, StepStatus},

@@ -3,7 +3,7 @@
 use crate::{
     cli::{FAILED, Stop, print},
     devices::{Machine, OTHERS},
-    fold::{self, paragraph},
+    say::fold::{self, paragraph},
 };
 use ops::{Device, device};
 use std::{path::Path, time::Instant};

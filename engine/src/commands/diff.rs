@@ -3,12 +3,16 @@
 use super::runs::status;
 use crate::{
     cli::{BAD_INPUT, FAILED, OutArg, Stop, StoreArg, print},
-    fault::quote,
-    fold::{self, paragraph},
-    grid::Grid,
-    reasons::shown,
-    results::{self, Line},
-    runs::{self, Found},
+    plan::reasons::shown,
+    record::{
+        results::{self, Line},
+        runs::{self, Found},
+    },
+    say::{
+        fault::quote,
+        fold::{self, paragraph},
+        grid::Grid,
+    },
 };
 use cache::{Record, Store, record::StepRecord};
 use clap::Args;

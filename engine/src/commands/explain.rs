@@ -7,12 +7,17 @@ use super::{
 };
 use crate::{
     cli::{PlanArgs, Stop, print},
-    fold::{self, paragraph},
-    keys::FILES,
     pipeline::Step,
-    plan::{Plan, Planned, Verdict, plan, ports},
-    reasons::{Reasons, shown},
-    size,
+    plan::{
+        Plan, Planned, Verdict,
+        keys::FILES,
+        plan, ports,
+        reasons::{Reasons, shown},
+    },
+    say::{
+        fold::{self, paragraph},
+        size,
+    },
 };
 use cache::{CacheKey, store::Finished};
 use clap::Args;

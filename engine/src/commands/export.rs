@@ -2,9 +2,8 @@
 
 use crate::{
     cli::{BAD_INPUT, FAILED, OutArg, Stop, StoreArg},
-    export::write,
-    progress::say,
-    runs, suggest,
+    record::{export::write, runs},
+    say::{progress::say, suggest},
 };
 use cache::{Digest, Record, Store, record::StepRecord};
 use clap::Args;

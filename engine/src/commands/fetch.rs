@@ -2,8 +2,8 @@
 
 use crate::{
     cli::{FAILED, Stop, print},
-    fetch::{IRMAS_MD5, IRMAS_URL, Ui, fetch_irmas},
-    progress::{self, Progress, say},
+    data::fetch::{IRMAS_MD5, IRMAS_URL, Ui, fetch_irmas},
+    say::progress::{self, Progress, say},
 };
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;

@@ -3,7 +3,7 @@
 use super::prepare::load;
 use crate::{
     cli::{Stop, print},
-    graph::Graph,
+    plan::graph::Graph,
 };
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;

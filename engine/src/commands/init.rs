@@ -2,8 +2,8 @@
 
 use crate::{
     cli::{BAD_INPUT, Stop, print},
-    progress::say,
-    scan::plain,
+    run::scan::plain,
+    say::progress::say,
     schema,
 };
 use cache::store::write_whole;

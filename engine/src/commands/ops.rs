@@ -3,7 +3,8 @@
 use crate::{
     catalog,
     cli::{BAD_INPUT, Stop, print},
-    schema as pipeline_schema, suggest,
+    say::suggest,
+    schema as pipeline_schema,
 };
 
 /// Lists the ops, or describes one.

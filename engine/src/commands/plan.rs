@@ -3,11 +3,12 @@
 use super::prepare::{Prepared, prepare};
 use crate::{
     cli::{PlanArgs, Stop, print},
-    cost::Cost,
-    fold::{self, paragraph},
     pipeline::Step,
-    plan::{Plan, Planned, Verdict, plan as look},
-    size, talk,
+    plan::{Plan, Planned, Verdict, cost::Cost, plan as look},
+    say::{
+        fold::{self, paragraph},
+        size, talk,
+    },
 };
 use clap::Args;
 use serde_json::{Value, json};

@@ -3,14 +3,14 @@
 use crate::{
     cli::{BAD_INPUT, FAILED, PlanArgs, Stop},
     devices::{self, Machine},
-    fault::{Fault, listed, tell},
     pipeline::Pipeline,
-    progress::say,
-    run::{Files, Options, StepError, scan_sources, wanted},
-    scan::plain,
-    search::Batches,
+    run::{Files, Options, StepError, scan::plain, scan_sources, search::Batches, wanted},
+    say::{
+        fault::{Fault, listed, tell},
+        progress::say,
+        suggest, talk,
+    },
     spec::{self, Results},
-    suggest, talk,
 };
 use cache::{Store, StoreError};
 use std::{collections::BTreeSet, path::Path};

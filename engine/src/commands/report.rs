@@ -2,7 +2,7 @@
 
 use crate::{
     cli::{BAD_INPUT, FAILED, Stop, print},
-    runs::{self, Found},
+    record::runs::{self, Found},
 };
 use cache::Store;
 use std::path::Path;

@@ -6,14 +6,19 @@ use super::{
 };
 use crate::{
     cli::{FAILED, INTERRUPTED, PARTLY, RunArgs, Stop, print},
-    fold,
-    interrupt::Interrupt,
     pipeline::Pipeline,
-    progress::{self, say},
-    run::{Outcome, execute, resources::Limits},
-    runs,
-    search::{self, Batches},
-    talk,
+    record::runs,
+    run::{
+        Outcome, execute,
+        resources::Limits,
+        search::{self, Batches},
+    },
+    say::{
+        fold,
+        interrupt::Interrupt,
+        progress::{self, say},
+        talk,
+    },
 };
 use cache::{
     Record,

@@ -2,10 +2,8 @@
 
 use crate::{
     cli::{FAILED, OutArg, Stop, StoreArg, print},
-    fold,
-    grid::Grid,
-    progress::say,
-    results, runs,
+    record::{results, runs},
+    say::{fold, grid::Grid, progress::say},
 };
 use cache::{
     Record, Store,

@@ -3,10 +3,14 @@
 use super::runs::{count, status};
 use crate::{
     cli::{BAD_INPUT, FAILED, OutArg, Stop, StoreArg, print},
-    fold::{self, paragraph},
-    grid::Grid,
-    results::{self, Line},
-    runs::{self, Found},
+    record::{
+        results::{self, Line},
+        runs::{self, Found},
+    },
+    say::{
+        fold::{self, paragraph},
+        grid::Grid,
+    },
 };
 use cache::{Store, record::StepStatus};
 use clap::Args;

@@ -2,8 +2,8 @@
 
 use crate::{
     cli::{BAD_INPUT, Stop},
-    progress,
-    synth::write_corpus,
+    data::synth::write_corpus,
+    say::progress,
 };
 use clap::Args;
 use std::path::PathBuf;

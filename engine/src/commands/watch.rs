@@ -7,9 +7,9 @@
 
 use crate::{
     cli::{FAILED, RunArgs, Stop, print},
-    interrupt::Interrupt,
-    progress::say,
-    scan, spec,
+    run::scan,
+    say::{interrupt::Interrupt, progress::say},
+    spec,
 };
 use cache::{FileIndex, Hasher, store::write_whole};
 use ops::Cancel;

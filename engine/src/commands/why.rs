@@ -2,13 +2,16 @@
 
 use crate::{
     cli::{self, BAD_INPUT, FAILED, OutArg, Stop, StoreArg, print},
-    fault::quote,
-    fold::{self, paragraph},
-    keys::FILES,
-    reasons::shown,
-    results::{self, Line, Scored},
-    runs::{self, Found},
-    size, suggest,
+    plan::{keys::FILES, reasons::shown},
+    record::{
+        results::{self, Line, Scored},
+        runs::{self, Found},
+    },
+    say::{
+        fault::quote,
+        fold::{self, paragraph},
+        size, suggest,
+    },
 };
 use cache::{
     CacheKey, Record, Store,

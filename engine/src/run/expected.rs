@@ -1,6 +1,6 @@
 //! How long a step is likely to take and what memory it is likely to need: what it took before.
 
-use crate::{history::History, pipeline::Step};
+use crate::{pipeline::Step, plan::history::History};
 use cache::store::Finished;
 
 /// What a step is expected to cost.

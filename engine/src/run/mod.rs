@@ -10,17 +10,21 @@ pub mod expected;
 mod log;
 mod meter;
 mod outside;
+pub mod programs;
+pub mod recompute;
 pub mod resources;
+pub mod rows;
+pub mod scan;
 mod schedule;
+pub mod search;
 mod settle;
 mod state;
 mod work;
 
 use crate::{
-    keys::{self, FILES},
     pipeline::{Pipeline, Step},
-    progress::Progress,
-    scan,
+    plan::keys::{self, FILES},
+    say::progress::Progress,
 };
 use artifacts::Artifacts;
 use cache::{CacheKey, Digest, FileEntry, Store, StoreError, record::StepRecord};

@@ -1,7 +1,7 @@
 //! What an op learns of the world: where files lie, what it saved before, who hears of its progress.
 
 use super::log::Log;
-use crate::progress::Progress;
+use crate::say::progress::Progress;
 use cache::{Digest, Tensors, checkpoint::CheckpointFolder, store::Times};
 use ops::{Cancel, Checkpoints, Fault, Locate, OpError};
 use std::{collections::HashMap, path::PathBuf, sync::Mutex, time::Instant};

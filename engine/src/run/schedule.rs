@@ -12,11 +12,13 @@ use super::{
     work::{self, Job, Made, Shared, Trouble},
 };
 use crate::{
-    look::{Look, look},
     pipeline::Input,
-    progress::{Settled, shapes},
-    reasons::Reasons,
-    rows,
+    plan::{
+        look::{Look, look},
+        reasons::Reasons,
+    },
+    run::rows,
+    say::progress::{Settled, shapes},
 };
 use cache::{Digest, record::StepStatus, store::Object};
 use ops::Fault;

@@ -9,12 +9,13 @@ use super::{
     outside::{Deadline, Outside, Told},
 };
 use crate::{
-    history::History,
-    keys,
     pipeline::Pipeline,
-    programs::Programs,
-    progress::Progress,
-    rows::{self, Before},
+    plan::{history::History, keys},
+    run::{
+        programs::Programs,
+        rows::{self, Before},
+    },
+    say::progress::Progress,
 };
 use cache::{
     CacheKey, Digest, Store, StoreError,

@@ -5,7 +5,7 @@ use super::{
     link::{self, Link},
     steps::Draft,
 };
-use crate::fault::{Fault, quote};
+use crate::say::fault::{Fault, quote};
 use cache::{Kind, Shape};
 use ops::OpError;
 

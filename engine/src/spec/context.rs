@@ -2,8 +2,8 @@
 
 use super::node::{Key, Node, Origin};
 use crate::{
-    fault::Fault,
     pipeline::{SourceText, Span},
+    say::fault::Fault,
 };
 use std::{rc::Rc, sync::Arc};
 

@@ -6,7 +6,7 @@ use super::{
     range,
     vars::{Local, Variables, is_name},
 };
-use crate::fault::{Fault, quote};
+use crate::say::fault::{Fault, quote};
 
 /// The most instances of one step.
 const MOST: usize = 1000;

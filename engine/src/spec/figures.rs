@@ -10,9 +10,11 @@ use super::{
     vars::Variables,
 };
 use crate::{
-    fault::{Fault, listed, quote},
     pipeline::FigureSpec,
-    suggest,
+    say::{
+        fault::{Fault, listed, quote},
+        suggest,
+    },
 };
 use ops::Port;
 use reports::figures::{Expected, FIGURES, FigureKind, Role, Setting, kind};

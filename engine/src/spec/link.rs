@@ -5,7 +5,7 @@ use super::{
     node::Node,
     steps::{Draft, Read},
 };
-use crate::{
+use crate::say::{
     fault::{Fault, listed, quote},
     suggest,
 };

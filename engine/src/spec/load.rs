@@ -17,8 +17,8 @@ use super::{
     yaml,
 };
 use crate::{
-    fault::{Fault, Faults, Severity, quote},
     pipeline::{Input, Pipeline, SourceText, Step, Variants},
+    say::fault::{Fault, Faults, Severity, quote},
 };
 use ops::Entry;
 use std::{path::Path, sync::Arc};

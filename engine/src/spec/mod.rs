@@ -10,6 +10,7 @@ mod check;
 mod companions;
 mod context;
 mod expand;
+pub mod expect;
 mod figures;
 mod link;
 mod load;

@@ -1,6 +1,6 @@
 //! The tree of a pipeline file: values that know where they are written.
 
-use crate::{fault::quote, pipeline::Span};
+use crate::{pipeline::Span, say::fault::quote};
 use serde_json::Value as Json;
 use std::rc::Rc;
 

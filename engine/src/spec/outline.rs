@@ -4,7 +4,7 @@ use super::{
     context::Context,
     node::{Key, Node, Value},
 };
-use crate::{
+use crate::say::{
     fault::{Fault, quote},
     suggest,
 };

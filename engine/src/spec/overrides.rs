@@ -6,9 +6,11 @@ use super::{
     scalar, yaml,
 };
 use crate::{
-    fault::{Fault, quote},
     pipeline::SourceText,
-    suggest,
+    say::{
+        fault::{Fault, quote},
+        suggest,
+    },
 };
 use std::{rc::Rc, str::FromStr, sync::Arc};
 

@@ -5,11 +5,15 @@ use super::{
     node::{Key, Node, Value, whole},
 };
 use crate::{
-    expect::{self, Schema},
-    fault::{Fault, quote},
     pipeline::Span,
-    spec::STEP_KEYS,
-    suggest,
+    say::{
+        fault::{Fault, quote},
+        suggest,
+    },
+    spec::{
+        STEP_KEYS,
+        expect::{self, Schema},
+    },
 };
 use ops::{AnyOp, Entry};
 use serde_json::{Map, Value as Json};

@@ -8,7 +8,7 @@ use super::{
     sweep::{Axis, DRAW_KEYS, MOST, MOST_AXES, Steps, fault, target},
     vars::Variables,
 };
-use crate::{
+use crate::say::{
     fault::{Fault, listed, quote},
     suggest,
 };

@@ -10,9 +10,11 @@ use super::{
     vars::Variables,
 };
 use crate::{
-    fault::{Fault, quote},
     pipeline::{ReportSpec, RowSpec, Search},
-    suggest,
+    say::{
+        fault::{Fault, quote},
+        suggest,
+    },
 };
 use cache::Kind;
 use std::collections::BTreeMap;
@@ -107,7 +109,7 @@ fn choice(
     let written = node.plain();
     let found = choices.iter().position(|choice| Some(*choice) == written.as_deref());
     if found.is_none() && !node.is_faulty() {
-        let choices = crate::fault::listed(choices, "or");
+        let choices = crate::say::fault::listed(choices, "or");
         let message = format!("{} must be {choices}, not {}", quote(&key.name), node.describe());
         cx.push(Fault::error("spec::report", message).at_key(key, "this"));
     }
@@ -326,7 +328,7 @@ fn scores_port(
         let fitting = names.with_scores();
         let help = match &fitting[..] {
             [] => "no step gives scores: add one that rates the clusters".to_owned(),
-            names => format!("what fits: {}", crate::fault::listed(names, "or")),
+            names => format!("what fits: {}", crate::say::fault::listed(names, "or")),
         };
         cx.push(
             Fault::error("spec::kind", message)

@@ -5,9 +5,11 @@ use super::{
     node::{Key, Node, Value},
 };
 use crate::{
-    fault::{Fault, quote},
     run::resources::Needs,
-    suggest,
+    say::{
+        fault::{Fault, quote},
+        suggest,
+    },
 };
 
 /// The keys of `resources:` and what they hold.

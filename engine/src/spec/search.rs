@@ -12,7 +12,7 @@ use super::{
     sweep::{HALVING_KEYS, TPE_KEYS, fault},
     tpe,
 };
-use crate::{
+use crate::say::{
     fault::{Fault, quote},
     suggest,
 };

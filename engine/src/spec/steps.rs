@@ -9,10 +9,12 @@ use super::{
 };
 use crate::{
     devices,
-    fault::{Fault, quote},
     pipeline::Span,
     run::resources::Needs,
-    suggest,
+    say::{
+        fault::{Fault, quote},
+        suggest,
+    },
 };
 use ops::{AnyOp, Entry, Port};
 use std::collections::BTreeMap;

@@ -8,9 +8,11 @@ use super::{
     vars::Variables,
 };
 use crate::{
-    fault::{Fault, Severity, quote},
     pipeline::Span,
-    suggest,
+    say::{
+        fault::{Fault, Severity, quote},
+        suggest,
+    },
 };
 use std::collections::HashMap;
 

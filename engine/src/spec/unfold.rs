@@ -11,7 +11,7 @@ use super::{
     sweep::{Axis, Steps, Sweep, Target},
     vars::Variables,
 };
-use crate::fault::Fault;
+use crate::say::fault::Fault;
 use ops::Entry;
 use std::{
     collections::{BTreeSet, HashMap},

@@ -9,8 +9,8 @@ use super::{
     unfold::{Axes, Instance},
 };
 use crate::{
-    fault::{Fault, listed, quote},
     pipeline::ReportSpec,
+    say::fault::{Fault, listed, quote},
 };
 use cache::Kind;
 use std::collections::HashSet;

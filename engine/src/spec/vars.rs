@@ -6,7 +6,7 @@ use super::{
     scalar,
     template::{Part, parts},
 };
-use crate::{
+use crate::say::{
     fault::{Fault, quote},
     suggest,
 };

@@ -6,8 +6,8 @@ use super::{
     scalar, yaml_fault,
 };
 use crate::{
-    fault::{Fault, quote},
     pipeline::Span,
+    say::fault::{Fault, quote},
 };
 use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, Span as Mark, Tag, options};
 use std::collections::{HashMap, HashSet};

@@ -1,6 +1,6 @@
 //! Faults of the YAML itself, in words for people who write pipelines rather than parsers.
 
-use crate::{fault::Fault, pipeline::Span};
+use crate::{pipeline::Span, say::fault::Fault};
 use serde_saphyr::granit_parser::{ErrorKind as E, ScanError};
 
 /// What is wrong with the text at the place where the parser stopped.

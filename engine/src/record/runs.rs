@@ -1,6 +1,6 @@
 //! Run folders: `<out>/<name>/<id>/`, and `latest` beside them.
 
-use crate::{scan::plain, suggest};
+use crate::{run::scan::plain, say::suggest};
 use cache::{
     Record,
     record::{RECORD_VERSION, StepStatus},

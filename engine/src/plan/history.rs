@@ -1,7 +1,7 @@
 //! What the store remembers of finished steps, arranged for two questions: which earlier key is the
 //! nearest to this one, and who made this content.
 
-use crate::keys::FILES;
+use crate::plan::keys::FILES;
 use cache::{
     CacheKey, Digest, Shape, Store,
     store::{Finished, Object},

@@ -1,6 +1,10 @@
 //! Computes finished steps again and compares bytes: the proof that results are genuine.
 
-use crate::{commands::prepare::Prepared, look::look, programs::Programs, run::wanted};
+use crate::{
+    commands::prepare::Prepared,
+    plan::look::look,
+    run::{programs::Programs, wanted},
+};
 use cache::{Digest, FileEntry, Store, store::Finished};
 use ops::{AnyOp, Cancel, Ctx, Detached, Entry, Inputs, Locate};
 use serde_json::Value;
@@ -59,7 +63,7 @@ impl Subject {
 fn op_of(finished: &Finished) -> Result<(&'static Entry, Box<dyn AnyOp>), String> {
     let key = &finished.cache_key;
     let entry = ::ops::find(&key.op).ok_or("its op is not in this engine")?;
-    if key.inputs.contains_key(crate::keys::FILES) {
+    if key.inputs.contains_key(crate::plan::keys::FILES) {
         return Err("it reads files: name its pipeline, and they are found".to_owned());
     }
     let params = key.params.iter().map(|(name, value)| (name.clone(), value.clone()));

@@ -1,6 +1,6 @@
 //! Ctrl-C: the first asks the run to stop, the second stops the process.
 
-use crate::progress::say;
+use crate::say::progress::say;
 use std::sync::{
     Once,
     atomic::{AtomicBool, Ordering},

@@ -1,6 +1,6 @@
 //! Programs of the user's: a scratch folder each, a clean environment, a log, and an end.
 
-use crate::scan::plain;
+use crate::run::scan::plain;
 use cache::{Table, foreign};
 use ops::{Cancel, OpError, Piece, Program};
 use rustix::process::{Pid, Signal, kill_process_group};

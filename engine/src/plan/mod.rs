@@ -1,12 +1,21 @@
 //! What a run would do: of each step, whether its result is there, why it would run, and what that
 //! would cost.
 
+pub mod cost;
+pub mod graph;
+pub mod history;
+pub mod keys;
+pub mod look;
+pub mod reasons;
+
 use crate::{
-    cost::{self, Cost},
-    history::History,
-    keys::{FILES, NEVER},
     pipeline::{Input, Pipeline},
-    reasons::{LOST, Reasons},
+    plan::{
+        cost::Cost,
+        history::History,
+        keys::{FILES, NEVER},
+        reasons::{LOST, Reasons},
+    },
     run::{Files, Options, key_of, wanted},
 };
 use cache::{CacheKey, Digest, Shape, Store, store::Finished};
@@ -114,7 +123,7 @@ fn judge(
     before: &[Planned],
 ) -> (Verdict, String, String) {
     let step = &reasons.pipeline.steps[index];
-    let name = crate::fault::quote(&step.name);
+    let name = crate::say::fault::quote(&step.name);
     if forced {
         return (Verdict::Run, "forced".to_owned(), format!("{name} is forced"));
     }

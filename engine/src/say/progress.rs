@@ -1,6 +1,6 @@
 //! Says how far a run is: a bar with the time left on a terminal, plain lines without one.
 
-use crate::{progress_json, talk};
+use crate::say::{progress_json, talk};
 use cache::Shape;
 use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 use std::{

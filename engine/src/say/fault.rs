@@ -2,8 +2,7 @@
 
 use crate::{
     pipeline::{SourceText, Span},
-    progress::say,
-    talk,
+    say::{progress::say, talk},
 };
 use miette::{
     GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, MietteError,

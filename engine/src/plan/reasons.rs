@@ -2,10 +2,12 @@
 //! input that changed, the step further up where the change began.
 
 use crate::{
-    fault::quote,
-    history::History,
-    keys::{FILES, NEVER},
     pipeline::{Input, Pipeline},
+    plan::{
+        history::History,
+        keys::{FILES, NEVER},
+    },
+    say::fault::quote,
 };
 use cache::{CacheKey, Digest, FileEntry, Store, sources::NotedFile, store::Finished};
 use ops::Entry;

@@ -1,4 +1,4 @@
-//! The key of a step: what decides its bytes. Why it differs from an earlier one, [`crate::reasons`]
+//! The key of a step: what decides its bytes. Why it differs from an earlier one, [`crate::plan::reasons`]
 //! says from the same fields.
 
 use crate::pipeline::Step;

@@ -1,10 +1,10 @@
 //! What a step will cost: time, memory and disk, from what steps like it cost before and from the
 //! sizes of what it reads and makes.
 
-use crate::{
+use crate::plan::{
+    Planned,
     history::{History, elements},
     keys::FILES,
-    plan::Planned,
     reasons::Reasons,
 };
 use cache::{CacheKey, Kind, Shape, store::Finished};

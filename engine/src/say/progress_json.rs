@@ -11,7 +11,7 @@
 //!
 //! `run_finished` is the last event of a run that began. Readers pass over events and fields that they do not know.
 
-use crate::{
+use crate::say::{
     progress::{Progress, Settled},
     talk::{event, line_as_event},
 };

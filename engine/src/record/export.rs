@@ -1,6 +1,6 @@
 //! Artifacts as files for other tools.
 
-use crate::scan::plain;
+use crate::run::scan::plain;
 use cache::{Artifact, Column, Data, Digest, Kind, Store, Table, parquet, store::write_whole};
 use npyz::WriterBuilder;
 use std::{fs, path::Path};
