@@ -33,6 +33,7 @@ use crate::{CacheKey, Digest, FileIndex, Shape, stat::Stat};
 pub(crate) use disk::Disk;
 use journal::Journal;
 use serde::{Deserialize, Serialize};
+use std::os::unix::fs::PermissionsExt;
 use std::{
     collections::BTreeMap,
     fs::{self, File},
@@ -40,7 +41,6 @@ use std::{
     path::{Path, PathBuf},
     sync::OnceLock,
 };
-use tempfile::NamedTempFile;
 
 /// Why the store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -308,7 +308,9 @@ pub fn write_renewable(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 fn write_and(path: &Path, bytes: &[u8], sync: fn(&File) -> io::Result<()>) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = NamedTempFile::new_in(folder)?;
+    // As readable as any new file: by default temporary files are their owner's alone.
+    let mode = fs::Permissions::from_mode(0o666);
+    let mut file = tempfile::Builder::new().permissions(mode).tempfile_in(folder)?;
     file.write_all(bytes)?;
     sync(file.as_file())?;
     file.persist(path)?;
