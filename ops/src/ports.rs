@@ -9,7 +9,7 @@ pub struct Port {
     /// The name in YAML.
     pub name: &'static str,
     /// The kinds that fit. An output that may be of several kinds takes one of them by its inputs;
-    /// [`Op::check`] says which.
+    /// [`Op::check`](crate::Op::check) says which.
     pub kinds: &'static [Kind],
     /// Whether a step may leave it out.
     pub optional: bool,
