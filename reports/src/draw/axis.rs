@@ -204,7 +204,9 @@ pub fn color_bar(scene: &mut Scene, frame: [f64; 4], map: Map, scale: Scale, lab
         widest = widest.max(font::width(&text, SIZES[2]));
     }
     let x = left + width + 7.0 + widest + 17.0;
-    scene.upwards(label, [x, top + height / 2.0], SIZES[1]);
+    // Beside a low bar there is more room above than below.
+    let lowest = top + height - font::width(label, SIZES[1]) / 2.0;
+    scene.upwards(label, [x, (top + height / 2.0).min(lowest)], SIZES[1]);
 }
 
 /// A name in a legend: its text, its colour and, if it is no line, its shape.
