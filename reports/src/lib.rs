@@ -32,6 +32,7 @@ use hearing::Hearing;
 use std::{collections::BTreeMap, path::Path};
 
 pub use escape::markdown as escape_markdown;
+pub use provenance::shell;
 pub use span::span;
 pub use table::{METRICS, Metric};
 

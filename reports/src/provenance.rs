@@ -131,7 +131,7 @@ fn params(params: Option<&serde_json::Map<String, serde_json::Value>>) -> String
 }
 
 /// A word as a shell reads it back.
-fn shell(word: &str) -> String {
+pub fn shell(word: &str) -> String {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./=:,@%+".contains(letter);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()

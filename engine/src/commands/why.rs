@@ -218,16 +218,7 @@ fn command(record: &Record, step: &str) -> Option<String> {
         words.extend(["--store".to_owned(), args.plan.store.store.display().to_string()]);
     }
     words.extend(["--only", step, "--force", step].map(str::to_owned));
-    Some(words.iter().map(|word| shell(word)).collect::<Vec<_>>().join(" "))
-}
-
-/// A word as a shell reads it back.
-fn shell(word: &str) -> String {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./=:,@%+".contains(letter);
-    match !word.is_empty() && word.chars().all(plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', "'\\''")),
-    }
+    Some(words.iter().map(|word| reports::shell(word)).collect::<Vec<_>>().join(" "))
 }
 
 fn in_text(found: &Found, cell: &Cell<'_>, links: &[Link<'_>], width: usize) -> String {

@@ -2,6 +2,7 @@
 
 pub mod autoencoder;
 pub mod beta_vae;
+mod layout;
 pub mod pca;
 pub mod reconstruction;
 pub mod tsne;

@@ -1,15 +1,14 @@
 //! The op `tsne`: a picture that keeps small neighbourhoods.
 
-use super::umap::components;
-use crate::cluster::{MADE_BY, made_by};
+use super::layout as layout_of;
 use crate::math::{
-    neighbors::{Neighbors, trustworthiness},
+    neighbors::Neighbors,
     random::{Purpose, Random},
     tsne::{self, Descent},
 };
 use crate::params::Positive;
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
-use cache::{Artifact, Kind, Shape, Table};
+use cache::Shape;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroU32;
@@ -78,10 +77,7 @@ impl Tsne {
             let message = format!("a `perplexity` of {} is below 1", self.perplexity.get());
             return Err(OpError::param("perplexity", message).help("usual are 5 to 50"));
         }
-        if rows.is_some_and(|rows| rows < 2) {
-            return Err(OpError::data("one clip has no neighbours").help("give at least two clips"));
-        }
-        Ok(())
+        layout_of::need_two(rows)
     }
 
     /// The layout, and the divergence it ends with.
@@ -112,8 +108,7 @@ impl Tsne {
         let divergence = divergence.ok_or_else(OpError::cancelled)?;
         let layout = positions.concat();
         if layout.iter().any(|value| !value.is_finite()) {
-            return Err(OpError::param("learning_rate", "the layout left the range of numbers")
-                .help("use a smaller `learning_rate`"));
+            return Err(layout_of::diverged());
         }
         Ok((layout, divergence))
     }
@@ -123,19 +118,13 @@ impl Op for Tsne {
     const NAME: &'static str = "tsne";
     const VERSION: u32 = 1;
     const SEEDED: bool = true;
-    const INPUTS: &'static [Port] = &[Port::new(
-        "features",
-        &[Kind::Matrix, Kind::Spectrogram],
-        "One row of numbers a clip; images are taken row after row.",
-    )];
-    const OUTPUTS: &'static [Port] =
-        &[Port::new("embedding", &[Kind::Matrix], "The clips in the coordinates of the layout.")];
+    const INPUTS: &'static [Port] = &[Port::FEATURES];
+    const OUTPUTS: &'static [Port] = &[layout_of::EMBEDDING];
 
     fn check(&self, inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError> {
         let rows = inputs.first().and_then(Option::as_ref).and_then(|shape| shape.rows);
         self.check_params(rows)?;
-        let row = Some(vec![self.n_components.get() as usize]);
-        Ok(vec![Shape::of(Kind::Matrix).with_rows(rows).with_row(row)])
+        Ok(vec![layout_of::shape(rows, self.n_components.get() as usize)])
     }
 
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
@@ -150,18 +139,9 @@ impl Op for Tsne {
             _ => self.lay_out::<3>(x, width, perplexity, cx),
         }?;
         let k = JUDGES.min((n - 1) / 2);
-        let trust = (k > 0).then(|| trustworthiness(x, width, &layout, count, k));
-        let table = Table::new().with_text("clip_id", ids.iter().cloned()).with_array(
-            "features",
-            [count],
-            layout,
-        );
-        let embedding = Artifact::table(Kind::Matrix, table)
-            .with_meta(MADE_BY, made_by(self))
+        let embedding = layout_of::embedding(self, ids, (x, width), (layout, count), k)
             .with_meta("divergence", divergence)
-            .with_meta("perplexity", perplexity)
-            .with_meta("trustworthiness", trust)
-            .with_meta("trustworthiness_neighbors", k);
+            .with_meta("perplexity", perplexity);
         Ok(Outputs::new().with("embedding", embedding))
     }
 }
@@ -170,7 +150,7 @@ impl Op for Tsne {
 fn start<const DIMS: usize>(x: &[f32], width: usize, seed: u64) -> Vec<[f32; DIMS]> {
     let n = x.len() / width;
     let mut random = Random::new(seed, Purpose::Layout, 2);
-    let found = components(x, width, DIMS, seed);
+    let found = layout_of::components(x, width, DIMS, seed);
     let start = found.unwrap_or_else(|| (0..n * DIMS).map(|_| random.normal()).collect());
     let first = || start.iter().step_by(DIMS);
     let mean = first().sum::<f64>() / n as f64;

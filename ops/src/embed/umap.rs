@@ -1,17 +1,16 @@
 //! The op `umap`: a picture in which neighbours stay neighbours.
 
-use crate::cluster::{MADE_BY, made_by};
+use super::layout as layout_of;
 use crate::math::{
     fuzzy::{Bandwidths, Graph},
     layout::{self, Descent},
-    neighbors::{Neighbors, trustworthiness},
-    pca,
+    neighbors::Neighbors,
     random::{Purpose, Random},
     spectral,
 };
 use crate::params::{Fraction, NonNegative, Positive};
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
-use cache::{Artifact, Kind, Shape, Table};
+use cache::Shape;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroU32;
@@ -136,9 +135,7 @@ impl Umap {
         if self.negative_sample_rate > 1000 {
             return outside("negative_sample_rate", self.negative_sample_rate, "up to 1000");
         }
-        if rows.is_some_and(|rows| rows < 2) {
-            return Err(OpError::data("one clip has no neighbours").help("give at least two clips"));
-        }
+        layout_of::need_two(rows)?;
         self.curve().map(|_| ())
     }
 
@@ -173,10 +170,7 @@ impl Umap {
         }
         let layout: Vec<f32> = positions.iter().flat_map(|point| &point[..used]).copied().collect();
         let sound = layout.iter().all(|value| value.is_finite());
-        sound.then_some(layout).ok_or_else(|| {
-            OpError::param("learning_rate", "the layout left the range of numbers")
-                .help("use a smaller `learning_rate`")
-        })
+        sound.then_some(layout).ok_or_else(layout_of::diverged)
     }
 }
 
@@ -184,19 +178,13 @@ impl Op for Umap {
     const NAME: &'static str = "umap";
     const VERSION: u32 = 1;
     const SEEDED: bool = true;
-    const INPUTS: &'static [Port] = &[Port::new(
-        "features",
-        &[Kind::Matrix, Kind::Spectrogram],
-        "One row of numbers a clip; images are taken row after row.",
-    )];
-    const OUTPUTS: &'static [Port] =
-        &[Port::new("embedding", &[Kind::Matrix], "The clips in the coordinates of the layout.")];
+    const INPUTS: &'static [Port] = &[Port::FEATURES];
+    const OUTPUTS: &'static [Port] = &[layout_of::EMBEDDING];
 
     fn check(&self, inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError> {
         let rows = inputs.first().and_then(Option::as_ref).and_then(|shape| shape.rows);
         self.check_params(rows)?;
-        let row = Some(vec![self.n_components.get() as usize]);
-        Ok(vec![Shape::of(Kind::Matrix).with_rows(rows).with_row(row)])
+        Ok(vec![layout_of::shape(rows, self.n_components.get() as usize)])
     }
 
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
@@ -230,17 +218,8 @@ impl Op for Umap {
             _ => self.lay_out::<32>(&graph, &start, cx),
         }?;
         let k = (each - 1).min((n - 1) / 2);
-        let trust = (k > 0).then(|| trustworthiness(x, width, &layout, count, k));
-        let table = Table::new().with_text("clip_id", ids.iter().cloned()).with_array(
-            "features",
-            [count],
-            layout,
-        );
-        let embedding = Artifact::table(Kind::Matrix, table)
-            .with_meta(MADE_BY, made_by(self))
-            .with_meta("init", init)
-            .with_meta("trustworthiness", trust)
-            .with_meta("trustworthiness_neighbors", k);
+        let embedding =
+            layout_of::embedding(self, ids, (x, width), (layout, count), k).with_meta("init", init);
         Ok(Outputs::new().with("embedding", embedding))
     }
 }
@@ -269,7 +248,7 @@ fn start(
 ) -> (&'static str, Vec<f64>) {
     let mut random = Random::new(seed, Purpose::Layout, 1);
     let found = spectral::layout(graph, count, seed).map(|start| ("spectral", start));
-    let found = found.or_else(|| Some(("pca", components(x, width, count, seed)?)));
+    let found = found.or_else(|| Some(("pca", layout_of::components(x, width, count, seed)?)));
     let (init, mut start) = found.unwrap_or_else(|| {
         ("random", (0..graph.len() * count).map(|_| random.uniform()).collect())
     });
@@ -282,20 +261,4 @@ fn start(
         }
     }
     (init, start)
-}
-
-/// The clips along their first principal components; `None` where there are too few.
-pub(super) fn components(x: &[f32], width: usize, count: usize, seed: u64) -> Option<Vec<f64>> {
-    /// Up to here all eigenvalues take less than a second.
-    const EXACT: usize = 1000;
-    let side = width.min(x.len() / width);
-    let moments = pca::moments(x, width);
-    if side < count || moments.total_variance.is_nan() || moments.total_variance <= 0.0 {
-        return None;
-    }
-    let fit = match side {
-        ..=EXACT => pca::exact(x, &moments, count),
-        _ => pca::randomized(x, &moments, count, seed, &mut |_| true),
-    };
-    fit.map(|fit| fit.latent).filter(|latent| latent.iter().all(|value| value.is_finite()))
 }

@@ -1,9 +1,8 @@
 //! The op `shuffle`: features without what ties them together.
 
-use crate::math::random::{Purpose, Random};
+use crate::math::shuffle;
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
 use cache::{Artifact, Data, Kind, Shape, Table};
-use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -41,7 +40,7 @@ impl Op for Shuffle {
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
         let (ids, features) = inputs.features("features")?;
         let input = inputs.get("features")?;
-        let values = shuffled(features.values(), features.width(), cx.seed);
+        let values = shuffle::columns(features.values(), features.width(), cx.seed, 0);
         let table = Table::new().with_text("clip_id", ids.iter().cloned()).with_array(
             "features",
             features.shape(),
@@ -50,28 +49,6 @@ impl Op for Shuffle {
         let (kind, meta) = (input.kind, input.meta.clone());
         Ok(Outputs::new().with("features", Artifact { kind, meta, data: Data::Table(table) }))
     }
-}
-
-/// Row-major rows with each column in an order of its own.
-fn shuffled(x: &[f32], n_features: usize, seed: u64) -> Vec<f32> {
-    /// Columns that are in memory a second time.
-    const AT_ONCE: usize = 64;
-    let rows = x.len() / n_features;
-    let mut values = vec![0.0; x.len()];
-    for first in (0..n_features).step_by(AT_ONCE) {
-        let columns = first..(first + AT_ONCE).min(n_features);
-        let orders: Vec<Vec<u32>> = columns
-            .clone()
-            .into_par_iter()
-            .map(|column| Random::new(seed, Purpose::Null, column as u32).permutation(rows))
-            .collect();
-        values.par_chunks_exact_mut(n_features).enumerate().for_each(|(row, out)| {
-            for (order, column) in orders.iter().zip(columns.clone()) {
-                out[column] = x[order[row] as usize * n_features + column];
-            }
-        });
-    }
-    values
 }
 
 #[cfg(test)]
@@ -83,7 +60,7 @@ mod tests {
         let (rows, width) = (50, 70);
         let x: Vec<f32> =
             (0..rows * width).map(|at| (at / width + 1000 * (at % width)) as f32).collect();
-        let made = shuffled(&x, width, 1);
+        let made = shuffle::columns(&x, width, 1, 0);
         for column in 0..width {
             let sorted = |x: &[f32]| {
                 let mut own: Vec<f32> = x.iter().skip(column).step_by(width).copied().collect();
@@ -94,6 +71,6 @@ mod tests {
         }
         let whole = made.chunks_exact(width).filter(|row| (row[0] - row[1]).abs() == 1000.0);
         assert!(whole.count() < 10);
-        assert_ne!(made, shuffled(&x, width, 2));
+        assert_ne!(made, shuffle::columns(&x, width, 2, 0));
     }
 }

@@ -26,6 +26,7 @@ pub mod resample;
 mod resample_chain;
 mod resample_start;
 pub mod scale;
+pub mod shuffle;
 pub mod silhouette;
 pub mod spectral;
 pub mod stft;

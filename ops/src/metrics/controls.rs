@@ -1,15 +1,12 @@
 //! The op `controls`: what to hold clusters against.
 
-use crate::math::{
-    contingency::{Contingency, by_first_appearance},
-    random::{Purpose, Random},
-};
+use crate::math::{contingency::Contingency, shuffle};
 use crate::metrics::{
     gaussian_reference::{MOST_FEATURES, Method, cloud, points},
-    metrics::{Score, extrinsic, intrinsic, labels_of},
+    metrics::{CLUSTERED, SCORES, Score, extrinsic, intrinsic, scores_table, truth_of},
 };
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
-use cache::{Artifact, Kind, Shape, Table};
+use cache::{Kind, Shape};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroU32;
@@ -45,16 +42,11 @@ impl Op for Controls {
     const SEEDED: bool = true;
     const COMPANION: bool = true;
     const INPUTS: &'static [Port] = &[
-        Port::new(
-            "features",
-            &[Kind::Matrix, Kind::Spectrogram],
-            "What was clustered: one row of numbers a clip.",
-        ),
+        CLUSTERED,
         Port::new("clusters", &[Kind::Labels], "The clusters."),
         Port::optional("truth", &[Kind::Labels], "The class of each clip."),
     ];
-    const OUTPUTS: &'static [Port] =
-        &[Port::new("scores", &[Kind::Scores], "One row a score: metric, value, note.")];
+    const OUTPUTS: &'static [Port] = &[SCORES];
 
     fn check(&self, _inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError> {
         Ok(vec![Shape::of(Kind::Scores)])
@@ -66,12 +58,9 @@ impl Op for Controls {
         let Ok(method) = Method::of(inputs.get("clusters")?) else {
             let note = "the clusters do not say which op made them, so it cannot run again";
             return Ok(Outputs::new()
-                .with("scores", table([(WHOLE.to_owned(), f64::NAN, note.to_owned())])));
+                .with("scores", scores_table([(WHOLE.to_owned(), f64::NAN, note.to_owned())])));
         };
-        let truth = match inputs.optional("truth") {
-            Some(_) => Some(by_first_appearance(&labels_of(inputs, "truth", "features", ids)?).0),
-            None => None,
-        };
+        let truth = truth_of(inputs, ids)?;
         let truth = truth.as_deref();
         let mut found = Vec::new();
         let mut rate = |name: &str, x: &[f32], method: &Method, truth| {
@@ -88,27 +77,12 @@ impl Op for Controls {
             rate(&format!("k={k}"), values, &method.with_clusters(k), truth)?;
         }
         let found = found.into_iter().map(|(name, score)| (name, score.value, score.note));
-        Ok(Outputs::new().with("scores", table(found)))
+        Ok(Outputs::new().with("scores", scores_table(found)))
     }
 }
 
 /// The score that stands where there are none.
 const WHOLE: &str = "controls.silhouette";
-
-/// The artifact: one row a score.
-fn table(scores: impl IntoIterator<Item = (String, f64, String)>) -> Artifact {
-    let (mut names, mut values, mut notes) = (Vec::new(), Vec::new(), Vec::new());
-    for (name, value, note) in scores {
-        names.push(name);
-        values.push(value);
-        notes.push(note);
-    }
-    let table = Table::new()
-        .with_text("metric", names)
-        .with_reals("value", values)
-        .with_text("note", notes);
-    Artifact::table(Kind::Scores, table)
-}
 
 impl Controls {
     /// The numbers of clusters to try: those that can be had of so many clips.
@@ -141,22 +115,16 @@ fn scores(
 
 /// Rows whose columns are each in a random order of their own.
 fn shuffled(x: &[f32], width: usize, seed: u64) -> Vec<f32> {
-    let rows = x.len() / width.max(1);
-    let mut out = vec![0.0; x.len()];
-    for column in 0..width {
-        // Rows of a normal cloud have the indices from 0 on.
-        let mut random = Random::new(seed, Purpose::Null, (1 << 31) | column as u32);
-        for (row, from) in random.permutation(rows).into_iter().enumerate() {
-            out[row * width + column] = x[from as usize * width + column];
-        }
-    }
-    out
+    // Rows of a normal cloud have the indices from 0 on.
+    shuffle::columns(x, width, seed, 1 << 31)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::math::random::{Purpose, Random};
     use crate::{Detached, cluster::kmeans::Kmeans};
+    use cache::{Artifact, Table};
 
     /// Two far clouds on a diagonal, and the truth of them.
     fn clouds() -> (Artifact, Artifact) {

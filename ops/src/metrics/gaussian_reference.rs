@@ -6,7 +6,7 @@ use crate::math::{
     random::{Purpose, Random},
     symmetric,
 };
-use crate::metrics::metrics::{Score, intrinsic};
+use crate::metrics::metrics::{SCORES, Score, intrinsic};
 use crate::{Ctx, Entry, Inputs, Op, OpError, Outputs, Port, table};
 use cache::{Array, Artifact, Kind, Shape, Table};
 use rayon::prelude::*;
@@ -38,8 +38,7 @@ impl Op for GaussianReference {
         Port::new("features", &[Kind::Matrix], "What was clustered: one row of numbers a clip."),
         Port::new("clusters", &[Kind::Labels], "The clusters, made by an op of the engine."),
     ];
-    const OUTPUTS: &'static [Port] =
-        &[Port::new("scores", &[Kind::Scores], "One row a score: metric, value, note.")];
+    const OUTPUTS: &'static [Port] = &[SCORES];
 
     fn check(&self, inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError> {
         let width = inputs.first().and_then(Option::as_ref).and_then(Shape::width);

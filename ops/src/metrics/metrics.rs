@@ -32,20 +32,26 @@ use std::collections::HashMap;
 #[serde(deny_unknown_fields)]
 pub struct Metrics {}
 
+/// The features that clusters were made of, for ops that judge clusters.
+pub(crate) const CLUSTERED: Port = Port::new(
+    "features",
+    &[Kind::Matrix, Kind::Spectrogram],
+    "What was clustered: one row of numbers a clip.",
+);
+
+/// What ops give that judge clusters.
+pub(crate) const SCORES: Port =
+    Port::new("scores", &[Kind::Scores], "One row a score: metric, value, note.");
+
 impl Op for Metrics {
     const NAME: &'static str = "metrics";
     const VERSION: u32 = 1;
     const INPUTS: &'static [Port] = &[
-        Port::new(
-            "features",
-            &[Kind::Matrix, Kind::Spectrogram],
-            "What was clustered: one row of numbers a clip.",
-        ),
+        CLUSTERED,
         Port::new("clusters", &[Kind::Labels], "The cluster of each clip."),
         Port::optional("truth", &[Kind::Labels], "The class of each clip."),
     ];
-    const OUTPUTS: &'static [Port] =
-        &[Port::new("scores", &[Kind::Scores], "One row a score: metric, value, note.")];
+    const OUTPUTS: &'static [Port] = &[SCORES];
 
     fn check(&self, _inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError> {
         Ok(vec![Shape::of(Kind::Scores)])
@@ -54,10 +60,7 @@ impl Op for Metrics {
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
         let (ids, features) = inputs.features("features")?;
         let (clusters, _) = by_first_appearance(&labels_of(inputs, "clusters", "features", ids)?);
-        let truth = match inputs.optional("truth") {
-            Some(_) => Some(by_first_appearance(&labels_of(inputs, "truth", "features", ids)?).0),
-            None => None,
-        };
+        let truth = truth_of(inputs, ids)?;
         cx.stop_if_cancelled()?;
         let mut scores = intrinsic(features.values(), features.width(), &clusters);
         if let Some(truth) = truth {
@@ -86,12 +89,31 @@ impl Score {
 
     /// The artifact: one row a score.
     pub fn table(scores: Vec<Self>) -> Artifact {
-        let table = Table::new()
-            .with_text("metric", scores.iter().map(|score| score.metric))
-            .with_reals("value", scores.iter().map(|score| score.value).collect())
-            .with_text("note", scores.into_iter().map(|score| score.note));
-        Artifact::table(Kind::Scores, table)
+        scores_table(scores.into_iter().map(|it| (it.metric.to_owned(), it.value, it.note)))
     }
+}
+
+/// The artifact of scores: name, value, note.
+pub(crate) fn scores_table(scores: impl IntoIterator<Item = (String, f64, String)>) -> Artifact {
+    let (mut names, mut values, mut notes) = (Vec::new(), Vec::new(), Vec::new());
+    for (name, value, note) in scores {
+        names.push(name);
+        values.push(value);
+        notes.push(note);
+    }
+    let table = Table::new()
+        .with_text("metric", names)
+        .with_reals("value", values)
+        .with_text("note", notes);
+    Artifact::table(Kind::Scores, table)
+}
+
+/// The class of each clip, numbered by first appearance, if classes are known.
+pub(crate) fn truth_of(inputs: &Inputs<'_>, ids: &[String]) -> Result<Option<Vec<u32>>, OpError> {
+    inputs
+        .optional("truth")
+        .map(|_| Ok(by_first_appearance(&labels_of(inputs, "truth", "features", ids)?).0))
+        .transpose()
 }
 
 /// The label of each clip, in the order of `ids`, which come from port `of`, as text: whole numbers

@@ -1,6 +1,6 @@
 //! The op `silhouette_samples`: how well each clip lies in its cluster.
 
-use super::metrics::labels_of;
+use super::metrics::{CLUSTERED, labels_of};
 use crate::math::{contingency::by_first_appearance, silhouette};
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
 use cache::{Artifact, Kind, Shape, Table};
@@ -24,14 +24,8 @@ pub struct SilhouetteSamples {}
 impl Op for SilhouetteSamples {
     const NAME: &'static str = "silhouette_samples";
     const VERSION: u32 = 1;
-    const INPUTS: &'static [Port] = &[
-        Port::new(
-            "features",
-            &[Kind::Matrix, Kind::Spectrogram],
-            "What was clustered: one row of numbers a clip.",
-        ),
-        Port::new("clusters", &[Kind::Labels], "The cluster of each clip."),
-    ];
+    const INPUTS: &'static [Port] =
+        &[CLUSTERED, Port::new("clusters", &[Kind::Labels], "The cluster of each clip.")];
     const OUTPUTS: &'static [Port] = &[Port::new(
         "silhouettes",
         &[Kind::Silhouettes],

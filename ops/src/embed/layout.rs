@@ -1,0 +1,67 @@
+//! What ops have in common that lay clips out in a few coordinates.
+
+use crate::cluster::{MADE_BY, made_by};
+use crate::math::{neighbors::trustworthiness, pca};
+use crate::{Op, OpError, Port};
+use cache::{Artifact, Kind, Shape, Table};
+
+/// What such an op makes.
+pub(super) const EMBEDDING: Port =
+    Port::new("embedding", &[Kind::Matrix], "The clips in the coordinates of the layout.");
+
+/// The shape of an embedding of `count` coordinates.
+pub(super) fn shape(rows: Option<usize>, count: usize) -> Shape {
+    Shape::of(Kind::Matrix).with_rows(rows).with_row(Some(vec![count]))
+}
+
+/// The embedding of the rows of `x`, with its trustworthiness for `k` neighbours in the metadata.
+pub(super) fn embedding<O: Op>(
+    op: &O,
+    ids: &[String],
+    (x, width): (&[f32], usize),
+    (layout, count): (Vec<f32>, usize),
+    k: usize,
+) -> Artifact {
+    let trust = (k > 0).then(|| trustworthiness(x, width, &layout, count, k));
+    let table = Table::new().with_text("clip_id", ids.iter().cloned()).with_array(
+        "features",
+        [count],
+        layout,
+    );
+    Artifact::table(Kind::Matrix, table)
+        .with_meta(MADE_BY, made_by(op))
+        .with_meta("trustworthiness", trust)
+        .with_meta("trustworthiness_neighbors", k)
+}
+
+/// A single clip cannot be laid out.
+pub(super) fn need_two(rows: Option<usize>) -> Result<(), OpError> {
+    match rows {
+        Some(..2) => {
+            Err(OpError::data("one clip has no neighbours").help("give at least two clips"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A layout whose steps grew beyond all numbers.
+pub(super) fn diverged() -> OpError {
+    OpError::param("learning_rate", "the layout left the range of numbers")
+        .help("use a smaller `learning_rate`")
+}
+
+/// The clips along their first principal components; `None` where there are too few.
+pub(super) fn components(x: &[f32], width: usize, count: usize, seed: u64) -> Option<Vec<f64>> {
+    /// Up to here all eigenvalues take less than a second.
+    const EXACT: usize = 1000;
+    let side = width.min(x.len() / width);
+    let moments = pca::moments(x, width);
+    if side < count || moments.total_variance.is_nan() || moments.total_variance <= 0.0 {
+        return None;
+    }
+    let fit = match side {
+        ..=EXACT => pca::exact(x, &moments, count),
+        _ => pca::randomized(x, &moments, count, seed, &mut |_| true),
+    };
+    fit.map(|fit| fit.latent).filter(|latent| latent.iter().all(|value| value.is_finite()))
+}
