@@ -64,14 +64,12 @@ impl FileIndex {
         entries.sort_unstable_by_key(|(path, _)| *path);
         let mut text = format!("{HEAD}\n").into_bytes();
         for (path, (stat, digest)) in entries {
-            let Stat { size, inode, modified_ns, changed_ns } = stat;
             let path = path.as_os_str().as_bytes();
             // A line holds no other line; such a file is read each time.
             if path.contains(&b'\n') {
                 continue;
             }
-            let fields = format!("{digest} {size} {inode} {modified_ns} {changed_ns} ");
-            text.extend_from_slice(fields.as_bytes());
+            text.extend_from_slice(format!("{digest} {stat} ").as_bytes());
             text.extend_from_slice(path);
             text.push(b'\n');
         }
@@ -119,13 +117,7 @@ impl FileIndex {
 fn read_line(line: &[u8]) -> Option<(PathBuf, (Stat, Digest))> {
     let mut fields = line.splitn(6, |byte| *byte == b' ');
     let digest = Digest::from_hex(fields.next()?)?;
-    let mut number = || std::str::from_utf8(fields.next()?).ok()?.parse::<i64>().ok();
-    let stat = Stat {
-        size: number()?.try_into().ok()?,
-        inode: number()?.try_into().ok()?,
-        modified_ns: number()?,
-        changed_ns: number()?,
-    };
+    let stat = Stat::read(&mut fields)?;
     Some((PathBuf::from(OsStr::from_bytes(fields.next()?)), (stat, digest)))
 }
 

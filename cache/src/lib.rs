@@ -17,6 +17,7 @@ pub mod stat;
 pub mod store;
 pub mod table;
 pub mod tensors;
+pub mod versions;
 
 pub use artifact::{Artifact, Data, Meta, Shape};
 pub use digest::{Digest, Hasher};

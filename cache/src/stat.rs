@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::{
+    fmt,
     fs::Metadata,
     os::unix::fs::MetadataExt,
     time::{SystemTime, UNIX_EPOCH},
@@ -34,6 +35,17 @@ impl Stat {
         }
     }
 
+    /// Reads the four numbers as they are written, each a field.
+    pub(crate) fn read<'t>(fields: &mut impl Iterator<Item = &'t [u8]>) -> Option<Self> {
+        let mut number = || std::str::from_utf8(fields.next()?).ok()?.parse::<i64>().ok();
+        Some(Self {
+            size: number()?.try_into().ok()?,
+            inode: number()?.try_into().ok()?,
+            modified_ns: number()?,
+            changed_ns: number()?,
+        })
+    }
+
     /// Whether a write right after the look could leave the same times behind: clocks of file
     /// systems are coarse.
     pub fn is_fresh(&self) -> bool {
@@ -41,5 +53,13 @@ impl Stat {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now.map_or(0, |age| i64::try_from(age.as_nanos()).unwrap_or(i64::MAX));
         now.saturating_sub(self.changed_ns.max(self.modified_ns)) < COARSE_NS
+    }
+}
+
+/// Four numbers with spaces between.
+impl fmt::Display for Stat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { size, inode, modified_ns, changed_ns } = self;
+        write!(f, "{size} {inode} {modified_ns} {changed_ns}")
     }
 }

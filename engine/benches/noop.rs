@@ -11,6 +11,8 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    thread,
+    time::Duration,
 };
 
 fn main() {
@@ -27,16 +29,20 @@ fn study(name: &str, make: impl FnOnce(&Path) -> String) -> PathBuf {
         fs::write(&pipeline, text).expect("a pipeline");
     }
     engine(&folder, "run");
-    // What is left are hits alone.
+    // What is left are hits alone; what was written just now is not trusted to be settled.
+    thread::sleep(Duration::from_millis(100));
     engine(&folder, "run");
     folder
 }
 
 fn engine(folder: &Path, command: &str) {
-    let quiet = if command == "run" { &["--quiet"][..] } else { &[] };
+    engine_with(folder, command, if command == "run" { &["--quiet"] } else { &[] });
+}
+
+fn engine_with(folder: &Path, command: &str, options: &[&str]) {
     let ended = Command::new(env!("CARGO_BIN_EXE_engine"))
         .args([command, "study.yaml"])
-        .args(quiet)
+        .args(options)
         .current_dir(folder)
         .env_remove("ENGINE_STORE")
         .stdout(Stdio::null())
@@ -71,6 +77,19 @@ const STEPS: [usize; 3] = [100, 1_000, 10_000];
 fn run(bencher: Bencher<'_, '_>, steps: usize) {
     let folder = chains(steps);
     bencher.bench_local(|| engine(&folder, "run"));
+}
+
+/// A run that looks into every step and writes a report, although all of them are there.
+#[divan::bench(args = STEPS, sample_count = 20, sample_size = 1)]
+fn run_looking(bencher: Bencher<'_, '_>, steps: usize) {
+    let folder = chains(steps);
+    bencher.bench_local(|| engine_with(&folder, "run", &["--quiet", "--threads", "2"]));
+}
+
+#[divan::bench(args = [1_000], sample_count = 20, sample_size = 1)]
+fn explain(bencher: Bencher<'_, '_>, steps: usize) {
+    let folder = chains(steps);
+    bencher.bench_local(|| engine_with(&folder, "explain", &["e7"]));
 }
 
 #[divan::bench(args = STEPS, sample_count = 20, sample_size = 1)]

@@ -1,65 +1,113 @@
 //! Names and labels come from outside: nothing in them may act as Markdown, HTML or LaTeX.
 
-/// Text in which no character acts as Markdown or HTML.
-pub fn markdown(text: &str) -> String {
-    replaced(text, |out, letter| match letter {
-        '<' => out.push_str("&lt;"),
-        '>' => out.push_str("&gt;"),
-        '&' => out.push_str("&amp;"),
-        '\\' | '`' | '*' | '_' | '{' | '}' | '[' | ']' | '#' | '|' | '$' | '~' | '!' => {
-            out.push('\\');
-            out.push(letter);
+use std::fmt::{self, Display};
+
+/// Text to be written so that nothing in it acts: each stretch as it is, letters that act replaced.
+pub struct Escaped<'t> {
+    text: &'t str,
+    /// What stands in for a letter; none if it does not act.
+    instead: fn(char) -> Option<&'static str>,
+}
+
+impl Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut written = 0;
+        for (at, letter) in self.text.char_indices() {
+            let instead = match acts_unseen(letter) {
+                true => Some("\u{fffd}"),
+                false => (self.instead)(letter),
+            };
+            if let Some(instead) = instead {
+                f.write_str(&self.text[written..at])?;
+                f.write_str(instead)?;
+                written = at + letter.len_utf8();
+            }
         }
-        _ => out.push(letter),
-    })
+        f.write_str(&self.text[written..])
+    }
+}
+
+/// Text in which no character acts as Markdown or HTML.
+pub fn markdown(text: &str) -> Escaped<'_> {
+    let instead = |letter| {
+        Some(match letter {
+            '<' => "&lt;",
+            '>' => "&gt;",
+            '&' => "&amp;",
+            '\\' => "\\\\",
+            '`' => "\\`",
+            '*' => "\\*",
+            '_' => "\\_",
+            '{' => "\\{",
+            '}' => "\\}",
+            '[' => "\\[",
+            ']' => "\\]",
+            '#' => "\\#",
+            '|' => "\\|",
+            '$' => "\\$",
+            '~' => "\\~",
+            '!' => "\\!",
+            _ => return None,
+        })
+    };
+    Escaped { text, instead }
 }
 
 /// Text as inline code of Markdown, whatever backticks and bars are in it.
 pub fn markdown_code(text: &str) -> String {
-    let shown = visible(text);
-    let longest = shown.split(|letter| letter != '`').map(str::len).max().unwrap_or(0);
+    let shown = Escaped { text, instead: |letter| (letter == '|').then_some("\\|") };
+    let longest = text.split(|letter| letter != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest + 1);
     let pad = if longest > 0 { " " } else { "" };
-    format!("{fence}{pad}{}{pad}{fence}", shown.replace('|', "\\|"))
+    format!("{fence}{pad}{shown}{pad}{fence}")
 }
 
 /// Text in which no character acts as HTML, in an element or a quoted attribute.
-pub fn html(text: &str) -> String {
-    replaced(text, |out, letter| match letter {
-        '<' => out.push_str("&lt;"),
-        '>' => out.push_str("&gt;"),
-        '&' => out.push_str("&amp;"),
-        '"' => out.push_str("&quot;"),
-        '\'' => out.push_str("&#39;"),
-        _ => out.push(letter),
-    })
+pub fn html(text: &str) -> Escaped<'_> {
+    let instead = |letter| {
+        Some(match letter {
+            '<' => "&lt;",
+            '>' => "&gt;",
+            '&' => "&amp;",
+            '"' => "&quot;",
+            '\'' => "&#39;",
+            _ => return None,
+        })
+    };
+    Escaped { text, instead }
 }
 
 /// Text in which no character acts as LaTeX.
-pub fn latex(text: &str) -> String {
-    replaced(text, |out, letter| match letter {
-        '\\' => out.push_str("\\textbackslash{}"),
-        '~' => out.push_str("\\textasciitilde{}"),
-        '^' => out.push_str("\\textasciicircum{}"),
-        '<' => out.push_str("\\textless{}"),
-        '>' => out.push_str("\\textgreater{}"),
-        '|' => out.push_str("\\textbar{}"),
-        '`' => out.push_str("\\textasciigrave{}"),
-        '&' | '%' | '$' | '#' | '_' | '{' | '}' => {
-            out.push('\\');
-            out.push(letter);
-        }
-        // What pdfTeX has no letter for in text.
-        '↑' => out.push_str("$\\uparrow$"),
-        '↓' => out.push_str("$\\downarrow$"),
-        'β' => out.push_str("$\\beta$"),
-        '×' => out.push_str("$\\times$"),
-        '±' => out.push_str("$\\pm$"),
-        '≥' => out.push_str("$\\geq$"),
-        '≤' => out.push_str("$\\leq$"),
-        '−' => out.push_str("$-$"),
-        _ => out.push(letter),
-    })
+pub fn latex(text: &str) -> Escaped<'_> {
+    let instead = |letter| {
+        Some(match letter {
+            '\\' => "\\textbackslash{}",
+            '~' => "\\textasciitilde{}",
+            '^' => "\\textasciicircum{}",
+            '<' => "\\textless{}",
+            '>' => "\\textgreater{}",
+            '|' => "\\textbar{}",
+            '`' => "\\textasciigrave{}",
+            '&' => "\\&",
+            '%' => "\\%",
+            '$' => "\\$",
+            '#' => "\\#",
+            '_' => "\\_",
+            '{' => "\\{",
+            '}' => "\\}",
+            // What pdfTeX has no letter for in text.
+            '↑' => "$\\uparrow$",
+            '↓' => "$\\downarrow$",
+            'β' => "$\\beta$",
+            '×' => "$\\times$",
+            '±' => "$\\pm$",
+            '≥' => "$\\geq$",
+            '≤' => "$\\leq$",
+            '−' => "$-$",
+            _ => return None,
+        })
+    };
+    Escaped { text, instead }
 }
 
 /// A relative address: every byte that could act is written as its number.
@@ -76,19 +124,8 @@ pub fn address(path: &str) -> String {
 }
 
 /// Text without what acts unseen: line ends, control characters, marks that turn its direction.
-pub fn visible(text: &str) -> String {
-    replaced(text, |out, letter| out.push(letter))
-}
-
-fn replaced(text: &str, push: impl Fn(&mut String, char)) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut out, letter| {
-        if acts_unseen(letter) {
-            out.push('\u{fffd}')
-        } else {
-            push(&mut out, letter)
-        }
-        out
-    })
+pub fn visible(text: &str) -> Escaped<'_> {
+    Escaped { text, instead: |_| None }
 }
 
 fn acts_unseen(letter: char) -> bool {
@@ -102,14 +139,17 @@ mod tests {
 
     #[test]
     fn nothing_acts() {
-        assert_eq!(markdown("<script>a|b`$x"), "&lt;script&gt;a\\|b\\`\\$x");
-        assert_eq!(markdown("<b> *take* 1"), "&lt;b&gt; \\*take\\* 1");
-        assert_eq!(markdown("a\nb\u{202e}c"), "a\u{fffd}b\u{fffd}c");
+        assert_eq!(markdown("<script>a|b`$x").to_string(), "&lt;script&gt;a\\|b\\`\\$x");
+        assert_eq!(markdown("<b> *take* 1").to_string(), "&lt;b&gt; \\*take\\* 1");
+        assert_eq!(markdown("a\nb\u{202e}c").to_string(), "a\u{fffd}b\u{fffd}c");
         assert_eq!(markdown_code("a`b``c|d"), "``` a`b``c\\|d ```");
         assert_eq!(markdown_code("plain.wav"), "`plain.wav`");
-        assert_eq!(html("<i a='1'>\"&\u{202e}"), "&lt;i a=&#39;1&#39;&gt;&quot;&amp;\u{fffd}");
         assert_eq!(
-            latex("50% of $x_1^2$ \\input{a}"),
+            html("<i a='1'>\"&\u{202e}").to_string(),
+            "&lt;i a=&#39;1&#39;&gt;&quot;&amp;\u{fffd}"
+        );
+        assert_eq!(
+            latex("50% of $x_1^2$ \\input{a}").to_string(),
             "50\\% of \\$x\\_1\\textasciicircum{}2\\$ \\textbackslash{}input\\{a\\}"
         );
         assert_eq!(address("a b/c\"(1).wav"), "a%20b/c%22%281%29.wav");

@@ -5,7 +5,7 @@ use crate::{
     draw::svg,
     escape::{self, html as escaped},
 };
-use std::fmt::Write;
+use std::fmt::{self, Display, Write};
 
 /// Writes a report. A cell's origin is asked for with `engine why RUN CELL`.
 pub fn write(document: &Document, run: &str) -> String {
@@ -39,7 +39,7 @@ fn write_blocks(out: &mut String, blocks: &[Block], run: &str) {
             Block::Table(table) => write_table(out, table, run),
             Block::Figure(picture) => write_figure(out, picture),
             Block::Terminal(text) => {
-                let lines: Vec<_> = text.lines().map(escaped).collect();
+                let lines: Vec<_> = text.lines().map(|line| escaped(line).to_string()).collect();
                 writeln!(out, "<pre>{}</pre>", lines.join("\n"))
             }
             Block::Details(summary, blocks) => {
@@ -58,7 +58,7 @@ fn write_table(out: &mut String, table: &Table, run: &str) -> std::fmt::Result {
         // A column without a title still has a button, which needs a name.
         let title = match column.title.as_str() {
             "" => "<span aria-label=\"title\"></span>".to_owned(),
-            title => escaped(title),
+            title => escaped(title).to_string(),
         };
         write!(out, "<th{class} aria-sort=\"none\"><button type=\"button\">{title}</button></th>")?;
     }
@@ -104,7 +104,7 @@ fn write_figure(out: &mut String, picture: &Picture) -> std::fmt::Result {
         writeln!(
             out,
             "<div class=\"clip\" aria-live=\"polite\">{hint}</div>\n<script type=\"application/json\">{}</script>",
-            escape::visible(&json).replace('<', "\\u003c")
+            escape::visible(&json.replace('<', "\\u003c"))
         )?;
     }
     let title = escaped(&picture.title);
@@ -115,18 +115,24 @@ fn write_figure(out: &mut String, picture: &Picture) -> std::fmt::Result {
     )
 }
 
-fn inline(text: &Text) -> String {
-    text.0.iter().fold(String::new(), |mut out, span| {
-        let _ = match span {
-            Span::Plain(text) => write!(out, "{}", escaped(text)),
+fn inline(text: &Text) -> Inline<'_> {
+    Inline(text)
+}
+
+/// Text in a line, to be written.
+struct Inline<'t>(&'t Text);
+
+impl Display for Inline<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.0.iter().try_for_each(|span| match span {
+            Span::Plain(text) => escaped(text).fmt(out),
             Span::Strong(text) => write!(out, "<strong>{}</strong>", escaped(text)),
             Span::Emphasis(text) => write!(out, "<em>{}</em>", escaped(text)),
             Span::Code(text) => write!(out, "<code>{}</code>", escaped(text)),
             Span::Link(text, to) => {
                 write!(out, "<a href=\"{}\">{}</a>", escape::address(to), escaped(text))
             }
-            Span::Break => write!(out, "<br>"),
-        };
-        out
-    })
+            Span::Break => out.write_str("<br>"),
+        })
+    }
 }

@@ -1,15 +1,15 @@
 //! The tables of a report as LaTeX, to be read into a paper with `\input`.
 
 use crate::{
-    document::{Block, Document, Row, Span, Table, Text},
+    document::{Block, Row, Span, Table, Text},
     escape::latex as escaped,
 };
 use std::fmt::Write;
 
-/// Writes the first table of a report: its results.
-pub fn write(document: &Document) -> String {
+/// Writes the first table of these blocks: the results of a report.
+pub fn write(results: &[Block]) -> String {
     let mut out = "% Needs \\usepackage{booktabs}.\n".to_owned();
-    let table = document.blocks.iter().find_map(|block| match block {
+    let table = results.iter().find_map(|block| match block {
         Block::Table(table) => Some(table),
         _ => None,
     });
@@ -22,7 +22,8 @@ pub fn write(document: &Document) -> String {
 fn write_table(out: &mut String, table: &Table) {
     let columns: String =
         table.columns.iter().map(|column| if column.is_number { 'r' } else { 'l' }).collect();
-    let heads: Vec<_> = table.columns.iter().map(|column| escaped(&column.title)).collect();
+    let heads: Vec<_> =
+        table.columns.iter().map(|column| escaped(&column.title).to_string()).collect();
     let _ = write!(
         out,
         "\\begin{{tabular}}{{{columns}}}\n\\toprule\n{} \\\\\n\\midrule\n",
@@ -37,7 +38,7 @@ fn write_table(out: &mut String, table: &Table) {
 
 fn inline(text: &Text, row: &Row) -> String {
     let spans = text.0.iter().map(|span| match span {
-        Span::Plain(text) | Span::Link(text, _) => escaped(text),
+        Span::Plain(text) | Span::Link(text, _) => escaped(text).to_string(),
         Span::Strong(text) => format!("\\textbf{{{}}}", escaped(text)),
         Span::Emphasis(text) => format!("\\emph{{{}}}", escaped(text)),
         Span::Code(text) => format!("\\texttt{{{}}}", escaped(text)),

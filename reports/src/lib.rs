@@ -51,7 +51,9 @@ pub fn render(record: &Record, store: &Store, folder: &Path) -> Result<Report, S
     let (figures, mut files) = gallery::blocks(record, store, &hearing)?;
     let mut blocks = Vec::from_iter(ending::notice(record));
     blocks.extend(answer::blocks(record, &rows, &verdicts));
-    blocks.extend(table::blocks(record, &rows, &verdicts));
+    let results = table::blocks(record, &rows, &verdicts);
+    let tex = latex::write(&results);
+    blocks.extend(results);
     blocks.extend(agreement::blocks(record, &rows, store)?);
     blocks.extend(latent::blocks(&rows));
     blocks.extend(caveats::blocks(record, &rows));
@@ -60,10 +62,12 @@ pub fn render(record: &Record, store: &Store, folder: &Path) -> Result<Report, S
     blocks.extend(ending::skipped(record, store)?);
     blocks.extend(provenance::blocks(record));
     let document = Document { title: record.pipeline.clone(), blocks };
+    let (markdown, html) =
+        rayon::join(|| markdown::write(&document), || html::write(&document, &record.id));
     for (name, text) in [
-        ("report.md", markdown::write(&document)),
-        ("report.html", html::write(&document, &record.id)),
-        ("report.tex", latex::write(&document)),
+        ("report.md", markdown),
+        ("report.html", html),
+        ("report.tex", tex),
         ("results.csv", table::csv(record, &rows)),
     ] {
         files.insert(name.to_owned(), text.into_bytes());

@@ -2,7 +2,7 @@
 
 use crate::document::{Block, Cell, Document, Span, Table, Text};
 use crate::escape::{self, markdown as escaped};
-use std::fmt::Write;
+use std::fmt::{self, Display, Write};
 
 /// Writes a report.
 pub fn write(document: &Document) -> String {
@@ -66,31 +66,35 @@ fn write_table(out: &mut String, table: &Table) -> std::fmt::Result {
     out.push('\n');
     for row in &table.rows {
         for Cell { text, .. } in &row.cells {
-            let text = if row.is_beside { set_apart(text) } else { inline(text) };
-            write!(out, "| {text} ")?;
+            match row.is_beside {
+                // Text of a row that belongs to the one above it is set apart.
+                true if !text.is_empty() => write!(out, "| *{}* ", inline(text))?,
+                _ => write!(out, "| {} ", inline(text))?,
+            }
         }
         out.push_str("|\n");
     }
     Ok(())
 }
 
-/// Text of a row that belongs to the one above it.
-fn set_apart(text: &Text) -> String {
-    if text.is_empty() { String::new() } else { format!("*{}*", inline(text)) }
+fn inline(text: &Text) -> Inline<'_> {
+    Inline(text)
 }
 
-fn inline(text: &Text) -> String {
-    text.0.iter().fold(String::new(), |mut out, span| {
-        let _ = match span {
-            Span::Plain(text) => write!(out, "{}", escaped(text)),
+/// Text in a line, to be written.
+struct Inline<'t>(&'t Text);
+
+impl Display for Inline<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.0.iter().try_for_each(|span| match span {
+            Span::Plain(text) => escaped(text).fmt(out),
             Span::Strong(text) => write!(out, "**{}**", escaped(text)),
             Span::Emphasis(text) => write!(out, "*{}*", escaped(text)),
-            Span::Code(text) => write!(out, "{}", escape::markdown_code(text)),
+            Span::Code(text) => out.write_str(&escape::markdown_code(text)),
             Span::Link(text, to) => write!(out, "[{}]({})", escaped(text), escape::address(to)),
-            Span::Break => write!(out, "<br>"),
-        };
-        out
-    })
+            Span::Break => out.write_str("<br>"),
+        })
+    }
 }
 
 /// Text where only HTML is read.
@@ -101,7 +105,9 @@ fn plain(text: &Text) -> String {
             | Span::Strong(text)
             | Span::Emphasis(text)
             | Span::Code(text)
-            | Span::Link(text, _) => out.push_str(&escape::html(text)),
+            | Span::Link(text, _) => {
+                let _ = write!(out, "{}", escape::html(text));
+            }
             Span::Break => out.push(' '),
         }
         out

@@ -65,14 +65,14 @@ struct Explained<'a> {
 }
 
 impl<'a> Explained<'a> {
-    fn of(prepared: &'a Prepared, plan: &'a Plan, index: usize) -> Self {
+    fn of(prepared: &'a Prepared, plan: &'a Plan<'a>, index: usize) -> Self {
         let Prepared { pipeline, store, files, .. } = prepared;
         let history = &plan.history;
         let reasons = Reasons { pipeline, files, history, store };
         let planned = &plan.steps[index];
         let key_of = |step: usize| plan.steps[step].finished.as_ref().map(|it| &it.cache_key);
         let hit = planned.verdict == Verdict::Hit;
-        let nearest = reasons.nearest_step(index, &planned.key).filter(|_| !hit);
+        let nearest = if hit { None } else { reasons.nearest_step(index, &planned.key) };
         let words = |old: &CacheKey| {
             let mut differences = reasons.differences(index, old, &planned.key);
             let known = |port: &String| planned.whole || planned.key.inputs.contains_key(port);

@@ -88,7 +88,7 @@ pub fn predicted(cost: &Cost) -> String {
 }
 
 /// How many steps run, and what they cost in all.
-fn total(plan: &Plan, only: bool) -> String {
+fn total(plan: &Plan<'_>, only: bool) -> String {
     let of = |verdict: Verdict| plan.steps.iter().filter(move |step| step.verdict == verdict);
     let steps = plan.steps.len();
     let (runs, may_run) = (of(Verdict::Run).count(), of(Verdict::Maybe).count());

@@ -3,6 +3,7 @@
 use super::{
     plan,
     prepare::{Prepared, prepare, refuse},
+    unchanged,
 };
 use crate::{
     cli::{FAILED, INTERRUPTED, PARTLY, RunArgs, Stop, print},
@@ -34,6 +35,13 @@ use std::{fs, path::Path, time::Instant};
 /// With the exit code, if something is wrong or fails.
 pub fn run(args: &RunArgs) -> Result<(), Stop> {
     let (started, clock) = (jiff::Timestamp::now(), Instant::now());
+    if let Some(run) = unchanged::find(args) {
+        if !talk::is_quiet() {
+            say(&nothing_to_run(run.steps, clock.elapsed().as_secs_f64()));
+        }
+        print(&format!("{}\n", run.folder.join(REPORT).display()));
+        return Ok(());
+    }
     let mut prepared = prepare(&args.plan, args.keep_going())?;
     let mut limits = Limits::of_machine();
     limits.memory = args.memory.unwrap_or(limits.memory);
@@ -89,6 +97,7 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
         }
         return Err(Stop::saying(FAILED, fault));
     }
+    unchanged::keep(args, &prepared, &record, &folder);
     tell_end(&record, store);
     print(&format!("{}\n", folder.join(REPORT).display()));
     let (status, finished) = (record.status, end(&record, &folder));
@@ -227,14 +236,18 @@ fn end(record: &Record, folder: &Path) -> serde_json::Value {
     })
 }
 
+fn nothing_to_run(steps: usize, seconds: f64) -> String {
+    format!("nothing to run: all {steps} steps were there already ({})", reports::span(seconds))
+}
+
 fn summary(record: &Record) -> String {
     let count = |status| record.steps.iter().filter(|step| step.status == status).count();
     let (ran, hits) = (count(StepStatus::Ran), count(StepStatus::Hit));
     let (failed, skipped) = (count(StepStatus::Failed), count(StepStatus::Skipped));
-    let took = reports::span(record.seconds);
     if hits == record.steps.len() {
-        return format!("nothing to run: all {hits} steps were there already ({took})");
+        return nothing_to_run(hits, record.seconds);
     }
+    let took = reports::span(record.seconds);
     let mut parts = vec![format!("{ran} ran"), format!("{hits} were there already")];
     if failed > 0 {
         parts.push(format!("{failed} failed"));

@@ -9,7 +9,30 @@ use cache::{
 use std::{
     collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
+    ops::Deref,
+    sync::OnceLock,
 };
+
+/// What a store remembers, read when first something is asked of it: of hits nobody asks.
+pub struct Past<'s> {
+    store: &'s Store,
+    read: OnceLock<History>,
+}
+
+impl<'s> Past<'s> {
+    /// Nothing is read yet.
+    pub fn of(store: &'s Store) -> Self {
+        Self { store, read: OnceLock::new() }
+    }
+}
+
+impl Deref for Past<'_> {
+    type Target = History;
+
+    fn deref(&self) -> &History {
+        self.read.get_or_init(|| History::new(self.store.history()))
+    }
+}
 
 /// Finished steps.
 #[derive(Default)]
@@ -30,12 +53,7 @@ struct Alike {
 }
 
 impl History {
-    /// What the store remembers. Its order does not depend on that of the journal.
-    pub fn of(store: &Store) -> Self {
-        Self::new(store.history())
-    }
-
-    /// These steps.
+    /// These steps. Its order does not depend on theirs.
     pub fn new(mut finished: Vec<Finished>) -> Self {
         finished.sort_by_key(|step| step.key);
         let mut history = Self { finished, ..Self::default() };

@@ -12,8 +12,9 @@ use crate::{
     pipeline::{Input, Pipeline},
     plan::{
         cost::Cost,
-        history::History,
+        history::Past,
         keys::{FILES, NEVER},
+        look::{Look, look},
         reasons::{LOST, Reasons},
     },
     run::{Files, Options, key_of, wanted},
@@ -66,11 +67,11 @@ pub struct Planned {
 }
 
 /// What a run would do.
-pub struct Plan {
+pub struct Plan<'s> {
     /// One a step, in the order of the pipeline.
     pub steps: Vec<Planned>,
     /// What finished before.
-    pub history: History,
+    pub history: Past<'s>,
 }
 
 /// Stands for the content of an input that is not there yet.
@@ -79,9 +80,15 @@ fn unknown() -> Digest {
 }
 
 /// Looks at every step, and runs none.
-pub fn plan(pipeline: &Pipeline, files: &Files, store: &Store, options: &Options) -> Plan {
-    let history = History::of(store);
+pub fn plan<'s>(
+    pipeline: &Pipeline,
+    files: &Files,
+    store: &'s Store,
+    options: &Options,
+) -> Plan<'s> {
+    let history = Past::of(store);
     let wanted = wanted(pipeline, &options.only);
+    let mut looks = look(pipeline, files, store, &vec![true; pipeline.steps.len()]);
     let reasons = Reasons { pipeline, files, history: &history, store };
     let mut steps: Vec<Planned> = Vec::with_capacity(pipeline.steps.len());
     for (index, step) in pipeline.steps.iter().enumerate() {
@@ -97,7 +104,10 @@ pub fn plan(pipeline: &Pipeline, files: &Files, store: &Store, options: &Options
             key.inputs.remove(input.port);
         }
         let forced = options.force.contains(&index);
-        let finished = if whole && !forced { store.finished(&key.digest()) } else { None };
+        let finished = match std::mem::take(&mut looks[index]) {
+            Look::There(finished) if whole && !forced => Some(*finished),
+            _ => None,
+        };
         let (verdict, reason, cause) = match &finished {
             _ if !wanted[index] => (Verdict::Skip, "not asked for".to_owned(), String::new()),
             Some(_) => (Verdict::Hit, String::new(), String::new()),

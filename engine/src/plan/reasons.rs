@@ -4,7 +4,7 @@
 use crate::{
     pipeline::{Input, Pipeline},
     plan::{
-        history::History,
+        history::Past,
         keys::{FILES, NEVER},
     },
     say::fault::quote,
@@ -24,7 +24,7 @@ pub struct Reasons<'a> {
     /// The files of every step's sources.
     pub files: &'a [Vec<FileEntry>],
     /// What finished before.
-    pub history: &'a History,
+    pub history: &'a Past<'a>,
     /// Where the files of earlier sources are noted.
     pub store: &'a Store,
 }

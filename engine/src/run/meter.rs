@@ -6,7 +6,8 @@
 use rustix::time::{ClockId, clock_gettime};
 use std::{
     collections::BTreeMap,
-    fs,
+    fs::{File, OpenOptions},
+    os::unix::fs::FileExt,
     sync::{Mutex, MutexGuard},
 };
 
@@ -27,6 +28,14 @@ pub struct Meter(Mutex<Running>);
 struct Running {
     steps: BTreeMap<usize, Usage>,
     read: f64,
+    kernel: Kernel,
+}
+
+/// What the kernel knows of this process: files that are opened once, so that a look is one call.
+struct Kernel {
+    stat: Option<File>,
+    status: Option<File>,
+    clear_refs: Option<File>,
 }
 
 /// A step that runs; it is followed until this is gone.
@@ -67,43 +76,65 @@ impl Drop for Metered<'_> {
 impl Running {
     /// Puts what was used since the last look on the account of the steps that ran meanwhile.
     fn share(&mut self) {
-        let now = cpu_seconds();
+        let now = self.kernel.cpu_seconds();
         let each = (now - self.read).max(0.0) / self.steps.len().max(1) as f64;
         self.read = now;
-        let peak = if self.steps.is_empty() { 0 } else { peak_bytes() };
+        let peak = if self.steps.is_empty() { 0 } else { self.kernel.peak_bytes() };
         for usage in self.steps.values_mut() {
             usage.cpu_seconds += each;
             usage.peak_bytes = usage.peak_bytes.max(peak);
         }
-        forget_peak();
+        self.kernel.forget_peak();
     }
 }
 
-/// Processor time of this process and of those it has started and waited for.
-fn cpu_seconds() -> f64 {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9 + children_seconds().unwrap_or(0.0)
+impl Default for Kernel {
+    fn default() -> Self {
+        Self {
+            stat: File::open("/proc/self/stat").ok(),
+            status: File::open("/proc/self/status").ok(),
+            clear_refs: OpenOptions::new().write(true).open("/proc/self/clear_refs").ok(),
+        }
+    }
+}
+
+impl Kernel {
+    /// Processor time of this process and of those it has started and waited for.
+    fn cpu_seconds(&self) -> f64 {
+        let time = clock_gettime(ClockId::ProcessCPUTime);
+        let children = look(&self.stat, children_seconds).unwrap_or(0.0);
+        time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9 + children
+    }
+
+    fn peak_bytes(&self) -> u64 {
+        let kibibytes = look(&self.status, |status| {
+            let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+            line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
+        });
+        kibibytes.unwrap_or(0) << 10
+    }
+
+    /// Lets the high-water mark start anew; where that cannot be, marks are too high, never too low.
+    fn forget_peak(&self) {
+        let _ = self.clear_refs.as_ref().map(|file| file.write_at(b"5", 0));
+    }
+}
+
+/// What a file says now.
+fn look<T>(file: &Option<File>, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+    /// Both files are shorter; of a longer one the first lines are enough.
+    const LONGEST: usize = 4096;
+    let mut bytes = [0; LONGEST];
+    let length = file.as_ref()?.read_at(&mut bytes, 0).ok()?;
+    read(std::str::from_utf8(&bytes[..length]).ok()?)
 }
 
 /// Fields 16 and 17 of `/proc/self/stat`, in ticks of a hundredth of a second.
-fn children_seconds() -> Option<f64> {
-    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+fn children_seconds(stat: &str) -> Option<f64> {
     // The second field is the program's name in parentheses, and may hold spaces.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let ticks = |field: usize| fields.get(field - 3)?.parse::<f64>().ok();
     Some((ticks(16)? + ticks(17)?) / 100.0)
-}
-
-fn peak_bytes() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kibibytes = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse().ok());
-    kibibytes.unwrap_or(0_u64) << 10
-}
-
-/// Lets the kernel's high-water mark start anew; where it cannot, marks are too high, never too low.
-fn forget_peak() {
-    let _ = fs::write("/proc/self/clear_refs", "5");
 }
 
 #[cfg(test)]

@@ -23,7 +23,10 @@ mod work;
 
 use crate::{
     pipeline::{Pipeline, Step},
-    plan::keys::{self, FILES},
+    plan::{
+        history::Past,
+        keys::{self, FILES},
+    },
     say::progress::Progress,
 };
 use artifacts::Artifacts;
@@ -33,10 +36,7 @@ use ops::{Cancel, Fault, OpError};
 use rayon::prelude::*;
 use resources::Limits;
 use schedule::Schedule;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::OnceLock,
-};
+use std::collections::{BTreeMap, BTreeSet};
 use work::Shared;
 
 /// What to do besides the plain run.
@@ -183,7 +183,7 @@ pub fn execute(
         progress,
         cancel,
         meter: Meter::default(),
-        history: OnceLock::new(),
+        history: Past::of(store),
     };
     Schedule::new(&shared, options).run()
 }

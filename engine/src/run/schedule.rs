@@ -51,6 +51,9 @@ pub struct Schedule<'a> {
     pub(super) queue: BTreeSet<(Reverse<u64>, usize)>,
     pub(super) jobs: BTreeMap<usize, Job>,
     pub(super) running: BTreeMap<usize, Running>,
+    /// Threads that run steps, and which of them have none now.
+    workers: Vec<mpsc::Sender<Job>>,
+    idle: Vec<usize>,
     /// Milliseconds from the start of a step to the end of all that depends on it; made when first
     /// something must run.
     urgency: Option<Vec<u64>>,
@@ -72,10 +75,34 @@ pub(super) struct Running {
     since: Instant,
 }
 
-/// The end of a step's thread.
+/// The end of a step, and the thread that had it.
 struct Done {
     step: usize,
     made: Result<Made, Trouble>,
+    worker: usize,
+}
+
+/// A thread that runs the steps it is sent. Its number comes back with each of them.
+fn worker<'s, 'a: 's>(
+    scope: &'s Scope<'s, '_>,
+    shared: &'a Shared<'a>,
+    number: usize,
+    done: mpsc::Sender<Done>,
+) -> mpsc::Sender<Job> {
+    let (steps, jobs) = mpsc::channel::<Job>();
+    let work = move || {
+        for job in jobs {
+            let made = work::run(&job, shared);
+            // The schedule outlives every step.
+            let _ = done.send(Done { step: job.step, made, worker: number });
+        }
+    };
+    thread::Builder::new()
+        .name("step".to_owned())
+        .stack_size(STACK_BYTES)
+        .spawn_scoped(scope, work)
+        .expect("the system has a thread for a step");
+    steps
 }
 
 impl<'a> Schedule<'a> {
@@ -102,6 +129,8 @@ impl<'a> Schedule<'a> {
             queue: BTreeSet::new(),
             jobs: BTreeMap::new(),
             running: BTreeMap::new(),
+            workers: Vec::new(),
+            idle: Vec::new(),
             urgency: None,
             needs: Vec::new(),
             rebuilt: BTreeSet::new(),
@@ -120,13 +149,15 @@ impl<'a> Schedule<'a> {
             loop {
                 self.look_at_fresh();
                 self.start_what_fits(scope, &done);
-                if !self.running.is_empty() {
-                    let Done { step, made } = results.recv().expect("a sender is kept here");
-                    self.end(step, made);
-                } else {
+                if self.running.is_empty() {
                     break;
                 }
+                let Done { step, made, worker } = results.recv().expect("a sender is kept here");
+                self.idle.push(worker);
+                self.end(step, made);
             }
+            // Threads end when nobody can send them a step any more.
+            self.workers.clear();
         });
         self.outcome()
     }
@@ -224,7 +255,7 @@ impl<'a> Schedule<'a> {
         let mut urgency = vec![0_u64; steps.len()];
         self.needs = vec![Needs::default(); steps.len()];
         for index in (0..steps.len()).rev().filter(|index| self.wanted[*index]) {
-            let expected = expected(&steps[index], self.shared.history());
+            let expected = expected(&steps[index], &self.shared.history);
             self.needs[index] = Needs {
                 memory: steps[index].needs.memory.or(expected.memory),
                 ..steps[index].needs
@@ -252,29 +283,21 @@ impl<'a> Schedule<'a> {
             }
             let running = Running { key: job.digest, lease, since: Instant::now() };
             self.running.insert(job.step, running);
-            let (shared, done) = (self.shared, done.clone());
-            let work = move || {
-                let made = work::run(&job, shared);
-                // The schedule outlives every step.
-                let _ = done.send(Done { step: job.step, made });
-            };
-            let name = shared.pipeline.steps[place.1].name.clone();
-            thread::Builder::new()
-                .name(name)
-                .stack_size(STACK_BYTES)
-                .spawn_scoped(scope, work)
-                .expect("the system has a thread for a step");
+            let worker = self.idle.pop().unwrap_or_else(|| {
+                self.workers.push(worker(scope, self.shared, self.workers.len(), done.clone()));
+                self.workers.len() - 1
+            });
+            self.workers[worker].send(job).expect("a thread waits until nobody can send to it");
         }
     }
 
     /// Why a step runs whose result is not there.
     fn reason(&self, job: &Job) -> String {
-        let Shared { pipeline, files, store, .. } = *self.shared;
+        let Shared { pipeline, files, store, ref history, .. } = *self.shared;
         let key_of = |step: usize| match &self.states[step] {
             State::There { finished, .. } => Some(&finished.cache_key),
             _ => None,
         };
-        let history = self.shared.history();
         Reasons { pipeline, files, history, store }.why(job.step, &job.key, &key_of)
     }
 

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     pipeline::Pipeline,
-    plan::{history::History, keys},
+    plan::{history::Past, keys},
     run::{
         programs::Programs,
         rows::{self, Before},
@@ -26,7 +26,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
-    sync::{Arc, OnceLock},
+    sync::Arc,
     time::Instant,
 };
 
@@ -49,14 +49,7 @@ pub struct Shared<'a> {
     /// What the steps cost.
     pub meter: Meter,
     /// What earlier runs have done; read when it is first asked for.
-    pub history: OnceLock<History>,
-}
-
-impl Shared<'_> {
-    /// What earlier runs have done.
-    pub fn history(&self) -> &History {
-        self.history.get_or_init(|| History::of(self.store))
-    }
+    pub history: Past<'a>,
 }
 
 /// A step that is to run.
@@ -168,7 +161,7 @@ fn run_op(job: &Job, shared: &Shared<'_>) -> Result<(BTreeMap<String, Object>, T
     let outside = Outside::new(&shared.paths, shared.store.checkpoints(&common), &log);
     let told = Told { progress: shared.progress, number: job.step + 1, log: &log };
     // What is made anew is made without a look at what was made before.
-    let history = if job.again { &[][..] } else { shared.history().finished() };
+    let history = if job.again { &[][..] } else { shared.history.finished() };
     let before = Before::new(&job.key, history, shared.store);
     let programs = Programs::new(log.path().to_owned(), job.gpus.clone());
     shared.pipeline.note.say(step.entry.determinism, shared.progress);

@@ -90,8 +90,9 @@ impl Grid {
     /// A table in Markdown, with nothing in it that acts.
     pub fn markdown(&self) -> String {
         let line = |cells: &[String]| {
-            let cells = (0..self.head.len())
-                .map(|at| reports::escape_markdown(cells.get(at).map_or("", String::as_str)));
+            let cells = (0..self.head.len()).map(|at| {
+                reports::escape_markdown(cells.get(at).map_or("", String::as_str)).to_string()
+            });
             format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "))
         };
         let rule: String =

@@ -1,0 +1,122 @@
+//! Paths and the versions that they had. Whether anything has changed since is a look at each of them;
+//! no file is opened.
+
+use crate::stat::Stat;
+use rayon::prelude::*;
+use std::{
+    ffi::OsStr,
+    fs,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+};
+
+/// Paths, each with the version that it had, or with nothing where nothing was there.
+///
+/// On disk it is text, a line a path: size, inode, time of modification, time of change and path, or
+/// `-` and path, with spaces between.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Versions(Vec<(PathBuf, Option<Stat>)>);
+
+/// Paths that are not worth a thread of their own.
+const FEW: usize = 256;
+
+impl Versions {
+    /// The versions that these paths have now. A folder is another version once something in it
+    /// comes or goes. `None` if one of them was changed so recently that the next change might not
+    /// show, or cannot stand on a line.
+    pub fn of(paths: Vec<PathBuf>) -> Option<Self> {
+        let seen = paths.into_par_iter().with_min_len(FEW).map(|path| {
+            let stat = version(&path);
+            let shows = stat.is_none_or(|stat| !stat.is_fresh());
+            (shows && !path.as_os_str().as_bytes().contains(&b'\n')).then_some((path, stat))
+        });
+        seen.collect::<Option<Vec<_>>>().map(Self)
+    }
+
+    /// Whether all paths still have their versions.
+    pub fn hold(&self) -> bool {
+        self.0.par_iter().with_min_len(FEW).all(|(path, seen)| version(path) == *seen)
+    }
+
+    /// The text to keep.
+    pub fn to_text(&self) -> Vec<u8> {
+        let mut text = Vec::new();
+        for (path, seen) in &self.0 {
+            let seen = seen.map_or_else(|| "-".to_owned(), |stat| stat.to_string());
+            text.extend_from_slice(seen.as_bytes());
+            text.push(b' ');
+            text.extend_from_slice(path.as_os_str().as_bytes());
+            text.push(b'\n');
+        }
+        text
+    }
+
+    /// What was kept; `None` where a line is damaged.
+    pub fn from_text(text: &[u8]) -> Option<Self> {
+        let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        lines.map(read_line).collect::<Option<Vec<_>>>().map(Self)
+    }
+}
+
+fn version(path: &Path) -> Option<Stat> {
+    fs::metadata(path).ok().map(|metadata| Stat::of(&metadata))
+}
+
+fn read_line(line: &[u8]) -> Option<(PathBuf, Option<Stat>)> {
+    let path = |bytes| PathBuf::from(OsStr::from_bytes(bytes));
+    if let Some(absent) = line.strip_prefix(b"- ") {
+        return Some((path(absent), None));
+    }
+    let mut fields = line.splitn(5, |byte| *byte == b' ');
+    let stat = Stat::read(&mut fields)?;
+    Some((path(fields.next()?), Some(stat)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{thread, time::Duration};
+
+    /// A folder with a file, whose last change is some time ago.
+    fn settled() -> (tempfile::TempDir, Vec<PathBuf>) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (file, absent) = (folder.path().join("a b.txt"), folder.path().join("absent"));
+        fs::write(&file, "one").expect("a file");
+        thread::sleep(Duration::from_millis(100));
+        let paths = vec![folder.path().to_owned(), file, absent];
+        (folder, paths)
+    }
+
+    #[test]
+    fn what_is_kept_is_read_back_and_holds() {
+        let (_folder, paths) = settled();
+        let versions = Versions::of(paths).expect("nothing is fresh");
+        assert_eq!(Versions::from_text(&versions.to_text()), Some(Versions(versions.0.clone())));
+        assert!(versions.hold());
+        assert_eq!(Versions::from_text(b"1 2 3 path\n"), None);
+    }
+
+    #[test]
+    fn every_change_shows() {
+        let changes: [fn(&Path); 4] = [
+            |folder| fs::write(folder.join("a b.txt"), "two").expect("a file"),
+            |folder| fs::remove_file(folder.join("a b.txt")).expect("it was there"),
+            |folder| fs::write(folder.join("absent"), "").expect("a file"),
+            |folder| fs::write(folder.join("new"), "").expect("a file"),
+        ];
+        for change in changes {
+            let (folder, paths) = settled();
+            let versions = Versions::of(paths).expect("nothing is fresh");
+            change(folder.path());
+            assert!(!versions.hold());
+        }
+    }
+
+    #[test]
+    fn what_was_just_changed_is_not_taken_for_settled() {
+        let (folder, paths) = settled();
+        fs::write(folder.path().join("a b.txt"), "two").expect("a file");
+        assert_eq!(Versions::of(paths), None);
+        assert_eq!(Versions::of(vec![folder.path().join("a\nb")]), None);
+    }
+}

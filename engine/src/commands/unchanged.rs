@@ -1,0 +1,180 @@
+//! Whether a run would find everything as the last one left it: pipeline, data, results and report.
+//! Then there is nothing to look into, and no new run to make: the report that is there is the report.
+//!
+//! A run in which every step was there notes what it rests on, under what was asked of it:
+//!
+//! ```text
+//! .engine/unchanged-v1/<digest of the command>     <digest of the rest>
+//!                                                  {"folder":…,"steps":…,"files":…,"environment":…}
+//!                                                  a line a path: see `cache::versions`
+//! ```
+//! A note that is lost, damaged or out of date costs an ordinary run.
+
+use super::prepare::Prepared;
+use crate::{cli::RunArgs, record::runs, say::talk};
+use cache::{
+    Digest, Hasher, Record,
+    record::{RunStatus, StepStatus},
+    store::write_renewable,
+    versions::Versions,
+};
+use ops::{Device, Select, Source};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env, fs,
+    path::{Path, PathBuf},
+};
+use walkdir::WalkDir;
+
+/// A run after which nothing has changed.
+#[derive(Serialize, Deserialize)]
+pub struct Unchanged {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// How many steps it has.
+    pub steps: usize,
+    /// The digests of the files in its folder, by name: a report that was edited is written anew.
+    files: BTreeMap<String, Digest>,
+    /// The digests of the environment variables that the pipeline reads, where they are set.
+    environment: BTreeMap<String, Option<Digest>>,
+}
+
+/// The run that this one would repeat, if there is one. Who asks for details, or says how many threads
+/// look, gets an ordinary run.
+pub fn find(args: &RunArgs) -> Option<Unchanged> {
+    let detailed = talk::is_json() || talk::is_verbose() || args.dry_run;
+    if detailed || args.plan.threads.is_some() || !args.plan.force.is_empty() {
+        return None;
+    }
+    let text = fs::read(note(args)?).ok()?;
+    let (digest, rest) = split_line(&text)?;
+    if Digest::of(rest).to_string().as_bytes() != digest {
+        return None;
+    }
+    let (head, versions) = split_line(rest)?;
+    let run: Unchanged = serde_json::from_slice(head).ok()?;
+    let versions = Versions::from_text(versions)?;
+    let newest = fs::read_link(run.folder.parent()?.join("latest")).ok()?;
+    let holds = newest.as_os_str() == run.folder.file_name()?
+        && run.environment.iter().all(|(name, value)| variable(name) == *value)
+        && versions.hold()
+        && run.files.par_iter().all(|(name, digest)| {
+            fs::read(run.folder.join(name)).is_ok_and(|bytes| Digest::of(&bytes) == *digest)
+        });
+    holds.then_some(run)
+}
+
+/// Notes what a run rests on, if all its steps were there and all that it rests on can be told.
+pub fn keep(args: &RunArgs, prepared: &Prepared, record: &Record, folder: &Path) {
+    let there = record.steps.iter().all(|step| step.status == StepStatus::Hit);
+    // On a GPU a result also rests on what is plugged in.
+    let on_cpu = prepared.pipeline.steps.iter().all(|step| matches!(step.place, Device::Cpu));
+    let quiet = record.warnings.is_empty() && args.plan.force.is_empty();
+    if record.status == RunStatus::Done && there && on_cpu && quiet {
+        // A note that cannot be written costs the next run a few milliseconds.
+        let _ = try_keep(args, prepared, record, folder);
+    }
+}
+
+fn try_keep(args: &RunArgs, prepared: &Prepared, record: &Record, folder: &Path) -> Option<()> {
+    let mut paths: BTreeSet<PathBuf> = BTreeSet::new();
+    paths.insert(env::current_exe().ok()?);
+    paths.insert(args.plan.pipeline.clone());
+    for source in prepared.pipeline.steps.iter().flat_map(|step| step.op.sources()) {
+        paths.extend(places(&source)?);
+    }
+    paths.extend(prepared.files.iter().flatten().map(|file| file.path.clone()));
+    for digest in record.steps.iter().flat_map(|step| step.outputs.values()) {
+        paths.insert(prepared.store.object_path(digest)?);
+    }
+    let text = [&prepared.pipeline.source.text].into_iter().chain(&args.plan.set);
+    let run = Unchanged {
+        folder: folder.to_owned(),
+        steps: record.steps.len(),
+        files: files(folder)?,
+        environment: text
+            .flat_map(|text| variables(text))
+            .map(|name| (name.to_owned(), variable(name)))
+            .collect(),
+    };
+    let mut rest = serde_json::to_vec(&run).ok()?;
+    rest.push(b'\n');
+    rest.extend(Versions::of(paths.into_iter().collect())?.to_text());
+    let mut text = format!("{}\n", Digest::of(&rest)).into_bytes();
+    text.extend(rest);
+    let path = note(args)?;
+    fs::create_dir_all(path.parent()?).ok()?;
+    write_renewable(&path, &text).ok()
+}
+
+/// Where the note lies for what was asked: the words of the command and where they were typed.
+fn note(args: &RunArgs) -> Option<PathBuf> {
+    let mut hasher = Hasher::new("asked-v1");
+    hasher.text(env::current_dir().ok()?.to_str()?);
+    hasher.text(args.plan.store.store.to_str()?);
+    for word in env::args_os().skip(1) {
+        hasher.text(word.to_str()?);
+    }
+    Some(args.plan.store.store.join("unchanged-v1").join(hasher.finish().to_string()))
+}
+
+/// The paths whose versions tell whether a source still has the same files. Which files a list names
+/// that are not there, nobody notes: such a source is looked into each time.
+fn places(source: &Source) -> Option<Vec<PathBuf>> {
+    match source.select {
+        Select::Listed(_) => None,
+        Select::File | Select::Mentioned => Some(vec![source.path.clone()]),
+        Select::Tree(_) => {
+            let entries = WalkDir::new(&source.path).follow_links(true).into_iter();
+            let folders = entries.filter(|entry| {
+                entry
+                    .as_ref()
+                    .map_or(true, |entry| entry.depth() == 0 || entry.file_type().is_dir())
+            });
+            folders.map(|entry| Some(entry.ok()?.into_path())).collect()
+        }
+    }
+}
+
+/// The files of a run by name, with what they hold.
+fn files(folder: &Path) -> Option<BTreeMap<String, Digest>> {
+    let entries = WalkDir::new(folder).into_iter();
+    let files = entries.filter(|entry| !entry.as_ref().is_ok_and(|it| it.file_type().is_dir()));
+    let digest = |entry: walkdir::Result<walkdir::DirEntry>| {
+        let path = entry.ok()?.into_path();
+        let name = path.strip_prefix(folder).ok()?.to_str()?.to_owned();
+        Some((name, Digest::of(&fs::read(&path).ok()?)))
+    };
+    let files: Option<BTreeMap<_, _>> = files.map(digest).collect();
+    files.filter(|files| files.contains_key(runs::RECORD))
+}
+
+/// The environment variables that a text reads as `${env:NAME}` or `${env:NAME:-default}`.
+fn variables(text: &str) -> impl Iterator<Item = &str> {
+    text.split("${env:").skip(1).map(|rest| {
+        let end = rest.find(['}', ':']).unwrap_or(rest.len());
+        rest[..end].trim()
+    })
+}
+
+fn variable(name: &str) -> Option<Digest> {
+    env::var(name).ok().map(|value| Digest::of(value.as_bytes()))
+}
+
+fn split_line(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = text.iter().position(|byte| *byte == b'\n')?;
+    Some((&text[..end], &text[end + 1..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::variables;
+
+    #[test]
+    fn finds_the_variables_of_a_text() {
+        let text = "vars: { a: \"${env:ONE:-x}\", b: \"${ env:no }${env: TWO }\" } # ${env:THREE";
+        assert_eq!(variables(text).collect::<Vec<_>>(), ["ONE", "TWO", "THREE"]);
+    }
+}
