@@ -83,7 +83,7 @@ fn run(bencher: Bencher<'_, '_>, steps: usize) {
 #[divan::bench(args = STEPS, sample_count = 20, sample_size = 1)]
 fn run_looking(bencher: Bencher<'_, '_>, steps: usize) {
     let folder = chains(steps);
-    bencher.bench_local(|| engine_with(&folder, "run", &["--quiet", "--threads", "2"]));
+    bencher.bench_local(|| engine_with(&folder, "run", &["--quiet", "--log-format", "json"]));
 }
 
 #[divan::bench(args = [1_000], sample_count = 20, sample_size = 1)]

@@ -19,11 +19,12 @@ use cache::{
     versions::Versions,
 };
 use ops::{Device, Select, Source};
-use rayon::prelude::*;
+use rayon::{ThreadPoolBuilder, prelude::*};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
     env, fs,
+    num::NonZeroUsize,
     path::{Path, PathBuf},
 };
 use walkdir::WalkDir;
@@ -41,11 +42,10 @@ pub struct Unchanged {
     environment: BTreeMap<String, Option<Digest>>,
 }
 
-/// The run that this one would repeat, if there is one. Who asks for details, or says how many threads
-/// look, gets an ordinary run.
+/// The run that this one would repeat, if there is one. Who asks for details gets an ordinary run.
 pub fn find(args: &RunArgs) -> Option<Unchanged> {
     let detailed = talk::is_json() || talk::is_verbose() || args.dry_run;
-    if detailed || args.plan.threads.is_some() || !args.plan.force.is_empty() {
+    if detailed || !args.plan.force.is_empty() {
         return None;
     }
     let text = fs::read(note(args)?).ok()?;
@@ -57,12 +57,18 @@ pub fn find(args: &RunArgs) -> Option<Unchanged> {
     let run: Unchanged = serde_json::from_slice(head).ok()?;
     let versions = Versions::from_text(versions)?;
     let newest = fs::read_link(run.folder.parent()?.join("latest")).ok()?;
-    let holds = newest.as_os_str() == run.folder.file_name()?
-        && run.environment.iter().all(|(name, value)| variable(name) == *value)
-        && versions.hold()
-        && run.files.par_iter().all(|(name, digest)| {
-            fs::read(run.folder.join(name)).is_ok_and(|bytes| Digest::of(&bytes) == *digest)
-        });
+    if newest.as_os_str() != run.folder.file_name()?
+        || run.environment.iter().any(|(name, value)| variable(name) != *value)
+    {
+        return None;
+    }
+    // The pool of all threads belongs to an ordinary run, which may have to follow.
+    let threads = args.plan.threads.map_or(0, NonZeroUsize::get);
+    let pool = ThreadPoolBuilder::new().num_threads(threads).build().ok()?;
+    let is_whole = |(name, digest): (&String, &Digest)| {
+        fs::read(run.folder.join(name)).is_ok_and(|bytes| Digest::of(&bytes) == *digest)
+    };
+    let holds = pool.install(|| versions.hold() && run.files.par_iter().all(is_whole));
     holds.then_some(run)
 }
 

@@ -1,7 +1,7 @@
 //! Executes a pipeline: every step is a hit, runs, fails, or is skipped.
 //!
 //! - [`schedule`]: which step is next. [`settle`]: what follows when it ends.
-//! - [`work`]: one step, on a thread of its own.
+//! - [`work`]: one step, on one of the [`workers`].
 //! - [`resources`], [`expected`]: what steps take, and how long they are likely to take.
 //! - [`artifacts`], [`outside`], [`log`], [`meter`]: what a running step is given and what it leaves.
 
@@ -20,6 +20,7 @@ pub mod search;
 mod settle;
 mod state;
 mod work;
+mod workers;
 
 use crate::{
     pipeline::{Pipeline, Step},

@@ -9,7 +9,8 @@ use super::{
     resources::{Lease, Ledger, Limits, Needs},
     state::State,
     wanted,
-    work::{self, Job, Made, Shared, Trouble},
+    work::{Job, Made, Shared, Trouble},
+    workers::Workers,
 };
 use crate::{
     pipeline::Input,
@@ -25,13 +26,9 @@ use ops::Fault;
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
-    sync::mpsc,
     thread::{self, Scope},
     time::{Duration, Instant},
 };
-
-/// Stack of a step's thread. Only what is used of it takes memory.
-const STACK_BYTES: usize = 16 << 20;
 
 /// A run on its way.
 pub struct Schedule<'a> {
@@ -51,9 +48,7 @@ pub struct Schedule<'a> {
     pub(super) queue: BTreeSet<(Reverse<u64>, usize)>,
     pub(super) jobs: BTreeMap<usize, Job>,
     pub(super) running: BTreeMap<usize, Running>,
-    /// Threads that run steps, and which of them have none now.
-    workers: Vec<mpsc::Sender<Job>>,
-    idle: Vec<usize>,
+    workers: Workers,
     /// Milliseconds from the start of a step to the end of all that depends on it; made when first
     /// something must run.
     urgency: Option<Vec<u64>>,
@@ -73,36 +68,6 @@ pub(super) struct Running {
     key: Digest,
     lease: Lease,
     since: Instant,
-}
-
-/// The end of a step, and the thread that had it.
-struct Done {
-    step: usize,
-    made: Result<Made, Trouble>,
-    worker: usize,
-}
-
-/// A thread that runs the steps it is sent. Its number comes back with each of them.
-fn worker<'s, 'a: 's>(
-    scope: &'s Scope<'s, '_>,
-    shared: &'a Shared<'a>,
-    number: usize,
-    done: mpsc::Sender<Done>,
-) -> mpsc::Sender<Job> {
-    let (steps, jobs) = mpsc::channel::<Job>();
-    let work = move || {
-        for job in jobs {
-            let made = work::run(&job, shared);
-            // The schedule outlives every step.
-            let _ = done.send(Done { step: job.step, made, worker: number });
-        }
-    };
-    thread::Builder::new()
-        .name("step".to_owned())
-        .stack_size(STACK_BYTES)
-        .spawn_scoped(scope, work)
-        .expect("the system has a thread for a step");
-    steps
 }
 
 impl<'a> Schedule<'a> {
@@ -129,8 +94,7 @@ impl<'a> Schedule<'a> {
             queue: BTreeSet::new(),
             jobs: BTreeMap::new(),
             running: BTreeMap::new(),
-            workers: Vec::new(),
-            idle: Vec::new(),
+            workers: Workers::default(),
             urgency: None,
             needs: Vec::new(),
             rebuilt: BTreeSet::new(),
@@ -144,20 +108,17 @@ impl<'a> Schedule<'a> {
 
     /// Runs to the end.
     pub fn run(mut self) -> super::Outcome {
-        let (done, results) = mpsc::channel();
         thread::scope(|scope| {
             loop {
                 self.look_at_fresh();
-                self.start_what_fits(scope, &done);
+                self.start_what_fits(scope);
                 if self.running.is_empty() {
                     break;
                 }
-                let Done { step, made, worker } = results.recv().expect("a sender is kept here");
-                self.idle.push(worker);
+                let (step, made) = self.workers.wait();
                 self.end(step, made);
             }
-            // Threads end when nobody can send them a step any more.
-            self.workers.clear();
+            self.workers.dismiss();
         });
         self.outcome()
     }
@@ -268,7 +229,7 @@ impl<'a> Schedule<'a> {
     }
 
     /// Starts queued steps, the most urgent first, as long as one fits.
-    fn start_what_fits<'s>(&mut self, scope: &'s Scope<'s, '_>, done: &mpsc::Sender<Done>)
+    fn start_what_fits<'s>(&mut self, scope: &'s Scope<'s, '_>)
     where
         'a: 's,
     {
@@ -283,11 +244,7 @@ impl<'a> Schedule<'a> {
             }
             let running = Running { key: job.digest, lease, since: Instant::now() };
             self.running.insert(job.step, running);
-            let worker = self.idle.pop().unwrap_or_else(|| {
-                self.workers.push(worker(scope, self.shared, self.workers.len(), done.clone()));
-                self.workers.len() - 1
-            });
-            self.workers[worker].send(job).expect("a thread waits until nobody can send to it");
+            self.workers.start(scope, self.shared, job);
         }
     }
 

@@ -23,5 +23,6 @@ mod study;
 mod sweeps;
 mod together;
 mod tones;
+mod unchanged;
 mod voice;
 mod watch;
