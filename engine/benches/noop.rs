@@ -4,44 +4,19 @@
 //! The studies are made once and kept in `target/tmp/`. The first run of 10,000 steps takes a
 //! minute, because each step is on the disk before the next one reads it.
 
+mod study;
+
 use cache::FileIndex;
 use divan::{Bencher, counter::BytesCount};
 use std::{
     fmt::Write,
     fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
 };
+use study::{RUN, engine, study};
 
 fn main() {
     divan::main();
-}
-
-/// The folder of a study: its pipeline is `study.yaml`, and it has run once.
-fn study(name: &str, make: impl FnOnce(&Path) -> String) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let pipeline = folder.join("study.yaml");
-    if !pipeline.is_file() {
-        fs::create_dir_all(folder.join("data")).expect("a folder");
-        let text = make(&folder);
-        fs::write(&pipeline, text).expect("a pipeline");
-    }
-    engine(&folder, "run");
-    // What is left are hits alone.
-    engine(&folder, "run");
-    folder
-}
-
-fn engine(folder: &Path, command: &str) {
-    let quiet = if command == "run" { &["--quiet"][..] } else { &[] };
-    let ended = Command::new(env!("CARGO_BIN_EXE_engine"))
-        .args([command, "study.yaml"])
-        .args(quiet)
-        .current_dir(folder)
-        .env_remove("ENGINE_STORE")
-        .stdout(Stdio::null())
-        .status();
-    assert!(ended.expect("the binary starts").success());
 }
 
 /// As many steps, in chains of five.
@@ -70,13 +45,13 @@ const STEPS: [usize; 3] = [100, 1_000, 10_000];
 #[divan::bench(args = STEPS, sample_count = 20, sample_size = 1)]
 fn run(bencher: Bencher<'_, '_>, steps: usize) {
     let folder = chains(steps);
-    bencher.bench_local(|| engine(&folder, "run"));
+    bencher.bench_local(|| engine(&folder, &RUN));
 }
 
 #[divan::bench(args = STEPS, sample_count = 20, sample_size = 1)]
 fn plan(bencher: Bencher<'_, '_>, steps: usize) {
     let folder = chains(steps);
-    bencher.bench_local(|| engine(&folder, "plan"));
+    bencher.bench_local(|| engine(&folder, &["plan", "study.yaml"]));
 }
 
 /// A study of as many recordings.
@@ -96,7 +71,7 @@ steps:
 "
         .to_owned()
     });
-    bencher.bench_local(|| engine(&folder, "run"));
+    bencher.bench_local(|| engine(&folder, &RUN));
 }
 
 /// Sixteen bits, one channel, 8 kHz.
