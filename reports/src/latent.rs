@@ -159,7 +159,6 @@ fn collapse(space: &LatentSpace, groups: usize) -> Option<Text> {
         text = text.plain(format!(" Its effective dimension is {:.2}.", space.effective_dimension));
     }
     Some(text.plain(
-        " The clusters cut this line into pieces, which Silhouette, CH and DB reward although there is nothing between \
-         the pieces.",
+        " The clusters cut this line into pieces, which Silhouette, CH and DB reward although no gap parts them.",
     ))
 }

@@ -83,14 +83,25 @@ fn inline(text: &Text) -> String {
     text.0.iter().fold(String::new(), |mut out, span| {
         let _ = match span {
             Span::Plain(text) => write!(out, "{}", escaped(text)),
-            Span::Strong(text) => write!(out, "**{}**", escaped(text)),
-            Span::Emphasis(text) => write!(out, "*{}*", escaped(text)),
+            Span::Strong(text) => write_marked(&mut out, text, "**"),
+            Span::Emphasis(text) => write_marked(&mut out, text, "*"),
             Span::Code(text) => write!(out, "{}", escape::markdown_code(text)),
             Span::Link(text, to) => write!(out, "[{}]({})", escaped(text), escape::address(to)),
             Span::Break => write!(out, "<br>"),
         };
         out
     })
+}
+
+/// Text between marks. A mark beside a space marks nothing, so spaces stay outside.
+fn write_marked(out: &mut String, text: &str, mark: &str) -> std::fmt::Result {
+    let word = text.trim_matches(' ');
+    let start = text.len() - text.trim_start_matches(' ').len();
+    let (before, after) = (&text[..start], &text[(start + word.len()).min(text.len())..]);
+    match word {
+        "" => write!(out, "{text}"),
+        word => write!(out, "{before}{mark}{}{mark}{after}", escaped(word)),
+    }
 }
 
 /// Text where only HTML is read.
@@ -106,4 +117,16 @@ fn plain(text: &Text) -> String {
         }
         out
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_touch_what_they_mark() {
+        let text = Text::new().strong("The posterior of ").code("vae").strong(" has collapsed.");
+        assert_eq!(inline(&text), "**The posterior of** `vae` **has collapsed.**");
+        assert_eq!(inline(&Text::new().plain("a").emphasis("  ").strong("b")), "a  **b**");
+    }
 }

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fs};
 
 /// Raise it when equal inputs may give another drawing.
-const VERSION: u64 = 4;
+const VERSION: u64 = 5;
 
 /// A figure as it is kept.
 #[derive(Clone, Debug, Serialize, Deserialize)]
