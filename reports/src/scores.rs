@@ -8,6 +8,7 @@ use cache::{
     Digest, Kind, Record, Store, StoreError,
     record::{Row, StepRecord},
 };
+use rayon::prelude::*;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 
@@ -82,8 +83,15 @@ pub fn rows(record: &Record, store: &Store) -> Result<Vec<ScoredRow>, StoreError
         }
         cells[cell].push(row);
     }
-    let (steps, mut spaces) = (Steps::of(record), HashMap::new());
-    cells.iter().map(|rows| read(rows, record, &steps, &mut spaces, store)).collect()
+    let steps = Steps::of(record);
+    // Many rows cut one space: each share of them reads it once.
+    let share = cells.len().div_ceil(rayon::current_num_threads()).max(1);
+    let shares = cells.par_chunks(share).map(|cells| {
+        let mut spaces = HashMap::new();
+        cells.iter().map(|rows| read(rows, record, &steps, &mut spaces, store)).collect()
+    });
+    let shares: Vec<Result<Vec<ScoredRow>, StoreError>> = shares.collect();
+    Ok(shares.into_iter().collect::<Result<Vec<_>, _>>()?.concat())
 }
 
 fn read(
@@ -123,7 +131,6 @@ fn read(
         }
         if let Some(space) = input("features").filter(|space| !read.spaces.contains(space)) {
             read.spaces.push(space.clone());
-            // Many rows cut one space.
             if !spaces.contains_key(space) {
                 spaces.insert(space.clone(), latent::read(space, steps, store)?);
             }
