@@ -5,7 +5,8 @@
 
 use crate::{Array, Artifact, Column, Kind, Meta, Table};
 use polars::prelude::{
-    Column as Series, DataFrame, DataType, ParquetReader, PolarsError, SerReader, polars_err,
+    Column as Series, DataFrame, DataType, ParallelStrategy, ParquetReader, PolarsError, SerReader,
+    polars_err,
 };
 use polars_arrow::{
     array::{FixedSizeListArray, PrimitiveArray, Utf8ViewArray},
@@ -43,6 +44,8 @@ use std::{
 const WIDE_ROW_GROUP: usize = 512;
 /// Rows of a table without arrays in one row group.
 const NARROW_ROW_GROUP: usize = 1 << 18;
+/// A table of fewer rows is read by one thread.
+const SMALL_ROWS: usize = 1 << 12;
 /// About how many bytes a page of wide features holds.
 const WIDE_PAGE: usize = 1 << 20;
 const FOOTER_NAME: &str = "engine";
@@ -267,7 +270,11 @@ fn read_table(
     let names: Vec<String> = names.collect();
     let rest: Vec<_> = names.iter().filter(|name| !known.contains_key(*name)).cloned().collect();
     if !rest.is_empty() {
-        let mut reader = ParquetReader::new(file).set_rechunk(true).with_columns(Some(rest));
+        // Of small tables a report reads hundreds: to wake other threads takes longer than to read one.
+        let is_small = metadata.row_groups.len() < 2 && metadata.num_rows < SMALL_ROWS;
+        let threads = if is_small { ParallelStrategy::None } else { ParallelStrategy::Auto };
+        let reader = ParquetReader::new(file).with_columns(Some(rest)).read_parallel(threads);
+        let mut reader = reader.set_rechunk(!is_small);
         reader.set_metadata(Arc::new(metadata));
         let frame: DataFrame = reader.finish().map_err(|fault| fault.to_string())?;
         for series in frame.into_columns() {

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Version of the record's form.
+/// Version of the record's form. What is added later has a default and leaves the version as it is, so
+/// older records are read as they are.
 pub const RECORD_VERSION: u32 = 1;
 
 /// What a run did. The report is a function of this and the store alone.
@@ -170,6 +171,10 @@ pub struct StepRecord {
     /// Seconds of processor time, over all threads; shared evenly with steps at the same time.
     #[serde(default)]
     pub cpu_seconds: f64,
+    /// Seconds for which it held GPUs, over all of them: two GPUs for a second are two. None of a step
+    /// that had none.
+    #[serde(default, skip_serializing_if = "crate::store::is_nothing")]
+    pub gpu_seconds: f64,
     /// The most bytes the process held meanwhile; 0 where the system does not say.
     #[serde(default)]
     pub peak_bytes: u64,

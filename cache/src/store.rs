@@ -118,6 +118,10 @@ pub struct Times {
     /// Seconds of processor time, over all threads; shared evenly with steps at the same time.
     #[serde(default)]
     pub cpu_seconds: f64,
+    /// Seconds for which it held GPUs, over all of them: two GPUs for a second are two. None of a step
+    /// that had none.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub gpu_seconds: f64,
     /// The most bytes the process held meanwhile; 0 where the system does not say.
     #[serde(default)]
     pub peak_bytes: u64,
@@ -132,6 +136,11 @@ pub struct Times {
 /// For serde, which asks by reference.
 pub(crate) fn is_zero(count: &usize) -> bool {
     *count == 0
+}
+
+/// The same of seconds.
+pub(crate) fn is_nothing(seconds: &f64) -> bool {
+    *seconds == 0.0
 }
 
 /// A folder of objects and a journal. Several processes may use one store.

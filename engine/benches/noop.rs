@@ -4,50 +4,19 @@
 //! The studies are made once and kept in `target/tmp/`. The first run of 10,000 steps takes a
 //! minute, because each step is on the disk before the next one reads it.
 
+mod study;
+
 use cache::FileIndex;
 use divan::{Bencher, counter::BytesCount};
 use std::{
     fmt::Write,
     fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
-    thread,
-    time::Duration,
 };
+use study::{RUN, engine, study};
 
 fn main() {
     divan::main();
-}
-
-/// The folder of a study: its pipeline is `study.yaml`, and it has run once.
-fn study(name: &str, make: impl FnOnce(&Path) -> String) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let pipeline = folder.join("study.yaml");
-    if !pipeline.is_file() {
-        fs::create_dir_all(folder.join("data")).expect("a folder");
-        let text = make(&folder);
-        fs::write(&pipeline, text).expect("a pipeline");
-    }
-    engine(&folder, "run");
-    // What is left are hits alone; what was written just now is not trusted to be settled.
-    thread::sleep(Duration::from_millis(100));
-    engine(&folder, "run");
-    folder
-}
-
-fn engine(folder: &Path, command: &str) {
-    engine_with(folder, command, if command == "run" { &["--quiet"] } else { &[] });
-}
-
-fn engine_with(folder: &Path, command: &str, options: &[&str]) {
-    let ended = Command::new(env!("CARGO_BIN_EXE_engine"))
-        .args([command, "study.yaml"])
-        .args(options)
-        .current_dir(folder)
-        .env_remove("ENGINE_STORE")
-        .stdout(Stdio::null())
-        .status();
-    assert!(ended.expect("the binary starts").success());
 }
 
 /// As many steps, in chains of five.
@@ -76,26 +45,26 @@ const STEPS: [usize; 3] = [100, 1_000, 10_000];
 #[divan::bench(args = STEPS, sample_count = 20, sample_size = 1)]
 fn run(bencher: Bencher<'_, '_>, steps: usize) {
     let folder = chains(steps);
-    bencher.bench_local(|| engine(&folder, "run"));
+    bencher.bench_local(|| engine(&folder, &RUN));
 }
 
 /// A run that looks into every step and writes a report, although all of them are there.
 #[divan::bench(args = STEPS, sample_count = 20, sample_size = 1)]
 fn run_looking(bencher: Bencher<'_, '_>, steps: usize) {
     let folder = chains(steps);
-    bencher.bench_local(|| engine_with(&folder, "run", &["--quiet", "--log-format", "json"]));
+    bencher.bench_local(|| engine(&folder, &[&RUN[..], &["--log-format", "json"]].concat()));
 }
 
 #[divan::bench(args = [1_000], sample_count = 20, sample_size = 1)]
 fn explain(bencher: Bencher<'_, '_>, steps: usize) {
     let folder = chains(steps);
-    bencher.bench_local(|| engine_with(&folder, "explain", &["e7"]));
+    bencher.bench_local(|| engine(&folder, &["explain", "study.yaml", "e7"]));
 }
 
 #[divan::bench(args = STEPS, sample_count = 20, sample_size = 1)]
 fn plan(bencher: Bencher<'_, '_>, steps: usize) {
     let folder = chains(steps);
-    bencher.bench_local(|| engine(&folder, "plan"));
+    bencher.bench_local(|| engine(&folder, &["plan", "study.yaml"]));
 }
 
 /// A study of as many recordings.
@@ -115,7 +84,7 @@ steps:
 "
         .to_owned()
     });
-    bencher.bench_local(|| engine(&folder, "run"));
+    bencher.bench_local(|| engine(&folder, &RUN));
 }
 
 /// Sixteen bits, one channel, 8 kHz.

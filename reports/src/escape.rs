@@ -123,6 +123,11 @@ pub fn address(path: &str) -> String {
     })
 }
 
+/// The address of a file: nothing in its name leads to a part of a page.
+pub fn path(name: &str) -> String {
+    address(name).replace('#', "%23")
+}
+
 /// Text without what acts unseen: line ends, control characters, marks that turn its direction.
 pub fn visible(text: &str) -> Escaped<'_> {
     Escaped { text, instead: |_| None }

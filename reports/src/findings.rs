@@ -56,8 +56,12 @@ fn found(step: &StepRecord, port: &str, findings: &Artifact) -> Vec<Block> {
         .iter()
         .map(|(sort, all)| format!("{} {}", all.len(), sort.replace('_', " ")))
         .collect();
-    let mut blocks =
-        vec![Block::Paragraph(step_said.plain(format!(" found: {}.", counts.join(", "))))];
+    let mut blocks = vec![Block::Paragraph(
+        step_said
+            .plain(format!(" found: {}. What these words mean: ", counts.join(", ")))
+            .code(format!("engine ops {}", step.op))
+            .plain("."),
+    )];
     for (sort, all) in by_sort {
         let shown = all.iter().take(SHOWN).map(|&at| {
             let text = Text::new().code(&clips[at]);

@@ -59,7 +59,7 @@ fn address(
         let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
         between(from, &fs::canonicalize(parent).ok()?)
     });
-    let name = escape::address(path.file_name()?.to_str()?);
+    let name = escape::path(path.file_name()?.to_str()?);
     folder.as_ref().map(|folder| format!("{folder}{name}"))
 }
 
@@ -69,7 +69,7 @@ fn between(from: &Path, to: &Path) -> Option<String> {
     let shared = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
     let mut way = "../".repeat(from.len() - shared);
     for part in &to[shared..] {
-        way.push_str(&escape::address(part.as_os_str().to_str()?));
+        way.push_str(&escape::path(part.as_os_str().to_str()?));
         way.push('/');
     }
     Some(way)
@@ -85,5 +85,6 @@ mod tests {
         assert_eq!(way("/a/runs/s/1", "/a/my data/x").as_deref(), Some("../../../my%20data/x/"));
         assert_eq!(way("/a", "/a").as_deref(), Some(""));
         assert_eq!(way("/a", "/\"><b").as_deref(), Some("../%22%3E%3Cb/"));
+        assert_eq!(way("/a", "/take #1").as_deref(), Some("../take%20%231/"));
     }
 }

@@ -3,8 +3,9 @@
 use crate::{
     document::{Block, Cell, Column, Row, Table, Text},
     scores::{ScoredRow, output},
+    steps::Steps,
 };
-use cache::{Kind, Record, Store, StoreError};
+use cache::{Kind, Store, StoreError};
 
 /// What is known of a space that a row's numbers live in, if a model made it.
 #[derive(Clone, Debug)]
@@ -24,10 +25,10 @@ pub struct LatentSpace {
 /// The latent space of an output `step.port`, if its step also made diagnostics of one.
 pub fn read(
     space: &str,
-    record: &Record,
+    steps: &Steps<'_>,
     store: &Store,
 ) -> Result<Option<LatentSpace>, StoreError> {
-    let step = space.rsplit_once('.').and_then(|(step, _)| record.step(step));
+    let step = space.rsplit_once('.').and_then(|(step, _)| steps.get(step));
     let Some((step, digest)) = step.and_then(|step| Some((step, output(step, Kind::Diagnostics)?)))
     else {
         return Ok(None);
@@ -158,7 +159,6 @@ fn collapse(space: &LatentSpace, groups: usize) -> Option<Text> {
         text = text.plain(format!(" Its effective dimension is {:.2}.", space.effective_dimension));
     }
     Some(text.plain(
-        " The clusters cut this line into pieces, which Silhouette, CH and DB reward although there is nothing between \
-         the pieces.",
+        " The clusters cut this line into pieces, which Silhouette, CH and DB reward although no gap parts them.",
     ))
 }

@@ -24,6 +24,7 @@ mod provenance;
 mod scores;
 mod span;
 pub mod stats;
+mod steps;
 mod table;
 
 use cache::{Record, Store, StoreError};

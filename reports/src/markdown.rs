@@ -88,12 +88,23 @@ impl Display for Inline<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.0.iter().try_for_each(|span| match span {
             Span::Plain(text) => escaped(text).fmt(out),
-            Span::Strong(text) => write!(out, "**{}**", escaped(text)),
-            Span::Emphasis(text) => write!(out, "*{}*", escaped(text)),
+            Span::Strong(text) => write_marked(out, text, "**"),
+            Span::Emphasis(text) => write_marked(out, text, "*"),
             Span::Code(text) => out.write_str(&escape::markdown_code(text)),
             Span::Link(text, to) => write!(out, "[{}]({})", escaped(text), escape::address(to)),
             Span::Break => out.write_str("<br>"),
         })
+    }
+}
+
+/// Text between marks. A mark beside a space marks nothing, so spaces stay outside.
+fn write_marked(out: &mut fmt::Formatter<'_>, text: &str, mark: &str) -> std::fmt::Result {
+    let word = text.trim_matches(' ');
+    let start = text.len() - text.trim_start_matches(' ').len();
+    let (before, after) = (&text[..start], &text[(start + word.len()).min(text.len())..]);
+    match word {
+        "" => write!(out, "{text}"),
+        word => write!(out, "{before}{mark}{}{mark}{after}", escaped(word)),
     }
 }
 
@@ -112,4 +123,16 @@ fn plain(text: &Text) -> String {
         }
         out
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_touch_what_they_mark() {
+        let text = Text::new().strong("The posterior of ").code("vae").strong(" has collapsed.");
+        assert_eq!(inline(&text), "**The posterior of** `vae` **has collapsed.**");
+        assert_eq!(inline(&Text::new().plain("a").emphasis("  ").strong("b")), "a  **b**");
+    }
 }

@@ -54,17 +54,27 @@ for (const figure of document.querySelectorAll("figure.ask")) {
     ring.setAttribute("d", points.panels.map(panel =>
       `M${panel[clip][0] - 7} ${panel[clip][1]}a7 7 0 1 0 14 0a7 7 0 1 0 -14 0`).join(""));
   };
+  // The pointer wanders on while a clip plays, so the control says whose it is. Without a recording
+  // there is no control.
+  const heard = document.createElement("div");
+  let audio = null;
   const play = () => {
-    const source = at >= 0 && points.audio && points.audio[at];
-    if (!source) return;
-    let audio = line.querySelector("audio");
-    if (!audio) {
-      audio = document.createElement("audio");
-      audio.controls = true;
-      audio.addEventListener("error", () => { said.textContent += " · the recording is not where it was"; });
-      line.append(audio);
-    }
-    audio.src = (points.folder || "") + source;
+    if (at < 0 || !points.audio.length) return;
+    if (audio) { audio.pause(); audio.remove(); audio = null; }
+    line.append(heard);
+    const clip = points.clips[at];
+    if (!points.audio[at]) { heard.textContent = clip + " has no recording here."; return; }
+    heard.textContent = "\u25b6 " + clip;
+    audio = document.createElement("audio");
+    audio.controls = true;
+    audio.setAttribute("aria-label", clip);
+    audio.addEventListener("error", event => {
+      if (event.target !== audio) return;
+      heard.textContent = clip + ": its recording is not where it was, or this browser cannot play it.";
+      audio.remove();
+    });
+    audio.src = points.folder + points.audio[at];
+    line.append(audio);
     audio.play().catch(() => {});
   };
   plot.addEventListener("pointermove", event => {

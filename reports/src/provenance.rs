@@ -12,17 +12,22 @@ use cache::{
 
 /// Steps, environment and the command.
 pub fn blocks(record: &Record) -> Vec<Block> {
+    let has_gpu = record.steps.iter().any(|step| step.gpu_seconds > 0.0);
+    let gpu = has_gpu.then(|| Column::number("GPU"));
     let table = Table {
-        columns: vec![
+        columns: [
             Column::text("Step"),
             Column::text("Op"),
             Column::text("Parameters"),
             Column::text("Result"),
             Column::number("Time"),
             Column::number("CPU"),
-            Column::text("Key"),
-        ],
-        rows: record.steps.iter().map(row).collect(),
+        ]
+        .into_iter()
+        .chain(gpu)
+        .chain([Column::text("Key")])
+        .collect(),
+        rows: record.steps.iter().map(|step| row(step, has_gpu)).collect(),
     };
     // Starting at 0.0: an empty sum of floats is −0.
     let of = |status| {
@@ -31,9 +36,11 @@ pub fn blocks(record: &Record) -> Vec<Block> {
     };
     let ((ran, spent), (hits, saved)) = (of(StepStatus::Ran), of(StepStatus::Hit));
     let ran_steps = record.steps.iter().filter(|step| step.status == StepStatus::Ran);
-    let cpu = ran_steps.fold(0.0, |seconds, step| seconds + step.cpu_seconds);
+    let (cpu, gpu) = ran_steps
+        .fold((0.0, 0.0), |(cpu, gpu), step| (cpu + step.cpu_seconds, gpu + step.gpu_seconds));
+    let gpu = if has_gpu { format!(", {} of GPUs", span(gpu)) } else { String::new() };
     let cost = format!(
-        "{} ran ({}, {} of processors); {hits} were there already (they had taken {}). The run took {}.",
+        "{} ran ({}, {} of processors{gpu}); {hits} were there already (they had taken {}). The run took {}.",
         count(ran, "step"),
         span(spent),
         span(cpu),
@@ -92,7 +99,7 @@ fn shared(sweep: &Sweep, steps: usize) -> String {
     )
 }
 
-fn row(step: &StepRecord) -> Row {
+fn row(step: &StepRecord, has_gpu: bool) -> Row {
     let time = match step.status {
         StepStatus::Ran => span(step.seconds),
         StepStatus::Hit => format!("hit ({})", span(step.seconds)),
@@ -108,18 +115,25 @@ fn row(step: &StepRecord) -> Row {
         }
     };
     let key = step.key.map_or_else(Text::new, |key| Text::new().code(key.short()));
-    Row::new(vec![
+    let mut cells = vec![
         Text::new().code(&step.name).into(),
         Text::new().code(&step.op).into(),
         params(step.params.as_object()).into(),
         result.into(),
         Cell::from(time).valued(step.seconds),
-        match step.cpu_seconds {
-            0.0 => Cell::from("–"),
-            seconds => Cell::from(span(seconds)).valued(seconds),
-        },
-        key.into(),
-    ])
+        spent(step.cpu_seconds),
+    ];
+    cells.extend(has_gpu.then(|| spent(step.gpu_seconds)));
+    cells.push(key.into());
+    Row::new(cells)
+}
+
+/// Seconds of a processor or a GPU, if it had any.
+fn spent(seconds: f64) -> Cell {
+    match seconds {
+        0.0 => Cell::from("–"),
+        seconds => Cell::from(span(seconds)).valued(seconds),
+    }
 }
 
 fn params(params: Option<&serde_json::Map<String, serde_json::Value>>) -> String {

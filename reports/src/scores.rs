@@ -1,10 +1,14 @@
 //! The scores behind the rows of the table: those of one title and one point, over all seeds.
 
-use crate::latent::{self, LatentSpace};
+use crate::{
+    latent::{self, LatentSpace},
+    steps::Steps,
+};
 use cache::{
     Digest, Kind, Record, Store, StoreError,
     record::{Row, StepRecord},
 };
+use rayon::prelude::*;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 
@@ -79,10 +83,24 @@ pub fn rows(record: &Record, store: &Store) -> Result<Vec<ScoredRow>, StoreError
         }
         cells[cell].push(row);
     }
-    cells.iter().map(|rows| read(rows, record, store)).collect()
+    let steps = Steps::of(record);
+    // Many rows cut one space: each share of them reads it once.
+    let share = cells.len().div_ceil(rayon::current_num_threads()).max(1);
+    let shares = cells.par_chunks(share).map(|cells| {
+        let mut spaces = HashMap::new();
+        cells.iter().map(|rows| read(rows, record, &steps, &mut spaces, store)).collect()
+    });
+    let shares: Vec<Result<Vec<ScoredRow>, StoreError>> = shares.collect();
+    Ok(shares.into_iter().collect::<Result<Vec<_>, _>>()?.concat())
 }
 
-fn read(rows: &[&Row], record: &Record, store: &Store) -> Result<ScoredRow, StoreError> {
+fn read(
+    rows: &[&Row],
+    record: &Record,
+    steps: &Steps<'_>,
+    spaces: &mut HashMap<String, Option<LatentSpace>>,
+    store: &Store,
+) -> Result<ScoredRow, StoreError> {
     let first = rows[0];
     let point: Vec<_> = first
         .point
@@ -102,18 +120,21 @@ fn read(rows: &[&Row], record: &Record, store: &Store) -> Result<ScoredRow, Stor
     };
     let (mut references, mut companions) = (Draws::new(), Draws::new());
     for row in rows {
-        let step = record.step(&row.scores);
+        let step = steps.get(&row.scores);
         let known = read.steps.contains(&row.scores);
         if !known {
             read.steps.push(row.scores.clone());
         }
         let input = |port: &str| step.and_then(|step| step.inputs.get(port));
-        if let Some(labels) = input("clusters").and_then(|source| output_named(record, source)) {
+        if let Some(labels) = input("clusters").and_then(|source| output_named(steps, source)) {
             read.labels.insert(row.seed, *labels);
         }
         if let Some(space) = input("features").filter(|space| !read.spaces.contains(space)) {
             read.spaces.push(space.clone());
-            read.latent.extend(latent::read(space, record, store)?);
+            if !spaces.contains_key(space) {
+                spaces.insert(space.clone(), latent::read(space, steps, store)?);
+            }
+            read.latent.extend(spaces[space].clone());
         }
         let Some((values, notes)) = values(step, store)? else {
             let why = step.map_or("there is no such step", |step| step.reason.as_str());
@@ -128,8 +149,8 @@ fn read(rows: &[&Row], record: &Record, store: &Store) -> Result<ScoredRow, Stor
         }
         read.notes.extend(notes);
         if !known {
-            gather(&mut references, row.reference.as_deref(), record, store)?;
-            gather(&mut companions, row.companion.as_deref(), record, store)?;
+            gather(&mut references, row.reference.as_deref(), steps, store)?;
+            gather(&mut companions, row.companion.as_deref(), steps, store)?;
         }
     }
     for (metric, draws) in &read.draws {
@@ -152,10 +173,10 @@ fn mean(values: &[f64]) -> f64 {
 fn gather(
     draws: &mut Draws,
     step: Option<&str>,
-    record: &Record,
+    steps: &Steps<'_>,
     store: &Store,
 ) -> Result<(), StoreError> {
-    let found = values(step.and_then(|name| record.step(name)), store)?.map(|(values, _)| values);
+    let found = values(step.and_then(|name| steps.get(name)), store)?.map(|(values, _)| values);
     for (metric, value) in found.into_iter().flatten().filter(|(_, value)| !value.is_nan()) {
         draws.entry(metric).or_default().push(value);
     }
@@ -206,7 +227,7 @@ pub fn output(step: &StepRecord, kind: Kind) -> Option<&Digest> {
 }
 
 /// The output that `step.port` names.
-fn output_named<'r>(record: &'r Record, source: &str) -> Option<&'r Digest> {
+fn output_named<'r>(steps: &Steps<'r>, source: &str) -> Option<&'r Digest> {
     let (step, port) = source.rsplit_once('.')?;
-    record.step(step)?.outputs.get(port)
+    steps.get(step)?.outputs.get(port)
 }

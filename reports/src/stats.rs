@@ -175,21 +175,34 @@ pub fn two_sided(t: f64, df: f64) -> f64 {
     incomplete_beta(df / 2.0, 0.5, df / (df + t * t), t * t / (df + t * t))
 }
 
-/// The quantile of Student's t for a probability of at least 1/2, by halving an interval.
+/// The quantile of Student's t for a probability of at least 1/2: Newton's steps, and half of what is
+/// left where one leads out of it.
 pub fn t_quantile(p: f64, df: f64) -> f64 {
     let tail = 2.0 * (1.0 - p);
     let (mut low, mut high) = (0.0, 1.0);
     while two_sided(high, df) > tail && high < 1e300 {
         (low, high) = (high, high * 2.0);
     }
+    let peak =
+        (ln_gamma(df / 2.0 + 0.5) - ln_gamma(df / 2.0)).exp() / (df * std::f64::consts::PI).sqrt();
+    let density = |t: f64| peak * (1.0 + t * t / df).powf(-df / 2.0 - 0.5);
+    let mut t = f64::midpoint(low, high);
     for _ in 0..200 {
-        let middle = f64::midpoint(low, high);
-        if middle == low || middle == high {
+        let beyond = two_sided(t, df) - tail;
+        if beyond > 0.0 {
+            low = t
+        } else {
+            high = t
+        }
+        let step = t + beyond / (2.0 * density(t));
+        let next = if low < step && step < high { step } else { f64::midpoint(low, high) };
+        let is_there = (next - t).abs() <= 4.0 * f64::EPSILON * t;
+        t = next;
+        if is_there {
             break;
         }
-        if two_sided(middle, df) > tail { low = middle } else { high = middle }
     }
-    f64::midpoint(low, high)
+    t
 }
 
 /// The regularised incomplete beta function I_x(a, b), with y = 1 − x given apart so that nothing is

@@ -249,19 +249,16 @@ struct Line<'a> {
     seed: u64,
 }
 
-/// Every number: one line a row, metric and seed.
-fn lines(rows: &[ScoredRow]) -> impl Iterator<Item = Line<'_>> {
-    rows.iter().flat_map(|row| {
-        row.values.keys().flat_map(move |metric| {
-            let there =
-                row.seeds.iter().enumerate().filter(|(_, it)| !row.missing.contains_key(it));
-            there.map(move |(at, &seed)| Line {
-                row,
-                step: row.steps.get(at).or(row.steps.first()).map_or("", String::as_str),
-                metric,
-                value: row.draws.get(metric).and_then(|draws| draws.get(&seed)).copied(),
-                seed,
-            })
+/// Every number of a row: one line a metric and seed.
+fn lines(row: &ScoredRow) -> impl Iterator<Item = Line<'_>> {
+    row.values.keys().flat_map(move |metric| {
+        let there = row.seeds.iter().enumerate().filter(|(_, it)| !row.missing.contains_key(it));
+        there.map(move |(at, &seed)| Line {
+            row,
+            step: row.steps.get(at).or(row.steps.first()).map_or("", String::as_str),
+            metric,
+            value: row.draws.get(metric).and_then(|draws| draws.get(&seed)).copied(),
+            seed,
         })
     })
 }
@@ -270,37 +267,54 @@ impl Line<'_> {
     fn note(&self) -> &str {
         self.row.notes.get(self.metric).map_or("", String::as_str)
     }
+}
 
-    fn point(&self) -> String {
-        let values = self.row.point.iter();
-        let values = values.map(|(axis, value)| format!("{axis}={}", scores::shown(value)));
-        values.collect::<Vec<_>>().join(" ")
-    }
+fn point(row: &ScoredRow) -> String {
+    let values = row.point.iter();
+    let values = values.map(|(axis, value)| format!("{axis}={}", scores::shown(value)));
+    values.collect::<Vec<_>>().join(" ")
 }
 
 /// Every number with full precision:
 /// `row,step,metric,value,published,without_clusters,note,point,seed`.
 pub fn csv(record: &Record, rows: &[ScoredRow]) -> String {
-    let quote = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
-    let number = |value: Option<&f64>| value.map_or_else(String::new, f64::to_string);
     let mut out = "row,step,metric,value,published,without_clusters,note,point,seed\n".to_owned();
-    for line in lines(rows) {
-        let _ = writeln!(
-            out,
-            "{},{},{},{},{},{},{},{},{}",
-            quote(&line.row.name),
-            quote(line.step),
-            line.metric,
-            number(line.value.as_ref().filter(|value| !value.is_nan())),
-            number(line.row.paper.get(line.metric)),
-            number(line.row.reference.get(line.metric)),
-            quote(line.note()),
-            quote(&line.point()),
+    for row in rows {
+        let point = point(row);
+        for line in lines(row) {
+            quote(&mut out, &row.name);
+            quote(&mut out, line.step);
+            let _ = write!(out, "{},", line.metric);
+            number(&mut out, line.value.as_ref().filter(|value| !value.is_nan()));
+            number(&mut out, row.paper.get(line.metric));
+            number(&mut out, row.reference.get(line.metric));
+            quote(&mut out, line.note());
+            quote(&mut out, &point);
             // Without variants the seed is that of the steps.
-            record.sweep.as_ref().map_or_else(String::new, |_| line.seed.to_string())
-        );
+            let _ = match &record.sweep {
+                Some(_) => writeln!(out, "{}", line.seed),
+                None => writeln!(out),
+            };
+        }
     }
     out
+}
+
+fn quote(out: &mut String, text: &str) {
+    out.push('"');
+    if text.contains('"') {
+        out.push_str(&text.replace('"', "\"\""))
+    } else {
+        out.push_str(text)
+    }
+    out.push_str("\",");
+}
+
+fn number(out: &mut String, value: Option<&f64>) {
+    if let Some(value) = value {
+        let _ = write!(out, "{value}");
+    }
+    out.push(',');
 }
 
 /// The same numbers as columns.
@@ -308,21 +322,29 @@ pub fn csv(record: &Record, rows: &[ScoredRow]) -> String {
 /// # Errors
 /// When they cannot be written as Parquet.
 pub fn parquet(rows: &[ScoredRow]) -> Result<Vec<u8>, String> {
-    let lines: Vec<Line<'_>> = lines(rows).collect();
-    let text = |of: &dyn Fn(&Line<'_>) -> String| lines.iter().map(of).collect::<Vec<String>>();
-    let reals = |of: &dyn Fn(&Line<'_>) -> Option<f64>| {
-        lines.iter().map(|line| of(line).unwrap_or(f64::NAN)).collect()
+    let lines: Vec<(String, Line<'_>)> = rows
+        .iter()
+        .flat_map(|row| {
+            let point = point(row);
+            lines(row).map(move |line| (point.clone(), line))
+        })
+        .collect();
+    let text = |of: for<'a> fn(&'a Line<'a>) -> &'a str| {
+        lines.iter().map(|(_, line)| of(line).to_owned()).collect::<Vec<String>>()
+    };
+    let reals = |of: fn(&Line<'_>) -> Option<f64>| {
+        lines.iter().map(|(_, line)| of(line).unwrap_or(f64::NAN)).collect()
     };
     let table = cache::Table::new()
-        .with_text("row", text(&|line| line.row.name.clone()))
-        .with_text("step", text(&|line| line.step.to_owned()))
-        .with_text("metric", text(&|line| line.metric.to_owned()))
-        .with_reals("value", reals(&|line| line.value))
-        .with_reals("published", reals(&|line| line.row.paper.get(line.metric).copied()))
-        .with_reals("without_clusters", reals(&|line| line.row.reference.get(line.metric).copied()))
-        .with_text("note", text(&|line| line.note().to_owned()))
-        .with_text("point", text(&|line| line.point()))
-        .with_ints("seed", lines.iter().map(|line| line.seed as i64).collect());
+        .with_text("row", text(|line| &line.row.name))
+        .with_text("step", text(|line| line.step))
+        .with_text("metric", text(|line| line.metric))
+        .with_reals("value", reals(|line| line.value))
+        .with_reals("published", reals(|line| line.row.paper.get(line.metric).copied()))
+        .with_reals("without_clusters", reals(|line| line.row.reference.get(line.metric).copied()))
+        .with_text("note", text(|line| line.note()))
+        .with_text("point", lines.iter().map(|(point, _)| point.clone()))
+        .with_ints("seed", lines.iter().map(|(_, line)| line.seed as i64).collect());
     let artifact = cache::Artifact::table(cache::Kind::Scores, table);
     let table = artifact.as_table().expect("made of a table");
     let mut bytes = Vec::new();

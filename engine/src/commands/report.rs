@@ -19,5 +19,7 @@ pub fn report(out: &Path, run: &str, store: &Path) -> Result<(), Stop> {
         Stop::saying(FAILED, format!("{fault}; if the store has lost it, run the pipeline again"))
     })?;
     print(&format!("{}\n", folder.join("report.md").display()));
+    // The process ends here: giving back the memory piece by piece is time lost.
+    std::mem::forget((record, store));
     Ok(())
 }

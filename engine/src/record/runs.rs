@@ -89,6 +89,12 @@ pub fn read(folder: &Path) -> Result<Record, String> {
     let shown = path.display();
     let text =
         fs::read(&path).map_err(|fault| format!("cannot read `{shown}`: {}", plain(&fault)))?;
+    if let Ok(record) = serde_json::from_slice::<Record>(&text)
+        && record.version == RECORD_VERSION
+    {
+        return Ok(record);
+    }
+    // What is wrong with it.
     let json: serde_json::Value = serde_json::from_slice(&text).map_err(|fault| {
         format!("`{shown}` is damaged ({fault}); run the pipeline again, which makes a new one")
     })?;

@@ -103,6 +103,7 @@ impl State {
             seconds: times.seconds,
             op_seconds: times.op_seconds,
             cpu_seconds: times.cpu_seconds,
+            gpu_seconds: times.gpu_seconds,
             peak_bytes: times.peak_bytes,
             laps: times.laps,
             rows_reused: times.rows_reused,

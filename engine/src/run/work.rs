@@ -21,7 +21,7 @@ use cache::{
     CacheKey, Digest, Store, StoreError,
     store::{Finished, Object, Owner, Times},
 };
-use ops::{Cancel, Ctx, Fault, Inputs, OpError};
+use ops::{Cancel, Ctx, Device, Fault, Inputs, OpError};
 use std::{
     collections::{BTreeMap, HashMap},
     panic::{AssertUnwindSafe, catch_unwind},
@@ -122,6 +122,7 @@ fn claim_and_run(job: &Job, shared: &Shared<'_>) -> Result<Made, Trouble> {
     times.seconds = started.elapsed().as_secs_f64();
     let usage = metered.stop();
     (times.cpu_seconds, times.peak_bytes) = (usage.cpu_seconds, usage.peak_bytes);
+    times.gpu_seconds = times.seconds * gpus_held(job, shared) as f64;
     let rows = outputs.values().find_map(|object| object.shape.rows).unwrap_or(0);
     let spared = rows::told(times.rows_reused, rows);
     let reason = match spared {
@@ -138,6 +139,12 @@ fn claim_and_run(job: &Job, shared: &Shared<'_>) -> Result<Made, Trouble> {
     }
     store.commit(finished.clone()).map_err(fail)?;
     Ok(Made { finished, reason: Some(reason) })
+}
+
+/// How many GPUs a step has to itself: those of its lease, or the one that its op works on.
+fn gpus_held(job: &Job, shared: &Shared<'_>) -> usize {
+    let on_gpu = matches!(shared.pipeline.steps[job.step].place, Device::Cuda(_));
+    job.gpus.len().max(usize::from(on_gpu))
 }
 
 fn run_op(job: &Job, shared: &Shared<'_>) -> Result<(BTreeMap<String, Object>, Times), Trouble> {

@@ -1,6 +1,6 @@
 //! Steps at the same time: those that do not wait for each other do, as far as resources reach.
 
-use crate::study::Study;
+use crate::study::{Said, Study};
 
 /// Two programs that read the same and know nothing of each other.
 const TWO: &str = "name: two
@@ -60,6 +60,29 @@ fn a_gpu_is_given_to_one_step_at_a_time() {
     study.edit("timeout: 20s", "resources: { gpu: 1 }");
     let said = study.run_with(&["--gpus", "3"]);
     assert_eq!(said.code, 0, "{}", said.stderr);
+}
+
+#[test]
+fn the_record_and_the_report_say_for_how_long_a_gpu_was_held() {
+    let study =
+        study(&format!("test \"$CUDA_VISIBLE_DEVICES\" = 0,1 || exit 2; sleep 0.2; {COPY}"), COPY);
+    let report =
+        |study: &Study, said: &Said| study.read(said.stdout.lines().next().expect("a report"));
+    let said = study.run_with(&["--only", "two"]);
+    assert!(!report(&study, &said).contains("GPU"), "no step has held one");
+    let study = study.pipeline(&TWO.replacen("timeout: 20s", "resources: { gpu: 2 }", 1));
+    for held in ["ran", "a hit"] {
+        let said = study.run_with(&["--gpus", "0,1"]);
+        assert_eq!(said.code, 0, "{}", said.stderr);
+        let record = study.record(&said);
+        let step = |name: &str| record.step(name).expect("a step");
+        let (one, two) = (step("one"), step("two"));
+        assert!((one.gpu_seconds - 2.0 * one.seconds).abs() < 1e-9, "{held}: {one:?}");
+        assert!(one.gpu_seconds >= 0.4, "it sleeps with two of them");
+        assert_eq!(two.gpu_seconds, 0.0);
+        assert!(report(&study, &said).contains("| CPU | GPU | Key |"), "{held}");
+        assert!(!serde_json::to_string(two).expect("JSON").contains("gpu_seconds"), "{held}");
+    }
 }
 
 #[test]

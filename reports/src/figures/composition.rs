@@ -12,7 +12,7 @@ const MOST: usize = 40;
 pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     let tables = source.all("of").iter().map(Counts::of).collect::<Result<Vec<_>, _>>()?;
     let mut scene = Scene::new(640.0, 0.0, source.title("Clusters and classes"));
-    let mut top = -12.0;
+    let mut top = if tables.len() > 1 { 0.0 } else { -12.0 };
     // One scale for all of them, up to the largest share there is.
     let shares = tables.iter().flat_map(|table| table.shares).copied();
     let scale = Scale::Linear(0.0, shares.fold(0.1, f64::max));

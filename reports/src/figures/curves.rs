@@ -83,8 +83,9 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
                        epochs. A KL near zero means that the latent carries nothing."
         .to_owned();
     if is_log {
-        caption
-            .push_str(" Axes on which equal steps are equal factors are those with uneven lines.");
+        caption.push_str(
+            " Where the marks of an axis grow by factors (1, 100, 10,000), it is logarithmic.",
+        );
     }
     if held_out {
         caption.push_str(" Dashed: clips that were held out.");

@@ -96,7 +96,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     Ok(Drawn {
         caption: format!(
             "{} clips end in {} branches, which then merge upwards; a merge stands as high as its two sides are apart. \
-             Long lines without a merge speak for as many clusters as they cross.{advice}",
+             Where upright lines run long without a merge, there are as many clusters as lines.{advice}",
             clips,
             order.len()
         ),

@@ -10,13 +10,14 @@ use super::{
 use crate::{
     draw::{raster, scene::HEADING, svg},
     scores,
+    steps::Steps,
 };
 use cache::{Digest, Hasher, Record, Store, StoreError, record::Figure, store::write_whole};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fs};
 
 /// Raise it when equal inputs may give another drawing.
-const VERSION: u64 = 4;
+const VERSION: u64 = 5;
 
 /// A figure as it is kept.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -119,9 +120,9 @@ fn digests(figure: &Figure, record: &Record) -> Result<Digests, String> {
 
 /// The scores of every row that has a point in a sweep.
 fn swept(record: &Record, store: &Store) -> Result<Vec<Swept>, StoreError> {
-    let mut swept = Vec::new();
+    let (steps, mut swept) = (Steps::of(record), Vec::new());
     for row in record.table.iter().filter(|row| !row.point.is_empty()) {
-        let Some((values, _)) = scores::values(record.step(&row.scores), store)? else { continue };
+        let Some((values, _)) = scores::values(steps.get(&row.scores), store)? else { continue };
         swept.push(Swept { title: row.title.clone(), point: row.point.clone(), values });
     }
     Ok(swept)
@@ -138,10 +139,13 @@ fn key(figure: &Figure, inputs: &Digests, record: &Record, by_scores: bool) -> D
             hasher.text(step).text(port).text(&digest.to_string());
         }
     }
-    for row in record.table.iter().filter(|row| by_scores && !row.point.is_empty()) {
-        hasher.text(&row.title).text(&json_of(&row.point));
-        for digest in record.step(&row.scores).iter().flat_map(|step| step.outputs.values()) {
-            hasher.text(&digest.to_string());
+    if by_scores {
+        let steps = Steps::of(record);
+        for row in record.table.iter().filter(|row| !row.point.is_empty()) {
+            hasher.text(&row.title).text(&json_of(&row.point));
+            for digest in steps.get(&row.scores).iter().flat_map(|step| step.outputs.values()) {
+                hasher.text(&digest.to_string());
+            }
         }
     }
     hasher.finish()

@@ -26,11 +26,22 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     let mut scene = Scene::new(640.0, 407.0, &title);
     panel.axes(&mut scene, "rate: KL, nats a clip", "distortion: reconstruction error");
     let places: Vec<_> = points.iter().map(|point| panel.at(point.0, point.1)).collect();
-    scene.line(places.clone(), Paint::Soft, 1.2);
+    // One line through trainings that differ in β; otherwise they differ in something else as well.
+    let mut betas: Vec<_> = points.iter().map(|(_, _, beta, _)| beta.map(f64::to_bits)).collect();
+    betas.sort_unstable();
+    betas.dedup();
+    let is_sweep = betas.len() == points.len();
+    if is_sweep {
+        scene.line(places.clone(), Paint::Soft, 1.2);
+    }
     scene.dots(places.clone(), Shape::Disc, 5.5, Paint::category(0));
     let mut taken: Vec<[f64; 2]> = Vec::new();
     for (place, (_, _, beta, step)) in places.iter().zip(&points) {
-        let text = beta.map_or_else(|| (*step).clone(), |beta| format!("β = {}", brief(beta)));
+        let text = match beta.map(brief) {
+            Some(beta) if is_sweep || betas.len() > 1 => format!("β = {beta}"),
+            Some(beta) => format!("{step}, β = {beta}"),
+            None => (*step).clone(),
+        };
         // Labels step aside upwards while another is near.
         let mut at = [place[0] + 9.0, place[1] - 9.0];
         while taken.iter().any(|it| (it[0] - at[0]).abs() < 62.0 && (it[1] - at[1]).abs() < 16.0) {
@@ -46,11 +57,17 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
         );
         taken.push(at);
     }
+    let of = match is_sweep {
+        true => "Each point is a training with another β, at the end of it.",
+        false => {
+            "Each point is a training, at the end of it; errors compare where one reduction makes them."
+        }
+    };
     Ok(Drawn {
-        caption: "Each point is a training with another β, at the end of it. Downwards the clips are drawn better, to the \
-                  left the latent says less; a larger β trades the one for the other. A point at the left edge has \
-                  collapsed."
-            .to_owned(),
+        caption: format!(
+            "{of} Downwards the clips are drawn better, to the left the latent says less; a larger β trades the one for \
+             the other. A point at the left edge has collapsed."
+        ),
         scene,
         points: None,
     })

@@ -1,5 +1,7 @@
 //! What readers see: figures and whole reports.
 
+mod browser;
 mod figures;
+mod hears;
 mod page;
 mod study;

@@ -1,10 +1,13 @@
 //! Whole reports: nothing in them acts that came from outside, equal records give equal bytes, and
 //! the page works in a browser.
 
-use crate::study::{Study, scattered};
+use crate::{
+    browser,
+    study::{Study, scattered},
+};
 use cache::{Artifact, Digest, Kind, Table, record::Row};
 use serde_json::json;
-use std::{collections::BTreeMap, env, fs, path::PathBuf, process::Command};
+use std::{collections::BTreeMap, fs, path::PathBuf, process::Command};
 
 /// A name that would act in HTML, Markdown, LaTeX, a table and a shell, and turn the text around.
 const HOSTILE: &str = "</title><script>alert(1)</script>|`$x$ & \\input{a} \"'\u{202e}\n# head";
@@ -133,14 +136,6 @@ fn clips_that_are_files_are_heard_unless_it_is_switched_off() {
     assert!(!page(&study).contains("a%20%22b%22.wav"));
 }
 
-/// The browser of this machine, if there is one.
-fn browser() -> Option<PathBuf> {
-    let names = ["chromium", "chromium-browser", "google-chrome"];
-    let paths = env::var_os("PATH")?;
-    let found = env::split_paths(&paths).flat_map(|folder| names.map(|name| folder.join(name)));
-    found.into_iter().find(|path| path.is_file())
-}
-
 /// Uses the page as a reader would, and tells what came of it as text of the page.
 const READER: &str = r#"<script>
 const said = [];
@@ -170,12 +165,8 @@ addEventListener("load", () => {
 </script>"#;
 
 #[test]
-#[expect(clippy::print_stderr, reason = "says that it did not look")]
 fn the_page_works_in_a_browser() {
-    let Some(browser) = browser() else {
-        eprintln!("there is no chromium here: the page was not opened");
-        return;
-    };
+    let Some(browser) = browser::find("the page was not opened") else { return };
     let study = hostile();
     let report =
         reports::render(&study.record, &study.store, study.folder.path()).expect("rendered");

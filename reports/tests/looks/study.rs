@@ -62,6 +62,7 @@ impl Study {
             seconds: 1.0,
             op_seconds: 1.0,
             cpu_seconds: 0.0,
+            gpu_seconds: 0.0,
             peak_bytes: 0,
             laps: Vec::new(),
             rows_reused: 0,

@@ -1,0 +1,20 @@
+//! The steps of a record by name: a table of hundreds of rows asks for thousands.
+
+use cache::{Record, record::StepRecord};
+use std::collections::HashMap;
+
+/// Finds steps by name.
+pub struct Steps<'r>(HashMap<&'r str, &'r StepRecord>);
+
+impl<'r> Steps<'r> {
+    /// The steps of a record.
+    pub fn of(record: &'r Record) -> Self {
+        // Of two of one name the first, as the record itself finds them.
+        Self(record.steps.iter().rev().map(|step| (step.name.as_str(), step)).collect())
+    }
+
+    /// The step of that name.
+    pub fn get(&self, name: &str) -> Option<&'r StepRecord> {
+        self.0.get(name).copied()
+    }
+}
