@@ -17,6 +17,7 @@ mod gallery;
 mod grid;
 mod hearing;
 mod html;
+mod labelings;
 mod latent;
 mod latex;
 mod markdown;
@@ -53,6 +54,7 @@ pub fn render(record: &Record, store: &Store, folder: &Path) -> Result<Report, S
     blocks.extend(answer::blocks(record, &rows, &verdicts));
     blocks.extend(table::blocks(record, &rows, &verdicts));
     blocks.extend(agreement::blocks(record, &rows, store)?);
+    blocks.extend(labelings::blocks(record, store)?);
     blocks.extend(latent::blocks(&rows));
     blocks.extend(caveats::blocks(record, &rows));
     blocks.extend(figures);

@@ -2,11 +2,11 @@
 
 use crate::{
     commands::prepare::Prepared,
-    plan::look::look,
+    plan::{keys::FILES, look::look},
     run::{programs::Programs, wanted},
 };
 use cache::{Digest, FileEntry, Store, store::Finished};
-use ops::{AnyOp, Cancel, Ctx, Detached, Entry, Inputs, Locate};
+use ops::{AnyOp, Cancel, Ctx, Detached, Entry, Inputs, Locate, ports::labelled};
 use serde_json::Value;
 use std::{
     collections::HashMap,
@@ -63,7 +63,7 @@ impl Subject {
 fn op_of(finished: &Finished) -> Result<(&'static Entry, Box<dyn AnyOp>), String> {
     let key = &finished.cache_key;
     let entry = ::ops::find(&key.op).ok_or("its op is not in this engine")?;
-    if key.inputs.contains_key(crate::plan::keys::FILES) {
+    if key.inputs.contains_key(FILES) {
         return Err("it reads files: name its pipeline, and they are found".to_owned());
     }
     let params = key.params.iter().map(|(name, value)| (name.clone(), value.clone()));
@@ -117,10 +117,13 @@ pub fn recompute(
         return Found::Unproved("another device made it".to_owned());
     }
     let mut artifacts = Vec::new();
-    for port in op.inputs() {
-        let Some(digest) = key.inputs.get(port.name) else { continue };
+    for (name, digest) in key.inputs.iter().filter(|(name, _)| *name != FILES) {
+        let Some(port) = op.inputs().iter().find(|port| port.takes(name)) else {
+            return Found::Unproved("its op has other inputs now".to_owned());
+        };
+        let name = name.split_once('@').map_or(port.name, |(_, label)| labelled(port.name, label));
         match store.get(digest) {
-            Ok(artifact) => artifacts.push((port.name, artifact)),
+            Ok(artifact) => artifacts.push((name, artifact)),
             Err(_) => return Found::Unproved("what it read is no longer in the store".to_owned()),
         }
     }
