@@ -142,8 +142,10 @@ fn example(entry: &Entry, schema: &Schema<'_>) -> String {
             fields.push(format!("in: {}", example_step(needed[0])));
         }
         _ => {
-            let ports: Vec<String> =
-                needed.iter().map(|port| format!("{}: {}", port.name, example_step(port))).collect();
+            let ports: Vec<String> = needed
+                .iter()
+                .map(|port| format!("{}: {}", port.name, example_step(port)))
+                .collect();
             fields.push(format!("in: {{ {} }}", ports.join(", ")));
         }
     }

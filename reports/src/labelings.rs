@@ -60,8 +60,7 @@ fn of_step(name: &str, pairs: &Pairs) -> [Block; 2] {
         let mut cells: Vec<Cell> = vec![first.clone().into(), second.clone().into()];
         cells.push(Cell::from(clips.to_string()).valued(clips as f64));
         cells.extend((0..MEASURES.len()).map(|at| {
-            let mean =
-                found.iter().map(|(_, values)| values[at]).sum::<f64>() / found.len() as f64;
+            let mean = found.iter().map(|(_, values)| values[at]).sum::<f64>() / found.len() as f64;
             Cell::from(format!("{mean:.3}")).valued(mean)
         }));
         Row::new(cells)

@@ -106,7 +106,9 @@ impl<'d> Names<'d> {
         let own = reader.sources.iter().map(|(name, _)| name.as_str());
         match reader.circular {
             true => self.instance_names(step),
-            false => own.filter(|name| name.split_once('@').is_some_and(|it| it.0 == step)).collect(),
+            false => {
+                own.filter(|name| name.split_once('@').is_some_and(|it| it.0 == step)).collect()
+            }
         }
     }
 
@@ -214,8 +216,12 @@ fn join_one(
 ) -> Option<Link> {
     let (step, port) = match names.find_for(draft, reference) {
         Ok(found) => found,
-        Err((message, help)) => {
+        Err((message, mut help)) => {
             let reader = format!("step {} reads it here", quote(&draft.base));
+            let several = read.port.is_some_and(|port| port.many) && read.label.is_none();
+            if several && !names.instance_names(reference).is_empty() {
+                help = Some(format!("write `{reference}@*` for all of them"));
+            }
             cx.push(
                 Fault::error("spec::unknown_step", message).at(&read.node, reader).maybe_help(help),
             );
@@ -229,10 +235,13 @@ fn join_one(
 
 /// Reports a port that takes several and has one.
 fn few_inputs(cx: &mut Context, drafts: &[Draft], draft: &Draft, links: &[Link]) {
-    let at = |port: &&Port| port.many;
-    for port in draft.inputs().iter().filter(at) {
+    for port in draft.inputs().iter().filter(|port| port.many) {
         let mut own = links.iter().filter(|link| link.input.is_some_and(|it| it.name == port.name));
         let (Some(link), None) = (own.next(), own.next()) else { continue };
+        // What is wrong with it was said.
+        if link.output.is_none() {
+            continue;
+        }
         let message = format!(
             "{} of step {} takes two steps or more, and this is one",
             quote(port.name),

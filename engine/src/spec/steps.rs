@@ -280,7 +280,8 @@ fn labelled(cx: &mut Context, port: Option<&'static Port>, labels: &[(Key, Node)
     for (key, node) in labels {
         if !expand::fits_a_name(&key.name) {
             let message = format!("{} cannot be a label", quote(&key.name));
-            let fault = Fault::error("spec::input", message).at_key(key, "names rows of the result");
+            let fault =
+                Fault::error("spec::input", message).at_key(key, "names rows of the result");
             cx.push(fault.help("a label is a word of letters, digits, `_`, `-`, `.`"));
         } else if let Some(text) = node.text().filter(|text| !text.is_empty()) {
             let (reference, label) = (text.to_owned(), Some(key.clone()));

@@ -1,8 +1,8 @@
 //! The op `agreement`: how far several labelings of the same clips agree with each other.
 
 use super::metrics::labels_of;
-use crate::ports::labelled;
 use crate::math::contingency::{Contingency, by_first_appearance};
+use crate::ports::labelled;
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
 use cache::{Artifact, Kind, Shape, Table};
 use schemars::JsonSchema;
@@ -107,5 +107,38 @@ impl Labeling {
         }
         let numbers = [by_first_appearance(&own).0, by_first_appearance(&others).0];
         Ok((own.len(), Contingency::new(&numbers[0], &numbers[1])))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Detached;
+
+    fn labels(labels: &[(&str, i64)]) -> Artifact {
+        let table = Table::new()
+            .with_text("clip_id", labels.iter().map(|(clip, _)| *clip))
+            .with_ints("label", labels.iter().map(|(_, label)| *label).collect());
+        Artifact::table(Kind::Labels, table)
+    }
+
+    fn run(first: &Artifact, second: &Artifact) -> Result<Outputs, OpError> {
+        let inputs = Inputs::new()
+            .with(labelled("clusters", "b"), first)
+            .with(labelled("clusters", "a"), second);
+        Agreement {}.run(&inputs, &Detached::with_seed(0))
+    }
+
+    #[test]
+    fn clips_are_matched_by_name_and_counted() {
+        let first = labels(&[("u", 0), ("v", 0), ("w", 1), ("only here", 1)]);
+        let second = labels(&[("w", 7), ("u", 3), ("v", 3)]);
+        let made = run(&first, &second).expect("an agreement");
+        let table = made.get("agreement").and_then(Artifact::as_table).expect("a table");
+        assert_eq!(table.text("first").expect("names"), ["a"]);
+        assert_eq!(table.ints("clips").expect("counts"), [3]);
+        assert_eq!(table.reals("ari").expect("numbers"), [1.0]);
+        let fault = run(&first, &labels(&[("x", 0)])).expect_err("nothing in common");
+        assert!(fault.message.contains("`a` and `b` have no clip in common"), "{fault}");
     }
 }
