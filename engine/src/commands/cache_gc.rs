@@ -64,12 +64,12 @@ pub fn gc(args: &GcArgs) -> Result<(), Stop> {
     let usage = store.usage();
     let nothing = HashSet::new();
     let sorts = [
-        ("objects", usage.objects, &needed.objects),
-        ("checkpoints", usage.checkpoints, &needed.work),
-        ("logs", usage.logs, &needed.logs),
-        ("lists of files", usage.notes, &needed.notes),
-        ("figures", usage.figures, &needed.figures),
-        ("unfinished files", usage.unfinished, &nothing),
+        (["object", "objects"], usage.objects, &needed.objects),
+        (["checkpoint", "checkpoints"], usage.checkpoints, &needed.work),
+        (["log", "logs"], usage.logs, &needed.logs),
+        (["list of files", "lists of files"], usage.notes, &needed.notes),
+        (["figure", "figures"], usage.figures, &needed.figures),
+        (["unfinished file", "unfinished files"], usage.unfinished, &nothing),
     ];
     let (mut held, mut recent, mut names, mut old) = (0, 0, Vec::new(), Vec::new());
     for (sort, (name, all, needed)) in sorts.into_iter().enumerate() {
@@ -88,9 +88,10 @@ pub fn gc(args: &GcArgs) -> Result<(), Stop> {
     let bytes = bytes_of(&objects) + bytes_of(&checkpoints) + bytes_of(&files);
     let left = held - bytes;
 
-    let counts = names.iter().enumerate().filter_map(|(sort, name)| {
+    let counts = names.iter().enumerate().filter_map(|(sort, [one, several])| {
         let count = of(&|it| it == sort).len();
-        (count > 0 || sort < 2).then(|| format!("{count} {name}"))
+        (count > 0 || sort < 2)
+            .then(|| format!("{count} {}", if count == 1 { one } else { several }))
     });
     let counts: Vec<String> = counts.collect();
     let (last, others) = counts.split_last().expect("objects are always counted");

@@ -183,7 +183,7 @@ impl Scratch {
 struct Guard(Option<Child>);
 
 impl Guard {
-    const SCRIPT: &str = "read -r done || { kill -KILL -- \"-$1\"; rm -rf -- \"$2\"; }";
+    const SCRIPT: &str = "read -r done || { kill -s KILL -- \"-$1\"; rm -rf -- \"$2\"; }";
 
     /// Guards a program. Without a shell there is no guard, and nothing else is lost.
     fn over(program: &Child, scratch: &Path) -> Self {

@@ -200,7 +200,7 @@ fn logs_lists_of_files_and_figures_go_with_the_runs_that_need_them() {
         assert!(listed.contains(part), "{part}: {listed}");
     }
     let plan = study.engine(&["cache", "gc", "--older-than", "0s", "--dry-run"]).stdout;
-    for part in ["1 lists of files", "2 figures", "1 unfinished files"] {
+    for part in ["1 list of files", "2 figures", "1 unfinished file"] {
         assert!(plan.contains(part), "{part}: {plan}");
     }
     assert_ne!(files(), kept);
