@@ -37,6 +37,9 @@ pub enum Kind {
     Silhouettes,
     /// What is odd about single clips: `clip_id`, `label`, `finding`, `partner`, `value`.
     Findings,
+    /// How far labelings of the same clips agree, a row a pair of them: `first`, `second`, `clips`, and
+    /// a column a measure.
+    Agreement,
     /// One row a class of a collection: `label`, `clips`, and counts of what was found in them.
     Census,
 }
@@ -58,6 +61,7 @@ impl Kind {
             Kind::Composition => "composition",
             Kind::Silhouettes => "silhouettes",
             Kind::Findings => "findings",
+            Kind::Agreement => "agreement",
             Kind::Census => "census",
         }
     }

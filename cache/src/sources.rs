@@ -12,6 +12,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// The folder of the notes.
+pub(crate) const NOTES: &str = "sources-v1";
+
 /// A file as it was noted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotedFile {
@@ -68,7 +71,7 @@ impl Store {
 }
 
 fn note_path(root: &Path, digest: &Digest) -> PathBuf {
-    root.join("sources-v1").join(digest.to_string())
+    root.join(NOTES).join(digest.to_string())
 }
 
 fn noted(line: &str) -> Option<NotedFile> {

@@ -6,6 +6,9 @@
 //!   objects-v1/ab/<digest>.safetensors   tensors
 //!   journal-v1.jsonl, state-v1.jsonl     finished steps: what is new, and what is compacted
 //!   files-v1                             digests of files outside, by path and version
+//!   logs-v1/<key>.log                    what steps have said
+//!   sources-v1/<digest>                  which files a source held, see [`crate::sources`]
+//!   figures-v1/<digest>.{json,png}       figures as they were drawn
 //!   checkpoints-v1/<work>/               states of long work, see [`crate::checkpoint`]
 //!   locks-v1/<key>                       held while a step runs; the kernel frees a dead owner's
 //!   tmp-v1/                              what is being written; swept when its process is dead
@@ -26,7 +29,7 @@ mod objects;
 #[cfg(test)]
 mod tests;
 
-pub use gc::{Freed, Held, Usage};
+pub use gc::{FIGURES, Freed, Held, LOGS, Usage};
 pub use locks::{Claim, Owner};
 
 use crate::{CacheKey, Digest, FileIndex, Shape, stat::Stat};

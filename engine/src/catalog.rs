@@ -94,7 +94,8 @@ fn ports(out: &mut String, title: &str, ports: &[Port]) {
     for port in ports {
         let kinds: Vec<&str> = port.kinds.iter().map(|kind| kind.name()).collect();
         let optional = if port.optional { ", optional" } else { "" };
-        out.push_str(&format!("  {} ({}{optional})\n", port.name, kinds.join(" or ")));
+        let many = if port.many { ", two or more" } else { "" };
+        out.push_str(&format!("  {} ({}{optional}{many})\n", port.name, kinds.join(" or ")));
         indented(out, port.doc);
     }
 }
@@ -126,6 +127,10 @@ fn indented(out: &mut String, text: &str) {
     out.push_str(&paragraph("      ", text, fold::width()));
 }
 
+fn example_step(port: &Port) -> &'static str {
+    if port.many { "STEP@*" } else { "STEP" }
+}
+
 /// A step of this op with what it cannot do without.
 fn example(entry: &Entry, schema: &Schema<'_>) -> String {
     let needed: Vec<&Port> = entry.inputs.iter().filter(|port| !port.optional).collect();
@@ -134,11 +139,13 @@ fn example(entry: &Entry, schema: &Schema<'_>) -> String {
         [] if entry.open => fields.push("in: { features: STEP }".to_owned()),
         [] => {}
         [_] if entry.inputs.first().is_some_and(|port| !port.optional) => {
-            fields.push("in: STEP".to_owned());
+            fields.push(format!("in: {}", example_step(needed[0])));
         }
         _ => {
-            let ports: Vec<String> =
-                needed.iter().map(|port| format!("{}: STEP", port.name)).collect();
+            let ports: Vec<String> = needed
+                .iter()
+                .map(|port| format!("{}: {}", port.name, example_step(port)))
+                .collect();
             fields.push(format!("in: {{ {} }}", ports.join(", ")));
         }
     }

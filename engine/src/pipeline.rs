@@ -110,7 +110,7 @@ impl Step {
 /// A connection.
 #[derive(Clone, Debug)]
 pub struct Input {
-    /// The port of the reading op.
+    /// The port of the reading op; `port@label` where that takes several.
     pub port: &'static str,
     /// The step read from, as an index into [`Pipeline::steps`].
     pub step: usize,

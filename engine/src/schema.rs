@@ -30,7 +30,7 @@ pub fn schema(table: &[Entry]) -> Json {
         json!({
             "type": "string",
             "pattern": "^[^\\s]+$",
-            "description": "A step, or one of its outputs: `step`, `step.port`, `step@instance`."
+            "description": "A step, or one of its outputs: `step`, `step.port`, `step@instance`; `step@*` for all instances."
         }),
     );
     definitions.insert("for".into(), for_schema());
@@ -195,7 +195,15 @@ fn inputs(entry: &Entry) -> Json {
         .map(|port| {
             let kinds: Vec<&str> = port.kinds.iter().map(|kind| kind.name()).collect();
             let doc = format!("{} ({})", port.doc, kinds.join(" or "));
-            (port.name.to_owned(), json!({"description": doc, "allOf": [reference.clone()]}))
+            let one_or_labelled = json!([
+                reference.clone(),
+                {"type": "object", "minProperties": 2, "additionalProperties": reference.clone()}
+            ]);
+            let schema = match port.many {
+                true => json!({"description": doc, "anyOf": one_or_labelled}),
+                false => json!({"description": doc, "allOf": [reference.clone()]}),
+            };
+            (port.name.to_owned(), schema)
         })
         .collect();
     let needed: Vec<&str> =

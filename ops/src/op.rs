@@ -140,6 +140,24 @@ impl<'a> Inputs<'a> {
         self.artifacts.iter().find(|(name, _)| *name == port).map(|(_, artifact)| *artifact)
     }
 
+    /// What is connected to a port that takes several: labels with their artifacts, labels that are
+    /// all numbers by value, others as text.
+    pub fn gathered(&self, port: &str) -> Vec<(&'static str, &'a Artifact)> {
+        let own = |(name, artifact): &(&'static str, &'a Artifact)| {
+            let (of, label) = name.split_once('@')?;
+            (of == port).then_some((label, *artifact))
+        };
+        let mut found: Vec<_> = self.artifacts.iter().filter_map(own).collect();
+        let number = |label: &str| label.parse::<f64>().ok().filter(|it| it.is_finite());
+        match found.iter().all(|(label, _)| number(label).is_some()) {
+            true => found.sort_by(|(a, _), (b, _)| {
+                number(a).partial_cmp(&number(b)).expect("finite").then(a.cmp(b))
+            }),
+            false => found.sort_by_key(|(label, _)| *label),
+        }
+        found
+    }
+
     /// The artifact at a port.
     ///
     /// # Errors

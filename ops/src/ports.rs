@@ -13,6 +13,8 @@ pub struct Port {
     pub kinds: &'static [Kind],
     /// Whether a step may leave it out.
     pub optional: bool,
+    /// Whether it takes several artifacts, each under a label.
+    pub many: bool,
     /// One line on what it holds.
     pub doc: &'static str,
 }
@@ -27,13 +29,32 @@ impl Port {
 
     /// A port that every step has.
     pub const fn new(name: &'static str, kinds: &'static [Kind], doc: &'static str) -> Self {
-        Self { name, kinds, optional: false, doc }
+        Self { name, kinds, optional: false, many: false, doc }
     }
 
     /// A port that a step may leave out.
     pub const fn optional(name: &'static str, kinds: &'static [Kind], doc: &'static str) -> Self {
-        Self { name, kinds, optional: true, doc }
+        Self { optional: true, ..Self::new(name, kinds, doc) }
     }
+
+    /// A port that takes two artifacts or more, such as all instances of a `for`.
+    pub const fn many(name: &'static str, kinds: &'static [Kind], doc: &'static str) -> Self {
+        Self { many: true, ..Self::new(name, kinds, doc) }
+    }
+
+    /// Whether what is connected under a name is meant for it: its own, or a label of its own.
+    pub fn takes(&self, name: &str) -> bool {
+        match name.split_once('@') {
+            Some((port, _)) => self.many && port == self.name,
+            None => !self.many && name == self.name,
+        }
+    }
+}
+
+/// The name of one of several artifacts at a port: `clusters@pca`. Names go into keys, and what an op
+/// makes may show the label.
+pub fn labelled(port: &str, label: &str) -> &'static str {
+    named(&[(&format!("{port}@{label}"), &[])], "one of several")[0].name
 }
 
 /// Every list of ports that a pipeline of this process has named, each once.

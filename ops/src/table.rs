@@ -31,6 +31,7 @@ pub static OPS: &[Entry] = &[
     op::<crate::metrics::controls::Controls>(),
     op::<crate::metrics::silhouette_samples::SilhouetteSamples>(),
     op::<crate::metrics::composition::Composition>(),
+    op::<crate::metrics::agreement::Agreement>(),
     op::<crate::programs::command::Command>(),
 ];
 

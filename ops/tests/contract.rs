@@ -52,8 +52,8 @@ fn digests(outputs: Outputs) -> Vec<(&'static str, Digest)> {
 
 /// The shapes of inputs in the order of the ports.
 fn shapes(ports: &[Port], inputs: &[(&'static str, Artifact)]) -> Vec<Option<Shape>> {
-    let of = |name| inputs.iter().find(|(own, _)| *own == name).map(|(_, it)| it.shape());
-    ports.iter().map(|port| of(port.name)).collect()
+    let of = |port: &Port| inputs.iter().find(|(own, _)| port.takes(own)).map(|(_, it)| it.shape());
+    ports.iter().map(of).collect()
 }
 
 /// Whether an error reads as the others do.
@@ -267,7 +267,7 @@ fn optional_inputs_may_be_left_out_and_others_may_not() {
         let op = example.op(entry);
         for port in op.inputs() {
             let mut without = example.inputs.clone();
-            without.retain(|(name, _)| *name != port.name);
+            without.retain(|(name, _)| !port.takes(name));
             let what = format!("{} without `{}`", entry.name, port.name);
             let checked = op.check(&shapes(op.inputs(), &without));
             let made = survives(&what, &*op, &without, &example.files);

@@ -367,3 +367,34 @@ fn odd_input_gives_results_or_clear_errors() {
     let missing = op("metrics", json!({})).run(&inputs, &Detached::with_seed(0)).unwrap_err();
     assert!(missing.message.contains("`clip1`"), "{missing}");
 }
+
+#[test]
+fn agreement_of_several_labelings_is_scikit_learns() {
+    let expected = json("metrics/agreement.json");
+    let expected = expected.as_array().unwrap();
+    let names = ["kmeans11.pred", "kmeans11.truth", "random7.pred", "skewed.pred"];
+    let tables = names.map(|name| {
+        let labels = labels(&format!("metrics/{name}.npy"));
+        let numbers = labels.iter().map(|label| i64::from(*label as i32)).collect();
+        let table =
+            Table::new().with_text("clip_id", ids(labels.len())).with_ints("label", numbers);
+        Artifact::table(Kind::Labels, table)
+    });
+    // In another order than they come out.
+    let inputs = names.iter().zip(&tables).rev().fold(Inputs::new(), |inputs, (name, table)| {
+        inputs.with(ops::ports::labelled("clusters", name), table)
+    });
+    let made = op("agreement", json!({})).run(&inputs, &Detached::with_seed(0)).unwrap();
+    let table = made.get("agreement").unwrap().as_table().unwrap();
+    assert_eq!(table.rows(), expected.len());
+    for (row, pair) in expected.iter().enumerate() {
+        for side in ["first", "second"] {
+            assert_eq!(table.text(side).unwrap()[row], pair[side], "pair {row}");
+        }
+        assert_eq!(table.ints("clips").unwrap()[row], pair["clips"]);
+        for measure in ["ari", "nmi", "ami"] {
+            let error = table.reals(measure).unwrap()[row] - pair[measure].as_f64().unwrap();
+            assert!(error.abs() < 1e-9, "pair {row}: {measure} is off by {error}");
+        }
+    }
+}

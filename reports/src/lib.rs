@@ -17,6 +17,7 @@ mod gallery;
 mod grid;
 mod hearing;
 mod html;
+mod labelings;
 mod latent;
 mod latex;
 mod markdown;
@@ -56,6 +57,7 @@ pub fn render(record: &Record, store: &Store, folder: &Path) -> Result<Report, S
     let tex = latex::write(&results);
     blocks.extend(results);
     blocks.extend(agreement::blocks(record, &rows, store)?);
+    blocks.extend(labelings::blocks(record, store)?);
     blocks.extend(latent::blocks(&rows));
     blocks.extend(caveats::blocks(record, &rows));
     blocks.extend(figures);

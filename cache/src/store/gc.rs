@@ -1,7 +1,7 @@
 //! What lies in the store, and removing what nobody needs.
 
 use super::{OBJECTS, Store, StoreError, objects::ENDINGS};
-use crate::{Digest, checkpoint::CHECKPOINTS};
+use crate::{Digest, checkpoint::CHECKPOINTS, sources::NOTES};
 use std::{
     collections::HashSet,
     fs,
@@ -29,11 +29,24 @@ pub struct Usage {
     pub objects: Vec<Held>,
     /// Every folder of states, by the work's digest.
     pub checkpoints: Vec<Held>,
+    /// What programs and ops have said, by the key of the step.
+    pub logs: Vec<Held>,
+    /// Which files a source held, by the digest that stands in keys.
+    pub notes: Vec<Held>,
+    /// Figures as they were drawn, by all that decides them; a file each form.
+    pub figures: Vec<Held>,
+    /// What processes that are gone left half written.
+    pub unfinished: Vec<Held>,
     /// The journal and its compacted form.
     pub journal_bytes: u64,
     /// Files that no part of the store knows: left by earlier versions, or put there by hand.
     pub strangers: Vec<PathBuf>,
 }
+
+/// The folder of what steps have said, `<key of the step>.log`.
+pub const LOGS: &str = "logs-v1";
+/// The folder of figures as they were drawn, `<digest>.json` and `.png`.
+pub const FIGURES: &str = "figures-v1";
 
 /// What was removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,6 +55,8 @@ pub struct Freed {
     pub objects: usize,
     /// How many folders of states.
     pub checkpoints: usize,
+    /// How many logs, lists of files, figures and unfinished files.
+    pub files: usize,
     /// How much they took.
     pub bytes: u64,
 }
@@ -68,6 +83,18 @@ impl Store {
                 files.iter().filter_map(|file| fs::metadata(file).ok()).map(|it| it.len()).sum();
             usage.checkpoints.push(states);
         }
+        for (folder, into) in
+            [(LOGS, &mut usage.logs), (NOTES, &mut usage.notes), (FIGURES, &mut usage.figures)]
+        {
+            for path in entries(&self.root.join(folder)) {
+                match (held(&path), unfinished(&path)) {
+                    (Some(file), _) => into.push(file),
+                    (None, Some(file)) => usage.unfinished.push(file),
+                    (None, None) => usage.strangers.push(path),
+                }
+            }
+            into.sort_by(|a, b| a.path.cmp(&b.path));
+        }
         usage.objects.sort_by_key(|held| held.digest);
         usage.checkpoints.sort_by_key(|held| held.digest);
         usage
@@ -84,12 +111,17 @@ impl Store {
         alone
     }
 
-    /// Removes objects and states. The journal forgets the steps that made the objects before the
+    /// Removes objects, states and single files. The journal forgets the steps that made the objects before the
     /// first of them goes, so that nothing is named that is not there.
     ///
     /// # Errors
     /// When the journal cannot be written or a file cannot be removed.
-    pub fn remove(&self, objects: &[Held], checkpoints: &[Held]) -> Result<Freed, StoreError> {
+    pub fn remove(
+        &self,
+        objects: &[Held],
+        checkpoints: &[Held],
+        files: &[Held],
+    ) -> Result<Freed, StoreError> {
         let gone: HashSet<_> = objects.iter().map(|held| held.digest).collect();
         let mut freed = Freed::default();
         if !gone.is_empty() {
@@ -112,6 +144,12 @@ impl Store {
             freed.checkpoints += 1;
             freed.bytes += states.bytes;
         }
+        for file in files {
+            let io = |fault| self.refused("remove", &file.path, fault);
+            self.disk.remove(&file.path).map_err(io)?;
+            freed.files += 1;
+            freed.bytes += file.bytes;
+        }
         Ok(freed)
     }
 }
@@ -126,5 +164,14 @@ fn held(path: &Path) -> Option<Held> {
     let digest = path.file_stem()?.to_str()?.parse().ok()?;
     let metadata = fs::metadata(path).ok()?;
     let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+    Some(Held { digest, path: path.to_owned(), bytes: metadata.len(), modified })
+}
+
+/// A file that bears a temporary name still.
+fn unfinished(path: &Path) -> Option<Held> {
+    path.file_name()?.to_str().filter(|name| name.starts_with(".tmp"))?;
+    let metadata = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+    let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+    let digest = Digest::of(path.as_os_str().as_encoded_bytes());
     Some(Held { digest, path: path.to_owned(), bytes: metadata.len(), modified })
 }

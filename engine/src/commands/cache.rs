@@ -31,9 +31,9 @@ pub enum CacheCommand {
     #[command(after_help = "Examples:
   engine cache verify                                             read everything again
   engine cache verify --recompute --sample 5%                     compute every twentieth step again
-  engine cache verify --recompute pipelines/quickstart.yaml       all steps of a study, its sources too
+  engine cache verify --recompute pipelines/quickstart.yaml       all steps of a study
 
-Exit codes: 0 all that was checked is genuine, 1 something is not.")]
+Exit codes: 0 all that was checked is genuine, 1 something is not, or nothing could be checked.")]
     Verify(cache_verify::VerifyArgs),
     /// Print the file of a result.
     #[command(after_help = "Examples:
@@ -113,9 +113,18 @@ fn du(args: &DuArgs) -> Result<(), Stop> {
     };
     let (objects, checkpoints) = (of(&usage.objects), of(&usage.checkpoints));
     let journal = Room { objects: history.len(), bytes: usage.journal_bytes };
-    let all = objects.bytes + checkpoints.bytes + journal.bytes;
+    let beside = [
+        ("logs", of(&usage.logs)),
+        ("lists of source files", of(&usage.notes)),
+        ("figures", of(&usage.figures)),
+        ("unfinished files", of(&usage.unfinished)),
+    ];
+    let beside_bytes: u64 = beside.iter().map(|(_, room)| room.bytes).sum();
+    let all = objects.bytes + checkpoints.bytes + beside_bytes + journal.bytes;
     rows.push(("objects".to_owned(), Some(objects)));
     rows.push(("checkpoints".to_owned(), Some(checkpoints)));
+    let some = beside.into_iter().filter(|(_, room)| room.objects > 0);
+    rows.extend(some.map(|(name, room)| (name.to_owned(), Some(room))));
     rows.push(("steps in the journal".to_owned(), Some(journal)));
     let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     let mut text = String::new();

@@ -42,6 +42,9 @@ struct Needed {
     runs: usize,
     objects: HashSet<Digest>,
     work: HashSet<Digest>,
+    logs: HashSet<Digest>,
+    notes: HashSet<Digest>,
+    figures: HashSet<Digest>,
 }
 
 /// Removes it, or says what would go.
@@ -59,15 +62,40 @@ pub fn gc(args: &GcArgs) -> Result<(), Stop> {
         return Err(Stop::saying(BAD_INPUT, message));
     }
     let usage = store.usage();
-    let held = usage.objects.iter().chain(&usage.checkpoints).map(|held| held.bytes).sum::<u64>();
-    let (objects, recent) = unneeded(usage.objects, &needed.objects, args.older_than);
-    let (checkpoints, recent_work) = unneeded(usage.checkpoints, &needed.work, args.older_than);
-    let (objects, checkpoints) = within(args.budget, held, objects, checkpoints);
-    let bytes: u64 = objects.iter().chain(&checkpoints).map(|held| held.bytes).sum();
+    let nothing = HashSet::new();
+    let sorts = [
+        (["object", "objects"], usage.objects, &needed.objects),
+        (["checkpoint", "checkpoints"], usage.checkpoints, &needed.work),
+        (["log", "logs"], usage.logs, &needed.logs),
+        (["list of files", "lists of files"], usage.notes, &needed.notes),
+        (["figure", "figures"], usage.figures, &needed.figures),
+        (["unfinished file", "unfinished files"], usage.unfinished, &nothing),
+    ];
+    let (mut held, mut recent, mut names, mut old) = (0, 0, Vec::new(), Vec::new());
+    for (sort, (name, all, needed)) in sorts.into_iter().enumerate() {
+        held += bytes_of(&all);
+        let (unneeded, young) = unneeded(all, needed, args.older_than);
+        recent += young;
+        names.push(name);
+        old.extend(unneeded.into_iter().map(|it| (sort, it)));
+    }
+    let going = within(args.budget, held, old);
+    let of = |wanted: &dyn Fn(usize) -> bool| -> Vec<Held> {
+        let some = going.iter().filter(|(sort, _)| wanted(*sort));
+        some.map(|(_, held)| held.clone()).collect()
+    };
+    let (objects, checkpoints, files) = (of(&|it| it == 0), of(&|it| it == 1), of(&|it| it > 1));
+    let bytes = bytes_of(&objects) + bytes_of(&checkpoints) + bytes_of(&files);
     let left = held - bytes;
 
-    let going =
-        format!("{} objects and {} checkpoints, {}", objects.len(), checkpoints.len(), size(bytes));
+    let counts = names.iter().enumerate().filter_map(|(sort, [one, several])| {
+        let count = of(&|it| it == sort).len();
+        (count > 0 || sort < 2)
+            .then(|| format!("{count} {}", if count == 1 { one } else { several }))
+    });
+    let counts: Vec<String> = counts.collect();
+    let (last, others) = counts.split_last().expect("objects are always counted");
+    let going = format!("{} and {last}, {}", others.join(", "), size(bytes));
     let mut text = if args.dry_run {
         format!("would remove {going}; {} would be left\n", size(left))
     } else {
@@ -75,10 +103,11 @@ pub fn gc(args: &GcArgs) -> Result<(), Stop> {
             let message = "another process uses this store; try again when it has ended (`--dry-run` works at any time)";
             return Err(Stop::saying(FAILED, message));
         }
-        store.remove(&objects, &checkpoints).map_err(|fault| Stop::saying(FAILED, fault))?;
+        store
+            .remove(&objects, &checkpoints, &files)
+            .map_err(|fault| Stop::saying(FAILED, fault))?;
         format!("removed {going}; {} are left\n", size(left))
     };
-    let recent = recent + recent_work;
     if recent > 0 {
         text.push_str(&format!(
             "{recent} more that no run needs were written too lately; `--older-than 0s` takes them as well\n"
@@ -109,6 +138,8 @@ fn needed(store: &Store, out: &Path) -> Result<Needed, Stop> {
     let named: HashSet<Digest> = steps().filter_map(|step| step.key).collect();
     let history = store.history();
     let kept = history.iter().filter(|finished| named.contains(&finished.key));
+    let notes = kept.clone().filter_map(|finished| finished.cache_key.inputs.get(keys::FILES));
+    let notes = notes.copied().collect();
     let work = kept.filter_map(|finished| {
         let entry = ::ops::find(&finished.cache_key.op)?;
         Some(keys::without(&finished.cache_key, entry.progressive).digest())
@@ -117,6 +148,9 @@ fn needed(store: &Store, out: &Path) -> Result<Needed, Stop> {
         runs: records.len(),
         objects: steps().flat_map(|step| step.outputs.values().copied()).collect(),
         work: work.collect(),
+        figures: records.iter().flat_map(reports::figures::kept).collect(),
+        logs: named,
+        notes,
     })
 }
 
@@ -132,23 +166,20 @@ fn unneeded(held: Vec<Held>, needed: &HashSet<Digest>, older_than: Duration) -> 
 }
 
 /// As many of the oldest as a budget asks for; all where there is none.
-fn within(
-    budget: Option<u64>,
-    held: u64,
-    objects: Vec<Held>,
-    checkpoints: Vec<Held>,
-) -> (Vec<Held>, Vec<Held>) {
-    let Some(budget) = budget else { return (objects, checkpoints) };
-    let states: HashSet<_> = checkpoints.iter().map(|held| held.path.clone()).collect();
-    let mut all: Vec<_> = objects.into_iter().chain(checkpoints).collect();
-    all.sort_by_key(|held| (held.modified, held.digest));
+fn within(budget: Option<u64>, held: u64, mut all: Vec<(usize, Held)>) -> Vec<(usize, Held)> {
+    let Some(budget) = budget else { return all };
+    all.sort_by_key(|(_, held)| (held.modified, held.digest));
     let mut left = held;
-    all.retain(|held| {
+    all.retain(|(_, held)| {
         let goes = left > budget;
         left -= if goes { held.bytes } else { 0 };
         goes
     });
-    all.into_iter().partition(|held| !states.contains(&held.path))
+    all
+}
+
+fn bytes_of(held: &[Held]) -> u64 {
+    held.iter().map(|held| held.bytes).sum()
 }
 
 /// A size such as `10GB`, `1.5 GiB` or `2000`.

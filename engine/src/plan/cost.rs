@@ -54,7 +54,7 @@ pub fn shapes(
         .inputs()
         .iter()
         .map(|port| {
-            let input = step.inputs.iter().find(|input| input.port == port.name)?;
+            let input = step.inputs.iter().find(|input| port.takes(input.port))?;
             let outputs = reasons.pipeline.steps[input.step].op.outputs();
             let at = outputs.iter().position(|port| port.name == input.output)?;
             before[input.step].shapes.get(at).cloned()

@@ -37,7 +37,7 @@ impl Graph {
             for input in &step.inputs {
                 let ports = edges.entry((place[input.step], place[at])).or_default();
                 if step.op.inputs().len() > 1 {
-                    ports.insert(input.port);
+                    ports.extend(input.port.split('@').next());
                 }
             }
         }

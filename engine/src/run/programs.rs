@@ -6,7 +6,7 @@ use ops::{Cancel, OpError, Piece, Program};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::{
     fs::{self, File},
-    io::{self, Read, Seek, SeekFrom},
+    io::{self, Read, Seek, SeekFrom, Write},
     os::unix::process::{CommandExt, ExitStatusExt},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -60,7 +60,10 @@ impl ops::Programs for Programs {
         })?;
         let child =
             self.start(&words, program, &scratch, log).map_err(|fault| missing(name, &fault))?;
-        let ended = wait(child, cancel).map_err(|fault| {
+        let guard = Guard::over(&child, scratch.0.path());
+        let ended = wait(child, cancel);
+        drop(guard);
+        let ended = ended.map_err(|fault| {
             OpError::failure(format!("lost sight of `{name}`: {}", plain(&fault)))
         })?;
         let complaint = |headline| self.complaint(headline, start_of_log);
@@ -172,6 +175,35 @@ impl Scratch {
             }
         };
         program.command.iter().map(|pieces| pieces.iter().map(word).collect()).collect()
+    }
+}
+
+/// A shell that ends a program and all it started, and removes its folder, once the engine is gone
+/// without having done so: however it was killed, its end of the pipe closes.
+struct Guard(Option<Child>);
+
+impl Guard {
+    const SCRIPT: &str = "read -r done || { kill -s KILL -- \"-$1\"; rm -rf -- \"$2\"; }";
+
+    /// Guards a program. Without a shell there is no guard, and nothing else is lost.
+    fn over(program: &Child, scratch: &Path) -> Self {
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", Self::SCRIPT, "sh", &program.id().to_string()]).arg(scratch);
+        shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        // A group of its own, so that what ends the engine's does not end it.
+        Self(shell.process_group(0).spawn().ok())
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let Some(shell) = &mut self.0 else { return };
+        // The program has ended; whoever has its number now is left alone.
+        let told = shell.stdin.take().map(|mut pipe| pipe.write_all(b"done\n"));
+        if !matches!(told, Some(Ok(()))) {
+            let _ = shell.kill();
+        }
+        let _ = shell.wait();
     }
 }
 

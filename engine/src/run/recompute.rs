@@ -2,16 +2,16 @@
 
 use crate::{
     commands::prepare::Prepared,
-    plan::look::look,
-    run::{programs::Programs, wanted},
+    plan::{keys::FILES, look::look},
+    run::{programs::Programs, scan::scan, wanted},
 };
-use cache::{Digest, FileEntry, Store, store::Finished};
-use ops::{AnyOp, Cancel, Ctx, Detached, Entry, Inputs, Locate};
-use serde_json::Value;
+use cache::{Digest, FileEntry, Store, sources::NotedFile, store::Finished};
+use ops::{AnyOp, Cancel, Ctx, Detached, Entry, Inputs, Locate, Select, ports::labelled};
+use serde_json::{Map, Value};
 use std::{
     collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -35,11 +35,17 @@ pub enum Found {
 }
 
 impl Subject {
-    /// Every finished step of a store. Steps that read files are known only by their content.
-    pub fn of_store(store: &Store) -> Vec<Self> {
+    /// Every finished step of a store. What steps read is found by its content, as far as it lies
+    /// where it lay.
+    pub fn of_store(store: &Store, paths: &HashMap<Digest, PathBuf>) -> Vec<Self> {
         let subject = |finished: Finished| {
             let name = format!("{} {}", finished.cache_key.op, finished.key.short());
-            Self { name, op: op_of(&finished), finished, files: Vec::new() }
+            let read = files_of(&finished, store, paths);
+            let op = match &read {
+                Ok(files) => op_of(&finished, files, store),
+                Err(why) => Err(why.clone()),
+            };
+            Self { name, op, finished, files: read.unwrap_or_default() }
         };
         store.history().into_iter().map(subject).collect()
     }
@@ -59,16 +65,64 @@ impl Subject {
     }
 }
 
-/// The op of a step from its key alone.
-fn op_of(finished: &Finished) -> Result<(&'static Entry, Box<dyn AnyOp>), String> {
+/// The files that a step read, where they lie now; none of a step that read none.
+fn files_of(
+    finished: &Finished,
+    store: &Store,
+    paths: &HashMap<Digest, PathBuf>,
+) -> Result<Vec<FileEntry>, String> {
+    let Some(digest) = finished.cache_key.inputs.get(FILES) else { return Ok(Vec::new()) };
+    let noted = store
+        .noted_files(digest)
+        .ok_or("which files it read is not noted any more: name its pipeline")?;
+    let files = noted.into_iter().filter_map(|NotedFile { name, digest, size }| {
+        Some(FileEntry { path: paths.get(&digest)?.clone(), name, digest, size })
+    });
+    let files: Vec<FileEntry> = files.collect();
+    match cache::sources::digest_of(files.iter().map(|it| (it.name.as_str(), &it.digest))) {
+        found if found == *digest => Ok(files),
+        _ => Err("files that it read are not where they were: name its pipeline".to_owned()),
+    }
+}
+
+/// The op of a step from its key and the files that it read.
+fn op_of(
+    finished: &Finished,
+    files: &[FileEntry],
+    store: &Store,
+) -> Result<(&'static Entry, Box<dyn AnyOp>), String> {
     let key = &finished.cache_key;
     let entry = ::ops::find(&key.op).ok_or("its op is not in this engine")?;
-    if key.inputs.contains_key(crate::plan::keys::FILES) {
-        return Err("it reads files: name its pipeline, and they are found".to_owned());
-    }
-    let params = key.params.iter().map(|(name, value)| (name.clone(), value.clone()));
-    let op = entry.parse(Value::Object(params.collect())).map_err(|fault| fault.message)?;
-    Ok((entry, op))
+    let parse = |path: &Path| {
+        let mut params: Map<String, Value> =
+            key.params.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        // A path is no part of a key.
+        let required = entry.schema()["required"].as_array().into_iter().flatten();
+        for name in required.filter_map(Value::as_str).filter(|_| !files.is_empty()) {
+            params.entry(name).or_insert_with(|| path.display().to_string().into());
+        }
+        entry.parse(Value::Object(params)).map_err(|fault| fault.message)
+    };
+    let op = parse(Path::new("."))?;
+    let sources = op.sources();
+    let own = match sources.first().map(|source| &source.select) {
+        Some(Select::Mentioned) => {
+            // The files stand where its words say, or they are other files.
+            let found = sources.iter().flat_map(|source| scan(source, store.files())).flatten();
+            let found: Vec<_> = found.map(|file| file.digest).collect();
+            if files.iter().any(|file| !found.contains(&file.digest)) {
+                return Err("the files of its command have changed since".to_owned());
+            }
+            None
+        }
+        Some(Select::File) => files.first(),
+        Some(Select::Listed(_)) => files.iter().find(|file| {
+            let ending = Path::new(&file.name).extension();
+            !file.name.contains('/') && ending.is_some_and(|it| it.eq_ignore_ascii_case("csv"))
+        }),
+        _ => None,
+    };
+    Ok((entry, own.map_or(Ok(op), |file| parse(&file.path))?))
 }
 
 /// The share of the steps whose keys say so: the same ones each time, and at least one.
@@ -117,10 +171,13 @@ pub fn recompute(
         return Found::Unproved("another device made it".to_owned());
     }
     let mut artifacts = Vec::new();
-    for port in op.inputs() {
-        let Some(digest) = key.inputs.get(port.name) else { continue };
+    for (name, digest) in key.inputs.iter().filter(|(name, _)| *name != FILES) {
+        let Some(port) = op.inputs().iter().find(|port| port.takes(name)) else {
+            return Found::Unproved("its op has other inputs now".to_owned());
+        };
+        let name = name.split_once('@').map_or(port.name, |(_, label)| labelled(port.name, label));
         match store.get(digest) {
-            Ok(artifact) => artifacts.push((port.name, artifact)),
+            Ok(artifact) => artifacts.push((name, artifact)),
             Err(_) => return Found::Unproved("what it read is no longer in the store".to_owned()),
         }
     }

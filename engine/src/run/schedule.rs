@@ -30,6 +30,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// Of how many steps that a stopped run did not come to each has a line.
+const MOST_TOLD: usize = 20;
+
 /// A run on its way.
 pub struct Schedule<'a> {
     pub(super) shared: &'a Shared<'a>,
@@ -352,12 +355,19 @@ impl<'a> Schedule<'a> {
 
     fn outcome(mut self) -> super::Outcome {
         self.errors.sort_by_key(|error| error.step);
+        let waits =
+            |step: &usize| self.wanted[*step] && matches!(self.states[*step], State::Waiting);
+        let waiting = (0..self.states.len()).filter(waits).count();
+        if waiting > MOST_TOLD {
+            let text = format!("{waiting} steps did not run: the run stopped before");
+            self.shared.progress.say(&text);
+        }
         for step in 0..self.states.len() {
             if matches!(self.states[step], State::Waiting) {
                 let reason =
                     if self.wanted[step] { "the run stopped before" } else { "not asked for" };
                 let state = State::skipped(reason.to_owned());
-                if self.wanted[step] {
+                if self.wanted[step] && waiting <= MOST_TOLD {
                     self.tell(step, &state);
                 }
                 self.states[step] = state;

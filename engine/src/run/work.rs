@@ -19,7 +19,7 @@ use crate::{
 };
 use cache::{
     CacheKey, Digest, Store, StoreError,
-    store::{Finished, Object, Owner, Times},
+    store::{Finished, LOGS, Object, Owner, Times},
 };
 use ops::{Cancel, Ctx, Device, Fault, Inputs, OpError};
 use std::{
@@ -163,7 +163,7 @@ fn run_op(job: &Job, shared: &Shared<'_>) -> Result<(BTreeMap<String, Object>, T
         .fold(Inputs::new().with_files(&shared.files[job.step]), |inputs, (port, artifact)| {
             inputs.with(port, Arc::as_ref(artifact))
         });
-    let log = Log::new(shared.store.root().join("logs-v1").join(format!("{}.log", job.digest)));
+    let log = Log::new(shared.store.root().join(LOGS).join(format!("{}.log", job.digest)));
     let common = keys::without(&job.key, step.entry.progressive).digest();
     let outside = Outside::new(&shared.paths, shared.store.checkpoints(&common), &log);
     let told = Told { progress: shared.progress, number: job.step + 1, log: &log };

@@ -115,6 +115,7 @@ fn with_article(kind: Kind) -> &'static str {
         Kind::Composition => "a composition",
         Kind::Silhouettes => "silhouettes",
         Kind::Findings => "findings",
+        Kind::Agreement => "an agreement",
         Kind::Census => "a census",
     }
 }

@@ -168,7 +168,8 @@ fn told_apart(cx: &mut Context, values: &[Node]) -> bool {
     true
 }
 
-fn fits_a_name(text: &str) -> bool {
+/// Whether a text can follow the `@` of a name.
+pub fn fits_a_name(text: &str) -> bool {
     !text.is_empty()
         && text.chars().all(|letter| letter.is_ascii_alphanumeric() || "_-+.".contains(letter))
 }

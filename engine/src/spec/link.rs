@@ -22,6 +22,8 @@ pub struct Link {
     pub step: usize,
     /// Its output port; unknown where it is at fault.
     pub output: Option<&'static Port>,
+    /// What tells it from others at the same port, where that takes several.
+    pub label: Option<String>,
     /// Where it is written.
     pub node: Node,
 }
@@ -99,6 +101,17 @@ impl<'d> Names<'d> {
         self.bases(|draft| draft.key.name == step && draft.base != step)
     }
 
+    /// The instances of a step that a reader of `step@*` means: those of its own variant.
+    fn gathered<'t>(&'t self, reader: &'t Draft, step: &str) -> Vec<&'t str> {
+        let own = reader.sources.iter().map(|(name, _)| name.as_str());
+        match reader.circular {
+            true => self.instance_names(step),
+            false => {
+                own.filter(|name| name.split_once('@').is_some_and(|it| it.0 == step)).collect()
+            }
+        }
+    }
+
     /// The names of steps, those of several variants once.
     fn bases(&self, of: impl Fn(&&Draft) -> bool) -> Vec<&'d str> {
         let mut seen = HashSet::new();
@@ -159,18 +172,56 @@ pub fn link(cx: &mut Context, drafts: &[Draft]) -> Vec<Vec<Link>> {
     let names = Names::new(drafts);
     let mut links = Vec::new();
     for draft in drafts {
-        let found = draft.reads.iter().filter_map(|read| join(cx, &names, draft, read));
-        links.push(found.collect());
+        let mut found = Vec::new();
+        for read in &draft.reads {
+            found.extend(join(cx, &names, draft, read));
+        }
+        few_inputs(cx, drafts, draft, &found);
+        links.push(found);
         missing_inputs(cx, drafts, draft);
     }
     links
 }
 
-fn join(cx: &mut Context, names: &Names<'_>, draft: &Draft, read: &Read) -> Option<Link> {
-    let (step, port) = match names.find_for(draft, read.reference.trim()) {
+/// The connections that an input makes: one, or one for each instance of `step@*`.
+fn join(cx: &mut Context, names: &Names<'_>, draft: &Draft, read: &Read) -> Vec<Link> {
+    let many = read.port.is_some_and(|port| port.many);
+    let label = read.label.as_ref().map(|key| key.name.clone());
+    let reference = read.reference.trim();
+    let all = reference.split_once("@*").filter(|_| many && label.is_none());
+    let instances = all.map(|(base, _)| names.gathered(draft, base)).unwrap_or_default();
+    let (Some((_, port)), [_, ..]) = (all, &instances[..]) else {
+        return join_one(cx, names, draft, read, reference, label).into_iter().collect();
+    };
+    let mut links = Vec::new();
+    for instance in instances {
+        let label = instance.split_once('@').map(|(_, label)| label.to_owned());
+        let reference = format!("{instance}{port}");
+        links.extend(join_one(cx, names, draft, read, &reference, label));
+        // What is wrong with one is wrong with all, and said once.
+        if links.last().is_none_or(|link| link.output.is_none()) {
+            break;
+        }
+    }
+    links
+}
+
+fn join_one(
+    cx: &mut Context,
+    names: &Names<'_>,
+    draft: &Draft,
+    read: &Read,
+    reference: &str,
+    label: Option<String>,
+) -> Option<Link> {
+    let (step, port) = match names.find_for(draft, reference) {
         Ok(found) => found,
-        Err((message, help)) => {
+        Err((message, mut help)) => {
             let reader = format!("step {} reads it here", quote(&draft.base));
+            let several = read.port.is_some_and(|port| port.many) && read.label.is_none();
+            if several && !names.instance_names(reference).is_empty() {
+                help = Some(format!("write `{reference}@*` for all of them"));
+            }
             cx.push(
                 Fault::error("spec::unknown_step", message).at(&read.node, reader).maybe_help(help),
             );
@@ -179,7 +230,31 @@ fn join(cx: &mut Context, names: &Names<'_>, draft: &Draft, read: &Read) -> Opti
     };
     let other = &names.drafts[step];
     let output = other.entry.and_then(|entry| output(cx, other, entry, port, &read.node));
-    Some(Link { input: read.port, step, output, node: read.node.clone() })
+    Some(Link { input: read.port, step, output, label, node: read.node.clone() })
+}
+
+/// Reports a port that takes several and has one.
+fn few_inputs(cx: &mut Context, drafts: &[Draft], draft: &Draft, links: &[Link]) {
+    for port in draft.inputs().iter().filter(|port| port.many) {
+        let mut own = links.iter().filter(|link| link.input.is_some_and(|it| it.name == port.name));
+        let (Some(link), None) = (own.next(), own.next()) else { continue };
+        // What is wrong with it was said.
+        if link.output.is_none() {
+            continue;
+        }
+        let message = format!(
+            "{} of step {} takes two steps or more, and this is one",
+            quote(port.name),
+            quote(&draft.base)
+        );
+        let fault = Fault::error("spec::input", message).at(&link.node, "one step");
+        let base = drafts[link.step].base.split('@').next().unwrap_or_default();
+        let help = match drafts[link.step].base.contains('@') && link.label.is_none() {
+            true => format!("write `{}: {base}@*` for all instances of {}", port.name, quote(base)),
+            false => format!("write `{}: {{ {base}: {base}, LABEL: STEP }}`", port.name),
+        };
+        cx.push(fault.help(help));
+    }
 }
 
 /// The output port of that name, or the first one where none is named.

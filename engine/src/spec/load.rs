@@ -5,7 +5,7 @@ use super::{
     cells::Varied,
     check, companions,
     context::Context,
-    link,
+    link::{self, Link},
     node::{Node, Value},
     outline::{self, Outline},
     overrides, report,
@@ -20,7 +20,7 @@ use crate::{
     pipeline::{Input, Pipeline, SourceText, Step, Variants},
     say::fault::{Fault, Faults, Severity, quote},
 };
-use ops::Entry;
+use ops::{Entry, ports::labelled};
 use std::{path::Path, sync::Arc};
 
 /// Reads a pipeline of the ops there are; also gives what is odd about it.
@@ -142,14 +142,15 @@ fn read(
         let entry = draft.entry?;
         let mut inputs = Vec::new();
         for port in draft.inputs() {
-            let link = links.iter().find(|link| link.input.is_some_and(|it| it.name == port.name));
-            let Some(link) = link else { continue };
-            inputs.push(Input {
-                port: port.name,
-                step: place[link.step],
-                output: link.output?.name,
-                span: link.node.span.clone(),
-            });
+            let own = |link: &&Link| link.input.is_some_and(|it| it.name == port.name);
+            for link in links.iter().filter(own) {
+                inputs.push(Input {
+                    port: link.label.as_ref().map_or(port.name, |it| labelled(port.name, it)),
+                    step: place[link.step],
+                    output: link.output?.name,
+                    span: link.node.span.clone(),
+                });
+            }
         }
         steps.push(Step {
             name: draft.name,

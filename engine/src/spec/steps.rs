@@ -2,6 +2,7 @@
 
 use super::{
     context::Context,
+    expand,
     node::{Key, Node, Value},
     outline::STEP_KEYS,
     params, resources,
@@ -83,8 +84,10 @@ fn inputs(entry: Option<&'static Entry>, op: Option<&dyn AnyOp>) -> &'static [Po
 pub struct Read {
     /// The input port; unknown where the op is, or where the port is at fault.
     pub port: Option<&'static Port>,
-    /// `step`, `step@instance` or either with `.port`.
+    /// `step`, `step@instance` or either with `.port`; `step@*` where the port takes several.
     pub reference: String,
+    /// The label it is given where the port takes several.
+    pub label: Option<Key>,
     /// Where it is written.
     pub node: Node,
 }
@@ -218,6 +221,7 @@ fn reads(
         Value::Text(text) if !text.is_empty() => vec![Read {
             port: ports.map(|(_, ports)| &ports[0]),
             reference: text.clone(),
+            label: None,
             node: node.clone(),
         }],
         Value::Map(entries) if !entries.is_empty() => {
@@ -227,7 +231,14 @@ fn reads(
                 match &node.value {
                     Value::Faulty => {}
                     Value::Text(text) if !text.is_empty() => {
-                        reads.push(Read { port, reference: text.clone(), node: node.clone() })
+                        let (reference, node) = (text.clone(), node.clone());
+                        reads.push(Read { port, reference, label: None, node });
+                    }
+                    Value::Map(labels) if port.is_some_and(|port| port.many) => {
+                        reads.extend(labelled(cx, port, labels));
+                    }
+                    _ if port.is_some_and(|port| port.many) => {
+                        cx.push(several(key, node));
                     }
                     _ => {
                         let message = format!("{} must be the name of a step", quote(&key.name));
@@ -243,6 +254,10 @@ fn reads(
             }
             reads
         }
+        Value::List(_) if ports.is_some_and(|(_, ports)| ports[0].many) => {
+            cx.push(several(key, node));
+            Vec::new()
+        }
         Value::List(_) => {
             let message = format!("`in` of {} must be one step or a map", quote(&step.name));
             cx.push(wrong(
@@ -257,6 +272,37 @@ fn reads(
             Vec::new()
         }
     }
+}
+
+/// What is read under labels of the author's.
+fn labelled(cx: &mut Context, port: Option<&'static Port>, labels: &[(Key, Node)]) -> Vec<Read> {
+    let mut reads = Vec::new();
+    for (key, node) in labels {
+        if !expand::fits_a_name(&key.name) {
+            let message = format!("{} cannot be a label", quote(&key.name));
+            let fault =
+                Fault::error("spec::input", message).at_key(key, "names rows of the result");
+            cx.push(fault.help("a label is a word of letters, digits, `_`, `-`, `.`"));
+        } else if let Some(text) = node.text().filter(|text| !text.is_empty()) {
+            let (reference, label) = (text.to_owned(), Some(key.clone()));
+            reads.push(Read { port, reference, label, node: node.clone() });
+        } else if !node.is_faulty() {
+            let message = format!("{} must be the name of a step", quote(&key.name));
+            let remark = format!("this is {}", node.describe_or_empty());
+            cx.push(Fault::error("spec::input", message).at_key(key, remark));
+        }
+    }
+    reads
+}
+
+/// That a port takes several and how they are written.
+fn several(key: &Key, node: &Node) -> Fault {
+    let message = format!("{} takes several steps, each under a label", quote(&key.name));
+    let remark = format!("this is {}", node.describe_or_empty());
+    Fault::error("spec::input", message).at_key(key, remark).help(format!(
+        "write `{0}: STEP@*` for all instances of a `for`, or `{0}: {{ LABEL: STEP, LABEL: STEP }}`",
+        key.name
+    ))
 }
 
 fn find_port(

@@ -201,7 +201,8 @@ impl Unfolder<'_> {
             let waiting: Vec<usize> = self.protos[proto]
                 .reads
                 .iter()
-                .filter_map(|read| find(&by_name, read).map(|(_, source)| source))
+                .flat_map(|read| find(&by_name, read))
+                .map(|(_, source)| source)
                 .filter(|source| !done.contains_key(source) && !open.contains(source))
                 .collect();
             if !done.contains_key(&proto) && open.insert(proto) && !waiting.is_empty() {
@@ -286,14 +287,15 @@ impl Unfolder<'_> {
         let Proto { name, fields, axes, seeded, reads, place } = &self.protos[proto];
         let (mut axes, mut sources, mut circular) = (*axes, Vec::new(), false);
         for read in reads {
-            // What waits for itself is reported when the order is made.
-            let Some((name, source)) = find(by_name, read) else { continue };
-            let Some(&source) = done.get(&source) else {
-                circular = true;
-                continue;
-            };
-            axes = axes.union(self.instances[source].0.axes);
-            sources.push((name.to_owned(), source));
+            for (name, source) in find(by_name, read) {
+                // What waits for itself is reported when the order is made.
+                let Some(&source) = done.get(&source) else {
+                    circular = true;
+                    continue;
+                };
+                axes = axes.union(self.instances[source].0.axes);
+                sources.push((name, source));
+            }
         }
         let own_seed = if *seeded { seed } else { 0 };
         if *seeded && self.seeds.len() > 1 {
@@ -380,19 +382,23 @@ fn set(cx: &Context, fields: &mut Vec<(Key, Node)>, axis: &Axis, value: usize) {
 fn reads(node: &Node) -> Vec<String> {
     match &node.value {
         Value::Text(text) => vec![text.trim().to_owned()],
-        Value::Map(entries) => {
-            let texts = entries.iter().filter_map(|(_, node)| node.text());
-            texts.map(|text| text.trim().to_owned()).collect()
-        }
+        Value::Map(entries) => entries.iter().flat_map(|(_, node)| reads(node)).collect(),
         _ => Vec::new(),
     }
 }
 
-/// The name and the proto that a reference means, with or without a port.
-fn find<'r>(by_name: &HashMap<String, usize>, reference: &'r str) -> Option<(&'r str, usize)> {
+/// The names and the protos that a reference means, with or without a port: one, or for `step@*` all
+/// instances there are, in the order of their names.
+fn find(by_name: &HashMap<String, usize>, reference: &str) -> Vec<(String, usize)> {
+    if let Some((step, _)) = reference.split_once("@*") {
+        let is_one = |name: &str| name.split_once('@').is_some_and(|(base, _)| base == step);
+        let all = by_name.iter().filter(|(name, _)| is_one(name));
+        let mut all: Vec<_> = all.map(|(name, &proto)| (name.clone(), proto)).collect();
+        all.sort();
+        return all;
+    }
     let without_port = reference.rsplit_once('.').map(|(name, _)| name);
-    [Some(reference), without_port]
-        .into_iter()
-        .flatten()
-        .find_map(|name| by_name.get(name).map(|&proto| (name, proto)))
+    let mut names = [Some(reference), without_port].into_iter().flatten();
+    let found = names.find_map(|name| by_name.get(name).map(|&proto| (name.to_owned(), proto)));
+    found.into_iter().collect()
 }

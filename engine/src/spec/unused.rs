@@ -31,10 +31,11 @@ pub fn warn(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], report: &Re
     let scores = |at: usize| {
         drafts[at].outputs().first().is_some_and(|port| port.kinds.contains(&Kind::Scores))
     };
-    // The report shows findings without being asked.
+    // The report shows these without being asked.
     let tells = |at: &usize| {
         let mut outputs = drafts[*at].entry.iter().flat_map(|entry| entry.outputs);
-        outputs.any(|port| port.kinds.contains(&Kind::Findings))
+        let shown = [Kind::Findings, Kind::Agreement];
+        outputs.any(|port| shown.iter().any(|kind| port.kinds.contains(kind)))
     };
     used.extend((0..drafts.len()).filter(tells));
     let ends: Vec<usize> = (0..drafts.len()).filter(|at| !used.contains(at)).collect();

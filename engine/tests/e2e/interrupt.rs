@@ -61,6 +61,24 @@ fn an_interrupted_run_ends_soon_and_goes_on_later() {
 }
 
 #[test]
+fn what_a_stopped_run_did_not_come_to_is_counted() {
+    let many = "  many: { op: pca, for: { k: \"range(1,41)\" }, in: long, components: \"${k}\" }\n";
+    let study = Study::new().pipeline(&format!("{LONG}{many}"));
+    let mut command = study.run_command(&[]);
+    let mut run = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a run");
+    let mut stderr = BufReader::new(run.stderr.take().expect("a pipe"));
+    let mut said = String::new();
+    while !said.lines().any(|line| line.contains(" more ") && line.contains("ran")) {
+        assert_ne!(stderr.read_line(&mut said).expect("text"), 0, "{said}");
+    }
+    signal(&run, Signal::INT);
+    std::io::Read::read_to_string(&mut stderr, &mut said).expect("text");
+    assert_eq!(study.said(&run.wait_with_output().expect("an end")).code, 130, "{said}");
+    assert!(said.contains(" steps did not run: the run stopped before"), "{said}");
+    assert!(!said.contains("many@"), "{said}");
+}
+
+#[test]
 fn a_killed_run_leaves_nothing_half() {
     let undisturbed = tones::three();
     let started = Instant::now();

@@ -7,6 +7,7 @@ mod cache;
 mod damage;
 mod devices;
 mod full_disk;
+mod gather;
 mod interrupt;
 mod kills;
 mod layout;

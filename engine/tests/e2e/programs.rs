@@ -174,3 +174,22 @@ fn an_interrupt_ends_a_program_and_what_it_started() {
     assert_eq!(study.record(&said).status, RunStatus::Interrupted);
     assert!(!is_alive(&study), "a process of the program lives on");
 }
+
+#[test]
+fn a_killed_engine_leaves_no_program_behind() {
+    let study = study(SLOW);
+    let temporary = study.path("tmp");
+    std::fs::create_dir(&temporary).expect("a folder");
+    let mut command = study.run_command(&[]);
+    command.env("TMPDIR", &temporary).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut run = command.spawn().expect("a run");
+    while !study.path("started").exists() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    run.kill().expect("a living process");
+    run.wait().expect("an end");
+    let left = || std::fs::read_dir(&temporary).expect("a folder").count();
+    // The guard has to hear of it first; a program that lives on fails the test after a while.
+    let tries = (0..60).find(|_| !is_alive(&study) && left() == 0);
+    assert!(tries.is_some(), "a process of the program lives on, or its folder is there");
+}

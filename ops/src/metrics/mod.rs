@@ -1,5 +1,6 @@
 //! What groups are worth.
 
+pub mod agreement;
 pub mod composition;
 pub mod controls;
 pub mod gaussian_reference;

@@ -7,6 +7,7 @@ use cache::{Artifact, Digest, FileEntry, Kind, Table};
 use ops::{
     Ctx, Detached, Entry, Inputs, OPS, OpError, Outputs, Port, Select,
     audio::{corpus, synth::render},
+    ports::labelled,
     table::AnyOp,
 };
 use serde_json::{Map, Value, json};
@@ -184,10 +185,15 @@ fn recordings(root: &Path) -> impl Iterator<Item = String> {
     })
 }
 
-/// One artifact a port.
+/// One artifact a port, and three where it takes several.
 pub fn inputs(ports: &[Port], rows: usize, choice: usize) -> Vec<(&'static str, Artifact)> {
     let artifact = |kinds: &[Kind]| artifact(kinds[choice % kinds.len()], rows);
-    ports.iter().map(|port| (port.name, artifact(port.kinds))).collect()
+    let names = |port: &Port| match port.many {
+        true => ["a", "b", "c"].map(|label| labelled(port.name, label)).to_vec(),
+        false => vec![port.name],
+    };
+    let of_port = |port| names(port).into_iter().map(|name| (name, artifact(port.kinds)));
+    ports.iter().flat_map(of_port).collect()
 }
 
 /// `rows` clips of a kind; what only ops make is made by the first op that does.

@@ -12,7 +12,11 @@ use crate::{
     scores,
     steps::Steps,
 };
-use cache::{Digest, Hasher, Record, Store, StoreError, record::Figure, store::write_whole};
+use cache::{
+    Digest, Hasher, Record, Store, StoreError,
+    record::Figure,
+    store::{FIGURES, write_whole},
+};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fs};
 
@@ -54,7 +58,7 @@ pub fn render(
     // A figure that takes no artifacts shows the scores of the whole sweep.
     let by_scores = kind.roles.is_empty();
     let key = key(figure, &inputs, record, by_scores);
-    let folder = store.root().join("figures-v1");
+    let folder = store.root().join(FIGURES);
     let (json, png) = (folder.join(format!("{key}.json")), folder.join(format!("{key}.png")));
     let kept = fs::read(&json).ok().and_then(|text| serde_json::from_slice::<Rendered>(&text).ok());
     if let (Some(kept), Ok(png)) = (kept, fs::read(&png)) {
@@ -80,6 +84,14 @@ pub fn render(
         write_whole(&json, &serde_json::to_vec(&rendered)?)
     });
     Ok(Ok(rendered))
+}
+
+/// The names under which the figures of a run are kept.
+pub fn kept(record: &Record) -> impl Iterator<Item = Digest> {
+    record.figures.iter().filter_map(|figure| {
+        let kind = kind(&figure.figure)?;
+        Some(key(figure, &digests(figure, record).ok()?, record, kind.roles.is_empty()))
+    })
 }
 
 fn finish(drawn: Drawn) -> Rendered {

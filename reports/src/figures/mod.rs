@@ -18,7 +18,7 @@ use crate::draw::Scene;
 use cache::Kind;
 use serde::{Deserialize, Serialize};
 
-pub use draw::{Rendered, render};
+pub use draw::{Rendered, kept, render};
 pub use source::{Input, Source};
 
 /// A kind of figure.
