@@ -188,6 +188,9 @@ pub struct RunArgs {
     /// GPUs to use (`0,1`); all if not given.
     #[arg(long, value_name = "NUMBERS", value_delimiter = ',')]
     pub gpus: Option<Vec<usize>>,
+    /// Steps that may share a GPU, as far as its memory reaches; 4 if not given.
+    #[arg(long, value_name = "N")]
+    pub gpu_steps: Option<NonZeroUsize>,
     /// Go on with what does not depend on a failed step; sweeps and several seeds do so anyway.
     #[arg(long, conflicts_with = "fail_fast")]
     pub keep_going: bool,

@@ -201,8 +201,7 @@ impl Note {
     }
 }
 
-/// Reads a device as users write it: `auto`, `cpu`, `cuda`, or `cuda:` and a number. The number of
-/// the GPU, if it is one; nothing for `auto`.
+/// Reads a device as users write it: `auto`, `cpu`, `cuda`, or `cuda:` and a number.
 ///
 /// # Errors
 /// When it is none of these.
@@ -212,10 +211,14 @@ pub fn parse(text: &str) -> Result<Wanted, String> {
     match text {
         "auto" => Ok(Wanted::Auto),
         "cpu" => Ok(Wanted::Cpu),
-        "cuda" => Ok(Wanted::Cuda(0)),
-        _ => text.strip_prefix("cuda:").and_then(number).map(Wanted::Cuda).ok_or_else(|| {
-            "must be `auto`, `cpu`, `cuda`, or `cuda:1` for the second GPU".to_owned()
-        }),
+        "cuda" => Ok(Wanted::Cuda(None)),
+        _ => text
+            .strip_prefix("cuda:")
+            .and_then(number)
+            .map(|number| Wanted::Cuda(Some(number)))
+            .ok_or_else(|| {
+                "must be `auto`, `cpu`, `cuda`, or `cuda:1` for the second GPU".to_owned()
+            }),
     }
 }
 
@@ -226,8 +229,8 @@ pub enum Wanted {
     Auto,
     /// The processor.
     Cpu,
-    /// The GPU of this number.
-    Cuda(usize),
+    /// The GPU of this number, or whichever is free.
+    Cuda(Option<usize>),
 }
 
 /// Why `auto` means the processor. Where a GPU is, it still does: the backend for GPUs has been
@@ -257,13 +260,17 @@ pub fn place(
             continue;
         }
         let own = step.device.as_deref().and_then(|text| parse(text).ok());
-        step.place = match own.unwrap_or(other) {
+        let wanted = own.unwrap_or(other);
+        if let Wanted::Cuda(number) = wanted {
+            step.needs.gpu = number;
+        }
+        step.place = match wanted {
             Wanted::Cpu => Device::Cpu,
             Wanted::Auto => {
                 note = Some(on_the_cpu(machine));
                 Device::Cpu
             }
-            Wanted::Cuda(ordinal) => machine.cuda(ordinal).unwrap_or_else(|missing| {
+            Wanted::Cuda(number) => machine.cuda(number.unwrap_or(0)).unwrap_or_else(|missing| {
                 errors.push(StepError {
                     step: index,
                     param: Some("device"),
@@ -288,8 +295,8 @@ mod tests {
     #[test]
     fn devices_are_read_as_people_write_them() {
         assert_eq!(parse("auto"), Ok(Wanted::Auto));
-        assert_eq!(parse("cuda"), Ok(Wanted::Cuda(0)));
-        assert_eq!(parse("cuda:3"), Ok(Wanted::Cuda(3)));
+        assert_eq!(parse("cuda"), Ok(Wanted::Cuda(None)));
+        assert_eq!(parse("cuda:3"), Ok(Wanted::Cuda(Some(3))));
         for wrong in ["gpu", "cuda:", "cuda:+1", "cuda:x", "CPU", ""] {
             assert!(parse(wrong).unwrap_err().contains("cuda:1"), "{wrong}");
         }

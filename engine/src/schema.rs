@@ -148,6 +148,7 @@ fn op(entry: &Entry, definitions: &mut Map<String, Json>) {
     put(&mut resources, "threads", number(1));
     put(&mut resources, "memory", json!({"type": ["integer", "string"]}));
     put(&mut resources, "gpu", number(0));
+    put(&mut resources, "gpu_memory", json!({"type": ["integer", "string"]}));
     put(
         &mut properties,
         "resources",

@@ -33,6 +33,17 @@ impl Device {
             Self::Cuda(_) => "cuda",
         }
     }
+
+    /// The same, on the first of these GPUs if it is on one.
+    #[must_use]
+    pub fn on(&self, gpus: &[usize]) -> Self {
+        match (self, gpus.first()) {
+            (Self::Cuda(place), Some(ordinal)) => {
+                Self::Cuda(Place { ordinal: *ordinal, ..place.clone() })
+            }
+            _ => self.clone(),
+        }
+    }
 }
 
 /// The GPUs that CUDA's driver, in this file, shows.

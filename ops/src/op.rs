@@ -96,6 +96,12 @@ pub trait Op: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static 
     /// When parameters contradict each other or the shapes cannot work, as far as both are known.
     fn check(&self, inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError>;
 
+    /// Bytes of a GPU's memory that it takes where it runs on one, from the shapes of the inputs;
+    /// none if it uses no GPU, or as long as shapes are not known.
+    fn gpu_memory(&self, _inputs: &[Option<Shape>]) -> Option<u64> {
+        None
+    }
+
     /// Computes the outputs.
     ///
     /// # Errors

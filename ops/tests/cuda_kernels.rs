@@ -93,6 +93,30 @@ fn every_kernel_compiles_for_every_family() {
 }
 
 #[test]
+fn units_that_differ_are_compiled_apart_and_equal_ones_once() {
+    let Some(path) = libraries().pop() else { return };
+    let nvrtc = Nvrtc::open(&path).unwrap();
+    let newest = nvrtc.architectures().unwrap().into_iter().max().unwrap();
+    let unit = |channels, precision| {
+        let network = Network::new(&Architecture {
+            input: [4, 4],
+            channels: vec![channels],
+            kernel: 3,
+            stride: 2,
+            batch_norm: false,
+            latent: 1,
+            variational: false,
+        });
+        source::units(&network, precision).pop().unwrap()
+    };
+    let once = |unit| nvrtc.compile_once(&unit, newest).unwrap();
+    let first = once(unit(2, Precision::F32));
+    assert!(std::sync::Arc::ptr_eq(&first, &once(unit(2, Precision::F32))));
+    assert_ne!(first, once(unit(3, Precision::F32)));
+    assert_ne!(first, once(unit(2, Precision::Bf16)));
+}
+
+#[test]
 fn what_does_not_compile_says_where() {
     let Some(path) = libraries().pop() else { return };
     let nvrtc = Nvrtc::open(&path).unwrap();

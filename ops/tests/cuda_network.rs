@@ -9,7 +9,8 @@ mod cuda;
 
 use cache::Tensors;
 use cuda::{Emulator, compiler, say_skipped};
-use ops::nn::backend::{Backend, State};
+use ops::math::random::{Purpose, Random};
+use ops::nn::backend::{Backend, Batches, State};
 use ops::nn::cpu::Cpu;
 use ops::nn::cuda::parity::{Parity, clips, compare};
 use ops::nn::cuda::{Precision, trainer::OnDevice};
@@ -217,6 +218,68 @@ fn a_lost_device_keeps_the_checkpoint_and_either_device_goes_on_from_it() {
     assert!((a - b).abs() < 1e-3 * a.abs(), "{a} {b}");
     let (a, b) = (history[2].validation, whole.0[2].validation);
     assert!((a - b).abs() < 1e-3 * a.abs(), "{a} {b}");
+}
+
+#[test]
+fn what_trains_beside_a_model_does_not_change_its_bits() {
+    if compiler().is_none() {
+        return say_skipped("no C++ compiler");
+    }
+    let first = plan(&[4, 6], true);
+    let mut second = first.clone();
+    (second.objective.beta.beta, second.architecture.latent) = (4.0, 2);
+    let data = clips(21, first.architecture.input);
+    let open = |plan: &Plan, seed| {
+        let mut made = OnDevice::new(Emulator::new(), plan, &data, seed).unwrap();
+        made.restore(&State::start(&plan.network(), seed)).unwrap();
+        made
+    };
+    let step = |model: &mut OnDevice<Emulator>, plan: &Plan, seed, at: u64| {
+        let order = Random::new(seed, Purpose::Shuffle, at as u32).permutation(21);
+        let beta = plan.objective.beta.beta;
+        // One batch a turn, so that the turns of both fall between each other's steps.
+        let batch = &order[..if at % 3 == 2 { 5 } else { 8 }];
+        let batches = Batches { epoch: at + 1, order: batch, beta, steps_before: at };
+        model.train(&batches, &Detached::with_seed(seed), &mut |_, _| Ok(())).unwrap();
+    };
+    let alone = |plan: &Plan, seed| {
+        let mut model = open(plan, seed);
+        (0..6).for_each(|at| step(&mut model, plan, seed, at));
+        model.state().unwrap()
+    };
+    let (mut a, mut b) = (open(&first, 1), open(&second, 2));
+    for at in 0..6 {
+        step(&mut a, &first, 1, at);
+        step(&mut b, &second, 2, at);
+    }
+    let together = (a.state().unwrap(), b.state().unwrap());
+    assert_eq!(together, (alone(&first, 1), alone(&second, 2)));
+
+    // The same from two threads at once.
+    let at_once = std::thread::scope(|scope| {
+        let a = scope.spawn(|| alone(&first, 1));
+        let b = scope.spawn(|| alone(&second, 2));
+        (a.join().unwrap(), b.join().unwrap())
+    });
+    assert_eq!(at_once, together);
+}
+
+#[test]
+fn a_step_takes_the_memory_that_its_plan_says_before_it_starts() {
+    if compiler().is_none() {
+        return say_skipped("no C++ compiler");
+    }
+    let plan = plan(&[4, 6], true);
+    let [height, width] = plan.architecture.input;
+    let shape = cache::Shape::of(cache::Kind::Spectrogram);
+    let shape = shape.with_rows(Some(21)).with_row(Some(vec![height, width]));
+    let said = plan.gpu_memory(&[Some(shape)]).unwrap();
+    let data = clips(21, plan.architecture.input);
+    for (size, fits) in [(said, true), (said - 8, false)] {
+        let driver = Emulator { size, ..Emulator::new() };
+        assert_eq!(train(&plan, &data, driver, &Kept::default()).is_ok(), fits);
+    }
+    assert_eq!(plan.gpu_memory(&[None]), None);
 }
 
 #[test]

@@ -90,8 +90,12 @@ fn text(machine: &Machine) -> String {
     }
     text.push('\n');
     text.push_str(&match machine.cuda(0) {
-        Ok(_) => "Models run on GPU 0, unless `device: cpu` or `--device cpu` says otherwise.\n"
-            .to_owned(),
+        Ok(_) => paragraph(
+            "",
+            "Models run on the CPU unless a step says `device: cuda`, or the command line \
+             `--device cuda`.",
+            width,
+        ),
         Err(missing) => {
             let words =
                 format!("Models run on the CPU: {}. For a GPU: {}.", missing.what, missing.help);

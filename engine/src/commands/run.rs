@@ -11,6 +11,7 @@ use crate::{
     record::runs,
     run::{
         Outcome, execute,
+        gpus::Gpu,
         resources::Limits,
         search::{self, Batches},
     },
@@ -27,7 +28,7 @@ use cache::{
     store::write_renewable,
 };
 use serde_json::json;
-use std::{fs, path::Path, time::Instant};
+use std::{fs, num::NonZeroUsize, path::Path, time::Instant};
 
 /// Runs a pipeline; the path of the report goes to standard output.
 ///
@@ -45,7 +46,10 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
     let mut prepared = prepare(&args.plan, args.keep_going())?;
     let mut limits = Limits::of_machine();
     limits.memory = args.memory.unwrap_or(limits.memory);
-    limits.gpus = args.gpus.clone().unwrap_or(limits.gpus);
+    if let Some(numbers) = &args.gpus {
+        limits.gpus = numbers.iter().copied().map(Gpu::numbered).collect();
+    }
+    limits.gpu_steps = args.gpu_steps.map_or(limits.gpu_steps, NonZeroUsize::get);
     prepared.options.limits = Some(limits);
     if args.dry_run {
         print(&plan::text(&prepared));

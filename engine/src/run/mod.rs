@@ -2,11 +2,12 @@
 //!
 //! - [`schedule`]: which step is next. [`settle`]: what follows when it ends.
 //! - [`work`]: one step, on one of the [`workers`].
-//! - [`resources`], [`expected`]: what steps take, and how long they are likely to take.
+//! - [`resources`], [`gpus`], [`expected`]: what steps take, and how long they are likely to take.
 //! - [`artifacts`], [`outside`], [`log`], [`meter`]: what a running step is given and what it leaves.
 
 mod artifacts;
 pub mod expected;
+pub mod gpus;
 mod log;
 mod meter;
 mod outside;

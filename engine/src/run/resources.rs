@@ -4,6 +4,8 @@
 //! time never compute on more threads than the run has. A step's `threads` say how many of the
 //! others it leaves no room for.
 
+use super::gpus::{Gpu, Gpus, STEPS_ON_ONE, Share};
+
 /// What a step takes while it runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
@@ -11,8 +13,12 @@ pub struct Needs {
     pub threads: Option<usize>,
     /// Bytes of memory; what it took before if not said.
     pub memory: Option<u64>,
-    /// GPUs.
+    /// Whole GPUs.
     pub gpus: usize,
+    /// Bytes of one GPU, which others share with it; no GPU if not said.
+    pub gpu_memory: Option<u64>,
+    /// The number of that GPU; any if not said.
+    pub gpu: Option<usize>,
 }
 
 /// What a run has.
@@ -22,15 +28,18 @@ pub struct Limits {
     pub threads: usize,
     /// Bytes of memory.
     pub memory: u64,
-    /// The numbers of the GPUs.
-    pub gpus: Vec<usize>,
+    /// The GPUs.
+    pub gpus: Vec<Gpu>,
+    /// Steps that may share one of them.
+    pub gpu_steps: usize,
 }
 
 impl Limits {
     /// All of the machine: its threads, nine tenths of the memory that is free, its GPUs.
     pub fn of_machine() -> Self {
         let free = free_memory().map_or(u64::MAX, |bytes| bytes / 10 * 9);
-        Self { threads: rayon::current_num_threads(), memory: free, gpus: gpus() }
+        let threads = rayon::current_num_threads();
+        Self { threads, memory: free, gpus: gpus(), gpu_steps: STEPS_ON_ONE }
     }
 }
 
@@ -38,7 +47,8 @@ impl Limits {
 pub struct Ledger {
     threads: usize,
     memory: u64,
-    gpus: Vec<usize>,
+    /// The GPUs.
+    pub gpus: Gpus,
     limits: Limits,
 }
 
@@ -47,54 +57,42 @@ pub struct Ledger {
 pub struct Lease {
     threads: usize,
     memory: u64,
-    /// The numbers of its GPUs.
-    pub gpus: Vec<usize>,
+    /// Its GPUs.
+    pub gpus: Share,
 }
 
 impl Ledger {
     /// Everything is free.
     pub fn new(limits: Limits) -> Self {
-        let Limits { threads, memory, gpus } = limits.clone();
-        Self { threads, memory, gpus, limits }
+        let gpus = Gpus::new(&limits.gpus, limits.gpu_steps);
+        Self { threads: limits.threads, memory: limits.memory, gpus, limits }
     }
 
     /// Takes what a step needs, or nothing if it is not all free. A step that needs more than there
     /// is takes everything: it runs alone. Of GPUs there can be no such mercy; see
-    /// [`Ledger::can_ever`].
+    /// [`Gpus::can_ever`].
     pub fn take(&mut self, needs: &Needs) -> Option<Lease> {
         let threads = needs.threads.unwrap_or(1).clamp(1, self.limits.threads);
         let memory = needs.memory.unwrap_or(0).min(self.limits.memory);
-        if threads > self.threads || memory > self.memory || needs.gpus > self.gpus.len() {
+        if threads > self.threads || memory > self.memory {
             return None;
         }
+        let gpus = self.gpus.take(needs)?;
         self.threads -= threads;
         self.memory -= memory;
-        let gpus = self.gpus.drain(..needs.gpus).collect();
         Some(Lease { threads, memory, gpus })
     }
 
     /// Gives back what a step had.
-    pub fn give_back(&mut self, lease: Lease) {
+    pub fn give_back(&mut self, lease: &Lease) {
         self.threads += lease.threads;
         self.memory += lease.memory;
-        self.gpus.extend(lease.gpus);
-        // The lowest number first, so that a run of one step after the other stays on one GPU.
-        self.gpus.sort_unstable();
+        self.gpus.give_back(&lease.gpus);
     }
 
     /// Whether no step fits any more, whatever it needs.
     pub fn is_full(&self) -> bool {
         self.threads == 0
-    }
-
-    /// How many GPUs there are, taken or not.
-    pub fn gpus(&self) -> usize {
-        self.limits.gpus.len()
-    }
-
-    /// Whether a step can run at all.
-    pub fn can_ever(&self, needs: &Needs) -> bool {
-        needs.gpus <= self.limits.gpus.len()
     }
 }
 
@@ -106,10 +104,9 @@ fn free_memory() -> Option<u64> {
     Some(kibibytes << 10)
 }
 
-/// The numbers of NVIDIA's GPUs as the kernel lists them. Asks no CUDA, which takes long to start.
-fn gpus() -> Vec<usize> {
-    let listed = std::fs::read_dir("/proc/driver/nvidia/gpus").map_or(0, Iterator::count);
-    (0..listed).collect()
+/// The GPUs of which the kernel shows a file. Asks no CUDA, which takes long to start.
+fn gpus() -> Vec<Gpu> {
+    (0..crate::devices::Machine::look().gpus.len()).map(Gpu::numbered).collect()
 }
 
 #[cfg(test)]
@@ -117,32 +114,37 @@ mod tests {
     use super::*;
 
     fn ledger() -> Ledger {
-        Ledger::new(Limits { threads: 4, memory: 100, gpus: vec![0, 1] })
+        Ledger::new(Limits {
+            threads: 4,
+            memory: 100,
+            gpus: vec![Gpu::numbered(0), Gpu::numbered(1)],
+            gpu_steps: 4,
+        })
     }
 
     #[test]
     fn what_is_taken_is_gone_until_it_is_given_back() {
         let mut ledger = ledger();
-        let needs = Needs { threads: Some(3), memory: Some(60), gpus: 1 };
+        let needs = Needs { threads: Some(3), memory: Some(60), gpus: 1, ..Needs::default() };
         let first = ledger.take(&needs).expect("all is free");
-        assert_eq!(first.gpus, [0]);
+        assert_eq!(first.gpus.numbers, [0]);
         assert_eq!(ledger.take(&needs), None);
         let small = ledger.take(&Needs { gpus: 1, ..Needs::default() }).expect("it fits beside");
-        assert_eq!(small.gpus, [1]);
+        assert_eq!(small.gpus.numbers, [1]);
         assert_eq!(ledger.take(&Needs::default()), None, "no thread is left");
-        ledger.give_back(first);
-        assert_eq!(ledger.take(&needs).expect("free again").gpus, [0]);
+        ledger.give_back(&first);
+        assert_eq!(ledger.take(&needs).expect("free again").gpus.numbers, [0]);
     }
 
     #[test]
     fn what_needs_more_than_there_is_runs_alone_but_not_without_a_gpu() {
         let mut ledger = ledger();
-        let huge = Needs { threads: Some(64), memory: Some(1000), gpus: 0 };
+        let huge = Needs { threads: Some(64), memory: Some(1000), ..Needs::default() };
         let lease = ledger.take(&huge).expect("alone");
         assert_eq!(ledger.take(&Needs::default()), None);
-        ledger.give_back(lease);
+        ledger.give_back(&lease);
         assert!(ledger.take(&Needs::default()).is_some());
-        assert!(ledger.can_ever(&huge));
-        assert!(!ledger.can_ever(&Needs { gpus: 3, ..Needs::default() }));
+        assert!(ledger.gpus.can_ever(&huge));
+        assert!(!ledger.gpus.can_ever(&Needs { gpus: 3, ..Needs::default() }));
     }
 }

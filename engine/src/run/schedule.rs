@@ -22,7 +22,7 @@ use crate::{
     say::progress::{Settled, shapes},
 };
 use cache::{Digest, record::StepStatus, store::Object};
-use ops::Fault;
+use ops::{Device, Fault, Port, device};
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
@@ -195,15 +195,9 @@ impl<'a> Schedule<'a> {
         if self.urgency.is_none() {
             self.expect_costs();
         }
-        if !self.ledger.can_ever(&self.needs[step]) {
-            let (wants, has) = (self.needs[step].gpus, self.ledger.gpus());
-            let (plural, are) =
-                (if wants == 1 { "" } else { "s" }, if has == 1 { "is" } else { "are" });
-            let message = format!("it needs {wants} GPU{plural}, and there {are} {has}");
-            return Err(StepError {
-                help: Some("lower `gpu` in its `resources`, or run it where a GPU is".to_owned()),
-                ..StepError::new(step, Fault::Input, message)
-            });
+        self.needs[step].gpu_memory = self.gpu_memory(step);
+        if !self.ledger.gpus.can_ever(&self.needs[step]) {
+            return Err(self.too_few_gpus(step));
         }
         let urgency = self.urgency.as_ref().map_or(0, |urgency| urgency[step]);
         self.queue.insert((Reverse(urgency), step));
@@ -211,10 +205,60 @@ impl<'a> Schedule<'a> {
         Ok(())
     }
 
+    /// The bytes of a GPU that a step takes beside others, if it runs on one that it shares.
+    fn gpu_memory(&self, step: usize) -> Option<u64> {
+        let plan = &self.shared.pipeline.steps[step];
+        let said = plan.needs.gpu_memory;
+        if said.is_some() || plan.needs.gpus > 0 || plan.place == Device::Cpu {
+            return said;
+        }
+        let shape = |port: &Port| {
+            let input = plan.inputs.iter().find(|input| input.port == port.name)?;
+            self.output(input.step, input.output).map(|object| object.shape.clone())
+        };
+        let shapes: Vec<_> = plan.op.inputs().iter().map(shape).collect();
+        plan.op.gpu_memory(&shapes)
+    }
+
+    fn too_few_gpus(&self, step: usize) -> StepError {
+        let (needs, has) = (self.needs[step], self.ledger.gpus.numbers());
+        let message = match needs.gpu {
+            Some(number) if !has.contains(&number) => {
+                let has: Vec<String> = has.iter().map(usize::to_string).collect();
+                let has = if has.is_empty() { "none".to_owned() } else { has.join(", ") };
+                format!("it asks for GPU {number}, and the run has {has}")
+            }
+            _ => {
+                let (wants, has) = (needs.gpus.max(1), has.len());
+                let (plural, are) =
+                    (if wants == 1 { "" } else { "s" }, if has == 1 { "is" } else { "are" });
+                format!("it needs {wants} GPU{plural}, and there {are} {has}")
+            }
+        };
+        let help = "`engine devices` shows which GPUs there are; see its `device` and `resources`";
+        StepError { help: Some(help.to_owned()), ..StepError::new(step, Fault::Input, message) }
+    }
+
+    /// Asks the driver for the memory of GPUs, once something runs on one. What it cannot say, the
+    /// step itself says better.
+    fn learn_gpus(&mut self) {
+        let steps = self.shared.pipeline.steps.iter().zip(&self.wanted);
+        let placed = steps.filter(|(_, wanted)| **wanted).find_map(|(step, _)| match &step.place {
+            Device::Cuda(place) => Some(&place.driver),
+            Device::Cpu => None,
+        });
+        if let Some(gpus) = placed.and_then(|driver| device::gpus(driver).ok()) {
+            // A tenth is for CUDA itself and for whoever else is on the GPU.
+            let memories: Vec<u64> = gpus.iter().map(|gpu| gpu.memory / 10 * 9).collect();
+            self.ledger.gpus.learn(&memories);
+        }
+    }
+
     /// Learns from earlier runs what steps are likely to take.
     fn expect_costs(&mut self) {
         /// What is not known is taken for short: it holds nothing up that is known to be long.
         const UNKNOWN_SECONDS: f64 = 1.0;
+        self.learn_gpus();
         let steps = &self.shared.pipeline.steps;
         let mut urgency = vec![0_u64; steps.len()];
         self.needs = vec![Needs::default(); steps.len()];
@@ -241,7 +285,7 @@ impl<'a> Schedule<'a> {
         {
             self.queue.remove(&place);
             let mut job = self.jobs.remove(&place.1).expect("what is queued has a job");
-            job.gpus.clone_from(&lease.gpus);
+            job.gpus.clone_from(&lease.gpus.numbers);
             if !job.again {
                 job.reason = self.reason(&job);
             }
@@ -281,7 +325,7 @@ impl<'a> Schedule<'a> {
     /// A step's thread has ended.
     fn end(&mut self, step: usize, made: Result<Made, Trouble>) {
         let Running { key, lease, since } = self.running.remove(&step).expect("it was running");
-        self.ledger.give_back(lease);
+        self.ledger.give_back(&lease);
         self.stopped |= self.shared.cancel.is_cancelled();
         if self.outdated.remove(&step) {
             self.fresh.insert(step);

@@ -172,6 +172,7 @@ fn run_op(job: &Job, shared: &Shared<'_>) -> Result<(BTreeMap<String, Object>, T
     let before = Before::new(&job.key, history, shared.store);
     let programs = Programs::new(log.path().to_owned(), job.gpus.clone());
     shared.pipeline.note.say(step.entry.determinism, shared.progress);
+    let device = step.place.on(&job.gpus);
     let mut tries_left = step.retries;
     let (made, rows_reused) = loop {
         let deadline = Deadline::new(shared.cancel, step.timeout);
@@ -183,7 +184,7 @@ fn run_op(job: &Job, shared: &Shared<'_>) -> Result<(BTreeMap<String, Object>, T
             checkpoints: &outside,
             earlier: &before,
             programs: &programs,
-            device: &step.place,
+            device: &device,
         };
         match rows::run(step, &inputs, &before, &cx).map_err(|error| deadline.explain(error)) {
             Ok(made) => break made,

@@ -20,7 +20,12 @@ pub const RESOURCE_KEYS: &[(&str, &str)] = &[
         "The memory it takes: bytes, or a text such as `500MB` or `2GiB`; what it took before if \
          not said.",
     ),
-    ("gpu", "How many GPUs it takes."),
+    ("gpu", "How many whole GPUs it takes."),
+    (
+        "gpu_memory",
+        "The memory of one GPU that it takes, beside other steps on it; what its network needs if \
+         not said and it is a model on a GPU.",
+    ),
 ];
 
 /// Reads the section.
@@ -42,7 +47,8 @@ pub fn read(cx: &mut Context, node: &Node) -> Needs {
             _ if value.is_faulty() => {}
             "threads" => needs.threads = count(cx, key, value, 1),
             "gpu" => needs.gpus = count(cx, key, value, 0).unwrap_or(0),
-            "memory" => needs.memory = memory(cx, value),
+            "gpu_memory" => needs.gpu_memory = memory(cx, key, value),
+            "memory" => needs.memory = memory(cx, key, value),
             _ => {
                 let known: Vec<&str> = RESOURCE_KEYS.iter().map(|(name, _)| *name).collect();
                 let message = format!("`resources` has no entry {}", quote(&key.name));
@@ -70,14 +76,15 @@ fn count(cx: &mut Context, key: &Key, node: &Node, least: usize) -> Option<usize
     number
 }
 
-fn memory(cx: &mut Context, node: &Node) -> Option<u64> {
+fn memory(cx: &mut Context, key: &Key, node: &Node) -> Option<u64> {
     let bytes = match &node.value {
         Value::Int(value) => u64::try_from(*value).ok(),
         Value::Text(text) => bytes(text),
         _ => None,
     };
     if bytes.is_none() {
-        let message = format!("`memory` must be a number of bytes, not {}", node.describe());
+        let (name, got) = (quote(&key.name), node.describe());
+        let message = format!("{name} must be a number of bytes, not {got}");
         cx.push(
             Fault::error("spec::resources", message)
                 .at(node, "how much")

@@ -111,3 +111,41 @@ fn a_failed_step_lets_the_other_end_and_starts_none_after_it() {
     assert_eq!(going.code, 3, "{}", going.stderr);
     assert_eq!(study.record(&going).step("after").map(|step| step.status), Some(Ran));
 }
+
+/// Says that it is there and waits for the other: one after the other would never end.
+fn meet(own: &str, other: &str) -> String {
+    let there = format!("touch HERE/{own}; until test -e HERE/{other}; do sleep 0.01; done");
+    format!("test \"$CUDA_VISIBLE_DEVICES\" = 3 || exit 2; {there}; {COPY}")
+}
+
+#[test]
+fn steps_that_say_what_they_take_of_a_gpu_share_it() {
+    let mut study = study(&meet("a", "b"), &meet("b", "a"));
+    study.edit("timeout: 20s", "resources: { gpu_memory: 1GB }");
+    let said = study.run_with(&["--gpus", "3"]);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+}
+
+#[test]
+fn no_more_steps_share_a_gpu_than_are_allowed() {
+    let mut study = study(ALONE, ALONE);
+    study.edit("timeout: 20s", "resources: { gpu_memory: 1GB }");
+    let said = study.run_with(&["--gpus", "3", "--gpu-steps", "1"]);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+}
+
+#[test]
+fn steps_that_share_spread_over_two_gpus() {
+    // Each notes its GPU, waits for the other's note and fails if both are the same.
+    let spread = |own: &str, other: &str| {
+        format!(
+            "echo \"$CUDA_VISIBLE_DEVICES\" > HERE/{own}.part; mv HERE/{own}.part HERE/{own}; \
+             until test -e HERE/{other}; do sleep 0.01; done; \
+             ! cmp -s HERE/{own} HERE/{other} || exit 2; {COPY}"
+        )
+    };
+    let mut study = study(&spread("a", "b"), &spread("b", "a"));
+    study.edit("timeout: 20s", "resources: { gpu_memory: 1GB }");
+    let said = study.run_with(&["--gpus", "0,1"]);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+}

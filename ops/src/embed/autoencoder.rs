@@ -127,6 +127,10 @@ impl Op for Autoencoder {
         self.plan().check(inputs, self.examples.get())
     }
 
+    fn gpu_memory(&self, inputs: &[Option<Shape>]) -> Option<u64> {
+        self.plan().gpu_memory(inputs)
+    }
+
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
         self.plan().study(inputs, self.examples.get(), cx)
     }

@@ -2,6 +2,7 @@
 //! the result.
 
 use super::backend::{Backend, Codes};
+use super::cuda;
 use super::fit::{Epoch, Plan};
 use super::machine::{LOG_VARIANCE, nats};
 use crate::op::{Ctx, Inputs, OpError, Outputs, Port};
@@ -126,6 +127,15 @@ impl Plan {
         shapes.push(Shape { rows: input.rows.map(|rows| rows.min(examples)), ..input });
         shapes.push(Shape::of(Kind::Diagnostics).with_rows(Some(units)));
         Ok(shapes)
+    }
+
+    /// Bytes of a GPU's memory that training on these clips takes, kernels aside.
+    pub fn gpu_memory(&self, inputs: &[Option<Shape>]) -> Option<u64> {
+        let input = inputs.first()?.as_ref()?;
+        let clips = input.rows?;
+        let plan = self.clone().on(input.row.as_ref()?, Some(clips)).ok()?;
+        let capacity = plan.batch_size.min(clips);
+        Some(cuda::plan::Plan::new(&plan.network(), plan.precision, clips, capacity).bytes)
     }
 
     /// Trains, encodes every clip, and packs all outputs.

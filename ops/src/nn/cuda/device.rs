@@ -189,8 +189,8 @@ impl Driver for Gpu {
 
     fn load(&mut self, units: &[Unit]) -> Result<(), CudaError> {
         let (nvrtc, architecture) = (&self.nvrtc, self.architecture);
-        let cubins: Vec<Result<Vec<u8>, CudaError>> = std::thread::scope(|scope| {
-            let compile = |unit| scope.spawn(move || nvrtc.compile(unit, architecture));
+        let cubins: Vec<Result<_, CudaError>> = std::thread::scope(|scope| {
+            let compile = |unit| scope.spawn(move || nvrtc.compile_once(unit, architecture));
             let jobs: Vec<_> = units.iter().map(compile).collect();
             jobs.into_iter().map(|job| job.join().expect("a compiler's thread ends")).collect()
         });

@@ -5,8 +5,10 @@
 use super::driver::CudaError;
 use super::source::Unit;
 use libloading::Library;
+use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 type Program = *mut c_void;
 type Create = unsafe extern "C" fn(
@@ -97,6 +99,23 @@ impl Nvrtc {
             let code = self.function::<Count>("nvrtcGetSupportedArchs")?(all.as_mut_ptr());
             self.check("nvrtcGetSupportedArchs", code).map(|()| all)
         }
+    }
+
+    /// The same as [`Nvrtc::compile`], but what was compiled before in this process is not compiled
+    /// again: the variants of a sweep have the same kernels.
+    ///
+    /// # Errors
+    /// When it does not compile.
+    pub fn compile_once(&self, unit: &Unit, architecture: i32) -> Result<Arc<[u8]>, CudaError> {
+        type Cubin = OnceLock<Result<Arc<[u8]>, CudaError>>;
+        type Made = HashMap<(PathBuf, i32, String), Arc<Cubin>>;
+        static MADE: Mutex<Option<Made>> = Mutex::new(None);
+        let what = (self.path.clone(), architecture, unit.text());
+        let place = {
+            let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(made.get_or_insert_default().entry(what).or_default())
+        };
+        place.get_or_init(|| self.compile(unit, architecture).map(Arc::from)).clone()
     }
 
     /// Compiles a unit to a cubin for a compute capability.
