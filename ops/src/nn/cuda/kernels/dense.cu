@@ -17,13 +17,13 @@ struct Matrix {
 struct DenseLeft {
     Matrix matrix;
     __device__ bool along_k() const { return matrix.along == 1; }
-    __device__ float at(int m, int k) const { return matrix.get(m, k); }
+    __device__ float at(int m, int from, int step) const { return matrix.get(m, from + step); }
 };
 
 struct DenseRight {
     Matrix matrix;
     __device__ bool along_k() const { return matrix.down == 1; }
-    __device__ float at(int k, int n) const { return matrix.get(k, n); }
+    __device__ float at(int from, int step, int n) const { return matrix.get(from + step, n); }
 };
 
 // To `parts` of single precision if there is such, else to an image; `bias` goes with `bias_along` n or m.

@@ -8,14 +8,16 @@ template <class P>
 struct NarrowWeight {
     const float* weight;
     __device__ bool along_k() const { return true; }
-    __device__ float at(int m, int k) const { return weight[m * P::TAPS + k]; }
+    __device__ float at(int m, int from, int step) const { return weight[m * P::TAPS + from + step]; }
 };
 
 template <class P>
 struct NarrowPatches {
     const value* wide;
     __device__ bool along_k() const { return false; }
-    __device__ float at(int k, int n) const { return P::met(wide, n / P::NARROW_AREA, k, n % P::NARROW_AREA); }
+    __device__ float at(int from, int step, int n) const {
+        return P::met(wide, n / P::NARROW_AREA, from + step, n % P::NARROW_AREA);
+    }
 };
 
 template <class P>

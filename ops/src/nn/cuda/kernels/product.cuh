@@ -3,7 +3,9 @@
 // A block of 256 threads makes ROWS x COLUMNS of C, sixteen k at a time: it moves both factors into
 // shared memory, while it has already asked for the next sixteen. The sum over k is taken in
 // order, so the same factors give the same bits. Factors are objects that know where numbers lie:
-// at(m, k) or at(k, n); `along_k` says that neighbours in memory are neighbours in k.
+// at(m, from, step) or at(from, step, n) for k = from + step, where `from` is a multiple of DEPTH and
+// the same for the whole block, so that what follows from it alone is worked out once for all steps;
+// `along_k` says that neighbours in memory are neighbours in k.
 
 const int DEPTH = 16;
 const int THREADS = 256;
@@ -180,15 +182,15 @@ __device__ void product(int rows, int columns, int first, int end, const A& a, c
             for (int i = 0; i < A_EACH; i++) {
                 const int e = thread + i * THREADS;
                 const int m = m0 + (a.along_k() ? e / DEPTH : e % Tile::ROWS);
-                const int k = from + (a.along_k() ? e % DEPTH : e / Tile::ROWS);
-                next_a[i] = e < Tile::ROWS * DEPTH && m < rows && k < end ? a.at(m, k) : 0.0f;
+                const int step = a.along_k() ? e % DEPTH : e / Tile::ROWS;
+                next_a[i] = e < Tile::ROWS * DEPTH && m < rows && from + step < end ? a.at(m, from, step) : 0.0f;
             }
 #pragma unroll
             for (int i = 0; i < B_EACH; i++) {
                 const int e = thread + i * THREADS;
                 const int n = n0 + (b.along_k() ? e / DEPTH : e % Tile::COLUMNS);
-                const int k = from + (b.along_k() ? e % DEPTH : e / Tile::COLUMNS);
-                next_b[i] = n < columns && k < end ? b.at(k, n) : 0.0f;
+                const int step = b.along_k() ? e % DEPTH : e / Tile::COLUMNS;
+                next_b[i] = n < columns && from + step < end ? b.at(from, step, n) : 0.0f;
             }
         }
         if (k0 >= first) {

@@ -8,7 +8,8 @@ template <class P>
 struct WeightNarrow {
     const value* narrow;
     __device__ bool along_k() const { return true; }
-    __device__ float at(int m, int k) const {
+    __device__ float at(int m, int from, int step) const {
+        const int k = from + step;
         return number(narrow[(size_t(k / P::NARROW_AREA) * P::NARROW_C + m) * P::NARROW_AREA + k % P::NARROW_AREA]);
     }
 };
@@ -17,7 +18,9 @@ template <class P>
 struct WeightPatches {
     const value* wide;
     __device__ bool along_k() const { return true; }
-    __device__ float at(int k, int n) const { return P::met(wide, k / P::NARROW_AREA, n, k % P::NARROW_AREA); }
+    __device__ float at(int from, int step, int n) const {
+        return P::met(wide, (from + step) / P::NARROW_AREA, n, (from + step) % P::NARROW_AREA);
+    }
 };
 
 template <class P>

@@ -21,14 +21,52 @@ __device__ Phase phase_of(int residue) {
     return phase;
 }
 
+// x / by, where `by` is one of two constants: such divisions are a multiplication, and the compiler may
+// move them out of the loop.
+template <int MOST, int FEWER>
+__device__ inline int divided(int x, int by) {
+    const int by_most = x / MOST, by_fewer = x / (FEWER > 0 ? FEWER : 1);
+    return by == MOST ? by_most : by_fewer;
+}
+
+// The image and the place within its phase of the n-th column: an axis of LENGTH wide pixels has as
+// many of a phase as LENGTH / STRIDE, rounded up or down.
+template <class P>
+struct Column {
+    int image, i, j;
+    __device__ Column(const Phase& down, const Phase& along, int n) {
+        enum { S = P::STRIDE, H = P::WIDE_H, W = P::WIDE_W };
+        const int row = divided<(W + S - 1) / S, W / S>(n, along.count);
+        image = divided<(H + S - 1) / S, H / S>(row, down.count);
+        i = row - image * down.count;
+        j = n - row * along.count;
+    }
+};
+
+// The tap (a, b) of a phase and the narrow channel that a term of the sum is about.
+template <class P>
+struct Term {
+    enum { MOST = (P::KERNEL + P::STRIDE - 1) / P::STRIDE };
+    int a, b, c;
+    __device__ Term(const Phase& along, int from, int step) {
+        // Where channels fill whole steps of the product, the tap is that of the whole block.
+        const bool whole = P::NARROW_C % DEPTH == 0;
+        const int tap = (whole ? from : from + step) / P::NARROW_C;
+        // An axis of a phase meets MOST taps or one fewer.
+        a = divided<MOST, MOST - 1>(tap, along.taps);
+        b = tap - a * along.taps;
+        c = whole ? from % P::NARROW_C + step : (from + step) % P::NARROW_C;
+    }
+};
+
 template <class P>
 struct WideWeight {
     const float* weight;
     Phase down, along;
     __device__ bool along_k() const { return false; }
-    __device__ float at(int m, int k) const {
-        const int tap = k / P::NARROW_C, c = k % P::NARROW_C;
-        const int a = down.tap + tap / along.taps * P::STRIDE, b = along.tap + tap % along.taps * P::STRIDE;
+    __device__ float at(int m, int from, int step) const {
+        const Term<P> term(along, from, step);
+        const int a = down.tap + term.a * P::STRIDE, b = along.tap + term.b * P::STRIDE, c = term.c;
         return weight[c * P::TAPS + m * P::SQUARE + a * P::KERNEL + b];
     }
 };
@@ -38,13 +76,12 @@ struct WidePatches {
     const value* narrow;
     Phase down, along;
     __device__ bool along_k() const { return false; }
-    __device__ float at(int k, int n) const {
-        const int tap = k / P::NARROW_C, c = k % P::NARROW_C, pixels = down.count * along.count;
-        const int image = n / pixels, pixel = n % pixels;
-        const int i = pixel / along.count + down.shift - tap / along.taps;
-        const int j = pixel % along.count + along.shift - tap % along.taps;
+    __device__ float at(int from, int step, int n) const {
+        const Term<P> term(along, from, step);
+        const Column<P> column(down, along, n);
+        const int i = column.i + down.shift - term.a, j = column.j + along.shift - term.b;
         if (i < 0 || i >= P::NARROW_H || j < 0 || j >= P::NARROW_W) return 0.0f;
-        return number(narrow[(size_t(image) * P::NARROW_C + c) * P::NARROW_AREA + i * P::NARROW_W + j]);
+        return number(narrow[(size_t(column.image) * P::NARROW_C + term.c) * P::NARROW_AREA + i * P::NARROW_W + j]);
     }
 };
 
@@ -53,9 +90,9 @@ struct WideOut {
     Image image;
     Phase down, along;
     __device__ void put(int m, int n, float x) const {
-        const int pixels = down.count * along.count, pixel = n % pixels;
-        const int row = down.first + pixel / along.count * P::STRIDE, column = along.first + pixel % along.count * P::STRIDE;
-        image.put((size_t(n / pixels) * P::WIDE_C + m) * P::WIDE_AREA + row * P::WIDE_W + column, m, x);
+        const Column<P> from(down, along, n);
+        const int row = down.first + from.i * P::STRIDE, column = along.first + from.j * P::STRIDE;
+        image.put((size_t(from.image) * P::WIDE_C + m) * P::WIDE_AREA + row * P::WIDE_W + column, m, x);
     }
 };
 
