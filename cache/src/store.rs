@@ -9,6 +9,7 @@
 //!   logs-v1/<key>.log                    what steps have said
 //!   sources-v1/<digest>                  which files a source held, see [`crate::sources`]
 //!   figures-v1/<digest>.{json,png}       figures as they were drawn
+//!   unchanged-v1/<command>               what a run rests on in which every step was there
 //!   checkpoints-v1/<work>/               states of long work, see [`crate::checkpoint`]
 //!   locks-v1/<key>                       held while a step runs; the kernel frees a dead owner's
 //!   tmp-v1/                              what is being written; swept when its process is dead
@@ -29,7 +30,7 @@ mod objects;
 #[cfg(test)]
 mod tests;
 
-pub use gc::{FIGURES, Freed, Held, LOGS, Usage};
+pub use gc::{FIGURES, Freed, Held, LOGS, UNCHANGED, Usage};
 pub use locks::{Claim, Owner};
 
 use crate::{CacheKey, Digest, FileIndex, Shape, stat::Stat};

@@ -35,6 +35,8 @@ pub struct Usage {
     pub notes: Vec<Held>,
     /// Figures as they were drawn, by all that decides them; a file each form.
     pub figures: Vec<Held>,
+    /// What runs rest on in which every step was there, by what was asked.
+    pub unchanged: Vec<Held>,
     /// What processes that are gone left half written.
     pub unfinished: Vec<Held>,
     /// The journal and its compacted form.
@@ -47,6 +49,9 @@ pub struct Usage {
 pub const LOGS: &str = "logs-v1";
 /// The folder of figures as they were drawn, `<digest>.json` and `.png`.
 pub const FIGURES: &str = "figures-v1";
+
+/// The folder of what runs rest on in which every step was there.
+pub const UNCHANGED: &str = "unchanged-v1";
 
 /// What was removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,9 +88,12 @@ impl Store {
                 files.iter().filter_map(|file| fs::metadata(file).ok()).map(|it| it.len()).sum();
             usage.checkpoints.push(states);
         }
-        for (folder, into) in
-            [(LOGS, &mut usage.logs), (NOTES, &mut usage.notes), (FIGURES, &mut usage.figures)]
-        {
+        for (folder, into) in [
+            (LOGS, &mut usage.logs),
+            (NOTES, &mut usage.notes),
+            (FIGURES, &mut usage.figures),
+            (UNCHANGED, &mut usage.unchanged),
+        ] {
             for path in entries(&self.root.join(folder)) {
                 match (held(&path), unfinished(&path)) {
                     (Some(file), _) => into.push(file),

@@ -117,6 +117,7 @@ fn du(args: &DuArgs) -> Result<(), Stop> {
         ("logs", of(&usage.logs)),
         ("lists of source files", of(&usage.notes)),
         ("figures", of(&usage.figures)),
+        ("notes of runs", of(&usage.unchanged)),
         ("unfinished files", of(&usage.unfinished)),
     ];
     let beside_bytes: u64 = beside.iter().map(|(_, room)| room.bytes).sum();

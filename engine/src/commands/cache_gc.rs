@@ -69,6 +69,7 @@ pub fn gc(args: &GcArgs) -> Result<(), Stop> {
         (["log", "logs"], usage.logs, &needed.logs),
         (["list of files", "lists of files"], usage.notes, &needed.notes),
         (["figure", "figures"], usage.figures, &needed.figures),
+        (["note of a run", "notes of runs"], usage.unchanged, &nothing),
         (["unfinished file", "unfinished files"], usage.unfinished, &nothing),
     ];
     let (mut held, mut recent, mut names, mut old) = (0, 0, Vec::new(), Vec::new());

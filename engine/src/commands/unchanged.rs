@@ -15,7 +15,7 @@ use crate::{cli::RunArgs, record::runs, say::talk};
 use cache::{
     Digest, Hasher, Record,
     record::{RunStatus, StepStatus},
-    store::write_renewable,
+    store::{UNCHANGED, write_renewable},
     versions::Versions,
 };
 use ops::{Device, Select, Source};
@@ -123,7 +123,7 @@ fn note(args: &RunArgs) -> Option<PathBuf> {
     for word in env::args_os().skip(1) {
         hasher.text(word.to_str()?);
     }
-    Some(args.plan.store.store.join("unchanged-v1").join(hasher.finish().to_string()))
+    Some(args.plan.store.store.join(UNCHANGED).join(hasher.finish().to_string()))
 }
 
 /// The paths whose versions tell whether a source still has the same files. Which files a list names

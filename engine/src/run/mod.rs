@@ -1,6 +1,6 @@
 //! Executes a pipeline: every step is a hit, runs, fails, or is skipped.
 //!
-//! - [`schedule`]: which step is next. [`settle`]: what follows when it ends.
+//! - [`schedule`]: which step is next. [`settle`]: what follows when it ends. [`outcome`]: what became of all.
 //! - [`work`]: one step, on one of the [`workers`].
 //! - [`resources`], [`gpus`], [`expected`]: what steps take, and how long they are likely to take.
 //! - [`artifacts`], [`outside`], [`log`], [`meter`]: what a running step is given and what it leaves.
@@ -10,6 +10,7 @@ pub mod expected;
 pub mod gpus;
 mod log;
 mod meter;
+mod outcome;
 mod outside;
 pub mod programs;
 pub mod recompute;

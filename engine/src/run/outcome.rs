@@ -1,0 +1,69 @@
+//! What is said of steps that are settled, and what became of all of them.
+
+use super::{Outcome, rows, schedule::Schedule, state::State};
+use crate::say::progress::{Settled, shapes};
+use cache::record::StepStatus;
+use std::time::Duration;
+
+/// Of how many steps that a stopped run did not come to each has a line.
+const MOST_TOLD: usize = 20;
+
+impl Schedule<'_> {
+    /// Says that a step is settled.
+    pub fn tell(&self, step: usize, state: &State) {
+        let plan = &self.shared.pipeline.steps[step];
+        let (status, elapsed, note) = match state {
+            State::There { finished, status: StepStatus::Ran, .. } => {
+                let first = plan.op.outputs().first();
+                let object = first.and_then(|port| finished.outputs.get(port.name));
+                let shape = shapes(object.map(|object| &object.shape));
+                let rows = object.and_then(|object| object.shape.rows).unwrap_or(0);
+                let spared = rows::told(finished.times.rows_reused, rows);
+                let note = spared.map_or(shape.clone(), |spared| format!("{shape}; {spared}"));
+                ("ran", Some(finished.times.seconds), note)
+            }
+            State::There { .. } => ("hit", None, String::new()),
+            State::Without { status: StepStatus::Failed, seconds, .. } => {
+                ("failed", Some(*seconds), String::new())
+            }
+            State::Without { reason, .. } => ("skipped", None, reason.clone()),
+            State::Waiting => return,
+        };
+        self.shared.progress.settle(&Settled {
+            number: step + 1,
+            name: &plan.name,
+            status,
+            elapsed: elapsed.map(Duration::from_secs_f64),
+            note,
+        });
+    }
+
+    /// What became of all steps, now that nothing runs any more.
+    pub fn outcome(mut self) -> Outcome {
+        self.errors.sort_by_key(|error| error.step);
+        let waits =
+            |step: &usize| self.wanted[*step] && matches!(self.states[*step], State::Waiting);
+        let waiting = (0..self.states.len()).filter(waits).count();
+        if waiting > MOST_TOLD {
+            let text = format!("{waiting} steps did not run: the run stopped before");
+            self.shared.progress.say(&text);
+        }
+        for step in 0..self.states.len() {
+            if matches!(self.states[step], State::Waiting) {
+                let reason =
+                    if self.wanted[step] { "the run stopped before" } else { "not asked for" };
+                let state = State::skipped(reason.to_owned());
+                if self.wanted[step] && waiting <= MOST_TOLD {
+                    self.tell(step, &state);
+                }
+                self.states[step] = state;
+            }
+        }
+        let steps = self.shared.pipeline.steps.iter().zip(self.states);
+        Outcome {
+            steps: steps.map(|(step, state)| state.record(self.shared.pipeline, step)).collect(),
+            errors: self.errors,
+            interrupted: self.shared.cancel.is_cancelled(),
+        }
+    }
+}
