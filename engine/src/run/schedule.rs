@@ -30,9 +30,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Of how many steps that a stopped run did not come to each has a line.
-const MOST_TOLD: usize = 20;
-
 /// Stack of a step's thread. Only what is used of it takes memory.
 const STACK_BYTES: usize = 16 << 20;
 
@@ -375,10 +372,10 @@ impl<'a> Schedule<'a> {
 
     fn outcome(mut self) -> super::Outcome {
         self.errors.sort_by_key(|error| error.step);
-        let waits =
-            |step: &usize| self.wanted[*step] && matches!(self.states[*step], State::Waiting);
-        let waiting = (0..self.states.len()).filter(waits).count();
-        if waiting > MOST_TOLD {
+        let waits = |it: &(&State, &bool)| matches!(it, (State::Waiting, true));
+        let waiting = self.states.iter().zip(&self.wanted).filter(waits).count();
+        let told = waiting <= 20; // Lines that fit on a screen.
+        if !told {
             let text = format!("{waiting} steps did not run: the run stopped before");
             self.shared.progress.say(&text);
         }
@@ -387,7 +384,7 @@ impl<'a> Schedule<'a> {
                 let reason =
                     if self.wanted[step] { "the run stopped before" } else { "not asked for" };
                 let state = State::skipped(reason.to_owned());
-                if self.wanted[step] && waiting <= MOST_TOLD {
+                if self.wanted[step] && told {
                     self.tell(step, &state);
                 }
                 self.states[step] = state;
