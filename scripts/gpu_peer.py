@@ -1,11 +1,13 @@
 """Times the same training in PyTorch, eager and compiled, and puts it beside the engine's times.
 
-    python gpu_peer.py REPORT [EPOCHS]
+    python gpu_peer.py REPORT [EPOCHS [SECONDS]]
 
 REPORT holds the output of `engine devices --check`. Clips stay on the GPU and batches are gathered
-there by number, as the engine does it; losses are read once an epoch.
+there by number, as the engine does it; losses are read once an epoch. All eager peers come first,
+then the compiled ones; after SECONDS none is begun. PEER_DEVICE=cpu PEER_CLIPS=256 try it without a GPU.
 """
 
+import os
 import re
 import sys
 import time
@@ -13,7 +15,8 @@ import time
 import torch
 from torch import nn
 
-CLIPS, HEIGHT, WIDTH, BATCH, LATENT = 6705, 128, 130, 128, 32
+CLIPS, HEIGHT, WIDTH, BATCH, LATENT = int(os.environ.get("PEER_CLIPS", 6705)), 128, 130, 128, 32
+DEVICE = os.environ.get("PEER_DEVICE", "cuda")
 FULL = 35
 
 
@@ -48,21 +51,26 @@ class Net(nn.Module):
         return error + 4.0 * kl
 
 
+def wait():
+    if DEVICE == "cuda":
+        torch.cuda.synchronize()
+
+
 def clips_per_second(variational, compiled, precision, epochs):
     torch.manual_seed(0)
     torch.backends.cuda.matmul.allow_tf32 = precision != "f32"
     torch.backends.cudnn.allow_tf32 = precision != "f32"
     torch.backends.cudnn.benchmark = True
-    data = torch.randn(CLIPS, HEIGHT, WIDTH, device="cuda")
-    net = Net(variational).cuda()
-    adam = torch.optim.Adam(net.parameters(), lr=1e-3, fused=True)
+    data = torch.randn(CLIPS, HEIGHT, WIDTH, device=DEVICE)
+    net = Net(variational).to(DEVICE)
+    adam = torch.optim.Adam(net.parameters(), lr=1e-3, fused=DEVICE == "cuda")
     run = torch.compile(net, dynamic=False) if compiled else net
 
     def epoch():
-        order, sum_of = torch.randperm(CLIPS, device="cuda"), torch.zeros((), device="cuda")
+        order, sum_of = torch.randperm(CLIPS, device=DEVICE), torch.zeros((), device=DEVICE)
         for rows in order.split(BATCH):
             adam.zero_grad(set_to_none=True)
-            with torch.autocast("cuda", torch.bfloat16, enabled=precision == "bf16"):
+            with torch.autocast(DEVICE, torch.bfloat16, enabled=precision == "bf16"):
                 loss = run(data[rows])
             loss.backward()
             adam.step()
@@ -72,11 +80,11 @@ def clips_per_second(variational, compiled, precision, epochs):
     epoch(), epoch()
     best = float("inf")
     for _ in range(3):
-        torch.cuda.synchronize()
+        wait()
         started = time.perf_counter()
         for _ in range(epochs):
             epoch()
-        torch.cuda.synchronize()
+        wait()
         best = min(best, time.perf_counter() - started)
     return epochs * CLIPS / best
 
@@ -95,12 +103,30 @@ def floors():
 
 def main():
     report, epochs = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 10
+    seconds, started = float(sys.argv[3]) if len(sys.argv) > 3 else float("inf"), time.perf_counter()
     ours = {}
     for line in open(report):
         found = re.match(r"(autoencoder|beta_vae)\s+(f32|tf32|bf16)\s+([\d.]+)\s+(\d+)\s+([\d.]+) s$", line)
         if found:
             ours[found[1], found[2]] = float(found[4])
-    print(f"PyTorch {torch.__version__} on {torch.cuda.get_device_name(0)}, {epochs} epochs, best of three")
+    print(f"PyTorch {torch.__version__} on {torch.cuda.get_device_name(0) if DEVICE == 'cuda' else DEVICE}, {epochs} epochs, best of three")
+    speeds, failed = {}, False
+    for compiled in (False, True):
+        for precision in ("bf16", "tf32", "f32"):
+            for variational in (True, False):
+                name = f"{'beta_vae' if variational else 'autoencoder'} {precision} {'compiled' if compiled else 'eager'}"
+                if time.perf_counter() - started > seconds:
+                    print(f"{name}: not begun after {seconds:.0f} s", flush=True)
+                    continue
+                if compiled:
+                    torch._dynamo.reset()
+                try:
+                    speed = clips_per_second(variational, compiled, precision, epochs)
+                    print(f"{name}: {speed:,.0f} clips/s", flush=True)
+                    speeds[variational, precision, compiled] = speed
+                except Exception as fault:  # One peer that fails must not hide the others.
+                    print(f"{name} FAILED: {fault}", flush=True)
+                    failed = True
     head = ["model", "precision", "engine", "eager", "compiled", "× eager", "× compiled", "35 epochs",
             "arithmetic", "memory"]
     print("| " + " | ".join(head) + " |")
@@ -109,15 +135,7 @@ def main():
         model = "beta_vae" if variational else "autoencoder"
         for precision in ("f32", "tf32", "bf16"):
             engine = ours.get((model, precision), float("nan"))
-            peers = []
-            for compiled in (False, True):
-                torch._dynamo.reset()
-                try:
-                    peers.append(clips_per_second(variational, compiled, precision, epochs))
-                except Exception as fault:  # One peer that fails must not hide the others.
-                    print(f"{model} {precision} {'compiled' if compiled else 'eager'}: {fault}", file=sys.stderr)
-                    peers.append(float("nan"))
-            eager, compiled = peers
+            eager, compiled = (speeds.get((variational, precision, it), float("nan")) for it in (False, True))
             arithmetic, memory = floors()[precision]
             cells = [model, precision, f"{engine:,.0f}", f"{eager:,.0f}", f"{compiled:,.0f}",
                      f"{engine / eager:.2f}", f"{engine / compiled:.2f}", f"{FULL * CLIPS / engine:.2f} s",
@@ -125,7 +143,8 @@ def main():
             print("| " + " | ".join(cells) + " |", flush=True)
     print("\nClips per second; × is the engine over the peer. The last two columns are floors for 35 epochs:"
           "\nall products at the chip's dense peak, and six passes over each image at 4.8 TB/s.")
+    return failed
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
