@@ -21,7 +21,7 @@ use crate::{
     say::progress::{Settled, shapes},
 };
 use cache::{Digest, record::StepStatus, store::Object};
-use ops::{Device, Fault, Port, device};
+use ops::Fault;
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
@@ -29,6 +29,8 @@ use std::{
     thread::{self, Scope},
     time::{Duration, Instant},
 };
+
+mod on_gpus;
 
 /// Stack of a step's thread. Only what is used of it takes memory.
 const STACK_BYTES: usize = 16 << 20;
@@ -208,55 +210,6 @@ impl<'a> Schedule<'a> {
         self.queue.insert((Reverse(urgency), step));
         self.jobs.insert(step, job);
         Ok(())
-    }
-
-    /// The bytes of a GPU that a step takes beside others, if it runs on one that it shares.
-    fn gpu_memory(&self, step: usize) -> Option<u64> {
-        let plan = &self.shared.pipeline.steps[step];
-        let said = plan.needs.gpu_memory;
-        if said.is_some() || plan.needs.gpus > 0 || plan.place == Device::Cpu {
-            return said;
-        }
-        let shape = |port: &Port| {
-            let input = plan.inputs.iter().find(|input| input.port == port.name)?;
-            self.output(input.step, input.output).map(|object| object.shape.clone())
-        };
-        let shapes: Vec<_> = plan.op.inputs().iter().map(shape).collect();
-        plan.op.gpu_memory(&shapes)
-    }
-
-    fn too_few_gpus(&self, step: usize) -> StepError {
-        let (needs, has) = (self.needs[step], self.ledger.gpus.numbers());
-        let message = match needs.gpu {
-            Some(number) if !has.contains(&number) => {
-                let has: Vec<String> = has.iter().map(usize::to_string).collect();
-                let has = if has.is_empty() { "none".to_owned() } else { has.join(", ") };
-                format!("it asks for GPU {number}, and the run has {has}")
-            }
-            _ => {
-                let (wants, has) = (needs.gpus.max(1), has.len());
-                let (plural, are) =
-                    (if wants == 1 { "" } else { "s" }, if has == 1 { "is" } else { "are" });
-                format!("it needs {wants} GPU{plural}, and there {are} {has}")
-            }
-        };
-        let help = "`engine devices` shows which GPUs there are; see its `device` and `resources`";
-        StepError { help: Some(help.to_owned()), ..StepError::new(step, Fault::Input, message) }
-    }
-
-    /// Asks the driver for the memory of GPUs, once something runs on one. What it cannot say, the
-    /// step itself says better.
-    fn learn_gpus(&mut self) {
-        let steps = self.shared.pipeline.steps.iter().zip(&self.wanted);
-        let placed = steps.filter(|(_, wanted)| **wanted).find_map(|(step, _)| match &step.place {
-            Device::Cuda(place) => Some(&place.driver),
-            Device::Cpu => None,
-        });
-        if let Some(gpus) = placed.and_then(|driver| device::gpus(driver).ok()) {
-            // A tenth is for CUDA itself and for whoever else is on the GPU.
-            let memories: Vec<u64> = gpus.iter().map(|gpu| gpu.memory / 10 * 9).collect();
-            self.ledger.gpus.learn(&memories);
-        }
     }
 
     /// Learns from earlier runs what steps are likely to take.
