@@ -132,7 +132,10 @@ mod tests {
     #[test]
     fn marks_touch_what_they_mark() {
         let text = Text::new().strong("The posterior of ").code("vae").strong(" has collapsed.");
-        assert_eq!(inline(&text), "**The posterior of** `vae` **has collapsed.**");
-        assert_eq!(inline(&Text::new().plain("a").emphasis("  ").strong("b")), "a  **b**");
+        assert_eq!(inline(&text).to_string(), "**The posterior of** `vae` **has collapsed.**");
+        assert_eq!(
+            inline(&Text::new().plain("a").emphasis("  ").strong("b")).to_string(),
+            "a  **b**"
+        );
     }
 }
