@@ -1,7 +1,7 @@
 //! Whether a run would find everything as the last one left it: pipeline, data, results and report.
 //! Then there is nothing to look into, and no new run to make: the report that is there is the report.
 //!
-//! A run in which every step was there notes what it rests on, under what was asked of it:
+//! A run notes what it leaves and, if every step was there, what it rests on, under what was asked of it:
 //!
 //! ```text
 //! .engine/unchanged-v1/<digest of the command>     <digest of the rest>
@@ -11,7 +11,11 @@
 //! A note that is lost, damaged or out of date costs an ordinary run.
 
 use super::prepare::Prepared;
-use crate::{cli::RunArgs, record::runs, say::talk};
+use crate::{
+    cli::RunArgs,
+    record::runs,
+    say::{progress::say, talk},
+};
 use cache::{
     Digest, Hasher, Record,
     record::{RunStatus, StepStatus},
@@ -36,6 +40,8 @@ pub struct Unchanged {
     pub folder: PathBuf,
     /// How many steps it has.
     pub steps: usize,
+    /// Whether every step was there, and all that it rests on can be told.
+    is_settled: bool,
     /// The digests of the files in its folder, by name: a report that was edited is written anew.
     files: BTreeMap<String, Digest>,
     /// The digests of the environment variables that the pipeline reads, where they are set.
@@ -57,48 +63,45 @@ pub fn find(args: &RunArgs) -> Option<Unchanged> {
     let run: Unchanged = serde_json::from_slice(head).ok()?;
     let versions = Versions::from_text(versions)?;
     let newest = fs::read_link(run.folder.parent()?.join("latest")).ok()?;
-    if newest.as_os_str() != run.folder.file_name()?
-        || run.environment.iter().any(|(name, value)| variable(name) != *value)
-    {
+    if newest.as_os_str() != run.folder.file_name()? {
         return None;
     }
     // The pool of all threads belongs to an ordinary run, which may have to follow.
     let threads = args.plan.threads.map_or(0, NonZeroUsize::get);
     let pool = ThreadPoolBuilder::new().num_threads(threads).build().ok()?;
-    let is_whole = |(name, digest): (&String, &Digest)| {
-        fs::read(run.folder.join(name)).is_ok_and(|bytes| Digest::of(&bytes) == *digest)
+    let is_changed = |(name, digest): &(&String, &Digest)| {
+        !fs::read(run.folder.join(name)).is_ok_and(|bytes| Digest::of(&bytes) == **digest)
     };
-    let holds = pool.install(|| versions.hold() && run.files.par_iter().all(is_whole));
-    holds.then_some(run)
+    let (holds, changed) = pool.install(|| {
+        let holds = run.is_settled && versions.hold();
+        (holds, run.files.par_iter().filter(is_changed).map(|it| it.0).collect::<Vec<_>>())
+    });
+    let same = run.environment.iter().all(|(name, value)| variable(name) == *value);
+    for name in &changed {
+        let path = run.folder.join(name);
+        say(&format!(
+            "warning: `{}` is not as its run left it; this run makes a new one",
+            path.display()
+        ));
+    }
+    (holds && same && changed.is_empty()).then_some(run)
 }
 
-/// Notes what a run rests on, if all its steps were there and all that it rests on can be told.
+/// Notes what a run leaves and what it rests on.
 pub fn keep(args: &RunArgs, prepared: &Prepared, record: &Record, folder: &Path) {
-    let there = record.steps.iter().all(|step| step.status == StepStatus::Hit);
-    // On a GPU a result also rests on what is plugged in.
-    let on_cpu = prepared.pipeline.steps.iter().all(|step| matches!(step.place, Device::Cpu));
-    let quiet = record.warnings.is_empty() && args.plan.force.is_empty();
-    if record.status == RunStatus::Done && there && on_cpu && quiet {
+    if record.status == RunStatus::Done {
         // A note that cannot be written costs the next run a few milliseconds.
         let _ = try_keep(args, prepared, record, folder);
     }
 }
 
 fn try_keep(args: &RunArgs, prepared: &Prepared, record: &Record, folder: &Path) -> Option<()> {
-    let mut paths: BTreeSet<PathBuf> = BTreeSet::new();
-    paths.insert(env::current_exe().ok()?);
-    paths.insert(args.plan.pipeline.clone());
-    for source in prepared.pipeline.steps.iter().flat_map(|step| step.op.sources()) {
-        paths.extend(places(&source)?);
-    }
-    paths.extend(prepared.files.iter().flatten().map(|file| file.path.clone()));
-    for digest in record.steps.iter().flat_map(|step| step.outputs.values()) {
-        paths.insert(prepared.store.object_path(digest)?);
-    }
+    let versions = versions(args, prepared, record);
     let text = [&prepared.pipeline.source.text].into_iter().chain(&args.plan.set);
     let run = Unchanged {
         folder: folder.to_owned(),
         steps: record.steps.len(),
+        is_settled: versions.is_some(),
         files: files(folder)?,
         environment: text
             .flat_map(|text| variables(text))
@@ -107,12 +110,31 @@ fn try_keep(args: &RunArgs, prepared: &Prepared, record: &Record, folder: &Path)
     };
     let mut rest = serde_json::to_vec(&run).ok()?;
     rest.push(b'\n');
-    rest.extend(Versions::of(paths.into_iter().collect())?.to_text());
+    rest.extend(versions.map(|versions| versions.to_text()).unwrap_or_default());
     let mut text = format!("{}\n", Digest::of(&rest)).into_bytes();
     text.extend(rest);
     let path = note(args)?;
     fs::create_dir_all(path.parent()?).ok()?;
     write_renewable(&path, &text).ok()
+}
+
+/// The versions of all that a run rests on in which every step was there.
+fn versions(args: &RunArgs, prepared: &Prepared, record: &Record) -> Option<Versions> {
+    let there = record.steps.iter().all(|step| step.status == StepStatus::Hit);
+    // On a GPU a result also rests on what is plugged in.
+    let on_cpu = prepared.pipeline.steps.iter().all(|step| matches!(step.place, Device::Cpu));
+    if !there || !on_cpu || !record.warnings.is_empty() || !args.plan.force.is_empty() {
+        return None;
+    }
+    let mut paths = BTreeSet::from([env::current_exe().ok()?, args.plan.pipeline.clone()]);
+    for source in prepared.pipeline.steps.iter().flat_map(|step| step.op.sources()) {
+        paths.extend(places(&source)?);
+    }
+    paths.extend(prepared.files.iter().flatten().map(|file| file.path.clone()));
+    for digest in record.steps.iter().flat_map(|step| step.outputs.values()) {
+        paths.insert(prepared.store.object_path(digest)?);
+    }
+    Versions::of(paths.into_iter().collect())
 }
 
 /// Where the note lies for what was asked: the words of the command and where they were typed.

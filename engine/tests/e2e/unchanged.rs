@@ -50,6 +50,20 @@ fn the_report_that_is_there_is_the_report() {
 }
 
 #[test]
+fn an_edited_report_is_noticed_after_the_first_run() {
+    let study = tones::three();
+    study.write("study.yaml", study.text());
+    let report = run(&study).stdout;
+    let path = study.path(report.trim());
+    let text = fs::read_to_string(&path).expect("a report").replacen('0', "1", 1);
+    fs::write(&path, text).expect("a report");
+    let said = run(&study).stderr;
+    let warning = format!("warning: `{}` is not as its run left it", report.trim());
+    assert!(said.starts_with(&warning), "{said}");
+    assert!(!run(&study).stderr.contains("warning"));
+}
+
+#[test]
 fn who_asks_for_details_gets_them() {
     let (study, _) = settled(SMALL);
     let folders = study.run_folders();
@@ -113,6 +127,8 @@ fn every_change_is_looked_into() {
         change(&study);
         let after = run(&study);
         assert_eq!(after.code, 0, "{what}: {}", after.stderr);
+        let edited = after.stderr.contains("is not as its run left it");
+        assert_eq!(edited, what.starts_with("an edited"), "{what}: {}", after.stderr);
         assert_ne!(after.stdout, found.stdout, "{what}");
         assert!(study.run_folders() >= folders, "{what}");
         let results = study.read(&after.stdout.trim().replace("report.md", "results.csv"));
