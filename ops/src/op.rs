@@ -155,11 +155,9 @@ impl<'a> Inputs<'a> {
         };
         let mut found: Vec<_> = self.artifacts.iter().filter_map(own).collect();
         let number = |label: &str| label.parse::<f64>().ok().filter(|it| it.is_finite());
-        match found.iter().all(|(label, _)| number(label).is_some()) {
-            true => found.sort_by(|(a, _), (b, _)| {
-                number(a).partial_cmp(&number(b)).expect("finite").then(a.cmp(b))
-            }),
-            false => found.sort_by_key(|(label, _)| *label),
+        found.sort_by_key(|(label, _)| *label);
+        if found.iter().all(|(label, _)| number(label).is_some()) {
+            found.sort_by(|(a, _), (b, _)| number(a).partial_cmp(&number(b)).expect("finite"));
         }
         found
     }
