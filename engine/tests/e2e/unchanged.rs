@@ -72,9 +72,12 @@ fn who_asks_for_details_gets_them() {
     assert_eq!(study.run_folders(), folders + 1);
 }
 
+/// What somebody does to a study.
+type Change = fn(&Study);
+
 #[test]
 fn every_change_is_looked_into() {
-    let changes: [(&str, fn(&Study)); 11] = [
+    let changes: [(&str, Change); 11] = [
         ("the pipeline", |study| study.write("study.yaml", format!("# A remark.\n{SMALL}"))),
         ("a recording", |study| {
             study.write("data/bell/00.wav", tones::wav(&tones::tone(1, 1)));
