@@ -70,10 +70,12 @@ pub fn verify(args: &VerifyArgs) -> Result<(), Stop> {
             (store, subjects)
         }
     };
+    let mut paths = store.files().paths();
+    // The recordings that one step lists, another reads.
+    paths.extend(subjects.iter().flat_map(Subject::paths));
     let all = subjects.len();
     let subjects = sampled(subjects, args.sample.unwrap_or(1.0));
     let interrupt = Interrupt::listen();
-    let paths = store.files().paths();
     let (mut same, mut other, mut unproved) = (0, Vec::new(), BTreeMap::<String, Vec<&str>>::new());
     for (at, subject) in subjects.iter().enumerate() {
         say(&format!("[{}/{}] {}", at + 1, subjects.len(), subject.name));

@@ -63,6 +63,11 @@ impl Subject {
         });
         subjects.collect()
     }
+
+    /// Where its files lie, by content.
+    pub fn paths(&self) -> impl Iterator<Item = (Digest, PathBuf)> {
+        self.files.iter().map(|file| (file.digest, file.path.clone()))
+    }
 }
 
 /// The files that a step read, where they lie now; none of a step that read none.
@@ -136,14 +141,13 @@ pub fn sampled(mut subjects: Vec<Subject>, share: f64) -> Vec<Subject> {
 
 /// Where recordings lie, and whether one was asked for that is nowhere.
 struct Paths<'a> {
-    own: HashMap<Digest, PathBuf>,
     known: &'a HashMap<Digest, PathBuf>,
     missed: AtomicBool,
 }
 
 impl Locate for Paths<'_> {
     fn path_of(&self, content: &Digest) -> Option<PathBuf> {
-        let path = self.own.get(content).or_else(|| self.known.get(content)).cloned();
+        let path = self.known.get(content).cloned();
         if path.is_none() {
             self.missed.store(true, Ordering::Relaxed);
         }
@@ -186,8 +190,7 @@ pub fn recompute(
         .fold(Inputs::new().with_files(&subject.files), |inputs, (port, artifact)| {
             inputs.with(port, artifact)
         });
-    let own = subject.files.iter().map(|file| (file.digest, file.path.clone())).collect();
-    let paths = Paths { own, known: paths, missed: AtomicBool::new(false) };
+    let paths = Paths { known: paths, missed: AtomicBool::new(false) };
     let log = tempfile::Builder::new().prefix("recompute-").tempdir();
     let Ok(log) = log else {
         return Found::Unproved("there is no room for a log".to_owned());
