@@ -27,13 +27,13 @@ fn write_blocks(out: &mut String, blocks: &[Block], run: &str) {
     for block in blocks {
         let _ = match block {
             Block::Heading(title) => writeln!(out, "<h2>{}</h2>", escaped(title)),
-            Block::Paragraph(text) => writeln!(out, "<p>{}</p>", inline(text)),
+            Block::Paragraph(text) => writeln!(out, "<p>{}</p>", Inline(text)),
             Block::Notice(texts) => {
-                let texts = texts.iter().map(|text| format!("<p>{}</p>", inline(text)));
+                let texts = texts.iter().map(|text| format!("<p>{}</p>", Inline(text)));
                 writeln!(out, "<aside>{}</aside>", texts.collect::<String>())
             }
             Block::List(points) => {
-                let points = points.iter().map(|point| format!("<li>{}</li>\n", inline(point)));
+                let points = points.iter().map(|point| format!("<li>{}</li>\n", Inline(point)));
                 writeln!(out, "<ul>\n{}</ul>", points.collect::<String>())
             }
             Block::Table(table) => write_table(out, table, run),
@@ -43,7 +43,7 @@ fn write_blocks(out: &mut String, blocks: &[Block], run: &str) {
                 writeln!(out, "<pre>{}</pre>", lines.join("\n"))
             }
             Block::Details(summary, blocks) => {
-                let _ = writeln!(out, "<details><summary>{}</summary>", inline(summary));
+                let _ = writeln!(out, "<details><summary>{}</summary>", Inline(summary));
                 write_blocks(out, blocks, run);
                 writeln!(out, "</details>")
             }
@@ -88,7 +88,7 @@ fn write_cell(
     if let Some(value) = cell.value.filter(|value| value.is_finite() && !row.is_beside) {
         write!(out, " data-v=\"{value}\"")?;
     }
-    write!(out, ">{}</td>", inline(&cell.text))
+    write!(out, ">{}</td>", Inline(&cell.text))
 }
 
 fn write_figure(out: &mut String, picture: &Picture) -> std::fmt::Result {
@@ -111,12 +111,8 @@ fn write_figure(out: &mut String, picture: &Picture) -> std::fmt::Result {
     writeln!(
         out,
         "<figcaption><strong>{title}.</strong> {}</figcaption>\n</figure>",
-        inline(&picture.caption)
+        Inline(&picture.caption)
     )
-}
-
-fn inline(text: &Text) -> Inline<'_> {
-    Inline(text)
 }
 
 /// Text in a line, to be written.

@@ -23,13 +23,13 @@ fn write_blocks(out: &mut String, blocks: &[Block]) {
 fn write_block(out: &mut String, block: &Block) {
     let _ = match block {
         Block::Heading(title) => writeln!(out, "## {}", escaped(title)),
-        Block::Paragraph(text) => writeln!(out, "{}", inline(text)),
+        Block::Paragraph(text) => writeln!(out, "{}", Inline(text)),
         Block::Notice(texts) => {
-            let lines: Vec<_> = texts.iter().map(|text| format!("> {}\n", inline(text))).collect();
+            let lines: Vec<_> = texts.iter().map(|text| format!("> {}\n", Inline(text))).collect();
             write!(out, "{}", lines.join(">\n"))
         }
         Block::List(points) => {
-            points.iter().try_for_each(|point| writeln!(out, "- {}", inline(point)))
+            points.iter().try_for_each(|point| writeln!(out, "- {}", Inline(point)))
         }
         Block::Table(table) => write_table(out, table),
         Block::Figure(picture) => {
@@ -38,7 +38,7 @@ fn write_block(out: &mut String, block: &Block) {
                 out,
                 "![{title}](figures/{}.png)\n\n**{title}.** {}",
                 picture.name,
-                inline(&picture.caption)
+                Inline(&picture.caption)
             )
         }
         Block::Terminal(text) => {
@@ -68,17 +68,13 @@ fn write_table(out: &mut String, table: &Table) -> std::fmt::Result {
         for Cell { text, .. } in &row.cells {
             match row.is_beside {
                 // Text of a row that belongs to the one above it is set apart.
-                true if !text.is_empty() => write!(out, "| *{}* ", inline(text))?,
-                _ => write!(out, "| {} ", inline(text))?,
+                true if !text.is_empty() => write!(out, "| *{}* ", Inline(text))?,
+                _ => write!(out, "| {} ", Inline(text))?,
             }
         }
         out.push_str("|\n");
     }
     Ok(())
-}
-
-fn inline(text: &Text) -> Inline<'_> {
-    Inline(text)
 }
 
 /// Text in a line, to be written.
@@ -132,9 +128,9 @@ mod tests {
     #[test]
     fn marks_touch_what_they_mark() {
         let text = Text::new().strong("The posterior of ").code("vae").strong(" has collapsed.");
-        assert_eq!(inline(&text).to_string(), "**The posterior of** `vae` **has collapsed.**");
+        assert_eq!(Inline(&text).to_string(), "**The posterior of** `vae` **has collapsed.**");
         assert_eq!(
-            inline(&Text::new().plain("a").emphasis("  ").strong("b")).to_string(),
+            Inline(&Text::new().plain("a").emphasis("  ").strong("b")).to_string(),
             "a  **b**"
         );
     }

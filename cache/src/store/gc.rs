@@ -170,16 +170,17 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
 /// An object or folder whose name is a digest.
 fn held(path: &Path) -> Option<Held> {
     let digest = path.file_stem()?.to_str()?.parse().ok()?;
-    let metadata = fs::metadata(path).ok()?;
-    let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-    Some(Held { digest, path: path.to_owned(), bytes: metadata.len(), modified })
+    Some(described(path, digest, &fs::metadata(path).ok()?))
 }
 
 /// A file that bears a temporary name still.
 fn unfinished(path: &Path) -> Option<Held> {
     path.file_name()?.to_str().filter(|name| name.starts_with(".tmp"))?;
     let metadata = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+    Some(described(path, Digest::of(path.as_os_str().as_encoded_bytes()), &metadata))
+}
+
+fn described(path: &Path, digest: Digest, metadata: &fs::Metadata) -> Held {
     let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-    let digest = Digest::of(path.as_os_str().as_encoded_bytes());
-    Some(Held { digest, path: path.to_owned(), bytes: metadata.len(), modified })
+    Held { digest, path: path.to_owned(), bytes: metadata.len(), modified }
 }

@@ -96,17 +96,22 @@ pub fn plan<'s>(
             steps[from].finished.as_ref()?.outputs.get(port).map(|object| object.digest)
         };
         let is_there = |input: &Input| there(input.step, input.output).is_some();
-        let mut key =
-            key_of(step, &files[index], |from, port| there(from, port).or_else(|| Some(unknown())))
-                .expect("every input has a digest");
         let whole = step.inputs.iter().all(is_there);
-        for input in step.inputs.iter().filter(|input| !is_there(input)) {
-            key.inputs.remove(input.port);
-        }
         let forced = options.force.contains(&index);
         let finished = match std::mem::take(&mut looks[index]) {
             Look::There(finished) if whole && !forced => Some(*finished),
             _ => None,
+        };
+        let key = match &finished {
+            Some(finished) => finished.cache_key.clone(),
+            None => {
+                let known = |from, port: &str| there(from, port).or_else(|| Some(unknown()));
+                let mut key = key_of(step, &files[index], known).expect("every input has a digest");
+                for input in step.inputs.iter().filter(|input| !is_there(input)) {
+                    key.inputs.remove(input.port);
+                }
+                key
+            }
         };
         let (verdict, reason, cause) = match &finished {
             _ if !wanted[index] => (Verdict::Skip, "not asked for".to_owned(), String::new()),
