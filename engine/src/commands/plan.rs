@@ -31,6 +31,8 @@ pub struct PlanCommandArgs {
 pub fn plan(args: &PlanCommandArgs) -> Result<(), Stop> {
     let prepared = prepare(&args.plan, None)?;
     print(&if args.json { in_json(&prepared) } else { text(&prepared) });
+    // The process ends here: giving back the memory of thousands of steps one by one is time lost.
+    std::mem::forget(prepared);
     Ok(())
 }
 
@@ -67,6 +69,7 @@ pub fn text(prepared: &Prepared) -> String {
         }
     }
     text.push_str(&paragraph("", &total(&plan, !options.only.is_empty()), width));
+    std::mem::forget(plan);
     text
 }
 
