@@ -31,8 +31,9 @@ use crate::Digest;
 use serde::Deserialize;
 use std::{
     collections::{BTreeMap, HashMap},
-    fs::{File, OpenOptions},
+    fs::{File, Metadata, OpenOptions},
     io::{self, BufRead, Read, Seek, SeekFrom},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, OnceLock, RwLock},
 };
@@ -58,7 +59,8 @@ pub(super) struct Journal {
 struct Known {
     texts: Vec<Arc<[u8]>>,
     lines: HashMap<Digest, Place>,
-    /// The first line of the journal, and how far it was read.
+    /// The journal that was read: its file, its first line, and how far.
+    inode: u64,
     id: Vec<u8>,
     read_to: u64,
 }
@@ -103,6 +105,12 @@ impl Journal {
 
     /// Reads what other processes have appended.
     pub(super) fn refresh(&self) -> Result<(), StoreError> {
+        // Every step asks, and as a rule there is nothing new.
+        let known = self.known.read().expect(NO_PANIC);
+        if std::fs::metadata(self.root.join(JOURNAL)).is_ok_and(|file| known.is_all_of(&file)) {
+            return Ok(());
+        }
+        drop(known);
         let _lock = self.lock().map(|file| file.lock_shared().map(|()| file));
         self.read(&mut self.known.write().expect(NO_PANIC))
     }
@@ -134,6 +142,7 @@ impl Journal {
         if known.read_to == 0 {
             let first = text.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
             known.id = text[..first].to_vec();
+            known.inode = file.metadata().map_err(fault)?.ino();
         }
         known.read_to += whole as u64;
         known.index(text);
@@ -178,35 +187,40 @@ impl Journal {
         let writer = self.writer.lock().expect(NO_PANIC);
         let result = batch.written.get_or_init(|| {
             let closed = std::mem::take(&mut *self.batch.lock().expect(NO_PANIC));
-            let lines = closed.lines.lock().expect(NO_PANIC);
-            self.write(&lines).map_err(|fault| (fault.kind(), fault.to_string()))
+            let lines = std::mem::take(&mut *closed.lines.lock().expect(NO_PANIC));
+            self.write(lines).map_err(|fault| (fault.kind(), fault.to_string()))
         });
+        drop(writer);
         let path = self.root.join(JOURNAL);
-        if let Err((kind, reason)) = result {
-            return Err(StoreError::io("write", &path)(io::Error::new(*kind, reason.clone())));
-        }
-        let mut known = self.known.write().expect(NO_PANIC);
-        known.index(line);
-        drop((known, writer));
-        Ok(())
+        let io = StoreError::io("write", &path);
+        result.clone().map_err(|(kind, reason)| io(io::Error::new(kind, reason)))
     }
 
-    fn write(&self, lines: &[u8]) -> io::Result<()> {
+    fn write(&self, lines: Vec<u8>) -> io::Result<()> {
         let lock = self.lock()?;
         lock.lock_shared()?;
         let path = self.root.join(JOURNAL);
         let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
-        let length = file.metadata()?.len();
+        let before = file.metadata()?;
+        let length = before.len();
         let mut bytes = if length == 0 { fresh_id() } else { b"\n".to_vec() };
-        bytes.extend_from_slice(lines);
+        bytes.extend_from_slice(&lines);
         self.disk.write(&mut file, &path, &bytes)?;
         self.disk.sync(&file, &path)?;
         if length == 0 {
             self.disk.sync_folder(&self.root)?;
         }
         drop(lock);
-        let state = std::fs::metadata(self.root.join(STATE)).map_or(0, |state| state.len());
-        if length > WORTH_COMPACTING.max(state / 2) {
+        let end = file.stream_position()?;
+        let mut known = self.known.write().expect(NO_PANIC);
+        // Only where no other process has written in between.
+        if known.is_all_of(&before) && end == length + bytes.len() as u64 {
+            known.read_to = end;
+        }
+        known.index(lines);
+        drop(known);
+        let state = || std::fs::metadata(self.root.join(STATE)).map_or(0, |state| state.len());
+        if length > WORTH_COMPACTING && length > state() / 2 {
             // What could not be compacted now is as good as before, and tried again.
             let _ = self.compact(|_| true);
         }
@@ -256,6 +270,14 @@ impl Journal {
 const NO_PANIC: &str = "no thread panics while it holds the journal";
 
 impl Known {
+    /// Whether the journal is the one that was read, and was read to its end. A file that is as long
+    /// as it was holds what it held, unless two others were in its place meanwhile; then a step that
+    /// another process has made is made twice.
+    fn is_all_of(&self, journal: &Metadata) -> bool {
+        let begun = self.read_to > self.id.len() as u64;
+        begun && (self.inode, self.read_to) == (journal.ino(), journal.len())
+    }
+
     /// Notes where the key of each line stands.
     fn index(&mut self, text: Vec<u8>) {
         // Places are 32 bits wide; no store comes near.

@@ -11,6 +11,7 @@ use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read, Seek, Write},
     path::{Path, PathBuf},
+    sync::LazyLock,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -28,9 +29,12 @@ pub struct Owner {
 impl Owner {
     fn this() -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        let host = if host.trim().is_empty() { "this machine" } else { host.trim() };
-        Self { pid: std::process::id(), host: host.to_owned(), since }
+        static HOST: LazyLock<String> = LazyLock::new(|| {
+            let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+            let host = if host.trim().is_empty() { "this machine" } else { host.trim() };
+            host.to_owned()
+        });
+        Self { pid: std::process::id(), host: HOST.clone(), since }
     }
 }
 

@@ -73,11 +73,6 @@ impl History {
         history
     }
 
-    /// All of them, ordered by key.
-    pub fn finished(&self) -> &[Finished] {
-        &self.finished
-    }
-
     /// Those of one op, ordered by key.
     pub fn of_op(&self, op: &str) -> impl Iterator<Item = &Finished> {
         let alike = self.ops.get(op).into_iter().flat_map(|alike| &alike.steps);

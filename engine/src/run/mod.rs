@@ -1,7 +1,7 @@
 //! Executes a pipeline: every step is a hit, runs, fails, or is skipped.
 //!
 //! - [`schedule`]: which step is next. [`settle`]: what follows when it ends. [`outcome`]: what became of all.
-//! - [`work`]: one step, on one of the [`workers`].
+//! - [`workers`]: the threads, which take steps from the schedule. [`work`]: one step.
 //! - [`resources`], [`gpus`], [`expected`]: what steps take, and how long they are likely to take.
 //! - [`artifacts`], [`outside`], [`log`], [`meter`]: what a running step is given and what it leaves.
 
@@ -188,5 +188,5 @@ pub fn execute(
         meter: Meter::default(),
         history: Past::of(store),
     };
-    Schedule::new(&shared, options).run()
+    workers::run(Schedule::new(&shared, options))
 }

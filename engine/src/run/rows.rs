@@ -1,6 +1,6 @@
 //! What an earlier run of a step made: a row-wise op computes only the rows that are new.
 
-use crate::pipeline::Step;
+use crate::{pipeline::Step, plan::history::History};
 use cache::{
     Artifact, CacheKey, Data, Digest, Shape, Store, Table,
     rows::{are_alike, digests, merge, select},
@@ -15,24 +15,22 @@ const MOST_EARLIER: usize = 8;
 /// Runs of a step that differ from the present one in nothing but their inputs.
 pub struct Before<'a> {
     key: &'a CacheKey,
-    history: &'a [Finished],
+    history: Option<&'a History>,
     store: &'a Store,
 }
 
 impl<'a> Before<'a> {
-    /// Those of a key in a history; with an empty one there is none.
-    pub fn new(key: &'a CacheKey, history: &'a [Finished], store: &'a Store) -> Self {
+    /// Those of a key in a history; without one there is none.
+    pub fn new(key: &'a CacheKey, history: Option<&'a History>, store: &'a Store) -> Self {
         Self { key, history, store }
     }
 
     /// Those with about so many rows first. Which are taken decides no byte, only how much is
     /// spared.
     fn runs(&self, rows: usize) -> Vec<&'a Finished> {
-        let same = |other: &CacheKey| {
-            other.op == self.key.op
-                && CacheKey { inputs: self.key.inputs.clone(), ..other.clone() } == *self.key
-        };
-        let mut runs: Vec<_> = self.history.iter().filter(|run| same(&run.cache_key)).collect();
+        let alike = self.history.into_iter().flat_map(|history| history.of_op(&self.key.op));
+        let mut runs: Vec<_> =
+            alike.filter(|run| but_inputs(&run.cache_key) == but_inputs(self.key)).collect();
         runs.sort_by_key(|run| {
             let made = run.outputs.values().filter_map(|object| object.shape.rows).max();
             (made.unwrap_or(0).abs_diff(rows), run.key)
@@ -40,6 +38,12 @@ impl<'a> Before<'a> {
         runs.truncate(MOST_EARLIER);
         runs
     }
+}
+
+/// All of a key that is not what it reads.
+fn but_inputs(key: &CacheKey) -> impl PartialEq + '_ {
+    let CacheKey { format, op, version, params, inputs: _, seed, numerics } = key;
+    (format, op, version, params, seed, numerics)
 }
 
 impl ops::Earlier for Before<'_> {

@@ -10,7 +10,6 @@ use super::{
     state::State,
     wanted,
     work::{Job, Made, Shared, Trouble},
-    workers::Workers,
 };
 use crate::{
     pipeline::Input,
@@ -23,8 +22,7 @@ use cache::{Digest, store::Object};
 use ops::{Device, Fault, Port, device};
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet},
-    thread::{self, Scope},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     time::Instant,
 };
 
@@ -46,7 +44,8 @@ pub struct Schedule<'a> {
     pub(super) queue: BTreeSet<(Reverse<u64>, usize)>,
     pub(super) jobs: BTreeMap<usize, Job>,
     pub(super) running: BTreeMap<usize, Running>,
-    workers: Workers,
+    /// Running steps that no thread has taken yet.
+    pub(super) started: VecDeque<Job>,
     /// Milliseconds from the start of a step to the end of all that depends on it; made when first
     /// something must run.
     urgency: Option<Vec<u64>>,
@@ -92,7 +91,7 @@ impl<'a> Schedule<'a> {
             queue: BTreeSet::new(),
             jobs: BTreeMap::new(),
             running: BTreeMap::new(),
-            workers: Workers::default(),
+            started: VecDeque::new(),
             urgency: None,
             needs: Vec::new(),
             rebuilt: BTreeSet::new(),
@@ -102,23 +101,6 @@ impl<'a> Schedule<'a> {
             errors: Vec::new(),
             stopped: false,
         }
-    }
-
-    /// Runs to the end.
-    pub fn run(mut self) -> super::Outcome {
-        thread::scope(|scope| {
-            loop {
-                self.look_at_fresh();
-                self.start_what_fits(scope);
-                if self.running.is_empty() {
-                    break;
-                }
-                let (step, made) = self.workers.wait();
-                self.end(step, made);
-            }
-            self.workers.dismiss();
-        });
-        self.outcome()
     }
 
     /// Settles what needs no work and queues what does.
@@ -270,11 +252,10 @@ impl<'a> Schedule<'a> {
         self.urgency = Some(urgency);
     }
 
-    /// Starts queued steps, the most urgent first, as long as one fits.
-    fn start_what_fits<'s>(&mut self, scope: &'s Scope<'s, '_>)
-    where
-        'a: 's,
-    {
+    /// Settles all that can be settled now, and starts queued steps, the most urgent first, as long as
+    /// one fits.
+    pub(super) fn start_what_fits(&mut self) {
+        self.look_at_fresh();
         while !self.stopped
             && let Some((place, lease)) = self.first_that_fits()
         {
@@ -286,7 +267,7 @@ impl<'a> Schedule<'a> {
             }
             let running = Running { key: job.digest, lease, since: Instant::now() };
             self.running.insert(job.step, running);
-            self.workers.start(scope, self.shared, job);
+            self.started.push_back(job);
         }
     }
 
@@ -317,8 +298,8 @@ impl<'a> Schedule<'a> {
         None
     }
 
-    /// A step's thread has ended.
-    fn end(&mut self, step: usize, made: Result<Made, Trouble>) {
+    /// A step has ended.
+    pub(super) fn end(&mut self, step: usize, made: Result<Made, Trouble>) {
         let Running { key, lease, since } = self.running.remove(&step).expect("it was running");
         self.ledger.give_back(&lease);
         self.stopped |= self.shared.cancel.is_cancelled();

@@ -168,7 +168,7 @@ fn run_op(job: &Job, shared: &Shared<'_>) -> Result<(BTreeMap<String, Object>, T
     let outside = Outside::new(&shared.paths, shared.store.checkpoints(&common), &log);
     let told = Told { progress: shared.progress, number: job.step + 1, log: &log };
     // What is made anew is made without a look at what was made before.
-    let history = if job.again { &[][..] } else { shared.history.finished() };
+    let history = (!job.again).then_some(&*shared.history);
     let before = Before::new(&job.key, history, shared.store);
     let programs = Programs::new(log.path().to_owned(), job.gpus.clone());
     shared.pipeline.note.say(step.entry.determinism, shared.progress);

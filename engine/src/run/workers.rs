@@ -1,78 +1,93 @@
-//! Threads for steps. One that has done its step waits for the next: to start a thread costs more than
-//! a small step.
+//! Threads for steps. Whoever has ended a step settles what follows from it and takes the next one itself:
+//! to wake another thread costs more than a small step.
 
-use super::work::{self, Job, Made, Shared, Trouble};
+use super::{
+    Outcome,
+    schedule::Schedule,
+    work::{self, Job},
+};
 use std::{
-    sync::mpsc::{self, Receiver, Sender},
+    sync::{Condvar, Mutex, MutexGuard},
     thread::{self, Scope},
 };
 
 /// Stack of a thread. Only what is used of it takes memory.
 const STACK_BYTES: usize = 16 << 20;
 
-/// The threads, and which of them have no step now.
-pub struct Workers {
-    jobs: Vec<Sender<Job>>,
-    idle: Vec<usize>,
-    done: Sender<Done>,
-    results: Receiver<Done>,
+/// Runs a schedule to its end.
+pub fn run(schedule: Schedule<'_>) -> Outcome {
+    let team = Team { state: Mutex::new(State { schedule, threads: 0 }), more: Condvar::new() };
+    thread::scope(|scope| team.hire(scope, &mut team.lock()));
+    team.state.into_inner().expect(NO_PANIC).schedule.outcome()
 }
 
-/// The end of a step, and the thread that had it.
-struct Done {
-    step: usize,
-    made: Result<Made, Trouble>,
-    worker: usize,
+/// Threads that work off one schedule.
+struct Team<'a> {
+    state: Mutex<State<'a>>,
+    /// Steps wait for a thread, or there will be none any more.
+    more: Condvar,
 }
 
-impl Default for Workers {
-    fn default() -> Self {
-        let (done, results) = mpsc::channel();
-        Self { jobs: Vec::new(), idle: Vec::new(), done, results }
-    }
+struct State<'a> {
+    schedule: Schedule<'a>,
+    threads: usize,
 }
 
-impl Workers {
-    /// Gives a step to a thread that has none, or to a new one.
-    pub fn start<'s, 'a: 's>(
-        &mut self,
-        scope: &'s Scope<'s, '_>,
-        shared: &'a Shared<'a>,
-        job: Job,
-    ) {
-        let worker = self.idle.pop().unwrap_or_else(|| self.hire(scope, shared));
-        self.jobs[worker].send(job).expect("a thread waits until nobody can send to it");
+const NO_PANIC: &str = "a panic of a step is caught where it runs";
+
+impl<'a> Team<'a> {
+    fn lock(&self) -> MutexGuard<'_, State<'a>> {
+        self.state.lock().expect(NO_PANIC)
     }
 
-    fn hire<'s, 'a: 's>(&mut self, scope: &'s Scope<'s, '_>, shared: &'a Shared<'a>) -> usize {
-        let (worker, done) = (self.jobs.len(), self.done.clone());
-        let (sender, jobs) = mpsc::channel::<Job>();
-        let work = move || {
-            for job in jobs {
-                let made = work::run(&job, shared);
-                // Whoever waits for steps outlives every one of them.
-                let _ = done.send(Done { step: job.step, made, worker });
-            }
-        };
+    fn hire<'s>(&'s self, scope: &'s Scope<'s, '_>, state: &mut State<'a>) {
         thread::Builder::new()
-            .name(format!("step-{worker}"))
+            .name(format!("step-{}", state.threads))
             .stack_size(STACK_BYTES)
-            .spawn_scoped(scope, work)
+            .spawn_scoped(scope, || self.work(scope))
             .expect("the system has a thread for a step");
-        self.jobs.push(sender);
-        worker
+        state.threads += 1;
     }
 
-    /// Waits until a step has ended; one must be on its way.
-    pub fn wait(&mut self) -> (usize, Result<Made, Trouble>) {
-        let Done { step, made, worker } = self.results.recv().expect("a sender is kept here");
-        self.idle.push(worker);
-        (step, made)
+    fn work<'s>(&'s self, scope: &'s Scope<'s, '_>) {
+        // However it ends, nobody waits for what this thread would have said.
+        let _last_word = LastWord(&self.more);
+        let mut state = self.lock();
+        let shared = state.schedule.shared;
+        loop {
+            let Some(job) = self.next(scope, &mut state) else {
+                if state.schedule.running.is_empty() {
+                    return;
+                }
+                state = self.more.wait(state).expect(NO_PANIC);
+                continue;
+            };
+            drop(state);
+            let made = work::run(&job, shared);
+            state = self.lock();
+            state.schedule.end(job.step, made);
+        }
     }
 
-    /// Lets the threads end: nobody can send them a step any more.
-    pub fn dismiss(&mut self) {
-        self.jobs.clear();
-        self.idle.clear();
+    /// A step for this thread; what can run beside it goes to others.
+    fn next<'s>(&'s self, scope: &'s Scope<'s, '_>, state: &mut State<'a>) -> Option<Job> {
+        state.schedule.start_what_fits();
+        let job = state.schedule.started.pop_front()?;
+        for _ in 0..state.schedule.started.len() {
+            self.more.notify_one();
+        }
+        while state.threads < state.schedule.running.len() {
+            self.hire(scope, state);
+        }
+        Some(job)
+    }
+}
+
+/// Wakes all when it is dropped.
+struct LastWord<'a>(&'a Condvar);
+
+impl Drop for LastWord<'_> {
+    fn drop(&mut self) {
+        self.0.notify_all();
     }
 }
