@@ -1,4 +1,4 @@
-//! A disk that fails, for tests.
+//! A disk that fails, or that another process writes to just now, for tests.
 
 use std::{
     io,
@@ -25,7 +25,10 @@ pub(crate) struct Faults {
 struct Shared {
     calls: Vec<String>,
     failing: Option<(usize, Failure)>,
+    meanwhile: Option<(&'static str, Action)>,
 }
+
+type Action = Box<dyn FnOnce() + Send>;
 
 impl Faults {
     /// Fails at the call of that number, from 0.
@@ -39,8 +42,17 @@ impl Faults {
         self.shared.lock().expect("no panic").calls.clone()
     }
 
+    /// Does something right before the next write to a file.
+    pub(crate) fn before_write(&self, file: &'static str, action: impl FnOnce() + Send + 'static) {
+        self.shared.lock().expect("no panic").meanwhile = Some((file, Box::new(action)));
+    }
+
     pub(crate) fn pass(&self, call: &str, path: &Path) -> io::Result<()> {
         let mut shared = self.shared.lock().expect("no panic");
+        let now = |(file, _): &mut (&str, Action)| call == "write" && path.ends_with(file);
+        if let Some((_, action)) = shared.meanwhile.take_if(now) {
+            action();
+        }
         let number = shared.calls.len();
         shared.calls.push(format!("{call} {}", path.display()));
         let fails = shared.failing.is_some_and(|(at, failure)| match failure {

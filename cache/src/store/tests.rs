@@ -192,6 +192,45 @@ fn compacting_keeps_all_and_others_notice() {
 }
 
 #[test]
+fn whoever_looks_again_knows_what_all_have_made() {
+    let root = tempfile::tempdir().expect("a folder");
+    let stores = [0, 1, 2].map(|_| Store::open(root.path()).expect("a store"));
+    let all_know = |made: usize| {
+        for store in &stores {
+            store.refresh().expect("read");
+            let unknown = (0..made).find(|&step| store.finished(&key(step).digest()).is_none());
+            assert_eq!(unknown, None, "of {made}");
+        }
+    };
+    for step in 0..60 {
+        let (who, then) = (&stores[step * step % 3], &stores[step * 7 % 5 % 3]);
+        run_step(who, step).expect("a step");
+        match step % 7 {
+            2 | 5 => then.refresh().expect("read"),
+            3 => assert!(then.journal.compact(|_| true).expect("compacted")),
+            _ => all_know(step + 1),
+        }
+    }
+}
+
+#[test]
+fn what_another_process_writes_in_between_is_read() {
+    let (root, disk) = (tempfile::tempdir().expect("a folder"), Disk::default());
+    let store = Store::open_on(root.path(), disk.clone()).expect("a store");
+    run_step(&store, 0).expect("a step");
+    store.refresh().expect("read");
+    let other = Store::open(root.path()).expect("a store");
+    disk.faults.before_write("journal-v1.jsonl", move || {
+        run_step(&other, 1).expect("a step");
+    });
+    run_step(&store, 2).expect("a step");
+    store.refresh().expect("read");
+    for step in 0..3 {
+        assert!(store.finished(&key(step).digest()).is_some(), "step {step}");
+    }
+}
+
+#[test]
 fn a_long_journal_is_compacted_by_itself() {
     let root = tempfile::tempdir().expect("a folder");
     let store = Store::open(root.path()).expect("a store");
