@@ -1,6 +1,8 @@
 //! Where models run: which GPU and libraries are there, by looking at files alone, so that a run
 //! that finds everything done never touches CUDA.
 
+pub mod trial;
+
 use crate::{pipeline::Pipeline, run::StepError, say::progress::Progress};
 use ops::{Determinism, Device, Fault, device::Place};
 use std::{
@@ -233,18 +235,8 @@ pub enum Wanted {
     Cuda(Option<usize>),
 }
 
-/// Why `auto` means the processor. Where a GPU is, it still does: the backend for GPUs has been
-/// checked against the processor's only without one, so it is used where it is asked for.
-fn on_the_cpu(machine: &Machine) -> String {
-    let why = match machine.cuda(0) {
-        Ok(_) => "a GPU is there, and `--device cuda` uses it".to_owned(),
-        Err(_) if machine.gpus.is_empty() => "no NVIDIA GPU".to_owned(),
-        Err(missing) => missing.what,
-    };
-    format!("device auto: {why}; models run on the CPU")
-}
-
-/// Decides for every step where it runs: by its own `device`, else by that of the command line.
+/// Decides for every step where it runs: by its own `device`, else by that of the command line. What is
+/// left to the engine goes to a GPU if there is one and `doubts` has none about it.
 ///
 /// # Errors
 /// Steps that ask for a GPU which is not there.
@@ -252,9 +244,10 @@ pub fn place(
     pipeline: &mut Pipeline,
     machine: &Machine,
     other: Wanted,
+    doubts: impl FnOnce(&Place) -> Option<String>,
 ) -> Result<(), Vec<StepError>> {
-    let mut errors = Vec::new();
-    let mut note = None;
+    let (mut errors, mut doubts) = (Vec::new(), Some(doubts));
+    let mut unasked: Option<(Device, String)> = None;
     for (index, step) in pipeline.steps.iter_mut().enumerate() {
         if step.entry.determinism == Determinism::Bitwise {
             continue;
@@ -266,9 +259,11 @@ pub fn place(
         }
         step.place = match wanted {
             Wanted::Cpu => Device::Cpu,
+            // Where a program computes is its own affair.
+            Wanted::Auto if step.entry.open => Device::Cpu,
             Wanted::Auto => {
-                note = Some(on_the_cpu(machine));
-                Device::Cpu
+                let decide = || doubts.take().map_or_else(Default::default, |it| auto(machine, it));
+                unasked.get_or_insert_with(decide).0.clone()
             }
             Wanted::Cuda(number) => machine.cuda(number.unwrap_or(0)).unwrap_or_else(|missing| {
                 errors.push(StepError {
@@ -283,8 +278,26 @@ pub fn place(
             }),
         };
     }
-    pipeline.note = Note { text: note, said: AtomicBool::new(false) };
+    let text = unasked.map(|(_, why)| why);
+    pipeline.note = Note { text, said: AtomicBool::new(false) };
     if errors.is_empty() { Ok(()) } else { Err(errors) }
+}
+
+/// What `auto` means on this machine, and why.
+fn auto(machine: &Machine, doubts: impl FnOnce(&Place) -> Option<String>) -> (Device, String) {
+    let why = match machine.cuda(0) {
+        Ok(Device::Cuda(place)) => match doubts(&place) {
+            None => {
+                let note =
+                    "device auto: models run on the GPU, which agreed with the CPU in a trial";
+                return (Device::Cuda(place), note.to_owned());
+            }
+            Some(doubt) => format!("there is a GPU, but {doubt}"),
+        },
+        Err(missing) if !machine.gpus.is_empty() => missing.what,
+        _ => "no NVIDIA GPU".to_owned(),
+    };
+    (Device::Cpu, format!("device auto: {why}; models run on the CPU"))
 }
 
 #[cfg(test)]
@@ -338,5 +351,41 @@ mod tests {
         let nvrtc = at("env/lib/python3.12/site-packages/nvidia/cu13/lib/libnvrtc.so.13");
         let driver = at("toolkit/lib64/libcuda.so.1");
         assert_eq!(whole.cuda(1).unwrap(), Device::Cuda(Place { ordinal: 1, driver, nvrtc }));
+    }
+
+    #[test]
+    fn what_is_left_to_the_engine_goes_to_a_gpu_without_doubt() {
+        let root = tempfile::tempdir().unwrap();
+        for file in ["libcuda.so.1", "libnvrtc.so.13"] {
+            fs::write(root.path().join(file), "").unwrap();
+        }
+        let text = "steps:
+  clips: { op: synth, clips_per_class: 1 }
+  mel: { op: log_mel, in: clips, n_mels: 8 }
+  ours: { op: beta_vae, in: mel }
+  other: { op: autoencoder, in: mel, device: cpu }
+  theirs: { op: command, in: { x: mel }, command: [cp, '{in.x}', '{out.y}'], outputs: { y: matrix } }
+";
+        let placed = |gpus: &[&str], other, doubt: Option<&str>| {
+            let (mut pipeline, _) =
+                crate::spec::load(Path::new("a.yaml"), text.to_owned(), &[]).unwrap();
+            let gpus = gpus.iter().map(PathBuf::from).collect();
+            let machine = Machine { gpus, folders: vec![root.path().to_owned()].into() };
+            place(&mut pipeline, &machine, other, |_| doubt.map(str::to_owned)).unwrap();
+            let on_gpu = |step: &crate::pipeline::Step| step.place != Device::Cpu;
+            let names = pipeline.steps.iter().filter(|step| on_gpu(step)).map(|step| &step.name);
+            let names = names.cloned().collect::<Vec<_>>().join(" ");
+            (names, pipeline.note.text.unwrap_or_default())
+        };
+        let gpu = &["/dev/nvidia0"][..];
+        let (names, note) = placed(gpu, Wanted::Auto, None);
+        assert!(names == "ours" && note.contains("run on the GPU"), "{names}: {note}");
+        let (names, note) = placed(gpu, Wanted::Auto, Some("it differs"));
+        assert!(names.is_empty() && note.contains("but it differs; models run on"), "{note}");
+        let (names, note) = placed(&[], Wanted::Auto, None);
+        assert!(names.is_empty() && note.contains("no NVIDIA GPU"), "{note}");
+        assert_eq!(placed(gpu, Wanted::Cpu, None), Default::default());
+        let unasked = placed(gpu, Wanted::Cuda(Some(0)), Some("never asked"));
+        assert_eq!(unasked, ("ours theirs".to_owned(), String::new()));
     }
 }

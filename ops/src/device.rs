@@ -88,6 +88,8 @@ fn bounds(precision: Precision) -> [f64; 3] {
     }
 }
 
+/// The compute capability from which on products of other precisions than `f32` work.
+const TENSOR_CORES_SINCE: i32 = 8;
 const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::Tf32, Precision::Bf16];
 /// Steps whose losses are compared.
 const STEPS: usize = 20;
@@ -101,6 +103,34 @@ pub fn cases() -> Vec<Case> {
     }
     cases.push(Case { variational: true, batch_norm: true, precision: Precision::F32 });
     cases
+}
+
+/// Tries a GPU on a little data, in every precision that it has: what must hold before models go to it
+/// unasked.
+///
+/// # Errors
+/// When the GPU fails, or differs from the CPU by more than rounding.
+pub fn trial(device: &Device) -> Result<(), OpError> {
+    /// Enough for every kernel, and few enough for a CPU of two cores.
+    const BATCH: usize = 16;
+    let Place { ordinal, driver, .. } = place(device)?;
+    let capability = |gpu: &GpuInfo| gpu.capability.0;
+    let major = gpus(driver).map_err(OpError::failure)?.get(*ordinal).map_or(0, capability);
+    for precision in PRECISIONS {
+        if precision != Precision::F32 && major < TENSOR_CORES_SINCE {
+            continue;
+        }
+        let case = Case { variational: true, batch_norm: false, precision };
+        let plan = Plan { batch_size: BATCH, ..case.plan() };
+        if !case.compare_as(&plan, device)?.holds {
+            let name = case.precision();
+            let message = format!("with `precision: {name}` it differs from the CPU");
+            return Err(
+                OpError::failure(message).help("`engine devices --check` shows by how much")
+            );
+        }
+    }
+    Ok(())
 }
 
 /// What a GPU is timed on.
@@ -169,11 +199,15 @@ impl Case {
     /// # Errors
     /// When either fails.
     pub fn compare(&self, device: &Device) -> Result<Comparison, OpError> {
-        let (plan, place) = (self.plan(), place(device)?);
+        self.compare_as(&self.plan(), device)
+    }
+
+    fn compare_as(&self, plan: &Plan, device: &Device) -> Result<Comparison, OpError> {
+        let place = place(device)?;
         // The last batch of an epoch is a short one.
         let data = parity::clips(5 * plan.batch_size / 2, plan.architecture.input);
         let open = || Gpu::open(place, self.precision);
-        let found = parity::compare(&open, &plan, &data, STEPS)?;
+        let found = parity::compare(&open, plan, &data, STEPS)?;
         let [curve, gradient, latents] = bounds(self.precision);
         let norm = if self.batch_norm { ", batch_norm" } else { "" };
         let mut text = format!("\n{} {}{norm}\n", self.model(), self.precision());

@@ -28,9 +28,10 @@
 
 use super::{Finished, Object, StoreError, Times, disk::Disk};
 use crate::Digest;
+use foldhash::HashMap;
 use serde::Deserialize;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     fs::{File, Metadata, OpenOptions},
     io::{self, BufRead, Read, Seek, SeekFrom},
     os::unix::fs::MetadataExt,

@@ -14,6 +14,9 @@ pub struct DevicesArgs {
     /// Compare GPU and CPU, and time the training.
     #[arg(long, hide = true)]
     pub check: bool,
+    /// Only compare them on a little data, and say nothing if they agree: see `devices::trial`.
+    #[arg(long, hide = true, conflicts_with = "check")]
+    pub trial: bool,
 }
 
 /// Prints what is found.
@@ -22,12 +25,12 @@ pub struct DevicesArgs {
 /// With the exit code, if a check fails.
 pub fn devices(args: &DevicesArgs) -> Result<(), Stop> {
     let machine = Machine::look();
-    print(&text(&machine));
-    if !args.check {
-        return Ok(());
+    let gpu = || machine.cuda(0).map_err(|missing| Stop::saying(FAILED, missing.what));
+    if args.trial {
+        return device::trial(&gpu()?).map_err(|error| Stop::saying(FAILED, error));
     }
-    let device = machine.cuda(0).map_err(|missing| Stop::saying(FAILED, missing.what))?;
-    check(&device)
+    print(&text(&machine));
+    if args.check { check(&gpu()?) } else { Ok(()) }
 }
 
 fn text(machine: &Machine) -> String {
@@ -92,8 +95,8 @@ fn text(machine: &Machine) -> String {
     text.push_str(&match machine.cuda(0) {
         Ok(_) => paragraph(
             "",
-            "Models run on the CPU unless a step says `device: cuda`, or the command line \
-             `--device cuda`.",
+            "Models run on the GPU if a trial shows that it agrees with the CPU, unless a step \
+             says `device: cpu` or `device: cuda`, or the command line `--device`.",
             width,
         ),
         Err(missing) => {

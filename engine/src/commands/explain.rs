@@ -57,6 +57,7 @@ struct Explained<'a> {
     prepared: &'a Prepared,
     step: &'a Step,
     planned: &'a Planned,
+    key: &'a CacheKey,
     files: usize,
     bytes: u64,
     /// The earlier step with the nearest key, and the differences in words.
@@ -70,12 +71,13 @@ impl<'a> Explained<'a> {
         let history = &plan.history;
         let reasons = Reasons { pipeline, files, history, store };
         let planned = &plan.steps[index];
+        let key = planned.key.as_ref().expect("what is asked for has a key");
         let key_of = |step: usize| plan.steps[step].finished.as_ref().map(|it| &it.cache_key);
         let hit = planned.verdict == Verdict::Hit;
-        let nearest = if hit { None } else { reasons.nearest_step(index, &planned.key) };
+        let nearest = if hit { None } else { reasons.nearest_step(index, key) };
         let words = |old: &CacheKey| {
-            let mut differences = reasons.differences(index, old, &planned.key);
-            let known = |port: &String| planned.whole || planned.key.inputs.contains_key(port);
+            let mut differences = reasons.differences(index, old, key);
+            let known = |port: &String| planned.whole || key.inputs.contains_key(port);
             differences.inputs.retain(|(port, _)| known(port));
             reasons.in_words(index, &differences, &key_of)
         };
@@ -83,6 +85,7 @@ impl<'a> Explained<'a> {
             prepared,
             step: &pipeline.steps[index],
             planned,
+            key,
             files: files[index].len(),
             bytes: files[index].iter().map(|file| file.size).sum(),
             nearest: nearest.map(|old| (&old.cache_key, words(&old.cache_key))),
@@ -91,7 +94,7 @@ impl<'a> Explained<'a> {
     }
 
     fn text(&self, width: usize) -> String {
-        let Self { step, planned, .. } = self;
+        let Self { step, planned, key, .. } = self;
         let mut out = format!("{}: {}\n\n", step.name, step.entry.name);
         let mut add =
             |head: &str, text: &str| out.push_str(&paragraph(&format!("{head:<10}"), text, width));
@@ -105,8 +108,8 @@ impl<'a> Explained<'a> {
         );
         match planned.whole {
             // Whole where there is room for it.
-            true if width > 10 + 64 => add("key", &planned.key.digest().to_string()),
-            true => add("key", &planned.key.digest().short()),
+            true if width > 10 + 64 => add("key", &key.digest().to_string()),
+            true => add("key", &key.digest().short()),
             false => add("key", "known when all that it reads is there"),
         }
         add("version", &step.entry.version.to_string());
@@ -120,7 +123,7 @@ impl<'a> Explained<'a> {
             let path = source.path.display();
             add("files", &format!("{files}, {bytes}, {} {path}", source.param));
         }
-        if let Some(digest) = planned.key.inputs.get(FILES) {
+        if let Some(digest) = key.inputs.get(FILES) {
             add("", &format!("{} of their names and contents", digest.short()));
         }
         for (port, from, digest) in self.inputs() {
@@ -130,7 +133,7 @@ impl<'a> Explained<'a> {
         add("seed", &self.seed());
         add(
             "device",
-            match &planned.key.numerics {
+            match &key.numerics {
                 Some(device) => device,
                 None => "any: its bytes are the same on all",
             },
@@ -174,9 +177,8 @@ impl<'a> Explained<'a> {
 
     fn inputs(&self) -> Vec<(&'static str, String, Option<String>)> {
         let steps = &self.prepared.pipeline.steps;
-        let digest = |port: &str| {
-            ports(&self.planned.key).find(|(name, _)| *name == port).map(|(_, it)| it.short())
-        };
+        let digest =
+            |port: &str| ports(self.key).find(|(name, _)| *name == port).map(|(_, it)| it.short());
         let inputs = self.step.inputs.iter().map(|input| {
             let from = format!("{}.{}", steps[input.step].name, input.output);
             (input.port, from, digest(input.port))
@@ -185,7 +187,7 @@ impl<'a> Explained<'a> {
     }
 
     fn seed(&self) -> String {
-        match self.planned.key.seed {
+        match self.key.seed {
             Some(seed) if self.step.own_seed => format!("{seed}, its own"),
             Some(seed) => format!("{seed}, the study's"),
             None => "none: nothing in it is random".to_owned(),
@@ -193,14 +195,14 @@ impl<'a> Explained<'a> {
     }
 
     fn json(&self) -> String {
-        let Self { step, planned, .. } = self;
-        let inputs = self.inputs().into_iter().map(|(port, from, _)| {
-            json!({ "port": port, "from": from, "digest": planned.key.inputs.get(port) })
-        });
+        let Self { step, planned, key, .. } = self;
+        let inputs = self.inputs().into_iter().map(
+            |(port, from, _)| json!({ "port": port, "from": from, "digest": key.inputs.get(port) }),
+        );
         let json = json!({
             "step": step.name, "op": step.entry.name, "status": planned.verdict.name(),
             "reason": planned.reason,
-            "key": planned.whole.then(|| planned.key.digest()), "fields": planned.key,
+            "key": planned.whole.then(|| key.digest()), "fields": key,
             "params": step.op.params(), "inputs": inputs.collect::<Vec<_>>(),
             "files": self.files,
             "nearest": self.nearest.as_ref().map(|(old, words)| {

@@ -10,6 +10,7 @@ use crate::{
         size, talk,
     },
 };
+use cache::CacheKey;
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -64,8 +65,8 @@ pub fn text(prepared: &Prepared) -> String {
             text.push_str(&format!("{}\n", head.trim_end()));
             text.push_str(&paragraph("       ", &said, width));
         }
-        if talk::is_verbose() && planned.whole {
-            text.push_str(&paragraph("       ", &format!("key {}", planned.key.digest()), width));
+        if let Some(key) = planned.whole_key().filter(|_| talk::is_verbose()) {
+            text.push_str(&paragraph("       ", &format!("key {}", key.digest()), width));
         }
     }
     text.push_str(&paragraph("", &total(&plan, !options.only.is_empty()), width));
@@ -144,7 +145,7 @@ pub fn in_json(prepared: &Prepared) -> String {
     let steps = pipeline.steps.iter().zip(&plan.steps).map(|(step, planned)| {
         json!({
             "step": step.name, "op": step.entry.name, "status": planned.verdict.name(),
-            "reason": planned.reason, "key": planned.whole.then(|| planned.key.digest()),
+            "reason": planned.reason, "key": planned.whole_key().map(CacheKey::digest),
             "predicted": cost_in_json(&planned.cost),
         })
     });

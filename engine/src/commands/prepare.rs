@@ -2,7 +2,7 @@
 
 use crate::{
     cli::{BAD_INPUT, FAILED, PlanArgs, Stop},
-    devices::{self, Machine},
+    devices::{self, Machine, trial},
     pipeline::Pipeline,
     run::{Files, Options, StepError, scan::plain, scan_sources, search::Batches, wanted},
     say::{
@@ -46,9 +46,15 @@ pub fn prepare(args: &PlanArgs, keep_going: Option<bool>) -> Result<Prepared, St
     }
     // A store that is there is read while the pipeline is; for a faulty pipeline none is made.
     let store = args.store.store.clone();
-    let opened = store.is_dir().then(|| std::thread::spawn(move || open(&store)));
+    let opened = store.is_dir().then(|| {
+        std::thread::spawn(move || {
+            rayon::current_num_threads(); // The pool starts when it is first asked for.
+            open(&store)
+        })
+    });
     let (mut pipeline, warnings) = load(&args.pipeline, &args.set)?;
-    devices::place(&mut pipeline, &Machine::look(), args.device)
+    let doubt = |place: &_| trial::doubt(place, &args.store.store);
+    devices::place(&mut pipeline, &Machine::look(), args.device, doubt)
         .map_err(|errors| refuse(&pipeline, &errors))?;
     let only = steps(&pipeline, &args.only, "--only")?;
     let until = steps(&pipeline, &args.until, "--until")?;

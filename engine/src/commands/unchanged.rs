@@ -13,6 +13,7 @@
 use super::prepare::Prepared;
 use crate::{
     cli::RunArgs,
+    devices::Machine,
     record::runs,
     say::{progress::say, talk},
 };
@@ -137,11 +138,13 @@ fn versions(args: &RunArgs, prepared: &Prepared, record: &Record) -> Option<Vers
     Versions::of(paths.into_iter().collect())
 }
 
-/// Where the note lies for what was asked: the words of the command and where they were typed.
+/// Where the note lies for what was asked: the words of the command, where they were typed, and the GPUs
+/// that `auto` may mean there.
 fn note(args: &RunArgs) -> Option<PathBuf> {
     let mut hasher = Hasher::new("asked-v1");
     hasher.text(env::current_dir().ok()?.to_str()?);
     hasher.text(args.plan.store.store.to_str()?);
+    hasher.number(Machine::look().gpus.len() as u64);
     for word in env::args_os().skip(1) {
         hasher.text(word.to_str()?);
     }

@@ -1,7 +1,7 @@
 //! The key of a step: what decides its bytes. Why it differs from an earlier one, [`crate::plan::reasons`]
 //! says from the same fields.
 
-use crate::pipeline::Step;
+use crate::{pipeline::Step, spec::expect::Schema};
 use cache::{CacheKey, Digest};
 use ops::{Determinism, Entry, Select};
 use serde_json::Value;
@@ -43,8 +43,8 @@ pub fn without(key: &CacheKey, params: &[&str]) -> CacheKey {
 
 /// Parameters that differ from their defaults: a new parameter with a default changes no key.
 fn changed_params(entry: &Entry, params: Value) -> BTreeMap<String, Value> {
-    let properties = entry.schema().get("properties");
-    let default = |name: &str| properties?.get(name)?.get("default");
+    let schema = Schema::new(entry.schema());
+    let default = |name: &str| schema.property(name)?.default();
     let Value::Object(params) = params else { return BTreeMap::new() };
     params.into_iter().filter(|(name, value)| default(name) != Some(value)).collect()
 }

@@ -29,7 +29,7 @@ impl Look {
     }
 }
 
-/// Steps that are looked at without starting threads for them.
+/// Steps that are looked at without other threads.
 const FEW: usize = 64;
 
 /// Looks at all wanted steps. Those that read nothing come first, then those that read only them,
@@ -37,16 +37,25 @@ const FEW: usize = 64;
 pub fn look(pipeline: &Pipeline, files: &Files, store: &Store, wanted: &[bool]) -> Vec<Look> {
     let mut looks: Vec<Look> = Vec::new();
     looks.resize_with(pipeline.steps.len(), Look::default);
-    for layer in layers(pipeline, wanted) {
-        let one = |&index: &usize| (index, look_at(pipeline, files, store, &looks, index));
-        let found: Vec<_> = if layer.len() < FEW {
-            layer.iter().map(one).collect()
-        } else {
-            layer.par_iter().with_min_len(FEW / 2).map(one).collect()
-        };
-        for (index, look) in found {
-            looks[index] = look;
+    let layers = layers(pipeline, wanted);
+    let few = layers.iter().all(|layer| layer.len() < FEW);
+    let in_turn = || {
+        for layer in layers {
+            let one = |&index: &usize| (index, look_at(pipeline, files, store, &looks, index));
+            let found: Vec<_> = match layer.len() < FEW {
+                true => layer.iter().map(one).collect(),
+                false => layer.par_iter().with_min_len(FEW / 2).map(one).collect(),
+            };
+            for (index, look) in found {
+                looks[index] = look;
+            }
         }
+    };
+    // From within the pool: a thread outside of it would be woken after each layer.
+    if few {
+        in_turn()
+    } else {
+        rayon::scope(|_| in_turn())
     }
     looks
 }

@@ -52,8 +52,8 @@ pub struct Planned {
     pub verdict: Verdict,
     /// Why; nothing for a hit.
     pub reason: String,
-    /// Its key. Inputs that are not there yet are left out of it.
-    pub key: CacheKey,
+    /// Its key, without inputs that are not there yet; none of a step that is not asked for.
+    pub key: Option<CacheKey>,
     /// Whether that is all of the key.
     pub whole: bool,
     /// Its result, if that is there.
@@ -64,6 +64,26 @@ pub struct Planned {
     pub cost: Cost,
     /// What is said of it below it: "`clips` has 3 new files".
     cause: String,
+}
+
+impl Planned {
+    /// Its key, if all of it is known.
+    pub fn whole_key(&self) -> Option<&CacheKey> {
+        self.key.as_ref().filter(|_| self.whole)
+    }
+
+    fn skipped() -> Self {
+        Self {
+            verdict: Verdict::Skip,
+            reason: "not asked for".to_owned(),
+            key: None,
+            whole: false,
+            finished: None,
+            shapes: Vec::new(),
+            cost: Cost::default(),
+            cause: String::new(),
+        }
+    }
 }
 
 /// What a run would do.
@@ -79,7 +99,7 @@ fn unknown() -> Digest {
     Digest::of(b"")
 }
 
-/// Looks at every step, and runs none.
+/// Looks at every step that is asked for, and runs none.
 pub fn plan<'s>(
     pipeline: &Pipeline,
     files: &Files,
@@ -88,10 +108,14 @@ pub fn plan<'s>(
 ) -> Plan<'s> {
     let history = Past::of(store);
     let wanted = wanted(pipeline, &options.only);
-    let mut looks = look(pipeline, files, store, &vec![true; pipeline.steps.len()]);
+    let mut looks = look(pipeline, files, store, &wanted);
     let reasons = Reasons { pipeline, files, history: &history, store };
     let mut steps: Vec<Planned> = Vec::with_capacity(pipeline.steps.len());
     for (index, step) in pipeline.steps.iter().enumerate() {
+        if !wanted[index] {
+            steps.push(Planned::skipped());
+            continue;
+        }
         let there = |from: usize, port: &str| {
             steps[from].finished.as_ref()?.outputs.get(port).map(|object| object.digest)
         };
@@ -114,16 +138,15 @@ pub fn plan<'s>(
             }
         };
         let (verdict, reason, cause) = match &finished {
-            _ if !wanted[index] => (Verdict::Skip, "not asked for".to_owned(), String::new()),
             Some(_) => (Verdict::Hit, String::new(), String::new()),
             None => judge(&reasons, index, &key, forced, &steps),
         };
         let shapes = cost::shapes(&reasons, index, &key, finished.as_ref(), &steps);
-        let cost = match verdict {
-            Verdict::Run | Verdict::Maybe => cost::of(&reasons, index, &key, &shapes, &steps),
-            Verdict::Hit | Verdict::Skip => Cost::default(),
+        let cost = match &finished {
+            Some(_) => Cost::default(),
+            None => cost::of(&reasons, index, &key, &shapes, &steps),
         };
-        let finished = finished.filter(|_| verdict == Verdict::Hit);
+        let key = Some(key);
         steps.push(Planned { verdict, reason, key, whole, finished, shapes, cost, cause });
     }
     Plan { steps, history }

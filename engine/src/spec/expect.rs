@@ -13,6 +13,11 @@ pub struct Schema<'s> {
     inner: &'s Json,
 }
 
+/// An entry of a map. Those of schemas are small, and looked through is quicker than hashed.
+fn entry<'s>(map: &'s Json, name: &str) -> Option<&'s Json> {
+    map.as_object()?.iter().find_map(|(key, value)| (key == name).then_some(value))
+}
+
 /// Anything at all.
 pub const ANY: Schema<'static> =
     Schema { root: &Json::Bool(true), outer: &Json::Bool(true), inner: &Json::Bool(true) };
@@ -27,7 +32,7 @@ impl<'s> Schema<'s> {
         let mut inner = part;
         // Bounded, so that a schema that refers to itself ends.
         for _ in 0..16 {
-            let Some(pointer) = inner.get("$ref").and_then(Json::as_str) else { break };
+            let Some(pointer) = entry(inner, "$ref").and_then(Json::as_str) else { break };
             let target = pointer.strip_prefix('#').and_then(|at| self.root.pointer(at));
             let Some(target) = target else { break };
             inner = target;
@@ -36,7 +41,7 @@ impl<'s> Schema<'s> {
     }
 
     fn get(&self, name: &str) -> Option<&'s Json> {
-        self.outer.get(name).or_else(|| self.inner.get(name))
+        entry(self.outer, name).or_else(|| entry(self.inner, name))
     }
 
     /// The schema itself, references followed.
@@ -46,18 +51,18 @@ impl<'s> Schema<'s> {
 
     /// The schema of a named entry.
     pub fn property(&self, name: &str) -> Option<Self> {
-        self.inner.get("properties")?.get(name).map(|part| self.part(part))
+        entry(entry(self.inner, "properties")?, name).map(|part| self.part(part))
     }
 
     /// The names of all entries.
     pub fn properties(&self) -> Vec<&'s str> {
-        let properties = self.inner.get("properties").and_then(Json::as_object);
+        let properties = entry(self.inner, "properties").and_then(Json::as_object);
         properties.into_iter().flat_map(|map| map.keys().map(String::as_str)).collect()
     }
 
     /// The schema of entries that are not named.
     pub fn other_property(&self) -> Option<Self> {
-        match self.inner.get("additionalProperties") {
+        match entry(self.inner, "additionalProperties") {
             Some(Json::Bool(false)) => None,
             Some(part) => Some(self.part(part)),
             None => Some(ANY),
@@ -66,26 +71,26 @@ impl<'s> Schema<'s> {
 
     /// The names of entries that must be there.
     pub fn required(&self) -> Vec<&'s str> {
-        let names = self.inner.get("required").and_then(Json::as_array);
+        let names = entry(self.inner, "required").and_then(Json::as_array);
         names.into_iter().flatten().filter_map(Json::as_str).collect()
     }
 
     /// The schema of an item of a list.
     pub fn item(&self, at: usize) -> Option<Self> {
-        let fixed = self.inner.get("prefixItems").and_then(|items| items.get(at));
-        fixed.or_else(|| self.inner.get("items")).map(|part| self.part(part))
+        let fixed = entry(self.inner, "prefixItems").and_then(|items| items.get(at));
+        fixed.or_else(|| entry(self.inner, "items")).map(|part| self.part(part))
     }
 
     /// Whether a list may have so many items.
     pub fn holds_items(&self, count: usize) -> bool {
-        let limit = |name| self.inner.get(name).and_then(Json::as_u64);
+        let limit = |name| entry(self.inner, name).and_then(Json::as_u64);
         limit("minItems").is_none_or(|least| least <= count as u64)
             && limit("maxItems").is_none_or(|most| count as u64 <= most)
     }
 
     /// The types it allows; empty where any is allowed.
     pub fn types(&self) -> Vec<&'s str> {
-        match self.inner.get("type") {
+        match entry(self.inner, "type") {
             Some(Json::String(name)) => vec![name],
             Some(Json::Array(names)) => names.iter().filter_map(Json::as_str).collect(),
             _ => Vec::new(),
@@ -94,13 +99,13 @@ impl<'s> Schema<'s> {
 
     /// The texts it allows, if it allows only certain ones.
     pub fn choices(&self) -> Option<Vec<&'s str>> {
-        if let Some(choice) = self.inner.get("const").and_then(Json::as_str) {
+        if let Some(choice) = entry(self.inner, "const").and_then(Json::as_str) {
             return Some(vec![choice]);
         }
-        if let Some(Json::Array(choices)) = self.inner.get("enum") {
+        if let Some(Json::Array(choices)) = entry(self.inner, "enum") {
             return choices.iter().map(Json::as_str).collect();
         }
-        let Some(Json::Array(options)) = self.inner.get("oneOf") else { return None };
+        let Some(Json::Array(options)) = entry(self.inner, "oneOf") else { return None };
         let choices: Option<Vec<Vec<&str>>> =
             options.iter().map(|option| self.part(option).choices()).collect();
         choices.map(|choices| choices.concat())
@@ -111,7 +116,8 @@ impl<'s> Schema<'s> {
         if self.choices().is_some() {
             return None;
         }
-        let options = self.inner.get("anyOf").or_else(|| self.inner.get("oneOf"))?.as_array()?;
+        let options =
+            entry(self.inner, "anyOf").or_else(|| entry(self.inner, "oneOf"))?.as_array()?;
         Some(options.iter().map(|option| self.part(option)).collect())
     }
 
@@ -150,9 +156,14 @@ impl<'s> Schema<'s> {
         (!line.is_empty()).then_some(line)
     }
 
+    /// The default.
+    pub fn default(&self) -> Option<&'s Json> {
+        entry(self.outer, "default")
+    }
+
     /// The default as YAML; `None` where the parameter must be given.
     pub fn default_text(&self) -> Option<String> {
-        self.outer.get("default").map(|value| match value {
+        self.default().map(|value| match value {
             Json::String(text) if needs_no_quotes(text) => text.clone(),
             Json::Number(number) => number
                 .as_f64()
@@ -201,8 +212,8 @@ impl<'s> Schema<'s> {
     }
 
     fn expected_list(&self) -> String {
-        let count = self.inner.get("minItems").and_then(Json::as_u64);
-        let exact = count.filter(|_| self.inner.get("maxItems").and_then(Json::as_u64) == count);
+        let count = entry(self.inner, "minItems").and_then(Json::as_u64);
+        let exact = count.filter(|_| entry(self.inner, "maxItems").and_then(Json::as_u64) == count);
         let item = self.item(0).map(|item| item.expected());
         let least = count.filter(|count| exact.is_none() && *count > 0);
         let count = match (exact, least) {
@@ -236,7 +247,7 @@ impl<'s> Schema<'s> {
         if let Some(choices) = self.choices() {
             return choices.first().map_or_else(|| "…".to_owned(), |choice| (*choice).to_owned());
         }
-        if let Some(text) = self.outer.get("examples").and_then(|it| it.get(0)) {
+        if let Some(text) = entry(self.outer, "examples").and_then(|it| it.get(0)) {
             return text.as_str().map_or_else(|| text.to_string(), str::to_owned);
         }
         "…".to_owned()

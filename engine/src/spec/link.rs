@@ -11,9 +11,10 @@ use crate::say::{
     suggest,
 };
 use cache::Kind;
+use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 use ops::{Entry, Port};
 use petgraph::{algo::tarjan_scc, graph::DiGraph};
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque, hash_map};
+use std::collections::{BTreeSet, VecDeque, hash_map};
 
 /// A connection between two steps.
 pub struct Link {

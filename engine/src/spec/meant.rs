@@ -1,7 +1,7 @@
 //! Which steps an `in` means, while steps are still names.
 
 use super::node::{Node, Value};
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 /// What an `in` names.
 pub fn reads(node: &Node) -> Vec<String> {

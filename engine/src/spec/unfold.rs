@@ -13,11 +13,9 @@ use super::{
     vars::Variables,
 };
 use crate::say::fault::Fault;
+use foldhash::{HashMap, HashMapExt as _};
 use ops::Entry;
-use std::{
-    collections::{BTreeSet, HashMap},
-    rc::Rc,
-};
+use std::{collections::BTreeSet, rc::Rc};
 
 /// A step of the plan, not yet read.
 pub struct Instance {

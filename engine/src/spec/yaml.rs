@@ -9,8 +9,9 @@ use crate::{
     pipeline::Span,
     say::fault::{Fault, quote},
 };
+use foldhash::{HashSet, HashSetExt as _};
 use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, Span as Mark, Tag, options};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 /// The longest pipeline file.
 const MAX_BYTES: usize = 1 << 20;

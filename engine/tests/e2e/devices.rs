@@ -52,3 +52,13 @@ fn a_gpu_that_is_not_there_is_a_mistake_at_its_place_and_auto_says_so_once() {
     let said = study.engine(&["plan", "study.yaml", "--set", "ae.precision=tf32"]);
     assert!(said.stdout.contains("`precision` f32 → tf32"), "{}", said.stdout);
 }
+
+#[test]
+fn a_trial_without_a_gpu_fails_and_says_why() {
+    if has_gpu() {
+        return;
+    }
+    let said = Study::new().engine(&["devices", "--trial"]);
+    assert_eq!((said.code, said.stdout.as_str()), (1, ""), "{}", said.stderr);
+    assert!(said.stderr.contains("error: no NVIDIA GPU was found"), "{}", said.stderr);
+}

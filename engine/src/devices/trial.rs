@@ -1,0 +1,125 @@
+//! Whether models may go to a GPU unasked. Once for a machine as it is, GPU and CPU are compared on a
+//! little data, in a process of its own: a driver that crashes takes its process with it. The store keeps
+//! what came of it, so that a run that finds everything done never touches CUDA.
+
+use crate::say::progress::say;
+use cache::{Digest, Hasher, stat::Stat, store::write_renewable};
+use ops::device::Place;
+use serde::{Deserialize, Serialize};
+use std::{
+    env, fs,
+    io::Read,
+    path::Path,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+/// The file in the store.
+const FILE: &str = "gpu-trial-v1.json";
+/// A trial takes seconds; one that takes longer hangs.
+const LIMIT: Duration = Duration::from_secs(120);
+/// How often a trial that runs is looked at.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// What came of a trial.
+#[derive(Serialize, Deserialize)]
+struct Verdict {
+    /// Of which machine.
+    machine: Digest,
+    /// What speaks against the GPU, if anything does.
+    doubt: Option<String>,
+}
+
+/// What speaks against this GPU. Without a trial of the machine as it is now, there is one.
+pub fn doubt(place: &Place, store: &Path) -> Option<String> {
+    doubt_by(machine(place), &store.join(FILE), || {
+        say("trying the GPU beside the CPU, once for this machine: some seconds");
+        run()
+    })
+}
+
+fn doubt_by(machine: Digest, file: &Path, run: impl FnOnce() -> Option<String>) -> Option<String> {
+    let known = fs::read(file).ok().and_then(|text| serde_json::from_slice(&text).ok());
+    if let Some(Verdict { doubt, .. }) = known.filter(|known: &Verdict| known.machine == machine) {
+        return doubt;
+    }
+    let verdict = Verdict { machine, doubt: run() };
+    let text = serde_json::to_vec(&verdict).expect("a verdict always serialises");
+    // What cannot be kept costs the next run another trial.
+    let _ = file.parent().map(fs::create_dir_all);
+    let _ = write_renewable(file, &text);
+    verdict.doubt
+}
+
+/// All that a trial rests on: this program, the driver, its compiler, the GPUs.
+fn machine(place: &Place) -> Digest {
+    let mut hasher = Hasher::new("gpu-trial");
+    let program = env::current_exe().unwrap_or_default();
+    for path in [&program, &place.driver, &place.nvrtc] {
+        let stat = fs::metadata(path).map(|it| Stat::of(&it).to_string()).unwrap_or_default();
+        hasher.values(path.as_os_str().as_encoded_bytes()).text(&stat);
+    }
+    let gpus = super::entries(Path::new("/proc/driver/nvidia/gpus"));
+    let about = gpus.iter().map(|gpu| gpu.join("information"));
+    for path in about.chain(["/proc/driver/nvidia/version".into()]) {
+        hasher.values(&fs::read(path).unwrap_or_default());
+    }
+    hasher.finish()
+}
+
+/// Runs a trial; what speaks against the GPU is the last that it says.
+fn run() -> Option<String> {
+    let failed = |fault: std::io::Error| format!("its trial could not be started: {fault}");
+    let mut command = match env::current_exe() {
+        Ok(program) => Command::new(program),
+        Err(fault) => return Some(failed(fault)),
+    };
+    command.args(["devices", "--trial"]).stdin(Stdio::null()).stdout(Stdio::null());
+    let mut trial = match command.stderr(Stdio::piped()).spawn() {
+        Ok(trial) => trial,
+        Err(fault) => return Some(failed(fault)),
+    };
+    let started = Instant::now();
+    let ended = loop {
+        match trial.try_wait() {
+            Ok(Some(ended)) => break ended,
+            Ok(None) if started.elapsed() < LIMIT => std::thread::sleep(PATIENCE),
+            _ => {
+                let _ = trial.kill();
+                let _ = trial.wait();
+                return Some(format!("its trial did not end within {} s", LIMIT.as_secs()));
+            }
+        }
+    };
+    if ended.success() {
+        return None;
+    }
+    let mut said = String::new();
+    // What it said is for people alone; how it ended is known.
+    let _ = trial.stderr.take().map(|mut pipe| pipe.read_to_string(&mut said));
+    let last = said.lines().rev().find(|line| !line.trim().is_empty());
+    let last = last.map(|line| line.strip_prefix("error: ").unwrap_or(line).to_owned());
+    Some(last.unwrap_or_else(|| format!("its trial ended with {ended}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_is_tried_once_and_again_when_it_has_changed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("store").join(FILE);
+        let doubt = |name: &str, found: Option<Option<&str>>| {
+            let machine = Digest::of(name.as_bytes());
+            let run = || found.expect("no trial is needed").map(str::to_owned);
+            doubt_by(machine, &file, run)
+        };
+        assert_eq!(doubt("old driver", Some(Some("it differs"))), Some("it differs".to_owned()));
+        assert_eq!(doubt("old driver", None), Some("it differs".to_owned()));
+        assert_eq!(doubt("new driver", Some(None)), None);
+        assert_eq!(doubt("new driver", None), None);
+        fs::write(&file, "{").expect("damaged");
+        assert_eq!(doubt("new driver", Some(None)), None);
+    }
+}
