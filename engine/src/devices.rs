@@ -1,6 +1,8 @@
 //! Where models run: which GPU and libraries are there, by looking at files alone, so that a run
 //! that finds everything done never touches CUDA.
 
+#[cfg(test)]
+mod tests;
 pub mod trial;
 
 use crate::{pipeline::Pipeline, run::StepError, say::progress::Progress};
@@ -298,94 +300,4 @@ fn auto(machine: &Machine, doubts: impl FnOnce(&Place) -> Option<String>) -> (De
         _ => "no NVIDIA GPU".to_owned(),
     };
     (Device::Cpu, format!("device auto: {why}; models run on the CPU"))
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a failure stops the test")]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn devices_are_read_as_people_write_them() {
-        assert_eq!(parse("auto"), Ok(Wanted::Auto));
-        assert_eq!(parse("cuda"), Ok(Wanted::Cuda(None)));
-        assert_eq!(parse("cuda:3"), Ok(Wanted::Cuda(Some(3))));
-        for wrong in ["gpu", "cuda:", "cuda:+1", "cuda:x", "CPU", ""] {
-            assert!(parse(wrong).unwrap_err().contains("cuda:1"), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn libraries_are_found_in_toolkits_and_python_packages_newest_first() {
-        let root = tempfile::tempdir().unwrap();
-        let at = |path: &str| root.path().join(path);
-        for file in [
-            "toolkit/lib64/libcudnn.so.9",
-            "env/lib/python3.12/site-packages/nvidia/cu13/lib/libnvrtc.so.12",
-            "env/lib/python3.12/site-packages/nvidia/cu13/lib/libnvrtc.so.13",
-            "env/lib/python3.12/site-packages/nvidia/cu13/lib/libnvrtc-builtins.so.13.0",
-            "env/lib/python3.12/site-packages/nvidia/cu13/lib/libnvrtc.alt.so.13",
-        ] {
-            fs::create_dir_all(at(file).parent().unwrap()).unwrap();
-            fs::write(at(file), "").unwrap();
-        }
-        let variables = |name: &str| match name {
-            "CUDA_HOME" => Some(at("toolkit")),
-            "VIRTUAL_ENV" => Some(at("env")),
-            _ => None,
-        };
-        let machine = Machine { gpus: Vec::new(), folders: folders(&variables).into() };
-        let found = |start| machine.library(start).map(|path| file_name(&path).to_owned());
-        assert_eq!(found(NVRTC).as_deref(), Some("libnvrtc.so.13"));
-        assert_eq!(found("libcudnn.so").as_deref(), Some("libcudnn.so.9"));
-        assert!(machine.cuda(0).unwrap_err().what.contains("no NVIDIA GPU"));
-
-        let gpus = vec![PathBuf::from("/dev/nvidia0")];
-        let empty = Machine { gpus: gpus.clone(), folders: vec![at("nowhere")].into() };
-        assert!(empty.cuda(0).unwrap_err().what.contains("driver"));
-        fs::write(at("toolkit/lib64/libcuda.so.1"), "").unwrap();
-        let toolkit = vec![at("toolkit/lib64")].into();
-        let driver = Machine { gpus: gpus.clone(), folders: toolkit };
-        assert!(driver.cuda(0).unwrap_err().help.contains("nvidia-cuda-nvrtc"));
-        let whole = Machine { gpus, folders: machine.folders };
-        let nvrtc = at("env/lib/python3.12/site-packages/nvidia/cu13/lib/libnvrtc.so.13");
-        let driver = at("toolkit/lib64/libcuda.so.1");
-        assert_eq!(whole.cuda(1).unwrap(), Device::Cuda(Place { ordinal: 1, driver, nvrtc }));
-    }
-
-    #[test]
-    fn what_is_left_to_the_engine_goes_to_a_gpu_without_doubt() {
-        let root = tempfile::tempdir().unwrap();
-        for file in ["libcuda.so.1", "libnvrtc.so.13"] {
-            fs::write(root.path().join(file), "").unwrap();
-        }
-        let text = "steps:
-  clips: { op: synth, clips_per_class: 1 }
-  mel: { op: log_mel, in: clips, n_mels: 8 }
-  ours: { op: beta_vae, in: mel }
-  other: { op: autoencoder, in: mel, device: cpu }
-  theirs: { op: command, in: { x: mel }, command: [cp, '{in.x}', '{out.y}'], outputs: { y: matrix } }
-";
-        let placed = |gpus: &[&str], other, doubt: Option<&str>| {
-            let (mut pipeline, _) =
-                crate::spec::load(Path::new("a.yaml"), text.to_owned(), &[]).unwrap();
-            let gpus = gpus.iter().map(PathBuf::from).collect();
-            let machine = Machine { gpus, folders: vec![root.path().to_owned()].into() };
-            place(&mut pipeline, &machine, other, |_| doubt.map(str::to_owned)).unwrap();
-            let on_gpu = |step: &crate::pipeline::Step| step.place != Device::Cpu;
-            let names = pipeline.steps.iter().filter(|step| on_gpu(step)).map(|step| &step.name);
-            let names = names.cloned().collect::<Vec<_>>().join(" ");
-            (names, pipeline.note.text.unwrap_or_default())
-        };
-        let gpu = &["/dev/nvidia0"][..];
-        let (names, note) = placed(gpu, Wanted::Auto, None);
-        assert!(names == "ours" && note.contains("run on the GPU"), "{names}: {note}");
-        let (names, note) = placed(gpu, Wanted::Auto, Some("it differs"));
-        assert!(names.is_empty() && note.contains("but it differs; models run on"), "{note}");
-        let (names, note) = placed(&[], Wanted::Auto, None);
-        assert!(names.is_empty() && note.contains("no NVIDIA GPU"), "{note}");
-        assert_eq!(placed(gpu, Wanted::Cpu, None), Default::default());
-        let unasked = placed(gpu, Wanted::Cuda(Some(0)), Some("never asked"));
-        assert_eq!(unasked, ("ours theirs".to_owned(), String::new()));
-    }
 }

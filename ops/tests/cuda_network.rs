@@ -221,6 +221,31 @@ fn a_lost_device_keeps_the_checkpoint_and_either_device_goes_on_from_it() {
 }
 
 #[test]
+fn a_step_is_recorded_once_a_shape_and_the_host_waits_only_for_losses() {
+    if compiler().is_none() {
+        return say_skipped("no C++ compiler");
+    }
+    let plan = with_all(plan(&[4, 6], true));
+    let data = clips(21, plan.architecture.input);
+    let mut model = OnDevice::new(Emulator::new(), &plan, &data, 1).unwrap();
+    model.restore(&State::start(&plan.network(), 1)).unwrap();
+    let order: Vec<u32> = (0..21).collect();
+    for epoch in 1..4 {
+        let steps_before = 3 * (epoch - 1);
+        let batches = Batches { epoch, order: &order, beta: 1.0, steps_before };
+        let before = (model.driver().reads, model.driver().writes);
+        model.train(&batches, &Detached::with_seed(1), &mut |_, _| Ok(())).unwrap();
+        let device = model.driver();
+        assert_eq!(device.recordings.len(), 2, "of batches of 8, and of the last one of 5");
+        let [eight, five] = [0, 1].map(|shape| device.recordings[shape].len());
+        // Nothing is launched but in recordings.
+        assert_eq!(device.launches, epoch as usize * (2 * eight + five));
+        // The losses of all steps; before them the order and the clock.
+        assert_eq!((device.reads - before.0, device.writes - before.1), (1, 2));
+    }
+}
+
+#[test]
 fn what_trains_beside_a_model_does_not_change_its_bits() {
     if compiler().is_none() {
         return say_skipped("no C++ compiler");

@@ -51,6 +51,9 @@ pub struct Emulator {
     pub breaks_after: Option<usize>,
     /// Launches so far.
     pub launches: usize,
+    /// Copies to the host and to the device.
+    pub reads: usize,
+    pub writes: usize,
     /// Where launches are counted for somebody else.
     pub counted: Option<Arc<AtomicUsize>>,
     /// Bytes it has.
@@ -69,6 +72,8 @@ impl Emulator {
             backwards: false,
             breaks_after: None,
             launches: 0,
+            reads: 0,
+            writes: 0,
             counted: None,
             size: 1 << 32,
         }
@@ -198,12 +203,14 @@ impl Driver for Emulator {
     }
 
     fn write(&mut self, to: Address, bytes: &[u8]) -> Result<(), CudaError> {
+        self.writes += 1;
         // SAFETY: checked inside.
         unsafe { self.bytes(to, bytes.len()) }.copy_from_slice(bytes);
         Ok(())
     }
 
     fn read(&mut self, from: Address, bytes: &mut [u8]) -> Result<(), CudaError> {
+        self.reads += 1;
         // SAFETY: checked inside.
         bytes.copy_from_slice(unsafe { self.bytes(from, bytes.len()) });
         Ok(())
