@@ -46,12 +46,7 @@ pub fn prepare(args: &PlanArgs, keep_going: Option<bool>) -> Result<Prepared, St
     }
     // A store that is there is read while the pipeline is; for a faulty pipeline none is made.
     let store = args.store.store.clone();
-    let opened = store.is_dir().then(|| {
-        std::thread::spawn(move || {
-            rayon::current_num_threads(); // The pool starts when it is first asked for.
-            open(&store)
-        })
-    });
+    let opened = store.is_dir().then(|| std::thread::spawn(move || open(&store)));
     let (mut pipeline, warnings) = load(&args.pipeline, &args.set)?;
     let doubt = |place: &_| trial::doubt(place, &args.store.store);
     devices::place(&mut pipeline, &Machine::look(), args.device, doubt)
