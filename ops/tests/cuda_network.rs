@@ -103,6 +103,7 @@ fn a_beta_vae_with_everything_optional_agrees_with_the_cpu() {
 #[test]
 fn channels_of_every_tile_agree_with_the_cpu() {
     agrees(&plan(&[20, 40, 70], true), 3, SINGLE);
+    agrees(&plan(&[16, 32, 64], true), 3, SINGLE);
 }
 
 #[test]

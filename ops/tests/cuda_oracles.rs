@@ -18,9 +18,9 @@ const IMAGES: usize = 3;
 struct Bench(Emulator);
 
 impl Bench {
-    fn new(network: &Network) -> Self {
+    fn new(network: &Network, precision: Precision) -> Self {
         let mut emulator = Emulator::new();
-        emulator.load(&units(network, Precision::F32)).unwrap();
+        emulator.load(&units(network, precision)).unwrap();
         Self(emulator)
     }
 
@@ -47,9 +47,10 @@ impl Bench {
     }
 }
 
+/// Numbers of few digits: every precision holds them, so that all must find the same products.
 fn draw(len: usize, index: u32) -> Vec<f32> {
     let mut random = Random::new(5, Purpose::Null, index);
-    (0..len).map(|_| random.between(-1.0, 1.0) as f32).collect()
+    (0..len).map(|_| (random.between(-64.0, 64.0).round() / 64.0) as f32).collect()
 }
 
 fn int(n: usize) -> Arg {
@@ -105,14 +106,18 @@ fn the_three_directions_of_a_convolution_are_those_of_its_definition() {
     }
     let cases = [
         network(&[7, 33], 3, 2, [9, 14]),
+        // Channels that fill whole steps and whole tiles of a product.
+        network(&[16, 32, 48], 3, 2, [9, 14]),
+        network(&[64, 128], 3, 2, [5, 6]),
         network(&[130, 2], 3, 2, [5, 4]),
         network(&[65, 8], 2, 2, [6, 5]),
         network(&[3, 9], 5, 3, [11, 13]),
         network(&[4], 1, 3, [7, 7]),
         network(&[5], 3, 1, [4, 6]),
     ];
-    for network in &cases {
-        let mut bench = Bench::new(network);
+    let precisions = [Precision::F32, Precision::Tf32];
+    for (network, precision) in cases.iter().flat_map(|it| precisions.map(|of| (it, of))) {
+        let mut bench = Bench::new(network, precision);
         for (at, layer) in network.encoder.iter().chain(&network.decoder).enumerate() {
             let Some(sides) = Sides::of(layer) else { continue };
             let [wide_len, narrow_len] =
@@ -185,7 +190,7 @@ fn products_of_any_strides_and_parts_are_sums_of_products() {
     if compiler().is_none() {
         return say_skipped("no C++ compiler");
     }
-    let mut bench = Bench::new(&network(&[2], 3, 2, [4, 4]));
+    let mut bench = Bench::new(&network(&[2], 3, 2, [4, 4]), Precision::F32);
     for (rows, across, inner, each, tall) in
         [(3, 5, 70, 16, 8), (30, 9, 33, 48, 32), (130, 140, 20, 32, 128), (8, 129, 1, 16, 8)]
     {
@@ -217,7 +222,7 @@ fn noise_is_that_of_the_cpu() {
     if compiler().is_none() {
         return say_skipped("no C++ compiler");
     }
-    let mut bench = Bench::new(&network(&[2], 3, 2, [4, 4]));
+    let mut bench = Bench::new(&network(&[2], 3, 2, [4, 4]), Precision::F32);
     let (length, seed, step) = (1000, 0x1234_5678_9abc_def0_u64, 77_u32);
     let zeros = bench.put(&vec![0.0; length]);
     let words = [step, 0, 0, seed as u32, (seed >> 32) as u32].map(f32::from_bits);

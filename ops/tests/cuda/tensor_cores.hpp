@@ -5,6 +5,15 @@ static float to_tf32(float x) {
     return __uint_as_float((bits + 0x1000u) & ~0x1fffu);
 }
 
+#if PRODUCTS == 2
+// No NaN becomes an infinity.
+__device__ unsigned short rounded(float x) {
+    const u32 bits = __float_as_uint(x);
+    if ((bits & 0x7fffffffu) > 0x7f800000u) return (unsigned short)((bits >> 16) | 64);
+    return (unsigned short)((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+}
+#endif
+
 static void multiply_tiles(float (&c)[4], const u32 (&a)[4], const u32 (&b)[2]) {
     static u32 left[1024][4], right[1024][2];
     const unsigned thread = threadIdx.x, warp = thread / 32 * 32, lane = thread % 32;

@@ -147,13 +147,13 @@ fn convolution(layer: &Layer, at: usize) -> Option<(String, Vec<String>)> {
         text,
         r#"
 typedef Patches<{sizes}> Layer;
-extern "C" __global__ void __launch_bounds__(THREADS) narrow_{at}(const float* weight, const value* wide, int images, const float* bias, int relu, value* narrow) {{
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) narrow_{at}(const float* weight, const value* wide, int images, const float* bias, int relu, value* narrow) {{
     to_narrow<Layer, TileOf<{high}>::Tile>(weight, wide, images, bias, relu, narrow);
 }}
-extern "C" __global__ void __launch_bounds__(THREADS) wide_{at}(const float* weight, const value* narrow, int images, const float* bias, int relu, value* wide) {{
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) wide_{at}(const float* weight, const value* narrow, int images, const float* bias, int relu, value* wide) {{
     to_wide<Layer, TileOf<{low}>::Tile>(weight, narrow, images, bias, relu, wide);
 }}
-extern "C" __global__ void __launch_bounds__(THREADS) weight_{at}(const value* narrow, const value* wide, int images, int each, float* parts) {{
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) weight_{at}(const value* narrow, const value* wide, int images, int each, float* parts) {{
     to_weight<Layer, TileOf<{high}>::Tile>(narrow, wide, images, each, parts);
 }}
 "#,

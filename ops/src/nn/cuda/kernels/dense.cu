@@ -17,12 +17,15 @@ struct Matrix {
 struct DenseLeft {
     Matrix matrix;
     __device__ bool along_k() const { return matrix.along == 1; }
+    __device__ bool whole_rows() const { return false; }
+    __device__ bool whole_k() const { return false; }
     __device__ float at(int m, int from, int step) const { return matrix.get(m, from + step); }
 };
 
 struct DenseRight {
     Matrix matrix;
     __device__ bool along_k() const { return matrix.down == 1; }
+    __device__ bool whole_k() const { return false; }
     __device__ float at(int from, int step, int n) const { return matrix.get(from + step, n); }
 };
 
@@ -57,7 +60,7 @@ __device__ void dense(const void* a, int a_kept, int a_down, int a_along, const 
 }
 
 #define DENSE(NAME, HEIGHT)                                                                                      \
-    extern "C" __global__ void __launch_bounds__(THREADS) NAME(                                                  \
+    extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) NAME(                                                  \
         const void* a, int a_kept, int a_down, int a_along, const void* b, int b_kept, int b_down, int b_along,  \
         int rows, int columns, int inner, int each, float* parts, value* image, const float* bias, int relu,     \
         int add, int down, int along) {                                                                          \

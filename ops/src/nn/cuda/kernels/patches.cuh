@@ -1,6 +1,7 @@
 // The geometry that a convolution and its transpose share: narrow pixel (i, j) and tap (a, b) of
 // the kernel meet wide pixel (i STRIDE + a - PADDING, j STRIDE + b - PADDING), if there is one.
-// Weights are narrow channels x wide channels x KERNEL x KERNEL for both layers.
+// Weights are narrow channels x wide channels x KERNEL x KERNEL for both layers. An image has less than
+// 2^31 numbers, and so has a batch of them.
 
 template <int WIDE_C_, int WIDE_H_, int WIDE_W_, int NARROW_C_, int NARROW_H_, int NARROW_W_,
           int KERNEL_, int STRIDE_, int PADDING_>
@@ -11,12 +12,16 @@ struct Patches {
         KERNEL = KERNEL_, STRIDE = STRIDE_, PADDING = PADDING_, SQUARE = KERNEL_ * KERNEL_, TAPS = WIDE_C_ * SQUARE
     };
 
-    // What tap `tap` = (channel, a, b) meets at narrow pixel `pixel` of an image; 0 outside.
-    __device__ static float met(const value* wide, size_t image, int tap, int pixel) {
-        const int channel = tap / SQUARE, a = tap / KERNEL % KERNEL, b = tap % KERNEL;
-        const int y = pixel / NARROW_W * STRIDE + a - PADDING, x = pixel % NARROW_W * STRIDE + b - PADDING;
-        if (y < 0 || y >= WIDE_H || x < 0 || x >= WIDE_W) return 0.0f;
-        return number(wide[(image * WIDE_C + channel) * WIDE_AREA + y * WIDE_W + x]);
+    // What tap (a, b) of a channel meets at narrow pixel `pixel` of an image; 0 outside.
+    __device__ static float met(const value* wide, u32 image, u32 channel, int a, int b, u32 pixel) {
+        const u32 i = pixel / NARROW_W, j = pixel % NARROW_W;
+        const u32 y = i * STRIDE + (a - PADDING), x = j * STRIDE + (b - PADDING);
+        const u32 corner = image * (WIDE_C * WIDE_AREA) + i * (STRIDE * WIDE_W) + j * STRIDE;
+        const u32 from_corner = channel * WIDE_AREA + (a - PADDING) * WIDE_W + (b - PADDING);
+        // Below zero is beyond every length.
+        const bool inside = y < WIDE_H && x < WIDE_W;
+        const float found = number(wide[inside ? corner + from_corner : 0]);
+        return inside ? found : 0.0f;
     }
 };
 

@@ -20,15 +20,12 @@ typedef float value;
 __device__ inline float number(float x) { return x; }
 __device__ inline float number(bf16 x) { return __uint_as_float(u32(x.bits) << 16); }
 
-// The nearest bf16, ties to even; no NaN becomes an infinity.
-__device__ inline unsigned short rounded(float x) {
-    const u32 bits = __float_as_uint(x);
-    if ((bits & 0x7fffffffu) > 0x7f800000u) return (unsigned short)((bits >> 16) | 64);
-    return (unsigned short)((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
-}
-
 __device__ inline void keep(float& place, float x) { place = x; }
+#if PRODUCTS == 2
+// The nearest bf16, ties to even: an instruction that came with tensor cores.
+__device__ unsigned short rounded(float x);
 __device__ inline void keep(bf16& place, float x) { place.bits = rounded(x); }
+#endif
 
 // The sum of one number a thread over the block, in the order of a binary tree; every thread gets
 // it. `room` holds as many numbers as the block has threads, which are a power of two.

@@ -1,14 +1,19 @@
 // C(m, n) = sum over k of A(m, k) B(k, n): the loop that all products of matrices share.
 //
 // A block of 256 threads makes ROWS x COLUMNS of C, sixteen k at a time: it moves both factors into
-// shared memory, while it has already asked for the next sixteen. The sum over k is taken in
-// order, so the same factors give the same bits. Factors are objects that know where numbers lie:
-// at(m, from, step) or at(from, step, n) for k = from + step, where `from` is a multiple of DEPTH and
-// the same for the whole block, so that what follows from it alone is worked out once for all steps;
-// `along_k` says that neighbours in memory are neighbours in k.
+// one of two rooms of shared memory, and asks for the next sixteen before it multiplies these. The sum
+// over k is taken in order, so the same factors give the same bits. Factors are objects that know where
+// numbers lie: at(m, from, step) or at(from, step, n) for k = from + step, where `from` is a multiple of
+// DEPTH and the same for the whole block; `along_k` says that neighbours in memory are neighbours in k.
+//
+// A thread fetches either one k of several rows, or one row at several k, so what follows from the one
+// is worked out once for all that it fetches. What lies outside is fetched from within and made 0:
+// quicker than a branch. `whole_rows` and `whole_k` say that nothing lies outside.
 
 const int DEPTH = 16;
 const int THREADS = 256;
+// Blocks that a processor must have registers for: while one waits for memory, the other multiplies.
+const int BLOCKS = 2;
 
 // Products in single precision: each thread makes ROWS_EACH x COLUMNS_EACH of C.
 template <int ROWS_, int COLUMNS_, int ROWS_EACH, int COLUMNS_EACH>
@@ -152,51 +157,59 @@ template <> struct TileOf<64> { typedef Tensor<64, 128> Tile; };
 template <> struct TileOf<128> { typedef Tensor<128, 128> Tile; };
 #endif
 
+// The numbers of a factor with SIDE rows (or columns) that one thread fetches: which, and at which k.
+template <int SIDE>
+struct Share {
+    enum { EACH = (SIDE * DEPTH + THREADS - 1) / THREADS };
+    u32 thread;
+    bool along_k;
+    __device__ u32 index(int i) const { return along_k ? thread / DEPTH + i * (THREADS / DEPTH) : thread % SIDE; }
+    __device__ u32 step(int i) const { return along_k ? thread % DEPTH : thread / SIDE + i * (THREADS / SIDE); }
+    // Of a narrow side some threads have nothing.
+    __device__ bool any() const { return SIDE * DEPTH >= THREADS || thread < SIDE * DEPTH; }
+};
+
 // Rows `blockIdx.y`, columns `blockIdx.x` of the product over k from `first` up to `end`.
 template <class Tile, class A, class B, class Out>
 __device__ void product(int rows, int columns, int first, int end, const A& a, const B& b, const Out& out) {
-    enum { A_EACH = (Tile::ROWS * DEPTH + THREADS - 1) / THREADS, B_EACH = Tile::COLUMNS * DEPTH / THREADS };
-    __shared__ typename Tile::Room room;
-    const int thread = threadIdx.x, m0 = blockIdx.y * Tile::ROWS, n0 = blockIdx.x * Tile::COLUMNS;
-    float next_a[A_EACH], next_b[B_EACH];
+    typedef Share<Tile::ROWS> Down;
+    typedef Share<Tile::COLUMNS> Along;
+    __shared__ typename Tile::Room rooms[2];
+    const int m0 = blockIdx.y * Tile::ROWS, n0 = blockIdx.x * Tile::COLUMNS;
+    const Down down = {threadIdx.x, a.along_k()};
+    const Along along = {threadIdx.x, b.along_k()};
+    float next_a[Down::EACH], next_b[Along::EACH];
     Tile tile;
+    int turn = 0;
     for (int k0 = first - DEPTH; k0 < end; k0 += DEPTH) {
+        typename Tile::Room& room = rooms[turn];
+        turn = 1 - turn;
         if (k0 >= first) {
 #pragma unroll
-            for (int i = 0; i < A_EACH; i++) {
-                const int e = thread + i * THREADS;
-                const int m = a.along_k() ? e / DEPTH : e % Tile::ROWS, k = a.along_k() ? e % DEPTH : e / Tile::ROWS;
-                if (e < Tile::ROWS * DEPTH) room.put_a(m, k, next_a[i]);
-            }
+            for (int i = 0; i < Down::EACH; i++)
+                if (down.any()) room.put_a(down.index(i), down.step(i), next_a[i]);
 #pragma unroll
-            for (int i = 0; i < B_EACH; i++) {
-                const int e = thread + i * THREADS;
-                const int n = b.along_k() ? e / DEPTH : e % Tile::COLUMNS, k = b.along_k() ? e % DEPTH : e / Tile::COLUMNS;
-                room.put_b(k, n, next_b[i]);
-            }
+            for (int i = 0; i < Along::EACH; i++) room.put_b(along.step(i), along.index(i), next_b[i]);
             __syncthreads();
         }
         const int from = k0 + DEPTH;
         if (from < end) {
 #pragma unroll
-            for (int i = 0; i < A_EACH; i++) {
-                const int e = thread + i * THREADS;
-                const int m = m0 + (a.along_k() ? e / DEPTH : e % Tile::ROWS);
-                const int step = a.along_k() ? e % DEPTH : e / Tile::ROWS;
-                next_a[i] = e < Tile::ROWS * DEPTH && m < rows && from + step < end ? a.at(m, from, step) : 0.0f;
+            for (int i = 0; i < Down::EACH; i++) {
+                const int m = m0 + down.index(i), step = down.step(i);
+                const bool is_row = a.whole_rows() || m < rows, is_term = a.whole_k() || from + step < end;
+                const float x = a.at(is_row ? m : m0, from, is_term ? step : 0);
+                next_a[i] = is_row && is_term ? x : 0.0f;
             }
 #pragma unroll
-            for (int i = 0; i < B_EACH; i++) {
-                const int e = thread + i * THREADS;
-                const int n = n0 + (b.along_k() ? e / DEPTH : e % Tile::COLUMNS);
-                const int step = b.along_k() ? e % DEPTH : e / Tile::COLUMNS;
-                next_b[i] = n < columns && from + step < end ? b.at(from, step, n) : 0.0f;
+            for (int i = 0; i < Along::EACH; i++) {
+                const int n = n0 + along.index(i), step = along.step(i);
+                const bool is_column = n < columns, is_term = b.whole_k() || from + step < end;
+                const float x = b.at(from, is_term ? step : 0, is_column ? n : n0);
+                next_b[i] = is_column && is_term ? x : 0.0f;
             }
         }
-        if (k0 >= first) {
-            tile.multiply(room);
-            __syncthreads();
-        }
+        if (k0 >= first) tile.multiply(room);
     }
     tile.hand_over(m0, n0, rows, columns, out);
 }

@@ -4,13 +4,15 @@
 // The sum is cut into parts of `each` pixels (a multiple of 16); `sum_parts` adds them in order.
 // Launch: blocks (ceil(taps / columns), ceil(narrow channels / rows), parts), 256 threads.
 
-template <class P>
+template <class P, class Tile>
 struct WeightNarrow {
     const value* narrow;
     __device__ bool along_k() const { return true; }
-    __device__ float at(int m, int from, int step) const {
-        const int k = from + step;
-        return number(narrow[(size_t(k / P::NARROW_AREA) * P::NARROW_C + m) * P::NARROW_AREA + k % P::NARROW_AREA]);
+    __device__ bool whole_rows() const { return P::NARROW_C % Tile::ROWS == 0; }
+    __device__ bool whole_k() const { return false; }
+    __device__ float at(u32 m, u32 from, u32 step) const {
+        const u32 image = (from + step) / P::NARROW_AREA, pixel = (from + step) % P::NARROW_AREA;
+        return number(narrow[(image * P::NARROW_C + m) * P::NARROW_AREA + pixel]);
     }
 };
 
@@ -18,8 +20,10 @@ template <class P>
 struct WeightPatches {
     const value* wide;
     __device__ bool along_k() const { return true; }
-    __device__ float at(int from, int step, int n) const {
-        return P::met(wide, (from + step) / P::NARROW_AREA, n, (from + step) % P::NARROW_AREA);
+    __device__ bool whole_k() const { return false; }
+    __device__ float at(u32 from, u32 step, u32 n) const {
+        const u32 image = (from + step) / P::NARROW_AREA, pixel = (from + step) % P::NARROW_AREA;
+        return P::met(wide, image, n / P::SQUARE, n / P::KERNEL % P::KERNEL, n % P::KERNEL, pixel);
     }
 };
 
@@ -33,7 +37,7 @@ template <class P, class Tile>
 __device__ void to_weight(const value* narrow, const value* wide, int images, int each, float* parts) {
     const int pixels = images * P::NARROW_AREA;
     const int first = blockIdx.z * each, end = first + each < pixels ? first + each : pixels;
-    const WeightNarrow<P> a = {narrow};
+    const WeightNarrow<P, Tile> a = {narrow};
     const WeightPatches<P> b = {wide};
     const WeightOut<P> out = {parts + size_t(blockIdx.z) * P::NARROW_C * P::TAPS};
     product<Tile>(P::NARROW_C, P::TAPS, first, end, a, b, out);

@@ -8,24 +8,24 @@
 
 // One axis of a phase: which wide coordinates belong to it and which taps they meet.
 struct Phase {
-    int first, count, shift, tap, taps;
+    u32 first, count, shift, tap, taps;
 };
 
 template <int LENGTH, int KERNEL, int STRIDE, int PADDING>
 __device__ Phase phase_of(int residue) {
     // The least coordinate >= 0 with (coordinate + PADDING) mod STRIDE = residue.
-    const int first = ((residue - PADDING) % STRIDE + STRIDE) % STRIDE;
+    const u32 first = ((residue - PADDING) % STRIDE + STRIDE) % STRIDE;
     const Phase phase = {
-        first, first < LENGTH ? (LENGTH - first + STRIDE - 1) / STRIDE : 0, (first + PADDING) / STRIDE, residue,
-        residue < KERNEL ? (KERNEL - residue + STRIDE - 1) / STRIDE : 0};
+        first, first < LENGTH ? (LENGTH - first + STRIDE - 1) / STRIDE : 0, (first + PADDING) / STRIDE, u32(residue),
+        u32(residue < KERNEL ? (KERNEL - residue + STRIDE - 1) / STRIDE : 0)};
     return phase;
 }
 
 // x / by, where `by` is one of two constants: such divisions are a multiplication, and the compiler may
 // move them out of the loop.
 template <int MOST, int FEWER>
-__device__ inline int divided(int x, int by) {
-    const int by_most = x / MOST, by_fewer = x / (FEWER > 0 ? FEWER : 1);
+__device__ inline u32 divided(u32 x, u32 by) {
+    const u32 by_most = x / MOST, by_fewer = x / (FEWER > 0 ? FEWER : 1);
     return by == MOST ? by_most : by_fewer;
 }
 
@@ -33,10 +33,10 @@ __device__ inline int divided(int x, int by) {
 // many of a phase as LENGTH / STRIDE, rounded up or down.
 template <class P>
 struct Column {
-    int image, i, j;
-    __device__ Column(const Phase& down, const Phase& along, int n) {
+    u32 image, i, j;
+    __device__ Column(const Phase& down, const Phase& along, u32 n) {
         enum { S = P::STRIDE, H = P::WIDE_H, W = P::WIDE_W };
-        const int row = divided<(W + S - 1) / S, W / S>(n, along.count);
+        const u32 row = divided<(W + S - 1) / S, W / S>(n, along.count);
         image = divided<(H + S - 1) / S, H / S>(row, down.count);
         i = row - image * down.count;
         j = n - row * along.count;
@@ -46,28 +46,29 @@ struct Column {
 // The tap (a, b) of a phase and the narrow channel that a term of the sum is about.
 template <class P>
 struct Term {
-    enum { MOST = (P::KERNEL + P::STRIDE - 1) / P::STRIDE };
-    int a, b, c;
-    __device__ Term(const Phase& along, int from, int step) {
-        // Where channels fill whole steps of the product, the tap is that of the whole block.
-        const bool whole = P::NARROW_C % DEPTH == 0;
-        const int tap = (whole ? from : from + step) / P::NARROW_C;
+    // Where channels fill whole steps of the product, the tap is that of the whole block.
+    enum { MOST = (P::KERNEL + P::STRIDE - 1) / P::STRIDE, WHOLE = P::NARROW_C % DEPTH == 0 };
+    u32 a, b, c;
+    __device__ Term(const Phase& along, u32 from, u32 step) {
+        const u32 tap = (WHOLE ? from : from + step) / P::NARROW_C;
         // An axis of a phase meets MOST taps or one fewer.
         a = divided<MOST, MOST - 1>(tap, along.taps);
         b = tap - a * along.taps;
-        c = whole ? from % P::NARROW_C + step : (from + step) % P::NARROW_C;
+        c = WHOLE ? from % P::NARROW_C + step : (from + step) % P::NARROW_C;
     }
 };
 
-template <class P>
+template <class P, class Tile>
 struct WideWeight {
     const float* weight;
     Phase down, along;
     __device__ bool along_k() const { return false; }
-    __device__ float at(int m, int from, int step) const {
+    __device__ bool whole_rows() const { return P::WIDE_C % Tile::ROWS == 0; }
+    __device__ bool whole_k() const { return Term<P>::WHOLE; }
+    __device__ float at(u32 m, u32 from, u32 step) const {
         const Term<P> term(along, from, step);
-        const int a = down.tap + term.a * P::STRIDE, b = along.tap + term.b * P::STRIDE, c = term.c;
-        return weight[c * P::TAPS + m * P::SQUARE + a * P::KERNEL + b];
+        const u32 a = down.tap + term.a * P::STRIDE, b = along.tap + term.b * P::STRIDE;
+        return weight[term.c * P::TAPS + m * P::SQUARE + a * P::KERNEL + b];
     }
 };
 
@@ -76,12 +77,15 @@ struct WidePatches {
     const value* narrow;
     Phase down, along;
     __device__ bool along_k() const { return false; }
-    __device__ float at(int from, int step, int n) const {
+    __device__ bool whole_k() const { return Term<P>::WHOLE; }
+    __device__ float at(u32 from, u32 step, u32 n) const {
         const Term<P> term(along, from, step);
         const Column<P> column(down, along, n);
-        const int i = column.i + down.shift - term.a, j = column.j + along.shift - term.b;
-        if (i < 0 || i >= P::NARROW_H || j < 0 || j >= P::NARROW_W) return 0.0f;
-        return number(narrow[(size_t(column.image) * P::NARROW_C + term.c) * P::NARROW_AREA + i * P::NARROW_W + j]);
+        const u32 i = column.i + down.shift - term.a, j = column.j + along.shift - term.b;
+        const bool inside = i < P::NARROW_H && j < P::NARROW_W;
+        const u32 at = (column.image * P::NARROW_C + term.c) * P::NARROW_AREA + i * P::NARROW_W + j;
+        const float found = number(narrow[inside ? at : 0]);
+        return inside ? found : 0.0f;
     }
 };
 
@@ -89,10 +93,10 @@ template <class P>
 struct WideOut {
     Image image;
     Phase down, along;
-    __device__ void put(int m, int n, float x) const {
+    __device__ void put(u32 m, u32 n, float x) const {
         const Column<P> from(down, along, n);
-        const int row = down.first + from.i * P::STRIDE, column = along.first + from.j * P::STRIDE;
-        image.put((size_t(from.image) * P::WIDE_C + m) * P::WIDE_AREA + row * P::WIDE_W + column, m, x);
+        const u32 row = down.first + from.i * P::STRIDE, column = along.first + from.j * P::STRIDE;
+        image.put((from.image * P::WIDE_C + m) * P::WIDE_AREA + row * P::WIDE_W + column, m, x);
     }
 };
 
@@ -100,7 +104,7 @@ template <class P, class Tile>
 __device__ void to_wide(const float* weight, const value* narrow, int images, const float* bias, int relu, value* wide) {
     const Phase down = phase_of<P::WIDE_H, P::KERNEL, P::STRIDE, P::PADDING>(blockIdx.z / P::STRIDE);
     const Phase along = phase_of<P::WIDE_W, P::KERNEL, P::STRIDE, P::PADDING>(blockIdx.z % P::STRIDE);
-    const WideWeight<P> a = {weight, down, along};
+    const WideWeight<P, Tile> a = {weight, down, along};
     const WidePatches<P> b = {narrow, down, along};
     const WideOut<P> out = {{wide, bias, relu}, down, along};
     const int columns = images * down.count * along.count;
