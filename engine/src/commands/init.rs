@@ -2,11 +2,10 @@
 
 use crate::{
     cli::{BAD_INPUT, Stop, print},
-    run::scan::plain,
     say::progress::say,
     schema,
 };
-use cache::store::write_whole;
+use cache::store::{plain, write_whole};
 use clap::Args;
 use std::{fs, path::PathBuf};
 

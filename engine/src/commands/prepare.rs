@@ -4,7 +4,7 @@ use crate::{
     cli::{BAD_INPUT, FAILED, PlanArgs, Stop},
     devices::{self, Machine, trial},
     pipeline::Pipeline,
-    run::{Files, Options, StepError, scan::plain, scan_sources, search::Batches, wanted},
+    run::{Files, Options, StepError, scan_sources, search::Batches, wanted},
     say::{
         fault::{Fault, listed, tell},
         progress::say,
@@ -12,7 +12,7 @@ use crate::{
     },
     spec::{self, Results},
 };
-use cache::{Store, StoreError};
+use cache::{Store, StoreError, store::plain};
 use std::{collections::BTreeSet, path::Path};
 
 /// A pipeline that is ready to run.

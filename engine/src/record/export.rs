@@ -1,7 +1,9 @@
 //! Artifacts as files for other tools.
 
-use crate::run::scan::plain;
-use cache::{Artifact, Column, Data, Digest, Kind, Store, Table, parquet, store::write_whole};
+use cache::{
+    Artifact, Column, Data, Digest, Kind, Store, Table, parquet,
+    store::{plain, write_whole},
+};
 use npyz::WriterBuilder;
 use std::{fs, path::Path};
 

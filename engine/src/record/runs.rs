@@ -1,10 +1,10 @@
 //! Run folders: `<out>/<name>/<id>/`, and `latest` beside them.
 
-use crate::{run::scan::plain, say::suggest};
+use crate::say::suggest;
 use cache::{
     Record,
     record::{RECORD_VERSION, StepStatus},
-    store::{write_renewable, write_whole},
+    store::{plain, write_renewable, write_whole},
 };
 use std::{
     fs, io,

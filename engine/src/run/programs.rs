@@ -1,7 +1,6 @@
 //! Programs of the user's: a scratch folder each, a clean environment, a log, and an end.
 
-use crate::run::scan::plain;
-use cache::{Table, foreign};
+use cache::{Table, foreign, store::plain};
 use ops::{Cancel, OpError, Piece, Program};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::{

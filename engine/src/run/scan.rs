@@ -1,6 +1,6 @@
 //! Finds the files a source op reads and names them by content.
 
-use cache::{FileEntry, FileIndex};
+use cache::{FileEntry, FileIndex, store::plain};
 use ops::{Select, Source};
 use rayon::prelude::*;
 use std::{
@@ -30,14 +30,6 @@ impl ScanError {
         };
         Self::new(format!("cannot read `{}`: {}", path.display(), plain(fault)), help)
     }
-}
-
-/// What the system said, without the error number.
-pub fn plain(fault: &io::Error) -> String {
-    let text = fault.to_string();
-    let text = text.split(" (os error").next().unwrap_or(&text);
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
 
 /// The files of a source, sorted by name.

@@ -10,7 +10,7 @@ use super::{
     outline::{self, Outline},
     overrides, report,
     search::Results,
-    steps, sweep,
+    settings, steps, sweep,
     unfold::{self, Variant},
     unused,
     vars::Variables,
@@ -214,7 +214,7 @@ fn read_seeds(cx: &mut Context, vars: &mut Variables, node: Option<&Node>) -> Ve
         Value::List(items) if !items.is_empty() => {
             let mut seeds = Vec::new();
             for item in items {
-                let Some(seed) = steps::seed(cx, item) else { continue };
+                let Some(seed) = settings::seed(cx, item) else { continue };
                 if seeds.contains(&seed) {
                     cx.push(
                         Fault::error("spec::seed", format!("seed `{seed}` is given twice"))

@@ -27,6 +27,7 @@ mod resources;
 mod sample;
 mod scalar;
 mod search;
+mod settings;
 mod steps;
 mod sweep;
 mod template;

@@ -1,4 +1,4 @@
-//! Steps: which op, which parameters, what is read, and the settings that every step may have.
+//! Steps: which op, which parameters, and what is read.
 
 use super::{
     context::Context,
@@ -6,10 +6,10 @@ use super::{
     node::{Key, Node, Value},
     outline::STEP_KEYS,
     params, resources,
+    settings::{device, retries, seed, timeout},
     unfold::{Axes, Instance},
 };
 use crate::{
-    devices,
     pipeline::Span,
     run::resources::Needs,
     say::{
@@ -98,9 +98,7 @@ pub fn read(cx: &mut Context, table: &'static [Entry], instance: Instance) -> Dr
     let field = |name: &str| fields.iter().find(|(key, _)| key.name == name);
     let op_node = field("op").map(|(_, node)| node);
     let entry = find_op(cx, table, &key, field("op"), &fields);
-    let is_setting = |name: &str| STEP_KEYS.iter().any(|(setting, _)| *setting == name);
-    let given: Vec<&(Key, Node)> =
-        fields.iter().filter(|(key, _)| !is_setting(&key.name)).collect();
+    let given: Vec<&(Key, Node)> = fields.iter().filter(|(key, _)| !is_setting(key)).collect();
     let (op, mut param_spans) = match (entry, op_node) {
         (Some(entry), Some(op)) => params::read(cx, entry, &key, op, &given),
         _ => (None, BTreeMap::new()),
@@ -136,6 +134,10 @@ pub fn read(cx: &mut Context, table: &'static [Entry], instance: Instance) -> Dr
     }
 }
 
+fn is_setting(key: &Key) -> bool {
+    STEP_KEYS.iter().any(|(setting, _)| *setting == key.name)
+}
+
 fn find_op(
     cx: &mut Context,
     table: &'static [Entry],
@@ -148,11 +150,13 @@ fn find_op(
         let mut fault =
             Fault::error("spec::no_op", format!("step {} has no `op`", quote(&step.name)))
                 .at_key(step, "what does this step do?");
-        let misspelt = fields
-            .iter()
-            .map(|(key, _)| key)
-            .find(|key| ["Op", "OP", "ops", "type", "kind", "operation"].contains(&&*key.name));
-        if let Some(key) = misspelt {
+        // `type: kmeans`, or a slip of the hand.
+        let means_op = |(key, node): &&(Key, Node)| {
+            !is_setting(key)
+                && (suggest::closest(&key.name, ["op"]).is_some()
+                    || node.text().is_some_and(|text| names.contains(&text)))
+        };
+        if let Some((key, _)) = fields.iter().find(means_op) {
             fault = fault.label(key.span.clone(), "should this be `op`?");
         }
         let near = suggest::closest(&step.name, names.iter().copied());
@@ -323,78 +327,4 @@ fn find_port(
         );
     }
     port
-}
-
-/// A seed: a whole number of at least 0.
-pub fn seed(cx: &mut Context, node: &Node) -> Option<u64> {
-    match &node.value {
-        Value::Int(value) if u64::try_from(*value).is_ok() => u64::try_from(*value).ok(),
-        Value::Faulty => None,
-        _ => {
-            let message =
-                format!("a seed must be a whole number of at least 0, not {}", node.describe());
-            cx.push(Fault::error("spec::seed", message).at(node, "not a seed"));
-            None
-        }
-    }
-}
-
-fn device(cx: &mut Context, node: &Node) -> Option<String> {
-    if let Value::Faulty = &node.value {
-        return None;
-    }
-    let known = node.text().filter(|text| devices::parse(text).is_ok());
-    if known.is_none() {
-        let near = node.text().and_then(|text| match text {
-            "gpu" | "GPU" => Some("cuda"),
-            _ => suggest::closest(text, ["auto", "cpu", "cuda"]),
-        });
-        let message = format!(
-            "`device` must be `auto`, `cpu`, `cuda`, or `cuda:1` for the second GPU, not {}",
-            node.describe()
-        );
-        cx.push(
-            Fault::error("spec::device", message)
-                .at(node, "unknown device")
-                .maybe_help(near.map(|near| format!("did you mean {}?", quote(near)))),
-        );
-    }
-    known.map(str::to_owned)
-}
-
-fn retries(cx: &mut Context, node: &Node) -> Option<u32> {
-    match &node.value {
-        Value::Int(value @ 0..=100) => u32::try_from(*value).ok(),
-        Value::Faulty => None,
-        _ => {
-            let message =
-                format!("`retries` must be a whole number from 0 to 100, not {}", node.describe());
-            cx.push(Fault::error("spec::retries", message).at(node, "how often to try again"));
-            None
-        }
-    }
-}
-
-fn timeout(cx: &mut Context, node: &Node) -> Option<f64> {
-    let seconds = match &node.value {
-        Value::Faulty => return None,
-        Value::Int(value) => Some(*value as f64),
-        Value::Real(value) => Some(*value),
-        Value::Text(text) => {
-            [("s", 1.0), ("m", 60.0), ("h", 3600.0)].iter().find_map(|(unit, by)| {
-                text.strip_suffix(unit)?.trim().parse::<f64>().ok().map(|value| value * by)
-            })
-        }
-        _ => None,
-    };
-    let seconds = seconds.filter(|seconds| seconds.is_finite() && *seconds > 0.0);
-    if seconds.is_none() {
-        let message = format!("`timeout` must be a time above 0, not {}", node.describe());
-        cx.push(
-            Fault::error("spec::timeout", message)
-                .at(node, "not a time")
-                .help("write seconds, or a text such as `30s`, `10m` or `2h`"),
-        );
-    }
-    seconds
 }

@@ -1,0 +1,91 @@
+//! Settings that every step may have besides its op's parameters: seed, device, retries, timeout. What it
+//! takes while it runs is in `resources`.
+
+use super::{
+    context::Context,
+    node::{Node, Value},
+};
+use crate::{
+    devices,
+    say::{
+        fault::{Fault, quote},
+        suggest,
+    },
+};
+
+/// A seed: a whole number of at least 0.
+pub fn seed(cx: &mut Context, node: &Node) -> Option<u64> {
+    match &node.value {
+        Value::Int(value) if u64::try_from(*value).is_ok() => u64::try_from(*value).ok(),
+        Value::Faulty => None,
+        _ => {
+            let message =
+                format!("a seed must be a whole number of at least 0, not {}", node.describe());
+            cx.push(Fault::error("spec::seed", message).at(node, "not a seed"));
+            None
+        }
+    }
+}
+
+/// Where the step runs, as it is written.
+pub fn device(cx: &mut Context, node: &Node) -> Option<String> {
+    if let Value::Faulty = &node.value {
+        return None;
+    }
+    let known = node.text().filter(|text| devices::parse(text).is_ok());
+    if known.is_none() {
+        let near = node.text().and_then(|text| match text {
+            "gpu" | "GPU" => Some("cuda"),
+            _ => suggest::closest(text, ["auto", "cpu", "cuda"]),
+        });
+        let message = format!(
+            "`device` must be `auto`, `cpu`, `cuda`, or `cuda:1` for the second GPU, not {}",
+            node.describe()
+        );
+        cx.push(
+            Fault::error("spec::device", message)
+                .at(node, "unknown device")
+                .maybe_help(near.map(|near| format!("did you mean {}?", quote(near)))),
+        );
+    }
+    known.map(str::to_owned)
+}
+
+/// How often a step that failed is tried again.
+pub fn retries(cx: &mut Context, node: &Node) -> Option<u32> {
+    match &node.value {
+        Value::Int(value @ 0..=100) => u32::try_from(*value).ok(),
+        Value::Faulty => None,
+        _ => {
+            let message =
+                format!("`retries` must be a whole number from 0 to 100, not {}", node.describe());
+            cx.push(Fault::error("spec::retries", message).at(node, "how often to try again"));
+            None
+        }
+    }
+}
+
+/// Seconds after which a step is stopped.
+pub fn timeout(cx: &mut Context, node: &Node) -> Option<f64> {
+    let seconds = match &node.value {
+        Value::Faulty => return None,
+        Value::Int(value) => Some(*value as f64),
+        Value::Real(value) => Some(*value),
+        Value::Text(text) => {
+            [("s", 1.0), ("m", 60.0), ("h", 3600.0)].iter().find_map(|(unit, by)| {
+                text.strip_suffix(unit)?.trim().parse::<f64>().ok().map(|value| value * by)
+            })
+        }
+        _ => None,
+    };
+    let seconds = seconds.filter(|seconds| seconds.is_finite() && *seconds > 0.0);
+    if seconds.is_none() {
+        let message = format!("`timeout` must be a time above 0, not {}", node.describe());
+        cx.push(
+            Fault::error("spec::timeout", message)
+                .at(node, "not a time")
+                .help("write seconds, or a text such as `30s`, `10m` or `2h`"),
+        );
+    }
+    seconds
+}
