@@ -76,8 +76,8 @@ pub fn units(network: &Network, precision: Precision) -> Vec<Unit> {
         Unit::new("dense", precision, dense, DENSE_KERNELS.map(str::to_owned).to_vec()),
     ];
     for (at, layer) in network.encoder.iter().chain(&network.decoder).enumerate() {
-        if let Some((text, kernels)) = convolution(layer, at) {
-            units.push(Unit::new(&layer.name, precision, text, kernels));
+        for (text, kernel) in convolution(layer, at) {
+            units.push(Unit::new(&layer.name, precision, text, vec![kernel]));
         }
     }
     units
@@ -135,30 +135,40 @@ impl Sides {
     }
 }
 
-/// The three directions of the n-th layer, if it is a convolution.
-fn convolution(layer: &Layer, at: usize) -> Option<(String, Vec<String>)> {
-    let Sides { wide, narrow, taps, .. } = Sides::of(layer)?;
-    let mut text = PRODUCT.to_owned();
-    CONVOLUTION.iter().for_each(|(_, part)| text.push_str(part));
+/// The three directions of the n-th layer, if it is a convolution: each on its own, since they take
+/// longest to compile.
+fn convolution(layer: &Layer, at: usize) -> Vec<(String, String)> {
+    let Some(Sides { wide, narrow, taps, .. }) = Sides::of(layer) else { return Vec::new() };
+    let mut shared = PRODUCT.to_owned();
+    CONVOLUTION.iter().for_each(|(_, part)| shared.push_str(part));
     let sizes: Vec<String> =
         wide.iter().chain(&narrow).chain(&taps).map(ToString::to_string).collect();
+    let _ = write!(shared, "\ntypedef Patches<{}> Layer;\n", sizes.join(", "));
     let (high, low) = (height(narrow[0]), height(wide[0]));
-    let _ = write!(
-        text,
-        r#"
-typedef Patches<{sizes}> Layer;
-extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) narrow_{at}(const float* weight, const value* wide, int images, const float* bias, int relu, value* narrow) {{
-    to_narrow<Layer, TileOf<{high}>::Tile>(weight, wide, images, bias, relu, narrow);
-}}
-extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) wide_{at}(const float* weight, const value* narrow, int images, const float* bias, int relu, value* wide) {{
-    to_wide<Layer, TileOf<{low}>::Tile>(weight, narrow, images, bias, relu, wide);
-}}
-extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) weight_{at}(const value* narrow, const value* wide, int images, int each, float* parts) {{
-    to_weight<Layer, TileOf<{high}>::Tile>(narrow, wide, images, each, parts);
-}}
-"#,
-        sizes = sizes.join(", "),
+    let forward = |from: &str, to: &str| {
+        let types = format!(
+            "const float* weight, const value* {from}, int images, const float* bias, int relu, value* {to}"
+        );
+        (types, format!("weight, {from}, images, bias, relu, {to}"))
+    };
+    let weight = (
+        "const value* narrow, const value* wide, int images, int each, float* parts".to_owned(),
+        "narrow, wide, images, each, parts".to_owned(),
     );
-    let kernels = ["narrow", "wide", "weight"].map(|name| format!("{name}_{at}"));
-    Some((text, kernels.to_vec()))
+    [
+        ("narrow", high, forward("wide", "narrow")),
+        ("wide", low, forward("narrow", "wide")),
+        ("weight", high, weight),
+    ]
+    .map(|(name, tile, (types, args))| {
+        let kernel = format!("{name}_{at}");
+        let text = format!(
+            "{shared}extern \"C\" __global__ void __launch_bounds__(THREADS, BLOCKS) {kernel}({types}) {{
+    to_{name}<Layer, TileOf<{tile}>::Tile>({args});
+}}
+"
+        );
+        (text, kernel)
+    })
+    .to_vec()
 }

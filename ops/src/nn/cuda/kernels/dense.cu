@@ -35,15 +35,19 @@ struct DenseOut {
     value* image;
     const float* bias;
     int relu, add, bias_along, down, along;
-    __device__ void put(int m, int n, float x) const {
-        const size_t place = size_t(m) * down + size_t(n) * along;
+    __device__ Spot spot(u32 index, u32 stride, bool biased) const {
+        return {index * stride, bias && biased ? bias[index] : 0.0f};
+    }
+    __device__ Spot row(u32 m) const { return spot(m, down, !bias_along); }
+    __device__ Spot column(u32 n) const { return spot(n, along, bias_along); }
+    __device__ void put(u32 at, float x, float bias) const {
         if (part) {
-            part[place] = x;
+            part[at] = x;
             return;
         }
-        if (bias) x += bias[bias_along ? n : m];
-        if (add) x += number(image[place]);
-        keep(image[place], relu && x < 0.0f ? 0.0f : x);
+        x += bias;
+        if (add) x += number(image[at]);
+        keep(image[at], relu && x < 0.0f ? 0.0f : x);
     }
 };
 

@@ -44,10 +44,10 @@ struct NarrowPatches {
 };
 
 template <class P>
-struct NarrowOut {
-    Image image;
-    __device__ void put(u32 m, u32 n, float x) const {
-        image.put((n / P::NARROW_AREA * P::NARROW_C + m) * P::NARROW_AREA + n % P::NARROW_AREA, m, x);
+struct NarrowOut : Image {
+    __device__ Spot row(u32 m) const { return {m * P::NARROW_AREA, of(m)}; }
+    __device__ Spot column(u32 n) const {
+        return {n / P::NARROW_AREA * (P::NARROW_C * P::NARROW_AREA) + n % P::NARROW_AREA, 0.0f};
     }
 };
 

@@ -30,8 +30,9 @@ struct Image {
     value* to;
     const float* bias;
     int relu;
-    __device__ void put(size_t at, int channel, float x) const {
-        if (bias) x += bias[channel];
+    __device__ float of(u32 channel) const { return bias ? bias[channel] : 0.0f; }
+    __device__ void put(u32 at, float x, float bias) const {
+        x += bias;
         keep(to[at], relu && x < 0.0f ? 0.0f : x);
     }
 };

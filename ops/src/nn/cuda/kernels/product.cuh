@@ -8,12 +8,20 @@
 //
 // A thread fetches either one k of several rows, or one row at several k, so what follows from the one
 // is worked out once for all that it fetches. What lies outside is fetched from within and made 0:
-// quicker than a branch. `whole_rows` and `whole_k` say that nothing lies outside.
+// quicker than a branch. `whole_rows` and `whole_k` say that nothing lies outside. And what follows from
+// a row or a column of C alone is worked out once for all numbers of it that a thread hands over:
+// put(row(m).at + column(n).at, C(m, n), row(m).bias + column(n).bias).
 
 const int DEPTH = 16;
 const int THREADS = 256;
 // Blocks that a processor must have registers for: while one waits for memory, the other multiplies.
 const int BLOCKS = 2;
+
+// What a row or a column of C adds to the place of a number and to the number itself.
+struct Spot {
+    u32 at;
+    float bias;
+};
 
 // Products in single precision: each thread makes ROWS_EACH x COLUMNS_EACH of C.
 template <int ROWS_, int COLUMNS_, int ROWS_EACH, int COLUMNS_EACH>
@@ -50,12 +58,17 @@ struct Plain {
     template <class Out>
     __device__ void hand_over(int m0, int n0, int rows, int columns, const Out& out) const {
         const int m = m0 + threadIdx.x / ACROSS * ROWS_EACH, n = n0 + threadIdx.x % ACROSS;
+        Spot row[ROWS_EACH];
 #pragma unroll
-        for (int i = 0; i < ROWS_EACH; i++)
+        for (int i = 0; i < ROWS_EACH; i++) row[i] = out.row(m + i < rows ? m + i : m0);
 #pragma unroll
-            for (int j = 0; j < COLUMNS_EACH; j++)
-                if (m + i < rows && n + j * ACROSS < columns)
-                    out.put(m + i, n + j * ACROSS, sums[i][j]);
+        for (int j = 0; j < COLUMNS_EACH; j++) {
+            if (n + j * ACROSS >= columns) continue;
+            const Spot column = out.column(n + j * ACROSS);
+#pragma unroll
+            for (int i = 0; i < ROWS_EACH; i++)
+                if (m + i < rows) out.put(row[i].at + column.at, sums[i][j], row[i].bias + column.bias);
+        }
     }
 };
 
@@ -129,16 +142,26 @@ struct Tensor {
 
     template <class Out>
     __device__ void hand_over(int m0, int n0, int rows, int columns, const Out& out) const {
-        const int left = n0 + column() + threadIdx.x % 4 * 2;
+        const int m = m0 + row(), n = n0 + column() + threadIdx.x % 4 * 2;
+        Spot down[HIGH][2];
 #pragma unroll
         for (int i = 0; i < HIGH; i++)
 #pragma unroll
-            for (int j = 0; j < WIDE; j++)
+            for (int half = 0; half < 2; half++) {
+                const int here = m + i * 16 + half * 8;
+                down[i][half] = out.row(here < rows ? here : m0);
+            }
 #pragma unroll
-                for (int c = 0; c < 4; c++) {
-                    const int m = m0 + row() + i * 16 + c / 2 * 8, n = left + j * 8 + c % 2;
-                    if (m < rows && n < columns) out.put(m, n, sums[i][j][c]);
-                }
+        for (int j = 0; j < WIDE * 2; j++) {
+            if (n + j / 2 * 8 + j % 2 >= columns) continue;
+            const Spot along = out.column(n + j / 2 * 8 + j % 2);
+#pragma unroll
+            for (int i = 0; i < HIGH * 2; i++) {
+                const Spot& here = down[i / 2][i % 2];
+                if (m + i / 2 * 16 + i % 2 * 8 < rows)
+                    out.put(here.at + along.at, sums[i / 2][j / 2][i % 2 * 2 + j % 2], here.bias + along.bias);
+            }
+        }
     }
 };
 #endif

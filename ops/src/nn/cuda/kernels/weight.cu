@@ -30,7 +30,9 @@ struct WeightPatches {
 template <class P>
 struct WeightOut {
     float* part;
-    __device__ void put(int m, int n, float x) const { part[m * P::TAPS + n] = x; }
+    __device__ Spot row(u32 m) const { return {m * P::TAPS, 0.0f}; }
+    __device__ Spot column(u32 n) const { return {n, 0.0f}; }
+    __device__ void put(u32 at, float x, float) const { part[at] = x; }
 };
 
 template <class P, class Tile>

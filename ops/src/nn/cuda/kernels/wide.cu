@@ -90,13 +90,13 @@ struct WidePatches {
 };
 
 template <class P>
-struct WideOut {
-    Image image;
+struct WideOut : Image {
     Phase down, along;
-    __device__ void put(u32 m, u32 n, float x) const {
+    __device__ Spot row(u32 m) const { return {m * P::WIDE_AREA, of(m)}; }
+    __device__ Spot column(u32 n) const {
         const Column<P> from(down, along, n);
-        const u32 row = down.first + from.i * P::STRIDE, column = along.first + from.j * P::STRIDE;
-        image.put((from.image * P::WIDE_C + m) * P::WIDE_AREA + row * P::WIDE_W + column, m, x);
+        const u32 y = down.first + from.i * P::STRIDE, x = along.first + from.j * P::STRIDE;
+        return {from.image * (P::WIDE_C * P::WIDE_AREA) + y * P::WIDE_W + x, 0.0f};
     }
 };
 
