@@ -71,11 +71,12 @@ all() {
     study sweep "$epochs" "$clips" "[0, 1, 2]" \
         "sweep: { grid: { vae.beta: [0.5, 1, 4, 16], vae.latent: [8, 16, 32, 64] } }"
 
-    [ "$device" = cpu ] || part "parity and times of 35 epochs" 190 "$engine" devices --check
+    [ "$device" = cpu ] || part "parity and times of 35 epochs" 160 "$engine" devices --check
     # The features of all studies: made once, so that what follows times models alone.
     train "features of all studies" 40 data --until norm
     train "from the start of the process through one epoch" 20 first
     train "one model" 30 one
+    device=auto train "what auto does, with its trial" 40 first --force vae
     train "4 x 4 x 3 models, one after the other" 60 sweep --gpu-steps 1 --force vae
     train "4 x 4 x 3 models, up to four at once" 40 sweep --force vae
     [ "$device" = cpu ] || part "PyTorch" 90 python3 "$here/gpu_peer.py" "$report" 10 80
