@@ -246,9 +246,9 @@ pub fn place(
     pipeline: &mut Pipeline,
     machine: &Machine,
     other: Wanted,
-    doubts: impl FnOnce(&Place) -> Option<String>,
+    doubts: impl Fn(&Place) -> Option<String>,
 ) -> Result<(), Vec<StepError>> {
-    let (mut errors, mut doubts) = (Vec::new(), Some(doubts));
+    let mut errors = Vec::new();
     let mut unasked: Option<(Device, String)> = None;
     for (index, step) in pipeline.steps.iter_mut().enumerate() {
         if step.entry.determinism == Determinism::Bitwise {
@@ -263,10 +263,7 @@ pub fn place(
             Wanted::Cpu => Device::Cpu,
             // Where a program computes is its own affair.
             Wanted::Auto if step.entry.open => Device::Cpu,
-            Wanted::Auto => {
-                let decide = || doubts.take().map_or_else(Default::default, |it| auto(machine, it));
-                unasked.get_or_insert_with(decide).0.clone()
-            }
+            Wanted::Auto => unasked.get_or_insert_with(|| auto(machine, &doubts)).0.clone(),
             Wanted::Cuda(number) => machine.cuda(number.unwrap_or(0)).unwrap_or_else(|missing| {
                 errors.push(StepError {
                     step: index,
@@ -286,7 +283,7 @@ pub fn place(
 }
 
 /// What `auto` means on this machine, and why.
-fn auto(machine: &Machine, doubts: impl FnOnce(&Place) -> Option<String>) -> (Device, String) {
+fn auto(machine: &Machine, doubts: impl Fn(&Place) -> Option<String>) -> (Device, String) {
     let why = match machine.cuda(0) {
         Ok(Device::Cuda(place)) => match doubts(&place) {
             None => {

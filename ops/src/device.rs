@@ -88,8 +88,6 @@ fn bounds(precision: Precision) -> [f64; 3] {
     }
 }
 
-/// The compute capability from which on products of other precisions than `f32` work.
-const TENSOR_CORES_SINCE: i32 = 8;
 const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::Tf32, Precision::Bf16];
 /// Steps whose losses are compared.
 const STEPS: usize = 20;
@@ -114,10 +112,10 @@ pub fn trial(device: &Device) -> Result<(), OpError> {
     /// Enough for every kernel, and few enough for a CPU of two cores.
     const BATCH: usize = 16;
     let Place { ordinal, driver, .. } = place(device)?;
-    let capability = |gpu: &GpuInfo| gpu.capability.0;
-    let major = gpus(driver).map_err(OpError::failure)?.get(*ordinal).map_or(0, capability);
+    let found = gpus(driver).map_err(OpError::failure)?;
+    let capability = found.get(*ordinal).map_or(0, GpuInfo::capability_number);
     for precision in PRECISIONS {
-        if precision != Precision::F32 && major < TENSOR_CORES_SINCE {
+        if precision != Precision::F32 && capability < precision.least_capability() {
             continue;
         }
         let case = Case { variational: true, batch_norm: false, precision };

@@ -202,7 +202,7 @@ impl<'a> Explained<'a> {
         let json = json!({
             "step": step.name, "op": step.entry.name, "status": planned.verdict.name(),
             "reason": planned.reason,
-            "key": planned.whole.then(|| key.digest()), "fields": key,
+            "key": planned.whole_key().map(CacheKey::digest), "fields": key,
             "params": step.op.params(), "inputs": inputs.collect::<Vec<_>>(),
             "files": self.files,
             "nearest": self.nearest.as_ref().map(|(old, words)| {

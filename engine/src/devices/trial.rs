@@ -2,7 +2,7 @@
 //! little data, in a process of its own: a driver that crashes takes its process with it. The store keeps
 //! what came of it, so that a run that finds everything done never touches CUDA.
 
-use crate::say::progress::say;
+use crate::{run::programs::wait_unless, say::progress::say};
 use cache::{Digest, Hasher, stat::Stat, store::write_renewable};
 use ops::device::Place;
 use serde::{Deserialize, Serialize};
@@ -18,8 +18,6 @@ use std::{
 const FILE: &str = "gpu-trial-v1.json";
 /// A trial takes seconds; one that takes longer hangs.
 const LIMIT: Duration = Duration::from_secs(120);
-/// How often a trial that runs is looked at.
-const PATIENCE: Duration = Duration::from_millis(20);
 
 /// What came of a trial.
 #[derive(Serialize, Deserialize)]
@@ -80,16 +78,10 @@ fn run() -> Option<String> {
         Err(fault) => return Some(failed(fault)),
     };
     let started = Instant::now();
-    let ended = loop {
-        match trial.try_wait() {
-            Ok(Some(ended)) => break ended,
-            Ok(None) if started.elapsed() < LIMIT => std::thread::sleep(PATIENCE),
-            _ => {
-                let _ = trial.kill();
-                let _ = trial.wait();
-                return Some(format!("its trial did not end within {} s", LIMIT.as_secs()));
-            }
-        }
+    let Ok(Some(ended)) = wait_unless(&mut trial, || started.elapsed() >= LIMIT) else {
+        let _ = trial.kill();
+        let _ = trial.wait();
+        return Some(format!("its trial did not end within {} s", LIMIT.as_secs()));
     };
     if ended.success() {
         return None;

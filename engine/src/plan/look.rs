@@ -42,8 +42,9 @@ pub fn look(pipeline: &Pipeline, files: &Files, store: &Store, wanted: &[bool]) 
     let in_turn = || {
         for layer in layers {
             let one = |&index: &usize| (index, look_at(pipeline, files, store, &looks, index));
-            let found: Vec<_> = match layer.len() < FEW {
+            let found: Vec<_> = match few {
                 true => layer.iter().map(one).collect(),
+                // It does not split a layer of few.
                 false => layer.par_iter().with_min_len(FEW / 2).map(one).collect(),
             };
             for (index, look) in found {

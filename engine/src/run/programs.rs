@@ -210,19 +210,26 @@ impl Drop for Guard {
 /// started and left behind ends with it.
 fn wait(mut child: Child, cancel: &dyn Cancel) -> io::Result<Option<ExitStatus>> {
     let group = Pid::from_child(&child);
-    let end_all = || {
-        // It may be gone already, which is as well.
-        let _ = kill_process_group(group, Signal::KILL);
-    };
+    let ended = wait_unless(&mut child, || cancel.is_cancelled())?;
+    // It may be gone already, which is as well.
+    let _ = kill_process_group(group, Signal::KILL);
+    if ended.is_none() {
+        child.wait()?;
+    }
+    Ok(ended)
+}
+
+/// Waits until a process has ended; none if `stop` becomes true before. Then it still runs.
+///
+/// # Errors
+/// When the system does not say how it is.
+pub fn wait_unless(child: &mut Child, stop: impl Fn() -> bool) -> io::Result<Option<ExitStatus>> {
     let mut pause = Duration::from_millis(1);
     loop {
         if let Some(status) = child.try_wait()? {
-            end_all();
             return Ok(Some(status));
         }
-        if cancel.is_cancelled() {
-            end_all();
-            child.wait()?;
+        if stop() {
             return Ok(None);
         }
         std::thread::sleep(pause);

@@ -31,6 +31,13 @@ pub struct GpuInfo {
     pub cuda: (i32, i32),
 }
 
+impl GpuInfo {
+    /// Its compute capability as one number: 90 for (9, 0).
+    pub fn capability_number(&self) -> i32 {
+        self.capability.0 * 10 + self.capability.1
+    }
+}
+
 fn fault(call: &str, error: &DriverError) -> CudaError {
     let name = error.error_name().map(|name| name.to_string_lossy().into_owned());
     let words = error.error_string().map(|words| words.to_string_lossy().into_owned());
@@ -127,8 +134,7 @@ impl Gpu {
         init(&place.driver)?;
         let (device, info) = info(i32::try_from(place.ordinal).unwrap_or(i32::MAX))?;
         let nvrtc = Nvrtc::open(&place.nvrtc)?;
-        let capability = info.capability.0 * 10 + info.capability.1;
-        let least = if precision == Precision::F32 { 70 } else { 80 };
+        let (capability, least) = (info.capability_number(), precision.least_capability());
         if capability < least {
             return Err(CudaError::new(
                 "cuDeviceGetAttribute",

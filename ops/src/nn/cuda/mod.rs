@@ -43,6 +43,12 @@ pub enum Precision {
 }
 
 impl Precision {
+    /// The compute capability that its products need, ten times the major number and the minor one:
+    /// tensor cores multiply these from 8.0 on.
+    pub fn least_capability(self) -> i32 {
+        if self == Self::F32 { 70 } else { 80 }
+    }
+
     /// Bytes of a number of an image.
     pub fn bytes(self) -> usize {
         if self == Self::Bf16 { 2 } else { 4 }

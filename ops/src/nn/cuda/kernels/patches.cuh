@@ -12,8 +12,9 @@ struct Patches {
         KERNEL = KERNEL_, STRIDE = STRIDE_, PADDING = PADDING_, SQUARE = KERNEL_ * KERNEL_, TAPS = WIDE_C_ * SQUARE
     };
 
-    // What tap (a, b) of a channel meets at narrow pixel `pixel` of an image; 0 outside.
-    __device__ static float met(const value* wide, u32 image, u32 channel, int a, int b, u32 pixel) {
+    // What tap KERNEL a + b of a channel meets at narrow pixel `pixel` of an image; 0 outside.
+    __device__ static float met(const value* wide, u32 image, u32 channel, u32 tap, u32 pixel) {
+        const int a = tap / KERNEL, b = tap % KERNEL;
         const u32 i = pixel / NARROW_W, j = pixel % NARROW_W;
         const u32 y = i * STRIDE + (a - PADDING), x = j * STRIDE + (b - PADDING);
         const u32 corner = image * (WIDE_C * WIDE_AREA) + i * (STRIDE * WIDE_W) + j * STRIDE;
@@ -22,6 +23,18 @@ struct Patches {
         const bool inside = y < WIDE_H && x < WIDE_W;
         const float found = number(wide[inside ? corner + from_corner : 0]);
         return inside ? found : 0.0f;
+    }
+};
+
+// The tap and the channel that a term of a sum is about: taps come one after the other, each with all
+// channels, so that where channels fill whole steps of the product, the tap is that of the whole block.
+template <int CHANNELS>
+struct Term {
+    enum { WHOLE = CHANNELS % DEPTH == 0 };
+    u32 tap, channel;
+    __device__ Term(u32 from, u32 step) {
+        tap = (WHOLE ? from : from + step) / CHANNELS;
+        channel = WHOLE ? from % CHANNELS + step : (from + step) % CHANNELS;
     }
 };
 

@@ -23,7 +23,7 @@ struct WeightPatches {
     __device__ bool whole_k() const { return false; }
     __device__ float at(u32 from, u32 step, u32 n) const {
         const u32 image = (from + step) / P::NARROW_AREA, pixel = (from + step) % P::NARROW_AREA;
-        return P::met(wide, image, n / P::SQUARE, n / P::KERNEL % P::KERNEL, n % P::KERNEL, pixel);
+        return P::met(wide, image, n / P::SQUARE, n % P::SQUARE, pixel);
     }
 };
 

@@ -43,18 +43,15 @@ struct Column {
     }
 };
 
-// The tap (a, b) of a phase and the narrow channel that a term of the sum is about.
+// The tap (a, b) of a phase, counted within the phase, and the narrow channel that a term is about.
 template <class P>
-struct Term {
-    // Where channels fill whole steps of the product, the tap is that of the whole block.
-    enum { MOST = (P::KERNEL + P::STRIDE - 1) / P::STRIDE, WHOLE = P::NARROW_C % DEPTH == 0 };
-    u32 a, b, c;
-    __device__ Term(const Phase& along, u32 from, u32 step) {
-        const u32 tap = (WHOLE ? from : from + step) / P::NARROW_C;
-        // An axis of a phase meets MOST taps or one fewer.
-        a = divided<MOST, MOST - 1>(tap, along.taps);
-        b = tap - a * along.taps;
-        c = WHOLE ? from % P::NARROW_C + step : (from + step) % P::NARROW_C;
+struct PhaseTerm : Term<P::NARROW_C> {
+    // An axis of a phase meets MOST taps or one fewer.
+    enum { MOST = (P::KERNEL + P::STRIDE - 1) / P::STRIDE };
+    u32 a, b;
+    __device__ PhaseTerm(const Phase& along, u32 from, u32 step) : Term<P::NARROW_C>(from, step) {
+        a = divided<MOST, MOST - 1>(this->tap, along.taps);
+        b = this->tap - a * along.taps;
     }
 };
 
@@ -64,11 +61,11 @@ struct WideWeight {
     Phase down, along;
     __device__ bool along_k() const { return false; }
     __device__ bool whole_rows() const { return P::WIDE_C % Tile::ROWS == 0; }
-    __device__ bool whole_k() const { return Term<P>::WHOLE; }
+    __device__ bool whole_k() const { return Term<P::NARROW_C>::WHOLE; }
     __device__ float at(u32 m, u32 from, u32 step) const {
-        const Term<P> term(along, from, step);
+        const PhaseTerm<P> term(along, from, step);
         const u32 a = down.tap + term.a * P::STRIDE, b = along.tap + term.b * P::STRIDE;
-        return weight[term.c * P::TAPS + m * P::SQUARE + a * P::KERNEL + b];
+        return weight[term.channel * P::TAPS + m * P::SQUARE + a * P::KERNEL + b];
     }
 };
 
@@ -77,13 +74,13 @@ struct WidePatches {
     const value* narrow;
     Phase down, along;
     __device__ bool along_k() const { return false; }
-    __device__ bool whole_k() const { return Term<P>::WHOLE; }
+    __device__ bool whole_k() const { return Term<P::NARROW_C>::WHOLE; }
     __device__ float at(u32 from, u32 step, u32 n) const {
-        const Term<P> term(along, from, step);
+        const PhaseTerm<P> term(along, from, step);
         const Column<P> column(down, along, n);
         const u32 i = column.i + down.shift - term.a, j = column.j + along.shift - term.b;
         const bool inside = i < P::NARROW_H && j < P::NARROW_W;
-        const u32 at = (column.image * P::NARROW_C + term.c) * P::NARROW_AREA + i * P::NARROW_W + j;
+        const u32 at = (column.image * P::NARROW_C + term.channel) * P::NARROW_AREA + i * P::NARROW_W + j;
         const float found = number(narrow[inside ? at : 0]);
         return inside ? found : 0.0f;
     }
