@@ -295,7 +295,7 @@ fn read_column(
             let place = chunk.byte_range();
             let mut bytes = Vec::new();
             file.seek(SeekFrom::Start(place.start)).map_err(|fault| fault.to_string())?;
-            let mut part = file.by_ref().take(place.end.saturating_sub(place.start));
+            let mut part = Read::by_ref(file).take(place.end.saturating_sub(place.start));
             part.read_to_end(&mut bytes).map_err(|fault| fault.to_string())?;
             Ok(Buffer::from(bytes))
         })?;
