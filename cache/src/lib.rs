@@ -18,6 +18,7 @@ pub mod stat;
 pub mod store;
 pub mod table;
 pub mod tensors;
+pub mod verified;
 pub mod versions;
 
 pub use artifact::{Artifact, Data, Meta, Shape};
