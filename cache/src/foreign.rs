@@ -1,7 +1,7 @@
 //! Tables that other programs write and read.
 
 use crate::{
-    Artifact, Column, Data, Table,
+    Array, Artifact, Column, Data, Table,
     csv::CsvTable,
     parquet::{self, ParquetTable},
     tensors,
@@ -226,6 +226,16 @@ pub fn read(path: &Path) -> Result<Table, String> {
 }
 
 impl Cells {
+    /// How many rows there are.
+    pub fn rows(&self) -> usize {
+        match &self.values {
+            Values::Text(values) => values.len(),
+            Values::Whole(values) => values.len(),
+            Values::Real(values) => values.len(),
+            Values::List(width, numbers) => numbers.len() / width,
+        }
+    }
+
     /// The column of an artifact; real numbers may be missing in it, others not.
     ///
     /// # Errors
@@ -239,7 +249,7 @@ impl Cells {
             Values::Whole(values) => Column::Int(values),
             Values::Real(values) => Column::Real(values),
             Values::List(width, numbers) => {
-                Column::Array(crate::Array::new([width], numbers.into_single()))
+                Column::Array(Array::new([width], numbers.into_single()))
             }
         })
     }

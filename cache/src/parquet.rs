@@ -261,7 +261,9 @@ fn read_table(
     mut known: BTreeMap<String, Column>,
     shapes: &BTreeMap<String, Vec<usize>>,
 ) -> Result<Table, String> {
-    let mut room = Room::of(file.metadata().map_err(|fault| fault.to_string())?.len(), None);
+    // Own columns shrink to no less than this; more than that is said by a header that is damaged.
+    let length = file.metadata().map_err(|fault| fault.to_string())?.len();
+    let mut room = Room { bytes: (256 << 20) + length.saturating_mul(4096) };
     let schema = infer_schema(metadata).map_err(|fault| fault.to_string())?;
     let mut table = Table::new();
     for field in schema.iter_values().cloned().map(decode::plain) {
