@@ -89,16 +89,24 @@ impl Room {
     /// # Errors
     /// The end of a sentence about the file, if it is too much.
     pub fn take(&mut self, bytes: u64) -> Result<(), String> {
-        let left = self.bytes.checked_sub(bytes).ok_or_else(|| {
-            let mib = |bytes: u64| bytes.div_ceil(1 << 20);
-            format!(
-                "unfolds to more than it may: {} MiB where {} MiB are left (`max_unfolded_mib` sets more)",
-                mib(bytes),
-                self.bytes >> 20
-            )
-        })?;
-        self.bytes = left;
+        self.fits(bytes)?;
+        self.bytes -= bytes;
         Ok(())
+    }
+
+    /// Whether there is room for so much.
+    ///
+    /// # Errors
+    /// As [`Room::take`].
+    pub fn fits(&self, bytes: u64) -> Result<(), String> {
+        if bytes <= self.bytes {
+            return Ok(());
+        }
+        Err(format!(
+            "unfolds to more than it may: {} MiB where {} MiB are left (`max_unfolded_mib` sets more)",
+            bytes.div_ceil(1 << 20),
+            self.bytes >> 20
+        ))
     }
 }
 

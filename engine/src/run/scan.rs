@@ -1,6 +1,6 @@
 //! Finds the files a source op reads and names them by content.
 
-use cache::{FileEntry, FileIndex, store::plain};
+use cache::{FileEntry, FileIndex, csv::CsvTable, missing::is_missing, store::plain};
 use ops::{Select, Source};
 use rayon::prelude::*;
 use std::{
@@ -139,22 +139,15 @@ fn walk_error(root: &Path, fault: &walkdir::Error) -> ScanError {
 fn listed(csv: &Path, column: &str) -> Result<Vec<(String, PathBuf)>, Vec<ScanError>> {
     let folder = csv.parent().unwrap_or(Path::new(""));
     let mut found = vec![(file_name(csv), csv.to_owned())];
-    let mut reader = csv::ReaderBuilder::new()
-        .flexible(true)
-        .from_path(csv)
-        .map_err(|fault| vec![ScanError { message: fault.to_string(), help: None }])?;
-    let position = reader
-        .byte_headers()
-        .ok()
-        .and_then(|headers| headers.iter().position(|header| header == column.as_bytes()));
-    let Some(position) = position else { return Ok(found) };
-    for row in reader.byte_records().map_while(Result::ok) {
-        let name = row.get(position).and_then(|name| std::str::from_utf8(name).ok());
-        if let Some(name) = name.map(str::trim).filter(|name| !name.is_empty()) {
-            let path = folder.join(name);
-            if path.is_file() {
-                found.push((name.to_owned(), path));
-            }
+    let bytes = std::fs::read(csv).map_err(|fault| vec![ScanError::io(csv, &fault)])?;
+    // A list that is faulty lists nothing: the op reads it too, and says what is wrong.
+    let Ok(table) = CsvTable::read(&bytes) else { return Ok(found) };
+    let Ok(column) = table.place(column) else { return Ok(found) };
+    for row in 0..table.rows() {
+        let name = table.cell(row, column);
+        let path = folder.join(&*name);
+        if !is_missing(&name) && path.is_file() {
+            found.push((name.into_owned(), path));
         }
     }
     found.sort();

@@ -18,13 +18,12 @@ use crate::{
     say::progress::Progress,
 };
 use cache::{
-    CacheKey, Digest, Store, StoreError,
+    CacheKey, Digest, Store, StoreError, panics,
     store::{Finished, LOGS, Object, Owner, Times},
 };
 use ops::{Cancel, Ctx, Device, Fault, Inputs, OpError};
 use std::{
     collections::{BTreeMap, HashMap},
-    panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     sync::Arc,
     time::Instant,
@@ -90,8 +89,9 @@ pub enum Trouble {
 /// Runs a step, unless another process does it first.
 pub fn run(job: &Job, shared: &Shared<'_>) -> Result<Made, Trouble> {
     // A panic is a bug; it fails the step, and the rest of the run is kept.
-    catch_unwind(AssertUnwindSafe(|| claim_and_run(job, shared))).unwrap_or_else(|_| {
-        let bug = OpError::failure("the op panicked: this is a bug in the engine");
+    panics::caught(|| claim_and_run(job, shared)).unwrap_or_else(|panic| {
+        let bug = OpError::failure(format!("the op panicked: {panic}"))
+            .help("this is a bug in the engine; the rest of the run is kept");
         Err(Trouble::Failed(StepError::of_op(job.step, bug)))
     })
 }
@@ -206,6 +206,9 @@ fn run_op(job: &Job, shared: &Shared<'_>) -> Result<(BTreeMap<String, Object>, T
     let times = Times { rows_reused, ..outside.times() };
     let mut outputs = BTreeMap::new();
     for (port, artifact) in made.into_vec() {
+        if let Some(warning) = artifact.meta.get("warning").and_then(serde_json::Value::as_str) {
+            shared.progress.say(&format!("warning: {}.{port}: {warning}", step.name));
+        }
         let object = shared.store.put(&artifact).map_err(|error| fail(&error))?;
         shared.artifacts.keep(object.digest, artifact);
         outputs.insert(port.to_owned(), object);
