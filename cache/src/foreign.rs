@@ -38,7 +38,7 @@ pub enum Holds {
 /// The values of a column, and the rows of which there is none.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cells {
-    /// A value for each row; one that is missing is empty, 0 or NaN.
+    /// A value for each row; one that is missing is any text that means so, 0 or NaN.
     pub values: Values,
     /// Rows without a value, in order; [`crate::missing`] says which those are.
     pub missing: Vec<usize>,
@@ -244,12 +244,13 @@ impl Cells {
         }
     }
 
-    /// The column of an artifact; real numbers may be missing in it, others not.
+    /// The column of an artifact; texts and real numbers may be missing in it, others not.
     ///
     /// # Errors
     /// How many values are missing.
     pub fn into_column(self, name: &str) -> Result<Column, String> {
-        if !self.missing.is_empty() && !matches!(self.values, Values::Real(_)) {
+        let may_lack = matches!(self.values, Values::Text(_) | Values::Real(_));
+        if !self.missing.is_empty() && !may_lack {
             return Err(format!("column `{name}`: {} of its values are missing", self.missing.len()));
         }
         Ok(match self.values {

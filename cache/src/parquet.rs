@@ -307,7 +307,6 @@ fn read_column(
     let cells = decode::cells(&arrays, field, false, room)?;
     match (cells.values, shape) {
         (Values::List(width, numbers), Some(shape)) => to_array(numbers.into_single(), width, shape),
-        (Values::Text(values), _) => Ok(Column::Text(values)),
         (values, _) => Cells { values, missing: cells.missing }.into_column(&field.name),
     }
 }

@@ -195,13 +195,6 @@ pub(super) fn cells(
             ));
         }
     };
-    let values = match values {
-        Values::Text(mut texts) => {
-            missing.iter().for_each(|&row| texts[row].clear());
-            Values::Text(texts)
-        }
-        other => other,
-    };
     Ok(Cells { values, missing })
 }
 

@@ -167,7 +167,11 @@ fn labels(table: &Table) -> Result<Column, String> {
         Some(Column::Real(values)) if values.iter().all(|value| value.fract() == 0.0) => {
             Ok(Column::Int(values.iter().map(|&value| value as i64).collect()))
         }
-        Some(column @ (Column::Text(_) | Column::Int(_))) => Ok(column.clone()),
+        Some(column @ Column::Int(_)) => Ok(column.clone()),
+        Some(Column::Text(values)) => {
+            let label = |it: &String| if missing::is_missing(it) { String::new() } else { it.clone() };
+            Ok(Column::Text(values.iter().map(label).collect()))
+        }
         Some(_) => Err("has labels that are neither text nor whole numbers".to_owned()),
         None => Err("has no column `label`".to_owned()),
     }
