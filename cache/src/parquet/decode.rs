@@ -99,7 +99,7 @@ impl<'a> Chunk<'a> {
             largest = largest.max(page.uncompressed_size() as u64);
         }
         let (width, item) = match field.dtype.to_storage() {
-            ArrowDataType::FixedSizeList(_, width) => (*width as u64, 4),
+            ArrowDataType::FixedSizeList(_, width) => (*width as u64, 8),
             ArrowDataType::Utf8View => (1, 24 + 16),
             _ => (1, 8),
         };

@@ -206,10 +206,10 @@ fn run_op(job: &Job, shared: &Shared<'_>) -> Result<(BTreeMap<String, Object>, T
     let times = Times { rows_reused, ..outside.times() };
     let mut outputs = BTreeMap::new();
     for (port, artifact) in made.into_vec() {
-        if let Some(warning) = artifact.meta.get("warning").and_then(serde_json::Value::as_str) {
+        let object = shared.store.put(&artifact).map_err(|error| fail(&error))?;
+        if let Some(warning) = &object.warning {
             shared.progress.say(&format!("warning: {}.{port}: {warning}", step.name));
         }
-        let object = shared.store.put(&artifact).map_err(|error| fail(&error))?;
         shared.artifacts.keep(object.digest, artifact);
         outputs.insert(port.to_owned(), object);
     }
