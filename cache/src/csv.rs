@@ -28,8 +28,11 @@ impl CsvTable {
     /// which lines have more or fewer fields than the first.
     pub fn read(bytes: &[u8]) -> Result<Self, String> {
         let text = text(bytes)?;
-        let mut reader =
-            ReaderBuilder::new().has_headers(false).flexible(true).trim(Trim::All).from_reader(text.as_bytes());
+        let mut reader = ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .trim(Trim::All)
+            .from_reader(text.as_bytes());
         let (mut records, mut lines, mut faults) = (Vec::new(), Vec::new(), Vec::new());
         let mut names: Option<Vec<String>> = None;
         for record in reader.records() {
@@ -40,7 +43,11 @@ impl CsvTable {
                 continue;
             };
             if record.len() != names.len() {
-                faults.push(format!("line {line} has {} fields, not {}", record.len(), names.len()));
+                faults.push(format!(
+                    "line {line} has {} fields, not {}",
+                    record.len(),
+                    names.len()
+                ));
                 continue;
             }
             records.push(record);
@@ -167,7 +174,10 @@ fn text(bytes: &[u8]) -> Result<&str, String> {
 fn separated_otherwise(names: &[String], text: &str) -> Option<String> {
     let first = text.lines().find(|line| !line.trim().is_empty())?;
     if first.starts_with('#') && names.len() == 1 {
-        return Some("begins with the comment `#`: remove it, so that the first line names the columns".to_owned());
+        return Some(
+            "begins with the comment `#`: remove it, so that the first line names the columns"
+                .to_owned(),
+        );
     }
     let [only] = names else { return None };
     let (mark, name) = [(';', "semicolons"), ('\t', "tabs"), ('|', "bars")]
@@ -176,7 +186,8 @@ fn separated_otherwise(names: &[String], text: &str) -> Option<String> {
     let second = text.lines().filter(|line| !line.trim().is_empty()).nth(1).unwrap_or_default();
     let is_decimal = |field: &str| {
         field.trim().split_once(',').is_some_and(|(whole, part)| {
-            let digits = |text: &str| !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit());
+            let digits =
+                |text: &str| !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit());
             digits(whole.trim_start_matches('-')) && digits(part)
         })
     };
@@ -221,7 +232,9 @@ mod tests {
     fn spaces_quotes_marks_and_line_ends_do_not_matter() {
         for text in [
             "path,label\na b.wav,\"x, y\"\n",
-            "\u{feff}path , label\r\na b.wav , \"x, y\"\r\n".replace(", \"x, y\"", ",\"x, y\"").as_str(),
+            "\u{feff}path , label\r\na b.wav , \"x, y\"\r\n"
+                .replace(", \"x, y\"", ",\"x, y\"")
+                .as_str(),
             "path, \"label\"\r\ra b.wav,\"x, y\"\r",
             "\n\npath,label\n\na b.wav,\"x, y\"",
         ] {
@@ -239,11 +252,17 @@ mod tests {
         let german = fault(b"f1;f2\n1,5;2,25\n");
         assert!(german.contains("decimal commas") && german.contains("decimal=\",\""), "{german}");
         assert!(fault(b"f1\tf2\n1\t2\n").contains("separated by tabs"));
-        assert!(fault(b"# made by x\nf1,f2\n1,2\n").contains("line 2 has 2 fields") || fault(b"# made by x\nf1,f2\n1,2\n").contains("comment"));
+        assert!(
+            fault(b"# made by x\nf1,f2\n1,2\n").contains("line 2 has 2 fields")
+                || fault(b"# made by x\nf1,f2\n1,2\n").contains("comment")
+        );
         assert!(fault(b"\xff\xfef\x001\x00").contains("UTF-16"));
         assert_eq!(fault(b"a,b\n1,2\n\xff,1\n"), "is not UTF-8 text (line 3)");
         assert_eq!(fault(b""), "is empty");
-        assert_eq!(fault(b"a,b\n1\n2,3\n4,5,6\n"), "has faulty lines: line 2 has 1 fields, not 2; line 4 has 3 fields, not 2");
+        assert_eq!(
+            fault(b"a,b\n1\n2,3\n4,5,6\n"),
+            "has faulty lines: line 2 has 1 fields, not 2; line 4 has 3 fields, not 2"
+        );
     }
 
     #[test]
@@ -259,6 +278,9 @@ mod tests {
         let fault = table.reals(2).expect_err("a fault");
         assert_eq!(fault, "has `a` in column `x` of line 2, not a number");
         let bare = table.without_header();
-        assert_eq!((bare.names(), bare.rows(), bare.line(1)), (&["0".to_owned(), "1".to_owned(), "2".to_owned()][..], 3, 2));
+        assert_eq!(
+            (bare.names(), bare.rows(), bare.line(1)),
+            (&["0".to_owned(), "1".to_owned(), "2".to_owned()][..], 3, 2)
+        );
     }
 }

@@ -251,7 +251,10 @@ impl Cells {
     pub fn into_column(self, name: &str) -> Result<Column, String> {
         let may_lack = matches!(self.values, Values::Text(_) | Values::Real(_));
         if !self.missing.is_empty() && !may_lack {
-            return Err(format!("column `{name}`: {} of its values are missing", self.missing.len()));
+            return Err(format!(
+                "column `{name}`: {} of its values are missing",
+                self.missing.len()
+            ));
         }
         Ok(match self.values {
             Values::Text(values) => Column::Text(values),

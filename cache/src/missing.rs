@@ -12,8 +12,8 @@
 
 /// Texts that mean "no value": those of pandas' `read_csv`.
 pub const MISSING: &[&str] = &[
-    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>",
-    "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
+    "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
 ];
 
 /// Whether a cell of text has no value.
@@ -26,7 +26,9 @@ pub fn groups(ids: &[String], groups: &[String]) -> Option<Vec<String>> {
     if groups.iter().all(|group| is_missing(group)) {
         return None;
     }
-    let own = |(id, group): (&String, &String)| if is_missing(group) { id.clone() } else { group.clone() };
+    let own = |(id, group): (&String, &String)| {
+        if is_missing(group) { id.clone() } else { group.clone() }
+    };
     Some(ids.iter().zip(groups).map(own).collect())
 }
 

@@ -306,7 +306,9 @@ fn read_column(
     }
     let cells = decode::cells(&arrays, field, false, room)?;
     match (cells.values, shape) {
-        (Values::List(width, numbers), Some(shape)) => to_array(numbers.into_single(), width, shape),
+        (Values::List(width, numbers), Some(shape)) => {
+            to_array(numbers.into_single(), width, shape)
+        }
         (values, _) => Cells { values, missing: cells.missing }.into_column(&field.name),
     }
 }

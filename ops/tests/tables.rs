@@ -84,7 +84,10 @@ fn random_tables_hold_what_their_own_libraries_read() {
                 _ => table.numbers(at, &mut room()),
             };
             let found = said(&found.unwrap_or_else(|fault| panic!("{file}, {name}: {fault}")));
-            assert!(alike(&Value::Array(found.clone()), &values.clone().into()), "{file}, {name}: {found:?} for {values:?}");
+            assert!(
+                alike(&Value::Array(found.clone()), &values.clone().into()),
+                "{file}, {name}: {found:?} for {values:?}"
+            );
         }
     }
     assert!(columns > 150 && kinds.len() >= 8, "{columns} columns of {kinds:?}");
@@ -107,7 +110,8 @@ fn warning(outputs: &ops::Outputs, port: &str) -> String {
 
 #[test]
 fn an_index_is_no_feature_and_a_header_is_no_row() {
-    let of = |name: &str, text: &str| features(&read(name, text.as_bytes(), json!({})).expect(text));
+    let of =
+        |name: &str, text: &str| features(&read(name, text.as_bytes(), json!({})).expect(text));
     let numbers = (vec![0.5, 1.0, 2.5, 3.0], 2);
     for text in [
         "f1,f2\n.5,1\n2.5,3\n",
@@ -176,7 +180,10 @@ fn lists_of_one_length_are_features() {
     let nested = matrix("nested.parquet", json!({})).expect("features");
     assert_eq!(features(&nested), ([1.0, 2.0, 3.0, 4.0].repeat(2), 4));
     let ragged = fault(matrix("ragged.parquet", json!({})));
-    assert!(ragged.contains("column `x`: its lists have 1 and 2 numbers, not one length"), "{ragged}");
+    assert!(
+        ragged.contains("column `x`: its lists have 1 and 2 numbers, not one length"),
+        "{ragged}"
+    );
     let empty = fault(matrix("empty_lists.parquet", json!({})));
     assert!(empty.contains("column `x`: rows of 0 numbers"), "{empty}");
 }
@@ -192,14 +199,18 @@ fn a_missing_value_is_none() {
     assert_eq!(texts(labels(&nulls), "label"), ["1", "", "2"]);
     assert_eq!(texts(labels(&nulls), "group"), ["0", "s", "s"]);
     let fault = |text: &str| fault(read("f.csv", text.as_bytes(), json!({})));
-    assert!(fault("f,g\n1,\n,2\n").contains("no value in column `f` of clip `1`; has no value in column `g`"));
+    assert!(
+        fault("f,g\n1,\n,2\n")
+            .contains("no value in column `f` of clip `1`; has no value in column `g`")
+    );
     assert!(fault("clip_id,f\na,1\n,2\nNaN,3\n").contains("no `clip_id` in row 2, nor in 1 more"));
     assert!(fault("f\n1\n1e39\n").contains("1e39, beyond single precision"));
 }
 
 #[test]
 fn values_that_merge_in_single_precision_are_named() {
-    let of = |text: &str| warning(&read("f.csv", text.as_bytes(), json!({})).expect(text), "features");
+    let of =
+        |text: &str| warning(&read("f.csv", text.as_bytes(), json!({})).expect(text), "features");
     let merged = of("clip_id,t,u\na,1700000000,1\nb,1700000001,2\nc,1700009000,3\n");
     assert!(merged.contains("column `t`") && merged.contains("`a`, `b`;"), "{merged}");
     assert!(!merged.contains("`u`"), "{merged}");
@@ -211,7 +222,10 @@ fn values_that_merge_in_single_precision_are_named() {
 #[test]
 fn a_table_that_unfolds_to_too_much_is_refused_unless_that_is_said() {
     let fault = fault(matrix("unfolds.parquet", json!({})));
-    assert!(fault.contains("unfolds to more than it may") && fault.contains("max_unfolded_mib"), "{fault}");
+    assert!(
+        fault.contains("unfolds to more than it may") && fault.contains("max_unfolded_mib"),
+        "{fault}"
+    );
     let small = fault_of_small();
     assert!(small.contains("1 MiB are left") || small.contains("0 MiB are left"), "{small}");
 }

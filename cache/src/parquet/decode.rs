@@ -35,11 +35,13 @@ pub(super) fn holds(dtype: &ArrowDataType) -> Holds {
             Holds::Text => Holds::Text,
             _ => other("dictionary"),
         },
-        T::List(item) | T::LargeList(item) | T::FixedSizeList(item, _) => match holds(&item.dtype) {
-            Holds::Whole | Holds::Real | Holds::List => Holds::List,
-            Holds::Text => other("list of text"),
-            Holds::Other(name) => Holds::Other(format!("list of {name}")),
-        },
+        T::List(item) | T::LargeList(item) | T::FixedSizeList(item, _) => {
+            match holds(&item.dtype) {
+                Holds::Whole | Holds::Real | Holds::List => Holds::List,
+                Holds::Text => other("list of text"),
+                Holds::Other(name) => Holds::Other(format!("list of {name}")),
+            }
+        }
         T::Timestamp(..) => other("timestamp"),
         T::Date32 | T::Date64 => other("date"),
         T::Time32(_) | T::Time64(_) => other("time"),
@@ -57,6 +59,18 @@ pub(super) fn plain(mut field: Field) -> Field {
     if matches!(field.dtype.to_storage(), ArrowDataType::Dictionary(..)) {
         field.dtype = ArrowDataType::Utf8View;
     }
+    field
+}
+
+/// The field where numbers in half precision were taken for bytes: a file without a schema of arrow's
+/// says so in a way that the library does not read.
+pub(super) fn halved(mut field: Field) -> Field {
+    field.dtype = match field.dtype {
+        ArrowDataType::FixedSizeBinary(2) => ArrowDataType::Float16,
+        ArrowDataType::List(item) => ArrowDataType::List(Box::new(halved(*item))),
+        ArrowDataType::LargeList(item) => ArrowDataType::LargeList(Box::new(halved(*item))),
+        other => other,
+    };
     field
 }
 
@@ -199,7 +213,9 @@ pub(super) fn cells(
 }
 
 fn nulls(array: &dyn Array) -> Vec<usize> {
-    let Some(validity) = array.validity().filter(|it| it.unset_bits() > 0) else { return Vec::new() };
+    let Some(validity) = array.validity().filter(|it| it.unset_bits() > 0) else {
+        return Vec::new();
+    };
     (0..array.len()).filter(|&row| !validity.get_bit(row)).collect()
 }
 
@@ -276,7 +292,10 @@ fn lists(arrays: &[Box<dyn Array>]) -> Result<Values, String> {
     if width == 0 {
         return Err("rows of 0 numbers hold no feature".to_owned());
     }
-    Ok(Values::List(width, if double.is_empty() { Numbers::Single(single) } else { Numbers::Double(double) }))
+    Ok(Values::List(
+        width,
+        if double.is_empty() { Numbers::Single(single) } else { Numbers::Double(double) },
+    ))
 }
 
 fn ragged(one: usize, other: usize) -> String {
@@ -286,23 +305,24 @@ fn ragged(one: usize, other: usize) -> String {
 /// The width of the rows of an array of lists, and their numbers; NaN in a row that is null.
 fn list(array: &dyn Array) -> Result<(usize, Numbers), String> {
     let absent = nulls(array);
-    let (width, items, fixed) = if let Some(list) = array.as_any().downcast_ref::<FixedSizeListArray>() {
-        (list.size(), list.values().clone(), true)
-    } else {
-        let list: &ListArray<i64> = array.as_any().downcast_ref().ok_or(DAMAGED)?;
-        let mut absent = absent.iter().copied().peekable();
-        let mut width = None;
-        for (row, own) in list.offsets().lengths().enumerate() {
-            if absent.next_if_eq(&row).is_some() {
-                continue;
+    let (width, items, fixed) =
+        if let Some(list) = array.as_any().downcast_ref::<FixedSizeListArray>() {
+            (list.size(), list.values().clone(), true)
+        } else {
+            let list: &ListArray<i64> = array.as_any().downcast_ref().ok_or(DAMAGED)?;
+            let mut absent = absent.iter().copied().peekable();
+            let mut width = None;
+            for (row, own) in list.offsets().lengths().enumerate() {
+                if absent.next_if_eq(&row).is_some() {
+                    continue;
+                }
+                match width {
+                    Some(width) if width != own => return Err(ragged(width, own)),
+                    _ => width = Some(own),
+                }
             }
-            match width {
-                Some(width) if width != own => return Err(ragged(width, own)),
-                _ => width = Some(own),
-            }
-        }
-        (width.unwrap_or(0), list.values().clone(), false)
-    };
+            (width.unwrap_or(0), list.values().clone(), false)
+        };
     let (inner, numbers) = if matches!(holds(items.dtype()), Holds::List) {
         list(&*items)?
     } else {
@@ -317,10 +337,17 @@ fn list(array: &dyn Array) -> Result<(usize, Numbers), String> {
     if absent.is_empty() {
         return Ok((width, numbers));
     }
-    Ok((width, match numbers {
-        Numbers::Single(numbers) => Numbers::Single(spread(&numbers, width, rows, &absent, fixed)),
-        Numbers::Double(numbers) => Numbers::Double(spread(&numbers, width, rows, &absent, fixed)),
-    }))
+    Ok((
+        width,
+        match numbers {
+            Numbers::Single(numbers) => {
+                Numbers::Single(spread(&numbers, width, rows, &absent, fixed))
+            }
+            Numbers::Double(numbers) => {
+                Numbers::Double(spread(&numbers, width, rows, &absent, fixed))
+            }
+        },
+    ))
 }
 
 /// Rows of numbers with NaN in those that are absent, which have their place among the numbers or not.
@@ -359,8 +386,12 @@ fn numbers(items: &dyn Array) -> Result<Numbers, String> {
     absent.iter().for_each(|&at| values[at] = f64::NAN);
     let is_short = matches!(
         items.dtype().to_storage(),
-        ArrowDataType::Boolean | ArrowDataType::Float16 | ArrowDataType::Int8 | ArrowDataType::UInt8
-            | ArrowDataType::Int16 | ArrowDataType::UInt16
+        ArrowDataType::Boolean
+            | ArrowDataType::Float16
+            | ArrowDataType::Int8
+            | ArrowDataType::UInt8
+            | ArrowDataType::Int16
+            | ArrowDataType::UInt16
     );
     Ok(match is_short {
         true => Numbers::Single(values.into_iter().map(|value| value as f32).collect()),

@@ -10,12 +10,11 @@ use crate::{
 };
 use polars_arrow::datatypes::Field;
 use polars_buffer::Buffer;
-use polars_parquet::read::{ColumnChunkMetadata, FileMetadata, infer_schema};
-use rayon::prelude::*;
-use std::{
-    collections::HashSet,
-    io::Cursor,
+use polars_parquet::read::{
+    ColumnChunkMetadata, FileMetadata, PrimitiveLogicalType as Logical, infer_schema,
 };
+use rayon::prelude::*;
+use std::{collections::HashSet, io::Cursor};
 
 /// A file in memory, of which nothing is decoded yet.
 pub struct ParquetTable {
@@ -40,7 +39,18 @@ impl ParquetTable {
         let schema = panics::caught(|| infer_schema(&metadata));
         let schema = schema.map_err(|_| "its schema is damaged".to_owned())?;
         let schema = schema.map_err(|fault| format!("its schema is damaged: {fault}"))?;
-        let fields: Vec<Field> = schema.iter_values().cloned().map(decode::plain).collect();
+        let half: HashSet<&str> = metadata
+            .schema()
+            .columns()
+            .iter()
+            .filter(|leaf| leaf.descriptor.primitive_type.logical_type == Some(Logical::Float16))
+            .map(|leaf| leaf.path_in_schema[0].as_str())
+            .collect();
+        let field = |field: &Field| match half.contains(field.name.as_str()) {
+            true => decode::halved(decode::plain(field.clone())),
+            false => decode::plain(field.clone()),
+        };
+        let fields: Vec<Field> = schema.iter_values().map(field).collect();
         let own = metadata.schema().fields().iter().map(|field| field.name());
         if !fields.iter().map(|field| field.name.as_str()).eq(own) {
             return Err("its schema is damaged: two lists of its columns differ".to_owned());
@@ -108,7 +118,8 @@ impl ParquetTable {
             cells(&arrays, field, as_text, room)
         };
         // A fault that is no panic may be about the file as a whole.
-        let read = panics::caught(|| read(room)).unwrap_or_else(|_| Err(decode::DAMAGED.to_owned()));
+        let read =
+            panics::caught(|| read(room)).unwrap_or_else(|_| Err(decode::DAMAGED.to_owned()));
         read.map_err(|fault| match fault.starts_with("unfolds") {
             true => fault,
             false => format!("column `{}`: {fault}", field.name),

@@ -218,7 +218,11 @@ fn what_a_table_leaves_out_is_said() {
     study.write("own.csv", ",a,b,Label\n0,1,2,x\n1,1,3,\n2,5,6,y\n3,6,6,y\n");
     let said = study.run();
     assert_eq!(said.code, 0, "{}", said.stderr);
-    assert!(said.stderr.contains("warning: own.labels: 1 of 4 clips have no label"), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("warning: own.labels: 1 of 4 clips have no label"),
+        "{}",
+        said.stderr
+    );
     assert!(said.stderr.contains("the column `Label` is taken as `label`"), "{}", said.stderr);
     for _ in 0..2 {
         let report = study.read("runs/own/latest/report.md");
@@ -233,11 +237,14 @@ fn what_a_table_leaves_out_is_said() {
 /// Parquet that a library cannot read without a panic is one clear error.
 #[test]
 fn damaged_parquet_is_an_error_without_a_panic() {
-    let study = Study::new().pipeline("name: own\nsteps:\n  own: { op: matrix, path: own.parquet }\n");
-    let damaged = concat!(env!("CARGO_MANIFEST_DIR"), "/../ops/tests/fixtures/tables/thrift.parquet");
+    let study =
+        Study::new().pipeline("name: own\nsteps:\n  own: { op: matrix, path: own.parquet }\n");
+    let damaged =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../ops/tests/fixtures/tables/thrift.parquet");
     study.write("own.parquet", fs::read(damaged).expect("a fixture"));
     refused("parquet_damaged", &study);
-    let ragged = concat!(env!("CARGO_MANIFEST_DIR"), "/../ops/tests/fixtures/tables/ragged.parquet");
+    let ragged =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../ops/tests/fixtures/tables/ragged.parquet");
     study.write("own.parquet", fs::read(ragged).expect("a fixture"));
     refused("parquet_ragged", &study);
 }

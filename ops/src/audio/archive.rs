@@ -45,7 +45,8 @@ impl Archive {
         let overlap = zip.has_overlapping_entries();
         file.check()?;
         if overlap.map_err(unfit)? {
-            let reason = "has entries that lie over each other: it is damaged, or made to fill a memory";
+            let reason =
+                "has entries that lie over each other: it is damaged, or made to fill a memory";
             return Err(Fault::Unfit(reason.to_owned()));
         }
         Ok(Self { zip, file })

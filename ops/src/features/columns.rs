@@ -14,13 +14,31 @@ const LISTED: usize = 10;
 
 /// Names that columns of labels have elsewhere.
 const LIKE_LABELS: &[&str] = &[
-    "labels", "class", "classes", "classid", "labelid", "target", "targets", "category", "genre",
-    "instrument", "species", "cluster", "truth", "groundtruth", "ytrue", "groups", "artist", "speaker",
+    "labels",
+    "class",
+    "classes",
+    "classid",
+    "labelid",
+    "target",
+    "targets",
+    "category",
+    "genre",
+    "instrument",
+    "species",
+    "cluster",
+    "truth",
+    "groundtruth",
+    "ytrue",
+    "groups",
+    "artist",
+    "speaker",
 ];
 
 /// Names that columns have elsewhere which name or count rows.
-const LIKE_IDS: &[&str] =
-    &["", "id", "ids", "index", "idx", "row", "rows", "no", "nr", "number", "key", "#", "uid", "clip", "track", "file"];
+const LIKE_IDS: &[&str] = &[
+    "", "id", "ids", "index", "idx", "row", "rows", "no", "nr", "number", "key", "#", "uid",
+    "clip", "track", "file",
+];
 
 /// Columns of a table by what they are, each as a place.
 #[derive(Debug, PartialEq, Eq)]
@@ -100,7 +118,8 @@ fn chosen(names: &[String], asked: &[String]) -> Result<Vec<usize>, String> {
         let found = match (exact, name.strip_suffix('*')) {
             (Ok(at), _) => vec![at],
             (Err(_), Some(start)) => {
-                let own: Vec<_> = (0..names.len()).filter(|&at| names[at].starts_with(start)).collect();
+                let own: Vec<_> =
+                    (0..names.len()).filter(|&at| names[at].starts_with(start)).collect();
                 if own.is_empty() {
                     return Err(format!("has no column that begins with `{start}`"));
                 }
@@ -152,7 +171,8 @@ fn others(
     let (mut features, mut faults) = (Vec::new(), Vec::new());
     for (at, name) in names.iter().enumerate().filter(|(at, _)| !roles.contains(&Some(*at))) {
         if table.is_index(at) {
-            let named = if name.is_empty() { "without a name".to_owned() } else { format!("`{name}`") };
+            let named =
+                if name.is_empty() { "without a name".to_owned() } else { format!("`{name}`") };
             notes.push(format!("the column {named} is an index of pandas, not a feature"));
             continue;
         }
@@ -254,7 +274,9 @@ pub(super) fn headed(
     header: Option<bool>,
     notes: &mut Vec<String>,
 ) -> Result<CsvTable, String> {
-    match header.map_or_else(|| first_line(table.names()), |is| if is { Line::Header } else { Line::Row }) {
+    match header
+        .map_or_else(|| first_line(table.names()), |is| if is { Line::Header } else { Line::Row })
+    {
         Line::Header => Ok(table),
         Line::Row => {
             if header.is_none() {
@@ -294,7 +316,10 @@ fn first_line(cells: &[String]) -> Line {
     // Names do not come twice, have no sign and few digits.
     let is_value = |cell: &str, value: f64| {
         let places = cell.split_once('.').map_or(0, |(_, places)| places.len());
-        value.is_sign_negative() || !value.is_finite() || places > 2 || cell.contains(['e', 'E', '+'])
+        value.is_sign_negative()
+            || !value.is_finite()
+            || places > 2
+            || cell.contains(['e', 'E', '+'])
     };
     let mut seen = HashSet::new();
     let twice = numbers.iter().any(|(cell, _)| !seen.insert(cell.as_str()));
@@ -321,9 +346,7 @@ mod tests {
 
     #[test]
     fn a_first_line_names_or_counts_or_holds_numbers() {
-        let of = |line: &str| {
-            first_line(&line.split(',').map(str::to_owned).collect::<Vec<_>>())
-        };
+        let of = |line: &str| first_line(&line.split(',').map(str::to_owned).collect::<Vec<_>>());
         for line in ["f1,f2", "x", "", ",0,1,2", "0,1,2,3", "1,2,3", "31.5,63,125,label", "a,1"] {
             assert_ne!(of(line), Line::Row, "{line}");
         }

@@ -273,7 +273,8 @@ fn merged(name: &str, cells: &Cells, ids: &[String]) -> Option<String> {
         }
         Values::Whole(values) => (name.to_owned(), precision::merged_whole(values)),
         Values::List(width, Numbers::Double(values)) => {
-            let column = |at: usize| values[at..].iter().step_by(*width).copied().collect::<Vec<_>>();
+            let column =
+                |at: usize| values[at..].iter().step_by(*width).copied().collect::<Vec<_>>();
             let lost = precision::suspicious(values, *width);
             let mut lost = lost.into_iter().map(|at| (at, precision::merged(&column(at))));
             let (at, rows) = lost.find(|(_, rows)| !rows.is_empty())?;

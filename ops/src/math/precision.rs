@@ -59,7 +59,8 @@ mod tests {
 
     #[test]
     fn what_lies_on_an_offset_merges() {
-        let seconds: Vec<f64> = [0, 1, 2, 10, 500].iter().map(|&it| 1.7e9 + f64::from(it)).collect();
+        let seconds: Vec<f64> =
+            [0, 1, 2, 10, 500].iter().map(|&it| 1.7e9 + f64::from(it)).collect();
         assert_eq!(merged(&seconds), [0, 1, 2, 3]);
         assert_eq!(suspicious(&seconds, 1), [0]);
         assert_eq!(merged_whole(&[1 << 24, (1 << 24) + 1, (1 << 24) + 100]), [0, 1]);

@@ -169,7 +169,8 @@ fn labels(table: &Table) -> Result<Column, String> {
         }
         Some(column @ Column::Int(_)) => Ok(column.clone()),
         Some(Column::Text(values)) => {
-            let label = |it: &String| if missing::is_missing(it) { String::new() } else { it.clone() };
+            let label =
+                |it: &String| if missing::is_missing(it) { String::new() } else { it.clone() };
             Ok(Column::Text(values.iter().map(label).collect()))
         }
         Some(_) => Err("has labels that are neither text nor whole numbers".to_owned()),

@@ -1,6 +1,6 @@
 //! Steps that are other people's programs.
 
-pub mod command;
 mod columns;
+pub mod command;
 mod made;
 mod template;
