@@ -15,6 +15,7 @@ use crate::{
     cli::RunArgs,
     devices::Machine,
     record::runs,
+    run::{scan, scan_sources, wanted},
     say::{progress::say, talk},
 };
 use cache::{
@@ -135,7 +136,18 @@ fn versions(args: &RunArgs, prepared: &Prepared, record: &Record) -> Option<Vers
     for digest in record.steps.iter().flat_map(|step| step.outputs.values()) {
         paths.insert(prepared.store.object_path(digest)?);
     }
-    Versions::of(paths.into_iter().collect())
+    let versions = Versions::of(paths.into_iter().collect())?;
+    // Only what still holds what the run read tells by its version that nothing has changed since.
+    is_as_it_was(args, prepared).then_some(versions)
+}
+
+/// Whether pipeline and sources are as they were when the run began.
+fn is_as_it_was(args: &RunArgs, prepared: &Prepared) -> bool {
+    let Prepared { pipeline, store, files, options, .. } = prepared;
+    let text = fs::read(&args.plan.pipeline);
+    text.is_ok_and(|text| text == pipeline.source.text.as_bytes())
+        && scan_sources(pipeline, &wanted(pipeline, &options.only), store)
+            .is_ok_and(|found| found == *files)
 }
 
 /// Where the note lies for what was asked: the words of the command, where they were typed, and the GPUs
@@ -154,11 +166,12 @@ fn note(args: &RunArgs) -> Option<PathBuf> {
 /// The paths whose versions tell whether a source still has the same files. Which files a list names
 /// that are not there, nobody notes: such a source is looked into each time.
 fn places(source: &Source) -> Option<Vec<PathBuf>> {
+    let path = scan::place(source);
     match source.select {
         Select::Listed(_) => None,
-        Select::File | Select::Mentioned => Some(vec![source.path.clone()]),
+        Select::File | Select::Mentioned => Some(vec![path]),
         Select::Tree(_) => {
-            let entries = WalkDir::new(&source.path).follow_links(true).into_iter();
+            let entries = WalkDir::new(path).follow_links(true).into_iter();
             let folders = entries.filter(|entry| {
                 entry
                     .as_ref()

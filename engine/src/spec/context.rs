@@ -46,13 +46,31 @@ impl Fault {
     /// Adds the place of a value, and where the value came from.
     #[must_use]
     pub fn at(self, node: &Node, remark: impl Into<String>) -> Self {
-        self.label(node.span.clone(), remark).from(node.origin.as_ref())
+        self.placed(&node.span, node.origin.as_ref(), remark)
     }
 
     /// Adds the place of a key, and where it came from.
     #[must_use]
     pub fn at_key(self, key: &Key, remark: impl Into<String>) -> Self {
-        self.label(key.span.clone(), remark).from(key.origin.as_ref())
+        self.placed(&key.span, key.origin.as_ref(), remark)
+    }
+
+    /// What an option says stands nowhere in the file: the message names the option and no place.
+    fn placed(
+        mut self,
+        span: &Span,
+        origin: Option<&Rc<Origin>>,
+        remark: impl Into<String>,
+    ) -> Self {
+        let remark = remark.into();
+        if !matches!(origin.map(Rc::as_ref), Some(Origin::Set(_))) {
+            return self.label(span.clone(), remark).from(origin);
+        }
+        self = self.from(origin);
+        if !remark.is_empty() {
+            self.message.push_str(&format!(": {remark}"));
+        }
+        self
     }
 
     /// Adds where a value came from, without its place.
