@@ -219,11 +219,12 @@ pub fn refuse(pipeline: &Pipeline, errors: &[StepError]) -> Stop {
             let step = &pipeline.steps[error.step];
             let code =
                 if error.fault == ::ops::Fault::Input { "run::bad_input" } else { "run::failed" };
-            let span =
-                error.param.and_then(|param| step.param_spans.get(param)).unwrap_or(&step.span);
-            Fault::error(code, format!("step `{}`: {}", step.name, error.message))
-                .label(span.clone(), "")
-                .maybe_help(error.help.clone())
+            let fault = Fault::error(code, format!("step `{}`: {}", step.name, error.message));
+            match error.param.and_then(|param| step.param_places.get(param)) {
+                Some(place) => fault.at_place(place, ""),
+                None => fault.label(step.span.clone(), ""),
+            }
+            .maybe_help(error.help.clone())
         })
         .collect();
     tell(&pipeline.source, &faults);

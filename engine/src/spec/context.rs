@@ -2,7 +2,7 @@
 
 use super::node::{Key, Node, Origin};
 use crate::{
-    pipeline::{SourceText, Span},
+    pipeline::{Place, SourceText, Span},
     say::fault::Fault,
 };
 use std::{rc::Rc, sync::Arc};
@@ -71,6 +71,13 @@ impl Fault {
             self.message.push_str(&format!(": {remark}"));
         }
         self
+    }
+
+    /// Adds the place of a parameter.
+    #[must_use]
+    pub fn at_place(self, place: &Place, remark: impl Into<String>) -> Self {
+        let option = place.option.clone().map(|option| Rc::new(Origin::Set(option)));
+        self.placed(&place.span, option.as_ref(), remark)
     }
 
     /// Adds where a value came from, without its place.

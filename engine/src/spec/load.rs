@@ -165,7 +165,7 @@ fn read(
             timeout: draft.timeout,
             needs: draft.needs,
             span: draft.key.span,
-            param_spans: draft.param_spans,
+            param_places: draft.param_places,
         });
     }
     let variants = Variants {
