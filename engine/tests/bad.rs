@@ -50,6 +50,24 @@ fn every_bad_pipeline_is_explained() {
     });
 }
 
+#[test]
+fn a_study_is_named_in_any_script() {
+    let said = |name: &str| {
+        let name = serde_json::to_string(name).expect("text is JSON");
+        let steps = "steps:\n  own: { op: matrix, path: own.npy }\n";
+        said("named.yaml", format!("name: {name}\n{steps}"))
+    };
+    let hindi = "अध्ययन_१";
+    for name in ["größe", "e\u{301}tude", hindi, "主成分", "исследование-2", "דגימה", "a.b", "🎵"]
+    {
+        assert!(said(name).ends_with("(can be run)"), "{}", said(name));
+    }
+    for name in ["a/b", ".a", "a b", "a\u{a0}b", "a\u{202e}b", "a\u{9b}b", "", "a\0", "é\u{2028}"]
+    {
+        assert!(said(name).contains("cannot be the name of a study"), "{}", said(name));
+    }
+}
+
 /// A change of a text such as a slip of the hand, or somebody looking for trouble, makes.
 #[derive(Clone, Debug)]
 enum Slip {

@@ -25,6 +25,7 @@ use crate::{
 use cache::{
     Record,
     record::{Environment, RECORD_VERSION, Row, RunStatus, StepRecord, StepStatus, Sweep},
+    regular,
     store::write_renewable,
 };
 use reports::left_out::{Group, LeftOut, left_out};
@@ -157,7 +158,7 @@ pub fn write_report(folder: &Path, record: &Record, store: &cache::Store) -> Res
     for (name, bytes) in &report {
         let path = folder.join(name);
         // What is there already is left alone: to write safely is to wait for the disk.
-        if fs::read(&path).is_ok_and(|there| there == *bytes) {
+        if regular::read(&path, u64::MAX).is_ok_and(|there| there == *bytes) {
             continue;
         }
         path.parent()

@@ -21,6 +21,7 @@ use crate::{
 use cache::{
     Digest, Hasher, Record,
     record::{RunStatus, StepStatus},
+    regular,
     store::{UNCHANGED, write_renewable},
     versions::Versions,
 };
@@ -29,7 +30,7 @@ use rayon::{ThreadPoolBuilder, prelude::*};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    env, fs,
+    env, fs, io,
     num::NonZeroUsize,
     path::{Path, PathBuf},
 };
@@ -50,13 +51,18 @@ pub struct Unchanged {
     environment: BTreeMap<String, Option<Digest>>,
 }
 
+/// A file, of whatever length.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    regular::read(path, u64::MAX)
+}
+
 /// The run that this one would repeat, if there is one. Who asks for details gets an ordinary run.
 pub fn find(args: &RunArgs) -> Option<Unchanged> {
     let detailed = talk::is_json() || talk::is_verbose() || args.dry_run;
     if detailed || !args.plan.force.is_empty() {
         return None;
     }
-    let text = fs::read(note(args)?).ok()?;
+    let text = read(&note(args)?).ok()?;
     let (digest, rest) = split_line(&text)?;
     if Digest::of(rest).to_string().as_bytes() != digest {
         return None;
@@ -72,7 +78,7 @@ pub fn find(args: &RunArgs) -> Option<Unchanged> {
     let threads = args.plan.threads.map_or(0, NonZeroUsize::get);
     let pool = ThreadPoolBuilder::new().num_threads(threads).build().ok()?;
     let is_changed = |(name, digest): &(&String, &Digest)| {
-        !fs::read(run.folder.join(name)).is_ok_and(|bytes| Digest::of(&bytes) == **digest)
+        !read(&run.folder.join(name)).is_ok_and(|bytes| Digest::of(&bytes) == **digest)
     };
     let (holds, changed) = pool.install(|| {
         let holds = run.is_settled && versions.hold();
@@ -144,7 +150,7 @@ fn versions(args: &RunArgs, prepared: &Prepared, record: &Record) -> Option<Vers
 /// Whether pipeline and sources are as they were when the run began.
 fn is_as_it_was(args: &RunArgs, prepared: &Prepared) -> bool {
     let Prepared { pipeline, store, files, options, .. } = prepared;
-    let text = fs::read(&args.plan.pipeline);
+    let text = read(&args.plan.pipeline);
     text.is_ok_and(|text| text == pipeline.source.text.as_bytes())
         && scan_sources(pipeline, &wanted(pipeline, &options.only), store)
             .is_ok_and(|found| found == *files)
@@ -189,7 +195,7 @@ fn files(folder: &Path) -> Option<BTreeMap<String, Digest>> {
     let digest = |entry: walkdir::Result<walkdir::DirEntry>| {
         let path = entry.ok()?.into_path();
         let name = path.strip_prefix(folder).ok()?.to_str()?.to_owned();
-        Some((name, Digest::of(&fs::read(&path).ok()?)))
+        Some((name, Digest::of(&read(&path).ok()?)))
     };
     let files: Option<BTreeMap<_, _>> = files.map(digest).collect();
     files.filter(|files| files.contains_key(runs::RECORD))

@@ -50,8 +50,9 @@ fn every_command_shows_them_harmlessly() {
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(text.contains("\\u001b") && text.contains("\\u202e"), "{text}");
     }
-    let row = serde_json::from_str::<serde_json::Value>(&study.read("runs/small/latest/record.json"))
-        .expect("a record");
+    let row =
+        serde_json::from_str::<serde_json::Value>(&study.read("runs/small/latest/record.json"))
+            .expect("a record");
     assert!(row.to_string().contains("\\u001b"), "the record holds the text as it is");
     for command in [
         "show",
@@ -121,7 +122,8 @@ fn faults_of_a_pipeline_show_them_harmlessly() {
 fn a_record_that_was_edited_shows_them_harmlessly() {
     let study = tones::three();
     study.ran();
-    let path = std::fs::canonicalize(study.path("runs/small/latest/record.json")).expect("a record");
+    let path =
+        std::fs::canonicalize(study.path("runs/small/latest/record.json")).expect("a record");
     let text = std::fs::read_to_string(&path).expect("a record");
     let quoted = serde_json::to_string(HOSTILE).expect("text is JSON");
     let quoted = quoted.trim_matches('"');

@@ -31,7 +31,8 @@ fn among_recordings_all_are_named_at_once() {
     pipe(&study.path("data/bell/pipe.wav"));
     symlink("/dev/zero", study.path("data/bell/zero.flac")).expect("a link");
     let _socket = UnixListener::bind(study.path("data/bell/socket.mp3")).expect("a socket");
-    let parts = ["pipe.wav`: it is a named pipe", "zero.flac`: it is a device", "socket.mp3`: it is"];
+    let parts =
+        ["pipe.wav`: it is a named pipe", "zero.flac`: it is a device", "socket.mp3`: it is"];
     refused(&study, 2, &parts);
     let mut study = Study::new();
     study.edit("audio_folder", "manifest");
@@ -109,7 +110,10 @@ fn a_run_that_waits_for_nothing_but_a_program_stops_at_once() {
     let study = Study::new().pipeline(
         "name: slow\nsteps:\n  slow: { op: command, command: [sh, slow.sh, \"{out.y}\"], outputs: { y: matrix } }\n",
     );
-    study.write("slow.sh", "trap '' TERM INT; exec >/dev/null 2>&1; touch started; sleep 600 & wait");
+    study.write(
+        "slow.sh",
+        "trap '' TERM INT; exec >/dev/null 2>&1; touch started; sleep 600 & wait",
+    );
     let run = study.run_command(&[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let run = run.expect("a run");
     while !study.path("started").exists() {

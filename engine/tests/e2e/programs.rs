@@ -195,7 +195,8 @@ fn a_killed_engine_leaves_no_program_behind() {
 }
 
 /// A process in a session of its own, whose parent is gone and whose environment is empty.
-const DETACHED: &str = "setsid sh -c 'env -i sh -c \"while :; do touch alive; sleep 0.1; done\" &' &
+const DETACHED: &str =
+    "setsid sh -c 'env -i sh -c \"while :; do touch alive; sleep 0.1; done\" &' &
     while ! test -e alive; do sleep 0.05; done; touch started";
 
 #[test]

@@ -32,7 +32,7 @@ const NAMES: &str = "names are `[cel][cla]0001__1.wav` or `008__[cel][nod][cla]0
 /// Reads the folder with the eleven instrument folders, a folder above it, or the zip archive
 /// without unpacking it. The label is the folder's name and the first bracket of the file's; drums
 /// (`dru`, `nod` or empty), genre, recording and excerpt become columns of `clips`. Excerpts of
-/// one recording share their `group`.
+/// one recording share their `group`. Recordings that are no WAV files are listed in `skipped`.
 ///
 /// Source: Bosch, Janer, Fuhrmann and Herrera, A Comparison of Sound Segregation Techniques for
 /// Predominant Instrument Recognition in Musical Audio Signals, ISMIR 2012. The data is under
