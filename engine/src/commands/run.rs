@@ -29,6 +29,7 @@ use cache::{
 };
 use serde_json::json;
 use std::{fs, num::NonZeroUsize, path::Path, time::Instant};
+use tracing::info_span;
 
 /// Runs a pipeline; the path of the report goes to standard output.
 ///
@@ -36,6 +37,7 @@ use std::{fs, num::NonZeroUsize, path::Path, time::Instant};
 /// With the exit code, if something is wrong or fails.
 pub fn run(args: &RunArgs) -> Result<(), Stop> {
     let (started, clock) = (jiff::Timestamp::now(), Instant::now());
+    let _run = info_span!("run", pipeline = %args.plan.pipeline.display()).entered();
     if let Some(run) = unchanged::find(args) {
         if !talk::is_quiet() {
             say(&nothing_to_run(run.steps, clock.elapsed().as_secs_f64()));
@@ -124,6 +126,7 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
 fn execute_prepared(prepared: &Prepared, interrupt: &Interrupt) -> Outcome {
     let Prepared { pipeline, store, files, options, .. } = prepared;
     let progress = progress::for_stderr(pipeline.steps.len(), talk::is_quiet());
+    let _execute = info_span!("execute", steps = pipeline.steps.len()).entered();
     execute(pipeline, files, store, options, progress.as_ref(), interrupt)
 }
 
@@ -152,6 +155,7 @@ fn write(folder: &Path, record: &Record, store: &cache::Store) -> Result<(), Str
 /// # Errors
 /// A sentence on what cannot be written or read.
 pub fn write_report(folder: &Path, record: &Record, store: &cache::Store) -> Result<(), String> {
+    let _report = info_span!("report").entered();
     let report = reports::render(record, store, folder).map_err(|fault| fault.to_string())?;
     for (name, bytes) in &report {
         let path = folder.join(name);

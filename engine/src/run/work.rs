@@ -29,6 +29,7 @@ use std::{
     sync::Arc,
     time::Instant,
 };
+use tracing::{debug_span, info_span};
 
 /// What all steps of a run share.
 pub struct Shared<'a> {
@@ -105,7 +106,11 @@ fn claim_and_run(job: &Job, shared: &Shared<'_>) -> Result<Made, Trouble> {
         shared.progress.say(&format!("{name}: {owner} is at this step; waiting for it"));
     };
     let cancelled = || Trouble::Failed(StepError::of_op(job.step, OpError::cancelled()));
-    let claim = store.claim(&digest, waiting, || shared.cancel.is_cancelled()).map_err(fail)?;
+    let op = shared.pipeline.steps[job.step].entry.name;
+    let _step = info_span!("step", %name, op, key = %digest.short(), reason = job.reason).entered();
+    let claim = debug_span!("claim")
+        .in_scope(|| store.claim(&digest, waiting, || shared.cancel.is_cancelled()))
+        .map_err(fail)?;
     let _claim = claim.ok_or_else(cancelled)?;
     store.refresh().map_err(fail)?;
     if !job.again
@@ -137,7 +142,7 @@ fn claim_and_run(job: &Job, shared: &Shared<'_>) -> Result<Made, Trouble> {
     {
         shared.progress.say(&format!("warning: {fault}"));
     }
-    store.commit(finished.clone()).map_err(fail)?;
+    debug_span!("commit").in_scope(|| store.commit(finished.clone())).map_err(fail)?;
     Ok(Made { finished, reason: Some(reason) })
 }
 
@@ -151,6 +156,7 @@ fn run_op(job: &Job, shared: &Shared<'_>) -> Result<(BTreeMap<String, Object>, T
     let step = &shared.pipeline.steps[job.step];
     let fail = |error: &StoreError| Trouble::Failed(StepError::of_store(job.step, error));
     let mut artifacts = Vec::new();
+    let reading = debug_span!("read_inputs").entered();
     for (at, (input, digest)) in step.inputs.iter().zip(&job.inputs).enumerate() {
         let artifact = shared.artifacts.get(digest).map_err(|error| match error {
             StoreError::Missing(_) | StoreError::Damaged { .. } => Trouble::Lost(at, error),
@@ -158,6 +164,7 @@ fn run_op(job: &Job, shared: &Shared<'_>) -> Result<(BTreeMap<String, Object>, T
         })?;
         artifacts.push((input.port, artifact));
     }
+    drop(reading);
     let inputs = artifacts
         .iter()
         .fold(Inputs::new().with_files(&shared.files[job.step]), |inputs, (port, artifact)| {
@@ -186,7 +193,9 @@ fn run_op(job: &Job, shared: &Shared<'_>) -> Result<(BTreeMap<String, Object>, T
             programs: &programs,
             device: &device,
         };
-        match rows::run(step, &inputs, &before, &cx).map_err(|error| deadline.explain(error)) {
+        let op = info_span!("op", name = step.entry.name);
+        let made = op.in_scope(|| rows::run(step, &inputs, &before, &cx));
+        match made.map_err(|error| deadline.explain(error)) {
             Ok(made) => break made,
             Err(error) if error.fault == Fault::Failure && tries_left > 0 => {
                 tries_left -= 1;
@@ -205,6 +214,7 @@ fn run_op(job: &Job, shared: &Shared<'_>) -> Result<(BTreeMap<String, Object>, T
     };
     let times = Times { rows_reused, ..outside.times() };
     let mut outputs = BTreeMap::new();
+    let _keeping = debug_span!("keep_outputs").entered();
     for (port, artifact) in made.into_vec() {
         let object = shared.store.put(&artifact).map_err(|error| fail(&error))?;
         shared.artifacts.keep(object.digest, artifact);

@@ -24,6 +24,7 @@ mod study;
 mod sweeps;
 mod together;
 mod tones;
+mod trace;
 mod unchanged;
 mod voice;
 mod watch;
