@@ -4,6 +4,7 @@
 //! - [`workers`]: the threads, which take steps from the schedule. [`work`]: one step.
 //! - [`resources`], [`gpus`], [`expected`]: what steps take, and how long they are likely to take.
 //! - [`artifacts`], [`outside`], [`log`], [`meter`]: what a running step is given and what it leaves.
+//! - [`programs`]: programs of the user's, with all [`processes`] that they start and what is [`printed`].
 
 mod artifacts;
 pub mod expected;
@@ -12,6 +13,8 @@ mod log;
 mod meter;
 mod outcome;
 mod outside;
+mod printed;
+mod processes;
 pub mod programs;
 pub mod recompute;
 pub mod resources;
@@ -22,7 +25,7 @@ pub mod search;
 mod settle;
 mod state;
 mod work;
-mod workers;
+pub mod workers;
 
 use crate::{
     pipeline::{Pipeline, Step},
@@ -111,6 +114,7 @@ pub fn scan_sources(
     only: &[bool],
     store: &Store,
 ) -> Result<Files, Vec<StepError>> {
+    let beside = |source: &_| scan::beside(&pipeline.source.path, source).unwrap_or_default();
     let scanned: Vec<_> = pipeline
         .steps
         .par_iter()
@@ -124,7 +128,7 @@ pub fn scan_sources(
                     Ok(entries) => found.extend(entries),
                     Err(faults) => errors.extend(faults.into_iter().map(|fault| StepError {
                         param: Some(source.param),
-                        help: fault.help,
+                        help: fault.help.map(|help| help + &beside(&source)),
                         ..StepError::new(index, Fault::Input, fault.message)
                     })),
                 }

@@ -10,3 +10,4 @@ pub mod size;
 pub mod suggest;
 pub mod talk;
 pub mod trace;
+pub mod visible;
