@@ -30,6 +30,7 @@ impl Store {
             shape: artifact.shape(),
             bytes: stat.size,
             seen: Some(stat),
+            warning: artifact.meta.get("warning").and_then(|it| it.as_str()).map(str::to_owned),
         };
         if let Ok(stat) = self.verify(&digest) {
             // Whoever wrote it may have been killed before its name was on the disk.

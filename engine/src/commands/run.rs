@@ -96,6 +96,12 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
     };
     let mut record = record(pipeline, id, steps, status);
     record.warnings = warnings.iter().map(|warning| warning.message.clone()).collect();
+    let of_steps = record
+        .steps
+        .iter()
+        .flat_map(|step| step.warnings.iter().map(|warning| format!("`{}`: {warning}", step.name)));
+    let of_steps: Vec<String> = of_steps.collect();
+    record.warnings.extend(of_steps);
     record.started = started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     record.seconds = clock.elapsed().as_secs_f64();
     if let Err(fault) = write(&folder, &record, store) {

@@ -18,13 +18,12 @@ use crate::{
     say::progress::Progress,
 };
 use cache::{
-    CacheKey, Digest, Store, StoreError,
+    CacheKey, Digest, Store, StoreError, panics,
     store::{Finished, LOGS, Object, Owner, Times},
 };
 use ops::{Cancel, Ctx, Device, Fault, Inputs, OpError};
 use std::{
     collections::{BTreeMap, HashMap},
-    panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     sync::Arc,
     time::Instant,
@@ -91,8 +90,9 @@ pub enum Trouble {
 /// Runs a step, unless another process does it first.
 pub fn run(job: &Job, shared: &Shared<'_>) -> Result<Made, Trouble> {
     // A panic is a bug; it fails the step, and the rest of the run is kept.
-    catch_unwind(AssertUnwindSafe(|| claim_and_run(job, shared))).unwrap_or_else(|_| {
-        let bug = OpError::failure("the op panicked: this is a bug in the engine");
+    panics::caught(|| claim_and_run(job, shared)).unwrap_or_else(|panic| {
+        let bug = OpError::failure(format!("the op panicked: {panic}"))
+            .help("this is a bug in the engine; the rest of the run is kept");
         Err(Trouble::Failed(StepError::of_op(job.step, bug)))
     })
 }
@@ -220,6 +220,9 @@ fn run_op(job: &Job, shared: &Shared<'_>) -> Result<(BTreeMap<String, Object>, T
     let _keeping = debug_span!("keep_outputs").entered();
     for (port, artifact) in made.into_vec() {
         let object = shared.store.put(&artifact).map_err(|error| fail(&error))?;
+        if let Some(warning) = &object.warning {
+            shared.progress.say(&format!("warning: {}.{port}: {warning}", step.name));
+        }
         shared.artifacts.keep(object.digest, artifact);
         outputs.insert(port.to_owned(), object);
     }

@@ -1,5 +1,6 @@
 //! Sources of clips, and how recordings are decoded.
 
+mod alike;
 pub mod archive;
 pub mod audio_folder;
 pub mod audit;
