@@ -7,6 +7,7 @@ pub mod clips;
 mod compressed;
 pub mod corpus;
 pub mod decode;
+pub mod formats;
 pub mod hearing;
 pub mod irmas;
 pub mod manifest;
