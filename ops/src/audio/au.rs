@@ -35,7 +35,9 @@ pub(crate) fn open<'a>(input: Input<'a>, damage: &mut Damage) -> Result<Opened<'
     };
     let channels = u16::try_from(channels).ok().filter(|&channels| channels > 0);
     let (Some(channels), 1..) = (channels, sample_rate) else {
-        return Err(fault("the header is wrong: no channels, too many, or a rate of 0 Hz".to_owned()));
+        return Err(fault(
+            "the header is wrong: no channels, too many, or a rate of 0 Hz".to_owned(),
+        ));
     };
     let rest = input.from(start.into());
     let data = if length == UNKNOWN { rest } else { rest.part(0, length.into()) };
@@ -44,7 +46,9 @@ pub(crate) fn open<'a>(input: Input<'a>, damage: &mut Damage) -> Result<Opened<'
         let there = data.length();
         damage.note(
             pcm.frames(),
-            format!("the file is cut short: its header speaks of {length} bytes, {there} are there"),
+            format!(
+                "the file is cut short: its header speaks of {length} bytes, {there} are there"
+            ),
         );
         let frame = sample.bytes() as u64 * u64::from(channels);
         damage.miss(u64::from(length) / frame - pcm.frames());

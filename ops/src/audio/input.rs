@@ -47,6 +47,11 @@ impl<'a> Input<'a> {
         self.length
     }
 
+    /// Where this starts in another one of the same bytes.
+    pub(crate) fn offset_in(&self, other: &Self) -> u64 {
+        self.start - other.start
+    }
+
     /// At most `length` of the bytes from `at` on; fewer where there are fewer.
     pub(crate) fn part(&self, at: u64, length: u64) -> Self {
         let at = at.min(self.length);

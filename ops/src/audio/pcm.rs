@@ -1,8 +1,8 @@
 //! Samples that are stored as they are, or by the companding laws of G.711.
 
 use super::{
-    decode::{Blocks, DecodeError, unreadable},
     damage::Damage,
+    decode::{Blocks, DecodeError, unreadable},
     input::Input,
 };
 
@@ -140,15 +140,11 @@ impl Blocks for Pcm<'_> {
             Sample::I8 => block.extend(bytes.iter().map(|&x| f32::from(x as i8) / 128.0)),
             Sample::MuLaw => block.extend(bytes.iter().map(|&x| f32::from(mu_law(x)) / 32_768.0)),
             Sample::ALaw => block.extend(bytes.iter().map(|&x| f32::from(a_law(x)) / 32_768.0)),
-            Sample::I16 => {
-                each(bytes, big, block, |x| f32::from(i16::from_le_bytes(x)) / 32_768.0)
-            }
+            Sample::I16 => each(bytes, big, block, |x| f32::from(i16::from_le_bytes(x)) / 32_768.0),
             Sample::I24 => each(bytes, big, block, |[a, b, c]| {
                 i32::from_le_bytes([0, a, b, c]) as f32 / FULL_SCALE
             }),
-            Sample::I32 => {
-                each(bytes, big, block, |x| i32::from_le_bytes(x) as f32 / FULL_SCALE)
-            }
+            Sample::I32 => each(bytes, big, block, |x| i32::from_le_bytes(x) as f32 / FULL_SCALE),
             Sample::F32 => each(bytes, big, block, f32::from_le_bytes),
             Sample::F64 => each(bytes, big, block, |x| f64::from_le_bytes(x) as f32),
         }

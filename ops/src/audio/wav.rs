@@ -142,8 +142,8 @@ impl Format {
         }
         let sample = self.sample()?;
         let frame = sample.bytes() as u64 * u64::from(self.channels);
-        let pcm = Pcm::new(self.sample_rate, self.channels, sample, data)
-            .big_endian(form == Form::Rifx);
+        let pcm =
+            Pcm::new(self.sample_rate, self.channels, sample, data).big_endian(form == Form::Rifx);
         chunk.check(data.length(), pcm.frames(), chunk.length / frame, damage);
         if damage.is_none() && !chunk.is_streamed && data.length() % frame != 0 {
             damage.note(
@@ -284,6 +284,8 @@ impl<'a> Chunks<'a> {
     /// Whether the name of a chunk seems to stand here.
     fn is_name(&self, at: u64) -> bool {
         let name: Option<[u8; 4]> = self.input.array(at);
-        name.is_some_and(|name| name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b' '))
+        name.is_some_and(|name| {
+            name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b' ')
+        })
     }
 }
