@@ -11,12 +11,14 @@ pub mod key;
 pub mod kind;
 pub mod parquet;
 pub mod record;
+pub mod regular;
 pub mod rows;
 pub mod sources;
 pub mod stat;
 pub mod store;
 pub mod table;
 pub mod tensors;
+pub mod verified;
 pub mod versions;
 
 pub use artifact::{Artifact, Data, Meta, Shape};

@@ -1,7 +1,7 @@
 //! What an op may ask of whoever runs it, besides files: earlier results, and programs.
 
 use crate::op::{Cancel, Detached, OpError};
-use cache::{Artifact, Table};
+use cache::{Artifact, FileEntry, Table};
 
 /// What earlier runs of the same step made, with the same parameters and other inputs or files.
 ///
@@ -34,6 +34,8 @@ pub struct Program<'a> {
     pub variables: Vec<(&'a str, String)>,
     /// Names of variables that it sees as the engine does.
     pub passed: &'a [String],
+    /// Files whose content decides what it does; they must not change while it runs.
+    pub files: &'a [FileEntry],
 }
 
 /// A piece of an argument.

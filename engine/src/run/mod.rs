@@ -4,6 +4,7 @@
 //! - [`workers`]: the threads, which take steps from the schedule. [`work`]: one step.
 //! - [`resources`], [`gpus`], [`expected`]: what steps take, and how long they are likely to take.
 //! - [`artifacts`], [`outside`], [`log`], [`meter`]: what a running step is given and what it leaves.
+//! - [`programs`]: programs of the user's, with all [`processes`] that they start and what is [`printed`].
 
 mod artifacts;
 pub mod expected;
@@ -12,6 +13,8 @@ mod log;
 mod meter;
 mod outcome;
 mod outside;
+mod printed;
+mod processes;
 pub mod programs;
 pub mod recompute;
 pub mod resources;

@@ -6,14 +6,12 @@ use super::{
     reference::AudioRef,
 };
 use crate::{Ctx, OpError, Outputs, Port};
-use cache::{Artifact, Kind, Shape, Table};
+use cache::{Artifact, FileEntry, Kind, Shape, Table, verified};
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeSet, HashMap},
-    fs::File,
-    io::Read,
     sync::atomic::{AtomicU64, Ordering},
 };
 
@@ -94,12 +92,24 @@ pub struct Fault {
     pub reason: String,
     /// What the user can do.
     pub help: &'static str,
+    /// Whether it is not the content that is at fault: then nothing can be said of the file, and it is
+    /// not left out.
+    pub is_unread: bool,
 }
 
 impl Fault {
     /// A file and why it cannot be used.
     pub fn new(file: &str, reason: impl Into<String>, help: &'static str) -> Self {
-        Self { file: file.to_owned(), reason: reason.into(), help }
+        Self { file: file.to_owned(), reason: reason.into(), help, is_unread: false }
+    }
+
+    /// A file that could not be read as it was listed.
+    pub fn unread(file: &str, why: &verified::Unread) -> Self {
+        let help = match why {
+            verified::Unread::Changed => "run again once nothing writes to it",
+            verified::Unread::Io(_) => "check that it is there and may be read, then run again",
+        };
+        Self { is_unread: true, ..Self::new(file, why.to_string(), help) }
     }
 }
 
@@ -234,6 +244,12 @@ fn look_into(candidate: Candidate, bytes: &[u8], rules: Rules) -> Result<Clip, F
 fn judge(collection: &Collection, on_error: OnError) -> Result<(), OpError> {
     let Collection { clips, skipped } = collection;
     let total = clips.len() + skipped.len();
+    let unread: Vec<Fault> = skipped.iter().filter(|fault| fault.is_unread).cloned().collect();
+    if !unread.is_empty() {
+        let headline = format!("{} of {total} recordings could not be read", unread.len());
+        let complaint = complaint(&headline, &unread);
+        return Err(OpError::failure(complaint.message).help(advice(&unread, "")));
+    }
     if on_error == OnError::Fail && !skipped.is_empty() {
         return Err(complaint(
             &format!("{} of {total} recordings cannot be used", skipped.len()),
@@ -278,7 +294,7 @@ fn advice(faults: &[Fault], last: &str) -> String {
             parts.push(help);
         }
     }
-    parts.push(last);
+    parts.extend(Some(last).filter(|last| !last.is_empty()));
     parts.join("; ")
 }
 
@@ -289,10 +305,7 @@ pub fn is_hidden(name: &str) -> bool {
 }
 
 /// Reads a file that the engine found, in place of what `bytes` held.
-pub(crate) fn read(entry: &cache::FileEntry, bytes: &mut Vec<u8>) -> Result<(), Fault> {
-    bytes.clear();
-    let read = File::open(&entry.path).and_then(|mut file| file.read_to_end(bytes));
-    read.map(drop).map_err(|error| {
-        Fault::new(&entry.name, format!("cannot be read: {error}"), "check its permissions")
-    })
+pub(crate) fn read(entry: &FileEntry, bytes: &mut Vec<u8>) -> Result<(), Fault> {
+    verified::read(&entry.path, &entry.digest, bytes)
+        .map_err(|why| Fault::unread(&entry.name, &why))
 }

@@ -1,7 +1,7 @@
 //! IRMAS in its own layout, as a folder or as the archive it comes in.
 
 use super::{
-    archive::Archive,
+    archive::{self, Archive},
     clips::{self, Candidate, Fault, OUTPUTS, OnError, Rules},
     reference::AudioRef,
     synth::CLASSES,
@@ -106,11 +106,15 @@ impl Irmas {
         rules: Rules,
         cx: &Ctx<'_>,
     ) -> Result<clips::Collection, OpError> {
-        let unfit = |reason| {
+        let unfit = |reason: String| {
             OpError::param("path", format!("`{}` {reason}", zip.name))
                 .help("download it again: `engine fetch irmas DIR`")
         };
-        let archive = Archive::open(&zip.path).map_err(unfit)?;
+        let archive = Archive::open(&zip.path, &zip.digest).map_err(|fault| match fault {
+            archive::Fault::Unfit(reason) => unfit(reason),
+            archive::Fault::Unread(why) => OpError::failure(format!("`{}` {why}", zip.name))
+                .help("run again once nothing writes to it"),
+        })?;
         let names = archive.names().map_err(unfit)?;
         let found: Vec<_> = names
             .iter()
@@ -122,8 +126,11 @@ impl Irmas {
         }
         let audio = |name: &&String| AudioRef::Entry { archive: zip.digest, name: (*name).clone() };
         let read = |name: &&String, bytes: &mut Vec<u8>| {
-            archive.read(name, bytes).map_err(|reason| {
-                Fault::new(name, reason, "download it again: `engine fetch irmas DIR`")
+            archive.read(name, bytes).map_err(|fault| match fault {
+                archive::Fault::Unfit(reason) => {
+                    Fault::new(name, reason, "download it again: `engine fetch irmas DIR`")
+                }
+                archive::Fault::Unread(why) => Fault::unread(&zip.name, &why),
             })
         };
         self.gather(found, audio, read, rules, cx)

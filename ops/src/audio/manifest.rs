@@ -64,7 +64,9 @@ impl Op for Manifest {
         });
         let list = list.ok_or_else(|| self.fault("is not there".to_owned()))?;
         let mut bytes = Vec::new();
-        clips::read(list, &mut bytes).map_err(|fault| self.fault(fault.reason))?;
+        clips::read(list, &mut bytes).map_err(|fault| {
+            OpError::failure(format!("`{}` {}", self.path, fault.reason)).help(fault.help)
+        })?;
         let rows = rows(&bytes).map_err(|reason| self.fault(reason))?;
         let folder = list.path.parent().unwrap_or(Path::new(""));
         let named = inputs.files().iter().map(|file| (plain(Path::new(&file.name)), file));

@@ -1,14 +1,14 @@
 //! From the `audio` column of clips to samples: files, entries of zip archives, synthesis.
 
 use super::{
-    archive::Archive,
+    archive::{Archive, Fault},
     decode::{DecodeError, Signal, decode, decode_mono},
     reference::AudioRef,
     synth,
 };
 use crate::{Locate, OpError};
-use cache::Digest;
-use std::{collections::HashMap, fs::File, io::Read, path::PathBuf, sync::Mutex};
+use cache::{Digest, verified};
+use std::{collections::HashMap, fmt::Display, path::PathBuf, sync::Mutex};
 
 /// Reads recordings. Shared between threads; the directory of an archive is read once.
 pub struct Recordings<'a> {
@@ -77,10 +77,8 @@ impl<'a> Recordings<'a> {
             }
             AudioRef::File(digest) => {
                 let path = self.path_of(clip_id, &digest)?;
-                File::open(&path)
-                    .and_then(|mut file| file.read_to_end(bytes))
-                    .map_err(|error| format!("cannot be read: {error}"))
-                    .map_err(|reason| unreadable(clip_id, &path.display().to_string(), reason))?;
+                verified::read(&path, &digest, bytes)
+                    .map_err(|why| unreadable(clip_id, &path.display().to_string(), why))?;
             }
             AudioRef::Entry { archive, name } => self.read_entry(clip_id, archive, &name, bytes)?,
         }
@@ -105,25 +103,26 @@ impl<'a> Recordings<'a> {
         bytes: &mut Vec<u8>,
     ) -> Result<(), OpError> {
         let path = self.path_of(clip_id, &archive)?;
-        let fault =
-            |reason| unreadable(clip_id, &format!("{name}` in `{}", path.display()), reason);
-        let known = |archives: &HashMap<_, Archive>| archives.get(&archive).cloned();
-        let lock = || self.archives.lock().expect("no thread panics while it holds archives");
-        let opened = known(&lock());
-        let opened = match opened {
-            Some(opened) => opened,
+        let place = format!("{name}` in `{}", path.display());
+        let fault = |fault: Fault| unreadable(clip_id, &place, fault);
+        // Whoever comes first opens and hashes the archive, and all others wait for that.
+        let mut archives =
+            self.archives.lock().expect("no thread panics while it opens an archive");
+        let opened = match archives.get(&archive) {
+            Some(opened) => opened.clone(),
             None => {
-                let opened = Archive::open(&path).map_err(fault)?;
-                lock().entry(archive).or_insert(opened).clone()
+                let opened = Archive::open(&path, &archive).map_err(fault)?;
+                archives.entry(archive).or_insert(opened).clone()
             }
         };
+        drop(archives);
         opened.read(name, bytes).map_err(fault)
     }
 }
 
-fn unreadable(clip_id: &str, place: &str, reason: String) -> OpError {
+fn unreadable(clip_id: &str, place: &str, reason: impl Display) -> OpError {
     OpError::failure(format!("clip `{clip_id}`: `{place}` {reason}"))
-        .help("check that the file is there and may be read, then run again")
+        .help("check that the file is there and that nothing writes to it, then run again")
 }
 
 fn undecodable(clip_id: &str, error: DecodeError) -> OpError {
@@ -133,7 +132,7 @@ fn undecodable(clip_id: &str, error: DecodeError) -> OpError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
+    use std::{fs::File, io::Write};
     use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
     struct One(Digest, PathBuf);
@@ -162,8 +161,8 @@ mod tests {
         archive.write_all(b"no sound").expect("its bytes");
         archive.finish().expect("an archive");
 
-        let digest = Digest::of(b"archive");
-        let files = One(digest, path);
+        let digest = Digest::of(&std::fs::read(&path).expect("an archive"));
+        let files = One(digest, path.clone());
         let recordings = Recordings::new(&files);
         let mut expected = Vec::new();
         decode_mono(&wav, &mut expected).expect("a recording");
@@ -189,6 +188,13 @@ mod tests {
             let (mut bytes, mut mono) = (Vec::new(), Vec::new());
             let error = recordings.read("7", &audio, &mut bytes, &mut mono).expect_err(reason);
             assert!(error.message.starts_with(reason), "{error}");
+        }
+        std::fs::write(&path, "another archive").expect("a file");
+        for files in [&recordings, &Recordings::new(&files)] {
+            let (mut bytes, mut mono) = (Vec::new(), Vec::new());
+            let audio = format!("zip:{digest}/b.wav");
+            let error = files.read("7", &audio, &mut bytes, &mut mono).expect_err("a change");
+            assert!(error.message.ends_with("clips.zip` changed while it was read"), "{error}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Features from elsewhere, as a table or an array in a file.
 
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port, Select, Source, math::numpy};
-use cache::{Artifact, Column, Kind, Shape, Table};
+use cache::{Artifact, Column, Kind, Shape, Table, verified::Watched};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{collections::HashSet, path::Path};
@@ -56,7 +56,14 @@ impl Op for Matrix {
             )
         };
         let file = inputs.files().first().ok_or_else(|| fault("is not there".to_owned()))?;
-        let table = read(&file.path).map_err(fault)?;
+        let unread = |why| {
+            OpError::failure(format!("`{}` {why}", self.path))
+                .help("check that it is there and that nothing writes to it, then run again")
+        };
+        let watched = Watched::open(&file.path, &file.digest).map_err(unread)?;
+        let table = read(&file.path);
+        watched.check().map_err(unread)?;
+        let table = table.map_err(fault)?;
         let ids = ids(&table).map_err(fault)?;
         let (width, values) = features(&table).map_err(fault)?;
         if let Some(at) = values.iter().position(|value| !value.is_finite()) {

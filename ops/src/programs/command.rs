@@ -223,6 +223,7 @@ impl Op for Command {
             outputs: self.makes(),
             variables: vec![("ENGINE_SEED", cx.seed.to_string()), ("ENGINE_PARAMS", params)],
             passed: &self.env,
+            files: inputs.files(),
         };
         let tables = cx.programs.run(&program, cx.cancel).map_err(|error| OpError {
             param: (error.fault == Fault::Input).then_some("command"),
