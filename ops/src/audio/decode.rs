@@ -173,19 +173,13 @@ impl<'a> Decoder<'a> {
         self.damage.summary(self.frames, self.sample_rate)
     }
 
-    /// The mean of the channels of each of the first `limit` frames, in place of what `mono` held; `room` is
-    /// scratch.
+    /// The mean of the channels of each of the first `limit` frames, in place of what `mono` held.
     ///
     /// # Errors
     /// As [`Decoder::next`].
-    pub fn mono(
-        &mut self,
-        limit: usize,
-        room: &mut Vec<u8>,
-        mono: &mut Vec<f32>,
-    ) -> Result<(), DecodeError> {
-        if let Opened::Pcm(pcm) = &self.opened
-            && pcm.mono(limit, room, mono)?
+    pub fn mono(&mut self, limit: usize, mono: &mut Vec<f32>) -> Result<(), DecodeError> {
+        if let Opened::Pcm(pcm) = &mut self.opened
+            && pcm.mono(limit, mono)?
         {
             return Ok(());
         }

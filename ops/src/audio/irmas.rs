@@ -3,6 +3,8 @@
 use super::{
     archive::{self, Archive},
     clips::{self, Candidate, Fault, OUTPUTS, OnError, Rules},
+    damage::OnDamage,
+    held::Held,
     reference::AudioRef,
     synth::CLASSES,
 };
@@ -43,6 +45,10 @@ pub struct Irmas {
     /// Whether a clip may be all zero.
     #[serde(default)]
     pub allow_silent: bool,
+    /// What to do with a recording of which only a part can be decoded: `fail` counts it among those
+    /// that cannot be used, `keep` uses what is whole and says what is not.
+    #[serde(default)]
+    pub on_damage: OnDamage,
 }
 
 impl Op for Irmas {
@@ -67,7 +73,11 @@ impl Op for Irmas {
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
         let files = inputs.files().iter().filter(|file| !clips::is_hidden(&file.name));
         let (wavs, zips): (Vec<_>, Vec<_>) = files.partition(|file| ends_in(&file.name, "wav"));
-        let rules = Rules { on_error: self.on_error, allow_silent: self.allow_silent };
+        let rules = Rules {
+            on_error: self.on_error,
+            allow_silent: self.allow_silent,
+            on_damage: self.on_damage,
+        };
         let collection = match (wavs.as_slice(), zips.as_slice()) {
             ([], []) => return Err(self.nothing("neither a WAV file nor a zip archive")),
             ([], [zip]) => self.gather_archive(zip, rules, cx)?,
@@ -79,7 +89,7 @@ impl Op for Irmas {
             (wavs, _) => {
                 let found = wavs.iter().map(|file| (file.name.as_str(), *file)).collect();
                 let audio = |file: &&FileEntry| AudioRef::File(file.digest);
-                self.gather(found, audio, |file, bytes| clips::read(file, bytes), rules, cx)?
+                self.gather(found, audio, |file, room| clips::hold(file, room), rules, cx)?
             }
         };
         let names: Vec<_> =
@@ -126,7 +136,7 @@ impl Irmas {
         }
         let audio = |name: &&String| AudioRef::Entry { archive: zip.digest, name: (*name).clone() };
         let read = |name: &&String, bytes: &mut Vec<u8>| {
-            archive.read(name, bytes).map_err(|fault| match fault {
+            archive.read(name, bytes).map(|()| Held::Memory).map_err(|fault| match fault {
                 archive::Fault::Unfit(reason) => {
                     Fault::new(name, reason, "download it again: `engine fetch irmas DIR`")
                 }
@@ -141,7 +151,7 @@ impl Irmas {
         &self,
         found: Vec<(&str, F)>,
         audio: impl Fn(&F) -> AudioRef,
-        read: impl Fn(&F, &mut Vec<u8>) -> Result<(), Fault> + Sync,
+        read: impl Fn(&F, &mut Vec<u8>) -> Result<Held, Fault> + Sync,
         rules: Rules,
         cx: &Ctx<'_>,
     ) -> Result<clips::Collection, OpError> {

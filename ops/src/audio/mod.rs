@@ -13,6 +13,7 @@ pub mod decode;
 mod flac;
 pub mod formats;
 pub mod hearing;
+mod held;
 pub mod input;
 pub mod irmas;
 pub mod manifest;

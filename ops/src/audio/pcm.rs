@@ -101,25 +101,20 @@ impl<'a> Pcm<'a> {
 
     /// The mean of the channels of each of the first `limit` frames, in place of what `mono` held; `false`, and
     /// nothing done, for all but mono and stereo of 16 bits.
-    pub fn mono(
-        &self,
-        limit: usize,
-        room: &mut Vec<u8>,
-        mono: &mut Vec<f32>,
-    ) -> Result<bool, DecodeError> {
+    pub fn mono(&mut self, limit: usize, mono: &mut Vec<f32>) -> Result<bool, DecodeError> {
         if self.sample != Sample::I16 || self.big_endian || self.channels > 2 {
             return Ok(false);
         }
         let length = limit.saturating_mul(self.frame());
-        let bytes = self.data.bytes(0, length, room).map_err(unreadable)?;
+        let bytes = self.data.bytes(0, length, &mut self.room).map_err(unreadable)?;
         if self.channels == 1 {
             let samples = bytes.as_chunks().0;
             mono.resize(samples.len(), 0.0);
-            dispatch!(scale_avx512, scale_avx2, scale_plain, (samples, mono));
+            scaled(samples, mono);
         } else {
             let frames = bytes.as_chunks().0;
             mono.resize(frames.len(), 0.0);
-            dispatch!(mean_avx512, mean_avx2, mean_plain, (frames, mono));
+            means(frames, mono);
         }
         Ok(true)
     }
@@ -188,6 +183,14 @@ fn a_law(code: u8) -> i16 {
         _ => (mantissa + 0x108) << (exponent - 1),
     };
     if code & 0x80 == 0 { -magnitude } else { magnitude }
+}
+
+fn scaled(samples: &[[u8; 2]], mono: &mut [f32]) {
+    dispatch!(scale_avx512, scale_avx2, scale_plain, (samples, mono))
+}
+
+fn means(frames: &[[u8; 4]], mono: &mut [f32]) {
+    dispatch!(mean_avx512, mean_avx2, mean_plain, (frames, mono))
 }
 
 versions!(scale, scale_avx512, scale_avx2, scale_plain, [],

@@ -46,7 +46,7 @@ pub(crate) fn is_wav(input: &Input<'_>) -> bool {
 
 /// Reads the header of a file that [`is_wav`].
 pub(crate) fn open<'a>(input: Input<'a>, damage: &mut Damage) -> Result<Opened<'a>, DecodeError> {
-    let form = match input.array(0) {
+    let form = match input.array::<4>(0) {
         Some([b'r', ..]) => Form::W64,
         Some([_, _, _, b'X']) => Form::Rifx,
         _ => Form::Riff,

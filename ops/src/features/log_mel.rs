@@ -198,7 +198,7 @@ impl LogMel {
 
 impl Op for LogMel {
     const NAME: &'static str = "log_mel";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const INPUTS: &'static [Port] = &[Port::new("clips", &[Kind::Clips], "recordings")];
     const OUTPUTS: &'static [Port] =
         &[Port::new("features", &[Kind::Spectrogram], "one image a clip, bands × frames, in dB")];
@@ -326,11 +326,22 @@ impl<'a> Extractor<'a> {
         scratch: &mut Scratch,
         out: &mut [f32],
     ) -> Result<(), OpError> {
-        let rate = self.recordings.read(clip_id, audio, &mut scratch.bytes, &mut scratch.mono)?;
+        let (bytes, mono) = (&mut scratch.bytes, &mut scratch.mono);
+        let rate =
+            self.recordings.read(clip_id, audio, |rate| self.frames_at(rate), bytes, mono)?;
         self.load(rate, scratch)
             .map_err(|reason| OpError::data(format!("clip `{clip_id}`: {reason}")))?;
         self.image(scratch, out);
         Ok(())
+    }
+
+    /// How many frames of a recording with this rate decide what becomes of it.
+    fn frames_at(&self, rate: u32) -> usize {
+        let samples = self.params.samples();
+        match self.resampler(rate) {
+            Ok(resampler) if rate != self.params.sample_rate => resampler.reach(samples),
+            _ => samples,
+        }
     }
 
     /// Fills `scratch.clip` from `scratch.mono`.
