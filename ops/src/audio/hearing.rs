@@ -39,7 +39,9 @@ pub fn hear(decoder: &mut Decoder<'_>, level: f32) -> Result<Heard, DecodeError>
         const PIECE: usize = 1 << 16;
         pending.extend_from_slice(&block);
         let whole = pending.len() / PIECE * PIECE;
-        pending[..whole].chunks_exact(PIECE).for_each(|piece| drop(content.values(piece)));
+        for piece in pending[..whole].chunks_exact(PIECE) {
+            content.values(piece);
+        }
         pending.drain(..whole);
     }
     content.values(&pending);
