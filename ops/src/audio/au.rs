@@ -39,7 +39,7 @@ pub(crate) fn open<'a>(input: Input<'a>, damage: &mut Damage) -> Result<Opened<'
             "the header is wrong: no channels, too many, or a rate of 0 Hz".to_owned(),
         ));
     };
-    let rest = input.from(start.into());
+    let rest = input.after(start.into());
     let data = if length == UNKNOWN { rest } else { rest.part(0, length.into()) };
     let pcm = Pcm::new(sample_rate, channels, sample, data).big_endian(true);
     if length != UNKNOWN && data.length() < length.into() {

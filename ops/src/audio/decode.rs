@@ -208,7 +208,7 @@ fn open<'a>(input: Input<'a>, damage: &mut Damage) -> Result<Opened<'a>, DecodeE
     let inner = tags::without(input);
     match Format::of(&inner)? {
         // What lies behind a chunk is no concern of it, so nothing is a tag at the end.
-        Format::Wav => wav::open(input.from(inner.offset_in(&input)), damage),
+        Format::Wav => wav::open(input.after(inner.offset_in(&input)), damage),
         Format::Au => au::open(inner, damage),
         Format::Mpeg => {
             let mpeg = Mpeg::open(inner, damage)?;

@@ -59,7 +59,7 @@ impl<'a> Input<'a> {
     }
 
     /// All bytes from `at` on.
-    pub(crate) fn from(&self, at: u64) -> Self {
+    pub(crate) fn after(&self, at: u64) -> Self {
         self.part(at, u64::MAX)
     }
 

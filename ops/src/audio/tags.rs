@@ -8,7 +8,7 @@ pub(crate) fn without(input: Input<'_>) -> Input<'_> {
     while let Some(length) = id3v2(&input, start) {
         start += length;
     }
-    let mut inner = input.from(start);
+    let mut inner = input.after(start);
     while let Some(length) = last(&inner).filter(|&length| length > 0) {
         inner = inner.part(0, inner.length().saturating_sub(length));
     }
@@ -64,7 +64,7 @@ fn last(input: &Input<'_>) -> Option<u64> {
     }
     if end >= 20 && input.has(end - 9, b"LYRICSEND") {
         const LONGEST: u64 = 5_100 + 20;
-        let tail = input.from(end.saturating_sub(LONGEST));
+        let tail = input.after(end.saturating_sub(LONGEST));
         let start = (0..tail.length()).rev().find(|&at| tail.has(at, b"LYRICSBEGIN"))?;
         return Some(tail.length() - start);
     }

@@ -269,7 +269,7 @@ impl<'a> Chunks<'a> {
                 (8, length, length + if padded { length % 2 } else { 0 })
             }
         };
-        let rest = self.input.from(self.at + head);
+        let rest = self.input.after(self.at + head);
         let is_unknown = UNKNOWN.iter().any(|lengths| lengths.contains(&length));
         let is_streamed = &name == b"data"
             && match length {
