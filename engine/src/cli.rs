@@ -4,13 +4,13 @@ pub mod examples;
 
 use crate::{
     commands, devices,
-    say::{progress::say, suggest, talk},
+    say::{progress::say, suggest, talk, visible::visible},
 };
 use clap::{
     Args, CommandFactory, Parser, Subcommand, ValueEnum,
     error::{ContextKind, ContextValue, ErrorKind},
 };
-use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode};
+use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode, sync::Arc};
 
 /// A step failed.
 pub const FAILED: u8 = 1;
@@ -230,6 +230,8 @@ impl Stop {
 
 /// Runs the command that was typed.
 pub fn main() -> ExitCode {
+    // A file that grows beyond `ulimit -f` is an error of the write, and not the end of the process.
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(fault) => return refuse(&fault),
@@ -281,7 +283,9 @@ fn refuse(fault: &clap::Error) -> ExitCode {
             let text = fault.to_string();
             say(text.split("\n\n").next().unwrap_or(&text));
         }
-        None => drop(fault.print()),
+        // Colours are for what the user typed as far as that can be shown.
+        None if words.iter().all(|word| visible(word) == *word) => drop(fault.print()),
+        None => say(fault.to_string().trim_end()),
     }
     ExitCode::from(BAD_INPUT)
 }
@@ -318,8 +322,8 @@ pub fn run_args(words: &[String]) -> Option<RunArgs> {
     }
 }
 
-/// Writes data to standard output; a reader that has gone away is no fault.
+/// Writes data to standard output, so that it does nothing to a terminal; a reader that has gone away is no fault.
 pub fn print(data: &str) {
     use std::io::Write;
-    let _ = std::io::stdout().write_all(data.as_bytes());
+    let _ = std::io::stdout().write_all(visible(data).as_bytes());
 }

@@ -25,8 +25,10 @@ use crate::{
 use cache::{
     Record,
     record::{Environment, RECORD_VERSION, Row, RunStatus, StepRecord, StepStatus, Sweep},
+    regular,
     store::write_renewable,
 };
+use reports::left_out::{Group, LeftOut, left_out};
 use serde_json::json;
 use std::{fs, num::NonZeroUsize, path::Path, time::Instant};
 
@@ -156,7 +158,7 @@ pub fn write_report(folder: &Path, record: &Record, store: &cache::Store) -> Res
     for (name, bytes) in &report {
         let path = folder.join(name);
         // What is there already is left alone: to write safely is to wait for the disk.
-        if fs::read(&path).is_ok_and(|there| there == *bytes) {
+        if regular::read(&path, u64::MAX).is_ok_and(|there| there == *bytes) {
             continue;
         }
         path.parent()
@@ -219,8 +221,27 @@ fn processor() -> String {
     model.map_or_else(|| "an unnamed processor".to_owned(), |(_, name)| name.trim().to_owned())
 }
 
+/// Says which files sources left out: nobody should have to look for that.
+fn tell_what_was_left_out(record: &Record, store: &cache::Store) {
+    const LINES: usize = 12;
+    // The report says it too, and what is wrong with the store.
+    for LeftOut { step, files, groups } in left_out(record, store).unwrap_or_default() {
+        say(&format!("warning: `{step}` left out {}", reports::count(files, "file")));
+        let lines: Vec<_> = groups.iter().flat_map(Group::lines).collect();
+        for (place, reason) in lines.iter().take(LINES) {
+            say(&format!("  `{place}`: {reason}"));
+        }
+        if lines.len() > LINES {
+            say(&format!("  and {} more, which the report lists", lines.len() - LINES));
+        }
+    }
+}
+
 /// Says how the run ended, and in detail if that is asked for.
 fn tell_end(record: &Record, store: &cache::Store) {
+    if !talk::is_quiet() {
+        tell_what_was_left_out(record, store);
+    }
     if talk::is_verbose() && !talk::is_json() {
         say(super::details::of(record, store, fold::width_of_stderr()).trim_end());
     }

@@ -25,7 +25,7 @@ pub mod search;
 mod settle;
 mod state;
 mod work;
-mod workers;
+pub mod workers;
 
 use crate::{
     pipeline::{Pipeline, Step},
@@ -114,6 +114,7 @@ pub fn scan_sources(
     only: &[bool],
     store: &Store,
 ) -> Result<Files, Vec<StepError>> {
+    let beside = |source: &_| scan::beside(&pipeline.source.path, source).unwrap_or_default();
     let scanned: Vec<_> = pipeline
         .steps
         .par_iter()
@@ -127,7 +128,7 @@ pub fn scan_sources(
                     Ok(entries) => found.extend(entries),
                     Err(faults) => errors.extend(faults.into_iter().map(|fault| StepError {
                         param: Some(source.param),
-                        help: fault.help,
+                        help: fault.help.map(|help| help + &beside(&source)),
                         ..StepError::new(index, Fault::Input, fault.message)
                     })),
                 }

@@ -25,6 +25,9 @@ use tempfile::TempDir;
 /// What a program sees of the environment of the engine, besides what its step names.
 const USUAL: [&str; 3] = ["PATH", "HOME", "LANG"];
 
+/// What leads from a message to the lines of a log below it.
+pub const LOG_FOLLOWS: &str = "; the end of its log:";
+
 /// Runs the programs of a step.
 pub struct Programs {
     /// Where what a program prints is kept.
@@ -160,7 +163,7 @@ impl Programs {
         let lines = last_lines(&self.log, start_of_log).unwrap_or_default();
         let message = match &lines[..] {
             [] => format!("{headline}, and printed nothing"),
-            lines => format!("{headline}; the end of its log:\n  {}", lines.join("\n  ")),
+            lines => format!("{headline}{LOG_FOLLOWS}\n  {}", lines.join("\n  ")),
         };
         OpError::failure(message).help(format!("its whole log: `{}`", self.log.display()))
     }

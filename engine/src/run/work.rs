@@ -12,7 +12,7 @@ use crate::{
     pipeline::Pipeline,
     plan::{history::Past, keys},
     run::{
-        programs::Programs,
+        programs::{LOG_FOLLOWS, Programs},
         rows::{self, Before},
     },
     say::progress::Progress,
@@ -190,8 +190,11 @@ fn run_op(job: &Job, shared: &Shared<'_>) -> Result<(BTreeMap<String, Object>, T
             Ok(made) => break made,
             Err(error) if error.fault == Fault::Failure && tries_left > 0 => {
                 tries_left -= 1;
-                log.line(&format!("failed: {error}; trying again"));
-                shared.progress.say(&format!("{}: {error}; trying again", step.name));
+                // What it printed stands in the log already.
+                let headline = error.message.lines().next().unwrap_or_default();
+                let headline = headline.strip_suffix(LOG_FOLLOWS).unwrap_or(headline);
+                log.line(&format!("failed: {headline}; trying again"));
+                shared.progress.say(&format!("{}: {headline}; trying again", step.name));
             }
             Err(error) => {
                 let mut error = StepError::of_op(job.step, error);

@@ -9,3 +9,4 @@ pub mod progress_json;
 pub mod size;
 pub mod suggest;
 pub mod talk;
+pub mod visible;

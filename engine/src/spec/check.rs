@@ -123,9 +123,9 @@ fn with_article(kind: Kind) -> &'static str {
 fn unfit(draft: &Draft, error: OpError) -> Fault {
     let fault = Fault::error("spec::unfit", error.message);
     let step = quote(&draft.name);
-    let place = error.param.and_then(|param| draft.param_spans.get(param));
+    let place = error.param.and_then(|param| draft.param_places.get(param));
     match place {
-        Some(span) => fault.label(span.clone(), format!("in step {step}")),
+        Some(place) => fault.at_place(place, format!("in step {step}")),
         None => fault.at_key(&draft.key, format!("in step {step}")),
     }
     .maybe_help(error.help)

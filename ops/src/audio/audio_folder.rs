@@ -5,6 +5,7 @@ use super::{
     damage::OnDamage,
     formats::AUDIO,
     reference::AudioRef,
+    unread,
 };
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port, Select, Source};
 use cache::{Artifact, Kind, Shape};
@@ -15,8 +16,10 @@ use std::{collections::HashMap, path::Path};
 /// Recordings in a folder of labelled folders.
 ///
 /// The label of a clip is the first folder of its name: `cello/take1/a.wav` is a `cello`. Files
-/// whose ending is one of a recording count (`wav`, `flac`, `mp3`, `m4a` and others), whatever the case, at any
-/// depth; hidden files do not. What a file holds is told by its content. Every recording is decoded once to see that it is whole.
+/// whose ending is one of a recording count (`wav`, `flac`, `mp3`, `m4a` and others), whatever the case, at
+/// any depth; hidden files do not. What a file holds is told by its content. Every recording is decoded
+/// once to see that it is whole. Recordings of other endings, such as opus, are listed in `skipped`; a
+/// class that holds nothing else is an error unless `on_error` is `skip`.
 ///
 /// Source: folders named by label as in scikit-learn's `load_files` and torchvision's
 /// `ImageFolder`; samples as libsndfile gives them.
@@ -48,7 +51,7 @@ impl Op for AudioFolder {
         vec![Source {
             param: "path",
             path: self.path.clone().into(),
-            select: Select::Tree(AUDIO),
+            select: Select::Tree(unread::endings()),
             missing: Some("give `path` a folder that holds one folder a label"),
         }]
     }
@@ -58,8 +61,13 @@ impl Op for AudioFolder {
     }
 
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
-        let files: Vec<_> =
-            inputs.files().iter().filter(|file| !clips::is_hidden(&file.name)).collect();
+        let shown = inputs.files().iter().filter(|file| !clips::is_hidden(&file.name));
+        let (files, unread) = unread::parted(shown, AUDIO);
+        let label_of = |name: &str| name.split_once('/').map(|(label, _)| label.to_owned());
+        if self.on_error == OnError::Fail {
+            let labels = files.iter().filter_map(|file| label_of(&file.name)).collect();
+            unread::judge(&unread, label_of, &labels)?;
+        }
         if files.is_empty() {
             let ends = AUDIO.join(", ");
             return Err(OpError::param(
@@ -98,7 +106,8 @@ impl Op for AudioFolder {
         let read = |candidate: &Candidate, room: &mut Vec<u8>| {
             clips::hold(by_name[candidate.clip_id.as_str()], room)
         };
-        let collection = clips::collect(candidates.collect(), read, rules, cx)?;
+        let mut collection = clips::collect(candidates.collect(), read, rules, cx)?;
+        collection.leave_out(unread);
         Ok(collection.outputs(Artifact::table(Kind::Clips, collection.table())))
     }
 }

@@ -140,6 +140,11 @@ impl Collection {
             .with_ints("channels", ints(|probe| i64::from(probe.channels)))
     }
 
+    /// Adds files that nobody looked into, behind those that could not be used.
+    pub fn leave_out(&mut self, unread: Vec<Fault>) {
+        self.skipped.extend(unread);
+    }
+
     /// These clips, their labels, and what was skipped.
     pub fn outputs(&self, clips: Artifact) -> Outputs {
         let ids = self.clips.iter().map(|clip| clip.clip_id.as_str());

@@ -11,7 +11,7 @@ use super::{
 /// Endings of recordings that can be read, in lower case and without the dot.
 pub const AUDIO: &[&str] = &[
     "wav", "wave", "flac", "mp3", "ogg", "oga", "aif", "aiff", "aifc", "au", "snd", "m4a", "m4b",
-    "mp4", "aac", "mp2", "caf", "w64", "rf64", "bwf",
+    "mp4", "aac", "mp2", "caf", "w64", "rf64", "bwf", "mpga",
 ];
 
 const OPUS: &str = "Opus has no decoder in pure Rust; convert it with `ffmpeg -i IN OUT.flac`";

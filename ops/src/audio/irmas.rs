@@ -7,6 +7,7 @@ use super::{
     held::Held,
     reference::AudioRef,
     synth::CLASSES,
+    unread,
 };
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port, Select, Source};
 use cache::{Artifact, FileEntry, Kind, Shape};
@@ -15,10 +16,15 @@ use serde::{Deserialize, Serialize};
 use std::{
     collections::{HashMap, HashSet},
     path::Path,
+    sync::LazyLock,
 };
 
 const MISSING: &str = "IRMAS is not here: `engine fetch irmas DIR` downloads it (3.2 GB; \
     CC BY-NC-SA 3.0, non-commercial), then give `path` that folder";
+
+/// Endings of what is read, and of recordings that are listed because they are not.
+static READ_AND_UNREAD: LazyLock<Vec<&str>> =
+    LazyLock::new(|| unread::endings().iter().copied().chain(["zip"]).collect());
 
 const NAMES: &str = "names are `[cel][cla]0001__1.wav` or `008__[cel][nod][cla]0058__1.wav`: \
     instrument, drums, genre, recording, excerpt";
@@ -28,7 +34,7 @@ const NAMES: &str = "names are `[cel][cla]0001__1.wav` or `008__[cel][nod][cla]0
 /// Reads the folder with the eleven instrument folders, a folder above it, or the zip archive
 /// without unpacking it. The label is the folder's name and the first bracket of the file's; drums
 /// (`dru`, `nod` or empty), genre, recording and excerpt become columns of `clips`. Excerpts of
-/// one recording share their `group`.
+/// one recording share their `group`. Recordings that are no WAV files are listed in `skipped`.
 ///
 /// Source: Bosch, Janer, Fuhrmann and Herrera, A Comparison of Sound Segregation Techniques for
 /// Predominant Instrument Recognition in Musical Audio Signals, ISMIR 2012. The data is under
@@ -61,7 +67,7 @@ impl Op for Irmas {
         vec![Source {
             param: "path",
             path: self.path.clone().into(),
-            select: Select::Tree(&["wav", "zip"]),
+            select: Select::Tree(READ_AND_UNREAD.as_slice()),
             missing: Some(MISSING),
         }]
     }
@@ -72,13 +78,20 @@ impl Op for Irmas {
 
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
         let files = inputs.files().iter().filter(|file| !clips::is_hidden(&file.name));
-        let (wavs, zips): (Vec<_>, Vec<_>) = files.partition(|file| ends_in(&file.name, "wav"));
+        let (files, unread) = unread::parted(files, &["wav", "zip"]);
+        let (wavs, zips): (Vec<_>, Vec<_>) =
+            files.into_iter().partition(|file| ends_in(&file.name, "wav"));
+        let class = |name: &str| class_of(name).map(str::to_owned);
+        if self.on_error == OnError::Fail && !wavs.is_empty() {
+            let classes = wavs.iter().filter_map(|file| class(&file.name)).collect();
+            unread::judge(&unread, class, &classes)?;
+        }
         let rules = Rules {
             on_error: self.on_error,
             allow_silent: self.allow_silent,
             on_damage: self.on_damage,
         };
-        let collection = match (wavs.as_slice(), zips.as_slice()) {
+        let mut collection = match (wavs.as_slice(), zips.as_slice()) {
             ([], []) => return Err(self.nothing("neither a WAV file nor a zip archive")),
             ([], [zip]) => self.gather_archive(zip, rules, cx)?,
             ([], zips) => {
@@ -92,6 +105,7 @@ impl Op for Irmas {
                 self.gather(found, audio, |file, room| clips::hold(file, room), rules, cx)?
             }
         };
+        collection.leave_out(unread);
         let names: Vec<_> =
             collection.clips.iter().filter_map(|clip| Name::of(base(&clip.clip_id)).ok()).collect();
         let table = collection

@@ -25,5 +25,6 @@ pub mod recordings;
 pub mod reference;
 pub mod synth;
 mod tags;
+pub mod unread;
 pub mod voices;
 mod wav;
