@@ -3,7 +3,7 @@
 use crate::device::Device;
 pub use crate::ports::Port;
 
-use crate::outside::{Earlier, Programs};
+use crate::outside::{Earlier, Programs, Warnings};
 use cache::{Artifact, Digest, FileEntry, Shape, Table, Tensors};
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
@@ -95,6 +95,11 @@ pub trait Op: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static 
     /// # Errors
     /// When parameters contradict each other or the shapes cannot work, as far as both are known.
     fn check(&self, inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError>;
+
+    /// What a user should know of these parameters although they work, each said like an error.
+    fn warnings(&self, _inputs: &[Option<Shape>]) -> Vec<OpError> {
+        Vec::new()
+    }
 
     /// Bytes of a GPU's memory that it takes where it runs on one, from the shapes of the inputs;
     /// none if it uses no GPU, or as long as shapes are not known.
@@ -254,6 +259,8 @@ pub struct Ctx<'a> {
     pub earlier: &'a dyn Earlier,
     /// Who runs programs.
     pub programs: &'a dyn Programs,
+    /// Who hears what the user should know although nothing failed.
+    pub warnings: &'a dyn Warnings,
 }
 
 impl Ctx<'_> {
@@ -336,6 +343,7 @@ impl Detached {
             device: &Device::Cpu,
             earlier: &Detached,
             programs: &Detached,
+            warnings: &Detached,
         }
     }
 }

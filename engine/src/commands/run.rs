@@ -84,7 +84,7 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
     batches.restore(&mut outcome);
     let Prepared { pipeline, warnings, store, options, .. } = &prepared;
 
-    let (steps, errors) = (outcome.steps, outcome.errors);
+    let (steps, errors, said) = (outcome.steps, outcome.errors, outcome.warnings);
     let failed = steps.iter().any(|step| step.status == StepStatus::Failed) || !errors.is_empty();
     let status = match () {
         () if outcome.interrupted => RunStatus::Interrupted,
@@ -93,7 +93,7 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
         () => RunStatus::Failed,
     };
     let mut record = record(pipeline, id, steps, status);
-    record.warnings = warnings.iter().map(|warning| warning.message.clone()).collect();
+    record.warnings = warnings.iter().map(|warning| warning.message.clone()).chain(said).collect();
     record.started = started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     record.seconds = clock.elapsed().as_secs_f64();
     if let Err(fault) = write(&folder, &record, store) {

@@ -204,6 +204,7 @@ pub fn recompute(
         checkpoints: &Detached,
         earlier: &Detached,
         programs: &programs,
+        warnings: &Detached,
         device: &ops::Device::Cpu,
     };
     let made = match catch_unwind(AssertUnwindSafe(|| op.run(&inputs, &cx))) {

@@ -79,12 +79,14 @@ pub struct Clip {
     pub group: Option<String>,
     /// What it holds.
     pub probe: Probe,
+    /// What is damaged in it, if it is kept nevertheless.
+    pub damage: Option<String>,
 }
 
 impl Clip {
     fn new(candidate: Candidate, probe: Probe) -> Self {
         let Candidate { clip_id, audio, label, group } = candidate;
-        Self { clip_id, audio, label, group, probe }
+        Self { clip_id, audio, label, group, probe, damage: None }
     }
 }
 
@@ -215,6 +217,7 @@ pub fn collect(
         }
     }
     judge(&collection, rules.on_error)?;
+    tell_damage(&collection.clips, cx);
     Ok(collection)
 }
 
@@ -257,7 +260,19 @@ fn look_into(candidate: Candidate, input: Input<'_>, rules: Rules) -> Result<Cli
             "set `allow_silent: true` to keep silent clips",
         ));
     }
-    Ok(Clip::new(candidate, probe))
+    Ok(Clip { damage, ..Clip::new(candidate, probe) })
+}
+
+/// Warns of recordings that are kept although they are damaged.
+fn tell_damage(clips: &[Clip], cx: &Ctx<'_>) {
+    let damaged = clips.iter().filter_map(|clip| Some((clip, clip.damage.as_ref()?)));
+    for (clip, damage) in damaged.clone().take(LISTED) {
+        cx.warnings.warn(&format!("`{}` is kept although it is damaged: {damage}", clip.clip_id));
+    }
+    let more = damaged.count().saturating_sub(LISTED);
+    if more > 0 {
+        cx.warnings.warn(&format!("{more} more recordings are kept although they are damaged"));
+    }
 }
 
 /// Whether a study can be made of what was found.
