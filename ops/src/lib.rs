@@ -10,6 +10,7 @@ pub mod audio;
 pub mod cluster;
 pub mod device;
 pub mod embed;
+mod error;
 pub mod features;
 pub mod metrics;
 pub mod nn;
