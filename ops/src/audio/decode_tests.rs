@@ -78,9 +78,10 @@ fn what_is_wrong_is_said() {
         (wav(1, 22_050, 2, 0, &[]), "the recording has no frames"),
         (
             wav(1, 22_050, 2, 1_000, &[0; 10]),
-            "the file is cut short: its header speaks of 1000 bytes of `data`, 10 are there",
+            "the file is cut short: its header speaks of 1000 bytes of `data`, 10 are there (at 0.000 s); \
+             0.000 of 0.023 s can be decoded",
         ),
-        (wav(0, 22_050, 2, 2, &[0; 2]), "the header is wrong: file contains zero channels"),
+        (wav(0, 22_050, 2, 2, &[0; 2]), "the header is wrong: no channels"),
         (wav(1, 0, 2, 2, &[0; 2]), "the header is wrong: a sample rate of 0 Hz"),
         (
             wav(1, 22_050, 4, 4, &[0; 4]),
@@ -88,7 +89,8 @@ fn what_is_wrong_is_said() {
         ),
         (
             wav(2, 22_050, 4, 6, &[0; 6]),
-            "the header is wrong: 6 bytes of samples are no whole number of frames of 4 bytes",
+            "the header is wrong: 6 bytes of samples are no whole number of frames of 4 bytes (at 0.000 s); \
+             0.000 of 0.000 s can be decoded",
         ),
         (b"RIFF\0\0\0\0WAVE".to_vec(), "the file ends before its samples: it has no `data` chunk"),
         (nan(), "frame 1 holds the sample NaN"),
