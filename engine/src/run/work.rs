@@ -25,7 +25,7 @@ use ops::{Cancel, Ctx, Device, Fault, Inputs, OpError};
 use std::{
     collections::{BTreeMap, HashMap},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::Instant,
 };
 use tracing::{debug_span, info_span};
@@ -50,6 +50,8 @@ pub struct Shared<'a> {
     pub meter: Meter,
     /// What earlier runs have done; read when it is first asked for.
     pub history: Past<'a>,
+    /// What steps warned of.
+    pub warnings: Mutex<Vec<String>>,
 }
 
 /// A step that is to run.
@@ -173,7 +175,13 @@ fn run_op(job: &Job, shared: &Shared<'_>) -> Result<(BTreeMap<String, Object>, T
     let log = Log::new(shared.store.root().join(LOGS).join(format!("{}.log", job.digest)));
     let common = keys::without(&job.key, step.entry.progressive).digest();
     let outside = Outside::new(&shared.paths, shared.store.checkpoints(&common), &log);
-    let told = Told { progress: shared.progress, number: job.step + 1, log: &log };
+    let told = Told {
+        progress: shared.progress,
+        number: job.step + 1,
+        step: &step.name,
+        log: &log,
+        warnings: &shared.warnings,
+    };
     // What is made anew is made without a look at what was made before.
     let history = (!job.again).then_some(&*shared.history);
     let before = Before::new(&job.key, history, shared.store);
@@ -191,6 +199,7 @@ fn run_op(job: &Job, shared: &Shared<'_>) -> Result<(BTreeMap<String, Object>, T
             checkpoints: &outside,
             earlier: &before,
             programs: &programs,
+            warnings: &told,
             device: &device,
         };
         let op = info_span!("op", name = step.entry.name);
