@@ -11,6 +11,12 @@ pub trait Earlier: Sync {
     fn outputs(&self, port: &str) -> Vec<Artifact>;
 }
 
+/// Hears what the user should know although nothing failed.
+pub trait Warnings: Sync {
+    /// A lower-case sentence without a full stop; it is shown, and kept with the run.
+    fn warn(&self, message: &str);
+}
+
 /// Runs programs that are not the engine's.
 pub trait Programs: Sync {
     /// Writes the inputs, runs the program to its end, and reads what it made at each of
@@ -53,6 +59,10 @@ impl Earlier for Detached {
     fn outputs(&self, _port: &str) -> Vec<Artifact> {
         Vec::new()
     }
+}
+
+impl Warnings for Detached {
+    fn warn(&self, _message: &str) {}
 }
 
 impl Programs for Detached {

@@ -42,7 +42,10 @@ use ops::{Cancel, Fault, OpError};
 use rayon::prelude::*;
 use resources::Limits;
 use schedule::Schedule;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Mutex,
+};
 use work::Shared;
 
 /// What to do besides the plain run.
@@ -100,6 +103,8 @@ pub struct Outcome {
     pub errors: Vec<StepError>,
     /// Whether the run was stopped.
     pub interrupted: bool,
+    /// What steps warned of, in the order of the warnings as text.
+    pub warnings: Vec<String>,
 }
 
 /// The files of every step's sources; scanned before anything runs.
@@ -191,6 +196,12 @@ pub fn execute(
         cancel,
         meter: Meter::default(),
         history: Past::of(store),
+        warnings: Mutex::default(),
     };
-    workers::run(Schedule::new(&shared, options))
+    let mut outcome = workers::run(Schedule::new(&shared, options));
+    let warnings = shared.warnings.into_inner();
+    outcome.warnings = warnings.expect("no thread panics while it holds the warnings");
+    // Steps end in any order.
+    outcome.warnings.sort_unstable();
+    outcome
 }

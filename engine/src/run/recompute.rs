@@ -203,6 +203,7 @@ pub fn recompute(
         checkpoints: &Detached,
         earlier: &Detached,
         programs: &programs,
+        warnings: &Detached,
         device: &ops::Device::Cpu,
     };
     let made = match panics::caught(|| op.run(&inputs, &cx)) {

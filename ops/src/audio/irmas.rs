@@ -3,6 +3,8 @@
 use super::{
     archive::{self, Archive},
     clips::{self, Candidate, Fault, OUTPUTS, OnError, Rules},
+    damage::OnDamage,
+    held::Held,
     reference::AudioRef,
     synth::CLASSES,
     unread,
@@ -54,6 +56,10 @@ pub struct Irmas {
     /// its size in the archive if that is more.
     #[serde(default)]
     pub max_unfolded_mib: Option<NonZeroU32>,
+    /// What to do with a recording of which only a part can be decoded: `fail` counts it among those
+    /// that cannot be used, `keep` uses what is whole and says what is not.
+    #[serde(default)]
+    pub on_damage: OnDamage,
 }
 
 impl Op for Irmas {
@@ -85,7 +91,11 @@ impl Op for Irmas {
             let classes = wavs.iter().filter_map(|file| class(&file.name)).collect();
             unread::judge(&unread, class, &classes)?;
         }
-        let rules = Rules { on_error: self.on_error, allow_silent: self.allow_silent };
+        let rules = Rules {
+            on_error: self.on_error,
+            allow_silent: self.allow_silent,
+            on_damage: self.on_damage,
+        };
         let mut collection = match (wavs.as_slice(), zips.as_slice()) {
             ([], []) => return Err(self.nothing("neither a WAV file nor a zip archive")),
             ([], [zip]) => self.gather_archive(zip, rules, cx)?,
@@ -97,7 +107,7 @@ impl Op for Irmas {
             (wavs, _) => {
                 let found = wavs.iter().map(|file| (file.name.as_str(), *file)).collect();
                 let audio = |file: &&FileEntry| AudioRef::File(file.digest);
-                self.gather(found, audio, |file, bytes| clips::read(file, bytes), rules, cx)?
+                self.gather(found, audio, |file, room| clips::hold(file, room), rules, cx)?
             }
         };
         collection.leave_out(unread);
@@ -146,7 +156,7 @@ impl Irmas {
         let audio = |name: &&String| AudioRef::Entry { archive: zip.digest, name: (*name).clone() };
         let read = |name: &&String, bytes: &mut Vec<u8>| {
             let most = self.max_unfolded_mib.map(NonZeroU32::get);
-            archive.read(name, most, bytes).map_err(|fault| match fault {
+            archive.read(name, most, bytes).map(|()| Held::Memory).map_err(|fault| match fault {
                 archive::Fault::Unfit(reason) => {
                     Fault::new(name, reason, "download it again: `engine fetch irmas DIR`")
                 }
@@ -161,7 +171,7 @@ impl Irmas {
         &self,
         found: Vec<(&str, F)>,
         audio: impl Fn(&F) -> AudioRef,
-        read: impl Fn(&F, &mut Vec<u8>) -> Result<(), Fault> + Sync,
+        read: impl Fn(&F, &mut Vec<u8>) -> Result<Held, Fault> + Sync,
         rules: Rules,
         cx: &Ctx<'_>,
     ) -> Result<clips::Collection, OpError> {

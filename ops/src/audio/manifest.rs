@@ -3,6 +3,7 @@
 use super::{
     alike,
     clips::{self, Candidate, Fault, OUTPUTS, OnError, Rules},
+    damage::OnDamage,
     reference::AudioRef,
 };
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port, Select, Source};
@@ -41,6 +42,10 @@ pub struct Manifest {
     /// Whether a clip may be all zero.
     #[serde(default)]
     pub allow_silent: bool,
+    /// What to do with a recording of which only a part can be decoded: `fail` counts it among those
+    /// that cannot be used, `keep` uses what is whole and says what is not.
+    #[serde(default)]
+    pub on_damage: OnDamage,
 }
 
 impl Op for Manifest {
@@ -109,10 +114,14 @@ impl Op for Manifest {
                 group: row.group,
             })
         });
-        let rules = Rules { on_error: self.on_error, allow_silent: self.allow_silent };
+        let rules = Rules {
+            on_error: self.on_error,
+            allow_silent: self.allow_silent,
+            on_damage: self.on_damage,
+        };
         let read = |candidate: &Candidate, bytes: &mut Vec<u8>| {
             let file = file_of(&candidate.clip_id).expect("a candidate was found by this name");
-            clips::read(file, bytes)
+            clips::hold(file, bytes)
         };
         let collection = clips::collect(candidates.collect(), read, rules, cx)?;
         Ok(collection.outputs(Artifact::table(Kind::Clips, collection.table())))

@@ -1,7 +1,7 @@
 //! Recordings whose ending says that they cannot be read: they are listed, and not passed over.
 
 use super::{
-    clips::{EXTENSIONS, Fault},
+    clips::Fault,
     formats::{AUDIO, KNOWN},
 };
 use crate::OpError;
@@ -16,7 +16,7 @@ use std::{
 pub fn endings() -> &'static [&'static str] {
     static ALL: LazyLock<Vec<&str>> = LazyLock::new(|| {
         let known = KNOWN.iter().map(|(ending, _)| *ending);
-        let all: BTreeSet<&str> = EXTENSIONS.iter().chain(AUDIO).copied().chain(known).collect();
+        let all: BTreeSet<&str> = AUDIO.iter().copied().chain(known).collect();
         all.into_iter().collect()
     });
     &ALL
@@ -98,7 +98,7 @@ mod tests {
         assert!(endings().len() > 40 && endings().iter().all(|it| *it == it.to_lowercase()));
         assert_eq!(fault("a/b.WAV", &["wav"]), None);
         for name in ["x.OPUS", "a.b/x.wma", "x.mid"] {
-            let fault = fault(name, EXTENSIONS).expect(name);
+            let fault = fault(name, AUDIO).expect(name);
             assert!(fault.reason.contains("are not read") && !fault.help.is_empty());
         }
     }
@@ -107,7 +107,7 @@ mod tests {
     fn a_class_that_vanishes_is_an_error() {
         let unread = ["bell/a.opus", "bell/b.opus", "bell/c.wma", "drone/d.opus", "e.opus"];
         let unread: Vec<_> =
-            unread.iter().map(|name| fault(name, EXTENSIONS).expect("unread")).collect();
+            unread.iter().map(|name| fault(name, AUDIO).expect("unread")).collect();
         let label_of = |name: &str| name.split_once('/').map(|(label, _)| label.to_owned());
         let of = |labels: &[&str]| labels.iter().map(|&label| label.to_owned()).collect();
         assert!(judge(&unread, label_of, &of(&["bell", "drone"])).is_ok());
