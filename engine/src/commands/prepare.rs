@@ -4,7 +4,7 @@ use crate::{
     cli::{BAD_INPUT, FAILED, PlanArgs, Stop},
     devices::{self, Machine, trial},
     pipeline::Pipeline,
-    run::{Files, Options, StepError, scan_sources, search::Batches, wanted},
+    run::{Files, Options, StepError, resources::Limits, scan_sources, search::Batches, wanted},
     say::{
         fault::{Fault, listed, tell},
         progress::say,
@@ -58,7 +58,7 @@ pub fn prepare(args: &PlanArgs, keep_going: Option<bool>) -> Result<Prepared, St
         only: before(&pipeline, only, &until),
         // Of many variants one may fail, as where a training diverges, and the others still tell.
         keep_going: keep_going.unwrap_or(pipeline.variants.count > 1),
-        limits: None,
+        limits: Some(Limits::of_machine().with_memory(args.memory)),
     };
     let store = match opened {
         Some(thread) => thread.join().expect("opening a store does not panic"),

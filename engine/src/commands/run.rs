@@ -44,16 +44,14 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
         return Ok(());
     }
     let mut prepared = prepare(&args.plan, args.keep_going())?;
-    let mut limits = Limits::of_machine();
-    limits.memory = args.memory.unwrap_or(limits.memory);
+    let mut limits = prepared.options.limits.take().unwrap_or_else(Limits::of_machine);
     if let Some(numbers) = &args.gpus {
         limits.gpus = numbers.iter().copied().map(Gpu::numbered).collect();
     }
     limits.gpu_steps = args.gpu_steps.map_or(limits.gpu_steps, NonZeroUsize::get);
     prepared.options.limits = Some(limits);
     if args.dry_run {
-        print(&plan::text(&prepared));
-        return Ok(());
+        return plan::show(&prepared, false);
     }
     let (id, folder) = runs::create(&args.out.out, &prepared.pipeline.name).map_err(|fault| {
         Stop::saying(

@@ -5,20 +5,20 @@
 use super::{
     Options, StepError,
     expected::expected,
-    key_of,
+    key_of, memory,
     resources::{Lease, Ledger, Limits, Needs},
     state::State,
     wanted,
     work::{Job, Made, Shared, Trouble},
 };
 use crate::{
-    pipeline::Input,
+    pipeline::{Input, Step},
     plan::{
         look::{Look, look},
         reasons::Reasons,
     },
 };
-use cache::{Digest, store::Object};
+use cache::{Digest, Shape, store::Object};
 use ops::{Device, Fault, Port, device};
 use std::{
     cmp::Reverse,
@@ -172,7 +172,15 @@ impl<'a> Schedule<'a> {
         if self.urgency.is_none() {
             self.expect_costs();
         }
-        self.needs[step].gpu_memory = self.gpu_memory(step);
+        let (plan, read) = (&self.shared.pipeline.steps[step], self.shapes_read(step));
+        if let Some(refusal) = memory::refusal(step, plan, &read, self.ledger.limits()) {
+            return Err(refusal);
+        }
+        let needs = &mut self.needs[step];
+        if plan.needs.memory.is_none() {
+            needs.memory = needs.memory.max(memory::estimate(plan, &read));
+        }
+        needs.gpu_memory = gpu_memory(plan, &read);
         if !self.ledger.gpus.can_ever(&self.needs[step]) {
             return Err(self.too_few_gpus(step));
         }
@@ -182,19 +190,14 @@ impl<'a> Schedule<'a> {
         Ok(())
     }
 
-    /// The bytes of a GPU that a step takes beside others, if it runs on one that it shares.
-    fn gpu_memory(&self, step: usize) -> Option<u64> {
+    /// The shapes of what a step reads, in the order of its ports.
+    fn shapes_read(&self, step: usize) -> Vec<Option<Shape>> {
         let plan = &self.shared.pipeline.steps[step];
-        let said = plan.needs.gpu_memory;
-        if said.is_some() || plan.needs.gpus > 0 || plan.place == Device::Cpu {
-            return said;
-        }
         let shape = |port: &Port| {
             let input = plan.inputs.iter().find(|input| input.port == port.name)?;
             self.output(input.step, input.output).map(|object| object.shape.clone())
         };
-        let shapes: Vec<_> = plan.op.inputs().iter().map(shape).collect();
-        plan.op.gpu_memory(&shapes)
+        plan.op.inputs().iter().map(shape).collect()
     }
 
     fn too_few_gpus(&self, step: usize) -> StepError {
@@ -344,4 +347,13 @@ impl<'a> Schedule<'a> {
             ..StepError::new(step, Fault::Input, message)
         }
     }
+}
+
+/// The bytes of a GPU that a step takes beside others, if it runs on one that it shares.
+fn gpu_memory(step: &Step, read: &[Option<Shape>]) -> Option<u64> {
+    let said = step.needs.gpu_memory;
+    if said.is_some() || step.needs.gpus > 0 || step.place == Device::Cpu {
+        return said;
+    }
+    step.op.gpu_memory(read)
 }

@@ -109,8 +109,31 @@ impl Faults {
 
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&render(&self.source, &self.faults, &Look::plain(80)))
+        let (shown, rest) = shown(&self.faults);
+        f.write_str(&render(&self.source, &shown, &Look::plain(80)))?;
+        rest.map_or(Ok(()), |rest| write!(f, "\n{rest}\n"))
     }
+}
+
+/// Faults that are shown of one pipeline; of the others only the number is told.
+const MOST_SHOWN: usize = 50;
+
+/// The faults to show in their order, errors before all else, and a line on how many there are more.
+fn shown(faults: &[Fault]) -> (Vec<Fault>, Option<String>) {
+    let mut chosen: Vec<usize> = (0..faults.len()).collect();
+    chosen.sort_by_key(|at| faults[*at].severity);
+    let hidden = chosen.split_off(chosen.len().min(MOST_SHOWN));
+    chosen.sort_unstable();
+    let errors = hidden.iter().filter(|at| faults[**at].severity == Severity::Error).count();
+    let counted = |count: usize, name: &str| match count {
+        0 => None,
+        1 => Some(format!("1 more {name}")),
+        _ => Some(format!("{count} more {name}s")),
+    };
+    let rest = [counted(errors, "error"), counted(hidden.len() - errors, "warning")];
+    let rest: Vec<String> = rest.into_iter().flatten().collect();
+    let rest = (!rest.is_empty()).then(|| format!("and {}", rest.join(" and ")));
+    (chosen.into_iter().map(|at| faults[at].clone()).collect(), rest)
 }
 
 impl std::error::Error for Faults {}
@@ -209,10 +232,12 @@ pub fn tell(source: &SourceText, faults: &[Fault]) {
     if faults.is_empty() {
         return;
     }
+    let (faults, rest) = shown(faults);
     if !talk::is_json() {
-        return say(render(source, faults, &Look::of_stderr()).trim_end());
+        say(render(source, &faults, &Look::of_stderr()).trim_end());
+        return rest.iter().for_each(|rest| say(&format!("\n{rest}")));
     }
-    for fault in faults {
+    for fault in &faults {
         let name = if fault.severity == Severity::Error { "error" } else { "warning" };
         let place = fault.labels.first().map(|(span, _)| place_of(&source.text, span));
         let file = source.path.display().to_string();
@@ -221,6 +246,10 @@ pub fn tell(source: &SourceText, faults: &[Fault]) {
             json!({ "message": fault.message, "code": fault.code, "file": file,
                 "line": place.map(|it| it.0), "column": place.map(|it| it.1), "help": fault.help }),
         );
+    }
+    if let Some(rest) = rest {
+        let bad = faults.iter().any(|fault| fault.severity == Severity::Error);
+        talk::event(if bad { "error" } else { "warning" }, json!({ "message": rest }));
     }
 }
 
@@ -329,6 +358,22 @@ mod tests {
         let source = source(&format!("name: {}\n", "x".repeat(10_000)));
         let fault = Fault::error("spec::test", "odd").label(6..10_006, "here");
         assert!(render(&source, &[fault], &Look::plain(60)).len() < 300);
+    }
+
+    #[test]
+    fn of_many_faults_some_are_shown_and_all_errors_before_warnings() {
+        let mut faults = vec![Fault::warning("spec::test", "odd"); 60];
+        faults.extend(vec![Fault::error("spec::test", "wrong"); 45]);
+        let (shown, rest) = shown(&faults);
+        let errors = shown.iter().filter(|fault| fault.severity == Severity::Error).count();
+        assert_eq!((shown.len(), errors), (50, 45));
+        assert_eq!(rest.as_deref(), Some("and 55 more warnings"));
+        assert_eq!(super::shown(&faults[..50]).1, None);
+        faults.extend(vec![Fault::error("spec::test", "wrong"); 6]);
+        assert_eq!(
+            super::shown(&faults).1.as_deref(),
+            Some("and 1 more error and 60 more warnings")
+        );
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Log-mel spectrograms of clips.
 
+use crate::memory::{THREADS, whole};
 use crate::{
     Ctx, Inputs, Op, OpError, Outputs, Port,
     audio::recordings::Recordings,
@@ -209,6 +210,13 @@ impl Op for LogMel {
         let rows = inputs.first().and_then(Option::as_ref).and_then(|clips| clips.rows);
         let row = Some(self.image().to_vec());
         Ok(vec![Shape::of(Kind::Spectrogram).with_rows(rows).with_row(row)])
+    }
+
+    fn memory(&self, inputs: &[Option<Shape>]) -> Option<u64> {
+        let clips = inputs.first()?.as_ref()?.rows? as f64;
+        // Beside the images, each thread holds a recording, resampled and taken apart.
+        let [height, width] = self.image().map(|n| n as f64);
+        whole(4.0 * (clips * height * width + THREADS * 6.0 * self.samples() as f64))
     }
 
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
