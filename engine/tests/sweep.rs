@@ -237,10 +237,7 @@ fn a_long_chain_and_many_variants_end_in_time() {
 
 /// A sweep of the small text over values of `latent`, by the points that it has come to.
 fn points_of(sampler: &str, more: &str, results: &spec::Results) -> (Pipeline, Vec<Fault>) {
-    let scored = STEPS
-        .replace("${latent}", "8")
-        .replace("vars: { latent: 8, beta: 4 }\n", "vars: { beta: 4 }\n");
-    let text = format!("{scored}sweep: {{ {sampler}{more} }}\n");
+    let text = format!("{STEPS}sweep: {{ {sampler}{more} }}\n");
     spec::load_searched(Path::new("a.yaml"), text, &[], results).unwrap_or_else(|it| panic!("{it}"))
 }
 

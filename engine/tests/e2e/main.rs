@@ -12,6 +12,7 @@ mod interrupt;
 mod kills;
 mod layout;
 mod listings;
+mod memory;
 mod parallel;
 mod past;
 mod plans;

@@ -86,7 +86,11 @@ impl SamplerSettings {
             let slips = entries.iter().any(|(key, _)| known.iter().all(|it| it.name != key.name));
             let message = format!("`{}` needs {}", key.name, listed(&lacking, "and"));
             if !slips {
-                reader.cx.push(fault(message).at_key(key, "not all is said").help(S::DOC));
+                // The documentation of a sampler ends with an example.
+                let example = S::DOC.rsplit('`').nth(1).unwrap_or(EXAMPLE);
+                let help = format!("write `{}: {example}`", key.name);
+                let remark = format!("without {}", listed(&lacking, "and"));
+                reader.cx.push(fault(message).at_key(key, remark).help(help));
             }
         }
         let (mut counts, mut over, mut parameter) = (BTreeMap::new(), Vec::new(), None);
