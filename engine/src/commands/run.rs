@@ -16,6 +16,7 @@ use crate::{
         search::{self, Batches},
     },
     say::{
+        fault::tell,
         fold,
         interrupt::Interrupt,
         progress::{self, say},
@@ -71,7 +72,12 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
         let points = prepared.pipeline.variants.count;
         batches.note(&outcome);
         let results = search::results(&prepared.pipeline, &outcome, &prepared.store);
+        let told = prepared.warnings.clone();
         prepared = prepared.further(&args.plan, &results, &batches)?;
+        if !talk::is_quiet() {
+            let new = prepared.warnings.iter().filter(|warning| !told.contains(warning));
+            tell(&prepared.pipeline.source, &new.cloned().collect::<Vec<_>>());
+        }
         if prepared.pipeline.variants.count == points {
             break;
         }
@@ -100,6 +106,11 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
         return Err(Stop::saying(FAILED, fault));
     }
     unchanged::keep(args, &prepared, &record, &folder);
+    if let Some(search) = &pipeline.variants.search
+        && !talk::is_quiet()
+    {
+        say(&format!("{} points were tried for {}", search.points.len(), search.objective));
+    }
     tell_end(&record, store);
     print(&format!("{}\n", folder.join(REPORT).display()));
     let (status, finished) = (record.status, end(&record, &folder));

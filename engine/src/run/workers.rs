@@ -56,7 +56,7 @@ impl<'a> Team<'a> {
         let shared = state.schedule.shared;
         loop {
             let Some(job) = self.next(scope, &mut state) else {
-                if state.schedule.running.is_empty() {
+                if state.schedule.states.running().len() == 0 {
                     return;
                 }
                 state = self.more.wait(state).expect(NO_PANIC);
@@ -76,7 +76,7 @@ impl<'a> Team<'a> {
         for _ in 0..state.schedule.started.len() {
             self.more.notify_one();
         }
-        while state.threads < state.schedule.running.len() {
+        while state.threads < state.schedule.states.running().len() {
             self.hire(scope, state);
         }
         Some(job)
