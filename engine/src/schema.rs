@@ -272,14 +272,14 @@ fn sweep() -> Json {
     let settings = |settings: &[Setting]| {
         let mut keys = Map::new();
         for Setting { name, doc, takes, .. } in settings {
-            let mut schema = match takes {
+            let schema = match takes {
                 Takes::Points => json!({"type": "integer", "minimum": 1, "maximum": MOST_POINTS}),
                 Takes::Count(least) => json!({"type": "integer", "minimum": least}),
                 Takes::Parameter => json!({"type": "string"}),
                 Takes::Space => axes("range|linspace|logspace|uniform|loguniform"),
             };
-            schema["description"] = (*doc).into();
-            keys.insert((*name).to_owned(), schema);
+            put(&mut keys, name, json!({"description": doc}));
+            put(&mut keys, name, schema);
         }
         let required = settings.iter().filter(|it| it.required).map(|it| it.name);
         json!({
@@ -289,7 +289,7 @@ fn sweep() -> Json {
             "additionalProperties": false
         })
     };
-    let mut keys = documented(SWEEP_KEYS);
+    let mut keys = Map::new();
     for sampler in SAMPLERS {
         let schema = match sampler.keys {
             Keys::Parameters => axes("range|linspace|logspace"),
@@ -299,6 +299,7 @@ fn sweep() -> Json {
         put(&mut keys, sampler.name, json!({"description": sampler.doc}));
         put(&mut keys, sampler.name, schema);
     }
+    keys.extend(documented(SWEEP_KEYS));
     put(
         &mut keys,
         "objective",

@@ -303,14 +303,14 @@ fn drawn_duplicates_are_replaced() {
                 (9, "over: { vae.latent: [2, 4], vae.beta: \"uniform(1, 1.003)\" }", 8),
                 (3, "over: { vae.channels: [[4], [8], [4, 8]] }", 3),
                 (2000, "over: { vae.beta: \"uniform(1, 3)\" }", 2000),
-            ] {
+            ]
+            .into_iter()
+            .filter(|case| case.0 < 2000 || seed == 0)
+            {
                 let sampler = format!("{sampler}: {{ n: {n}, seed: {seed}, {over} }}");
                 let (pipeline, warnings) = points_of(&sampler, "", &spec::Results::new());
                 assert_eq!(pipeline.variants.count, expected, "{sampler}");
                 assert_eq!(exhausted(&warnings).len(), usize::from(expected < n), "{sampler}");
-                if n == 2000 {
-                    break;
-                }
             }
         }
     }

@@ -21,7 +21,7 @@ pub struct Context {
 
 /// Faults that are explained at length: to compare a name with all others takes long, and of more
 /// faults than these nobody reads.
-pub const MOST_EXPLAINED: usize = 1000;
+pub const MOST_EXPLAINED: usize = 64;
 
 impl Context {
     /// No faults yet.

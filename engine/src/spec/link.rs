@@ -13,7 +13,7 @@ use crate::say::{
 use cache::Kind;
 use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 use ops::{Entry, Port};
-use petgraph::{algo::tarjan_scc, graph::DiGraph};
+use petgraph::{algo::kosaraju_scc, graph::DiGraph};
 use std::{
     cell::Cell,
     collections::{BTreeSet, VecDeque, hash_map},
@@ -305,7 +305,8 @@ pub fn order(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>]) -> Vec<usi
             graph.update_edge(nodes[link.step], nodes[reader], ());
         }
     }
-    let mut circles: Vec<Vec<usize>> = tarjan_scc(&graph)
+    // Of the two algorithms the one without recursion: a chain may be long.
+    let mut circles: Vec<Vec<usize>> = kosaraju_scc(&graph)
         .into_iter()
         .map(|part| part.into_iter().map(|node| graph[node]).collect())
         .filter(|part: &Vec<usize>| {

@@ -87,8 +87,8 @@ pub fn memory(n: f64, d: f64, components: f64, exactly: bool) -> f64 {
         }
 }
 
-/// Blocks after which the randomised method usually ends.
-const BLOCKS: f64 = 5.0;
+/// Blocks that the randomised method holds, and copies of them while it makes the next one.
+const BLOCKS: f64 = 16.0;
 
 /// The exact components: eigenvectors of the covariance or, where there are fewer rows than
 /// features, of the inner products of the rows. All in double precision. `None` if the
