@@ -28,6 +28,6 @@ pub use op::{
     Cancel, Checkpoints, Ctx, Detached, Determinism, Fault, Inputs, Locate, Op, OpError, Outputs,
     Progress, Select, Source,
 };
-pub use outside::{Earlier, Piece, Program, Programs};
+pub use outside::{Earlier, Piece, Program, Programs, Warnings};
 pub use ports::Port;
 pub use table::{AnyOp, Entry, OPS, ParamError, find};

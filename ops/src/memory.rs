@@ -9,7 +9,7 @@ const NARROW: f64 = 4.0;
 pub const WIDE: f64 = 8.0;
 
 /// Threads that a machine is taken to have: ops do not know how many there are.
-pub const THREADS: f64 = 8.0;
+const THREADS: f64 = 8.0;
 
 /// Rows and width of the first input, and its bytes.
 pub struct Features {
@@ -35,6 +35,14 @@ impl Features {
     pub fn neighbors(&self, each: f64) -> f64 {
         self.bytes + 40.0 * self.n * each
     }
+}
+
+/// Of one image a clip: beside the images, each thread holds a recording of so many samples, resampled
+/// and taken apart.
+pub fn of_images(inputs: &[Option<Shape>], image: [usize; 2], samples: usize) -> Option<u64> {
+    let clips = inputs.first()?.as_ref()?.rows? as f64;
+    let [height, width] = image.map(|n| n as f64);
+    whole(NARROW * (clips * height * width + THREADS * 6.0 * samples as f64))
 }
 
 /// Bytes as they are told.

@@ -4,7 +4,7 @@ use crate::device::Device;
 pub use crate::error::{Fault, OpError};
 pub use crate::ports::Port;
 
-use crate::outside::{Earlier, Programs};
+use crate::outside::{Earlier, Programs, Warnings};
 use cache::{Artifact, Digest, FileEntry, Shape, Table, Tensors};
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
@@ -102,6 +102,11 @@ pub trait Op: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static 
     /// all, or as long as shapes are not known.
     fn memory(&self, _inputs: &[Option<Shape>]) -> Option<u64> {
         None
+    }
+
+    /// What a user should know of these parameters although they work, each said like an error.
+    fn warnings(&self, _inputs: &[Option<Shape>]) -> Vec<OpError> {
+        Vec::new()
     }
 
     /// Bytes of a GPU's memory that it takes where it runs on one, from the shapes of the inputs;
@@ -262,6 +267,8 @@ pub struct Ctx<'a> {
     pub earlier: &'a dyn Earlier,
     /// Who runs programs.
     pub programs: &'a dyn Programs,
+    /// Who hears what the user should know although nothing failed.
+    pub warnings: &'a dyn Warnings,
 }
 
 impl Ctx<'_> {
@@ -344,6 +351,7 @@ impl Detached {
             device: &Device::Cpu,
             earlier: &Detached,
             programs: &Detached,
+            warnings: &Detached,
         }
     }
 }

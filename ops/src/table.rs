@@ -116,6 +116,7 @@ pub trait AnyOp: Send + Sync {
     fn sources(&self) -> Vec<Source>;
     fn check(&self, inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError>;
     fn memory(&self, inputs: &[Option<Shape>]) -> Option<u64>;
+    fn warnings(&self, inputs: &[Option<Shape>]) -> Vec<OpError>;
     fn gpu_memory(&self, inputs: &[Option<Shape>]) -> Option<u64>;
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError>;
 }
@@ -138,6 +139,9 @@ impl<O: Op> AnyOp for O {
     }
     fn memory(&self, inputs: &[Option<Shape>]) -> Option<u64> {
         Op::memory(self, inputs)
+    }
+    fn warnings(&self, inputs: &[Option<Shape>]) -> Vec<OpError> {
+        Op::warnings(self, inputs)
     }
     fn gpu_memory(&self, inputs: &[Option<Shape>]) -> Option<u64> {
         Op::gpu_memory(self, inputs)

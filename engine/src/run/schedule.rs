@@ -24,6 +24,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     time::Instant,
 };
+use tracing::debug_span;
 
 /// A run on its way.
 pub struct Schedule<'a> {
@@ -68,7 +69,8 @@ impl<'a> Schedule<'a> {
         Self {
             shared,
             options,
-            looks: look(shared.pipeline, shared.files, shared.store, &wanted),
+            looks: debug_span!("lookup")
+                .in_scope(|| look(shared.pipeline, shared.files, shared.store, &wanted)),
             wanted,
             states,
             readers,

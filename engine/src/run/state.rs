@@ -228,6 +228,7 @@ impl StepState {
             error: (status == StepStatus::Failed).then(|| reason.clone()),
             status,
             reason,
+            warnings: outputs.values().filter_map(|object| object.warning.clone()).collect(),
             shapes: outputs.iter().map(shape).collect(),
             outputs: outputs.into_iter().map(|(port, object)| (port, object.digest)).collect(),
             seconds: times.seconds,
