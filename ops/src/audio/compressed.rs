@@ -45,6 +45,8 @@ struct Compressed<'a> {
     made: u64,
     /// When the next packet should be.
     due: Option<i64>,
+    /// Whether times of packets tell of frames that were passed over.
+    is_timed: bool,
     /// Bytes of the packets so far.
     bytes: u64,
     faults: u32,
@@ -87,6 +89,7 @@ pub(crate) fn open<'a>(
         first: None,
         made: 0,
         due: None,
+        is_timed: matches!(kind, Container::Flac | Container::Ogg),
         bytes: 0,
         faults: 0,
         state: State::Open,
@@ -114,12 +117,7 @@ fn decoder_of(reader: &dyn FormatReader) -> Result<Track, DecodeError> {
     }
     let decoder = symphonia::default::get_codecs()
         .make_audio_decoder(params, &AudioDecoderOptions::default())
-        .map_err(|error| match error {
-            Error::Unsupported(reason) => {
-                DecodeError::new(format!("its encoding is not read: {reason}"), CONVERT)
-            }
-            other => damaged(other),
-        })?;
+        .map_err(damaged)?;
     Ok((track.id, track.num_frames, decoder))
 }
 
@@ -170,7 +168,7 @@ impl Compressed<'_> {
                 Err(Error::ResetRequired) => {
                     // Ogg files were put one behind the other.
                     let (track, frames, decoder) = decoder_of(&*self.reader)?;
-                    (self.track, self.decoder, self.due) = (track, decoder, None);
+                    (self.track, self.decoder, self.is_timed) = (track, decoder, false);
                     let both = self.expected.zip(frames);
                     self.expected = both.and_then(|(one, other)| one.checked_add(other));
                 }
@@ -208,10 +206,9 @@ impl Compressed<'_> {
         let gap = packet.pts.get().saturating_sub(due);
         let after = packet.pts.get().saturating_add(packet.dur.get() as i64);
         self.due = Some(after);
-        let timed = matches!(self.kind, Container::Flac | Container::Ogg);
         // A time that lies far off is damaged itself.
         let most = i64::from(self.sample_rate).saturating_mul(600);
-        if !timed || gap <= 0 || gap > most {
+        if !self.is_timed || gap <= 0 || gap > most {
             return;
         }
         damage.note(self.made, format!("{gap} frames cannot be decoded"));
@@ -276,7 +273,7 @@ impl Compressed<'_> {
     }
 }
 
-fn reason(error: &Error) -> String {
+pub(crate) fn reason(error: &Error) -> String {
     match error {
         Error::IoError(_) => "it ends too early".to_owned(),
         Error::DecodeError(reason) | Error::Unsupported(reason) | Error::LimitError(reason) => {
@@ -287,7 +284,12 @@ fn reason(error: &Error) -> String {
 }
 
 fn damaged(error: Error) -> DecodeError {
-    damaged_as(&reason(&error))
+    match error {
+        Error::Unsupported(reason) => {
+            DecodeError::new(format!("its encoding is not read: {reason}"), CONVERT)
+        }
+        other => damaged_as(&reason(&other)),
+    }
 }
 
 fn damaged_as(reason: &str) -> DecodeError {

@@ -5,6 +5,7 @@
 //! frames the encoder put in, and how many frames there were.
 
 use super::{
+    compressed::reason,
     damage::Damage,
     decode::{Blocks, COPY_AGAIN, DecodeError, unreadable},
     input::Input,
@@ -279,7 +280,7 @@ impl Blocks for Mpeg<'_> {
             match self.decoder.decode_ref(&packet) {
                 Ok(decoded) => decoded.copy_to_vec_interleaved(block),
                 Err(error) => {
-                    damage.note(self.made, error.to_string());
+                    damage.note(self.made, reason(&error));
                     damage.silence(samples);
                     block.resize(samples as usize * usize::from(self.channels), 0.0);
                 }
