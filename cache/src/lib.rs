@@ -4,11 +4,14 @@
 
 pub mod artifact;
 pub mod checkpoint;
+pub mod csv;
 pub mod digest;
 pub mod files;
 pub mod foreign;
 pub mod key;
 pub mod kind;
+pub mod missing;
+pub mod panics;
 pub mod parquet;
 pub mod record;
 pub mod regular;

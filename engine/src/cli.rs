@@ -4,7 +4,7 @@ pub mod examples;
 
 use crate::{
     commands, devices,
-    say::{progress::say, suggest, talk, visible::visible},
+    say::{self, progress::say, suggest, talk, visible::visible},
 };
 use clap::{
     Args, CommandFactory, Parser, Subcommand, ValueEnum,
@@ -46,6 +46,9 @@ struct TalkArgs {
     /// How it is said: sentences, or one JSON object a line.
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text", display_order = 902)]
     log_format: LogFormat,
+    /// Write a timeline of the run for Perfetto or `chrome://tracing`: steps, waiting, the store, epochs.
+    #[arg(long, global = true, value_name = "FILE", display_order = 903)]
+    trace: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -236,8 +239,13 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(fault) => return refuse(&fault),
     };
-    let TalkArgs { quiet, verbose, log_format } = cli.talk;
+    let TalkArgs { quiet, verbose, log_format, trace } = cli.talk;
     talk::set(log_format == LogFormat::Json, quiet, verbose);
+    // The timeline is whole once this is dropped.
+    let _timeline = match say::trace::start(trace.as_deref()) {
+        Ok(timeline) => timeline,
+        Err(message) => return ExitCode::from(Stop::saying(BAD_INPUT, message).0),
+    };
     let ended = match cli.command {
         Command::Run(args) => commands::run::run(&args),
         Command::Plan(args) => commands::plan::plan(&args),

@@ -19,6 +19,7 @@ use crate::{
 };
 use cache::{Store, StoreError, regular, store::plain};
 use std::{collections::BTreeSet, num::NonZeroUsize, path::Path};
+use tracing::info_span;
 
 /// A pipeline that is ready to run.
 pub struct Prepared {
@@ -47,7 +48,8 @@ pub fn prepare(args: &PlanArgs, keep_going: Option<bool>) -> Result<Prepared, St
     // A store that is there is read while the pipeline is; for a faulty pipeline none is made.
     let store = args.store.store.clone();
     let opened = store.is_dir().then(|| std::thread::Builder::new().spawn(move || open(&store)));
-    let (mut pipeline, warnings) = load(&args.pipeline, &args.set)?;
+    let loaded = info_span!("load").in_scope(|| load(&args.pipeline, &args.set));
+    let (mut pipeline, warnings) = loaded?;
     let doubt = |place: &_| trial::doubt(place, &args.store.store);
     devices::place(&mut pipeline, &Machine::look(), args.device, doubt)
         .map_err(|errors| refuse(&pipeline, &errors))?;
@@ -65,7 +67,8 @@ pub fn prepare(args: &PlanArgs, keep_going: Option<bool>) -> Result<Prepared, St
         Some(Err(_)) | None => open(&args.store.store),
     };
     let store = store.map_err(|fault| Stop::saying(FAILED, fault))?;
-    let files = scan_sources(&pipeline, &wanted(&pipeline, &options.only), &store)
+    let files = info_span!("scan")
+        .in_scope(|| scan_sources(&pipeline, &wanted(&pipeline, &options.only), &store))
         .map_err(|errors| refuse(&pipeline, &errors))?;
     if let Err(fault) = store.save_files() {
         say(&format!("warning: {fault}"));
@@ -84,6 +87,7 @@ fn start_threads(threads: usize) -> Result<(), Stop> {
 }
 
 fn open(folder: &Path) -> Result<Store, StoreError> {
+    let _opening = info_span!("open_store").entered();
     let store = Store::open(folder)?;
     store.files();
     Ok(store)

@@ -31,6 +31,7 @@ use cache::{
 use reports::left_out::{Group, LeftOut, left_out};
 use serde_json::json;
 use std::{fs, num::NonZeroUsize, path::Path, time::Instant};
+use tracing::info_span;
 
 /// Runs a pipeline; the path of the report goes to standard output.
 ///
@@ -38,6 +39,7 @@ use std::{fs, num::NonZeroUsize, path::Path, time::Instant};
 /// With the exit code, if something is wrong or fails.
 pub fn run(args: &RunArgs) -> Result<(), Stop> {
     let (started, clock) = (jiff::Timestamp::now(), Instant::now());
+    let _run = info_span!("run", pipeline = %args.plan.pipeline.display()).entered();
     if let Some(run) = unchanged::find(args) {
         if !talk::is_quiet() {
             say(&nothing_to_run(run.steps, clock.elapsed().as_secs_f64()));
@@ -93,7 +95,13 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
         () => RunStatus::Failed,
     };
     let mut record = record(pipeline, id, steps, status);
-    record.warnings = warnings.iter().map(|warning| warning.message.clone()).chain(said).collect();
+    let of_outputs = record
+        .steps
+        .iter()
+        .flat_map(|step| step.warnings.iter().map(|warning| format!("`{}`: {warning}", step.name)));
+    let of_outputs: Vec<String> = of_outputs.collect();
+    let of_spec = warnings.iter().map(|warning| warning.message.clone());
+    record.warnings = of_spec.chain(said).chain(of_outputs).collect();
     record.started = started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     record.seconds = clock.elapsed().as_secs_f64();
     if let Err(fault) = write(&folder, &record, store) {
@@ -126,6 +134,7 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
 fn execute_prepared(prepared: &Prepared, interrupt: &Interrupt) -> Outcome {
     let Prepared { pipeline, store, files, options, .. } = prepared;
     let progress = progress::for_stderr(pipeline.steps.len(), talk::is_quiet());
+    let _execute = info_span!("execute", steps = pipeline.steps.len()).entered();
     execute(pipeline, files, store, options, progress.as_ref(), interrupt)
 }
 
@@ -154,6 +163,7 @@ fn write(folder: &Path, record: &Record, store: &cache::Store) -> Result<(), Str
 /// # Errors
 /// A sentence on what cannot be written or read.
 pub fn write_report(folder: &Path, record: &Record, store: &cache::Store) -> Result<(), String> {
+    let _report = info_span!("report").entered();
     let report = reports::render(record, store, folder).map_err(|fault| fault.to_string())?;
     for (name, bytes) in &report {
         let path = folder.join(name);

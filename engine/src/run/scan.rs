@@ -1,10 +1,11 @@
 //! Finds the files a source op reads and names them by content.
 
-use cache::{FileEntry, FileIndex, regular, store::plain};
+use cache::{FileEntry, FileIndex, csv::CsvTable, missing::is_missing, regular, store::plain};
 use ops::{Select, Source};
 use rayon::prelude::*;
 use std::{
-    env, fs, io,
+    env, fs,
+    io::{self, Read},
     path::{Component, Path, PathBuf},
 };
 use walkdir::WalkDir;
@@ -178,20 +179,19 @@ fn walk_error(root: &Path, fault: &walkdir::Error) -> ScanError {
 fn listed(csv: &Path, column: &str) -> Result<Vec<(String, PathBuf)>, Vec<ScanError>> {
     let folder = csv.parent().unwrap_or(Path::new(""));
     let (mut found, mut faults) = (vec![(file_name(csv), csv.to_owned())], Vec::new());
-    let mut reader = csv::ReaderBuilder::new()
-        .flexible(true)
-        .from_reader(regular::open(csv).map_err(|fault| vec![ScanError::io(csv, &fault)])?);
-    let position = reader
-        .byte_headers()
-        .ok()
-        .and_then(|headers| headers.iter().position(|header| header == column.as_bytes()));
-    let Some(position) = position else { return Ok(found) };
-    for row in reader.byte_records().map_while(Result::ok) {
-        let name = row.get(position).and_then(|name| std::str::from_utf8(name).ok());
-        if let Some(name) = name.map(str::trim).filter(|name| !name.is_empty()) {
-            let path = folder.join(name);
+    let mut bytes = Vec::new();
+    regular::open(csv)
+        .and_then(|mut file| file.read_to_end(&mut bytes))
+        .map_err(|fault| vec![ScanError::io(csv, &fault)])?;
+    // A list that is faulty lists nothing: the op reads it too, and says what is wrong.
+    let Ok(table) = CsvTable::read(&bytes) else { return Ok(found) };
+    let Ok(column) = table.place(column) else { return Ok(found) };
+    for row in 0..table.rows() {
+        let name = table.cell(row, column);
+        if !is_missing(&name) {
+            let path = folder.join(&*name);
             match fs::metadata(&path) {
-                Ok(metadata) if metadata.is_file() => found.push((name.to_owned(), path)),
+                Ok(metadata) if metadata.is_file() => found.push((name.into_owned(), path)),
                 Ok(metadata) if !metadata.is_dir() => faults.push(irregular(&path)),
                 _ => {}
             }

@@ -12,6 +12,7 @@ use std::{
     sync::{Condvar, Mutex, MutexGuard},
     thread::{self, Scope},
 };
+use tracing::debug_span;
 
 /// Stack of a thread. Only what is used of it takes memory.
 const STACK_BYTES: usize = 16 << 20;
@@ -71,6 +72,7 @@ impl<'a> Team<'a> {
                 if state.schedule.running.is_empty() {
                     return;
                 }
+                let _waiting = debug_span!("wait").entered();
                 state = self.more.wait(state).expect(NO_PANIC);
                 continue;
             };

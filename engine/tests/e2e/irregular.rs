@@ -7,7 +7,11 @@ use rustix::{
 };
 use std::{
     fs,
-    os::unix::{fs::symlink, net::UnixListener},
+    os::unix::{
+        fs::{PermissionsExt, symlink},
+        net::UnixListener,
+        process::CommandExt,
+    },
     path::Path,
     process::Stdio,
 };
@@ -103,6 +107,25 @@ fn a_file_that_grows_beyond_the_limit_of_the_system_is_an_error_in_words() {
     let said = study.said(&shell.output().expect("a shell"));
     assert_eq!(said.code, 1, "{}", said.stderr);
     assert!(said.stderr.contains("too large"), "{}", said.stderr);
+}
+
+#[test]
+fn threads_that_cannot_be_started_are_an_error_in_words() {
+    let study = tones::three();
+    study.write("study.yaml", study.text());
+    fs::copy(env!("CARGO_BIN_EXE_engine"), study.path("engine")).expect("the binary");
+    fs::set_permissions(study.path(""), fs::Permissions::from_mode(0o777)).expect("a folder");
+    let mut shell = std::process::Command::new("/bin/sh");
+    shell.args(["-c", "ulimit -u 1; exec ./engine run study.yaml"]).current_dir(study.path(""));
+    // The limit is none for the superuser.
+    if rustix::process::getuid().is_root() {
+        shell.uid(65_534);
+    }
+    let Ok(output) = shell.output() else { return };
+    let said = study.said(&output);
+    assert_eq!(said.code, 1, "{}", said.stderr);
+    assert!(said.stderr.contains("the system starts no more threads"), "{}", said.stderr);
+    assert!(!said.stderr.contains("panicked"), "{}", said.stderr);
 }
 
 #[test]

@@ -28,6 +28,7 @@ mod swapped;
 mod sweeps;
 mod together;
 mod tones;
+mod trace;
 mod unchanged;
 mod voice;
 mod watch;

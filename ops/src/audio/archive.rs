@@ -2,6 +2,7 @@
 
 use cache::{
     Digest,
+    foreign::Room,
     verified::{Unread, Watched},
 };
 use std::{
@@ -40,7 +41,15 @@ impl Archive {
         let opened = ZipArchive::new(Shared { file: file.clone(), at: 0 });
         file.check()?;
         let unfit = |error| Fault::Unfit(format!("is not a whole zip archive: {error}"));
-        Ok(Self { zip: opened.map_err(unfit)?, file })
+        let mut zip = opened.map_err(unfit)?;
+        let overlap = zip.has_overlapping_entries();
+        file.check()?;
+        if overlap.map_err(unfit)? {
+            let reason =
+                "has entries that lie over each other: it is damaged, or made to fill a memory";
+            return Err(Fault::Unfit(reason.to_owned()));
+        }
+        Ok(Self { zip, file })
     }
 
     /// The names of all entries that are files, sorted.
@@ -56,27 +65,36 @@ impl Archive {
         Ok(files)
     }
 
-    /// Puts the bytes of one entry into `bytes`, in place of what it held.
+    /// Puts the bytes of one entry into `bytes`, in place of what it held. It may unfold to so many
+    /// MiB, or to what is usual.
     ///
     /// # Errors
-    /// When there is no such entry, when it is damaged, or when the archive has changed.
-    pub fn read(&self, name: &str, bytes: &mut Vec<u8>) -> Result<(), Fault> {
-        let read = self.unpack(name, bytes);
+    /// When there is no such entry, when it is damaged or too large, or when the archive has changed.
+    pub fn read(
+        &self,
+        name: &str,
+        most_mib: Option<u32>,
+        bytes: &mut Vec<u8>,
+    ) -> Result<(), Fault> {
+        let read = self.unpack(name, most_mib, bytes);
         // An entry may also be damaged because somebody writes to the archive.
         self.file.check()?;
         read.map_err(Fault::Unfit)
     }
 
-    fn unpack(&self, name: &str, bytes: &mut Vec<u8>) -> Result<(), String> {
+    fn unpack(&self, name: &str, most_mib: Option<u32>, bytes: &mut Vec<u8>) -> Result<(), String> {
         // A header may lie about the size; memory is taken as bytes come.
         const TRUSTED: u64 = 1 << 26;
         let mut archive = self.zip.clone();
         let mut entry =
             archive.by_name(name).map_err(|error| format!("cannot be unpacked: {error}"))?;
         bytes.clear();
+        let room = Room::of(entry.compressed_size(), most_mib);
+        room.fits(entry.size())?;
         bytes.reserve(entry.size().min(TRUSTED) as usize);
-        entry.read_to_end(bytes).map_err(|error| format!("cannot be unpacked: {error}"))?;
-        Ok(())
+        let read = entry.by_ref().take(room.bytes.saturating_add(1)).read_to_end(bytes);
+        read.map_err(|error| format!("cannot be unpacked: {error}"))?;
+        room.fits(bytes.len() as u64)
     }
 }
 

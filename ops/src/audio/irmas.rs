@@ -15,6 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{HashMap, HashSet},
+    num::NonZeroU32,
     path::Path,
     sync::LazyLock,
 };
@@ -51,6 +52,10 @@ pub struct Irmas {
     /// Whether a clip may be all zero.
     #[serde(default)]
     pub allow_silent: bool,
+    /// How much a recording in the archive may unfold to in memory, in MiB. Default: 256, or 50 times
+    /// its size in the archive if that is more.
+    #[serde(default)]
+    pub max_unfolded_mib: Option<NonZeroU32>,
     /// What to do with a recording of which only a part can be decoded: `fail` counts it among those
     /// that cannot be used, `keep` uses what is whole and says what is not.
     #[serde(default)]
@@ -150,7 +155,8 @@ impl Irmas {
         }
         let audio = |name: &&String| AudioRef::Entry { archive: zip.digest, name: (*name).clone() };
         let read = |name: &&String, bytes: &mut Vec<u8>| {
-            archive.read(name, bytes).map(|()| Held::Memory).map_err(|fault| match fault {
+            let most = self.max_unfolded_mib.map(NonZeroU32::get);
+            archive.read(name, most, bytes).map(|()| Held::Memory).map_err(|fault| match fault {
                 archive::Fault::Unfit(reason) => {
                     Fault::new(name, reason, "download it again: `engine fetch irmas DIR`")
                 }

@@ -1,6 +1,7 @@
 //! Sources of clips, and how recordings are decoded.
 
 mod adpcm;
+mod alike;
 pub mod archive;
 mod au;
 pub mod audio_folder;

@@ -1,5 +1,6 @@
 //! From clips to spectrograms and vectors.
 
+mod columns;
 pub mod log_mel;
 mod log_mel_reference;
 mod log_mel_warnings;
