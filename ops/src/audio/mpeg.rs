@@ -210,6 +210,9 @@ impl<'a> Mpeg<'a> {
         let Some(gapless) = &self.gapless else { return };
         let channels = usize::from(self.channels);
         let (start, length) = (self.made, (block.len() / channels) as u64);
+        if length == 0 {
+            return;
+        }
         let kept = |at: u64| at >= gapless.delay && !gapless.padding.contains(&at);
         if kept(start) && kept(start + length - 1) && !gapless.padding.contains(&(start + length)) {
             return;
