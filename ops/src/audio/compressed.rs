@@ -7,7 +7,6 @@ use super::{
     input::{Cursor, Input},
     mp4,
 };
-use std::io::ErrorKind;
 use symphonia::core::{
     codecs::audio::{AudioDecoder, AudioDecoderOptions, well_known::CODEC_ID_OPUS},
     errors::Error,
@@ -153,16 +152,19 @@ impl Compressed<'_> {
                     return Ok(Some(packet));
                 }
                 Ok(Some(_)) => {}
-                Err(Error::IoError(error)) if error.kind() != ErrorKind::UnexpectedEof => {
+                Err(Error::IoError(error)) if error.raw_os_error().is_some() => {
                     return Err(super::decode::unreadable(error));
                 }
                 Ok(None) | Err(Error::IoError(_)) => {
                     self.state = State::Last;
-                    if self.kind == Container::Flac
-                        && damage.is_none()
-                        && let Some(packet) = flac::last_packet(&self.input, self.bytes, self.made)
-                    {
-                        return Ok(Some(packet));
+                    if self.kind == Container::Flac && damage.is_none() {
+                        let decoder = &mut self.decoder;
+                        let decodes = |packet: &Packet| decoder.decode(packet).is_ok();
+                        let (bytes, made) = (self.bytes, self.made);
+                        let last = flac::last_packet(&self.input, bytes, made, decodes);
+                        if last.is_some() {
+                            return Ok(last);
+                        }
                     }
                 }
                 Err(Error::ResetRequired) => {
@@ -225,9 +227,6 @@ impl Compressed<'_> {
     ) -> Result<(), DecodeError> {
         let decoded = match self.decoder.decode(packet) {
             Ok(decoded) => decoded,
-            Err(Error::IoError(error)) if error.kind() != ErrorKind::UnexpectedEof => {
-                return Err(super::decode::unreadable(error));
-            }
             Err(error) => {
                 damage.note(self.made, reason(&error));
                 let frames = packet.dur.get();
