@@ -1,6 +1,7 @@
 //! Adaptive differential PCM in WAV files: blocks of one size, decoded by symphonia.
 
 use super::{
+    compressed::reason,
     damage::Damage,
     decode::{Blocks, COPY_AGAIN, DecodeError, unreadable},
     input::Input,
@@ -103,7 +104,7 @@ impl Blocks for Adpcm<'_> {
         match self.decoder.decode_ref(&packet) {
             Ok(decoded) => decoded.copy_to_vec_interleaved(block),
             Err(error) => {
-                damage.note(frame, error.to_string());
+                damage.note(frame, reason(&error));
                 damage.silence(self.block_frames);
                 block.resize((self.block_frames * self.channels) as usize, 0.0);
             }

@@ -7,7 +7,6 @@ use super::{
     input::{Cursor, Input},
     mp4,
 };
-use std::io::ErrorKind;
 use symphonia::core::{
     codecs::audio::{AudioDecoder, AudioDecoderOptions, well_known::CODEC_ID_OPUS},
     errors::Error,
@@ -45,6 +44,8 @@ struct Compressed<'a> {
     made: u64,
     /// When the next packet should be.
     due: Option<i64>,
+    /// Whether times of packets tell of frames that were passed over.
+    is_timed: bool,
     /// Bytes of the packets so far.
     bytes: u64,
     faults: u32,
@@ -87,6 +88,7 @@ pub(crate) fn open<'a>(
         first: None,
         made: 0,
         due: None,
+        is_timed: matches!(kind, Container::Flac | Container::Ogg),
         bytes: 0,
         faults: 0,
         state: State::Open,
@@ -114,12 +116,7 @@ fn decoder_of(reader: &dyn FormatReader) -> Result<Track, DecodeError> {
     }
     let decoder = symphonia::default::get_codecs()
         .make_audio_decoder(params, &AudioDecoderOptions::default())
-        .map_err(|error| match error {
-            Error::Unsupported(reason) => {
-                DecodeError::new(format!("its encoding is not read: {reason}"), CONVERT)
-            }
-            other => damaged(other),
-        })?;
+        .map_err(damaged)?;
     Ok((track.id, track.num_frames, decoder))
 }
 
@@ -155,22 +152,25 @@ impl Compressed<'_> {
                     return Ok(Some(packet));
                 }
                 Ok(Some(_)) => {}
-                Err(Error::IoError(error)) if error.kind() != ErrorKind::UnexpectedEof => {
+                Err(Error::IoError(error)) if error.raw_os_error().is_some() => {
                     return Err(super::decode::unreadable(error));
                 }
                 Ok(None) | Err(Error::IoError(_)) => {
                     self.state = State::Last;
-                    if self.kind == Container::Flac
-                        && damage.is_none()
-                        && let Some(packet) = flac::last_packet(&self.input, self.bytes, self.made)
-                    {
-                        return Ok(Some(packet));
+                    if self.kind == Container::Flac && damage.is_none() {
+                        let decoder = &mut self.decoder;
+                        let decodes = |packet: &Packet| decoder.decode(packet).is_ok();
+                        let (bytes, made) = (self.bytes, self.made);
+                        let last = flac::last_packet(&self.input, bytes, made, decodes);
+                        if last.is_some() {
+                            return Ok(last);
+                        }
                     }
                 }
                 Err(Error::ResetRequired) => {
                     // Ogg files were put one behind the other.
                     let (track, frames, decoder) = decoder_of(&*self.reader)?;
-                    (self.track, self.decoder, self.due) = (track, decoder, None);
+                    (self.track, self.decoder, self.is_timed) = (track, decoder, false);
                     let both = self.expected.zip(frames);
                     self.expected = both.and_then(|(one, other)| one.checked_add(other));
                 }
@@ -208,10 +208,9 @@ impl Compressed<'_> {
         let gap = packet.pts.get().saturating_sub(due);
         let after = packet.pts.get().saturating_add(packet.dur.get() as i64);
         self.due = Some(after);
-        let timed = matches!(self.kind, Container::Flac | Container::Ogg);
         // A time that lies far off is damaged itself.
         let most = i64::from(self.sample_rate).saturating_mul(600);
-        if !timed || gap <= 0 || gap > most {
+        if !self.is_timed || gap <= 0 || gap > most {
             return;
         }
         damage.note(self.made, format!("{gap} frames cannot be decoded"));
@@ -228,9 +227,6 @@ impl Compressed<'_> {
     ) -> Result<(), DecodeError> {
         let decoded = match self.decoder.decode(packet) {
             Ok(decoded) => decoded,
-            Err(Error::IoError(error)) if error.kind() != ErrorKind::UnexpectedEof => {
-                return Err(super::decode::unreadable(error));
-            }
             Err(error) => {
                 damage.note(self.made, reason(&error));
                 let frames = packet.dur.get();
@@ -276,7 +272,7 @@ impl Compressed<'_> {
     }
 }
 
-fn reason(error: &Error) -> String {
+pub(crate) fn reason(error: &Error) -> String {
     match error {
         Error::IoError(_) => "it ends too early".to_owned(),
         Error::DecodeError(reason) | Error::Unsupported(reason) | Error::LimitError(reason) => {
@@ -287,7 +283,12 @@ fn reason(error: &Error) -> String {
 }
 
 fn damaged(error: Error) -> DecodeError {
-    damaged_as(&reason(&error))
+    match error {
+        Error::Unsupported(reason) => {
+            DecodeError::new(format!("its encoding is not read: {reason}"), CONVERT)
+        }
+        other => damaged_as(&reason(&other)),
+    }
 }
 
 fn damaged_as(reason: &str) -> DecodeError {

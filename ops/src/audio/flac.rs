@@ -10,12 +10,18 @@ use symphonia::core::{
 const LEAST: usize = 10;
 const MOST: usize = 1 << 21;
 
-/// The frame that starts `bytes` after the first one, up to where its checksum holds. It starts at the sample
-/// `made`.
-pub(crate) fn last_packet(input: &Input<'_>, bytes: u64, made: u64) -> Option<Packet> {
+/// The frame that starts `bytes` after the first one, up to where its checksum holds and `decodes` takes it: a
+/// checksum of 16 bits also holds by chance. It starts at the sample `made`.
+pub(crate) fn last_packet(
+    input: &Input<'_>,
+    bytes: u64,
+    made: u64,
+    mut decodes: impl FnMut(&Packet) -> bool,
+) -> Option<Packet> {
     let mut room = Vec::new();
     let rest = input.bytes(first_frame(input)?.checked_add(bytes)?, MOST, &mut room).ok()?;
     let [0xff, 0xf8 | 0xf9, ..] = rest else { return None };
+    let time = Timestamp::from(i64::try_from(made).ok()?);
     let mut crc = 0_u16;
     for (at, &byte) in rest.iter().enumerate() {
         crc ^= u16::from(byte) << 8;
@@ -24,8 +30,10 @@ pub(crate) fn last_packet(input: &Input<'_>, bytes: u64, made: u64) -> Option<Pa
         }
         // The checksum of a frame and its checksum is 0.
         if crc == 0 && at + 1 >= LEAST {
-            let time = Timestamp::from(i64::try_from(made).ok()?);
-            return Some(Packet::new(0, time, Duration::ZERO, &rest[..=at]));
+            let packet = Packet::new(0, time, Duration::ZERO, &rest[..=at]);
+            if decodes(&packet) {
+                return Some(packet);
+            }
         }
     }
     None

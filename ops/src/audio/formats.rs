@@ -142,6 +142,13 @@ impl Format {
 }
 
 fn unknown(start: &[u8]) -> DecodeError {
+    // A bit rate of 0 stands for one that the header does not tell.
+    if matches!(start, [0xff, 0xe2 | 0xe3 | 0xf2 | 0xf3 | 0xfa | 0xfb, 0x00..=0x0f, ..]) {
+        return DecodeError::new(
+            "MP3 of a free bit rate is not read",
+            "decode it with `lame --decode IN OUT.wav`",
+        );
+    }
     let start = &start[..start.len().min(8)];
     let is_text = !start.is_empty() && start.iter().all(|byte| (b' '..=b'~').contains(byte));
     let shown = if is_text {

@@ -5,6 +5,7 @@
 //! frames the encoder put in, and how many frames there were.
 
 use super::{
+    compressed::reason,
     damage::Damage,
     decode::{Blocks, COPY_AGAIN, DecodeError, unreadable},
     input::Input,
@@ -209,6 +210,9 @@ impl<'a> Mpeg<'a> {
         let Some(gapless) = &self.gapless else { return };
         let channels = usize::from(self.channels);
         let (start, length) = (self.made, (block.len() / channels) as u64);
+        if length == 0 {
+            return;
+        }
         let kept = |at: u64| at >= gapless.delay && !gapless.padding.contains(&at);
         if kept(start) && kept(start + length - 1) && !gapless.padding.contains(&(start + length)) {
             return;
@@ -279,7 +283,7 @@ impl Blocks for Mpeg<'_> {
             match self.decoder.decode_ref(&packet) {
                 Ok(decoded) => decoded.copy_to_vec_interleaved(block),
                 Err(error) => {
-                    damage.note(self.made, error.to_string());
+                    damage.note(self.made, reason(&error));
                     damage.silence(samples);
                     block.resize(samples as usize * usize::from(self.channels), 0.0);
                 }
