@@ -11,6 +11,7 @@ pub mod key;
 pub mod kind;
 pub mod parquet;
 pub mod record;
+pub mod regular;
 pub mod rows;
 pub mod sources;
 pub mod stat;
