@@ -11,10 +11,14 @@
 //!   figures-v1/<digest>.{json,png}       figures as they were drawn
 //!   unchanged-v1/<command>               what a run rests on in which every step was there
 //!   checkpoints-v1/<work>/               states of long work, see [`crate::checkpoint`]
+//!   runs-v1                              where runs lie that were made with this store
 //!   locks-v1/<key>                       held while a step runs; the kernel frees a dead owner's
-//!   tmp-v1/                              what is being written; swept when its process is dead
+//!   tmp-v1/<process>-<number>            what is being written; swept when its process is dead
 //!   in-use                               locked by every process that has the store open
 //! ```
+//! Nothing outside is written or deleted: below the store's own folder no symbolic link is followed, only
+//! regular files are opened, and only names of these forms are ever removed ([`disk`], [`names`]).
+//!
 //! The order of every write outlives a loss of power: bytes are synced under a temporary name,
 //! renamed, the folder is synced, and only then does a line of the journal name the object; a step
 //! is reported finished once that line is synced. So whatever is named is whole, and whatever is
@@ -26,6 +30,8 @@ mod faults;
 mod gc;
 mod journal;
 mod locks;
+mod names;
+mod notes;
 mod objects;
 #[cfg(test)]
 mod tests;
@@ -33,7 +39,9 @@ mod tests;
 pub use gc::{FIGURES, Freed, Held, LOGS, UNCHANGED, Usage};
 pub use locks::{Claim, Owner};
 
-use crate::{CacheKey, Digest, FileIndex, Shape, stat::Stat};
+use crate::{
+    CacheKey, Digest, FileIndex, Shape, checkpoint::CHECKPOINTS, sources::NOTES, stat::Stat,
+};
 pub(crate) use disk::Disk;
 use journal::Journal;
 use serde::{Deserialize, Serialize};
@@ -58,6 +66,14 @@ pub enum StoreError {
         path: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// The folder cannot be a store.
+    #[error("`{}` cannot be a store: {reason}", path.display())]
+    Unfit {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
     },
     /// The folder of the store was taken away.
     #[error("the store `{}` is no longer there: was it moved or removed while this ran?", .0.display())]
@@ -161,7 +177,7 @@ pub struct Store {
     disk: Disk,
     journal: Journal,
     files: OnceLock<FileIndex>,
-    in_use: Option<File>,
+    in_use: io::Result<File>,
 }
 
 const OBJECTS: &str = "objects-v1";
@@ -169,28 +185,61 @@ const LOCKS: &str = "locks-v1";
 pub(crate) const TMP: &str = "tmp-v1";
 const IN_USE: &str = "in-use";
 const FILES: &str = "files-v1";
+/// All folders of a store.
+const FOLDERS: [&str; 8] = [OBJECTS, LOCKS, TMP, LOGS, FIGURES, UNCHANGED, NOTES, CHECKPOINTS];
+/// The longest index of files, list or note that is read.
+pub(crate) const LONGEST: u64 = 1 << 30;
 
 impl Store {
     /// Opens the store in a folder, which is made if it is not there. What killed processes left
     /// unfinished is removed.
     ///
     /// # Errors
-    /// When the folder cannot be made or the journal cannot be read.
+    /// When the folder cannot be made or be a store, or the journal cannot be read.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
+        fit(root)?;
         fs::create_dir_all(root).map_err(StoreError::io("make the folder", root))?;
         Self::open_on(root, Disk::default())
     }
 
+    /// Opens the store in a folder if one is there. Where there is none, it is as empty as a new one,
+    /// and nothing is made.
+    ///
+    /// # Errors
+    /// When the folder cannot be a store or the journal cannot be read.
+    pub fn look(root: &Path) -> Result<Self, StoreError> {
+        if [OBJECTS, TMP].iter().any(|folder| root.join(folder).symlink_metadata().is_ok()) {
+            return Self::open(root);
+        }
+        fit(root)?;
+        let in_use = Err(io::ErrorKind::NotFound.into());
+        Self::on(root, &Disk::default().below(root), in_use)
+    }
+
     fn open_on(root: &Path, disk: Disk) -> Result<Self, StoreError> {
+        let disk = disk.below(root);
+        for folder in FOLDERS {
+            match disk.list(&root.join(folder)) {
+                Err(fault) if fault.kind() == io::ErrorKind::NotADirectory => {
+                    return Err(StoreError::Unfit { path: root.to_owned(), reason: plain(&fault) });
+                }
+                _ => {}
+            }
+        }
         for folder in [OBJECTS, LOCKS, TMP] {
             let folder = root.join(folder);
             disk.make_folder(&folder).map_err(StoreError::io("make the folder", &folder))?;
         }
-        let in_use = locks::in_use(&root.join(IN_USE));
-        disk.sweep(&root.join(TMP));
-        disk.sweep(&root.join(LOCKS));
-        let journal = Journal::open(root, &root.join(TMP), &disk)?;
-        Ok(Self { root: root.to_owned(), disk, journal, files: OnceLock::new(), in_use })
+        let in_use = locks::in_use(&disk, &root.join(IN_USE));
+        disk.sweep(&root.join(TMP), names::is_temporary);
+        disk.sweep(&root.join(LOCKS), names::is_digest);
+        Self::on(root, &disk, in_use)
+    }
+
+    fn on(root: &Path, disk: &Disk, in_use: io::Result<File>) -> Result<Self, StoreError> {
+        let journal = Journal::open(root, &root.join(TMP), disk)?;
+        let files = OnceLock::new();
+        Ok(Self { root: root.to_owned(), disk: disk.clone(), journal, files, in_use })
     }
 
     /// The folder.
@@ -200,16 +249,32 @@ impl Store {
 
     /// Digests of files outside the store.
     pub fn files(&self) -> &FileIndex {
-        self.files.get_or_init(|| FileIndex::load(&self.root.join(FILES)))
+        self.files.get_or_init(|| {
+            let text = self.disk.read(&self.root.join(FILES), LONGEST);
+            FileIndex::from_text(&text.unwrap_or_default())
+        })
     }
 
-    /// Keeps what was learned about files outside the store.
+    /// Keeps what was learned about files outside the store; where there is no store, nothing.
     ///
     /// # Errors
     /// When the index cannot be written.
     pub fn save_files(&self) -> Result<(), StoreError> {
+        if !self.is_made() {
+            return Ok(());
+        }
         let Some(bytes) = self.files.get().and_then(FileIndex::unsaved) else { return Ok(()) };
         self.write_whole("write", &self.root.join(FILES), &bytes)
+    }
+
+    /// Whether the folder is a store already.
+    fn is_made(&self) -> bool {
+        !matches!(&self.in_use, Err(fault) if fault.kind() == io::ErrorKind::NotFound)
+    }
+
+    /// Ends the waits for other processes as soon as `stop` becomes true. Said once.
+    pub fn stop_waiting_if(&self, stop: impl Fn() -> bool + Send + Sync + 'static) {
+        self.journal.stop_waiting_if(Box::new(stop));
     }
 
     /// Reads what other processes have added to the journal.
@@ -307,6 +372,17 @@ impl Store {
             }
             other => other,
         }
+    }
+}
+
+/// Whether a folder can be a store: it is one, or nothing has its name.
+fn fit(root: &Path) -> Result<(), StoreError> {
+    match fs::metadata(root) {
+        Ok(there) if !there.is_dir() => {
+            let reason = "it is a file, not a folder".to_owned();
+            Err(StoreError::Unfit { path: root.to_owned(), reason })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -45,7 +45,7 @@ fn bytes(artifact: &Artifact, table: &Table) -> Vec<u8> {
 fn with_file<T>(bytes: &[u8], read: impl FnOnce(&Path) -> T) -> T {
     let mut file = tempfile::NamedTempFile::new().expect("a file");
     file.write_all(bytes).expect("room for a file");
-    read(file.path())
+    read(file.as_file())
 }
 
 proptest! {

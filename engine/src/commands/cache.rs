@@ -82,14 +82,14 @@ pub fn cache(command: &CacheCommand) -> Result<(), Stop> {
 /// # Errors
 /// With the exit code, if there is none.
 pub fn open(args: &StoreArg) -> Result<Store, Stop> {
-    if !args.store.is_dir() {
+    if !args.store.exists() {
         let message = format!(
             "there is no store `{}`; name it with `--store`, or make one with `engine run`",
             args.store.display()
         );
         return Err(Stop::saying(BAD_INPUT, message));
     }
-    Store::open(&args.store).map_err(|fault| Stop::saying(FAILED, fault))
+    args.look()
 }
 
 /// Objects and bytes of one group.

@@ -5,13 +5,15 @@
 //! in it does not end the watch. What changed is asked of the index of files, which reads only what
 //! is new by size and time; a file that was only touched starts nothing.
 
+use super::prepare;
 use crate::{
     cli::{FAILED, RunArgs, Stop, print},
+    record::latest,
     run::scan,
     say::{interrupt::Interrupt, progress::say},
     spec,
 };
-use cache::{FileIndex, Hasher, store::write_whole};
+use cache::{FileIndex, Hasher, regular, store::write_whole};
 use ops::Cancel;
 use std::{
     fs,
@@ -65,7 +67,7 @@ struct Seen {
 impl Seen {
     fn now(args: &RunArgs, index: &FileIndex) -> Self {
         let path = &args.plan.pipeline;
-        let text = fs::read(path).unwrap_or_default();
+        let text = regular::read(path, prepare::LONGEST_PIPELINE).unwrap_or_default();
         let mut hasher = Hasher::new("watch");
         hasher.text(&String::from_utf8_lossy(&text));
         let sets = args.plan.set.iter().filter_map(|set| set.parse().ok()).collect::<Vec<_>>();
@@ -99,7 +101,7 @@ fn run_once() -> Result<(), Stop> {
 
 /// Points the page of a study to its newest run; makes it and names it the first time.
 fn show(folder: &Path, page: &mut Option<PathBuf>) -> std::io::Result<()> {
-    let Ok(newest) = fs::read_link(folder.join("latest")) else { return Ok(()) };
+    let Some(newest) = latest::of(folder) else { return Ok(()) };
     // A page that was opened from a folder may load scripts, but not read other files.
     let id = serde_json::to_string(&newest.to_string_lossy()).expect("a text always serialises");
     write_whole(&folder.join("watch.js"), format!("show({id});\n").as_bytes())?;
