@@ -160,3 +160,48 @@ fn digest_of_file(path: &Path) -> io::Result<Digest> {
         };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        fs::File,
+        thread,
+        time::{Duration, UNIX_EPOCH},
+    };
+
+    /// A file whose last write has that time.
+    fn written(at: SystemTime) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = File::create(folder.path().join("a.wav")).expect("a file");
+        file.set_modified(at).expect("a time");
+        // The time of change cannot be set.
+        thread::sleep(Duration::from_millis(100));
+        folder
+    }
+
+    #[test]
+    fn a_version_of_whole_seconds_is_read_again_until_it_is_clearly_past() {
+        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+        for (ago, is_kept) in [(0, false), (1, false), (10, true)] {
+            let folder = written(UNIX_EPOCH + Duration::from_secs(seconds - ago));
+            let index = FileIndex::default();
+            index.digest(&folder.path().join("a.wav")).expect("a digest");
+            assert_eq!(index.unsaved().is_some(), is_kept, "{ago} s ago");
+        }
+    }
+
+    #[test]
+    fn what_changed_unseen_is_found_by_reading_and_forgotten() {
+        let folder = written(UNIX_EPOCH + Duration::from_millis(1));
+        let path = folder.path().join("a.wav");
+        let index = FileIndex::default();
+        let (digest, _) = index.digest(&path).expect("a digest");
+        assert_eq!(index.verify(), (1, Vec::new()));
+        let text = String::from_utf8(index.unsaved().expect("learned")).expect("text");
+        let other = text.replace(&digest.to_string(), &Digest::of(b"before").to_string());
+        let index = FileIndex::from_text(other.as_bytes());
+        assert_eq!(index.verify(), (1, vec![path.clone()]));
+        assert_eq!(index.digest(&path).expect("read again").0, digest);
+    }
+}

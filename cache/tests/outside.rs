@@ -94,7 +94,8 @@ fn full() -> TempDir {
     assert!(use_all(&store).is_empty());
     drop(store);
     // What killed processes leave: a lock and an unfinished file.
-    fs::write(root.path().join("locks-v1").join(Digest::of(b"step").to_string()), "").expect("written");
+    fs::write(root.path().join("locks-v1").join(Digest::of(b"step").to_string()), "")
+        .expect("written");
     fs::write(root.path().join("tmp-v1/1-0"), "half").expect("written");
     root
 }
@@ -142,7 +143,12 @@ fn nothing_behind_a_link_is_written_or_deleted() {
                 Err(fault) => refused.push(fault),
             }
             refused.iter().for_each(|fault| told.push_str(&format!("{fault}\n")));
-            assert_eq!(content(outside.path()), before, "{} {opened_before}\n{told}", place.display());
+            assert_eq!(
+                content(outside.path()),
+                before,
+                "{} {opened_before}\n{told}",
+                place.display()
+            );
             assert!(!is_folder || told.contains("symbolic link"), "{}: {told}", place.display());
         }
     }
@@ -207,7 +213,8 @@ fn what_stands_in_a_files_place_is_rebuilt_or_refused_and_never_waited_for() {
                 }
             }
             let is_object = place.starts_with("objects-v1");
-            let (what, at) = (if sort.is_some() { "named pipe" } else { "folder" }, place.display());
+            let (what, at) =
+                (if sort.is_some() { "named pipe" } else { "folder" }, place.display());
             match Store::open(root.path()) {
                 Ok(store) => {
                     let refused: Vec<_> = use_all(&store).iter().map(ToString::to_string).collect();

@@ -30,6 +30,7 @@ pub enum CacheCommand {
     /// the same bytes.
     #[command(after_help = "Examples:
   engine cache verify                                             read everything again
+  engine cache verify --sources                                   files outside the store as well
   engine cache verify --recompute --sample 5%                     compute every twentieth step again
   engine cache verify --recompute pipelines/quickstart.yaml       all steps of a study
 

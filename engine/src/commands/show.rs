@@ -77,6 +77,9 @@ fn text(found: &Found, lines: &[Line], width: usize) -> String {
         reports::span(record.seconds),
         record.started
     ));
+    if record.only {
+        out.push_str(&line("Only some of its steps were asked for, so it is not the latest run."));
+    }
     for step in &record.steps {
         if let Some(error) = &step.error {
             out.push_str(&paragraph(&format!("failed  {}: ", step.name), error, width));

@@ -9,14 +9,15 @@ use super::prepare;
 use crate::{
     cli::{FAILED, RunArgs, Stop, print},
     record::latest,
-    run::scan,
+    run::{programs::wait_unless, scan},
     say::{interrupt::Interrupt, progress::say},
     spec,
 };
 use cache::{FileIndex, Hasher, regular, store::write_whole};
 use ops::Cancel;
+use rustix::process::{Pid, Signal, kill_process};
 use std::{
-    fs,
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::Command,
     thread,
@@ -37,7 +38,7 @@ pub fn watch(args: &RunArgs) -> Result<(), Stop> {
     while !interrupt.is_cancelled() {
         let now = Seen::now(args, &index);
         if before.as_ref() != Some(&now) {
-            run_once()?;
+            run_once(&interrupt)?;
             if let Some(folder) = &now.study
                 && !interrupt.is_cancelled()
             {
@@ -87,15 +88,22 @@ impl Seen {
 }
 
 /// Starts this program again with `run` in place of `watch`, and waits for it.
-fn run_once() -> Result<(), Stop> {
+fn run_once(interrupt: &Interrupt) -> Result<(), Stop> {
     let failed = |fault| Stop::saying(FAILED, format!("cannot start a run: {fault}"));
     let program = std::env::current_exe().map_err(failed)?;
     let mut arguments: Vec<_> = std::env::args_os().skip(1).collect();
     if let Some(word) = arguments.iter_mut().find(|word| *word == "watch") {
         *word = "run".into();
     }
-    let mut run = Command::new(program).args(arguments).spawn().map_err(failed)?;
-    run.wait().map_err(failed)?;
+    // In a group of its own it hears of Ctrl-C from here alone, and so once.
+    let run = Command::new(program).args(arguments).process_group(0).spawn();
+    let mut run = run.map_err(failed)?;
+    let ended = wait_unless(&mut run, || interrupt.is_cancelled()).map_err(failed)?;
+    if ended.is_none() {
+        // It may have ended just now.
+        let _ = kill_process(Pid::from_child(&run), Signal::TERM);
+        run.wait().map_err(failed)?;
+    }
     Ok(())
 }
 

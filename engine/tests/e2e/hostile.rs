@@ -10,12 +10,11 @@ use rustix::{
 use std::{
     collections::BTreeMap,
     fs,
-    io::{BufRead, BufReader},
     os::unix::fs::symlink,
     path::Path,
     process::{Command, Stdio},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 use walkdir::WalkDir;
 
@@ -147,44 +146,6 @@ fn a_pipe_in_a_files_place_hangs_nothing() {
 }
 
 #[test]
-fn a_run_that_waits_for_another_process_ends_when_it_is_asked_to() {
-    let study = tones::three();
-    study.run();
-    let lock = fs::File::open(study.path(".engine/journal-v1.lock")).expect("a lock");
-    let mut run = study
-        .run_command(&["--force", "scores"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("a run");
-    let mut said = BufReader::new(run.stderr.take().expect("a pipe"));
-    let mut line = String::new();
-    while !line.contains("pca") {
-        line.clear();
-        assert_ne!(said.read_line(&mut line).expect("text"), 0, "it ended too soon");
-    }
-    // From here on the run cannot write down what it makes.
-    lock.lock().expect("the lock");
-    let asked = Instant::now();
-    let mut status = None;
-    while status.is_none() && asked.elapsed() < PATIENCE {
-        // Asked again, it would stop at once: it is asked once.
-        if line != "asked" {
-            thread::sleep(Duration::from_millis(200));
-            let _ = kill_process(Pid::from_child(&run), Signal::TERM);
-            line = "asked".to_owned();
-        }
-        thread::sleep(Duration::from_millis(20));
-        status = run.try_wait().expect("a process");
-    }
-    if status.is_none() {
-        let _ = run.kill();
-    }
-    let _ = run.wait();
-    assert!(status.is_some(), "it waits for the lock");
-}
-
-#[test]
 fn a_full_standard_output_is_no_success() {
     if !Path::new("/dev/full").exists() {
         eprintln!("SKIPPED: there is no `/dev/full`");
@@ -252,6 +213,10 @@ fn who_only_looks_writes_nothing_in_a_strange_folder() {
     for arguments in [&["run", "study.yaml"][..], &["plan", "study.yaml"], &["cache", "du"]] {
         let said = study.engine(&[arguments, &["--store", "study.yaml"]].concat());
         assert_eq!(said.code, 2, "{arguments:?}: {}", said.stderr);
-        assert!(said.stderr.contains("`study.yaml` cannot be a store: it is a file"), "{}", said.stderr);
+        assert!(
+            said.stderr.contains("`study.yaml` cannot be a store: it is a file"),
+            "{}",
+            said.stderr
+        );
     }
 }

@@ -10,6 +10,7 @@ mod full_disk;
 mod gather;
 mod hostile;
 mod interrupt;
+mod keeping;
 mod kills;
 mod layout;
 mod listings;

@@ -24,9 +24,22 @@ fn study() -> Study {
 fn others() -> Vec<Value> {
     let long = "x".repeat(300);
     vec![
-        json!(""), json!("\u{1b}]52;c;AA\u{7}\u{202e}"), json!(long), json!(null), json!(true),
-        json!(-1), json!(u64::MAX), json!(1e308), json!(-1e-308), json!([]), json!({}),
-        json!([[], {}, ""]), json!({ "": "" }), json!("0".repeat(64)), json!("a.b.c@d"), json!(0),
+        json!(""),
+        json!("\u{1b}]52;c;AA\u{7}\u{202e}"),
+        json!(long),
+        json!(null),
+        json!(true),
+        json!(-1),
+        json!(u64::MAX),
+        json!(1e308),
+        json!(-1e-308),
+        json!([]),
+        json!({}),
+        json!([[], {}, ""]),
+        json!({ "": "" }),
+        json!("0".repeat(64)),
+        json!("a.b.c@d"),
+        json!(0),
     ]
 }
 
@@ -78,7 +91,8 @@ fn an_edited_record_never_panics() {
     let said = study.run();
     assert_eq!(said.code, 0, "{}", said.stderr);
     let source = study.path(said.stdout.trim()).with_file_name("record.json");
-    let record: Value = serde_json::from_slice(&fs::read(&source).expect("a record")).expect("JSON");
+    let record: Value =
+        serde_json::from_slice(&fs::read(&source).expect("a record")).expect("JSON");
     let mut all = Vec::new();
     places(&record, "", &mut all);
     assert!(all.len() > 100, "{} places", all.len());
@@ -121,7 +135,8 @@ fn a_figure_without_a_kind_is_a_sentence() {
     let study = study();
     let said = study.run();
     let path = study.path(said.stdout.trim()).with_file_name("record.json");
-    let mut record: Value = serde_json::from_slice(&fs::read(&path).expect("a record")).expect("JSON");
+    let mut record: Value =
+        serde_json::from_slice(&fs::read(&path).expect("a record")).expect("JSON");
     record["figures"][0]["figure"] = json!("");
     record["figures"][0]["title"] = json!(null);
     fs::write(&path, record.to_string()).expect("a record");
