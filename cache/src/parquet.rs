@@ -3,7 +3,7 @@
 //! An array column of any shape is one `Array(f32, width)` column, which pandas, polars and DuckDB
 //! open; its shape, the kind and the metadata are in the file's metadata under `engine`.
 
-use crate::{Array, Artifact, Column, Kind, Meta, Table};
+use crate::{Array, Artifact, Column, Kind, Meta, Table, regular};
 use polars::prelude::{
     Column as Series, DataFrame, DataType, ParallelStrategy, ParquetReader, PolarsError, SerReader,
     polars_err,

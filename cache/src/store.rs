@@ -208,7 +208,7 @@ impl Store {
     /// # Errors
     /// When the folder cannot be a store or the journal cannot be read.
     pub fn look(root: &Path) -> Result<Self, StoreError> {
-        if [OBJECTS, TMP].iter().any(|folder| root.join(folder).symlink_metadata().is_ok()) {
+        if Self::is_at(root) {
             return Self::open(root);
         }
         fit(root)?;
@@ -216,15 +216,18 @@ impl Store {
         Self::on(root, &Disk::default().below(root), in_use)
     }
 
+    /// Whether a folder is a store.
+    pub fn is_at(root: &Path) -> bool {
+        [OBJECTS, TMP].iter().any(|folder| root.join(folder).symlink_metadata().is_ok())
+    }
+
     fn open_on(root: &Path, disk: Disk) -> Result<Self, StoreError> {
         let disk = disk.below(root);
         for folder in FOLDERS {
-            match disk.list(&root.join(folder)) {
-                Err(fault) if fault.kind() == io::ErrorKind::NotADirectory => {
-                    return Err(StoreError::Unfit { path: root.to_owned(), reason: plain(&fault) });
-                }
-                _ => {}
-            }
+            disk.check_place_of(&root.join(folder)).map_err(|fault| StoreError::Unfit {
+                path: root.to_owned(),
+                reason: plain(&fault),
+            })?;
         }
         for folder in [OBJECTS, LOCKS, TMP] {
             let folder = root.join(folder);

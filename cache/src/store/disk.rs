@@ -19,7 +19,7 @@ use std::{
 /// The disk below one folder; in tests it may fill up or go away after so many calls.
 #[derive(Clone, Default)]
 pub(crate) struct Disk {
-    root: PathBuf,
+    pub(crate) root: PathBuf,
     #[cfg(test)]
     pub(crate) faults: super::faults::Faults,
 }
@@ -58,6 +58,16 @@ impl Disk {
     fn place<'p>(&self, path: &'p Path) -> io::Result<(OwnedFd, &'p OsStr)> {
         let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
         Ok((self.folder(path.parent().ok_or(io::ErrorKind::InvalidInput)?)?, name))
+    }
+
+    /// Refuses whatever has the name of a folder of the store and is none.
+    pub(crate) fn check_place_of(&self, path: &Path) -> io::Result<()> {
+        let (parent, name) = self.place(path)?;
+        match statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => Ok(()),
+            Err(fault) => Err(fault.into()),
+            Ok(there) => check_folder(path, FileType::from_raw_mode(there.st_mode)),
+        }
     }
 
     /// Makes a folder below one that exists. A parent that is gone is not made again: a store

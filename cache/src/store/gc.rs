@@ -107,22 +107,21 @@ impl Store {
         }
         for (folder, endings, into) in [
             (LOGS, &["log"][..], &mut usage.logs),
-            (NOTES, &[], &mut usage.notes),
-            (FIGURES, &["json", "png"], &mut usage.figures),
-            (UNCHANGED, &[], &mut usage.unchanged),
+            (NOTES, &[][..], &mut usage.notes),
+            (FIGURES, &["json", "png"][..], &mut usage.figures),
+            (UNCHANGED, &[][..], &mut usage.unchanged),
         ] {
             let folder = self.root.join(folder);
             for (name, sort) in self.entries(&folder) {
                 let path = folder.join(&name);
-                let own = names::digest(&name, endings).map(|digest| (digest, &mut *into));
-                let left = || {
-                    let digest = Digest::of(path.as_os_str().as_encoded_bytes());
-                    names::is_unfinished(&name).then_some((digest, &mut usage.unfinished))
-                };
-                let known = own.or_else(left).filter(|_| sort == FileType::RegularFile);
-                match known.and_then(|(digest, into)| Some((held(&path, digest)?, into))) {
-                    Some((file, into)) => into.push(file),
-                    None => usage.strangers.push(path),
+                let is_file = sort == FileType::RegularFile;
+                let own = names::digest(&name, endings).filter(|_| is_file);
+                let left = || Digest::of(path.as_os_str().as_encoded_bytes());
+                let left = (is_file && names::is_unfinished(&name)).then(left);
+                match (own, own.or(left).and_then(|digest| held(&path, digest))) {
+                    (Some(_), Some(file)) => into.push(file),
+                    (None, Some(file)) => usage.unfinished.push(file),
+                    (_, None) => usage.strangers.push(path),
                 }
             }
             into.sort_by(|a, b| a.path.cmp(&b.path));

@@ -2,7 +2,7 @@
 
 use super::{cache_gc, cache_verify, export};
 use crate::{
-    cli::{BAD_INPUT, FAILED, OutArg, Stop, StoreArg, print},
+    cli::{BAD_INPUT, OutArg, Stop, StoreArg, print},
     record::runs,
     say::size::bytes as size,
 };

@@ -59,7 +59,7 @@ pub fn prepare(
     }
     // A store that is there is read while the pipeline is; for a faulty pipeline none is made.
     let store = args.store.store.clone();
-    let opened = store.is_dir().then(|| std::thread::spawn(move || open(&store, absent)));
+    let opened = Store::is_at(&store).then(|| std::thread::spawn(move || open(&store, absent)));
     let (mut pipeline, warnings) = load(&args.pipeline, &args.set)?;
     let store = match opened {
         Some(thread) => thread.join().expect("opening a store does not panic"),
