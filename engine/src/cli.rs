@@ -4,7 +4,7 @@ pub mod examples;
 
 use crate::{
     commands, devices,
-    say::{progress::say, suggest, talk},
+    say::{self, progress::say, suggest, talk, visible::visible},
 };
 use cache::{Store, StoreError, store::plain};
 use clap::{
@@ -16,7 +16,10 @@ use std::{
     num::NonZeroUsize,
     path::PathBuf,
     process::ExitCode,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 /// A step failed.
@@ -53,6 +56,9 @@ struct TalkArgs {
     /// How it is said: sentences, or one JSON object a line.
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text", display_order = 902)]
     log_format: LogFormat,
+    /// Write a timeline of the run for Perfetto or `chrome://tracing`: steps, waiting, the store, epochs.
+    #[arg(long, global = true, value_name = "FILE", display_order = 903)]
+    trace: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -253,12 +259,19 @@ impl StoreArg {
 
 /// Runs the command that was typed.
 pub fn main() -> ExitCode {
+    // A file that grows beyond `ulimit -f` is an error of the write, and not the end of the process.
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(fault) => return refuse(&fault),
     };
-    let TalkArgs { quiet, verbose, log_format } = cli.talk;
+    let TalkArgs { quiet, verbose, log_format, trace } = cli.talk;
     talk::set(log_format == LogFormat::Json, quiet, verbose);
+    // The timeline is whole once this is dropped.
+    let _timeline = match say::trace::start(trace.as_deref()) {
+        Ok(timeline) => timeline,
+        Err(message) => return ExitCode::from(Stop::saying(BAD_INPUT, message).0),
+    };
     let ended = match cli.command {
         Command::Run(args) => commands::run::run(&args),
         Command::Plan(args) => commands::plan::plan(&args),
@@ -307,7 +320,9 @@ fn refuse(fault: &clap::Error) -> ExitCode {
             let text = fault.to_string();
             say(text.split("\n\n").next().unwrap_or(&text));
         }
-        None => drop(fault.print()),
+        // Colours are for what the user typed as far as that can be shown.
+        None if words.iter().all(|word| visible(word) == *word) => drop(fault.print()),
+        None => say(fault.to_string().trim_end()),
     }
     ExitCode::from(BAD_INPUT)
 }
@@ -347,12 +362,12 @@ pub fn run_args(words: &[String]) -> Option<RunArgs> {
 /// Whether something could not be written to standard output.
 static UNWRITTEN: AtomicBool = AtomicBool::new(false);
 
-/// Writes data to standard output; a reader that has gone away is no fault. Where it cannot be written
+/// Writes data to standard output, so that it does nothing to a terminal; a reader that has gone away is no fault. Where it cannot be written
 /// for another reason, that is said, and the command ends with [`FAILED`].
 pub fn print(data: &str) {
     let mut out = std::io::stdout();
     // What is left in the buffer at the end is lost without a word.
-    if let Err(fault) = out.write_all(data.as_bytes()).and_then(|()| out.flush()) {
+    if let Err(fault) = out.write_all(visible(data).as_bytes()).and_then(|()| out.flush()) {
         unwritten(fault);
     }
 }

@@ -20,6 +20,7 @@ mod html;
 mod labelings;
 mod latent;
 mod latex;
+pub mod left_out;
 mod markdown;
 mod provenance;
 mod scores;
@@ -80,6 +81,6 @@ pub fn render(record: &Record, store: &Store, folder: &Path) -> Result<Report, S
 }
 
 /// `1 clip`, `2 clips`.
-fn count(n: usize, noun: &str) -> String {
+pub fn count(n: usize, noun: &str) -> String {
     format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
 }

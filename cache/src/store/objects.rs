@@ -10,6 +10,7 @@ use std::{
     path::{Path, PathBuf},
     time::SystemTime,
 };
+use tracing::debug_span;
 
 /// The endings of objects: tables, tensors.
 pub(super) const ENDINGS: [&str; 2] = ["parquet", "safetensors"];
@@ -22,7 +23,8 @@ impl Store {
     /// When the file system refuses, for instance because the disk is full.
     pub fn put(&self, artifact: &Artifact) -> Result<Object, StoreError> {
         let looked = SystemTime::now();
-        let digest = artifact.digest();
+        let digest = debug_span!("digest").in_scope(|| artifact.digest());
+        let _writing = debug_span!("put", digest = %digest.short()).entered();
         let path = self.path_for(&digest, ending(artifact));
         let folder = path.parent().expect("an object lies in a folder");
         let io = |fault| self.refused("write", &path, fault);
@@ -32,6 +34,7 @@ impl Store {
             bytes: stat.size,
             // Where clocks are coarse, a file that was just written cannot be told from a later one.
             seen: Some(stat).filter(|stat| !stat.is_coarse() || stat.is_settled(looked)),
+            warning: artifact.meta.get("warning").and_then(|it| it.as_str()).map(str::to_owned),
         };
         if let Ok(stat) = self.verify(&digest) {
             // Whoever wrote it may have been killed before its name was on the disk.
@@ -74,6 +77,7 @@ impl Store {
                 StoreError::Gone(self.root.clone())
             });
         };
+        let _reading = debug_span!("get", digest = %digest.short()).entered();
         let read = self.read(digest, &path);
         if matches!(read, Err(StoreError::Damaged { .. })) {
             // If it cannot be removed, the next read will find it damaged again.

@@ -4,7 +4,12 @@ use crate::{
     cli::{BAD_INPUT, FAILED, PlanArgs, Stop},
     devices::{self, Machine, trial},
     pipeline::Pipeline,
-    run::{Files, Options, StepError, scan_sources, search::Batches, wanted},
+    run::{
+        Files, Options, StepError, scan_sources,
+        search::Batches,
+        wanted,
+        workers::{MORE_THREADS, NO_THREADS},
+    },
     say::{
         fault::{Fault, listed, tell},
         progress::say,
@@ -13,7 +18,8 @@ use crate::{
     spec::{self, Results},
 };
 use cache::{Store, StoreError, regular, store::plain};
-use std::{collections::BTreeSet, io, path::Path};
+use std::{collections::BTreeSet, io, num::NonZeroUsize, path::Path};
+use tracing::info_span;
 
 /// A pipeline that is ready to run.
 pub struct Prepared {
@@ -51,19 +57,16 @@ pub fn prepare(
     keep_going: Option<bool>,
     absent: Absent,
 ) -> Result<Prepared, Stop> {
-    if let Some(threads) = args.threads {
-        rayon::ThreadPoolBuilder::new()
-            .num_threads(threads.get())
-            .build_global()
-            .map_err(|fault| Stop::saying(FAILED, fault))?;
-    }
+    start_threads(args.threads.map_or(0, NonZeroUsize::get))?;
     // A store that is there is read while the pipeline is; for a faulty pipeline none is made.
     let store = args.store.store.clone();
-    let opened = Store::is_at(&store).then(|| std::thread::spawn(move || open(&store, absent)));
-    let (mut pipeline, warnings) = load(&args.pipeline, &args.set)?;
+    let opened = Store::is_at(&store)
+        .then(|| std::thread::Builder::new().spawn(move || open(&store, absent)));
+    let loaded = info_span!("load").in_scope(|| load(&args.pipeline, &args.set));
+    let (mut pipeline, warnings) = loaded?;
     let store = match opened {
-        Some(thread) => thread.join().expect("opening a store does not panic"),
-        None => open(&args.store.store, absent),
+        Some(Ok(thread)) => thread.join().expect("opening a store does not panic"),
+        Some(Err(_)) | None => open(&args.store.store, absent),
     };
     let store = store.map_err(|fault| Stop::of_store(&fault))?;
     let doubt = |place: &_| trial::doubt(place, &args.store.store);
@@ -78,7 +81,8 @@ pub fn prepare(
         keep_going: keep_going.unwrap_or(pipeline.variants.count > 1),
         limits: None,
     };
-    let files = scan_sources(&pipeline, &wanted(&pipeline, &options.only), &store)
+    let files = info_span!("scan")
+        .in_scope(|| scan_sources(&pipeline, &wanted(&pipeline, &options.only), &store))
         .map_err(|errors| refuse(&pipeline, &errors))?;
     if let Err(fault) = store.save_files() {
         say(&format!("warning: {fault}"));
@@ -86,7 +90,18 @@ pub fn prepare(
     Ok(Prepared { pipeline, warnings, store, files, options })
 }
 
+/// Starts the threads that share heavy work; as many as there are processors for none.
+fn start_threads(threads: usize) -> Result<(), Stop> {
+    let started = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+    started.map_err(|fault| {
+        let reason = std::error::Error::source(&fault).and_then(|it| it.downcast_ref());
+        let reason = reason.map_or_else(|| fault.to_string(), plain);
+        Stop::saying(FAILED, format!("{NO_THREADS}: {reason}; {MORE_THREADS}"))
+    })
+}
+
 fn open(folder: &Path, absent: Absent) -> Result<Store, StoreError> {
+    let _opening = info_span!("open_store").entered();
     let store = match absent {
         Absent::Made => Store::open(folder)?,
         Absent::Empty => Store::look(folder)?,
@@ -226,11 +241,12 @@ pub fn refuse(pipeline: &Pipeline, errors: &[StepError]) -> Stop {
             let step = &pipeline.steps[error.step];
             let code =
                 if error.fault == ::ops::Fault::Input { "run::bad_input" } else { "run::failed" };
-            let span =
-                error.param.and_then(|param| step.param_spans.get(param)).unwrap_or(&step.span);
-            Fault::error(code, format!("step `{}`: {}", step.name, error.message))
-                .label(span.clone(), "")
-                .maybe_help(error.help.clone())
+            let fault = Fault::error(code, format!("step `{}`: {}", step.name, error.message));
+            match error.param.and_then(|param| step.param_places.get(param)) {
+                Some(place) => fault.at_place(place, ""),
+                None => fault.label(step.span.clone(), ""),
+            }
+            .maybe_help(error.help.clone())
         })
         .collect();
     tell(&pipeline.source, &faults);

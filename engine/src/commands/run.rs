@@ -30,6 +30,7 @@ use cache::{
     store::{plain, write_renewable},
 };
 use ops::Cancel;
+use reports::left_out::{Group, LeftOut, left_out};
 use serde_json::json;
 use std::{
     fs,
@@ -37,6 +38,7 @@ use std::{
     path::Path,
     time::{Instant, SystemTime},
 };
+use tracing::info_span;
 
 /// Runs a pipeline; the path of the report goes to standard output.
 ///
@@ -44,6 +46,7 @@ use std::{
 /// With the exit code, if something is wrong or fails.
 pub fn run(args: &RunArgs) -> Result<(), Stop> {
     let (started, clock, began) = (jiff::Timestamp::now(), Instant::now(), SystemTime::now());
+    let _run = info_span!("run", pipeline = %args.plan.pipeline.display()).entered();
     if let Some(run) = unchanged::find(args) {
         if !talk::is_quiet() {
             say(&nothing_to_run(run.steps, clock.elapsed().as_secs_f64()));
@@ -92,7 +95,7 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
     batches.restore(&mut outcome);
     let Prepared { pipeline, warnings, store, options, .. } = &prepared;
 
-    let (steps, errors) = (outcome.steps, outcome.errors);
+    let (steps, errors, said) = (outcome.steps, outcome.errors, outcome.warnings);
     let failed = steps.iter().any(|step| step.status == StepStatus::Failed) || !errors.is_empty();
     let status = match () {
         () if outcome.interrupted => RunStatus::Interrupted,
@@ -101,7 +104,13 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
         () => RunStatus::Failed,
     };
     let mut record = record(pipeline, id, steps, status);
-    record.warnings = warnings.iter().map(|warning| warning.message.clone()).collect();
+    let of_outputs = record
+        .steps
+        .iter()
+        .flat_map(|step| step.warnings.iter().map(|warning| format!("`{}`: {warning}", step.name)));
+    let of_outputs: Vec<String> = of_outputs.collect();
+    let of_spec = warnings.iter().map(|warning| warning.message.clone());
+    record.warnings = of_spec.chain(said).chain(of_outputs).collect();
     record.started = started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     record.seconds = clock.elapsed().as_secs_f64();
     record.only = !wanted(pipeline, &options.only).iter().all(|wanted| *wanted);
@@ -135,6 +144,7 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
 fn execute_prepared(prepared: &Prepared, interrupt: &Interrupt) -> Outcome {
     let Prepared { pipeline, store, files, options, .. } = prepared;
     let progress = progress::for_stderr(pipeline.steps.len(), talk::is_quiet());
+    let _execute = info_span!("execute", steps = pipeline.steps.len()).entered();
     execute(pipeline, files, store, options, progress.as_ref(), interrupt)
 }
 
@@ -175,6 +185,7 @@ fn note_place(store: &cache::Store, out: &Path) {
 /// # Errors
 /// A sentence on what cannot be written or read.
 pub fn write_report(folder: &Path, record: &Record, store: &cache::Store) -> Result<(), String> {
+    let _report = info_span!("report").entered();
     let report = reports::render(record, store, folder).map_err(|fault| fault.to_string())?;
     for (name, bytes) in &report {
         let path = folder.join(name);
@@ -243,8 +254,27 @@ fn processor() -> String {
     model.map_or_else(|| "an unnamed processor".to_owned(), |(_, name)| name.trim().to_owned())
 }
 
+/// Says which files sources left out: nobody should have to look for that.
+fn tell_what_was_left_out(record: &Record, store: &cache::Store) {
+    const LINES: usize = 12;
+    // The report says it too, and what is wrong with the store.
+    for LeftOut { step, files, groups } in left_out(record, store).unwrap_or_default() {
+        say(&format!("warning: `{step}` left out {}", reports::count(files, "file")));
+        let lines: Vec<_> = groups.iter().flat_map(Group::lines).collect();
+        for (place, reason) in lines.iter().take(LINES) {
+            say(&format!("  `{place}`: {reason}"));
+        }
+        if lines.len() > LINES {
+            say(&format!("  and {} more, which the report lists", lines.len() - LINES));
+        }
+    }
+}
+
 /// Says how the run ended, and in detail if that is asked for.
 fn tell_end(record: &Record, store: &cache::Store) {
+    if !talk::is_quiet() {
+        tell_what_was_left_out(record, store);
+    }
     if talk::is_verbose() && !talk::is_json() {
         say(super::details::of(record, store, fold::width_of_stderr()).trim_end());
     }

@@ -37,6 +37,7 @@ mod unused;
 mod vars;
 mod yaml;
 mod yaml_fault;
+mod yaml_slip;
 
 pub use figures::FIGURE_KEYS;
 pub use load::{load, load_searched, load_with};

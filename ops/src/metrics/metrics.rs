@@ -1,7 +1,7 @@
 //! The op `metrics`: how good clusters are, by themselves and beside known classes.
 
 use crate::math::{
-    contingency::{Contingency, by_first_appearance},
+    contingency::{Contingency, by_first_appearance, classes},
     dispersion::{Clusters, effective_dimension},
     silhouette,
 };
@@ -25,7 +25,8 @@ use std::collections::HashMap;
 /// `purity_majority` (the share of the most frequent class, which a single cluster would reach).
 ///
 /// Rows are matched by `clip_id`: the clips of `features` count, others at the other ports do not.
-/// A score that is not defined is NaN, and its note says why.
+/// A score that is not defined is NaN, and its note says why. Clips without a label count for the
+/// scores of the clusters by themselves, and not for those beside `truth`.
 ///
 /// Source: `sklearn.metrics` of scikit-learn 1.9, within 1e-6.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -108,12 +109,11 @@ pub(crate) fn scores_table(scores: impl IntoIterator<Item = (String, f64, String
     Artifact::table(Kind::Scores, table)
 }
 
-/// The class of each clip, numbered by first appearance, if classes are known.
+/// The class of each clip, numbered by first appearance, if classes are known; of some clips they
+/// may not be.
 pub(crate) fn truth_of(inputs: &Inputs<'_>, ids: &[String]) -> Result<Option<Vec<u32>>, OpError> {
-    inputs
-        .optional("truth")
-        .map(|_| Ok(by_first_appearance(&labels_of(inputs, "truth", "features", ids)?).0))
-        .transpose()
+    let Some(_) = inputs.optional("truth") else { return Ok(None) };
+    Ok(classes(&labels_of(inputs, "truth", "features", ids)?))
 }
 
 /// The label of each clip, in the order of `ids`, which come from port `of`, as text: whole numbers
