@@ -10,8 +10,9 @@ use crate::{
     store::{Disk, TMP},
     tensors,
 };
+use rustix::fs::{FileType, OFlags};
 use std::{
-    fs,
+    ffi::OsStr,
     path::{Path, PathBuf},
 };
 
@@ -46,7 +47,7 @@ impl CheckpointFolder {
         let mut found = self.found();
         found.retain(|state| state.at <= at_most);
         found.sort_by_key(|state| std::cmp::Reverse(state.at));
-        found.into_iter().find_map(|state| Some((state.at, read(&state)?)))
+        found.into_iter().find_map(|state| Some((state.at, self.read(&state)?)))
     }
 
     /// Keeps a state in place of the live ones before it.
@@ -81,24 +82,34 @@ impl CheckpointFolder {
     }
 
     fn found(&self) -> Vec<Found> {
-        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
-        entries.filter_map(|entry| parse(&entry.path())).collect()
+        let entries = self.disk.list(&self.folder).unwrap_or_default();
+        let files = entries.iter().filter(|(_, sort)| *sort == FileType::RegularFile);
+        files.filter_map(|(name, _)| parse(&self.folder, name)).collect()
+    }
+
+    fn read(&self, state: &Found) -> Option<Tensors> {
+        let file = self.disk.open(&state.path, OFlags::RDONLY).ok()?;
+        let (tensors, _) = tensors::read(&file).ok()?;
+        (digest_of(&tensors) == state.digest).then_some(tensors)
     }
 }
 
-fn parse(path: &Path) -> Option<Found> {
-    let (at, digest) = path.file_stem()?.to_str()?.split_once('-')?;
-    let live = match path.extension()?.to_str()? {
-        "live" => true,
-        "done" => false,
-        _ => return None,
-    };
-    Some(Found { at: at.parse().ok()?, digest: digest.parse().ok()?, live, path: path.to_owned() })
+/// Whether a state bears that name.
+pub(crate) fn is_state(name: &OsStr) -> bool {
+    parse(Path::new(""), name).is_some()
 }
 
-fn read(state: &Found) -> Option<Tensors> {
-    let (tensors, _) = tensors::from_bytes(&fs::read(&state.path).ok()?).ok()?;
-    (digest_of(&tensors) == state.digest).then_some(tensors)
+fn parse(folder: &Path, name: &OsStr) -> Option<Found> {
+    let text = name.to_str()?;
+    let (stem, live) = match text.strip_suffix(".live") {
+        Some(stem) => (stem, true),
+        None => (text.strip_suffix(".done")?, false),
+    };
+    let (at, digest) = stem.split_once('-')?;
+    let (at, digest): (u64, Digest) = (at.parse().ok()?, digest.parse().ok()?);
+    // Other spellings of the same numbers are not ours.
+    let own = format!("{at}-{digest}") == stem;
+    own.then(|| Found { at, digest, live, path: folder.join(name) })
 }
 
 fn digest_of(state: &Tensors) -> Digest {
@@ -129,7 +140,7 @@ mod tests {
         assert_eq!(folder.load(2), Some((2, state(2.0))));
         assert_eq!(folder.load(1), None);
         let newest = folder.found().into_iter().max_by_key(|found| found.at).expect("a state");
-        fs::write(newest.path, b"damaged").expect("written");
+        std::fs::write(newest.path, b"damaged").expect("written");
         assert_eq!(folder.load(9), Some((2, state(2.0))));
     }
 }

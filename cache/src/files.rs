@@ -1,10 +1,11 @@
 //! Files outside the store, named by content, and an index that saves reading them again.
 
-use crate::{Digest, stat::Stat};
+use crate::{Digest, regular, stat::Stat};
+use rayon::prelude::*;
 use std::{
     collections::HashMap,
     ffi::OsStr,
-    fs::{self, File},
+    fs,
     io::{self, Read},
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
@@ -12,6 +13,7 @@ use std::{
         RwLock,
         atomic::{AtomicBool, Ordering},
     },
+    time::SystemTime,
 };
 
 /// A file outside the store.
@@ -28,7 +30,8 @@ pub struct FileEntry {
 }
 
 /// Remembers the digest of each version of a file (size, inode, times of change), so that a file
-/// is read once a version. An index that is lost or damaged costs reading, never a wrong answer.
+/// is read once a version. An index that is lost or damaged costs reading, never a wrong answer. A
+/// version that a write right after the look could share is not remembered: see [`Stat::is_settled`].
 ///
 /// On disk it is text, a line a file: digest, size, inode, time of modification, time of change,
 /// path, with spaces between.
@@ -42,10 +45,8 @@ const HEAD: &str = "files-v1";
 const NO_PANIC: &str = "no thread panics while it holds the index";
 
 impl FileIndex {
-    /// Reads the index, or starts an empty one where there is none. A damaged line costs reading
-    /// its file.
-    pub fn load(path: &Path) -> Self {
-        let text = fs::read(path).unwrap_or_default();
+    /// The index that was kept; of no text, an empty one. A damaged line costs reading its file.
+    pub fn from_text(text: &[u8]) -> Self {
         let mut lines = text.split(|byte| *byte == b'\n');
         let known = match lines.next() {
             Some(head) if head == HEAD.as_bytes() => lines.filter_map(read_line).collect(),
@@ -79,8 +80,9 @@ impl FileIndex {
     /// The digest of the file's bytes; it is read only if this version is not known.
     ///
     /// # Errors
-    /// When the file cannot be read.
+    /// When the file cannot be read, or is no regular file.
     pub fn digest(&self, path: &Path) -> io::Result<(Digest, u64)> {
+        let begun = SystemTime::now();
         let stat = Stat::of(&fs::metadata(path)?);
         if let Some((seen, digest)) = self.known.read().expect(NO_PANIC).get(path)
             && *seen == stat
@@ -89,19 +91,38 @@ impl FileIndex {
         }
         let digest = digest_of_file(path)?;
         let after = Stat::of(&fs::metadata(path)?);
-        if after == stat && !stat.is_fresh() {
+        if after == stat && stat.is_settled(begun) {
             self.known.write().expect(NO_PANIC).insert(path.to_owned(), (stat, digest));
             self.learned.store(true, Ordering::Relaxed);
         }
         Ok((digest, after.size))
     }
 
+    /// Reads every file again that is still the version that was read, and forgets those that hold
+    /// other bytes. How many were read, and the paths of those.
+    pub fn verify(&self) -> (usize, Vec<PathBuf>) {
+        let mut known = self.known.write().expect(NO_PANIC);
+        let unchanged = known.par_iter().filter(|(path, (seen, _))| is_still(path, seen));
+        let unchanged: Vec<_> = unchanged.collect();
+        let read = unchanged.len();
+        let others = unchanged.into_par_iter().filter(|(path, (seen, digest))| {
+            let now = digest_of_file(path);
+            // What changed meanwhile is another version, which is read when it is needed.
+            now.ok().as_ref() != Some(digest) && is_still(path, seen)
+        });
+        let mut others: Vec<PathBuf> = others.map(|(path, _)| path.clone()).collect();
+        others.sort_unstable();
+        for path in &others {
+            known.remove(path);
+            self.learned.store(true, Ordering::Relaxed);
+        }
+        (read, others)
+    }
+
     /// Where files lay that are still the version that was read, by content.
     pub fn paths(&self) -> HashMap<Digest, PathBuf> {
         let known = self.known.read().expect(NO_PANIC);
-        let unchanged = known.iter().filter(|(path, (seen, _))| {
-            fs::metadata(path).is_ok_and(|metadata| Stat::of(&metadata) == *seen)
-        });
+        let unchanged = known.iter().filter(|(path, (seen, _))| is_still(path, seen));
         let mut paths = HashMap::new();
         for (path, (_, digest)) in unchanged {
             let place = paths.entry(*digest).or_insert_with(|| path.clone());
@@ -114,6 +135,10 @@ impl FileIndex {
     }
 }
 
+fn is_still(path: &Path, seen: &Stat) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| Stat::of(&metadata) == *seen)
+}
+
 fn read_line(line: &[u8]) -> Option<(PathBuf, (Stat, Digest))> {
     let mut fields = line.splitn(6, |byte| *byte == b' ');
     let digest = Digest::from_hex(fields.next()?)?;
@@ -123,7 +148,7 @@ fn read_line(line: &[u8]) -> Option<(PathBuf, (Stat, Digest))> {
 
 /// The digest of a file's bytes, read in pieces.
 fn digest_of_file(path: &Path) -> io::Result<Digest> {
-    let mut file = File::open(path)?;
+    let mut file = regular::open(path)?;
     let mut hasher = blake3::Hasher::new();
     let mut piece = vec![0; 1 << 20];
     loop {
@@ -133,5 +158,50 @@ fn digest_of_file(path: &Path) -> io::Result<Digest> {
             Err(fault) if fault.kind() == io::ErrorKind::Interrupted => continue,
             Err(fault) => return Err(fault),
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        fs::File,
+        thread,
+        time::{Duration, UNIX_EPOCH},
+    };
+
+    /// A file whose last write has that time.
+    fn written(at: SystemTime) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = File::create(folder.path().join("a.wav")).expect("a file");
+        file.set_modified(at).expect("a time");
+        // The time of change cannot be set.
+        thread::sleep(Duration::from_millis(100));
+        folder
+    }
+
+    #[test]
+    fn a_version_of_whole_seconds_is_read_again_until_it_is_clearly_past() {
+        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+        for (ago, is_kept) in [(0, false), (1, false), (10, true)] {
+            let folder = written(UNIX_EPOCH + Duration::from_secs(seconds - ago));
+            let index = FileIndex::default();
+            index.digest(&folder.path().join("a.wav")).expect("a digest");
+            assert_eq!(index.unsaved().is_some(), is_kept, "{ago} s ago");
+        }
+    }
+
+    #[test]
+    fn what_changed_unseen_is_found_by_reading_and_forgotten() {
+        let folder = written(UNIX_EPOCH + Duration::from_millis(1));
+        let path = folder.path().join("a.wav");
+        let index = FileIndex::default();
+        let (digest, _) = index.digest(&path).expect("a digest");
+        assert_eq!(index.verify(), (1, Vec::new()));
+        let text = String::from_utf8(index.unsaved().expect("learned")).expect("text");
+        let other = text.replace(&digest.to_string(), &Digest::of(b"before").to_string());
+        let index = FileIndex::from_text(other.as_bytes());
+        assert_eq!(index.verify(), (1, vec![path.clone()]));
+        assert_eq!(index.digest(&path).expect("read again").0, digest);
     }
 }

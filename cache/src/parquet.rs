@@ -42,7 +42,7 @@ use std::{
     fs::File,
     io::{Cursor, Read, Seek, SeekFrom, Write},
     ops::Range,
-    path::Path,
+    os::unix::fs::FileExt,
 };
 
 /// Rows of wide features in one row group: small enough to read a part, large enough to be quick.
@@ -224,10 +224,10 @@ fn levels(rows: usize, width: usize, descriptor: &Descriptor) -> Vec<u8> {
 }
 
 /// Reads an artifact written by [`write`].
-pub(crate) fn read(path: &Path) -> Result<Artifact, String> {
+pub(crate) fn read(file: &File) -> Result<Artifact, String> {
     let read = || {
-        let mut file = File::open(path).map_err(|fault| fault.to_string())?;
-        let metadata = metadata_of(&mut file)?;
+        let mut whole = file.try_clone().map_err(|fault| fault.to_string())?;
+        let metadata = metadata_of(&mut whole)?;
         let mut pairs = metadata.key_value_metadata().iter().flatten();
         let footer = pairs.find(|pair| pair.key == FOOTER_NAME).and_then(|pair| pair.value.clone());
         let footer = footer.ok_or("it is not one of the engine's own files")?;
@@ -235,11 +235,11 @@ pub(crate) fn read(path: &Path) -> Result<Artifact, String> {
         let mut arrays = BTreeMap::new();
         for (name, shape) in &footer.shapes {
             let width = shape.iter().product();
-            if let Some(values) = read_wide(path, &metadata, name, width) {
+            if let Some(values) = read_wide(file, &metadata, name, width) {
                 arrays.insert(name.clone(), to_array(values, width, shape.clone())?);
             }
         }
-        let table = read_table(&mut file, &metadata, arrays, &footer.shapes)?;
+        let table = read_table(&mut whole, &metadata, arrays, &footer.shapes)?;
         Ok(Artifact { kind: footer.kind, meta: footer.meta, data: crate::Data::Table(table) })
     };
     panics::caught(read).unwrap_or_else(|_| Err(decode::DAMAGED.to_owned()))
@@ -315,9 +315,9 @@ fn read_column(
 
 /// The numbers of an array column, if all its pages are as [`wide_pages`] makes them: then they
 /// are copied from where they stand, each thread those of some row groups.
-fn read_wide(path: &Path, metadata: &FileMetadata, name: &str, width: usize) -> Option<Vec<f32>> {
+fn read_wide(file: &File, metadata: &FileMetadata, name: &str, width: usize) -> Option<Vec<f32>> {
     let is_wanted = |chunk: &ColumnChunkMetadata| chunk.descriptor().path_in_schema[0] == *name;
-    let length = std::fs::metadata(path).ok()?.len();
+    let length = file.metadata().ok()?.len();
     let count = metadata.num_rows.checked_mul(width)?;
     if width == 0 || count as u64 > length / size_of::<f32>() as u64 {
         return None;
@@ -335,26 +335,27 @@ fn read_wide(path: &Path, metadata: &FileMetadata, name: &str, width: usize) -> 
     }
     let share = parts.len().div_ceil(rayon::current_num_threads()).max(1);
     let shares = parts.par_chunks_mut(share).map(|parts| {
-        let (mut file, mut room) = (File::open(path).ok()?, Vec::new());
+        let mut room = Vec::new();
         parts
             .iter_mut()
-            .try_for_each(|(chunk, values)| read_chunk(&mut file, chunk, width, &mut room, values))
+            .try_for_each(|(chunk, values)| read_chunk(file, chunk, width, &mut room, values))
     });
     shares.collect::<Option<()>>().map(|()| values)
 }
 
 /// Fills `values` from one column of one row group, whose bytes go through `room`.
 fn read_chunk(
-    file: &mut File,
+    file: &File,
     chunk: &ColumnChunkMetadata,
     width: usize,
     room: &mut Vec<u8>,
     values: &mut [f32],
 ) -> Option<()> {
     let place = chunk.byte_range();
-    room.clear();
-    file.seek(SeekFrom::Start(place.start)).ok()?;
-    file.take(place.end - place.start).read_to_end(room).ok()?;
+    let length = place.end.checked_sub(place.start)?;
+    (place.end <= file.metadata().ok()?.len()).then_some(())?;
+    room.resize(usize::try_from(length).ok()?, 0);
+    file.read_exact_at(room, place.start).ok()?;
     let size = room.len();
     let bytes = Cursor::new(Buffer::from(std::mem::take(room)));
     let mut pages = PageReader::new(bytes, chunk, Vec::new(), size);

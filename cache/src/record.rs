@@ -41,6 +41,9 @@ pub struct Record {
     /// Whether its page lets a reader hear clips that are files on the same machine.
     #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
     pub audio: bool,
+    /// Whether only some of its steps were asked for; such a run is not the latest of its study.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub only: bool,
     /// Every step, in the order of the plan.
     pub steps: Vec<StepRecord>,
     /// What the user should know although nothing failed.

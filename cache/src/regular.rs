@@ -5,10 +5,11 @@
 //! something already; it is opened without blocking; and the type is looked at once more, since another
 //! file may have taken its place meanwhile.
 
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, openat, statat};
 use std::{
-    fs::{self, File, FileType, Metadata, OpenOptions},
+    fs::File,
     io::{self, Read},
-    os::unix::fs::{FileTypeExt, OpenOptionsExt},
+    os::fd::AsFd,
     path::Path,
 };
 
@@ -17,7 +18,7 @@ use std::{
 /// # Errors
 /// When there is none, the system refuses, or something else has the name; then the error says what.
 pub fn open(path: &Path) -> io::Result<File> {
-    open_with(File::options().read(true), path, Links::Followed)
+    open_at(CWD, path, OFlags::RDONLY)
 }
 
 /// Reads a regular file, unless it is longer than `at_most` bytes.
@@ -28,35 +29,34 @@ pub fn read(path: &Path, at_most: u64) -> io::Result<Vec<u8>> {
     read_all(open(path)?, at_most)
 }
 
-/// What becomes of a symbolic link.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Links {
-    /// The file that it leads to is opened.
-    Followed,
-    /// It is no regular file.
-    Refused,
-}
-
-/// Opens a regular file in one of the ways that [`OpenOptions`] knows.
-pub(crate) fn open_with(options: &mut OpenOptions, path: &Path, links: Links) -> io::Result<File> {
-    let (there, flags) = match links {
-        Links::Followed => (fs::metadata(path), rustix::fs::OFlags::empty()),
-        Links::Refused => (fs::symlink_metadata(path), rustix::fs::OFlags::NOFOLLOW),
+/// Opens a regular file below a folder; with [`OFlags::NOFOLLOW`] a symbolic link is none.
+pub(crate) fn open_at(
+    folder: impl AsFd,
+    name: impl AsRef<Path>,
+    flags: OFlags,
+) -> io::Result<File> {
+    let name = name.as_ref();
+    let links = match flags.contains(OFlags::NOFOLLOW) {
+        true => AtFlags::SYMLINK_NOFOLLOW,
+        false => AtFlags::empty(),
     };
-    match there {
-        Ok(there) => check(&there)?,
+    match statat(&folder, name, links) {
+        Ok(there) => check(FileType::from_raw_mode(there.st_mode))?,
         // Perhaps it is to be made.
-        Err(fault) if fault.kind() == io::ErrorKind::NotFound => {}
-        Err(fault) => return Err(fault),
+        Err(rustix::io::Errno::NOENT) => {}
+        Err(fault) => return Err(fault.into()),
     }
-    let flags = flags | rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
-    let file = options.custom_flags(flags.bits().cast_signed()).open(path)?;
-    check(&file.metadata()?)?;
+    let flags = flags | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = File::from(openat(&folder, name, flags, Mode::from_raw_mode(0o666))?);
+    check(FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode))?;
     Ok(file)
 }
 
 /// Reads an open file, unless it is longer than `at_most` bytes.
-pub(crate) fn read_all(file: File, at_most: u64) -> io::Result<Vec<u8>> {
+///
+/// # Errors
+/// When it is too long or cannot be read.
+pub fn read_all(file: File, at_most: u64) -> io::Result<Vec<u8>> {
     let stated = file.metadata()?.len();
     let too_long = || {
         let message = format!("it is longer than {at_most} bytes");
@@ -73,47 +73,42 @@ pub(crate) fn read_all(file: File, at_most: u64) -> io::Result<Vec<u8>> {
 }
 
 /// Refuses what is no regular file.
-fn check(metadata: &Metadata) -> io::Result<()> {
-    if metadata.is_file() {
-        return Ok(());
-    }
-    let kind = match metadata.is_dir() {
-        true => io::ErrorKind::IsADirectory,
-        false => io::ErrorKind::InvalidInput,
+fn check(sort: FileType) -> io::Result<()> {
+    let kind = match sort {
+        FileType::RegularFile => return Ok(()),
+        FileType::Directory => io::ErrorKind::IsADirectory,
+        _ => io::ErrorKind::InvalidInput,
     };
-    let message = format!("it is a {}, not a regular file", name(metadata.file_type()));
-    Err(io::Error::new(kind, message))
+    Err(io::Error::new(kind, format!("it is a {}, not a regular file", name(sort))))
 }
 
-fn name(sort: FileType) -> &'static str {
-    match () {
-        () if sort.is_dir() => "folder",
-        () if sort.is_symlink() => "symbolic link",
-        () if sort.is_fifo() => "named pipe",
-        () if sort.is_socket() => "socket",
-        () if sort.is_char_device() || sort.is_block_device() => "device",
-        () => "special file",
+/// What something is that has the name of another.
+pub(crate) fn name(sort: FileType) -> &'static str {
+    match sort {
+        FileType::RegularFile => "file",
+        FileType::Directory => "folder",
+        FileType::Symlink => "symbolic link",
+        FileType::Fifo => "named pipe",
+        FileType::Socket => "socket",
+        FileType::CharacterDevice | FileType::BlockDevice => "device",
+        _ => "special file",
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::{fs::symlink, net::UnixListener};
+    use std::{
+        fs,
+        os::unix::{fs::symlink, net::UnixListener},
+    };
 
     #[test]
     fn what_is_no_regular_file_is_named_and_never_waited_for() {
         let folder = tempfile::tempdir().expect("a folder");
         let at = |name: &str| folder.path().join(name);
         fs::create_dir(at("folder")).expect("a folder");
-        rustix::fs::mknodat(
-            rustix::fs::CWD,
-            at("pipe"),
-            rustix::fs::FileType::Fifo,
-            rustix::fs::Mode::RWXU,
-            0,
-        )
-        .expect("a named pipe");
+        rustix::fs::mknodat(CWD, at("pipe"), FileType::Fifo, Mode::RWXU, 0).expect("a named pipe");
         let _listener = UnixListener::bind(at("socket")).expect("a socket");
         symlink("/dev/zero", at("zero")).expect("a link");
         symlink("pipe", at("to pipe")).expect("a link");
@@ -139,10 +134,10 @@ mod tests {
         assert_eq!(read(&link, 4).expect("read"), b"four");
         let fault = read(&file, 3).expect_err("too long");
         assert_eq!(fault.to_string(), "it is longer than 3 bytes");
-        let refused = open_with(File::options().read(true), &link, Links::Refused);
+        let refused = open_at(CWD, &link, OFlags::RDONLY | OFlags::NOFOLLOW);
         let said = "it is a symbolic link, not a regular file";
         assert_eq!(refused.expect_err("a link").to_string(), said);
-        assert!(open_with(File::options().read(true), &file, Links::Refused).is_ok());
+        assert!(open_at(CWD, &file, OFlags::RDONLY | OFlags::NOFOLLOW).is_ok());
         // Below `/proc` every length is stated as nothing.
         assert!(!read(Path::new("/proc/self/stat"), 1 << 16).expect("read").is_empty());
     }

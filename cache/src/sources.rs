@@ -6,11 +6,7 @@
 //! ```
 
 use crate::{Digest, FileEntry, Hasher, Store, StoreError};
-use std::{
-    fmt::Write,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::fmt::Write;
 
 /// The folder of the notes.
 pub(crate) const NOTES: &str = "sources-v1";
@@ -43,8 +39,8 @@ impl Store {
     /// When the note cannot be written.
     pub fn note_files(&self, files: &[FileEntry]) -> Result<(), StoreError> {
         let digest = digest_of(files.iter().map(|file| (file.name.as_str(), &file.digest)));
-        let path = note_path(self.root(), &digest);
-        if path.exists() {
+        let name = digest.to_string();
+        if self.kept(NOTES, &name).is_some() {
             return Ok(());
         }
         let mut text = String::new();
@@ -55,23 +51,17 @@ impl Store {
             }
             let _ = writeln!(text, "{digest} {size} {name}");
         }
-        let folder = path.parent().expect("a note lies in a folder");
-        fs::create_dir_all(folder).map_err(StoreError::io("make the folder", folder))?;
-        self.write_whole("write", &path, text.as_bytes())
+        self.keep(NOTES, &name, text.as_bytes())
     }
 
     /// The files that had this digest, if they were noted and the note is whole.
     pub fn noted_files(&self, digest: &Digest) -> Option<Vec<NotedFile>> {
-        let text = fs::read_to_string(note_path(self.root(), digest)).ok()?;
+        let text = String::from_utf8(self.kept(NOTES, &digest.to_string())?).ok()?;
         let files: Option<Vec<NotedFile>> = text.lines().map(noted).collect();
         files.filter(|files| {
             digest_of(files.iter().map(|file| (file.name.as_str(), &file.digest))) == *digest
         })
     }
-}
-
-fn note_path(root: &Path, digest: &Digest) -> PathBuf {
-    root.join(NOTES).join(digest.to_string())
 }
 
 fn noted(line: &str) -> Option<NotedFile> {
@@ -87,6 +77,7 @@ fn noted(line: &str) -> Option<NotedFile> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn file(name: &str, content: &str) -> FileEntry {
         FileEntry {
@@ -108,7 +99,7 @@ mod tests {
         let noted = store.noted_files(&digest).expect("the note");
         let names: Vec<_> = noted.iter().map(|file| (file.name.as_str(), file.size)).collect();
         assert_eq!(names, [("a b.wav", 3), ("c/d.wav", 5)]);
-        let path = note_path(folder.path(), &digest);
+        let path = folder.path().join(NOTES).join(digest.to_string());
         let text = fs::read_to_string(&path).expect("text");
         fs::write(&path, text.replace("a b", "a c")).expect("a damaged note");
         assert_eq!(store.noted_files(&digest), None);

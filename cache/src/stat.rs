@@ -46,14 +46,33 @@ impl Stat {
         })
     }
 
-    /// Whether a write right after the look could leave the same times behind: clocks of file
-    /// systems are coarse.
-    pub fn is_fresh(&self) -> bool {
-        const COARSE_NS: i64 = 50_000_000;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let now = now.map_or(0, |age| i64::try_from(age.as_nanos()).unwrap_or(i64::MAX));
-        now.saturating_sub(self.changed_ns.max(self.modified_ns)) < COARSE_NS
+    /// Whether every write after `looked` leaves another version behind: git's rule for racily clean
+    /// entries. Clocks of file systems are coarse, so a version whose times do not lie clearly before
+    /// that moment might be shared by a later write of the same length. `looked` is the moment before
+    /// the file was opened. What clocks do not show, such as a write through a map of the file in memory
+    /// that was opened before, this cannot tell either.
+    pub fn is_settled(&self, looked: SystemTime) -> bool {
+        let looked = looked.duration_since(UNIX_EPOCH);
+        let looked = looked.map_or(0, |age| i64::try_from(age.as_nanos()).unwrap_or(i64::MAX));
+        [self.modified_ns, self.changed_ns]
+            .iter()
+            .all(|time| looked.saturating_sub(*time) >= grain(*time))
     }
+
+    /// Whether a time of this version may be that of a clock of whole seconds.
+    pub(crate) fn is_coarse(&self) -> bool {
+        [self.modified_ns, self.changed_ns].iter().any(|time| grain(*time) > TICK_NS)
+    }
+}
+
+/// More than the tick of any kernel's clock.
+const TICK_NS: i64 = 50_000_000;
+
+/// How far apart two writes must be to have different times: whole seconds are those of FAT, which
+/// has every second one, of HFS+ and of old servers.
+fn grain(time: i64) -> i64 {
+    const SECOND_NS: i64 = 1_000_000_000;
+    if time % SECOND_NS == 0 { 2 * SECOND_NS + TICK_NS } else { TICK_NS }
 }
 
 /// Four numbers with spaces between.
@@ -61,5 +80,36 @@ impl fmt::Display for Stat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { size, inode, modified_ns, changed_ns } = self;
         write!(f, "{size} {inode} {modified_ns} {changed_ns}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_version_is_settled_once_no_later_write_can_share_it() {
+        let stat = |modified: i64, changed: i64| Stat {
+            size: 4,
+            inode: 1,
+            modified_ns: modified * 1_000_000,
+            changed_ns: changed * 1_000_000,
+        };
+        let at = |ms: u64| UNIX_EPOCH + Duration::from_millis(ms);
+        // Fine clocks: a tick.
+        assert!(!stat(5_123, 5_123).is_settled(at(5_130)));
+        assert!(stat(5_123, 5_123).is_settled(at(5_173)));
+        // Clocks of whole seconds, and of every second one.
+        for early in [5_000, 6_000, 6_999, 7_049] {
+            assert!(!stat(5_000, 5_000).is_settled(at(early)), "{early}");
+            assert!(!stat(5_000, 4_120).is_settled(at(early)), "one of the two is coarse: {early}");
+        }
+        assert!(stat(5_000, 5_000).is_settled(at(7_050)));
+        // A time of modification that was set by hand lies long before.
+        assert!(stat(1_000, 5_123).is_settled(at(5_173)));
+        // A clock that goes ahead of ours is never trusted.
+        assert!(!stat(9_123, 9_123).is_settled(at(5_000)));
+        assert!(stat(5_000, 5_123).is_coarse() && !stat(5_123, 5_123).is_coarse());
     }
 }

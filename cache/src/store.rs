@@ -11,29 +11,40 @@
 //!   figures-v1/<digest>.{json,png}       figures as they were drawn
 //!   unchanged-v1/<command>               what a run rests on in which every step was there
 //!   checkpoints-v1/<work>/               states of long work, see [`crate::checkpoint`]
+//!   runs-v1                              where runs lie that were made with this store
 //!   locks-v1/<key>                       held while a step runs; the kernel frees a dead owner's
-//!   tmp-v1/                              what is being written; swept when its process is dead
+//!   tmp-v1/<process>-<number>            what is being written; swept when its process is dead
 //!   in-use                               locked by every process that has the store open
 //! ```
+//! Nothing outside is written or deleted: below the store's own folder no symbolic link is followed, only
+//! regular files are opened, and only names of these forms are ever removed ([`disk`], [`names`]).
+//!
 //! The order of every write outlives a loss of power: bytes are synced under a temporary name,
 //! renamed, the folder is synced, and only then does a line of the journal name the object; a step
 //! is reported finished once that line is synced. So whatever is named is whole, and whatever is
 //! half is never named.
 
 mod disk;
+mod error;
 #[cfg(test)]
 mod faults;
 mod gc;
 mod journal;
+mod line;
 mod locks;
+mod names;
+mod notes;
 mod objects;
 #[cfg(test)]
 mod tests;
 
+pub use error::{StoreError, plain};
 pub use gc::{FIGURES, Freed, Held, LOGS, UNCHANGED, Usage};
 pub use locks::{Claim, Owner};
 
-use crate::{CacheKey, Digest, FileIndex, Shape, stat::Stat};
+use crate::{
+    CacheKey, Digest, FileIndex, Shape, checkpoint::CHECKPOINTS, sources::NOTES, stat::Stat,
+};
 pub(crate) use disk::Disk;
 use journal::Journal;
 use serde::{Deserialize, Serialize};
@@ -45,52 +56,6 @@ use std::{
     path::{Path, PathBuf},
     sync::OnceLock,
 };
-
-/// Why the store could not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The file system refused.
-    #[error("cannot {action} `{}`: {}", path.display(), plain(source))]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The folder of the store was taken away.
-    #[error("the store `{}` is no longer there: was it moved or removed while this ran?", .0.display())]
-    Gone(PathBuf),
-    /// An object is not there.
-    #[error("object `{}` is missing from the store", .0.short())]
-    Missing(Digest),
-    /// An object does not hold what its name says.
-    #[error("object `{}` is damaged: {reason}", digest.short())]
-    Damaged {
-        /// Its name.
-        digest: Digest,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// An artifact cannot be written in its format.
-    #[error("an artifact cannot be written: {0}")]
-    Format(String),
-}
-
-impl StoreError {
-    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::Io { action, path: path.to_owned(), source }
-    }
-}
-
-/// What the system said, without the error number.
-pub fn plain(fault: &io::Error) -> String {
-    let text = fault.to_string();
-    let text = text.split(" (os error").next().unwrap_or(&text);
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
-}
 
 /// An output of a finished step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -164,7 +129,7 @@ pub struct Store {
     disk: Disk,
     journal: Journal,
     files: OnceLock<FileIndex>,
-    in_use: Option<File>,
+    in_use: io::Result<File>,
 }
 
 const OBJECTS: &str = "objects-v1";
@@ -172,28 +137,64 @@ const LOCKS: &str = "locks-v1";
 pub(crate) const TMP: &str = "tmp-v1";
 const IN_USE: &str = "in-use";
 const FILES: &str = "files-v1";
+/// All folders of a store.
+const FOLDERS: [&str; 8] = [OBJECTS, LOCKS, TMP, LOGS, FIGURES, UNCHANGED, NOTES, CHECKPOINTS];
+/// The longest index of files, list or note that is read.
+pub(crate) const LONGEST: u64 = 1 << 30;
 
 impl Store {
     /// Opens the store in a folder, which is made if it is not there. What killed processes left
     /// unfinished is removed.
     ///
     /// # Errors
-    /// When the folder cannot be made or the journal cannot be read.
+    /// When the folder cannot be made or be a store, or the journal cannot be read.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
+        fit(root)?;
         fs::create_dir_all(root).map_err(StoreError::io("make the folder", root))?;
         Self::open_on(root, Disk::default())
     }
 
+    /// Opens the store in a folder if one is there. Where there is none, it is as empty as a new one,
+    /// and nothing is made.
+    ///
+    /// # Errors
+    /// When the folder cannot be a store or the journal cannot be read.
+    pub fn look(root: &Path) -> Result<Self, StoreError> {
+        if Self::is_at(root) {
+            return Self::open(root);
+        }
+        fit(root)?;
+        let in_use = Err(io::ErrorKind::NotFound.into());
+        Self::on(root, &Disk::default().below(root), in_use)
+    }
+
+    /// Whether a folder is a store.
+    pub fn is_at(root: &Path) -> bool {
+        [OBJECTS, TMP].iter().any(|folder| root.join(folder).symlink_metadata().is_ok())
+    }
+
     fn open_on(root: &Path, disk: Disk) -> Result<Self, StoreError> {
+        let disk = disk.below(root);
+        for folder in FOLDERS {
+            disk.check_place_of(&root.join(folder)).map_err(|fault| StoreError::Unfit {
+                path: root.to_owned(),
+                reason: plain(&fault),
+            })?;
+        }
         for folder in [OBJECTS, LOCKS, TMP] {
             let folder = root.join(folder);
             disk.make_folder(&folder).map_err(StoreError::io("make the folder", &folder))?;
         }
-        let in_use = locks::in_use(&root.join(IN_USE));
-        disk.sweep(&root.join(TMP));
-        disk.sweep(&root.join(LOCKS));
-        let journal = Journal::open(root, &root.join(TMP), &disk)?;
-        Ok(Self { root: root.to_owned(), disk, journal, files: OnceLock::new(), in_use })
+        let in_use = locks::in_use(&disk, &root.join(IN_USE));
+        disk.sweep(&root.join(TMP), names::is_temporary);
+        disk.sweep(&root.join(LOCKS), names::is_digest);
+        Self::on(root, &disk, in_use)
+    }
+
+    fn on(root: &Path, disk: &Disk, in_use: io::Result<File>) -> Result<Self, StoreError> {
+        let journal = Journal::open(root, &root.join(TMP), disk)?;
+        let files = OnceLock::new();
+        Ok(Self { root: root.to_owned(), disk: disk.clone(), journal, files, in_use })
     }
 
     /// The folder.
@@ -203,16 +204,32 @@ impl Store {
 
     /// Digests of files outside the store.
     pub fn files(&self) -> &FileIndex {
-        self.files.get_or_init(|| FileIndex::load(&self.root.join(FILES)))
+        self.files.get_or_init(|| {
+            let text = self.disk.read(&self.root.join(FILES), LONGEST);
+            FileIndex::from_text(&text.unwrap_or_default())
+        })
     }
 
-    /// Keeps what was learned about files outside the store.
+    /// Keeps what was learned about files outside the store; where there is no store, nothing.
     ///
     /// # Errors
     /// When the index cannot be written.
     pub fn save_files(&self) -> Result<(), StoreError> {
+        if !self.is_made() {
+            return Ok(());
+        }
         let Some(bytes) = self.files.get().and_then(FileIndex::unsaved) else { return Ok(()) };
         self.write_whole("write", &self.root.join(FILES), &bytes)
+    }
+
+    /// Whether the folder is a store already.
+    fn is_made(&self) -> bool {
+        !matches!(&self.in_use, Err(fault) if fault.kind() == io::ErrorKind::NotFound)
+    }
+
+    /// Ends the waits for other processes as soon as `stop` becomes true. Said once.
+    pub fn stop_waiting_if(&self, stop: impl Fn() -> bool + Send + Sync + 'static) {
+        self.journal.stop_waiting_if(Box::new(stop));
     }
 
     /// Reads what other processes have added to the journal.
@@ -310,6 +327,17 @@ impl Store {
             }
             other => other,
         }
+    }
+}
+
+/// Whether a folder can be a store: it is one, or nothing has its name.
+fn fit(root: &Path) -> Result<(), StoreError> {
+    match fs::metadata(root) {
+        Ok(there) if !there.is_dir() => {
+            let reason = "it is a file, not a folder".to_owned();
+            Err(StoreError::Unfit { path: root.to_owned(), reason })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -1,7 +1,13 @@
 //! Named tensors in single precision, kept as safetensors.
 
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
-use std::collections::{BTreeMap, HashMap};
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs::File,
+    io,
+    os::unix::fs::FileExt,
+};
 
 /// One tensor, row-major.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,8 +32,37 @@ pub(crate) fn to_bytes(tensors: &Tensors, meta: &str) -> Result<Vec<u8>, String>
     safetensors::serialize(views, Some(info)).map_err(|fault| fault.to_string())
 }
 
+/// The tensors and the metadata of an open safetensors file, which is read only if it is as long as
+/// its header says.
+pub(crate) fn read(file: &File) -> Result<(Tensors, String), String> {
+    let fault = |fault: io::Error| fault.to_string();
+    let mut length = [0; 8];
+    file.read_exact_at(&mut length, 0).map_err(fault)?;
+    let header = u64::from_le_bytes(length);
+    let stated = file.metadata().map_err(fault)?.len();
+    let other = || "it is not as long as its header says".to_owned();
+    if header > LONGEST_HEADER || header > stated {
+        return Err(other());
+    }
+    let mut text = vec![0; header as usize];
+    file.read_exact_at(&mut text, length.len() as u64).map_err(fault)?;
+    let entries: BTreeMap<String, Value> =
+        serde_json::from_slice(&text).map_err(|fault| fault.to_string())?;
+    let ends = entries.values().filter_map(|entry| entry.pointer("/data_offsets/1")?.as_u64());
+    let end = ends.max().unwrap_or(0).checked_add(length.len() as u64 + header);
+    if end != Some(stated) {
+        return Err(other());
+    }
+    let mut bytes = vec![0; usize::try_from(stated).map_err(|_| other())?];
+    file.read_exact_at(&mut bytes, 0).map_err(fault)?;
+    from_bytes(&bytes)
+}
+
+/// The longest header that the format allows.
+const LONGEST_HEADER: u64 = 100_000_000;
+
 /// The tensors and the metadata of a safetensors file.
-pub(crate) fn from_bytes(bytes: &[u8]) -> Result<(Tensors, String), String> {
+fn from_bytes(bytes: &[u8]) -> Result<(Tensors, String), String> {
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|fault| fault.to_string())?;
     let info = header.metadata().as_ref().and_then(|info| info.get("engine").cloned());
     let file = SafeTensors::deserialize(bytes).map_err(|fault| fault.to_string())?;

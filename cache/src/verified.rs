@@ -8,7 +8,7 @@ use std::{
     io::{self, Read},
     path::{Path, PathBuf},
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 /// Why a file could not be read as it was listed.
@@ -101,7 +101,7 @@ pub struct Watched {
 }
 
 /// How long a file is waited for whose version does not yet tell of the next change.
-const LONGEST_WAIT: Duration = Duration::from_secs(2);
+const LONGEST_WAIT: Duration = Duration::from_millis(2_100);
 
 impl Watched {
     /// Opens a file and hashes it. A file that was written a moment ago is waited for, since another write
@@ -113,7 +113,7 @@ impl Watched {
         let start = Instant::now();
         let file = regular::open(path)?;
         let version = || Ok::<_, io::Error>(Stat::of(&file.metadata()?));
-        while version()?.is_fresh() && start.elapsed() < LONGEST_WAIT {
+        while !version()?.is_settled(SystemTime::now()) && start.elapsed() < LONGEST_WAIT {
             thread::sleep(Duration::from_millis(5));
         }
         let stat = version()?;

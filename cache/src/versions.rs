@@ -8,6 +8,7 @@ use std::{
     fs,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 /// Paths, each with the version that it had, or with nothing where nothing was there.
@@ -22,12 +23,12 @@ const FEW: usize = 256;
 
 impl Versions {
     /// The versions that these paths have now. A folder is another version once something in it
-    /// comes or goes. `None` if one of them was changed so recently that the next change might not
-    /// show, or cannot stand on a line.
-    pub fn of(paths: Vec<PathBuf>) -> Option<Self> {
+    /// comes or goes. `None` if one of them may have changed after `looked`, when it was first looked
+    /// into, or cannot stand on a line.
+    pub fn of(paths: Vec<PathBuf>, looked: SystemTime) -> Option<Self> {
         let seen = paths.into_par_iter().with_min_len(FEW).map(|path| {
             let stat = version(&path);
-            let shows = stat.is_none_or(|stat| !stat.is_fresh());
+            let shows = stat.is_none_or(|stat| stat.is_settled(looked));
             (shows && !path.as_os_str().as_bytes().contains(&b'\n')).then_some((path, stat))
         });
         seen.collect::<Option<Vec<_>>>().map(Self)
@@ -90,7 +91,7 @@ mod tests {
     #[test]
     fn what_is_kept_is_read_back_and_holds() {
         let (_folder, paths) = settled();
-        let versions = Versions::of(paths).expect("nothing is fresh");
+        let versions = Versions::of(paths, SystemTime::now()).expect("nothing is fresh");
         assert_eq!(Versions::from_text(&versions.to_text()), Some(Versions(versions.0.clone())));
         assert!(versions.hold());
         assert_eq!(Versions::from_text(b"1 2 3 path\n"), None);
@@ -106,7 +107,7 @@ mod tests {
         ];
         for change in changes {
             let (folder, paths) = settled();
-            let versions = Versions::of(paths).expect("nothing is fresh");
+            let versions = Versions::of(paths, SystemTime::now()).expect("nothing is fresh");
             change(folder.path());
             assert!(!versions.hold());
         }
@@ -115,8 +116,13 @@ mod tests {
     #[test]
     fn what_was_just_changed_is_not_taken_for_settled() {
         let (folder, paths) = settled();
+        let looked = SystemTime::now();
+        thread::sleep(Duration::from_millis(100));
         fs::write(folder.path().join("a b.txt"), "two").expect("a file");
-        assert_eq!(Versions::of(paths), None);
-        assert_eq!(Versions::of(vec![folder.path().join("a\nb")]), None);
+        assert_eq!(Versions::of(paths.clone(), SystemTime::now()), None);
+        thread::sleep(Duration::from_millis(100));
+        assert_eq!(Versions::of(paths.clone(), looked), None, "it was read before it was changed");
+        assert!(Versions::of(paths, SystemTime::now()).is_some());
+        assert_eq!(Versions::of(vec![folder.path().join("a\nb")], SystemTime::now()), None);
     }
 }

@@ -6,11 +6,21 @@ use crate::{
     commands, devices,
     say::{self, progress::say, suggest, talk, visible::visible},
 };
+use cache::{Store, StoreError, store::plain};
 use clap::{
     Args, CommandFactory, Parser, Subcommand, ValueEnum,
     error::{ContextKind, ContextValue, ErrorKind},
 };
-use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    io::{self, Write},
+    num::NonZeroUsize,
+    path::PathBuf,
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 /// A step failed.
 pub const FAILED: u8 = 1;
@@ -230,6 +240,22 @@ impl Stop {
         say(&format!("error: {message}"));
         Self(code)
     }
+
+    /// Says why the store cannot do what it was asked.
+    pub fn of_store(fault: &StoreError) -> Self {
+        let code = if matches!(fault, StoreError::Unfit { .. }) { BAD_INPUT } else { FAILED };
+        Self::saying(code, fault)
+    }
+}
+
+impl StoreArg {
+    /// Opens the store to read in it; where there is none, nothing is made.
+    ///
+    /// # Errors
+    /// With the exit code, if it cannot be read.
+    pub fn look(&self) -> Result<Store, Stop> {
+        Store::look(&self.store).map_err(|fault| Stop::of_store(&fault))
+    }
 }
 
 /// Runs the command that was typed.
@@ -263,24 +289,27 @@ pub fn main() -> ExitCode {
         Command::Show(args) => commands::show::show(&args),
         Command::Diff(args) => commands::diff::diff(&args),
         Command::Why(args) => commands::why::why(&args),
-        Command::Report { run, out, store } => {
-            commands::report::report(&out.out, &run, &store.store)
-        }
+        Command::Report { run, out, store } => commands::report::report(&out.out, &run, &store),
         Command::Export(args) => commands::export::export(&args),
         Command::Completions { shell } => commands::completions::completions(shell),
         Command::Cache(command) => commands::cache::cache(&command),
     };
-    match ended {
+    let ended = match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(Stop(code)) => ExitCode::from(code),
+    };
+    // What could not be written was the result of the command.
+    match UNWRITTEN.load(Ordering::Relaxed) && ended == ExitCode::SUCCESS {
+        true => ExitCode::from(FAILED),
+        false => ended,
     }
 }
 
 /// Says what is wrong with what was typed; help that was asked for is no fault.
 fn refuse(fault: &clap::Error) -> ExitCode {
     if !fault.use_stderr() {
-        let _ = fault.print();
-        return ExitCode::SUCCESS;
+        let written = fault.print().and_then(|()| std::io::stdout().flush());
+        return written.map_or_else(unwritten, |()| ExitCode::SUCCESS);
     }
     let words: Vec<String> = std::env::args().collect();
     let asked = words.windows(2).any(|pair| pair == ["--log-format", "json"])
@@ -331,8 +360,25 @@ pub fn run_args(words: &[String]) -> Option<RunArgs> {
     }
 }
 
-/// Writes data to standard output, so that it does nothing to a terminal; a reader that has gone away is no fault.
+/// Whether something could not be written to standard output.
+static UNWRITTEN: AtomicBool = AtomicBool::new(false);
+
+/// Writes data to standard output, so that it does nothing to a terminal; a reader that has gone away is no fault. Where it cannot be written
+/// for another reason, that is said, and the command ends with [`FAILED`].
 pub fn print(data: &str) {
-    use std::io::Write;
-    let _ = std::io::stdout().write_all(visible(data).as_bytes());
+    let mut out = std::io::stdout();
+    // What is left in the buffer at the end is lost without a word.
+    if let Err(fault) = out.write_all(visible(data).as_bytes()).and_then(|()| out.flush()) {
+        unwritten(fault);
+    }
+}
+
+fn unwritten(fault: io::Error) -> ExitCode {
+    if fault.kind() == io::ErrorKind::BrokenPipe {
+        return ExitCode::SUCCESS;
+    }
+    if !UNWRITTEN.swap(true, Ordering::Relaxed) {
+        say(&format!("error: cannot write to standard output: {}", plain(&fault)));
+    }
+    ExitCode::from(FAILED)
 }

@@ -61,7 +61,7 @@ fn caption(figure: &Figure, drawn: String) -> String {
 /// `pca_spectrum` as `Pca spectrum`.
 fn default_title(name: &str) -> String {
     let mut letters = name.replace('_', " ").chars().collect::<Vec<_>>();
-    letters[..1].iter_mut().for_each(|letter| letter.make_ascii_uppercase());
+    letters.iter_mut().take(1).for_each(|letter| letter.make_ascii_uppercase());
     letters.into_iter().collect()
 }
 

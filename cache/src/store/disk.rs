@@ -1,20 +1,35 @@
-//! Every call that changes the disk, in one place: tests stop the store at each of them.
+//! Every call that changes the disk, in one place: tests stop the store at each of them, and none of
+//! them leaves the store. Below the store's own folder no symbolic link is followed: each folder is
+//! opened from the one above it, and what is written, renamed or removed is named from there.
 
+use crate::regular;
+use rustix::{
+    fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, mkdirat, openat, renameat, statat, unlinkat},
+    io::Errno,
+};
 use std::{
+    ffi::{OsStr, OsString},
     fs::{self, File},
     io::{self, Write},
-    path::{Path, PathBuf},
+    os::{fd::OwnedFd, unix::ffi::OsStrExt},
+    path::{Component, Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
 
-/// The disk; in tests it may fill up or go away after so many calls.
+/// The disk below one folder; in tests it may fill up or go away after so many calls.
 #[derive(Clone, Default)]
 pub(crate) struct Disk {
+    pub(crate) root: PathBuf,
     #[cfg(test)]
     pub(crate) faults: super::faults::Faults,
 }
 
 impl Disk {
+    /// The same below another folder. That one may lie behind a link.
+    pub(crate) fn below(&self, root: &Path) -> Self {
+        Self { root: root.to_owned(), ..self.clone() }
+    }
+
     /// Where tests let a call fail or note its order.
     fn pass(&self, _call: &'static str, _path: &Path) -> io::Result<()> {
         #[cfg(test)]
@@ -22,18 +37,88 @@ impl Disk {
         Ok(())
     }
 
+    /// Opens a folder of the store from the store's own folder down.
+    fn folder(&self, path: &Path) -> io::Result<OwnedFd> {
+        let outside = || io::Error::other(format!("`{}` lies outside the store", path.display()));
+        let below = path.strip_prefix(&self.root).map_err(|_| outside())?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let mut folder = openat(CWD, &self.root, flags, Mode::empty())?;
+        let mut at = self.root.clone();
+        for part in below.components() {
+            let Component::Normal(name) = part else { return Err(outside()) };
+            at.push(name);
+            let there = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+            check_folder(&at, FileType::from_raw_mode(there.st_mode))?;
+            folder = openat(&folder, name, flags | OFlags::NOFOLLOW, Mode::empty())?;
+        }
+        Ok(folder)
+    }
+
+    /// The open folder that a path lies in, and the path's last name.
+    fn place<'p>(&self, path: &'p Path) -> io::Result<(OwnedFd, &'p OsStr)> {
+        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+        Ok((self.folder(path.parent().ok_or(io::ErrorKind::InvalidInput)?)?, name))
+    }
+
+    /// Refuses whatever has the name of a folder of the store and is none.
+    pub(crate) fn check_place_of(&self, path: &Path) -> io::Result<()> {
+        let (parent, name) = self.place(path)?;
+        match statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => Ok(()),
+            Err(fault) => Err(fault.into()),
+            Ok(there) => check_folder(path, FileType::from_raw_mode(there.st_mode)),
+        }
+    }
+
     /// Makes a folder below one that exists. A parent that is gone is not made again: a store
     /// that was removed in mid-run must be noticed.
     pub(crate) fn make_folder(&self, path: &Path) -> io::Result<()> {
-        if path.is_dir() {
-            return Ok(());
+        let (parent, name) = self.place(path)?;
+        match statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(there) => return check_folder(path, FileType::from_raw_mode(there.st_mode)),
+            Err(Errno::NOENT) => {}
+            Err(fault) => return Err(fault.into()),
         }
         self.pass("make", path)?;
-        match fs::create_dir(path) {
-            Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            Err(fault) => Err(fault),
+        match mkdirat(&parent, name, Mode::from_raw_mode(0o777)) {
+            Err(Errno::EXIST) => Ok(()),
+            Err(fault) => Err(fault.into()),
             Ok(()) => path.parent().map_or(Ok(()), |parent| self.sync_folder(parent)),
         }
+    }
+
+    /// Opens a regular file of the store.
+    pub(crate) fn open(&self, path: &Path, flags: OFlags) -> io::Result<File> {
+        let (folder, name) = self.place(path)?;
+        regular::open_at(folder, name, flags | OFlags::NOFOLLOW)
+    }
+
+    /// Reads a regular file of the store, unless it is longer than `at_most` bytes.
+    pub(crate) fn read(&self, path: &Path, at_most: u64) -> io::Result<Vec<u8>> {
+        regular::read_all(self.open(path, OFlags::RDONLY)?, at_most)
+    }
+
+    /// What a folder of the store holds: names and what they are, without following a link.
+    pub(crate) fn list(&self, path: &Path) -> io::Result<Vec<(OsString, FileType)>> {
+        let folder = self.folder(path)?;
+        let mut found = Vec::new();
+        for entry in Dir::read_from(&folder)? {
+            let entry = entry?;
+            let name = OsStr::from_bytes(entry.file_name().to_bytes());
+            if name == "." || name == ".." {
+                continue;
+            }
+            let sort = match entry.file_type() {
+                // Not every file system says it here.
+                FileType::Unknown => match statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+                    Ok(there) => FileType::from_raw_mode(there.st_mode),
+                    Err(_) => continue,
+                },
+                sort => sort,
+            };
+            found.push((name.to_owned(), sort));
+        }
+        Ok(found)
     }
 
     /// Writes all bytes.
@@ -55,19 +140,44 @@ impl Disk {
     /// Waits until the names in a folder are on the disk.
     pub(crate) fn sync_folder(&self, path: &Path) -> io::Result<()> {
         self.pass("sync folder", path)?;
-        File::open(path)?.sync_all()
+        File::from(self.folder(path)?).sync_all()
     }
 
-    /// Gives a file another name, in place of what had it.
+    /// Gives a file another name, in place of what had it. A folder cannot be replaced by a file: it
+    /// is put aside under a name that the store does not know.
     pub(crate) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.pass("rename", to)?;
-        fs::rename(from, to)
+        let ((source, old), (target, new)) = (self.place(from)?, self.place(to)?);
+        match renameat(&source, old, &target, new) {
+            Err(Errno::ISDIR) => {
+                put_aside(&target, new)?;
+                Ok(renameat(&source, old, &target, new)?)
+            }
+            renamed => Ok(renamed?),
+        }
     }
 
     /// Removes a file.
     pub(crate) fn remove(&self, path: &Path) -> io::Result<()> {
         self.pass("remove", path)?;
-        fs::remove_file(path)
+        let (folder, name) = self.place(path)?;
+        Ok(unlinkat(folder, name, AtFlags::empty())?)
+    }
+
+    /// Removes what has the place of a file, whatever it is; a folder is put aside instead.
+    pub(crate) fn clear(&self, path: &Path) -> io::Result<()> {
+        let (folder, name) = self.place(path)?;
+        let there = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        match FileType::from_raw_mode(there.st_mode) {
+            FileType::Directory => put_aside(&folder, name),
+            _ => self.remove(path),
+        }
+    }
+
+    /// Removes a folder that is empty.
+    pub(crate) fn remove_folder(&self, path: &Path) -> io::Result<()> {
+        let (parent, name) = self.place(path)?;
+        Ok(unlinkat(parent, name, AtFlags::REMOVEDIR)?)
     }
 
     /// A new file of ours in a folder of unfinished ones.
@@ -77,9 +187,12 @@ impl Disk {
             let count = COUNT.fetch_add(1, Ordering::Relaxed);
             let path = folder.join(format!("{}-{count}", std::process::id()));
             self.pass("create", &path)?;
-            let file = match File::options().read(true).write(true).create_new(true).open(&path) {
-                Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => continue,
-                opened => opened?,
+            let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
+            let (opened, name) = self.place(&path)?;
+            let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let file = match openat(opened, name, flags, Mode::from_raw_mode(0o666)) {
+                Err(Errno::EXIST) => continue,
+                opened => File::from(opened?),
             };
             file.lock()?;
             // Between its making and its lock it may have been swept as an orphan.
@@ -97,11 +210,24 @@ impl Disk {
         temporary.persist(path).map(drop)
     }
 
-    /// Removes what killed processes left unfinished: their locks went with them.
-    pub(crate) fn sweep(&self, folder: &Path) {
-        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-            let path = entry.path();
-            let Ok(file) = File::open(&path) else { continue };
+    /// The same for a file that can be made again: a loss of power may take it.
+    pub(crate) fn write_renewable(&self, path: &Path, bytes: &[u8], tmp: &Path) -> io::Result<()> {
+        let mut temporary = self.temporary(tmp)?;
+        temporary.write_all(bytes)?;
+        self.rename(&temporary.path, path)?;
+        temporary.named = true;
+        Ok(())
+    }
+
+    /// Removes the files that killed processes left behind: their locks went with them. Other names
+    /// than `ours` stay, and so does whatever is no regular file.
+    pub(crate) fn sweep(&self, folder: &Path, ours: fn(&str) -> bool) {
+        for (name, sort) in self.list(folder).unwrap_or_default() {
+            if sort != FileType::RegularFile || !name.to_str().is_some_and(ours) {
+                continue;
+            }
+            let path = folder.join(name);
+            let Ok(file) = self.open(&path, OFlags::RDONLY) else { continue };
             if file.try_lock().is_ok() {
                 // What cannot be removed now is tried again by the next process.
                 let _ = self.remove(&path);
@@ -110,11 +236,38 @@ impl Disk {
     }
 }
 
+/// Refuses what is no folder, and a link to one.
+fn check_folder(path: &Path, sort: FileType) -> io::Result<()> {
+    let (path, what) = (path.display(), regular::name(sort));
+    let message = match sort {
+        FileType::Directory => return Ok(()),
+        FileType::Symlink => format!(
+            "`{path}` is a {what}, and a store follows none below its own folder (that one may lie behind a link)"
+        ),
+        _ => format!("`{path}` is a {what}, not a folder"),
+    };
+    Err(io::Error::new(io::ErrorKind::NotADirectory, message))
+}
+
+/// Gives a folder that stands in a file's place a name that nothing has.
+fn put_aside(folder: &OwnedFd, name: &OsStr) -> io::Result<()> {
+    for count in 1.. {
+        let mut aside = name.to_owned();
+        aside.push(format!(".aside-{count}"));
+        match statat(folder, &aside, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(_) => continue,
+            Err(Errno::NOENT) => return Ok(renameat(folder, name, folder, &aside)?),
+            Err(fault) => return Err(fault.into()),
+        }
+    }
+    unreachable!("counts have no end")
+}
+
 /// Whether this is the file that has the name now.
 pub(crate) fn is_named(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     let id = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
-    match (file.metadata(), fs::metadata(path)) {
+    match (file.metadata(), fs::symlink_metadata(path)) {
         (Ok(ours), Ok(named)) => id(ours) == id(named),
         _ => false,
     }

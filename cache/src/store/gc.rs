@@ -1,10 +1,16 @@
 //! What lies in the store, and removing what nobody needs.
 
-use super::{OBJECTS, Store, StoreError, objects::ENDINGS};
-use crate::{Digest, checkpoint::CHECKPOINTS, sources::NOTES};
+use super::{OBJECTS, Store, StoreError, names};
+use crate::{
+    Digest,
+    checkpoint::{CHECKPOINTS, is_state},
+    sources::NOTES,
+};
+use rustix::fs::FileType;
 use std::{
     collections::HashSet,
-    fs,
+    ffi::OsString,
+    fs, io,
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -70,35 +76,52 @@ impl Store {
     /// What takes room.
     pub fn usage(&self) -> Usage {
         let mut usage = Usage { journal_bytes: self.journal.bytes(), ..Usage::default() };
-        for path in entries(&self.root.join(OBJECTS)).iter().flat_map(|folder| entries(folder)) {
-            let known =
-                ENDINGS.iter().any(|ending| path.extension().is_some_and(|it| it == *ending));
-            match held(&path).filter(|_| known) {
-                Some(object) => usage.objects.push(object),
-                None => usage.strangers.push(path),
+        let objects = self.root.join(OBJECTS);
+        for (part, sort) in self.entries(&objects) {
+            let folder = objects.join(&part);
+            if sort != FileType::Directory {
+                usage.strangers.push(folder);
+                continue;
+            }
+            for (name, sort) in self.entries(&folder) {
+                let path = folder.join(&name);
+                let object = names::object(&part, &name).filter(|_| sort == FileType::RegularFile);
+                match object.and_then(|digest| held(&path, digest)) {
+                    Some(object) => usage.objects.push(object),
+                    None => usage.strangers.push(path),
+                }
             }
         }
-        for folder in entries(&self.root.join(CHECKPOINTS)) {
-            let Some(mut states) = held(&folder) else {
+        let checkpoints = self.root.join(CHECKPOINTS);
+        for (name, sort) in self.entries(&checkpoints) {
+            let folder = checkpoints.join(&name);
+            let work = names::digest(&name, &[]).filter(|_| sort == FileType::Directory);
+            let Some(mut states) = work.and_then(|work| held(&folder, work)) else {
                 usage.strangers.push(folder);
                 continue;
             };
-            let files = entries(&folder);
-            states.bytes =
-                files.iter().filter_map(|file| fs::metadata(file).ok()).map(|it| it.len()).sum();
+            let states_of = self.states(&folder);
+            let lengths = states_of.iter().filter_map(|file| fs::symlink_metadata(file).ok());
+            states.bytes = lengths.map(|it| it.len()).sum();
             usage.checkpoints.push(states);
         }
-        for (folder, into) in [
-            (LOGS, &mut usage.logs),
-            (NOTES, &mut usage.notes),
-            (FIGURES, &mut usage.figures),
-            (UNCHANGED, &mut usage.unchanged),
+        for (folder, endings, into) in [
+            (LOGS, &["log"][..], &mut usage.logs),
+            (NOTES, &[][..], &mut usage.notes),
+            (FIGURES, &["json", "png"][..], &mut usage.figures),
+            (UNCHANGED, &[][..], &mut usage.unchanged),
         ] {
-            for path in entries(&self.root.join(folder)) {
-                match (held(&path), unfinished(&path)) {
-                    (Some(file), _) => into.push(file),
+            let folder = self.root.join(folder);
+            for (name, sort) in self.entries(&folder) {
+                let path = folder.join(&name);
+                let is_file = sort == FileType::RegularFile;
+                let own = names::digest(&name, endings).filter(|_| is_file);
+                let left = || Digest::of(path.as_os_str().as_encoded_bytes());
+                let left = (is_file && names::is_unfinished(&name)).then(left);
+                match (own, own.or(left).and_then(|digest| held(&path, digest))) {
+                    (Some(_), Some(file)) => into.push(file),
                     (None, Some(file)) => usage.unfinished.push(file),
-                    (None, None) => usage.strangers.push(path),
+                    (_, None) => usage.strangers.push(path),
                 }
             }
             into.sort_by(|a, b| a.path.cmp(&b.path));
@@ -109,14 +132,23 @@ impl Store {
     }
 
     /// Whether this is the only process that has the store open; while it has, it stays so.
-    pub fn is_alone(&self) -> bool {
-        let Some(lock) = &self.in_use else { return false };
+    ///
+    /// # Errors
+    /// When nothing can be written in the store, so that nobody can say.
+    pub fn is_alone(&self) -> Result<bool, StoreError> {
+        let lock = match &self.in_use {
+            Ok(lock) => lock,
+            Err(fault) => {
+                let fault = io::Error::new(fault.kind(), fault.to_string());
+                return Err(self.refused("write in", &self.root, fault));
+            }
+        };
         let alone = lock.try_lock().is_ok();
         if !alone {
             // The refused lock has taken the shared one with it.
             let _ = lock.lock_shared();
         }
-        alone
+        Ok(alone)
     }
 
     /// Removes objects, states and single files. The journal forgets the steps that made the objects before the
@@ -144,11 +176,11 @@ impl Store {
             freed.bytes += object.bytes;
         }
         for states in checkpoints {
-            for file in entries(&states.path) {
+            for file in self.states(&states.path) {
                 self.disk.remove(&file).map_err(|fault| self.refused("remove", &file, fault))?;
             }
             // A folder that another process has filled meanwhile stays.
-            let _ = fs::remove_dir(&states.path);
+            let _ = self.disk.remove_folder(&states.path);
             freed.checkpoints += 1;
             freed.bytes += states.bytes;
         }
@@ -160,27 +192,22 @@ impl Store {
         }
         Ok(freed)
     }
+
+    fn entries(&self, folder: &Path) -> Vec<(OsString, FileType)> {
+        self.disk.list(folder).unwrap_or_default()
+    }
+
+    /// The states in a folder of them.
+    fn states(&self, folder: &Path) -> Vec<PathBuf> {
+        let files = self.entries(folder).into_iter();
+        let states = files.filter(|(name, sort)| *sort == FileType::RegularFile && is_state(name));
+        states.map(|(name, _)| folder.join(name)).collect()
+    }
 }
 
-fn entries(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.map(|entry| entry.path()).collect()
-}
-
-/// An object or folder whose name is a digest.
-fn held(path: &Path) -> Option<Held> {
-    let digest = path.file_stem()?.to_str()?.parse().ok()?;
-    Some(described(path, digest, &fs::metadata(path).ok()?))
-}
-
-/// A file that bears a temporary name still.
-fn unfinished(path: &Path) -> Option<Held> {
-    path.file_name()?.to_str().filter(|name| name.starts_with(".tmp"))?;
-    let metadata = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
-    Some(described(path, Digest::of(path.as_os_str().as_encoded_bytes()), &metadata))
-}
-
-fn described(path: &Path, digest: Digest, metadata: &fs::Metadata) -> Held {
+/// What has that name, as far as the file system tells.
+fn held(path: &Path, digest: Digest) -> Option<Held> {
+    let metadata = fs::symlink_metadata(path).ok()?;
     let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-    Held { digest, path: path.to_owned(), bytes: metadata.len(), modified }
+    Some(Held { digest, path: path.to_owned(), bytes: metadata.len(), modified })
 }

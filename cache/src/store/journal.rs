@@ -26,22 +26,31 @@
 //!
 //! Lines are parsed when they are asked for: opening finds only where each key stands.
 
-use super::{Finished, Object, StoreError, Times, disk::Disk};
-use crate::Digest;
+use super::{
+    Finished, Object, StoreError, Times,
+    disk::Disk,
+    line::{fresh_id, key_of, line, parse},
+};
+use crate::{Digest, regular};
 use foldhash::HashMap;
+use rustix::fs::OFlags;
 use serde::Deserialize;
 use std::{
     collections::BTreeMap,
-    fs::{File, Metadata, OpenOptions},
+    fs::{File, Metadata, TryLockError, symlink_metadata},
     io::{self, BufRead, Read, Seek, SeekFrom},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, OnceLock, RwLock},
+    thread,
+    time::Duration,
 };
 
 const JOURNAL: &str = "journal-v1.jsonl";
 const STATE: &str = "state-v1.jsonl";
 const LOCK: &str = "journal-v1.lock";
+/// Places in a text are 32 bits wide; no store comes near.
+const LONGEST: u64 = u32::MAX as u64;
 /// A journal longer than this, and than half the state, is compacted.
 const WORTH_COMPACTING: u64 = 1 << 20;
 
@@ -53,7 +62,14 @@ pub(super) struct Journal {
     known: RwLock<Known>,
     batch: Mutex<Arc<Batch>>,
     writer: Mutex<()>,
+    stop: OnceLock<Stop>,
 }
+
+/// Whether to wait no longer.
+type Stop = Box<dyn Fn() -> bool + Send + Sync>;
+
+/// How often a waiting process looks again.
+const PATIENCE: Duration = Duration::from_millis(5);
 
 /// What was read so far.
 #[derive(Default)]
@@ -99,6 +115,7 @@ impl Journal {
             known: RwLock::default(),
             batch: Mutex::default(),
             writer: Mutex::default(),
+            stop: OnceLock::new(),
         };
         journal.refresh()?;
         Ok(journal)
@@ -108,11 +125,19 @@ impl Journal {
     pub(super) fn refresh(&self) -> Result<(), StoreError> {
         // Every step asks, and as a rule there is nothing new.
         let known = self.known.read().expect(NO_PANIC);
-        if std::fs::metadata(self.root.join(JOURNAL)).is_ok_and(|file| known.is_all_of(&file)) {
+        if symlink_metadata(self.root.join(JOURNAL)).is_ok_and(|file| known.is_all_of(&file)) {
             return Ok(());
         }
         drop(known);
-        let _lock = self.lock().map(|file| file.lock_shared().map(|()| file));
+        // Where there is no lock, or none can be had as in a read-only store, nobody writes.
+        let lock = self.disk.open(&self.root.join(LOCK), OFlags::RDONLY);
+        let lock = lock.and_then(|file| self.wait_for(&file).map(|()| file));
+        if let Err(fault) = &lock
+            && fault.kind() == io::ErrorKind::Interrupted
+        {
+            let fault = io::Error::new(fault.kind(), fault.to_string());
+            return Err(StoreError::io("read", &self.root.join(JOURNAL))(fault));
+        }
         self.read(&mut self.known.write().expect(NO_PANIC))
     }
 
@@ -120,7 +145,7 @@ impl Journal {
     fn read(&self, known: &mut Known) -> Result<(), StoreError> {
         let path = self.root.join(JOURNAL);
         let fault = |fault| StoreError::io("read", &path)(fault);
-        let mut file = match File::open(&path) {
+        let mut file = match self.disk.open(&path, OFlags::RDONLY) {
             Ok(file) => Some(file),
             Err(missing) if missing.kind() == io::ErrorKind::NotFound => None,
             Err(other) => return Err(fault(other)),
@@ -131,19 +156,19 @@ impl Journal {
             && head == known.id;
         if !same {
             *known = Known::default();
-            known.index(read_whole(&self.root.join(STATE))?);
+            known.index(self.read_whole(&self.root.join(STATE))?);
         }
         let Some(mut file) = file else { return Ok(()) };
-        let mut text = Vec::new();
-        let rest = file.seek(SeekFrom::Start(known.read_to));
-        rest.and_then(|_| file.read_to_end(&mut text)).map_err(fault)?;
+        let inode = file.metadata().map_err(fault)?.ino();
+        file.seek(SeekFrom::Start(known.read_to)).map_err(fault)?;
+        let mut text = regular::read_all(file, LONGEST).map_err(fault)?;
         // A line without its end is still being written, or its writer was killed: not yet read.
         let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         text.truncate(whole);
         if known.read_to == 0 {
             let first = text.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
             known.id = text[..first].to_vec();
-            known.inode = file.metadata().map_err(fault)?.ino();
+            known.inode = inode;
         }
         known.read_to += whole as u64;
         known.index(text);
@@ -199,9 +224,9 @@ impl Journal {
 
     fn write(&self, lines: Vec<u8>) -> io::Result<()> {
         let lock = self.lock()?;
-        lock.lock_shared()?;
+        self.wait_for(&lock)?;
         let path = self.root.join(JOURNAL);
-        let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
+        let mut file = self.disk.open(&path, APPEND)?;
         let before = file.metadata()?;
         let length = before.len();
         let mut bytes = if length == 0 { fresh_id() } else { b"\n".to_vec() };
@@ -220,7 +245,7 @@ impl Journal {
         }
         known.index(lines);
         drop(known);
-        let state = || std::fs::metadata(self.root.join(STATE)).map_or(0, |state| state.len());
+        let state = || symlink_metadata(self.root.join(STATE)).map_or(0, |state| state.len());
         if length > WORTH_COMPACTING && length > state() / 2 {
             // What could not be compacted now is as good as before, and tried again.
             let _ = self.compact(|_| true);
@@ -257,18 +282,47 @@ impl Journal {
 
     /// The lengths of the journal and of its compacted form.
     pub(super) fn bytes(&self) -> u64 {
-        let length = |name| std::fs::metadata(self.root.join(name)).map_or(0, |file| file.len());
+        let length = |name| symlink_metadata(self.root.join(name)).map_or(0, |file| file.len());
         length(JOURNAL) + length(STATE)
     }
 
-    /// Opens the lock; a read-only store has perhaps none.
+    pub(super) fn stop_waiting_if(&self, stop: Stop) {
+        // Whoever came first is as good.
+        let _ = self.stop.set(stop);
+    }
+
+    /// Shares the lock, unless it is said to wait no longer for a process that has it alone.
+    fn wait_for(&self, lock: &File) -> io::Result<()> {
+        loop {
+            match lock.try_lock_shared() {
+                Ok(()) => return Ok(()),
+                Err(TryLockError::Error(fault)) => return Err(fault),
+                Err(TryLockError::WouldBlock) if self.stop.get().is_some_and(|stop| stop()) => {
+                    let message = "stopped while another process was at it";
+                    return Err(io::Error::new(io::ErrorKind::Interrupted, message));
+                }
+                Err(TryLockError::WouldBlock) => thread::sleep(PATIENCE),
+            }
+        }
+    }
+
+    /// Opens the lock, which is made where there is none.
     fn lock(&self) -> io::Result<File> {
         let path = self.root.join(LOCK);
-        File::open(&path).or_else(|_| OpenOptions::new().create(true).append(true).open(&path))
+        self.disk.open(&path, OFlags::RDONLY).or_else(|_| self.disk.open(&path, APPEND))
+    }
+
+    fn read_whole(&self, path: &Path) -> Result<Vec<u8>, StoreError> {
+        match self.disk.read(path, LONGEST) {
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            read => read.map_err(StoreError::io("read", path)),
+        }
     }
 }
 
 const NO_PANIC: &str = "no thread panics while it holds the journal";
+/// How a file is opened that is only added to.
+const APPEND: OFlags = OFlags::WRONLY.union(OFlags::APPEND).union(OFlags::CREATE);
 
 impl Known {
     /// Whether the journal is the one that was read, and was read to its end. A file that is as long
@@ -307,60 +361,5 @@ impl Known {
 impl Place {
     fn of(self, text: &[u8]) -> &[u8] {
         &text[self.start as usize..self.end as usize]
-    }
-}
-
-const SUM: &[u8] = b"{\"sum\":\"";
-const KEY: &[u8] = b"\",\"key\":\"";
-const SUM_DIGITS: usize = 8;
-
-/// A line with its checksum and its end.
-fn line(finished: &Finished) -> Vec<u8> {
-    let json = serde_json::to_vec(finished).expect("a finished step always serialises");
-    // `{"key":…` becomes `{"sum":"…","key":…`.
-    let rest = &json[1..];
-    let mut line = SUM.to_vec();
-    line.extend_from_slice(sum(rest).as_bytes());
-    line.extend_from_slice(b"\",");
-    line.extend_from_slice(rest);
-    line.push(b'\n');
-    line
-}
-
-/// CRC-32: no flipped bit escapes it, and it costs nothing beside the parsing.
-fn sum(rest: &[u8]) -> String {
-    format!("{:08x}", crc32fast::hash(rest))
-}
-
-/// The key at its place in a line.
-fn key_of(line: &[u8]) -> Option<Digest> {
-    let key = line.strip_prefix(SUM)?.get(SUM_DIGITS..)?.strip_prefix(KEY)?;
-    Digest::from_hex(key.get(..64)?)
-}
-
-/// A line that is torn, damaged or from another version costs a step, never the run.
-fn parse<'t, T: Deserialize<'t>>(line: &'t [u8]) -> Option<T> {
-    let after = line.strip_prefix(SUM)?;
-    let (said, rest) = after.split_at_checked(SUM_DIGITS)?;
-    let rest = rest.strip_prefix(b"\",")?;
-    if sum(rest).as_bytes() != said {
-        return None;
-    }
-    serde_json::from_slice(line).ok()
-}
-
-/// The first line of a journal that starts anew.
-fn fresh_id() -> Vec<u8> {
-    let random = std::hash::BuildHasher::hash_one(
-        &std::collections::hash_map::RandomState::new(),
-        (std::process::id(), std::time::SystemTime::now()),
-    );
-    format!("{{\"journal\":\"{random:016x}\"}}\n").into_bytes()
-}
-
-fn read_whole(path: &Path) -> Result<Vec<u8>, StoreError> {
-    match std::fs::read(path) {
-        Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        read => read.map_err(StoreError::io("read", path)),
     }
 }

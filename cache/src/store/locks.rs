@@ -3,12 +3,16 @@
 //! A lock is the kernel's, on an open file: it is freed when its owner ends, however it ends, so
 //! nobody ever unlocks by hand. The text in the file only says whom to look for.
 
-use super::{Store, StoreError, disk::is_named};
+use super::{
+    Store, StoreError,
+    disk::{Disk, is_named},
+};
 use crate::Digest;
+use rustix::fs::{FileType, OFlags};
 use serde::{Deserialize, Serialize};
 use std::{
     fmt,
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, TryLockError},
     io::{self, Read, Seek, Write},
     path::{Path, PathBuf},
     sync::LazyLock,
@@ -46,6 +50,7 @@ impl fmt::Display for Owner {
 
 /// The right to run a step; given up when dropped.
 pub struct Claim {
+    disk: Disk,
     path: PathBuf,
     // Dropped after the name is gone, so nobody locks a file without a name for long.
     _file: File,
@@ -54,7 +59,7 @@ pub struct Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         // Left behind, it is an unlocked file, which the next process takes over or sweeps.
-        let _ = fs::remove_file(&self.path);
+        let _ = self.disk.remove(&self.path);
     }
 }
 
@@ -77,20 +82,15 @@ impl Store {
         let io = |fault| self.refused("lock", &path, fault);
         let mut waiting = Some(waiting);
         loop {
-            let mut file = OpenOptions::new()
-                .create(true)
-                .truncate(false)
-                .read(true)
-                .write(true)
-                .open(&path)
-                .map_err(io)?;
+            let opened = self.disk.open(&path, OFlags::RDWR | OFlags::CREATE);
+            let mut file = opened.map_err(io)?;
             match file.try_lock() {
                 // Its owner may have removed the name after we opened it: then it guards nothing.
                 Ok(()) if !is_named(&file, &path) => continue,
                 Ok(()) => {
                     // Who holds it is for messages only, so a full disk does not stop the step.
                     let _ = sign(&mut file);
-                    return Ok(Some(Claim { path, _file: file }));
+                    return Ok(Some(Claim { disk: self.disk.clone(), path, _file: file }));
                 }
                 Err(TryLockError::WouldBlock) => {
                     if let Some(waiting) = waiting.take() {
@@ -108,12 +108,13 @@ impl Store {
 
     /// Who runs steps now, in this process or another.
     pub fn claims(&self) -> Vec<(String, Option<Owner>)> {
-        let entries = fs::read_dir(self.root().join(super::LOCKS)).into_iter().flatten().flatten();
-        let held = entries.filter_map(|entry| {
-            let mut file = File::open(entry.path()).ok()?;
+        let folder = self.root().join(super::LOCKS);
+        let entries = self.disk.list(&folder).unwrap_or_default();
+        let files = entries.into_iter().filter(|(_, sort)| *sort == FileType::RegularFile);
+        let held = files.filter_map(|(name, _)| {
+            let mut file = self.disk.open(&folder.join(&name), OFlags::RDONLY).ok()?;
             let held = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
-            let name = entry.file_name().to_string_lossy().into_owned();
-            held.then(|| (name, read_owner(&mut file)))
+            held.then(|| (name.to_string_lossy().into_owned(), read_owner(&mut file)))
         });
         held.collect()
     }
@@ -126,16 +127,18 @@ fn sign(file: &mut File) -> io::Result<()> {
 }
 
 fn read_owner(file: &mut File) -> Option<Owner> {
+    // More than any owner says.
+    const LONGEST: u64 = 1 << 16;
     let mut text = Vec::new();
     file.rewind().ok()?;
-    file.read_to_end(&mut text).ok()?;
+    file.take(LONGEST).read_to_end(&mut text).ok()?;
     serde_json::from_slice(&text).ok()
 }
 
-/// Says as long as it lives that a process uses the store; `None` where the store is read-only.
-pub(super) fn in_use(path: &Path) -> Option<File> {
-    let file = OpenOptions::new().create(true).append(true).open(path).ok()?;
+/// Says as long as it lives that a process uses the store; refused where the store is read-only.
+pub(super) fn in_use(disk: &Disk, path: &Path) -> io::Result<File> {
+    let file = disk.open(path, OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE)?;
     // Waits only while another process removes what nobody needs.
-    file.lock_shared().ok()?;
-    Some(file)
+    file.lock_shared()?;
+    Ok(file)
 }

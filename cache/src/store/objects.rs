@@ -2,11 +2,13 @@
 
 use super::{OBJECTS, Object, Store, StoreError, TMP};
 use crate::{Artifact, Data, Digest, Kind, Meta, parquet, stat::Stat, tensors};
+use rustix::fs::OFlags;
 use serde::Deserialize;
 use std::{
-    fs,
+    fs::{self, File},
     io::{BufWriter, Write},
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 use tracing::debug_span;
 
@@ -20,6 +22,7 @@ impl Store {
     /// # Errors
     /// When the file system refuses, for instance because the disk is full.
     pub fn put(&self, artifact: &Artifact) -> Result<Object, StoreError> {
+        let looked = SystemTime::now();
         let digest = debug_span!("digest").in_scope(|| artifact.digest());
         let _writing = debug_span!("put", digest = %digest.short()).entered();
         let path = self.path_for(&digest, ending(artifact));
@@ -29,7 +32,8 @@ impl Store {
             digest,
             shape: artifact.shape(),
             bytes: stat.size,
-            seen: Some(stat),
+            // Where clocks are coarse, a file that was just written cannot be told from a later one.
+            seen: Some(stat).filter(|stat| !stat.is_coarse() || stat.is_settled(looked)),
             warning: artifact.meta.get("warning").and_then(|it| it.as_str()).map(str::to_owned),
         };
         if let Ok(stat) = self.verify(&digest) {
@@ -61,7 +65,7 @@ impl Store {
     }
 
     /// Reads an artifact and checks that it is what its name says. A damaged object is taken out
-    /// of the store, so that the step that made it runs again.
+    /// of the store, so that the step that made it runs again; so is whatever else has its place.
     ///
     /// # Errors
     /// When the object is missing or damaged.
@@ -77,7 +81,7 @@ impl Store {
         let read = self.read(digest, &path);
         if matches!(read, Err(StoreError::Damaged { .. })) {
             // If it cannot be removed, the next read will find it damaged again.
-            let _ = self.disk.remove(&path);
+            let _ = self.disk.clear(&path);
         }
         read
     }
@@ -89,13 +93,16 @@ impl Store {
     pub fn verify(&self, digest: &Digest) -> Result<Stat, StoreError> {
         let path = self.object_path(digest).ok_or(StoreError::Missing(*digest))?;
         // Looked at before it is read: a write in between makes it another version.
-        let stat = Stat::of(&fs::metadata(&path).map_err(|_| StoreError::Missing(*digest))?);
+        let stat = fs::symlink_metadata(&path).map_err(|_| StoreError::Missing(*digest))?;
+        let stat = Stat::of(&stat);
         self.read(digest, &path).map(|_| stat)
     }
 
     fn read(&self, digest: &Digest, path: &Path) -> Result<Artifact, StoreError> {
         let damaged = |reason| StoreError::Damaged { digest: *digest, reason };
-        let artifact = read_object(path).map_err(damaged)?;
+        let file = self.disk.open(path, OFlags::RDONLY);
+        let file = file.map_err(|fault| damaged(super::plain(&fault)))?;
+        let artifact = read_object(path, file).map_err(damaged)?;
         if artifact.digest() == *digest {
             Ok(artifact)
         } else {
@@ -106,13 +113,14 @@ impl Store {
     /// Whether the file of an object is still the version that was last known to be whole.
     pub(super) fn is_as_seen(&self, object: &Object) -> bool {
         let of_kind = ENDINGS[usize::from(object.shape.kind == Kind::Model)];
-        let stat = fs::metadata(self.path_for(&object.digest, of_kind)).map(|it| Stat::of(&it));
-        object.seen.is_some() && object.seen == stat.ok()
+        let stat = fs::symlink_metadata(self.path_for(&object.digest, of_kind));
+        object.seen.is_some() && object.seen == stat.ok().map(|it| Stat::of(&it))
     }
 
-    /// The file of an object, if it is there.
+    /// The file of an object, if something has its name.
     pub fn object_path(&self, digest: &Digest) -> Option<PathBuf> {
-        ENDINGS.iter().map(|ending| self.path_for(digest, ending)).find(|path| path.exists())
+        let mut paths = ENDINGS.iter().map(|ending| self.path_for(digest, ending));
+        paths.find(|path| path.symlink_metadata().is_ok())
     }
 
     fn path_for(&self, digest: &Digest, ending: &str) -> PathBuf {
@@ -132,17 +140,16 @@ fn ending(artifact: &Artifact) -> &'static str {
     }
 }
 
-fn read_object(path: &Path) -> Result<Artifact, String> {
+fn read_object(path: &Path, file: File) -> Result<Artifact, String> {
     if path.extension().is_some_and(|ending| ending == ENDINGS[0]) {
-        return parquet::read(path);
+        return parquet::read(&file);
     }
     #[derive(Deserialize)]
     struct Info {
         kind: Kind,
         meta: Meta,
     }
-    let bytes = fs::read(path).map_err(|fault| fault.to_string())?;
-    let (tensors, info) = tensors::from_bytes(&bytes)?;
+    let (tensors, info) = tensors::read(&file)?;
     let info: Info = serde_json::from_str(&info).map_err(|fault| fault.to_string())?;
     Ok(Artifact { kind: info.kind, meta: info.meta, data: Data::Tensors(tensors) })
 }

@@ -56,7 +56,7 @@ fn study(root: &Path, disk: &Disk) -> Vec<Finished> {
 }
 
 fn failing_at(call: usize, failure: Failure) -> Disk {
-    Disk { faults: Faults::at(call, failure) }
+    Disk { faults: Faults::at(call, failure), ..Disk::default() }
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn a_disk_that_is_full_once_loses_one_step_and_says_so() {
     }
     let root = tempfile::tempdir().expect("a folder");
     let store = Store::open(root.path()).expect("a store");
-    let store = Store { disk: failing_at(0, Failure::Death), ..store };
+    let store = Store { disk: failing_at(0, Failure::Death).below(root.path()), ..store };
     let said = store.put(&artifact(0)).expect_err("a full disk").to_string();
     assert!(said.starts_with("cannot write `") && said.contains(".parquet`: "), "{said}");
 }
@@ -303,6 +303,29 @@ fn a_claim_waits_until_its_owner_ends_or_is_told_to_stop() {
         drop(claim);
         assert!(waiting.join().expect("no panic").expect("no fault"));
     });
+}
+
+#[test]
+fn a_wait_for_the_journal_ends_when_it_is_told_to_stop() {
+    let root = tempfile::tempdir().expect("a folder");
+    let store = Store::open(root.path()).expect("a store");
+    run_step(&store, 0).expect("a step");
+    // Another process compacts and never comes to an end.
+    let lock = File::open(root.path().join("journal-v1.lock")).expect("a lock");
+    lock.lock().expect("the lock");
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let asked = std::sync::Arc::clone(&stop);
+    store.stop_waiting_if(move || asked.load(std::sync::atomic::Ordering::Relaxed));
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| run_step(&store, 1));
+        thread::sleep(std::time::Duration::from_millis(50));
+        assert!(!waiting.is_finished());
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        let said = waiting.join().expect("no panic").expect_err("stopped").to_string();
+        assert!(said.ends_with("stopped while another process was at it"), "{said}");
+    });
+    lock.unlock().expect("unlocked");
+    run_step(&store, 2).expect("the next one is written");
 }
 
 #[test]

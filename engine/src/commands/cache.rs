@@ -2,7 +2,7 @@
 
 use super::{cache_gc, cache_verify, export};
 use crate::{
-    cli::{BAD_INPUT, FAILED, OutArg, Stop, StoreArg, print},
+    cli::{BAD_INPUT, OutArg, Stop, StoreArg, print},
     record::runs,
     say::size::bytes as size,
 };
@@ -30,6 +30,7 @@ pub enum CacheCommand {
     /// the same bytes.
     #[command(after_help = "Examples:
   engine cache verify                                             read everything again
+  engine cache verify --sources                                   files outside the store as well
   engine cache verify --recompute --sample 5%                     compute every twentieth step again
   engine cache verify --recompute pipelines/quickstart.yaml       all steps of a study
 
@@ -82,14 +83,14 @@ pub fn cache(command: &CacheCommand) -> Result<(), Stop> {
 /// # Errors
 /// With the exit code, if there is none.
 pub fn open(args: &StoreArg) -> Result<Store, Stop> {
-    if !args.store.is_dir() {
+    if !args.store.exists() {
         let message = format!(
             "there is no store `{}`; name it with `--store`, or make one with `engine run`",
             args.store.display()
         );
         return Err(Stop::saying(BAD_INPUT, message));
     }
-    Store::open(&args.store).map_err(|fault| Stop::saying(FAILED, fault))
+    args.look()
 }
 
 /// Objects and bytes of one group.

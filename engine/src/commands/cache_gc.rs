@@ -4,14 +4,18 @@ use super::cache::open;
 use crate::{
     cli::{BAD_INPUT, FAILED, OutArg, Stop, StoreArg, print},
     plan::keys,
-    record::runs,
-    say::size::bytes as size,
+    record::{leftovers, runs},
+    say::{progress::say, size::bytes as size},
     spec,
 };
-use cache::{Digest, Store, store::Held};
+use cache::{
+    Digest, Store,
+    store::{Held, plain},
+};
 use clap::Args;
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
+    fs,
     path::Path,
     time::{Duration, SystemTime},
 };
@@ -53,7 +57,10 @@ struct Needed {
 /// With the exit code, if a record cannot be read, a process uses the store, or a file stays.
 pub fn gc(args: &GcArgs) -> Result<(), Stop> {
     let store = open(&args.store)?;
-    let needed = needed(&store, &args.out.out)?;
+    let needed = needed(&store, &args.out.out).map_err(|fault| {
+        let what = "what that run needs is not known, so nothing was removed";
+        Stop::saying(BAD_INPUT, format!("{fault}; {what}"))
+    })?;
     if needed.runs == 0 {
         let message = format!(
             "there are no runs below `{}`, so everything would go; name their folder with `--out`, or remove the store itself",
@@ -62,6 +69,7 @@ pub fn gc(args: &GcArgs) -> Result<(), Stop> {
         return Err(Stop::saying(BAD_INPUT, message));
     }
     let usage = store.usage();
+    let left_behind = leftovers::find(&args.out.out, args.older_than);
     let nothing = HashSet::new();
     let sorts = [
         (["object", "objects"], usage.objects, &needed.objects),
@@ -95,18 +103,36 @@ pub fn gc(args: &GcArgs) -> Result<(), Stop> {
             .then(|| format!("{count} {}", if count == 1 { one } else { several }))
     });
     let counts: Vec<String> = counts.collect();
+    let runs = [
+        (
+            left_behind.folders.len(),
+            ["run folder without a record", "run folders without a record"],
+        ),
+        (left_behind.files.len(), ["file of a killed run", "files of killed runs"]),
+    ];
+    let runs = runs.into_iter().filter(|(count, _)| *count > 0);
+    let runs = runs.map(|(count, [one, several])| {
+        format!("{count} {}", if count == 1 { one } else { several })
+    });
+    let counts: Vec<String> = counts.into_iter().chain(runs).collect();
     let (last, others) = counts.split_last().expect("objects are always counted");
+    warn_of_others(&store, &args.out.out, &objects);
     let going = format!("{} and {last}, {}", others.join(", "), size(bytes));
     let mut text = if args.dry_run {
         format!("would remove {going}; {} would be left\n", size(left))
     } else {
-        if !store.is_alone() {
+        if !store.is_alone().map_err(|fault| Stop::of_store(&fault))? {
             let message = "another process uses this store; try again when it has ended (`--dry-run` works at any time)";
             return Err(Stop::saying(FAILED, message));
         }
-        store
-            .remove(&objects, &checkpoints, &files)
-            .map_err(|fault| Stop::saying(FAILED, fault))?;
+        store.remove(&objects, &checkpoints, &files).map_err(|fault| Stop::of_store(&fault))?;
+        leftovers::remove(&left_behind).map_err(|fault| {
+            let out = args.out.out.display();
+            Stop::saying(
+                FAILED,
+                format!("cannot remove what killed runs left below `{out}`: {}", plain(&fault)),
+            )
+        })?;
         format!("removed {going}; {} are left\n", size(left))
     };
     if recent > 0 {
@@ -126,15 +152,37 @@ pub fn gc(args: &GcArgs) -> Result<(), Stop> {
     Ok(())
 }
 
+/// Says which runs below other folders need some of these objects.
+fn warn_of_others(store: &Store, out: &Path, going: &[Held]) {
+    let canonical = |path: &Path| fs::canonicalize(path).ok();
+    let here = canonical(out);
+    let places: BTreeSet<_> =
+        store.places_of_runs().iter().filter_map(|it| canonical(it)).collect();
+    for place in places.into_iter().filter(|place| Some(place) != here.as_ref()) {
+        let place_of = place.display();
+        match needed(store, &place) {
+            Ok(needed) => {
+                let lost = going.iter().filter(|it| needed.objects.contains(&it.digest)).count();
+                if lost > 0 {
+                    let objects = if lost == 1 { "object" } else { "objects" };
+                    let runs = match needed.runs {
+                        1 => "a run".to_owned(),
+                        several => format!("{several} runs"),
+                    };
+                    say(&format!(
+                        "warning: {runs} below `{place_of}` need {lost} {objects} of these; `--out` names one folder of runs"
+                    ));
+                }
+            }
+            Err(fault) => say(&format!("warning: {fault}; what that run needs is not known")),
+        }
+    }
+}
+
 /// What the records below a folder name.
-fn needed(store: &Store, out: &Path) -> Result<Needed, Stop> {
+fn needed(store: &Store, out: &Path) -> Result<Needed, String> {
     let records: Result<Vec<_>, _> = runs::all(out).iter().map(|run| runs::read(run)).collect();
-    let records = records.map_err(|fault| {
-        Stop::saying(
-            BAD_INPUT,
-            format!("{fault}; what that run needs is not known, so nothing was removed"),
-        )
-    })?;
+    let records = records?;
     let steps = || records.iter().flat_map(|record| &record.steps);
     let named: HashSet<Digest> = steps().filter_map(|step| step.key).collect();
     let history = store.history();

@@ -1,6 +1,9 @@
 //! `engine cache verify`: reads everything again, or computes it again.
 
-use super::{cache::open, prepare::prepare};
+use super::{
+    cache::open,
+    prepare::{Absent, prepare},
+};
 use crate::{
     cli::{FAILED, INTERRUPTED, PlanArgs, Stop, StoreArg, print},
     devices,
@@ -12,7 +15,7 @@ use crate::{
         size::bytes as size,
     },
 };
-use cache::Store;
+use cache::{Store, StoreError};
 use clap::Args;
 use ops::Cancel;
 use std::{collections::BTreeMap, path::PathBuf};
@@ -35,6 +38,10 @@ pub struct VerifyArgs {
     /// Set a variable (`data=DIR`) or a parameter of a step of the pipeline.
     #[arg(long, value_name = "NAME=VALUE", requires = "pipeline")]
     pub set: Vec<String>,
+    /// Also read the files outside again that runs have read, though their size and times are the
+    /// same.
+    #[arg(long, conflicts_with = "recompute")]
+    pub sources: bool,
     /// The store.
     #[command(flatten)]
     pub store: StoreArg,
@@ -46,7 +53,9 @@ pub struct VerifyArgs {
 /// With the exit code 1, if something is not what it should be.
 pub fn verify(args: &VerifyArgs) -> Result<(), Stop> {
     if !args.recompute {
-        return reread(&open(&args.store)?);
+        let store = open(&args.store)?;
+        let sources = if args.sources { reread_sources(&store) } else { Ok(()) };
+        return reread(&store).and(sources);
     }
     let (store, subjects) = match &args.pipeline {
         Some(pipeline) => {
@@ -61,7 +70,7 @@ pub fn verify(args: &VerifyArgs) -> Result<(), Stop> {
                 threads: None,
                 device: devices::Wanted::Auto,
             };
-            let prepared = prepare(&plan, None)?;
+            let prepared = prepare(&plan, None, Absent::Empty)?;
             let subjects = Subject::of_pipeline(&prepared);
             (prepared.store, subjects)
         }
@@ -121,34 +130,62 @@ pub fn verify(args: &VerifyArgs) -> Result<(), Stop> {
     if other.is_empty() && !nothing { Ok(()) } else { Err(Stop(FAILED)) }
 }
 
+/// Reads every file that the store takes for unchanged. What holds other bytes is forgotten, so that the
+/// next run reads it; and so is whatever rests on the version of a file alone.
+fn reread_sources(store: &Store) -> Result<(), Stop> {
+    let (read, others) = store.files().verify();
+    let files = if read == 1 { "file" } else { "files" };
+    if others.is_empty() {
+        print(&format!("read {read} {files} outside: all hold what was read before\n"));
+        return Ok(());
+    }
+    let kept = store.save_files().and_then(|()| store.remove(&[], &[], &store.usage().unchanged));
+    kept.map_err(|fault| Stop::of_store(&fault))?;
+    let mut text = format!("read {read} {files} outside: {} changed unseen\n", others.len());
+    for path in others {
+        let path = path.display();
+        text.push_str(&format!(
+            "  `{path}` holds other bytes, though its size and times are the same\n"
+        ));
+    }
+    text.push_str("the next run reads them again\n");
+    print(&text);
+    Err(Stop(FAILED))
+}
+
 /// Reads every object, and looks for those that are named and gone.
 fn reread(store: &Store) -> Result<(), Stop> {
     let objects = store.usage().objects;
     let bytes: u64 = objects.iter().map(|object| object.bytes).sum();
-    let mut faults: Vec<String> = objects
-        .iter()
-        // What is damaged leaves the store, so that the next run makes it again.
-        .filter_map(|object| store.get(&object.digest).err().map(|fault| fault.to_string()))
-        .collect();
-    let damaged = faults.len();
+    // What is damaged leaves the store, so that the next run makes it again.
+    let damaged = objects.iter().filter_map(|object| store.get(&object.digest).err());
+    let mut damaged: Vec<String> = damaged.map(|fault| fault.to_string()).collect();
+    let mut missing = Vec::new();
     for step in store.history() {
         for (port, object) in &step.outputs {
             let known = objects.iter().any(|held| held.digest == object.digest);
-            if !known {
-                let op = &step.cache_key.op;
-                faults.push(format!("object `{}` ({op}.{port}) is missing", object.digest.short()));
+            if known {
+                continue;
+            }
+            match store.get(&object.digest) {
+                // Something else has its name.
+                Err(fault @ StoreError::Damaged { .. }) => damaged.push(fault.to_string()),
+                Err(_) => {
+                    let (name, op) = (object.digest.short(), &step.cache_key.op);
+                    missing.push(format!("object `{name}` ({op}.{port}) is missing"));
+                }
+                Ok(_) => {}
             }
         }
     }
-    let missing = faults.len() - damaged;
     let mut text = format!("read {} objects, {}", objects.len(), size(bytes));
-    if faults.is_empty() {
+    if damaged.is_empty() && missing.is_empty() {
         text.push_str(": all are what their names say\n");
         print(&text);
         return Ok(());
     }
-    text.push_str(&format!(": {damaged} damaged, {missing} missing\n"));
-    for fault in &faults {
+    text.push_str(&format!(": {} damaged, {} missing\n", damaged.len(), missing.len()));
+    for fault in damaged.iter().chain(&missing) {
         text.push_str(&format!("  {fault}\n"));
     }
     text.push_str("the next run that needs them makes them again\n");

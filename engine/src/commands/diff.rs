@@ -2,7 +2,7 @@
 
 use super::runs::status;
 use crate::{
-    cli::{BAD_INPUT, FAILED, OutArg, Stop, StoreArg, print},
+    cli::{BAD_INPUT, OutArg, Stop, StoreArg, print},
     plan::reasons::shown,
     record::{
         results::{self, Line},
@@ -14,7 +14,7 @@ use crate::{
         grid::Grid,
     },
 };
-use cache::{Record, Store, record::StepRecord};
+use cache::{Record, record::StepRecord};
 use clap::Args;
 use reports::{
     Metric,
@@ -71,7 +71,7 @@ pub fn diff(args: &DiffArgs) -> Result<(), Stop> {
     let find =
         |run: &str| runs::find(&args.out.out, run).map_err(|fault| Stop::saying(BAD_INPUT, fault));
     let (a, b) = (find(&args.a)?, find(&args.b)?);
-    let store = Store::open(&args.store.store).map_err(|fault| Stop::saying(FAILED, fault))?;
+    let store = args.store.look()?;
     let changes = changes(&a.record, &b.record);
     let cells = cells(&results::lines(&a.record, &store), &results::lines(&b.record, &store));
     print(&match (args.json, args.md) {

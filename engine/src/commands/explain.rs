@@ -3,7 +3,7 @@
 
 use super::{
     plan::predicted,
-    prepare::{Prepared, one_step, prepare},
+    prepare::{Absent, Prepared, one_step, prepare},
 };
 use crate::{
     cli::{PlanArgs, Stop, print},
@@ -41,7 +41,7 @@ pub struct ExplainArgs {
 /// # Errors
 /// With the exit code, if the pipeline or its data is wrong, or has no such step.
 pub fn explain(args: &ExplainArgs) -> Result<(), Stop> {
-    let mut prepared = prepare(&args.plan, None)?;
+    let mut prepared = prepare(&args.plan, None, Absent::Empty)?;
     let index = one_step(&prepared.pipeline, &args.step)?;
     // Nothing beyond it decides anything.
     prepared.options.only = [index].into();

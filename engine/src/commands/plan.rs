@@ -1,6 +1,6 @@
 //! `engine plan`: of each step, whether it would run, why, and what that would cost.
 
-use super::prepare::{Prepared, prepare, refuse};
+use super::prepare::{Absent, Prepared, prepare, refuse};
 use crate::{
     cli::{PlanArgs, Stop, print},
     pipeline::Step,
@@ -30,7 +30,7 @@ pub struct PlanCommandArgs {
 /// # Errors
 /// With the exit code, if the pipeline or its data is wrong.
 pub fn plan(args: &PlanCommandArgs) -> Result<(), Stop> {
-    let prepared = prepare(&args.plan, None)?;
+    let prepared = prepare(&args.plan, None, Absent::Empty)?;
     show(&prepared, args.json)?;
     // The process ends here: giving back the memory of thousands of steps one by one is time lost.
     std::mem::forget(prepared);

@@ -20,7 +20,7 @@ use crate::{
     spec::{self, Results},
 };
 use cache::{Store, StoreError, regular, store::plain};
-use std::{collections::BTreeSet, num::NonZeroUsize, path::Path};
+use std::{collections::BTreeSet, io, num::NonZeroUsize, path::Path};
 use tracing::info_span;
 
 /// A pipeline that is ready to run.
@@ -38,20 +38,39 @@ pub struct Prepared {
 }
 
 /// The longest pipeline file that is read.
-const LONGEST_PIPELINE: u64 = 4 << 20;
+pub const LONGEST_PIPELINE: u64 = 4 << 20;
+
+/// What becomes of a store that is not there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Absent {
+    /// It is made: a run will write in it.
+    Made,
+    /// It is taken for empty, and nothing is written.
+    Empty,
+}
 
 /// Reads the pipeline, opens the store and finds the files. What is wrong is said before it ends.
 /// Where it is not said whether to go on after a failure, a sweep does and a single study does not.
 ///
 /// # Errors
 /// With the exit code, if anything is wrong.
-pub fn prepare(args: &PlanArgs, keep_going: Option<bool>) -> Result<Prepared, Stop> {
+pub fn prepare(
+    args: &PlanArgs,
+    keep_going: Option<bool>,
+    absent: Absent,
+) -> Result<Prepared, Stop> {
     start_threads(args.threads.map_or(0, NonZeroUsize::get))?;
     // A store that is there is read while the pipeline is; for a faulty pipeline none is made.
     let store = args.store.store.clone();
-    let opened = store.is_dir().then(|| std::thread::Builder::new().spawn(move || open(&store)));
+    let opened = Store::is_at(&store)
+        .then(|| std::thread::Builder::new().spawn(move || open(&store, absent)));
     let loaded = info_span!("load").in_scope(|| load(&args.pipeline, &args.set));
     let (mut pipeline, warnings) = loaded?;
+    let store = match opened {
+        Some(Ok(thread)) => thread.join().expect("opening a store does not panic"),
+        Some(Err(_)) | None => open(&args.store.store, absent),
+    };
+    let store = store.map_err(|fault| Stop::of_store(&fault))?;
     let doubt = |place: &_| trial::doubt(place, &args.store.store);
     devices::place(&mut pipeline, &Machine::look(), args.device, doubt)
         .map_err(|errors| refuse(&pipeline, &errors))?;
@@ -64,11 +83,6 @@ pub fn prepare(args: &PlanArgs, keep_going: Option<bool>) -> Result<Prepared, St
         keep_going: keep_going.unwrap_or(pipeline.variants.count > 1),
         limits: Some(Limits::of_machine().with_memory(args.memory)),
     };
-    let store = match opened {
-        Some(Ok(thread)) => thread.join().expect("opening a store does not panic"),
-        Some(Err(_)) | None => open(&args.store.store),
-    };
-    let store = store.map_err(|fault| Stop::saying(FAILED, fault))?;
     let files = info_span!("scan")
         .in_scope(|| scan_sources(&pipeline, &wanted(&pipeline, &options.only), &store))
         .map_err(|errors| refuse(&pipeline, &errors))?;
@@ -88,9 +102,12 @@ fn start_threads(threads: usize) -> Result<(), Stop> {
     })
 }
 
-fn open(folder: &Path) -> Result<Store, StoreError> {
+fn open(folder: &Path, absent: Absent) -> Result<Store, StoreError> {
     let _opening = info_span!("open_store").entered();
-    let store = Store::open(folder)?;
+    let store = match absent {
+        Absent::Made => Store::open(folder)?,
+        Absent::Empty => Store::look(folder)?,
+    };
     store.files();
     Ok(store)
 }
@@ -135,14 +152,15 @@ fn load_further(
     let refuse = |reason: String| {
         Stop::saying(BAD_INPUT, format!("cannot read the pipeline `{}`: {reason}", path.display()))
     };
-    let metadata = std::fs::metadata(path).map_err(|fault| refuse(plain(&fault)))?;
-    if metadata.is_dir() {
-        return Err(refuse("it is a folder; name one YAML file".to_owned()));
-    }
-    if metadata.len() > LONGEST_PIPELINE {
-        return Err(refuse(format!("it is longer than {} MiB", LONGEST_PIPELINE >> 20)));
-    }
-    let text = regular::read(path, LONGEST_PIPELINE).map_err(|fault| refuse(plain(&fault)))?;
+    let text = regular::read(path, LONGEST_PIPELINE).map_err(|fault| {
+        refuse(match fault.kind() {
+            io::ErrorKind::IsADirectory => "it is a folder; name one YAML file".to_owned(),
+            io::ErrorKind::FileTooLarge => {
+                format!("it is longer than {} MiB", LONGEST_PIPELINE >> 20)
+            }
+            _ => plain(&fault),
+        })
+    })?;
     let text = String::from_utf8(text).map_err(|fault| {
         refuse(format!("it is not UTF-8 (byte {})", fault.utf8_error().valid_up_to() + 1))
     })?;

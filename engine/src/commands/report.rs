@@ -1,20 +1,19 @@
 //! `engine report`: the report of a run, rendered again from its record and the store.
 
 use crate::{
-    cli::{BAD_INPUT, FAILED, Stop, print},
+    cli::{BAD_INPUT, FAILED, Stop, StoreArg, print},
     record::runs::{self, Found},
 };
-use cache::Store;
 use std::path::Path;
 
 /// Renders the report of a run again.
 ///
 /// # Errors
 /// With the exit code, if there is no such run or the store has lost what it shows.
-pub fn report(out: &Path, run: &str, store: &Path) -> Result<(), Stop> {
+pub fn report(out: &Path, run: &str, store: &StoreArg) -> Result<(), Stop> {
     let Found { folder, record } =
         runs::find(out, run).map_err(|fault| Stop::saying(BAD_INPUT, fault))?;
-    let store = Store::open(store).map_err(|fault| Stop::saying(FAILED, fault))?;
+    let store = store.look()?;
     super::run::write_report(&folder, &record, &store).map_err(|fault| {
         Stop::saying(FAILED, format!("{fault}; if the store has lost it, run the pipeline again"))
     })?;

@@ -2,18 +2,19 @@
 
 use super::{
     plan,
-    prepare::{Prepared, prepare, refuse},
+    prepare::{Absent, Prepared, prepare, refuse},
     unchanged,
 };
 use crate::{
     cli::{FAILED, INTERRUPTED, PARTLY, RunArgs, Stop, print},
     pipeline::Pipeline,
-    record::runs,
+    record::{latest, new, runs},
     run::{
         Outcome, execute,
         gpus::Gpu,
         resources::Limits,
         search::{self, Batches},
+        wanted,
     },
     say::{
         fault::tell,
@@ -27,11 +28,17 @@ use cache::{
     Record,
     record::{Environment, RECORD_VERSION, Row, RunStatus, StepRecord, StepStatus, Sweep},
     regular,
-    store::write_renewable,
+    store::{plain, write_renewable},
 };
+use ops::Cancel;
 use reports::left_out::{Group, LeftOut, left_out};
 use serde_json::json;
-use std::{fs, num::NonZeroUsize, path::Path, time::Instant};
+use std::{
+    fs,
+    num::NonZeroUsize,
+    path::Path,
+    time::{Instant, SystemTime},
+};
 use tracing::info_span;
 
 /// Runs a pipeline; the path of the report goes to standard output.
@@ -39,7 +46,7 @@ use tracing::info_span;
 /// # Errors
 /// With the exit code, if something is wrong or fails.
 pub fn run(args: &RunArgs) -> Result<(), Stop> {
-    let (started, clock) = (jiff::Timestamp::now(), Instant::now());
+    let (started, clock, began) = (jiff::Timestamp::now(), Instant::now(), SystemTime::now());
     let _run = info_span!("run", pipeline = %args.plan.pipeline.display()).entered();
     if let Some(run) = unchanged::find(args) {
         if !talk::is_quiet() {
@@ -48,7 +55,8 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
         print(&format!("{}\n", run.folder.join(REPORT).display()));
         return Ok(());
     }
-    let mut prepared = prepare(&args.plan, args.keep_going())?;
+    let absent = if args.dry_run { Absent::Empty } else { Absent::Made };
+    let mut prepared = prepare(&args.plan, args.keep_going(), absent)?;
     let mut limits = prepared.options.limits.take().unwrap_or_else(Limits::of_machine);
     if let Some(numbers) = &args.gpus {
         limits.gpus = numbers.iter().copied().map(Gpu::numbered).collect();
@@ -58,18 +66,19 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
     if args.dry_run {
         return plan::show(&prepared, false);
     }
-    let (id, folder) = runs::create(&args.out.out, &prepared.pipeline.name).map_err(|fault| {
-        Stop::saying(
-            FAILED,
-            format!("cannot make a run below `{}`: {fault}", args.out.out.display()),
-        )
+    let new = new::create(&args.out.out, &prepared.pipeline.name).map_err(|fault| {
+        let out = args.out.out.display();
+        Stop::saying(FAILED, format!("cannot make a run below `{out}`: {}", plain(&fault)))
     })?;
+    let (id, folder) = (new.id.clone(), new.folder.clone());
+    note_place(&prepared.store, &args.out.out);
     let (steps, shown) = (prepared.pipeline.steps.len(), folder.display().to_string());
     talk::event(
         "run_started",
         json!({ "pipeline": prepared.pipeline.name, "id": id, "folder": shown, "steps": steps }),
     );
     let interrupt = Interrupt::listen();
+    prepared.store.stop_waiting_if(|| Interrupt.is_cancelled());
     let mut batches = Batches::default();
     let mut outcome = execute_prepared(&prepared, &interrupt);
     while goes_on(&prepared, &outcome) {
@@ -108,6 +117,7 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
     record.warnings = of_spec.chain(said).chain(of_outputs).collect();
     record.started = started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     record.seconds = clock.elapsed().as_secs_f64();
+    record.only = !wanted(pipeline, &options.only).iter().all(|wanted| *wanted);
     if let Err(fault) = write(&folder, &record, store) {
         // Why steps failed is perhaps the same reason, said better.
         if !errors.is_empty() {
@@ -115,7 +125,7 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
         }
         return Err(Stop::saying(FAILED, fault));
     }
-    unchanged::keep(args, &prepared, &record, &folder);
+    unchanged::keep(args, &prepared, &record, &folder, began);
     if let Some(search) = &pipeline.variants.search
         && !talk::is_quiet()
     {
@@ -156,15 +166,27 @@ fn goes_on(prepared: &Prepared, outcome: &Outcome) -> bool {
 
 const REPORT: &str = "report.md";
 
-/// Writes record and report, and points `latest` to them.
+/// Writes record and report, and makes the run the latest of its study, unless only a part of it was
+/// asked for. The record comes first: a run that is killed in between has a report that can be made.
 fn write(folder: &Path, record: &Record, store: &cache::Store) -> Result<(), String> {
-    let (written, rendered) = rayon::join(
-        || runs::write_record(folder, record).map_err(|fault| unwritable(folder, &fault)),
-        || write_report(folder, record, store),
-    );
-    written?;
-    rendered?;
-    runs::point_latest(folder).map_err(|fault| unwritable(folder, &fault))
+    runs::write_record(folder, record).map_err(|fault| unwritable(folder, &fault))?;
+    write_report(folder, record, store)?;
+    let note = match record.only {
+        true => Some("only some steps were asked for, so `latest` is left as it was".to_owned()),
+        false => latest::point_to(folder).map_err(|fault| unwritable(folder, &fault))?,
+    };
+    if let Some(note) = note.filter(|_| !talk::is_quiet()) {
+        say(&format!("note: {note}"));
+    }
+    Ok(())
+}
+
+/// Notes in the store where its runs lie, so that removing what no run needs can look there.
+fn note_place(store: &cache::Store, out: &Path) {
+    let noted = fs::canonicalize(out).map(|out| store.note_runs(&out));
+    if let Ok(Err(fault)) = noted {
+        say(&format!("warning: {fault}"));
+    }
 }
 
 /// Writes the report of a record.
@@ -177,7 +199,7 @@ pub fn write_report(folder: &Path, record: &Record, store: &cache::Store) -> Res
     for (name, bytes) in &report {
         let path = folder.join(name);
         // What is there already is left alone: to write safely is to wait for the disk.
-        if regular::read(&path, u64::MAX).is_ok_and(|there| there == *bytes) {
+        if regular::read(&path, bytes.len() as u64).is_ok_and(|there| there == *bytes) {
             continue;
         }
         path.parent()
@@ -189,7 +211,7 @@ pub fn write_report(folder: &Path, record: &Record, store: &cache::Store) -> Res
 }
 
 fn unwritable(folder: &Path, fault: &std::io::Error) -> String {
-    format!("cannot write in `{}`: {fault}", folder.display())
+    format!("cannot write in `{}`: {}", folder.display(), plain(fault))
 }
 
 fn record(pipeline: &Pipeline, id: String, steps: Vec<StepRecord>, status: RunStatus) -> Record {
@@ -223,6 +245,7 @@ fn record(pipeline: &Pipeline, id: String, steps: Vec<StepRecord>, status: RunSt
         }),
         figures: pipeline.report.figures.iter().map(|figure| figure.record(pipeline)).collect(),
         audio: !pipeline.report.mute,
+        only: false,
         steps,
         warnings: Vec::new(),
         environment: Environment {

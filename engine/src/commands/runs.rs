@@ -1,7 +1,7 @@
 //! `engine runs`: the runs that were made, the newest first.
 
 use crate::{
-    cli::{FAILED, OutArg, Stop, StoreArg, print},
+    cli::{OutArg, Stop, StoreArg, print},
     record::{results, runs},
     say::{fold, grid::Grid, progress::say},
 };
@@ -34,7 +34,7 @@ pub struct RunsArgs {
 /// # Errors
 /// With the exit code, if the store cannot be opened.
 pub fn runs(args: &RunsArgs) -> Result<(), Stop> {
-    let store = Store::open(&args.store.store).map_err(|fault| Stop::saying(FAILED, fault))?;
+    let store = args.store.look()?;
     let mut found = Vec::new();
     for folder in runs::all(&args.out.out) {
         match runs::read(&folder) {

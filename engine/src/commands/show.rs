@@ -12,9 +12,11 @@ use crate::{
         grid::Grid,
     },
 };
-use cache::{Store, record::StepStatus};
+use cache::{record::StepStatus, regular, store::plain};
 use clap::Args;
-use std::fs;
+
+/// More than any report holds.
+const LONGEST_REPORT: u64 = 1 << 30;
 
 /// What `show` reads.
 #[derive(Args)]
@@ -50,15 +52,15 @@ pub fn show(args: &ShowArgs) -> Result<(), Stop> {
     }
     if args.report {
         let path = found.folder.join("report.md");
-        let report = fs::read_to_string(&path).map_err(|fault| {
+        let report = regular::read(&path, LONGEST_REPORT).map_err(|fault| {
             let (path, run) = (path.display(), &args.run);
             let help = format!("`engine report {run}` renders it again");
-            Stop::saying(FAILED, format!("cannot read `{path}`: {fault}; {help}"))
+            Stop::saying(FAILED, format!("cannot read `{path}`: {}; {help}", plain(&fault)))
         })?;
-        print(&report);
+        print(&String::from_utf8_lossy(&report));
         return Ok(());
     }
-    let store = Store::open(&args.store.store).map_err(|fault| Stop::saying(FAILED, fault))?;
+    let store = args.store.look()?;
     let lines = results::lines(&found.record, &store);
     print(&text(&found, &lines, fold::width()));
     Ok(())
@@ -75,6 +77,9 @@ fn text(found: &Found, lines: &[Line], width: usize) -> String {
         reports::span(record.seconds),
         record.started
     ));
+    if record.only {
+        out.push_str(&line("Only some of its steps were asked for, so it is not the latest run."));
+    }
     for step in &record.steps {
         if let Some(error) = &step.error {
             out.push_str(&paragraph(&format!("failed  {}: ", step.name), error, width));

@@ -14,7 +14,7 @@ use super::prepare::Prepared;
 use crate::{
     cli::RunArgs,
     devices::Machine,
-    record::runs,
+    record::{latest, runs},
     run::{scan, scan_sources, wanted},
     say::{progress::say, talk},
 };
@@ -22,7 +22,7 @@ use cache::{
     Digest, Hasher, Record,
     record::{RunStatus, StepStatus},
     regular,
-    store::{UNCHANGED, write_renewable},
+    store::UNCHANGED,
     versions::Versions,
 };
 use ops::{Device, Select, Source};
@@ -30,9 +30,10 @@ use rayon::{ThreadPoolBuilder, prelude::*};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    env, fs, io,
+    env, io,
     num::NonZeroUsize,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 use walkdir::WalkDir;
 
@@ -62,7 +63,8 @@ pub fn find(args: &RunArgs) -> Option<Unchanged> {
     if detailed || !args.plan.force.is_empty() {
         return None;
     }
-    let text = read(&note(args)?).ok()?;
+    let folder = args.plan.store.store.join(UNCHANGED);
+    let text = read(&folder.join(name(args)?)).ok()?;
     let (digest, rest) = split_line(&text)?;
     if Digest::of(rest).to_string().as_bytes() != digest {
         return None;
@@ -70,7 +72,7 @@ pub fn find(args: &RunArgs) -> Option<Unchanged> {
     let (head, versions) = split_line(rest)?;
     let run: Unchanged = serde_json::from_slice(head).ok()?;
     let versions = Versions::from_text(versions)?;
-    let newest = fs::read_link(run.folder.parent()?.join("latest")).ok()?;
+    let newest = latest::of(run.folder.parent()?)?;
     if newest.as_os_str() != run.folder.file_name()? {
         return None;
     }
@@ -96,15 +98,29 @@ pub fn find(args: &RunArgs) -> Option<Unchanged> {
 }
 
 /// Notes what a run leaves and what it rests on.
-pub fn keep(args: &RunArgs, prepared: &Prepared, record: &Record, folder: &Path) {
+///
+/// `started` is the moment before anything was looked into: what has changed since shows.
+pub fn keep(
+    args: &RunArgs,
+    prepared: &Prepared,
+    record: &Record,
+    folder: &Path,
+    started: SystemTime,
+) {
     if record.status == RunStatus::Done {
         // A note that cannot be written costs the next run a few milliseconds.
-        let _ = try_keep(args, prepared, record, folder);
+        let _ = try_keep(args, prepared, record, folder, started);
     }
 }
 
-fn try_keep(args: &RunArgs, prepared: &Prepared, record: &Record, folder: &Path) -> Option<()> {
-    let versions = versions(args, prepared, record);
+fn try_keep(
+    args: &RunArgs,
+    prepared: &Prepared,
+    record: &Record,
+    folder: &Path,
+    started: SystemTime,
+) -> Option<()> {
+    let versions = versions(args, prepared, record, started);
     let text = [&prepared.pipeline.source.text].into_iter().chain(&args.plan.set);
     let run = Unchanged {
         folder: folder.to_owned(),
@@ -121,13 +137,16 @@ fn try_keep(args: &RunArgs, prepared: &Prepared, record: &Record, folder: &Path)
     rest.extend(versions.map(|versions| versions.to_text()).unwrap_or_default());
     let mut text = format!("{}\n", Digest::of(&rest)).into_bytes();
     text.extend(rest);
-    let path = note(args)?;
-    fs::create_dir_all(path.parent()?).ok()?;
-    write_renewable(&path, &text).ok()
+    prepared.store.keep_for_now(UNCHANGED, &name(args)?, &text).ok()
 }
 
 /// The versions of all that a run rests on in which every step was there.
-fn versions(args: &RunArgs, prepared: &Prepared, record: &Record) -> Option<Versions> {
+fn versions(
+    args: &RunArgs,
+    prepared: &Prepared,
+    record: &Record,
+    started: SystemTime,
+) -> Option<Versions> {
     let there = record.steps.iter().all(|step| step.status == StepStatus::Hit);
     // On a GPU a result also rests on what is plugged in.
     let on_cpu = prepared.pipeline.steps.iter().all(|step| matches!(step.place, Device::Cpu));
@@ -142,7 +161,7 @@ fn versions(args: &RunArgs, prepared: &Prepared, record: &Record) -> Option<Vers
     for digest in record.steps.iter().flat_map(|step| step.outputs.values()) {
         paths.insert(prepared.store.object_path(digest)?);
     }
-    let versions = Versions::of(paths.into_iter().collect())?;
+    let versions = Versions::of(paths.into_iter().collect(), started)?;
     // Only what still holds what the run read tells by its version that nothing has changed since.
     is_as_it_was(args, prepared).then_some(versions)
 }
@@ -156,9 +175,9 @@ fn is_as_it_was(args: &RunArgs, prepared: &Prepared) -> bool {
             .is_ok_and(|found| found == *files)
 }
 
-/// Where the note lies for what was asked: the words of the command, where they were typed, and the GPUs
+/// The name of the note for what was asked: the words of the command, where they were typed, and the GPUs
 /// that `auto` may mean there.
-fn note(args: &RunArgs) -> Option<PathBuf> {
+fn name(args: &RunArgs) -> Option<String> {
     let mut hasher = Hasher::new("asked-v1");
     hasher.text(env::current_dir().ok()?.to_str()?);
     hasher.text(args.plan.store.store.to_str()?);
@@ -166,7 +185,7 @@ fn note(args: &RunArgs) -> Option<PathBuf> {
     for word in env::args_os().skip(1) {
         hasher.text(word.to_str()?);
     }
-    Some(args.plan.store.store.join(UNCHANGED).join(hasher.finish().to_string()))
+    Some(hasher.finish().to_string())
 }
 
 /// The paths whose versions tell whether a source still has the same files. Which files a list names

@@ -5,16 +5,19 @@
 //! in it does not end the watch. What changed is asked of the index of files, which reads only what
 //! is new by size and time; a file that was only touched starts nothing.
 
+use super::prepare;
 use crate::{
     cli::{FAILED, RunArgs, Stop, print},
-    run::scan,
+    record::latest,
+    run::{programs::wait_unless, scan},
     say::{interrupt::Interrupt, progress::say},
     spec,
 };
 use cache::{FileIndex, Hasher, regular, store::write_whole};
 use ops::Cancel;
+use rustix::process::{Pid, Signal, kill_process};
 use std::{
-    fs,
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::Command,
     thread,
@@ -35,7 +38,7 @@ pub fn watch(args: &RunArgs) -> Result<(), Stop> {
     while !interrupt.is_cancelled() {
         let now = Seen::now(args, &index);
         if before.as_ref() != Some(&now) {
-            run_once()?;
+            run_once(&interrupt)?;
             if let Some(folder) = &now.study
                 && !interrupt.is_cancelled()
             {
@@ -65,7 +68,7 @@ struct Seen {
 impl Seen {
     fn now(args: &RunArgs, index: &FileIndex) -> Self {
         let path = &args.plan.pipeline;
-        let text = regular::read(path, u64::MAX).unwrap_or_default();
+        let text = regular::read(path, prepare::LONGEST_PIPELINE).unwrap_or_default();
         let mut hasher = Hasher::new("watch");
         hasher.text(&String::from_utf8_lossy(&text));
         let sets = args.plan.set.iter().filter_map(|set| set.parse().ok()).collect::<Vec<_>>();
@@ -85,21 +88,28 @@ impl Seen {
 }
 
 /// Starts this program again with `run` in place of `watch`, and waits for it.
-fn run_once() -> Result<(), Stop> {
+fn run_once(interrupt: &Interrupt) -> Result<(), Stop> {
     let failed = |fault| Stop::saying(FAILED, format!("cannot start a run: {fault}"));
     let program = std::env::current_exe().map_err(failed)?;
     let mut arguments: Vec<_> = std::env::args_os().skip(1).collect();
     if let Some(word) = arguments.iter_mut().find(|word| *word == "watch") {
         *word = "run".into();
     }
-    let mut run = Command::new(program).args(arguments).spawn().map_err(failed)?;
-    run.wait().map_err(failed)?;
+    // In a group of its own it hears of Ctrl-C from here alone, and so once.
+    let run = Command::new(program).args(arguments).process_group(0).spawn();
+    let mut run = run.map_err(failed)?;
+    let ended = wait_unless(&mut run, || interrupt.is_cancelled()).map_err(failed)?;
+    if ended.is_none() {
+        // It may have ended just now.
+        let _ = kill_process(Pid::from_child(&run), Signal::TERM);
+        run.wait().map_err(failed)?;
+    }
     Ok(())
 }
 
 /// Points the page of a study to its newest run; makes it and names it the first time.
 fn show(folder: &Path, page: &mut Option<PathBuf>) -> std::io::Result<()> {
-    let Ok(newest) = fs::read_link(folder.join("latest")) else { return Ok(()) };
+    let Some(newest) = latest::of(folder) else { return Ok(()) };
     // A page that was opened from a folder may load scripts, but not read other files.
     let id = serde_json::to_string(&newest.to_string_lossy()).expect("a text always serialises");
     write_whole(&folder.join("watch.js"), format!("show({id});\n").as_bytes())?;

@@ -1,7 +1,7 @@
 //! `engine why`: the chain from a number of a table to the files that it was made from.
 
 use crate::{
-    cli::{self, BAD_INPUT, FAILED, OutArg, Stop, StoreArg, print},
+    cli::{self, BAD_INPUT, OutArg, Stop, StoreArg, print},
     plan::{keys::FILES, reasons::shown},
     record::{
         results::{self, Line, Scored},
@@ -51,7 +51,7 @@ pub struct WhyArgs {
 pub fn why(args: &WhyArgs) -> Result<(), Stop> {
     let bad = |fault: String| Stop::saying(BAD_INPUT, fault);
     let found = runs::find(&args.out.out, &args.run).map_err(bad)?;
-    let store = Store::open(&args.store.store).map_err(|fault| Stop::saying(FAILED, fault))?;
+    let store = args.store.look()?;
     let lines = results::lines(&found.record, &store);
     let (row, metric) = find(&args.cell, &found.record, &lines).map_err(bad)?;
     let line = &lines[row];

@@ -23,6 +23,9 @@ pub const IRMAS_URL: &str =
 /// The MD5 of that archive.
 pub const IRMAS_MD5: &str = "4fd9f5ed5a18d8e2687e6360b5f60afe";
 
+/// More than that archive or a repacked one takes.
+const LARGEST: u64 = 8_000_000_000;
+
 const IRMAS_FILE: &str = "IRMAS-TrainingData.zip";
 
 /// Said before anything is downloaded.
@@ -61,11 +64,13 @@ pub struct Patience {
     pub tries: u32,
     /// The pause after the first of them; it doubles each time.
     pub pause: Duration,
+    /// The most bytes that are taken from a server that does not say how many there are.
+    pub most: u64,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { tries: 6, pause: Duration::from_secs(1) }
+        Self { tries: 6, pause: Duration::from_secs(1), most: LARGEST }
     }
 }
 
@@ -224,7 +229,7 @@ fn download(
     // A server that knows no ranges may start over each time: only a new best is progress.
     let (mut fruitless, mut best) = (0, part.length);
     loop {
-        let reason = match attempt(&agent, url, part, ui) {
+        let reason = match attempt(&agent, url, part, patience.most, ui) {
             Ok(()) => return Ok(()),
             Err(Stop::Never(error)) => return Err(error),
             Err(Stop::Again(reason)) => reason,
@@ -243,7 +248,13 @@ fn download(
 }
 
 /// One request and as much of its body as comes.
-fn attempt(agent: &Agent, url: &str, part: &mut Part, ui: &mut dyn Ui) -> Result<(), Stop> {
+fn attempt(
+    agent: &Agent,
+    url: &str,
+    part: &mut Part,
+    most: u64,
+    ui: &mut dyn Ui,
+) -> Result<(), Stop> {
     let mut request = agent.get(url).header("Accept-Encoding", "identity");
     if part.length > 0 {
         request = request.header("Range", format!("bytes={}-", part.length));
@@ -289,7 +300,21 @@ fn attempt(agent: &Agent, url: &str, part: &mut Part, ui: &mut dyn Ui) -> Result
     loop {
         match body.read(&mut piece) {
             Ok(0) => break,
-            Ok(length) => part.append(&piece[..length]).map_err(disk)?,
+            Ok(length) => {
+                // What comes behind the end is none of the file.
+                let left = total.unwrap_or(most).saturating_sub(part.length);
+                let taken = usize::try_from(left).map_or(length, |left| length.min(left));
+                part.append(&piece[..taken]).map_err(disk)?;
+                if taken < length && total.is_none() {
+                    part.start_over(None).map_err(disk)?;
+                    let message = format!("`{url}` sends more than {most} bytes and no end");
+                    return Err(Stop::Never(failed(message, "name another source with `--url`")));
+                }
+                if total == Some(part.length) {
+                    ui.bytes(part.length, total);
+                    return Ok(());
+                }
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(Stop::Again(format!("the connection broke: {error}"))),
         }

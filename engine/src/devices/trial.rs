@@ -3,7 +3,7 @@
 //! what came of it, so that a run that finds everything done never touches CUDA.
 
 use crate::{run::programs::wait_unless, say::progress::say};
-use cache::{Digest, Hasher, stat::Stat, store::write_renewable};
+use cache::{Digest, Hasher, regular, stat::Stat, store::write_renewable};
 use ops::device::Place;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -16,6 +16,8 @@ use std::{
 
 /// The file in the store.
 const FILE: &str = "gpu-trial-v1.json";
+/// More than any verdict holds.
+const LONGEST_VERDICT: u64 = 1 << 20;
 /// A trial takes seconds; one that takes longer hangs.
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -37,14 +39,15 @@ pub fn doubt(place: &Place, store: &Path) -> Option<String> {
 }
 
 fn doubt_by(machine: Digest, file: &Path, run: impl FnOnce() -> Option<String>) -> Option<String> {
-    let known = fs::read(file).ok().and_then(|text| serde_json::from_slice(&text).ok());
+    let known = regular::read(file, LONGEST_VERDICT)
+        .ok()
+        .and_then(|text| serde_json::from_slice(&text).ok());
     if let Some(Verdict { doubt, .. }) = known.filter(|known: &Verdict| known.machine == machine) {
         return doubt;
     }
     let verdict = Verdict { machine, doubt: run() };
     let text = serde_json::to_vec(&verdict).expect("a verdict always serialises");
-    // What cannot be kept costs the next run another trial.
-    let _ = file.parent().map(fs::create_dir_all);
+    // What cannot be kept, as where there is no store, costs the next run another trial.
     let _ = write_renewable(file, &text);
     verdict.doubt
 }
@@ -101,7 +104,7 @@ mod tests {
     #[test]
     fn a_machine_is_tried_once_and_again_when_it_has_changed() {
         let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("store").join(FILE);
+        let file = folder.path().join(FILE);
         let doubt = |name: &str, found: Option<Option<&str>>| {
             let machine = Digest::of(name.as_bytes());
             let run = || found.expect("no trial is needed").map(str::to_owned);

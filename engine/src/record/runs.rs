@@ -1,9 +1,11 @@
-//! Run folders: `<out>/<name>/<id>/`, and `latest` beside them.
+//! Runs that were made: their folders `<out>/<name>/<id>/` and their records.
 
+use super::latest;
 use crate::say::suggest;
 use cache::{
     Record,
     record::{RECORD_VERSION, StepStatus},
+    regular,
     store::{plain, write_renewable, write_whole},
 };
 use std::{
@@ -13,39 +15,8 @@ use std::{
 
 /// The file of the record in a run's folder.
 pub const RECORD: &str = "record.json";
-
-/// Makes the folder of a new run. Its id is the time, so that ids sort by age.
-///
-/// # Errors
-/// When the folder cannot be made.
-pub fn create(out: &Path, pipeline: &str) -> io::Result<(String, PathBuf)> {
-    let stamp = jiff::Zoned::now().strftime("%Y-%m-%d-%H%M%S").to_string();
-    let study = out.join(pipeline);
-    fs::create_dir_all(&study)?;
-    // Two runs may start in one second: the second takes the next free name.
-    for attempt in 1.. {
-        let id = if attempt == 1 { stamp.clone() } else { format!("{stamp}-{attempt}") };
-        let folder = study.join(&id);
-        match fs::create_dir(&folder) {
-            Ok(()) => return Ok((id, folder)),
-            Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => continue,
-            Err(fault) => return Err(fault),
-        }
-    }
-    unreachable!("attempts have no end")
-}
-
-/// Makes `latest` point to a run: a new link, renamed over the old one.
-///
-/// # Errors
-/// When the folder cannot be written.
-pub fn point_latest(folder: &Path) -> io::Result<()> {
-    let (Some(study), Some(id)) = (folder.parent(), folder.file_name()) else { return Ok(()) };
-    let fresh = study.join(format!(".latest-{}", std::process::id()));
-    let _ = fs::remove_file(&fresh);
-    std::os::unix::fs::symlink(id, &fresh)?;
-    fs::rename(fresh, study.join("latest"))
-}
+/// The longest record that is read.
+const LONGEST_RECORD: u64 = 1 << 30;
 
 /// Writes the record of a run. One of a run in which nothing ran can be made again by running it.
 ///
@@ -74,7 +45,8 @@ pub struct Found {
 pub fn find(out: &Path, run: &str) -> Result<Found, String> {
     let folder = candidates(out, run)
         .into_iter()
-        .find(|folder| folder.join(RECORD).is_file())
+        .map(latest::followed)
+        .find(|folder| has_record(folder))
         .ok_or_else(|| unknown(out, run))?;
     let record = read(&folder)?;
     Ok(Found { folder, record })
@@ -87,8 +59,8 @@ pub fn find(out: &Path, run: &str) -> Result<Found, String> {
 pub fn read(folder: &Path) -> Result<Record, String> {
     let path = folder.join(RECORD);
     let shown = path.display();
-    let text =
-        fs::read(&path).map_err(|fault| format!("cannot read `{shown}`: {}", plain(&fault)))?;
+    let text = regular::read(&path, LONGEST_RECORD)
+        .map_err(|fault| format!("cannot read `{shown}`: {}", plain(&fault)))?;
     if let Ok(record) = serde_json::from_slice::<Record>(&text)
         && record.version == RECORD_VERSION
     {
@@ -127,9 +99,14 @@ pub fn all(out: &Path) -> Vec<PathBuf> {
         inside.map(|entry| entry.path()).filter(|path| !path.is_symlink()).collect::<Vec<_>>()
     };
     let mut runs: Vec<PathBuf> = folders(out).iter().flat_map(|study| folders(study)).collect();
-    runs.retain(|run| run.join(RECORD).is_file());
+    runs.retain(|run| has_record(run));
     runs.sort_by(|a, b| b.file_name().cmp(&a.file_name()).then_with(|| a.cmp(b)));
     runs
+}
+
+/// Whether something in a folder has the name of a record; what it is, shows when it is read.
+pub fn has_record(folder: &Path) -> bool {
+    folder.join(RECORD).symlink_metadata().is_ok()
 }
 
 /// Where a run of that name may lie, the likeliest first; of several studies' `latest`, the newest.
@@ -138,8 +115,8 @@ fn candidates(out: &Path, run: &str) -> Vec<PathBuf> {
         .into_iter()
         .flatten()
         .flatten()
-        .map(|study| study.path().join(run))
-        .filter(|folder| folder.join(RECORD).is_file())
+        .map(|study| latest::followed(study.path().join(run)))
+        .filter(|folder| has_record(folder))
         .filter_map(|folder| {
             let id = fs::canonicalize(&folder).ok()?.file_name()?.to_owned();
             Some((id, folder))

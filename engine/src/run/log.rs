@@ -83,9 +83,7 @@ impl Log {
         kept.tail.push_back(line.to_owned());
         if kept.file.is_none() {
             // A log that cannot be written is no reason to fail the step.
-            let folder = self.path.parent().map(fs::create_dir_all);
-            let open = || OpenOptions::new().create(true).append(true).open(&self.path).ok();
-            kept.file = folder.and_then(Result::ok).and_then(|()| open());
+            kept.file = OpenOptions::new().create(true).append(true).open(&self.path).ok();
         }
         if let Some(file) = &mut kept.file {
             let _ = writeln!(file, "{:9.3} s  {line}", self.started.elapsed().as_secs_f64());

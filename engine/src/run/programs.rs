@@ -150,9 +150,6 @@ impl Programs {
 
     /// The log, behind what stands in it already, and where that ends.
     fn open_log(&self) -> io::Result<(File, u64)> {
-        if let Some(folder) = self.log.parent() {
-            fs::create_dir_all(folder)?;
-        }
         let log = File::options().create(true).append(true).open(&self.log)?;
         let end = log.metadata()?.len();
         Ok((log, end))

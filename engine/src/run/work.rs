@@ -172,7 +172,8 @@ fn run_op(job: &Job, shared: &Shared<'_>) -> Result<(BTreeMap<String, Object>, T
         .fold(Inputs::new().with_files(&shared.files[job.step]), |inputs, (port, artifact)| {
             inputs.with(port, Arc::as_ref(artifact))
         });
-    let log = Log::new(shared.store.root().join(LOGS).join(format!("{}.log", job.digest)));
+    let logs = shared.store.in_folder(LOGS).map_err(|error| fail(&error))?;
+    let log = Log::new(logs.join(format!("{}.log", job.digest)));
     let common = keys::without(&job.key, step.entry.progressive).digest();
     let outside = Outside::new(&shared.paths, shared.store.checkpoints(&common), &log);
     let told = Told {

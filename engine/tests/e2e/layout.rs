@@ -127,7 +127,7 @@ fn a_step_that_cannot_write_fails_with_code_one() {
     let study = tones::three();
     study.write("store", "a file where a folder should be");
     let said = study.run_with(&["--store", "store"]);
-    assert_eq!(said.code, 1, "{}", said.stderr);
+    assert_eq!(said.code, 2, "a file is no store: {}", said.stderr);
     assert!(said.stderr.contains("`store`"), "{}", said.stderr);
     study.write("taken", "");
     let said = study.run_with(&["--out", "taken"]);

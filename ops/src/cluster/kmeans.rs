@@ -128,9 +128,10 @@ impl Op for Kmeans {
             cx.stop_if_cancelled()?;
             let mut random = Random::new(cx.seed, Purpose::KMeans, restart);
             let init = match self.init {
-                Init::PlusPlus => plus_plus(&points, k, &mut random),
+                Init::PlusPlus => plus_plus(&points, k, &mut random, &cancelled),
                 Init::Random => random_rows(&points, k, &mut random),
             };
+            cx.stop_if_cancelled()?;
             let max_iter = self.max_iter.get() as usize;
             let fit = lloyd(&points, &init, self.tol.get(), max_iter, &cancelled);
             let done = done.fetch_add(1, Ordering::Relaxed) + 1;

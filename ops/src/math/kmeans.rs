@@ -10,6 +10,12 @@ use super::{
 };
 use rayon::prelude::*;
 
+/// Asked whether to stop.
+pub type Cancelled<'a> = &'a (dyn Fn() -> bool + Sync);
+
+/// Products between two questions whether to stop: some milliseconds.
+const PIECE: usize = 1 << 22;
+
 /// Points prepared for many runs.
 pub struct Points<'a, S> {
     values: &'a [S],
@@ -77,11 +83,12 @@ impl<'a, S: Stored> Points<'a, S> {
 
 /// `n_clusters` starting centres by greedy k-means++: each further one is the best, by the inertia
 /// it leaves, of 2 + ⌊ln n_clusters⌋ points drawn with probability proportional to the squared
-/// distance to the nearest centre so far.
+/// distance to the nearest centre so far. There are fewer centres if `cancelled` says so meanwhile.
 pub fn plus_plus<S: Stored>(
     points: &Points<'_, S>,
     n_clusters: usize,
     random: &mut Random,
+    cancelled: Cancelled<'_>,
 ) -> Vec<f64> {
     let (n, d) = (points.n_points, points.n_features);
     let trials = 2 + (n_clusters as f64).ln() as usize;
@@ -94,6 +101,9 @@ pub fn plus_plus<S: Stored>(
     let mut best = vec![0.0; padded];
     let mut potential: f64 = nearest[..n].iter().sum();
     for _ in 1..n_clusters {
+        if cancelled() {
+            break;
+        }
         let mut cumulated = Vec::with_capacity(n);
         let mut sum = 0.0;
         cumulated.extend(nearest[..n].iter().map(|square| {
@@ -139,14 +149,14 @@ pub fn random_rows<S: Stored>(
 ///
 /// They end when no label changes, when the squared shifts of all centres together are at most
 /// `tol` times the mean variance of the features, after `max_iter` iterations, or when `cancelled`
-/// says so. Unless no label changed, labels are made anew from the last centres. A cluster without
+/// says so, which is asked between small pieces of work; then the fit means nothing. Unless no label changed, labels are made anew from the last centres. A cluster without
 /// points takes over the point farthest from its own centre.
 pub fn lloyd<S: Stored>(
     points: &Points<'_, S>,
     init: &[f64],
     tol: f64,
     max_iter: usize,
-    cancelled: &(dyn Fn() -> bool + Sync),
+    cancelled: Cancelled<'_>,
 ) -> Fit {
     let tolerance = tol * points.mean_variance;
     let mut centres = init.to_vec();
@@ -156,7 +166,7 @@ pub fn lloyd<S: Stored>(
     let (mut strict, mut converged, mut n_iter) = (false, false, 0);
     while n_iter < max_iter && !converged && !cancelled() {
         n_iter += 1;
-        let (mut sums, mut counts) = assign(points, &centres, &mut labels, &mut squares);
+        let (mut sums, mut counts) = assign(points, &centres, &mut labels, &mut squares, cancelled);
         relocate_empty(points, &labels, &squares, &mut sums, &mut counts);
         average(&mut sums, &counts, points.n_features);
         let shift: f64 = sums.iter().zip(&centres).map(|(new, old)| (new - old).powi(2)).sum();
@@ -166,7 +176,7 @@ pub fn lloyd<S: Stored>(
         before.copy_from_slice(&labels);
     }
     if !strict {
-        assign(points, &centres, &mut labels, &mut squares);
+        assign(points, &centres, &mut labels, &mut squares, cancelled);
     }
     let inertia = inertia(points, &centres, &labels);
     Fit { labels, centres, inertia, n_iter, converged }
@@ -178,17 +188,26 @@ fn assign<S: Stored>(
     centres: &[f64],
     labels: &mut [u32],
     squares: &mut [f64],
+    cancelled: Cancelled<'_>,
 ) -> (Vec<f64>, Vec<f64>) {
     let d = points.n_features;
     let n_clusters = centres.len() / d;
     // Blocks depend on the data alone, so that sums have one order at any number of threads.
     let block = 1024.max(4 * n_clusters).next_multiple_of(LANES);
+    let piece = (PIECE / centres.len().max(1)).clamp(LANES, block).next_multiple_of(LANES);
     let parts: Vec<_> = labels
         .par_chunks_mut(block)
         .zip(squares.par_chunks_mut(block))
         .enumerate()
         .map(|(index, (labels, squares))| {
-            points.packed.nearest(centres, index * block / LANES, labels, squares);
+            let pieces = labels.chunks_mut(piece).zip(squares.chunks_mut(piece));
+            for (at, (labels, squares)) in pieces.enumerate() {
+                if cancelled() {
+                    break;
+                }
+                let first = (index * block + at * piece) / LANES;
+                points.packed.nearest(centres, first, labels, squares);
+            }
             let mut sums = vec![0.0; centres.len()];
             let mut counts = vec![0.0; n_clusters];
             let rows = points.values[index * block * d..].chunks_exact(d);
@@ -259,4 +278,43 @@ fn inertia<S: Stored>(points: &Points<'_, S>, centres: &[f64], labels: &[u32]) -
     let own =
         |(index, &label): (usize, &u32)| points.square(index, &centres[label as usize * d..][..d]);
     labels.iter().enumerate().map(own).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::math::random::Purpose;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    const N: usize = 4000;
+    const D: usize = 64;
+
+    fn values() -> Vec<f32> {
+        let mut random = Random::new(1, Purpose::KMeans, 0);
+        (0..N * D).map(|_| random.uniform() as f32).collect()
+    }
+
+    #[test]
+    fn the_choice_of_many_centres_stops_between_two_of_them() {
+        let (values, asked) = (values(), AtomicUsize::new(0));
+        let stop = || asked.fetch_add(1, Ordering::Relaxed) == 3;
+        let mut random = Random::new(2, Purpose::KMeans, 0);
+        let centres = plus_plus(&Points::new(&values, D), 500, &mut random, &stop);
+        assert_eq!(centres.len(), 4 * D);
+    }
+
+    #[test]
+    fn an_iteration_over_many_centres_asks_between_pieces_and_ends_at_once() {
+        let (values, asked) = (values(), AtomicUsize::new(0));
+        let (points, k) = (Points::new(&values, D), 500);
+        let init = random_rows(&points, k, &mut Random::new(2, Purpose::KMeans, 0));
+        let never = || asked.fetch_add(1, Ordering::Relaxed) == usize::MAX;
+        lloyd(&points, &init, 0.0, 1, &never);
+        let in_all = asked.swap(0, Ordering::Relaxed);
+        assert!(in_all > N * k * D / PIECE, "asked {in_all} times");
+        let soon = || asked.fetch_add(1, Ordering::Relaxed) >= 3;
+        lloyd(&points, &init, 0.0, 300, &soon);
+        // Each block of each of two rounds asks once more; no other piece is begun.
+        assert!(asked.load(Ordering::Relaxed) < 12, "asked {asked:?} times");
+    }
 }

@@ -12,13 +12,9 @@ use crate::{
     scores,
     steps::Steps,
 };
-use cache::{
-    Digest, Hasher, Record, Store, StoreError,
-    record::Figure,
-    store::{FIGURES, write_whole},
-};
+use cache::{Digest, Hasher, Record, Store, StoreError, record::Figure, store::FIGURES};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, fs};
+use std::collections::BTreeMap;
 
 /// Raise it when equal inputs may give another drawing.
 const VERSION: u64 = 5;
@@ -58,10 +54,10 @@ pub fn render(
     // A figure that takes no artifacts shows the scores of the whole sweep.
     let by_scores = kind.roles.is_empty();
     let key = key(figure, &inputs, record, by_scores);
-    let folder = store.root().join(FIGURES);
-    let (json, png) = (folder.join(format!("{key}.json")), folder.join(format!("{key}.png")));
-    let kept = fs::read(&json).ok().and_then(|text| serde_json::from_slice::<Rendered>(&text).ok());
-    if let (Some(kept), Ok(png)) = (kept, fs::read(&png)) {
+    let (json, png) = (format!("{key}.json"), format!("{key}.png"));
+    let kept = store.kept(FIGURES, &json);
+    let kept = kept.and_then(|text| serde_json::from_slice::<Rendered>(&text).ok());
+    if let (Some(kept), Some(png)) = (kept, store.kept(FIGURES, &png)) {
         return Ok(Ok(Rendered { png, ..kept }));
     }
     let mut source = Source { figure, swept: Vec::new(), inputs: BTreeMap::new() };
@@ -79,10 +75,9 @@ pub fn render(
         Err(fault) => return Ok(Err(fault)),
     };
     // A figure that cannot be kept is drawn again next time.
-    let _ = fs::create_dir_all(&folder).and_then(|()| {
-        write_whole(&png, &rendered.png)?;
-        write_whole(&json, &serde_json::to_vec(&rendered)?)
-    });
+    let text = serde_json::to_vec(&rendered).expect("a figure always serialises");
+    let _ =
+        store.keep(FIGURES, &png, &rendered.png).and_then(|()| store.keep(FIGURES, &json, &text));
     Ok(Ok(rendered))
 }
 

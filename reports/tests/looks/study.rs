@@ -33,6 +33,7 @@ impl Study {
             question: None,
             table: Vec::new(),
             figures: Vec::new(),
+            only: false,
             audio: true,
             steps: Vec::new(),
             warnings: Vec::new(),

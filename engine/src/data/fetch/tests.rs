@@ -20,6 +20,10 @@ enum Answer {
     WholeDrop(usize),
     /// Only a status.
     Status(u16),
+    /// What is asked for, and then more without an end.
+    Endless,
+    /// Bytes without an end, and no word of how many.
+    Untold,
 }
 
 struct Server {
@@ -62,7 +66,7 @@ fn respond(
     let asked = header("range: bytes=").and_then(|span| span.strip_suffix('-')?.parse().ok());
     let unchanged = header("if-range: ").is_none_or(|own| own == tag);
     let start: usize = match answer {
-        Answer::Serve | Answer::Drop(_) if unchanged => asked.unwrap_or(0),
+        Answer::Serve | Answer::Drop(_) | Answer::Endless if unchanged => asked.unwrap_or(0),
         Answer::Status(status) => {
             return write!(
                 stream,
@@ -84,6 +88,14 @@ fn respond(
         write!(stream, "HTTP/1.1 206 Part\r\nContent-Range: bytes {start}-{last}/{total}\r\n")?;
     } else {
         write!(stream, "HTTP/1.1 200 OK\r\n")?;
+    }
+    if let Answer::Endless | Answer::Untold = answer {
+        write!(stream, "ETag: {tag}\r\nConnection: close\r\n\r\n")?;
+        stream.write_all(body)?;
+        loop {
+            // Ends with an error once nobody listens.
+            stream.write_all(&[0; 1 << 16])?;
+        }
     }
     write!(stream, "ETag: {tag}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len())?;
     let length = match answer {
@@ -108,7 +120,7 @@ impl Ui for Heard {
     }
 }
 
-const QUICK: Patience = Patience { tries: 3, pause: Duration::from_millis(1) };
+const QUICK: Patience = Patience { tries: 3, pause: Duration::from_millis(1), most: 1_000_000 };
 
 fn content() -> Vec<u8> {
     (0..300_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
@@ -125,6 +137,24 @@ fn names(dir: &Path) -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+#[test]
+fn a_server_without_an_end_is_left_where_the_file_ends() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("data.zip");
+    // The range that is asked for says how long the whole is.
+    let server_of = |answers| server(content(), "\"v1\"", answers);
+    let told = server_of(vec![Answer::Drop(100_000), Answer::Endless]);
+    let mut heard = Heard::default();
+    fetch(&told.url, &md5(&content()), &file, QUICK, &mut heard).expect("a file");
+    assert_eq!(fs::read(&file).expect("a file"), content());
+    fs::remove_file(&file).expect("removed");
+    let untold = server_of(vec![Answer::Untold]);
+    let fault = fetch(&untold.url, &md5(&content()), &file, QUICK, &mut heard).expect_err("no end");
+    assert!(fault.message.contains("more than 1000000 bytes and no end"), "{fault}");
+    let kept = fs::metadata(dir.path().join("data.zip.part")).map_or(0, |part| part.len());
+    assert_eq!(kept, 0, "it is not kept");
 }
 
 #[test]
