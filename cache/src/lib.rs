@@ -9,6 +9,7 @@ pub mod files;
 pub mod foreign;
 pub mod key;
 pub mod kind;
+pub mod metric;
 pub mod parquet;
 pub mod record;
 pub mod rows;

@@ -1,5 +1,12 @@
 //! What runs have left behind: their folders, their numbers, their artifacts as files.
 
 pub mod export;
-pub mod results;
 pub mod runs;
+
+use cache::{Record, Store};
+use reports::ScoreTable;
+
+/// The table of a run, as its report shows it. What the store has lost is missing with the reason.
+pub fn table(record: &Record, store: &Store) -> ScoreTable {
+    ScoreTable::read(record, store, ops::known_metric)
+}

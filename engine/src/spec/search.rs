@@ -7,7 +7,6 @@
 use super::{
     node::{Key, Node, Value},
     points::{Draw, Point, Reader},
-    report::METRICS,
     sample::{self, Spread},
     sweep::{HALVING_KEYS, TPE_KEYS, fault},
     tpe,
@@ -32,6 +31,8 @@ pub struct Search {
     pub maximize: bool,
     /// Whether results of the last points lead to others.
     pub more: bool,
+    /// The parameter that grows from rung to rung.
+    pub resource: Option<String>,
 }
 
 /// Reads `tpe` or `halving`, and finds the points that the search has come to.
@@ -108,18 +109,8 @@ fn read_objective(reader: &mut Reader<'_>, node: &Node) -> Option<Search> {
         return None;
     };
     let (step, metric) = text.rsplit_once('.').unwrap_or((text, ""));
-    if !METRICS.iter().any(|(name, _)| *name == metric) {
-        let known: Vec<&str> = METRICS.iter().map(|(name, _)| *name).collect();
-        let message = format!("there is no metric {}", quote(metric));
-        reader.cx.push(
-            Fault::error("spec::unknown_metric", message)
-                .at(place, "unknown")
-                .maybe_help(suggest::help(metric, &known, "the metrics are")),
-        );
-        return None;
-    }
     let (step, metric) = ((step.to_owned(), place.clone()), metric.to_owned());
-    Some(Search { step, metric, maximize, more: false })
+    Some(Search { step, metric, maximize, more: false, resource: None })
 }
 
 /// The tree-structured Parzen estimator: some points at random, then batches where good points are
@@ -201,6 +192,7 @@ fn by_halves(
         reader.cx.push(fault(message).at_key(key, "rungs grow"));
         return None;
     }
+    search.resource = Some(name.clone());
     reader.add_axis(&Key { name, span: place.span.clone(), origin: place.origin.clone() })?;
     let places = sample::random(draw.seed, draw.n, draw.spreads.len());
     let mut rung = reader.points_at(&draw.spreads, places)?;

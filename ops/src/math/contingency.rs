@@ -166,6 +166,33 @@ impl Contingency {
         (both / clusters).sqrt() * (both / classes).sqrt()
     }
 
+    /// The standard deviation of the adjusted Rand index over all labelings with these sizes: how far
+    /// from 0 chance takes it. None of fewer than 4 points, or where it is always the same.
+    ///
+    /// With T = Σ n_ij² − n, P and Q the same of the sizes, and P′, Q′ their Σ m (m − 1) (m − 2), it is
+    /// that of T over (P + Q) / 2 − P Q / n(n − 1); the variance of T / √(P Q) is that of Fowlkes and
+    /// Mallows (1983).
+    pub fn adjusted_rand_deviation(&self) -> Option<f64> {
+        let of = |sizes: &[u64], term: fn(f64) -> f64| -> f64 {
+            sizes.iter().map(|&size| term(size as f64)).sum()
+        };
+        let (pair, triple) = (|m: f64| m * (m - 1.0), |m: f64| m * (m - 1.0) * (m - 2.0));
+        let n = self.n as f64;
+        let (p, q) = (of(&self.classes, pair), of(&self.clusters, pair));
+        let (p3, q3) = (of(&self.classes, triple), of(&self.clusters, triple));
+        if self.n < 4 || p == 0.0 || q == 0.0 {
+            return None;
+        }
+        let (pairs, triples) = (n * (n - 1.0), n * (n - 1.0) * (n - 2.0));
+        let variance = 2.0 / pairs
+            + 4.0 * p3 * q3 / (triples * p * q)
+            + (p - 2.0 - 4.0 * p3 / p) * (q - 2.0 - 4.0 * q3 / q) / (triples * (n - 3.0))
+            - p * q / (pairs * pairs);
+        let most = f64::midpoint(p, q) - p * q / pairs;
+        // Of sizes that leave no choice the variance is 0 but for rounding.
+        (most > 0.0 && variance > 1e-12).then(|| (variance * p * q).sqrt() / most)
+    }
+
     /// The share of points in their cluster's most frequent class.
     pub fn purity(&self) -> f64 {
         let mut largest = vec![0; self.clusters.len()];

@@ -1,10 +1,14 @@
 //! What a program made, as an artifact: the columns of its kind, one row a clip, finite numbers.
 
-use crate::{audio::reference::AudioRef, features::matrix};
-use cache::{Artifact, Column, Kind, Table, rows};
+use crate::{audio::reference::AudioRef, features::matrix, metrics::measures};
+use cache::{
+    Artifact, Column, Kind, Table,
+    metric::{self, Score},
+    rows,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// What a program can make: kinds that are tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -18,7 +22,8 @@ pub enum Made {
     Labels,
     /// Some of the clips among the inputs.
     Clips,
-    /// `metric`, `value` and perhaps `note`.
+    /// `metric`, `value` and perhaps `note`; `title`, `direction` (`maximize` or `minimize`),
+    /// `decimals`, `uses_labels` (0 or 1) and `shown` (0 or 1) say how a table shows and ranks it.
     Scores,
     /// Any columns, one row an epoch.
     History,
@@ -187,24 +192,30 @@ fn reals(table: &Table, name: &str) -> Result<Vec<f64>, String> {
     }
 }
 
+/// Scores, with what the program says of its metrics.
 fn scores(table: &Table) -> Result<Artifact, String> {
-    let metrics = table.text("metric").ok_or("has no column of text `metric`")?;
-    let values = reals(table, "value")?;
-    if let Some(row) = values.iter().position(|value| value.is_infinite()) {
-        return Err(format!("has {} as `{}`", values[row], metrics[row]));
-    }
-    let notes = match table.text("note") {
-        Some(notes) => notes.to_vec(),
-        None => {
-            let note = |value: &f64| if value.is_nan() { "the program gave no number" } else { "" };
-            values.iter().map(|value| note(value).to_owned()).collect()
+    let mut scores = metric::scores(table, measures::known)?;
+    let mut names = HashSet::new();
+    for Score { metric, value, note } in &mut scores {
+        if value.is_infinite() {
+            return Err(format!("has {value} as `{}`", metric.name));
         }
-    };
-    let table = Table::new()
-        .with_text("metric", metrics.iter().cloned())
-        .with_reals("value", values)
-        .with_text("note", notes);
-    Ok(Artifact::table(Kind::Scores, table))
+        if !names.insert(metric.name.clone()) {
+            return Err(format!("has the metric `{}` twice", metric.name));
+        }
+        if value.is_nan() && note.is_empty() {
+            "the program gave no number".clone_into(note);
+        }
+    }
+    let whole = metric::artifact(&scores);
+    if metric::ABOUT.iter().any(|name| table.column(name).is_some()) {
+        return Ok(whole);
+    }
+    let columns = whole.as_table().into_iter().flat_map(Table::columns);
+    let plain = columns
+        .filter(|(name, _)| !metric::ABOUT.contains(name))
+        .fold(Table::new(), |table, (name, column)| table.with(name, column.clone()));
+    Ok(Artifact::table(Kind::Scores, plain))
 }
 
 fn linkage(table: &Table) -> Result<Artifact, String> {
