@@ -19,6 +19,8 @@ mod probes;
 mod programs;
 mod results;
 mod rows;
+mod scores;
+mod sets;
 mod sources;
 mod study;
 mod sweeps;

@@ -264,6 +264,38 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
+    fn chance_moves_the_adjusted_rand_index_as_far_as_all_orders_do() {
+        let truth = [0, 0, 0, 1, 1, 2, 2];
+        let clusters = [0, 0, 1, 1, 1, 1, 2];
+        let mut found = Vec::new();
+        let mut order: Vec<usize> = (0..7).collect();
+        // Heap's algorithm.
+        let (mut counts, mut at) = ([0; 7], 0);
+        let ari = |order: &[usize]| {
+            let moved: Vec<u32> = order.iter().map(|&it| clusters[it]).collect();
+            Contingency::new(&truth, &moved).adjusted_rand()
+        };
+        found.push(ari(&order));
+        while at < 7 {
+            if counts[at] < at {
+                order.swap(if at % 2 == 0 { 0 } else { counts[at] }, at);
+                found.push(ari(&order));
+                (counts[at], at) = (counts[at] + 1, 0);
+            } else {
+                (counts[at], at) = (0, at + 1);
+            }
+        }
+        assert_eq!(found.len(), 5040);
+        let mean = found.iter().sum::<f64>() / 5040.0;
+        let variance = found.iter().map(|it| (it - mean).powi(2)).sum::<f64>() / 5040.0;
+        let told = Contingency::new(&truth, &clusters).adjusted_rand_deviation().expect("one");
+        assert!(mean.abs() < 1e-12 && (told - variance.sqrt()).abs() < 1e-12, "{told} {variance}");
+        for (truth, clusters) in [([0; 5], [0, 0, 1, 1, 2]), ([0, 1, 2, 3, 4], [0, 0, 1, 1, 2])] {
+            assert_eq!(Contingency::new(&truth, &clusters).adjusted_rand_deviation(), None);
+        }
+    }
+
+    #[test]
     fn a_worked_example() {
         let c = Contingency::new(&[0, 0, 1, 1], &[0, 0, 1, 2]);
         assert!((c.adjusted_rand() - 4.0 / 7.0).abs() < 1e-12);

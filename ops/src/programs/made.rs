@@ -310,6 +310,28 @@ mod tests {
     }
 
     #[test]
+    fn scores_keep_what_the_program_says_of_its_metrics() {
+        let table = || Table::new().with_text("metric", ["ari", "own"]);
+        let table = || table().with_reals("value", vec![0.5, 2.0]);
+        let plain = made(Kind::Scores, table()).expect("scores");
+        let names = |made: &Artifact| {
+            let columns = made.as_table().into_iter().flat_map(Table::columns);
+            columns.map(|(name, _)| name.to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&plain), ["metric", "value", "note"], "as ever");
+        let told = table().with_text("direction", ["", "minimize"]);
+        let told = made(Kind::Scores, told).expect("scores");
+        let scores = told.as_table().map(|table| metric::scores(table, |_| None));
+        let scores = scores.expect("a table").expect("scores");
+        assert_eq!(scores[0].metric.heading(), "ARI ↑", "known by its name");
+        assert_eq!(scores[1].metric.heading(), "own ↓");
+        let wrong = table().with_text("direction", ["up", ""]);
+        refused(Kind::Scores, wrong, "has the direction `up` for `ari`");
+        let twice = Table::new().with_text("metric", ["a", "a"]);
+        refused(Kind::Scores, twice.with_reals("value", vec![1.0, 2.0]), "the metric `a` twice");
+    }
+
+    #[test]
     fn labels_scores_and_images_keep_what_they_mean() {
         let labels = Table::new().with_reals("label", vec![1.0, 0.0, -1.0]);
         let labels = made(Kind::Labels, labels).expect("labels");

@@ -6,6 +6,7 @@ use crate::study::{Study, clips, noise, scattered};
 use cache::{Artifact, Kind, Table, record::Row};
 use reports::figures::{FIGURES, Rendered};
 use serde_json::{Value, json};
+use std::{fs, path::Path};
 
 /// Draws, compares with the golden file, and tells every kind that was drawn.
 fn golden(
