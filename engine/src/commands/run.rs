@@ -154,7 +154,11 @@ fn write(folder: &Path, record: &Record, store: &cache::Store) -> Result<(), Str
 pub fn write_report(folder: &Path, record: &Record, store: &cache::Store) -> Result<(), String> {
     let table = crate::record::table(record, store);
     for remark in reports::remarks(&table.rows) {
-        say(&format!("note: {remark}"));
+        match (talk::is_json(), talk::is_quiet()) {
+            (true, _) => talk::event("note", json!({ "message": remark })),
+            (_, quiet) if !quiet => say(&format!("note: {remark}")),
+            _ => {}
+        }
     }
     let report =
         reports::render(record, table, store, folder).map_err(|fault| fault.to_string())?;
