@@ -1,10 +1,8 @@
 //! What an op is: parameters, ports, a check of shapes, and a run.
 
 use crate::device::Device;
-pub use crate::ports::Port;
-
-use crate::metrics::measures::Measure;
 use crate::outside::{Earlier, Programs};
+pub use crate::ports::Port;
 use cache::{Artifact, Digest, FileEntry, Shape, Table, Tensors};
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
@@ -67,7 +65,7 @@ pub trait Op: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static 
     /// companions gets one of these for each of its rows, with the same inputs.
     const COMPANION: bool = false;
     /// The metrics that its scores can hold; none where a user's program decides.
-    const METRICS: &'static [Measure] = &[];
+    const METRICS: &'static [crate::Measure] = &[];
     /// Parameters that say only how far to go: runs that differ in them share checkpoints.
     const PROGRESSIVE: &'static [&'static str] = &[];
     /// Whether row i of its output follows from row i of its one input and the parameters alone.

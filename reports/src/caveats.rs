@@ -80,16 +80,13 @@ fn few_clips(table: &ScoreTable) -> Option<String> {
     let deviation = |row: &ScoredRow| row.value(&format!("{}_deviation", metric.name));
     let widest = table.rows.iter().filter_map(|row| Some((row, deviation(row)?)));
     let (row, deviation) = widest.max_by(|a, b| a.1.total_cmp(&b.1))?;
-    let [clips, groups, classes] =
-        ["n_clips", "n_clusters", "n_classes"].map(|it| row.value(it).unwrap_or(0.0));
-    (2.0 * deviation >= 0.02).then(|| {
+    let [clips, classes] = ["n_clips", "n_classes"].map(|it| row.value(it).unwrap_or(0.0));
+    let (chance, width) = (metric.chance.unwrap_or(0.0), 2.0 * deviation);
+    (width >= 0.02).then(|| {
         format!(
-            "{clips} clips of {classes} classes are few: random groups of the sizes of these {groups} differ from \
-             {} {} by {:.2} in one of three cases, and by {:.2} in one of twenty. Smaller differences say nothing.",
-            metric.title,
-            metric.chance.unwrap_or(0.0),
-            deviation,
-            2.0 * deviation
+            "{clips} clips of {classes} classes are few: in about 19 of 20 cases the {} of random groups of the same \
+             sizes lies within {chance} ± {width:.2}, and what lies within says nothing.",
+            metric.title
         )
     })
 }

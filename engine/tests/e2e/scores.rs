@@ -35,7 +35,9 @@ report:
 fn cells(text: &str, bar: &str, end: &str) -> Vec<Vec<String>> {
     let plain = |cell: &str| {
         let mut cell = cell.trim().trim_end_matches(end).to_owned();
-        for (from, to) in [("**", ""), ("\\textbf{", ""), ("}", ""), ("{", ""), ("$", "")] {
+        for (from, to) in
+            [("**", ""), ("\\textbf{", ""), ("}", ""), ("{", ""), ("$", ""), ("&lt;", "<")]
+        {
             cell = cell.replace(from, to);
         }
         cell.replace("\\pm", "±").split_whitespace().collect::<Vec<_>>().join(" ")

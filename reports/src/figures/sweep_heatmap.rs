@@ -18,7 +18,8 @@ const MOST: usize = 24;
 
 pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     let rows = &source.table.rows;
-    let headline = source.table.headline().map(|metric| &*metric.name);
+    let headline = source.table.headline().or(source.table.columns.first());
+    let headline = headline.map(|metric| &*metric.name);
     let metric = source.text("metric").or(headline).ok_or("no row has numbers")?;
     let title = source.table.title_of(metric);
     let swept =
