@@ -43,7 +43,7 @@ pub use provenance::shell;
 pub use scores::{Known, ScoreTable, ScoredRow, Seed, estimate, shown_estimate};
 pub use sets::remarks;
 pub use span::span;
-pub use table::{absent, provisos};
+pub use table::provisos;
 
 /// The files of a report, by their name in the run's folder.
 pub type Report = BTreeMap<String, Vec<u8>>;

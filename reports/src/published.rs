@@ -9,8 +9,9 @@ pub fn pattern(table: &ScoreTable) -> Option<Text> {
     let said: Vec<String> = [false, true].into_iter().filter_map(|it| order(table, it)).collect();
     (!said.is_empty()).then(|| {
         let source = table.rows.iter().find_map(|row| row.published.source.as_deref());
-        let of = source.map_or_else(String::new, |source| format!(" of {source}"));
-        Text::from(format!("Beside the published values{of}: {}", said.join(" ")))
+        let of =
+            source.map_or_else(String::new, |it| format!("Published values are those of {it}. "));
+        Text::from(format!("{of}{}", said.join(" ")))
     })
 }
 
@@ -61,10 +62,14 @@ fn order(table: &ScoreTable, uses_labels: bool) -> Option<String> {
     let found = pairs.iter().filter(|pair| pair.is_found).count();
     let title = |row: usize| &table.rows[row].title;
     let mut said = match (found, pairs.len()) {
-        (found, all) if found == all => format!("{by} the rows stand in the published order"),
-        (0, _) => format!("{by} the published order is turned around"),
+        (found, all) if found == all => {
+            format!("{by} this run reproduces the published order of the rows")
+        }
+        (0, _) => format!("{by} this run turns the published order of the rows around"),
         (found, all) => {
-            format!("{by} the published order is found in part, for {found} of {all} pairs of rows")
+            format!(
+                "{by} this run reproduces the published order in {found} of {all} comparisons of two rows"
+            )
         }
     };
     said.replace_range(..1, &said[..1].to_uppercase());
@@ -79,9 +84,9 @@ fn order(table: &ScoreTable, uses_labels: bool) -> Option<String> {
     match best.first() {
         Some((first, _)) if best.iter().all(|(row, _)| row == first) => {
             let holds = match best.iter().filter(|(_, is_found)| *is_found).count() {
-                n if n == best.len() => "here too",
-                0 => "here it is not",
-                _ => "here only by some of these",
+                n if n == best.len() => "and is so here",
+                0 => "and is not so here",
+                _ => "and is so here only by some of these",
             };
             said.push_str(&format!("; {} is published as the best, {holds}", title(*first)));
         }
@@ -172,13 +177,19 @@ mod tests {
     fn an_order_is_found_turned_around_or_found_in_part() {
         // Less is better by the first, more by the second.
         let both = said(&[[(1.0, 0.9), (0.1, 0.3)], [(2.0, 1.0), (0.2, 0.2)]]);
-        assert!(both.contains("(spread) the rows stand in the published order"), "{both}");
-        assert!(both.contains("row 0 is published as the best, here too"), "{both}");
-        assert!(both.contains("(ari) the published order is turned around"), "{both}");
-        assert!(both.contains("row 1 is published as the best, here it is not"), "{both}");
+        assert!(
+            both.contains("(spread) this run reproduces the published order of the rows"),
+            "{both}"
+        );
+        assert!(both.contains("row 0 is published as the best, and is so here"), "{both}");
+        assert!(
+            both.contains("(ari) this run turns the published order of the rows around"),
+            "{both}"
+        );
+        assert!(both.contains("row 1 is published as the best, and is not so here"), "{both}");
         let part =
             said(&[[(1.0, 1.0), (0.3, 0.3)], [(2.0, 2.0), (0.2, 0.1)], [(3.0, 3.0), (0.1, 0.2)]]);
-        assert!(part.contains("in part, for 2 of 3 pairs of rows"), "{part}");
+        assert!(part.contains("in 2 of 3 comparisons of two rows"), "{part}");
         assert!(part.contains("row 1 is published ahead of row 2 by ari"), "{part}");
     }
 

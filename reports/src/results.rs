@@ -19,10 +19,10 @@ struct Line<'a> {
 /// Every number of a row: one line a metric and seed.
 fn lines(row: &ScoredRow) -> impl Iterator<Item = Line<'_>> {
     row.values.keys().flat_map(move |metric| {
-        let there = row.seeds.iter().filter(|seed| seed.missing.is_none());
-        there.map(move |Seed { seed, step, .. }| Line {
+        let has = move |it: &&Seed| it.missing.is_none() || it.others.contains_key(metric);
+        row.seeds.iter().filter(has).map(move |Seed { seed, step, others, .. }| Line {
             row,
-            step,
+            step: others.get(metric).unwrap_or(step),
             metric,
             value: row.draws.get(metric).and_then(|draws| draws.get(seed)).copied(),
             seed: *seed,

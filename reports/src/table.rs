@@ -171,7 +171,7 @@ fn notes(rows: &[ScoredRow], shown: &[Metric]) -> Vec<Text> {
 }
 
 /// Which seeds of a row have no numbers.
-pub fn absent(row: &ScoredRow) -> Option<Text> {
+fn absent(row: &ScoredRow) -> Option<Text> {
     let missing = row.seeds.iter().filter_map(|seed| Some((seed.seed, seed.missing.as_ref()?)));
     let missing: Vec<_> = missing.collect();
     let (_, why) = missing.first()?;
