@@ -93,12 +93,14 @@ fn answer(
     text = text.plain(format!(": {} {shown}{seeds}{scale}. ", metric.title));
     if let Some(rival) = verdict.and_then(|it| it.rival.as_ref()) {
         let others = count(rival.others + 1, "other row");
-        text = text.plain(format!("The seeds do not tell it from {others}. "));
+        let it = if best.len() == 1 { "it" } else { "the first of them" };
+        text = text.plain(format!("The seeds do not tell {it} from {others}. "));
     }
     if let (Some(purity), Some(majority)) = (row.value("purity"), row.value("purity_majority")) {
         let [groups, clips] = ["n_clusters", "n_clips"].map(|it| row.value(it).unwrap_or(0.0));
+        let whose = if best.len() == 1 { "Its" } else { "Of the first of them the" };
         text = text.plain(format!(
-            "Its {} over {} reach purity {purity:.3}; calling every clip by the commonest label reaches {majority:.3}. ",
+            "{whose} {} over {} reach purity {purity:.3}; calling every clip by the commonest label reaches {majority:.3}. ",
             count(groups as usize, "group"),
             count(clips as usize, "clip")
         ));

@@ -20,7 +20,7 @@ pub fn blocks(record: &Record, table: &ScoreTable, lengths: Vec<String>) -> Vec<
 
 fn caveats(record: &Record, table: &ScoreTable, lengths: Vec<String>) -> Vec<String> {
     let rows = &table.rows;
-    let warnings = record.warnings.iter().cloned();
+    let warnings = record.warnings.iter().map(|warning| sentence(warning));
     if rows.iter().all(|row| row.values.is_empty()) {
         return warnings.collect();
     }
@@ -71,7 +71,7 @@ fn caveats(record: &Record, table: &ScoreTable, lengths: Vec<String>) -> Vec<Str
 fn sentence(remark: &str) -> String {
     let mut letters = remark.chars();
     let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
-    format!("{first}{}.", letters.as_str())
+    format!("{first}{}.", letters.as_str().trim_end_matches('.'))
 }
 
 /// How far chance alone takes the agreement of so few clips, where that is not little.
