@@ -4,20 +4,25 @@
 
 pub mod artifact;
 pub mod checkpoint;
+pub mod csv;
 pub mod digest;
 pub mod files;
 pub mod foreign;
 pub mod key;
 pub mod kind;
 pub mod metric;
+pub mod missing;
+pub mod panics;
 pub mod parquet;
 pub mod record;
+pub mod regular;
 pub mod rows;
 pub mod sources;
 pub mod stat;
 pub mod store;
 pub mod table;
 pub mod tensors;
+pub mod verified;
 pub mod versions;
 
 pub use artifact::{Artifact, Data, Meta, Shape};

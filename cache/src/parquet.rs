@@ -1,18 +1,25 @@
-//! Tables as Parquet files: the only file that names polars.
+//! Tables as Parquet files: the only room that names polars.
 //!
 //! An array column of any shape is one `Array(f32, width)` column, which pandas, polars and DuckDB
 //! open; its shape, the kind and the metadata are in the file's metadata under `engine`.
 
-use crate::{Array, Artifact, Column, Kind, Meta, Table};
-use polars::prelude::{
-    Column as Series, DataFrame, DataType, ParallelStrategy, ParquetReader, PolarsError, SerReader,
-    polars_err,
+mod decode;
+mod table;
+
+pub use table::ParquetTable;
+
+use crate::{
+    Array, Artifact, Column, Kind, Meta, Table,
+    foreign::{Cells, Room, Values},
+    panics,
 };
+use decode::Chunk;
 use polars_arrow::{
-    array::{FixedSizeListArray, PrimitiveArray, Utf8ViewArray},
+    array::{PrimitiveArray, Utf8ViewArray},
     datatypes::{ArrowDataType, Field},
 };
 use polars_buffer::Buffer;
+use polars_error::{PolarsError, polars_err};
 use polars_parquet::{
     parquet::{
         CowBuffer,
@@ -21,7 +28,7 @@ use polars_parquet::{
         page::{CompressedDataPage, CompressedPage, DataPageHeader, DataPageHeaderV1},
         read::PageReader,
     },
-    read::read_metadata,
+    read::{infer_schema, read_metadata},
     write::{
         CompressionOptions, DynIter, DynStreamingIterator, Encoding, FileWriter, StatisticsOptions,
         Version, WriteOptions, array_to_columns, compress, fallible_streaming_iterator,
@@ -35,17 +42,13 @@ use std::{
     fs::File,
     io::{Cursor, Read, Seek, SeekFrom, Write},
     ops::Range,
-    panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
-    sync::Arc,
 };
 
 /// Rows of wide features in one row group: small enough to read a part, large enough to be quick.
 const WIDE_ROW_GROUP: usize = 512;
 /// Rows of a table without arrays in one row group.
 const NARROW_ROW_GROUP: usize = 1 << 18;
-/// A table of fewer rows is read by one thread.
-const SMALL_ROWS: usize = 1 << 12;
 /// About how many bytes a page of wide features holds.
 const WIDE_PAGE: usize = 1 << 20;
 const FOOTER_NAME: &str = "engine";
@@ -222,9 +225,9 @@ fn levels(rows: usize, width: usize, descriptor: &Descriptor) -> Vec<u8> {
 
 /// Reads an artifact written by [`write`].
 pub(crate) fn read(path: &Path) -> Result<Artifact, String> {
-    guarded(|| {
+    let read = || {
         let mut file = File::open(path).map_err(|fault| fault.to_string())?;
-        let metadata = read_metadata(&mut file).map_err(|fault| fault.to_string())?;
+        let metadata = metadata_of(&mut file)?;
         let mut pairs = metadata.key_value_metadata().iter().flatten();
         let footer = pairs.find(|pair| pair.key == FOOTER_NAME).and_then(|pair| pair.value.clone());
         let footer = footer.ok_or("it is not one of the engine's own files")?;
@@ -236,61 +239,78 @@ pub(crate) fn read(path: &Path) -> Result<Artifact, String> {
                 arrays.insert(name.clone(), to_array(values, width, shape.clone())?);
             }
         }
-        let table = read_table(file, metadata, arrays, &footer.shapes)?;
+        let table = read_table(&mut file, &metadata, arrays, &footer.shapes)?;
         Ok(Artifact { kind: footer.kind, meta: footer.meta, data: crate::Data::Table(table) })
-    })
+    };
+    panics::caught(read).unwrap_or_else(|_| Err(decode::DAMAGED.to_owned()))
 }
 
-/// Reads the columns of anybody's Parquet file: text, numbers, and lists of numbers of one length.
-///
-/// # Errors
-/// When the file cannot be read, or a column is of another type; the message names it.
-pub fn read_foreign(path: &Path) -> Result<Table, String> {
-    guarded(|| {
-        let mut file = File::open(path).map_err(|fault| fault.to_string())?;
-        let metadata = read_metadata(&mut file).map_err(|fault| fault.to_string())?;
-        read_table(file, metadata, BTreeMap::new(), &BTreeMap::new())
-    })
-}
-
-/// The reader may panic on a damaged file; a damaged file is an ordinary fault here.
-fn guarded<T>(read: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(read))
-        .unwrap_or_else(|_| Err("its Parquet pages are damaged".to_owned()))
+/// What stands at the end of a file.
+fn metadata_of(file: &mut (impl Read + Seek)) -> Result<FileMetadata, String> {
+    match panics::caught(|| read_metadata(file)) {
+        Ok(Ok(metadata)) => Ok(metadata),
+        Ok(Err(fault)) => Err(fault.to_string()),
+        Err(_) => Err("its Parquet footer is damaged".to_owned()),
+    }
 }
 
 /// The columns of a file, of which some are known already.
 fn read_table(
-    file: File,
-    metadata: FileMetadata,
+    file: &mut File,
+    metadata: &FileMetadata,
     mut known: BTreeMap<String, Column>,
     shapes: &BTreeMap<String, Vec<usize>>,
 ) -> Result<Table, String> {
-    let names = metadata.schema().fields().iter().map(|field| field.name().to_owned());
-    let names: Vec<String> = names.collect();
-    let rest: Vec<_> = names.iter().filter(|name| !known.contains_key(*name)).cloned().collect();
-    if !rest.is_empty() {
-        // Of small tables a report reads hundreds: to wake other threads takes longer than to read one.
-        let is_small = metadata.row_groups.len() < 2 && metadata.num_rows < SMALL_ROWS;
-        let threads = if is_small { ParallelStrategy::None } else { ParallelStrategy::Auto };
-        let reader = ParquetReader::new(file).with_columns(Some(rest)).read_parallel(threads);
-        let mut reader = reader.set_rechunk(!is_small);
-        reader.set_metadata(Arc::new(metadata));
-        let frame: DataFrame = reader.finish().map_err(|fault| fault.to_string())?;
-        for series in frame.into_columns() {
-            let name = series.name().to_string();
-            let column = to_column(series, shapes.get(&name))
-                .map_err(|fault| format!("column `{name}`: {fault}"))?;
-            known.insert(name, column);
+    // Own columns shrink to no less than this; more than that is said by a header that is damaged.
+    let length = file.metadata().map_err(|fault| fault.to_string())?.len();
+    let mut room = Room { bytes: (256 << 20) + length.saturating_mul(4096) };
+    let schema = infer_schema(metadata).map_err(|fault| fault.to_string())?;
+    let mut table = Table::new();
+    for field in schema.iter_values().cloned().map(decode::plain) {
+        let name = field.name.to_string();
+        let column = match known.remove(&name) {
+            Some(column) => column,
+            None => {
+                let shape = shapes.get(&name).cloned();
+                read_column(file, metadata, &field, shape, &mut room)
+                    .map_err(|fault| format!("column `{name}`: {fault}"))?
+            }
+        };
+        if table.columns().len() > 0 && column.len() != table.rows() {
+            return Err(format!("column `{name}` has {} rows of {}", column.len(), table.rows()));
         }
+        table = table.with(&name, column);
     }
-    names.iter().try_fold(Table::new(), |table, name| {
-        let column = known.remove(name).ok_or(format!("column `{name}` is there twice"))?;
-        match table.columns().len() == 0 || column.len() == table.rows() {
-            true => Ok(table.with(name, column)),
-            false => Err(format!("column `{name}` has {} rows of {}", column.len(), table.rows())),
+    Ok(table)
+}
+
+fn read_column(
+    file: &mut File,
+    metadata: &FileMetadata,
+    field: &Field,
+    shape: Option<Vec<usize>>,
+    room: &mut Room,
+) -> Result<Column, String> {
+    let mut arrays = Vec::new();
+    for group in &metadata.row_groups {
+        let chunk = Chunk::of(group, &field.name, |chunk| {
+            let place = chunk.byte_range();
+            let mut bytes = Vec::new();
+            file.seek(SeekFrom::Start(place.start)).map_err(|fault| fault.to_string())?;
+            let mut part = Read::by_ref(file).take(place.end.saturating_sub(place.start));
+            part.read_to_end(&mut bytes).map_err(|fault| fault.to_string())?;
+            Ok(Buffer::from(bytes))
+        })?;
+        chunk.weigh(field, group.num_rows(), room)?;
+        arrays.extend(chunk.decode(field)?);
+    }
+    let cells = decode::cells(&arrays, field, false, room)?;
+    match (cells.values, shape) {
+        (Values::List(width, numbers), Some(shape)) => {
+            to_array(numbers.into_single(), width, shape)
         }
-    })
+        (values, _) => Cells { values, missing: cells.missing }.into_column(&field.name),
+    }
 }
 
 /// The numbers of an array column, if all its pages are as [`wide_pages`] makes them: then they
@@ -360,84 +380,6 @@ fn read_chunk(
     }
     *room = pages.into_inner().0.into_inner().into_mut().right_or_default();
     rest.is_empty().then_some(())
-}
-
-fn to_column(series: Series, shape: Option<&Vec<usize>>) -> Result<Column, String> {
-    let cast = |series: &Series, to: &DataType| series.cast(to).map_err(|fault| fault.to_string());
-    let nulls = series.null_count();
-    let whole = |nulls: usize| match nulls {
-        0 => Ok(()),
-        _ => Err(format!("{nulls} of its values are missing")),
-    };
-    match series.dtype() {
-        DataType::String => {
-            whole(nulls)?;
-            let values = series.str().map_err(|fault| fault.to_string())?;
-            Ok(Column::Text(
-                values.iter().map(|value| value.unwrap_or_default().to_owned()).collect(),
-            ))
-        }
-        DataType::Float32 | DataType::Float64 => {
-            let series = cast(&series, &DataType::Float64)?;
-            let values = series.f64().map_err(|fault| fault.to_string())?;
-            Ok(Column::Real(values.iter().map(|value| value.unwrap_or(f64::NAN)).collect()))
-        }
-        kind if kind.is_integer() || *kind == DataType::Boolean => {
-            whole(nulls)?;
-            let series = cast(&series, &DataType::Int64)?;
-            whole(series.null_count())?;
-            let values = series.i64().map_err(|fault| fault.to_string())?;
-            Ok(Column::Int(values.iter().map(Option::unwrap_or_default).collect()))
-        }
-        DataType::Array(inner, width) if inner.is_primitive_numeric() => {
-            whole(nulls)?;
-            let width = *width;
-            let series = match **inner {
-                DataType::Float32 => series,
-                _ => cast(&series, &DataType::Array(Box::new(DataType::Float32), width))?,
-            };
-            let shape = shape.cloned().unwrap_or_else(|| vec![width]);
-            to_array(numbers_of(series)?, width, shape)
-        }
-        DataType::List(inner) if inner.is_primitive_numeric() => {
-            whole(nulls)?;
-            let width = list_width(&series)?;
-            let series = cast(&series, &DataType::Array(Box::new(DataType::Float32), width))?;
-            let shape = shape.cloned().unwrap_or_else(|| vec![width]);
-            to_array(numbers_of(series)?, width, shape)
-        }
-        other => Err(format!(
-            "the type {other} is none of text, numbers, or lists of numbers of one length"
-        )),
-    }
-}
-
-/// The one length of all lists of a column.
-fn list_width(series: &Series) -> Result<usize, String> {
-    let lists = series.list().map_err(|fault| fault.to_string())?;
-    let mut widths = lists.downcast_iter().flat_map(|chunk| chunk.offsets().lengths());
-    let first = widths.next().unwrap_or(0);
-    match widths.find(|width| *width != first) {
-        None => Ok(first),
-        Some(other) => Err(format!("its lists have {first} and {other} numbers, not one length")),
-    }
-}
-
-/// The numbers of a column of lists, as polars decoded them.
-fn numbers_of(series: Series) -> Result<Vec<f32>, String> {
-    let chunks = series.take_materialized_series().rechunk().into_chunks();
-    let Some(chunk) = chunks.into_iter().next() else { return Ok(Vec::new()) };
-    let list: &FixedSizeListArray =
-        chunk.as_any().downcast_ref().ok_or("it is not a fixed-size list")?;
-    let values: &PrimitiveArray<f32> =
-        list.values().as_any().downcast_ref().ok_or("its items are not numbers")?;
-    if values.validity().is_some_and(|validity| validity.unset_bits() > 0) {
-        return Err("some of its numbers are missing".to_owned());
-    }
-    let values = values.values().clone();
-    drop(chunk);
-    // The buffer is ours alone by now, as a rule: then its vector is taken, not copied.
-    Ok(values.into_mut().right_or_else(|shared| shared.to_vec()))
 }
 
 fn to_array(values: Vec<f32>, width: usize, shape: Vec<usize>) -> Result<Column, String> {

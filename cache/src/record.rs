@@ -191,6 +191,9 @@ pub struct StepRecord {
     pub reason: String,
     /// What it made: port → digest.
     pub outputs: BTreeMap<String, Digest>,
+    /// What its outputs warn of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// The shapes of what it made.
     pub shapes: BTreeMap<String, Shape>,
     /// How long it took; for a hit, how long it had taken when it was made.

@@ -105,6 +105,9 @@ pub struct Object {
     /// version need not be read to be trusted; any other is read once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<Stat>,
+    /// What its op warns of, under `warning` in its metadata: a hit warns as the run did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
 }
 
 /// A finished step: a line of the journal.

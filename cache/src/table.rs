@@ -1,5 +1,6 @@
 //! Named columns of one length, held in memory.
 
+use foldhash::HashMap;
 use std::sync::Arc;
 
 /// One column.
@@ -87,6 +88,8 @@ impl Column {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Table {
     columns: Vec<(String, Column)>,
+    /// The place of each column by its name: a table from outside may have 100,000 of them.
+    places: HashMap<String, usize>,
 }
 
 impl Table {
@@ -105,6 +108,7 @@ impl Table {
         if let Some((_, first)) = self.columns.first() {
             assert_eq!(first.len(), column.len(), "BUG: the length of column `{name}`");
         }
+        self.places.insert(name.to_owned(), self.columns.len());
         self.columns.push((name.to_owned(), column));
         self
     }
@@ -154,7 +158,7 @@ impl Table {
 
     /// The column of that name.
     pub fn column(&self, name: &str) -> Option<&Column> {
-        self.columns.iter().find(|(own, _)| own == name).map(|(_, column)| column)
+        self.places.get(name).map(|&at| &self.columns[at].1)
     }
 
     /// The column of that name, if it is text.

@@ -157,10 +157,10 @@ fn anybodys_parquet_is_an_error_and_not_a_crash() {
         let mut bytes = whole.clone();
         bytes[at] = junk;
         fs::write(&path, bytes).expect("written");
-        let _ = cache::parquet::read_foreign(&path);
+        let _ = cache::foreign::read(&path);
     }
     fs::write(&path, b"not parquet").expect("written");
-    assert!(cache::parquet::read_foreign(&path).is_err());
+    assert!(cache::foreign::read(&path).is_err());
 }
 
 proptest! {

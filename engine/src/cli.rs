@@ -4,13 +4,13 @@ pub mod examples;
 
 use crate::{
     commands, devices,
-    say::{progress::say, suggest, talk},
+    say::{self, progress::say, suggest, talk, visible::visible},
 };
 use clap::{
     Args, CommandFactory, Parser, Subcommand, ValueEnum,
     error::{ContextKind, ContextValue, ErrorKind},
 };
-use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode};
+use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode, sync::Arc};
 
 /// A step failed.
 pub const FAILED: u8 = 1;
@@ -46,6 +46,9 @@ struct TalkArgs {
     /// How it is said: sentences, or one JSON object a line.
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text", display_order = 902)]
     log_format: LogFormat,
+    /// Write a timeline of the run for Perfetto or `chrome://tracing`: steps, waiting, the store, epochs.
+    #[arg(long, global = true, value_name = "FILE", display_order = 903)]
+    trace: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -230,12 +233,19 @@ impl Stop {
 
 /// Runs the command that was typed.
 pub fn main() -> ExitCode {
+    // A file that grows beyond `ulimit -f` is an error of the write, and not the end of the process.
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(fault) => return refuse(&fault),
     };
-    let TalkArgs { quiet, verbose, log_format } = cli.talk;
+    let TalkArgs { quiet, verbose, log_format, trace } = cli.talk;
     talk::set(log_format == LogFormat::Json, quiet, verbose);
+    // The timeline is whole once this is dropped.
+    let _timeline = match say::trace::start(trace.as_deref()) {
+        Ok(timeline) => timeline,
+        Err(message) => return ExitCode::from(Stop::saying(BAD_INPUT, message).0),
+    };
     let ended = match cli.command {
         Command::Run(args) => commands::run::run(&args),
         Command::Plan(args) => commands::plan::plan(&args),
@@ -281,7 +291,9 @@ fn refuse(fault: &clap::Error) -> ExitCode {
             let text = fault.to_string();
             say(text.split("\n\n").next().unwrap_or(&text));
         }
-        None => drop(fault.print()),
+        // Colours are for what the user typed as far as that can be shown.
+        None if words.iter().all(|word| visible(word) == *word) => drop(fault.print()),
+        None => say(fault.to_string().trim_end()),
     }
     ExitCode::from(BAD_INPUT)
 }
@@ -318,8 +330,8 @@ pub fn run_args(words: &[String]) -> Option<RunArgs> {
     }
 }
 
-/// Writes data to standard output; a reader that has gone away is no fault.
+/// Writes data to standard output, so that it does nothing to a terminal; a reader that has gone away is no fault.
 pub fn print(data: &str) {
     use std::io::Write;
-    let _ = std::io::stdout().write_all(data.as_bytes());
+    let _ = std::io::stdout().write_all(visible(data).as_bytes());
 }

@@ -94,7 +94,16 @@ pub struct Step {
     /// Where its name stands.
     pub span: Span,
     /// Where its parameters' values stand, as far as they are written in the file.
-    pub param_spans: BTreeMap<String, Span>,
+    pub param_places: BTreeMap<String, Place>,
+}
+
+/// Where the value of a parameter comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Where it is read in the file.
+    pub span: Span,
+    /// The option `--set` that gave it, as it was typed.
+    pub option: Option<String>,
 }
 
 impl Step {

@@ -50,6 +50,24 @@ fn every_bad_pipeline_is_explained() {
     });
 }
 
+#[test]
+fn a_study_is_named_in_any_script() {
+    let said = |name: &str| {
+        let name = serde_json::to_string(name).expect("text is JSON");
+        let steps = "steps:\n  own: { op: matrix, path: own.npy }\n";
+        said("named.yaml", format!("name: {name}\n{steps}"))
+    };
+    let hindi = "अध्ययन_१";
+    for name in ["größe", "e\u{301}tude", hindi, "主成分", "исследование-2", "דגימה", "a.b", "🎵"]
+    {
+        assert!(said(name).ends_with("(can be run)"), "{}", said(name));
+    }
+    for name in ["a/b", ".a", "a b", "a\u{a0}b", "a\u{202e}b", "a\u{9b}b", "", "a\0", "é\u{2028}"]
+    {
+        assert!(said(name).contains("cannot be the name of a study"), "{}", said(name));
+    }
+}
+
 /// A change of a text such as a slip of the hand, or somebody looking for trouble, makes.
 #[derive(Clone, Debug)]
 enum Slip {
@@ -73,6 +91,11 @@ fn slip() -> impl Strategy<Value = Slip> {
         "&a ",
         "*a",
         "<<: *a",
+        "<<: [*a, *b]\n",
+        "<<: [*b, {",
+        "&b ",
+        "*b",
+        "<<:\n",
         "${",
         "${latent}",
         "!x ",
@@ -107,6 +130,30 @@ fn slip() -> impl Strategy<Value = Slip> {
     ]
 }
 
+/// A pipeline of anchors, aliases, and maps that are merged in every way.
+const MERGED: &str = "name: merged
+vars: { data: data, k: &k 3 }
+steps:
+  clips: { op: audio_folder, path: '${data}' }
+  mel: &mel { op: log_mel, in: clips, sample_rate: &rate 8000, n_fft: 512, hop_length: 256, n_mels: 16 }
+  short: { <<: *mel, duration: 0.5 }
+  norm: { op: normalize, in: short }
+  pca: &pca { op: pca, in: norm, components: 4 }
+  groups: &groups { op: kmeans, in: pca, clusters: *k }
+  more: { <<: [*groups, { n_init: 4 }, { n_init: 9, clusters: 2 }], max_iter: 50 }
+  both:
+    <<:
+      - *groups
+      - { n_init: 2 }
+    clusters: 2
+  scores: { op: metrics, in: { features: pca, clusters: more, truth: clips.labels } }
+  others: { op: metrics, in: { features: pca, clusters: both, truth: clips.labels } }
+report:
+  table:
+    - &row { row: one, scores: scores }
+    - { <<: *row, row: two, scores: others }
+";
+
 fn change(bytes: &mut Vec<u8>, slip: &Slip) {
     if bytes.is_empty() {
         return;
@@ -138,6 +185,15 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(
         std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(400),
     ))]
+
+    /// The same of a file in which much is named, copied and merged.
+    #[test]
+    fn whatever_is_merged_is_answered(slips in vec(slip(), 0..6)) {
+        let mut bytes = MERGED.as_bytes().to_vec();
+        slips.iter().for_each(|slip| change(&mut bytes, slip));
+        let said = said("merged.yaml", String::from_utf8_lossy(&bytes).into_owned());
+        prop_assert!(!slips.is_empty() || said.ends_with("(can be run)"), "{said}");
+    }
 
     #[test]
     fn whatever_a_file_holds_is_answered(which in any::<Index>(), slips in vec(slip(), 1..8)) {

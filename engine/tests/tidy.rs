@@ -128,10 +128,11 @@ fn heavy_crates_are_named_in_one_place_each() {
         ("clap", "engine", "engine/src/"),
         ("miette", "engine", "engine/src/"),
         ("serde-saphyr", "engine", "engine/src/"),
-        ("polars", "cache", "cache/src/parquet"),
         ("polars-arrow", "cache", "cache/src/parquet"),
         ("polars-buffer", "cache", "cache/src/parquet"),
+        ("polars-error", "cache", "cache/src/parquet"),
         ("polars-parquet", "cache", "cache/src/parquet"),
+        ("polars-utils", "cache", "cache/src/parquet"),
         ("dfdx", "ops", "ops/src/nn/"),
         ("cudarc", "ops", "ops/src/nn/"),
     ] {

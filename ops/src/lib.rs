@@ -10,6 +10,7 @@ pub mod audio;
 pub mod cluster;
 pub mod device;
 pub mod embed;
+mod error;
 pub mod features;
 pub mod metrics;
 pub mod nn;
@@ -27,6 +28,6 @@ pub use op::{
     Cancel, Checkpoints, Ctx, Detached, Determinism, Fault, Inputs, Locate, Op, OpError, Outputs,
     Progress, Select, Source,
 };
-pub use outside::{Earlier, Piece, Program, Programs};
+pub use outside::{Earlier, Piece, Program, Programs, Warnings};
 pub use ports::Port;
 pub use table::{AnyOp, Entry, OPS, ParamError, find};

@@ -1,8 +1,10 @@
 //! What an op is: parameters, ports, a check of shapes, and a run.
 
 use crate::device::Device;
-use crate::outside::{Earlier, Programs};
+pub use crate::error::{Fault, OpError};
 pub use crate::ports::Port;
+
+use crate::outside::{Earlier, Programs, Warnings};
 use cache::{Artifact, Digest, FileEntry, Shape, Table, Tensors};
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
@@ -96,6 +98,11 @@ pub trait Op: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static 
     /// # Errors
     /// When parameters contradict each other or the shapes cannot work, as far as both are known.
     fn check(&self, inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError>;
+
+    /// What a user should know of these parameters although they work, each said like an error.
+    fn warnings(&self, _inputs: &[Option<Shape>]) -> Vec<OpError> {
+        Vec::new()
+    }
 
     /// Bytes of a GPU's memory that it takes where it runs on one, from the shapes of the inputs;
     /// none if it uses no GPU, or as long as shapes are not known.
@@ -255,6 +262,8 @@ pub struct Ctx<'a> {
     pub earlier: &'a dyn Earlier,
     /// Who runs programs.
     pub programs: &'a dyn Programs,
+    /// Who hears what the user should know although nothing failed.
+    pub warnings: &'a dyn Warnings,
 }
 
 impl Ctx<'_> {
@@ -337,64 +346,7 @@ impl Detached {
             device: &Device::Cpu,
             earlier: &Detached,
             programs: &Detached,
+            warnings: &Detached,
         }
-    }
-}
-
-/// Whose fault it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// The user's parameters or data: exit code 2.
-    Input,
-    /// Something failed while running: exit code 1.
-    Failure,
-    /// The run was cancelled: exit code 130.
-    Cancelled,
-}
-
-/// Why an op could not do its work. The engine adds step and place.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{message}")]
-pub struct OpError {
-    /// Whose fault it was.
-    pub fault: Fault,
-    /// The parameter it is about, if it is about one.
-    pub param: Option<&'static str>,
-    /// A lower-case sentence without a full stop.
-    pub message: String,
-    /// What the user can do.
-    pub help: Option<String>,
-}
-
-impl OpError {
-    fn new(fault: Fault, message: impl Into<String>) -> Self {
-        Self { fault, param: None, message: message.into(), help: None }
-    }
-
-    /// The data is unfit.
-    pub fn data(message: impl Into<String>) -> Self {
-        Self::new(Fault::Input, message)
-    }
-
-    /// A parameter is unfit.
-    pub fn param(name: &'static str, message: impl Into<String>) -> Self {
-        Self { param: Some(name), ..Self::new(Fault::Input, message) }
-    }
-
-    /// Something failed that is neither parameters nor data.
-    pub fn failure(message: impl Into<String>) -> Self {
-        Self::new(Fault::Failure, message)
-    }
-
-    /// The run was cancelled.
-    pub fn cancelled() -> Self {
-        Self::new(Fault::Cancelled, "cancelled")
-    }
-
-    /// Adds what the user can do.
-    #[must_use]
-    pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
-        self
     }
 }

@@ -1,7 +1,7 @@
 //! What an op may ask of whoever runs it, besides files: earlier results, and programs.
 
 use crate::op::{Cancel, Detached, OpError};
-use cache::{Artifact, Table};
+use cache::{Artifact, FileEntry, Table};
 
 /// What earlier runs of the same step made, with the same parameters and other inputs or files.
 ///
@@ -9,6 +9,12 @@ use cache::{Artifact, Table};
 pub trait Earlier: Sync {
     /// What some of them made at a port.
     fn outputs(&self, port: &str) -> Vec<Artifact>;
+}
+
+/// Hears what the user should know although nothing failed.
+pub trait Warnings: Sync {
+    /// A lower-case sentence without a full stop; it is shown, and kept with the run.
+    fn warn(&self, message: &str);
 }
 
 /// Runs programs that are not the engine's.
@@ -34,6 +40,8 @@ pub struct Program<'a> {
     pub variables: Vec<(&'a str, String)>,
     /// Names of variables that it sees as the engine does.
     pub passed: &'a [String],
+    /// Files whose content decides what it does; they must not change while it runs.
+    pub files: &'a [FileEntry],
 }
 
 /// A piece of an argument.
@@ -51,6 +59,10 @@ impl Earlier for Detached {
     fn outputs(&self, _port: &str) -> Vec<Artifact> {
         Vec::new()
     }
+}
+
+impl Warnings for Detached {
+    fn warn(&self, _message: &str) {}
 }
 
 impl Programs for Detached {

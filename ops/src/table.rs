@@ -101,6 +101,7 @@ pub trait AnyOp: Send + Sync {
     fn outputs(&self) -> &'static [Port];
     fn sources(&self) -> Vec<Source>;
     fn check(&self, inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError>;
+    fn warnings(&self, inputs: &[Option<Shape>]) -> Vec<OpError>;
     fn gpu_memory(&self, inputs: &[Option<Shape>]) -> Option<u64>;
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError>;
 }
@@ -120,6 +121,9 @@ impl<O: Op> AnyOp for O {
     }
     fn check(&self, inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError> {
         Op::check(self, inputs)
+    }
+    fn warnings(&self, inputs: &[Option<Shape>]) -> Vec<OpError> {
+        Op::warnings(self, inputs)
     }
     fn gpu_memory(&self, inputs: &[Option<Shape>]) -> Option<u64> {
         Op::gpu_memory(self, inputs)

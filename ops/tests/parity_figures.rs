@@ -26,7 +26,7 @@ fn bytes(name: &str) -> Vec<u8> {
 /// The rows of an array, and how many numbers each has.
 fn rows(name: &str) -> (Vec<f32>, usize) {
     let (_, width, values) = numpy::read_matrix(&bytes(&format!("{name}.npy"))).unwrap();
-    (values, width)
+    (values.into_single(), width)
 }
 
 fn expected() -> Value {

@@ -3,8 +3,9 @@
 use crate::{
     count,
     document::{Block, Text},
+    left_out::{Group, LeftOut, left_out},
 };
-use cache::{Kind, Record, Store, StoreError, record::RunStatus};
+use cache::{Record, Store, StoreError, record::RunStatus};
 
 /// What a reader must know first of a run that did not come to its end.
 pub fn notice(record: &Record) -> Option<Block> {
@@ -29,26 +30,15 @@ pub fn notice(record: &Record) -> Option<Block> {
 /// When their list is missing from the store or damaged.
 pub fn skipped(record: &Record, store: &Store) -> Result<Vec<Block>, StoreError> {
     let mut blocks = Vec::new();
-    for step in &record.steps {
-        let skipped = step.outputs.iter().filter(|(port, _)| {
-            step.shapes.get(*port).is_some_and(|shape| shape.kind == Kind::Skipped)
-        });
-        for (_, digest) in skipped {
-            let artifact = store.get(digest)?;
-            let column = |name| artifact.as_table().and_then(|table| table.text(name));
-            let (Some(files), Some(reasons)) = (column("file"), column("reason")) else { continue };
-            if files.is_empty() {
-                continue;
-            }
-            if blocks.is_empty() {
-                blocks.push(Block::Heading("Files left out".to_owned()));
-            }
-            let left_out = format!(" left out {}:", count(files.len(), "file"));
-            blocks.push(Block::Paragraph(Text::from("Step ").code(&step.name).plain(left_out)));
-            let lines = files.iter().zip(reasons);
-            let line = |(file, reason)| Text::new().code(file).plain(format!(": {reason}"));
-            blocks.push(Block::List(lines.map(line).collect()));
+    for LeftOut { step, files, groups } in left_out(record, store)? {
+        if blocks.is_empty() {
+            blocks.push(Block::Heading("Files left out".to_owned()));
         }
+        let left_out = format!(" left out {}:", count(files, "file"));
+        blocks.push(Block::Paragraph(Text::from("Step ").code(&step).plain(left_out)));
+        let lines = groups.iter().flat_map(Group::lines);
+        let line = |(place, reason)| Text::new().code(place).plain(format!(": {reason}"));
+        blocks.push(Block::List(lines.map(line).collect()));
     }
     Ok(blocks)
 }

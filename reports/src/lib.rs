@@ -20,6 +20,7 @@ mod html;
 mod labelings;
 mod latent;
 mod latex;
+pub mod left_out;
 mod lengths;
 mod markdown;
 mod provenance;
@@ -95,6 +96,6 @@ pub fn render(
 }
 
 /// `1 clip`, `2 clips`.
-fn count(n: usize, noun: &str) -> String {
+pub fn count(n: usize, noun: &str) -> String {
     format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
 }

@@ -1,30 +1,8 @@
 //! What is written is read; damage is an error.
 
 use super::*;
+use crate::foreign;
 use proptest::prelude::*;
-
-/// A file with one column of these lists.
-fn lists(rows: &[&[f64]]) -> tempfile::NamedTempFile {
-    let rows: Vec<_> =
-        rows.iter().map(|row| Series::new("".into(), *row).take_materialized_series()).collect();
-    let mut frame =
-        DataFrame::new(rows.len(), vec![Series::new("x".into(), rows)]).expect("a frame");
-    let file = tempfile::NamedTempFile::new().expect("a file");
-    polars::prelude::ParquetWriter::new(file.as_file()).finish(&mut frame).expect("a Parquet file");
-    file
-}
-
-#[test]
-fn lists_of_one_length_are_arrays() {
-    let file = lists(&[&[1.0, 2.5], &[3.0, -4.0]]);
-    let table = read_foreign(file.path()).expect("a table");
-    assert_eq!(table, Table::new().with_array("x", [2], vec![1.0, 2.5, 3.0, -4.0]));
-    let ragged = read_foreign(lists(&[&[1.0], &[2.0, 3.0]]).path());
-    let expected = "column `x`: its lists have 1 and 2 numbers, not one length";
-    assert_eq!(ragged, Err(expected.to_owned()));
-    let empty = read_foreign(lists(&[&[], &[]]).path());
-    assert!(empty.is_err_and(|fault| fault.contains("rows of 0 numbers")));
-}
 
 fn artifact(rows: usize, shape: &[usize]) -> (Artifact, Table) {
     let numbers = |count: usize| (0..count).map(|at| at as f32 * 0.5 - 7.0).collect();
@@ -64,7 +42,7 @@ proptest! {
             let quick = read_wide(path, &metadata().expect("a footer"), "features", shape.iter().product());
             prop_assert_eq!(quick.as_deref(), table.array("features").map(Array::values));
             prop_assert_eq!(read(path), Ok(artifact));
-            let foreign = read_foreign(path).expect("a table");
+            let foreign = foreign::read(path).expect("a table");
             let numbers = |table: &Table| table.array("features").map(|array| array.values().to_vec());
             prop_assert_eq!(numbers(&foreign), numbers(&table));
             prop_assert_eq!(foreign.ints("frames"), table.ints("frames"));

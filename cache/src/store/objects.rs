@@ -8,6 +8,7 @@ use std::{
     io::{BufWriter, Write},
     path::{Path, PathBuf},
 };
+use tracing::debug_span;
 
 /// The endings of objects: tables, tensors.
 pub(super) const ENDINGS: [&str; 2] = ["parquet", "safetensors"];
@@ -19,7 +20,8 @@ impl Store {
     /// # Errors
     /// When the file system refuses, for instance because the disk is full.
     pub fn put(&self, artifact: &Artifact) -> Result<Object, StoreError> {
-        let digest = artifact.digest();
+        let digest = debug_span!("digest").in_scope(|| artifact.digest());
+        let _writing = debug_span!("put", digest = %digest.short()).entered();
         let path = self.path_for(&digest, ending(artifact));
         let folder = path.parent().expect("an object lies in a folder");
         let io = |fault| self.refused("write", &path, fault);
@@ -28,6 +30,7 @@ impl Store {
             shape: artifact.shape(),
             bytes: stat.size,
             seen: Some(stat),
+            warning: artifact.meta.get("warning").and_then(|it| it.as_str()).map(str::to_owned),
         };
         if let Ok(stat) = self.verify(&digest) {
             // Whoever wrote it may have been killed before its name was on the disk.
@@ -70,6 +73,7 @@ impl Store {
                 StoreError::Gone(self.root.clone())
             });
         };
+        let _reading = debug_span!("get", digest = %digest.short()).entered();
         let read = self.read(digest, &path);
         if matches!(read, Err(StoreError::Damaged { .. })) {
             // If it cannot be removed, the next read will find it damaged again.

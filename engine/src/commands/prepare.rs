@@ -4,7 +4,12 @@ use crate::{
     cli::{BAD_INPUT, FAILED, PlanArgs, Stop},
     devices::{self, Machine, trial},
     pipeline::Pipeline,
-    run::{Files, Options, StepError, scan_sources, search::Batches, wanted},
+    run::{
+        Files, Options, StepError, scan_sources,
+        search::Batches,
+        wanted,
+        workers::{MORE_THREADS, NO_THREADS},
+    },
     say::{
         fault::{Fault, listed, tell},
         progress::say,
@@ -12,8 +17,9 @@ use crate::{
     },
     spec::{self, Results},
 };
-use cache::{Store, StoreError, store::plain};
-use std::{collections::BTreeSet, path::Path};
+use cache::{Store, StoreError, regular, store::plain};
+use std::{collections::BTreeSet, num::NonZeroUsize, path::Path};
+use tracing::info_span;
 
 /// A pipeline that is ready to run.
 pub struct Prepared {
@@ -38,16 +44,12 @@ const LONGEST_PIPELINE: u64 = 4 << 20;
 /// # Errors
 /// With the exit code, if anything is wrong.
 pub fn prepare(args: &PlanArgs, keep_going: Option<bool>) -> Result<Prepared, Stop> {
-    if let Some(threads) = args.threads {
-        rayon::ThreadPoolBuilder::new()
-            .num_threads(threads.get())
-            .build_global()
-            .map_err(|fault| Stop::saying(FAILED, fault))?;
-    }
+    start_threads(args.threads.map_or(0, NonZeroUsize::get))?;
     // A store that is there is read while the pipeline is; for a faulty pipeline none is made.
     let store = args.store.store.clone();
-    let opened = store.is_dir().then(|| std::thread::spawn(move || open(&store)));
-    let (mut pipeline, warnings) = load(&args.pipeline, &args.set)?;
+    let opened = store.is_dir().then(|| std::thread::Builder::new().spawn(move || open(&store)));
+    let loaded = info_span!("load").in_scope(|| load(&args.pipeline, &args.set));
+    let (mut pipeline, warnings) = loaded?;
     let doubt = |place: &_| trial::doubt(place, &args.store.store);
     devices::place(&mut pipeline, &Machine::look(), args.device, doubt)
         .map_err(|errors| refuse(&pipeline, &errors))?;
@@ -61,11 +63,12 @@ pub fn prepare(args: &PlanArgs, keep_going: Option<bool>) -> Result<Prepared, St
         limits: None,
     };
     let store = match opened {
-        Some(thread) => thread.join().expect("opening a store does not panic"),
-        None => open(&args.store.store),
+        Some(Ok(thread)) => thread.join().expect("opening a store does not panic"),
+        Some(Err(_)) | None => open(&args.store.store),
     };
     let store = store.map_err(|fault| Stop::saying(FAILED, fault))?;
-    let files = scan_sources(&pipeline, &wanted(&pipeline, &options.only), &store)
+    let files = info_span!("scan")
+        .in_scope(|| scan_sources(&pipeline, &wanted(&pipeline, &options.only), &store))
         .map_err(|errors| refuse(&pipeline, &errors))?;
     if let Err(fault) = store.save_files() {
         say(&format!("warning: {fault}"));
@@ -73,7 +76,18 @@ pub fn prepare(args: &PlanArgs, keep_going: Option<bool>) -> Result<Prepared, St
     Ok(Prepared { pipeline, warnings, store, files, options })
 }
 
+/// Starts the threads that share heavy work; as many as there are processors for none.
+fn start_threads(threads: usize) -> Result<(), Stop> {
+    let started = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+    started.map_err(|fault| {
+        let reason = std::error::Error::source(&fault).and_then(|it| it.downcast_ref());
+        let reason = reason.map_or_else(|| fault.to_string(), plain);
+        Stop::saying(FAILED, format!("{NO_THREADS}: {reason}; {MORE_THREADS}"))
+    })
+}
+
 fn open(folder: &Path) -> Result<Store, StoreError> {
+    let _opening = info_span!("open_store").entered();
     let store = Store::open(folder)?;
     store.files();
     Ok(store)
@@ -126,7 +140,7 @@ fn load_further(
     if metadata.len() > LONGEST_PIPELINE {
         return Err(refuse(format!("it is longer than {} MiB", LONGEST_PIPELINE >> 20)));
     }
-    let text = std::fs::read(path).map_err(|fault| refuse(plain(&fault)))?;
+    let text = regular::read(path, LONGEST_PIPELINE).map_err(|fault| refuse(plain(&fault)))?;
     let text = String::from_utf8(text).map_err(|fault| {
         refuse(format!("it is not UTF-8 (byte {})", fault.utf8_error().valid_up_to() + 1))
     })?;
@@ -209,11 +223,12 @@ pub fn refuse(pipeline: &Pipeline, errors: &[StepError]) -> Stop {
             let step = &pipeline.steps[error.step];
             let code =
                 if error.fault == ::ops::Fault::Input { "run::bad_input" } else { "run::failed" };
-            let span =
-                error.param.and_then(|param| step.param_spans.get(param)).unwrap_or(&step.span);
-            Fault::error(code, format!("step `{}`: {}", step.name, error.message))
-                .label(span.clone(), "")
-                .maybe_help(error.help.clone())
+            let fault = Fault::error(code, format!("step `{}`: {}", step.name, error.message));
+            match error.param.and_then(|param| step.param_places.get(param)) {
+                Some(place) => fault.at_place(place, ""),
+                None => fault.label(step.span.clone(), ""),
+            }
+            .maybe_help(error.help.clone())
         })
         .collect();
     tell(&pipeline.source, &faults);

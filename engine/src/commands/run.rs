@@ -25,10 +25,13 @@ use crate::{
 use cache::{
     Record,
     record::{Environment, RECORD_VERSION, Row, RunStatus, StepRecord, StepStatus, Sweep},
+    regular,
     store::write_renewable,
 };
+use reports::left_out::{Group, LeftOut, left_out};
 use serde_json::json;
 use std::{fs, num::NonZeroUsize, path::Path, time::Instant};
+use tracing::info_span;
 
 /// Runs a pipeline; the path of the report goes to standard output.
 ///
@@ -36,6 +39,7 @@ use std::{fs, num::NonZeroUsize, path::Path, time::Instant};
 /// With the exit code, if something is wrong or fails.
 pub fn run(args: &RunArgs) -> Result<(), Stop> {
     let (started, clock) = (jiff::Timestamp::now(), Instant::now());
+    let _run = info_span!("run", pipeline = %args.plan.pipeline.display()).entered();
     if let Some(run) = unchanged::find(args) {
         if !talk::is_quiet() {
             say(&nothing_to_run(run.steps, clock.elapsed().as_secs_f64()));
@@ -82,7 +86,7 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
     batches.restore(&mut outcome);
     let Prepared { pipeline, warnings, store, options, .. } = &prepared;
 
-    let (steps, errors) = (outcome.steps, outcome.errors);
+    let (steps, errors, said) = (outcome.steps, outcome.errors, outcome.warnings);
     let failed = steps.iter().any(|step| step.status == StepStatus::Failed) || !errors.is_empty();
     let status = match () {
         () if outcome.interrupted => RunStatus::Interrupted,
@@ -91,7 +95,13 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
         () => RunStatus::Failed,
     };
     let mut record = record(pipeline, id, steps, status);
-    record.warnings = warnings.iter().map(|warning| warning.message.clone()).collect();
+    let of_outputs = record
+        .steps
+        .iter()
+        .flat_map(|step| step.warnings.iter().map(|warning| format!("`{}`: {warning}", step.name)));
+    let of_outputs: Vec<String> = of_outputs.collect();
+    let of_spec = warnings.iter().map(|warning| warning.message.clone());
+    record.warnings = of_spec.chain(said).chain(of_outputs).collect();
     record.started = started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     record.seconds = clock.elapsed().as_secs_f64();
     if let Err(fault) = write(&folder, &record, store) {
@@ -124,6 +134,7 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
 fn execute_prepared(prepared: &Prepared, interrupt: &Interrupt) -> Outcome {
     let Prepared { pipeline, store, files, options, .. } = prepared;
     let progress = progress::for_stderr(pipeline.steps.len(), talk::is_quiet());
+    let _execute = info_span!("execute", steps = pipeline.steps.len()).entered();
     execute(pipeline, files, store, options, progress.as_ref(), interrupt)
 }
 
@@ -152,6 +163,7 @@ fn write(folder: &Path, record: &Record, store: &cache::Store) -> Result<(), Str
 /// # Errors
 /// A sentence on what cannot be written or read.
 pub fn write_report(folder: &Path, record: &Record, store: &cache::Store) -> Result<(), String> {
+    let _report = info_span!("report").entered();
     let table = crate::record::table(record, store);
     for remark in reports::remarks(&table.rows) {
         match (talk::is_json(), talk::is_quiet()) {
@@ -165,7 +177,7 @@ pub fn write_report(folder: &Path, record: &Record, store: &cache::Store) -> Res
     for (name, bytes) in &report {
         let path = folder.join(name);
         // What is there already is left alone: to write safely is to wait for the disk.
-        if fs::read(&path).is_ok_and(|there| there == *bytes) {
+        if regular::read(&path, u64::MAX).is_ok_and(|there| there == *bytes) {
             continue;
         }
         path.parent()
@@ -236,8 +248,27 @@ fn processor() -> String {
     model.map_or_else(|| "an unnamed processor".to_owned(), |(_, name)| name.trim().to_owned())
 }
 
+/// Says which files sources left out: nobody should have to look for that.
+fn tell_what_was_left_out(record: &Record, store: &cache::Store) {
+    const LINES: usize = 12;
+    // The report says it too, and what is wrong with the store.
+    for LeftOut { step, files, groups } in left_out(record, store).unwrap_or_default() {
+        say(&format!("warning: `{step}` left out {}", reports::count(files, "file")));
+        let lines: Vec<_> = groups.iter().flat_map(Group::lines).collect();
+        for (place, reason) in lines.iter().take(LINES) {
+            say(&format!("  `{place}`: {reason}"));
+        }
+        if lines.len() > LINES {
+            say(&format!("  and {} more, which the report lists", lines.len() - LINES));
+        }
+    }
+}
+
 /// Says how the run ended, and in detail if that is asked for.
 fn tell_end(record: &Record, store: &cache::Store) {
+    if !talk::is_quiet() {
+        tell_what_was_left_out(record, store);
+    }
     if talk::is_verbose() && !talk::is_json() {
         say(super::details::of(record, store, fold::width_of_stderr()).trim_end());
     }

@@ -15,11 +15,13 @@ use crate::{
     cli::RunArgs,
     devices::Machine,
     record::runs,
+    run::{scan, scan_sources, wanted},
     say::{progress::say, talk},
 };
 use cache::{
     Digest, Hasher, Record,
     record::{RunStatus, StepStatus},
+    regular,
     store::{UNCHANGED, write_renewable},
     versions::Versions,
 };
@@ -28,7 +30,7 @@ use rayon::{ThreadPoolBuilder, prelude::*};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    env, fs,
+    env, fs, io,
     num::NonZeroUsize,
     path::{Path, PathBuf},
 };
@@ -49,13 +51,18 @@ pub struct Unchanged {
     environment: BTreeMap<String, Option<Digest>>,
 }
 
+/// A file, of whatever length.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    regular::read(path, u64::MAX)
+}
+
 /// The run that this one would repeat, if there is one. Who asks for details gets an ordinary run.
 pub fn find(args: &RunArgs) -> Option<Unchanged> {
     let detailed = talk::is_json() || talk::is_verbose() || args.dry_run;
     if detailed || !args.plan.force.is_empty() {
         return None;
     }
-    let text = fs::read(note(args)?).ok()?;
+    let text = read(&note(args)?).ok()?;
     let (digest, rest) = split_line(&text)?;
     if Digest::of(rest).to_string().as_bytes() != digest {
         return None;
@@ -71,7 +78,7 @@ pub fn find(args: &RunArgs) -> Option<Unchanged> {
     let threads = args.plan.threads.map_or(0, NonZeroUsize::get);
     let pool = ThreadPoolBuilder::new().num_threads(threads).build().ok()?;
     let is_changed = |(name, digest): &(&String, &Digest)| {
-        !fs::read(run.folder.join(name)).is_ok_and(|bytes| Digest::of(&bytes) == **digest)
+        !read(&run.folder.join(name)).is_ok_and(|bytes| Digest::of(&bytes) == **digest)
     };
     let (holds, changed) = pool.install(|| {
         let holds = run.is_settled && versions.hold();
@@ -135,7 +142,18 @@ fn versions(args: &RunArgs, prepared: &Prepared, record: &Record) -> Option<Vers
     for digest in record.steps.iter().flat_map(|step| step.outputs.values()) {
         paths.insert(prepared.store.object_path(digest)?);
     }
-    Versions::of(paths.into_iter().collect())
+    let versions = Versions::of(paths.into_iter().collect())?;
+    // Only what still holds what the run read tells by its version that nothing has changed since.
+    is_as_it_was(args, prepared).then_some(versions)
+}
+
+/// Whether pipeline and sources are as they were when the run began.
+fn is_as_it_was(args: &RunArgs, prepared: &Prepared) -> bool {
+    let Prepared { pipeline, store, files, options, .. } = prepared;
+    let text = read(&args.plan.pipeline);
+    text.is_ok_and(|text| text == pipeline.source.text.as_bytes())
+        && scan_sources(pipeline, &wanted(pipeline, &options.only), store)
+            .is_ok_and(|found| found == *files)
 }
 
 /// Where the note lies for what was asked: the words of the command, where they were typed, and the GPUs
@@ -154,11 +172,12 @@ fn note(args: &RunArgs) -> Option<PathBuf> {
 /// The paths whose versions tell whether a source still has the same files. Which files a list names
 /// that are not there, nobody notes: such a source is looked into each time.
 fn places(source: &Source) -> Option<Vec<PathBuf>> {
+    let path = scan::place(source);
     match source.select {
         Select::Listed(_) => None,
-        Select::File | Select::Mentioned => Some(vec![source.path.clone()]),
+        Select::File | Select::Mentioned => Some(vec![path]),
         Select::Tree(_) => {
-            let entries = WalkDir::new(&source.path).follow_links(true).into_iter();
+            let entries = WalkDir::new(path).follow_links(true).into_iter();
             let folders = entries.filter(|entry| {
                 entry
                     .as_ref()
@@ -176,7 +195,7 @@ fn files(folder: &Path) -> Option<BTreeMap<String, Digest>> {
     let digest = |entry: walkdir::Result<walkdir::DirEntry>| {
         let path = entry.ok()?.into_path();
         let name = path.strip_prefix(folder).ok()?.to_str()?.to_owned();
-        Some((name, Digest::of(&fs::read(&path).ok()?)))
+        Some((name, Digest::of(&read(&path).ok()?)))
     };
     let files: Option<BTreeMap<_, _>> = files.map(digest).collect();
     files.filter(|files| files.contains_key(runs::RECORD))

@@ -11,7 +11,7 @@ use crate::{
     say::{interrupt::Interrupt, progress::say},
     spec,
 };
-use cache::{FileIndex, Hasher, store::write_whole};
+use cache::{FileIndex, Hasher, regular, store::write_whole};
 use ops::Cancel;
 use std::{
     fs,
@@ -65,7 +65,7 @@ struct Seen {
 impl Seen {
     fn now(args: &RunArgs, index: &FileIndex) -> Self {
         let path = &args.plan.pipeline;
-        let text = fs::read(path).unwrap_or_default();
+        let text = regular::read(path, u64::MAX).unwrap_or_default();
         let mut hasher = Hasher::new("watch");
         hasher.text(&String::from_utf8_lossy(&text));
         let sets = args.plan.set.iter().filter_map(|set| set.parse().ok()).collect::<Vec<_>>();

@@ -4,6 +4,7 @@
 //! - [`workers`]: the threads, which take steps from the schedule. [`work`]: one step.
 //! - [`resources`], [`gpus`], [`expected`]: what steps take, and how long they are likely to take.
 //! - [`artifacts`], [`outside`], [`log`], [`meter`]: what a running step is given and what it leaves.
+//! - [`programs`]: programs of the user's, with all [`processes`] that they start and what is [`printed`].
 
 mod artifacts;
 pub mod expected;
@@ -12,6 +13,8 @@ mod log;
 mod meter;
 mod outcome;
 mod outside;
+mod printed;
+mod processes;
 pub mod programs;
 pub mod recompute;
 pub mod resources;
@@ -22,7 +25,7 @@ pub mod search;
 mod settle;
 mod state;
 mod work;
-mod workers;
+pub mod workers;
 
 use crate::{
     pipeline::{Pipeline, Step},
@@ -39,7 +42,10 @@ use ops::{Cancel, Fault, OpError};
 use rayon::prelude::*;
 use resources::Limits;
 use schedule::Schedule;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Mutex,
+};
 use work::Shared;
 
 /// What to do besides the plain run.
@@ -97,6 +103,8 @@ pub struct Outcome {
     pub errors: Vec<StepError>,
     /// Whether the run was stopped.
     pub interrupted: bool,
+    /// What steps warned of, in the order of the warnings as text.
+    pub warnings: Vec<String>,
 }
 
 /// The files of every step's sources; scanned before anything runs.
@@ -111,6 +119,7 @@ pub fn scan_sources(
     only: &[bool],
     store: &Store,
 ) -> Result<Files, Vec<StepError>> {
+    let beside = |source: &_| scan::beside(&pipeline.source.path, source).unwrap_or_default();
     let scanned: Vec<_> = pipeline
         .steps
         .par_iter()
@@ -124,7 +133,7 @@ pub fn scan_sources(
                     Ok(entries) => found.extend(entries),
                     Err(faults) => errors.extend(faults.into_iter().map(|fault| StepError {
                         param: Some(source.param),
-                        help: fault.help,
+                        help: fault.help.map(|help| help + &beside(&source)),
                         ..StepError::new(index, Fault::Input, fault.message)
                     })),
                 }
@@ -187,6 +196,12 @@ pub fn execute(
         cancel,
         meter: Meter::default(),
         history: Past::of(store),
+        warnings: Mutex::default(),
     };
-    workers::run(Schedule::new(&shared, options))
+    let mut outcome = workers::run(Schedule::new(&shared, options));
+    let warnings = shared.warnings.into_inner();
+    outcome.warnings = warnings.expect("no thread panics while it holds the warnings");
+    // Steps end in any order.
+    outcome.warnings.sort_unstable();
+    outcome
 }

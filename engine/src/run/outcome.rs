@@ -61,6 +61,7 @@ impl Schedule<'_> {
         }
         let steps = self.shared.pipeline.steps.iter().zip(self.states);
         Outcome {
+            warnings: Vec::new(),
             steps: steps.map(|(step, state)| state.record(self.shared.pipeline, step)).collect(),
             errors: self.errors,
             interrupted: self.shared.cancel.is_cancelled(),

@@ -62,8 +62,21 @@ pub struct Told<'a> {
     pub progress: &'a dyn Progress,
     /// The step's place in the plan, from 1.
     pub number: usize,
+    /// The name of the step.
+    pub step: &'a str,
     /// Who writes it down.
     pub log: &'a Log,
+    /// What the run warns of.
+    pub warnings: &'a Mutex<Vec<String>>,
+}
+
+impl ops::Warnings for Told<'_> {
+    fn warn(&self, message: &str) {
+        let message = format!("step `{}`: {message}", self.step);
+        self.log.line(&format!("warning: {message}"));
+        self.progress.say(&format!("warning: {message}"));
+        self.warnings.lock().expect("no thread panics while it holds the warnings").push(message);
+    }
 }
 
 impl ops::Progress for Told<'_> {

@@ -1,11 +1,19 @@
 //! Programs of the user's: a scratch folder each, a clean environment, a log, and an end.
 
-use cache::{Table, foreign, store::plain};
+use super::{
+    printed::Printed,
+    processes::{self, Family},
+};
+use cache::{
+    FileEntry, Table, foreign, regular,
+    store::plain,
+    verified::{Unread, Watched},
+};
 use ops::{Cancel, OpError, Piece, Program};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::Pid;
 use std::{
     fs::{self, File},
-    io::{self, Read, Seek, SeekFrom, Write},
+    io::{self, PipeWriter, Read, Seek, SeekFrom, Write},
     os::unix::process::{CommandExt, ExitStatusExt},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -16,6 +24,9 @@ use tempfile::TempDir;
 
 /// What a program sees of the environment of the engine, besides what its step names.
 const USUAL: [&str; 3] = ["PATH", "HOME", "LANG"];
+
+/// What leads from a message to the lines of a log below it.
+pub const LOG_FOLLOWS: &str = "; the end of its log:";
 
 /// Runs the programs of a step.
 pub struct Programs {
@@ -52,19 +63,16 @@ impl ops::Programs for Programs {
                 OpError::failure(format!("cannot write `{}`: {fault}", path.display()))
             })?;
         }
+        let files = watched(program)?;
         let words = scratch.words(program);
         let name = words.first().map_or("", String::as_str);
         let (log, start_of_log) = self.open_log().map_err(|fault| {
             OpError::failure(format!("cannot write `{}`: {}", self.log.display(), plain(&fault)))
         })?;
-        let child =
-            self.start(&words, program, &scratch, log).map_err(|fault| missing(name, &fault))?;
-        let guard = Guard::over(&child, scratch.0.path());
-        let ended = wait(child, cancel);
-        drop(guard);
-        let ended = ended.map_err(|fault| {
-            OpError::failure(format!("lost sight of `{name}`: {}", plain(&fault)))
-        })?;
+        processes::expect();
+        let ended = self.run_to_its_end(&words, program, &scratch, log, cancel);
+        processes::forget();
+        let ended = ended?;
         let complaint = |headline| self.complaint(headline, start_of_log);
         match ended {
             None => {
@@ -72,6 +80,9 @@ impl ops::Programs for Programs {
                 Err(OpError::cancelled())
             }
             Some(status) if status.success() => {
+                for (place, file) in &files {
+                    file.check().map_err(|why| unread(place, &why))?;
+                }
                 let read = |output: &&str| read(&scratch, name, output).map_err(complaint);
                 program.outputs.iter().map(read).collect()
             }
@@ -81,12 +92,41 @@ impl ops::Programs for Programs {
 }
 
 impl Programs {
-    fn start(
+    /// How a program ended; none if the work was cancelled and it was ended. Whatever it started and left
+    /// behind ends with it.
+    fn run_to_its_end(
         &self,
         words: &[String],
         program: &Program<'_>,
         scratch: &Scratch,
         log: File,
+        cancel: &dyn Cancel,
+    ) -> Result<Option<ExitStatus>, OpError> {
+        let name = words.first().map_or("", String::as_str);
+        let lost = |fault| OpError::failure(processes::lost(name, &fault));
+        let (pipe, end) = io::pipe().map_err(lost)?;
+        let mut child =
+            self.start(words, program, scratch, end).map_err(|fault| missing(name, &fault))?;
+        let guard = Guard::over(&child, scratch.0.path());
+        let family = Family::new(&child, scratch.0.path());
+        let mut printed = Printed::new(pipe, log);
+        let ended = wait(&mut child, &mut printed, cancel);
+        family.end(&guard.pids());
+        let ended = match ended {
+            Ok(None) => processes::wait_for_end(&mut child).map(|_| None),
+            other => other,
+        };
+        printed.finish();
+        drop(guard);
+        ended.map_err(lost)
+    }
+
+    fn start(
+        &self,
+        words: &[String],
+        program: &Program<'_>,
+        scratch: &Scratch,
+        log: PipeWriter,
     ) -> io::Result<Child> {
         let (name, arguments) = words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let passed = USUAL.into_iter().chain(program.passed.iter().map(String::as_str));
@@ -123,17 +163,43 @@ impl Programs {
         let lines = last_lines(&self.log, start_of_log).unwrap_or_default();
         let message = match &lines[..] {
             [] => format!("{headline}, and printed nothing"),
-            lines => format!("{headline}; the end of its log:\n  {}", lines.join("\n  ")),
+            lines => format!("{headline}{LOG_FOLLOWS}\n  {}", lines.join("\n  ")),
         };
         OpError::failure(message).help(format!("its whole log: `{}`", self.log.display()))
     }
 }
 
+/// The files whose content decides what a program does. It reads them itself, so they must stay as they are
+/// from before it starts until it has ended.
+fn watched(program: &Program<'_>) -> Result<Vec<(String, Watched)>, OpError> {
+    let watch = |file: &FileEntry| {
+        let place = file.path.display().to_string();
+        match Watched::open(&file.path, &file.digest) {
+            Ok(watched) => Ok((place, watched)),
+            Err(why) => Err(unread(&place, &why)),
+        }
+    };
+    program.files.iter().map(watch).collect()
+}
+
+fn unread(place: &str, why: &Unread) -> OpError {
+    OpError::failure(format!("`{place}` {why}")).help(
+        "the step reads the file as it was when the run began: run again once nothing writes to it",
+    )
+}
+
 /// What a program made at an output.
 fn read(scratch: &Scratch, program: &str, output: &str) -> Result<Table, String> {
     let path = scratch.output(output);
-    if !path.exists() {
-        return Err(format!("`{program}` made no file at `{{out.{output}}}`"));
+    match regular::open(&path) {
+        Ok(_) => {}
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => {
+            return Err(format!("`{program}` made no file at `{{out.{output}}}`"));
+        }
+        Err(fault) => {
+            let fault = plain(&fault);
+            return Err(format!("`{{out.{output}}}` of `{program}` cannot be read: {fault}"));
+        }
     }
     foreign::read(&path).map_err(|fault| {
         format!("`{{out.{output}}}` of `{program}` is not the Parquet that is read here: {fault}")
@@ -182,7 +248,16 @@ impl Scratch {
 struct Guard(Option<Child>);
 
 impl Guard {
-    const SCRIPT: &str = "read -r done || { kill -s KILL -- \"-$1\"; rm -rf -- \"$2\"; }";
+    /// What has left the group of the program still has the folder in its environment.
+    const SCRIPT: &str = "read -r done || {
+        kill -s KILL -- \"-$1\"
+        for again in 1 2; do
+            for process in /proc/[0-9]*; do
+                grep -qsF -e \"$2\" \"$process/environ\" && kill -s KILL \"${process#/proc/}\"
+            done
+        done
+        rm -rf -- \"$2\"
+    }";
 
     /// Guards a program. Without a shell there is no guard, and nothing else is lost.
     fn over(program: &Child, scratch: &Path) -> Self {
@@ -191,6 +266,11 @@ impl Guard {
         shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         // A group of its own, so that what ends the engine's does not end it.
         Self(shell.process_group(0).spawn().ok())
+    }
+
+    /// The shell.
+    fn pids(&self) -> Vec<Pid> {
+        self.0.iter().map(Pid::from_child).collect()
     }
 }
 
@@ -206,17 +286,13 @@ impl Drop for Guard {
     }
 }
 
-/// Waits for the end of a program; `None` if the work was cancelled and it was ended. Whatever it
-/// started and left behind ends with it.
-fn wait(mut child: Child, cancel: &dyn Cancel) -> io::Result<Option<ExitStatus>> {
-    let group = Pid::from_child(&child);
-    let ended = wait_unless(&mut child, || cancel.is_cancelled())?;
-    // It may be gone already, which is as well.
-    let _ = kill_process_group(group, Signal::KILL);
-    if ended.is_none() {
-        child.wait()?;
-    }
-    Ok(ended)
+/// Waits for the end of a program while it prints; `None` if the work was cancelled before.
+fn wait(
+    child: &mut Child,
+    printed: &mut Printed,
+    cancel: &dyn Cancel,
+) -> io::Result<Option<ExitStatus>> {
+    wait_with(child, || cancel.is_cancelled(), |pause| printed.take(pause))
 }
 
 /// Waits until a process has ended; none if `stop` becomes true before. Then it still runs.
@@ -224,7 +300,21 @@ fn wait(mut child: Child, cancel: &dyn Cancel) -> io::Result<Option<ExitStatus>>
 /// # Errors
 /// When the system does not say how it is.
 pub fn wait_unless(child: &mut Child, stop: impl Fn() -> bool) -> io::Result<Option<ExitStatus>> {
-    let mut pause = Duration::from_millis(1);
+    let sleep = |pause| {
+        std::thread::sleep(pause);
+        false
+    };
+    wait_with(child, stop, sleep)
+}
+
+/// The same with something to do meanwhile, for about as long as it is told; whether there was something.
+fn wait_with(
+    child: &mut Child,
+    stop: impl Fn() -> bool,
+    mut pass: impl FnMut(Duration) -> bool,
+) -> io::Result<Option<ExitStatus>> {
+    const SHORTEST: Duration = Duration::from_millis(1);
+    let mut pause = SHORTEST;
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status));
@@ -232,8 +322,8 @@ pub fn wait_unless(child: &mut Child, stop: impl Fn() -> bool) -> io::Result<Opt
         if stop() {
             return Ok(None);
         }
-        std::thread::sleep(pause);
-        pause = (pause * 2).min(Duration::from_millis(50));
+        let was_busy = pass(pause);
+        pause = if was_busy { SHORTEST } else { (pause * 2).min(Duration::from_millis(50)) };
     }
 }
 

@@ -5,12 +5,11 @@ use crate::{
     plan::{keys::FILES, look::look},
     run::{programs::Programs, scan::scan, wanted},
 };
-use cache::{Digest, FileEntry, Store, sources::NotedFile, store::Finished};
+use cache::{Digest, FileEntry, Store, panics, sources::NotedFile, store::Finished};
 use ops::{AnyOp, Cancel, Ctx, Detached, Entry, Inputs, Locate, Select, ports::labelled};
 use serde_json::{Map, Value};
 use std::{
     collections::HashMap,
-    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -204,9 +203,10 @@ pub fn recompute(
         checkpoints: &Detached,
         earlier: &Detached,
         programs: &programs,
+        warnings: &Detached,
         device: &ops::Device::Cpu,
     };
-    let made = match catch_unwind(AssertUnwindSafe(|| op.run(&inputs, &cx))) {
+    let made = match panics::caught(|| op.run(&inputs, &cx)) {
         Ok(Ok(made)) => made.into_vec(),
         Ok(Err(_)) if paths.missed.load(Ordering::Relaxed) => {
             return Found::Unproved(
@@ -214,7 +214,7 @@ pub fn recompute(
             );
         }
         Ok(Err(fault)) => return Found::Other(format!("it fails now: {}", fault.message)),
-        Err(_) => return Found::Other("the op panicked".to_owned()),
+        Err(panic) => return Found::Other(format!("the op panicked: {panic}")),
     };
     let before = &subject.finished.outputs;
     let differing: Vec<&str> = made

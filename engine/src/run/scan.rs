@@ -1,10 +1,11 @@
 //! Finds the files a source op reads and names them by content.
 
-use cache::{FileEntry, FileIndex, store::plain};
+use cache::{FileEntry, FileIndex, csv::CsvTable, missing::is_missing, regular, store::plain};
 use ops::{Select, Source};
 use rayon::prelude::*;
 use std::{
-    io,
+    env, fs,
+    io::{self, Read},
     path::{Component, Path, PathBuf},
 };
 use walkdir::WalkDir;
@@ -37,29 +38,23 @@ impl ScanError {
 /// # Errors
 /// Every file and folder that cannot be read.
 pub fn scan(source: &Source, index: &FileIndex) -> Result<Vec<FileEntry>, Vec<ScanError>> {
-    if matches!(source.select, Select::Mentioned) && !source.path.is_file() {
+    let path = &place(source);
+    if matches!(source.select, Select::Mentioned) && !path.is_file() {
         return Ok(Vec::new());
     }
-    let metadata = std::fs::metadata(&source.path).map_err(|fault| {
-        let help = source.missing.map_or_else(
-            || "paths are relative to the folder the command runs in".to_owned(),
-            str::to_owned,
-        );
-        match fault.kind() {
-            io::ErrorKind::NotFound => {
-                vec![ScanError::new(format!("`{}` does not exist", source.path.display()), help)]
-            }
-            _ => vec![ScanError::io(&source.path, &fault)],
-        }
+    let metadata = fs::metadata(path).map_err(|fault| match fault.kind() {
+        io::ErrorKind::NotFound => vec![absent(path, source.missing)],
+        _ => vec![ScanError::io(path, &fault)],
     })?;
     let named = match source.select {
-        Select::Tree(extensions) if metadata.is_dir() => tree(&source.path, extensions)?,
+        Select::Tree(extensions) if metadata.is_dir() => tree(path, extensions)?,
         _ if metadata.is_dir() => {
-            let message = format!("`{}` is a folder, not a file", source.path.display());
+            let message = format!("`{}` is a folder, not a file", path.display());
             return Err(vec![ScanError::new(message, "give the path of a file")]);
         }
-        Select::Listed(column) => listed(&source.path, column)?,
-        _ => vec![(file_name(&source.path), source.path.clone())],
+        _ if !metadata.is_file() => return Err(vec![irregular(path)]),
+        Select::Listed(column) => listed(path, column)?,
+        _ => vec![(file_name(path), path.clone())],
     };
     let hashed: Vec<_> = named
         .into_par_iter()
@@ -77,6 +72,37 @@ pub fn scan(source: &Source, index: &FileIndex) -> Result<Vec<FileEntry>, Vec<Sc
     }
     files.sort_by(|a, b| a.name.cmp(&b.name));
     if faults.is_empty() { Ok(files) } else { Err(faults) }
+}
+
+/// Where a source lies: its path, in which a leading `~` is the user's home as in a shell, unless something
+/// has that very name. The words of a command are given to it as they are.
+pub fn place(source: &Source) -> PathBuf {
+    let in_home = || Some(env::home_dir()?.join(source.path.strip_prefix("~").ok()?));
+    let as_it_is = matches!(source.select, Select::Mentioned) || source.path.exists();
+    if as_it_is { None } else { in_home() }.unwrap_or_else(|| source.path.clone())
+}
+
+/// What to say of a path that leads nowhere: a relative one may be meant from another folder.
+fn absent(path: &Path, missing: Option<&str>) -> ScanError {
+    let mut message = format!("`{}` does not exist", path.display());
+    let mut help = missing.unwrap_or("check the path").to_owned();
+    if path.is_relative() {
+        if let Ok(folder) = env::current_dir() {
+            message.push_str(&format!(" in `{}`", folder.display()));
+        }
+        help.push_str("; paths are relative to the folder in which the command runs");
+    }
+    if path.to_string_lossy().starts_with('~') {
+        help.push_str("; of `~` only `~/` is understood, as the home of the user");
+    }
+    ScanError::new(message, help)
+}
+
+/// Of a source that is not there: the place beside the pipeline where there is something of that name.
+pub fn beside(pipeline: &Path, source: &Source) -> Option<String> {
+    let there = pipeline.parent()?.join(&source.path);
+    let is_meant = source.path.is_relative() && !source.path.exists() && there.exists();
+    is_meant.then(|| format!("; there is one beside the pipeline: `{}`", there.display()))
 }
 
 /// The digest of names and contents: what a source contributes to a key.
@@ -104,7 +130,11 @@ fn tree(root: &Path, extensions: &[&str]) -> Result<Vec<(String, PathBuf)>, Vec<
         let fits = entry.path().extension().is_some_and(|extension| {
             extensions.iter().any(|fit| extension.eq_ignore_ascii_case(fit))
         });
-        if !entry.file_type().is_file() || !fits {
+        if entry.file_type().is_dir() || !fits {
+            continue;
+        }
+        if !entry.file_type().is_file() {
+            faults.push(irregular(entry.path()));
             continue;
         }
         match relative(root, entry.path()) {
@@ -116,6 +146,16 @@ fn tree(root: &Path, extensions: &[&str]) -> Result<Vec<(String, PathBuf)>, Vec<
         }
     }
     if faults.is_empty() { Ok(found) } else { Err(faults) }
+}
+
+/// What has the name of a file and is none: reading it may never end.
+fn irregular(path: &Path) -> ScanError {
+    let reason = match regular::open(path) {
+        Err(fault) => plain(&fault),
+        Ok(_) => "it has changed just now".to_owned(),
+    };
+    let message = format!("cannot read `{}`: {reason}", path.display());
+    ScanError::new(message, "remove it, or put a file in its place")
 }
 
 fn walk_error(root: &Path, fault: &walkdir::Error) -> ScanError {
@@ -138,28 +178,28 @@ fn walk_error(root: &Path, fault: &walkdir::Error) -> ScanError {
 /// out: the op knows the line and reports it.
 fn listed(csv: &Path, column: &str) -> Result<Vec<(String, PathBuf)>, Vec<ScanError>> {
     let folder = csv.parent().unwrap_or(Path::new(""));
-    let mut found = vec![(file_name(csv), csv.to_owned())];
-    let mut reader = csv::ReaderBuilder::new()
-        .flexible(true)
-        .from_path(csv)
-        .map_err(|fault| vec![ScanError { message: fault.to_string(), help: None }])?;
-    let position = reader
-        .byte_headers()
-        .ok()
-        .and_then(|headers| headers.iter().position(|header| header == column.as_bytes()));
-    let Some(position) = position else { return Ok(found) };
-    for row in reader.byte_records().map_while(Result::ok) {
-        let name = row.get(position).and_then(|name| std::str::from_utf8(name).ok());
-        if let Some(name) = name.map(str::trim).filter(|name| !name.is_empty()) {
-            let path = folder.join(name);
-            if path.is_file() {
-                found.push((name.to_owned(), path));
+    let (mut found, mut faults) = (vec![(file_name(csv), csv.to_owned())], Vec::new());
+    let mut bytes = Vec::new();
+    regular::open(csv)
+        .and_then(|mut file| file.read_to_end(&mut bytes))
+        .map_err(|fault| vec![ScanError::io(csv, &fault)])?;
+    // A list that is faulty lists nothing: the op reads it too, and says what is wrong.
+    let Ok(table) = CsvTable::read(&bytes) else { return Ok(found) };
+    let Ok(column) = table.place(column) else { return Ok(found) };
+    for row in 0..table.rows() {
+        let name = table.cell(row, column);
+        if !is_missing(&name) {
+            let path = folder.join(&*name);
+            match fs::metadata(&path) {
+                Ok(metadata) if metadata.is_file() => found.push((name.into_owned(), path)),
+                Ok(metadata) if !metadata.is_dir() => faults.push(irregular(&path)),
+                _ => {}
             }
         }
     }
     found.sort();
     found.dedup();
-    Ok(found)
+    if faults.is_empty() { Ok(found) } else { Err(faults) }
 }
 
 fn file_name(path: &Path) -> String {

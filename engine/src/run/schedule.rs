@@ -25,6 +25,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     time::Instant,
 };
+use tracing::debug_span;
 
 /// A run on its way.
 pub struct Schedule<'a> {
@@ -82,7 +83,8 @@ impl<'a> Schedule<'a> {
         Self {
             shared,
             options,
-            looks: look(shared.pipeline, shared.files, shared.store, &wanted),
+            looks: debug_span!("lookup")
+                .in_scope(|| look(shared.pipeline, shared.files, shared.store, &wanted)),
             fresh: fresh.collect(),
             wanted,
             states: steps.iter().map(|_| State::Waiting).collect(),

@@ -98,6 +98,7 @@ impl State {
             error: (status == StepStatus::Failed).then(|| reason.clone()),
             status,
             reason,
+            warnings: outputs.values().filter_map(|object| object.warning.clone()).collect(),
             shapes: outputs.iter().map(shape).collect(),
             outputs: outputs.into_iter().map(|(port, object)| (port, object.digest)).collect(),
             seconds: times.seconds,

@@ -12,23 +12,23 @@ use crate::{
     pipeline::Pipeline,
     plan::{history::Past, keys},
     run::{
-        programs::Programs,
+        programs::{LOG_FOLLOWS, Programs},
         rows::{self, Before},
     },
     say::progress::Progress,
 };
 use cache::{
-    CacheKey, Digest, Store, StoreError,
+    CacheKey, Digest, Store, StoreError, panics,
     store::{Finished, LOGS, Object, Owner, Times},
 };
 use ops::{Cancel, Ctx, Device, Fault, Inputs, OpError};
 use std::{
     collections::{BTreeMap, HashMap},
-    panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::Instant,
 };
+use tracing::{debug_span, info_span};
 
 /// What all steps of a run share.
 pub struct Shared<'a> {
@@ -50,6 +50,8 @@ pub struct Shared<'a> {
     pub meter: Meter,
     /// What earlier runs have done; read when it is first asked for.
     pub history: Past<'a>,
+    /// What steps warned of.
+    pub warnings: Mutex<Vec<String>>,
 }
 
 /// A step that is to run.
@@ -90,8 +92,9 @@ pub enum Trouble {
 /// Runs a step, unless another process does it first.
 pub fn run(job: &Job, shared: &Shared<'_>) -> Result<Made, Trouble> {
     // A panic is a bug; it fails the step, and the rest of the run is kept.
-    catch_unwind(AssertUnwindSafe(|| claim_and_run(job, shared))).unwrap_or_else(|_| {
-        let bug = OpError::failure("the op panicked: this is a bug in the engine");
+    panics::caught(|| claim_and_run(job, shared)).unwrap_or_else(|panic| {
+        let bug = OpError::failure(format!("the op panicked: {panic}"))
+            .help("this is a bug in the engine; the rest of the run is kept");
         Err(Trouble::Failed(StepError::of_op(job.step, bug)))
     })
 }
@@ -105,7 +108,11 @@ fn claim_and_run(job: &Job, shared: &Shared<'_>) -> Result<Made, Trouble> {
         shared.progress.say(&format!("{name}: {owner} is at this step; waiting for it"));
     };
     let cancelled = || Trouble::Failed(StepError::of_op(job.step, OpError::cancelled()));
-    let claim = store.claim(&digest, waiting, || shared.cancel.is_cancelled()).map_err(fail)?;
+    let op = shared.pipeline.steps[job.step].entry.name;
+    let _step = info_span!("step", %name, op, key = %digest.short(), reason = job.reason).entered();
+    let claim = debug_span!("claim")
+        .in_scope(|| store.claim(&digest, waiting, || shared.cancel.is_cancelled()))
+        .map_err(fail)?;
     let _claim = claim.ok_or_else(cancelled)?;
     store.refresh().map_err(fail)?;
     if !job.again
@@ -137,7 +144,7 @@ fn claim_and_run(job: &Job, shared: &Shared<'_>) -> Result<Made, Trouble> {
     {
         shared.progress.say(&format!("warning: {fault}"));
     }
-    store.commit(finished.clone()).map_err(fail)?;
+    debug_span!("commit").in_scope(|| store.commit(finished.clone())).map_err(fail)?;
     Ok(Made { finished, reason: Some(reason) })
 }
 
@@ -151,6 +158,7 @@ fn run_op(job: &Job, shared: &Shared<'_>) -> Result<(BTreeMap<String, Object>, T
     let step = &shared.pipeline.steps[job.step];
     let fail = |error: &StoreError| Trouble::Failed(StepError::of_store(job.step, error));
     let mut artifacts = Vec::new();
+    let reading = debug_span!("read_inputs").entered();
     for (at, (input, digest)) in step.inputs.iter().zip(&job.inputs).enumerate() {
         let artifact = shared.artifacts.get(digest).map_err(|error| match error {
             StoreError::Missing(_) | StoreError::Damaged { .. } => Trouble::Lost(at, error),
@@ -158,6 +166,7 @@ fn run_op(job: &Job, shared: &Shared<'_>) -> Result<(BTreeMap<String, Object>, T
         })?;
         artifacts.push((input.port, artifact));
     }
+    drop(reading);
     let inputs = artifacts
         .iter()
         .fold(Inputs::new().with_files(&shared.files[job.step]), |inputs, (port, artifact)| {
@@ -166,7 +175,13 @@ fn run_op(job: &Job, shared: &Shared<'_>) -> Result<(BTreeMap<String, Object>, T
     let log = Log::new(shared.store.root().join(LOGS).join(format!("{}.log", job.digest)));
     let common = keys::without(&job.key, step.entry.progressive).digest();
     let outside = Outside::new(&shared.paths, shared.store.checkpoints(&common), &log);
-    let told = Told { progress: shared.progress, number: job.step + 1, log: &log };
+    let told = Told {
+        progress: shared.progress,
+        number: job.step + 1,
+        step: &step.name,
+        log: &log,
+        warnings: &shared.warnings,
+    };
     // What is made anew is made without a look at what was made before.
     let history = (!job.again).then_some(&*shared.history);
     let before = Before::new(&job.key, history, shared.store);
@@ -184,14 +199,20 @@ fn run_op(job: &Job, shared: &Shared<'_>) -> Result<(BTreeMap<String, Object>, T
             checkpoints: &outside,
             earlier: &before,
             programs: &programs,
+            warnings: &told,
             device: &device,
         };
-        match rows::run(step, &inputs, &before, &cx).map_err(|error| deadline.explain(error)) {
+        let op = info_span!("op", name = step.entry.name);
+        let made = op.in_scope(|| rows::run(step, &inputs, &before, &cx));
+        match made.map_err(|error| deadline.explain(error)) {
             Ok(made) => break made,
             Err(error) if error.fault == Fault::Failure && tries_left > 0 => {
                 tries_left -= 1;
-                log.line(&format!("failed: {error}; trying again"));
-                shared.progress.say(&format!("{}: {error}; trying again", step.name));
+                // What it printed stands in the log already.
+                let headline = error.message.lines().next().unwrap_or_default();
+                let headline = headline.strip_suffix(LOG_FOLLOWS).unwrap_or(headline);
+                log.line(&format!("failed: {headline}; trying again"));
+                shared.progress.say(&format!("{}: {headline}; trying again", step.name));
             }
             Err(error) => {
                 let mut error = StepError::of_op(job.step, error);
@@ -205,8 +226,12 @@ fn run_op(job: &Job, shared: &Shared<'_>) -> Result<(BTreeMap<String, Object>, T
     };
     let times = Times { rows_reused, ..outside.times() };
     let mut outputs = BTreeMap::new();
+    let _keeping = debug_span!("keep_outputs").entered();
     for (port, artifact) in made.into_vec() {
         let object = shared.store.put(&artifact).map_err(|error| fail(&error))?;
+        if let Some(warning) = &object.warning {
+            shared.progress.say(&format!("warning: {}.{port}: {warning}", step.name));
+        }
         shared.artifacts.keep(object.digest, artifact);
         outputs.insert(port.to_owned(), object);
     }

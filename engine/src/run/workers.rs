@@ -6,18 +6,33 @@ use super::{
     schedule::Schedule,
     work::{self, Job},
 };
+use cache::store::plain;
 use std::{
+    io,
     sync::{Condvar, Mutex, MutexGuard},
     thread::{self, Scope},
 };
+use tracing::debug_span;
 
 /// Stack of a thread. Only what is used of it takes memory.
 const STACK_BYTES: usize = 16 << 20;
 
+/// What is wrong where the system starts no thread.
+pub const NO_THREADS: &str = "the system starts no more threads";
+/// What to do about it.
+pub const MORE_THREADS: &str = "raise the limit (`ulimit -u`), or ask for fewer with `--threads`";
+
 /// Runs a schedule to its end.
 pub fn run(schedule: Schedule<'_>) -> Outcome {
     let team = Team { state: Mutex::new(State { schedule, threads: 0 }), more: Condvar::new() };
-    thread::scope(|scope| team.hire(scope, &mut team.lock()));
+    thread::scope(|scope| {
+        let hired = team.hire(scope, &mut team.lock());
+        if hired.is_err() {
+            // One step after the other, on this thread, is all that the system allows.
+            team.lock().threads += 1;
+            team.work(scope);
+        }
+    });
     team.state.into_inner().expect(NO_PANIC).schedule.outcome()
 }
 
@@ -40,13 +55,11 @@ impl<'a> Team<'a> {
         self.state.lock().expect(NO_PANIC)
     }
 
-    fn hire<'s>(&'s self, scope: &'s Scope<'s, '_>, state: &mut State<'a>) {
-        thread::Builder::new()
-            .name(format!("step-{}", state.threads))
-            .stack_size(STACK_BYTES)
-            .spawn_scoped(scope, || self.work(scope))
-            .expect("the system has a thread for a step");
+    fn hire<'s>(&'s self, scope: &'s Scope<'s, '_>, state: &mut State<'a>) -> io::Result<()> {
+        let builder = thread::Builder::new().name(format!("step-{}", state.threads));
+        builder.stack_size(STACK_BYTES).spawn_scoped(scope, || self.work(scope))?;
         state.threads += 1;
+        Ok(())
     }
 
     fn work<'s>(&'s self, scope: &'s Scope<'s, '_>) {
@@ -59,6 +72,7 @@ impl<'a> Team<'a> {
                 if state.schedule.running.is_empty() {
                     return;
                 }
+                let _waiting = debug_span!("wait").entered();
                 state = self.more.wait(state).expect(NO_PANIC);
                 continue;
             };
@@ -77,7 +91,12 @@ impl<'a> Team<'a> {
             self.more.notify_one();
         }
         while state.threads < state.schedule.running.len() {
-            self.hire(scope, state);
+            if let Err(fault) = self.hire(scope, state) {
+                // Whoever ends a step takes the next one that was started, so none is left.
+                let say = |line: &str| state.schedule.shared.progress.say(line);
+                say(&format!("warning: {NO_THREADS}: {}; {MORE_THREADS}", plain(&fault)));
+                break;
+            }
         }
         Some(job)
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     pipeline::{SourceText, Span},
-    say::{progress::say, talk},
+    say::{progress::say_drawn, talk, visible::visible},
 };
 use miette::{
     GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, MietteError,
@@ -10,7 +10,7 @@ use miette::{
     ThemeCharacters, ThemeStyles,
 };
 use serde_json::json;
-use std::{fmt, io::IsTerminal, sync::Arc};
+use std::{borrow::Cow, fmt, io::IsTerminal, sync::Arc};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -147,6 +147,13 @@ const LONGEST_LINE: usize = 400;
 
 /// Draws faults one after the other, each with the lines it is about.
 pub fn render(source: &SourceText, faults: &[Fault], look: &Look) -> String {
+    if let Cow::Owned(text) = visible(&source.text)
+        && text != source.text
+    {
+        let shown = SourceText { text, path: source.path.clone() };
+        let faults: Vec<_> = faults.iter().map(|fault| moved(fault, &source.text)).collect();
+        return render(&shown, &faults, look);
+    }
     let theme = if look.fancy {
         GraphicalTheme { characters: ThemeCharacters::unicode(), styles: ThemeStyles::ansi() }
     } else {
@@ -164,11 +171,15 @@ pub fn render(source: &SourceText, faults: &[Fault], look: &Look) -> String {
             Severity::Error => MietteSeverity::Error,
             Severity::Warning => MietteSeverity::Warning,
         };
+        let message = visible(&fault.message);
         let mut diagnostic =
-            MietteDiagnostic::new(&fault.message).with_code(fault.code).with_severity(severity);
-        diagnostic.help = fault.help.clone();
+            MietteDiagnostic::new(&*message).with_code(fault.code).with_severity(severity);
+        diagnostic.help = fault.help.as_deref().map(|help| visible(help).into_owned());
         let mut labels = fault.labels.clone();
-        labels.iter_mut().for_each(|(span, _)| *span = on_one_line(&source.text, span));
+        for (span, remark) in &mut labels {
+            *span = on_one_line(&source.text, span);
+            *remark = visible(remark).into_owned();
+        }
         let shown = labels.iter().all(|(span, _)| line_around(&source.text, span) <= LONGEST_LINE);
         let report = if shown && !labels.is_empty() {
             diagnostic.labels = Some(
@@ -178,14 +189,14 @@ pub fn render(source: &SourceText, faults: &[Fault], look: &Look) -> String {
                     .map(|(at, (span, remark))| labelled(at == 0, remark, span))
                     .collect(),
             );
-            let name = source.path.display().to_string();
+            let name = visible(&source.path.display().to_string()).into_owned();
             Report::new(diagnostic)
                 .with_source_code(NamedSource::new(name, WholeLines(source.text.clone())))
         } else {
             if let Some((span, remark)) = labels.first() {
                 let line = source.text[..span.start].matches('\n').count() + 1;
-                diagnostic.message =
-                    format!("{} ({}:{line}: {remark})", fault.message, source.path.display());
+                let place = format!(" ({}:{line}: {remark})", source.path.display());
+                diagnostic.message.push_str(&visible(&place));
             }
             Report::new(diagnostic)
         };
@@ -195,7 +206,7 @@ pub fn render(source: &SourceText, faults: &[Fault], look: &Look) -> String {
         let start = out.len();
         if handler.render_report(&mut out, report.as_ref()).is_err() {
             out.truncate(start);
-            out.push_str(&fault.message);
+            out.push_str(&message);
         }
         let end = out.trim_end().len();
         out.truncate(end);
@@ -204,13 +215,21 @@ pub fn render(source: &SourceText, faults: &[Fault], look: &Look) -> String {
     out
 }
 
+/// A fault whose places are those in the text as it is shown.
+fn moved(fault: &Fault, text: &str) -> Fault {
+    let shown = |at: usize| visible(&text[..text.floor_char_boundary(at)]).len();
+    let mut fault = fault.clone();
+    fault.labels.iter_mut().for_each(|(span, _)| *span = shown(span.start)..shown(span.end));
+    fault
+}
+
 /// Says faults on standard error: drawn, or as events where those are asked for.
 pub fn tell(source: &SourceText, faults: &[Fault]) {
     if faults.is_empty() {
         return;
     }
     if !talk::is_json() {
-        return say(render(source, faults, &Look::of_stderr()).trim_end());
+        return say_drawn(render(source, faults, &Look::of_stderr()).trim_end());
     }
     for fault in faults {
         let name = if fault.severity == Severity::Error { "error" } else { "warning" };
@@ -322,6 +341,22 @@ mod tests {
             let fault = Fault::error("spec::test", "odd").label(span, "here");
             assert!(render(&source, &[fault], &Look::plain(60)).contains("odd"));
         }
+    }
+
+    #[test]
+    fn places_stay_where_text_is_spelled_out() {
+        let text = "name: a\u{1b}[31m\u{202e}b\nsteps: { x: y }\n";
+        let fault =
+            Fault::error("spec::test", "odd \u{9b}1m").label(26..27, "\u{1b}c").help("\u{7}");
+        let shown = render(&source(text), &[fault], &Look::plain(80));
+        assert!(shown.contains("odd \\u009b1m") && shown.contains("\\u001bc"), "{shown}");
+        let marked = shown.lines().position(|line| line.contains("x: y")).expect("the line");
+        let column = |line: &str, what| line.find(what).expect("its place");
+        let (line, below) = (shown.lines().nth(marked), shown.lines().nth(marked + 1));
+        let (line, below) = (line.expect("a line"), below.expect("a line below"));
+        // The mark stands below the first letter of the place, which is the second of `steps`.
+        assert_eq!(column(line, "x: y"), column(below, "|"), "{shown}");
+        assert!(!shown.contains(['\u{1b}', '\u{9b}', '\u{7}', '\u{202e}']));
     }
 
     #[test]

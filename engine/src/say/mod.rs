@@ -9,3 +9,5 @@ pub mod progress_json;
 pub mod size;
 pub mod suggest;
 pub mod talk;
+pub mod trace;
+pub mod visible;

@@ -1,6 +1,6 @@
 //! Says how far a run is: a bar with the time left on a terminal, plain lines without one.
 
-use crate::say::{progress_json, talk};
+use crate::say::{progress_json, talk, visible::visible};
 use cache::Shape;
 use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 use std::{
@@ -54,7 +54,12 @@ pub fn say(line: &str) {
     if talk::is_json() {
         return talk::line_as_event(line);
     }
-    let _ = writeln!(std::io::stderr(), "{line}");
+    say_drawn(&visible(line));
+}
+
+/// The same for text that may act on a terminal: what it was made of is visible already.
+pub fn say_drawn(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 struct Quiet;
@@ -175,8 +180,8 @@ fn style(template: &str) -> ProgressStyle {
 impl Progress for Bars {
     fn start(&self, number: usize, name: &str, reason: &str) {
         let bar = self.all.add(ProgressBar::new(0).with_style(style(STARTED)));
-        bar.set_prefix(format!("[{number}/{}] {name}", self.steps));
-        bar.set_message(reason.to_owned());
+        bar.set_prefix(visible(&format!("[{number}/{}] {name}", self.steps)).into_owned());
+        bar.set_message(visible(reason).into_owned());
         bar.enable_steady_tick(Duration::from_millis(200));
         self.running().insert(number, bar);
     }
@@ -190,7 +195,7 @@ impl Progress for Bars {
         }
         bar.set_position(done);
         if !note.is_empty() {
-            bar.set_message(note.to_owned());
+            bar.set_message(visible(note).into_owned());
         }
     }
 

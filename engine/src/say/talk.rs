@@ -1,5 +1,6 @@
 //! What is said on standard error: how much of it, and in which form. Set once, by the command line.
 
+use crate::say::visible::visible;
 use serde_json::{Map, Value, json};
 use std::{
     io::Write,
@@ -50,7 +51,7 @@ pub fn event(name: &str, fields: Value) {
         event.extend(fields);
     }
     // One write a line: several threads speak, and several processes may share the stream.
-    let line = format!("{}\n", Value::Object(event));
+    let line = format!("{}\n", visible(&Value::Object(event).to_string()));
     let _ = std::io::stderr().lock().write_all(line.as_bytes());
 }
 

@@ -53,8 +53,21 @@ pub fn check(
         let whole = ports.iter().zip(&inputs).all(|(port, shape)| port.optional || shape.is_some());
         let Some(op) = draft.op.as_ref().filter(|_| fits && whole) else { continue };
         match op.check(&inputs) {
-            Ok(found) => shapes[at] = Some(found),
-            Err(error) => cx.push(unfit(draft, error)),
+            Ok(found) => {
+                shapes[at] = Some(found);
+                for warning in op.warnings(&inputs) {
+                    let code = "spec::parameters";
+                    cx.push(placed(
+                        draft,
+                        Fault::warning(code, &*warning.message),
+                        warning.clone(),
+                    ));
+                }
+            }
+            Err(error) => {
+                let fault = Fault::error("spec::unfit", &*error.message);
+                cx.push(placed(draft, fault, error));
+            }
         }
     }
     shapes
@@ -120,12 +133,12 @@ fn with_article(kind: Kind) -> &'static str {
     }
 }
 
-fn unfit(draft: &Draft, error: OpError) -> Fault {
-    let fault = Fault::error("spec::unfit", error.message);
+/// The fault at the parameter that it is about, or else at its step.
+fn placed(draft: &Draft, fault: Fault, error: OpError) -> Fault {
     let step = quote(&draft.name);
-    let place = error.param.and_then(|param| draft.param_spans.get(param));
+    let place = error.param.and_then(|param| draft.param_places.get(param));
     match place {
-        Some(span) => fault.label(span.clone(), format!("in step {step}")),
+        Some(place) => fault.at_place(place, format!("in step {step}")),
         None => fault.at_key(&draft.key, format!("in step {step}")),
     }
     .maybe_help(error.help)

@@ -2,7 +2,7 @@
 
 use super::node::{Key, Node, Origin};
 use crate::{
-    pipeline::{SourceText, Span},
+    pipeline::{Place, SourceText, Span},
     say::fault::Fault,
 };
 use std::{rc::Rc, sync::Arc};
@@ -46,13 +46,38 @@ impl Fault {
     /// Adds the place of a value, and where the value came from.
     #[must_use]
     pub fn at(self, node: &Node, remark: impl Into<String>) -> Self {
-        self.label(node.span.clone(), remark).from(node.origin.as_ref())
+        self.placed(&node.span, node.origin.as_ref(), remark)
     }
 
     /// Adds the place of a key, and where it came from.
     #[must_use]
     pub fn at_key(self, key: &Key, remark: impl Into<String>) -> Self {
-        self.label(key.span.clone(), remark).from(key.origin.as_ref())
+        self.placed(&key.span, key.origin.as_ref(), remark)
+    }
+
+    /// What an option says stands nowhere in the file: the message names the option and no place.
+    fn placed(
+        mut self,
+        span: &Span,
+        origin: Option<&Rc<Origin>>,
+        remark: impl Into<String>,
+    ) -> Self {
+        let remark = remark.into();
+        if !matches!(origin.map(Rc::as_ref), Some(Origin::Set(_))) {
+            return self.label(span.clone(), remark).from(origin);
+        }
+        self = self.from(origin);
+        if !remark.is_empty() {
+            self.message.push_str(&format!(": {remark}"));
+        }
+        self
+    }
+
+    /// Adds the place of a parameter.
+    #[must_use]
+    pub fn at_place(self, place: &Place, remark: impl Into<String>) -> Self {
+        let option = place.option.clone().map(|option| Rc::new(Origin::Set(option)));
+        self.placed(&place.span, option.as_ref(), remark)
     }
 
     /// Adds where a value came from, without its place.

@@ -18,10 +18,13 @@ use super::{
 };
 use crate::{
     pipeline::{Input, Pipeline, SourceText, Step, Variants},
-    say::fault::{Fault, Faults, Severity, quote},
+    say::{
+        fault::{Fault, Faults, Severity, quote},
+        visible::visible,
+    },
 };
 use ops::{Entry, ports::labelled};
-use std::{path::Path, sync::Arc};
+use std::{borrow::Cow, path::Path, sync::Arc};
 
 /// Reads a pipeline of the ops there are; also gives what is odd about it.
 ///
@@ -166,7 +169,7 @@ fn read(
             timeout: draft.timeout,
             needs: draft.needs,
             span: draft.key.span,
-            param_spans: draft.param_spans,
+            param_places: draft.param_places,
         });
     }
     let variants = Variants {
@@ -188,18 +191,31 @@ fn study_name(cx: &mut Context, vars: &mut Variables, node: Option<Node>) -> Str
         return fallback;
     }
     let name = node.plain().unwrap_or_default();
-    let fits = |letter: char| letter.is_alphanumeric() || "_-.".contains(letter);
-    if !name.is_empty() && name.len() <= 100 && !name.starts_with('.') && name.chars().all(fits) {
+    // Words of many scripts hold marks that are no letters.
+    let is_written = |letter: char| !letter.is_ascii() && !letter.is_whitespace();
+    let fits =
+        |letter: char| letter.is_alphanumeric() || "_-.".contains(letter) || is_written(letter);
+    let is_short = name.chars().count() <= 100 && name.len() <= LONGEST_NAME;
+    let is_harmless = matches!(visible(&name), Cow::Borrowed(_));
+    if !name.is_empty()
+        && is_short
+        && is_harmless
+        && !name.starts_with('.')
+        && name.chars().all(fits)
+    {
         return name;
     }
     let shown = if name.is_empty() { node.describe() } else { quote(&name) };
     cx.push(
         Fault::error("spec::name", format!("{shown} cannot be the name of a study"))
             .at(&node, "a folder will have this name")
-            .help("use letters, digits, `_`, `-` and `.`"),
+            .help("use letters of any script, digits, `_`, `-` and `.`"),
     );
     fallback
 }
+
+/// The most bytes of a study's name: file systems take 255, and names of runs are put behind it.
+const LONGEST_NAME: usize = 200;
 
 /// The most seeds of one study.
 const MOST_SEEDS: i128 = 1000;

@@ -39,6 +39,7 @@ mod unused;
 mod vars;
 mod yaml;
 mod yaml_fault;
+mod yaml_slip;
 
 pub use columns::metrics;
 pub use figures::FIGURE_KEYS;

@@ -1,6 +1,9 @@
 //! The tree of a pipeline file: values that know where they are written.
 
-use crate::{pipeline::Span, say::fault::quote};
+use crate::{
+    pipeline::{Place, Span},
+    say::fault::quote,
+};
 use serde_json::Value as Json;
 use std::rc::Rc;
 
@@ -70,6 +73,15 @@ impl Node {
     /// Nothing, at the same place and of the same origin.
     pub fn clone_bare(&self) -> Self {
         Self { value: Value::Null, span: self.span.clone(), origin: self.origin.clone(), raw: None }
+    }
+
+    /// Where it comes from, if it is read at `span`.
+    pub fn place(&self, span: &Span) -> Place {
+        let option = match self.origin.as_deref() {
+            Some(Origin::Set(option)) => Some(option.clone()),
+            _ => None,
+        };
+        Place { span: span.clone(), option }
     }
 
     /// The text, if it is one.

@@ -5,7 +5,7 @@ use super::{
     node::{Key, Node, Value, whole},
 };
 use crate::{
-    pipeline::Span,
+    pipeline::Place,
     say::{
         fault::{Fault, quote},
         suggest,
@@ -26,14 +26,14 @@ pub fn read(
     step: &Key,
     op: &Node,
     fields: &[&(Key, Node)],
-) -> (Option<Box<dyn AnyOp>>, BTreeMap<String, Span>) {
+) -> (Option<Box<dyn AnyOp>>, BTreeMap<String, Place>) {
     let schema = Schema::new(entry.schema());
     let mut params = Map::new();
-    let mut spans = BTreeMap::new();
+    let mut places = BTreeMap::new();
     let mut fine = true;
     for (key, node) in fields {
-        let place = if node.span.is_empty() { &key.span } else { &node.span };
-        spans.insert(key.name.clone(), place.clone());
+        let span = if node.span.is_empty() { &key.span } else { &node.span };
+        places.insert(key.name.clone(), node.place(span));
         let Some(property) = schema.property(&key.name) else {
             cx.push(unknown(entry, &schema, key));
             fine = false;
@@ -69,7 +69,7 @@ pub fn read(
     // What only the op itself can say; each parameter that does not fit is taken out in turn.
     loop {
         match entry.parse(Json::Object(params.clone())) {
-            Ok(op) => return (fine.then_some(op), spans),
+            Ok(op) => return (fine.then_some(op), places),
             Err(error) => {
                 let name = error.path.first().filter(|name| params.contains_key(*name)).cloned();
                 let Some(name) = name else {
@@ -77,7 +77,7 @@ pub fn read(
                     if fine {
                         cx.push(Fault::error("spec::parameter", error.message).at_key(step, ""));
                     }
-                    return (None, spans);
+                    return (None, places);
                 };
                 params.remove(&name);
                 fine = false;

@@ -10,7 +10,7 @@ use super::{
     unfold::{Axes, Instance},
 };
 use crate::{
-    pipeline::Span,
+    pipeline::Place,
     run::resources::Needs,
     say::{
         fault::{Fault, quote},
@@ -47,7 +47,7 @@ pub struct Draft {
     /// What it takes while it runs.
     pub needs: Needs,
     /// Where the values of its parameters are written.
-    pub param_spans: BTreeMap<String, Span>,
+    pub param_places: BTreeMap<String, Place>,
     /// What it depends on of what varies.
     pub axes: Axes,
     /// The study's seed that it is for.
@@ -99,12 +99,12 @@ pub fn read(cx: &mut Context, table: &'static [Entry], instance: Instance) -> Dr
     let op_node = field("op").map(|(_, node)| node);
     let entry = find_op(cx, table, &key, field("op"), &fields);
     let given: Vec<&(Key, Node)> = fields.iter().filter(|(key, _)| !is_setting(key)).collect();
-    let (op, mut param_spans) = match (entry, op_node) {
+    let (op, mut param_places) = match (entry, op_node) {
         (Some(entry), Some(op)) => params::read(cx, entry, &key, op, &given),
         _ => (None, BTreeMap::new()),
     };
     if let Some((_, node)) = field("device") {
-        param_spans.insert("device".to_owned(), node.span.clone());
+        param_places.insert("device".to_owned(), node.place(&node.span));
     }
     // An open op whose parameters do not fit has ports that nobody knows.
     let named = entry.filter(|entry| !entry.open || op.is_some());
@@ -126,7 +126,7 @@ pub fn read(cx: &mut Context, table: &'static [Entry], instance: Instance) -> Dr
         op,
         reads,
         reads_whole,
-        param_spans,
+        param_places,
         axes,
         study_seed,
         sources,

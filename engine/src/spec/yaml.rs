@@ -239,7 +239,11 @@ fn duplicate(cx: &mut Context, key: &Key, entries: &[(Key, Node)]) {
     if let Some((first, _)) = entries.iter().find(|(first, _)| first.name == key.name) {
         fault = fault.label(first.span.clone(), "first given here");
     }
-    cx.push(fault.help("keep one of them, or rename one"));
+    let help = match key.name.as_str() {
+        "<<" => "write several maps as a list: `<<: [*one, *two]`",
+        _ => "keep one of them, or rename one",
+    };
+    cx.push(fault.help(help));
 }
 
 /// Entries with those of `<<: *base` put in where they are not given.
@@ -250,18 +254,28 @@ fn merged(entries: Vec<(Key, Node)>) -> Result<Vec<(Key, Node)>, Fault> {
     let (mut own, mut bases) = (Vec::new(), Vec::new());
     for (key, node) in entries {
         match (key.name.as_str(), node.value) {
-            ("<<", Value::Map(base)) => bases.extend(base),
-            ("<<", _) => {
-                return Err(Fault::error("spec::merge", "`<<` takes a map")
-                    .label(node.span, "this is not one")
-                    .help("write `<<: *name`, where `&name` marks a map before it"));
+            ("<<", Value::List(items)) => {
+                items.into_iter().try_for_each(|item| add_base(item, &mut bases))?;
             }
+            ("<<", value) => add_base(Node { value, ..node }, &mut bases)?,
             (_, value) => own.push((key, Node { value, ..node })),
         }
     }
-    bases.retain(|(key, _)| !own.iter().any(|(given, _)| given.name == key.name));
+    let mut given: HashSet<String> = own.iter().map(|(key, _)| key.name.clone()).collect();
+    bases.retain(|(key, _)| given.insert(key.name.clone()));
     own.extend(bases);
     Ok(own)
+}
+
+/// Adds the entries of a map that `<<` names; of several maps the first that has a key gives its value.
+fn add_base(node: Node, bases: &mut Vec<(Key, Node)>) -> Result<(), Fault> {
+    let Value::Map(base) = node.value else {
+        return Err(Fault::error("spec::merge", "`<<` takes a map, or a list of maps")
+            .label(node.span, "this is not one")
+            .help("write `<<: *name` or `<<: [*one, *two]`, where `&name` marks a map before it"));
+    };
+    bases.extend(base);
+    Ok(())
 }
 
 /// True for `!!str`, which says that a scalar is text.
@@ -322,6 +336,27 @@ mod tests {
         assert!(faults.is_empty());
         let shown = format!("{:?}", root.expect("a tree").value);
         assert!(shown.contains("Int(3)") && shown.matches("Int(1)").count() == 2);
+    }
+
+    #[test]
+    fn of_several_merged_maps_the_first_wins_and_what_is_given_before_all() {
+        let json = |text: &str| {
+            let (root, faults) = read(text);
+            assert!(faults.is_empty(), "{faults:?}");
+            root.expect("a tree").json()["c"].to_string()
+        };
+        let bases = "a: &a {x: 1, y: 2}\nb: &b {x: 3, z: 4, w: 5}\n";
+        let merged = r#"{"w":0,"x":1,"y":2,"z":4}"#;
+        assert_eq!(json(&format!("{bases}c: {{<<: [*a, *b], w: 0}}\n")), merged);
+        assert_eq!(json(&format!("{bases}c:\n  w: 0\n  <<:\n    - *a\n    - *b\n")), merged);
+        assert_eq!(json(&format!("{bases}c: {{<<: [*a, {{v: 6}}]}}\n")), r#"{"x":1,"y":2,"v":6}"#);
+        assert_eq!(json(&format!("{bases}c: {{<<: []}}\n")), "{}");
+        for wrong in ["c: {<<: [*a, 3]}\n", "c: {<<: [[*a]]}\n", "c: {<<: x}\n", "c: {<<: }\n"] {
+            let (root, faults) = read(&format!("{bases}{wrong}"));
+            assert!(root.is_none() && faults[0].code == "spec::merge", "{wrong}: {faults:?}");
+        }
+        let (_, faults) = read(&format!("{bases}c:\n  <<: *a\n  <<: *b\n"));
+        assert!(faults[0].help.as_deref().is_some_and(|it| it.contains("[*one, *two]")));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Faults of the YAML itself, in words for people who write pipelines rather than parsers.
 
+use super::yaml_slip;
 use crate::{pipeline::Span, say::fault::Fault};
 use serde_saphyr::granit_parser::{ErrorKind as E, ScanError};
 
@@ -26,12 +27,34 @@ pub fn explain(text: &str, error: &ScanError) -> Fault {
             .label(place, "YAML reads this brace as the start of a map")
             .help(format!("write \"{variable}\""));
     }
+    if is_of_lines(error.kind())
+        && let Some(slip) = yaml_slip::find(text, at)
+    {
+        return slip;
+    }
     if let Some(bare) = bare_star(written) {
         place = line.start + bare.start..line.start + bare.end;
         fault = Fault::error("spec::yaml", "a name with `*` needs quotes here")
             .help("YAML reads a leading `*` as a reference to an anchor");
     }
     fault.label(place, remark)
+}
+
+/// Whether the cause may be how lines begin, or a colon.
+fn is_of_lines(kind: &E) -> bool {
+    matches!(
+        kind,
+        E::SimpleKeyExpected
+            | E::InvalidSimpleKey
+            | E::ExpectedBlockMappingKey
+            | E::UnexpectedEofBlockMapping
+            | E::MappingValueNotAllowed
+            | E::InvalidColonPlacement
+            | E::MappingKeyNotAllowed
+            | E::InvalidIndentation
+            | E::ExpectedBlockSequenceEntry
+            | E::BlockSequenceEntryNotAllowed
+    )
 }
 
 type Words = (&'static str, &'static str, &'static str, &'static str);

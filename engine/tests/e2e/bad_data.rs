@@ -208,3 +208,43 @@ fn a_matrix_without_what_is_asked_of_it() {
     study.write("own.csv", "a,b,label\n1,2,x\n1,3,x\n5,6,y\n6,6,y\n");
     assert_eq!(study.ran(), ["own", "scores"]);
 }
+
+/// What a table leaves unsaid is said on the terminal, in the report, and again by a hit.
+#[test]
+fn what_a_table_leaves_out_is_said() {
+    let study = Study::new().pipeline(
+        "name: own\nsteps:\n  own: { op: matrix, path: own.csv }\n  groups: { op: kmeans, in: own, clusters: 2 }\n  scores: { op: metrics, in: { features: own, clusters: groups, truth: own.labels } }\nreport: { table: [{ row: own, scores: scores }] }\n",
+    );
+    study.write("own.csv", ",a,b,Label\n0,1,2,x\n1,1,3,\n2,5,6,y\n3,6,6,y\n");
+    let said = study.run();
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert!(
+        said.stderr.contains("warning: own.labels: 1 of 4 clips have no label"),
+        "{}",
+        said.stderr
+    );
+    assert!(said.stderr.contains("the column `Label` is taken as `label`"), "{}", said.stderr);
+    for _ in 0..2 {
+        let report = study.read("runs/own/latest/report.md");
+        assert!(report.contains("1 of 4 clips have no label"), "{report}");
+        assert!(report.contains("an index of pandas, not a feature"), "{report}");
+        let results = study.read("runs/own/latest/results.csv");
+        assert!(results.contains("n_classes,2"), "{results}");
+        assert_eq!(study.run().code, 0);
+    }
+}
+
+/// Parquet that a library cannot read without a panic is one clear error.
+#[test]
+fn damaged_parquet_is_an_error_without_a_panic() {
+    let study =
+        Study::new().pipeline("name: own\nsteps:\n  own: { op: matrix, path: own.parquet }\n");
+    let damaged =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../ops/tests/fixtures/tables/thrift.parquet");
+    study.write("own.parquet", fs::read(damaged).expect("a fixture"));
+    refused("parquet_damaged", &study);
+    let ragged =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../ops/tests/fixtures/tables/ragged.parquet");
+    study.write("own.parquet", fs::read(ragged).expect("a fixture"));
+    refused("parquet_ragged", &study);
+}

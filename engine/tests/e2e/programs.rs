@@ -193,3 +193,49 @@ fn a_killed_engine_leaves_no_program_behind() {
     let tries = (0..60).find(|_| !is_alive(&study) && left() == 0);
     assert!(tries.is_some(), "a process of the program lives on, or its folder is there");
 }
+
+/// A process in a session of its own, whose parent is gone and whose environment is empty.
+const DETACHED: &str =
+    "setsid sh -c 'env -i sh -c \"while :; do touch alive; sleep 0.1; done\" &' &
+    while ! test -e alive; do sleep 0.05; done; touch started";
+
+#[test]
+fn what_a_program_leaves_in_a_session_of_its_own_ends_with_it() {
+    let study = study(&format!("{DETACHED}; {COPY}"));
+    assert_eq!(study.run().code, 0);
+    assert!(!is_alive(&study), "a process of the program lives on");
+    let mut slow = Study::new().pipeline(study.text());
+    slow.write("data.csv", study.read("data.csv"));
+    slow.write("model.sh", format!("{DETACHED}; sleep 600"));
+    slow.edit("op: command", "timeout: 1, op: command");
+    assert_eq!(slow.run().code, 1);
+    assert!(!is_alive(&slow), "a process of the program lives on");
+}
+
+#[test]
+fn of_what_a_program_prints_head_and_tail_are_kept() {
+    let print = "echo first; i=0; while test $i -lt 60; do head -c 1000000 /dev/zero | tr '\\0' x; i=$((i+1)); done; echo; echo last; exit 3";
+    let study = study(print);
+    let said = study.run();
+    assert_eq!(said.code, 1, "{}", said.stderr);
+    assert_eq!(said.stderr.matches("last\n").count(), 1, "{}", said.stderr);
+    let logs = std::fs::read_dir(study.path(".engine/logs-v1")).expect("logs");
+    let log = std::fs::read(logs.flatten().next().expect("a log").path()).expect("a log");
+    assert!(log.starts_with(b"first\n") && log.ends_with(b"\nlast\n"));
+    assert!(log.len() < 3 << 20, "{} bytes", log.len());
+    let cut = b" bytes are left out here]";
+    assert!(log.windows(cut.len()).any(|piece| piece == cut));
+}
+
+#[test]
+fn what_a_failing_program_printed_is_shown_once() {
+    let mut study = study("echo Traceback-of-it >&2; exit 3");
+    for retries in [0, 2] {
+        let said = study.run();
+        assert_eq!(said.code, 1, "{}", said.stderr);
+        assert_eq!(said.stderr.matches("Traceback-of-it").count(), 1, "{}", said.stderr);
+        if retries == 0 {
+            study.edit("op: command", "retries: 2, op: command");
+        }
+    }
+}

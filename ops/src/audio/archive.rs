@@ -1,7 +1,11 @@
 //! Zip archives, read by many threads at once without unpacking them.
 
+use cache::{
+    Digest,
+    foreign::Room,
+    verified::{Unread, Watched},
+};
 use std::{
-    fs::File,
     io::{self, Read, Seek, SeekFrom},
     os::unix::fs::FileExt,
     path::Path,
@@ -11,19 +15,41 @@ use zip::ZipArchive;
 
 /// An open archive. Clones share the file and its directory.
 #[derive(Clone)]
-pub struct Archive(ZipArchive<Shared>);
+pub struct Archive {
+    zip: ZipArchive<Shared>,
+    file: Arc<Watched>,
+}
+
+/// Why an archive or an entry of it could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// The file is not there as it was listed.
+    #[error(transparent)]
+    Unread(#[from] Unread),
+    /// What it holds is unfit: what to say behind its name.
+    #[error("{0}")]
+    Unfit(String),
+}
 
 impl Archive {
-    /// Opens an archive and reads its directory.
+    /// Opens an archive of this content and reads its directory.
     ///
     /// # Errors
-    /// When the file cannot be opened or is not a zip archive.
-    pub fn open(path: &Path) -> Result<Self, String> {
-        let file = File::open(path).map_err(|error| format!("cannot be opened: {error}"))?;
-        let shared = Shared { file: Arc::new(file), at: 0 };
-        ZipArchive::new(shared)
-            .map(Self)
-            .map_err(|error| format!("is not a whole zip archive: {error}"))
+    /// When the file cannot be opened, has other content, or is not a zip archive.
+    pub fn open(path: &Path, digest: &Digest) -> Result<Self, Fault> {
+        let file = Arc::new(Watched::open(path, digest)?);
+        let opened = ZipArchive::new(Shared { file: file.clone(), at: 0 });
+        file.check()?;
+        let unfit = |error| Fault::Unfit(format!("is not a whole zip archive: {error}"));
+        let mut zip = opened.map_err(unfit)?;
+        let overlap = zip.has_overlapping_entries();
+        file.check()?;
+        if overlap.map_err(unfit)? {
+            let reason =
+                "has entries that lie over each other: it is damaged, or made to fill a memory";
+            return Err(Fault::Unfit(reason.to_owned()));
+        }
+        Ok(Self { zip, file })
     }
 
     /// The names of all entries that are files, sorted.
@@ -31,7 +57,7 @@ impl Archive {
     /// # Errors
     /// When a name is not text.
     pub fn names(&self) -> Result<Vec<String>, String> {
-        let names: Result<Vec<_>, _> = self.0.file_names().collect();
+        let names: Result<Vec<_>, _> = self.zip.file_names().collect();
         let names = names.map_err(|error| format!("has an entry without a name: {error}"))?;
         let files = names.into_iter().filter(|name| !name.ends_with('/'));
         let mut files: Vec<String> = files.map(|name| name.into_owned()).collect();
@@ -39,33 +65,49 @@ impl Archive {
         Ok(files)
     }
 
-    /// Puts the bytes of one entry into `bytes`, in place of what it held.
+    /// Puts the bytes of one entry into `bytes`, in place of what it held. It may unfold to so many
+    /// MiB, or to what is usual.
     ///
     /// # Errors
-    /// When there is no such entry or it is damaged.
-    pub fn read(&self, name: &str, bytes: &mut Vec<u8>) -> Result<(), String> {
+    /// When there is no such entry, when it is damaged or too large, or when the archive has changed.
+    pub fn read(
+        &self,
+        name: &str,
+        most_mib: Option<u32>,
+        bytes: &mut Vec<u8>,
+    ) -> Result<(), Fault> {
+        let read = self.unpack(name, most_mib, bytes);
+        // An entry may also be damaged because somebody writes to the archive.
+        self.file.check()?;
+        read.map_err(Fault::Unfit)
+    }
+
+    fn unpack(&self, name: &str, most_mib: Option<u32>, bytes: &mut Vec<u8>) -> Result<(), String> {
         // A header may lie about the size; memory is taken as bytes come.
         const TRUSTED: u64 = 1 << 26;
-        let mut archive = self.0.clone();
+        let mut archive = self.zip.clone();
         let mut entry =
             archive.by_name(name).map_err(|error| format!("cannot be unpacked: {error}"))?;
         bytes.clear();
+        let room = Room::of(entry.compressed_size(), most_mib);
+        room.fits(entry.size())?;
         bytes.reserve(entry.size().min(TRUSTED) as usize);
-        entry.read_to_end(bytes).map_err(|error| format!("cannot be unpacked: {error}"))?;
-        Ok(())
+        let read = entry.by_ref().take(room.bytes.saturating_add(1)).read_to_end(bytes);
+        read.map_err(|error| format!("cannot be unpacked: {error}"))?;
+        room.fits(bytes.len() as u64)
     }
 }
 
 /// A file with a position of its own for each clone.
 #[derive(Clone)]
 struct Shared {
-    file: Arc<File>,
+    file: Arc<Watched>,
     at: u64,
 }
 
 impl Read for Shared {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = self.file.read_at(buffer, self.at)?;
+        let length = self.file.file().read_at(buffer, self.at)?;
         self.at += length as u64;
         Ok(length)
     }
@@ -76,7 +118,7 @@ impl Seek for Shared {
         let target = match to {
             SeekFrom::Start(at) => Some(at),
             SeekFrom::Current(by) => self.at.checked_add_signed(by),
-            SeekFrom::End(by) => self.file.metadata()?.len().checked_add_signed(by),
+            SeekFrom::End(by) => self.file.file().metadata()?.len().checked_add_signed(by),
         };
         self.at = target.ok_or_else(|| io::Error::other("a seek before the start of the file"))?;
         Ok(self.at)

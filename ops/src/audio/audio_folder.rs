@@ -1,8 +1,11 @@
 //! A folder of labelled folders.
 
 use super::{
-    clips::{self, Candidate, EXTENSIONS, Fault, OUTPUTS, OnError, Rules},
+    clips::{self, Candidate, Fault, OUTPUTS, OnError, Rules},
+    damage::OnDamage,
+    formats::AUDIO,
     reference::AudioRef,
+    unread,
 };
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port, Select, Source};
 use cache::{Artifact, Kind, Shape};
@@ -13,8 +16,10 @@ use std::{collections::HashMap, path::Path};
 /// Recordings in a folder of labelled folders.
 ///
 /// The label of a clip is the first folder of its name: `cello/take1/a.wav` is a `cello`. Files
-/// ending in wav, flac, mp3, ogg, oga, aif or aiff count, whatever the case, at any depth; hidden
-/// files do not. Every recording is decoded once to see that it is whole.
+/// whose ending is one of a recording count (`wav`, `flac`, `mp3`, `m4a` and others), whatever the case, at
+/// any depth; hidden files do not. What a file holds is told by its content. Every recording is decoded
+/// once to see that it is whole. Recordings of other endings, such as opus, are listed in `skipped`; a
+/// class that holds nothing else is an error unless `on_error` is `skip`.
 ///
 /// Source: folders named by label as in scikit-learn's `load_files` and torchvision's
 /// `ImageFolder`; samples as libsndfile gives them.
@@ -30,11 +35,15 @@ pub struct AudioFolder {
     /// Whether a clip may be all zero.
     #[serde(default)]
     pub allow_silent: bool,
+    /// What to do with a recording of which only a part can be decoded: `fail` counts it among those
+    /// that cannot be used, `keep` uses what is whole and says what is not.
+    #[serde(default)]
+    pub on_damage: OnDamage,
 }
 
 impl Op for AudioFolder {
     const NAME: &'static str = "audio_folder";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const INPUTS: &'static [Port] = &[];
     const OUTPUTS: &'static [Port] = OUTPUTS;
 
@@ -42,7 +51,7 @@ impl Op for AudioFolder {
         vec![Source {
             param: "path",
             path: self.path.clone().into(),
-            select: Select::Tree(EXTENSIONS),
+            select: Select::Tree(unread::endings()),
             missing: Some("give `path` a folder that holds one folder a label"),
         }]
     }
@@ -52,10 +61,15 @@ impl Op for AudioFolder {
     }
 
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
-        let files: Vec<_> =
-            inputs.files().iter().filter(|file| !clips::is_hidden(&file.name)).collect();
+        let shown = inputs.files().iter().filter(|file| !clips::is_hidden(&file.name));
+        let (files, unread) = unread::parted(shown, AUDIO);
+        let label_of = |name: &str| name.split_once('/').map(|(label, _)| label.to_owned());
+        if self.on_error == OnError::Fail {
+            let labels = files.iter().filter_map(|file| label_of(&file.name)).collect();
+            unread::judge(&unread, label_of, &labels)?;
+        }
         if files.is_empty() {
-            let ends = EXTENSIONS.join(", ");
+            let ends = AUDIO.join(", ");
             return Err(OpError::param(
                 "path",
                 format!("no recording in `{}`: no file below it ends in {ends}", self.path),
@@ -84,11 +98,16 @@ impl Op for AudioFolder {
                 group: None,
             })
         });
-        let rules = Rules { on_error: self.on_error, allow_silent: self.allow_silent };
-        let read = |candidate: &Candidate, bytes: &mut Vec<u8>| {
-            clips::read(by_name[candidate.clip_id.as_str()], bytes)
+        let rules = Rules {
+            on_error: self.on_error,
+            allow_silent: self.allow_silent,
+            on_damage: self.on_damage,
         };
-        let collection = clips::collect(candidates.collect(), read, rules, cx)?;
+        let read = |candidate: &Candidate, room: &mut Vec<u8>| {
+            clips::hold(by_name[candidate.clip_id.as_str()], room)
+        };
+        let mut collection = clips::collect(candidates.collect(), read, rules, cx)?;
+        collection.leave_out(unread);
         Ok(collection.outputs(Artifact::table(Kind::Clips, collection.table())))
     }
 }

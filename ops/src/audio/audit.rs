@@ -79,7 +79,7 @@ fn default_clipping_run() -> NonZeroU32 {
 
 impl Op for Audit {
     const NAME: &'static str = "audit";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const INPUTS: &'static [Port] = &[
         Port::new("clips", &[Kind::Clips], "recordings"),
         Port::new("labels", &[Kind::Labels], "the class of each clip, and its recording if known"),
@@ -190,7 +190,7 @@ impl Audit {
             .zip(audio)
             .map_init(Vec::new, |bytes, (id, audio)| {
                 cx.stop_if_cancelled()?;
-                let heard = hear(&recordings.signal(id, audio, bytes)?, level);
+                let heard = recordings.decode(id, audio, bytes, |decoder| hear(decoder, level))?;
                 let done = 1 + done.fetch_add(1, Ordering::Relaxed);
                 cx.progress.at(done, ids.len() as u64, "");
                 Ok(heard)

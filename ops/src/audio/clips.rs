@@ -2,18 +2,22 @@
 //! artifacts they make.
 
 use super::{
+    damage::OnDamage,
     decode::{self, Probe},
+    held::Held,
+    input::Input,
     reference::AudioRef,
 };
-use crate::{Ctx, OpError, Outputs, Port};
-use cache::{Artifact, Kind, Shape, Table};
+use crate::{
+    Ctx, OpError, Outputs, Port,
+    math::resample::{HIGHEST_RATE, LOWEST_RATE},
+};
+use cache::{Artifact, FileEntry, Kind, Shape, Table, verified};
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeSet, HashMap},
-    fs::File,
-    io::Read,
     sync::atomic::{AtomicU64, Ordering},
 };
 
@@ -23,9 +27,6 @@ pub const OUTPUTS: &[Port] = &[
     Port::new("labels", &[Kind::Labels], "the class of each clip, and its recording if known"),
     Port::new("skipped", &[Kind::Skipped], "files that were left out, and why"),
 ];
-
-/// Extensions of recordings that can be read, in lower case.
-pub const EXTENSIONS: &[&str] = &["wav", "flac", "mp3", "ogg", "oga", "aif", "aiff"];
 
 /// The fewest frames a clip may have: one sample has no pitch, no spectrum and no length.
 const FEWEST_FRAMES: u64 = 2;
@@ -51,6 +52,8 @@ pub struct Rules {
     pub on_error: OnError,
     /// Whether a clip may be all zero.
     pub allow_silent: bool,
+    /// What happens to those that are damaged.
+    pub on_damage: OnDamage,
 }
 
 /// A recording that may become a clip.
@@ -76,12 +79,14 @@ pub struct Clip {
     pub group: Option<String>,
     /// What it holds.
     pub probe: Probe,
+    /// What is damaged in it, if it is kept nevertheless.
+    pub damage: Option<String>,
 }
 
 impl Clip {
     fn new(candidate: Candidate, probe: Probe) -> Self {
         let Candidate { clip_id, audio, label, group } = candidate;
-        Self { clip_id, audio, label, group, probe }
+        Self { clip_id, audio, label, group, probe, damage: None }
     }
 }
 
@@ -94,12 +99,24 @@ pub struct Fault {
     pub reason: String,
     /// What the user can do.
     pub help: &'static str,
+    /// Whether it is not the content that is at fault: then nothing can be said of the file, and it is
+    /// not left out.
+    pub is_unread: bool,
 }
 
 impl Fault {
     /// A file and why it cannot be used.
     pub fn new(file: &str, reason: impl Into<String>, help: &'static str) -> Self {
-        Self { file: file.to_owned(), reason: reason.into(), help }
+        Self { file: file.to_owned(), reason: reason.into(), help, is_unread: false }
+    }
+
+    /// A file that could not be read as it was listed.
+    pub fn unread(file: &str, why: &verified::Unread) -> Self {
+        let help = match why {
+            verified::Unread::Changed => "run again once nothing writes to it",
+            verified::Unread::Io(_) => "check that it is there and may be read, then run again",
+        };
+        Self { is_unread: true, ..Self::new(file, why.to_string(), help) }
     }
 }
 
@@ -123,6 +140,11 @@ impl Collection {
             .with_ints("frames", ints(|probe| probe.frames as i64))
             .with_ints("sample_rate", ints(|probe| i64::from(probe.sample_rate)))
             .with_ints("channels", ints(|probe| i64::from(probe.channels)))
+    }
+
+    /// Adds files that nobody looked into, behind those that could not be used.
+    pub fn leave_out(&mut self, unread: Vec<Fault>) {
+        self.skipped.extend(unread);
     }
 
     /// These clips, their labels, and what was skipped.
@@ -151,7 +173,7 @@ pub fn shapes() -> Vec<Shape> {
 }
 
 /// Looks into every candidate, all threads at once; one recording a thread is in memory.
-/// `bytes` reads one into room that is used again. Order is that of the candidates. Recordings that an earlier run looked into
+/// `hold` opens one, and reads it into room that is used again unless it is long. Order is that of the candidates. Recordings that an earlier run looked into
 /// and kept are known by their content, and are not read again.
 ///
 /// # Errors
@@ -159,7 +181,7 @@ pub fn shapes() -> Vec<Shape> {
 /// are of one class; the message names the files.
 pub fn collect(
     candidates: Vec<Result<Candidate, Fault>>,
-    bytes: impl Fn(&Candidate, &mut Vec<u8>) -> Result<(), Fault> + Sync,
+    hold: impl Fn(&Candidate, &mut Vec<u8>) -> Result<Held, Fault> + Sync,
     rules: Rules,
     cx: &Ctx<'_>,
 ) -> Result<Collection, OpError> {
@@ -177,8 +199,10 @@ pub fn collect(
             return Ok(Ok(Clip::new(candidate.clone(), probe)));
         }
         let clip = candidate.and_then(|candidate| {
-            bytes(&candidate, room)?;
-            look_into(candidate, room, rules)
+            let held = hold(&candidate, room)?;
+            let name = candidate.clip_id.clone();
+            held.with(room, |input| look_into(candidate, input, rules))
+                .map_err(|why| Fault::unread(&name, &why))?
         });
         cx.progress.at(done.fetch_add(1, Ordering::Relaxed) + 1, total, "");
         Ok(clip)
@@ -193,6 +217,7 @@ pub fn collect(
         }
     }
     judge(&collection, rules.on_error)?;
+    tell_damage(&collection.clips, cx);
     Ok(collection)
 }
 
@@ -214,9 +239,17 @@ fn probes(clips: &Artifact) -> Vec<(String, Probe)> {
     audio.filter_map(|(row, audio)| Some((audio.clone(), probe(row)?))).collect()
 }
 
-fn look_into(candidate: Candidate, bytes: &[u8], rules: Rules) -> Result<Clip, Fault> {
+fn look_into(candidate: Candidate, input: Input<'_>, rules: Rules) -> Result<Clip, Fault> {
     let fault = |reason: String, help| Fault::new(&candidate.clip_id, reason, help);
-    let probe = decode::probe(bytes).map_err(|error| fault(error.message, error.help))?;
+    let (probe, damage) =
+        decode::look(input, rules.on_damage).map_err(|error| fault(error.message, error.help))?;
+    let rates = LOWEST_RATE..=HIGHEST_RATE;
+    if !rates.contains(&probe.sample_rate) {
+        let (low, high) = rates.into_inner();
+        let reason =
+            format!("has a sample rate of {} Hz, outside {low} to {high} Hz", probe.sample_rate);
+        return Err(fault(reason, "export the recording again at an ordinary rate, or remove it"));
+    }
     if probe.frames < FEWEST_FRAMES {
         let reason = "holds a single frame, too few to be a clip".to_owned();
         return Err(fault(reason, "export the recording again, or remove it"));
@@ -227,13 +260,31 @@ fn look_into(candidate: Candidate, bytes: &[u8], rules: Rules) -> Result<Clip, F
             "set `allow_silent: true` to keep silent clips",
         ));
     }
-    Ok(Clip::new(candidate, probe))
+    Ok(Clip { damage, ..Clip::new(candidate, probe) })
+}
+
+/// Warns of recordings that are kept although they are damaged.
+fn tell_damage(clips: &[Clip], cx: &Ctx<'_>) {
+    let damaged = clips.iter().filter_map(|clip| Some((clip, clip.damage.as_ref()?)));
+    for (clip, damage) in damaged.clone().take(LISTED) {
+        cx.warnings.warn(&format!("`{}` is kept although it is damaged: {damage}", clip.clip_id));
+    }
+    let more = damaged.count().saturating_sub(LISTED);
+    if more > 0 {
+        cx.warnings.warn(&format!("{more} more recordings are kept although they are damaged"));
+    }
 }
 
 /// Whether a study can be made of what was found.
 fn judge(collection: &Collection, on_error: OnError) -> Result<(), OpError> {
     let Collection { clips, skipped } = collection;
     let total = clips.len() + skipped.len();
+    let unread: Vec<Fault> = skipped.iter().filter(|fault| fault.is_unread).cloned().collect();
+    if !unread.is_empty() {
+        let headline = format!("{} of {total} recordings could not be read", unread.len());
+        let complaint = complaint(&headline, &unread);
+        return Err(OpError::failure(complaint.message).help(advice(&unread, "")));
+    }
     if on_error == OnError::Fail && !skipped.is_empty() {
         return Err(complaint(
             &format!("{} of {total} recordings cannot be used", skipped.len()),
@@ -278,7 +329,7 @@ fn advice(faults: &[Fault], last: &str) -> String {
             parts.push(help);
         }
     }
-    parts.push(last);
+    parts.extend(Some(last).filter(|last| !last.is_empty()));
     parts.join("; ")
 }
 
@@ -289,10 +340,12 @@ pub fn is_hidden(name: &str) -> bool {
 }
 
 /// Reads a file that the engine found, in place of what `bytes` held.
-pub(crate) fn read(entry: &cache::FileEntry, bytes: &mut Vec<u8>) -> Result<(), Fault> {
-    bytes.clear();
-    let read = File::open(&entry.path).and_then(|mut file| file.read_to_end(bytes));
-    read.map(drop).map_err(|error| {
-        Fault::new(&entry.name, format!("cannot be read: {error}"), "check its permissions")
-    })
+pub(crate) fn read(entry: &FileEntry, bytes: &mut Vec<u8>) -> Result<(), Fault> {
+    verified::read(&entry.path, &entry.digest, bytes)
+        .map_err(|why| Fault::unread(&entry.name, &why))
+}
+
+/// Opens a recording that the engine found; a short one is read into `room`.
+pub(crate) fn hold(entry: &FileEntry, room: &mut Vec<u8>) -> Result<Held, Fault> {
+    Held::open(&entry.path, &entry.digest, room).map_err(|why| Fault::unread(&entry.name, &why))
 }

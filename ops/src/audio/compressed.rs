@@ -1,72 +1,293 @@
-//! FLAC, MP3, Ogg Vorbis and AIFF files, through symphonia.
+//! FLAC, Ogg Vorbis, AIFF, MP4, AAC and CAF files, through symphonia.
 
-use super::decode::{COPY_AGAIN, DecodeError, Signal};
-use std::io::Cursor;
+use super::{
+    damage::Damage,
+    decode::{Blocks, CONVERT, COPY_AGAIN, DecodeError, Opened},
+    flac,
+    input::{Cursor, Input},
+    mp4,
+};
+use std::io::ErrorKind;
 use symphonia::core::{
-    codecs::audio::AudioDecoderOptions,
+    codecs::audio::{AudioDecoder, AudioDecoderOptions, well_known::CODEC_ID_OPUS},
     errors::Error,
-    formats::{FormatOptions, TrackType, probe::Hint},
+    formats::{FormatOptions, FormatReader, TrackType, probe::Hint},
     io::MediaSourceStream,
     meta::MetadataOptions,
+    packet::Packet,
 };
 
-/// Decodes the first audio track. Delay and padding that an encoder noted are cut off, so that a
-/// recording keeps its length.
-pub(crate) fn decode(bytes: &[u8]) -> Result<Signal, DecodeError> {
-    let source = MediaSourceStream::new(Box::new(Cursor::new(bytes)), Default::default());
-    let mut reader = symphonia::default::get_probe()
+/// The kinds of files that are read here.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Container {
+    Flac,
+    Ogg,
+    Aiff,
+    Mp4,
+    Adts,
+    Caf,
+}
+
+struct Compressed<'a> {
+    kind: Container,
+    input: Input<'a>,
+    reader: Box<dyn FormatReader + 'a>,
+    decoder: Box<dyn AudioDecoder>,
+    track: u32,
+    sample_rate: u32,
+    channels: u16,
+    /// How many frames the header speaks of.
+    expected: Option<u64>,
+    /// Frames at the start that the container says are none of the recording.
+    skipped: u64,
+    /// The first block, which says what the recording is.
+    first: Option<Vec<f32>>,
+    made: u64,
+    /// When the next packet should be.
+    due: Option<i64>,
+    /// Bytes of the packets so far.
+    bytes: u64,
+    faults: u32,
+    state: State,
+}
+
+#[derive(PartialEq)]
+enum State {
+    Open,
+    /// The last packet was given; frames are still to be counted.
+    Last,
+    Over,
+}
+
+/// Errors one behind the other after which a file is given up.
+const MOST_FAULTS: u32 = 1_000;
+
+/// Opens the first audio track and decodes its first block.
+pub(crate) fn open<'a>(
+    kind: Container,
+    input: Input<'a>,
+    damage: &mut Damage,
+) -> Result<Opened<'a>, DecodeError> {
+    let source = MediaSourceStream::new(Box::new(Cursor::new(input)), Default::default());
+    let reader = symphonia::default::get_probe()
         .probe(&Hint::new(), source, FormatOptions::default(), MetadataOptions::default())
         .map_err(damaged)?;
-    let no_audio = || damaged_as("there is no audio in it");
-    let track = reader.default_track(TrackType::Audio).ok_or_else(no_audio)?;
-    let (id, expected) = (track.id, track.num_frames);
-    let params = track.codec_params.as_ref().and_then(|params| params.audio());
-    let mut decoder = symphonia::default::get_codecs()
-        .make_audio_decoder(params.ok_or_else(no_audio)?, &AudioDecoderOptions::default())
-        .map_err(damaged)?;
+    let (track, expected, decoder) = decoder_of(&*reader)?;
+    let skipped = if kind == Container::Mp4 { mp4::priming(&input) } else { 0 };
+    let mut opened = Compressed {
+        kind,
+        input,
+        reader,
+        decoder,
+        track,
+        sample_rate: 0,
+        channels: 0,
+        expected,
+        skipped,
+        first: None,
+        made: 0,
+        due: None,
+        bytes: 0,
+        faults: 0,
+        state: State::Open,
+    };
+    let mut block = Vec::new();
+    if !opened.decode(&mut block, damage)? || opened.sample_rate == 0 || opened.channels == 0 {
+        return Err(match damage.summary(0, 1) {
+            Some(reason) => damaged_as(&reason),
+            None => DecodeError::no_frames(),
+        });
+    }
+    opened.first = Some(block);
+    Ok(Opened::Blocks(opened.sample_rate, opened.channels, Box::new(opened)))
+}
 
-    let (mut rate, mut channels) = (0, 0);
-    let (mut samples, mut block) = (Vec::new(), Vec::<f32>::new());
-    while let Some(packet) = reader.next_packet().map_err(damaged)? {
-        if packet.track_id != id {
-            continue;
-        }
-        let decoded = decoder.decode(&packet).map_err(damaged)?;
-        let spec = decoded.spec();
-        if decoded.frames() == 0 {
-            continue;
-        }
-        if samples.is_empty() {
-            (rate, channels) = (spec.rate(), spec.channels().count());
-        } else if (rate, channels) != (spec.rate(), spec.channels().count()) {
-            return Err(damaged_as("its sample rate or its channels change on the way"));
-        }
-        decoded.copy_to_vec_interleaved(&mut block);
-        samples.extend_from_slice(&block);
+type Track = (u32, Option<u64>, Box<dyn AudioDecoder>);
+
+fn decoder_of(reader: &dyn FormatReader) -> Result<Track, DecodeError> {
+    let no_audio = || damaged_as("there is no audio in it that can be decoded");
+    let track = reader.default_track(TrackType::Audio).ok_or_else(no_audio)?;
+    let params = track.codec_params.as_ref().and_then(|params| params.audio());
+    let params = params.ok_or_else(no_audio)?;
+    if params.codec == CODEC_ID_OPUS {
+        return Err(DecodeError::new("Opus is not read", CONVERT));
     }
-    if !samples.is_empty() && (rate == 0 || channels == 0) {
-        return Err(damaged_as("it has no sample rate or no channels"));
+    let decoder = symphonia::default::get_codecs()
+        .make_audio_decoder(params, &AudioDecoderOptions::default())
+        .map_err(|error| match error {
+            Error::Unsupported(reason) => {
+                DecodeError::new(format!("its encoding is not read: {reason}"), CONVERT)
+            }
+            other => damaged(other),
+        })?;
+    Ok((track.id, track.num_frames, decoder))
+}
+
+impl Blocks for Compressed<'_> {
+    fn next(&mut self, block: &mut Vec<f32>, damage: &mut Damage) -> Result<bool, DecodeError> {
+        if let Some(first) = self.first.take() {
+            *block = first;
+            return Ok(true);
+        }
+        self.decode(block, damage)
     }
-    let frames = (samples.len() / channels.max(1)) as u64;
-    match expected {
-        Some(expected) if frames < expected => Err(DecodeError::new(
+}
+
+impl Compressed<'_> {
+    fn decode(&mut self, block: &mut Vec<f32>, damage: &mut Damage) -> Result<bool, DecodeError> {
+        block.clear();
+        while block.is_empty() {
+            let Some(packet) = self.packet(damage)? else { return Ok(false) };
+            self.fill_gap(&packet, block, damage);
+            self.decode_packet(&packet, block, damage)?;
+            self.skip(block);
+        }
+        Ok(true)
+    }
+
+    /// The next packet of the track; none at the end.
+    fn packet(&mut self, damage: &mut Damage) -> Result<Option<Packet>, DecodeError> {
+        while self.state == State::Open {
+            match self.reader.next_packet() {
+                Ok(Some(packet)) if packet.track_id == self.track => {
+                    self.faults = 0;
+                    self.bytes += packet.data.len() as u64;
+                    return Ok(Some(packet));
+                }
+                Ok(Some(_)) => {}
+                Err(Error::IoError(error)) if error.kind() != ErrorKind::UnexpectedEof => {
+                    return Err(super::decode::unreadable(error));
+                }
+                Ok(None) | Err(Error::IoError(_)) => {
+                    self.state = State::Last;
+                    if self.kind == Container::Flac
+                        && damage.is_none()
+                        && let Some(packet) = flac::last_packet(&self.input, self.bytes, self.made)
+                    {
+                        return Ok(Some(packet));
+                    }
+                }
+                Err(Error::ResetRequired) => {
+                    // Ogg files were put one behind the other.
+                    let (track, frames, decoder) = decoder_of(&*self.reader)?;
+                    (self.track, self.decoder, self.due) = (track, decoder, None);
+                    let both = self.expected.zip(frames);
+                    self.expected = both.and_then(|(one, other)| one.checked_add(other));
+                }
+                Err(error) => {
+                    damage.note(self.made, reason(&error));
+                    self.faults += 1;
+                    if self.faults > MOST_FAULTS {
+                        self.state = State::Last;
+                    }
+                }
+            }
+        }
+        if self.state == State::Last {
+            self.state = State::Over;
+            self.count(damage);
+        }
+        Ok(None)
+    }
+
+    fn count(&self, damage: &mut Damage) {
+        let Some(expected) = self.expected.filter(|&expected| expected > self.made) else { return };
+        let made = self.made;
+        damage.note(
+            made,
             format!(
-                "the file is cut short: its header speaks of {expected} frames, {frames} are there"
+                "the file is cut short: its header speaks of {expected} frames, {made} are there"
             ),
-            COPY_AGAIN,
-        )),
-        _ => Ok(Signal { sample_rate: rate, channels, samples }),
+        );
+        damage.miss(expected - made);
+    }
+
+    /// Silence in place of frames that a reader passed over.
+    fn fill_gap(&mut self, packet: &Packet, block: &mut Vec<f32>, damage: &mut Damage) {
+        let due = self.due.unwrap_or(packet.pts.get());
+        let gap = packet.pts.get().saturating_sub(due);
+        let after = packet.pts.get().saturating_add(packet.dur.get() as i64);
+        self.due = Some(after);
+        let timed = matches!(self.kind, Container::Flac | Container::Ogg);
+        // A time that lies far off is damaged itself.
+        let most = i64::from(self.sample_rate).saturating_mul(600);
+        if !timed || gap <= 0 || gap > most {
+            return;
+        }
+        damage.note(self.made, format!("{gap} frames cannot be decoded"));
+        damage.silence(gap as u64);
+        block.resize(gap as usize * usize::from(self.channels), 0.0);
+        self.made += gap as u64;
+    }
+
+    fn decode_packet(
+        &mut self,
+        packet: &Packet,
+        block: &mut Vec<f32>,
+        damage: &mut Damage,
+    ) -> Result<(), DecodeError> {
+        let decoded = match self.decoder.decode(packet) {
+            Ok(decoded) => decoded,
+            Err(Error::IoError(error)) if error.kind() != ErrorKind::UnexpectedEof => {
+                return Err(super::decode::unreadable(error));
+            }
+            Err(error) => {
+                damage.note(self.made, reason(&error));
+                let frames = packet.dur.get();
+                if frames <= u64::from(self.sample_rate) * 10 {
+                    damage.silence(frames);
+                    let size = frames as usize * usize::from(self.channels);
+                    block.resize(block.len() + size, 0.0);
+                    self.made += frames;
+                }
+                return Ok(());
+            }
+        };
+        if decoded.frames() == 0 {
+            return Ok(());
+        }
+        let spec = decoded.spec();
+        let (rate, channels) = (spec.rate(), spec.channels().count() as u16);
+        if self.sample_rate == 0 {
+            (self.sample_rate, self.channels) = (rate, channels);
+        } else if (rate, channels) != (self.sample_rate, self.channels) {
+            damage.note(self.made, "its sample rate or its channels change on the way");
+            self.state = State::Over;
+            return Ok(());
+        }
+        let start = block.len();
+        let frames = decoded.frames();
+        if start == 0 {
+            decoded.copy_to_vec_interleaved(block);
+        } else {
+            let mut more = Vec::new();
+            decoded.copy_to_vec_interleaved(&mut more);
+            block.extend_from_slice(&more);
+        }
+        self.made += frames as u64;
+        Ok(())
+    }
+
+    fn skip(&mut self, block: &mut Vec<f32>) {
+        let frames = (block.len() / usize::from(self.channels.max(1))) as u64;
+        let skipped = self.skipped.min(frames);
+        self.skipped -= skipped;
+        block.drain(..skipped as usize * usize::from(self.channels));
+    }
+}
+
+fn reason(error: &Error) -> String {
+    match error {
+        Error::IoError(_) => "it ends too early".to_owned(),
+        Error::DecodeError(reason) | Error::Unsupported(reason) | Error::LimitError(reason) => {
+            (*reason).to_owned()
+        }
+        other => other.to_string(),
     }
 }
 
 fn damaged(error: Error) -> DecodeError {
-    match error {
-        Error::IoError(_) => damaged_as("it ends too early"),
-        Error::DecodeError(reason) | Error::Unsupported(reason) | Error::LimitError(reason) => {
-            damaged_as(reason)
-        }
-        other => damaged_as(&other.to_string()),
-    }
+    damaged_as(&reason(&error))
 }
 
 fn damaged_as(reason: &str) -> DecodeError {

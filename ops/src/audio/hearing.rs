@@ -1,6 +1,6 @@
 //! What can be said of a recording by its samples alone.
 
-use super::decode::Signal;
+use super::decode::{DecodeError, Decoder};
 use cache::{Digest, Hasher};
 
 /// What samples say.
@@ -17,41 +17,77 @@ pub struct Heard {
 }
 
 /// Listens to a recording; samples of at least `level` in magnitude lie at the end of the scale.
-pub fn hear(signal: &Signal, level: f32) -> Heard {
-    let channels = signal.channels.max(1);
-    let mut content = Hasher::new("samples-v1");
-    content.number(signal.sample_rate.into()).number(channels as u64).values(&signal.samples);
-    let longest = |channel: usize| {
-        let (mut run, mut longest, mut side) = (0, 0, false);
-        for &sample in signal.samples.iter().skip(channel).step_by(channels) {
-            run = match sample.abs() >= level {
-                false => 0,
-                true if (sample > 0.0) == side => run + 1,
-                true => 1,
-            };
-            side = sample > 0.0;
-            longest = longest.max(run);
+///
+/// # Errors
+/// When it cannot be decoded.
+pub fn hear(decoder: &mut Decoder<'_>, level: f32) -> Result<Heard, DecodeError> {
+    let channels = usize::from(decoder.channels.max(1));
+    let mut content = Hasher::new("samples-v2");
+    content.number(decoder.sample_rate.into()).number(channels as u64);
+    let mut runs = vec![Run::default(); channels];
+    let (mut peak, mut samples) = (0.0_f32, 0);
+    let (mut block, mut pending) = (Vec::new(), Vec::new());
+    while decoder.next(&mut block)? {
+        for frame in block.chunks_exact(channels) {
+            for (run, &sample) in runs.iter_mut().zip(frame) {
+                run.add(sample, level);
+            }
         }
-        longest
-    };
-    Heard {
+        peak = block.iter().fold(peak, |peak, sample| peak.max(sample.abs()));
+        samples += block.len();
+        // Pieces of one length, so that the blocks of a format do not matter.
+        const PIECE: usize = 1 << 16;
+        pending.extend_from_slice(&block);
+        let whole = pending.len() / PIECE * PIECE;
+        for piece in pending[..whole].chunks_exact(PIECE) {
+            content.values(piece);
+        }
+        pending.drain(..whole);
+    }
+    content.values(&pending);
+    Ok(Heard {
         content: content.finish(),
-        peak: signal.samples.iter().fold(0.0_f32, |peak, sample| peak.max(sample.abs())).into(),
-        clipped: (0..channels).map(longest).max().unwrap_or(0),
-        seconds: (signal.samples.len() / channels) as f64 / f64::from(signal.sample_rate.max(1)),
+        peak: peak.into(),
+        clipped: runs.iter().map(|run| run.longest).max().unwrap_or(0),
+        seconds: (samples / channels) as f64 / f64::from(decoder.sample_rate.max(1)),
+    })
+}
+
+/// Samples of one channel in a row at the same end of the scale.
+#[derive(Clone, Default)]
+struct Run {
+    length: usize,
+    longest: usize,
+    is_upper: bool,
+}
+
+impl Run {
+    fn add(&mut self, sample: f32, level: f32) {
+        let is_upper = sample > 0.0;
+        self.length = match sample.abs() >= level {
+            false => 0,
+            true if is_upper == self.is_upper => self.length + 1,
+            true => 1,
+        };
+        self.is_upper = is_upper;
+        self.longest = self.longest.max(self.length);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::decode::Signal, *};
+
+    fn hear(signal: Signal, level: f32) -> Heard {
+        super::hear(&mut Decoder::of_signal(signal), level).expect("plain samples")
+    }
 
     #[test]
     fn runs_are_of_one_channel_and_one_side() {
         let samples = vec![1.0, 0.1, 1.0, 1.0, -1.0, 1.0, -1.0, 1.0, -1.0, 0.2];
-        let heard = hear(&Signal { sample_rate: 5, channels: 2, samples }, 0.999);
+        let heard = hear(Signal { sample_rate: 5, channels: 2, samples }, 0.999);
         assert_eq!((heard.clipped, heard.peak, heard.seconds), (3, 1.0, 1.0));
-        let quiet = hear(&Signal { sample_rate: 5, channels: 1, samples: vec![0.0; 3] }, 0.999);
+        let quiet = hear(Signal { sample_rate: 5, channels: 1, samples: vec![0.0; 3] }, 0.999);
         assert_eq!((quiet.clipped, quiet.peak), (0, 0.0));
         assert_ne!(heard.content, quiet.content);
     }

@@ -1,10 +1,13 @@
 //! IRMAS in its own layout, as a folder or as the archive it comes in.
 
 use super::{
-    archive::Archive,
+    archive::{self, Archive},
     clips::{self, Candidate, Fault, OUTPUTS, OnError, Rules},
+    damage::OnDamage,
+    held::Held,
     reference::AudioRef,
     synth::CLASSES,
+    unread,
 };
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port, Select, Source};
 use cache::{Artifact, FileEntry, Kind, Shape};
@@ -12,11 +15,17 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{HashMap, HashSet},
+    num::NonZeroU32,
     path::Path,
+    sync::LazyLock,
 };
 
 const MISSING: &str = "IRMAS is not here: `engine fetch irmas DIR` downloads it (3.2 GB; \
     CC BY-NC-SA 3.0, non-commercial), then give `path` that folder";
+
+/// Endings of what is read, and of recordings that are listed because they are not.
+static READ_AND_UNREAD: LazyLock<Vec<&str>> =
+    LazyLock::new(|| unread::endings().iter().copied().chain(["zip"]).collect());
 
 const NAMES: &str = "names are `[cel][cla]0001__1.wav` or `008__[cel][nod][cla]0058__1.wav`: \
     instrument, drums, genre, recording, excerpt";
@@ -26,7 +35,7 @@ const NAMES: &str = "names are `[cel][cla]0001__1.wav` or `008__[cel][nod][cla]0
 /// Reads the folder with the eleven instrument folders, a folder above it, or the zip archive
 /// without unpacking it. The label is the folder's name and the first bracket of the file's; drums
 /// (`dru`, `nod` or empty), genre, recording and excerpt become columns of `clips`. Excerpts of
-/// one recording share their `group`.
+/// one recording share their `group`. Recordings that are no WAV files are listed in `skipped`.
 ///
 /// Source: Bosch, Janer, Fuhrmann and Herrera, A Comparison of Sound Segregation Techniques for
 /// Predominant Instrument Recognition in Musical Audio Signals, ISMIR 2012. The data is under
@@ -43,6 +52,14 @@ pub struct Irmas {
     /// Whether a clip may be all zero.
     #[serde(default)]
     pub allow_silent: bool,
+    /// How much a recording in the archive may unfold to in memory, in MiB. Default: 256, or 50 times
+    /// its size in the archive if that is more.
+    #[serde(default)]
+    pub max_unfolded_mib: Option<NonZeroU32>,
+    /// What to do with a recording of which only a part can be decoded: `fail` counts it among those
+    /// that cannot be used, `keep` uses what is whole and says what is not.
+    #[serde(default)]
+    pub on_damage: OnDamage,
 }
 
 impl Op for Irmas {
@@ -55,7 +72,7 @@ impl Op for Irmas {
         vec![Source {
             param: "path",
             path: self.path.clone().into(),
-            select: Select::Tree(&["wav", "zip"]),
+            select: Select::Tree(READ_AND_UNREAD.as_slice()),
             missing: Some(MISSING),
         }]
     }
@@ -66,9 +83,20 @@ impl Op for Irmas {
 
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
         let files = inputs.files().iter().filter(|file| !clips::is_hidden(&file.name));
-        let (wavs, zips): (Vec<_>, Vec<_>) = files.partition(|file| ends_in(&file.name, "wav"));
-        let rules = Rules { on_error: self.on_error, allow_silent: self.allow_silent };
-        let collection = match (wavs.as_slice(), zips.as_slice()) {
+        let (files, unread) = unread::parted(files, &["wav", "zip"]);
+        let (wavs, zips): (Vec<_>, Vec<_>) =
+            files.into_iter().partition(|file| ends_in(&file.name, "wav"));
+        let class = |name: &str| class_of(name).map(str::to_owned);
+        if self.on_error == OnError::Fail && !wavs.is_empty() {
+            let classes = wavs.iter().filter_map(|file| class(&file.name)).collect();
+            unread::judge(&unread, class, &classes)?;
+        }
+        let rules = Rules {
+            on_error: self.on_error,
+            allow_silent: self.allow_silent,
+            on_damage: self.on_damage,
+        };
+        let mut collection = match (wavs.as_slice(), zips.as_slice()) {
             ([], []) => return Err(self.nothing("neither a WAV file nor a zip archive")),
             ([], [zip]) => self.gather_archive(zip, rules, cx)?,
             ([], zips) => {
@@ -79,9 +107,10 @@ impl Op for Irmas {
             (wavs, _) => {
                 let found = wavs.iter().map(|file| (file.name.as_str(), *file)).collect();
                 let audio = |file: &&FileEntry| AudioRef::File(file.digest);
-                self.gather(found, audio, |file, bytes| clips::read(file, bytes), rules, cx)?
+                self.gather(found, audio, |file, room| clips::hold(file, room), rules, cx)?
             }
         };
+        collection.leave_out(unread);
         let names: Vec<_> =
             collection.clips.iter().filter_map(|clip| Name::of(base(&clip.clip_id)).ok()).collect();
         let table = collection
@@ -106,11 +135,15 @@ impl Irmas {
         rules: Rules,
         cx: &Ctx<'_>,
     ) -> Result<clips::Collection, OpError> {
-        let unfit = |reason| {
+        let unfit = |reason: String| {
             OpError::param("path", format!("`{}` {reason}", zip.name))
                 .help("download it again: `engine fetch irmas DIR`")
         };
-        let archive = Archive::open(&zip.path).map_err(unfit)?;
+        let archive = Archive::open(&zip.path, &zip.digest).map_err(|fault| match fault {
+            archive::Fault::Unfit(reason) => unfit(reason),
+            archive::Fault::Unread(why) => OpError::failure(format!("`{}` {why}", zip.name))
+                .help("run again once nothing writes to it"),
+        })?;
         let names = archive.names().map_err(unfit)?;
         let found: Vec<_> = names
             .iter()
@@ -122,8 +155,12 @@ impl Irmas {
         }
         let audio = |name: &&String| AudioRef::Entry { archive: zip.digest, name: (*name).clone() };
         let read = |name: &&String, bytes: &mut Vec<u8>| {
-            archive.read(name, bytes).map_err(|reason| {
-                Fault::new(name, reason, "download it again: `engine fetch irmas DIR`")
+            let most = self.max_unfolded_mib.map(NonZeroU32::get);
+            archive.read(name, most, bytes).map(|()| Held::Memory).map_err(|fault| match fault {
+                archive::Fault::Unfit(reason) => {
+                    Fault::new(name, reason, "download it again: `engine fetch irmas DIR`")
+                }
+                archive::Fault::Unread(why) => Fault::unread(&zip.name, &why),
             })
         };
         self.gather(found, audio, read, rules, cx)
@@ -134,7 +171,7 @@ impl Irmas {
         &self,
         found: Vec<(&str, F)>,
         audio: impl Fn(&F) -> AudioRef,
-        read: impl Fn(&F, &mut Vec<u8>) -> Result<(), Fault> + Sync,
+        read: impl Fn(&F, &mut Vec<u8>) -> Result<Held, Fault> + Sync,
         rules: Rules,
         cx: &Ctx<'_>,
     ) -> Result<clips::Collection, OpError> {

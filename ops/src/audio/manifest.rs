@@ -1,11 +1,17 @@
 //! A CSV file that lists recordings.
 
 use super::{
+    alike,
     clips::{self, Candidate, Fault, OUTPUTS, OnError, Rules},
+    damage::OnDamage,
     reference::AudioRef,
 };
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port, Select, Source};
-use cache::{Artifact, FileEntry, Kind, Shape};
+use cache::{
+    Artifact, FileEntry, Kind, Shape,
+    csv::{self, CsvTable},
+    missing::{self, is_missing},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -19,7 +25,8 @@ const COLUMNS: &str = "the first line names the columns: `path` (relative to the
 /// Recordings listed in a CSV file.
 ///
 /// The file has the columns `path` (relative to its own folder), `label`, and perhaps `group`
-/// (which recording a clip was cut from); other columns are ignored. Clips keep the order of the
+/// (which recording a clip was cut from; a clip without one is a recording of its own); other columns are
+/// ignored. Clips keep the order of the
 /// lines. Every recording is decoded once to see that it is whole.
 ///
 /// Source: CSV as RFC 4180 describes it; samples as libsndfile gives them.
@@ -35,11 +42,15 @@ pub struct Manifest {
     /// Whether a clip may be all zero.
     #[serde(default)]
     pub allow_silent: bool,
+    /// What to do with a recording of which only a part can be decoded: `fail` counts it among those
+    /// that cannot be used, `keep` uses what is whole and says what is not.
+    #[serde(default)]
+    pub on_damage: OnDamage,
 }
 
 impl Op for Manifest {
     const NAME: &'static str = "manifest";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const INPUTS: &'static [Port] = &[];
     const OUTPUTS: &'static [Port] = OUTPUTS;
 
@@ -64,7 +75,9 @@ impl Op for Manifest {
         });
         let list = list.ok_or_else(|| self.fault("is not there".to_owned()))?;
         let mut bytes = Vec::new();
-        clips::read(list, &mut bytes).map_err(|fault| self.fault(fault.reason))?;
+        clips::read(list, &mut bytes).map_err(|fault| {
+            OpError::failure(format!("`{}` {}", self.path, fault.reason)).help(fault.help)
+        })?;
         let rows = rows(&bytes).map_err(|reason| self.fault(reason))?;
         let folder = list.path.parent().unwrap_or(Path::new(""));
         let named = inputs.files().iter().map(|file| (plain(Path::new(&file.name)), file));
@@ -73,9 +86,25 @@ impl Op for Manifest {
         let file_of = |path: &str| {
             files.get(&plain(Path::new(path))).or_else(|| files.get(&plain(&folder.join(path))))
         };
+        let mut places: HashMap<PathBuf, &Row> = HashMap::new();
+        let mut again = Vec::new();
+        for row in &rows {
+            let Some(file) = file_of(&row.path) else { continue };
+            if let Some(first) = places.insert(whereabouts(&file.path), row) {
+                let (path, line) = (&row.path, row.line);
+                again.push(format!(
+                    "line {line} lists `{path}` again, after `{}` in line {}",
+                    first.path, first.line
+                ));
+            }
+        }
+        if !again.is_empty() {
+            return Err(self.fault(csv::listed(&again)));
+        }
         let candidates = rows.into_iter().map(|row| {
             let file = file_of(&row.path).ok_or_else(|| {
-                let reason = format!("is not there (line {})", row.line);
+                let near = alike::hint(folder, &row.path).unwrap_or_default();
+                let reason = format!("is not there (line {}){near}", row.line);
                 Fault::new(&row.path, reason, "paths count from the folder of the CSV file")
             })?;
             Ok(Candidate {
@@ -85,10 +114,14 @@ impl Op for Manifest {
                 group: row.group,
             })
         });
-        let rules = Rules { on_error: self.on_error, allow_silent: self.allow_silent };
+        let rules = Rules {
+            on_error: self.on_error,
+            allow_silent: self.allow_silent,
+            on_damage: self.on_damage,
+        };
         let read = |candidate: &Candidate, bytes: &mut Vec<u8>| {
             let file = file_of(&candidate.clip_id).expect("a candidate was found by this name");
-            clips::read(file, bytes)
+            clips::hold(file, bytes)
         };
         let collection = clips::collect(candidates.collect(), read, rules, cx)?;
         Ok(collection.outputs(Artifact::table(Kind::Clips, collection.table())))
@@ -117,70 +150,56 @@ struct Row {
 
 /// The lines of a list, or what is wrong with it, every faulty line at once.
 fn rows(bytes: &[u8]) -> Result<Vec<Row>, String> {
-    if let Err(fault) = std::str::from_utf8(bytes) {
-        let line = 1 + bytes[..fault.valid_up_to()].iter().filter(|&&b| b == b'\n').count();
-        return Err(format!("is not UTF-8 text (line {line})"));
-    }
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let mut reader =
-        csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(bytes);
-    let headers = reader.headers().map_err(|fault| format!("is not CSV: {fault}"))?.clone();
-    if headers.is_empty() {
-        return Err("is empty".to_owned());
-    }
-    let column = |name: &str| headers.iter().position(|header| header == name);
-    let missing = |name: &str| {
-        let found: Vec<_> = headers.iter().map(|header| format!("`{header}`")).collect();
-        format!("has no column `{name}`, only {}", found.join(", "))
-    };
-    let path = column("path").ok_or_else(|| missing("path"))?;
-    let label = column("label").ok_or_else(|| missing("label"))?;
-    let group = column("group");
+    let table = CsvTable::read(bytes)?;
+    let (path, label) = (table.place("path")?, table.place("label")?);
+    let has_group = table.names().iter().any(|name| name == "group");
+    let group = has_group.then(|| table.place("group")).transpose()?;
     let (mut rows, mut faults) = (Vec::new(), Vec::new());
     let mut seen: HashMap<PathBuf, u64> = HashMap::new();
-    for record in reader.records() {
-        let record = record.map_err(|fault| format!("is not CSV: {fault}"))?;
-        let line = record.position().map_or(0, csv::Position::line);
-        if record.len() != headers.len() {
-            let (has, wants) = (record.len(), headers.len());
-            faults.push(format!("line {line} has {has} fields, not {wants}"));
+    for at in 0..table.rows() {
+        let line = table.line(at);
+        let cell = |column: usize| table.cell(at, column).into_owned();
+        let lacks = [("path", path), ("label", label)];
+        if let Some((name, column)) = lacks.into_iter().find(|(_, it)| is_missing(&cell(*it))) {
+            let written = match cell(column) {
+                cell if cell.is_empty() => String::new(),
+                cell => format!(" (`{cell}` means that there is none)"),
+            };
+            faults.push(format!("line {line} has no {name}{written}"));
             continue;
         }
-        if let Some(name) = [("path", path), ("label", label)]
-            .into_iter()
-            .find_map(|(name, at)| record[at].is_empty().then_some(name))
-        {
-            faults.push(format!("line {line} has no {name}"));
+        let path = cell(path);
+        if let Some(first) = seen.insert(plain(Path::new(&path)), line) {
+            faults.push(format!("line {line} lists `{path}` again, after line {first}"));
             continue;
         }
-        if let Some(first) = seen.insert(plain(Path::new(&record[path])), line) {
-            faults.push(format!("line {line} lists `{}` again, after line {first}", &record[path]));
-            continue;
-        }
-        rows.push(Row {
-            line,
-            path: record[path].to_owned(),
-            label: record[label].to_owned(),
-            group: group.map(|at| record[at].to_owned()),
-        });
+        rows.push(Row { line, label: cell(label), group: group.map(cell), path });
     }
     if !faults.is_empty() {
-        return Err(listed(&faults));
+        return Err(csv::listed(&faults));
     }
     if rows.is_empty() {
         return Err("lists no recording".to_owned());
     }
+    let ids: Vec<String> = rows.iter().map(|row| row.path.clone()).collect();
+    let given: Vec<String> = rows.iter().filter_map(|row| row.group.clone()).collect();
+    // Of no row, or of all.
+    let groups = (!given.is_empty()).then(|| missing::groups(&ids, &given)).flatten();
+    match groups {
+        Some(groups) => rows.iter_mut().zip(groups).for_each(|(row, own)| row.group = Some(own)),
+        None => rows.iter_mut().for_each(|row| row.group = None),
+    }
     Ok(rows)
 }
 
-/// Faults in one sentence, not too many.
-fn listed(faults: &[String]) -> String {
-    const LISTED: usize = 10;
-    let mut text = format!("has faulty lines: {}", faults[..faults.len().min(LISTED)].join("; "));
-    if faults.len() > LISTED {
-        text.push_str(&format!("; and {} more", faults.len() - LISTED));
+/// The place of a file, however its folders are spelled: `a/../b.wav`, or through a link to a folder.
+fn whereabouts(path: &Path) -> PathBuf {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = std::fs::canonicalize(folder.unwrap_or(Path::new(".")));
+    match (folder, path.file_name()) {
+        (Ok(folder), Some(name)) => folder.join(name),
+        _ => path.to_owned(),
     }
-    text
 }
 
 #[cfg(test)]
@@ -201,6 +220,17 @@ mod tests {
     }
 
     #[test]
+    fn a_clip_without_a_group_is_a_recording_of_its_own() {
+        let groups = |text: &[u8]| -> Vec<Option<String>> {
+            rows(text).expect("a list").into_iter().map(|row| row.group).collect()
+        };
+        let own = |name: &str| Some(name.to_owned());
+        let some = groups(b"path, label, group\na.wav,x,\nb.wav,x,s1\nc.wav,y,NA\n");
+        assert_eq!(some, [own("a.wav"), own("s1"), own("c.wav")]);
+        assert_eq!(groups(b"path,label,group\na.wav,x,\nb.wav,x, \n"), [None, None]);
+    }
+
+    #[test]
     fn says_what_is_wrong_and_where() {
         let says = |text: &[u8], expected: &str| {
             let fault = rows(text).expect_err("a faulty list");
@@ -213,6 +243,9 @@ mod tests {
         says(b"path,label\na.wav,x\nb.wav\n", "line 3 has 1 fields, not 2");
         says(b"path,label\na.wav,x\n./a.wav,y\n", "line 3 lists `./a.wav` again, after line 2");
         says(b"path,label\na.wav,\n,x\n", "line 2 has no label; line 3 has no path");
+        says(b"path,label\na.wav, NaN \n", "line 2 has no label (`NaN` means that there is none)");
+        says(b"path,label,label\na.wav,x,y\n", "has the column `label` twice");
+        says(b"path;label\na.wav;x\n", "is separated by semicolons, not commas");
         says(b"path,label\na.wav,x\nb\xff.wav,x\n", "is not UTF-8 text (line 3)");
     }
 }

@@ -1,14 +1,15 @@
 //! From the `audio` column of clips to samples: files, entries of zip archives, synthesis.
 
 use super::{
-    archive::Archive,
-    decode::{DecodeError, Signal, decode, decode_mono},
+    archive::{Archive, Fault},
+    decode::{DecodeError, Decoder},
+    held::Held,
     reference::AudioRef,
     synth,
 };
 use crate::{Locate, OpError};
 use cache::Digest;
-use std::{collections::HashMap, fs::File, io::Read, path::PathBuf, sync::Mutex};
+use std::{collections::HashMap, fmt::Display, path::PathBuf, sync::Mutex};
 
 /// Reads recordings. Shared between threads; the directory of an archive is read once.
 pub struct Recordings<'a> {
@@ -23,68 +24,58 @@ impl<'a> Recordings<'a> {
     }
 
     /// Fills `mono` with the mean of the channels of the clip `clip_id` whose audio is
-    /// `reference`, and gives its sample rate; `bytes` is scratch that keeps its memory from clip
-    /// to clip.
+    /// `reference`, and gives its sample rate. No more frames are decoded than `limit` makes of the
+    /// rate. `bytes` is scratch that keeps its memory from clip to clip.
     ///
     /// # Errors
-    /// When the content cannot be found, read or decoded; the message names the clip.
+    /// As [`Recordings::decode`].
     pub fn read(
         &self,
         clip_id: &str,
         reference: &str,
+        limit: impl FnOnce(u32) -> usize,
         bytes: &mut Vec<u8>,
         mono: &mut Vec<f32>,
     ) -> Result<u32, OpError> {
-        match self.load(clip_id, reference, bytes)? {
-            Some(signal) => {
-                signal.mono(mono);
-                Ok(signal.sample_rate)
-            }
-            None => decode_mono(bytes, mono).map_err(|error| undecodable(clip_id, error)),
-        }
+        self.decode(clip_id, reference, bytes, |decoder| {
+            decoder.mono(limit(decoder.sample_rate), mono)?;
+            Ok(decoder.sample_rate)
+        })
     }
 
-    /// All channels of a clip; `bytes` is scratch.
+    /// Gives the decoder of a clip to `then`; `bytes` is scratch. What is damaged is passed over: whether it
+    /// may be, the source of the clips has decided.
     ///
     /// # Errors
-    /// As [`Recordings::read`].
-    pub fn signal(
+    /// When the content cannot be found, read or decoded; the message names the clip.
+    pub fn decode<T>(
         &self,
         clip_id: &str,
         reference: &str,
         bytes: &mut Vec<u8>,
-    ) -> Result<Signal, OpError> {
-        match self.load(clip_id, reference, bytes)? {
-            Some(signal) => Ok(signal),
-            None => decode(bytes).map_err(|error| undecodable(clip_id, error)),
-        }
-    }
-
-    /// Fills `bytes` with the file of a clip, or gives the signal of one that has none.
-    fn load(
-        &self,
-        clip_id: &str,
-        reference: &str,
-        bytes: &mut Vec<u8>,
-    ) -> Result<Option<Signal>, OpError> {
+        then: impl FnOnce(&mut Decoder<'_>) -> Result<T, DecodeError>,
+    ) -> Result<T, OpError> {
         let audio: AudioRef = reference
             .parse()
             .map_err(|reason: String| OpError::data(format!("clip `{clip_id}`: {reason}")))?;
-        bytes.clear();
-        match audio {
+        let made = match audio {
             AudioRef::Synth { seed, class, index } => {
-                return Ok(Some(synth::render(seed, class, index)));
+                then(&mut Decoder::of_signal(synth::render(seed, class, index)))
             }
             AudioRef::File(digest) => {
                 let path = self.path_of(clip_id, &digest)?;
-                File::open(&path)
-                    .and_then(|mut file| file.read_to_end(bytes))
-                    .map_err(|error| format!("cannot be read: {error}"))
-                    .map_err(|reason| unreadable(clip_id, &path.display().to_string(), reason))?;
+                let held = Held::open(&path, &digest, bytes);
+                held.and_then(|held| held.with(bytes, |input| then(&mut Decoder::open(input)?)))
+                    .map_err(|why| unreadable(clip_id, &path.display().to_string(), why))?
             }
-            AudioRef::Entry { archive, name } => self.read_entry(clip_id, archive, &name, bytes)?,
-        }
-        Ok(None)
+            AudioRef::Entry { archive, name } => {
+                self.read_entry(clip_id, archive, &name, bytes)?;
+                Decoder::open(&*bytes).and_then(|mut decoder| then(&mut decoder))
+            }
+        };
+        made.map_err(|error| {
+            OpError::data(format!("clip `{clip_id}`: {}", error.message)).help(error.help)
+        })
     }
 
     fn path_of(&self, clip_id: &str, digest: &Digest) -> Result<PathBuf, OpError> {
@@ -105,36 +96,38 @@ impl<'a> Recordings<'a> {
         bytes: &mut Vec<u8>,
     ) -> Result<(), OpError> {
         let path = self.path_of(clip_id, &archive)?;
-        let fault =
-            |reason| unreadable(clip_id, &format!("{name}` in `{}", path.display()), reason);
-        let known = |archives: &HashMap<_, Archive>| archives.get(&archive).cloned();
-        let lock = || self.archives.lock().expect("no thread panics while it holds archives");
-        let opened = known(&lock());
-        let opened = match opened {
-            Some(opened) => opened,
+        let place = format!("{name}` in `{}", path.display());
+        let fault = |fault: Fault| unreadable(clip_id, &place, fault);
+        // Whoever comes first opens and hashes the archive, and all others wait for that.
+        let mut archives =
+            self.archives.lock().expect("no thread panics while it opens an archive");
+        let opened = match archives.get(&archive) {
+            Some(opened) => opened.clone(),
             None => {
-                let opened = Archive::open(&path).map_err(fault)?;
-                lock().entry(archive).or_insert(opened).clone()
+                let opened = Archive::open(&path, &archive).map_err(fault)?;
+                archives.entry(archive).or_insert(opened).clone()
             }
         };
-        opened.read(name, bytes).map_err(fault)
+        drop(archives);
+        // The source of the clips has looked into it, and found it not too large.
+        opened.read(name, Some(u32::MAX), bytes).map_err(fault)
     }
 }
 
-fn unreadable(clip_id: &str, place: &str, reason: String) -> OpError {
+fn unreadable(clip_id: &str, place: &str, reason: impl Display) -> OpError {
     OpError::failure(format!("clip `{clip_id}`: `{place}` {reason}"))
-        .help("check that the file is there and may be read, then run again")
-}
-
-fn undecodable(clip_id: &str, error: DecodeError) -> OpError {
-    OpError::data(format!("clip `{clip_id}`: {}", error.message)).help(error.help)
+        .help("check that the file is there and that nothing writes to it, then run again")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use std::io::Write;
+    use super::{super::decode::decode, *};
+    use std::{fs::File, io::Write};
     use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
+
+    fn all(_: u32) -> usize {
+        usize::MAX
+    }
 
     struct One(Digest, PathBuf);
 
@@ -162,18 +155,19 @@ mod tests {
         archive.write_all(b"no sound").expect("its bytes");
         archive.finish().expect("an archive");
 
-        let digest = Digest::of(b"archive");
-        let files = One(digest, path);
+        let digest = Digest::of(&std::fs::read(&path).expect("an archive"));
+        let files = One(digest, path.clone());
         let recordings = Recordings::new(&files);
         let mut expected = Vec::new();
-        decode_mono(&wav, &mut expected).expect("a recording");
+        decode(&wav).expect("a recording").mono(&mut expected);
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for name in ["cel/[cel] a.wav", "b.wav"] {
                         let audio = AudioRef::Entry { archive: digest, name: name.to_owned() };
                         let (mut bytes, mut mono) = (Vec::new(), Vec::new());
-                        let read = recordings.read("1", &audio.to_string(), &mut bytes, &mut mono);
+                        let read =
+                            recordings.read("1", &audio.to_string(), all, &mut bytes, &mut mono);
                         read.expect(name);
                         assert_eq!(mono, expected);
                     }
@@ -187,8 +181,15 @@ mod tests {
             ("nonsense".to_owned(), "clip `7`: `nonsense` does not name a recording"),
         ] {
             let (mut bytes, mut mono) = (Vec::new(), Vec::new());
-            let error = recordings.read("7", &audio, &mut bytes, &mut mono).expect_err(reason);
+            let error = recordings.read("7", &audio, all, &mut bytes, &mut mono).expect_err(reason);
             assert!(error.message.starts_with(reason), "{error}");
+        }
+        std::fs::write(&path, "another archive").expect("a file");
+        for files in [&recordings, &Recordings::new(&files)] {
+            let (mut bytes, mut mono) = (Vec::new(), Vec::new());
+            let audio = format!("zip:{digest}/b.wav");
+            let error = files.read("7", &audio, all, &mut bytes, &mut mono).expect_err("a change");
+            assert!(error.message.ends_with("clips.zip` changed while it was read"), "{error}");
         }
     }
 }

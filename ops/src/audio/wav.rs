@@ -1,272 +1,291 @@
-//! WAV files: where the chunks lie is found here, what the format chunk means hound says.
+//! WAV files and their relatives of more than 4 GB (RF64, BW64, W64) or of big-endian numbers (RIFX).
 
-use super::decode::{COPY_AGAIN, DecodeError, Signal};
-use hound::{SampleFormat, WavReader, WavSpec};
+use super::{
+    adpcm::Adpcm,
+    damage::Damage,
+    decode::{COPY_AGAIN, DecodeError, Opened},
+    input::Input,
+    mpeg::Mpeg,
+    pcm::{Pcm, Sample},
+};
+use std::ops::RangeInclusive;
 
-const PCM: u16 = 1;
-const IEEE_FLOAT: u16 = 3;
+const PCM: u16 = 0x01;
+const MS_ADPCM: u16 = 0x02;
+const IEEE_FLOAT: u16 = 0x03;
+const A_LAW: u16 = 0x06;
+const MU_LAW: u16 = 0x07;
+const IMA_ADPCM: u16 = 0x11;
+const MPEG: u16 = 0x50;
+const MPEG_LAYER_3: u16 = 0x55;
 const EXTENSIBLE: u16 = 0xfffe;
-/// The length that programs write which cannot go back to fill it in.
-const UNKNOWN: u32 = u32::MAX;
 
-/// A WAV file whose header was understood.
-pub(crate) struct Wav<'a> {
-    pub sample_rate: u32,
-    pub channels: u16,
-    encoding: Encoding,
-    /// Whole frames.
-    data: &'a [u8],
+/// Lengths that programs write which cannot go back to fill them in: SoX, arecord, FFmpeg.
+const UNKNOWN: [RangeInclusive<u64>; 2] = [0x7fff_f000..=0x8000_0000, 0xffff_ff00..=0xffff_ffff];
+
+/// How chunks and their numbers are written.
+#[derive(Clone, Copy, PartialEq)]
+enum Form {
+    /// RIFF; RF64 and BW64 put long lengths into a chunk of their own.
+    Riff,
+    /// RIFF with big-endian numbers.
+    Rifx,
+    /// Sony's: names of 16 bytes, lengths of 8, chunks at multiples of 8.
+    W64,
 }
 
-/// How one sample is written, little-endian.
-#[derive(Clone, Copy)]
-enum Encoding {
-    U8,
-    I16,
-    I24,
-    I32,
-    F32,
-    F64,
+/// The start of a W64 file.
+const W64_RIFF: &[u8; 16] = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\0\0";
+
+/// Whether a file of this family starts here.
+pub(crate) fn is_wav(input: &Input<'_>) -> bool {
+    let names = [b"RIFF", b"RIFX", b"RF64", b"BW64"];
+    (names.iter().any(|name| input.has(0, name)) && input.has(8, b"WAVE"))
+        || (input.has(0, W64_RIFF) && input.has(24, b"wave"))
 }
 
-impl Encoding {
-    fn bytes(self) -> usize {
-        match self {
-            Self::U8 => 1,
-            Self::I16 => 2,
-            Self::I24 => 3,
-            Self::I32 | Self::F32 => 4,
-            Self::F64 => 8,
-        }
-    }
-}
-
-impl<'a> Wav<'a> {
-    /// Reads the header of a file that starts with `RIFF` and `WAVE`.
-    pub fn parse(bytes: &'a [u8]) -> Result<Self, DecodeError> {
-        let mut chunks = Chunks { bytes, at: 12 };
-        let mut format = None;
-        while let Some(chunk) = chunks.next() {
-            match &chunk.name {
-                b"fmt " => format = Some(read_format(chunk.body()?)?),
-                b"data" => {
-                    let (spec, encoding) = format
-                        .ok_or_else(|| fault("the header has no `fmt ` chunk before `data`"))?;
-                    let frame = encoding.bytes() * usize::from(spec.channels);
-                    let riff = u32_at(bytes, 4).unwrap_or(0);
-                    let data = samples(&chunk, riff, frame)?;
-                    let (sample_rate, channels) = (spec.sample_rate, spec.channels);
-                    return Ok(Self { sample_rate, channels, encoding, data });
-                }
-                _ => {}
-            }
-        }
-        Err(fault("the file ends before its samples: it has no `data` chunk"))
-    }
-
-    /// How many frames there are.
-    pub fn frames(&self) -> u64 {
-        (self.data.len() / self.encoding.bytes() / usize::from(self.channels)) as u64
-    }
-
-    /// Whether samples may be other than finite numbers.
-    pub fn is_float(&self) -> bool {
-        matches!(self.encoding, Encoding::F32 | Encoding::F64)
-    }
-
-    /// Whether all samples are zero; `None` where that takes decoding.
-    pub fn is_silent(&self) -> Option<bool> {
-        let zero = match self.encoding {
-            Encoding::F32 | Encoding::F64 => return None,
-            Encoding::U8 => 128,
-            _ => 0,
-        };
-        Some(self.data.iter().all(|&byte| byte == zero))
-    }
-
-    /// The mean of the channels of each frame, in place of what `mono` held; `false`, and nothing
-    /// done, for all but mono and stereo of 16 bits.
-    pub fn mono(&self, mono: &mut Vec<f32>) -> bool {
-        match (self.encoding, self.channels) {
-            (Encoding::I16, 1) => {
-                let samples = self.data.as_chunks().0;
-                mono.resize(samples.len(), 0.0);
-                dispatch!(scale_avx512, scale_avx2, scale_plain, (samples, mono))
-            }
-            (Encoding::I16, 2) => {
-                let frames = self.data.as_chunks().0;
-                mono.resize(frames.len(), 0.0);
-                dispatch!(mean_avx512, mean_avx2, mean_plain, (frames, mono))
-            }
-            _ => false,
-        }
-    }
-
-    /// All samples, full scale ±1.
-    pub fn decode(&self) -> Signal {
-        let data = self.data;
-        let samples = match self.encoding {
-            Encoding::U8 => data.iter().map(|&x| (f32::from(x) - 128.0) / 128.0).collect(),
-            Encoding::I16 => each(data, |x| f32::from(i16::from_le_bytes(x)) / 32_768.0),
-            Encoding::I24 => {
-                each(data, |[a, b, c]| i32::from_le_bytes([0, a, b, c]) as f32 / FULL_SCALE)
-            }
-            Encoding::I32 => each(data, |x| i32::from_le_bytes(x) as f32 / FULL_SCALE),
-            Encoding::F32 => each(data, f32::from_le_bytes),
-            Encoding::F64 => each(data, |x| f64::from_le_bytes(x) as f32),
-        };
-        Signal { sample_rate: self.sample_rate, channels: usize::from(self.channels), samples }
-    }
-}
-
-versions!(scale, scale_avx512, scale_avx2, scale_plain, [],
-    (samples: &[[u8; 2]], mono: &mut [f32]) -> bool);
-versions!(mean, mean_avx512, mean_avx2, mean_plain, [],
-    (frames: &[[u8; 4]], mono: &mut [f32]) -> bool);
-
-#[inline(always)]
-fn scale(samples: &[[u8; 2]], mono: &mut [f32]) -> bool {
-    for (mono, &sample) in mono.iter_mut().zip(samples) {
-        *mono = f32::from(i16::from_le_bytes(sample)) / 32_768.0;
-    }
-    true
-}
-
-/// Both samples of a frame fit a number of single precision together, so no order rounds.
-#[inline(always)]
-fn mean(frames: &[[u8; 4]], mono: &mut [f32]) -> bool {
-    for (mono, &frame) in mono.iter_mut().zip(frames) {
-        let both = i32::from_le_bytes(frame);
-        let (left, right) = (both << 16 >> 16, both >> 16);
-        *mono = (left + right) as f32 / 65_536.0;
-    }
-    true
-}
-
-const FULL_SCALE: f32 = 2_147_483_648.0;
-
-fn each<const N: usize>(data: &[u8], sample: impl Fn([u8; N]) -> f32) -> Vec<f32> {
-    data.as_chunks().0.iter().map(|&bytes| sample(bytes)).collect()
-}
-
-/// The samples a `data` chunk holds, in whole frames.
-fn samples<'a>(chunk: &Chunk<'a>, riff: u32, frame: usize) -> Result<&'a [u8], DecodeError> {
-    let streamed = chunk.length == UNKNOWN || (chunk.length == 0 && (riff == 0 || riff == UNKNOWN));
-    if streamed {
-        let whole = chunk.rest.len() / frame * frame;
-        return Ok(&chunk.rest[..whole]);
-    }
-    let data = chunk.body()?;
-    if data.len() % frame != 0 {
-        return Err(fault(format!(
-            "the header is wrong: {} bytes of samples are no whole number of frames of {frame} bytes",
-            data.len()
-        )));
-    }
-    Ok(data)
-}
-
-/// What the format chunk says. Hound sees it as the plain form it stands for: it knows neither
-/// 64-bit float nor extensions of the short forms, and takes the valid bits of a container for
-/// its width, where samples fill containers from the top.
-fn read_format(chunk: &[u8]) -> Result<(WavSpec, Encoding), DecodeError> {
-    let field = |at: usize| chunk.get(at..at + 2).map_or(0, |x| u16::from_le_bytes([x[0], x[1]]));
-    let (tag, channels, block, bits) = (field(0), field(2), field(12), field(14));
-    let (tag, kept) = match tag {
-        EXTENSIBLE if chunk.len() >= 40 => (field(24), 40),
-        tag => (tag, 16),
+/// Reads the header of a file that [`is_wav`].
+pub(crate) fn open<'a>(input: Input<'a>, damage: &mut Damage) -> Result<Opened<'a>, DecodeError> {
+    let form = match input.array::<4>(0) {
+        Some([b'r', ..]) => Form::W64,
+        Some([_, _, _, b'X']) => Form::Rifx,
+        _ => Form::Riff,
     };
-    let mut plain =
-        chunk.get(..kept).ok_or_else(|| fault("the `fmt ` chunk is cut short"))?.to_vec();
-    if kept == 40 {
-        plain[16..18].copy_from_slice(&22_u16.to_le_bytes());
-        plain[18..20].fill(0);
+    let mut chunks = Chunks { input, form, at: if form == Form::W64 { 40 } else { 12 } };
+    let (mut format, mut data, mut long) = (None, None, None);
+    while let Some(chunk) = chunks.next(long) {
+        match &chunk.name {
+            b"ds64" => long = chunk.rest.array(8).map(u64::from_le_bytes),
+            b"fmt " => {
+                let mut bytes = [0; 64];
+                let read = chunk.whole()?.read_at(0, &mut bytes);
+                let read = read.map_err(super::decode::unreadable)?;
+                format = Some(Format::read(&bytes[..read], form)?);
+            }
+            // Of several the first counts, as everywhere.
+            b"data" => data = data.or(Some(chunk)),
+            _ => {}
+        }
+        if let (Some(format), Some(data)) = (&format, &data) {
+            return format.open(data, form, damage);
+        }
     }
-    let is_f64 = tag == IEEE_FLOAT && bits == 64;
-    if is_f64 {
-        // Half the width at half the rate of bytes is a header of 32-bit float.
-        plain[8..12].copy_from_slice(&(u32_at(chunk, 8).unwrap_or(0) / 2).to_le_bytes());
-        plain[12..14].copy_from_slice(&(block / 2).to_le_bytes());
-        plain[14..16].copy_from_slice(&32_u16.to_le_bytes());
+    match data {
+        Some(_) => Err(fault("the header has no `fmt ` chunk")),
+        None => Err(fault("the file ends before its samples: it has no `data` chunk")),
     }
-    if tag != PCM && tag != IEEE_FLOAT {
-        let help = "save it as uncompressed WAV or as FLAC";
-        return Err(DecodeError::new(format!("WAV encoding number {tag} is not read"), help));
-    }
-    let spec = WavReader::new(header_of(&plain).as_slice()).map_err(refused)?.spec();
-    if spec.sample_rate == 0 {
-        return Err(fault("the header is wrong: a sample rate of 0 Hz"));
-    }
-    let encoding = match (spec.sample_format, spec.bits_per_sample) {
-        (SampleFormat::Int, 8) => Encoding::U8,
-        (SampleFormat::Int, 16) => Encoding::I16,
-        (SampleFormat::Int, 24) => Encoding::I24,
-        (SampleFormat::Int, 32) => Encoding::I32,
-        (SampleFormat::Float, 32) if is_f64 => Encoding::F64,
-        (SampleFormat::Float, 32) => Encoding::F32,
-        (_, bits) => return Err(fault(format!("samples of {bits} bits are not read"))),
-    };
-    if usize::from(block) != usize::from(channels) * encoding.bytes() {
-        return Err(fault(format!(
-            "the header is wrong: frames of {block} bytes, but {channels} channels of {bits} bits"
-        )));
-    }
-    Ok((spec, encoding))
 }
 
-/// The smallest file with this format chunk.
-fn header_of(format: &[u8]) -> Vec<u8> {
-    let length = (format.len() as u32).to_le_bytes();
-    [b"RIFF\0\0\0\0WAVEfmt ", &length[..], format, b"data\0\0\0\0"].concat()
+/// What the format chunk says.
+struct Format {
+    tag: u16,
+    channels: u16,
+    sample_rate: u32,
+    /// Bytes of a frame, or of a block of several.
+    block: u16,
+    bits: u16,
+    /// Frames in a block, where there are blocks.
+    block_frames: u16,
 }
 
-fn refused(error: hound::Error) -> DecodeError {
-    match error {
-        hound::Error::FormatError(reason) => fault(format!("the header is wrong: {reason}")),
-        other => fault(format!("the header is wrong: {other}")),
+impl Format {
+    fn read(chunk: &[u8], form: Form) -> Result<Self, DecodeError> {
+        if chunk.len() < 16 {
+            return Err(fault("the `fmt ` chunk is cut short"));
+        }
+        let u16_at = |at: usize| {
+            let bytes = chunk.get(at..at + 2).map_or([0; 2], |x| [x[0], x[1]]);
+            if form == Form::Rifx { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) }
+        };
+        let (first, second) = (u32::from(u16_at(4)), u32::from(u16_at(6)));
+        let sample_rate =
+            if form == Form::Rifx { first << 16 | second } else { second << 16 | first };
+        let tag = match u16_at(0) {
+            EXTENSIBLE if chunk.len() >= 40 => u16_at(24),
+            tag => tag,
+        };
+        let (channels, block, bits, block_frames) = (u16_at(2), u16_at(12), u16_at(14), u16_at(18));
+        if channels == 0 {
+            return Err(fault("the header is wrong: no channels"));
+        }
+        if sample_rate == 0 {
+            return Err(fault("the header is wrong: a sample rate of 0 Hz"));
+        }
+        Ok(Self { tag, channels, sample_rate, block, bits, block_frames })
+    }
+
+    fn open<'a>(
+        &self,
+        chunk: &Chunk<'a>,
+        form: Form,
+        damage: &mut Damage,
+    ) -> Result<Opened<'a>, DecodeError> {
+        let data = chunk.samples();
+        if let MPEG | MPEG_LAYER_3 = self.tag {
+            let mpeg = Mpeg::open(data, damage)?;
+            return Ok(Opened::Blocks(mpeg.sample_rate, mpeg.channels, Box::new(mpeg)));
+        }
+        if let MS_ADPCM | IMA_ADPCM = self.tag {
+            let adpcm = match self.tag {
+                MS_ADPCM => Adpcm::microsoft(self.sample_rate, self.channels, self.block, data),
+                _ => Adpcm::ima(self.sample_rate, self.channels, self.block, data),
+            }?;
+            if self.block_frames != 0 && u64::from(self.block_frames) != adpcm.block_frames {
+                return Err(fault(format!(
+                    "the header is wrong: {} frames in a block of {} bytes, which holds {}",
+                    self.block_frames, self.block, adpcm.block_frames
+                )));
+            }
+            let frames = chunk.length / u64::from(self.block) * adpcm.block_frames;
+            chunk.check(data.length(), adpcm.frames(), frames, damage);
+            return Ok(Opened::Blocks(self.sample_rate, self.channels, Box::new(adpcm)));
+        }
+        let sample = self.sample()?;
+        let frame = sample.bytes() as u64 * u64::from(self.channels);
+        let pcm =
+            Pcm::new(self.sample_rate, self.channels, sample, data).big_endian(form == Form::Rifx);
+        chunk.check(data.length(), pcm.frames(), chunk.length / frame, damage);
+        if damage.is_none() && !chunk.is_streamed && data.length() % frame != 0 {
+            damage.note(
+                pcm.frames(),
+                format!(
+                    "the header is wrong: {} bytes of samples are no whole number of frames of {frame} \
+                     bytes",
+                    data.length()
+                ),
+            );
+        }
+        Ok(Opened::Pcm(pcm))
+    }
+
+    /// How a sample is written. Where fewer bits are used than fit their bytes, they are the upper ones.
+    fn sample(&self) -> Result<Sample, DecodeError> {
+        let unread = || fault(format!("samples of {} bits are not read", self.bits));
+        let sample = match (self.tag, self.bits) {
+            (PCM, 1..=32) => Sample::of_bytes(self.bits.div_ceil(8)).ok_or_else(unread)?,
+            (IEEE_FLOAT, 32) => Sample::F32,
+            (IEEE_FLOAT, 64) => Sample::F64,
+            (PCM | IEEE_FLOAT, _) => return Err(unread()),
+            (A_LAW, _) => Sample::ALaw,
+            (MU_LAW, _) => Sample::MuLaw,
+            (tag, _) => {
+                let name = match tag {
+                    0x31 => "GSM 6.10",
+                    0x40 | 0x45 | 0x64 => "G.72x",
+                    0xff | 0x1600..=0x1610 => "AAC",
+                    0x160..=0x163 => "Windows Media",
+                    0x2000 => "AC-3",
+                    _ => "unknown",
+                };
+                let message = format!("WAV encoding {tag:#x} ({name}) is not read");
+                return Err(DecodeError::new(message, CONVERT));
+            }
+        };
+        let (channels, bits, block) = (self.channels, self.bits, self.block);
+        if usize::from(block) != usize::from(channels) * sample.bytes() {
+            return Err(fault(format!(
+                "the header is wrong: frames of {block} bytes, but {channels} channels of {bits} bits"
+            )));
+        }
+        Ok(sample)
     }
 }
+
+const CONVERT: &str = "convert it with `ffmpeg -i IN.wav -c:a pcm_s16le OUT.wav`";
 
 fn fault(message: impl Into<String>) -> DecodeError {
     DecodeError::new(message, COPY_AGAIN)
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes)
-}
-
 /// A chunk: its name, the length it claims, and all bytes from its start to the end of the file.
 struct Chunk<'a> {
     name: [u8; 4],
-    length: u32,
-    rest: &'a [u8],
+    length: u64,
+    /// Whether its length was never filled in, and means all there is.
+    is_streamed: bool,
+    rest: Input<'a>,
 }
 
 impl<'a> Chunk<'a> {
-    fn body(&self) -> Result<&'a [u8], DecodeError> {
-        self.rest.get(..self.length as usize).ok_or_else(|| {
-            fault(format!(
-                "the file is cut short: its header speaks of {} bytes of `{}`, {} are there",
-                self.length,
-                String::from_utf8_lossy(&self.name).trim_end(),
-                self.rest.len()
-            ))
-        })
+    fn whole(&self) -> Result<Input<'a>, DecodeError> {
+        if self.length > self.rest.length() {
+            return Err(fault(self.short()));
+        }
+        Ok(self.rest.part(0, self.length))
+    }
+
+    /// As much as is there.
+    fn samples(&self) -> Input<'a> {
+        if self.is_streamed { self.rest } else { self.rest.part(0, self.length) }
+    }
+
+    /// Notes that bytes are missing, and frames with them.
+    fn check(&self, there: u64, frames: u64, claimed: u64, damage: &mut Damage) {
+        if !self.is_streamed && there < self.length {
+            damage.note(frames, self.short());
+            damage.miss(claimed.saturating_sub(frames));
+        }
+    }
+
+    fn short(&self) -> String {
+        format!(
+            "the file is cut short: its header speaks of {} bytes of `{}`, {} are there",
+            self.length,
+            String::from_utf8_lossy(&self.name).trim_end(),
+            self.rest.length()
+        )
     }
 }
 
 struct Chunks<'a> {
-    bytes: &'a [u8],
-    at: usize,
+    input: Input<'a>,
+    form: Form,
+    at: u64,
 }
 
 impl<'a> Chunks<'a> {
-    fn next(&mut self) -> Option<Chunk<'a>> {
-        let name = self.bytes.get(self.at..self.at + 4)?.try_into().ok()?;
-        let length = u32_at(self.bytes, self.at + 4)?;
-        let rest = self.bytes.get(self.at + 8..)?;
-        // Chunks start at even places.
-        self.at += 8 + length as usize + (length % 2) as usize;
-        Some(Chunk { name, length, rest })
+    /// The next one; `long` is the length of `data` in a file whose header has no room for it.
+    fn next(&mut self, long: Option<u64>) -> Option<Chunk<'a>> {
+        let name = self.input.array(self.at)?;
+        let (head, length, step) = match self.form {
+            Form::W64 => {
+                let length = u64::from_le_bytes(self.input.array(self.at + 16)?).checked_sub(24)?;
+                (24, length, length.checked_next_multiple_of(8)?)
+            }
+            form => {
+                let bytes = self.input.array(self.at + 4)?;
+                let length = u64::from(match form {
+                    Form::Rifx => u32::from_be_bytes(bytes),
+                    _ => u32::from_le_bytes(bytes),
+                });
+                let length = match long {
+                    Some(long) if &name == b"data" && length == 0xffff_ffff => long,
+                    _ => length,
+                };
+                // Chunks start at even places, except where a program forgot it.
+                let padded = length.is_multiple_of(2)
+                    || !self.is_name(self.at + 8 + length)
+                    || self.is_name(self.at + 9 + length);
+                (8, length, length + if padded { length % 2 } else { 0 })
+            }
+        };
+        let rest = self.input.after(self.at + head);
+        let is_unknown = UNKNOWN.iter().any(|lengths| lengths.contains(&length));
+        let is_streamed = &name == b"data"
+            && match length {
+                // A length of 0 before bytes that are no chunk was meant to be filled in.
+                0 => rest.length() > 0 && !self.is_name(self.at + head),
+                _ => is_unknown && length > rest.length(),
+            };
+        self.at = self.at.checked_add(head)?.checked_add(step)?;
+        Some(Chunk { name, length, is_streamed, rest })
+    }
+
+    /// Whether the name of a chunk seems to stand here.
+    fn is_name(&self, at: u64) -> bool {
+        let name: Option<[u8; 4]> = self.input.array(at);
+        name.is_some_and(|name| {
+            name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b' ')
+        })
     }
 }

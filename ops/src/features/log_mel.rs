@@ -1,5 +1,7 @@
 //! Log-mel spectrograms of clips.
 
+pub use super::log_mel_reference::{Highest, Reference};
+use super::log_mel_warnings as warnings;
 use crate::{
     Ctx, Inputs, Op, OpError, Outputs, Port,
     audio::recordings::Recordings,
@@ -75,24 +77,6 @@ pub struct LogMel {
     pub top_db: Option<NonNegative>,
 }
 
-/// The power that is 0 dB.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged, expecting = "expected `max` or a number above 0")]
-pub enum Reference {
-    /// The highest power of the clip.
-    Highest(Highest),
-    /// This power.
-    Power(Positive),
-}
-
-/// The word for the highest power of a clip.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Highest {
-    /// The highest power of the clip.
-    Max,
-}
-
 fn positive(value: f64) -> Positive {
     Positive::try_from(value).expect("defaults are above 0")
 }
@@ -129,7 +113,7 @@ fn default_top_db() -> Option<NonNegative> {
 }
 
 impl LogMel {
-    fn fmax(&self) -> f64 {
+    pub(super) fn fmax(&self) -> f64 {
         self.fmax.map_or(f64::from(self.sample_rate) / 2.0, Positive::get)
     }
 
@@ -138,7 +122,7 @@ impl LogMel {
     }
 
     /// The length of every clip in samples.
-    fn samples(&self) -> usize {
+    pub(super) fn samples(&self) -> usize {
         (self.duration.get() * f64::from(self.sample_rate)).round() as usize
     }
 
@@ -198,7 +182,7 @@ impl LogMel {
 
 impl Op for LogMel {
     const NAME: &'static str = "log_mel";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const INPUTS: &'static [Port] = &[Port::new("clips", &[Kind::Clips], "recordings")];
     const OUTPUTS: &'static [Port] =
         &[Port::new("features", &[Kind::Spectrogram], "one image a clip, bands × frames, in dB")];
@@ -209,6 +193,10 @@ impl Op for LogMel {
         let rows = inputs.first().and_then(Option::as_ref).and_then(|clips| clips.rows);
         let row = Some(self.image().to_vec());
         Ok(vec![Shape::of(Kind::Spectrogram).with_rows(rows).with_row(row)])
+    }
+
+    fn warnings(&self, _inputs: &[Option<Shape>]) -> Vec<OpError> {
+        warnings::of_params(self)
     }
 
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
@@ -223,6 +211,7 @@ impl Op for LogMel {
         if ids.is_empty() {
             return Err(OpError::data("port `clips` holds no clips"));
         }
+        warnings::of_clips(self, clips, cx.warnings);
         let image = self.image();
         let mut values = zeros(ids.len(), image)?;
         let extractor = Extractor::new(self, Recordings::new(cx.files));
@@ -244,6 +233,7 @@ impl Op for LogMel {
         if let Some(fault) = fault {
             return Err(fault);
         }
+        warnings::of_images(ids, &values, image[0] * image[1], cx.warnings);
         let table = Table::new()
             .with_text("clip_id", ids.iter().cloned())
             .with_array("features", image, values);
@@ -326,11 +316,22 @@ impl<'a> Extractor<'a> {
         scratch: &mut Scratch,
         out: &mut [f32],
     ) -> Result<(), OpError> {
-        let rate = self.recordings.read(clip_id, audio, &mut scratch.bytes, &mut scratch.mono)?;
+        let (bytes, mono) = (&mut scratch.bytes, &mut scratch.mono);
+        let rate =
+            self.recordings.read(clip_id, audio, |rate| self.frames_at(rate), bytes, mono)?;
         self.load(rate, scratch)
             .map_err(|reason| OpError::data(format!("clip `{clip_id}`: {reason}")))?;
         self.image(scratch, out);
         Ok(())
+    }
+
+    /// How many frames of a recording with this rate decide what becomes of it.
+    fn frames_at(&self, rate: u32) -> usize {
+        let samples = self.params.samples();
+        match self.resampler(rate) {
+            Ok(resampler) if rate != self.params.sample_rate => resampler.reach(samples),
+            _ => samples,
+        }
     }
 
     /// Fills `scratch.clip` from `scratch.mono`.

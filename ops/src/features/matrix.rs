@@ -1,21 +1,38 @@
 //! Features from elsewhere, as a table or an array in a file.
 
-use crate::{Ctx, Inputs, Op, OpError, Outputs, Port, Select, Source, math::numpy};
-use cache::{Artifact, Column, Kind, Shape, Table};
+use super::columns::{self, Columns};
+use crate::{
+    Ctx, Inputs, Op, OpError, Outputs, Port, Select, Source,
+    math::{numpy, precision},
+};
+use cache::{
+    Artifact, Kind, Shape, Table,
+    csv::CsvTable,
+    foreign::{Cells, Foreign, Numbers, Room, Values},
+    missing,
+    parquet::ParquetTable,
+    verified,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::{collections::HashSet, path::Path};
+use std::{collections::HashSet, num::NonZeroU32, path::Path};
 
-/// Columns that are not features.
-const NAMED: [&str; 3] = ["clip_id", "label", "group"];
+/// How many clips a message names.
+const SHOWN: usize = 3;
 
 /// Features computed elsewhere, from a Parquet, CSV or NPY file.
 ///
 /// One row a clip. In Parquet and CSV every column of numbers is a feature, in order, except
-/// `clip_id` (default: the number of the row), `label` and `group`; a Parquet column of arrays
-/// brings as many features as an array has numbers. NPY holds one row of features a clip, or one
-/// feature a clip if it has one axis; f32, f64 and whole numbers, in C or Fortran order. Numbers
-/// are kept in single precision.
+/// `clip_id` (default: the number of the row), `label` and `group`, in capitals or not, and an index
+/// that pandas wrote; a Parquet column of lists brings as many features as a list has numbers. A column
+/// that might as well be an index or a label is refused until `features`, `clip_id` or `label` says
+/// what it is. NPY holds one row of features a clip, or one feature a clip if it has one axis; real and
+/// whole numbers and booleans, in C or Fortran order. Numbers are kept in single precision, with a
+/// warning where that merges clips.
+///
+/// A clip without a label (an empty cell, null, NaN, and what else pandas reads as missing) is
+/// clustered and not scored; one without a group is a recording of its own; a missing feature or
+/// `clip_id` is an error.
 ///
 /// Source: the Parquet of Apache, CSV as RFC 4180 describes it, and NumPy's format NPY 1.0 to 3.0.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -23,11 +40,32 @@ const NAMED: [&str; 3] = ["clip_id", "label", "group"];
 pub struct Matrix {
     /// A file ending in parquet, csv or npy.
     pub path: String,
+    /// The columns that are features, in this order; a name that ends in `*` stands for all that begin
+    /// so. Default: all columns that are nothing else.
+    #[serde(default)]
+    pub features: Option<Vec<String>>,
+    /// The column that names the clips. Default: `clip_id`, if there is one.
+    #[serde(default)]
+    pub clip_id: Option<String>,
+    /// The column of the classes. Default: `label`, if there is one.
+    #[serde(default)]
+    pub label: Option<String>,
+    /// The column that says which recording a clip was cut from. Default: `group`, if there is one.
+    #[serde(default)]
+    pub group: Option<String>,
+    /// Whether the first line of CSV names the columns; if not, they are named 0, 1, 2 and so on.
+    /// Default: it does unless it holds numbers; where that leaves a doubt, it is an error.
+    #[serde(default)]
+    pub header: Option<bool>,
+    /// How much the file may unfold to in memory, in MiB. Default: 256, or 50 times the file if that is
+    /// more.
+    #[serde(default)]
+    pub max_unfolded_mib: Option<NonZeroU32>,
 }
 
 impl Op for Matrix {
     const NAME: &'static str = "matrix";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const INPUTS: &'static [Port] = &[];
     const OUTPUTS: &'static [Port] = &[
         Port::new("features", &[Kind::Matrix], "the numbers of each row"),
@@ -49,62 +87,134 @@ impl Op for Matrix {
     }
 
     fn run(&self, inputs: &Inputs<'_>, _cx: &Ctx<'_>) -> Result<Outputs, OpError> {
-        let read = self.format()?;
-        let fault = |reason: String| {
-            OpError::param("path", format!("`{}` {reason}", self.path)).help(
-                "a row is a clip; every column but `clip_id`, `label` and `group` is a feature",
-            )
+        let format = self.format()?;
+        let file = inputs.files().first().ok_or_else(|| self.fault("is not there".to_owned()))?;
+        let mut bytes = Vec::new();
+        verified::read(&file.path, &file.digest, &mut bytes).map_err(|why| {
+            OpError::failure(format!("`{}` {why}", self.path))
+                .help("check that it is there and that nothing writes to it, then run again")
+        })?;
+        let set = self.max_unfolded_mib.map(NonZeroU32::get);
+        let mut room = Room::of(bytes.len() as u64, set);
+        let fault = |reason: String| self.fault(reason);
+        let mut notes = Vec::new();
+        let table = match format {
+            Format::Npy => {
+                return self.outputs(None, vec![npy(&bytes).map_err(fault)?], None, None, notes);
+            }
+            Format::Csv => {
+                let table = CsvTable::read(&bytes).map_err(fault)?;
+                let table = columns::headed(table, self.header, &mut notes);
+                Foreign::Csv(table.map_err(fault)?)
+            }
+            Format::Parquet => Foreign::Parquet(ParquetTable::open(bytes).map_err(fault)?),
         };
-        let file = inputs.files().first().ok_or_else(|| fault("is not there".to_owned()))?;
-        let table = read(&file.path).map_err(fault)?;
-        let ids = ids(&table).map_err(fault)?;
-        let (width, values) = features(&table).map_err(fault)?;
-        if let Some(at) = values.iter().position(|value| !value.is_finite()) {
-            let (row, column) = (at / width, at % width);
-            let reason = format!("has {} in feature {column} of clip `{}`", values[at], ids[row]);
-            return Err(fault(reason).help("every feature must be a finite number"));
+        if table.rows() == 0 {
+            return Err(fault("has no row".to_owned()));
         }
-        let features = Table::new().with_text("clip_id", ids.clone()).with_array(
-            "features",
-            vec![width],
-            values,
-        );
-        let outputs = Outputs::new().with("features", Artifact::table(Kind::Matrix, features));
-        let Some(label) = table.column("label") else { return Ok(outputs) };
-        let mut labels = Table::new().with_text("clip_id", ids).with_text("label", text(label));
-        if let Some(group) = table.column("group") {
-            labels = labels.with_text("group", text(group));
-        }
-        Ok(outputs.with("labels", Artifact::table(Kind::Labels, labels)))
+        let Columns { clip_id, label, group, features } =
+            Columns::of(&table, self, &mut notes).map_err(fault)?;
+        let mut text = |at: Option<usize>| {
+            at.map(|at| table.text(at, &mut room)).transpose().map_err(|reason| self.fault(reason))
+        };
+        let (clip_id, label, group) = (text(clip_id)?, text(label)?, text(group)?);
+        let features = columns::read(&table, &features, self.features.is_some(), &mut room);
+        self.outputs(clip_id, features.map_err(fault)?, label, group, notes)
     }
 }
 
-type Read = fn(&Path) -> Result<Table, String>;
+enum Format {
+    Parquet,
+    Csv,
+    Npy,
+}
+
+/// A column of features, with what to call it in a message.
+pub(super) type Named = (String, Cells);
 
 impl Matrix {
     /// How to read the file, by its ending.
-    fn format(&self) -> Result<Read, OpError> {
+    fn format(&self) -> Result<Format, OpError> {
         let ending = Path::new(&self.path).extension().unwrap_or_default().to_ascii_lowercase();
         match ending.to_str() {
-            Some("parquet" | "pq") => Ok(cache::parquet::read_foreign),
-            Some("csv") => Ok(|path| read_csv(&read(path)?)),
-            Some("npy") => Ok(|path| read_npy(&read(path)?)),
+            Some("parquet" | "pq") => Ok(Format::Parquet),
+            Some("csv") => Ok(Format::Csv),
+            Some("npy") => Ok(Format::Npy),
             _ => Err(OpError::param("path", format!("`{}` is of no known format", self.path))
                 .help("its name should end in `.parquet`, `.csv` or `.npy`")),
         }
     }
+
+    fn fault(&self, reason: String) -> OpError {
+        OpError::param("path", format!("`{}` {reason}", self.path)).help(
+            "a row is a clip; every column but `clip_id`, `label` and `group` is a feature, unless \
+             `features: [..]`, `clip_id:`, `label:` and `group:` name the columns",
+        )
+    }
+
+    fn outputs(
+        &self,
+        clip_id: Option<Cells>,
+        features: Vec<Named>,
+        label: Option<Cells>,
+        group: Option<Cells>,
+        mut notes: Vec<String>,
+    ) -> Result<Outputs, OpError> {
+        let fault = |reason: String| self.fault(reason);
+        let rows = features.first().map_or(0, |(_, cells)| cells.rows());
+        let ids = match clip_id {
+            Some(cells) => ids(cells).map_err(fault)?,
+            None => (0..rows).map(|row| row.to_string()).collect(),
+        };
+        let mut faults = Vec::new();
+        for (name, cells) in &features {
+            faults.extend(unfit(name, cells, &ids));
+            notes.extend(merged(name, cells, &ids));
+        }
+        if !faults.is_empty() {
+            return Err(fault(listed(&faults)).help("every feature must be a finite number"));
+        }
+        let (width, values) = side_by_side(features);
+        if width == 0 || rows == 0 {
+            return Err(fault("holds no number".to_owned()));
+        }
+        let table = Table::new().with_text("clip_id", ids.iter().cloned());
+        let mut matrix =
+            Artifact::table(Kind::Matrix, table.with_array("features", vec![width], values));
+        if !notes.is_empty() {
+            matrix = matrix.with_meta("warning", notes.join("; "));
+        }
+        let outputs = Outputs::new().with("features", matrix);
+        let Some(label) = label else { return Ok(outputs) };
+        let unlabelled = label.missing.len();
+        let label = text(label);
+        let group = group.and_then(|group| missing::groups(&ids, &text(group)));
+        let mut labels = Table::new().with_text("clip_id", ids).with_text("label", label);
+        if let Some(group) = group {
+            labels = labels.with_text("group", group);
+        }
+        let mut labels = Artifact::table(Kind::Labels, labels);
+        if unlabelled > 0 {
+            let left_out = format!(
+                "{unlabelled} of {rows} clips have no label: they are clustered, and left out where \
+                 clusters are compared with labels"
+            );
+            labels = labels.with_meta("warning", left_out);
+        }
+        Ok(outputs.with("labels", labels))
+    }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, String> {
-    std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))
-}
-
-/// Names of the clips: the column `clip_id`, or the numbers of the rows.
-pub(crate) fn ids(table: &Table) -> Result<Vec<String>, String> {
-    let Some(column) = table.column("clip_id") else {
-        return Ok((0..table.rows()).map(|row| row.to_string()).collect());
-    };
-    let ids = text(column);
+/// Names of clips, each there and each once.
+fn ids(cells: Cells) -> Result<Vec<String>, String> {
+    if let Some(row) = cells.missing.first() {
+        let more = match cells.missing.len() - 1 {
+            0 => String::new(),
+            more => format!(", nor in {more} more"),
+        };
+        return Err(format!("has no `clip_id` in row {}{more}", row + 1));
+    }
+    let ids = text(cells);
     let mut seen = HashSet::new();
     match ids.iter().find(|id| !seen.insert(id.as_str())) {
         Some(twice) => Err(format!("has the clip `{twice}` twice")),
@@ -112,104 +222,128 @@ pub(crate) fn ids(table: &Table) -> Result<Vec<String>, String> {
     }
 }
 
-pub(crate) fn text(column: &Column) -> Vec<String> {
-    match column {
-        Column::Text(values) => values.clone(),
-        Column::Int(values) => values.iter().map(i64::to_string).collect(),
-        Column::Real(values) => values.iter().map(f64::to_string).collect(),
-        Column::Array(array) => {
-            (0..array.rows()).map(|row| format!("{:?}", array.row(row))).collect()
+/// Cells that were read as text; empty where a value is missing.
+fn text(cells: Cells) -> Vec<String> {
+    let Values::Text(mut values) = cells.values else { panic!("BUG: cells that are no text") };
+    cells.missing.iter().for_each(|&row| values[row].clear());
+    values
+}
+
+/// What is wrong with numbers of a column, if anything: where they are missing or not finite.
+fn unfit(name: &str, cells: &Cells, ids: &[String]) -> Option<String> {
+    if let Some(&row) = cells.missing.first() {
+        let more = and_more(cells.missing.len() - 1);
+        return Some(format!("has no value in {name} of clip `{}`{more}", ids[row]));
+    }
+    let bad = |value: f64| !(value as f32).is_finite();
+    let said = |value: f64| match value.is_finite() {
+        true => format!("{value:e}, beyond single precision,"),
+        false => value.to_string(),
+    };
+    match &cells.values {
+        Values::Text(_) => Some(format!("has text in {name}, which should be a feature")),
+        Values::Whole(_) => None,
+        Values::Real(values) => {
+            let row = values.iter().position(|&value| bad(value))?;
+            let more = and_more(values[row + 1..].iter().filter(|&&value| bad(value)).count());
+            Some(format!("has {} in {name} of clip `{}`{more}", said(values[row]), ids[row]))
+        }
+        Values::List(width, numbers) => {
+            let (at, value) = match numbers {
+                Numbers::Single(values) => {
+                    let at = values.iter().position(|value| !value.is_finite())?;
+                    (at, values[at].into())
+                }
+                Numbers::Double(values) => {
+                    let at = values.iter().position(|&value| bad(value))?;
+                    (at, values[at])
+                }
+            };
+            let (row, place) = (at / width, at % width);
+            Some(format!("has {} in number {place} of {name} of clip `{}`", said(value), ids[row]))
         }
     }
+}
+
+/// Which clips single precision merges, if it does.
+fn merged(name: &str, cells: &Cells, ids: &[String]) -> Option<String> {
+    let (name, rows) = match &cells.values {
+        Values::Real(values) if !precision::suspicious(values, 1).is_empty() => {
+            (name.to_owned(), precision::merged(values))
+        }
+        Values::Whole(values) => (name.to_owned(), precision::merged_whole(values)),
+        Values::List(width, Numbers::Double(values)) => {
+            let column =
+                |at: usize| values[at..].iter().step_by(*width).copied().collect::<Vec<_>>();
+            let lost = precision::suspicious(values, *width);
+            let mut lost = lost.into_iter().map(|at| (at, precision::merged(&column(at))));
+            let (at, rows) = lost.find(|(_, rows)| !rows.is_empty())?;
+            (format!("number {at} of {name}"), rows)
+        }
+        _ => return None,
+    };
+    let shown: Vec<_> = rows.iter().take(SHOWN).map(|&row| format!("`{}`", ids[row])).collect();
+    let more = match rows.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    (!rows.is_empty()).then(|| {
+        format!(
+            "in single precision clips that differ in {name} become equal: {}{more}; subtract an offset \
+             from the column first",
+            shown.join(", ")
+        )
+    })
+}
+
+fn and_more(more: usize) -> String {
+    if more == 0 { String::new() } else { format!(" and of {more} more") }
+}
+
+/// Faults in one sentence, not too many.
+fn listed(faults: &[String]) -> String {
+    const LISTED: usize = 10;
+    let mut text = faults[..faults.len().min(LISTED)].join("; ");
+    if faults.len() > LISTED {
+        text.push_str(&format!("; and {} more", faults.len() - LISTED));
+    }
+    text
 }
 
 /// All features, row after row, and how many a row has.
-pub(crate) fn features(table: &Table) -> Result<(usize, Vec<f32>), String> {
-    let columns: Vec<_> = table.columns().filter(|(name, _)| !NAMED.contains(name)).collect();
-    let mut words = columns.iter().filter(|(_, column)| matches!(column, Column::Text(_)));
-    if let Some((name, _)) = words.next() {
-        return Err(format!("has text in column `{name}`, which should be a feature"));
+fn side_by_side(mut features: Vec<Named>) -> (usize, Vec<f32>) {
+    let width = |cells: &Cells| match cells.values {
+        Values::List(width, _) => width,
+        _ => 1,
+    };
+    let single = |cells: Cells| match cells.values {
+        Values::List(_, numbers) => numbers.into_single(),
+        Values::Whole(values) => values.into_iter().map(|value| value as f32).collect(),
+        Values::Real(values) => Numbers::Double(values).into_single(),
+        Values::Text(_) => panic!("BUG: text was refused"),
+    };
+    if features.len() == 1 {
+        let (_, cells) = features.remove(0);
+        return (width(&cells), single(cells));
     }
-    let width: usize = columns
-        .iter()
-        .map(|(_, column)| match column {
-            Column::Array(array) => array.width(),
-            _ => 1,
-        })
-        .sum();
-    if width == 0 {
-        return Err("has no column of features".to_owned());
-    }
-    if table.rows() == 0 {
-        return Err("has no row".to_owned());
-    }
-    let mut values = Vec::with_capacity(width * table.rows());
-    for row in 0..table.rows() {
-        for (_, column) in &columns {
-            match column {
-                Column::Int(column) => values.push(column[row] as f32),
-                Column::Real(column) => values.push(column[row] as f32),
-                Column::Array(array) => values.extend(array.row(row)),
-                Column::Text(_) => panic!("BUG: text was refused"),
-            }
+    let columns: Vec<_> =
+        features.into_iter().map(|(_, cells)| (width(&cells), single(cells))).collect();
+    let total = columns.iter().map(|(width, _)| width).sum();
+    let rows = columns.first().map_or(0, |(width, values)| values.len() / width);
+    let mut values = Vec::with_capacity(total * rows);
+    for row in 0..rows {
+        for (width, column) in &columns {
+            values.extend_from_slice(&column[row * width..][..*width]);
         }
     }
-    Ok((width, values))
+    (total, values)
 }
 
-/// A table of CSV: the named columns are text, all others numbers.
-fn read_csv(bytes: &[u8]) -> Result<Table, String> {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(bytes);
-    let headers = reader.headers().map_err(csv_fault)?.clone();
-    let mut texts = vec![Vec::new(); headers.len()];
-    let mut numbers = vec![Vec::new(); headers.len()];
-    let mut seen = HashSet::new();
-    if let Some(twice) = headers.iter().find(|name| !seen.insert(*name)) {
-        return Err(format!("has the column `{twice}` twice"));
-    }
-    for record in reader.records() {
-        let record = record.map_err(csv_fault)?;
-        let line = record.position().map_or(0, csv::Position::line);
-        for (at, (name, field)) in headers.iter().zip(&record).enumerate() {
-            if NAMED.contains(&name) {
-                texts[at].push(field.to_owned());
-                continue;
-            }
-            let number = field.parse::<f64>().map_err(|_| {
-                format!("has `{field}` in column `{name}` of line {line}, not a number")
-            })?;
-            numbers[at].push(number);
-        }
-    }
-    let columns = texts.into_iter().zip(numbers);
-    Ok(headers.iter().zip(columns).fold(Table::new(), |table, (name, (texts, numbers))| {
-        if NAMED.contains(&name) {
-            table.with_text(name, texts)
-        } else {
-            table.with_reals(name, numbers)
-        }
-    }))
-}
-
-fn csv_fault(fault: csv::Error) -> String {
-    match fault.kind() {
-        csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
-            let line = pos.as_ref().map_or(0, csv::Position::line);
-            format!("has {len} fields in line {line}, not {expected_len}")
-        }
-        csv::ErrorKind::Utf8 { pos, .. } => {
-            format!("is not UTF-8 text (line {})", pos.as_ref().map_or(0, csv::Position::line))
-        }
-        _ => format!("is not CSV: {fault}"),
-    }
-}
-
-/// The one array of an NPY file as a table with the column `features`.
-fn read_npy(bytes: &[u8]) -> Result<Table, String> {
-    let (rows, width, values) = numpy::read_matrix(bytes)?;
+/// The one array of an NPY file.
+fn npy(bytes: &[u8]) -> Result<Named, String> {
+    let (rows, width, numbers) = numpy::read_matrix(bytes)?;
     if rows == 0 || width == 0 {
         return Err(format!("holds an array of shape {rows} × {width}, without a number"));
     }
-    Ok(Table::new().with_array("features", vec![width], values))
+    Ok(("a row".to_owned(), Cells { values: Values::List(width, numbers), missing: Vec::new() }))
 }

@@ -1,6 +1,9 @@
 //! From clips to spectrograms and vectors.
 
+mod columns;
 pub mod log_mel;
+mod log_mel_reference;
+mod log_mel_warnings;
 pub mod matrix;
 pub mod mfcc;
 pub mod normalize;

@@ -20,6 +20,21 @@ pub fn by_first_appearance<L: Clone + Eq + Hash>(labels: &[L]) -> (Vec<u32>, Vec
     (new, old)
 }
 
+/// In place of the number of a class: the point has none, and does not count.
+pub const UNLABELLED: u32 = u32::MAX;
+
+/// Classes numbered by first appearance, where an empty name is no class; none if all are empty.
+pub fn classes<L: AsRef<str>>(labels: &[L]) -> Option<Vec<u32>> {
+    let named = labels.iter().map(AsRef::as_ref).filter(|label| !label.is_empty());
+    let named: Vec<&str> = named.collect();
+    let mut numbers = by_first_appearance(&named).0.into_iter();
+    let number = |label: &L| match label.as_ref().is_empty() {
+        true => UNLABELLED,
+        false => numbers.next().expect("one for each name"),
+    };
+    (!named.is_empty()).then(|| labels.iter().map(number).collect())
+}
+
 /// Counts of the pairs (class, cluster) that occur.
 #[derive(Clone, Debug)]
 pub struct Contingency {
@@ -31,9 +46,15 @@ pub struct Contingency {
 }
 
 impl Contingency {
-    /// Counts two labelings of one length, each numbered from 0 without gaps.
+    /// Counts two labelings of one length, each numbered from 0 without gaps; points that are
+    /// [`UNLABELLED`] are left out.
     pub fn new(truth: &[u32], predicted: &[u32]) -> Self {
         assert_eq!(truth.len(), predicted.len(), "BUG: labelings of different length");
+        if truth.contains(&UNLABELLED) {
+            let pairs = truth.iter().zip(predicted).filter(|(class, _)| **class != UNLABELLED);
+            let (truth, predicted): (Vec<_>, Vec<_>) = pairs.map(|(a, b)| (*a, *b)).unzip();
+            return Self::new(&truth, &by_first_appearance(&predicted).0);
+        }
         let mut cells = BTreeMap::new();
         for pair in truth.iter().zip(predicted) {
             *cells.entry(pair).or_insert(0_u64) += 1;

@@ -75,6 +75,14 @@ impl MelBank {
         self.filters.len()
     }
 
+    /// How many filters have no bin with any weight.
+    pub fn empty(&self) -> usize {
+        let weights = |filter: &&Filter| {
+            self.weights[filter.first_weight..][..filter.length].iter().all(|&weight| weight == 0.0)
+        };
+        self.filters.iter().filter(weights).count()
+    }
+
     /// Whether there is no filter.
     pub fn is_empty(&self) -> bool {
         self.filters.is_empty()

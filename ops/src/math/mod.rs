@@ -21,6 +21,7 @@ pub mod orthogonal;
 pub mod pairwise;
 pub mod pca;
 pub mod power;
+pub mod precision;
 pub mod random;
 pub mod resample;
 mod resample_chain;

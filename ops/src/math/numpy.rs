@@ -1,14 +1,18 @@
 //! Arrays in NumPy's NPY format.
 
+use cache::foreign::Numbers;
 use npyz::{NpyFile, Order, TypeChar};
 
-/// A matrix in an NPY file: rows, columns, and numbers row after row. An array of one axis is one
-/// column.
+/// A matrix in an NPY file: rows, columns, and numbers row after row, as exact as they are. An array
+/// of one axis is one column.
 ///
 /// # Errors
 /// When the bytes are no NPY file, or hold something other than real numbers on one or two axes.
-pub fn read_matrix(bytes: &[u8]) -> Result<(usize, usize, Vec<f32>), String> {
+pub fn read_matrix(bytes: &[u8]) -> Result<(usize, usize, Numbers), String> {
     let broken = |error: std::io::Error| format!("is not a whole NPY file: {error}");
+    if is_deep(bytes) {
+        return Err("is not a whole NPY file: its header is nested too deep".to_owned());
+    }
     let file = NpyFile::new(bytes).map_err(broken)?;
     let axes: Vec<usize> = file.shape().iter().map(|&axis| axis as usize).collect();
     let (rows, columns) = match axes[..] {
@@ -25,31 +29,53 @@ pub fn read_matrix(bytes: &[u8]) -> Result<(usize, usize, Vec<f32>), String> {
     if claimed.is_none_or(|claimed| claimed > bytes.len()) {
         return Err(format!("is cut short: it should hold {rows} × {columns} numbers"));
     }
-    let fortran = file.order() == Order::Fortran;
-    let values: Vec<f32> = match (kind.type_char(), kind.size_field()) {
-        (TypeChar::Float, 4) => file.into_vec().map_err(broken)?,
-        (TypeChar::Float, 8) => cast::<f64>(file, |x| x as f32)?,
-        (TypeChar::Int, 1) => cast::<i8>(file, f32::from)?,
-        (TypeChar::Int, 2) => cast::<i16>(file, f32::from)?,
-        (TypeChar::Int, 4) => cast::<i32>(file, |x| x as f32)?,
-        (TypeChar::Int, 8) => cast::<i64>(file, |x| x as f32)?,
-        (TypeChar::Uint, 1) => cast::<u8>(file, f32::from)?,
-        (TypeChar::Uint, 2) => cast::<u16>(file, f32::from)?,
-        (TypeChar::Uint, 4) => cast::<u32>(file, |x| x as f32)?,
-        (TypeChar::Uint, 8) => cast::<u64>(file, |x| x as f32)?,
-        _ => return Err(format!("holds values of type {dtype}, not f32, f64 or whole numbers")),
+    let by_columns = (file.order() == Order::Fortran).then_some((rows, columns));
+    let single = |values: Vec<f32>| Numbers::Single(by_rows(values, by_columns));
+    let double = |values: Vec<f64>| Numbers::Double(by_rows(values, by_columns));
+    let numbers = match (kind.type_char(), kind.size_field()) {
+        (TypeChar::Bool, _) => single(cast::<bool, _>(file, |x| f32::from(u8::from(x)))?),
+        (TypeChar::Float, 2) => single(cast::<half::f16, _>(file, half::f16::to_f32)?),
+        (TypeChar::Float, 4) => single(file.into_vec().map_err(broken)?),
+        (TypeChar::Float, 8) => double(file.into_vec().map_err(broken)?),
+        (TypeChar::Int, 1) => single(cast::<i8, _>(file, f32::from)?),
+        (TypeChar::Int, 2) => single(cast::<i16, _>(file, f32::from)?),
+        (TypeChar::Int, 4) => double(cast::<i32, _>(file, f64::from)?),
+        (TypeChar::Int, 8) => double(cast::<i64, _>(file, |x| x as f64)?),
+        (TypeChar::Uint, 1) => single(cast::<u8, _>(file, f32::from)?),
+        (TypeChar::Uint, 2) => single(cast::<u16, _>(file, f32::from)?),
+        (TypeChar::Uint, 4) => double(cast::<u32, _>(file, f64::from)?),
+        (TypeChar::Uint, 8) => double(cast::<u64, _>(file, |x| x as f64)?),
+        _ => {
+            return Err(format!(
+                "holds values of type {dtype}, not real or whole numbers of up to 8 bytes"
+            ));
+        }
     };
-    if !fortran {
-        return Ok((rows, columns, values));
-    }
-    let by_rows = (0..rows).flat_map(|row| (0..columns).map(move |column| column * rows + row));
-    Ok((rows, columns, by_rows.map(|at| values[at]).collect()))
+    Ok((rows, columns, numbers))
 }
 
-fn cast<T: npyz::Deserialize>(file: NpyFile<&[u8]>, to: fn(T) -> f32) -> Result<Vec<f32>, String> {
+/// Whether the literal in the header is nested deeper than any of NumPy's: its reader is recursive.
+fn is_deep(bytes: &[u8]) -> bool {
+    const DEEPEST: i32 = 64;
+    let header = bytes.iter().take_while(|&&byte| byte != b'\n');
+    let mut depth = 0;
+    header.into_iter().any(|byte| {
+        depth += i32::from(b"([{".contains(byte)) - i32::from(b")]}".contains(byte));
+        depth > DEEPEST
+    })
+}
+
+fn cast<T: npyz::Deserialize, U>(file: NpyFile<&[u8]>, to: fn(T) -> U) -> Result<Vec<U>, String> {
     let values: Vec<T> =
         file.into_vec().map_err(|error| format!("is not a whole NPY file: {error}"))?;
     Ok(values.into_iter().map(to).collect())
+}
+
+/// Numbers row after row, from numbers column after column if they are of such a matrix.
+fn by_rows<T: Copy>(values: Vec<T>, by_columns: Option<(usize, usize)>) -> Vec<T> {
+    let Some((rows, columns)) = by_columns else { return values };
+    let places = (0..rows).flat_map(|row| (0..columns).map(move |column| column * rows + row));
+    places.map(|at| values[at]).collect()
 }
 
 #[cfg(test)]
@@ -68,14 +94,19 @@ mod tests {
 
     #[test]
     fn reads_both_orders_and_every_width() {
-        let expected = (2, 3, vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        let double = (2, 3, Numbers::Double(vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]));
+        let single = (2, 3, Numbers::Single(vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]));
         let c = npy(&[2, 3], Order::C, &[1.0_f64, 2.0, 3.0, 4.0, 5.0, 6.0]);
-        assert_eq!(read_matrix(&c), Ok(expected.clone()));
+        assert_eq!(read_matrix(&c), Ok(double.clone()));
         let fortran = npy(&[2, 3], Order::Fortran, &[1.0_f32, 4.0, 2.0, 5.0, 3.0, 6.0]);
-        assert_eq!(read_matrix(&fortran), Ok(expected.clone()));
+        assert_eq!(read_matrix(&fortran), Ok(single));
         let whole = npy(&[2, 3], Order::C, &[1_i64, 2, 3, 4, 5, 6]);
-        assert_eq!(read_matrix(&whole), Ok(expected));
-        assert_eq!(read_matrix(&npy(&[2], Order::C, &[7_u8, 9])), Ok((2, 1, vec![7.0, 9.0])));
+        assert_eq!(read_matrix(&whole), Ok(double));
+        let of = |bytes: Vec<u8>| read_matrix(&bytes).map(|(_, _, numbers)| numbers);
+        assert_eq!(of(npy(&[2], Order::C, &[7_u8, 9])), Ok(Numbers::Single(vec![7.0, 9.0])));
+        assert_eq!(of(npy(&[2], Order::C, &[true, false])), Ok(Numbers::Single(vec![1.0, 0.0])));
+        let half = [half::f16::from_f32(-1.5), half::f16::MAX];
+        assert_eq!(of(npy(&[2], Order::C, &half)), Ok(Numbers::Single(vec![-1.5, 65504.0])));
     }
 
     #[test]
@@ -93,5 +124,7 @@ mod tests {
         lying[at..at + 4].copy_from_slice(b"9, 9");
         says(&lying, "cut short");
         says(&whole[..20], "not a whole NPY file");
+        let deep = [&whole[..10], "(".repeat(60_000).as_bytes()].concat();
+        says(&deep, "nested too deep");
     }
 }

@@ -95,6 +95,16 @@ impl Resampler {
         (length as u128 * self.up as u128).div_ceil(self.down as u128) as usize
     }
 
+    /// How many samples of the input decide the first `made` of the output: with as many, all of them are the
+    /// same to the last bit.
+    pub fn reach(&self, made: usize) -> usize {
+        let steps = self.steps - 2 * self.spoilt;
+        let pairs = made.div_ceil(2 * steps * self.up).max(1);
+        // As far as the second window of the last pair reaches, and what rounding of lengths may take.
+        let blocks = (2 * pairs).saturating_mul(steps) + self.steps;
+        blocks.saturating_mul(self.down).max(self.start.reach()) + self.down
+    }
+
     /// Converts `signal`, silent before and after, into the start of `out`, as much of it as
     /// fits; returns how many samples that is. As in librosa the last sample is 0 where soxr, which
     /// rounds the length to the nearest number, makes one less than [`Self::length`].
@@ -329,6 +339,22 @@ mod tests {
         let (signal, mut cut) = (noise(50_000), vec![0.0; 9_000]);
         assert_eq!(plan.process(&signal, &mut plan.scratch(), &mut cut), 9_000);
         assert_eq!(cut[..], resample(&signal, 44_100, 22_050)[..9_000]);
+    }
+
+    #[test]
+    fn the_first_outputs_follow_from_what_they_reach() {
+        for from in [8_000, 16_000, 22_049, 44_100, 48_000, 96_000, 192_000, 37_800] {
+            let plan = Resampler::new(from, 22_050).expect("ordinary");
+            for made in [1, 100, 3_000, 22_050] {
+                let signal = noise(plan.reach(made) + 30_000);
+                let convert = |signal: &[f32]| {
+                    let mut out = vec![f32::NAN; made];
+                    assert_eq!(plan.process(signal, &mut plan.scratch(), &mut out), made);
+                    out
+                };
+                assert_eq!(convert(&signal), convert(&signal[..plan.reach(made)]), "{from} {made}");
+            }
+        }
     }
 
     #[test]

@@ -43,6 +43,11 @@ impl Start {
         Self { stages }
     }
 
+    /// How many samples of the signal are heard.
+    pub fn reach(&self) -> usize {
+        self.stages.first().map_or(0, |first| first.inputs)
+    }
+
     /// Overwrites the start of `out`, as much of it as there is.
     pub fn process(&self, signal: &[f32], scratch: &mut Scratch, out: &mut [f32]) {
         let Some(first) = self.stages.first() else { return };

@@ -87,7 +87,8 @@ impl Labeling {
         let all = labels_of(inputs, port, port, ids)?;
         let (mut clips, mut labels) = (Vec::new(), HashMap::new());
         for (id, label) in ids.iter().zip(all) {
-            if labels.insert(id.clone(), label).is_none() {
+            // A clip without a label is in none of the groups that are compared.
+            if !label.is_empty() && labels.insert(id.clone(), label).is_none() {
                 clips.push(id.clone());
             }
         }

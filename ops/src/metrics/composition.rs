@@ -53,6 +53,13 @@ impl Op for Composition {
         }
         let clusters = labels_of(inputs, "clusters", "clusters", ids)?;
         let truth = labels_of(inputs, "truth", "clusters", ids)?;
+        // A clip without a label is of no class.
+        let labelled = clusters.into_iter().zip(truth).filter(|(_, class)| !class.is_empty());
+        let (clusters, truth): (Vec<_>, Vec<_>) = labelled.unzip();
+        if truth.is_empty() {
+            return Err(OpError::data("no clip at port `truth` has a label")
+                .help("connect labels of which at least some are known"));
+        }
         let counts = Counts::new(&clusters, &truth)?;
         Ok(Outputs::new().with("composition", counts.artifact()))
     }

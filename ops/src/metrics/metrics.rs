@@ -1,7 +1,7 @@
 //! The op `metrics`: how good clusters are, by themselves and beside known classes.
 
 use super::measures::{Judged, MEASURES, Measure};
-use crate::math::contingency::by_first_appearance;
+use crate::math::contingency::{by_first_appearance, classes};
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
 use cache::{
     Array, Column, Kind, Shape,
@@ -30,7 +30,8 @@ use std::collections::HashMap;
 /// Rows are matched by `clip_id`: the clips of `features` count, others at the other ports do not.
 /// A score that is not defined is NaN, and its note says why. Noise, clips that a method such as
 /// DBSCAN puts into no cluster (the cluster `-1` or an empty one), is counted as `n_noise`, and
-/// treated as `noise` says.
+/// treated as `noise` says. Clips without a label count for the scores of the clusters by themselves,
+/// and not for those beside `truth`.
 ///
 /// Source: `sklearn.metrics` of scikit-learn 1.9, within 1e-6; the variance of the ARI: Fowlkes and
 /// Mallows, "A method for comparing two hierarchical clusterings" (1983).
@@ -125,10 +126,10 @@ impl Op for Metrics {
         let (clusters, _) = by_first_appearance(&rows_of(&names, &kept));
         let truth = inputs.optional("truth").map(|_| labels_of(inputs, "truth", "features", ids));
         let truth = truth.transpose()?;
-        let classes = truth.as_ref().map(|truth| by_first_appearance(&rows_of(truth, &kept)).0);
+        let numbers = truth.as_ref().and_then(|truth| classes(&rows_of(truth, &kept)));
         cx.stop_if_cancelled()?;
         let width = features.width();
-        let judged = Judged::new(features.values(), width, &clusters, classes.as_deref(), noise);
+        let judged = Judged::new(features.values(), width, &clusters, numbers.as_deref(), noise);
         let mut scores = judged.scores();
         for score in scores.iter_mut().filter(|score| score.metric.name == "n_noise") {
             score.note = self.noise.said().to_owned();
@@ -152,12 +153,11 @@ fn rows_of<'l>(labels: &'l [String], rows: &[usize]) -> Vec<&'l str> {
     rows.iter().map(|&row| labels[row].as_str()).collect()
 }
 
-/// The class of each clip, numbered by first appearance, if classes are known.
+/// The class of each clip, numbered by first appearance, if classes are known; of some clips they
+/// may not be.
 pub(crate) fn truth_of(inputs: &Inputs<'_>, ids: &[String]) -> Result<Option<Vec<u32>>, OpError> {
-    inputs
-        .optional("truth")
-        .map(|_| Ok(by_first_appearance(&labels_of(inputs, "truth", "features", ids)?).0))
-        .transpose()
+    let Some(_) = inputs.optional("truth") else { return Ok(None) };
+    Ok(classes(&labels_of(inputs, "truth", "features", ids)?))
 }
 
 /// The label of each clip, in the order of `ids`, which come from port `of`, as text: whole numbers

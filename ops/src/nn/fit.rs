@@ -16,6 +16,7 @@ use crate::device::Device;
 use crate::math::random::{Purpose, Random};
 use crate::op::{Ctx, OpError};
 use cache::{Array, Tensor, Tensors};
+use tracing::debug_span;
 
 /// All that decides a training but the data and the seed.
 #[derive(Clone, Debug, PartialEq)]
@@ -129,13 +130,16 @@ impl Plan {
         let mut course = self.start_or_resume(cx, open)?;
         while (course.history.len() as u64) < self.epochs && !self.is_over(&course.history) {
             let epoch = course.history.len() as u64 + 1;
+            let _epoch = debug_span!("epoch", epoch).entered();
             let (mut row, state) = self.epoch(epoch, &training, &mut course, cx)?;
-            row.validation = course.backend.validate(held_out, cx)?;
+            row.validation =
+                debug_span!("validate").in_scope(|| course.backend.validate(held_out, cx))?;
             course.history.push(Epoch::from_numbers(&row.numbers()));
             if self.patience.is_some() && best_epoch(&course.history) == course.history.len() {
                 course.best = Some((state.parameters.clone(), state.statistics.clone()));
             }
-            cx.checkpoints.save(epoch, &course.to_tensors(state))?;
+            let state = course.to_tensors(state);
+            debug_span!("checkpoint").in_scope(|| cx.checkpoints.save(epoch, &state))?;
         }
         let mut backend = course.backend;
         if let Some((parameters, statistics)) = course.best {

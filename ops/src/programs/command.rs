@@ -22,15 +22,15 @@ use std::collections::BTreeMap;
 /// the folder where the engine was started, with the seed in `ENGINE_SEED`, `params` as JSON in
 /// `ENGINE_PARAMS`, and of the environment only `PATH`, `HOME`, `LANG` and what `env` names;
 /// `TMPDIR` is a folder of its own that is removed afterwards. No shell is between: write
-/// `[sh, -c, …]` for one. What it prints goes to its log, whose end is shown when it fails; the
-/// step's `timeout` and Ctrl-C end it with all that it started.
+/// `[sh, -c, …]` for one. Of what it prints the first and the last megabyte go to its log, whose end is
+/// shown when it fails; its own end, the step's `timeout` and Ctrl-C end all that it started.
 ///
 /// An output has a row a clip, named by `clip_id` and put into the order of the first input; without
 /// that column it has as many rows as the first input. The features of a matrix are all its other
 /// columns of numbers, or one column of fixed-size lists, and finite.
 ///
 /// The step runs again when the command, `params`, an input, the seed, or the content of a file
-/// changes that the command names or `files` lists. What else the program reads, such as the
+/// changes that the command names or `files` lists; if one changes while it runs, the step fails. What else the program reads, such as the
 /// version of a library, and whether it gives the same twice, is its own affair.
 ///
 /// Source: rule actions as in Make and Snakemake; the columns are those of `matrix` and of what
@@ -223,6 +223,7 @@ impl Op for Command {
             outputs: self.makes(),
             variables: vec![("ENGINE_SEED", cx.seed.to_string()), ("ENGINE_PARAMS", params)],
             passed: &self.env,
+            files: inputs.files(),
         };
         let tables = cx.programs.run(&program, cx.cancel).map_err(|error| OpError {
             param: (error.fault == Fault::Input).then_some("command"),

@@ -1,10 +1,11 @@
 //! What a program made, as an artifact: the columns of its kind, one row a clip, finite numbers.
 
-use crate::{audio::reference::AudioRef, features::matrix, metrics::measures};
+use super::columns;
+use crate::{audio::reference::AudioRef, metrics::measures};
 use cache::{
     Artifact, Column, Kind, Table,
     metric::{self, Score},
-    rows,
+    missing, rows,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -72,7 +73,6 @@ pub fn columns(kind: Kind) -> &'static str {
 /// # Errors
 /// The end of a sentence about the table: what is wrong with it.
 pub fn artifact(kind: Kind, table: Table, inputs: &[&Artifact]) -> Result<Artifact, String> {
-    let table = without_index(table);
     if table.rows() == 0 {
         return Err("has no row".to_owned());
     }
@@ -80,7 +80,7 @@ pub fn artifact(kind: Kind, table: Table, inputs: &[&Artifact]) -> Result<Artifa
     match kind {
         Kind::Matrix => {
             let (ids, table) = in_order(table, known)?;
-            let (width, values) = matrix::features(&table)?;
+            let (width, values) = columns::features(&table)?;
             let table =
                 Table::new().with_text("clip_id", ids).with_array("features", [width], values);
             finite(Artifact::table(kind, table))
@@ -90,7 +90,7 @@ pub fn artifact(kind: Kind, table: Table, inputs: &[&Artifact]) -> Result<Artifa
             let like = like.and_then(|input| Some((input, input.shape().row?)));
             let (like, shape) = like.ok_or("has no size: no input is a spectrogram")?;
             let (ids, table) = in_order(table, known)?;
-            let (width, values) = matrix::features(&table)?;
+            let (width, values) = columns::features(&table)?;
             if width != shape.iter().product::<usize>() {
                 return Err(format!("has {width} numbers a row, not {shape:?} as the input"));
             }
@@ -100,9 +100,11 @@ pub fn artifact(kind: Kind, table: Table, inputs: &[&Artifact]) -> Result<Artifa
         }
         Kind::Labels => {
             let (ids, table) = in_order(table, known)?;
+            let group = table.column("group").map(columns::text);
+            let group = group.and_then(|group| missing::groups(&ids, &group));
             let mut labels = Table::new().with_text("clip_id", ids).with("label", labels(&table)?);
-            if let Some(group) = table.column("group") {
-                labels = labels.with_text("group", matrix::text(group));
+            if let Some(group) = group {
+                labels = labels.with_text("group", group);
             }
             Ok(Artifact::table(kind, labels))
         }
@@ -121,17 +123,9 @@ pub fn artifact(kind: Kind, table: Table, inputs: &[&Artifact]) -> Result<Artifa
     }
 }
 
-/// The table without the index that pandas keeps beside the columns.
-fn without_index(table: Table) -> Table {
-    let columns = table.into_columns().into_iter();
-    columns
-        .filter(|(name, _)| !name.starts_with("__index_level_"))
-        .fold(Table::new(), |table, (name, column)| table.with(&name, column))
-}
-
 /// The table with its clips in the order of `known`, and their names.
 fn in_order(table: Table, known: Option<&[String]>) -> Result<(Vec<String>, Table), String> {
-    let Some(known) = known else { return Ok((matrix::ids(&table)?, table)) };
+    let Some(known) = known else { return Ok((columns::ids(&table)?, table)) };
     if table.column("clip_id").is_none() {
         return match table.rows() == known.len() {
             true => Ok((known.to_vec(), table)),
@@ -142,7 +136,7 @@ fn in_order(table: Table, known: Option<&[String]>) -> Result<(Vec<String>, Tabl
             )),
         };
     }
-    let ids = matrix::ids(&table)?;
+    let ids = columns::ids(&table)?;
     let places: HashMap<_, _> = known.iter().enumerate().map(|(at, id)| (id, at)).collect();
     let mut order = Vec::with_capacity(ids.len());
     for (row, id) in ids.iter().enumerate() {
@@ -178,7 +172,12 @@ fn labels(table: &Table) -> Result<Column, String> {
         Some(Column::Real(values)) if values.iter().all(|value| value.fract() == 0.0) => {
             Ok(Column::Int(values.iter().map(|&value| value as i64).collect()))
         }
-        Some(column @ (Column::Text(_) | Column::Int(_))) => Ok(column.clone()),
+        Some(column @ Column::Int(_)) => Ok(column.clone()),
+        Some(Column::Text(values)) => {
+            let label =
+                |it: &String| if missing::is_missing(it) { String::new() } else { it.clone() };
+            Ok(Column::Text(values.iter().map(label).collect()))
+        }
         Some(_) => Err("has labels that are neither text nor whole numbers".to_owned()),
         None => Err("has no column `label`".to_owned()),
     }
@@ -263,8 +262,7 @@ mod tests {
         let table = Table::new()
             .with_reals("z1", vec![3.0, 1.0])
             .with_text("clip_id", ["c", "a"])
-            .with_ints("z2", vec![4, 2])
-            .with_ints("__index_level_0__", vec![7, 8]);
+            .with_ints("z2", vec![4, 2]);
         let matrix = made(Kind::Matrix, table).expect("a matrix");
         let expected = Table::new().with_text("clip_id", ["a", "c"]);
         let expected = expected.with_array("features", [2], vec![1.0, 2.0, 3.0, 4.0]);

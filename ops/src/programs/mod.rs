@@ -1,5 +1,6 @@
 //! Steps that are other people's programs.
 
+mod columns;
 pub mod command;
 mod made;
 mod template;

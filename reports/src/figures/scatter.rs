@@ -83,7 +83,9 @@ fn places(map: &Input) -> Result<Vec<[f64; 2]>, String> {
 fn coloring(map: &Input, color: &Input) -> Result<Coloring, String> {
     let labels = color.labels()?;
     let by_clip: HashMap<&String, &String> = color.text("clip_id")?.iter().zip(&labels).collect();
-    let names = sorted_names(&labels);
+    // A clip without a label has the empty one.
+    let mut names = sorted_names(&labels);
+    names.retain(|name| !name.is_empty());
     let numbers: HashMap<&String, usize> =
         names.iter().enumerate().map(|(at, name)| (name, at)).collect();
     let of = map.text("clip_id")?.iter();

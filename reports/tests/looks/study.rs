@@ -64,6 +64,7 @@ impl Study {
             status: StepStatus::Ran,
             reason: String::new(),
             outputs: BTreeMap::from([("out".to_owned(), object.digest)]),
+            warnings: Vec::new(),
             shapes: BTreeMap::from([("out".to_owned(), Shape::of(artifact.kind))]),
             seconds: 1.0,
             op_seconds: 1.0,

@@ -1,0 +1,400 @@
+//! From pages of one column to its values: every type that a table can hold, as exact as it is.
+
+use crate::{
+    foreign::{Cells, Holds, Numbers, Room, Values},
+    missing::is_missing,
+    panics,
+};
+use polars_arrow::{
+    array::{Array, BooleanArray, FixedSizeListArray, ListArray, PrimitiveArray, Utf8ViewArray},
+    datatypes::{ArrowDataType, Field},
+    types::NativeType,
+};
+use polars_buffer::Buffer;
+use polars_parquet::{
+    parquet::{metadata::RowGroupMetadata, page::CompressedPage, read::PageReader},
+    read::{BasicDecompressor, ColumnChunkMetadata, column_iter_to_arrays},
+};
+use polars_utils::float16::pf16;
+use std::io::Cursor;
+
+/// What is said of a file whose pages the library does not understand.
+pub(super) const DAMAGED: &str = "its Parquet pages are damaged";
+
+/// What values of this type become here.
+pub(super) fn holds(dtype: &ArrowDataType) -> Holds {
+    use ArrowDataType as T;
+    let other = |name: &str| Holds::Other(name.to_owned());
+    match dtype.to_storage() {
+        T::Boolean | T::Int8 | T::Int16 | T::Int32 | T::Int64 => Holds::Whole,
+        T::UInt8 | T::UInt16 | T::UInt32 | T::UInt64 => Holds::Whole,
+        T::Float16 | T::Float32 | T::Float64 => Holds::Real,
+        T::Decimal(..) | T::Decimal32(..) | T::Decimal64(..) => Holds::Real,
+        T::Utf8 | T::LargeUtf8 | T::Utf8View => Holds::Text,
+        T::Dictionary(_, values, _) => match holds(values) {
+            Holds::Text => Holds::Text,
+            _ => other("dictionary"),
+        },
+        T::List(item) | T::LargeList(item) | T::FixedSizeList(item, _) => {
+            match holds(&item.dtype) {
+                Holds::Whole | Holds::Real | Holds::List => Holds::List,
+                Holds::Text => other("list of text"),
+                Holds::Other(name) => Holds::Other(format!("list of {name}")),
+            }
+        }
+        T::Timestamp(..) => other("timestamp"),
+        T::Date32 | T::Date64 => other("date"),
+        T::Time32(_) | T::Time64(_) => other("time"),
+        T::Duration(_) | T::Interval(_) => other("duration"),
+        T::Binary | T::LargeBinary | T::BinaryView | T::FixedSizeBinary(_) => other("bytes"),
+        T::Struct(_) => other("struct"),
+        T::Map(..) => other("map"),
+        T::Null => other("null"),
+        rest => Holds::Other(format!("{rest:?}").to_lowercase()),
+    }
+}
+
+/// The field as it is decoded: categories are read as the text that they stand for.
+pub(super) fn plain(mut field: Field) -> Field {
+    if matches!(field.dtype.to_storage(), ArrowDataType::Dictionary(..)) {
+        field.dtype = ArrowDataType::Utf8View;
+    }
+    field
+}
+
+/// The field where numbers in half precision were taken for bytes: a file without a schema of arrow's
+/// says so in a way that the library does not read.
+pub(super) fn halved(mut field: Field) -> Field {
+    field.dtype = match field.dtype {
+        ArrowDataType::FixedSizeBinary(2) => ArrowDataType::Float16,
+        ArrowDataType::List(item) => ArrowDataType::List(Box::new(halved(*item))),
+        ArrowDataType::LargeList(item) => ArrowDataType::LargeList(Box::new(halved(*item))),
+        other => other,
+    };
+    field
+}
+
+/// The pages of a column in one row group, not yet decoded.
+pub(super) struct Chunk<'a> {
+    metadata: &'a ColumnChunkMetadata,
+    bytes: Buffer<u8>,
+}
+
+impl<'a> Chunk<'a> {
+    /// The chunk of a column, with bytes from where `fetch` finds them.
+    pub(super) fn of(
+        group: &'a RowGroupMetadata,
+        name: &str,
+        fetch: impl FnOnce(&ColumnChunkMetadata) -> Result<Buffer<u8>, String>,
+    ) -> Result<Self, String> {
+        let mut found = group.columns_under_root_iter(name).into_iter().flatten();
+        match (found.next(), found.next()) {
+            (Some(metadata), None) => Ok(Self { metadata, bytes: fetch(metadata)? }),
+            _ => Err(DAMAGED.to_owned()),
+        }
+    }
+
+    fn pages(&self) -> PageReader {
+        PageReader::new(Cursor::new(self.bytes.clone()), self.metadata, Vec::new(), usize::MAX)
+    }
+
+    /// Takes room for what the pages unfold to, without unfolding them. They say it in their headers,
+    /// and the library would believe them.
+    pub(super) fn weigh(&self, field: &Field, rows: usize, room: &mut Room) -> Result<(), String> {
+        let damaged = |_| DAMAGED.to_owned();
+        let mut pages = self.pages();
+        let (mut values, mut largest) = (0_u64, dictionary_size(&self.bytes));
+        pages.read_dict().map_err(damaged)?;
+        for page in pages {
+            let CompressedPage::Data(page) = page.map_err(damaged)? else {
+                return Err(DAMAGED.to_owned());
+            };
+            values = values.saturating_add(page.num_values() as u64);
+            largest = largest.max(page.uncompressed_size() as u64);
+        }
+        let (width, item) = match field.dtype.to_storage() {
+            ArrowDataType::FixedSizeList(_, width) => (*width as u64, 8),
+            ArrowDataType::Utf8View => (1, 24 + 16),
+            _ => (1, 8),
+        };
+        // An empty list in place of one of a fixed width takes as much room.
+        let values = values.max((rows as u64).saturating_mul(width));
+        room.take(values.saturating_mul(item).saturating_add(largest))
+    }
+
+    /// The arrays of arrow that the pages hold.
+    pub(super) fn decode(&self, field: &Field) -> Result<Vec<Box<dyn Array>>, String> {
+        let decode = || {
+            let kind = &self.metadata.descriptor().descriptor.primitive_type;
+            let pages = BasicDecompressor::new(self.pages(), Vec::new());
+            column_iter_to_arrays(vec![pages], vec![kind], field.clone(), None)
+        };
+        match panics::caught(decode) {
+            Ok(Ok((arrays, _))) => Ok(arrays),
+            Ok(Err(fault)) => Err(format!("{DAMAGED}: {fault}")),
+            Err(_) => Err(DAMAGED.to_owned()),
+        }
+    }
+}
+
+/// How much a dictionary says that it unfolds to. The header of a page is Thrift's compact form: its
+/// first two fields are the type and this size.
+fn dictionary_size(bytes: &[u8]) -> u64 {
+    let mut bytes = bytes.iter().copied();
+    let mut number = || {
+        (bytes.next() == Some(0x15)).then_some(())?;
+        let (mut value, mut shift) = (0_u64, 0);
+        loop {
+            let byte = bytes.next()?;
+            value |= u64::from(byte & 0x7f).checked_shl(shift)?;
+            shift += 7;
+            if byte < 0x80 {
+                return Some(value >> 1);
+            }
+        }
+    };
+    number().and_then(|_| number()).unwrap_or(0)
+}
+
+/// The values of arrays, one after the other.
+pub(super) fn cells(
+    arrays: &[Box<dyn Array>],
+    field: &Field,
+    as_text: bool,
+    room: &mut Room,
+) -> Result<Cells, String> {
+    let mut missing = Vec::new();
+    let mut start = 0;
+    for array in arrays {
+        missing.extend(nulls(&**array).into_iter().map(|row| start + row));
+        start += array.len();
+    }
+    let dtype = field.dtype.to_storage();
+    let values = match holds(dtype) {
+        Holds::Text => {
+            let texts = texts(arrays, room)?;
+            missing = (0..texts.len()).filter(|&row| is_missing(&texts[row])).collect();
+            Values::Text(texts)
+        }
+        Holds::Whole => {
+            let mut whole = Vec::with_capacity(start);
+            for array in arrays {
+                whole.extend(wholes(&**array).ok_or(DAMAGED)?);
+            }
+            if as_text {
+                Values::Text(whole.iter().map(i128::to_string).collect())
+            } else if let Ok(whole) = whole.iter().map(|&value| i64::try_from(value)).collect() {
+                Values::Whole(whole)
+            } else {
+                Values::Real(whole.into_iter().map(|value| value as f64).collect())
+            }
+        }
+        Holds::Real => {
+            let mut reals = Vec::with_capacity(start);
+            for array in arrays {
+                reals.extend(doubles(&**array).ok_or(DAMAGED)?);
+            }
+            missing.iter().for_each(|&row| reals[row] = f64::NAN);
+            missing = (0..reals.len()).filter(|&row| reals[row].is_nan()).collect();
+            match as_text {
+                true => Values::Text(reals.iter().map(f64::to_string).collect()),
+                false => Values::Real(reals),
+            }
+        }
+        Holds::List if as_text => return Err("holds lists, not text".to_owned()),
+        Holds::List => lists(arrays)?,
+        Holds::Other(name) => {
+            return Err(format!(
+                "the type {name} is none of text, numbers, or lists of numbers of one length"
+            ));
+        }
+    };
+    Ok(Cells { values, missing })
+}
+
+fn nulls(array: &dyn Array) -> Vec<usize> {
+    let Some(validity) = array.validity().filter(|it| it.unset_bits() > 0) else {
+        return Vec::new();
+    };
+    (0..array.len()).filter(|&row| !validity.get_bit(row)).collect()
+}
+
+fn texts(arrays: &[Box<dyn Array>], room: &mut Room) -> Result<Vec<String>, String> {
+    let mut texts = Vec::new();
+    for array in arrays {
+        let array: &Utf8ViewArray = array.as_any().downcast_ref().ok_or(DAMAGED)?;
+        // A text of the dictionary may stand in every row.
+        room.take(array.iter().flatten().map(|text| text.len() as u64).sum())?;
+        texts.extend(array.iter().map(|text| text.unwrap_or_default().to_owned()));
+    }
+    Ok(texts)
+}
+
+fn primitive<T: NativeType>(array: &dyn Array) -> Option<&PrimitiveArray<T>> {
+    array.as_any().downcast_ref()
+}
+
+fn wholes(array: &dyn Array) -> Option<Vec<i128>> {
+    fn of<T: NativeType + Into<i128>>(array: &dyn Array) -> Option<Vec<i128>> {
+        primitive::<T>(array).map(|array| array.values_iter().map(|&value| value.into()).collect())
+    }
+    if let Some(array) = array.as_any().downcast_ref::<BooleanArray>() {
+        return Some(array.values_iter().map(i128::from).collect());
+    }
+    let signed = of::<i8>(array).or_else(|| of::<i16>(array)).or_else(|| of::<i32>(array));
+    let signed = signed.or_else(|| of::<i64>(array)).or_else(|| of::<u8>(array));
+    let small = signed.or_else(|| of::<u16>(array)).or_else(|| of::<u32>(array));
+    small.or_else(|| of::<u64>(array))
+}
+
+fn doubles(array: &dyn Array) -> Option<Vec<f64>> {
+    if let ArrowDataType::Decimal(_, scale) = array.dtype().to_storage() {
+        let values = primitive::<i128>(array)?.values_iter();
+        return Some(values.map(|&value| decimal(value, *scale)).collect());
+    }
+    if let Some(array) = primitive::<pf16>(array) {
+        return Some(array.values_iter().map(|value| value.0.to_f64()).collect());
+    }
+    if let Some(array) = primitive::<f32>(array) {
+        return Some(array.values_iter().map(|&value| value.into()).collect());
+    }
+    if let Some(array) = primitive::<f64>(array) {
+        return Some(array.values_iter().copied().collect());
+    }
+    wholes(array).map(|values| values.into_iter().map(|value| value as f64).collect())
+}
+
+/// The nearest real number to a decimal of so many places.
+fn decimal(value: i128, scale: usize) -> f64 {
+    // Both are exact up to here, so the quotient is rounded once.
+    if value.unsigned_abs() < 1 << 53 && scale <= 22 {
+        return value as f64 / 10_f64.powi(scale as i32);
+    }
+    format!("{value}e-{scale}").parse().unwrap_or(f64::NAN)
+}
+
+/// Numbers in lists, which may hold lists themselves.
+fn lists(arrays: &[Box<dyn Array>]) -> Result<Values, String> {
+    let mut width = None;
+    let (mut single, mut double): (Vec<f32>, Vec<f64>) = (Vec::new(), Vec::new());
+    for array in arrays.iter().filter(|array| !array.is_empty()) {
+        let (own, numbers) = list(&**array)?;
+        match width {
+            Some(width) if width != own => return Err(ragged(width, own)),
+            _ => width = Some(own),
+        }
+        match numbers {
+            Numbers::Single(numbers) => single.extend(numbers),
+            Numbers::Double(numbers) => double.extend(numbers),
+        }
+    }
+    let width = width.unwrap_or(0);
+    if width == 0 {
+        return Err("rows of 0 numbers hold no feature".to_owned());
+    }
+    Ok(Values::List(
+        width,
+        if double.is_empty() { Numbers::Single(single) } else { Numbers::Double(double) },
+    ))
+}
+
+fn ragged(one: usize, other: usize) -> String {
+    format!("its lists have {one} and {other} numbers, not one length")
+}
+
+/// The width of the rows of an array of lists, and their numbers; NaN in a row that is null.
+fn list(array: &dyn Array) -> Result<(usize, Numbers), String> {
+    let absent = nulls(array);
+    let (width, items, fixed) =
+        if let Some(list) = array.as_any().downcast_ref::<FixedSizeListArray>() {
+            (list.size(), list.values().clone(), true)
+        } else {
+            let list: &ListArray<i64> = array.as_any().downcast_ref().ok_or(DAMAGED)?;
+            let mut absent = absent.iter().copied().peekable();
+            let mut width = None;
+            for (row, own) in list.offsets().lengths().enumerate() {
+                if absent.next_if_eq(&row).is_some() {
+                    continue;
+                }
+                match width {
+                    Some(width) if width != own => return Err(ragged(width, own)),
+                    _ => width = Some(own),
+                }
+            }
+            (width.unwrap_or(0), list.values().clone(), false)
+        };
+    let (inner, numbers) = if matches!(holds(items.dtype()), Holds::List) {
+        list(&*items)?
+    } else {
+        (1, numbers(&*items)?)
+    };
+    let width = width * inner;
+    let rows = array.len();
+    let there = if fixed { rows } else { rows - absent.len() };
+    if numbers.len() != there * width {
+        return Err(DAMAGED.to_owned());
+    }
+    if absent.is_empty() {
+        return Ok((width, numbers));
+    }
+    Ok((
+        width,
+        match numbers {
+            Numbers::Single(numbers) => {
+                Numbers::Single(spread(&numbers, width, rows, &absent, fixed))
+            }
+            Numbers::Double(numbers) => {
+                Numbers::Double(spread(&numbers, width, rows, &absent, fixed))
+            }
+        },
+    ))
+}
+
+/// Rows of numbers with NaN in those that are absent, which have their place among the numbers or not.
+fn spread<T: Copy + From<f32>>(
+    numbers: &[T],
+    width: usize,
+    rows: usize,
+    absent: &[usize],
+    fixed: bool,
+) -> Vec<T> {
+    let (mut spread, mut at) = (Vec::with_capacity(rows * width), 0);
+    let mut absent = absent.iter().copied().peekable();
+    for row in 0..rows {
+        let is_absent = absent.next_if_eq(&row).is_some();
+        if is_absent {
+            spread.extend(std::iter::repeat_n(T::from(f32::NAN), width));
+        } else {
+            spread.extend_from_slice(&numbers[at..at + width]);
+        }
+        if fixed || !is_absent {
+            at += width;
+        }
+    }
+    spread
+}
+
+/// The items of lists; NaN where there is none.
+fn numbers(items: &dyn Array) -> Result<Numbers, String> {
+    let absent = nulls(items);
+    if let Some(items) = primitive::<f32>(items) {
+        let mut values: Vec<f32> = items.values().as_slice().to_vec();
+        absent.iter().for_each(|&at| values[at] = f32::NAN);
+        return Ok(Numbers::Single(values));
+    }
+    let mut values = doubles(items).ok_or(DAMAGED)?;
+    absent.iter().for_each(|&at| values[at] = f64::NAN);
+    let is_short = matches!(
+        items.dtype().to_storage(),
+        ArrowDataType::Boolean
+            | ArrowDataType::Float16
+            | ArrowDataType::Int8
+            | ArrowDataType::UInt8
+            | ArrowDataType::Int16
+            | ArrowDataType::UInt16
+    );
+    Ok(match is_short {
+        true => Numbers::Single(values.into_iter().map(|value| value as f32).collect()),
+        false => Numbers::Double(values),
+    })
+}

@@ -1,0 +1,150 @@
+//! A Parquet file that anybody wrote: its schema is looked at first, then the columns that are asked for.
+
+use super::{
+    decode::{self, Chunk, cells, holds},
+    metadata_of,
+};
+use crate::{
+    foreign::{Cells, Holds, Room},
+    panics,
+};
+use polars_arrow::datatypes::Field;
+use polars_buffer::Buffer;
+use polars_parquet::read::{
+    ColumnChunkMetadata, FileMetadata, PrimitiveLogicalType as Logical, infer_schema,
+};
+use rayon::prelude::*;
+use std::{collections::HashSet, io::Cursor};
+
+/// A file in memory, of which nothing is decoded yet.
+pub struct ParquetTable {
+    bytes: Buffer<u8>,
+    metadata: FileMetadata,
+    fields: Vec<Field>,
+    index: HashSet<String>,
+}
+
+impl ParquetTable {
+    /// Reads the schema.
+    ///
+    /// # Errors
+    /// When the bytes are no Parquet file, or two columns have one name.
+    pub fn open(bytes: Vec<u8>) -> Result<Self, String> {
+        let metadata = metadata_of(&mut Cursor::new(&bytes))?;
+        let mut seen = HashSet::new();
+        let mut names = metadata.schema().fields().iter().map(|field| field.name());
+        if let Some(twice) = names.find(|name| !seen.insert(*name)) {
+            return Err(format!("has the column `{twice}` twice"));
+        }
+        let schema = panics::caught(|| infer_schema(&metadata));
+        let schema = schema.map_err(|_| "its schema is damaged".to_owned())?;
+        let schema = schema.map_err(|fault| format!("its schema is damaged: {fault}"))?;
+        let half: HashSet<&str> = metadata
+            .schema()
+            .columns()
+            .iter()
+            .filter(|leaf| leaf.descriptor.primitive_type.logical_type == Some(Logical::Float16))
+            .map(|leaf| leaf.path_in_schema[0].as_str())
+            .collect();
+        let field = |field: &Field| match half.contains(field.name.as_str()) {
+            true => decode::halved(decode::plain(field.clone())),
+            false => decode::plain(field.clone()),
+        };
+        let fields: Vec<Field> = schema.iter_values().map(field).collect();
+        let own = metadata.schema().fields().iter().map(|field| field.name());
+        if !fields.iter().map(|field| field.name.as_str()).eq(own) {
+            return Err("its schema is damaged: two lists of its columns differ".to_owned());
+        }
+        let index = index_of(&metadata);
+        Ok(Self { bytes: Buffer::from(bytes), metadata, fields, index })
+    }
+
+    /// The names of the columns.
+    pub fn names(&self) -> Vec<String> {
+        self.fields.iter().map(|field| field.name.to_string()).collect()
+    }
+
+    /// How many rows there are.
+    pub fn rows(&self) -> usize {
+        self.metadata.row_groups.iter().map(|group| group.num_rows()).fold(0, usize::saturating_add)
+    }
+
+    /// What a column holds.
+    pub fn holds(&self, column: usize) -> Holds {
+        holds(&self.fields[column].dtype)
+    }
+
+    /// Whether pandas says that a column is the index of the data frame.
+    pub fn is_index(&self, column: usize) -> bool {
+        let name = self.fields[column].name.as_str();
+        name.starts_with("__index_level_") || self.index.contains(name)
+    }
+
+    /// A column as text, whatever it holds.
+    ///
+    /// # Errors
+    /// When it is of another type, damaged, or takes too much room.
+    pub fn text(&self, column: usize, room: &mut Room) -> Result<Cells, String> {
+        self.read(column, true, room)
+    }
+
+    /// A column as what it holds.
+    ///
+    /// # Errors
+    /// When it is of another type, damaged, or takes too much room.
+    pub fn values(&self, column: usize, room: &mut Room) -> Result<Cells, String> {
+        self.read(column, false, room)
+    }
+
+    fn read(&self, column: usize, as_text: bool, room: &mut Room) -> Result<Cells, String> {
+        let field = &self.fields[column];
+        let read = |room: &mut Room| {
+            // A type that is not read is named before its pages are looked at.
+            if let Holds::Other(_) = holds(&field.dtype) {
+                return cells(&[], field, as_text, room);
+            }
+            let chunk = |group| Chunk::of(group, &field.name, |chunk| self.bytes_of(chunk));
+            let groups = &self.metadata.row_groups;
+            let chunks = groups.iter().map(|group| Ok((group.num_rows(), chunk(group)?)));
+            let chunks = chunks.collect::<Result<Vec<_>, String>>()?;
+            chunks.iter().try_for_each(|(rows, chunk)| chunk.weigh(field, *rows, room))?;
+            let arrays = chunks.par_iter().map(|(_, chunk)| chunk.decode(field));
+            let arrays: Vec<_> =
+                arrays.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
+            let rows: usize = arrays.iter().map(|array| array.len()).sum();
+            if rows != self.rows() {
+                return Err(format!("it has {rows} rows of {}", self.rows()));
+            }
+            cells(&arrays, field, as_text, room)
+        };
+        // A fault that is no panic may be about the file as a whole.
+        let read =
+            panics::caught(|| read(room)).unwrap_or_else(|_| Err(decode::DAMAGED.to_owned()));
+        read.map_err(|fault| match fault.starts_with("unfolds") {
+            true => fault,
+            false => format!("column `{}`: {fault}", field.name),
+        })
+    }
+
+    fn bytes_of(&self, chunk: &ColumnChunkMetadata) -> Result<Buffer<u8>, String> {
+        let place = chunk.byte_range();
+        let (start, end) = (usize::try_from(place.start), usize::try_from(place.end));
+        match (start, end) {
+            (Ok(start), Ok(end)) if start <= end && end <= self.bytes.len() => {
+                Ok(self.bytes.clone().sliced(start..end))
+            }
+            _ => Err(decode::DAMAGED.to_owned()),
+        }
+    }
+}
+
+/// The columns that are an index, from what pandas writes about its data frame into the file.
+fn index_of(metadata: &FileMetadata) -> HashSet<String> {
+    let mut pairs = metadata.key_value_metadata().iter().flatten();
+    let text = pairs.find(|pair| pair.key == "pandas").and_then(|pair| pair.value.as_deref());
+    let about = text.and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok());
+    let columns = about.as_ref().and_then(|about| about["index_columns"].as_array());
+    // A range is described by an object, and is no column.
+    let names = columns.into_iter().flatten().filter_map(serde_json::Value::as_str);
+    names.map(str::to_owned).collect()
+}

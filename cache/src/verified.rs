@@ -1,0 +1,217 @@
+//! Files outside the store, read only as long as they hold what was hashed. A digest is taken when sources
+//! are listed, and a file is read later, by its path: whoever reads it checks that both saw the same bytes.
+
+use crate::{Digest, regular, stat::Stat};
+use std::{
+    fmt,
+    fs::{self, File},
+    io::{self, Read},
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Why a file could not be read as it was listed.
+#[derive(Debug)]
+pub enum Unread {
+    /// It cannot be read at all.
+    Io(io::Error),
+    /// It holds other bytes than those that were hashed.
+    Changed,
+}
+
+/// What became of the file, to follow its name.
+impl fmt::Display for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(fault) => write!(f, "cannot be read: {}", crate::store::plain(fault)),
+            Self::Changed => f.write_str("changed while it was read"),
+        }
+    }
+}
+
+impl std::error::Error for Unread {}
+
+impl From<io::Error> for Unread {
+    fn from(fault: io::Error) -> Self {
+        Self::Io(fault)
+    }
+}
+
+/// Fills `bytes` with a whole file, in place of what they watched.
+///
+/// # Errors
+/// When it cannot be read, or when its bytes have another digest.
+pub fn read(path: &Path, digest: &Digest, bytes: &mut Vec<u8>) -> Result<(), Unread> {
+    bytes.clear();
+    regular::open(path)?.read_to_end(bytes)?;
+    if Digest::of(bytes) == *digest { Ok(()) } else { Err(Unread::Changed) }
+}
+
+/// A file that is read from its start to its end, and hashed on the way.
+pub struct Hashed {
+    file: File,
+    hasher: blake3::Hasher,
+}
+
+impl Hashed {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self { file: regular::open(path)?, hasher: blake3::Hasher::new() })
+    }
+
+    /// Reads the rest and compares all bytes with a digest. What was read before this is to be used
+    /// only after it.
+    ///
+    /// # Errors
+    /// When the rest cannot be read, or when the bytes have another digest.
+    pub fn finish(mut self, digest: &Digest) -> Result<(), Unread> {
+        let mut piece = vec![0; 1 << 18];
+        loop {
+            match self.read(&mut piece) {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(fault) if fault.kind() == io::ErrorKind::Interrupted => {}
+                Err(fault) => return Err(fault.into()),
+            }
+        }
+        let found = Digest::from(self.hasher.finalize());
+        if found == *digest { Ok(()) } else { Err(Unread::Changed) }
+    }
+}
+
+impl Read for Hashed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.file.read(buffer)?;
+        self.hasher.update(&buffer[..length]);
+        Ok(length)
+    }
+}
+
+/// A file that is read in pieces, or by another program, while it must stay as it is.
+///
+/// It is hashed once. From then on its version tells of every change, also of one that was taken back.
+pub struct Watched {
+    path: PathBuf,
+    file: File,
+    stat: Stat,
+}
+
+/// How long a file is waited for whose version does not yet tell of the next change.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
+impl Watched {
+    /// Opens a file and hashes it. A file that was written a moment ago is waited for, since another write
+    /// within the same tick of the clock would leave the same version behind.
+    ///
+    /// # Errors
+    /// When it cannot be read, or when its bytes have another digest.
+    pub fn open(path: &Path, digest: &Digest) -> Result<Self, Unread> {
+        let start = Instant::now();
+        let file = regular::open(path)?;
+        let version = || Ok::<_, io::Error>(Stat::of(&file.metadata()?));
+        while version()?.is_fresh() && start.elapsed() < LONGEST_WAIT {
+            thread::sleep(Duration::from_millis(5));
+        }
+        let stat = version()?;
+        let hashed = Hashed { file: file.try_clone()?, hasher: blake3::Hasher::new() };
+        hashed.finish(digest)?;
+        let watched = Self { path: path.to_owned(), file, stat };
+        watched.check()?;
+        Ok(watched)
+    }
+
+    /// The file.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Whether the path still leads to the same version. What was read before this is to be used only
+    /// after it.
+    ///
+    /// # Errors
+    /// When it does not, or nobody can say.
+    pub fn check(&self) -> Result<(), Unread> {
+        match fs::metadata(&self.path) {
+            Ok(metadata) if Stat::of(&metadata) == self.stat => Ok(()),
+            Ok(_) => Err(Unread::Changed),
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => Err(Unread::Changed),
+            Err(fault) => Err(fault.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder() -> tempfile::TempDir {
+        tempfile::tempdir().expect("a folder")
+    }
+
+    /// A file that holds `text`.
+    fn file(folder: &tempfile::TempDir, text: &str) -> PathBuf {
+        let path = folder.path().join("file");
+        fs::write(&path, text).expect("a file");
+        path
+    }
+
+    #[test]
+    fn bytes_are_given_only_if_they_are_those_that_were_hashed() {
+        let folder = folder();
+        let path = file(&folder, "two");
+        let mut bytes = vec![7];
+        read(&path, &Digest::of(b"two"), &mut bytes).expect("the same bytes");
+        assert_eq!(bytes, b"two");
+        let other = read(&path, &Digest::of(b"one"), &mut bytes);
+        assert!(matches!(other, Err(Unread::Changed)));
+        let absent = read(&folder.path().join("absent"), &Digest::of(b"one"), &mut bytes);
+        assert!(absent.is_err_and(|fault| fault.to_string().starts_with("cannot be read: ")));
+    }
+
+    #[test]
+    fn what_is_read_in_part_is_hashed_whole() {
+        let folder = folder();
+        let path = file(&folder, "head and tail");
+        let head = |digest: &[u8]| {
+            let mut hashed = Hashed::open(&path).expect("a file");
+            let mut head = [0; 4];
+            hashed.read_exact(&mut head).expect("four bytes");
+            assert_eq!(&head, b"head");
+            hashed.finish(&Digest::of(digest))
+        };
+        head(b"head and tail").expect("the same bytes");
+        assert!(matches!(head(b"head and tail!"), Err(Unread::Changed)));
+        assert!(matches!(head(b" and tail"), Err(Unread::Changed)));
+    }
+
+    #[test]
+    fn a_change_that_was_taken_back_shows_too() {
+        let folder = folder();
+        let path = file(&folder, "one");
+        let digest = Digest::of(b"one");
+        let changes: [fn(&Path); 4] = [
+            |path| {
+                fs::write(path, "two").expect("a file");
+                fs::write(path, "one").expect("a file");
+            },
+            |path| {
+                fs::write(path.with_extension("new"), "one").expect("a file");
+                fs::rename(path.with_extension("new"), path).expect("a file");
+            },
+            |path| fs::write(path, "one").expect("a file"),
+            |path| fs::remove_file(path).expect("it was there"),
+        ];
+        for change in changes {
+            let watched = Watched::open(&path, &digest).expect("the same bytes");
+            watched.check().expect("nothing has changed");
+            change(&path);
+            assert!(matches!(watched.check(), Err(Unread::Changed)));
+        }
+        let path = file(&folder, "two");
+        assert!(matches!(Watched::open(&path, &digest), Err(Unread::Changed)));
+    }
+}

@@ -1,0 +1,184 @@
+//! All processes that a program has started, and their end.
+//!
+//! A process may leave the group of its program, and its parent may end before it. On Linux the engine is
+//! therefore the one whom such processes fall to, and finds them by their parents, by their group and
+//! session, and by the scratch folder that stands in their environment.
+
+use cache::store::plain;
+use rustix::process::{
+    Pid, Signal, WaitOptions, getpid, getsid, kill_process, kill_process_group, waitpid,
+};
+use std::{
+    collections::{HashMap, HashSet},
+    fs, io,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+    process::{Child, ExitStatus},
+    sync::Once,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How long the system may take to end what was told to end.
+const PATIENCE: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// How many programs run.
+static RUNNING: AtomicUsize = AtomicUsize::new(0);
+
+/// A program that runs, with all that it starts.
+pub struct Family {
+    program: Pid,
+    /// Its scratch folder, which is in the environment of all that it starts.
+    mark: PathBuf,
+}
+
+/// Prepares for a program: what it leaves behind falls to the engine from now on.
+pub fn expect() {
+    static ASKED: Once = Once::new();
+    RUNNING.fetch_add(1, Ordering::SeqCst);
+    ASKED.call_once(|| {
+        // Where the system knows no such thing, groups have to do.
+        #[cfg(target_os = "linux")]
+        let _ = rustix::process::set_child_subreaper(Some(getpid()));
+    });
+}
+
+/// The program that was expected has ended, or never started.
+pub fn forget() {
+    RUNNING.fetch_sub(1, Ordering::SeqCst);
+}
+
+impl Family {
+    /// A program with this scratch folder.
+    pub fn new(program: &Child, mark: &Path) -> Self {
+        Self { program: Pid::from_child(program), mark: mark.to_owned() }
+    }
+
+    /// Ends whatever lives of it. `others` are children of the engine that do not belong to it.
+    pub fn end(&self, others: &[Pid]) {
+        let start = Instant::now();
+        loop {
+            // It may be gone already, which is as well.
+            let _ = kill_process_group(self.program, Signal::KILL);
+            let found = self.members(others);
+            for (pid, process) in &found {
+                match process.state {
+                    b'Z' if process.parent == own() => {
+                        let pid = Pid::from_raw(*pid);
+                        let _ = waitpid(pid, WaitOptions::NOHANG);
+                    }
+                    b'Z' | b'X' => {}
+                    _ => _ = Pid::from_raw(*pid).map(|pid| kill_process(pid, Signal::KILL)),
+                }
+            }
+            // Between the look and the end of a process it may have started another one.
+            if found.is_empty() || start.elapsed() > PATIENCE {
+                return;
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+
+    /// The processes of the family but for the program itself, which its own handle waits for.
+    fn members(&self, others: &[Pid]) -> HashMap<i32, Process> {
+        let all = processes();
+        let (own, program) = (own(), self.program.as_raw_nonzero().get());
+        let session = getsid(None).map_or(0, |pid| pid.as_raw_nonzero().get());
+        let alone = RUNNING.load(Ordering::SeqCst) == 1;
+        let is_other = |pid: i32| others.iter().any(|it| it.as_raw_nonzero().get() == pid);
+        let is_own = |pid: i32, process: &Process| {
+            process.group == program
+                || process.session == program
+                || (process.parent == own && alone && process.session != session)
+                || self.is_marked(pid)
+        };
+        let belongs = |pid: i32| {
+            let mut seen = HashSet::new();
+            let mut line = Vec::new();
+            let mut at = pid;
+            // From child to parent, up to the engine; a process that ends meanwhile ends the line.
+            while at != own && seen.insert(at) {
+                if at == program {
+                    return true;
+                }
+                let Some(process) = all.get(&at) else { return false };
+                line.push((at, process));
+                at = process.parent;
+            }
+            at == own && line.iter().any(|(pid, process)| is_own(*pid, process))
+        };
+        let found = all.keys().filter(|&&pid| pid != own && pid != program && !is_other(pid));
+        let found: Vec<i32> = found.copied().filter(|&pid| belongs(pid)).collect();
+        all.into_iter().filter(|(pid, _)| found.contains(pid)).collect()
+    }
+
+    fn is_marked(&self, pid: i32) -> bool {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let mark = self.mark.as_os_str().as_bytes();
+        environment.windows(mark.len()).any(|piece| piece == mark)
+    }
+}
+
+/// Waits for a process that was told to end, but not for ever.
+///
+/// # Errors
+/// When it does not end.
+pub fn wait_for_end(child: &mut Child) -> io::Result<ExitStatus> {
+    let start = Instant::now();
+    while start.elapsed() < PATIENCE {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        thread::sleep(PAUSE);
+    }
+    Err(io::Error::other("it does not end"))
+}
+
+fn own() -> i32 {
+    getpid().as_raw_nonzero().get()
+}
+
+/// What the system says of a process.
+struct Process {
+    state: u8,
+    parent: i32,
+    group: i32,
+    session: i32,
+}
+
+/// All processes, by their numbers; none where the system does not list them.
+fn processes() -> HashMap<i32, Process> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let of = |pid: i32| Some((pid, process(&fs::read(format!("/proc/{pid}/stat")).ok()?)?));
+    numbers.filter_map(of).collect()
+}
+
+/// Reads `/proc/PID/stat`. The name of the program stands in parentheses and may hold any byte.
+fn process(stat: &[u8]) -> Option<Process> {
+    let name_ends = stat.iter().rposition(|byte| *byte == b')')?;
+    let rest = std::str::from_utf8(&stat[name_ends + 1..]).ok()?;
+    let mut fields = rest.split_ascii_whitespace();
+    let state = *fields.next()?.as_bytes().first()?;
+    let mut number = || fields.next()?.parse().ok();
+    Some(Process { state, parent: number()?, group: number()?, session: number()? })
+}
+
+/// Why nobody knows how a program is.
+pub fn lost(name: &str, fault: &io::Error) -> String {
+    format!("lost sight of `{name}`: {}", plain(fault))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_programs_may_hold_anything() {
+        let read = process(b"12 (a) S 1 (b\n) Z 7 8 9 0 -1").expect("a process");
+        assert_eq!((read.state, read.parent, read.group, read.session), (b'Z', 7, 8, 9));
+        assert!(process(b"12 (a").is_none() && process(b"12 (a) S 1 x").is_none());
+    }
+}

@@ -1,0 +1,68 @@
+//! What is not whole in a recording, and what to do about it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What to do with a recording of which only a part can be decoded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnDamage {
+    /// It cannot be used.
+    #[default]
+    Fail,
+    /// Use what can be decoded, and say so: frames that cannot are silent, bytes between frames and an
+    /// end that is missing are left out.
+    Keep,
+}
+
+/// What was not whole while a recording was decoded.
+#[derive(Debug, Default)]
+pub(crate) struct Damage {
+    /// The frame and the reason.
+    first: Option<(u64, String)>,
+    places: u64,
+    /// Frames that are silent in place of what could not be decoded.
+    silent: u64,
+    /// Frames that are missing.
+    missing: u64,
+}
+
+impl Damage {
+    /// Something cannot be decoded at frame `at`.
+    pub fn note(&mut self, at: u64, reason: impl Into<String>) {
+        self.places += 1;
+        self.first.get_or_insert_with(|| (at, reason.into()));
+    }
+
+    /// So many frames are silent for it.
+    pub fn silence(&mut self, frames: u64) {
+        self.silent += frames;
+    }
+
+    /// So many frames are missing for it.
+    pub fn miss(&mut self, frames: u64) {
+        self.missing += frames;
+    }
+
+    /// Whether anything was noted.
+    pub fn is_none(&self) -> bool {
+        self.first.is_none()
+    }
+
+    /// What was noted of a recording of which `frames` came out, at `rate` frames a second: a lower-case
+    /// sentence without a full stop.
+    pub fn summary(&self, frames: u64, rate: u32) -> Option<String> {
+        let (at, reason) = self.first.as_ref()?;
+        let seconds = |frames: u64| frames as f64 / f64::from(rate.max(1));
+        let more = match self.places {
+            1 => String::new(),
+            places => format!(", and at {} more", places - 1),
+        };
+        Some(format!(
+            "{reason} (at {:.3} s{more}); {:.3} of {:.3} s can be decoded",
+            seconds(*at),
+            seconds(frames.saturating_sub(self.silent)),
+            seconds(frames + self.missing),
+        ))
+    }
+}

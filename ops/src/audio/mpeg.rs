@@ -1,0 +1,315 @@
+//! MPEG audio, layers II and III (MP2, MP3): frames are found here and decoded by symphonia.
+//!
+//! A stream of frames has no header that tells its length. It goes on until no frame follows; the tag
+//! that Xing, LAME and FFmpeg write into a first, silent frame says only how much of the first and the last
+//! frames the encoder put in, and how many frames there were.
+
+use super::{
+    damage::Damage,
+    decode::{Blocks, COPY_AGAIN, DecodeError, unreadable},
+    input::Input,
+    mpeg_header::{Gapless, Header},
+    tags,
+};
+use symphonia::core::{
+    audio::{Channels, Position},
+    codecs::audio::{
+        AudioCodecParameters, AudioDecoder, AudioDecoderOptions,
+        well_known::{CODEC_ID_MP2, CODEC_ID_MP3},
+    },
+    packet::PacketRef,
+    units::{Duration, Timestamp},
+};
+
+/// How far into a file the first frame is looked for.
+const FARTHEST: u64 = 1 << 20;
+
+/// A stream of frames.
+pub(crate) struct Mpeg<'a> {
+    pub sample_rate: u32,
+    pub channels: u16,
+    decoder: Box<dyn AudioDecoder>,
+    input: Input<'a>,
+    first: Header,
+    gapless: Option<Gapless>,
+    /// Where the next frame should be.
+    at: u64,
+    /// Frames that were read, with and without success.
+    packets: u64,
+    /// Samples that went out.
+    made: u64,
+    is_over: bool,
+    room: Vec<u8>,
+}
+
+/// Where the first frame starts. So that nothing else is taken for it, several must follow each other.
+fn start_of(input: &Input<'_>) -> Option<(u64, Header)> {
+    const IN_A_ROW: usize = 4;
+    let is_start = |at: u64| {
+        let first = Header::at(input, at)?;
+        let mut next = at;
+        for found in 0..IN_A_ROW {
+            match Header::at(input, next) {
+                Some(header) if header.is_like(&first) => next += header.length,
+                _ if found > 0 && (next >= input.length() || tags::at(input, next).is_some()) => {
+                    break;
+                }
+                _ => return None,
+            }
+        }
+        Some(first)
+    };
+    let mut at = 0;
+    let mut room = Vec::new();
+    while at < input.length().min(FARTHEST) {
+        if let Some(header) = is_start(at) {
+            return Some((at, header));
+        }
+        at += match tags::at(input, at) {
+            Some(length) => length.max(1),
+            None => to_next_sync(input, at + 1, &mut room) + 1,
+        };
+    }
+    None
+}
+
+/// How many bytes from `at` on stand before the next one that may start a frame.
+fn to_next_sync(input: &Input<'_>, at: u64, room: &mut Vec<u8>) -> u64 {
+    const PIECE: usize = 4_096;
+    let mut passed = 0;
+    while let Ok(bytes) = input.bytes(at + passed, PIECE, room) {
+        if let Some(place) = bytes.iter().position(|&byte| byte == 0xff) {
+            return passed + place as u64;
+        }
+        if bytes.is_empty() {
+            break;
+        }
+        passed += bytes.len() as u64;
+    }
+    passed
+}
+
+/// Whether there is a stream of frames, near the start at least.
+pub(crate) fn is_mpeg(input: &Input<'_>) -> bool {
+    start_of(input).is_some()
+}
+
+impl<'a> Mpeg<'a> {
+    /// Finds the first frame, and what its tag says.
+    pub fn open(input: Input<'a>, damage: &mut Damage) -> Result<Self, DecodeError> {
+        let none = || DecodeError::new("there is no frame of MP3 in it", COPY_AGAIN);
+        let (start, first) = start_of(&input).ok_or_else(none)?;
+        let (mut room, mut at) = (Vec::new(), start);
+        let before = junk(&input, 0, start, &mut room);
+        if before > 0 {
+            damage.note(
+                0,
+                format!("{before} bytes before the first frame are neither sound nor a tag"),
+            );
+        }
+        let bytes = input.bytes(start, first.length as usize, &mut room).map_err(unreadable)?;
+        let gapless = Gapless::read(bytes, &first);
+        if gapless.is_some() {
+            at += first.length;
+        }
+        let (sample_rate, channels) = (first.sample_rate, first.channels);
+        let mut params = AudioCodecParameters::new();
+        let position = if channels == 1 {
+            Position::FRONT_LEFT
+        } else {
+            Position::FRONT_LEFT | Position::FRONT_RIGHT
+        };
+        params
+            .for_codec(if first.layer == 2 { CODEC_ID_MP2 } else { CODEC_ID_MP3 })
+            .with_sample_rate(sample_rate)
+            .with_channels(Channels::Positioned(position));
+        let decoder = symphonia::default::get_codecs()
+            .make_audio_decoder(&params, &AudioDecoderOptions::default().gapless(false))
+            .map_err(|error| DecodeError::new(error.to_string(), COPY_AGAIN))?;
+        let (packets, made, is_over) = (0, 0, false);
+        Ok(Self {
+            sample_rate,
+            channels,
+            decoder,
+            input,
+            first,
+            gapless,
+            at,
+            packets,
+            made,
+            is_over,
+            room,
+        })
+    }
+
+    /// The header of the next frame, past whatever lies before it; none at the end.
+    fn advance(&mut self, damage: &mut Damage) -> Option<Header> {
+        let start = self.at;
+        let mut lost = 0;
+        loop {
+            if self.at >= self.input.length() {
+                break;
+            }
+            let header = Header::at(&self.input, self.at);
+            match header.filter(|header| header.is_like(&self.first)) {
+                // After bytes that are no frame, one must be followed by another.
+                Some(header) if self.at == start || self.is_followed(&header) => {
+                    if lost > 0 {
+                        damage.note(
+                            self.made,
+                            format!("{lost} bytes between two frames are no sound"),
+                        );
+                    }
+                    return Some(header);
+                }
+                _ => {}
+            }
+            if header.is_some_and(|header| self.is_other(&header)) {
+                damage.note(self.made, "its sample rate or its channels change on the way");
+                return None;
+            }
+            let step = match tags::at(&self.input, self.at) {
+                Some(length) => length.max(1),
+                None => {
+                    let step = 1 + to_next_sync(&self.input, self.at + 1, &mut self.room);
+                    lost += step;
+                    step
+                }
+            };
+            self.at = self.at.saturating_add(step);
+        }
+        // Zeros and a few bytes more are put behind the last frame by careless programs.
+        let end = self.input.length();
+        if junk(&self.input, start, end, &mut self.room) > self.first.length {
+            damage.note(self.made, format!("{lost} bytes behind the last frame are no sound"));
+        }
+        None
+    }
+
+    fn is_followed(&self, header: &Header) -> bool {
+        let next = self.at + header.length;
+        next >= self.input.length()
+            || Header::at(&self.input, next).is_some_and(|next| next.is_like(&self.first))
+            || tags::at(&self.input, next).is_some()
+    }
+
+    /// Whether a stream with other properties goes on here.
+    fn is_other(&self, header: &Header) -> bool {
+        let next = Header::at(&self.input, self.at + header.length);
+        let after = next.and_then(|next| {
+            let after = Header::at(&self.input, self.at + header.length + next.length)?;
+            Some((next, after))
+        });
+        !header.is_like(&self.first)
+            && after.is_some_and(|(next, after)| next.is_like(header) && after.is_like(header))
+    }
+
+    /// Takes off what the encoder put before the start and behind the end.
+    fn trim(&self, block: &mut Vec<f32>) {
+        let Some(gapless) = &self.gapless else { return };
+        let channels = usize::from(self.channels);
+        let (start, length) = (self.made, (block.len() / channels) as u64);
+        let kept = |at: u64| at >= gapless.delay && !gapless.padding.contains(&at);
+        if kept(start) && kept(start + length - 1) && !gapless.padding.contains(&(start + length)) {
+            return;
+        }
+        let mut to = 0;
+        for at in 0..length {
+            if kept(start + at) {
+                let from = at as usize * channels;
+                block.copy_within(from..from + channels, to);
+                to += channels;
+            }
+        }
+        block.truncate(to);
+    }
+}
+
+/// How many bytes of a range are neither zero nor part of a tag.
+fn junk(input: &Input<'_>, start: u64, end: u64, room: &mut Vec<u8>) -> u64 {
+    let (mut at, mut junk) = (start, 0);
+    while at < end {
+        if let Some(length) = tags::at(input, at) {
+            at = at.saturating_add(length.max(1));
+            continue;
+        }
+        // Tags start with a letter; up to the next one all bytes are looked at together.
+        let length = (end - at).min(4_096) as usize;
+        let Ok(bytes) = input.bytes(at, length, room) else { break };
+        let may_be_tag = |byte: &u8| b"AIT".contains(byte);
+        let step = 1 + bytes.iter().skip(1).take_while(|byte| !may_be_tag(byte)).count();
+        junk += bytes.iter().take(step).filter(|&&byte| byte != 0).count() as u64;
+        at += step as u64;
+    }
+    junk
+}
+
+impl Blocks for Mpeg<'_> {
+    fn next(&mut self, block: &mut Vec<f32>, damage: &mut Damage) -> Result<bool, DecodeError> {
+        block.clear();
+        while block.is_empty() {
+            let header = if self.is_over { None } else { self.advance(damage) };
+            let Some(header) = header else {
+                if !self.is_over {
+                    self.is_over = true;
+                    self.count(damage);
+                }
+                return Ok(false);
+            };
+            let length = header.length as usize;
+            let bytes = self.input.bytes(self.at, length, &mut self.room).map_err(unreadable)?;
+            self.at += header.length;
+            self.packets += 1;
+            let samples = u64::from(header.samples);
+            if bytes.len() < length {
+                let there = bytes.len();
+                damage.note(
+                    self.made,
+                    format!("the file is cut short: the last frame has {there} of {length} bytes"),
+                );
+                damage.miss(samples);
+                continue;
+            }
+            if Gapless::read(bytes, &header).is_some() {
+                // Files were put one behind the other.
+                continue;
+            }
+            let time = Timestamp::from(self.made as i64);
+            let packet = PacketRef::new(0, time, Duration::from(samples), bytes);
+            match self.decoder.decode_ref(&packet) {
+                Ok(decoded) => decoded.copy_to_vec_interleaved(block),
+                Err(error) => {
+                    damage.note(self.made, error.to_string());
+                    damage.silence(samples);
+                    block.resize(samples as usize * usize::from(self.channels), 0.0);
+                }
+            }
+            self.trim(block);
+            self.made += samples;
+        }
+        Ok(true)
+    }
+}
+
+impl Mpeg<'_> {
+    /// Holds what was found against what the tag says.
+    fn count(&self, damage: &mut Damage) {
+        let Some(claimed) = self.gapless.as_ref().and_then(|gapless| gapless.packets) else {
+            return;
+        };
+        // Some encoders count the frame of the tag.
+        if self.packets + 1 < claimed {
+            let packets = self.packets;
+            if damage.is_none() {
+                damage.note(
+                    self.made,
+                    format!(
+                        "the file is cut short: its header speaks of {claimed} frames of MP3, {packets} \
+                         are there"
+                    ),
+                );
+            }
+            damage.miss((claimed - self.packets) * u64::from(self.first.samples));
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! The op `matrix` on fixtures and on bytes.
+
+use cache::{Digest, FileEntry, Table};
+use ops::{Detached, Inputs, OpError, Outputs, find};
+use serde_json::Value;
+
+/// A file of the fixtures.
+pub fn bytes(name: &str) -> Vec<u8> {
+    let path = format!("{}/tests/fixtures/tables/{name}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read(&path).unwrap_or_else(|fault| panic!("{path}: {fault}"))
+}
+
+/// What an op makes of a file of these bytes.
+pub fn run(op: &str, name: &str, bytes: &[u8], mut params: Value) -> Result<Outputs, OpError> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join(name);
+    std::fs::write(&path, bytes).expect("a file");
+    params["path"] = path.to_str().expect("text").into();
+    let op = find(op).expect("an op").parse(params).map_err(|fault| fault.message);
+    let (digest, size) = (Digest::of(bytes), bytes.len() as u64);
+    let files = [FileEntry { name: name.to_owned(), path, digest, size }];
+    op.expect("parameters").run(&Inputs::new().with_files(&files), &Detached::with_seed(0))
+}
+
+/// What `matrix` makes of a file of these bytes.
+pub fn read(name: &str, bytes: &[u8], params: Value) -> Result<Outputs, OpError> {
+    run("matrix", name, bytes, params)
+}
+
+/// What `matrix` makes of a fixture.
+#[allow(dead_code, reason = "not every test that shares this file needs it")]
+pub fn matrix(name: &str, params: Value) -> Result<Outputs, OpError> {
+    read(name, &bytes(name), params)
+}
+
+/// What went wrong.
+#[allow(dead_code, reason = "not every test that shares this file needs it")]
+pub fn fault(result: Result<Outputs, OpError>) -> String {
+    let error = result.expect_err("a fault");
+    assert!(error.help.is_some(), "no advice: {error}");
+    error.message
+}
+
+/// A column of text.
+#[allow(dead_code, reason = "not every test that shares this file needs it")]
+pub fn texts<'a>(table: &'a Table, name: &str) -> &'a [String] {
+    table.text(name).expect("a column of text")
+}
