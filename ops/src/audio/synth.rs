@@ -97,6 +97,7 @@ impl Op for Synth {
                     label: label.to_owned(),
                     group: Some(format!("{label}/{:04}", index / EXCERPTS + 1)),
                     probe,
+                    damage: None,
                 }
             })
         });
