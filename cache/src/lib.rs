@@ -10,6 +10,7 @@ pub mod files;
 pub mod foreign;
 pub mod key;
 pub mod kind;
+pub mod metric;
 pub mod missing;
 pub mod panics;
 pub mod parquet;

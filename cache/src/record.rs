@@ -32,6 +32,9 @@ pub struct Record {
     pub question: Option<String>,
     /// The rows of its table.
     pub table: Vec<Row>,
+    /// The columns of its table, `METRIC` or `STEP.METRIC`; those that the scores name if there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<String>,
     /// What varies, if something does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sweep: Option<Sweep>,
@@ -69,6 +72,9 @@ pub struct Sweep {
     /// The metric by which points were chosen while the sweep ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objective: Option<String>,
+    /// The parameter that grows from rung to rung of a search by halving.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<String>,
 }
 
 fn yes() -> bool {
@@ -89,8 +95,26 @@ pub enum RunStatus {
     Interrupted,
 }
 
+/// Where published values are from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Published {
+    /// The publication.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// How many clips they are of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clips: Option<u64>,
+}
+
+impl Published {
+    /// Whether it says nothing.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// A row of the report's table.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// Its title.
     pub title: String,
@@ -102,9 +126,15 @@ pub struct Row {
     /// Published values, by metric.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub paper: BTreeMap<String, f64>,
+    /// Where the published values are from.
+    #[serde(default, skip_serializing_if = "Published::is_nothing")]
+    pub published: Published,
     /// The step that holds its clusters against chance and other choices.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub companion: Option<String>,
+    /// The steps of its columns `STEP.METRIC`, by column.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub others: BTreeMap<String, String>,
     /// The point of the sweep: swept parameter and its value, in the order of the sweep. Rows of one
     /// title and one point are repetitions of one cell with other seeds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -1,7 +1,7 @@
 //! A checked pipeline: only data and the outside can still fail it.
 
 use crate::run::resources::Needs;
-use cache::record::{Figure, PortRef};
+use cache::record::{Figure, PortRef, Published};
 use ops::{AnyOp, Entry};
 use serde_json::Value;
 use std::{collections::BTreeMap, ops::Range, path::PathBuf, sync::Arc};
@@ -62,6 +62,8 @@ pub struct Search {
     pub points: Vec<(Vec<String>, Vec<usize>)>,
     /// Whether the results of these points lead to others.
     pub more: bool,
+    /// The parameter that grows from rung to rung.
+    pub resource: Option<String>,
 }
 
 /// A named use of an op.
@@ -136,6 +138,8 @@ pub struct ReportSpec {
     pub question: Option<String>,
     /// Rows of the main table.
     pub table: Vec<RowSpec>,
+    /// Its columns, `METRIC` or `STEP.METRIC`; those that the scores name if there are none.
+    pub columns: Vec<String>,
     /// Whether rows are compared by signed ranks rather than by Student's t.
     pub wilcoxon: bool,
     /// Its figures.
@@ -192,6 +196,10 @@ pub struct RowSpec {
     pub reference: Option<usize>,
     /// Published values to show beside ours, by metric.
     pub paper: BTreeMap<String, f64>,
+    /// Where they are from.
+    pub published: Published,
+    /// The steps of its columns `STEP.METRIC`, by column.
+    pub others: BTreeMap<String, usize>,
     /// The step that holds its clusters against chance and other choices.
     pub companion: Option<usize>,
     /// What the scores depend on of what varies, and its values.

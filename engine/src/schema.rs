@@ -5,8 +5,8 @@
 use crate::{
     catalog,
     spec::{
-        FIGURE_KEYS, METRICS, MOST_POINTS, REPORT_KEYS, RESOURCE_KEYS, ROW_KEYS, STEP_KEYS,
-        SWEEP_KEYS, TOP_KEYS,
+        FIGURE_KEYS, MOST_POINTS, PAPER_KEYS, REPORT_KEYS, RESOURCE_KEYS, ROW_KEYS, STEP_KEYS,
+        SWEEP_KEYS, TOP_KEYS, metrics,
         samplers::{self, Keys, SAMPLERS, Setting, Takes},
     },
 };
@@ -325,11 +325,15 @@ fn sweep() -> Json {
 
 fn report() -> Json {
     let mut paper = Map::new();
-    for (name, short) in METRICS {
-        for name in std::iter::once(name).chain(*short) {
+    for measure in metrics() {
+        for name in std::iter::once(&measure.name).chain(measure.short) {
             paper.insert((*name).to_owned(), json!({"type": "number"}));
         }
     }
+    let mut from = documented(PAPER_KEYS);
+    put(&mut from, "source", json!({"type": "string"}));
+    put(&mut from, "clips", json!({"type": "integer", "minimum": 1}));
+    paper.extend(from.clone());
     let mut row = documented(ROW_KEYS);
     put(&mut row, "row", json!({"type": ["string", "number"]}));
     put(&mut row, "scores", json!({"$ref": "#/definitions/reference"}));
@@ -337,11 +341,19 @@ fn report() -> Json {
     put(
         &mut row,
         "paper",
-        json!({"type": "object", "properties": paper, "additionalProperties": false}),
+        json!({"type": "object", "properties": paper, "additionalProperties": {"type": "number"}}),
     );
     put(&mut row, "for", json!({"$ref": "#/definitions/for"}));
     let mut keys = documented(REPORT_KEYS);
     put(&mut keys, "question", json!({"type": "string"}));
+    let names: Vec<&str> = metrics().iter().map(|measure| measure.name).collect();
+    let column = json!({"anyOf": [{"enum": names}, {"type": "string", "pattern": "^[^\\s]+$"}]});
+    put(&mut keys, "columns", json!({"type": "array", "minItems": 1, "items": column}));
+    put(
+        &mut keys,
+        "paper",
+        json!({"type": "object", "properties": from, "additionalProperties": false}),
+    );
     put(&mut keys, "test", json!({"enum": ["t", "wilcoxon"]}));
     put(&mut keys, "companions", json!({"type": "boolean"}));
     put(

@@ -24,6 +24,7 @@ pub mod table;
 
 pub use device::Device;
 pub use math::random::{Purpose, Random};
+pub use metrics::measures::{Measure, known as known_metric};
 pub use op::{
     Cancel, Checkpoints, Ctx, Detached, Determinism, Fault, Inputs, Locate, Op, OpError, Outputs,
     Progress, Select, Source,

@@ -66,6 +66,8 @@ pub trait Op: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static 
     /// Whether it holds clusters against what chance and other choices give: a report that asks for
     /// companions gets one of these for each of its rows, with the same inputs.
     const COMPANION: bool = false;
+    /// The metrics that its scores can hold; none where a user's program decides.
+    const METRICS: &'static [crate::Measure] = &[];
     /// Parameters that say only how far to go: runs that differ in them share checkpoints.
     const PROGRESSIVE: &'static [&'static str] = &[];
     /// Whether row i of its output follows from row i of its one input and the parameters alone.

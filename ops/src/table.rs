@@ -1,5 +1,6 @@
 //! The table of all ops, and how the engine sees one without knowing its type.
 
+use crate::metrics::measures::Measure;
 use crate::op::{Ctx, Determinism, Inputs, Op, OpError, Outputs, Port, Source};
 use cache::Shape;
 use serde_json::Value;
@@ -64,6 +65,8 @@ pub struct Entry {
     pub row_wise: bool,
     /// Whether it holds clusters against chance and other choices.
     pub companion: bool,
+    /// The metrics that its scores can hold.
+    pub metrics: &'static [Measure],
     /// Whether the parameters name the ports, so that there are none here.
     pub open: bool,
     schema: fn() -> &'static Value,
@@ -176,6 +179,7 @@ pub const fn op<O: Op>() -> Entry {
         progressive: O::PROGRESSIVE,
         row_wise: O::ROW_WISE,
         companion: O::COMPANION,
+        metrics: O::METRICS,
         open: O::OPEN,
         schema: schema_of::<O>,
         parse: |params| {

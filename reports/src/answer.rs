@@ -4,67 +4,161 @@ use crate::{
     compare::Verdict,
     count,
     document::{Block, Text},
-    scores::ScoredRow,
+    published,
+    scores::{ScoreTable, ScoredRow},
+    sets,
 };
-use cache::Record;
+use cache::{Record, metric::Metric};
 
 /// The question, if the author gave one, and the answer.
-pub fn blocks(record: &Record, rows: &[ScoredRow], verdicts: &[Verdict]) -> Vec<Block> {
+pub fn blocks(record: &Record, table: &ScoreTable, verdicts: &[Verdict]) -> Vec<Block> {
     let question = record.question.iter().map(|text| Text::new().strong(text.trim()));
-    question.chain(answer(rows, verdicts)).map(Block::Paragraph).collect()
+    let answers = answers(table, verdicts).into_iter().chain(published::pattern(table));
+    question.chain(answers).map(Block::Paragraph).collect()
 }
 
-fn answer(rows: &[ScoredRow], verdicts: &[Verdict]) -> Option<Text> {
-    let best = |metric: &str| {
-        rows.iter()
-            .filter_map(|row| Some((row, row.value(metric)?)))
-            .max_by(|a, b| a.1.total_cmp(&b.1))
+/// An answer for each set of rows that compare.
+fn answers(table: &ScoreTable, verdicts: &[Verdict]) -> Vec<Text> {
+    let Some(metric) = table.headline() else { return Vec::new() };
+    let mut sets = sets::of(&table.rows, metric.uses_labels);
+    sets.retain(|set| set.iter().any(|at| table.rows[*at].rank(metric).is_some()));
+    let several = sets.len() > 1;
+    let said = sets.iter().filter_map(|set| answer(table, set, metric, several, verdicts));
+    said.collect()
+}
+
+/// The rows of a set that are best, the first of them first. Those that show the same are equal.
+fn best<'t>(table: &'t ScoreTable, set: &[usize], metric: &Metric) -> Vec<(usize, &'t ScoredRow)> {
+    let ranked = set.iter().filter_map(|&at| {
+        let row = &table.rows[at];
+        Some((at, row, row.rank(metric)?))
+    });
+    let ranked: Vec<_> = ranked.collect();
+    let Some(most) = ranked.iter().map(|it| it.2).max_by(f64::total_cmp) else { return Vec::new() };
+    let shown = |row: &ScoredRow| metric.value(row.value(&metric.name));
+    let first = ranked.iter().find(|it| it.2 == most).map(|it| shown(it.1)).unwrap_or_default();
+    let mut best: Vec<_> = ranked.into_iter().filter(|it| shown(it.1) == first).collect();
+    best.sort_by(|a, b| b.2.total_cmp(&a.2).then(a.0.cmp(&b.0)));
+    best.into_iter().map(|(at, row, _)| (at, row)).collect()
+}
+
+fn answer(
+    table: &ScoreTable,
+    set: &[usize],
+    metric: &Metric,
+    several: bool,
+    verdicts: &[Verdict],
+) -> Option<Text> {
+    let mut best = best(table, set, metric);
+    let &(at, row) = best.first()?;
+    let verdict = verdicts.iter().find(|it| *it.metric == metric.name && it.best == at);
+    // Seeds may tell apart what shows the same.
+    if verdict.is_some_and(|verdict| verdict.rival.is_none()) {
+        best.truncate(1);
+    }
+    let value = row.value(&metric.name)?;
+    let shown = metric.value(Some(value));
+    let mut text = match several {
+        true => over(row, metric),
+        false => Text::new(),
     };
-    let Some((row, ari)) = best("ari") else {
-        let (row, silhouette) = best("silhouette")?;
-        return Some(Text::from(format!(
-            "The highest Silhouette is {silhouette:.3} ({}). No labels were given, so nothing says whether the groups \
-             mean anything.",
-            row.title
-        )));
-    };
-    let clips = row.value("n_clips").map_or(0, |clips| clips as usize);
-    let groups = row.value("n_clusters").map_or(0, |groups| groups as usize);
-    let best = match rows.len() {
-        1 => Text::new().strong(&row.title).plain(" against the labels"),
-        rows => Text::from(format!("Of {rows} rows, "))
+    if !metric.uses_labels {
+        text = match &best[..] {
+            [_] => text.plain(format!("The best {} is {shown} (", metric.title)).strong(&row.title),
+            all => {
+                listed(text.plain(format!("The best {} is {shown} (equal: ", metric.title)), all)
+            }
+        };
+        let none = table.columns.iter().all(|metric| !metric.uses_labels);
+        let no_labels = " No labels were given, so nothing says whether the groups mean anything.";
+        return Some(text.plain(").").plain(if none { no_labels } else { "" }));
+    }
+    text = match (&best[..], set.len()) {
+        ([_], 1) => text.strong(&row.title).plain(" against the labels"),
+        ([_], rows) => text
+            .plain(format!("Of {rows} rows, "))
             .strong(&row.title)
             .plain(" agrees best with the labels"),
+        (all, rows) => listed(text.plain(format!("Of {rows} rows, ")), all)
+            .plain(" agree best with the labels, and equally"),
     };
-    let seeds = match row.draws("ari").len() {
-        0 | 1 => String::new(),
-        seeds => format!(" (mean of {seeds} seeds)"),
+    let seeds = match row.draws.get(&*metric.name).map_or(0, |draws| draws.len()) {
+        seeds if seeds > 1 && !row.is_fixed() => format!(" (mean of {seeds} seeds)"),
+        _ => String::new(),
     };
-    let mut text = best.plain(format!(
-        ": ARI {ari:.3}{seeds}, where 0 is chance and 1 is the labels themselves. "
-    ));
-    let rival = verdicts.iter().find(|it| it.metric == "ari").and_then(|it| it.rival.as_ref());
-    if let Some(rival) = rival {
-        text = text.plain(format!(
-            "The seeds do not tell it from {}. ",
-            count(rival.others + 1, "other row")
-        ));
+    let scale = match metric.chance {
+        Some(chance) => format!(", where {chance} is chance and 1 is the labels themselves"),
+        None => String::new(),
+    };
+    text = text.plain(format!(": {} {shown}{seeds}{scale}. ", metric.title));
+    if let Some(rival) = verdict.and_then(|it| it.rival.as_ref()) {
+        let others = count(rival.others + 1, "other row");
+        let it = if best.len() == 1 { "it" } else { "the first of them" };
+        text = text.plain(format!("The seeds do not tell {it} from {others}. "));
     }
     if let (Some(purity), Some(majority)) = (row.value("purity"), row.value("purity_majority")) {
+        let [groups, clips] = ["n_clusters", "n_clips"].map(|it| row.value(it).unwrap_or(0.0));
+        let whose = if best.len() == 1 { "Its" } else { "Of the first of them the" };
         text = text.plain(format!(
-            "Its {} over {} reach purity {purity:.3}; calling every clip by the commonest label reaches {majority:.3}. ",
-            count(groups, "group"),
-            count(clips, "clip")
+            "{whose} {} over {} reach purity {purity:.3}; calling every clip by the commonest label reaches {majority:.3}. ",
+            count(groups as usize, "group"),
+            count(clips as usize, "clip")
         ));
     }
-    Some(text.plain(match ari {
-        _ if ari < 0.02 => {
+    Some(match metric.chance {
+        Some(chance) => text.plain(verdict_in_words(row, metric, value, chance)),
+        None => text,
+    })
+}
+
+/// Which clips or classes the rows of a set are of.
+fn over(row: &ScoredRow, metric: &Metric) -> Text {
+    let clips = row.clips.values().find_map(|clips| clips.count);
+    let over = clips.map_or_else(String::new, |n| format!("over {}", count(n, "clip")));
+    match &row.truth {
+        Some(truth) if metric.uses_labels => {
+            Text::from("Against ").code(truth).plain(format!(" {over}: "))
+        }
+        _ => Text::from(format!("{}: ", over.replacen('o', "O", 1))),
+    }
+}
+
+/// `A and B`, or `A, B and 3 others`.
+fn listed(mut text: Text, rows: &[(usize, &ScoredRow)]) -> Text {
+    let named = if rows.len() > 4 { 3 } else { rows.len() };
+    for (at, (_, row)) in rows.iter().take(named).enumerate() {
+        let is_last = at + 1 == rows.len();
+        let before = if at == 0 {
+            ""
+        } else if is_last {
+            " and "
+        } else {
+            ", "
+        };
+        text = text.plain(before).strong(&row.title);
+    }
+    match rows.len() - named {
+        0 => text,
+        more => text.plain(format!(" and {more} others")),
+    }
+}
+
+/// What a number between chance and the labels themselves says.
+fn verdict_in_words(row: &ScoredRow, metric: &Metric, value: f64, chance: f64) -> &'static str {
+    // Of few clips chance alone goes this far, two standard deviations.
+    let by_chance = row.value(&format!("{}_deviation", metric.name)).map_or(0.0, |it| 2.0 * it);
+    match (value - chance) / (1.0 - chance) {
+        share if share < 0.02 => {
             "The groups are, for all that these labels can tell, unrelated to the classes."
         }
-        _ if ari < 0.2 => {
+        share if share * (1.0 - chance) <= by_chance => {
+            "Random groups of the same sizes come as far, so few are the clips: these labels cannot tell the groups \
+             from chance."
+        }
+        share if share < 0.2 => {
             "The groups follow the classes weakly: most of what separates them is something else."
         }
-        _ if ari < 0.6 => "The groups follow the classes in part.",
+        share if share < 0.6 => "The groups follow the classes in part.",
         _ => "The groups are close to the classes.",
-    }))
+    }
 }

@@ -2,37 +2,42 @@
 
 use crate::{
     document::{Block, Text},
-    scores::ScoredRow,
-    table::METRICS,
+    published,
+    scores::{ScoreTable, ScoredRow},
+    sets,
 };
 use cache::Record;
 use std::collections::BTreeSet;
 
-/// The number of clips in the published study.
-const PUBLISHED_CLIPS: f64 = 6705.0;
-
-/// The caveats that apply.
-pub fn blocks(record: &Record, rows: &[ScoredRow]) -> Vec<Block> {
-    let caveats: Vec<Text> = caveats(record, rows).into_iter().map(Text::from).collect();
+/// The caveats that apply; `lengths` are those of the clips.
+pub fn blocks(record: &Record, table: &ScoreTable, lengths: Vec<String>) -> Vec<Block> {
+    let caveats: Vec<Text> = caveats(record, table, lengths).into_iter().map(Text::from).collect();
     if caveats.is_empty() {
         return Vec::new();
     }
     vec![Block::Heading("How to read these numbers".to_owned()), Block::List(caveats)]
 }
 
-fn caveats(record: &Record, rows: &[ScoredRow]) -> Vec<String> {
-    let warnings = record.warnings.iter().cloned();
+fn caveats(record: &Record, table: &ScoreTable, lengths: Vec<String>) -> Vec<String> {
+    let rows = &table.rows;
+    let warnings = record.warnings.iter().map(|warning| sentence(warning));
     if rows.iter().all(|row| row.values.is_empty()) {
         return warnings.collect();
     }
-    let mut caveats = Vec::new();
+    let mut caveats: Vec<String> = sets::remarks(rows).iter().map(|it| sentence(it)).collect();
+    let geometric = table.columns.iter().filter(|it| it.direction.is_some() && !it.uses_labels);
+    let geometric: Vec<&str> = geometric.map(|metric| &*metric.title).collect();
     let spaces: BTreeSet<_> = rows.iter().map(|row| &row.spaces).collect();
-    if spaces.len() > 1 {
-        caveats.push(
-            "Silhouette, CH and DB are measured in each row's own space. Between rows of different embeddings they \
-             do not compare: a space with fewer effective dimensions scores better without any better groups."
-                .to_owned(),
-        );
+    if spaces.len() > 1 && !geometric.is_empty() {
+        let (is, does) = match geometric.len() {
+            1 => ("is", "it does"),
+            _ => ("are", "they do"),
+        };
+        caveats.push(format!(
+            "{} {is} measured in each row's own space. Between rows of different embeddings {does} not compare: a space \
+             with fewer effective dimensions scores better without any better groups.",
+            published::listed(&geometric)
+        ));
     }
     // Of models, the section on latent spaces says it.
     for row in rows.iter().filter(|row| row.latent.is_empty()) {
@@ -48,43 +53,70 @@ fn caveats(record: &Record, rows: &[ScoredRow]) -> Vec<String> {
     }
     let random = record.steps.iter().any(|step| step.seed.is_some());
     if random && record.sweep.as_ref().is_none_or(|sweep| sweep.seeds.len() < 2) {
-        caveats.push(
-            "One seed is one draw: differences between rows may be smaller than those between seeds.".to_owned(),
-        );
+        caveats.push(match rows.len() {
+            1 => "One seed is one draw: another seed may give other numbers.".to_owned(),
+            _ => "One seed is one draw: differences between rows may be smaller than those between seeds."
+                .to_owned(),
+        });
     }
-    caveats.extend(selection(record, rows));
-    let compared = rows.iter().any(|row| !row.paper.is_empty());
-    let clips = rows.iter().find_map(|row| row.value("n_clips"));
-    if let Some(clips) = clips.filter(|clips| compared && *clips != PUBLISHED_CLIPS) {
-        caveats.push(format!(
-            "The published values are of {PUBLISHED_CLIPS} clips of IRMAS; these are of {clips} clips, so the two \
-             lines are not a comparison."
-        ));
-    }
+    caveats.extend(few_clips(table));
+    caveats.extend(selection(record, table));
+    caveats.extend(published::remarks(table));
+    caveats.extend(lengths);
     caveats.extend(warnings);
     caveats
 }
 
-/// That a point chosen by the labels is reported by the same labels.
-fn selection(record: &Record, rows: &[ScoredRow]) -> Option<String> {
-    let objective = record.sweep.as_ref().and_then(|sweep| sweep.objective.as_deref());
-    let labelled = |row: &&ScoredRow| {
-        !row.point.is_empty()
-            && METRICS.iter().any(|it| it.by_labels && row.value(it.name).is_some())
-    };
-    let points = rows.iter().filter(labelled).count();
-    let by = match objective {
-        Some(metric) => metric.to_owned(),
-        None if points > 1 => "its agreement with the labels".to_owned(),
-        None => return None,
-    };
-    let labels = objective
-        .is_none_or(|metric| METRICS.iter().any(|it| it.by_labels && metric.ends_with(it.name)));
-    labels.then(|| {
+/// A remark as a sentence.
+fn sentence(remark: &str) -> String {
+    let mut letters = remark.chars();
+    let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", letters.as_str().trim_end_matches('.'))
+}
+
+/// How far chance alone takes the agreement of so few clips, where that is not little.
+fn few_clips(table: &ScoreTable) -> Option<String> {
+    let metric = table.headline().filter(|metric| metric.uses_labels && metric.chance.is_some())?;
+    let deviation = |row: &ScoredRow| row.value(&format!("{}_deviation", metric.name));
+    let widest = table.rows.iter().filter_map(|row| Some((row, deviation(row)?)));
+    let (row, deviation) = widest.max_by(|a, b| a.1.total_cmp(&b.1))?;
+    let [clips, classes] = ["n_clips", "n_classes"].map(|it| row.value(it).unwrap_or(0.0));
+    let (chance, width) = (metric.chance.unwrap_or(0.0), 2.0 * deviation);
+    (width >= 0.02).then(|| {
         format!(
-            "Whoever picks the best of {points} points by {by} has used the labels, and the same clips then judge the \
+            "{clips} clips of {classes} classes are few: in about 19 of 20 cases the {} of random groups of the same \
+             sizes lies within {chance} ± {width:.2}, and what lies within says nothing.",
+            metric.title
+        )
+    })
+}
+
+/// That a point chosen by the labels is reported by the same labels.
+fn selection(record: &Record, table: &ScoreTable) -> Option<String> {
+    let objective = record.sweep.as_ref().and_then(|sweep| sweep.objective.as_deref());
+    let by_labels = |row: &ScoredRow| {
+        let mut metrics = table.columns.iter().filter(|metric| metric.uses_labels);
+        metrics.any(|metric| row.value(&metric.name).is_some())
+    };
+    // Several rows may show one point.
+    let points: BTreeSet<String> = table
+        .rows
+        .iter()
+        .filter(|row| !row.point.is_empty() && by_labels(row))
+        .map(|row| format!("{:?}", row.point))
+        .collect();
+    let name = objective.map(|it| it.rsplit('.').next().unwrap_or(it));
+    let uses_labels = match name {
+        Some(name) => table.columns.iter().any(|it| it.uses_labels && it.name == name),
+        None => points.len() > 1,
+    };
+    let by = objective.unwrap_or("its agreement with the labels");
+    uses_labels.then(|| {
+        format!(
+            "Whoever picks the best of {} points by {by} has used the labels, and the same clips then judge the \
              choice: the score of the picked point is too high. Pick on one part of the clips and report on another, \
-             or pick without labels."
+             or pick without labels.",
+            points.len()
         )
     })
 }

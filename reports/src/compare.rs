@@ -2,18 +2,19 @@
 
 use crate::{
     scores::ScoredRow,
+    sets,
     stats::{self, Test},
-    table::Metric,
 };
+use cache::metric::Metric;
 
 /// The level at which a difference counts.
 const LEVEL: f64 = 0.05;
 
-/// The best row by a metric.
+/// The best row by a metric of those that compare.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
     /// The metric.
-    pub metric: &'static str,
+    pub metric: String,
     /// Its number among the rows.
     pub best: usize,
     /// How many comparisons were corrected for together.
@@ -27,6 +28,8 @@ pub struct Verdict {
 pub struct Rival {
     /// Its number among the rows.
     pub row: usize,
+    /// Whether both come to the same on average.
+    pub is_equal: bool,
     /// The corrected p-value.
     pub p: f64,
     /// How many further rows it is not told from.
@@ -37,32 +40,32 @@ pub struct Rival {
     pub needed: Option<usize>,
 }
 
-/// The best row by each metric by which rows compare. Every other row is tested against it over their
-/// common seeds, and all these tests of a table are corrected together. There is none for a metric
-/// by which some row has fewer than two seeds in common with the best.
-pub fn verdicts(rows: &[ScoredRow], metrics: &[&'static Metric], test: Test) -> Vec<Verdict> {
+/// The best row by each metric, of each set of rows that compare by it. Every other row is tested
+/// against it over their common seeds, and all these tests of a table are corrected together. There
+/// is none for a metric by which some row has fewer than two seeds in common with the best.
+pub fn verdicts(rows: &[ScoredRow], metrics: &[Metric], test: Test) -> Vec<Verdict> {
     let mut found = Vec::new();
-    for metric in metrics.iter().filter(|metric| compares(rows, metric)) {
-        let sign = if metric.more_is_better { 1.0 } else { -1.0 };
-        let scored: Vec<(usize, f64)> = rows
-            .iter()
-            .enumerate()
-            .filter_map(|(at, row)| Some((at, sign * row.value(metric.name)?)))
-            .collect();
-        // Of equals the first.
-        let Some(&(best, _)) = scored.iter().rev().max_by(|a, b| a.1.total_cmp(&b.1)) else {
-            continue;
-        };
-        let tests: Option<Vec<_>> = scored
-            .iter()
-            .filter(|(at, _)| *at != best)
-            .map(|&(at, _)| {
-                let draws = |row: usize| rows[row].draws.get(metric.name);
-                Some((at, stats::paired(draws(best)?, draws(at)?, test)?))
-            })
-            .collect();
-        if let Some(tests) = tests.filter(|tests| !tests.is_empty()) {
-            found.push((metric.name, best, tests));
+    for metric in metrics {
+        for set in sets::of(rows, metric.uses_labels).iter().filter(|set| {
+            metric.uses_labels || set.iter().all(|at| rows[*at].spaces == rows[set[0]].spaces)
+        }) {
+            let ranked = set.iter().filter_map(|at| Some((*at, rows[*at].rank(metric)?)));
+            let ranked: Vec<(usize, f64)> = ranked.collect();
+            // Of equals the first.
+            let Some(&(best, _)) = ranked.iter().rev().max_by(|a, b| a.1.total_cmp(&b.1)) else {
+                continue;
+            };
+            let tests: Option<Vec<_>> = ranked
+                .iter()
+                .filter(|(at, _)| *at != best)
+                .map(|&(at, _)| {
+                    let draws = |row: usize| rows[row].draws.get(&*metric.name);
+                    Some((at, stats::paired(draws(best)?, draws(at)?, test)?))
+                })
+                .collect();
+            if let Some(tests) = tests.filter(|tests| !tests.is_empty()) {
+                found.push((metric.name.to_string(), best, tests));
+            }
         }
     }
     let p: Vec<f64> =
@@ -77,6 +80,7 @@ pub fn verdicts(rows: &[ScoredRow], metrics: &[&'static Metric], test: Test) -> 
         let hardest = untold.iter().max_by(|((_, a), _), ((_, b), _)| a.p.total_cmp(&b.p));
         let rival = hardest.map(|((row, test), p)| Rival {
             row: *row,
+            is_equal: test.difference.abs() < 1e-12,
             p: *p,
             others: untold.len() - 1,
             seeds: test.n,
@@ -91,32 +95,52 @@ pub fn verdicts(rows: &[ScoredRow], metrics: &[&'static Metric], test: Test) -> 
     verdicts
 }
 
-/// Whether a metric compares between these rows: one that judges groups by their own geometry does
-/// so only within one space.
-fn compares(rows: &[ScoredRow], metric: &Metric) -> bool {
-    let mut spaces = rows.iter().map(|row| &row.spaces);
-    let first = spaces.next();
-    metric.by_labels || spaces.all(|space| Some(space) == first)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::METRICS;
+    use crate::sets::Clips;
+    use cache::metric::Direction;
 
     /// Rows with these values of the ARI over seeds 0, 1, ….
     fn rows(values: &[&[f64]]) -> Vec<ScoredRow> {
         let row = |draws: &&[f64]| ScoredRow {
             values: [("ari".to_owned(), draws.iter().sum::<f64>() / draws.len() as f64)].into(),
             draws: [("ari".to_owned(), (0..).zip(draws.iter().copied()).collect())].into(),
+            clips: [(0, Clips::default())].into(),
             ..ScoredRow::default()
         };
         values.iter().map(row).collect()
     }
 
+    fn ari() -> Metric {
+        let direction = Some(Direction::Maximize);
+        Metric { direction, uses_labels: true, ..Metric::named("ari") }
+    }
+
     fn verdict(values: &[&[f64]]) -> Option<Verdict> {
-        let metrics: Vec<_> = METRICS.iter().collect();
-        verdicts(&rows(values), &metrics, Test::T).pop()
+        verdicts(&rows(values), &[ari()], Test::T).pop()
+    }
+
+    #[test]
+    fn rows_against_other_classes_are_not_compared() {
+        let mut rows = rows(&[&[0.1, 0.12], &[0.5, 0.51], &[0.2, 0.22], &[0.9, 0.91]]);
+        for (at, row) in rows.iter_mut().enumerate() {
+            let classes = Some(if at < 2 { "digit" } else { "speaker" }.to_owned());
+            row.clips = [(0, Clips { classes, ..Clips::default() })].into();
+        }
+        let best: Vec<_> = verdicts(&rows, &[ari()], Test::T).iter().map(|it| it.best).collect();
+        assert_eq!(best, [1, 3]);
+        let lower = Metric { direction: Some(Direction::Minimize), ..ari() };
+        let best: Vec<_> = verdicts(&rows, &[lower], Test::T).iter().map(|it| it.best).collect();
+        assert_eq!(best, [0, 2]);
+        let neither = Metric { direction: None, ..ari() };
+        assert_eq!(verdicts(&rows, &[neither], Test::T), []);
+    }
+
+    #[test]
+    fn rows_that_come_to_the_same_are_equal() {
+        let rival = verdict(&[&[0.1, 0.2], &[0.2, 0.1]]).and_then(|it| it.rival).expect("a rival");
+        assert!(rival.is_equal);
     }
 
     #[test]

@@ -133,7 +133,7 @@ pub fn visible(text: &str) -> Escaped<'_> {
     Escaped { text, instead: |_| None }
 }
 
-fn acts_unseen(letter: char) -> bool {
+pub fn acts_unseen(letter: char) -> bool {
     letter.is_control()
         || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}' | '\u{feff}')
 }

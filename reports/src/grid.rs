@@ -4,34 +4,41 @@ use crate::{
     compare::Verdict,
     document::{Block, Cell, Column, Row, Table, Text},
     latent,
-    scores::{self, ScoredRow},
-    table::{METRICS, Metric, is_best},
+    scores::{self, ScoreTable, ScoredRow},
+    table::is_best,
 };
-use cache::Record;
+use cache::{Record, metric::Metric};
 use serde_json::Value;
 
 /// A grid for each title of which the rows vary in exactly two parameters.
-pub fn blocks(record: &Record, rows: &[ScoredRow], verdicts: &[Verdict]) -> Vec<Block> {
+pub fn blocks(record: &Record, table: &ScoreTable, verdicts: &[Verdict]) -> Vec<Block> {
     let mut titles: Vec<&str> = Vec::new();
-    for row in rows.iter().filter(|row| row.point.len() == 2) {
+    for row in table.rows.iter().filter(|row| row.point.len() == 2) {
         if !titles.contains(&row.name.as_str()) {
             titles.push(&row.name);
         }
     }
-    titles.into_iter().flat_map(|title| grid(record, title, rows, verdicts)).collect()
+    titles.into_iter().flat_map(|title| grid(record, title, table, verdicts)).collect()
 }
 
-fn grid(record: &Record, title: &str, rows: &[ScoredRow], verdicts: &[Verdict]) -> Vec<Block> {
-    let points: Vec<(usize, &ScoredRow)> = rows
+fn grid(record: &Record, title: &str, table: &ScoreTable, verdicts: &[Verdict]) -> Vec<Block> {
+    let points: Vec<(usize, &ScoredRow)> = table
+        .rows
         .iter()
         .enumerate()
         .filter(|(_, row)| row.name == title && row.point.len() == 2)
         .collect();
     let (down, across) = (values(&points, 0), values(&points, 1));
-    let has = |metric: &&Metric| points.iter().any(|(_, row)| row.value(metric.name).is_some());
-    // Agreement with the labels, where there are any.
-    let metric = METRICS.iter().find(|it| it.name == "ari").filter(has);
-    let Some(metric) = metric.or_else(|| METRICS.iter().find(has)) else { return Vec::new() };
+    let has = |metric: &&Metric| points.iter().any(|(_, row)| row.value(&metric.name).is_some());
+    // What the search went by or the report speaks of first, where the rows have it.
+    let objective = record.sweep.as_ref().and_then(|sweep| sweep.objective.as_deref());
+    let is_asked =
+        |metric: &&Metric| objective.is_some_and(|it| it.rsplit('.').next() == Some(&*metric.name));
+    let metric = table.columns.iter().filter(has).find(is_asked);
+    let metric = metric.or_else(|| table.headline().filter(has));
+    let Some(metric) = metric.or_else(|| table.columns.iter().find(has)) else {
+        return Vec::new();
+    };
     if down.len() < 2 || across.len() < 2 {
         return Vec::new();
     }
@@ -81,14 +88,14 @@ fn values(points: &[(usize, &ScoredRow)], axis: usize) -> Vec<Value> {
 }
 
 fn cell(row: &ScoredRow, metric: &Metric, is_best: bool) -> Cell {
-    let mut estimate = metric.estimate(row);
-    if !row.missing.is_empty() {
-        estimate.push_str(&format!(" (n = {})", row.seeds.len() - row.missing.len()));
+    let mut estimate = row.shown(metric);
+    if row.scored() < row.seeds.len() {
+        estimate.push_str(&format!(" (n = {})", row.scored()));
     }
     let text = if is_best { Text::new().strong(estimate) } else { estimate.into() };
     let text = match latent::mean(&row.latent) {
         Some(space) => text.lines_below(&latent::in_use(&space)),
         None => text,
     };
-    Cell { text, value: row.value(metric.name), id: None }
+    Cell { text, value: row.value(&metric.name), id: None }
 }

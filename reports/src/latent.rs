@@ -36,14 +36,29 @@ pub fn read(
     let artifact = store.get(digest)?;
     let number = |name| artifact.meta.get(name).and_then(serde_json::Value::as_f64);
     let units = artifact.as_table().map_or(0, cache::Table::rows);
-    let found = number("active_units").zip(number("effective_dimension"));
+    let total_kl = number("total_kl");
+    let variance = artifact.as_table().and_then(|table| table.reals("variance_of_mean"));
+    let active = match (total_kl, variance) {
+        (None, Some(variance)) => {
+            Some(in_use_by_variance(variance).into_iter().filter(|it| *it).count() as f64)
+        }
+        _ => number("active_units"),
+    };
+    let found = active.zip(number("effective_dimension"));
     Ok(found.map(|(active, effective_dimension)| LatentSpace {
         step: step.name.clone(),
         active,
         units,
         effective_dimension,
-        total_kl: number("total_kl"),
+        total_kl,
     }))
+}
+
+/// Which units of a model without a KL are in use: those whose mean varies at least a hundredth as
+/// much as that of the liveliest. How large the numbers are says nothing, the decoder scales them.
+pub fn in_use_by_variance(variance: &[f64]) -> Vec<bool> {
+    let most = variance.iter().copied().filter(|it| it.is_finite()).fold(0.0, f64::max);
+    variance.iter().map(|value| most > 0.0 && *value >= 0.01 * most).collect()
 }
 
 /// The mean of the spaces that differ only by their seed.
@@ -161,4 +176,20 @@ fn collapse(space: &LatentSpace, groups: usize) -> Option<Text> {
     Some(text.plain(
         " The clusters cut this line into pieces, which Silhouette, CH and DB reward although no gap parts them.",
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_use_by_variance;
+
+    #[test]
+    fn units_in_use_do_not_depend_on_the_scale() {
+        let variance = [4.0, 1.0, 0.05, 0.03, 0.0];
+        let expected = [true, true, true, false, false];
+        for scale in [1.0, 1e-6, 1e6] {
+            let scaled = variance.map(|value| value * scale);
+            assert_eq!(in_use_by_variance(&scaled), expected);
+        }
+        assert_eq!(in_use_by_variance(&[0.0, f64::NAN]), [false, false]);
+    }
 }

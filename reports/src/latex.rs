@@ -1,20 +1,16 @@
 //! The tables of a report as LaTeX, to be read into a paper with `\input`.
 
 use crate::{
-    document::{Block, Row, Span, Table, Text},
+    document::{Row, Span, Table, Text},
     escape::latex as escaped,
 };
 use std::fmt::Write;
 
-/// Writes the first table of these blocks: the results of a report.
-pub fn write(results: &[Block]) -> String {
+/// Writes the results of a report, if there are any.
+pub fn write(results: &Table) -> String {
     let mut out = "% Needs \\usepackage{booktabs}.\n".to_owned();
-    let table = results.iter().find_map(|block| match block {
-        Block::Table(table) => Some(table),
-        _ => None,
-    });
-    if let Some(table) = table {
-        write_table(&mut out, table);
+    if !results.rows.is_empty() {
+        write_table(&mut out, results);
     }
     out
 }

@@ -21,9 +21,14 @@ mod labelings;
 mod latent;
 mod latex;
 pub mod left_out;
+mod lengths;
 mod markdown;
 mod provenance;
+mod published;
+mod read;
+mod results;
 mod scores;
+mod sets;
 mod span;
 pub mod stats;
 mod steps;
@@ -36,31 +41,41 @@ use std::{collections::BTreeMap, path::Path};
 
 pub use escape::markdown as escape_markdown;
 pub use provenance::shell;
+pub use scores::{Known, ScoreTable, ScoredRow, Seed, estimate, shown_estimate};
+pub use sets::remarks;
 pub use span::span;
-pub use table::{METRICS, Metric};
+pub use table::provisos;
 
 /// The files of a report, by their name in the run's folder.
 pub type Report = BTreeMap<String, Vec<u8>>;
 
-/// Renders a run whose folder this is.
+/// Renders a run whose table and folder these are.
 ///
 /// # Errors
 /// When an artifact that the report shows is missing from the store or damaged.
-pub fn render(record: &Record, store: &Store, folder: &Path) -> Result<Report, StoreError> {
-    let rows = scores::rows(record, store)?;
-    let verdicts = table::verdicts(record, &rows);
+pub fn render(
+    record: &Record,
+    mut table: ScoreTable,
+    store: &Store,
+    folder: &Path,
+) -> Result<Report, StoreError> {
+    if let Some(fault) = table.lost.take() {
+        return Err(fault);
+    }
+    let table = table.with_latent(record, store)?;
+    let rows = &table.rows[..];
+    let verdicts = table::verdicts(record, &table);
     let hears = record.audio && !record.figures.is_empty();
     let hearing = if hears { Hearing::find(record, store, folder)? } else { Hearing::default() };
     let (figures, mut files) = gallery::blocks(record, store, &hearing)?;
     let mut blocks = Vec::from_iter(ending::notice(record));
-    blocks.extend(answer::blocks(record, &rows, &verdicts));
-    let results = table::blocks(record, &rows, &verdicts);
-    let tex = latex::write(&results);
-    blocks.extend(results);
-    blocks.extend(agreement::blocks(record, &rows, store)?);
+    blocks.extend(answer::blocks(record, &table, &verdicts));
+    blocks.extend(table::blocks(record, &table, &verdicts));
+    let tex = latex::write(&table::whole(&table, &verdicts));
+    blocks.extend(agreement::blocks(record, rows, store)?);
     blocks.extend(labelings::blocks(record, store)?);
-    blocks.extend(latent::blocks(&rows));
-    blocks.extend(caveats::blocks(record, &rows));
+    blocks.extend(latent::blocks(rows));
+    blocks.extend(caveats::blocks(record, &table, lengths::remarks(record, store)?));
     blocks.extend(figures);
     blocks.extend(findings::blocks(record, store)?);
     blocks.extend(ending::skipped(record, store)?);
@@ -72,11 +87,11 @@ pub fn render(record: &Record, store: &Store, folder: &Path) -> Result<Report, S
         ("report.md", markdown),
         ("report.html", html),
         ("report.tex", tex),
-        ("results.csv", table::csv(record, &rows)),
+        ("results.csv", results::csv(record, rows)),
     ] {
         files.insert(name.to_owned(), text.into_bytes());
     }
-    files.insert("results.parquet".to_owned(), table::parquet(&rows).map_err(StoreError::Format)?);
+    files.insert("results.parquet".to_owned(), results::parquet(rows).map_err(StoreError::Format)?);
     Ok(files)
 }
 

@@ -1,16 +1,37 @@
-//! The scores behind the rows of the table: those of one title and one point, over all seeds.
+//! The table of scores: its rows, those of one title and one point over all seeds, and its columns.
+//!
+//! There is one. The report in all its forms, `results.csv`, and the commands that speak of rows and
+//! cells read it from here, so that row 3 is row 3 and a number is a number wherever it stands.
 
 use crate::{
     latent::{self, LatentSpace},
+    read::Reader,
+    sets::Clips,
+    stats::{self, Estimate},
     steps::Steps,
 };
 use cache::{
     Digest, Kind, Record, Store, StoreError,
-    record::{Row, StepRecord},
+    metric::Metric,
+    record::{Published, Row, StepRecord},
 };
 use rayon::prelude::*;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
+
+/// What is known of metrics whose scores do not say it themselves.
+pub type Known = fn(&str) -> Option<Metric>;
+
+/// The table.
+#[derive(Default)]
+pub struct ScoreTable {
+    /// Its rows.
+    pub rows: Vec<ScoredRow>,
+    /// Its columns.
+    pub columns: Vec<Metric>,
+    /// What the store has lost of it.
+    pub(crate) lost: Option<StoreError>,
+}
 
 /// A row of the table with its numbers.
 #[derive(Clone, Debug, Default)]
@@ -21,10 +42,12 @@ pub struct ScoredRow {
     pub name: String,
     /// The point of the sweep: what varies, and its values.
     pub point: Vec<(String, Value)>,
-    /// The steps that made the numbers, one a seed or one for all.
-    pub steps: Vec<String>,
+    /// The seeds that were to be run.
+    pub seeds: Vec<Seed>,
     /// Where the numbers live: what the scoring steps read as features.
     pub spaces: Vec<String>,
+    /// What the scoring steps read as classes.
+    pub truth: Option<String>,
     /// Mean over the seeds by metric; NaN where it is not defined.
     pub values: BTreeMap<String, f64>,
     /// Value by metric and seed, where it is defined.
@@ -39,12 +62,27 @@ pub struct ScoredRow {
     pub latent: Vec<LatentSpace>,
     /// Published values by metric.
     pub paper: BTreeMap<String, f64>,
-    /// The seeds that were to be run.
-    pub seeds: Vec<u64>,
-    /// The seeds without numbers, and why there are none.
-    pub missing: BTreeMap<u64, String>,
+    /// Where they are from.
+    pub published: Published,
     /// The labels that the scoring steps judged, by seed.
     pub labels: BTreeMap<u64, Digest>,
+    /// The clips that were scored, and their classes, by seed.
+    pub clips: BTreeMap<u64, Clips>,
+    /// What its metrics are, in the order of its scores.
+    pub(crate) metrics: Vec<Metric>,
+}
+
+/// A repetition of a row.
+#[derive(Clone, Debug, Default)]
+pub struct Seed {
+    /// The seed.
+    pub seed: u64,
+    /// The step that made the numbers.
+    pub step: String,
+    /// The steps that made those of other columns, by column.
+    pub others: BTreeMap<String, String>,
+    /// Why there are none.
+    pub missing: Option<String>,
 }
 
 impl ScoredRow {
@@ -53,27 +91,157 @@ impl ScoredRow {
         self.values.get(metric).copied().filter(|value| !value.is_nan())
     }
 
-    /// The values of a metric over the seeds; one where no seed changes it.
-    pub fn draws(&self, metric: &str) -> Vec<f64> {
-        let draws = self.draws.get(metric).into_iter().flat_map(BTreeMap::values).copied();
-        draws.take(if self.is_fixed() { 1 } else { usize::MAX }).collect()
+    /// A value that is larger the better, by which the row is ranked.
+    pub fn rank(&self, metric: &Metric) -> Option<f64> {
+        metric.rank(self.value(&metric.name)?)
     }
 
     /// Whether it is the same step for every seed.
     pub fn is_fixed(&self) -> bool {
-        self.steps.len() == 1
+        self.seeds.iter().all(|seed| seed.step == self.seeds[0].step)
+    }
+
+    /// What all seeds say of a metric; no interval where no seed changes it.
+    pub fn estimate(&self, metric: &str) -> Option<Estimate> {
+        let draws: Vec<f64> = self.draws.get(metric)?.values().copied().collect();
+        estimate(if self.is_fixed() { &draws[..1] } else { &draws })
+    }
+
+    /// The estimate as a table shows it.
+    pub fn shown(&self, metric: &Metric) -> String {
+        shown_estimate(self.estimate(&metric.name), metric)
+    }
+
+    /// How many seeds have numbers.
+    pub fn scored(&self) -> usize {
+        self.seeds.iter().filter(|seed| seed.missing.is_none()).count()
     }
 }
 
-/// Reads the scores of every row; those of one title and one point are one.
-pub fn rows(record: &Record, store: &Store) -> Result<Vec<ScoredRow>, StoreError> {
+/// Mean and 95 % interval of values over seeds; no interval where all of them are the same.
+pub fn estimate(draws: &[f64]) -> Option<Estimate> {
+    match draws {
+        [first, ..] if draws.iter().all(|draw| draw == first) => {
+            Some(Estimate { mean: *first, half_width: None, n: draws.len() })
+        }
+        _ => stats::estimate(draws),
+    }
+}
+
+/// Mean and, of several seeds, half the width of the 95 % interval.
+pub fn shown_estimate(estimate: Option<Estimate>, metric: &Metric) -> String {
+    let mean = metric.value(estimate.map(|it| it.mean));
+    let Some(half) = estimate.and_then(|it| it.half_width) else { return mean };
+    let width = metric.value(Some(half));
+    // A width that is rounded to nothing is not nothing.
+    let is_small = half > 0.0 && width.chars().all(|letter| "0.".contains(letter));
+    match metric.value(Some(0.1_f64.powi(metric.decimals as i32))) {
+        least if is_small => format!("{mean} ± <{least}"),
+        _ => format!("{mean} ± {width}"),
+    }
+}
+
+impl ScoreTable {
+    /// Reads the table of a run. What the store has lost is missing with the reason.
+    pub fn read(record: &Record, store: &Store, known: Known) -> Self {
+        Self::read_with(record, store, known, false)
+    }
+
+    /// The same, with every rung of a search by halving or only the last one of each point.
+    pub(crate) fn read_with(
+        record: &Record,
+        store: &Store,
+        known: Known,
+        every_rung: bool,
+    ) -> Self {
+        let steps = Steps::of(record);
+        let cells = cells(record, every_rung);
+        let read = |rows: &Vec<&Row>| Reader { record, steps: &steps, store, known }.row(rows);
+        let mut table = Self::default();
+        for (row, lost) in cells.par_iter().map(read).collect::<Vec<_>>() {
+            table.lost = table.lost.or(lost);
+            table.rows.push(row);
+        }
+        table.columns = columns(record, &table.rows, known);
+        table
+    }
+
+    /// The metric that the report speaks of first: agreement with the labels, where there are any.
+    pub fn headline(&self) -> Option<&Metric> {
+        let has = |metric: &&Metric| self.rows.iter().any(|row| row.rank(metric).is_some());
+        let mut ranked = self.columns.iter().filter(has);
+        ranked.clone().find(|metric| metric.uses_labels).or_else(|| ranked.next())
+    }
+
+    /// The row that is best by the metric that the report speaks of first, among the largest set of
+    /// rows that compare.
+    pub fn best(&self) -> Option<(&ScoredRow, &Metric)> {
+        let metric = self.headline()?;
+        let sets = crate::sets::of(&self.rows, metric.uses_labels);
+        let scored = |set: &Vec<usize>| {
+            set.iter().filter(|at| self.rows[**at].rank(metric).is_some()).count()
+        };
+        // Of equals the first.
+        let set = sets.iter().rev().max_by_key(|set| scored(set))?;
+        let ranked =
+            set.iter().filter_map(|at| Some((&self.rows[*at], self.rows[*at].rank(metric)?)));
+        let ranked: Vec<_> = ranked.collect();
+        let best = ranked.iter().rev().max_by(|a, b| a.1.total_cmp(&b.1))?;
+        Some((best.0, metric))
+    }
+
+    /// The title of a metric, whether it is a column or not.
+    pub fn title_of<'t>(&'t self, name: &'t str) -> &'t str {
+        let metrics = self.rows.iter().flat_map(|row| &row.metrics).chain(&self.columns);
+        metrics.into_iter().find(|metric| metric.name == name).map_or(name, |it| &it.title)
+    }
+
+    /// Reads the latent spaces that were clustered.
+    pub(crate) fn with_latent(
+        mut self,
+        record: &Record,
+        store: &Store,
+    ) -> Result<Self, StoreError> {
+        let (steps, mut known) = (Steps::of(record), HashMap::new());
+        for row in &mut self.rows {
+            for space in &row.spaces {
+                if !known.contains_key(space) {
+                    known.insert(space.clone(), latent::read(space, &steps, store)?);
+                }
+                row.latent.extend(known[space].clone());
+            }
+        }
+        Ok(self)
+    }
+}
+
+/// The rows of a record that are one row of the table. Under halving those of the last rung of each
+/// point, whatever it came to.
+fn cells(record: &Record, every_rung: bool) -> Vec<Vec<&Row>> {
+    let resource = record.sweep.as_ref().filter(|_| !every_rung);
+    let resource = resource.and_then(|sweep| sweep.resource.as_deref());
+    let place = |row: &Row, all: bool| {
+        let axes = row.point.iter().filter(|(axis, _)| all || Some(axis.as_str()) != resource);
+        axes.map(|(axis, value)| format!("{axis}={value}")).collect::<Vec<_>>().join(" ")
+    };
+    let rung = |row: &Row| {
+        let axis = row.point.iter().find(|(axis, _)| Some(axis.as_str()) == resource);
+        axis.and_then(|(_, value)| value.as_f64()).unwrap_or(0.0)
+    };
+    let mut last: HashMap<(&str, String), f64> = HashMap::new();
+    for row in &record.table {
+        let most = last.entry((&row.title, place(row, false))).or_insert(f64::NEG_INFINITY);
+        *most = most.max(rung(row));
+    }
     let mut cells: Vec<Vec<&Row>> = Vec::new();
     let mut known: HashMap<(&str, String, usize), usize> = HashMap::new();
     let mut given: HashMap<(&str, String, u64), usize> = HashMap::new();
     for row in &record.table {
-        let point: Vec<String> =
-            row.point.iter().map(|(axis, value)| format!("{axis}={value}")).collect();
-        let (title, point) = (row.title.as_str(), point.join(" "));
+        let title = row.title.as_str();
+        if rung(row) < last[&(title, place(row, false))] {
+            continue;
+        }
+        let point = place(row, true);
         // Two rows of one seed are two rows, however alike their titles are.
         let times = given.entry((title, point.clone(), row.seed)).or_default();
         let cell = *known.entry((title, point, *times)).or_insert(cells.len());
@@ -83,104 +251,48 @@ pub fn rows(record: &Record, store: &Store) -> Result<Vec<ScoredRow>, StoreError
         }
         cells[cell].push(row);
     }
-    let steps = Steps::of(record);
-    // Many rows cut one space: each share of them reads it once.
-    let share = cells.len().div_ceil(rayon::current_num_threads()).max(1);
-    let shares = cells.par_chunks(share).map(|cells| {
-        let mut spaces = HashMap::new();
-        cells.iter().map(|rows| read(rows, record, &steps, &mut spaces, store)).collect()
-    });
-    let shares: Vec<Result<Vec<ScoredRow>, StoreError>> = shares.collect();
-    Ok(shares.into_iter().collect::<Result<Vec<_>, _>>()?.concat())
+    cells
 }
 
-fn read(
-    rows: &[&Row],
-    record: &Record,
-    steps: &Steps<'_>,
-    spaces: &mut HashMap<String, Option<LatentSpace>>,
-    store: &Store,
-) -> Result<ScoredRow, StoreError> {
-    let first = rows[0];
-    let point: Vec<_> = first
-        .point
-        .iter()
-        .map(|(axis, value)| format!("{} = {}", short(record, axis), shown(value)))
-        .collect();
-    let mut read = ScoredRow {
-        title: match &point[..] {
-            [] => first.title.clone(),
-            point => format!("{} ({})", first.title, point.join(", ")),
-        },
-        name: first.title.clone(),
-        point: first.point.clone(),
-        paper: first.paper.clone(),
-        seeds: rows.iter().map(|row| row.seed).collect(),
-        ..ScoredRow::default()
-    };
-    let (mut references, mut companions) = (Draws::new(), Draws::new());
-    for row in rows {
-        let step = steps.get(&row.scores);
-        let known = read.steps.contains(&row.scores);
-        if !known {
-            read.steps.push(row.scores.clone());
+/// The columns that the pipeline asks for; else those that the scores show, that have a published
+/// value, or that a search went by.
+fn columns(record: &Record, rows: &[ScoredRow], known: Known) -> Vec<Metric> {
+    let mut metrics: Vec<&Metric> = Vec::new();
+    for metric in rows.iter().flat_map(|row| &row.metrics) {
+        if !metrics.iter().any(|other| other.name == metric.name) {
+            metrics.push(metric);
         }
-        let input = |port: &str| step.and_then(|step| step.inputs.get(port));
-        if let Some(labels) = input("clusters").and_then(|source| output_named(steps, source)) {
-            read.labels.insert(row.seed, *labels);
-        }
-        if let Some(space) = input("features").filter(|space| !read.spaces.contains(space)) {
-            read.spaces.push(space.clone());
-            if !spaces.contains_key(space) {
-                spaces.insert(space.clone(), latent::read(space, steps, store)?);
-            }
-            read.latent.extend(spaces[space].clone());
-        }
-        let Some((values, notes)) = values(step, store)? else {
-            let why = step.map_or("there is no such step", |step| step.reason.as_str());
-            read.missing.insert(row.seed, why.to_owned());
-            continue;
+    }
+    let find = |name: &str| metrics.iter().find(|it| it.name == name).map(|it| (*it).clone());
+    let named =
+        |name: &str| find(name).or_else(|| known(name)).unwrap_or_else(|| Metric::named(name));
+    let mut columns: Vec<Metric> = if record.columns.is_empty() {
+        let objective = record.sweep.as_ref().and_then(|sweep| sweep.objective.as_deref());
+        let objective = objective.and_then(|objective| objective.rsplit('.').next());
+        let published = |name: &str| rows.iter().any(|row| row.paper.contains_key(name));
+        let is_column = |metric: &&&Metric| {
+            metric.is_shown || published(&metric.name) || Some(&*metric.name) == objective
         };
-        for (metric, value) in values {
-            read.values.entry(metric.clone()).or_insert(f64::NAN);
-            if !value.is_nan() {
-                read.draws.entry(metric).or_default().insert(row.seed, value);
+        let mut columns: Vec<Metric> =
+            metrics.iter().filter(is_column).map(|it| (*it).clone()).collect();
+        // A row without numbers still has published ones.
+        for name in rows.iter().flat_map(|row| row.paper.keys()) {
+            if !columns.iter().any(|column| column.name == *name) {
+                columns.push(named(name));
             }
         }
-        read.notes.extend(notes);
-        if !known {
-            gather(&mut references, row.reference.as_deref(), steps, store)?;
-            gather(&mut companions, row.companion.as_deref(), steps, store)?;
+        columns
+    } else {
+        record.columns.iter().map(|name| named(name)).collect()
+    };
+    // Metrics of two steps may have one title.
+    let titles: Vec<_> = columns.iter().map(|it| it.title.clone()).collect();
+    for column in &mut columns {
+        if titles.iter().filter(|title| **title == column.title).count() > 1 {
+            column.title = column.name.clone();
         }
     }
-    for (metric, draws) in &read.draws {
-        let draws: Vec<f64> = draws.values().copied().collect();
-        read.values.insert(metric.clone(), mean(&draws));
-    }
-    let means = |draws: Draws| draws.into_iter().map(|(metric, it)| (metric, mean(&it))).collect();
-    (read.reference, read.companion) = (means(references), means(companions));
-    Ok(read)
-}
-
-/// Values by metric, one a seed.
-type Draws = BTreeMap<String, Vec<f64>>;
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
-}
-
-/// Adds the defined values of a step, if there is one.
-fn gather(
-    draws: &mut Draws,
-    step: Option<&str>,
-    steps: &Steps<'_>,
-    store: &Store,
-) -> Result<(), StoreError> {
-    let found = values(step.and_then(|name| steps.get(name)), store)?.map(|(values, _)| values);
-    for (metric, value) in found.into_iter().flatten().filter(|(_, value)| !value.is_nan()) {
-        draws.entry(metric).or_default().push(value);
-    }
-    Ok(())
+    columns
 }
 
 /// The last part of a parameter's name, where that is clear: `beta` of `vae.beta`.
@@ -202,32 +314,8 @@ pub fn shown(value: &Value) -> String {
     }
 }
 
-/// Values and notes by metric.
-pub type Values = (BTreeMap<String, f64>, BTreeMap<String, String>);
-
-/// Values and notes by metric, if the step has them.
-pub fn values(step: Option<&StepRecord>, store: &Store) -> Result<Option<Values>, StoreError> {
-    let Some(digest) = step.and_then(|step| output(step, Kind::Scores)) else { return Ok(None) };
-    let artifact = store.get(digest)?;
-    let table = artifact.as_table();
-    let column = |name| table.and_then(|table| table.text(name)).unwrap_or_default();
-    let values = table.and_then(|table| table.reals("value")).unwrap_or_default();
-    let metrics = column("metric").iter();
-    let noted = metrics.clone().zip(column("note")).filter(|(_, note)| !note.is_empty());
-    Ok(Some((
-        metrics.clone().cloned().zip(values.iter().copied()).collect(),
-        noted.map(|(metric, note)| (metric.clone(), note.clone())).collect(),
-    )))
-}
-
 /// The first output of a kind.
 pub fn output(step: &StepRecord, kind: Kind) -> Option<&Digest> {
     let port = step.shapes.iter().find(|(_, shape)| shape.kind == kind)?.0;
     step.outputs.get(port)
-}
-
-/// The output that `step.port` names.
-fn output_named<'r>(steps: &Steps<'r>, source: &str) -> Option<&'r Digest> {
-    let (step, port) = source.rsplit_once('.')?;
-    steps.get(step)?.outputs.get(port)
 }

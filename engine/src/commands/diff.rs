@@ -5,7 +5,7 @@ use crate::{
     cli::{BAD_INPUT, OutArg, Stop, StoreArg, print},
     plan::reasons::shown,
     record::{
-        results::{self, Line},
+        self,
         runs::{self, Found},
     },
     say::{
@@ -14,12 +14,9 @@ use crate::{
         grid::Grid,
     },
 };
-use cache::{Record, record::StepRecord};
+use cache::{Record, metric::Metric, record::StepRecord};
 use clap::Args;
-use reports::{
-    Metric,
-    stats::{Estimate, estimate},
-};
+use reports::{ScoreTable, ScoredRow, estimate, shown_estimate, stats::Estimate};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -56,7 +53,7 @@ struct Change {
 /// A cell of both tables.
 struct Cell {
     row: String,
-    metric: &'static Metric,
+    metric: Metric,
     a: Option<Estimate>,
     b: Option<Estimate>,
     /// Of the second to the first; over seeds that both have, of the pairs.
@@ -73,7 +70,7 @@ pub fn diff(args: &DiffArgs) -> Result<(), Stop> {
     let (a, b) = (find(&args.a)?, find(&args.b)?);
     let store = args.store.look()?;
     let changes = changes(&a.record, &b.record);
-    let cells = cells(&results::lines(&a.record, &store), &results::lines(&b.record, &store));
+    let cells = cells(&record::table(&a.record, &store), &record::table(&b.record, &store));
     print(&match (args.json, args.md) {
         (true, _) => in_json(&a, &b, &changes, &cells),
         (_, true) => in_markdown(&a, &b, &changes, &cells),
@@ -150,42 +147,48 @@ fn content<'r>(record: &'r Record, output: &str) -> Option<&'r cache::Digest> {
     record.step(step)?.outputs.get(port)
 }
 
-/// Cell by cell: rows of the first table, then those that only the second has.
-fn cells(a: &[Line], b: &[Line]) -> Vec<Cell> {
-    let metrics = results::columns(a.iter().chain(b).collect::<Vec<_>>());
-    let find = |lines: &'_ [Line], title: &str| lines.iter().position(|line| line.title == title);
-    let only_b = b.iter().filter(|line| find(a, &line.title).is_none());
+/// The cells of both tables, in the order of the first, then what only the second has. Of rows of one
+/// title the first is that of the first, and so on.
+fn cells(a: &ScoreTable, b: &ScoreTable) -> Vec<Cell> {
+    let mut metrics: Vec<&Metric> = a.columns.iter().collect();
+    metrics.extend(b.columns.iter().filter(|it| !a.columns.iter().any(|a| a.name == it.name)));
+    let (a, b) = (numbered(&a.rows), numbered(&b.rows));
+    let find = |rows: &[(usize, &ScoredRow)], row: &(usize, &ScoredRow)| {
+        rows.iter().position(|it| it.0 == row.0 && it.1.title == row.1.title)
+    };
+    let both = a.iter().map(|row| (Some(row.1), find(&b, row).map(|at| b[at].1)));
+    let only_b = b.iter().filter(|row| find(&a, row).is_none()).map(|row| (None, Some(row.1)));
     let mut cells = Vec::new();
-    for line in a.iter().chain(only_b) {
-        let (old, new) =
-            (find(a, &line.title).map(|at| &a[at]), find(b, &line.title).map(|at| &b[at]));
+    for (old, new) in both.chain(only_b) {
+        let Some(title) = old.or(new).map(|row| &row.title) else { continue };
         for metric in &metrics {
-            let value = |line: Option<&Line>| line.and_then(|line| line.estimate(metric.name));
+            let value = |row: Option<&ScoredRow>| row.and_then(|row| row.estimate(&metric.name));
             let (a, b) = (value(old), value(new));
             if a.is_some() || b.is_some() {
-                let difference = old.zip(new).and_then(|(a, b)| difference(a, b, metric.name));
-                cells.push(Cell { row: line.title.clone(), metric, a, b, difference });
+                let difference = old.zip(new).and_then(|(a, b)| difference(a, b, &metric.name));
+                let metric = (*metric).clone();
+                cells.push(Cell { row: title.clone(), metric, a, b, difference });
             }
         }
     }
     cells
 }
 
+/// Rows with how many of the same title stand before each.
+fn numbered(rows: &[ScoredRow]) -> Vec<(usize, &ScoredRow)> {
+    let before = |at: usize| rows[..at].iter().filter(|row| row.title == rows[at].title).count();
+    rows.iter().enumerate().map(|(at, row)| (before(at), row)).collect()
+}
+
 /// Over seeds that both have, the mean of the differences of pairs; else that of the means.
-fn difference(a: &Line, b: &Line, metric: &str) -> Option<Estimate> {
-    let (a_values, b_values) = (a.values(metric), b.values(metric));
-    let pairs: Vec<f64> = a_values
-        .iter()
-        .filter_map(|(seed, before)| {
-            let (_, after) = b_values.iter().find(|(other, _)| other == seed)?;
-            Some(after - before)
-        })
-        .collect();
-    if pairs.len() > 1 || (a_values.len() == 1 && pairs.len() == 1) {
+fn difference(a: &ScoredRow, b: &ScoredRow, metric: &str) -> Option<Estimate> {
+    let (before, after) = (a.draws.get(metric)?, b.draws.get(metric)?);
+    let pairs = before.iter().filter_map(|(seed, before)| Some(after.get(seed)? - before));
+    let pairs: Vec<f64> = pairs.collect();
+    if pairs.len() > 1 || (before.len() == 1 && pairs.len() == 1) {
         return estimate(&pairs);
     }
-    let (a, b) = (a.estimate(metric)?, b.estimate(metric)?);
-    estimate(&[b.mean - a.mean])
+    estimate(&[b.estimate(metric)?.mean - a.estimate(metric)?.mean])
 }
 
 fn signed(cell: &Cell) -> String {
@@ -197,7 +200,7 @@ fn signed(cell: &Cell) -> String {
             "same".to_owned()
         }
         Some(difference) => {
-            let text = results::cell(Some(difference), cell.metric);
+            let text = shown_estimate(Some(difference), &cell.metric);
             if difference.mean >= 0.0 { format!("+{text}") } else { text.replacen('-', "−", 1) }
         }
     }
@@ -215,9 +218,9 @@ fn grids(changes: &[Change], cells: &[Cell], repeat: bool) -> (Grid, Grid) {
         last = &cell.row;
         results.rows.push(vec![
             row,
-            cell.metric.title.to_owned(),
-            results::cell(cell.a, cell.metric),
-            results::cell(cell.b, cell.metric),
+            cell.metric.title.to_string(),
+            shown_estimate(cell.a, &cell.metric),
+            shown_estimate(cell.b, &cell.metric),
             signed(cell),
         ]);
     }

@@ -195,7 +195,16 @@ fn note_place(store: &cache::Store, out: &Path) {
 /// A sentence on what cannot be written or read.
 pub fn write_report(folder: &Path, record: &Record, store: &cache::Store) -> Result<(), String> {
     let _report = info_span!("report").entered();
-    let report = reports::render(record, store, folder).map_err(|fault| fault.to_string())?;
+    let table = crate::record::table(record, store);
+    for remark in reports::remarks(&table.rows) {
+        match (talk::is_json(), talk::is_quiet()) {
+            (true, _) => talk::event("note", json!({ "message": remark })),
+            (_, quiet) if !quiet => say(&format!("note: {remark}")),
+            _ => {}
+        }
+    }
+    let report =
+        reports::render(record, table, store, folder).map_err(|fault| fault.to_string())?;
     for (name, bytes) in &report {
         let path = folder.join(name);
         // What is there already is left alone: to write safely is to wait for the disk.
@@ -220,6 +229,12 @@ fn record(pipeline: &Pipeline, id: String, steps: Vec<StepRecord>, status: RunSt
         scores: pipeline.steps[row.scores].name.clone(),
         reference: row.reference.map(|step| pipeline.steps[step].name.clone()),
         paper: row.paper.clone(),
+        published: row.published.clone(),
+        others: row
+            .others
+            .iter()
+            .map(|(column, step)| (column.clone(), pipeline.steps[*step].name.clone()))
+            .collect(),
         companion: row.companion.map(|step| pipeline.steps[step].name.clone()),
         point: row.point.clone(),
         seed: row.seed,
@@ -235,6 +250,7 @@ fn record(pipeline: &Pipeline, id: String, steps: Vec<StepRecord>, status: RunSt
         command: std::iter::once("engine".to_owned()).chain(std::env::args().skip(1)).collect(),
         question: pipeline.report.question.clone(),
         table: table.collect(),
+        columns: pipeline.report.columns.clone(),
         sweep: (pipeline.variants.count > 1).then(|| Sweep {
             axes: pipeline.variants.axes.clone(),
             seeds: pipeline.seeds.clone(),
@@ -242,6 +258,7 @@ fn record(pipeline: &Pipeline, id: String, steps: Vec<StepRecord>, status: RunSt
             steps: pipeline.variants.steps,
             wilcoxon: pipeline.report.wilcoxon,
             objective: pipeline.variants.search.as_ref().map(|it| it.objective.clone()),
+            resource: pipeline.variants.search.as_ref().and_then(|it| it.resource.clone()),
         }),
         figures: pipeline.report.figures.iter().map(|figure| figure.record(pipeline)).collect(),
         audio: !pipeline.report.mute,

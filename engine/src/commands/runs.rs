@@ -2,7 +2,7 @@
 
 use crate::{
     cli::{OutArg, Stop, StoreArg, print},
-    record::{results, runs},
+    record::{self, runs},
     say::{fold, grid::Grid, progress::say},
 };
 use cache::{
@@ -98,17 +98,19 @@ pub fn count(record: &Record, status: StepStatus) -> usize {
     record.steps.iter().filter(|step| step.status == status).count()
 }
 
-fn best(record: &Record, store: &Store) -> Option<(String, &'static str, String)> {
-    let lines = results::lines(record, store);
-    let (line, metric, estimate) = results::best(&lines)?;
-    Some((line.title.clone(), metric.title, results::cell(Some(estimate), metric)))
+/// The best row of a run: its title, that of the metric, and the value.
+fn best(record: &Record, store: &Store) -> Option<(String, String, String)> {
+    let table = record::table(record, store);
+    let (row, metric) = table.best()?;
+    Some((row.title.clone(), metric.title.to_string(), row.shown(metric)))
 }
 
 fn in_json(record: &Record, store: &Store) -> Value {
-    let lines = results::lines(record, store);
-    let best = results::best(&lines).map(|(line, metric, estimate)| {
-        json!({ "row": line.title, "metric": metric.name, "mean": estimate.mean,
-            "half_interval": estimate.half_width, "seeds": estimate.n })
+    let table = record::table(record, store);
+    let best = table.best().and_then(|(row, metric)| {
+        let estimate = row.estimate(&metric.name)?;
+        Some(json!({ "row": row.title, "metric": metric.name, "mean": estimate.mean,
+            "half_interval": estimate.half_width, "seeds": estimate.n }))
     });
     json!({
         "id": record.id, "pipeline": record.pipeline, "started": record.started,

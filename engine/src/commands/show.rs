@@ -4,7 +4,7 @@ use super::runs::{count, status};
 use crate::{
     cli::{BAD_INPUT, FAILED, OutArg, Stop, StoreArg, print},
     record::{
-        results::{self, Line},
+        self,
         runs::{self, Found},
     },
     say::{
@@ -14,6 +14,7 @@ use crate::{
 };
 use cache::{record::StepStatus, regular, store::plain};
 use clap::Args;
+use reports::ScoreTable;
 
 /// More than any report holds.
 const LONGEST_REPORT: u64 = 1 << 30;
@@ -61,12 +62,12 @@ pub fn show(args: &ShowArgs) -> Result<(), Stop> {
         return Ok(());
     }
     let store = args.store.look()?;
-    let lines = results::lines(&found.record, &store);
-    print(&text(&found, &lines, fold::width()));
+    let table = record::table(&found.record, &store);
+    print(&text(&found, &table, fold::width()));
     Ok(())
 }
 
-fn text(found: &Found, lines: &[Line], width: usize) -> String {
+fn text(found: &Found, table: &ScoreTable, width: usize) -> String {
     let Found { folder, record } = found;
     let line = |text: &str| paragraph("", text, width);
     let mut out = line(&format!(
@@ -89,18 +90,29 @@ fn text(found: &Found, lines: &[Line], width: usize) -> String {
         out.push_str(&format!("\n{}", line(question)));
     }
     out.push('\n');
-    if lines.is_empty() {
+    if table.rows.is_empty() {
         out.push_str(&line("The pipeline names no rows for a table (`report: { table: … }`)."));
     } else {
-        out.push_str(&table(lines).fitted(width));
+        out.push_str(&grid(table).fitted(width));
     }
-    for (at, row) in lines.iter().enumerate() {
-        if let Some(missing) = row.seeds.iter().find_map(|scored| scored.missing.as_ref()) {
-            out.push_str(&line(&format!("r{} has no numbers: {missing}", at + 1)));
-        }
+    for (at, row) in table.rows.iter().enumerate() {
+        let absent = row.seeds.iter().filter_map(|seed| Some((seed.seed, seed.missing.as_ref()?)));
+        let absent: Vec<_> = absent.collect();
+        let Some((_, why)) = absent.first() else { continue };
+        let of = match absent.len() {
+            all if all == row.seeds.len() => String::new(),
+            _ => {
+                let seeds: Vec<_> = absent.iter().map(|(seed, _)| seed.to_string()).collect();
+                format!(" with seed {}", seeds.join(", "))
+            }
+        };
+        out.push_str(&line(&format!("r{} has no numbers{of}: {why}", at + 1)));
     }
-    if lines.iter().any(|line| line.seeds.len() > 1) {
+    if table.rows.iter().any(|row| row.seeds.len() > 1) {
         out.push_str(&line("± half the 95 % interval of the mean over seeds."));
+    }
+    for remark in reports::remarks(&table.rows) {
+        out.push_str(&line(&format!("note: {remark}")));
     }
     let ran = count(record, StepStatus::Ran);
     let hits = count(record, StepStatus::Hit);
@@ -113,16 +125,16 @@ fn text(found: &Found, lines: &[Line], width: usize) -> String {
 }
 
 /// The table, its rows numbered as `engine why` counts them.
-fn table(lines: &[Line]) -> Grid {
-    let metrics = results::columns(lines);
-    let title = |arrow, title: &str| format!("{title} {arrow}");
-    let head = metrics
-        .iter()
-        .map(|metric| title(if metric.more_is_better { "↑" } else { "↓" }, metric.title));
+fn grid(table: &ScoreTable) -> Grid {
+    let ScoreTable { rows, columns, .. } = table;
+    let provisos = reports::provisos(rows);
+    let head = columns.iter().map(|metric| metric.heading());
+    let head = head.chain(provisos.iter().map(|(title, _)| (*title).to_owned()));
     let mut grid = Grid::new(std::iter::once("row".to_owned()).chain(head), 1);
-    for (at, line) in lines.iter().enumerate() {
-        let cells = metrics.iter().map(|metric| results::cell(line.estimate(metric.name), metric));
-        let name = format!("r{} {}", at + 1, line.title);
+    for (at, row) in rows.iter().enumerate() {
+        let cells = columns.iter().map(|metric| row.shown(metric));
+        let cells = cells.chain(provisos.iter().map(|(_, words)| words[at].clone()));
+        let name = format!("r{} {}", at + 1, row.title);
         grid.rows.push(std::iter::once(name).chain(cells).collect());
     }
     grid

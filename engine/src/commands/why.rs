@@ -4,7 +4,7 @@ use crate::{
     cli::{self, BAD_INPUT, OutArg, Stop, StoreArg, print},
     plan::{keys::FILES, reasons::shown},
     record::{
-        results::{self, Line, Scored},
+        self,
         runs::{self, Found},
     },
     say::{
@@ -15,10 +15,11 @@ use crate::{
 };
 use cache::{
     CacheKey, Record, Store,
+    metric::Metric,
     record::{StepRecord, StepStatus},
 };
 use clap::Args;
-use reports::Metric;
+use reports::{ScoreTable, ScoredRow, Seed};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -52,9 +53,9 @@ pub fn why(args: &WhyArgs) -> Result<(), Stop> {
     let bad = |fault: String| Stop::saying(BAD_INPUT, fault);
     let found = runs::find(&args.out.out, &args.run).map_err(bad)?;
     let store = args.store.look()?;
-    let lines = results::lines(&found.record, &store);
-    let (row, metric) = find(&args.cell, &found.record, &lines).map_err(bad)?;
-    let line = &lines[row];
+    let table = record::table(&found.record, &store);
+    let (row, metric) = find(&args.cell, &found.record, &table).map_err(bad)?;
+    let line = &table.rows[row];
     let scored = match args.seed {
         None => &line.seeds[0],
         Some(seed) => line.seeds.iter().find(|scored| scored.seed == seed).ok_or_else(|| {
@@ -62,10 +63,12 @@ pub fn why(args: &WhyArgs) -> Result<(), Stop> {
             bad(format!("row `{}` has no seed {seed}; it has {}", line.title, seeds.join(", ")))
         })?,
     };
-    let chain = chain(&found.record, &scored.step);
+    // A column of another step is made there.
+    let step = scored.others.get(&*metric.name).unwrap_or(&scored.step);
+    let chain = chain(&found.record, step);
     let links: Vec<Link> =
         chain.into_iter().map(|step| link(step, &found.record, &store)).collect();
-    let cell = Cell { line, scored, metric, row };
+    let cell = Cell { line, scored, step, metric, row };
     print(&if args.json {
         in_json(&found, &cell, &links)
     } else {
@@ -76,9 +79,11 @@ pub fn why(args: &WhyArgs) -> Result<(), Stop> {
 
 /// A number of the table.
 struct Cell<'l> {
-    line: &'l Line,
-    scored: &'l Scored,
-    metric: &'static Metric,
+    line: &'l ScoredRow,
+    scored: &'l Seed,
+    /// The step that made it.
+    step: &'l str,
+    metric: &'l Metric,
     row: usize,
 }
 
@@ -96,11 +101,15 @@ struct Link<'r> {
 }
 
 /// Row and metric of a cell.
-fn find(cell: &str, record: &Record, lines: &[Line]) -> Result<(usize, &'static Metric), String> {
-    if lines.is_empty() {
+fn find<'t>(
+    cell: &str,
+    record: &Record,
+    table: &'t ScoreTable,
+) -> Result<(usize, &'t Metric), String> {
+    let ScoreTable { rows, columns, .. } = table;
+    if rows.is_empty() {
         return Err(format!("run `{}` has no table", record.id));
     }
-    let metrics = results::columns(lines);
     let place = match cell.split_once('#') {
         Some((table, place)) if table == record.pipeline || table == "table" => Some(place),
         Some((table, place)) if numbered(place).is_some() => {
@@ -109,38 +118,68 @@ fn find(cell: &str, record: &Record, lines: &[Line]) -> Result<(usize, &'static 
         _ => None,
     };
     if let Some((row, column)) = numbered(place.unwrap_or(cell)) {
-        let metric = metrics.get(column.wrapping_sub(1)).ok_or_else(|| {
-            format!("there is no column {column}: the table has {}", titles(&metrics))
+        let metric = columns.get(column.wrapping_sub(1)).ok_or_else(|| {
+            format!("there is no column {column}: the table has {}", titles(columns))
         })?;
-        return Ok((row_at(row, lines)?, metric));
+        return Ok((row_at(row, rows)?, metric));
     }
-    let (row, metric) = place.unwrap_or(cell).rsplit_once('.').ok_or_else(|| {
+    let place = place.unwrap_or(cell);
+    // The name of a metric may hold a dot, and so may a title.
+    let split = |name: &str| {
+        let row = place.len().checked_sub(name.len()).filter(|at| place.is_char_boundary(*at))?;
+        let (row, metric) = place.split_at(row);
+        let same = metric.to_lowercase() == name.to_lowercase();
+        row.strip_suffix('.').filter(|_| same).map(str::to_owned)
+    };
+    let named = columns.iter().filter_map(|metric| {
+        let underlined = metric.title.to_lowercase().replace(' ', "_");
+        let names = [&*metric.name, &*metric.title, &*underlined];
+        names.into_iter().find_map(|name| Some((split(name)?, metric)))
+    });
+    // Of several that fit the longest, which leaves the shortest row.
+    if let Some((row, metric)) = named.min_by_key(|(row, _)| row.len()) {
+        return Ok((row_named(&row, rows)?, metric));
+    }
+    let (_, metric) = place.rsplit_once('.').ok_or_else(|| {
         format!(
             "{} names no cell: write `r1.ari`, `{}#r1c1` or `\"title of a row\".ari`",
             quote(cell),
             record.pipeline
         )
     })?;
-    let same = |one: &str| {
-        one.eq_ignore_ascii_case(metric) || one.to_lowercase().replace(' ', "_") == metric
-    };
-    let metric = metrics.iter().find(|it| same(it.name) || same(it.title)).ok_or_else(|| {
-        let names: Vec<&str> = metrics.iter().map(|metric| metric.name).collect();
-        let hint = suggest::help(metric, &names, "the table has");
-        let hint = hint.map_or_else(String::new, |hint| format!("; {hint}"));
-        format!("the table has no metric {}{hint}", quote(metric))
-    })?;
-    let title = row.trim_matches(['"', '\'']);
-    if let Some(at) = lines.iter().position(|line| line.title == title) {
-        return Ok((at, metric));
-    }
-    if let Some(number) = title.strip_prefix('r').and_then(|number| number.parse().ok()) {
-        return Ok((row_at(number, lines)?, metric));
-    }
-    let titles: Vec<&str> = lines.iter().map(|line| line.title.as_str()).collect();
-    let hint = suggest::help(title, &titles, "its rows are");
+    let names: Vec<&str> = columns.iter().map(|metric| &*metric.name).collect();
+    let hint = suggest::help(metric, &names, "the table has");
     let hint = hint.map_or_else(String::new, |hint| format!("; {hint}"));
-    Err(format!("the table has no row {}{hint}", quote(title)))
+    Err(format!("the table has no metric {}{hint}", quote(metric)))
+}
+
+/// The row of a title as a reader copies it, or of a number.
+fn row_named(row: &str, rows: &[ScoredRow]) -> Result<usize, String> {
+    let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let unquoted = row.trim_matches(['"', '\'']);
+    for title in [row, unquoted].map(plain) {
+        let fits = rows.iter().enumerate().filter(|(_, it)| plain(&it.title) == title);
+        let fits: Vec<usize> = fits.map(|(at, _)| at).collect();
+        match fits[..] {
+            [] => {}
+            [at] => return Ok(at),
+            _ => {
+                let numbers: Vec<String> = fits.iter().map(|at| format!("r{}", at + 1)).collect();
+                let numbers = numbers.join(" and ");
+                return Err(format!(
+                    "{} is the title of {numbers}: write one of these",
+                    quote(&title)
+                ));
+            }
+        }
+    }
+    if let Some(number) = unquoted.strip_prefix('r').and_then(|number| number.parse().ok()) {
+        return row_at(number, rows);
+    }
+    let titles: Vec<&str> = rows.iter().map(|row| row.title.as_str()).collect();
+    let hint = suggest::help(unquoted, &titles, "its rows are");
+    let hint = hint.map_or_else(String::new, |hint| format!("; {hint}"));
+    Err(format!("the table has no row {}{hint}", quote(unquoted)))
 }
 
 /// `r3c2`.
@@ -149,15 +188,15 @@ fn numbered(place: &str) -> Option<(usize, usize)> {
     Some((row.parse().ok()?, column.parse().ok()?))
 }
 
-fn row_at(number: usize, lines: &[Line]) -> Result<usize, String> {
-    match number.checked_sub(1).filter(|at| *at < lines.len()) {
+fn row_at(number: usize, rows: &[ScoredRow]) -> Result<usize, String> {
+    match number.checked_sub(1).filter(|at| *at < rows.len()) {
         Some(at) => Ok(at),
-        None if lines.len() == 1 => Err(format!("there is no row {number}: the table has only r1")),
-        None => Err(format!("there is no row {number}: the table has r1 to r{}", lines.len())),
+        None if rows.len() == 1 => Err(format!("there is no row {number}: the table has only r1")),
+        None => Err(format!("there is no row {number}: the table has r1 to r{}", rows.len())),
     }
 }
 
-fn titles(metrics: &[&Metric]) -> String {
+fn titles(metrics: &[Metric]) -> String {
     let titles: Vec<_> =
         metrics.iter().enumerate().map(|(at, it)| format!("c{} {}", at + 1, it.title)).collect();
     titles.join(", ")
@@ -222,22 +261,23 @@ fn command(record: &Record, step: &str) -> Option<String> {
 }
 
 fn in_text(found: &Found, cell: &Cell<'_>, links: &[Link<'_>], width: usize) -> String {
-    let Cell { line, scored, metric, row } = cell;
+    let Cell { line, scored, step, metric, row } = cell;
     let record = &found.record;
     let head = |head: &str, text: &str| paragraph(&format!("{head:<9}"), text, width);
-    let value = results::cell(line.estimate(metric.name), metric);
+    let value = line.shown(metric);
     let mut out = format!("{} {value}\n\n", metric.title);
     out.push_str(&head("row", &format!("r{} {}", row + 1, line.title)));
     out.push_str(&head("run", &format!("{}/{}", record.pipeline, record.id)));
-    if let Some(value) = scored.values.get(metric.name) {
+    let values = line.draws.get(&*metric.name);
+    if let Some(value) = values.and_then(|values| values.get(&scored.seed)) {
         out.push_str(&head("value", &value.to_string()));
     }
     if let Some(missing) = &scored.missing {
         out.push_str(&head("missing", missing));
     }
     if line.seeds.len() > 1 {
-        let values = line.values(metric.name);
-        let values: Vec<_> = values.iter().map(|(seed, it)| format!("{seed}: {it}")).collect();
+        let values = values.into_iter().flatten();
+        let values: Vec<_> = values.map(|(seed, it)| format!("{seed}: {it}")).collect();
         out.push_str(&head("seeds", &values.join(", ")));
         out.push_str(&head("followed", &format!("seed {}", scored.seed)));
     }
@@ -245,7 +285,7 @@ fn in_text(found: &Found, cell: &Cell<'_>, links: &[Link<'_>], width: usize) -> 
         out.push('\n');
         out.push_str(&in_words(link, width));
     }
-    if let Some(command) = command(record, &scored.step) {
+    if let Some(command) = command(record, step) {
         out.push_str(&format!("\nThis computes it again:\n  {command}\n"));
     }
     out
@@ -300,10 +340,11 @@ fn in_words(link: &Link<'_>, width: usize) -> String {
 }
 
 fn in_json(found: &Found, cell: &Cell<'_>, links: &[Link<'_>]) -> String {
-    let Cell { line, scored, metric, row } = cell;
-    let seeds: Vec<Value> = line
-        .values(metric.name)
+    let Cell { line, scored, step, metric, row } = cell;
+    let values = line.draws.get(&*metric.name);
+    let seeds: Vec<Value> = values
         .into_iter()
+        .flatten()
         .map(|(seed, value)| json!({ "seed": seed, "value": value }))
         .collect();
     let chain: Vec<Value> = links
@@ -322,9 +363,9 @@ fn in_json(found: &Found, cell: &Cell<'_>, links: &[Link<'_>]) -> String {
         .collect();
     let json = json!({
         "run": found.record.id, "pipeline": found.record.pipeline, "row": row + 1,
-        "title": line.title, "metric": metric.name, "value": scored.values.get(metric.name),
+        "title": line.title, "metric": metric.name, "value": values.and_then(|values| values.get(&scored.seed)),
         "seed": scored.seed, "seeds": seeds, "chain": chain,
-        "recompute": command(&found.record, &scored.step),
+        "recompute": command(&found.record, step),
     });
     format!("{json:#}\n")
 }

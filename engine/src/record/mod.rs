@@ -4,5 +4,12 @@ pub mod export;
 pub mod latest;
 pub mod leftovers;
 pub mod new;
-pub mod results;
 pub mod runs;
+
+use cache::{Record, Store};
+use reports::ScoreTable;
+
+/// The table of a run, as its report shows it. What the store has lost is missing with the reason.
+pub fn table(record: &Record, store: &Store) -> ScoreTable {
+    ScoreTable::read(record, store, ops::known_metric)
+}

@@ -130,6 +130,7 @@ fn read(
         row.scores = place[row.scores];
         row.reference = row.reference.map(|step| place[step]);
         row.companion = row.companion.map(|step| place[step]);
+        row.others.values_mut().for_each(|step| *step = place[*step]);
     }
     for step in
         search.iter_mut().flat_map(|search| search.points.iter_mut().flat_map(|it| &mut it.1))

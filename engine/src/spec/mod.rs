@@ -7,6 +7,7 @@
 
 mod cells;
 mod check;
+mod columns;
 mod companions;
 mod context;
 mod expand;
@@ -19,6 +20,7 @@ mod meant;
 mod node;
 mod outline;
 mod overrides;
+mod paper;
 mod params;
 mod points;
 mod range;
@@ -38,11 +40,13 @@ mod yaml;
 mod yaml_fault;
 mod yaml_slip;
 
+pub use columns::metrics;
 pub use figures::FIGURE_KEYS;
 pub use load::{load, load_searched, load_with};
 pub use outline::{STEP_KEYS, TOP_KEYS};
 pub use overrides::Override;
-pub use report::{METRICS, REPORT_KEYS, ROW_KEYS};
+pub use paper::PAPER_KEYS;
+pub use report::{REPORT_KEYS, ROW_KEYS};
 pub use resources::{RESOURCE_KEYS, bytes};
 pub use search::Results;
 pub use sweep::{MOST as MOST_POINTS, SWEEP_KEYS};

@@ -2,10 +2,12 @@
 
 use super::{
     cells::Varied,
+    columns::{self, unknown_metric},
     context::Context,
     expand, figures,
     link::{self, Names},
     node::{Key, Node, Value},
+    paper,
     steps::Draft,
     vars::Variables,
 };
@@ -16,13 +18,15 @@ use crate::{
         suggest,
     },
 };
-use cache::Kind;
+use cache::{Kind, record::Published};
 use std::collections::BTreeMap;
 
 /// The keys of `report:` and what they hold.
 pub const REPORT_KEYS: &[(&str, &str)] = &[
     ("question", "What the study asks; it opens the report."),
     ("table", "Rows of the main table, in this order."),
+    ("columns", "Its columns: metrics of the rows' scores, and `STEP.METRIC` of other steps."),
+    ("paper", "Where the published values of the rows are from: `source`, `clips`."),
     ("test", "How rows are compared over seeds: `t` (Student, the default) or `wilcoxon`."),
     ("companions", "`true` adds how stable the groups are over seeds, and what chance gives."),
     ("figures", "Figures, in this order."),
@@ -34,23 +38,8 @@ pub const ROW_KEYS: &[(&str, &str)] = &[
     ("row", "The title of the row."),
     ("scores", "The step whose scores it shows; `step@*` makes a row for each instance."),
     ("reference", "The step whose scores are those of a cloud without clusters."),
-    ("paper", "Published values to show beside ours, by metric."),
+    ("paper", "Published values to show beside ours, by metric; `source` and `clips` say of what."),
     ("for", "Makes one row for each value, as in a step."),
-];
-
-/// The metrics of published values, with short names that papers use.
-pub const METRICS: &[(&str, &[&str])] = &[
-    ("silhouette", &[]),
-    ("calinski_harabasz", &["ch"]),
-    ("davies_bouldin", &["db"]),
-    ("ari", &[]),
-    ("nmi", &[]),
-    ("purity", &[]),
-    ("ami", &[]),
-    ("homogeneity", &[]),
-    ("completeness", &[]),
-    ("v_measure", &["v"]),
-    ("fowlkes_mallows", &["fm", "fmi"]),
 ];
 
 /// Reads the section.
@@ -73,8 +62,14 @@ pub fn read(
             return report;
         }
     };
+    let (mut columns, mut whole) = (None, Published::default());
     for (key, node) in entries {
         match key.name.as_str() {
+            "columns" => columns = Some((key, node)),
+            "paper" => {
+                let node = vars.fill(cx, &node, &[]);
+                whole = paper::read(cx, &key, &node, paper::Of::Table).1;
+            }
             "question" => report.question = text(cx, vars, &key, &node, &[]),
             "table" => report.table = table(cx, vars, &key, &node, drafts, varied),
             "test" => {
@@ -86,6 +81,13 @@ pub fn read(
             "audio" => report.mute = !heard(cx, vars, &key, &node),
             _ => cx.push(unknown(&key, "`report` has no entry", REPORT_KEYS)),
         }
+    }
+    for row in report.table.iter_mut().filter(|row| !row.paper.is_empty()) {
+        row.published.source = row.published.source.take().or_else(|| whole.source.clone());
+        row.published.clips = row.published.clips.or(whole.clips);
+    }
+    if let Some((key, node)) = columns {
+        report.columns = columns::read(cx, vars, (&key, &node), drafts, &mut report.table);
     }
     report
 }
@@ -203,11 +205,7 @@ fn read_row<'d>(
     let title = field("row").and_then(|(key, node)| {
         text(cx, vars, key, node, &[local, &varied.sweep.variables()[..]].concat())
     });
-    let paper = field("paper").map(|(key, node)| {
-        let node = vars.fill(cx, node, local);
-        paper(cx, key, &node)
-    });
-    let paper = paper.unwrap_or_default();
+    let paper = field("paper").map(|(key, node)| (key, vars.fill(cx, node, local)));
     let Some((key, node)) = field("scores") else {
         let near = fields.iter().any(|(key, _)| {
             suggest::closest(&key.name, ["scores"]).is_some() || key.name == "metrics"
@@ -229,8 +227,16 @@ fn read_row<'d>(
         let (at, port) = find(cx, names, &name, &node)?;
         scores_port(cx, names, at, port, &node).map(|_| at)
     });
+    let mut read_paper = None;
     let mut push = |cx: &mut Context, at: usize, port: Option<&str>, title: String| {
         if let Some(output) = scores_port(cx, names, at, port, &node) {
+            let (paper, published) =
+                read_paper.get_or_insert_with(|| match (&paper, names.step(at).entry) {
+                    (Some((key, node)), Some(entry)) => {
+                        paper::read(cx, key, node, paper::Of::Row(entry))
+                    }
+                    _ => Default::default(),
+                });
             let one = shown.contains('{').then_some(at);
             let base = (names.step(at).base.as_str(), one);
             for cell in varied.cells(names, base, reference) {
@@ -240,6 +246,8 @@ fn read_row<'d>(
                     output,
                     reference: cell.reference,
                     paper: paper.clone(),
+                    published: published.clone(),
+                    others: BTreeMap::new(),
                     companion: cell.companion,
                     point: cell.point,
                     seed: cell.seed,
@@ -270,9 +278,15 @@ pub fn objective(cx: &mut Context, drafts: &[Draft], varied: &Varied<'_>) -> Opt
     let names = Names::new(drafts);
     let (at, port) = find(cx, &names, step, node)?;
     scores_port(cx, &names, at, port, node)?;
+    let unknown = names.step(at).entry.and_then(|entry| unknown_metric(&search.metric, entry));
+    if let Some(fault) = unknown {
+        cx.push(fault.at(node, "unknown"));
+        return None;
+    }
     let points = varied.steps_at_points(&names.step(at).base);
     let objective = format!("{step}.{}", search.metric);
-    Some(Search { objective, metric: search.metric.clone(), points, more: search.more })
+    let (metric, more, resource) = (search.metric.clone(), search.more, search.resource.clone());
+    Some(Search { objective, metric, points, more, resource })
 }
 
 /// The text of an entry that names a step.
@@ -304,7 +318,7 @@ fn find<'n>(
 }
 
 /// The port of a step that gives scores.
-fn scores_port(
+pub fn scores_port(
     cx: &mut Context,
     names: &Names<'_>,
     at: usize,
@@ -338,52 +352,4 @@ fn scores_port(
         );
     }
     output.map(|port| port.name)
-}
-
-fn paper(cx: &mut Context, key: &Key, node: &Node) -> BTreeMap<String, f64> {
-    let mut values = BTreeMap::new();
-    let Value::Map(entries) = &node.value else {
-        if !node.is_faulty() {
-            cx.push(
-                Fault::error("spec::paper", "`paper` must be a map of metrics to values")
-                    .at_key(key, format!("this holds {}", node.describe()))
-                    .help("write `paper: { silhouette: 0.129, ari: 0.056 }`"),
-            );
-        }
-        return values;
-    };
-    for (key, node) in entries {
-        let metric = METRICS
-            .iter()
-            .find(|(name, short)| key.name == *name || short.contains(&key.name.as_str()));
-        let Some((metric, _)) = metric else {
-            let known: Vec<&str> = METRICS.iter().map(|(name, _)| *name).collect();
-            let message = format!("there is no metric {}", quote(&key.name));
-            cx.push(
-                Fault::error("spec::unknown_metric", message)
-                    .at_key(key, "unknown")
-                    .maybe_help(suggest::help(&key.name, &known, "the metrics are")),
-            );
-            continue;
-        };
-        let value = match node.value {
-            Value::Int(value) => Some(value as f64),
-            Value::Real(value) if value.is_finite() => Some(value),
-            Value::Faulty => continue,
-            _ => None,
-        };
-        match value {
-            Some(value) if values.insert((*metric).to_owned(), value).is_some() => cx.push(
-                Fault::error("spec::paper", format!("`{metric}` is given twice"))
-                    .at_key(key, "again here, by another name"),
-            ),
-            Some(_) => {}
-            None => {
-                let message =
-                    format!("{} must be a number, not {}", quote(&key.name), node.describe());
-                cx.push(Fault::error("spec::paper", message).at_key(key, "a published value"));
-            }
-        }
-    }
-    values
 }

@@ -3,7 +3,6 @@
 use super::{
     node::{Key, Node, Value},
     points::{Point, Reader},
-    report::METRICS,
     sweep::fault,
 };
 use crate::say::{
@@ -26,6 +25,8 @@ pub struct Search {
     pub maximize: bool,
     /// Whether results of the last points lead to others.
     pub more: bool,
+    /// The parameter that grows from rung to rung.
+    pub resource: Option<String>,
 }
 
 /// What is known of the objective so far.
@@ -106,16 +107,6 @@ fn read_objective(reader: &mut Reader<'_>, node: &Node) -> Option<Search> {
         return None;
     };
     let (step, metric) = text.rsplit_once('.').unwrap_or((text, ""));
-    if !METRICS.iter().any(|(name, _)| *name == metric) {
-        let known: Vec<&str> = METRICS.iter().map(|(name, _)| *name).collect();
-        let message = format!("there is no metric {}", quote(metric));
-        reader.cx.push(
-            Fault::error("spec::unknown_metric", message)
-                .at(place, "unknown")
-                .maybe_help(suggest::help(metric, &known, "the metrics are")),
-        );
-        return None;
-    }
     let (step, metric) = ((step.to_owned(), place.clone()), metric.to_owned());
-    Some(Search { step, metric, maximize, more: false })
+    Some(Search { step, metric, maximize, more: false, resource: None })
 }

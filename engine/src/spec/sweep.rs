@@ -252,9 +252,11 @@ fn points(
     include.iter().for_each(|node| reader.read_included(node));
     exclude.iter().for_each(|node| reader.read_excluded(node));
     let maximize = search.as_ref().is_some_and(|search| search.maximize);
-    let Proposal { mut points, more } =
+    let Proposal { mut points, more, resource } =
         sampler.propose(&mut reader, &History::new(results, maximize))?;
-    search.iter_mut().for_each(|search| search.more = more);
+    if let Some(search) = &mut search {
+        (search.more, search.resource) = (more, resource);
+    }
     reader.select(&mut points, matches!(entry.keys, Keys::Settings(_)));
     let mut axes = reader.axes;
     if points.is_empty() {

@@ -25,6 +25,7 @@ pub fn warn(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], report: &Re
     used.extend(
         table.iter().flat_map(|row| [Some(row.scores), row.reference, row.companion]).flatten(),
     );
+    used.extend(table.iter().flat_map(|row| row.others.values()));
     used.extend(
         report.figures.iter().flat_map(|figure| figure.inputs.values().flatten()).map(|it| it.0),
     );

@@ -25,6 +25,8 @@ mod programs;
 mod records;
 mod results;
 mod rows;
+mod scores;
+mod sets;
 mod sources;
 mod study;
 mod swapped;

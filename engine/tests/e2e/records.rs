@@ -1,7 +1,7 @@
 //! Records that somebody has edited: whatever they say, no command panics.
 
 use crate::{study::Study, tones};
-use engine::record::{results, runs};
+use engine::record::{self, runs};
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -80,8 +80,7 @@ fn edited(record: &Value, place: &str, other: Option<&Value>) -> Value {
 /// Reads and renders a record as `report` and `show` do.
 fn use_record(folder: &Path, store: &cache::Store) {
     let Ok(record) = runs::read(folder) else { return };
-    let _ = reports::render(&record, store, folder);
-    results::lines(&record, store);
+    let _ = reports::render(&record, record::table(&record, store), store, folder);
     let _ = serde_json::to_value(&record).expect("what was read can be written");
 }
 

@@ -24,10 +24,11 @@ pub fn by_first_appearance<L: Clone + Eq + Hash>(labels: &[L]) -> (Vec<u32>, Vec
 pub const UNLABELLED: u32 = u32::MAX;
 
 /// Classes numbered by first appearance, where an empty name is no class; none if all are empty.
-pub fn classes(labels: &[String]) -> Option<Vec<u32>> {
-    let named: Vec<&String> = labels.iter().filter(|label| !label.is_empty()).collect();
+pub fn classes<L: AsRef<str>>(labels: &[L]) -> Option<Vec<u32>> {
+    let named = labels.iter().map(AsRef::as_ref).filter(|label| !label.is_empty());
+    let named: Vec<&str> = named.collect();
     let mut numbers = by_first_appearance(&named).0.into_iter();
-    let number = |label: &String| match label.is_empty() {
+    let number = |label: &L| match label.as_ref().is_empty() {
         true => UNLABELLED,
         false => numbers.next().expect("one for each name"),
     };
@@ -186,6 +187,33 @@ impl Contingency {
         (both / clusters).sqrt() * (both / classes).sqrt()
     }
 
+    /// The standard deviation of the adjusted Rand index over all labelings with these sizes: how far
+    /// from 0 chance takes it. None of fewer than 4 points, or where it is always the same.
+    ///
+    /// With T = Σ n_ij² − n, P and Q the same of the sizes, and P′, Q′ their Σ m (m − 1) (m − 2), it is
+    /// that of T over (P + Q) / 2 − P Q / n(n − 1); the variance of T / √(P Q) is that of Fowlkes and
+    /// Mallows (1983).
+    pub fn adjusted_rand_deviation(&self) -> Option<f64> {
+        let of = |sizes: &[u64], term: fn(f64) -> f64| -> f64 {
+            sizes.iter().map(|&size| term(size as f64)).sum()
+        };
+        let (pair, triple) = (|m: f64| m * (m - 1.0), |m: f64| m * (m - 1.0) * (m - 2.0));
+        let n = self.n as f64;
+        let (p, q) = (of(&self.classes, pair), of(&self.clusters, pair));
+        let (p3, q3) = (of(&self.classes, triple), of(&self.clusters, triple));
+        if self.n < 4 || p == 0.0 || q == 0.0 {
+            return None;
+        }
+        let (pairs, triples) = (n * (n - 1.0), n * (n - 1.0) * (n - 2.0));
+        let variance = 2.0 / pairs
+            + 4.0 * p3 * q3 / (triples * p * q)
+            + (p - 2.0 - 4.0 * p3 / p) * (q - 2.0 - 4.0 * q3 / q) / (triples * (n - 3.0))
+            - p * q / (pairs * pairs);
+        let most = f64::midpoint(p, q) - p * q / pairs;
+        // Of sizes that leave no choice the variance is 0 but for rounding.
+        (most > 0.0 && variance > 1e-12).then(|| (variance * p * q).sqrt() / most)
+    }
+
     /// The share of points in their cluster's most frequent class.
     pub fn purity(&self) -> f64 {
         let mut largest = vec![0; self.clusters.len()];
@@ -255,6 +283,38 @@ fn away_from_zero(x: f64) -> f64 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn chance_moves_the_adjusted_rand_index_as_far_as_all_orders_do() {
+        let truth = [0, 0, 0, 1, 1, 2, 2];
+        let clusters = [0, 0, 1, 1, 1, 1, 2];
+        let mut found = Vec::new();
+        let mut order: Vec<usize> = (0..7).collect();
+        // Heap's algorithm.
+        let (mut counts, mut at) = ([0; 7], 0);
+        let ari = |order: &[usize]| {
+            let moved: Vec<u32> = order.iter().map(|&it| clusters[it]).collect();
+            Contingency::new(&truth, &moved).adjusted_rand()
+        };
+        found.push(ari(&order));
+        while at < 7 {
+            if counts[at] < at {
+                order.swap(if at % 2 == 0 { 0 } else { counts[at] }, at);
+                found.push(ari(&order));
+                (counts[at], at) = (counts[at] + 1, 0);
+            } else {
+                (counts[at], at) = (0, at + 1);
+            }
+        }
+        assert_eq!(found.len(), 5040);
+        let mean = found.iter().sum::<f64>() / 5040.0;
+        let variance = found.iter().map(|it| (it - mean).powi(2)).sum::<f64>() / 5040.0;
+        let told = Contingency::new(&truth, &clusters).adjusted_rand_deviation().expect("one");
+        assert!(mean.abs() < 1e-12 && (told - variance.sqrt()).abs() < 1e-12, "{told} {variance}");
+        for (truth, clusters) in [([0; 5], [0, 0, 1, 1, 2]), ([0, 1, 2, 3, 4], [0, 0, 1, 1, 2])] {
+            assert_eq!(Contingency::new(&truth, &clusters).adjusted_rand_deviation(), None);
+        }
+    }
 
     #[test]
     fn a_worked_example() {

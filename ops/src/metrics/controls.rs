@@ -1,12 +1,16 @@
 //! The op `controls`: what to hold clusters against.
 
-use crate::math::{contingency::Contingency, shuffle};
+use crate::math::shuffle;
 use crate::metrics::{
     gaussian_reference::{MOST_FEATURES, Method, cloud, points},
-    metrics::{CLUSTERED, SCORES, Score, extrinsic, intrinsic, scores_table, truth_of},
+    measures::Judged,
+    metrics::{CLUSTERED, SCORES, truth_of},
 };
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
-use cache::{Kind, Shape};
+use cache::{
+    Kind, Shape,
+    metric::{Metric, Score, artifact},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroU32;
@@ -38,7 +42,7 @@ pub struct Controls {
 
 impl Op for Controls {
     const NAME: &'static str = "controls";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const SEEDED: bool = true;
     const COMPANION: bool = true;
     const INPUTS: &'static [Port] = &[
@@ -57,8 +61,9 @@ impl Op for Controls {
         let (values, width) = (features.values(), features.width());
         let Ok(method) = Method::of(inputs.get("clusters")?) else {
             let note = "the clusters do not say which op made them, so it cannot run again";
-            return Ok(Outputs::new()
-                .with("scores", scores_table([(WHOLE.to_owned(), f64::NAN, note.to_owned())])));
+            let whole =
+                Score { metric: Metric::new(WHOLE, WHOLE), value: f64::NAN, note: note.to_owned() };
+            return Ok(Outputs::new().with("scores", artifact(&[whole])));
         };
         let truth = truth_of(inputs, ids)?;
         let truth = truth.as_deref();
@@ -76,8 +81,7 @@ impl Op for Controls {
         for k in self.numbers(&method, ids.len()) {
             rate(&format!("k={k}"), values, &method.with_clusters(k), truth)?;
         }
-        let found = found.into_iter().map(|(name, score)| (name, score.value, score.note));
-        Ok(Outputs::new().with("scores", scores_table(found)))
+        Ok(Outputs::new().with("scores", artifact(&found)))
     }
 }
 
@@ -97,20 +101,22 @@ impl Controls {
     }
 }
 
-/// The scores that are shown, by their names with `name` before them.
+/// The scores that tables show, with `name` before their names; beside others they are no columns.
 fn scores(
     name: &str,
     x: &[f32],
     width: usize,
     labels: &[u32],
     truth: Option<&[u32]>,
-) -> Vec<(String, Score)> {
-    const SHOWN: [&str; 6] =
-        ["silhouette", "calinski_harabasz", "davies_bouldin", "ari", "nmi", "purity"];
-    let mut scores = intrinsic(x, width, labels);
-    scores.extend(truth.into_iter().flat_map(|truth| extrinsic(&Contingency::new(truth, labels))));
-    let shown = scores.into_iter().filter(|score| SHOWN.contains(&score.metric));
-    shown.map(|score| (format!("{name}.{}", score.metric), score)).collect()
+) -> Vec<Score> {
+    let mut scores = Judged::new(x, width, labels, truth, 0).scores();
+    scores.retain(|score| score.metric.is_shown);
+    for Score { metric, .. } in &mut scores {
+        metric.name = format!("{name}.{}", metric.name).into();
+        metric.title = format!("{} ({name})", metric.title).into();
+        metric.is_shown = false;
+    }
+    scores
 }
 
 /// Rows whose columns are each in a random order of their own.

@@ -6,7 +6,7 @@ use crate::math::{
     random::{Purpose, Random},
     symmetric,
 };
-use crate::metrics::metrics::{SCORES, Score, intrinsic};
+use crate::metrics::{measures::Judged, metrics::SCORES};
 use crate::{Ctx, Entry, Inputs, Op, OpError, Outputs, Port, table};
 use cache::{Array, Artifact, Kind, Shape, Table};
 use rayon::prelude::*;
@@ -32,7 +32,7 @@ pub(crate) const MOST_FEATURES: usize = 512;
 
 impl Op for GaussianReference {
     const NAME: &'static str = "gaussian_reference";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const SEEDED: bool = true;
     const INPUTS: &'static [Port] = &[
         Port::new("features", &[Kind::Matrix], "What was clustered: one row of numbers a clip."),
@@ -60,8 +60,8 @@ impl Op for GaussianReference {
         let labels = method.cut(&points, cx)?;
         let array = points.as_table().and_then(|table| table.array("features"));
         let array = array.expect("the cloud has features");
-        let scores = intrinsic(array.values(), array.width(), &labels);
-        Ok(Outputs::new().with("scores", Score::table(scores)))
+        let judged = Judged::new(array.values(), array.width(), &labels, None, 0);
+        Ok(Outputs::new().with("scores", judged.artifact()))
     }
 }
 

@@ -1,12 +1,12 @@
 //! The op `metrics`: how good clusters are, by themselves and beside known classes.
 
-use crate::math::{
-    contingency::{Contingency, by_first_appearance, classes},
-    dispersion::{Clusters, effective_dimension},
-    silhouette,
-};
+use super::measures::{Judged, MEASURES, Measure};
+use crate::math::contingency::{by_first_appearance, classes};
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
-use cache::{Artifact, Column, Kind, Shape, Table};
+use cache::{
+    Array, Column, Kind, Shape,
+    metric::{CLIPS, TRUTH, artifact, clips_name, labels_name},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -24,14 +24,55 @@ use std::collections::HashMap;
 /// `fowlkes_mallows`, `purity` (the share of clips in their cluster's most frequent class) and
 /// `purity_majority` (the share of the most frequent class, which a single cluster would reach).
 ///
-/// Rows are matched by `clip_id`: the clips of `features` count, others at the other ports do not.
-/// A score that is not defined is NaN, and its note says why. Clips without a label count for the
-/// scores of the clusters by themselves, and not for those beside `truth`.
+/// `ari_deviation` is how far from 0 chance takes the ARI of so few clips: its standard deviation over
+/// all groups of the same sizes.
 ///
-/// Source: `sklearn.metrics` of scikit-learn 1.9, within 1e-6.
+/// Rows are matched by `clip_id`: the clips of `features` count, others at the other ports do not.
+/// A score that is not defined is NaN, and its note says why. Noise, clips that a method such as
+/// DBSCAN puts into no cluster (the cluster `-1` or an empty one), is counted as `n_noise`, and
+/// treated as `noise` says. Clips without a label count for the scores of the clusters by themselves,
+/// and not for those beside `truth`.
+///
+/// Source: `sklearn.metrics` of scikit-learn 1.9, within 1e-6; the variance of the ARI: Fowlkes and
+/// Mallows, "A method for comparing two hierarchical clusterings" (1983).
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Metrics {}
+pub struct Metrics {
+    /// What becomes of noise: `cluster` scores it as one more cluster, as scikit-learn's functions do,
+    /// so that all rows are of the same clips; `drop` leaves it out, so that a row is of fewer clips
+    /// and compares with no other; `singletons` makes each of its clips a cluster of its own.
+    #[serde(default)]
+    pub noise: Noise,
+}
+
+/// What becomes of clips that are in no cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Noise {
+    /// It is one more cluster.
+    #[default]
+    Cluster,
+    /// It is left out.
+    Drop,
+    /// Each clip is a cluster of its own.
+    Singletons,
+}
+
+impl Noise {
+    /// What became of it.
+    fn said(self) -> &'static str {
+        match self {
+            Noise::Cluster => "scored as one more cluster",
+            Noise::Drop => "left out of the scores",
+            Noise::Singletons => "each scored as a cluster of its own",
+        }
+    }
+}
+
+/// Whether a cluster's name means that there is none.
+fn is_noise(cluster: &str) -> bool {
+    cluster == "-1" || cluster.trim().is_empty()
+}
 
 /// The features that clusters were made of, for ops that judge clusters.
 pub(crate) const CLUSTERED: Port = Port::new(
@@ -41,12 +82,16 @@ pub(crate) const CLUSTERED: Port = Port::new(
 );
 
 /// What ops give that judge clusters.
-pub(crate) const SCORES: Port =
-    Port::new("scores", &[Kind::Scores], "One row a score: metric, value, note.");
+pub(crate) const SCORES: Port = Port::new(
+    "scores",
+    &[Kind::Scores],
+    "One row a score: metric, value, note, and what the metric is.",
+);
 
 impl Op for Metrics {
     const NAME: &'static str = "metrics";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
+    const METRICS: &'static [Measure] = MEASURES;
     const INPUTS: &'static [Port] = &[
         CLUSTERED,
         Port::new("clusters", &[Kind::Labels], "The cluster of each clip."),
@@ -60,53 +105,52 @@ impl Op for Metrics {
 
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
         let (ids, features) = inputs.features("features")?;
-        let (clusters, _) = by_first_appearance(&labels_of(inputs, "clusters", "features", ids)?);
-        let truth = truth_of(inputs, ids)?;
+        let mut names = labels_of(inputs, "clusters", "features", ids)?;
+        let noise = names.iter().filter(|name| is_noise(name)).count();
+        let all: Vec<usize> = (0..ids.len()).collect();
+        let (kept, features) = match self.noise {
+            Noise::Drop if noise > 0 => {
+                let kept: Vec<usize> =
+                    all.into_iter().filter(|&row| !is_noise(&names[row])).collect();
+                let values = kept.iter().flat_map(|&row| features.row(row)).copied();
+                let features = Array::new([features.width()], values.collect::<Vec<f32>>());
+                (kept, features)
+            }
+            _ => (all, features.clone()),
+        };
+        if self.noise == Noise::Singletons {
+            let named = names.iter_mut().enumerate().filter(|(_, name)| is_noise(name));
+            // No other cluster has such a name.
+            named.for_each(|(row, name)| *name = format!("-1\0{row}"));
+        }
+        let (clusters, _) = by_first_appearance(&rows_of(&names, &kept));
+        let truth = inputs.optional("truth").map(|_| labels_of(inputs, "truth", "features", ids));
+        let truth = truth.transpose()?;
+        let numbers = truth.as_ref().and_then(|truth| classes(&rows_of(truth, &kept)));
         cx.stop_if_cancelled()?;
-        let mut scores = intrinsic(features.values(), features.width(), &clusters);
-        if let Some(truth) = truth {
-            scores.extend(extrinsic(&Contingency::new(&truth, &clusters)));
+        let width = features.width();
+        let judged = Judged::new(features.values(), width, &clusters, numbers.as_deref(), noise);
+        let mut scores = judged.scores();
+        for score in scores.iter_mut().filter(|score| score.metric.name == "n_noise") {
+            score.note = self.noise.said().to_owned();
         }
         cx.stop_if_cancelled()?;
-        Ok(Outputs::new().with("scores", Score::table(scores)))
+        let clips = rows_of(ids, &kept);
+        let scores = artifact(&scores).with_meta(CLIPS, clips_name(clips.iter().copied()));
+        let scores = match truth {
+            Some(truth) => {
+                let classes = clips.into_iter().zip(rows_of(&truth, &kept));
+                scores.with_meta(TRUTH, labels_name(classes))
+            }
+            None => scores,
+        };
+        Ok(Outputs::new().with("scores", scores))
     }
 }
 
-/// One score; where its value is NaN, the note says why.
-#[derive(Clone, Debug)]
-pub struct Score {
-    /// The name.
-    pub metric: &'static str,
-    /// The value.
-    pub value: f64,
-    /// Why there is none, or nothing.
-    pub note: String,
-}
-
-impl Score {
-    fn new(metric: &'static str, value: f64) -> Self {
-        Self { metric, value, note: String::new() }
-    }
-
-    /// The artifact: one row a score.
-    pub fn table(scores: Vec<Self>) -> Artifact {
-        scores_table(scores.into_iter().map(|it| (it.metric.to_owned(), it.value, it.note)))
-    }
-}
-
-/// The artifact of scores: name, value, note.
-pub(crate) fn scores_table(scores: impl IntoIterator<Item = (String, f64, String)>) -> Artifact {
-    let (mut names, mut values, mut notes) = (Vec::new(), Vec::new(), Vec::new());
-    for (name, value, note) in scores {
-        names.push(name);
-        values.push(value);
-        notes.push(note);
-    }
-    let table = Table::new()
-        .with_text("metric", names)
-        .with_reals("value", values)
-        .with_text("note", notes);
-    Artifact::table(Kind::Scores, table)
+/// The labels of some rows.
+fn rows_of<'l>(labels: &'l [String], rows: &[usize]) -> Vec<&'l str> {
+    rows.iter().map(|&row| labels[row].as_str()).collect()
 }
 
 /// The class of each clip, numbered by first appearance, if classes are known; of some clips they
@@ -150,50 +194,4 @@ pub(crate) fn labels_of(
         })
     };
     ids.iter().map(label).collect()
-}
-
-/// Scores of the clusters by themselves, for row-major points and labels numbered from 0 by first
-/// appearance.
-pub fn intrinsic(x: &[f32], n_features: usize, labels: &[u32]) -> Vec<Score> {
-    let n = labels.len();
-    let k = labels.iter().max().map_or(0, |&most| most as usize + 1);
-    let mut scores = vec![Score::new("n_clips", n as f64), Score::new("n_clusters", k as f64)];
-    let names = ["silhouette", "calinski_harabasz", "davies_bouldin"];
-    if (2..n).contains(&k) {
-        let clusters = Clusters::new(x, n_features, labels);
-        let silhouette = silhouette::score(x, n_features, labels);
-        let values = [silhouette, clusters.calinski_harabasz(), clusters.davies_bouldin()];
-        scores.extend(names.iter().zip(values).map(|(name, value)| Score::new(name, value)));
-    } else {
-        let note = match k {
-            1 => "there is one cluster; it needs at least 2".to_owned(),
-            _ => format!("there are as many clusters as clips ({n}); it needs fewer"),
-        };
-        let undefined = |&metric| Score { metric, value: f64::NAN, note: note.clone() };
-        scores.extend(names.iter().map(undefined));
-    }
-    let mut dimension = Score::new("effective_dimension", effective_dimension(x, n_features));
-    if dimension.value.is_nan() {
-        dimension.note = "all clips have the same features".to_owned();
-    }
-    scores.push(dimension);
-    scores
-}
-
-/// Scores of the clusters beside the classes.
-pub fn extrinsic(both: &Contingency) -> Vec<Score> {
-    let (homogeneity, completeness, v_measure) = both.homogeneity_completeness_v();
-    let named = [
-        ("n_classes", both.n_classes() as f64),
-        ("ari", both.adjusted_rand()),
-        ("nmi", both.normalized_mutual_information()),
-        ("ami", both.adjusted_mutual_information()),
-        ("homogeneity", homogeneity),
-        ("completeness", completeness),
-        ("v_measure", v_measure),
-        ("fowlkes_mallows", both.fowlkes_mallows()),
-        ("purity", both.purity()),
-        ("purity_majority", both.majority()),
-    ];
-    named.map(|(metric, value)| Score::new(metric, value)).to_vec()
 }

@@ -1,11 +1,15 @@
 //! What a program made, as an artifact: the columns of its kind, one row a clip, finite numbers.
 
 use super::columns;
-use crate::audio::reference::AudioRef;
-use cache::{Artifact, Column, Kind, Table, missing, rows};
+use crate::{audio::reference::AudioRef, metrics::measures};
+use cache::{
+    Artifact, Column, Kind, Table,
+    metric::{self, Score},
+    missing, rows,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// What a program can make: kinds that are tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -19,7 +23,8 @@ pub enum Made {
     Labels,
     /// Some of the clips among the inputs.
     Clips,
-    /// `metric`, `value` and perhaps `note`.
+    /// `metric`, `value` and perhaps `note`; `title`, `direction` (`maximize` or `minimize`),
+    /// `decimals`, `uses_labels` (0 or 1) and `shown` (0 or 1) say how a table shows and ranks it.
     Scores,
     /// Any columns, one row an epoch.
     History,
@@ -186,24 +191,30 @@ fn reals(table: &Table, name: &str) -> Result<Vec<f64>, String> {
     }
 }
 
+/// Scores, with what the program says of its metrics.
 fn scores(table: &Table) -> Result<Artifact, String> {
-    let metrics = table.text("metric").ok_or("has no column of text `metric`")?;
-    let values = reals(table, "value")?;
-    if let Some(row) = values.iter().position(|value| value.is_infinite()) {
-        return Err(format!("has {} as `{}`", values[row], metrics[row]));
-    }
-    let notes = match table.text("note") {
-        Some(notes) => notes.to_vec(),
-        None => {
-            let note = |value: &f64| if value.is_nan() { "the program gave no number" } else { "" };
-            values.iter().map(|value| note(value).to_owned()).collect()
+    let mut scores = metric::scores(table, measures::known)?;
+    let mut names = HashSet::new();
+    for Score { metric, value, note } in &mut scores {
+        if value.is_infinite() {
+            return Err(format!("has {value} as `{}`", metric.name));
         }
-    };
-    let table = Table::new()
-        .with_text("metric", metrics.iter().cloned())
-        .with_reals("value", values)
-        .with_text("note", notes);
-    Ok(Artifact::table(Kind::Scores, table))
+        if !names.insert(metric.name.clone()) {
+            return Err(format!("has the metric `{}` twice", metric.name));
+        }
+        if value.is_nan() && note.is_empty() {
+            "the program gave no number".clone_into(note);
+        }
+    }
+    let whole = metric::artifact(&scores);
+    if metric::ABOUT.iter().any(|name| table.column(name).is_some()) {
+        return Ok(whole);
+    }
+    let columns = whole.as_table().into_iter().flat_map(Table::columns);
+    let plain = columns
+        .filter(|(name, _)| !metric::ABOUT.contains(name))
+        .fold(Table::new(), |table, (name, column)| table.with(name, column.clone()));
+    Ok(Artifact::table(Kind::Scores, plain))
 }
 
 fn linkage(table: &Table) -> Result<Artifact, String> {
@@ -294,6 +305,28 @@ mod tests {
             Table::new().with_text("metric", ["ari"]).with_reals("value", vec![f64::INFINITY]);
         refused(Kind::Scores, endless, "has inf as `ari`");
         refused(Kind::Linkage, ids(&["a"]), "has no column of numbers `distance`");
+    }
+
+    #[test]
+    fn scores_keep_what_the_program_says_of_its_metrics() {
+        let table = || Table::new().with_text("metric", ["ari", "own"]);
+        let table = || table().with_reals("value", vec![0.5, 2.0]);
+        let plain = made(Kind::Scores, table()).expect("scores");
+        let names = |made: &Artifact| {
+            let columns = made.as_table().into_iter().flat_map(Table::columns);
+            columns.map(|(name, _)| name.to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&plain), ["metric", "value", "note"], "as ever");
+        let told = table().with_text("direction", ["", "minimize"]);
+        let told = made(Kind::Scores, told).expect("scores");
+        let scores = told.as_table().map(|table| metric::scores(table, |_| None));
+        let scores = scores.expect("a table").expect("scores");
+        assert_eq!(scores[0].metric.heading(), "ARI ↑", "known by its name");
+        assert_eq!(scores[1].metric.heading(), "own ↓");
+        let wrong = table().with_text("direction", ["up", ""]);
+        refused(Kind::Scores, wrong, "has the direction `up` for `ari`");
+        let twice = Table::new().with_text("metric", ["a", "a"]);
+        refused(Kind::Scores, twice.with_reals("value", vec![1.0, 2.0]), "the metric `a` twice");
     }
 
     #[test]

@@ -5,19 +5,20 @@
 
 use super::{
     Drawn, Points, kind,
-    source::{Input, Source, Swept},
+    source::{Input, Source},
 };
 use crate::{
     draw::{raster, scene::HEADING, svg},
-    scores,
+    scores::ScoreTable,
     steps::Steps,
 };
 use cache::{Digest, Hasher, Record, Store, StoreError, record::Figure, store::FIGURES};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Raise it when equal inputs may give another drawing.
-const VERSION: u64 = 5;
+const VERSION: u64 = 6;
 
 /// A figure as it is kept.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -60,9 +61,12 @@ pub fn render(
     if let (Some(kept), Some(png)) = (kept, store.kept(FIGURES, &png)) {
         return Ok(Ok(Rendered { png, ..kept }));
     }
-    let mut source = Source { figure, swept: Vec::new(), inputs: BTreeMap::new() };
+    let mut source = Source { figure, table: ScoreTable::default(), inputs: BTreeMap::new() };
     if by_scores {
-        source.swept = swept(record, store)?;
+        source.table = swept(figure, record, store);
+        if let Some(fault) = source.table.lost.take() {
+            return Err(fault);
+        }
     }
     for (role, digests) in inputs {
         for (step, port, digest) in digests {
@@ -125,14 +129,15 @@ fn digests(figure: &Figure, record: &Record) -> Result<Digests, String> {
     Ok(digests)
 }
 
-/// The scores of every row that has a point in a sweep.
-fn swept(record: &Record, store: &Store) -> Result<Vec<Swept>, StoreError> {
-    let (steps, mut swept) = (Steps::of(record), Vec::new());
-    for row in record.table.iter().filter(|row| !row.point.is_empty()) {
-        let Some((values, _)) = scores::values(steps.get(&row.scores), store)? else { continue };
-        swept.push(Swept { title: row.title.clone(), point: row.point.clone(), values });
-    }
-    Ok(swept)
+/// The scores of every row that has a point in a sweep. A figure over the resource of a search by
+/// halving shows every rung, any other the last one of each point, as the table does.
+fn swept(figure: &Figure, record: &Record, store: &Store) -> ScoreTable {
+    let resource = record.sweep.as_ref().and_then(|sweep| sweep.resource.as_ref());
+    let shows = |name: &str| figure.options.get(name).and_then(Value::as_str);
+    let every_rung = resource.is_some_and(|it| [shows("x"), shows("y")].contains(&Some(it)));
+    let mut table = ScoreTable::read_with(record, store, |_| None, every_rung);
+    table.rows.retain(|row| !row.point.is_empty());
+    table
 }
 
 /// The name of a drawing: the digest of all that decides it.
@@ -148,10 +153,13 @@ fn key(figure: &Figure, inputs: &Digests, record: &Record, by_scores: bool) -> D
     }
     if by_scores {
         let steps = Steps::of(record);
+        hasher.text(&json_of(&record.columns)).text(&json_of(&record.sweep));
         for row in record.table.iter().filter(|row| !row.point.is_empty()) {
             hasher.text(&row.title).text(&json_of(&row.point));
-            for digest in steps.get(&row.scores).iter().flat_map(|step| step.outputs.values()) {
-                hasher.text(&digest.to_string());
+            for step in std::iter::once(&row.scores).chain(row.others.values()) {
+                for digest in steps.get(step).iter().flat_map(|step| step.outputs.values()) {
+                    hasher.text(&digest.to_string());
+                }
             }
         }
     }

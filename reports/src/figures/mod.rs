@@ -165,7 +165,7 @@ pub const FIGURES: &[FigureKind] = &[
             Setting {
                 name: "metric",
                 expected: Expected::Text,
-                doc: "Which metric; `ari` if not given.",
+                doc: "Which metric; the one that the report speaks of first if not given.",
             },
             Setting {
                 name: "x",

@@ -1,5 +1,6 @@
 //! What a figure is drawn from.
 
+use crate::scores::ScoreTable;
 use cache::{Artifact, Table, record::Figure};
 use std::collections::BTreeMap;
 
@@ -8,19 +9,9 @@ pub struct Source<'a> {
     /// What was asked for.
     pub figure: &'a Figure,
     /// The scores at each point of the sweep, if the figure is drawn from them.
-    pub swept: Vec<Swept>,
+    pub table: ScoreTable,
     /// Artifacts by role.
     pub inputs: BTreeMap<String, Vec<Input>>,
-}
-
-/// The scores of a row of the table at a point of the sweep.
-pub struct Swept {
-    /// The title of the row.
-    pub title: String,
-    /// Swept parameters and their values.
-    pub point: Vec<(String, serde_json::Value)>,
-    /// Value by metric.
-    pub values: BTreeMap<String, f64>,
 }
 
 /// An artifact and where it came from.

@@ -1,14 +1,14 @@
 //! A metric over two parameters of a sweep.
 
-use super::{
-    Drawn,
-    source::{Source, Swept},
-};
-use crate::draw::{
-    Anchor, Map, Paint, Scale, Scene,
-    axis::{brief, color_bar},
-    font,
-    scene::SIZES,
+use super::{Drawn, source::Source};
+use crate::{
+    draw::{
+        Anchor, Map, Paint, Scale, Scene,
+        axis::{brief, color_bar},
+        font,
+        scene::SIZES,
+    },
+    scores::ScoredRow,
 };
 use serde_json::Value;
 
@@ -17,9 +17,14 @@ type Cells = Vec<(Value, Value, Vec<f64>)>;
 const MOST: usize = 24;
 
 pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
-    let metric = source.text("metric").unwrap_or("ari");
-    let swept = |row: &Swept| row.point.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
-    let names = source.swept.iter().map(swept).find(|names| !names.is_empty()).unwrap_or_default();
+    let rows = &source.table.rows;
+    let headline = source.table.headline().or(source.table.columns.first());
+    let headline = headline.map(|metric| &*metric.name);
+    let metric = source.text("metric").or(headline).ok_or("no row has numbers")?;
+    let title = source.table.title_of(metric);
+    let swept =
+        |row: &ScoredRow| row.point.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    let names = rows.iter().map(swept).find(|names| !names.is_empty()).unwrap_or_default();
     let axis = |setting: &str, at: usize| {
         let name = source.text(setting).map(str::to_owned).or_else(|| names.get(at).cloned());
         let name = name.ok_or("it takes a sweep over two parameters")?;
@@ -30,19 +35,16 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     };
     let (x, y) = (axis("x", 0)?, axis("y", 1)?);
     let mut titles: Vec<&str> = Vec::new();
-    for row in source.swept.iter().filter(|row| !row.point.is_empty()) {
-        if !titles.contains(&row.title.as_str()) {
-            titles.push(&row.title);
+    for row in rows {
+        if !titles.contains(&row.name.as_str()) {
+            titles.push(&row.name);
         }
     }
-    let mut scene = Scene::new(640.0, 0.0, source.title(&format!("{metric} over the sweep")));
+    let mut scene = Scene::new(640.0, 0.0, source.title(&format!("{title} over the sweep")));
     let mut top = 0.0;
     let groups: Vec<(&str, Cells)> = titles
         .into_iter()
-        .map(|title| {
-            let own = source.swept.iter().filter(|row| row.title == title);
-            (title, cells(own, metric, &x, &y))
-        })
+        .map(|name| (name, cells(rows.iter().filter(|row| row.name == name), metric, &x, &y)))
         .filter(|(_, cells)| !cells.is_empty())
         .collect();
     if groups.is_empty() {
@@ -50,14 +52,15 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     }
     let means = groups.iter().flat_map(|(_, cells)| cells.iter().map(|cell| mean(&cell.2)));
     let scale = Scale::around(means.collect::<Vec<_>>(), false);
-    for (title, cells) in &groups {
-        top = draw_title(&mut scene, title, cells, [&x, &y], top, scale, metric)? + 30.0;
+    for (name, cells) in &groups {
+        top = draw_title(&mut scene, name, cells, [&x, &y], top, scale, title)? + 30.0;
     }
     scene.height = top;
-    let several = groups.iter().any(|(_, cells)| cells.iter().any(|cell| cell.2.len() > 1));
+    let several = groups.iter().any(|(_, cells)| cells.iter().any(|cell| cell.2.len() > 1))
+        || rows.iter().any(|row| row.seeds.len() > 1);
     Ok(Drawn {
         caption: format!(
-            "`{metric}` at each point of the sweep{}. Bright is high; a ridge along one axis says that the other \
+            "{title} at each point of the sweep{}. Bright is high; a ridge along one axis says that the other \
              parameter hardly matters. Cells differ by chance too: compare with the spread over seeds.",
             if several { ", the mean over seeds and other swept parameters" } else { "" }
         ),
@@ -67,7 +70,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
 }
 
 /// The numbers of each pair of values.
-fn cells<'a>(rows: impl Iterator<Item = &'a Swept>, metric: &str, x: &str, y: &str) -> Cells {
+fn cells<'a>(rows: impl Iterator<Item = &'a ScoredRow>, metric: &str, x: &str, y: &str) -> Cells {
     let mut cells = Cells::new();
     for row in rows {
         let value = |name: &str| row.point.iter().find(|(own, _)| own == name).map(|it| &it.1);

@@ -4,10 +4,13 @@ use super::{
     Drawn,
     source::{Input, Source},
 };
-use crate::draw::{
-    Anchor, Paint, Panel, Scale, Scene, Shape,
-    axis::{Entry, legend},
-    scene::SIZES,
+use crate::{
+    draw::{
+        Anchor, Paint, Panel, Scale, Scene, Shape,
+        axis::{Entry, legend},
+        scene::SIZES,
+    },
+    latent,
 };
 
 /// Units in use, and others.
@@ -20,10 +23,10 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     let mut top = 44.0;
     let mut counts = Vec::new();
     for model in models {
-        let active = model.ints("active")?;
-        let in_use = active.iter().filter(|active| **active != 0).count();
+        let active = active(model)?;
+        let in_use = active.iter().filter(|active| **active).count();
         counts.push(format!("{}: {in_use} of {}", model.step, active.len()));
-        draw_model(&mut scene, model, active, top)?;
+        draw_model(&mut scene, model, &active, top)?;
         top += 275.0;
     }
     let entries = [
@@ -34,8 +37,8 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     scene.height = bottom + 6.0 + legend(&mut scene, [92.0, bottom], 600.0, &entries);
     Ok(Drawn {
         caption: format!(
-            "Units in use, {}. A unit is in use if its KL is above 0.01 nats or, in a model without a KL, its mean varies \
-             by more than 0.01. Idle units carry nothing of a clip, however many the latent has.",
+            "Units in use, {}. A unit is in use if its KL is above 0.01 nats or, in a model without a KL, if its mean \
+             varies at least a hundredth as much as that of the liveliest. Idle units carry nothing of a clip, however many the latent has.",
             counts.join("; ")
         ),
         scene,
@@ -43,12 +46,23 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     })
 }
 
-fn draw_model(scene: &mut Scene, model: &Input, active: &[i64], top: f64) -> Result<(), String> {
+/// Which units are in use.
+fn active(model: &Input) -> Result<Vec<bool>, String> {
+    if has_kl(model.reals("kl")?) {
+        return Ok(model.ints("active")?.iter().map(|active| *active != 0).collect());
+    }
+    Ok(latent::in_use_by_variance(model.reals("variance_of_mean")?))
+}
+
+fn has_kl(kl: &[f64]) -> bool {
+    kl.iter().any(|value| value.is_finite())
+}
+
+fn draw_model(scene: &mut Scene, model: &Input, active: &[bool], top: f64) -> Result<(), String> {
     let kl = model.reals("kl")?;
     let variance = model.reals("variance_of_mean")?;
     // By what decides whether a unit counts.
-    let has_kl = kl.iter().any(|value| value.is_finite());
-    let by = if has_kl { kl } else { variance };
+    let by = if has_kl(kl) { kl } else { variance };
     let mut order: Vec<usize> = (0..active.len()).collect();
     order.sort_by(|a, b| by[*b].total_cmp(&by[*a]).then(a.cmp(b)));
     scene.words(&model.step, [92.0, top - 16.0], Anchor::Start, SIZES[0]);
@@ -67,7 +81,7 @@ fn draw_model(scene: &mut Scene, model: &Input, active: &[i64], top: f64) -> Res
             let value = if values[unit].is_finite() { values[unit].max(0.0) } else { 0.0 };
             let [left, high] = panel.at(place as f64, value);
             let low = panel.at(0.0, 0.0)[1];
-            let fill = if active[unit] != 0 { IN_USE } else { IDLE };
+            let fill = if active[unit] { IN_USE } else { IDLE };
             // A bar of no height is still seen.
             let height = (low - high).max(1.0);
             scene.rect([left + width * 0.1, low - height, (width * 0.8).max(0.4), height], fill);

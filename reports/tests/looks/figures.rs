@@ -6,7 +6,7 @@ use crate::study::{Study, clips, noise, scattered};
 use cache::{Artifact, Kind, Table, record::Row};
 use reports::figures::{FIGURES, Rendered};
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{fs, path::Path};
 
 /// Draws, compares with the golden file, and tells every kind that was drawn.
 fn golden(
@@ -185,14 +185,11 @@ fn a_sweep_is_a_heatmap() {
         study.record.table.push(Row {
             title: "β-VAE + K-Means".to_owned(),
             scores: step,
-            reference: None,
-            companion: None,
-            paper: BTreeMap::new(),
             point: vec![
                 ("vae.beta".to_owned(), json!(beta)),
                 ("vae.latent".to_owned(), json!(latent)),
             ],
-            seed: 0,
+            ..Row::default()
         });
     }
     golden(&study, "sweep_heatmap", "sweep_heatmap", &[], json!({"metric": "ari"}));

@@ -85,7 +85,7 @@ fn clicked(study: &Study, clips: &[usize], meanwhile: impl FnOnce()) -> Option<V
     let browser = browser::find("no clip was heard")?;
     let run = study.folder.path().join("runs/study/1");
     fs::create_dir_all(&run).expect("a folder");
-    let report = reports::render(&study.record, &study.store, &run).expect("rendered");
+    let report = study.report(&run);
     let page = String::from_utf8(report["report.html"].clone()).expect("UTF-8");
     meanwhile();
     let told = browser::hear(&browser, &run, |address| {

@@ -25,11 +25,8 @@ fn hostile() -> Study {
         study.record.table.push(Row {
             title: format!("{at} {HOSTILE}"),
             scores: step,
-            reference: None,
-            companion: None,
             paper: BTreeMap::from([("ari".to_owned(), 0.5)]),
-            point: Vec::new(),
-            seed: 0,
+            ..Row::default()
         });
     }
     let skipped = Table::new().with_text("file", [HOSTILE]).with_text("reason", [HOSTILE]);
@@ -63,8 +60,7 @@ fn text(report: &reports::Report, name: &str) -> String {
 #[test]
 fn no_name_acts() {
     let study = hostile();
-    let report =
-        reports::render(&study.record, &study.store, study.folder.path()).expect("rendered");
+    let report = study.report(study.folder.path());
     let (html, markdown, latex) =
         (text(&report, "report.html"), text(&report, "report.md"), text(&report, "report.tex"));
     for (name, text) in [("html", &html), ("markdown", &markdown), ("latex", &latex)] {
@@ -94,9 +90,7 @@ fn no_name_acts() {
 #[test]
 fn equal_records_give_equal_bytes() {
     let (one, other) = (hostile(), hostile());
-    let render = |study: &Study| {
-        reports::render(&study.record, &study.store, study.folder.path()).expect("rendered")
-    };
+    let render = |study: &Study| study.report(study.folder.path());
     let first = render(&one);
     assert_eq!(first.keys().collect::<Vec<_>>(), render(&other).keys().collect::<Vec<_>>());
     assert!(first == render(&one), "what was kept gives other bytes");
@@ -128,7 +122,7 @@ fn clips_that_are_files_are_heard_unless_it_is_switched_off() {
     let page = |study: &Study| {
         let run = study.folder.path().join("runs/study/1");
         fs::create_dir_all(&run).expect("a folder");
-        text(&reports::render(&study.record, &study.store, &run).expect("rendered"), "report.html")
+        text(&study.report(&run), "report.html")
     };
     assert!(page(&study).contains("\"../../../data/\""), "the folder of the recordings");
     assert!(page(&study).contains("a%20%22b%22.wav"), "the recording");
@@ -168,8 +162,7 @@ addEventListener("load", () => {
 fn the_page_works_in_a_browser() {
     let Some(browser) = browser::find("the page was not opened") else { return };
     let study = hostile();
-    let report =
-        reports::render(&study.record, &study.store, study.folder.path()).expect("rendered");
+    let report = study.report(study.folder.path());
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
     let page = folder.join("report.html");
     fs::write(&page, text(&report, "report.html").replace("<head>", &format!("<head>{READER}")))

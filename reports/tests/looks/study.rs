@@ -1,12 +1,17 @@
 //! A store and the record of a run that never was, for tests of reports.
 
+use cache::metric::{Direction, Metric};
 use cache::{
     Artifact, Digest, Kind, Record, Shape, Store, Table,
     record::{Environment, Figure, PortRef, RECORD_VERSION, RunStatus, StepRecord, StepStatus},
 };
-use reports::figures::{Rendered, render};
+use reports::{
+    Report, ScoreTable,
+    figures::{self, Rendered},
+    render,
+};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 use tempfile::TempDir;
 
 /// A store and the record of a run that made what is in it.
@@ -32,6 +37,7 @@ impl Study {
             command: vec!["engine".to_owned()],
             question: None,
             table: Vec::new(),
+            columns: Vec::new(),
             figures: Vec::new(),
             only: false,
             audio: true,
@@ -87,6 +93,12 @@ impl Study {
         }
     }
 
+    /// The report of the run, as if it lay in this folder.
+    pub fn report(&self, folder: &Path) -> Report {
+        let table = ScoreTable::read(&self.record, &self.store, known);
+        render(&self.record, table, &self.store, folder).expect("rendered")
+    }
+
     /// Draws a figure.
     pub fn draw(
         &self,
@@ -95,8 +107,25 @@ impl Study {
         options: Value,
     ) -> Result<Rendered, String> {
         let figure = Self::figure(figure, inputs, options);
-        render(&figure, &self.record, &self.store).expect("all is in the store")
+        figures::render(&figure, &self.record, &self.store).expect("all is in the store")
     }
+}
+
+/// What is known of the metrics of these tests.
+pub fn known(name: &str) -> Option<Metric> {
+    let title = match name {
+        "ari" => "ARI",
+        "nmi" => "NMI",
+        "silhouette" => "Silhouette",
+        _ => return None,
+    };
+    Some(Metric {
+        direction: Some(Direction::Maximize),
+        uses_labels: name != "silhouette",
+        is_shown: true,
+        chance: (name == "ari").then_some(0.0),
+        ..Metric { title: title.into(), ..Metric::named(name) }
+    })
 }
 
 /// Numbers that look random and are the same everywhere.

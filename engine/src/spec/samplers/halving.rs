@@ -85,16 +85,17 @@ impl Sampler for Halving {
         )?;
         let mut rung = draws.finish(reader);
         let (mut points, mut amount) = (Vec::new(), self.from.0);
+        let name = reader.axes[resource].key.name.clone();
         loop {
             let value = Node { value: Value::Int(amount.into()), ..self.from.1.clone_bare() };
             let at = reader.axes[resource].intern(reader.cx, &value)?;
             let full: Vec<Point> = rung.iter().map(|point| [&point[..], &[at]].concat()).collect();
             points.extend(full.iter().cloned());
             if amount >= self.to {
-                return Some(Proposal::all(points));
+                return Some(Proposal { points, more: false, resource: Some(name) });
             }
             let Some(scores) = history.scores(reader, &full) else {
-                return Some(Proposal { points, more: true });
+                return Some(Proposal { points, more: true, resource: Some(name) });
             };
             let mut order: Vec<usize> = (0..rung.len()).collect();
             order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));

@@ -68,12 +68,14 @@ pub struct Proposal {
     pub points: Vec<Point>,
     /// Whether the results of these points lead to others.
     pub more: bool,
+    /// The parameter that grows from rung to rung, if one does.
+    pub resource: Option<String>,
 }
 
 impl Proposal {
     /// These points and no further ones.
     fn all(points: Vec<Point>) -> Self {
-        Self { points, more: false }
+        Self { points, more: false, resource: None }
     }
 }
 

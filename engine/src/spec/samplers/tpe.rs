@@ -68,7 +68,7 @@ impl Sampler for Tpe {
                 break;
             }
             let Some(scores) = history.scores(reader, &draws.points) else {
-                return Some(Proposal { points: draws.points, more: true });
+                return Some(Proposal { points: draws.points, more: true, resource: None });
             };
             let places: Vec<_> = draws.points.iter().map(|it| place(reader, over, it)).collect();
             let known = Parzen::new(&places, &scores, &choices);

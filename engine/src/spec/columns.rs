@@ -1,0 +1,184 @@
+//! The columns of the report's table: metrics of the rows' scores, and `STEP.METRIC` of other steps.
+
+use super::{
+    context::Context,
+    link::Names,
+    node::{Key, Node, Value},
+    report::scores_port,
+    steps::Draft,
+    vars::Variables,
+};
+use crate::{
+    pipeline::RowSpec,
+    say::{
+        fault::{Fault, quote},
+        suggest,
+    },
+};
+use ops::{Entry, Measure};
+use std::collections::BTreeSet;
+
+/// Every metric that some op can give, once.
+pub fn metrics() -> Vec<&'static Measure> {
+    let mut metrics: Vec<&Measure> = Vec::new();
+    for measure in ops::OPS.iter().flat_map(|entry| entry.metrics) {
+        if !metrics.iter().any(|other| other.name == measure.name) {
+            metrics.push(measure);
+        }
+    }
+    metrics
+}
+
+/// A fault where the scores of an op cannot hold a metric. Those of a user's program can hold any.
+pub fn unknown_metric(metric: &str, entry: &Entry) -> Option<Fault> {
+    if entry.open || entry.metrics.iter().any(|measure| measure.name == metric) {
+        return None;
+    }
+    let known: Vec<&str> = entry.metrics.iter().map(|measure| measure.name).collect();
+    let message = format!("there is no metric {}", quote(metric));
+    let help = suggest::help(metric, &known, "the metrics are");
+    Some(Fault::error("spec::unknown_metric", message).maybe_help(help))
+}
+
+/// Reads `columns:`, and finds the steps that other columns of each row are made by.
+pub fn read(
+    cx: &mut Context,
+    vars: &mut Variables,
+    (key, node): (&Key, &Node),
+    drafts: &[Draft],
+    table: &mut [RowSpec],
+) -> Vec<String> {
+    const EXAMPLE: &str = "write `columns: [silhouette, ari, STEP.METRIC]`";
+    let node = vars.fill(cx, node, &[]);
+    let Value::List(items) = &node.value else {
+        if !node.is_faulty() {
+            let message = format!("`columns` must be a list of metrics, not {}", node.describe());
+            cx.push(Fault::error("spec::report", message).at_key(key, "this").help(EXAMPLE));
+        }
+        return Vec::new();
+    };
+    let mut columns: Vec<String> = Vec::new();
+    for item in items {
+        let Some(name) = item.text().map(str::trim).filter(|name| !name.is_empty()) else {
+            if !item.is_faulty() {
+                let message = format!("a column is the name of a metric, not {}", item.describe());
+                cx.push(Fault::error("spec::report", message).at(item, "no name").help(EXAMPLE));
+            }
+            continue;
+        };
+        if columns.iter().any(|column| column == name) {
+            let message = format!("the column {} is given twice", quote(name));
+            cx.push(Fault::error("spec::report", message).at(item, "again here"));
+            continue;
+        }
+        columns.push(name.to_owned());
+        match name.rsplit_once('.') {
+            None => own(cx, item, name, drafts, table),
+            Some((step, metric)) => other(cx, item, (name, step, metric), drafts, table),
+        }
+    }
+    columns
+}
+
+/// A metric of the scores that rows show: some row must be able to have it.
+fn own(cx: &mut Context, node: &Node, metric: &str, drafts: &[Draft], table: &[RowSpec]) {
+    let faults = table.iter().filter_map(|row| drafts[row.scores].entry);
+    let faults: Vec<_> = faults.map(|entry| unknown_metric(metric, entry)).collect();
+    if let Some(Some(fault)) =
+        faults.iter().all(Option::is_some).then(|| faults.into_iter().next()).flatten()
+    {
+        cx.push(fault.at(node, "no row has it"));
+    }
+}
+
+/// A metric of another step: it belongs to the rows that are made of what the step makes or of all
+/// that it reads.
+fn other(
+    cx: &mut Context,
+    node: &Node,
+    (column, step, metric): (&str, &str, &str),
+    drafts: &[Draft],
+    table: &mut [RowSpec],
+) {
+    let names = Names::new(drafts);
+    let instances = names.instance_names(step);
+    let first = match instances.first() {
+        Some(instance) => names.find(instance),
+        None => names.find(step),
+    };
+    let at = match first {
+        Ok((at, None)) => at,
+        Ok((_, Some(_))) | Err(_) => {
+            let (message, help) = names.find(step).err().unwrap_or_default();
+            let message = match message.is_empty() {
+                true => format!("{} is an output; a column is `STEP.METRIC`", quote(step)),
+                false => message,
+            };
+            let fault = Fault::error("spec::unknown_step", message).at(node, "shown here");
+            cx.push(fault.maybe_help(help));
+            return;
+        }
+    };
+    if scores_port(cx, &names, at, None, node).is_none() {
+        return;
+    }
+    if let Some(fault) = drafts[at].entry.and_then(|entry| unknown_metric(metric, entry)) {
+        cx.push(fault.at(node, "not among its scores"));
+        return;
+    }
+    let meant = |draft: &Draft| draft.key.name == step || draft.base == step;
+    let makers: Vec<usize> = (0..drafts.len()).filter(|at| meant(&drafts[*at])).collect();
+    let mut found = false;
+    for row in table {
+        let behind = behind(drafts, row.scores);
+        let belongs = |at: &usize| {
+            let reads: Vec<usize> = drafts[*at].sources.iter().map(|source| source.1).collect();
+            behind.contains(at) || !reads.is_empty() && reads.iter().all(|at| behind.contains(at))
+        };
+        let mut fits: Vec<usize> = makers.iter().copied().filter(belongs).collect();
+        // Of several that share what they read, that of the row's own instance and seed.
+        let label = |at: usize| drafts[at].base.split_once('@').map(|it| it.1);
+        let keeps: [&dyn Fn(&usize) -> bool; 2] =
+            [&|at| label(*at) == label(row.scores), &|at| drafts[*at].study_seed == row.seed];
+        for keep in keeps {
+            if fits.len() > 1 && fits.iter().any(keep) {
+                fits.retain(keep);
+            }
+        }
+        match fits[..] {
+            [] => {}
+            [at] => {
+                found = true;
+                row.others.insert(column.to_owned(), at);
+            }
+            _ => {
+                let message = format!(
+                    "the column {} means {} steps in the row {}",
+                    quote(column),
+                    fits.len(),
+                    quote(&row.title)
+                );
+                let help = format!("name one of them, such as `{}.{metric}`", drafts[fits[0]].base);
+                cx.push(Fault::error("spec::report", message).at(node, "which one?").help(help));
+                return;
+            }
+        }
+    }
+    if !found {
+        let message = format!("no row of the table has the column {}", quote(column));
+        let help = format!(
+            "a column `STEP.METRIC` is shown in the rows that are made of what {} makes or of all that it reads",
+            quote(step)
+        );
+        cx.push(Fault::error("spec::report", message).at(node, "in no row").help(help));
+    }
+}
+
+/// A step and all that it is made of.
+fn behind(drafts: &[Draft], step: usize) -> BTreeSet<usize> {
+    let (mut behind, mut next) = (BTreeSet::from([step]), vec![step]);
+    while let Some(at) = next.pop() {
+        next.extend(drafts[at].sources.iter().map(|it| it.1).filter(|it| behind.insert(*it)));
+    }
+    behind
+}

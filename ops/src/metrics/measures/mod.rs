@@ -1,0 +1,177 @@
+//! What clusters are judged by. A metric is a [`Measure`] in a file of this room and a line in
+//! [`MEASURES`]: names, columns, published values, objectives and figures follow from it.
+
+mod entropies;
+mod geometry;
+mod pairs;
+mod purity;
+mod sizes;
+
+use crate::math::{contingency::Contingency, dispersion::Clusters};
+use cache::{
+    Artifact,
+    metric::{Direction, Metric, Score, artifact},
+};
+
+/// A metric, and how it is computed. The fields are those of [`Metric`].
+#[expect(missing_docs, reason = "each field is the one of `Metric`")]
+pub struct Measure {
+    pub name: &'static str,
+    pub title: &'static str,
+    pub direction: Option<Direction>,
+    pub decimals: usize,
+    pub uses_labels: bool,
+    pub is_shown: bool,
+    pub chance: Option<f64>,
+    /// Other names that papers give it.
+    pub short: &'static [&'static str],
+    /// Its value, or why there is none; nothing where it does not apply.
+    measure: fn(&Judged<'_>) -> Value,
+}
+
+/// All metrics, in the order of their scores: sizes, geometry, agreement with the classes.
+pub const MEASURES: &[Measure] = &[
+    sizes::N_CLIPS,
+    sizes::N_CLUSTERS,
+    sizes::N_NOISE,
+    geometry::SILHOUETTE,
+    geometry::CALINSKI_HARABASZ,
+    geometry::DAVIES_BOULDIN,
+    geometry::EFFECTIVE_DIMENSION,
+    sizes::N_CLASSES,
+    pairs::ARI,
+    pairs::ARI_DEVIATION,
+    entropies::NMI,
+    entropies::AMI,
+    entropies::HOMOGENEITY,
+    entropies::COMPLETENESS,
+    entropies::V_MEASURE,
+    pairs::FOWLKES_MALLOWS,
+    purity::PURITY,
+    purity::PURITY_MAJORITY,
+];
+
+/// What is to be known of a metric of that name.
+pub fn known(name: &str) -> Option<Metric> {
+    MEASURES.iter().find(|it| it.name == name).map(Measure::metric)
+}
+
+type Value = Option<Result<f64, String>>;
+
+impl Measure {
+    /// A metric with three decimals that counts neither way and is not shown.
+    const fn new(
+        name: &'static str,
+        title: &'static str,
+        measure: fn(&Judged<'_>) -> Value,
+    ) -> Self {
+        Self {
+            name,
+            title,
+            direction: None,
+            decimals: 3,
+            uses_labels: false,
+            is_shown: false,
+            chance: None,
+            short: &[],
+            measure,
+        }
+    }
+
+    /// The same for agreement with the classes: more is better.
+    const fn of_labels(
+        name: &'static str,
+        title: &'static str,
+        measure: fn(&Judged<'_>) -> Value,
+    ) -> Self {
+        let direction = Some(Direction::Maximize);
+        Self { direction, uses_labels: true, ..Self::new(name, title, measure) }
+    }
+
+    /// What is to be known of it.
+    pub fn metric(&self) -> Metric {
+        Metric {
+            name: self.name.into(),
+            title: self.title.into(),
+            direction: self.direction,
+            decimals: self.decimals,
+            uses_labels: self.uses_labels,
+            is_shown: self.is_shown,
+            chance: self.chance,
+        }
+    }
+}
+
+/// Clusters that are judged.
+pub struct Judged<'a> {
+    /// Row-major points.
+    x: &'a [f32],
+    n_features: usize,
+    /// The cluster of each point, numbered from 0 by first appearance.
+    clusters: &'a [u32],
+    /// How many clusters there are.
+    k: usize,
+    /// How many clips are noise.
+    noise: usize,
+    /// Sizes, centres and spreads, where there are clusters to compare.
+    spread: Option<Clusters>,
+    /// Clusters beside classes, where these are known.
+    both: Option<Contingency>,
+}
+
+impl<'a> Judged<'a> {
+    /// Points, their clusters and, if they are known, their classes; both numbered from 0 by first
+    /// appearance. `noise` of the points belong to no cluster.
+    pub fn new(
+        x: &'a [f32],
+        n_features: usize,
+        clusters: &'a [u32],
+        truth: Option<&[u32]>,
+        noise: usize,
+    ) -> Self {
+        let n = clusters.len();
+        let k = clusters.iter().max().map_or(0, |&most| most as usize + 1);
+        let spread = (2..n).contains(&k).then(|| Clusters::new(x, n_features, clusters));
+        let both = truth.map(|truth| Contingency::new(truth, clusters));
+        Self { x, n_features, clusters, k, noise, spread, both }
+    }
+
+    /// The scores.
+    pub fn scores(&self) -> Vec<Score> {
+        let score = |measure: &Measure| {
+            let (value, note) = match (measure.measure)(self)? {
+                Ok(value) => (value, String::new()),
+                Err(note) => (f64::NAN, note),
+            };
+            Some(Score { metric: measure.metric(), value, note })
+        };
+        MEASURES.iter().filter_map(score).collect()
+    }
+
+    /// The scores as an artifact.
+    pub fn artifact(&self) -> Artifact {
+        artifact(&self.scores())
+    }
+
+    /// A value of the clusters' own geometry, where there are at least two and not as many as clips.
+    fn by_geometry(&self, value: impl Fn(&Clusters) -> f64) -> Value {
+        Some(match (&self.spread, self.k) {
+            (Some(spread), _) => Ok(value(spread)),
+            (None, 0) => Err("no clip is in a cluster".to_owned()),
+            (None, 1) => Err("there is one cluster; it needs at least 2".to_owned()),
+            (None, _) => Err(format!(
+                "there are as many clusters as clips ({}); it needs fewer",
+                self.clusters.len()
+            )),
+        })
+    }
+
+    /// A value of the clusters beside the classes.
+    fn by_labels(&self, value: impl Fn(&Contingency) -> f64) -> Value {
+        let both = self.both.as_ref()?;
+        Some(match self.clusters.len() {
+            0 => Err("no clip is in a cluster".to_owned()),
+            _ => Ok(value(both)),
+        })
+    }
+}

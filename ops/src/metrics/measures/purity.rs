@@ -1,0 +1,16 @@
+//! The share of clips in the commonest class of their cluster.
+
+use super::Measure;
+
+pub(super) const PURITY: Measure = Measure {
+    is_shown: true,
+    ..Measure::of_labels("purity", "Purity", |it| it.by_labels(|both| both.purity()))
+};
+
+/// What a single cluster would reach.
+pub(super) const PURITY_MAJORITY: Measure = Measure {
+    direction: None,
+    ..Measure::of_labels("purity_majority", "Purity of one cluster", |it| {
+        it.by_labels(|both| both.majority())
+    })
+};
