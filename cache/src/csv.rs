@@ -7,7 +7,7 @@ use crate::{
     foreign::{Cells, Values},
     missing::is_missing,
 };
-use ::csv::{ErrorKind, Position, ReaderBuilder, StringRecord, Trim};
+use ::csv::{Position, ReaderBuilder, StringRecord, Trim};
 
 /// How many faults a message names one by one.
 const LISTED: usize = 10;
@@ -36,7 +36,7 @@ impl CsvTable {
         let (mut records, mut lines, mut faults) = (Vec::new(), Vec::new(), Vec::new());
         let mut names: Option<Vec<String>> = None;
         for record in reader.records() {
-            let record = record.map_err(|fault| format!("is not CSV: {}", plain(&fault)))?;
+            let record = record.map_err(|fault| format!("is not CSV: {fault}"))?;
             let line = record.position().map_or(0, Position::line);
             let Some(names) = &names else {
                 names = Some(record.iter().map(|field| unquoted(field).into_owned()).collect());
@@ -213,13 +213,6 @@ fn unquoted(field: &str) -> std::borrow::Cow<'_, str> {
     }
 }
 
-fn plain(fault: &::csv::Error) -> String {
-    match fault.kind() {
-        ErrorKind::Io(fault) => fault.to_string(),
-        _ => fault.to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -252,10 +245,7 @@ mod tests {
         let german = fault(b"f1;f2\n1,5;2,25\n");
         assert!(german.contains("decimal commas") && german.contains("decimal=\",\""), "{german}");
         assert!(fault(b"f1\tf2\n1\t2\n").contains("separated by tabs"));
-        assert!(
-            fault(b"# made by x\nf1,f2\n1,2\n").contains("line 2 has 2 fields")
-                || fault(b"# made by x\nf1,f2\n1,2\n").contains("comment")
-        );
+        assert!(fault(b"# made by x\nf1,f2\n1,2\n").contains("the comment `#`"));
         assert!(fault(b"\xff\xfef\x001\x00").contains("UTF-16"));
         assert_eq!(fault(b"a,b\n1,2\n\xff,1\n"), "is not UTF-8 text (line 3)");
         assert_eq!(fault(b""), "is empty");

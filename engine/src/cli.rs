@@ -171,6 +171,10 @@ pub struct PlanArgs {
     /// Threads to use; all processors if not given.
     #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<NonZeroUsize>,
+    /// Memory that steps at the same time may take (`8GB`), and none alone may exceed; nine tenths of
+    /// what is free if not given, and none may exceed what the machine has.
+    #[arg(long, value_name = "SIZE", value_parser = memory)]
+    pub memory: Option<u64>,
     /// Where models run, unless a step says so itself: `auto`, `cpu`, `cuda` or `cuda:1`.
     #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = devices::parse)]
     pub device: devices::Wanted,
@@ -185,9 +189,6 @@ pub struct RunArgs {
     /// Where the run is written.
     #[command(flatten)]
     pub out: OutArg,
-    /// Memory that steps at the same time may take (`8GB`); nine tenths of what is free if not given.
-    #[arg(long, value_name = "SIZE", value_parser = memory)]
-    pub memory: Option<u64>,
     /// GPUs to use (`0,1`); all if not given.
     #[arg(long, value_name = "NUMBERS", value_delimiter = ',')]
     pub gpus: Option<Vec<usize>>,

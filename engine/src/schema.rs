@@ -5,8 +5,9 @@
 use crate::{
     catalog,
     spec::{
-        DRAW_KEYS, FIGURE_KEYS, HALVING_KEYS, METRICS, REPORT_KEYS, RESOURCE_KEYS, ROW_KEYS,
-        STEP_KEYS, SWEEP_KEYS, TOP_KEYS, TPE_KEYS,
+        FIGURE_KEYS, METRICS, MOST_POINTS, REPORT_KEYS, RESOURCE_KEYS, ROW_KEYS, STEP_KEYS,
+        SWEEP_KEYS, TOP_KEYS,
+        samplers::{self, Keys, SAMPLERS, Setting, Takes},
     },
 };
 use ops::Entry;
@@ -268,32 +269,37 @@ fn sweep() -> Json {
     let points = json!({"type": "array", "minItems": 1, "items": {
         "type": "object", "minProperties": 1, "additionalProperties": value
     }});
-    let draw = |keys: &[(&str, &str)], required: &[&str]| {
-        let mut draw = documented(keys);
-        for (name, _) in keys {
-            put(&mut draw, name, json!({"type": "integer", "minimum": 1}));
+    let settings = |settings: &[Setting]| {
+        let mut keys = Map::new();
+        for Setting { name, doc, takes, .. } in settings {
+            let schema = match takes {
+                Takes::Points => json!({"type": "integer", "minimum": 1, "maximum": MOST_POINTS}),
+                Takes::Count(least) => json!({"type": "integer", "minimum": least}),
+                Takes::Parameter => json!({"type": "string"}),
+                Takes::Space => axes("range|linspace|logspace|uniform|loguniform"),
+            };
+            put(&mut keys, name, json!({"description": doc}));
+            put(&mut keys, name, schema);
         }
-        put(&mut draw, "n", json!({"maximum": 10000}));
-        put(&mut draw, "seed", json!({"minimum": 0}));
-        put(&mut draw, "over", axes("range|linspace|logspace|uniform|loguniform"));
-        if keys.iter().any(|(name, _)| *name == "resource") {
-            put(&mut draw, "resource", json!({"type": "string"}));
-            put(&mut draw, "eta", json!({"minimum": 2}));
-        }
+        let required = settings.iter().filter(|it| it.required).map(|it| it.name);
         json!({
             "type": "object",
-            "properties": draw,
-            "required": required,
+            "properties": keys,
+            "required": required.collect::<Vec<_>>(),
             "additionalProperties": false
         })
     };
-    let mut keys = documented(SWEEP_KEYS);
-    put(&mut keys, "grid", axes("range|linspace|logspace"));
-    put(&mut keys, "list", points.clone());
-    put(&mut keys, "random", draw(DRAW_KEYS, &["n", "over"]));
-    put(&mut keys, "sobol", draw(DRAW_KEYS, &["n", "over"]));
-    put(&mut keys, "tpe", draw(TPE_KEYS, &["n", "over"]));
-    put(&mut keys, "halving", draw(HALVING_KEYS, &["n", "over", "resource", "from", "to"]));
+    let mut keys = Map::new();
+    for sampler in SAMPLERS {
+        let schema = match sampler.keys {
+            Keys::Parameters => axes("range|linspace|logspace"),
+            Keys::Points => points.clone(),
+            Keys::Settings(known) => settings(known),
+        };
+        put(&mut keys, sampler.name, json!({"description": sampler.doc}));
+        put(&mut keys, sampler.name, schema);
+    }
+    keys.extend(documented(SWEEP_KEYS));
     put(
         &mut keys,
         "objective",
@@ -309,11 +315,10 @@ fn sweep() -> Json {
     );
     put(&mut keys, "include", points.clone());
     put(&mut keys, "exclude", points);
-    let strategies = ["grid", "list", "random", "sobol", "tpe", "halving"];
     json!({
         "type": "object",
         "properties": keys,
-        "oneOf": strategies.map(|name| json!({"required": [name]})),
+        "oneOf": samplers::names().iter().map(|name| json!({"required": [name]})).collect::<Vec<_>>(),
         "additionalProperties": false
     })
 }

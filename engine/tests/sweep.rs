@@ -3,8 +3,8 @@
 use engine::{
     pipeline::{Pipeline, Step},
     run::key_of,
-    say::fault::Faults,
-    spec::load_with,
+    say::fault::{Fault, Faults},
+    spec::{self, load_with},
 };
 use std::{collections::BTreeSet, path::Path};
 
@@ -233,4 +233,116 @@ fn a_long_chain_and_many_variants_end_in_time() {
     let loaded = load_with(Path::new("a.yaml"), text, &[], ops::OPS, |_| None);
     let Err(faults) = loaded else { panic!("too much was taken") };
     assert!(faults.to_string().contains("too many steps"), "{faults}");
+}
+
+/// A sweep of the small text over values of `latent`, by the points that it has come to.
+fn points_of(sampler: &str, more: &str, results: &spec::Results) -> (Pipeline, Vec<Fault>) {
+    let text = format!("{STEPS}sweep: {{ {sampler}{more} }}\n");
+    spec::load_searched(Path::new("a.yaml"), text, &[], results).unwrap_or_else(|it| panic!("{it}"))
+}
+
+/// Runs a search to its end: what a point scores follows from its labels.
+fn searched(
+    sampler: &str,
+    more: &str,
+    score: impl Fn(&[String]) -> f64,
+) -> (Vec<Vec<String>>, Vec<Fault>) {
+    let more = format!(", objective: {{ metric: scores@vae.ari }}{more}");
+    let mut results = spec::Results::new();
+    for _ in 0..1000 {
+        let (pipeline, warnings) = points_of(sampler, &more, &results);
+        let search = pipeline.variants.search.expect("a search");
+        let points: Vec<Vec<String>> = search.points.into_iter().map(|it| it.0).collect();
+        if !search.more {
+            return (points, warnings);
+        }
+        let known = results.len();
+        results.extend(points.iter().map(|point| (point.clone(), Some(score(point)))));
+        assert!(results.len() > known, "a search that waits for nothing");
+    }
+    panic!("a search without an end")
+}
+
+const THIRTEEN: &str = "over: { vae.latent: \"range(1,14)\" }";
+
+fn exhausted(warnings: &[Fault]) -> Vec<&str> {
+    let of_n = |it: &&Fault| it.message.contains("different");
+    warnings.iter().filter(of_n).map(|it| it.message.as_str()).collect()
+}
+
+#[test]
+fn a_search_of_a_small_space_tries_all_of_it_and_says_so() {
+    for seed in 0..5 {
+        let best = |point: &[String]| if point[0] == "13" { 1.0 } else { 0.0 };
+        let tpe = format!("tpe: {{ n: 100, seed: {seed}, {THIRTEEN} }}");
+        let (points, warnings) = searched(&tpe, "", best);
+        let all: BTreeSet<_> =
+            points.iter().map(|it| it[0].parse::<u32>().expect("a number")).collect();
+        assert_eq!((points.len(), all), (13, (1..14).collect()));
+        assert_eq!(
+            exhausted(&warnings),
+            [
+                "`tpe` asks for 100 points, but only 13 different ones can be drawn: all of them are run"
+            ]
+        );
+        // As long as there are enough points, there are as many as are asked for.
+        let (points, warnings) = searched(&tpe.replace("100", "12"), "", best);
+        assert_eq!((points.len(), exhausted(&warnings).len()), (12, 0));
+    }
+}
+
+#[test]
+fn drawn_duplicates_are_replaced() {
+    for seed in 0..20 {
+        for sampler in ["random", "sobol"] {
+            for (n, over, expected) in [
+                (12, THIRTEEN, 12),
+                (13, THIRTEEN, 13),
+                (40, THIRTEEN, 13),
+                (4, "over: { vae.latent: [2, 4], vae.beta: [1, 2] }", 4),
+                (9, "over: { vae.latent: [2, 4], vae.beta: \"uniform(1, 1.003)\" }", 8),
+                (3, "over: { vae.channels: [[4], [8], [4, 8]] }", 3),
+                (2000, "over: { vae.beta: \"uniform(1, 3)\" }", 2000),
+            ]
+            .into_iter()
+            .filter(|case| case.0 < 2000 || seed == 0)
+            {
+                let sampler = format!("{sampler}: {{ n: {n}, seed: {seed}, {over} }}");
+                let (pipeline, warnings) = points_of(&sampler, "", &spec::Results::new());
+                assert_eq!(pipeline.variants.count, expected, "{sampler}");
+                assert_eq!(exhausted(&warnings).len(), usize::from(expected < n), "{sampler}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_search_replaces_what_is_excluded_or_included_anyway() {
+    let more = ", exclude: [{ vae.latent: 3 }, { vae.latent: 4 }], include: [{ vae.latent: 5 }, { vae.latent: 20 }]";
+    let score = |point: &[String]| point[0].parse().expect("a number");
+    let tpe = format!("tpe: {{ n: 10, start: 4, batch: 2, {THIRTEEN} }}");
+    let (points, warnings) = searched(&tpe, more, score);
+    let all: BTreeSet<_> =
+        points.iter().map(|it| it[0].parse::<u32>().expect("a number")).collect();
+    assert_eq!((points.len(), all.len()), (12, 12));
+    assert!(!all.contains(&3) && !all.contains(&4) && all.contains(&20), "{all:?}");
+    assert!(exhausted(&warnings).is_empty());
+    let wider = tpe.replace("n: 10", "n: 11");
+    assert_eq!(exhausted(&searched(&wider, more, score).1).len(), 1);
+}
+
+#[test]
+fn halving_begins_with_different_points() {
+    for seed in 0..10 {
+        let halving = format!(
+            "halving: {{ n: 9, seed: {seed}, resource: vae.epochs, from: 1, to: 9, eta: 3, {THIRTEEN} }}"
+        );
+        let score = |point: &[String]| point[0].parse().expect("a number");
+        let (points, _) = searched(&halving, "", score);
+        let rung = |epochs: &str| points.iter().filter(|it| it[1] == epochs).count();
+        assert_eq!(["1", "3", "9"].map(rung), [9, 3, 1]);
+        let (points, warnings) = searched(&halving.replace("n: 9", "n: 50"), "", score);
+        assert_eq!(points.iter().filter(|it| it[1] == "1").count(), 13);
+        assert_eq!(exhausted(&warnings).len(), 1);
+    }
 }

@@ -12,6 +12,7 @@ pub mod device;
 pub mod embed;
 mod error;
 pub mod features;
+mod memory;
 pub mod metrics;
 pub mod nn;
 pub mod op;

@@ -97,6 +97,13 @@ pub trait Op: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static 
     /// When parameters contradict each other or the shapes cannot work, as far as both are known.
     fn check(&self, inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError>;
 
+    /// Bytes of memory that it takes at its peak on the CPU, inputs and outputs among them, from the
+    /// shapes of the inputs: right within a factor of two. None where inputs and outputs are about
+    /// all, or as long as shapes are not known.
+    fn memory(&self, _inputs: &[Option<Shape>]) -> Option<u64> {
+        None
+    }
+
     /// What a user should know of these parameters although they work, each said like an error.
     fn warnings(&self, _inputs: &[Option<Shape>]) -> Vec<OpError> {
         Vec::new()

@@ -3,7 +3,11 @@
 use crate::op::{Ctx, Determinism, Inputs, Op, OpError, Outputs, Port, Source};
 use cache::Shape;
 use serde_json::Value;
-use std::{any::TypeId, collections::HashMap, sync::RwLock};
+use std::{
+    any::TypeId,
+    collections::{BTreeMap, HashMap},
+    sync::RwLock,
+};
 
 /// Every op, in the order of the reference page: sources, features, embeddings, clusters, metrics,
 /// programs.
@@ -88,6 +92,19 @@ impl Entry {
     pub fn parse(&self, params: Value) -> Result<Box<dyn AnyOp>, ParamError> {
         (self.parse)(params)
     }
+
+    /// Of parameters those that differ from their defaults.
+    pub fn changed(&self, params: Value) -> BTreeMap<String, Value> {
+        changed(self.schema(), params)
+    }
+}
+
+/// Parameters that differ from the defaults of a schema: a new parameter with a default changes
+/// neither keys nor metadata.
+pub(crate) fn changed(schema: &Value, params: Value) -> BTreeMap<String, Value> {
+    let default = |name: &str| schema.get("properties")?.get(name)?.get("default");
+    let Value::Object(params) = params else { return BTreeMap::new() };
+    params.into_iter().filter(|(name, value)| default(name) != Some(value)).collect()
 }
 
 /// An op with its parameters, of whatever type. What each method does, [`Op`] says.
@@ -98,6 +115,7 @@ pub trait AnyOp: Send + Sync {
     fn outputs(&self) -> &'static [Port];
     fn sources(&self) -> Vec<Source>;
     fn check(&self, inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError>;
+    fn memory(&self, inputs: &[Option<Shape>]) -> Option<u64>;
     fn warnings(&self, inputs: &[Option<Shape>]) -> Vec<OpError>;
     fn gpu_memory(&self, inputs: &[Option<Shape>]) -> Option<u64>;
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError>;
@@ -119,6 +137,9 @@ impl<O: Op> AnyOp for O {
     fn check(&self, inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError> {
         Op::check(self, inputs)
     }
+    fn memory(&self, inputs: &[Option<Shape>]) -> Option<u64> {
+        Op::memory(self, inputs)
+    }
     fn warnings(&self, inputs: &[Option<Shape>]) -> Vec<OpError> {
         Op::warnings(self, inputs)
     }
@@ -131,7 +152,7 @@ impl<O: Op> AnyOp for O {
 }
 
 /// The schema of an op's parameters, made once a process: each key of a step asks for it.
-fn schema_of<O: Op>() -> &'static Value {
+pub(crate) fn schema_of<O: Op>() -> &'static Value {
     static MADE: RwLock<Option<HashMap<TypeId, &'static Value>>> = RwLock::new(None);
     const NO_PANIC: &str = "no thread panics while it holds the schemas";
     let id = TypeId::of::<O>();

@@ -57,6 +57,7 @@ pub fn verify(args: &VerifyArgs) -> Result<(), Stop> {
                 only: Vec::new(),
                 until: Vec::new(),
                 force: Vec::new(),
+                memory: None,
                 threads: None,
                 device: devices::Wanted::Auto,
             };

@@ -1,6 +1,6 @@
 //! `engine plan`: of each step, whether it would run, why, and what that would cost.
 
-use super::prepare::{Prepared, prepare};
+use super::prepare::{Prepared, prepare, refuse};
 use crate::{
     cli::{PlanArgs, Stop, print},
     pipeline::Step,
@@ -31,16 +31,28 @@ pub struct PlanCommandArgs {
 /// With the exit code, if the pipeline or its data is wrong.
 pub fn plan(args: &PlanCommandArgs) -> Result<(), Stop> {
     let prepared = prepare(&args.plan, None)?;
-    print(&if args.json { in_json(&prepared) } else { text(&prepared) });
+    show(&prepared, args.json)?;
     // The process ends here: giving back the memory of thousands of steps one by one is time lost.
     std::mem::forget(prepared);
     Ok(())
 }
 
-/// The plan: a line a step, and what all of it would cost.
-pub fn text(prepared: &Prepared) -> String {
+/// Prints the plan of a pipeline.
+///
+/// # Errors
+/// With the exit code, if a step would not be started.
+pub fn show(prepared: &Prepared, json: bool) -> Result<(), Stop> {
     let Prepared { pipeline, store, files, options, .. } = prepared;
     let plan = look(pipeline, files, store, options);
+    print(&if json { in_json(prepared, &plan) } else { text(prepared, &plan) });
+    let refused = (!plan.refused.is_empty()).then(|| refuse(pipeline, &plan.refused));
+    std::mem::forget(plan);
+    refused.map_or(Ok(()), Err)
+}
+
+/// The plan: a line a step, and what all of it would cost.
+fn text(prepared: &Prepared, plan: &Plan<'_>) -> String {
+    let Prepared { pipeline, options, .. } = prepared;
     let width = fold::width();
     let longest = |of: fn(&Step) -> &str| {
         pipeline.steps.iter().map(|step| of(step).chars().count()).max().unwrap_or(0)
@@ -69,8 +81,7 @@ pub fn text(prepared: &Prepared) -> String {
             text.push_str(&paragraph("       ", &format!("key {}", key.digest()), width));
         }
     }
-    text.push_str(&paragraph("", &total(&plan, !options.only.is_empty()), width));
-    std::mem::forget(plan);
+    text.push_str(&paragraph("", &total(plan, !options.only.is_empty()), width));
     text
 }
 
@@ -139,9 +150,7 @@ pub fn cost_in_json(cost: &Cost) -> Value {
 }
 
 /// The plan as JSON.
-pub fn in_json(prepared: &Prepared) -> String {
-    let Prepared { pipeline, store, files, options, .. } = prepared;
-    let plan = look(pipeline, files, store, options);
+fn in_json(Prepared { pipeline, .. }: &Prepared, plan: &Plan<'_>) -> String {
     let steps = pipeline.steps.iter().zip(&plan.steps).map(|(step, planned)| {
         json!({
             "step": step.name, "op": step.entry.name, "status": planned.verdict.name(),

@@ -5,7 +5,9 @@ use crate::{
     devices::{self, Machine, trial},
     pipeline::Pipeline,
     run::{
-        Files, Options, StepError, scan_sources,
+        Files, Options, StepError,
+        resources::Limits,
+        scan_sources,
         search::Batches,
         wanted,
         workers::{MORE_THREADS, NO_THREADS},
@@ -60,7 +62,7 @@ pub fn prepare(args: &PlanArgs, keep_going: Option<bool>) -> Result<Prepared, St
         only: before(&pipeline, only, &until),
         // Of many variants one may fail, as where a training diverges, and the others still tell.
         keep_going: keep_going.unwrap_or(pipeline.variants.count > 1),
-        limits: None,
+        limits: Some(Limits::of_machine().with_memory(args.memory)),
     };
     let store = match opened {
         Some(Ok(thread)) => thread.join().expect("opening a store does not panic"),

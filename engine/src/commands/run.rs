@@ -16,6 +16,7 @@ use crate::{
         search::{self, Batches},
     },
     say::{
+        fault::tell,
         fold,
         interrupt::Interrupt,
         progress::{self, say},
@@ -48,16 +49,14 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
         return Ok(());
     }
     let mut prepared = prepare(&args.plan, args.keep_going())?;
-    let mut limits = Limits::of_machine();
-    limits.memory = args.memory.unwrap_or(limits.memory);
+    let mut limits = prepared.options.limits.take().unwrap_or_else(Limits::of_machine);
     if let Some(numbers) = &args.gpus {
         limits.gpus = numbers.iter().copied().map(Gpu::numbered).collect();
     }
     limits.gpu_steps = args.gpu_steps.map_or(limits.gpu_steps, NonZeroUsize::get);
     prepared.options.limits = Some(limits);
     if args.dry_run {
-        print(&plan::text(&prepared));
-        return Ok(());
+        return plan::show(&prepared, false);
     }
     let (id, folder) = runs::create(&args.out.out, &prepared.pipeline.name).map_err(|fault| {
         Stop::saying(
@@ -77,7 +76,12 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
         let points = prepared.pipeline.variants.count;
         batches.note(&outcome);
         let results = search::results(&prepared.pipeline, &outcome, &prepared.store);
+        let told = prepared.warnings.clone();
         prepared = prepared.further(&args.plan, &results, &batches)?;
+        if !talk::is_quiet() {
+            let new = prepared.warnings.iter().filter(|warning| !told.contains(warning));
+            tell(&prepared.pipeline.source, &new.cloned().collect::<Vec<_>>());
+        }
         if prepared.pipeline.variants.count == points {
             break;
         }
@@ -112,6 +116,11 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
         return Err(Stop::saying(FAILED, fault));
     }
     unchanged::keep(args, &prepared, &record, &folder);
+    if let Some(search) = &pipeline.variants.search
+        && !talk::is_quiet()
+    {
+        say(&format!("{} points were tried for {}", search.points.len(), search.objective));
+    }
     tell_end(&record, store);
     print(&format!("{}\n", folder.join(REPORT).display()));
     let (status, finished) = (record.status, end(&record, &folder));

@@ -7,6 +7,7 @@ use crate::plan::{
     keys::FILES,
     reasons::Reasons,
 };
+use crate::run::memory;
 use cache::{CacheKey, Kind, Shape, store::Finished};
 
 /// A prediction. What nothing is known of is left out.
@@ -49,17 +50,7 @@ pub fn shapes(
         }
         return shapes;
     }
-    let inputs: Vec<Option<Shape>> = step
-        .op
-        .inputs()
-        .iter()
-        .map(|port| {
-            let input = step.inputs.iter().find(|input| port.takes(input.port))?;
-            let outputs = reasons.pipeline.steps[input.step].op.outputs();
-            let at = outputs.iter().position(|port| port.name == input.output)?;
-            before[input.step].shapes.get(at).cloned()
-        })
-        .collect();
+    let inputs = shapes_read(reasons, index, before);
     let mut shapes = step.op.check(&inputs).unwrap_or_default();
     let unknown = |shape: &Shape| shape.rows.is_none() && shape.kind != Kind::Model;
     if !shapes.iter().any(unknown) {
@@ -74,6 +65,18 @@ pub fn shapes(
         }
     }
     shapes
+}
+
+/// The shapes of what a step reads, in the order of its ports, as far as they can be told.
+pub fn shapes_read(reasons: &Reasons<'_>, index: usize, before: &[Planned]) -> Vec<Option<Shape>> {
+    let step = &reasons.pipeline.steps[index];
+    let shape = |port: &ops::Port| {
+        let input = step.inputs.iter().find(|input| port.takes(input.port))?;
+        let outputs = reasons.pipeline.steps[input.step].op.outputs();
+        let at = outputs.iter().position(|port| port.name == input.output)?;
+        before[input.step].shapes.get(at).cloned()
+    };
+    step.op.inputs().iter().map(shape).collect()
 }
 
 /// What a step will cost that runs.
@@ -98,12 +101,13 @@ pub fn of(
         read.iter().map(|shape| elements((*shape)?)).sum::<Option<u64>>().filter(|size| *size > 0);
     let like = closest(reasons, index, key, size);
     let held: Option<u64> = shapes.iter().chain(read.into_iter().flatten()).map(in_memory).sum();
+    let estimated = memory::estimate(step, &shapes_read(reasons, index, before));
     Cost {
         seconds: like.map(|(like, grown)| {
             let share = fresh(step.entry, key, like, shapes);
             like.times.seconds * grown * share * further(step.entry, key, like)
         }),
-        memory: like.and_then(|(like, _)| peak(history, like, held?)).or(held),
+        memory: like.and_then(|(like, _)| peak(history, like, held?)).or(held).max(estimated),
         disk: disk(reasons, index, shapes, like),
     }
 }
@@ -175,10 +179,11 @@ fn further(entry: &ops::Entry, new: &CacheKey, old: &Finished) -> f64 {
     entry.progressive.iter().filter_map(ratio).product()
 }
 
-fn in_memory(shape: &Shape) -> Option<u64> {
-    match (shape.rows, shape.width()) {
-        (Some(rows), Some(width)) => Some(rows as u64 * width as u64 * NUMBER),
-        (Some(rows), None) => Some(rows as u64 * ROW),
+/// Bytes that an artifact of this shape takes in memory.
+pub fn in_memory(shape: &Shape) -> Option<u64> {
+    match (shape.rows, elements(shape)) {
+        (Some(_), Some(numbers)) if shape.row.is_some() => Some(numbers.saturating_mul(NUMBER)),
+        (Some(rows), _) => Some((rows as u64).saturating_mul(ROW)),
         (None, _) if matches!(shape.kind, Kind::Clips | Kind::Spectrogram | Kind::Matrix) => None,
         // Models and the like say nothing of their size before they are made, and are small.
         (None, _) => Some(0),

@@ -146,23 +146,26 @@ impl History {
 
 /// Numbers in the features of a shape, or its rows if it has none.
 pub fn elements(shape: &Shape) -> Option<u64> {
-    Some(shape.rows? as u64 * shape.width().unwrap_or(1) as u64)
+    let row = shape.row.iter().flatten().map(|n| *n as u64);
+    Some(row.fold(shape.rows? as u64, u64::saturating_mul))
 }
 
 /// Everything that a key holds besides its op, each field as one number.
 fn fields(key: &CacheKey) -> Vec<u64> {
+    // All fields by name, so that a new one is not forgotten.
+    let CacheKey { format, op: _, version, params, inputs, seed, numerics } = key;
     let hash = |field: &dyn Fn(&mut DefaultHasher)| {
         let mut hasher = DefaultHasher::new();
         field(&mut hasher);
         hasher.finish()
     };
-    let mut fields = vec![hash(&|to| (0, key.format, key.version).hash(to))];
+    let mut fields = vec![hash(&|to| (0, format, version).hash(to))];
     fields.extend(
-        key.params.iter().map(|(name, value)| hash(&|to| (1, name, value.to_string()).hash(to))),
+        params.iter().map(|(name, value)| hash(&|to| (1, name, value.to_string()).hash(to))),
     );
-    fields.extend(key.inputs.iter().map(|(port, digest)| hash(&|to| (2, port, digest).hash(to))));
-    fields.extend(key.seed.map(|seed| hash(&|to| (3, seed).hash(to))));
-    fields.extend(key.numerics.as_ref().map(|numerics| hash(&|to| (4, numerics).hash(to))));
+    fields.extend(inputs.iter().map(|(port, digest)| hash(&|to| (2, port, digest).hash(to))));
+    fields.extend(seed.map(|seed| hash(&|to| (3, seed).hash(to))));
+    fields.extend(numerics.as_ref().map(|numerics| hash(&|to| (4, numerics).hash(to))));
     fields
 }
 
@@ -230,5 +233,36 @@ mod tests {
         assert_eq!(history.maker(&Digest::of(b"9"), &first.cache_key), None);
         assert_eq!(history.read_by(&second), Some(40));
         assert_eq!(history.read_by(&first), None, "nobody knows what it read");
+    }
+
+    /// A key of which every field holds something, and the same with another value in each field.
+    fn keys_that_differ() -> (CacheKey, Vec<(String, CacheKey)>) {
+        let Finished { mut cache_key, .. } = step("a", &[("k", 1)], "x", "1");
+        (cache_key.seed, cache_key.numerics) = (Some(1), Some("cpu".to_owned()));
+        let written = serde_json::to_value(&cache_key).expect("JSON");
+        let names: Vec<String> = written.as_object().expect("a map").keys().cloned().collect();
+        let other = |name: &String| {
+            let mut written = written.clone();
+            let field = &mut written[name.as_str()];
+            *field = match field {
+                serde_json::Value::Object(_) => serde_json::json!({}),
+                serde_json::Value::String(_) => "other".into(),
+                _ => 7.into(),
+            };
+            (name.clone(), serde_json::from_value(written).expect("a key"))
+        };
+        let others = names.iter().filter(|name| *name != "op").map(other).collect();
+        (cache_key, others)
+    }
+
+    #[test]
+    fn every_field_of_a_key_counts_in_its_digest_its_distance_and_its_explanation() {
+        let (key, others) = keys_that_differ();
+        assert_eq!(others.len(), 6, "as many fields as a key has beside its op");
+        for (name, other) in others {
+            assert_ne!(key.digest(), other.digest(), "{name}");
+            assert_ne!(fields(&key), fields(&other), "{name}");
+            assert!(!crate::plan::reasons::differences(&key, &other).is_empty(), "{name}");
+        }
     }
 }

@@ -1,10 +1,9 @@
 //! The key of a step: what decides its bytes. Why it differs from an earlier one, [`crate::plan::reasons`]
 //! says from the same fields.
 
-use crate::{pipeline::Step, spec::expect::Schema};
+use crate::pipeline::Step;
 use cache::{CacheKey, Digest};
-use ops::{Determinism, Entry, Select};
-use serde_json::Value;
+use ops::{Determinism, Select};
 use std::collections::BTreeMap;
 
 /// The name under which the files of a source stand among the inputs of a key.
@@ -17,7 +16,8 @@ pub fn key_of(step: &Step, inputs: BTreeMap<String, Digest>, device: &str) -> Ca
     let sources = step.op.sources().into_iter();
     let paths = sources.filter(|source| !matches!(source.select, Select::Mentioned));
     let outside: Vec<_> = paths.map(|source| source.param).collect();
-    let params = changed_params(entry, step.op.params())
+    let params = entry
+        .changed(step.op.params())
         .into_iter()
         .filter(|(name, _)| !outside.contains(&name.as_str()));
     CacheKey {
@@ -39,14 +39,6 @@ pub fn without(key: &CacheKey, params: &[&str]) -> CacheKey {
     let mut common = key.clone();
     common.params.retain(|name, _| !params.contains(&name.as_str()));
     common
-}
-
-/// Parameters that differ from their defaults: a new parameter with a default changes no key.
-fn changed_params(entry: &Entry, params: Value) -> BTreeMap<String, Value> {
-    let schema = Schema::new(entry.schema());
-    let default = |name: &str| schema.property(name)?.default();
-    let Value::Object(params) = params else { return BTreeMap::new() };
-    params.into_iter().filter(|(name, value)| default(name) != Some(value)).collect()
 }
 
 /// Why a step of an op runs that no step has used yet.

@@ -17,7 +17,7 @@ use crate::{
         look::{Look, look},
         reasons::{LOST, Reasons},
     },
-    run::{Files, Options, key_of, wanted},
+    run::{Files, Options, StepError, key_of, memory, resources::Limits, wanted},
 };
 use cache::{CacheKey, Digest, Shape, Store, store::Finished};
 
@@ -92,6 +92,8 @@ pub struct Plan<'s> {
     pub steps: Vec<Planned>,
     /// What finished before.
     pub history: Past<'s>,
+    /// Why steps would not be started.
+    pub refused: Vec<StepError>,
 }
 
 /// Stands for the content of an input that is not there yet.
@@ -110,14 +112,16 @@ pub fn plan<'s>(
     let wanted = wanted(pipeline, &options.only);
     let mut looks = look(pipeline, files, store, &wanted);
     let reasons = Reasons { pipeline, files, history: &history, store };
-    let mut steps: Vec<Planned> = Vec::with_capacity(pipeline.steps.len());
+    let limits = options.limits.clone().unwrap_or_else(Limits::of_machine);
+    let (mut steps, mut refused) = (Vec::with_capacity(pipeline.steps.len()), Vec::new());
     for (index, step) in pipeline.steps.iter().enumerate() {
         if !wanted[index] {
             steps.push(Planned::skipped());
             continue;
         }
         let there = |from: usize, port: &str| {
-            steps[from].finished.as_ref()?.outputs.get(port).map(|object| object.digest)
+            let from: &Planned = &steps[from];
+            from.finished.as_ref()?.outputs.get(port).map(|object| object.digest)
         };
         let is_there = |input: &Input| there(input.step, input.output).is_some();
         let whole = step.inputs.iter().all(is_there);
@@ -146,10 +150,14 @@ pub fn plan<'s>(
             Some(_) => Cost::default(),
             None => cost::of(&reasons, index, &key, &shapes, &steps),
         };
+        if finished.is_none() {
+            let read = cost::shapes_read(&reasons, index, &steps);
+            refused.extend(memory::refusal(index, step, &read, &limits));
+        }
         let key = Some(key);
         steps.push(Planned { verdict, reason, key, whole, finished, shapes, cost, cause });
     }
-    Plan { steps, history }
+    Plan { steps, history, refused }
 }
 
 /// Whether a step whose result is not there runs, why, and what is said of it further down.

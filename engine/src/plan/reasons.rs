@@ -12,7 +12,10 @@ use crate::{
 use cache::{CacheKey, Digest, FileEntry, Store, sources::NotedFile, store::Finished};
 use ops::Entry;
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Display,
+};
 
 /// Why a step runs whose key is in the journal: an object of it is gone.
 pub const LOST: &str = "its result is no longer whole";
@@ -134,35 +137,24 @@ impl<'a> Reasons<'a> {
 
     /// The fields in which two keys of a step differ.
     pub fn differences(&self, step: usize, old: &CacheKey, new: &CacheKey) -> Differences {
-        let mut own = Vec::new();
-        if (old.version, old.format) != (new.version, new.format) {
-            own.push(format!("op version {} → {}", old.version, new.version));
-        }
-        if old.params != new.params {
-            own.extend(params(self.pipeline.steps[step].entry, &old.params, &new.params));
-        }
-        if old.seed != new.seed {
-            let show = |seed: Option<u64>| seed.map_or("none".to_owned(), |seed| seed.to_string());
-            own.push(format!("seed {} → {}", show(old.seed), show(new.seed)));
-        }
-        if old.numerics != new.numerics {
-            let show = |numerics: &Option<String>| numerics.clone().unwrap_or("any".to_owned());
-            own.push(format!("device {} → {}", show(&old.numerics), show(&new.numerics)));
-        }
-        let (mut inputs, mut changed) = (Vec::new(), 0);
-        let ports: BTreeSet<&String> = old.inputs.keys().chain(new.inputs.keys()).collect();
-        for port in ports {
-            match (old.inputs.get(port), new.inputs.get(port)) {
-                (before, after) if before == after => {}
-                (Some(before), Some(_)) if port == FILES => {
-                    let (count, words) = self.files(step, before);
-                    changed = count;
+        let (mut own, mut inputs, mut files) = (Vec::new(), Vec::new(), 0);
+        for difference in differences(old, new) {
+            match difference {
+                Difference::Value(words) => own.push(words),
+                Difference::Params => {
+                    own.extend(params(self.pipeline.steps[step].entry, &old.params, &new.params));
+                }
+                Difference::Input(port, Some(before))
+                    if port == FILES && new.inputs.contains_key(FILES) =>
+                {
+                    let (count, words) = self.files(step, &before);
+                    files = count;
                     own.push(words);
                 }
-                (before, _) => inputs.push((port.clone(), before.copied())),
+                Difference::Input(port, before) => inputs.push((port.clone(), before)),
             }
         }
-        Differences { own, inputs, files: changed }
+        Differences { own, inputs, files }
     }
 
     fn files(&self, step: usize, before: &Digest) -> (usize, String) {
@@ -171,6 +163,48 @@ impl<'a> Reasons<'a> {
             None => (usize::MAX, "other files".to_owned()),
         }
     }
+}
+
+/// A field in which two keys differ.
+pub(super) enum Difference<'k> {
+    /// A single value, in words.
+    Value(String),
+    /// The parameters.
+    Params,
+    /// The content at a port, with what was there before.
+    Input(&'k String, Option<Digest>),
+}
+
+/// The fields in which two keys of one op differ.
+pub(super) fn differences<'k>(old: &'k CacheKey, new: &'k CacheKey) -> Vec<Difference<'k>> {
+    // All fields by name, so that a new one is not forgotten.
+    let CacheKey { format, op: _, version, params, inputs, seed, numerics } = old;
+    let mut found = Vec::new();
+    let mut value = |name: &str, old: &dyn Display, new: &dyn Display| {
+        found.push(Difference::Value(format!("{name} {old} → {new}")));
+    };
+    if *format != new.format {
+        value("key format", format, &new.format);
+    }
+    if *version != new.version {
+        value("op version", version, &new.version);
+    }
+    if *params != new.params {
+        found.push(Difference::Params);
+    }
+    let mut value = |name: &str, none: &str, old: Option<String>, new: Option<String>| {
+        if old != new {
+            let show = |value: Option<String>| value.unwrap_or_else(|| none.to_owned());
+            found.push(Difference::Value(format!("{name} {} → {}", show(old), show(new))));
+        }
+    };
+    let text = |seed: u64| seed.to_string();
+    value("seed", "none", seed.map(text), new.seed.map(text));
+    value("device", "any", numerics.clone(), new.numerics.clone());
+    let ports: BTreeSet<&String> = inputs.keys().chain(new.inputs.keys()).collect();
+    let differing = ports.into_iter().filter(|port| inputs.get(*port) != new.inputs.get(*port));
+    found.extend(differing.map(|port| Difference::Input(port, inputs.get(port).copied())));
+    found
 }
 
 /// Parameters that differ, each with both values; an absent one has its default.

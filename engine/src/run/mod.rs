@@ -2,7 +2,7 @@
 //!
 //! - [`schedule`]: which step is next. [`settle`]: what follows when it ends. [`outcome`]: what became of all.
 //! - [`workers`]: the threads, which take steps from the schedule. [`work`]: one step.
-//! - [`resources`], [`gpus`], [`expected`]: what steps take, and how long they are likely to take.
+//! - [`resources`], [`memory`], [`gpus`], [`expected`]: what steps take, and how long they are likely to take.
 //! - [`artifacts`], [`outside`], [`log`], [`meter`]: what a running step is given and what it leaves.
 //! - [`programs`]: programs of the user's, with all [`processes`] that they start and what is [`printed`].
 
@@ -10,6 +10,7 @@ mod artifacts;
 pub mod expected;
 pub mod gpus;
 mod log;
+pub mod memory;
 mod meter;
 mod outcome;
 mod outside;

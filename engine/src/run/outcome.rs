@@ -1,6 +1,6 @@
 //! What is said of steps that are settled, and what became of all of them.
 
-use super::{Outcome, rows, schedule::Schedule, state::State};
+use super::{Outcome, rows, schedule::Schedule, state::StepState};
 use crate::say::progress::{Settled, shapes};
 use cache::record::StepStatus;
 use std::time::Duration;
@@ -10,10 +10,10 @@ const MOST_TOLD: usize = 20;
 
 impl Schedule<'_> {
     /// Says that a step is settled.
-    pub fn tell(&self, step: usize, state: &State) {
+    pub fn tell(&self, step: usize, state: &StepState) {
         let plan = &self.shared.pipeline.steps[step];
         let (status, elapsed, note) = match state {
-            State::There { finished, status: StepStatus::Ran, .. } => {
+            StepState::Done { finished, status: StepStatus::Ran, .. } => {
                 let first = plan.op.outputs().first();
                 let object = first.and_then(|port| finished.outputs.get(port.name));
                 let shape = shapes(object.map(|object| &object.shape));
@@ -22,12 +22,10 @@ impl Schedule<'_> {
                 let note = spared.map_or(shape.clone(), |spared| format!("{shape}; {spared}"));
                 ("ran", Some(finished.times.seconds), note)
             }
-            State::There { .. } => ("hit", None, String::new()),
-            State::Without { status: StepStatus::Failed, seconds, .. } => {
-                ("failed", Some(*seconds), String::new())
-            }
-            State::Without { reason, .. } => ("skipped", None, reason.clone()),
-            State::Waiting => return,
+            StepState::Done { .. } => ("hit", None, String::new()),
+            StepState::Failed(ended) => ("failed", Some(ended.seconds), String::new()),
+            StepState::Skipped(ended) => ("skipped", None, ended.reason.clone()),
+            _ => return,
         };
         self.shared.progress.settle(&Settled {
             number: step + 1,
@@ -41,25 +39,20 @@ impl Schedule<'_> {
     /// What became of all steps, now that nothing runs any more.
     pub fn outcome(mut self) -> Outcome {
         self.errors.sort_by_key(|error| error.step);
-        let waits =
-            |step: &usize| self.wanted[*step] && matches!(self.states[*step], State::Waiting);
-        let waiting = (0..self.states.len()).filter(waits).count();
-        if waiting > MOST_TOLD {
-            let text = format!("{waiting} steps did not run: the run stopped before");
+        let unsettled = (0..self.wanted.len()).filter(|step| !self.states[*step].is_settled());
+        let unsettled: Vec<usize> = unsettled.collect();
+        if unsettled.len() > MOST_TOLD {
+            let text = format!("{} steps did not run: the run stopped before", unsettled.len());
             self.shared.progress.say(&text);
         }
-        for step in 0..self.states.len() {
-            if matches!(self.states[step], State::Waiting) {
-                let reason =
-                    if self.wanted[step] { "the run stopped before" } else { "not asked for" };
-                let state = State::skipped(reason.to_owned());
-                if self.wanted[step] && waiting <= MOST_TOLD {
-                    self.tell(step, &state);
-                }
-                self.states[step] = state;
+        for step in &unsettled {
+            let state = StepState::skipped("the run stopped before".to_owned());
+            if unsettled.len() <= MOST_TOLD {
+                self.tell(*step, &state);
             }
+            self.states.set(*step, state);
         }
-        let steps = self.shared.pipeline.steps.iter().zip(self.states);
+        let steps = self.shared.pipeline.steps.iter().zip(self.states.into_all());
         Outcome {
             warnings: Vec::new(),
             steps: steps.map(|(step, state)| state.record(self.shared.pipeline, step)).collect(),

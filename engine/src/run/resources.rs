@@ -26,8 +26,10 @@ pub struct Needs {
 pub struct Limits {
     /// Threads.
     pub threads: usize,
-    /// Bytes of memory.
+    /// Bytes of memory that steps at the same time may take.
     pub memory: u64,
+    /// Bytes of memory above which a step is not started at all.
+    pub most_memory: u64,
     /// The GPUs.
     pub gpus: Vec<Gpu>,
     /// Steps that may share one of them.
@@ -39,7 +41,16 @@ impl Limits {
     pub fn of_machine() -> Self {
         let free = free_memory().map_or(u64::MAX, |bytes| bytes / 10 * 9);
         let threads = rayon::current_num_threads();
-        Self { threads, memory: free, gpus: gpus(), gpu_steps: STEPS_ON_ONE }
+        let most_memory = all_memory().unwrap_or(u64::MAX);
+        Self { threads, memory: free, most_memory, gpus: gpus(), gpu_steps: STEPS_ON_ONE }
+    }
+
+    /// The same with so much memory, if it is said.
+    #[must_use]
+    pub fn with_memory(self, memory: Option<u64>) -> Self {
+        let (free, most) = (self.memory, self.most_memory);
+        let (memory, most_memory) = (memory.unwrap_or(free), memory.unwrap_or(most));
+        Self { memory, most_memory, ..self }
     }
 }
 
@@ -90,6 +101,11 @@ impl Ledger {
         self.gpus.give_back(&lease.gpus);
     }
 
+    /// What there is in all.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// Whether no step fits any more, whatever it needs.
     pub fn is_full(&self) -> bool {
         self.threads == 0
@@ -98,8 +114,19 @@ impl Ledger {
 
 /// Bytes that could be used without swapping.
 fn free_memory() -> Option<u64> {
+    told_memory("MemAvailable:")
+}
+
+/// Bytes that the machine has, or the container that this is.
+fn all_memory() -> Option<u64> {
+    let limit = std::fs::read_to_string("/sys/fs/cgroup/memory.max");
+    let limit = limit.ok().and_then(|text| text.trim().parse().ok());
+    told_memory("MemTotal:").map(|bytes| bytes.min(limit.unwrap_or(u64::MAX)))
+}
+
+fn told_memory(name: &str) -> Option<u64> {
     let information = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = information.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let line = information.lines().find_map(|line| line.strip_prefix(name))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes << 10)
 }
@@ -117,6 +144,7 @@ mod tests {
         Ledger::new(Limits {
             threads: 4,
             memory: 100,
+            most_memory: 100,
             gpus: vec![Gpu::numbered(0), Gpu::numbered(1)],
             gpu_steps: 4,
         })

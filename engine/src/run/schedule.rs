@@ -5,23 +5,22 @@
 use super::{
     Options, StepError,
     expected::expected,
-    key_of,
+    key_of, memory,
     resources::{Lease, Ledger, Limits, Needs},
-    state::State,
+    state::{Running, States, StepState},
     wanted,
     work::{Job, Made, Shared, Trouble},
 };
 use crate::{
-    pipeline::Input,
+    pipeline::{Input, Step},
     plan::{
         look::{Look, look},
         reasons::Reasons,
     },
 };
-use cache::{Digest, store::Object};
+use cache::{Digest, Shape, store::Object};
 use ops::{Device, Fault, Port, device};
 use std::{
-    cmp::Reverse,
     collections::{BTreeMap, BTreeSet, VecDeque},
     time::Instant,
 };
@@ -34,17 +33,9 @@ pub struct Schedule<'a> {
     pub(super) wanted: Vec<bool>,
     /// What was known of each step before the run.
     looks: Vec<Look>,
-    pub(super) states: Vec<State>,
-    /// Of each step, the steps it reads that are not settled.
-    pub(super) pending: Vec<BTreeSet<usize>>,
+    pub(super) states: States,
     /// Of each step, the wanted steps that read it.
     pub(super) readers: Vec<Vec<usize>>,
-    /// Steps with nothing pending that nobody has looked at, in the order of the pipeline.
-    pub(super) fresh: BTreeSet<usize>,
-    /// Steps that must run, the most urgent first.
-    pub(super) queue: BTreeSet<(Reverse<u64>, usize)>,
-    pub(super) jobs: BTreeMap<usize, Job>,
-    pub(super) running: BTreeMap<usize, Running>,
     /// Running steps that no thread has taken yet.
     pub(super) started: VecDeque<Job>,
     /// Milliseconds from the start of a step to the end of all that depends on it; made when first
@@ -55,17 +46,9 @@ pub struct Schedule<'a> {
     pub(super) rebuilt: BTreeSet<usize>,
     /// What steps had made that went back to waiting.
     pub(super) before: BTreeMap<usize, BTreeMap<String, Object>>,
-    /// Running steps whose inputs have changed since they started.
-    pub(super) outdated: BTreeSet<usize>,
     ledger: Ledger,
     pub(super) errors: Vec<StepError>,
     pub(super) stopped: bool,
-}
-
-pub(super) struct Running {
-    key: Digest,
-    lease: Lease,
-    since: Instant,
 }
 
 impl<'a> Schedule<'a> {
@@ -74,31 +57,28 @@ impl<'a> Schedule<'a> {
         let steps = &shared.pipeline.steps;
         let wanted = wanted(shared.pipeline, &options.only);
         let mut readers = vec![Vec::new(); steps.len()];
-        let mut pending = vec![BTreeSet::new(); steps.len()];
-        for (index, step) in steps.iter().enumerate().filter(|(index, _)| wanted[*index]) {
-            pending[index] = step.inputs.iter().map(|input| input.step).collect();
-            pending[index].iter().for_each(|source| readers[*source].push(index));
-        }
-        let fresh = (0..steps.len()).filter(|step| wanted[*step] && pending[*step].is_empty());
+        let states = steps.iter().enumerate().map(|(index, step)| {
+            let sources: BTreeSet<usize> = step.inputs.iter().map(|input| input.step).collect();
+            if !wanted[index] {
+                return StepState::skipped("not asked for".to_owned());
+            }
+            sources.iter().for_each(|source| readers[*source].push(index));
+            if sources.is_empty() { StepState::Ready } else { StepState::Waiting(sources) }
+        });
+        let states = States::new(states);
         Self {
             shared,
             options,
             looks: debug_span!("lookup")
                 .in_scope(|| look(shared.pipeline, shared.files, shared.store, &wanted)),
-            fresh: fresh.collect(),
             wanted,
-            states: steps.iter().map(|_| State::Waiting).collect(),
-            pending,
+            states,
             readers,
-            queue: BTreeSet::new(),
-            jobs: BTreeMap::new(),
-            running: BTreeMap::new(),
             started: VecDeque::new(),
             urgency: None,
             needs: Vec::new(),
             rebuilt: BTreeSet::new(),
             before: BTreeMap::new(),
-            outdated: BTreeSet::new(),
             ledger: Ledger::new(options.limits.clone().unwrap_or_else(Limits::of_machine)),
             errors: Vec::new(),
             stopped: false,
@@ -106,13 +86,13 @@ impl<'a> Schedule<'a> {
     }
 
     /// Settles what needs no work and queues what does.
-    fn look_at_fresh(&mut self) {
-        while let Some(step) = self.fresh.pop_first() {
-            if self.stopped || self.shared.cancel.is_cancelled() {
-                continue;
-            }
+    fn look_at_ready(&mut self) {
+        while !self.stopped
+            && !self.shared.cancel.is_cancelled()
+            && let Some(step) = self.states.first_ready()
+        {
             match self.look_at(step) {
-                Ok(Some(there)) => self.settle(step, there),
+                Ok(Some(done)) => self.settle(step, done),
                 Ok(None) => {}
                 Err(error) => self.fail(step, None, error, 0.0),
             }
@@ -120,15 +100,15 @@ impl<'a> Schedule<'a> {
     }
 
     /// The state of a step whose inputs are settled, or none if it must run.
-    fn look_at(&mut self, step: usize) -> Result<Option<State>, StepError> {
+    fn look_at(&mut self, step: usize) -> Result<Option<StepState>, StepError> {
         let plan = &self.shared.pipeline.steps[step];
-        let without = plan.inputs.iter().find(|input| !self.states[input.step].is_there());
+        let without = plan.inputs.iter().find(|input| !self.states[input.step].is_done());
         if let Some(input) = without {
             let name = &self.shared.pipeline.steps[input.step].name;
-            return Ok(Some(State::skipped(format!("`{name}` has no result"))));
+            return Ok(Some(StepState::skipped(format!("`{name}` has no result"))));
         }
-        if let Some(there) = self.as_looked_at(step) {
-            return Ok(Some(there));
+        if let Some(done) = self.as_looked_at(step) {
+            return Ok(Some(done));
         }
         let key = key_of(plan, &self.shared.files[step], |from, port| {
             self.output(from, port).map(|object| object.digest)
@@ -143,7 +123,7 @@ impl<'a> Schedule<'a> {
         if again.is_none()
             && let Some(finished) = self.shared.store.finished(&digest)
         {
-            return Ok(Some(State::hit(finished, "its result is there")));
+            return Ok(Some(StepState::hit(finished, "its result is there")));
         }
         let inputs = plan
             .inputs
@@ -158,7 +138,7 @@ impl<'a> Schedule<'a> {
 
     /// The result that was there before the run, if the step reads what it was made of and need not
     /// run again.
-    fn as_looked_at(&mut self, step: usize) -> Option<State> {
+    fn as_looked_at(&mut self, step: usize) -> Option<StepState> {
         let Look::There(finished) = std::mem::take(&mut self.looks[step]) else { return None };
         let reads = |input: &Input| {
             let now = self.output(input.step, input.output).map(|object| &object.digest);
@@ -166,7 +146,7 @@ impl<'a> Schedule<'a> {
         };
         let same = self.shared.pipeline.steps[step].inputs.iter().all(reads);
         let again = self.rebuilt.contains(&step) || self.options.force.contains(&step);
-        (same && !again).then(|| State::hit(*finished, "its result is there"))
+        (same && !again).then(|| StepState::hit(*finished, "its result is there"))
     }
 
     fn enqueue(&mut self, job: Job) -> Result<(), StepError> {
@@ -174,29 +154,31 @@ impl<'a> Schedule<'a> {
         if self.urgency.is_none() {
             self.expect_costs();
         }
-        self.needs[step].gpu_memory = self.gpu_memory(step);
+        let (plan, read) = (&self.shared.pipeline.steps[step], self.shapes_read(step));
+        if let Some(refusal) = memory::refusal(step, plan, &read, self.ledger.limits()) {
+            return Err(refusal);
+        }
+        let needs = &mut self.needs[step];
+        if plan.needs.memory.is_none() {
+            needs.memory = needs.memory.max(memory::estimate(plan, &read));
+        }
+        needs.gpu_memory = gpu_memory(plan, &read);
         if !self.ledger.gpus.can_ever(&self.needs[step]) {
             return Err(self.too_few_gpus(step));
         }
         let urgency = self.urgency.as_ref().map_or(0, |urgency| urgency[step]);
-        self.queue.insert((Reverse(urgency), step));
-        self.jobs.insert(step, job);
+        self.states.set(step, StepState::Queued { job: Box::new(job), urgency });
         Ok(())
     }
 
-    /// The bytes of a GPU that a step takes beside others, if it runs on one that it shares.
-    fn gpu_memory(&self, step: usize) -> Option<u64> {
+    /// The shapes of what a step reads, in the order of its ports.
+    fn shapes_read(&self, step: usize) -> Vec<Option<Shape>> {
         let plan = &self.shared.pipeline.steps[step];
-        let said = plan.needs.gpu_memory;
-        if said.is_some() || plan.needs.gpus > 0 || plan.place == Device::Cpu {
-            return said;
-        }
         let shape = |port: &Port| {
             let input = plan.inputs.iter().find(|input| input.port == port.name)?;
             self.output(input.step, input.output).map(|object| object.shape.clone())
         };
-        let shapes: Vec<_> = plan.op.inputs().iter().map(shape).collect();
-        plan.op.gpu_memory(&shapes)
+        plan.op.inputs().iter().map(shape).collect()
     }
 
     fn too_few_gpus(&self, step: usize) -> StepError {
@@ -257,19 +239,21 @@ impl<'a> Schedule<'a> {
     /// Settles all that can be settled now, and starts queued steps, the most urgent first, as long as
     /// one fits.
     pub(super) fn start_what_fits(&mut self) {
-        self.look_at_fresh();
+        self.look_at_ready();
         while !self.stopped
-            && let Some((place, lease)) = self.first_that_fits()
+            && let Some((step, key, lease)) = self.first_that_fits()
         {
-            self.queue.remove(&place);
-            let mut job = self.jobs.remove(&place.1).expect("what is queued has a job");
-            job.gpus.clone_from(&lease.gpus.numbers);
+            let gpus = lease.gpus.numbers.clone();
+            let running = Running { key, lease, since: Instant::now(), outdated: false };
+            let queued = self.states.set(step, StepState::Running(running));
+            let StepState::Queued { mut job, .. } = queued else {
+                panic!("BUG: a step that nobody queued is started");
+            };
+            job.gpus = gpus;
             if !job.again {
                 job.reason = self.reason(&job);
             }
-            let running = Running { key: job.digest, lease, since: Instant::now() };
-            self.running.insert(job.step, running);
-            self.started.push_back(job);
+            self.started.push_back(*job);
         }
     }
 
@@ -277,24 +261,23 @@ impl<'a> Schedule<'a> {
     fn reason(&self, job: &Job) -> String {
         let Shared { pipeline, files, store, ref history, .. } = *self.shared;
         let key_of = |step: usize| match &self.states[step] {
-            State::There { finished, .. } => Some(&finished.cache_key),
+            StepState::Done { finished, .. } => Some(&finished.cache_key),
             _ => None,
         };
         Reasons { pipeline, files, history, store }.why(job.step, &job.key, &key_of)
     }
 
-    fn first_that_fits(&mut self) -> Option<((Reverse<u64>, usize), Lease)> {
+    fn first_that_fits(&mut self) -> Option<(usize, Digest, Lease)> {
         if self.ledger.is_full() {
             return None;
         }
-        for place in &self.queue {
+        for (step, job) in self.states.queued() {
             // Two steps of one key do the same work: the second finds what the first has made.
-            let key = self.jobs[&place.1].digest;
-            if self.running.values().any(|running| running.key == key) {
+            if self.states.running().any(|running| running.key == job.digest) {
                 continue;
             }
-            if let Some(lease) = self.ledger.take(&self.needs[place.1]) {
-                return Some((*place, lease));
+            if let Some(lease) = self.ledger.take(&self.needs[step]) {
+                return Some((step, job.digest, lease));
             }
         }
         None
@@ -302,19 +285,23 @@ impl<'a> Schedule<'a> {
 
     /// A step has ended.
     pub(super) fn end(&mut self, step: usize, made: Result<Made, Trouble>) {
-        let Running { key, lease, since } = self.running.remove(&step).expect("it was running");
+        let StepState::Running(Running { key, lease, since, outdated }) =
+            self.states.set(step, StepState::Ready)
+        else {
+            panic!("BUG: a step ended that did not run");
+        };
         self.ledger.give_back(&lease);
         self.stopped |= self.shared.cancel.is_cancelled();
-        if self.outdated.remove(&step) {
-            self.fresh.insert(step);
+        // What it was made of has come out otherwise: it is looked at once more.
+        if outdated {
             return;
         }
         match made {
             Ok(Made { finished, reason: Some(reason) }) => {
-                self.settle(step, State::ran(finished, reason));
+                self.settle(step, StepState::ran(finished, reason));
             }
             Ok(Made { finished, reason: None }) => {
-                self.settle(step, State::hit(finished, "another run made it meanwhile"));
+                self.settle(step, StepState::hit(finished, "another run made it meanwhile"));
             }
             Err(Trouble::Lost(input, damage)) => {
                 let input = &self.shared.pipeline.steps[step].inputs[input];
@@ -346,4 +333,13 @@ impl<'a> Schedule<'a> {
             ..StepError::new(step, Fault::Input, message)
         }
     }
+}
+
+/// The bytes of a GPU that a step takes beside others, if it runs on one that it shares.
+fn gpu_memory(step: &Step, read: &[Option<Shape>]) -> Option<u64> {
+    let said = step.needs.gpu_memory;
+    if said.is_some() || step.needs.gpus > 0 || step.place == Device::Cpu {
+        return said;
+    }
+    step.op.gpu_memory(read)
 }

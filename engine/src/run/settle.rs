@@ -1,18 +1,24 @@
 //! What follows when a step has its result, has none, or has lost it.
 
-use super::{StepError, schedule::Schedule, state::State};
-use cache::{Digest, record::StepStatus};
+use super::{
+    StepError,
+    schedule::Schedule,
+    state::{Ended, StepState},
+};
+use cache::Digest;
 use ops::Fault;
 use std::collections::BTreeSet;
 
 impl Schedule<'_> {
     /// Runs a step again whose result was lost; `reader` waits for it.
     pub fn rebuild(&mut self, step: usize, port: &str, damage: &str, reader: usize) {
-        match self.states[step] {
-            State::Without { .. } => _ = self.fresh.insert(reader),
-            _ => _ = self.pending[reader].insert(step),
+        let state = &self.states[step];
+        let (is_done, is_settled) = (state.is_done(), state.is_settled());
+        // Where it will have no result, the reader is looked at once more and finds that.
+        if is_done || !is_settled {
+            self.states.set(reader, StepState::Waiting([step].into()));
         }
-        if !self.states[step].is_there() {
+        if !is_done {
             return;
         }
         if !self.rebuilt.insert(step) {
@@ -29,20 +35,17 @@ impl Schedule<'_> {
 
     /// A settled step is looked at once more.
     fn send_back(&mut self, step: usize) {
-        if let State::There { finished, .. } =
-            std::mem::replace(&mut self.states[step], State::Waiting)
-        {
+        if let StepState::Done { finished, .. } = self.states.set(step, StepState::Ready) {
             self.before.insert(step, finished.outputs);
         }
-        self.fresh.insert(step);
     }
 
     pub fn fail(&mut self, step: usize, key: Option<Digest>, error: StepError, seconds: f64) {
         let cancelled = error.fault == Fault::Cancelled;
-        let status = if cancelled { StepStatus::Skipped } else { StepStatus::Failed };
-        let reason = error.message.clone();
+        let ended = Ended { key, reason: error.message.clone(), seconds };
         self.stopped |= !cancelled && !self.options.keep_going;
-        self.settle(step, State::Without { status, key, reason, seconds });
+        let state = if cancelled { StepState::Skipped(ended) } else { StepState::Failed(ended) };
+        self.settle(step, state);
         if !error.log.is_empty() {
             let name = &self.shared.pipeline.steps[step].name;
             self.shared.progress.say(&format!("{name}: the end of its log"));
@@ -52,34 +55,17 @@ impl Schedule<'_> {
     }
 
     /// The one place where a step gets its result, and where its readers learn of it.
-    pub fn settle(&mut self, step: usize, state: State) {
+    pub fn settle(&mut self, step: usize, state: StepState) {
         self.tell(step, &state);
-        self.states[step] = state;
+        self.states.set(step, state);
         let before = self.before.remove(&step);
         let changed = before.is_some_and(|before| self.states[step].outputs() != Some(&before));
         for reader in self.readers[step].clone() {
-            self.pending[reader].remove(&step);
-            match self.states[reader] {
-                // What it reads has come out otherwise than before.
-                State::Waiting if self.running.contains_key(&reader) && changed => {
-                    self.outdated.insert(reader);
-                }
-                State::Waiting if self.running.contains_key(&reader) => {}
-                State::Waiting if self.pending[reader].is_empty() => {
-                    self.unqueue(reader);
-                    self.fresh.insert(reader);
-                }
-                State::There { .. } if changed => self.send_back(reader),
-                _ => {}
+            if self.states.hear_of(reader, step, changed) {
+                self.send_back(reader);
             }
         }
         self.forget_what_is_read(step);
-    }
-
-    fn unqueue(&mut self, step: usize) {
-        if self.jobs.remove(&step).is_some() {
-            self.queue.retain(|place| place.1 != step);
-        }
     }
 
     /// Drops artifacts that no step will read any more.
@@ -88,8 +74,8 @@ impl Schedule<'_> {
         let mut maybe: BTreeSet<usize> = inputs.collect();
         maybe.insert(step);
         for source in maybe {
-            let settled = |reader: &usize| !matches!(self.states[*reader], State::Waiting);
-            if let State::There { finished, .. } = &self.states[source]
+            let settled = |reader: &usize| self.states[*reader].is_settled();
+            if let StepState::Done { finished, .. } = &self.states[source]
                 && self.readers[source].iter().all(settled)
             {
                 let objects = finished.outputs.values();

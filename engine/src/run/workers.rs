@@ -69,7 +69,7 @@ impl<'a> Team<'a> {
         let shared = state.schedule.shared;
         loop {
             let Some(job) = self.next(scope, &mut state) else {
-                if state.schedule.running.is_empty() {
+                if state.schedule.states.running().len() == 0 {
                     return;
                 }
                 let _waiting = debug_span!("wait").entered();
@@ -90,7 +90,7 @@ impl<'a> Team<'a> {
         for _ in 0..state.schedule.started.len() {
             self.more.notify_one();
         }
-        while state.threads < state.schedule.running.len() {
+        while state.threads < state.schedule.states.running().len() {
             if let Err(fault) = self.hire(scope, state) {
                 // Whoever ends a step takes the next one that was started, so none is left.
                 let say = |line: &str| state.schedule.shared.progress.say(line);

@@ -2,7 +2,7 @@
 
 use crate::{
     pipeline::{SourceText, Span},
-    say::{progress::say_drawn, talk, visible::visible},
+    say::{few::few, progress::say_drawn, talk, visible::visible},
 };
 use miette::{
     GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, MietteError,
@@ -109,7 +109,9 @@ impl Faults {
 
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&render(&self.source, &self.faults, &Look::plain(80)))
+        let (shown, rest) = few(&self.faults);
+        f.write_str(&render(&self.source, &shown, &Look::plain(80)))?;
+        rest.map_or(Ok(()), |rest| write!(f, "\n{rest}\n"))
     }
 }
 
@@ -228,10 +230,12 @@ pub fn tell(source: &SourceText, faults: &[Fault]) {
     if faults.is_empty() {
         return;
     }
+    let (faults, rest) = few(faults);
     if !talk::is_json() {
-        return say_drawn(render(source, faults, &Look::of_stderr()).trim_end());
+        say_drawn(render(source, &faults, &Look::of_stderr()).trim_end());
+        return rest.iter().for_each(|rest| say_drawn(&format!("\n{rest}")));
     }
-    for fault in faults {
+    for fault in &faults {
         let name = if fault.severity == Severity::Error { "error" } else { "warning" };
         let place = fault.labels.first().map(|(span, _)| place_of(&source.text, span));
         let file = source.path.display().to_string();
@@ -240,6 +244,10 @@ pub fn tell(source: &SourceText, faults: &[Fault]) {
             json!({ "message": fault.message, "code": fault.code, "file": file,
                 "line": place.map(|it| it.0), "column": place.map(|it| it.1), "help": fault.help }),
         );
+    }
+    if let Some(rest) = rest {
+        let bad = faults.iter().any(|fault| fault.severity == Severity::Error);
+        talk::event(if bad { "error" } else { "warning" }, json!({ "message": rest }));
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is said and how: progress, mistakes, text that fits the terminal; Ctrl-C.
 
 pub mod fault;
+mod few;
 pub mod fold;
 pub mod grid;
 pub mod interrupt;

@@ -37,7 +37,11 @@ pub fn check(
                 None => output.kinds.to_vec(),
             };
             if !possible.iter().any(|kind| input.kinds.contains(kind)) {
-                cx.push(mismatch(drafts, draft, link, input, &possible));
+                let fitting = match cx.explains() {
+                    true => link::fitting(drafts, draft, input.kinds),
+                    false => Vec::new(),
+                };
+                cx.push(mismatch(drafts, draft, link, input, (&possible, &fitting)));
                 fits = false;
                 continue;
             }
@@ -78,13 +82,12 @@ fn mismatch(
     reader: &Draft,
     link: &Link,
     input: &ops::Port,
-    given: &[Kind],
+    (given, fitting): (&[Kind], &[String]),
 ) -> Fault {
     let source = &drafts[link.step];
     let entry = source.entry.expect("a step with ports has an op");
     let made = source.outputs();
     let other = made.iter().find(|port| port.kinds.iter().any(|kind| input.kinds.contains(kind)));
-    let fitting = link::fitting(drafts, reader, input.kinds);
     let help = match other {
         Some(port) if port.name == made[0].name => format!("write `{}`", source.base),
         Some(port) => format!("write `{}.{}`", source.base, port.name),

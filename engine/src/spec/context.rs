@@ -15,12 +15,18 @@ pub struct Context {
     pub faults: Vec<Fault>,
     /// How much more memory trees may take: variables and `for` copy them.
     budget: usize,
+    /// How many more faults are explained by what else there is.
+    explanations: usize,
 }
+
+/// Faults that are explained at length: to compare a name with all others takes long, and of more
+/// faults than these nobody reads.
+pub const MOST_EXPLAINED: usize = 64;
 
 impl Context {
     /// No faults yet.
     pub fn new(source: Arc<SourceText>) -> Self {
-        Self { source, faults: Vec::new(), budget: 32 << 20 }
+        Self { source, faults: Vec::new(), budget: 32 << 20, explanations: MOST_EXPLAINED }
     }
 
     /// Notes a fault.
@@ -33,6 +39,13 @@ impl Context {
         let enough = weight <= self.budget;
         self.budget = self.budget.saturating_sub(weight);
         enough
+    }
+
+    /// Whether one more fault is worth a look at all steps for what could help.
+    pub fn explains(&mut self) -> bool {
+        let more = self.explanations > 0;
+        self.explanations = self.explanations.saturating_sub(1);
+        more
     }
 
     /// The place of a part of a scalar, such as `${x}` in a text, or else the whole scalar.

@@ -48,8 +48,9 @@ pub fn missing_inputs(cx: &mut Context, drafts: &[Draft], draft: &Draft) {
         .iter()
         .map(|port| format!("`{}` ({}): {}", port.name, kinds(port.kinds), port.doc))
         .collect();
+    let explains = cx.explains();
     let example = |port: &Port| {
-        let fitting = fitting(drafts, draft, port.kinds);
+        let fitting = if explains { fitting(drafts, draft, port.kinds) } else { Vec::new() };
         fitting.last().cloned().unwrap_or_else(|| "STEP".to_owned())
     };
     let help = if draft.reads.is_empty() && ports.len() == 1 {

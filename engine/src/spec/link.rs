@@ -1,7 +1,7 @@
 //! Which step reads which: names become places in the list of steps, and the list gets an order.
 
 use super::{
-    context::Context,
+    context::{Context, MOST_EXPLAINED},
     lacking::{few_inputs, missing_inputs},
     node::Node,
     steps::{Draft, Read},
@@ -13,8 +13,11 @@ use crate::say::{
 use cache::Kind;
 use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 use ops::{Entry, Port};
-use petgraph::{algo::tarjan_scc, graph::DiGraph};
-use std::collections::{BTreeSet, VecDeque, hash_map};
+use petgraph::{algo::kosaraju_scc, graph::DiGraph};
+use std::{
+    cell::Cell,
+    collections::{BTreeSet, VecDeque, hash_map},
+};
 
 /// A connection between two steps.
 pub struct Link {
@@ -39,6 +42,8 @@ pub struct Names<'d> {
     by_name: HashMap<&'d str, usize>,
     /// The first of several variants of a step.
     by_base: HashMap<&'d str, usize>,
+    /// How many more names that lead nowhere are compared with all others.
+    explanations: Cell<usize>,
 }
 
 impl<'d> Names<'d> {
@@ -50,7 +55,7 @@ impl<'d> Names<'d> {
         for (at, draft) in drafts.iter().enumerate() {
             by_base.entry(draft.base.as_str()).or_insert(at);
         }
-        Self { drafts, by_name, by_base }
+        Self { drafts, by_name, by_base, explanations: Cell::new(MOST_EXPLAINED) }
     }
 
     /// The step and, if one is named, the output port of a reference; of several variants of a
@@ -132,6 +137,10 @@ impl<'d> Names<'d> {
     }
 
     fn unknown(&self, name: &str) -> Unknown {
+        let Some(left) = self.explanations.get().checked_sub(1) else {
+            return (format!("there is no step {}", quote(name)), None);
+        };
+        self.explanations.set(left);
         let (base, instance) = name.split_once('@').unwrap_or((name, ""));
         let instances = self.instance_names(base);
         if !instances.is_empty() {
@@ -296,7 +305,8 @@ pub fn order(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>]) -> Vec<usi
             graph.update_edge(nodes[link.step], nodes[reader], ());
         }
     }
-    let mut circles: Vec<Vec<usize>> = tarjan_scc(&graph)
+    // Of the two algorithms the one without recursion: a chain may be long.
+    let mut circles: Vec<Vec<usize>> = kosaraju_scc(&graph)
         .into_iter()
         .map(|part| part.into_iter().map(|node| graph[node]).collect())
         .filter(|part: &Vec<usize>| {
@@ -328,6 +338,9 @@ pub fn order(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>]) -> Vec<usi
     order
 }
 
+/// Steps of a circle that are named.
+const MOST_IN_CIRCLE: usize = 20;
+
 /// Reports the shortest circle through the first step of a knot of steps.
 fn report_circle(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], knot: &[usize]) {
     let start = knot[0];
@@ -336,7 +349,7 @@ fn report_circle(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], knot: 
     let mut queue = VecDeque::from([start]);
     let mut path: Vec<(usize, &Link)> = Vec::new();
     'search: while let Some(reader) = queue.pop_front() {
-        for link in links[reader].iter().filter(|link| knot.contains(&link.step)) {
+        for link in links[reader].iter().filter(|link| knot.binary_search(&link.step).is_ok()) {
             if link.step == start {
                 path.push((reader, link));
                 let mut at = reader;
@@ -362,11 +375,14 @@ fn report_circle(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], knot: 
         let mut names: Vec<&str> = path.iter().rev().map(|(reader, _)| name(*reader)).collect();
         names.rotate_right(1);
         names.push(names[0]);
+        if names.len() > MOST_IN_CIRCLE {
+            names.splice(MOST_IN_CIRCLE / 2..names.len() - MOST_IN_CIRCLE / 2, ["…"]);
+        }
         let mut fault = Fault::error(
             "spec::cycle",
             format!("these steps wait for each other: {}", names.join(" -> ")),
         );
-        for (reader, link) in &path {
+        for (reader, link) in path.iter().take(MOST_IN_CIRCLE) {
             let remark = format!("{} reads {}", quote(name(*reader)), quote(name(link.step)));
             fault = fault.at(&link.node, remark);
         }

@@ -1,16 +1,10 @@
-//! Strategies that choose points by results: which points a search has come to, given what is known.
-//!
-//! A search is a pure function of its settings and of the results so far. It begins anew in every
-//! run and stops at the first batch whose results are not there yet, so a killed search goes on
-//! where it was: what it has run is in the store.
+//! Searches: what is looked for, and what is known of it so far.
 
 use super::{
     node::{Key, Node, Value},
-    points::{Draw, Point, Reader},
+    points::{Point, Reader},
     report::METRICS,
-    sample::{self, Spread},
-    sweep::{HALVING_KEYS, TPE_KEYS, fault},
-    tpe,
+    sweep::fault,
 };
 use crate::say::{
     fault::{Fault, quote},
@@ -34,16 +28,33 @@ pub struct Search {
     pub more: bool,
 }
 
-/// Reads `tpe` or `halving`, and finds the points that the search has come to.
-pub fn read(
-    reader: &mut Reader<'_>,
-    key: &Key,
-    node: Node,
-    objective: Option<(Key, Node)>,
-    results: &Results,
-) -> Option<(Search, Vec<Point>)> {
-    let keys = if key.name == "tpe" { TPE_KEYS } else { HALVING_KEYS };
-    let draw = reader.draw(key, node, keys)?;
+/// What is known of the objective so far.
+pub struct History<'a> {
+    results: &'a Results,
+    maximize: bool,
+}
+
+impl<'a> History<'a> {
+    /// These results, of which more is better or worse.
+    pub fn new(results: &'a Results, maximize: bool) -> Self {
+        Self { results, maximize }
+    }
+
+    /// The scores of points, of which more is better; none as long as one is not known. What failed is
+    /// worse than anything.
+    pub fn scores(&self, reader: &Reader<'_>, points: &[Point]) -> Option<Vec<f64>> {
+        let sign = if self.maximize { 1.0 } else { -1.0 };
+        let score = |point: &Point| {
+            let labels = reader.axes.iter().zip(point).map(|(axis, at)| axis.labels[*at].clone());
+            let result = self.results.get(&labels.collect::<Vec<_>>())?;
+            Some(result.filter(|it| it.is_finite()).map_or(f64::NEG_INFINITY, |it| sign * it))
+        };
+        points.iter().map(score).collect()
+    }
+}
+
+/// Reads the objective of a sampler that needs one.
+pub fn read(reader: &mut Reader<'_>, key: &Key, objective: Option<(Key, Node)>) -> Option<Search> {
     let Some((_, objective)) = objective else {
         reader.cx.push(
             fault(format!("`{}` does not know what is good", key.name))
@@ -52,20 +63,7 @@ pub fn read(
         );
         return None;
     };
-    let mut search = read_objective(reader, &objective)?;
-    let sign = if search.maximize { 1.0 } else { -1.0 };
-    let known = |reader: &Reader<'_>, point: &Point| {
-        let labels = reader.axes.iter().zip(point).map(|(axis, at)| axis.labels[*at].clone());
-        let result = results.get(&labels.collect::<Vec<_>>())?;
-        // What failed is worse than anything.
-        Some(result.filter(|it| it.is_finite()).map_or(f64::NEG_INFINITY, |it| sign * it))
-    };
-    let points = if key.name == "tpe" {
-        by_density(reader, &draw, &mut search, known)
-    } else {
-        by_halves(reader, key, &draw, &mut search, known)
-    }?;
-    Some((search, points))
+    read_objective(reader, &objective)
 }
 
 /// The step and the metric of `{ metric: scores.ari, direction: maximize }`.
@@ -120,110 +118,4 @@ fn read_objective(reader: &mut Reader<'_>, node: &Node) -> Option<Search> {
     }
     let (step, metric) = ((step.to_owned(), place.clone()), metric.to_owned());
     Some(Search { step, metric, maximize, more: false })
-}
-
-/// The tree-structured Parzen estimator: some points at random, then batches where good points are
-/// dense and bad ones are not.
-fn by_density(
-    reader: &mut Reader<'_>,
-    draw: &Draw,
-    search: &mut Search,
-    known: impl Fn(&Reader<'_>, &Point) -> Option<f64>,
-) -> Option<Vec<Point>> {
-    let (mut start, mut batch) = (10, 5);
-    for (key, node) in &draw.own {
-        let count = usize::try_from(reader.count(key, node, 1)?).ok()?;
-        if key.name == "start" { start = count } else { batch = count }
-    }
-    let first = sample::random(draw.seed, start.min(draw.n), draw.spreads.len());
-    let mut points = reader.points_at(&draw.spreads, first)?;
-    while points.len() < draw.n {
-        let scores: Option<Vec<f64>> = points.iter().map(|point| known(reader, point)).collect();
-        let Some(scores) = scores else {
-            search.more = true;
-            break;
-        };
-        let places: Vec<Vec<f64>> =
-            points.iter().map(|point| places(reader, &draw.spreads, point)).collect();
-        let before = points.len();
-        let choices: Vec<usize> = draw.spreads.iter().map(Spread::choices).collect();
-        let wanted = batch.min(draw.n - before);
-        for place in tpe::propose(&places, &scores, &choices, draw.seed, before as u32) {
-            let point = reader.point_at(&draw.spreads, &place)?;
-            if !points.contains(&point) {
-                points.push(point);
-            }
-            if points.len() - before == wanted {
-                break;
-            }
-        }
-        // A space of few points is used up.
-        if points.len() == before {
-            break;
-        }
-    }
-    Some(points)
-}
-
-fn places(reader: &Reader<'_>, spreads: &[Spread], point: &Point) -> Vec<f64> {
-    let axes = reader.axes.iter().zip(spreads).zip(point);
-    axes.map(|((axis, spread), at)| spread.place(&axis.values[*at])).collect()
-}
-
-/// Successive halving: all points with a little of the resource, one in `eta` of them with `eta`
-/// times as much, and so on. A step that trains longer goes on from where it was.
-fn by_halves(
-    reader: &mut Reader<'_>,
-    key: &Key,
-    draw: &Draw,
-    search: &mut Search,
-    known: impl Fn(&Reader<'_>, &Point) -> Option<f64>,
-) -> Option<Vec<Point>> {
-    let (mut resource, mut from, mut to, mut eta) = (None, None, None, 3);
-    for (key, node) in &draw.own {
-        match key.name.as_str() {
-            "resource" => resource = node.text().map(|text| (text.to_owned(), node)),
-            "from" => from = Some((reader.count(key, node, 1)?, node)),
-            "to" => to = Some(reader.count(key, node, 1)?),
-            _ => eta = reader.count(key, node, 2)?,
-        }
-    }
-    let (Some((name, place)), Some((from, from_node)), Some(to)) = (resource, from, to) else {
-        reader.cx.push(
-            fault("`halving` needs `resource`, `from` and `to`")
-                .at_key(key, "what grows from rung to rung?")
-                .help("write `halving: { n: 27, resource: vae.epochs, from: 3, to: 27, over: … }`"),
-        );
-        return None;
-    };
-    if to < from {
-        let message = format!("`to` is {to}, which is less than `from`, {from}");
-        reader.cx.push(fault(message).at_key(key, "rungs grow"));
-        return None;
-    }
-    reader.add_axis(&Key { name, span: place.span.clone(), origin: place.origin.clone() })?;
-    let places = sample::random(draw.seed, draw.n, draw.spreads.len());
-    let mut rung = reader.points_at(&draw.spreads, places)?;
-    let (mut points, mut amount) = (Vec::new(), from);
-    loop {
-        let value = Node { value: Value::Int(amount.into()), ..from_node.clone_bare() };
-        let last = reader.axes.len() - 1;
-        let at = reader.axes[last].intern(reader.cx, &value)?;
-        let full: Vec<Point> = rung.iter().map(|point| [&point[..], &[at]].concat()).collect();
-        points.extend(full.iter().cloned());
-        if amount >= to {
-            return Some(points);
-        }
-        let scores: Option<Vec<f64>> = full.iter().map(|point| known(reader, point)).collect();
-        let Some(scores) = scores else {
-            search.more = true;
-            return Some(points);
-        };
-        let mut order: Vec<usize> = (0..rung.len()).collect();
-        order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
-        order.truncate(rung.len().div_ceil(eta as usize));
-        order.sort_unstable();
-        rung = order.into_iter().map(|at| rung[at].clone()).collect();
-        amount = amount.saturating_mul(eta).min(to);
-    }
 }

@@ -4,70 +4,28 @@ use super::{
     context::Context,
     node::{Key, Node, Value},
     points::{Point, Reader},
-    search::{self, Results, Search},
+    samplers::{self, Keys, Proposal, SAMPLERS},
+    search::{self, History, Results, Search},
     vars::Variables,
 };
 use crate::{
     pipeline::Span,
     say::{
-        fault::{Fault, Severity, quote},
+        fault::{Fault, Severity, listed, quote},
         suggest,
     },
 };
 use std::collections::HashMap;
 
-/// The keys of a sweep and what they hold.
+/// The keys of a sweep beside the samplers, and what they hold.
 pub const SWEEP_KEYS: &[(&str, &str)] = &[
-    ("grid", "Every combination of the values: `{ vae.beta: [1, 4], vae.latent: [8, 16] }`."),
-    ("list", "The points themselves: `[{ vae.beta: 1, vae.latent: 8 }, …]`."),
-    (
-        "random",
-        "Points drawn at random: `{ n: 20, seed: 0, over: { vae.beta: loguniform(0.1, 10) } }`.",
-    ),
-    ("sobol", "Points that fill the space evenly (Sobol); written like `random`."),
-    (
-        "tpe",
-        "Points chosen by the results of those before, where good ones lie (needs `objective`): \
-         `{ n: 40, start: 10, batch: 5, over: … }`.",
-    ),
-    (
-        "halving",
-        "Many points for a short time, the best of them longer (needs `objective`): \
-         `{ n: 27, resource: vae.epochs, from: 3, to: 27, eta: 3, over: … }`.",
-    ),
     (
         "objective",
-        "What `tpe` and `halving` look for: `{ metric: scores.ari, direction: maximize }`.",
+        "What a sampler looks for that chooses points by results: \
+         `{ metric: scores.ari, direction: maximize }`.",
     ),
     ("include", "Points to add, each with a value for every parameter of the sweep."),
     ("exclude", "Points to leave out: those with all of these values."),
-];
-
-/// The keys of `random` and `sobol` and what they hold.
-pub const DRAW_KEYS: &[(&str, &str)] = &[
-    ("n", "How many points."),
-    ("seed", "Which points: another seed draws others."),
-    ("over", "For each parameter a list of values, `uniform(LOW,HIGH)` or `loguniform(LOW,HIGH)`."),
-];
-
-/// The keys of `tpe` and what they hold.
-pub const TPE_KEYS: &[(&str, &str)] = &[
-    ("n", "How many points in all."),
-    ("start", "How many of them are drawn at random, before results count; 10."),
-    ("batch", "How many are run before the next are chosen; 5."),
-    ("seed", DRAW_KEYS[1].1),
-    ("over", DRAW_KEYS[2].1),
-];
-
-/// The keys of `halving` and what they hold.
-pub const HALVING_KEYS: &[(&str, &str)] = &[
-    ("n", "How many points the first rung has."),
-    ("resource", "The parameter that grows from rung to rung, such as `vae.epochs`."),
-    ("from", "Its value in the first rung."),
-    ("to", "Its value in the last rung."),
-    ("eta", "By how much it grows, and which share goes on: one in `eta`; 3."),
-    ("seed", DRAW_KEYS[1].1),
-    ("over", DRAW_KEYS[2].1),
 ];
 
 /// The most variants of one pipeline: points times seeds.
@@ -117,17 +75,7 @@ impl Axis {
 
     /// The number of a value, which is added if it is new; none if it cannot be told by a name.
     pub fn intern(&mut self, cx: &mut Context, value: &Node) -> Option<usize> {
-        if value.is_faulty() {
-            return None;
-        }
-        let Some(label) = label(value) else {
-            cx.push(
-                Fault::error("spec::sweep", format!("{} cannot be swept over", value.describe()))
-                    .at(value, "steps are named by the values of a sweep")
-                    .help("a value is a number, a list of numbers, or a text without spaces, commas and braces"),
-            );
-            return None;
-        };
+        let label = label_or_fault(cx, value)?;
         if let Some(&known) = self.numbers.get(&label) {
             return Some(known);
         }
@@ -136,15 +84,26 @@ impl Axis {
         self.values.push(value.clone());
         Some(self.values.len() - 1)
     }
+}
 
-    /// The number of a value, if some point has it.
-    pub fn number(&self, value: &Node) -> Option<usize> {
-        self.numbers.get(&label(value)?).copied()
+/// A value as part of a name; that it cannot be one is noted.
+pub fn label_or_fault(cx: &mut Context, value: &Node) -> Option<String> {
+    if value.is_faulty() {
+        return None;
     }
+    let label = label(value);
+    if label.is_none() {
+        cx.push(
+            Fault::error("spec::sweep", format!("{} cannot be swept over", value.describe()))
+                .at(value, "steps are named by the values of a sweep")
+                .help("a value is a number, a list of numbers, or a text without spaces, commas and braces"),
+        );
+    }
+    label
 }
 
 /// A value as part of a name.
-fn label(value: &Node) -> Option<String> {
+pub fn label(value: &Node) -> Option<String> {
     let text = match &value.value {
         Value::Null | Value::Map(_) | Value::Faulty => None,
         Value::List(items) => {
@@ -204,8 +163,9 @@ pub fn read(
         Value::Map(entries) if !entries.is_empty() => entries,
         Value::Faulty => return Sweep::none(),
         _ => {
+            let one = listed(&samplers::names(), "and");
             cx.push(
-                fault("`sweep` must be a map with one of `grid`, `list`, `random`, `sobol`, `tpe` and `halving`")
+                fault(format!("`sweep` must be a map with one of {one}"))
                     .at_key(&key, format!("this holds {}", node.describe()))
                     .help(EXAMPLE),
             );
@@ -245,11 +205,11 @@ fn points(
     steps: &Steps,
     results: &Results,
 ) -> Option<Sweep> {
-    let (mut strategy, mut include, mut exclude, mut objective) = (None, None, None, None);
+    let (mut sampler, mut include, mut exclude, mut objective) = (None, None, None, None);
     for (key, node) in entries {
         match key.name.as_str() {
-            "grid" | "list" | "random" | "sobol" | "tpe" | "halving" => match &strategy {
-                None => strategy = Some((key, node)),
+            name if SAMPLERS.iter().any(|entry| entry.name == name) => match &sampler {
+                None => sampler = Some((key, node)),
                 Some((first, _)) => {
                     let message = format!("a sweep is either `{}` or `{}`", first.name, key.name);
                     cx.push(
@@ -266,7 +226,7 @@ fn points(
             _ => cx.push(unknown_entry(&key, steps, vars)),
         }
     }
-    let Some((key, node)) = strategy else {
+    let Some((key, node)) = sampler else {
         if cx.faults.iter().all(|fault| fault.code != "spec::unknown_entry") {
             cx.push(
                 fault("the sweep does not say over what")
@@ -276,28 +236,26 @@ fn points(
         }
         return None;
     };
+    let entry = SAMPLERS.iter().find(|entry| entry.name == key.name)?;
     let mut reader = Reader::new(cx, vars, steps);
+    let sampler = (entry.read)(&mut reader, &key, node);
     let mut search = None;
-    let mut points = match key.name.as_str() {
-        "grid" => reader.grid(&key, node)?,
-        "list" => reader.list(&key, &node)?,
-        "tpe" | "halving" => {
-            let (found, points) = search::read(&mut reader, &key, node, objective.take(), results)?;
-            search = Some(found);
-            points
-        }
-        _ => reader.drawn(&key, node)?,
-    };
-    if let Some((key, _)) = objective {
-        let message = "only `tpe` and `halving` look for an objective";
+    if entry.searches {
+        search = Some(search::read(&mut reader, &key, objective)?);
+    } else if let Some((key, _)) = objective {
+        let searching = SAMPLERS.iter().filter(|entry| entry.searches).map(|entry| entry.name);
+        let searching = listed(&searching.collect::<Vec<_>>(), "and");
+        let message = format!("only {searching} look for an objective");
         reader.cx.push(fault(message).at_key(&key, "nothing reads this").help("remove it"));
     }
-    if let Some(node) = include {
-        reader.include(&node, &mut points);
-    }
-    if let Some(node) = exclude {
-        reader.exclude(&node, &mut points);
-    }
+    let sampler = sampler?;
+    include.iter().for_each(|node| reader.read_included(node));
+    exclude.iter().for_each(|node| reader.read_excluded(node));
+    let maximize = search.as_ref().is_some_and(|search| search.maximize);
+    let Proposal { mut points, more } =
+        sampler.propose(&mut reader, &History::new(results, maximize))?;
+    search.iter_mut().for_each(|search| search.more = more);
+    reader.select(&mut points, matches!(entry.keys, Keys::Settings(_)));
     let mut axes = reader.axes;
     if points.is_empty() {
         cx.push(fault("no point of the sweep is left").at_key(section, "nothing to run"));
@@ -307,7 +265,8 @@ fn points(
 }
 
 fn unknown_entry(key: &Key, steps: &Steps, vars: &Variables) -> Fault {
-    let known: Vec<&str> = SWEEP_KEYS.iter().map(|(name, _)| *name).collect();
+    let mut known = samplers::names();
+    known.extend(SWEEP_KEYS.iter().map(|(name, _)| *name));
     let message = format!("`sweep` has no entry {}", quote(&key.name));
     let fault = Fault::error("spec::unknown_entry", message).at_key(key, "unknown");
     let step = key.name.split(['.', '@']).next().unwrap_or_default();

@@ -15,6 +15,7 @@ mod kills;
 mod layout;
 mod left_out;
 mod listings;
+mod memory;
 mod parallel;
 mod past;
 mod plans;

@@ -6,6 +6,7 @@ use crate::math::{
     linkage::{Method, cut, distance_count, distances, merges},
     ward,
 };
+use crate::memory::{Features, WIDE, whole};
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
 use cache::{Artifact, Kind, Shape, Table};
 use schemars::JsonSchema;
@@ -86,7 +87,7 @@ impl Agglomerative {
 
 impl Op for Agglomerative {
     const NAME: &'static str = "agglomerative";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const INPUTS: &'static [Port] = &[Port::FEATURES];
     const OUTPUTS: &'static [Port] = &[
         Port::new("labels", &[Kind::Labels], "The cluster of each clip, from 0."),
@@ -102,6 +103,15 @@ impl Op for Agglomerative {
             Shape::of(Kind::Labels).with_rows(rows),
             Shape::of(Kind::Linkage).with_rows(merges),
         ])
+    }
+
+    fn memory(&self, inputs: &[Option<Shape>]) -> Option<u64> {
+        let x = Features::of(inputs)?;
+        whole(match self.by_means(Some(x.width as usize)) {
+            // The means of all clusters in double precision, twice while they are laid out.
+            true => x.bytes + 2.0 * WIDE * x.n * x.width,
+            false => 2.0 * x.bytes + WIDE * x.n * x.n / 2.0,
+        })
     }
 
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {

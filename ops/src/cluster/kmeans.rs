@@ -6,6 +6,7 @@ use crate::math::{
     kmeans::{Fit, Points, lloyd, plus_plus, random_rows},
     random::{Purpose, Random},
 };
+use crate::memory::{Features, whole};
 use crate::params::NonNegative;
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
 use cache::{
@@ -95,7 +96,7 @@ pub(super) fn check_clusters(clusters: usize, clips: Option<usize>) -> Result<()
 
 impl Op for Kmeans {
     const NAME: &'static str = "kmeans";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const SEEDED: bool = true;
     const INPUTS: &'static [Port] = &[Port::FEATURES];
     const OUTPUTS: &'static [Port] = &[
@@ -107,6 +108,12 @@ impl Op for Kmeans {
         let rows = inputs.first().and_then(Option::as_ref).and_then(|shape| shape.rows);
         self.check_size(rows)?;
         Ok(vec![Shape::of(Kind::Labels).with_rows(rows), Shape::of(Kind::Model)])
+    }
+
+    fn memory(&self, inputs: &[Option<Shape>]) -> Option<u64> {
+        let x = Features::of(inputs)?;
+        // The clips are laid out for the search of the nearest centre.
+        whole(2.0 * x.bytes + 64.0 * x.n)
     }
 
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {

@@ -3,11 +3,53 @@
 pub mod agglomerative;
 pub mod kmeans;
 
-/// The metadata of labels and layouts that says how they were made: op and parameters.
+use crate::{AnyOp, Op, table};
+
+/// The metadata of labels and layouts that says how they were made: op, version and parameters.
 pub const MADE_BY: &str = "made_by";
 
 /// How labels or a layout were made, for their metadata: whoever wants to know what the same method
-/// does to other points can run it again.
-pub(crate) fn made_by<O: crate::Op>(op: &O) -> serde_json::Value {
-    serde_json::json!({ "op": O::NAME, "params": op })
+/// does to other points can run it again. With the version, what was made of such labels is made
+/// again once the op makes others; without the defaults, a new parameter changes no bytes.
+pub(crate) fn made_by<O: Op>(op: &O) -> serde_json::Value {
+    let params = table::changed(table::schema_of::<O>(), op.params());
+    serde_json::json!({ "op": O::NAME, "version": O::VERSION, "params": params })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Ctx, Inputs, OpError, Outputs, Port};
+    use cache::Shape;
+    use serde_json::json;
+
+    #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    struct Clusterer<const VERSION: u32> {
+        clusters: u32,
+        #[serde(default)]
+        added_later: u32,
+    }
+
+    impl<const VERSION: u32> Op for Clusterer<VERSION> {
+        const NAME: &'static str = "clusterer";
+        const VERSION: u32 = VERSION;
+        const INPUTS: &'static [Port] = &[];
+        const OUTPUTS: &'static [Port] = &[];
+
+        fn check(&self, _inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError> {
+            Ok(Vec::new())
+        }
+
+        fn run(&self, _inputs: &Inputs<'_>, _cx: &Ctx<'_>) -> Result<Outputs, OpError> {
+            Ok(Outputs::new())
+        }
+    }
+
+    #[test]
+    fn labels_name_the_version_of_their_op_and_no_default() {
+        let first = made_by(&Clusterer::<1> { clusters: 3, added_later: 0 });
+        assert_eq!(first, json!({ "op": "clusterer", "version": 1, "params": { "clusters": 3 } }));
+        assert_ne!(first, made_by(&Clusterer::<2> { clusters: 3, added_later: 0 }));
+        assert_ne!(first, made_by(&Clusterer::<1> { clusters: 3, added_later: 1 }));
+    }
 }

@@ -158,6 +158,10 @@ impl Op for BetaVae {
         self.plan().check(inputs, self.examples.get())
     }
 
+    fn memory(&self, inputs: &[Option<Shape>]) -> Option<u64> {
+        self.plan().memory(inputs, self.examples.get())
+    }
+
     fn gpu_memory(&self, inputs: &[Option<Shape>]) -> Option<u64> {
         self.plan().gpu_memory(inputs)
     }

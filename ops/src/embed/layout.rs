@@ -2,6 +2,7 @@
 
 use crate::cluster::{MADE_BY, made_by};
 use crate::math::{neighbors::trustworthiness, pca};
+use crate::memory::Features;
 use crate::{Op, OpError, Port};
 use cache::{Artifact, Kind, Shape, Table};
 
@@ -50,10 +51,16 @@ pub(super) fn diverged() -> OpError {
         .help("use a smaller `learning_rate`")
 }
 
+/// Up to here all eigenvalues take less than a second.
+const EXACT: usize = 1000;
+
+/// Bytes that [`components`] takes besides the clips.
+pub(super) fn components_memory(x: &Features, count: f64) -> f64 {
+    pca::memory(x.n, x.width, count, x.n.min(x.width) <= EXACT as f64)
+}
+
 /// The clips along their first principal components; `None` where there are too few.
 pub(super) fn components(x: &[f32], width: usize, count: usize, seed: u64) -> Option<Vec<f64>> {
-    /// Up to here all eigenvalues take less than a second.
-    const EXACT: usize = 1000;
     let side = width.min(x.len() / width);
     let moments = pca::moments(x, width);
     if side < count || moments.total_variance.is_nan() || moments.total_variance <= 0.0 {

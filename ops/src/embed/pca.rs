@@ -1,6 +1,7 @@
 //! The op `pca`: principal components.
 
-use crate::math::pca::{Fit, Moments, exact, moments, randomized};
+use crate::math::pca::{self, Fit, Moments, exact, moments, randomized};
+use crate::memory::{Features, whole};
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
 use cache::{
     Artifact, Kind, Shape, Table,
@@ -105,6 +106,13 @@ impl Op for Pca {
             Shape::of(Kind::Model),
             Shape::of(Kind::Diagnostics).with_rows(Some(k)),
         ])
+    }
+
+    fn memory(&self, inputs: &[Option<Shape>]) -> Option<u64> {
+        let x = Features::of(inputs)?;
+        let exactly = self.exactly(x.n as usize, x.width as usize);
+        let components = f64::from(self.components.get());
+        whole(x.bytes + pca::memory(x.n, x.width, components, exactly))
     }
 
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {

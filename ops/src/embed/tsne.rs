@@ -6,6 +6,7 @@ use crate::math::{
     random::{Purpose, Random},
     tsne::{self, Descent},
 };
+use crate::memory::{Features, whole};
 use crate::params::Positive;
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
 use cache::Shape;
@@ -116,7 +117,7 @@ impl Tsne {
 
 impl Op for Tsne {
     const NAME: &'static str = "tsne";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const SEEDED: bool = true;
     const INPUTS: &'static [Port] = &[Port::FEATURES];
     const OUTPUTS: &'static [Port] = &[layout_of::EMBEDDING];
@@ -125,6 +126,14 @@ impl Op for Tsne {
         let rows = inputs.first().and_then(Option::as_ref).and_then(|shape| shape.rows);
         self.check_params(rows)?;
         Ok(vec![layout_of::shape(rows, self.n_components.get() as usize)])
+    }
+
+    fn memory(&self, inputs: &[Option<Shape>]) -> Option<u64> {
+        let x = Features::of(inputs)?;
+        let each = x.n.min(3.0 * self.perplexity.get() + 2.0);
+        // Neighbours, or else the edges between them in a list to be sorted and as a graph.
+        let start = layout_of::components_memory(&x, f64::from(self.n_components.get()));
+        whole(x.bytes + x.neighbors(each).max(80.0 * x.n * each).max(start))
     }
 
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {

@@ -8,6 +8,7 @@ use crate::math::{
     random::{Purpose, Random},
     spectral,
 };
+use crate::memory::{Features, whole};
 use crate::params::{Fraction, NonNegative, Positive};
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
 use cache::Shape;
@@ -102,6 +103,8 @@ fn default_set_op_mix_ratio() -> Fraction {
 const MOST_COMPONENTS: u32 = 32;
 /// The extent of the coordinates a layout starts with.
 const EXTENT: f64 = 10.0;
+/// Bytes for each clip of the vectors from which the start is found: some hundred, of 8 bytes each.
+const SPECTRUM: f64 = 1200.0;
 /// What parts points that coincide at the start.
 const NOISE: f64 = 1e-4;
 
@@ -176,7 +179,7 @@ impl Umap {
 
 impl Op for Umap {
     const NAME: &'static str = "umap";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const SEEDED: bool = true;
     const INPUTS: &'static [Port] = &[Port::FEATURES];
     const OUTPUTS: &'static [Port] = &[layout_of::EMBEDDING];
@@ -185,6 +188,18 @@ impl Op for Umap {
         let rows = inputs.first().and_then(Option::as_ref).and_then(|shape| shape.rows);
         self.check_params(rows)?;
         Ok(vec![layout_of::shape(rows, self.n_components.get() as usize)])
+    }
+
+    fn memory(&self, inputs: &[Option<Shape>]) -> Option<u64> {
+        let x = Features::of(inputs)?;
+        let each = x.n.min(f64::from(self.n_neighbors));
+        let held = if self.metric == Metric::Cosine { 2.0 * x.bytes } else { x.bytes };
+        // Neighbours; the edges between them in a list to be sorted and as a graph; the graph and the
+        // vectors of its spectrum.
+        let edges = 24.0 * x.n * each;
+        let start = layout_of::components_memory(&x, f64::from(self.n_components.get()));
+        let work = x.neighbors(each).max(4.0 * edges).max(edges + SPECTRUM * x.n);
+        whole(held + work.max(edges + start))
     }
 
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {

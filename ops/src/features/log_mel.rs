@@ -2,6 +2,7 @@
 
 pub use super::log_mel_reference::{Highest, Reference};
 use super::log_mel_warnings as warnings;
+use crate::memory;
 use crate::{
     Ctx, Inputs, Op, OpError, Outputs, Port,
     audio::recordings::Recordings,
@@ -193,6 +194,10 @@ impl Op for LogMel {
         let rows = inputs.first().and_then(Option::as_ref).and_then(|clips| clips.rows);
         let row = Some(self.image().to_vec());
         Ok(vec![Shape::of(Kind::Spectrogram).with_rows(rows).with_row(row)])
+    }
+
+    fn memory(&self, inputs: &[Option<Shape>]) -> Option<u64> {
+        memory::of_images(inputs, self.image(), self.samples())
     }
 
     fn warnings(&self, _inputs: &[Option<Shape>]) -> Vec<OpError> {

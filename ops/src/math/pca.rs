@@ -69,6 +69,27 @@ pub fn moments(x: &[f32], n_features: usize) -> Moments {
     Moments { mean, total_variance }
 }
 
+/// Bytes that the components of `n` rows of `d` numbers take besides the rows.
+pub fn memory(n: f64, d: f64, components: f64, exactly: bool) -> f64 {
+    let (wide, parts) = (size_of::<f64>() as f64, PARTS as f64);
+    let results = wide * components * (n + d);
+    results
+        + match (exactly, d <= n) {
+            // A sum of products for each part of the rows, then the eigenvectors.
+            (true, true) => wide * d * d * parts.max(4.0),
+            // All rows in double precision, and the products of all pairs.
+            (true, false) => wide * (n * d + 4.0 * n * n),
+            // Blocks of vectors on both sides, and a sum for each part of the rows.
+            (false, _) => {
+                let width = components + 10.0;
+                width * (BLOCKS * wide * (n + d) + parts * d * wide / 2.0)
+            }
+        }
+}
+
+/// Blocks that the randomised method holds, and copies of them while it makes the next one.
+const BLOCKS: f64 = 16.0;
+
 /// The exact components: eigenvectors of the covariance or, where there are fewer rows than
 /// features, of the inner products of the rows. All in double precision. `None` if the
 /// eigenvalues do not converge.

@@ -76,7 +76,10 @@ impl Method {
     pub(crate) fn of(clusters: &Artifact) -> Result<Self, OpError> {
         let made = clusters.meta.get(MADE_BY).and_then(|made| {
             let entry = table::find(made.get("op")?.as_str()?)?;
-            Some(Self { entry, params: made.get("params")?.clone() })
+            // The metadata leave out what has its default.
+            let params = made.get("params")?.clone();
+            let whole = entry.parse(params.clone()).map_or(params, |op| op.params());
+            Some(Self { entry, params: whole })
         });
         made.ok_or_else(|| {
             OpError::data("port `clusters` does not say which op made it")

@@ -212,21 +212,19 @@ impl Network {
     /// to the size of the input.
     ///
     /// # Panics
-    /// If a size is 0 or there are no channels.
+    /// If a size is 0 or beyond all numbers, or there are no channels.
     pub fn new(architecture: &Architecture) -> Self {
         let Architecture { input: [height, width], channels, kernel, stride, .. } = architecture;
         let (kernel, stride, padding) = (*kernel, *stride, kernel / 2);
         assert!(height * width * kernel * stride * architecture.latent > 0, "BUG: a size of 0");
         assert!(!channels.is_empty() && !channels.contains(&0), "BUG: no channels");
-        let shrink = |n: usize| (n + 2 * padding - kernel) / stride + 1;
-        let grow = |n: usize| (n - 1) * stride + kernel + stride - 1 - 2 * padding;
+        let sizes = architecture.sizes().expect("BUG: sizes that nobody checked");
         let norm = architecture.batch_norm;
         let mut b = Builder::default();
 
         let mut size = [1, *height, *width];
         let mut encoder = Vec::new();
-        for (at, &out) in channels.iter().enumerate() {
-            let next = [out, shrink(size[1]), shrink(size[2])];
+        for (at, &next) in sizes.encoder.iter().enumerate() {
             let conv = Operation::Conv2d { kernel, stride, padding };
             let name = at + 1;
             encoder.push(b.layer(&format!("encoder.conv{name}"), conv, [size, next], !norm));
@@ -242,16 +240,11 @@ impl Network {
             .variational
             .then(|| b.layer("log_variance", Operation::Linear, [size, latent], false));
         let mut decoder = vec![b.layer("expand", Operation::Linear, [latent, size], true)];
-        for at in 0..channels.len() {
-            let out = channels.iter().rev().nth(at + 1);
-            let next = match out {
-                Some(&out) => [out, grow(size[1]), grow(size[2])],
-                None => [1, *height, *width],
-            };
+        for (at, &next) in sizes.decoder.iter().enumerate() {
             let name = at + 1;
             let output_padding = stride - 1;
             let conv = Operation::ConvTranspose2d { kernel, stride, padding, output_padding };
-            let last = out.is_none();
+            let last = at + 1 == sizes.decoder.len();
             let relu = !last && !norm;
             decoder.push(b.layer(&format!("decoder.conv{name}"), conv, [size, next], relu));
             if norm && !last {

@@ -59,6 +59,7 @@ pub mod norm;
 pub mod objective;
 pub mod patches;
 pub mod rows;
+pub mod sizes;
 pub mod stage;
 pub mod study;
 pub mod tape;

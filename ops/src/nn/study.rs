@@ -43,67 +43,11 @@ pub const DIAGNOSTICS: Port = Port::new(
      0.01 nats, or, without a KL, the variance above 0.01)",
 );
 
-/// The most parameters a network may have, and the most bytes a training may take.
-const MOST: [f64; 2] = [2.5e8, 6.4e10];
 /// A latent unit of a plain autoencoder counts as active when its mean varies more than this, one
 /// of a variational one when its KL is above this many nats.
 const ACTIVE: f64 = 0.01;
 
-/// Rows and columns of a clip.
-fn image(row: &[usize]) -> Result<[usize; 2], OpError> {
-    match *row {
-        [width] => Ok([1, width]),
-        [height, width] => Ok([height, width]),
-        _ => Err(OpError::data(format!("clips of {} axes; a model takes one or two", row.len()))),
-    }
-}
-
 impl Plan {
-    /// The plan for clips of this shape, unless it would not fit any machine.
-    fn on(mut self, row: &[usize], clips: Option<usize>) -> Result<Self, OpError> {
-        let a = &mut self.architecture;
-        a.input = image(row)?;
-        for (name, value) in [("kernel", a.kernel), ("stride", a.stride)] {
-            if value > 32 {
-                return Err(OpError::param(name, format!("`{value}` is above 32")));
-            }
-        }
-        if a.channels.is_empty() {
-            return Err(OpError::param("channels", "a network needs at least one convolution"));
-        }
-        // In floating point, since silly sizes would not fit whole numbers.
-        let shrink = |n: f64| {
-            ((n + 2.0 * (a.kernel / 2) as f64 - a.kernel as f64) / a.stride as f64).floor() + 1.0
-        };
-        let mut size = a.input.map(|n| n as f64);
-        let (mut weights, mut values, mut inside) = (0.0, size[0] * size[1], 1.0);
-        for &channels in &a.channels {
-            let channels = channels as f64;
-            size = size.map(shrink);
-            weights += 2.0 * inside * channels * (a.kernel * a.kernel) as f64;
-            values += channels * size[0] * size[1] * (2.0 + (a.stride * a.stride) as f64 / 2.0);
-            inside = channels;
-        }
-        weights += 3.0 * inside * size[0] * size[1] * a.latent as f64;
-        let batch = self.batch_size.min(clips.unwrap_or(self.batch_size)) as f64;
-        if weights > MOST[0] {
-            return Err(OpError::param(
-                "channels",
-                format!("the network would have {weights:.1e} parameters"),
-            )
-            .help("use fewer channels or latent units, or a larger stride"));
-        }
-        if 4.0 * (batch * values + 5.0 * weights) > MOST[1] {
-            let bytes = 4.0 * batch * values;
-            return Err(OpError::param(
-                "batch_size",
-                format!("a batch would take {bytes:.1e} bytes"),
-            )
-            .help("use a smaller batch, or fewer channels"));
-        }
-        Ok(self)
-    }
-
     /// The shapes of [`LATENT`], [`LATENT_STD`] (if variational), [`MODEL`], [`HISTORY`],
     /// [`RECONSTRUCTION`] and [`DIAGNOSTICS`].
     ///

@@ -1,0 +1,49 @@
+//! The memory of a step, from the shapes that it reads. What does not fit is refused before it starts.
+
+use super::{StepError, resources::Limits};
+use crate::{
+    pipeline::Step,
+    plan::cost::in_memory,
+    say::{fault::quote, size},
+};
+use cache::Shape;
+use ops::{Device, Fault};
+
+/// Bytes that a step takes at its peak, as its op says, or else what it reads and makes. `read` is in
+/// the order of the op's ports.
+pub fn estimate(step: &Step, read: &[Option<Shape>]) -> Option<u64> {
+    // The work itself is done elsewhere, and the engine holds what goes in and out.
+    let own = if step.place == Device::Cpu { step.op.memory(read) } else { None };
+    let held = || {
+        let made = step.op.check(read).ok()?;
+        made.iter()
+            .chain(read.iter().flatten())
+            .map(in_memory)
+            .try_fold(0, |all: u64, bytes| Some(all.saturating_add(bytes?)))
+    };
+    own.or_else(held)
+}
+
+/// Why a step is not started, if it takes more than there is. What the pipeline says of its memory is
+/// believed.
+pub fn refusal(
+    index: usize,
+    step: &Step,
+    read: &[Option<Shape>],
+    limits: &Limits,
+) -> Option<StepError> {
+    if step.needs.memory.is_some() {
+        return None;
+    }
+    let bytes = estimate(step, read).filter(|bytes| *bytes > limits.most_memory)?;
+    let message = format!(
+        "it would take about {} of memory, and there are {}",
+        size::bytes(bytes),
+        size::bytes(limits.most_memory)
+    );
+    let help = format!(
+        "give {} less to do, or state what it takes: `resources: {{ memory: 8GB }}`",
+        quote(&step.name)
+    );
+    Some(StepError { help: Some(help), ..StepError::new(index, Fault::Input, message) })
+}

@@ -1,0 +1,181 @@
+//! The settings of a sampler: what each may be, and how they are read.
+
+use super::{Keys, Sampler, distribution::ParamDistribution};
+use crate::{
+    say::{
+        fault::{Fault, listed, quote},
+        suggest,
+    },
+    spec::{
+        node::{Key, Node},
+        points::Reader,
+        sweep::{MOST, fault},
+    },
+};
+use std::collections::BTreeMap;
+
+/// A setting.
+#[derive(Clone, Copy)]
+pub struct Setting {
+    /// The name in YAML.
+    pub name: &'static str,
+    /// What it says.
+    pub doc: &'static str,
+    /// What it may be.
+    pub takes: Takes,
+    /// Whether it has to be given.
+    pub required: bool,
+}
+
+/// What a setting may be.
+#[derive(Clone, Copy)]
+pub enum Takes {
+    /// A number of points.
+    Points,
+    /// A whole number of at least this.
+    Count(u64),
+    /// The name of a parameter, which varies with the others.
+    Parameter,
+    /// Parameters, each with the values that it may have or a range of them.
+    Space,
+}
+
+/// How many points there are.
+pub const N: Setting =
+    Setting { name: "n", doc: "How many points.", takes: Takes::Points, required: true };
+/// The seed of all that is drawn.
+pub const SEED: Setting = Setting {
+    name: "seed",
+    doc: "Which points: another seed draws others.",
+    takes: Takes::Count(0),
+    required: false,
+};
+/// What is drawn from.
+pub const OVER: Setting = Setting {
+    name: "over",
+    doc: "For each parameter a list of values, `uniform(LOW,HIGH)` or `loguniform(LOW,HIGH)`.",
+    takes: Takes::Space,
+    required: true,
+};
+
+/// Settings as they are written.
+pub struct SamplerSettings {
+    /// Where the sampler is named.
+    pub key: Key,
+    /// How many points are asked for.
+    pub n: usize,
+    /// Which points.
+    pub seed: u64,
+    /// What each parameter may be, in the order of the axes.
+    pub over: Vec<ParamDistribution>,
+    counts: BTreeMap<&'static str, (u64, Node)>,
+}
+
+impl SamplerSettings {
+    /// Reads the settings of a sampler, and adds what varies to the axes.
+    pub fn read<S: Sampler>(reader: &mut Reader<'_>, key: &Key, node: Node) -> Option<Self> {
+        const EXAMPLE: &str = "{ n: 20, over: { STEP.PARAMETER: [1, 2, 4] } }";
+        let Keys::Settings(known) = S::KEYS else { return None };
+        let entries = reader.map(key, node, EXAMPLE)?;
+        let given = |name: &str| entries.iter().any(|(key, _)| key.name == name);
+        let lacking: Vec<&str> =
+            known.iter().filter(|it| it.required && !given(it.name)).map(|it| it.name).collect();
+        let mut fine = lacking.is_empty();
+        if !fine {
+            // A slip in a name says more than that the right one is missing.
+            let slips = entries.iter().any(|(key, _)| known.iter().all(|it| it.name != key.name));
+            let message = format!("`{}` needs {}", key.name, listed(&lacking, "and"));
+            if !slips {
+                // The documentation of a sampler ends with an example.
+                let example = S::DOC.rsplit('`').nth(1).unwrap_or(EXAMPLE);
+                let help = format!("write `{}: {example}`", key.name);
+                let remark = format!("without {}", listed(&lacking, "and"));
+                reader.cx.push(fault(message).at_key(key, remark).help(help));
+            }
+        }
+        let (mut counts, mut over, mut parameter) = (BTreeMap::new(), Vec::new(), None);
+        for (name, node) in entries {
+            let Some(setting) = known.iter().find(|setting| setting.name == name.name) else {
+                let known: Vec<&str> = known.iter().map(|setting| setting.name).collect();
+                let message = format!("`{}` has no entry {}", key.name, quote(&name.name));
+                reader.cx.push(
+                    Fault::error("spec::unknown_entry", message)
+                        .at_key(&name, "unknown")
+                        .maybe_help(suggest::help(&name.name, &known, "the entries are")),
+                );
+                fine = false;
+                continue;
+            };
+            let least = match setting.takes {
+                Takes::Count(least) => least,
+                _ => 1,
+            };
+            match setting.takes {
+                Takes::Points | Takes::Count(_) => match reader.count(&name, &node, least.into()) {
+                    Some(count) => drop(counts.insert(setting.name, (count, node))),
+                    None => fine = false,
+                },
+                Takes::Parameter => parameter = Some((name, node)),
+                Takes::Space => match space(reader, &name, node) {
+                    Some(space) => over = space,
+                    None => fine = false,
+                },
+            }
+        }
+        if let Some((name, node)) = parameter {
+            fine &= varies(reader, &name, &node).is_some();
+        }
+        let n = counts.get(N.name).map_or(1, |(n, _)| *n);
+        let Some(n) = usize::try_from(n).ok().filter(|n| *n <= MOST) else {
+            reader.too_many(key);
+            return None;
+        };
+        let seed = counts.get(SEED.name).map_or(0, |(seed, _)| *seed);
+        fine.then_some(Self { key: key.clone(), n, seed, over, counts })
+    }
+
+    /// A whole number, if it is given, and where it is written.
+    pub fn count(&self, name: &str) -> Option<&(u64, Node)> {
+        self.counts.get(name)
+    }
+}
+
+/// What each parameter of `over` may be.
+fn space(reader: &mut Reader<'_>, key: &Key, node: Node) -> Option<Vec<ParamDistribution>> {
+    let mut space = Vec::new();
+    for (name, node) in reader.map(key, node, "{ STEP.PARAMETER: [1, 2, 4] }")? {
+        let axis = reader.add_axis(&name);
+        let distribution = distribution(reader, &name, &node);
+        space.push(distribution.filter(|_| axis.is_some()));
+    }
+    space.into_iter().collect()
+}
+
+/// What a parameter may be.
+fn distribution(reader: &mut Reader<'_>, key: &Key, node: &Node) -> Option<ParamDistribution> {
+    let node = reader.fill(node);
+    match ParamDistribution::parse(&node) {
+        Some(Ok(distribution)) => Some(distribution),
+        None => {
+            let values = reader.values(key, &node)?;
+            let named: Vec<_> = values.iter().map(|value| reader.label(value)).collect();
+            named.iter().all(Option::is_some).then_some(ParamDistribution::Among(values))
+        }
+        Some(Err(message)) => {
+            let help = "write a list of values, `uniform(0, 1)` or `loguniform(0.1, 10)`";
+            reader.cx.push(fault(message).at(&node, "not a range").help(help));
+            None
+        }
+    }
+}
+
+/// Adds the parameter that a setting names to what varies.
+fn varies(reader: &mut Reader<'_>, key: &Key, node: &Node) -> Option<usize> {
+    let Some(name) = node.text().map(str::to_owned) else {
+        let message = format!("`{}` must be the name of a parameter", key.name);
+        let remark = format!("this is {}", node.describe_or_empty());
+        reader.cx.push(fault(message).at_key(key, remark).help("write `STEP.PARAMETER`"));
+        return None;
+    };
+    reader.add_axis(&Key { name, span: node.span.clone(), origin: node.origin.clone() })
+}

@@ -1,0 +1,79 @@
+//! Pipelines with thousands of faults: some are shown, the others counted, in little time.
+
+use engine::{say::fault::Faults, spec};
+use std::path::Path;
+
+const STEPS: usize = 20_000;
+
+fn faults(step: impl Fn(usize) -> String) -> Faults {
+    let mut text = "steps:\n  clips: { op: synth }\n  mel: { op: log_mel, in: clips }\n".to_owned();
+    (0..STEPS).for_each(|at| text.push_str(&format!("  step{at}: {}\n", step(at))));
+    spec::load(Path::new("flood.yaml"), text, &[]).err().expect("faults")
+}
+
+/// Every step is at fault, and little is said of most of them.
+fn is_flooded(step: impl Fn(usize) -> String) {
+    let faults = faults(step);
+    assert!(faults.errors() >= STEPS, "{} errors", faults.errors());
+    let text = faults.to_string();
+    let shown = text.matches("flood.yaml:").count();
+    assert!((50..200).contains(&shown), "{shown} faults are shown");
+    let rest = text.lines().last().expect("a line");
+    let (errors, name) =
+        rest.strip_prefix("and ").and_then(|it| it.split_once(" more ")).expect("more");
+    let hidden: usize = errors.parse().expect("a number");
+    assert!(hidden >= STEPS - 50 && name.starts_with("errors"), "{rest}");
+}
+
+#[test]
+fn thousands_of_unknown_ops() {
+    is_flooded(|at| format!("{{ op: log_mell{at}, in: clips }}"));
+}
+
+#[test]
+fn thousands_of_unknown_parameters() {
+    is_flooded(|at| format!("{{ op: log_mel, in: clips, n_melz{at}: 3 }}"));
+}
+
+#[test]
+fn thousands_of_unknown_steps() {
+    is_flooded(|at| format!("{{ op: log_mel, in: step_{at} }}"));
+}
+
+#[test]
+fn thousands_of_unknown_ports() {
+    is_flooded(|at| format!("{{ op: log_mel, in: clips.port{at} }}"));
+}
+
+#[test]
+fn thousands_of_steps_without_an_input() {
+    is_flooded(|_| "{ op: pca, components: 2 }".to_owned());
+}
+
+#[test]
+fn thousands_of_steps_that_read_another_kind() {
+    is_flooded(|_| "{ op: pca, components: 2, in: clips }".to_owned());
+}
+
+#[test]
+fn thousands_of_unknown_variables() {
+    is_flooded(|at| format!("{{ op: pca, components: \"${{n{at}}}\", in: mel }}"));
+}
+
+#[test]
+fn thousands_of_values_that_do_not_fit() {
+    is_flooded(|_| "{ op: pca, components: many, in: mel }".to_owned());
+}
+
+#[test]
+fn thousands_of_steps_in_circles() {
+    let faults = faults(|at| {
+        let next = if at % 2 == 0 { at + 1 } else { at - 1 };
+        format!("{{ op: normalize, in: step{next} }}")
+    });
+    assert_eq!(faults.errors(), STEPS / 2);
+    let circle = |at: usize| format!("{{ op: normalize, in: step{} }}", (at + 1) % STEPS);
+    let faults = self::faults(circle);
+    assert_eq!(faults.errors(), 1);
+    assert!(faults.to_string().len() < 10_000, "{} bytes", faults.to_string().len());
+}
