@@ -4,7 +4,7 @@
 //! count, not even before a quote; lines end as on any system; empty lines do not count.
 
 use crate::{
-    foreign::{Cells, Values},
+    interchange::{Cells, Values},
     missing::is_missing,
 };
 use ::csv::{Position, ReaderBuilder, StringRecord, Trim};

@@ -1,6 +1,6 @@
 //! Files outside the store, named by content, and an index that saves reading them again.
 
-use crate::{Digest, regular, stat::Stat};
+use crate::{Digest, file_version::FileVersion, regular};
 use rayon::prelude::*;
 use std::{
     collections::HashMap,
@@ -31,13 +31,13 @@ pub struct FileEntry {
 
 /// Remembers the digest of each version of a file (size, inode, times of change), so that a file
 /// is read once a version. An index that is lost or damaged costs reading, never a wrong answer. A
-/// version that a write right after the look could share is not remembered: see [`Stat::is_settled`].
+/// version that a write right after the look could share is not remembered: see [`FileVersion::is_settled`].
 ///
 /// On disk it is text, a line a file: digest, size, inode, time of modification, time of change,
 /// path, with spaces between.
 #[derive(Default)]
 pub struct FileIndex {
-    known: RwLock<HashMap<PathBuf, (Stat, Digest)>>,
+    known: RwLock<HashMap<PathBuf, (FileVersion, Digest)>>,
     learned: AtomicBool,
 }
 
@@ -83,14 +83,14 @@ impl FileIndex {
     /// When the file cannot be read, or is no regular file.
     pub fn digest(&self, path: &Path) -> io::Result<(Digest, u64)> {
         let begun = SystemTime::now();
-        let stat = Stat::of(&fs::metadata(path)?);
+        let stat = FileVersion::of(&fs::metadata(path)?);
         if let Some((seen, digest)) = self.known.read().expect(NO_PANIC).get(path)
             && *seen == stat
         {
             return Ok((*digest, stat.size));
         }
         let digest = digest_of_file(path)?;
-        let after = Stat::of(&fs::metadata(path)?);
+        let after = FileVersion::of(&fs::metadata(path)?);
         if after == stat && stat.is_settled(begun) {
             self.known.write().expect(NO_PANIC).insert(path.to_owned(), (stat, digest));
             self.learned.store(true, Ordering::Relaxed);
@@ -135,14 +135,14 @@ impl FileIndex {
     }
 }
 
-fn is_still(path: &Path, seen: &Stat) -> bool {
-    fs::metadata(path).is_ok_and(|metadata| Stat::of(&metadata) == *seen)
+fn is_still(path: &Path, seen: &FileVersion) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| FileVersion::of(&metadata) == *seen)
 }
 
-fn read_line(line: &[u8]) -> Option<(PathBuf, (Stat, Digest))> {
+fn read_line(line: &[u8]) -> Option<(PathBuf, (FileVersion, Digest))> {
     let mut fields = line.splitn(6, |byte| *byte == b' ');
     let digest = Digest::from_hex(fields.next()?)?;
-    let stat = Stat::read(&mut fields)?;
+    let stat = FileVersion::read(&mut fields)?;
     Some((PathBuf::from(OsStr::from_bytes(fields.next()?)), (stat, digest)))
 }
 

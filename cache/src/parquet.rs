@@ -10,7 +10,7 @@ pub use table::ParquetTable;
 
 use crate::{
     Array, Artifact, Column, Kind, Meta, Table,
-    foreign::{Cells, Room, Values},
+    interchange::{Cells, SizeLimit, Values},
     panics,
 };
 use decode::Chunk;
@@ -263,7 +263,7 @@ fn read_table(
 ) -> Result<Table, String> {
     // Own columns shrink to no less than this; more than that is said by a header that is damaged.
     let length = file.metadata().map_err(|fault| fault.to_string())?.len();
-    let mut room = Room { bytes: (256 << 20) + length.saturating_mul(4096) };
+    let mut room = SizeLimit { bytes: (256 << 20) + length.saturating_mul(4096) };
     let schema = infer_schema(metadata).map_err(|fault| fault.to_string())?;
     let mut table = Table::new();
     for field in schema.iter_values().cloned().map(decode::plain) {
@@ -289,7 +289,7 @@ fn read_column(
     metadata: &FileMetadata,
     field: &Field,
     shape: Option<Vec<usize>>,
-    room: &mut Room,
+    room: &mut SizeLimit,
 ) -> Result<Column, String> {
     let mut arrays = Vec::new();
     for group in &metadata.row_groups {

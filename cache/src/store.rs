@@ -39,11 +39,12 @@ mod objects;
 mod tests;
 
 pub use error::{StoreError, plain};
-pub use gc::{FIGURES, Freed, Held, LOGS, UNCHANGED, Usage};
+pub use gc::{FIGURES, LOGS, Reclaimed, StoreEntry, UP_TO_DATE, Usage};
 pub use locks::{Claim, Owner};
 
 use crate::{
-    CacheKey, Digest, FileIndex, Shape, checkpoint::CHECKPOINTS, sources::NOTES, stat::Stat,
+    CacheKey, Digest, FileIndex, Shape, checkpoint::CHECKPOINTS, file_version::FileVersion,
+    sources::NOTES,
 };
 pub(crate) use disk::Disk;
 use journal::Journal;
@@ -69,7 +70,7 @@ pub struct Object {
     /// The version of its file when it was last known to be whole. A file that is still that
     /// version need not be read to be trusted; any other is read once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seen: Option<Stat>,
+    pub seen: Option<FileVersion>,
     /// What its op warns of, under `warning` in its metadata: a hit warns as the run did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
@@ -138,7 +139,7 @@ pub(crate) const TMP: &str = "tmp-v1";
 const IN_USE: &str = "in-use";
 const FILES: &str = "files-v1";
 /// All folders of a store.
-const FOLDERS: [&str; 8] = [OBJECTS, LOCKS, TMP, LOGS, FIGURES, UNCHANGED, NOTES, CHECKPOINTS];
+const FOLDERS: [&str; 8] = [OBJECTS, LOCKS, TMP, LOGS, FIGURES, UP_TO_DATE, NOTES, CHECKPOINTS];
 /// The longest index of files, list or note that is read.
 pub(crate) const LONGEST: u64 = 1 << 30;
 
@@ -159,7 +160,7 @@ impl Store {
     ///
     /// # Errors
     /// When the folder cannot be a store or the journal cannot be read.
-    pub fn look(root: &Path) -> Result<Self, StoreError> {
+    pub fn open_existing(root: &Path) -> Result<Self, StoreError> {
         if Self::is_at(root) {
             return Self::open(root);
         }

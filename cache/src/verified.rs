@@ -1,7 +1,7 @@
 //! Files outside the store, read only as long as they hold what was hashed. A digest is taken when sources
 //! are listed, and a file is read later, by its path: whoever reads it checks that both saw the same bytes.
 
-use crate::{Digest, regular, stat::Stat};
+use crate::{Digest, file_version::FileVersion, regular};
 use std::{
     fmt,
     fs::{self, File},
@@ -97,7 +97,7 @@ impl Read for Hashed {
 pub struct Watched {
     path: PathBuf,
     file: File,
-    stat: Stat,
+    stat: FileVersion,
 }
 
 /// How long a file is waited for whose version does not yet tell of the next change.
@@ -112,7 +112,7 @@ impl Watched {
     pub fn open(path: &Path, digest: &Digest) -> Result<Self, Unread> {
         let start = Instant::now();
         let file = regular::open(path)?;
-        let version = || Ok::<_, io::Error>(Stat::of(&file.metadata()?));
+        let version = || Ok::<_, io::Error>(FileVersion::of(&file.metadata()?));
         while !version()?.is_settled(SystemTime::now()) && start.elapsed() < LONGEST_WAIT {
             thread::sleep(Duration::from_millis(5));
         }
@@ -136,7 +136,7 @@ impl Watched {
     /// When it does not, or nobody can say.
     pub fn check(&self) -> Result<(), Unread> {
         match fs::metadata(&self.path) {
-            Ok(metadata) if Stat::of(&metadata) == self.stat => Ok(()),
+            Ok(metadata) if FileVersion::of(&metadata) == self.stat => Ok(()),
             Ok(_) => Err(Unread::Changed),
             Err(fault) if fault.kind() == io::ErrorKind::NotFound => Err(Unread::Changed),
             Err(fault) => Err(fault.into()),

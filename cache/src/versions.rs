@@ -1,7 +1,7 @@
 //! Paths and the versions that they had. Whether anything has changed since is a look at each of them;
 //! no file is opened.
 
-use crate::stat::Stat;
+use crate::file_version::FileVersion;
 use rayon::prelude::*;
 use std::{
     ffi::OsStr,
@@ -16,7 +16,7 @@ use std::{
 /// On disk it is text, a line a path: size, inode, time of modification, time of change and path, or
 /// `-` and path, with spaces between.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Versions(Vec<(PathBuf, Option<Stat>)>);
+pub struct Versions(Vec<(PathBuf, Option<FileVersion>)>);
 
 /// Paths that are not worth a thread of their own.
 const FEW: usize = 256;
@@ -59,17 +59,17 @@ impl Versions {
     }
 }
 
-fn version(path: &Path) -> Option<Stat> {
-    fs::metadata(path).ok().map(|metadata| Stat::of(&metadata))
+fn version(path: &Path) -> Option<FileVersion> {
+    fs::metadata(path).ok().map(|metadata| FileVersion::of(&metadata))
 }
 
-fn read_line(line: &[u8]) -> Option<(PathBuf, Option<Stat>)> {
+fn read_line(line: &[u8]) -> Option<(PathBuf, Option<FileVersion>)> {
     let path = |bytes| PathBuf::from(OsStr::from_bytes(bytes));
     if let Some(absent) = line.strip_prefix(b"- ") {
         return Some((path(absent), None));
     }
     let mut fields = line.splitn(5, |byte| *byte == b' ');
-    let stat = Stat::read(&mut fields)?;
+    let stat = FileVersion::read(&mut fields)?;
     Some((path(fields.next()?), Some(stat)))
 }
 

@@ -3,7 +3,7 @@
 
 use cache::{
     Artifact, CacheKey, Digest, FileEntry, Kind, Store, StoreError, Table, Tensor, Tensors,
-    store::{FIGURES, Finished, LOGS, Times, UNCHANGED},
+    store::{FIGURES, Finished, LOGS, Times, UP_TO_DATE},
 };
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use std::{
@@ -57,7 +57,8 @@ fn use_all(store: &Store) -> Vec<StoreError> {
     }];
     refused.extend(store.note_files(&files).err());
     let name = Digest::of(b"name").to_string();
-    for (folder, ending) in [(FIGURES, ".png"), (FIGURES, ".json"), (UNCHANGED, ""), (LOGS, ".log")]
+    for (folder, ending) in
+        [(FIGURES, ".png"), (FIGURES, ".json"), (UP_TO_DATE, ""), (LOGS, ".log")]
     {
         refused.extend(store.keep(folder, &format!("{name}{ending}"), b"bytes").err());
         refused.extend(store.keep_for_now(folder, &format!("{name}{ending}"), b"bytes").err());
@@ -80,7 +81,7 @@ fn artifact(step: usize) -> Artifact {
 /// Removes all that the store knows.
 fn empty(store: &Store) -> Vec<StoreError> {
     let usage = store.usage();
-    let files = [usage.logs, usage.notes, usage.figures, usage.unchanged, usage.unfinished];
+    let files = [usage.logs, usage.notes, usage.figures, usage.up_to_date, usage.unfinished];
     store.remove(&usage.objects, &usage.checkpoints, &files.concat()).err().into_iter().collect()
 }
 
@@ -252,7 +253,7 @@ fn a_tensor_file_of_a_stated_length_that_is_not_its_own_is_not_read() {
 fn looking_for_a_store_makes_none_and_a_moved_one_is_not_made_again() {
     let root = tempfile::tempdir().expect("a folder");
     for name in ["absent", ""] {
-        let store = Store::look(&root.path().join(name)).expect("an empty store");
+        let store = Store::open_existing(&root.path().join(name)).expect("an empty store");
         let program = std::env::current_exe().expect("a program");
         store.files().digest(&program).expect("a digest");
         store.save_files().expect("nothing to do");
@@ -268,7 +269,7 @@ fn looking_for_a_store_makes_none_and_a_moved_one_is_not_made_again() {
     assert!(refused.iter().any(|fault| matches!(fault, StoreError::Gone(_))), "{refused:?}");
     assert!(!here.exists(), "no husk of it is made");
     fs::write(&here, "a file").expect("written");
-    for opened in [Store::open(&here), Store::look(&here)] {
+    for opened in [Store::open(&here), Store::open_existing(&here)] {
         assert!(matches!(opened.err(), Some(StoreError::Unfit { .. })));
     }
 }

@@ -157,10 +157,10 @@ fn anybodys_parquet_is_an_error_and_not_a_crash() {
         let mut bytes = whole.clone();
         bytes[at] = junk;
         fs::write(&path, bytes).expect("written");
-        let _ = cache::foreign::read(&path);
+        let _ = cache::interchange::read(&path);
     }
     fs::write(&path, b"not parquet").expect("written");
-    assert!(cache::foreign::read(&path).is_err());
+    assert!(cache::interchange::read(&path).is_err());
 }
 
 proptest! {

@@ -1,8 +1,8 @@
 //! The reference of ops, from what each op says of itself.
 
 use crate::{
-    say::fold::{self, paragraph},
-    spec::expect::Schema,
+    spec::param_schema::Schema,
+    ui::fold::{self, paragraph},
 };
 use ops::{Entry, Port};
 use serde_json::Value as Json;
@@ -94,7 +94,7 @@ fn ports(out: &mut String, title: &str, ports: &[Port]) {
     for port in ports {
         let kinds: Vec<&str> = port.kinds.iter().map(|kind| kind.name()).collect();
         let optional = if port.optional { ", optional" } else { "" };
-        let many = if port.many { ", two or more" } else { "" };
+        let many = if port.variadic { ", two or more" } else { "" };
         out.push_str(&format!("  {} ({}{optional}{many})\n", port.name, kinds.join(" or ")));
         indented(out, port.doc);
     }
@@ -128,7 +128,7 @@ fn indented(out: &mut String, text: &str) {
 }
 
 fn example_step(port: &Port) -> &'static str {
-    if port.many { "STEP@*" } else { "STEP" }
+    if port.variadic { "STEP@*" } else { "STEP" }
 }
 
 /// A step of this op with what it cannot do without.

@@ -4,7 +4,7 @@ pub mod examples;
 
 use crate::{
     commands, devices,
-    say::{self, progress::say, suggest, talk, visible::visible},
+    ui::{self, logging, progress::say, suggest, visible::visible},
 };
 use cache::{Store, StoreError, store::plain};
 use clap::{
@@ -39,14 +39,14 @@ pub const STORE: &str = ".engine";
 #[command(name = "engine", version, after_help = format!("{}\n\n{}", examples::ALL, examples::EXIT_CODES), max_term_width = 100)]
 struct Cli {
     #[command(flatten)]
-    talk: TalkArgs,
+    output: OutputArgs,
     #[command(subcommand)]
     command: Command,
 }
 
 /// What is said on standard error.
 #[derive(Args)]
-struct TalkArgs {
+struct OutputArgs {
     /// Say only what fails.
     #[arg(short, long, global = true, display_order = 900)]
     quiet: bool,
@@ -253,8 +253,8 @@ impl StoreArg {
     ///
     /// # Errors
     /// With the exit code, if it cannot be read.
-    pub fn look(&self) -> Result<Store, Stop> {
-        Store::look(&self.store).map_err(|fault| Stop::of_store(&fault))
+    pub fn open_existing(&self) -> Result<Store, Stop> {
+        Store::open_existing(&self.store).map_err(|fault| Stop::of_store(&fault))
     }
 }
 
@@ -266,10 +266,10 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(fault) => return refuse(&fault),
     };
-    let TalkArgs { quiet, verbose, log_format, trace } = cli.talk;
-    talk::set(log_format == LogFormat::Json, quiet, verbose);
+    let OutputArgs { quiet, verbose, log_format, trace } = cli.output;
+    logging::set(log_format == LogFormat::Json, quiet, verbose);
     // The timeline is whole once this is dropped.
-    let _timeline = match say::trace::start(trace.as_deref()) {
+    let _timeline = match ui::trace::start(trace.as_deref()) {
         Ok(timeline) => timeline,
         Err(message) => return ExitCode::from(Stop::saying(BAD_INPUT, message).0),
     };
@@ -314,7 +314,7 @@ fn refuse(fault: &clap::Error) -> ExitCode {
     let words: Vec<String> = std::env::args().collect();
     let asked = words.windows(2).any(|pair| pair == ["--log-format", "json"])
         || words.iter().any(|word| word == "--log-format=json");
-    talk::set(asked, false, false);
+    logging::set(asked, false, false);
     match unknown_command(fault) {
         Some(message) => say(&format!("error: {message}")),
         None if asked => {

@@ -5,8 +5,8 @@
 mod tests;
 pub mod trial;
 
-use crate::{pipeline::Pipeline, run::StepError, say::progress::Progress};
-use ops::{Determinism, Device, Fault, device::Place};
+use crate::{pipeline::Pipeline, run::StepError, ui::progress::Progress};
+use ops::{Determinism, Device, ErrorKind, device::Place};
 use std::{
     env, fs,
     path::{Path, PathBuf},
@@ -30,7 +30,7 @@ pub struct Machine {
 
 impl Machine {
     /// Looks at this machine.
-    pub fn look() -> Self {
+    pub fn detect() -> Self {
         let names = entries(Path::new("/dev"));
         let is_gpu = |path: &PathBuf| {
             let name = file_name(path);
@@ -268,7 +268,7 @@ pub fn place(
                 errors.push(StepError {
                     step: index,
                     param: Some("device"),
-                    fault: Fault::Input,
+                    fault: ErrorKind::Input,
                     message: format!("it asks for a GPU, but {}", missing.what),
                     help: Some(missing.help.to_owned()),
                     log: Vec::new(),

@@ -9,6 +9,6 @@ pub mod pipeline;
 pub mod plan;
 pub mod record;
 pub mod run;
-pub mod say;
 pub mod schema;
 pub mod spec;
+pub mod ui;

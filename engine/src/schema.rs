@@ -201,7 +201,7 @@ fn inputs(entry: &Entry) -> Json {
                 reference.clone(),
                 {"type": "object", "minProperties": 2, "additionalProperties": reference.clone()}
             ]);
-            let schema = match port.many {
+            let schema = match port.variadic {
                 true => json!({"description": doc, "anyOf": one_or_labelled}),
                 false => json!({"description": doc, "allOf": [reference.clone()]}),
             };

@@ -1,8 +1,8 @@
 //! What a user reads when a pipeline is wrong: every file of `bad/`, with the full text shown.
 
 use engine::{
-    say::fault::{Look, render},
     spec::load_with,
+    ui::diagnostic::{RenderStyle, render},
 };
 use proptest::{collection::vec, prelude::*, sample::Index};
 use std::path::{Path, PathBuf};
@@ -16,10 +16,10 @@ fn environment(name: &str) -> Option<String> {
 fn said(name: &str, text: String) -> String {
     match load_with(Path::new(name), text, &[], ops::OPS, environment) {
         Ok((pipeline, warnings)) => {
-            let shown = render(&pipeline.source, &warnings, &Look::plain(80));
+            let shown = render(&pipeline.source, &warnings, &RenderStyle::plain(80));
             format!("{shown}\n(can be run)")
         }
-        Err(faults) => render(&faults.source, &faults.faults, &Look::plain(80)),
+        Err(faults) => render(&faults.source, &faults.faults, &RenderStyle::plain(80)),
     }
 }
 

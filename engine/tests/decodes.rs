@@ -2,8 +2,8 @@
 
 use engine::{
     run::{Options, execute, scan_sources, wanted},
-    say::progress::{Progress, Settled},
     spec::load_with,
+    ui::progress::{Progress, StepFinished},
 };
 use ops::{Cancel, audio::corpus};
 use std::{collections::BTreeMap, fs, path::Path, sync::Mutex};
@@ -29,7 +29,7 @@ impl Progress for Watch {
         let step = self.step.lock().expect("the name of a step").clone();
         self.work.lock().expect("the work").insert(step, total);
     }
-    fn settle(&self, _settled: &Settled<'_>) {}
+    fn settle(&self, _settled: &StepFinished<'_>) {}
     fn say(&self, _line: &str) {}
 }
 

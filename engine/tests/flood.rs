@@ -1,11 +1,11 @@
 //! Pipelines with thousands of faults: some are shown, the others counted, in little time.
 
-use engine::{say::fault::Faults, spec};
+use engine::{spec, ui::diagnostic::Diagnostics};
 use std::path::Path;
 
 const STEPS: usize = 20_000;
 
-fn faults(step: impl Fn(usize) -> String) -> Faults {
+fn faults(step: impl Fn(usize) -> String) -> Diagnostics {
     let mut text = "steps:\n  clips: { op: synth }\n  mel: { op: log_mel, in: clips }\n".to_owned();
     (0..STEPS).for_each(|at| text.push_str(&format!("  step{at}: {}\n", step(at))));
     spec::load(Path::new("flood.yaml"), text, &[]).err().expect("faults")

@@ -1,6 +1,6 @@
 //! `--set`: what it changes, and what it says when it cannot.
 
-use engine::{pipeline::Pipeline, say::fault::Faults, spec::load_with};
+use engine::{pipeline::Pipeline, spec::load_with, ui::diagnostic::Diagnostics};
 use std::path::Path;
 
 const TEXT: &str = "vars: { data: here, k: 3 }
@@ -10,7 +10,7 @@ steps:
   groups: { op: kmeans, for: { x: [mel] }, in: \"${x}\", clusters: \"${k}\" }
 ";
 
-fn load(sets: &[&str]) -> Result<Pipeline, Faults> {
+fn load(sets: &[&str]) -> Result<Pipeline, Diagnostics> {
     let overrides: Vec<_> = sets.iter().map(|set| set.parse().expect("NAME=VALUE")).collect();
     load_with(Path::new("a.yaml"), TEXT.to_owned(), &overrides, ops::OPS, |_| None)
         .map(|(pipeline, _)| pipeline)

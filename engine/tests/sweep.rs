@@ -3,8 +3,8 @@
 use engine::{
     pipeline::{Pipeline, Step},
     run::key_of,
-    say::fault::{Fault, Faults},
     spec::{self, load_with},
+    ui::diagnostic::{Diagnostic, Diagnostics},
 };
 use std::{collections::BTreeSet, path::Path};
 
@@ -23,7 +23,7 @@ report:
     - { row: VAE, scores: scores@vae }
 ";
 
-fn try_load(more: &str, sets: &[&str]) -> Result<Pipeline, Faults> {
+fn try_load(more: &str, sets: &[&str]) -> Result<Pipeline, Diagnostics> {
     let overrides: Vec<_> = sets.iter().map(|set| set.parse().expect("NAME=VALUE")).collect();
     load_with(Path::new("a.yaml"), format!("{STEPS}{more}"), &overrides, ops::OPS, |_| None)
         .map(|(pipeline, _)| pipeline)
@@ -236,7 +236,7 @@ fn a_long_chain_and_many_variants_end_in_time() {
 }
 
 /// A sweep of the small text over values of `latent`, by the points that it has come to.
-fn points_of(sampler: &str, more: &str, results: &spec::Results) -> (Pipeline, Vec<Fault>) {
+fn points_of(sampler: &str, more: &str, results: &spec::Results) -> (Pipeline, Vec<Diagnostic>) {
     let text = format!("{STEPS}sweep: {{ {sampler}{more} }}\n");
     spec::load_searched(Path::new("a.yaml"), text, &[], results).unwrap_or_else(|it| panic!("{it}"))
 }
@@ -246,7 +246,7 @@ fn searched(
     sampler: &str,
     more: &str,
     score: impl Fn(&[String]) -> f64,
-) -> (Vec<Vec<String>>, Vec<Fault>) {
+) -> (Vec<Vec<String>>, Vec<Diagnostic>) {
     let more = format!(", objective: {{ metric: scores@vae.ari }}{more}");
     let mut results = spec::Results::new();
     for _ in 0..1000 {
@@ -265,8 +265,8 @@ fn searched(
 
 const THIRTEEN: &str = "over: { vae.latent: \"range(1,14)\" }";
 
-fn exhausted(warnings: &[Fault]) -> Vec<&str> {
-    let of_n = |it: &&Fault| it.message.contains("different");
+fn exhausted(warnings: &[Diagnostic]) -> Vec<&str> {
+    let of_n = |it: &&Diagnostic| it.message.contains("different");
     warnings.iter().filter(of_n).map(|it| it.message.as_str()).collect()
 }
 

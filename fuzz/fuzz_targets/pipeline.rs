@@ -3,7 +3,7 @@
 #![no_main]
 
 use engine::{
-    say::fault::{Look, render},
+    ui::diagnostic::{Look, render},
     spec::load_with,
 };
 use libfuzzer_sys::fuzz_target;

@@ -8,8 +8,8 @@
 use cache::Array;
 use divan::{Bencher, counter::ItemsCount};
 use ops::math::random::{Purpose, Random};
+use ops::nn::cpu_network::{CpuNetwork, Place};
 use ops::nn::layers::{Architecture, Network};
-use ops::nn::machine::{Machine, Place};
 use ops::nn::objective::{Beta, BetaSchedule, Objective, Reduction};
 use ops::nn::tape::Trainer;
 
@@ -31,13 +31,13 @@ fn network(variational: bool) -> Network {
     })
 }
 
-fn machine(variational: bool) -> Machine {
+fn machine(variational: bool) -> CpuNetwork {
     let mut random = Random::new(0, Purpose::Null, 0);
     let values = (0..BATCH as usize * 128 * 130).map(|_| random.between(-1.5, 1.5) as f32);
     let data = Array::new([128, 130], values.collect::<Vec<_>>());
     let network = network(variational);
     let (parameters, statistics) = (network.initial_parameters(0), network.initial_statistics());
-    Machine::new(network, data, parameters, statistics)
+    CpuNetwork::new(network, data, parameters, statistics)
 }
 
 fn objective() -> Objective {
@@ -98,7 +98,7 @@ fn backward(bencher: Bencher, name: &str) {
     });
 }
 
-fn ready(name: &str) -> (Machine, Place) {
+fn ready(name: &str) -> (CpuNetwork, Place) {
     let mut machine = machine(true);
     machine.encode(&(0..BATCH).collect::<Vec<_>>());
     machine.decode_means();

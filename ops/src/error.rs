@@ -2,7 +2,7 @@
 
 /// Whose fault it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum ErrorKind {
     /// The user's parameters or data: exit code 2.
     Input,
     /// Something failed while running: exit code 1.
@@ -16,7 +16,7 @@ pub enum Fault {
 #[error("{message}")]
 pub struct OpError {
     /// Whose fault it was.
-    pub fault: Fault,
+    pub fault: ErrorKind,
     /// The parameter it is about, if it is about one.
     pub param: Option<&'static str>,
     /// A lower-case sentence without a full stop.
@@ -26,28 +26,28 @@ pub struct OpError {
 }
 
 impl OpError {
-    fn new(fault: Fault, message: impl Into<String>) -> Self {
+    fn new(fault: ErrorKind, message: impl Into<String>) -> Self {
         Self { fault, param: None, message: message.into(), help: None }
     }
 
     /// The data is unfit.
     pub fn data(message: impl Into<String>) -> Self {
-        Self::new(Fault::Input, message)
+        Self::new(ErrorKind::Input, message)
     }
 
     /// A parameter is unfit.
     pub fn param(name: &'static str, message: impl Into<String>) -> Self {
-        Self { param: Some(name), ..Self::new(Fault::Input, message) }
+        Self { param: Some(name), ..Self::new(ErrorKind::Input, message) }
     }
 
     /// Something failed that is neither parameters nor data.
     pub fn failure(message: impl Into<String>) -> Self {
-        Self::new(Fault::Failure, message)
+        Self::new(ErrorKind::Failure, message)
     }
 
     /// The run was cancelled.
     pub fn cancelled() -> Self {
-        Self::new(Fault::Cancelled, "cancelled")
+        Self::new(ErrorKind::Cancelled, "cancelled")
     }
 
     /// Adds what the user can do.

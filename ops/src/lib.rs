@@ -12,23 +12,23 @@ pub mod device;
 pub mod embed;
 mod error;
 pub mod features;
+pub mod host;
 mod memory;
 pub mod metrics;
 pub mod nn;
 pub mod op;
-pub mod outside;
 pub mod params;
 pub mod ports;
 pub mod programs;
 pub mod table;
 
 pub use device::Device;
+pub use host::{Piece, PriorOutputs, Program, Programs, Warnings};
 pub use math::random::{Purpose, Random};
 pub use metrics::measures::{Measure, known as known_metric};
 pub use op::{
-    Cancel, Checkpoints, Ctx, Detached, Determinism, Fault, Inputs, Locate, Op, OpError, Outputs,
-    Progress, Select, Source,
+    Cancel, Checkpoints, Ctx, Detached, Determinism, ErrorKind, Inputs, Locate, Op, OpError,
+    Outputs, Progress, Select, Source,
 };
-pub use outside::{Earlier, Piece, Program, Programs, Warnings};
 pub use ports::Port;
 pub use table::{AnyOp, Entry, OPS, ParamError, find};

@@ -1,10 +1,10 @@
 //! What an op is: parameters, ports, a check of shapes, and a run.
 
 use crate::device::Device;
-pub use crate::error::{Fault, OpError};
+pub use crate::error::{ErrorKind, OpError};
 pub use crate::ports::Port;
 
-use crate::outside::{Earlier, Programs, Warnings};
+use crate::host::{PriorOutputs, Programs, Warnings};
 use cache::{Artifact, Digest, FileEntry, Shape, Table, Tensors};
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
@@ -75,7 +75,7 @@ pub trait Op: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static 
     const ROW_WISE: bool = false;
     /// Whether its parameters name its ports: then the constants are empty, and [`Op::inputs`] and
     /// [`Op::outputs`] say what there is.
-    const OPEN: bool = false;
+    const DYNAMIC_PORTS: bool = false;
 
     /// What it reads with these parameters.
     fn inputs(&self) -> &'static [Port] {
@@ -266,7 +266,7 @@ pub struct Ctx<'a> {
     /// Where the heavy work is done; ops whose bytes do not depend on it need not look.
     pub device: &'a Device,
     /// What earlier runs of the step made.
-    pub earlier: &'a dyn Earlier,
+    pub earlier: &'a dyn PriorOutputs,
     /// Who runs programs.
     pub programs: &'a dyn Programs,
     /// Who hears what the user should know although nothing failed.

@@ -14,7 +14,7 @@ pub struct Port {
     /// Whether a step may leave it out.
     pub optional: bool,
     /// Whether it takes several artifacts, each under a label.
-    pub many: bool,
+    pub variadic: bool,
     /// One line on what it holds.
     pub doc: &'static str,
 }
@@ -29,7 +29,7 @@ impl Port {
 
     /// A port that every step has.
     pub const fn new(name: &'static str, kinds: &'static [Kind], doc: &'static str) -> Self {
-        Self { name, kinds, optional: false, many: false, doc }
+        Self { name, kinds, optional: false, variadic: false, doc }
     }
 
     /// A port that a step may leave out.
@@ -38,15 +38,15 @@ impl Port {
     }
 
     /// A port that takes two artifacts or more, such as all instances of a `for`.
-    pub const fn many(name: &'static str, kinds: &'static [Kind], doc: &'static str) -> Self {
-        Self { many: true, ..Self::new(name, kinds, doc) }
+    pub const fn variadic(name: &'static str, kinds: &'static [Kind], doc: &'static str) -> Self {
+        Self { variadic: true, ..Self::new(name, kinds, doc) }
     }
 
     /// Whether what is connected under a name is meant for it: its own, or a label of its own.
     pub fn takes(&self, name: &str) -> bool {
         match name.split_once('@') {
-            Some((port, _)) => self.many && port == self.name,
-            None => !self.many && name == self.name,
+            Some((port, _)) => self.variadic && port == self.name,
+            None => !self.variadic && name == self.name,
         }
     }
 }

@@ -180,7 +180,7 @@ pub const fn op<O: Op>() -> Entry {
         row_wise: O::ROW_WISE,
         companion: O::COMPANION,
         metrics: O::METRICS,
-        open: O::OPEN,
+        open: O::DYNAMIC_PORTS,
         schema: schema_of::<O>,
         parse: |params| {
             let parsed: Result<O, _> = serde_path_to_error::deserialize(params);

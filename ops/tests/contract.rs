@@ -356,7 +356,7 @@ fn a_cancelled_run_ends_as_cancelled_or_not_at_all() {
             example.inputs.iter().fold(Inputs::new(), |all, (port, it)| all.with(port, it));
         let result = example.op(entry).run(&inputs.with_files(&example.files), &cx);
         if let Err(error) = result {
-            assert_eq!(error.fault, ops::Fault::Cancelled, "{}: {error}", entry.name);
+            assert_eq!(error.fault, ops::ErrorKind::Cancelled, "{}: {error}", entry.name);
         }
     }
 }

@@ -17,7 +17,7 @@ use ops::nn::cuda::{Precision, trainer::OnDevice};
 use ops::nn::fit::{Epoch, Plan};
 use ops::nn::layers::Architecture;
 use ops::nn::objective::{Beta, BetaSchedule, Objective, Reduction};
-use ops::{Checkpoints, Ctx, Detached, Fault, OpError};
+use ops::{Checkpoints, Ctx, Detached, ErrorKind, OpError};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
@@ -204,7 +204,7 @@ fn a_lost_device_keeps_the_checkpoint_and_either_device_goes_on_from_it() {
     };
     let lost = Emulator { breaks_after: Some(launches + 20), ..Emulator::new() };
     let error = train(&plan, &data, lost, &kept).err().unwrap();
-    assert_eq!(error.fault, Fault::Failure);
+    assert_eq!(error.fault, ErrorKind::Failure);
     let help = error.help.clone().unwrap_or_default();
     assert!(error.message.contains("in epoch 3, `cuLaunchKernel "), "{error}");
     assert!(error.message.contains("the device is lost"), "{error}");

@@ -15,9 +15,9 @@ use ops::nn::layers::{Architecture, Network};
 const IMAGES: usize = 3;
 
 /// A device with the kernels of a network.
-struct Bench(Emulator);
+struct StageBuffers(Emulator);
 
-impl Bench {
+impl StageBuffers {
     fn new(network: &Network, precision: Precision) -> Self {
         let mut emulator = Emulator::new();
         emulator.load(&units(network, precision)).unwrap();
@@ -117,7 +117,7 @@ fn the_three_directions_of_a_convolution_are_those_of_its_definition() {
     ];
     let precisions = [Precision::F32, Precision::Tf32];
     for (network, precision) in cases.iter().flat_map(|it| precisions.map(|of| (it, of))) {
-        let mut bench = Bench::new(network, precision);
+        let mut bench = StageBuffers::new(network, precision);
         for (at, layer) in network.encoder.iter().chain(&network.decoder).enumerate() {
             let Some(sides) = Sides::of(layer) else { continue };
             let [wide_len, narrow_len] =
@@ -190,7 +190,7 @@ fn products_of_any_strides_and_parts_are_sums_of_products() {
     if compiler().is_none() {
         return say_skipped("no C++ compiler");
     }
-    let mut bench = Bench::new(&network(&[2], 3, 2, [4, 4]), Precision::F32);
+    let mut bench = StageBuffers::new(&network(&[2], 3, 2, [4, 4]), Precision::F32);
     for (rows, across, inner, each, tall) in
         [(3, 5, 70, 16, 8), (30, 9, 33, 48, 32), (130, 140, 20, 32, 128), (8, 129, 1, 16, 8)]
     {
@@ -222,7 +222,7 @@ fn noise_is_that_of_the_cpu() {
     if compiler().is_none() {
         return say_skipped("no C++ compiler");
     }
-    let mut bench = Bench::new(&network(&[2], 3, 2, [4, 4]), Precision::F32);
+    let mut bench = StageBuffers::new(&network(&[2], 3, 2, [4, 4]), Precision::F32);
     let (length, seed, step) = (1000, 0x1234_5678_9abc_def0_u64, 77_u32);
     let zeros = bench.put(&vec![0.0; length]);
     let words = [step, 0, 0, seed as u32, (seed >> 32) as u32].map(f32::from_bits);

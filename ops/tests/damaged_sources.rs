@@ -7,9 +7,9 @@ use std::{fs, path::Path, sync::Mutex};
 
 /// Keeps what it hears.
 #[derive(Default)]
-struct Heard(Mutex<Vec<String>>);
+struct SignalStats(Mutex<Vec<String>>);
 
-impl Warnings for Heard {
+impl Warnings for SignalStats {
     fn warn(&self, message: &str) {
         self.0.lock().expect("one thread").push(message.to_owned());
     }
@@ -39,9 +39,9 @@ fn entries(root: &Path, files: &[(&str, Vec<u8>)]) -> Vec<FileEntry> {
     files.iter().map(entry).collect()
 }
 
-fn run(params: Value, files: &[FileEntry], heard: &Heard) -> Result<Outputs, OpError> {
+fn run(params: Value, files: &[FileEntry], stats: &SignalStats) -> Result<Outputs, OpError> {
     let op = find("audio_folder").expect("an op").parse(params).map_err(|fault| fault.message);
-    let cx = Ctx { warnings: heard, ..Detached::with_seed(0) };
+    let cx = Ctx { warnings: stats, ..Detached::with_seed(0) };
     op.expect("parameters").run(&Inputs::new().with_files(files), &cx)
 }
 
@@ -59,16 +59,16 @@ fn damage_fails_or_is_kept_and_told() {
         ("b/c.wav", wav(8_000)),
     ];
     let files = entries(root.path(), &files);
-    let heard = Heard::default();
-    let error = run(json!({ "path": "data" }), &files, &heard).expect_err("damage");
+    let stats = SignalStats::default();
+    let error = run(json!({ "path": "data" }), &files, &stats).expect_err("damage");
     assert!(error.message.contains("`a/cut.wav`: the file is cut short"), "{error}");
     assert!(error.message.contains("0.250 of 0.500 s can be decoded"), "{error}");
     assert!(error.help.is_some_and(|help| help.contains("on_damage: keep")));
-    let kept = run(json!({ "path": "data", "on_damage": "keep" }), &files, &heard).expect("clips");
+    let kept = run(json!({ "path": "data", "on_damage": "keep" }), &files, &stats).expect("clips");
     assert_eq!(clips(&kept).ints("frames").expect("frames"), [2_000, 4_000, 4_000]);
-    let heard = heard.0.into_inner().expect("one thread");
-    assert_eq!(heard.len(), 1, "{heard:?}");
-    assert!(heard[0].starts_with("`a/cut.wav` is kept although it is damaged: "), "{heard:?}");
+    let stats = stats.0.into_inner().expect("one thread");
+    assert_eq!(stats.len(), 1, "{stats:?}");
+    assert!(stats[0].starts_with("`a/cut.wav` is kept although it is damaged: "), "{stats:?}");
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn rates_that_no_step_can_convert_are_found_all_at_once() {
     let files = [1, 300, 999, 1_000, 8_000].map(|rate| (format!("a/{rate}.wav"), wav(rate)));
     let files: Vec<_> = files.iter().map(|(name, bytes)| (name.as_str(), bytes.clone())).collect();
     let files = entries(root.path(), &files);
-    let error = run(json!({ "path": "data" }), &files, &Heard::default()).expect_err("rates");
+    let error = run(json!({ "path": "data" }), &files, &SignalStats::default()).expect_err("rates");
     assert!(error.message.starts_with("3 of 5 recordings cannot be used"), "{error}");
     for rate in [1, 300, 999] {
         let text =
@@ -112,18 +112,18 @@ fn clips_below_the_rate_or_shorter_than_a_frame_or_all_too_quiet_are_warned_of()
         .with_ints("sample_rate", vec![44_100, 8_000])
         .with_ints("channels", vec![2, 2]);
     let clips = Artifact::table(cache::Kind::Clips, table);
-    let heard = Heard::default();
-    let cx = Ctx { warnings: &heard, ..Detached::with_seed(0) };
+    let stats = SignalStats::default();
+    let cx = Ctx { warnings: &stats, ..Detached::with_seed(0) };
     let op = find("log_mel").expect("an op").parse(json!({ "amin": 1e9 }));
     let op = op.map_err(|fault| fault.message).expect("parameters");
     op.run(&Inputs::new().with("clips", &clips), &cx).expect("images");
-    let heard = heard.0.into_inner().expect("one thread");
-    assert_eq!(heard.len(), 3, "{heard:?}");
+    let stats = stats.0.into_inner().expect("one thread");
+    assert_eq!(stats.len(), 3, "{stats:?}");
     assert!(
-        heard[0].starts_with("1 of 2 clips (the first is `y`) have a sample rate below 22050 Hz")
+        stats[0].starts_with("1 of 2 clips (the first is `y`) have a sample rate below 22050 Hz")
     );
-    assert!(heard[1].starts_with("1 of 2 clips (the first is `y`) are shorter than a frame"));
+    assert!(stats[1].starts_with("1 of 2 clips (the first is `y`) are shorter than a frame"));
     assert!(
-        heard[2].starts_with("the images of 2 of 2 clips (the first is `x`) hold a single value")
+        stats[2].starts_with("the images of 2 of 2 clips (the first is `x`) hold a single value")
     );
 }

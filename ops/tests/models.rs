@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failure stops the test")]
 
 use cache::{Artifact, Data, Kind, Table, Tensors};
-use ops::{Cancel, Checkpoints, Ctx, Detached, Fault, Inputs, OpError, Outputs, Progress};
+use ops::{Cancel, Checkpoints, Ctx, Detached, ErrorKind, Inputs, OpError, Outputs, Progress};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -132,7 +132,7 @@ fn an_interrupted_training_ends_with_the_same_bytes() {
             match run_in(op, &params, &input, &context(&kept, &Watch::new(questions))) {
                 Ok(outputs) => assert_eq!(digests(outputs), whole, "{op} {params}"),
                 Err(error) => {
-                    assert_eq!(error.fault, Fault::Cancelled);
+                    assert_eq!(error.fault, ErrorKind::Cancelled);
                     interruptions += 1;
                 }
             }
@@ -242,7 +242,7 @@ fn divergence_names_epoch_and_batch_and_the_last_good_epoch() {
     let input = clips(21, 9, 14);
     let params = with(small(50), json!({ "learning_rate": 1e6 }));
     let error = run("beta_vae", &params, &input).unwrap_err();
-    assert_eq!(error.fault, Fault::Failure);
+    assert_eq!(error.fault, ErrorKind::Failure);
     for word in ["diverged", "epoch", "good"] {
         assert!(error.message.contains(word), "{error}");
     }

@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a failure stops the test")]
 
 use cache::Array;
-use ops::nn::conv::{Conv, Room};
+use ops::nn::conv::{Conv, Scratch};
+use ops::nn::cpu_network::{CpuNetwork, Place};
 use ops::nn::layers::{Architecture, Layer, Network, Operation};
-use ops::nn::machine::{Machine, Place};
 use ops::nn::objective::{Beta, BetaSchedule, Objective, Reduction};
 use ops::nn::rows::Rows;
 use ops::nn::stage::stages;
@@ -69,7 +69,7 @@ fn single_layers_agree_with_pytorch() {
         let layer = Conv::new(&layer).unwrap();
         let value = |tensor: &str| get(format!("{name}.{tensor}"));
         let parameters = [value("w").as_slice(), value("b")].concat();
-        let (mut room, mut collected) = (Room::default(), vec![0.0; parameters.len()]);
+        let (mut room, mut collected) = (Scratch::default(), vec![0.0; parameters.len()]);
         let (mut all_y, mut all_dx) = (Vec::new(), Vec::new());
         let images = value("x").chunks(layer.input_len());
         for (x, dy) in images.zip(value("gy").chunks(layer.output_len())) {
@@ -163,7 +163,7 @@ fn a_variational_network_agrees_with_pytorch_for_five_steps() {
             Objective { reconstruction: reduction, kl: reduction, beta, free_bits: 0.0 };
         let start = flat(&golden, &network, "p");
         let data = Array::new([shape[2], shape[3]], clips.clone());
-        let machine = Machine::new(network.clone(), data, start, Vec::new());
+        let machine = CpuNetwork::new(network.clone(), data, start, Vec::new());
         let mut trainer = Trainer::new(machine, 1e-3, 0.0).unwrap();
         let losses = golden[&format!("vae.{mode}.losses")].1.chunks(3);
         for (at, (expected, noise)) in losses.zip(&noise).enumerate() {
@@ -225,7 +225,7 @@ fn follow(name: &str, architecture: Architecture, reduction: Reduction) {
     let start = set("start", &network.parameters);
     let data = Array::new(network.architecture.input, get("x").1.clone());
     let statistics = set("start", &network.statistics);
-    let machine = Machine::new(network.clone(), data, start, statistics);
+    let machine = CpuNetwork::new(network.clone(), data, start, statistics);
     let mut trainer = Trainer::new(machine, 1e-3, 0.0).unwrap();
     let beta = Beta {
         beta: 4.0,

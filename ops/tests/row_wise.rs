@@ -8,7 +8,7 @@ use cache::{
     rows::{merge, select},
 };
 use contract_examples::{Example, parse, run};
-use ops::{Ctx, Detached, Earlier, Entry, Inputs, OPS, Outputs, Progress};
+use ops::{Ctx, Detached, Entry, Inputs, OPS, Outputs, PriorOutputs, Progress};
 use proptest::{
     prelude::*,
     test_runner::{Config, TestRunner},
@@ -91,7 +91,7 @@ fn rows_made_apart_are_rows_made_together() {
 
 struct Then(Vec<(&'static str, Artifact)>);
 
-impl Earlier for Then {
+impl PriorOutputs for Then {
     fn outputs(&self, port: &str) -> Vec<Artifact> {
         let made = self.0.iter().filter(|(own, _)| *own == port);
         made.map(|(_, artifact)| artifact.clone()).collect()

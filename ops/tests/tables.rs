@@ -6,7 +6,7 @@ mod table_files;
 use cache::{
     Artifact, Table,
     csv::CsvTable,
-    foreign::{Cells, Foreign, Holds, Numbers, Room, Values},
+    interchange::{Cells, ColumnType, ExternalTable, Numbers, Scratch, Values},
     parquet::ParquetTable,
 };
 use ops::math::numpy;
@@ -53,10 +53,10 @@ fn alike(one: &Value, other: &Value) -> bool {
 fn random_tables_hold_what_their_own_libraries_read() {
     let (mut columns, mut kinds) = (0, std::collections::BTreeSet::new());
     for (file, said_of) in &expected() {
-        let room = || Room::of(0, None);
+        let room = || Scratch::of(0, None);
         let table = match file.rsplit('.').next() {
-            Some("parquet") => Foreign::Parquet(ParquetTable::open(bytes(file)).expect(file)),
-            Some("csv") => Foreign::Csv(CsvTable::read(&bytes(file)).expect(file)),
+            Some("parquet") => ExternalTable::Parquet(ParquetTable::open(bytes(file)).expect(file)),
+            Some("csv") => ExternalTable::Csv(CsvTable::read(&bytes(file)).expect(file)),
             _ => {
                 let (rows, width, numbers) = numpy::read_matrix(&bytes(file)).expect(file);
                 let values = Values::List(width, numbers);
@@ -74,7 +74,11 @@ fn random_tables_hold_what_their_own_libraries_read() {
             kinds.insert(holds.to_owned());
             columns += 1;
             let Some(values) = wanted["values"].as_array() else {
-                assert_eq!(table.holds(at), Some(Holds::Other(holds.to_owned())), "{file}, {name}");
+                assert_eq!(
+                    table.holds(at),
+                    Some(ColumnType::Other(holds.to_owned())),
+                    "{file}, {name}"
+                );
                 let fault = table.numbers(at, &mut room()).expect_err("no numbers");
                 assert!(fault.contains(name) && fault.contains(holds), "{fault}");
                 continue;

@@ -12,7 +12,7 @@ const LEVEL: f64 = 0.05;
 
 /// The best row by a metric of those that compare.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Verdict {
+pub struct PairedComparison {
     /// The metric.
     pub metric: String,
     /// Its number among the rows.
@@ -43,7 +43,7 @@ pub struct Rival {
 /// The best row by each metric, of each set of rows that compare by it. Every other row is tested
 /// against it over their common seeds, and all these tests of a table are corrected together. There
 /// is none for a metric by which some row has fewer than two seeds in common with the best.
-pub fn verdicts(rows: &[ScoredRow], metrics: &[Metric], test: Test) -> Vec<Verdict> {
+pub fn outcomes(rows: &[ScoredRow], metrics: &[Metric], test: Test) -> Vec<PairedComparison> {
     let mut found = Vec::new();
     for metric in metrics {
         for set in sets::of(rows, metric.uses_labels).iter().filter(|set| {
@@ -72,7 +72,7 @@ pub fn verdicts(rows: &[ScoredRow], metrics: &[Metric], test: Test) -> Vec<Verdi
         found.iter().flat_map(|(_, _, tests)| tests.iter().map(|(_, test)| test.p)).collect();
     let comparisons = p.len();
     let mut corrected = stats::holm(&p).into_iter();
-    let mut verdicts = Vec::new();
+    let mut outcomes = Vec::new();
     for (metric, best, tests) in found {
         let of_rows = tests.iter().zip(corrected.by_ref());
         let untold: Vec<_> = of_rows.filter(|(_, p)| *p >= LEVEL).collect();
@@ -90,9 +90,9 @@ pub fn verdicts(rows: &[ScoredRow], metrics: &[Metric], test: Test) -> Vec<Verdi
                 LEVEL / comparisons as f64,
             ),
         });
-        verdicts.push(Verdict { metric, best, comparisons, rival });
+        outcomes.push(PairedComparison { metric, best, comparisons, rival });
     }
-    verdicts
+    outcomes
 }
 
 #[cfg(test)]
@@ -117,8 +117,8 @@ mod tests {
         Metric { direction, uses_labels: true, ..Metric::named("ari") }
     }
 
-    fn verdict(values: &[&[f64]]) -> Option<Verdict> {
-        verdicts(&rows(values), &[ari()], Test::T).pop()
+    fn outcome(values: &[&[f64]]) -> Option<PairedComparison> {
+        outcomes(&rows(values), &[ari()], Test::T).pop()
     }
 
     #[test]
@@ -128,28 +128,28 @@ mod tests {
             let classes = Some(if at < 2 { "digit" } else { "speaker" }.to_owned());
             row.clips = [(0, Clips { classes, ..Clips::default() })].into();
         }
-        let best: Vec<_> = verdicts(&rows, &[ari()], Test::T).iter().map(|it| it.best).collect();
+        let best: Vec<_> = outcomes(&rows, &[ari()], Test::T).iter().map(|it| it.best).collect();
         assert_eq!(best, [1, 3]);
         let lower = Metric { direction: Some(Direction::Minimize), ..ari() };
-        let best: Vec<_> = verdicts(&rows, &[lower], Test::T).iter().map(|it| it.best).collect();
+        let best: Vec<_> = outcomes(&rows, &[lower], Test::T).iter().map(|it| it.best).collect();
         assert_eq!(best, [0, 2]);
         let neither = Metric { direction: None, ..ari() };
-        assert_eq!(verdicts(&rows, &[neither], Test::T), []);
+        assert_eq!(outcomes(&rows, &[neither], Test::T), []);
     }
 
     #[test]
     fn rows_that_come_to_the_same_are_equal() {
-        let rival = verdict(&[&[0.1, 0.2], &[0.2, 0.1]]).and_then(|it| it.rival).expect("a rival");
+        let rival = outcome(&[&[0.1, 0.2], &[0.2, 0.1]]).and_then(|it| it.rival).expect("a rival");
         assert!(rival.is_equal);
     }
 
     #[test]
     fn a_clear_difference_is_told_and_a_small_one_is_not() {
-        let clear = verdict(&[&[0.1, 0.12, 0.11], &[0.5, 0.51, 0.53], &[0.2, 0.22, 0.19]]);
-        let clear = clear.expect("a verdict");
+        let clear = outcome(&[&[0.1, 0.12, 0.11], &[0.5, 0.51, 0.53], &[0.2, 0.22, 0.19]]);
+        let clear = clear.expect("a outcome");
         assert_eq!((clear.best, clear.comparisons, clear.rival), (1, 2, None));
-        let close = verdict(&[&[0.50, 0.40, 0.45], &[0.46, 0.44, 0.47], &[0.1, 0.2, 0.1]]);
-        let close = close.expect("a verdict");
+        let close = outcome(&[&[0.50, 0.40, 0.45], &[0.46, 0.44, 0.47], &[0.1, 0.2, 0.1]]);
+        let close = close.expect("a outcome");
         let rival = close.rival.expect("a rival");
         assert_eq!((close.best, rival.row, rival.seeds), (1, 0, 3));
         assert!(rival.p > 0.05 && rival.needed.expect("some") > 3, "{rival:?}");
@@ -157,15 +157,15 @@ mod tests {
 
     #[test]
     fn one_seed_tells_nothing() {
-        assert_eq!(verdict(&[&[0.1], &[0.5]]), None);
-        assert_eq!(verdict(&[&[0.1, 0.2], &[0.5]]), None);
-        assert_eq!(verdict(&[&[0.1, 0.2]]), None);
+        assert_eq!(outcome(&[&[0.1], &[0.5]]), None);
+        assert_eq!(outcome(&[&[0.1, 0.2], &[0.5]]), None);
+        assert_eq!(outcome(&[&[0.1, 0.2]]), None);
     }
 
     #[test]
     fn a_row_that_no_seed_changes_is_compared_all_the_same() {
-        let verdict =
-            verdict(&[&[0.3, 0.3, 0.3, 0.3], &[0.5, 0.51, 0.49, 0.5]]).expect("a verdict");
-        assert_eq!((verdict.best, verdict.rival), (1, None));
+        let outcome =
+            outcome(&[&[0.3, 0.3, 0.3, 0.3], &[0.5, 0.51, 0.49, 0.5]]).expect("a outcome");
+        assert_eq!((outcome.best, outcome.rival), (1, None));
     }
 }

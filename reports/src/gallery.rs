@@ -2,9 +2,9 @@
 
 use crate::{
     Report,
+    audio_links::AudioLinks,
     document::{Asked, Block, Picture, Text},
     figures::{self, Points},
-    hearing::Hearing,
 };
 use cache::{Record, Store, StoreError, record::Figure};
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 pub fn blocks(
     record: &Record,
     store: &Store,
-    hearing: &Hearing,
+    audio_links: &AudioLinks,
 ) -> Result<(Vec<Block>, Report), StoreError> {
     let (mut blocks, mut files) = (Vec::new(), BTreeMap::new());
     if !record.figures.is_empty() {
@@ -38,7 +38,7 @@ pub fn blocks(
             title,
             caption: caption(figure, rendered.caption).into(),
             svg: rendered.inline,
-            points: rendered.points.map(|points| asked(points, hearing)),
+            points: rendered.points.map(|points| asked(points, audio_links)),
         }));
     }
     Ok((blocks, files))
@@ -65,8 +65,8 @@ fn default_title(name: &str) -> String {
     letters.into_iter().collect()
 }
 
-fn asked(points: Points, hearing: &Hearing) -> Asked {
-    let paths: Vec<Option<&str>> = points.clips.iter().map(|clip| hearing.of(clip)).collect();
+fn asked(points: Points, audio_links: &AudioLinks) -> Asked {
+    let paths: Vec<Option<&str>> = points.clips.iter().map(|clip| audio_links.of(clip)).collect();
     let (mut folder, mut audio) = (String::new(), Vec::new());
     if paths.iter().any(Option::is_some) {
         folder = common_folder(paths.iter().flatten()).to_owned();

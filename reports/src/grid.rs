@@ -1,7 +1,7 @@
 //! A sweep over two parameters as a grid: a cell for each point, with what matters most in it.
 
 use crate::{
-    compare::Verdict,
+    compare::PairedComparison,
     document::{Block, Cell, Column, Row, Table, Text},
     latent,
     scores::{self, ScoreTable, ScoredRow},
@@ -11,17 +11,22 @@ use cache::{Record, metric::Metric};
 use serde_json::Value;
 
 /// A grid for each title of which the rows vary in exactly two parameters.
-pub fn blocks(record: &Record, table: &ScoreTable, verdicts: &[Verdict]) -> Vec<Block> {
+pub fn blocks(record: &Record, table: &ScoreTable, outcomes: &[PairedComparison]) -> Vec<Block> {
     let mut titles: Vec<&str> = Vec::new();
     for row in table.rows.iter().filter(|row| row.point.len() == 2) {
         if !titles.contains(&row.name.as_str()) {
             titles.push(&row.name);
         }
     }
-    titles.into_iter().flat_map(|title| grid(record, title, table, verdicts)).collect()
+    titles.into_iter().flat_map(|title| grid(record, title, table, outcomes)).collect()
 }
 
-fn grid(record: &Record, title: &str, table: &ScoreTable, verdicts: &[Verdict]) -> Vec<Block> {
+fn grid(
+    record: &Record,
+    title: &str,
+    table: &ScoreTable,
+    outcomes: &[PairedComparison],
+) -> Vec<Block> {
     let points: Vec<(usize, &ScoredRow)> = table
         .rows
         .iter()
@@ -52,7 +57,7 @@ fn grid(record: &Record, title: &str, table: &ScoreTable, verdicts: &[Verdict]) 
                 row.point[0].1 == *down && row.point[1].1 == *across
             };
             points.iter().find(at).map_or_else(Cell::default, |(index, row)| {
-                cell(row, metric, is_best(verdicts, metric, *index))
+                cell(row, metric, is_best(outcomes, metric, *index))
             })
         });
         let head = format!("{} = {}", axes[0], scores::shown(down));

@@ -4,18 +4,17 @@
 //! have to say as blocks of a [`document`]; writers give it a form.
 
 mod agreement;
-mod answer;
+mod audio_links;
 mod caveats;
 mod compare;
 pub mod document;
 mod draw;
-mod ending;
+mod duration;
 mod escape;
 pub mod figures;
 mod findings;
 mod gallery;
 mod grid;
-mod hearing;
 mod html;
 mod labelings;
 mod latent;
@@ -27,23 +26,24 @@ mod provenance;
 mod published;
 mod read;
 mod results;
+mod run_status;
 mod scores;
 mod sets;
-mod span;
 pub mod stats;
 mod steps;
+mod summary;
 mod table;
 
+use audio_links::AudioLinks;
 use cache::{Record, Store, StoreError};
 use document::Document;
-use hearing::Hearing;
 use std::{collections::BTreeMap, path::Path};
 
+pub use duration::duration;
 pub use escape::markdown as escape_markdown;
 pub use provenance::shell;
 pub use scores::{Known, ScoreTable, ScoredRow, Seed, estimate, shown_estimate};
 pub use sets::remarks;
-pub use span::span;
 pub use table::provisos;
 
 /// The files of a report, by their name in the run's folder.
@@ -64,21 +64,22 @@ pub fn render(
     }
     let table = table.with_latent(record, store)?;
     let rows = &table.rows[..];
-    let verdicts = table::verdicts(record, &table);
+    let outcomes = table::outcomes(record, &table);
     let hears = record.audio && !record.figures.is_empty();
-    let hearing = if hears { Hearing::find(record, store, folder)? } else { Hearing::default() };
-    let (figures, mut files) = gallery::blocks(record, store, &hearing)?;
-    let mut blocks = Vec::from_iter(ending::notice(record));
-    blocks.extend(answer::blocks(record, &table, &verdicts));
-    blocks.extend(table::blocks(record, &table, &verdicts));
-    let tex = latex::write(&table::whole(&table, &verdicts));
+    let audio_links =
+        if hears { AudioLinks::find(record, store, folder)? } else { AudioLinks::default() };
+    let (figures, mut files) = gallery::blocks(record, store, &audio_links)?;
+    let mut blocks = Vec::from_iter(run_status::notice(record));
+    blocks.extend(summary::blocks(record, &table, &outcomes));
+    blocks.extend(table::blocks(record, &table, &outcomes));
+    let tex = latex::write(&table::whole(&table, &outcomes));
     blocks.extend(agreement::blocks(record, rows, store)?);
     blocks.extend(labelings::blocks(record, store)?);
     blocks.extend(latent::blocks(rows));
     blocks.extend(caveats::blocks(record, &table, lengths::remarks(record, store)?));
     blocks.extend(figures);
     blocks.extend(findings::blocks(record, store)?);
-    blocks.extend(ending::skipped(record, store)?);
+    blocks.extend(run_status::skipped(record, store)?);
     blocks.extend(provenance::blocks(record));
     let document = Document { title: record.pipeline.clone(), blocks };
     let (markdown, html) =

@@ -3,7 +3,7 @@
 use crate::{
     count,
     document::{Block, Cell, Column, Row, Table, Text},
-    span,
+    duration,
 };
 use cache::{
     Record,
@@ -38,14 +38,14 @@ pub fn blocks(record: &Record) -> Vec<Block> {
     let ran_steps = record.steps.iter().filter(|step| step.status == StepStatus::Ran);
     let (cpu, gpu) = ran_steps
         .fold((0.0, 0.0), |(cpu, gpu), step| (cpu + step.cpu_seconds, gpu + step.gpu_seconds));
-    let gpu = if has_gpu { format!(", {} of GPUs", span(gpu)) } else { String::new() };
+    let gpu = if has_gpu { format!(", {} of GPUs", duration(gpu)) } else { String::new() };
     let cost = format!(
         "{} ran ({}, {} of processors{gpu}); {hits} were there already (they had taken {}). The run took {}.",
         count(ran, "step"),
-        span(spent),
-        span(cpu),
-        span(saved),
-        span(record.seconds)
+        duration(spent),
+        duration(cpu),
+        duration(saved),
+        duration(record.seconds)
     );
     let cost = match &record.sweep {
         Some(sweep) => format!("{} {cost}", shared(sweep, record.steps.len())),
@@ -101,8 +101,8 @@ fn shared(sweep: &Sweep, steps: usize) -> String {
 
 fn row(step: &StepRecord, has_gpu: bool) -> Row {
     let time = match step.status {
-        StepStatus::Ran => span(step.seconds),
-        StepStatus::Hit => format!("hit ({})", span(step.seconds)),
+        StepStatus::Ran => duration(step.seconds),
+        StepStatus::Hit => format!("hit ({})", duration(step.seconds)),
         StepStatus::Failed => "failed".to_owned(),
         StepStatus::Skipped => "skipped".to_owned(),
     };
@@ -132,7 +132,7 @@ fn row(step: &StepRecord, has_gpu: bool) -> Row {
 fn spent(seconds: f64) -> Cell {
     match seconds {
         0.0 => Cell::from("–"),
-        seconds => Cell::from(span(seconds)).valued(seconds),
+        seconds => Cell::from(duration(seconds)).valued(seconds),
     }
 }
 

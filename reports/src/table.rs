@@ -1,7 +1,7 @@
 //! The table of scores in the report.
 
 use crate::{
-    compare::{self, Verdict},
+    compare::{self, PairedComparison},
     count,
     document::{Block, Cell, Column, Row, Table, Text},
     grid,
@@ -14,7 +14,7 @@ use cache::{Record, metric::Metric};
 use std::collections::BTreeMap;
 
 /// The table; published values stand in a row of their own below ours.
-pub fn blocks(record: &Record, table: &ScoreTable, verdicts: &[Verdict]) -> Vec<Block> {
+pub fn blocks(record: &Record, table: &ScoreTable, outcomes: &[PairedComparison]) -> Vec<Block> {
     let ScoreTable { rows, columns, .. } = table;
     if rows.is_empty() {
         let text = Text::from("The pipeline names no rows for a table (")
@@ -23,13 +23,13 @@ pub fn blocks(record: &Record, table: &ScoreTable, verdicts: &[Verdict]) -> Vec<
         return vec![Block::Paragraph(text)];
     }
     let mut blocks = vec![Block::Heading("Results".to_owned())];
-    blocks.extend(grid::blocks(record, table, verdicts));
+    blocks.extend(grid::blocks(record, table, outcomes));
     if !columns.is_empty() {
-        blocks.push(Block::Table(whole(table, verdicts)));
-        blocks.push(Block::Paragraph(legend(record, table, verdicts)));
+        blocks.push(Block::Table(whole(table, outcomes)));
+        blocks.push(Block::Paragraph(legend(record, table, outcomes)));
     }
     let mut notes = notes(rows, columns);
-    notes.extend(verdicts.iter().filter_map(|verdict| unresolved(table, verdict)));
+    notes.extend(outcomes.iter().filter_map(|outcome| unresolved(table, outcome)));
     if !notes.is_empty() {
         blocks.push(Block::List(notes));
     }
@@ -37,8 +37,8 @@ pub fn blocks(record: &Record, table: &ScoreTable, verdicts: &[Verdict]) -> Vec<
 }
 
 /// The best rows, by the test that the pipeline asks for.
-pub fn verdicts(record: &Record, table: &ScoreTable) -> Vec<Verdict> {
-    compare::verdicts(&table.rows, &table.columns, test(record))
+pub fn outcomes(record: &Record, table: &ScoreTable) -> Vec<PairedComparison> {
+    compare::outcomes(&table.rows, &table.columns, test(record))
 }
 
 fn test(record: &Record) -> Test {
@@ -64,7 +64,7 @@ pub fn provisos(rows: &[ScoredRow]) -> Vec<(&'static str, Vec<String>)> {
 }
 
 /// The table as readers see it.
-pub fn whole(table: &ScoreTable, verdicts: &[Verdict]) -> Table {
+pub fn whole(table: &ScoreTable, outcomes: &[PairedComparison]) -> Table {
     let ScoreTable { rows, columns, .. } = table;
     let provisos = provisos(rows);
     let mut made = Table { columns: vec![Column::text("")], rows: Vec::new() };
@@ -74,7 +74,7 @@ pub fn whole(table: &ScoreTable, verdicts: &[Verdict]) -> Table {
         let mut cells: Vec<Cell> = vec![row.title.clone().into()];
         cells.extend(columns.iter().map(|metric| {
             let text = row.shown(metric);
-            let text = match is_best(verdicts, metric, index) {
+            let text = match is_best(outcomes, metric, index) {
                 true => Text::new().strong(text),
                 false => text.into(),
             };
@@ -93,13 +93,13 @@ pub fn whole(table: &ScoreTable, verdicts: &[Verdict]) -> Table {
 }
 
 /// Whether a row is best by a metric, and told from all others.
-pub fn is_best(verdicts: &[Verdict], metric: &Metric, row: usize) -> bool {
-    verdicts.iter().any(|verdict| {
-        *verdict.metric == metric.name && verdict.best == row && verdict.rival.is_none()
+pub fn is_best(outcomes: &[PairedComparison], metric: &Metric, row: usize) -> bool {
+    outcomes.iter().any(|outcome| {
+        *outcome.metric == metric.name && outcome.best == row && outcome.rival.is_none()
     })
 }
 
-fn legend(record: &Record, table: &ScoreTable, verdicts: &[Verdict]) -> Text {
+fn legend(record: &Record, table: &ScoreTable, outcomes: &[PairedComparison]) -> Text {
     let ScoreTable { rows, columns, .. } = table;
     let (test, mut text) = (test(record), String::new());
     let abbreviated = [("CH", "Calinski–Harabasz"), ("DB", "Davies–Bouldin")].into_iter();
@@ -136,7 +136,7 @@ fn legend(record: &Record, table: &ScoreTable, verdicts: &[Verdict]) -> Text {
             " Mean over n = {most} seeds ± half the 95 % interval of Student's t; without ±, no seed changes the value."
         ));
     }
-    if let Some(verdict) = verdicts.first() {
+    if let Some(outcome) = outcomes.first() {
         let test = match test {
             Test::T => "paired t-tests",
             Test::Wilcoxon => "Wilcoxon's signed ranks",
@@ -144,7 +144,7 @@ fn legend(record: &Record, table: &ScoreTable, verdicts: &[Verdict]) -> Text {
         text = text.plain(" ").strong("Bold").plain(format!(
             ": better than every other row that it compares with, by {test} over common seeds, Holm-corrected for all {} of this table, at \
              5 %.",
-            count(verdict.comparisons, "comparison")
+            count(outcome.comparisons, "comparison")
         ));
     }
     if rows.iter().all(|row| row.reference.is_empty()) {
@@ -191,10 +191,10 @@ fn absent(row: &ScoredRow) -> Option<Text> {
 }
 
 /// What is to be said where the best row is not told from another.
-fn unresolved(table: &ScoreTable, verdict: &Verdict) -> Option<Text> {
-    let rival = verdict.rival.as_ref()?;
-    let metric = table.columns.iter().find(|metric| *metric.name == verdict.metric)?;
-    let titles = [verdict.best, rival.row].map(|at| &table.rows[at].title);
+fn unresolved(table: &ScoreTable, outcome: &PairedComparison) -> Option<Text> {
+    let rival = outcome.rival.as_ref()?;
+    let metric = table.columns.iter().find(|metric| *metric.name == outcome.metric)?;
+    let titles = [outcome.best, rival.row].map(|at| &table.rows[at].title);
     let (seeds, others) = (count(rival.seeds, "seed"), count(rival.others, "other row"));
     if rival.is_equal {
         let others = match rival.others {

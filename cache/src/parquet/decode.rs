@@ -1,7 +1,7 @@
 //! From pages of one column to its values: every type that a table can hold, as exact as it is.
 
 use crate::{
-    foreign::{Cells, Holds, Numbers, Room, Values},
+    interchange::{Cells, ColumnType, Numbers, SizeLimit, Values},
     missing::is_missing,
     panics,
 };
@@ -22,24 +22,24 @@ use std::io::Cursor;
 pub(super) const DAMAGED: &str = "its Parquet pages are damaged";
 
 /// What values of this type become here.
-pub(super) fn holds(dtype: &ArrowDataType) -> Holds {
+pub(super) fn holds(dtype: &ArrowDataType) -> ColumnType {
     use ArrowDataType as T;
-    let other = |name: &str| Holds::Other(name.to_owned());
+    let other = |name: &str| ColumnType::Other(name.to_owned());
     match dtype.to_storage() {
-        T::Boolean | T::Int8 | T::Int16 | T::Int32 | T::Int64 => Holds::Whole,
-        T::UInt8 | T::UInt16 | T::UInt32 | T::UInt64 => Holds::Whole,
-        T::Float16 | T::Float32 | T::Float64 => Holds::Real,
-        T::Decimal(..) | T::Decimal32(..) | T::Decimal64(..) => Holds::Real,
-        T::Utf8 | T::LargeUtf8 | T::Utf8View => Holds::Text,
+        T::Boolean | T::Int8 | T::Int16 | T::Int32 | T::Int64 => ColumnType::Whole,
+        T::UInt8 | T::UInt16 | T::UInt32 | T::UInt64 => ColumnType::Whole,
+        T::Float16 | T::Float32 | T::Float64 => ColumnType::Real,
+        T::Decimal(..) | T::Decimal32(..) | T::Decimal64(..) => ColumnType::Real,
+        T::Utf8 | T::LargeUtf8 | T::Utf8View => ColumnType::Text,
         T::Dictionary(_, values, _) => match holds(values) {
-            Holds::Text => Holds::Text,
+            ColumnType::Text => ColumnType::Text,
             _ => other("dictionary"),
         },
         T::List(item) | T::LargeList(item) | T::FixedSizeList(item, _) => {
             match holds(&item.dtype) {
-                Holds::Whole | Holds::Real | Holds::List => Holds::List,
-                Holds::Text => other("list of text"),
-                Holds::Other(name) => Holds::Other(format!("list of {name}")),
+                ColumnType::Whole | ColumnType::Real | ColumnType::List => ColumnType::List,
+                ColumnType::Text => other("list of text"),
+                ColumnType::Other(name) => ColumnType::Other(format!("list of {name}")),
             }
         }
         T::Timestamp(..) => other("timestamp"),
@@ -50,7 +50,7 @@ pub(super) fn holds(dtype: &ArrowDataType) -> Holds {
         T::Struct(_) => other("struct"),
         T::Map(..) => other("map"),
         T::Null => other("null"),
-        rest => Holds::Other(format!("{rest:?}").to_lowercase()),
+        rest => ColumnType::Other(format!("{rest:?}").to_lowercase()),
     }
 }
 
@@ -100,7 +100,12 @@ impl<'a> Chunk<'a> {
 
     /// Takes room for what the pages unfold to, without unfolding them. They say it in their headers,
     /// and the library would believe them.
-    pub(super) fn weigh(&self, field: &Field, rows: usize, room: &mut Room) -> Result<(), String> {
+    pub(super) fn weigh(
+        &self,
+        field: &Field,
+        rows: usize,
+        room: &mut SizeLimit,
+    ) -> Result<(), String> {
         let damaged = |_| DAMAGED.to_owned();
         let mut pages = self.pages();
         let (mut values, mut largest) = (0_u64, dictionary_size(&self.bytes));
@@ -161,7 +166,7 @@ pub(super) fn cells(
     arrays: &[Box<dyn Array>],
     field: &Field,
     as_text: bool,
-    room: &mut Room,
+    room: &mut SizeLimit,
 ) -> Result<Cells, String> {
     let mut missing = Vec::new();
     let mut start = 0;
@@ -171,12 +176,12 @@ pub(super) fn cells(
     }
     let dtype = field.dtype.to_storage();
     let values = match holds(dtype) {
-        Holds::Text => {
+        ColumnType::Text => {
             let texts = texts(arrays, room)?;
             missing = (0..texts.len()).filter(|&row| is_missing(&texts[row])).collect();
             Values::Text(texts)
         }
-        Holds::Whole => {
+        ColumnType::Whole => {
             let mut whole = Vec::with_capacity(start);
             for array in arrays {
                 whole.extend(wholes(&**array).ok_or(DAMAGED)?);
@@ -189,7 +194,7 @@ pub(super) fn cells(
                 Values::Real(whole.into_iter().map(|value| value as f64).collect())
             }
         }
-        Holds::Real => {
+        ColumnType::Real => {
             let mut reals = Vec::with_capacity(start);
             for array in arrays {
                 reals.extend(doubles(&**array).ok_or(DAMAGED)?);
@@ -201,9 +206,9 @@ pub(super) fn cells(
                 false => Values::Real(reals),
             }
         }
-        Holds::List if as_text => return Err("holds lists, not text".to_owned()),
-        Holds::List => lists(arrays)?,
-        Holds::Other(name) => {
+        ColumnType::List if as_text => return Err("holds lists, not text".to_owned()),
+        ColumnType::List => lists(arrays)?,
+        ColumnType::Other(name) => {
             return Err(format!(
                 "the type {name} is none of text, numbers, or lists of numbers of one length"
             ));
@@ -219,7 +224,7 @@ fn nulls(array: &dyn Array) -> Vec<usize> {
     (0..array.len()).filter(|&row| !validity.get_bit(row)).collect()
 }
 
-fn texts(arrays: &[Box<dyn Array>], room: &mut Room) -> Result<Vec<String>, String> {
+fn texts(arrays: &[Box<dyn Array>], room: &mut SizeLimit) -> Result<Vec<String>, String> {
     let mut texts = Vec::new();
     for array in arrays {
         let array: &Utf8ViewArray = array.as_any().downcast_ref().ok_or(DAMAGED)?;
@@ -323,7 +328,7 @@ fn list(array: &dyn Array) -> Result<(usize, Numbers), String> {
             }
             (width.unwrap_or(0), list.values().clone(), false)
         };
-    let (inner, numbers) = if matches!(holds(items.dtype()), Holds::List) {
+    let (inner, numbers) = if matches!(holds(items.dtype()), ColumnType::List) {
         list(&*items)?
     } else {
         (1, numbers(&*items)?)

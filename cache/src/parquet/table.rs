@@ -5,7 +5,7 @@ use super::{
     metadata_of,
 };
 use crate::{
-    foreign::{Cells, Holds, Room},
+    interchange::{Cells, ColumnType, SizeLimit},
     panics,
 };
 use polars_arrow::datatypes::Field;
@@ -70,7 +70,7 @@ impl ParquetTable {
     }
 
     /// What a column holds.
-    pub fn holds(&self, column: usize) -> Holds {
+    pub fn holds(&self, column: usize) -> ColumnType {
         holds(&self.fields[column].dtype)
     }
 
@@ -84,7 +84,7 @@ impl ParquetTable {
     ///
     /// # Errors
     /// When it is of another type, damaged, or takes too much room.
-    pub fn text(&self, column: usize, room: &mut Room) -> Result<Cells, String> {
+    pub fn text(&self, column: usize, room: &mut SizeLimit) -> Result<Cells, String> {
         self.read(column, true, room)
     }
 
@@ -92,15 +92,15 @@ impl ParquetTable {
     ///
     /// # Errors
     /// When it is of another type, damaged, or takes too much room.
-    pub fn values(&self, column: usize, room: &mut Room) -> Result<Cells, String> {
+    pub fn values(&self, column: usize, room: &mut SizeLimit) -> Result<Cells, String> {
         self.read(column, false, room)
     }
 
-    fn read(&self, column: usize, as_text: bool, room: &mut Room) -> Result<Cells, String> {
+    fn read(&self, column: usize, as_text: bool, room: &mut SizeLimit) -> Result<Cells, String> {
         let field = &self.fields[column];
-        let read = |room: &mut Room| {
+        let read = |room: &mut SizeLimit| {
             // A type that is not read is named before its pages are looked at.
-            if let Holds::Other(_) = holds(&field.dtype) {
+            if let ColumnType::Other(_) = holds(&field.dtype) {
                 return cells(&[], field, as_text, room);
             }
             let chunk = |group| Chunk::of(group, &field.name, |chunk| self.bytes_of(chunk));

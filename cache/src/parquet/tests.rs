@@ -1,7 +1,7 @@
 //! What is written is read; damage is an error.
 
 use super::*;
-use crate::foreign;
+use crate::interchange;
 use proptest::prelude::*;
 use std::path::Path;
 
@@ -43,7 +43,7 @@ proptest! {
             let quick = read_wide(file, &metadata().expect("a footer"), "features", shape.iter().product());
             prop_assert_eq!(quick.as_deref(), table.array("features").map(Array::values));
             prop_assert_eq!(read(file), Ok(artifact));
-            let foreign = foreign::read(path).expect("a table");
+            let foreign = interchange::read(path).expect("a table");
             let numbers = |table: &Table| table.array("features").map(|array| array.values().to_vec());
             prop_assert_eq!(numbers(&foreign), numbers(&table));
             prop_assert_eq!(foreign.ints("frames"), table.ints("frames"));

@@ -17,7 +17,7 @@ use std::{
 
 /// An object, or the states of one piece of long work.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
+pub struct StoreEntry {
     /// Its name: for an object the digest of its content.
     pub digest: Digest,
     /// Its file or folder.
@@ -32,23 +32,23 @@ pub struct Held {
 #[derive(Clone, Debug, Default)]
 pub struct Usage {
     /// Every object, by digest.
-    pub objects: Vec<Held>,
+    pub objects: Vec<StoreEntry>,
     /// Every folder of states, by the work's digest.
-    pub checkpoints: Vec<Held>,
+    pub checkpoints: Vec<StoreEntry>,
     /// What programs and ops have said, by the key of the step.
-    pub logs: Vec<Held>,
+    pub logs: Vec<StoreEntry>,
     /// Which files a source held, by the digest that stands in keys.
-    pub notes: Vec<Held>,
+    pub notes: Vec<StoreEntry>,
     /// Figures as they were drawn, by all that decides them; a file each form.
-    pub figures: Vec<Held>,
+    pub figures: Vec<StoreEntry>,
     /// What runs rest on in which every step was there, by what was asked.
-    pub unchanged: Vec<Held>,
+    pub up_to_date: Vec<StoreEntry>,
     /// What processes that are gone left half written.
-    pub unfinished: Vec<Held>,
+    pub unfinished: Vec<StoreEntry>,
     /// The journal and its compacted form.
     pub journal_bytes: u64,
     /// Files that no part of the store knows: left by earlier versions, or put there by hand.
-    pub strangers: Vec<PathBuf>,
+    pub unknown_files: Vec<PathBuf>,
 }
 
 /// The folder of what steps have said, `<key of the step>.log`.
@@ -57,11 +57,11 @@ pub const LOGS: &str = "logs-v1";
 pub const FIGURES: &str = "figures-v1";
 
 /// The folder of what runs rest on in which every step was there.
-pub const UNCHANGED: &str = "unchanged-v1";
+pub const UP_TO_DATE: &str = "unchanged-v1";
 
 /// What was removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Freed {
+pub struct Reclaimed {
     /// How many objects.
     pub objects: usize,
     /// How many folders of states.
@@ -80,7 +80,7 @@ impl Store {
         for (part, sort) in self.entries(&objects) {
             let folder = objects.join(&part);
             if sort != FileType::Directory {
-                usage.strangers.push(folder);
+                usage.unknown_files.push(folder);
                 continue;
             }
             for (name, sort) in self.entries(&folder) {
@@ -88,7 +88,7 @@ impl Store {
                 let object = names::object(&part, &name).filter(|_| sort == FileType::RegularFile);
                 match object.and_then(|digest| held(&path, digest)) {
                     Some(object) => usage.objects.push(object),
-                    None => usage.strangers.push(path),
+                    None => usage.unknown_files.push(path),
                 }
             }
         }
@@ -97,7 +97,7 @@ impl Store {
             let folder = checkpoints.join(&name);
             let work = names::digest(&name, &[]).filter(|_| sort == FileType::Directory);
             let Some(mut states) = work.and_then(|work| held(&folder, work)) else {
-                usage.strangers.push(folder);
+                usage.unknown_files.push(folder);
                 continue;
             };
             let states_of = self.states(&folder);
@@ -109,7 +109,7 @@ impl Store {
             (LOGS, &["log"][..], &mut usage.logs),
             (NOTES, &[][..], &mut usage.notes),
             (FIGURES, &["json", "png"][..], &mut usage.figures),
-            (UNCHANGED, &[][..], &mut usage.unchanged),
+            (UP_TO_DATE, &[][..], &mut usage.up_to_date),
         ] {
             let folder = self.root.join(folder);
             for (name, sort) in self.entries(&folder) {
@@ -121,7 +121,7 @@ impl Store {
                 match (own, own.or(left).and_then(|digest| held(&path, digest))) {
                     (Some(_), Some(file)) => into.push(file),
                     (None, Some(file)) => usage.unfinished.push(file),
-                    (_, None) => usage.strangers.push(path),
+                    (_, None) => usage.unknown_files.push(path),
                 }
             }
             into.sort_by(|a, b| a.path.cmp(&b.path));
@@ -158,12 +158,12 @@ impl Store {
     /// When the journal cannot be written or a file cannot be removed.
     pub fn remove(
         &self,
-        objects: &[Held],
-        checkpoints: &[Held],
-        files: &[Held],
-    ) -> Result<Freed, StoreError> {
+        objects: &[StoreEntry],
+        checkpoints: &[StoreEntry],
+        files: &[StoreEntry],
+    ) -> Result<Reclaimed, StoreError> {
         let gone: HashSet<_> = objects.iter().map(|held| held.digest).collect();
-        let mut freed = Freed::default();
+        let mut freed = Reclaimed::default();
         if !gone.is_empty() {
             self.journal.compact(|step| {
                 step.outputs.values().all(|object| !gone.contains(&object.digest))
@@ -206,8 +206,8 @@ impl Store {
 }
 
 /// What has that name, as far as the file system tells.
-fn held(path: &Path, digest: Digest) -> Option<Held> {
+fn held(path: &Path, digest: Digest) -> Option<StoreEntry> {
     let metadata = fs::symlink_metadata(path).ok()?;
     let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-    Some(Held { digest, path: path.to_owned(), bytes: metadata.len(), modified })
+    Some(StoreEntry { digest, path: path.to_owned(), bytes: metadata.len(), modified })
 }

@@ -75,7 +75,7 @@ const PATIENCE: Duration = Duration::from_millis(5);
 #[derive(Default)]
 struct Known {
     texts: Vec<Arc<[u8]>>,
-    lines: HashMap<Digest, Place>,
+    lines: HashMap<Digest, LinePosition>,
     /// The journal that was read: its file, its first line, and how far.
     inode: u64,
     id: Vec<u8>,
@@ -84,7 +84,7 @@ struct Known {
 
 /// Where the line of a step is.
 #[derive(Clone, Copy)]
-struct Place {
+struct LinePosition {
     text: u32,
     start: u32,
     end: u32,
@@ -92,7 +92,7 @@ struct Place {
 
 /// A line without what is known already.
 #[derive(Deserialize)]
-pub(super) struct Made {
+pub(super) struct FinishedStep {
     key: Digest,
     pub(super) outputs: BTreeMap<String, Object>,
     pub(super) times: Times,
@@ -182,12 +182,12 @@ impl Journal {
     }
 
     /// The same for one who has the key: then what it was made of need not be parsed.
-    pub(super) fn made(&self, key: &Digest) -> Option<Made> {
+    pub(super) fn made(&self, key: &Digest) -> Option<FinishedStep> {
         let (text, place) = self.place(key)?;
-        parse(place.of(&text)).filter(|made: &Made| made.key == *key)
+        parse(place.of(&text)).filter(|made: &FinishedStep| made.key == *key)
     }
 
-    fn place(&self, key: &Digest) -> Option<(Arc<[u8]>, Place)> {
+    fn place(&self, key: &Digest) -> Option<(Arc<[u8]>, LinePosition)> {
         let known = self.known.read().expect(NO_PANIC);
         let place = *known.lines.get(key)?;
         Some((Arc::clone(&known.texts[place.text as usize]), place))
@@ -345,7 +345,7 @@ impl Known {
             let end = (&mut &rest[..]).skip_until(b'\n').unwrap_or(rest.len());
             let line = rest[..end].strip_suffix(b"\n").unwrap_or(&rest[..end]);
             if let Some(key) = key_of(line) {
-                let place = Place { text: number, start, end: start + line.len() as u32 };
+                let place = LinePosition { text: number, start, end: start + line.len() as u32 };
                 self.lines.insert(key, place);
             }
             start += end as u32;
@@ -353,12 +353,12 @@ impl Known {
         self.texts.push(text.into());
     }
 
-    fn line(&self, place: Place) -> &[u8] {
+    fn line(&self, place: LinePosition) -> &[u8] {
         place.of(&self.texts[place.text as usize])
     }
 }
 
-impl Place {
+impl LinePosition {
     fn of(self, text: &[u8]) -> &[u8] {
         &text[self.start as usize..self.end as usize]
     }

@@ -1,7 +1,7 @@
 //! Objects: files named by the digest of what they hold.
 
 use super::{OBJECTS, Object, Store, StoreError, TMP};
-use crate::{Artifact, Data, Digest, Kind, Meta, parquet, stat::Stat, tensors};
+use crate::{Artifact, Data, Digest, Kind, Meta, file_version::FileVersion, parquet, tensors};
 use rustix::fs::OFlags;
 use serde::Deserialize;
 use std::{
@@ -28,7 +28,7 @@ impl Store {
         let path = self.path_for(&digest, ending(artifact));
         let folder = path.parent().expect("an object lies in a folder");
         let io = |fault| self.refused("write", &path, fault);
-        let object = |stat: Stat| Object {
+        let object = |stat: FileVersion| Object {
             digest,
             shape: artifact.shape(),
             bytes: stat.size,
@@ -61,7 +61,7 @@ impl Store {
                 file.write_all(&bytes).map_err(io)?;
             }
         }
-        Ok(object(Stat::of(&file.persist(&path).map_err(io)?)))
+        Ok(object(FileVersion::of(&file.persist(&path).map_err(io)?)))
     }
 
     /// Reads an artifact and checks that it is what its name says. A damaged object is taken out
@@ -90,11 +90,11 @@ impl Store {
     ///
     /// # Errors
     /// When the object is missing or damaged. It is left where it is.
-    pub fn verify(&self, digest: &Digest) -> Result<Stat, StoreError> {
+    pub fn verify(&self, digest: &Digest) -> Result<FileVersion, StoreError> {
         let path = self.object_path(digest).ok_or(StoreError::Missing(*digest))?;
         // Looked at before it is read: a write in between makes it another version.
         let stat = fs::symlink_metadata(&path).map_err(|_| StoreError::Missing(*digest))?;
-        let stat = Stat::of(&stat);
+        let stat = FileVersion::of(&stat);
         self.read(digest, &path).map(|_| stat)
     }
 
@@ -114,7 +114,7 @@ impl Store {
     pub(super) fn is_as_seen(&self, object: &Object) -> bool {
         let of_kind = ENDINGS[usize::from(object.shape.kind == Kind::Model)];
         let stat = fs::symlink_metadata(self.path_for(&object.digest, of_kind));
-        object.seen.is_some() && object.seen == stat.ok().map(|it| Stat::of(&it))
+        object.seen.is_some() && object.seen == stat.ok().map(|it| FileVersion::of(&it))
     }
 
     /// The file of an object, if something has its name.

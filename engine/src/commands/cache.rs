@@ -4,11 +4,11 @@ use super::{cache_gc, cache_verify, export};
 use crate::{
     cli::{BAD_INPUT, OutArg, Stop, StoreArg, print},
     record::runs,
-    say::size::bytes as size,
+    ui::size::bytes as size,
 };
 use cache::{
     Digest, Store,
-    store::{Finished, Held, Usage},
+    store::{Finished, StoreEntry, Usage},
 };
 use clap::{Args, Subcommand};
 use std::collections::{BTreeMap, HashMap};
@@ -90,12 +90,12 @@ pub fn open(args: &StoreArg) -> Result<Store, Stop> {
         );
         return Err(Stop::saying(BAD_INPUT, message));
     }
-    args.look()
+    args.open_existing()
 }
 
 /// Objects and bytes of one group.
 #[derive(Clone, Copy, Default)]
-struct Room {
+struct Group {
     objects: usize,
     bytes: u64,
 }
@@ -108,17 +108,17 @@ fn du(args: &DuArgs) -> Result<(), Stop> {
     rows.extend(by_op.into_iter().map(|(name, room)| (format!("  {name}"), Some(room))));
     rows.push(("by kind".to_owned(), None));
     rows.extend(by_kind.into_iter().map(|(name, room)| (format!("  {name}"), Some(room))));
-    let of = |held: &[Held]| Room {
+    let of = |held: &[StoreEntry]| Group {
         objects: held.len(),
         bytes: held.iter().map(|held| held.bytes).sum(),
     };
     let (objects, checkpoints) = (of(&usage.objects), of(&usage.checkpoints));
-    let journal = Room { objects: history.len(), bytes: usage.journal_bytes };
+    let journal = Group { objects: history.len(), bytes: usage.journal_bytes };
     let beside = [
         ("logs", of(&usage.logs)),
         ("lists of source files", of(&usage.notes)),
         ("figures", of(&usage.figures)),
-        ("notes of runs", of(&usage.unchanged)),
+        ("notes of runs", of(&usage.up_to_date)),
         ("unfinished files", of(&usage.unfinished)),
     ];
     let beside_bytes: u64 = beside.iter().map(|(_, room)| room.bytes).sum();
@@ -142,9 +142,9 @@ fn du(args: &DuArgs) -> Result<(), Stop> {
     Ok(())
 }
 
-type Rooms = Vec<(String, Room)>;
+type Rooms = Vec<(String, Group)>;
 
-/// Room by op and by kind, the largest first. An object that several steps made counts once.
+/// Group by op and by kind, the largest first. An object that several steps made counts once.
 fn grouped(usage: &Usage, history: &[Finished]) -> (Rooms, Rooms) {
     let mut makers: HashMap<Digest, (&str, &str)> = HashMap::new();
     for step in history {
@@ -157,13 +157,13 @@ fn grouped(usage: &Usage, history: &[Finished]) -> (Rooms, Rooms) {
         let nobody = ("(no step names it)", "(unknown)");
         let (op, kind) = makers.get(&object.digest).copied().unwrap_or(nobody);
         for room in
-            [by_op.entry(op).or_insert_with(Room::default), by_kind.entry(kind).or_default()]
+            [by_op.entry(op).or_insert_with(Group::default), by_kind.entry(kind).or_default()]
         {
             room.objects += 1;
             room.bytes += object.bytes;
         }
     }
-    let sorted = |rooms: BTreeMap<&str, Room>| {
+    let sorted = |rooms: BTreeMap<&str, Group>| {
         let mut rooms: Rooms =
             rooms.into_iter().map(|(name, room)| (name.to_owned(), room)).collect();
         rooms.sort_by_key(|(_, room)| std::cmp::Reverse(room.bytes));

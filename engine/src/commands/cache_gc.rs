@@ -5,12 +5,12 @@ use crate::{
     cli::{BAD_INPUT, FAILED, OutArg, Stop, StoreArg, print},
     plan::keys,
     record::{leftovers, runs},
-    say::{progress::say, size::bytes as size},
     spec,
+    ui::{progress::say, size::bytes as size},
 };
 use cache::{
     Digest, Store,
-    store::{Held, plain},
+    store::{StoreEntry, plain},
 };
 use clap::Args;
 use std::{
@@ -77,7 +77,7 @@ pub fn gc(args: &GcArgs) -> Result<(), Stop> {
         (["log", "logs"], usage.logs, &needed.logs),
         (["list of files", "lists of files"], usage.notes, &needed.notes),
         (["figure", "figures"], usage.figures, &needed.figures),
-        (["note of a run", "notes of runs"], usage.unchanged, &nothing),
+        (["note of a run", "notes of runs"], usage.up_to_date, &nothing),
         (["unfinished file", "unfinished files"], usage.unfinished, &nothing),
     ];
     let (mut held, mut recent, mut names, mut old) = (0, 0, Vec::new(), Vec::new());
@@ -89,7 +89,7 @@ pub fn gc(args: &GcArgs) -> Result<(), Stop> {
         old.extend(unneeded.into_iter().map(|it| (sort, it)));
     }
     let going = within(args.budget, held, old);
-    let of = |wanted: &dyn Fn(usize) -> bool| -> Vec<Held> {
+    let of = |wanted: &dyn Fn(usize) -> bool| -> Vec<StoreEntry> {
         let some = going.iter().filter(|(sort, _)| wanted(*sort));
         some.map(|(_, held)| held.clone()).collect()
     };
@@ -153,7 +153,7 @@ pub fn gc(args: &GcArgs) -> Result<(), Stop> {
 }
 
 /// Says which runs below other folders need some of these objects.
-fn warn_of_others(store: &Store, out: &Path, going: &[Held]) {
+fn warn_of_others(store: &Store, out: &Path, going: &[StoreEntry]) {
     let canonical = |path: &Path| fs::canonicalize(path).ok();
     let here = canonical(out);
     let places: BTreeSet<_> =
@@ -204,7 +204,11 @@ fn needed(store: &Store, out: &Path) -> Result<Needed, String> {
 }
 
 /// What nobody needs and is old enough, the oldest first; and how many are too young.
-fn unneeded(held: Vec<Held>, needed: &HashSet<Digest>, older_than: Duration) -> (Vec<Held>, usize) {
+fn unneeded(
+    held: Vec<StoreEntry>,
+    needed: &HashSet<Digest>,
+    older_than: Duration,
+) -> (Vec<StoreEntry>, usize) {
     let now = SystemTime::now();
     let (mut old, recent): (Vec<_>, Vec<_>) = held
         .into_iter()
@@ -215,7 +219,11 @@ fn unneeded(held: Vec<Held>, needed: &HashSet<Digest>, older_than: Duration) -> 
 }
 
 /// As many of the oldest as a budget asks for; all where there is none.
-fn within(budget: Option<u64>, held: u64, mut all: Vec<(usize, Held)>) -> Vec<(usize, Held)> {
+fn within(
+    budget: Option<u64>,
+    held: u64,
+    mut all: Vec<(usize, StoreEntry)>,
+) -> Vec<(usize, StoreEntry)> {
     let Some(budget) = budget else { return all };
     all.sort_by_key(|(_, held)| (held.modified, held.digest));
     let mut left = held;
@@ -227,7 +235,7 @@ fn within(budget: Option<u64>, held: u64, mut all: Vec<(usize, Held)>) -> Vec<(u
     all
 }
 
-fn bytes_of(held: &[Held]) -> u64 {
+fn bytes_of(held: &[StoreEntry]) -> u64 {
     held.iter().map(|held| held.bytes).sum()
 }
 

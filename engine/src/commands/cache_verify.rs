@@ -8,7 +8,7 @@ use crate::{
     cli::{FAILED, INTERRUPTED, PlanArgs, Stop, StoreArg, print},
     devices,
     run::recompute::{Found, Subject, recompute, sampled},
-    say::{
+    ui::{
         fold::{paragraph, width},
         interrupt::Interrupt,
         progress::say,
@@ -139,7 +139,7 @@ fn reread_sources(store: &Store) -> Result<(), Stop> {
         print(&format!("read {read} {files} outside: all hold what was read before\n"));
         return Ok(());
     }
-    let kept = store.save_files().and_then(|()| store.remove(&[], &[], &store.usage().unchanged));
+    let kept = store.save_files().and_then(|()| store.remove(&[], &[], &store.usage().up_to_date));
     kept.map_err(|fault| Stop::of_store(&fault))?;
     let mut text = format!("read {read} {files} outside: {} changed unseen\n", others.len());
     for path in others {
@@ -153,7 +153,7 @@ fn reread_sources(store: &Store) -> Result<(), Stop> {
     Err(Stop(FAILED))
 }
 
-/// Reads every object, and looks for those that are named and gone.
+/// Reads every object, and lookups for those that are named and gone.
 fn reread(store: &Store) -> Result<(), Stop> {
     let objects = store.usage().objects;
     let bytes: u64 = objects.iter().map(|object| object.bytes).sum();

@@ -1,6 +1,6 @@
 //! What `-v` tells of a run: keys, objects, and where the time went.
 
-use crate::say::{fold::paragraph, size};
+use crate::ui::{fold::paragraph, size};
 use cache::{
     Record, Store,
     record::{StepRecord, StepStatus},
@@ -33,15 +33,15 @@ pub fn of(record: &Record, store: &Store, width: usize) -> String {
         "",
         &format!(
             "steps took {}: ops {}, reading and keeping {}; the whole run {}",
-            reports::span(total),
-            reports::span(op),
-            reports::span((total - op).max(0.0)),
-            reports::span(record.seconds)
+            reports::duration(total),
+            reports::duration(op),
+            reports::duration((total - op).max(0.0)),
+            reports::duration(record.seconds)
         ),
         width,
     ));
     for step in ran.into_iter().take(10) {
-        let (share, took) = (100.0 * step.seconds / total, reports::span(step.seconds));
+        let (share, took) = (100.0 * step.seconds / total, reports::duration(step.seconds));
         out.push_str(&format!("  {share:>3.0} %  {took:>8}  {}\n", step.name));
     }
     out

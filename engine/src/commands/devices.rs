@@ -3,7 +3,7 @@
 use crate::{
     cli::{FAILED, Stop, print},
     devices::{Machine, OTHERS},
-    say::fold::{self, paragraph},
+    ui::fold::{self, paragraph},
 };
 use ops::{Device, device};
 use std::{path::Path, time::Instant};
@@ -24,7 +24,7 @@ pub struct DevicesArgs {
 /// # Errors
 /// With the exit code, if a check fails.
 pub fn devices(args: &DevicesArgs) -> Result<(), Stop> {
-    let machine = Machine::look();
+    let machine = Machine::detect();
     let gpu = || machine.cuda(0).map_err(|missing| Stop::saying(FAILED, missing.what));
     if args.trial {
         return device::trial(&gpu()?).map_err(|error| Stop::saying(FAILED, error));

@@ -8,8 +8,8 @@ use crate::{
         self,
         runs::{self, Found},
     },
-    say::{
-        fault::quote,
+    ui::{
+        diagnostic::quote,
         fold::{self, paragraph},
         grid::Grid,
     },
@@ -51,7 +51,7 @@ struct Change {
 }
 
 /// A cell of both tables.
-struct Cell {
+struct CellChange {
     row: String,
     metric: Metric,
     a: Option<Estimate>,
@@ -68,7 +68,7 @@ pub fn diff(args: &DiffArgs) -> Result<(), Stop> {
     let find =
         |run: &str| runs::find(&args.out.out, run).map_err(|fault| Stop::saying(BAD_INPUT, fault));
     let (a, b) = (find(&args.a)?, find(&args.b)?);
-    let store = args.store.look()?;
+    let store = args.store.open_existing()?;
     let changes = changes(&a.record, &b.record);
     let cells = cells(&record::table(&a.record, &store), &record::table(&b.record, &store));
     print(&match (args.json, args.md) {
@@ -149,7 +149,7 @@ fn content<'r>(record: &'r Record, output: &str) -> Option<&'r cache::Digest> {
 
 /// The cells of both tables, in the order of the first, then what only the second has. Of rows of one
 /// title the first is that of the first, and so on.
-fn cells(a: &ScoreTable, b: &ScoreTable) -> Vec<Cell> {
+fn cells(a: &ScoreTable, b: &ScoreTable) -> Vec<CellChange> {
     let mut metrics: Vec<&Metric> = a.columns.iter().collect();
     metrics.extend(b.columns.iter().filter(|it| !a.columns.iter().any(|a| a.name == it.name)));
     let (a, b) = (numbered(&a.rows), numbered(&b.rows));
@@ -167,7 +167,7 @@ fn cells(a: &ScoreTable, b: &ScoreTable) -> Vec<Cell> {
             if a.is_some() || b.is_some() {
                 let difference = old.zip(new).and_then(|(a, b)| difference(a, b, &metric.name));
                 let metric = (*metric).clone();
-                cells.push(Cell { row: title.clone(), metric, a, b, difference });
+                cells.push(CellChange { row: title.clone(), metric, a, b, difference });
             }
         }
     }
@@ -191,7 +191,7 @@ fn difference(a: &ScoredRow, b: &ScoredRow, metric: &str) -> Option<Estimate> {
     estimate(&[b.estimate(metric)?.mean - a.estimate(metric)?.mean])
 }
 
-fn signed(cell: &Cell) -> String {
+fn signed(cell: &CellChange) -> String {
     match cell.difference {
         None => String::new(),
         Some(difference)
@@ -206,7 +206,7 @@ fn signed(cell: &Cell) -> String {
     }
 }
 
-fn grids(changes: &[Change], cells: &[Cell], repeat: bool) -> (Grid, Grid) {
+fn grids(changes: &[Change], cells: &[CellChange], repeat: bool) -> (Grid, Grid) {
     let mut inputs = Grid::new(["parameter", "a", "b"], 3);
     for change in changes {
         inputs.rows.push(vec![change.place.clone(), change.a.clone(), change.b.clone()]);
@@ -236,7 +236,7 @@ fn name(found: &Found) -> String {
     format!("{}/{}", found.record.pipeline, found.record.id)
 }
 
-fn in_text(a: &Found, b: &Found, changes: &[Change], cells: &[Cell], width: usize) -> String {
+fn in_text(a: &Found, b: &Found, changes: &[Change], cells: &[CellChange], width: usize) -> String {
     let mut out = String::new();
     for (letter, found) in [("a", a), ("b", b)] {
         let line = format!("{} ({})", name(found), status(found.record.status));
@@ -259,11 +259,11 @@ fn in_text(a: &Found, b: &Found, changes: &[Change], cells: &[Cell], width: usiz
     out
 }
 
-fn has_intervals(cells: &[Cell]) -> bool {
+fn has_intervals(cells: &[CellChange]) -> bool {
     cells.iter().any(|cell| [cell.a, cell.b].iter().flatten().any(|it| it.half_width.is_some()))
 }
 
-fn in_markdown(a: &Found, b: &Found, changes: &[Change], cells: &[Cell]) -> String {
+fn in_markdown(a: &Found, b: &Found, changes: &[Change], cells: &[CellChange]) -> String {
     let code = |found: &Found| quote(&name(found));
     let (inputs, results) = grids(changes, cells, true);
     let mut out = format!("a: {}, b: {}\n\n", code(a), code(b));
@@ -276,7 +276,7 @@ fn in_markdown(a: &Found, b: &Found, changes: &[Change], cells: &[Cell]) -> Stri
     out
 }
 
-fn in_json(a: &Found, b: &Found, changes: &[Change], cells: &[Cell]) -> String {
+fn in_json(a: &Found, b: &Found, changes: &[Change], cells: &[CellChange]) -> String {
     let side = |estimate: Option<Estimate>| {
         estimate.map(|it| json!({ "mean": it.mean, "half_interval": it.half_width, "seeds": it.n }))
     };

@@ -9,12 +9,12 @@ use crate::{
     cli::{PlanArgs, Stop, print},
     pipeline::Step,
     plan::{
-        Plan, Planned, Verdict,
+        Forecast, Plan, Planned,
         keys::FILES,
         plan, ports,
         reasons::{Reasons, shown},
     },
-    say::{
+    ui::{
         fold::{self, paragraph},
         size,
     },
@@ -73,7 +73,7 @@ impl<'a> Explained<'a> {
         let planned = &plan.steps[index];
         let key = planned.key.as_ref().expect("what is asked for has a key");
         let key_of = |step: usize| plan.steps[step].finished.as_ref().map(|it| &it.cache_key);
-        let hit = planned.verdict == Verdict::Hit;
+        let hit = planned.verdict == Forecast::Hit;
         let nearest = if hit { None } else { reasons.nearest_step(index, key) };
         let words = |old: &CacheKey| {
             let mut differences = reasons.differences(index, old, key);
@@ -150,7 +150,7 @@ impl<'a> Explained<'a> {
             }
         }
         if let Some(times) = self.took.map(|step| &step.times) {
-            let (all, op) = (reports::span(times.seconds), reports::span(times.op_seconds));
+            let (all, op) = (reports::duration(times.seconds), reports::duration(times.op_seconds));
             let whose = if planned.finished.is_some() { "" } else { "the nearest: " };
             add("took", &format!("{whose}{all}, the op alone {op}"));
         }

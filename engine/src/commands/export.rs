@@ -3,7 +3,7 @@
 use crate::{
     cli::{BAD_INPUT, FAILED, OutArg, Stop, StoreArg},
     record::{export::write, runs},
-    say::{progress::say, suggest},
+    ui::{progress::say, suggest},
 };
 use cache::{Digest, Record, record::StepRecord};
 use clap::Args;
@@ -36,7 +36,7 @@ pub fn export(args: &ExportArgs) -> Result<(), Stop> {
     let bad = |fault: String| Stop::saying(BAD_INPUT, fault);
     let record = runs::find(&args.out.out, &args.run).map_err(bad)?.record;
     let (step, digest) = find_output(&record, &args.output).map_err(bad)?;
-    let store = args.store.look()?;
+    let store = args.store.open_existing()?;
     let artifact = store.get(digest).map_err(|fault| {
         Stop::saying(FAILED, format!("{fault}; run the pipeline again to rebuild it"))
     })?;

@@ -3,7 +3,7 @@
 use crate::{
     cli::{FAILED, Stop, print},
     data::fetch::{IRMAS_MD5, IRMAS_URL, Ui, fetch_irmas},
-    say::progress::{self, Progress, say},
+    ui::progress::{self, Progress, say},
 };
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;

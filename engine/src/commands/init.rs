@@ -2,8 +2,8 @@
 
 use crate::{
     cli::{BAD_INPUT, Stop, print},
-    say::progress::say,
     schema,
+    ui::progress::say,
 };
 use cache::store::{plain, write_whole};
 use clap::Args;

@@ -20,6 +20,6 @@ pub mod run;
 pub mod runs;
 pub mod show;
 pub mod synth;
-pub mod unchanged;
+pub mod up_to_date;
 pub mod watch;
 pub mod why;

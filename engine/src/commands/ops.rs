@@ -3,8 +3,8 @@
 use crate::{
     catalog,
     cli::{BAD_INPUT, Stop, print},
-    say::suggest,
     schema as pipeline_schema,
+    ui::suggest,
 };
 
 /// Lists the ops, or describes one.

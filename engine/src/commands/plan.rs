@@ -4,10 +4,10 @@ use super::prepare::{Absent, Prepared, prepare, refuse};
 use crate::{
     cli::{PlanArgs, Stop, print},
     pipeline::Step,
-    plan::{Plan, Planned, Verdict, cost::Cost, plan as look},
-    say::{
+    plan::{Forecast, Plan, Planned, cost::Cost, plan as lookup},
+    ui::{
         fold::{self, paragraph},
-        size, talk,
+        logging, size,
     },
 };
 use cache::CacheKey;
@@ -43,7 +43,7 @@ pub fn plan(args: &PlanCommandArgs) -> Result<(), Stop> {
 /// With the exit code, if a step would not be started.
 pub fn show(prepared: &Prepared, json: bool) -> Result<(), Stop> {
     let Prepared { pipeline, store, files, options, .. } = prepared;
-    let plan = look(pipeline, files, store, options);
+    let plan = lookup(pipeline, files, store, options);
     print(&if json { in_json(prepared, &plan) } else { text(prepared, &plan) });
     let refused = (!plan.refused.is_empty()).then(|| refuse(pipeline, &plan.refused));
     std::mem::forget(plan);
@@ -77,7 +77,7 @@ fn text(prepared: &Prepared, plan: &Plan<'_>) -> String {
             text.push_str(&format!("{}\n", head.trim_end()));
             text.push_str(&paragraph("       ", &said, width));
         }
-        if let Some(key) = planned.whole_key().filter(|_| talk::is_verbose()) {
+        if let Some(key) = planned.whole_key().filter(|_| logging::is_verbose()) {
             text.push_str(&paragraph("       ", &format!("key {}", key.digest()), width));
         }
     }
@@ -88,15 +88,15 @@ fn text(prepared: &Prepared, plan: &Plan<'_>) -> String {
 /// What a step would cost, in brackets; nothing for one that does not run.
 fn costs(planned: &Planned) -> String {
     match planned.verdict {
-        Verdict::Hit | Verdict::Skip => String::new(),
-        Verdict::Run | Verdict::Maybe => format!("({})", predicted(&planned.cost)),
+        Forecast::Hit | Forecast::Skip => String::new(),
+        Forecast::Run | Forecast::Maybe => format!("({})", predicted(&planned.cost)),
     }
 }
 
 /// A prediction: time, then memory, then disk.
 pub fn predicted(cost: &Cost) -> String {
     let seconds =
-        cost.seconds.map_or("no history".to_owned(), |it| format!("~{}", reports::span(it)));
+        cost.seconds.map_or("no history".to_owned(), |it| format!("~{}", reports::duration(it)));
     let bytes = |bytes: Option<u64>, of: &str| bytes.map(|it| format!("{} {of}", size::bytes(it)));
     let parts = [Some(seconds), bytes(cost.memory, "memory"), bytes(cost.disk, "disk")];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
@@ -104,9 +104,9 @@ pub fn predicted(cost: &Cost) -> String {
 
 /// How many steps run, and what they cost in all.
 fn total(plan: &Plan<'_>, only: bool) -> String {
-    let of = |verdict: Verdict| plan.steps.iter().filter(move |step| step.verdict == verdict);
+    let of = |verdict: Forecast| plan.steps.iter().filter(move |step| step.verdict == verdict);
     let steps = plan.steps.len();
-    let (runs, may_run) = (of(Verdict::Run).count(), of(Verdict::Maybe).count());
+    let (runs, may_run) = (of(Forecast::Run).count(), of(Forecast::Maybe).count());
     if runs + may_run == 0 {
         return match only {
             true => "nothing to run: the results are there".to_owned(),
@@ -118,13 +118,13 @@ fn total(plan: &Plan<'_>, only: bool) -> String {
         said.push_str(&format!(", and perhaps {may_run} more"));
     }
     let seconds = |verdict| of(verdict).filter_map(|step| step.cost.seconds).sum::<f64>();
-    let (sure, perhaps) = (seconds(Verdict::Run), seconds(Verdict::Maybe));
-    let all = || of(Verdict::Run).chain(of(Verdict::Maybe));
+    let (sure, perhaps) = (seconds(Forecast::Run), seconds(Forecast::Maybe));
+    let all = || of(Forecast::Run).chain(of(Forecast::Maybe));
     let unknown = all().filter(|step| step.cost.seconds.is_none()).count();
     if unknown < runs + may_run {
-        said.push_str(&format!("; about {}", reports::span(sure)));
+        said.push_str(&format!("; about {}", reports::duration(sure)));
         if perhaps > 0.0 {
-            said.push_str(&format!(", at most {}", reports::span(sure + perhaps)));
+            said.push_str(&format!(", at most {}", reports::duration(sure + perhaps)));
         }
     }
     if unknown > 0 {

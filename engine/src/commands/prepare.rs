@@ -12,12 +12,13 @@ use crate::{
         wanted,
         workers::{MORE_THREADS, NO_THREADS},
     },
-    say::{
-        fault::{Fault, listed, tell},
-        progress::say,
-        suggest, talk,
-    },
     spec::{self, Results},
+    ui::{
+        diagnostic::{Diagnostic, listed, tell},
+        logging,
+        progress::say,
+        suggest,
+    },
 };
 use cache::{Store, StoreError, regular, store::plain};
 use std::{collections::BTreeSet, io, num::NonZeroUsize, path::Path};
@@ -28,7 +29,7 @@ pub struct Prepared {
     /// The pipeline.
     pub pipeline: Pipeline,
     /// What the user should know although nothing is wrong.
-    pub warnings: Vec<Fault>,
+    pub warnings: Vec<Diagnostic>,
     /// The store.
     pub store: Store,
     /// The files of every step's sources.
@@ -72,7 +73,7 @@ pub fn prepare(
     };
     let store = store.map_err(|fault| Stop::of_store(&fault))?;
     let doubt = |place: &_| trial::doubt(place, &args.store.store);
-    devices::place(&mut pipeline, &Machine::look(), args.device, doubt)
+    devices::place(&mut pipeline, &Machine::detect(), args.device, doubt)
         .map_err(|errors| refuse(&pipeline, &errors))?;
     let only = steps(&pipeline, &args.only, "--only")?;
     let until = steps(&pipeline, &args.until, "--until")?;
@@ -106,7 +107,7 @@ fn open(folder: &Path, absent: Absent) -> Result<Store, StoreError> {
     let _opening = info_span!("open_store").entered();
     let store = match absent {
         Absent::Made => Store::open(folder)?,
-        Absent::Empty => Store::look(folder)?,
+        Absent::Empty => Store::open_existing(folder)?,
     };
     store.files();
     Ok(store)
@@ -135,9 +136,9 @@ impl Prepared {
 ///
 /// # Errors
 /// With the exit code, if anything is wrong.
-pub fn load(path: &Path, sets: &[String]) -> Result<(Pipeline, Vec<Fault>), Stop> {
+pub fn load(path: &Path, sets: &[String]) -> Result<(Pipeline, Vec<Diagnostic>), Stop> {
     let loaded = load_further(path, sets, &Results::new())?;
-    if !talk::is_quiet() {
+    if !logging::is_quiet() {
         tell(&loaded.0.source, &loaded.1);
     }
     Ok(loaded)
@@ -148,7 +149,7 @@ fn load_further(
     path: &Path,
     sets: &[String],
     results: &Results,
-) -> Result<(Pipeline, Vec<Fault>), Stop> {
+) -> Result<(Pipeline, Vec<Diagnostic>), Stop> {
     let refuse = |reason: String| {
         Stop::saying(BAD_INPUT, format!("cannot read the pipeline `{}`: {reason}", path.display()))
     };
@@ -238,12 +239,15 @@ fn steps(pipeline: &Pipeline, names: &[String], option: &str) -> Result<BTreeSet
 pub fn refuse(pipeline: &Pipeline, errors: &[StepError]) -> Stop {
     let faults: Vec<_> = errors
         .iter()
-        .filter(|error| error.fault != ::ops::Fault::Cancelled)
+        .filter(|error| error.fault != ::ops::ErrorKind::Cancelled)
         .map(|error| {
             let step = &pipeline.steps[error.step];
-            let code =
-                if error.fault == ::ops::Fault::Input { "run::bad_input" } else { "run::failed" };
-            let fault = Fault::error(code, format!("step `{}`: {}", step.name, error.message));
+            let code = if error.fault == ::ops::ErrorKind::Input {
+                "run::bad_input"
+            } else {
+                "run::failed"
+            };
+            let fault = Diagnostic::error(code, format!("step `{}`: {}", step.name, error.message));
             match error.param.and_then(|param| step.param_places.get(param)) {
                 Some(place) => fault.at_place(place, ""),
                 None => fault.label(step.span.clone(), ""),
@@ -252,6 +256,6 @@ pub fn refuse(pipeline: &Pipeline, errors: &[StepError]) -> Stop {
         })
         .collect();
     tell(&pipeline.source, &faults);
-    let input = errors.iter().all(|error| error.fault == ::ops::Fault::Input);
+    let input = errors.iter().all(|error| error.fault == ::ops::ErrorKind::Input);
     Stop(if input { BAD_INPUT } else { FAILED })
 }

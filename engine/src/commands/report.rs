@@ -13,7 +13,7 @@ use std::path::Path;
 pub fn report(out: &Path, run: &str, store: &StoreArg) -> Result<(), Stop> {
     let Found { folder, record } =
         runs::find(out, run).map_err(|fault| Stop::saying(BAD_INPUT, fault))?;
-    let store = store.look()?;
+    let store = store.open_existing()?;
     super::run::write_report(&folder, &record, &store).map_err(|fault| {
         Stop::saying(FAILED, format!("{fault}; if the store has lost it, run the pipeline again"))
     })?;

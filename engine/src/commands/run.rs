@@ -3,7 +3,7 @@
 use super::{
     plan,
     prepare::{Absent, Prepared, prepare, refuse},
-    unchanged,
+    up_to_date,
 };
 use crate::{
     cli::{FAILED, INTERRUPTED, PARTLY, RunArgs, Stop, print},
@@ -16,12 +16,12 @@ use crate::{
         search::{self, Batches},
         wanted,
     },
-    say::{
-        fault::tell,
+    ui::{
+        diagnostic::tell,
         fold,
         interrupt::Interrupt,
+        logging,
         progress::{self, say},
-        talk,
     },
 };
 use cache::{
@@ -48,8 +48,8 @@ use tracing::info_span;
 pub fn run(args: &RunArgs) -> Result<(), Stop> {
     let (started, clock, began) = (jiff::Timestamp::now(), Instant::now(), SystemTime::now());
     let _run = info_span!("run", pipeline = %args.plan.pipeline.display()).entered();
-    if let Some(run) = unchanged::find(args) {
-        if !talk::is_quiet() {
+    if let Some(run) = up_to_date::find(args) {
+        if !logging::is_quiet() {
             say(&nothing_to_run(run.steps, clock.elapsed().as_secs_f64()));
         }
         print(&format!("{}\n", run.folder.join(REPORT).display()));
@@ -73,7 +73,7 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
     let (id, folder) = (new.id.clone(), new.folder.clone());
     note_place(&prepared.store, &args.out.out);
     let (steps, shown) = (prepared.pipeline.steps.len(), folder.display().to_string());
-    talk::event(
+    logging::event(
         "run_started",
         json!({ "pipeline": prepared.pipeline.name, "id": id, "folder": shown, "steps": steps }),
     );
@@ -87,7 +87,7 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
         let results = search::results(&prepared.pipeline, &outcome, &prepared.store);
         let told = prepared.warnings.clone();
         prepared = prepared.further(&args.plan, &results, &batches)?;
-        if !talk::is_quiet() {
+        if !logging::is_quiet() {
             let new = prepared.warnings.iter().filter(|warning| !told.contains(warning));
             tell(&prepared.pipeline.source, &new.cloned().collect::<Vec<_>>());
         }
@@ -125,9 +125,9 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
         }
         return Err(Stop::saying(FAILED, fault));
     }
-    unchanged::keep(args, &prepared, &record, &folder, began);
+    up_to_date::keep(args, &prepared, &record, &folder, began);
     if let Some(search) = &pipeline.variants.search
-        && !talk::is_quiet()
+        && !logging::is_quiet()
     {
         say(&format!("{} points were tried for {}", search.points.len(), search.objective));
     }
@@ -145,14 +145,14 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
         }
         RunStatus::Failed => Err(refuse(pipeline, &errors)),
     };
-    talk::event("run_finished", finished);
+    logging::event("run_finished", finished);
     std::mem::forget(prepared);
     ended
 }
 
 fn execute_prepared(prepared: &Prepared, interrupt: &Interrupt) -> Outcome {
     let Prepared { pipeline, store, files, options, .. } = prepared;
-    let progress = progress::for_stderr(pipeline.steps.len(), talk::is_quiet());
+    let progress = progress::for_stderr(pipeline.steps.len(), logging::is_quiet());
     let _execute = info_span!("execute", steps = pipeline.steps.len()).entered();
     execute(pipeline, files, store, options, progress.as_ref(), interrupt)
 }
@@ -175,7 +175,7 @@ fn write(folder: &Path, record: &Record, store: &cache::Store) -> Result<(), Str
         true => Some("only some steps were asked for, so `latest` is left as it was".to_owned()),
         false => latest::point_to(folder).map_err(|fault| unwritable(folder, &fault))?,
     };
-    if let Some(note) = note.filter(|_| !talk::is_quiet()) {
+    if let Some(note) = note.filter(|_| !logging::is_quiet()) {
         say(&format!("note: {note}"));
     }
     Ok(())
@@ -197,8 +197,8 @@ pub fn write_report(folder: &Path, record: &Record, store: &cache::Store) -> Res
     let _report = info_span!("report").entered();
     let table = crate::record::table(record, store);
     for remark in reports::remarks(&table.rows) {
-        match (talk::is_json(), talk::is_quiet()) {
-            (true, _) => talk::event("note", json!({ "message": remark })),
+        match (logging::is_json(), logging::is_quiet()) {
+            (true, _) => logging::event("note", json!({ "message": remark })),
             (_, quiet) if !quiet => say(&format!("note: {remark}")),
             _ => {}
         }
@@ -298,13 +298,13 @@ fn tell_what_was_left_out(record: &Record, store: &cache::Store) {
 
 /// Says how the run ended, and in detail if that is asked for.
 fn tell_end(record: &Record, store: &cache::Store) {
-    if !talk::is_quiet() {
+    if !logging::is_quiet() {
         tell_what_was_left_out(record, store);
     }
-    if talk::is_verbose() && !talk::is_json() {
+    if logging::is_verbose() && !logging::is_json() {
         say(super::details::of(record, store, fold::width_of_stderr()).trim_end());
     }
-    if !talk::is_quiet() && !talk::is_json() {
+    if !logging::is_quiet() && !logging::is_json() {
         say(&summary(record));
     }
 }
@@ -321,7 +321,7 @@ fn end(record: &Record, folder: &Path) -> serde_json::Value {
 }
 
 fn nothing_to_run(steps: usize, seconds: f64) -> String {
-    format!("nothing to run: all {steps} steps were there already ({})", reports::span(seconds))
+    format!("nothing to run: all {steps} steps were there already ({})", reports::duration(seconds))
 }
 
 fn summary(record: &Record) -> String {
@@ -331,7 +331,7 @@ fn summary(record: &Record) -> String {
     if hits == record.steps.len() {
         return nothing_to_run(hits, record.seconds);
     }
-    let took = reports::span(record.seconds);
+    let took = reports::duration(record.seconds);
     let mut parts = vec![format!("{ran} ran"), format!("{hits} were there already")];
     if failed > 0 {
         parts.push(format!("{failed} failed"));

@@ -3,7 +3,7 @@
 use crate::{
     cli::{OutArg, Stop, StoreArg, print},
     record::{self, runs},
-    say::{fold, grid::Grid, progress::say},
+    ui::{fold, grid::Grid, progress::say},
 };
 use cache::{
     Record, Store,
@@ -34,7 +34,7 @@ pub struct RunsArgs {
 /// # Errors
 /// With the exit code, if the store cannot be opened.
 pub fn runs(args: &RunsArgs) -> Result<(), Stop> {
-    let store = args.store.look()?;
+    let store = args.store.open_existing()?;
     let mut found = Vec::new();
     for folder in runs::all(&args.out.out) {
         match runs::read(&folder) {
@@ -74,7 +74,7 @@ fn table(runs: &[Record], store: &Store, width: usize) -> String {
             record.pipeline.clone(),
             started,
             status(record.status).to_owned(),
-            reports::span(record.seconds),
+            reports::duration(record.seconds),
             format!("{} of {}", count(record, StepStatus::Ran), record.steps.len()),
             best,
         ]);

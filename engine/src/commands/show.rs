@@ -7,7 +7,7 @@ use crate::{
         self,
         runs::{self, Found},
     },
-    say::{
+    ui::{
         fold::{self, paragraph},
         grid::Grid,
     },
@@ -61,7 +61,7 @@ pub fn show(args: &ShowArgs) -> Result<(), Stop> {
         print(&String::from_utf8_lossy(&report));
         return Ok(());
     }
-    let store = args.store.look()?;
+    let store = args.store.open_existing()?;
     let table = record::table(&found.record, &store);
     print(&text(&found, &table, fold::width()));
     Ok(())
@@ -75,7 +75,7 @@ fn text(found: &Found, table: &ScoreTable, width: usize) -> String {
         record.pipeline,
         record.id,
         status(record.status),
-        reports::span(record.seconds),
+        reports::duration(record.seconds),
         record.started
     ));
     if record.only {

@@ -3,7 +3,7 @@
 use crate::{
     cli::{BAD_INPUT, Stop},
     data::synth::write_corpus,
-    say::progress,
+    ui::progress,
 };
 use clap::Args;
 use std::path::PathBuf;

@@ -10,8 +10,8 @@ use crate::{
     cli::{FAILED, RunArgs, Stop, print},
     record::latest,
     run::{programs::wait_unless, scan},
-    say::{interrupt::Interrupt, progress::say},
     spec,
+    ui::{interrupt::Interrupt, progress::say},
 };
 use cache::{FileIndex, Hasher, regular, store::write_whole};
 use ops::Cancel;

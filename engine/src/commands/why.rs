@@ -7,8 +7,8 @@ use crate::{
         self,
         runs::{self, Found},
     },
-    say::{
-        fault::quote,
+    ui::{
+        diagnostic::quote,
         fold::{self, paragraph},
         size, suggest,
     },
@@ -52,7 +52,7 @@ pub struct WhyArgs {
 pub fn why(args: &WhyArgs) -> Result<(), Stop> {
     let bad = |fault: String| Stop::saying(BAD_INPUT, fault);
     let found = runs::find(&args.out.out, &args.run).map_err(bad)?;
-    let store = args.store.look()?;
+    let store = args.store.open_existing()?;
     let table = record::table(&found.record, &store);
     let (row, metric) = find(&args.cell, &found.record, &table).map_err(bad)?;
     let line = &table.rows[row];
@@ -68,7 +68,7 @@ pub fn why(args: &WhyArgs) -> Result<(), Stop> {
     let chain = chain(&found.record, step);
     let links: Vec<Link> =
         chain.into_iter().map(|step| link(step, &found.record, &store)).collect();
-    let cell = Cell { line, scored, step, metric, row };
+    let cell = TracedCell { line, scored, step, metric, row };
     print(&if args.json {
         in_json(&found, &cell, &links)
     } else {
@@ -78,7 +78,7 @@ pub fn why(args: &WhyArgs) -> Result<(), Stop> {
 }
 
 /// A number of the table.
-struct Cell<'l> {
+struct TracedCell<'l> {
     line: &'l ScoredRow,
     scored: &'l Seed,
     /// The step that made it.
@@ -260,8 +260,8 @@ fn command(record: &Record, step: &str) -> Option<String> {
     Some(words.iter().map(|word| reports::shell(word)).collect::<Vec<_>>().join(" "))
 }
 
-fn in_text(found: &Found, cell: &Cell<'_>, links: &[Link<'_>], width: usize) -> String {
-    let Cell { line, scored, step, metric, row } = cell;
+fn in_text(found: &Found, cell: &TracedCell<'_>, links: &[Link<'_>], width: usize) -> String {
+    let TracedCell { line, scored, step, metric, row } = cell;
     let record = &found.record;
     let head = |head: &str, text: &str| paragraph(&format!("{head:<9}"), text, width);
     let value = line.shown(metric);
@@ -330,7 +330,7 @@ fn in_words(link: &Link<'_>, width: usize) -> String {
     if let Some(key) = step.key {
         add("key", key.short());
     }
-    let took = reports::span(step.seconds);
+    let took = reports::duration(step.seconds);
     match step.status {
         StepStatus::Ran => add("ran", format!("in this run, {took}")),
         StepStatus::Hit => add("ran", format!("before this run, {took}")),
@@ -339,8 +339,8 @@ fn in_words(link: &Link<'_>, width: usize) -> String {
     out
 }
 
-fn in_json(found: &Found, cell: &Cell<'_>, links: &[Link<'_>]) -> String {
-    let Cell { line, scored, step, metric, row } = cell;
+fn in_json(found: &Found, cell: &TracedCell<'_>, links: &[Link<'_>]) -> String {
+    let TracedCell { line, scored, step, metric, row } = cell;
     let values = line.draws.get(&*metric.name);
     let seeds: Vec<Value> = values
         .into_iter()

@@ -2,8 +2,8 @@
 //! little data, in a process of its own: a driver that crashes takes its process with it. The store keeps
 //! what came of it, so that a run that finds everything done never touches CUDA.
 
-use crate::{run::programs::wait_unless, say::progress::say};
-use cache::{Digest, Hasher, regular, stat::Stat, store::write_renewable};
+use crate::{run::programs::wait_unless, ui::progress::say};
+use cache::{Digest, Hasher, file_version::FileVersion, regular, store::write_renewable};
 use ops::device::Place;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -23,7 +23,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 /// What came of a trial.
 #[derive(Serialize, Deserialize)]
-struct Verdict {
+struct TrialResult {
     /// Of which machine.
     machine: Digest,
     /// What speaks against the GPU, if anything does.
@@ -42,10 +42,12 @@ fn doubt_by(machine: Digest, file: &Path, run: impl FnOnce() -> Option<String>) 
     let known = regular::read(file, LONGEST_VERDICT)
         .ok()
         .and_then(|text| serde_json::from_slice(&text).ok());
-    if let Some(Verdict { doubt, .. }) = known.filter(|known: &Verdict| known.machine == machine) {
+    if let Some(TrialResult { doubt, .. }) =
+        known.filter(|known: &TrialResult| known.machine == machine)
+    {
         return doubt;
     }
-    let verdict = Verdict { machine, doubt: run() };
+    let verdict = TrialResult { machine, doubt: run() };
     let text = serde_json::to_vec(&verdict).expect("a verdict always serialises");
     // What cannot be kept, as where there is no store, costs the next run another trial.
     let _ = write_renewable(file, &text);
@@ -57,7 +59,8 @@ fn machine(place: &Place) -> Digest {
     let mut hasher = Hasher::new("gpu-trial");
     let program = env::current_exe().unwrap_or_default();
     for path in [&program, &place.driver, &place.nvrtc] {
-        let stat = fs::metadata(path).map(|it| Stat::of(&it).to_string()).unwrap_or_default();
+        let stat =
+            fs::metadata(path).map(|it| FileVersion::of(&it).to_string()).unwrap_or_default();
         hasher.values(path.as_os_str().as_encoded_bytes()).text(&stat);
     }
     let gpus = super::entries(Path::new("/proc/driver/nvidia/gpus"));

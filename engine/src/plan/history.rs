@@ -14,19 +14,19 @@ use std::{
 };
 
 /// What a store remembers, read when first something is asked of it: of hits nobody asks.
-pub struct Past<'s> {
+pub struct LazyHistory<'s> {
     store: &'s Store,
     read: OnceLock<History>,
 }
 
-impl<'s> Past<'s> {
+impl<'s> LazyHistory<'s> {
     /// Nothing is read yet.
     pub fn of(store: &'s Store) -> Self {
         Self { store, read: OnceLock::new() }
     }
 }
 
-impl Deref for Past<'_> {
+impl Deref for LazyHistory<'_> {
     type Target = History;
 
     fn deref(&self) -> &History {

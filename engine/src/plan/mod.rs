@@ -5,16 +5,16 @@ pub mod cost;
 pub mod graph;
 pub mod history;
 pub mod keys;
-pub mod look;
+pub mod lookup;
 pub mod reasons;
 
 use crate::{
     pipeline::{Input, Pipeline},
     plan::{
         cost::Cost,
-        history::Past,
+        history::LazyHistory,
         keys::{FILES, NEVER},
-        look::{Look, look},
+        lookup::{CacheLookup, lookup},
         reasons::{LOST, Reasons},
     },
     run::{Files, Options, StepError, key_of, memory, resources::Limits, wanted},
@@ -23,7 +23,7 @@ use cache::{CacheKey, Digest, Shape, Store, store::Finished};
 
 /// What would become of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Forecast {
     /// Its result is there.
     Hit,
     /// It runs.
@@ -34,14 +34,14 @@ pub enum Verdict {
     Skip,
 }
 
-impl Verdict {
+impl Forecast {
     /// The word in listings.
     pub fn name(self) -> &'static str {
         match self {
-            Verdict::Hit => "hit",
-            Verdict::Run => "run",
-            Verdict::Maybe => "maybe",
-            Verdict::Skip => "skip",
+            Forecast::Hit => "hit",
+            Forecast::Run => "run",
+            Forecast::Maybe => "maybe",
+            Forecast::Skip => "skip",
         }
     }
 }
@@ -49,7 +49,7 @@ impl Verdict {
 /// What is known of a step before a run.
 pub struct Planned {
     /// What would become of it.
-    pub verdict: Verdict,
+    pub verdict: Forecast,
     /// Why; nothing for a hit.
     pub reason: String,
     /// Its key, without inputs that are not there yet; none of a step that is not asked for.
@@ -74,7 +74,7 @@ impl Planned {
 
     fn skipped() -> Self {
         Self {
-            verdict: Verdict::Skip,
+            verdict: Forecast::Skip,
             reason: "not asked for".to_owned(),
             key: None,
             whole: false,
@@ -91,7 +91,7 @@ pub struct Plan<'s> {
     /// One a step, in the order of the pipeline.
     pub steps: Vec<Planned>,
     /// What finished before.
-    pub history: Past<'s>,
+    pub history: LazyHistory<'s>,
     /// Why steps would not be started.
     pub refused: Vec<StepError>,
 }
@@ -108,9 +108,9 @@ pub fn plan<'s>(
     store: &'s Store,
     options: &Options,
 ) -> Plan<'s> {
-    let history = Past::of(store);
+    let history = LazyHistory::of(store);
     let wanted = wanted(pipeline, &options.only);
-    let mut looks = look(pipeline, files, store, &wanted);
+    let mut lookups = lookup(pipeline, files, store, &wanted);
     let reasons = Reasons { pipeline, files, history: &history, store };
     let limits = options.limits.clone().unwrap_or_else(Limits::of_machine);
     let (mut steps, mut refused) = (Vec::with_capacity(pipeline.steps.len()), Vec::new());
@@ -126,8 +126,8 @@ pub fn plan<'s>(
         let is_there = |input: &Input| there(input.step, input.output).is_some();
         let whole = step.inputs.iter().all(is_there);
         let forced = options.force.contains(&index);
-        let finished = match std::mem::take(&mut looks[index]) {
-            Look::There(finished) if whole && !forced => Some(*finished),
+        let finished = match std::mem::take(&mut lookups[index]) {
+            CacheLookup::Hit(finished) if whole && !forced => Some(*finished),
             _ => None,
         };
         let key = match &finished {
@@ -142,7 +142,7 @@ pub fn plan<'s>(
             }
         };
         let (verdict, reason, cause) = match &finished {
-            Some(_) => (Verdict::Hit, String::new(), String::new()),
+            Some(_) => (Forecast::Hit, String::new(), String::new()),
             None => judge(&reasons, index, &key, forced, &steps),
         };
         let shapes = cost::shapes(&reasons, index, &key, finished.as_ref(), &steps);
@@ -167,14 +167,14 @@ fn judge(
     key: &CacheKey,
     forced: bool,
     before: &[Planned],
-) -> (Verdict, String, String) {
+) -> (Forecast, String, String) {
     let step = &reasons.pipeline.steps[index];
-    let name = crate::say::fault::quote(&step.name);
+    let name = crate::ui::diagnostic::quote(&step.name);
     if forced {
-        return (Verdict::Run, "forced".to_owned(), format!("{name} is forced"));
+        return (Forecast::Run, "forced".to_owned(), format!("{name} is forced"));
     }
     let Some(nearest) = reasons.nearest(index, key) else {
-        return (Verdict::Run, NEVER.to_owned(), format!("{name} was never run before"));
+        return (Forecast::Run, NEVER.to_owned(), format!("{name} was never run before"));
     };
     let mut differences = reasons.differences(index, nearest, key);
     let missing: Vec<&Input> =
@@ -185,14 +185,14 @@ fn judge(
     let verdict = match (missing.first(), differences.is_empty()) {
         (None, true) => {
             let cause = format!("the result of {name} is no longer whole");
-            return (Verdict::Run, LOST.to_owned(), cause);
+            return (Forecast::Run, LOST.to_owned(), cause);
         }
         (Some(input), true) => {
             let (port, cause) = (reasons.output_name(input), &before[input.step].cause);
             words = format!("input `{port}` may change: {cause}");
-            Verdict::Maybe
+            Forecast::Maybe
         }
-        (_, false) => Verdict::Run,
+        (_, false) => Forecast::Run,
     };
     let cause = match (differences.own.is_empty(), missing.first()) {
         (false, _) => format!("{name} has {}", differences.own.join(", ")),

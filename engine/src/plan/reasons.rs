@@ -4,10 +4,10 @@
 use crate::{
     pipeline::{Input, Pipeline},
     plan::{
-        history::Past,
+        history::LazyHistory,
         keys::{FILES, NEVER},
     },
-    say::fault::quote,
+    ui::diagnostic::quote,
 };
 use cache::{CacheKey, Digest, FileEntry, Store, sources::NotedFile, store::Finished};
 use ops::Entry;
@@ -27,7 +27,7 @@ pub struct Reasons<'a> {
     /// The files of every step's sources.
     pub files: &'a [Vec<FileEntry>],
     /// What finished before.
-    pub history: &'a Past<'a>,
+    pub history: &'a LazyHistory<'a>,
     /// Where the files of earlier sources are noted.
     pub store: &'a Store,
 }

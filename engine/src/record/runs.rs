@@ -1,7 +1,7 @@
 //! Runs that were made: their folders `<out>/<name>/<id>/` and their records.
 
 use super::latest;
-use crate::say::suggest;
+use crate::ui::suggest;
 use cache::{
     Record,
     record::{RECORD_VERSION, StepStatus},

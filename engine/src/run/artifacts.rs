@@ -1,4 +1,4 @@
-//! Artifacts in memory, shared by the steps that run: each is read from the store once.
+//! Artifacts in memory, context by the steps that run: each is read from the store once.
 
 use cache::{Artifact, Digest, Store, StoreError};
 use std::{

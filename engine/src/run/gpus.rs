@@ -40,7 +40,7 @@ pub struct Gpus {
 pub struct Share {
     /// The numbers of the GPUs.
     pub numbers: Vec<usize>,
-    /// The bytes of a GPU that is shared.
+    /// The bytes of a GPU that is context.
     memory: Option<u64>,
 }
 

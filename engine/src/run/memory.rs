@@ -4,10 +4,10 @@ use super::{StepError, resources::Limits};
 use crate::{
     pipeline::Step,
     plan::cost::in_memory,
-    say::{fault::quote, size},
+    ui::{diagnostic::quote, size},
 };
 use cache::Shape;
-use ops::{Device, Fault};
+use ops::{Device, ErrorKind};
 
 /// Bytes that a step takes at its peak, as its op says, or else what it reads and makes. `read` is in
 /// the order of the op's ports.
@@ -45,5 +45,5 @@ pub fn refusal(
         "give {} less to do, or state what it takes: `resources: {{ memory: 8GB }}`",
         quote(&step.name)
     );
-    Some(StepError { help: Some(help), ..StepError::new(index, Fault::Input, message) })
+    Some(StepError { help: Some(help), ..StepError::new(index, ErrorKind::Input, message) })
 }

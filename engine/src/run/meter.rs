@@ -1,6 +1,6 @@
 //! What steps cost: processor time and memory.
 //!
-//! Both are the process's. Time is shared evenly between the steps that ran at the same moment;
+//! Both are the process's. Time is context evenly between the steps that ran at the same moment;
 //! memory is the most that the process held while a step ran, whichever step took it.
 
 use rustix::time::{ClockId, clock_gettime};
@@ -22,10 +22,10 @@ pub struct Usage {
 
 /// Follows the steps that run.
 #[derive(Default)]
-pub struct Meter(Mutex<Running>);
+pub struct Meter(Mutex<Sample>);
 
 #[derive(Default)]
-struct Running {
+struct Sample {
     steps: BTreeMap<usize, Usage>,
     read: f64,
     kernel: Kernel,
@@ -53,7 +53,7 @@ impl Meter {
         Metered { meter: self, step }
     }
 
-    fn running(&self) -> MutexGuard<'_, Running> {
+    fn running(&self) -> MutexGuard<'_, Sample> {
         self.0.lock().expect("no thread panics while it reads the meter")
     }
 }
@@ -73,7 +73,7 @@ impl Drop for Metered<'_> {
     }
 }
 
-impl Running {
+impl Sample {
     /// Puts what was used since the last look on the account of the steps that ran meanwhile.
     fn share(&mut self) {
         let now = self.kernel.cpu_seconds();
@@ -102,12 +102,12 @@ impl Kernel {
     /// Processor time of this process and of those it has started and waited for.
     fn cpu_seconds(&self) -> f64 {
         let time = clock_gettime(ClockId::ProcessCPUTime);
-        let children = look(&self.stat, children_seconds).unwrap_or(0.0);
+        let children = read(&self.stat, children_seconds).unwrap_or(0.0);
         time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9 + children
     }
 
     fn peak_bytes(&self) -> u64 {
-        let kibibytes = look(&self.status, |status| {
+        let kibibytes = read(&self.status, |status| {
             let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
             line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
         });
@@ -121,7 +121,7 @@ impl Kernel {
 }
 
 /// What a file says now.
-fn look<T>(file: &Option<File>, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+fn read<T>(file: &Option<File>, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
     /// Both files are shorter; of a longer one the first lines are enough.
     const LONGEST: usize = 4096;
     let mut bytes = [0; LONGEST];

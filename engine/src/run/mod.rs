@@ -1,19 +1,19 @@
 //! Executes a pipeline: every step is a hit, runs, fails, or is skipped.
 //!
-//! - [`schedule`]: which step is next. [`settle`]: what follows when it ends. [`outcome`]: what became of all.
+//! - [`schedule`]: which step is next. [`transition`]: what follows when it ends. [`outcome`]: what became of all.
 //! - [`workers`]: the threads, which take steps from the schedule. [`work`]: one step.
 //! - [`resources`], [`memory`], [`gpus`], [`expected`]: what steps take, and how long they are likely to take.
-//! - [`artifacts`], [`outside`], [`log`], [`meter`]: what a running step is given and what it leaves.
+//! - [`artifacts`], [`host`], [`log`], [`meter`]: what a running step is given and what it leaves.
 //! - [`programs`]: programs of the user's, with all [`processes`] that they start and what is [`printed`].
 
 mod artifacts;
 pub mod expected;
 pub mod gpus;
+mod host;
 mod log;
 pub mod memory;
 mod meter;
 mod outcome;
-mod outside;
 mod printed;
 mod processes;
 pub mod programs;
@@ -23,23 +23,23 @@ pub mod rows;
 pub mod scan;
 mod schedule;
 pub mod search;
-mod settle;
 mod state;
+mod transition;
 mod work;
 pub mod workers;
 
 use crate::{
     pipeline::{Pipeline, Step},
     plan::{
-        history::Past,
+        history::LazyHistory,
         keys::{self, FILES},
     },
-    say::progress::Progress,
+    ui::progress::Progress,
 };
 use artifacts::Artifacts;
 use cache::{CacheKey, Digest, FileEntry, Store, StoreError, record::StepRecord};
 use meter::Meter;
-use ops::{Cancel, Fault, OpError};
+use ops::{Cancel, ErrorKind, OpError};
 use rayon::prelude::*;
 use resources::Limits;
 use schedule::Schedule;
@@ -47,7 +47,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Mutex,
 };
-use work::Shared;
+use work::RunContext;
 
 /// What to do besides the plain run.
 #[derive(Default)]
@@ -70,7 +70,7 @@ pub struct StepError {
     /// The parameter it is about, if it is about one.
     pub param: Option<&'static str>,
     /// Whose fault it was.
-    pub fault: Fault,
+    pub fault: ErrorKind,
     /// A lower-case sentence without a full stop.
     pub message: String,
     /// What the user can do.
@@ -80,7 +80,7 @@ pub struct StepError {
 }
 
 impl StepError {
-    fn new(step: usize, fault: Fault, message: String) -> Self {
+    fn new(step: usize, fault: ErrorKind, message: String) -> Self {
         Self { step, param: None, fault, message, help: None, log: Vec::new() }
     }
 
@@ -92,7 +92,7 @@ impl StepError {
     fn of_store(step: usize, error: &StoreError) -> Self {
         let help = matches!(error, StoreError::Io { .. })
             .then(|| "check free space and permissions of the store (`--store`); what was finished is kept".to_owned());
-        Self { help, ..Self::new(step, Fault::Failure, error.to_string()) }
+        Self { help, ..Self::new(step, ErrorKind::Failure, error.to_string()) }
     }
 }
 
@@ -135,7 +135,7 @@ pub fn scan_sources(
                     Err(faults) => errors.extend(faults.into_iter().map(|fault| StepError {
                         param: Some(source.param),
                         help: fault.help.map(|help| help + &beside(&source)),
-                        ..StepError::new(index, Fault::Input, fault.message)
+                        ..StepError::new(index, ErrorKind::Input, fault.message)
                     })),
                 }
             }
@@ -187,7 +187,7 @@ pub fn execute(
     progress: &dyn Progress,
     cancel: &dyn Cancel,
 ) -> Outcome {
-    let shared = Shared {
+    let context = RunContext {
         pipeline,
         files,
         paths: files.iter().flatten().map(|file| (file.digest, file.path.clone())).collect(),
@@ -196,11 +196,11 @@ pub fn execute(
         progress,
         cancel,
         meter: Meter::default(),
-        history: Past::of(store),
+        history: LazyHistory::of(store),
         warnings: Mutex::default(),
     };
-    let mut outcome = workers::run(Schedule::new(&shared, options));
-    let warnings = shared.warnings.into_inner();
+    let mut outcome = workers::run(Schedule::new(&context, options));
+    let warnings = context.warnings.into_inner();
     outcome.warnings = warnings.expect("no thread panics while it holds the warnings");
     // Steps end in any order.
     outcome.warnings.sort_unstable();

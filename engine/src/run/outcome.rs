@@ -1,7 +1,7 @@
 //! What is said of steps that are settled, and what became of all of them.
 
 use super::{Outcome, rows, schedule::Schedule, state::StepState};
-use crate::say::progress::{Settled, shapes};
+use crate::ui::progress::{StepFinished, shapes};
 use cache::record::StepStatus;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ const MOST_TOLD: usize = 20;
 impl Schedule<'_> {
     /// Says that a step is settled.
     pub fn tell(&self, step: usize, state: &StepState) {
-        let plan = &self.shared.pipeline.steps[step];
+        let plan = &self.context.pipeline.steps[step];
         let (status, elapsed, note) = match state {
             StepState::Done { finished, status: StepStatus::Ran, .. } => {
                 let first = plan.op.outputs().first();
@@ -27,7 +27,7 @@ impl Schedule<'_> {
             StepState::Skipped(ended) => ("skipped", None, ended.reason.clone()),
             _ => return,
         };
-        self.shared.progress.settle(&Settled {
+        self.context.progress.step_finished(&StepFinished {
             number: step + 1,
             name: &plan.name,
             status,
@@ -43,7 +43,7 @@ impl Schedule<'_> {
         let unsettled: Vec<usize> = unsettled.collect();
         if unsettled.len() > MOST_TOLD {
             let text = format!("{} steps did not run: the run stopped before", unsettled.len());
-            self.shared.progress.say(&text);
+            self.context.progress.say(&text);
         }
         for step in &unsettled {
             let state = StepState::skipped("the run stopped before".to_owned());
@@ -52,12 +52,12 @@ impl Schedule<'_> {
             }
             self.states.set(*step, state);
         }
-        let steps = self.shared.pipeline.steps.iter().zip(self.states.into_all());
+        let steps = self.context.pipeline.steps.iter().zip(self.states.into_all());
         Outcome {
             warnings: Vec::new(),
-            steps: steps.map(|(step, state)| state.record(self.shared.pipeline, step)).collect(),
+            steps: steps.map(|(step, state)| state.record(self.context.pipeline, step)).collect(),
             errors: self.errors,
-            interrupted: self.shared.cancel.is_cancelled(),
+            interrupted: self.context.cancel.is_cancelled(),
         }
     }
 }

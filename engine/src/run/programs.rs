@@ -5,7 +5,7 @@ use super::{
     processes::{self, Family},
 };
 use cache::{
-    FileEntry, Table, foreign, regular,
+    FileEntry, Table, interchange, regular,
     store::plain,
     verified::{Unread, Watched},
 };
@@ -58,8 +58,8 @@ impl ops::Programs for Programs {
     fn run(&self, program: &Program<'_>, cancel: &dyn Cancel) -> Result<Vec<Table>, OpError> {
         let scratch = Scratch::new().map_err(|fault| no_room(&fault))?;
         for (name, artifact) in &program.inputs {
-            let path = scratch.input(name, foreign::extension(artifact));
-            foreign::write(&path, artifact).map_err(|fault| {
+            let path = scratch.input(name, interchange::extension(artifact));
+            interchange::write(&path, artifact).map_err(|fault| {
                 OpError::failure(format!("cannot write `{}`: {fault}", path.display()))
             })?;
         }
@@ -198,7 +198,7 @@ fn read(scratch: &Scratch, program: &str, output: &str) -> Result<Table, String>
             return Err(format!("`{{out.{output}}}` of `{program}` cannot be read: {fault}"));
         }
     }
-    foreign::read(&path).map_err(|fault| {
+    interchange::read(&path).map_err(|fault| {
         format!("`{{out.{output}}}` of `{program}` is not the Parquet that is read here: {fault}")
     })
 }
@@ -232,7 +232,8 @@ impl Scratch {
             Piece::Output(name) => path(self.output(name)),
             Piece::Input(name) => {
                 let input = program.inputs.iter().find(|(own, _)| own == name);
-                let ending = input.map_or("parquet", |(_, artifact)| foreign::extension(artifact));
+                let ending =
+                    input.map_or("parquet", |(_, artifact)| interchange::extension(artifact));
                 path(self.input(name, ending))
             }
         };

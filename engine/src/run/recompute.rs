@@ -2,7 +2,7 @@
 
 use crate::{
     commands::prepare::Prepared,
-    plan::{keys::FILES, look::look},
+    plan::{keys::FILES, lookup::lookup},
     run::{programs::Programs, scan::scan, wanted},
 };
 use cache::{Digest, FileEntry, Store, panics, sources::NotedFile, store::Finished};
@@ -52,8 +52,8 @@ impl Subject {
     /// The finished steps of a pipeline, sources with the files that it names.
     pub fn of_pipeline(prepared: &Prepared) -> Vec<Self> {
         let Prepared { pipeline, store, files, options, .. } = prepared;
-        let looks = look(pipeline, files, store, &wanted(pipeline, &options.only));
-        let steps = pipeline.steps.iter().zip(files).zip(&looks);
+        let lookups = lookup(pipeline, files, store, &wanted(pipeline, &options.only));
+        let steps = pipeline.steps.iter().zip(files).zip(&lookups);
         let subjects = steps.filter_map(|((step, files), look)| {
             let finished = look.finished()?.clone();
             let op = step.entry.parse(step.op.params()).map_err(|fault| fault.message);

@@ -133,7 +133,7 @@ fn told_memory(name: &str) -> Option<u64> {
 
 /// The GPUs of which the kernel shows a file. Asks no CUDA, which takes long to start.
 fn gpus() -> Vec<Gpu> {
-    (0..crate::devices::Machine::look().gpus.len()).map(Gpu::numbered).collect()
+    (0..crate::devices::Machine::detect().gpus.len()).map(Gpu::numbered).collect()
 }
 
 #[cfg(test)]

@@ -13,13 +13,13 @@ use std::collections::HashMap;
 const MOST_EARLIER: usize = 8;
 
 /// Runs of a step that differ from the present one in nothing but their inputs.
-pub struct Before<'a> {
+pub struct PriorRuns<'a> {
     key: &'a CacheKey,
     history: Option<&'a History>,
     store: &'a Store,
 }
 
-impl<'a> Before<'a> {
+impl<'a> PriorRuns<'a> {
     /// Those of a key in a history; without one there is none.
     pub fn new(key: &'a CacheKey, history: Option<&'a History>, store: &'a Store) -> Self {
         Self { key, history, store }
@@ -46,7 +46,7 @@ fn but_inputs(key: &CacheKey) -> impl PartialEq + '_ {
     (format, op, version, params, seed, numerics)
 }
 
-impl ops::Earlier for Before<'_> {
+impl ops::PriorOutputs for PriorRuns<'_> {
     fn outputs(&self, port: &str) -> Vec<Artifact> {
         let objects = self.runs(usize::MAX).into_iter().filter_map(|run| run.outputs.get(port));
         objects.filter_map(|object| self.store.get(&object.digest).ok()).collect()
@@ -60,7 +60,7 @@ impl ops::Earlier for Before<'_> {
 pub fn run(
     step: &Step,
     inputs: &Inputs<'_>,
-    before: &Before<'_>,
+    before: &PriorRuns<'_>,
     cx: &Ctx<'_>,
 ) -> Result<(Outputs, usize), OpError> {
     match reuse(step, inputs, before, cx)? {
@@ -73,7 +73,7 @@ pub fn run(
 fn reuse(
     step: &Step,
     inputs: &Inputs<'_>,
-    before: &Before<'_>,
+    before: &PriorRuns<'_>,
     cx: &Ctx<'_>,
 ) -> Result<Option<(Outputs, usize)>, OpError> {
     let ([input], [output], true) = (step.op.inputs(), step.op.outputs(), step.entry.row_wise)
@@ -134,7 +134,7 @@ impl Known {
 fn nearest(
     now: &Artifact,
     table: &Table,
-    before: &Before<'_>,
+    before: &PriorRuns<'_>,
     input: &str,
     output: &str,
 ) -> Option<Known> {

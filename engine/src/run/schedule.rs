@@ -9,17 +9,17 @@ use super::{
     resources::{Lease, Ledger, Limits, Needs},
     state::{Running, States, StepState},
     wanted,
-    work::{Job, Made, Shared, Trouble},
+    work::{Job, RunContext, StepCompletion, StepFailure},
 };
 use crate::{
     pipeline::{Input, Step},
     plan::{
-        look::{Look, look},
+        lookup::{CacheLookup, lookup},
         reasons::Reasons,
     },
 };
 use cache::{Digest, Shape, store::Object};
-use ops::{Device, Fault, Port, device};
+use ops::{Device, ErrorKind, Port, device};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     time::Instant,
@@ -28,11 +28,11 @@ use tracing::debug_span;
 
 /// A run on its way.
 pub struct Schedule<'a> {
-    pub(super) shared: &'a Shared<'a>,
+    pub(super) context: &'a RunContext<'a>,
     pub(super) options: &'a Options,
     pub(super) wanted: Vec<bool>,
     /// What was known of each step before the run.
-    looks: Vec<Look>,
+    lookups: Vec<CacheLookup>,
     pub(super) states: States,
     /// Of each step, the wanted steps that read it.
     pub(super) readers: Vec<Vec<usize>>,
@@ -53,9 +53,9 @@ pub struct Schedule<'a> {
 
 impl<'a> Schedule<'a> {
     /// Nothing is settled.
-    pub fn new(shared: &'a Shared<'a>, options: &'a Options) -> Self {
-        let steps = &shared.pipeline.steps;
-        let wanted = wanted(shared.pipeline, &options.only);
+    pub fn new(context: &'a RunContext<'a>, options: &'a Options) -> Self {
+        let steps = &context.pipeline.steps;
+        let wanted = wanted(context.pipeline, &options.only);
         let mut readers = vec![Vec::new(); steps.len()];
         let states = steps.iter().enumerate().map(|(index, step)| {
             let sources: BTreeSet<usize> = step.inputs.iter().map(|input| input.step).collect();
@@ -67,10 +67,10 @@ impl<'a> Schedule<'a> {
         });
         let states = States::new(states);
         Self {
-            shared,
+            context,
             options,
-            looks: debug_span!("lookup")
-                .in_scope(|| look(shared.pipeline, shared.files, shared.store, &wanted)),
+            lookups: debug_span!("lookup")
+                .in_scope(|| lookup(context.pipeline, context.files, context.store, &wanted)),
             wanted,
             states,
             readers,
@@ -88,11 +88,11 @@ impl<'a> Schedule<'a> {
     /// Settles what needs no work and queues what does.
     fn look_at_ready(&mut self) {
         while !self.stopped
-            && !self.shared.cancel.is_cancelled()
+            && !self.context.cancel.is_cancelled()
             && let Some(step) = self.states.first_ready()
         {
             match self.look_at(step) {
-                Ok(Some(done)) => self.settle(step, done),
+                Ok(Some(done)) => self.transition(step, done),
                 Ok(None) => {}
                 Err(error) => self.fail(step, None, error, 0.0),
             }
@@ -101,16 +101,16 @@ impl<'a> Schedule<'a> {
 
     /// The state of a step whose inputs are settled, or none if it must run.
     fn look_at(&mut self, step: usize) -> Result<Option<StepState>, StepError> {
-        let plan = &self.shared.pipeline.steps[step];
+        let plan = &self.context.pipeline.steps[step];
         let without = plan.inputs.iter().find(|input| !self.states[input.step].is_done());
         if let Some(input) = without {
-            let name = &self.shared.pipeline.steps[input.step].name;
+            let name = &self.context.pipeline.steps[input.step].name;
             return Ok(Some(StepState::skipped(format!("`{name}` has no result"))));
         }
         if let Some(done) = self.as_looked_at(step) {
             return Ok(Some(done));
         }
-        let key = key_of(plan, &self.shared.files[step], |from, port| {
+        let key = key_of(plan, &self.context.files[step], |from, port| {
             self.output(from, port).map(|object| object.digest)
         })
         .ok_or_else(|| self.absent(step))?;
@@ -121,7 +121,7 @@ impl<'a> Schedule<'a> {
         };
         let digest = key.digest();
         if again.is_none()
-            && let Some(finished) = self.shared.store.finished(&digest)
+            && let Some(finished) = self.context.store.finished(&digest)
         {
             return Ok(Some(StepState::hit(finished, "its result is there")));
         }
@@ -139,12 +139,14 @@ impl<'a> Schedule<'a> {
     /// The result that was there before the run, if the step reads what it was made of and need not
     /// run again.
     fn as_looked_at(&mut self, step: usize) -> Option<StepState> {
-        let Look::There(finished) = std::mem::take(&mut self.looks[step]) else { return None };
+        let CacheLookup::Hit(finished) = std::mem::take(&mut self.lookups[step]) else {
+            return None;
+        };
         let reads = |input: &Input| {
             let now = self.output(input.step, input.output).map(|object| &object.digest);
             now.is_some() && now == finished.cache_key.inputs.get(input.port)
         };
-        let same = self.shared.pipeline.steps[step].inputs.iter().all(reads);
+        let same = self.context.pipeline.steps[step].inputs.iter().all(reads);
         let again = self.rebuilt.contains(&step) || self.options.force.contains(&step);
         (same && !again).then(|| StepState::hit(*finished, "its result is there"))
     }
@@ -154,7 +156,7 @@ impl<'a> Schedule<'a> {
         if self.urgency.is_none() {
             self.expect_costs();
         }
-        let (plan, read) = (&self.shared.pipeline.steps[step], self.shapes_read(step));
+        let (plan, read) = (&self.context.pipeline.steps[step], self.shapes_read(step));
         if let Some(refusal) = memory::refusal(step, plan, &read, self.ledger.limits()) {
             return Err(refusal);
         }
@@ -173,7 +175,7 @@ impl<'a> Schedule<'a> {
 
     /// The shapes of what a step reads, in the order of its ports.
     fn shapes_read(&self, step: usize) -> Vec<Option<Shape>> {
-        let plan = &self.shared.pipeline.steps[step];
+        let plan = &self.context.pipeline.steps[step];
         let shape = |port: &Port| {
             let input = plan.inputs.iter().find(|input| input.port == port.name)?;
             self.output(input.step, input.output).map(|object| object.shape.clone())
@@ -197,13 +199,13 @@ impl<'a> Schedule<'a> {
             }
         };
         let help = "`engine devices` shows which GPUs there are; see its `device` and `resources`";
-        StepError { help: Some(help.to_owned()), ..StepError::new(step, Fault::Input, message) }
+        StepError { help: Some(help.to_owned()), ..StepError::new(step, ErrorKind::Input, message) }
     }
 
     /// Asks the driver for the memory of GPUs, once something runs on one. What it cannot say, the
     /// step itself says better.
     fn learn_gpus(&mut self) {
-        let steps = self.shared.pipeline.steps.iter().zip(&self.wanted);
+        let steps = self.context.pipeline.steps.iter().zip(&self.wanted);
         let placed = steps.filter(|(_, wanted)| **wanted).find_map(|(step, _)| match &step.place {
             Device::Cuda(place) => Some(&place.driver),
             Device::Cpu => None,
@@ -220,11 +222,11 @@ impl<'a> Schedule<'a> {
         /// What is not known is taken for short: it holds nothing up that is known to be long.
         const UNKNOWN_SECONDS: f64 = 1.0;
         self.learn_gpus();
-        let steps = &self.shared.pipeline.steps;
+        let steps = &self.context.pipeline.steps;
         let mut urgency = vec![0_u64; steps.len()];
         self.needs = vec![Needs::default(); steps.len()];
         for index in (0..steps.len()).rev().filter(|index| self.wanted[*index]) {
-            let expected = expected(&steps[index], &self.shared.history);
+            let expected = expected(&steps[index], &self.context.history);
             self.needs[index] = Needs {
                 memory: steps[index].needs.memory.or(expected.memory),
                 ..steps[index].needs
@@ -259,7 +261,7 @@ impl<'a> Schedule<'a> {
 
     /// Why a step runs whose result is not there.
     fn reason(&self, job: &Job) -> String {
-        let Shared { pipeline, files, store, ref history, .. } = *self.shared;
+        let RunContext { pipeline, files, store, ref history, .. } = *self.context;
         let key_of = |step: usize| match &self.states[step] {
             StepState::Done { finished, .. } => Some(&finished.cache_key),
             _ => None,
@@ -284,30 +286,30 @@ impl<'a> Schedule<'a> {
     }
 
     /// A step has ended.
-    pub(super) fn end(&mut self, step: usize, made: Result<Made, Trouble>) {
+    pub(super) fn end(&mut self, step: usize, made: Result<StepCompletion, StepFailure>) {
         let StepState::Running(Running { key, lease, since, outdated }) =
             self.states.set(step, StepState::Ready)
         else {
             panic!("BUG: a step ended that did not run");
         };
         self.ledger.give_back(&lease);
-        self.stopped |= self.shared.cancel.is_cancelled();
+        self.stopped |= self.context.cancel.is_cancelled();
         // What it was made of has come out otherwise: it is looked at once more.
         if outdated {
             return;
         }
         match made {
-            Ok(Made { finished, reason: Some(reason) }) => {
-                self.settle(step, StepState::ran(finished, reason));
+            Ok(StepCompletion { finished, reason: Some(reason) }) => {
+                self.transition(step, StepState::ran(finished, reason));
             }
-            Ok(Made { finished, reason: None }) => {
-                self.settle(step, StepState::hit(finished, "another run made it meanwhile"));
+            Ok(StepCompletion { finished, reason: None }) => {
+                self.transition(step, StepState::hit(finished, "another run made it meanwhile"));
             }
-            Err(Trouble::Lost(input, damage)) => {
-                let input = &self.shared.pipeline.steps[step].inputs[input];
+            Err(StepFailure::Lost(input, damage)) => {
+                let input = &self.context.pipeline.steps[step].inputs[input];
                 self.rebuild(input.step, input.output, &damage.to_string(), step);
             }
-            Err(Trouble::Failed(error)) => {
+            Err(StepFailure::Failed(error)) => {
                 self.fail(step, Some(key), error, since.elapsed().as_secs_f64());
             }
         }
@@ -319,7 +321,7 @@ impl<'a> Schedule<'a> {
 
     /// An optional output that is read, but was not given.
     fn absent(&self, step: usize) -> StepError {
-        let steps = &self.shared.pipeline.steps;
+        let steps = &self.context.pipeline.steps;
         let absent =
             |input: &&crate::pipeline::Input| self.output(input.step, input.output).is_none();
         let input =
@@ -330,7 +332,7 @@ impl<'a> Schedule<'a> {
             format!("it reads `{}.{output}`, which `{}` did not make", from.name, from.name);
         StepError {
             help: port.map(|port| format!("`{output}` of `{}`: {}", from.entry.name, port.doc)),
-            ..StepError::new(step, Fault::Input, message)
+            ..StepError::new(step, ErrorKind::Input, message)
         }
     }
 }

@@ -4,24 +4,24 @@
 use super::{
     Files, StepError,
     artifacts::Artifacts,
+    host::{Deadline, Outside, ProgressRelay},
     log::Log,
     meter::Meter,
-    outside::{Deadline, Outside, Told},
 };
 use crate::{
     pipeline::Pipeline,
-    plan::{history::Past, keys},
+    plan::{history::LazyHistory, keys},
     run::{
         programs::{LOG_FOLLOWS, Programs},
-        rows::{self, Before},
+        rows::{self, PriorRuns},
     },
-    say::progress::Progress,
+    ui::progress::Progress,
 };
 use cache::{
     CacheKey, Digest, Store, StoreError, panics,
     store::{Finished, LOGS, Object, Owner, Times},
 };
-use ops::{Cancel, Ctx, Device, Fault, Inputs, OpError};
+use ops::{Cancel, Ctx, Device, ErrorKind, Inputs, OpError};
 use std::{
     collections::{BTreeMap, HashMap},
     path::PathBuf,
@@ -31,7 +31,7 @@ use std::{
 use tracing::{debug_span, info_span};
 
 /// What all steps of a run share.
-pub struct Shared<'a> {
+pub struct RunContext<'a> {
     /// The plan.
     pub pipeline: &'a Pipeline,
     /// The files of every step's sources.
@@ -49,7 +49,7 @@ pub struct Shared<'a> {
     /// What the steps cost.
     pub meter: Meter,
     /// What earlier runs have done; read when it is first asked for.
-    pub history: Past<'a>,
+    pub history: LazyHistory<'a>,
     /// What steps warned of.
     pub warnings: Mutex<Vec<String>>,
 }
@@ -74,7 +74,7 @@ pub struct Job {
 }
 
 /// A step that has its result.
-pub struct Made {
+pub struct StepCompletion {
     /// What it made.
     pub finished: Finished,
     /// Why it ran and what was spared; none if another run made it meanwhile.
@@ -82,7 +82,7 @@ pub struct Made {
 }
 
 /// Why a step has no result.
-pub enum Trouble {
+pub enum StepFailure {
     /// The store has lost or damaged one of its inputs, named by its place.
     Lost(usize, StoreError),
     /// It failed.
@@ -90,46 +90,46 @@ pub enum Trouble {
 }
 
 /// Runs a step, unless another process does it first.
-pub fn run(job: &Job, shared: &Shared<'_>) -> Result<Made, Trouble> {
+pub fn run(job: &Job, context: &RunContext<'_>) -> Result<StepCompletion, StepFailure> {
     // A panic is a bug; it fails the step, and the rest of the run is kept.
-    panics::caught(|| claim_and_run(job, shared)).unwrap_or_else(|panic| {
+    panics::caught(|| claim_and_run(job, context)).unwrap_or_else(|panic| {
         let bug = OpError::failure(format!("the op panicked: {panic}"))
             .help("this is a bug in the engine; the rest of the run is kept");
-        Err(Trouble::Failed(StepError::of_op(job.step, bug)))
+        Err(StepFailure::Failed(StepError::of_op(job.step, bug)))
     })
 }
 
-fn claim_and_run(job: &Job, shared: &Shared<'_>) -> Result<Made, Trouble> {
-    let (store, name) = (shared.store, &shared.pipeline.steps[job.step].name);
-    let fail = |error: StoreError| Trouble::Failed(StepError::of_store(job.step, &error));
+fn claim_and_run(job: &Job, context: &RunContext<'_>) -> Result<StepCompletion, StepFailure> {
+    let (store, name) = (context.store, &context.pipeline.steps[job.step].name);
+    let fail = |error: StoreError| StepFailure::Failed(StepError::of_store(job.step, &error));
     let digest = job.digest;
     let waiting = |owner: Option<Owner>| {
         let owner = owner.map_or("another run".to_owned(), |owner| owner.to_string());
-        shared.progress.say(&format!("{name}: {owner} is at this step; waiting for it"));
+        context.progress.say(&format!("{name}: {owner} is at this step; waiting for it"));
     };
-    let cancelled = || Trouble::Failed(StepError::of_op(job.step, OpError::cancelled()));
-    let op = shared.pipeline.steps[job.step].entry.name;
+    let cancelled = || StepFailure::Failed(StepError::of_op(job.step, OpError::cancelled()));
+    let op = context.pipeline.steps[job.step].entry.name;
     let _step = info_span!("step", %name, op, key = %digest.short(), reason = job.reason).entered();
     let claim = debug_span!("claim")
-        .in_scope(|| store.claim(&digest, waiting, || shared.cancel.is_cancelled()))
+        .in_scope(|| store.claim(&digest, waiting, || context.cancel.is_cancelled()))
         .map_err(fail)?;
     let _claim = claim.ok_or_else(cancelled)?;
     store.refresh().map_err(fail)?;
     if !job.again
         && let Some(finished) = store.finished(&digest)
     {
-        return Ok(Made { finished, reason: None });
+        return Ok(StepCompletion { finished, reason: None });
     }
     for (port, damage) in store.lost(&digest).into_iter().filter(|_| !job.again) {
-        shared.progress.say(&format!("{name}.{port}: {damage}; running `{name}` again"));
+        context.progress.say(&format!("{name}.{port}: {damage}; running `{name}` again"));
     }
-    shared.progress.start(job.step + 1, name, &job.reason);
-    let (started, metered) = (Instant::now(), shared.meter.start(job.step));
-    let (outputs, mut times) = run_op(job, shared)?;
+    context.progress.start(job.step + 1, name, &job.reason);
+    let (started, metered) = (Instant::now(), context.meter.start(job.step));
+    let (outputs, mut times) = run_op(job, context)?;
     times.seconds = started.elapsed().as_secs_f64();
     let usage = metered.stop();
     (times.cpu_seconds, times.peak_bytes) = (usage.cpu_seconds, usage.peak_bytes);
-    times.gpu_seconds = times.seconds * gpus_held(job, shared) as f64;
+    times.gpu_seconds = times.seconds * gpus_held(job, context) as f64;
     let rows = outputs.values().find_map(|object| object.shape.rows).unwrap_or(0);
     let spared = rows::told(times.rows_reused, rows);
     let reason = match spared {
@@ -138,30 +138,33 @@ fn claim_and_run(job: &Job, shared: &Shared<'_>) -> Result<Made, Trouble> {
     };
     let finished = Finished { key: digest, cache_key: job.key.clone(), outputs, times };
     // Without the note a later plan cannot say which files are new, and nothing else is lost.
-    let files = &shared.files[job.step];
+    let files = &context.files[job.step];
     if !files.is_empty()
         && let Err(fault) = store.note_files(files)
     {
-        shared.progress.say(&format!("warning: {fault}"));
+        context.progress.say(&format!("warning: {fault}"));
     }
     debug_span!("commit").in_scope(|| store.commit(finished.clone())).map_err(fail)?;
-    Ok(Made { finished, reason: Some(reason) })
+    Ok(StepCompletion { finished, reason: Some(reason) })
 }
 
 /// How many GPUs a step has to itself: those of its lease, or the one that its op works on.
-fn gpus_held(job: &Job, shared: &Shared<'_>) -> usize {
-    let on_gpu = matches!(shared.pipeline.steps[job.step].place, Device::Cuda(_));
+fn gpus_held(job: &Job, context: &RunContext<'_>) -> usize {
+    let on_gpu = matches!(context.pipeline.steps[job.step].place, Device::Cuda(_));
     job.gpus.len().max(usize::from(on_gpu))
 }
 
-fn run_op(job: &Job, shared: &Shared<'_>) -> Result<(BTreeMap<String, Object>, Times), Trouble> {
-    let step = &shared.pipeline.steps[job.step];
-    let fail = |error: &StoreError| Trouble::Failed(StepError::of_store(job.step, error));
+fn run_op(
+    job: &Job,
+    context: &RunContext<'_>,
+) -> Result<(BTreeMap<String, Object>, Times), StepFailure> {
+    let step = &context.pipeline.steps[job.step];
+    let fail = |error: &StoreError| StepFailure::Failed(StepError::of_store(job.step, error));
     let mut artifacts = Vec::new();
     let reading = debug_span!("read_inputs").entered();
     for (at, (input, digest)) in step.inputs.iter().zip(&job.inputs).enumerate() {
-        let artifact = shared.artifacts.get(digest).map_err(|error| match error {
-            StoreError::Missing(_) | StoreError::Damaged { .. } => Trouble::Lost(at, error),
+        let artifact = context.artifacts.get(digest).map_err(|error| match error {
+            StoreError::Missing(_) | StoreError::Damaged { .. } => StepFailure::Lost(at, error),
             other => fail(&other),
         })?;
         artifacts.push((input.port, artifact));
@@ -169,29 +172,29 @@ fn run_op(job: &Job, shared: &Shared<'_>) -> Result<(BTreeMap<String, Object>, T
     drop(reading);
     let inputs = artifacts
         .iter()
-        .fold(Inputs::new().with_files(&shared.files[job.step]), |inputs, (port, artifact)| {
+        .fold(Inputs::new().with_files(&context.files[job.step]), |inputs, (port, artifact)| {
             inputs.with(port, Arc::as_ref(artifact))
         });
-    let logs = shared.store.in_folder(LOGS).map_err(|error| fail(&error))?;
+    let logs = context.store.in_folder(LOGS).map_err(|error| fail(&error))?;
     let log = Log::new(logs.join(format!("{}.log", job.digest)));
     let common = keys::without(&job.key, step.entry.progressive).digest();
-    let outside = Outside::new(&shared.paths, shared.store.checkpoints(&common), &log);
-    let told = Told {
-        progress: shared.progress,
+    let outside = Outside::new(&context.paths, context.store.checkpoints(&common), &log);
+    let told = ProgressRelay {
+        progress: context.progress,
         number: job.step + 1,
         step: &step.name,
         log: &log,
-        warnings: &shared.warnings,
+        warnings: &context.warnings,
     };
     // What is made anew is made without a look at what was made before.
-    let history = (!job.again).then_some(&*shared.history);
-    let before = Before::new(&job.key, history, shared.store);
+    let history = (!job.again).then_some(&*context.history);
+    let before = PriorRuns::new(&job.key, history, context.store);
     let programs = Programs::new(log.path().to_owned(), job.gpus.clone());
-    shared.pipeline.note.say(step.entry.determinism, shared.progress);
+    context.pipeline.note.say(step.entry.determinism, context.progress);
     let device = step.place.on(&job.gpus);
     let mut tries_left = step.retries;
     let (made, rows_reused) = loop {
-        let deadline = Deadline::new(shared.cancel, step.timeout);
+        let deadline = Deadline::new(context.cancel, step.timeout);
         let cx = Ctx {
             seed: step.seed,
             progress: &told,
@@ -207,21 +210,21 @@ fn run_op(job: &Job, shared: &Shared<'_>) -> Result<(BTreeMap<String, Object>, T
         let made = op.in_scope(|| rows::run(step, &inputs, &before, &cx));
         match made.map_err(|error| deadline.explain(error)) {
             Ok(made) => break made,
-            Err(error) if error.fault == Fault::Failure && tries_left > 0 => {
+            Err(error) if error.fault == ErrorKind::Failure && tries_left > 0 => {
                 tries_left -= 1;
                 // What it printed stands in the log already.
                 let headline = error.message.lines().next().unwrap_or_default();
                 let headline = headline.strip_suffix(LOG_FOLLOWS).unwrap_or(headline);
                 log.line(&format!("failed: {headline}; trying again"));
-                shared.progress.say(&format!("{}: {headline}; trying again", step.name));
+                context.progress.say(&format!("{}: {headline}; trying again", step.name));
             }
             Err(error) => {
                 let mut error = StepError::of_op(job.step, error);
                 error.log = log.tail();
-                if error.fault == Fault::Failure {
+                if error.fault == ErrorKind::Failure {
                     error.log.extend(programs.cut_short());
                 }
-                return Err(Trouble::Failed(error));
+                return Err(StepFailure::Failed(error));
             }
         }
     };
@@ -229,11 +232,11 @@ fn run_op(job: &Job, shared: &Shared<'_>) -> Result<(BTreeMap<String, Object>, T
     let mut outputs = BTreeMap::new();
     let _keeping = debug_span!("keep_outputs").entered();
     for (port, artifact) in made.into_vec() {
-        let object = shared.store.put(&artifact).map_err(|error| fail(&error))?;
+        let object = context.store.put(&artifact).map_err(|error| fail(&error))?;
         if let Some(warning) = &object.warning {
-            shared.progress.say(&format!("warning: {}.{port}: {warning}", step.name));
+            context.progress.say(&format!("warning: {}.{port}: {warning}", step.name));
         }
-        shared.artifacts.keep(object.digest, artifact);
+        context.artifacts.keep(object.digest, artifact);
         outputs.insert(port.to_owned(), object);
     }
     outside.checkpoints.finish().map_err(|error| fail(&error))?;

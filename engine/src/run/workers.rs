@@ -24,38 +24,39 @@ pub const MORE_THREADS: &str = "raise the limit (`ulimit -u`), or ask for fewer 
 
 /// Runs a schedule to its end.
 pub fn run(schedule: Schedule<'_>) -> Outcome {
-    let team = Team { state: Mutex::new(State { schedule, threads: 0 }), more: Condvar::new() };
+    let pool =
+        WorkerPool { state: Mutex::new(PoolState { schedule, threads: 0 }), more: Condvar::new() };
     thread::scope(|scope| {
-        let hired = team.hire(scope, &mut team.lock());
+        let hired = pool.spawn(scope, &mut pool.lock());
         if hired.is_err() {
             // One step after the other, on this thread, is all that the system allows.
-            team.lock().threads += 1;
-            team.work(scope);
+            pool.lock().threads += 1;
+            pool.work(scope);
         }
     });
-    team.state.into_inner().expect(NO_PANIC).schedule.outcome()
+    pool.state.into_inner().expect(NO_PANIC).schedule.outcome()
 }
 
 /// Threads that work off one schedule.
-struct Team<'a> {
-    state: Mutex<State<'a>>,
+struct WorkerPool<'a> {
+    state: Mutex<PoolState<'a>>,
     /// Steps wait for a thread, or there will be none any more.
     more: Condvar,
 }
 
-struct State<'a> {
+struct PoolState<'a> {
     schedule: Schedule<'a>,
     threads: usize,
 }
 
 const NO_PANIC: &str = "a panic of a step is caught where it runs";
 
-impl<'a> Team<'a> {
-    fn lock(&self) -> MutexGuard<'_, State<'a>> {
+impl<'a> WorkerPool<'a> {
+    fn lock(&self) -> MutexGuard<'_, PoolState<'a>> {
         self.state.lock().expect(NO_PANIC)
     }
 
-    fn hire<'s>(&'s self, scope: &'s Scope<'s, '_>, state: &mut State<'a>) -> io::Result<()> {
+    fn spawn<'s>(&'s self, scope: &'s Scope<'s, '_>, state: &mut PoolState<'a>) -> io::Result<()> {
         let builder = thread::Builder::new().name(format!("step-{}", state.threads));
         builder.stack_size(STACK_BYTES).spawn_scoped(scope, || self.work(scope))?;
         state.threads += 1;
@@ -64,9 +65,9 @@ impl<'a> Team<'a> {
 
     fn work<'s>(&'s self, scope: &'s Scope<'s, '_>) {
         // However it ends, nobody waits for what this thread would have said.
-        let _last_word = LastWord(&self.more);
+        let _notify = NotifyOnDrop(&self.more);
         let mut state = self.lock();
-        let shared = state.schedule.shared;
+        let context = state.schedule.context;
         loop {
             let Some(job) = self.next(scope, &mut state) else {
                 if state.schedule.states.running().len() == 0 {
@@ -77,23 +78,23 @@ impl<'a> Team<'a> {
                 continue;
             };
             drop(state);
-            let made = work::run(&job, shared);
+            let made = work::run(&job, context);
             state = self.lock();
             state.schedule.end(job.step, made);
         }
     }
 
     /// A step for this thread; what can run beside it goes to others.
-    fn next<'s>(&'s self, scope: &'s Scope<'s, '_>, state: &mut State<'a>) -> Option<Job> {
+    fn next<'s>(&'s self, scope: &'s Scope<'s, '_>, state: &mut PoolState<'a>) -> Option<Job> {
         state.schedule.start_what_fits();
         let job = state.schedule.started.pop_front()?;
         for _ in 0..state.schedule.started.len() {
             self.more.notify_one();
         }
         while state.threads < state.schedule.states.running().len() {
-            if let Err(fault) = self.hire(scope, state) {
+            if let Err(fault) = self.spawn(scope, state) {
                 // Whoever ends a step takes the next one that was started, so none is left.
-                let say = |line: &str| state.schedule.shared.progress.say(line);
+                let say = |line: &str| state.schedule.context.progress.say(line);
                 say(&format!("warning: {NO_THREADS}: {}; {MORE_THREADS}", plain(&fault)));
                 break;
             }
@@ -103,9 +104,9 @@ impl<'a> Team<'a> {
 }
 
 /// Wakes all when it is dropped.
-struct LastWord<'a>(&'a Condvar);
+struct NotifyOnDrop<'a>(&'a Condvar);
 
-impl Drop for LastWord<'_> {
+impl Drop for NotifyOnDrop<'_> {
     fn drop(&mut self) {
         self.0.notify_all();
     }

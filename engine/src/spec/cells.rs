@@ -1,6 +1,6 @@
 //! The cells of a row: its scores at every point that they depend on, with every seed.
 
-use super::{companions, link::Names, sweep::Sweep, unfold::Variant};
+use super::{companions, expand_variants::Variant, link::Names, sweep::Sweep};
 use serde_json::Value as Json;
 use std::collections::HashSet;
 
@@ -13,7 +13,7 @@ pub struct Varied<'a> {
 }
 
 /// One cell of a row.
-pub struct Cell {
+pub struct CellRef {
     /// The step with the scores.
     pub scores: usize,
     /// That with those of a cloud without clusters.
@@ -33,7 +33,7 @@ impl Varied<'_> {
         names: &Names<'_>,
         (base, one): (&str, Option<usize>),
         reference: Option<usize>,
-    ) -> Vec<Cell> {
+    ) -> Vec<CellRef> {
         let mut seen = HashSet::new();
         let mut cells = Vec::new();
         for variant in self.variants {
@@ -50,7 +50,7 @@ impl Varied<'_> {
                     (axis.key.name.clone(), axis.values[value].json())
                 });
                 let companion = base.replacen(step_name, &companions::beside(step_name), 1);
-                cells.push(Cell {
+                cells.push(CellRef {
                     scores,
                     reference,
                     companion: variant.step(&companion),

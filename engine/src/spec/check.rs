@@ -5,7 +5,7 @@ use super::{
     link::{self, Link},
     steps::Draft,
 };
-use crate::say::fault::{Fault, quote};
+use crate::ui::diagnostic::{Diagnostic, quote};
 use cache::{Kind, Shape};
 use ops::OpError;
 
@@ -63,13 +63,13 @@ pub fn check(
                     let code = "spec::parameters";
                     cx.push(placed(
                         draft,
-                        Fault::warning(code, &*warning.message),
+                        Diagnostic::warning(code, &*warning.message),
                         warning.clone(),
                     ));
                 }
             }
             Err(error) => {
-                let fault = Fault::error("spec::unfit", &*error.message);
+                let fault = Diagnostic::error("spec::unfit", &*error.message);
                 cx.push(placed(draft, fault, error));
             }
         }
@@ -83,7 +83,7 @@ fn mismatch(
     link: &Link,
     input: &ops::Port,
     (given, fitting): (&[Kind], &[String]),
-) -> Fault {
+) -> Diagnostic {
     let source = &drafts[link.step];
     let entry = source.entry.expect("a step with ports has an op");
     let made = source.outputs();
@@ -110,7 +110,7 @@ fn mismatch(
         quote(written),
         gives.join(" or ")
     );
-    Fault::error("spec::kind", message)
+    Diagnostic::error("spec::kind", message)
         .at(&link.node, format!("gives {}", gives.join(" or ")))
         .at_key(&source.key, format!("made here by `{}`", entry.name))
         .help(help)
@@ -137,7 +137,7 @@ fn with_article(kind: Kind) -> &'static str {
 }
 
 /// The fault at the parameter that it is about, or else at its step.
-fn placed(draft: &Draft, fault: Fault, error: OpError) -> Fault {
+fn placed(draft: &Draft, fault: Diagnostic, error: OpError) -> Diagnostic {
     let step = quote(&draft.name);
     let place = error.param.and_then(|param| draft.param_places.get(param));
     match place {

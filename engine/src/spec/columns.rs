@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     pipeline::RowSpec,
-    say::{
-        fault::{Fault, quote},
+    ui::{
+        diagnostic::{Diagnostic, quote},
         suggest,
     },
 };
@@ -30,14 +30,14 @@ pub fn metrics() -> Vec<&'static Measure> {
 }
 
 /// A fault where the scores of an op cannot hold a metric. Those of a user's program can hold any.
-pub fn unknown_metric(metric: &str, entry: &Entry) -> Option<Fault> {
+pub fn unknown_metric(metric: &str, entry: &Entry) -> Option<Diagnostic> {
     if entry.open || entry.metrics.iter().any(|measure| measure.name == metric) {
         return None;
     }
     let known: Vec<&str> = entry.metrics.iter().map(|measure| measure.name).collect();
     let message = format!("there is no metric {}", quote(metric));
     let help = suggest::help(metric, &known, "the metrics are");
-    Some(Fault::error("spec::unknown_metric", message).maybe_help(help))
+    Some(Diagnostic::error("spec::unknown_metric", message).maybe_help(help))
 }
 
 /// Reads `columns:`, and finds the steps that other columns of each row are made by.
@@ -53,7 +53,7 @@ pub fn read(
     let Value::List(items) = &node.value else {
         if !node.is_faulty() {
             let message = format!("`columns` must be a list of metrics, not {}", node.describe());
-            cx.push(Fault::error("spec::report", message).at_key(key, "this").help(EXAMPLE));
+            cx.push(Diagnostic::error("spec::report", message).at_key(key, "this").help(EXAMPLE));
         }
         return Vec::new();
     };
@@ -62,13 +62,15 @@ pub fn read(
         let Some(name) = item.text().map(str::trim).filter(|name| !name.is_empty()) else {
             if !item.is_faulty() {
                 let message = format!("a column is the name of a metric, not {}", item.describe());
-                cx.push(Fault::error("spec::report", message).at(item, "no name").help(EXAMPLE));
+                cx.push(
+                    Diagnostic::error("spec::report", message).at(item, "no name").help(EXAMPLE),
+                );
             }
             continue;
         };
         if columns.iter().any(|column| column == name) {
             let message = format!("the column {} is given twice", quote(name));
-            cx.push(Fault::error("spec::report", message).at(item, "again here"));
+            cx.push(Diagnostic::error("spec::report", message).at(item, "again here"));
             continue;
         }
         columns.push(name.to_owned());
@@ -114,7 +116,7 @@ fn other(
                 true => format!("{} is an output; a column is `STEP.METRIC`", quote(step)),
                 false => message,
             };
-            let fault = Fault::error("spec::unknown_step", message).at(node, "shown here");
+            let fault = Diagnostic::error("spec::unknown_step", message).at(node, "shown here");
             cx.push(fault.maybe_help(help));
             return;
         }
@@ -159,7 +161,9 @@ fn other(
                     quote(&row.title)
                 );
                 let help = format!("name one of them, such as `{}.{metric}`", drafts[fits[0]].base);
-                cx.push(Fault::error("spec::report", message).at(node, "which one?").help(help));
+                cx.push(
+                    Diagnostic::error("spec::report", message).at(node, "which one?").help(help),
+                );
                 return;
             }
         }
@@ -170,7 +174,7 @@ fn other(
             "a column `STEP.METRIC` is shown in the rows that are made of what {} makes or of all that it reads",
             quote(step)
         );
-        cx.push(Fault::error("spec::report", message).at(node, "in no row").help(help));
+        cx.push(Diagnostic::error("spec::report", message).at(node, "in no row").help(help));
     }
 }
 

@@ -3,7 +3,7 @@
 use super::node::{Key, Node, Origin};
 use crate::{
     pipeline::{Place, SourceText, Span},
-    say::fault::Fault,
+    ui::diagnostic::Diagnostic,
 };
 use std::{rc::Rc, sync::Arc};
 
@@ -12,14 +12,14 @@ pub struct Context {
     /// The pipeline file.
     pub source: Arc<SourceText>,
     /// What is wrong with it.
-    pub faults: Vec<Fault>,
+    pub faults: Vec<Diagnostic>,
     /// How much more memory trees may take: variables and `for` copy them.
     budget: usize,
     /// How many more faults are explained by what else there is.
     explanations: usize,
 }
 
-/// Faults that are explained at length: to compare a name with all others takes long, and of more
+/// Diagnostics that are explained at length: to compare a name with all others takes long, and of more
 /// faults than these nobody reads.
 pub const MOST_EXPLAINED: usize = 64;
 
@@ -30,7 +30,7 @@ impl Context {
     }
 
     /// Notes a fault.
-    pub fn push(&mut self, fault: Fault) {
+    pub fn push(&mut self, fault: Diagnostic) {
         self.faults.push(fault);
     }
 
@@ -55,7 +55,7 @@ impl Context {
     }
 }
 
-impl Fault {
+impl Diagnostic {
     /// Adds the place of a value, and where the value came from.
     #[must_use]
     pub fn at(self, node: &Node, remark: impl Into<String>) -> Self {

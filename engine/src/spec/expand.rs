@@ -6,7 +6,7 @@ use super::{
     range,
     vars::{Local, Variables, is_name},
 };
-use crate::say::fault::{Fault, quote};
+use crate::ui::diagnostic::{Diagnostic, quote};
 
 /// The most instances of one step.
 const MOST: usize = 1000;
@@ -50,7 +50,7 @@ pub fn points(
     };
     let Value::Map(variables) = &node.value else {
         cx.push(
-            Fault::error("spec::for", "`for` must be a map of a name to a list of values")
+            Diagnostic::error("spec::for", "`for` must be a map of a name to a list of values")
                 .at_key(key, format!("this holds {}", node.describe()))
                 .help("write `for: { x: [pca, vae] }` and `${x}` where the value belongs"),
         );
@@ -65,7 +65,7 @@ pub fn points(
         };
         if points.len() * values.len() > MOST {
             cx.push(
-                Fault::error("spec::for", format!("this `for` makes more than {MOST} steps"))
+                Diagnostic::error("spec::for", format!("this `for` makes more than {MOST} steps"))
                     .at_key(key, "too many combinations"),
             );
             return Vec::new();
@@ -88,13 +88,13 @@ fn check_name(cx: &mut Context, vars: &mut Variables, name: &Key) {
     if !is_name(&name.name) {
         let message = format!("{} cannot be the name of a variable", quote(&name.name));
         cx.push(
-            Fault::error("spec::name", message)
+            Diagnostic::error("spec::name", message)
                 .at_key(name, "letters, digits and `_` only, not beginning with a digit"),
         );
     } else if let Some(other) = vars.find(&name.name).cloned() {
         vars.mark_used(&name.name);
         cx.push(
-            Fault::error("spec::for", format!("{} has two meanings here", quote(&name.name)))
+            Diagnostic::error("spec::for", format!("{} has two meanings here", quote(&name.name)))
                 .at_key(name, "a variable of this `for`")
                 .label(other.span.clone(), "and a variable of the pipeline")
                 .help("rename one of them"),
@@ -112,7 +112,7 @@ pub fn values(
     example: &str,
 ) -> Option<Vec<Node>> {
     let node = vars.fill(cx, node, &[]);
-    let fault = |message: String| Fault::error(code, message);
+    let fault = |message: String| Diagnostic::error(code, message);
     let values = match (range::expand(&node), node.value.clone()) {
         (Some(Ok(values)), _) | (None, Value::List(values)) => values,
         (Some(Err(message)), _) => {
@@ -159,7 +159,7 @@ fn told_apart(cx: &mut Context, values: &[Node]) -> bool {
             }
         };
         cx.push(
-            Fault::error("spec::for", problem)
+            Diagnostic::error("spec::for", problem)
                 .at(value, "this value")
                 .help("a value of a `for` is a number or a word of letters, digits, `_`, `-`, `.`"),
         );

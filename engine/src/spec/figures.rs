@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     pipeline::FigureSpec,
-    say::{
-        fault::{Fault, listed, quote},
+    ui::{
+        diagnostic::{Diagnostic, listed, quote},
         suggest,
     },
 };
@@ -43,7 +43,7 @@ pub fn read(
     let Value::List(items) = &node.value else {
         if !node.is_faulty() {
             cx.push(
-                Fault::error("spec::figure", "`figures` must be a list")
+                Diagnostic::error("spec::figure", "`figures` must be a list")
                     .at_key(key, format!("this holds {}", node.describe()))
                     .help(format!("{EXAMPLE}, one on each line")),
             );
@@ -55,7 +55,7 @@ pub fn read(
         let Value::Map(fields) = &item.value else {
             if !item.is_faulty() {
                 cx.push(
-                    Fault::error("spec::figure", "a figure must be a map")
+                    Diagnostic::error("spec::figure", "a figure must be a map")
                         .at(item, format!("this is {}", item.describe()))
                         .help(EXAMPLE),
                 );
@@ -90,7 +90,7 @@ impl Reader<'_, '_> {
         let Some((key, node)) = field("figure") else {
             let all: Vec<&str> = FIGURES.iter().map(|kind| kind.name).collect();
             self.cx.push(
-                Fault::error("spec::figure", "this has no `figure`")
+                Diagnostic::error("spec::figure", "this has no `figure`")
                     .label(item.span.clone(), "what is to be drawn?")
                     .help(format!(
                         "add `figure: {}`, or another of {}",
@@ -110,7 +110,7 @@ impl Reader<'_, '_> {
         for (key, _) in fields.iter().filter(|(key, _)| !known.contains(&key.name.as_str())) {
             let message = format!("a figure `{}` has no entry {}", kind.name, quote(&key.name));
             self.cx.push(
-                Fault::error("spec::unknown_entry", message)
+                Diagnostic::error("spec::unknown_entry", message)
                     .at_key(key, "unknown")
                     .maybe_help(suggest::help(&key.name, &known, "the entries are")),
             );
@@ -146,7 +146,7 @@ impl Reader<'_, '_> {
             if !node.is_faulty() {
                 let message =
                     format!("`figure` must be the name of a figure, not {}", node.describe());
-                self.cx.push(Fault::error("spec::figure", message).at_key(key, "this"));
+                self.cx.push(Diagnostic::error("spec::figure", message).at_key(key, "this"));
             }
             return None;
         };
@@ -154,9 +154,12 @@ impl Reader<'_, '_> {
         if found.is_none() {
             let all: Vec<&str> = FIGURES.iter().map(|kind| kind.name).collect();
             self.cx.push(
-                Fault::error("spec::unknown_figure", format!("there is no figure {}", quote(name)))
-                    .at(node, "unknown")
-                    .maybe_help(suggest::help(name, &all, "the figures are")),
+                Diagnostic::error(
+                    "spec::unknown_figure",
+                    format!("there is no figure {}", quote(name)),
+                )
+                .at(node, "unknown")
+                .maybe_help(suggest::help(name, &all, "the figures are")),
             );
         }
         found
@@ -166,7 +169,7 @@ impl Reader<'_, '_> {
         let message = format!("a figure `{}` needs `{}`", kind.name, role.name);
         let example = self.fitting(role).into_iter().next().unwrap_or_else(|| "STEP".to_owned());
         self.cx.push(
-            Fault::error("spec::figure", message)
+            Diagnostic::error("spec::figure", message)
                 .label(item.span.clone(), format!("lacks {}", link::kinds(role.kinds)))
                 .help(format!("add `{}: {example}`. {}", role.name, role.doc)),
         );
@@ -188,7 +191,7 @@ impl Reader<'_, '_> {
                         role.name,
                         item.describe()
                     );
-                    self.cx.push(Fault::error("spec::figure", message).at(item, "no step"));
+                    self.cx.push(Diagnostic::error("spec::figure", message).at(item, "no step"));
                 }
                 continue;
             };
@@ -226,7 +229,8 @@ impl Reader<'_, '_> {
                     steps.extend(variants.map(|at| (at, port.map(str::to_owned))));
                 }
                 Err((message, help)) => {
-                    let fault = Fault::error("spec::unknown_step", message).at(node, "drawn here");
+                    let fault =
+                        Diagnostic::error("spec::unknown_step", message).at(node, "drawn here");
                     self.cx.push(fault.maybe_help(help));
                     break;
                 }
@@ -270,7 +274,7 @@ impl Reader<'_, '_> {
             names => format!("what fits: {}", listed(names, "or")),
         };
         self.cx.push(
-            Fault::error("spec::kind", message)
+            Diagnostic::error("spec::kind", message)
                 .at(node, "does not fit")
                 .at_key(&step.key, "made here")
                 .help(help),
@@ -310,7 +314,7 @@ impl Reader<'_, '_> {
         };
         let message = format!("{} must be {expected}, not {}", quote(&key.name), node.describe());
         self.cx.push(
-            Fault::error("spec::figure", message)
+            Diagnostic::error("spec::figure", message)
                 .at(node, format!("expected {expected}"))
                 .help(setting.doc.to_owned()),
         );

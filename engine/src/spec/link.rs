@@ -2,12 +2,12 @@
 
 use super::{
     context::{Context, MOST_EXPLAINED},
-    lacking::{few_inputs, missing_inputs},
+    missing_inputs::{few_inputs, missing_inputs},
     node::Node,
     steps::{Draft, Read},
 };
-use crate::say::{
-    fault::{Fault, listed, quote},
+use crate::ui::{
+    diagnostic::{Diagnostic, listed, quote},
     suggest,
 };
 use cache::Kind;
@@ -196,7 +196,7 @@ pub fn link(cx: &mut Context, drafts: &[Draft]) -> Vec<Vec<Link>> {
 
 /// The connections that an input makes: one, or one for each instance of `step@*`.
 fn join(cx: &mut Context, names: &Names<'_>, draft: &Draft, read: &Read) -> Vec<Link> {
-    let many = read.port.is_some_and(|port| port.many);
+    let many = read.port.is_some_and(|port| port.variadic);
     let label = read.label.as_ref().map(|key| key.name.clone());
     let reference = read.reference.trim();
     let all = reference.split_once("@*").filter(|_| many && label.is_none());
@@ -229,12 +229,14 @@ fn join_one(
         Ok(found) => found,
         Err((message, mut help)) => {
             let reader = format!("step {} reads it here", quote(&draft.base));
-            let several = read.port.is_some_and(|port| port.many) && read.label.is_none();
+            let several = read.port.is_some_and(|port| port.variadic) && read.label.is_none();
             if several && !names.instance_names(reference).is_empty() {
                 help = Some(format!("write `{reference}@*` for all of them"));
             }
             cx.push(
-                Fault::error("spec::unknown_step", message).at(&read.node, reader).maybe_help(help),
+                Diagnostic::error("spec::unknown_step", message)
+                    .at(&read.node, reader)
+                    .maybe_help(help),
             );
             return None;
         }
@@ -265,7 +267,9 @@ pub fn output(
         let help = suggest::closest(name, known.iter().copied())
             .map(|near| format!("did you mean `{}.{near}`?", step.base))
             .or_else(|| suggest::help(name, &known, "its output ports are"));
-        cx.push(Fault::error("spec::unknown_port", message).at(node, "unknown").maybe_help(help));
+        cx.push(
+            Diagnostic::error("spec::unknown_port", message).at(node, "unknown").maybe_help(help),
+        );
     }
     found
 }
@@ -368,7 +372,7 @@ fn report_circle(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], knot: 
     path.reverse();
     let name = |at: usize| drafts[at].base.as_str();
     let mut fault = if let [(only, link)] = path[..] {
-        Fault::error("spec::cycle", format!("step {} reads itself", quote(name(only))))
+        Diagnostic::error("spec::cycle", format!("step {} reads itself", quote(name(only))))
             .at(&link.node, "a step reads only steps before it")
     } else {
         // Data flows from what is read to what reads it.
@@ -378,7 +382,7 @@ fn report_circle(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], knot: 
         if names.len() > MOST_IN_CIRCLE {
             names.splice(MOST_IN_CIRCLE / 2..names.len() - MOST_IN_CIRCLE / 2, ["…"]);
         }
-        let mut fault = Fault::error(
+        let mut fault = Diagnostic::error(
             "spec::cycle",
             format!("these steps wait for each other: {}", names.join(" -> ")),
         );

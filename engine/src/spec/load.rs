@@ -5,21 +5,20 @@ use super::{
     cells::Varied,
     check, companions,
     context::Context,
+    expand_variants::{self, Variant},
     link::{self, Link},
     node::{Node, Value},
     outline::{self, Outline},
     overrides, report,
     search::Results,
-    settings, steps, sweep,
-    unfold::{self, Variant},
-    unused,
+    settings, steps, sweep, unused,
     vars::Variables,
     yaml,
 };
 use crate::{
     pipeline::{Input, Pipeline, SourceText, Step, Variants},
-    say::{
-        fault::{Fault, Faults, Severity, quote},
+    ui::{
+        diagnostic::{Diagnostic, Diagnostics, Severity, quote},
         visible::visible,
     },
 };
@@ -34,7 +33,7 @@ pub fn load(
     path: &Path,
     text: String,
     overrides: &[Override],
-) -> Result<(Pipeline, Vec<Fault>), Faults> {
+) -> Result<(Pipeline, Vec<Diagnostic>), Diagnostics> {
     load_searched(path, text, overrides, &Results::new())
 }
 
@@ -47,7 +46,7 @@ pub fn load_searched(
     text: String,
     overrides: &[Override],
     results: &Results,
-) -> Result<(Pipeline, Vec<Fault>), Faults> {
+) -> Result<(Pipeline, Vec<Diagnostic>), Diagnostics> {
     read_all(path, text, overrides, ops::OPS, |name| std::env::var(name).ok(), results)
 }
 
@@ -61,7 +60,7 @@ pub fn load_with(
     overrides: &[Override],
     table: &'static [Entry],
     env: fn(&str) -> Option<String>,
-) -> Result<(Pipeline, Vec<Fault>), Faults> {
+) -> Result<(Pipeline, Vec<Diagnostic>), Diagnostics> {
     read_all(path, text, overrides, table, env, &Results::new())
 }
 
@@ -72,11 +71,11 @@ fn read_all(
     table: &'static [Entry],
     env: fn(&str) -> Option<String>,
     results: &Results,
-) -> Result<(Pipeline, Vec<Fault>), Faults> {
+) -> Result<(Pipeline, Vec<Diagnostic>), Diagnostics> {
     let source = Arc::new(SourceText { path: path.to_owned(), text });
     let mut cx = Context::new(source.clone());
     let pipeline = read(&mut cx, overrides, table, env, results);
-    let faults = Faults::new(source, cx.faults);
+    let faults = Diagnostics::new(source, cx.faults);
     let bad = faults.faults.iter().any(|fault| fault.severity == Severity::Error);
     match pipeline {
         Some(pipeline) if !bad => Ok((pipeline, faults.faults)),
@@ -103,7 +102,8 @@ fn read(
     let seeds = read_seeds(cx, &mut vars, seeds_node.as_ref());
     let sweep = sweep::read(cx, &mut vars, sweep, &steps, seeds.len(), results);
 
-    let (instances, variants) = unfold::unfold(cx, &mut vars, table, &sweep, &seeds, &steps);
+    let (instances, variants) =
+        expand_variants::expand_variants(cx, &mut vars, table, &sweep, &seeds, &steps);
     unused::warn_of_axes(cx, &sweep, &instances, (&seeds, seeds_node.as_ref()));
     let drafts: Vec<_> =
         instances.into_iter().map(|instance| steps::read(cx, table, instance)).collect();
@@ -207,7 +207,7 @@ fn study_name(cx: &mut Context, vars: &mut Variables, node: Option<Node>) -> Str
     }
     let shown = if name.is_empty() { node.describe() } else { quote(&name) };
     cx.push(
-        Fault::error("spec::name", format!("{shown} cannot be the name of a study"))
+        Diagnostic::error("spec::name", format!("{shown} cannot be the name of a study"))
             .at(&node, "a folder will have this name")
             .help("use letters of any script, digits, `_`, `-` and `.`"),
     );
@@ -234,7 +234,7 @@ fn read_seeds(cx: &mut Context, vars: &mut Variables, node: Option<&Node>) -> Ve
                 let Some(seed) = settings::seed(cx, item) else { continue };
                 if seeds.contains(&seed) {
                     cx.push(
-                        Fault::error("spec::seed", format!("seed `{seed}` is given twice"))
+                        Diagnostic::error("spec::seed", format!("seed `{seed}` is given twice"))
                             .at(item, "the same seed gives the same numbers"),
                     );
                 } else {
@@ -249,7 +249,7 @@ fn read_seeds(cx: &mut Context, vars: &mut Variables, node: Option<&Node>) -> Ve
                 node.describe_or_empty()
             );
             cx.push(
-                Fault::error("spec::seed", message)
+                Diagnostic::error("spec::seed", message)
                     .at(&node, "not seeds")
                     .help("write `seeds: [0, 1, 2]` or `seeds: 3`"),
             );

@@ -1,7 +1,7 @@
 //! From text to a checked pipeline.
 //!
 //! Text becomes a tree whose every node knows its place ([`yaml`]). `--set` ([`overrides`]),
-//! variables ([`vars`]), `for` ([`expand`]) and the sweep ([`sweep`], [`unfold`]) act on the tree. Only then are steps read
+//! variables ([`vars`]), `for` ([`expand`]) and the sweep ([`sweep`], [`expand_variants`]) act on the tree. Only then are steps read
 //! ([`steps`], [`params`]), joined ([`link`]) and checked ([`check`]). No stage stops at its first
 //! fault: all of them are collected and shown together.
 
@@ -11,19 +11,20 @@ mod columns;
 mod companions;
 mod context;
 mod expand;
-pub mod expect;
+mod expand_variants;
 mod figures;
-mod lacking;
 mod link;
 mod load;
-mod meant;
+mod missing_inputs;
 mod node;
 mod outline;
 mod overrides;
 mod paper;
+pub mod param_schema;
 mod params;
 mod points;
 mod range;
+mod references;
 mod report;
 mod resources;
 pub mod samplers;
@@ -33,11 +34,10 @@ mod settings;
 mod steps;
 mod sweep;
 mod template;
-mod unfold;
 mod unused;
 mod vars;
 mod yaml;
-mod yaml_fault;
+mod yaml_errors;
 mod yaml_slip;
 
 pub use columns::metrics;

@@ -2,7 +2,7 @@
 
 use crate::{
     pipeline::{Place, Span},
-    say::fault::quote,
+    ui::diagnostic::quote,
 };
 use serde_json::Value as Json;
 use std::rc::Rc;

@@ -4,8 +4,8 @@ use super::{
     context::Context,
     node::{Key, Node, Value},
 };
-use crate::say::{
-    fault::{Fault, quote},
+use crate::ui::{
+    diagnostic::{Diagnostic, quote},
     suggest,
 };
 
@@ -60,7 +60,7 @@ pub fn outline(cx: &mut Context, root: Node) -> Outline {
     let mut outline = Outline::default();
     let Value::Map(entries) = root.value else {
         cx.push(
-            Fault::error("spec::outline", "a pipeline is a map with `steps:` in it")
+            Diagnostic::error("spec::outline", "a pipeline is a map with `steps:` in it")
                 .label(root.span.clone(), format!("this is {}", root.describe()))
                 .help("see pipelines/quickstart.yaml for one that runs"),
         );
@@ -82,7 +82,7 @@ pub fn outline(cx: &mut Context, root: Node) -> Outline {
     match steps {
         Some((key, node)) => outline.steps = read_steps(cx, &key, node),
         None => cx.push(
-            Fault::error("spec::no_steps", "the pipeline has no `steps`")
+            Diagnostic::error("spec::no_steps", "the pipeline has no `steps`")
                 .label(root.span.start..root.span.start, "")
                 .help("add `steps:` with at least one step, such as `clips: { op: synth }`"),
         ),
@@ -93,7 +93,7 @@ pub fn outline(cx: &mut Context, root: Node) -> Outline {
 fn unknown(cx: &mut Context, key: &Key, node: &Node) {
     let known: Vec<&str> = TOP_KEYS.iter().map(|(name, _)| *name).collect();
     let message = format!("a pipeline has no section {}", quote(&key.name));
-    let fault = Fault::error("spec::unknown_section", message).at_key(key, "unknown");
+    let fault = Diagnostic::error("spec::unknown_section", message).at_key(key, "unknown");
     let is_step = matches!(&node.value, Value::Map(fields)
         if fields.iter().any(|(key, _)| key.name == "op"));
     cx.push(if is_step {
@@ -109,7 +109,7 @@ fn read_steps(cx: &mut Context, key: &Key, node: Node) -> Vec<(Key, Vec<(Key, No
         Value::Map(entries) if !entries.is_empty() => entries,
         Value::Map(_) | Value::Null => {
             cx.push(
-                Fault::error("spec::no_steps", "`steps` is empty")
+                Diagnostic::error("spec::no_steps", "`steps` is empty")
                     .at_key(key, "no step is given")
                     .help("add a step, such as `clips: { op: synth }`"),
             );
@@ -117,7 +117,7 @@ fn read_steps(cx: &mut Context, key: &Key, node: Node) -> Vec<(Key, Vec<(Key, No
         }
         _ => {
             cx.push(
-                Fault::error("spec::steps", "`steps` must be a map of names to steps")
+                Diagnostic::error("spec::steps", "`steps` must be a map of names to steps")
                     .at_key(key, format!("this is {describe}"))
                     .help("write `pca: { op: pca, in: norm }`, without a `-` before the name"),
             );
@@ -128,7 +128,7 @@ fn read_steps(cx: &mut Context, key: &Key, node: Node) -> Vec<(Key, Vec<(Key, No
     for (name, node) in entries {
         if !is_step_name(&name.name) {
             cx.push(
-                Fault::error(
+                Diagnostic::error(
                     "spec::name",
                     format!("{} cannot be the name of a step", quote(&name.name)),
                 )
@@ -140,7 +140,7 @@ fn read_steps(cx: &mut Context, key: &Key, node: Node) -> Vec<(Key, Vec<(Key, No
             Value::Map(fields) => steps.push((name, fields)),
             Value::Faulty => {}
             Value::Text(op) if !op.is_empty() => cx.push(
-                Fault::error(
+                Diagnostic::error(
                     "spec::step",
                     format!("step {} must be a map with `op` in it", quote(&name.name)),
                 )
@@ -148,7 +148,7 @@ fn read_steps(cx: &mut Context, key: &Key, node: Node) -> Vec<(Key, Vec<(Key, No
                 .help(format!("write `{}: {{ op: {op} }}`", name.name)),
             ),
             _ => cx.push(
-                Fault::error(
+                Diagnostic::error(
                     "spec::step",
                     format!("step {} must be a map with `op` in it", quote(&name.name)),
                 )

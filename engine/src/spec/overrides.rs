@@ -7,8 +7,8 @@ use super::{
 };
 use crate::{
     pipeline::SourceText,
-    say::{
-        fault::{Fault, quote},
+    ui::{
+        diagnostic::{Diagnostic, quote},
         suggest,
     },
 };
@@ -68,7 +68,7 @@ fn value_of(cx: &mut Context, text: &str, option: &str) -> Option<Node> {
         let node = yaml::parse(&mut inner);
         for fault in inner.faults {
             let message = format!("{} in `--set {option}`", fault.message);
-            cx.push(Fault { labels: Vec::new(), message, ..fault });
+            cx.push(Diagnostic { labels: Vec::new(), message, ..fault });
         }
         node?
     } else {
@@ -149,7 +149,7 @@ fn map_at<'n>(
 }
 
 /// `sweep.grid.vae.beta=[1, 4]`, or one entry of a sweep such as `sweep.list=[…]`.
-fn set_sweep(root: &mut Node, path: &str, value: Node, option: &str) -> Result<(), Fault> {
+fn set_sweep(root: &mut Node, path: &str, value: Node, option: &str) -> Result<(), Diagnostic> {
     let origin = Rc::new(Origin::Set(option.to_owned()));
     let Value::Map(top) = &mut root.value else { return Ok(()) };
     // A sweep that is not a map is a fault of its own, reported later.
@@ -171,7 +171,7 @@ fn set_sweep(root: &mut Node, path: &str, value: Node, option: &str) -> Result<(
 }
 
 /// A value has no effect where the sweep brings its own.
-fn not_swept(root: &mut Node, name: &str, option: &str) -> Result<(), Fault> {
+fn not_swept(root: &mut Node, name: &str, option: &str) -> Result<(), Diagnostic> {
     let Some(sweep) = entries(root, "sweep") else { return Ok(()) };
     let holds = |node: &Node| {
         let Value::Map(entries) = &node.value else { return None };
@@ -185,7 +185,7 @@ fn not_swept(root: &mut Node, name: &str, option: &str) -> Result<(), Fault> {
         let path = if over.is_some() { format!("{}.over", entry.name) } else { entry.name.clone() };
         if let Some(key) = holds(over.map_or(node, |(_, node)| node)) {
             let message = format!("`--set {option}` has no effect: {} varies", quote(name));
-            return Err(Fault::error("spec::sweep", message)
+            return Err(Diagnostic::error("spec::sweep", message)
                 .at_key(&key, "the sweep sets it")
                 .help(format!("set what it takes: `--set 'sweep.{path}.{name}=[…]'`")));
         }
@@ -199,7 +199,7 @@ fn set_variable(
     value: Node,
     option: &str,
     add: bool,
-) -> Result<(), Fault> {
+) -> Result<(), Diagnostic> {
     if let Some(vars) = entries(root, "vars")
         && let Some((_, node)) = vars.iter_mut().find(|(key, _)| key.name == name)
     {
@@ -221,7 +221,7 @@ fn set_variable(
         return Ok(());
     }
     let (vars, steps) = (names(root, "vars"), names(root, "steps"));
-    let fault = Fault::error(
+    let fault = Diagnostic::error(
         "spec::unknown_variable",
         format!("`--set {option}`: there is no variable {}", quote(name)),
     );
@@ -243,12 +243,12 @@ fn set_parameter(
     parameter: &str,
     mut value: Node,
     option: &str,
-) -> Result<(), Fault> {
+) -> Result<(), Diagnostic> {
     let known = names(root, "steps");
     let found =
         entries(root, "steps").and_then(|steps| steps.iter_mut().find(|(key, _)| key.name == step));
     let Some((step_key, node)) = found else {
-        let fault = Fault::error(
+        let fault = Diagnostic::error(
             "spec::unknown_step",
             format!("`--set {option}`: there is no step {}", quote(step)),
         );

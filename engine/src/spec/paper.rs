@@ -5,7 +5,7 @@ use super::{
     context::Context,
     node::{Key, Node, Value},
 };
-use crate::say::fault::{Fault, quote};
+use crate::ui::diagnostic::{Diagnostic, quote};
 use cache::record::Published;
 use ops::Entry;
 use std::collections::BTreeMap;
@@ -36,7 +36,7 @@ pub fn read(
     let Value::Map(entries) = &node.value else {
         if !node.is_faulty() {
             cx.push(
-                Fault::error("spec::paper", "`paper` must be a map of metrics to values")
+                Diagnostic::error("spec::paper", "`paper` must be a map of metrics to values")
                     .at_key(key, format!("this holds {}", node.describe()))
                     .help("write `paper: { silhouette: 0.129, ari: 0.056 }`"),
             );
@@ -54,9 +54,12 @@ pub fn read(
             }
             ("clips", ..) => cx.push(wrong(key, "a number of clips", node)),
             (name, _, Of::Table) => cx.push(
-                Fault::error("spec::paper", format!("`paper` of the table has no {}", quote(name)))
-                    .at_key(key, "belongs to a row")
-                    .help("write `source` and `clips` here, and values at the rows"),
+                Diagnostic::error(
+                    "spec::paper",
+                    format!("`paper` of the table has no {}", quote(name)),
+                )
+                .at_key(key, "belongs to a row")
+                .help("write `source` and `clips` here, and values at the rows"),
             ),
             (name, _, Of::Row(entry)) => value(cx, (key, name), node, entry, &mut values),
         }
@@ -64,9 +67,9 @@ pub fn read(
     (values, published)
 }
 
-fn wrong(key: &Key, expected: &str, node: &Node) -> Fault {
+fn wrong(key: &Key, expected: &str, node: &Node) -> Diagnostic {
     let message = format!("{} must be {expected}, not {}", quote(&key.name), node.describe());
-    Fault::error("spec::paper", message).at_key(key, "this")
+    Diagnostic::error("spec::paper", message).at_key(key, "this")
 }
 
 fn value(
@@ -89,13 +92,13 @@ fn value(
     };
     match value {
         Some(value) if values.insert(metric.to_owned(), value).is_some() => cx.push(
-            Fault::error("spec::paper", format!("`{metric}` is given twice"))
+            Diagnostic::error("spec::paper", format!("`{metric}` is given twice"))
                 .at_key(key, "again here, by another name"),
         ),
         Some(_) => {}
         None => {
             let message = format!("{} must be a number, not {}", quote(&key.name), node.describe());
-            cx.push(Fault::error("spec::paper", message).at_key(key, "a published value"));
+            cx.push(Diagnostic::error("spec::paper", message).at_key(key, "a published value"));
         }
     }
 }

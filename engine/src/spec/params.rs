@@ -6,13 +6,13 @@ use super::{
 };
 use crate::{
     pipeline::Place,
-    say::{
-        fault::{Fault, quote},
-        suggest,
-    },
     spec::{
         STEP_KEYS,
-        expect::{self, Schema},
+        param_schema::{self, Schema},
+    },
+    ui::{
+        diagnostic::{Diagnostic, quote},
+        suggest,
     },
 };
 use ops::{AnyOp, Entry};
@@ -62,7 +62,7 @@ pub fn read(
         .filter_map(|(key, _)| suggest::closest(&key.name, schema.properties()))
         .collect();
     for name in missing.iter().filter(|name| !misspelt.contains(name)) {
-        cx.push(lacking(entry, &schema, step, op, name));
+        cx.push(missing_param(entry, &schema, step, op, name));
     }
     fine &= missing.is_empty();
 
@@ -75,7 +75,9 @@ pub fn read(
                 let Some(name) = name else {
                     // A parameter that was taken out, or never given, is not missed twice.
                     if fine {
-                        cx.push(Fault::error("spec::parameter", error.message).at_key(step, ""));
+                        cx.push(
+                            Diagnostic::error("spec::parameter", error.message).at_key(step, ""),
+                        );
                     }
                     return (None, places);
                 };
@@ -87,7 +89,7 @@ pub fn read(
                     .expect("only fields were put into the parameters");
                 let message = format!("{} does not fit: {}", quote(&name), error.message);
                 let node = follow(node, &error.path[1..]);
-                let fault = Fault::error("spec::parameter", message);
+                let fault = Diagnostic::error("spec::parameter", message);
                 cx.push(
                     place(fault, key, node, "this value")
                         .maybe_help(schema.property(&name).and_then(|it| about(entry, key, &it))),
@@ -113,11 +115,11 @@ fn follow<'n>(mut node: &'n Node, path: &[String]) -> &'n Node {
 }
 
 /// A parameter without a value has no place of its own.
-fn place(fault: Fault, key: &Key, node: &Node, remark: &str) -> Fault {
+fn place(fault: Diagnostic, key: &Key, node: &Node, remark: &str) -> Diagnostic {
     if node.span.is_empty() { fault.at_key(key, remark) } else { fault.at(node, remark) }
 }
 
-fn unknown(entry: &Entry, schema: &Schema<'_>, key: &Key) -> Fault {
+fn unknown(entry: &Entry, schema: &Schema<'_>, key: &Key) -> Diagnostic {
     let properties = schema.properties();
     let known: Vec<&str> =
         properties.iter().copied().chain(STEP_KEYS.iter().map(|(name, _)| *name)).collect();
@@ -127,16 +129,22 @@ fn unknown(entry: &Entry, schema: &Schema<'_>, key: &Key) -> Fault {
         None if properties.is_empty() => Some(format!("`{}` has no parameters", entry.name)),
         None => suggest::help(&key.name, &properties, "its parameters are"),
     };
-    Fault::error("spec::unknown_parameter", message).at_key(key, "unknown").maybe_help(help)
+    Diagnostic::error("spec::unknown_parameter", message).at_key(key, "unknown").maybe_help(help)
 }
 
-fn lacking(entry: &Entry, schema: &Schema<'_>, step: &Key, op: &Node, name: &str) -> Fault {
+fn missing_param(
+    entry: &Entry,
+    schema: &Schema<'_>,
+    step: &Key,
+    op: &Node,
+    name: &str,
+) -> Diagnostic {
     let property = schema.property(name);
     let expected = property.as_ref().map_or_else(String::new, |it| it.expected());
     let example = property.as_ref().map_or_else(|| "…".to_owned(), |it| it.example());
     let doc = property.and_then(|it| it.doc()).map(|doc| format!(" ({doc})")).unwrap_or_default();
     let message = format!("step {} lacks the parameter `{name}`", quote(&step.name));
-    Fault::error("spec::missing_parameter", message)
+    Diagnostic::error("spec::missing_parameter", message)
         .at(op, format!("`{}` needs `{name}`: {expected}", entry.name))
         .help(format!("add `{name}: {example}`{doc}"))
 }
@@ -157,10 +165,10 @@ struct Misfit<'n> {
 }
 
 impl Misfit<'_> {
-    fn into_fault(self, entry: &Entry, key: &Key, schema: &Schema<'_>) -> Fault {
+    fn into_fault(self, entry: &Entry, key: &Key, schema: &Schema<'_>) -> Diagnostic {
         if let Some(unknown) = self.key {
             let message = format!("{} has no entry {}", quote(&key.name), quote(&unknown.name));
-            return Fault::error("spec::unknown_parameter", message)
+            return Diagnostic::error("spec::unknown_parameter", message)
                 .at_key(unknown, "unknown")
                 .maybe_help(self.help);
         }
@@ -171,7 +179,7 @@ impl Misfit<'_> {
             format!("{} must be {}, not {found}", quote(&key.name), self.expected)
         };
         let remark = format!("expected {}", self.expected);
-        place(Fault::error("spec::parameter", message), key, self.node, &remark)
+        place(Diagnostic::error("spec::parameter", message), key, self.node, &remark)
             .maybe_help(self.help.or_else(|| about(entry, key, schema)))
     }
 }
@@ -276,7 +284,10 @@ fn list<'n>(
     }
     let (mut values, mut misfits) = (Vec::new(), Vec::new());
     for (at, item) in items.iter().enumerate() {
-        match schema.item(at).map_or_else(|| convert(item, &expect::ANY), |it| convert(item, &it)) {
+        match schema
+            .item(at)
+            .map_or_else(|| convert(item, &param_schema::ANY), |it| convert(item, &it))
+        {
             Ok(value) => values.push(value),
             Err(found) => misfits.extend(found),
         }

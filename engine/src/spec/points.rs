@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     pipeline::Span,
-    say::{
-        fault::{Fault, listed, quote},
+    ui::{
+        diagnostic::{Diagnostic, listed, quote},
         suggest,
     },
 };
@@ -150,7 +150,7 @@ impl<'a> Reader<'a> {
         }
         for item in self.excluded.iter().filter(|item| !item.met) {
             self.cx.push(
-                Fault::warning("spec::sweep", "this excludes nothing")
+                Diagnostic::warning("spec::sweep", "this excludes nothing")
                     .label(item.span.clone(), "no point of the sweep has these values"),
             );
         }

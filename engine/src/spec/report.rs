@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     pipeline::{ReportSpec, RowSpec, Search},
-    say::{
-        fault::{Fault, quote},
+    ui::{
+        diagnostic::{Diagnostic, quote},
         suggest,
     },
 };
@@ -56,8 +56,11 @@ pub fn read(
         Some(Node { value: Value::Map(entries), .. }) => entries,
         Some(node) => {
             cx.push(
-                Fault::error("spec::report", "`report` must be a map with `question` or `table`")
-                    .at(&node, format!("this is {}", node.describe())),
+                Diagnostic::error(
+                    "spec::report",
+                    "`report` must be a map with `question` or `table`",
+                )
+                .at(&node, format!("this is {}", node.describe())),
             );
             return report;
         }
@@ -92,9 +95,9 @@ pub fn read(
     report
 }
 
-fn unknown(key: &Key, message: &str, known: &[(&str, &str)]) -> Fault {
+fn unknown(key: &Key, message: &str, known: &[(&str, &str)]) -> Diagnostic {
     let known: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
-    Fault::error("spec::unknown_entry", format!("{message} {}", quote(&key.name)))
+    Diagnostic::error("spec::unknown_entry", format!("{message} {}", quote(&key.name)))
         .at_key(key, "unknown")
         .maybe_help(suggest::help(&key.name, &known, "the entries are"))
 }
@@ -111,9 +114,9 @@ fn choice(
     let written = node.plain();
     let found = choices.iter().position(|choice| Some(*choice) == written.as_deref());
     if found.is_none() && !node.is_faulty() {
-        let choices = crate::say::fault::listed(choices, "or");
+        let choices = crate::ui::diagnostic::listed(choices, "or");
         let message = format!("{} must be {choices}, not {}", quote(&key.name), node.describe());
-        cx.push(Fault::error("spec::report", message).at_key(key, "this"));
+        cx.push(Diagnostic::error("spec::report", message).at_key(key, "this"));
     }
     found
 }
@@ -126,7 +129,7 @@ fn heard(cx: &mut Context, vars: &mut Variables, key: &Key, node: &Node) -> bool
         Value::Faulty => true,
         _ => {
             let message = format!("`audio` must be `true` or `false`, not {}", node.describe());
-            cx.push(Fault::error("spec::report", message).at_key(key, "this"));
+            cx.push(Diagnostic::error("spec::report", message).at_key(key, "this"));
             true
         }
     }
@@ -146,7 +149,7 @@ pub fn text(
         _ if node.is_faulty() => None,
         _ => {
             let message = format!("{} must be a text, not {}", quote(&key.name), node.describe());
-            cx.push(Fault::error("spec::text", message).at_key(key, "this"));
+            cx.push(Diagnostic::error("spec::text", message).at_key(key, "this"));
             None
         }
     }
@@ -162,7 +165,7 @@ fn table(
 ) -> Vec<RowSpec> {
     let Value::List(rows) = &node.value else {
         cx.push(
-            Fault::error("spec::report", "`table` must be a list of rows")
+            Diagnostic::error("spec::report", "`table` must be a list of rows")
                 .at_key(key, format!("this holds {}", node.describe()))
                 .help("write `- { row: \"PCA + K-Means\", scores: STEP }`, one on each line"),
         );
@@ -173,7 +176,7 @@ fn table(
     for row in rows {
         let Value::Map(fields) = &row.value else {
             cx.push(
-                Fault::error("spec::report", "a row must be a map")
+                Diagnostic::error("spec::report", "a row must be a map")
                     .at(row, format!("this is {}", row.describe()))
                     .help("write `- { row: \"PCA + K-Means\", scores: STEP }`"),
             );
@@ -212,7 +215,7 @@ fn read_row<'d>(
         });
         if !near {
             cx.push(
-                Fault::error("spec::report", "a row has no `scores`")
+                Diagnostic::error("spec::report", "a row has no `scores`")
                     .label(row.span.clone(), "which step does it show?")
                     .help("add `scores: STEP`, a step that gives scores"),
             );
@@ -295,7 +298,7 @@ fn step_name<'n>(cx: &mut Context, key: &Key, node: &'n Node) -> Option<&'n str>
     if name.is_none() && !node.is_faulty() {
         let message =
             format!("{} must be the name of a step, not {}", quote(&key.name), node.describe());
-        cx.push(Fault::error("spec::report", message).at_key(key, "this"));
+        cx.push(Diagnostic::error("spec::report", message).at_key(key, "this"));
     }
     name
 }
@@ -310,7 +313,7 @@ fn find<'n>(
     match names.find(name) {
         Ok(found) => Some(found),
         Err((message, help)) => {
-            let fault = Fault::error("spec::unknown_step", message).at(node, "shown here");
+            let fault = Diagnostic::error("spec::unknown_step", message).at(node, "shown here");
             cx.push(fault.maybe_help(help));
             None
         }
@@ -342,10 +345,10 @@ pub fn scores_port(
         let fitting = names.with_scores();
         let help = match &fitting[..] {
             [] => "no step gives scores: add one that rates the clusters".to_owned(),
-            names => format!("what fits: {}", crate::say::fault::listed(names, "or")),
+            names => format!("what fits: {}", crate::ui::diagnostic::listed(names, "or")),
         };
         cx.push(
-            Fault::error("spec::kind", message)
+            Diagnostic::error("spec::kind", message)
                 .at(node, "gives no scores")
                 .at_key(&step.key, "made here")
                 .help(help),

@@ -6,8 +6,8 @@ use super::{
 };
 use crate::{
     run::resources::Needs,
-    say::{
-        fault::{Fault, quote},
+    ui::{
+        diagnostic::{Diagnostic, quote},
         suggest,
     },
 };
@@ -35,7 +35,7 @@ pub fn read(cx: &mut Context, node: &Node) -> Needs {
         if !node.is_faulty() {
             let message = format!("`resources` must be a map, not {}", node.describe());
             cx.push(
-                Fault::error("spec::resources", message)
+                Diagnostic::error("spec::resources", message)
                     .at(node, "this")
                     .help("write `resources: { threads: 2, memory: 4GB }`"),
             );
@@ -53,7 +53,7 @@ pub fn read(cx: &mut Context, node: &Node) -> Needs {
                 let known: Vec<&str> = RESOURCE_KEYS.iter().map(|(name, _)| *name).collect();
                 let message = format!("`resources` has no entry {}", quote(&key.name));
                 cx.push(
-                    Fault::error("spec::unknown_entry", message)
+                    Diagnostic::error("spec::unknown_entry", message)
                         .at_key(key, "unknown")
                         .maybe_help(suggest::help(&key.name, &known, "the entries are")),
                 );
@@ -71,7 +71,7 @@ fn count(cx: &mut Context, key: &Key, node: &Node, least: usize) -> Option<usize
     if number.is_none() {
         let (name, got) = (quote(&key.name), node.describe());
         let message = format!("{name} must be a whole number of at least {least}, not {got}");
-        cx.push(Fault::error("spec::resources", message).at(node, "how many"));
+        cx.push(Diagnostic::error("spec::resources", message).at(node, "how many"));
     }
     number
 }
@@ -86,7 +86,7 @@ fn memory(cx: &mut Context, key: &Key, node: &Node) -> Option<u64> {
         let (name, got) = (quote(&key.name), node.describe());
         let message = format!("{name} must be a number of bytes, not {got}");
         cx.push(
-            Fault::error("spec::resources", message)
+            Diagnostic::error("spec::resources", message)
                 .at(node, "how much")
                 .help("write bytes, or a text such as `500MB` or `2GiB`"),
         );

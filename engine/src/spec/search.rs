@@ -5,8 +5,8 @@ use super::{
     points::{Point, Reader},
     sweep::fault,
 };
-use crate::say::{
-    fault::{Fault, quote},
+use crate::ui::{
+    diagnostic::{Diagnostic, quote},
     suggest,
 };
 use std::collections::HashMap;
@@ -94,7 +94,7 @@ fn read_objective(reader: &mut Reader<'_>, node: &Node) -> Option<Search> {
             (name, _) => {
                 let message = format!("`objective` has no entry {}", quote(name));
                 reader.cx.push(
-                    Fault::error("spec::unknown_entry", message)
+                    Diagnostic::error("spec::unknown_entry", message)
                         .at_key(key, "unknown")
                         .maybe_help(suggest::help(name, &["metric", "direction"], "it has")),
                 );

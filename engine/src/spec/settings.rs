@@ -7,8 +7,8 @@ use super::{
 };
 use crate::{
     devices,
-    say::{
-        fault::{Fault, quote},
+    ui::{
+        diagnostic::{Diagnostic, quote},
         suggest,
     },
 };
@@ -21,7 +21,7 @@ pub fn seed(cx: &mut Context, node: &Node) -> Option<u64> {
         _ => {
             let message =
                 format!("a seed must be a whole number of at least 0, not {}", node.describe());
-            cx.push(Fault::error("spec::seed", message).at(node, "not a seed"));
+            cx.push(Diagnostic::error("spec::seed", message).at(node, "not a seed"));
             None
         }
     }
@@ -43,7 +43,7 @@ pub fn device(cx: &mut Context, node: &Node) -> Option<String> {
             node.describe()
         );
         cx.push(
-            Fault::error("spec::device", message)
+            Diagnostic::error("spec::device", message)
                 .at(node, "unknown device")
                 .maybe_help(near.map(|near| format!("did you mean {}?", quote(near)))),
         );
@@ -59,7 +59,7 @@ pub fn retries(cx: &mut Context, node: &Node) -> Option<u32> {
         _ => {
             let message =
                 format!("`retries` must be a whole number from 0 to 100, not {}", node.describe());
-            cx.push(Fault::error("spec::retries", message).at(node, "how often to try again"));
+            cx.push(Diagnostic::error("spec::retries", message).at(node, "how often to try again"));
             None
         }
     }
@@ -82,7 +82,7 @@ pub fn timeout(cx: &mut Context, node: &Node) -> Option<f64> {
     if seconds.is_none() {
         let message = format!("`timeout` must be a time above 0, not {}", node.describe());
         cx.push(
-            Fault::error("spec::timeout", message)
+            Diagnostic::error("spec::timeout", message)
                 .at(node, "not a time")
                 .help("write seconds, or a text such as `30s`, `10m` or `2h`"),
         );

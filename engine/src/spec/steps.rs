@@ -3,17 +3,17 @@
 use super::{
     context::Context,
     expand,
+    expand_variants::{Axes, Instance},
     node::{Key, Node, Value},
     outline::STEP_KEYS,
     params, resources,
     settings::{device, retries, seed, timeout},
-    unfold::{Axes, Instance},
 };
 use crate::{
     pipeline::Place,
     run::resources::Needs,
-    say::{
-        fault::{Fault, quote},
+    ui::{
+        diagnostic::{Diagnostic, quote},
         suggest,
     },
 };
@@ -148,7 +148,7 @@ fn find_op(
     let names: Vec<&str> = table.iter().map(|entry| entry.name).collect();
     let Some((key, node)) = field else {
         let mut fault =
-            Fault::error("spec::no_op", format!("step {} has no `op`", quote(&step.name)))
+            Diagnostic::error("spec::no_op", format!("step {} has no `op`", quote(&step.name)))
                 .at_key(step, "what does this step do?");
         // `type: kmeans`, or a slip of the hand.
         let means_op = |(key, node): &&(Key, Node)| {
@@ -170,7 +170,7 @@ fn find_op(
         Value::Faulty => return None,
         Value::Text(name) => name,
         _ => {
-            let fault = Fault::error("spec::no_op", "`op` must be the name of an op");
+            let fault = Diagnostic::error("spec::no_op", "`op` must be the name of an op");
             let remark = format!("this is {}", node.describe());
             let fault = if node.span.is_empty() {
                 fault.at_key(key, remark)
@@ -185,7 +185,7 @@ fn find_op(
     if entry.is_none() {
         let near = suggest::closest(name, names.iter().copied());
         cx.push(
-            Fault::error("spec::unknown_op", format!("there is no op {}", quote(name)))
+            Diagnostic::error("spec::unknown_op", format!("there is no op {}", quote(name)))
                 .at(node, "unknown")
                 .help(near.map_or_else(
                     || "`engine ops` lists all ops".to_owned(),
@@ -210,13 +210,13 @@ fn reads(
             false => "remove `in`: this op brings data into the pipeline",
         };
         cx.push(
-            Fault::error("spec::no_input", format!("`{}` reads no step", entry.name))
+            Diagnostic::error("spec::no_input", format!("`{}` reads no step", entry.name))
                 .at_key(key, "so it takes no `in`")
                 .help(help),
         );
         return Vec::new();
     }
-    let wrong = |fault: Fault| {
+    let wrong = |fault: Diagnostic| {
         let example = ports.map_or("STEP", |(_, ports)| ports[0].name);
         fault.help(format!("write `in: STEP`, or name the ports: `in: {{ {example}: STEP }}`"))
     };
@@ -238,16 +238,16 @@ fn reads(
                         let (reference, node) = (text.clone(), node.clone());
                         reads.push(Read { port, reference, label: None, node });
                     }
-                    Value::Map(labels) if port.is_some_and(|port| port.many) => {
+                    Value::Map(labels) if port.is_some_and(|port| port.variadic) => {
                         reads.extend(labelled(cx, port, labels));
                     }
-                    _ if port.is_some_and(|port| port.many) => {
+                    _ if port.is_some_and(|port| port.variadic) => {
                         cx.push(several(key, node));
                     }
                     _ => {
                         let message = format!("{} must be the name of a step", quote(&key.name));
                         let remark = format!("this is {}", node.describe());
-                        let fault = Fault::error("spec::input", message);
+                        let fault = Diagnostic::error("spec::input", message);
                         cx.push(if node.span.is_empty() {
                             fault.at_key(key, "this has no value")
                         } else {
@@ -258,21 +258,22 @@ fn reads(
             }
             reads
         }
-        Value::List(_) if ports.is_some_and(|(_, ports)| ports[0].many) => {
+        Value::List(_) if ports.is_some_and(|(_, ports)| ports[0].variadic) => {
             cx.push(several(key, node));
             Vec::new()
         }
         Value::List(_) => {
             let message = format!("`in` of {} must be one step or a map", quote(&step.name));
             cx.push(wrong(
-                Fault::error("spec::input", message).at(node, "a list does not say which is which"),
+                Diagnostic::error("spec::input", message)
+                    .at(node, "a list does not say which is which"),
             ));
             Vec::new()
         }
         _ => {
             let message = format!("`in` of {} must be the name of a step", quote(&step.name));
             let remark = format!("this is {}", node.describe());
-            cx.push(wrong(Fault::error("spec::input", message).at_key(key, remark)));
+            cx.push(wrong(Diagnostic::error("spec::input", message).at_key(key, remark)));
             Vec::new()
         }
     }
@@ -285,7 +286,7 @@ fn labelled(cx: &mut Context, port: Option<&'static Port>, labels: &[(Key, Node)
         if !expand::fits_a_name(&key.name) {
             let message = format!("{} cannot be a label", quote(&key.name));
             let fault =
-                Fault::error("spec::input", message).at_key(key, "names rows of the result");
+                Diagnostic::error("spec::input", message).at_key(key, "names rows of the result");
             cx.push(fault.help("a label is a word of letters, digits, `_`, `-`, `.`"));
         } else if let Some(text) = node.text().filter(|text| !text.is_empty()) {
             let (reference, label) = (text.to_owned(), Some(key.clone()));
@@ -293,17 +294,17 @@ fn labelled(cx: &mut Context, port: Option<&'static Port>, labels: &[(Key, Node)
         } else if !node.is_faulty() {
             let message = format!("{} must be the name of a step", quote(&key.name));
             let remark = format!("this is {}", node.describe_or_empty());
-            cx.push(Fault::error("spec::input", message).at_key(key, remark));
+            cx.push(Diagnostic::error("spec::input", message).at_key(key, remark));
         }
     }
     reads
 }
 
 /// That a port takes several and how they are written.
-fn several(key: &Key, node: &Node) -> Fault {
+fn several(key: &Key, node: &Node) -> Diagnostic {
     let message = format!("{} takes several steps, each under a label", quote(&key.name));
     let remark = format!("this is {}", node.describe_or_empty());
-    Fault::error("spec::input", message).at_key(key, remark).help(format!(
+    Diagnostic::error("spec::input", message).at_key(key, remark).help(format!(
         "write `{0}: STEP@*` for all instances of a `for`, or `{0}: {{ LABEL: STEP, LABEL: STEP }}`",
         key.name
     ))
@@ -321,7 +322,7 @@ fn find_port(
         let message = format!("`{}` has no input port {}", entry.name, quote(&key.name));
         let remark = format!("unknown to step {}", quote(step));
         cx.push(
-            Fault::error("spec::unknown_port", message)
+            Diagnostic::error("spec::unknown_port", message)
                 .at_key(key, remark)
                 .maybe_help(suggest::help(&key.name, &names, "its input ports are")),
         );

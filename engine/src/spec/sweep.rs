@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     pipeline::Span,
-    say::{
-        fault::{Fault, Severity, listed, quote},
+    ui::{
+        diagnostic::{Diagnostic, Severity, listed, quote},
         suggest,
     },
 };
@@ -94,7 +94,7 @@ pub fn label_or_fault(cx: &mut Context, value: &Node) -> Option<String> {
     let label = label(value);
     if label.is_none() {
         cx.push(
-            Fault::error("spec::sweep", format!("{} cannot be swept over", value.describe()))
+            Diagnostic::error("spec::sweep", format!("{} cannot be swept over", value.describe()))
                 .at(value, "steps are named by the values of a sweep")
                 .help("a value is a number, a list of numbers, or a text without spaces, commas and braces"),
         );
@@ -193,8 +193,8 @@ pub fn read(
 const EXAMPLE: &str = "write `sweep: { grid: { STEP.PARAMETER: [1, 2, 4] } }`";
 
 /// A fault of the section.
-pub fn fault(message: impl Into<String>) -> Fault {
-    Fault::error("spec::sweep", message)
+pub fn fault(message: impl Into<String>) -> Diagnostic {
+    Diagnostic::error("spec::sweep", message)
 }
 
 fn points(
@@ -266,11 +266,11 @@ fn points(
     Some(Sweep { axes, points, search })
 }
 
-fn unknown_entry(key: &Key, steps: &Steps, vars: &Variables) -> Fault {
+fn unknown_entry(key: &Key, steps: &Steps, vars: &Variables) -> Diagnostic {
     let mut known = samplers::names();
     known.extend(SWEEP_KEYS.iter().map(|(name, _)| *name));
     let message = format!("`sweep` has no entry {}", quote(&key.name));
-    let fault = Fault::error("spec::unknown_entry", message).at_key(key, "unknown");
+    let fault = Diagnostic::error("spec::unknown_entry", message).at_key(key, "unknown");
     let step = key.name.split(['.', '@']).next().unwrap_or_default();
     let is_axis = steps.iter().any(|(key, _)| key.name == step) || vars.find(&key.name).is_some();
     if is_axis {
@@ -312,7 +312,7 @@ pub fn target(cx: &mut Context, vars: &mut Variables, steps: &Steps, key: &Key) 
         };
         let help = help.unwrap_or_else(|| "write `STEP.PARAMETER`".to_owned());
         let message = format!("there is no variable {}", quote(written));
-        let fault = Fault::error("spec::unknown_variable", message);
+        let fault = Diagnostic::error("spec::unknown_variable", message);
         cx.push(fault.at_key(key, NOTHING).help(help));
         return None;
     };
@@ -320,7 +320,7 @@ pub fn target(cx: &mut Context, vars: &mut Variables, steps: &Steps, key: &Key) 
     if !steps.contains(&base) {
         let message = format!("there is no step {}", quote(base));
         let help = suggest::help(base, &steps, "the steps are");
-        let fault = Fault::error("spec::unknown_step", message);
+        let fault = Diagnostic::error("spec::unknown_step", message);
         cx.push(fault.at_key(key, NOTHING).maybe_help(help));
         return None;
     }

@@ -2,15 +2,15 @@
 
 use super::{
     context::Context,
+    expand_variants::{Axes, Instance},
     link::Link,
     node::Node,
     steps::Draft,
     sweep::{Sweep, Target, fault},
-    unfold::{Axes, Instance},
 };
 use crate::{
     pipeline::ReportSpec,
-    say::fault::{Fault, listed, quote},
+    ui::diagnostic::{Diagnostic, listed, quote},
 };
 use cache::Kind;
 use std::collections::HashSet;
@@ -60,7 +60,7 @@ pub fn warn(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], report: &Re
             format!("nothing reads step {}", quote(name))
         };
         cx.push(
-            Fault::warning("spec::unused_step", message)
+            Diagnostic::warning("spec::unused_step", message)
                 .at_key(&draft.key, "its result would not be seen")
                 .help(help),
         );
@@ -109,7 +109,7 @@ pub fn warn_of_axes(
         let message =
             format!("no step draws random numbers, so {} seeds give the same", seeds.len());
         cx.push(
-            Fault::warning("spec::seed", message)
+            Diagnostic::warning("spec::seed", message)
                 .at(node, "one seed is enough")
                 .help("a step with a `seed` of its own does not follow these"),
         );

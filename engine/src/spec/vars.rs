@@ -6,8 +6,8 @@ use super::{
     scalar,
     template::{Part, parts},
 };
-use crate::say::{
-    fault::{Fault, quote},
+use crate::ui::{
+    diagnostic::{Diagnostic, quote},
     suggest,
 };
 use std::{collections::BTreeSet, rc::Rc};
@@ -41,7 +41,7 @@ impl Variables {
             Some(Node { value: Value::Null | Value::Faulty, .. }) => Vec::new(),
             Some(node) => {
                 cx.push(
-                    Fault::error("spec::vars", "`vars` must be a map of names to values")
+                    Diagnostic::error("spec::vars", "`vars` must be a map of names to values")
                         .at(&node, format!("this is {}", node.describe()))
                         .help("write `vars: { data: recordings, clusters: 11 }`"),
                 );
@@ -52,7 +52,7 @@ impl Variables {
             if !is_name(&key.name) {
                 let message = format!("{} cannot be the name of a variable", quote(&key.name));
                 cx.push(
-                    Fault::error("spec::name", message)
+                    Diagnostic::error("spec::name", message)
                         .at_key(key, "letters, digits and `_` only, not beginning with a digit"),
                 );
             }
@@ -139,7 +139,7 @@ impl Variables {
                 let message =
                     if closed { "a variable has no name" } else { "a `${` is not closed" };
                 cx.push(
-                    Fault::error("spec::template", message)
+                    Diagnostic::error("spec::template", message)
                         .label(cx.part(&node.span, part), "here")
                         .help("write `${name}`; a plain `${` is written `$${`"),
                 );
@@ -170,7 +170,7 @@ impl Variables {
                     let message =
                         format!("`{whole}` is {} and cannot be part of a text", value.describe());
                     cx.push(
-                        Fault::error("spec::template", message)
+                        Diagnostic::error("spec::template", message)
                             .label(cx.part(&node.span, whole), "only a single value can")
                             .at_origin(&value),
                     );
@@ -201,7 +201,7 @@ impl Variables {
                 let Some(raw) = (self.env)(name).or(default.map(str::to_owned)) else {
                     let message = format!("the environment variable {} is not set", quote(name));
                     cx.push(
-                        Fault::error("spec::environment", message)
+                        Diagnostic::error("spec::environment", message)
                             .label(cx.part(&node.span, whole), "needed here")
                             .help(format!(
                                 "set it, or give a default: `${{env:{name}:-some/folder}}`"
@@ -243,7 +243,7 @@ impl Variables {
                 .collect();
             let name = quote(&self.entries[at].key.name);
             cx.push(
-                Fault::error(
+                Diagnostic::error(
                     "spec::cycle",
                     format!("variable {name} needs itself: {}", names.join(" -> ")),
                 )
@@ -280,7 +280,7 @@ impl Variables {
         }
         let message = format!("there is no variable {}", quote(name));
         cx.push(
-            Fault::error("spec::unknown_variable", message)
+            Diagnostic::error("spec::unknown_variable", message)
                 .label(cx.part(&node.span, whole), "not set under `vars` nor by a `for`")
                 .help(help.unwrap_or_else(|| {
                     format!("add `vars: {{ {name}: … }}` at the top of the file")
@@ -293,9 +293,12 @@ impl Variables {
         for variable in self.entries.iter().filter(|variable| !variable.used) {
             let name = &variable.key.name;
             cx.push(
-                Fault::warning("spec::unused_variable", format!("nothing reads {}", quote(name)))
-                    .at_key(&variable.key, "this variable has no effect")
-                    .help(format!("write `${{{name}}}` where its value belongs, or delete it")),
+                Diagnostic::warning(
+                    "spec::unused_variable",
+                    format!("nothing reads {}", quote(name)),
+                )
+                .at_key(&variable.key, "this variable has no effect")
+                .help(format!("write `${{{name}}}` where its value belongs, or delete it")),
             );
         }
     }
@@ -318,7 +321,7 @@ fn faulty(node: &Node) -> Node {
 
 fn too_much(cx: &mut Context, node: &Node) -> Node {
     cx.push(
-        Fault::error("spec::too_large", "the pipeline grows without bound")
+        Diagnostic::error("spec::too_large", "the pipeline grows without bound")
             .at(node, "variables multiply what they refer to"),
     );
     faulty(node)

@@ -3,11 +3,11 @@
 use super::{
     context::Context,
     node::{Key, Node, Value},
-    scalar, yaml_fault,
+    scalar, yaml_errors,
 };
 use crate::{
     pipeline::Span,
-    say::fault::{Fault, quote},
+    ui::diagnostic::{Diagnostic, quote},
 };
 use foldhash::{HashSet, HashSetExt as _};
 use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, Span as Mark, Tag, options};
@@ -27,7 +27,7 @@ pub fn parse(cx: &mut Context) -> Option<Node> {
     let source = cx.source.clone();
     if source.text.len() > MAX_BYTES {
         cx.push(
-            Fault::error(
+            Diagnostic::error(
                 "spec::too_large",
                 format!("the file has {} bytes: no pipeline is that long", source.text.len()),
             )
@@ -45,7 +45,7 @@ pub fn parse(cx: &mut Context) -> Option<Node> {
     for event in Parser::new_from_str_with_options(&source.text, options) {
         let stop = match event {
             Ok((event, mark)) => builder.event(cx, event, &mark),
-            Err(error) => Err(yaml_fault::explain(&source.text, &error)),
+            Err(error) => Err(yaml_errors::explain(&source.text, &error)),
         };
         if let Err(fault) = stop {
             cx.push(fault);
@@ -55,7 +55,7 @@ pub fn parse(cx: &mut Context) -> Option<Node> {
     match builder.root {
         Some(Node { value: Value::Null, .. }) | None => {
             cx.push(
-                Fault::error("spec::empty", "the file holds no pipeline")
+                Diagnostic::error("spec::empty", "the file holds no pipeline")
                     .help("a pipeline has at least `steps:`; see pipelines/quickstart.yaml"),
             );
             None
@@ -87,13 +87,13 @@ enum Filling {
 
 impl Builder {
     /// Takes one event; an error ends the reading.
-    fn event(&mut self, cx: &mut Context, event: Event<'_>, mark: &Mark) -> Result<(), Fault> {
+    fn event(&mut self, cx: &mut Context, event: Event<'_>, mark: &Mark) -> Result<(), Diagnostic> {
         let span = mark.byte_range().unwrap_or(0..0);
         match event {
             Event::DocumentStart(..) => {
                 self.documents += 1;
                 if self.documents > 1 {
-                    return Err(Fault::error(
+                    return Err(Diagnostic::error(
                         "spec::several_documents",
                         "a pipeline file holds one document",
                     )
@@ -122,7 +122,7 @@ impl Builder {
             Event::SequenceEnd | Event::MappingEnd => self.close(cx, span.end),
             Event::Alias(id) => {
                 let mut node = self.anchors.get(&id).cloned().ok_or_else(|| {
-                    Fault::error("spec::alias", "an anchor cannot hold an alias of itself")
+                    Diagnostic::error("spec::alias", "an anchor cannot hold an alias of itself")
                         .label(span.clone(), "this would never end")
                 })?;
                 if self.open.len() + node.depth() > MAX_DEPTH {
@@ -134,7 +134,7 @@ impl Builder {
             }
             Event::UnresolvedAlias(name) => {
                 let message = format!("there is no anchor {}", quote(&name));
-                Err(Fault::error("spec::alias", message)
+                Err(Diagnostic::error("spec::alias", message)
                     .label(span, "`*` refers to an anchor written with `&` before it")
                     .help("if the text is meant to begin with `*`, put it in quotes"))
             }
@@ -142,12 +142,12 @@ impl Builder {
         }
     }
 
-    fn open(&mut self, span: Span, anchor: usize, filling: Filling) -> Result<(), Fault> {
+    fn open(&mut self, span: Span, anchor: usize, filling: Filling) -> Result<(), Diagnostic> {
         if self.open.len() >= MAX_DEPTH {
             return Err(too_deep(span));
         }
         if self.key_expected() {
-            return Err(Fault::error("spec::key", "a key must be a single word")
+            return Err(Diagnostic::error("spec::key", "a key must be a single word")
                 .label(span, "a list or map cannot be a key")
                 .help("a text that begins with `[` or `{` needs quotes"));
         }
@@ -159,7 +159,7 @@ impl Builder {
         matches!(self.open.last(), Some(Open { filling: Filling::Map { key: None, .. }, .. }))
     }
 
-    fn close(&mut self, cx: &mut Context, end: usize) -> Result<(), Fault> {
+    fn close(&mut self, cx: &mut Context, end: usize) -> Result<(), Diagnostic> {
         let open = self.open.pop().expect("the parser closes only what it opened");
         let value = match open.filling {
             Filling::List(items) => Value::List(items),
@@ -178,10 +178,10 @@ impl Builder {
         node: Node,
         anchor: usize,
         weight: usize,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), Diagnostic> {
         self.weight += weight;
         if self.weight > MAX_WEIGHT {
-            return Err(Fault::error("spec::too_large", "the pipeline grows without bound")
+            return Err(Diagnostic::error("spec::too_large", "the pipeline grows without bound")
                 .label(node.span, "aliases multiply what they refer to")
                 .help("write it without aliases (`*name`)"));
         }
@@ -218,13 +218,13 @@ fn is_given(entries: &[(Key, Node)], names: &mut HashSet<String>, name: &str) ->
     !names.insert(name.to_owned())
 }
 
-fn as_key(cx: &Context, node: Node) -> Result<Key, Fault> {
+fn as_key(cx: &Context, node: Node) -> Result<Key, Diagnostic> {
     // A key is its text, so that `1:` and `true:` are names like any other.
     let written = cx.source.text.get(node.span.clone()).unwrap_or_default().to_owned();
     let name = match node.value {
         Value::Text(text) => text,
         Value::List(_) | Value::Map(_) => {
-            return Err(Fault::error("spec::key", "a key must be a single word")
+            return Err(Diagnostic::error("spec::key", "a key must be a single word")
                 .label(node.span, "a list or map cannot be a key"));
         }
         _ => written,
@@ -234,7 +234,7 @@ fn as_key(cx: &Context, node: Node) -> Result<Key, Fault> {
 
 fn duplicate(cx: &mut Context, key: &Key, entries: &[(Key, Node)]) {
     let mut fault =
-        Fault::error("spec::duplicate_key", format!("{} is given twice", quote(&key.name)))
+        Diagnostic::error("spec::duplicate_key", format!("{} is given twice", quote(&key.name)))
             .at_key(key, "again here");
     if let Some((first, _)) = entries.iter().find(|(first, _)| first.name == key.name) {
         fault = fault.label(first.span.clone(), "first given here");
@@ -247,7 +247,7 @@ fn duplicate(cx: &mut Context, key: &Key, entries: &[(Key, Node)]) {
 }
 
 /// Entries with those of `<<: *base` put in where they are not given.
-fn merged(entries: Vec<(Key, Node)>) -> Result<Vec<(Key, Node)>, Fault> {
+fn merged(entries: Vec<(Key, Node)>) -> Result<Vec<(Key, Node)>, Diagnostic> {
     if !entries.iter().any(|(key, _)| key.name == "<<") {
         return Ok(entries);
     }
@@ -268,9 +268,9 @@ fn merged(entries: Vec<(Key, Node)>) -> Result<Vec<(Key, Node)>, Fault> {
 }
 
 /// Adds the entries of a map that `<<` names; of several maps the first that has a key gives its value.
-fn add_base(node: Node, bases: &mut Vec<(Key, Node)>) -> Result<(), Fault> {
+fn add_base(node: Node, bases: &mut Vec<(Key, Node)>) -> Result<(), Diagnostic> {
     let Value::Map(base) = node.value else {
-        return Err(Fault::error("spec::merge", "`<<` takes a map, or a list of maps")
+        return Err(Diagnostic::error("spec::merge", "`<<` takes a map, or a list of maps")
             .label(node.span, "this is not one")
             .help("write `<<: *name` or `<<: [*one, *two]`, where `&name` marks a map before it"));
     };
@@ -279,20 +279,20 @@ fn add_base(node: Node, bases: &mut Vec<(Key, Node)>) -> Result<(), Fault> {
 }
 
 /// True for `!!str`, which says that a scalar is text.
-fn refuse_tag(tag: Option<&Tag>, span: &Span) -> Result<bool, Fault> {
+fn refuse_tag(tag: Option<&Tag>, span: &Span) -> Result<bool, Diagnostic> {
     match tag {
         None => Ok(false),
         Some(tag) if tag.is_yaml_core_schema_tag("str") => Ok(true),
         Some(tag) => {
-            Err(Fault::error("spec::tag", format!("tags such as `{tag}` mean nothing here"))
+            Err(Diagnostic::error("spec::tag", format!("tags such as `{tag}` mean nothing here"))
                 .label(span.clone(), "this has a tag")
                 .help("remove the tag; a text that begins with `!` needs quotes"))
         }
     }
 }
 
-fn too_deep(span: Span) -> Fault {
-    Fault::error("spec::too_deep", "lists and maps are nested too deeply")
+fn too_deep(span: Span) -> Diagnostic {
+    Diagnostic::error("spec::too_deep", "lists and maps are nested too deeply")
         .label(span, format!("more than {MAX_DEPTH} levels"))
         .help("is a closing bracket missing?")
 }
@@ -303,7 +303,7 @@ mod tests {
     use crate::pipeline::SourceText;
     use std::sync::Arc;
 
-    fn read(text: &str) -> (Option<Node>, Vec<Fault>) {
+    fn read(text: &str) -> (Option<Node>, Vec<Diagnostic>) {
         let source = SourceText { path: "a.yaml".into(), text: text.to_owned() };
         let mut cx = Context::new(Arc::new(source));
         (parse(&mut cx), cx.faults)

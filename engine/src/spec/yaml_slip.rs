@@ -3,12 +3,12 @@
 
 use crate::{
     pipeline::Span,
-    say::fault::{Fault, quote},
+    ui::diagnostic::{Diagnostic, quote},
 };
 use std::collections::BTreeSet;
 
 /// What was meant on the line of a place, or on the one above it.
-pub fn find(text: &str, at: usize) -> Option<Fault> {
+pub fn find(text: &str, at: usize) -> Option<Diagnostic> {
     let lines: Vec<Line> = lines(text);
     let own = lines.iter().rposition(|line| line.span.start <= at)?;
     colon_in(&lines[own], true)
@@ -18,7 +18,7 @@ pub fn find(text: &str, at: usize) -> Option<Fault> {
             let may_be = lines[own].indent >= lines[above].indent && is_entry(&lines[..=above]);
             may_be.then(|| colon_in(&lines[above], false))?
         })
-        .map(|fault| Fault { code: "spec::yaml", ..fault })
+        .map(|fault| Diagnostic { code: "spec::yaml", ..fault })
 }
 
 /// A line that holds more than spaces and a comment.
@@ -80,14 +80,14 @@ fn lines(text: &str) -> Vec<Line<'_>> {
 
 /// A colon that is missing on a line, or the space after it. On the line where the parser stopped there is
 /// perhaps another one; the line above it has none.
-fn colon_in(line: &Line<'_>, is_own: bool) -> Option<Fault> {
+fn colon_in(line: &Line<'_>, is_own: bool) -> Option<Diagnostic> {
     let word = line.word()?;
     let name = &line.words[..word.len()];
     let rest = &line.words[word.len()..];
     if rest.starts_with(":{") || rest.starts_with(":[") {
         let place = word.end..word.end + 1;
         return Some(
-            Fault::error("", format!("a space is missing after the colon of {}", quote(name)))
+            Diagnostic::error("", format!("a space is missing after the colon of {}", quote(name)))
                 .label(place, "this colon")
                 .help(format!("write `{name}: …`")),
         );
@@ -97,7 +97,7 @@ fn colon_in(line: &Line<'_>, is_own: bool) -> Option<Fault> {
     let is_item = line.column != line.indent;
     if opens_map || !(line.has_colon() || is_item) {
         return Some(
-            Fault::error("", format!("a colon is missing after {}", quote(name)))
+            Diagnostic::error("", format!("a colon is missing after {}", quote(name)))
                 .label(word, "a `:` belongs behind this")
                 .help(format!("write `{name}: …`, with a space after the colon")),
         );
@@ -115,7 +115,7 @@ fn is_entry(lines: &[Line<'_>]) -> bool {
 }
 
 /// The last of some lines, if it begins where no line above it does.
-fn indentation(lines: &[Line<'_>]) -> Option<Fault> {
+fn indentation(lines: &[Line<'_>]) -> Option<Diagnostic> {
     let [before @ .., line] = lines else { return None };
     let above = before.last()?;
     let mut levels = BTreeSet::new();
@@ -145,7 +145,7 @@ fn indentation(lines: &[Line<'_>]) -> Option<Fault> {
     let start = line.span.start;
     let message = format!("this line begins with {own}, and those above it {others}");
     Some(
-        Fault::error("", message)
+        Diagnostic::error("", message)
             .label(start..start + line.indent.max(1), own)
             .help("entries of one map or list begin at the same column"),
     )

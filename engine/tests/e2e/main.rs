@@ -34,6 +34,6 @@ mod sweeps;
 mod together;
 mod tones;
 mod trace;
-mod unchanged;
+mod up_to_date;
 mod voice;
 mod watch;

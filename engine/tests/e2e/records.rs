@@ -97,7 +97,7 @@ fn an_edited_record_never_panics() {
     assert!(all.len() > 100, "{} places", all.len());
     let folder = study.path("runs/small/2026-01-01-000000-000");
     fs::create_dir_all(&folder).expect("a folder");
-    let store = cache::Store::look(&study.path(".engine")).expect("a store");
+    let store = cache::Store::open_existing(&study.path(".engine")).expect("a store");
     let others = others();
     for (number, place) in all.iter().enumerate() {
         // Each place gets some of the values, all values come to some places.

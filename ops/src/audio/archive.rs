@@ -2,7 +2,7 @@
 
 use cache::{
     Digest,
-    foreign::Room,
+    interchange::SizeLimit,
     verified::{Unread, Watched},
 };
 use std::{
@@ -22,7 +22,7 @@ pub struct Archive {
 
 /// Why an archive or an entry of it could not be read.
 #[derive(Debug, thiserror::Error)]
-pub enum Fault {
+pub enum ArchiveError {
     /// The file is not there as it was listed.
     #[error(transparent)]
     Unread(#[from] Unread),
@@ -36,18 +36,18 @@ impl Archive {
     ///
     /// # Errors
     /// When the file cannot be opened, has other content, or is not a zip archive.
-    pub fn open(path: &Path, digest: &Digest) -> Result<Self, Fault> {
+    pub fn open(path: &Path, digest: &Digest) -> Result<Self, ArchiveError> {
         let file = Arc::new(Watched::open(path, digest)?);
         let opened = ZipArchive::new(Shared { file: file.clone(), at: 0 });
         file.check()?;
-        let unfit = |error| Fault::Unfit(format!("is not a whole zip archive: {error}"));
+        let unfit = |error| ArchiveError::Unfit(format!("is not a whole zip archive: {error}"));
         let mut zip = opened.map_err(unfit)?;
         let overlap = zip.has_overlapping_entries();
         file.check()?;
         if overlap.map_err(unfit)? {
             let reason =
                 "has entries that lie over each other: it is damaged, or made to fill a memory";
-            return Err(Fault::Unfit(reason.to_owned()));
+            return Err(ArchiveError::Unfit(reason.to_owned()));
         }
         Ok(Self { zip, file })
     }
@@ -75,11 +75,11 @@ impl Archive {
         name: &str,
         most_mib: Option<u32>,
         bytes: &mut Vec<u8>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), ArchiveError> {
         let read = self.unpack(name, most_mib, bytes);
         // An entry may also be damaged because somebody writes to the archive.
         self.file.check()?;
-        read.map_err(Fault::Unfit)
+        read.map_err(ArchiveError::Unfit)
     }
 
     fn unpack(&self, name: &str, most_mib: Option<u32>, bytes: &mut Vec<u8>) -> Result<(), String> {
@@ -89,7 +89,7 @@ impl Archive {
         let mut entry =
             archive.by_name(name).map_err(|error| format!("cannot be unpacked: {error}"))?;
         bytes.clear();
-        let room = Room::of(entry.compressed_size(), most_mib);
+        let room = SizeLimit::of(entry.compressed_size(), most_mib);
         room.fits(entry.size())?;
         bytes.reserve(entry.size().min(TRUSTED) as usize);
         let read = entry.by_ref().take(room.bytes.saturating_add(1)).read_to_end(bytes);

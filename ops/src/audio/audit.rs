@@ -1,10 +1,10 @@
 //! The op `audit`: what is odd about a collection of clips.
 
 use super::{
-    hearing::{Heard, hear},
     recordings::Recordings,
+    signal_stats::{SignalStats, measure},
 };
-use crate::math::near::{Near, near};
+use crate::math::near_duplicates::{NearDuplicate, near_duplicates};
 use crate::metrics::metrics::labels_of;
 use crate::params::{Fraction, NonNegative, Positive};
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
@@ -115,7 +115,7 @@ impl Op for Audit {
             labels: labels_of(inputs, "labels", "clips", ids)?,
             groups: groups_of(inputs, ids)?,
             near: self.near_of(inputs, ids, cx)?,
-            heard: self.listen(ids, audio, cx)?,
+            stats: self.listen(ids, audio, cx)?,
         };
         let findings = self.findings(&collection);
         let classes = self.classes(&collection, &findings);
@@ -132,8 +132,8 @@ struct Collection<'a> {
     labels: Vec<String>,
     /// The recordings the clips were cut from.
     groups: Option<Vec<String>>,
-    near: Option<Vec<Option<Near>>>,
-    heard: Vec<Heard>,
+    near: Option<Vec<Option<NearDuplicate>>>,
+    stats: Vec<SignalStats>,
 }
 
 /// One odd thing about one clip.
@@ -161,7 +161,7 @@ impl Audit {
         inputs: &Inputs<'_>,
         ids: &[String],
         cx: &Ctx<'_>,
-    ) -> Result<Option<Vec<Option<Near>>>, OpError> {
+    ) -> Result<Option<Vec<Option<NearDuplicate>>>, OpError> {
         if inputs.optional("features").is_none() {
             return Ok(None);
         }
@@ -171,7 +171,8 @@ impl Audit {
                 .help("connect features made from these very clips"));
         }
         let cancelled = || cx.cancel.is_cancelled();
-        let found = near(features.values(), features.width(), self.near.get(), &cancelled);
+        let found =
+            near_duplicates(features.values(), features.width(), self.near.get(), &cancelled);
         found.map(Some).ok_or_else(OpError::cancelled)
     }
 
@@ -181,37 +182,38 @@ impl Audit {
         ids: &[String],
         audio: &[String],
         cx: &Ctx<'_>,
-    ) -> Result<Vec<Heard>, OpError> {
+    ) -> Result<Vec<SignalStats>, OpError> {
         let recordings = Recordings::new(cx.files);
         let level = self.clipping_level.get() as f32;
         let done = AtomicU64::new(0);
-        let heard: Vec<Result<Heard, OpError>> = ids
+        let stats: Vec<Result<SignalStats, OpError>> = ids
             .par_iter()
             .zip(audio)
             .map_init(Vec::new, |bytes, (id, audio)| {
                 cx.stop_if_cancelled()?;
-                let heard = recordings.decode(id, audio, bytes, |decoder| hear(decoder, level))?;
+                let stats =
+                    recordings.decode(id, audio, bytes, |decoder| measure(decoder, level))?;
                 let done = 1 + done.fetch_add(1, Ordering::Relaxed);
                 cx.progress.at(done, ids.len() as u64, "");
-                Ok(heard)
+                Ok(stats)
             })
             .collect();
-        heard.into_iter().collect()
+        stats.into_iter().collect()
     }
 
     /// Seconds that a clip lacks.
-    fn missing(&self, heard: &Heard) -> f64 {
-        (self.duration.get() - heard.seconds).max(0.0)
+    fn missing(&self, stats: &SignalStats) -> f64 {
+        (self.duration.get() - stats.seconds).max(0.0)
     }
 
     fn findings(&self, of: &Collection<'_>) -> Vec<Finding> {
         let (mut files, mut contents, mut recordings) =
             (HashMap::new(), HashMap::new(), HashMap::new());
         let mut all = Vec::new();
-        for (clip, heard) in of.heard.iter().enumerate() {
+        for (clip, stats) in of.stats.iter().enumerate() {
             let mut found = |name, partner, value| all.push(Finding { clip, name, partner, value });
             let file = *files.entry(&of.audio[clip]).or_insert(clip);
-            let content = *contents.entry(heard.content).or_insert(clip);
+            let content = *contents.entry(stats.content).or_insert(clip);
             let near = of.near.as_ref().and_then(|near| near[clip]);
             if file != clip {
                 found("same_file", Some(file), 0.0);
@@ -226,14 +228,14 @@ impl Audit {
                     found("same_recording", Some(first), f64::NAN);
                 }
             }
-            if heard.peak <= self.silence.get() {
-                found("silent", None, heard.peak);
+            if stats.peak <= self.silence.get() {
+                found("silent", None, stats.peak);
             }
-            if heard.clipped >= self.clipping_run.get() as usize {
-                found("clipped", None, heard.clipped as f64);
+            if stats.clipped >= self.clipping_run.get() as usize {
+                found("clipped", None, stats.clipped as f64);
             }
-            if self.missing(heard) > 0.0 {
-                found("short", None, self.missing(heard));
+            if self.missing(stats) > 0.0 {
+                found("short", None, self.missing(stats));
             }
         }
         all
@@ -256,7 +258,7 @@ impl Audit {
             None => clips.len(),
         };
         let padding = |clips: &Vec<usize>| {
-            let missing: f64 = clips.iter().map(|&clip| self.missing(&of.heard[clip])).sum();
+            let missing: f64 = clips.iter().map(|&clip| self.missing(&of.stats[clip])).sum();
             missing / (self.duration.get() * clips.len() as f64)
         };
         let table = Table::new()

@@ -140,8 +140,8 @@ impl Irmas {
                 .help("download it again: `engine fetch irmas DIR`")
         };
         let archive = Archive::open(&zip.path, &zip.digest).map_err(|fault| match fault {
-            archive::Fault::Unfit(reason) => unfit(reason),
-            archive::Fault::Unread(why) => OpError::failure(format!("`{}` {why}", zip.name))
+            archive::ArchiveError::Unfit(reason) => unfit(reason),
+            archive::ArchiveError::Unread(why) => OpError::failure(format!("`{}` {why}", zip.name))
                 .help("run again once nothing writes to it"),
         })?;
         let names = archive.names().map_err(unfit)?;
@@ -157,10 +157,10 @@ impl Irmas {
         let read = |name: &&String, bytes: &mut Vec<u8>| {
             let most = self.max_unfolded_mib.map(NonZeroU32::get);
             archive.read(name, most, bytes).map(|()| Held::Memory).map_err(|fault| match fault {
-                archive::Fault::Unfit(reason) => {
+                archive::ArchiveError::Unfit(reason) => {
                     Fault::new(name, reason, "download it again: `engine fetch irmas DIR`")
                 }
-                archive::Fault::Unread(why) => Fault::unread(&zip.name, &why),
+                archive::ArchiveError::Unread(why) => Fault::unread(&zip.name, &why),
             })
         };
         self.gather(found, audio, read, rules, cx)

@@ -296,7 +296,7 @@ impl Blocks for Mpeg<'_> {
 }
 
 impl Mpeg<'_> {
-    /// Holds what was found against what the tag says.
+    /// ColumnType what was found against what the tag says.
     fn count(&self, damage: &mut Damage) {
         let Some(claimed) = self.gapless.as_ref().and_then(|gapless| gapless.packets) else {
             return;

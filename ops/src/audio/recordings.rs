@@ -1,7 +1,7 @@
 //! From the `audio` column of clips to samples: files, entries of zip archives, synthesis.
 
 use super::{
-    archive::{Archive, Fault},
+    archive::{Archive, ArchiveError},
     decode::{DecodeError, Decoder},
     held::Held,
     reference::AudioRef,
@@ -97,7 +97,7 @@ impl<'a> Recordings<'a> {
     ) -> Result<(), OpError> {
         let path = self.path_of(clip_id, &archive)?;
         let place = format!("{name}` in `{}", path.display());
-        let fault = |fault: Fault| unreadable(clip_id, &place, fault);
+        let fault = |fault: ArchiveError| unreadable(clip_id, &place, fault);
         // Whoever comes first opens and hashes the archive, and all others wait for that.
         let mut archives =
             self.archives.lock().expect("no thread panics while it opens an archive");

@@ -5,7 +5,7 @@
 use super::matrix::{Matrix, Named};
 use cache::{
     csv::CsvTable,
-    foreign::{Cells, Foreign, Holds, Room, Values},
+    interchange::{Cells, ColumnType, ExternalTable, SizeLimit, Values},
 };
 use std::collections::HashSet;
 
@@ -55,7 +55,7 @@ impl Columns {
     /// # Errors
     /// The end of a sentence about the file: which columns are not there, or might be several things.
     pub(super) fn of(
-        table: &Foreign,
+        table: &ExternalTable,
         asked: &Matrix,
         notes: &mut Vec<String>,
     ) -> Result<Self, String> {
@@ -163,7 +163,7 @@ fn by_role(
 
 /// All columns that play no role and are no index.
 fn others(
-    table: &Foreign,
+    table: &ExternalTable,
     names: &[String],
     roles: &[Option<usize>],
     notes: &mut Vec<String>,
@@ -178,7 +178,7 @@ fn others(
         }
         if name.is_empty() {
             // A comma at the end of each line makes a column without names and values.
-            if let Foreign::Csv(csv) = table
+            if let ExternalTable::Csv(csv) = table
                 && csv.text(at).missing.len() < csv.rows()
             {
                 faults.push(format!("has values in column {at}, which has no name"));
@@ -186,10 +186,10 @@ fn others(
             continue;
         }
         match table.holds(at) {
-            Some(Holds::Other(kind)) => {
+            Some(ColumnType::Other(kind)) => {
                 faults.push(format!("has a {kind} in column `{name}`, which should be a feature"));
             }
-            Some(Holds::Text) => {
+            Some(ColumnType::Text) => {
                 faults.push(format!("has text in column `{name}`, which should be a feature"));
             }
             _ => features.push(at),
@@ -211,10 +211,10 @@ fn together(faults: &[String]) -> String {
 /// # Errors
 /// The end of a sentence about the file, which names all columns at fault.
 pub(super) fn read(
-    table: &Foreign,
+    table: &ExternalTable,
     features: &[usize],
     is_said: bool,
-    room: &mut Room,
+    room: &mut SizeLimit,
 ) -> Result<Vec<Named>, String> {
     let names = table.names();
     let (mut read, mut faults) = (Vec::with_capacity(features.len()), Vec::new());

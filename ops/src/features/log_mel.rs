@@ -254,7 +254,7 @@ impl Op for LogMel {
     }
 }
 
-/// Room for `rows` images; an error where the machine has too little.
+/// SizeLimit for `rows` images; an error where the machine has too little.
 fn zeros(rows: usize, [bands, frames]: [usize; 2]) -> Result<Vec<f32>, OpError> {
     let size = rows.checked_mul(bands).and_then(|size| size.checked_mul(frames));
     let size = size.filter(|&size| Vec::<f32>::new().try_reserve_exact(size).is_ok());

@@ -1,7 +1,7 @@
 //! What a user should know of log-mel spectrograms although they can be made.
 
 use super::log_mel::LogMel;
-use crate::{OpError, math::mel::MelBank, outside::Warnings};
+use crate::{OpError, host::Warnings, math::mel::MelBank};
 use cache::Table;
 
 /// What follows from the parameters alone.

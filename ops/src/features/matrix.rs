@@ -8,7 +8,7 @@ use crate::{
 use cache::{
     Artifact, Kind, Shape, Table,
     csv::CsvTable,
-    foreign::{Cells, Foreign, Numbers, Room, Values},
+    interchange::{Cells, ExternalTable, Numbers, SizeLimit, Values},
     missing,
     parquet::ParquetTable,
     verified,
@@ -95,7 +95,7 @@ impl Op for Matrix {
                 .help("check that it is there and that nothing writes to it, then run again")
         })?;
         let set = self.max_unfolded_mib.map(NonZeroU32::get);
-        let mut room = Room::of(bytes.len() as u64, set);
+        let mut room = SizeLimit::of(bytes.len() as u64, set);
         let fault = |reason: String| self.fault(reason);
         let mut notes = Vec::new();
         let table = match format {
@@ -105,9 +105,9 @@ impl Op for Matrix {
             Format::Csv => {
                 let table = CsvTable::read(&bytes).map_err(fault)?;
                 let table = columns::headed(table, self.header, &mut notes);
-                Foreign::Csv(table.map_err(fault)?)
+                ExternalTable::Csv(table.map_err(fault)?)
             }
-            Format::Parquet => Foreign::Parquet(ParquetTable::open(bytes).map_err(fault)?),
+            Format::Parquet => ExternalTable::Parquet(ParquetTable::open(bytes).map_err(fault)?),
         };
         if table.rows() == 0 {
             return Err(fault("has no row".to_owned()));

@@ -14,7 +14,7 @@ pub mod layout;
 pub mod linkage;
 pub mod matmul;
 pub mod mel;
-pub mod near;
+pub mod near_duplicates;
 pub mod neighbors;
 pub mod numpy;
 pub mod orthogonal;

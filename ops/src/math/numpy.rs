@@ -1,6 +1,6 @@
 //! Arrays in NumPy's NPY format.
 
-use cache::foreign::Numbers;
+use cache::interchange::Numbers;
 use npyz::{NpyFile, Order, TypeChar};
 
 /// A matrix in an NPY file: rows, columns, and numbers row after row, as exact as they are. An array

@@ -27,8 +27,11 @@ pub struct Agreement {}
 impl Op for Agreement {
     const NAME: &'static str = "agreement";
     const VERSION: u32 = 1;
-    const INPUTS: &'static [Port] =
-        &[Port::many("clusters", &[Kind::Labels], "The labelings: clusters or classes of clips.")];
+    const INPUTS: &'static [Port] = &[Port::variadic(
+        "clusters",
+        &[Kind::Labels],
+        "The labelings: clusters or classes of clips.",
+    )];
     const OUTPUTS: &'static [Port] = &[Port::new(
         "agreement",
         &[Kind::Agreement],

@@ -43,7 +43,7 @@ pub struct Batches<'a> {
 
 /// Latent vectors, row after row.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Codes {
+pub struct Encodings {
     /// Latent means.
     pub means: Vec<f32>,
     /// Logarithms of variances; empty unless variational.
@@ -89,7 +89,7 @@ pub trait Backend {
     ///
     /// # Errors
     /// When the run is cancelled or the device fails.
-    fn encode(&mut self, clips: &[u32], cx: &Ctx<'_>) -> Result<Codes, OpError>;
+    fn encode(&mut self, clips: &[u32], cx: &Ctx<'_>) -> Result<Encodings, OpError>;
 
     /// What the decoder makes of the latent means of these clips, row after row.
     ///

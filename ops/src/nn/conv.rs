@@ -23,9 +23,9 @@ pub struct Conv {
     weights: usize,
 }
 
-/// Room that the kernels need, kept between calls.
+/// Scratch that the kernels need, kept between calls.
 #[derive(Default)]
-pub struct Room {
+pub struct Scratch {
     planes: Vec<f32>,
     matrix: Vec<f32>,
     grid: Vec<f32>,
@@ -86,7 +86,7 @@ impl Conv {
     }
 
     /// Computes the output from the input; parameters are weight, then bias.
-    pub fn forward(&self, parameters: &[f32], input: &[f32], output: &mut [f32], at: &mut Room) {
+    pub fn forward(&self, parameters: &[f32], input: &[f32], output: &mut [f32], at: &mut Scratch) {
         let (p, bias) = (&self.patches, &parameters[self.weights..]);
         let (taps, area) = (p.taps(), p.grid_area());
         let planes = room(&mut at.planes, p.planes_len());
@@ -146,7 +146,7 @@ impl Conv {
         d_output: &mut [f32],
         d_input: Option<&mut [f32]>,
         d_parameters: &mut [f32],
-        at: &mut Room,
+        at: &mut Scratch,
     ) {
         if self.relu {
             mask(output, d_output);
@@ -194,7 +194,13 @@ impl Conv {
 
 /// [`Conv::forward`] of convolutions (none transposed) one after the other, of which only the last
 /// output is wanted: what is between is never laid out as an image.
-pub fn chain(convs: &[Conv], parameters: &[f32], input: &[f32], output: &mut [f32], at: &mut Room) {
+pub fn chain(
+    convs: &[Conv],
+    parameters: &[f32],
+    input: &[f32],
+    output: &mut [f32],
+    at: &mut Scratch,
+) {
     let mut rest = parameters;
     let mut before: Option<(&Conv, &[f32])> = None;
     for conv in convs {
@@ -317,7 +323,7 @@ mod tests {
             let oracle = Oracle::new(&conv);
             let expected = oracle.forward(&parameters, &input);
 
-            let mut room = Room::default();
+            let mut room = Scratch::default();
             let mut output = vec![f32::NAN; conv.output_len()];
             conv.forward(&single(&parameters), &single(&input), &mut output, &mut room);
             close(&output, &expected)?;

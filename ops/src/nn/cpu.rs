@@ -1,9 +1,9 @@
 //! Training and running a network on the CPU.
 
-use super::backend::{Backend, Batches, Codes, State};
+use super::backend::{Backend, Batches, Encodings, State};
+use super::cpu_network::CpuNetwork;
 use super::fit::Plan;
 use super::layers::Network;
-use super::machine::Machine;
 use super::objective::Losses;
 use super::tape::Trainer;
 use crate::math::random::{Purpose, Random};
@@ -28,7 +28,7 @@ impl<'a> Cpu<'a> {
     pub fn new(plan: &'a Plan, data: &Array, state: &State) -> Result<Self, OpError> {
         let network = plan.network();
         let (parameters, statistics) = (state.parameters.clone(), state.statistics.clone());
-        let machine = Machine::new(network.clone(), data.clone(), parameters, statistics);
+        let machine = CpuNetwork::new(network.clone(), data.clone(), parameters, statistics);
         let trainer = Trainer::new(machine, plan.learning_rate, plan.weight_decay)?;
         Ok(Self { plan, network, trainer })
     }
@@ -101,10 +101,10 @@ impl Backend for Cpu<'_> {
         Ok(())
     }
 
-    fn encode(&mut self, clips: &[u32], cx: &Ctx<'_>) -> Result<Codes, OpError> {
+    fn encode(&mut self, clips: &[u32], cx: &Ctx<'_>) -> Result<Encodings, OpError> {
         let mut machine = self.trainer.machine();
         machine.training = false;
-        let mut codes = Codes::default();
+        let mut codes = Encodings::default();
         for batch in clips.chunks(ENCODE_BATCH) {
             cx.stop_if_cancelled()?;
             machine.encode(batch);

@@ -72,7 +72,7 @@ impl Epoch {
 }
 
 /// A training that got so far.
-struct Course<'a> {
+struct TrainingState<'a> {
     backend: Box<dyn Backend + 'a>,
     history: Vec<Epoch>,
     /// Parameters and statistics of the epoch with the best held-out loss.
@@ -158,7 +158,7 @@ impl Plan {
         &'a self,
         cx: &Ctx<'_>,
         open: impl FnOnce(&State) -> Result<Box<dyn Backend + 'a>, OpError>,
-    ) -> Result<Course<'a>, OpError> {
+    ) -> Result<TrainingState<'a>, OpError> {
         let network = self.network();
         let kept = cx.checkpoints.load(self.epochs);
         let kept = kept.and_then(|(_, state)| resume(&network, &state));
@@ -166,14 +166,14 @@ impl Plan {
             kept.unwrap_or_else(|| (State::start(&network, cx.seed), Vec::new(), None));
         let mut backend = open(&state)?;
         backend.restore(&state)?;
-        Ok(Course { backend, history, best })
+        Ok(TrainingState { backend, history, best })
     }
 
     fn epoch(
         &self,
         epoch: u64,
         training: &[u32],
-        course: &mut Course<'_>,
+        course: &mut TrainingState<'_>,
         cx: &Ctx<'_>,
     ) -> Result<(Epoch, State), OpError> {
         let order =
@@ -244,7 +244,7 @@ fn tensor(shape: &[usize], values: Vec<f32>) -> Tensor {
     Tensor { shape: shape.to_vec(), values }
 }
 
-impl Course<'_> {
+impl TrainingState<'_> {
     fn to_tensors(&self, now: State) -> Tensors {
         let rows: Vec<f32> = self.history.iter().flat_map(Epoch::numbers).collect();
         let [first, second] = now.moments;

@@ -4,7 +4,7 @@
 //! it is in the cache. Gradients of parameters are summed over a fixed number of parts of the
 //! batch and then over the parts in order, so that they do not depend on the number of threads.
 
-use super::conv::{Conv, Room, chain, mask};
+use super::conv::{Conv, Scratch, chain, mask};
 use super::layers::{Layer, Operation};
 use super::norm::{Norm, Scale};
 use super::rows::Rows;
@@ -41,16 +41,16 @@ enum Work {
     Norm(Norm, Scale),
 }
 
-/// Room of one thread.
+/// Scratch of one thread.
 #[derive(Default)]
-struct Bench {
-    room: Room,
+struct StageBuffers {
+    room: Scratch,
     spare: Vec<f32>,
 }
 
-impl Bench {
-    /// Room for `len` numbers beside that of the kernels.
-    fn split(&mut self, len: usize) -> (&mut Room, &mut [f32]) {
+impl StageBuffers {
+    /// Scratch for `len` numbers beside that of the kernels.
+    fn split(&mut self, len: usize) -> (&mut Scratch, &mut [f32]) {
         if self.spare.len() < len {
             self.spare.resize(len, 0.0);
         }
@@ -59,7 +59,7 @@ impl Bench {
 }
 
 thread_local! {
-    static BENCH: RefCell<Bench> = RefCell::default();
+    static BENCH: RefCell<StageBuffers> = RefCell::default();
 }
 
 /// The stages of layers in a row.
@@ -322,7 +322,7 @@ fn image_backward(
     d_output: &mut [f32],
     mut d_input: Option<&mut [f32]>,
     d_parameters: &mut [f32],
-    bench: &mut Bench,
+    bench: &mut StageBuffers,
 ) {
     let (mut output_end, mut parameter_end) = (record.len(), parameters.len());
     let (room, mut spare) = bench.split(record.len());

@@ -1,10 +1,10 @@
 //! A model op from inputs to outputs: checks, training, encoding, and what a reader should know of
 //! the result.
 
-use super::backend::{Backend, Codes};
+use super::backend::{Backend, Encodings};
+use super::cpu_network::{LOG_VARIANCE, kl_divergence};
 use super::cuda;
 use super::fit::{Epoch, Plan};
-use super::machine::{LOG_VARIANCE, nats};
 use crate::op::{Ctx, Inputs, OpError, Outputs, Port};
 use cache::{Array, Artifact, Kind, Shape, Table};
 
@@ -40,7 +40,7 @@ pub const DIAGNOSTICS: Port = Port::new(
     "diagnostics",
     &[Kind::Diagnostics],
     "per latent unit: `unit`, `kl` (nats a clip), `variance_of_mean`, `active` (1 if the KL is above \
-     0.01 nats, or, without a KL, the variance above 0.01)",
+     0.01 kl_divergence, or, without a KL, the variance above 0.01)",
 );
 
 /// A latent unit of a plain autoencoder counts as active when its mean varies more than this, one
@@ -191,7 +191,7 @@ fn encode(backend: &mut dyn Backend, clips: usize, cx: &Ctx<'_>) -> Result<Laten
         (architecture.latent, architecture.variational)
     };
     let all: Vec<u32> = (0..clips as u32).collect();
-    let Codes { means, log_variances } = backend.encode(&all, cx)?;
+    let Encodings { means, log_variances } = backend.encode(&all, cx)?;
     Ok(Latents { units, means, log_variances: variational.then_some(log_variances) })
 }
 
@@ -203,7 +203,7 @@ impl Latents {
         let rows = self.means.chunks(self.units).zip(log_variances.chunks(self.units));
         for (means, log_variances) in rows {
             for ((sum, mean), log_variance) in sums.iter_mut().zip(means).zip(log_variances) {
-                *sum += nats(*mean, *log_variance);
+                *sum += kl_divergence(*mean, *log_variance);
             }
         }
         let clips = (self.means.len() / self.units) as f64;

@@ -3,7 +3,7 @@
 //! What is whose: the tape, the parameters and their gradients, Adam, and the arithmetic on latent
 //! vectors (reparameterisation, KL, free bits, the sum of the loss) are dfdx's. The stages of the
 //! network and the squared error are operations of our own on that tape: dfdx has no convolution
-//! on stable Rust. Large activations stay in the [`Machine`], whose buffers live from step to step;
+//! on stable Rust. Large activations stay in the [`CpuNetwork`], whose buffers live from step to step;
 //! on the tape stands a handle of one number for each, which keeps the order of operations. The
 //! machine also has a copy of the parameters, for its kernels to read.
 //!
@@ -12,7 +12,7 @@
 //! network, where an update of our own on two threads took 1.4 ms.
 
 use super::clip::clip;
-use super::machine::{LOG_VARIANCE, Machine, Place};
+use super::cpu_network::{CpuNetwork, LOG_VARIANCE, StageId};
 use super::objective::{Losses, Objective, Reduction};
 use crate::op::OpError;
 use dfdx::prelude::*;
@@ -27,7 +27,7 @@ type Moment = <Cpu as Storage<f32>>::Vec;
 
 /// A network whose steps are recorded on a tape.
 pub struct Trainer {
-    machine: Rc<RefCell<Machine>>,
+    machine: Rc<RefCell<CpuNetwork>>,
     parameters: Parameters,
     adam: AdamConfig,
     first: Moment,
@@ -66,7 +66,11 @@ impl Trainer {
     ///
     /// # Errors
     /// When there is no memory left.
-    pub fn new(machine: Machine, learning_rate: f64, weight_decay: f64) -> Result<Self, OpError> {
+    pub fn new(
+        machine: CpuNetwork,
+        learning_rate: f64,
+        weight_decay: f64,
+    ) -> Result<Self, OpError> {
         let device = Device(Cpu::default());
         device.0.try_enable_cache()?;
         let len = machine.parameters().len();
@@ -98,7 +102,7 @@ impl Trainer {
     }
 
     /// The network, for all that is not a training step.
-    pub fn machine(&self) -> std::cell::RefMut<'_, Machine> {
+    pub fn machine(&self) -> std::cell::RefMut<'_, CpuNetwork> {
         self.machine.borrow_mut()
     }
 
@@ -106,7 +110,7 @@ impl Trainer {
     ///
     /// # Panics
     /// If a tape is still held somewhere.
-    pub fn into_machine(self) -> Machine {
+    pub fn into_machine(self) -> CpuNetwork {
         let cell = Rc::try_unwrap(self.machine).ok().expect("BUG: a tape outlives its step");
         cell.into_inner()
     }
@@ -166,13 +170,13 @@ impl Trainer {
         for place in places {
             go_on()?;
             match place {
-                Place::Encoder(_) => features = self.pass(features, place)?,
-                Place::Decoder(at) if at > 0 => decoder.push(place),
+                StageId::Encoder(_) => features = self.pass(features, place)?,
+                StageId::Decoder(at) if at > 0 => decoder.push(place),
                 _ => {}
             }
         }
         let Some(noise) = noise else {
-            let image = self.decode(self.head(features, Place::Mean, false)?, decoder, go_on)?;
+            let image = self.decode(self.head(features, StageId::Mean, false)?, decoder, go_on)?;
             let reconstruction = self.squared_error(image, objective.reconstruction)?;
             let value = f64::from(reconstruction.array());
             let losses = Losses { loss: value, reconstruction: value, kl: 0.0 };
@@ -180,9 +184,9 @@ impl Trainer {
             return Ok(Step { losses, gradients: reconstruction.try_backward()? });
         };
         // Going back, this head comes second: it adds to what the other one sent.
-        let mean = self.head(features.with_empty_tape(), Place::Mean, true)?;
+        let mean = self.head(features.with_empty_tape(), StageId::Mean, true)?;
         let log_variance = self
-            .head(features, Place::LogVariance, false)?
+            .head(features, StageId::LogVariance, false)?
             .try_clamp(LOG_VARIANCE[0], LOG_VARIANCE[1])?;
         let (batch, latent) = *mean.shape();
         let noise = self.device.0.try_tensor_from_vec(noise, (batch, latent))?;
@@ -214,7 +218,7 @@ impl Trainer {
     }
 
     /// A stage from image to image.
-    fn pass(&self, input: Handle, place: Place) -> Result<Handle, TapeError> {
+    fn pass(&self, input: Handle, place: StageId) -> Result<Handle, TapeError> {
         let (_, mut tape) = input.split_tape();
         self.machine.borrow_mut().forward(place);
         let (machine, parameters) = (Rc::clone(&self.machine), self.parameters.ghost());
@@ -227,7 +231,7 @@ impl Trainer {
     }
 
     /// A head: from the encoder's last image to vectors on the tape.
-    fn head(&self, input: Handle, place: Place, add: bool) -> Result<Vectors, TapeError> {
+    fn head(&self, input: Handle, place: StageId, add: bool) -> Result<Vectors, TapeError> {
         let (_, mut tape) = input.split_tape();
         let mut machine = self.machine.borrow_mut();
         machine.forward(place);
@@ -250,7 +254,7 @@ impl Trainer {
     fn decode(
         &self,
         vectors: Vectors,
-        rest: Vec<Place>,
+        rest: Vec<StageId>,
         go_on: &dyn Fn() -> Result<(), OpError>,
     ) -> Result<Handle, OpError> {
         let (vectors, mut tape) = vectors.split_tape();
@@ -268,7 +272,7 @@ impl Trainer {
             Ok(())
         });
         let mut image = self.device.0.try_tensor(0.0)?.put_tape(tape);
-        for place in [Place::Decoder(0)].into_iter().chain(rest) {
+        for place in [StageId::Decoder(0)].into_iter().chain(rest) {
             go_on()?;
             image = self.pass(image, place)?;
         }

@@ -5,8 +5,8 @@ use super::{
     template::{Part, parts},
 };
 use crate::{
-    Ctx, Determinism, Fault, Inputs, Op, OpError, Outputs, Piece, Port, Program, Select, Source,
-    ports,
+    Ctx, Determinism, ErrorKind, Inputs, Op, OpError, Outputs, Piece, Port, Program, Select,
+    Source, ports,
 };
 use cache::{Kind, Shape};
 use schemars::JsonSchema;
@@ -168,7 +168,7 @@ impl Op for Command {
     const VERSION: u32 = 1;
     const INPUTS: &'static [Port] = &[];
     const OUTPUTS: &'static [Port] = &[];
-    const OPEN: bool = true;
+    const DYNAMIC_PORTS: bool = true;
     const SEEDED: bool = true;
     const DETERMINISM: Determinism = Determinism::Tolerant;
 
@@ -226,7 +226,7 @@ impl Op for Command {
             files: inputs.files(),
         };
         let tables = cx.programs.run(&program, cx.cancel).map_err(|error| OpError {
-            param: (error.fault == Fault::Input).then_some("command"),
+            param: (error.fault == ErrorKind::Input).then_some("command"),
             ..error
         })?;
         let artifacts: Vec<_> = read.iter().map(|(_, artifact)| *artifact).collect();

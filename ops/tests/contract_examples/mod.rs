@@ -188,7 +188,7 @@ fn recordings(root: &Path) -> impl Iterator<Item = String> {
 /// One artifact a port, and three where it takes several.
 pub fn inputs(ports: &[Port], rows: usize, choice: usize) -> Vec<(&'static str, Artifact)> {
     let artifact = |kinds: &[Kind]| artifact(kinds[choice % kinds.len()], rows);
-    let names = |port: &Port| match port.many {
+    let names = |port: &Port| match port.variadic {
         true => ["a", "b", "c"].map(|label| labelled(port.name, label)).to_vec(),
         false => vec![port.name],
     };

@@ -1,6 +1,6 @@
 //! Programs run as simply as can be: in a folder of files, to their end.
 
-use cache::{Table, foreign};
+use cache::{Table, interchange};
 use ops::{Cancel, OpError, Piece, Program, Programs};
 use std::process::Command;
 
@@ -13,7 +13,7 @@ impl Programs for Plain {
         let input = |name: &str| folder.path().join(format!("in-{name}"));
         let output = |name: &str| folder.path().join(format!("out-{name}"));
         for (name, artifact) in &program.inputs {
-            foreign::write(&input(name), artifact).map_err(OpError::failure)?;
+            interchange::write(&input(name), artifact).map_err(OpError::failure)?;
         }
         let word = |pieces: &Vec<Piece<'_>>| -> String {
             let text = |piece: &Piece<'_>| match piece {
@@ -29,7 +29,7 @@ impl Programs for Plain {
         if !status.is_ok_and(|status| status.success()) {
             return Err(OpError::failure(format!("`{}` failed", words[0])));
         }
-        let read = |name: &&str| foreign::read(&output(name)).map_err(OpError::failure);
+        let read = |name: &&str| interchange::read(&output(name)).map_err(OpError::failure);
         program.outputs.iter().map(read).collect()
     }
 }

@@ -2,11 +2,11 @@
 
 use super::{distribution::ParamDistribution, grid::combinations, settings::SamplerSettings};
 use crate::{
-    say::fault::Fault,
     spec::{
         points::{Point, Reader},
         sweep::MOST,
     },
+    ui::diagnostic::Diagnostic,
 };
 use ops::{Purpose, Random};
 use std::collections::HashSet;
@@ -104,7 +104,7 @@ impl<'s> Draws<'s> {
         let message = format!(
             "`{name}` asks for {n} points, but only {found} different {others} can be drawn: all of them are run"
         );
-        let fault = Fault::warning("spec::sweep", message);
+        let fault = Diagnostic::warning("spec::sweep", message);
         reader.cx.push(fault.at_key(key, "the space is exhausted before `n`"));
     }
 }

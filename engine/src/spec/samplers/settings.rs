@@ -2,14 +2,14 @@
 
 use super::{Keys, Sampler, distribution::ParamDistribution};
 use crate::{
-    say::{
-        fault::{Fault, listed, quote},
-        suggest,
-    },
     spec::{
         node::{Key, Node},
         points::Reader,
         sweep::{MOST, fault},
+    },
+    ui::{
+        diagnostic::{Diagnostic, listed, quote},
+        suggest,
     },
 };
 use std::collections::BTreeMap;
@@ -99,7 +99,7 @@ impl SamplerSettings {
                 let known: Vec<&str> = known.iter().map(|setting| setting.name).collect();
                 let message = format!("`{}` has no entry {}", key.name, quote(&name.name));
                 reader.cx.push(
-                    Fault::error("spec::unknown_entry", message)
+                    Diagnostic::error("spec::unknown_entry", message)
                         .at_key(&name, "unknown")
                         .maybe_help(suggest::help(&name.name, &known, "the entries are")),
                 );

@@ -52,11 +52,11 @@ fn fault(call: &str, error: &DriverError) -> CudaError {
 
 /// Starts the driver that lies in this file.
 fn init(driver: &Path) -> Result<(), CudaError> {
-    static OPEN: OnceLock<Option<Library>> = OnceLock::new();
+    static DYNAMIC_PORTS: OnceLock<Option<Library>> = OnceLock::new();
     // cudarc asks the loader by name alone; what is open already is found wherever it lies.
     // SAFETY: opening the driver's library runs its initialisers, as any CUDA program does.
     let present = unsafe {
-        OPEN.get_or_init(|| Library::new(driver).ok());
+        DYNAMIC_PORTS.get_or_init(|| Library::new(driver).ok());
         sys::is_culib_present()
     };
     if !present {

@@ -2,8 +2,8 @@
 
 use super::super::backend::{Backend, Batches, State};
 use super::super::cpu::Cpu;
+use super::super::cpu_network::CpuNetwork;
 use super::super::fit::Plan;
-use super::super::machine::Machine;
 use super::super::tape::Trainer;
 use super::driver::{CudaError, Driver};
 use super::trainer::OnDevice;
@@ -127,7 +127,7 @@ fn cpu_gradient(
     seed: u64,
 ) -> Result<Vec<f32>, OpError> {
     let State { parameters, statistics, .. } = start.clone();
-    let machine = Machine::new(plan.network(), data.clone(), parameters, statistics);
+    let machine = CpuNetwork::new(plan.network(), data.clone(), parameters, statistics);
     let trainer = Trainer::new(machine, plan.learning_rate, 0.0)?;
     let noise = plan.architecture.variational.then(|| {
         let mut random = Random::new(seed, Purpose::Noise, 0);

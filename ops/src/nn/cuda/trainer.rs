@@ -4,7 +4,7 @@
 //! numbers that move. A step is recorded once for each number of clips that a batch can have (all
 //! but the last batch of an epoch have the same), and replayed; the host waits only to read losses.
 
-use super::super::backend::{Backend, Batches, Codes, State};
+use super::super::backend::{Backend, Batches, Encodings, State};
 use super::super::fit;
 use super::super::layers::Network;
 use super::super::objective::{Losses, Objective};
@@ -250,8 +250,8 @@ impl<D: Driver> Backend for OnDevice<D> {
         Ok(())
     }
 
-    fn encode(&mut self, clips: &[u32], cx: &Ctx<'_>) -> Result<Codes, OpError> {
-        let mut codes = Codes::default();
+    fn encode(&mut self, clips: &[u32], cx: &Ctx<'_>) -> Result<Encodings, OpError> {
+        let mut codes = Encodings::default();
         let units = self.net.network.architecture.latent;
         self.pass(clips, 0.0, cx, |this, _, rows| {
             let [mean, log_variance, ..] = this.net.plan.latent;

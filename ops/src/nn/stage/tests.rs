@@ -101,8 +101,8 @@ proptest! {
 
 #[test]
 fn what_is_not_kept_changes_no_output() {
+    use super::super::cpu_network::{CpuNetwork, StageId};
     use super::super::layers::{Architecture, Network};
-    use super::super::machine::{Machine, Place};
     for (input, kernel, stride) in
         [([9, 7], 3, 2), ([16, 18], 3, 2), ([1, 5], 3, 1), ([11, 30], 5, 3), ([8, 8], 2, 2)]
     {
@@ -119,11 +119,11 @@ fn what_is_not_kept_changes_no_output() {
         let values = (0..3 * input[0] * input[1]).map(|_| random.between(-1.0, 1.0) as f32);
         let data = cache::Array::new(input, values.collect::<Vec<_>>());
         let parameters = network.initial_parameters(0);
-        let mut machine = Machine::new(network, data, parameters, Vec::new());
+        let mut machine = CpuNetwork::new(network, data, parameters, Vec::new());
         let mut latents = |training| {
             machine.training = training;
             machine.encode(&[2, 0, 1]);
-            let rows = machine.output(Place::Mean);
+            let rows = machine.output(StageId::Mean);
             (0..3).map(|at| rows.row(at).to_vec()).collect::<Vec<_>>()
         };
         assert_eq!(latents(true), latents(false), "{input:?} {kernel} {stride}");

@@ -1,6 +1,6 @@
 //! Ctrl-C: the first asks the run to stop, the second stops the process.
 
-use crate::say::progress::say;
+use crate::ui::progress::say;
 use std::sync::{
     Once,
     atomic::{AtomicBool, Ordering},

@@ -1,6 +1,6 @@
 //! Tables of text: as columns where they fit, stacked where they do not, and as Markdown.
 
-use crate::say::fold::paragraph;
+use crate::ui::fold::paragraph;
 
 /// A table. The first column names the rows and is set to the left, the others to the right.
 #[derive(Clone, Debug, Default)]

@@ -1,9 +1,9 @@
 //! What an op learns of the world: where files lie, what it saved before, who hears of its progress.
 
 use super::log::Log;
-use crate::say::progress::Progress;
+use crate::ui::progress::Progress;
 use cache::{Digest, Tensors, checkpoint::CheckpointFolder, store::Times};
-use ops::{Cancel, Checkpoints, Fault, Locate, OpError};
+use ops::{Cancel, Checkpoints, ErrorKind, Locate, OpError};
 use std::{collections::HashMap, path::PathBuf, sync::Mutex, time::Instant};
 
 /// Files and checkpoints of a step.
@@ -57,7 +57,7 @@ impl Checkpoints for Outside<'_> {
 }
 
 /// The progress of a step, as its op sees it.
-pub struct Told<'a> {
+pub struct ProgressRelay<'a> {
     /// Who shows it.
     pub progress: &'a dyn Progress,
     /// The step's place in the plan, from 1.
@@ -70,7 +70,7 @@ pub struct Told<'a> {
     pub warnings: &'a Mutex<Vec<String>>,
 }
 
-impl ops::Warnings for Told<'_> {
+impl ops::Warnings for ProgressRelay<'_> {
     fn warn(&self, message: &str) {
         let message = format!("step `{}`: {message}", self.step);
         self.log.line(&format!("warning: {message}"));
@@ -79,7 +79,7 @@ impl ops::Warnings for Told<'_> {
     }
 }
 
-impl ops::Progress for Told<'_> {
+impl ops::Progress for ProgressRelay<'_> {
     fn at(&self, done: u64, total: u64, note: &str) {
         self.log.at(done, total, note);
         self.progress.at(self.number, done, total, note);
@@ -102,7 +102,7 @@ impl<'a> Deadline<'a> {
     /// Tells a step that ran out of time from one that the user stopped.
     pub fn explain(&self, error: OpError) -> OpError {
         match self.timeout {
-            Some(seconds) if error.fault == Fault::Cancelled && !self.run.is_cancelled() => {
+            Some(seconds) if error.fault == ErrorKind::Cancelled && !self.run.is_cancelled() => {
                 OpError::failure(format!("it ran longer than its timeout of {seconds} s"))
                     .help("raise `timeout`, or make the step smaller")
             }

@@ -11,9 +11,9 @@
 //!
 //! `run_finished` is the last event of a run that began. Readers pass over events and fields that they do not know.
 
-use crate::say::{
-    progress::{Progress, Settled},
-    talk::{event, line_as_event},
+use crate::ui::{
+    logging::{event, line_as_event},
+    progress::{Progress, StepFinished},
 };
 use serde_json::json;
 use std::{
@@ -25,10 +25,10 @@ use std::{
 /// Writes an event for each thing that it hears.
 #[derive(Default)]
 pub struct Json {
-    running: Mutex<HashMap<usize, Running>>,
+    running: Mutex<HashMap<usize, RunningStep>>,
 }
 
-struct Running {
+struct RunningStep {
     name: String,
     reason: String,
     said: Option<Instant>,
@@ -37,7 +37,7 @@ struct Running {
 const BETWEEN: Duration = Duration::from_millis(500);
 
 impl Json {
-    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<usize, Running>> {
+    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<usize, RunningStep>> {
         self.running.lock().expect("no thread panics while it holds the steps")
     }
 }
@@ -46,7 +46,7 @@ impl Progress for Json {
     fn start(&self, number: usize, name: &str, reason: &str) {
         let (name, reason) = (name.to_owned(), reason.to_owned());
         event("step_started", json!({ "step": name, "number": number, "reason": reason }));
-        self.running().insert(number, Running { name, reason, said: None });
+        self.running().insert(number, RunningStep { name, reason, said: None });
     }
 
     fn at(&self, number: usize, done: u64, total: u64, note: &str) {
@@ -60,8 +60,8 @@ impl Progress for Json {
         event("progress", json!({ "step": step, "done": done, "total": total, "note": note }));
     }
 
-    fn settle(&self, settled: &Settled<'_>) {
-        let Settled { number, name, status, elapsed, note } = settled;
+    fn step_finished(&self, finished: &StepFinished<'_>) {
+        let StepFinished { number, name, status, elapsed, note } = finished;
         let ran = self.running().remove(number);
         let reason = match ran {
             Some(running) => running.reason,

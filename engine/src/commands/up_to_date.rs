@@ -16,13 +16,13 @@ use crate::{
     devices::Machine,
     record::{latest, runs},
     run::{scan, scan_sources, wanted},
-    say::{progress::say, talk},
+    ui::{logging, progress::say},
 };
 use cache::{
     Digest, Hasher, Record,
     record::{RunStatus, StepStatus},
     regular,
-    store::UNCHANGED,
+    store::UP_TO_DATE,
     versions::Versions,
 };
 use ops::{Device, Select, Source};
@@ -59,11 +59,11 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 
 /// The run that this one would repeat, if there is one. Who asks for details gets an ordinary run.
 pub fn find(args: &RunArgs) -> Option<Unchanged> {
-    let detailed = talk::is_json() || talk::is_verbose() || args.dry_run;
+    let detailed = logging::is_json() || logging::is_verbose() || args.dry_run;
     if detailed || !args.plan.force.is_empty() {
         return None;
     }
-    let folder = args.plan.store.store.join(UNCHANGED);
+    let folder = args.plan.store.store.join(UP_TO_DATE);
     let text = read(&folder.join(name(args)?)).ok()?;
     let (digest, rest) = split_line(&text)?;
     if Digest::of(rest).to_string().as_bytes() != digest {
@@ -137,7 +137,7 @@ fn try_keep(
     rest.extend(versions.map(|versions| versions.to_text()).unwrap_or_default());
     let mut text = format!("{}\n", Digest::of(&rest)).into_bytes();
     text.extend(rest);
-    prepared.store.keep_for_now(UNCHANGED, &name(args)?, &text).ok()
+    prepared.store.keep_for_now(UP_TO_DATE, &name(args)?, &text).ok()
 }
 
 /// The versions of all that a run rests on in which every step was there.
@@ -181,7 +181,7 @@ fn name(args: &RunArgs) -> Option<String> {
     let mut hasher = Hasher::new("asked-v1");
     hasher.text(env::current_dir().ok()?.to_str()?);
     hasher.text(args.plan.store.store.to_str()?);
-    hasher.number(Machine::look().gpus.len() as u64);
+    hasher.number(Machine::detect().gpus.len() as u64);
     for word in env::args_os().skip(1) {
         hasher.text(word.to_str()?);
     }

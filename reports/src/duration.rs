@@ -1,7 +1,7 @@
 //! Spans of time for readers.
 
 /// A span of time to two or three digits: `40 ms`, `0.4 s`, `12 s`, `4 min 10 s`.
-pub fn span(seconds: f64) -> String {
+pub fn duration(seconds: f64) -> String {
     let whole = seconds.round() as u64;
     match whole {
         _ if seconds < 0.0995 => format!("{:.0} ms", seconds.max(0.0) * 1e3),
@@ -14,7 +14,7 @@ pub fn span(seconds: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::span;
+    use super::duration;
 
     #[test]
     fn spans_read_well() {

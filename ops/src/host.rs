@@ -6,7 +6,7 @@ use cache::{Artifact, FileEntry, Table};
 /// What earlier runs of the same step made, with the same parameters and other inputs or files.
 ///
 /// It spares work and never decides a byte: with it and without it an op makes the same.
-pub trait Earlier: Sync {
+pub trait PriorOutputs: Sync {
     /// What some of them made at a port.
     fn outputs(&self, port: &str) -> Vec<Artifact>;
 }
@@ -55,7 +55,7 @@ pub enum Piece<'a> {
     Output(&'a str),
 }
 
-impl Earlier for Detached {
+impl PriorOutputs for Detached {
     fn outputs(&self, _port: &str) -> Vec<Artifact> {
         Vec::new()
     }

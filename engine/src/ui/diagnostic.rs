@@ -2,7 +2,7 @@
 
 use crate::{
     pipeline::{SourceText, Span},
-    say::{few::few, progress::say_drawn, talk, visible::visible},
+    ui::{few::few, logging, progress::say_drawn, visible::visible},
 };
 use miette::{
     GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, MietteError,
@@ -23,7 +23,7 @@ pub enum Severity {
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Fault {
+pub struct Diagnostic {
     /// A name to search for, such as `spec::unknown_op`.
     pub code: &'static str,
     /// How bad it is.
@@ -36,7 +36,7 @@ pub struct Fault {
     pub help: Option<String>,
 }
 
-impl Fault {
+impl Diagnostic {
     /// Something that must be put right.
     pub fn error(code: &'static str, message: impl Into<String>) -> Self {
         Self {
@@ -82,22 +82,22 @@ impl Fault {
 
 /// Everything that is wrong with one pipeline.
 #[derive(Clone, Debug)]
-pub struct Faults {
+pub struct Diagnostics {
     /// The text the places are in.
     pub source: Arc<SourceText>,
     /// What is wrong, in the order of the file.
-    pub faults: Vec<Fault>,
+    pub faults: Vec<Diagnostic>,
 }
 
-impl Faults {
-    /// Faults in the order of the file, each once, in however many variants it is.
-    pub fn new(source: Arc<SourceText>, mut faults: Vec<Fault>) -> Self {
+impl Diagnostics {
+    /// Diagnostics in the order of the file, each once, in however many variants it is.
+    pub fn new(source: Arc<SourceText>, mut faults: Vec<Diagnostic>) -> Self {
         let mut seen = std::collections::HashSet::new();
         faults.retain(|fault| {
             let spans: Vec<Span> = fault.labels.iter().map(|(span, _)| span.clone()).collect();
             seen.insert((fault.code, fault.message.clone(), spans))
         });
-        faults.sort_by_key(Fault::place);
+        faults.sort_by_key(Diagnostic::place);
         Self { source, faults }
     }
 
@@ -107,33 +107,33 @@ impl Faults {
     }
 }
 
-impl fmt::Display for Faults {
+impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (shown, rest) = few(&self.faults);
-        f.write_str(&render(&self.source, &shown, &Look::plain(80)))?;
+        f.write_str(&render(&self.source, &shown, &RenderStyle::plain(80)))?;
         rest.map_or(Ok(()), |rest| write!(f, "\n{rest}\n"))
     }
 }
 
-impl std::error::Error for Faults {}
+impl std::error::Error for Diagnostics {}
 
 /// How faults are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Look {
+pub struct RenderStyle {
     /// Colours, and lines from beyond ASCII.
     pub fancy: bool,
     /// Columns.
     pub width: usize,
 }
 
-impl Look {
+impl RenderStyle {
     /// ASCII without colours.
     pub fn plain(width: usize) -> Self {
         Self { fancy: false, width }
     }
 
     /// What suits standard error: fancy on a terminal unless `NO_COLOR` is set.
-    pub fn of_stderr() -> Self {
+    pub fn for_stderr() -> Self {
         let quiet = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
             || std::env::var_os("TERM").is_some_and(|value| value == "dumb");
         let columns = std::env::var("COLUMNS").ok().and_then(|value| value.parse().ok());
@@ -148,21 +148,21 @@ impl Look {
 const LONGEST_LINE: usize = 400;
 
 /// Draws faults one after the other, each with the lines it is about.
-pub fn render(source: &SourceText, faults: &[Fault], look: &Look) -> String {
+pub fn render(source: &SourceText, faults: &[Diagnostic], style: &RenderStyle) -> String {
     if let Cow::Owned(text) = visible(&source.text)
         && text != source.text
     {
         let shown = SourceText { text, path: source.path.clone() };
         let faults: Vec<_> = faults.iter().map(|fault| moved(fault, &source.text)).collect();
-        return render(&shown, &faults, look);
+        return render(&shown, &faults, style);
     }
-    let theme = if look.fancy {
+    let theme = if style.fancy {
         GraphicalTheme { characters: ThemeCharacters::unicode(), styles: ThemeStyles::ansi() }
     } else {
         GraphicalTheme { characters: ThemeCharacters::ascii(), styles: ThemeStyles::none() }
     };
     let handler = GraphicalReportHandler::new_themed(theme)
-        .with_width(look.width)
+        .with_width(style.width)
         .with_links(false)
         .with_context_lines(1)
         .with_break_words(true)
@@ -218,7 +218,7 @@ pub fn render(source: &SourceText, faults: &[Fault], look: &Look) -> String {
 }
 
 /// A fault whose places are those in the text as it is shown.
-fn moved(fault: &Fault, text: &str) -> Fault {
+fn moved(fault: &Diagnostic, text: &str) -> Diagnostic {
     let shown = |at: usize| visible(&text[..text.floor_char_boundary(at)]).len();
     let mut fault = fault.clone();
     fault.labels.iter_mut().for_each(|(span, _)| *span = shown(span.start)..shown(span.end));
@@ -226,20 +226,20 @@ fn moved(fault: &Fault, text: &str) -> Fault {
 }
 
 /// Says faults on standard error: drawn, or as events where those are asked for.
-pub fn tell(source: &SourceText, faults: &[Fault]) {
+pub fn tell(source: &SourceText, faults: &[Diagnostic]) {
     if faults.is_empty() {
         return;
     }
     let (faults, rest) = few(faults);
-    if !talk::is_json() {
-        say_drawn(render(source, &faults, &Look::of_stderr()).trim_end());
+    if !logging::is_json() {
+        say_drawn(render(source, &faults, &RenderStyle::for_stderr()).trim_end());
         return rest.iter().for_each(|rest| say_drawn(&format!("\n{rest}")));
     }
     for fault in &faults {
         let name = if fault.severity == Severity::Error { "error" } else { "warning" };
         let place = fault.labels.first().map(|(span, _)| place_of(&source.text, span));
         let file = source.path.display().to_string();
-        talk::event(
+        logging::event(
             name,
             json!({ "message": fault.message, "code": fault.code, "file": file,
                 "line": place.map(|it| it.0), "column": place.map(|it| it.1), "help": fault.help }),
@@ -247,7 +247,7 @@ pub fn tell(source: &SourceText, faults: &[Fault]) {
     }
     if let Some(rest) = rest {
         let bad = faults.iter().any(|fault| fault.severity == Severity::Error);
-        talk::event(if bad { "error" } else { "warning" }, json!({ "message": rest }));
+        logging::event(if bad { "error" } else { "warning" }, json!({ "message": rest }));
     }
 }
 
@@ -346,8 +346,8 @@ mod tests {
     fn spans_beyond_the_text_or_inside_a_character_are_harmless() {
         let source = source("name: \u{e9}\n");
         for span in [0..500, 7..7, 7..8, 300..301, Span { start: 8, end: 2 }] {
-            let fault = Fault::error("spec::test", "odd").label(span, "here");
-            assert!(render(&source, &[fault], &Look::plain(60)).contains("odd"));
+            let fault = Diagnostic::error("spec::test", "odd").label(span, "here");
+            assert!(render(&source, &[fault], &RenderStyle::plain(60)).contains("odd"));
         }
     }
 
@@ -355,8 +355,8 @@ mod tests {
     fn places_stay_where_text_is_spelled_out() {
         let text = "name: a\u{1b}[31m\u{202e}b\nsteps: { x: y }\n";
         let fault =
-            Fault::error("spec::test", "odd \u{9b}1m").label(26..27, "\u{1b}c").help("\u{7}");
-        let shown = render(&source(text), &[fault], &Look::plain(80));
+            Diagnostic::error("spec::test", "odd \u{9b}1m").label(26..27, "\u{1b}c").help("\u{7}");
+        let shown = render(&source(text), &[fault], &RenderStyle::plain(80));
         assert!(shown.contains("odd \\u009b1m") && shown.contains("\\u001bc"), "{shown}");
         let marked = shown.lines().position(|line| line.contains("x: y")).expect("the line");
         let column = |line: &str, what| line.find(what).expect("its place");
@@ -370,14 +370,14 @@ mod tests {
     #[test]
     fn a_very_long_line_is_not_shown() {
         let source = source(&format!("name: {}\n", "x".repeat(10_000)));
-        let fault = Fault::error("spec::test", "odd").label(6..10_006, "here");
-        assert!(render(&source, &[fault], &Look::plain(60)).len() < 300);
+        let fault = Diagnostic::error("spec::test", "odd").label(6..10_006, "here");
+        assert!(render(&source, &[fault], &RenderStyle::plain(60)).len() < 300);
     }
 
     #[test]
     fn plain_is_ascii_for_ascii() {
-        let fault = Fault::error("spec::test", "odd").label(0..4, "here").help("do this");
-        let shown = render(&source("name: a\n"), &[fault], &Look::plain(60));
+        let fault = Diagnostic::error("spec::test", "odd").label(0..4, "here").help("do this");
+        let shown = render(&source("name: a\n"), &[fault], &RenderStyle::plain(60));
         assert!(shown.is_ascii(), "{shown}");
     }
 

@@ -1,6 +1,6 @@
 //! "Did you mean": the nearest of the names that are possible at a place.
 
-use crate::say::fault::{listed, quote};
+use crate::ui::diagnostic::{listed, quote};
 
 /// The name nearest to what was written, if one is near enough to be meant.
 pub fn closest<'a>(written: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {

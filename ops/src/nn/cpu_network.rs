@@ -13,7 +13,7 @@ pub const LOG_VARIANCE: [f32; 2] = [-60.0, 40.0];
 
 /// Which stage of a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum StageId {
     /// The n-th stage of the encoder.
     Encoder(usize),
     /// The linear layer that gives the mean.
@@ -25,7 +25,7 @@ pub enum Place {
 }
 
 /// A network with its state.
-pub struct Machine {
+pub struct CpuNetwork {
     /// The layers.
     pub network: Network,
     parameters: Vec<f32>,
@@ -53,7 +53,7 @@ fn resize(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
     &mut buffer[..len]
 }
 
-impl Machine {
+impl CpuNetwork {
     /// A network with these parameters and statistics, to run on rows of `data`.
     ///
     /// # Panics
@@ -95,21 +95,21 @@ impl Machine {
     }
 
     /// Every stage, in the order in which a batch passes them.
-    pub fn places(&self) -> Vec<Place> {
-        let mut places: Vec<Place> = (0..self.encoder.len()).map(Place::Encoder).collect();
-        places.push(Place::Mean);
-        places.extend(self.log_variance.as_ref().map(|_| Place::LogVariance));
-        places.extend((0..self.decoder.len()).map(Place::Decoder));
+    pub fn places(&self) -> Vec<StageId> {
+        let mut places: Vec<StageId> = (0..self.encoder.len()).map(StageId::Encoder).collect();
+        places.push(StageId::Mean);
+        places.extend(self.log_variance.as_ref().map(|_| StageId::LogVariance));
+        places.extend((0..self.decoder.len()).map(StageId::Decoder));
         places
     }
 
     /// The stage at a place.
-    pub fn stage(&self, place: Place) -> &Stage {
+    pub fn stage(&self, place: StageId) -> &Stage {
         match place {
-            Place::Encoder(at) => &self.encoder[at],
-            Place::Mean => &self.mean,
-            Place::LogVariance => self.log_variance.as_ref().expect("BUG: no such head"),
-            Place::Decoder(at) => &self.decoder[at],
+            StageId::Encoder(at) => &self.encoder[at],
+            StageId::Mean => &self.mean,
+            StageId::LogVariance => self.log_variance.as_ref().expect("BUG: no such head"),
+            StageId::Decoder(at) => &self.decoder[at],
         }
     }
 
@@ -125,11 +125,11 @@ impl Machine {
     }
 
     /// Runs one stage on what the stage before gave.
-    pub fn forward(&mut self, place: Place) {
+    pub fn forward(&mut self, place: StageId) {
         let batch = self.chosen.len();
         let features = self.encoder.len();
         let (done, stage, rest): (&[Stage], &mut Stage, Rows<'_>) = match place {
-            Place::Encoder(at) => {
+            StageId::Encoder(at) => {
                 let (done, next) = self.encoder.split_at_mut(at);
                 (
                     done,
@@ -137,12 +137,12 @@ impl Machine {
                     Rows::new(self.data.values(), self.data.width()).choose(&self.chosen),
                 )
             }
-            Place::Mean => (&self.encoder[..features], &mut self.mean, Rows::new(&[], 0)),
-            Place::LogVariance => {
+            StageId::Mean => (&self.encoder[..features], &mut self.mean, Rows::new(&[], 0)),
+            StageId::LogVariance => {
                 let stage = self.log_variance.as_mut().expect("BUG: no such head");
                 (&self.encoder[..features], stage, Rows::new(&[], 0))
             }
-            Place::Decoder(at) => {
+            StageId::Decoder(at) => {
                 let (done, next) = self.decoder.split_at_mut(at);
                 (done, &mut next[0], Rows::new(&self.latent, self.network.architecture.latent))
             }
@@ -153,7 +153,7 @@ impl Machine {
     }
 
     /// What a stage gave, row after row; only for stages of one layer.
-    pub fn output(&self, place: Place) -> Rows<'_> {
+    pub fn output(&self, place: StageId) -> Rows<'_> {
         self.stage(place).output()
     }
 
@@ -162,27 +162,29 @@ impl Machine {
         self.decoder.last().expect("a decoder has stages").output()
     }
 
-    fn input(&self, place: Place) -> Rows<'_> {
+    fn input(&self, place: StageId) -> Rows<'_> {
         let before = match place {
-            Place::Encoder(at) => self.encoder[..at].last(),
-            Place::Mean | Place::LogVariance => self.encoder.last(),
-            Place::Decoder(at) => self.decoder[..at].last(),
+            StageId::Encoder(at) => self.encoder[..at].last(),
+            StageId::Mean | StageId::LogVariance => self.encoder.last(),
+            StageId::Decoder(at) => self.decoder[..at].last(),
         };
         match (before, place) {
             (Some(stage), _) => stage.output(),
-            (None, Place::Decoder(_)) => Rows::new(&self.latent, self.network.architecture.latent),
+            (None, StageId::Decoder(_)) => {
+                Rows::new(&self.latent, self.network.architecture.latent)
+            }
             (None, _) => Rows::new(self.data.values(), self.data.width()).choose(&self.chosen),
         }
     }
 
     /// Back through one stage: takes the gradient that flowed to its output, adds that of its
     /// parameters to `d_parameters`, and lets that of its input flow on.
-    pub fn backward(&mut self, place: Place, d_parameters: &mut [f32]) {
+    pub fn backward(&mut self, place: StageId, d_parameters: &mut [f32]) {
         let (mut flow, mut spare, mut partials) = self.take();
         let (stage, batch) = (self.stage(place), self.chosen.len());
         let d_output = &mut flow[..batch * stage.output_len];
         let further =
-            (place != Place::Encoder(0)).then(|| resize(&mut spare, batch * stage.input_len));
+            (place != StageId::Encoder(0)).then(|| resize(&mut spare, batch * stage.input_len));
         let (parameters, input) = (&self.parameters, self.input(place));
         stage.backward(
             parameters,
@@ -201,7 +203,7 @@ impl Machine {
     /// what the other head sent if `add`.
     pub fn head_backward(
         &mut self,
-        place: Place,
+        place: StageId,
         d_output: &mut [f32],
         add: bool,
         d_parameters: &mut [f32],
@@ -245,7 +247,7 @@ impl Machine {
     /// Σ (reconstruction − clip)² over batch and pixels, per clip in single-precision lanes, over
     /// clips in double precision.
     pub fn squared_error(&self) -> f64 {
-        let (made, clips) = (self.reconstruction(), self.input(Place::Encoder(0)));
+        let (made, clips) = (self.reconstruction(), self.input(StageId::Encoder(0)));
         let errors: Vec<f64> = (0..self.chosen.len())
             .into_par_iter()
             .map(|at| squared_distance(made.row(at), clips.row(at)))
@@ -253,10 +255,10 @@ impl Machine {
         errors.iter().sum()
     }
 
-    /// Starts the backward flow: `scale` × the gradient of [`Machine::squared_error`].
+    /// Starts the backward flow: `scale` × the gradient of [`CpuNetwork::squared_error`].
     pub fn squared_error_backward(&mut self, scale: f32) {
         let (mut flow, spare, partials) = self.take();
-        let (made, clips) = (self.reconstruction(), self.input(Place::Encoder(0)));
+        let (made, clips) = (self.reconstruction(), self.input(StageId::Encoder(0)));
         let width = self.data.width();
         let gradient = resize(&mut flow, self.chosen.len() * width);
         gradient.par_chunks_exact_mut(width).enumerate().for_each(|(at, gradient)| {
@@ -273,7 +275,7 @@ impl Machine {
         (self.mean.output().row(at), log_variance)
     }
 
-    /// The loss of the batch after [`Machine::encode`] and [`Machine::decode_means`], at the full
+    /// The loss of the batch after [`CpuNetwork::encode`] and [`CpuNetwork::decode_means`], at the full
     /// β and without free bits.
     pub fn loss(&self, objective: &Objective) -> f64 {
         let (batch, latent) = (self.chosen.len(), self.network.architecture.latent);
@@ -281,7 +283,7 @@ impl Machine {
             .map(|at| {
                 let (mean, log_variance) = self.latents(at);
                 let pairs = mean.iter().zip(log_variance.unwrap_or_default());
-                pairs.map(|(mean, log_variance)| nats(*mean, *log_variance)).sum::<f64>()
+                pairs.map(|(mean, log_variance)| kl_divergence(*mean, *log_variance)).sum::<f64>()
             })
             .sum();
         let share = if objective.kl == Reduction::Mean { latent } else { 1 };
@@ -292,10 +294,10 @@ impl Machine {
     /// Runs the encoder and its heads on these clips.
     pub fn encode(&mut self, clips: &[u32]) {
         self.choose(clips);
-        (0..self.encoder.len()).for_each(|at| self.forward(Place::Encoder(at)));
-        self.forward(Place::Mean);
+        (0..self.encoder.len()).for_each(|at| self.forward(StageId::Encoder(at)));
+        self.forward(StageId::Mean);
         if self.log_variance.is_some() {
-            self.forward(Place::LogVariance);
+            self.forward(StageId::LogVariance);
         }
     }
 
@@ -303,14 +305,14 @@ impl Machine {
     pub fn decode_means(&mut self) {
         let mut latent = std::mem::take(&mut self.latent);
         latent.clear();
-        (0..self.chosen.len()).for_each(|at| latent.extend(self.output(Place::Mean).row(at)));
+        (0..self.chosen.len()).for_each(|at| latent.extend(self.output(StageId::Mean).row(at)));
         self.latent = latent;
-        (0..self.decoder.len()).for_each(|at| self.forward(Place::Decoder(at)));
+        (0..self.decoder.len()).for_each(|at| self.forward(StageId::Decoder(at)));
     }
 }
 
 /// −½(1 + log σ² − μ² − σ²): the KL divergence of one latent unit from a standard normal.
-pub fn nats(mean: f32, log_variance: f32) -> f64 {
+pub fn kl_divergence(mean: f32, log_variance: f32) -> f64 {
     let (mean, log_variance) =
         (f64::from(mean), f64::from(log_variance.clamp(LOG_VARIANCE[0], LOG_VARIANCE[1])));
     0.5 * (log_variance.exp() + mean * mean - log_variance - 1.0)

@@ -1,6 +1,6 @@
 //! What the JSON schema of a parameter allows, and how to say it.
 
-use crate::say::fault::{listed, quote};
+use crate::ui::diagnostic::{listed, quote};
 use serde_json::Value as Json;
 
 /// A part of a JSON schema, references followed.

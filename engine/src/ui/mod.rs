@@ -1,14 +1,14 @@
 //! What is said and how: progress, mistakes, text that fits the terminal; Ctrl-C.
 
-pub mod fault;
+pub mod diagnostic;
 mod few;
 pub mod fold;
 pub mod grid;
 pub mod interrupt;
+pub mod logging;
 pub mod progress;
 pub mod progress_json;
 pub mod size;
 pub mod suggest;
-pub mod talk;
 pub mod trace;
 pub mod visible;

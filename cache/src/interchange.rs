@@ -13,7 +13,7 @@ use std::{
 };
 
 /// A table that another program wrote: its columns are known, and read when they are asked for.
-pub enum Foreign {
+pub enum ExternalTable {
     /// As CSV: what a column holds, only reading it tells.
     Csv(CsvTable),
     /// As Parquet.
@@ -22,7 +22,7 @@ pub enum Foreign {
 
 /// What a column of Parquet holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Holds {
+pub enum ColumnType {
     /// Text; categories count.
     Text,
     /// Whole numbers; true and false count.
@@ -68,12 +68,12 @@ pub enum Numbers {
 
 /// How much a reader may unfold from a file.
 #[derive(Clone, Copy, Debug)]
-pub struct Room {
+pub struct SizeLimit {
     /// Bytes in memory.
     pub bytes: u64,
 }
 
-impl Room {
+impl SizeLimit {
     /// For a file of this size: what was set, in MiB, or else 256 MiB or 50 times the file, whichever is
     /// more. Recordings shrink to a half and tables to a tenth; what shrinks a hundredfold is damaged,
     /// or was made to fill a memory.
@@ -84,7 +84,7 @@ impl Room {
         Self { bytes: set.map_or(usual, |mib| u64::from(mib) << 20) }
     }
 
-    /// Room for so much.
+    /// SizeLimit for so much.
     ///
     /// # Errors
     /// The end of a sentence about the file, if it is too much.
@@ -97,7 +97,7 @@ impl Room {
     /// Whether there is room for so much.
     ///
     /// # Errors
-    /// As [`Room::take`].
+    /// As [`SizeLimit::take`].
     pub fn fits(&self, bytes: u64) -> Result<(), String> {
         if bytes <= self.bytes {
             return Ok(());
@@ -110,28 +110,28 @@ impl Room {
     }
 }
 
-impl Foreign {
+impl ExternalTable {
     /// The names of the columns, in order; a blank one may come several times.
     pub fn names(&self) -> Vec<String> {
         match self {
-            Foreign::Csv(table) => table.names().to_vec(),
-            Foreign::Parquet(table) => table.names(),
+            ExternalTable::Csv(table) => table.names().to_vec(),
+            ExternalTable::Parquet(table) => table.names(),
         }
     }
 
     /// How many rows there are.
     pub fn rows(&self) -> usize {
         match self {
-            Foreign::Csv(table) => table.rows(),
-            Foreign::Parquet(table) => table.rows(),
+            ExternalTable::Csv(table) => table.rows(),
+            ExternalTable::Parquet(table) => table.rows(),
         }
     }
 
     /// What a column holds, if that is known without reading it.
-    pub fn holds(&self, column: usize) -> Option<Holds> {
+    pub fn holds(&self, column: usize) -> Option<ColumnType> {
         match self {
-            Foreign::Csv(_) => None,
-            Foreign::Parquet(table) => Some(table.holds(column)),
+            ExternalTable::Csv(_) => None,
+            ExternalTable::Parquet(table) => Some(table.holds(column)),
         }
     }
 
@@ -140,11 +140,11 @@ impl Foreign {
         match self {
             // `to_csv` writes an index without a name as a first column without one, and `read_csv`
             // then calls it `Unnamed: 0`.
-            Foreign::Csv(table) => {
+            ExternalTable::Csv(table) => {
                 let name = &table.names()[column];
                 (column == 0 && name.is_empty()) || name.starts_with("Unnamed: ")
             }
-            Foreign::Parquet(table) => table.is_index(column),
+            ExternalTable::Parquet(table) => table.is_index(column),
         }
     }
 
@@ -152,10 +152,10 @@ impl Foreign {
     ///
     /// # Errors
     /// When it cannot be read as such; the end of a sentence about the file.
-    pub fn text(&self, column: usize, room: &mut Room) -> Result<Cells, String> {
+    pub fn text(&self, column: usize, room: &mut SizeLimit) -> Result<Cells, String> {
         match self {
-            Foreign::Csv(table) => Ok(table.text(column)),
-            Foreign::Parquet(table) => table.text(column, room),
+            ExternalTable::Csv(table) => Ok(table.text(column)),
+            ExternalTable::Parquet(table) => table.text(column, room),
         }
     }
 
@@ -163,10 +163,10 @@ impl Foreign {
     ///
     /// # Errors
     /// When it holds something else; the end of a sentence about the file.
-    pub fn numbers(&self, column: usize, room: &mut Room) -> Result<Cells, String> {
+    pub fn numbers(&self, column: usize, room: &mut SizeLimit) -> Result<Cells, String> {
         match self {
-            Foreign::Csv(table) => table.reals(column),
-            Foreign::Parquet(table) => {
+            ExternalTable::Csv(table) => table.reals(column),
+            ExternalTable::Parquet(table) => {
                 let cells = table.values(column, room)?;
                 match cells.values {
                     Values::Text(_) => Err(format!(
@@ -217,7 +217,7 @@ pub fn write(path: &Path, artifact: &Artifact) -> Result<(), String> {
 /// somewhere; all such columns are named.
 pub fn read(path: &Path) -> Result<Table, String> {
     let bytes = fs::read(path).map_err(|fault| fault.to_string())?;
-    let mut room = Room::of(bytes.len() as u64, None);
+    let mut room = SizeLimit::of(bytes.len() as u64, None);
     let table = ParquetTable::open(bytes)?;
     let (mut read, mut faults) = (Table::new(), Vec::new());
     for (at, name) in table.names().iter().enumerate() {

@@ -9,21 +9,21 @@ use rayon::prelude::*;
 
 /// What is known of a step.
 #[derive(Default)]
-pub enum Look {
-    /// Nothing: it is not wanted, or something it reads is not there yet.
+pub enum CacheLookup {
+    /// Blocked: it is not wanted, or something it reads is not there yet.
     #[default]
-    Nothing,
+    Blocked,
     /// Its key, but no result.
-    Key(Box<CacheKey>, Digest),
+    Miss(Box<CacheKey>, Digest),
     /// Its result.
-    There(Box<Finished>),
+    Hit(Box<Finished>),
 }
 
-impl Look {
+impl CacheLookup {
     /// The result, if it is there.
     pub fn finished(&self) -> Option<&Finished> {
         match self {
-            Self::There(finished) => Some(finished),
+            Self::Hit(finished) => Some(finished),
             _ => None,
         }
     }
@@ -34,21 +34,26 @@ const FEW: usize = 64;
 
 /// Looks at all wanted steps. Those that read nothing come first, then those that read only them,
 /// and so on: within such a layer no step needs another, so all threads look at it together.
-pub fn look(pipeline: &Pipeline, files: &Files, store: &Store, wanted: &[bool]) -> Vec<Look> {
-    let mut looks: Vec<Look> = Vec::new();
-    looks.resize_with(pipeline.steps.len(), Look::default);
+pub fn lookup(
+    pipeline: &Pipeline,
+    files: &Files,
+    store: &Store,
+    wanted: &[bool],
+) -> Vec<CacheLookup> {
+    let mut lookups: Vec<CacheLookup> = Vec::new();
+    lookups.resize_with(pipeline.steps.len(), CacheLookup::default);
     let layers = layers(pipeline, wanted);
     let few = layers.iter().all(|layer| layer.len() < FEW);
     let in_turn = || {
         for layer in layers {
-            let one = |&index: &usize| (index, look_at(pipeline, files, store, &looks, index));
+            let one = |&index: &usize| (index, look_at(pipeline, files, store, &lookups, index));
             let found: Vec<_> = match few {
                 true => layer.iter().map(one).collect(),
                 // It does not split a layer of few.
                 false => layer.par_iter().with_min_len(FEW / 2).map(one).collect(),
             };
             for (index, look) in found {
-                looks[index] = look;
+                lookups[index] = look;
             }
         }
     };
@@ -58,26 +63,26 @@ pub fn look(pipeline: &Pipeline, files: &Files, store: &Store, wanted: &[bool]) 
     } else {
         rayon::scope(|_| in_turn())
     }
-    looks
+    lookups
 }
 
 fn look_at(
     pipeline: &Pipeline,
     files: &Files,
     store: &Store,
-    looks: &[Look],
+    lookups: &[CacheLookup],
     index: usize,
-) -> Look {
+) -> CacheLookup {
     let made = |from: usize, port: &str| {
-        looks[from].finished()?.outputs.get(port).map(|object| object.digest)
+        lookups[from].finished()?.outputs.get(port).map(|object| object.digest)
     };
     let Some(key) = key_of(&pipeline.steps[index], &files[index], made) else {
-        return Look::Nothing;
+        return CacheLookup::Blocked;
     };
     let digest = key.digest();
     match store.hit(key, digest) {
-        Ok(finished) => Look::There(Box::new(finished)),
-        Err(key) => Look::Key(Box::new(key), digest),
+        Ok(finished) => CacheLookup::Hit(Box::new(finished)),
+        Err(key) => CacheLookup::Miss(Box::new(key), digest),
     }
 }
 

@@ -14,7 +14,7 @@ const NARROW: usize = 256;
 
 /// An earlier row that a row is near to.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Near {
+pub struct NearDuplicate {
     /// The earlier row.
     pub row: usize,
     /// 1 − cos of the angle between them.
@@ -23,12 +23,12 @@ pub struct Near {
 
 /// For each row the nearest row before it, if it is within `limit`; of equally near ones the first.
 /// A row that is constant, beside the mean row, is near to none. `None` if `cancelled` says so.
-pub fn near(
+pub fn near_duplicates(
     x: &[f32],
     n_features: usize,
     limit: f64,
     cancelled: &(dyn Fn() -> bool + Sync),
-) -> Option<Vec<Option<Near>>> {
+) -> Option<Vec<Option<NearDuplicate>>> {
     let n = (x.len() / n_features) as f64;
     let mut shared = vec![0.0; n_features];
     for row in x.chunks_exact(n_features) {
@@ -57,14 +57,14 @@ pub fn near(
     let most = 2.0 * limit + 1e-9;
     each_row(&shades, width, cancelled, |row, squares| {
         let mut own = None;
-        let mut best: Option<Near> = None;
+        let mut best: Option<NearDuplicate> = None;
         for (other, _) in squares[..row].iter().enumerate().filter(|(_, square)| **square <= most) {
             let (Some(own), Some(rest)) = (own.get_or_insert_with(|| rest(row)), rest(other))
             else {
                 continue;
             };
             let square: f64 = own.iter().zip(&rest).map(|(a, b)| (a - b) * (a - b)).sum();
-            let found = Near { row: other, distance: square / 2.0 };
+            let found = NearDuplicate { row: other, distance: square / 2.0 };
             if found.distance <= best.map_or(limit, |best| best.distance)
                 && best.is_none_or(|best| found.distance < best.distance)
             {
@@ -89,11 +89,11 @@ mod tests {
         let copy: Vec<f32> = x[width..2 * width].iter().map(|x| x + 3.0).collect();
         x.extend(copy);
         x.extend(vec![0.0; width]);
-        let found = near(&x, width, 0.02, &|| false).unwrap();
+        let found = near_duplicates(&x, width, 0.02, &|| false).unwrap();
         assert!(found[..6].iter().all(Option::is_none) && found[7].is_none());
         let copy = found[6].unwrap();
         assert!(copy.row == 1 && copy.distance < 1e-3, "{copy:?}");
-        let all = near(&x, width, 2.0, &|| false).unwrap();
+        let all = near_duplicates(&x, width, 2.0, &|| false).unwrap();
         assert!(all[0].is_none() && all[1..].iter().all(Option::is_some));
     }
 }

@@ -11,7 +11,7 @@ use std::{
 /// A version of a file: any write leaves another one behind. The time of change cannot be set by
 /// hand, unlike the time of modification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stat {
+pub struct FileVersion {
     /// Length in bytes.
     pub size: u64,
     /// Which file it is.
@@ -22,7 +22,7 @@ pub struct Stat {
     pub changed_ns: i64,
 }
 
-impl Stat {
+impl FileVersion {
     /// The version that the file system describes.
     pub fn of(metadata: &Metadata) -> Self {
         let nanoseconds =
@@ -76,7 +76,7 @@ fn grain(time: i64) -> i64 {
 }
 
 /// Four numbers with spaces between.
-impl fmt::Display for Stat {
+impl fmt::Display for FileVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { size, inode, modified_ns, changed_ns } = self;
         write!(f, "{size} {inode} {modified_ns} {changed_ns}")
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_version_is_settled_once_no_later_write_can_share_it() {
-        let stat = |modified: i64, changed: i64| Stat {
+        let stat = |modified: i64, changed: i64| FileVersion {
             size: 4,
             inode: 1,
             modified_ns: modified * 1_000_000,

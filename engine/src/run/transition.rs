@@ -6,7 +6,7 @@ use super::{
     state::{Ended, StepState},
 };
 use cache::Digest;
-use ops::Fault;
+use ops::ErrorKind;
 use std::collections::BTreeSet;
 
 impl Schedule<'_> {
@@ -25,11 +25,11 @@ impl Schedule<'_> {
             let message = format!("`{port}` was made again and is damaged once more: {damage}");
             let help = "check the disk of the store (`--store`)".to_owned();
             let error =
-                StepError { help: Some(help), ..StepError::new(step, Fault::Failure, message) };
+                StepError { help: Some(help), ..StepError::new(step, ErrorKind::Failure, message) };
             return self.fail(step, None, error, 0.0);
         }
-        let name = &self.shared.pipeline.steps[step].name;
-        self.shared.progress.say(&format!("{name}.{port}: {damage}; running `{name}` again"));
+        let name = &self.context.pipeline.steps[step].name;
+        self.context.progress.say(&format!("{name}.{port}: {damage}; running `{name}` again"));
         self.send_back(step);
     }
 
@@ -41,21 +41,21 @@ impl Schedule<'_> {
     }
 
     pub fn fail(&mut self, step: usize, key: Option<Digest>, error: StepError, seconds: f64) {
-        let cancelled = error.fault == Fault::Cancelled;
+        let cancelled = error.fault == ErrorKind::Cancelled;
         let ended = Ended { key, reason: error.message.clone(), seconds };
         self.stopped |= !cancelled && !self.options.keep_going;
         let state = if cancelled { StepState::Skipped(ended) } else { StepState::Failed(ended) };
-        self.settle(step, state);
+        self.transition(step, state);
         if !error.log.is_empty() {
-            let name = &self.shared.pipeline.steps[step].name;
-            self.shared.progress.say(&format!("{name}: the end of its log"));
-            error.log.iter().for_each(|line| self.shared.progress.say(&format!("  {line}")));
+            let name = &self.context.pipeline.steps[step].name;
+            self.context.progress.say(&format!("{name}: the end of its log"));
+            error.log.iter().for_each(|line| self.context.progress.say(&format!("  {line}")));
         }
         self.errors.push(error);
     }
 
     /// The one place where a step gets its result, and where its readers learn of it.
-    pub fn settle(&mut self, step: usize, state: StepState) {
+    pub fn transition(&mut self, step: usize, state: StepState) {
         self.tell(step, &state);
         self.states.set(step, state);
         let before = self.before.remove(&step);
@@ -70,7 +70,7 @@ impl Schedule<'_> {
 
     /// Drops artifacts that no step will read any more.
     fn forget_what_is_read(&mut self, step: usize) {
-        let inputs = self.shared.pipeline.steps[step].inputs.iter().map(|input| input.step);
+        let inputs = self.context.pipeline.steps[step].inputs.iter().map(|input| input.step);
         let mut maybe: BTreeSet<usize> = inputs.collect();
         maybe.insert(step);
         for source in maybe {
@@ -79,7 +79,7 @@ impl Schedule<'_> {
                 && self.readers[source].iter().all(settled)
             {
                 let objects = finished.outputs.values();
-                objects.for_each(|object| self.shared.artifacts.forget(&object.digest));
+                objects.for_each(|object| self.context.artifacts.forget(&object.digest));
             }
         }
     }

@@ -1,7 +1,7 @@
-//! Question and answer, made from the numbers.
+//! Question and summary, made from the numbers.
 
 use crate::{
-    compare::Verdict,
+    compare::PairedComparison,
     count,
     document::{Block, Text},
     published,
@@ -11,19 +11,19 @@ use crate::{
 use cache::{Record, metric::Metric};
 
 /// The question, if the author gave one, and the answer.
-pub fn blocks(record: &Record, table: &ScoreTable, verdicts: &[Verdict]) -> Vec<Block> {
+pub fn blocks(record: &Record, table: &ScoreTable, outcomes: &[PairedComparison]) -> Vec<Block> {
     let question = record.question.iter().map(|text| Text::new().strong(text.trim()));
-    let answers = answers(table, verdicts).into_iter().chain(published::pattern(table));
+    let answers = answers(table, outcomes).into_iter().chain(published::pattern(table));
     question.chain(answers).map(Block::Paragraph).collect()
 }
 
 /// An answer for each set of rows that compare.
-fn answers(table: &ScoreTable, verdicts: &[Verdict]) -> Vec<Text> {
+fn answers(table: &ScoreTable, outcomes: &[PairedComparison]) -> Vec<Text> {
     let Some(metric) = table.headline() else { return Vec::new() };
     let mut sets = sets::of(&table.rows, metric.uses_labels);
     sets.retain(|set| set.iter().any(|at| table.rows[*at].rank(metric).is_some()));
     let several = sets.len() > 1;
-    let said = sets.iter().filter_map(|set| answer(table, set, metric, several, verdicts));
+    let said = sets.iter().filter_map(|set| answer(table, set, metric, several, outcomes));
     said.collect()
 }
 
@@ -47,13 +47,13 @@ fn answer(
     set: &[usize],
     metric: &Metric,
     several: bool,
-    verdicts: &[Verdict],
+    outcomes: &[PairedComparison],
 ) -> Option<Text> {
     let mut best = best(table, set, metric);
     let &(at, row) = best.first()?;
-    let verdict = verdicts.iter().find(|it| *it.metric == metric.name && it.best == at);
+    let outcome = outcomes.iter().find(|it| *it.metric == metric.name && it.best == at);
     // Seeds may tell apart what shows the same.
-    if verdict.is_some_and(|verdict| verdict.rival.is_none()) {
+    if outcome.is_some_and(|outcome| outcome.rival.is_none()) {
         best.truncate(1);
     }
     let value = row.value(&metric.name)?;
@@ -91,7 +91,7 @@ fn answer(
         None => String::new(),
     };
     text = text.plain(format!(": {} {shown}{seeds}{scale}. ", metric.title));
-    if let Some(rival) = verdict.and_then(|it| it.rival.as_ref()) {
+    if let Some(rival) = outcome.and_then(|it| it.rival.as_ref()) {
         let others = count(rival.others + 1, "other row");
         let it = if best.len() == 1 { "it" } else { "the first of them" };
         text = text.plain(format!("The seeds do not tell {it} from {others}. "));

@@ -1,12 +1,12 @@
 //! Which of many faults are shown.
 
-use super::fault::{Fault, Severity};
+use super::diagnostic::{Diagnostic, Severity};
 
-/// Faults that are shown of one pipeline; of the others only the number is told.
+/// Diagnostics that are shown of one pipeline; of the others only the number is told.
 const MOST_SHOWN: usize = 50;
 
 /// The faults to show in their order, errors before all else, and a line on how many there are more.
-pub fn few(faults: &[Fault]) -> (Vec<Fault>, Option<String>) {
+pub fn few(faults: &[Diagnostic]) -> (Vec<Diagnostic>, Option<String>) {
     let mut chosen: Vec<usize> = (0..faults.len()).collect();
     chosen.sort_by_key(|at| faults[*at].severity);
     let hidden = chosen.split_off(chosen.len().min(MOST_SHOWN));
@@ -29,14 +29,14 @@ mod tests {
 
     #[test]
     fn of_many_faults_some_are_shown_and_all_errors_before_warnings() {
-        let mut faults = vec![Fault::warning("spec::test", "odd"); 60];
-        faults.extend(vec![Fault::error("spec::test", "wrong"); 45]);
+        let mut faults = vec![Diagnostic::warning("spec::test", "odd"); 60];
+        faults.extend(vec![Diagnostic::error("spec::test", "wrong"); 45]);
         let (shown, rest) = few(&faults);
         let errors = shown.iter().filter(|fault| fault.severity == Severity::Error).count();
         assert_eq!((shown.len(), errors), (50, 45));
         assert_eq!(rest.as_deref(), Some("and 55 more warnings"));
         assert_eq!(few(&faults[..50]).1, None);
-        faults.extend(vec![Fault::error("spec::test", "wrong"); 6]);
+        faults.extend(vec![Diagnostic::error("spec::test", "wrong"); 6]);
         assert_eq!(few(&faults).1.as_deref(), Some("and 1 more error and 60 more warnings"));
     }
 }

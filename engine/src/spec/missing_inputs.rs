@@ -5,12 +5,12 @@ use super::{
     link::{Link, fitting, kinds},
     steps::Draft,
 };
-use crate::say::fault::{Fault, listed, quote};
+use crate::ui::diagnostic::{Diagnostic, listed, quote};
 use ops::Port;
 
 /// Reports a port that takes several and has one.
 pub fn few_inputs(cx: &mut Context, drafts: &[Draft], draft: &Draft, links: &[Link]) {
-    for port in draft.inputs().iter().filter(|port| port.many) {
+    for port in draft.inputs().iter().filter(|port| port.variadic) {
         let mut own = links.iter().filter(|link| link.input.is_some_and(|it| it.name == port.name));
         let (Some(link), None) = (own.next(), own.next()) else { continue };
         // What is wrong with it was said.
@@ -22,7 +22,7 @@ pub fn few_inputs(cx: &mut Context, drafts: &[Draft], draft: &Draft, links: &[Li
             quote(port.name),
             quote(&draft.base)
         );
-        let fault = Fault::error("spec::input", message).at(&link.node, "one step");
+        let fault = Diagnostic::error("spec::input", message).at(&link.node, "one step");
         let base = drafts[link.step].base.split('@').next().unwrap_or_default();
         let help = match drafts[link.step].base.contains('@') && link.label.is_none() {
             true => format!("write `{}: {base}@*` for all instances of {}", port.name, quote(base)),
@@ -71,7 +71,7 @@ pub fn missing_inputs(cx: &mut Context, drafts: &[Draft], draft: &Draft) {
     };
     let message = format!("step {} lacks the input {}", quote(&draft.base), listed(&names, "and"));
     cx.push(
-        Fault::error("spec::missing_input", message)
+        Diagnostic::error("spec::missing_input", message)
             .at_key(&draft.key, format!("`{}` reads {}", entry.name, needed.join("; ")))
             .help(help),
     );

@@ -1,6 +1,6 @@
 //! What is said on standard error: how much of it, and in which form. Set once, by the command line.
 
-use crate::say::visible::visible;
+use crate::ui::visible::visible;
 use serde_json::{Map, Value, json};
 use std::{
     io::Write,

@@ -1,6 +1,6 @@
 //! Says how far a run is: a bar with the time left on a terminal, plain lines without one.
 
-use crate::say::{progress_json, talk, visible::visible};
+use crate::ui::{logging, progress_json, visible::visible};
 use cache::Shape;
 use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 use std::{
@@ -10,8 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What is said of a step when it is settled.
-pub struct Settled<'a> {
+/// What is said of a step when it is finished.
+pub struct StepFinished<'a> {
     /// Its place in the plan, from 1.
     pub number: usize,
     /// Its name.
@@ -30,8 +30,8 @@ pub trait Progress: Sync {
     fn start(&self, number: usize, name: &str, reason: &str);
     /// The step of that number is at `done` of `total`.
     fn at(&self, number: usize, done: u64, total: u64, note: &str);
-    /// A step is settled.
-    fn settle(&self, settled: &Settled<'_>);
+    /// A step is finished.
+    fn step_finished(&self, finished: &StepFinished<'_>);
     /// Something worth a line of its own.
     fn say(&self, line: &str);
 }
@@ -40,7 +40,7 @@ pub trait Progress: Sync {
 pub fn for_stderr(steps: usize, quiet: bool) -> Box<dyn Progress> {
     if quiet {
         Box::new(Quiet)
-    } else if talk::is_json() {
+    } else if logging::is_json() {
         Box::new(progress_json::Json::default())
     } else if std::io::stderr().is_terminal() {
         Box::new(Bars::new(steps))
@@ -51,8 +51,8 @@ pub fn for_stderr(steps: usize, quiet: bool) -> Box<dyn Progress> {
 
 /// Writes a line to standard error; where that is closed, nobody listens.
 pub fn say(line: &str) {
-    if talk::is_json() {
-        return talk::line_as_event(line);
+    if logging::is_json() {
+        return logging::line_as_event(line);
     }
     say_drawn(&visible(line));
 }
@@ -67,7 +67,7 @@ struct Quiet;
 impl Progress for Quiet {
     fn start(&self, _number: usize, _name: &str, _reason: &str) {}
     fn at(&self, _number: usize, _done: u64, _total: u64, _note: &str) {}
-    fn settle(&self, _settled: &Settled<'_>) {}
+    fn step_finished(&self, _finished: &StepFinished<'_>) {}
     fn say(&self, line: &str) {
         say(line);
     }
@@ -76,12 +76,12 @@ impl Progress for Quiet {
 /// Lines only: one for each step, and one every few seconds within a long one.
 struct Plain {
     steps: usize,
-    running: Mutex<HashMap<usize, Running>>,
+    running: Mutex<HashMap<usize, RunningStep>>,
     /// Lines of hits, which come by the thousand: they wait for the next line of another kind.
     hits: Mutex<String>,
 }
 
-struct Running {
+struct RunningStep {
     label: String,
     since: Instant,
     said: u64,
@@ -104,7 +104,7 @@ impl Plain {
         }
     }
 
-    fn running(&self) -> MutexGuard<'_, HashMap<usize, Running>> {
+    fn running(&self) -> MutexGuard<'_, HashMap<usize, RunningStep>> {
         self.running.lock().expect("no thread panics while it holds the labels")
     }
 }
@@ -113,12 +113,12 @@ impl Progress for Plain {
     fn start(&self, number: usize, name: &str, _reason: &str) {
         self.say_hits();
         let label = format!("[{number}/{}] {name}", self.steps);
-        self.running().insert(number, Running { label, since: Instant::now(), said: 0 });
+        self.running().insert(number, RunningStep { label, since: Instant::now(), said: 0 });
     }
 
     fn at(&self, number: usize, done: u64, total: u64, note: &str) {
         let mut running = self.running();
-        let Some(Running { label, since, said }) = running.get_mut(&number) else { return };
+        let Some(RunningStep { label, since, said }) = running.get_mut(&number) else { return };
         let due = since.elapsed().as_secs() / SECONDS_BETWEEN_LINES;
         if due > std::mem::replace(said, due) {
             let left = left(since.elapsed(), done, total);
@@ -128,10 +128,10 @@ impl Progress for Plain {
         }
     }
 
-    fn settle(&self, settled: &Settled<'_>) {
-        self.running().remove(&settled.number);
-        let line = line(settled, self.steps);
-        if settled.status == "hit" {
+    fn step_finished(&self, finished: &StepFinished<'_>) {
+        self.running().remove(&finished.number);
+        let line = line(finished, self.steps);
+        if finished.status == "hit" {
             let mut hits = self.hits.lock().expect("no thread panics while it adds a line");
             hits.push_str(&line);
             hits.push('\n');
@@ -146,7 +146,7 @@ impl Progress for Plain {
     }
 }
 
-/// A bar for each step that runs, below the lines of those that are settled.
+/// A bar for each step that runs, below the lines of those that are finished.
 struct Bars {
     steps: usize,
     all: MultiProgress,
@@ -199,12 +199,12 @@ impl Progress for Bars {
         }
     }
 
-    fn settle(&self, settled: &Settled<'_>) {
-        if let Some(bar) = self.running().remove(&settled.number) {
+    fn step_finished(&self, finished: &StepFinished<'_>) {
+        if let Some(bar) = self.running().remove(&finished.number) {
             bar.finish_and_clear();
             self.all.remove(&bar);
         }
-        self.say(&line(settled, self.steps));
+        self.say(&line(finished, self.steps));
     }
 
     fn say(&self, line: &str) {
@@ -218,10 +218,11 @@ impl Drop for Bars {
     }
 }
 
-fn line(settled: &Settled<'_>, steps: usize) -> String {
+fn line(finished: &StepFinished<'_>, steps: usize) -> String {
     let width = steps.to_string().len();
-    let elapsed = settled.elapsed.map(|it| reports::span(it.as_secs_f64())).unwrap_or_default();
-    let Settled { number, name, status, note, .. } = settled;
+    let elapsed =
+        finished.elapsed.map(|it| reports::duration(it.as_secs_f64())).unwrap_or_default();
+    let StepFinished { number, name, status, note, .. } = finished;
     format!("[{number:>width$}/{steps}] {name:<18} {status:<7} {elapsed:>8}  {note}")
         .trim_end()
         .to_owned()
@@ -231,7 +232,7 @@ fn left(elapsed: Duration, done: u64, total: u64) -> String {
     if done == 0 {
         return "unknown time".to_owned();
     }
-    reports::span(elapsed.as_secs_f64() * total.saturating_sub(done) as f64 / done as f64)
+    reports::duration(elapsed.as_secs_f64() * total.saturating_sub(done) as f64 / done as f64)
 }
 
 /// The shapes of what a step made, for its line.

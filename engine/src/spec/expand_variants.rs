@@ -7,12 +7,12 @@
 use super::{
     context::Context,
     expand,
-    meant::{find, reads},
     node::{Key, Node},
+    references::{find, reads},
     sweep::{Axis, Steps, Sweep, Target},
     vars::Variables,
 };
-use crate::say::fault::Fault;
+use crate::ui::diagnostic::Diagnostic;
 use foldhash::{HashMap, HashMapExt as _};
 use ops::Entry;
 use std::{collections::BTreeSet, rc::Rc};
@@ -79,7 +79,7 @@ impl Variant {
 }
 
 /// The instances of all steps, and the variants that they belong to.
-pub fn unfold(
+pub fn expand_variants(
     cx: &mut Context,
     vars: &mut Variables,
     table: &'static [Entry],
@@ -340,7 +340,7 @@ impl Unfolder<'_> {
 
     fn no_room<T>(&mut self, step: usize) -> Option<T> {
         let help = "vary less at once, or give fewer seeds";
-        let fault = Fault::error("spec::too_large", "the pipeline makes too many steps");
+        let fault = Diagnostic::error("spec::too_large", "the pipeline makes too many steps");
         let (key, _) = &self.steps[step];
         self.cx.push(fault.at_key(key, "for this one there is no room left").help(help));
         None

@@ -10,17 +10,17 @@ use std::{
 
 /// Addresses of recordings by clip.
 #[derive(Default)]
-pub struct Hearing(HashMap<String, String>);
+pub struct AudioLinks(HashMap<String, String>);
 
-impl Hearing {
+impl AudioLinks {
     /// Finds the clips that are files on this machine. The store's index of files outside knows
     /// where each content was last seen; clips of an archive, or made on the way, are not heard.
     ///
     /// # Errors
     /// When the list of clips is missing from the store or damaged.
     pub fn find(record: &Record, store: &Store, folder: &Path) -> Result<Self, StoreError> {
-        let mut hearing = Self::default();
-        let Ok(folder) = fs::canonicalize(folder) else { return Ok(hearing) };
+        let mut audio_links = Self::default();
+        let Ok(folder) = fs::canonicalize(folder) else { return Ok(audio_links) };
         let places = store.files().paths();
         let mut folders = HashMap::new();
         for step in &record.steps {
@@ -35,11 +35,11 @@ impl Hearing {
                     let Some(content) = audio.strip_prefix("file:") else { continue };
                     let path = content.parse::<Digest>().ok().and_then(|it| places.get(&it));
                     let address = path.and_then(|path| address(path, &folder, &mut folders));
-                    hearing.0.extend(address.map(|address| (id.clone(), address)));
+                    audio_links.0.extend(address.map(|address| (id.clone(), address)));
                 }
             }
         }
-        Ok(hearing)
+        Ok(audio_links)
     }
 
     /// The address of a clip's recording.

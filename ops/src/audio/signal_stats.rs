@@ -5,7 +5,7 @@ use cache::{Digest, Hasher};
 
 /// What samples say.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Heard {
+pub struct SignalStats {
     /// Names the samples, whatever file they came from.
     pub content: Digest,
     /// The largest magnitude of a sample; full scale is 1.
@@ -20,7 +20,7 @@ pub struct Heard {
 ///
 /// # Errors
 /// When it cannot be decoded.
-pub fn hear(decoder: &mut Decoder<'_>, level: f32) -> Result<Heard, DecodeError> {
+pub fn measure(decoder: &mut Decoder<'_>, level: f32) -> Result<SignalStats, DecodeError> {
     let channels = usize::from(decoder.channels.max(1));
     let mut content = Hasher::new("samples-v2");
     content.number(decoder.sample_rate.into()).number(channels as u64);
@@ -45,7 +45,7 @@ pub fn hear(decoder: &mut Decoder<'_>, level: f32) -> Result<Heard, DecodeError>
         pending.drain(..whole);
     }
     content.values(&pending);
-    Ok(Heard {
+    Ok(SignalStats {
         content: content.finish(),
         peak: peak.into(),
         clipped: runs.iter().map(|run| run.longest).max().unwrap_or(0),
@@ -78,17 +78,17 @@ impl Run {
 mod tests {
     use super::{super::decode::Signal, *};
 
-    fn hear(signal: Signal, level: f32) -> Heard {
-        super::hear(&mut Decoder::of_signal(signal), level).expect("plain samples")
+    fn measure(signal: Signal, level: f32) -> SignalStats {
+        super::measure(&mut Decoder::of_signal(signal), level).expect("plain samples")
     }
 
     #[test]
     fn runs_are_of_one_channel_and_one_side() {
         let samples = vec![1.0, 0.1, 1.0, 1.0, -1.0, 1.0, -1.0, 1.0, -1.0, 0.2];
-        let heard = hear(Signal { sample_rate: 5, channels: 2, samples }, 0.999);
-        assert_eq!((heard.clipped, heard.peak, heard.seconds), (3, 1.0, 1.0));
-        let quiet = hear(Signal { sample_rate: 5, channels: 1, samples: vec![0.0; 3] }, 0.999);
+        let stats = measure(Signal { sample_rate: 5, channels: 2, samples }, 0.999);
+        assert_eq!((stats.clipped, stats.peak, stats.seconds), (3, 1.0, 1.0));
+        let quiet = measure(Signal { sample_rate: 5, channels: 1, samples: vec![0.0; 3] }, 0.999);
         assert_eq!((quiet.clipped, quiet.peak), (0, 0.0));
-        assert_ne!(heard.content, quiet.content);
+        assert_ne!(stats.content, quiet.content);
     }
 }

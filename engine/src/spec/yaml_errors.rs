@@ -1,29 +1,29 @@
-//! Faults of the YAML itself, in words for people who write pipelines rather than parsers.
+//! Diagnostics of the YAML itself, in words for people who write pipelines rather than parsers.
 
 use super::yaml_slip;
-use crate::{pipeline::Span, say::fault::Fault};
+use crate::{pipeline::Span, ui::diagnostic::Diagnostic};
 use serde_saphyr::granit_parser::{ErrorKind as E, ScanError};
 
 /// What is wrong with the text at the place where the parser stopped.
-pub fn explain(text: &str, error: &ScanError) -> Fault {
+pub fn explain(text: &str, error: &ScanError) -> Diagnostic {
     let at = error.marker().byte_offset().unwrap_or(0).min(text.len());
     let line = line_of(text, at);
     let written = &text[line.clone()];
     let (code, message, remark, help) = words(error.kind());
     let mut place = place(text, at);
-    let mut fault = Fault::error(code, message).help(help);
+    let mut fault = Diagnostic::error(code, message).help(help);
 
     // The parser stops at what does not fit; the cause is often on the line and well known.
     if written.trim_start_matches([' ', '-']).starts_with('\t') || indent_has_tab(written) {
         let tab = line.start + written.find('\t').unwrap_or(0);
-        return Fault::error("spec::tab", "a tab stands where only spaces may")
+        return Diagnostic::error("spec::tab", "a tab stands where only spaces may")
             .label(tab..tab + 1, "a tab")
             .help("indent with spaces: two for each level");
     }
     if let Some(bare) = bare_variable(written) {
         place = line.start + bare.start..line.start + bare.end;
         let variable = &text[place.clone()];
-        return Fault::error("spec::yaml", "a variable within braces needs quotes")
+        return Diagnostic::error("spec::yaml", "a variable within braces needs quotes")
             .label(place, "YAML reads this brace as the start of a map")
             .help(format!("write \"{variable}\""));
     }
@@ -34,7 +34,7 @@ pub fn explain(text: &str, error: &ScanError) -> Fault {
     }
     if let Some(bare) = bare_star(written) {
         place = line.start + bare.start..line.start + bare.end;
-        fault = Fault::error("spec::yaml", "a name with `*` needs quotes here")
+        fault = Diagnostic::error("spec::yaml", "a name with `*` needs quotes here")
             .help("YAML reads a leading `*` as a reference to an anchor");
     }
     fault.label(place, remark)
