@@ -29,7 +29,7 @@ impl Progress for Watch {
         let step = self.step.lock().expect("the name of a step").clone();
         self.work.lock().expect("the work").insert(step, total);
     }
-    fn settle(&self, _settled: &StepFinished<'_>) {}
+    fn step_finished(&self, _settled: &StepFinished<'_>) {}
     fn say(&self, _line: &str) {}
 }
 

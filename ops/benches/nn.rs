@@ -8,7 +8,7 @@
 use cache::Array;
 use divan::{Bencher, counter::ItemsCount};
 use ops::math::random::{Purpose, Random};
-use ops::nn::cpu_network::{CpuNetwork, Place};
+use ops::nn::cpu_network::{CpuNetwork, StageId};
 use ops::nn::layers::{Architecture, Network};
 use ops::nn::objective::{Beta, BetaSchedule, Objective, Reduction};
 use ops::nn::tape::Trainer;
@@ -74,8 +74,8 @@ fn adam(bencher: Bencher) {
         .bench_local_values(|step| trainer.borrow_mut().update(step, 1, None).unwrap());
 }
 
-const PLACES: [Place; 5] =
-    [Place::Encoder(0), Place::Mean, Place::LogVariance, Place::Decoder(0), Place::Decoder(1)];
+const PLACES: [StageId; 5] =
+    [StageId::Encoder(0), StageId::Mean, StageId::LogVariance, StageId::Decoder(0), StageId::Decoder(1)];
 
 /// One stage forward.
 #[divan::bench(args = PLACES.map(|place| format!("{place:?}")), sample_count = 12)]
@@ -91,23 +91,23 @@ fn backward(bencher: Bencher, name: &str) {
     let mut gradient = vec![0.0; machine.parameters().len()];
     let mut flow = vec![0.1; BATCH as usize * 32];
     bencher.bench_local(|| match place {
-        Place::Mean | Place::LogVariance => {
+        StageId::Mean | StageId::LogVariance => {
             machine.head_backward(place, &mut flow, false, &mut gradient);
         }
         _ => machine.backward(place, &mut gradient),
     });
 }
 
-fn ready(name: &str) -> (CpuNetwork, Place) {
+fn ready(name: &str) -> (CpuNetwork, StageId) {
     let mut machine = machine(true);
     machine.encode(&(0..BATCH).collect::<Vec<_>>());
     machine.decode_means();
     // The first backward step makes the buffers that all of them share.
     machine.squared_error_backward(1.0);
     let mut gradient = vec![0.0; machine.parameters().len()];
-    machine.backward(Place::Decoder(1), &mut gradient);
+    machine.backward(StageId::Decoder(1), &mut gradient);
     machine.squared_error_backward(1.0);
-    machine.backward(Place::Decoder(1), &mut gradient);
+    machine.backward(StageId::Decoder(1), &mut gradient);
     let place = PLACES.into_iter().find(|place| format!("{place:?}") == name);
     (machine, place.expect("a name from the list"))
 }

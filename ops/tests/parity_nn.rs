@@ -4,7 +4,7 @@
 
 use cache::Array;
 use ops::nn::conv::{Conv, Scratch};
-use ops::nn::cpu_network::{CpuNetwork, Place};
+use ops::nn::cpu_network::{CpuNetwork, StageId};
 use ops::nn::layers::{Architecture, Layer, Network, Operation};
 use ops::nn::objective::{Beta, BetaSchedule, Objective, Reduction};
 use ops::nn::rows::Rows;
@@ -177,8 +177,8 @@ fn a_variational_network_agrees_with_pytorch_for_five_steps() {
                         .flat_map(|b| machine.output(place).row(*b as usize).to_vec())
                         .collect()
                 };
-                close("mean", &rows(Place::Mean), &golden["vae.mu"].1, 1e-5);
-                close("log variance", &rows(Place::LogVariance), &golden["vae.logvar"].1, 1e-5);
+                close("mean", &rows(StageId::Mean), &golden["vae.mu"].1, 1e-5);
+                close("log variance", &rows(StageId::LogVariance), &golden["vae.logvar"].1, 1e-5);
                 let made: Vec<f32> = batch
                     .iter()
                     .flat_map(|b| machine.reconstruction().row(*b as usize).to_vec())

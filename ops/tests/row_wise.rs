@@ -125,7 +125,7 @@ fn sources_look_only_into_recordings_that_are_new() {
                 params.insert("on_error".to_owned(), "skip".into());
             }
             let op = parse(entry, &params);
-            let made = |files: &[FileEntry], earlier: &dyn Earlier| {
+            let made = |files: &[FileEntry], earlier: &dyn PriorOutputs| {
                 let watch = Watch::default();
                 let cx = Ctx { earlier, progress: &watch, ..Detached::with_seed(0) };
                 let outputs = op.run(&Inputs::new().with_files(files), &cx);

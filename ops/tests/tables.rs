@@ -6,7 +6,7 @@ mod table_files;
 use cache::{
     Artifact, Table,
     csv::CsvTable,
-    interchange::{Cells, ColumnType, ExternalTable, Numbers, Scratch, Values},
+    interchange::{Cells, ColumnType, ExternalTable, Numbers, SizeLimit, Values},
     parquet::ParquetTable,
 };
 use ops::math::numpy;
@@ -53,7 +53,7 @@ fn alike(one: &Value, other: &Value) -> bool {
 fn random_tables_hold_what_their_own_libraries_read() {
     let (mut columns, mut kinds) = (0, std::collections::BTreeSet::new());
     for (file, said_of) in &expected() {
-        let room = || Scratch::of(0, None);
+        let room = || SizeLimit::of(0, None);
         let table = match file.rsplit('.').next() {
             Some("parquet") => ExternalTable::Parquet(ParquetTable::open(bytes(file)).expect(file)),
             Some("csv") => ExternalTable::Csv(CsvTable::read(&bytes(file)).expect(file)),
