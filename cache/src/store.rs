@@ -87,6 +87,9 @@ pub struct Finished {
     pub outputs: BTreeMap<String, Object>,
     /// How long it took.
     pub times: Times,
+    /// The warnings of its op; a cache hit repeats them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// How long a step took.
@@ -254,7 +257,13 @@ impl Store {
     pub fn hit(&self, cache_key: CacheKey, key: Digest) -> Result<Finished, CacheKey> {
         let Some(made) = self.journal.made(&key) else { return Err(cache_key) };
         if made.outputs.values().all(|object| self.is_as_seen(object)) {
-            return Ok(Finished { key, cache_key, outputs: made.outputs, times: made.times });
+            return Ok(Finished {
+                key,
+                cache_key,
+                outputs: made.outputs,
+                times: made.times,
+                warnings: made.warnings,
+            });
         }
         self.finished(&key).ok_or(cache_key)
     }

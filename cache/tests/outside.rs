@@ -35,7 +35,13 @@ fn use_all(store: &Store) -> Vec<StoreError> {
             store.get(&object.digest)?;
             store.verify(&object.digest)?;
             let outputs = BTreeMap::from([("out".to_owned(), object)]);
-            store.commit(Finished { key: digest, cache_key: key, outputs, times: Times::default() })
+            store.commit(Finished {
+                key: digest,
+                cache_key: key,
+                outputs,
+                times: Times::default(),
+                warnings: Vec::new(),
+            })
         };
         refused.extend(made().err());
         refused.extend(claim.err());

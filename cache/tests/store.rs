@@ -34,8 +34,13 @@ fn key(op: &str) -> CacheKey {
 
 fn finished(store: &Store, op: &str, artifact: &Artifact) -> Finished {
     let outputs = BTreeMap::from([("out".to_owned(), store.put(artifact).expect("kept"))]);
-    let finished =
-        Finished { key: key(op).digest(), cache_key: key(op), outputs, times: Times::default() };
+    let finished = Finished {
+        key: key(op).digest(),
+        cache_key: key(op),
+        outputs,
+        times: Times::default(),
+        warnings: Vec::new(),
+    };
     store.commit(finished.clone()).expect("committed");
     finished
 }

@@ -74,8 +74,13 @@ fn adam(bencher: Bencher) {
         .bench_local_values(|step| trainer.borrow_mut().update(step, 1, None).unwrap());
 }
 
-const PLACES: [StageId; 5] =
-    [StageId::Encoder(0), StageId::Mean, StageId::LogVariance, StageId::Decoder(0), StageId::Decoder(1)];
+const PLACES: [StageId; 5] = [
+    StageId::Encoder(0),
+    StageId::Mean,
+    StageId::LogVariance,
+    StageId::Decoder(0),
+    StageId::Decoder(1),
+];
 
 /// One stage forward.
 #[divan::bench(args = PLACES.map(|place| format!("{place:?}")), sample_count = 12)]

@@ -96,6 +96,8 @@ pub(super) struct FinishedStep {
     key: Digest,
     pub(super) outputs: BTreeMap<String, Object>,
     pub(super) times: Times,
+    #[serde(default)]
+    pub(super) warnings: Vec<String>,
 }
 
 /// Lines that are written and synced together.

@@ -28,7 +28,8 @@ fn artifact(step: usize) -> Artifact {
 fn run_step(store: &Store, step: usize) -> Result<Finished, StoreError> {
     let outputs = BTreeMap::from([("out".to_owned(), store.put(&artifact(step))?)]);
     let (key, times) = (key(step), Times::default());
-    let finished = Finished { key: key.digest(), cache_key: key, outputs, times };
+    let finished =
+        Finished { key: key.digest(), cache_key: key, outputs, times, warnings: Vec::new() };
     store.commit(finished.clone())?;
     Ok(finished)
 }
@@ -151,7 +152,13 @@ fn steps_that_finish_together_share_a_sync() {
                     let outputs = BTreeMap::from([("out".to_owned(), object)]);
                     let (key, times) = (key(step), Times::default());
                     ready.wait();
-                    store.commit(Finished { key: key.digest(), cache_key: key, outputs, times })
+                    store.commit(Finished {
+                        key: key.digest(),
+                        cache_key: key,
+                        outputs,
+                        times,
+                        warnings: Vec::new(),
+                    })
                 })
             })
             .collect();

@@ -99,7 +99,7 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
     batches.restore(&mut outcome);
     let Prepared { pipeline, warnings, store, options, .. } = &prepared;
 
-    let (steps, errors, said) = (outcome.steps, outcome.errors, outcome.warnings);
+    let (steps, errors) = (outcome.steps, outcome.errors);
     let failed = steps.iter().any(|step| step.status == StepStatus::Failed) || !errors.is_empty();
     let status = match () {
         () if outcome.interrupted => RunStatus::Interrupted,
@@ -108,13 +108,12 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
         () => RunStatus::Failed,
     };
     let mut record = record(pipeline, id, steps, status);
-    let of_outputs = record
-        .steps
-        .iter()
-        .flat_map(|step| step.warnings.iter().map(|warning| format!("`{}`: {warning}", step.name)));
-    let of_outputs: Vec<String> = of_outputs.collect();
+    let of_steps = record.steps.iter().flat_map(|step| {
+        step.warnings.iter().map(|warning| format!("step `{}`: {warning}", step.name))
+    });
+    let of_steps: Vec<String> = of_steps.collect();
     let of_spec = warnings.iter().map(|warning| warning.message.clone());
-    record.warnings = of_spec.chain(said).chain(of_outputs).collect();
+    record.warnings = of_spec.chain(of_steps).collect();
     record.started = started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     record.seconds = clock.elapsed().as_secs_f64();
     record.only = !wanted(pipeline, &options.only).iter().all(|wanted| *wanted);

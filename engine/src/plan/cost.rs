@@ -247,6 +247,7 @@ mod tests {
             cache_key: old,
             outputs: BTreeMap::new(),
             times: Default::default(),
+            warnings: Vec::new(),
         };
         assert_eq!(further(entry, &key(entry.name, &[(param, 20)]), &old), 2.0);
         let default = entry.schema();

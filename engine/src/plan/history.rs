@@ -195,7 +195,13 @@ mod tests {
             warning: None,
         };
         let outputs = BTreeMap::from([("latent".to_owned(), object)]);
-        Finished { key: cache_key.digest(), cache_key, outputs, times: Times::default() }
+        Finished {
+            key: cache_key.digest(),
+            cache_key,
+            outputs,
+            times: Times::default(),
+            warnings: Vec::new(),
+        }
     }
 
     fn nearest(history: &History, key: &CacheKey) -> Option<Digest> {

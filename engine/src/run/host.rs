@@ -66,16 +66,26 @@ pub struct ProgressRelay<'a> {
     pub step: &'a str,
     /// Who writes it down.
     pub log: &'a Log,
-    /// What the run warns of.
-    pub warnings: &'a Mutex<Vec<String>>,
+    /// The warnings of the op so far.
+    pub warnings: Mutex<Vec<String>>,
 }
+
+impl ProgressRelay<'_> {
+    /// The warnings in a fixed order: threads of an op may warn in any.
+    pub fn into_warnings(self) -> Vec<String> {
+        let mut warnings = self.warnings.into_inner().expect(NO_PANIC);
+        warnings.sort_unstable();
+        warnings
+    }
+}
+
+const NO_PANIC: &str = "no thread panics while it holds the warnings";
 
 impl ops::Warnings for ProgressRelay<'_> {
     fn warn(&self, message: &str) {
-        let message = format!("step `{}`: {message}", self.step);
         self.log.line(&format!("warning: {message}"));
-        self.progress.say(&format!("warning: {message}"));
-        self.warnings.lock().expect("no thread panics while it holds the warnings").push(message);
+        self.progress.say(&format!("warning: step `{}`: {message}", self.step));
+        self.warnings.lock().expect(NO_PANIC).push(message.to_owned());
     }
 }
 

@@ -43,10 +43,7 @@ use ops::{Cancel, ErrorKind, OpError};
 use rayon::prelude::*;
 use resources::Limits;
 use schedule::Schedule;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Mutex,
-};
+use std::collections::{BTreeMap, BTreeSet};
 use work::RunContext;
 
 /// What to do besides the plain run.
@@ -104,8 +101,6 @@ pub struct Outcome {
     pub errors: Vec<StepError>,
     /// Whether the run was stopped.
     pub interrupted: bool,
-    /// What steps warned of, in the order of the warnings as text.
-    pub warnings: Vec<String>,
 }
 
 /// The files of every step's sources; scanned before anything runs.
@@ -197,12 +192,6 @@ pub fn execute(
         cancel,
         meter: Meter::default(),
         history: LazyHistory::of(store),
-        warnings: Mutex::default(),
     };
-    let mut outcome = workers::run(Schedule::new(&context, options));
-    let warnings = context.warnings.into_inner();
-    outcome.warnings = warnings.expect("no thread panics while it holds the warnings");
-    // Steps end in any order.
-    outcome.warnings.sort_unstable();
-    outcome
+    workers::run(Schedule::new(&context, options))
 }

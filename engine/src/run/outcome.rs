@@ -54,7 +54,6 @@ impl Schedule<'_> {
         }
         let steps = self.context.pipeline.steps.iter().zip(self.states.into_all());
         Outcome {
-            warnings: Vec::new(),
             steps: steps.map(|(step, state)| state.record(self.context.pipeline, step)).collect(),
             errors: self.errors,
             interrupted: self.context.cancel.is_cancelled(),

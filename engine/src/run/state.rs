@@ -201,16 +201,19 @@ impl StepState {
 
     /// What the record keeps.
     pub fn record(self, pipeline: &Pipeline, step: &Step) -> StepRecord {
-        let none = |seconds| (BTreeMap::new(), Times { seconds, ..Times::default() });
+        let none = |seconds| (BTreeMap::new(), Times { seconds, ..Times::default() }, Vec::new());
         let ended = |status, Ended { key, reason, seconds }| (status, key, reason, none(seconds));
-        let (status, key, reason, (outputs, times)) = match self {
+        let (status, key, reason, (outputs, times, warnings)) = match self {
             Self::Done { finished, status, reason } => {
-                (status, Some(finished.key), reason, (finished.outputs, finished.times))
+                let Finished { key, outputs, times, warnings, .. } = *finished;
+                (status, Some(key), reason, (outputs, times, warnings))
             }
             Self::Failed(end) => ended(StepStatus::Failed, end),
             Self::Skipped(end) => ended(StepStatus::Skipped, end),
             _ => (StepStatus::Skipped, None, "the run stopped before".to_owned(), none(0.0)),
         };
+        let of_outputs: Vec<String> =
+            outputs.values().filter_map(|object| object.warning.clone()).collect();
         let source =
             |input: &Input| format!("{}.{}", pipeline.steps[input.step].name, input.output);
         let shape = |(port, object): (&String, &Object)| (port.clone(), object.shape.clone());
@@ -228,7 +231,7 @@ impl StepState {
             error: (status == StepStatus::Failed).then(|| reason.clone()),
             status,
             reason,
-            warnings: outputs.values().filter_map(|object| object.warning.clone()).collect(),
+            warnings: warnings.into_iter().chain(of_outputs).collect(),
             shapes: outputs.iter().map(shape).collect(),
             outputs: outputs.into_iter().map(|(port, object)| (port, object.digest)).collect(),
             seconds: times.seconds,

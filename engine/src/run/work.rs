@@ -50,8 +50,6 @@ pub struct RunContext<'a> {
     pub meter: Meter,
     /// What earlier runs have done; read when it is first asked for.
     pub history: LazyHistory<'a>,
-    /// What steps warned of.
-    pub warnings: Mutex<Vec<String>>,
 }
 
 /// A step that is to run.
@@ -125,7 +123,7 @@ fn claim_and_run(job: &Job, context: &RunContext<'_>) -> Result<StepCompletion, 
     }
     context.progress.start(job.step + 1, name, &job.reason);
     let (started, metered) = (Instant::now(), context.meter.start(job.step));
-    let (outputs, mut times) = run_op(job, context)?;
+    let OpResult { outputs, mut times, warnings } = run_op(job, context)?;
     times.seconds = started.elapsed().as_secs_f64();
     let usage = metered.stop();
     (times.cpu_seconds, times.peak_bytes) = (usage.cpu_seconds, usage.peak_bytes);
@@ -136,7 +134,7 @@ fn claim_and_run(job: &Job, context: &RunContext<'_>) -> Result<StepCompletion, 
         None => job.reason.clone(),
         Some(spared) => format!("{}; {spared}", job.reason),
     };
-    let finished = Finished { key: digest, cache_key: job.key.clone(), outputs, times };
+    let finished = Finished { key: digest, cache_key: job.key.clone(), outputs, times, warnings };
     // Without the note a later plan cannot say which files are new, and nothing else is lost.
     let files = &context.files[job.step];
     if !files.is_empty()
@@ -154,10 +152,14 @@ fn gpus_held(job: &Job, context: &RunContext<'_>) -> usize {
     job.gpus.len().max(usize::from(on_gpu))
 }
 
-fn run_op(
-    job: &Job,
-    context: &RunContext<'_>,
-) -> Result<(BTreeMap<String, Object>, Times), StepFailure> {
+/// What an op made, as the store keeps it.
+struct OpResult {
+    outputs: BTreeMap<String, Object>,
+    times: Times,
+    warnings: Vec<String>,
+}
+
+fn run_op(job: &Job, context: &RunContext<'_>) -> Result<OpResult, StepFailure> {
     let step = &context.pipeline.steps[job.step];
     let fail = |error: &StoreError| StepFailure::Failed(StepError::of_store(job.step, error));
     let mut artifacts = Vec::new();
@@ -179,12 +181,12 @@ fn run_op(
     let log = Log::new(logs.join(format!("{}.log", job.digest)));
     let common = keys::without(&job.key, step.entry.progressive).digest();
     let outside = Outside::new(&context.paths, context.store.checkpoints(&common), &log);
-    let told = ProgressRelay {
+    let relay = ProgressRelay {
         progress: context.progress,
         number: job.step + 1,
         step: &step.name,
         log: &log,
-        warnings: &context.warnings,
+        warnings: Mutex::default(),
     };
     // What is made anew is made without a look at what was made before.
     let history = (!job.again).then_some(&*context.history);
@@ -197,13 +199,13 @@ fn run_op(
         let deadline = Deadline::new(context.cancel, step.timeout);
         let cx = Ctx {
             seed: step.seed,
-            progress: &told,
+            progress: &relay,
             cancel: &deadline,
             files: &outside,
             checkpoints: &outside,
             earlier: &before,
             programs: &programs,
-            warnings: &told,
+            warnings: &relay,
             device: &device,
         };
         let op = info_span!("op", name = step.entry.name);
@@ -240,5 +242,5 @@ fn run_op(
         outputs.insert(port.to_owned(), object);
     }
     outside.checkpoints.finish().map_err(|error| fail(&error))?;
-    Ok((outputs, times))
+    Ok(OpResult { outputs, times, warnings: relay.into_warnings() })
 }

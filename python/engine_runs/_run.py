@@ -1,0 +1,363 @@
+"""Runs, and what they made."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ._frame import Frame
+from ._tensors import read_safetensors
+
+if TYPE_CHECKING:
+    import numpy
+
+#: The version of `record.json` that this package reads.
+RECORD_VERSION = 1
+
+
+class RunError(Exception):
+    """A run that cannot be read, or that does not hold what was asked for."""
+
+
+def open(run: str | os.PathLike[str], *, store: str | os.PathLike[str] | None = None) -> Run:
+    """Opens a run by its folder, such as `runs/quickstart/latest`.
+
+    The store is looked for where the run's command named it, in `ENGINE_STORE`, and as `.engine` in the folders
+    above the run; `store` names another. It is needed for arrays, labels and models only.
+    Raises `RunError` where the folder holds no run, or one that is damaged or newer than this package.
+    """
+    folder = Path(run)
+    if folder.is_file():
+        # On file systems without symbolic links `latest` is a file that holds the name of the run.
+        folder = folder.parent / folder.read_text(encoding="utf-8").strip()
+    return Run(folder.resolve(), None if store is None else Path(store))
+
+
+def runs(out: str | os.PathLike[str] = "runs") -> Frame:
+    """All runs below a folder, the newest first: study, id, status, start, seconds, steps, and the folder."""
+    rows = []
+    for record in sorted(Path(out).glob("*/*/record.json")):
+        if record.parent.is_symlink():
+            continue
+        try:
+            run = Run(record.parent.resolve(), None)
+        except RunError as fault:
+            study, id = record.parent.parent.name, record.parent.name
+            rows.append({"study": study, "id": id, "status": f"unreadable: {fault}", "folder": str(record.parent)})
+            continue
+        rows.append(
+            {
+                "study": run.study,
+                "id": run.id,
+                "status": run.status,
+                "started": run.record["started"],
+                "seconds": run.record["seconds"],
+                "steps": len(run.record["steps"]),
+                "folder": str(run.folder),
+            }
+        )
+    rows.sort(key=lambda row: (row.get("started", ""), row["id"]), reverse=True)
+    return Frame(rows, ["study", "id", "status", "started", "seconds", "steps", "folder"])
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of a report. A notebook shows it; `svg` is its text, `path` its file."""
+
+    path: Path
+    title: str | None
+
+    @property
+    def svg(self) -> str:
+        """The picture as SVG."""
+        return self.path.read_text(encoding="utf-8")
+
+    def _repr_svg_(self) -> str:
+        return self.svg
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a step made at one of its ports.
+
+    `kind` is `matrix`, `spectrogram`, `labels`, ...; `path` the file in the store, which pandas, polars, DuckDB
+    (Parquet) or PyTorch (safetensors) open too.
+    """
+
+    name: str
+    kind: str
+    path: Path
+    shape: dict[str, Any] = field(repr=False)
+
+    def table(self):
+        """All of it as a `pyarrow.Table`; not for models."""
+        parquet = _parquet(self.name)
+        try:
+            return parquet.read_table(self.path)
+        except (OSError, ValueError) as fault:
+            raise RunError(f"{self.name}: the object is damaged: {fault}; `engine cache verify` tells more") from fault
+
+    @property
+    def clip_ids(self) -> list[str]:
+        """The clip of each row."""
+        table = self.table()
+        if "clip_id" not in table.column_names:
+            raise RunError(f"{self.name} is of kind {self.kind!r}, whose rows are not clips")
+        return table.column("clip_id").to_pylist()
+
+    @property
+    def values(self) -> numpy.ndarray:
+        """The numbers: `(clips, features)` of a matrix, `(clips, n_mels, frames)` of a spectrogram."""
+        import numpy
+
+        table = self.table()
+        if "features" not in table.column_names:
+            raise RunError(f"{self.name} is of kind {self.kind!r}, which has no array; `.table()` reads it")
+        column = table.column("features").combine_chunks()
+        flat = column.flatten().to_numpy(zero_copy_only=False)
+        return numpy.asarray(flat).reshape(len(column), *(self.shape.get("row") or [-1]))
+
+    def __array__(self, dtype=None, copy=None):
+        return self.values if dtype is None else self.values.astype(dtype)
+
+
+class Run:
+    """A finished run: its record, its table, and what its steps made."""
+
+    def __init__(self, folder: Path, store: Path | None):
+        self.folder = folder
+        path = folder / "record.json"
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            version = record["version"]
+            steps = {step["name"]: step for step in record["steps"]}
+            _ = (record["id"], record["pipeline"], record["status"], record["started"], record["seconds"])
+        except FileNotFoundError:
+            raise RunError(f"{folder} holds no record.json: it is no run, or one that was killed") from None
+        except (OSError, ValueError, KeyError, TypeError) as fault:
+            raise RunError(f"{path} is damaged: {fault!r}; `engine run` on the pipeline writes it again") from fault
+        if version != RECORD_VERSION:
+            raise RunError(f"{path} is of version {version}, and this package reads {RECORD_VERSION}: install its newest")
+        #: All that the run did, as in `record.json`.
+        self.record: dict[str, Any] = record
+        self._steps: dict[str, dict[str, Any]] = steps
+        self._store = store
+
+    @property
+    def id(self) -> str:
+        """The name of the run's folder."""
+        return self.record["id"]
+
+    @property
+    def study(self) -> str:
+        """The name of its pipeline."""
+        return self.record["pipeline"]
+
+    @property
+    def status(self) -> str:
+        """`done`, `partial`, `failed` or `interrupted`."""
+        return self.record["status"]
+
+    @property
+    def steps(self) -> list[str]:
+        """The names of its steps, in the order of the plan."""
+        return list(self._steps)
+
+    @property
+    def store(self) -> Path:
+        """The folder of its store."""
+        named = [self._store, self._of_command(), os.environ.get("ENGINE_STORE")]
+        above = [parent / ".engine" for parent in self.folder.parents]
+        for folder in [Path(name) for name in named if name] + above:
+            if (folder / "objects-v1").is_dir():
+                return folder
+        raise RunError(f"the store of {self.folder} was not found; name it: open(run, store=...)")
+
+    def _of_command(self) -> str | None:
+        words = self.record.get("command", [])
+        for at, word in enumerate(words):
+            if word == "--store" and at + 1 < len(words):
+                return words[at + 1]
+            if word.startswith("--store="):
+                return word.removeprefix("--store=")
+        return None
+
+    @property
+    def results(self) -> Frame:
+        """Every score of every row, in full precision: the rows of `results.csv`."""
+        path = self.folder / "results.csv"
+        try:
+            with path.open(encoding="utf-8", newline="") as file:
+                reader = csv.DictReader(file)
+                rows = [{name: _number(name, text) for name, text in row.items()} for row in reader]
+                return Frame(rows, reader.fieldnames or [])
+        except (OSError, csv.Error) as fault:
+            raise RunError(f"{path} cannot be read: {fault}; `engine report` writes it again") from fault
+
+    def table(self, *metrics: str) -> Frame:
+        """One line for each row of the report's table and one column for each metric; all metrics if none is named."""
+        rows: dict[tuple[Any, ...], dict[str, Any]] = {}
+        for score in self.results:
+            if metrics and score["metric"] not in metrics:
+                continue
+            key = tuple(score.get(name) for name in ("row", "point", "seed"))
+            line = rows.setdefault(key, {"row": score["row"]})
+            for name in ("point", "seed"):
+                if score.get(name) not in (None, ""):
+                    line[name] = score[name]
+            line[score["metric"]] = score["value"]
+        return Frame(rows.values())
+
+    def __getitem__(self, name: str) -> Result:
+        """What a step made: `run["vae.latent"]`, or `run["norm"]` where it has one port."""
+        step, port = self._port(name)
+        digest, shape = step["outputs"][port], step["shapes"][port]
+        found = sorted((self.store / "objects-v1" / digest[:2]).glob(f"{digest}.*"))
+        if not found:
+            raise RunError(f"{step['name']}.{port} is no longer in the store: `engine run` makes it again")
+        return Result(f"{step['name']}.{port}", shape["kind"], found[0], shape)
+
+    def _port(self, name: str) -> tuple[dict[str, Any], str]:
+        step, port = self._steps.get(name), None
+        if step is None and "." in name:
+            head, port = name.rsplit(".", 1)
+            step = self._steps.get(head)
+        if step is None:
+            raise KeyError(f"there is no step {name!r}; there are: {', '.join(self._steps)}")
+        ports = list(step["outputs"])
+        if not ports:
+            raise RunError(f"{step['name']} made nothing: it is {step['status']} ({step['reason']})")
+        if port is None and len(ports) > 1:
+            raise KeyError(f"{step['name']} has several ports; name one: {', '.join(f'{name}.{it}' for it in ports)}")
+        if port is None:
+            port = ports[0]
+        if port not in ports:
+            raise KeyError(f"{step['name']} has no port {port!r}; it has: {', '.join(ports)}")
+        return step, port
+
+    def labels(self, name: str) -> dict[str, str]:
+        """Clip id → label (or cluster) of a step such as `groups@vae`."""
+        result = self._of_kind(name, "labels")
+        table = result.table()
+        return dict(zip(table.column("clip_id").to_pylist(), table.column("label").to_pylist()))
+
+    def model(self, name: str) -> dict[str, numpy.ndarray]:
+        """The parameters of a model by name."""
+        arrays, _ = self.model_with_facts(name)
+        return arrays
+
+    def model_with_facts(self, name: str) -> tuple[dict[str, numpy.ndarray], dict[str, Any]]:
+        """The parameters of a model, and the facts from which its network is built (channels, latent size, ...)."""
+        result = self._of_kind(name, "model")
+        try:
+            return read_safetensors(result.path)
+        except ValueError as fault:
+            raise RunError(str(fault)) from fault
+
+    def module(self, name: str):
+        """A trained autoencoder or VAE as a PyTorch module in evaluation mode."""
+        from ._module import module
+
+        arrays, facts = self.model_with_facts(name)
+        return module(arrays, facts)
+
+    def _of_kind(self, name: str, kind: str) -> Result:
+        step = self._steps.get(name)
+        if step is not None:
+            ports = [port for port, shape in step["shapes"].items() if shape["kind"] == kind]
+            if not ports:
+                raise RunError(f"{name} made no {kind}; it made: {', '.join(step['outputs']) or 'nothing'}")
+            name = f"{name}.{ports[0]}"
+        result = self[name]
+        if result.kind != kind:
+            raise RunError(f"{result.name} is of kind {result.kind!r}, not {kind!r}")
+        return result
+
+    @property
+    def figures(self) -> list[Figure]:
+        """The figures of the report, in its order."""
+        titles = [figure.get("title") for figure in self.record.get("figures", [])]
+        paths = sorted((self.folder / "figures").glob("*.svg"))
+        numbered = [(int(path.name.split("-")[0]) if path.name[:2].isdigit() else 0, path) for path in paths]
+        return [Figure(path, titles[at - 1] if 0 < at <= len(titles) else None) for at, path in numbered]
+
+    def figure(self, which: str | int) -> Figure:
+        """A figure by its place from 1, a part of its title, or a part of its file's name."""
+        figures = self.figures
+        if isinstance(which, int):
+            if not 1 <= which <= len(figures):
+                raise KeyError(f"there are {len(figures)} figures, counted from 1")
+            return figures[which - 1]
+        for figure in figures:
+            if which.lower() in (figure.title or "").lower() or which in figure.path.name:
+                return figure
+        raise KeyError(f"there is no figure {which!r}; there are: {', '.join(f.path.name for f in figures)}")
+
+    def why(self, cell: str) -> dict[str, Any]:
+        """How a number came to be: what `engine why` says of a cell such as `r1.ari`."""
+        import subprocess
+
+        from ._launch import find_binary
+
+        command = [find_binary(), "why", str(self.folder), cell, "--json", "--store", str(self.store)]
+        ended = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
+        if ended.returncode != 0:
+            raise RunError(ended.stderr.strip())
+        return json.loads(ended.stdout)
+
+    def log_to_mlflow(self) -> None:
+        """Logs the parameters of steps, the scores of rows and the report to the active MLflow run, or to a new one."""
+        try:
+            import mlflow
+        except ImportError as missing:
+            raise ImportError("log_to_mlflow() needs MLflow: pip install mlflow") from missing
+
+        def log() -> None:
+            for step in self.record["steps"]:
+                for name, value in (step["params"] or {}).items():
+                    mlflow.log_param(f"{step['name']}.{name}", value)
+            for score in self.results:
+                if isinstance(score["value"], float):
+                    mlflow.log_metric(f"{score['row']}.{score['metric']}".translate(_MLFLOW), score["value"])
+            mlflow.log_artifact(str(self.folder / "report.html"))
+
+        if mlflow.active_run():
+            log()
+        else:
+            with mlflow.start_run(run_name=f"{self.study} {self.id}"):
+                log()
+
+    def __repr__(self) -> str:
+        return f"<run {self.id} of {self.study}: {self.status}, {len(self._steps)} steps>"
+
+    def _repr_html_(self) -> str:
+        return self.table()._repr_html_()
+
+
+#: MLflow allows letters, digits and `_-. /` in names of metrics.
+_MLFLOW = {ord(sign): "_" for sign in "()+,=:;{}[]*&%$#@!?'\"<>|\\β±"}
+
+
+def _number(name: str, text: str | None) -> Any:
+    if name == "seed":
+        return int(text) if text else None
+    if name in ("row", "step", "metric", "note", "point") or text is None:
+        return text
+    if text == "":
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _parquet(name: str):
+    try:
+        import pyarrow.parquet
+    except ImportError as missing:
+        raise ImportError(f"{name} is a Parquet file: pip install numpy pyarrow") from missing
+    return pyarrow.parquet
