@@ -119,6 +119,16 @@ impl FileIndex {
         (read, others)
     }
 
+    /// Forgets files, so that they are read again: what was read of them was not what the index says.
+    pub fn forget(&self, files: &[FileEntry]) {
+        let mut known = self.known.write().expect(NO_PANIC);
+        for file in files {
+            if known.remove(&file.path).is_some() {
+                self.learned.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+
     /// Where files lay that are still the version that was read, by content.
     pub fn paths(&self) -> HashMap<Digest, PathBuf> {
         let known = self.known.read().expect(NO_PANIC);

@@ -5,6 +5,7 @@
 
 mod decode;
 mod table;
+mod types;
 
 pub use table::ParquetTable;
 
@@ -266,7 +267,7 @@ fn read_table(
     let mut room = SizeLimit { bytes: (256 << 20) + length.saturating_mul(4096) };
     let schema = infer_schema(metadata).map_err(|fault| fault.to_string())?;
     let mut table = Table::new();
-    for field in schema.iter_values().cloned().map(decode::plain) {
+    for field in schema.iter_values().cloned().map(types::plain) {
         let name = field.name.to_string();
         let column = match known.remove(&name) {
             Some(column) => column,

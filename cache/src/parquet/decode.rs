@@ -1,5 +1,6 @@
 //! From pages of one column to its values: every type that a table can hold, as exact as it is.
 
+use super::types::holds;
 use crate::{
     interchange::{Cells, ColumnType, Numbers, SizeLimit, Values},
     missing::is_missing,
@@ -20,59 +21,6 @@ use std::io::Cursor;
 
 /// What is said of a file whose pages the library does not understand.
 pub(super) const DAMAGED: &str = "its Parquet pages are damaged";
-
-/// What values of this type become here.
-pub(super) fn holds(dtype: &ArrowDataType) -> ColumnType {
-    use ArrowDataType as T;
-    let other = |name: &str| ColumnType::Other(name.to_owned());
-    match dtype.to_storage() {
-        T::Boolean | T::Int8 | T::Int16 | T::Int32 | T::Int64 => ColumnType::Whole,
-        T::UInt8 | T::UInt16 | T::UInt32 | T::UInt64 => ColumnType::Whole,
-        T::Float16 | T::Float32 | T::Float64 => ColumnType::Real,
-        T::Decimal(..) | T::Decimal32(..) | T::Decimal64(..) => ColumnType::Real,
-        T::Utf8 | T::LargeUtf8 | T::Utf8View => ColumnType::Text,
-        T::Dictionary(_, values, _) => match holds(values) {
-            ColumnType::Text => ColumnType::Text,
-            _ => other("dictionary"),
-        },
-        T::List(item) | T::LargeList(item) | T::FixedSizeList(item, _) => {
-            match holds(&item.dtype) {
-                ColumnType::Whole | ColumnType::Real | ColumnType::List => ColumnType::List,
-                ColumnType::Text => other("list of text"),
-                ColumnType::Other(name) => ColumnType::Other(format!("list of {name}")),
-            }
-        }
-        T::Timestamp(..) => other("timestamp"),
-        T::Date32 | T::Date64 => other("date"),
-        T::Time32(_) | T::Time64(_) => other("time"),
-        T::Duration(_) | T::Interval(_) => other("duration"),
-        T::Binary | T::LargeBinary | T::BinaryView | T::FixedSizeBinary(_) => other("bytes"),
-        T::Struct(_) => other("struct"),
-        T::Map(..) => other("map"),
-        T::Null => other("null"),
-        rest => ColumnType::Other(format!("{rest:?}").to_lowercase()),
-    }
-}
-
-/// The field as it is decoded: categories are read as the text that they stand for.
-pub(super) fn plain(mut field: Field) -> Field {
-    if matches!(field.dtype.to_storage(), ArrowDataType::Dictionary(..)) {
-        field.dtype = ArrowDataType::Utf8View;
-    }
-    field
-}
-
-/// The field where numbers in half precision were taken for bytes: a file without a schema of arrow's
-/// says so in a way that the library does not read.
-pub(super) fn halved(mut field: Field) -> Field {
-    field.dtype = match field.dtype {
-        ArrowDataType::FixedSizeBinary(2) => ArrowDataType::Float16,
-        ArrowDataType::List(item) => ArrowDataType::List(Box::new(halved(*item))),
-        ArrowDataType::LargeList(item) => ArrowDataType::LargeList(Box::new(halved(*item))),
-        other => other,
-    };
-    field
-}
 
 /// The pages of a column in one row group, not yet decoded.
 pub(super) struct Chunk<'a> {
@@ -293,7 +241,9 @@ fn lists(arrays: &[Box<dyn Array>]) -> Result<Values, String> {
             Numbers::Double(numbers) => double.extend(numbers),
         }
     }
-    let width = width.unwrap_or(0);
+    // Of no rows the schema knows the width, if anything does.
+    let declared = || arrays.iter().find_map(|array| Some(list(&**array).ok()?.0));
+    let width = width.or_else(declared).unwrap_or(1);
     if width == 0 {
         return Err("rows of 0 numbers hold no feature".to_owned());
     }

@@ -1,8 +1,9 @@
 //! A Parquet file that anybody wrote: its schema is looked at first, then the columns that are asked for.
 
 use super::{
-    decode::{self, Chunk, cells, holds},
+    decode::{self, Chunk, cells},
     metadata_of,
+    types::{self, holds},
 };
 use crate::{
     interchange::{Cells, ColumnType, SizeLimit},
@@ -47,8 +48,8 @@ impl ParquetTable {
             .map(|leaf| leaf.path_in_schema[0].as_str())
             .collect();
         let field = |field: &Field| match half.contains(field.name.as_str()) {
-            true => decode::halved(decode::plain(field.clone())),
-            false => decode::plain(field.clone()),
+            true => types::halved(types::plain(field.clone())),
+            false => types::plain(field.clone()),
         };
         let fields: Vec<Field> = schema.iter_values().map(field).collect();
         let own = metadata.schema().fields().iter().map(|field| field.name());

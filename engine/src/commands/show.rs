@@ -108,7 +108,7 @@ fn text(found: &Found, table: &ScoreTable, width: usize) -> String {
         };
         out.push_str(&line(&format!("r{} has no numbers{of}: {why}", at + 1)));
     }
-    if table.rows.iter().any(|row| row.seeds.len() > 1) {
+    if out.contains('±') {
         out.push_str(&line("± half the 95 % interval of the mean over seeds."));
     }
     for remark in reports::remarks(&table.rows) {

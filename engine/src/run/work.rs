@@ -107,7 +107,8 @@ fn claim_and_run(job: &Job, context: &RunContext<'_>) -> Result<StepCompletion, 
     };
     let cancelled = || StepFailure::Failed(StepError::of_op(job.step, OpError::cancelled()));
     let op = context.pipeline.steps[job.step].entry.name;
-    let _step = info_span!("step", %name, op, key = %digest.short(), reason = job.reason).entered();
+    let _step =
+        info_span!("step", %name, %op, key = %digest.short(), reason = %job.reason).entered();
     let claim = debug_span!("claim")
         .in_scope(|| store.claim(&digest, waiting, || context.cancel.is_cancelled()))
         .map_err(fail)?;
@@ -123,7 +124,14 @@ fn claim_and_run(job: &Job, context: &RunContext<'_>) -> Result<StepCompletion, 
     }
     context.progress.start(job.step + 1, name, &job.reason);
     let (started, metered) = (Instant::now(), context.meter.start(job.step));
-    let OpResult { outputs, mut times, warnings } = run_op(job, context)?;
+    let result = run_op(job, context);
+    if result.is_err() && !context.files[job.step].is_empty() {
+        // A file may hold other bytes than its version said: the next run reads all of them anew.
+        store.files().forget(&context.files[job.step]);
+        // Without this the next run fails in the same way, and nothing else is lost.
+        let _ = store.save_files();
+    }
+    let OpResult { outputs, mut times, warnings } = result?;
     times.seconds = started.elapsed().as_secs_f64();
     let usage = metered.stop();
     (times.cpu_seconds, times.peak_bytes) = (usage.cpu_seconds, usage.peak_bytes);
@@ -208,7 +216,7 @@ fn run_op(job: &Job, context: &RunContext<'_>) -> Result<OpResult, StepFailure> 
             warnings: &relay,
             device: &device,
         };
-        let op = info_span!("op", name = step.entry.name);
+        let op = info_span!("op", name = %step.entry.name);
         let made = op.in_scope(|| rows::run(step, &inputs, &before, &cx));
         match made.map_err(|error| deadline.explain(error)) {
             Ok(made) => break made,

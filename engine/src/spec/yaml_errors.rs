@@ -148,9 +148,9 @@ fn words(kind: &E) -> Words {
         }
         E::UnexpectedCharacter { .. } => (
             YAML,
-            "a text cannot begin with this character",
+            "this character cannot stand here",
             "this character",
-            "put the text in quotes",
+            "put the text in quotes, and write a control character as an escape in them: \"\\x9b\"",
         ),
         E::UnknownQuotedScalarEscape | E::InvalidQuotedScalarHexEscape => (
             YAML,

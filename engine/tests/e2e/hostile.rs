@@ -24,7 +24,9 @@ fn harmless(what: &str, output: &Output) {
 
 /// A study whose recordings, classes, titles and descriptions are hostile.
 fn hostile() -> Study {
+    // JSON lets C1 stand as it is, YAML does not.
     let quoted = serde_json::to_string(HOSTILE).expect("text is JSON");
+    let quoted = quoted.replace('\u{9b}', "\\x9b").replace('\u{85}', "\\x85");
     let mut study = tones::three();
     for clip in 0..4 {
         study.write(&format!("data/{HOSTILE}/{HOSTILE}{clip}.wav"), wav(&tone(1, clip + 9)));

@@ -196,7 +196,7 @@ fn seeds_are_one_row_with_an_interval() {
         // Student's quantile for three degrees of freedom.
         close(&cell[side]["half_interval"], 3.182_446_305_284_263 * (spread / 3.0 / 4.0).sqrt());
     }
-    let shown = study.engine(&["show", "joined/a"]).stdout;
+    let shown = study.engine(&["show", "joined/b"]).stdout;
     assert_eq!(shown.matches("r1 PCA + K-Means").count(), 1, "{shown}");
     assert!(shown.contains(" ± ") && shown.contains("interval of the mean over seeds"), "{shown}");
     let why = study.engine(&["why", "joined/a", "r1.ari", "--seed", "3"]).stdout;

@@ -15,7 +15,7 @@ fn study() -> Study {
     study.edit("name: small", "name: small\nseeds: 2\nsweep: { grid: { pca.components: [2, 3] } }");
     study.edit(
         "    - { row: PCA + K-Means, scores: scores }\n",
-        "    - { row: PCA + K-Means, scores: scores }\n  figures:\n    - { figure: scatter, of: pca@*, color: clips.labels }\n",
+        "    - { row: PCA + K-Means, scores: scores }\n  figures:\n    - { figure: scatter, of: pca, color: clips.labels }\n",
     );
     study
 }

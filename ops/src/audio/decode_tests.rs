@@ -40,7 +40,7 @@ fn the_mean_of_channels_is_the_same_on_both_ways() {
         let mut slow = Vec::new();
         decode(&bytes).expect(name).mono(&mut slow);
         assert_eq!(mono_of(&bytes, usize::MAX), slow, "{name}");
-        assert_eq!(mono_of(&bytes, 1_001), slow[..1_001], "{name}");
+        assert_eq!(mono_of(&bytes, 401), slow[..401], "{name}");
     }
     let extremes: Vec<u8> = [i16::MIN, i16::MIN, i16::MAX, i16::MIN, -1, 2, i16::MAX, i16::MAX]
         .map(i16::to_le_bytes)
