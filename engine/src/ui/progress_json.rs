@@ -1,4 +1,4 @@
-//! Progress as events, one JSON object a line, for programs that watch a run.
+//! Progress as events, one JSON object on a line, for programs that watch a run.
 //!
 //! | event | fields besides `v`, `event` and `time` |
 //! |:--|:--|
@@ -22,7 +22,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Writes an event for each thing that it hears.
+/// Writes an event for each report of progress.
 #[derive(Default)]
 pub struct Json {
     running: Mutex<HashMap<usize, RunningStep>>,
