@@ -1,4 +1,4 @@
-//! From text to a checked pipeline.
+//! Turns text into a checked pipeline.
 //!
 //! Text becomes a tree whose every node knows its place ([`yaml`]). `--set` ([`overrides`]),
 //! variables ([`vars`]), `for` ([`expand`]) and the sweep ([`sweep`], [`expand_variants`]) act on the tree. Only then are steps read
