@@ -1,6 +1,6 @@
 //! The JSON schema of pipelines, for completion and hover text in an editor.
 //!
-//! It follows draft 7, which editors understand for YAML schemas.
+//! The schema follows draft 7, which editors understand for YAML schemas.
 
 use crate::{
     catalog,

@@ -68,7 +68,7 @@ pub fn read(folder: &Path) -> Result<Record, String> {
     {
         return Ok(record);
     }
-    // The fault of the text.
+    // The error describes the fault of the text.
     let json: serde_json::Value = serde_json::from_slice(&text).map_err(|fault| {
         format!("`{shown}` is damaged ({fault}); run the pipeline again, which makes a new one")
     })?;

@@ -1,4 +1,4 @@
-//! The expected time and memory of a step, from what steps like it took before.
+//! The expected time and memory of a step, from the costs of earlier steps like it.
 
 use crate::{pipeline::Step, plan::history::History};
 use cache::store::Finished;

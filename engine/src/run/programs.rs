@@ -166,7 +166,7 @@ impl Programs {
     }
 }
 
-/// The files that decide what a program does. The program reads them itself, so they must not
+/// The files that decide the work of a program. The program reads them itself, so they must not
 /// change from before it starts until it has ended.
 fn watched(program: &Program<'_>) -> Result<Vec<(String, Watched)>, OpError> {
     let watch = |file: &FileEntry| {

@@ -217,7 +217,7 @@ impl<'a> Schedule<'a> {
         }
     }
 
-    /// Learns from earlier runs what resources steps are likely to take.
+    /// Learns from earlier runs the resources that steps are likely to take.
     fn expect_costs(&mut self) {
         /// The assumed time of unknown steps, which is short: they hold up no step that is known to
         /// be long.
@@ -295,7 +295,7 @@ impl<'a> Schedule<'a> {
         };
         self.ledger.give_back(&lease);
         self.stopped |= self.context.cancel.is_cancelled();
-        // An input of the step has changed meanwhile: the step is looked at once more.
+        // An input of the step has changed meanwhile: the step is looked up once more.
         if outdated {
             return;
         }

@@ -18,7 +18,7 @@ use std::{
 pub enum StepState {
     /// The step reads these steps, which are not settled.
     Waiting(BTreeSet<usize>),
-    /// All inputs of the step are settled, and the step was not looked at yet.
+    /// All inputs of the step are settled, and the step was not looked up yet.
     Ready,
     /// The step must run, and waits for resources.
     Queued {
@@ -124,7 +124,7 @@ impl States {
         false
     }
 
-    /// The first ready step that was not looked at yet.
+    /// The first ready step; it was not looked up yet.
     pub fn first_ready(&self) -> Option<usize> {
         self.ready.first().copied()
     }

@@ -14,7 +14,7 @@ impl Schedule<'_> {
     pub fn rebuild(&mut self, step: usize, port: &str, damage: &str, reader: usize) {
         let state = &self.states[step];
         let (is_done, is_settled) = (state.is_done(), state.is_settled());
-        // If the step will have no result, the reader is looked at once more and finds that.
+        // If the step will have no result, the reader is looked up once more and is then skipped.
         if is_done || !is_settled {
             self.states.set(reader, StepState::Waiting([step].into()));
         }
@@ -33,7 +33,7 @@ impl Schedule<'_> {
         self.send_back(step);
     }
 
-    /// Sends a settled step back to be looked at once more.
+    /// Makes a settled step ready again, so that it is looked up once more.
     fn send_back(&mut self, step: usize) {
         if let StepState::Done { finished, .. } = self.states.set(step, StepState::Ready) {
             self.before.insert(step, finished.outputs);

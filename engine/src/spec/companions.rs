@@ -1,8 +1,8 @@
 //! Steps that a report adds beside its rows, to compare their clusters with chance and with other
 //! choices.
 //!
-//! They are made from the steps that rows show, as these are written: with the same `for` and the
-//! same inputs. A parameter that varies there therefore varies here too.
+//! Companions are made from the steps that rows show, as these are written: with the same `for` and
+//! the same inputs. A parameter that varies there therefore varies here too.
 
 use super::{
     node::{Key, Node, Value},

@@ -147,7 +147,7 @@ type Place = (usize, usize);
 /// Axes, each with the number of its value.
 type Choice = Vec<(usize, usize)>;
 
-/// A step with all its fields filled in, before its inputs are resolved.
+/// The prototype of instances: a step with its fields filled in, before its inputs are resolved.
 struct Proto {
     place: Place,
     name: String,

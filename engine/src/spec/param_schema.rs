@@ -185,7 +185,7 @@ impl<'s> Schema<'s> {
         if let Some(alternatives) = self.alternatives() {
             let mut words: Vec<String> = alternatives.iter().map(Schema::expected).collect();
             words.dedup();
-            // "nothing" does not help a user who wrote a value.
+            // `null` does not help a user who wrote a value.
             words.retain(|word| word != "`null`");
             return words.join(" or ");
         }

@@ -36,9 +36,9 @@ pub struct Draft {
     pub reads: Vec<Read>,
     /// True if all inputs could be read.
     pub reads_whole: bool,
-    /// The seed of the step's own, if it has one.
+    /// The step's own seed, if it has one.
     pub seed: Option<u64>,
-    /// The device of the step's own, if it has one.
+    /// The step's own device, if it has one.
     pub device: Option<String>,
     /// The number of further tries after a failure.
     pub retries: u32,

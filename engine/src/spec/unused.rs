@@ -18,8 +18,8 @@ use std::collections::HashSet;
 
 /// Warns of steps that no step reads and no row shows.
 ///
-/// Without a table the last steps are the results of the pipeline. If some of them give scores, a
-/// warning is given only for those that do not.
+/// Without a table the last steps are the results of the pipeline. A warning is then given only if
+/// some of them give scores, for those that do not.
 pub fn warn(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], report: &ReportSpec) {
     let table = &report.table;
     let mut used: HashSet<usize> = links.iter().flatten().map(|link| link.step).collect();

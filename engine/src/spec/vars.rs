@@ -26,7 +26,7 @@ pub struct Variables {
 struct Variable {
     key: Key,
     raw: Node,
-    /// The value that replaces it at a point of a sweep.
+    /// The value of the variable at a point of a sweep.
     assigned: Option<Node>,
     done: Option<Node>,
     used: bool,

@@ -97,7 +97,7 @@ impl ParamDistribution {
                 (rounded(*low), rounded(*high), node)
             }
         };
-        // There is no end of numbers with four digits towards zero.
+        // A range that reaches zero has no end of four-digit numbers.
         if low * high <= 0.0 {
             return None;
         }

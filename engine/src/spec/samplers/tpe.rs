@@ -127,7 +127,7 @@ impl Parzen {
         Self { densities: densities.collect() }
     }
 
-    /// The logarithm of l/g: the promise of a position.
+    /// The logarithm of l/g: the greater it is, the more promising is the position.
     fn gain(&self, place: &[f64]) -> f64 {
         let gain = |(u, (l, g)): (&f64, &(Density, Density))| (l.at(*u) / g.at(*u)).ln();
         place.iter().zip(&self.densities).map(gain).sum()
