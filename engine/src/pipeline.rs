@@ -63,16 +63,16 @@ pub struct Search {
     pub points: Vec<(Vec<String>, Vec<usize>)>,
     /// True if the results of these points lead to further points.
     pub more: bool,
-    /// The parameter that grows from rung to rung.
+    /// The parameter that grows from one rung of a halving search to the next, if there is one.
     pub resource: Option<String>,
 }
 
-/// A named use of an op.
+/// A step of the pipeline: an op with its parameters and inputs.
 pub struct Step {
     /// The name of the instance: `pca`, `groups@pca` for one of a `for`, `groups@pca{beta=2}` for
     /// one that only some variants share.
     pub name: String,
-    /// The op.
+    /// The entry of the op in the table of ops.
     pub entry: &'static Entry,
     /// The op with its parameters.
     pub op: Box<dyn AnyOp>,
@@ -122,7 +122,7 @@ impl Step {
 /// A connection between two steps.
 #[derive(Clone, Debug)]
 pub struct Input {
-    /// The port of the reading op; `port@label` where that takes several.
+    /// The port of the reading op; `port@label` if the port takes several inputs.
     pub port: &'static str,
     /// The step that is read, as an index into [`Pipeline::steps`].
     pub step: usize,
@@ -132,7 +132,7 @@ pub struct Input {
     pub span: Span,
 }
 
-/// The `report:` section.
+/// The section `report:`.
 #[derive(Clone, Debug, Default)]
 pub struct ReportSpec {
     /// The question of the study, in the author's words.
@@ -166,7 +166,7 @@ pub struct FigureSpec {
 }
 
 impl FigureSpec {
-    /// The figure as the record holds it.
+    /// The figure in the form of the record.
     pub fn record(&self, pipeline: &Pipeline) -> Figure {
         let port = |(step, port): &(usize, &str)| PortRef {
             step: pipeline.steps[*step].name.clone(),

@@ -226,7 +226,7 @@ fn params(
     differing.map(|name| format!("`{name}` {} → {}", show(old, name), show(new, name))).collect()
 }
 
-/// A value as it is written in YAML, shortened when it is long.
+/// Formats a value as YAML, shortened when it is long.
 pub fn shown(value: &Value) -> String {
     const LONGEST: usize = 40;
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);

@@ -6,7 +6,7 @@ use cache::store::Finished;
 /// The expected cost of a step.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Expected {
-    /// Seconds; none if no step of its op has run.
+    /// The duration in seconds; none if no step of the op has run.
     pub seconds: Option<f64>,
     /// Bytes of memory.
     pub memory: Option<u64>,

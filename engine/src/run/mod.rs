@@ -75,7 +75,7 @@ pub struct StepError {
     pub param: Option<&'static str>,
     /// The kind of the error.
     pub fault: ErrorKind,
-    /// A lower-case sentence without a full stop.
+    /// The message: a lower-case sentence without a full stop.
     pub message: String,
     /// The advice to the user.
     pub help: Option<String>,

@@ -158,7 +158,7 @@ fn processes() -> HashMap<i32, Process> {
     numbers.filter_map(of).collect()
 }
 
-/// Reads `/proc/PID/stat`. The name of the program stands in parentheses and may hold any byte.
+/// Reads `/proc/PID/stat`. The name of the program is in parentheses and may contain any byte.
 fn process(stat: &[u8]) -> Option<Process> {
     let name_ends = stat.iter().rposition(|byte| *byte == b')')?;
     let rest = std::str::from_utf8(&stat[name_ends + 1..]).ok()?;

@@ -189,7 +189,7 @@ pub fn told(reused: usize, rows: usize) -> Option<String> {
     })
 }
 
-/// A whole number with a comma before every three digits.
+/// Formats a whole number with a comma before every three digits.
 fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();

@@ -13,7 +13,7 @@ use walkdir::WalkDir;
 /// A file or folder that cannot be read as a source.
 #[derive(Debug)]
 pub struct ScanError {
-    /// A lower-case sentence without a full stop.
+    /// The message: a lower-case sentence without a full stop.
     pub message: String,
     /// The advice to the user.
     pub help: Option<String>,

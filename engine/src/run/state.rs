@@ -33,7 +33,7 @@ pub enum StepState {
     Done {
         /// The key, the outputs and the times.
         finished: Box<Finished>,
-        /// A hit, or run just now.
+        /// The status: a hit, or run just now.
         status: StepStatus,
         /// The reason for the status.
         reason: String,
@@ -46,7 +46,7 @@ pub enum StepState {
 
 /// A step that runs.
 pub struct Running {
-    /// The digest of its key.
+    /// The digest of the step's key.
     pub key: Digest,
     /// The resources that the step holds.
     pub lease: Lease,

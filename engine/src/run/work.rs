@@ -32,7 +32,7 @@ use tracing::{debug_span, info_span};
 
 /// The parts of a run that all its steps share.
 pub struct RunContext<'a> {
-    /// The plan.
+    /// The pipeline.
     pub pipeline: &'a Pipeline,
     /// The source files of every step.
     pub files: &'a Files,

@@ -1,4 +1,5 @@
-//! The figures of the `report:` section, checked against what the reports can draw.
+//! Reads the figures of the section `report:`, and checks them against the kinds that reports can
+//! draw.
 
 use super::{
     context::Context,

@@ -39,19 +39,19 @@ pub const STEP_KEYS: &[(&str, &str)] = &[
 /// The sections of a file, which are not read yet.
 #[derive(Default)]
 pub struct Outline {
-    /// `name:`.
+    /// The section `name:`.
     pub name: Option<Node>,
-    /// `description:`.
+    /// The section `description:`.
     pub description: Option<Node>,
-    /// `vars:`.
+    /// The section `vars:`.
     pub vars: Option<Node>,
-    /// `seeds:`.
+    /// The section `seeds:`.
     pub seeds: Option<Node>,
-    /// `steps:`, each a map of fields.
+    /// The section `steps:`, each step a map of fields.
     pub steps: Vec<(Key, Vec<(Key, Node)>)>,
-    /// `sweep:`.
+    /// The section `sweep:`.
     pub sweep: Option<(Key, Node)>,
-    /// `report:`.
+    /// The section `report:`.
     pub report: Option<Node>,
 }
 

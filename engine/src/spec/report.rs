@@ -1,4 +1,4 @@
-//! The `report:` section.
+//! Reads the section `report:`.
 
 use super::{
     cells::Varied,
@@ -42,7 +42,7 @@ pub const ROW_KEYS: &[(&str, &str)] = &[
     ("for", "Makes one row for each value, as in a step."),
 ];
 
-/// Reads the section.
+/// Reads the section `report:`.
 pub fn read(
     cx: &mut Context,
     vars: &mut Variables,
@@ -135,7 +135,7 @@ fn heard(cx: &mut Context, vars: &mut Variables, key: &Key, node: &Node) -> bool
     }
 }
 
-/// A text of the file with its variables filled in.
+/// Reads a text of the file and fills in its variables.
 pub fn text(
     cx: &mut Context,
     vars: &mut Variables,

@@ -28,7 +28,7 @@ pub const RESOURCE_KEYS: &[(&str, &str)] = &[
     ),
 ];
 
-/// Reads the section.
+/// Reads the section `resources:`.
 pub fn read(cx: &mut Context, node: &Node) -> Needs {
     let mut needs = Needs::default();
     let Value::Map(entries) = &node.value else {

@@ -25,7 +25,7 @@ pub struct Search {
     pub maximize: bool,
     /// True if results of the last points lead to further points.
     pub more: bool,
-    /// The parameter that grows from rung to rung.
+    /// The parameter that grows from one rung of a halving search to the next, if there is one.
     pub resource: Option<String>,
 }
 

@@ -5,14 +5,14 @@
 pub enum Part<'t> {
     /// Plain text.
     Text(&'t str),
-    /// `${name}`.
+    /// A variable `${name}`.
     Variable {
         /// The name.
         name: &'t str,
         /// The variable with its braces.
         whole: &'t str,
     },
-    /// `${env:NAME}` or `${env:NAME:-default}`.
+    /// An environment variable `${env:NAME}` or `${env:NAME:-default}`.
     Environment {
         /// The name.
         name: &'t str,

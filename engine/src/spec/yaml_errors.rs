@@ -189,7 +189,7 @@ fn indent_has_tab(line: &str) -> bool {
     line.chars().take_while(|letter| letter.is_whitespace()).any(|letter| letter == '\t')
 }
 
-/// `${x}` as the unquoted beginning of a value within braces.
+/// The place of `${x}` as the unquoted beginning of a value within braces.
 fn bare_variable(line: &str) -> Option<Span> {
     for (start, _) in line.match_indices("${") {
         let before = line[..start].trim_end();

@@ -24,11 +24,11 @@ pub enum Severity {
 /// One error or warning about a pipeline.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Diagnostic {
-    /// A name to search for, such as `spec::unknown_op`.
+    /// A code to search for, such as `spec::unknown_op`.
     pub code: &'static str,
     /// The severity.
     pub severity: Severity,
-    /// A lower-case sentence without a full stop, names in backticks.
+    /// The message: a lower-case sentence without a full stop, with names in backticks.
     pub message: String,
     /// The places in the pipeline file, the main one first, each with a short remark.
     pub labels: Vec<(Span, String)>,
@@ -252,7 +252,7 @@ pub fn tell(source: &SourceText, faults: &[Diagnostic]) {
     }
 }
 
-/// Line and column of the start of a span, from 1; columns count characters.
+/// The line and the column of the start of a span, from 1; columns count characters.
 fn place_of(text: &str, span: &Span) -> (usize, usize) {
     let mut start = span.start.min(text.len());
     while !text.is_char_boundary(start) {
@@ -314,7 +314,7 @@ fn line_around(text: &str, span: &Span) -> usize {
     after - before
 }
 
-/// A user's text in backticks, on one line, shortened when it is long.
+/// Puts a user's text in backticks, on one line, shortened when it is long.
 pub fn quote(text: &str) -> String {
     const LONGEST: usize = 40;
     let mut shown: String = text.chars().take(LONGEST).flat_map(char::escape_debug).collect();

@@ -1,4 +1,4 @@
-//! Text that fits the width of the terminal.
+//! Fits text to the width of the terminal.
 
 /// The columns of standard output, at most 100; 80 where they are not known.
 pub fn width() -> usize {

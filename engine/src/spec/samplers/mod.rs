@@ -70,7 +70,7 @@ pub struct Proposal {
     pub points: Vec<Point>,
     /// True if the results of these points lead to further points.
     pub more: bool,
-    /// The parameter that grows from rung to rung, if one does.
+    /// The parameter that grows from one rung of a halving search to the next, if there is one.
     pub resource: Option<String>,
 }
 

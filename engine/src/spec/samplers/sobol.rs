@@ -128,7 +128,7 @@ mod tests {
     fn places_are_even_and_within() {
         for seed in 0..5 {
             let points: Vec<Vec<f64>> = places(seed, 2).take(64).collect();
-            // Of 64 points each of the 8 × 8 cells holds one, whatever the shift.
+            // Of 64 points each of the 8 × 8 cells holds one, for any shift.
             let mut cells: Vec<(u32, u32)> =
                 points.iter().map(|it| ((it[0] * 8.0) as u32, (it[1] * 8.0) as u32)).collect();
             cells.sort_unstable();
