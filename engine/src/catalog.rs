@@ -1,4 +1,4 @@
-//! The reference of ops, from what each op says of itself.
+//! The reference of ops, made from the documentation of each op.
 
 use crate::{
     spec::param_schema::Schema,
@@ -7,12 +7,12 @@ use crate::{
 use ops::{Entry, Port};
 use serde_json::Value as Json;
 
-/// Every op on a line: name, ports, what it does.
+/// Lists every op on a line: its name, its ports, and a summary.
 pub fn list() -> String {
     list_of(ops::OPS)
 }
 
-/// The same of a table of one's own.
+/// The same list for another table of ops.
 pub fn list_of(table: &[Entry]) -> String {
     let longest = table.iter().map(|entry| entry.name.len()).max().unwrap_or(0);
     let (mut out, width) = (String::new(), fold::width());
@@ -47,7 +47,7 @@ pub fn summary(schema: &Json) -> String {
     doc[..end].to_owned()
 }
 
-/// The page of one op: what it does, ports, parameters, an example.
+/// The page of one op: documentation, ports, parameters and an example.
 pub fn page(entry: &Entry) -> String {
     let root = entry.schema();
     let schema = Schema::new(root);
@@ -100,7 +100,7 @@ fn ports(out: &mut String, title: &str, ports: &[Port]) {
     }
 }
 
-/// The choices of an enumeration that are documented.
+/// The documented choices of an enumeration, each with its documentation.
 fn choices(schema: &Schema<'_>) -> Vec<(String, String)> {
     let options = schema.json().get("oneOf").and_then(Json::as_array);
     let one = |option: &Json| {
@@ -111,7 +111,7 @@ fn choices(schema: &Schema<'_>) -> Vec<(String, String)> {
     options.into_iter().flatten().filter_map(one).collect()
 }
 
-/// Paragraphs, each folded; lists keep their lines.
+/// Folds each paragraph to the width; lists keep their lines.
 fn prose(doc: &str) -> String {
     let folded = doc.split("\n\n").map(|part| {
         let kept =
@@ -122,7 +122,7 @@ fn prose(doc: &str) -> String {
     folded.collect::<Vec<_>>().join("\n")
 }
 
-/// A paragraph below the line it belongs to.
+/// Appends a paragraph, indented below the line that it belongs to.
 fn indented(out: &mut String, text: &str) {
     out.push_str(&paragraph("      ", text, fold::width()));
 }
@@ -131,7 +131,7 @@ fn example_step(port: &Port) -> &'static str {
     if port.variadic { "STEP@*" } else { "STEP" }
 }
 
-/// A step of this op with what it cannot do without.
+/// An example step of this op, with its required inputs and parameters.
 fn example(entry: &Entry, schema: &Schema<'_>) -> String {
     let needed: Vec<&Port> = entry.inputs.iter().filter(|port| !port.optional).collect();
     let mut fields = vec![format!("op: {}", entry.name)];

@@ -1,4 +1,4 @@
-//! The command line: what can be typed, and what each ending's exit code is.
+//! The command line: its options and commands, and the exit code of each ending.
 
 pub mod examples;
 
@@ -22,16 +22,16 @@ use std::{
     },
 };
 
-/// A step failed.
+/// The exit code when a step failed.
 pub const FAILED: u8 = 1;
-/// Bad pipeline, data or usage.
+/// The exit code of a faulty pipeline, faulty data or wrong usage.
 pub const BAD_INPUT: u8 = 2;
-/// Some steps failed; the rest is done (`--keep-going`).
+/// The exit code when some steps failed and the rest is done (`--keep-going`).
 pub const PARTLY: u8 = 3;
-/// The user stopped it.
+/// The exit code when the user stopped the command.
 pub const INTERRUPTED: u8 = 130;
 
-/// The store where none is named.
+/// The default path of the store.
 pub const STORE: &str = ".engine";
 
 /// Turns a YAML pipeline into a finished study, and repeats only what a change touches.
@@ -217,7 +217,7 @@ pub struct RunArgs {
 }
 
 impl RunArgs {
-    /// Whether to go on after a failure, if it was said.
+    /// True to go on after a failure, false to stop; none if neither option was given.
     pub fn keep_going(&self) -> Option<bool> {
         (self.keep_going || self.fail_fast).then_some(self.keep_going)
     }
@@ -231,17 +231,17 @@ fn memory(text: &str) -> Result<u64, &'static str> {
     crate::spec::bytes(text).ok_or("expected bytes, or a size such as `500MB` or `8GiB`")
 }
 
-/// How a command ended without its result: the exit code, after everything was said.
+/// The end of a command without its result: the exit code, after all messages were printed.
 pub struct Stop(pub u8);
 
 impl Stop {
-    /// Says what is wrong, and ends with a code.
+    /// Prints an error and returns its exit code.
     pub fn saying(code: u8, message: impl std::fmt::Display) -> Self {
         say(&format!("error: {message}"));
         Self(code)
     }
 
-    /// Says why the store cannot do what it was asked.
+    /// Prints an error of the store and returns its exit code.
     pub fn of_store(fault: &StoreError) -> Self {
         let code = if matches!(fault, StoreError::Unfit { .. }) { BAD_INPUT } else { FAILED };
         Self::saying(code, fault)
@@ -249,10 +249,10 @@ impl Stop {
 }
 
 impl StoreArg {
-    /// Opens the store to read in it; where there is none, nothing is made.
+    /// Opens an existing store for reading; a store that does not exist is not created.
     ///
     /// # Errors
-    /// With the exit code, if it cannot be read.
+    /// Returns the exit code if the store cannot be read.
     pub fn open_existing(&self) -> Result<Store, Stop> {
         Store::open_existing(&self.store).map_err(|fault| Stop::of_store(&fault))
     }
@@ -260,7 +260,7 @@ impl StoreArg {
 
 /// Runs the command that was typed.
 pub fn main() -> ExitCode {
-    // A file that grows beyond `ulimit -f` is an error of the write, and not the end of the process.
+    // A file that grows beyond `ulimit -f` makes the write fail, and does not end the process.
     let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -268,7 +268,7 @@ pub fn main() -> ExitCode {
     };
     let OutputArgs { quiet, verbose, log_format, trace } = cli.output;
     logging::set(log_format == LogFormat::Json, quiet, verbose);
-    // The timeline is whole once this is dropped.
+    // The timeline is complete once this is dropped.
     let _timeline = match ui::trace::start(trace.as_deref()) {
         Ok(timeline) => timeline,
         Err(message) => return ExitCode::from(Stop::saying(BAD_INPUT, message).0),
@@ -298,14 +298,14 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(Stop(code)) => ExitCode::from(code),
     };
-    // What could not be written was the result of the command.
+    // The result of the command could not be written, so the command failed.
     match UNWRITTEN.load(Ordering::Relaxed) && ended == ExitCode::SUCCESS {
         true => ExitCode::from(FAILED),
         false => ended,
     }
 }
 
-/// Says what is wrong with what was typed; help that was asked for is no fault.
+/// Prints the error of a faulty command line; help that was asked for is no error.
 fn refuse(fault: &clap::Error) -> ExitCode {
     if !fault.use_stderr() {
         let written = fault.print().and_then(|()| std::io::stdout().flush());
@@ -321,14 +321,14 @@ fn refuse(fault: &clap::Error) -> ExitCode {
             let text = fault.to_string();
             say(text.split("\n\n").next().unwrap_or(&text));
         }
-        // Colours are for what the user typed as far as that can be shown.
+        // Colours are used only if all typed words can be shown as they are.
         None if words.iter().all(|word| visible(word) == *word) => drop(fault.print()),
         None => say(fault.to_string().trim_end()),
     }
     ExitCode::from(BAD_INPUT)
 }
 
-/// What to say of a command that there is not.
+/// The message for an unknown command; none for any other error.
 fn unknown_command(fault: &clap::Error) -> Option<String> {
     let typed = match fault.get(ContextKind::InvalidSubcommand) {
         Some(ContextValue::String(typed)) if fault.kind() == ErrorKind::InvalidSubcommand => typed,
@@ -347,12 +347,12 @@ fn unknown_command(fault: &clap::Error) -> Option<String> {
     Some(format!("there is no command `{typed}`; {help}"))
 }
 
-/// The whole command line, as a shell completes it.
+/// The whole command line, as shell completion needs it.
 pub fn command() -> clap::Command {
     Cli::command()
 }
 
-/// What a run was told, from the command that a record holds.
+/// The options of a run, parsed from the command in its record.
 pub fn run_args(words: &[String]) -> Option<RunArgs> {
     match Cli::try_parse_from(words).ok()?.command {
         Command::Run(args) => Some(args),
@@ -360,14 +360,15 @@ pub fn run_args(words: &[String]) -> Option<RunArgs> {
     }
 }
 
-/// Whether something could not be written to standard output.
+/// True if something could not be written to standard output.
 static UNWRITTEN: AtomicBool = AtomicBool::new(false);
 
-/// Writes data to standard output, so that it does nothing to a terminal; a reader that has gone away is no fault. Where it cannot be written
-/// for another reason, that is said, and the command ends with [`FAILED`].
+/// Writes data to standard output, with control characters made visible. A reader that has gone
+/// away is no error; any other failure is reported, and the command ends with [`FAILED`].
 pub fn print(data: &str) {
     let mut out = std::io::stdout();
-    // What is left in the buffer at the end is lost without a word.
+    // The error of data that is still in the buffer at the end would be lost, so the buffer is
+    // flushed.
     if let Err(fault) = out.write_all(visible(data).as_bytes()).and_then(|()| out.flush()) {
         unwritten(fault);
     }

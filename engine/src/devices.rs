@@ -1,5 +1,5 @@
-//! Where models run: which GPU and libraries are there, by looking at files alone, so that a run
-//! that finds everything done never touches CUDA.
+//! The devices on which models run. GPUs and libraries are found by looking at files alone, so that
+//! a run of cache hits never touches CUDA.
 
 #[cfg(test)]
 mod tests;
@@ -14,22 +14,23 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-/// A library of CUDA, by the start of its file's name.
+/// The name of the driver's library, up to its version.
 const DRIVER: &str = "libcuda.so";
 const NVRTC: &str = "libnvrtc.so";
-/// Libraries that our kernels do without.
+/// Libraries of NVIDIA that the engine's kernels do without.
 pub const OTHERS: [(&str, &str); 2] = [("cuBLASLt", "libcublasLt.so"), ("cuDNN", "libcudnn.so")];
 
-/// What is there.
+/// The GPUs and libraries of a machine.
 pub struct Machine {
-    /// The files through which GPUs are reached.
+    /// The device files of the GPUs.
     pub gpus: Vec<PathBuf>,
-    /// Folders in which libraries are looked for, the first first; found when they are asked for.
+    /// The folders that may hold libraries, in the order of the search; listed when they are first
+    /// needed.
     folders: OnceLock<Vec<PathBuf>>,
 }
 
 impl Machine {
-    /// Looks at this machine.
+    /// Finds the GPUs of this machine.
     pub fn detect() -> Self {
         let names = entries(Path::new("/dev"));
         let is_gpu = |path: &PathBuf| {
@@ -45,7 +46,7 @@ impl Machine {
         self.folders.get_or_init(|| folders(&|name| env::var_os(name).map(PathBuf::from)))
     }
 
-    /// The newest file of a library, in the first folder that has one.
+    /// The newest file of a library, from the first folder that has one.
     pub fn library(&self, start: &str) -> Option<PathBuf> {
         self.folders().iter().find_map(|folder| {
             let files = entries(folder).into_iter();
@@ -54,20 +55,20 @@ impl Machine {
         })
     }
 
-    /// The driver's library.
+    /// The path of the driver's library.
     pub fn driver(&self) -> Option<PathBuf> {
         self.library(DRIVER)
     }
 
-    /// NVIDIA's run-time compiler.
+    /// The path of NVIDIA's run-time compiler.
     pub fn nvrtc(&self) -> Option<PathBuf> {
         self.library(NVRTC)
     }
 
-    /// The GPU of that number with all that it needs.
+    /// The GPU of this number, with all that it needs.
     ///
     /// # Errors
-    /// What is missing, and what helps.
+    /// Returns what is missing, and the advice to the user.
     pub fn cuda(&self, ordinal: usize) -> Result<Device, Missing> {
         if self.gpus.is_empty() {
             return Err(Missing {
@@ -91,12 +92,12 @@ impl Machine {
     }
 }
 
-/// Why there is no GPU to use.
+/// The reason why no GPU can be used.
 #[derive(Debug)]
 pub struct Missing {
-    /// What is missing: a sentence without a full stop.
+    /// The missing part: a sentence without a full stop.
     pub what: String,
-    /// What helps.
+    /// The advice to the user.
     pub help: &'static str,
 }
 
@@ -111,13 +112,14 @@ fn file_name(path: &Path) -> &str {
     path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
 }
 
-/// The numbers after the name: `libnvrtc.so.13.0` is (13, 0); one without any comes last.
+/// The version numbers in a file's name: `libnvrtc.so.13.0` gives 13 and 0; a name without any is
+/// oldest.
 fn version(path: &Path, start: &str) -> Vec<u32> {
     let rest = file_name(path).strip_prefix(start).unwrap_or_default();
     rest.split('.').filter_map(|part| part.parse().ok()).collect()
 }
 
-/// Folders that may hold CUDA's libraries, the nearest to the user's wishes first.
+/// The folders that may hold CUDA's libraries; those that the user chose come first.
 fn folders(variable: &dyn Fn(&str) -> Option<PathBuf>) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut toolkit = |root: &Path| {
@@ -135,7 +137,7 @@ fn folders(variable: &dyn Fn(&str) -> Option<PathBuf>) -> Vec<PathBuf> {
             found.extend(wheels(&root));
         }
     }
-    // A Python on the path belongs to an environment: its `bin` stands beside its `lib`.
+    // A Python on the path belongs to an environment, whose `bin` stands beside its `lib`.
     let programs = variable("PATH").map(|path| env::split_paths(&path).collect::<Vec<_>>());
     for bin in programs.unwrap_or_default() {
         if bin.join("python3").exists() {
@@ -174,7 +176,7 @@ fn folders(variable: &dyn Fn(&str) -> Option<PathBuf>) -> Vec<PathBuf> {
     found
 }
 
-/// Folders of NVIDIA's Python packages below a prefix.
+/// The folders of NVIDIA's Python packages below a prefix.
 fn wheels(root: &Path) -> Vec<PathBuf> {
     let pythons = entries(&root.join("lib"));
     let pythons = pythons.iter().filter(|path| file_name(path).starts_with("python3"));
@@ -186,7 +188,7 @@ fn wheels(root: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// What `auto` found, said once and only if a step runs that could have used a GPU.
+/// The note on what `auto` found. It is printed once, and only if a step runs that could use a GPU.
 #[derive(Default)]
 pub struct Note {
     text: Option<String>,
@@ -194,7 +196,7 @@ pub struct Note {
 }
 
 impl Note {
-    /// Says it, unless it was said.
+    /// Prints the note, unless it was printed before.
     pub fn say(&self, determinism: Determinism, progress: &dyn Progress) {
         if let Some(text) = &self.text
             && determinism == Determinism::Tolerant
@@ -205,10 +207,10 @@ impl Note {
     }
 }
 
-/// Reads a device as users write it: `auto`, `cpu`, `cuda`, or `cuda:` and a number.
+/// Parses a device: `auto`, `cpu`, `cuda`, or `cuda:` and a number.
 ///
 /// # Errors
-/// When it is none of these.
+/// When the text is none of these.
 pub fn parse(text: &str) -> Result<Wanted, String> {
     let number =
         |text: &str| text.parse().ok().filter(|_| text.bytes().all(|it| it.is_ascii_digit()));
@@ -226,22 +228,22 @@ pub fn parse(text: &str) -> Result<Wanted, String> {
     }
 }
 
-/// A device as it is asked for.
+/// A device that the user asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted {
-    /// Left to the engine.
+    /// The choice of the engine.
     Auto,
     /// The processor.
     Cpu,
-    /// The GPU of this number, or whichever is free.
+    /// The GPU of this number, or any free one.
     Cuda(Option<usize>),
 }
 
-/// Decides for every step where it runs: by its own `device`, else by that of the command line. What is
-/// left to the engine goes to a GPU if there is one and `doubts` has none about it.
+/// Chooses the device of every step: its own `device`, else that of the command line. `auto` means
+/// a GPU if there is one and `doubts` gives no reason against it.
 ///
 /// # Errors
-/// Steps that ask for a GPU which is not there.
+/// Returns an error for every step that asks for a missing GPU.
 pub fn place(
     pipeline: &mut Pipeline,
     machine: &Machine,
@@ -261,7 +263,7 @@ pub fn place(
         }
         step.place = match wanted {
             Wanted::Cpu => Device::Cpu,
-            // Where a program computes is its own affair.
+            // A program chooses its own device.
             Wanted::Auto if step.entry.open => Device::Cpu,
             Wanted::Auto => unasked.get_or_insert_with(|| auto(machine, &doubts)).0.clone(),
             Wanted::Cuda(number) => machine.cuda(number.unwrap_or(0)).unwrap_or_else(|missing| {
@@ -282,7 +284,7 @@ pub fn place(
     if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
 
-/// What `auto` means on this machine, and why.
+/// The device that `auto` means on this machine, with a note on the reason.
 fn auto(machine: &Machine, doubts: impl Fn(&Place) -> Option<String>) -> (Device, String) {
     let why = match machine.cuda(0) {
         Ok(Device::Cuda(place)) => match doubts(&place) {

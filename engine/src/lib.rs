@@ -1,4 +1,4 @@
-//! Spec → Plan → Run → Record → Report: from a pipeline's text to a finished study.
+//! The engine, from a pipeline's text to a finished study: spec → plan → run → record → report.
 
 pub mod catalog;
 pub mod cli;

@@ -1,4 +1,4 @@
-//! The binary: arguments in, exit code out.
+//! The binary of the engine: runs the command line and returns its exit code.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! A checked pipeline: only data and the outside can still fail it.
+//! A checked pipeline: only data and the host can still make it fail.
 
 use crate::run::resources::Needs;
 use cache::record::{Figure, PortRef, Published};
@@ -6,109 +6,110 @@ use ops::{AnyOp, Entry};
 use serde_json::Value;
 use std::{collections::BTreeMap, ops::Range, path::PathBuf, sync::Arc};
 
-/// Bytes of the pipeline file.
+/// A range of bytes in the pipeline file.
 pub type Span = Range<usize>;
 
-/// The text of a pipeline file and where it came from.
+/// The text of a pipeline file, and its path.
 #[derive(Debug)]
 pub struct SourceText {
-    /// The file, as the user named it.
+    /// The path of the file, as the user gave it.
     pub path: PathBuf,
-    /// Its text.
+    /// The text of the file.
     pub text: String,
 }
 
 /// A checked pipeline.
 pub struct Pipeline {
-    /// The study's name; the folder of its runs.
+    /// The study's name, which is also the name of the folder of its runs.
     pub name: String,
-    /// What it is about, in the author's words.
+    /// The description of the study, in the author's words.
     pub description: Option<String>,
     /// The seeds of the study, at least one.
     pub seeds: Vec<u64>,
     /// The variants: points of the sweep times seeds.
     pub variants: Variants,
-    /// Steps in an order in which each comes after all it reads.
+    /// The steps, each after all steps that it reads.
     pub steps: Vec<Step>,
-    /// What the report shows.
+    /// The contents of the report.
     pub report: ReportSpec,
-    /// The text it was read from.
+    /// The text of the pipeline file.
     pub source: Arc<SourceText>,
-    /// What is to be said of the device.
+    /// The note on the device that `auto` means.
     pub note: crate::devices::Note,
 }
 
-/// How many variants there are, and what tells them apart.
+/// The number of variants, and the parameters in which they differ.
 #[derive(Clone, Debug, Default)]
 pub struct Variants {
-    /// What varies, in the order of the sweep: `vae.beta`.
+    /// The parameters that vary, in the order of the sweep: `vae.beta`.
     pub axes: Vec<String>,
-    /// Points of the sweep times seeds; 1 where nothing varies.
+    /// The points of the sweep times the seeds; 1 where nothing varies.
     pub count: usize,
-    /// The steps of all variants, shared ones counted for each.
+    /// The number of steps of all variants, shared steps counted for each.
     pub steps: usize,
-    /// What is looked for, where results choose the points.
+    /// The search, if results choose the points.
     pub search: Option<Search>,
 }
 
-/// What a sweep looks for whose points are chosen by results.
+/// The search of a sweep whose points are chosen by results.
 #[derive(Clone, Debug)]
 pub struct Search {
-    /// The metric, with its step: `scores.ari`.
+    /// The metric with its step: `scores.ari`.
     pub objective: String,
-    /// The metric alone.
+    /// The metric without its step.
     pub metric: String,
-    /// The points so far, by the labels of their values, and the steps with their scores, one a seed.
+    /// The points so far: the labels of their values, and their steps with scores, one for each
+    /// seed.
     pub points: Vec<(Vec<String>, Vec<usize>)>,
-    /// Whether the results of these points lead to others.
+    /// True if the results of these points lead to further points.
     pub more: bool,
-    /// The parameter that grows from rung to rung.
+    /// The parameter that grows from one rung of a halving search to the next, if there is one.
     pub resource: Option<String>,
 }
 
-/// A named use of an op.
+/// A step of the pipeline: an op with its parameters and inputs.
 pub struct Step {
     /// The name of the instance: `pca`, `groups@pca` for one of a `for`, `groups@pca{beta=2}` for
-    /// one that not all variants share.
+    /// one that only some variants share.
     pub name: String,
-    /// The op.
+    /// The entry of the op in the table of ops.
     pub entry: &'static Entry,
     /// The op with its parameters.
     pub op: Box<dyn AnyOp>,
-    /// What it reads, in the order of the op's ports; optional ports may be absent.
+    /// The inputs, in the order of the op's ports; optional inputs may be absent.
     pub inputs: Vec<Input>,
-    /// The seed of everything random in it.
+    /// The seed of all random numbers of the step.
     pub seed: u64,
-    /// Whether the seed is written on the step, so that it is the same whatever the study's.
+    /// True if the seed is written on the step, so that it does not depend on the study's seeds.
     pub own_seed: bool,
-    /// Where it is to run, if the step says so: `auto`, `cpu`, `cuda` or `cuda:N`.
+    /// The device that the step asks for, if it does: `auto`, `cpu`, `cuda` or `cuda:N`.
     pub device: Option<String>,
-    /// Where it runs on this machine; see [`crate::devices::place`].
+    /// The device of the step on this machine; see [`crate::devices::place`].
     pub place: ops::Device,
-    /// How often it is tried again when something outside fails.
+    /// The number of further tries after a failure outside the engine.
     pub retries: u32,
-    /// Seconds after which it is stopped.
+    /// The seconds after which the step is stopped.
     pub timeout: Option<f64>,
-    /// What it takes while it runs.
+    /// The resources that the step takes while it runs.
     pub needs: Needs,
-    /// Where its name stands.
+    /// The place of the step's name in the file.
     pub span: Span,
-    /// Where its parameters' values stand, as far as they are written in the file.
+    /// The places of parameter values that are written in the file.
     pub param_places: BTreeMap<String, Place>,
 }
 
-/// Where the value of a parameter comes from.
+/// The origin of a parameter's value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// Where it is read in the file.
+    /// The place in the file where the value is read.
     pub span: Span,
-    /// The option `--set` that gave it, as it was typed.
+    /// The option `--set` that gave the value, as it was typed.
     pub option: Option<String>,
 }
 
 impl Step {
-    /// Whether a name typed by a user means it: its own, that of its step for all instances and
-    /// variants, or `groups@pca` for all variants of one instance.
+    /// True if a name typed by a user means this step: its own name, the name in the file for all
+    /// instances and variants, or `groups@pca` for all variants of one instance.
     pub fn is_called(&self, name: &str) -> bool {
         let base = self.name.split('{').next().unwrap_or_default();
         let step = base.split_once('@').map(|(step, _)| step);
@@ -118,53 +119,54 @@ impl Step {
     }
 }
 
-/// A connection.
+/// A connection between two steps.
 #[derive(Clone, Debug)]
 pub struct Input {
-    /// The port of the reading op; `port@label` where that takes several.
+    /// The port of the reading op; `port@label` if the port takes several inputs.
     pub port: &'static str,
-    /// The step read from, as an index into [`Pipeline::steps`].
+    /// The step that is read, as an index into [`Pipeline::steps`].
     pub step: usize,
-    /// Its output port.
+    /// The output port of the step that is read.
     pub output: &'static str,
-    /// Where the connection is written.
+    /// The place where the connection is written.
     pub span: Span,
 }
 
-/// The `report:` section.
+/// The section `report:`.
 #[derive(Clone, Debug, Default)]
 pub struct ReportSpec {
-    /// What the study asks, in the author's words.
+    /// The question of the study, in the author's words.
     pub question: Option<String>,
-    /// Rows of the main table.
+    /// The rows of the main table.
     pub table: Vec<RowSpec>,
-    /// Its columns, `METRIC` or `STEP.METRIC`; those that the scores name if there are none.
+    /// The columns of the table, `METRIC` or `STEP.METRIC`; if there are none, the columns that the
+    /// scores name.
     pub columns: Vec<String>,
-    /// Whether rows are compared by signed ranks rather than by Student's t.
+    /// True to compare rows by signed ranks, false by Student's t.
     pub wilcoxon: bool,
-    /// Its figures.
+    /// The figures.
     pub figures: Vec<FigureSpec>,
-    /// Whether clips stay unheard although they are files.
+    /// True if the report plays no clips, although they are files.
     pub mute: bool,
 }
 
 /// A figure of the report.
 #[derive(Clone, Debug, Default)]
 pub struct FigureSpec {
-    /// What is drawn.
+    /// The kind of the figure.
     pub figure: &'static str,
-    /// Its title.
+    /// The title of the figure.
     pub title: Option<String>,
-    /// What to see in it.
+    /// The caption of the figure.
     pub caption: Option<String>,
-    /// What it is drawn from, by role: steps, as indices into [`Pipeline::steps`], and their ports.
+    /// The inputs by role: steps, as indices into [`Pipeline::steps`], and their ports.
     pub inputs: BTreeMap<String, Vec<(usize, &'static str)>>,
-    /// Other settings.
+    /// The other settings of the figure.
     pub options: BTreeMap<String, Value>,
 }
 
 impl FigureSpec {
-    /// The figure as the record holds it.
+    /// The figure in the form of the record.
     pub fn record(&self, pipeline: &Pipeline) -> Figure {
         let port = |(step, port): &(usize, &str)| PortRef {
             step: pipeline.steps[*step].name.clone(),
@@ -186,26 +188,26 @@ impl FigureSpec {
 /// A row of the table.
 #[derive(Clone, Debug)]
 pub struct RowSpec {
-    /// Its title.
+    /// The title of the row.
     pub title: String,
-    /// The step whose scores it shows.
+    /// The step that gives the scores of the row.
     pub scores: usize,
-    /// The output port that holds them.
+    /// The output port of the scores.
     pub output: &'static str,
     /// The step with the scores of a cloud without clusters.
     pub reference: Option<usize>,
-    /// Published values to show beside ours, by metric.
+    /// Published values to show beside the row's own, by metric.
     pub paper: BTreeMap<String, f64>,
-    /// Where they are from.
+    /// The publication of those values.
     pub published: Published,
-    /// The steps of its columns `STEP.METRIC`, by column.
+    /// The steps of the columns `STEP.METRIC`, by column.
     pub others: BTreeMap<String, usize>,
-    /// The step that holds its clusters against chance and other choices.
+    /// The step that compares the row's clusters with chance and with other choices.
     pub companion: Option<usize>,
-    /// What the scores depend on of what varies, and its values.
+    /// The point of the sweep: the parameters that the scores depend on, and their values.
     pub point: Vec<(String, Value)>,
     /// The seed of the variant.
     pub seed: u64,
-    /// Where the step is named.
+    /// The place where the step is named.
     pub span: Span,
 }

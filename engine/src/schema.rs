@@ -1,6 +1,6 @@
 //! The JSON schema of pipelines, for completion and hover text in an editor.
 //!
-//! Draft 7, since that is what editors understand of YAML schemas.
+//! The schema follows draft 7, which editors understand for YAML schemas.
 
 use crate::{
     catalog,
@@ -14,7 +14,7 @@ use ops::Entry;
 use reports::figures::{Expected, FIGURES};
 use serde_json::{Map, Value as Json, json};
 
-/// The schema of the ops there are, as text.
+/// The schema of pipelines with all ops, as text.
 pub fn text() -> String {
     let schema = schema(ops::OPS);
     let mut text = serde_json::to_string_pretty(&schema).expect("JSON values always serialise");
@@ -22,7 +22,7 @@ pub fn text() -> String {
     text
 }
 
-/// The schema of pipelines of these ops.
+/// The schema of pipelines with these ops.
 pub fn schema(table: &[Entry]) -> Json {
     let mut definitions = Map::new();
     definitions.insert("variable".into(), variable());
@@ -84,7 +84,7 @@ fn documented(keys: &[(&str, &str)]) -> Map<String, Json> {
     keys.iter().map(|(name, doc)| ((*name).to_owned(), json!({"description": doc}))).collect()
 }
 
-/// Adds to what is said of a key.
+/// Adds keywords to the schema of a key.
 fn put(keys: &mut Map<String, Json>, name: &str, schema: Json) {
     let entry = keys.entry(name).or_insert_with(|| json!({}));
     if let (Json::Object(entry), Json::Object(schema)) = (entry, schema) {
@@ -104,7 +104,7 @@ fn for_schema() -> Json {
     })
 }
 
-/// What every step has; which parameters it has, its op says.
+/// The schema of a step: the keys of every step; the parameters come from its op.
 fn step(table: &[Entry]) -> Json {
     let ops: Vec<Json> = table
         .iter()
@@ -128,7 +128,7 @@ fn step(table: &[Entry]) -> Json {
     json!({"type": "object", "required": ["op"], "properties": settings, "allOf": cases})
 }
 
-/// The settings of a step, the inputs and the parameters of one op.
+/// The schema of a step of one op: its settings, inputs and parameters.
 fn op(entry: &Entry, definitions: &mut Map<String, Json>) {
     let mut schema = entry.schema().clone();
     let prefix = format!("#/definitions/{}.", entry.name);
@@ -213,7 +213,7 @@ fn inputs(entry: &Entry) -> Json {
     let map = json!({
         "type": "object", "properties": ports, "required": needed, "additionalProperties": false
     });
-    // One name alone stands for the first port, so every other one must be optional.
+    // A name alone stands for the first port, so every other port must be optional.
     match needed[..] {
         [] => json!({"anyOf": [reference, map]}),
         [only] if only == entry.inputs[0].name => json!({"anyOf": [reference, map]}),
@@ -221,7 +221,7 @@ fn inputs(entry: &Entry) -> Json {
     }
 }
 
-/// A parameter may always be a variable instead; its documentation stays outside for the editor.
+/// Allows a variable in place of a parameter. Its documentation stays where editors show it.
 fn or_variable(parameter: &Json) -> Json {
     let mut outer = Map::new();
     let mut inner = parameter.clone();
@@ -231,14 +231,14 @@ fn or_variable(parameter: &Json) -> Json {
                 outer.insert(name.to_owned(), value);
             }
         }
-        // Formats such as `uint` are Rust's; editors complain of what they do not know.
+        // Formats such as `uint` are Rust's, and editors warn of unknown formats.
         inner.remove("format");
     }
     outer.insert("anyOf".to_owned(), json!([inner, {"$ref": "#/definitions/variable"}]));
     Json::Object(outer)
 }
 
-/// Makes references point to where the parts of an op are put.
+/// Makes references point to the definitions of an op.
 fn refer(schema: &mut Json, prefix: &str) {
     match schema {
         Json::Object(map) => {
@@ -338,22 +338,17 @@ fn report() -> Json {
     put(&mut row, "row", json!({"type": ["string", "number"]}));
     put(&mut row, "scores", json!({"$ref": "#/definitions/reference"}));
     put(&mut row, "reference", json!({"$ref": "#/definitions/reference"}));
-    put(
-        &mut row,
-        "paper",
-        json!({"type": "object", "properties": paper, "additionalProperties": {"type": "number"}}),
-    );
+    let paper =
+        json!({"type": "object", "properties": paper, "additionalProperties": {"type": "number"}});
+    put(&mut row, "paper", paper);
     put(&mut row, "for", json!({"$ref": "#/definitions/for"}));
     let mut keys = documented(REPORT_KEYS);
     put(&mut keys, "question", json!({"type": "string"}));
     let names: Vec<&str> = metrics().iter().map(|measure| measure.name).collect();
     let column = json!({"anyOf": [{"enum": names}, {"type": "string", "pattern": "^[^\\s]+$"}]});
     put(&mut keys, "columns", json!({"type": "array", "minItems": 1, "items": column}));
-    put(
-        &mut keys,
-        "paper",
-        json!({"type": "object", "properties": from, "additionalProperties": false}),
-    );
+    let from = json!({"type": "object", "properties": from, "additionalProperties": false});
+    put(&mut keys, "paper", from);
     put(&mut keys, "test", json!({"enum": ["t", "wilcoxon"]}));
     put(&mut keys, "companions", json!({"type": "boolean"}));
     put(
@@ -369,7 +364,7 @@ fn report() -> Json {
     json!({"type": "object", "properties": keys, "additionalProperties": false})
 }
 
-/// What each kind of figure takes.
+/// The settings of each kind of figure.
 fn figures() -> Json {
     let kinds = FIGURES.iter().map(|kind| {
         let mut keys = documented(FIGURE_KEYS);
@@ -385,8 +380,7 @@ fn figures() -> Json {
             };
             let kinds: Vec<&str> = role.kinds.iter().map(|kind| kind.name()).collect();
             keys.insert(role.name.to_owned(), given);
-            let doc = format!("{} ({})", role.doc, kinds.join(" or "));
-            keys[role.name]["description"] = doc.into();
+            keys[role.name]["description"] = format!("{} ({})", role.doc, kinds.join(" or ")).into();
         }
         for setting in kind.settings {
             let given = match setting.expected {

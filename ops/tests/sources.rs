@@ -217,7 +217,7 @@ fn an_unreadable_file_is_named() {
     let mut files = listing(root.path());
     files[0].path = root.path().join("gone.wav");
     let read = run("audio_folder", json!({ "path": root.path() }), &files);
-    says(read, &["1 of 2 recordings cannot be used", "`cel/a.wav`: cannot be read"]);
+    says(read, &["1 of 2 recordings could not be read", "`cel/a.wav`: cannot be read"]);
 }
 
 #[test]

@@ -229,17 +229,19 @@ fn decimal(value: i128, scale: usize) -> f64 {
 /// Numbers in lists, which may hold lists themselves.
 fn lists(arrays: &[Box<dyn Array>]) -> Result<Values, String> {
     let mut width = None;
-    let (mut single, mut double): (Vec<f32>, Vec<f64>) = (Vec::new(), Vec::new());
+    let mut pieces = Vec::new();
     for array in arrays.iter().filter(|array| !array.is_empty()) {
+        // Where all rows are null, the others say how wide they are.
+        if nulls(&**array).len() == array.len() {
+            pieces.push((array.len(), None));
+            continue;
+        }
         let (own, numbers) = list(&**array)?;
         match width {
             Some(width) if width != own => return Err(ragged(width, own)),
             _ => width = Some(own),
         }
-        match numbers {
-            Numbers::Single(numbers) => single.extend(numbers),
-            Numbers::Double(numbers) => double.extend(numbers),
-        }
+        pieces.push((array.len(), Some(numbers)));
     }
     // Of no rows the schema knows the width, if anything does.
     let declared = || arrays.iter().find_map(|array| Some(list(&**array).ok()?.0));
@@ -247,9 +249,19 @@ fn lists(arrays: &[Box<dyn Array>]) -> Result<Values, String> {
     if width == 0 {
         return Err("rows of 0 numbers hold no feature".to_owned());
     }
+    let (mut single, mut double): (Vec<f32>, Vec<f64>) = (Vec::new(), Vec::new());
+    let is_double = pieces.iter().any(|piece| matches!(piece.1, Some(Numbers::Double(_))));
+    for (rows, numbers) in pieces {
+        match numbers {
+            Some(Numbers::Single(numbers)) => single.extend(numbers),
+            Some(Numbers::Double(numbers)) => double.extend(numbers),
+            None if is_double => double.resize(double.len() + rows * width, f64::NAN),
+            None => single.resize(single.len() + rows * width, f32::NAN),
+        }
+    }
     Ok(Values::List(
         width,
-        if double.is_empty() { Numbers::Single(single) } else { Numbers::Double(double) },
+        if is_double { Numbers::Double(double) } else { Numbers::Single(single) },
     ))
 }
 

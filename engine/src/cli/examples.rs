@@ -1,6 +1,6 @@
-//! What the help of each command shows below its options: examples, and what exit codes mean.
+//! The text below the options in the help of each command: examples and exit codes.
 
-/// What exit codes mean.
+/// The meaning of the exit codes.
 pub const EXIT_CODES: &str = "Exit codes:
   0    done
   1    a step failed
@@ -9,7 +9,7 @@ pub const EXIT_CODES: &str = "Exit codes:
   130  interrupted
   101  a bug in the engine";
 
-/// Of the binary as a whole.
+/// The examples of the whole binary.
 pub const ALL: &str = "Examples:
   engine init study                                      a first pipeline that runs
   engine run pipelines/quickstart.yaml                   a study without any data at hand
@@ -20,7 +20,7 @@ pub const ALL: &str = "Examples:
 
 Results go to standard output and everything else to standard error.";
 
-/// Of `engine run`.
+/// The examples of `engine run`.
 pub const RUN: &str = "Examples:
   engine run pipelines/quickstart.yaml
   engine run pipelines/quickstart.yaml --set clusters=8 --set vae.beta=2
@@ -29,97 +29,97 @@ pub const RUN: &str = "Examples:
   engine run study.yaml --force groups         groups once more
   engine run study.yaml --log-format json      events for programs, one JSON object a line";
 
-/// Of `engine plan`.
+/// The examples of `engine plan`.
 pub const PLAN: &str = "Examples:
   engine plan study.yaml
   engine plan study.yaml --set clusters=8      what that would run
   engine plan study.yaml --json";
 
-/// Of `engine explain`.
+/// The examples of `engine explain`.
 pub const EXPLAIN: &str = "Examples:
   engine explain study.yaml pca
   engine explain study.yaml groups@pca --set clusters=8";
 
-/// Of `engine graph`.
+/// The examples of `engine graph`.
 pub const GRAPH: &str = "Examples:
   engine graph study.yaml                              for Markdown
   engine graph study.yaml --format dot | dot -Tsvg > study.svg
   engine graph study.yaml --expand                     each instance by itself";
 
-/// Of `engine ops`.
+/// The examples of `engine ops`.
 pub const OPS: &str = "Examples:
   engine ops
   engine ops log_mel";
 
-/// Of `engine schema`.
+/// The examples of `engine schema`.
 pub const SCHEMA: &str = "Examples:
   engine schema > pipeline.schema.json";
 
-/// Of `engine synth`.
+/// The examples of `engine synth`.
 pub const SYNTH: &str = "Examples:
   engine synth corpus
   engine synth corpus --clips-per-class 10 --seed 1";
 
-/// Of `engine fetch`.
+/// The examples of `engine fetch`.
 pub const FETCH: &str = "Examples:
   engine fetch irmas data/irmas";
 
-/// Of `engine runs`.
+/// The examples of `engine runs`.
 pub const RUNS: &str = "Examples:
   engine runs
   engine runs quickstart
   engine runs --json";
 
-/// Of `engine show`.
+/// The examples of `engine show`.
 pub const SHOW: &str = "Examples:
   engine show                                  the newest run
   engine show quickstart                       the newest run of a study
   engine show latest --report > report.md
   engine show 2026-01-31-120000 --json";
 
-/// Of `engine diff`.
+/// The examples of `engine diff`.
 pub const DIFF: &str = "Examples:
   engine diff 2026-01-31-120000 latest
   engine diff runs/study/latest other/study/latest --md";
 
-/// Of `engine why`.
+/// The examples of `engine why`.
 pub const WHY: &str = "Examples:
   engine why latest r3.ari                     third row, by its metric
   engine why latest study#r3c2                 third row, second metric
   engine why latest 'PCA(16) + K-Means.ari'    a row by its title";
 
-/// Of `engine watch`.
+/// The examples of `engine watch`.
 pub const WATCH: &str = "Examples:
   engine watch pipelines/quickstart.yaml       open the page that it names, then edit the pipeline";
 
-/// Of `engine report`.
+/// The examples of `engine report`.
 pub const REPORT: &str = "Examples:
   engine report
   engine report quickstart/latest";
 
-/// Of `engine export`.
+/// The examples of `engine export`.
 pub const EXPORT: &str = "Examples:
   engine export latest pca.latent --to latent.parquet
   engine export latest mel.features --to mel.npy";
 
-/// Of `engine init`.
+/// The examples of `engine init`.
 pub const INIT: &str = "Examples:
   engine init study
   engine run study/study.yaml";
 
-/// Of `engine completions`.
+/// The examples of `engine completions`.
 pub const COMPLETIONS: &str = "Examples:
   engine completions bash > ~/.local/share/bash-completion/completions/engine
   engine completions zsh > ~/.zfunc/_engine
   engine completions fish > ~/.config/fish/completions/engine.fish";
 
-/// Of `engine cache`.
+/// The examples of `engine cache`.
 pub const CACHE: &str = "Examples:
   engine cache du
   engine cache gc --dry-run
   engine cache verify --recompute --sample 5%";
 
-/// Of `engine devices`.
+/// The examples of `engine devices`.
 pub const DEVICES: &str = "Examples:
   engine devices
   engine run pipelines/quickstart.yaml --device cuda";

@@ -1,4 +1,4 @@
-//! `engine cache`: what the store holds, keeping it small, and proving that it is genuine.
+//! `engine cache`: shows the contents of the store, keeps it small, and verifies it.
 
 use super::{cache_gc, cache_verify, export};
 use crate::{
@@ -65,10 +65,10 @@ pub struct PathArgs {
     pub store: StoreArg,
 }
 
-/// Does what was asked.
+/// Runs the given subcommand.
 ///
 /// # Errors
-/// With the exit code, if something is wrong or fails.
+/// Returns the exit code if the arguments are wrong or the command fails.
 pub fn cache(command: &CacheCommand) -> Result<(), Stop> {
     match command {
         CacheCommand::Du(args) => du(args),
@@ -78,10 +78,10 @@ pub fn cache(command: &CacheCommand) -> Result<(), Stop> {
     }
 }
 
-/// Opens a store that must be there already: a mistyped folder is not made.
+/// Opens an existing store; a folder with a mistyped name is not created.
 ///
 /// # Errors
-/// With the exit code, if there is none.
+/// Returns the exit code if there is no store.
 pub fn open(args: &StoreArg) -> Result<Store, Stop> {
     if !args.store.exists() {
         let message = format!(
@@ -93,7 +93,7 @@ pub fn open(args: &StoreArg) -> Result<Store, Stop> {
     args.open_existing()
 }
 
-/// Objects and bytes of one group.
+/// The number and the bytes of the objects of one group.
 #[derive(Clone, Copy, Default)]
 struct Group {
     objects: usize,
@@ -144,7 +144,8 @@ fn du(args: &DuArgs) -> Result<(), Stop> {
 
 type Rooms = Vec<(String, Group)>;
 
-/// Group by op and by kind, the largest first. An object that several steps made counts once.
+/// Groups objects by op and by kind, the largest group first. An object that several steps made
+/// counts once.
 fn grouped(usage: &Usage, history: &[Finished]) -> (Rooms, Rooms) {
     let mut makers: HashMap<Digest, (&str, &str)> = HashMap::new();
     for step in history {
@@ -190,7 +191,7 @@ fn path(args: &PathArgs) -> Result<(), Stop> {
     Ok(())
 }
 
-/// The only object whose digest begins so.
+/// The only object whose digest begins with `prefix`.
 fn by_prefix(store: &Store, prefix: &str) -> Result<Digest, String> {
     if prefix.is_empty() || !prefix.chars().all(|digit| digit.is_ascii_hexdigit()) {
         return Err(format!(

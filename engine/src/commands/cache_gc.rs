@@ -1,4 +1,4 @@
-//! `engine cache gc`: removes what no kept run needs.
+//! `engine cache gc`: removes the parts of the store that no kept run needs.
 
 use super::cache::open;
 use crate::{
@@ -41,7 +41,7 @@ pub struct GcArgs {
     pub store: StoreArg,
 }
 
-/// What kept runs need.
+/// The parts of the store that the kept runs need.
 struct Needed {
     runs: usize,
     objects: HashSet<Digest>,
@@ -51,10 +51,11 @@ struct Needed {
     figures: HashSet<Digest>,
 }
 
-/// Removes it, or says what would go.
+/// Removes what no kept run needs, or prints what would be removed.
 ///
 /// # Errors
-/// With the exit code, if a record cannot be read, a process uses the store, or a file stays.
+/// Returns the exit code if a record cannot be read, another process uses the store, or a file
+/// cannot be removed.
 pub fn gc(args: &GcArgs) -> Result<(), Stop> {
     let store = open(&args.store)?;
     let needed = needed(&store, &args.out.out).map_err(|fault| {
@@ -152,7 +153,7 @@ pub fn gc(args: &GcArgs) -> Result<(), Stop> {
     Ok(())
 }
 
-/// Says which runs below other folders need some of these objects.
+/// Warns of runs below other folders that need some of these objects.
 fn warn_of_others(store: &Store, out: &Path, going: &[StoreEntry]) {
     let canonical = |path: &Path| fs::canonicalize(path).ok();
     let here = canonical(out);
@@ -179,7 +180,7 @@ fn warn_of_others(store: &Store, out: &Path, going: &[StoreEntry]) {
     }
 }
 
-/// What the records below a folder name.
+/// The parts of the store that the records below a folder need.
 fn needed(store: &Store, out: &Path) -> Result<Needed, String> {
     let records: Result<Vec<_>, _> = runs::all(out).iter().map(|run| runs::read(run)).collect();
     let records = records?;
@@ -203,7 +204,8 @@ fn needed(store: &Store, out: &Path) -> Result<Needed, String> {
     })
 }
 
-/// What nobody needs and is old enough, the oldest first; and how many are too young.
+/// The entries that no run needs and that are old enough, the oldest first; and the number of those
+/// that are too young.
 fn unneeded(
     held: Vec<StoreEntry>,
     needed: &HashSet<Digest>,
@@ -218,7 +220,7 @@ fn unneeded(
     (old, recent.len())
 }
 
-/// As many of the oldest as a budget asks for; all where there is none.
+/// The oldest entries, as many as must go to meet a budget; all entries if there is no budget.
 fn within(
     budget: Option<u64>,
     held: u64,
@@ -239,12 +241,12 @@ fn bytes_of(held: &[StoreEntry]) -> u64 {
     held.iter().map(|held| held.bytes).sum()
 }
 
-/// A size such as `10GB`, `1.5 GiB` or `2000`.
+/// Parses a size such as `10GB`, `1.5 GiB` or `2000`.
 fn bytes(text: &str) -> Result<u64, &'static str> {
     spec::bytes(text).ok_or("expected a size such as 10GB, 500MB or 2GiB")
 }
 
-/// A time such as `30d`, `12h`, `90m` or `0s`.
+/// Parses a time such as `30d`, `12h`, `90m` or `0s`.
 fn age(text: &str) -> Result<Duration, String> {
     let (number, unit) = number_and_unit(text);
     let by = match unit {
@@ -260,7 +262,7 @@ fn age(text: &str) -> Result<Duration, String> {
     time.ok_or_else(|| "expected a time such as 30d, 12h, 90m or 0s".to_owned())
 }
 
-/// A finite number of at least 0, and what stands behind it.
+/// Splits a text into a finite number of at least 0 and the unit behind it.
 fn number_and_unit(text: &str) -> (Option<f64>, &str) {
     let text = text.trim();
     let end = text.find(|it: char| !it.is_ascii_digit() && it != '.').unwrap_or(text.len());

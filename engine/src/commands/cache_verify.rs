@@ -20,7 +20,7 @@ use clap::Args;
 use ops::Cancel;
 use std::{collections::BTreeMap, path::PathBuf};
 
-/// How many steps are named that were not computed again for one reason.
+/// The most steps that are listed as not computed again, for each reason.
 const NAMED: usize = 6;
 
 /// What `cache verify` reads.
@@ -47,10 +47,10 @@ pub struct VerifyArgs {
     pub store: StoreArg,
 }
 
-/// Verifies; a statement of what was proved goes to standard output.
+/// Verifies the store, and prints what was proved to standard output.
 ///
 /// # Errors
-/// With the exit code 1, if something is not what it should be.
+/// Returns the exit code 1 if the store holds wrong bytes.
 pub fn verify(args: &VerifyArgs) -> Result<(), Stop> {
     if !args.recompute {
         let store = open(&args.store)?;
@@ -81,7 +81,7 @@ pub fn verify(args: &VerifyArgs) -> Result<(), Stop> {
         }
     };
     let mut paths = store.files().paths();
-    // The recordings that one step lists, another reads.
+    // A recording that one step lists may be read by another step.
     paths.extend(subjects.iter().flat_map(Subject::paths));
     let all = subjects.len();
     let subjects = sampled(subjects, args.sample.unwrap_or(1.0));
@@ -130,8 +130,8 @@ pub fn verify(args: &VerifyArgs) -> Result<(), Stop> {
     if other.is_empty() && !nothing { Ok(()) } else { Err(Stop(FAILED)) }
 }
 
-/// Reads every file that the store takes for unchanged. What holds other bytes is forgotten, so that the
-/// next run reads it; and so is whatever rests on the version of a file alone.
+/// Reads every file that the store counts as unchanged. A file with other bytes is forgotten, so
+/// that the next run reads it; so are notes that depend only on the version of a file.
 fn reread_sources(store: &Store) -> Result<(), Stop> {
     let (read, others) = store.files().verify();
     let files = if read == 1 { "file" } else { "files" };
@@ -153,11 +153,11 @@ fn reread_sources(store: &Store) -> Result<(), Stop> {
     Err(Stop(FAILED))
 }
 
-/// Reads every object, and lookups for those that are named and gone.
+/// Reads every object, and looks for objects that are listed and missing.
 fn reread(store: &Store) -> Result<(), Stop> {
     let objects = store.usage().objects;
     let bytes: u64 = objects.iter().map(|object| object.bytes).sum();
-    // What is damaged leaves the store, so that the next run makes it again.
+    // Reading a damaged object removes it from the store, so that the next run makes it again.
     let damaged = objects.iter().filter_map(|object| store.get(&object.digest).err());
     let mut damaged: Vec<String> = damaged.map(|fault| fault.to_string()).collect();
     let mut missing = Vec::new();
@@ -168,7 +168,7 @@ fn reread(store: &Store) -> Result<(), Stop> {
                 continue;
             }
             match store.get(&object.digest) {
-                // Something else has its name.
+                // A file with other content has its name.
                 Err(fault @ StoreError::Damaged { .. }) => damaged.push(fault.to_string()),
                 Err(_) => {
                     let (name, op) = (object.digest.short(), &step.cache_key.op);
@@ -193,7 +193,7 @@ fn reread(store: &Store) -> Result<(), Stop> {
     Err(Stop(FAILED))
 }
 
-/// A share such as `5%`, above nothing and up to all.
+/// Parses a share such as `5%`, greater than 0 and at most 100%.
 fn share(text: &str) -> Result<f64, String> {
     let percent =
         text.trim().strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());

@@ -1,4 +1,4 @@
-//! `engine completions`: what a shell needs to complete commands and options.
+//! `engine completions`: the script with which a shell completes commands and options.
 
 use crate::cli::{Stop, command, print};
 use clap::ValueEnum;
@@ -13,10 +13,10 @@ pub enum For {
     Fish,
 }
 
-/// Prints the script.
+/// Prints the completion script.
 ///
 /// # Errors
-/// None.
+/// The function never fails.
 pub fn completions(shell: For) -> Result<(), Stop> {
     let shell = match shell {
         For::Bash => Shell::Bash,

@@ -1,4 +1,4 @@
-//! What `-v` tells of a run: keys, objects, and where the time went.
+//! The details of a run that `-v` prints: keys, objects, and the time of each step.
 
 use crate::ui::{fold::paragraph, size};
 use cache::{
@@ -6,7 +6,7 @@ use cache::{
     record::{StepRecord, StepStatus},
 };
 
-/// Steps in the order of the plan, then those that took longest.
+/// The steps in the order of the plan, then the slowest ones.
 pub fn of(record: &Record, store: &Store, width: usize) -> String {
     let mut out = String::new();
     for step in &record.steps {

@@ -1,4 +1,4 @@
-//! `engine devices`: where models can run, and what is missing for a GPU.
+//! `engine devices`: the devices for models, and what is missing for a GPU.
 
 use crate::{
     cli::{FAILED, Stop, print},
@@ -19,10 +19,10 @@ pub struct DevicesArgs {
     pub trial: bool,
 }
 
-/// Prints what is found.
+/// Prints the devices that are found.
 ///
 /// # Errors
-/// With the exit code, if a check fails.
+/// Returns the exit code if a check fails.
 pub fn devices(args: &DevicesArgs) -> Result<(), Stop> {
     let machine = Machine::detect();
     let gpu = || machine.cuda(0).map_err(|missing| Stop::saying(FAILED, missing.what));
@@ -108,7 +108,7 @@ fn text(machine: &Machine) -> String {
     text
 }
 
-/// The version of the kernel's part of the driver, which a file tells.
+/// The version of the kernel driver, read from a file.
 fn driver_version() -> String {
     let text = std::fs::read_to_string("/proc/driver/nvidia/version").unwrap_or_default();
     let words = text.lines().next().unwrap_or_default().split_whitespace();
@@ -116,7 +116,8 @@ fn driver_version() -> String {
     version.map(|version| format!(", version {version}")).unwrap_or_default()
 }
 
-/// Compares the GPU with the CPU and times it; all of it is printed. What fails hides nothing else.
+/// Compares the GPU with the CPU, times both, and prints the results. A failure does not hide the
+/// other checks.
 fn check(device: &Device) -> Result<(), Stop> {
     let mut passed = true;
     let mut failed = |error: ops::OpError| {
@@ -148,7 +149,7 @@ fn check(device: &Device) -> Result<(), Stop> {
     Err(Stop::saying(FAILED, "GPU and CPU do not agree: see the lines above"))
 }
 
-/// The best of three trainings, as a line of the table.
+/// The time of the best of three trainings, as a line of the table.
 fn time(
     case: &device::Case,
     device: &Device,

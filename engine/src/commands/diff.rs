@@ -1,4 +1,4 @@
-//! `engine diff`: what two runs have different, in what went in and in what came out.
+//! `engine diff`: the differences of two runs, in their inputs and in their results.
 
 use super::runs::status;
 use crate::{
@@ -43,27 +43,28 @@ pub struct DiffArgs {
     pub json: bool,
 }
 
-/// A difference of what went in: where, before, after.
+/// A difference of inputs: the place, the value before, the value after.
 struct Change {
     place: String,
     a: String,
     b: String,
 }
 
-/// A cell of both tables.
+/// A cell that both tables have.
 struct CellChange {
     row: String,
     metric: Metric,
     a: Option<Estimate>,
     b: Option<Estimate>,
-    /// Of the second to the first; over seeds that both have, of the pairs.
+    /// The difference of the second value from the first; over seeds that both runs have, of the
+    /// pairs.
     difference: Option<Estimate>,
 }
 
-/// Compares two runs.
+/// Compares two runs and prints their differences.
 ///
 /// # Errors
-/// With the exit code, if one of them is not there.
+/// Returns the exit code if one of the runs does not exist.
 pub fn diff(args: &DiffArgs) -> Result<(), Stop> {
     let find =
         |run: &str| runs::find(&args.out.out, run).map_err(|fault| Stop::saying(BAD_INPUT, fault));
@@ -79,7 +80,8 @@ pub fn diff(args: &DiffArgs) -> Result<(), Stop> {
     Ok(())
 }
 
-/// What differs in steps, in the order of the second run, then what only the first has.
+/// The differences of steps, in the order of the second run, then the steps that only the first run
+/// has.
 fn changes(a: &Record, b: &Record) -> Vec<Change> {
     let mut changes = Vec::new();
     let is = |step: &StepRecord| step.op.clone();
@@ -127,7 +129,8 @@ fn step_changes(old: &StepRecord, new: &StepRecord, a: &Record, b: &Record) -> V
         let seed = |step: &StepRecord| step.seed.map_or("–".to_owned(), |seed| seed.to_string());
         changes.push(change(&place("seed"), &seed(old), &seed(new)));
     }
-    // With the same parameters and inputs, another key means other files or another op version.
+    // With the same parameters and inputs, another key means other files or another version of the
+    // op.
     let same_inputs = old.inputs.values().all(|output| content(a, output) == content(b, output));
     if changes.is_empty()
         && same_inputs
@@ -141,14 +144,14 @@ fn step_changes(old: &StepRecord, new: &StepRecord, a: &Record, b: &Record) -> V
     changes
 }
 
-/// The digest of `step.port` in a run.
+/// The digest of an output `step.port` in a run.
 fn content<'r>(record: &'r Record, output: &str) -> Option<&'r cache::Digest> {
     let (step, port) = output.rsplit_once('.')?;
     record.step(step)?.outputs.get(port)
 }
 
-/// The cells of both tables, in the order of the first, then what only the second has. Of rows of one
-/// title the first is that of the first, and so on.
+/// The cells of both tables, in the order of the first, then the rows that only the second has.
+/// Rows of the same title are matched in their order.
 fn cells(a: &ScoreTable, b: &ScoreTable) -> Vec<CellChange> {
     let mut metrics: Vec<&Metric> = a.columns.iter().collect();
     metrics.extend(b.columns.iter().filter(|it| !a.columns.iter().any(|a| a.name == it.name)));
@@ -174,13 +177,14 @@ fn cells(a: &ScoreTable, b: &ScoreTable) -> Vec<CellChange> {
     cells
 }
 
-/// Rows with how many of the same title stand before each.
+/// The rows, each with the number of earlier rows of the same title.
 fn numbered(rows: &[ScoredRow]) -> Vec<(usize, &ScoredRow)> {
     let before = |at: usize| rows[..at].iter().filter(|row| row.title == rows[at].title).count();
     rows.iter().enumerate().map(|(at, row)| (before(at), row)).collect()
 }
 
-/// Over seeds that both have, the mean of the differences of pairs; else that of the means.
+/// The mean of the differences of pairs over the seeds that both rows have; without such seeds, the
+/// difference of the means.
 fn difference(a: &ScoredRow, b: &ScoredRow, metric: &str) -> Option<Estimate> {
     let (before, after) = (a.draws.get(metric)?, b.draws.get(metric)?);
     let pairs = before.iter().filter_map(|(seed, before)| Some(after.get(seed)? - before));

@@ -1,5 +1,5 @@
-//! `engine explain`: everything that decides one step, and what it differs in from the earlier one
-//! that is nearest.
+//! `engine explain`: everything that decides the result of one step, and its differences from the
+//! nearest earlier step.
 
 use super::{
     plan::predicted,
@@ -39,11 +39,11 @@ pub struct ExplainArgs {
 /// Explains a step.
 ///
 /// # Errors
-/// With the exit code, if the pipeline or its data is wrong, or has no such step.
+/// Returns the exit code if the pipeline or its data is faulty, or if there is no such step.
 pub fn explain(args: &ExplainArgs) -> Result<(), Stop> {
     let mut prepared = prepare(&args.plan, None, Absent::Empty)?;
     let index = one_step(&prepared.pipeline, &args.step)?;
-    // Nothing beyond it decides anything.
+    // Steps beyond this one have no effect on it.
     prepared.options.only = [index].into();
     let Prepared { pipeline, store, files, options, .. } = &prepared;
     let plan = plan(pipeline, files, store, options);
@@ -52,7 +52,7 @@ pub fn explain(args: &ExplainArgs) -> Result<(), Stop> {
     Ok(())
 }
 
-/// A step with everything there is to say of it.
+/// A step and all that is printed about it.
 struct Explained<'a> {
     prepared: &'a Prepared,
     step: &'a Step,
@@ -60,7 +60,7 @@ struct Explained<'a> {
     key: &'a CacheKey,
     files: usize,
     bytes: u64,
-    /// The earlier step with the nearest key, and the differences in words.
+    /// The key of the nearest earlier step, and the differences in words.
     nearest: Option<(&'a CacheKey, String)>,
     took: Option<&'a Finished>,
 }
@@ -107,7 +107,7 @@ impl<'a> Explained<'a> {
             },
         );
         match planned.whole {
-            // Whole where there is room for it.
+            // The whole key is printed if there is room for it.
             true if width > 10 + 64 => add("key", &key.digest().to_string()),
             true => add("key", &key.digest().short()),
             false => add("key", "known when all that it reads is there"),
@@ -160,7 +160,7 @@ impl<'a> Explained<'a> {
         out
     }
 
-    /// Parameters that differ from their defaults, and those that do not.
+    /// The parameters that differ from their defaults, and the parameters that do not.
     fn params(&self) -> (String, String) {
         let params = self.step.op.params();
         let schema = self.step.entry.schema();

@@ -1,4 +1,4 @@
-//! `engine export`: a result of a run as a file for other tools.
+//! `engine export`: writes a result of a run as a file for other tools.
 
 use crate::{
     cli::{BAD_INPUT, FAILED, OutArg, Stop, StoreArg},
@@ -31,7 +31,8 @@ pub struct ExportArgs {
 /// Writes the file.
 ///
 /// # Errors
-/// With the exit code, if there is no such run or output, or the format cannot hold it.
+/// Returns the exit code if there is no such run or output, or if the format cannot hold the
+/// output.
 pub fn export(args: &ExportArgs) -> Result<(), Stop> {
     let bad = |fault: String| Stop::saying(BAD_INPUT, fault);
     let record = runs::find(&args.out.out, &args.run).map_err(bad)?.record;
@@ -45,15 +46,15 @@ pub fn export(args: &ExportArgs) -> Result<(), Stop> {
     Ok(())
 }
 
-/// An output of a run, with its step, by `STEP.PORT`, or by `STEP` the first of its outputs.
+/// An output of a run and its step, by `STEP.PORT`, or by `STEP` for the first output of the step.
 ///
 /// # Errors
-/// A sentence with what there is instead.
+/// Returns a sentence with the outputs that there are.
 pub fn find_output<'r>(
     record: &'r Record,
     output: &str,
 ) -> Result<(&'r StepRecord, &'r Digest), String> {
-    // The name of an instance may hold a dot: `vae@0.5`.
+    // The name of an instance may contain a dot: `vae@0.5`.
     let whole = record.step(output).map(|_| (output, ""));
     let (name, port) = whole.or_else(|| output.rsplit_once('.')).unwrap_or((output, ""));
     let step = record.step(name).ok_or_else(|| {

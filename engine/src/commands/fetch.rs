@@ -1,4 +1,4 @@
-//! `engine fetch`: data sets from the network.
+//! `engine fetch`: downloads data sets.
 
 use crate::{
     cli::{FAILED, Stop, print},
@@ -30,10 +30,10 @@ pub enum Dataset {
     Irmas,
 }
 
-/// Downloads the data set; the path of the file goes to standard output.
+/// Downloads the data set, and prints the path of the file to standard output.
 ///
 /// # Errors
-/// With the exit code, if the download fails.
+/// Returns the exit code if the download fails.
 pub fn fetch(args: &FetchArgs) -> Result<(), Stop> {
     let Dataset::Irmas = args.dataset;
     let progress = progress::for_stderr(1, false);

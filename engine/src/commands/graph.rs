@@ -1,4 +1,4 @@
-//! `engine graph`: the steps and what flows between them, as a picture.
+//! `engine graph`: draws the steps and their connections.
 
 use super::prepare::load;
 use crate::{
@@ -36,7 +36,7 @@ pub enum Format {
 /// Prints the picture.
 ///
 /// # Errors
-/// With the exit code, if the pipeline is wrong.
+/// Returns the exit code if the pipeline is faulty.
 pub fn graph(args: &GraphArgs) -> Result<(), Stop> {
     let (pipeline, _) = load(&args.pipeline, &args.set)?;
     let graph = Graph::of(&pipeline, args.expand);

@@ -1,4 +1,4 @@
-//! `engine init`: a folder with a first pipeline that runs as it is.
+//! `engine init`: creates a folder with a first pipeline that runs as it is.
 
 use crate::{
     cli::{BAD_INPUT, Stop, print},
@@ -19,10 +19,10 @@ pub struct InitArgs {
 const PIPELINE: &str = "study.yaml";
 const SCHEMA: &str = "pipeline.schema.json";
 
-/// Writes the pipeline, and the schema by which editors complete it.
+/// Writes the pipeline, and the schema with which editors complete it.
 ///
 /// # Errors
-/// With the exit code, if one of them is there already or the folder cannot be written.
+/// Returns the exit code if one of the files exists already or if the folder cannot be written.
 pub fn init(args: &InitArgs) -> Result<(), Stop> {
     let files = [(PIPELINE, include_str!("init.yaml").to_owned()), (SCHEMA, schema::text())];
     for (name, _) in &files {

@@ -1,4 +1,4 @@
-//! One file a command.
+//! The commands of the engine, one in each file.
 
 pub mod cache;
 pub mod cache_gc;

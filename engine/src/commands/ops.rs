@@ -1,4 +1,4 @@
-//! `engine ops` and `engine schema`: what a pipeline can say.
+//! `engine ops` and `engine schema`: the reference of ops and the schema of pipelines.
 
 use crate::{
     catalog,
@@ -10,7 +10,7 @@ use crate::{
 /// Lists the ops, or describes one.
 ///
 /// # Errors
-/// With the exit code, if there is no such op.
+/// Returns the exit code if there is no such op.
 pub fn ops(name: Option<&str>) -> Result<(), Stop> {
     let Some(name) = name else {
         print(&catalog::list());
@@ -31,7 +31,7 @@ pub fn ops(name: Option<&str>) -> Result<(), Stop> {
 /// Prints the JSON schema of pipelines.
 ///
 /// # Errors
-/// None.
+/// The function never fails.
 pub fn schema() -> Result<(), Stop> {
     print(&pipeline_schema::text());
     Ok(())

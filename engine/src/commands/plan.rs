@@ -1,4 +1,4 @@
-//! `engine plan`: of each step, whether it would run, why, and what that would cost.
+//! `engine plan`: shows for each step whether it would run, why, and what that would cost.
 
 use super::prepare::{Absent, Prepared, prepare, refuse};
 use crate::{
@@ -28,11 +28,12 @@ pub struct PlanCommandArgs {
 /// Prints the plan.
 ///
 /// # Errors
-/// With the exit code, if the pipeline or its data is wrong.
+/// Returns the exit code if the pipeline or its data is faulty.
 pub fn plan(args: &PlanCommandArgs) -> Result<(), Stop> {
     let prepared = prepare(&args.plan, None, Absent::Empty)?;
     show(&prepared, args.json)?;
-    // The process ends here: giving back the memory of thousands of steps one by one is time lost.
+    // The process ends here, so the memory of thousands of steps is not freed one by one, which
+    // takes time.
     std::mem::forget(prepared);
     Ok(())
 }
@@ -40,7 +41,7 @@ pub fn plan(args: &PlanCommandArgs) -> Result<(), Stop> {
 /// Prints the plan of a pipeline.
 ///
 /// # Errors
-/// With the exit code, if a step would not be started.
+/// Returns the exit code if a step would not be started.
 pub fn show(prepared: &Prepared, json: bool) -> Result<(), Stop> {
     let Prepared { pipeline, store, files, options, .. } = prepared;
     let plan = lookup(pipeline, files, store, options);
@@ -50,7 +51,7 @@ pub fn show(prepared: &Prepared, json: bool) -> Result<(), Stop> {
     refused.map_or(Ok(()), Err)
 }
 
-/// The plan: a line a step, and what all of it would cost.
+/// The plan as text: a line for each step, and the total cost.
 fn text(prepared: &Prepared, plan: &Plan<'_>) -> String {
     let Prepared { pipeline, options, .. } = prepared;
     let width = fold::width();
@@ -70,7 +71,7 @@ fn text(prepared: &Prepared, plan: &Plan<'_>) -> String {
         let said: Vec<&str> =
             [planned.reason.as_str(), &costs].into_iter().filter(|part| !part.is_empty()).collect();
         let said = said.join(" ");
-        // Beside long names there is no room for sentences.
+        // There is no room for sentences beside long names.
         if head.chars().count() + 36 <= width || said.is_empty() {
             text.push_str(&paragraph(&head, &said, width));
         } else {
@@ -85,7 +86,7 @@ fn text(prepared: &Prepared, plan: &Plan<'_>) -> String {
     text
 }
 
-/// What a step would cost, in brackets; nothing for one that does not run.
+/// The expected cost of a step, in brackets; empty for a step that does not run.
 fn costs(planned: &Planned) -> String {
     match planned.verdict {
         Forecast::Hit | Forecast::Skip => String::new(),
@@ -93,7 +94,7 @@ fn costs(planned: &Planned) -> String {
     }
 }
 
-/// A prediction: time, then memory, then disk.
+/// Formats a prediction: time, then memory, then disk.
 pub fn predicted(cost: &Cost) -> String {
     let seconds =
         cost.seconds.map_or("no history".to_owned(), |it| format!("~{}", reports::duration(it)));
@@ -102,7 +103,7 @@ pub fn predicted(cost: &Cost) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-/// How many steps run, and what they cost in all.
+/// The number of steps that run, and their total cost.
 fn total(plan: &Plan<'_>, only: bool) -> String {
     let of = |verdict: Forecast| plan.steps.iter().filter(move |step| step.verdict == verdict);
     let steps = plan.steps.len();
@@ -144,7 +145,7 @@ fn total(plan: &Plan<'_>, only: bool) -> String {
     said
 }
 
-/// A prediction as JSON; what is not known is `null`.
+/// A prediction as JSON; unknown values are `null`.
 pub fn cost_in_json(cost: &Cost) -> Value {
     json!({ "seconds": cost.seconds, "memory": cost.memory, "disk": cost.disk })
 }

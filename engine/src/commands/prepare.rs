@@ -1,4 +1,5 @@
-//! What `run` and `plan` do first: read the pipeline, open the store, find the files.
+//! The common beginning of `run` and `plan`: reads the pipeline, opens the store, and finds the
+//! files.
 
 use crate::{
     cli::{BAD_INPUT, FAILED, PlanArgs, Stop},
@@ -28,40 +29,41 @@ use tracing::info_span;
 pub struct Prepared {
     /// The pipeline.
     pub pipeline: Pipeline,
-    /// What the user should know although nothing is wrong.
+    /// The diagnostics that are only warnings.
     pub warnings: Vec<Diagnostic>,
     /// The store.
     pub store: Store,
-    /// The files of every step's sources.
+    /// The source files of every step.
     pub files: Files,
-    /// Which steps, and how.
+    /// The options of the run.
     pub options: Options,
 }
 
-/// The longest pipeline file that is read.
+/// The longest pipeline file that is read, in bytes.
 pub const LONGEST_PIPELINE: u64 = 4 << 20;
 
-/// What becomes of a store that is not there.
+/// The treatment of a store that does not exist.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Absent {
-    /// It is made: a run will write in it.
+    /// The store is created, because a run will write to it.
     Made,
-    /// It is taken for empty, and nothing is written.
+    /// The store counts as empty, and nothing is written.
     Empty,
 }
 
-/// Reads the pipeline, opens the store and finds the files. What is wrong is said before it ends.
-/// Where it is not said whether to go on after a failure, a sweep does and a single study does not.
+/// Reads the pipeline, opens the store and finds the files, and prints all faults. If `keep_going`
+/// is none, a sweep goes on after a failure and a single study does not.
 ///
 /// # Errors
-/// With the exit code, if anything is wrong.
+/// Returns the exit code if there is any fault.
 pub fn prepare(
     args: &PlanArgs,
     keep_going: Option<bool>,
     absent: Absent,
 ) -> Result<Prepared, Stop> {
     start_threads(args.threads.map_or(0, NonZeroUsize::get))?;
-    // A store that is there is read while the pipeline is; for a faulty pipeline none is made.
+    // An existing store is read at the same time as the pipeline; for a faulty pipeline no store is
+    // created.
     let store = args.store.store.clone();
     let opened = Store::is_at(&store)
         .then(|| std::thread::Builder::new().spawn(move || open(&store, absent)));
@@ -80,7 +82,8 @@ pub fn prepare(
     let options = Options {
         force: steps(&pipeline, &args.force, "--force")?,
         only: before(&pipeline, only, &until),
-        // Of many variants one may fail, as where a training diverges, and the others still tell.
+        // One of many variants may fail, for example if a training diverges, and the others are
+        // still useful.
         keep_going: keep_going.unwrap_or(pipeline.variants.count > 1),
         limits: Some(Limits::of_machine().with_memory(args.memory)),
     };
@@ -93,7 +96,7 @@ pub fn prepare(
     Ok(Prepared { pipeline, warnings, store, files, options })
 }
 
-/// Starts the threads that share heavy work; as many as there are processors for none.
+/// Starts the threads of the shared pool; 0 means as many as there are processors.
 fn start_threads(threads: usize) -> Result<(), Stop> {
     let started = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
     started.map_err(|fault| {
@@ -114,10 +117,10 @@ fn open(folder: &Path, absent: Absent) -> Result<Store, StoreError> {
 }
 
 impl Prepared {
-    /// The same with the further points of a search that these results lead to.
+    /// The same study with the further points of a search that these results lead to.
     ///
     /// # Errors
-    /// With the exit code, if a point that was chosen does not fit.
+    /// Returns the exit code if a chosen point is faulty.
     pub fn further(self, args: &PlanArgs, results: &Results, done: &Batches) -> Result<Self, Stop> {
         let (pipeline, warnings) = load_further(&args.pipeline, &args.set, results)?;
         let mut force = steps(&pipeline, &args.force, "--force")?;
@@ -132,10 +135,10 @@ impl Prepared {
     }
 }
 
-/// Reads a pipeline file. What is wrong with it is said, and what is odd too.
+/// Reads a pipeline file and prints its errors and warnings.
 ///
 /// # Errors
-/// With the exit code, if anything is wrong.
+/// Returns the exit code if there is an error.
 pub fn load(path: &Path, sets: &[String]) -> Result<(Pipeline, Vec<Diagnostic>), Stop> {
     let loaded = load_further(path, sets, &Results::new())?;
     if !logging::is_quiet() {
@@ -144,7 +147,8 @@ pub fn load(path: &Path, sets: &[String]) -> Result<(Pipeline, Vec<Diagnostic>),
     Ok(loaded)
 }
 
-/// The same without what is odd, with the points of a sweep that these results lead to.
+/// Reads a pipeline file without printing its warnings, with the points of a sweep that these
+/// results lead to.
 fn load_further(
     path: &Path,
     sets: &[String],
@@ -182,10 +186,10 @@ fn load_further(
     })
 }
 
-/// The one step of that name.
+/// The one step of this name.
 ///
 /// # Errors
-/// With the exit code, if there is none, or if the name means several.
+/// Returns the exit code if there is no such step or if the name means several.
 pub fn one_step(pipeline: &Pipeline, name: &str) -> Result<usize, Stop> {
     let found: Vec<usize> = steps(pipeline, &[name.to_owned()], "STEP")?.into_iter().collect();
     if let [only] = found[..] {
@@ -199,7 +203,8 @@ pub fn one_step(pipeline: &Pipeline, name: &str) -> Result<usize, Stop> {
     Err(Stop::saying(BAD_INPUT, format!("`{name}` means {} steps; write {listed}", names.len())))
 }
 
-/// Of the steps that are asked for (all if none is named), those that do not come after others.
+/// The steps that are asked for (all if none is named), without those that come after a step of
+/// `until`.
 fn before(pipeline: &Pipeline, only: BTreeSet<usize>, until: &BTreeSet<usize>) -> BTreeSet<usize> {
     if until.is_empty() {
         return only;
@@ -213,7 +218,7 @@ fn before(pipeline: &Pipeline, only: BTreeSet<usize>, until: &BTreeSet<usize>) -
     (0..pipeline.steps.len()).filter(|index| asked[*index] && !after[*index]).collect()
 }
 
-/// The steps of these names; a name without instance or variant means all of them.
+/// The steps of these names; a name without instance or variant means all of its steps.
 fn steps(pipeline: &Pipeline, names: &[String], option: &str) -> Result<BTreeSet<usize>, Stop> {
     let mut found = BTreeSet::new();
     for name in names {
@@ -235,7 +240,7 @@ fn steps(pipeline: &Pipeline, names: &[String], option: &str) -> Result<BTreeSet
     Ok(found)
 }
 
-/// Says why steps have no result, each at its place in the pipeline; with the exit code that fits.
+/// Prints the errors of steps, each at its place in the pipeline, and returns the exit code.
 pub fn refuse(pipeline: &Pipeline, errors: &[StepError]) -> Stop {
     let faults: Vec<_> = errors
         .iter()

@@ -1,4 +1,4 @@
-//! `engine report`: the report of a run, rendered again from its record and the store.
+//! `engine report`: renders the report of a run again, from its record and the store.
 
 use crate::{
     cli::{BAD_INPUT, FAILED, Stop, StoreArg, print},
@@ -9,7 +9,7 @@ use std::path::Path;
 /// Renders the report of a run again.
 ///
 /// # Errors
-/// With the exit code, if there is no such run or the store has lost what it shows.
+/// Returns the exit code if there is no such run or if the store has lost a part of the report.
 pub fn report(out: &Path, run: &str, store: &StoreArg) -> Result<(), Stop> {
     let Found { folder, record } =
         runs::find(out, run).map_err(|fault| Stop::saying(BAD_INPUT, fault))?;
@@ -18,7 +18,7 @@ pub fn report(out: &Path, run: &str, store: &StoreArg) -> Result<(), Stop> {
         Stop::saying(FAILED, format!("{fault}; if the store has lost it, run the pipeline again"))
     })?;
     print(&format!("{}\n", folder.join("report.md").display()));
-    // The process ends here: giving back the memory piece by piece is time lost.
+    // The process ends here, so the memory is not freed piece by piece, which takes time.
     std::mem::forget((record, store));
     Ok(())
 }

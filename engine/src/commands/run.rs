@@ -1,4 +1,4 @@
-//! `engine run`: from a pipeline to its report.
+//! `engine run`: runs a pipeline and writes its report.
 
 use super::{
     plan,
@@ -41,10 +41,10 @@ use std::{
 };
 use tracing::info_span;
 
-/// Runs a pipeline; the path of the report goes to standard output.
+/// Runs a pipeline, and prints the path of the report to standard output.
 ///
 /// # Errors
-/// With the exit code, if something is wrong or fails.
+/// Returns the exit code if there is a fault or if a step fails.
 pub fn run(args: &RunArgs) -> Result<(), Stop> {
     let (started, clock, began) = (jiff::Timestamp::now(), Instant::now(), SystemTime::now());
     let _run = info_span!("run", pipeline = %args.plan.pipeline.display()).entered();
@@ -118,7 +118,7 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
     record.seconds = clock.elapsed().as_secs_f64();
     record.only = !wanted(pipeline, &options.only).iter().all(|wanted| *wanted);
     if let Err(fault) = write(&folder, &record, store) {
-        // Why steps failed is perhaps the same reason, said better.
+        // The errors of steps may have the same cause and explain it better.
         if !errors.is_empty() {
             refuse(pipeline, &errors);
         }
@@ -133,7 +133,8 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
     tell_end(&record, store);
     print(&format!("{}\n", folder.join(REPORT).display()));
     let (status, finished) = (record.status, end(&record, &folder));
-    // The process ends here: giving back the memory of thousands of steps one by one is time lost.
+    // The process ends here, so the memory of thousands of steps is not freed one by one, which
+    // takes time.
     std::mem::forget(record);
     let ended = match status {
         RunStatus::Done => Ok(()),
@@ -156,7 +157,7 @@ fn execute_prepared(prepared: &Prepared, interrupt: &Interrupt) -> Outcome {
     execute(pipeline, files, store, options, progress.as_ref(), interrupt)
 }
 
-/// Whether a search has further points, now that these are done.
+/// True if a search has further points, now that these are done.
 fn goes_on(prepared: &Prepared, outcome: &Outcome) -> bool {
     let stopped = !outcome.errors.is_empty() && !prepared.options.keep_going;
     let more = prepared.pipeline.variants.search.as_ref().is_some_and(|search| search.more);
@@ -165,8 +166,9 @@ fn goes_on(prepared: &Prepared, outcome: &Outcome) -> bool {
 
 const REPORT: &str = "report.md";
 
-/// Writes record and report, and makes the run the latest of its study, unless only a part of it was
-/// asked for. The record comes first: a run that is killed in between has a report that can be made.
+/// Writes the record and the report, and makes the run the latest of its study, unless only a part
+/// of it was asked for. The record comes first: if the run is killed in between, its report can
+/// still be made.
 fn write(folder: &Path, record: &Record, store: &cache::Store) -> Result<(), String> {
     runs::write_record(folder, record).map_err(|fault| unwritable(folder, &fault))?;
     write_report(folder, record, store)?;
@@ -180,7 +182,8 @@ fn write(folder: &Path, record: &Record, store: &cache::Store) -> Result<(), Str
     Ok(())
 }
 
-/// Notes in the store where its runs lie, so that removing what no run needs can look there.
+/// Notes the folder of the runs in the store, so that the removal of unneeded objects can search
+/// it.
 fn note_place(store: &cache::Store, out: &Path) {
     let noted = fs::canonicalize(out).map(|out| store.note_runs(&out));
     if let Ok(Err(fault)) = noted {
@@ -191,7 +194,7 @@ fn note_place(store: &cache::Store, out: &Path) {
 /// Writes the report of a record.
 ///
 /// # Errors
-/// A sentence on what cannot be written or read.
+/// Returns a sentence if a file cannot be written or read.
 pub fn write_report(folder: &Path, record: &Record, store: &cache::Store) -> Result<(), String> {
     let _report = info_span!("report").entered();
     let table = crate::record::table(record, store);
@@ -206,7 +209,7 @@ pub fn write_report(folder: &Path, record: &Record, store: &cache::Store) -> Res
         reports::render(record, table, store, folder).map_err(|fault| fault.to_string())?;
     for (name, bytes) in &report {
         let path = folder.join(name);
-        // What is there already is left alone: to write safely is to wait for the disk.
+        // A file that has the same bytes is left alone, because a durable write waits for the disk.
         if regular::read(&path, bytes.len() as u64).is_ok_and(|there| there == *bytes) {
             continue;
         }
@@ -279,10 +282,10 @@ fn processor() -> String {
     model.map_or_else(|| "an unnamed processor".to_owned(), |(_, name)| name.trim().to_owned())
 }
 
-/// Says which files sources left out: nobody should have to look for that.
+/// Warns of files that sources left out, so that users need not search for them.
 fn tell_what_was_left_out(record: &Record, store: &cache::Store) {
     const LINES: usize = 12;
-    // The report says it too, and what is wrong with the store.
+    // The report gives the same warning, and also the faults of the store.
     for LeftOut { step, files, groups } in left_out(record, store).unwrap_or_default() {
         say(&format!("warning: `{step}` left out {}", reports::count(files, "file")));
         let lines: Vec<_> = groups.iter().flat_map(Group::lines).collect();
@@ -295,7 +298,7 @@ fn tell_what_was_left_out(record: &Record, store: &cache::Store) {
     }
 }
 
-/// Says how the run ended, and in detail if that is asked for.
+/// Prints the status of the run, and its details if they are asked for.
 fn tell_end(record: &Record, store: &cache::Store) {
     if !logging::is_quiet() {
         tell_what_was_left_out(record, store);
@@ -308,7 +311,7 @@ fn tell_end(record: &Record, store: &cache::Store) {
     }
 }
 
-/// How the run ended, as the fields of an event: the last one.
+/// The fields of the last event, which gives the status of the run.
 fn end(record: &Record, folder: &Path) -> serde_json::Value {
     let count = |status| record.steps.iter().filter(|step| step.status == status).count();
     json!({

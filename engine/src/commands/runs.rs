@@ -1,4 +1,4 @@
-//! `engine runs`: the runs that were made, the newest first.
+//! `engine runs`: lists the finished runs, the newest first.
 
 use crate::{
     cli::{OutArg, Stop, StoreArg, print},
@@ -32,7 +32,7 @@ pub struct RunsArgs {
 /// Lists the runs.
 ///
 /// # Errors
-/// With the exit code, if the store cannot be opened.
+/// Returns the exit code if the store cannot be opened.
 pub fn runs(args: &RunsArgs) -> Result<(), Stop> {
     let store = args.store.open_existing()?;
     let mut found = Vec::new();
@@ -59,12 +59,12 @@ pub fn runs(args: &RunsArgs) -> Result<(), Stop> {
     Ok(())
 }
 
-/// The runs as columns; titles of rows are shortened to fit.
+/// The runs in columns; the titles of rows are shortened to fit.
 fn table(runs: &[Record], store: &Store, width: usize) -> String {
     let head = ["run", "study", "started", "ended", "time", "ran", "best row"];
     let mut grid = Grid::new(head, 7);
     for record in runs {
-        // Month to minute; the year stands in the name of the run.
+        // The time from month to minute; the year is in the name of the run.
         let started = record.started.replace('T', " ");
         let started = started.get(5..16).map_or(started.clone(), |it| format!("{it}Z"));
         let best = best(record, store)
@@ -83,7 +83,7 @@ fn table(runs: &[Record], store: &Store, width: usize) -> String {
     grid.fitted(width)
 }
 
-/// How a run ended, in a word.
+/// The word for the status of a run.
 pub fn status(status: RunStatus) -> &'static str {
     match status {
         RunStatus::Done => "done",
@@ -93,12 +93,12 @@ pub fn status(status: RunStatus) -> &'static str {
     }
 }
 
-/// How many steps ended so.
+/// The number of steps with this status.
 pub fn count(record: &Record, status: StepStatus) -> usize {
     record.steps.iter().filter(|step| step.status == status).count()
 }
 
-/// The best row of a run: its title, that of the metric, and the value.
+/// The best row of a run: the title of the row, the title of its metric, and the value.
 fn best(record: &Record, store: &Store) -> Option<(String, String, String)> {
     let table = record::table(record, store);
     let (row, metric) = table.best()?;

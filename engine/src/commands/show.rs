@@ -1,4 +1,4 @@
-//! `engine show`: a run that was made before.
+//! `engine show`: shows a finished run.
 
 use super::runs::{count, status};
 use crate::{
@@ -16,7 +16,7 @@ use cache::{record::StepStatus, regular, store::plain};
 use clap::Args;
 use reports::ScoreTable;
 
-/// More than any report holds.
+/// More bytes than any report has.
 const LONGEST_REPORT: u64 = 1 << 30;
 
 /// What `show` reads.
@@ -42,7 +42,7 @@ pub struct ShowArgs {
 /// Prints the table of a run, its report or its record.
 ///
 /// # Errors
-/// With the exit code, if there is no such run.
+/// Returns the exit code if there is no such run.
 pub fn show(args: &ShowArgs) -> Result<(), Stop> {
     let found =
         runs::find(&args.out.out, &args.run).map_err(|fault| Stop::saying(BAD_INPUT, fault))?;
@@ -124,7 +124,7 @@ fn text(found: &Found, table: &ScoreTable, width: usize) -> String {
     out
 }
 
-/// The table, its rows numbered as `engine why` counts them.
+/// The table, with its rows numbered as in `engine why`.
 fn grid(table: &ScoreTable) -> Grid {
     let ScoreTable { rows, columns, .. } = table;
     let provisos = reports::provisos(rows);

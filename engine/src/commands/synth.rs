@@ -1,4 +1,4 @@
-//! `engine synth`: the synthetic corpus as files.
+//! `engine synth`: writes the synthetic corpus as files.
 
 use crate::{
     cli::{BAD_INPUT, Stop},
@@ -24,7 +24,7 @@ pub struct SynthArgs {
 /// Writes the corpus.
 ///
 /// # Errors
-/// With the exit code, if the folder cannot take it.
+/// Returns the exit code if the corpus cannot be written to the folder.
 pub fn synth(args: &SynthArgs) -> Result<(), Stop> {
     let progress = progress::for_stderr(1, false);
     progress.start(1, "synth", "");

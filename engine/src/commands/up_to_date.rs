@@ -1,12 +1,13 @@
-//! Whether a run would find everything as the last one left it: pipeline, data, results and report.
-//! Then there is nothing to look into, and no new run to make: the report that is there is the report.
+//! Finds out if a run would find everything as the last run left it: pipeline, data, results and
+//! report. If so, no new run is needed, and the existing report is still right.
 //!
-//! A run notes what it leaves and, if every step was there, what it rests on, under what was asked of it:
+//! After each run, a note in the store lists what the run left behind and, if every step was a hit,
+//! what it depends on. The name of the note is a digest of the command:
 //!
 //! ```text
 //! .engine/unchanged-v1/<digest of the command>     <digest of the rest>
 //!                                                  {"folder":…,"steps":…,"files":…,"environment":…}
-//!                                                  a line a path: see `cache::versions`
+//!                                                  one line for each path: see `cache::versions`
 //! ```
 //! A note that is lost, damaged or out of date costs an ordinary run.
 
@@ -40,24 +41,26 @@ use walkdir::WalkDir;
 /// A run after which nothing has changed.
 #[derive(Serialize, Deserialize)]
 pub struct Unchanged {
-    /// Its folder.
+    /// The folder of the run.
     pub folder: PathBuf,
-    /// How many steps it has.
+    /// The number of steps of the run.
     pub steps: usize,
-    /// Whether every step was there, and all that it rests on can be told.
+    /// True if every step was a hit, and if all that the run depends on is listed.
     is_settled: bool,
-    /// The digests of the files in its folder, by name: a report that was edited is written anew.
+    /// The digests of the files in the folder, by name: a report that was edited is made anew.
     files: BTreeMap<String, Digest>,
-    /// The digests of the environment variables that the pipeline reads, where they are set.
+    /// The digests of the environment variables that the pipeline reads; none for a variable that
+    /// is not set.
     environment: BTreeMap<String, Option<Digest>>,
 }
 
-/// A file, of whatever length.
+/// Reads a file of any length.
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     regular::read(path, u64::MAX)
 }
 
-/// The run that this one would repeat, if there is one. Who asks for details gets an ordinary run.
+/// The run that this run would repeat, if there is one. A run with details, events or forced steps
+/// never repeats another.
 pub fn find(args: &RunArgs) -> Option<Unchanged> {
     let detailed = logging::is_json() || logging::is_verbose() || args.dry_run;
     if detailed || !args.plan.force.is_empty() {
@@ -76,7 +79,7 @@ pub fn find(args: &RunArgs) -> Option<Unchanged> {
     if newest.as_os_str() != run.folder.file_name()? {
         return None;
     }
-    // The pool of all threads belongs to an ordinary run, which may have to follow.
+    // The global pool belongs to an ordinary run, which may have to follow.
     let threads = args.plan.threads.map_or(0, NonZeroUsize::get);
     let pool = ThreadPoolBuilder::new().num_threads(threads).build().ok()?;
     let is_changed = |(name, digest): &(&String, &Digest)| {
@@ -97,9 +100,9 @@ pub fn find(args: &RunArgs) -> Option<Unchanged> {
     (holds && same && changed.is_empty()).then_some(run)
 }
 
-/// Notes what a run leaves and what it rests on.
+/// Notes what a run leaves behind and what it depends on.
 ///
-/// `started` is the moment before anything was looked into: what has changed since shows.
+/// `started` is a time before any file was read, so that later changes are noticed.
 pub fn keep(
     args: &RunArgs,
     prepared: &Prepared,
@@ -140,7 +143,7 @@ fn try_keep(
     prepared.store.keep_for_now(UP_TO_DATE, &name(args)?, &text).ok()
 }
 
-/// The versions of all that a run rests on in which every step was there.
+/// The versions of all files that a run depends on; none if not every step was a hit.
 fn versions(
     args: &RunArgs,
     prepared: &Prepared,
@@ -148,7 +151,7 @@ fn versions(
     started: SystemTime,
 ) -> Option<Versions> {
     let there = record.steps.iter().all(|step| step.status == StepStatus::Hit);
-    // On a GPU a result also rests on what is plugged in.
+    // On a GPU a result also depends on the hardware.
     let on_cpu = prepared.pipeline.steps.iter().all(|step| matches!(step.place, Device::Cpu));
     if !there || !on_cpu || !record.warnings.is_empty() || !args.plan.force.is_empty() {
         return None;
@@ -162,11 +165,11 @@ fn versions(
         paths.insert(prepared.store.object_path(digest)?);
     }
     let versions = Versions::of(paths.into_iter().collect(), started)?;
-    // Only what still holds what the run read tells by its version that nothing has changed since.
+    // The versions are valid only if the files still hold what the run read.
     is_as_it_was(args, prepared).then_some(versions)
 }
 
-/// Whether pipeline and sources are as they were when the run began.
+/// True if the pipeline and the sources are as they were when the run began.
 fn is_as_it_was(args: &RunArgs, prepared: &Prepared) -> bool {
     let Prepared { pipeline, store, files, options, .. } = prepared;
     let text = read(&args.plan.pipeline);
@@ -175,8 +178,8 @@ fn is_as_it_was(args: &RunArgs, prepared: &Prepared) -> bool {
             .is_ok_and(|found| found == *files)
 }
 
-/// The name of the note for what was asked: the words of the command, where they were typed, and the GPUs
-/// that `auto` may mean there.
+/// The name of the note for a command: a digest of its words, its folder, and the number of GPUs
+/// that `auto` may use.
 fn name(args: &RunArgs) -> Option<String> {
     let mut hasher = Hasher::new("asked-v1");
     hasher.text(env::current_dir().ok()?.to_str()?);
@@ -188,8 +191,8 @@ fn name(args: &RunArgs) -> Option<String> {
     Some(hasher.finish().to_string())
 }
 
-/// The paths whose versions tell whether a source still has the same files. Which files a list names
-/// that are not there, nobody notes: such a source is looked into each time.
+/// The paths whose versions show if a source still has the same files; none for a list, because the
+/// missing files that it names are not noted.
 fn places(source: &Source) -> Option<Vec<PathBuf>> {
     let path = scan::place(source);
     match source.select {
@@ -207,7 +210,7 @@ fn places(source: &Source) -> Option<Vec<PathBuf>> {
     }
 }
 
-/// The files of a run by name, with what they hold.
+/// The files of a run by name, with their digests.
 fn files(folder: &Path) -> Option<BTreeMap<String, Digest>> {
     let entries = WalkDir::new(folder).into_iter();
     let files = entries.filter(|entry| !entry.as_ref().is_ok_and(|it| it.file_type().is_dir()));

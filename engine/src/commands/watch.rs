@@ -1,9 +1,9 @@
 //! `engine watch`: runs a pipeline again whenever its text or its data change, and shows the newest
-//! report in a page that follows.
+//! report in a page that reloads.
 //!
 //! Each run is a process of its own, started with the same options: it begins afresh, and a fault
-//! in it does not end the watch. What changed is asked of the index of files, which reads only what
-//! is new by size and time; a file that was only touched starts nothing.
+//! in it does not end the watch. Changes are found with the index of files, which reads only files
+//! of a new size or time; a file that was only touched starts no run.
 
 use super::prepare;
 use crate::{
@@ -24,13 +24,13 @@ use std::{
     time::Duration,
 };
 
-/// How often the files are looked at.
+/// The time between two checks of the files.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Runs until Ctrl-C; the path of the page goes to standard output.
+/// Watches until Ctrl-C, and prints the path of the page to standard output.
 ///
 /// # Errors
-/// With the exit code, if a run cannot be started at all.
+/// Returns the exit code if a run cannot be started at all.
 pub fn watch(args: &RunArgs) -> Result<(), Stop> {
     let interrupt = Interrupt::listen();
     let index = FileIndex::default();
@@ -56,7 +56,7 @@ pub fn watch(args: &RunArgs) -> Result<(), Stop> {
     Ok(())
 }
 
-/// What a run depends on outside the store.
+/// The state of all that a run depends on outside the store.
 #[derive(PartialEq)]
 struct Seen {
     /// The folder of the study's runs, if the pipeline can be read.
@@ -95,22 +95,23 @@ fn run_once(interrupt: &Interrupt) -> Result<(), Stop> {
     if let Some(word) = arguments.iter_mut().find(|word| *word == "watch") {
         *word = "run".into();
     }
-    // In a group of its own it hears of Ctrl-C from here alone, and so once.
+    // A process group of its own gets Ctrl-C only from here, and so only once.
     let run = Command::new(program).args(arguments).process_group(0).spawn();
     let mut run = run.map_err(failed)?;
     let ended = wait_unless(&mut run, || interrupt.is_cancelled()).map_err(failed)?;
     if ended.is_none() {
-        // It may have ended just now.
+        // The run may have ended just now.
         let _ = kill_process(Pid::from_child(&run), Signal::TERM);
         run.wait().map_err(failed)?;
     }
     Ok(())
 }
 
-/// Points the page of a study to its newest run; makes it and names it the first time.
+/// Points the page of a study to its newest run; creates the page and prints its path the first
+/// time.
 fn show(folder: &Path, page: &mut Option<PathBuf>) -> std::io::Result<()> {
     let Some(newest) = latest::of(folder) else { return Ok(()) };
-    // A page that was opened from a folder may load scripts, but not read other files.
+    // A page that was opened from a folder may load scripts, but may not read other files.
     let id = serde_json::to_string(&newest.to_string_lossy()).expect("a text always serialises");
     write_whole(&folder.join("watch.js"), format!("show({id});\n").as_bytes())?;
     let path = folder.join("watch.html");

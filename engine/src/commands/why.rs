@@ -1,4 +1,4 @@
-//! `engine why`: the chain from a number of a table to the files that it was made from.
+//! `engine why`: the chain from a number of a table to the files that it depends on.
 
 use crate::{
     cli::{self, BAD_INPUT, OutArg, Stop, StoreArg, print},
@@ -48,7 +48,7 @@ pub struct WhyArgs {
 /// Prints the chain.
 ///
 /// # Errors
-/// With the exit code, if there is no such run or cell.
+/// Returns the exit code if there is no such run or cell.
 pub fn why(args: &WhyArgs) -> Result<(), Stop> {
     let bad = |fault: String| Stop::saying(BAD_INPUT, fault);
     let found = runs::find(&args.out.out, &args.run).map_err(bad)?;
@@ -63,7 +63,7 @@ pub fn why(args: &WhyArgs) -> Result<(), Stop> {
             bad(format!("row `{}` has no seed {seed}; it has {}", line.title, seeds.join(", ")))
         })?,
     };
-    // A column of another step is made there.
+    // The number of a column `STEP.METRIC` is made by that step.
     let step = scored.others.get(&*metric.name).unwrap_or(&scored.step);
     let chain = chain(&found.record, step);
     let links: Vec<Link> =
@@ -81,7 +81,7 @@ pub fn why(args: &WhyArgs) -> Result<(), Stop> {
 struct TracedCell<'l> {
     line: &'l ScoredRow,
     scored: &'l Seed,
-    /// The step that made it.
+    /// The step that made the number.
     step: &'l str,
     metric: &'l Metric,
     row: usize,
@@ -90,17 +90,17 @@ struct TracedCell<'l> {
 /// A step that the number depends on.
 struct Link<'r> {
     step: &'r StepRecord,
-    /// Its key, if the store still knows it.
+    /// The key of the step, if the store still has it.
     key: Option<CacheKey>,
-    /// Parameters that differ from their defaults.
+    /// The parameters that differ from their defaults.
     params: Vec<(String, String)>,
-    /// The folder or file that it reads from outside, how many files, how many bytes.
+    /// The folder or file that the step reads from outside, with the number of files and of bytes.
     files: Vec<(String, Option<(usize, u64)>)>,
-    /// What it read: port, `step.port`, digest.
+    /// The inputs: port, `step.port`, digest.
     inputs: Vec<(String, String, Option<String>)>,
 }
 
-/// Row and metric of a cell.
+/// The row and the metric of a cell.
 fn find<'t>(
     cell: &str,
     record: &Record,
@@ -124,7 +124,7 @@ fn find<'t>(
         return Ok((row_at(row, rows)?, metric));
     }
     let place = place.unwrap_or(cell);
-    // The name of a metric may hold a dot, and so may a title.
+    // The name of a metric may contain a dot, and so may a title.
     let split = |name: &str| {
         let row = place.len().checked_sub(name.len()).filter(|at| place.is_char_boundary(*at))?;
         let (row, metric) = place.split_at(row);
@@ -136,7 +136,7 @@ fn find<'t>(
         let names = [&*metric.name, &*metric.title, &*underlined];
         names.into_iter().find_map(|name| Some((split(name)?, metric)))
     });
-    // Of several that fit the longest, which leaves the shortest row.
+    // Of several metrics that fit, the longest is meant, which leaves the shortest row.
     if let Some((row, metric)) = named.min_by_key(|(row, _)| row.len()) {
         return Ok((row_named(&row, rows)?, metric));
     }
@@ -153,7 +153,7 @@ fn find<'t>(
     Err(format!("the table has no metric {}{hint}", quote(metric)))
 }
 
-/// The row of a title as a reader copies it, or of a number.
+/// The row with a title, as a reader copies it, or with a number `r3`.
 fn row_named(row: &str, rows: &[ScoredRow]) -> Result<usize, String> {
     let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let unquoted = row.trim_matches(['"', '\'']);
@@ -182,7 +182,7 @@ fn row_named(row: &str, rows: &[ScoredRow]) -> Result<usize, String> {
     Err(format!("the table has no row {}{hint}", quote(unquoted)))
 }
 
-/// `r3c2`.
+/// Parses `r3c2` into row and column.
 fn numbered(place: &str) -> Option<(usize, usize)> {
     let (row, column) = place.strip_prefix('r')?.split_once('c')?;
     Some((row.parse().ok()?, column.parse().ok()?))
@@ -202,7 +202,7 @@ fn titles(metrics: &[Metric]) -> String {
     titles.join(", ")
 }
 
-/// The step and all that it depends on, from the sources down to it.
+/// The step and all that it depends on, from the sources down to the step.
 fn chain<'r>(record: &'r Record, step: &str) -> Vec<&'r StepRecord> {
     let mut wanted = BTreeSet::from([step]);
     let mut chain: Vec<&StepRecord> = Vec::new();

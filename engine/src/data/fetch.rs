@@ -1,4 +1,4 @@
-//! Downloads data: resumes, retries, checks, and keeps nothing that is wrong.
+//! Downloads data: continues and retries downloads, checks them, and keeps no file that is wrong.
 
 use md5::{Digest as _, Md5};
 use std::{
@@ -16,40 +16,40 @@ use ureq::{
 #[cfg(test)]
 mod tests;
 
-/// Where the training set of IRMAS lies.
+/// The address of the training set of IRMAS.
 pub const IRMAS_URL: &str =
     "https://zenodo.org/record/1290750/files/IRMAS-TrainingData.zip?download=1";
 
 /// The MD5 of that archive.
 pub const IRMAS_MD5: &str = "4fd9f5ed5a18d8e2687e6360b5f60afe";
 
-/// More than that archive or a repacked one takes.
+/// More bytes than that archive or a repacked one takes.
 const LARGEST: u64 = 8_000_000_000;
 
 const IRMAS_FILE: &str = "IRMAS-TrainingData.zip";
 
-/// Said before anything is downloaded.
+/// The terms that are printed before anything is downloaded.
 const IRMAS_TERMS: &str = "\
 IRMAS: a dataset for instrument recognition in musical audio signals (training set, 3.2 GB)
 licence: CC BY-NC-SA 3.0, for non-commercial use, https://creativecommons.org/licenses/by-nc-sa/3.0/
 please cite: J. J. Bosch, J. Janer, F. Fuhrmann, P. Herrera. A Comparison of Sound Segregation
   Techniques for Predominant Instrument Recognition in Musical Audio Signals. ISMIR 2012.";
 
-/// Where a download says what it does.
+/// Receives the messages of a download.
 pub trait Ui {
-    /// A line for the user.
+    /// Prints a line for the user.
     fn say(&mut self, line: &str);
-    /// How many bytes are here, and of how many if the server told.
+    /// Reports how many bytes have arrived, and the total if the server gave it.
     fn bytes(&mut self, done: u64, total: Option<u64>);
 }
 
-/// Why there is no file: a lower-case sentence and what to do.
+/// The error of a download: a lower-case sentence and the advice to the user.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct FetchError {
-    /// What went wrong.
+    /// The error message.
     pub message: String,
-    /// What the user can do.
+    /// The advice to the user.
     pub help: String,
 }
 
@@ -57,14 +57,14 @@ fn failed(message: String, help: &str) -> FetchError {
     FetchError { message, help: help.to_owned() }
 }
 
-/// How long a server that does not answer is asked again.
+/// The limits of a download.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    /// Tries in a row that bring no byte.
+    /// The number of failed tries in a row after which the download ends.
     pub tries: u32,
-    /// The pause after the first of them; it doubles each time.
+    /// The pause after the first failed try; it doubles each time.
     pub pause: Duration,
-    /// The most bytes that are taken from a server that does not say how many there are.
+    /// The most bytes that are taken from a server that gives no total.
     pub most: u64,
 }
 
@@ -74,10 +74,10 @@ impl Default for Patience {
     }
 }
 
-/// Downloads IRMAS into `dir` after saying its licence.
+/// Downloads IRMAS into `dir` after printing its licence.
 ///
 /// # Errors
-/// As [`fetch`].
+/// As for [`fetch`].
 pub fn fetch_irmas(
     url: &str,
     md5: &str,
@@ -90,11 +90,11 @@ pub fn fetch_irmas(
     Ok(file)
 }
 
-/// Downloads `url` to `file`, unless it is there. Bytes go to `file` + `.part` first, which a
-/// later call continues; only a file with the right MD5 gets its name.
+/// Downloads `url` to `file`, unless the file exists. Bytes go to `file` + `.part` first, which a
+/// later call continues; only a file with the right MD5 gets the name `file`.
 ///
 /// # Errors
-/// When the server refuses or stays silent, the disk refuses, or the MD5 is wrong.
+/// When the server refuses or does not answer, when the disk fails, or when the MD5 is wrong.
 pub fn fetch(
     url: &str,
     md5: &str,
@@ -137,18 +137,18 @@ pub fn fetch(
                 format!("`{url}` gave a file with md5 {found}, not {md5}; it was not kept");
             return Err(failed(message, "fetch again, or name another source with `--url`"));
         }
-        // Bytes of an earlier call may be those of another file.
+        // The bytes of an earlier call may belong to another file.
         ui.say("the continued file is damaged; starting over");
         part = Part::open(file).map_err(disk)?;
     }
 }
 
-/// What has come so far.
+/// The bytes that have arrived so far.
 struct Part {
     path: PathBuf,
     file: File,
     length: u64,
-    /// The server's name for this version of the file, kept beside it.
+    /// The server's name for this version of the file, kept beside the bytes.
     version: Option<String>,
 }
 
@@ -204,15 +204,15 @@ fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// Why a try ended before the file did.
+/// The reason why a try ended before the file was complete.
 enum Stop {
     /// Another try may help.
     Again(String),
-    /// None will.
+    /// No further try will help.
     Never(FetchError),
 }
 
-/// Asks until all bytes are here.
+/// Sends requests until all bytes have arrived.
 fn download(
     url: &str,
     part: &mut Part,
@@ -226,7 +226,7 @@ fn download(
         .timeout_per_read(Some(Duration::from_secs(60)))
         .build()
         .into();
-    // A server that knows no ranges may start over each time: only a new best is progress.
+    // A server without ranges may start over each time, so only a new maximum is progress.
     let (mut fruitless, mut best) = (0, part.length);
     loop {
         let reason = match attempt(&agent, url, part, patience.most, ui) {
@@ -247,7 +247,7 @@ fn download(
     }
 }
 
-/// One request and as much of its body as comes.
+/// Sends one request and keeps the part of its body that arrives.
 fn attempt(
     agent: &Agent,
     url: &str,
@@ -301,7 +301,7 @@ fn attempt(
         match body.read(&mut piece) {
             Ok(0) => break,
             Ok(length) => {
-                // What comes behind the end is none of the file.
+                // Bytes behind the end do not belong to the file.
                 let left = total.unwrap_or(most).saturating_sub(part.length);
                 let taken = usize::try_from(left).map_or(length, |left| length.min(left));
                 part.append(&piece[..taken]).map_err(disk)?;
@@ -335,13 +335,13 @@ fn disk(error: io::Error) -> Stop {
     ))
 }
 
-/// What `If-Range` may name: a strong tag, or else a date.
+/// The version for `If-Range`: a strong tag, or else a date.
 fn version(headers: &HeaderMap) -> Option<String> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     text("etag").filter(|tag| !tag.starts_with("W/")).or_else(|| text("last-modified"))
 }
 
-/// Whether a server that ignores `If-Range` still speaks of the file of which part is here.
+/// True if a server that ignores `If-Range` still sends the version of which a part has arrived.
 fn same_version(own: &Option<String>, headers: &HeaderMap) -> bool {
     match (own, version(headers)) {
         (Some(own), Some(other)) => *own == other,
@@ -349,7 +349,7 @@ fn same_version(own: &Option<String>, headers: &HeaderMap) -> bool {
     }
 }
 
-/// Start and total of `bytes 5-9/10`; of `bytes */10` only the total.
+/// The start and the total of `bytes 5-9/10`; of `bytes */10` only the total.
 fn range(response: &Response<Body>) -> Option<(Option<u64>, Option<u64>)> {
     let text = response.headers().get("content-range")?.to_str().ok()?;
     let (span, total) = text.strip_prefix("bytes ")?.split_once('/')?;

@@ -1,4 +1,4 @@
-//! Data for studies: a download, and a corpus written as files.
+//! Data for studies: a download, and a synthetic corpus written as files.
 
 pub mod fetch;
 pub mod synth;

@@ -1,4 +1,4 @@
-//! Writes the synthesised corpus as files in the layout of IRMAS.
+//! Writes the synthetic corpus as files in the layout of IRMAS.
 
 use ops::audio::{corpus, synth::MOST_CLIPS};
 use rayon::prelude::*;
@@ -8,11 +8,12 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-/// Writes `clips_per_class` recordings of each instrument below `dir`. Each file gets its name
-/// when it is whole. `progress` hears how many of how many files are written.
+/// Writes `clips_per_class` recordings of each instrument below `dir`. Each file gets its name when
+/// it is complete. `progress` receives the number of files written and the total.
 ///
 /// # Errors
-/// When the number is out of range, `dir` holds anything, or cannot be written; the message names the place.
+/// When the number is out of range, when `dir` is not empty, or when it cannot be written; the
+/// message gives the path.
 pub fn write_corpus(
     dir: &Path,
     clips_per_class: u32,

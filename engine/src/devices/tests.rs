@@ -1,4 +1,4 @@
-//! Which GPU a machine has, and which step goes there.
+//! Tests of the GPUs that a machine has, and of the devices that steps get.
 
 #![allow(clippy::unwrap_used, reason = "a failure stops the test")]
 

@@ -1,6 +1,6 @@
-//! Whether models may go to a GPU unasked. Once for a machine as it is, GPU and CPU are compared on a
-//! little data, in a process of its own: a driver that crashes takes its process with it. The store keeps
-//! what came of it, so that a run that finds everything done never touches CUDA.
+//! The trial of a GPU, before `auto` chooses it. Once for each state of a machine, GPU and CPU are
+//! compared on a little data, in a process of its own: a driver that crashes takes its process with
+//! it. The store keeps the result, so that a run of cache hits never touches CUDA.
 
 use crate::{run::programs::wait_unless, ui::progress::say};
 use cache::{Digest, Hasher, file_version::FileVersion, regular, store::write_renewable};
@@ -14,23 +14,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The file in the store.
+/// The file in the store that keeps the result.
 const FILE: &str = "gpu-trial-v1.json";
-/// More than any verdict holds.
+/// More bytes than any result takes.
 const LONGEST_VERDICT: u64 = 1 << 20;
-/// A trial takes seconds; one that takes longer hangs.
+/// The time limit. A trial takes seconds; one that takes longer hangs.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// What came of a trial.
+/// The result of a trial.
 #[derive(Serialize, Deserialize)]
 struct TrialResult {
-    /// Of which machine.
+    /// The digest of the machine's state.
     machine: Digest,
-    /// What speaks against the GPU, if anything does.
+    /// The reason against the GPU, if there is one.
     doubt: Option<String>,
 }
 
-/// What speaks against this GPU. Without a trial of the machine as it is now, there is one.
+/// The reason against using this GPU, if there is one. Runs a trial if the machine has not had one
+/// in its present state.
 pub fn doubt(place: &Place, store: &Path) -> Option<String> {
     doubt_by(machine(place), &store.join(FILE), || {
         say("trying the GPU beside the CPU, once for this machine: some seconds");
@@ -49,12 +50,13 @@ fn doubt_by(machine: Digest, file: &Path, run: impl FnOnce() -> Option<String>) 
     }
     let verdict = TrialResult { machine, doubt: run() };
     let text = serde_json::to_vec(&verdict).expect("a verdict always serialises");
-    // What cannot be kept, as where there is no store, costs the next run another trial.
+    // A result that cannot be kept, because there is no store for example, costs the next run
+    // another trial.
     let _ = write_renewable(file, &text);
     verdict.doubt
 }
 
-/// All that a trial rests on: this program, the driver, its compiler, the GPUs.
+/// The digest of all that a trial depends on: this program, the driver, its compiler, the GPUs.
 fn machine(place: &Place) -> Digest {
     let mut hasher = Hasher::new("gpu-trial");
     let program = env::current_exe().unwrap_or_default();
@@ -71,7 +73,7 @@ fn machine(place: &Place) -> Digest {
     hasher.finish()
 }
 
-/// Runs a trial; what speaks against the GPU is the last that it says.
+/// Runs a trial and returns the reason against the GPU: the last line that a failed trial prints.
 fn run() -> Option<String> {
     let failed = |fault: std::io::Error| format!("its trial could not be started: {fault}");
     let mut command = match env::current_exe() {
@@ -93,7 +95,7 @@ fn run() -> Option<String> {
         return None;
     }
     let mut said = String::new();
-    // What it said is for people alone; how it ended is known.
+    // A failed read is ignored: the output is only for the message, and the exit status is known.
     let _ = trial.stderr.take().map(|mut pipe| pipe.read_to_string(&mut said));
     let last = said.lines().rev().find(|line| !line.trim().is_empty());
     let last = last.map(|line| line.strip_prefix("error: ").unwrap_or(line).to_owned());

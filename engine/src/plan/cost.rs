@@ -1,4 +1,4 @@
-//! What a step will cost: time, memory and disk, from what steps like it cost before and from the
+//! The expected cost of a step: time, memory and disk, from earlier steps like it and from the
 //! sizes of what it reads and makes.
 
 use crate::plan::{
@@ -10,27 +10,27 @@ use crate::plan::{
 use crate::run::memory;
 use cache::{CacheKey, Kind, Shape, store::Finished};
 
-/// A prediction. What nothing is known of is left out.
+/// A prediction. Unknown values are none.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Cost {
-    /// How long it takes.
+    /// The duration in seconds.
     pub seconds: Option<f64>,
-    /// Bytes in memory: what a process held before in such a step, or else what inputs and outputs
-    /// take; the work between them may take more.
+    /// Bytes in memory: the peak of a process that ran such a step before, or else the size of
+    /// inputs and outputs; the work between them may take more.
     pub memory: Option<u64>,
-    /// Bytes that its outputs take in the store.
+    /// Bytes that the outputs take in the store.
     pub disk: Option<u64>,
 }
 
-/// The most steps of equal parameters of which the one nearest in size is looked for.
+/// The most steps of equal parameters that are compared to find the one nearest in size.
 const MOST_ALIKE: usize = 32;
-/// What a number takes in memory, in bytes.
+/// The bytes that a number takes in memory.
 const NUMBER: u64 = 4;
-/// What a row without features takes, about: a name, a label, a few numbers.
+/// The bytes that a row without features takes, about: a name, a label, a few numbers.
 const ROW: u64 = 64;
 
-/// The shapes of a step's outputs: those that are there, or what the op says of the shapes that it
-/// reads. How many rows a source gives follows from how many files it reads now and read before.
+/// The shapes of a step's outputs: those of its result, or what the op derives from the shapes that
+/// it reads. The number of rows of a source follows from the number of files now and before.
 pub fn shapes(
     reasons: &Reasons<'_>,
     index: usize,
@@ -67,7 +67,7 @@ pub fn shapes(
     shapes
 }
 
-/// The shapes of what a step reads, in the order of its ports, as far as they can be told.
+/// The shapes of a step's inputs, in the order of its ports, as far as they are known.
 pub fn shapes_read(reasons: &Reasons<'_>, index: usize, before: &[Planned]) -> Vec<Option<Shape>> {
     let step = &reasons.pipeline.steps[index];
     let shape = |port: &ops::Port| {
@@ -79,7 +79,7 @@ pub fn shapes_read(reasons: &Reasons<'_>, index: usize, before: &[Planned]) -> V
     step.op.inputs().iter().map(shape).collect()
 }
 
-/// What a step will cost that runs.
+/// The expected cost of a step that runs.
 pub fn of(
     reasons: &Reasons<'_>,
     index: usize,
@@ -112,7 +112,7 @@ pub fn of(
     }
 }
 
-/// The step that was most like this one, and how many times as much this one reads.
+/// The earlier step that is most like this one, and the ratio of the sizes that the two read.
 fn closest<'h>(
     reasons: &Reasons<'h>,
     index: usize,
@@ -141,8 +141,8 @@ fn closest<'h>(
     alike.min_by(|(_, a), (_, b)| apart(*a).total_cmp(&apart(*b)))
 }
 
-/// Of a step that works row by row, which part of the rows it computes, as a ratio to the part that
-/// the earlier step computed: rows that the same op with the same parameters has made are spared.
+/// For a row-wise step, the part of the rows that it computes, divided by the part that the earlier
+/// step computed: rows that the same op with the same parameters has made are reused.
 fn fresh(entry: &ops::Entry, key: &CacheKey, like: &Finished, shapes: &[Shape]) -> f64 {
     let made = like.outputs.values().filter_map(|object| object.shape.rows).max();
     let (Some(before), Some(now), true) =
@@ -159,7 +159,7 @@ fn fresh(entry: &ops::Entry, key: &CacheKey, like: &Finished, shapes: &[Shape]) 
     (left as f64 / now as f64) / (computed as f64 / before as f64)
 }
 
-/// What a process held that ran a step like this, and as much more as inputs and outputs are larger.
+/// The expected peak memory: the peak of an earlier step, plus the growth of inputs and outputs.
 fn peak(history: &History, like: &Finished, held: u64) -> Option<u64> {
     let peak = Some(like.times.peak_bytes).filter(|peak| *peak > 0)?;
     let read = like.cache_key.inputs.values().filter_map(|content| history.object(content));
@@ -168,7 +168,7 @@ fn peak(history: &History, like: &Finished, held: u64) -> Option<u64> {
     Some((peak + held).saturating_sub(before).max(held))
 }
 
-/// How many times as far this step goes, by the parameters that say only how far to go.
+/// The ratio of the work of two steps by their progressive parameters, such as a number of epochs.
 fn further(entry: &ops::Entry, new: &CacheKey, old: &Finished) -> f64 {
     let schema = (!entry.progressive.is_empty()).then(|| entry.schema());
     let value = |key: &CacheKey, name: &str| {
@@ -185,12 +185,12 @@ pub fn in_memory(shape: &Shape) -> Option<u64> {
         (Some(_), Some(numbers)) if shape.row.is_some() => Some(numbers.saturating_mul(NUMBER)),
         (Some(rows), _) => Some((rows as u64).saturating_mul(ROW)),
         (None, _) if matches!(shape.kind, Kind::Clips | Kind::Spectrogram | Kind::Matrix) => None,
-        // Models and the like say nothing of their size before they are made, and are small.
+        // Models and similar artifacts have no known size before they are made, and are small.
         (None, _) => Some(0),
     }
 }
 
-/// Bytes of files: as before, in proportion; of what was never made, four for each number.
+/// The bytes of files: in proportion to an earlier step, or else four for each number.
 fn disk(
     reasons: &Reasons<'_>,
     index: usize,
@@ -208,7 +208,7 @@ fn disk(
             },
             (Some(object), None) => object.bytes as f64,
             (None, Some(_)) => in_memory(shape)? as f64,
-            // Models and the like say nothing of their size before they are made.
+            // Models and similar artifacts have no known size before they are made.
             (None, None) => continue,
         };
         known = true;

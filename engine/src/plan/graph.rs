@@ -1,13 +1,14 @@
-//! The steps and what flows between them, as a picture for Mermaid or Graphviz.
+//! The steps and their connections, as a picture for Mermaid or Graphviz.
 
 use crate::pipeline::Pipeline;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write;
 
-/// The picture: steps, and for each pair that is joined the ports by which.
+/// The picture: the steps, and the ports by which each pair is connected.
 pub struct Graph {
     nodes: Vec<Node>,
-    /// From one node to another, by which ports; no ports where the reader has only one.
+    /// The edges from one node to another, with their ports; no ports where the reader has only
+    /// one.
     edges: BTreeMap<(usize, usize), BTreeSet<&'static str>>,
 }
 
@@ -18,7 +19,7 @@ struct Node {
 }
 
 impl Graph {
-    /// The graph of a pipeline. The instances of a step are one node unless all are wanted.
+    /// The graph of a pipeline. The instances of a step are one node unless `expand` is true.
     pub fn of(pipeline: &Pipeline, expand: bool) -> Self {
         let mut nodes: Vec<Node> = Vec::new();
         let mut places: HashMap<(&str, &str), usize> = HashMap::new();
@@ -44,7 +45,7 @@ impl Graph {
         Self { nodes, edges }
     }
 
-    /// A flowchart for Mermaid, which Markdown on GitHub and GitLab shows as a picture.
+    /// A flowchart for Mermaid, which GitHub and GitLab show as a picture in Markdown.
     pub fn mermaid(&self) -> String {
         let mut out = "flowchart LR\n".to_owned();
         for (at, node) in self.nodes.iter().enumerate() {
@@ -86,7 +87,7 @@ impl Node {
     }
 }
 
-/// The name of a step without instance and variant.
+/// The name of a step without its instance and variant.
 fn base(name: &str) -> &str {
     name.split(['@', '{']).next().unwrap_or(name)
 }
@@ -95,7 +96,7 @@ fn joined(ports: &BTreeSet<&str>) -> String {
     ports.iter().copied().collect::<Vec<_>>().join(", ")
 }
 
-/// Mermaid writes characters that act as numbered entities with `#` for `&`.
+/// Escapes text for Mermaid, which writes special characters as numbered entities with `#` for `&`.
 fn in_mermaid(text: &str) -> String {
     let plain = |letter: char| letter.is_alphanumeric() || " _-.,@×=+()/".contains(letter);
     text.chars()

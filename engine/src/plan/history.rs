@@ -1,5 +1,5 @@
-//! What the store remembers of finished steps, arranged for two questions: which earlier key is the
-//! nearest to this one, and who made this content.
+//! The finished steps of the store, indexed for two lookups: the earlier key nearest to a key, and
+//! the step that made a content.
 
 use crate::plan::keys::FILES;
 use cache::{
@@ -13,14 +13,14 @@ use std::{
     sync::OnceLock,
 };
 
-/// What a store remembers, read when first something is asked of it: of hits nobody asks.
+/// A history that is read from the store when it is first used; cache hits do not use it.
 pub struct LazyHistory<'s> {
     store: &'s Store,
     read: OnceLock<History>,
 }
 
 impl<'s> LazyHistory<'s> {
-    /// Nothing is read yet.
+    /// A history that is not read yet.
     pub fn of(store: &'s Store) -> Self {
         Self { store, read: OnceLock::new() }
     }
@@ -34,7 +34,7 @@ impl Deref for LazyHistory<'_> {
     }
 }
 
-/// Finished steps.
+/// The finished steps of a store.
 #[derive(Default)]
 pub struct History {
     finished: Vec<Finished>,
@@ -46,14 +46,14 @@ pub struct History {
 #[derive(Default)]
 struct Alike {
     steps: Vec<usize>,
-    /// How many fields each key has.
+    /// The number of fields of each key.
     lengths: Vec<i32>,
-    /// The keys that hold a field, as indices into `steps`.
+    /// The keys that hold each field, as indices into `steps`.
     holders: HashMap<u64, Vec<u32>>,
 }
 
 impl History {
-    /// These steps. Its order does not depend on theirs.
+    /// Indexes these steps. Their order has no effect.
     pub fn new(mut finished: Vec<Finished>) -> Self {
         finished.sort_by_key(|step| step.key);
         let mut history = Self { finished, ..Self::default() };
@@ -73,28 +73,27 @@ impl History {
         history
     }
 
-    /// Those of one op, ordered by key.
+    /// The finished steps of one op, ordered by key.
     pub fn of_op(&self, op: &str) -> impl Iterator<Item = &Finished> {
         let alike = self.ops.get(op).into_iter().flat_map(|alike| &alike.steps);
         alike.map(|at| &self.finished[*at])
     }
 
-    /// The step of the same op whose key differs least. Of several, the one whose differences come
-    /// first by `order`.
+    /// The step of the same op whose key differs least. Of several, the one that comes first by
+    /// `order`.
     pub fn nearest<O: Ord>(
         &self,
         key: &CacheKey,
         order: impl Fn(&CacheKey) -> O,
     ) -> Option<&Finished> {
-        // More of one score differ in as many fields, and are as good as each other. Of sources
-        // there are few, and how many files differ is worth a look.
+        // Many steps of one score differ in as many fields and are equally good. There are few
+        // sources, and the number of files that differ is worth a comparison.
         let compared = if key.inputs.contains_key(FILES) { 16 } else { 4 };
         let nearest = self.nearest_all(&key.op, &fields(key));
         nearest.into_iter().take(compared).min_by_key(|step| order(&step.cache_key))
     }
 
-    /// The steps of an op that share parameters with this key more than others do: what a step
-    /// cost is best learned from them.
+    /// The steps of an op that share most parameters with this key; they best predict its cost.
     pub fn like(&self, key: &CacheKey) -> Vec<&Finished> {
         let mut params = key.clone();
         params.inputs.clear();
@@ -110,7 +109,8 @@ impl History {
                 shared[place as usize] += 1;
             }
         }
-        // Twice what is shared less what the other has: the fewer fields differ, the more it is.
+        // Twice the shared fields minus the other key's fields: the fewer fields differ, the higher
+        // the score.
         let score = |place: usize| 2 * shared[place] - alike.lengths[place];
         let Some(best) = (0..shared.len()).map(score).max() else { return Vec::new() };
         let nearest = (0..shared.len()).filter(|place| score(*place) == best);
@@ -129,13 +129,13 @@ impl History {
         makers.max_by_key(shared)
     }
 
-    /// What is known of that content.
+    /// The object with this content, if a finished step made it.
     pub fn object(&self, content: &Digest) -> Option<&Object> {
         let at = *self.makers.get(content)?.first()?;
         self.finished[at].outputs.values().find(|object| object.digest == *content)
     }
 
-    /// How many numbers or rows a finished step read; of what came from outside, nothing is known.
+    /// The number of numbers or rows that a finished step read; none if a size is not known.
     pub fn read_by(&self, step: &Finished) -> Option<u64> {
         let inputs = step.cache_key.inputs.iter().filter(|(port, _)| *port != FILES);
         let sizes: Option<Vec<u64>> =
@@ -144,15 +144,15 @@ impl History {
     }
 }
 
-/// Numbers in the features of a shape, or its rows if it has none.
+/// The number of numbers in the features of a shape, or its rows if it has no features.
 pub fn elements(shape: &Shape) -> Option<u64> {
     let row = shape.row.iter().flatten().map(|n| *n as u64);
     Some(row.fold(shape.rows? as u64, u64::saturating_mul))
 }
 
-/// Everything that a key holds besides its op, each field as one number.
+/// All fields of a key except its op, each as one number.
 fn fields(key: &CacheKey) -> Vec<u64> {
-    // All fields by name, so that a new one is not forgotten.
+    // All fields are listed by name, so that a new one is not forgotten.
     let CacheKey { format, op: _, version, params, inputs, seed, numerics } = key;
     let hash = |field: &dyn Fn(&mut DefaultHasher)| {
         let mut hasher = DefaultHasher::new();
@@ -241,7 +241,7 @@ mod tests {
         assert_eq!(history.read_by(&first), None, "nobody knows what it read");
     }
 
-    /// A key of which every field holds something, and the same with another value in each field.
+    /// A key with a value in every field, and keys that differ from it in one field each.
     fn keys_that_differ() -> (CacheKey, Vec<(String, CacheKey)>) {
         let Finished { mut cache_key, .. } = step("a", &[("k", 1)], "x", "1");
         (cache_key.seed, cache_key.numerics) = (Some(1), Some("cpu".to_owned()));

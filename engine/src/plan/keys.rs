@@ -1,5 +1,5 @@
-//! The key of a step: what decides its bytes. Why it differs from an earlier one, [`crate::plan::reasons`]
-//! says from the same fields.
+//! The key of a step, which holds all that decides the bytes of its result.
+//! [`crate::plan::reasons`] compares the fields of two keys.
 
 use crate::pipeline::Step;
 use cache::{CacheKey, Digest};
@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 /// The name under which the files of a source stand among the inputs of a key.
 pub const FILES: &str = "files";
 
-/// The key of a step whose inputs have this content.
+/// The key of a step whose inputs have these digests.
 pub fn key_of(step: &Step, inputs: BTreeMap<String, Digest>, device: &str) -> CacheKey {
     let entry = step.entry;
-    // A path is no part of a key, but a command that mentions one is.
+    // A path is no part of a key, except a path that a command mentions.
     let sources = step.op.sources().into_iter();
     let paths = sources.filter(|source| !matches!(source.select, Select::Mentioned));
     let outside: Vec<_> = paths.map(|source| source.param).collect();
@@ -34,12 +34,12 @@ pub fn key_of(step: &Step, inputs: BTreeMap<String, Digest>, device: &str) -> Ca
     }
 }
 
-/// The same key without some parameters: what runs that differ only in these have in common.
+/// The same key without some parameters: the common part of runs that differ only in these.
 pub fn without(key: &CacheKey, params: &[&str]) -> CacheKey {
     let mut common = key.clone();
     common.params.retain(|name, _| !params.contains(&name.as_str()));
     common
 }
 
-/// Why a step of an op runs that no step has used yet.
+/// The reason of a step of an op that never ran before.
 pub const NEVER: &str = "never run before";

@@ -1,4 +1,4 @@
-//! What is known of every step before anything runs: its key, and its result if that is there.
+//! The cache lookup of every step before a run: its key, and its result if there is one.
 
 use crate::{
     pipeline::Pipeline,
@@ -7,20 +7,20 @@ use crate::{
 use cache::{CacheKey, Digest, Store, store::Finished};
 use rayon::prelude::*;
 
-/// What is known of a step.
+/// The result of a cache lookup.
 #[derive(Default)]
 pub enum CacheLookup {
-    /// Blocked: it is not wanted, or something it reads is not there yet.
+    /// Blocked: the step is not wanted, or one of its inputs has no result yet.
     #[default]
     Blocked,
-    /// Its key, but no result.
+    /// The key of the step and its digest, without a result.
     Miss(Box<CacheKey>, Digest),
-    /// Its result.
+    /// The result of the step.
     Hit(Box<Finished>),
 }
 
 impl CacheLookup {
-    /// The result, if it is there.
+    /// The result, if there is one.
     pub fn finished(&self) -> Option<&Finished> {
         match self {
             Self::Hit(finished) => Some(finished),
@@ -29,11 +29,11 @@ impl CacheLookup {
     }
 }
 
-/// Steps that are looked at without other threads.
+/// Layers of fewer steps than this are looked up by one thread.
 const FEW: usize = 64;
 
-/// Looks at all wanted steps. Those that read nothing come first, then those that read only them,
-/// and so on: within such a layer no step needs another, so all threads look at it together.
+/// Looks up all wanted steps in layers: first the steps without inputs, then those that read only
+/// them, and so on. Within a layer no step needs another, so all threads share its lookups.
 pub fn lookup(
     pipeline: &Pipeline,
     files: &Files,
@@ -49,7 +49,7 @@ pub fn lookup(
             let one = |&index: &usize| (index, look_at(pipeline, files, store, &lookups, index));
             let found: Vec<_> = match few {
                 true => layer.iter().map(one).collect(),
-                // It does not split a layer of few.
+                // A layer of few steps is not split.
                 false => layer.par_iter().with_min_len(FEW / 2).map(one).collect(),
             };
             for (index, look) in found {
@@ -57,7 +57,7 @@ pub fn lookup(
             }
         }
     };
-    // From within the pool: a thread outside of it would be woken after each layer.
+    // The call is inside of the pool: a thread outside of it would be woken after each layer.
     if few {
         in_turn()
     } else {
@@ -86,12 +86,12 @@ fn look_at(
     }
 }
 
-/// Wanted steps by the longest way from a step that reads nothing.
+/// The wanted steps by the longest path from a step without inputs.
 fn layers(pipeline: &Pipeline, wanted: &[bool]) -> Vec<Vec<usize>> {
     let mut depth = vec![0; pipeline.steps.len()];
     let mut layers: Vec<Vec<usize>> = Vec::new();
     for (index, step) in pipeline.steps.iter().enumerate().filter(|(index, _)| wanted[*index]) {
-        // Steps come after what they read.
+        // Steps come after the steps that they read.
         let at = step.inputs.iter().map(|input| depth[input.step] + 1).max().unwrap_or(0);
         depth[index] = at;
         if layers.len() <= at {

@@ -1,4 +1,4 @@
-//! What a run would do: of each step, whether its result is there, why it would run, and what that
+//! The plan of a run: for each step, whether its result is cached, why it would run, and what that
 //! would cost.
 
 pub mod cost;
@@ -21,21 +21,21 @@ use crate::{
 };
 use cache::{CacheKey, Digest, Shape, Store, store::Finished};
 
-/// What would become of a step.
+/// The forecast for a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Forecast {
-    /// Its result is there.
+    /// The result is cached.
     Hit,
-    /// It runs.
+    /// The step runs.
     Run,
-    /// It runs unless what it reads is made again with the same bytes.
+    /// The step runs unless its inputs are made again with the same bytes.
     Maybe,
-    /// It is not asked for.
+    /// The step is not asked for.
     Skip,
 }
 
 impl Forecast {
-    /// The word in listings.
+    /// The word for the forecast in listings.
     pub fn name(self) -> &'static str {
         match self {
             Forecast::Hit => "hit",
@@ -46,28 +46,28 @@ impl Forecast {
     }
 }
 
-/// What is known of a step before a run.
+/// A planned step.
 pub struct Planned {
-    /// What would become of it.
+    /// The forecast.
     pub verdict: Forecast,
-    /// Why; nothing for a hit.
+    /// The reason to run; empty for a hit.
     pub reason: String,
-    /// Its key, without inputs that are not there yet; none of a step that is not asked for.
+    /// The key, without inputs that have no result yet; none for a step that is not asked for.
     pub key: Option<CacheKey>,
-    /// Whether that is all of the key.
+    /// True if the key is complete.
     pub whole: bool,
-    /// Its result, if that is there.
+    /// The result, if it is cached.
     pub finished: Option<Finished>,
-    /// The shapes of its outputs as far as they can be told, in the order of its ports.
+    /// The shapes of the outputs as far as they are known, in the order of the ports.
     pub shapes: Vec<Shape>,
-    /// What it would cost.
+    /// The expected cost.
     pub cost: Cost,
-    /// What is said of it below it: "`clips` has 3 new files".
+    /// The cause that is given at steps that read this one: "`clips` has 3 new files".
     cause: String,
 }
 
 impl Planned {
-    /// Its key, if all of it is known.
+    /// The key, if it is complete.
     pub fn whole_key(&self) -> Option<&CacheKey> {
         self.key.as_ref().filter(|_| self.whole)
     }
@@ -86,22 +86,22 @@ impl Planned {
     }
 }
 
-/// What a run would do.
+/// The plan of a run.
 pub struct Plan<'s> {
-    /// One a step, in the order of the pipeline.
+    /// One entry for each step, in the order of the pipeline.
     pub steps: Vec<Planned>,
-    /// What finished before.
+    /// The finished steps of the store.
     pub history: LazyHistory<'s>,
-    /// Why steps would not be started.
+    /// The errors of steps that would not be started.
     pub refused: Vec<StepError>,
 }
 
-/// Stands for the content of an input that is not there yet.
+/// The placeholder for the digest of an input that has no result yet.
 fn unknown() -> Digest {
     Digest::of(b"")
 }
 
-/// Looks at every step that is asked for, and runs none.
+/// Plans every step that is asked for, and runs none.
 pub fn plan<'s>(
     pipeline: &Pipeline,
     files: &Files,
@@ -160,7 +160,8 @@ pub fn plan<'s>(
     Plan { steps, history, refused }
 }
 
-/// Whether a step whose result is not there runs, why, and what is said of it further down.
+/// The forecast for a step without a cached result, its reason, and the cause that is given at
+/// later steps.
 fn judge(
     reasons: &Reasons<'_>,
     index: usize,
@@ -202,7 +203,7 @@ fn judge(
     (verdict, words, cause)
 }
 
-/// The name under which the files of a source stand is not a port of the step.
+/// The inputs of a key by port, without the entry for the files of a source.
 pub fn ports(key: &CacheKey) -> impl Iterator<Item = (&String, &Digest)> {
     key.inputs.iter().filter(|(port, _)| *port != FILES)
 }

@@ -1,5 +1,5 @@
-//! Why a step runs: the fields in which its key differs from the nearest earlier one, and for an
-//! input that changed, the step further up where the change began.
+//! The reason why a step runs: the fields in which its key differs from the nearest earlier one,
+//! and for an input that changed, the earlier step where the change began.
 
 use crate::{
     pipeline::{Input, Pipeline},
@@ -17,41 +17,41 @@ use std::{
     fmt::Display,
 };
 
-/// Why a step runs whose key is in the journal: an object of it is gone.
+/// The reason of a step whose key is in the journal, but whose result has lost an object.
 pub const LOST: &str = "its result is no longer whole";
 
-/// Everything from which reasons follow.
+/// The data from which reasons are derived.
 pub struct Reasons<'a> {
-    /// The steps.
+    /// The pipeline.
     pub pipeline: &'a Pipeline,
-    /// The files of every step's sources.
+    /// The source files of every step.
     pub files: &'a [Vec<FileEntry>],
-    /// What finished before.
+    /// The finished steps of the store.
     pub history: &'a LazyHistory<'a>,
-    /// Where the files of earlier sources are noted.
+    /// The store, which has notes of the files of earlier sources.
     pub store: &'a Store,
 }
 
-/// How a key differs from an earlier one.
+/// The differences of a key from an earlier one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Differences {
-    /// What changed in the step itself, in words.
+    /// The changes of the step itself, in words.
     pub own: Vec<String>,
-    /// The ports whose content changed, with what they held before.
+    /// The ports whose content changed, with their former content.
     pub inputs: Vec<(String, Option<Digest>)>,
-    /// How many files of its source changed, as far as that is known.
+    /// The number of source files that changed; the maximum if it is not known.
     pub files: usize,
 }
 
 impl Differences {
-    /// Whether the keys are the same.
+    /// True if the keys are the same.
     pub fn is_empty(&self) -> bool {
         self.own.is_empty() && self.inputs.is_empty()
     }
 }
 
 impl<'a> Reasons<'a> {
-    /// Why the step with this key runs. `key_of` gives the keys of the steps before it.
+    /// The reason why the step with this key runs. `key_of` gives the keys of the steps before it.
     pub fn why<'k>(
         &self,
         step: usize,
@@ -80,7 +80,8 @@ impl<'a> Reasons<'a> {
         self.history.nearest(key, order)
     }
 
-    /// Differences in words: those of the step itself, then its inputs, each with its cause.
+    /// Describes differences in words: those of the step itself, then its inputs, each with its
+    /// cause.
     pub fn in_words<'k>(
         &self,
         step: usize,
@@ -103,7 +104,7 @@ impl<'a> Reasons<'a> {
         words.join(", ")
     }
 
-    /// `step.port`.
+    /// The name of an input's output: `step.port`.
     pub fn output_name(&self, input: &Input) -> String {
         format!("{}.{}", self.pipeline.steps[input.step].name, input.output)
     }
@@ -112,8 +113,8 @@ impl<'a> Reasons<'a> {
         self.pipeline.steps[step].inputs.iter().find(|input| input.port == port)
     }
 
-    /// Where a change of content began: up from the step that made it, to the first one that
-    /// differs in more than its inputs from the step that made the earlier content.
+    /// The origin of a change of content. Goes up from the step that made the content, to the first
+    /// step that differs in more than its inputs from the step that made the earlier content.
     fn cause<'k>(
         &self,
         input: &Input,
@@ -171,13 +172,13 @@ pub(super) enum Difference<'k> {
     Value(String),
     /// The parameters.
     Params,
-    /// The content at a port, with what was there before.
+    /// The content at a port, with its former content.
     Input(&'k String, Option<Digest>),
 }
 
 /// The fields in which two keys of one op differ.
 pub(super) fn differences<'k>(old: &'k CacheKey, new: &'k CacheKey) -> Vec<Difference<'k>> {
-    // All fields by name, so that a new one is not forgotten.
+    // All fields are listed by name, so that a new one is not forgotten.
     let CacheKey { format, op: _, version, params, inputs, seed, numerics } = old;
     let mut found = Vec::new();
     let mut value = |name: &str, old: &dyn Display, new: &dyn Display| {
@@ -207,7 +208,7 @@ pub(super) fn differences<'k>(old: &'k CacheKey, new: &'k CacheKey) -> Vec<Diffe
     found
 }
 
-/// Parameters that differ, each with both values; an absent one has its default.
+/// The parameters that differ, each with both values; an absent one has its default.
 fn params(
     entry: &Entry,
     old: &BTreeMap<String, Value>,
@@ -225,7 +226,7 @@ fn params(
     differing.map(|name| format!("`{name}` {} → {}", show(old, name), show(new, name))).collect()
 }
 
-/// A value as it is written in YAML, shortened when it is long.
+/// Formats a value as YAML, shortened when it is long.
 pub fn shown(value: &Value) -> String {
     const LONGEST: usize = 40;
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -235,7 +236,8 @@ pub fn shown(value: &Value) -> String {
     }
 }
 
-/// How many files of a source changed, and how: `3 new files, 1 changed file (`bell/00.wav`)`.
+/// Counts the changed files of a source and describes the changes: `3 new files, 1 changed file
+/// (`bell/00.wav`)`.
 fn files(before: &[NotedFile], now: &[FileEntry]) -> (usize, String) {
     let old: BTreeMap<&str, &Digest> =
         before.iter().map(|file| (file.name.as_str(), &file.digest)).collect();
@@ -246,7 +248,7 @@ fn files(before: &[NotedFile], now: &[FileEntry]) -> (usize, String) {
         names.map(|name| (*name).to_owned()).collect::<Vec<_>>()
     };
     let (mut added, mut gone) = (only(&new, &old), only(&old, &new));
-    // The same content under another name was renamed.
+    // The same content under another name is a renamed file.
     let mut renamed = Vec::new();
     added.retain(|name| {
         let from = gone.iter().position(|old_name| old[old_name.as_str()] == new[name.as_str()]);

@@ -1,4 +1,4 @@
-//! Artifacts as files for other tools.
+//! Exports artifacts as files for other tools.
 
 use cache::{
     Artifact, Column, Data, Digest, Kind, Store, Table, parquet,
@@ -7,11 +7,11 @@ use cache::{
 use npyz::WriterBuilder;
 use std::{fs, path::Path};
 
-/// Writes an artifact in the format that the file's ending names. `laps` are the seconds between the
-/// states that its step saved.
+/// Writes an artifact in the format of the file's extension. `laps` are the seconds between the
+/// states that the artifact's step saved.
 ///
 /// # Errors
-/// A sentence: the format cannot hold it, or the file cannot be written.
+/// Returns a sentence if the format cannot hold the artifact or the file cannot be written.
 pub fn write(
     store: &Store,
     digest: &Digest,
@@ -41,9 +41,9 @@ pub fn write(
     write_whole(to, &bytes).map_err(io)
 }
 
-/// A history with a column `seconds`, how long each row took. Only the record of the run knows: a
-/// result holds no time, so that its bytes repeat. Rows that were there before, of a training that
-/// this one went on with, have none (NaN).
+/// Adds a column `seconds` to a history: the duration of each row. Only the record of the run has
+/// it, because a result holds no times, so that its bytes repeat. Rows of an earlier training that
+/// this one continued have NaN.
 fn with_seconds(artifact: &Artifact, laps: &[f64]) -> Option<Artifact> {
     let table = artifact.as_table().filter(|_| artifact.kind == Kind::History)?;
     let before = table.rows().checked_sub(laps.len())?;
@@ -59,7 +59,7 @@ fn unnamed(to: &Path, endings: &str) -> String {
     format!("`{}` names no format that fits: end it in {endings}", to.display())
 }
 
-/// Comma-separated values; an array column `features` becomes `features_0`, `features_1`, …
+/// Writes comma-separated values; an array column `features` becomes `features_0`, `features_1`, …
 fn csv(table: &Table) -> Result<Vec<u8>, String> {
     let fault = |fault: csv::Error| fault.to_string();
     let mut writer = csv::Writer::from_writer(Vec::new());
@@ -80,7 +80,7 @@ fn csv(table: &Table) -> Result<Vec<u8>, String> {
     writer.into_inner().map_err(|fault| fault.to_string())
 }
 
-/// NumPy's format: the array column, or the only column of numbers.
+/// Writes NumPy's format: the array column, or the only column of numbers.
 fn npy(table: &Table) -> Result<Vec<u8>, String> {
     let array = table.columns().find_map(|(_, column)| match column {
         Column::Array(array) => Some(array),

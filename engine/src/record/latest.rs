@@ -1,5 +1,5 @@
-//! Which run of a study is the latest: a symbolic link `latest` to its folder. Where there can be none,
-//! as on FAT or where a folder has that name, a file `latest.txt` holds the name of the run instead.
+//! The latest run of a study: a symbolic link `latest` to its folder. Where no link is possible, on
+//! FAT or where a folder has that name, a file `latest.txt` holds the name of the run instead.
 
 use cache::{regular, store::write_renewable};
 use std::{
@@ -9,11 +9,11 @@ use std::{
 
 const LINK: &str = "latest";
 const TEXT: &str = "latest.txt";
-/// More than any name of a run.
+/// More bytes than any name of a run has.
 const LONGEST: u64 = 4096;
 
-/// Makes a run the latest of its study: a new link, renamed over the old one. What to know, if it
-/// could not be a link.
+/// Makes a run the latest of its study: creates a new link and renames it over the old one. Returns
+/// a message for the user if no link was possible.
 ///
 /// # Errors
 /// When the folder cannot be written.
@@ -41,12 +41,12 @@ pub fn point_to(folder: &Path) -> io::Result<Option<String>> {
     Ok(Some(format!("{why}, so `{text}` names the latest run")))
 }
 
-/// The latest run of a study, by the name of its folder.
+/// The latest run of a study: the name of its folder.
 pub fn of(study: &Path) -> Option<PathBuf> {
     written(study).or_else(|| fs::read_link(study.join(LINK)).ok())
 }
 
-/// The folder that a path ending in `latest` means; any other path means itself.
+/// The folder of the latest run for a path that ends in `latest`; any other path unchanged.
 pub fn followed(folder: PathBuf) -> PathBuf {
     let study = folder.parent().filter(|_| folder.file_name().is_some_and(|name| name == LINK));
     match study.and_then(|study| Some(study.join(written(study)?))) {
@@ -55,7 +55,7 @@ pub fn followed(folder: PathBuf) -> PathBuf {
     }
 }
 
-/// The name in the file, if it is that of a folder beside it.
+/// The name in the file `latest.txt`, if there is a folder of that name beside the file.
 fn written(study: &Path) -> Option<PathBuf> {
     let text = String::from_utf8(regular::read(&study.join(TEXT), LONGEST).ok()?).ok()?;
     let name = PathBuf::from(text.trim_end());
@@ -80,7 +80,7 @@ mod tests {
         assert_eq!(of(&study), None);
         assert_eq!(run("1"), None);
         assert_eq!(of(&study), Some("1".into()));
-        // What a copy through a system without links leaves.
+        // A copy through a system without links leaves a folder in place of the link.
         fs::remove_file(study.join(LINK)).expect("a link");
         fs::create_dir(study.join(LINK)).expect("a folder");
         fs::write(study.join(LINK).join("notes"), "mine").expect("a file");

@@ -1,5 +1,5 @@
-//! What killed runs left behind among the runs: folders without a record, files that are half written,
-//! links that were not renamed. Only what bears a name of the engine's own is taken for such.
+//! The leftovers of killed runs among the runs: folders without a record, half-written files, links
+//! that were not renamed. Only names that the engine itself gives are counted as leftovers.
 
 use super::{new, runs};
 use std::{
@@ -11,16 +11,16 @@ use std::{
 };
 use walkdir::WalkDir;
 
-/// What is left, each older than was asked.
+/// The leftovers that are old enough.
 #[derive(Default)]
 pub struct Leftovers {
     /// Folders of runs without a record.
     pub folders: Vec<PathBuf>,
-    /// Files and links.
+    /// Half-written files, and links that were not renamed.
     pub files: Vec<PathBuf>,
 }
 
-/// Looks through the studies below a folder. No link is followed.
+/// Searches the studies below a folder. No link is followed.
 pub fn find(out: &Path, older_than: Duration) -> Leftovers {
     let mut left = Leftovers::default();
     let is_old = |metadata: &Metadata| {
@@ -49,10 +49,10 @@ pub fn find(out: &Path, older_than: Duration) -> Leftovers {
     left
 }
 
-/// Removes it.
+/// Removes the leftovers.
 ///
 /// # Errors
-/// When something cannot be removed.
+/// When one of them cannot be removed.
 pub fn remove(left: &Leftovers) -> io::Result<()> {
     for file in &left.files {
         fs::remove_file(file)?;
@@ -71,7 +71,7 @@ fn entries(folder: &Path) -> Vec<(PathBuf, Metadata)> {
     found
 }
 
-/// Whether no run is at work in a folder, and all in it is what the engine writes there.
+/// True if no run works in a folder, and the folder holds only what the engine writes there.
 fn is_dead(folder: &Path) -> bool {
     let is_free = File::open(folder).is_ok_and(|folder| folder.try_lock().is_ok());
     is_free
@@ -91,12 +91,12 @@ fn is_dead(folder: &Path) -> bool {
         })
 }
 
-/// What a report consists of.
+/// The files of a report.
 const REPORT: [&str; 5] =
     ["report.md", "report.html", "report.tex", "results.csv", "results.parquet"];
 const FIGURES: &str = "figures";
 
-/// A file that still bears a temporary name: `.tmp` and six letters or digits.
+/// True for a file that still has a temporary name: `.tmp` and six letters or digits.
 fn is_half(path: &Path, metadata: &Metadata) -> bool {
     let name = path.file_name().and_then(OsStr::to_str);
     let random = name.and_then(|name| name.strip_prefix(".tmp"));
@@ -104,7 +104,7 @@ fn is_half(path: &Path, metadata: &Metadata) -> bool {
     metadata.is_file() && random.is_some_and(is_random)
 }
 
-/// The new `latest` of a process: `.latest-<process>`.
+/// True for a link `latest` that was not renamed yet: `.latest-<process>`.
 fn is_fresh_link(name: &OsStr) -> bool {
     let process = name.to_str().and_then(|name| name.strip_prefix(".latest-"));
     process.is_some_and(|it| !it.is_empty() && it.bytes().all(|byte| byte.is_ascii_digit()))

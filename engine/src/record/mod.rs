@@ -1,4 +1,4 @@
-//! What runs have left behind: their folders, their numbers, their artifacts as files.
+//! Finished runs: their folders, their records, their tables, their artifacts as files.
 
 pub mod export;
 pub mod latest;
@@ -9,7 +9,8 @@ pub mod runs;
 use cache::{Record, Store};
 use reports::ScoreTable;
 
-/// The table of a run, as its report shows it. What the store has lost is missing with the reason.
+/// The table of a run, as its report shows it. A value that the store has lost is missing, with the
+/// reason.
 pub fn table(record: &Record, store: &Store) -> ScoreTable {
     ScoreTable::read(record, store, ops::known_metric)
 }

@@ -1,4 +1,4 @@
-//! The folder of a new run, whose name says when it was made.
+//! The folder of a new run, whose name is the time when it was made.
 
 use jiff::{ToSpan, civil::DateTime};
 use std::{
@@ -8,21 +8,21 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The folder of a run that goes on: locked as long as this lives, so that nobody takes it for a
-/// folder that a killed run left behind.
+/// The folder of a run in progress. It is locked as long as this value lives, so that no other
+/// process takes it for the folder of a killed run.
 pub struct NewRun {
-    /// Its name.
+    /// The name of the run.
     pub id: String,
     /// The folder.
     pub folder: PathBuf,
     _lock: Option<File>,
 }
 
-/// Makes the folder of a new run. Its id is the time to the millisecond, later than that of every run
-/// below `out`, so that ids sort as runs were made: also where a clock was put back.
+/// Creates the folder of a new run. Its id is the time to the millisecond, and later than the id of
+/// every run below `out`, so that ids sort in the order of runs even if a clock was put back.
 ///
 /// # Errors
-/// When the folder cannot be made.
+/// When the folder cannot be created.
 pub fn create(out: &Path, pipeline: &str) -> io::Result<NewRun> {
     let study = out.join(pipeline);
     fs::create_dir_all(&study)?;
@@ -32,11 +32,11 @@ pub fn create(out: &Path, pipeline: &str) -> io::Result<NewRun> {
         let folder = study.join(&id);
         match fs::create_dir(&folder) {
             Ok(()) => {
-                // Where folders cannot be locked, they are told by their age alone.
+                // A folder that cannot be locked is judged by its age alone.
                 let lock = File::open(&folder).ok().filter(|it| it.try_lock().is_ok());
                 return Ok(NewRun { id, folder, _lock: lock });
             }
-            // Another process came first.
+            // Another process has created a run of the same id.
             Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => {
                 time = time.saturating_add(1.millisecond());
             }
@@ -45,7 +45,7 @@ pub fn create(out: &Path, pipeline: &str) -> io::Result<NewRun> {
     }
 }
 
-/// Whether a run may have that name.
+/// True if the name is a valid id of a run.
 pub fn is_id(name: &OsStr) -> bool {
     name.to_str().and_then(ending).is_some()
 }
@@ -54,7 +54,7 @@ fn id(time: DateTime) -> String {
     format!("{}-{:03}", time.strftime("%Y-%m-%d-%H%M%S"), time.millisecond())
 }
 
-/// The first moment whose id sorts behind all others of that second or millisecond.
+/// The first time whose id sorts behind all ids of the same second or millisecond.
 fn ending(id: &str) -> Option<DateTime> {
     let (second, rest) = id.split_at_checked(SECOND.len())?;
     let time = DateTime::strptime("%Y-%m-%d-%H%M%S", second).ok()?;
@@ -63,21 +63,21 @@ fn ending(id: &str) -> Option<DateTime> {
         Some(rest) if rest.len() == 3 && is_number(rest) => {
             time.checked_add((rest.parse::<i64>().ok()? + 1).milliseconds()).ok()
         }
-        // Ids of earlier versions: a second, and a number where several runs began in it.
+        // Ids of earlier versions hold a second, and a number where several runs began in it.
         Some(rest) if is_number(rest) => time.checked_add(1.second()).ok(),
         None if rest.is_empty() => time.checked_add(1.second()).ok(),
         _ => None,
     }
 }
 
-/// How long the part of an id is that names a second.
+/// An example of the part of an id that names a second.
 const SECOND: &str = "2026-11-27-093000";
 
 fn after(now: DateTime, newest: Option<DateTime>) -> DateTime {
     newest.map_or(now, |newest| newest.max(now))
 }
 
-/// The first moment behind all runs below a folder.
+/// The first time whose id sorts behind all runs below a folder.
 fn newest(out: &Path) -> Option<DateTime> {
     let inside = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
     let runs = inside(out).flat_map(|study| inside(&study.path()));
@@ -95,7 +95,7 @@ mod tests {
         for study in ["z", "a", "m"].repeat(4) {
             ids.push(create(out.path(), study).expect("a folder").id);
         }
-        // A run whose clock went ahead, and one of an earlier version.
+        // A run whose clock was ahead, and a run of an earlier version.
         for ahead in ["2999-12-31-235959-998", "2999-12-31-235959-9"] {
             fs::create_dir(out.path().join("a").join(ahead)).expect("a folder");
             ids.push(ahead.to_owned());

@@ -1,4 +1,4 @@
-//! Runs that were made: their folders `<out>/<name>/<id>/` and their records.
+//! Finds and reads finished runs: their folders `<out>/<name>/<id>/` and their records.
 
 use super::latest;
 use crate::ui::suggest;
@@ -13,12 +13,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The file of the record in a run's folder.
+/// The name of the record file in a run's folder.
 pub const RECORD: &str = "record.json";
-/// The longest record that is read.
+/// The longest record that is read, in bytes.
 const LONGEST_RECORD: u64 = 1 << 30;
 
-/// Writes the record of a run. One of a run in which nothing ran can be made again by running it.
+/// Writes the record of a run, durably unless all steps were hits: such a record can be made again
+/// by running the pipeline.
 ///
 /// # Errors
 /// When the folder cannot be written.
@@ -30,18 +31,19 @@ pub fn write_record(folder: &Path, record: &Record) -> io::Result<()> {
     write(&folder.join(RECORD), &json)
 }
 
-/// A run that was made before.
+/// A finished run.
 pub struct Found {
-    /// Where it lies.
+    /// The folder of the run.
     pub folder: PathBuf,
-    /// What it did.
+    /// The record of the run.
     pub record: Record,
 }
 
 /// Finds a run by folder, by id, by study or by `latest`, and reads its record.
 ///
 /// # Errors
-/// A sentence that says what was looked for and where, or what is wrong with the record.
+/// Returns a sentence with the name and the places that were searched, or with the fault of the
+/// record.
 pub fn find(out: &Path, run: &str) -> Result<Found, String> {
     let folder = candidates(out, run)
         .into_iter()
@@ -55,7 +57,7 @@ pub fn find(out: &Path, run: &str) -> Result<Found, String> {
 /// Reads the record in a run's folder.
 ///
 /// # Errors
-/// A sentence: it cannot be read, is damaged, or is of another version.
+/// Returns a sentence if the record cannot be read, is damaged, or has another version.
 pub fn read(folder: &Path) -> Result<Record, String> {
     let path = folder.join(RECORD);
     let shown = path.display();
@@ -66,7 +68,7 @@ pub fn read(folder: &Path) -> Result<Record, String> {
     {
         return Ok(record);
     }
-    // What is wrong with it.
+    // The error describes the fault of the text.
     let json: serde_json::Value = serde_json::from_slice(&text).map_err(|fault| {
         format!("`{shown}` is damaged ({fault}); run the pipeline again, which makes a new one")
     })?;
@@ -92,7 +94,7 @@ pub fn read(folder: &Path) -> Result<Record, String> {
     })
 }
 
-/// Every run below a folder, the newest first. What is no run is passed over.
+/// The folders of all runs below a folder, the newest first. Anything else is passed over.
 pub fn all(out: &Path) -> Vec<PathBuf> {
     let folders = |folder: &Path| {
         let inside = fs::read_dir(folder).into_iter().flatten().flatten();
@@ -104,12 +106,14 @@ pub fn all(out: &Path) -> Vec<PathBuf> {
     runs
 }
 
-/// Whether something in a folder has the name of a record; what it is, shows when it is read.
+/// True if a folder holds an entry with the name of a record; its content is checked when it is
+/// read.
 pub fn has_record(folder: &Path) -> bool {
     folder.join(RECORD).symlink_metadata().is_ok()
 }
 
-/// Where a run of that name may lie, the likeliest first; of several studies' `latest`, the newest.
+/// The folders where a run of this name may be, the likeliest first; among the `latest` of several
+/// studies, the newest.
 fn candidates(out: &Path, run: &str) -> Vec<PathBuf> {
     let mut below: Vec<_> = fs::read_dir(out)
         .into_iter()
@@ -133,7 +137,7 @@ fn candidates(out: &Path, run: &str) -> Vec<PathBuf> {
     all
 }
 
-/// What to say of a name that no run has.
+/// The message for a name that no run has.
 fn unknown(out: &Path, run: &str) -> String {
     let nothing = format!("there is no run `{run}` below `{}`", out.display());
     let runs = all(out);

@@ -1,4 +1,4 @@
-//! Artifacts in memory, context by the steps that run: each is read from the store once.
+//! Artifacts in memory, shared by the steps that run: each artifact is read from the store once.
 
 use cache::{Artifact, Digest, Store, StoreError};
 use std::{
@@ -6,25 +6,25 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-/// Filled by the first reader; the others wait for it.
+/// A slot is filled by its first reader; the other readers wait for it.
 type Slot = Arc<Mutex<Option<Arc<Artifact>>>>;
 
-/// What is kept until no step will read it any more.
+/// The artifacts in memory. Each is kept until no step will read it any more.
 pub struct Artifacts<'a> {
     store: &'a Store,
     slots: Mutex<HashMap<Digest, Slot>>,
 }
 
 impl<'a> Artifacts<'a> {
-    /// Nothing yet.
+    /// An empty cache.
     pub fn new(store: &'a Store) -> Self {
         Self { store, slots: Mutex::default() }
     }
 
-    /// The artifact of that name, from memory or the store.
+    /// The artifact with this digest, from memory or from the store.
     ///
     /// # Errors
-    /// When the store has lost or damaged it.
+    /// When the store has lost or damaged the artifact.
     pub fn get(&self, digest: &Digest) -> Result<Arc<Artifact>, StoreError> {
         let slot = Arc::clone(self.slots().entry(*digest).or_default());
         let mut slot = lock(&slot);
@@ -36,13 +36,13 @@ impl<'a> Artifacts<'a> {
         Ok(artifact)
     }
 
-    /// Keeps what was just made.
+    /// Keeps an artifact that was just made.
     pub fn keep(&self, digest: Digest, artifact: Artifact) {
         let slot = Arc::clone(self.slots().entry(digest).or_default());
         *lock(&slot) = Some(Arc::new(artifact));
     }
 
-    /// Drops one; who still reads it has a share of its own.
+    /// Drops an artifact. A step that still reads it holds a share of its own.
     pub fn forget(&self, digest: &Digest) {
         self.slots().remove(digest);
     }
@@ -52,7 +52,7 @@ impl<'a> Artifacts<'a> {
     }
 }
 
-/// A step that panicked while it read left no half artifact behind.
+/// Locks a mutex, poisoned or not: a step that panicked while it read left no half artifact behind.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -1,21 +1,22 @@
-//! How long a step is likely to take and what memory it is likely to need: what it took before.
+//! The expected time and memory of a step, from the costs of earlier steps like it.
 
 use crate::{pipeline::Step, plan::history::History};
 use cache::store::Finished;
 
-/// What a step is expected to cost.
+/// The expected cost of a step.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Expected {
-    /// Seconds; none if no step of its op has run.
+    /// The duration in seconds; none if no step of the op has run.
     pub seconds: Option<f64>,
     /// Bytes of memory.
     pub memory: Option<u64>,
 }
 
-/// Earlier steps of an op that are looked at.
+/// The largest number of earlier steps of an op that are compared.
 const MOST: usize = 64;
 
-/// The most that steps of the same op took, of those with most parameters in common.
+/// The most that earlier steps of the same op took, among those that share most parameters with
+/// this step.
 pub fn expected(step: &Step, history: &History) -> Expected {
     let params = step.op.params();
     let differing = |finished: &Finished| {

@@ -1,63 +1,63 @@
-//! GPUs and who is on them: a step has whole GPUs, or shares one with a few others.
+//! GPUs and the steps on them: a step has whole GPUs, or shares one GPU with a few other steps.
 
 use super::resources::Needs;
 
-/// Steps that share a GPU, if the run does not say. More of them hardly train faster: together
-/// they keep the GPU busy already.
+/// The default number of steps that share a GPU. More of them hardly train faster: together they
+/// keep the GPU busy already.
 pub const STEPS_ON_ONE: usize = 4;
 
 /// A GPU of the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gpu {
-    /// Its number.
+    /// The number of the GPU.
     pub number: usize,
     /// Bytes of its memory that steps may take.
     pub memory: u64,
 }
 
 impl Gpu {
-    /// One whose memory is not known: then it ends no sharing.
+    /// A GPU of unknown memory, which therefore never limits sharing.
     pub fn numbered(number: usize) -> Self {
         Self { number, memory: u64::MAX }
     }
 }
 
-/// What is free of one GPU.
+/// The free part of one GPU.
 struct Free {
     gpu: Gpu,
     memory: u64,
     steps: usize,
 }
 
-/// What is free of all GPUs.
+/// The free part of all GPUs.
 pub struct Gpus {
     all: Vec<Free>,
     steps_on_one: usize,
 }
 
-/// What a step has been given: the numbers of whole GPUs, or one and bytes of it.
+/// The GPUs that a step holds: the numbers of whole GPUs, or one number and bytes of that GPU.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Share {
     /// The numbers of the GPUs.
     pub numbers: Vec<usize>,
-    /// The bytes of a GPU that is context.
+    /// The bytes taken on a shared GPU; none if the GPUs are whole.
     memory: Option<u64>,
 }
 
 impl Gpus {
-    /// All of these are free.
+    /// A ledger in which all of these GPUs are free.
     pub fn new(gpus: &[Gpu], steps_on_one: usize) -> Self {
         let free = |gpu: &Gpu| Free { gpu: gpu.clone(), memory: gpu.memory, steps: steps_on_one };
         Self { all: gpus.iter().map(free).collect(), steps_on_one }
     }
 
-    /// The numbers of all, taken or not.
+    /// The numbers of all GPUs, taken or not.
     pub fn numbers(&self) -> Vec<usize> {
         self.all.iter().map(|free| free.gpu.number).collect()
     }
 
-    /// What the driver says, before anything is taken: the memory of each number. A GPU that it
-    /// does not know is none.
+    /// Sets the memory of each GPU, by number, as the driver gives it; called before anything is
+    /// taken. A GPU that the driver does not know is removed.
     pub fn learn(&mut self, memories: &[u64]) {
         self.all.retain_mut(|free| {
             let known = memories.get(free.gpu.number);
@@ -67,14 +67,14 @@ impl Gpus {
         });
     }
 
-    /// Whether a step can run at all.
+    /// True if a step can run at all on these GPUs.
     pub fn can_ever(&self, needs: &Needs) -> bool {
         let least = if needs.gpu_memory.is_some() { 1 } else { 0 };
         self.all.iter().filter(|free| free.suits(needs)).count() >= needs.gpus.max(least)
     }
 
-    /// Takes what a step needs, or nothing if it is not all free. A step that needs more memory
-    /// than a GPU has takes all of it: it is there alone.
+    /// Takes what a step needs, or nothing if not all of it is free. A step that needs more memory
+    /// than a GPU has takes the whole GPU and runs there alone.
     pub fn take(&mut self, needs: &Needs) -> Option<Share> {
         if needs.gpus == 0 {
             return needs
@@ -93,7 +93,7 @@ impl Gpus {
         Some(Share { numbers: idle.into_iter().map(take).collect(), memory: None })
     }
 
-    /// A place on the emptiest GPU, of equals the first, so that steps spread over all.
+    /// Takes a share of the emptiest GPU, of equals the first, so that steps spread over all GPUs.
     fn share(&mut self, bytes: u64, needs: &Needs) -> Option<Share> {
         let fits = |free: &&mut Free| {
             free.steps > 0 && bytes.min(free.gpu.memory) <= free.memory && free.suits(needs)
@@ -109,7 +109,7 @@ impl Gpus {
         Some(Share { numbers: vec![best.gpu.number], memory: Some(bytes) })
     }
 
-    /// Gives back what a step had.
+    /// Gives back what a step held.
     pub fn give_back(&mut self, share: &Share) {
         for free in self.all.iter_mut().filter(|free| share.numbers.contains(&free.gpu.number)) {
             match share.memory {

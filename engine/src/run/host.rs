@@ -1,4 +1,4 @@
-//! What an op learns of the world: where files lie, what it saved before, who hears of its progress.
+//! The host interface of an op: the paths of files, earlier checkpoints, and progress messages.
 
 use super::log::Log;
 use crate::ui::progress::Progress;
@@ -6,18 +6,18 @@ use cache::{Digest, Tensors, checkpoint::CheckpointFolder, store::Times};
 use ops::{Cancel, Checkpoints, ErrorKind, Locate, OpError};
 use std::{collections::HashMap, path::PathBuf, sync::Mutex, time::Instant};
 
-/// Files and checkpoints of a step.
+/// The files and checkpoints of a step.
 pub struct Outside<'a> {
     paths: &'a HashMap<Digest, PathBuf>,
     log: &'a Log,
-    /// States of the step's work.
+    /// The saved states of the step's work.
     pub checkpoints: CheckpointFolder,
     started: Instant,
     saved: Mutex<Vec<f64>>,
 }
 
 impl<'a> Outside<'a> {
-    /// From now on. `paths` says where a file of some content lies.
+    /// Starts the clock of the step. `paths` gives the path of a file by its content.
     pub fn new(
         paths: &'a HashMap<Digest, PathBuf>,
         checkpoints: CheckpointFolder,
@@ -26,7 +26,7 @@ impl<'a> Outside<'a> {
         Self { paths, log, checkpoints, started: Instant::now(), saved: Mutex::default() }
     }
 
-    /// How long the op has taken, and how long for each state that it saved.
+    /// The seconds that the op has taken, and the seconds between the states that it saved.
     pub fn times(&self) -> Times {
         let saved = self.saved.lock().expect("no thread panics while it holds the times");
         let before = std::iter::once(&0.0).chain(saved.iter());
@@ -58,13 +58,13 @@ impl Checkpoints for Outside<'_> {
 
 /// The progress of a step, as its op sees it.
 pub struct ProgressRelay<'a> {
-    /// Who shows it.
+    /// Shows the progress.
     pub progress: &'a dyn Progress,
-    /// The step's place in the plan, from 1.
+    /// The number of the step in the plan, from 1.
     pub number: usize,
     /// The name of the step.
     pub step: &'a str,
-    /// Who writes it down.
+    /// Receives the step's messages.
     pub log: &'a Log,
     /// The warnings of the op so far.
     pub warnings: Mutex<Vec<String>>,
@@ -96,7 +96,7 @@ impl ops::Progress for ProgressRelay<'_> {
     }
 }
 
-/// Stops a step when the run is stopped or the step's own time is up.
+/// Stops a step when the run is stopped or when the step's own time is up.
 pub struct Deadline<'a> {
     run: &'a dyn Cancel,
     timeout: Option<f64>,
@@ -104,12 +104,12 @@ pub struct Deadline<'a> {
 }
 
 impl<'a> Deadline<'a> {
-    /// A deadline from now on, `timeout` in seconds.
+    /// A deadline `timeout` seconds from now.
     pub fn new(run: &'a dyn Cancel, timeout: Option<f64>) -> Self {
         Self { run, timeout, started: Instant::now() }
     }
 
-    /// Tells a step that ran out of time from one that the user stopped.
+    /// Tells a step that ran out of time from a step that the user stopped.
     pub fn explain(&self, error: OpError) -> OpError {
         match self.timeout {
             Some(seconds) if error.fault == ErrorKind::Cancelled && !self.run.is_cancelled() => {

@@ -1,5 +1,5 @@
-//! What a step says while it runs, kept in the store under its key. What its programs print goes into the
-//! same file.
+//! The log of a running step, kept in the store under the step's key. The output of its programs
+//! goes into the same file.
 
 use std::{
     collections::VecDeque,
@@ -10,12 +10,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Lines that are shown when the step fails.
+/// The number of lines that are shown when the step fails.
 const TAIL: usize = 12;
-/// Seconds between notes on progress.
+/// The time between two progress notes.
 const BETWEEN_NOTES: Duration = Duration::from_secs(10);
 
-/// The log of one step. Its file is made with its first line.
+/// The log of one step. The file is created with the first line.
 pub struct Log {
     path: PathBuf,
     started: Instant,
@@ -31,14 +31,14 @@ struct Kept {
 }
 
 impl Log {
-    /// A log in that file, in place of an earlier one.
+    /// A log in this file; an earlier log in it is removed.
     pub fn new(path: PathBuf) -> Self {
-        // There was none, as a rule.
+        // As a rule, there was no earlier log.
         let _ = fs::remove_file(&path);
         Self { path, started: Instant::now(), kept: Mutex::default() }
     }
 
-    /// Its file.
+    /// The path of the log file.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -48,7 +48,7 @@ impl Log {
         self.add(&mut self.kept(), line);
     }
 
-    /// Hears how far the step is; writes that down now and then.
+    /// Receives the step's progress and writes it down at intervals.
     pub fn at(&self, done: u64, total: u64, note: &str) {
         let mut kept = self.kept();
         kept.note = format!("{done} of {total}  {note}").trim_end().to_owned();
@@ -58,12 +58,12 @@ impl Log {
         }
     }
 
-    /// Writes down how far the step is: something of it was kept.
+    /// Writes the progress down at once, because a part of the work was saved.
     pub fn mark(&self) {
         self.write_note(&mut self.kept());
     }
 
-    /// The last lines.
+    /// The last lines of the log.
     pub fn tail(&self) -> Vec<String> {
         self.kept().tail.iter().cloned().collect()
     }

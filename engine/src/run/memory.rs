@@ -1,4 +1,5 @@
-//! The memory of a step, from the shapes that it reads. What does not fit is refused before it starts.
+//! The memory of a step, estimated from the shapes that it reads. A step that does not fit is
+//! refused before it starts.
 
 use super::{StepError, resources::Limits};
 use crate::{
@@ -9,10 +10,10 @@ use crate::{
 use cache::Shape;
 use ops::{Device, ErrorKind};
 
-/// Bytes that a step takes at its peak, as its op says, or else what it reads and makes. `read` is in
-/// the order of the op's ports.
+/// The bytes of memory that a step takes at its peak: as its op says, or else the size of what it
+/// reads and makes. `read` is in the order of the op's ports.
 pub fn estimate(step: &Step, read: &[Option<Shape>]) -> Option<u64> {
-    // The work itself is done elsewhere, and the engine holds what goes in and out.
+    // On a GPU the work itself is done elsewhere, and the engine holds only inputs and outputs.
     let own = if step.place == Device::Cpu { step.op.memory(read) } else { None };
     let held = || {
         let made = step.op.check(read).ok()?;
@@ -24,8 +25,8 @@ pub fn estimate(step: &Step, read: &[Option<Shape>]) -> Option<u64> {
     own.or_else(held)
 }
 
-/// Why a step is not started, if it takes more than there is. What the pipeline says of its memory is
-/// believed.
+/// The error of a step that needs more memory than there is; none if it fits. A memory limit that
+/// is written in the pipeline is trusted.
 pub fn refusal(
     index: usize,
     step: &Step,

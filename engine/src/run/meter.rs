@@ -1,7 +1,7 @@
-//! What steps cost: processor time and memory.
+//! Measures the cost of steps: processor time and memory.
 //!
-//! Both are the process's. Time is context evenly between the steps that ran at the same moment;
-//! memory is the most that the process held while a step ran, whichever step took it.
+//! Both numbers are those of the process. Time is shared evenly between the steps that ran at the
+//! same moment; memory is the most that the process held while a step ran, whichever step took it.
 
 use rustix::time::{ClockId, clock_gettime};
 use std::{
@@ -11,16 +11,16 @@ use std::{
     sync::{Mutex, MutexGuard},
 };
 
-/// What a step has cost.
+/// The cost of a step.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Usage {
-    /// Seconds of processor time, over all threads and programs it started.
+    /// Seconds of processor time, over all threads, and over all programs that the step started.
     pub cpu_seconds: f64,
-    /// The most bytes the process held while it ran; 0 where the system does not say.
+    /// The most bytes that the process held while the step ran; 0 where the system does not say.
     pub peak_bytes: u64,
 }
 
-/// Follows the steps that run.
+/// Measures the steps that run.
 #[derive(Default)]
 pub struct Meter(Mutex<Sample>);
 
@@ -31,21 +31,21 @@ struct Sample {
     kernel: Kernel,
 }
 
-/// What the kernel knows of this process: files that are opened once, so that a look is one call.
+/// The kernel's files about this process. They are opened once, so that a reading is one call.
 struct Kernel {
     stat: Option<File>,
     status: Option<File>,
     clear_refs: Option<File>,
 }
 
-/// A step that runs; it is followed until this is gone.
+/// A running step. It is measured until this value is dropped.
 pub struct Metered<'a> {
     meter: &'a Meter,
     step: usize,
 }
 
 impl Meter {
-    /// A step starts.
+    /// Begins to measure a step.
     pub fn start(&self, step: usize) -> Metered<'_> {
         let mut running = self.running();
         running.share();
@@ -59,7 +59,7 @@ impl Meter {
 }
 
 impl Metered<'_> {
-    /// What the step has cost.
+    /// The cost of the step.
     pub fn stop(self) -> Usage {
         let mut running = self.meter.running();
         running.share();
@@ -74,7 +74,7 @@ impl Drop for Metered<'_> {
 }
 
 impl Sample {
-    /// Puts what was used since the last look on the account of the steps that ran meanwhile.
+    /// Charges what was used since the last reading to the steps that ran meanwhile.
     fn share(&mut self) {
         let now = self.kernel.cpu_seconds();
         let each = (now - self.read).max(0.0) / self.steps.len().max(1) as f64;
@@ -99,7 +99,7 @@ impl Default for Kernel {
 }
 
 impl Kernel {
-    /// Processor time of this process and of those it has started and waited for.
+    /// The processor time in seconds of this process and of the child processes it has waited for.
     fn cpu_seconds(&self) -> f64 {
         let time = clock_gettime(ClockId::ProcessCPUTime);
         let children = read(&self.stat, children_seconds).unwrap_or(0.0);
@@ -114,22 +114,25 @@ impl Kernel {
         kibibytes.unwrap_or(0) << 10
     }
 
-    /// Lets the high-water mark start anew; where that cannot be, marks are too high, never too low.
+    /// Resets the high-water mark of memory. Where that is not possible, marks are too high, never
+    /// too low.
     fn forget_peak(&self) {
         let _ = self.clear_refs.as_ref().map(|file| file.write_at(b"5", 0));
     }
 }
 
-/// What a file says now.
+/// Reads a value from the present content of a file.
 fn read<T>(file: &Option<File>, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
-    /// Both files are shorter; of a longer one the first lines are enough.
+    /// The bytes that are read. Both files are shorter; of a longer file the first lines are
+    /// enough.
     const LONGEST: usize = 4096;
     let mut bytes = [0; LONGEST];
     let length = file.as_ref()?.read_at(&mut bytes, 0).ok()?;
     read(std::str::from_utf8(&bytes[..length]).ok()?)
 }
 
-/// Fields 16 and 17 of `/proc/self/stat`, in ticks of a hundredth of a second.
+/// The seconds of child processes: fields 16 and 17 of `/proc/self/stat`, in ticks of a hundredth
+/// of a second.
 fn children_seconds(stat: &str) -> Option<f64> {
     // The second field is the program's name in parentheses, and may hold spaces.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();

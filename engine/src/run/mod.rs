@@ -1,10 +1,14 @@
-//! Executes a pipeline: every step is a hit, runs, fails, or is skipped.
+//! Executes a pipeline: every step is a cache hit, runs, fails, or is skipped.
 //!
-//! - [`schedule`]: which step is next. [`transition`]: what follows when it ends. [`outcome`]: what became of all.
-//! - [`workers`]: the threads, which take steps from the schedule. [`work`]: one step.
-//! - [`resources`], [`memory`], [`gpus`], [`expected`]: what steps take, and how long they are likely to take.
-//! - [`artifacts`], [`host`], [`log`], [`meter`]: what a running step is given and what it leaves.
-//! - [`programs`]: programs of the user's, with all [`processes`] that they start and what is [`printed`].
+//! - [`schedule`]: the order of the steps. [`transition`]: the effects of a step's end.
+//!   [`outcome`]: the result of the run.
+//! - [`workers`]: the threads, which take steps from the schedule. [`work`]: the work of one step.
+//! - [`resources`], [`memory`], [`gpus`], [`expected`]: the resources that steps take, and the time
+//!   they are expected to take.
+//! - [`artifacts`], [`host`], [`log`], [`meter`]: what a running step is given and what it leaves
+//!   behind.
+//! - [`programs`]: programs of the user, with all [`processes`] that they start and all that is
+//!   [`printed`].
 
 mod artifacts;
 pub mod expected;
@@ -46,31 +50,31 @@ use schedule::Schedule;
 use std::collections::{BTreeMap, BTreeSet};
 use work::RunContext;
 
-/// What to do besides the plain run.
+/// The options of a run.
 #[derive(Default)]
 pub struct Options {
-    /// Steps to run although their results are there.
+    /// Steps to run although their results are in the store.
     pub force: BTreeSet<usize>,
-    /// Only these steps and what they need; all if empty.
+    /// Only these steps and the steps they need; all steps if empty.
     pub only: BTreeSet<usize>,
-    /// Whether what does not depend on a failed step goes on.
+    /// True if steps that do not depend on a failed step still run.
     pub keep_going: bool,
-    /// What there is to run on; all of the machine if not said.
+    /// The resources of the run; all of the machine if none.
     pub limits: Option<Limits>,
 }
 
-/// Why a step has no result.
+/// The error of a step.
 #[derive(Debug)]
 pub struct StepError {
     /// The step, as an index into the pipeline.
     pub step: usize,
-    /// The parameter it is about, if it is about one.
+    /// The parameter that the error is about, if there is one.
     pub param: Option<&'static str>,
-    /// Whose fault it was.
+    /// The kind of the error.
     pub fault: ErrorKind,
-    /// A lower-case sentence without a full stop.
+    /// The message: a lower-case sentence without a full stop.
     pub message: String,
-    /// What the user can do.
+    /// The advice to the user.
     pub help: Option<String>,
     /// The last lines of the step's log.
     pub log: Vec<String>,
@@ -93,23 +97,23 @@ impl StepError {
     }
 }
 
-/// What became of all steps.
+/// The result of a run.
 pub struct Outcome {
-    /// One a step, in the order of the pipeline.
+    /// The records of the steps, in the order of the pipeline.
     pub steps: Vec<StepRecord>,
-    /// Why steps failed, in the order of the pipeline.
+    /// The errors of steps, in the order of the pipeline.
     pub errors: Vec<StepError>,
-    /// Whether the run was stopped.
+    /// True if the run was stopped.
     pub interrupted: bool,
 }
 
-/// The files of every step's sources; scanned before anything runs.
+/// The source files of every step, scanned before anything runs.
 pub type Files = Vec<Vec<FileEntry>>;
 
 /// Finds and hashes the files of all sources.
 ///
 /// # Errors
-/// Everything that cannot be read, of all steps at once.
+/// Returns an error for everything that cannot be read, of all steps at once.
 pub fn scan_sources(
     pipeline: &Pipeline,
     only: &[bool],
@@ -142,10 +146,11 @@ pub fn scan_sources(
     if errors.is_empty() { Ok(files) } else { Err(errors) }
 }
 
-/// Steps of which few have sources: not worth a thread each.
+/// The number of steps that one thread scans: few of them have sources, so a thread for each is not
+/// worth its cost.
 const SCANNED_BY_ONE_THREAD: usize = 64;
 
-/// Which steps are wanted: those named and all that they need; every step if none is named.
+/// Marks the wanted steps: the named steps and all that they need, or every step if none is named.
 pub fn wanted(pipeline: &Pipeline, only: &BTreeSet<usize>) -> Vec<bool> {
     let mut wanted: Vec<bool> =
         (0..pipeline.steps.len()).map(|index| only.is_empty() || only.contains(&index)).collect();
@@ -157,7 +162,7 @@ pub fn wanted(pipeline: &Pipeline, only: &BTreeSet<usize>) -> Vec<bool> {
     wanted
 }
 
-/// The key of a step once the content of its inputs is known.
+/// The cache key of a step; none if the content of an input is not known.
 pub fn key_of(
     step: &Step,
     files: &[FileEntry],
@@ -173,7 +178,7 @@ pub fn key_of(
     Some(keys::key_of(step, inputs, step.place.name()))
 }
 
-/// Runs a pipeline to its end. Fails of steps are part of the outcome.
+/// Runs a pipeline to its end. Failures of steps are part of the outcome.
 pub fn execute(
     pipeline: &Pipeline,
     files: &Files,

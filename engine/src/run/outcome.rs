@@ -1,15 +1,15 @@
-//! What is said of steps that are settled, and what became of all of them.
+//! The messages about finished steps, and the outcome of the run.
 
 use super::{Outcome, rows, schedule::Schedule, state::StepState};
 use crate::ui::progress::{StepFinished, shapes};
 use cache::record::StepStatus;
 use std::time::Duration;
 
-/// Of how many steps that a stopped run did not come to each has a line.
+/// The most steps for which a stopped run prints one line each, of those that it did not reach.
 const MOST_TOLD: usize = 20;
 
 impl Schedule<'_> {
-    /// Says that a step is settled.
+    /// Reports that a step has reached its final state.
     pub fn tell(&self, step: usize, state: &StepState) {
         let plan = &self.context.pipeline.steps[step];
         let (status, elapsed, note) = match state {
@@ -36,7 +36,7 @@ impl Schedule<'_> {
         });
     }
 
-    /// What became of all steps, now that nothing runs any more.
+    /// The outcome of the run, once no step runs any more.
     pub fn outcome(mut self) -> Outcome {
         self.errors.sort_by_key(|error| error.step);
         let unsettled = (0..self.wanted.len()).filter(|step| !self.states[*step].is_settled());

@@ -1,4 +1,4 @@
-//! What a program prints: the head and the tail of it, however much it is.
+//! The output of a program: its head and its tail, however long it is.
 
 use std::{
     collections::VecDeque,
@@ -13,10 +13,10 @@ const HEAD: usize = 1 << 20;
 const TAIL: usize = 1 << 20;
 /// Bytes that are read at once.
 const PIECE: usize = 1 << 16;
-/// Pieces that are read at most once the program has ended.
+/// The most pieces that are read once the program has ended.
 const REST: usize = 64;
 
-/// What comes out of a program, and the log it goes into.
+/// The output of a program, and the log that it goes into.
 pub struct Printed {
     pipe: Option<PipeReader>,
     piece: Vec<u8>,
@@ -24,12 +24,12 @@ pub struct Printed {
 }
 
 impl Printed {
-    /// From a pipe into a log.
+    /// Copies from a pipe into a log.
     pub fn new(pipe: PipeReader, log: File) -> Self {
         Self { pipe: Some(pipe), piece: vec![0; PIECE], kept: Kept::new(log) }
     }
 
-    /// Waits until something is printed, but no longer than this, and keeps it. Whether there was something.
+    /// Waits for output, at most `pause`, and keeps it. Returns true if there was any.
     pub fn take(&mut self, pause: Duration) -> bool {
         let Some(pipe) = &mut self.pipe else {
             std::thread::sleep(pause);
@@ -47,9 +47,9 @@ impl Printed {
         self.pipe.is_some()
     }
 
-    /// Keeps what was printed before the program ended, and ends the log.
+    /// Keeps what was printed before the program ended, and closes the log.
     pub fn finish(mut self) {
-        // Somebody may hold the pipe still and write for ever.
+        // Another process may still hold the pipe and write for ever.
         let mut pieces = 0..REST;
         while self.pipe.is_some() && pieces.next().is_some() && self.take(Duration::ZERO) {}
         self.kept.finish();
@@ -63,8 +63,8 @@ fn is_readable(pipe: &PipeReader, pause: Duration) -> bool {
     poll(&mut sources, Some(&timeout)).is_ok_and(|ready| ready > 0)
 }
 
-/// The head of a text goes into a log at once, its tail in the end. A log that cannot be written is no
-/// reason to fail.
+/// Writes the head of a text to the log at once, and its tail at the end. A log that cannot be
+/// written is no reason to fail.
 struct Kept<W> {
     log: W,
     head: usize,

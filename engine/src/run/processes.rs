@@ -1,8 +1,8 @@
-//! All processes that a program has started, and their end.
+//! All processes that a program has started, and how they are ended.
 //!
-//! A process may leave the group of its program, and its parent may end before it. On Linux the engine is
-//! therefore the one whom such processes fall to, and finds them by their parents, by their group and
-//! session, and by the scratch folder that stands in their environment.
+//! A process may leave the group of its program, and its parent may end before it. On Linux the
+//! engine therefore becomes the parent of such orphans, and finds them by their parents, by their
+//! group and session, and by the scratch folder that is named in their environment.
 
 use cache::store::plain;
 use rustix::process::{
@@ -20,47 +20,48 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long the system may take to end what was told to end.
+/// The longest time that the system may take to end a killed process.
 const PATIENCE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// How many programs run.
+/// The number of programs that run.
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
 
-/// A program that runs, with all that it starts.
+/// A program that runs, with all processes that it starts.
 pub struct Family {
     program: Pid,
-    /// Its scratch folder, which is in the environment of all that it starts.
+    /// The scratch folder of the program, which is in the environment of all that it starts.
     mark: PathBuf,
 }
 
-/// Prepares for a program: what it leaves behind falls to the engine from now on.
+/// Prepares for a program: from now on its orphans become children of the engine.
 pub fn expect() {
     static ASKED: Once = Once::new();
     RUNNING.fetch_add(1, Ordering::SeqCst);
     ASKED.call_once(|| {
-        // Where the system knows no such thing, groups have to do.
+        // Where the system has no such call, process groups have to do.
         #[cfg(target_os = "linux")]
         let _ = rustix::process::set_child_subreaper(Some(getpid()));
     });
 }
 
-/// The program that was expected has ended, or never started.
+/// Notes that the expected program has ended, or never started.
 pub fn forget() {
     RUNNING.fetch_sub(1, Ordering::SeqCst);
 }
 
 impl Family {
-    /// A program with this scratch folder.
+    /// The family of a program with this scratch folder.
     pub fn new(program: &Child, mark: &Path) -> Self {
         Self { program: Pid::from_child(program), mark: mark.to_owned() }
     }
 
-    /// Ends whatever lives of it. `others` are children of the engine that do not belong to it.
+    /// Ends all living processes of the family. `others` are children of the engine that do not
+    /// belong to it.
     pub fn end(&self, others: &[Pid]) {
         let start = Instant::now();
         loop {
-            // It may be gone already, which is as well.
+            // The group may be gone already, which is no error.
             let _ = kill_process_group(self.program, Signal::KILL);
             let found = self.members(others);
             for (pid, process) in &found {
@@ -73,7 +74,7 @@ impl Family {
                     _ => _ = Pid::from_raw(*pid).map(|pid| kill_process(pid, Signal::KILL)),
                 }
             }
-            // Between the look and the end of a process it may have started another one.
+            // Between the listing and the end of a process, it may have started another one.
             if found.is_empty() || start.elapsed() > PATIENCE {
                 return;
             }
@@ -81,7 +82,7 @@ impl Family {
         }
     }
 
-    /// The processes of the family but for the program itself, which its own handle waits for.
+    /// The processes of the family except the program itself, whose own handle waits for it.
     fn members(&self, others: &[Pid]) -> HashMap<i32, Process> {
         let all = processes();
         let (own, program) = (own(), self.program.as_raw_nonzero().get());
@@ -98,7 +99,8 @@ impl Family {
             let mut seen = HashSet::new();
             let mut line = Vec::new();
             let mut at = pid;
-            // From child to parent, up to the engine; a process that ends meanwhile ends the line.
+            // Goes from child to parent, up to the engine; a process that ends meanwhile ends the
+            // search.
             while at != own && seen.insert(at) {
                 if at == program {
                     return true;
@@ -124,7 +126,7 @@ impl Family {
 /// Waits for a process that was told to end, but not for ever.
 ///
 /// # Errors
-/// When it does not end.
+/// When the process does not end in time.
 pub fn wait_for_end(child: &mut Child) -> io::Result<ExitStatus> {
     let start = Instant::now();
     while start.elapsed() < PATIENCE {
@@ -140,7 +142,7 @@ fn own() -> i32 {
     getpid().as_raw_nonzero().get()
 }
 
-/// What the system says of a process.
+/// The state of a process as the system lists it.
 struct Process {
     state: u8,
     parent: i32,
@@ -156,7 +158,7 @@ fn processes() -> HashMap<i32, Process> {
     numbers.filter_map(of).collect()
 }
 
-/// Reads `/proc/PID/stat`. The name of the program stands in parentheses and may hold any byte.
+/// Reads `/proc/PID/stat`. The name of the program is in parentheses and may contain any byte.
 fn process(stat: &[u8]) -> Option<Process> {
     let name_ends = stat.iter().rposition(|byte| *byte == b')')?;
     let rest = std::str::from_utf8(&stat[name_ends + 1..]).ok()?;
@@ -166,7 +168,7 @@ fn process(stat: &[u8]) -> Option<Process> {
     Some(Process { state, parent: number()?, group: number()?, session: number()? })
 }
 
-/// Why nobody knows how a program is.
+/// The message for a program whose state cannot be read.
 pub fn lost(name: &str, fault: &io::Error) -> String {
     format!("lost sight of `{name}`: {}", plain(fault))
 }

@@ -1,4 +1,4 @@
-//! Programs of the user's: a scratch folder each, a clean environment, a log, and an end.
+//! Runs programs of the user, each with a scratch folder, a clean environment and a log.
 
 use super::{
     printed::Printed,
@@ -22,29 +22,29 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// What a program sees of the environment of the engine, besides what its step names.
+/// The environment variables of the engine that every program sees, besides those its step names.
 const USUAL: [&str; 3] = ["PATH", "HOME", "LANG"];
 
-/// What leads from a message to the lines of a log below it.
+/// The words that separate a message from the lines of the log below it.
 pub const LOG_FOLLOWS: &str = "; the end of its log:";
 
 /// Runs the programs of a step.
 pub struct Programs {
-    /// Where what a program prints is kept.
+    /// The file that keeps what a program prints.
     log: PathBuf,
     /// The numbers of the GPUs that the step was given.
     gpus: Vec<usize>,
-    /// What the last one that was stopped had printed.
+    /// The last printed lines of the last program that was stopped.
     cut_short: Mutex<Vec<String>>,
 }
 
 impl Programs {
-    /// Programs whose log is this file, and that see these GPUs.
+    /// Programs that write to this log and see these GPUs.
     pub fn new(log: PathBuf, gpus: Vec<usize>) -> Self {
         Self { log, gpus, cut_short: Mutex::default() }
     }
 
-    /// The end of what a program printed that was stopped.
+    /// The last printed lines of a program that was stopped.
     pub fn cut_short(&self) -> Vec<String> {
         self.lines().clone()
     }
@@ -92,8 +92,8 @@ impl ops::Programs for Programs {
 }
 
 impl Programs {
-    /// How a program ended; none if the work was cancelled and it was ended. Whatever it started and left
-    /// behind ends with it.
+    /// The exit status of a program; none if the work was cancelled, which ends the program.
+    /// Processes that it left behind end with it.
     fn run_to_its_end(
         &self,
         words: &[String],
@@ -131,7 +131,7 @@ impl Programs {
         let (name, arguments) = words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let passed = USUAL.into_iter().chain(program.passed.iter().map(String::as_str));
         let passed = passed.filter_map(|name| Some((name, std::env::var_os(name)?)));
-        // Where a step asked for GPUs, its program sees those and no others.
+        // A program of a step with GPUs sees those GPUs and no others.
         let gpus: Vec<String> = self.gpus.iter().map(usize::to_string).collect();
         Command::new(name)
             .args(arguments)
@@ -143,19 +143,19 @@ impl Programs {
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
-            // A group of its own, so that all it starts can be ended with it.
+            // The program gets its own group, so that all it starts can be ended with it.
             .process_group(0)
             .spawn()
     }
 
-    /// The log, behind what stands in it already, and where that ends.
+    /// Opens the log for appending, and returns the byte at which it ends now.
     fn open_log(&self) -> io::Result<(File, u64)> {
         let log = File::options().create(true).append(true).open(&self.log)?;
         let end = log.metadata()?.len();
         Ok((log, end))
     }
 
-    /// A message with the end of the log below it.
+    /// An error with the end of the log below its message.
     fn complaint(&self, headline: String, start_of_log: u64) -> OpError {
         let lines = last_lines(&self.log, start_of_log).unwrap_or_default();
         let message = match &lines[..] {
@@ -166,8 +166,8 @@ impl Programs {
     }
 }
 
-/// The files whose content decides what a program does. It reads them itself, so they must stay as they are
-/// from before it starts until it has ended.
+/// The files that decide the work of a program. The program reads them itself, so they must not
+/// change from before it starts until it has ended.
 fn watched(program: &Program<'_>) -> Result<Vec<(String, Watched)>, OpError> {
     let watch = |file: &FileEntry| {
         let place = file.path.display().to_string();
@@ -185,7 +185,7 @@ fn unread(place: &str, why: &Unread) -> OpError {
     )
 }
 
-/// What a program made at an output.
+/// Reads the table that a program wrote at an output.
 fn read(scratch: &Scratch, program: &str, output: &str) -> Result<Table, String> {
     let path = scratch.output(output);
     match regular::open(&path) {
@@ -203,8 +203,7 @@ fn read(scratch: &Scratch, program: &str, output: &str) -> Result<Table, String>
     })
 }
 
-/// A folder with what goes into a program, what comes out, and its temporary files; removed in the
-/// end.
+/// A folder with the inputs, the outputs and the temporary files of a program; removed at the end.
 struct Scratch(TempDir);
 
 impl Scratch {
@@ -241,12 +240,12 @@ impl Scratch {
     }
 }
 
-/// A shell that ends a program and all it started, and removes its folder, once the engine is gone
-/// without having done so: however it was killed, its end of the pipe closes.
+/// A shell that ends a program with all it started, and removes its folder, if the engine dies
+/// without doing so: however the engine was killed, its end of the pipe closes.
 struct Guard(Option<Child>);
 
 impl Guard {
-    /// What has left the group of the program still has the folder in its environment.
+    /// A process that has left the group of the program still has the folder in its environment.
     const SCRIPT: &str = "read -r done || {
         kill -s KILL -- \"-$1\"
         for again in 1 2; do
@@ -257,16 +256,16 @@ impl Guard {
         rm -rf -- \"$2\"
     }";
 
-    /// Guards a program. Without a shell there is no guard, and nothing else is lost.
+    /// Starts the guard of a program. Without a shell there is no guard, and nothing else is lost.
     fn over(program: &Child, scratch: &Path) -> Self {
         let mut shell = Command::new("/bin/sh");
         shell.args(["-c", Self::SCRIPT, "sh", &program.id().to_string()]).arg(scratch);
         shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        // A group of its own, so that what ends the engine's does not end it.
+        // The shell gets its own group, so that a signal to the engine's group does not end it.
         Self(shell.process_group(0).spawn().ok())
     }
 
-    /// The shell.
+    /// The process id of the shell.
     fn pids(&self) -> Vec<Pid> {
         self.0.iter().map(Pid::from_child).collect()
     }
@@ -275,7 +274,7 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         let Some(shell) = &mut self.0 else { return };
-        // The program has ended; whoever has its number now is left alone.
+        // The program has ended; a new process that has its number is left alone.
         let told = shell.stdin.take().map(|mut pipe| pipe.write_all(b"done\n"));
         if !matches!(told, Some(Ok(()))) {
             let _ = shell.kill();
@@ -284,7 +283,7 @@ impl Drop for Guard {
     }
 }
 
-/// Waits for the end of a program while it prints; `None` if the work was cancelled before.
+/// Waits for the end of a program while it prints; `None` if the work was cancelled first.
 fn wait(
     child: &mut Child,
     printed: &mut Printed,
@@ -293,10 +292,11 @@ fn wait(
     wait_with(child, || cancel.is_cancelled(), |pause| printed.take(pause))
 }
 
-/// Waits until a process has ended; none if `stop` becomes true before. Then it still runs.
+/// Waits until a process has ended; `None` if `stop` becomes true first. Then the process still
+/// runs.
 ///
 /// # Errors
-/// When the system does not say how it is.
+/// When the system does not give the state of the process.
 pub fn wait_unless(child: &mut Child, stop: impl Fn() -> bool) -> io::Result<Option<ExitStatus>> {
     let sleep = |pause| {
         std::thread::sleep(pause);
@@ -305,7 +305,8 @@ pub fn wait_unless(child: &mut Child, stop: impl Fn() -> bool) -> io::Result<Opt
     wait_with(child, stop, sleep)
 }
 
-/// The same with something to do meanwhile, for about as long as it is told; whether there was something.
+/// The same as [`wait_unless`], with work to do meanwhile: `pass` may take about the given time,
+/// and returns true if there was something to do.
 fn wait_with(
     child: &mut Child,
     stop: impl Fn() -> bool,
@@ -339,7 +340,7 @@ fn missing(name: &str, fault: &io::Error) -> OpError {
     OpError::data(format!("cannot start `{name}`: {}", plain(fault))).help(help)
 }
 
-/// How a program ended.
+/// Describes the exit status of a program.
 fn said(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit code {code}"),
@@ -349,7 +350,7 @@ fn said(status: ExitStatus) -> String {
     }
 }
 
-/// The last lines of a log from a place on, without what a terminal would not show.
+/// The last lines of a log from a byte offset on, without what a terminal would not show.
 fn last_lines(log: &Path, from: u64) -> io::Result<Vec<String>> {
     const LINES: usize = 20;
     const BYTES: u64 = 16 << 10;
@@ -359,7 +360,7 @@ fn last_lines(log: &Path, from: u64) -> io::Result<Vec<String>> {
     let mut bytes = Vec::new();
     file.take(BYTES).read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);
-    // What comes before a carriage return was overwritten, as bars of progress are.
+    // Text before a carriage return was overwritten, as in progress bars.
     let shown = |line: &str| {
         let line = line.trim_end().rsplit('\r').next().unwrap_or_default().to_owned();
         line.replace(|letter: char| letter.is_control() && letter != '\t', "")

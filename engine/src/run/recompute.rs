@@ -1,4 +1,4 @@
-//! Computes finished steps again and compares bytes: the proof that results are genuine.
+//! Computes finished steps again and compares bytes: the proof that cached results are genuine.
 
 use crate::{
     commands::prepare::Prepared,
@@ -16,26 +16,25 @@ use std::{
 
 /// A finished step that can perhaps be computed again.
 pub struct Subject {
-    /// What to call it: its name in the pipeline, or its op and the beginning of its key.
+    /// The name to show: the step's name in the pipeline, or its op and the beginning of its key.
     pub name: String,
     finished: Finished,
     op: Result<(&'static Entry, Box<dyn AnyOp>), String>,
     files: Vec<FileEntry>,
 }
 
-/// What came of it.
+/// The result of a recomputation.
 pub enum Found {
-    /// The same bytes at every port.
+    /// The bytes are the same at every port.
     Same,
-    /// Something else, and what.
+    /// The bytes differ, with a description of the difference.
     Other(String),
-    /// It could not be computed, and why.
+    /// The step could not be computed, with the reason.
     Unproved(String),
 }
 
 impl Subject {
-    /// Every finished step of a store. What steps read is found by its content, as far as it lies
-    /// where it lay.
+    /// Every finished step of a store. `paths` gives the present path of a file by its content.
     pub fn of_store(store: &Store, paths: &HashMap<Digest, PathBuf>) -> Vec<Self> {
         let subject = |finished: Finished| {
             let name = format!("{} {}", finished.cache_key.op, finished.key.short());
@@ -49,7 +48,7 @@ impl Subject {
         store.history().into_iter().map(subject).collect()
     }
 
-    /// The finished steps of a pipeline, sources with the files that it names.
+    /// The finished steps of a pipeline; sources read the files that the pipeline names.
     pub fn of_pipeline(prepared: &Prepared) -> Vec<Self> {
         let Prepared { pipeline, store, files, options, .. } = prepared;
         let lookups = lookup(pipeline, files, store, &wanted(pipeline, &options.only));
@@ -63,13 +62,14 @@ impl Subject {
         subjects.collect()
     }
 
-    /// Where its files lie, by content.
+    /// The present paths of the step's files, by content.
     pub fn paths(&self) -> impl Iterator<Item = (Digest, PathBuf)> {
         self.files.iter().map(|file| (file.digest, file.path.clone()))
     }
 }
 
-/// The files that a step read, where they lie now; none of a step that read none.
+/// The files that a step read, at their present paths; empty for a step that read none. The error
+/// says which files cannot be found.
 fn files_of(
     finished: &Finished,
     store: &Store,
@@ -89,7 +89,7 @@ fn files_of(
     }
 }
 
-/// The op of a step from its key and the files that it read.
+/// The op of a step, from its key and from the files that it read.
 fn op_of(
     finished: &Finished,
     files: &[FileEntry],
@@ -100,7 +100,7 @@ fn op_of(
     let parse = |path: &Path| {
         let mut params: Map<String, Value> =
             key.params.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        // A path is no part of a key.
+        // A path is no part of a key, so it is filled in.
         let required = entry.schema()["required"].as_array().into_iter().flatten();
         for name in required.filter_map(Value::as_str).filter(|_| !files.is_empty()) {
             params.entry(name).or_insert_with(|| path.display().to_string().into());
@@ -111,7 +111,7 @@ fn op_of(
     let sources = op.sources();
     let own = match sources.first().map(|source| &source.select) {
         Some(Select::Mentioned) => {
-            // The files stand where its words say, or they are other files.
+            // The files must be the ones that the command names; otherwise they are other files.
             let found = sources.iter().flat_map(|source| scan(source, store.files())).flatten();
             let found: Vec<_> = found.map(|file| file.digest).collect();
             if files.iter().any(|file| !found.contains(&file.digest)) {
@@ -129,16 +129,16 @@ fn op_of(
     Ok((entry, own.map_or(Ok(op), |file| parse(&file.path))?))
 }
 
-/// The share of the steps whose keys say so: the same ones each time, and at least one.
+/// A sample of the steps, chosen by key: the same steps each time, and at least one.
 pub fn sampled(mut subjects: Vec<Subject>, share: f64) -> Vec<Subject> {
     let count = (subjects.len() as f64 * share).ceil() as usize;
-    // Keys are hashes, so their order is as good as chance.
+    // Keys are hashes, so their order is as good as random.
     subjects.sort_by_key(|subject| subject.finished.key);
     subjects.truncate(count);
     subjects
 }
 
-/// Where recordings lie, and whether one was asked for that is nowhere.
+/// The paths of recordings, and a note of a requested one that has no path.
 struct Paths<'a> {
     known: &'a HashMap<Digest, PathBuf>,
     missed: AtomicBool,
@@ -154,7 +154,7 @@ impl Locate for Paths<'_> {
     }
 }
 
-/// Computes a step from what the store and the files hold, without saved states.
+/// Computes a step from the contents of the store and the files, without saved states.
 pub fn recompute(
     subject: &Subject,
     store: &Store,

@@ -1,43 +1,43 @@
-//! What steps take while they run, and what there is: threads, memory, GPUs.
+//! The resources of a run and the resources that steps take: threads, memory, GPUs.
 //!
-//! The pool of threads is one, and what steps do in parallel goes through it; so steps at the same
-//! time never compute on more threads than the run has. A step's `threads` say how many of the
-//! others it leaves no room for.
+//! There is one pool of threads, and all parallel work of steps goes through it; so steps at the
+//! same time never compute on more threads than the run has. The `threads` of a step say how many
+//! of them it keeps from other steps.
 
 use super::gpus::{Gpu, Gpus, STEPS_ON_ONE, Share};
 
-/// What a step takes while it runs.
+/// The resources that a step takes while it runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
-    /// Threads; one if not said.
+    /// Threads; one if none is given.
     pub threads: Option<usize>,
-    /// Bytes of memory; what it took before if not said.
+    /// Bytes of memory; what the step took before if none is given.
     pub memory: Option<u64>,
-    /// Whole GPUs.
+    /// The number of whole GPUs.
     pub gpus: usize,
-    /// Bytes of one GPU, which others share with it; no GPU if not said.
+    /// Bytes of one GPU that is shared with other steps; no GPU if none is given.
     pub gpu_memory: Option<u64>,
-    /// The number of that GPU; any if not said.
+    /// The number of the shared GPU; any GPU if none is given.
     pub gpu: Option<usize>,
 }
 
-/// What a run has.
+/// The resources of a run.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Threads.
     pub threads: usize,
-    /// Bytes of memory that steps at the same time may take.
+    /// Bytes of memory that all steps running at the same time may take.
     pub memory: u64,
     /// Bytes of memory above which a step is not started at all.
     pub most_memory: u64,
     /// The GPUs.
     pub gpus: Vec<Gpu>,
-    /// Steps that may share one of them.
+    /// The number of steps that may share one GPU.
     pub gpu_steps: usize,
 }
 
 impl Limits {
-    /// All of the machine: its threads, nine tenths of the memory that is free, its GPUs.
+    /// All of the machine: its threads, nine tenths of the free memory, its GPUs.
     pub fn of_machine() -> Self {
         let free = free_memory().map_or(u64::MAX, |bytes| bytes / 10 * 9);
         let threads = rayon::current_num_threads();
@@ -45,7 +45,7 @@ impl Limits {
         Self { threads, memory: free, most_memory, gpus: gpus(), gpu_steps: STEPS_ON_ONE }
     }
 
-    /// The same with so much memory, if it is said.
+    /// The same limits with this much memory, if it is given.
     #[must_use]
     pub fn with_memory(self, memory: Option<u64>) -> Self {
         let (free, most) = (self.memory, self.most_memory);
@@ -54,7 +54,7 @@ impl Limits {
     }
 }
 
-/// What is free, in numbers.
+/// The free resources.
 pub struct Ledger {
     threads: usize,
     memory: u64,
@@ -63,24 +63,24 @@ pub struct Ledger {
     limits: Limits,
 }
 
-/// What one step has been given.
+/// The resources that one step holds.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Lease {
     threads: usize,
     memory: u64,
-    /// Its GPUs.
+    /// The GPUs of the step.
     pub gpus: Share,
 }
 
 impl Ledger {
-    /// Everything is free.
+    /// A ledger in which everything is free.
     pub fn new(limits: Limits) -> Self {
         let gpus = Gpus::new(&limits.gpus, limits.gpu_steps);
         Self { threads: limits.threads, memory: limits.memory, gpus, limits }
     }
 
-    /// Takes what a step needs, or nothing if it is not all free. A step that needs more than there
-    /// is takes everything: it runs alone. Of GPUs there can be no such mercy; see
+    /// Takes what a step needs, or nothing if not all of it is free. A step that needs more than
+    /// there is takes everything and runs alone. This does not hold for GPUs; see
     /// [`Gpus::can_ever`].
     pub fn take(&mut self, needs: &Needs) -> Option<Lease> {
         let threads = needs.threads.unwrap_or(1).clamp(1, self.limits.threads);
@@ -94,19 +94,19 @@ impl Ledger {
         Some(Lease { threads, memory, gpus })
     }
 
-    /// Gives back what a step had.
+    /// Gives back what a step held.
     pub fn give_back(&mut self, lease: &Lease) {
         self.threads += lease.threads;
         self.memory += lease.memory;
         self.gpus.give_back(&lease.gpus);
     }
 
-    /// What there is in all.
+    /// The resources of the whole run.
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// Whether no step fits any more, whatever it needs.
+    /// True if no step fits any more, whatever it needs.
     pub fn is_full(&self) -> bool {
         self.threads == 0
     }
@@ -117,7 +117,7 @@ fn free_memory() -> Option<u64> {
     told_memory("MemAvailable:")
 }
 
-/// Bytes that the machine has, or the container that this is.
+/// Bytes of memory that the machine or its container has.
 fn all_memory() -> Option<u64> {
     let limit = std::fs::read_to_string("/sys/fs/cgroup/memory.max");
     let limit = limit.ok().and_then(|text| text.trim().parse().ok());
@@ -131,7 +131,7 @@ fn told_memory(name: &str) -> Option<u64> {
     Some(kibibytes << 10)
 }
 
-/// The GPUs of which the kernel shows a file. Asks no CUDA, which takes long to start.
+/// The GPUs that have a device file. CUDA is not asked, because it takes long to start.
 fn gpus() -> Vec<Gpu> {
     (0..crate::devices::Machine::detect().gpus.len()).map(Gpu::numbered).collect()
 }

@@ -1,4 +1,4 @@
-//! What an earlier run of a step made: a row-wise op computes only the rows that are new.
+//! Reuses the rows of an earlier run of a step: a row-wise op computes only the rows that are new.
 
 use crate::{pipeline::Step, plan::history::History};
 use cache::{
@@ -9,7 +9,7 @@ use cache::{
 use ops::{Ctx, Inputs, OpError, Outputs};
 use std::collections::HashMap;
 
-/// Earlier runs that are looked into: those with the most rows, or with about as many as now.
+/// The most earlier runs that are compared: those with most rows, or with about as many as now.
 const MOST_EARLIER: usize = 8;
 
 /// Runs of a step that differ from the present one in nothing but their inputs.
@@ -20,13 +20,13 @@ pub struct PriorRuns<'a> {
 }
 
 impl<'a> PriorRuns<'a> {
-    /// Those of a key in a history; without one there is none.
+    /// The earlier runs of a key in a history; none without a history.
     pub fn new(key: &'a CacheKey, history: Option<&'a History>, store: &'a Store) -> Self {
         Self { key, history, store }
     }
 
-    /// Those with about so many rows first. Which are taken decides no byte, only how much is
-    /// spared.
+    /// The runs with about `rows` rows first. The choice decides no byte, only how much work is
+    /// saved.
     fn runs(&self, rows: usize) -> Vec<&'a Finished> {
         let alike = self.history.into_iter().flat_map(|history| history.of_op(&self.key.op));
         let mut runs: Vec<_> =
@@ -40,7 +40,7 @@ impl<'a> PriorRuns<'a> {
     }
 }
 
-/// All of a key that is not what it reads.
+/// Every field of a key except its inputs.
 fn but_inputs(key: &CacheKey) -> impl PartialEq + '_ {
     let CacheKey { format, op, version, params, inputs: _, seed, numerics } = key;
     (format, op, version, params, seed, numerics)
@@ -53,10 +53,10 @@ impl ops::PriorOutputs for PriorRuns<'_> {
     }
 }
 
-/// Runs the op of a step; also gives how many rows an earlier run had made.
+/// Runs the op of a step; also returns the number of rows that were reused from an earlier run.
 ///
 /// # Errors
-/// Those of the op.
+/// The errors of the op.
 pub fn run(
     step: &Step,
     inputs: &Inputs<'_>,
@@ -69,7 +69,8 @@ pub fn run(
     }
 }
 
-/// The rows of an earlier run and the new ones together, if there is such a run and it pays.
+/// The rows of an earlier run and the new rows together; none if there is no such run or reuse does
+/// not pay.
 fn reuse(
     step: &Step,
     inputs: &Inputs<'_>,
@@ -91,14 +92,14 @@ fn reuse(
         let made = step.op.run(&Inputs::new().with(input.name, &part), cx)?;
         made.into_vec().pop().map(|(_, artifact)| artifact)
     };
-    // Read only now, so that it is not in memory while the op works.
+    // The old rows are read only now, so that they are not in memory while the op works.
     let Ok(old) = before.store.get(&known.output) else { return Ok(None) };
     let whole = splice(old, fresh, &known);
     Ok(whole.map(|whole| (Outputs::new().with(port, whole), table.rows() - new.len())))
 }
 
-/// Whether finding a row again costs less than computing it: where it goes in narrower than it
-/// comes out, as recordings do, which are named and not held.
+/// True if finding a row again costs less than computing it: if input rows are narrower than output
+/// rows, as recordings are, which are named and not held in memory.
 fn pays(step: &Step, input: &Artifact) -> bool {
     let shape = input.shape();
     let made = step.op.check(&[Some(shape.clone())]).ok();
@@ -106,23 +107,24 @@ fn pays(step: &Step, input: &Artifact) -> bool {
     made.is_some_and(|made| made.first().is_some_and(|made| width(&shape) < width(made)))
 }
 
-/// Where the rows of an input stood in an earlier run.
+/// The places of the rows of an input in an earlier run.
 struct Known {
-    /// For each row its place then; each place at most once.
+    /// The earlier place of each row; each place occurs at most once.
     places: Vec<Option<usize>>,
-    /// How many rows there were.
+    /// The number of rows of the earlier run.
     rows: usize,
-    /// What was made of them.
+    /// The output of the earlier run.
     output: Digest,
 }
 
 impl Known {
-    /// The rows that were not there.
+    /// The rows that the earlier run does not have.
     fn missing(&self) -> Vec<usize> {
         (0..self.places.len()).filter(|&row| self.places[row].is_none()).collect()
     }
 
-    /// Where each row comes from: from those of then, or from the new ones behind them.
+    /// The source of each row: a row of the earlier run, or one of the new rows, which are numbered
+    /// behind them.
     fn order(&self) -> Vec<usize> {
         let mut new = self.rows..;
         let place = |place: &Option<usize>| place.or_else(|| new.next());
@@ -130,7 +132,7 @@ impl Known {
     }
 }
 
-/// The earlier run that shares most rows, if any shares one.
+/// The earlier run that shares most rows; none if no run shares any.
 fn nearest(
     now: &Artifact,
     table: &Table,
@@ -149,12 +151,12 @@ fn nearest(
             output: run.outputs.get(output)?.digest,
         })
     });
-    // Of equals the first: `max_by_key` would give the last.
+    // Of equals the first is chosen: `max_by_key` would give the last.
     let known = known.min_by_key(|known| known.missing().len())?;
     (known.missing().len() < table.rows()).then_some(known)
 }
 
-/// For each row of `wanted` a row of `there` that is the same, each at most once.
+/// For each row of `wanted`, an equal row of `there`; each of them is used at most once.
 fn places(wanted: &[Digest], there: &[Digest]) -> Vec<Option<usize>> {
     let mut free: HashMap<&Digest, Vec<usize>> = HashMap::new();
     for (row, digest) in there.iter().enumerate().rev() {
@@ -163,7 +165,7 @@ fn places(wanted: &[Digest], there: &[Digest]) -> Vec<Option<usize>> {
     wanted.iter().map(|digest| free.get_mut(digest)?.pop()).collect()
 }
 
-/// What was made then and what was made now, in the order of now; nothing if they do not fit.
+/// The old and the new rows in the order of the present input; none if they do not fit together.
 fn splice(old: Artifact, fresh: Option<Artifact>, known: &Known) -> Option<Artifact> {
     let Artifact { kind, meta, data: Data::Table(old) } = old else { return None };
     let fresh = match fresh {
@@ -179,7 +181,7 @@ fn splice(old: Artifact, fresh: Option<Artifact>, known: &Known) -> Option<Artif
     whole.then(|| Artifact { kind, meta, data: Data::Table(merge(old, &fresh, &known.order())) })
 }
 
-/// How many rows were there already, in words; nothing if none was.
+/// Describes in words how many rows were reused; none if no row was.
 pub fn told(reused: usize, rows: usize) -> Option<String> {
     (reused > 0).then(|| match rows - reused.min(rows) {
         0 => format!("all {} rows were there already", grouped(rows)),
@@ -187,7 +189,7 @@ pub fn told(reused: usize, rows: usize) -> Option<String> {
     })
 }
 
-/// A whole number with a comma before every three digits.
+/// Formats a whole number with a comma before every three digits.
 fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();

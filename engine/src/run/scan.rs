@@ -1,4 +1,4 @@
-//! Finds the files a source op reads and names them by content.
+//! Finds the files that a source op reads, and names them by content.
 
 use cache::{FileEntry, FileIndex, csv::CsvTable, missing::is_missing, regular, store::plain};
 use ops::{Select, Source};
@@ -13,9 +13,9 @@ use walkdir::WalkDir;
 /// A file or folder that cannot be read as a source.
 #[derive(Debug)]
 pub struct ScanError {
-    /// A lower-case sentence without a full stop.
+    /// The message: a lower-case sentence without a full stop.
     pub message: String,
-    /// What the user can do.
+    /// The advice to the user.
     pub help: Option<String>,
 }
 
@@ -36,7 +36,7 @@ impl ScanError {
 /// The files of a source, sorted by name.
 ///
 /// # Errors
-/// Every file and folder that cannot be read.
+/// Returns an error for every file and folder that cannot be read.
 pub fn scan(source: &Source, index: &FileIndex) -> Result<Vec<FileEntry>, Vec<ScanError>> {
     let path = &place(source);
     if matches!(source.select, Select::Mentioned) && !path.is_file() {
@@ -74,15 +74,15 @@ pub fn scan(source: &Source, index: &FileIndex) -> Result<Vec<FileEntry>, Vec<Sc
     if faults.is_empty() { Ok(files) } else { Err(faults) }
 }
 
-/// Where a source lies: its path, in which a leading `~` is the user's home as in a shell, unless something
-/// has that very name. The words of a command are given to it as they are.
+/// The path of a source. A leading `~` is the user's home, as in a shell, unless a file has that
+/// very name. The words of a command are used as they are.
 pub fn place(source: &Source) -> PathBuf {
     let in_home = || Some(env::home_dir()?.join(source.path.strip_prefix("~").ok()?));
     let as_it_is = matches!(source.select, Select::Mentioned) || source.path.exists();
     if as_it_is { None } else { in_home() }.unwrap_or_else(|| source.path.clone())
 }
 
-/// What to say of a path that leads nowhere: a relative one may be meant from another folder.
+/// The error of a path that does not exist: a relative path may be meant from another folder.
 fn absent(path: &Path, missing: Option<&str>) -> ScanError {
     let mut message = format!("`{}` does not exist", path.display());
     let mut help = missing.unwrap_or("check the path").to_owned();
@@ -98,20 +98,21 @@ fn absent(path: &Path, missing: Option<&str>) -> ScanError {
     ScanError::new(message, help)
 }
 
-/// Of a source that is not there: the place beside the pipeline where there is something of that name.
+/// For a source that does not exist: the path beside the pipeline, if there is something of that
+/// name.
 pub fn beside(pipeline: &Path, source: &Source) -> Option<String> {
     let there = pipeline.parent()?.join(&source.path);
     let is_meant = source.path.is_relative() && !source.path.exists() && there.exists();
     is_meant.then(|| format!("; there is one beside the pipeline: `{}`", there.display()))
 }
 
-/// The digest of names and contents: what a source contributes to a key.
+/// The digest of names and contents: the part of a key that a source contributes.
 pub fn digest(files: &[FileEntry]) -> cache::Digest {
     cache::sources::digest_of(files.iter().map(|file| (file.name.as_str(), &file.digest)))
 }
 
-/// Files below a folder with one of the extensions. Hidden files are left out: systems leave their
-/// own there (`._take.wav`).
+/// The files below a folder with one of the extensions. Hidden files are left out, because
+/// operating systems leave their own there (`._take.wav`).
 fn tree(root: &Path, extensions: &[&str]) -> Result<Vec<(String, PathBuf)>, Vec<ScanError>> {
     let (mut found, mut faults) = (Vec::new(), Vec::new());
     let hidden = |entry: &walkdir::DirEntry| {
@@ -148,7 +149,7 @@ fn tree(root: &Path, extensions: &[&str]) -> Result<Vec<(String, PathBuf)>, Vec<
     if faults.is_empty() { Ok(found) } else { Err(faults) }
 }
 
-/// What has the name of a file and is none: reading it may never end.
+/// The error of a path that has the name of a file and is none: reading it may never end.
 fn irregular(path: &Path) -> ScanError {
     let reason = match regular::open(path) {
         Err(fault) => plain(&fault),
@@ -174,8 +175,8 @@ fn walk_error(root: &Path, fault: &walkdir::Error) -> ScanError {
     }
 }
 
-/// A CSV file and the files its column lists, relative to its folder. What does not exist is left
-/// out: the op knows the line and reports it.
+/// A CSV file and the files that its column lists, relative to its folder. Files that do not exist
+/// are left out: the op knows the line and reports it.
 fn listed(csv: &Path, column: &str) -> Result<Vec<(String, PathBuf)>, Vec<ScanError>> {
     let folder = csv.parent().unwrap_or(Path::new(""));
     let (mut found, mut faults) = (vec![(file_name(csv), csv.to_owned())], Vec::new());
@@ -183,7 +184,7 @@ fn listed(csv: &Path, column: &str) -> Result<Vec<(String, PathBuf)>, Vec<ScanEr
     regular::open(csv)
         .and_then(|mut file| file.read_to_end(&mut bytes))
         .map_err(|fault| vec![ScanError::io(csv, &fault)])?;
-    // A list that is faulty lists nothing: the op reads it too, and says what is wrong.
+    // A faulty list lists nothing here: the op reads it too, and reports what is wrong.
     let Ok(table) = CsvTable::read(&bytes) else { return Ok(found) };
     let Ok(column) = table.place(column) else { return Ok(found) };
     for row in 0..table.rows() {
@@ -206,7 +207,7 @@ fn file_name(path: &Path) -> String {
     path.file_name().map_or_else(|| "file".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
-/// The name below the root with `/` between folders, if it is UTF-8.
+/// The path below the root with `/` between folders, if it is UTF-8.
 fn relative(root: &Path, path: &Path) -> Option<String> {
     let parts = path.strip_prefix(root).ok()?.components().map(|part| match part {
         Component::Normal(name) => name.to_str(),

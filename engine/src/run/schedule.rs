@@ -1,6 +1,6 @@
-//! Which step is next. Steps whose results are there are settled at once, in the order of the
+//! The order of the steps. Steps that are cache hits are done at once, in the order of the
 //! pipeline; the others run at the same time as far as resources reach, those with the longest
-//! way still behind them first.
+//! chain of work behind them first.
 
 use super::{
     Options, StepError,
@@ -26,25 +26,25 @@ use std::{
 };
 use tracing::debug_span;
 
-/// A run on its way.
+/// The schedule of a run in progress.
 pub struct Schedule<'a> {
     pub(super) context: &'a RunContext<'a>,
     pub(super) options: &'a Options,
     pub(super) wanted: Vec<bool>,
-    /// What was known of each step before the run.
+    /// The cache lookup of each step before the run.
     lookups: Vec<CacheLookup>,
     pub(super) states: States,
-    /// Of each step, the wanted steps that read it.
+    /// For each step, the wanted steps that read it.
     pub(super) readers: Vec<Vec<usize>>,
-    /// Running steps that no thread has taken yet.
+    /// Running steps that no worker has taken yet.
     pub(super) started: VecDeque<Job>,
-    /// Milliseconds from the start of a step to the end of all that depends on it; made when first
-    /// something must run.
+    /// Milliseconds from the start of a step to the end of all that depends on it; computed when
+    /// the first step must run.
     urgency: Option<Vec<u64>>,
     needs: Vec<Needs>,
-    /// Steps whose results were lost: they run although the journal knows them.
+    /// Steps whose results were lost: they run although the journal lists them.
     pub(super) rebuilt: BTreeSet<usize>,
-    /// What steps had made that went back to waiting.
+    /// The former outputs of steps that went back to waiting.
     pub(super) before: BTreeMap<usize, BTreeMap<String, Object>>,
     ledger: Ledger,
     pub(super) errors: Vec<StepError>,
@@ -52,7 +52,7 @@ pub struct Schedule<'a> {
 }
 
 impl<'a> Schedule<'a> {
-    /// Nothing is settled.
+    /// A schedule in which no step is settled.
     pub fn new(context: &'a RunContext<'a>, options: &'a Options) -> Self {
         let steps = &context.pipeline.steps;
         let wanted = wanted(context.pipeline, &options.only);
@@ -85,7 +85,7 @@ impl<'a> Schedule<'a> {
         }
     }
 
-    /// Settles what needs no work and queues what does.
+    /// Settles the ready steps that need no work, and queues the others.
     fn look_at_ready(&mut self) {
         while !self.stopped
             && !self.context.cancel.is_cancelled()
@@ -99,7 +99,7 @@ impl<'a> Schedule<'a> {
         }
     }
 
-    /// The state of a step whose inputs are settled, or none if it must run.
+    /// The new state of a step whose inputs are settled; none if it must run.
     fn look_at(&mut self, step: usize) -> Result<Option<StepState>, StepError> {
         let plan = &self.context.pipeline.steps[step];
         let without = plan.inputs.iter().find(|input| !self.states[input.step].is_done());
@@ -136,8 +136,8 @@ impl<'a> Schedule<'a> {
         Ok(None)
     }
 
-    /// The result that was there before the run, if the step reads what it was made of and need not
-    /// run again.
+    /// The result that the lookup found before the run, if the step still reads the same inputs and
+    /// need not run again.
     fn as_looked_at(&mut self, step: usize) -> Option<StepState> {
         let CacheLookup::Hit(finished) = std::mem::take(&mut self.lookups[step]) else {
             return None;
@@ -173,7 +173,7 @@ impl<'a> Schedule<'a> {
         Ok(())
     }
 
-    /// The shapes of what a step reads, in the order of its ports.
+    /// The shapes of the inputs of a step, in the order of its ports.
     fn shapes_read(&self, step: usize) -> Vec<Option<Shape>> {
         let plan = &self.context.pipeline.steps[step];
         let shape = |port: &Port| {
@@ -202,8 +202,8 @@ impl<'a> Schedule<'a> {
         StepError { help: Some(help.to_owned()), ..StepError::new(step, ErrorKind::Input, message) }
     }
 
-    /// Asks the driver for the memory of GPUs, once something runs on one. What it cannot say, the
-    /// step itself says better.
+    /// Asks the driver for the memory of the GPUs, if a step runs on one. A failure is ignored
+    /// here: the step itself reports it better.
     fn learn_gpus(&mut self) {
         let steps = self.context.pipeline.steps.iter().zip(&self.wanted);
         let placed = steps.filter(|(_, wanted)| **wanted).find_map(|(step, _)| match &step.place {
@@ -211,15 +211,16 @@ impl<'a> Schedule<'a> {
             Device::Cpu => None,
         });
         if let Some(gpus) = placed.and_then(|driver| device::gpus(driver).ok()) {
-            // A tenth is for CUDA itself and for whoever else is on the GPU.
+            // A tenth is left for CUDA itself and for other users of the GPU.
             let memories: Vec<u64> = gpus.iter().map(|gpu| gpu.memory / 10 * 9).collect();
             self.ledger.gpus.learn(&memories);
         }
     }
 
-    /// Learns from earlier runs what steps are likely to take.
+    /// Learns from earlier runs the resources that steps are likely to take.
     fn expect_costs(&mut self) {
-        /// What is not known is taken for short: it holds nothing up that is known to be long.
+        /// The assumed time of unknown steps, which is short: they hold up no step that is known to
+        /// be long.
         const UNKNOWN_SECONDS: f64 = 1.0;
         self.learn_gpus();
         let steps = &self.context.pipeline.steps;
@@ -238,8 +239,8 @@ impl<'a> Schedule<'a> {
         self.urgency = Some(urgency);
     }
 
-    /// Settles all that can be settled now, and starts queued steps, the most urgent first, as long as
-    /// one fits.
+    /// Settles all steps that can be settled now, and starts queued steps, the most urgent first,
+    /// as long as one fits.
     pub(super) fn start_what_fits(&mut self) {
         self.look_at_ready();
         while !self.stopped
@@ -259,7 +260,7 @@ impl<'a> Schedule<'a> {
         }
     }
 
-    /// Why a step runs whose result is not there.
+    /// The reason why a step without a cached result runs.
     fn reason(&self, job: &Job) -> String {
         let RunContext { pipeline, files, store, ref history, .. } = *self.context;
         let key_of = |step: usize| match &self.states[step] {
@@ -285,7 +286,7 @@ impl<'a> Schedule<'a> {
         None
     }
 
-    /// A step has ended.
+    /// Handles the end of a step.
     pub(super) fn end(&mut self, step: usize, made: Result<StepCompletion, StepFailure>) {
         let StepState::Running(Running { key, lease, since, outdated }) =
             self.states.set(step, StepState::Ready)
@@ -294,7 +295,7 @@ impl<'a> Schedule<'a> {
         };
         self.ledger.give_back(&lease);
         self.stopped |= self.context.cancel.is_cancelled();
-        // What it was made of has come out otherwise: it is looked at once more.
+        // An input of the step has changed meanwhile: the step is looked up once more.
         if outdated {
             return;
         }
@@ -319,7 +320,7 @@ impl<'a> Schedule<'a> {
         self.states[step].output(port)
     }
 
-    /// An optional output that is read, but was not given.
+    /// The error of a step that reads an optional output which was not made.
     fn absent(&self, step: usize) -> StepError {
         let steps = &self.context.pipeline.steps;
         let absent =
@@ -337,7 +338,7 @@ impl<'a> Schedule<'a> {
     }
 }
 
-/// The bytes of a GPU that a step takes beside others, if it runs on one that it shares.
+/// The bytes that a step takes of a shared GPU; none if it runs on no GPU or on whole GPUs.
 fn gpu_memory(step: &Step, read: &[Option<Shape>]) -> Option<u64> {
     let said = step.needs.gpu_memory;
     if said.is_some() || step.needs.gpus > 0 || step.place == Device::Cpu {

@@ -1,4 +1,4 @@
-//! Searches: what the points of a sweep came to, so that the next ones can be chosen by it.
+//! The scores that the points of a sweep reached, by which a search chooses the next points.
 
 use crate::{pipeline::Pipeline, run::Outcome, spec::Results};
 use cache::{
@@ -7,7 +7,8 @@ use cache::{
 };
 use std::collections::HashMap;
 
-/// The objective at each point: the mean over the seeds that have it, none where no seed has.
+/// The objective at each point: the mean over the seeds that have a score, none where no seed has
+/// one.
 pub fn results(pipeline: &Pipeline, outcome: &Outcome, store: &Store) -> Results {
     let Some(search) = &pipeline.variants.search else { return Results::new() };
     let points = search.points.iter().map(|(labels, steps)| {
@@ -19,36 +20,37 @@ pub fn results(pipeline: &Pipeline, outcome: &Outcome, store: &Store) -> Results
     points.collect()
 }
 
-/// A score that a step made; none where it failed or the score is not defined.
+/// The score of a step; none where the step failed or the score is not defined.
 fn score(step: &StepRecord, metric: &str, store: &Store) -> Option<f64> {
     let (port, _) = step.shapes.iter().find(|(_, shape)| shape.kind == Kind::Scores)?;
-    // What cannot be read is reported when the report reads it.
+    // An artifact that cannot be read is reported when the report reads it.
     let artifact = store.get(step.outputs.get(port)?).ok()?;
     let table = artifact.as_table()?;
     let at = table.text("metric")?.iter().position(|name| name == metric)?;
     table.reals("value")?.get(at).copied().filter(|value| value.is_finite())
 }
 
-/// What the batches of a search ran, so that the last one does not call it all a hit.
+/// The steps that ran in the batches of a search, so that the last batch does not report them as
+/// hits.
 #[derive(Default)]
 pub struct Batches {
     ran: HashMap<String, StepRecord>,
 }
 
 impl Batches {
-    /// Whether a step ran in a batch before.
+    /// True if a step ran in an earlier batch.
     pub fn has_run(&self, step: &str) -> bool {
         self.ran.contains_key(step)
     }
 
-    /// Takes note of what a batch ran.
+    /// Notes the steps that ran in a batch.
     pub fn note(&mut self, outcome: &Outcome) {
         for step in outcome.steps.iter().filter(|step| step.status == StepStatus::Ran) {
             self.ran.entry(step.name.clone()).or_insert_with(|| step.clone());
         }
     }
 
-    /// Says of what was a hit in the last batch that an earlier one ran it.
+    /// Marks hits of the last batch as run if an earlier batch ran them.
     pub fn restore(mut self, outcome: &mut Outcome) {
         for step in outcome.steps.iter_mut().filter(|step| step.status == StepStatus::Hit) {
             if let Some(ran) = self.ran.remove(&step.name) {

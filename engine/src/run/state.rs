@@ -1,4 +1,4 @@
-//! Where each step of a run stands, and the one function that moves it on.
+//! The state of each step of a run, and the one function that changes it.
 
 use super::{resources::Lease, work::Job};
 use crate::pipeline::{Input, Pipeline, Step};
@@ -14,70 +14,70 @@ use std::{
     time::Instant,
 };
 
-/// Where a step stands.
+/// The state of a step during a run.
 pub enum StepState {
-    /// It reads these steps, which are not settled.
+    /// The step reads these steps, which are not settled.
     Waiting(BTreeSet<usize>),
-    /// All that it reads is settled, and nobody has looked at it.
+    /// All inputs of the step are settled, and the step was not looked up yet.
     Ready,
-    /// It must run, and waits for resources.
+    /// The step must run, and waits for resources.
     Queued {
-        /// All that running it takes.
+        /// The work of the step.
         job: Box<Job>,
-        /// The most urgent runs first.
+        /// The urgency in milliseconds; the most urgent step runs first.
         urgency: u64,
     },
-    /// A thread is at it.
+    /// A worker runs the step.
     Running(Running),
-    /// Its result is in the store.
+    /// The result of the step is in the store.
     Done {
-        /// Key, outputs and times.
+        /// The key, the outputs and the times.
         finished: Box<Finished>,
-        /// A hit, or run just now.
+        /// The status: a hit, or run just now.
         status: StepStatus,
-        /// Why.
+        /// The reason for the status.
         reason: String,
     },
-    /// It has no result because something is wrong with it.
+    /// The step has no result because it failed.
     Failed(Ended),
-    /// It has no result, although nothing is wrong with it.
+    /// The step has no result, although nothing is wrong with it.
     Skipped(Ended),
 }
 
 /// A step that runs.
 pub struct Running {
-    /// The digest of its key.
+    /// The digest of the step's key.
     pub key: Digest,
-    /// What it has been given.
+    /// The resources that the step holds.
     pub lease: Lease,
-    /// Since when.
+    /// The start of the step.
     pub since: Instant,
-    /// Whether its inputs have changed since it started.
+    /// True if the inputs have changed since the step started.
     pub outdated: bool,
 }
 
 /// A step that ended without a result.
 pub struct Ended {
-    /// The digest of its key, if it was known.
+    /// The digest of the key, if it was known.
     pub key: Option<Digest>,
-    /// Why.
+    /// The reason for the end.
     pub reason: String,
-    /// How long it ran before.
+    /// The seconds that the step ran before it ended.
     pub seconds: f64,
 }
 
-/// The states of all steps, and the order in which those are taken up that are next.
+/// The states of all steps, and the order in which ready and queued steps are taken.
 pub struct States {
     all: Vec<StepState>,
-    /// In the order of the pipeline.
+    /// Ready steps, in the order of the pipeline.
     ready: BTreeSet<usize>,
-    /// The most urgent first.
+    /// Queued steps, the most urgent first.
     queued: BTreeSet<(Reverse<u64>, usize)>,
     running: BTreeSet<usize>,
 }
 
 impl States {
-    /// These states.
+    /// The initial states.
     pub fn new(states: impl Iterator<Item = StepState>) -> Self {
         let (ready, queued, running) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         let mut new = Self { all: Vec::new(), ready, queued, running };
@@ -88,7 +88,7 @@ impl States {
         new
     }
 
-    /// Moves a step on: the one place where a state changes. Gives the former one.
+    /// Changes the state of a step; this is the only place that does. Returns the former state.
     pub fn set(&mut self, step: usize, state: StepState) -> StepState {
         match &self.all[step] {
             StepState::Ready => _ = self.ready.remove(&step),
@@ -105,8 +105,8 @@ impl States {
         std::mem::replace(&mut self.all[step], state)
     }
 
-    /// Tells a step that one that it reads is settled, and whether that gave other bytes than before.
-    /// Gives whether the step has a result of the former bytes.
+    /// Tells a step that its input `source` is settled, and whether the bytes of `source` have
+    /// changed. Returns true if the step has a result of the former bytes.
     pub fn hear_of(&mut self, step: usize, source: usize, changed: bool) -> bool {
         match &mut self.all[step] {
             StepState::Waiting(on) => {
@@ -115,7 +115,7 @@ impl States {
                     self.set(step, StepState::Ready);
                 }
             }
-            // What it was to run with may be another.
+            // The job may have other inputs now.
             StepState::Queued { .. } => _ = self.set(step, StepState::Ready),
             StepState::Running(running) => running.outdated |= changed,
             StepState::Done { .. } => return changed,
@@ -124,7 +124,7 @@ impl States {
         false
     }
 
-    /// The first step that nobody has looked at.
+    /// The first ready step; it was not looked up yet.
     pub fn first_ready(&self) -> Option<usize> {
         self.ready.first().copied()
     }
@@ -160,33 +160,33 @@ impl Index<usize> for States {
 }
 
 impl StepState {
-    /// A result that was there already.
+    /// The state of a result that was there already.
     pub fn hit(finished: Finished, reason: &str) -> Self {
         let (finished, reason) = (Box::new(finished), reason.to_owned());
         Self::Done { finished, status: StepStatus::Hit, reason }
     }
 
-    /// A result that was made just now.
+    /// The state of a result that was made just now.
     pub fn ran(finished: Finished, reason: String) -> Self {
         Self::Done { finished: Box::new(finished), status: StepStatus::Ran, reason }
     }
 
-    /// No result, although nothing is wrong with the step itself.
+    /// The state of a step without a result with which nothing is wrong.
     pub fn skipped(reason: String) -> Self {
         Self::Skipped(Ended { key: None, reason, seconds: 0.0 })
     }
 
-    /// Whether its result is in the store.
+    /// True if the result of the step is in the store.
     pub fn is_done(&self) -> bool {
         matches!(self, Self::Done { .. })
     }
 
-    /// Whether it has its result or will have none.
+    /// True if the step has its result or will have none.
     pub fn is_settled(&self) -> bool {
         matches!(self, Self::Done { .. } | Self::Failed(_) | Self::Skipped(_))
     }
 
-    /// What it made.
+    /// The outputs of the step.
     pub fn outputs(&self) -> Option<&BTreeMap<String, Object>> {
         match self {
             Self::Done { finished, .. } => Some(&finished.outputs),
@@ -194,12 +194,12 @@ impl StepState {
         }
     }
 
-    /// What it made at a port.
+    /// The output of the step at a port.
     pub fn output(&self, port: &str) -> Option<&Object> {
         self.outputs()?.get(port)
     }
 
-    /// What the record keeps.
+    /// The record of the step.
     pub fn record(self, pipeline: &Pipeline, step: &Step) -> StepRecord {
         let none = |seconds| (BTreeMap::new(), Times { seconds, ..Times::default() }, Vec::new());
         let ended = |status, Ended { key, reason, seconds }| (status, key, reason, none(seconds));

@@ -1,4 +1,4 @@
-//! What follows when a step has its result, has none, or has lost it.
+//! The effects of a step's end: it has its result, has failed, or has lost its result.
 
 use super::{
     StepError,
@@ -14,7 +14,7 @@ impl Schedule<'_> {
     pub fn rebuild(&mut self, step: usize, port: &str, damage: &str, reader: usize) {
         let state = &self.states[step];
         let (is_done, is_settled) = (state.is_done(), state.is_settled());
-        // Where it will have no result, the reader is looked at once more and finds that.
+        // If the step will have no result, the reader is looked up once more and is then skipped.
         if is_done || !is_settled {
             self.states.set(reader, StepState::Waiting([step].into()));
         }
@@ -33,7 +33,7 @@ impl Schedule<'_> {
         self.send_back(step);
     }
 
-    /// A settled step is looked at once more.
+    /// Makes a settled step ready again, so that it is looked up once more.
     fn send_back(&mut self, step: usize) {
         if let StepState::Done { finished, .. } = self.states.set(step, StepState::Ready) {
             self.before.insert(step, finished.outputs);
@@ -54,7 +54,7 @@ impl Schedule<'_> {
         self.errors.push(error);
     }
 
-    /// The one place where a step gets its result, and where its readers learn of it.
+    /// Gives a step its final state and tells its readers; this is the only place that does.
     pub fn transition(&mut self, step: usize, state: StepState) {
         self.tell(step, &state);
         self.states.set(step, state);

@@ -1,5 +1,5 @@
-//! Runs one step: a function of plan, step and store. It knows nothing of the steps beside it, so
-//! another thread can do it, or another process.
+//! Runs one step: a function of plan, step and store. It does not depend on other steps, so another
+//! thread or another process can call it.
 
 use super::{
     Files, StepError,
@@ -30,25 +30,25 @@ use std::{
 };
 use tracing::{debug_span, info_span};
 
-/// What all steps of a run share.
+/// The parts of a run that all its steps share.
 pub struct RunContext<'a> {
-    /// The plan.
+    /// The pipeline.
     pub pipeline: &'a Pipeline,
-    /// The files of every step's sources.
+    /// The source files of every step.
     pub files: &'a Files,
-    /// Where a file of some content lies.
+    /// The path of each file, by its content.
     pub paths: HashMap<Digest, PathBuf>,
     /// The store.
     pub store: &'a Store,
-    /// Artifacts in memory.
+    /// The artifacts in memory.
     pub artifacts: Artifacts<'a>,
-    /// Who hears how it goes.
+    /// Receives the progress.
     pub progress: &'a dyn Progress,
-    /// Whether to stop.
+    /// Tells if the run was stopped.
     pub cancel: &'a dyn Cancel,
-    /// What the steps cost.
+    /// Measures the cost of the steps.
     pub meter: Meter,
-    /// What earlier runs have done; read when it is first asked for.
+    /// The finished steps of earlier runs, read when they are first needed.
     pub history: LazyHistory<'a>,
 }
 
@@ -57,37 +57,38 @@ pub struct RunContext<'a> {
 pub struct Job {
     /// The step, as an index into the pipeline.
     pub step: usize,
-    /// Its key.
+    /// The cache key of the step.
     pub key: CacheKey,
-    /// The digest of its key.
+    /// The digest of the key.
     pub digest: Digest,
-    /// The content at its inputs, in their order.
+    /// The digests of the inputs, in their order.
     pub inputs: Vec<Digest>,
-    /// Whether it runs although its result may be there.
+    /// True if the step runs although its result may be in the store.
     pub again: bool,
-    /// Why it runs.
+    /// The reason why the step runs.
     pub reason: String,
-    /// The numbers of its GPUs.
+    /// The numbers of the step's GPUs.
     pub gpus: Vec<usize>,
 }
 
-/// A step that has its result.
+/// The completion of a step that has its result.
 pub struct StepCompletion {
-    /// What it made.
+    /// The key, the outputs and the times of the step.
     pub finished: Finished,
-    /// Why it ran and what was spared; none if another run made it meanwhile.
+    /// The reason why the step ran, and the rows it reused; none if another run made the result
+    /// meanwhile.
     pub reason: Option<String>,
 }
 
-/// Why a step has no result.
+/// The reason why a step has no result.
 pub enum StepFailure {
-    /// The store has lost or damaged one of its inputs, named by its place.
+    /// The store has lost or damaged one of the inputs, given by its index.
     Lost(usize, StoreError),
-    /// It failed.
+    /// The step failed.
     Failed(StepError),
 }
 
-/// Runs a step, unless another process does it first.
+/// Runs a step, unless another process runs it first.
 pub fn run(job: &Job, context: &RunContext<'_>) -> Result<StepCompletion, StepFailure> {
     // A panic is a bug; it fails the step, and the rest of the run is kept.
     panics::caught(|| claim_and_run(job, context)).unwrap_or_else(|panic| {
@@ -154,7 +155,7 @@ fn claim_and_run(job: &Job, context: &RunContext<'_>) -> Result<StepCompletion, 
     Ok(StepCompletion { finished, reason: Some(reason) })
 }
 
-/// How many GPUs a step has to itself: those of its lease, or the one that its op works on.
+/// The number of GPUs that a step occupies: those of its lease, or the one that its op works on.
 fn gpus_held(job: &Job, context: &RunContext<'_>) -> usize {
     let on_gpu = matches!(context.pipeline.steps[job.step].place, Device::Cuda(_));
     job.gpus.len().max(usize::from(on_gpu))
@@ -196,7 +197,7 @@ fn run_op(job: &Job, context: &RunContext<'_>) -> Result<OpResult, StepFailure> 
         log: &log,
         warnings: Mutex::default(),
     };
-    // What is made anew is made without a look at what was made before.
+    // A forced step is computed without the results of earlier runs.
     let history = (!job.again).then_some(&*context.history);
     let before = PriorRuns::new(&job.key, history, context.store);
     let programs = Programs::new(log.path().to_owned(), job.gpus.clone());
@@ -222,7 +223,7 @@ fn run_op(job: &Job, context: &RunContext<'_>) -> Result<OpResult, StepFailure> 
             Ok(made) => break made,
             Err(error) if error.fault == ErrorKind::Failure && tries_left > 0 => {
                 tries_left -= 1;
-                // What it printed stands in the log already.
+                // The output of the program is in the log already.
                 let headline = error.message.lines().next().unwrap_or_default();
                 let headline = headline.strip_suffix(LOG_FOLLOWS).unwrap_or(headline);
                 log.line(&format!("failed: {headline}; trying again"));

@@ -1,5 +1,5 @@
-//! Threads for steps. Whoever has ended a step settles what follows from it and takes the next one itself:
-//! to wake another thread costs more than a small step.
+//! The worker threads of a run. A worker that has ended a step applies the consequences and takes
+//! the next step itself: to wake another thread costs more than a small step.
 
 use super::{
     Outcome,
@@ -14,12 +14,12 @@ use std::{
 };
 use tracing::debug_span;
 
-/// Stack of a thread. Only what is used of it takes memory.
+/// The stack of a worker in bytes. Only the used part of it takes memory.
 const STACK_BYTES: usize = 16 << 20;
 
-/// What is wrong where the system starts no thread.
+/// The message where the system starts no more threads.
 pub const NO_THREADS: &str = "the system starts no more threads";
-/// What to do about it.
+/// The advice where the system starts no more threads.
 pub const MORE_THREADS: &str = "raise the limit (`ulimit -u`), or ask for fewer with `--threads`";
 
 /// Runs a schedule to its end.
@@ -29,7 +29,7 @@ pub fn run(schedule: Schedule<'_>) -> Outcome {
     thread::scope(|scope| {
         let hired = pool.spawn(scope, &mut pool.lock());
         if hired.is_err() {
-            // One step after the other, on this thread, is all that the system allows.
+            // The system allows only one step after the other, on this thread.
             pool.lock().threads += 1;
             pool.work(scope);
         }
@@ -37,10 +37,10 @@ pub fn run(schedule: Schedule<'_>) -> Outcome {
     pool.state.into_inner().expect(NO_PANIC).schedule.outcome()
 }
 
-/// Threads that work off one schedule.
+/// The worker threads of one schedule.
 struct WorkerPool<'a> {
     state: Mutex<PoolState<'a>>,
-    /// Steps wait for a thread, or there will be none any more.
+    /// Signals that steps wait for a worker, or that there will be no more steps.
     more: Condvar,
 }
 
@@ -64,7 +64,7 @@ impl<'a> WorkerPool<'a> {
     }
 
     fn work<'s>(&'s self, scope: &'s Scope<'s, '_>) {
-        // However it ends, nobody waits for what this thread would have said.
+        // However this worker ends, the other workers are woken.
         let _notify = NotifyOnDrop(&self.more);
         let mut state = self.lock();
         let context = state.schedule.context;
@@ -84,7 +84,7 @@ impl<'a> WorkerPool<'a> {
         }
     }
 
-    /// A step for this thread; what can run beside it goes to others.
+    /// The next step for this worker; further steps that can run now go to other workers.
     fn next<'s>(&'s self, scope: &'s Scope<'s, '_>, state: &mut PoolState<'a>) -> Option<Job> {
         state.schedule.start_what_fits();
         let job = state.schedule.started.pop_front()?;
@@ -93,7 +93,8 @@ impl<'a> WorkerPool<'a> {
         }
         while state.threads < state.schedule.states.running().len() {
             if let Err(fault) = self.spawn(scope, state) {
-                // Whoever ends a step takes the next one that was started, so none is left.
+                // A worker that ends a step takes the next one that was started, so none is left
+                // over.
                 let say = |line: &str| state.schedule.context.progress.say(line);
                 say(&format!("warning: {NO_THREADS}: {}; {MORE_THREADS}", plain(&fault)));
                 break;
@@ -103,7 +104,7 @@ impl<'a> WorkerPool<'a> {
     }
 }
 
-/// Wakes all when it is dropped.
+/// Wakes all waiting workers when it is dropped.
 struct NotifyOnDrop<'a>(&'a Condvar);
 
 impl Drop for NotifyOnDrop<'_> {

@@ -4,11 +4,11 @@ use super::{companions, expand_variants::Variant, link::Names, sweep::Sweep};
 use serde_json::Value as Json;
 use std::collections::HashSet;
 
-/// What varies, and the variants.
+/// The sweep of a pipeline and its variants.
 pub struct Varied<'a> {
-    /// What varies.
+    /// The sweep.
     pub sweep: &'a Sweep,
-    /// Its points with each seed.
+    /// The points of the sweep, each with every seed.
     pub variants: &'a [Variant],
 }
 
@@ -16,13 +16,13 @@ pub struct Varied<'a> {
 pub struct CellRef {
     /// The step with the scores.
     pub scores: usize,
-    /// That with those of a cloud without clusters.
+    /// The step with the scores of a cloud without clusters.
     pub reference: Option<usize>,
-    /// That which holds the clusters against chance and other choices.
+    /// The step that compares the clusters with chance and with other choices.
     pub companion: Option<usize>,
-    /// What it depends on of what varies, and its values.
+    /// The parameters that the cell depends on, and their values.
     pub point: Vec<(String, Json)>,
-    /// The seed.
+    /// The seed of the cell.
     pub seed: u64,
 }
 
@@ -62,7 +62,7 @@ impl Varied<'_> {
         cells
     }
 
-    /// Of each point the labels of its values, and the steps of that name with each seed.
+    /// The labels of the values of each point, and the steps of this name at it, one for each seed.
     pub fn steps_at_points(&self, base: &str) -> Vec<(Vec<String>, Vec<usize>)> {
         let labels = |point: &Vec<usize>| {
             let axes = self.sweep.axes.iter().zip(point);

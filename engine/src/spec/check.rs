@@ -1,4 +1,4 @@
-//! Whether what flows fits: kinds, and shapes as far as they are known before a run.
+//! Checks the connections between steps: kinds, and shapes as far as they are known before a run.
 
 use super::{
     context::Context,
@@ -9,7 +9,7 @@ use crate::ui::diagnostic::{Diagnostic, quote};
 use cache::{Kind, Shape};
 use ops::OpError;
 
-/// Checks every step in order; the shapes of their outputs as far as known.
+/// Checks every step in order; returns the shapes of outputs as far as they are known.
 pub fn check(
     cx: &mut Context,
     drafts: &[Draft],
@@ -136,7 +136,7 @@ fn with_article(kind: Kind) -> &'static str {
     }
 }
 
-/// The fault at the parameter that it is about, or else at its step.
+/// Places a diagnostic at the parameter that it is about, or else at its step.
 fn placed(draft: &Draft, fault: Diagnostic, error: OpError) -> Diagnostic {
     let step = quote(&draft.name);
     let place = error.param.and_then(|param| draft.param_places.get(param));

@@ -1,4 +1,5 @@
-//! The columns of the report's table: metrics of the rows' scores, and `STEP.METRIC` of other steps.
+//! The columns of the report's table: metrics of the rows' scores, and `STEP.METRIC` of other
+//! steps.
 
 use super::{
     context::Context,
@@ -18,7 +19,7 @@ use crate::{
 use ops::{Entry, Measure};
 use std::collections::BTreeSet;
 
-/// Every metric that some op can give, once.
+/// Every metric that some op can have, each once.
 pub fn metrics() -> Vec<&'static Measure> {
     let mut metrics: Vec<&Measure> = Vec::new();
     for measure in ops::OPS.iter().flat_map(|entry| entry.metrics) {
@@ -29,7 +30,8 @@ pub fn metrics() -> Vec<&'static Measure> {
     metrics
 }
 
-/// A fault where the scores of an op cannot hold a metric. Those of a user's program can hold any.
+/// A diagnostic if the scores of an op cannot hold a metric. Those of a user's program can hold
+/// any.
 pub fn unknown_metric(metric: &str, entry: &Entry) -> Option<Diagnostic> {
     if entry.open || entry.metrics.iter().any(|measure| measure.name == metric) {
         return None;
@@ -40,7 +42,7 @@ pub fn unknown_metric(metric: &str, entry: &Entry) -> Option<Diagnostic> {
     Some(Diagnostic::error("spec::unknown_metric", message).maybe_help(help))
 }
 
-/// Reads `columns:`, and finds the steps that other columns of each row are made by.
+/// Reads `columns:`, and finds the steps of the other columns for each row.
 pub fn read(
     cx: &mut Context,
     vars: &mut Variables,
@@ -82,7 +84,7 @@ pub fn read(
     columns
 }
 
-/// A metric of the scores that rows show: some row must be able to have it.
+/// Checks a metric of the rows' own scores: some row must be able to have it.
 fn own(cx: &mut Context, node: &Node, metric: &str, drafts: &[Draft], table: &[RowSpec]) {
     let faults = table.iter().filter_map(|row| drafts[row.scores].entry);
     let faults: Vec<_> = faults.map(|entry| unknown_metric(metric, entry)).collect();
@@ -93,8 +95,8 @@ fn own(cx: &mut Context, node: &Node, metric: &str, drafts: &[Draft], table: &[R
     }
 }
 
-/// A metric of another step: it belongs to the rows that are made of what the step makes or of all
-/// that it reads.
+/// Finds the steps of a column `STEP.METRIC`. The column belongs to the rows that depend on the
+/// step, or on all that the step reads.
 fn other(
     cx: &mut Context,
     node: &Node,
@@ -138,7 +140,7 @@ fn other(
             behind.contains(at) || !reads.is_empty() && reads.iter().all(|at| behind.contains(at))
         };
         let mut fits: Vec<usize> = makers.iter().copied().filter(belongs).collect();
-        // Of several that share what they read, that of the row's own instance and seed.
+        // Of several steps that read the same, the one of the row's own instance and seed is meant.
         let label = |at: usize| drafts[at].base.split_once('@').map(|it| it.1);
         let keeps: [&dyn Fn(&usize) -> bool; 2] =
             [&|at| label(*at) == label(row.scores), &|at| drafts[*at].study_seed == row.seed];
@@ -178,7 +180,7 @@ fn other(
     }
 }
 
-/// A step and all that it is made of.
+/// A step and all steps that it depends on.
 fn behind(drafts: &[Draft], step: usize) -> BTreeSet<usize> {
     let (mut behind, mut next) = (BTreeSet::from([step]), vec![step]);
     while let Some(at) = next.pop() {

@@ -1,7 +1,8 @@
-//! Steps that a report asks for beside its rows: what their clusters are held against.
+//! Steps that a report adds beside its rows, to compare their clusters with chance and with other
+//! choices.
 //!
-//! They are made of the steps that rows show, as these are written: with the same `for` and the same
-//! inputs. So whatever varies there varies here too.
+//! Companions are made from the steps that rows show, as these are written: with the same `for` and
+//! the same inputs. A parameter that varies there therefore varies here too.
 
 use super::{
     node::{Key, Node, Value},
@@ -10,12 +11,13 @@ use super::{
 };
 use ops::Entry;
 
-/// The name of the step beside a step.
+/// The name of the companion of a step.
 pub fn beside(step: &str) -> String {
     format!("{step}_companions")
 }
 
-/// Adds a step beside each one that a row of the report shows, if the report asks for them.
+/// Adds a companion for each step that a row of the report shows, if the report asks for
+/// companions.
 pub fn add(outline: &mut Outline, table: &'static [Entry]) {
     let Some(Value::Map(report)) = outline.report.as_ref().map(|node| &node.value) else { return };
     let entry = |name: &str| report.iter().find(|(key, _)| key.name == name).map(|(_, node)| node);
@@ -38,7 +40,8 @@ pub fn add(outline: &mut Outline, table: &'static [Entry]) {
     outline.steps.extend(added);
 }
 
-/// A step of the companion's op with the inputs of another; none where that lacks some of them.
+/// A step of the companion's op with the inputs of another step; none if that step lacks some of
+/// them.
 fn companion(
     (key, fields): &(Key, Vec<(Key, Node)>),
     name: String,

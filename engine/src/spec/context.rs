@@ -1,4 +1,4 @@
-//! What every stage of reading shares: the text, and the faults found so far.
+//! The context that all stages of reading share: the text, and the diagnostics found so far.
 
 use super::node::{Key, Node, Origin};
 use crate::{
@@ -7,48 +7,49 @@ use crate::{
 };
 use std::{rc::Rc, sync::Arc};
 
-/// The text and the faults found so far.
+/// The text of a pipeline, and the diagnostics found so far.
 pub struct Context {
     /// The pipeline file.
     pub source: Arc<SourceText>,
-    /// What is wrong with it.
+    /// The diagnostics of the file.
     pub faults: Vec<Diagnostic>,
-    /// How much more memory trees may take: variables and `for` copy them.
+    /// The bytes of memory that trees may still take: variables and `for` copy them.
     budget: usize,
-    /// How many more faults are explained by what else there is.
+    /// The number of further diagnostics that get a long explanation.
     explanations: usize,
 }
 
-/// Diagnostics that are explained at length: to compare a name with all others takes long, and of more
-/// faults than these nobody reads.
+/// The most diagnostics that get a long explanation: it takes long to compare a name with all
+/// others, and nobody reads more of them.
 pub const MOST_EXPLAINED: usize = 64;
 
 impl Context {
-    /// No faults yet.
+    /// A context without diagnostics.
     pub fn new(source: Arc<SourceText>) -> Self {
         Self { source, faults: Vec::new(), budget: 32 << 20, explanations: MOST_EXPLAINED }
     }
 
-    /// Notes a fault.
+    /// Adds a diagnostic.
     pub fn push(&mut self, fault: Diagnostic) {
         self.faults.push(fault);
     }
 
-    /// Accounts for a copy; false once there have been too many.
+    /// Accounts for a copy of `weight` bytes; false if there is no memory left for it.
     pub fn afford(&mut self, weight: usize) -> bool {
         let enough = weight <= self.budget;
         self.budget = self.budget.saturating_sub(weight);
         enough
     }
 
-    /// Whether one more fault is worth a look at all steps for what could help.
+    /// True if the next diagnostic may get a long explanation; counts it.
     pub fn explains(&mut self) -> bool {
         let more = self.explanations > 0;
         self.explanations = self.explanations.saturating_sub(1);
         more
     }
 
-    /// The place of a part of a scalar, such as `${x}` in a text, or else the whole scalar.
+    /// The place of a part of a scalar, such as `${x}` in a text; the whole scalar if the part is
+    /// not found.
     pub fn part(&self, span: &Span, part: &str) -> Span {
         let within = self.source.text.get(span.clone()).and_then(|text| text.find(part));
         within.map_or(span.clone(), |at| span.start + at..span.start + at + part.len())
@@ -56,19 +57,20 @@ impl Context {
 }
 
 impl Diagnostic {
-    /// Adds the place of a value, and where the value came from.
+    /// Adds the place and the origin of a value.
     #[must_use]
     pub fn at(self, node: &Node, remark: impl Into<String>) -> Self {
         self.placed(&node.span, node.origin.as_ref(), remark)
     }
 
-    /// Adds the place of a key, and where it came from.
+    /// Adds the place and the origin of a key.
     #[must_use]
     pub fn at_key(self, key: &Key, remark: impl Into<String>) -> Self {
         self.placed(&key.span, key.origin.as_ref(), remark)
     }
 
-    /// What an option says stands nowhere in the file: the message names the option and no place.
+    /// Adds a place. A value from the command line is not in the file: the message then names the
+    /// option and no place.
     fn placed(
         mut self,
         span: &Span,
@@ -93,7 +95,7 @@ impl Diagnostic {
         self.placed(&place.span, option.as_ref(), remark)
     }
 
-    /// Adds where a value came from, without its place.
+    /// Adds the origin of a value, without its place.
     #[must_use]
     pub fn at_origin(self, node: &Node) -> Self {
         self.from(node.origin.as_ref())

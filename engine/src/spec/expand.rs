@@ -1,4 +1,4 @@
-//! `for`: one instance of a step for each value.
+//! Expands `for`: one instance of a step for each value.
 
 use super::{
     context::Context,
@@ -38,8 +38,8 @@ fn suffix(local: &Local) -> String {
     values.join(",")
 }
 
-/// Every combination of the values of a `for` among the fields; one without values if there is no
-/// `for`, and none if the `for` is at fault.
+/// Every combination of the values of a `for` among the fields; one empty combination if there is
+/// no `for`, and none if the `for` is faulty.
 pub fn points(
     cx: &mut Context,
     vars: &mut Variables,
@@ -102,7 +102,7 @@ fn check_name(cx: &mut Context, vars: &mut Variables, name: &Key) {
     }
 }
 
-/// The values of a list or of a text such as `range(1,9)`, variables filled in; at least one.
+/// The values of a list or of a text such as `range(1,9)`, with variables filled in; at least one.
 pub fn values(
     cx: &mut Context,
     vars: &mut Variables,
@@ -142,7 +142,7 @@ pub fn values(
     Some(values)
 }
 
-/// Whether the values of a `for` can name instances.
+/// True if the values of a `for` can name instances.
 fn told_apart(cx: &mut Context, values: &[Node]) -> bool {
     let mut seen: Vec<String> = Vec::new();
     for value in values {
@@ -168,7 +168,7 @@ fn told_apart(cx: &mut Context, values: &[Node]) -> bool {
     true
 }
 
-/// Whether a text can follow the `@` of a name.
+/// True if a text can follow the `@` of a name.
 pub fn fits_a_name(text: &str) -> bool {
     !text.is_empty()
         && text.chars().all(|letter| letter.is_ascii_alphanumeric() || "_-+.".contains(letter))

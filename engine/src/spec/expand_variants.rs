@@ -1,8 +1,9 @@
-//! From steps as they are written to the steps of all variants.
+//! Expands the steps as they are written to the steps of all variants.
 //!
-//! A variant is a point of the sweep with a seed. A step is made once for every combination of what
-//! it depends on: what varies in its own fields, the seed if it draws random numbers, and whatever
-//! its inputs depend on. So variants share every step that they can.
+//! A variant is a point of the sweep with a seed. There is one instance of a step for each
+//! combination of the things that the step depends on: the axes that change its own fields, the
+//! seed if it draws random numbers, and all that its inputs depend on. Variants therefore share
+//! every instance that they can.
 
 use super::{
     context::Context,
@@ -17,27 +18,27 @@ use foldhash::{HashMap, HashMapExt as _};
 use ops::Entry;
 use std::{collections::BTreeSet, rc::Rc};
 
-/// A step of the plan, not yet read.
+/// An instance of a step, whose fields are not read yet.
 pub struct Instance {
-    /// `groups@pca{beta=2,seed=1}`.
+    /// The full name: `groups@pca{beta=2,seed=1}`.
     pub name: String,
-    /// `groups@pca`: the name within each variant.
+    /// The name within each variant: `groups@pca`.
     pub base: String,
     /// The name in the file.
     pub key: Key,
-    /// What it holds, without `for`.
+    /// The fields of the step, without `for`.
     pub fields: Rc<Vec<(Key, Node)>>,
-    /// What it depends on.
+    /// The axes that the instance depends on.
     pub axes: Axes,
-    /// The study's seed that it is for.
+    /// The study's seed of the instance.
     pub seed: u64,
-    /// The instances that its inputs mean, by their names within the variant.
+    /// The instances that its inputs refer to, by their names within the variant.
     pub sources: Vec<(String, usize)>,
-    /// Whether it waits for itself, so that the sources are not all of them.
+    /// True if the step waits for itself, in which case `sources` is not complete.
     pub circular: bool,
 }
 
-/// A set of axes of the sweep; the seed is one beyond the last.
+/// A set of axes of the sweep; the seed counts as one axis after the last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Axes(u64);
 
@@ -46,12 +47,12 @@ impl Axes {
         self.0 |= 1 << axis;
     }
 
-    /// What is in either.
+    /// The axes that are in either set.
     pub fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// Whether it holds an axis.
+    /// True if the set contains an axis.
     pub fn has(self, axis: usize) -> bool {
         self.0 >> axis & 1 == 1
     }
@@ -67,12 +68,12 @@ pub struct Variant {
 }
 
 impl Variant {
-    /// The instance that a name such as `groups@pca` means in it.
+    /// The instance that a name such as `groups@pca` refers to in this variant.
     pub fn step(&self, name: &str) -> Option<usize> {
         self.steps.get(name).copied()
     }
 
-    /// How many steps it has.
+    /// The number of steps of the variant.
     pub fn steps(&self) -> usize {
         self.steps.len()
     }
@@ -143,18 +144,18 @@ fn touched(vars: &Variables, sweep: &Sweep, key: &Key, fields: &[(Key, Node)]) -
 /// The place of a step in the file, and among the instances of its `for`.
 type Place = (usize, usize);
 
-/// Axes and the numbers of their values.
+/// Axes, each with the number of its value.
 type Choice = Vec<(usize, usize)>;
 
-/// A step with all its fields known, whatever it reads.
+/// The prototype of instances: a step with its fields filled in, before its inputs are resolved.
 struct Proto {
     place: Place,
     name: String,
     fields: Rc<Vec<(Key, Node)>>,
     axes: Axes,
-    /// Whether it draws random numbers by the study's seed.
+    /// True if the step draws random numbers from the study's seed.
     seeded: bool,
-    /// What its inputs name.
+    /// The references in the step's inputs.
     reads: Vec<String>,
 }
 
@@ -169,17 +170,17 @@ struct Unfolder<'a> {
     protos: Vec<Proto>,
     /// The protos of a step, by its place and the values of the axes that touch it.
     of_step: HashMap<(usize, Vec<usize>), Vec<usize>>,
-    /// A proto, by its place and the values of its own axes: what touches one instance of a `for`
-    /// leaves the others as they are.
+    /// The proto of an instance of a `for`, by its place and the values of its own axes: an axis
+    /// that touches one instance does not change the others.
     of_instance: HashMap<(Place, Choice), usize>,
-    /// Each with the place of its proto in the file.
+    /// The instances, each with the place of its proto in the file.
     instances: Vec<(Instance, Place)>,
-    /// An instance, by its proto, its inputs and its seed.
+    /// The instance for a proto, its inputs and its seed.
     known: HashMap<(usize, Vec<usize>, usize), usize>,
 }
 
 impl Unfolder<'_> {
-    /// The steps of one variant; none once there are too many.
+    /// The steps of one variant; none if there are too many.
     fn variant(&mut self, point: usize, seed: usize) -> Option<Variant> {
         let values = &self.sweep.points[point];
         let mut protos: Vec<usize> = Vec::new();
@@ -191,7 +192,8 @@ impl Unfolder<'_> {
         }
         let by_name: HashMap<String, usize> =
             protos.iter().map(|&proto| (self.protos[proto].name.clone(), proto)).collect();
-        // Each step after those it reads; an explicit stack, since a chain may be long.
+        // Each step comes after those that it reads. The stack is explicit, since a chain may be
+        // long.
         let mut done: HashMap<usize, usize> = HashMap::new();
         let mut open: BTreeSet<usize> = BTreeSet::new();
         let mut stack = protos.clone();
@@ -273,7 +275,7 @@ impl Unfolder<'_> {
         protos
     }
 
-    /// The instance of a proto whose inputs are known; none once there are too many.
+    /// The instance of a proto whose inputs are known; none if there are too many.
     fn instance(
         &mut self,
         proto: usize,
@@ -287,7 +289,7 @@ impl Unfolder<'_> {
         let (mut axes, mut sources, mut circular) = (*axes, Vec::new(), false);
         for read in reads {
             for (name, source) in find(by_name, read) {
-                // What waits for itself is reported when the order is made.
+                // A step that waits for itself is reported when the steps are ordered.
                 let Some(&source) = done.get(&source) else {
                     circular = true;
                     continue;
@@ -346,7 +348,7 @@ impl Unfolder<'_> {
         None
     }
 
-    /// The instances in the order of the file.
+    /// Sorts the instances in the order of the file.
     fn in_order_of_file(self, mut variants: Vec<Variant>) -> (Vec<Instance>, Vec<Variant>) {
         let mut order: Vec<usize> = (0..self.instances.len()).collect();
         order.sort_by_key(|&at| (self.instances[at].1, at));
@@ -365,7 +367,7 @@ impl Unfolder<'_> {
     }
 }
 
-/// Puts a value of an axis into the fields of a step.
+/// Sets a field of a step to a value of an axis.
 fn set(cx: &Context, fields: &mut Vec<(Key, Node)>, axis: &Axis, value: usize) {
     let Target::Parameter { name, .. } = &axis.target else { return };
     let span = axis.parameter_span(cx);

@@ -1,4 +1,5 @@
-//! The figures of the `report:` section, checked against what the reports can draw.
+//! Reads the figures of the section `report:`, and checks them against the kinds that reports can
+//! draw.
 
 use super::{
     context::Context,
@@ -20,7 +21,7 @@ use ops::Port;
 use reports::figures::{Expected, FIGURES, FigureKind, Role, Setting, kind};
 use serde_json::Value as Json;
 
-/// The entries that every figure may have.
+/// The keys that every figure may have.
 pub const FIGURE_KEYS: &[(&str, &str)] = &[
     ("figure", "What is drawn."),
     ("title", "Its title; the kind has one of its own."),
@@ -175,7 +176,7 @@ impl Reader<'_, '_> {
         );
     }
 
-    /// The outputs that fill a role: one reference, or a list of them.
+    /// The outputs that fill a role: one reference, or a list of references.
     fn role(&mut self, node: &Node, kind: &FigureKind, role: &Role) -> Vec<(usize, &'static str)> {
         let items = match &node.value {
             Value::List(items) if role.takes_many => &items[..],
@@ -201,12 +202,12 @@ impl Reader<'_, '_> {
                 }
             }
         }
-        // One that takes a single artifact shows the first variant; the report says so.
+        // A role of a single artifact shows the first variant; the report mentions it.
         found.truncate(if role.takes_many { MOST } else { 1 });
         found
     }
 
-    /// The steps that a reference means: all instances for `@*`, and all variants of each.
+    /// The steps that a reference means: all instances for `@*`, and all variants of each instance.
     fn steps(&mut self, reference: &str, node: &Node) -> Vec<(usize, Option<String>)> {
         let mut meant = vec![reference.to_owned()];
         if let Some((base, port)) = reference.split_once("@*") {
@@ -239,7 +240,7 @@ impl Reader<'_, '_> {
         steps
     }
 
-    /// The output of a step that fits a role: the one that is named, or the first that fits.
+    /// The output of a step that fits a role: the named one, or the first that fits.
     fn port(
         &mut self,
         at: usize,
@@ -282,7 +283,7 @@ impl Reader<'_, '_> {
         None
     }
 
-    /// References that would fill a role.
+    /// The references that could fill a role.
     fn fitting(&self, role: &Role) -> Vec<String> {
         let mut found = Vec::new();
         for draft in self.drafts {

@@ -1,4 +1,4 @@
-//! Which step reads which: names become places in the list of steps, and the list gets an order.
+//! Connects steps: resolves names to indices in the list of steps, and sorts the list.
 
 use super::{
     context::{Context, MOST_EXPLAINED},
@@ -21,33 +21,33 @@ use std::{
 
 /// A connection between two steps.
 pub struct Link {
-    /// The input port; unknown where it is at fault.
+    /// The input port; none if it is faulty.
     pub input: Option<&'static Port>,
-    /// The step read from.
+    /// The step that is read.
     pub step: usize,
-    /// Its output port; unknown where it is at fault.
+    /// The output port of that step; none if it is faulty.
     pub output: Option<&'static Port>,
-    /// What tells it from others at the same port, where that takes several.
+    /// The label of the connection, if the input port takes several.
     pub label: Option<String>,
-    /// Where it is written.
+    /// The node in the file where the connection is written.
     pub node: Node,
 }
 
-/// Why a reference leads nowhere: a message and, if something can be done, what.
+/// The error of an unknown reference: a message and, if possible, advice.
 type Unknown = (String, Option<String>);
 
-/// Steps by name.
+/// The steps by name.
 pub struct Names<'d> {
     drafts: &'d [Draft],
     by_name: HashMap<&'d str, usize>,
-    /// The first of several variants of a step.
+    /// The first of the variants of each step.
     by_base: HashMap<&'d str, usize>,
-    /// How many more names that lead nowhere are compared with all others.
+    /// The number of further unknown names that are compared with all others.
     explanations: Cell<usize>,
 }
 
 impl<'d> Names<'d> {
-    /// The names of all steps.
+    /// Indexes the names of all steps.
     pub fn new(drafts: &'d [Draft]) -> Self {
         let by_name =
             drafts.iter().enumerate().map(|(at, draft)| (draft.name.as_str(), at)).collect();
@@ -58,17 +58,17 @@ impl<'d> Names<'d> {
         Self { drafts, by_name, by_base, explanations: Cell::new(MOST_EXPLAINED) }
     }
 
-    /// The step and, if one is named, the output port of a reference; of several variants of a
-    /// step the first.
+    /// Resolves a reference to a step and, if one is named, its output port; of several variants of
+    /// a step the first is meant.
     ///
     /// # Errors
-    /// A message and what to do.
+    /// Returns a message and advice.
     pub fn find<'t>(&self, reference: &'t str) -> Result<(usize, Option<&'t str>), Unknown> {
         let step = |name: &str| self.by_name.get(name).or_else(|| self.by_base.get(name)).copied();
         self.find_by(reference, step)
     }
 
-    /// The same as a step means it: of several variants its own.
+    /// Resolves a reference as a step means it: of several variants the step's own.
     fn find_for<'t>(
         &self,
         reader: &Draft,
@@ -76,7 +76,7 @@ impl<'d> Names<'d> {
     ) -> Result<(usize, Option<&'t str>), Unknown> {
         let own = |name: &str| reader.sources.iter().find(|(source, _)| source == name);
         let named = |name: &str| match reader.circular {
-            // Any variant will do to show the circle.
+            // Any variant is good enough to show the cycle.
             true => self.by_name.get(name).or_else(|| self.by_base.get(name)).copied(),
             false => self.by_name.get(name).copied(),
         };
@@ -98,17 +98,17 @@ impl<'d> Names<'d> {
         if let Some(at) = step(name).filter(|_| port.is_some()) {
             return Ok((at, port));
         }
-        // `vae@0.5` is an instance that is not there rather than a port `5` of `vae@0`.
+        // `vae@0.5` is an unknown instance rather than a port `5` of `vae@0`.
         let name = if name.contains('@') && port.is_some_and(is_digits) { reference } else { name };
         Err(self.unknown(name))
     }
 
-    /// The instances of a `for` step, each once whatever varies.
+    /// The names of the instances of a `for` step, each once for all variants.
     pub fn instance_names(&self, step: &str) -> Vec<&'d str> {
         self.bases(|draft| draft.key.name == step && draft.base != step)
     }
 
-    /// The instances of a step that a reader of `step@*` means: those of its own variant.
+    /// The instances that `step@*` means for a reader: those of its own variant.
     fn gathered<'t>(&'t self, reader: &'t Draft, step: &str) -> Vec<&'t str> {
         let own = reader.sources.iter().map(|(name, _)| name.as_str());
         match reader.circular {
@@ -119,19 +119,19 @@ impl<'d> Names<'d> {
         }
     }
 
-    /// The names of steps, those of several variants once.
+    /// The names of steps without variants, each once.
     fn bases(&self, of: impl Fn(&&Draft) -> bool) -> Vec<&'d str> {
         let mut seen = HashSet::new();
         let bases = self.drafts.iter().filter(of).map(|draft| draft.base.as_str());
         bases.filter(|base| seen.insert(*base)).collect()
     }
 
-    /// The step at a place.
+    /// The step at an index.
     pub fn step(&self, at: usize) -> &'d Draft {
         &self.drafts[at]
     }
 
-    /// The names of steps that give scores.
+    /// The names of steps with an output of scores.
     pub fn with_scores(&self) -> Vec<&'d str> {
         self.bases(|draft| draft.outputs().iter().any(|port| port.kinds.contains(&Kind::Scores)))
     }
@@ -194,7 +194,7 @@ pub fn link(cx: &mut Context, drafts: &[Draft]) -> Vec<Vec<Link>> {
     links
 }
 
-/// The connections that an input makes: one, or one for each instance of `step@*`.
+/// The connections of an input: one, or one for each instance of `step@*`.
 fn join(cx: &mut Context, names: &Names<'_>, draft: &Draft, read: &Read) -> Vec<Link> {
     let many = read.port.is_some_and(|port| port.variadic);
     let label = read.label.as_ref().map(|key| key.name.clone());
@@ -209,7 +209,7 @@ fn join(cx: &mut Context, names: &Names<'_>, draft: &Draft, read: &Read) -> Vec<
         let label = instance.split_once('@').map(|(_, label)| label.to_owned());
         let reference = format!("{instance}{port}");
         links.extend(join_one(cx, names, draft, read, &reference, label));
-        // What is wrong with one is wrong with all, and said once.
+        // All of these connections have the same fault, which is reported once.
         if links.last().is_none_or(|link| link.output.is_none()) {
             break;
         }
@@ -246,7 +246,7 @@ fn join_one(
     Some(Link { input: read.port, step, output, label, node: read.node.clone() })
 }
 
-/// The output port of that name, or the first one where none is named.
+/// The output port of this name; the first one if no name is given.
 pub fn output(
     cx: &mut Context,
     step: &Draft,
@@ -274,7 +274,7 @@ pub fn output(
     found
 }
 
-/// References that would give one of these kinds to a step, as far as is known without running.
+/// References that could give one of these kinds to a step, as far as is known before a run.
 pub fn fitting(drafts: &[Draft], reader: &Draft, wanted: &[Kind]) -> Vec<String> {
     let mut found = Vec::new();
     let mut seen = HashSet::new();
@@ -293,14 +293,14 @@ pub fn fitting(drafts: &[Draft], reader: &Draft, wanted: &[Kind]) -> Vec<String>
     found
 }
 
-/// Kinds in words: "matrix or spectrogram".
+/// Joins kinds in words: "matrix or spectrogram".
 pub fn kinds(kinds: &[Kind]) -> String {
     let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
     names.join(" or ")
 }
 
-/// An order in which each step comes after all it reads, otherwise as in the file. Steps that
-/// need themselves are reported and left out, with all that reads them.
+/// Sorts steps so that each comes after all it reads, otherwise as in the file. Steps that need
+/// themselves are reported and left out, with all steps that read them.
 pub fn order(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>]) -> Vec<usize> {
     let mut graph = DiGraph::<usize, ()>::with_capacity(drafts.len(), drafts.len());
     let nodes: Vec<_> = (0..drafts.len()).map(|at| graph.add_node(at)).collect();
@@ -309,7 +309,7 @@ pub fn order(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>]) -> Vec<usi
             graph.update_edge(nodes[link.step], nodes[reader], ());
         }
     }
-    // Of the two algorithms the one without recursion: a chain may be long.
+    // This algorithm has no recursion, since a chain may be long.
     let mut circles: Vec<Vec<usize>> = kosaraju_scc(&graph)
         .into_iter()
         .map(|part| part.into_iter().map(|node| graph[node]).collect())
@@ -342,13 +342,13 @@ pub fn order(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>]) -> Vec<usi
     order
 }
 
-/// Steps of a circle that are named.
+/// The most steps of a cycle that are named.
 const MOST_IN_CIRCLE: usize = 20;
 
-/// Reports the shortest circle through the first step of a knot of steps.
+/// Reports the shortest cycle through the first of a group of steps that depend on each other.
 fn report_circle(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], knot: &[usize]) {
     let start = knot[0];
-    // Each step reached so far, and the connection by which it reads the next one.
+    // The steps reached so far, each with the connection by which it reads the next one.
     let mut via: HashMap<usize, (usize, &Link)> = HashMap::new();
     let mut queue = VecDeque::from([start]);
     let mut path: Vec<(usize, &Link)> = Vec::new();
@@ -375,7 +375,7 @@ fn report_circle(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], knot: 
         Diagnostic::error("spec::cycle", format!("step {} reads itself", quote(name(only))))
             .at(&link.node, "a step reads only steps before it")
     } else {
-        // Data flows from what is read to what reads it.
+        // The names are in the direction of the data, from the step that is read to its reader.
         let mut names: Vec<&str> = path.iter().rev().map(|(reader, _)| name(*reader)).collect();
         names.rotate_right(1);
         names.push(names[0]);

@@ -1,4 +1,4 @@
-//! The whole way from text to a checked pipeline.
+//! Loads a pipeline: the whole way from text to a checked pipeline.
 
 use super::{
     Override,
@@ -25,10 +25,10 @@ use crate::{
 use ops::{Entry, ports::labelled};
 use std::{borrow::Cow, path::Path, sync::Arc};
 
-/// Reads a pipeline of the ops there are; also gives what is odd about it.
+/// Loads a pipeline with the ops of the engine; also returns its warnings.
 ///
 /// # Errors
-/// All faults of the file, if one of them must be put right.
+/// Returns all diagnostics of the file if one of them is an error.
 pub fn load(
     path: &Path,
     text: String,
@@ -37,10 +37,10 @@ pub fn load(
     load_searched(path, text, overrides, &Results::new())
 }
 
-/// The same where results are known that choose further points of a sweep.
+/// Loads a pipeline with the known results that choose further points of a sweep.
 ///
 /// # Errors
-/// All faults of the file, if one of them must be put right.
+/// Returns all diagnostics of the file if one of them is an error.
 pub fn load_searched(
     path: &Path,
     text: String,
@@ -50,10 +50,10 @@ pub fn load_searched(
     read_all(path, text, overrides, ops::OPS, |name| std::env::var(name).ok(), results)
 }
 
-/// The same with a table of ops and an environment of one's own.
+/// Loads a pipeline with another table of ops and another environment.
 ///
 /// # Errors
-/// All faults of the file, if one of them must be put right.
+/// Returns all diagnostics of the file if one of them is an error.
 pub fn load_with(
     path: &Path,
     text: String,
@@ -113,7 +113,7 @@ fn read(
     let varied = Varied { sweep: &sweep, variants: &variants };
     let mut report = report::read(cx, &mut vars, report, &drafts, &varied);
     let mut search = report::objective(cx, &drafts, &varied);
-    // `--set step.parameter` may put a value where a variable was read.
+    // `--set step.parameter` may have replaced the place where a variable was read.
     if overrides.is_empty() {
         vars.warn_unused(cx);
     }
@@ -123,7 +123,7 @@ fn read(
     }
     unused::warn(cx, &drafts, &links, &report);
 
-    // From the order of the file to the order of work.
+    // Changes indices from the order of the file to the order of the plan.
     let mut place = vec![0; drafts.len()];
     order.iter().enumerate().for_each(|(at, &draft)| place[draft] = at);
     for row in &mut report.table {
@@ -191,7 +191,7 @@ fn study_name(cx: &mut Context, vars: &mut Variables, node: Option<Node>) -> Str
         return fallback;
     }
     let name = node.plain().unwrap_or_default();
-    // Words of many scripts hold marks that are no letters.
+    // Words of many scripts contain marks that are not letters.
     let is_written = |letter: char| !letter.is_ascii() && !letter.is_whitespace();
     let fits =
         |letter: char| letter.is_alphanumeric() || "_-.".contains(letter) || is_written(letter);
@@ -214,7 +214,7 @@ fn study_name(cx: &mut Context, vars: &mut Variables, node: Option<Node>) -> Str
     fallback
 }
 
-/// The most bytes of a study's name: file systems take 255, and names of runs are put behind it.
+/// The most bytes of a study's name: file systems allow 255, and names of runs are appended.
 const LONGEST_NAME: usize = 200;
 
 /// The most seeds of one study.

@@ -1,4 +1,4 @@
-//! Inputs that a step lacks.
+//! Reports inputs that a step lacks.
 
 use super::{
     context::Context,
@@ -8,12 +8,12 @@ use super::{
 use crate::ui::diagnostic::{Diagnostic, listed, quote};
 use ops::Port;
 
-/// Reports a port that takes several and has one.
+/// Reports a port that takes several inputs and has only one.
 pub fn few_inputs(cx: &mut Context, drafts: &[Draft], draft: &Draft, links: &[Link]) {
     for port in draft.inputs().iter().filter(|port| port.variadic) {
         let mut own = links.iter().filter(|link| link.input.is_some_and(|it| it.name == port.name));
         let (Some(link), None) = (own.next(), own.next()) else { continue };
-        // What is wrong with it was said.
+        // The fault of this link is reported already.
         if link.output.is_none() {
             continue;
         }
@@ -32,7 +32,7 @@ pub fn few_inputs(cx: &mut Context, drafts: &[Draft], draft: &Draft, links: &[Li
     }
 }
 
-/// Reports the inputs that a step must have and that are not connected.
+/// Reports required inputs that are not connected.
 pub fn missing_inputs(cx: &mut Context, drafts: &[Draft], draft: &Draft) {
     let ports = draft.inputs();
     let Some(entry) = draft.entry.filter(|_| draft.reads_whole) else { return };

@@ -1,9 +1,10 @@
-//! From text to a checked pipeline.
+//! Turns text into a checked pipeline.
 //!
-//! Text becomes a tree whose every node knows its place ([`yaml`]). `--set` ([`overrides`]),
-//! variables ([`vars`]), `for` ([`expand`]) and the sweep ([`sweep`], [`expand_variants`]) act on the tree. Only then are steps read
-//! ([`steps`], [`params`]), joined ([`link`]) and checked ([`check`]). No stage stops at its first
-//! fault: all of them are collected and shown together.
+//! Text becomes a tree in which every node has its place in the file ([`yaml`]). `--set`
+//! ([`overrides`]), variables ([`vars`]), `for` ([`expand`]) and the sweep ([`sweep`],
+//! [`expand_variants`]) change the tree. Then steps are read ([`steps`], [`params`]), connected
+//! ([`link`]) and checked ([`check`]). No stage stops at its first fault: all diagnostics are
+//! collected and shown together.
 
 mod cells;
 mod check;

@@ -1,4 +1,4 @@
-//! The tree of a pipeline file: values that know where they are written.
+//! The tree of a pipeline file: values with their places in the file.
 
 use crate::{
     pipeline::{Place, Span},
@@ -12,23 +12,23 @@ use std::rc::Rc;
 pub struct Node {
     /// The value.
     pub value: Value,
-    /// Where it stands in the file; for a value from elsewhere, what it stands in for.
+    /// The place in the file; for a value from elsewhere, the place of what it replaces.
     pub span: Span,
-    /// Where it came from, if not from its place.
+    /// The origin of the value, if it does not come from its place.
     pub origin: Option<Rc<Origin>>,
-    /// A scalar's own text where its type was only guessed: from the command line or the
-    /// environment, where `2024` may well be a folder.
+    /// The original text of a scalar whose type was only guessed, because it comes from the command
+    /// line or the environment, where `2024` may be the name of a folder.
     pub raw: Option<Rc<str>>,
 }
 
-/// What a node holds.
+/// The value of a node.
 #[derive(Clone, Debug)]
 pub enum Value {
     /// Nothing, `null` or `~`.
     Null,
     /// `true` or `false`.
     Bool(bool),
-    /// A whole number, within what 64 bits hold with or without a sign.
+    /// A whole number within the range of 64 bits, signed or unsigned.
     Int(i128),
     /// Any other number.
     Real(f64),
@@ -38,7 +38,7 @@ pub enum Value {
     List(Vec<Node>),
     /// A map, in the order of the file; no name twice.
     Map(Vec<(Key, Node)>),
-    /// Something whose fault is known already; it fits everywhere.
+    /// A value whose fault is reported already; it fits everywhere.
     Faulty,
 }
 
@@ -47,20 +47,20 @@ pub enum Value {
 pub struct Key {
     /// The name.
     pub name: String,
-    /// Where it stands.
+    /// The place in the file.
     pub span: Span,
-    /// Where it came from, if not from its place.
+    /// The origin of the key, if it does not come from its place.
     pub origin: Option<Rc<Origin>>,
 }
 
-/// Where a value came from, if not from its place in the file.
+/// The origin of a value that does not come from its place in the file.
 #[derive(Clone, Debug)]
 pub enum Origin {
-    /// A variable: its name and where it is set.
+    /// A variable: its name and the place where it is set.
     Variable(String, Span),
     /// A variable of the environment.
     Environment(String),
-    /// The command line: the option as it was given.
+    /// The command line: the option as it was typed.
     Set(String),
 }
 
@@ -70,12 +70,12 @@ impl Node {
         Self { value, span, origin: None, raw: None }
     }
 
-    /// Nothing, at the same place and of the same origin.
+    /// An empty value with the same place and the same origin.
     pub fn clone_bare(&self) -> Self {
         Self { value: Value::Null, span: self.span.clone(), origin: self.origin.clone(), raw: None }
     }
 
-    /// Where it comes from, if it is read at `span`.
+    /// The place of the value, if it is read at `span`.
     pub fn place(&self, span: &Span) -> Place {
         let option = match self.origin.as_deref() {
             Some(Origin::Set(option)) => Some(option.clone()),
@@ -84,7 +84,7 @@ impl Node {
         Place { span: span.clone(), option }
     }
 
-    /// The text, if it is one.
+    /// The text, if the value is one.
     pub fn text(&self) -> Option<&str> {
         match &self.value {
             Value::Text(text) => Some(text),
@@ -92,7 +92,7 @@ impl Node {
         }
     }
 
-    /// What it is, for a message: "the text `abc`", "a list".
+    /// Describes the value for a message: "the text `abc`", "a list".
     pub fn describe(&self) -> String {
         match &self.value {
             Value::Null | Value::Faulty => "nothing".to_owned(),
@@ -107,7 +107,7 @@ impl Node {
         }
     }
 
-    /// The same, where a list or map is told from one with nothing in it.
+    /// Describes the value, and tells an empty list or map from one with entries.
     pub fn describe_or_empty(&self) -> String {
         match &self.value {
             Value::List(items) if items.is_empty() => "an empty list".to_owned(),
@@ -116,7 +116,7 @@ impl Node {
         }
     }
 
-    /// A scalar as it is put into a text or a name.
+    /// A scalar as it is inserted into a text or a name.
     pub fn plain(&self) -> Option<String> {
         if let Some(raw) = &self.raw {
             return Some(raw.to_string());
@@ -146,7 +146,7 @@ impl Node {
         }
     }
 
-    /// Whether it or something in it is known to be at fault.
+    /// True if the value or a part of it is faulty.
     pub fn is_faulty(&self) -> bool {
         match &self.value {
             Value::Faulty => true,
@@ -156,7 +156,7 @@ impl Node {
         }
     }
 
-    /// How much memory it takes, roughly.
+    /// The bytes of memory that the tree takes, roughly.
     pub fn weight(&self) -> usize {
         const NODE: usize = 64;
         NODE + match &self.value {
@@ -169,7 +169,7 @@ impl Node {
         }
     }
 
-    /// How many lists and maps are inside each other here.
+    /// The number of nested lists and maps.
     pub fn depth(&self) -> usize {
         match &self.value {
             Value::List(items) => 1 + items.iter().map(Node::depth).max().unwrap_or(0),
@@ -190,7 +190,7 @@ pub fn whole(value: i128) -> Json {
     }
 }
 
-/// A number as one would write it.
+/// Formats a number as a person would write it.
 pub fn real(value: f64) -> String {
     match value {
         _ if value.is_nan() => ".nan".to_owned(),

@@ -1,4 +1,4 @@
-//! The sections of a pipeline file.
+//! Splits a pipeline file into its sections.
 
 use super::{
     context::Context,
@@ -9,7 +9,7 @@ use crate::ui::{
     suggest,
 };
 
-/// The keys of a pipeline and what they hold.
+/// The keys of a pipeline and their documentation.
 pub const TOP_KEYS: &[(&str, &str)] = &[
     ("name", "Name of the study; its runs go into a folder of this name."),
     ("description", "What the study is about, in a sentence or more."),
@@ -20,7 +20,7 @@ pub const TOP_KEYS: &[(&str, &str)] = &[
     ("report", "What the report shows."),
 ];
 
-/// The keys of a step that are not parameters of its op, and what they hold.
+/// The keys of a step that are not parameters of its op, and their documentation.
 pub const STEP_KEYS: &[(&str, &str)] = &[
     ("op", "The op this step uses; `engine ops` lists them."),
     (
@@ -36,26 +36,26 @@ pub const STEP_KEYS: &[(&str, &str)] = &[
     ("resources", "What it takes while it runs: `{ threads: 2, memory: 4GB, gpu: 1 }`."),
 ];
 
-/// The sections of a file, not yet read.
+/// The sections of a file, which are not read yet.
 #[derive(Default)]
 pub struct Outline {
-    /// `name:`.
+    /// The section `name:`.
     pub name: Option<Node>,
-    /// `description:`.
+    /// The section `description:`.
     pub description: Option<Node>,
-    /// `vars:`.
+    /// The section `vars:`.
     pub vars: Option<Node>,
-    /// `seeds:`.
+    /// The section `seeds:`.
     pub seeds: Option<Node>,
-    /// `steps:`, each a map of fields.
+    /// The section `steps:`, each step a map of fields.
     pub steps: Vec<(Key, Vec<(Key, Node)>)>,
-    /// `sweep:`.
+    /// The section `sweep:`.
     pub sweep: Option<(Key, Node)>,
-    /// `report:`.
+    /// The section `report:`.
     pub report: Option<Node>,
 }
 
-/// Takes the tree apart.
+/// Splits the tree into sections.
 pub fn outline(cx: &mut Context, root: Node) -> Outline {
     let mut outline = Outline::default();
     let Value::Map(entries) = root.value else {
@@ -164,7 +164,7 @@ fn read_steps(cx: &mut Context, key: &Key, node: Node) -> Vec<(Key, Vec<(Key, No
     steps
 }
 
-/// Whether a text may name a step.
+/// True if a text may name a step.
 fn is_step_name(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
         && text.chars().all(|letter| letter.is_ascii_alphanumeric() || "_-".contains(letter))

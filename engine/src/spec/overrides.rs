@@ -1,4 +1,4 @@
-//! `--set NAME=VALUE`: changes of the tree from the command line.
+//! Applies `--set NAME=VALUE`: changes of the tree from the command line.
 
 use super::{
     context::Context,
@@ -14,11 +14,11 @@ use crate::{
 };
 use std::{rc::Rc, str::FromStr, sync::Arc};
 
-/// One `--set NAME=VALUE`.
+/// One option `--set NAME=VALUE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Override {
-    /// A variable, `step.parameter`, `seeds` or `sweep.grid.step.parameter`; with a leading `+` a
-    /// variable is added.
+    /// The name of a variable, `step.parameter`, `seeds` or `sweep.grid.step.parameter`; with a
+    /// leading `+` a variable is added.
     pub name: String,
     /// The value, as YAML on one line.
     pub value: String,
@@ -39,7 +39,7 @@ impl FromStr for Override {
     }
 }
 
-/// Puts the values into the tree.
+/// Puts the values of the options into the tree.
 pub fn apply(cx: &mut Context, root: &mut Node, overrides: &[Override]) {
     for change in overrides {
         let option = format!("{}={}", change.name, change.value);
@@ -60,7 +60,8 @@ pub fn apply(cx: &mut Context, root: &mut Node, overrides: &[Override]) {
     }
 }
 
-/// Lists, maps and quoted texts are YAML; anything else is one scalar, whatever it contains.
+/// Parses a value. Lists, maps and quoted texts are YAML; anything else is one scalar, whatever it
+/// contains.
 fn value_of(cx: &mut Context, text: &str, option: &str) -> Option<Node> {
     let mut node = if text.starts_with(['[', '{', '"', '\'']) {
         let source = SourceText { path: "--set".into(), text: text.to_owned() };
@@ -92,7 +93,7 @@ fn mark(node: &mut Node, origin: &Rc<Origin>) {
     }
 }
 
-/// Gives a tree from elsewhere a place in the file.
+/// Gives all nodes of a tree from elsewhere a place in the file.
 fn place(node: &mut Node, span: &crate::pipeline::Span) {
     node.span = span.clone();
     match &mut node.value {
@@ -119,7 +120,7 @@ fn names(root: &mut Node, section: &str) -> Vec<String> {
     found.iter().map(|(key, _)| key.name.clone()).collect()
 }
 
-/// Puts a node in place of the one of that name, or adds it.
+/// Replaces the entry of this name, or adds one.
 fn put(entries: &mut Vec<(Key, Node)>, name: &str, mut node: Node) {
     if let Some((_, old)) = entries.iter_mut().find(|(key, _)| key.name == name) {
         place(&mut node, &old.span.clone());
@@ -130,7 +131,7 @@ fn put(entries: &mut Vec<(Key, Node)>, name: &str, mut node: Node) {
     }
 }
 
-/// The map below a key, which is added if there is none.
+/// The map below a key, which is added if it does not exist.
 fn map_at<'n>(
     entries: &'n mut Vec<(Key, Node)>,
     name: &str,
@@ -148,11 +149,11 @@ fn map_at<'n>(
     }
 }
 
-/// `sweep.grid.vae.beta=[1, 4]`, or one entry of a sweep such as `sweep.list=[…]`.
+/// Sets `sweep.grid.vae.beta=[1, 4]`, or one entry of a sweep such as `sweep.list=[…]`.
 fn set_sweep(root: &mut Node, path: &str, value: Node, option: &str) -> Result<(), Diagnostic> {
     let origin = Rc::new(Origin::Set(option.to_owned()));
     let Value::Map(top) = &mut root.value else { return Ok(()) };
-    // A sweep that is not a map is a fault of its own, reported later.
+    // A sweep that is not a map has a fault of its own, which is reported later.
     let Some(sweep) = map_at(top, "sweep", &origin) else { return Ok(()) };
     match path.split_once('.') {
         None => put(sweep, path, value),
@@ -170,7 +171,7 @@ fn set_sweep(root: &mut Node, path: &str, value: Node, option: &str) -> Result<(
     Ok(())
 }
 
-/// A value has no effect where the sweep brings its own.
+/// Returns an error if the sweep varies the name, because then the value would have no effect.
 fn not_swept(root: &mut Node, name: &str, option: &str) -> Result<(), Diagnostic> {
     let Some(sweep) = entries(root, "sweep") else { return Ok(()) };
     let holds = |node: &Node| {
@@ -261,7 +262,7 @@ fn set_parameter(
         let known: Vec<&str> = known.iter().map(String::as_str).collect();
         return Err(fault.maybe_help(suggest::help(step, &known, "the steps are")));
     };
-    // A step that is not a map is a fault of its own, reported later.
+    // A step that is not a map has a fault of its own, which is reported later.
     let Value::Map(fields) = &mut node.value else { return Ok(()) };
     if let Some((_, old)) = fields.iter_mut().find(|(key, _)| key.name == parameter) {
         place(&mut value, &old.span.clone());

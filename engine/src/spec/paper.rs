@@ -10,22 +10,22 @@ use cache::record::Published;
 use ops::Entry;
 use std::collections::BTreeMap;
 
-/// What is said of published values besides them.
+/// The keys of `paper:` besides the published values, and their documentation.
 pub const PAPER_KEYS: &[(&str, &str)] = &[
     ("source", "The publication that the values are from."),
     ("clips", "How many clips they are of."),
 ];
 
-/// Whose values they are.
+/// The owner of published values.
 #[derive(Clone, Copy)]
 pub enum Of {
-    /// Those of a row that shows scores of this op.
+    /// A row that shows scores of this op.
     Row(&'static Entry),
-    /// Those of all rows: only where they are from.
+    /// The whole table: only the source of the values.
     Table,
 }
 
-/// Reads values by metric, and where they are from.
+/// Reads published values by metric, and their source.
 pub fn read(
     cx: &mut Context,
     key: &Key,

@@ -1,36 +1,36 @@
-//! What the JSON schema of a parameter allows, and how to say it.
+//! Reads the JSON schema of a parameter: its limits, in code and in words.
 
 use crate::ui::diagnostic::{listed, quote};
 use serde_json::Value as Json;
 
-/// A part of a JSON schema, references followed.
+/// A part of a JSON schema, with its references followed.
 #[derive(Clone, Copy)]
 pub struct Schema<'s> {
     root: &'s Json,
-    /// The part itself; its documentation stands here.
+    /// The part as it is written, which has the documentation.
     outer: &'s Json,
-    /// What it refers to.
+    /// The part that `outer` refers to.
     inner: &'s Json,
 }
 
-/// An entry of a map. Those of schemas are small, and looked through is quicker than hashed.
+/// An entry of a map. The maps of schemas are small, where a search is quicker than a hash.
 fn entry<'s>(map: &'s Json, name: &str) -> Option<&'s Json> {
     map.as_object()?.iter().find_map(|(key, value)| (key == name).then_some(value))
 }
 
-/// Anything at all.
+/// A schema that allows anything.
 pub const ANY: Schema<'static> =
     Schema { root: &Json::Bool(true), outer: &Json::Bool(true), inner: &Json::Bool(true) };
 
 impl<'s> Schema<'s> {
-    /// The whole of a schema.
+    /// The whole schema.
     pub fn new(root: &'s Json) -> Self {
         Self { root, outer: root, inner: root }.part(root)
     }
 
     fn part(self, part: &'s Json) -> Self {
         let mut inner = part;
-        // Bounded, so that a schema that refers to itself ends.
+        // The loop is limited, so that a schema that refers to itself ends.
         for _ in 0..16 {
             let Some(pointer) = entry(inner, "$ref").and_then(Json::as_str) else { break };
             let target = pointer.strip_prefix('#').and_then(|at| self.root.pointer(at));
@@ -44,7 +44,7 @@ impl<'s> Schema<'s> {
         entry(self.outer, name).or_else(|| entry(self.inner, name))
     }
 
-    /// The schema itself, references followed.
+    /// The JSON of the part, with references followed.
     pub fn json(&self) -> &'s Json {
         self.inner
     }
@@ -60,7 +60,7 @@ impl<'s> Schema<'s> {
         properties.into_iter().flat_map(|map| map.keys().map(String::as_str)).collect()
     }
 
-    /// The schema of entries that are not named.
+    /// The schema of entries without a name of their own.
     pub fn other_property(&self) -> Option<Self> {
         match entry(self.inner, "additionalProperties") {
             Some(Json::Bool(false)) => None,
@@ -69,7 +69,7 @@ impl<'s> Schema<'s> {
         }
     }
 
-    /// The names of entries that must be there.
+    /// The names of required entries.
     pub fn required(&self) -> Vec<&'s str> {
         let names = entry(self.inner, "required").and_then(Json::as_array);
         names.into_iter().flatten().filter_map(Json::as_str).collect()
@@ -81,14 +81,14 @@ impl<'s> Schema<'s> {
         fixed.or_else(|| entry(self.inner, "items")).map(|part| self.part(part))
     }
 
-    /// Whether a list may have so many items.
+    /// True if a list may have `count` items.
     pub fn holds_items(&self, count: usize) -> bool {
         let limit = |name| entry(self.inner, name).and_then(Json::as_u64);
         limit("minItems").is_none_or(|least| least <= count as u64)
             && limit("maxItems").is_none_or(|most| count as u64 <= most)
     }
 
-    /// The types it allows; empty where any is allowed.
+    /// The types that the schema allows; empty if it allows any.
     pub fn types(&self) -> Vec<&'s str> {
         match entry(self.inner, "type") {
             Some(Json::String(name)) => vec![name],
@@ -97,7 +97,7 @@ impl<'s> Schema<'s> {
         }
     }
 
-    /// The texts it allows, if it allows only certain ones.
+    /// The texts that the schema allows, if it allows only certain ones.
     pub fn choices(&self) -> Option<Vec<&'s str>> {
         if let Some(choice) = entry(self.inner, "const").and_then(Json::as_str) {
             return Some(vec![choice]);
@@ -111,7 +111,7 @@ impl<'s> Schema<'s> {
         choices.map(|choices| choices.concat())
     }
 
-    /// The schemas of which one must fit, unless they are just texts.
+    /// The schemas of which one must fit, unless all of them are texts.
     pub fn alternatives(&self) -> Option<Vec<Self>> {
         if self.choices().is_some() {
             return None;
@@ -121,7 +121,7 @@ impl<'s> Schema<'s> {
         Some(options.iter().map(|option| self.part(option)).collect())
     }
 
-    /// Whether a number is within the limits.
+    /// True if a number is within the limits.
     pub fn holds(&self, number: f64) -> bool {
         let (least, most) = self.limits();
         let above = self.number("exclusiveMinimum");
@@ -136,7 +136,8 @@ impl<'s> Schema<'s> {
         self.get(name).and_then(Json::as_f64)
     }
 
-    /// Least and most; a `u32` or the like has a most that its schema leaves out.
+    /// The least and the greatest number; for a `u32` and similar types, the schema leaves out the
+    /// greatest.
     fn limits(&self) -> (Option<f64>, Option<f64>) {
         let most = self.number("maximum").or(match self.get("format").and_then(Json::as_str) {
             Some("uint8") => Some(u8::MAX.into()),
@@ -156,7 +157,7 @@ impl<'s> Schema<'s> {
         (!line.is_empty()).then_some(line)
     }
 
-    /// The default.
+    /// The default value.
     pub fn default(&self) -> Option<&'s Json> {
         entry(self.outer, "default")
     }
@@ -173,7 +174,7 @@ impl<'s> Schema<'s> {
         })
     }
 
-    /// What is allowed, in words: "a whole number of at least 1".
+    /// The allowed values in words: "a whole number of at least 1".
     pub fn expected(&self) -> String {
         if let Some(choices) = self.choices() {
             return match &choices[..] {
@@ -184,7 +185,7 @@ impl<'s> Schema<'s> {
         if let Some(alternatives) = self.alternatives() {
             let mut words: Vec<String> = alternatives.iter().map(Schema::expected).collect();
             words.dedup();
-            // "nothing" is never what someone who wrote a value was looking for.
+            // `null` does not help a user who wrote a value.
             words.retain(|word| word != "`null`");
             return words.join(" or ");
         }
@@ -226,7 +227,7 @@ impl<'s> Schema<'s> {
 
     fn range(&self) -> String {
         let (least, most) = self.limits();
-        // A limit of the machine's numbers is nobody's business.
+        // The limits of integer types are not shown.
         let most = most.filter(|most| *most < f64::from(i32::MAX));
         let (above, below) = (self.number("exclusiveMinimum"), self.number("exclusiveMaximum"));
         match (least, above, most, below) {
@@ -242,7 +243,7 @@ impl<'s> Schema<'s> {
         }
     }
 
-    /// What could be written.
+    /// An example of a value.
     pub fn example(&self) -> String {
         if let Some(choices) = self.choices() {
             return choices.first().map_or_else(|| "…".to_owned(), |choice| (*choice).to_owned());
@@ -254,7 +255,7 @@ impl<'s> Schema<'s> {
     }
 }
 
-/// Whether a text stays that text when it is written without quotes.
+/// True if a text stays the same text when it is written without quotes.
 pub fn needs_no_quotes(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_alphabetic())
         && text.chars().all(|letter| letter.is_ascii_alphanumeric() || "_-./ ".contains(letter))

@@ -1,4 +1,4 @@
-//! Parameters of a step: from the tree, by the JSON schema of the op, to the op itself.
+//! Reads the parameters of a step: from the tree, by the JSON schema of the op, to the op itself.
 
 use super::{
     context::Context,
@@ -19,7 +19,7 @@ use ops::{AnyOp, Entry};
 use serde_json::{Map, Value as Json};
 use std::collections::BTreeMap;
 
-/// The op of a step, if its parameters fit, and where they are written.
+/// The op of a step, if its parameters fit, and the places of the parameters.
 pub fn read(
     cx: &mut Context,
     entry: &'static Entry,
@@ -55,7 +55,7 @@ pub fn read(
     }
     let given = |name: &str| fields.iter().any(|(key, _)| key.name == name);
     let missing: Vec<&str> = schema.required().into_iter().filter(|name| !given(name)).collect();
-    // A misspelt parameter was said to be unknown; it is not missed as well.
+    // A misspelt parameter is reported as unknown, and is not reported as missing too.
     let misspelt: Vec<&str> = fields
         .iter()
         .filter(|(key, _)| !missing.is_empty() && schema.property(&key.name).is_none())
@@ -66,14 +66,15 @@ pub fn read(
     }
     fine &= missing.is_empty();
 
-    // What only the op itself can say; each parameter that does not fit is taken out in turn.
+    // The op itself checks what the schema cannot say; each faulty parameter is removed in turn.
     loop {
         match entry.parse(Json::Object(params.clone())) {
             Ok(op) => return (fine.then_some(op), places),
             Err(error) => {
                 let name = error.path.first().filter(|name| params.contains_key(*name)).cloned();
                 let Some(name) = name else {
-                    // A parameter that was taken out, or never given, is not missed twice.
+                    // A parameter that was removed, or never given, is not reported as missing
+                    // again.
                     if fine {
                         cx.push(
                             Diagnostic::error("spec::parameter", error.message).at_key(step, ""),
@@ -99,7 +100,7 @@ pub fn read(
     }
 }
 
-/// The node at a path of names and numbers, as far as it goes.
+/// The node at a path of names and indices, as far as the path exists.
 fn follow<'n>(mut node: &'n Node, path: &[String]) -> &'n Node {
     for part in path {
         let next = match &node.value {
@@ -114,7 +115,7 @@ fn follow<'n>(mut node: &'n Node, path: &[String]) -> &'n Node {
     node
 }
 
-/// A parameter without a value has no place of its own.
+/// Places a diagnostic at a value, or at its key if the value is empty.
 fn place(fault: Diagnostic, key: &Key, node: &Node, remark: &str) -> Diagnostic {
     if node.span.is_empty() { fault.at_key(key, remark) } else { fault.at(node, remark) }
 }
@@ -149,7 +150,7 @@ fn missing_param(
         .help(format!("add `{name}: {example}`{doc}"))
 }
 
-/// The parameter's own documentation.
+/// The documentation of a parameter.
 fn about(entry: &Entry, key: &Key, schema: &Schema<'_>) -> Option<String> {
     let doc = schema.doc()?;
     Some(format!("`{}` of `{}`: {doc}", key.name, entry.name))
@@ -160,7 +161,7 @@ struct Misfit<'n> {
     node: &'n Node,
     expected: String,
     help: Option<String>,
-    /// A key that does not belong into its map.
+    /// The key that does not belong into its map, if that is the fault.
     key: Option<&'n Key>,
 }
 
@@ -184,7 +185,7 @@ impl Misfit<'_> {
     }
 }
 
-/// A value as JSON, as the schema means it.
+/// Converts a value to JSON of the type that the schema asks for.
 fn convert<'n>(node: &'n Node, schema: &Schema<'_>) -> Result<Json, Vec<Misfit<'n>>> {
     let misfit = |help| vec![Misfit { node, expected: schema.expected(), help, key: None }];
     if let Some(choices) = schema.choices() {
@@ -216,7 +217,7 @@ fn convert<'n>(node: &'n Node, schema: &Schema<'_>) -> Result<Json, Vec<Misfit<'
         Value::Text(text) if takes("string") => Ok(Json::from(text.as_str())),
         Value::List(items) if takes("array") => list(items, schema, misfit),
         Value::Map(entries) if takes("object") => map(entries, schema, misfit),
-        // `--set data=2024` means a folder, wherever a text is wanted.
+        // `--set data=2024` means a folder if the parameter is a text.
         _ if takes("string") && node.raw.is_some() => Ok(Json::from(node.raw.as_deref())),
         Value::Map(_) if takes("string") => {
             Err(misfit(Some("a text with braces needs quotes: \"{…}\"".to_owned())))
@@ -256,14 +257,14 @@ fn alternative<'n>(
     for option in alternatives {
         match convert(node, option) {
             Ok(value) => return Ok(value),
-            // A fault inside of a map or list says more than that nothing fits.
+            // A fault inside of a map or list is more useful than the message that nothing fits.
             Err(misfits) if misfits.iter().all(|it| !std::ptr::eq(it.node, node)) => {
                 nearest.get_or_insert(misfits);
             }
             Err(_) => choices.extend(option.choices().unwrap_or_default()),
         }
     }
-    // `null` beside one real alternative: the fault is that of the alternative.
+    // With `null` beside one other alternative, the fault is that of the other alternative.
     let real: Vec<_> = alternatives.iter().filter(|it| it.types() != ["null"]).collect();
     if let (None, [only]) = (&nearest, &real[..]) {
         return convert(node, only);

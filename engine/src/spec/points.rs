@@ -1,4 +1,4 @@
-//! The points of a sweep: what samplers read them with, and what is added or left out.
+//! The points of a sweep: the reader that samplers use, and the points that are added or left out.
 
 use super::{
     context::Context,
@@ -17,35 +17,35 @@ use crate::{
 };
 use std::collections::{HashMap, HashSet};
 
-/// The number of a value for each axis.
+/// A point: for each axis, the number of a value.
 pub type Point = Vec<usize>;
 
 /// An item of `exclude`.
 struct Exclusion {
-    /// The axes that it names and the labels of their values.
+    /// The axes that the item names, and the labels of their values.
     values: Vec<(usize, String)>,
-    /// Where it is written.
+    /// The place of the item in the file.
     span: Span,
-    /// Whether it left out a point.
+    /// True if the item left out a point.
     met: bool,
 }
 
-/// Reads points, and learns on the way what varies.
+/// Reads points, and collects the axes that they vary.
 pub struct Reader<'a> {
-    /// The faults.
+    /// The context, with the diagnostics.
     pub cx: &'a mut Context,
     vars: &'a mut Variables,
     steps: &'a Steps,
-    /// What varies.
+    /// The axes of the sweep.
     pub axes: Vec<Axis>,
-    /// The points of `include`, and where they are written.
+    /// The points of `include`, and their places in the file.
     included: Vec<Point>,
     included_at: Vec<Span>,
     excluded: Vec<Exclusion>,
 }
 
 impl<'a> Reader<'a> {
-    /// Nothing varies yet.
+    /// A reader without axes.
     pub fn new(cx: &'a mut Context, vars: &'a mut Variables, steps: &'a Steps) -> Self {
         let (included, included_at, excluded) = (Vec::new(), Vec::new(), Vec::new());
         Self { cx, vars, steps, axes: Vec::new(), included, included_at, excluded }
@@ -56,18 +56,19 @@ impl<'a> Reader<'a> {
         self.vars.fill(self.cx, node, &[])
     }
 
-    /// A value as part of a name; that it cannot be one is noted.
+    /// The label of a value in names; a value that cannot have one is reported.
     pub fn label(&mut self, value: &Node) -> Option<String> {
         label_or_fault(self.cx, value)
     }
 
-    /// The point at a place of the unit cube.
+    /// The point at a position in the unit cube.
     pub fn point_at(&mut self, over: &[ParamDistribution], place: &[f64]) -> Option<Point> {
         let axes = self.axes.iter_mut().zip(over).zip(place);
         axes.map(|((axis, distribution), u)| axis.intern(self.cx, &distribution.at(*u))).collect()
     }
 
-    /// Whether the point at a place of the unit cube is neither excluded nor included anyway.
+    /// True if the point at a position in the unit cube is neither excluded nor included
+    /// explicitly.
     pub fn is_free(&mut self, over: &[ParamDistribution], place: &[f64]) -> bool {
         let labels = over.iter().zip(place).map(|(distribution, u)| label(&distribution.at(*u)));
         let Some(labels) = labels.collect::<Option<Vec<String>>>() else { return false };
@@ -88,7 +89,7 @@ impl<'a> Reader<'a> {
         excluded
     }
 
-    /// Where `exclude` names values of an axis, if it does.
+    /// The place where `exclude` names values of an axis, if it does.
     pub fn excludes(&self, axis: usize) -> Option<Span> {
         let names = |item: &&Exclusion| item.values.iter().any(|(at, _)| *at == axis);
         self.excluded.iter().find(names).map(|item| item.span.clone())
@@ -112,7 +113,7 @@ impl<'a> Reader<'a> {
         self.cx.push(fault(message).label(span, "included again"));
     }
 
-    /// Reads what `exclude` leaves out: points that have all values of an item.
+    /// Reads the items of `exclude`: each leaves out the points that have all its values.
     pub fn read_excluded(&mut self, node: &Node) {
         'items: for item in self.items("exclude", node) {
             let Some(entries) = self.entries(&item) else { continue };
@@ -122,15 +123,15 @@ impl<'a> Reader<'a> {
                     self.not_swept(key);
                     continue 'items;
                 };
-                // What cannot be a value of a sweep is never met.
+                // A value that cannot be swept over never matches.
                 values.push((at, label(value).unwrap_or_default()));
             }
             self.excluded.push(Exclusion { values, span: item.span, met: false });
         }
     }
 
-    /// What is left of the points of a sampler, and then what is included. Drawn points are none of
-    /// those; that another one is both is a fault.
+    /// Removes excluded points from those of a sampler, and adds the included ones. Drawn points
+    /// are never included ones; for other samplers, a point that is both is an error.
     pub fn select(&mut self, points: &mut Vec<Point>, drawn: bool) {
         points.retain(|point| {
             let labels = self.axes.iter().zip(point).map(|(axis, at)| axis.labels[*at].clone());
@@ -156,7 +157,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A point that says a value for everything that varies.
+    /// A point that has a value for every axis.
     pub fn whole_point(&mut self, item: &Node) -> Option<Point> {
         let entries = self.entries(item)?;
         let varies = |key: &Key| self.axes.iter().any(|axis| axis.key.name == key.name);
@@ -222,7 +223,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The entries of a map that must hold something.
+    /// The entries of a map that must not be empty.
     pub fn map(&mut self, key: &Key, node: Node, example: &str) -> Option<Vec<(Key, Node)>> {
         let is_map = matches!(node.value, Value::Map(_));
         let node = if is_map { node } else { self.vars.fill(self.cx, &node, &[]) };
@@ -239,14 +240,14 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Notes that there are more points than a sweep may have.
+    /// Reports that a sweep has more points than are allowed.
     pub fn too_many(&mut self, key: &Key) {
         let help = "`random` and `sobol` take some of the points of a large space";
         let message = format!("this sweep has more than {MOST} points");
         self.cx.push(fault(message).at_key(key, "too many").help(help));
     }
 
-    /// A whole number of at least `least`.
+    /// Reads a whole number of at least `least`.
     pub fn count(&mut self, key: &Key, node: &Node, least: i128) -> Option<u64> {
         let node = self.vars.fill(self.cx, node, &[]);
         match node.value {
@@ -267,7 +268,7 @@ impl<'a> Reader<'a> {
         expand::values(self.cx, self.vars, "spec::sweep", key, node, "[1, 2, 4]")
     }
 
-    /// An axis and its values, none of them twice.
+    /// Adds an axis with its values, and reports a value that is given twice.
     pub fn axis_with_values(&mut self, key: &Key, node: &Node) -> Option<()> {
         let at = self.add_axis(key);
         let values = self.values(key, node)?;
@@ -285,7 +286,7 @@ impl<'a> Reader<'a> {
         Some(())
     }
 
-    /// Something that varies, if there is such a thing; its number among the axes.
+    /// Adds an axis, if its parameter exists; returns its number.
     pub fn add_axis(&mut self, key: &Key) -> Option<usize> {
         if self.axes.len() >= MOST_AXES {
             let message = format!("a sweep varies at most {MOST_AXES} parameters");

@@ -1,11 +1,12 @@
-//! `range(1,9)`, `linspace(0,1,5)` and `logspace(-1,1,5)`, as Python and NumPy mean them.
+//! The ranges `range(1,9)`, `linspace(0,1,5)` and `logspace(-1,1,5)`, with the meaning they have in
+//! Python and NumPy.
 
 use super::node::{Node, Value};
 
 /// The values of a range written as a text; `None` where the text is no range.
 ///
 /// # Errors
-/// What is wrong with it.
+/// Returns a message if the range is faulty.
 pub fn expand(node: &Node) -> Option<Result<Vec<Node>, String>> {
     let text = node.text()?.trim();
     let (name, arguments) = text.strip_suffix(')')?.split_once('(')?;

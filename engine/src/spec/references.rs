@@ -1,9 +1,9 @@
-//! Which steps an `in` means, while steps are still names.
+//! Resolves the references of an `in` while steps are still names.
 
 use super::node::{Node, Value};
 use foldhash::HashMap;
 
-/// What an `in` names.
+/// The references in an `in`.
 pub fn reads(node: &Node) -> Vec<String> {
     match &node.value {
         Value::Text(text) => vec![text.trim().to_owned()],
@@ -12,8 +12,8 @@ pub fn reads(node: &Node) -> Vec<String> {
     }
 }
 
-/// The names and the protos that a reference means, with or without a port: one, or for `step@*` all
-/// instances there are, in the order of their names.
+/// The names and the protos of a reference, with or without a port: one, or for `step@*` all
+/// instances, in the order of their names.
 pub fn find(by_name: &HashMap<String, usize>, reference: &str) -> Vec<(String, usize)> {
     if let Some((step, _)) = reference.split_once("@*") {
         let is_one = |name: &str| name.split_once('@').is_some_and(|(base, _)| base == step);

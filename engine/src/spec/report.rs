@@ -1,4 +1,4 @@
-//! The `report:` section.
+//! Reads the section `report:`.
 
 use super::{
     cells::Varied,
@@ -21,7 +21,7 @@ use crate::{
 use cache::{Kind, record::Published};
 use std::collections::BTreeMap;
 
-/// The keys of `report:` and what they hold.
+/// The keys of `report:` and their documentation.
 pub const REPORT_KEYS: &[(&str, &str)] = &[
     ("question", "What the study asks; it opens the report."),
     ("table", "Rows of the main table, in this order."),
@@ -33,7 +33,7 @@ pub const REPORT_KEYS: &[(&str, &str)] = &[
     ("audio", "Whether a click on a clip plays it, where it is a file; true if not given."),
 ];
 
-/// The keys of a row and what they hold.
+/// The keys of a row and their documentation.
 pub const ROW_KEYS: &[(&str, &str)] = &[
     ("row", "The title of the row."),
     ("scores", "The step whose scores it shows; `step@*` makes a row for each instance."),
@@ -42,7 +42,7 @@ pub const ROW_KEYS: &[(&str, &str)] = &[
     ("for", "Makes one row for each value, as in a step."),
 ];
 
-/// Reads the section.
+/// Reads the section `report:`.
 pub fn read(
     cx: &mut Context,
     vars: &mut Variables,
@@ -78,7 +78,7 @@ pub fn read(
             "test" => {
                 report.wilcoxon = choice(cx, vars, &key, &node, &["t", "wilcoxon"]) == Some(1)
             }
-            // The steps that it asks for were added before.
+            // The companion steps were added before.
             "companions" => drop(choice(cx, vars, &key, &node, &["false", "true"])),
             "figures" => report.figures = figures::read(cx, vars, &key, &node, drafts),
             "audio" => report.mute = !heard(cx, vars, &key, &node),
@@ -102,7 +102,7 @@ fn unknown(key: &Key, message: &str, known: &[(&str, &str)]) -> Diagnostic {
         .maybe_help(suggest::help(&key.name, &known, "the entries are"))
 }
 
-/// The number of the choice that is written.
+/// The index of the choice that is written.
 fn choice(
     cx: &mut Context,
     vars: &mut Variables,
@@ -121,7 +121,7 @@ fn choice(
     found
 }
 
-/// Whether clips can be heard.
+/// True if clips can be played.
 fn heard(cx: &mut Context, vars: &mut Variables, key: &Key, node: &Node) -> bool {
     let node = vars.fill(cx, node, &[]);
     match node.value {
@@ -135,7 +135,7 @@ fn heard(cx: &mut Context, vars: &mut Variables, key: &Key, node: &Node) -> bool
     }
 }
 
-/// A text of the file with its variables filled in.
+/// Reads a text of the file and fills in its variables.
 pub fn text(
     cx: &mut Context,
     vars: &mut Variables,
@@ -204,7 +204,7 @@ fn read_row<'d>(
     table: &mut Vec<RowSpec>,
 ) {
     let field = |name: &str| fields.iter().find(|(key, _)| key.name == name);
-    // A title is that of all points: what varies stands in it by its name.
+    // The title is the same at all points: a parameter that varies stands in it by its name.
     let title = field("row").and_then(|(key, node)| {
         text(cx, vars, key, node, &[local, &varied.sweep.variables()[..]].concat())
     });
@@ -274,7 +274,7 @@ fn read_row<'d>(
     }
 }
 
-/// What a sweep looks for, at each of its points.
+/// The objective of a sweep, with the steps at each of its points.
 pub fn objective(cx: &mut Context, drafts: &[Draft], varied: &Varied<'_>) -> Option<Search> {
     let search = varied.sweep.search.as_ref()?;
     let (step, node) = &search.step;
@@ -303,7 +303,7 @@ fn step_name<'n>(cx: &mut Context, key: &Key, node: &'n Node) -> Option<&'n str>
     name
 }
 
-/// The step of that name, and the port if one is named.
+/// The step of this name, and the port if one is named.
 fn find<'n>(
     cx: &mut Context,
     names: &Names<'_>,
@@ -320,7 +320,7 @@ fn find<'n>(
     }
 }
 
-/// The port of a step that gives scores.
+/// The output port of a step that gives scores.
 pub fn scores_port(
     cx: &mut Context,
     names: &Names<'_>,

@@ -1,4 +1,4 @@
-//! `resources:` of a step: what it takes while it runs.
+//! The section `resources:` of a step: the resources that it takes while it runs.
 
 use super::{
     context::Context,
@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-/// The keys of `resources:` and what they hold.
+/// The keys of `resources:` and their documentation.
 pub const RESOURCE_KEYS: &[(&str, &str)] = &[
     ("threads", "How many threads it takes from steps at the same time; 1 if not said."),
     (
@@ -28,7 +28,7 @@ pub const RESOURCE_KEYS: &[(&str, &str)] = &[
     ),
 ];
 
-/// Reads the section.
+/// Reads the section `resources:`.
 pub fn read(cx: &mut Context, node: &Node) -> Needs {
     let mut needs = Needs::default();
     let Value::Map(entries) = &node.value else {
@@ -94,7 +94,7 @@ fn memory(cx: &mut Context, key: &Key, node: &Node) -> Option<u64> {
     bytes
 }
 
-/// A text such as `500MB` or `2 GiB` in bytes.
+/// Parses a text such as `500MB` or `2 GiB` to bytes.
 pub fn bytes(text: &str) -> Option<u64> {
     const UNITS: [(&str, f64); 7] = [
         ("KiB", 1024.0),
@@ -111,7 +111,7 @@ pub fn bytes(text: &str) -> Option<u64> {
         .find_map(|(unit, by)| Some((text.strip_suffix(unit)?, *by)))
         .unwrap_or((text, 1.0));
     let bytes = number.trim().parse::<f64>().ok()? * unit;
-    // Beyond 2^53 an f64 does not hold every byte, and no machine has as many.
+    // Above 2^53 an f64 cannot hold every number of bytes, and no machine has as many.
     (bytes.is_finite() && (0.0..9e15).contains(&bytes)).then_some(bytes as u64)
 }
 

@@ -1,8 +1,8 @@
-//! What a plain scalar means: the core schema of YAML 1.2, so `yes` and `012:30` are texts.
+//! The values of plain scalars: the core schema of YAML 1.2, in which `yes` and `012:30` are texts.
 
 use super::node::Value;
 
-/// Reads a plain scalar.
+/// Parses a plain scalar.
 pub fn resolve(text: &str) -> Value {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => Value::Null,
@@ -29,7 +29,7 @@ fn number(text: &str) -> Option<Value> {
     is_real(digits).then(|| text.parse().ok().map(Value::Real))?
 }
 
-/// Whole numbers beyond 64 bits lose their last digits, as they would in any reader.
+/// Parses a whole number. Beyond 64 bits the last digits are lost, as in any reader.
 fn whole(text: &str) -> Value {
     match text.parse::<i128>() {
         Ok(value) if (i128::from(i64::MIN)..=i128::from(u64::MAX)).contains(&value) => {
@@ -46,7 +46,7 @@ fn unsigned(digits: &str, radix: u32) -> Option<i128> {
     u64::from_str_radix(digits, radix).ok().map(i128::from)
 }
 
-/// `(\. [0-9]+ | [0-9]+ (\. [0-9]*)?) ([eE] [-+]? [0-9]+)?`.
+/// True for `(\. [0-9]+ | [0-9]+ (\. [0-9]*)?) ([eE] [-+]? [0-9]+)?`.
 fn is_real(text: &str) -> bool {
     let (mantissa, exponent) = match text.find(['e', 'E']) {
         Some(at) => (&text[..at], Some(&text[at + 1..])),

@@ -1,4 +1,4 @@
-//! Searches: what is looked for, and what is known of it so far.
+//! Searches: the objective, and its known values.
 
 use super::{
     node::{Key, Node, Value},
@@ -11,38 +11,38 @@ use crate::ui::{
 };
 use std::collections::HashMap;
 
-/// The objective at points, by the labels of their values; `None` where it could not be had.
+/// The objective at each point, by the labels of the point's values; `None` where it failed.
 pub type Results = HashMap<Vec<String>, Option<f64>>;
 
-/// What is looked for.
+/// The objective of a search, and its state.
 #[derive(Clone, Debug)]
 pub struct Search {
-    /// The step whose scores are asked, as it is written, and where.
+    /// The step whose scores are used, as it is written, and its place.
     pub step: (String, Node),
-    /// The metric.
+    /// The metric to optimise.
     pub metric: String,
-    /// Whether more is better.
+    /// True if greater values are better.
     pub maximize: bool,
-    /// Whether results of the last points lead to others.
+    /// True if results of the last points lead to further points.
     pub more: bool,
-    /// The parameter that grows from rung to rung.
+    /// The parameter that grows from one rung of a halving search to the next, if there is one.
     pub resource: Option<String>,
 }
 
-/// What is known of the objective so far.
+/// The known values of the objective.
 pub struct History<'a> {
     results: &'a Results,
     maximize: bool,
 }
 
 impl<'a> History<'a> {
-    /// These results, of which more is better or worse.
+    /// The history of these results; `maximize` is true if greater values are better.
     pub fn new(results: &'a Results, maximize: bool) -> Self {
         Self { results, maximize }
     }
 
-    /// The scores of points, of which more is better; none as long as one is not known. What failed is
-    /// worse than anything.
+    /// The scores of points, of which greater is better; none if one of them is not known yet. A
+    /// failed point is worse than any other.
     pub fn scores(&self, reader: &Reader<'_>, points: &[Point]) -> Option<Vec<f64>> {
         let sign = if self.maximize { 1.0 } else { -1.0 };
         let score = |point: &Point| {
@@ -67,7 +67,7 @@ pub fn read(reader: &mut Reader<'_>, key: &Key, objective: Option<(Key, Node)>) 
     read_objective(reader, &objective)
 }
 
-/// The step and the metric of `{ metric: scores.ari, direction: maximize }`.
+/// Reads the step and the metric of `{ metric: scores.ari, direction: maximize }`.
 fn read_objective(reader: &mut Reader<'_>, node: &Node) -> Option<Search> {
     const EXAMPLE: &str = "write `objective: { metric: STEP.ari, direction: maximize }`";
     let Value::Map(entries) = &node.value else {

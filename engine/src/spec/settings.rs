@@ -1,5 +1,5 @@
-//! Settings that every step may have besides its op's parameters: seed, device, retries, timeout. What it
-//! takes while it runs is in `resources`.
+//! The settings that every step may have besides its op's parameters: seed, device, retries,
+//! timeout. Its resources are read in `resources`.
 
 use super::{
     context::Context,
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// A seed: a whole number of at least 0.
+/// Reads a seed: a whole number of at least 0.
 pub fn seed(cx: &mut Context, node: &Node) -> Option<u64> {
     match &node.value {
         Value::Int(value) if u64::try_from(*value).is_ok() => u64::try_from(*value).ok(),
@@ -27,7 +27,7 @@ pub fn seed(cx: &mut Context, node: &Node) -> Option<u64> {
     }
 }
 
-/// Where the step runs, as it is written.
+/// Reads the device of a step, and returns it as it is written.
 pub fn device(cx: &mut Context, node: &Node) -> Option<String> {
     if let Value::Faulty = &node.value {
         return None;
@@ -51,7 +51,7 @@ pub fn device(cx: &mut Context, node: &Node) -> Option<String> {
     known.map(str::to_owned)
 }
 
-/// How often a step that failed is tried again.
+/// Reads the number of further tries after a failure.
 pub fn retries(cx: &mut Context, node: &Node) -> Option<u32> {
     match &node.value {
         Value::Int(value @ 0..=100) => u32::try_from(*value).ok(),
@@ -65,7 +65,7 @@ pub fn retries(cx: &mut Context, node: &Node) -> Option<u32> {
     }
 }
 
-/// Seconds after which a step is stopped.
+/// Reads the seconds after which a step is stopped.
 pub fn timeout(cx: &mut Context, node: &Node) -> Option<f64> {
     let seconds = match &node.value {
         Value::Faulty => return None,

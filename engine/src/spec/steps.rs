@@ -1,4 +1,4 @@
-//! Steps: which op, which parameters, and what is read.
+//! Reads steps: the op, its parameters, and its inputs.
 
 use super::{
     context::Context,
@@ -22,55 +22,55 @@ use std::collections::BTreeMap;
 
 /// A step whose inputs are still only names.
 pub struct Draft {
-    /// `groups`, `groups@pca`, or `groups@pca{beta=2}` for one of several variants.
+    /// The full name: `groups`, `groups@pca`, or `groups@pca{beta=2}` for one of several variants.
     pub name: String,
-    /// The same without the variant.
+    /// The name without the variant.
     pub base: String,
     /// The name in the file.
     pub key: Key,
-    /// The op, if there is one of that name.
+    /// The op, if one has the given name.
     pub entry: Option<&'static Entry>,
     /// The op with its parameters, if they fit.
     pub op: Option<Box<dyn AnyOp>>,
-    /// What it reads.
+    /// The inputs.
     pub reads: Vec<Read>,
-    /// Whether that is all it was meant to read.
+    /// True if all inputs could be read.
     pub reads_whole: bool,
-    /// Its own seed.
+    /// The step's own seed, if it has one.
     pub seed: Option<u64>,
-    /// Its own device.
+    /// The step's own device, if it has one.
     pub device: Option<String>,
-    /// How often it is tried again.
+    /// The number of further tries after a failure.
     pub retries: u32,
-    /// Seconds after which it is stopped.
+    /// The seconds after which the step is stopped.
     pub timeout: Option<f64>,
-    /// What it takes while it runs.
+    /// The resources that the step takes while it runs.
     pub needs: Needs,
-    /// Where the values of its parameters are written.
+    /// The places of the values of its parameters.
     pub param_places: BTreeMap<String, Place>,
-    /// What it depends on of what varies.
+    /// The axes of the sweep that the step depends on.
     pub axes: Axes,
-    /// The study's seed that it is for.
+    /// The study's seed of the step.
     pub study_seed: u64,
-    /// The steps that its inputs mean, by their names within the variant.
+    /// The steps that its inputs refer to, by their names within the variant.
     pub sources: Vec<(String, usize)>,
-    /// Whether it waits for itself, so that the sources are not all of them.
+    /// True if the step waits for itself, in which case `sources` is not complete.
     pub circular: bool,
 }
 
 impl Draft {
-    /// What it can read; nothing is known where parameters that do not fit would say it.
+    /// The input ports; empty if they depend on parameters that are faulty.
     pub fn inputs(&self) -> &'static [Port] {
         inputs(self.entry, self.op.as_deref())
     }
 
-    /// What it makes; nothing is known where parameters that do not fit would say it.
+    /// The output ports; empty if they depend on parameters that are faulty.
     pub fn outputs(&self) -> &'static [Port] {
         let declared = self.entry.map_or(&[][..], |entry| entry.outputs);
         self.op.as_ref().map_or(declared, |op| op.outputs())
     }
 
-    /// Whether its ports are known.
+    /// True if the ports are known.
     pub fn has_ports(&self) -> bool {
         self.op.is_some() || self.entry.is_some_and(|entry| !entry.open)
     }
@@ -82,13 +82,14 @@ fn inputs(entry: Option<&'static Entry>, op: Option<&dyn AnyOp>) -> &'static [Po
 
 /// One input of a step.
 pub struct Read {
-    /// The input port; unknown where the op is, or where the port is at fault.
+    /// The input port; none if the op is not known, or if the port is faulty.
     pub port: Option<&'static Port>,
-    /// `step`, `step@instance` or either with `.port`; `step@*` where the port takes several.
+    /// The reference: `step`, `step@instance` or either with `.port`; `step@*` if the port takes
+    /// several inputs.
     pub reference: String,
-    /// The label it is given where the port takes several.
+    /// The label of the input, if the port takes several.
     pub label: Option<Key>,
-    /// Where it is written.
+    /// The node in the file where the reference is written.
     pub node: Node,
 }
 
@@ -106,7 +107,7 @@ pub fn read(cx: &mut Context, table: &'static [Entry], instance: Instance) -> Dr
     if let Some((_, node)) = field("device") {
         param_places.insert("device".to_owned(), node.place(&node.span));
     }
-    // An open op whose parameters do not fit has ports that nobody knows.
+    // The ports of an open op with faulty parameters are not known.
     let named = entry.filter(|entry| !entry.open || op.is_some());
     let ports = named.map(|entry| (entry, inputs(Some(entry), op.as_deref())));
     let before = cx.faults.len();
@@ -150,7 +151,7 @@ fn find_op(
         let mut fault =
             Diagnostic::error("spec::no_op", format!("step {} has no `op`", quote(&step.name)))
                 .at_key(step, "what does this step do?");
-        // `type: kmeans`, or a slip of the hand.
+        // The op may be written as `type: kmeans`, or `op` may be misspelt.
         let means_op = |(key, node): &&(Key, Node)| {
             !is_setting(key)
                 && (suggest::closest(&key.name, ["op"]).is_some()
@@ -279,7 +280,7 @@ fn reads(
     }
 }
 
-/// What is read under labels of the author's.
+/// Reads the inputs of a port under the labels of the author.
 fn labelled(cx: &mut Context, port: Option<&'static Port>, labels: &[(Key, Node)]) -> Vec<Read> {
     let mut reads = Vec::new();
     for (key, node) in labels {
@@ -300,7 +301,7 @@ fn labelled(cx: &mut Context, port: Option<&'static Port>, labels: &[(Key, Node)
     reads
 }
 
-/// That a port takes several and how they are written.
+/// A diagnostic: the port takes several steps, and how they are written.
 fn several(key: &Key, node: &Node) -> Diagnostic {
     let message = format!("{} takes several steps, each under a label", quote(&key.name));
     let remark = format!("this is {}", node.describe_or_empty());

@@ -1,4 +1,4 @@
-//! The `sweep:` section: which parameters vary, and the points they take together.
+//! The `sweep:` section: the parameters that vary, and their points.
 
 use super::{
     context::Context,
@@ -17,7 +17,7 @@ use crate::{
 };
 use std::collections::HashMap;
 
-/// The keys of a sweep beside the samplers, and what they hold.
+/// The keys of a sweep besides the samplers, and their documentation.
 pub const SWEEP_KEYS: &[(&str, &str)] = &[
     (
         "objective",
@@ -33,39 +33,39 @@ pub const MOST: usize = 10_000;
 /// The most parameters that vary at once.
 pub const MOST_AXES: usize = 32;
 
-/// Something that varies.
+/// A parameter or a variable that varies.
 #[derive(Clone, Debug)]
 pub struct Axis {
     /// The key in the file: `vae.beta`, `groups@pca.clusters`, or a variable.
     pub key: Key,
-    /// Its name in the names of steps: `beta`, or the whole key where that could mean two things.
+    /// The short name in the names of steps: `beta`, or the whole key if that is ambiguous.
     pub short: String,
-    /// What it changes.
+    /// The target that the axis changes.
     pub target: Target,
-    /// Its values, each once, where they are written.
+    /// The values, each once, with their places in the file.
     pub values: Vec<Node>,
-    /// The same as they stand in the names of steps.
+    /// The labels of the values in the names of steps.
     pub labels: Vec<String>,
-    /// The number of a value, by its label.
+    /// The index of each value, by its label.
     pub numbers: HashMap<String, usize>,
 }
 
-/// What varies.
+/// The target of an axis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// A variable of that name.
     Variable(String),
     /// A parameter of a step, or of one instance of it.
     Parameter {
-        /// `groups` or `groups@pca`.
+        /// The step or instance: `groups` or `groups@pca`.
         step: String,
-        /// `clusters`.
+        /// The parameter: `clusters`.
         name: String,
     },
 }
 
 impl Axis {
-    /// Where the parameter is named in its key.
+    /// The place of the parameter's name within its key.
     pub fn parameter_span(&self, cx: &Context) -> Span {
         let Target::Parameter { name, .. } = &self.target else { return self.key.span.clone() };
         let text = cx.source.text.get(self.key.span.clone()).unwrap_or_default();
@@ -73,7 +73,8 @@ impl Axis {
         at.map_or(self.key.span.clone(), |at| at..at + name.len())
     }
 
-    /// The number of a value, which is added if it is new; none if it cannot be told by a name.
+    /// The index of a value, which is added if it is new; none if the value cannot be part of a
+    /// name.
     pub fn intern(&mut self, cx: &mut Context, value: &Node) -> Option<usize> {
         let label = label_or_fault(cx, value)?;
         if let Some(&known) = self.numbers.get(&label) {
@@ -86,7 +87,7 @@ impl Axis {
     }
 }
 
-/// A value as part of a name; that it cannot be one is noted.
+/// The label of a value; a value that cannot be part of a name is reported.
 pub fn label_or_fault(cx: &mut Context, value: &Node) -> Option<String> {
     if value.is_faulty() {
         return None;
@@ -102,7 +103,7 @@ pub fn label_or_fault(cx: &mut Context, value: &Node) -> Option<String> {
     label
 }
 
-/// A value as part of a name.
+/// The label of a value: its text as a part of a name.
 pub fn label(value: &Node) -> Option<String> {
     let text = match &value.value {
         Value::Null | Value::Map(_) | Value::Faulty => None,
@@ -116,24 +117,24 @@ pub fn label(value: &Node) -> Option<String> {
     (!text.is_empty() && text.len() <= 200 && !text.contains(odd)).then_some(text)
 }
 
-/// What varies, and over which points.
+/// The axes of a sweep and its points.
 #[derive(Clone, Debug)]
 pub struct Sweep {
-    /// What varies, in the order of the file.
+    /// The axes, in the order of the file.
     pub axes: Vec<Axis>,
-    /// Their values, point by point.
+    /// The values of the axes at each point.
     pub points: Vec<Point>,
-    /// What is looked for, where results choose the points.
+    /// The search, if results choose the points.
     pub search: Option<Search>,
 }
 
 impl Sweep {
-    /// Nothing varies: there is one point.
+    /// A sweep in which nothing varies: it has one point.
     pub fn none() -> Self {
         Self { axes: Vec::new(), points: vec![Vec::new()], search: None }
     }
 
-    /// The variables that vary, each with its own name for a value.
+    /// The variables that vary, each with its name as its value.
     pub fn variables(&self) -> Vec<(Key, Node)> {
         let named = self.axes.iter().filter_map(|axis| match &axis.target {
             Target::Variable(name) => {
@@ -149,7 +150,7 @@ impl Sweep {
 /// The steps as they are written, by name.
 pub type Steps = [(Key, Vec<(Key, Node)>)];
 
-/// Reads the section; where it is at fault, nothing varies.
+/// Reads the section; if it is faulty, nothing varies.
 pub fn read(
     cx: &mut Context,
     vars: &mut Variables,
@@ -192,7 +193,7 @@ pub fn read(
 
 const EXAMPLE: &str = "write `sweep: { grid: { STEP.PARAMETER: [1, 2, 4] } }`";
 
-/// A fault of the section.
+/// A diagnostic of the section.
 pub fn fault(message: impl Into<String>) -> Diagnostic {
     Diagnostic::error("spec::sweep", message)
 }
@@ -282,7 +283,7 @@ fn unknown_entry(key: &Key, steps: &Steps, vars: &Variables) -> Diagnostic {
     fault.maybe_help(suggest::help(&key.name, &known, "the entries are"))
 }
 
-/// Gives each axis the shortest name that means only one thing.
+/// Gives each axis the shortest name that is not ambiguous.
 fn name_axes(axes: &mut [Axis]) {
     let last = |axis: &Axis| match &axis.target {
         Target::Variable(name) | Target::Parameter { name, .. } => name.clone(),
@@ -294,7 +295,7 @@ fn name_axes(axes: &mut [Axis]) {
     }
 }
 
-/// What a key such as `vae.beta` changes, if there is such a thing.
+/// The target that a key such as `vae.beta` changes, if it exists.
 pub fn target(cx: &mut Context, vars: &mut Variables, steps: &Steps, key: &Key) -> Option<Target> {
     const NOTHING: &str = "this varies nothing";
     let steps: Vec<&str> = steps.iter().map(|(key, _)| key.name.as_str()).collect();

@@ -1,38 +1,38 @@
 //! Texts with variables in them: `${name}`, `${env:NAME:-default}`, and `$${` for a plain `${`.
 
-/// A part of a text.
+/// A part of a text with variables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part<'t> {
-    /// Text as it is.
+    /// Plain text.
     Text(&'t str),
-    /// `${name}`.
+    /// A variable `${name}`.
     Variable {
         /// The name.
         name: &'t str,
-        /// With its braces.
+        /// The variable with its braces.
         whole: &'t str,
     },
-    /// `${env:NAME}` or `${env:NAME:-default}`.
+    /// An environment variable `${env:NAME}` or `${env:NAME:-default}`.
     Environment {
         /// The name.
         name: &'t str,
-        /// What is meant where it is not set.
+        /// The value to use if the variable is not set.
         default: Option<&'t str>,
-        /// With its braces.
+        /// The variable with its braces.
         whole: &'t str,
     },
 }
 
-/// Takes a text apart.
+/// Splits a text into its parts.
 ///
 /// # Errors
-/// The `${` that is not closed, or the variable without a name.
+/// Returns the `${` that is not closed, or the variable without a name.
 pub fn parts(text: &str) -> Result<Vec<Part<'_>>, &str> {
     let mut parts = Vec::new();
     let mut rest = text;
     while let Some(at) = rest.find("${") {
         if rest[..at].ends_with('$') {
-            // `$${`: the first `$` only says that the rest is text.
+            // In `$${` the first `$` only marks the rest as plain text.
             parts.push(Part::Text(&rest[..at - 1]));
             parts.push(Part::Text("${"));
             rest = &rest[at + 2..];

@@ -1,4 +1,5 @@
-//! What has no effect: steps whose results nobody would see, and what varies without changing a step.
+//! Warns of parts without effect: steps whose results nobody would see, and axes that change no
+//! step.
 
 use super::{
     context::Context,
@@ -17,8 +18,8 @@ use std::collections::HashSet;
 
 /// Warns of steps that no step reads and no row shows.
 ///
-/// Without a table the last steps are what the pipeline is for; then only steps that end in
-/// something other than scores, where others end in scores, are worth a warning.
+/// Without a table the last steps are the results of the pipeline. A warning is then given only if
+/// some of them give scores, for those that do not.
 pub fn warn(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], report: &ReportSpec) {
     let table = &report.table;
     let mut used: HashSet<usize> = links.iter().flatten().map(|link| link.step).collect();
@@ -32,7 +33,7 @@ pub fn warn(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], report: &Re
     let scores = |at: usize| {
         drafts[at].outputs().first().is_some_and(|port| port.kinds.contains(&Kind::Scores))
     };
-    // The report shows these without being asked.
+    // The report always shows these.
     let tells = |at: &usize| {
         let mut outputs = drafts[*at].entry.iter().flat_map(|entry| entry.outputs);
         let shown = [Kind::Findings, Kind::Agreement];
@@ -67,14 +68,14 @@ pub fn warn(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], report: &Re
     }
 }
 
-/// Reports what varies and changes no step.
+/// Reports axes that change no step.
 pub fn warn_of_axes(
     cx: &mut Context,
     sweep: &Sweep,
     instances: &[Instance],
     seeds: (&[u64], Option<&Node>),
 ) {
-    // Where there was no room for them, that was said.
+    // There are no instances after a fault that is reported already.
     if instances.is_empty() {
         return;
     }

@@ -1,4 +1,4 @@
-//! Variables: what `${name}` stands for.
+//! Variables, and the values that replace `${name}`.
 
 use super::{
     context::Context,
@@ -12,28 +12,28 @@ use crate::ui::{
 };
 use std::{collections::BTreeSet, rc::Rc};
 
-/// Values by name that only hold in one place, such as those of a `for`.
+/// Values by name that are valid in one place only, such as those of a `for`.
 pub type Local = [(Key, Node)];
 
 /// The variables of a pipeline.
 pub struct Variables {
     entries: Vec<Variable>,
     env: fn(&str) -> Option<String>,
-    /// Variables being worked out, to notice one that needs itself.
+    /// The variables that are being evaluated, to find one that needs itself.
     open: Vec<usize>,
 }
 
 struct Variable {
     key: Key,
     raw: Node,
-    /// What stands in its place at a point of a sweep.
+    /// The value of the variable at a point of a sweep.
     assigned: Option<Node>,
     done: Option<Node>,
     used: bool,
 }
 
 impl Variables {
-    /// The variables of a `vars:` section. They are worked out when they are first needed.
+    /// Reads the variables of a `vars:` section. They are evaluated when they are first needed.
     pub fn new(cx: &mut Context, section: Option<Node>, env: fn(&str) -> Option<String>) -> Self {
         let entries = match section {
             None => Vec::new(),
@@ -64,7 +64,7 @@ impl Variables {
         Self { entries, env, open: Vec::new() }
     }
 
-    /// Whether there is a variable of that name.
+    /// The key of the variable of this name, if there is one.
     pub fn find(&self, name: &str) -> Option<&Key> {
         self.entries.iter().map(|variable| &variable.key).find(|key| key.name == name)
     }
@@ -74,7 +74,7 @@ impl Variables {
         self.entries.iter().map(|variable| variable.key.name.as_str())
     }
 
-    /// Gives some variables the values of a point of a sweep, and all others their own.
+    /// Sets some variables to the values of a point of a sweep, and all others to their own.
     pub fn assign<'n>(&mut self, values: impl Iterator<Item = (&'n str, &'n Node)>) {
         for variable in &mut self.entries {
             (variable.assigned, variable.done) = (None, None);
@@ -85,7 +85,7 @@ impl Variables {
         }
     }
 
-    /// Adds the variables that a tree needs, through other variables too.
+    /// Adds the variables that a tree needs, directly or through other variables.
     pub fn needed_by<'v>(&'v self, node: &Node, needed: &mut BTreeSet<&'v str>) {
         match &node.value {
             Value::List(items) => items.iter().for_each(|item| self.needed_by(item, needed)),
@@ -107,13 +107,13 @@ impl Variables {
         }
     }
 
-    /// Notes that a variable was meant somewhere, so that it is not called unused.
+    /// Marks a variable as used, so that it is not reported as unused.
     pub fn mark_used(&mut self, name: &str) {
         let found = self.entries.iter_mut().find(|entry| entry.key.name == name);
         found.into_iter().for_each(|entry| entry.used = true);
     }
 
-    /// The tree with every variable replaced by its value.
+    /// Replaces every variable in a tree by its value.
     pub fn fill(&mut self, cx: &mut Context, node: &Node, local: &Local) -> Node {
         let filled = |value| Node { value, ..node.clone_bare() };
         match &node.value {
@@ -146,7 +146,7 @@ impl Variables {
                 return faulty(node);
             }
         };
-        // A scalar that is nothing but one variable has the variable's type.
+        // A scalar that consists of one variable has the type of the variable.
         if let [part @ (Part::Variable { .. } | Part::Environment { .. })] = found[..] {
             return match self.value(cx, node, part, local) {
                 Some(value) if cx.afford(value.weight()) => value,
@@ -187,7 +187,7 @@ impl Variables {
         Node { value: Value::Text(filled), ..node.clone_bare() }
     }
 
-    /// What one `${…}` stands for, at the place of the node it is in.
+    /// The value of one `${…}`, at the place of the node that contains it.
     fn value(
         &mut self,
         cx: &mut Context,
@@ -272,7 +272,7 @@ impl Variables {
         } else {
             suggest::help(name, &known, "the variables are")
         };
-        // A variable that was meant must not be called unused as well.
+        // A variable that was probably meant is not reported as unused too.
         if let Some(near) = suggest::closest(name, known).map(str::to_owned)
             && let Some(entry) = self.entries.iter_mut().find(|entry| entry.key.name == near)
         {
@@ -288,7 +288,7 @@ impl Variables {
         );
     }
 
-    /// Warns of variables that nothing reads.
+    /// Warns of variables that are not used.
     pub fn warn_unused(&self, cx: &mut Context) {
         for variable in self.entries.iter().filter(|variable| !variable.used) {
             let name = &variable.key.name;
@@ -304,11 +304,11 @@ impl Variables {
     }
 }
 
-/// The value of a variable at the place where it is read.
+/// The value of a variable, moved to the place where it is read.
 fn stand_in(value: &Node, key: &Key, set_at: &crate::pipeline::Span, node: &Node) -> Node {
     let mut value = value.clone();
     value.span = node.span.clone();
-    // A value of the command line or the environment is known by that.
+    // A value from the command line or the environment keeps that origin.
     if !matches!(value.origin.as_deref(), Some(Origin::Set(_) | Origin::Environment(_))) {
         value.origin = Some(Rc::new(Origin::Variable(key.name.clone(), set_at.clone())));
     }
@@ -327,7 +327,7 @@ fn too_much(cx: &mut Context, node: &Node) -> Node {
     faulty(node)
 }
 
-/// Whether a text may name a variable.
+/// True if a text may name a variable.
 pub fn is_name(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
         && text.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_')

@@ -1,4 +1,4 @@
-//! From text to a tree, in bounded time and memory whatever the text.
+//! Parses YAML to a tree, in bounded time and memory for any text.
 
 use super::{
     context::Context,
@@ -13,16 +13,17 @@ use foldhash::{HashSet, HashSetExt as _};
 use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, Span as Mark, Tag, options};
 use std::collections::HashMap;
 
-/// The longest pipeline file.
+/// The longest pipeline file, in bytes.
 const MAX_BYTES: usize = 1 << 20;
-/// The most lists and maps inside each other.
+/// The most nested lists and maps.
 const MAX_DEPTH: usize = 32;
-/// How much memory a tree may take; aliases copy, so a short text can make a huge one.
+/// The most bytes of memory that a tree may take; aliases copy, so a short text can make a huge
+/// tree.
 const MAX_WEIGHT: usize = 16 << 20;
-/// What a list or a map takes without what is in it.
+/// The bytes of memory that a list or a map takes without its entries.
 const CONTAINER_WEIGHT: usize = 64;
 
-/// Reads a tree; `None` where the text is not YAML at all.
+/// Parses a tree; `None` if the text is not YAML.
 pub fn parse(cx: &mut Context) -> Option<Node> {
     let source = cx.source.clone();
     if source.text.len() > MAX_BYTES {
@@ -64,7 +65,7 @@ pub fn parse(cx: &mut Context) -> Option<Node> {
     }
 }
 
-/// Lists and maps that are still open, and what was named by an anchor.
+/// Builds the tree: the lists and maps that are still open, and the nodes with anchors.
 #[derive(Default)]
 struct Builder {
     open: Vec<Open>,
@@ -86,7 +87,7 @@ enum Filling {
 }
 
 impl Builder {
-    /// Takes one event; an error ends the reading.
+    /// Handles one event; an error ends the parse.
     fn event(&mut self, cx: &mut Context, event: Event<'_>, mark: &Mark) -> Result<(), Diagnostic> {
         let span = mark.byte_range().unwrap_or(0..0);
         match event {
@@ -166,12 +167,12 @@ impl Builder {
             Filling::Map { entries, .. } => Value::Map(merged(entries)?),
         };
         let node = Node::new(value, open.start..end.max(open.start));
-        // Its children were counted as they came; an anchor keeps a copy of them all.
+        // The children were counted when they were read; an anchor keeps a copy of all of them.
         let weight = if open.anchor == 0 { CONTAINER_WEIGHT } else { node.weight() };
         self.finished(cx, node, open.anchor, weight)
     }
 
-    /// Puts a finished node where it belongs.
+    /// Adds a finished node to the list or map that is open.
     fn finished(
         &mut self,
         cx: &mut Context,
@@ -206,7 +207,7 @@ impl Builder {
     }
 }
 
-/// Whether a map has a key already. Most maps are small, and looked through is quicker than hashed.
+/// True if a map has a key already. Most maps are small, where a search is quicker than a hash.
 fn is_given(entries: &[(Key, Node)], names: &mut HashSet<String>, name: &str) -> bool {
     const FEW: usize = 16;
     if entries.len() < FEW {
@@ -219,7 +220,7 @@ fn is_given(entries: &[(Key, Node)], names: &mut HashSet<String>, name: &str) ->
 }
 
 fn as_key(cx: &Context, node: Node) -> Result<Key, Diagnostic> {
-    // A key is its text, so that `1:` and `true:` are names like any other.
+    // The text of a key is its name, so `1:` and `true:` are names too.
     let written = cx.source.text.get(node.span.clone()).unwrap_or_default().to_owned();
     let name = match node.value {
         Value::Text(text) => text,
@@ -246,7 +247,7 @@ fn duplicate(cx: &mut Context, key: &Key, entries: &[(Key, Node)]) {
     cx.push(fault.help(help));
 }
 
-/// Entries with those of `<<: *base` put in where they are not given.
+/// Adds the entries of `<<: *base` that the map itself does not have.
 fn merged(entries: Vec<(Key, Node)>) -> Result<Vec<(Key, Node)>, Diagnostic> {
     if !entries.iter().any(|(key, _)| key.name == "<<") {
         return Ok(entries);
@@ -267,7 +268,8 @@ fn merged(entries: Vec<(Key, Node)>) -> Result<Vec<(Key, Node)>, Diagnostic> {
     Ok(own)
 }
 
-/// Adds the entries of a map that `<<` names; of several maps the first that has a key gives its value.
+/// Adds the entries of a map behind `<<`; of several maps, the first that has a key gives its
+/// value.
 fn add_base(node: Node, bases: &mut Vec<(Key, Node)>) -> Result<(), Diagnostic> {
     let Value::Map(base) = node.value else {
         return Err(Diagnostic::error("spec::merge", "`<<` takes a map, or a list of maps")
@@ -278,7 +280,7 @@ fn add_base(node: Node, bases: &mut Vec<(Key, Node)>) -> Result<(), Diagnostic> 
     Ok(())
 }
 
-/// True for `!!str`, which says that a scalar is text.
+/// True for `!!str`, which marks a scalar as text. Any other tag is an error.
 fn refuse_tag(tag: Option<&Tag>, span: &Span) -> Result<bool, Diagnostic> {
     match tag {
         None => Ok(false),

@@ -1,10 +1,10 @@
-//! Diagnostics of the YAML itself, in words for people who write pipelines rather than parsers.
+//! Diagnostics of YAML errors, in words for authors of pipelines.
 
 use super::yaml_slip;
 use crate::{pipeline::Span, ui::diagnostic::Diagnostic};
 use serde_saphyr::granit_parser::{ErrorKind as E, ScanError};
 
-/// What is wrong with the text at the place where the parser stopped.
+/// The diagnostic for the text at the place where the parser stopped.
 pub fn explain(text: &str, error: &ScanError) -> Diagnostic {
     let at = error.marker().byte_offset().unwrap_or(0).min(text.len());
     let line = line_of(text, at);
@@ -13,7 +13,8 @@ pub fn explain(text: &str, error: &ScanError) -> Diagnostic {
     let mut place = place(text, at);
     let mut fault = Diagnostic::error(code, message).help(help);
 
-    // The parser stops at what does not fit; the cause is often on the line and well known.
+    // The parser stops where the text no longer fits; often a common mistake on that line is the
+    // cause.
     if written.trim_start_matches([' ', '-']).starts_with('\t') || indent_has_tab(written) {
         let tab = line.start + written.find('\t').unwrap_or(0);
         return Diagnostic::error("spec::tab", "a tab stands where only spaces may")
@@ -40,7 +41,7 @@ pub fn explain(text: &str, error: &ScanError) -> Diagnostic {
     fault.label(place, remark)
 }
 
-/// Whether the cause may be how lines begin, or a colon.
+/// True if indentation or a colon may be the cause.
 fn is_of_lines(kind: &E) -> bool {
     matches!(
         kind,
@@ -173,7 +174,7 @@ fn line_of(text: &str, at: usize) -> Span {
     start..end
 }
 
-/// One character at the place; before the end where that is reached.
+/// One character at a place; the character before it at the end of the text.
 fn place(text: &str, at: usize) -> Span {
     match text[at..].chars().next() {
         Some(next) if next != '\n' && next != '\r' => at..at + next.len_utf8(),
@@ -188,7 +189,7 @@ fn indent_has_tab(line: &str) -> bool {
     line.chars().take_while(|letter| letter.is_whitespace()).any(|letter| letter == '\t')
 }
 
-/// `${x}` as the unquoted beginning of a value within braces.
+/// The place of `${x}` as the unquoted beginning of a value within braces.
 fn bare_variable(line: &str) -> Option<Span> {
     for (start, _) in line.match_indices("${") {
         let before = line[..start].trim_end();
@@ -201,7 +202,7 @@ fn bare_variable(line: &str) -> Option<Span> {
     None
 }
 
-/// `*` alone where a value begins.
+/// The place of `*` alone at the beginning of a value.
 fn bare_star(line: &str) -> Option<Span> {
     let at = line.find(": *").map(|at| at + 2)?;
     let next = line[at + 1..].chars().next();

@@ -1,5 +1,6 @@
-//! Slips of the hand that a YAML parser notices only later: a colon that is missing, a space after one, a
-//! line that begins at a column of its own. They are found by the lines around the place where it stopped.
+//! Common mistakes that a YAML parser notices only later: a missing colon, a missing space after a
+//! colon, a line with a wrong indentation. They are found from the lines around the place where the
+//! parser stopped.
 
 use crate::{
     pipeline::Span,
@@ -7,7 +8,7 @@ use crate::{
 };
 use std::collections::BTreeSet;
 
-/// What was meant on the line of a place, or on the one above it.
+/// The diagnostic of a mistake on the line of a place, or on the line above it.
 pub fn find(text: &str, at: usize) -> Option<Diagnostic> {
     let lines: Vec<Line> = lines(text);
     let own = lines.iter().rposition(|line| line.span.start <= at)?;
@@ -21,20 +22,20 @@ pub fn find(text: &str, at: usize) -> Option<Diagnostic> {
         .map(|fault| Diagnostic { code: "spec::yaml", ..fault })
 }
 
-/// A line that holds more than spaces and a comment.
+/// A line that contains more than spaces and a comment.
 struct Line<'t> {
-    /// Where it is, without the comment at its end.
+    /// The place of the line, without the comment at its end.
     span: Span,
-    /// How many spaces it begins with.
+    /// The number of spaces before the text.
     indent: usize,
-    /// The rest of it, without the dashes of a list.
+    /// The text of the line, without the dashes of a list.
     words: &'t str,
-    /// At how many spaces its words begin.
+    /// The column at which `words` begin.
     column: usize,
 }
 
 impl Line<'_> {
-    /// Whether what belongs to it stands below it.
+    /// True if the entries of the line are on the lines below it.
     fn opens(&self) -> bool {
         self.words.is_empty() || self.words.ends_with(':')
     }
@@ -43,7 +44,7 @@ impl Line<'_> {
         self.words.contains(": ") || self.words.ends_with(':')
     }
 
-    /// Where its first word is.
+    /// The place of the first word.
     fn word(&self) -> Option<Span> {
         let is_part = |letter: char| letter.is_alphanumeric() || "_-.".contains(letter);
         let length = self.words.find(|letter| !is_part(letter)).unwrap_or(self.words.len());
@@ -78,8 +79,8 @@ fn lines(text: &str) -> Vec<Line<'_>> {
     lines.collect()
 }
 
-/// A colon that is missing on a line, or the space after it. On the line where the parser stopped there is
-/// perhaps another one; the line above it has none.
+/// Finds a missing colon on a line, or a missing space after it. The line where the parser stopped
+/// may have another colon; the line above it has none.
 fn colon_in(line: &Line<'_>, is_own: bool) -> Option<Diagnostic> {
     let word = line.word()?;
     let name = &line.words[..word.len()];
@@ -105,7 +106,7 @@ fn colon_in(line: &Line<'_>, is_own: bool) -> Option<Diagnostic> {
     None
 }
 
-/// Whether the last of some lines stands where an entry of a map does, and does not go on with a text.
+/// True if the last of some lines is at the place of a map's entry and does not continue a text.
 fn is_entry(lines: &[Line<'_>]) -> bool {
     let [before @ .., line] = lines else { return false };
     before.last().is_none_or(|above| {
@@ -114,14 +115,14 @@ fn is_entry(lines: &[Line<'_>]) -> bool {
     })
 }
 
-/// The last of some lines, if it begins where no line above it does.
+/// Finds a wrong indentation: the last of some lines begins at a column of no line above it.
 fn indentation(lines: &[Line<'_>]) -> Option<Diagnostic> {
     let [before @ .., line] = lines else { return None };
     let above = before.last()?;
     let mut levels = BTreeSet::new();
     let mut least = usize::MAX;
     for line in before.iter().rev() {
-        // What stands farther in than a later line is closed by that.
+        // A level is closed by a later line with less indentation.
         levels.extend([line.indent, line.column].into_iter().filter(|level| *level < least));
         least = least.min(line.indent);
     }
@@ -167,7 +168,7 @@ mod tests {
     };
     use std::sync::Arc;
 
-    /// What is said of a text, and which part of it is shown.
+    /// The message for a text, and the part of the text that is shown.
     fn said(text: &str) -> (String, String) {
         let source = SourceText { path: "a.yaml".into(), text: text.to_owned() };
         let mut cx = Context::new(Arc::new(source));

@@ -1,4 +1,4 @@
-//! What is wrong with a pipeline, where, and what to do about it; and how that is shown.
+//! Diagnostics of a pipeline: message, place and help; and how they are drawn.
 
 use crate::{
     pipeline::{SourceText, Span},
@@ -12,32 +12,32 @@ use miette::{
 use serde_json::json;
 use std::{borrow::Cow, fmt, io::IsTerminal, sync::Arc};
 
-/// How bad it is.
+/// The severity of a diagnostic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
-    /// Nothing can be run.
+    /// The pipeline cannot be run.
     Error,
-    /// It can be run, but is hardly what was meant.
+    /// The pipeline can be run, but is probably not what was intended.
     Warning,
 }
 
-/// One thing that is wrong.
+/// One error or warning about a pipeline.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Diagnostic {
-    /// A name to search for, such as `spec::unknown_op`.
+    /// A code to search for, such as `spec::unknown_op`.
     pub code: &'static str,
-    /// How bad it is.
+    /// The severity.
     pub severity: Severity,
-    /// A lower-case sentence without a full stop, names in backticks.
+    /// The message: a lower-case sentence without a full stop, with names in backticks.
     pub message: String,
-    /// Places in the pipeline file, the main one first, each with a short remark.
+    /// The places in the pipeline file, the main one first, each with a short remark.
     pub labels: Vec<(Span, String)>,
-    /// What to do.
+    /// The advice to the user.
     pub help: Option<String>,
 }
 
 impl Diagnostic {
-    /// Something that must be put right.
+    /// An error, which must be corrected before the pipeline can run.
     pub fn error(code: &'static str, message: impl Into<String>) -> Self {
         Self {
             code,
@@ -48,7 +48,7 @@ impl Diagnostic {
         }
     }
 
-    /// Something that should be looked at.
+    /// A warning.
     pub fn warning(code: &'static str, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(code, message) }
     }
@@ -60,37 +60,38 @@ impl Diagnostic {
         self
     }
 
-    /// Adds what to do.
+    /// Adds advice to the user.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    /// Adds what to do, if there is something.
+    /// Adds advice to the user, if there is some.
     #[must_use]
     pub fn maybe_help(mut self, help: Option<String>) -> Self {
         self.help = help.or(self.help);
         self
     }
 
-    /// Where it is first shown; faults without a place come first.
+    /// The start of the main place; diagnostics without a place come first.
     fn place(&self) -> usize {
         self.labels.first().map_or(0, |(span, _)| span.start)
     }
 }
 
-/// Everything that is wrong with one pipeline.
+/// All diagnostics of one pipeline.
 #[derive(Clone, Debug)]
 pub struct Diagnostics {
-    /// The text the places are in.
+    /// The text that the places refer to.
     pub source: Arc<SourceText>,
-    /// What is wrong, in the order of the file.
+    /// The diagnostics, in the order of the file.
     pub faults: Vec<Diagnostic>,
 }
 
 impl Diagnostics {
-    /// Diagnostics in the order of the file, each once, in however many variants it is.
+    /// Sorts diagnostics in the order of the file and keeps each once, whatever the number of
+    /// variants that have it.
     pub fn new(source: Arc<SourceText>, mut faults: Vec<Diagnostic>) -> Self {
         let mut seen = std::collections::HashSet::new();
         faults.retain(|fault| {
@@ -101,7 +102,7 @@ impl Diagnostics {
         Self { source, faults }
     }
 
-    /// How many of them are errors.
+    /// The number of errors among the diagnostics.
     pub fn errors(&self) -> usize {
         self.faults.iter().filter(|fault| fault.severity == Severity::Error).count()
     }
@@ -117,22 +118,22 @@ impl fmt::Display for Diagnostics {
 
 impl std::error::Error for Diagnostics {}
 
-/// How faults are drawn.
+/// The style in which diagnostics are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RenderStyle {
-    /// Colours, and lines from beyond ASCII.
+    /// True for colours and for lines outside of ASCII.
     pub fancy: bool,
-    /// Columns.
+    /// The width in columns.
     pub width: usize,
 }
 
 impl RenderStyle {
-    /// ASCII without colours.
+    /// A style in ASCII without colours.
     pub fn plain(width: usize) -> Self {
         Self { fancy: false, width }
     }
 
-    /// What suits standard error: fancy on a terminal unless `NO_COLOR` is set.
+    /// The style for standard error: fancy on a terminal unless `NO_COLOR` is set.
     pub fn for_stderr() -> Self {
         let quiet = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
             || std::env::var_os("TERM").is_some_and(|value| value == "dumb");
@@ -144,10 +145,10 @@ impl RenderStyle {
     }
 }
 
-/// The longest line of a pipeline file that is shown whole.
+/// The length in bytes of the longest line of a pipeline file that is shown whole.
 const LONGEST_LINE: usize = 400;
 
-/// Draws faults one after the other, each with the lines it is about.
+/// Draws diagnostics one after the other, each with the lines that it is about.
 pub fn render(source: &SourceText, faults: &[Diagnostic], style: &RenderStyle) -> String {
     if let Cow::Owned(text) = visible(&source.text)
         && text != source.text
@@ -217,7 +218,7 @@ pub fn render(source: &SourceText, faults: &[Diagnostic], style: &RenderStyle) -
     out
 }
 
-/// A fault whose places are those in the text as it is shown.
+/// A diagnostic whose places are moved to the text as it is shown.
 fn moved(fault: &Diagnostic, text: &str) -> Diagnostic {
     let shown = |at: usize| visible(&text[..text.floor_char_boundary(at)]).len();
     let mut fault = fault.clone();
@@ -225,7 +226,7 @@ fn moved(fault: &Diagnostic, text: &str) -> Diagnostic {
     fault
 }
 
-/// Says faults on standard error: drawn, or as events where those are asked for.
+/// Prints diagnostics to standard error: drawn, or as events if those are asked for.
 pub fn tell(source: &SourceText, faults: &[Diagnostic]) {
     if faults.is_empty() {
         return;
@@ -251,7 +252,7 @@ pub fn tell(source: &SourceText, faults: &[Diagnostic]) {
     }
 }
 
-/// Line and column of the start of a span, from 1; columns count characters.
+/// The line and the column of the start of a span, from 1; columns count characters.
 fn place_of(text: &str, span: &Span) -> (usize, usize) {
     let mut start = span.start.min(text.len());
     while !text.is_char_boundary(start) {
@@ -262,7 +263,7 @@ fn place_of(text: &str, span: &Span) -> (usize, usize) {
     (before.matches('\n').count() + 1, before[line..].chars().count() + 1)
 }
 
-/// A text of which the lines of a place are shown whole, and no lines around them.
+/// A text that shows the lines of a place whole, and no lines around them.
 struct WholeLines(String);
 
 impl SourceCode for WholeLines {
@@ -291,7 +292,7 @@ fn labelled(primary: bool, remark: String, span: Span) -> LabeledSpan {
     }
 }
 
-/// The part of a span on its first line, at character bounds, so that a long block does not
+/// The part of a span on its first line, at character boundaries, so that a long block does not
 /// fill the screen.
 fn on_one_line(text: &str, span: &Span) -> Span {
     let bound = |mut at: usize| {
@@ -306,25 +307,25 @@ fn on_one_line(text: &str, span: &Span) -> Span {
     start..start + text[start..line].trim_end().len()
 }
 
-/// The length of the line a span is on.
+/// The length in bytes of the line that a span starts on.
 fn line_around(text: &str, span: &Span) -> usize {
     let before = text[..span.start].rfind('\n').map_or(0, |at| at + 1);
     let after = text[span.start..].find('\n').map_or(text.len(), |length| span.start + length);
     after - before
 }
 
-/// A user's text in backticks, on one line, shortened when it is long.
+/// Puts a user's text in backticks, on one line, shortened when it is long.
 pub fn quote(text: &str) -> String {
     const LONGEST: usize = 40;
     let mut shown: String = text.chars().take(LONGEST).flat_map(char::escape_debug).collect();
     if text.chars().nth(LONGEST).is_some() {
         shown.push('…');
     }
-    // What is escaped only in Rust literals is shown as it was written.
+    // Characters that are escaped only in Rust literals are shown as they were written.
     format!("`{}`", shown.replace("\\'", "'").replace("\\\"", "\"").replace("\\\\", "\\"))
 }
 
-/// Names in backticks: "`a`, `b` and `c`", or "… or `c`".
+/// Joins names in backticks: "`a`, `b` and `c`", or "… or `c`".
 pub fn listed<S: AsRef<str>>(names: &[S], last: &str) -> String {
     let quoted: Vec<String> = names.iter().map(|name| quote(name.as_ref())).collect();
     match quoted.split_last() {
@@ -362,7 +363,7 @@ mod tests {
         let column = |line: &str, what| line.find(what).expect("its place");
         let (line, below) = (shown.lines().nth(marked), shown.lines().nth(marked + 1));
         let (line, below) = (line.expect("a line"), below.expect("a line below"));
-        // The mark stands below the first letter of the place, which is the second of `steps`.
+        // The mark is below the first letter of the place, which is the second of `steps`.
         assert_eq!(column(line, "x: y"), column(below, "|"), "{shown}");
         assert!(!shown.contains(['\u{1b}', '\u{9b}', '\u{7}', '\u{202e}']));
     }

@@ -1,11 +1,12 @@
-//! Which of many faults are shown.
+//! Selects the diagnostics that are shown.
 
 use super::diagnostic::{Diagnostic, Severity};
 
-/// Diagnostics that are shown of one pipeline; of the others only the number is told.
+/// The most diagnostics of one pipeline that are shown; the others are only counted.
 const MOST_SHOWN: usize = 50;
 
-/// The faults to show in their order, errors before all else, and a line on how many there are more.
+/// The diagnostics to show, in their order; errors are chosen before warnings. A line counts the
+/// others.
 pub fn few(faults: &[Diagnostic]) -> (Vec<Diagnostic>, Option<String>) {
     let mut chosen: Vec<usize> = (0..faults.len()).collect();
     chosen.sort_by_key(|at| faults[*at].severity);

@@ -1,21 +1,21 @@
-//! Text that fits the width of the terminal.
+//! Fits text to the width of the terminal.
 
-/// The columns that standard output has, at most 100; 80 where nobody says.
+/// The columns of standard output, at most 100; 80 where they are not known.
 pub fn width() -> usize {
     let told = std::env::var("COLUMNS").ok().and_then(|value| value.parse().ok());
     let seen = || terminal_size::terminal_size_of(std::io::stdout()).map(|(w, _)| w.0.into());
     told.or_else(seen).unwrap_or(80).clamp(40, 100)
 }
 
-/// The columns that standard error has, in the same way.
+/// The columns of standard error, found in the same way.
 pub fn width_of_stderr() -> usize {
     let told = std::env::var("COLUMNS").ok().and_then(|value| value.parse().ok());
     let seen = || terminal_size::terminal_size_of(std::io::stderr()).map(|(w, _)| w.0.into());
     told.or_else(seen).unwrap_or(80).clamp(40, 100)
 }
 
-/// A paragraph behind a head, folded at a width: its further lines begin below the paragraph.
-/// A word that is longer than a line stays whole.
+/// Folds a paragraph behind a head to a width: its further lines begin below the paragraph. A word
+/// that is longer than a line stays whole.
 pub fn paragraph(head: &str, text: &str, width: usize) -> String {
     let indent = head.chars().count();
     let (mut out, mut column) = (head.to_owned(), indent);

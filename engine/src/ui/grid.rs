@@ -1,15 +1,15 @@
-//! Tables of text: as columns where they fit, stacked where they do not, and as Markdown.
+//! Tables of text: in columns where they fit, stacked where they do not, and in Markdown.
 
 use crate::ui::fold::paragraph;
 
-/// A table. The first column names the rows and is set to the left, the others to the right.
+/// A table. Its first columns are text and aligned to the left, the others to the right.
 #[derive(Clone, Debug, Default)]
 pub struct Grid {
     /// The names of the columns.
     pub head: Vec<String>,
     /// The rows; one that is shorter than the head ends in empty cells.
     pub rows: Vec<Vec<String>>,
-    /// How many columns, from the first, are text: those are set to the left.
+    /// The number of text columns, from the first; they are aligned to the left.
     pub text: usize,
 }
 
@@ -19,16 +19,16 @@ impl Grid {
         Self { head: head.into_iter().map(Into::into).collect(), rows: Vec::new(), text }
     }
 
-    /// Columns if they fit into the width; else each row as a heading with its cells below;
-    /// a row without a first cell belongs to the heading above it.
+    /// Draws columns if they fit into the width; otherwise each row as a heading with its cells
+    /// below. A row without a first cell belongs to the heading above it.
     pub fn fitted(&self, width: usize) -> String {
         let widths: Vec<usize> = (0..self.head.len()).map(|at| self.width(at)).collect();
         let all = widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1);
         if all <= width { self.columns(&widths) } else { self.stacked(width) }
     }
 
-    /// Shortens the cells of the last column so that all columns fit, if that leaves something of
-    /// them to read.
+    /// Shortens the cells of the last column so that all columns fit, if that leaves enough of them
+    /// to read.
     pub fn shorten_last(&mut self, width: usize) {
         const LEAST: usize = 12;
         let Some(last) = self.head.len().checked_sub(1) else { return };
@@ -87,7 +87,7 @@ impl Grid {
         out
     }
 
-    /// A table in Markdown, with nothing in it that acts.
+    /// The table in Markdown, with all special characters escaped.
     pub fn markdown(&self) -> String {
         let line = |cells: &[String]| {
             let cells = (0..self.head.len()).map(|at| {

@@ -1,4 +1,4 @@
-//! Ctrl-C: the first asks the run to stop, the second stops the process.
+//! Handles Ctrl-C: the first asks the run to stop, the second stops the process.
 
 use crate::ui::progress::say;
 use std::sync::{
@@ -9,7 +9,7 @@ use std::sync::{
 static ASKED: AtomicBool = AtomicBool::new(false);
 static LISTENING: Once = Once::new();
 
-/// Whether the user asked to stop.
+/// Tells if the user asked to stop.
 pub struct Interrupt;
 
 impl Interrupt {

@@ -1,4 +1,4 @@
-//! What is said on standard error: how much of it, and in which form. Set once, by the command line.
+//! The form and the amount of messages on standard error. The command line sets both once.
 
 use crate::ui::visible::visible;
 use serde_json::{Map, Value, json};
@@ -7,37 +7,37 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-/// Version of the form of events: it changes when a field changes its meaning or goes away.
+/// The version of the event format. It changes when a field changes its meaning or is removed.
 pub const EVENTS_VERSION: u32 = 1;
 
 static JSON: AtomicBool = AtomicBool::new(false);
 static QUIET: AtomicBool = AtomicBool::new(false);
 static VERBOSE: AtomicBool = AtomicBool::new(false);
 
-/// Sets form and amount, before anything is said.
+/// Sets the form and the amount of messages, before any are printed.
 pub fn set(json: bool, quiet: bool, verbose: bool) {
     JSON.store(json, Ordering::Relaxed);
     QUIET.store(quiet, Ordering::Relaxed);
     VERBOSE.store(verbose, Ordering::Relaxed);
 }
 
-/// Whether events are written instead of sentences.
+/// True if events are written instead of sentences.
 pub fn is_json() -> bool {
     JSON.load(Ordering::Relaxed)
 }
 
-/// Whether only failures are told.
+/// True if only failures are printed.
 pub fn is_quiet() -> bool {
     QUIET.load(Ordering::Relaxed)
 }
 
-/// Whether keys, objects and times are told too.
+/// True if keys, objects and times are printed too.
 pub fn is_verbose() -> bool {
     VERBOSE.load(Ordering::Relaxed)
 }
 
-/// Writes an event, one JSON object on a line: `v` and `event`, `time` in UTC, then its fields.
-/// Nothing is written where sentences are.
+/// Writes an event, one JSON object on a line: `v` and `event`, `time` in UTC, then the fields.
+/// Nothing is written if sentences are in use.
 pub fn event(name: &str, fields: Value) {
     if !is_json() || (is_quiet() && !["error", "warning"].contains(&name)) {
         return;
@@ -50,12 +50,12 @@ pub fn event(name: &str, fields: Value) {
     if let Value::Object(fields) = fields {
         event.extend(fields);
     }
-    // One write a line: several threads speak, and several processes may share the stream.
+    // Each line is one write: several threads write, and several processes may share the stream.
     let line = format!("{}\n", visible(&Value::Object(event).to_string()));
     let _ = std::io::stderr().lock().write_all(line.as_bytes());
 }
 
-/// A sentence as an event: `error`, `warning`, or `note` for any other.
+/// Writes a sentence as an event: `error`, `warning`, or `note` for any other.
 pub fn line_as_event(line: &str) {
     let kinds = [("error", "error: "), ("warning", "warning: ")];
     let found = kinds.iter().find_map(|(name, head)| Some((*name, line.strip_prefix(head)?)));

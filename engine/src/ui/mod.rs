@@ -1,4 +1,4 @@
-//! What is said and how: progress, mistakes, text that fits the terminal; Ctrl-C.
+//! The messages to the user: progress, diagnostics, text that fits the terminal; and Ctrl-C.
 
 pub mod diagnostic;
 mod few;

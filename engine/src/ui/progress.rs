@@ -1,4 +1,4 @@
-//! Says how far a run is: a bar with the time left on a terminal, plain lines without one.
+//! Shows the progress of a run: bars with the time left on a terminal, plain lines without one.
 
 use crate::ui::{logging, progress_json, visible::visible};
 use cache::Shape;
@@ -10,33 +10,34 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What is said of a step when it is finished.
+/// The end of a step, as it is shown.
 pub struct StepFinished<'a> {
-    /// Its place in the plan, from 1.
+    /// The number of the step in the plan, from 1.
     pub number: usize,
-    /// Its name.
+    /// The name of the step.
     pub name: &'a str,
-    /// `hit`, `ran`, `failed`, `skipped`.
+    /// The status: `hit`, `ran`, `failed` or `skipped`.
     pub status: &'a str,
-    /// How long it took, if it ran.
+    /// The duration, if the step ran.
     pub elapsed: Option<Duration>,
-    /// What it made, or why it is as it is.
+    /// The shape of the result, or the reason for the status.
     pub note: String,
 }
 
-/// Hears how a run goes.
+/// Receives the progress of a run.
 pub trait Progress: Sync {
-    /// A step starts.
+    /// Reports that a step starts.
     fn start(&self, number: usize, name: &str, reason: &str);
-    /// The step of that number is at `done` of `total`.
+    /// Reports that the step of this number is at `done` of `total`.
     fn at(&self, number: usize, done: u64, total: u64, note: &str);
-    /// A step is finished.
+    /// Reports that a step is finished.
     fn step_finished(&self, finished: &StepFinished<'_>);
-    /// Something worth a line of its own.
+    /// Prints a line.
     fn say(&self, line: &str);
 }
 
-/// The progress that fits standard error: plain without a terminal, silent if asked.
+/// The progress for standard error: bars on a terminal, plain lines without one, events or silence
+/// if asked for.
 pub fn for_stderr(steps: usize, quiet: bool) -> Box<dyn Progress> {
     if quiet {
         Box::new(Quiet)
@@ -49,7 +50,7 @@ pub fn for_stderr(steps: usize, quiet: bool) -> Box<dyn Progress> {
     }
 }
 
-/// Writes a line to standard error; where that is closed, nobody listens.
+/// Writes a line to standard error; if that is closed, nothing happens.
 pub fn say(line: &str) {
     if logging::is_json() {
         return logging::line_as_event(line);
@@ -57,7 +58,8 @@ pub fn say(line: &str) {
     say_drawn(&visible(line));
 }
 
-/// The same for text that may act on a terminal: what it was made of is visible already.
+/// Writes text that may hold control sequences to standard error; its parts were made visible
+/// before.
 pub fn say_drawn(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
@@ -73,11 +75,11 @@ impl Progress for Quiet {
     }
 }
 
-/// Lines only: one for each step, and one every few seconds within a long one.
+/// Progress in lines: one for each step, and one every few seconds during a long step.
 struct Plain {
     steps: usize,
     running: Mutex<HashMap<usize, RunningStep>>,
-    /// Lines of hits, which come by the thousand: they wait for the next line of another kind.
+    /// The lines of hits, which come by the thousand: they wait for the next line of another kind.
     hits: Mutex<String>,
 }
 
@@ -146,7 +148,7 @@ impl Progress for Plain {
     }
 }
 
-/// A bar for each step that runs, below the lines of those that are finished.
+/// Progress in bars: one for each running step, below the lines of finished steps.
 struct Bars {
     steps: usize,
     all: MultiProgress,
@@ -163,14 +165,14 @@ impl Bars {
     }
 }
 
-/// The line of a step that has not said yet how long it is.
+/// The template for a step that has not reported its length yet.
 const STARTED: &str = "{prefix}  {elapsed} gone  {wide_msg}";
-/// The line of a step that says how far it is.
+/// The template for a step that reports its progress.
 const RUNNING: &str = "{prefix} {bar:24.cyan/dim} {pos}/{len}, {rate}, {eta} left  {wide_msg}";
 
 fn style(template: &str) -> ProgressStyle {
     let style = ProgressStyle::with_template(template).expect("the template is well formed");
-    // The library's own rate shows four decimals.
+    // The rate of the library has four decimals, which are too many.
     let rate = |state: &ProgressState, text: &mut dyn std::fmt::Write| {
         let _ = write!(text, "{:.0}/s", state.per_sec());
     };
@@ -235,7 +237,7 @@ fn left(elapsed: Duration, done: u64, total: u64) -> String {
     reports::duration(elapsed.as_secs_f64() * total.saturating_sub(done) as f64 / done as f64)
 }
 
-/// The shapes of what a step made, for its line.
+/// The shapes of a step's outputs, for its line.
 pub fn shapes<'a>(shapes: impl IntoIterator<Item = &'a Shape>) -> String {
     let first = shapes.into_iter().next();
     first.map(Shape::to_string).unwrap_or_default()

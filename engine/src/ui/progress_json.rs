@@ -1,4 +1,4 @@
-//! Progress as events, one JSON object a line, for programs that watch a run.
+//! Progress as events, one JSON object on a line, for programs that watch a run.
 //!
 //! | event | fields besides `v`, `event` and `time` |
 //! |:--|:--|
@@ -6,7 +6,7 @@
 //! | `step_started` | `step`, `number`, `reason` |
 //! | `progress` | `step`, `done`, `total`, `note`; at most twice a second |
 //! | `step_finished` | `step`, `number`, `status` (`hit`, `ran`, `failed`, `skipped`), `reason`, `seconds` (absent unless it ran), `note` |
-//! | `note`, `warning`, `error` | `message`; of a fault in a pipeline also `code`, `file`, `line`, `column`, `help` |
+//! | `note`, `warning`, `error` | `message`; of a diagnostic of a pipeline also `code`, `file`, `line`, `column`, `help` |
 //! | `run_finished` | `status`, `seconds`, `ran`, `hits`, `failed`, `skipped`, `report` |
 //!
 //! `run_finished` is the last event of a run that began. Readers pass over events and fields that they do not know.
@@ -22,7 +22,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Writes an event for each thing that it hears.
+/// Writes an event for each report of progress.
 #[derive(Default)]
 pub struct Json {
     running: Mutex<HashMap<usize, RunningStep>>,

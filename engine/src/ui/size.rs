@@ -1,6 +1,6 @@
-//! Amounts of bytes for readers.
+//! Sizes in bytes, for readers.
 
-/// Bytes to two or three digits: `812 B`, `1.2 kB`, `34 MB`.
+/// Formats bytes with two or three digits: `812 B`, `1.2 kB`, `34 MB`.
 pub fn bytes(count: u64) -> String {
     let mut amount = count as f64;
     for unit in ["B", "kB", "MB", "GB"] {

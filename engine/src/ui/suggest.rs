@@ -1,8 +1,8 @@
-//! "Did you mean": the nearest of the names that are possible at a place.
+//! Suggestions ("did you mean"): the nearest of the names that are possible at a place.
 
 use crate::ui::diagnostic::{listed, quote};
 
-/// The name nearest to what was written, if one is near enough to be meant.
+/// The name nearest to the written one, if it is near enough.
 pub fn closest<'a>(written: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if written.is_empty() || written.len() > 80 {
         return None;
@@ -13,7 +13,8 @@ pub fn closest<'a>(written: &str, names: impl IntoIterator<Item = &'a str>) -> O
     for name in names {
         let candidate = plain(name);
         let mut distance = strsim::damerau_levenshtein(&wanted, &candidate);
-        // `clust` or `n_clusters` for `clusters`: one within the other is near, whatever is missing.
+        // `clust` or `n_clusters` for `clusters`: a name within the other is near, whatever is
+        // missing.
         let shorter = wanted.len().min(candidate.len());
         if shorter >= 3 && (candidate.contains(&wanted) || wanted.contains(&candidate)) {
             distance = distance.min(1);
@@ -23,11 +24,11 @@ pub fn closest<'a>(written: &str, names: impl IntoIterator<Item = &'a str>) -> O
             best = Some((distance, name));
         }
     }
-    // A single letter is near to every other: that is no suggestion.
+    // A single letter is near to every other one, so it gives no suggestion.
     best.filter(|(distance, _)| written.chars().count() > 1 || *distance == 0).map(|(_, name)| name)
 }
 
-/// "did you mean `a`?", or else what there is: "the variables are `a` and `b`".
+/// "did you mean `a`?", or else the possible names: "the variables are `a` and `b`".
 pub fn help(written: &str, names: &[&str], these_are: &str) -> Option<String> {
     if let Some(name) = closest(written, names.iter().copied()) {
         return Some(format!("did you mean {}?", quote(name)));

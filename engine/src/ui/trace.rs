@@ -1,5 +1,6 @@
-//! Who listens to the spans and events of `tracing`: a log on standard error (`ENGINE_LOG`) and a timeline in a
-//! file (`--trace`). Without either nobody listens, and a span costs a look at one number.
+//! Collects the spans and events of `tracing`: a log on standard error (`ENGINE_LOG`) and a
+//! timeline in a file (`--trace`). Without either nothing is collected, and a span costs one
+//! comparison.
 
 use std::{fs::File, io, path::Path};
 use tracing_chrome::{ChromeLayerBuilder, FlushGuard};
@@ -11,16 +12,17 @@ use tracing_subscriber::{
     registry::Registry,
 };
 
-/// The variable that holds the filter of the log, such as `debug` or `cache=trace,ops=debug`.
+/// The environment variable with the filter of the log, such as `debug` or `cache=trace,ops=debug`.
 pub const LOG: &str = "ENGINE_LOG";
 
-/// The crates whose spans a timeline shows. Those of libraries are about their own affairs.
+/// The crates whose spans a timeline shows; those of libraries are left out.
 const OWN: [&str; 4] = ["cache", "engine", "ops", "reports"];
 
-/// Starts listening, as the environment and `--trace` ask. The file is whole once the guard is dropped.
+/// Starts to collect, as the environment and `--trace` ask. The file is complete once the guard is
+/// dropped.
 ///
 /// # Errors
-/// A sentence, when the filter cannot be read or the file cannot be made.
+/// Returns a sentence if the filter cannot be read or the file cannot be created.
 pub fn start(timeline: Option<&Path>) -> Result<Option<FlushGuard>, String> {
     let filter = std::env::var(LOG).ok().filter(|filter| !filter.is_empty());
     if filter.is_none() && timeline.is_none() {
@@ -51,7 +53,7 @@ fn own(level: LevelFilter) -> Targets {
     Targets::new().with_targets(OWN.map(|target| (target, level)))
 }
 
-/// A bare level is meant for the engine's own crates.
+/// Parses a filter. A level alone applies to the engine's own crates.
 fn read_filter(text: &str) -> Result<Targets, String> {
     if let Ok(level) = text.parse::<LevelFilter>() {
         return Ok(own(level));

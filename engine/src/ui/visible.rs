@@ -1,10 +1,10 @@
-//! Text that does nothing to a terminal. Names of files, titles and what programs print come from
-//! anywhere; a terminal obeys what stands in them.
+//! Makes text harmless to a terminal. File names, titles and the output of programs come from
+//! anywhere, and a terminal obeys the control characters in them.
 
 use std::{borrow::Cow, fmt::Write};
 
-/// The text with every character that acts on a terminal, or on the order of what it shows, spelled as
-/// `\u001b`. So JSON stays the same JSON. Line ends and tabs stay.
+/// Returns the text with every character that acts on a terminal, or on the order of the text,
+/// spelled as `\u001b`. JSON therefore stays the same JSON. Line ends and tabs stay.
 pub fn visible(text: &str) -> Cow<'_, str> {
     if !text.contains(acts) {
         return Cow::Borrowed(text);
@@ -24,8 +24,8 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Controls of C0 and C1, separators of lines and paragraphs, and what has no width and changes what is
-/// beside it: the direction of writing, tags, annotations.
+/// True for controls of C0 and C1, for separators of lines and paragraphs, and for invisible
+/// characters that change what is beside them: direction marks, tags, annotations.
 fn acts(letter: char) -> bool {
     match letter {
         '\n' | '\t' => false,

@@ -1,4 +1,4 @@
-//! Downloads from a local server that misbehaves.
+//! Tests of downloads from a local server that misbehaves.
 
 use super::*;
 use std::{
@@ -7,28 +7,28 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-/// What the server does with one request.
+/// The answer of the server to one request.
 #[derive(Clone, Copy)]
 enum Answer {
-    /// The whole, or the range that is asked for.
+    /// The whole file, or the range that is asked for.
     Serve,
-    /// The same, but the connection ends after so many bytes of the body.
+    /// The same, but the connection ends after this many bytes of the body.
     Drop(usize),
-    /// The whole, whatever range is asked for.
+    /// The whole file, whatever range is asked for.
     Whole,
-    /// The whole, cut after so many bytes.
+    /// The whole file, cut off after this many bytes.
     WholeDrop(usize),
-    /// Only a status.
+    /// A status without a body.
     Status(u16),
-    /// What is asked for, and then more without an end.
+    /// The bytes that are asked for, followed by more without an end.
     Endless,
-    /// Bytes without an end, and no word of how many.
+    /// Bytes without an end and without a total.
     Untold,
 }
 
 struct Server {
     url: String,
-    /// The requests it saw, as lines.
+    /// The lines of each request that the server received.
     seen: Arc<Mutex<Vec<Vec<String>>>>,
 }
 
@@ -93,7 +93,7 @@ fn respond(
         write!(stream, "ETag: {tag}\r\nConnection: close\r\n\r\n")?;
         stream.write_all(body)?;
         loop {
-            // Ends with an error once nobody listens.
+            // The write fails once the client is gone.
             stream.write_all(&[0; 1 << 16])?;
         }
     }
@@ -143,7 +143,7 @@ fn names(dir: &Path) -> Vec<String> {
 fn a_server_without_an_end_is_left_where_the_file_ends() {
     let dir = tempfile::tempdir().expect("a folder");
     let file = dir.path().join("data.zip");
-    // The range that is asked for says how long the whole is.
+    // The answer to a range also gives the total.
     let server_of = |answers| server(content(), "\"v1\"", answers);
     let told = server_of(vec![Answer::Drop(100_000), Answer::Endless]);
     let mut heard = Heard::default();

@@ -1,26 +1,26 @@
-//! What a parameter may be that is drawn: one of some values, or a number of a range.
+//! The distribution of a drawn parameter: one of some values, or a number of a range.
 
 use crate::spec::{
     node::{Node, Value},
     sweep::label,
 };
 
-/// What a parameter may be.
+/// The distribution of a parameter.
 #[derive(Clone, Debug)]
 pub enum ParamDistribution {
     /// One of these values.
     Among(Vec<Node>),
-    /// A number of a range, all alike: least, most, where it is written.
+    /// A uniform number of a range: least, greatest, and the node where it is written.
     Uniform(f64, f64, Node),
-    /// A number of a range whose logarithm is uniform.
+    /// A number of a range whose logarithm is uniform: least, greatest, and the node.
     LogUniform(f64, f64, Node),
 }
 
 impl ParamDistribution {
-    /// `uniform(0, 1)` or `loguniform(0.1, 10)`; `None` where the text is neither.
+    /// Parses `uniform(0, 1)` or `loguniform(0.1, 10)`; `None` if the text is neither.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Returns a message if the range is faulty.
     pub fn parse(node: &Node) -> Option<Result<Self, String>> {
         let (name, arguments) = node.text()?.trim().strip_suffix(')')?.split_once('(')?;
         let name = name.trim();
@@ -43,7 +43,7 @@ impl ParamDistribution {
         })
     }
 
-    /// The value at a place from 0 to 1. Numbers are rounded to four digits, so that they can be
+    /// The value at a position from 0 to 1. Numbers are rounded to four digits, so that they can be
     /// read in the names of steps.
     pub fn at(&self, u: f64) -> Node {
         let (value, node) = match self {
@@ -57,7 +57,7 @@ impl ParamDistribution {
         Node { value: Value::Real(rounded(value)), ..node.clone_bare() }
     }
 
-    /// How many values it lists; 0 for a range.
+    /// The number of listed values; 0 for a range.
     pub fn choices(&self) -> usize {
         match self {
             Self::Among(values) => values.len(),
@@ -65,7 +65,8 @@ impl ParamDistribution {
         }
     }
 
-    /// The place of a value that [`ParamDistribution::at`] gave: of a list the middle of its share.
+    /// The position of a value that [`ParamDistribution::at`] gave; in a list, the middle of the
+    /// value's share.
     pub fn place(&self, value: &Node) -> f64 {
         let number = match value.value {
             Value::Real(number) => number,
@@ -83,7 +84,7 @@ impl ParamDistribution {
         place.clamp(0.0, 1.0)
     }
 
-    /// The places of all its values, each once; none if they are more than `most`.
+    /// The positions of all values, each once; none if there are more than `most`.
     pub fn places(&self, most: usize) -> Option<Vec<f64>> {
         let (low, high, node) = match self {
             Self::Among(values) => {
@@ -96,7 +97,7 @@ impl ParamDistribution {
                 (rounded(*low), rounded(*high), node)
             }
         };
-        // Towards zero numbers of four digits have no end.
+        // A range that reaches zero has no end of four-digit numbers.
         if low * high <= 0.0 {
             return None;
         }
@@ -114,12 +115,12 @@ impl ParamDistribution {
     }
 }
 
-/// A number of four digits.
+/// Rounds a number to four digits.
 fn rounded(value: f64) -> f64 {
     format!("{value:.3e}").parse().unwrap_or(value)
 }
 
-/// The number of four digits after a positive one.
+/// The next greater number with four digits after a positive one.
 fn following(value: f64) -> Option<f64> {
     let text = format!("{value:.3e}");
     let (digits, exponent) = text.split_once('e')?;

@@ -1,4 +1,4 @@
-//! Points drawn from a space, none of them twice.
+//! Draws points from a space, none of them twice.
 
 use super::{distribution::ParamDistribution, grid::combinations, settings::SamplerSettings};
 use crate::{
@@ -11,24 +11,24 @@ use crate::{
 use ops::{Purpose, Random};
 use std::collections::HashSet;
 
-/// Places in a row that give no new point, after which no more are drawn.
+/// The number of positions in a row without a new point, after which no more are drawn.
 const PATIENCE: usize = 1000;
 
 /// Points drawn from a space. A point that was drawn before, or that `exclude` or `include` names,
 /// is replaced by another, until there are as many as are asked for or the space is exhausted.
 pub struct Draws<'s> {
-    /// How many points there will be: as many as are asked for, or all that there are.
+    /// The number of points that will be drawn: as many as are asked for, or all that exist.
     pub n: usize,
     /// The points so far.
     pub points: Vec<Point>,
     settings: &'s SamplerSettings,
     seen: HashSet<Point>,
-    /// All places of the space in a random order, where they are few enough to be counted.
+    /// All positions of the space in a random order, if they are few enough to be counted.
     all: Option<Vec<Vec<f64>>>,
 }
 
 impl<'s> Draws<'s> {
-    /// No point is drawn yet. That there are fewer than are asked for is said.
+    /// Starts without points; warns if there are fewer than are asked for.
     pub fn new(reader: &mut Reader<'_>, settings: &'s SamplerSettings) -> Self {
         let mut all = all_places(&settings.over);
         if let Some(all) = &mut all {
@@ -43,8 +43,8 @@ impl<'s> Draws<'s> {
         draws
     }
 
-    /// Draws from places until there are so many points. What these places do not give, the others
-    /// of a small space do.
+    /// Draws from `places` until there are `wanted` points. If these are not enough, the other
+    /// positions of a small space are used.
     pub fn fill(
         &mut self,
         reader: &mut Reader<'_>,
@@ -56,7 +56,7 @@ impl<'s> Draws<'s> {
         self.draw(reader, wanted, untried.into_iter())
     }
 
-    /// Draws from places until there are so many points, or no new ones come of them.
+    /// Draws from `places` until there are `wanted` points, or until they give no new points.
     pub fn draw(
         &mut self,
         reader: &mut Reader<'_>,
@@ -82,12 +82,12 @@ impl<'s> Draws<'s> {
         Some(())
     }
 
-    /// All places of a small space.
+    /// All positions of a small space; empty for a large one.
     pub fn all(&self) -> &[Vec<f64>] {
         self.all.as_deref().unwrap_or_default()
     }
 
-    /// The points; that a large space gave fewer than are asked for is said.
+    /// The points; warns if a large space gave fewer than are asked for.
     pub fn finish(self, reader: &mut Reader<'_>) -> Vec<Point> {
         if self.all.is_none() {
             self.warn_of_fewer(reader, self.points.len());
@@ -109,7 +109,7 @@ impl<'s> Draws<'s> {
     }
 }
 
-/// All places of a space of at most as many points as a sweep may have.
+/// All positions of a space, if it has at most as many points as a sweep may have.
 fn all_places(over: &[ParamDistribution]) -> Option<Vec<Vec<f64>>> {
     let mut values = Vec::new();
     let mut size = 1_usize;

@@ -10,7 +10,7 @@ use crate::spec::{
 
 /// Every combination of the values.
 pub struct Grid {
-    /// How many values each parameter has.
+    /// The number of values of each parameter.
     sizes: Vec<usize>,
 }
 
@@ -39,7 +39,7 @@ impl Sampler for Grid {
     }
 }
 
-/// Every combination of one number below each size, the last one running fastest.
+/// Every combination of one number below each size; the last number changes fastest.
 pub fn combinations(sizes: &[usize]) -> Vec<Vec<usize>> {
     let mut points = vec![Vec::new()];
     for &size in sizes {

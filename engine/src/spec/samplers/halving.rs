@@ -1,4 +1,4 @@
-//! The sampler `halving`: many points for a short time, the best of them longer.
+//! The sampler `halving`: many points with few resources, the best of them with more.
 
 use super::{
     Keys, Proposal, Sampler,
@@ -14,7 +14,7 @@ use crate::spec::{
 };
 
 /// Successive halving: all points with a little of the resource, one in `eta` of them with `eta`
-/// times as much, and so on. A step that trains longer goes on from where it was.
+/// times as much, and so on. A step that trains longer continues its earlier training.
 pub struct Halving {
     settings: SamplerSettings,
     from: (u64, Node),

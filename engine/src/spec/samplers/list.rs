@@ -1,4 +1,4 @@
-//! The sampler `list`: points that are written down.
+//! The sampler `list`: points that are listed in the file.
 
 use super::{Keys, Proposal, Sampler};
 use crate::spec::{
@@ -9,7 +9,7 @@ use crate::spec::{
 };
 use std::collections::HashMap;
 
-/// Points that are written down.
+/// Points that are listed in the file.
 pub struct List {
     points: Vec<Point>,
 }

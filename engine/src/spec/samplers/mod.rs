@@ -1,8 +1,8 @@
 //! Samplers: the ways of choosing the points of a sweep, and the table of them.
 //!
 //! A sampler is a pure function of its settings and of the results so far. A search begins anew in
-//! every run and stops at the first batch whose results are not there yet, so a killed one goes on
-//! where it was: what it has run is in the store.
+//! every run and stops at the first batch whose results are not known yet, so a killed search
+//! continues where it was: the results of finished batches are in the store.
 
 mod distribution;
 mod draws;
@@ -22,7 +22,8 @@ use super::{
 pub use distribution::ParamDistribution;
 pub use settings::{Setting, Takes};
 
-/// Every sampler, in the order of the documentation. A sampler is a file of this room and a line here.
+/// All samplers, in the order of the documentation. A sampler is a file of this module and a line
+/// here.
 pub static SAMPLERS: &[Entry] = &[
     sampler::<grid::Grid>(),
     sampler::<list::List>(),
@@ -36,66 +37,67 @@ pub static SAMPLERS: &[Entry] = &[
 pub trait Sampler: Sized + 'static {
     /// The name in YAML; also the name of the file.
     const NAME: &'static str;
-    /// What it does, for the schema: a sentence with an example.
+    /// The documentation for the schema: a sentence with an example.
     const DOC: &'static str;
-    /// What may be written under its name.
+    /// The keys that may be written under the name of the sampler.
     const KEYS: Keys;
-    /// Whether it chooses points by the results of those before, so that it needs an `objective`.
+    /// True if the sampler chooses points by the results of earlier points, and so needs an
+    /// `objective`.
     const SEARCHES: bool = false;
 
-    /// Reads the settings, and adds what varies to the axes of the reader. What is wrong is among
-    /// the faults of the reader where this gives nothing.
+    /// Reads the settings, and adds axes to the reader. If the settings are faulty, the reader gets
+    /// the diagnostics and the result is none.
     fn read(reader: &mut Reader<'_>, key: &Key, node: Node) -> Option<Self>;
 
-    /// The points that it has come to, given the results so far.
+    /// Proposes points, given the results so far.
     fn propose(&self, reader: &mut Reader<'_>, history: &History<'_>) -> Option<Proposal>;
 }
 
-/// What may be written under the name of a sampler.
+/// The keys that may be written under the name of a sampler.
 #[derive(Clone, Copy)]
 pub enum Keys {
     /// Parameters, each with its values.
     Parameters,
     /// A list of points.
     Points,
-    /// These settings.
+    /// The listed settings.
     Settings(&'static [Setting]),
 }
 
-/// The points that a sampler has come to.
+/// The points that a sampler proposes.
 pub struct Proposal {
     /// The points, each once, in the order in which they were chosen.
     pub points: Vec<Point>,
-    /// Whether the results of these points lead to others.
+    /// True if the results of these points lead to further points.
     pub more: bool,
-    /// The parameter that grows from rung to rung, if one does.
+    /// The parameter that grows from one rung of a halving search to the next, if there is one.
     pub resource: Option<String>,
 }
 
 impl Proposal {
-    /// These points and no further ones.
+    /// A proposal of these points and no further ones.
     fn all(points: Vec<Point>) -> Self {
         Self { points, more: false, resource: None }
     }
 }
 
-/// What is known of a sampler without its settings.
+/// The entry of a sampler in the table.
 pub struct Entry {
     /// The name in YAML.
     pub name: &'static str,
-    /// What it does.
+    /// The documentation.
     pub doc: &'static str,
-    /// What may be written under its name.
+    /// The keys that may be written under the name.
     pub keys: Keys,
-    /// Whether it needs an `objective`.
+    /// True if the sampler needs an `objective`.
     pub searches: bool,
     /// Reads the settings.
     pub read: fn(&mut Reader<'_>, &Key, Node) -> Option<Box<dyn AnySampler>>,
 }
 
-/// A sampler with its settings, of whatever type.
+/// A sampler with its settings, of any type.
 pub trait AnySampler {
-    /// See [`Sampler::propose`].
+    /// Proposes points; see [`Sampler::propose`].
     fn propose(&self, reader: &mut Reader<'_>, history: &History<'_>) -> Option<Proposal>;
 }
 

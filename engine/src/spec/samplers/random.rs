@@ -32,7 +32,7 @@ impl Sampler for Uniform {
     }
 }
 
-/// Places of the unit cube without end, each coordinate on its own.
+/// Positions in the unit cube without end, each coordinate drawn on its own.
 pub fn places(seed: u64, dimensions: usize) -> impl Iterator<Item = Vec<f64>> {
     (0..u32::MAX / 2).map(move |index| {
         let mut random = Random::new(seed, Purpose::Sweep, index);

@@ -1,4 +1,4 @@
-//! The settings of a sampler: what each may be, and how they are read.
+//! The settings of samplers: their types, and how they are read.
 
 use super::{Keys, Sampler, distribution::ParamDistribution};
 use crate::{
@@ -14,43 +14,43 @@ use crate::{
 };
 use std::collections::BTreeMap;
 
-/// A setting.
+/// A setting of a sampler.
 #[derive(Clone, Copy)]
 pub struct Setting {
     /// The name in YAML.
     pub name: &'static str,
-    /// What it says.
+    /// The documentation.
     pub doc: &'static str,
-    /// What it may be.
+    /// The type of the setting.
     pub takes: Takes,
-    /// Whether it has to be given.
+    /// True if the setting is required.
     pub required: bool,
 }
 
-/// What a setting may be.
+/// The type of a setting.
 #[derive(Clone, Copy)]
 pub enum Takes {
     /// A number of points.
     Points,
-    /// A whole number of at least this.
+    /// A whole number of at least the given one.
     Count(u64),
     /// The name of a parameter, which varies with the others.
     Parameter,
-    /// Parameters, each with the values that it may have or a range of them.
+    /// Parameters, each with its values or with a range of them.
     Space,
 }
 
-/// How many points there are.
+/// The setting `n`, the number of points.
 pub const N: Setting =
     Setting { name: "n", doc: "How many points.", takes: Takes::Points, required: true };
-/// The seed of all that is drawn.
+/// The setting `seed`, the seed of all random numbers.
 pub const SEED: Setting = Setting {
     name: "seed",
     doc: "Which points: another seed draws others.",
     takes: Takes::Count(0),
     required: false,
 };
-/// What is drawn from.
+/// The setting `over`, the parameters that are drawn.
 pub const OVER: Setting = Setting {
     name: "over",
     doc: "For each parameter a list of values, `uniform(LOW,HIGH)` or `loguniform(LOW,HIGH)`.",
@@ -58,21 +58,21 @@ pub const OVER: Setting = Setting {
     required: true,
 };
 
-/// Settings as they are written.
+/// The settings of a sampler, as they are written.
 pub struct SamplerSettings {
-    /// Where the sampler is named.
+    /// The key of the sampler.
     pub key: Key,
-    /// How many points are asked for.
+    /// The number of points.
     pub n: usize,
-    /// Which points.
+    /// The seed of the points.
     pub seed: u64,
-    /// What each parameter may be, in the order of the axes.
+    /// The distribution of each parameter, in the order of the axes.
     pub over: Vec<ParamDistribution>,
     counts: BTreeMap<&'static str, (u64, Node)>,
 }
 
 impl SamplerSettings {
-    /// Reads the settings of a sampler, and adds what varies to the axes.
+    /// Reads the settings of a sampler, and adds its parameters to the axes.
     pub fn read<S: Sampler>(reader: &mut Reader<'_>, key: &Key, node: Node) -> Option<Self> {
         const EXAMPLE: &str = "{ n: 20, over: { STEP.PARAMETER: [1, 2, 4] } }";
         let Keys::Settings(known) = S::KEYS else { return None };
@@ -82,7 +82,8 @@ impl SamplerSettings {
             known.iter().filter(|it| it.required && !given(it.name)).map(|it| it.name).collect();
         let mut fine = lacking.is_empty();
         if !fine {
-            // A slip in a name says more than that the right one is missing.
+            // A misspelt setting is reported below, which helps more than the report of a missing
+            // one.
             let slips = entries.iter().any(|(key, _)| known.iter().all(|it| it.name != key.name));
             let message = format!("`{}` needs {}", key.name, listed(&lacking, "and"));
             if !slips {
@@ -134,13 +135,13 @@ impl SamplerSettings {
         fine.then_some(Self { key: key.clone(), n, seed, over, counts })
     }
 
-    /// A whole number, if it is given, and where it is written.
+    /// A whole number, if it is given, and the node where it is written.
     pub fn count(&self, name: &str) -> Option<&(u64, Node)> {
         self.counts.get(name)
     }
 }
 
-/// What each parameter of `over` may be.
+/// Reads the distribution of each parameter of `over`.
 fn space(reader: &mut Reader<'_>, key: &Key, node: Node) -> Option<Vec<ParamDistribution>> {
     let mut space = Vec::new();
     for (name, node) in reader.map(key, node, "{ STEP.PARAMETER: [1, 2, 4] }")? {
@@ -151,7 +152,7 @@ fn space(reader: &mut Reader<'_>, key: &Key, node: Node) -> Option<Vec<ParamDist
     space.into_iter().collect()
 }
 
-/// What a parameter may be.
+/// Reads the distribution of one parameter.
 fn distribution(reader: &mut Reader<'_>, key: &Key, node: &Node) -> Option<ParamDistribution> {
     let node = reader.fill(node);
     match ParamDistribution::parse(&node) {
@@ -169,7 +170,7 @@ fn distribution(reader: &mut Reader<'_>, key: &Key, node: &Node) -> Option<Param
     }
 }
 
-/// Adds the parameter that a setting names to what varies.
+/// Adds the parameter that a setting names to the axes.
 fn varies(reader: &mut Reader<'_>, key: &Key, node: &Node) -> Option<usize> {
     let Some(name) = node.text().map(str::to_owned) else {
         let message = format!("`{}` must be the name of a parameter", key.name);

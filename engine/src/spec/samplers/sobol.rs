@@ -44,7 +44,7 @@ impl Sampler for Sobol {
     }
 }
 
-/// How many parameters Sobol's sequence is tabulated for here.
+/// The number of parameters for which Sobol's sequence is tabulated here.
 const SOBOL_DIMENSIONS: usize = JOE_KUO.len() + 1;
 
 /// Primitive polynomials and initial direction numbers of the dimensions from the second on: degree,
@@ -70,12 +70,12 @@ const JOE_KUO: &[(usize, u32, &[u32])] = &[
 
 const BITS: usize = 30;
 
-/// Places that fill the unit cube evenly: Sobol's sequence in the order of Gray codes, moved by a
-/// digital shift that the seed names. A longer sequence begins with the shorter one.
+/// Positions that fill the unit cube evenly: Sobol's sequence in the order of Gray codes, moved by
+/// a digital shift that depends on the seed. A longer sequence begins with the shorter one.
 fn places(seed: u64, dimensions: usize) -> impl Iterator<Item = Vec<f64>> {
     let mut random = Random::new(seed, Purpose::Sweep, u32::MAX);
     let shifts: Vec<u32> = (0..dimensions).map(|_| random.bits() >> (32 - BITS)).collect();
-    // The middle of a cell, so that no place is 0.
+    // The middle of a cell is used, so that no coordinate is 0.
     let place = |(x, shift): (u32, &u32)| (f64::from(x ^ shift) + 0.5) / f64::from(1u32 << BITS);
     sequence(dimensions).map(move |point| point.into_iter().zip(&shifts).map(place).collect())
 }
@@ -128,7 +128,7 @@ mod tests {
     fn places_are_even_and_within() {
         for seed in 0..5 {
             let points: Vec<Vec<f64>> = places(seed, 2).take(64).collect();
-            // Of 64 points each of the 8 × 8 cells holds one, whatever the shift.
+            // Of 64 points each of the 8 × 8 cells holds one, for any shift.
             let mut cells: Vec<(u32, u32)> =
                 points.iter().map(|it| ((it[0] * 8.0) as u32, (it[1] * 8.0) as u32)).collect();
             cells.sort_unstable();

@@ -1,4 +1,5 @@
-//! The sampler `tpe`, the tree-structured Parzen estimator: where to look next, given what was found.
+//! The sampler `tpe`, the tree-structured Parzen estimator: it proposes points from the results so
+//! far.
 //!
 //! Source: J. Bergstra, R. Bardenet, Y. Bengio and B. Kégl, "Algorithms for hyper-parameter
 //! optimization", NeurIPS 24 (2011). Each parameter is on its own, as in their paper.
@@ -17,7 +18,7 @@ use crate::spec::{
 };
 use ops::{Purpose, Random};
 
-/// Some points at random, then batches where good points are dense and bad ones are not.
+/// Draws some points at random, then batches where good points are dense and bad points are not.
 pub struct Tpe {
     settings: SamplerSettings,
     start: usize,
@@ -74,7 +75,7 @@ impl Sampler for Tpe {
             let known = Parzen::new(&places, &scores, &choices);
             let wanted = before.saturating_add(self.batch).min(draws.n);
             draws.draw(reader, wanted, known.proposals(*seed, before as u32))?;
-            // Proposals fall together where the space is small: then all others are compared.
+            // Few distinct proposals come from a small space: then all other points are compared.
             if draws.points.len() < wanted && !draws.all().is_empty() {
                 let mut others = draws.all().to_vec();
                 others.sort_by(|a, b| known.gain(b).total_cmp(&known.gain(a)));
@@ -89,7 +90,7 @@ impl Sampler for Tpe {
     }
 }
 
-/// The place of a point in the unit cube.
+/// The position of a point in the unit cube.
 fn place(reader: &Reader<'_>, over: &[ParamDistribution], point: &Point) -> Vec<f64> {
     let axes = reader.axes.iter().zip(over).zip(point);
     axes.map(|((axis, distribution), at)| distribution.place(&axis.values[*at])).collect()
@@ -97,17 +98,18 @@ fn place(reader: &Reader<'_>, over: &[ParamDistribution], point: &Point) -> Vec<
 
 /// The share of points that count as good.
 const GOOD: f64 = 0.25;
-/// How many candidates are drawn for one place.
+/// The number of candidates that are drawn for one position.
 const CANDIDATES: usize = 24;
-/// How many places are proposed; of those that fall together only one counts.
+/// The number of positions that are proposed; equal proposals count once.
 const PROPOSALS: u32 = 64;
 
-/// What is known of a space: where its good points are dense, and where the others are.
+/// A model of a space: the density of its good points, and the density of the others.
 ///
 /// The best quarter of the points (at least one) make a density l of each parameter, the others a
-/// density g. A parameter with `choices` has a list of so many values, and its densities are shares;
-/// one with 0 choices is a number from 0 to 1, and its densities are mixtures of normal kernels, each
-/// as wide as the way to its farther neighbour, with one more kernel that is flat.
+/// density g. A parameter with `choices` has a list of that many values, and its densities are
+/// shares. A parameter with 0 choices is a number from 0 to 1, and its densities are mixtures of
+/// normal kernels, each as wide as the distance to its farther neighbour, with one more kernel that
+/// is flat.
 struct Parzen {
     densities: Vec<(Density, Density)>,
 }
@@ -125,13 +127,13 @@ impl Parzen {
         Self { densities: densities.collect() }
     }
 
-    /// The logarithm of l/g: how promising a place is.
+    /// The logarithm of l/g: the greater it is, the more promising is the position.
     fn gain(&self, place: &[f64]) -> f64 {
         let gain = |(u, (l, g)): (&f64, &(Density, Density))| (l.at(*u) / g.at(*u)).ln();
         place.iter().zip(&self.densities).map(gain).sum()
     }
 
-    /// Places of the unit cube to look at: each the one with the greatest l/g of 24 draws from l.
+    /// The proposed positions in the unit cube: each has the greatest l/g of 24 candidates from l.
     fn proposals(&self, seed: u64, round: u32) -> impl Iterator<Item = Vec<f64>> {
         (0..PROPOSALS).map(move |proposal| {
             // Points drawn at random have the indices from 0 on.
@@ -167,7 +169,7 @@ impl Density {
             return Self { kernels: Vec::new(), shares };
         }
         places.sort_by(f64::total_cmp);
-        // No kernel is so narrow that only one point can come of it.
+        // The kernels have a least width, so that draws differ.
         let least = 1.0 / (places.len() as f64 + 2.0).min(100.0);
         let width = |at: usize| {
             let before = if at > 0 { places[at - 1] } else { 0.0 };
