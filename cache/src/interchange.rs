@@ -12,6 +12,7 @@ use std::{
     path::Path,
 };
 
+#[expect(clippy::large_enum_variant, reason = "a table is opened once, not kept by the thousand")]
 /// A table that another program wrote: its columns are known, and read when they are asked for.
 pub enum ExternalTable {
     /// As CSV: what a column holds, only reading it tells.

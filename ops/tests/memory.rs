@@ -2,6 +2,8 @@
 //!
 //! The test runs itself once more for each case: the peak of a process is that of all it ever did.
 
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
 use cache::{Artifact, Kind, Table};
 use ops::{Detached, Inputs, find};
 use serde_json::{Value, json};

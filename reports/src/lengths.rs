@@ -130,6 +130,6 @@ mod tests {
         let cut = told([201, 200, 300, 200]);
         assert_eq!(cut.len(), 1, "{cut:?}");
         assert!(cut[0].contains("1 in all: 0 % (`x`) to 50 % (`y`)"), "{cut:?}");
-        assert_eq!(told([100, 200, 200, 100]), [String::new(); 0]);
+        assert!(told([100, 200, 200, 100]).is_empty());
     }
 }

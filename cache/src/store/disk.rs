@@ -27,7 +27,9 @@ pub(crate) struct Disk {
 impl Disk {
     /// The same below another folder. That one may lie behind a link.
     pub(crate) fn below(&self, root: &Path) -> Self {
-        Self { root: root.to_owned(), ..self.clone() }
+        let mut disk = self.clone();
+        root.clone_into(&mut disk.root);
+        disk
     }
 
     /// Where tests let a call fail or note its order.

@@ -145,7 +145,7 @@ impl Format {
         let pcm =
             Pcm::new(self.sample_rate, self.channels, sample, data).big_endian(form == Form::Rifx);
         chunk.check(data.length(), pcm.frames(), chunk.length / frame, damage);
-        if damage.is_none() && !chunk.is_streamed && data.length() % frame != 0 {
+        if damage.is_none() && !chunk.is_streamed && !data.length().is_multiple_of(frame) {
             damage.note(
                 pcm.frames(),
                 format!(
