@@ -1,6 +1,7 @@
 //! Checkpoints of long work, kept between runs: one folder for all runs that differ only in the
 //! step at which they end.
-//! || A checkpoint is named `<at>-<digest>.live` while its run goes on and `<at>-<digest>.done`
+//!
+//! A checkpoint is named `<at>-<digest>.live` while its run goes on and `<at>-<digest>.done`
 //! once the run has reached its end. A live checkpoint replaces the one before it. Finished ones
 //! stay, so that a longer run can continue a shorter one.
 

@@ -1,5 +1,6 @@
 //! Tables as CSV: the one reader of every CSV file.
-//! || Fields are separated by commas and may be quoted (RFC 4180). White space around a field is
+//!
+//! Fields are separated by commas and may be quoted (RFC 4180). White space around a field is
 //! ignored, also before a quote. Lines may end as on any operating system, and empty lines are
 //! skipped.
 

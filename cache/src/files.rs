@@ -34,7 +34,8 @@ pub struct FileEntry {
 /// version is read once. If the index is lost or damaged, files are read again; results do not
 /// change. A version that a write right after the lookup could share is not kept: see
 /// [`FileVersion::is_settled`].
-/// || On disk it is text with one line for each file: digest, size, inode, time of modification,
+///
+/// On disk it is text with one line for each file: digest, size, inode, time of modification,
 /// time of change and path, separated by spaces.
 #[derive(Default)]
 pub struct FileIndex {

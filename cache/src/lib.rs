@@ -1,5 +1,6 @@
 //! Artifacts, the digests that name them, and the store that keeps them.
-//! || This crate knows nothing of ops, YAML or the DAG.
+//!
+//! This crate knows nothing of ops, YAML or the DAG.
 
 pub mod artifact;
 pub mod checkpoint;

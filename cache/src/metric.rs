@@ -1,5 +1,6 @@
 //! Scores: values of metrics, with the metadata that tables, figures and searches need.
-//! || The metadata is part of the artifact, so metrics of external programs are shown as any other.
+//!
+//! The metadata is part of the artifact, so metrics of external programs are shown as any other.
 
 use crate::{Artifact, Column, Hasher, Kind, Table};
 use std::{borrow::Cow, collections::BTreeMap};

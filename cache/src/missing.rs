@@ -1,5 +1,6 @@
 //! The rule for missing values in a table from another program, common to all readers.
-//! || A text cell, in CSV and in Parquet, is missing if it is one of [`MISSING`] without the white
+//!
+//! A text cell, in CSV and in Parquet, is missing if it is one of [`MISSING`] without the white
 //! space around it. A Parquet cell is also missing if it is null, and a number if it is NaN. The
 //! consequences:
 //! - `clip_id`, a path and a feature are required: a row without one is an error that names the

@@ -1,6 +1,7 @@
 //! Opens regular files without waiting; anything else in their place is refused with an error that
 //! names it.
-//! || Opening a named pipe waits for a writer, a device may have no end, and the error for a folder
+//!
+//! Opening a named pipe waits for a writer, a device may have no end, and the error for a folder
 //! says nothing. So the type is checked before the file is opened, since opening some devices has
 //! side effects. The file is opened without blocking, and the type is checked again, since another
 //! file may have replaced it.

@@ -93,7 +93,8 @@ impl Read for Hashed {
 }
 
 /// A file that must not change while it is read in pieces or by another program.
-/// || It is hashed once. From then on its version shows every change, also one that was undone.
+///
+/// It is hashed once. From then on its version shows every change, also one that was undone.
 pub struct Watched {
     path: PathBuf,
     file: File,

@@ -12,7 +12,8 @@ use std::{
 };
 
 /// Paths, each with its version, or `None` where there was no file.
-/// || On disk it is text with one line for each path: size, inode, time of modification, time of
+///
+/// On disk it is text with one line for each path: size, inode, time of modification, time of
 /// change and path, or `-` and path, separated by spaces.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Versions(Vec<(PathBuf, Option<FileVersion>)>);

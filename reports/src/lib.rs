@@ -1,5 +1,6 @@
 //! Renders a report from the record of a run and the store. The same record gives the same bytes.
-//! || This crate knows kinds of artifacts, but neither ops nor the DAG. Sections give blocks of a
+//!
+//! This crate knows kinds of artifacts, but neither ops nor the DAG. Sections give blocks of a
 //! [`document`], and writers format them.
 
 mod agreement;

@@ -1,6 +1,7 @@
 //! The table of scores: its columns, and its rows, each with one title and one point over all
 //! seeds.
-//! || There is only one such table. All formats of the report, `results.csv`, and the commands that
+//!
+//! There is only one such table. All formats of the report, `results.csv`, and the commands that
 //! refer to rows and cells read it from here, so that row numbers and values agree.
 
 use crate::{

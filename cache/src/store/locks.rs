@@ -1,5 +1,6 @@
 //! Locks between processes: one for each step, and one that marks the store as in use.
-//! || A lock is an advisory lock of the kernel on an open file. The kernel frees it when its owner
+//!
+//! A lock is an advisory lock of the kernel on an open file. The kernel frees it when its owner
 //! ends, however it ends, so no lock is ever freed by hand. The text in the file names the owner
 //! for messages.
 

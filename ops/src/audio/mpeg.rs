@@ -1,5 +1,6 @@
 //! MPEG audio, layers II and III (MP2, MP3): frames are found here and decoded by symphonia.
-//! || A stream of frames has no header with its length; it ends where no frame follows. The tag
+//!
+//! A stream of frames has no header with its length; it ends where no frame follows. The tag
 //! that Xing, LAME and FFmpeg write into a first, silent frame only gives the number of frames and
 //! of samples that the encoder added at both ends.
 

@@ -1,4 +1,4 @@
-//! Features without what ties them together.
+//! Independent permutation of the columns of features.
 
 use super::random::{Purpose, Random};
 use rayon::prelude::*;

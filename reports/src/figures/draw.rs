@@ -1,5 +1,6 @@
 //! Rendering of figures to files, with a cache of earlier ones.
-//! || A figure is a function of its kind, its settings and its inputs, so it is kept under the
+//!
+//! A figure is a function of its kind, its settings and its inputs, so it is kept under the
 //! digest of these: `figures-v1/<digest>.json` and `.png` in the store.
 
 use super::{

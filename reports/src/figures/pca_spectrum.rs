@@ -1,5 +1,6 @@
 //! The variances of principal components, with those that a β-VAE is expected to keep.
-//! || A loss of squared errors plus β times the KL divergence is that of a Gaussian decoder with
+//!
+//! A loss of squared errors plus β times the KL divergence is that of a Gaussian decoder with
 //! noise variance ½. The optimum of a linear model keeps the components with a variance above β ×
 //! that noise variance (Lucas et al., 2019, "Don't blame the ELBO!"). A network is not linear, so
 //! this is only a forecast.

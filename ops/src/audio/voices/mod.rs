@@ -23,7 +23,8 @@ pub(crate) const RATE_HZ: f64 = RATE as f64;
 pub(crate) const HIGHEST: f64 = 0.45;
 
 /// sin(2π·`cycles`), with an error of at most 1.2e-7 for up to a few hundred cycles.
-/// || x·(1 − 4x²) has the zeros of the sine on [−½, ½]; the rest is an even polynomial, fitted by
+///
+/// x·(1 − 4x²) has the zeros of the sine on [−½, ½]; the rest is an even polynomial, fitted by
 /// least squares at Chebyshev points.
 pub fn sine(cycles: f32) -> f32 {
     let x = cycles - nearest(cycles);
