@@ -3,8 +3,9 @@
 //! A text cell, in CSV and in Parquet, is missing if it is one of [`MISSING`] without the white
 //! space around it. A Parquet cell is also missing if it is null, and a number if it is NaN. The
 //! consequences:
+//!
 //! - `clip_id`, a path and a feature are required: a row without one is an error that names the
-//! row.
+//!   row.
 //! - A clip without a `group` is a recording of its own, named as the clip ([`groups`]).
 //! - A clip without a `label` is unlabelled: its label is the empty text. It is clustered as others
 //!   are, and scores and figures that compare with labels leave it out. A list of recordings must

@@ -3,8 +3,8 @@
 use cache::interchange::Numbers;
 use npyz::{NpyFile, Order, TypeChar};
 
-/// Reads a matrix from an NPY file: the numbers of rows and columns, and the numbers row after row
-/// in the precision of the file. An array with one axis is one column.
+/// Reads a matrix from an NPY file: the counts of rows and columns, and the numbers row after row, in
+/// single or double precision. An array with one axis is one column.
 ///
 /// # Errors
 /// When the bytes are not an NPY file, or hold something other than real numbers on one or two

@@ -39,7 +39,7 @@ pub struct Net<D> {
     pub precision: Precision,
 }
 
-/// A matrix of a product: its address, its precision, and its strides.
+/// A matrix of a product: its address, `image` if it is an image, and its strides.
 #[derive(Clone, Copy)]
 struct Matrix {
     at: Address,

@@ -145,7 +145,7 @@ impl Plan {
         plan
     }
 
-    /// The same layout relative to this address.
+    /// The same layout moved to start at this address.
     #[must_use]
     pub fn from(mut self, start: Address) -> Self {
         let singles = [
