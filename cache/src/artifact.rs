@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fmt};
 /// Facts about the content as a whole, such as a sample rate; part of the digest.
 pub type Meta = BTreeMap<String, serde_json::Value>;
 
-/// What an artifact holds.
+/// The content of an artifact.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Data {
     /// Columns, kept as Parquet.
@@ -19,9 +19,9 @@ pub enum Data {
 /// Content of a kind. Immutable once made; large columns are shared, not copied.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Artifact {
-    /// What it is.
+    /// The kind of the content.
     pub kind: Kind,
-    /// Facts about it as a whole.
+    /// Facts about the content as a whole.
     pub meta: Meta,
     /// The content.
     pub data: Data,
@@ -73,7 +73,7 @@ impl Artifact {
         }
     }
 
-    /// The digest of kind, metadata, schema and values: never of the bytes of a file.
+    /// The digest of kind, metadata, schema and values. The bytes of the file do not enter it.
     pub fn digest(&self) -> Digest {
         let mut hasher = Hasher::new("artifact-v1");
         hasher.text(self.kind.name()).text(&self.meta_json());
@@ -131,12 +131,12 @@ fn hash_shape<'h>(hasher: &'h mut Hasher, shape: &[usize]) -> &'h mut Hasher {
     hasher
 }
 
-/// What is known of an artifact without its content. Before a run, parts may still be unknown.
+/// The description of an artifact without its content. Before a run, parts may still be unknown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shape {
-    /// What it is.
+    /// The kind of the artifact.
     pub kind: Kind,
-    /// How many rows, if known.
+    /// The number of rows, if known.
     pub rows: Option<usize>,
     /// The shape of one row of `features`, if there are any and it is known.
     pub row: Option<Vec<usize>>,
@@ -162,7 +162,7 @@ impl Shape {
         self
     }
 
-    /// How many features a row holds, if known.
+    /// The number of features in a row, if known.
     pub fn width(&self) -> Option<usize> {
         self.row.as_ref().map(|row| row.iter().product())
     }

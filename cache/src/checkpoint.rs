@@ -1,9 +1,9 @@
-//! States of long work, kept between runs: one folder for all runs that differ only in how far
-//! they go.
+//! Checkpoints of long work, kept between runs: one folder for all runs that differ only in the
+//! step at which they end.
 //!
-//! A state is `<at>-<digest>.live` while its run goes on and `<at>-<digest>.done` once the run has
-//! reached its end. A live state replaces the one before it; done ones stay, so that a longer run
-//! continues a shorter one.
+//! A checkpoint is named `<at>-<digest>.live` while its run goes on and `<at>-<digest>.done`
+//! once the run has reached its end. A live checkpoint replaces the one before it. Finished ones
+//! stay, so that a longer run can continue a shorter one.
 
 use crate::{
     Artifact, Digest, Kind, Store, StoreError, Tensors,
@@ -16,10 +16,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The folder of all states.
+/// The folder of all checkpoints.
 pub(crate) const CHECKPOINTS: &str = "checkpoints-v1";
 
-/// The states of one piece of long work.
+/// The checkpoints of one piece of long work.
 pub struct CheckpointFolder {
     disk: Disk,
     root: PathBuf,
@@ -34,7 +34,7 @@ struct Found {
 }
 
 impl Store {
-    /// The states of the work of that name.
+    /// The checkpoints of the work of that name.
     pub fn checkpoints(&self, work: &Digest) -> CheckpointFolder {
         let folder = self.root().join(CHECKPOINTS).join(work.to_string());
         CheckpointFolder { disk: self.disk().clone(), root: self.root().to_owned(), folder }
@@ -42,7 +42,7 @@ impl Store {
 }
 
 impl CheckpointFolder {
-    /// The state that got farthest, but not beyond `at_most`. A damaged one is passed over.
+    /// The checkpoint with the largest `at` that is not above `at_most`. Damaged ones are skipped.
     pub fn load(&self, at_most: u64) -> Option<(u64, Tensors)> {
         let mut found = self.found();
         found.retain(|state| state.at <= at_most);
@@ -50,7 +50,7 @@ impl CheckpointFolder {
         found.into_iter().find_map(|state| Some((state.at, self.read(&state)?)))
     }
 
-    /// Keeps a state in place of the live ones before it.
+    /// Keeps a checkpoint and removes the live ones before it.
     ///
     /// # Errors
     /// When the file system refuses.
@@ -68,7 +68,7 @@ impl CheckpointFolder {
         Ok(())
     }
 
-    /// Keeps the live states for good.
+    /// Marks the live checkpoints as finished.
     ///
     /// # Errors
     /// When the file system refuses.
@@ -94,7 +94,7 @@ impl CheckpointFolder {
     }
 }
 
-/// Whether a state bears that name.
+/// True if `name` is the name of a checkpoint.
 pub(crate) fn is_state(name: &OsStr) -> bool {
     parse(Path::new(""), name).is_some()
 }

@@ -1,7 +1,8 @@
-//! Tables as CSV: the one reader of all that reads CSV.
+//! Tables as CSV: the one reader of every CSV file.
 //!
-//! Fields are separated by commas and may be quoted (RFC 4180); white space around a field does not
-//! count, not even before a quote; lines end as on any system; empty lines do not count.
+//! Fields are separated by commas and may be quoted (RFC 4180). White space around a field is
+//! ignored, also before a quote. Lines may end as on any operating system, and empty lines are
+//! skipped.
 
 use crate::{
     interchange::{Cells, Values},
@@ -9,10 +10,10 @@ use crate::{
 };
 use ::csv::{Position, ReaderBuilder, StringRecord, Trim};
 
-/// How many faults a message names one by one.
+/// The number of diagnostics that a message lists one by one.
 const LISTED: usize = 10;
 
-/// The text of a CSV file in cells.
+/// The cells of a CSV file as text.
 #[derive(Clone, Debug)]
 pub struct CsvTable {
     names: Vec<String>,
@@ -21,11 +22,11 @@ pub struct CsvTable {
 }
 
 impl CsvTable {
-    /// Takes bytes apart; the first line names the columns.
+    /// Parses the bytes of a file; the first line names the columns.
     ///
     /// # Errors
-    /// The end of a sentence about the file: that it is not UTF-8 text, not separated by commas, or
-    /// which lines have more or fewer fields than the first.
+    /// The end of a sentence about the file: the file is not UTF-8 text, is not separated by
+    /// commas, or has lines with more or fewer fields than the first, which are named.
     pub fn read(bytes: &[u8]) -> Result<Self, String> {
         let text = text(bytes)?;
         let mut reader = ReaderBuilder::new()
@@ -63,7 +64,7 @@ impl CsvTable {
         Ok(Self { names, records, lines })
     }
 
-    /// The same where the first line is a row as well; columns are named by their numbers from 0, as
+    /// The same table with the first line as a row; columns are named by their numbers from 0, as
     /// in pandas.
     #[must_use]
     pub fn without_header(mut self) -> Self {
@@ -78,22 +79,22 @@ impl CsvTable {
         &self.names
     }
 
-    /// How many rows there are.
+    /// The number of rows.
     pub fn rows(&self) -> usize {
         self.records.len()
     }
 
-    /// The line of a row in the file, from 1.
+    /// The line number of a row in the file, from 1.
     pub fn line(&self, row: usize) -> u64 {
         self.lines[row]
     }
 
-    /// A cell as it is written, without white space around it.
+    /// A cell as it is written, without the white space around it.
     pub fn cell(&self, row: usize, column: usize) -> std::borrow::Cow<'_, str> {
         unquoted(&self.records[row][column])
     }
 
-    /// The place of the column of a name.
+    /// The position of the column of a name.
     ///
     /// # Errors
     /// When there is none or more than one; the end of a sentence about the file.
@@ -121,10 +122,10 @@ impl CsvTable {
         Cells { values: Values::Text(cells), missing }
     }
 
-    /// A column as real numbers; NaN where none is written.
+    /// A column as real numbers; NaN in cells without a value.
     ///
     /// # Errors
-    /// Which cells are no numbers; the end of a sentence about the file.
+    /// The end of a sentence about the file: the cells that are not numbers.
     pub fn reals(&self, column: usize) -> Result<Cells, String> {
         let (mut values, mut missing, mut faults) = (Vec::new(), Vec::new(), Vec::new());
         for row in 0..self.rows() {
@@ -150,7 +151,7 @@ impl CsvTable {
     }
 }
 
-/// Faults in one sentence, not too many.
+/// Diagnostics in one sentence, which lists only the first of them.
 pub fn listed(faults: &[String]) -> String {
     let mut text = format!("has faulty lines: {}", faults[..faults.len().min(LISTED)].join("; "));
     if faults.len() > LISTED {
@@ -170,7 +171,7 @@ fn text(bytes: &[u8]) -> Result<&str, String> {
     })
 }
 
-/// What a file is separated by instead of commas, if the line of its names says so.
+/// The name of another separator than the comma, if the header line contains one.
 fn separated_otherwise(names: &[String], text: &str) -> Option<String> {
     let first = text.lines().find(|line| !line.trim().is_empty())?;
     if first.starts_with('#') && names.len() == 1 {
@@ -204,7 +205,7 @@ fn separated_otherwise(names: &[String], text: &str) -> Option<String> {
     ))
 }
 
-/// A field that was quoted behind a space, where the reader of CSV does not see a quote.
+/// A field without its quotes where they follow a space, which the CSV reader does not recognise.
 fn unquoted(field: &str) -> std::borrow::Cow<'_, str> {
     let inner = field.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     match inner {

@@ -64,7 +64,7 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// Reads digits where they stand.
+/// Deserializes a digest from its digits without a copy.
 struct Digits;
 
 impl Visitor<'_> for Digits {
@@ -79,8 +79,8 @@ impl Visitor<'_> for Digits {
     }
 }
 
-/// Hashes a sequence of fields so that no two different sequences meet: every pre-image starts
-/// with a type tag, and every field of varying length carries its length.
+/// Hashes a sequence of fields so that two different sequences never give the same input: the input
+/// starts with a type tag, and every field of varying length carries its length.
 pub struct Hasher(blake3::Hasher);
 
 impl Hasher {

@@ -1,4 +1,4 @@
-//! What the file system says of a file without reading it.
+//! Versions of files: the metadata of a file that tells whether it has changed, without reading it.
 
 use serde::{Deserialize, Serialize};
 use std::{
@@ -8,13 +8,13 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// A version of a file: any write leaves another one behind. The time of change cannot be set by
-/// hand, unlike the time of modification.
+/// A version of a file: every write changes it. Unlike the time of modification, the time of change
+/// cannot be set by hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileVersion {
     /// Length in bytes.
     pub size: u64,
-    /// Which file it is.
+    /// The inode number.
     pub inode: u64,
     /// Nanoseconds since 1970 of the last write.
     pub modified_ns: i64,
@@ -35,7 +35,7 @@ impl FileVersion {
         }
     }
 
-    /// Reads the four numbers as they are written, each a field.
+    /// Parses the four numbers, each a field of text.
     pub(crate) fn read<'t>(fields: &mut impl Iterator<Item = &'t [u8]>) -> Option<Self> {
         let mut number = || std::str::from_utf8(fields.next()?).ok()?.parse::<i64>().ok();
         Some(Self {
@@ -46,11 +46,11 @@ impl FileVersion {
         })
     }
 
-    /// Whether every write after `looked` leaves another version behind: git's rule for racily clean
-    /// entries. Clocks of file systems are coarse, so a version whose times do not lie clearly before
-    /// that moment might be shared by a later write of the same length. `looked` is the moment before
-    /// the file was opened. What clocks do not show, such as a write through a map of the file in memory
-    /// that was opened before, this cannot tell either.
+    /// True if every write after `looked`, the moment before the file was opened, changes the
+    /// version: git's rule for racily clean entries. File systems have coarse clocks, so a later
+    /// write of the same length may have the same version if the times are not clearly before
+    /// `looked`. A write that changes no time, such as one through a memory map opened before, is
+    /// not detected.
     pub fn is_settled(&self, looked: SystemTime) -> bool {
         let looked = looked.duration_since(UNIX_EPOCH);
         let looked = looked.map_or(0, |age| i64::try_from(age.as_nanos()).unwrap_or(i64::MAX));
@@ -59,23 +59,23 @@ impl FileVersion {
             .all(|time| looked.saturating_sub(*time) >= grain(*time))
     }
 
-    /// Whether a time of this version may be that of a clock of whole seconds.
+    /// True if a time of this version may come from a clock of whole seconds.
     pub(crate) fn is_coarse(&self) -> bool {
         [self.modified_ns, self.changed_ns].iter().any(|time| grain(*time) > TICK_NS)
     }
 }
 
-/// More than the tick of any kernel's clock.
+/// The longest tick of a kernel's clock, in nanoseconds, with a margin.
 const TICK_NS: i64 = 50_000_000;
 
-/// How far apart two writes must be to have different times: whole seconds are those of FAT, which
-/// has every second one, of HFS+ and of old servers.
+/// The nanoseconds by which two writes must be apart to have different times. Times of whole
+/// seconds come from FAT (every second one), from HFS+ and from old servers.
 fn grain(time: i64) -> i64 {
     const SECOND_NS: i64 = 1_000_000_000;
     if time % SECOND_NS == 0 { 2 * SECOND_NS + TICK_NS } else { TICK_NS }
 }
 
-/// Four numbers with spaces between.
+/// Writes four numbers separated by spaces.
 impl fmt::Display for FileVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { size, inode, modified_ns, changed_ns } = self;
@@ -108,7 +108,7 @@ mod tests {
         assert!(stat(5_000, 5_000).is_settled(at(7_050)));
         // A time of modification that was set by hand lies long before.
         assert!(stat(1_000, 5_123).is_settled(at(5_173)));
-        // A clock that goes ahead of ours is never trusted.
+        // A clock ahead of this machine's clock is never trusted.
         assert!(!stat(9_123, 9_123).is_settled(at(5_000)));
         assert!(stat(5_000, 5_123).is_coarse() && !stat(5_123, 5_123).is_coarse());
     }

@@ -1,4 +1,5 @@
-//! Files outside the store, named by content, and an index that saves reading them again.
+//! Files outside the store, named by the digest of their content, and an index of digests so that a
+//! file need not be read again.
 
 use crate::{Digest, file_version::FileVersion, regular};
 use rayon::prelude::*;
@@ -21,7 +22,7 @@ use std::{
 pub struct FileEntry {
     /// The name below the source, with `/` between folders: the same on every machine.
     pub name: String,
-    /// Where it lies on this one.
+    /// The path on this machine.
     pub path: PathBuf,
     /// The digest of its bytes.
     pub digest: Digest,
@@ -29,12 +30,13 @@ pub struct FileEntry {
     pub size: u64,
 }
 
-/// Remembers the digest of each version of a file (size, inode, times of change), so that a file
-/// is read once a version. An index that is lost or damaged costs reading, never a wrong answer. A
-/// version that a write right after the look could share is not remembered: see [`FileVersion::is_settled`].
+/// An index of the digest of each version of a file (size, inode, times of change), so that each
+/// version is read once. If the index is lost or damaged, files are read again; results do not
+/// change. A version that a write right after the lookup could share is not kept: see
+/// [`FileVersion::is_settled`].
 ///
-/// On disk it is text, a line a file: digest, size, inode, time of modification, time of change,
-/// path, with spaces between.
+/// On disk it is text with one line for each file: digest, size, inode, time of modification,
+/// time of change and path, separated by spaces.
 #[derive(Default)]
 pub struct FileIndex {
     known: RwLock<HashMap<PathBuf, (FileVersion, Digest)>>,
@@ -45,7 +47,8 @@ const HEAD: &str = "files-v1";
 const NO_PANIC: &str = "no thread panics while it holds the index";
 
 impl FileIndex {
-    /// The index that was kept; of no text, an empty one. A damaged line costs reading its file.
+    /// Parses the saved index; empty text gives an empty index. The file of a damaged line is read
+    /// again.
     pub fn from_text(text: &[u8]) -> Self {
         let mut lines = text.split(|byte| *byte == b'\n');
         let known = match lines.next() {
@@ -55,7 +58,7 @@ impl FileIndex {
         Self { known: RwLock::new(known), learned: AtomicBool::new(false) }
     }
 
-    /// The bytes to keep, if anything was learned since it was read or asked last.
+    /// The bytes to save, if the index has changed since it was loaded or last saved.
     pub fn unsaved(&self) -> Option<Vec<u8>> {
         if !self.learned.swap(false, Ordering::Relaxed) {
             return None;
@@ -66,7 +69,7 @@ impl FileIndex {
         let mut text = format!("{HEAD}\n").into_bytes();
         for (path, (stat, digest)) in entries {
             let path = path.as_os_str().as_bytes();
-            // A line holds no other line; such a file is read each time.
+            // A path with a line break cannot be saved, so such a file is read each time.
             if path.contains(&b'\n') {
                 continue;
             }
@@ -77,7 +80,8 @@ impl FileIndex {
         Some(text)
     }
 
-    /// The digest of the file's bytes; it is read only if this version is not known.
+    /// The digest of the file's bytes and its size. The file is read only if its version is not in
+    /// the index.
     ///
     /// # Errors
     /// When the file cannot be read, or is no regular file.
@@ -98,8 +102,8 @@ impl FileIndex {
         Ok((digest, after.size))
     }
 
-    /// Reads every file again that is still the version that was read, and forgets those that hold
-    /// other bytes. How many were read, and the paths of those.
+    /// Reads every file again whose version is unchanged, and forgets those with other bytes.
+    /// Returns the number of files read and the paths of those with other bytes.
     pub fn verify(&self) -> (usize, Vec<PathBuf>) {
         let mut known = self.known.write().expect(NO_PANIC);
         let unchanged = known.par_iter().filter(|(path, (seen, _))| is_still(path, seen));
@@ -107,7 +111,7 @@ impl FileIndex {
         let read = unchanged.len();
         let others = unchanged.into_par_iter().filter(|(path, (seen, digest))| {
             let now = digest_of_file(path);
-            // What changed meanwhile is another version, which is read when it is needed.
+            // A file that changed meanwhile has another version and is read when it is needed.
             now.ok().as_ref() != Some(digest) && is_still(path, seen)
         });
         let mut others: Vec<PathBuf> = others.map(|(path, _)| path.clone()).collect();
@@ -136,7 +140,7 @@ impl FileIndex {
         let mut paths = HashMap::new();
         for (path, (_, digest)) in unchanged {
             let place = paths.entry(*digest).or_insert_with(|| path.clone());
-            // Of several the first by name, so that two looks agree.
+            // Of several paths the first by name is taken, so that two calls agree.
             if path < place {
                 place.clone_from(path);
             }

@@ -1,4 +1,4 @@
-//! Tables that other programs write and read.
+//! Interchange of tables with other programs.
 
 use crate::{
     Array, Artifact, Column, Data, Table,
@@ -15,33 +15,33 @@ use std::{
 #[expect(clippy::large_enum_variant, reason = "a table is opened once, not kept by the thousand")]
 /// A table that another program wrote: its columns are known, and read when they are asked for.
 pub enum ExternalTable {
-    /// As CSV: what a column holds, only reading it tells.
+    /// A CSV table; the type of a column is known only once it is read.
     Csv(CsvTable),
-    /// As Parquet.
+    /// A Parquet table.
     Parquet(ParquetTable),
 }
 
-/// What a column of Parquet holds.
+/// The type of a column of Parquet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ColumnType {
-    /// Text; categories count.
+    /// Text, including categories.
     Text,
-    /// Whole numbers; true and false count.
+    /// Whole numbers, including booleans.
     Whole,
-    /// Real numbers; decimals count.
+    /// Real numbers, including decimals.
     Real,
     /// Lists of numbers.
     List,
-    /// Something that no artifact holds, such as `timestamp`.
+    /// A type that no artifact can hold, such as `timestamp`.
     Other(String),
 }
 
-/// The values of a column, and the rows of which there is none.
+/// The values of a column, and the rows without a value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cells {
-    /// A value for each row; one that is missing is any text that means so, 0 or NaN.
+    /// A value for each row; the value of a missing cell is any text that means so, 0 or NaN.
     pub values: Values,
-    /// Rows without a value, in order; [`crate::missing`] says which those are.
+    /// Rows without a value, in order; [`crate::missing`] defines them.
     pub missing: Vec<usize>,
 }
 
@@ -54,11 +54,11 @@ pub enum Values {
     Whole(Vec<i64>),
     /// Real numbers.
     Real(Vec<f64>),
-    /// Lists of one width, one after the other.
+    /// Lists of one width, concatenated.
     List(usize, Numbers),
 }
 
-/// Numbers as exact as the file has them.
+/// Numbers in the precision of the file.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Numbers {
     /// In single precision.
@@ -67,7 +67,7 @@ pub enum Numbers {
     Double(Vec<f64>),
 }
 
-/// How much a reader may unfold from a file.
+/// The number of bytes that a reader may still expand from a file.
 #[derive(Clone, Copy, Debug)]
 pub struct SizeLimit {
     /// Bytes in memory.
@@ -75,9 +75,9 @@ pub struct SizeLimit {
 }
 
 impl SizeLimit {
-    /// For a file of this size: what was set, in MiB, or else 256 MiB or 50 times the file, whichever is
-    /// more. Recordings shrink to a half and tables to a tenth; what shrinks a hundredfold is damaged,
-    /// or was made to fill a memory.
+    /// The limit for a file of `size` bytes: `set` in MiB, or by default 256 MiB or 50 times the
+    /// file, whichever is more. Compression halves recordings and makes tables ten times smaller; a
+    /// file that expands a hundredfold is damaged or made to exhaust memory.
     pub fn of(size: u64, set: Option<u32>) -> Self {
         const LEAST: u64 = 256 << 20;
         const TIMES: u64 = 50;
@@ -85,17 +85,17 @@ impl SizeLimit {
         Self { bytes: set.map_or(usual, |mib| u64::from(mib) << 20) }
     }
 
-    /// SizeLimit for so much.
+    /// Takes so many bytes from the limit.
     ///
     /// # Errors
-    /// The end of a sentence about the file, if it is too much.
+    /// The end of a sentence about the file, if the limit is exceeded.
     pub fn take(&mut self, bytes: u64) -> Result<(), String> {
         self.fits(bytes)?;
         self.bytes -= bytes;
         Ok(())
     }
 
-    /// Whether there is room for so much.
+    /// Checks that so many bytes are within the limit, without taking them.
     ///
     /// # Errors
     /// As [`SizeLimit::take`].
@@ -120,7 +120,7 @@ impl ExternalTable {
         }
     }
 
-    /// How many rows there are.
+    /// The number of rows.
     pub fn rows(&self) -> usize {
         match self {
             ExternalTable::Csv(table) => table.rows(),
@@ -128,7 +128,7 @@ impl ExternalTable {
         }
     }
 
-    /// What a column holds, if that is known without reading it.
+    /// The type of a column, if it is known without reading the column.
     pub fn holds(&self, column: usize) -> Option<ColumnType> {
         match self {
             ExternalTable::Csv(_) => None,
@@ -136,11 +136,11 @@ impl ExternalTable {
         }
     }
 
-    /// Whether a column is an index that pandas wrote, and no column of the data frame.
+    /// True if a column is an index that pandas wrote, not a column of the data frame.
     pub fn is_index(&self, column: usize) -> bool {
         match self {
-            // `to_csv` writes an index without a name as a first column without one, and `read_csv`
-            // then calls it `Unnamed: 0`.
+            // `to_csv` writes an index without a name as a first column without a name, which
+            // `read_csv` then calls `Unnamed: 0`.
             ExternalTable::Csv(table) => {
                 let name = &table.names()[column];
                 (column == 0 && name.is_empty()) || name.starts_with("Unnamed: ")
@@ -149,7 +149,7 @@ impl ExternalTable {
         }
     }
 
-    /// A column as text, whatever it holds.
+    /// A column as text, whatever its type.
     ///
     /// # Errors
     /// When it cannot be read as such; the end of a sentence about the file.
@@ -181,7 +181,7 @@ impl ExternalTable {
     }
 }
 
-/// The ending of the file of an artifact.
+/// The file name extension of an artifact.
 pub fn extension(artifact: &Artifact) -> &'static str {
     match artifact.data {
         Data::Table(_) => "parquet",
@@ -210,12 +210,12 @@ pub fn write(path: &Path, artifact: &Artifact) -> Result<(), String> {
     }
 }
 
-/// Reads all columns of a table that any program wrote as Parquet, but for an index of pandas: that
-/// counts rows, unless it is named `clip_id`.
+/// Reads all columns of a Parquet table that any program wrote, except a pandas index, which only
+/// counts rows; an index named `clip_id` is read.
 ///
 /// # Errors
-/// When it is no Parquet file, or a column is of a type that an artifact cannot hold, or has no value
-/// somewhere; all such columns are named.
+/// When the file is not Parquet, or a column has a type that an artifact cannot hold or a missing
+/// value; all such columns are named.
 pub fn read(path: &Path) -> Result<Table, String> {
     let bytes = fs::read(path).map_err(|fault| fault.to_string())?;
     let mut room = SizeLimit::of(bytes.len() as u64, None);
@@ -235,7 +235,7 @@ pub fn read(path: &Path) -> Result<Table, String> {
 }
 
 impl Cells {
-    /// How many rows there are.
+    /// The number of rows.
     pub fn rows(&self) -> usize {
         match &self.values {
             Values::Text(values) => values.len(),
@@ -245,10 +245,10 @@ impl Cells {
         }
     }
 
-    /// The column of an artifact; texts and real numbers may be missing in it, others not.
+    /// The column of an artifact. Only texts and real numbers may be missing.
     ///
     /// # Errors
-    /// How many values are missing.
+    /// The number of missing values, if the type does not allow any.
     pub fn into_column(self, name: &str) -> Result<Column, String> {
         let may_lack = matches!(self.values, Values::Text(_) | Values::Real(_));
         if !self.missing.is_empty() && !may_lack {
@@ -269,7 +269,7 @@ impl Cells {
 }
 
 impl Numbers {
-    /// How many there are.
+    /// The number of values.
     pub fn len(&self) -> usize {
         match self {
             Numbers::Single(values) => values.len(),
@@ -277,12 +277,12 @@ impl Numbers {
         }
     }
 
-    /// Whether there is none.
+    /// True if there is no value.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The nearest numbers in single precision.
+    /// The values rounded to single precision.
     pub fn into_single(self) -> Vec<f32> {
         match self {
             Numbers::Single(values) => values,

@@ -1,26 +1,26 @@
-//! The key of a step: everything that decides its bytes, and nothing else.
+//! The cache key of a step: everything that decides the bytes of its outputs, and nothing else.
 
 use crate::Digest;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Version of the rules by which keys are made.
+/// The version of the format of keys.
 pub const KEY_FORMAT: u32 = 1;
 
-/// Everything that decides the bytes of a step. Step names, threads, times, paths and hosts are
-/// deliberately absent.
+/// Everything that decides the bytes of a step's outputs. Step names, threads, times, paths and
+/// hosts are left out on purpose.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CacheKey {
-    /// [`KEY_FORMAT`].
+    /// The format, [`KEY_FORMAT`].
     pub format: u32,
-    /// The op.
+    /// The name of the op.
     pub op: String,
-    /// The version of its bytes.
+    /// The version of the op, which changes with the bytes it makes.
     pub version: u32,
     /// Parameters that differ from their defaults, by name.
     pub params: BTreeMap<String, Value>,
-    /// The content at each input port; files of a source stand under `files`.
+    /// The digest of the content at each input port; the files of a source are under `files`.
     pub inputs: BTreeMap<String, Digest>,
     /// The seed, if the op draws random numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -38,7 +38,7 @@ impl CacheKey {
         Digest::of(&out)
     }
 
-    /// The fields in the order of their names. Each new field belongs here as well.
+    /// Writes the fields in the order of their names. Each new field must be added here.
     fn write_canonical(&self, out: &mut Vec<u8>) {
         let Self { format, op, version, params, inputs, seed, numerics } = self;
         out.extend_from_slice(b"{\"format\":");
@@ -63,7 +63,7 @@ impl CacheKey {
     }
 }
 
-/// JSON without spaces, names sorted at every depth.
+/// Writes JSON without spaces, with names sorted at every depth.
 fn canonical(out: &mut Vec<u8>, value: &Value) {
     match value {
         Value::Object(fields) => map(out, fields.iter().collect::<BTreeMap<_, _>>(), canonical),
@@ -81,7 +81,7 @@ fn canonical(out: &mut Vec<u8>, value: &Value) {
     }
 }
 
-/// A map whose names come sorted.
+/// Writes a map whose entries come sorted by name.
 fn map<N: AsRef<str>, V>(
     out: &mut Vec<u8>,
     fields: impl IntoIterator<Item = (N, V)>,
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The same the slow way, from what serde says of the struct: it knows every field.
+    /// The same through serde, which knows every field of the struct.
     fn slow(value: &Value) -> String {
         match value {
             Value::Object(fields) => {

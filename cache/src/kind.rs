@@ -1,4 +1,4 @@
-//! What flows between steps.
+//! Kinds of artifacts: the types of the values that flow between steps.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -7,20 +7,20 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// Recordings, one a row: `clip_id`, `audio` (where its samples come from, by content),
-    /// `frames`, `sample_rate`, `channels`, and columns of the source's own.
+    /// Recordings, one a row: `clip_id`, `audio` (the source of the samples, by content), `frames`,
+    /// `sample_rate`, `channels`, and further columns of the source.
     Clips,
-    /// Time-frequency images: `clip_id`, `features` of shape bands × frames. The metadata holds
-    /// what the axes need (`sample_rate`, `hop_length`, `n_fft`, `fmin`, `fmax`, `unit`).
+    /// Time-frequency images: `clip_id`, `features` of shape bands × frames. The metadata holds the
+    /// parameters of the axes (`sample_rate`, `hop_length`, `n_fft`, `fmin`, `fmax`, `unit`).
     Spectrogram,
     /// Vectors: `clip_id`, `features` of one width.
     Matrix,
     /// One label a clip: `clip_id`, `label` (text for classes, whole numbers for clusters), and
-    /// perhaps `group` (which recording the clip was cut from).
+    /// optionally `group` (the recording from which the clip was cut).
     Labels,
     /// Learned weights: named tensors.
     Model,
-    /// Scores: `metric`, `value`, `note` (why a value is undefined).
+    /// Scores: `metric`, `value`, `note` (the reason why a value is undefined).
     Scores,
     /// One row an epoch of a training.
     History,
@@ -30,17 +30,17 @@ pub enum Kind {
     Linkage,
     /// Files a source left out: `file`, `reason`.
     Skipped,
-    /// What clusters are made of, a row a pair of cluster and class: `cluster`, `class`, `count`,
-    /// and its share of the cluster and of the class.
+    /// The composition of clusters, a row for each pair of cluster and class: `cluster`, `class`,
+    /// `count`, and the shares of the cluster and of the class.
     Composition,
-    /// How well each clip lies in its cluster: `clip_id`, `cluster`, `silhouette`.
+    /// The silhouette of each clip in its cluster: `clip_id`, `cluster`, `silhouette`.
     Silhouettes,
-    /// What is odd about single clips: `clip_id`, `label`, `finding`, `partner`, `value`.
+    /// Findings about single clips: `clip_id`, `label`, `finding`, `partner`, `value`.
     Findings,
-    /// How far labelings of the same clips agree, a row a pair of them: `first`, `second`, `clips`, and
-    /// a column a measure.
+    /// The agreement of labelings of the same clips, a row for each pair of labelings: `first`,
+    /// `second`, `clips`, and a column for each measure.
     Agreement,
-    /// One row a class of a collection: `label`, `clips`, and counts of what was found in them.
+    /// One row a class of a collection: `label`, `clips`, and counts of findings.
     Census,
 }
 

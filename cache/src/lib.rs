@@ -1,6 +1,6 @@
-//! What an artifact is, how it is named by its content, and where it lies.
+//! Artifacts, the digests that name them, and the store that keeps them.
 //!
-//! This crate is a leaf: it knows nothing of ops, of YAML or of the DAG.
+//! This crate knows nothing of ops, YAML or the DAG.
 
 pub mod artifact;
 pub mod checkpoint;

@@ -1,46 +1,47 @@
-//! Scores: values of metrics, and all that a table, a figure or a search has to know of a metric.
+//! Scores: values of metrics, with the metadata that tables, figures and searches need.
 //!
-//! It stands in the artifact itself, so a metric that a user's program made is shown as any other.
+//! The metadata is part of the artifact, so metrics of external programs are shown as any other.
 
 use crate::{Artifact, Column, Hasher, Kind, Table};
 use std::{borrow::Cow, collections::BTreeMap};
 
-/// The metadata of scores that names the clips which were scored.
+/// The name of the metadata field that identifies the clips that were scored.
 pub const CLIPS: &str = "clips";
 
-/// The metadata of scores that names the classes which the clips were held against.
+/// The name of the metadata field that identifies the classes with which the clips were compared.
 pub const TRUTH: &str = "truth";
 
-/// Whether more of a metric is better.
+/// The direction of a metric: the side on which values are better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// More is better.
+    /// Larger values are better.
     Maximize,
-    /// Less is better.
+    /// Smaller values are better.
     Minimize,
 }
 
-/// What is to be known of a metric.
+/// The description of a metric.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Metric {
-    /// Its name in pipelines and results.
+    /// The name in pipelines and results.
     pub name: Cow<'static, str>,
-    /// Its name for readers.
+    /// The name in reports.
     pub title: Cow<'static, str>,
-    /// Which way it counts; rows are not ranked by one that counts neither way.
+    /// The direction; rows are not ranked by a metric without one.
     pub direction: Option<Direction>,
-    /// Decimals that are shown.
+    /// The number of decimals shown.
     pub decimals: usize,
-    /// Whether it judges by labels rather than by the groups' own geometry.
+    /// True if the metric compares with labels, false if it uses only the geometry of the groups.
     pub uses_labels: bool,
-    /// Whether a table has a column of it if nobody says which columns it shall have.
+    /// True if a table shows the metric by default.
     pub is_shown: bool,
-    /// What random groups come to on average, for a metric that is 1 where the groups are the classes.
+    /// The average value for random groups, for a metric that is 1 where the groups are the
+    /// classes.
     pub chance: Option<f64>,
 }
 
 impl Metric {
-    /// A metric that counts neither way, has three decimals and is not shown.
+    /// A metric without a direction, with three decimals, that is not shown by default.
     pub const fn new(name: &'static str, title: &'static str) -> Self {
         Self {
             name: Cow::Borrowed(name),
@@ -53,13 +54,13 @@ impl Metric {
         }
     }
 
-    /// A metric of which nothing but the name is known: it is shown, and nothing is ranked by it.
+    /// A metric of which only the name is known. It is shown, and rows are not ranked by it.
     pub fn named(name: &str) -> Self {
         let name: Cow<'static, str> = Cow::Owned(name.to_owned());
         Self { title: name.clone(), name, is_shown: true, ..Self::new("", "") }
     }
 
-    /// The arrow that says which way it counts, after the title.
+    /// The title, followed by the arrow of its direction.
     pub fn heading(&self) -> String {
         match self.direction {
             Some(Direction::Maximize) => format!("{} ↑", self.title),
@@ -68,38 +69,38 @@ impl Metric {
         }
     }
 
-    /// A value with its decimals, or that there is none.
+    /// A value with its decimals, or a mark for a missing value.
     pub fn value(&self, value: Option<f64>) -> String {
         value.map_or_else(|| "–".to_owned(), |value| unsigned(format!("{value:.*}", self.decimals)))
     }
 
-    /// A value that is larger the better, by which rows are ranked.
+    /// A value for which larger is better, by which rows are ranked.
     pub fn rank(&self, value: f64) -> Option<f64> {
         self.direction.map(|it| if it == Direction::Maximize { value } else { -value })
     }
 }
 
-/// `0.000` for `-0.000`: a number that is rounded to nothing has no sign.
+/// Removes the sign of a number rounded to zero: `0.000` for `-0.000`.
 fn unsigned(text: String) -> String {
     let is_zero = text.chars().all(|letter| "-0.".contains(letter));
     if is_zero { text.trim_start_matches('-').to_owned() } else { text }
 }
 
-/// One score; where its value is NaN, the note says why.
+/// One score. If the value is NaN, the note gives the reason.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Score {
-    /// Of what.
+    /// The metric.
     pub metric: Metric,
     /// The value.
     pub value: f64,
-    /// Why there is none, or nothing.
+    /// The reason why the value is missing, or an empty text.
     pub note: String,
 }
 
-/// The columns of scores that say what a metric is.
+/// The columns of scores that describe a metric.
 pub const ABOUT: &[&str] = &["title", "direction", "decimals", "uses_labels", "shown", "chance"];
 
-/// The artifact of scores: one row a score.
+/// Builds the artifact of scores: one row for each score.
 pub fn artifact(scores: &[Score]) -> Artifact {
     let text = |of: fn(&Score) -> &str| scores.iter().map(of).map(str::to_owned).collect();
     let ints = |of: fn(&Metric) -> i64| scores.iter().map(|score| of(&score.metric)).collect();
@@ -125,10 +126,10 @@ fn direction_name(direction: Option<Direction>) -> &'static str {
     }
 }
 
-/// The scores of a table; `known` fills in what its columns leave out.
+/// The scores of a table; `known` fills in the columns that are absent.
 ///
 /// # Errors
-/// The end of a sentence about the table: what is wrong with it.
+/// The end of a sentence about the table, if a column is missing or malformed.
 pub fn scores(table: &Table, known: impl Fn(&str) -> Option<Metric>) -> Result<Vec<Score>, String> {
     let names = table.text("metric").ok_or("has no column of text `metric`")?;
     let numbers = |name: &str| match table.column(name) {
@@ -180,12 +181,12 @@ pub fn scores(table: &Table, known: impl Fn(&str) -> Option<Metric>) -> Result<V
     Ok(scores)
 }
 
-/// The name of a set of clips, in whatever order they come.
+/// The name of a set of clips, which does not depend on their order.
 pub fn clips_name<'a>(ids: impl IntoIterator<Item = &'a str>) -> String {
     labels_name(ids.into_iter().map(|id| (id, "")))
 }
 
-/// The name of clips with their classes, in whatever order they come.
+/// The name of clips with their classes, which does not depend on their order.
 pub fn labels_name<'a>(labels: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     let sorted: BTreeMap<&str, &str> = labels.into_iter().collect();
     let mut hasher = Hasher::new("clips-v1");

@@ -1,13 +1,14 @@
-//! Which values of a table from outside are missing: the one rule of all readers.
+//! The rule for missing values in a table from another program, common to all readers.
 //!
-//! A cell of text, in CSV and in Parquet alike, is missing if it is one of [`MISSING`] once white
-//! space around it is gone. A cell of Parquet is also missing if it is null, and a number if it is
-//! NaN. What follows from it:
+//! A text cell, in CSV and in Parquet, is missing if it is one of [`MISSING`] without the white
+//! space around it. A Parquet cell is also missing if it is null, and a number if it is NaN. The
+//! consequences:
 //!
-//! - `clip_id`, a path and a feature must be there: a row without one is a fault that is named.
+//! - `clip_id`, a path and a feature are required: a row without one is an error that names the
+//!   row.
 //! - A clip without a `group` is a recording of its own, named as the clip ([`groups`]).
-//! - A clip without a `label` is unlabelled: its label is the empty text, it is clustered as others
-//!   are, and scores and pictures that compare with labels leave it out. A list of recordings must
+//! - A clip without a `label` is unlabelled: its label is the empty text. It is clustered as others
+//!   are, and scores and figures that compare with labels leave it out. A list of recordings must
 //!   label all of them.
 
 /// Texts that mean "no value": those of pandas' `read_csv`.
@@ -16,12 +17,12 @@ pub const MISSING: &[&str] = &[
     "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
 ];
 
-/// Whether a cell of text has no value.
+/// True if a text cell is missing.
 pub fn is_missing(cell: &str) -> bool {
     MISSING.contains(&cell.trim())
 }
 
-/// The group of each clip: its own name where none is given. None at all if no clip has one.
+/// The group of each clip: its own name where none is given. `None` if no clip has one.
 pub fn groups(ids: &[String], groups: &[String]) -> Option<Vec<String>> {
     if groups.iter().all(|group| is_missing(group)) {
         return None;

@@ -1,4 +1,4 @@
-//! Panics that are caught: what they said becomes a value, and nothing is printed.
+//! Catches panics: the message becomes a value, and nothing is printed.
 
 use std::{
     any::Any,
@@ -10,10 +10,10 @@ use std::{
     },
 };
 
-/// How many threads are inside [`caught`] now.
+/// The number of threads inside [`caught`] now.
 static GUARDS: AtomicUsize = AtomicUsize::new(0);
-/// The last panic of a thread of the pool: whoever waits for that thread gets its payload, which does
-/// not say where it was.
+/// The last panic of a thread of the pool. The waiting thread gets only its payload, which has no
+/// source position.
 static POOL: Mutex<Option<String>> = Mutex::new(None);
 
 thread_local! {
@@ -21,12 +21,13 @@ thread_local! {
     static LAST: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Runs work that may panic, on this thread and on those of rayon's pool that help it; a panic is what
-/// it said and where. It is for code that is not ours and for the outermost place of work that is:
-/// state that the work shares with others must not be left half-changed.
+/// Runs work that may panic, on this thread and on rayon's threads that help it, and returns the
+/// message and source position of a panic as an error. It is for code of other libraries and for
+/// the outermost call of any work. State that the work shares with other code must not be left
+/// half-changed.
 ///
 /// # Errors
-/// The message of the panic with its place in the source.
+/// The message of the panic with its position in the source.
 pub fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -45,7 +46,7 @@ pub fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     })
 }
 
-/// Keeps a panic that somebody will catch; false if nobody will.
+/// Keeps a panic that [`caught`] will return; false if no caller will.
 fn note(info: &PanicHookInfo<'_>) -> bool {
     let said = || match info.location() {
         Some(place) => format!("{} ({}:{})", message(info.payload()), place.file(), place.line()),
@@ -55,7 +56,7 @@ fn note(info: &PanicHookInfo<'_>) -> bool {
         LAST.with(|last| *last.borrow_mut() = Some(said()));
         return true;
     }
-    // A thread of the pool hands its panic to the one that waits for it.
+    // A thread of the pool passes its panic to the thread that waits for it.
     let is_awaited = rayon::current_thread_index().is_some() && GUARDS.load(Ordering::SeqCst) > 0;
     if is_awaited {
         *POOL.lock().unwrap_or_else(PoisonError::into_inner) = Some(said());
@@ -66,7 +67,7 @@ fn note(info: &PanicHookInfo<'_>) -> bool {
 fn message(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
-    // Debug output of a library may go over many lines; one says enough.
+    // The debug output of a library may have many lines; the first is enough.
     let text = text.unwrap_or_else(|| "a panic without a message".to_owned());
     text.lines().next().unwrap_or_default().to_owned()
 }

@@ -1,4 +1,4 @@
-//! Tables as Parquet files: the only room that names polars.
+//! Tables as Parquet files: the only module that uses polars.
 //!
 //! An array column of any shape is one `Array(f32, width)` column, which pandas, polars and DuckDB
 //! open; its shape, the kind and the metadata are in the file's metadata under `engine`.
@@ -46,15 +46,15 @@ use std::{
     os::unix::fs::FileExt,
 };
 
-/// Rows of wide features in one row group: small enough to read a part, large enough to be quick.
+/// The rows of wide features in one row group: few enough to read a part, enough to be fast.
 const WIDE_ROW_GROUP: usize = 512;
-/// Rows of a table without arrays in one row group.
+/// The rows of a table without arrays in one row group.
 const NARROW_ROW_GROUP: usize = 1 << 18;
-/// About how many bytes a page of wide features holds.
+/// The approximate number of bytes in a page of wide features.
 const WIDE_PAGE: usize = 1 << 20;
 const FOOTER_NAME: &str = "engine";
 
-/// What the columns alone do not say.
+/// The metadata of an artifact that the columns do not contain.
 #[derive(Serialize, Deserialize)]
 struct Footer {
     kind: Kind,
@@ -62,9 +62,9 @@ struct Footer {
     shapes: BTreeMap<String, Vec<usize>>,
 }
 
-/// Writes a table artifact. Wide values are stored as they are: compression costs more time than
-/// it saves space on them. While some row groups are written the next are made, one a thread, so
-/// that the room it takes does not grow with the table.
+/// Writes a table artifact. Wide values are not compressed: compression costs more time than the
+/// space is worth. While some row groups are written, the next are encoded, one a thread, so that
+/// the memory used does not grow with the table.
 ///
 /// # Errors
 /// When the file cannot be written, or a row of an array is too long for a page.
@@ -132,7 +132,7 @@ fn arrow_type(column: &Column) -> ArrowDataType {
     }
 }
 
-/// The pages of one column after the other.
+/// The pages of each column in turn.
 type RowGroup = Vec<Vec<CompressedPage>>;
 
 fn row_group(
@@ -168,8 +168,8 @@ fn write_row_group<W: Write>(
     writer.write(u64::MAX, DynIter::new(columns))
 }
 
-/// Pages of plain numbers, each of some whole rows. The encoder of polars means the same, but
-/// works out two levels for every single number.
+/// The pages of an array column, each of whole rows. The encoder of polars gives the same values,
+/// but computes two levels for every number.
 fn wide_pages(
     array: &Array,
     rows: Range<usize>,
@@ -203,8 +203,8 @@ fn wide_pages(
     pages.collect()
 }
 
-/// What a page says before its numbers: that each `width` of them are a row, and that all are
-/// there. Both are runs of levels, each its length and the level, after their size in bytes.
+/// The levels at the start of a page: each `width` numbers are a row, and none is missing. Both are
+/// runs, each its length and its level, after their size in bytes.
 fn levels(rows: usize, width: usize, descriptor: &Descriptor) -> Vec<u8> {
     let run = |runs: &mut Vec<u8>, length: usize, level: u8| {
         let mut length = length << 1;
@@ -246,7 +246,7 @@ pub(crate) fn read(file: &File) -> Result<Artifact, String> {
     panics::caught(read).unwrap_or_else(|_| Err(decode::DAMAGED.to_owned()))
 }
 
-/// What stands at the end of a file.
+/// The metadata at the end of a file.
 fn metadata_of(file: &mut (impl Read + Seek)) -> Result<FileMetadata, String> {
     match panics::caught(|| read_metadata(file)) {
         Ok(Ok(metadata)) => Ok(metadata),
@@ -255,14 +255,15 @@ fn metadata_of(file: &mut (impl Read + Seek)) -> Result<FileMetadata, String> {
     }
 }
 
-/// The columns of a file, of which some are known already.
+/// The columns of a file, of which some are already read.
 fn read_table(
     file: &mut File,
     metadata: &FileMetadata,
     mut known: BTreeMap<String, Column>,
     shapes: &BTreeMap<String, Vec<usize>>,
 ) -> Result<Table, String> {
-    // Own columns shrink to no less than this; more than that is said by a header that is damaged.
+    // The engine's columns never compress below this size, so a larger claim is from a damaged
+    // header.
     let length = file.metadata().map_err(|fault| fault.to_string())?.len();
     let mut room = SizeLimit { bytes: (256 << 20) + length.saturating_mul(4096) };
     let schema = infer_schema(metadata).map_err(|fault| fault.to_string())?;
@@ -314,8 +315,8 @@ fn read_column(
     }
 }
 
-/// The numbers of an array column, if all its pages are as [`wide_pages`] makes them: then they
-/// are copied from where they stand, each thread those of some row groups.
+/// The numbers of an array column, if all its pages have the form of [`wide_pages`]. They are then
+/// copied without decoding, each thread copying some row groups.
 fn read_wide(file: &File, metadata: &FileMetadata, name: &str, width: usize) -> Option<Vec<f32>> {
     let is_wanted = |chunk: &ColumnChunkMetadata| chunk.descriptor().path_in_schema[0] == *name;
     let length = file.metadata().ok()?.len();
@@ -344,7 +345,7 @@ fn read_wide(file: &File, metadata: &FileMetadata, name: &str, width: usize) -> 
     shares.collect::<Option<()>>().map(|()| values)
 }
 
-/// Fills `values` from one column of one row group, whose bytes go through `room`.
+/// Fills `values` from one column of one row group, with `room` as the buffer of its bytes.
 fn read_chunk(
     file: &File,
     chunk: &ColumnChunkMetadata,

@@ -1,78 +1,79 @@
-//! What a run did: `record.json`.
+//! The record of a run: `record.json`.
 
 use crate::{Digest, Shape};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Version of the record's form. What is added later has a default and leaves the version as it is, so
-/// older records are read as they are.
+/// The version of the format of records. Fields added later have a default and do not change the
+/// version, so older records can still be read.
 pub const RECORD_VERSION: u32 = 1;
 
-/// What a run did. The report is a function of this and the store alone.
+/// The record of a run. The report is a function of this record and the store alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// [`RECORD_VERSION`].
+    /// The format, [`RECORD_VERSION`].
     pub version: u32,
     /// The version of the engine.
     pub engine: String,
     /// The study's name.
     pub pipeline: String,
-    /// The run's name: the folder it lies in.
+    /// The run's name, which is the name of its folder.
     pub id: String,
-    /// When it started (RFC 3339).
+    /// The start time (RFC 3339).
     pub started: String,
-    /// How long it took in all.
+    /// The duration of the run in seconds.
     pub seconds: f64,
-    /// How it ended.
+    /// The status at the end of the run.
     pub status: RunStatus,
-    /// The command that made it.
+    /// The command line that started the run.
     pub command: Vec<String>,
-    /// What the study asks.
+    /// The question of the study.
     pub question: Option<String>,
-    /// The rows of its table.
+    /// The rows of the report's table.
     pub table: Vec<Row>,
-    /// The columns of its table, `METRIC` or `STEP.METRIC`; those that the scores name if there are none.
+    /// The columns of the table, `METRIC` or `STEP.METRIC`; if there are none, those that the
+    /// scores name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<String>,
-    /// What varies, if something does.
+    /// The sweep, if the study has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sweep: Option<Sweep>,
-    /// Its figures, in order.
+    /// The figures, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub figures: Vec<Figure>,
-    /// Whether its page lets a reader hear clips that are files on the same machine.
+    /// True if the page plays clips that are files on the same machine.
     #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
     pub audio: bool,
-    /// Whether only some of its steps were asked for; such a run is not the latest of its study.
+    /// True if only some steps were asked for; such a run is not the latest of its study.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub only: bool,
     /// Every step, in the order of the plan.
     pub steps: Vec<StepRecord>,
-    /// What the user should know although nothing failed.
+    /// Warnings of a run that did not fail.
     pub warnings: Vec<String>,
     /// The machine.
     pub environment: Environment,
 }
 
-/// What varies in a run of several variants.
+/// The parameters and seeds that vary in a run of several variants.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sweep {
     /// The parameters, in the order of the sweep: `vae.beta`.
     pub axes: Vec<String>,
     /// The seeds.
     pub seeds: Vec<u64>,
-    /// Points times seeds.
+    /// The number of variants: points times seeds.
     pub variants: usize,
-    /// The steps of all variants, shared ones counted for each.
+    /// The number of steps of all variants; a shared step counts once for each.
     pub steps: usize,
-    /// Whether rows are compared by signed ranks rather than by Student's t.
+    /// True if rows are compared by signed ranks, false for Student's t.
     #[serde(default)]
     pub wilcoxon: bool,
-    /// The metric by which points were chosen while the sweep ran.
+    /// The metric by which points were chosen during the sweep.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objective: Option<String>,
-    /// The parameter that grows from rung to rung of a search by halving.
+    /// The parameter that grows with each rung of a successive halving.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource: Option<String>,
 }
@@ -81,33 +82,33 @@ fn yes() -> bool {
     true
 }
 
-/// How a run ended.
+/// The status of a run at its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunStatus {
-    /// Every step is there.
+    /// Every step finished.
     Done,
-    /// Some steps failed; what did not depend on them is there.
+    /// Some steps failed; steps that do not depend on them finished.
     Partial,
     /// A step failed.
     Failed,
-    /// The user stopped it.
+    /// The user stopped the run.
     Interrupted,
 }
 
-/// Where published values are from.
+/// The source of published values.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Published {
     /// The publication.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// How many clips they are of.
+    /// The number of clips that the values are of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clips: Option<u64>,
 }
 
 impl Published {
-    /// Whether it says nothing.
+    /// True if no field is set.
     pub fn is_nothing(&self) -> bool {
         *self == Self::default()
     }
@@ -120,16 +121,16 @@ pub struct Row {
     pub title: String,
     /// The step whose scores it shows.
     pub scores: String,
-    /// The step with the scores of a cloud without clusters.
+    /// The step with the scores of a reference cloud without clusters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
     /// Published values, by metric.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub paper: BTreeMap<String, f64>,
-    /// Where the published values are from.
+    /// The source of the published values.
     #[serde(default, skip_serializing_if = "Published::is_nothing")]
     pub published: Published,
-    /// The step that holds its clusters against chance and other choices.
+    /// The step that compares its clusters with chance and with other choices.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub companion: Option<String>,
     /// The steps of its columns `STEP.METRIC`, by column.
@@ -147,15 +148,15 @@ pub struct Row {
 /// A figure of the report.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
-    /// What is drawn: one of the kinds that the reports know.
+    /// The type of the figure: one of those that the reports know.
     pub figure: String,
     /// Its title.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// What to see in it.
+    /// A caption that explains the figure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caption: Option<String>,
-    /// What it is drawn from, by role.
+    /// The outputs from which it is drawn, by role.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<String, Vec<PortRef>>,
     /// Other settings.
@@ -172,81 +173,82 @@ pub struct PortRef {
     pub port: String,
 }
 
-/// What became of a step.
+/// The record of a step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepRecord {
     /// Its name in the pipeline.
     pub name: String,
     /// Its op.
     pub op: String,
-    /// All its parameters, defaults too.
+    /// All parameters, including defaults.
     pub params: Value,
-    /// What it reads: port → `step.port`.
+    /// The inputs: port → `step.port`.
     pub inputs: BTreeMap<String, String>,
     /// The seed, if it draws random numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
     /// Its key, if it was known.
     pub key: Option<Digest>,
-    /// What became of it.
+    /// The status at the end of the run.
     pub status: StepStatus,
-    /// Why.
+    /// The reason for the status.
     pub reason: String,
-    /// What it made: port → digest.
+    /// The outputs: port → digest.
     pub outputs: BTreeMap<String, Digest>,
-    /// What its outputs warn of.
+    /// The warnings of its outputs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
-    /// The shapes of what it made.
+    /// The shapes of the outputs.
     pub shapes: BTreeMap<String, Shape>,
-    /// How long it took; for a hit, how long it had taken when it was made.
+    /// The duration in seconds; for a hit, that of the run that made the result.
     pub seconds: f64,
-    /// The op alone, without reading inputs and keeping outputs.
+    /// The duration in seconds of the op alone, without reading inputs and writing outputs.
     #[serde(default)]
     pub op_seconds: f64,
-    /// Seconds of processor time, over all threads; shared evenly with steps at the same time.
+    /// Seconds of processor time over all threads, divided evenly among steps that run at the same
+    /// time.
     #[serde(default)]
     pub cpu_seconds: f64,
-    /// Seconds for which it held GPUs, over all of them: two GPUs for a second are two. None of a step
-    /// that had none.
+    /// Seconds for which the step held GPUs, over all of them: two GPUs for a second are two. Zero
+    /// without a GPU.
     #[serde(default, skip_serializing_if = "crate::store::is_nothing")]
     pub gpu_seconds: f64,
-    /// The most bytes the process held meanwhile; 0 where the system does not say.
+    /// The peak memory of the process during the step in bytes; 0 where the system does not tell.
     #[serde(default)]
     pub peak_bytes: u64,
-    /// Seconds between the states that the op saved on its way: of a training, each epoch.
+    /// Seconds between the checkpoints that the op saved, such as one each epoch of a training.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub laps: Vec<f64>,
-    /// Rows that were taken from an earlier run instead of being computed.
+    /// Rows taken from an earlier run instead of computed.
     #[serde(default, skip_serializing_if = "crate::store::is_zero")]
     pub rows_reused: usize,
-    /// Why it failed.
+    /// The error, if it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
-/// What became of a step.
+/// The status of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StepStatus {
-    /// Its result was there.
+    /// The result was in the store (cache hit).
     Hit,
-    /// It ran.
+    /// The step ran.
     Ran,
-    /// It failed.
+    /// The step failed.
     Failed,
-    /// It did not run, because something before it failed or the run was stopped.
+    /// The step did not run, because a step before it failed or the run was stopped.
     Skipped,
 }
 
-/// The machine a run was made on.
+/// The machine of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Environment {
     /// Operating system and architecture.
     pub platform: String,
     /// The processor's name.
     pub processor: String,
-    /// Threads the run used.
+    /// The number of threads.
     pub threads: usize,
 }
 

@@ -1,9 +1,10 @@
-//! Regular files, opened without waiting: whatever else may stand in a file's place is named and refused.
+//! Opens regular files without waiting; anything else in their place is refused with an error that
+//! names it.
 //!
-//! Opening a named pipe waits for a writer, a device may have no end, and a folder is an error that
-//! says nothing. So the type is looked at before the file is opened, since opening some devices does
-//! something already; it is opened without blocking; and the type is looked at once more, since another
-//! file may have taken its place meanwhile.
+//! Opening a named pipe waits for a writer, a device may have no end, and the error for a folder
+//! says nothing. So the type is checked before the file is opened, since opening some devices has
+//! side effects. The file is opened without blocking, and the type is checked again, since another
+//! file may have replaced it.
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, openat, statat};
 use std::{
@@ -16,7 +17,8 @@ use std::{
 /// Opens a regular file for reading. Symbolic links are followed.
 ///
 /// # Errors
-/// When there is none, the system refuses, or something else has the name; then the error says what.
+/// When there is no file, the system refuses, or something else has the name, which the error
+/// describes.
 pub fn open(path: &Path) -> io::Result<File> {
     open_at(CWD, path, OFlags::RDONLY)
 }
@@ -29,7 +31,7 @@ pub fn read(path: &Path, at_most: u64) -> io::Result<Vec<u8>> {
     read_all(open(path)?, at_most)
 }
 
-/// Opens a regular file below a folder; with [`OFlags::NOFOLLOW`] a symbolic link is none.
+/// Opens a regular file below a folder; with [`OFlags::NOFOLLOW`] a symbolic link is refused.
 pub(crate) fn open_at(
     folder: impl AsFd,
     name: impl AsRef<Path>,
@@ -42,7 +44,7 @@ pub(crate) fn open_at(
     };
     match statat(&folder, name, links) {
         Ok(there) => check(FileType::from_raw_mode(there.st_mode))?,
-        // Perhaps it is to be made.
+        // A file that does not exist may be created.
         Err(rustix::io::Errno::NOENT) => {}
         Err(fault) => return Err(fault.into()),
     }
@@ -67,12 +69,12 @@ pub fn read_all(file: File, at_most: u64) -> io::Result<Vec<u8>> {
     }
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(usize::try_from(stated).map_err(|_| too_long())?)?;
-    // The stated length may be out of date, or a formality as below `/proc`.
+    // The length in the metadata may be out of date, or always zero as below `/proc`.
     file.take(at_most.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > at_most { Err(too_long()) } else { Ok(bytes) }
 }
 
-/// Refuses what is no regular file.
+/// Refuses anything but a regular file.
 fn check(sort: FileType) -> io::Result<()> {
     let kind = match sort {
         FileType::RegularFile => return Ok(()),
@@ -82,7 +84,7 @@ fn check(sort: FileType) -> io::Result<()> {
     Err(io::Error::new(kind, format!("it is a {}, not a regular file", name(sort))))
 }
 
-/// What something is that has the name of another.
+/// The name of a file type for messages.
 pub(crate) fn name(sort: FileType) -> &'static str {
     match sort {
         FileType::RegularFile => "file",
@@ -138,7 +140,7 @@ mod tests {
         let said = "it is a symbolic link, not a regular file";
         assert_eq!(refused.expect_err("a link").to_string(), said);
         assert!(open_at(CWD, &file, OFlags::RDONLY | OFlags::NOFOLLOW).is_ok());
-        // Below `/proc` every length is stated as nothing.
+        // Below `/proc` every length is reported as 0.
         assert!(!read(Path::new("/proc/self/stat"), 1 << 16).expect("read").is_empty());
     }
 }

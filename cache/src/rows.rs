@@ -1,9 +1,9 @@
-//! Rows of tables: what one is, some of them in an order, and those of two tables together.
+//! Rows of tables: their digests, selections of them, and merges of two tables.
 
 use crate::{Array, Column, Digest, Hasher, Table};
 use std::mem;
 
-/// A digest a row, of its values in all columns: equal where the rows are, to the bit.
+/// The digest of each row over all columns: two digests are equal if the rows are bitwise equal.
 pub fn digests(table: &Table) -> Vec<Digest> {
     let digest = |row: usize| {
         let mut hasher = Hasher::new("row-v1");
@@ -20,7 +20,7 @@ pub fn digests(table: &Table) -> Vec<Digest> {
     (0..table.rows()).map(digest).collect()
 }
 
-/// Rows in this order; one may come several times.
+/// The rows in the given order; a row may occur several times.
 ///
 /// # Panics
 /// If there is no such row.
@@ -42,7 +42,7 @@ pub fn select(table: &Table, rows: &[usize]) -> Table {
     })
 }
 
-/// Whether two tables have the same columns: names in one order, types, and shapes of arrays.
+/// True if two tables have the same columns: names in the same order, types, and shapes of arrays.
 pub fn are_alike(one: &Table, other: &Table) -> bool {
     let alike = |one: &Column, other: &Column| match (one, other) {
         (Column::Array(one), Column::Array(other)) => one.shape() == other.shape(),
@@ -53,9 +53,9 @@ pub fn are_alike(one: &Table, other: &Table) -> bool {
         && pairs.all(|((name, one), (own, other))| name == own && alike(one, other))
 }
 
-/// Rows of two tables of the same columns in one: `order` counts the rows of `first`, then those of
-/// `second`, and names each at most once. Arrays that nobody else holds are rearranged where they
-/// are, so that the memory of one table is enough.
+/// The rows of two tables with the same columns in one table. `order` counts the rows of `first`,
+/// then those of `second`, and names each at most once. Arrays without other owners are rearranged
+/// in place, so that the memory of one table is enough.
 ///
 /// # Panics
 /// If the columns differ, or `order` names a row that is not there, or one twice.
@@ -69,8 +69,8 @@ pub fn merge(first: Table, second: &Table, order: &[usize]) -> Table {
     })
 }
 
-/// Where each row comes from, and how many count; then the rows that are left out, so that all of
-/// it is a permutation.
+/// The source of each row and the number of rows that are kept, followed by the rows that are left
+/// out, so that the whole is a permutation.
 struct Order {
     from: Vec<usize>,
     kept: usize,
@@ -113,8 +113,8 @@ fn merge_columns(first: Column, second: &Column, order: &Order) -> Column {
     }
 }
 
-/// Puts row `from[i]` at place i, for a permutation, in place: around each circle of rows, with one
-/// of them held beside.
+/// Moves row `from[i]` to position i in place, for a permutation: along each cycle, with one row
+/// held in a buffer.
 fn rearrange(values: &mut [f32], width: usize, from: &[usize]) {
     let mut settled = vec![false; from.len()];
     let mut held = vec![0.0; width];

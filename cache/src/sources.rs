@@ -1,5 +1,5 @@
-//! Which files a source held: a note beside the store's objects, so that a later plan can say what
-//! is new. A note that is lost or damaged costs that sentence, never a result.
+//! Lists of the files that a source held, stored beside the objects so that a later plan can name
+//! the new files. If a list is lost or damaged, only that message is lost, never a result.
 //!
 //! ```text
 //! .engine/sources-v1/<digest of names and contents>     one line a file: digest, size, name
@@ -8,10 +8,10 @@
 use crate::{Digest, FileEntry, Hasher, Store, StoreError};
 use std::fmt::Write;
 
-/// The folder of the notes.
+/// The folder of the lists.
 pub(crate) const NOTES: &str = "sources-v1";
 
-/// A file as it was noted.
+/// A file in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotedFile {
     /// The name below the source.
@@ -22,7 +22,7 @@ pub struct NotedFile {
     pub size: u64,
 }
 
-/// The digest of names and contents: what a source contributes to a key.
+/// The digest of names and contents, which is the source's part of a key.
 pub fn digest_of<'a>(files: impl ExactSizeIterator<Item = (&'a str, &'a Digest)>) -> Digest {
     let mut hasher = Hasher::new("files-v1");
     hasher.number(files.len() as u64);
@@ -33,10 +33,10 @@ pub fn digest_of<'a>(files: impl ExactSizeIterator<Item = (&'a str, &'a Digest)>
 }
 
 impl Store {
-    /// Notes the files of a source under the digest that stands in its key.
+    /// Writes the list of a source's files under the digest in its key.
     ///
     /// # Errors
-    /// When the note cannot be written.
+    /// When the list cannot be written.
     pub fn note_files(&self, files: &[FileEntry]) -> Result<(), StoreError> {
         let digest = digest_of(files.iter().map(|file| (file.name.as_str(), &file.digest)));
         let name = digest.to_string();
@@ -45,7 +45,7 @@ impl Store {
         }
         let mut text = String::new();
         for FileEntry { name, digest, size, .. } in files {
-            // A line end in a name would make two lines of it: such a list is not noted.
+            // A name with a line break would make two lines, so such a list is not written.
             if name.contains('\n') {
                 return Ok(());
             }
@@ -54,7 +54,7 @@ impl Store {
         self.keep(NOTES, &name, text.as_bytes())
     }
 
-    /// The files that had this digest, if they were noted and the note is whole.
+    /// The files with this digest, if their list was written and is not damaged.
     pub fn noted_files(&self, digest: &Digest) -> Option<Vec<NotedFile>> {
         let text = String::from_utf8(self.kept(NOTES, &digest.to_string())?).ok()?;
         let files: Option<Vec<NotedFile>> = text.lines().map(noted).collect();

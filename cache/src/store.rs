@@ -4,25 +4,25 @@
 //! .engine/
 //!   objects-v1/ab/<digest>.parquet       tables
 //!   objects-v1/ab/<digest>.safetensors   tensors
-//!   journal-v1.jsonl, state-v1.jsonl     finished steps: what is new, and what is compacted
-//!   files-v1                             digests of files outside, by path and version
-//!   logs-v1/<key>.log                    what steps have said
-//!   sources-v1/<digest>                  which files a source held, see [`crate::sources`]
-//!   figures-v1/<digest>.{json,png}       figures as they were drawn
-//!   unchanged-v1/<command>               what a run rests on in which every step was there
-//!   checkpoints-v1/<work>/               states of long work, see [`crate::checkpoint`]
-//!   runs-v1                              where runs lie that were made with this store
+//!   journal-v1.jsonl, state-v1.jsonl     finished steps: the newest, and the compacted ones
+//!   files-v1                             digests of files outside the store, by path and version
+//!   logs-v1/<key>.log                    the log of each step
+//!   sources-v1/<digest>                  the files that a source held, see [`crate::sources`]
+//!   figures-v1/<digest>.{json,png}       rendered figures
+//!   unchanged-v1/<command>               the versions of the files behind a run of cache hits only
+//!   checkpoints-v1/<work>/               checkpoints of long work, see [`crate::checkpoint`]
+//!   runs-v1                              the folders of runs that used this store
 //!   locks-v1/<key>                       held while a step runs; the kernel frees a dead owner's
-//!   tmp-v1/<process>-<number>            what is being written; swept when its process is dead
+//!   tmp-v1/<process>-<number>            files being written; removed once their process is dead
 //!   in-use                               locked by every process that has the store open
 //! ```
-//! Nothing outside is written or deleted: below the store's own folder no symbolic link is followed, only
-//! regular files are opened, and only names of these forms are ever removed ([`disk`], [`names`]).
+//! Nothing outside the store is written or deleted: below its own folder no symbolic link is followed,
+//! only regular files are opened, and only names of these forms are ever removed ([`disk`], [`names`]).
 //!
-//! The order of every write outlives a loss of power: bytes are synced under a temporary name,
-//! renamed, the folder is synced, and only then does a line of the journal name the object; a step
-//! is reported finished once that line is synced. So whatever is named is whole, and whatever is
-//! half is never named.
+//! Every write survives a loss of power through its order: the bytes are synced under a temporary name,
+//! the file is renamed, the folder is synced, and only then does a line of the journal name the object.
+//! A step is reported finished once that line is synced. So every object that the journal names is
+//! complete.
 
 mod disk;
 mod error;
@@ -61,17 +61,18 @@ use std::{
 /// An output of a finished step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Object {
-    /// The content.
+    /// The digest of the content.
     pub digest: Digest,
-    /// What it is.
+    /// The shape of the content.
     pub shape: Shape,
-    /// The length of its file.
+    /// The length of its file in bytes.
     pub bytes: u64,
-    /// The version of its file when it was last known to be whole. A file that is still that
-    /// version need not be read to be trusted; any other is read once.
+    /// The version of its file when it was last verified. A file that still has this version is
+    /// trusted without reading it; any other is read once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<FileVersion>,
-    /// What its op warns of, under `warning` in its metadata: a hit warns as the run did.
+    /// The warning of its op, from `warning` in its metadata, so that a cache hit repeats the
+    /// warning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
 }
@@ -81,53 +82,54 @@ pub struct Object {
 pub struct Finished {
     /// The digest of `cache_key`.
     pub key: Digest,
-    /// Everything that decided its bytes.
+    /// The cache key: everything that decided the bytes.
     pub cache_key: CacheKey,
-    /// What it made, by port.
+    /// The outputs, by port.
     pub outputs: BTreeMap<String, Object>,
-    /// How long it took.
+    /// The durations.
     pub times: Times,
     /// The warnings of its op; a cache hit repeats them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
 
-/// How long a step took.
+/// The durations of a step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Times {
-    /// All of it: reading inputs, the op, keeping outputs.
+    /// The duration in seconds, with reading inputs and writing outputs.
     pub seconds: f64,
-    /// The op alone.
+    /// The duration in seconds of the op alone.
     pub op_seconds: f64,
-    /// Seconds of processor time, over all threads; shared evenly with steps at the same time.
+    /// Seconds of processor time over all threads, divided evenly among steps that run at the same
+    /// time.
     #[serde(default)]
     pub cpu_seconds: f64,
-    /// Seconds for which it held GPUs, over all of them: two GPUs for a second are two. None of a step
-    /// that had none.
+    /// Seconds for which the step held GPUs, over all of them: two GPUs for a second are two. Zero
+    /// without a GPU.
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub gpu_seconds: f64,
-    /// The most bytes the process held meanwhile; 0 where the system does not say.
+    /// The peak memory of the process during the step in bytes; 0 where the system does not tell.
     #[serde(default)]
     pub peak_bytes: u64,
-    /// Seconds between the states that the op saved on its way: of a training, each epoch.
+    /// Seconds between the checkpoints that the op saved, such as one each epoch of a training.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub laps: Vec<f64>,
-    /// Rows that were taken from an earlier run instead of being computed.
+    /// Rows taken from an earlier run instead of computed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub rows_reused: usize,
 }
 
-/// For serde, which asks by reference.
+/// True for zero; serde's `skip_serializing_if` passes a reference.
 pub(crate) fn is_zero(count: &usize) -> bool {
     *count == 0
 }
 
-/// The same of seconds.
+/// True for zero seconds.
 pub(crate) fn is_nothing(seconds: &f64) -> bool {
     *seconds == 0.0
 }
 
-/// A folder of objects and a journal. Several processes may use one store.
+/// A folder of objects and a journal, which several processes may share.
 pub struct Store {
     root: PathBuf,
     disk: Disk,
@@ -143,12 +145,12 @@ const IN_USE: &str = "in-use";
 const FILES: &str = "files-v1";
 /// All folders of a store.
 const FOLDERS: [&str; 8] = [OBJECTS, LOCKS, TMP, LOGS, FIGURES, UP_TO_DATE, NOTES, CHECKPOINTS];
-/// The longest index of files, list or note that is read.
+/// The largest length in bytes of an index, a list or a note that is read.
 pub(crate) const LONGEST: u64 = 1 << 30;
 
 impl Store {
-    /// Opens the store in a folder, which is made if it is not there. What killed processes left
-    /// unfinished is removed.
+    /// Opens the store in a folder, which is made if it does not exist, and removes unfinished
+    /// files of killed processes.
     ///
     /// # Errors
     /// When the folder cannot be made or be a store, or the journal cannot be read.
@@ -158,8 +160,8 @@ impl Store {
         Self::open_on(root, Disk::default())
     }
 
-    /// Opens the store in a folder if one is there. Where there is none, it is as empty as a new one,
-    /// and nothing is made.
+    /// Opens the store in a folder if there is one. Otherwise the store is empty, and nothing is
+    /// created.
     ///
     /// # Errors
     /// When the folder cannot be a store or the journal cannot be read.
@@ -172,7 +174,7 @@ impl Store {
         Self::on(root, &Disk::default().below(root), in_use)
     }
 
-    /// Whether a folder is a store.
+    /// True if the folder is a store.
     pub fn is_at(root: &Path) -> bool {
         [OBJECTS, TMP].iter().any(|folder| root.join(folder).symlink_metadata().is_ok())
     }
@@ -201,12 +203,12 @@ impl Store {
         Ok(Self { root: root.to_owned(), disk: disk.clone(), journal, files, in_use })
     }
 
-    /// The folder.
+    /// The folder of the store.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Digests of files outside the store.
+    /// The index of digests of files outside the store.
     pub fn files(&self) -> &FileIndex {
         self.files.get_or_init(|| {
             let text = self.disk.read(&self.root.join(FILES), LONGEST);
@@ -214,7 +216,7 @@ impl Store {
         })
     }
 
-    /// Keeps what was learned about files outside the store; where there is no store, nothing.
+    /// Saves the index of files outside the store; does nothing if the store does not exist.
     ///
     /// # Errors
     /// When the index cannot be written.
@@ -226,12 +228,13 @@ impl Store {
         self.write_whole("write", &self.root.join(FILES), &bytes)
     }
 
-    /// Whether the folder is a store already.
+    /// True if the folder of the store exists.
     fn is_made(&self) -> bool {
         !matches!(&self.in_use, Err(fault) if fault.kind() == io::ErrorKind::NotFound)
     }
 
-    /// Ends the waits for other processes as soon as `stop` becomes true. Said once.
+    /// Ends all waits for other processes as soon as `stop` becomes true. Only the first call
+    /// counts.
     pub fn stop_waiting_if(&self, stop: impl Fn() -> bool + Send + Sync + 'static) {
         self.journal.stop_waiting_if(Box::new(stop));
     }
@@ -244,16 +247,16 @@ impl Store {
         self.journal.refresh()
     }
 
-    /// The finished step of that key, if all its objects are there and whole. An object whose file
-    /// is not the version that was last seen whole is read.
+    /// The finished step of that key, if all its objects exist and are intact. An object whose file
+    /// has another version than the last verified one is read.
     pub fn finished(&self, key: &Digest) -> Option<Finished> {
         self.journal.get(key).and_then(|finished| self.if_whole(finished))
     }
 
-    /// The same for a key at hand, which it takes: the quick way to look at many steps.
+    /// The finished step of a key that the caller passes by value: the fast lookup for many steps.
     ///
     /// # Errors
-    /// The key, where the step is not there.
+    /// The key, if there is no such step.
     pub fn hit(&self, cache_key: CacheKey, key: Digest) -> Result<Finished, CacheKey> {
         let Some(made) = self.journal.made(&key) else { return Err(cache_key) };
         if made.outputs.values().all(|object| self.is_as_seen(object)) {
@@ -278,12 +281,12 @@ impl Store {
                 object.seen = Some(self.verify(&object.digest).ok()?);
             }
         }
-        // The next process need not read it again; in a read-only store it has to.
+        // The next process need not read it again. A read-only store does not allow this.
         let _ = self.journal.append(&seen);
         Some(finished)
     }
 
-    /// The ports of a finished step whose objects are no longer whole, and what is wrong.
+    /// The outputs of a finished step whose objects are missing or damaged: port and error.
     pub fn lost(&self, key: &Digest) -> Vec<(String, StoreError)> {
         let outputs = self.journal.get(key).into_iter().flat_map(|finished| finished.outputs);
         let lost = outputs.filter_map(|(port, object)| {
@@ -293,14 +296,15 @@ impl Store {
         lost.collect()
     }
 
-    /// Every finished step the journal knows, in the order of their keys. It reads all of it: ask
-    /// only when a step is not there.
+    /// All finished steps in the journal, in the order of their keys. This parses the whole
+    /// journal, so it should be called only after a cache miss.
     pub fn history(&self) -> Vec<Finished> {
         self.journal.all()
     }
 
-    /// Records that a step is finished: once this returns, it outlives a loss of power. Its objects
-    /// must have been [`put`](Self::put) before. Steps that finish together are synced together.
+    /// Records that a step is finished. Once this returns, the record survives a loss of power. The
+    /// objects must have been [`put`](Self::put) before. Steps that finish together are synced
+    /// together.
     ///
     /// # Errors
     /// When the journal cannot be written.
@@ -308,7 +312,7 @@ impl Store {
         self.journal.append(&finished).map_err(|error| self.or_gone(error))
     }
 
-    /// Writes a file of the store: it is whole, or it is not there.
+    /// Writes a file of the store atomically: afterwards it is complete, or it does not exist.
     pub(crate) fn write_whole(
         &self,
         action: &'static str,
@@ -328,7 +332,7 @@ impl Store {
         self.or_gone(StoreError::io(action, path)(fault))
     }
 
-    /// A store that was taken away is a clearer reason than a file that is not there.
+    /// Replaces an error by a clearer one if the folder of the store has been removed.
     fn or_gone(&self, error: StoreError) -> StoreError {
         match error {
             StoreError::Io { ref source, .. } if source.kind() == io::ErrorKind::NotFound => {
@@ -340,7 +344,7 @@ impl Store {
     }
 }
 
-/// Whether a folder can be a store: it is one, or nothing has its name.
+/// Checks that a folder can be a store: it is one, or its path does not exist.
 fn fit(root: &Path) -> Result<(), StoreError> {
     match fs::metadata(root) {
         Ok(there) if !there.is_dir() => {
@@ -351,26 +355,26 @@ fn fit(root: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Writes a whole file: a temporary one beside it, synced, then renamed.
+/// Writes a file atomically: a temporary file beside it is synced and renamed.
 ///
 /// # Errors
-/// When the file system refuses; then what was there before is still there.
+/// When the file system refuses; the earlier file is then unchanged.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_and(path, bytes, File::sync_data)
 }
 
-/// The same for a file that can be made again: readers find it whole or not at all, but a loss of
-/// power may take it.
+/// Writes a file that can be made again: readers find it complete or not at all, but a loss of
+/// power may remove it.
 ///
 /// # Errors
-/// When the file system refuses; then what was there before is still there.
+/// When the file system refuses; the earlier file is then unchanged.
 pub fn write_renewable(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_and(path, bytes, |_| Ok(()))
 }
 
 fn write_and(path: &Path, bytes: &[u8], sync: fn(&File) -> io::Result<()>) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    // As readable as any new file: by default temporary files are their owner's alone.
+    // The usual permissions of a new file: by default only the owner can read a temporary file.
     let mode = fs::Permissions::from_mode(0o666);
     let mut file = tempfile::Builder::new().permissions(mode).tempfile_in(folder)?;
     file.write_all(bytes)?;

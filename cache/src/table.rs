@@ -10,7 +10,7 @@ pub enum Column {
     Text(Vec<String>),
     /// Whole numbers.
     Int(Vec<i64>),
-    /// Real numbers in double precision; NaN marks a value that is not defined.
+    /// Real numbers in double precision; NaN marks an undefined value.
     Real(Vec<f64>),
     /// One array of single-precision numbers a row, all of one shape.
     Array(Array),
@@ -41,12 +41,12 @@ impl Array {
         &self.shape
     }
 
-    /// How many numbers a row holds.
+    /// The number of values in a row.
     pub fn width(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// How many rows there are.
+    /// The number of rows.
     pub fn rows(&self) -> usize {
         self.values.len() / self.width()
     }
@@ -61,14 +61,14 @@ impl Array {
         &self.values[index * self.width()..][..self.width()]
     }
 
-    /// All numbers for oneself: without a copy if nobody else holds them.
+    /// All numbers as an owned vector, without a copy if they have no other owner.
     pub fn into_values(self) -> Vec<f32> {
         Arc::unwrap_or_clone(self.values)
     }
 }
 
 impl Column {
-    /// How many rows the column has.
+    /// The number of rows.
     pub fn len(&self) -> usize {
         match self {
             Column::Text(values) => values.len(),
@@ -78,7 +78,7 @@ impl Column {
         }
     }
 
-    /// Whether the column has no row.
+    /// True if the column has no rows.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -88,7 +88,7 @@ impl Column {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Table {
     columns: Vec<(String, Column)>,
-    /// The place of each column by its name: a table from outside may have 100,000 of them.
+    /// The position of each column by its name, since a table may have 100,000 columns.
     places: HashMap<String, usize>,
 }
 
@@ -146,12 +146,12 @@ impl Table {
         self.columns.iter().map(|(name, column)| (name.as_str(), column))
     }
 
-    /// All columns in order, for oneself.
+    /// All columns in order, by value.
     pub fn into_columns(self) -> Vec<(String, Column)> {
         self.columns
     }
 
-    /// How many rows there are.
+    /// The number of rows.
     pub fn rows(&self) -> usize {
         self.columns.first().map_or(0, |(_, column)| column.len())
     }

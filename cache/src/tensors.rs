@@ -21,7 +21,8 @@ pub struct Tensor {
 /// Tensors by name, in the order of their names.
 pub type Tensors = BTreeMap<String, Tensor>;
 
-/// The bytes of a safetensors file. `meta` becomes its `__metadata__` under the one name `engine`.
+/// The bytes of a safetensors file. `meta` becomes its `__metadata__` under the single name
+/// `engine`.
 pub(crate) fn to_bytes(tensors: &Tensors, meta: &str) -> Result<Vec<u8>, String> {
     let views = tensors.iter().map(|(name, tensor)| {
         TensorView::new(Dtype::F32, tensor.shape.clone(), bytemuck::cast_slice(&tensor.values))
@@ -32,8 +33,8 @@ pub(crate) fn to_bytes(tensors: &Tensors, meta: &str) -> Result<Vec<u8>, String>
     safetensors::serialize(views, Some(info)).map_err(|fault| fault.to_string())
 }
 
-/// The tensors and the metadata of an open safetensors file, which is read only if it is as long as
-/// its header says.
+/// The tensors and the metadata of an open safetensors file. The file is read only if its length
+/// agrees with its header.
 pub(crate) fn read(file: &File) -> Result<(Tensors, String), String> {
     let fault = |fault: io::Error| fault.to_string();
     let mut length = [0; 8];
@@ -58,7 +59,7 @@ pub(crate) fn read(file: &File) -> Result<(Tensors, String), String> {
     from_bytes(&bytes)
 }
 
-/// The longest header that the format allows.
+/// The length in bytes of the longest header that the format allows.
 const LONGEST_HEADER: u64 = 100_000_000;
 
 /// The tensors and the metadata of a safetensors file.

@@ -1,5 +1,6 @@
-//! Files outside the store, read only as long as they hold what was hashed. A digest is taken when sources
-//! are listed, and a file is read later, by its path: whoever reads it checks that both saw the same bytes.
+//! Reading of files outside the store with a check that they hold the bytes that were hashed. The
+//! digest is taken when sources are listed and the file is read later by its path, so the reader
+//! checks that both saw the same bytes.
 
 use crate::{Digest, file_version::FileVersion, regular};
 use std::{
@@ -11,16 +12,16 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-/// Why a file could not be read as it was listed.
+/// The error of a file that could not be read as it was listed.
 #[derive(Debug)]
 pub enum Unread {
-    /// It cannot be read at all.
+    /// The file cannot be read.
     Io(io::Error),
-    /// It holds other bytes than those that were hashed.
+    /// The file has other bytes than those hashed.
     Changed,
 }
 
-/// What became of the file, to follow its name.
+/// Writes the error as the end of a sentence that begins with the name of the file.
 impl fmt::Display for Unread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -38,7 +39,7 @@ impl From<io::Error> for Unread {
     }
 }
 
-/// Fills `bytes` with a whole file, in place of what they watched.
+/// Fills `bytes` with the whole file, replacing earlier content.
 ///
 /// # Errors
 /// When it cannot be read, or when its bytes have another digest.
@@ -48,7 +49,7 @@ pub fn read(path: &Path, digest: &Digest, bytes: &mut Vec<u8>) -> Result<(), Unr
     if Digest::of(bytes) == *digest { Ok(()) } else { Err(Unread::Changed) }
 }
 
-/// A file that is read from its start to its end, and hashed on the way.
+/// A file that is read from start to end and hashed while it is read.
 pub struct Hashed {
     file: File,
     hasher: blake3::Hasher,
@@ -63,8 +64,8 @@ impl Hashed {
         Ok(Self { file: regular::open(path)?, hasher: blake3::Hasher::new() })
     }
 
-    /// Reads the rest and compares all bytes with a digest. What was read before this is to be used
-    /// only after it.
+    /// Reads the rest and compares the digest of all bytes. Bytes read before this call must only
+    /// be used after it succeeds.
     ///
     /// # Errors
     /// When the rest cannot be read, or when the bytes have another digest.
@@ -91,21 +92,21 @@ impl Read for Hashed {
     }
 }
 
-/// A file that is read in pieces, or by another program, while it must stay as it is.
+/// A file that must not change while it is read in pieces or by another program.
 ///
-/// It is hashed once. From then on its version tells of every change, also of one that was taken back.
+/// It is hashed once. From then on its version shows every change, also one that was undone.
 pub struct Watched {
     path: PathBuf,
     file: File,
     stat: FileVersion,
 }
 
-/// How long a file is waited for whose version does not yet tell of the next change.
+/// The longest wait for a file whose version would not yet show the next change.
 const LONGEST_WAIT: Duration = Duration::from_millis(2_100);
 
 impl Watched {
-    /// Opens a file and hashes it. A file that was written a moment ago is waited for, since another write
-    /// within the same tick of the clock would leave the same version behind.
+    /// Opens a file and hashes it. If it was written just now, this waits, since another write
+    /// within the same tick of the clock would leave the same version.
     ///
     /// # Errors
     /// When it cannot be read, or when its bytes have another digest.
@@ -129,11 +130,11 @@ impl Watched {
         &self.file
     }
 
-    /// Whether the path still leads to the same version. What was read before this is to be used only
-    /// after it.
+    /// Checks that the path still leads to the same version. Bytes read before this call must only
+    /// be used after it succeeds.
     ///
     /// # Errors
-    /// When it does not, or nobody can say.
+    /// When the version differs or cannot be determined.
     pub fn check(&self) -> Result<(), Unread> {
         match fs::metadata(&self.path) {
             Ok(metadata) if FileVersion::of(&metadata) == self.stat => Ok(()),

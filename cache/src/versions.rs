@@ -1,5 +1,5 @@
-//! Paths and the versions that they had. Whether anything has changed since is a look at each of them;
-//! no file is opened.
+//! Paths with their versions. To find out if any has changed takes the metadata of each; no file is
+//! opened.
 
 use crate::file_version::FileVersion;
 use rayon::prelude::*;
@@ -11,20 +11,20 @@ use std::{
     time::SystemTime,
 };
 
-/// Paths, each with the version that it had, or with nothing where nothing was there.
+/// Paths, each with its version, or `None` where there was no file.
 ///
-/// On disk it is text, a line a path: size, inode, time of modification, time of change and path, or
-/// `-` and path, with spaces between.
+/// On disk it is text with one line for each path: size, inode, time of modification, time of
+/// change and path, or `-` and path, separated by spaces.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Versions(Vec<(PathBuf, Option<FileVersion>)>);
 
-/// Paths that are not worth a thread of their own.
+/// The number of paths below which a thread of their own is not worth its cost.
 const FEW: usize = 256;
 
 impl Versions {
-    /// The versions that these paths have now. A folder is another version once something in it
-    /// comes or goes. `None` if one of them may have changed after `looked`, when it was first looked
-    /// into, or cannot stand on a line.
+    /// The present versions of these paths. The version of a folder changes when an entry is added
+    /// or removed. `None` if a path may have changed after `looked`, the time of the first lookup,
+    /// or contains a line break.
     pub fn of(paths: Vec<PathBuf>, looked: SystemTime) -> Option<Self> {
         let seen = paths.into_par_iter().with_min_len(FEW).map(|path| {
             let stat = version(&path);
@@ -34,12 +34,12 @@ impl Versions {
         seen.collect::<Option<Vec<_>>>().map(Self)
     }
 
-    /// Whether all paths still have their versions.
+    /// True if all paths still have their versions.
     pub fn hold(&self) -> bool {
         self.0.par_iter().with_min_len(FEW).all(|(path, seen)| version(path) == *seen)
     }
 
-    /// The text to keep.
+    /// The text to save.
     pub fn to_text(&self) -> Vec<u8> {
         let mut text = Vec::new();
         for (path, seen) in &self.0 {
@@ -52,7 +52,7 @@ impl Versions {
         text
     }
 
-    /// What was kept; `None` where a line is damaged.
+    /// Parses the saved text; `None` if a line is damaged.
     pub fn from_text(text: &[u8]) -> Option<Self> {
         let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
         lines.map(read_line).collect::<Option<Vec<_>>>().map(Self)
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
     use std::{thread, time::Duration};
 
-    /// A folder with a file, whose last change is some time ago.
+    /// A folder with a file whose last change is long enough ago.
     fn settled() -> (tempfile::TempDir, Vec<PathBuf>) {
         let folder = tempfile::tempdir().expect("a folder");
         let (file, absent) = (folder.path().join("a b.txt"), folder.path().join("absent"));

@@ -1,4 +1,4 @@
-//! Where an op does its heavy work, and which GPUs there are.
+//! The device on which an op computes, and the list of GPUs.
 
 use crate::math::random::{Purpose, Random};
 use crate::nn::backend::{Backend, Batches, State};
@@ -15,7 +15,7 @@ use crate::op::{Detached, OpError};
 use cache::Array;
 use std::path::Path;
 
-/// Where an op does its heavy work.
+/// The device on which an op computes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Device {
     /// The processor.
@@ -26,7 +26,7 @@ pub enum Device {
 }
 
 impl Device {
-    /// The name in keys: results of the same name are taken for each other.
+    /// The name in keys. Results with the same name count as equal.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Cpu => "cpu",
@@ -34,7 +34,7 @@ impl Device {
         }
     }
 
-    /// The same, on the first of these GPUs if it is on one.
+    /// The same device, or the first of the given GPUs if it is a GPU.
     #[must_use]
     pub fn on(&self, gpus: &[usize]) -> Self {
         match (self, gpus.first()) {
@@ -46,40 +46,40 @@ impl Device {
     }
 }
 
-/// The GPUs that CUDA's driver, in this file, shows.
+/// The GPUs that the CUDA driver in this file lists.
 ///
 /// # Errors
-/// A sentence on why it shows none.
+/// The reason why it lists none.
 pub fn gpus(driver: &Path) -> Result<Vec<GpuInfo>, String> {
     device::gpus(driver)
 }
 
-/// The version of NVIDIA's run-time compiler in this file.
+/// The version of NVIDIA's run-time compiler (NVRTC) in this file.
 ///
 /// # Errors
-/// A sentence on why it cannot be asked.
+/// The reason why the version cannot be read.
 pub fn nvrtc_version(path: &Path) -> Result<(i32, i32), String> {
     let version = Nvrtc::open(path).and_then(|nvrtc| nvrtc.version());
     version.map_err(|error| error.to_string())
 }
 
-/// A network of the default size, to compare or to time.
+/// A network of the default size for comparisons and timings.
 pub struct Case {
     variational: bool,
     batch_norm: bool,
     precision: Precision,
 }
 
-/// What a comparison of GPU and CPU found.
+/// The result of a comparison of GPU and CPU.
 pub struct Comparison {
-    /// Whether every bound holds.
+    /// True if every bound holds.
     pub holds: bool,
-    /// What was compared, by how much it may differ, and by how much it does.
+    /// The compared quantities, with their bounds and differences.
     pub text: String,
 }
 
-/// Bounds of a comparison: losses, gradients of each layer, latent means. Rounding moves few numbers
-/// across the bend of a ReLU, but those that it moves lose all of their gradient.
+/// The bounds of a comparison: losses, gradients of each layer, latent means. Rounding moves few
+/// values across the bend of a ReLU, but each of these loses its whole gradient.
 fn bounds(precision: Precision) -> [f64; 3] {
     match precision {
         Precision::F32 => [1e-3, 1e-4, 1e-4],
@@ -89,10 +89,10 @@ fn bounds(precision: Precision) -> [f64; 3] {
 }
 
 const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::Tf32, Precision::Bf16];
-/// Steps whose losses are compared.
+/// The number of steps whose losses are compared.
 const STEPS: usize = 20;
 
-/// What a GPU is compared on.
+/// The networks on which GPU and CPU are compared.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for precision in PRECISIONS {
@@ -103,13 +103,13 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
-/// Tries a GPU on a little data, in every precision that it has: what must hold before models go to it
-/// unasked.
+/// Tests a GPU on a little data in every precision that it supports. It must pass before it is used
+/// by default.
 ///
 /// # Errors
 /// When the GPU fails, or differs from the CPU by more than rounding.
 pub fn trial(device: &Device) -> Result<(), OpError> {
-    /// Enough for every kernel, and few enough for a CPU of two cores.
+    /// Large enough for every kernel, and small enough for a CPU with two cores.
     const BATCH: usize = 16;
     let Place { ordinal, driver, .. } = place(device)?;
     let found = gpus(driver).map_err(OpError::failure)?;
@@ -131,25 +131,25 @@ pub fn trial(device: &Device) -> Result<(), OpError> {
     Ok(())
 }
 
-/// What a GPU is timed on.
+/// The networks on which a GPU is timed.
 pub fn timings() -> Vec<Case> {
     let both = |precision| [false, true].map(|variational| (variational, precision));
     let all = PRECISIONS.into_iter().flat_map(both);
     all.map(|(variational, precision)| Case { variational, batch_norm: false, precision }).collect()
 }
 
-/// As many clips as the published study has, to be timed on.
+/// Clips for timing, as many as in the published study.
 pub fn clips() -> Array {
     parity::clips(6705, [128, 130])
 }
 
 impl Case {
-    /// The model.
+    /// The name of the model.
     pub fn model(&self) -> &'static str {
         if self.variational { "beta_vae" } else { "autoencoder" }
     }
 
-    /// What its products multiply.
+    /// The precision of its matrix products.
     pub fn precision(&self) -> &'static str {
         match self.precision {
             Precision::F32 => "f32",
@@ -192,7 +192,7 @@ impl Case {
         }
     }
 
-    /// Trains on the CPU and on a GPU and compares them.
+    /// Trains on the CPU and on a GPU, and compares both.
     ///
     /// # Errors
     /// When either fails.
@@ -202,7 +202,7 @@ impl Case {
 
     fn compare_as(&self, plan: &Plan, device: &Device) -> Result<Comparison, OpError> {
         let place = place(device)?;
-        // The last batch of an epoch is a short one.
+        // The last batch of an epoch is shorter.
         let data = parity::clips(5 * plan.batch_size / 2, plan.architecture.input);
         let open = || Gpu::open(place, self.precision);
         let found = parity::compare(&open, plan, &data, STEPS)?;
@@ -227,7 +227,7 @@ impl Case {
         Ok(Comparison { holds, text })
     }
 
-    /// Puts the network and these clips on a GPU.
+    /// Copies the network and the clips to a GPU.
     ///
     /// # Errors
     /// When the GPU fails.
@@ -248,7 +248,7 @@ fn place(device: &Device) -> Result<&Place, OpError> {
     }
 }
 
-/// A network that trains on a GPU, to be timed.
+/// A network for timing that trains on a GPU.
 pub struct Trial {
     backend: OnDevice<Gpu>,
     order: Vec<u32>,
@@ -257,12 +257,12 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// Clips of an epoch.
+    /// The number of clips in an epoch.
     pub fn clips(&self) -> usize {
         self.order.len()
     }
 
-    /// Trains so many epochs more.
+    /// Trains for the given number of further epochs.
     ///
     /// # Errors
     /// When the GPU fails.

@@ -1,27 +1,27 @@
-//! Why an op could not do its work.
+//! Errors of ops.
 
-/// Whose fault it was.
+/// The cause of an error, which decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// The user's parameters or data: exit code 2.
+    /// Parameters or data of the user: exit code 2.
     Input,
-    /// Something failed while running: exit code 1.
+    /// A failure while running: exit code 1.
     Failure,
-    /// The run was cancelled: exit code 130.
+    /// A cancelled run: exit code 130.
     Cancelled,
 }
 
-/// Why an op could not do its work. The engine adds step and place.
+/// The error of an op. The engine adds the step and the source position.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct OpError {
-    /// Whose fault it was.
+    /// The cause.
     pub fault: ErrorKind,
-    /// The parameter it is about, if it is about one.
+    /// The parameter concerned, if any.
     pub param: Option<&'static str>,
     /// A lower-case sentence without a full stop.
     pub message: String,
-    /// What the user can do.
+    /// Advice for the user.
     pub help: Option<String>,
 }
 
@@ -30,27 +30,27 @@ impl OpError {
         Self { fault, param: None, message: message.into(), help: None }
     }
 
-    /// The data is unfit.
+    /// An error of unusable data.
     pub fn data(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Input, message)
     }
 
-    /// A parameter is unfit.
+    /// An error of a parameter.
     pub fn param(name: &'static str, message: impl Into<String>) -> Self {
         Self { param: Some(name), ..Self::new(ErrorKind::Input, message) }
     }
 
-    /// Something failed that is neither parameters nor data.
+    /// A failure that neither parameters nor data caused.
     pub fn failure(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Failure, message)
     }
 
-    /// The run was cancelled.
+    /// The error of a cancelled run.
     pub fn cancelled() -> Self {
         Self::new(ErrorKind::Cancelled, "cancelled")
     }
 
-    /// Adds what the user can do.
+    /// Adds advice for the user.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());

@@ -1,57 +1,59 @@
-//! What an op may ask of whoever runs it, besides files: earlier results, and programs.
+//! Services of the program that runs an op, besides files: outputs of earlier runs, warnings, and
+//! external programs.
 
 use crate::op::{Cancel, Detached, OpError};
 use cache::{Artifact, FileEntry, Table};
 
-/// What earlier runs of the same step made, with the same parameters and other inputs or files.
+/// Outputs of earlier runs of the same step, with the same parameters and other inputs or files.
 ///
-/// It spares work and never decides a byte: with it and without it an op makes the same.
+/// They only save work: the result of an op is the same without them.
 pub trait PriorOutputs: Sync {
-    /// What some of them made at a port.
+    /// The outputs of some earlier runs at a port.
     fn outputs(&self, port: &str) -> Vec<Artifact>;
 }
 
-/// Hears what the user should know although nothing failed.
+/// Receives warnings, which do not fail a step.
 pub trait Warnings: Sync {
-    /// A lower-case sentence without a full stop; it is shown, and kept with the run.
+    /// Adds a warning, a lower-case sentence without a full stop; it is shown and kept with the
+    /// run.
     fn warn(&self, message: &str);
 }
 
-/// Runs programs that are not the engine's.
+/// Runs external programs.
 pub trait Programs: Sync {
-    /// Writes the inputs, runs the program to its end, and reads what it made at each of
-    /// `outputs`, in their order.
+    /// Writes the inputs, runs the program to its end, and reads the table of each of `outputs`, in
+    /// their order.
     ///
     /// # Errors
-    /// When it cannot be started, fails, is cancelled, or leaves out an output.
+    /// When the program cannot be started, fails, is cancelled, or does not write an output.
     fn run(&self, program: &Program<'_>, cancel: &dyn Cancel) -> Result<Vec<Table>, OpError>;
 }
 
-/// A program, and the files between it and the engine.
+/// An external program with its inputs and outputs.
 #[derive(Debug)]
 pub struct Program<'a> {
-    /// The program and its arguments, each in pieces to be joined.
+    /// The program and its arguments, each in pieces that are joined.
     pub command: Vec<Vec<Piece<'a>>>,
-    /// What it reads, by name.
+    /// The inputs, by name.
     pub inputs: Vec<(&'a str, &'a Artifact)>,
-    /// The names of what it makes.
+    /// The names of the outputs.
     pub outputs: Vec<&'a str>,
-    /// Variables of its environment.
+    /// The environment variables that are set.
     pub variables: Vec<(&'a str, String)>,
-    /// Names of variables that it sees as the engine does.
+    /// The names of environment variables that are passed on unchanged.
     pub passed: &'a [String],
-    /// Files whose content decides what it does; they must not change while it runs.
+    /// Files on whose content the result depends; they must not change during the run.
     pub files: &'a [FileEntry],
 }
 
 /// A piece of an argument.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece<'a> {
-    /// Text as it is.
+    /// Literal text.
     Text(String),
     /// The path of the file of an input.
     Input(&'a str),
-    /// The path at which the file of an output shall be.
+    /// The path for the file of an output.
     Output(&'a str),
 }
 

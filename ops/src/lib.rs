@@ -1,7 +1,7 @@
-//! What a step computes.
+//! Ops, the computations of steps.
 //!
-//! Each op is one file in the room of its stage; [`table::OPS`] lists them all. An op knows
-//! nothing of YAML, of the DAG or of the store: it maps artifacts to artifacts.
+//! Each op is one file in the module of its stage; [`table::OPS`] lists all of them. An op maps
+//! artifacts to artifacts and knows nothing of YAML, of the DAG or of the store.
 
 #[macro_use]
 pub mod math;

@@ -1,28 +1,28 @@
-//! How much memory ops take: what their estimates have in common. All of it in floating point, since
-//! silly sizes would not fit whole numbers.
+//! Common parts of the memory estimates of ops. They use floating point, since absurd sizes would
+//! overflow whole numbers.
 
 use cache::Shape;
 
-/// Bytes of a number in features.
+/// The bytes of a number in features.
 const NARROW: f64 = 4.0;
-/// Bytes of a number that is computed with.
+/// The bytes of a number in computations.
 pub const WIDE: f64 = 8.0;
 
-/// Threads that a machine is taken to have: ops do not know how many there are.
+/// The assumed number of threads, since ops do not know the real one.
 const THREADS: f64 = 8.0;
 
-/// Rows and width of the first input, and its bytes.
+/// The rows and width of the first input, and its bytes.
 pub struct Features {
-    /// Rows.
+    /// The number of rows.
     pub n: f64,
-    /// Numbers in a row.
+    /// The number of values in a row.
     pub width: f64,
-    /// Bytes of all of them.
+    /// The bytes of all values.
     pub bytes: f64,
 }
 
 impl Features {
-    /// None as long as the shape is not known.
+    /// The sizes of the first input; `None` if its shape is not known yet.
     pub fn of(inputs: &[Option<Shape>]) -> Option<Self> {
         let shape = inputs.first()?.as_ref()?;
         let n = shape.rows? as f64;
@@ -30,23 +30,23 @@ impl Features {
         Some(Self { n, width, bytes: NARROW * n * width })
     }
 
-    /// Of the search for the neighbours of each row: the rows once more, laid out for the search, and
-    /// what is found, before and after it is put together.
+    /// The bytes of a search for the neighbours of each row: the rows copied for the search, and
+    /// the results before and after they are joined.
     pub fn neighbors(&self, each: f64) -> f64 {
         self.bytes + 40.0 * self.n * each
     }
 }
 
-/// Of one image a clip: beside the images, each thread holds a recording of so many samples, resampled
-/// and taken apart.
+/// The bytes of an op that makes one image for each clip: the images, and for each thread a
+/// recording of `samples` samples, its resampled form and its spectrum.
 pub fn of_images(inputs: &[Option<Shape>], image: [usize; 2], samples: usize) -> Option<u64> {
     let clips = inputs.first()?.as_ref()?.rows? as f64;
     let [height, width] = image.map(|n| n as f64);
     whole(NARROW * (clips * height * width + THREADS * 6.0 * samples as f64))
 }
 
-/// Bytes as they are told.
+/// The number of bytes as an integer.
 pub fn whole(bytes: f64) -> Option<u64> {
-    // Casts saturate.
+    // The cast saturates.
     Some(bytes as u64)
 }

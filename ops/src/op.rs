@@ -1,4 +1,4 @@
-//! What an op is: parameters, ports, a check of shapes, and a run.
+//! The definition of an op: parameters, ports, a check of shapes, and a run.
 
 use crate::device::Device;
 pub use crate::error::{ErrorKind, OpError};
@@ -10,109 +10,110 @@ use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 use std::path::PathBuf;
 
-/// Whether an op's bytes are the same on every device.
+/// The reproducibility of an op's bytes across devices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Determinism {
-    /// The same bytes everywhere: a result may be used wherever it was made.
+    /// The same bytes on every device, so that a result can be reused anywhere.
     Bitwise,
-    /// Equal within a tolerance across devices: the device is part of the key.
+    /// Equal within a tolerance across devices, so that the device is part of the key.
     Tolerant,
 }
 
-/// Files an op reads from outside the store. The engine lists and hashes them; their content,
+/// The files outside the store that an op reads. The engine lists and hashes them; their content,
 /// not their path, enters the key.
 #[derive(Clone, Debug)]
 pub struct Source {
     /// The parameter that holds the path.
     pub param: &'static str,
-    /// Its value.
+    /// The value of the parameter.
     pub path: PathBuf,
-    /// Which files under it count.
+    /// The selection of files under the path.
     pub select: Select,
-    /// What a user can do when nothing is there.
+    /// Advice for the user if no file is found.
     pub missing: Option<&'static str>,
 }
 
-/// Which files of a source count.
+/// The selection of a source's files.
 #[derive(Clone, Debug)]
 pub enum Select {
     /// The file itself.
     File,
-    /// Every file below the folder with one of these extensions (lower case, without the dot);
-    /// a path to a file is taken as it is.
+    /// Every file below the folder with one of these extensions (lower case, without the dot); a
+    /// path to a file selects that file.
     Tree(&'static [&'static str]),
-    /// The CSV file itself and every file its column of this name lists, relative to its folder.
-    /// Files that do not exist are left out: the op reports them.
+    /// The CSV file itself and every file listed in its column of this name, relative to its
+    /// folder. Files that do not exist are left out; the op reports them.
     Listed(&'static str),
-    /// The file itself where there is one: a word of a parameter that may name a file, but need
-    /// not. The parameter stays in the key beside the content.
+    /// The file itself if it exists: a word of a parameter that may, but need not, name a file. The
+    /// parameter stays in the key beside the content.
     Mentioned,
 }
 
-/// One unit of work: its fields are its parameters.
+/// An op, the computation of a step. Its fields are its parameters.
 pub trait Op: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static {
     /// The name in YAML; also the name of the file.
     const NAME: &'static str;
-    /// Bumped when equal parameters and inputs may give other bytes.
+    /// The version, raised when equal parameters and inputs may give other bytes.
     const VERSION: u32;
-    /// What it reads.
+    /// The input ports.
     const INPUTS: &'static [Port];
-    /// What it makes; the first is what a step's bare name means.
+    /// The output ports; the bare name of a step refers to the first.
     const OUTPUTS: &'static [Port];
-    /// Whether it draws random numbers, so that the seed is part of the key.
+    /// True if it draws random numbers, so that the seed is part of the key.
     const SEEDED: bool = false;
-    /// Whether its bytes depend on the device.
+    /// The reproducibility of its bytes across devices.
     const DETERMINISM: Determinism = Determinism::Bitwise;
-    /// Whether it holds clusters against what chance and other choices give: a report that asks for
-    /// companions gets one of these for each of its rows, with the same inputs.
+    /// True if it compares clusters with chance and with other choices. A report that asks for
+    /// companions gets one for each of its rows, with the same inputs.
     const COMPANION: bool = false;
-    /// The metrics that its scores can hold; none where a user's program decides.
+    /// The metrics that its scores can have; none if an external program decides.
     const METRICS: &'static [crate::Measure] = &[];
-    /// Parameters that say only how far to go: runs that differ in them share checkpoints.
+    /// Parameters that only limit the length of the work; runs that differ in them share
+    /// checkpoints.
     const PROGRESSIVE: &'static [&'static str] = &[];
-    /// Whether row i of its output follows from row i of its one input and the parameters alone.
-    /// Then rows that an earlier run made are taken from it.
+    /// True if row i of its output follows from row i of its one input and the parameters alone, so
+    /// that rows of an earlier run can be reused.
     const ROW_WISE: bool = false;
-    /// Whether its parameters name its ports: then the constants are empty, and [`Op::inputs`] and
-    /// [`Op::outputs`] say what there is.
+    /// True if its parameters define its ports. The constants are then empty, and [`Op::inputs`]
+    /// and [`Op::outputs`] give the ports.
     const DYNAMIC_PORTS: bool = false;
 
-    /// What it reads with these parameters.
+    /// The input ports with these parameters.
     fn inputs(&self) -> &'static [Port] {
         Self::INPUTS
     }
 
-    /// What it makes with these parameters.
+    /// The output ports with these parameters.
     fn outputs(&self) -> &'static [Port] {
         Self::OUTPUTS
     }
 
-    /// Files it reads from outside the store.
+    /// The files outside the store that it reads.
     fn sources(&self) -> Vec<Source> {
         Vec::new()
     }
 
-    /// From the shapes of the inputs, in the order of [`Op::inputs`] (`None` for an optional one
-    /// left out), to the shapes of the outputs, in the order of [`Op::outputs`].
+    /// Computes the shapes of the outputs, in the order of [`Op::outputs`], from those of the
+    /// inputs, in the order of [`Op::inputs`] (`None` for an optional one left out).
     ///
     /// # Errors
-    /// When parameters contradict each other or the shapes cannot work, as far as both are known.
+    /// When parameters contradict each other or the shapes do not fit, as far as both are known.
     fn check(&self, inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError>;
 
-    /// Bytes of memory that it takes at its peak on the CPU, inputs and outputs among them, from the
-    /// shapes of the inputs: right within a factor of two. None where inputs and outputs are about
-    /// all, or as long as shapes are not known.
+    /// The peak memory on the CPU in bytes, including inputs and outputs, from the shapes of the
+    /// inputs; correct within a factor of two. `None` if it needs little besides inputs and
+    /// outputs, or if shapes are not known yet.
     fn memory(&self, _inputs: &[Option<Shape>]) -> Option<u64> {
         None
     }
 
-    /// What a user should know of these parameters although they work, each said like an error.
+    /// Warnings about valid parameters, each in the form of an error.
     fn warnings(&self, _inputs: &[Option<Shape>]) -> Vec<OpError> {
         Vec::new()
     }
 
-    /// Bytes of a GPU's memory that it takes where it runs on one, from the shapes of the inputs;
-    /// none if it uses no GPU, or as long as shapes are not known.
+    /// The bytes of GPU memory that it takes on a GPU, from the shapes of the inputs; `None` if it
+    /// uses no GPU, or if shapes are not known yet.
     fn gpu_memory(&self, _inputs: &[Option<Shape>]) -> Option<u64> {
         None
     }
@@ -120,7 +121,7 @@ pub trait Op: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static 
     /// Computes the outputs.
     ///
     /// # Errors
-    /// When the data is unfit, when something outside fails, or when the run is cancelled.
+    /// When the data is not usable, when something outside fails, or when the run is cancelled.
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError>;
 }
 
@@ -132,7 +133,7 @@ pub struct Inputs<'a> {
 }
 
 impl<'a> Inputs<'a> {
-    /// Inputs without anything.
+    /// Empty inputs.
     pub fn new() -> Self {
         Self::default()
     }
@@ -161,8 +162,8 @@ impl<'a> Inputs<'a> {
         self.artifacts.iter().find(|(name, _)| *name == port).map(|(_, artifact)| *artifact)
     }
 
-    /// What is connected to a port that takes several: labels with their artifacts, labels that are
-    /// all numbers by value, others as text.
+    /// The artifacts at a port that takes several, with their labels. Labels are sorted by value if
+    /// all are numbers, otherwise as text.
     pub fn gathered(&self, port: &str) -> Vec<(&'static str, &'a Artifact)> {
         let own = |(name, artifact): &(&'static str, &'a Artifact)| {
             let (of, label) = name.split_once('@')?;
@@ -197,8 +198,8 @@ impl<'a> Inputs<'a> {
         })
     }
 
-    /// `clip_id` and `features` at a port of kind matrix or spectrogram: at least one row, and
-    /// every number finite.
+    /// The columns `clip_id` and `features` at a port of kind matrix or spectrogram, with at least
+    /// one row and only finite numbers.
     ///
     /// # Errors
     /// When a column is missing, there is no row, or a number is NaN or infinite; the message
@@ -223,12 +224,12 @@ impl<'a> Inputs<'a> {
     }
 }
 
-/// What an op made, by port, in the order of its declaration.
+/// The outputs of an op, by port, in the order of its declaration.
 #[derive(Debug, Default)]
 pub struct Outputs(Vec<(&'static str, Artifact)>);
 
 impl Outputs {
-    /// Outputs without anything.
+    /// Empty outputs.
     pub fn new() -> Self {
         Self::default()
     }
@@ -251,45 +252,46 @@ impl Outputs {
     }
 }
 
-/// All that an op learns of the world.
+/// The context of an op's run.
 pub struct Ctx<'a> {
-    /// The seed of everything random.
+    /// The seed of all random numbers.
     pub seed: u64,
-    /// Where to say how far the work is.
+    /// Receives the progress.
     pub progress: &'a dyn Progress,
-    /// Whether the work should stop.
+    /// Tells if the run was cancelled.
     pub cancel: &'a dyn Cancel,
-    /// Where the file with this content lies now.
+    /// Locates files by their content.
     pub files: &'a dyn Locate,
-    /// States of long work, kept across runs.
+    /// The checkpoints of long work, kept across runs.
     pub checkpoints: &'a dyn Checkpoints,
-    /// Where the heavy work is done; ops whose bytes do not depend on it need not look.
+    /// The device for heavy computations; ops with the same bytes on every device may ignore it.
     pub device: &'a Device,
-    /// What earlier runs of the step made.
+    /// The outputs of earlier runs of the step.
     pub earlier: &'a dyn PriorOutputs,
-    /// Who runs programs.
+    /// Runs external programs.
     pub programs: &'a dyn Programs,
-    /// Who hears what the user should know although nothing failed.
+    /// Receives warnings.
     pub warnings: &'a dyn Warnings,
 }
 
 impl Ctx<'_> {
-    /// Stops here if the run was cancelled.
+    /// Returns an error if the run was cancelled.
     ///
     /// # Errors
-    /// [`OpError::cancelled`] if it was.
+    /// The error is [`OpError::cancelled`].
     pub fn stop_if_cancelled(&self) -> Result<(), OpError> {
         if self.cancel.is_cancelled() { Err(OpError::cancelled()) } else { Ok(()) }
     }
 }
 
-/// How far the work of a step is.
+/// Receives the progress of a step.
 pub trait Progress: Sync {
-    /// `done` of `total` units are finished; `note` is shown beside them ("loss 0.41").
+    /// Reports that `done` of `total` units are finished; `note` is shown beside them ("loss
+    /// 0.41").
     fn at(&self, done: u64, total: u64, note: &str);
 }
 
-/// Whether a run was cancelled.
+/// Tells if a run was cancelled.
 pub trait Cancel: Sync {
     /// True from the moment of cancellation on.
     fn is_cancelled(&self) -> bool;
@@ -297,23 +299,23 @@ pub trait Cancel: Sync {
 
 /// Finds files by content.
 pub trait Locate: Sync {
-    /// A path at which the file with this content lies.
+    /// A path of a file with this content, if one is known.
     fn path_of(&self, content: &Digest) -> Option<PathBuf>;
 }
 
-/// States of long work, numbered by how far it got, such as epochs.
+/// Checkpoints of long work, numbered by their position, such as the epoch.
 pub trait Checkpoints: Sync {
-    /// The state that got farthest, but not beyond `at_most`.
+    /// The checkpoint with the largest number that is not above `at_most`.
     fn load(&self, at_most: u64) -> Option<(u64, Tensors)>;
-    /// Keeps a state.
+    /// Keeps a checkpoint.
     ///
     /// # Errors
     /// When the store refuses it.
     fn save(&self, at: u64, state: &Tensors) -> Result<(), OpError>;
 }
 
-/// Nothing outside: no progress shown, never cancelled, no files, no checkpoints, no earlier run, no
-/// programs. For tests and for calling an op as a library.
+/// A host without services: no progress, cancellation, files, checkpoints, earlier runs or external
+/// programs. It is for tests and for calling an op as a library.
 pub struct Detached;
 
 impl Progress for Detached {
@@ -342,7 +344,7 @@ impl Checkpoints for Detached {
 }
 
 impl Detached {
-    /// A context with this seed and nothing else.
+    /// A context with this seed and without any services.
     pub fn with_seed(seed: u64) -> Ctx<'static> {
         Ctx {
             seed,

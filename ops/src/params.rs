@@ -1,5 +1,5 @@
-//! Types of parameters that carry their own limits, so that a wrong value is refused where it is
-//! written, and the JSON schema states the limit.
+//! Types of parameters with a limited range, so that an invalid value is refused where it is
+//! written, and the JSON schema states the limits.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

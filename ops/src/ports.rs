@@ -1,4 +1,4 @@
-//! Ports: what an op reads and makes, by name; some names come from parameters.
+//! Ports: the named inputs and outputs of an op, some of which come from parameters.
 
 use cache::Kind;
 use std::sync::Mutex;
@@ -8,26 +8,26 @@ use std::sync::Mutex;
 pub struct Port {
     /// The name in YAML.
     pub name: &'static str,
-    /// The kinds that fit. An output that may be of several kinds takes one of them by its inputs;
-    /// [`Op::check`](crate::Op::check) says which.
+    /// The accepted kinds. For an output with several kinds, [`Op::check`](crate::Op::check)
+    /// determines the kind from the inputs.
     pub kinds: &'static [Kind],
-    /// Whether a step may leave it out.
+    /// True if a step may leave it out.
     pub optional: bool,
-    /// Whether it takes several artifacts, each under a label.
+    /// True if it takes several artifacts, each under a label.
     pub variadic: bool,
-    /// One line on what it holds.
+    /// A description in one line.
     pub doc: &'static str,
 }
 
 impl Port {
-    /// What ops read that take any features as vectors.
+    /// The input port of ops that take any features as vectors.
     pub const FEATURES: Self = Self::new(
         "features",
         &[Kind::Matrix, Kind::Spectrogram],
         "One row of numbers a clip; images are taken row after row.",
     );
 
-    /// A port that every step has.
+    /// A required port.
     pub const fn new(name: &'static str, kinds: &'static [Kind], doc: &'static str) -> Self {
         Self { name, kinds, optional: false, variadic: false, doc }
     }
@@ -42,7 +42,7 @@ impl Port {
         Self { variadic: true, ..Self::new(name, kinds, doc) }
     }
 
-    /// Whether what is connected under a name is meant for it: its own, or a label of its own.
+    /// True if an input name belongs to this port: the name itself, or the name with a label.
     pub fn takes(&self, name: &str) -> bool {
         match name.split_once('@') {
             Some((port, _)) => self.variadic && port == self.name,
@@ -51,17 +51,17 @@ impl Port {
     }
 }
 
-/// The name of one of several artifacts at a port: `clusters@pca`. Names go into keys, and what an op
-/// makes may show the label.
+/// The name of one of several artifacts at a port: `clusters@pca`. Names are part of keys, and the
+/// output of an op may show the label.
 pub fn labelled(port: &str, label: &str) -> &'static str {
     named(&[(&format!("{port}@{label}"), &[])], "one of several")[0].name
 }
 
-/// Every list of ports that a pipeline of this process has named, each once.
+/// The distinct lists of ports that pipelines in this process have named.
 static NAMED: Mutex<Vec<&'static [Port]>> = Mutex::new(Vec::new());
 
-/// Ports of these names and kinds. They are kept for the life of the process, as those that an op
-/// declares are; equal ones are kept once, so memory is bounded by what the pipelines say.
+/// Ports with these names and kinds. They are kept for the life of the process, like those that an
+/// op declares. Equal ones are kept once, so memory is bounded by the pipelines.
 pub fn named(ports: &[(&str, &'static [Kind])], doc: &'static str) -> &'static [Port] {
     let mut known = NAMED.lock().expect("no thread panics while it holds the ports");
     let fits = |(port, asked): (&Port, &(&str, _))| (port.name, port.kinds) == *asked;

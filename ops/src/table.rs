@@ -1,4 +1,4 @@
-//! The table of all ops, and how the engine sees one without knowing its type.
+//! The table of all ops, and their interface for the engine independent of their types.
 
 use crate::metrics::measures::Measure;
 use crate::op::{Ctx, Determinism, Inputs, Op, OpError, Outputs, Port, Source};
@@ -45,38 +45,39 @@ pub fn find(name: &str) -> Option<&'static Entry> {
     OPS.iter().find(|entry| entry.name == name)
 }
 
-/// What is known of an op without its parameters.
+/// The description of an op, independent of its parameters.
 pub struct Entry {
     /// The name in YAML.
     pub name: &'static str,
     /// The version in the key.
     pub version: u32,
-    /// What it reads.
+    /// The input ports.
     pub inputs: &'static [Port],
-    /// What it makes.
+    /// The output ports.
     pub outputs: &'static [Port],
-    /// Whether the seed is part of the key.
+    /// True if the seed is part of the key.
     pub seeded: bool,
-    /// Whether its bytes depend on the device.
+    /// The reproducibility of its bytes across devices.
     pub determinism: Determinism,
-    /// Parameters that say only how far to go.
+    /// Parameters that only limit the length of the work.
     pub progressive: &'static [&'static str],
-    /// Whether each row of its output follows from one row of its input.
+    /// True if each row of its output follows from one row of its input.
     pub row_wise: bool,
-    /// Whether it holds clusters against chance and other choices.
+    /// True if it compares clusters with chance and with other choices.
     pub companion: bool,
-    /// The metrics that its scores can hold.
+    /// The metrics that its scores can have.
     pub metrics: &'static [Measure],
-    /// Whether the parameters name the ports, so that there are none here.
+    /// True if the parameters define the ports, so that none are listed here.
     pub open: bool,
     schema: fn() -> &'static Value,
     parse: fn(Value) -> Result<Box<dyn AnyOp>, ParamError>,
 }
 
-/// A parameter that does not fit.
+/// An invalid parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParamError {
-    /// Where: names of fields and numbers of list items; empty for the parameters as a whole.
+    /// The path to the value: names of fields and numbers of list items; empty for the parameters
+    /// as a whole.
     pub path: Vec<String>,
     /// A lower-case sentence without a full stop.
     pub message: String,
@@ -88,29 +89,29 @@ impl Entry {
         (self.schema)()
     }
 
-    /// Reads parameters.
+    /// Parses parameters.
     ///
     /// # Errors
-    /// The first parameter that does not fit.
+    /// The first invalid parameter.
     pub fn parse(&self, params: Value) -> Result<Box<dyn AnyOp>, ParamError> {
         (self.parse)(params)
     }
 
-    /// Of parameters those that differ from their defaults.
+    /// The parameters that differ from their defaults.
     pub fn changed(&self, params: Value) -> BTreeMap<String, Value> {
         changed(self.schema(), params)
     }
 }
 
-/// Parameters that differ from the defaults of a schema: a new parameter with a default changes
-/// neither keys nor metadata.
+/// The parameters that differ from the defaults of a schema, so that a new parameter with a default
+/// changes neither keys nor metadata.
 pub(crate) fn changed(schema: &Value, params: Value) -> BTreeMap<String, Value> {
     let default = |name: &str| schema.get("properties")?.get(name)?.get("default");
     let Value::Object(params) = params else { return BTreeMap::new() };
     params.into_iter().filter(|(name, value)| default(name) != Some(value)).collect()
 }
 
-/// An op with its parameters, of whatever type. What each method does, [`Op`] says.
+/// An op with its parameters, independent of its type. The methods are those of [`Op`].
 #[expect(missing_docs, reason = "each method is the one of `Op`")]
 pub trait AnyOp: Send + Sync {
     fn params(&self) -> Value;
@@ -154,7 +155,7 @@ impl<O: Op> AnyOp for O {
     }
 }
 
-/// The schema of an op's parameters, made once a process: each key of a step asks for it.
+/// The schema of an op's parameters, computed once a process, since each key of a step needs it.
 pub(crate) fn schema_of<O: Op>() -> &'static Value {
     static MADE: RwLock<Option<HashMap<TypeId, &'static Value>>> = RwLock::new(None);
     const NO_PANIC: &str = "no thread panics while it holds the schemas";

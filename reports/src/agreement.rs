@@ -1,5 +1,5 @@
-//! Companions of a table of clusters: whether other seeds find the same groups, what chance gives, and
-//! how much hangs on the number of groups.
+//! Companions of a table of clusterings: stability over seeds, comparison with chance, and the
+//! effect of the number of clusters.
 
 use crate::{
     document::{Block, Cell, Column, Row, Table},
@@ -8,7 +8,7 @@ use crate::{
 use cache::{Column as Values, Digest, Record, Store, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The companions of every row, where the pipeline asks for them.
+/// The companion sections of every row for which the pipeline asks for them.
 pub fn blocks(
     record: &Record,
     rows: &[ScoredRow],
@@ -65,10 +65,11 @@ fn number(value: Option<f64>) -> Cell {
     Cell { text: text.into(), value, id: None }
 }
 
-/// The score that speaks for a number of clusters: with labels the ARI.
+/// The metrics that compare numbers of clusters, in order of preference: ARI if there are labels,
+/// else the silhouette.
 const SPEAKS: [(&str, &str); 2] = [("ari", "ARI"), ("silhouette", "Silhouette")];
 
-/// How much hangs on the number of clusters.
+/// The table of the metric at each number of clusters.
 fn numbers_of_clusters(rows: &[ScoredRow]) -> Option<Block> {
     let number_of = |name: &str, metric: &str| -> Option<u64> {
         name.strip_prefix("k=")?.strip_suffix(metric)?.strip_suffix('.')?.parse().ok()
@@ -96,7 +97,8 @@ fn numbers_of_clusters(rows: &[ScoredRow]) -> Option<Block> {
     Some(Block::Table(table))
 }
 
-/// The mean ARI between the labels of every two seeds; none where fewer than two seeds have labels.
+/// The mean ARI between the labels of each pair of seeds. `None` if fewer than two seeds have
+/// labels.
 fn stability(row: &ScoredRow, store: &Store) -> Result<Option<f64>, StoreError> {
     if row.is_fixed() {
         return Ok(None);
@@ -125,8 +127,8 @@ fn labels(digest: &Digest, store: &Store) -> Result<Option<BTreeMap<String, i64>
     Ok(Some(clips.iter().cloned().zip(labels.iter().copied()).collect()))
 }
 
-/// The adjusted Rand index of two labellings of the same things: (Σ C(nᵢⱼ, 2) − E) / (M − E), with
-/// E = Σ C(aᵢ, 2) · Σ C(bⱼ, 2) / C(n, 2) and M the mean of the two sums. 1 where both are alike.
+/// The adjusted Rand index of two labelings of the same items: (Σ C(nᵢⱼ, 2) − E) / (M − E), with E
+/// = Σ C(aᵢ, 2) · Σ C(bⱼ, 2) / C(n, 2) and M the mean of the two sums. 1 if both agree.
 fn adjusted_rand(pairs: &[(i64, i64)]) -> f64 {
     let choose = |n: usize| n as f64 * (n as f64 - 1.0) / 2.0;
     let sum =
@@ -152,7 +154,7 @@ mod tests {
         let ari = |a: &[i64], b: &[i64]| {
             adjusted_rand(&a.iter().copied().zip(b.iter().copied()).collect::<Vec<_>>())
         };
-        // scikit-learn's documentation has the last two.
+        // The last two are from scikit-learn's documentation.
         assert_eq!(ari(&[0, 0, 1, 1], &[1, 1, 0, 0]), 1.0);
         assert_eq!(ari(&[], &[]), 1.0);
         assert!((ari(&[0, 0, 1, 2], &[0, 0, 1, 1]) - 0.571_428_571_428_571_4).abs() < 1e-15);

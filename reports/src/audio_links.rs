@@ -1,4 +1,4 @@
-//! Where the recordings of clips lie, as seen from a run's folder.
+//! Links to the recordings of clips, relative to the folder of a run.
 
 use crate::escape;
 use cache::{Digest, Kind, Record, Store, StoreError};
@@ -13,8 +13,8 @@ use std::{
 pub struct AudioLinks(HashMap<String, String>);
 
 impl AudioLinks {
-    /// Finds the clips that are files on this machine. The store's index of files outside knows
-    /// where each content was last seen; clips of an archive, or made on the way, are not heard.
+    /// Finds the clips that are files on this machine. The store's index of files gives the last
+    /// known path of each content. Clips from an archive and synthesised clips have no link.
     ///
     /// # Errors
     /// When the list of clips is missing from the store or damaged.
@@ -48,7 +48,7 @@ impl AudioLinks {
     }
 }
 
-/// The path of a file as an address from a folder.
+/// The address of a file, relative to a folder.
 fn address(
     path: &Path,
     from: &Path,
@@ -63,7 +63,7 @@ fn address(
     folder.as_ref().map(|folder| format!("{folder}{name}"))
 }
 
-/// The way from one folder to another, as an address that ends in `/` if it is not empty.
+/// The relative address from one folder to another, which ends in `/` unless it is empty.
 fn between(from: &Path, to: &Path) -> Option<String> {
     let [from, to] = [from, to].map(|path| path.components().collect::<Vec<Component<'_>>>());
     let shared = from.iter().zip(&to).take_while(|(a, b)| a == b).count();

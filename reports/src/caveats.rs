@@ -1,4 +1,4 @@
-//! What these very numbers can and cannot tell.
+//! Caveats: the limits of what the numbers of this run show.
 
 use crate::{
     document::{Block, Text},
@@ -9,7 +9,7 @@ use crate::{
 use cache::Record;
 use std::collections::BTreeSet;
 
-/// The caveats that apply; `lengths` are those of the clips.
+/// The caveats that apply; `lengths` are the remarks on the lengths of clips.
 pub fn blocks(record: &Record, table: &ScoreTable, lengths: Vec<String>) -> Vec<Block> {
     let caveats: Vec<Text> = caveats(record, table, lengths).into_iter().map(Text::from).collect();
     if caveats.is_empty() {
@@ -39,7 +39,7 @@ fn caveats(record: &Record, table: &ScoreTable, lengths: Vec<String>) -> Vec<Str
             published::listed(&geometric)
         ));
     }
-    // Of models, the section on latent spaces says it.
+    // For models, the section on latent spaces covers this.
     for row in rows.iter().filter(|row| row.latent.is_empty()) {
         if let Some(dimension) =
             row.value("effective_dimension").filter(|dimension| *dimension < 2.0)
@@ -74,7 +74,7 @@ fn sentence(remark: &str) -> String {
     format!("{first}{}.", letters.as_str().trim_end_matches('.'))
 }
 
-/// How far chance alone takes the agreement of so few clips, where that is not little.
+/// The caveat that so few clips give a high agreement by chance, if that is not negligible.
 fn few_clips(table: &ScoreTable) -> Option<String> {
     let metric = table.headline().filter(|metric| metric.uses_labels && metric.chance.is_some())?;
     let deviation = |row: &ScoredRow| row.value(&format!("{}_deviation", metric.name));
@@ -91,14 +91,14 @@ fn few_clips(table: &ScoreTable) -> Option<String> {
     })
 }
 
-/// That a point chosen by the labels is reported by the same labels.
+/// The caveat that a point chosen by the labels is scored by the same labels.
 fn selection(record: &Record, table: &ScoreTable) -> Option<String> {
     let objective = record.sweep.as_ref().and_then(|sweep| sweep.objective.as_deref());
     let by_labels = |row: &ScoredRow| {
         let mut metrics = table.columns.iter().filter(|metric| metric.uses_labels);
         metrics.any(|metric| row.value(&metric.name).is_some())
     };
-    // Several rows may show one point.
+    // Several rows may show the same point.
     let points: BTreeSet<String> = table
         .rows
         .iter()

@@ -1,4 +1,4 @@
-//! Which row is best, and whether the seeds bear it out.
+//! Comparison of rows: the best row, and the test over seeds of its lead.
 
 use crate::{
     scores::ScoredRow,
@@ -7,42 +7,44 @@ use crate::{
 };
 use cache::metric::Metric;
 
-/// The level at which a difference counts.
+/// The level below which a corrected p-value is significant.
 const LEVEL: f64 = 0.05;
 
-/// The best row by a metric of those that compare.
+/// The best row by a metric among the rows that can be compared.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PairedComparison {
     /// The metric.
     pub metric: String,
-    /// Its number among the rows.
+    /// The index of the row.
     pub best: usize,
-    /// How many comparisons were corrected for together.
+    /// The number of comparisons corrected together.
     pub comparisons: usize,
-    /// The row it is hardest to tell from, unless it is told from all of them.
+    /// The row from which it is hardest to distinguish, if there is any without a significant
+    /// difference.
     pub rival: Option<Rival>,
 }
 
-/// A row that the best one is not told from.
+/// A row that does not differ significantly from the best one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rival {
-    /// Its number among the rows.
+    /// The index of the row.
     pub row: usize,
-    /// Whether both come to the same on average.
+    /// True if both means are equal.
     pub is_equal: bool,
     /// The corrected p-value.
     pub p: f64,
-    /// How many further rows it is not told from.
+    /// The number of further rows that do not differ significantly.
     pub others: usize,
-    /// The seeds that both have.
+    /// The number of seeds that both have.
     pub seeds: usize,
-    /// About how many would tell them apart, if that can be said.
+    /// The approximate number of seeds that would give a significant difference, if it can be
+    /// computed.
     pub needed: Option<usize>,
 }
 
-/// The best row by each metric, of each set of rows that compare by it. Every other row is tested
-/// against it over their common seeds, and all these tests of a table are corrected together. There
-/// is none for a metric by which some row has fewer than two seeds in common with the best.
+/// The best row by each metric in each set of rows that can be compared by it. Every other row is
+/// tested against it over their common seeds, and all tests of a table are corrected together. A
+/// metric is left out if some row has fewer than two seeds in common with the best.
 pub fn outcomes(rows: &[ScoredRow], metrics: &[Metric], test: Test) -> Vec<PairedComparison> {
     let mut found = Vec::new();
     for metric in metrics {
@@ -51,7 +53,7 @@ pub fn outcomes(rows: &[ScoredRow], metrics: &[Metric], test: Test) -> Vec<Paire
         }) {
             let ranked = set.iter().filter_map(|at| Some((*at, rows[*at].rank(metric)?)));
             let ranked: Vec<(usize, f64)> = ranked.collect();
-            // Of equals the first.
+            // The first of equal rows.
             let Some(&(best, _)) = ranked.iter().rev().max_by(|a, b| a.1.total_cmp(&b.1)) else {
                 continue;
             };
@@ -76,7 +78,7 @@ pub fn outcomes(rows: &[ScoredRow], metrics: &[Metric], test: Test) -> Vec<Paire
     for (metric, best, tests) in found {
         let of_rows = tests.iter().zip(corrected.by_ref());
         let untold: Vec<_> = of_rows.filter(|(_, p)| *p >= LEVEL).collect();
-        // Many corrected p-values are 1: of these the one that was nearest to it before.
+        // Many corrected p-values are 1, so the uncorrected ones decide.
         let hardest = untold.iter().max_by(|((_, a), _), ((_, b), _)| a.p.total_cmp(&b.p));
         let rival = hardest.map(|((row, test), p)| Rival {
             row: *row,
@@ -101,7 +103,7 @@ mod tests {
     use crate::sets::Clips;
     use cache::metric::Direction;
 
-    /// Rows with these values of the ARI over seeds 0, 1, ….
+    /// Rows with these values of the ARI for seeds 0, 1, ….
     fn rows(values: &[&[f64]]) -> Vec<ScoredRow> {
         let row = |draws: &&[f64]| ScoredRow {
             values: [("ari".to_owned(), draws.iter().sum::<f64>() / draws.len() as f64)].into(),

@@ -1,5 +1,5 @@
-//! A report without a form: what it says, block after block. Each writer gives it one form, and
-//! escapes what it writes: no text in here is trusted.
+//! A report without an output format: a sequence of blocks. Each writer formats them and escapes
+//! all text, since no text here is trusted.
 
 use serde::Serialize;
 
@@ -8,71 +8,71 @@ use serde::Serialize;
 pub struct Document {
     /// Its title.
     pub title: String,
-    /// What it says.
+    /// The content.
     pub blocks: Vec<Block>,
 }
 
-/// A part of a report that stands on lines of its own.
+/// A part of a report on lines of its own.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Block {
     /// The title of a section.
     Heading(String),
-    /// Sentences.
+    /// A paragraph of text.
     Paragraph(Text),
-    /// What a reader must know before all else; one paragraph each.
+    /// Notices that come before everything else, one paragraph each.
     Notice(Vec<Text>),
-    /// Short points.
+    /// A list of short points.
     List(Vec<Text>),
-    /// Rows and columns.
+    /// A table.
     Table(Table),
-    /// A drawing.
+    /// A figure.
     Figure(Picture),
-    /// Text of a terminal, as it is.
+    /// The output of a terminal, unchanged.
     Terminal(String),
-    /// Blocks that are folded away under a line, where the form can fold.
+    /// Blocks that are folded away under a line if the format supports it.
     Details(Text, Vec<Block>),
 }
 
-/// Text in a line.
+/// Inline text.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Text(pub Vec<Span>);
 
-/// A stretch of text of one sort.
+/// A span of text of one style.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Span {
-    /// As it is.
+    /// Plain text.
     Plain(String),
-    /// With weight.
+    /// Strong text.
     Strong(String),
-    /// Set apart.
+    /// Emphasised text.
     Emphasis(String),
-    /// A name of the pipeline, a file, a command.
+    /// Code: a name of the pipeline, a file, a command.
     Code(String),
-    /// A link: its text and where it leads.
+    /// A link: its text and its address.
     Link(String, String),
-    /// A new line.
+    /// A line break.
     Break,
 }
 
 impl Text {
-    /// Nothing yet.
+    /// An empty text.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds text as it is.
+    /// Adds plain text.
     #[must_use]
     pub fn plain(self, text: impl Into<String>) -> Self {
         self.with(Span::Plain(text.into()))
     }
 
-    /// Adds text with weight.
+    /// Adds strong text.
     #[must_use]
     pub fn strong(self, text: impl Into<String>) -> Self {
         self.with(Span::Strong(text.into()))
     }
 
-    /// Adds text that is set apart.
+    /// Adds emphasised text.
     #[must_use]
     pub fn emphasis(self, text: impl Into<String>) -> Self {
         self.with(Span::Emphasis(text.into()))
@@ -99,7 +99,7 @@ impl Text {
         self
     }
 
-    /// Adds a line below.
+    /// Adds text after a line break.
     #[must_use]
     pub fn lines_below(self, text: &str) -> Self {
         self.with(Span::Break).plain(text)
@@ -112,7 +112,7 @@ impl Text {
         self
     }
 
-    /// Whether it says nothing.
+    /// True if there is no text.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -135,7 +135,7 @@ impl From<String> for Text {
     }
 }
 
-/// Rows and columns.
+/// A table.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Table {
     /// The columns.
@@ -147,9 +147,9 @@ pub struct Table {
 /// A column of a table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Column {
-    /// What stands above it.
+    /// The heading.
     pub title: String,
-    /// Whether it holds numbers, which stand to the right.
+    /// True if the column holds numbers, which are aligned to the right.
     pub is_number: bool,
 }
 
@@ -170,7 +170,7 @@ impl Column {
 pub struct Row {
     /// One cell a column.
     pub cells: Vec<Cell>,
-    /// Whether it says more of the row above, and moves with it when the table is sorted.
+    /// True if the row continues the row above, and moves with it when the table is sorted.
     pub is_beside: bool,
 }
 
@@ -184,11 +184,11 @@ impl Row {
 /// A cell of a table.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Cell {
-    /// What it shows.
+    /// The displayed text.
     pub text: Text,
-    /// The number it is sorted by, if it is not its text.
+    /// The number by which it is sorted, unless the text is used.
     pub value: Option<f64>,
-    /// Its name within the report, by which a reader can ask where it comes from.
+    /// An identifier within the report, by which a reader can ask for the origin of the number.
     pub id: Option<String>,
 }
 
@@ -199,14 +199,14 @@ impl<T: Into<Text>> From<T> for Cell {
 }
 
 impl Cell {
-    /// The same, sorted by a number.
+    /// The same cell, sorted by a number.
     #[must_use]
     pub fn valued(mut self, value: f64) -> Self {
         self.value = Some(value);
         self
     }
 
-    /// The same with a name.
+    /// The same cell with an identifier.
     #[must_use]
     pub fn named(mut self, id: impl Into<String>) -> Self {
         self.id = Some(id.into());
@@ -214,32 +214,33 @@ impl Cell {
     }
 }
 
-/// A drawing and what is said of it.
+/// A drawing with its title and caption.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Picture {
-    /// The name of its files, without ending.
+    /// The name of its files, without extension.
     pub name: String,
     /// Its title.
     pub title: String,
-    /// What to see in it.
+    /// The caption.
     pub caption: Text,
-    /// The drawing itself, for pages that hold it.
+    /// The drawing as SVG, for pages that embed it.
     pub svg: String,
-    /// Its points, if a reader may ask what each is.
+    /// Its points, if the page shows details of a point.
     pub points: Option<Asked>,
 }
 
-/// Points that a reader may ask for.
+/// Points of which a page shows details.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Asked {
     /// The clip of each point.
     pub clips: Vec<String>,
-    /// Where they lie on the drawing, for each panel.
+    /// The positions of the points on the drawing, for each panel.
     pub panels: Vec<Vec<[f32; 2]>>,
-    /// What is known of them: a title, the values there are, and which of them each point has.
+    /// Facts about the points: a title, the distinct values, and the index of the value of each
+    /// point.
     pub facts: Vec<(String, Vec<String>, Vec<u32>)>,
-    /// The start of all addresses of recordings.
+    /// The common prefix of all addresses of recordings.
     pub folder: String,
-    /// The rest of the address of each recording; empty if none can be heard.
+    /// The rest of the address of each recording; `None` if it cannot be played.
     pub audio: Vec<Option<String>>,
 }

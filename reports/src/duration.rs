@@ -1,6 +1,6 @@
-//! Spans of time for readers.
+//! Durations for readers.
 
-/// A span of time to two or three digits: `40 ms`, `0.4 s`, `12 s`, `4 min 10 s`.
+/// Formats a duration with two or three digits: `40 ms`, `0.4 s`, `12 s`, `4 min 10 s`.
 pub fn duration(seconds: f64) -> String {
     let whole = seconds.round() as u64;
     match whole {

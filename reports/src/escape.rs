@@ -1,11 +1,12 @@
-//! Names and labels come from outside: nothing in them may act as Markdown, HTML or LaTeX.
+//! Escaping for Markdown, HTML and LaTeX. Names and labels come from other programs, so nothing in
+//! them may act as markup.
 
 use std::fmt::{self, Display};
 
-/// Text to be written so that nothing in it acts: each stretch as it is, letters that act replaced.
+/// Text that is escaped when it is written.
 pub struct Escaped<'t> {
     text: &'t str,
-    /// What stands in for a letter; none if it does not act.
+    /// The replacement of a character; `None` if it needs none.
     instead: fn(char) -> Option<&'static str>,
 }
 
@@ -27,7 +28,7 @@ impl Display for Escaped<'_> {
     }
 }
 
-/// Text in which no character acts as Markdown or HTML.
+/// Escapes every character with a meaning in Markdown or HTML.
 pub fn markdown(text: &str) -> Escaped<'_> {
     let instead = |letter| {
         Some(match letter {
@@ -53,7 +54,7 @@ pub fn markdown(text: &str) -> Escaped<'_> {
     Escaped { text, instead }
 }
 
-/// Text as inline code of Markdown, whatever backticks and bars are in it.
+/// Formats text as inline code of Markdown, whatever backticks and bars it contains.
 pub fn markdown_code(text: &str) -> String {
     let shown = Escaped { text, instead: |letter| (letter == '|').then_some("\\|") };
     let longest = text.split(|letter| letter != '`').map(str::len).max().unwrap_or(0);
@@ -62,7 +63,7 @@ pub fn markdown_code(text: &str) -> String {
     format!("{fence}{pad}{shown}{pad}{fence}")
 }
 
-/// Text in which no character acts as HTML, in an element or a quoted attribute.
+/// Escapes text for HTML, in an element or a quoted attribute.
 pub fn html(text: &str) -> Escaped<'_> {
     let instead = |letter| {
         Some(match letter {
@@ -77,7 +78,7 @@ pub fn html(text: &str) -> Escaped<'_> {
     Escaped { text, instead }
 }
 
-/// Text in which no character acts as LaTeX.
+/// Escapes every character with a meaning in LaTeX.
 pub fn latex(text: &str) -> Escaped<'_> {
     let instead = |letter| {
         Some(match letter {
@@ -95,7 +96,7 @@ pub fn latex(text: &str) -> Escaped<'_> {
             '_' => "\\_",
             '{' => "\\{",
             '}' => "\\}",
-            // What pdfTeX has no letter for in text.
+            // Characters that pdfTeX does not have in text.
             '↑' => "$\\uparrow$",
             '↓' => "$\\downarrow$",
             'β' => "$\\beta$",
@@ -110,7 +111,7 @@ pub fn latex(text: &str) -> Escaped<'_> {
     Escaped { text, instead }
 }
 
-/// A relative address: every byte that could act is written as its number.
+/// A relative address with every byte percent-encoded that has a meaning in an address.
 pub fn address(path: &str) -> String {
     path.bytes().fold(String::with_capacity(path.len()), |mut out, byte| {
         match byte {
@@ -123,12 +124,13 @@ pub fn address(path: &str) -> String {
     })
 }
 
-/// The address of a file: nothing in its name leads to a part of a page.
+/// The address of a file, in which no character of the name starts a fragment.
 pub fn path(name: &str) -> String {
     address(name).replace('#', "%23")
 }
 
-/// Text without what acts unseen: line ends, control characters, marks that turn its direction.
+/// Replaces invisible characters with an effect: line breaks, control characters, marks of text
+/// direction.
 pub fn visible(text: &str) -> Escaped<'_> {
     Escaped { text, instead: |_| None }
 }

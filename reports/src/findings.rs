@@ -1,4 +1,4 @@
-//! What was found odd about the data, where a step looked for it.
+//! Findings of the steps that check the data.
 
 use crate::{
     count,
@@ -7,13 +7,13 @@ use crate::{
 use cache::{Artifact, Digest, Kind, Record, Store, StoreError, record::StepRecord};
 use std::collections::BTreeMap;
 
-/// How many findings are shown of each sort; all of them are in the store.
+/// The number of findings shown of each type; the store has all of them.
 const SHOWN: usize = 12;
 
-/// What each step that looked at the data has found.
+/// The findings of each step that checks the data.
 ///
 /// # Errors
-/// When what it found is missing from the store or damaged.
+/// When findings are missing from the store or damaged.
 pub fn blocks(record: &Record, store: &Store) -> Result<Vec<Block>, StoreError> {
     let mut blocks = Vec::new();
     for step in &record.steps {
@@ -35,7 +35,7 @@ fn output(step: &StepRecord, kind: Kind) -> Option<(&str, &Digest)> {
     Some((port, step.outputs.get(port)?))
 }
 
-/// How many findings of each sort there are, and the first of them.
+/// The number of findings of each type, and the first of them.
 fn found(step: &StepRecord, port: &str, findings: &Artifact) -> Vec<Block> {
     let column = |name| findings.as_table().and_then(|table| table.text(name));
     let (Some(clips), Some(sorts), Some(partners)) =

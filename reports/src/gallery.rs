@@ -44,7 +44,7 @@ pub fn blocks(
     Ok((blocks, files))
 }
 
-/// What to see, and which of several variants it is seen in.
+/// The caption, with the variant that is shown if there are several.
 fn caption(figure: &Figure, drawn: String) -> String {
     let mut caption = figure.caption.clone().unwrap_or(drawn).trim().to_owned();
     for (role, ports) in &figure.inputs {
@@ -75,12 +75,12 @@ fn asked(points: Points, audio_links: &AudioLinks) -> Asked {
     Asked { clips: points.clips, panels: points.panels, facts: points.facts, folder, audio }
 }
 
-/// The longest start that ends in `/` and is that of all paths.
+/// The longest common prefix of all paths that ends in `/`.
 fn common_folder<'p>(mut paths: impl Iterator<Item = &'p &'p str>) -> &'p str {
     let Some(first) = paths.next() else { return "" };
     let shared = paths.fold(*first, |shared, path| {
         let same = shared.bytes().zip(path.bytes()).take_while(|(a, b)| a == b).count();
-        // Addresses are plain ASCII.
+        // Addresses are ASCII.
         &shared[..same]
     });
     &shared[..shared.rfind('/').map_or(0, |end| end + 1)]

@@ -1,4 +1,4 @@
-//! A sweep over two parameters as a grid: a cell for each point, with what matters most in it.
+//! A sweep over two parameters as a grid with a cell for each point.
 
 use crate::{
     compare::PairedComparison,
@@ -10,7 +10,7 @@ use crate::{
 use cache::{Record, metric::Metric};
 use serde_json::Value;
 
-/// A grid for each title of which the rows vary in exactly two parameters.
+/// A grid for each title whose rows vary in exactly two parameters.
 pub fn blocks(record: &Record, table: &ScoreTable, outcomes: &[PairedComparison]) -> Vec<Block> {
     let mut titles: Vec<&str> = Vec::new();
     for row in table.rows.iter().filter(|row| row.point.len() == 2) {
@@ -35,7 +35,7 @@ fn grid(
         .collect();
     let (down, across) = (values(&points, 0), values(&points, 1));
     let has = |metric: &&Metric| points.iter().any(|(_, row)| row.value(&metric.name).is_some());
-    // What the search went by or the report speaks of first, where the rows have it.
+    // The objective of the search, else the headline metric, if the rows have it.
     let objective = record.sweep.as_ref().and_then(|sweep| sweep.objective.as_deref());
     let is_asked =
         |metric: &&Metric| objective.is_some_and(|it| it.rsplit('.').next() == Some(&*metric.name));

@@ -1,4 +1,4 @@
-//! A report as one HTML file that needs nothing else: no network, no framework.
+//! A report as one HTML file without any dependency: no network, no framework.
 
 use crate::{
     document::{Block, Cell, Document, Picture, Row, Span, Table, Text},
@@ -7,7 +7,7 @@ use crate::{
 };
 use std::fmt::{self, Display, Write};
 
-/// Writes a report. A cell's origin is asked for with `engine why RUN CELL`.
+/// Writes a report. A cell shows the command for its origin, `engine why RUN CELL`.
 pub fn write(document: &Document, run: &str) -> String {
     let title = escaped(&document.title);
     let mut out = format!(
@@ -99,7 +99,8 @@ fn write_figure(out: &mut String, picture: &Picture) -> std::fmt::Result {
             true => "Point at a clip to see which it is.",
             false => "Point at a clip to see which it is; click to hear it.",
         };
-        // Within a script element only `<` could end it; what acts unseen would act when told.
+        // Only `<` could end a script element. Invisible characters with an effect are replaced as
+        // well.
         let json = serde_json::to_string(points).expect("points always serialise");
         writeln!(
             out,
@@ -115,7 +116,7 @@ fn write_figure(out: &mut String, picture: &Picture) -> std::fmt::Result {
     )
 }
 
-/// Text in a line, to be written.
+/// Inline text.
 struct Inline<'t>(&'t Text);
 
 impl Display for Inline<'_> {

@@ -1,4 +1,4 @@
-//! How far labelings agree with each other, where a step set them side by side.
+//! The agreement of labelings, for steps that compare them.
 
 use crate::{
     document::{Block, Cell, Column, Row, Table, Text},
@@ -7,19 +7,19 @@ use crate::{
 use cache::{Kind, Record, Store, StoreError};
 use std::collections::BTreeMap;
 
-/// How many pairs of a step are shown; all of them are in the store.
+/// The number of pairs of a step that are shown; the store has all of them.
 const SHOWN: usize = 45;
 
-/// A column of what was made, and its title.
+/// The columns of the artifact that are shown, with their titles.
 const MEASURES: [(&str, &str); 3] = [("ari", "ARI ↑"), ("nmi", "NMI ↑"), ("ami", "AMI ↑")];
 
-/// What is known of a pair in each variant: clips, and a value a measure.
+/// The values of a pair in each variant: the number of clips, and a value for each measure.
 type Pairs = BTreeMap<(usize, String, String), Vec<(i64, [f64; 3])>>;
 
-/// The agreement of each step that looked for it; over the variants of a sweep the mean.
+/// The agreement from each step that compares labelings, averaged over the variants of a sweep.
 ///
 /// # Errors
-/// When what it found is missing from the store or damaged.
+/// When an artifact is missing from the store or damaged.
 pub fn blocks(record: &Record, store: &Store) -> Result<Vec<Block>, StoreError> {
     let mut steps: Vec<(&str, Pairs)> = Vec::new();
     for step in &record.steps {

@@ -1,4 +1,4 @@
-//! The latent spaces of models: how much they carry, and in how many directions.
+//! The latent spaces of models: their information and their effective dimension.
 
 use crate::{
     document::{Block, Cell, Column, Row, Table, Text},
@@ -7,22 +7,22 @@ use crate::{
 };
 use cache::{Kind, Store, StoreError};
 
-/// What is known of a space that a row's numbers live in, if a model made it.
+/// The properties of the latent space of a model.
 #[derive(Clone, Debug)]
 pub struct LatentSpace {
-    /// The step that made it.
+    /// The step that made the model.
     pub step: String,
-    /// Units in use.
+    /// The number of active units.
     pub active: f64,
-    /// How many units there are.
+    /// The number of units.
     pub units: usize,
     /// The participation ratio of the covariance of the latent means.
     pub effective_dimension: f64,
-    /// All that the latent can carry, in nats a clip; only for variational models.
+    /// The total KL divergence in nats a clip; only for variational models.
     pub total_kl: Option<f64>,
 }
 
-/// The latent space of an output `step.port`, if its step also made diagnostics of one.
+/// The latent space of an output `step.port`, if its step also made diagnostics of the space.
 pub fn read(
     space: &str,
     steps: &Steps<'_>,
@@ -54,14 +54,15 @@ pub fn read(
     }))
 }
 
-/// Which units of a model without a KL are in use: those whose mean varies at least a hundredth as
-/// much as that of the liveliest. How large the numbers are says nothing, the decoder scales them.
+/// True for each active unit of a model without a KL term: its mean varies at least a hundredth as
+/// much as that of the most variable unit. Absolute values mean nothing, since the decoder scales
+/// them.
 pub fn in_use_by_variance(variance: &[f64]) -> Vec<bool> {
     let most = variance.iter().copied().filter(|it| it.is_finite()).fold(0.0, f64::max);
     variance.iter().map(|value| most > 0.0 && *value >= 0.01 * most).collect()
 }
 
-/// The mean of the spaces that differ only by their seed.
+/// The mean of spaces that differ only by their seed.
 pub fn mean(spaces: &[LatentSpace]) -> Option<LatentSpace> {
     let first = spaces.first()?;
     let count = spaces.len() as f64;
@@ -85,7 +86,7 @@ fn without_seed(step: &str) -> String {
     if parts.is_empty() { base.to_owned() } else { format!("{base}{{{}}}", parts.join(",")) }
 }
 
-/// Units in use, of how many: `7 of 8`, or `6.7 of 8` on average.
+/// The number of active units and of all units: `7 of 8`, or `6.7 of 8` on average.
 pub fn in_use(space: &LatentSpace) -> String {
     let decimals = usize::from(space.active.fract() != 0.0);
     format!("{:.decimals$} of {}", space.active, space.units)
@@ -127,7 +128,7 @@ pub fn blocks(rows: &[ScoredRow]) -> Vec<Block> {
     blocks
 }
 
-/// Every latent space of the rows once, with the largest number of groups it was cut into.
+/// Every distinct latent space of the rows, with the largest number of clusters made from it.
 fn spaces(rows: &[ScoredRow]) -> Vec<(LatentSpace, usize)> {
     let mut spaces: Vec<(LatentSpace, usize)> = Vec::new();
     for row in rows {
@@ -153,7 +154,7 @@ fn row(space: &LatentSpace) -> Row {
     ])
 }
 
-/// What is wrong with a latent space that cannot hold that many groups.
+/// The warning for a latent space that cannot hold that many clusters.
 fn collapse(space: &LatentSpace, groups: usize) -> Option<Text> {
     let needed = (groups.max(1) as f64).ln();
     let starved = space.total_kl.filter(|kl| *kl < needed);

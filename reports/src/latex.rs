@@ -1,4 +1,4 @@
-//! The tables of a report as LaTeX, to be read into a paper with `\input`.
+//! The tables of a report as LaTeX, for `\input` in a paper.
 
 use crate::{
     document::{Row, Span, Table, Text},

@@ -1,27 +1,27 @@
-//! Files that sources left out, by folder, ending and reason.
+//! Files that sources left out, by folder, extension and reason.
 
 use crate::count;
 use cache::{Kind, Record, Store, StoreError};
 
-/// What one source left out.
+/// The files that one source left out.
 pub struct LeftOut {
     /// The step.
     pub step: String,
-    /// How many files.
+    /// The number of files.
     pub files: usize,
-    /// Files of one folder and one ending that were left out for one reason, in the order of the source.
+    /// Files with the same folder, extension and reason, in the order of the source.
     pub groups: Vec<Group>,
 }
 
-/// Files that were left out for one reason.
+/// Files that were left out for the same reason.
 pub struct Group {
-    /// Their names.
+    /// The names.
     pub files: Vec<String>,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
-/// As many files are named one by one.
+/// The largest number of files that are named one by one.
 const FEW: usize = 3;
 
 impl Group {
@@ -30,7 +30,7 @@ impl Group {
         (folder, base.rsplit_once('.').map_or("", |(_, ending)| ending))
     }
 
-    /// What is named, and why it was left out: each of a few files, or all of them at once.
+    /// Names with the reason: each of a few files, or the folder of all of them.
     pub fn lines(&self) -> Vec<(String, String)> {
         if self.files.len() <= FEW {
             return self.files.iter().map(|file| (file.clone(), self.reason.clone())).collect();
@@ -42,7 +42,7 @@ impl Group {
     }
 }
 
-/// What the sources of a run left out; nothing of a source that left out nothing.
+/// The files that the sources of a run left out, for each source with any.
 ///
 /// # Errors
 /// When a list of files is missing from the store or damaged.

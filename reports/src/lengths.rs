@@ -1,12 +1,12 @@
-//! Clips that were padded or cut to one length, where classes differ in it: a length of its own tells
-//! a class apart without any sound.
+//! Remarks on clips that were padded or cut to one length although classes differ in length: the
+//! original length alone then tells something about the class.
 
 use crate::scores::output;
 use cache::{Kind, Record, Store, StoreError, Table, record::StepRecord};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// What is to be said of each step that brings clips to one length (`duration`).
+/// The remarks on each step that brings clips to one length (`duration`).
 ///
 /// # Errors
 /// When its clips are missing from the store or damaged.
@@ -42,19 +42,19 @@ pub fn remarks(record: &Record, store: &Store) -> Result<Vec<String>, StoreError
     Ok(remarks)
 }
 
-/// The clips that a port holds, if it holds some.
+/// The digest of the clips at a port, if it holds clips.
 fn of_kind<'r>(step: &'r StepRecord, port: &str) -> Option<&'r cache::Digest> {
     step.shapes.get(port).filter(|shape| shape.kind == Kind::Clips)?;
     step.outputs.get(port)
 }
 
-/// What became of the clips of a class.
+/// The padding and cutting of the clips of a class.
 #[derive(Clone, Copy, Debug, Default)]
 struct Class {
     clips: usize,
-    /// Seconds that were added to all of them.
+    /// The padding of all clips in seconds.
     padding: f64,
-    /// How many were longer.
+    /// The number of clips that were cut.
     cut: usize,
 }
 
@@ -70,7 +70,7 @@ fn by_class(clips: &Table, labels: &Table, duration: f64) -> Option<BTreeMap<Str
         let wanted = duration * *rate as f64;
         class.clips += 1;
         class.padding += (wanted - *frames as f64).max(0.0) / *rate as f64;
-        // A sample more or less is rounding.
+        // A difference of one sample is rounding.
         class.cut += usize::from(*frames as f64 > wanted + 1.0);
     }
     Some(classes)
@@ -100,7 +100,7 @@ fn said(classes: &BTreeMap<String, Class>, duration: f64) -> Vec<String> {
 fn range(classes: &BTreeMap<String, Class>, share: impl Fn(&Class) -> f64) -> Option<String> {
     let shares = classes.iter().map(|(name, class)| (name, share(class).round()));
     let shares: Vec<(&String, f64)> = shares.collect();
-    // Of equals the first.
+    // The first of equal ones.
     let least = shares.iter().rev().min_by(|a, b| a.1.total_cmp(&b.1))?;
     let most = shares.iter().rev().max_by(|a, b| a.1.total_cmp(&b.1))?;
     (least.1 < most.1)

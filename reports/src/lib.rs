@@ -1,7 +1,7 @@
-//! From a run's record and the store to a report. The same record gives the same bytes.
+//! Renders a report from the record of a run and the store. The same record gives the same bytes.
 //!
-//! This crate knows kinds of artifacts, not ops, and nothing of the DAG. Sections say what they
-//! have to say as blocks of a [`document`]; writers give it a form.
+//! This crate knows kinds of artifacts, but neither ops nor the DAG. Sections give blocks of a
+//! [`document`], and writers format them.
 
 mod agreement;
 mod audio_links;
@@ -49,7 +49,7 @@ pub use table::provisos;
 /// The files of a report, by their name in the run's folder.
 pub type Report = BTreeMap<String, Vec<u8>>;
 
-/// Renders a run whose table and folder these are.
+/// Renders the report of a run with its table and folder.
 ///
 /// # Errors
 /// When an artifact that the report shows is missing from the store or damaged.

@@ -1,4 +1,4 @@
-//! A report as Markdown, as GitHub and editors show it.
+//! A report as Markdown, for GitHub and editors.
 
 use crate::document::{Block, Cell, Document, Span, Table, Text};
 use crate::escape::{self, markdown as escaped};
@@ -67,7 +67,7 @@ fn write_table(out: &mut String, table: &Table) -> std::fmt::Result {
     for row in &table.rows {
         for Cell { text, .. } in &row.cells {
             match row.is_beside {
-                // Text of a row that belongs to the one above it is set apart.
+                // The text of a row that continues the one above it is emphasised.
                 true if !text.is_empty() => write!(out, "| *{}* ", Inline(text))?,
                 _ => write!(out, "| {} ", Inline(text))?,
             }
@@ -77,7 +77,7 @@ fn write_table(out: &mut String, table: &Table) -> std::fmt::Result {
     Ok(())
 }
 
-/// Text in a line, to be written.
+/// Inline text.
 struct Inline<'t>(&'t Text);
 
 impl Display for Inline<'_> {
@@ -93,7 +93,7 @@ impl Display for Inline<'_> {
     }
 }
 
-/// Text between marks. A mark beside a space marks nothing, so spaces stay outside.
+/// Writes text between marks. A mark next to a space has no effect, so spaces stay outside.
 fn write_marked(out: &mut fmt::Formatter<'_>, text: &str, mark: &str) -> std::fmt::Result {
     let word = text.trim_matches(' ');
     let start = text.len() - text.trim_start_matches(' ').len();
@@ -104,7 +104,7 @@ fn write_marked(out: &mut fmt::Formatter<'_>, text: &str, mark: &str) -> std::fm
     }
 }
 
-/// Text where only HTML is read.
+/// Text for a context in which only HTML is read.
 fn plain(text: &Text) -> String {
     text.0.iter().fold(String::new(), |mut out, span| {
         match span {

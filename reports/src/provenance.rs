@@ -1,4 +1,4 @@
-//! Where the numbers come from, what they cost, and how to get them again.
+//! Provenance: the origin of the numbers, their cost, and the command that reproduces them.
 
 use crate::{
     count,
@@ -29,7 +29,7 @@ pub fn blocks(record: &Record) -> Vec<Block> {
         .collect(),
         rows: record.steps.iter().map(|step| row(step, has_gpu)).collect(),
     };
-    // Starting at 0.0: an empty sum of floats is −0.
+    // The sum starts at 0.0, since an empty sum of floats is −0.
     let of = |status| {
         let steps = record.steps.iter().filter(move |step| step.status == status);
         steps.fold((0, 0.0), |(count, seconds), step| (count + 1, seconds + step.seconds))
@@ -51,7 +51,7 @@ pub fn blocks(record: &Record) -> Vec<Block> {
         Some(sweep) => format!("{} {cost}", shared(sweep, record.steps.len())),
         None => cost,
     };
-    // The steps of many variants are for looking something up.
+    // The steps of many variants are only for looking something up.
     let steps = match &record.sweep {
         Some(_) => Block::Details(
             Text::from(format!("All {}", count(record.steps.len(), "step"))),
@@ -88,7 +88,7 @@ pub fn blocks(record: &Record) -> Vec<Block> {
     ]
 }
 
-/// What variants share.
+/// The summary of steps that variants share.
 fn shared(sweep: &Sweep, steps: usize) -> String {
     format!(
         "{} of {} are {}; since variants share what they can, the plan has {}.",
@@ -128,7 +128,7 @@ fn row(step: &StepRecord, has_gpu: bool) -> Row {
     Row::new(cells)
 }
 
-/// Seconds of a processor or a GPU, if it had any.
+/// Seconds of processor or GPU time, if any.
 fn spent(seconds: f64) -> Cell {
     match seconds {
         0.0 => Cell::from("–"),
@@ -144,7 +144,7 @@ fn params(params: Option<&serde_json::Map<String, serde_json::Value>>) -> String
     shown.collect::<Vec<_>>().join(", ")
 }
 
-/// A word as a shell reads it back.
+/// A word quoted for a shell.
 pub fn shell(word: &str) -> String {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./=:,@%+".contains(letter);
     if !word.is_empty() && word.chars().all(plain) {

@@ -1,10 +1,10 @@
-//! Published values beside ours: which pattern of them a run finds again.
+//! Comparison with published values: the part of their order that a run reproduces.
 
 use crate::{document::Text, scores::ScoreTable, sets};
 use cache::metric::Metric;
 
-/// Whether the order of the rows is that of the published values, by the groups' own geometry and by
-/// labels; where two rows or more have some.
+/// The comparison of the order of rows with the published order, by geometric metrics and by
+/// labels, if at least two rows have published values.
 pub fn pattern(table: &ScoreTable) -> Option<Text> {
     let said: Vec<String> = [false, true].into_iter().filter_map(|it| order(table, it)).collect();
     (!said.is_empty()).then(|| {
@@ -15,7 +15,8 @@ pub fn pattern(table: &ScoreTable) -> Option<Text> {
     })
 }
 
-/// A pair of rows whose order is published, by which metric, and whether ours is the same.
+/// A pair of rows with a published order by a metric; `is_found` is true if the order here is the
+/// same.
 struct Pair {
     metric: usize,
     ahead: usize,
@@ -37,7 +38,7 @@ fn order(table: &ScoreTable, uses_labels: bool) -> Option<String> {
             let both: Vec<_> = both.collect();
             for (place, a) in both.iter().enumerate() {
                 for b in &both[place + 1..] {
-                    // Of equal values no order is published.
+                    // Equal values have no published order.
                     let (ahead, behind) = match a.1.total_cmp(&b.1) {
                         std::cmp::Ordering::Greater => (a, b),
                         std::cmp::Ordering::Less => (b, a),
@@ -75,7 +76,7 @@ fn order(table: &ScoreTable, uses_labels: bool) -> Option<String> {
     said.replace_range(..1, &said[..1].to_uppercase());
     let best = used.iter().filter_map(|at| {
         let of = pairs.iter().filter(|pair| pair.metric == *at);
-        // Nothing stands before the first.
+        // A row that is behind no other is the best.
         let mut ahead = of.clone().map(|pair| pair.ahead);
         let first = ahead.find(|row| of.clone().all(|pair| pair.behind != *row))?;
         Some((first, of.filter(|pair| pair.ahead == first).all(|pair| pair.is_found)))
@@ -104,7 +105,7 @@ fn order(table: &ScoreTable, uses_labels: bool) -> Option<String> {
     Some(said)
 }
 
-/// What is to be known of published values before they are held against ours.
+/// The remarks on published values of other sets of clips.
 pub fn remarks(table: &ScoreTable) -> Vec<String> {
     let mut remarks: Vec<String> = Vec::new();
     for row in table.rows.iter().filter(|row| !row.paper.is_empty()) {
@@ -143,7 +144,7 @@ mod tests {
     use crate::{scores::ScoredRow, sets::Clips};
     use cache::{metric::Direction, record::Published};
 
-    /// Rows with a published and an own value of a metric by geometry and of one by labels.
+    /// Rows with a published and an own value of a geometric metric and of one by labels.
     fn table(rows: &[[(f64, f64); 2]]) -> ScoreTable {
         let metric = |name: &str, uses_labels| {
             let direction =
@@ -175,7 +176,7 @@ mod tests {
 
     #[test]
     fn an_order_is_found_turned_around_or_found_in_part() {
-        // Less is better by the first, more by the second.
+        // Smaller is better by the first metric, larger by the second.
         let both = said(&[[(1.0, 0.9), (0.1, 0.3)], [(2.0, 1.0), (0.2, 0.2)]]);
         assert!(
             both.contains("(spread) this run reproduces the published order of the rows"),

@@ -1,4 +1,4 @@
-//! Reading a row of the table: the scores of its steps, one a seed or one for all.
+//! Reads a row of the table: the scores of its steps, one for each seed or one for all.
 
 use crate::{
     scores::{Known, ScoredRow, Seed, output, short, shown},
@@ -13,7 +13,7 @@ use cache::{
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 
-/// What rows are read from.
+/// The sources from which rows are read.
 pub struct Reader<'r> {
     pub record: &'r Record,
     pub steps: &'r Steps<'r>,
@@ -21,11 +21,11 @@ pub struct Reader<'r> {
     pub known: Known,
 }
 
-/// The scores of a step, and which clips they are of.
+/// The scores of a step, with the clips that were scored.
 type Found = (Vec<Score>, Clips);
 
 impl Reader<'_> {
-    /// A row, and what the store has lost of it.
+    /// Reads a row, with the error of the store if something of it is missing.
     pub fn row(&self, rows: &[&Row]) -> (ScoredRow, Option<StoreError>) {
         let first = rows[0];
         let point: Vec<_> = first
@@ -110,7 +110,7 @@ impl Reader<'_> {
         (read, lost)
     }
 
-    /// The scores of a step, or why there are none.
+    /// The scores of a step, or the reason why there are none.
     fn scores(&self, name: &str) -> Result<Found, (String, Option<StoreError>)> {
         let step =
             self.steps.get(name).ok_or_else(|| ("there is no such step".to_owned(), None))?;
@@ -131,7 +131,7 @@ impl Reader<'_> {
         Ok((scores, clips))
     }
 
-    /// How many clips all that a step reads can hold.
+    /// The smallest number of clips among the inputs of a step.
     fn clips_read(&self, step: &StepRecord) -> Option<usize> {
         let rows = step.inputs.values().filter_map(|source| {
             let (step, port) = source.rsplit_once('.')?;
@@ -155,7 +155,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The output that `step.port` names.
+    /// The digest of the output `step.port`.
     fn output(&self, source: &str) -> Option<&Digest> {
         let (step, port) = source.rsplit_once('.')?;
         self.steps.get(step)?.outputs.get(port)
@@ -181,5 +181,5 @@ impl ScoredRow {
     }
 }
 
-/// Values by metric, one a seed.
+/// Values by metric, one for each seed.
 type Draws = BTreeMap<String, Vec<f64>>;

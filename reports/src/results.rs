@@ -1,4 +1,4 @@
-//! Every number of the table with full precision, as CSV and as Parquet.
+//! All numbers of the table with full precision, as CSV and as Parquet.
 
 use crate::{
     escape::acts_unseen,
@@ -7,7 +7,7 @@ use crate::{
 use cache::{Column, Record};
 use std::fmt::Write;
 
-/// A number of the table with all that belongs to it.
+/// A number of the table with its row, metric and seed.
 struct Line<'a> {
     row: &'a ScoredRow,
     step: &'a str,
@@ -16,7 +16,7 @@ struct Line<'a> {
     seed: u64,
 }
 
-/// Every number of a row: one line a metric and seed.
+/// The numbers of a row: one line for each metric and seed.
 fn lines(row: &ScoredRow) -> impl Iterator<Item = Line<'_>> {
     row.values.keys().flat_map(move |metric| {
         let has = move |it: &&Seed| it.missing.is_none() || it.others.contains_key(metric);
@@ -42,7 +42,7 @@ fn point(row: &ScoredRow) -> String {
     values.collect::<Vec<_>>().join(" ")
 }
 
-/// Every number with full precision:
+/// Writes every number as CSV with the columns
 /// `row,step,metric,value,published,without_clusters,note,point,seed`.
 pub fn csv(record: &Record, rows: &[ScoredRow]) -> String {
     let mut out = "row,step,metric,value,published,without_clusters,note,point,seed\n".to_owned();
@@ -51,7 +51,7 @@ pub fn csv(record: &Record, rows: &[ScoredRow]) -> String {
         for line in lines(row) {
             quote(&mut out, &row.name);
             quote(&mut out, line.step);
-            // Names of metrics are plain words, unless a program made another.
+            // Names of metrics are plain words, except those of external programs.
             match line.metric.chars().all(|it| it.is_ascii_alphanumeric() || "_.=".contains(it)) {
                 true if !line.metric.starts_with('=') => {
                     let _ = write!(out, "{},", line.metric);
@@ -73,8 +73,8 @@ pub fn csv(record: &Record, rows: &[ScoredRow]) -> String {
     out
 }
 
-/// A text in quotes that no program takes for more than a text: what would be a formula in a
-/// spreadsheet has an apostrophe before it, and no character acts unseen.
+/// Quotes a text so that every program reads it as text: what a spreadsheet would take for a
+/// formula gets an apostrophe before it, and invisible characters are replaced.
 fn quote(out: &mut String, text: &str) {
     out.push('"');
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
@@ -98,7 +98,7 @@ fn number(out: &mut String, value: Option<&f64>) {
     out.push(',');
 }
 
-/// The same numbers as columns.
+/// Writes the same numbers as Parquet.
 ///
 /// # Errors
 /// When they cannot be written as Parquet.
@@ -133,7 +133,7 @@ pub fn parquet(rows: &[ScoredRow]) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// Seeds as whole numbers; as text where one of them is beyond what a column of these holds.
+/// Seeds as whole numbers, or as text if one exceeds the range of the column.
 fn seeds(seeds: impl Iterator<Item = u64> + Clone) -> Column {
     match seeds.clone().map(i64::try_from).collect::<Result<Vec<_>, _>>() {
         Ok(seeds) => Column::Int(seeds),

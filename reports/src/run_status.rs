@@ -1,4 +1,4 @@
-//! How the run ended, if it did not come to its end, and what its sources left out.
+//! The status of a run that did not finish, and the files that its sources left out.
 
 use crate::{
     count,
@@ -7,7 +7,7 @@ use crate::{
 };
 use cache::{Record, Store, StoreError, record::RunStatus};
 
-/// What a reader must know first of a run that did not come to its end.
+/// The notice for a run that did not finish.
 pub fn notice(record: &Record) -> Option<Block> {
     let ending = match record.status {
         RunStatus::Done => return None,
@@ -27,7 +27,7 @@ pub fn notice(record: &Record) -> Option<Block> {
 /// Files that sources left out, with the reason.
 ///
 /// # Errors
-/// When their list is missing from the store or damaged.
+/// When a list of files is missing from the store or damaged.
 pub fn skipped(record: &Record, store: &Store) -> Result<Vec<Block>, StoreError> {
     let mut blocks = Vec::new();
     for LeftOut { step, files, groups } in left_out(record, store)? {

@@ -1,7 +1,8 @@
-//! The table of scores: its rows, those of one title and one point over all seeds, and its columns.
+//! The table of scores: its columns, and its rows, each with one title and one point over all
+//! seeds.
 //!
-//! There is one. The report in all its forms, `results.csv`, and the commands that speak of rows and
-//! cells read it from here, so that row 3 is row 3 and a number is a number wherever it stands.
+//! There is only one such table. All formats of the report, `results.csv`, and the commands that
+//! refer to rows and cells read it from here, so that row numbers and values agree.
 
 use crate::{
     latent::{self, LatentSpace},
@@ -19,56 +20,56 @@ use rayon::prelude::*;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 
-/// What is known of metrics whose scores do not say it themselves.
+/// Looks up metrics whose scores do not describe them.
 pub type Known = fn(&str) -> Option<Metric>;
 
-/// The table.
+/// The table of scores.
 #[derive(Default)]
 pub struct ScoreTable {
     /// Its rows.
     pub rows: Vec<ScoredRow>,
     /// Its columns.
     pub columns: Vec<Metric>,
-    /// What the store has lost of it.
+    /// The error of the store if a part of the table is missing.
     pub(crate) lost: Option<StoreError>,
 }
 
 /// A row of the table with its numbers.
 #[derive(Clone, Debug, Default)]
 pub struct ScoredRow {
-    /// Its title, and where in the sweep it is.
+    /// The title with the point of the sweep.
     pub title: String,
-    /// Its title alone.
+    /// The title alone.
     pub name: String,
-    /// The point of the sweep: what varies, and its values.
+    /// The point of the sweep: parameters and their values.
     pub point: Vec<(String, Value)>,
-    /// The seeds that were to be run.
+    /// The seeds of the row, with and without numbers.
     pub seeds: Vec<Seed>,
-    /// Where the numbers live: what the scoring steps read as features.
+    /// The outputs that the scoring steps read as features.
     pub spaces: Vec<String>,
-    /// What the scoring steps read as classes.
+    /// The output that the scoring steps read as classes.
     pub truth: Option<String>,
-    /// Mean over the seeds by metric; NaN where it is not defined.
+    /// The mean over the seeds by metric; NaN where it is undefined.
     pub values: BTreeMap<String, f64>,
-    /// Value by metric and seed, where it is defined.
+    /// The values by metric and seed, where they are defined.
     pub draws: BTreeMap<String, BTreeMap<u64, f64>>,
-    /// Why a value is not defined, by metric.
+    /// The reasons for undefined values, by metric.
     pub notes: BTreeMap<String, String>,
-    /// What a cloud without clusters scores, by metric; the mean over the seeds.
+    /// The scores of a reference cloud without clusters, by metric; the mean over the seeds.
     pub reference: BTreeMap<String, f64>,
-    /// What chance and other choices give, by metric; the mean over the seeds.
+    /// The scores of chance and of other choices, by metric; the mean over the seeds.
     pub companion: BTreeMap<String, f64>,
     /// The latent spaces that were clustered, if models made them.
     pub latent: Vec<LatentSpace>,
     /// Published values by metric.
     pub paper: BTreeMap<String, f64>,
-    /// Where they are from.
+    /// The source of the published values.
     pub published: Published,
-    /// The labels that the scoring steps judged, by seed.
+    /// The labels that the scoring steps evaluated, by seed.
     pub labels: BTreeMap<u64, Digest>,
-    /// The clips that were scored, and their classes, by seed.
+    /// The clips that were scored, with their classes, by seed.
     pub clips: BTreeMap<u64, Clips>,
-    /// What its metrics are, in the order of its scores.
+    /// The descriptions of its metrics, in the order of its scores.
     pub(crate) metrics: Vec<Metric>,
 }
 
@@ -77,31 +78,31 @@ pub struct ScoredRow {
 pub struct Seed {
     /// The seed.
     pub seed: u64,
-    /// The step that made the numbers.
+    /// The step that made the scores.
     pub step: String,
-    /// The steps that made those of other columns, by column.
+    /// The steps of the scores in other columns, by column.
     pub others: BTreeMap<String, String>,
-    /// Why there are none.
+    /// The reason why there are no scores.
     pub missing: Option<String>,
 }
 
 impl ScoredRow {
-    /// The value of a metric, if it is there and defined.
+    /// The value of a metric, if it is defined.
     pub fn value(&self, metric: &str) -> Option<f64> {
         self.values.get(metric).copied().filter(|value| !value.is_nan())
     }
 
-    /// A value that is larger the better, by which the row is ranked.
+    /// A value for which larger is better, by which the row is ranked.
     pub fn rank(&self, metric: &Metric) -> Option<f64> {
         metric.rank(self.value(&metric.name)?)
     }
 
-    /// Whether it is the same step for every seed.
+    /// True if every seed has the same step.
     pub fn is_fixed(&self) -> bool {
         self.seeds.iter().all(|seed| seed.step == self.seeds[0].step)
     }
 
-    /// What all seeds say of a metric; no interval where no seed changes it.
+    /// The estimate of a metric over all seeds, without an interval if no seed changes it.
     pub fn estimate(&self, metric: &str) -> Option<Estimate> {
         let draws: Vec<f64> = self.draws.get(metric)?.values().copied().collect();
         estimate(if self.is_fixed() { &draws[..1] } else { &draws })
@@ -112,13 +113,13 @@ impl ScoredRow {
         shown_estimate(self.estimate(&metric.name), metric)
     }
 
-    /// How many seeds have numbers.
+    /// The number of seeds with scores.
     pub fn scored(&self) -> usize {
         self.seeds.iter().filter(|seed| seed.missing.is_none()).count()
     }
 }
 
-/// Mean and 95 % interval of values over seeds; no interval where all of them are the same.
+/// The mean and 95 % interval of values over seeds, without an interval if all are equal.
 pub fn estimate(draws: &[f64]) -> Option<Estimate> {
     match draws {
         [first, ..] if draws.iter().all(|draw| draw == first) => {
@@ -128,12 +129,12 @@ pub fn estimate(draws: &[f64]) -> Option<Estimate> {
     }
 }
 
-/// Mean and, of several seeds, half the width of the 95 % interval.
+/// Formats the mean and, for several seeds, half the width of the 95 % interval.
 pub fn shown_estimate(estimate: Option<Estimate>, metric: &Metric) -> String {
     let mean = metric.value(estimate.map(|it| it.mean));
     let Some(half) = estimate.and_then(|it| it.half_width) else { return mean };
     let width = metric.value(Some(half));
-    // A width that is rounded to nothing is not nothing.
+    // A positive width must not be shown as zero.
     let is_small = half > 0.0 && width.chars().all(|letter| "0.".contains(letter));
     match metric.value(Some(0.1_f64.powi(metric.decimals as i32))) {
         least if is_small => format!("{mean} ± <{least}"),
@@ -142,12 +143,12 @@ pub fn shown_estimate(estimate: Option<Estimate>, metric: &Metric) -> String {
 }
 
 impl ScoreTable {
-    /// Reads the table of a run. What the store has lost is missing with the reason.
+    /// Reads the table of a run. A part that is missing from the store is noted with the reason.
     pub fn read(record: &Record, store: &Store, known: Known) -> Self {
         Self::read_with(record, store, known, false)
     }
 
-    /// The same, with every rung of a search by halving or only the last one of each point.
+    /// Reads the table with every rung of a successive halving, or only the last one of each point.
     pub(crate) fn read_with(
         record: &Record,
         store: &Store,
@@ -166,22 +167,21 @@ impl ScoreTable {
         table
     }
 
-    /// The metric that the report speaks of first: agreement with the labels, where there are any.
+    /// The headline metric: agreement with the labels, if there are any.
     pub fn headline(&self) -> Option<&Metric> {
         let has = |metric: &&Metric| self.rows.iter().any(|row| row.rank(metric).is_some());
         let mut ranked = self.columns.iter().filter(has);
         ranked.clone().find(|metric| metric.uses_labels).or_else(|| ranked.next())
     }
 
-    /// The row that is best by the metric that the report speaks of first, among the largest set of
-    /// rows that compare.
+    /// The best row by the headline metric, among the largest set of rows that can be compared.
     pub fn best(&self) -> Option<(&ScoredRow, &Metric)> {
         let metric = self.headline()?;
         let sets = crate::sets::of(&self.rows, metric.uses_labels);
         let scored = |set: &Vec<usize>| {
             set.iter().filter(|at| self.rows[**at].rank(metric).is_some()).count()
         };
-        // Of equals the first.
+        // The first of equal sets.
         let set = sets.iter().rev().max_by_key(|set| scored(set))?;
         let ranked =
             set.iter().filter_map(|at| Some((&self.rows[*at], self.rows[*at].rank(metric)?)));
@@ -190,7 +190,7 @@ impl ScoreTable {
         Some((best.0, metric))
     }
 
-    /// The title of a metric, whether it is a column or not.
+    /// The title of a metric, also of one without a column.
     pub fn title_of<'t>(&'t self, name: &'t str) -> &'t str {
         let metrics = self.rows.iter().flat_map(|row| &row.metrics).chain(&self.columns);
         metrics.into_iter().find(|metric| metric.name == name).map_or(name, |it| &it.title)
@@ -215,8 +215,8 @@ impl ScoreTable {
     }
 }
 
-/// The rows of a record that are one row of the table. Under halving those of the last rung of each
-/// point, whatever it came to.
+/// The rows of a record that form each row of the table. For a successive halving only the last
+/// rung of each point counts, unless `every_rung` is set.
 fn cells(record: &Record, every_rung: bool) -> Vec<Vec<&Row>> {
     let resource = record.sweep.as_ref().filter(|_| !every_rung);
     let resource = resource.and_then(|sweep| sweep.resource.as_deref());
@@ -242,7 +242,7 @@ fn cells(record: &Record, every_rung: bool) -> Vec<Vec<&Row>> {
             continue;
         }
         let point = place(row, true);
-        // Two rows of one seed are two rows, however alike their titles are.
+        // Two rows with the same title, point and seed are two rows of the table.
         let times = given.entry((title, point.clone(), row.seed)).or_default();
         let cell = *known.entry((title, point, *times)).or_insert(cells.len());
         *times += 1;
@@ -254,8 +254,8 @@ fn cells(record: &Record, every_rung: bool) -> Vec<Vec<&Row>> {
     cells
 }
 
-/// The columns that the pipeline asks for; else those that the scores show, that have a published
-/// value, or that a search went by.
+/// The columns that the pipeline asks for; by default those that are shown, those with a published
+/// value, and the objective of a search.
 fn columns(record: &Record, rows: &[ScoredRow], known: Known) -> Vec<Metric> {
     let mut metrics: Vec<&Metric> = Vec::new();
     for metric in rows.iter().flat_map(|row| &row.metrics) {
@@ -275,7 +275,7 @@ fn columns(record: &Record, rows: &[ScoredRow], known: Known) -> Vec<Metric> {
         };
         let mut columns: Vec<Metric> =
             metrics.iter().filter(is_column).map(|it| (*it).clone()).collect();
-        // A row without numbers still has published ones.
+        // A row without scores may still have published values.
         for name in rows.iter().flat_map(|row| row.paper.keys()) {
             if !columns.iter().any(|column| column.name == *name) {
                 columns.push(named(name));
@@ -285,7 +285,7 @@ fn columns(record: &Record, rows: &[ScoredRow], known: Known) -> Vec<Metric> {
     } else {
         record.columns.iter().map(|name| named(name)).collect()
     };
-    // Metrics of two steps may have one title.
+    // Metrics of two steps may have the same title.
     let titles: Vec<_> = columns.iter().map(|it| it.title.clone()).collect();
     for column in &mut columns {
         if titles.iter().filter(|title| **title == column.title).count() > 1 {
@@ -295,7 +295,7 @@ fn columns(record: &Record, rows: &[ScoredRow], known: Known) -> Vec<Metric> {
     columns
 }
 
-/// The last part of a parameter's name, where that is clear: `beta` of `vae.beta`.
+/// The last part of a parameter's name if it is unambiguous: `beta` for `vae.beta`.
 pub fn short<'a>(record: &Record, axis: &'a str) -> &'a str {
     let last = |axis: &'a str| axis.rsplit('.').next().unwrap_or(axis);
     let axes = record.sweep.iter().flat_map(|sweep| &sweep.axes);
@@ -303,7 +303,7 @@ pub fn short<'a>(record: &Record, axis: &'a str) -> &'a str {
     if alike > 1 { axis } else { last(axis) }
 }
 
-/// A value of a parameter as a reader writes it.
+/// Formats the value of a parameter.
 pub fn shown(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -314,7 +314,7 @@ pub fn shown(value: &Value) -> String {
     }
 }
 
-/// The first output of a kind.
+/// The digest of the first output of a kind.
 pub fn output(step: &StepRecord, kind: Kind) -> Option<&Digest> {
     let port = step.shapes.iter().find(|(_, shape)| shape.kind == kind)?.0;
     step.outputs.get(port)

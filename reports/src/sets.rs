@@ -1,4 +1,5 @@
-//! Which rows compare: those over the same clips and, by labels, against the same classes.
+//! Sets of rows that can be compared: those over the same clips and, by labels, against the same
+//! classes.
 
 use crate::{count, scores::ScoredRow};
 use std::collections::{BTreeMap, BTreeSet};
@@ -6,16 +7,16 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The clips that a step has scored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Clips {
-    /// The name of the set, as far as the scores say it.
+    /// The name of the set, if the scores have it.
     pub name: Option<String>,
-    /// How many there are, as far as it is known.
+    /// The number of clips, if known.
     pub count: Option<usize>,
-    /// The name of the set with the class of each, if classes were there.
+    /// The name of the set with the class of each clip, if there were classes.
     pub classes: Option<String>,
 }
 
 impl Clips {
-    /// Whether both are of the same clips, as far as is known.
+    /// True if both are of the same clips, as far as is known.
     fn is_of(&self, other: &Self) -> bool {
         match (&self.name, &other.name) {
             (Some(a), Some(b)) => a == b,
@@ -23,18 +24,18 @@ impl Clips {
         }
     }
 
-    /// Whether both are held against the same classes, as far as is known.
+    /// True if both were compared with the same classes, as far as is known.
     fn is_against(&self, other: &Self) -> bool {
         self.classes.as_ref().zip(other.classes.as_ref()).is_none_or(|(a, b)| a == b)
     }
 }
 
-/// Whether something holds of the clips of two rows with every seed that both have.
+/// True if a condition holds for the clips of two rows with every seed that both have.
 fn holds(a: &ScoredRow, b: &ScoredRow, of: fn(&Clips, &Clips) -> bool) -> bool {
     let shared = a.clips.iter().filter_map(|(seed, clips)| Some((clips, b.clips.get(seed)?)));
     let shared: Vec<_> = shared.collect();
     match (&shared[..], a.clips.values().next(), b.clips.values().next()) {
-        // Of other seeds only how many clips there are can be the same.
+        // Between different seeds only the number of clips can be compared.
         ([], Some(a), Some(b)) => a.count.zip(b.count).is_none_or(|(a, b)| a == b),
         (shared, ..) => shared.iter().all(|(a, b)| of(a, b)),
     }
@@ -51,30 +52,31 @@ fn parts(rows: &[ScoredRow], same: impl Fn(&ScoredRow, &ScoredRow) -> bool) -> V
     sets
 }
 
-/// The rows that compare with each other, in sets; those without numbers are in none.
+/// The sets of rows that can be compared with each other; rows without scores are in none.
 pub fn of(rows: &[ScoredRow], by_labels: bool) -> Vec<Vec<usize>> {
     parts(rows, |a, b| holds(a, b, Clips::is_of) && (!by_labels || holds(a, b, Clips::is_against)))
 }
 
-/// The number of clips of each row, where rows are of different clips.
+/// The number of clips of each row, if rows are of different clips.
 pub fn numbers_of_clips(rows: &[ScoredRow]) -> Option<Vec<Option<usize>>> {
     (of(rows, false).len() > 1).then(|| rows.iter().map(clips).collect())
 }
 
-/// What each row is held against, where rows are held against different classes of the same clips.
+/// The name of each row's classes, if rows over the same clips were compared with different
+/// classes.
 pub fn names_of_classes(rows: &[ScoredRow]) -> Option<Vec<Option<&str>>> {
     let sets = parts(rows, |a, b| holds(a, b, Clips::is_against));
     let differ = sets.len() > of(rows, false).len();
     differ.then(|| rows.iter().map(|row| row.truth.as_deref()).collect())
 }
 
-/// How many clips a row is of.
+/// The number of clips of a row.
 fn clips(row: &ScoredRow) -> Option<usize> {
     row.clips.values().filter_map(|clips| clips.count).min()
 }
 
-/// What is to be known before rows are compared: that they are over different clips or against
-/// different classes, and that some clips are in no cluster.
+/// The remarks on a comparison of rows: different clips, different classes, and clips without a
+/// cluster.
 pub fn remarks(rows: &[ScoredRow]) -> Vec<String> {
     let mut remarks = Vec::new();
     let sets = of(rows, false);
@@ -124,7 +126,7 @@ pub fn remarks(rows: &[ScoredRow]) -> Vec<String> {
     remarks
 }
 
-/// `r1, r2 and r5`, or how many there are.
+/// Row names such as `r1, r2 and r5`, or their number if there are many.
 fn numbers(set: &[usize]) -> String {
     let mut names: Vec<String> = set.iter().map(|at| format!("r{}", at + 1)).collect();
     match names.len() {

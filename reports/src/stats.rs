@@ -1,16 +1,16 @@
-//! Statistics over seeds: intervals of means, paired tests, Holm's correction, and how many seeds a
-//! difference would need.
+//! Statistics over seeds: confidence intervals of means, paired tests, Holm's correction, and the
+//! number of seeds that a difference needs.
 
 use std::collections::BTreeMap;
 
-/// The mean of some draws, and how far the true mean may be from it.
+/// The mean of some draws with its confidence interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate {
     /// The mean.
     pub mean: f64,
-    /// Half the width of the 95 % interval; none of a single draw.
+    /// Half the width of the 95 % interval; `None` for a single draw.
     pub half_width: Option<f64>,
-    /// How many draws.
+    /// The number of draws.
     pub n: usize,
 }
 
@@ -37,7 +37,7 @@ fn deviation(values: &[f64]) -> Option<f64> {
     Some((squares / (values.len() - 1) as f64).sqrt())
 }
 
-/// Which paired test is used.
+/// The paired test.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Test {
     /// Student's t of the differences.
@@ -47,14 +47,14 @@ pub enum Test {
     Wilcoxon,
 }
 
-/// Two rows over the seeds that both have.
+/// The comparison of two rows over their common seeds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Paired {
     /// The mean difference.
     pub difference: f64,
     /// The standard deviation of the differences.
     pub deviation: f64,
-    /// The seeds in common.
+    /// The number of common seeds.
     pub n: usize,
     /// The two-sided p-value.
     pub p: f64,
@@ -71,8 +71,8 @@ pub fn paired(a: &BTreeMap<u64, f64>, b: &BTreeMap<u64, f64>, test: Test) -> Opt
     Some(Paired { difference: mean(&differences)?, deviation, n: differences.len(), p })
 }
 
-/// The two-sided p-value of t = d̄ / (s / √n) with n − 1 degrees of freedom. Differences that are all
-/// alike say it for certain, unless they are all 0.
+/// The two-sided p-value of t = d̄ / (s / √n) with n − 1 degrees of freedom. It is 1 if
+/// the mean is 0, and else 0 if all differences are equal.
 fn paired_t(differences: &[f64]) -> f64 {
     let (Some(mean), Some(deviation)) = (mean(differences), deviation(differences)) else {
         return 1.0;
@@ -87,8 +87,8 @@ fn paired_t(differences: &[f64]) -> f64 {
     }
 }
 
-/// The two-sided p-value of Wilcoxon's signed ranks; differences of 0 do not count. Exact for up to
-/// 50 differences of which no two are alike, otherwise by the normal approximation with the
+/// The two-sided p-value of Wilcoxon's signed-rank test; differences of 0 are dropped. It is exact
+/// for up to 50 differences without ties, and otherwise uses the normal approximation with
 /// correction for ties.
 ///
 /// Source: SciPy's `wilcoxon` with `zero_method="wilcox"` and `correction=False`.
@@ -130,8 +130,8 @@ fn rank_sums_up_to(most: usize, n: usize) -> f64 {
     share[..=most].iter().sum()
 }
 
-/// Holm's correction: the i-th smallest of m p-values times m − i + 1, none below the one before it.
-/// Whatever is below 0.05 then is so with at most 5 % risk of a single error in all of them.
+/// Holm's correction: the i-th smallest of m p-values times m − i + 1, and at least the one before
+/// it. The probability of any false rejection among values below 0.05 is then at most 5 %.
 pub fn holm(p: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p.len()).collect();
     order.sort_by(|&a, &b| p[a].total_cmp(&p[b]));
@@ -143,12 +143,12 @@ pub fn holm(p: &[f64]) -> Vec<f64> {
     corrected
 }
 
-/// The most seeds worth speaking of.
+/// The largest number of seeds that is reported.
 const MOST_SEEDS: usize = 10_000;
 
-/// About how many seeds a paired t-test at level α would need to find such a difference four times
-/// out of five: the least n with n ≥ ((t₁₋α⸝₂(n − 1) + t₀.₈(n − 1)) · s / d)², where d and s are mean
-/// and standard deviation of the differences. `None` where that is beyond all measure.
+/// The approximate number of seeds with which a paired t-test at level α finds such a difference
+/// with a power of 80 %: the least n with n ≥ ((t₁₋α⸝₂(n − 1) + t₀.₈(n − 1)) · s / d)², where d and
+/// s are mean and standard deviation of the differences. `None` if that is too large.
 pub fn seeds_needed(difference: f64, deviation: f64, level: f64) -> Option<usize> {
     let ratio = deviation / difference.abs();
     let enough = |n: usize| {
@@ -158,7 +158,7 @@ pub fn seeds_needed(difference: f64, deviation: f64, level: f64) -> Option<usize
     if !ratio.is_finite() || !enough(MOST_SEEDS) {
         return None;
     }
-    // More seeds are never worse, so the least can be searched for by halves.
+    // More seeds never have less power, so a binary search finds the least number.
     let (mut few, mut many) = (1, MOST_SEEDS);
     while many - few > 1 {
         let middle = usize::midpoint(few, many);
@@ -175,8 +175,8 @@ pub fn two_sided(t: f64, df: f64) -> f64 {
     incomplete_beta(df / 2.0, 0.5, df / (df + t * t), t * t / (df + t * t))
 }
 
-/// The quantile of Student's t for a probability of at least 1/2: Newton's steps, and half of what is
-/// left where one leads out of it.
+/// The quantile of Student's t for a probability of at least 1/2, by Newton's method with bisection
+/// if a step leaves the interval.
 pub fn t_quantile(p: f64, df: f64) -> f64 {
     let tail = 2.0 * (1.0 - p);
     let (mut low, mut high) = (0.0, 1.0);
@@ -205,8 +205,8 @@ pub fn t_quantile(p: f64, df: f64) -> f64 {
     t
 }
 
-/// The regularised incomplete beta function I_x(a, b), with y = 1 − x given apart so that nothing is
-/// lost near 1. Lentz's continued fraction.
+/// The regularised incomplete beta function I_x(a, b), with y = 1 − x as an argument so that no
+/// precision is lost near 1. It uses Lentz's continued fraction.
 ///
 /// Source: W. J. Lentz, "Generating Bessel functions in Mie scattering calculations using continued
 /// fractions", Applied Optics 15 (1976); NIST DLMF 8.17.22.
@@ -262,8 +262,8 @@ fn ln_gamma(x: f64) -> f64 {
     (shifted - 0.5) * shifted.ln() - shifted + half_ln_tau + series - product.ln()
 }
 
-/// erfc(x) for x ≥ 0: the tail of the t-distribution with very many degrees of freedom has no such
-/// accuracy, so by its own series and continued fraction (NIST DLMF 7.6.1 and 7.9.1).
+/// erfc(x) for x ≥ 0 by its own series and continued fraction (NIST DLMF 7.6.1 and 7.9.1), which is
+/// more accurate than the t-distribution with very many degrees of freedom.
 fn erfc(x: f64) -> f64 {
     let root_pi = std::f64::consts::PI.sqrt();
     if x < 2.0 {

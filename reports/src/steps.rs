@@ -1,4 +1,4 @@
-//! The steps of a record by name: a table of hundreds of rows asks for thousands.
+//! An index of the steps of a record by name, since a table of hundreds of rows looks up thousands.
 
 use cache::{Record, record::StepRecord};
 use std::collections::HashMap;
@@ -9,7 +9,7 @@ pub struct Steps<'r>(HashMap<&'r str, &'r StepRecord>);
 impl<'r> Steps<'r> {
     /// The steps of a record.
     pub fn of(record: &'r Record) -> Self {
-        // Of two of one name the first, as the record itself finds them.
+        // The first of two steps with the same name, as in the record.
         Self(record.steps.iter().rev().map(|step| (step.name.as_str(), step)).collect())
     }
 

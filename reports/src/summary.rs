@@ -1,4 +1,4 @@
-//! Question and summary, made from the numbers.
+//! The question and the summary of the results.
 
 use crate::{
     compare::PairedComparison,
@@ -27,7 +27,7 @@ fn answers(table: &ScoreTable, outcomes: &[PairedComparison]) -> Vec<Text> {
     said.collect()
 }
 
-/// The rows of a set that are best, the first of them first. Those that show the same are equal.
+/// The best rows of a set, the first of them first. Rows with the same displayed value are equal.
 fn best<'t>(table: &'t ScoreTable, set: &[usize], metric: &Metric) -> Vec<(usize, &'t ScoredRow)> {
     let ranked = set.iter().filter_map(|&at| {
         let row = &table.rows[at];
@@ -52,7 +52,7 @@ fn answer(
     let mut best = best(table, set, metric);
     let &(at, row) = best.first()?;
     let outcome = outcomes.iter().find(|it| *it.metric == metric.name && it.best == at);
-    // Seeds may tell apart what shows the same.
+    // Rows with the same displayed value may differ significantly over the seeds.
     if outcome.is_some_and(|outcome| outcome.rival.is_none()) {
         best.truncate(1);
     }
@@ -111,7 +111,7 @@ fn answer(
     })
 }
 
-/// Which clips or classes the rows of a set are of.
+/// The clips or classes of the rows of a set.
 fn over(row: &ScoredRow, metric: &Metric) -> Text {
     let clips = row.clips.values().find_map(|clips| clips.count);
     let over = clips.map_or_else(String::new, |n| format!("over {}", count(n, "clip")));
@@ -143,9 +143,9 @@ fn listed(mut text: Text, rows: &[(usize, &ScoredRow)]) -> Text {
     }
 }
 
-/// What a number between chance and the labels themselves says.
+/// The interpretation of a value between chance and perfect agreement.
 fn verdict_in_words(row: &ScoredRow, metric: &Metric, value: f64, chance: f64) -> &'static str {
-    // Of few clips chance alone goes this far, two standard deviations.
+    // With few clips, chance alone reaches two standard deviations.
     let by_chance = row.value(&format!("{}_deviation", metric.name)).map_or(0.0, |it| 2.0 * it);
     match (value - chance) / (1.0 - chance) {
         share if share < 0.02 => {

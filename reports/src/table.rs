@@ -13,7 +13,7 @@ use crate::{
 use cache::{Record, metric::Metric};
 use std::collections::BTreeMap;
 
-/// The table; published values stand in a row of their own below ours.
+/// The section of the table; published values are in a row of their own below the run's.
 pub fn blocks(record: &Record, table: &ScoreTable, outcomes: &[PairedComparison]) -> Vec<Block> {
     let ScoreTable { rows, columns, .. } = table;
     if rows.is_empty() {
@@ -36,7 +36,7 @@ pub fn blocks(record: &Record, table: &ScoreTable, outcomes: &[PairedComparison]
     blocks
 }
 
-/// The best rows, by the test that the pipeline asks for.
+/// The best rows, by the test of the pipeline.
 pub fn outcomes(record: &Record, table: &ScoreTable) -> Vec<PairedComparison> {
     compare::outcomes(&table.rows, &table.columns, test(record))
 }
@@ -48,7 +48,8 @@ fn test(record: &Record) -> Test {
     }
 }
 
-/// Columns that say what rows are of, where that differs: a title, and a word a row.
+/// The columns that tell the clips and classes of rows if these differ: a title, and a text for
+/// each row.
 pub fn provisos(rows: &[ScoredRow]) -> Vec<(&'static str, Vec<String>)> {
     let unknown = || "–".to_owned();
     let mut provisos = Vec::new();
@@ -63,7 +64,7 @@ pub fn provisos(rows: &[ScoredRow]) -> Vec<(&'static str, Vec<String>)> {
     provisos
 }
 
-/// The table as readers see it.
+/// The table for readers.
 pub fn whole(table: &ScoreTable, outcomes: &[PairedComparison]) -> Table {
     let ScoreTable { rows, columns, .. } = table;
     let provisos = provisos(rows);
@@ -92,7 +93,7 @@ pub fn whole(table: &ScoreTable, outcomes: &[PairedComparison]) -> Table {
     made
 }
 
-/// Whether a row is best by a metric, and told from all others.
+/// True if a row is the best by a metric and differs significantly from all others.
 pub fn is_best(outcomes: &[PairedComparison], metric: &Metric, row: usize) -> bool {
     outcomes.iter().any(|outcome| {
         *outcome.metric == metric.name && outcome.best == row && outcome.rival.is_none()
@@ -108,7 +109,7 @@ fn legend(record: &Record, table: &ScoreTable, outcomes: &[PairedComparison]) ->
     if !abbreviated.is_empty() {
         text = format!("{}. ", abbreviated.join("; "));
     }
-    // Of a metric of one's own nothing says what it goes by, unless the program did.
+    // A metric of an external program has no direction unless the program gives one.
     let titles = |uses_labels: bool| -> Vec<&str> {
         let judge = columns.iter().filter(|it| it.direction.is_some());
         judge.filter(|it| it.uses_labels == uses_labels).map(|it| &*it.title).collect()
@@ -156,7 +157,7 @@ fn legend(record: &Record, table: &ScoreTable, outcomes: &[PairedComparison]) ->
     )
 }
 
-/// Why numbers are not there.
+/// The notes on missing and undefined values.
 fn notes(rows: &[ScoredRow], shown: &[Metric]) -> Vec<Text> {
     let mut notes = Vec::new();
     for row in rows {
@@ -170,7 +171,7 @@ fn notes(rows: &[ScoredRow], shown: &[Metric]) -> Vec<Text> {
     notes
 }
 
-/// Which seeds of a row have no numbers.
+/// The note on seeds of a row without scores.
 fn absent(row: &ScoredRow) -> Option<Text> {
     let missing = row.seeds.iter().filter_map(|seed| Some((seed.seed, seed.missing.as_ref()?)));
     let missing: Vec<_> = missing.collect();
@@ -190,7 +191,7 @@ fn absent(row: &ScoredRow) -> Option<Text> {
     )
 }
 
-/// What is to be said where the best row is not told from another.
+/// The note on a best row that does not differ significantly from another.
 fn unresolved(table: &ScoreTable, outcome: &PairedComparison) -> Option<Text> {
     let rival = outcome.rival.as_ref()?;
     let metric = table.columns.iter().find(|metric| *metric.name == outcome.metric)?;
@@ -227,7 +228,7 @@ fn unresolved(table: &ScoreTable, outcome: &PairedComparison) -> Option<Text> {
     )
 }
 
-/// A row of values to hold beside those of the row above.
+/// A row of values that belongs to the row above.
 fn beside(
     title: &str,
     values: &BTreeMap<String, f64>,

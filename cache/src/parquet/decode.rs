@@ -1,4 +1,4 @@
-//! From pages of one column to its values: every type that a table can hold, as exact as it is.
+//! Decodes the pages of one column to values, without loss, for every type that a table can hold.
 
 use super::types::holds;
 use crate::{
@@ -19,7 +19,7 @@ use polars_parquet::{
 use polars_utils::float16::pf16;
 use std::io::Cursor;
 
-/// What is said of a file whose pages the library does not understand.
+/// The error text for a file whose pages the library cannot decode.
 pub(super) const DAMAGED: &str = "its Parquet pages are damaged";
 
 /// The pages of a column in one row group, not yet decoded.
@@ -29,7 +29,7 @@ pub(super) struct Chunk<'a> {
 }
 
 impl<'a> Chunk<'a> {
-    /// The chunk of a column, with bytes from where `fetch` finds them.
+    /// The chunk of a column, with the bytes that `fetch` returns.
     pub(super) fn of(
         group: &'a RowGroupMetadata,
         name: &str,
@@ -46,8 +46,8 @@ impl<'a> Chunk<'a> {
         PageReader::new(Cursor::new(self.bytes.clone()), self.metadata, Vec::new(), usize::MAX)
     }
 
-    /// Takes room for what the pages unfold to, without unfolding them. They say it in their headers,
-    /// and the library would believe them.
+    /// Takes the decoded size of the pages from the limit before decoding them. The page headers
+    /// state it, and the library would trust them.
     pub(super) fn weigh(
         &self,
         field: &Field,
@@ -70,12 +70,12 @@ impl<'a> Chunk<'a> {
             ArrowDataType::Utf8View => (1, 24 + 16),
             _ => (1, 8),
         };
-        // An empty list in place of one of a fixed width takes as much room.
+        // An empty list in place of a list of fixed width takes as much memory.
         let values = values.max((rows as u64).saturating_mul(width));
         room.take(values.saturating_mul(item).saturating_add(largest))
     }
 
-    /// The arrays of arrow that the pages hold.
+    /// Decodes the pages to Arrow arrays.
     pub(super) fn decode(&self, field: &Field) -> Result<Vec<Box<dyn Array>>, String> {
         let decode = || {
             let kind = &self.metadata.descriptor().descriptor.primitive_type;
@@ -90,8 +90,8 @@ impl<'a> Chunk<'a> {
     }
 }
 
-/// How much a dictionary says that it unfolds to. The header of a page is Thrift's compact form: its
-/// first two fields are the type and this size.
+/// The decoded size of a dictionary according to its header. The header of a page is in Thrift's
+/// compact form; its first two fields are the type and this size.
 fn dictionary_size(bytes: &[u8]) -> u64 {
     let mut bytes = bytes.iter().copied();
     let mut number = || {
@@ -109,7 +109,7 @@ fn dictionary_size(bytes: &[u8]) -> u64 {
     number().and_then(|_| number()).unwrap_or(0)
 }
 
-/// The values of arrays, one after the other.
+/// The values of arrays, concatenated.
 pub(super) fn cells(
     arrays: &[Box<dyn Array>],
     field: &Field,
@@ -176,7 +176,7 @@ fn texts(arrays: &[Box<dyn Array>], room: &mut SizeLimit) -> Result<Vec<String>,
     let mut texts = Vec::new();
     for array in arrays {
         let array: &Utf8ViewArray = array.as_any().downcast_ref().ok_or(DAMAGED)?;
-        // A text of the dictionary may stand in every row.
+        // A text of the dictionary may occur in every row.
         room.take(array.iter().flatten().map(|text| text.len() as u64).sum())?;
         texts.extend(array.iter().map(|text| text.unwrap_or_default().to_owned()));
     }
@@ -217,7 +217,7 @@ fn doubles(array: &dyn Array) -> Option<Vec<f64>> {
     wholes(array).map(|values| values.into_iter().map(|value| value as f64).collect())
 }
 
-/// The nearest real number to a decimal of so many places.
+/// The real number nearest to a decimal with `scale` decimal places.
 fn decimal(value: i128, scale: usize) -> f64 {
     // Both are exact up to here, so the quotient is rounded once.
     if value.unsigned_abs() < 1 << 53 && scale <= 22 {
@@ -226,7 +226,7 @@ fn decimal(value: i128, scale: usize) -> f64 {
     format!("{value}e-{scale}").parse().unwrap_or(f64::NAN)
 }
 
-/// Numbers in lists, which may hold lists themselves.
+/// Numbers in lists, which may be nested.
 fn lists(arrays: &[Box<dyn Array>]) -> Result<Values, String> {
     let mut width = None;
     let mut pieces = Vec::new();
@@ -317,7 +317,7 @@ fn list(array: &dyn Array) -> Result<(usize, Numbers), String> {
     ))
 }
 
-/// Rows of numbers with NaN in those that are absent, which have their place among the numbers or not.
+/// Rows of numbers, with NaN in absent rows, whether or not these have a slot among the numbers.
 fn spread<T: Copy + From<f32>>(
     numbers: &[T],
     width: usize,
@@ -341,7 +341,7 @@ fn spread<T: Copy + From<f32>>(
     spread
 }
 
-/// The items of lists; NaN where there is none.
+/// The items of lists; NaN where an item is null.
 fn numbers(items: &dyn Array) -> Result<Numbers, String> {
     let absent = nulls(items);
     if let Some(items) = primitive::<f32>(items) {

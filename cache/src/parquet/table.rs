@@ -1,4 +1,4 @@
-//! A Parquet file that anybody wrote: its schema is looked at first, then the columns that are asked for.
+//! A Parquet file of any program: its schema is read first, then the columns that are asked for.
 
 use super::{
     decode::{self, Chunk, cells},
@@ -17,7 +17,7 @@ use polars_parquet::read::{
 use rayon::prelude::*;
 use std::{collections::HashSet, io::Cursor};
 
-/// A file in memory, of which nothing is decoded yet.
+/// A Parquet file in memory, not decoded yet.
 pub struct ParquetTable {
     bytes: Buffer<u8>,
     metadata: FileMetadata,
@@ -29,7 +29,7 @@ impl ParquetTable {
     /// Reads the schema.
     ///
     /// # Errors
-    /// When the bytes are no Parquet file, or two columns have one name.
+    /// When the bytes are not a Parquet file, or two columns have the same name.
     pub fn open(bytes: Vec<u8>) -> Result<Self, String> {
         let metadata = metadata_of(&mut Cursor::new(&bytes))?;
         let mut seen = HashSet::new();
@@ -65,34 +65,34 @@ impl ParquetTable {
         self.fields.iter().map(|field| field.name.to_string()).collect()
     }
 
-    /// How many rows there are.
+    /// The number of rows.
     pub fn rows(&self) -> usize {
         self.metadata.row_groups.iter().map(|group| group.num_rows()).fold(0, usize::saturating_add)
     }
 
-    /// What a column holds.
+    /// The type of a column.
     pub fn holds(&self, column: usize) -> ColumnType {
         holds(&self.fields[column].dtype)
     }
 
-    /// Whether pandas says that a column is the index of the data frame.
+    /// True if pandas marks a column as the index of the data frame.
     pub fn is_index(&self, column: usize) -> bool {
         let name = self.fields[column].name.as_str();
         name.starts_with("__index_level_") || self.index.contains(name)
     }
 
-    /// A column as text, whatever it holds.
+    /// A column as text, whatever its type.
     ///
     /// # Errors
-    /// When it is of another type, damaged, or takes too much room.
+    /// When it is of another type, damaged, or exceeds the limit.
     pub fn text(&self, column: usize, room: &mut SizeLimit) -> Result<Cells, String> {
         self.read(column, true, room)
     }
 
-    /// A column as what it holds.
+    /// A column in its own type.
     ///
     /// # Errors
-    /// When it is of another type, damaged, or takes too much room.
+    /// When it is of another type, damaged, or exceeds the limit.
     pub fn values(&self, column: usize, room: &mut SizeLimit) -> Result<Cells, String> {
         self.read(column, false, room)
     }
@@ -100,7 +100,7 @@ impl ParquetTable {
     fn read(&self, column: usize, as_text: bool, room: &mut SizeLimit) -> Result<Cells, String> {
         let field = &self.fields[column];
         let read = |room: &mut SizeLimit| {
-            // A type that is not read is named before its pages are looked at.
+            // An unsupported type is reported before its pages are read.
             if let ColumnType::Other(_) = holds(&field.dtype) {
                 return cells(&[], field, as_text, room);
             }
@@ -118,7 +118,7 @@ impl ParquetTable {
             }
             cells(&arrays, field, as_text, room)
         };
-        // A fault that is no panic may be about the file as a whole.
+        // An error that is not a panic may concern the whole file.
         let read =
             panics::caught(|| read(room)).unwrap_or_else(|_| Err(decode::DAMAGED.to_owned()));
         read.map_err(|fault| match fault.starts_with("unfolds") {
@@ -139,13 +139,13 @@ impl ParquetTable {
     }
 }
 
-/// The columns that are an index, from what pandas writes about its data frame into the file.
+/// The names of the index columns, from the metadata that pandas writes into the file.
 fn index_of(metadata: &FileMetadata) -> HashSet<String> {
     let mut pairs = metadata.key_value_metadata().iter().flatten();
     let text = pairs.find(|pair| pair.key == "pandas").and_then(|pair| pair.value.as_deref());
     let about = text.and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok());
     let columns = about.as_ref().and_then(|about| about["index_columns"].as_array());
-    // A range is described by an object, and is no column.
+    // A range index is an object in the metadata and has no column.
     let names = columns.into_iter().flatten().filter_map(serde_json::Value::as_str);
     names.map(str::to_owned).collect()
 }

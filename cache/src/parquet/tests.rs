@@ -1,4 +1,4 @@
-//! What is written is read; damage is an error.
+//! Tests that written tables are read back and that damage gives an error.
 
 use super::*;
 use crate::interchange;
@@ -30,7 +30,7 @@ fn with_file<T>(bytes: &[u8], read: impl FnOnce(&File, &Path) -> T) -> T {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Around the ends of pages and row groups.
+    /// Sizes around the limits of pages and row groups.
     #[test]
     fn what_is_written_is_read_alike_with_and_without_decoding(
         rows in prop::sample::select(vec![0, 1, 511, 512, 513, 1_300]),
@@ -60,7 +60,7 @@ proptest! {
         let mut damaged = bytes(&artifact, &table);
         damaged.truncate((damaged.len() as f64 * kept) as usize);
         for (place, value) in changes {
-            // Mostly near the end, where the footer is.
+            // Mostly near the end of the file, which holds the footer.
             let at = ((1.0 - place.powi(3)) * damaged.len() as f64) as usize;
             let at = at.min(damaged.len() - 1);
             damaged[at] = value;

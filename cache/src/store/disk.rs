@@ -1,6 +1,6 @@
-//! Every call that changes the disk, in one place: tests stop the store at each of them, and none of
-//! them leaves the store. Below the store's own folder no symbolic link is followed: each folder is
-//! opened from the one above it, and what is written, renamed or removed is named from there.
+//! All calls that change the disk, so that tests can stop the store at each of them. Below the
+//! store's own folder no symbolic link is followed: each folder is opened from its parent, and
+//! files are written, renamed and removed relative to it.
 
 use crate::regular;
 use rustix::{
@@ -16,7 +16,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-/// The disk below one folder; in tests it may fill up or go away after so many calls.
+/// The disk below one folder. In tests it may fill up or disappear after a number of calls.
 #[derive(Clone, Default)]
 pub(crate) struct Disk {
     pub(crate) root: PathBuf,
@@ -25,14 +25,14 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    /// The same below another folder. That one may lie behind a link.
+    /// The same disk below another folder, which may be behind a symbolic link.
     pub(crate) fn below(&self, root: &Path) -> Self {
         let mut disk = self.clone();
         root.clone_into(&mut disk.root);
         disk
     }
 
-    /// Where tests let a call fail or note its order.
+    /// A hook by which tests let a call fail or record the order of calls.
     fn pass(&self, _call: &'static str, _path: &Path) -> io::Result<()> {
         #[cfg(test)]
         self.faults.pass(_call, _path)?;
@@ -56,13 +56,13 @@ impl Disk {
         Ok(folder)
     }
 
-    /// The open folder that a path lies in, and the path's last name.
+    /// The opened parent folder of a path, and the last name of the path.
     fn place<'p>(&self, path: &'p Path) -> io::Result<(OwnedFd, &'p OsStr)> {
         let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
         Ok((self.folder(path.parent().ok_or(io::ErrorKind::InvalidInput)?)?, name))
     }
 
-    /// Refuses whatever has the name of a folder of the store and is none.
+    /// Refuses a path of a folder of the store that is something else.
     pub(crate) fn check_place_of(&self, path: &Path) -> io::Result<()> {
         let (parent, name) = self.place(path)?;
         match statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW) {
@@ -72,8 +72,8 @@ impl Disk {
         }
     }
 
-    /// Makes a folder below one that exists. A parent that is gone is not made again: a store
-    /// that was removed in mid-run must be noticed.
+    /// Makes a folder in an existing parent. A missing parent is not made again, since the removal
+    /// of a store during a run must be noticed.
     pub(crate) fn make_folder(&self, path: &Path) -> io::Result<()> {
         let (parent, name) = self.place(path)?;
         match statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW) {
@@ -100,7 +100,7 @@ impl Disk {
         regular::read_all(self.open(path, OFlags::RDONLY)?, at_most)
     }
 
-    /// What a folder of the store holds: names and what they are, without following a link.
+    /// The entries of a folder of the store: names and types, without following links.
     pub(crate) fn list(&self, path: &Path) -> io::Result<Vec<(OsString, FileType)>> {
         let folder = self.folder(path)?;
         let mut found = Vec::new();
@@ -111,7 +111,7 @@ impl Disk {
                 continue;
             }
             let sort = match entry.file_type() {
-                // Not every file system says it here.
+                // Some file systems do not give the type here.
                 FileType::Unknown => match statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW) {
                     Ok(there) => FileType::from_raw_mode(there.st_mode),
                     Err(_) => continue,
@@ -126,7 +126,7 @@ impl Disk {
     /// Writes all bytes.
     pub(crate) fn write(&self, file: &mut File, path: &Path, bytes: &[u8]) -> io::Result<()> {
         if let Err(fault) = self.pass("write", path) {
-            // What a full disk or a killed process leaves behind: a part.
+            // A full disk or a killed process leaves a part of the bytes.
             let _ = file.write_all(&bytes[..bytes.len() / 2]);
             return Err(fault);
         }
@@ -145,8 +145,8 @@ impl Disk {
         File::from(self.folder(path)?).sync_all()
     }
 
-    /// Gives a file another name, in place of what had it. A folder cannot be replaced by a file: it
-    /// is put aside under a name that the store does not know.
+    /// Renames a file, replacing what had the new name. A file cannot replace a folder, so a folder
+    /// is first renamed to a name that the store does not use.
     pub(crate) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.pass("rename", to)?;
         let ((source, old), (target, new)) = (self.place(from)?, self.place(to)?);
@@ -166,7 +166,7 @@ impl Disk {
         Ok(unlinkat(folder, name, AtFlags::empty())?)
     }
 
-    /// Removes what has the place of a file, whatever it is; a folder is put aside instead.
+    /// Removes whatever has the path of a file; a folder is renamed instead.
     pub(crate) fn clear(&self, path: &Path) -> io::Result<()> {
         let (folder, name) = self.place(path)?;
         let there = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
@@ -176,13 +176,13 @@ impl Disk {
         }
     }
 
-    /// Removes a folder that is empty.
+    /// Removes an empty folder.
     pub(crate) fn remove_folder(&self, path: &Path) -> io::Result<()> {
         let (parent, name) = self.place(path)?;
         Ok(unlinkat(parent, name, AtFlags::REMOVEDIR)?)
     }
 
-    /// A new file of ours in a folder of unfinished ones.
+    /// Creates a locked temporary file in a folder of unfinished files.
     pub(crate) fn temporary(&self, folder: &Path) -> io::Result<Temporary> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         loop {
@@ -197,7 +197,7 @@ impl Disk {
                 opened => File::from(opened?),
             };
             file.lock()?;
-            // Between its making and its lock it may have been swept as an orphan.
+            // Between its creation and its lock another process may have removed it as an orphan.
             if is_named(&file, &path) {
                 let disk = self.clone();
                 return Ok(Temporary { disk, path, file, named: false, refusal: None });
@@ -205,14 +205,15 @@ impl Disk {
         }
     }
 
-    /// Writes a whole file under its name: temporary, synced, renamed, its folder synced.
+    /// Writes a file atomically: to a temporary file, which is synced and renamed, then syncs the
+    /// folder.
     pub(crate) fn write_whole(&self, path: &Path, bytes: &[u8], tmp: &Path) -> io::Result<()> {
         let mut temporary = self.temporary(tmp)?;
         temporary.write_all(bytes)?;
         temporary.persist(path).map(drop)
     }
 
-    /// The same for a file that can be made again: a loss of power may take it.
+    /// Writes a file that can be made again: a loss of power may remove it.
     pub(crate) fn write_renewable(&self, path: &Path, bytes: &[u8], tmp: &Path) -> io::Result<()> {
         let mut temporary = self.temporary(tmp)?;
         temporary.write_all(bytes)?;
@@ -221,8 +222,8 @@ impl Disk {
         Ok(())
     }
 
-    /// Removes the files that killed processes left behind: their locks went with them. Other names
-    /// than `ours` stay, and so does whatever is no regular file.
+    /// Removes the unfinished files of killed processes, whose locks are free. Names that are not
+    /// `ours` and anything but regular files stay.
     pub(crate) fn sweep(&self, folder: &Path, ours: fn(&str) -> bool) {
         for (name, sort) in self.list(folder).unwrap_or_default() {
             if sort != FileType::RegularFile || !name.to_str().is_some_and(ours) {
@@ -231,14 +232,14 @@ impl Disk {
             let path = folder.join(name);
             let Ok(file) = self.open(&path, OFlags::RDONLY) else { continue };
             if file.try_lock().is_ok() {
-                // What cannot be removed now is tried again by the next process.
+                // The next process tries again if a file cannot be removed now.
                 let _ = self.remove(&path);
             }
         }
     }
 }
 
-/// Refuses what is no folder, and a link to one.
+/// Refuses anything but a folder, and links to folders.
 fn check_folder(path: &Path, sort: FileType) -> io::Result<()> {
     let (path, what) = (path.display(), regular::name(sort));
     let message = match sort {
@@ -251,7 +252,7 @@ fn check_folder(path: &Path, sort: FileType) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::NotADirectory, message))
 }
 
-/// Gives a folder that stands in a file's place a name that nothing has.
+/// Renames a folder at the path of a file to an unused name.
 fn put_aside(folder: &OwnedFd, name: &OsStr) -> io::Result<()> {
     for count in 1.. {
         let mut aside = name.to_owned();
@@ -265,7 +266,7 @@ fn put_aside(folder: &OwnedFd, name: &OsStr) -> io::Result<()> {
     unreachable!("counts have no end")
 }
 
-/// Whether this is the file that has the name now.
+/// True if the path still leads to this open file.
 pub(crate) fn is_named(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     let id = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
@@ -275,7 +276,8 @@ pub(crate) fn is_named(file: &File, path: &Path) -> bool {
     }
 }
 
-/// An unfinished file: locked while its process lives, removed if it is dropped without a name.
+/// An unfinished file: locked while its process lives, and removed if it is dropped before it is
+/// renamed.
 pub(crate) struct Temporary {
     disk: Disk,
     path: PathBuf,
@@ -285,13 +287,12 @@ pub(crate) struct Temporary {
 }
 
 impl Temporary {
-    /// The last write that the disk refused, for writers that hide it in an error of their own.
+    /// The last error of a write, for writers that hide it in an error of their own.
     pub(crate) fn refusal(&mut self) -> io::Result<()> {
         self.refusal.take().map_or(Ok(()), Err)
     }
 
-    /// Gives it its name once its bytes are on the disk; then the name is as well. Returns what the
-    /// file system says of it.
+    /// Syncs the bytes, renames the file and syncs the folder. Returns the metadata of the file.
     pub(crate) fn persist(mut self, to: &Path) -> io::Result<fs::Metadata> {
         self.disk.sync(&self.file, &self.path)?;
         self.disk.rename(&self.path, to)?;
@@ -318,7 +319,7 @@ impl Write for Temporary {
 impl Drop for Temporary {
     fn drop(&mut self) {
         if !self.named {
-            // Where this fails, the next process sweeps it.
+            // If this fails, the next process removes the file.
             let _ = self.disk.remove(&self.path);
         }
     }

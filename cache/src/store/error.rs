@@ -1,4 +1,4 @@
-//! Why the store could not do what it was asked.
+//! Errors of the store.
 
 use crate::Digest;
 use std::{
@@ -6,17 +6,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Why the store could not do what it was asked.
+/// An error of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The file system refused.
     #[error("cannot {action} `{}`: {}", path.display(), plain(source))]
     Io {
-        /// What was tried.
+        /// The attempted action.
         action: &'static str,
-        /// On what.
+        /// The path of the action.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
     /// The folder cannot be a store.
@@ -24,21 +24,21 @@ pub enum StoreError {
     Unfit {
         /// The folder.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
-    /// The folder of the store was taken away.
+    /// The folder of the store was removed.
     #[error("the store `{}` is no longer there: was it moved or removed while this ran?", .0.display())]
     Gone(PathBuf),
-    /// An object is not there.
+    /// An object does not exist.
     #[error("object `{}` is missing from the store", .0.short())]
     Missing(Digest),
-    /// An object does not hold what its name says.
+    /// The content of an object differs from its digest.
     #[error("object `{}` is damaged: {reason}", digest.short())]
     Damaged {
-        /// Its name.
+        /// The digest that names the object.
         digest: Digest,
-        /// What is wrong with it.
+        /// A description of the damage.
         reason: String,
     },
     /// An artifact cannot be written in its format.
@@ -52,7 +52,7 @@ impl StoreError {
     }
 }
 
-/// What the system said, without the error number.
+/// The message of the system without the error number.
 pub fn plain(fault: &io::Error) -> String {
     let text = fault.to_string();
     let text = text.split(" (os error").next().unwrap_or(&text);

@@ -1,4 +1,4 @@
-//! A disk that fails, or that another process writes to just now, for tests.
+//! A disk that fails, or that another process writes to at a given call, for tests.
 
 use std::{
     io,
@@ -6,16 +6,16 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-/// How the disk fails.
+/// The way in which the disk fails.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Failure {
-    /// From a call on nothing happens any more: the process was killed there.
+    /// No call has an effect any more, as if the process were killed.
     Death,
-    /// One call finds the disk full; later ones find room.
+    /// One call finds the disk full; later calls succeed.
     Full,
 }
 
-/// Counts the calls and lets them fail.
+/// Counts the calls and lets some fail.
 #[derive(Clone, Default)]
 pub(crate) struct Faults {
     shared: Arc<Mutex<Shared>>,
@@ -42,7 +42,7 @@ impl Faults {
         self.shared.lock().expect("no panic").calls.clone()
     }
 
-    /// Does something right before the next write to a file.
+    /// Runs an action just before the next write to a file.
     pub(crate) fn before_write(&self, file: &'static str, action: impl FnOnce() + Send + 'static) {
         self.shared.lock().expect("no panic").meanwhile = Some((file, Box::new(action)));
     }

@@ -1,4 +1,4 @@
-//! What lies in the store, and removing what nobody needs.
+//! The contents of the store and the removal of unused parts.
 
 use super::{OBJECTS, Store, StoreError, names};
 use crate::{
@@ -15,65 +15,65 @@ use std::{
     time::SystemTime,
 };
 
-/// An object, or the states of one piece of long work.
+/// An object, the checkpoints of one piece of long work, or a single file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreEntry {
-    /// Its name: for an object the digest of its content.
+    /// The digest that names it: for an object that of its content.
     pub digest: Digest,
-    /// Its file or folder.
+    /// The path of its file or folder.
     pub path: PathBuf,
-    /// How much it takes.
+    /// The size in bytes.
     pub bytes: u64,
-    /// When it was written last.
+    /// The time of the last write.
     pub modified: SystemTime,
 }
 
-/// What takes room in a store.
+/// The contents of a store with their sizes.
 #[derive(Clone, Debug, Default)]
 pub struct Usage {
     /// Every object, by digest.
     pub objects: Vec<StoreEntry>,
-    /// Every folder of states, by the work's digest.
+    /// Every folder of checkpoints, by the digest of the work.
     pub checkpoints: Vec<StoreEntry>,
-    /// What programs and ops have said, by the key of the step.
+    /// The logs of programs and ops, by the key of the step.
     pub logs: Vec<StoreEntry>,
-    /// Which files a source held, by the digest that stands in keys.
+    /// The lists of files that sources held, by the digest in keys.
     pub notes: Vec<StoreEntry>,
-    /// Figures as they were drawn, by all that decides them; a file each form.
+    /// The rendered figures, by their digest; one file for each format.
     pub figures: Vec<StoreEntry>,
-    /// What runs rest on in which every step was there, by what was asked.
+    /// The records of runs with cache hits only, by the digest of the command.
     pub up_to_date: Vec<StoreEntry>,
-    /// What processes that are gone left half written.
+    /// The unfinished files of processes that have ended.
     pub unfinished: Vec<StoreEntry>,
-    /// The journal and its compacted form.
+    /// The size of the journal and its compacted form in bytes.
     pub journal_bytes: u64,
-    /// Files that no part of the store knows: left by earlier versions, or put there by hand.
+    /// Files that do not belong to the store: left by earlier versions, or added by hand.
     pub unknown_files: Vec<PathBuf>,
 }
 
-/// The folder of what steps have said, `<key of the step>.log`.
+/// The folder of logs, `<key of the step>.log`.
 pub const LOGS: &str = "logs-v1";
-/// The folder of figures as they were drawn, `<digest>.json` and `.png`.
+/// The folder of rendered figures, `<digest>.json` and `.png`.
 pub const FIGURES: &str = "figures-v1";
 
-/// The folder of what runs rest on in which every step was there.
+/// The folder of records of runs with cache hits only.
 pub const UP_TO_DATE: &str = "unchanged-v1";
 
-/// What was removed.
+/// The numbers of removed entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reclaimed {
-    /// How many objects.
+    /// The number of objects.
     pub objects: usize,
-    /// How many folders of states.
+    /// The number of folders of checkpoints.
     pub checkpoints: usize,
-    /// How many logs, lists of files, figures and unfinished files.
+    /// The number of logs, lists of files, figures and unfinished files.
     pub files: usize,
-    /// How much they took.
+    /// The freed bytes.
     pub bytes: u64,
 }
 
 impl Store {
-    /// What takes room.
+    /// The contents of the store.
     pub fn usage(&self) -> Usage {
         let mut usage = Usage { journal_bytes: self.journal.bytes(), ..Usage::default() };
         let objects = self.root.join(OBJECTS);
@@ -131,10 +131,11 @@ impl Store {
         usage
     }
 
-    /// Whether this is the only process that has the store open; while it has, it stays so.
+    /// True if no other process has the store open. While this process has it open, none can open
+    /// it then.
     ///
     /// # Errors
-    /// When nothing can be written in the store, so that nobody can say.
+    /// When nothing can be written in the store, so that the answer is unknown.
     pub fn is_alone(&self) -> Result<bool, StoreError> {
         let lock = match &self.in_use {
             Ok(lock) => lock,
@@ -145,14 +146,14 @@ impl Store {
         };
         let alone = lock.try_lock().is_ok();
         if !alone {
-            // The refused lock has taken the shared one with it.
+            // The refused exclusive lock has released the shared one.
             let _ = lock.lock_shared();
         }
         Ok(alone)
     }
 
-    /// Removes objects, states and single files. The journal forgets the steps that made the objects before the
-    /// first of them goes, so that nothing is named that is not there.
+    /// Removes objects, checkpoints and single files. The steps that made the objects are removed
+    /// from the journal first, so that it never names a missing object.
     ///
     /// # Errors
     /// When the journal cannot be written or a file cannot be removed.
@@ -197,7 +198,7 @@ impl Store {
         self.disk.list(folder).unwrap_or_default()
     }
 
-    /// The states in a folder of them.
+    /// The checkpoints in a folder.
     fn states(&self, folder: &Path) -> Vec<PathBuf> {
         let files = self.entries(folder).into_iter();
         let states = files.filter(|(name, sort)| *sort == FileType::RegularFile && is_state(name));
@@ -205,7 +206,7 @@ impl Store {
     }
 }
 
-/// What has that name, as far as the file system tells.
+/// The entry at a path, if the file system can read its metadata.
 fn held(path: &Path, digest: Digest) -> Option<StoreEntry> {
     let metadata = fs::symlink_metadata(path).ok()?;
     let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);

@@ -8,23 +8,24 @@
 //! state-v1.jsonl     {"state":1}
 //!                    {"sum":"…","key":"…",…}     the newest line of each key, sorted by key
 //! ```
-//! What is known is the state, then the journal; of two lines of one key the later counts. `sum` is
-//! a checksum of the rest of the line, so that a damaged line costs its own step and no other.
+//! The known steps are those of the state, then those of the journal; of two lines with one key the
+//! later counts. `sum` is a checksum of the rest of the line, so that a damaged line costs only its
+//! own step.
 //!
 //! Several processes use one journal, each through its lock (`journal-v1.lock`, an advisory lock of
 //! the kernel on a file opened anew each time, so that threads exclude each other like processes):
 //!
 //! - **Append**, lock shared. The lines of all steps that finish together are one write at the end
 //!   of the file and one sync. A step is reported finished only after that sync. Each batch begins
-//!   with a line break: it closes what a killed process left half.
-//! - **Read**, lock shared. A reader remembers the journal's id and how far it has read. If the id is
-//!   another one, the journal was started anew: everything is read again.
+//!   with a line break, which ends a line left incomplete by a killed process.
+//! - **Read**, lock shared. A reader remembers the journal's id and the length it has read. If the id
+//!   is another one, the journal was started anew, and everything is read again.
 //! - **Compact**, lock exclusive, and only if it is free. The state is written whole (temporary file,
-//!   sync, rename, sync of the folder); after that a new journal with a fresh id takes the place of
-//!   the old one in the same way. A process that is killed between the two leaves a journal whose
-//!   lines are in the state already: reading them twice changes nothing.
+//!   sync, rename, sync of the folder); then a new journal with a fresh id replaces the old one in the
+//!   same way. A process that is killed between the two leaves a journal whose lines are in the state
+//!   already; reading them twice has no effect.
 //!
-//! Lines are parsed when they are asked for: opening finds only where each key stands.
+//! Lines are parsed when they are asked for: opening the journal only indexes their keys.
 
 use super::{
     Finished, Object, StoreError, Times,
@@ -49,7 +50,7 @@ use std::{
 const JOURNAL: &str = "journal-v1.jsonl";
 const STATE: &str = "state-v1.jsonl";
 const LOCK: &str = "journal-v1.lock";
-/// Places in a text are 32 bits wide; no store comes near.
+/// The largest length in bytes: positions are 32 bits wide, and no store is nearly as large.
 const LONGEST: u64 = u32::MAX as u64;
 /// A journal longer than this, and than half the state, is compacted.
 const WORTH_COMPACTING: u64 = 1 << 20;
@@ -65,24 +66,24 @@ pub(super) struct Journal {
     stop: OnceLock<Stop>,
 }
 
-/// Whether to wait no longer.
+/// True to stop waiting.
 type Stop = Box<dyn Fn() -> bool + Send + Sync>;
 
-/// How often a waiting process looks again.
+/// The time between two attempts to take the lock.
 const PATIENCE: Duration = Duration::from_millis(5);
 
-/// What was read so far.
+/// The lines read so far.
 #[derive(Default)]
 struct Known {
     texts: Vec<Arc<[u8]>>,
     lines: HashMap<Digest, LinePosition>,
-    /// The journal that was read: its file, its first line, and how far.
+    /// The journal that was read: its inode, its first line, and the length read.
     inode: u64,
     id: Vec<u8>,
     read_to: u64,
 }
 
-/// Where the line of a step is.
+/// The position of a step's line.
 #[derive(Clone, Copy)]
 struct LinePosition {
     text: u32,
@@ -90,7 +91,7 @@ struct LinePosition {
     end: u32,
 }
 
-/// A line without what is known already.
+/// A finished step without its cache key, which the caller has.
 #[derive(Deserialize)]
 pub(super) struct FinishedStep {
     key: Digest,
@@ -108,7 +109,7 @@ struct Batch {
 }
 
 impl Journal {
-    /// Reads what is there.
+    /// Reads the journal and its compacted form.
     pub(super) fn open(root: &Path, tmp: &Path, disk: &Disk) -> Result<Self, StoreError> {
         let journal = Self {
             root: root.to_owned(),
@@ -125,13 +126,14 @@ impl Journal {
 
     /// Reads what other processes have appended.
     pub(super) fn refresh(&self) -> Result<(), StoreError> {
-        // Every step asks, and as a rule there is nothing new.
+        // Every step calls this, and as a rule nothing has changed.
         let known = self.known.read().expect(NO_PANIC);
         if symlink_metadata(self.root.join(JOURNAL)).is_ok_and(|file| known.is_all_of(&file)) {
             return Ok(());
         }
         drop(known);
-        // Where there is no lock, or none can be had as in a read-only store, nobody writes.
+        // No process writes if there is no lock file, or if the lock cannot be taken as in a
+        // read-only store.
         let lock = self.disk.open(&self.root.join(LOCK), OFlags::RDONLY);
         let lock = lock.and_then(|file| self.wait_for(&file).map(|()| file));
         if let Err(fault) = &lock
@@ -143,7 +145,7 @@ impl Journal {
         self.read(&mut self.known.write().expect(NO_PANIC))
     }
 
-    /// The caller holds the lock.
+    /// Reads new lines; the caller holds the lock.
     fn read(&self, known: &mut Known) -> Result<(), StoreError> {
         let path = self.root.join(JOURNAL);
         let fault = |fault| StoreError::io("read", &path)(fault);
@@ -164,7 +166,8 @@ impl Journal {
         let inode = file.metadata().map_err(fault)?.ino();
         file.seek(SeekFrom::Start(known.read_to)).map_err(fault)?;
         let mut text = regular::read_all(file, LONGEST).map_err(fault)?;
-        // A line without its end is still being written, or its writer was killed: not yet read.
+        // A line without its end is still being written, or its writer was killed, so it is not
+        // read yet.
         let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         text.truncate(whole);
         if known.read_to == 0 {
@@ -183,7 +186,8 @@ impl Journal {
         parse(place.of(&text)).filter(|finished: &Finished| finished.key == *key)
     }
 
-    /// The same for one who has the key: then what it was made of need not be parsed.
+    /// The finished step of a key that the caller has, so that the cache key in the line is not
+    /// parsed.
     pub(super) fn made(&self, key: &Digest) -> Option<FinishedStep> {
         let (text, place) = self.place(key)?;
         parse(place.of(&text)).filter(|made: &FinishedStep| made.key == *key)
@@ -203,7 +207,7 @@ impl Journal {
         lines.into_iter().filter_map(|(_, place)| parse(known.line(*place))).collect()
     }
 
-    /// Appends a step; returns once it is on the disk.
+    /// Appends a step; returns once the line is synced.
     pub(super) fn append(&self, finished: &Finished) -> Result<(), StoreError> {
         let line = line(finished);
         let batch = {
@@ -211,7 +215,8 @@ impl Journal {
             batch.lines.lock().expect(NO_PANIC).extend_from_slice(&line);
             Arc::clone(&batch)
         };
-        // Whoever comes first writes for all who wait here; they find their batch written.
+        // The first thread to take the lock writes the batch of all that wait; they find it
+        // written.
         let writer = self.writer.lock().expect(NO_PANIC);
         let result = batch.written.get_or_init(|| {
             let closed = std::mem::take(&mut *self.batch.lock().expect(NO_PANIC));
@@ -241,7 +246,7 @@ impl Journal {
         drop(lock);
         let end = file.stream_position()?;
         let mut known = self.known.write().expect(NO_PANIC);
-        // Only where no other process has written in between.
+        // Only if no other process has written in between.
         if known.is_all_of(&before) && end == length + bytes.len() as u64 {
             known.read_to = end;
         }
@@ -249,14 +254,14 @@ impl Journal {
         drop(known);
         let state = || symlink_metadata(self.root.join(STATE)).map_or(0, |state| state.len());
         if length > WORTH_COMPACTING && length > state() / 2 {
-            // What could not be compacted now is as good as before, and tried again.
+            // If compaction fails, the journal is still valid, and a later call tries again.
             let _ = self.compact(|_| true);
         }
         Ok(())
     }
 
-    /// Writes the state anew from all that is known and `keep`s, and starts the journal anew. False
-    /// if another process is at the journal.
+    /// Writes all steps that `keep` accepts to a new state, and starts a new journal. False if
+    /// another process holds the lock.
     pub(super) fn compact(&self, keep: impl Fn(&Finished) -> bool) -> Result<bool, StoreError> {
         let path = self.root.join(STATE);
         let fault = |fault| StoreError::io("write", &path)(fault);
@@ -289,11 +294,12 @@ impl Journal {
     }
 
     pub(super) fn stop_waiting_if(&self, stop: Stop) {
-        // Whoever came first is as good.
+        // Only the first call counts.
         let _ = self.stop.set(stop);
     }
 
-    /// Shares the lock, unless it is said to wait no longer for a process that has it alone.
+    /// Takes the shared lock, waiting while another process has it exclusively, until `stop`
+    /// becomes true.
     fn wait_for(&self, lock: &File) -> io::Result<()> {
         loop {
             match lock.try_lock_shared() {
@@ -308,7 +314,7 @@ impl Journal {
         }
     }
 
-    /// Opens the lock, which is made where there is none.
+    /// Opens the lock file, which is created if needed.
     fn lock(&self) -> io::Result<File> {
         let path = self.root.join(LOCK);
         self.disk.open(&path, OFlags::RDONLY).or_else(|_| self.disk.open(&path, APPEND))
@@ -323,27 +329,27 @@ impl Journal {
 }
 
 const NO_PANIC: &str = "no thread panics while it holds the journal";
-/// How a file is opened that is only added to.
+/// The flags that open a file for appending.
 const APPEND: OFlags = OFlags::WRONLY.union(OFlags::APPEND).union(OFlags::CREATE);
 
 impl Known {
-    /// Whether the journal is the one that was read, and was read to its end. A file that is as long
-    /// as it was holds what it held, unless two others were in its place meanwhile; then a step that
-    /// another process has made is made twice.
+    /// True if the journal is the one that was read, and was read to its end. A file of unchanged
+    /// length has unchanged content, unless it was replaced twice meanwhile; then a step that
+    /// another process finished runs again.
     fn is_all_of(&self, journal: &Metadata) -> bool {
         let begun = self.read_to > self.id.len() as u64;
         begun && (self.inode, self.read_to) == (journal.ino(), journal.len())
     }
 
-    /// Notes where the key of each line stands.
+    /// Indexes the key of each line.
     fn index(&mut self, text: Vec<u8>) {
-        // Places are 32 bits wide; no store comes near.
+        // Positions are 32 bits wide, and no store is nearly as large.
         let Ok(length) = u32::try_from(text.len()) else { return };
         let number = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
         let mut start = 0;
         while start < length {
             let rest = &text[start as usize..];
-            // The standard library's quick way to the next line.
+            // The standard library's fast search for the next line.
             let end = (&mut &rest[..]).skip_until(b'\n').unwrap_or(rest.len());
             let line = rest[..end].strip_suffix(b"\n").unwrap_or(&rest[..end]);
             if let Some(key) = key_of(line) {

@@ -8,7 +8,7 @@ const SUM: &[u8] = b"{\"sum\":\"";
 const KEY: &[u8] = b"\",\"key\":\"";
 const SUM_DIGITS: usize = 8;
 
-/// A line with its checksum and its end.
+/// A line with its checksum and its line break.
 pub(super) fn line(finished: &Finished) -> Vec<u8> {
     let json = serde_json::to_vec(finished).expect("a finished step always serialises");
     // `{"key":…` becomes `{"sum":"…","key":…`.
@@ -21,18 +21,19 @@ pub(super) fn line(finished: &Finished) -> Vec<u8> {
     line
 }
 
-/// CRC-32: no flipped bit escapes it, and it costs nothing beside the parsing.
+/// CRC-32, which detects every flipped bit and is fast compared with the parsing.
 fn sum(rest: &[u8]) -> String {
     format!("{:08x}", crc32fast::hash(rest))
 }
 
-/// The key at its place in a line.
+/// The key at its fixed position in a line.
 pub(super) fn key_of(line: &[u8]) -> Option<Digest> {
     let key = line.strip_prefix(SUM)?.get(SUM_DIGITS..)?.strip_prefix(KEY)?;
     Digest::from_hex(key.get(..64)?)
 }
 
-/// A line that is torn, damaged or from another version costs a step, never the run.
+/// Parses a line. `None` if it is incomplete, damaged or of another version; its step then runs
+/// again.
 pub(super) fn parse<'t, T: Deserialize<'t>>(line: &'t [u8]) -> Option<T> {
     let after = line.strip_prefix(SUM)?;
     let (said, rest) = after.split_at_checked(SUM_DIGITS)?;
@@ -43,7 +44,7 @@ pub(super) fn parse<'t, T: Deserialize<'t>>(line: &'t [u8]) -> Option<T> {
     serde_json::from_slice(line).ok()
 }
 
-/// The first line of a journal that starts anew.
+/// The first line of a new journal.
 pub(super) fn fresh_id() -> Vec<u8> {
     let random = std::hash::BuildHasher::hash_one(
         &std::collections::hash_map::RandomState::new(),

@@ -1,7 +1,8 @@
-//! Who is at what: one lock a step, and one that says that the store is in use.
+//! Locks between processes: one for each step, and one that marks the store as in use.
 //!
-//! A lock is the kernel's, on an open file: it is freed when its owner ends, however it ends, so
-//! nobody ever unlocks by hand. The text in the file only says whom to look for.
+//! A lock is an advisory lock of the kernel on an open file. The kernel frees it when its owner
+//! ends, however it ends, so no lock is ever freed by hand. The text in the file names the owner
+//! for messages.
 
 use super::{
     Store, StoreError,
@@ -19,14 +20,14 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-/// Who holds a lock.
+/// The owner of a lock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
-    /// Its process.
+    /// The process number.
     pub pid: u32,
-    /// On this machine.
+    /// The machine.
     pub host: String,
-    /// Seconds since 1970 at which it took the lock.
+    /// The time at which it took the lock, in seconds since 1970.
     pub since: u64,
 }
 
@@ -48,30 +49,31 @@ impl fmt::Display for Owner {
     }
 }
 
-/// The right to run a step; given up when dropped.
+/// The right to run a step, which ends when it is dropped.
 pub struct Claim {
     disk: Disk,
     path: PathBuf,
-    // Dropped after the name is gone, so nobody locks a file without a name for long.
+    // Dropped after the file is removed, so that the lock on a removed file is short.
     _file: File,
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        // Left behind, it is an unlocked file, which the next process takes over or sweeps.
+        // If this fails, the unlocked file is reused or removed by the next process.
         let _ = self.disk.remove(&self.path);
     }
 }
 
-/// How often a waiting process looks again.
+/// The time between two attempts to take the lock.
 const PATIENCE: Duration = Duration::from_millis(20);
 
 impl Store {
-    /// Waits until no other process runs the step of that key, then holds it; `None` if `stop`
-    /// becomes true before. `waiting` hears once who holds it, if anybody does.
+    /// Waits until no other process runs the step of that key, then takes its lock; `None` if
+    /// `stop` becomes true before. `waiting` is called once with the owner, if another process
+    /// holds the lock.
     ///
     /// # Errors
-    /// When the lock file cannot be made.
+    /// When the lock file cannot be created.
     pub fn claim(
         &self,
         key: &Digest,
@@ -85,10 +87,11 @@ impl Store {
             let opened = self.disk.open(&path, OFlags::RDWR | OFlags::CREATE);
             let mut file = opened.map_err(io)?;
             match file.try_lock() {
-                // Its owner may have removed the name after we opened it: then it guards nothing.
+                // The owner may have removed the file after it was opened here, which makes the
+                // lock void.
                 Ok(()) if !is_named(&file, &path) => continue,
                 Ok(()) => {
-                    // Who holds it is for messages only, so a full disk does not stop the step.
+                    // The owner is only for messages, so a full disk does not stop the step.
                     let _ = sign(&mut file);
                     return Ok(Some(Claim { disk: self.disk.clone(), path, _file: file }));
                 }
@@ -106,7 +109,7 @@ impl Store {
         }
     }
 
-    /// Who runs steps now, in this process or another.
+    /// The steps that run now, in any process: key and owner.
     pub fn claims(&self) -> Vec<(String, Option<Owner>)> {
         let folder = self.root().join(super::LOCKS);
         let entries = self.disk.list(&folder).unwrap_or_default();
@@ -127,7 +130,7 @@ fn sign(file: &mut File) -> io::Result<()> {
 }
 
 fn read_owner(file: &mut File) -> Option<Owner> {
-    // More than any owner says.
+    // Longer than the text of any owner.
     const LONGEST: u64 = 1 << 16;
     let mut text = Vec::new();
     file.rewind().ok()?;
@@ -135,10 +138,10 @@ fn read_owner(file: &mut File) -> Option<Owner> {
     serde_json::from_slice(&text).ok()
 }
 
-/// Says as long as it lives that a process uses the store; refused where the store is read-only.
+/// Marks the store as in use until the file is closed; fails if the store is read-only.
 pub(super) fn in_use(disk: &Disk, path: &Path) -> io::Result<File> {
     let file = disk.open(path, OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE)?;
-    // Waits only while another process removes what nobody needs.
+    // This waits only while another process removes unused parts.
     file.lock_shared()?;
     Ok(file)
 }

@@ -1,26 +1,27 @@
-//! The forms of the names in a store. Nothing that has another name is ever removed.
+//! The forms of the names in a store. A file with any other name is never removed.
 
 use super::objects::ENDINGS;
 use crate::Digest;
 use std::ffi::OsStr;
 
-/// A file that is being written: `<process>-<number>`.
+/// True for the name of a file being written: `<process>-<number>`.
 pub(super) fn is_temporary(name: &str) -> bool {
     name.split_once('-').is_some_and(|(process, count)| is_number(process) && is_number(count))
 }
 
-/// A digest and nothing else.
+/// True for a digest and nothing else.
 pub(super) fn is_digest(name: &str) -> bool {
     digest(OsStr::new(name), &[]).is_some()
 }
 
-/// An object: `<digest>` and one of the endings, in the folder of its first two digits.
+/// The digest of an object from its path: `<digest>` and one of the endings, in the folder of its
+/// first two digits.
 pub(super) fn object(folder: &OsStr, name: &OsStr) -> Option<Digest> {
     let digest = digest(name, &ENDINGS)?;
     (*folder == digest.to_string()[..2]).then_some(digest)
 }
 
-/// A digest with one of some endings; without an ending where there is none to choose from.
+/// The digest of a name that has one of the endings, or no ending if `endings` is empty.
 pub(super) fn digest(name: &OsStr, endings: &[&str]) -> Option<Digest> {
     let name = name.to_str()?;
     let stem = match endings {
@@ -30,11 +31,11 @@ pub(super) fn digest(name: &OsStr, endings: &[&str]) -> Option<Digest> {
             endings.contains(&ending).then_some(stem)?
         }
     };
-    // Other spellings of the same number are not ours.
+    // A name in another spelling of the digest does not belong to the store.
     Digest::from_hex(stem.as_bytes()).filter(|digest| digest.to_string() == stem)
 }
 
-/// A file that another version of the engine left half written: `.tmp` and six letters or digits.
+/// True for the name of an unfinished file of another version: `.tmp` and six letters or digits.
 pub(super) fn is_unfinished(name: &OsStr) -> bool {
     let random = name.to_str().and_then(|name| name.strip_prefix(".tmp"));
     random.is_some_and(|it| it.len() == 6 && it.bytes().all(|byte| byte.is_ascii_alphanumeric()))

@@ -1,5 +1,5 @@
-//! What lies beside the objects: lists of files, figures, what runs rest on, and where runs lie. Each can
-//! be made again, so one that cannot be read is as good as none.
+//! Notes beside the objects: lists of files, figures, records of runs, and the folders of runs.
+//! Each can be made again, so a damaged note is treated as missing.
 
 use super::{LONGEST, Store, StoreError, TMP};
 use std::{
@@ -8,18 +8,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The list of folders with runs that were made with this store: a path a line.
+/// The list of folders with runs that used this store, one path a line.
 const RUNS: &str = "runs-v1";
-/// More places than anybody keeps runs in; older ones are forgotten.
+/// The largest number of folders in the list; older ones are dropped.
 const MOST_PLACES: usize = 1000;
 
 impl Store {
-    /// What was kept under that name in one of the store's folders.
+    /// The bytes kept under that name in a folder of the store.
     pub fn kept(&self, folder: &str, name: &str) -> Option<Vec<u8>> {
         self.disk.read(&self.root.join(folder).join(name), LONGEST).ok()
     }
 
-    /// Keeps bytes under a name in one of the store's folders; they outlive a loss of power.
+    /// Keeps bytes under a name in one of the store's folders; they survive a loss of power.
     ///
     /// # Errors
     /// When the file system refuses.
@@ -28,7 +28,7 @@ impl Store {
         self.write_whole("write", &path, bytes)
     }
 
-    /// The same for what a loss of power may take.
+    /// Keeps bytes that a loss of power may remove.
     ///
     /// # Errors
     /// When the file system refuses.
@@ -38,10 +38,10 @@ impl Store {
         written.map_err(|fault| self.refused("write", &path, fault))
     }
 
-    /// One of the store's folders, made below a store that is there.
+    /// The path of one of the store's folders, which is created in an existing store.
     ///
     /// # Errors
-    /// When the file system refuses, or a link has its place.
+    /// When the file system refuses, or the path is a symbolic link.
     pub fn in_folder(&self, folder: &str) -> Result<PathBuf, StoreError> {
         let path = self.root.join(folder);
         self.disk
@@ -50,10 +50,10 @@ impl Store {
         Ok(path)
     }
 
-    /// Notes that runs lie in that folder, an absolute path.
+    /// Adds a folder of runs, an absolute path, to the list.
     ///
     /// # Errors
-    /// When the note cannot be written.
+    /// When the list cannot be written.
     pub fn note_runs(&self, out: &Path) -> Result<(), StoreError> {
         let mut places = self.places_of_runs();
         if places.iter().any(|place| place == out) || out.as_os_str().as_bytes().contains(&b'\n') {
@@ -67,7 +67,7 @@ impl Store {
         self.write_whole("write", &self.root.join(RUNS), &text)
     }
 
-    /// The folders with runs that were made with this store, as far as they were noted.
+    /// The folders in the list of runs.
     pub fn places_of_runs(&self) -> Vec<PathBuf> {
         let text = self.disk.read(&self.root.join(RUNS), LONGEST).unwrap_or_default();
         let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());

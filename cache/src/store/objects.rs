@@ -1,4 +1,4 @@
-//! Objects: files named by the digest of what they hold.
+//! Objects: files named by the digest of their content.
 
 use super::{OBJECTS, Object, Store, StoreError, TMP};
 use crate::{Artifact, Data, Digest, Kind, Meta, file_version::FileVersion, parquet, tensors};
@@ -12,12 +12,12 @@ use std::{
 };
 use tracing::debug_span;
 
-/// The endings of objects: tables, tensors.
+/// The file name extensions of objects: tables, tensors.
 pub(super) const ENDINGS: [&str; 2] = ["parquet", "safetensors"];
 
 impl Store {
-    /// Keeps an artifact under its digest. One that is there already is replaced only if it is
-    /// damaged: reading is quicker than writing.
+    /// Keeps an artifact under its digest. An existing object is replaced only if it is damaged,
+    /// since reading is faster than writing.
     ///
     /// # Errors
     /// When the file system refuses, for instance because the disk is full.
@@ -32,12 +32,12 @@ impl Store {
             digest,
             shape: artifact.shape(),
             bytes: stat.size,
-            // Where clocks are coarse, a file that was just written cannot be told from a later one.
+            // With a coarse clock, a file written just now cannot be told from one written later.
             seen: Some(stat).filter(|stat| !stat.is_coarse() || stat.is_settled(looked)),
             warning: artifact.meta.get("warning").and_then(|it| it.as_str()).map(str::to_owned),
         };
         if let Ok(stat) = self.verify(&digest) {
-            // Whoever wrote it may have been killed before its name was on the disk.
+            // The process that wrote it may have been killed before the folder was synced.
             self.disk.sync_folder(folder).map_err(io)?;
             return Ok(object(stat));
         }
@@ -49,7 +49,7 @@ impl Store {
                 let written = parquet::write(&mut buffered, artifact, table);
                 let flushed = buffered.flush();
                 drop(buffered);
-                // What the disk refused is a clearer reason than what the format makes of it.
+                // The error of the disk is clearer than the error of the format.
                 file.refusal().map_err(io)?;
                 written.map_err(StoreError::Format)?;
                 flushed.map_err(io)?;
@@ -64,8 +64,8 @@ impl Store {
         Ok(object(FileVersion::of(&file.persist(&path).map_err(io)?)))
     }
 
-    /// Reads an artifact and checks that it is what its name says. A damaged object is taken out
-    /// of the store, so that the step that made it runs again; so is whatever else has its place.
+    /// Reads an artifact and checks its digest. A damaged object is removed from the store, so that
+    /// its step runs again, and so is anything else at its path.
     ///
     /// # Errors
     /// When the object is missing or damaged.
@@ -80,19 +80,19 @@ impl Store {
         let _reading = debug_span!("get", digest = %digest.short()).entered();
         let read = self.read(digest, &path);
         if matches!(read, Err(StoreError::Damaged { .. })) {
-            // If it cannot be removed, the next read will find it damaged again.
+            // If it cannot be removed, the next read finds it damaged again.
             let _ = self.disk.clear(&path);
         }
         read
     }
 
-    /// Reads an object only to see that it is whole; the version of its file.
+    /// Reads an object only to check that it is intact; returns the version of its file.
     ///
     /// # Errors
-    /// When the object is missing or damaged. It is left where it is.
+    /// When the object is missing or damaged. It is not removed.
     pub fn verify(&self, digest: &Digest) -> Result<FileVersion, StoreError> {
         let path = self.object_path(digest).ok_or(StoreError::Missing(*digest))?;
-        // Looked at before it is read: a write in between makes it another version.
+        // The version is taken before reading, so that a write in between shows as another version.
         let stat = fs::symlink_metadata(&path).map_err(|_| StoreError::Missing(*digest))?;
         let stat = FileVersion::of(&stat);
         self.read(digest, &path).map(|_| stat)
@@ -110,14 +110,14 @@ impl Store {
         }
     }
 
-    /// Whether the file of an object is still the version that was last known to be whole.
+    /// True if the file of an object still has the version last verified.
     pub(super) fn is_as_seen(&self, object: &Object) -> bool {
         let of_kind = ENDINGS[usize::from(object.shape.kind == Kind::Model)];
         let stat = fs::symlink_metadata(self.path_for(&object.digest, of_kind));
         object.seen.is_some() && object.seen == stat.ok().map(|it| FileVersion::of(&it))
     }
 
-    /// The file of an object, if something has its name.
+    /// The path of an object, if something has its name.
     pub fn object_path(&self, digest: &Digest) -> Option<PathBuf> {
         let mut paths = ENDINGS.iter().map(|ending| self.path_for(digest, ending));
         paths.find(|path| path.symlink_metadata().is_ok())

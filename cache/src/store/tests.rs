@@ -1,4 +1,4 @@
-//! The store stopped at each of its writes: whatever the instant, what is named is whole.
+//! Tests that stop the store at each of its writes: at any moment, every named object is complete.
 
 use super::{
     disk::Disk,
@@ -34,8 +34,8 @@ fn run_step(store: &Store, step: usize) -> Result<Finished, StoreError> {
     Ok(finished)
 }
 
-/// Opens the store, runs four steps, saves a state of a long one, and compacts. Gives the steps that
-/// were reported finished.
+/// Opens the store, runs four steps, saves a checkpoint of a long one, and compacts. Returns the
+/// steps that were reported finished.
 fn study(root: &Path, disk: &Disk) -> Vec<Finished> {
     let Ok(store) = Store::open_on(root, disk.clone()) else { return Vec::new() };
     let mut finished = Vec::new();
@@ -96,7 +96,7 @@ fn a_disk_that_is_full_once_loses_one_step_and_says_so() {
         let reported = study(root.path(), &failing_at(call, Failure::Full));
         let store = Store::open(root.path()).expect("a store");
         let at = &whole.faults.calls()[call];
-        // If the very first folder could not be made there was no store to run steps in.
+        // If the first folder could not be made, there is no store to run steps in.
         assert!(reported.len() >= 3 || call < 6, "{} finished with {at} full", reported.len());
         for step in &reported {
             assert_eq!(store.finished(&step.key).as_ref(), Some(step), "lost after {at}");
@@ -171,7 +171,7 @@ fn steps_that_finish_together_share_a_sync() {
     let syncs = calls[before..]
         .iter()
         .filter(|call| call.starts_with("sync /") && call.ends_with("journal-v1.jsonl"));
-    // The first to come writes alone what it has; all others wait for it.
+    // The first thread writes its line alone; all others wait for it.
     assert!(syncs.count() <= 2, "{calls:?}");
     let reopened = Store::open(root.path()).expect("a store");
     assert_eq!(reopened.history().len(), 9);
@@ -317,7 +317,7 @@ fn a_wait_for_the_journal_ends_when_it_is_told_to_stop() {
     let root = tempfile::tempdir().expect("a folder");
     let store = Store::open(root.path()).expect("a store");
     run_step(&store, 0).expect("a step");
-    // Another process compacts and never comes to an end.
+    // Another process compacts and never ends.
     let lock = File::open(root.path().join("journal-v1.lock")).expect("a lock");
     lock.lock().expect("the lock");
     let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));

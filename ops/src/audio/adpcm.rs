@@ -16,7 +16,7 @@ use symphonia::core::{
     units::{Duration, Timestamp},
 };
 
-/// Blocks of ADPCM.
+/// Samples in blocks of ADPCM.
 pub(crate) struct Adpcm<'a> {
     decoder: Box<dyn AudioDecoder>,
     data: Input<'a>,
@@ -29,27 +29,28 @@ pub(crate) struct Adpcm<'a> {
 }
 
 impl<'a> Adpcm<'a> {
-    /// Microsoft's, in blocks of so many bytes.
+    /// Microsoft's ADPCM, in blocks of the given number of bytes.
     pub fn microsoft(
         sample_rate: u32,
         channels: u16,
         block: u16,
         data: Input<'a>,
     ) -> Result<Self, DecodeError> {
-        // Seven bytes a channel say how it starts and hold two samples, each other byte holds two.
+        // Seven bytes a channel are the header of a block and hold two samples; each other byte
+        // holds two.
         let frames = (u64::from(block) / u64::from(channels)).checked_sub(7);
         let frames = frames.map(|bytes| 2 * bytes + 2);
         Self::new(CODEC_ID_ADPCM_MS, sample_rate, channels, block, frames, data)
     }
 
-    /// That of the Interactive Multimedia Association, in blocks of so many bytes.
+    /// The ADPCM of the Interactive Multimedia Association, in blocks of the given number of bytes.
     pub fn ima(
         sample_rate: u32,
         channels: u16,
         block: u16,
         data: Input<'a>,
     ) -> Result<Self, DecodeError> {
-        // Four bytes a channel say how it starts and hold one sample.
+        // Four bytes a channel are the header of a block and hold one sample.
         let frames = (u64::from(block) / u64::from(channels)).checked_sub(4);
         let frames = frames.map(|bytes| 2 * bytes + 1);
         Self::new(CODEC_ID_ADPCM_IMA_WAV, sample_rate, channels, block, frames, data)
@@ -83,7 +84,7 @@ impl<'a> Adpcm<'a> {
         Ok(Self { decoder, data, channels, block, block_frames: frames, at: 0, room: Vec::new() })
     }
 
-    /// How many frames whole blocks hold.
+    /// The number of frames in whole blocks.
     pub fn frames(&self) -> u64 {
         self.data.length() / self.block * self.block_frames
     }

@@ -1,9 +1,9 @@
-//! Files whose names look like one that is not there.
+//! Suggestions of files whose names are similar to a missing one.
 
 use std::{fs, path::Path};
 use unicode_normalization::UnicodeNormalization;
 
-/// What may have been meant by a path that is not there, to be said behind that.
+/// A hint on a missing path, to be appended to the error: a file that may have been meant.
 pub(super) fn hint(folder: &Path, path: &str) -> Option<String> {
     if path.contains('\\') {
         let slashes = path.replace('\\', "/");

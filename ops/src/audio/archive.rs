@@ -1,4 +1,4 @@
-//! Zip archives, read by many threads at once without unpacking them.
+//! Zip archives, read by many threads at once without unpacking.
 
 use cache::{
     Digest,
@@ -20,13 +20,13 @@ pub struct Archive {
     file: Arc<Watched>,
 }
 
-/// Why an archive or an entry of it could not be read.
+/// The error of reading an archive or one of its entries.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
-    /// The file is not there as it was listed.
+    /// The file cannot be read as it was listed.
     #[error(transparent)]
     Unread(#[from] Unread),
-    /// What it holds is unfit: what to say behind its name.
+    /// The content is not usable; the text follows the name of the file.
     #[error("{0}")]
     Unfit(String),
 }
@@ -65,8 +65,8 @@ impl Archive {
         Ok(files)
     }
 
-    /// Puts the bytes of one entry into `bytes`, in place of what it held. It may unfold to so many
-    /// MiB, or to what is usual.
+    /// Reads one entry into `bytes`, replacing earlier content. It may expand to the given number
+    /// of MiB, or to the default limit.
     ///
     /// # Errors
     /// When there is no such entry, when it is damaged or too large, or when the archive has changed.
@@ -77,13 +77,13 @@ impl Archive {
         bytes: &mut Vec<u8>,
     ) -> Result<(), ArchiveError> {
         let read = self.unpack(name, most_mib, bytes);
-        // An entry may also be damaged because somebody writes to the archive.
+        // An entry may also be damaged because another program writes to the archive.
         self.file.check()?;
         read.map_err(ArchiveError::Unfit)
     }
 
     fn unpack(&self, name: &str, most_mib: Option<u32>, bytes: &mut Vec<u8>) -> Result<(), String> {
-        // A header may lie about the size; memory is taken as bytes come.
+        // A header may state a wrong size, so memory is allocated as bytes arrive.
         const TRUSTED: u64 = 1 << 26;
         let mut archive = self.zip.clone();
         let mut entry =
@@ -98,7 +98,7 @@ impl Archive {
     }
 }
 
-/// A file with a position of its own for each clone.
+/// A file with a separate position for each clone.
 #[derive(Clone)]
 struct Shared {
     file: Arc<Watched>,

@@ -1,4 +1,4 @@
-//! AU files, as the corpus GTZAN has them.
+//! AU files, as in the GTZAN corpus.
 
 use super::{
     damage::Damage,
@@ -7,7 +7,7 @@ use super::{
     pcm::{Pcm, Sample},
 };
 
-/// The length that stands for all there is.
+/// The length in a header that means "up to the end of the file".
 const UNKNOWN: u32 = u32::MAX;
 
 /// Reads the header of a file that starts with `.snd`.

@@ -1,4 +1,4 @@
-//! A folder of labelled folders.
+//! The op `audio_folder`: a folder with one folder of recordings for each label.
 
 use super::{
     clips::{self, Candidate, Fault, OUTPUTS, OnError, Rules},

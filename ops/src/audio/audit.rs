@@ -1,4 +1,4 @@
-//! The op `audit`: what is odd about a collection of clips.
+//! The op `audit`: finds problems in a collection of clips.
 
 use super::{
     recordings::Recordings,
@@ -125,18 +125,18 @@ impl Op for Audit {
     }
 }
 
-/// What is known of all clips, each list in their order.
+/// The data of all clips, each list in their order.
 struct Collection<'a> {
     ids: &'a [String],
     audio: &'a [String],
     labels: Vec<String>,
-    /// The recordings the clips were cut from.
+    /// The recordings from which the clips were cut.
     groups: Option<Vec<String>>,
     near: Option<Vec<Option<NearDuplicate>>>,
     stats: Vec<SignalStats>,
 }
 
-/// One odd thing about one clip.
+/// One finding about one clip.
 struct Finding {
     clip: usize,
     name: &'static str,
@@ -144,7 +144,7 @@ struct Finding {
     value: f64,
 }
 
-/// The recording of each clip, if the labels say so.
+/// The recording of each clip, if the labels have it.
 fn groups_of(inputs: &Inputs<'_>, ids: &[String]) -> Result<Option<Vec<String>>, OpError> {
     let labels = inputs.table("labels")?;
     let (Some(known), Some(groups)) = (labels.text("clip_id"), labels.text("group")) else {
@@ -155,7 +155,7 @@ fn groups_of(inputs: &Inputs<'_>, ids: &[String]) -> Result<Option<Vec<String>>,
 }
 
 impl Audit {
-    /// What each clip is near to, if there are features.
+    /// The near duplicates of each clip, if there are features.
     fn near_of(
         &self,
         inputs: &Inputs<'_>,
@@ -176,7 +176,7 @@ impl Audit {
         found.map(Some).ok_or_else(OpError::cancelled)
     }
 
-    /// Decodes every clip, one a thread at a time.
+    /// Decodes and measures every clip, one for each thread at a time.
     fn listen(
         &self,
         ids: &[String],
@@ -201,7 +201,7 @@ impl Audit {
         stats.into_iter().collect()
     }
 
-    /// Seconds that a clip lacks.
+    /// The seconds by which a clip is too short.
     fn missing(&self, stats: &SignalStats) -> f64 {
         (self.duration.get() - stats.seconds).max(0.0)
     }
@@ -299,7 +299,7 @@ mod tests {
     use super::*;
     use crate::Detached;
 
-    /// Three clips of two classes, the last the same as the first, and the second from the
+    /// Three clips of two classes; the last is equal to the first, and the second is from the
     /// recording of the first.
     fn audited(params: serde_json::Value) -> (Artifact, Artifact) {
         let ids = ["a", "b", "c"];

@@ -1,5 +1,5 @@
-//! What all sources of clips share: looking into each recording, telling the unfit ones, and the
-//! artifacts they make.
+//! The common part of all sources of clips: probing each recording, reporting unusable ones, and
+//! building the output artifacts.
 
 use super::{
     damage::OnDamage,
@@ -21,17 +21,17 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-/// What each source of clips makes.
+/// The output ports of each source of clips.
 pub const OUTPUTS: &[Port] = &[
     Port::new("clips", &[Kind::Clips], "the recordings, one a row"),
     Port::new("labels", &[Kind::Labels], "the class of each clip, and its recording if known"),
     Port::new("skipped", &[Kind::Skipped], "files that were left out, and why"),
 ];
 
-/// The fewest frames a clip may have: one sample has no pitch, no spectrum and no length.
+/// The smallest number of frames in a clip: a single sample has no pitch, spectrum or duration.
 const FEWEST_FRAMES: u64 = 2;
 
-/// Faults a message names one by one.
+/// The number of diagnostics that a message lists.
 const LISTED: usize = 10;
 
 /// What to do with a recording that cannot be used.
@@ -45,14 +45,14 @@ pub enum OnError {
     Skip,
 }
 
-/// Which recordings may be used.
+/// The rules for recordings that may be used.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
-    /// What happens to the others.
+    /// The action for unusable recordings.
     pub on_error: OnError,
-    /// Whether a clip may be all zero.
+    /// True if all samples of a clip may be zero.
     pub allow_silent: bool,
-    /// What happens to those that are damaged.
+    /// The action for damaged recordings.
     pub on_damage: OnDamage,
 }
 
@@ -61,11 +61,11 @@ pub struct Rules {
 pub struct Candidate {
     /// The name of the clip.
     pub clip_id: String,
-    /// Where its samples are.
+    /// The source of its samples.
     pub audio: AudioRef,
     /// Its class.
     pub label: String,
-    /// The recording it was cut from, if known.
+    /// The recording from which it was cut, if known.
     pub group: Option<String>,
 }
 
@@ -77,9 +77,9 @@ pub struct Clip {
     pub audio: AudioRef,
     pub label: String,
     pub group: Option<String>,
-    /// What it holds.
+    /// The properties of the recording.
     pub probe: Probe,
-    /// What is damaged in it, if it is kept nevertheless.
+    /// The damage, if it is kept although damaged.
     pub damage: Option<String>,
 }
 
@@ -90,22 +90,21 @@ impl Clip {
     }
 }
 
-/// A file that cannot be used.
+/// A file that cannot be used, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// Which.
+    /// The name of the file.
     pub file: String,
-    /// Why: a lower-case sentence without a full stop.
+    /// The reason: a lower-case sentence without a full stop.
     pub reason: String,
-    /// What the user can do.
+    /// Advice for the user.
     pub help: &'static str,
-    /// Whether it is not the content that is at fault: then nothing can be said of the file, and it is
-    /// not left out.
+    /// True if reading failed rather than the content being unusable; such a file is never skipped.
     pub is_unread: bool,
 }
 
 impl Fault {
-    /// A file and why it cannot be used.
+    /// A file and the reason why it cannot be used.
     pub fn new(file: &str, reason: impl Into<String>, help: &'static str) -> Self {
         Self { file: file.to_owned(), reason: reason.into(), help, is_unread: false }
     }
@@ -120,17 +119,17 @@ impl Fault {
     }
 }
 
-/// The clips of a source and what it left out.
+/// The clips of a source and the files it skipped.
 #[derive(Clone, Debug, Default)]
 pub struct Collection {
-    /// In the order of the source.
+    /// The clips, in the order of the source.
     pub clips: Vec<Clip>,
-    /// In the order of the source.
+    /// The skipped files, in the order of the source.
     pub skipped: Vec<Fault>,
 }
 
 impl Collection {
-    /// `clip_id`, `audio`, `frames`, `sample_rate`, `channels`.
+    /// The table of clips: `clip_id`, `audio`, `frames`, `sample_rate`, `channels`.
     pub fn table(&self) -> Table {
         let clips = &self.clips;
         let ints = |of: fn(&Probe) -> i64| clips.iter().map(|clip| of(&clip.probe)).collect();
@@ -142,12 +141,12 @@ impl Collection {
             .with_ints("channels", ints(|probe| i64::from(probe.channels)))
     }
 
-    /// Adds files that nobody looked into, behind those that could not be used.
+    /// Adds files that were not opened after those that could not be used.
     pub fn leave_out(&mut self, unread: Vec<Fault>) {
         self.skipped.extend(unread);
     }
 
-    /// These clips, their labels, and what was skipped.
+    /// The output artifacts: the clips, their labels, and the skipped files.
     pub fn outputs(&self, clips: Artifact) -> Outputs {
         let ids = self.clips.iter().map(|clip| clip.clip_id.as_str());
         let mut labels = Table::new()
@@ -167,18 +166,19 @@ impl Collection {
     }
 }
 
-/// The shapes of [`OUTPUTS`] before the files are known.
+/// The shapes of [`OUTPUTS`] before a run.
 pub fn shapes() -> Vec<Shape> {
     OUTPUTS.iter().map(|port| Shape::of(port.kinds[0])).collect()
 }
 
-/// Looks into every candidate, all threads at once; one recording a thread is in memory.
-/// `hold` opens one, and reads it into room that is used again unless it is long. Order is that of the candidates. Recordings that an earlier run looked into
-/// and kept are known by their content, and are not read again.
+/// Probes every candidate with all threads; each thread has one recording in memory. `hold` opens a
+/// recording and reads it into a buffer that is reused unless the file is long. The results are in
+/// the order of the candidates. Recordings that an earlier run probed and kept are found by content
+/// and not read again.
 ///
 /// # Errors
-/// When recordings cannot be used and may not be skipped, when none is left, or when those left
-/// are of one class; the message names the files.
+/// When recordings cannot be used and may not be skipped, when none is left, or when those left are
+/// of one class; the message names the files.
 pub fn collect(
     candidates: Vec<Result<Candidate, Fault>>,
     hold: impl Fn(&Candidate, &mut Vec<u8>) -> Result<Held, Fault> + Sync,
@@ -221,8 +221,8 @@ pub fn collect(
     Ok(collection)
 }
 
-/// What clips hold, by the content of their recordings. An op of the same parameters kept them, so
-/// that one of them is silent only where that is allowed.
+/// The probes of clips by the content of their recordings. An op with the same parameters kept
+/// them, so a silent one is present only if silence is allowed.
 fn probes(clips: &Artifact) -> Vec<(String, Probe)> {
     let Some(table) = clips.as_table() else { return Vec::new() };
     let column = |name| table.ints(name).unwrap_or_default();
@@ -275,7 +275,7 @@ fn tell_damage(clips: &[Clip], cx: &Ctx<'_>) {
     }
 }
 
-/// Whether a study can be made of what was found.
+/// Checks that the clips are sufficient for a study.
 fn judge(collection: &Collection, on_error: OnError) -> Result<(), OpError> {
     let Collection { clips, skipped } = collection;
     let total = clips.len() + skipped.len();
@@ -309,7 +309,7 @@ fn judge(collection: &Collection, on_error: OnError) -> Result<(), OpError> {
     Ok(())
 }
 
-/// A message that lists faults below its first line.
+/// An error with diagnostics listed below its first line.
 fn complaint(headline: &str, faults: &[Fault]) -> OpError {
     let mut message = headline.to_owned();
     for fault in faults.iter().take(LISTED) {
@@ -321,7 +321,7 @@ fn complaint(headline: &str, faults: &[Fault]) -> OpError {
     OpError::data(message)
 }
 
-/// What to do about faults, each advice once.
+/// The distinct advice of diagnostics in one text.
 fn advice(faults: &[Fault], last: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for help in faults.iter().map(|fault| fault.help).filter(|help| !help.is_empty()) {
@@ -333,13 +333,13 @@ fn advice(faults: &[Fault], last: &str) -> String {
     parts.join("; ")
 }
 
-/// Whether a name belongs to the system rather than to the user: `.DS_Store`, `._a.wav`,
+/// True if a name belongs to the system rather than to the user: `.DS_Store`, `._a.wav`,
 /// `__MACOSX/a.wav`.
 pub fn is_hidden(name: &str) -> bool {
     name.split('/').any(|part| part.starts_with('.') || part == "__MACOSX")
 }
 
-/// Reads a file that the engine found, in place of what `bytes` held.
+/// Reads a file that the engine found into `bytes`, replacing earlier content.
 pub(crate) fn read(entry: &FileEntry, bytes: &mut Vec<u8>) -> Result<(), Fault> {
     verified::read(&entry.path, &entry.digest, bytes)
         .map_err(|why| Fault::unread(&entry.name, &why))

@@ -1,4 +1,4 @@
-//! FLAC, Ogg Vorbis, AIFF, MP4, AAC and CAF files, through symphonia.
+//! FLAC, Ogg Vorbis, AIFF, MP4, AAC and CAF files, decoded by symphonia.
 
 use super::{
     damage::Damage,
@@ -16,7 +16,7 @@ use symphonia::core::{
     packet::Packet,
 };
 
-/// The kinds of files that are read here.
+/// The container formats that are read here.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Container {
     Flac,
@@ -35,18 +35,19 @@ struct Compressed<'a> {
     track: u32,
     sample_rate: u32,
     channels: u16,
-    /// How many frames the header speaks of.
+    /// The number of frames in the header.
     expected: Option<u64>,
-    /// Frames at the start that the container says are none of the recording.
+    /// The number of frames at the start that do not belong to the recording according to the
+    /// container.
     skipped: u64,
-    /// The first block, which says what the recording is.
+    /// The first block, decoded to find the properties of the recording.
     first: Option<Vec<f32>>,
     made: u64,
-    /// When the next packet should be.
+    /// The expected time stamp of the next packet.
     due: Option<i64>,
-    /// Whether times of packets tell of frames that were passed over.
+    /// True if time stamps of packets show skipped frames.
     is_timed: bool,
-    /// Bytes of the packets so far.
+    /// The bytes of the packets so far.
     bytes: u64,
     faults: u32,
     state: State,
@@ -55,12 +56,12 @@ struct Compressed<'a> {
 #[derive(PartialEq)]
 enum State {
     Open,
-    /// The last packet was given; frames are still to be counted.
+    /// The last packet was decoded; the frames are still to be counted.
     Last,
     Over,
 }
 
-/// Errors one behind the other after which a file is given up.
+/// The number of consecutive errors after which decoding stops.
 const MOST_FAULTS: u32 = 1_000;
 
 /// Opens the first audio track and decodes its first block.
@@ -142,7 +143,7 @@ impl Compressed<'_> {
         Ok(true)
     }
 
-    /// The next packet of the track; none at the end.
+    /// The next packet of the track; `None` at the end.
     fn packet(&mut self, damage: &mut Damage) -> Result<Option<Packet>, DecodeError> {
         while self.state == State::Open {
             match self.reader.next_packet() {
@@ -168,7 +169,7 @@ impl Compressed<'_> {
                     }
                 }
                 Err(Error::ResetRequired) => {
-                    // Ogg files were put one behind the other.
+                    // Several Ogg files were concatenated.
                     let (track, frames, decoder) = decoder_of(&*self.reader)?;
                     (self.track, self.decoder, self.is_timed) = (track, decoder, false);
                     let both = self.expected.zip(frames);
@@ -202,13 +203,13 @@ impl Compressed<'_> {
         damage.miss(expected - made);
     }
 
-    /// Silence in place of frames that a reader passed over.
+    /// Adds silence for frames that a reader skipped.
     fn fill_gap(&mut self, packet: &Packet, block: &mut Vec<f32>, damage: &mut Damage) {
         let due = self.due.unwrap_or(packet.pts.get());
         let gap = packet.pts.get().saturating_sub(due);
         let after = packet.pts.get().saturating_add(packet.dur.get() as i64);
         self.due = Some(after);
-        // A time that lies far off is damaged itself.
+        // A time stamp that is far off is itself damaged.
         let most = i64::from(self.sample_rate).saturating_mul(600);
         if !self.is_timed || gap <= 0 || gap > most {
             return;

@@ -33,7 +33,7 @@ pub fn recordings(seed: u64, clips_per_class: u32) -> impl Iterator<Item = Recor
     })
 }
 
-/// A WAV file of 16-bit samples.
+/// Encodes a signal as a WAV file with 16-bit samples.
 pub fn wav(signal: &Signal) -> Vec<u8> {
     let channels = signal.channels as u32;
     let size = 2 * signal.samples.len() as u32;
@@ -51,7 +51,7 @@ pub fn wav(signal: &Signal) -> Vec<u8> {
     bytes.extend(b"data");
     bytes.extend(size.to_le_bytes());
     for &sample in &signal.samples {
-        // A cast keeps within the range of its type.
+        // A cast saturates at the limits of its type.
         bytes.extend(((sample * 32_768.0).round() as i16).to_le_bytes());
     }
     bytes

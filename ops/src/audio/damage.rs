@@ -1,4 +1,4 @@
-//! What is not whole in a recording, and what to do about it.
+//! Damage in recordings and its handling.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,42 +15,42 @@ pub enum OnDamage {
     Keep,
 }
 
-/// What was not whole while a recording was decoded.
+/// The damage found while a recording was decoded.
 #[derive(Debug, Default)]
 pub(crate) struct Damage {
-    /// The frame and the reason.
+    /// The frame and the reason of the first damage.
     first: Option<(u64, String)>,
     places: u64,
-    /// Frames that are silent in place of what could not be decoded.
+    /// The number of frames replaced by silence.
     silent: u64,
-    /// Frames that are missing.
+    /// The number of missing frames.
     missing: u64,
 }
 
 impl Damage {
-    /// Something cannot be decoded at frame `at`.
+    /// Notes damage at frame `at`.
     pub fn note(&mut self, at: u64, reason: impl Into<String>) {
         self.places += 1;
         self.first.get_or_insert_with(|| (at, reason.into()));
     }
 
-    /// So many frames are silent for it.
+    /// Counts frames replaced by silence.
     pub fn silence(&mut self, frames: u64) {
         self.silent += frames;
     }
 
-    /// So many frames are missing for it.
+    /// Counts missing frames.
     pub fn miss(&mut self, frames: u64) {
         self.missing += frames;
     }
 
-    /// Whether anything was noted.
+    /// True if there is no damage.
     pub fn is_none(&self) -> bool {
         self.first.is_none()
     }
 
-    /// What was noted of a recording of which `frames` came out, at `rate` frames a second: a lower-case
-    /// sentence without a full stop.
+    /// A summary for a recording with `frames` decoded frames at `rate` frames a second: a
+    /// lower-case sentence without a full stop.
     pub fn summary(&self, frames: u64, rate: u32) -> Option<String> {
         let (at, reason) = self.first.as_ref()?;
         let seconds = |frames: u64| frames as f64 / f64::from(rate.max(1));

@@ -1,4 +1,4 @@
-//! From the bytes of a recording to samples.
+//! Decodes the bytes of a recording to samples.
 
 use super::{
     au, compressed,
@@ -11,7 +11,7 @@ use super::{
 };
 use std::io;
 
-/// Samples of a recording: frames one after the other, in each frame one sample a channel.
+/// Samples of a recording, interleaved: in each frame one sample for each channel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Signal {
     /// Frames a second.
@@ -23,7 +23,7 @@ pub struct Signal {
 }
 
 impl Signal {
-    /// The mean of the channels of each frame, in place of what `mono` held.
+    /// Computes the mean of the channels of each frame into `mono`, replacing earlier content.
     pub fn mono(&self, mono: &mut Vec<f32>) {
         mono.clear();
         means(&self.samples, self.channels, mono);
@@ -42,7 +42,7 @@ fn means(samples: &[f32], channels: usize, mono: &mut Vec<f32>) {
     }
 }
 
-/// What a recording holds, found without keeping its samples.
+/// The properties of a recording, found without keeping its samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Probe {
     /// Frames of all channels.
@@ -51,17 +51,18 @@ pub struct Probe {
     pub sample_rate: u32,
     /// Samples a frame.
     pub channels: u16,
-    /// Whether every sample is zero.
+    /// True if every sample is zero.
     pub silent: bool,
 }
 
-/// Why bytes are not a recording: a lower-case sentence without a full stop, and what to do.
+/// The reason why bytes are not a recording: a lower-case sentence without a full stop, with
+/// advice.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct DecodeError {
-    /// What is wrong.
+    /// The message.
     pub message: String,
-    /// What the user can do.
+    /// Advice for the user.
     pub help: &'static str,
 }
 
@@ -71,9 +72,9 @@ impl DecodeError {
     }
 }
 
-/// What to do about a file that is not whole.
+/// Advice for an incomplete file.
 pub(crate) const COPY_AGAIN: &str = "copy or export the file again";
-/// What to do about a format or an encoding that is not read.
+/// Advice for an unsupported format or encoding.
 pub(crate) const CONVERT: &str = "convert it with `ffmpeg -i IN OUT.flac`";
 const EXPORT_SOUND: &str = "export the recording again, or remove it";
 const KEEP: &str =
@@ -85,26 +86,27 @@ impl DecodeError {
     }
 }
 
-/// The bytes could not be read.
+/// The error of bytes that could not be read.
 pub(crate) fn unreadable(error: io::Error) -> DecodeError {
     DecodeError::new(format!("the file cannot be read: {error}"), "check the disk, then run again")
 }
 
-/// Samples, a block at a time.
+/// A source of samples in blocks.
 pub(crate) trait Blocks {
-    /// Puts the next interleaved samples into `block`, in place of what it held; `false` at the end.
+    /// Decodes the next interleaved samples into `block`, replacing earlier content; `false` at the
+    /// end.
     fn next(&mut self, block: &mut Vec<f32>, damage: &mut Damage) -> Result<bool, DecodeError>;
 }
 
-/// A file whose header was understood.
+/// A file with a parsed header.
 pub(crate) enum Opened<'a> {
     Pcm(Pcm<'a>),
     /// Frames a second, samples a frame, and the samples.
     Blocks(u32, u16, Box<dyn Blocks + 'a>),
 }
 
-/// A recording that is decoded block by block, so that memory does not grow with its length. Damage is passed
-/// over and noted.
+/// A recording that is decoded block by block, so that memory does not grow with its length.
+/// Damaged parts are skipped and noted.
 pub struct Decoder<'a> {
     /// Frames a second.
     pub sample_rate: u32,
@@ -115,15 +117,15 @@ pub struct Decoder<'a> {
     frames: u64,
 }
 
-/// The largest magnitude of a sample, full scale being 1. Whole numbers of 32 bits that were stored as floats
-/// stay below it, and so do the powers of all spectra below what single precision holds.
+/// The largest allowed magnitude of a sample, with full scale 1. Whole numbers of 32 bits stored as
+/// floats stay below it, and the powers of all spectra stay within single precision.
 const LOUDEST: f32 = 4_294_967_296.0;
 
 impl<'a> Decoder<'a> {
-    /// Reads the header. The format is told by content.
+    /// Reads the header. The format is detected from the content.
     ///
     /// # Errors
-    /// When the bytes are of no known format, or their header is damaged.
+    /// When the format is unknown, or the header is damaged.
     pub fn open(input: impl Into<Input<'a>>) -> Result<Self, DecodeError> {
         let mut damage = Damage::default();
         let opened = open(input.into(), &mut damage)?;
@@ -134,19 +136,19 @@ impl<'a> Decoder<'a> {
         Ok(Self { sample_rate, channels, opened, damage, frames: 0 })
     }
 
-    /// A recording that is there already.
+    /// A decoder for samples already in memory.
     pub fn of_signal(signal: Signal) -> Decoder<'static> {
         let (sample_rate, channels) = (signal.sample_rate, signal.channels as u16);
         let opened = Opened::Blocks(sample_rate, channels, Box::new(Some(signal.samples)));
         Decoder { sample_rate, channels, opened, damage: Damage::default(), frames: 0 }
     }
 
-    /// Puts the next interleaved samples into `block`, in place of what it held; `false` at the end.
-    /// Whole numbers are divided by full scale, as libsndfile does (x / 2^(bits − 1); unsigned bytes
-    /// (x − 128) / 128).
+    /// Decodes the next interleaved samples into `block`, replacing earlier content; `false` at the
+    /// end. Whole numbers are divided by full scale, as in libsndfile (x / 2^(bits − 1); unsigned
+    /// bytes (x − 128) / 128).
     ///
     /// # Errors
-    /// When the bytes cannot be read, or hold a sample that is not a number or far beyond full scale.
+    /// When the bytes cannot be read, or a sample is NaN or far beyond full scale.
     pub fn next(&mut self, block: &mut Vec<f32>) -> Result<bool, DecodeError> {
         let (more, is_float) = match &mut self.opened {
             Opened::Pcm(pcm) => (pcm.next(block, &mut self.damage)?, pcm.sample.is_float()),
@@ -168,12 +170,13 @@ impl<'a> Decoder<'a> {
         Ok(more)
     }
 
-    /// What was damaged in all that was decoded so far: a lower-case sentence without a full stop.
+    /// The damage in the part decoded so far: a lower-case sentence without a full stop.
     pub fn damage(&self) -> Option<String> {
         self.damage.summary(self.frames, self.sample_rate)
     }
 
-    /// The mean of the channels of each of the first `limit` frames, in place of what `mono` held.
+    /// Computes the mean of the channels of the first `limit` frames into `mono`, replacing earlier
+    /// content.
     ///
     /// # Errors
     /// As [`Decoder::next`].
@@ -200,14 +203,14 @@ impl Blocks for Option<Vec<f32>> {
     }
 }
 
-/// Reads the header of whatever format it is.
+/// Detects the format and reads the header.
 fn open<'a>(input: Input<'a>, damage: &mut Damage) -> Result<Opened<'a>, DecodeError> {
     if input.length() == 0 {
         return Err(DecodeError::new("the file is empty", COPY_AGAIN));
     }
     let inner = tags::without(input);
     match Format::of(&inner)? {
-        // What lies behind a chunk is no concern of it, so nothing is a tag at the end.
+        // Bytes behind a chunk do not matter here, so tags at the end need no handling.
         Format::Wav => wav::open(input.after(inner.offset_in(&input)), damage),
         Format::Au => au::open(inner, damage),
         Format::Mpeg => {
@@ -218,11 +221,11 @@ fn open<'a>(input: Input<'a>, damage: &mut Damage) -> Result<Opened<'a>, DecodeE
     }
 }
 
-/// All samples of a recording that is whole.
+/// Decodes all samples of an undamaged recording.
 ///
 /// # Errors
-/// When the bytes are of no known format, are damaged or cut short, hold no frame, or hold a
-/// sample that is not a number or far beyond full scale.
+/// When the format is unknown, when the bytes are damaged or cut short or hold no frame, or when a
+/// sample is NaN or far beyond full scale.
 pub fn decode<'a>(input: impl Into<Input<'a>>) -> Result<Signal, DecodeError> {
     let mut decoder = Decoder::open(input)?;
     let (mut samples, mut block) = (Vec::new(), Vec::new());
@@ -238,19 +241,19 @@ pub fn decode<'a>(input: impl Into<Input<'a>>) -> Result<Signal, DecodeError> {
     Ok(Signal { sample_rate: decoder.sample_rate, channels: decoder.channels.into(), samples })
 }
 
-/// What a recording that is whole holds.
+/// The properties of an undamaged recording.
 ///
 /// # Errors
-/// Where [`decode`] has one.
+/// When [`decode`] fails.
 pub fn probe<'a>(input: impl Into<Input<'a>>) -> Result<Probe, DecodeError> {
     Ok(look(input, OnDamage::Fail)?.0)
 }
 
-/// What a recording holds, and what is damaged in it if that is to be kept: for whole numbers from the
-/// header and the bytes up to the first sound, for all others by decoding them.
+/// The properties of a recording and, if damage is to be kept, its damage. Whole-number samples are
+/// read from the header and the bytes up to the first sound; others are decoded.
 ///
 /// # Errors
-/// Where [`decode`] has one, but for damage that is to be kept.
+/// When [`decode`] fails, except for damage that is to be kept.
 pub fn look<'a>(
     input: impl Into<Input<'a>>,
     on_damage: OnDamage,

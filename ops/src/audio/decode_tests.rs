@@ -1,11 +1,12 @@
-//! Headers that are odd or wrong, damage, and files of every kind cut or changed anywhere.
+//! Tests with unusual or wrong headers, with damage, and with files of every format cut or changed
+//! anywhere.
 
 use super::*;
 use proptest::prelude::*;
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/audio/");
 
-/// A WAV file of 16 bits with the fields of its header as given.
+/// A WAV file with 16-bit samples and the given header fields.
 fn wav(channels: u16, rate: u32, block: u16, data_length: u32, data: &[u8]) -> Vec<u8> {
     let mut bytes = b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0".to_vec();
     bytes.extend(channels.to_le_bytes());
@@ -114,7 +115,7 @@ fn a_file_cut_anywhere_is_an_error() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
-    /// Bytes of a real file, some of them changed, mostly near the start.
+    /// Changes some bytes of a real file, mostly near the start.
     #[test]
     fn damage_never_panics(
         name in prop::sample::select(vec![

@@ -1,4 +1,5 @@
-//! The last frame of a FLAC file with something behind it, which symphonia takes for a part of the frame.
+//! Finds the last frame of a FLAC file that has other bytes behind it, which symphonia takes for a
+//! part of the frame.
 
 use super::input::Input;
 use symphonia::core::{
@@ -6,12 +7,13 @@ use symphonia::core::{
     units::{Duration, Timestamp},
 };
 
-/// The fewest bytes of a frame, and the most that are looked at.
+/// The smallest number of bytes in a frame, and the largest number searched.
 const LEAST: usize = 10;
 const MOST: usize = 1 << 21;
 
-/// The frame that starts `bytes` after the first one, up to where its checksum holds and `decodes` takes it: a
-/// checksum of 16 bits also holds by chance. It starts at the sample `made`.
+/// The frame that starts `bytes` after the first one and at sample `made`. It ends at the first
+/// position where its checksum is valid and `decodes` accepts it, since a 16-bit checksum may be
+/// valid by chance.
 pub(crate) fn last_packet(
     input: &Input<'_>,
     bytes: u64,
@@ -28,7 +30,7 @@ pub(crate) fn last_packet(
         for _ in 0..8 {
             crc = crc << 1 ^ if crc & 0x8000 == 0 { 0 } else { 0x8005 };
         }
-        // The checksum of a frame and its checksum is 0.
+        // The checksum over a frame with its checksum is 0.
         if crc == 0 && at + 1 >= LEAST {
             let packet = Packet::new(0, time, Duration::ZERO, &rest[..=at]);
             if decodes(&packet) {
@@ -39,7 +41,7 @@ pub(crate) fn last_packet(
     None
 }
 
-/// Where the blocks of metadata end.
+/// The position after the metadata blocks.
 fn first_frame(input: &Input<'_>) -> Option<u64> {
     let mut at = 4;
     loop {

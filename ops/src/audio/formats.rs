@@ -1,4 +1,4 @@
-//! Which files are recordings: by the ending of their name, and by their content.
+//! Formats of recordings, by file name extension and by content.
 
 use super::{
     compressed::Container,
@@ -8,7 +8,7 @@ use super::{
     wav::is_wav,
 };
 
-/// Endings of recordings that can be read, in lower case and without the dot.
+/// Extensions of recordings that can be read, in lower case and without the dot.
 pub const AUDIO: &[&str] = &[
     "wav", "wave", "flac", "mp3", "ogg", "oga", "aif", "aiff", "aifc", "au", "snd", "m4a", "m4b",
     "mp4", "aac", "mp2", "caf", "w64", "rf64", "bwf", "mpga",
@@ -26,8 +26,8 @@ const RAW: &str = "it has no header that says rate and sample format; give it on
 const NOTES: &str =
     "it holds notes and no sound; render it to WAV with a synthesizer such as FluidSynth";
 
-/// Endings of recordings that cannot be read, in lower case and without the dot: why not, and what
-/// to do.
+/// Extensions of recordings that cannot be read, in lower case and without the dot, each with the
+/// reason and advice.
 pub const KNOWN: &[(&str, &str)] = &[
     ("opus", OPUS),
     ("webm", VIDEO),
@@ -65,7 +65,7 @@ pub const KNOWN: &[(&str, &str)] = &[
     ("midi", NOTES),
 ];
 
-/// The formats that are read, told apart by content and never by a file's name.
+/// The supported formats, detected from the content and never from a file's name.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Format {
     Wav,
@@ -77,7 +77,7 @@ pub(crate) enum Format {
 const FORMATS: &str = "recordings are WAV, FLAC, MP3, Ogg Vorbis, AIFF, AU, MP4 (AAC, ALAC), CAF or AAC \
     files; others are converted with `ffmpeg -i IN OUT.flac`";
 
-/// How files start that are recordings, or may hold some, and are not read.
+/// The first bytes of recordings and containers that are not supported.
 const UNREAD: &[(&[u8], &str)] = &[
     (b"\x1a\x45\xdf\xa3", "Matroska or WebM"),
     (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "Windows Media"),
@@ -142,7 +142,7 @@ impl Format {
 }
 
 fn unknown(start: &[u8]) -> DecodeError {
-    // A bit rate of 0 stands for one that the header does not tell.
+    // A bit rate of 0 means that the header does not state one.
     if matches!(start, [0xff, 0xe2 | 0xe3 | 0xf2 | 0xf3 | 0xfa | 0xfb, 0x00..=0x0f, ..]) {
         return DecodeError::new(
             "MP3 of a free bit rate is not read",

@@ -1,4 +1,5 @@
-//! The bytes of a recording while it is decoded: of a short file in memory, of a long one where they lie.
+//! The bytes of a recording while it is decoded: a short file is in memory, a long one is read from
+//! disk.
 
 use super::input::Input;
 use cache::{
@@ -7,22 +8,22 @@ use cache::{
 };
 use std::{fs, path::Path};
 
-/// Files of more bytes are not taken into memory.
+/// The size in bytes above which a file is not loaded into memory.
 const LONG: u64 = 1 << 24;
 
-/// Where the bytes of a recording are.
+/// The location of the bytes of a recording.
 pub enum Held {
-    /// In the room that they were read into.
+    /// In the buffer into which they were read.
     Memory,
-    /// In a file that must stay as it is.
+    /// In a file that must not change.
     File(Watched),
 }
 
 impl Held {
-    /// Opens a file of this content; a short one is read into `room`, in place of what it held.
+    /// Opens a file with this content; a short one is read into `room`, replacing earlier content.
     ///
     /// # Errors
-    /// When it cannot be read, or has other content.
+    /// When the file cannot be read, or has other content.
     pub fn open(path: &Path, digest: &Digest, room: &mut Vec<u8>) -> Result<Self, Unread> {
         if fs::metadata(path)?.len() > LONG {
             return Watched::open(path, digest).map(Self::File);
@@ -31,10 +32,10 @@ impl Held {
         Ok(Self::Memory)
     }
 
-    /// Gives the bytes, which are in `room` or in the file, to `then`.
+    /// Passes the bytes, which are in `room` or in the file, to `then`.
     ///
     /// # Errors
-    /// When the file has changed since it was opened: then nothing counts that was made of it.
+    /// When the file has changed since it was opened; the result of `then` must not be used.
     pub fn with<T>(&self, room: &[u8], then: impl FnOnce(Input<'_>) -> T) -> Result<T, Unread> {
         match self {
             Self::Memory => Ok(then(room.into())),

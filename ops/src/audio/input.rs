@@ -1,4 +1,4 @@
-//! Where the bytes of a recording are: in memory or in an open file.
+//! Access to the bytes of a recording, in memory or in an open file.
 
 use std::{
     fs::File,
@@ -7,7 +7,7 @@ use std::{
 };
 use symphonia::core::io::MediaSource;
 
-/// A range of bytes in memory or in a file. Copies share the bytes and nothing else.
+/// A range of bytes in memory or in a file. Copies share the bytes only.
 #[derive(Clone, Copy)]
 pub struct Input<'a> {
     place: Place<'a>,
@@ -34,25 +34,25 @@ impl<'a> From<&'a Vec<u8>> for Input<'a> {
 }
 
 impl<'a> Input<'a> {
-    /// All of a file.
+    /// The whole of a file.
     ///
     /// # Errors
-    /// When its length cannot be told.
+    /// When the length of the file is unknown.
     pub fn of_file(file: &'a File) -> io::Result<Self> {
         Ok(Self { place: Place::File(file), start: 0, length: file.metadata()?.len() })
     }
 
-    /// How many bytes there are.
+    /// The number of bytes.
     pub(crate) fn length(&self) -> u64 {
         self.length
     }
 
-    /// Where this starts in another one of the same bytes.
+    /// The offset of this range in another one of the same bytes.
     pub(crate) fn offset_in(&self, other: &Self) -> u64 {
         self.start - other.start
     }
 
-    /// At most `length` of the bytes from `at` on; fewer where there are fewer.
+    /// At most `length` bytes from `at` on; fewer at the end.
     pub(crate) fn part(&self, at: u64, length: u64) -> Self {
         let at = at.min(self.length);
         Self { start: self.start + at, length: length.min(self.length - at), ..*self }
@@ -63,7 +63,7 @@ impl<'a> Input<'a> {
         self.part(at, u64::MAX)
     }
 
-    /// Fills as much of `buffer` as there are bytes from `at` on.
+    /// Fills as much of `buffer` as there are bytes from `at` on; returns their number.
     pub(crate) fn read_at(&self, at: u64, buffer: &mut [u8]) -> io::Result<usize> {
         let left = usize::try_from(self.length.saturating_sub(at)).unwrap_or(usize::MAX);
         let wanted = buffer.len().min(left);
@@ -89,7 +89,7 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// At most `length` bytes from `at` on, as they lie in memory or put into `room`.
+    /// At most `length` bytes from `at` on, borrowed from memory or read into `room`.
     pub(crate) fn bytes<'b>(
         &self,
         at: u64,
@@ -112,26 +112,26 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// The `N` bytes at `at`, if there are so many.
+    /// The `N` bytes at `at`, if there are as many.
     pub(crate) fn array<const N: usize>(&self, at: u64) -> Option<[u8; N]> {
         let mut array = [0; N];
         (self.read_at(at, &mut array).ok()? == N).then_some(array)
     }
 
-    /// Whether these bytes stand at `at`.
+    /// True if these bytes are at `at`.
     pub(crate) fn has<const N: usize>(&self, at: u64, tag: &[u8; N]) -> bool {
         self.array(at).is_some_and(|found: [u8; N]| found == *tag)
     }
 }
 
-/// A position in an [`Input`].
+/// A reader with a position in an [`Input`].
 pub(crate) struct Cursor<'a> {
     input: Input<'a>,
     at: u64,
 }
 
 impl<'a> Cursor<'a> {
-    /// At the start.
+    /// A reader at the start.
     pub fn new(input: Input<'a>) -> Self {
         Self { input, at: 0 }
     }

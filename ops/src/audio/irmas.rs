@@ -1,4 +1,4 @@
-//! IRMAS in its own layout, as a folder or as the archive it comes in.
+//! The op `irmas`: IRMAS in its own layout, as a folder or as the original archive.
 
 use super::{
     archive::{self, Archive},
@@ -23,7 +23,7 @@ use std::{
 const MISSING: &str = "IRMAS is not here: `engine fetch irmas DIR` downloads it (3.2 GB; \
     CC BY-NC-SA 3.0, non-commercial), then give `path` that folder";
 
-/// Endings of what is read, and of recordings that are listed because they are not.
+/// The extensions that are read, with those that are listed as unsupported.
 static READ_AND_UNREAD: LazyLock<Vec<&str>> =
     LazyLock::new(|| unread::endings().iter().copied().chain(["zip"]).collect());
 
@@ -194,7 +194,7 @@ impl Irmas {
             candidates.push(candidate);
         }
         // The id leaves out the folders above the class, so files of a folder and entries of an
-        // archive come in the same order only when sorted by it.
+        // archive are in the same order only if sorted by it.
         candidates.sort_by(|a, b| key(a).cmp(key(b)));
         let read =
             |candidate: &Candidate, bytes: &mut Vec<u8>| read(by_id[&candidate.clip_id], bytes);
@@ -209,7 +209,7 @@ fn key(candidate: &Result<Candidate, Fault>) -> &str {
     }
 }
 
-/// What a full name says of a clip.
+/// The clip of a full name.
 fn candidate(full: &str, audio: AudioRef) -> Result<Candidate, Fault> {
     let class = class_of(full).ok_or_else(|| {
         Fault::new(
@@ -245,16 +245,16 @@ fn ends_in(name: &str, extension: &str) -> bool {
     Path::new(name).extension().is_some_and(|own| own.eq_ignore_ascii_case(extension))
 }
 
-/// What a file name says: `[prefix__][instrument][drums][genre]recording__excerpt.wav`.
+/// The parts of a file name: `[prefix__][instrument][drums][genre]recording__excerpt.wav`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name {
-    /// A leading number with its underscores, such as `008__`, or nothing.
+    /// A leading number with its underscores, such as `008__`, or empty.
     pub prefix: String,
     /// One of [`CLASSES`].
     pub instrument: String,
-    /// `dru`, `nod`, or nothing.
+    /// `dru`, `nod`, or empty.
     pub drums: String,
-    /// Such as `cla` or `cou_fol`, or nothing.
+    /// A genre such as `cla` or `cou_fol`, or empty.
     pub genre: String,
     /// The number of the recording.
     pub recording: u32,
@@ -263,10 +263,10 @@ pub struct Name {
 }
 
 impl Name {
-    /// Reads a file name.
+    /// Parses a file name.
     ///
     /// # Errors
-    /// What in it is not as in IRMAS.
+    /// The part that differs from the layout of IRMAS.
     pub fn of(name: &str) -> Result<Self, String> {
         let stem = match name.rsplit_once('.') {
             Some((stem, extension)) if extension.eq_ignore_ascii_case("wav") => stem,
@@ -310,7 +310,7 @@ impl Name {
     }
 }
 
-/// A number of up to nine digits and nothing else.
+/// Parses a number of up to nine digits.
 fn number(text: &str) -> Option<u32> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     (digits && (1..=9).contains(&text.len())).then(|| text.parse().ok())?

@@ -1,4 +1,4 @@
-//! A CSV file that lists recordings.
+//! The op `manifest`: a CSV file that lists recordings.
 
 use super::{
     alike,
@@ -134,7 +134,7 @@ impl Manifest {
     }
 }
 
-/// A path without `.` and with single slashes, by which two spellings of one path meet.
+/// A path without `.` and with single slashes, so that two spellings of a path are equal.
 fn plain(path: &Path) -> PathBuf {
     path.components().filter(|part| *part != Component::CurDir).collect()
 }
@@ -148,7 +148,7 @@ struct Row {
     group: Option<String>,
 }
 
-/// The lines of a list, or what is wrong with it, every faulty line at once.
+/// Parses the lines of a list; the error names all faulty lines.
 fn rows(bytes: &[u8]) -> Result<Vec<Row>, String> {
     let table = CsvTable::read(bytes)?;
     let (path, label) = (table.place("path")?, table.place("label")?);
@@ -183,7 +183,7 @@ fn rows(bytes: &[u8]) -> Result<Vec<Row>, String> {
     }
     let ids: Vec<String> = rows.iter().map(|row| row.path.clone()).collect();
     let given: Vec<String> = rows.iter().filter_map(|row| row.group.clone()).collect();
-    // Of no row, or of all.
+    // Either no row has a group, or the rule of [`missing::groups`] applies to all.
     let groups = (!given.is_empty()).then(|| missing::groups(&ids, &given)).flatten();
     match groups {
         Some(groups) => rows.iter_mut().zip(groups).for_each(|(row, own)| row.group = Some(own)),
@@ -192,7 +192,8 @@ fn rows(bytes: &[u8]) -> Result<Vec<Row>, String> {
     Ok(rows)
 }
 
-/// The place of a file, however its folders are spelled: `a/../b.wav`, or through a link to a folder.
+/// The canonical path of a file, whether it was written as `a/../b.wav` or through a link to a
+/// folder.
 fn whereabouts(path: &Path) -> PathBuf {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = std::fs::canonicalize(folder.unwrap_or(Path::new(".")));

@@ -1,4 +1,4 @@
-//! Sources of clips, and how recordings are decoded.
+//! Sources of clips and the decoding of recordings.
 
 mod adpcm;
 mod alike;

@@ -1,9 +1,9 @@
-//! The samples that an AAC encoder puts before a recording, which symphonia leaves in: the edit list of
-//! an MP4 file tells how many there are.
+//! The priming samples that an AAC encoder puts before a recording. Symphonia does not remove them;
+//! the edit list of an MP4 file gives their number.
 
 use super::input::Input;
 
-/// How many frames at the start of the first audio track are none of the recording.
+/// The number of frames at the start of the first audio track that do not belong to the recording.
 pub(crate) fn priming(input: &Input<'_>) -> u64 {
     start_of_edit(input).unwrap_or(0)
 }

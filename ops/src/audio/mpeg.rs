@@ -1,8 +1,8 @@
 //! MPEG audio, layers II and III (MP2, MP3): frames are found here and decoded by symphonia.
 //!
-//! A stream of frames has no header that tells its length. It goes on until no frame follows; the tag
-//! that Xing, LAME and FFmpeg write into a first, silent frame says only how much of the first and the last
-//! frames the encoder put in, and how many frames there were.
+//! A stream of frames has no header with its length; it ends where no frame follows. The tag
+//! that Xing, LAME and FFmpeg write into a first, silent frame only gives the number of frames and
+//! of samples that the encoder added at both ends.
 
 use super::{
     compressed::reason,
@@ -22,7 +22,7 @@ use symphonia::core::{
     units::{Duration, Timestamp},
 };
 
-/// How far into a file the first frame is looked for.
+/// The number of bytes at the start of a file that are searched for the first frame.
 const FARTHEST: u64 = 1 << 20;
 
 /// A stream of frames.
@@ -33,17 +33,18 @@ pub(crate) struct Mpeg<'a> {
     input: Input<'a>,
     first: Header,
     gapless: Option<Gapless>,
-    /// Where the next frame should be.
+    /// The expected position of the next frame.
     at: u64,
-    /// Frames that were read, with and without success.
+    /// The number of frames read, with and without success.
     packets: u64,
-    /// Samples that went out.
+    /// The number of samples returned.
     made: u64,
     is_over: bool,
     room: Vec<u8>,
 }
 
-/// Where the first frame starts. So that nothing else is taken for it, several must follow each other.
+/// The position of the first frame. Several frames must follow each other, so that other bytes are
+/// not taken for a frame.
 fn start_of(input: &Input<'_>) -> Option<(u64, Header)> {
     const IN_A_ROW: usize = 4;
     let is_start = |at: u64| {
@@ -74,7 +75,7 @@ fn start_of(input: &Input<'_>) -> Option<(u64, Header)> {
     None
 }
 
-/// How many bytes from `at` on stand before the next one that may start a frame.
+/// The number of bytes from `at` to the next position where a frame may start.
 fn to_next_sync(input: &Input<'_>, at: u64, room: &mut Vec<u8>) -> u64 {
     const PIECE: usize = 4_096;
     let mut passed = 0;
@@ -90,13 +91,13 @@ fn to_next_sync(input: &Input<'_>, at: u64, room: &mut Vec<u8>) -> u64 {
     passed
 }
 
-/// Whether there is a stream of frames, near the start at least.
+/// True if there is a stream of frames near the start.
 pub(crate) fn is_mpeg(input: &Input<'_>) -> bool {
     start_of(input).is_some()
 }
 
 impl<'a> Mpeg<'a> {
-    /// Finds the first frame, and what its tag says.
+    /// Finds the first frame, and reads its tag.
     pub fn open(input: Input<'a>, damage: &mut Damage) -> Result<Self, DecodeError> {
         let none = || DecodeError::new("there is no frame of MP3 in it", COPY_AGAIN);
         let (start, first) = start_of(&input).ok_or_else(none)?;
@@ -143,7 +144,7 @@ impl<'a> Mpeg<'a> {
         })
     }
 
-    /// The header of the next frame, past whatever lies before it; none at the end.
+    /// The header of the next frame, with other bytes before it skipped; `None` at the end.
     fn advance(&mut self, damage: &mut Damage) -> Option<Header> {
         let start = self.at;
         let mut lost = 0;
@@ -153,7 +154,7 @@ impl<'a> Mpeg<'a> {
             }
             let header = Header::at(&self.input, self.at);
             match header.filter(|header| header.is_like(&self.first)) {
-                // After bytes that are no frame, one must be followed by another.
+                // After bytes that are no frame, a frame must be followed by another.
                 Some(header) if self.at == start || self.is_followed(&header) => {
                     if lost > 0 {
                         damage.note(
@@ -179,7 +180,7 @@ impl<'a> Mpeg<'a> {
             };
             self.at = self.at.saturating_add(step);
         }
-        // Zeros and a few bytes more are put behind the last frame by careless programs.
+        // Some programs add zeros and a few other bytes after the last frame.
         let end = self.input.length();
         if junk(&self.input, start, end, &mut self.room) > self.first.length {
             damage.note(self.made, format!("{lost} bytes behind the last frame are no sound"));
@@ -194,7 +195,7 @@ impl<'a> Mpeg<'a> {
             || tags::at(&self.input, next).is_some()
     }
 
-    /// Whether a stream with other properties goes on here.
+    /// True if a stream with other properties follows.
     fn is_other(&self, header: &Header) -> bool {
         let next = Header::at(&self.input, self.at + header.length);
         let after = next.and_then(|next| {
@@ -205,7 +206,7 @@ impl<'a> Mpeg<'a> {
             && after.is_some_and(|(next, after)| next.is_like(header) && after.is_like(header))
     }
 
-    /// Takes off what the encoder put before the start and behind the end.
+    /// Removes the samples that the encoder added at the start and the end.
     fn trim(&self, block: &mut Vec<f32>) {
         let Some(gapless) = &self.gapless else { return };
         let channels = usize::from(self.channels);
@@ -229,7 +230,7 @@ impl<'a> Mpeg<'a> {
     }
 }
 
-/// How many bytes of a range are neither zero nor part of a tag.
+/// The number of bytes of a range that are neither zero nor part of a tag.
 fn junk(input: &Input<'_>, start: u64, end: u64, room: &mut Vec<u8>) -> u64 {
     let (mut at, mut junk) = (start, 0);
     while at < end {
@@ -237,7 +238,7 @@ fn junk(input: &Input<'_>, start: u64, end: u64, room: &mut Vec<u8>) -> u64 {
             at = at.saturating_add(length.max(1));
             continue;
         }
-        // Tags start with a letter; up to the next one all bytes are looked at together.
+        // Tags start with a letter; all bytes up to the next one are checked together.
         let length = (end - at).min(4_096) as usize;
         let Ok(bytes) = input.bytes(at, length, room) else { break };
         let may_be_tag = |byte: &u8| b"AIT".contains(byte);
@@ -275,7 +276,7 @@ impl Blocks for Mpeg<'_> {
                 continue;
             }
             if Gapless::read(bytes, &header).is_some() {
-                // Files were put one behind the other.
+                // Several files were concatenated.
                 continue;
             }
             let time = Timestamp::from(self.made as i64);
@@ -296,7 +297,7 @@ impl Blocks for Mpeg<'_> {
 }
 
 impl Mpeg<'_> {
-    /// ColumnType what was found against what the tag says.
+    /// Compares the number of frames with that in the tag.
     fn count(&self, damage: &mut Damage) {
         let Some(claimed) = self.gapless.as_ref().and_then(|gapless| gapless.packets) else {
             return;

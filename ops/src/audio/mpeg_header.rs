@@ -9,14 +9,14 @@ pub(crate) struct Header {
     pub layer: u8,
     pub sample_rate: u32,
     pub channels: u16,
-    /// Bytes, with the header.
+    /// The length in bytes, including the header.
     pub length: u64,
-    /// Samples a channel.
+    /// The number of samples for each channel.
     pub samples: u32,
     version: u8,
 }
 
-/// Thousands of bits a second: version 1 layers II and III, versions 2 and 2.5.
+/// Bit rates in kbit/s: version 1 layers II and III, versions 2 and 2.5.
 const BIT_RATES: [[u32; 15]; 3] = [
     [0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384],
     [0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320],
@@ -24,7 +24,7 @@ const BIT_RATES: [[u32; 15]; 3] = [
 ];
 
 impl Header {
-    /// The header that stands at `at`.
+    /// Parses the header at `at`.
     pub fn at(input: &Input<'_>, at: u64) -> Option<Self> {
         Self::read(input.array(at)?)
     }
@@ -34,7 +34,7 @@ impl Header {
             return None;
         }
         let (version, layer) = (second >> 3 & 3, 4 - (second >> 1 & 3));
-        // Version 1 is reserved; a bit rate of 0 is one that the header does not tell.
+        // Version 1 is reserved; a bit rate of 0 means that the header does not state one.
         if version == 1 || !(2..=3).contains(&layer) {
             return None;
         }
@@ -57,13 +57,13 @@ impl Header {
         Some(Self { layer, sample_rate, channels, length, samples, version })
     }
 
-    /// Whether both may be of one stream.
+    /// True if both may belong to one stream.
     pub fn is_like(&self, other: &Self) -> bool {
         (self.version, self.layer, self.sample_rate, self.channels)
             == (other.version, other.layer, other.sample_rate, other.channels)
     }
 
-    /// The bytes between the header and the sound of layer III.
+    /// The number of bytes between the header and the audio data of layer III.
     fn side_info(&self) -> usize {
         match (self.version, self.channels) {
             (3, 1) => 17,
@@ -74,22 +74,22 @@ impl Header {
     }
 }
 
-/// What a tag says of the stream behind it.
+/// The contents of a tag about the stream that follows.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Gapless {
-    /// How many frames there are.
+    /// The number of frames.
     pub packets: Option<u64>,
-    /// Samples at the start that are the encoder's.
+    /// The number of samples that the encoder added at the start.
     pub delay: u64,
-    /// Samples at the end that are.
+    /// The number of samples that it added at the end.
     pub padding: Range<u64>,
 }
 
-/// The delay of the decoder itself, which LAME counts on.
+/// The delay of the decoder in samples, which LAME assumes.
 const DECODER_DELAY: u64 = 528 + 1;
 
 impl Gapless {
-    /// The tag that a frame holds in place of sound.
+    /// Parses the tag in a frame without audio.
     pub fn read(frame: &[u8], header: &Header) -> Option<Self> {
         if header.layer != 3 {
             return None;

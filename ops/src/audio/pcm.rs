@@ -1,4 +1,4 @@
-//! Samples that are stored as they are, or by the companding laws of G.711.
+//! Uncompressed samples, and those in the companding laws of G.711.
 
 use super::{
     damage::Damage,
@@ -6,7 +6,7 @@ use super::{
     input::Input,
 };
 
-/// How one sample is written.
+/// The encoding of one sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sample {
     U8,
@@ -21,7 +21,7 @@ pub(crate) enum Sample {
 }
 
 impl Sample {
-    /// Whole numbers that fill so many bytes.
+    /// Whole numbers of the given number of bytes.
     pub fn of_bytes(bytes: u16) -> Option<Self> {
         [None, Some(Self::U8), Some(Self::I16), Some(Self::I24), Some(Self::I32)]
             .get(usize::from(bytes))
@@ -29,7 +29,7 @@ impl Sample {
             .flatten()
     }
 
-    /// How many bytes it takes.
+    /// The number of bytes of a sample.
     pub fn bytes(self) -> usize {
         match self {
             Self::U8 | Self::I8 | Self::MuLaw | Self::ALaw => 1,
@@ -40,7 +40,7 @@ impl Sample {
         }
     }
 
-    /// Whether a sample may be other than a number between −1 and 1.
+    /// True if a sample may be something other than a number between −1 and 1.
     pub fn is_float(self) -> bool {
         matches!(self, Self::F32 | Self::F64)
     }
@@ -51,7 +51,7 @@ pub(crate) struct Pcm<'a> {
     pub sample_rate: u32,
     pub channels: u16,
     pub sample: Sample,
-    /// Whether the first byte of a sample weighs most.
+    /// True if the first byte of a sample is the most significant.
     pub big_endian: bool,
     pub data: Input<'a>,
     at: u64,
@@ -59,14 +59,14 @@ pub(crate) struct Pcm<'a> {
 }
 
 impl<'a> Pcm<'a> {
-    /// The frames in `data`; a frame that is cut at the end is left out.
+    /// The frames in `data`; an incomplete frame at the end is left out.
     pub fn new(sample_rate: u32, channels: u16, sample: Sample, data: Input<'a>) -> Self {
         let frame = (sample.bytes() * usize::from(channels)) as u64;
         let data = data.part(0, data.length() / frame * frame);
         Self { sample_rate, channels, sample, big_endian: false, data, at: 0, room: Vec::new() }
     }
 
-    /// The same with samples whose first byte weighs most.
+    /// The same samples with the given byte order.
     pub fn big_endian(self, big_endian: bool) -> Self {
         Self { big_endian, ..self }
     }
@@ -75,12 +75,12 @@ impl<'a> Pcm<'a> {
         self.sample.bytes() * usize::from(self.channels)
     }
 
-    /// How many frames there are.
+    /// The number of frames.
     pub fn frames(&self) -> u64 {
         self.data.length() / self.frame() as u64
     }
 
-    /// Whether all samples are zero, from the bytes up to the first sound; none where that takes decoding.
+    /// True if all samples are zero, read up to the first sound; `None` if that requires decoding.
     pub fn is_silent(&mut self) -> Result<Option<bool>, DecodeError> {
         let zero = match self.sample {
             Sample::F32 | Sample::F64 | Sample::ALaw => return Ok(None),
@@ -99,8 +99,9 @@ impl<'a> Pcm<'a> {
         Ok(Some(true))
     }
 
-    /// The mean of the channels of each of the first `limit` frames, in place of what `mono` held; `false`, and
-    /// nothing done, for all but mono and stereo of 16 bits.
+    /// Computes the mean of the channels of the first `limit` frames into `mono`, replacing earlier
+    /// content. Only mono and stereo of 16 bits are handled; for others it returns `false` and does
+    /// nothing.
     pub fn mono(&mut self, limit: usize, mono: &mut Vec<f32>) -> Result<bool, DecodeError> {
         if self.sample != Sample::I16 || self.big_endian || self.channels > 2 {
             return Ok(false);
@@ -120,7 +121,7 @@ impl<'a> Pcm<'a> {
     }
 }
 
-/// About how many bytes are decoded at a time.
+/// The approximate number of bytes decoded at a time.
 const BLOCK: usize = 1 << 18;
 
 impl Blocks for Pcm<'_> {
@@ -166,7 +167,7 @@ fn each<const N: usize>(
     }
 }
 
-/// A sample of 16 bits by the μ-law of G.711.
+/// Decodes a 16-bit sample of the μ-law of G.711.
 fn mu_law(code: u8) -> i16 {
     const BIAS: i16 = 0x84;
     let code = !code;
@@ -174,7 +175,7 @@ fn mu_law(code: u8) -> i16 {
     if code & 0x80 == 0 { magnitude - BIAS } else { BIAS - magnitude }
 }
 
-/// A sample of 16 bits by the A-law of G.711.
+/// Decodes a 16-bit sample of the A-law of G.711.
 fn a_law(code: u8) -> i16 {
     let code = code ^ 0x55;
     let (exponent, mantissa) = (code >> 4 & 7, i16::from(code & 0x0f) << 4);
@@ -205,7 +206,7 @@ fn scale(samples: &[[u8; 2]], mono: &mut [f32]) {
     }
 }
 
-/// Both samples of a frame fit a number of single precision together, so no order rounds.
+/// The sum of both samples of a frame is exact in single precision, so the order does not matter.
 #[inline(always)]
 fn mean(frames: &[[u8; 4]], mono: &mut [f32]) {
     for (mono, &frame) in mono.iter_mut().zip(frames) {

@@ -1,4 +1,4 @@
-//! From the `audio` column of clips to samples: files, entries of zip archives, synthesis.
+//! Reads the samples of clips from their `audio` column: files, entries of zip archives, synthesis.
 
 use super::{
     archive::{Archive, ArchiveError},
@@ -11,21 +11,21 @@ use crate::{Locate, OpError};
 use cache::Digest;
 use std::{collections::HashMap, fmt::Display, path::PathBuf, sync::Mutex};
 
-/// Reads recordings. Shared between threads; the directory of an archive is read once.
+/// A reader of recordings, shared between threads. The directory of an archive is read once.
 pub struct Recordings<'a> {
     files: &'a dyn Locate,
     archives: Mutex<HashMap<Digest, Archive>>,
 }
 
 impl<'a> Recordings<'a> {
-    /// Reads the recordings that lie where `files` says.
+    /// A reader of the recordings that `files` locates.
     pub fn new(files: &'a dyn Locate) -> Self {
         Self { files, archives: Mutex::default() }
     }
 
-    /// Fills `mono` with the mean of the channels of the clip `clip_id` whose audio is
-    /// `reference`, and gives its sample rate. No more frames are decoded than `limit` makes of the
-    /// rate. `bytes` is scratch that keeps its memory from clip to clip.
+    /// Reads the mean of the channels of the clip `clip_id` with audio `reference` into `mono`, and
+    /// returns its sample rate. At most `limit` frames are decoded, a function of the rate. `bytes`
+    /// is a scratch buffer that is reused from clip to clip.
     ///
     /// # Errors
     /// As [`Recordings::decode`].
@@ -43,8 +43,8 @@ impl<'a> Recordings<'a> {
         })
     }
 
-    /// Gives the decoder of a clip to `then`; `bytes` is scratch. What is damaged is passed over: whether it
-    /// may be, the source of the clips has decided.
+    /// Passes the decoder of a clip to `then`; `bytes` is a scratch buffer. Damaged parts are
+    /// skipped, since the source of the clips has decided if they are allowed.
     ///
     /// # Errors
     /// When the content cannot be found, read or decoded; the message names the clip.
@@ -98,7 +98,7 @@ impl<'a> Recordings<'a> {
         let path = self.path_of(clip_id, &archive)?;
         let place = format!("{name}` in `{}", path.display());
         let fault = |fault: ArchiveError| unreadable(clip_id, &place, fault);
-        // Whoever comes first opens and hashes the archive, and all others wait for that.
+        // The first thread opens and hashes the archive, and all others wait for it.
         let mut archives =
             self.archives.lock().expect("no thread panics while it opens an archive");
         let opened = match archives.get(&archive) {
@@ -109,7 +109,7 @@ impl<'a> Recordings<'a> {
             }
         };
         drop(archives);
-        // The source of the clips has looked into it, and found it not too large.
+        // The source of the clips has already checked the size.
         opened.read(name, Some(u32::MAX), bytes).map_err(fault)
     }
 }

@@ -1,10 +1,10 @@
-//! Where the samples of a clip come from, by content and not by path.
+//! References to the samples of a clip, by content and not by path.
 
 use cache::Digest;
 use std::{fmt, str::FromStr};
 
-/// The `audio` column of clips. It names content, so that moving a folder changes nothing; where
-/// that content lies now, [`crate::Ctx::files`] knows.
+/// The `audio` column of clips. It names content, so moving a folder changes nothing;
+/// [`crate::Ctx::files`] locates the content.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum AudioRef {
     /// A file with this content: `file:<digest>`.

@@ -1,22 +1,22 @@
-//! What can be said of a recording by its samples alone.
+//! Statistics of the samples of a recording.
 
 use super::decode::{DecodeError, Decoder};
 use cache::{Digest, Hasher};
 
-/// What samples say.
+/// The statistics of a signal.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SignalStats {
-    /// Names the samples, whatever file they came from.
+    /// The digest of the samples, independent of the file format.
     pub content: Digest,
     /// The largest magnitude of a sample; full scale is 1.
     pub peak: f64,
-    /// The most samples in a row, in one channel, that lie at the same end of the scale.
+    /// The length of the longest run of samples, in one channel, at the same end of the scale.
     pub clipped: usize,
     /// The length in seconds.
     pub seconds: f64,
 }
 
-/// Listens to a recording; samples of at least `level` in magnitude lie at the end of the scale.
+/// Measures a recording; samples with a magnitude of at least `level` are at the end of the scale.
 ///
 /// # Errors
 /// When it cannot be decoded.
@@ -35,7 +35,7 @@ pub fn measure(decoder: &mut Decoder<'_>, level: f32) -> Result<SignalStats, Dec
         }
         peak = block.iter().fold(peak, |peak, sample| peak.max(sample.abs()));
         samples += block.len();
-        // Pieces of one length, so that the blocks of a format do not matter.
+        // Pieces of fixed length, so that the block size of a format has no effect.
         const PIECE: usize = 1 << 16;
         pending.extend_from_slice(&block);
         let whole = pending.len() / PIECE * PIECE;
@@ -53,7 +53,7 @@ pub fn measure(decoder: &mut Decoder<'_>, level: f32) -> Result<SignalStats, Dec
     })
 }
 
-/// Samples of one channel in a row at the same end of the scale.
+/// A run of samples of one channel at the same end of the scale.
 #[derive(Clone, Default)]
 struct Run {
     length: usize,

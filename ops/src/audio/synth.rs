@@ -1,4 +1,5 @@
-//! An embedded corpus in the shape of IRMAS, so that a study runs without any data.
+//! The op `synth`: a synthesised corpus with the classes and names of IRMAS, so that a study runs
+//! without data.
 
 use super::{
     clips::{Clip, Collection},
@@ -19,22 +20,22 @@ use cache::{Artifact, Kind, Shape};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// IRMAS's codes: cello, clarinet, flute, acoustic guitar, electric guitar, organ, piano,
+/// The codes of IRMAS: cello, clarinet, flute, acoustic guitar, electric guitar, organ, piano,
 /// saxophone, trumpet, violin, voice.
 pub const CLASSES: [&str; 11] =
     ["cel", "cla", "flu", "gac", "gel", "org", "pia", "sax", "tru", "vio", "voi"];
 
-/// Frames of a clip: 3 seconds.
+/// The number of frames in a clip: 3 seconds.
 pub const FRAMES: usize = 3 * RATE as usize;
 
-/// Excerpts cut from one recording.
+/// The number of excerpts from one recording.
 pub const EXCERPTS: u32 = 3;
 
-/// Bumped when [`render`] gives other samples; part of the clips, so that all that was computed
-/// from them is computed again.
+/// The version of [`render`], raised when its samples change. It is part of the clips, so that
+/// everything computed from them is computed again.
 const RENDERING: u32 = 1;
 
-/// The most clips a class may have.
+/// The largest number of clips in a class.
 pub const MOST_CLIPS: u32 = 100_000;
 
 /// Synthesised clips of eleven instruments: a corpus in the shape of IRMAS that needs no data.
@@ -112,13 +113,13 @@ fn song(seed: u64, class: u32, index: u32) -> Song {
     Song::draw(&mut Random::new(seed, Purpose::Synth, stream(class, index, 0)))
 }
 
-/// The number of a stream: a recording's, or that of one of its excerpts.
+/// The number of a random stream: a recording's, or that of one of its excerpts.
 fn stream(class: u32, index: u32, excerpt: u32) -> u32 {
     const RECORDINGS: u32 = 1 << 26;
     (class * RECORDINGS + index / EXCERPTS % RECORDINGS) * (EXCERPTS + 1) + excerpt
 }
 
-/// The clip's file name as IRMAS would write it: `[cel][dru][pop_roc]0001__1.wav`.
+/// The clip's file name in the form of IRMAS: `[cel][dru][pop_roc]0001__1.wav`.
 pub fn name(seed: u64, class: u32, index: u32) -> String {
     let class = class % CLASSES.len() as u32;
     let song = song(seed, class, index);
@@ -132,15 +133,14 @@ pub fn name(seed: u64, class: u32, index: u32) -> String {
     format!("[{label}]{drums}[{genre}]{recording:04}__{excerpt}.wav")
 }
 
-/// The samples of a clip, rounded to 16 bits as they would be in a file. Classes beyond the last
-/// start again at the first.
+/// The samples of a clip, rounded to 16 bits as in a file. Class numbers wrap around.
 pub fn render(seed: u64, class: u32, index: u32) -> Signal {
     let class = class % CLASSES.len() as u32;
     let song = song(seed, class, index);
     let stream = stream(class, index, 1 + index % EXCERPTS);
     let mut random = Random::new(seed, Purpose::Synth, stream);
     let mut lead = vec![0.0_f32; FRAMES];
-    // A phrase may be one long rest; then it is played again.
+    // A phrase may consist of rests only; then it is played again.
     while level(&lead) < 1e-3 {
         phrase(ALL[class as usize], &song, &mut random, &mut lead);
     }
@@ -161,7 +161,7 @@ pub fn render(seed: u64, class: u32, index: u32) -> Signal {
     mix(&song, &mut random, &lead, &backing)
 }
 
-/// Two channels of lead and backing, with the colour, room and noise of the recording.
+/// Mixes lead and backing to two channels, with the colour, room and noise of the recording.
 fn mix(song: &Song, random: &mut Random, lead: &[f32], backing: &[f32]) -> Signal {
     let pan = random.between(-song.width, song.width);
     let (key, floor) = (random.bits(), (2.0 * decibels(song.noise_db)) as f32);
@@ -182,7 +182,7 @@ fn mix(song: &Song, random: &mut Random, lead: &[f32], backing: &[f32]) -> Signa
             if at >= 2 * delay {
                 x += 0.5 * wet * dry(at - 2 * delay);
             }
-            // One pole near 1 kHz parts dark from bright.
+            // A one-pole filter near 1 kHz separates dark from bright.
             low += 0.13 * (x - low);
             x += song.tilt * if song.tilt > 0.0 { x - low } else { 0.8 * (x - low) };
             x += floor * noise(key, (2 * at + channel) as u32);
@@ -201,13 +201,13 @@ fn decibels(db: f64) -> f64 {
     10.0_f64.powf(db / 20.0)
 }
 
-/// Root mean square.
+/// The root mean square.
 fn level(part: &[f32]) -> f64 {
     let power: f64 = part.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
     (power / part.len() as f64).sqrt()
 }
 
-/// Brings a part to a level, unless it is silent.
+/// Scales a part to a level, unless it is silent.
 fn scale(part: &mut [f32], to: f64) {
     let now = level(part);
     if now > 1e-6 {
@@ -238,7 +238,7 @@ mod tests {
         assert_eq!(found, PINNED);
     }
 
-    /// Digests of the first clip of each class: when they change, so must [`RENDERING`].
+    /// Digests of the first clip of each class. [`RENDERING`] must be raised when they change.
     const PINNED: [&str; 11] = [
         "24e22b51d665",
         "651be728781d",

@@ -1,8 +1,8 @@
-//! Tags around a recording: ID3, APE and Lyrics3, which are no part of the sound.
+//! Tags around a recording: ID3, APE and Lyrics3, which are not part of the audio.
 
 use super::input::Input;
 
-/// The recording between the tags at its start and those at its end.
+/// The input without the tags at its start and its end.
 pub(crate) fn without(input: Input<'_>) -> Input<'_> {
     let mut start = 0;
     while let Some(length) = id3v2(&input, start) {
@@ -38,7 +38,7 @@ fn id3v2(input: &Input<'_>, at: u64) -> Option<u64> {
     Some(10 + size + footer)
 }
 
-/// The length of the tag that ends where the input ends.
+/// The length of the tag at the end of the input.
 fn last(input: &Input<'_>) -> Option<u64> {
     let end = input.length();
     if end >= 128 && input.has(end - 128, b"TAG") {
@@ -48,7 +48,7 @@ fn last(input: &Input<'_>) -> Option<u64> {
         return Some(227);
     }
     if end >= 32 && input.has(end - 32, b"APETAGEX") {
-        // The size is that of the items and the footer.
+        // The size includes the items and the footer.
         let size = u64::from(u32::from_le_bytes(input.array(end - 20)?)).max(32);
         let has_header = input.has(end.checked_sub(size + 32)?, b"APETAGEX");
         return Some(if has_header { size + 32 } else { size });

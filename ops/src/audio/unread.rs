@@ -1,4 +1,4 @@
-//! Recordings whose ending says that they cannot be read: they are listed, and not passed over.
+//! Recordings with an unsupported extension, which are reported rather than ignored.
 
 use super::{
     clips::Fault,
@@ -12,7 +12,7 @@ use std::{
     sync::LazyLock,
 };
 
-/// The endings of all recordings, whether they can be read or not.
+/// The extensions of all recordings, supported or not.
 pub fn endings() -> &'static [&'static str] {
     static ALL: LazyLock<Vec<&str>> = LazyLock::new(|| {
         let known = KNOWN.iter().map(|(ending, _)| *ending);
@@ -22,12 +22,12 @@ pub fn endings() -> &'static [&'static str] {
     &ALL
 }
 
-/// The ending of a name in lower case, without the dot.
+/// The extension of a name in lower case, without the dot.
 fn ending(name: &str) -> String {
     Path::new(name).extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase()
 }
 
-/// What keeps a recording from being read where only these endings are; none if it has one of them.
+/// The diagnostic for a recording whose extension is not in `read`; `None` if it is.
 pub fn fault(name: &str, read: &[&str]) -> Option<Fault> {
     const CONVERT: &str = "convert it to WAV or FLAC: `ffmpeg -i IN OUT.flac`";
     let ending = ending(name);
@@ -38,7 +38,7 @@ pub fn fault(name: &str, read: &[&str]) -> Option<Fault> {
     Some(Fault::new(name, format!("files ending in `.{ending}` are not read: {advice}"), advice))
 }
 
-/// Recordings that are read, and those that are not.
+/// Separates the recordings that can be read from the others.
 pub fn parted<'f>(
     files: impl Iterator<Item = &'f FileEntry>,
     read: &[&str],
@@ -53,10 +53,10 @@ pub fn parted<'f>(
     (fit, unfit)
 }
 
-/// Refuses a collection in which all recordings of a class are of endings that are not read.
+/// Refuses a collection in which all recordings of a class have unsupported extensions.
 ///
 /// # Errors
-/// Names each such class, with the endings of its files.
+/// Names each such class, with the extensions of its files.
 pub fn judge(
     unread: &[Fault],
     label_of: impl Fn(&str) -> Option<String>,

@@ -1,4 +1,4 @@
-//! WAV files and their relatives of more than 4 GB (RF64, BW64, W64) or of big-endian numbers (RIFX).
+//! WAV files and their variants: more than 4 GB (RF64, BW64, W64) and big-endian (RIFX).
 
 use super::{
     adpcm::Adpcm,
@@ -20,24 +20,24 @@ const MPEG: u16 = 0x50;
 const MPEG_LAYER_3: u16 = 0x55;
 const EXTENSIBLE: u16 = 0xfffe;
 
-/// Lengths that programs write which cannot go back to fill them in: SoX, arecord, FFmpeg.
+/// The placeholder lengths of programs that stream their output: SoX, arecord, FFmpeg.
 const UNKNOWN: [RangeInclusive<u64>; 2] = [0x7fff_f000..=0x8000_0000, 0xffff_ff00..=0xffff_ffff];
 
-/// How chunks and their numbers are written.
+/// The format of chunks and their numbers.
 #[derive(Clone, Copy, PartialEq)]
 enum Form {
-    /// RIFF; RF64 and BW64 put long lengths into a chunk of their own.
+    /// RIFF; RF64 and BW64 have long lengths in a separate chunk.
     Riff,
     /// RIFF with big-endian numbers.
     Rifx,
-    /// Sony's: names of 16 bytes, lengths of 8, chunks at multiples of 8.
+    /// Sony's W64: names of 16 bytes, lengths of 8, chunks at multiples of 8.
     W64,
 }
 
 /// The start of a W64 file.
 const W64_RIFF: &[u8; 16] = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\0\0";
 
-/// Whether a file of this family starts here.
+/// True if a file of this family starts here.
 pub(crate) fn is_wav(input: &Input<'_>) -> bool {
     let names = [b"RIFF", b"RIFX", b"RF64", b"BW64"];
     (names.iter().any(|name| input.has(0, name)) && input.has(8, b"WAVE"))
@@ -62,7 +62,7 @@ pub(crate) fn open<'a>(input: Input<'a>, damage: &mut Damage) -> Result<Opened<'
                 let read = read.map_err(super::decode::unreadable)?;
                 format = Some(Format::read(&bytes[..read], form)?);
             }
-            // Of several the first counts, as everywhere.
+            // The first of several `data` chunks counts, as in other readers.
             b"data" => data = data.or(Some(chunk)),
             _ => {}
         }
@@ -76,15 +76,15 @@ pub(crate) fn open<'a>(input: Input<'a>, damage: &mut Damage) -> Result<Opened<'
     }
 }
 
-/// What the format chunk says.
+/// The contents of the format chunk.
 struct Format {
     tag: u16,
     channels: u16,
     sample_rate: u32,
-    /// Bytes of a frame, or of a block of several.
+    /// The bytes of a frame, or of a block of several.
     block: u16,
     bits: u16,
-    /// Frames in a block, where there are blocks.
+    /// The frames in a block, for encodings with blocks.
     block_frames: u16,
 }
 
@@ -158,7 +158,8 @@ impl Format {
         Ok(Opened::Pcm(pcm))
     }
 
-    /// How a sample is written. Where fewer bits are used than fit their bytes, they are the upper ones.
+    /// The encoding of a sample. If fewer bits are used than fit the bytes, they are the upper
+    /// ones.
     fn sample(&self) -> Result<Sample, DecodeError> {
         let unread = || fault(format!("samples of {} bits are not read", self.bits));
         let sample = match (self.tag, self.bits) {
@@ -197,11 +198,12 @@ fn fault(message: impl Into<String>) -> DecodeError {
     DecodeError::new(message, COPY_AGAIN)
 }
 
-/// A chunk: its name, the length it claims, and all bytes from its start to the end of the file.
+/// A chunk: its name, the length in its header, and all bytes from its start to the end of the
+/// file.
 struct Chunk<'a> {
     name: [u8; 4],
     length: u64,
-    /// Whether its length was never filled in, and means all there is.
+    /// True if its length was never filled in and stands for all that follows.
     is_streamed: bool,
     rest: Input<'a>,
 }
@@ -214,12 +216,12 @@ impl<'a> Chunk<'a> {
         Ok(self.rest.part(0, self.length))
     }
 
-    /// As much as is there.
+    /// The samples that are present.
     fn samples(&self) -> Input<'a> {
         if self.is_streamed { self.rest } else { self.rest.part(0, self.length) }
     }
 
-    /// Notes that bytes are missing, and frames with them.
+    /// Notes damage if bytes, and with them frames, are missing.
     fn check(&self, there: u64, frames: u64, claimed: u64, damage: &mut Damage) {
         if !self.is_streamed && there < self.length {
             damage.note(frames, self.short());
@@ -244,7 +246,7 @@ struct Chunks<'a> {
 }
 
 impl<'a> Chunks<'a> {
-    /// The next one; `long` is the length of `data` in a file whose header has no room for it.
+    /// The next chunk; `long` is the length of `data` in a file whose header has no space for it.
     fn next(&mut self, long: Option<u64>) -> Option<Chunk<'a>> {
         let name = self.input.array(self.at)?;
         let (head, length, step) = match self.form {
@@ -262,7 +264,7 @@ impl<'a> Chunks<'a> {
                     Some(long) if &name == b"data" && length == 0xffff_ffff => long,
                     _ => length,
                 };
-                // Chunks start at even places, except where a program forgot it.
+                // Chunks start at even offsets, except in files of some programs.
                 let padded = length.is_multiple_of(2)
                     || !self.is_name(self.at + 8 + length)
                     || self.is_name(self.at + 9 + length);
@@ -273,7 +275,7 @@ impl<'a> Chunks<'a> {
         let is_unknown = UNKNOWN.iter().any(|lengths| lengths.contains(&length));
         let is_streamed = &name == b"data"
             && match length {
-                // A length of 0 before bytes that are no chunk was meant to be filled in.
+                // A length of 0 followed by bytes that are no chunk was left unfilled.
                 0 => rest.length() > 0 && !self.is_name(self.at + head),
                 _ => is_unknown && length > rest.length(),
             };
@@ -281,7 +283,7 @@ impl<'a> Chunks<'a> {
         Some(Chunk { name, length, is_streamed, rest })
     }
 
-    /// Whether the name of a chunk seems to stand here.
+    /// True if these bytes can be the name of a chunk.
     fn is_name(&self, at: u64) -> bool {
         let name: Option<[u8; 4]> = self.input.array(at);
         name.is_some_and(|name| {

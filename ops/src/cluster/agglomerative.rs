@@ -13,11 +13,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroU32;
 
-/// The most distances that are held at once: 16 GiB.
+/// The largest number of distances that are held at once: 16 GiB.
 const MOST_DISTANCES: usize = 1 << 31;
 
-/// Up to this many features, Ward's distances are made from means whenever they are needed, which
-/// is faster than keeping them.
+/// The largest number of features for which Ward's distances are computed from means whenever they
+/// are needed, which is faster than storing them.
 const FEW_FEATURES: usize = 128;
 
 /// Hierarchical clusters of the clips' features.
@@ -68,7 +68,7 @@ impl Linkage {
 }
 
 impl Agglomerative {
-    /// Whether means are enough, without the distances of all pairs.
+    /// True if means are sufficient, without the distances of all pairs.
     fn by_means(&self, features: Option<usize>) -> bool {
         self.linkage == Linkage::Ward && features.is_none_or(|width| width <= FEW_FEATURES)
     }
@@ -108,7 +108,7 @@ impl Op for Agglomerative {
     fn memory(&self, inputs: &[Option<Shape>]) -> Option<u64> {
         let x = Features::of(inputs)?;
         whole(match self.by_means(Some(x.width as usize)) {
-            // The means of all clusters in double precision, twice while they are laid out.
+            // The means of all clusters in double precision, twice while they are copied.
             true => x.bytes + 2.0 * WIDE * x.n * x.width,
             false => 2.0 * x.bytes + WIDE * x.n * x.n / 2.0,
         })

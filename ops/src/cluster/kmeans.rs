@@ -1,4 +1,4 @@
-//! The op `kmeans`.
+//! The op `kmeans`: k-means clustering.
 
 use super::{MADE_BY, made_by};
 use crate::math::{
@@ -82,7 +82,7 @@ impl Kmeans {
     }
 }
 
-/// Refuses more clusters than clips.
+/// Checks that there are not more clusters than clips.
 pub(super) fn check_clusters(clusters: usize, clips: Option<usize>) -> Result<(), OpError> {
     match clips.filter(|&clips| clips < clusters) {
         None => Ok(()),
@@ -112,7 +112,7 @@ impl Op for Kmeans {
 
     fn memory(&self, inputs: &[Option<Shape>]) -> Option<u64> {
         let x = Features::of(inputs)?;
-        // The clips are laid out for the search of the nearest centre.
+        // The clips are copied for the search of the nearest centre.
         whole(2.0 * x.bytes + 64.0 * x.n)
     }
 
@@ -138,7 +138,7 @@ impl Op for Kmeans {
             cx.progress.at(done, u64::from(runs), "run");
             Ok((restart, fit))
         };
-        // Of equal inertia the earlier restart wins, in whatever order they end.
+        // The earlier of two restarts with equal inertia wins, in whatever order they finish.
         let better = |a: (u32, Fit), b: (u32, Fit)| {
             let key = |run: &(u32, Fit)| (run.1.inertia, run.0);
             if key(&b) < key(&a) { b } else { a }

@@ -1,16 +1,16 @@
-//! From vectors to groups.
+//! Clustering: from vectors to groups.
 
 pub mod agglomerative;
 pub mod kmeans;
 
 use crate::{AnyOp, Op, table};
 
-/// The metadata of labels and layouts that says how they were made: op, version and parameters.
+/// The metadata field of labels and layouts with their method: op, version and parameters.
 pub const MADE_BY: &str = "made_by";
 
-/// How labels or a layout were made, for their metadata: whoever wants to know what the same method
-/// does to other points can run it again. With the version, what was made of such labels is made
-/// again once the op makes others; without the defaults, a new parameter changes no bytes.
+/// The method of labels or a layout, for their metadata, so that a later step can apply the same
+/// method to other points. It includes the version, so that dependent steps run again when the op
+/// changes, and it omits defaults, so that a new parameter changes no bytes.
 pub(crate) fn made_by<O: Op>(op: &O) -> serde_json::Value {
     let params = table::changed(table::schema_of::<O>(), op.params());
     serde_json::json!({ "op": O::NAME, "version": O::VERSION, "params": params })

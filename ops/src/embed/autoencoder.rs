@@ -1,4 +1,4 @@
-//! A convolutional autoencoder.
+//! The op `autoencoder`: a convolutional autoencoder.
 
 use crate::nn::cuda::Precision;
 use crate::nn::fit::Plan;

@@ -1,4 +1,4 @@
-//! A convolutional variational autoencoder with a weighted KL term.
+//! The op `beta_vae`: a convolutional variational autoencoder with a weighted KL term.
 
 use crate::nn::cuda::Precision;
 use crate::nn::fit::Plan;

@@ -1,4 +1,4 @@
-//! What ops have in common that lay clips out in a few coordinates.
+//! Common parts of the ops that compute layouts of clips in a few coordinates.
 
 use crate::cluster::{MADE_BY, made_by};
 use crate::math::{neighbors::trustworthiness, pca};
@@ -6,11 +6,11 @@ use crate::memory::Features;
 use crate::{Op, OpError, Port};
 use cache::{Artifact, Kind, Shape, Table};
 
-/// What such an op makes.
+/// The output port of such an op.
 pub(super) const EMBEDDING: Port =
     Port::new("embedding", &[Kind::Matrix], "The clips in the coordinates of the layout.");
 
-/// The shape of an embedding of `count` coordinates.
+/// The shape of an embedding with `count` coordinates.
 pub(super) fn shape(rows: Option<usize>, count: usize) -> Shape {
     Shape::of(Kind::Matrix).with_rows(rows).with_row(Some(vec![count]))
 }
@@ -35,7 +35,7 @@ pub(super) fn embedding<O: Op>(
         .with_meta("trustworthiness_neighbors", k)
 }
 
-/// A single clip cannot be laid out.
+/// Checks that there are at least two clips.
 pub(super) fn need_two(rows: Option<usize>) -> Result<(), OpError> {
     match rows {
         Some(..2) => {
@@ -45,21 +45,21 @@ pub(super) fn need_two(rows: Option<usize>) -> Result<(), OpError> {
     }
 }
 
-/// A layout whose steps grew beyond all numbers.
+/// The error of a layout whose coordinates became infinite.
 pub(super) fn diverged() -> OpError {
     OpError::param("learning_rate", "the layout left the range of numbers")
         .help("use a smaller `learning_rate`")
 }
 
-/// Up to here all eigenvalues take less than a second.
+/// The size up to which computing all eigenvalues takes less than a second.
 const EXACT: usize = 1000;
 
-/// Bytes that [`components`] takes besides the clips.
+/// The bytes that [`components`] takes besides the clips.
 pub(super) fn components_memory(x: &Features, count: f64) -> f64 {
     pca::memory(x.n, x.width, count, x.n.min(x.width) <= EXACT as f64)
 }
 
-/// The clips along their first principal components; `None` where there are too few.
+/// The clips in the coordinates of their first principal components; `None` if there are too few.
 pub(super) fn components(x: &[f32], width: usize, count: usize, seed: u64) -> Option<Vec<f64>> {
     let side = width.min(x.len() / width);
     let moments = pca::moments(x, width);

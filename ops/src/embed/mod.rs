@@ -1,4 +1,4 @@
-//! From features to low-dimensional representations.
+//! Embeddings: from features to low-dimensional representations.
 
 pub mod autoencoder;
 pub mod beta_vae;

@@ -1,4 +1,4 @@
-//! The op `reconstruction`: what a model keeps of a spectrogram.
+//! The op `reconstruction`: spectrograms and their reconstructions by a model.
 
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
 use cache::{Array, Artifact, Kind, Meta, Shape, Table};
@@ -112,25 +112,25 @@ fn other_images(made: &[usize], of: &[usize]) -> OpError {
         .help("connect the spectrograms the model's features were made from")
 }
 
-/// slope · x + offset.
+/// The line slope · x + offset.
 #[derive(Clone, Copy)]
 struct Line {
     slope: f64,
     offset: f64,
 }
 
-/// The maps from scaled values back.
+/// The inverse of a scaling.
 enum Scales {
     One(Line),
     PerClip(Vec<Line>),
     PerBin(Vec<Line>),
 }
 
-/// What a fit may leave, in parts of the range of the originals.
+/// The largest error of a fit, relative to the range of the originals.
 const SLACK: f64 = 1e-3;
 
 impl Scales {
-    /// The simplest that fits.
+    /// The simplest inverse that fits.
     fn of(scaled: &Array, originals: &[&[f32]]) -> Option<Self> {
         let width = scaled.width();
         let row = |row: usize| scaled.row(row).iter().copied().zip(originals[row].iter().copied());
@@ -171,7 +171,7 @@ impl Scales {
     }
 }
 
-/// The line through pairs that misses none of them by more than `slack`.
+/// The line through pairs with an error of at most `slack` for each.
 fn fit(pairs: impl Iterator<Item = (f32, f32)> + Clone, slack: f64) -> Option<Line> {
     let pairs = pairs.map(|(x, y)| (f64::from(x), f64::from(y)));
     let n = pairs.clone().count() as f64;
@@ -207,7 +207,7 @@ mod tests {
         (decibels, features)
     }
 
-    /// A model that gives back its input, but for the first value of each clip, which it halves.
+    /// A model that returns its input, with the first value of each clip halved.
     fn model(features: &Artifact) -> Artifact {
         let table = features.as_table().unwrap();
         let original = table.array("features").unwrap();

@@ -1,4 +1,4 @@
-//! The op `tsne`: a picture that keeps small neighbourhoods.
+//! The op `tsne`: a layout that preserves small neighbourhoods.
 
 use super::layout as layout_of;
 use crate::math::{
@@ -62,9 +62,9 @@ fn default_max_iter() -> NonZeroU32 {
     NonZeroU32::new(1000).expect("1000 is not 0")
 }
 
-/// Neighbours by which a layout is judged.
+/// The number of neighbours by which a layout is scored.
 const JUDGES: usize = 15;
-/// The deviation of the coordinates a layout starts with.
+/// The standard deviation of the initial coordinates.
 const START: f64 = 1e-4;
 
 impl Tsne {
@@ -81,7 +81,7 @@ impl Tsne {
         layout_of::need_two(rows)
     }
 
-    /// The layout, and the divergence it ends with.
+    /// The layout, and its final divergence.
     fn lay_out<const DIMS: usize>(
         &self,
         x: &[f32],
@@ -131,7 +131,7 @@ impl Op for Tsne {
     fn memory(&self, inputs: &[Option<Shape>]) -> Option<u64> {
         let x = Features::of(inputs)?;
         let each = x.n.min(3.0 * self.perplexity.get() + 2.0);
-        // Neighbours, or else the edges between them in a list to be sorted and as a graph.
+        // The neighbours, or else the edges between them as a list for sorting and as a graph.
         let start = layout_of::components_memory(&x, f64::from(self.n_components.get()));
         whole(x.bytes + x.neighbors(each).max(80.0 * x.n * each).max(start))
     }
@@ -155,7 +155,8 @@ impl Op for Tsne {
     }
 }
 
-/// The first principal components, or random places, so near that no pair is closer than another.
+/// The initial layout: the first principal components or random points, scaled to the standard
+/// deviation `START`.
 fn start<const DIMS: usize>(x: &[f32], width: usize, seed: u64) -> Vec<[f32; DIMS]> {
     let n = x.len() / width;
     let mut random = Random::new(seed, Purpose::Layout, 2);

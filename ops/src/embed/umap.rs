@@ -1,4 +1,4 @@
-//! The op `umap`: a picture in which neighbours stay neighbours.
+//! The op `umap`: a layout that keeps neighbours together.
 
 use super::layout as layout_of;
 use crate::math::{
@@ -99,17 +99,18 @@ fn default_set_op_mix_ratio() -> Fraction {
     Fraction::try_from(1.0).expect("1 is a fraction")
 }
 
-/// The most coordinates of a layout.
+/// The largest number of coordinates of a layout.
 const MOST_COMPONENTS: u32 = 32;
-/// The extent of the coordinates a layout starts with.
+/// The extent of the initial coordinates.
 const EXTENT: f64 = 10.0;
-/// Bytes for each clip of the vectors from which the start is found: some hundred, of 8 bytes each.
+/// Bytes for each clip of the vectors of the spectral initialisation: about a hundred and fifty
+/// numbers of 8 bytes.
 const SPECTRUM: f64 = 1200.0;
-/// What parts points that coincide at the start.
+/// The noise that separates points that coincide at the start.
 const NOISE: f64 = 1e-4;
 
 impl Umap {
-    /// a and b of the curve of closeness.
+    /// The parameters a and b of the similarity curve.
     fn curve(&self) -> Result<[f64; 2], OpError> {
         let (min_dist, spread) = (self.min_dist.get(), self.spread.get());
         if min_dist > spread {
@@ -142,8 +143,8 @@ impl Umap {
         self.curve().map(|_| ())
     }
 
-    /// Lays out in `DIMS` coordinates, of which those beyond `n_components` stay 0: a few sizes that
-    /// the compiler knows serve all.
+    /// Computes a layout in `DIMS` coordinates, of which those beyond `n_components` stay 0, so
+    /// that a few compiled sizes are sufficient.
     fn lay_out<const DIMS: usize>(
         &self,
         graph: &Graph,
@@ -194,8 +195,8 @@ impl Op for Umap {
         let x = Features::of(inputs)?;
         let each = x.n.min(f64::from(self.n_neighbors));
         let held = if self.metric == Metric::Cosine { 2.0 * x.bytes } else { x.bytes };
-        // Neighbours; the edges between them in a list to be sorted and as a graph; the graph and the
-        // vectors of its spectrum.
+        // The neighbours; the edges between them as a list for sorting and as a graph; the graph
+        // and the vectors of its spectrum.
         let edges = 24.0 * x.n * each;
         let start = layout_of::components_memory(&x, f64::from(self.n_components.get()));
         let work = x.neighbors(each).max(4.0 * edges).max(edges + SPECTRUM * x.n);
@@ -214,7 +215,7 @@ impl Op for Umap {
         let x = unit.as_deref().unwrap_or(features.values());
         let near = Neighbors::new(x, width, each, &|| cx.cancel.is_cancelled());
         let near = near.ok_or_else(OpError::cancelled)?;
-        // Between unit vectors |x − y|² = 2 (1 − cos).
+        // For unit vectors |x − y|² = 2 (1 − cos).
         let distance = |&square: &f64| match self.metric {
             Metric::Euclidean => square.sqrt(),
             Metric::Cosine => square / 2.0,
@@ -239,7 +240,7 @@ impl Op for Umap {
     }
 }
 
-/// Each row over its length.
+/// Each row divided by its norm.
 fn directions(ids: &[String], x: &[f32], width: usize) -> Result<Vec<f32>, OpError> {
     let mut unit = Vec::with_capacity(x.len());
     for (id, row) in ids.iter().zip(x.chunks_exact(width)) {
@@ -253,7 +254,7 @@ fn directions(ids: &[String], x: &[f32], width: usize) -> Result<Vec<f32>, OpErr
     Ok(unit)
 }
 
-/// Where the layout starts, `count` coordinates a point, and what they are.
+/// The initial layout with `count` coordinates a point, and its description.
 fn start(
     graph: &Graph,
     x: &[f32],

@@ -1,6 +1,6 @@
-//! What each column of a table from outside is: the name of a clip, its label, its group, a feature, or
-//! an index that counts rows. What could as well be something else is refused, since a label among the
-//! features would give away what is asked for.
+//! Assigns roles to the columns of an external table: the name of a clip, its label, its group, a
+//! feature, or an index that counts rows. An ambiguous column is refused, since a label among the
+//! features would reveal the classes.
 
 use super::matrix::{Matrix, Named};
 use cache::{
@@ -9,10 +9,10 @@ use cache::{
 };
 use std::collections::HashSet;
 
-/// How many faults a message names one by one.
+/// The number of diagnostics that a message lists.
 const LISTED: usize = 10;
 
-/// Names that columns of labels have elsewhere.
+/// Common names of label columns in other programs.
 const LIKE_LABELS: &[&str] = &[
     "labels",
     "class",
@@ -34,13 +34,13 @@ const LIKE_LABELS: &[&str] = &[
     "speaker",
 ];
 
-/// Names that columns have elsewhere which name or count rows.
+/// Common names of columns that name or count rows.
 const LIKE_IDS: &[&str] = &[
     "", "id", "ids", "index", "idx", "row", "rows", "no", "nr", "number", "key", "#", "uid",
     "clip", "track", "file",
 ];
 
-/// Columns of a table by what they are, each as a place.
+/// The positions of columns by role.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Columns {
     pub clip_id: Option<usize>,
@@ -50,10 +50,11 @@ pub(super) struct Columns {
 }
 
 impl Columns {
-    /// What the columns of a table are; `notes` hears what was not said in so many words.
+    /// Determines the roles of the columns of a table; `notes` receives the assumptions that were
+    /// made.
     ///
     /// # Errors
-    /// The end of a sentence about the file: which columns are not there, or might be several things.
+    /// The end of a sentence about the file: the columns that are missing or ambiguous.
     pub(super) fn of(
         table: &ExternalTable,
         asked: &Matrix,
@@ -84,13 +85,14 @@ impl Columns {
     }
 }
 
-/// The name without what people write differently.
+/// A name in lower case, without spaces, underscores and hyphens.
 fn plain(name: &str) -> String {
     let letters = name.chars().filter(|it| !matches!(it, ' ' | '_' | '-'));
     letters.flat_map(char::to_lowercase).collect()
 }
 
-/// The column of a name that somebody gave: exactly so, or else but for capitals.
+/// The position of the column of a given name: an exact match, or else the only one that differs in
+/// case and separators.
 fn place(names: &[String], name: &str) -> Result<usize, String> {
     if let Some(at) = names.iter().position(|own| own == name) {
         return Ok(at);
@@ -109,7 +111,7 @@ fn place(names: &[String], name: &str) -> Result<usize, String> {
     }
 }
 
-/// The columns that a list of names stands for, in its order.
+/// The columns of a list of names, in its order.
 fn chosen(names: &[String], asked: &[String]) -> Result<Vec<usize>, String> {
     let mut places = Vec::new();
     let mut seen = HashSet::new();
@@ -132,7 +134,7 @@ fn chosen(names: &[String], asked: &[String]) -> Result<Vec<usize>, String> {
     Ok(places)
 }
 
-/// The column whose name says that it plays a role, unless it is listed among the features.
+/// The column whose name indicates a role, unless it is listed among the features.
 fn by_role(
     names: &[String],
     role: &str,
@@ -161,7 +163,7 @@ fn by_role(
     }
 }
 
-/// All columns that play no role and are no index.
+/// All columns without a role that are not an index.
 fn others(
     table: &ExternalTable,
     names: &[String],
@@ -177,7 +179,7 @@ fn others(
             continue;
         }
         if name.is_empty() {
-            // A comma at the end of each line makes a column without names and values.
+            // A comma at the end of each line makes a column without a name and values.
             if let ExternalTable::Csv(csv) = table
                 && csv.text(at).missing.len() < csv.rows()
             {
@@ -206,10 +208,11 @@ fn together(faults: &[String]) -> String {
     text
 }
 
-/// The numbers of columns; without `is_said` those are refused that look like an index or like labels.
+/// Reads columns as numbers. Unless `is_said` is set, columns that look like an index or like
+/// labels are refused.
 ///
 /// # Errors
-/// The end of a sentence about the file, which names all columns at fault.
+/// The end of a sentence about the file, which names all refused columns.
 pub(super) fn read(
     table: &ExternalTable,
     features: &[usize],
@@ -234,7 +237,7 @@ pub(super) fn read(
     if faults.is_empty() { Ok(read) } else { Err(together(&faults)) }
 }
 
-/// Why a column of whole numbers may be no feature.
+/// The reason why a column of whole numbers may not be a feature.
 fn doubt(name: &str, cells: &Cells) -> Option<String> {
     let keys: Vec<u64> = match &cells.values {
         Values::Whole(values) => values.iter().map(|&value| value as u64).collect(),
@@ -265,10 +268,10 @@ fn doubt(name: &str, cells: &Cells) -> Option<String> {
     None
 }
 
-/// A table with its header told from its rows.
+/// Determines if the first line of a table is a header, and separates it from the rows.
 ///
 /// # Errors
-/// When nobody has said whether there is a header and the first line could be either.
+/// When the parameters do not say it and the first line could be either.
 pub(super) fn headed(
     table: CsvTable,
     header: Option<bool>,
@@ -305,7 +308,7 @@ enum Line {
     Unclear,
 }
 
-/// What the first line of a file is.
+/// Classifies the first line of a file.
 fn first_line(cells: &[String]) -> Line {
     let number = |cell: &String| cell.parse::<f64>().ok();
     let numbers: Vec<(&String, f64)> =
@@ -313,7 +316,7 @@ fn first_line(cells: &[String]) -> Line {
     if numbers.is_empty() {
         return Line::Header;
     }
-    // Names do not come twice, have no sign and few digits.
+    // A column name is unique, has no sign and few digits.
     let is_value = |cell: &str, value: f64| {
         let places = cell.split_once('.').map_or(0, |(_, places)| places.len());
         value.is_sign_negative()

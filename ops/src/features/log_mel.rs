@@ -1,4 +1,4 @@
-//! Log-mel spectrograms of clips.
+//! The op `log_mel`: log-mel spectrograms of clips.
 
 pub use super::log_mel_reference::{Highest, Reference};
 use super::log_mel_warnings as warnings;
@@ -127,7 +127,7 @@ impl LogMel {
         (self.duration.get() * f64::from(self.sample_rate)).round() as usize
     }
 
-    /// `n_mels` and the number of frames.
+    /// The shape of an image: `n_mels` and the number of frames.
     fn image(&self) -> [usize; 2] {
         [self.n_mels.get() as usize, 1 + self.samples() / self.hop_length.get() as usize]
     }
@@ -254,7 +254,7 @@ impl Op for LogMel {
     }
 }
 
-/// SizeLimit for `rows` images; an error where the machine has too little.
+/// A zeroed buffer for `rows` images; an error if there is not enough memory.
 fn zeros(rows: usize, [bands, frames]: [usize; 2]) -> Result<Vec<f32>, OpError> {
     let size = rows.checked_mul(bands).and_then(|size| size.checked_mul(frames));
     let size = size.filter(|&size| Vec::<f32>::new().try_reserve_exact(size).is_ok());
@@ -265,7 +265,7 @@ fn zeros(rows: usize, [bands, frames]: [usize; 2]) -> Result<Vec<f32>, OpError> 
     Ok(vec![0.0; size])
 }
 
-/// All that is planned once for a run.
+/// The plans and filters that are made once for a run.
 struct Extractor<'a> {
     params: &'a LogMel,
     recordings: Recordings<'a>,
@@ -274,16 +274,16 @@ struct Extractor<'a> {
     bank: MelBank,
 }
 
-/// Memory of one thread, kept from clip to clip.
+/// The buffers of one thread, reused from clip to clip.
 struct Scratch {
     bytes: Vec<u8>,
     mono: Vec<f32>,
     resampling: Option<(u32, resample::Scratch)>,
-    /// The clip at the sample rate of the op, exactly as long as it shall be.
+    /// The clip at the sample rate of the op, with its final length.
     clip: Vec<f32>,
     stft: stft::Scratch,
     power: Vec<f32>,
-    /// Frame after frame.
+    /// Mel powers, frame after frame.
     mels: Vec<f32>,
 }
 
@@ -330,7 +330,7 @@ impl<'a> Extractor<'a> {
         Ok(())
     }
 
-    /// How many frames of a recording with this rate decide what becomes of it.
+    /// The number of frames of a recording at this rate on which the image depends.
     fn frames_at(&self, rate: u32) -> usize {
         let samples = self.params.samples();
         match self.resampler(rate) {
@@ -366,7 +366,7 @@ impl<'a> Extractor<'a> {
         Ok(resampler)
     }
 
-    /// From `scratch.clip` to decibels, band after band.
+    /// Computes the image of `scratch.clip` in decibels, band after band.
     fn image(&self, scratch: &mut Scratch, out: &mut [f32]) {
         let Scratch { clip, stft, power, mels, .. } = scratch;
         let bands = self.bank.len();
@@ -384,7 +384,7 @@ impl<'a> Extractor<'a> {
         let top_db = self.params.top_db.map(|top_db| top_db.get() as f32);
         power_to_db(mels, reference, self.params.amin.get() as f32, top_db);
         let frames = mels.len() / bands;
-        // A few frames at a time, which the nearest cache holds.
+        // The number of frames that are processed together, so that they stay in the cache.
         const AT_ONCE: usize = 16;
         for (part, mels) in mels.chunks(AT_ONCE * bands).enumerate() {
             for (band, row) in out.chunks_exact_mut(frames).enumerate() {

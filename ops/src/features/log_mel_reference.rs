@@ -1,4 +1,4 @@
-//! What 0 dB means in a log-mel spectrogram.
+//! The reference power (0 dB) of a log-mel spectrogram.
 
 use crate::params::Positive;
 use schemars::JsonSchema;

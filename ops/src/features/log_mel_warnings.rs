@@ -1,10 +1,10 @@
-//! What a user should know of log-mel spectrograms although they can be made.
+//! Warnings on log-mel spectrograms that do not prevent the computation.
 
 use super::log_mel::LogMel;
 use crate::{OpError, host::Warnings, math::mel::MelBank};
 use cache::Table;
 
-/// What follows from the parameters alone.
+/// The warnings that follow from the parameters alone.
 pub(super) fn of_params(params: &LogMel) -> Vec<OpError> {
     let (rate, n_fft) = (f64::from(params.sample_rate), params.n_fft.get() as usize);
     let n_mels = params.n_mels.get() as usize;
@@ -33,7 +33,7 @@ pub(super) fn of_params(params: &LogMel) -> Vec<OpError> {
     found
 }
 
-/// What follows from the clips.
+/// The warnings that follow from the clips.
 pub(super) fn of_clips(params: &LogMel, clips: &Table, warnings: &dyn Warnings) {
     let (Some(ids), Some(rates), Some(frames)) =
         (clips.text("clip_id"), clips.ints("sample_rate"), clips.ints("frames"))
@@ -60,7 +60,7 @@ pub(super) fn of_clips(params: &LogMel, clips: &Table, warnings: &dyn Warnings) 
     }
 }
 
-/// What follows from the images.
+/// The warnings that follow from the images.
 pub(super) fn of_images(ids: &[String], values: &[f32], size: usize, warnings: &dyn Warnings) {
     let is_flat = |image: &[f32]| image.iter().all(|&value| value == image[0]);
     let flat: Vec<_> =

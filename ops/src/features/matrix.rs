@@ -1,4 +1,4 @@
-//! Features from elsewhere, as a table or an array in a file.
+//! The op `matrix`: features of another program, as a table or an array in a file.
 
 use super::columns::{self, Columns};
 use crate::{
@@ -17,7 +17,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{collections::HashSet, num::NonZeroU32, path::Path};
 
-/// How many clips a message names.
+/// The number of clips that a message names.
 const SHOWN: usize = 3;
 
 /// Features computed elsewhere, from a Parquet, CSV or NPY file.
@@ -129,11 +129,11 @@ enum Format {
     Npy,
 }
 
-/// A column of features, with what to call it in a message.
+/// A column of features with its name for messages.
 pub(super) type Named = (String, Cells);
 
 impl Matrix {
-    /// How to read the file, by its ending.
+    /// The format of the file, by its extension.
     fn format(&self) -> Result<Format, OpError> {
         let ending = Path::new(&self.path).extension().unwrap_or_default().to_ascii_lowercase();
         match ending.to_str() {
@@ -205,7 +205,7 @@ impl Matrix {
     }
 }
 
-/// Names of clips, each there and each once.
+/// The names of clips, which must all be present and distinct.
 fn ids(cells: Cells) -> Result<Vec<String>, String> {
     if let Some(row) = cells.missing.first() {
         let more = match cells.missing.len() - 1 {
@@ -222,14 +222,14 @@ fn ids(cells: Cells) -> Result<Vec<String>, String> {
     }
 }
 
-/// Cells that were read as text; empty where a value is missing.
+/// Cells that were read as text; empty if a value is missing.
 fn text(cells: Cells) -> Vec<String> {
     let Values::Text(mut values) = cells.values else { panic!("BUG: cells that are no text") };
     cells.missing.iter().for_each(|&row| values[row].clear());
     values
 }
 
-/// What is wrong with numbers of a column, if anything: where they are missing or not finite.
+/// The error of a column of numbers with missing or infinite values, if any.
 fn unfit(name: &str, cells: &Cells, ids: &[String]) -> Option<String> {
     if let Some(&row) = cells.missing.first() {
         let more = and_more(cells.missing.len() - 1);
@@ -265,7 +265,7 @@ fn unfit(name: &str, cells: &Cells, ids: &[String]) -> Option<String> {
     }
 }
 
-/// Which clips single precision merges, if it does.
+/// The warning on clips that become equal in single precision, if any.
 fn merged(name: &str, cells: &Cells, ids: &[String]) -> Option<String> {
     let (name, rows) = match &cells.values {
         Values::Real(values) if !precision::suspicious(values, 1).is_empty() => {
@@ -300,7 +300,7 @@ fn and_more(more: usize) -> String {
     if more == 0 { String::new() } else { format!(" and of {more} more") }
 }
 
-/// Faults in one sentence, not too many.
+/// Diagnostics in one sentence, which lists only the first of them.
 fn listed(faults: &[String]) -> String {
     const LISTED: usize = 10;
     let mut text = faults[..faults.len().min(LISTED)].join("; ");
@@ -310,7 +310,7 @@ fn listed(faults: &[String]) -> String {
     text
 }
 
-/// All features, row after row, and how many a row has.
+/// All features, row after row, with the number of features in a row.
 fn side_by_side(mut features: Vec<Named>) -> (usize, Vec<f32>) {
     let width = |cells: &Cells| match cells.values {
         Values::List(width, _) => width,
@@ -339,7 +339,7 @@ fn side_by_side(mut features: Vec<Named>) -> (usize, Vec<f32>) {
     (total, values)
 }
 
-/// The one array of an NPY file.
+/// Reads the array of an NPY file.
 fn npy(bytes: &[u8]) -> Result<Named, String> {
     let (rows, width, numbers) = numpy::read_matrix(bytes)?;
     if rows == 0 || width == 0 {

@@ -1,4 +1,4 @@
-//! Cepstra of spectrograms.
+//! The op `mfcc`: cepstral coefficients of spectrograms.
 
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port, math::dct::dct_matrix, params::NonNegative};
 use cache::{Array, Artifact, Kind, Shape, Table};
@@ -49,7 +49,7 @@ fn default_lifter() -> NonNegative {
 }
 
 impl Mfcc {
-    /// The shape of a row for images of this shape.
+    /// The shape of a row for images with the given shape.
     fn row(&self, image: &[usize]) -> Result<Vec<usize>, OpError> {
         let count = self.n_mfcc as usize;
         let &[bands, frames] = image else {
@@ -74,7 +74,7 @@ impl Mfcc {
         }
     }
 
-    /// The DCT with the lifter in it.
+    /// The DCT matrix with the lifter applied.
     fn matrix(&self, bands: usize) -> Vec<f64> {
         let mut matrix = dct_matrix(self.n_mfcc as usize, bands);
         let lifter = self.lifter.get();

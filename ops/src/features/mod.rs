@@ -1,4 +1,4 @@
-//! From clips to spectrograms and vectors.
+//! Features: from clips to spectrograms and vectors.
 
 mod columns;
 pub mod log_mel;

@@ -1,4 +1,4 @@
-//! Scaling of features.
+//! The op `normalize`: scaling of features.
 
 use crate::{
     Ctx, Inputs, Op, OpError, Outputs, Port,

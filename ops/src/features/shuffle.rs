@@ -1,4 +1,4 @@
-//! The op `shuffle`: features without what ties them together.
+//! The op `shuffle`: features whose columns are permuted independently.
 
 use crate::math::shuffle;
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};

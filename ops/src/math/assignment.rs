@@ -1,13 +1,13 @@
-//! The assignment of rows to columns that gains the most (Kuhn 1955, Munkres 1957).
+//! The assignment of rows to columns with the largest total gain (Kuhn 1955, Munkres 1957).
 //!
-//! For gains g of shape rows × columns it finds pairs (r, c), no row and no column twice and
-//! min(rows, columns) of them, with the largest Σ g(r, c): by shortest augmenting paths over reduced
-//! costs (Jonker & Volgenant 1987), row after row, in O(rows² · columns) steps. Source:
-//! `scipy.optimize.linear_sum_assignment(maximize=True)`.
+//! For gains g of shape rows × columns it finds min(rows, columns) pairs (r, c), in which each
+//! row and each column occurs at most once, with the largest Σ g(r, c). The method is shortest
+//! augmenting paths over reduced costs (Jonker & Volgenant 1987), row after row, in O(rows² ·
+//! columns) steps. Source: `scipy.optimize.linear_sum_assignment(maximize=True)`.
 
-/// For each row the column it is assigned, if any; `gains` is row-major with `columns` a row.
+/// The column assigned to each row, if any; `gains` is row-major with `columns` values a row.
 ///
-/// Gains are finite. Of equally good assignments the one found depends on the gains alone.
+/// Gains are finite. The choice among equally good assignments depends on the gains alone.
 pub fn assign(gains: &[f64], columns: usize) -> Vec<Option<usize>> {
     let rows = gains.len().checked_div(columns).unwrap_or(0);
     if rows <= columns {
@@ -22,7 +22,7 @@ pub fn assign(gains: &[f64], columns: usize) -> Vec<Option<usize>> {
     assigned
 }
 
-/// The column of each row, for no more rows than columns.
+/// The column of each row; there may not be more rows than columns.
 fn shortest_paths(rows: usize, columns: usize, cost: &dyn Fn(usize, usize) -> f64) -> Vec<usize> {
     let (mut of_row, mut of_column) = (vec![0.0; rows], vec![0.0; columns]);
     let mut owner: Vec<Option<usize>> = vec![None; columns];
@@ -58,7 +58,7 @@ fn shortest_paths(rows: usize, columns: usize, cost: &dyn Fn(usize, usize) -> f6
             of_column[column] -= slack;
             of_row[owner[column].expect("a reached column has an owner")] += slack;
         }
-        // Along the path each row takes the column through which it was reached.
+        // Each row on the path takes the column through which it was reached.
         let mut column = free;
         loop {
             let row = before[column];

@@ -1,12 +1,12 @@
-//! How well two labelings of the same points agree; all of it follows from how often each pair of
-//! labels occurs. Definitions, limits included, are scikit-learn's (1.9, `sklearn.metrics`);
-//! logarithms are natural.
+//! Measures of the agreement of two labelings of the same points, computed from the counts of each
+//! pair of labels. Definitions, including limits, are those of scikit-learn (1.9,
+//! `sklearn.metrics`); logarithms are natural.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 
-/// Labels renumbered 0, 1, … in the order in which they first appear, and the old label of each
-/// new one.
+/// Labels renumbered 0, 1, … in the order of their first occurrence, and the old label of each new
+/// one.
 pub fn by_first_appearance<L: Clone + Eq + Hash>(labels: &[L]) -> (Vec<u32>, Vec<L>) {
     let mut numbers = HashMap::new();
     let mut old = Vec::new();
@@ -20,10 +20,10 @@ pub fn by_first_appearance<L: Clone + Eq + Hash>(labels: &[L]) -> (Vec<u32>, Vec
     (new, old)
 }
 
-/// In place of the number of a class: the point has none, and does not count.
+/// The class number of a point without a class, which is left out.
 pub const UNLABELLED: u32 = u32::MAX;
 
-/// Classes numbered by first appearance, where an empty name is no class; none if all are empty.
+/// Classes numbered by first occurrence; an empty name is no class. `None` if all are empty.
 pub fn classes<L: AsRef<str>>(labels: &[L]) -> Option<Vec<u32>> {
     let named = labels.iter().map(AsRef::as_ref).filter(|label| !label.is_empty());
     let named: Vec<&str> = named.collect();
@@ -35,19 +35,19 @@ pub fn classes<L: AsRef<str>>(labels: &[L]) -> Option<Vec<u32>> {
     (!named.is_empty()).then(|| labels.iter().map(number).collect())
 }
 
-/// Counts of the pairs (class, cluster) that occur.
+/// The counts of the pairs (class, cluster) that occur.
 #[derive(Clone, Debug)]
 pub struct Contingency {
     n: u64,
-    /// Sorted by class and cluster, so that sums have one order.
+    /// The nonzero counts, sorted by class and cluster, so that sums have a fixed order.
     cells: Vec<(u32, u32, u64)>,
     classes: Vec<u64>,
     clusters: Vec<u64>,
 }
 
 impl Contingency {
-    /// Counts two labelings of one length, each numbered from 0 without gaps; points that are
-    /// [`UNLABELLED`] are left out.
+    /// Counts the pairs of two labelings of the same length, each numbered from 0 without gaps;
+    /// points that are [`UNLABELLED`] are left out.
     pub fn new(truth: &[u32], predicted: &[u32]) -> Self {
         assert_eq!(truth.len(), predicted.len(), "BUG: labelings of different length");
         if truth.contains(&UNLABELLED) {
@@ -67,13 +67,13 @@ impl Contingency {
         }
     }
 
-    /// How many classes the truth has.
+    /// The number of classes.
     pub fn n_classes(&self) -> usize {
         self.classes.len()
     }
 
-    /// The adjusted Rand index of all pairs of points: 1 for equal partitions, 0 expected by
-    /// chance (Hubert & Arabie 1985).
+    /// The adjusted Rand index over all pairs of points: 1 for equal partitions, with expectation 0
+    /// for random ones (Hubert & Arabie 1985).
     pub fn adjusted_rand(&self) -> f64 {
         let squares = |counts: &[u64]| counts.iter().map(|&c| i128::from(c).pow(2)).sum::<i128>();
         let n = i128::from(self.n);
@@ -103,7 +103,7 @@ impl Contingency {
         self.cells.iter().map(term).sum::<f64>().max(0.0)
     }
 
-    /// Mutual information over the arithmetic mean of both entropies.
+    /// The mutual information divided by the arithmetic mean of both entropies.
     pub fn normalized_mutual_information(&self) -> f64 {
         if self.classes.len() < 2 && self.clusters.len() < 2 {
             return 1.0;
@@ -115,8 +115,8 @@ impl Contingency {
         information / self.mean_entropy()
     }
 
-    /// As the normalised one, but 0 expected by chance: (MI − E) / (H̄ − E), where E is the mean
-    /// over all labelings with the same sizes (Vinh, Epps & Bailey 2010).
+    /// The mutual information adjusted for chance: (MI − E) / (H̄ − E), where E is the mean over
+    /// all labelings with the same sizes (Vinh, Epps & Bailey 2010).
     pub fn adjusted_mutual_information(&self) -> f64 {
         match (self.classes.len() < 2, self.clusters.len() < 2) {
             (true, true) => return 1.0,
@@ -187,12 +187,13 @@ impl Contingency {
         (both / clusters).sqrt() * (both / classes).sqrt()
     }
 
-    /// The standard deviation of the adjusted Rand index over all labelings with these sizes: how far
-    /// from 0 chance takes it. None of fewer than 4 points, or where it is always the same.
+    /// The standard deviation of the adjusted Rand index over all labelings with these sizes, which
+    /// is the spread around 0 by chance. `None` for fewer than 4 points, or if the index is always
+    /// the same.
     ///
-    /// With T = Σ n_ij² − n, P and Q the same of the sizes, and P′, Q′ their Σ m (m − 1) (m − 2), it is
-    /// that of T over (P + Q) / 2 − P Q / n(n − 1); the variance of T / √(P Q) is that of Fowlkes and
-    /// Mallows (1983).
+    /// With T = Σ n_ij² − n, P and Q the same for the sizes, and P′, Q′ their Σ m (m − 1) (m −
+    /// 2), it is the deviation of T divided by (P + Q) / 2 − P Q / n(n − 1); the variance of T /
+    /// √(P Q) is that of Fowlkes and Mallows (1983).
     pub fn adjusted_rand_deviation(&self) -> Option<f64> {
         let of = |sizes: &[u64], term: fn(f64) -> f64| -> f64 {
             sizes.iter().map(|&size| term(size as f64)).sum()
@@ -210,7 +211,7 @@ impl Contingency {
             + (p - 2.0 - 4.0 * p3 / p) * (q - 2.0 - 4.0 * q3 / q) / (triples * (n - 3.0))
             - p * q / (pairs * pairs);
         let most = f64::midpoint(p, q) - p * q / pairs;
-        // Of sizes that leave no choice the variance is 0 but for rounding.
+        // If the sizes allow only one index, the variance is 0 except for rounding.
         (most > 0.0 && variance > 1e-12).then(|| (variance * p * q).sqrt() / most)
     }
 
@@ -250,7 +251,7 @@ fn sizes(counts: &[u64]) -> BTreeMap<u64, u64> {
     sizes
 }
 
-/// −Σ p ln p.
+/// The entropy −Σ p ln p.
 fn entropy(counts: &[u64], n: u64) -> f64 {
     if counts.len() < 2 {
         return 0.0;
@@ -274,7 +275,8 @@ fn ln_factorials(n: usize) -> Vec<f64> {
     all
 }
 
-/// At least one rounding unit from zero, on the same side, so that 0/0 becomes 1.
+/// Moves a number at least one rounding unit away from zero, on the same side, so that 0/0 becomes
+/// 1.
 fn away_from_zero(x: f64) -> f64 {
     if x < 0.0 { x.min(-f64::EPSILON) } else { x.max(f64::EPSILON) }
 }

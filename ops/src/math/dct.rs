@@ -11,7 +11,7 @@ pub fn dct_matrix(outputs: usize, inputs: usize) -> Vec<f64> {
     let row = |k: usize| {
         let height = if k == 0 { scale / 2.0_f64.sqrt() } else { scale };
         (0..inputs).map(move |n| {
-            // The angle modulo a full turn, so that it stays exact for large k · n.
+            // The angle is reduced modulo a full turn, so that it stays exact for large k · n.
             let quarter = k * (2 * n + 1) % (4 * inputs);
             height * (PI * quarter as f64 / (2 * inputs) as f64).cos()
         })

@@ -1,14 +1,14 @@
-//! From power to decibels.
+//! Conversion of power to decibels.
 
-/// Writes 10 log₁₀(max(amin, power)) − 10 log₁₀(max(amin, reference)) into `out` in place of each power, and raises
-/// what is more than `top_db` below the loudest to that level.
+/// Replaces each power by 10 log₁₀(max(amin, power)) − 10 log₁₀(max(amin, reference)), and raises
+/// values that are more than `top_db` below the loudest to that level.
 ///
 /// Source: `librosa.power_to_db`.
 pub fn power_to_db(values: &mut [f32], reference: f32, amin: f32, top_db: Option<f32>) {
     dispatch!(to_db_avx512, to_db_avx2, to_db_plain, (values, reference, amin, top_db))
 }
 
-/// The highest of the numbers; −∞ if there are none.
+/// The largest of the numbers; −∞ if there are none.
 pub fn highest(values: &[f32]) -> f32 {
     dispatch!(highest_avx512, highest_avx2, highest_plain, (values))
 }
@@ -41,10 +41,10 @@ fn to_db(values: &mut [f32], reference: f32, amin: f32, top_db: Option<f32>) {
     }
 }
 
-/// 10 log₁₀(x) of a normal number above 0, within 3e-5 dB; what is greater than any number
-/// counts as the greatest. Without a branch or a table, so that a compiler does several at once.
+/// 10 log₁₀(x) of a positive normal number, with an error below 3e-5 dB; infinity counts as the
+/// largest number. There is no branch or table, so that a compiler can vectorise it.
 ///
-/// With x = 2^e · m and m from √½ to √2, ln m = 2 artanh(s) for s = (m − 1) / (m + 1), whose
+/// With x = 2^e · m and m from √½ to √2, ln m = 2 artanh(s) for s = (m − 1) / (m + 1). The
 /// series ends at s⁹: |s| ≤ 0.172, so the rest is below 1e-9.
 #[inline(always)]
 fn decibels(x: f32) -> f32 {

@@ -1,5 +1,5 @@
-//! How points spread within and between clusters: Calinski–Harabasz, Davies–Bouldin; and in how
-//! many directions they spread at all. Source of the first two: scikit-learn 1.9.
+//! The dispersion of points within and between clusters (Calinski–Harabasz, Davies–Bouldin), and
+//! the effective dimension of points. Source of the first two: scikit-learn 1.9.
 
 use super::{
     matmul::{Matrix, multiply},
@@ -13,14 +13,14 @@ pub struct Clusters {
     sizes: Vec<f64>,
     centres: Vec<f64>,
     mean: Vec<f64>,
-    /// The sum of the squared distances of all points to their centres.
+    /// The sum of the squared distances of all points to their cluster centres.
     within: f64,
     /// The mean distance of the points of each cluster to its centre.
     spread: Vec<f64>,
 }
 
 impl Clusters {
-    /// Measures points with labels numbered from 0 without gaps.
+    /// Measures points whose labels are numbered from 0 without gaps.
     pub fn new<S: Stored>(x: &[S], n_features: usize, labels: &[u32]) -> Self {
         let n_clusters = labels.iter().max().map_or(0, |&most| most as usize + 1);
         let mut sizes = vec![0.0; n_clusters];
@@ -52,8 +52,8 @@ impl Clusters {
         Self { n_features, sizes, centres, mean, within, spread }
     }
 
-    /// (B / (k − 1)) / (W / (n − k)), B and W the squared spread between and within the k clusters;
-    /// 1 where no cluster spreads.
+    /// The Calinski–Harabasz index (B / (k − 1)) / (W / (n − k)), with B and W the squared
+    /// dispersion between and within the k clusters; 1 if W is 0.
     pub fn calinski_harabasz(&self) -> f64 {
         let between: f64 = self
             .centres
@@ -65,8 +65,8 @@ impl Clusters {
         if self.within == 0.0 { 1.0 } else { between * (n - k) / (self.within * (k - 1.0)) }
     }
 
-    /// The mean over clusters of max_j (s_i + s_j) / |c_i − c_j|, s the mean distance to the own
-    /// centre; 0 where no cluster spreads or all centres coincide.
+    /// The Davies–Bouldin index: the mean over clusters of max_j (s_i + s_j) / |c_i − c_j|, with s
+    /// the mean distance to the own centre; 0 if all s are 0 or all centres coincide.
     pub fn davies_bouldin(&self) -> f64 {
         const ZERO: f64 = 1e-8;
         let centres: Vec<&[f64]> = self.centres.chunks_exact(self.n_features).collect();
@@ -94,9 +94,9 @@ fn square(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).fold(0.0, |sum, (a, b)| sum + (a - b) * (a - b))
 }
 
-/// In how many directions points spread: the participation ratio (Σλ)² / Σλ² of the eigenvalues of
-/// their covariance, from 1 (a line) to the number of features (a ball). NaN where they do not
-/// spread at all.
+/// The effective dimension of points: the participation ratio (Σλ)² / Σλ² of the eigenvalues of
+/// their covariance, from 1 (a line) to the number of features (a ball). NaN if all points
+/// coincide.
 ///
 /// It needs no eigenvalues: Σλ is the trace and Σλ² the sum of all squared entries, of the
 /// covariance or of the matrix of inner products of the centred points, whichever is smaller.
@@ -174,7 +174,8 @@ mod tests {
     fn effective_dimension_is_the_same_from_either_side() {
         let x: Vec<f64> = (0..600 * 5).map(|i| f64::from(i * i % 97)).collect();
         let tall = effective_dimension(&x, 5);
-        // The same points with zeros beside them: as wide as long, so the other side is smaller.
+        // The same points padded with zeros to as many columns as rows, so that the other matrix is
+        // smaller.
         let wide: Vec<f64> = x
             .chunks_exact(5)
             .flat_map(|row| row.iter().copied().chain(std::iter::repeat_n(0.0, 700)))

@@ -1,20 +1,20 @@
-//! The fuzzy graph of neighbours beneath UMAP (McInnes, Healy & Melville 2018).
+//! The fuzzy neighbour graph of UMAP (McInnes, Healy & Melville 2018).
 //!
-//! Point i is joined to its neighbour j by p(j|i) = exp(−max(0, d(i, j) − ρ_i) / σ_i), where ρ_i is
-//! the distance to the nearest point that does not coincide with it, and σ_i is such that
-//! Σ_j p(j|i) = log₂ k. Source: `smooth_knn_dist` and `fuzzy_simplicial_set` of umap-learn 0.5.12.
+//! Point i is joined to its neighbour j by p(j|i) = exp(−max(0, d(i, j) − ρ_i) / σ_i), where ρ_i
+//! is the distance to the nearest point that does not coincide with it, and σ_i is such that Σ_j
+//! p(j|i) = log₂ k. Source: `smooth_knn_dist` and `fuzzy_simplicial_set` of umap-learn 0.5.12.
 
-/// How near points count as touching, and how fast their bonds fade.
+/// The parameters ρ and σ of each point.
 #[derive(Clone, Debug)]
 pub struct Bandwidths {
     /// The distance to the nearest point that does not coincide; 0 if all neighbours do.
     pub rho: Vec<f64>,
-    /// The distance over which a bond fades to 1/e.
+    /// The distance over which a weight falls to 1/e.
     pub sigma: Vec<f64>,
 }
 
 impl Bandwidths {
-    /// For `each` distances a point, to itself first and then to its neighbours.
+    /// Computes them from `each` distances a point, to itself first and then to its neighbours.
     pub fn new(distances: &[f64], each: usize) -> Self {
         const LEAST: f64 = 1e-3;
         let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
@@ -22,7 +22,7 @@ impl Bandwidths {
         let (mut rho, mut sigma) = (Vec::new(), Vec::new());
         for own in distances.chunks_exact(each) {
             let nearest = own.iter().copied().find(|&distance| distance > 0.0).unwrap_or(0.0);
-            // Bandwidths of nothing would cut a point off from all but its nearest.
+            // A bandwidth of zero would separate a point from all but its nearest neighbours.
             let scale = if nearest > 0.0 { mean(own) } else { overall };
             rho.push(nearest);
             let target = (each as f64).log2();
@@ -32,7 +32,8 @@ impl Bandwidths {
     }
 }
 
-/// The σ at which the bonds to points at these distances sum to `target`, by bisection from a guess.
+/// The σ for which the weights of points at these distances sum to `target`, by bisection from a
+/// guess.
 fn bandwidth(distances: &[f64], rho: f64, target: f64, guess: f64) -> f64 {
     const STEPS: usize = 64;
     const ENOUGH: f64 = 1e-5;
@@ -53,19 +54,19 @@ fn bandwidth(distances: &[f64], rho: f64, target: f64, guess: f64) -> f64 {
     sigma
 }
 
-/// Weights between points, the same both ways: those of point i lie at `starts[i]..starts[i + 1]`.
+/// A weighted symmetric graph: the edges of point i are at `starts[i]..starts[i + 1]`.
 #[derive(Clone, Debug)]
 pub struct Graph {
-    /// Where the edges of each point begin, and the end of the last.
+    /// The index of the first edge of each point, and the end of the last.
     pub starts: Vec<usize>,
-    /// The other end of each edge, rising within a point.
+    /// The other end of each edge, increasing within a point.
     pub ends: Vec<u32>,
-    /// Above 0, at most 1.
+    /// The weight of each edge, above 0 and at most 1.
     pub weights: Vec<f64>,
 }
 
 impl Graph {
-    /// The union of the bonds of both ends: mix · (p + q − p q) + (1 − mix) · p q.
+    /// Combines the weights p and q of both directions: mix · (p + q − p q) + (1 − mix) · p q.
     pub fn new(indices: &[u32], distances: &[f64], widths: &Bandwidths, mix: f64) -> Self {
         let n = widths.rho.len();
         let each = indices.len() / n.max(1);
@@ -91,8 +92,8 @@ impl Graph {
         Self::of(n, edges)
     }
 
-    /// A graph of `n` points and of edges in the order of both their ends, each given both ways;
-    /// those without weight are left out.
+    /// A graph of `n` points with edges sorted by both their ends, each given in both directions;
+    /// edges of weight 0 are left out.
     pub fn of(n: usize, edges: impl Iterator<Item = (u32, u32, f64)>) -> Self {
         let mut graph = Self { starts: vec![0], ends: Vec::new(), weights: Vec::new() };
         for (from, to, weight) in edges.filter(|edge| edge.2 > 0.0) {
@@ -104,12 +105,12 @@ impl Graph {
         graph
     }
 
-    /// How many points there are.
+    /// The number of points.
     pub fn len(&self) -> usize {
         self.starts.len() - 1
     }
 
-    /// Whether there is no point.
+    /// True if there is no point.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -121,7 +122,7 @@ impl Graph {
         ends.zip(self.weights[own].iter().copied())
     }
 
-    /// How many parts hang together.
+    /// The number of connected components.
     pub fn components(&self) -> usize {
         let mut seen = vec![false; self.len()];
         let mut parts = 0;

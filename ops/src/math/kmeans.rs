@@ -1,8 +1,8 @@
-//! K-means: greedy k-means++ and Lloyd's iterations, step for step as scikit-learn's.
+//! K-means: greedy k-means++ and Lloyd's iterations, equal to scikit-learn's step by step.
 //!
-//! Minimises the inertia Σ_i |x_i − c_{l(i)}|² over centres c and labels l. Source: Lloyd 1982,
-//! Arthur & Vassilvitskii 2007; scikit-learn 1.9 (`algorithm="lloyd"`), whose tolerance, stopping
-//! rules and treatment of empty clusters are these.
+//! It minimises the inertia Σ_i |x_i − c_{l(i)}|² over centres c and labels l. Source: Lloyd
+//! 1982, Arthur & Vassilvitskii 2007; scikit-learn 1.9 (`algorithm="lloyd"`), including its
+//! tolerance, stopping rules and treatment of empty clusters.
 
 use super::{
     pairwise::{LANES, Packed, Stored},
@@ -10,10 +10,10 @@ use super::{
 };
 use rayon::prelude::*;
 
-/// Asked whether to stop.
+/// Returns true if the work shall stop.
 pub type Cancelled<'a> = &'a (dyn Fn() -> bool + Sync);
 
-/// Products between two questions whether to stop: some milliseconds.
+/// The number of products between two checks for cancellation: a few milliseconds.
 const PIECE: usize = 1 << 22;
 
 /// Points prepared for many runs.
@@ -25,7 +25,7 @@ pub struct Points<'a, S> {
     mean_variance: f64,
 }
 
-/// Where one run of Lloyd's iterations ended.
+/// The result of one run of Lloyd's iterations.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fit {
     /// The cluster of each point.
@@ -34,9 +34,9 @@ pub struct Fit {
     pub centres: Vec<f64>,
     /// The sum of the squared distances of the points to their centres.
     pub inertia: f64,
-    /// How many iterations were done.
+    /// The number of iterations.
     pub n_iter: usize,
-    /// Whether it ended before the limit of iterations.
+    /// True if it ended before the limit of iterations.
     pub converged: bool,
 }
 
@@ -62,12 +62,12 @@ impl<'a, S: Stored> Points<'a, S> {
         Self { values, n_points, n_features, packed, mean_variance }
     }
 
-    /// How many points there are.
+    /// The number of points.
     pub fn len(&self) -> usize {
         self.n_points
     }
 
-    /// Whether there is no point.
+    /// True if there is no point.
     pub fn is_empty(&self) -> bool {
         self.n_points == 0
     }
@@ -81,9 +81,10 @@ impl<'a, S: Stored> Points<'a, S> {
     }
 }
 
-/// `n_clusters` starting centres by greedy k-means++: each further one is the best, by the inertia
-/// it leaves, of 2 + ⌊ln n_clusters⌋ points drawn with probability proportional to the squared
-/// distance to the nearest centre so far. There are fewer centres if `cancelled` says so meanwhile.
+/// `n_clusters` starting centres by greedy k-means++: each further centre is the one with the least
+/// inertia among 2 + ⌊ln n_clusters⌋ points, which are drawn with probability proportional to the
+/// squared distance to the nearest centre so far. There are fewer centres if `cancelled` returns
+/// true meanwhile.
 pub fn plus_plus<S: Stored>(
     points: &Points<'_, S>,
     n_clusters: usize,
@@ -135,7 +136,7 @@ pub fn plus_plus<S: Stored>(
     centres
 }
 
-/// `n_clusters` different rows as starting centres, each as likely as another.
+/// `n_clusters` distinct rows as starting centres, drawn uniformly.
 pub fn random_rows<S: Stored>(
     points: &Points<'_, S>,
     n_clusters: usize,
@@ -145,12 +146,13 @@ pub fn random_rows<S: Stored>(
     order.iter().take(n_clusters).flat_map(|&row| points.row(row as usize)).collect()
 }
 
-/// Lloyd's iterations from the row-major centres `init`.
+/// Runs Lloyd's iterations from the row-major centres `init`.
 ///
-/// They end when no label changes, when the squared shifts of all centres together are at most
-/// `tol` times the mean variance of the features, after `max_iter` iterations, or when `cancelled`
-/// says so, which is asked between small pieces of work; then the fit means nothing. Unless no label changed, labels are made anew from the last centres. A cluster without
-/// points takes over the point farthest from its own centre.
+/// They end when no label changes, when the summed squared shift of all centres is at most `tol`
+/// times the mean variance of the features, or after `max_iter` iterations. They also end when
+/// `cancelled` returns true, which is checked between small pieces of work; the fit is then
+/// invalid. Unless no label changed, the labels are computed again from the last centres. A cluster
+/// without points takes over the point farthest from its own centre.
 pub fn lloyd<S: Stored>(
     points: &Points<'_, S>,
     init: &[f64],
@@ -192,7 +194,7 @@ fn assign<S: Stored>(
 ) -> (Vec<f64>, Vec<f64>) {
     let d = points.n_features;
     let n_clusters = centres.len() / d;
-    // Blocks depend on the data alone, so that sums have one order at any number of threads.
+    // Blocks depend on the data alone, so that sums have a fixed order for any number of threads.
     let block = 1024.max(4 * n_clusters).next_multiple_of(LANES);
     let piece = (PIECE / centres.len().max(1)).clamp(LANES, block).next_multiple_of(LANES);
     let parts: Vec<_> = labels
@@ -253,7 +255,7 @@ fn relocate_empty<S: Stored>(
     }
 }
 
-/// Sums become means; a cluster that is still empty is put on the largest one.
+/// Divides sums by counts; a cluster that is still empty gets the centre of the largest one.
 fn average(sums: &mut [f64], counts: &[f64], n_features: usize) {
     let mut largest = 0;
     for (cluster, &count) in counts.iter().enumerate() {
@@ -314,7 +316,7 @@ mod tests {
         assert!(in_all > N * k * D / PIECE, "asked {in_all} times");
         let soon = || asked.fetch_add(1, Ordering::Relaxed) >= 3;
         lloyd(&points, &init, 0.0, 300, &soon);
-        // Each block of each of two rounds asks once more; no other piece is begun.
+        // Each block of each of two rounds checks once more; no other piece is started.
         assert!(asked.load(Ordering::Relaxed) < 12, "asked {asked:?} times");
     }
 }

@@ -1,16 +1,18 @@
-//! The layout of UMAP: points that the graph joins attract, points drawn at random repel.
+//! The layout of UMAP: points joined by an edge of the graph attract each other, random pairs
+//! repel.
 //!
-//! Two points at distance d of the layout are close by q = 1 / (1 + a d^(2b)). An edge of weight w acts
-//! in w / max(w) of all epochs. Then the ends move towards each other along the gradient of
-//! log q, and away from a few random points along that of log(1 − q), each coordinate by at most 4
-//! times the learning rate, which falls to 0. Source: `optimize_layout_euclidean` of umap-learn
-//! 0.5.12, with sequential edges replaced by blocks of points.
+//! The similarity of two points at distance d in the layout is q = 1 / (1 + a d^(2b)). An edge
+//! of weight w acts in the fraction w / max(w) of all epochs. Its ends then move towards each other
+//! along the gradient of log q, and away from a few random points along that of log(1 − q), each
+//! coordinate by at most 4 times the learning rate, which falls to 0. Source:
+//! `optimize_layout_euclidean` of umap-learn 0.5.12, with sequential edges replaced by blocks of
+//! points.
 //!
-//! The same layout comes of any number of threads. In an epoch every point is pushed away from
-//! random points, drawn from counters, at their places before the epoch; all threads share that.
-//! Then edges pull both their ends, one after the other, in an order in which neighbouring edges
-//! have no end in common, so that eight of them are worked out at once. Moving both ends by the same
-//! matters: where each end moves by itself, trustworthiness falls by half a point.
+//! The layout does not depend on the number of threads. In each epoch all points are first
+//! repelled by random points, drawn from counters, at their positions before the epoch; this is
+//! computed on all threads. Then each edge moves both its ends, in an order in which neighbouring
+//! edges have no end in common, so that eight of them are computed at once. Both ends must move by
+//! the same amount: if each moves separately, trustworthiness falls by half a percentage point.
 
 use super::{
     fuzzy::Graph,
@@ -18,33 +20,34 @@ use super::{
 };
 use rayon::prelude::*;
 
-/// Points a thread takes at once.
+/// The number of points in a task of a thread.
 const AT_ONCE: usize = 128;
-/// The farthest a coordinate moves in one step, in learning rates.
+/// The largest step of a coordinate, in learning rates.
 const CLIP: f32 = 4.0;
 
-/// How the layout is made.
+/// The parameters of the optimisation.
 #[derive(Clone, Copy, Debug)]
 pub struct Descent {
-    /// The curve of closeness: a, then b.
+    /// The parameters a and b of the similarity curve.
     pub curve: [f64; 2],
-    /// How many times edges are gone through.
+    /// The number of passes over the edges.
     pub epochs: u32,
-    /// Random points an edge repels from.
+    /// The number of random points that repel for each edge.
     pub negatives: u32,
     /// The step size at the start.
     pub learning_rate: f64,
-    /// Of the random points.
+    /// The seed of the random points.
     pub seed: u64,
 }
 
-/// a and b for which 1 / (1 + a x^(2b)) comes nearest, over 300 steps up to 3 · `spread`, to
-/// the curve that is 1 up to `min_dist` and then exp(−(x − min_dist) / spread). Source: `find_ab_params`.
+/// The parameters a and b for which 1 / (1 + a x^(2b)) fits best, over 300 steps up to 3 ·
+/// `spread`, the curve that is 1 up to `min_dist` and then exp(−(x − min_dist) / spread). Source:
+/// `find_ab_params`.
 pub fn curve(spread: f64, min_dist: f64) -> [f64; 2] {
     const STEPS: usize = 300;
     let points: Vec<(f64, f64)> = (1..STEPS)
         .map(|step| {
-            // In units of the spread, since the fit is not harder there than elsewhere.
+            // In units of the spread, so that the fit is equally well conditioned for any spread.
             let x = 3.0 * step as f64 / (STEPS - 1) as f64;
             (x.ln(), (-(x - min_dist / spread).max(0.0)).exp())
         })
@@ -85,9 +88,9 @@ pub fn curve(spread: f64, min_dist: f64) -> [f64; 2] {
     [(at[0] - 2.0 * at[1] * spread.ln()).exp(), at[1]]
 }
 
-/// Moves the points, `DIMS` coordinates each, one place in `positions` a point of the graph. `tick`
-/// hears after each epoch how many are done; where it says false the layout ends, and so does this with
-/// false.
+/// Moves the points, with `DIMS` coordinates each; `positions` has one entry for each point of the
+/// graph. `tick` is called after each epoch with the number of finished epochs; if it returns
+/// false, the optimisation stops and returns false.
 pub fn descend<const DIMS: usize>(
     graph: &Graph,
     positions: &mut [[f32; DIMS]],
@@ -112,12 +115,12 @@ pub fn descend<const DIMS: usize>(
     true
 }
 
-/// What acts on the points.
+/// The forces on the points.
 struct Forces<'a> {
     graph: &'a Graph,
-    /// In which share of epochs each edge of the graph acts, in 2^−32.
+    /// The fraction of epochs in which each edge of the graph acts, in units of 2^−32.
     shares: Vec<u64>,
-    /// Both ends of each edge and its share, in sets in which no point occurs twice.
+    /// Both ends of each edge and its fraction, in sets in which no point occurs twice.
     sets: Vec<Vec<(u32, u32, u64)>>,
     a: f32,
     b: f32,
@@ -152,7 +155,7 @@ impl<'a> Forces<'a> {
         Self { graph, shares, sets, a, b, negatives: how.negatives, seed: how.seed }
     }
 
-    /// How far the points from `first` on are pushed away from random ones of all.
+    /// The displacement of the points from `first` on by the repulsion of random points.
     fn push<const DIMS: usize>(
         &self,
         positions: &[[f32; DIMS]],
@@ -163,13 +166,13 @@ impl<'a> Forces<'a> {
         dispatch!(push_avx512, push_avx2, push_plain, (self, positions, first, epoch, pushes));
     }
 
-    /// Moves the ends of all edges that act towards each other.
+    /// Moves the ends of all edges that act in this epoch towards each other.
     fn pull<const DIMS: usize>(&self, positions: &mut [[f32; DIMS]], epoch: u32, rate: f32) {
         dispatch!(pull_avx512, pull_avx2, pull_plain, (self, positions, epoch, rate));
     }
 }
 
-/// The first set that neither of two points is in.
+/// The first set that contains neither of two points.
 fn free(a: &[u64], b: &[u64]) -> usize {
     let word = |words: &[u64], at: usize| words.get(at).copied().unwrap_or(0);
     let open = |at: usize| !(word(a, at) | word(b, at));
@@ -177,7 +180,8 @@ fn free(a: &[u64], b: &[u64]) -> usize {
     at * 64 + open(at).trailing_zeros() as usize
 }
 
-/// Whether an edge acts: in the epochs in which the sum of its shares passes a whole number.
+/// True if an edge acts: in the epochs in which the running sum of its fraction passes a whole
+/// number.
 #[inline(always)]
 fn acts(share: u64, epoch: u32) -> bool {
     let sum = |epochs: u32| (u64::from(epochs) * share) >> 32;
@@ -223,7 +227,7 @@ fn push_body<const DIMS: usize>(
     }
 }
 
-/// Adds the pushes from eight points, of which the first `count` count.
+/// Adds the repulsion from eight points, of which only the first `count` are used.
 #[inline(always)]
 fn push_lanes<const DIMS: usize>(
     forces: &Forces<'_>,
@@ -272,7 +276,8 @@ fn pull_body<const DIMS: usize>(
     }
 }
 
-/// Moves the ends of eight edges, of which the first `count` count, once for each direction.
+/// Moves the ends of eight edges, of which only the first `count` are used, once for each
+/// direction.
 #[inline(always)]
 fn pull_lanes<const DIMS: usize>(
     forces: &Forces<'_>,
@@ -318,7 +323,7 @@ fn pull_lanes<const DIMS: usize>(
     }
 }
 
-/// x^b of a number of at least 0, within 1e-6 of its size, by additions and products alone.
+/// x^b for x ≥ 0, with a relative error below 1e-6, by additions and products alone.
 #[inline(always)]
 fn power(x: f32, b: f32) -> f32 {
     // x = m 2^e with m from √½ to √2.
@@ -328,7 +333,8 @@ fn power(x: f32, b: f32) -> f32 {
     let t2 = t * t;
     let series = 2.885_39 + t2 * (0.961_796_7 + t2 * (0.577_078 + t2 * 0.412_198_6));
     let y = (b * (e as f32 + t * series)).clamp(-125.0, 125.0);
-    // The nearest whole number, by the rounding of a sum, which also leaves it in the last bits.
+    // Rounds to the nearest whole number through the rounding of a sum, which also leaves it in the
+    // last bits.
     const WHOLE: f32 = 12_582_912.0;
     let whole = y + WHOLE;
     let f = y - (whole - WHOLE);

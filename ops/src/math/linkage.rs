@@ -1,8 +1,8 @@
 //! Hierarchical clustering of points by their Euclidean distances.
 //!
-//! Distances are direct differences (see [`super::pairwise`]), merges are found by the crate
-//! `kodama` (Müllner 2011). Conventions are SciPy's: points are nodes 0..n, merge m makes node
-//! n + m, merges are ordered by height.
+//! Distances are direct differences (see [`super::pairwise`]), and merges are found by the crate
+//! `kodama` (Müllner 2011). Conventions are those of SciPy: points are nodes 0..n, merge m makes
+//! node n + m, and merges are ordered by height.
 
 use super::{
     contingency::by_first_appearance,
@@ -21,11 +21,11 @@ pub struct Merge {
     pub right: usize,
     /// The height.
     pub distance: f64,
-    /// How many points the new node holds.
+    /// The number of points in the new node.
     pub size: usize,
 }
 
-/// How many distances `n_points` points have, if that can be said.
+/// The number of pairwise distances of `n_points` points; `None` if it overflows.
 pub fn distance_count(n_points: usize) -> Option<usize> {
     n_points.checked_mul(n_points.saturating_sub(1)).map(|twice| twice / 2)
 }
@@ -62,7 +62,7 @@ pub fn distances<S: Stored>(x: &[S], n_features: usize) -> Vec<f64> {
     all
 }
 
-/// The n − 1 merges of n points, from the distances of all pairs, which are used up.
+/// The n − 1 merges of n points, from the distances of all pairs, which are overwritten.
 pub fn merges(mut distances: Vec<f64>, n_points: usize, method: Method) -> Vec<Merge> {
     let tree = kodama::linkage(&mut distances, n_points, method);
     let merge = |step: &kodama::Step<f64>| Merge {
@@ -74,8 +74,8 @@ pub fn merges(mut distances: Vec<f64>, n_points: usize, method: Method) -> Vec<M
     tree.steps().iter().map(merge).collect()
 }
 
-/// The labels of `n_clusters` clusters: all merges but the last `n_clusters` − 1, numbered by
-/// first appearance.
+/// The labels of `n_clusters` clusters: all merges except the last `n_clusters` − 1, numbered by
+/// first occurrence.
 pub fn cut(merges: &[Merge], n_points: usize, n_clusters: usize) -> Vec<u32> {
     let kept = n_points.saturating_sub(n_clusters);
     let mut parent: Vec<usize> = (0..n_points + kept).collect();

@@ -1,7 +1,7 @@
-//! Products of matrices given as slices: the one place that calls `gemm`.
+//! Products of matrices in slices: the only module that calls `gemm`.
 //!
-//! Every product runs on one thread; callers, and [`multiply_parallel`], split work into parts whose
-//! number does not depend on how many threads there are, so that sums are always taken in one order.
+//! Every product runs on one thread. Callers, and [`multiply_parallel`], split work into a
+//! number of parts that does not depend on the number of threads, so that sums have a fixed order.
 
 use gemm::Parallelism;
 use rayon::prelude::*;
@@ -18,7 +18,7 @@ pub struct Matrix<'a, T> {
 }
 
 impl<'a, T> Matrix<'a, T> {
-    /// A row-major matrix of `columns` columns and as many rows as there are values for.
+    /// A row-major matrix of `columns` columns that covers all values.
     pub fn new(values: &'a [T], columns: usize) -> Self {
         assert!(columns > 0 && values.len().is_multiple_of(columns), "BUG: rows are not whole");
         let rows = values.len() / columns;
@@ -38,7 +38,7 @@ impl<'a, T> Matrix<'a, T> {
         self.rows * self.columns == 0 || end < self.values.len()
     }
 
-    /// Columns `from..from + columns` alone.
+    /// The columns `from..from + columns` only.
     #[must_use]
     pub fn columns(self, from: usize, columns: usize) -> Self {
         assert!(from + columns <= self.columns, "BUG: columns beyond the matrix");
@@ -46,19 +46,19 @@ impl<'a, T> Matrix<'a, T> {
         Self { values, columns, ..self }
     }
 
-    /// Some of the rows.
+    /// A range of the rows.
     fn some(self, rows: Range<usize>) -> Self {
         assert!(rows.end <= self.rows, "BUG: rows {rows:?} of {}", self.rows);
         let values = &self.values[(rows.start * self.row_stride).min(self.values.len())..];
         Self { values, rows: rows.len(), ..self }
     }
 
-    /// How many rows there are.
+    /// The number of rows.
     pub fn rows(self) -> usize {
         self.rows
     }
 
-    /// Rows and columns exchanged, without moving a value.
+    /// The transposed matrix, without moving a value.
     #[must_use]
     pub fn transposed(self) -> Self {
         Self {
@@ -71,11 +71,11 @@ impl<'a, T> Matrix<'a, T> {
     }
 }
 
-/// A number that the product is made for.
+/// A number type for which the product is implemented.
 pub trait Number: Copy + 'static {
-    /// 0.
+    /// The number 0.
     const ZERO: Self;
-    /// 1.
+    /// The number 1.
     const ONE: Self;
 }
 impl Number for f32 {
@@ -93,7 +93,7 @@ pub fn multiply<T: Number>(out: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>, ad
     multiply_into(a, b, add, out, b.columns);
 }
 
-/// [`multiply`] into a matrix whose rows start `pitch` values apart.
+/// Does the same as [`multiply`] for an output whose rows start `pitch` values apart.
 pub fn multiply_into<T: Number>(
     a: Matrix<'_, T>,
     b: Matrix<'_, T>,
@@ -114,16 +114,18 @@ pub fn multiply_into<T: Number>(
     }
 }
 
-/// From now on factors that lie well are read where they are: rearranging them first, as `gemm` does
-/// from 48 columns on, costs more than it gains on matrices that were just laid out. This holds for
-/// the whole process and changes no result.
+/// Makes `gemm` read suitable factors in place from now on. Packing them first, as it does by
+/// default from 48 columns on, costs more than it gains for matrices that were just laid out. This
+/// applies to the whole process and changes no result.
 pub fn read_in_place() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| gemm::set_lhs_packing_threshold_single_thread(128));
 }
 
+/// Multiplies into a raw pointer.
+///
 /// # Safety
-/// The inner sizes agree, and `out` may be written at every (row, column) of the product.
+/// The inner sizes must agree, and `out` must be writable at every (row, column) of the product.
 #[allow(unsafe_code)]
 unsafe fn multiply_at<T: Number>(
     a: Matrix<'_, T>,
@@ -160,11 +162,12 @@ unsafe fn multiply_at<T: Number>(
     }
 }
 
-/// Parts into which a large product is split, on however many threads.
+/// The number of parts into which a large product is split, for any number of threads.
 const PARTS: usize = 16;
 
-/// [`multiply_into`] on all threads. The longest side is split into a fixed number of parts; if that
-/// is the inner one, the parts are added in order. `partials` is room kept between calls.
+/// Does the same as [`multiply_into`] on all threads. The longest side is split into a fixed number
+/// of parts; if that is the inner one, the parts are added in order. `partials` is a buffer that is
+/// reused between calls.
 ///
 /// # Panics
 /// If the sizes do not fit.
@@ -224,7 +227,7 @@ pub fn multiply_parallel(
     }
 }
 
-/// Where a matrix starts that several threads write at different columns.
+/// The start of a matrix to which several threads write at different columns.
 struct Base(*mut f32);
 
 // SAFETY: the pointer comes from one exclusive borrow that outlives the threads, and each thread

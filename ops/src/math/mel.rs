@@ -1,6 +1,7 @@
 //! The mel scale of Slaney's Auditory Toolbox, and triangular filters on it.
 
-/// Linear below 1 kHz, at 200/3 Hz a mel; logarithmic above, with 27 mels to a factor of 6.4.
+/// Hertz a mel below 1 kHz, where the scale is linear. Above, it is logarithmic, with 27 mels to a
+/// factor of 6.4.
 const HZ_PER_MEL: f64 = 200.0 / 3.0;
 const KNEE_HZ: f64 = 1_000.0;
 const KNEE_MEL: f64 = KNEE_HZ / HZ_PER_MEL;
@@ -9,12 +10,12 @@ fn log_step() -> f64 {
     6.4_f64.ln() / 27.0
 }
 
-/// From Hz to mels.
+/// Converts hertz to mels.
 pub fn hz_to_mel(hz: f64) -> f64 {
     if hz < KNEE_HZ { hz / HZ_PER_MEL } else { KNEE_MEL + (hz / KNEE_HZ).ln() / log_step() }
 }
 
-/// From mels to Hz.
+/// Converts mels to hertz.
 pub fn mel_to_hz(mel: f64) -> f64 {
     if mel < KNEE_MEL { mel * HZ_PER_MEL } else { KNEE_HZ * ((mel - KNEE_MEL) * log_step()).exp() }
 }
@@ -36,7 +37,7 @@ pub struct MelBank {
     weights: Vec<f32>,
 }
 
-/// The bins a filter covers, and where its weights are.
+/// The bins that a filter covers, and the position of its weights.
 struct Filter {
     first_bin: usize,
     first_weight: usize,
@@ -54,7 +55,7 @@ impl MelBank {
             let first_weight = weights.len();
             let first_bin = ((low / hz_per_bin).floor() as usize).min(n_fft / 2);
             let last_bin = ((high / hz_per_bin).ceil() as usize).min(n_fft / 2);
-            // Weights of zero fill the last group of four.
+            // Zero weights fill the last group of four.
             let bins = n_fft / 2 + 1;
             let length = (last_bin + 1 - first_bin).next_multiple_of(LANES).min(bins);
             let first_bin = first_bin.min(bins - length);
@@ -70,12 +71,12 @@ impl MelBank {
         Self { filters, weights }
     }
 
-    /// How many filters there are.
+    /// The number of filters.
     pub fn len(&self) -> usize {
         self.filters.len()
     }
 
-    /// How many filters have no bin with any weight.
+    /// The number of filters without a weighted bin.
     pub fn empty(&self) -> usize {
         let weights = |filter: &&Filter| {
             self.weights[filter.first_weight..][..filter.length].iter().all(|&weight| weight == 0.0)
@@ -83,12 +84,12 @@ impl MelBank {
         self.filters.iter().filter(weights).count()
     }
 
-    /// Whether there is no filter.
+    /// True if there is no filter.
     pub fn is_empty(&self) -> bool {
         self.filters.is_empty()
     }
 
-    /// The weighted sum of the power spectrum under each filter.
+    /// Computes the weighted sum of the power spectrum under each filter.
     pub fn apply(&self, power: &[f32], mels: &mut [f32]) {
         dispatch!(apply_avx512, apply_avx2, apply_plain, (self, power, mels))
     }
@@ -105,10 +106,10 @@ fn apply(bank: &MelBank, power: &[f32], mels: &mut [f32]) {
     }
 }
 
-/// How many products are summed at once.
+/// The number of products that are summed at once.
 const LANES: usize = 4;
 
-/// Σ a·b in four running sums, which a compiler keeps in one register.
+/// The sum Σ a·b in four running sums, which fit one vector register.
 #[inline(always)]
 pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut sums = [0.0_f32; LANES];

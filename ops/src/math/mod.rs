@@ -1,4 +1,4 @@
-//! Pure kernels on slices: no op, no file, no clock.
+//! Pure numerical kernels on slices, without ops, files or clocks.
 
 #[macro_use]
 mod vectors;

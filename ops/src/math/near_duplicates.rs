@@ -1,28 +1,30 @@
-//! Rows that are nearly the same, whatever their level.
+//! Near duplicates: rows that are almost equal up to their level.
 //!
-//! The distance of two rows is 1 − cos of the angle between them, after the mean row is taken
-//! from both and the mean of each from itself: so neither what all rows share nor how loud a
-//! recording is counts. Rows are compared in two steps. Sums over runs of columns, each over the root of
-//! the length of the run, are an orthogonal projection, which makes no distance larger: pairs that
-//! are far apart there are far apart in truth, and only the others are compared in full.
+//! The distance of two rows is 1 − cos of the angle between them, after the mean row is
+//! subtracted from both and the mean of each from itself. So neither the common part of all rows
+//! nor the loudness of a recording counts. Rows are compared in two steps. Sums over runs of
+//! columns, each divided by the root of the run's length, are an orthogonal projection, which does
+//! not increase distances. Pairs that are far apart in the projection are therefore skipped, and
+//! only the others are compared in full.
 
 use super::neighbors::each_row;
 use rayon::prelude::*;
 
-/// Columns after the projection, at most.
+/// The largest number of columns after the projection.
 const NARROW: usize = 256;
 
-/// An earlier row that a row is near to.
+/// An earlier row to which a row is a near duplicate.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NearDuplicate {
     /// The earlier row.
     pub row: usize,
-    /// 1 − cos of the angle between them.
+    /// The distance: 1 − cos of the angle between both rows.
     pub distance: f64,
 }
 
-/// For each row the nearest row before it, if it is within `limit`; of equally near ones the first.
-/// A row that is constant, beside the mean row, is near to none. `None` if `cancelled` says so.
+/// The nearest earlier row of each row, if it is within `limit`; the first of equally near ones. A
+/// row that is constant after the mean row is subtracted has none. `None` if `cancelled` returns
+/// true.
 pub fn near_duplicates(
     x: &[f32],
     n_features: usize,
@@ -53,7 +55,7 @@ pub fn near_duplicates(
         None => vec![f64::NAN; width],
     };
     let shades: Vec<f64> = (0..x.len() / n_features).into_par_iter().flat_map_iter(shade).collect();
-    // Between unit vectors |x − y|² = 2 (1 − cos); the margin is for rounding.
+    // For unit vectors |x − y|² = 2 (1 − cos); the margin is for rounding.
     let most = 2.0 * limit + 1e-9;
     each_row(&shades, width, cancelled, |row, squares| {
         let mut own = None;

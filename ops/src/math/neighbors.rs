@@ -1,27 +1,28 @@
-//! The nearest neighbours of points, exactly, and how well a layout of the points keeps them.
+//! The exact nearest neighbours of points, and the trustworthiness of a layout.
 
 use super::pairwise::{LANES, Packed, Stored};
 use rayon::prelude::*;
 use std::array::from_fn;
 use std::collections::BinaryHeap;
 
-/// Rows whose distances are computed at once.
+/// The number of rows whose distances are computed at once.
 const ROWS: usize = 4;
 
-/// For each point itself and the nearest others, nearest first; of equally near ones the first.
+/// The nearest neighbours of each point, itself included, in order of distance; of equally near
+/// ones the first.
 #[derive(Clone, Debug)]
 pub struct Neighbors {
-    /// How many a point has, itself among them.
+    /// The number of neighbours of a point, including itself.
     pub each: usize,
-    /// Point after point.
+    /// The indices, point after point.
     pub indices: Vec<u32>,
-    /// The squared Euclidean distances to them.
+    /// The squared Euclidean distances to the neighbours.
     pub squares: Vec<f64>,
 }
 
 impl Neighbors {
-    /// The neighbours of all row-major points. `each` is at least 1 and at most their number.
-    /// `None` if `cancelled` says so.
+    /// The neighbours of all row-major points. `each` is at least 1 and at most the number of
+    /// points. `None` if `cancelled` returns true.
     pub fn new<S: Stored>(
         x: &[S],
         n_features: usize,
@@ -29,7 +30,7 @@ impl Neighbors {
         cancelled: &(dyn Fn() -> bool + Sync),
     ) -> Option<Self> {
         let near = |row: usize, line: &[f64]| {
-            // Of numbers that are not negative, the bits have the order of the values.
+            // The bits of non-negative numbers have the order of the values.
             let mut heap = BinaryHeap::with_capacity(each);
             let mut farthest = u64::MAX;
             for (index, square) in line.iter().enumerate().filter(|(index, _)| *index != row) {
@@ -66,9 +67,10 @@ impl Neighbors {
     }
 }
 
-/// How far the nearest neighbours in a layout are neighbours in truth (Venna & Kaski 2001):
-/// 1 − 2 / (n k (2n − 3k − 1)) Σ_i Σ_j max(0, r(i, j) − k), where j are the k nearest points to i
-/// in the layout and r is their rank by distance in `x`. 1 is best; a random layout has about 0.5.
+/// The trustworthiness of a layout, which tells how far neighbours in the layout are neighbours in
+/// `x` (Venna & Kaski 2001): 1 − 2 / (n k (2n − 3k − 1)) Σ_i Σ_j max(0, r(i, j) − k), where j are
+/// the k nearest points to i in the layout and r is their rank by distance in `x`. 1 is best; a
+/// random layout has about 0.5.
 ///
 /// `k` is below half the number of points. Source: `sklearn.manifold.trustworthiness`.
 pub fn trustworthiness<S: Stored>(
@@ -86,7 +88,7 @@ pub fn trustworthiness<S: Stored>(
             let limit = line[j as usize];
             let nearer = line.iter().filter(|square| **square < limit).count();
             let ties = line[..j as usize].iter().filter(|square| **square == limit).count();
-            // The point itself is the nearest to itself and has no rank.
+            // The point itself has no rank.
             let itself = usize::from(limit > 0.0 || row < j as usize);
             1 + nearer + ties - itself
         };
@@ -97,8 +99,8 @@ pub fn trustworthiness<S: Stored>(
     1.0 - 2.0 / (n * k * (2.0 * n - 3.0 * k - 1.0)) * sums.iter().sum::<u64>() as f64
 }
 
-/// What `of` makes of each row and its squared distances to all points, on all threads; `None` if
-/// `cancelled` says so.
+/// Calls `of` with the index of each row and its squared distances to all points, on all threads.
+/// `None` if `cancelled` returns true.
 pub fn each_row<S: Stored, T: Send>(
     x: &[S],
     n_features: usize,

@@ -3,11 +3,12 @@
 use cache::interchange::Numbers;
 use npyz::{NpyFile, Order, TypeChar};
 
-/// A matrix in an NPY file: rows, columns, and numbers row after row, as exact as they are. An array
-/// of one axis is one column.
+/// Reads a matrix from an NPY file: the counts of rows and columns, and the numbers row after row, in
+/// single or double precision. An array with one axis is one column.
 ///
 /// # Errors
-/// When the bytes are no NPY file, or hold something other than real numbers on one or two axes.
+/// When the bytes are not an NPY file, or hold something other than real numbers on one or two
+/// axes.
 pub fn read_matrix(bytes: &[u8]) -> Result<(usize, usize, Numbers), String> {
     let broken = |error: std::io::Error| format!("is not a whole NPY file: {error}");
     if is_deep(bytes) {
@@ -54,7 +55,8 @@ pub fn read_matrix(bytes: &[u8]) -> Result<(usize, usize, Numbers), String> {
     Ok((rows, columns, numbers))
 }
 
-/// Whether the literal in the header is nested deeper than any of NumPy's: its reader is recursive.
+/// True if the literal in the header is nested deeper than any of NumPy's, since its parser is
+/// recursive.
 fn is_deep(bytes: &[u8]) -> bool {
     const DEEPEST: i32 = 64;
     let header = bytes.iter().take_while(|&&byte| byte != b'\n');
@@ -71,7 +73,7 @@ fn cast<T: npyz::Deserialize, U>(file: NpyFile<&[u8]>, to: fn(T) -> U) -> Result
     Ok(values.into_iter().map(to).collect())
 }
 
-/// Numbers row after row, from numbers column after column if they are of such a matrix.
+/// Numbers row after row, converted from column-major order if `by_columns` is given.
 fn by_rows<T: Copy>(values: Vec<T>, by_columns: Option<(usize, usize)>) -> Vec<T> {
     let Some((rows, columns)) = by_columns else { return values };
     let places = (0..rows).flat_map(|row| (0..columns).map(move |column| column * rows + row));

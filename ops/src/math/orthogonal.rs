@@ -1,11 +1,11 @@
-//! Orthonormal vectors: of a block of columns, of rows that lack some, and their signs.
+//! Orthonormal vectors: bases of columns, completion of rows, and normalisation of signs.
 
 use super::{
     matmul::{Matrix, multiply},
     symmetric::eigen,
 };
 
-/// The inner products of all columns of row-major blocks of `n` rows, taken side by side.
+/// The inner products of all columns of row-major blocks of `n` rows, placed side by side.
 pub fn inner_products(blocks: &[Vec<f64>], n: usize) -> Vec<f64> {
     let total: usize = blocks.iter().map(|block| block.len() / n).sum();
     let mut all = vec![0.0; total * total];
@@ -30,9 +30,9 @@ pub fn inner_products(blocks: &[Vec<f64>], n: usize) -> Vec<f64> {
     all
 }
 
-/// An orthonormal basis, in columns, of what the `width` columns of a block of `n` rows add to those
-/// of `basis`; empty where they add nothing. It drops what is lost in the rounding of single
-/// precision.
+/// An orthonormal basis, in columns, of the part of the `width` columns of a block of `n` rows that
+/// is outside the span of `basis`; empty if there is none. Directions below the rounding error of
+/// single precision are dropped.
 pub fn orthonormal_columns(
     mut block: Vec<f64>,
     n: usize,
@@ -41,7 +41,7 @@ pub fn orthonormal_columns(
 ) -> Vec<f64> {
     let known: usize = basis.iter().map(|columns| columns.len() / n).sum();
     let scale = block.iter().map(|v| v * v).sum::<f64>();
-    // One round leaves rounding errors of the size of what it took away; two are enough.
+    // One round leaves rounding errors of the size of the removed part; two are enough.
     for floor in [1e-14 * scale, 0.5] {
         for columns in basis {
             let columns = Matrix::new(columns, columns.len() / n);
@@ -67,8 +67,8 @@ pub fn orthonormal_columns(
     block
 }
 
-/// Makes rows of `d` numbers unit vectors. The first `sound` are orthogonal already; the others are
-/// made orthogonal to all before them, and replaced where they are not independent of these.
+/// Makes rows of `d` numbers orthonormal. The first `sound` are orthogonal already; the others are
+/// made orthogonal to all before them, and replaced if they are linearly dependent.
 pub fn complete(rows: &mut [f64], d: usize, sound: usize) {
     let mut axis = 0;
     for row in 0..rows.len() / d {
@@ -86,7 +86,7 @@ pub fn complete(rows: &mut [f64], d: usize, sound: usize) {
     }
 }
 
-/// Scales a vector to length 1; false if it has none.
+/// Scales a vector to length 1; false for a zero vector.
 fn normalise(vector: &mut [f64]) -> bool {
     let length = vector.iter().map(|v| v * v).sum::<f64>().sqrt();
     let fits = length.is_finite() && length > 0.0;
@@ -96,8 +96,8 @@ fn normalise(vector: &mut [f64]) -> bool {
     fits
 }
 
-/// Takes from a unit vector its shares in orthonormal rows and scales it to length 1 again; false
-/// if hardly anything is left.
+/// Removes the components of a unit vector along orthonormal rows and scales it to length 1; false
+/// if almost nothing is left.
 fn remove(rows: &[f64], vector: &mut [f64]) -> bool {
     for row in rows.chunks_exact(vector.len()) {
         let share: f64 = row.iter().zip(&*vector).map(|(a, b)| a * b).sum();
@@ -107,8 +107,8 @@ fn remove(rows: &[f64], vector: &mut [f64]) -> bool {
     left > 1e-4 / vector.len() as f64 && normalise(vector)
 }
 
-/// Turns rows so that the entry of largest magnitude (the first of equal ones) is positive; returns
-/// the factors, 1 or −1.
+/// Changes the signs of rows so that the entry of largest magnitude (the first of equal ones) is
+/// positive; returns the factors, 1 or −1.
 pub fn flip_signs(rows: &mut [f64], d: usize) -> Vec<f64> {
     let flip = |row: &mut [f64]| {
         let largest = row.iter().fold(0.0_f64, |l, &v| if v.abs() > l.abs() { v } else { l });

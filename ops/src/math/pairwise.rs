@@ -1,22 +1,22 @@
 //! Squared Euclidean distances by direct differences.
 //!
-//! d²(x, y) = Σ_f (x_f − y_f)², each term and the sum in double precision, features in order. Unlike
-//! |x|² + |y|² − 2 x·y this is exactly 0 for equal points, and it is symmetric to the bit. Eight
-//! points are treated at once, one a lane, so the order of a sum depends neither on the vector
-//! width of the machine nor on threads.
+//! d²(x, y) = Σ_f (x_f − y_f)², with each term and the sum in double precision and features in
+//! order. Unlike |x|² + |y|² − 2 x·y this is exactly 0 for equal points, and bitwise symmetric.
+//! Eight points are processed at once, one a lane, so the order of a sum depends neither on the
+//! vector width of the machine nor on the number of threads.
 
 use std::array::from_fn;
 
-/// How many points lie side by side.
+/// The number of points processed at once.
 pub const LANES: usize = 8;
 
-/// A number as it is stored; all arithmetic is done in double precision.
+/// A stored number; all arithmetic is done in double precision.
 pub trait Stored: Copy + Default + Into<f64> + Send + Sync + 'static {}
 impl Stored for f32 {}
 impl Stored for f64 {}
 
 /// Points in groups of eight: within a group feature after feature, within a feature lane after
-/// lane. The last group is filled up with zeros.
+/// lane. The last group is padded with zeros.
 #[derive(Clone, Debug)]
 pub struct Packed<S> {
     n_points: usize,
@@ -38,17 +38,17 @@ impl<S: Stored> Packed<S> {
         Self { n_points, n_features, values }
     }
 
-    /// How many points there are.
+    /// The number of points.
     pub fn len(&self) -> usize {
         self.n_points
     }
 
-    /// Whether there is no point.
+    /// True if there is no point.
     pub fn is_empty(&self) -> bool {
         self.n_points == 0
     }
 
-    /// How many groups of eight lanes there are.
+    /// The number of groups of eight lanes.
     pub fn groups(&self) -> usize {
         self.n_points.div_ceil(LANES)
     }
@@ -59,7 +59,7 @@ impl<S: Stored> Packed<S> {
         group[index % LANES..].iter().step_by(LANES).copied()
     }
 
-    /// Puts another point in the place of one.
+    /// Replaces a point.
     pub fn replace(&mut self, index: usize, point: &[S]) {
         let size = LANES * self.n_features;
         let group = &mut self.values[index / LANES * size + index % LANES..];
@@ -73,15 +73,15 @@ impl<S: Stored> Packed<S> {
         &self.values[index * size..][..size]
     }
 
-    /// The squared distances of `ROWS` rows to the points from group `first` on: one line a row,
-    /// `out.len() / ROWS` long, which is a whole number of groups.
+    /// The squared distances of `ROWS` rows to the points from group `first` on, one line for each
+    /// row. A line has `out.len() / ROWS` values, which is a whole number of groups.
     pub fn squares<const ROWS: usize>(&self, rows: [&[f64]; ROWS], first: usize, out: &mut [f64]) {
         dispatch!(squares_avx512, squares_avx2, squares_plain, (self, rows, first, out));
     }
 
-    /// The distances of four rows to the points of the groups from `first` on: returns their sums
-    /// a row, and adds to `lanes`, which holds a number for each lane of these groups, the sums of
-    /// the first `real` rows.
+    /// Sums the distances of four rows to the points of the groups from `first` on: returns the
+    /// sums of each row, and adds to `lanes`, which has a number for each lane of these groups, the
+    /// sums of the first `real` rows.
     pub fn distance_sums_both(
         &self,
         rows: [&[f64]; 4],
@@ -92,8 +92,8 @@ impl<S: Stored> Packed<S> {
         dispatch!(both_avx512, both_avx2, both_plain, (self, rows, real, first, lanes))
     }
 
-    /// For the points of the groups from `first` on, which of the `centres` (row-major) is nearest
-    /// and how far, squared, it is. Of equally near ones the first counts.
+    /// The nearest of the row-major `centres` for each point of the groups from `first` on, with
+    /// its squared distance. The first of equally near ones counts.
     pub fn nearest(&self, centres: &[f64], first: usize, labels: &mut [u32], squares: &mut [f64]) {
         dispatch!(
             nearest_avx512,
@@ -134,8 +134,8 @@ fn group_squares<S: Stored, const ROWS: usize>(
 }
 
 /// The lane position and value of the least factor · d², where the factor of a point of weight w is
-/// 2 w `weight` / (w + `weight`), among the first `active` points but `own`. Nothing if none is
-/// below `limit`.
+/// 2 w `weight` / (w + `weight`), among the first `active` points except `own`. `None` if no value
+/// is below `limit`.
 pub fn nearest_weighted(
     points: &Packed<f64>,
     weights: &[f64],

@@ -1,9 +1,10 @@
 //! Principal components of rows of single-precision numbers.
 //!
 //! With x̄ the mean row, the components are the eigenvectors of (X − x̄)ᵀ(X − x̄) / (n − 1) and the
-//! explained variances its eigenvalues. The data are centred block by block while they are read, in
-//! double precision, so no second copy of them is made and a large mean costs no accuracy. Rows are
-//! split into parts that depend on their number alone: the same bytes on any number of threads.
+//! explained variances its eigenvalues. The data are centred block by block as they are read, in
+//! double precision, so that no second copy is made and a large mean costs no accuracy. Rows are
+//! split into parts that depend on the number of rows alone, so the bytes do not depend on the
+//! number of threads.
 
 use super::{
     matmul::{Matrix, multiply},
@@ -13,28 +14,28 @@ use super::{
 };
 use rayon::prelude::*;
 
-/// Rows that are centred and multiplied at once.
+/// The number of rows that are centred and multiplied at once.
 const TILE: usize = 128;
-/// Parts whose sums are made apart and added in order.
+/// The number of parts whose sums are computed separately and added in order.
 const PARTS: usize = 8;
 
-/// Mean and spread of the columns.
+/// The mean and variance of the columns.
 #[derive(Clone, Debug)]
 pub struct Moments {
     /// The mean row.
     pub mean: Vec<f64>,
-    /// The sum of the variances of all columns (with n − 1).
+    /// The sum of the variances of all columns (divided by n − 1).
     pub total_variance: f64,
 }
 
-/// Components, largest variance first.
+/// The components, largest variance first.
 #[derive(Clone, Debug)]
 pub struct Fit {
-    /// One unit vector a row; its entry of largest magnitude is positive.
+    /// The components, one unit vector a row; the entry of largest magnitude is positive.
     pub components: Vec<f64>,
-    /// The variance along each (with n − 1).
+    /// The variance along each component (divided by n − 1).
     pub explained_variance: Vec<f64>,
-    /// The centred data along each: `n_components` numbers a row.
+    /// The coordinates of the centred data along the components: `n_components` numbers a row.
     pub latent: Vec<f64>,
 }
 
@@ -69,7 +70,7 @@ pub fn moments(x: &[f32], n_features: usize) -> Moments {
     Moments { mean, total_variance }
 }
 
-/// Bytes that the components of `n` rows of `d` numbers take besides the rows.
+/// The bytes that the components of `n` rows of `d` numbers take besides the rows.
 pub fn memory(n: f64, d: f64, components: f64, exactly: bool) -> f64 {
     let (wide, parts) = (size_of::<f64>() as f64, PARTS as f64);
     let results = wide * components * (n + d);
@@ -87,12 +88,12 @@ pub fn memory(n: f64, d: f64, components: f64, exactly: bool) -> f64 {
         }
 }
 
-/// Blocks that the randomised method holds, and copies of them while it makes the next one.
+/// The number of blocks that the randomised method holds, including copies while it makes the next
+/// one.
 const BLOCKS: f64 = 16.0;
 
-/// The exact components: eigenvectors of the covariance or, where there are fewer rows than
-/// features, of the inner products of the rows. All in double precision. `None` if the
-/// eigenvalues do not converge.
+/// The exact components: eigenvectors of the covariance or, with fewer rows than features, of the
+/// inner products of the rows, in double precision. `None` if the eigenvalues do not converge.
 pub fn exact(x: &[f32], moments: &Moments, n_components: usize) -> Option<Fit> {
     let d = moments.mean.len();
     let n = x.len() / d;
@@ -110,7 +111,7 @@ pub fn exact(x: &[f32], moments: &Moments, n_components: usize) -> Option<Fit> {
             let part = Matrix::new(vectors, n).columns(at, rows.len() / d);
             multiply(&mut components, part, Matrix::new(&rows, d), true);
         }
-        // From an eigenvalue of nothing but rounding errors follows no direction.
+        // An eigenvalue that is only a rounding error has no direction.
         let sound = values.iter().take_while(|&&value| value > 1e-10 * values[0]).count();
         complete(&mut components, d, sound);
     }
@@ -130,11 +131,11 @@ pub fn exact(x: &[f32], moments: &Moments, n_components: usize) -> Option<Fit> {
 /// The leading components by a randomised block Krylov method (Halko, Martinsson & Tropp 2011;
 /// Musco & Musco 2015).
 ///
-/// From a Gaussian test matrix of `n_components` + 10 columns, blocks V₀ = orth(AᵀΩ),
-/// V_{j+1} = orth(AᵀA V_j) against all before, A the centred data; the components are the best
-/// ones inside the span of all blocks. It ends when no leading variance grew by more than one part
-/// in 10⁵ with the last block. `tick` hears after each block how many there are; where it says
-/// false, the work ends and nothing is returned, nor where numbers go beyond their range.
+/// From a Gaussian test matrix Ω of `n_components` + 10 columns it builds the blocks V₀ =
+/// orth(AᵀΩ) and V_{j+1} = orth(AᵀA V_j), orthogonal to all before, with A the centred data. The
+/// components are the best ones inside the span of all blocks. It ends when no leading variance
+/// grew by more than one part in 10⁵ with the last block. `tick` is called after each block with
+/// the number of blocks. `None` if it returns false, or if numbers overflow.
 pub fn randomized(
     x: &[f32],
     moments: &Moments,
@@ -218,7 +219,7 @@ fn images_width(images: &[Vec<f64>], n: usize) -> usize {
     images.iter().map(|image| image.len() / n).sum()
 }
 
-/// A number that centred data are kept in.
+/// A number type in which centred data are stored.
 trait Narrow: Copy + Send {
     fn narrow(x: f64) -> Self;
 }
@@ -241,7 +242,7 @@ fn centred<T: Narrow>(rows: &[f32], mean: &[f64]) -> Vec<T> {
     out
 }
 
-/// One reading of the centred data A: block = A · `columns`, if there are any, then Aᵀ · block.
+/// One pass over the centred data A: block = A · `columns`, if there are any, then Aᵀ · block.
 fn pass(
     x: &[f32],
     mean: &[f64],

@@ -1,21 +1,21 @@
-//! Squared magnitudes of the Fourier transform of real numbers.
+//! The power spectrum of real numbers: squared magnitudes of their Fourier transform.
 
 use rustfft::{Fft, FftPlanner, num_complex::Complex};
 use std::{f64::consts::TAU, sync::Arc};
 
 /// |Σ x(n) e^(−2πikn/N)|² for k = 0 … ⌊N/2⌋.
 ///
-/// For an even N, neighbours are the two parts of N/2 complex numbers, of whose transform Z
-/// E = (Z(k) + Z*(N/2 − k)) / 2 and O = −i (Z(k) − Z*(N/2 − k)) / 2 are the transforms of the even and the odd
-/// samples, so that X(k) = E + e^(−2πik/N) O and X(N/2 − k) = (E − e^(−2πik/N) O)*.
+/// For an even N, pairs of neighbouring samples form N/2 complex numbers. Of their transform Z,
+/// E = (Z(k) + Z*(N/2 − k)) / 2 and O = −i (Z(k) − Z*(N/2 − k)) / 2 are the transforms of the even
+/// and the odd samples, so that X(k) = E + e^(−2πik/N) O and X(N/2 − k) = (E − e^(−2πik/N) O)*.
 pub struct PowerSpectrum {
     length: usize,
     fft: Arc<dyn Fft<f32>>,
-    /// e^(−2πik/N) for k from 1 as far as there are pairs.
+    /// e^(−2πik/N) for each pair of frequencies, k from 1.
     twiddles: Vec<Complex<f32>>,
 }
 
-/// Memory of one thread for one [`PowerSpectrum`].
+/// The buffers of one thread for one [`PowerSpectrum`].
 pub struct Scratch {
     points: Vec<Complex<f32>>,
     work: Vec<Complex<f32>>,
@@ -41,22 +41,22 @@ impl PowerSpectrum {
         }
     }
 
-    /// How many samples a transform takes.
+    /// The number of samples in a transform.
     pub fn len(&self) -> usize {
         self.length
     }
 
-    /// Never: there is at least one sample.
+    /// Always false: there is at least one sample.
     pub fn is_empty(&self) -> bool {
         false
     }
 
-    /// How many frequencies there are.
+    /// The number of frequencies.
     pub fn bins(&self) -> usize {
         self.length / 2 + 1
     }
 
-    /// Memory for one thread.
+    /// Allocates the buffers of one thread.
     pub fn scratch(&self) -> Scratch {
         let none = Complex::default();
         Scratch {
@@ -94,8 +94,8 @@ impl PowerSpectrum {
     }
 }
 
-/// The power at k and at N/2 − k, for Z from the front, Z from the back, and e^(−2πik/N). A
-/// function of its own and without an index, so that a compiler does several at once.
+/// The power at k and at N/2 − k, from Z in ascending order, Z in descending order, and
+/// e^(−2πik/N). It is a separate function without indexing, so that a compiler can vectorise it.
 #[inline(always)]
 fn pairs(
     first: &[Complex<f32>],

@@ -1,16 +1,16 @@
-//! What is lost when numbers are kept in single precision.
+//! The loss of information when numbers are stored in single precision.
 
-/// A share of a column's range; clips that are nearer than that to each other are as good as equal.
+/// The fraction of a column's range below which a difference does not matter.
 const MATTERS: f64 = 1e-5;
 
-/// Rows whose numbers differ from each other but not in single precision, in order. Differences do
-/// not count that are nothing beside the range of all numbers: rounding changes any real number.
+/// Rows whose numbers differ from each other, but not in single precision, in order. Differences
+/// that are negligible compared with the range of all numbers do not count.
 pub fn merged(exact: &[f64]) -> Vec<usize> {
     let rounded: Vec<f32> = exact.iter().map(|&value| value as f32).collect();
     merged_as(exact, &rounded)
 }
 
-/// The same for whole numbers, which double precision may merge as well.
+/// The same rows for whole numbers, which may also be equal in double precision.
 pub fn merged_whole(exact: &[i64]) -> Vec<usize> {
     let least = exact.iter().copied().min().unwrap_or(0);
     let above = |value: &i64| (i128::from(*value) - i128::from(least)) as f64;
@@ -36,7 +36,7 @@ fn range(values: &[f64]) -> (f64, f64) {
     values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), widen)
 }
 
-/// Columns of row-major numbers where rounding may merge numbers so far apart that it matters.
+/// Columns of row-major numbers in which rounding may make numbers equal whose difference matters.
 pub fn suspicious(values: &[f64], width: usize) -> Vec<usize> {
     let mut columns = vec![(f64::INFINITY, f64::NEG_INFINITY, 0.0_f64); width];
     for row in values.chunks_exact(width) {

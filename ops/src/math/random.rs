@@ -1,11 +1,11 @@
 //! Counter-based random numbers: Philox4x32-10 (Salmon et al., SC 2011).
 //!
-//! A stream is named by (seed, purpose, index); its n-th number is a pure function of that name
-//! and n. So numbers do not depend on threads or on what was drawn before, and another device can
-//! draw the same. The seed is the 64-bit key; the counter is (block low, block high, index,
-//! purpose), and one block gives four 32-bit numbers.
+//! A stream is named by (seed, purpose, index); its n-th number is a pure function of that name and
+//! n. So numbers depend neither on threads nor on earlier draws, and another device can draw the
+//! same ones. The seed is the 64-bit key; the counter is (block low, block high, index, purpose),
+//! and one block gives four 32-bit numbers.
 
-/// What random numbers are for. The number is part of the stream's name and never changes.
+/// The purpose of random numbers. Its number is part of the stream's name and must never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Purpose {
@@ -21,7 +21,7 @@ pub enum Purpose {
     Shuffle = 5,
     /// Reparameterisation noise; index: the step.
     Noise = 6,
-    /// UMAP's and t-SNE's sampling.
+    /// Sampling in UMAP and t-SNE.
     Layout = 7,
     /// Null models and resampling.
     Null = 8,
@@ -53,11 +53,11 @@ pub fn philox4x32(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
     counter
 }
 
-/// Blocks that [`philox_lanes`] makes at once.
+/// The number of blocks that [`philox_lanes`] computes at once.
 pub const LANES: usize = 8;
 
-/// The words of eight blocks whose counters follow each other in their first number, which stays
-/// below 2³² with them: word after word, in each word block after block.
+/// The words of eight blocks with consecutive counters in their first number, which must not
+/// overflow 2³²: word after word, in each word block after block.
 #[inline(always)]
 pub fn philox_lanes(counter: [u32; 4], seed: u64) -> [[u32; LANES]; 4] {
     let mut words: [[u32; LANES]; 4] = counter.map(|word| [word; LANES]);
@@ -88,7 +88,7 @@ pub struct Random {
 }
 
 impl Random {
-    /// The stream of that name, at its start.
+    /// The start of the stream with that name.
     pub fn new(seed: u64, purpose: Purpose, index: u32) -> Self {
         Self {
             key: [seed as u32, (seed >> 32) as u32],
@@ -112,18 +112,18 @@ impl Random {
         self.drawn[3 - self.left]
     }
 
-    /// Uniform in [0, 1), with 53 random bits.
+    /// A uniform number in [0, 1), with 53 random bits.
     pub fn uniform(&mut self) -> f64 {
         let (high, low) = (self.bits() >> 5, self.bits() >> 6);
         (f64::from(high) * 67_108_864.0 + f64::from(low)) / 9_007_199_254_740_992.0
     }
 
-    /// Uniform in [low, high).
+    /// A uniform number in [low, high).
     pub fn between(&mut self, low: f64, high: f64) -> f64 {
         low + (high - low) * self.uniform()
     }
 
-    /// A whole number below `n`, each as likely as another (Lemire's method).
+    /// A uniform whole number below `n` (Lemire's method).
     ///
     /// # Panics
     /// If `n` is 0.
@@ -138,13 +138,14 @@ impl Random {
         }
     }
 
-    /// Standard normal (Box–Muller; the sine half is dropped, so that every call draws alike).
+    /// A standard normal number (Box–Muller; the sine half is dropped, so that every call draws
+    /// equally many).
     pub fn normal(&mut self) -> f64 {
         let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
         radius * (std::f64::consts::TAU * self.uniform()).cos()
     }
 
-    /// A random order of 0..n (Fisher–Yates, from the end).
+    /// A random permutation of 0..n (Fisher–Yates, from the end).
     pub fn permutation(&mut self, n: usize) -> Vec<u32> {
         let mut order: Vec<u32> = (0..n as u32).collect();
         for last in (1..n).rev() {

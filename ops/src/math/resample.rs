@@ -1,12 +1,12 @@
 //! Sample-rate conversion that agrees with soxr's `HQ`, the resampler librosa uses.
 //!
-//! The filters of [`super::resample_chain`] are applied as one, whose response is the product of
-//! theirs, by overlap-save: a block of `k · down` input samples is transformed, multiplied by
-//! that response, and transformed back over `k · up` points, which leaves out or adds the bands
-//! between the two rates. That equals the chain to its stop bands, and costs the same for any
-//! ratio. Two blocks go together as the real and the imaginary part of one, which a real response keeps
-//! apart. Only the first few outputs of more than one filter are others, and are computed filter
-//! by filter ([`super::resample_start`]).
+//! The filters of [`super::resample_chain`] are applied as one filter, whose response is the
+//! product of theirs, by overlap-save: a block of `k · down` input samples is transformed,
+//! multiplied by that response, and transformed back over `k · up` points, which removes or adds
+//! the bands between the two rates. This equals the chain up to its stop bands, and costs the same
+//! for any ratio. Two blocks are processed together as the real and the imaginary part of one,
+//! which a real response keeps separate. If there is more than one filter, the first few outputs
+//! differ and are computed filter by filter ([`super::resample_start`]).
 
 use super::{
     resample_chain::{Filter, chain, gcd},
@@ -16,29 +16,30 @@ use realfft::RealFftPlanner;
 use rustfft::{Fft, FftPlanner, num_complex::Complex};
 use std::sync::Arc;
 
-/// The lowest sample rate that is converted from or to, in Hz.
+/// The lowest supported sample rate in hertz.
 pub const LOWEST_RATE: u32 = 1_000;
-/// The highest, in Hz.
+/// The highest supported sample rate in hertz.
 pub const HIGHEST_RATE: u32 = 1_000_000;
 
 /// A conversion between two rates, planned once and shared by threads.
 pub struct Resampler {
     up: usize,
     down: usize,
-    /// Steps of `down` input samples at each end of a block that circular filtering spoils.
+    /// The number of steps of `down` input samples at each end of a block that circular filtering
+    /// makes invalid.
     spoilt: usize,
-    /// Steps of `down` input samples in a block.
+    /// The number of steps of `down` input samples in a block.
     steps: usize,
     forward: Arc<dyn Fft<f32>>,
     inverse: Arc<dyn Fft<f32>>,
-    /// The filter at the bins of the input block; real, since it has no delay.
+    /// The response at the bins of the input block; it is real, since the filter has no delay.
     response: Vec<f32>,
-    /// The same for the frequencies below 0, from the lowest on.
+    /// The response for frequencies below 0, from the lowest on.
     mirrored: Vec<f32>,
     start: Start,
 }
 
-/// Memory of one thread for one [`Resampler`].
+/// The buffers of one thread for one [`Resampler`].
 pub struct Scratch {
     windows: [Vec<f32>; 2],
     input: Vec<Complex<f32>>,
@@ -77,7 +78,7 @@ impl Resampler {
         Ok(Self { up, down, spoilt, steps, forward, inverse, response, mirrored, start })
     }
 
-    /// Memory for one thread.
+    /// Allocates the buffers of one thread.
     pub fn scratch(&self) -> Scratch {
         let (forward, inverse) = (&self.forward, &self.inverse);
         let work = forward.get_inplace_scratch_len().max(inverse.get_inplace_scratch_len());
@@ -90,24 +91,24 @@ impl Resampler {
         }
     }
 
-    /// How many samples come of `length` samples: `length · to / from`, rounded up.
+    /// The number of output samples for `length` input samples: `length · to / from`, rounded up.
     pub fn length(&self, length: usize) -> usize {
         (length as u128 * self.up as u128).div_ceil(self.down as u128) as usize
     }
 
-    /// How many samples of the input decide the first `made` of the output: with as many, all of them are the
-    /// same to the last bit.
+    /// The number of input samples that determine the first `made` output samples exactly.
     pub fn reach(&self, made: usize) -> usize {
         let steps = self.steps - 2 * self.spoilt;
         let pairs = made.div_ceil(2 * steps * self.up).max(1);
-        // As far as the second window of the last pair reaches, and what rounding of lengths may take.
+        // Up to the end of the second window of the last pair, with a margin for the rounding of
+        // lengths.
         let blocks = (2 * pairs).saturating_mul(steps) + self.steps;
         blocks.saturating_mul(self.down).max(self.start.reach()) + self.down
     }
 
-    /// Converts `signal`, silent before and after, into the start of `out`, as much of it as
-    /// fits; returns how many samples that is. As in librosa the last sample is 0 where soxr, which
-    /// rounds the length to the nearest number, makes one less than [`Self::length`].
+    /// Converts `signal`, taken as silent before and after, into the start of `out`, as far as it
+    /// fits; returns the number of samples. As in librosa the last sample is 0 if soxr, which
+    /// rounds the length to the nearest number, gives one less than [`Self::length`].
     pub fn process(&self, signal: &[f32], scratch: &mut Scratch, out: &mut [f32]) -> usize {
         let length = self.length(signal.len()).min(out.len());
         let rounded = (2 * signal.len() as u128 * self.up as u128 + self.down as u128)
@@ -132,7 +133,7 @@ impl Resampler {
         length
     }
 
-    /// From the spectrum of the input to that of the output.
+    /// Computes the spectrum of the output from that of the input.
     fn filter(&self, input: &[Complex<f32>], output: &mut [Complex<f32>]) {
         let above = self.response.len();
         let below = above - 1;
@@ -143,17 +144,17 @@ impl Resampler {
     }
 }
 
-/// Two signals as one of complex numbers.
+/// Joins two signals to one of complex numbers.
 fn join(re: &[f32], im: &[f32], points: &mut [Complex<f32>]) {
     dispatch!(join_avx512, join_avx2, join_plain, (re, im, points))
 }
 
-/// A signal of complex numbers as two; the second may be shorter.
+/// Splits a signal of complex numbers into two; the second may be shorter.
 fn part(points: &[Complex<f32>], re: &mut [f32], im: &mut [f32]) {
     dispatch!(part_avx512, part_avx2, part_plain, (points, re, im))
 }
 
-/// `output` = `input` · `gains`.
+/// Computes `output` = `input` · `gains`.
 fn weigh(output: &mut [Complex<f32>], input: &[Complex<f32>], gains: &[f32]) {
     dispatch!(weigh_avx512, weigh_avx2, weigh_plain, (output, input, gains))
 }
@@ -185,7 +186,7 @@ fn weigh_body(output: &mut [Complex<f32>], input: &[Complex<f32>], gains: &[f32]
     }
 }
 
-/// Fills `window` with the signal from `start - lead` on, with zeros where there is none.
+/// Fills `window` with the signal from `start - lead` on, with zeros outside the signal.
 fn copy_window(signal: &[f32], start: usize, lead: usize, window: &mut [f32]) {
     let zeros = lead.saturating_sub(start).min(window.len());
     let from = (start + zeros).saturating_sub(lead).min(signal.len());
@@ -195,7 +196,7 @@ fn copy_window(signal: &[f32], start: usize, lead: usize, window: &mut [f32]) {
     window[zeros + count..].fill(0.0);
 }
 
-/// The rate of each filter's input, in rates of the first one's.
+/// The rate of each filter's input, relative to that of the first.
 fn rates(filters: &[Filter]) -> impl Iterator<Item = f64> {
     filters.iter().scan(1.0, |rate, filter| {
         let own = *rate;
@@ -204,20 +205,20 @@ fn rates(filters: &[Filter]) -> impl Iterator<Item = f64> {
     })
 }
 
-/// How many samples of the whole chain's input each filter reaches to each side.
+/// The reach of each filter to each side, in input samples of the whole chain.
 fn reaches(filters: &[Filter]) -> Vec<f64> {
     rates(filters).zip(filters).map(|(rate, filter)| filter.reach / rate).collect()
 }
 
-/// The product of all responses at the bins of a block of `inputs` samples, as far as a block of
-/// `outputs` has them too and below the Nyquist frequency of each, divided by `inputs` for the transform
-/// back.
+/// The product of all responses at the bins of a block of `inputs` samples, divided by `inputs` for
+/// the transform back. It is limited to the bins of a block of `outputs` and to frequencies below
+/// the Nyquist frequency of each filter.
 fn response(filters: &[Filter], inputs: usize, outputs: usize) -> Vec<f32> {
     let shared = inputs.min(outputs).div_ceil(2);
     let mut product = vec![1.0 / inputs as f64; shared];
     let mut planner = RealFftPlanner::<f64>::new();
     for (rate, filter) in rates(filters).zip(filters) {
-        // The kernel is sampled finely enough that nothing folds back from its stop band.
+        // The kernel is sampled finely enough to avoid aliasing from its stop band.
         let oversampled = (4.0 * rate).ceil() as usize;
         let step = rate / oversampled as f64;
         let size = inputs * oversampled;
@@ -236,7 +237,7 @@ fn response(filters: &[Filter], inputs: usize, outputs: usize) -> Vec<f32> {
     product.into_iter().map(|gain| gain as f32).collect()
 }
 
-/// The number of steps in a block that costs least for each step that is kept.
+/// The number of steps in a block with the least cost for each valid step.
 fn block_steps(up: usize, down: usize, spoilt: usize) -> usize {
     const LARGE: usize = 1 << 13;
     let least = 2 * spoilt + 1;
@@ -251,7 +252,7 @@ fn block_steps(up: usize, down: usize, spoilt: usize) -> usize {
         .unwrap_or(least)
 }
 
-/// Whether a number has no prime factor above 3: the fastest lengths of a transform.
+/// True if a number has no prime factor above 3, which are the fastest lengths of a transform.
 fn is_smooth(mut number: usize) -> bool {
     for factor in [2, 3] {
         while number.is_multiple_of(factor) {
@@ -281,7 +282,7 @@ mod tests {
         let wanted = (signal.len() * up).div_ceil(down);
         let mut made = chain(up, down).iter().fold(signal, |signal, filter| {
             let length = (signal.len() * filter.up).div_ceil(filter.down);
-            // What a filter rings after the end the next one does hear.
+            // The next filter does receive the ringing of a filter after the end.
             let ringing = (filter.reach * filter.up as f64 / filter.down as f64) as usize;
             let output = |n: usize| {
                 let time = (n * filter.down) as f64 / filter.up as f64;
@@ -313,7 +314,7 @@ mod tests {
             let slow = slowly(&signal, from as usize, 22_050);
             let worst = fast.iter().zip(&slow).take(slow.len() - 1);
             let worst = worst.map(|(&a, b)| (f64::from(a) - b).abs()).fold(0.0, f64::max);
-            // Single precision, and 127 dB.
+            // Single precision, and an attenuation of 127 dB.
             assert!(worst < 4e-6, "{from}: {worst:e}");
         }
     }

@@ -1,25 +1,26 @@
-//! The filters that soxr's `HQ` puts one after the other to get from one sample rate to another.
+//! The chain of filters with which soxr's `HQ` converts one sample rate to another.
 //!
-//! All are sincs under Kaiser windows. A long filter keeps what lies below 0.9137 of the lower
-//! Nyquist frequency and ends at 1; where the ratio of the rates is not of small whole numbers, a
-//! short one of many phases makes the ratio, with a wide slope, since the long filter leaves
-//! little to do; and what is four times as fast as needed or more is halved by half-band filters first.
-//! Each filter more costs up to 6 dB of attenuation more. Which filters there are, their edges
-//! and their lengths are facts about soxr 0.1.3; the windows were fitted to what it puts out, and the
-//! whole agrees with it to the rounding of single precision at each of a score of ratios.
+//! All are sincs under Kaiser windows. A long filter passes frequencies below 0.9137 of the
+//! lower Nyquist frequency and stops those above 1. If the ratio of the rates is not one of small
+//! whole numbers, a short filter of many phases makes the ratio, with a wide slope, since the long
+//! filter leaves little to remove. Rates that are at least four times as high as needed are first
+//! halved by half-band filters. Each further filter needs up to 6 dB more attenuation. The
+//! selection of filters, their edges and their lengths are those of soxr 0.1.3; the windows were
+//! fitted to its output, and the whole agrees with it up to the rounding of single precision at
+//! each of twenty ratios.
 
 use std::f64::consts::PI;
 
-/// End of the pass band of the whole chain, in lower Nyquist frequencies; the stop band starts
+/// The end of the pass band of the whole chain, in lower Nyquist frequencies; the stop band starts
 /// at 1.
 const PASS: f64 = 0.913_744;
-/// What a chain of one filter is down in the stop band: 21 bits.
+/// The stop band attenuation in decibels of a chain of one filter: 21 bits.
 const ATTENUATION_DB: f64 = 126.433;
-/// One bit, and the price of a filter of many phases.
+/// The decibels of one bit, which is the additional attenuation for a filter of many phases.
 const BIT_DB: f64 = 6.021;
-/// The Kaiser window of filters of many phases.
+/// The Kaiser window parameter of filters of many phases.
 const WIDE_BETA: f64 = 14.059;
-/// The part of its slope that a filter of many phases may use before it is 0.01 dB down.
+/// The fraction of its slope at which a filter of many phases is 0.01 dB down.
 const SMALL_DROOP: f64 = 0.874_2;
 
 /// One filter: output `n` is Σ x(k) h(n · down / up − k), h being [`Filter::tap`].
@@ -27,17 +28,18 @@ const SMALL_DROOP: f64 = 0.874_2;
 pub(super) struct Filter {
     pub up: usize,
     pub down: usize,
-    /// Where the response is down by half, in cycles an input sample.
+    /// The frequency at which the response is one half, in cycles an input sample.
     cutoff: f64,
-    /// How many input samples the window reaches to each side.
+    /// The number of input samples that the window reaches to each side.
     pub reach: f64,
-    /// The shape of the window.
+    /// The shape parameter of the window.
     beta: f64,
 }
 
 impl Filter {
-    /// From a pass band up to `pass` to a stop band from `stop` on, both in `nyquist`, which is
-    /// half the rate that is `up` times that of the input. The number of taps is 1 more than a multiple of `step`.
+    /// A filter with a pass band up to `pass` and a stop band from `stop` on, both in units of
+    /// `nyquist`, which is half the rate that is `up` times that of the input. The number of taps
+    /// is 1 more than a multiple of `step`.
     fn long(ratio: [usize; 2], [pass, stop]: [f64; 2], nyquist: f64, beta: f64) -> Self {
         let [up, down] = ratio;
         let slope = (0.5 * (stop - pass)).min(0.5 * stop) / nyquist;
@@ -48,7 +50,8 @@ impl Filter {
         Self { up, down, cutoff, reach: taps as f64 / 2.0 / up as f64, beta }
     }
 
-    /// Many phases of few taps; the edges are in Nyquist frequencies of the input times `nyquist`.
+    /// A filter of many phases with few taps; the edges are in Nyquist frequencies of the input
+    /// times `nyquist`.
     fn short(ratio: [usize; 2], [pass, stop]: [f64; 2], nyquist: f64, is_even: bool) -> Self {
         let [up, down] = ratio;
         let pass = stop - (stop - pass) / SMALL_DROOP;
@@ -65,7 +68,7 @@ impl Filter {
         Self { up: 1, down: 2, cutoff: 0.25, reach, beta }
     }
 
-    /// The weight of an input sample that lies `t` input samples away.
+    /// The weight of an input sample at a distance of `t` input samples.
     pub fn tap(&self, t: f64) -> f64 {
         let inside = 1.0 - (t / self.reach).powi(2);
         if inside < 0.0 {
@@ -83,10 +86,11 @@ fn width(beta: f64) -> f64 {
     0.638 * beta - 0.02
 }
 
-/// The filters from `down` to `up` samples in the same time.
+/// The filters that convert `down` samples to `up` samples.
 pub(super) fn chain(up: usize, down: usize) -> Vec<Filter> {
     let (mut from, mut to) = (down, up);
-    // Far up, a last filter multiplies the rate by a power of two, and the others do the rest.
+    // For a high ratio, a last filter multiplies the rate by a power of two, and the others do the
+    // rest.
     let mut last_up = 1;
     if to > 4 * from && to != 5 * from {
         last_up = 4;
@@ -102,7 +106,7 @@ pub(super) fn chain(up: usize, down: usize) -> Vec<Filter> {
     let is_up = from < to;
     let is_late = 2 * from > 3 * to && from < 2 * to;
     if is_late {
-        // The long filter comes last, and halves.
+        // The long filter comes last and halves the rate.
         to *= 2;
     }
     let first_up = if is_up || (!is_late && from < 2 * to) { 2 } else { 1 };
@@ -136,7 +140,8 @@ pub(super) fn chain(up: usize, down: usize) -> Vec<Filter> {
             filters.push(Filter::long([first_up, 1], edges, nyquist, beta));
             edges = edges.map(|edge| edge / nyquist);
         }
-        // Images may fall where the long filter has left nothing, or where the last one will.
+        // Images may fall into the band that the long filter has removed or that the last one will
+        // remove.
         let [pass, stop] = edges;
         filters.push(if is_late {
             Filter::short([to, from], [pass, 3.0], 2.0 * ratio, false)

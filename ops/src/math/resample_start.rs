@@ -1,28 +1,29 @@
-//! The start of a resampled signal, where a chain of filters is not the same as one filter.
+//! The start of a resampled signal, at which a chain of filters differs from a single filter.
 
 use super::{mel::dot, resample_chain::Filter};
 
-/// The first outputs of a chain of filters, filter by filter. What one filter rings before the
-/// start of the signal the next one does not hear, so that a recording that starts in the middle of a
-/// sound differs from what one filter with the response of all would make of it, until the
-/// filters after the first are past the start.
+/// Computes the first outputs of a chain of filters, filter by filter. The ringing of a filter
+/// before the start of the signal is not passed to the next one. A recording that starts in the
+/// middle of a sound therefore differs from the output of a single filter with the combined
+/// response, until the filters after the first are past the start.
 pub(super) struct Start {
     stages: Vec<Stage>,
 }
 
-/// A filter with the weights of its inputs for each output that is wanted.
+/// A filter with the weights of its inputs for each output that is needed.
 struct Stage {
     up: usize,
     down: usize,
-    /// How many inputs before its own place an output takes; the first take zeros.
+    /// The number of inputs before an output's position that it uses; the first outputs use zeros
+    /// there.
     lead: usize,
     inputs: usize,
     outputs: usize,
-    /// By turns.
+    /// The weights for each phase in turn.
     weights: Vec<Vec<f32>>,
 }
 
-/// Memory of one thread.
+/// The buffers of one thread.
 #[derive(Default)]
 pub(super) struct Scratch {
     inputs: Vec<f32>,
@@ -30,7 +31,7 @@ pub(super) struct Scratch {
 }
 
 impl Start {
-    /// The first `outputs` of a chain.
+    /// Plans the first `outputs` of a chain.
     pub fn new(filters: &[Filter], outputs: usize) -> Self {
         let mut stages = Vec::new();
         let mut wanted = outputs;
@@ -43,12 +44,12 @@ impl Start {
         Self { stages }
     }
 
-    /// How many samples of the signal are heard.
+    /// The number of input samples that are used.
     pub fn reach(&self) -> usize {
         self.stages.first().map_or(0, |first| first.inputs)
     }
 
-    /// Overwrites the start of `out`, as much of it as there is.
+    /// Overwrites the start of `out`, as far as it reaches.
     pub fn process(&self, signal: &[f32], scratch: &mut Scratch, out: &mut [f32]) {
         let Some(first) = self.stages.first() else { return };
         let Scratch { inputs, outputs } = scratch;

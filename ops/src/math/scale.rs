@@ -1,16 +1,16 @@
-//! Shifting and scaling of values to mean 0 and deviation 1, or to 0 and 1.
+//! Shifts and scales values to mean 0 and standard deviation 1, or to the range from 0 to 1.
 //!
-//! Sums go over pieces of a fixed size whose results are added in order, so that they do not
-//! depend on the number of threads.
+//! Sums are computed over pieces of a fixed size and added in order, so that they do not depend
+//! on the number of threads.
 
 use rayon::prelude::*;
 
-/// Values summed in one piece.
+/// The number of values summed in one piece.
 const PIECE: usize = 1 << 14;
-/// Columns taken together: a stretch of each row that stays in the cache.
+/// The number of columns processed together, so that a part of each row stays in the cache.
 const STRIP: usize = 256;
 
-/// x ↦ (x − `shift`) · `factor`.
+/// The map x ↦ (x − `shift`) · `factor`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Affine {
     shift: f64,
@@ -18,14 +18,14 @@ pub struct Affine {
 }
 
 impl Affine {
-    /// The map that takes `shift` to 0 and `shift + spread` to 1. Values without a spread all go to
-    /// 0.
+    /// The map that takes `shift` to 0 and `shift + spread` to 1. If the spread is 0, all values go
+    /// to 0.
     fn new(shift: f64, spread: f64) -> Self {
-        // Adding 0 makes one zero of two.
+        // Adding 0 turns −0 into 0.
         Self { shift: shift + 0.0, factor: if spread > 0.0 { 1.0 / spread } else { 0.0 } }
     }
 
-    /// Whether the values had no spread.
+    /// True if the values had no spread.
     pub fn is_constant(self) -> bool {
         self.factor == 0.0
     }
@@ -39,13 +39,13 @@ impl Affine {
         out.iter_mut().zip(values).for_each(|(out, &x)| *out = self.of(x));
     }
 
-    /// Maps each value with its own.
+    /// Maps each value with its own map.
     pub fn apply_each(own: &[Self], values: &[f32], out: &mut [f32]) {
         out.iter_mut().zip(values).zip(own).for_each(|((out, &x), own)| *out = own.of(x));
     }
 }
 
-/// To mean 0 and standard deviation 1, dividing by the number of values.
+/// The map to mean 0 and standard deviation 1, dividing by the number of values.
 pub fn z_score(values: &[f32]) -> Affine {
     let first = values.first().copied().map_or(0.0, f64::from);
     let sums: Vec<[f64; 2]> = values.par_chunks(PIECE).map(|piece| moments(piece, first)).collect();
@@ -53,7 +53,7 @@ pub fn z_score(values: &[f32]) -> Affine {
     from_moments(values.len(), first, sums)
 }
 
-/// Σ (x − origin) and Σ (x − origin)², in four running sums each.
+/// The sums Σ (x − origin) and Σ (x − origin)², in four running sums each.
 fn moments(values: &[f32], origin: f64) -> [f64; 2] {
     let (mut sums, mut squares) = ([0.0; 4], [0.0; 4]);
     let (chunks, rest) = values.as_chunks::<4>();
@@ -76,13 +76,13 @@ fn from_moments(count: usize, origin: f64, [sum, square]: [f64; 2]) -> Affine {
     let count = count.max(1) as f64;
     let mean = sum / count;
     let variance = square / count - mean * mean;
-    // What rounding alone leaves of equal values is no deviation.
+    // A deviation that is only a rounding error of equal values counts as 0.
     let negligible = 1e-14 * (square / count);
     let spread = if variance > negligible { variance.sqrt() } else { 0.0 };
     Affine::new(origin + mean, spread)
 }
 
-/// To 0 for the least and 1 for the greatest.
+/// The map to 0 for the smallest value and 1 for the largest.
 pub fn min_max(values: &[f32]) -> Affine {
     let range = |[low, high]: [f32; 2], &x: &f32| [low.min(x), high.max(x)];
     let none = || [f32::INFINITY, f32::NEG_INFINITY];
@@ -93,7 +93,7 @@ pub fn min_max(values: &[f32]) -> Affine {
     Affine::new(f64::from(low), f64::from(high) - f64::from(low))
 }
 
-/// [`z_score`] of each column of rows of `width` values.
+/// The [`z_score`] of each column of rows of `width` values.
 pub fn z_score_columns(values: &[f32], width: usize) -> Vec<Affine> {
     let rows = values.len() / width;
     columns(values, width, |strip| {
@@ -111,7 +111,7 @@ pub fn z_score_columns(values: &[f32], width: usize) -> Vec<Affine> {
     })
 }
 
-/// [`min_max`] of each column of rows of `width` values.
+/// The [`min_max`] of each column of rows of `width` values.
 pub fn min_max_columns(values: &[f32], width: usize) -> Vec<Affine> {
     columns(values, width, |strip| {
         let mut ranges = vec![[f32::INFINITY, f32::NEG_INFINITY]; strip.len()];
@@ -126,7 +126,7 @@ pub fn min_max_columns(values: &[f32], width: usize) -> Vec<Affine> {
     })
 }
 
-/// The map of each column, found strip by strip; every strip goes through all rows in order.
+/// The map of each column, computed strip by strip; every strip goes through all rows in order.
 fn columns(
     values: &[f32],
     width: usize,

@@ -1,12 +1,12 @@
-//! Features without what ties them together.
+//! Independent permutation of the columns of features.
 
 use super::random::{Purpose, Random};
 use rayon::prelude::*;
 
-/// Rows of `n_features` numbers with each column in a random order of its own. The order of a column
-/// is drawn from the stream `first | column`, so that uses with other `first` bits do not meet.
+/// Permutes each column of rows of `n_features` numbers at random. The order of a column is drawn
+/// from the stream `first | column`, so uses with other bits in `first` do not share streams.
 pub fn columns(x: &[f32], n_features: usize, seed: u64, first: u32) -> Vec<f32> {
-    /// Columns that are in memory a second time.
+    /// The number of columns that are copied to memory at once.
     const AT_ONCE: usize = 64;
     let rows = x.len() / n_features.max(1);
     let mut values = vec![0.0; x.len()];

@@ -1,16 +1,17 @@
 //! The silhouette (Rousseeuw 1987): s = (b − a) / max(a, b), where a is the mean Euclidean distance
-//! of a point to the others of its cluster and b the smallest mean distance to another cluster.
-//! A point alone in its cluster has s = 0. Source: `sklearn.metrics.silhouette_samples`.
+//! of a point to the others of its cluster and b the smallest mean distance to another cluster. The
+//! only point of a cluster has s = 0. Source: `sklearn.metrics.silhouette_samples`.
 
 use super::pairwise::{LANES, Packed, Stored};
 use rayon::prelude::*;
 
-/// The most sums that are held at once.
+/// The largest number of sums that are held at once.
 const MOST_SUMS: usize = 1 << 25;
 
-/// The silhouette of every point, for labels numbered from 0 without gaps, at least two of them.
+/// The silhouette of every point, for labels numbered from 0 without gaps, with at least two
+/// clusters.
 ///
-/// Each distance is computed once and counts for both its ends; the sums are made in parts that
+/// Each distance is computed once and counts for both its ends; the sums are computed in parts that
 /// depend on the data alone.
 pub fn samples<S: Stored>(x: &[S], n_features: usize, labels: &[u32]) -> Vec<f64> {
     let n_clusters = labels.iter().max().map_or(0, |&most| most as usize + 1);
@@ -23,7 +24,7 @@ pub fn samples<S: Stored>(x: &[S], n_features: usize, labels: &[u32]) -> Vec<f64
         .par_iter()
         .map(|members| Packed::new(members.iter().map(|&index| row(index)), n_features))
         .collect();
-    // Where the lanes of each cluster begin, and how many there are in all.
+    // The first lane of each cluster, and the number of all lanes.
     let mut lanes = 0;
     let mut starts = Vec::with_capacity(n_clusters);
     for cluster in &clusters {
@@ -35,7 +36,8 @@ pub fn samples<S: Stored>(x: &[S], n_features: usize, labels: &[u32]) -> Vec<f64
         .enumerate()
         .flat_map(|(cluster, points)| (0..points.len()).step_by(4).map(move |at| (cluster, at)))
         .collect();
-    // One line of sums a cluster: the distances of the point in each lane to the points of it.
+    // One line of sums for each cluster: the distances of the point in each lane to the points of
+    // the cluster.
     let parts = (MOST_SUMS / (n_clusters * lanes).max(1)).clamp(1, 16);
     let sums = (0..parts)
         .into_par_iter()
@@ -49,7 +51,8 @@ pub fn samples<S: Stored>(x: &[S], n_features: usize, labels: &[u32]) -> Vec<f64
                 });
                 let query = query.each_ref().map(Vec::as_slice);
                 for cluster in own..n_clusters {
-                    // Within its own group of lanes a row counts alone, after it for both ends.
+                    // Within its own group of lanes a row counts alone; after it, distances count
+                    // for both ends.
                     let points = &clusters[cluster];
                     let first = if cluster == own { at / LANES + 1 } else { 0 };
                     let skipped = own * lanes + starts[cluster] + first * LANES;
@@ -83,7 +86,7 @@ pub fn samples<S: Stored>(x: &[S], n_features: usize, labels: &[u32]) -> Vec<f64
                 .filter(|&cluster| cluster != own)
                 .map(|cluster| sum(cluster) / clusters[cluster].len() as f64)
                 .fold(f64::INFINITY, f64::min);
-            // 0/0 where a point coincides with all of two clusters.
+            // 0/0 if a point coincides with all points of two clusters.
             let s = (b - a) / a.max(b);
             all[index] = if s.is_nan() { 0.0 } else { s };
         }

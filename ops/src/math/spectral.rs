@@ -1,9 +1,9 @@
-//! The spectral layout of a graph: the smoothest coordinates that are not constant.
+//! The spectral layout of a graph: its smoothest coordinates that are not constant.
 //!
-//! With W the weights and D their sums at each point, these are the eigenvectors of
-//! D^(−1/2) W D^(−1/2) for the largest eigenvalues below 1. They are found by Lanczos iteration with
-//! full reorthogonalisation against all vectors before, the trivial one D^(1/2) 1 first. All
-//! sums have one order: the same bytes on any number of threads.
+//! With W the weights and D their sums at each point, these are the eigenvectors of D^(−1/2) W
+//! D^(−1/2) for the largest eigenvalues below 1. They are found by Lanczos iteration with full
+//! reorthogonalisation against all earlier vectors, the trivial one D^(1/2) 1 first. All sums have
+//! a fixed order, so the bytes do not depend on the number of threads.
 
 use super::{
     fuzzy::Graph,
@@ -13,17 +13,18 @@ use super::{
 };
 use rayon::prelude::*;
 
-/// Lanczos vectors after which the iteration ends, converged or not: a start need not be exact.
+/// The number of Lanczos vectors after which the iteration ends even if it has not converged, since
+/// an initial layout need not be exact.
 const MOST: usize = 256;
-/// Vectors between two looks at the eigenvalues.
+/// The number of vectors between two computations of the eigenvalues.
 const LOOK: usize = 32;
-/// The length below which a vector is nothing but rounding errors.
+/// The length below which a vector consists of rounding errors only.
 const NOTHING: f64 = 1e-10;
-/// The residual at which an eigenvector is good enough, as in umap-learn.
+/// The residual at which an eigenvector is accepted, as in umap-learn.
 const ENOUGH: f64 = 1e-4;
 
-/// `count` coordinates a point, row-major, each of unit length over all points. `None` if the graph
-/// has too few points, or falls into parts.
+/// Computes `count` coordinates a point, row-major, each of unit length over all points. `None` if
+/// the graph has too few points or is not connected.
 pub fn layout(graph: &Graph, count: usize, seed: u64) -> Option<Vec<f64>> {
     let n = graph.len();
     if n < 2 * count + 2 || graph.components() != 1 {
@@ -40,7 +41,8 @@ pub fn layout(graph: &Graph, count: usize, seed: u64) -> Option<Vec<f64>> {
         let m = diagonal.len();
         let mut length = orthogonalize(&mut next, &basis);
         if length < NOTHING {
-            // The start reaches no further, as where an eigenvalue occurs twice: start again beside it.
+            // The Krylov space is exhausted, as with a double eigenvalue; a new random start
+            // continues it.
             next.fill_with(|| random.between(-1.0, 1.0));
             orthogonalize(&mut next, &basis);
             length = 0.0;
@@ -81,9 +83,9 @@ pub fn layout(graph: &Graph, count: usize, seed: u64) -> Option<Vec<f64>> {
     Some((0..n * count).map(|at| columns[at % count * n + at / count]).collect())
 }
 
-/// Takes from a vector what lies along others, and returns the length of what is left.
+/// Removes the components of a vector along others, and returns the length of the rest.
 fn orthogonalize(vector: &mut [f64], basis: &[Vec<f64>]) -> f64 {
-    // Twice is enough: what rounding leaves after the first pass is gone after the second.
+    // Two passes are enough: the rounding errors of the first are removed by the second.
     for _ in 0..2 {
         for before in basis {
             let along = dot(vector, before);
@@ -112,7 +114,7 @@ fn normalized(mut vector: Vec<f64>) -> Option<Vec<f64>> {
     (length.is_finite() && length > 0.0).then_some(vector)
 }
 
-/// A sum in eight lanes, which are added in order.
+/// The inner product, summed in eight lanes that are added in order.
 fn dot(a: &[f64], b: &[f64]) -> f64 {
     let (a, b) = (a.as_chunks::<8>(), b.as_chunks::<8>());
     let mut lanes = [0.0; 8];

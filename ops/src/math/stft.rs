@@ -3,27 +3,27 @@
 use super::power::{self, PowerSpectrum};
 use std::f64::consts::TAU;
 
-/// A short-time Fourier transform: frame `i` is centred on sample `i · hop` of the signal, with
-/// zeros before and after it, under a periodic Hann window
-/// w(n) = ½ − ½ cos(2πn / length), itself centred in the frame.
+/// A short-time Fourier transform. Frame `i` is centred on sample `i · hop` of the signal, with
+/// zeros before and after the signal, under a periodic Hann window w(n) = ½ − ½ cos(2πn / length),
+/// which is centred in the frame.
 ///
 /// Source: `librosa.stft(center=True, pad_mode="constant", window="hann")`.
 pub struct Stft {
     hop: usize,
-    /// Where the window starts in a frame; its zeros left out.
+    /// The start of the window in a frame, with its zeros left out.
     window_start: usize,
     window: Vec<f32>,
     spectrum: PowerSpectrum,
 }
 
-/// Memory of one thread for one [`Stft`].
+/// The buffers of one thread for one [`Stft`].
 pub struct Scratch {
     frame: Vec<f32>,
     spectrum: power::Scratch,
 }
 
 impl Stft {
-    /// Frames of `n_fft` samples, `hop` apart, under a window of `window` samples.
+    /// Plans frames of `n_fft` samples, `hop` apart, under a window of `window` samples.
     ///
     /// # Panics
     /// If a number is zero or the window is longer than the frame.
@@ -41,23 +41,23 @@ impl Stft {
         }
     }
 
-    /// How many frames a signal has.
+    /// The number of frames of a signal with `length` samples.
     pub fn frames(&self, length: usize) -> usize {
         1 + length / self.hop
     }
 
-    /// How many frequencies a frame has: `n_fft / 2 + 1`.
+    /// The number of frequencies in a frame: `n_fft / 2 + 1`.
     pub fn bins(&self) -> usize {
         self.spectrum.bins()
     }
 
-    /// Memory for one thread.
+    /// Allocates the buffers of one thread.
     pub fn scratch(&self) -> Scratch {
         Scratch { frame: vec![0.0; self.spectrum.len()], spectrum: self.spectrum.scratch() }
     }
 
-    /// The squared magnitude at each frequency in one frame. False, and `power` left as it is,
-    /// where the frame has no sound at all.
+    /// Computes the squared magnitude at each frequency of one frame. Returns false, with `power`
+    /// unchanged, if all samples of the frame are zero.
     pub fn power(
         &self,
         signal: &[f32],
@@ -66,7 +66,7 @@ impl Stft {
         power: &mut [f32],
     ) -> bool {
         let n_fft = self.spectrum.len();
-        // The place in the padded signal, which has n_fft / 2 zeros before its first sample.
+        // The position in the padded signal, which has n_fft / 2 zeros before its first sample.
         let start = frame * self.hop + self.window_start;
         let lead = (n_fft / 2).saturating_sub(start).min(self.window.len());
         let from = (start + lead).saturating_sub(n_fft / 2).min(signal.len());
@@ -84,7 +84,7 @@ impl Stft {
     }
 }
 
-/// `target` = `sound` · `window`.
+/// Computes `target` = `sound` · `window`.
 fn weigh(sound: &[f32], window: &[f32], target: &mut [f32]) {
     dispatch!(weigh_avx512, weigh_avx2, weigh_plain, (sound, window, target))
 }

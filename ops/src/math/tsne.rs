@@ -1,34 +1,35 @@
-//! t-SNE (van der Maaten & Hinton 2008): a layout whose closeness is that of the points.
+//! t-SNE (van der Maaten & Hinton 2008): a layout whose similarities are close to those of the
+//! points.
 //!
-//! Close are in the features p(j|i) ∝ exp(−β_i d²), with β_i such that the entropy of p(·|i) is the
-//! logarithm of the perplexity, and P = (p(j|i) + p(i|j)) / 2n; in the layout Q ∝ 1 / (1 + d²). Gradient
-//! descent with momentum and gains lowers the divergence Σ P ln(P / Q). P is kept for near
-//! neighbours alone, as Barnes and Hut's variants do; the pushes between all pairs are summed
-//! exactly, sixteen points at a time, so that a layout has the same bytes on any number of threads.
-//! Source: `sklearn.manifold.TSNE`.
+//! The similarity of the points is p(j|i) ∝ exp(−β_i d²), with β_i such that the entropy of p(·|i)
+//! is the logarithm of the perplexity, and P = (p(j|i) + p(i|j)) / 2n; that of the layout is Q ∝ 1
+//! / (1 + d²). Gradient descent with momentum and gains reduces the divergence Σ P ln(P / Q). P is
+//! computed for near neighbours only, as in the Barnes–Hut variants. The repulsion between all
+//! pairs is summed exactly, sixteen points at a time, so that the bytes of a layout do not depend
+//! on the number of threads. Source: `sklearn.manifold.TSNE`.
 
 use super::{fuzzy::Graph, neighbors::Neighbors};
 use rayon::prelude::*;
 
-/// Points that push at once.
+/// The number of repelling points processed at once.
 const LANES: usize = 16;
-/// Points a thread takes at once.
+/// The number of points in a task of a thread.
 const AT_ONCE: usize = 32;
-/// Iterations in which attraction is exaggerated and momentum is low.
+/// The number of iterations with exaggerated attraction and low momentum.
 const EARLY: u32 = 250;
 
-/// How the layout is made.
+/// The parameters of the optimisation.
 #[derive(Clone, Copy, Debug)]
 pub struct Descent {
-    /// Steps of gradient descent.
+    /// The number of steps of gradient descent.
     pub iterations: u32,
-    /// By how much attraction is larger at the start.
+    /// The factor on the attraction at the start.
     pub early_exaggeration: f64,
     /// The step size.
     pub learning_rate: f64,
 }
 
-/// The joint closeness P of points and their neighbours: both ways, summing to 1.
+/// The joint similarity P of points and their neighbours, in both directions and with sum 1.
 pub fn closeness(near: &Neighbors, perplexity: f64) -> Graph {
     let rows: Vec<Vec<f64>> = near
         .squares
@@ -43,7 +44,7 @@ pub fn closeness(near: &Neighbors, perplexity: f64) -> Graph {
             bonds.push((to, from as u32, p / (2.0 * n)));
         }
     }
-    // Both halves of an edge are equal, or one of them is missing: their order does not matter.
+    // Both halves of an edge are equal, or one of them is missing, so their order does not matter.
     bonds.sort_unstable_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)).then(a.2.total_cmp(&b.2)));
     let edges = bonds.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1));
     Graph::of(
@@ -52,11 +53,12 @@ pub fn closeness(near: &Neighbors, perplexity: f64) -> Graph {
     )
 }
 
-/// p(j|i) of neighbours at these squared distances, with this entropy in nats as far as it can be.
+/// The similarities p(j|i) of neighbours at these squared distances, with the given entropy in nats
+/// or the closest possible one.
 fn conditional(squares: &[f64], entropy: f64) -> Vec<f64> {
     const STEPS: usize = 100;
     const ENOUGH: f64 = 1e-5;
-    // Only differences count, and the scale is that of the data.
+    // Only differences matter, and the scale is that of the data.
     let least = squares.iter().copied().fold(f64::INFINITY, f64::min);
     let mean = squares.iter().map(|square| square - least).sum::<f64>() / squares.len() as f64;
     let scale = if mean > 0.0 { mean } else { 1.0 };
@@ -80,9 +82,9 @@ fn conditional(squares: &[f64], entropy: f64) -> Vec<f64> {
     p
 }
 
-/// Moves points from where they start, `DIMS` coordinates each, and returns the divergence
-/// Σ P ln(P / Q) at the end. `tick` hears after each iteration how many are done; `None` where it says
-/// false.
+/// Moves points from their initial positions, `DIMS` coordinates each, and returns the final
+/// divergence Σ P ln(P / Q). `tick` is called after each iteration with the number of finished
+/// ones. `None` if it returns false.
 pub fn descend<const DIMS: usize>(
     graph: &Graph,
     positions: &mut [[f32; DIMS]],
@@ -127,13 +129,13 @@ pub fn descend<const DIMS: usize>(
     Some((0..n).map(divergence).sum())
 }
 
-/// 1 / (1 + d²).
+/// The unnormalised similarity 1 / (1 + d²) of two points of the layout.
 fn closeness_of<const DIMS: usize>(positions: &[[f32; DIMS]], a: usize, b: usize) -> f64 {
     let apart = positions[a].iter().zip(&positions[b]).map(|(a, b)| f64::from(a - b));
     1.0 / (1.0 + apart.map(|x| x * x).sum::<f64>())
 }
 
-/// Σ_j P_ij (y_i − y_j) / (1 + d²).
+/// The attraction of one point: Σ_j P_ij (y_i − y_j) / (1 + d²).
 fn pull<const DIMS: usize>(graph: &Graph, positions: &[[f32; DIMS]], point: usize) -> [f64; DIMS] {
     let mut sums = [0.0; DIMS];
     for (end, p) in graph.edges(point) {
@@ -145,14 +147,14 @@ fn pull<const DIMS: usize>(graph: &Graph, positions: &[[f32; DIMS]], point: usiz
     sums
 }
 
-/// What pushes one point: Σ_j (y_i − y_j) / (1 + d²)², and Σ_j 1 / (1 + d²) without itself.
+/// The repulsion of one point: Σ_j (y_i − y_j) / (1 + d²)², and Σ_j 1 / (1 + d²) without itself.
 #[derive(Clone, Copy)]
 struct Push<const DIMS: usize> {
     force: [f32; DIMS],
     sum: f64,
 }
 
-/// Coordinates side by side, filled up with points so far away that they push nobody.
+/// Coordinates in separate arrays, padded with points so far away that they repel nothing.
 struct Layout<const DIMS: usize> {
     columns: [Vec<f32>; DIMS],
 }
@@ -170,7 +172,7 @@ impl<const DIMS: usize> Layout<DIMS> {
         Self { columns }
     }
 
-    /// The pushes of all points and the sum of all closeness.
+    /// Computes the repulsion of all points and returns the sum of all similarities.
     fn push(&self, pushes: &mut [Push<DIMS>]) -> f64 {
         pushes.par_chunks_mut(AT_ONCE).enumerate().for_each(|(part, pushes)| {
             self.push_from(part * AT_ONCE, pushes);
@@ -211,7 +213,7 @@ fn push_body<const DIMS: usize>(layout: &Layout<DIMS>, first: usize, pushes: &mu
             }
         }
         push.force = forces.map(|lanes| lanes.iter().sum());
-        // The point itself is among the others, at distance 0.
+        // The sum includes the point itself, at distance 0.
         push.sum = sums.iter().map(|&sum| f64::from(sum)).sum::<f64>() - 1.0;
     }
 }

@@ -1,7 +1,7 @@
-//! One function, compiled for several widths of vectors, chosen when the program runs.
+//! Functions that are compiled for several vector widths, of which one is chosen at run time.
 
-/// Calls the version compiled for the widest vectors the machine has. All do the same operations in
-/// the same order (no fused multiply-add), so they give the same bits.
+/// Calls the version compiled for the widest vectors of the machine. All versions do the same
+/// operations in the same order (no fused multiply-add), so they give the same bits.
 macro_rules! dispatch {
     ($avx512:ident, $avx2:ident, $plain:ident, $args:tt) => {{
         #[cfg(target_arch = "x86_64")]

@@ -1,17 +1,17 @@
 //! Ward's clustering from the means of clusters, without a matrix of distances.
 //!
-//! The distance of clusters a and b is √(2|a||b| / (|a| + |b|)) |x̄_a − x̄_b|, so that means and sizes are
-//! all that is needed: memory grows with the points, not with their pairs. Merges are found by
-//! chains of nearest neighbours (Murtagh 1983; Müllner 2011), which is exact, since merging never
-//! brings clusters nearer.
+//! The distance of clusters a and b is √(2|a|·|b| / (|a| + |b|)) |x̄_a − x̄_b|, so that only means and sizes
+//! are needed, and memory grows with the number of points rather than of pairs. Merges are found by
+//! chains of nearest neighbours (Murtagh 1983; Müllner 2011), which is exact, since a merge never
+//! reduces the distance to other clusters.
 
 use super::{
     linkage::Merge,
     pairwise::{LANES, Packed, Stored, nearest_weighted},
 };
 
-/// The n − 1 merges of row-major points, as SciPy numbers and orders them. `cancelled` is asked now
-/// and then; where it says true, nothing is returned.
+/// The n − 1 merges of row-major points, numbered and ordered as in SciPy. `None` if `cancelled`,
+/// which is called now and then, returns true.
 pub fn merges<S: Stored>(
     x: &[S],
     n_features: usize,
@@ -20,7 +20,7 @@ pub fn merges<S: Stored>(
     let means: Vec<f64> = x.iter().map(|&x| x.into()).collect();
     let mut means = Packed::new(means.chunks_exact(n_features), n_features);
     let n = means.len();
-    // Clusters lie densely in places 0..active; a name is that of one of their points.
+    // Clusters are stored in positions 0..active; each is named by one of its points.
     let mut sizes = vec![1.0; n.next_multiple_of(LANES)];
     let mut names: Vec<usize> = (0..n).collect();
     let mut places: Vec<usize> = (0..n).collect();
@@ -39,7 +39,8 @@ pub fn merges<S: Stored>(
             let own = places[tip];
             let row: Vec<f64> = means.point(own).collect();
             let back = chain.len().checked_sub(2).map(|at| chain[at]);
-            // Of equal distances the one back along the chain counts, or the chain might never end.
+            // Among equal distances the one back along the chain is taken, or the chain might never
+            // end.
             let limit = back.map_or(f64::INFINITY, |back| {
                 let other = means.point(places[back]);
                 let square = row.iter().zip(other).fold(0.0, |sum, (a, b)| sum + (b - a) * (b - a));
@@ -51,7 +52,7 @@ pub fn merges<S: Stored>(
                     chain.truncate(chain.len() - 2);
                     break (back, tip, limit);
                 }
-                // All distances are beyond the range of numbers: any order will do.
+                // All distances overflow, so any order is as good.
                 (None, None) => {
                     chain.clear();
                     break (tip, names[usize::from(own == 0)], f64::INFINITY);

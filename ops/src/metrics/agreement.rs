@@ -1,4 +1,4 @@
-//! The op `agreement`: how far several labelings of the same clips agree with each other.
+//! The op `agreement`: the agreement between labelings of the same clips.
 
 use super::metrics::labels_of;
 use crate::math::contingency::{Contingency, by_first_appearance};
@@ -90,7 +90,7 @@ impl Labeling {
         let all = labels_of(inputs, port, port, ids)?;
         let (mut clips, mut labels) = (Vec::new(), HashMap::new());
         for (id, label) in ids.iter().zip(all) {
-            // A clip without a label is in none of the groups that are compared.
+            // A clip without a label belongs to no group.
             if !label.is_empty() && labels.insert(id.clone(), label).is_none() {
                 clips.push(id.clone());
             }
@@ -98,7 +98,7 @@ impl Labeling {
         Ok(Self { name, clips, labels })
     }
 
-    /// How many clips both hold, and how often each pair of labels occurs among them.
+    /// The number of clips in both, and the counts of each pair of labels among them.
     fn beside(&self, other: &Self) -> Result<(usize, Contingency), OpError> {
         let common = self.clips.iter().filter_map(|id| {
             let label = other.labels.get(id)?;

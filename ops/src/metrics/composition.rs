@@ -1,4 +1,4 @@
-//! The op `composition`: which classes clusters are made of.
+//! The op `composition`: the classes of which clusters consist.
 
 use super::metrics::labels_of;
 use crate::math::assignment::assign;
@@ -26,7 +26,7 @@ use std::collections::BTreeMap;
 #[serde(deny_unknown_fields)]
 pub struct Composition {}
 
-/// The most pairs of cluster and class.
+/// The largest number of pairs of cluster and class.
 const MOST_PAIRS: usize = 1 << 20;
 
 impl Op for Composition {
@@ -53,7 +53,7 @@ impl Op for Composition {
         }
         let clusters = labels_of(inputs, "clusters", "clusters", ids)?;
         let truth = labels_of(inputs, "truth", "clusters", ids)?;
-        // A clip without a label is of no class.
+        // A clip without a label has no class.
         let labelled = clusters.into_iter().zip(truth).filter(|(_, class)| !class.is_empty());
         let (clusters, truth): (Vec<_>, Vec<_>) = labelled.unzip();
         if truth.is_empty() {
@@ -65,13 +65,13 @@ impl Op for Composition {
     }
 }
 
-/// How often each pair occurs, clusters in the order of the classes they match.
+/// The counts of each pair, with clusters in the order of the classes to which they are matched.
 struct Counts {
     clusters: Vec<String>,
     classes: Vec<String>,
-    /// Cluster after cluster.
+    /// The counts, cluster after cluster.
     counts: Vec<i64>,
-    /// The class each cluster is matched with.
+    /// The class to which each cluster is matched.
     matched: Vec<Option<usize>>,
 }
 
@@ -131,7 +131,7 @@ impl Counts {
     }
 }
 
-/// Labels as numbers in the order of their names, and the names; whole numbers go by their value.
+/// Labels as numbers in the order of their names, and the names; whole numbers are sorted by value.
 fn by_name(labels: &[String]) -> (Vec<usize>, Vec<String>) {
     let key = |label: &String| (label.parse::<i64>().unwrap_or(i64::MAX), label.clone());
     let mut names: BTreeMap<_, usize> = labels.iter().map(|label| (key(label), 0)).collect();

@@ -1,4 +1,4 @@
-//! The op `controls`: what to hold clusters against.
+//! The op `controls`: baselines with which clusters are compared.
 
 use crate::math::shuffle;
 use crate::metrics::{
@@ -85,11 +85,11 @@ impl Op for Controls {
     }
 }
 
-/// The score that stands where there are none.
+/// The name of the score without a value that is given if there are no others.
 const WHOLE: &str = "controls.silhouette";
 
 impl Controls {
-    /// The numbers of clusters to try: those that can be had of so many clips.
+    /// The numbers of clusters to try, limited to those that so many clips allow.
     fn numbers(&self, method: &Method, clips: usize) -> Vec<u64> {
         let Some(own) = method.clusters() else { return Vec::new() };
         let mut numbers: Vec<u64> = match &self.k[..] {
@@ -101,7 +101,8 @@ impl Controls {
     }
 }
 
-/// The scores that tables show, with `name` before their names; beside others they are no columns.
+/// The scores that tables show, with `name` before their names. They are no columns of tables
+/// themselves.
 fn scores(
     name: &str,
     x: &[f32],
@@ -119,9 +120,9 @@ fn scores(
     scores
 }
 
-/// Rows whose columns are each in a random order of their own.
+/// Rows with each column permuted at random.
 fn shuffled(x: &[f32], width: usize, seed: u64) -> Vec<f32> {
-    // Rows of a normal cloud have the indices from 0 on.
+    // The rows of the Gaussian cloud use the indices from 0 on.
     shuffle::columns(x, width, seed, 1 << 31)
 }
 
@@ -132,7 +133,7 @@ mod tests {
     use crate::{Detached, cluster::kmeans::Kmeans};
     use cache::{Artifact, Table};
 
-    /// Two far clouds on a diagonal, and the truth of them.
+    /// Two distant clouds on a diagonal, with their true labels.
     fn clouds() -> (Artifact, Artifact) {
         let mut random = Random::new(1, Purpose::Null, 5);
         let ids: Vec<String> = (0..60).map(|clip| clip.to_string()).collect();

@@ -1,4 +1,4 @@
-//! The op `gaussian_reference`: what clusters of a structureless cloud would score.
+//! The op `gaussian_reference`: the scores of clusters in a cloud without structure.
 
 use crate::cluster::MADE_BY;
 use crate::math::{
@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub struct GaussianReference {}
 
-/// The widest features whose covariance is taken apart.
+/// The largest number of features for which the eigenvalues of the covariance are computed.
 pub(crate) const MOST_FEATURES: usize = 512;
 
 impl Op for GaussianReference {
@@ -72,11 +72,11 @@ pub(crate) struct Method {
 }
 
 impl Method {
-    /// What the clusters say of how they were made.
+    /// Reads the method from the metadata of the clusters.
     pub(crate) fn of(clusters: &Artifact) -> Result<Self, OpError> {
         let made = clusters.meta.get(MADE_BY).and_then(|made| {
             let entry = table::find(made.get("op")?.as_str()?)?;
-            // The metadata leave out what has its default.
+            // The metadata omit defaults.
             let params = made.get("params")?.clone();
             let whole = entry.parse(params.clone()).map_or(params, |op| op.params());
             Some(Self { entry, params: whole })
@@ -87,19 +87,19 @@ impl Method {
         })
     }
 
-    /// How many clusters it was asked for, if it was.
+    /// The number of clusters in its parameters, if they have one.
     pub(crate) fn clusters(&self) -> Option<u64> {
         self.params.get(CLUSTERS)?.as_u64()
     }
 
-    /// The same for another number of clusters.
+    /// The same method with another number of clusters.
     pub(crate) fn with_clusters(&self, clusters: u64) -> Self {
         let mut params = self.params.clone();
         params[CLUSTERS] = clusters.into();
         Self { entry: self.entry, params }
     }
 
-    /// The clusters that it makes of points, numbered by first appearance.
+    /// Clusters points by this method; labels are numbered by first occurrence.
     pub(crate) fn cut(&self, points: &Artifact, cx: &Ctx<'_>) -> Result<Vec<u32>, OpError> {
         let op = self.entry.parse(self.params.clone()).map_err(|error| {
             OpError::data(format!(
@@ -117,7 +117,7 @@ impl Method {
     }
 }
 
-/// The parameter of clustering ops that says how many clusters they make.
+/// The parameter of clustering ops for the number of clusters.
 const CLUSTERS: &str = "clusters";
 
 /// Points as an artifact.
@@ -133,7 +133,7 @@ fn too_wide(width: usize) -> OpError {
         .help(format!("cluster at most {MOST_FEATURES} numbers a clip, for instance after `pca`"))
 }
 
-/// Points of N(0, diag(λ)), row-major, as many as rows in `x`; λ are the eigenvalues of the
+/// Points drawn from N(0, diag(λ)), row-major, as many as rows in `x`; λ are the eigenvalues of the
 /// covariance of `x`.
 pub(crate) fn cloud(x: &[f32], n_features: usize, seed: u64) -> Result<Vec<f32>, OpError> {
     let covariance = covariance(x, n_features);
@@ -155,7 +155,7 @@ pub(crate) fn cloud(x: &[f32], n_features: usize, seed: u64) -> Result<Vec<f32>,
     Ok(points)
 }
 
-/// The covariance of rows, with n − 1, in one order whatever the threads.
+/// The covariance of rows (divided by n − 1), summed in a fixed order for any number of threads.
 fn covariance(x: &[f32], n_features: usize) -> Vec<f64> {
     let n = (x.len() / n_features) as f64;
     let mut mean = vec![0.0; n_features];

@@ -1,4 +1,4 @@
-//! The op `metrics`: how good clusters are, by themselves and beside known classes.
+//! The op `metrics`: scores of clusters by their geometry and by known classes.
 
 use super::measures::{Judged, MEASURES, Measure};
 use crate::math::contingency::{by_first_appearance, classes};
@@ -59,7 +59,7 @@ pub enum Noise {
 }
 
 impl Noise {
-    /// What became of it.
+    /// The treatment of noise in words.
     fn said(self) -> &'static str {
         match self {
             Noise::Cluster => "scored as one more cluster",
@@ -69,19 +69,19 @@ impl Noise {
     }
 }
 
-/// Whether a cluster's name means that there is none.
+/// True if the name of a cluster means noise, that is no cluster.
 fn is_noise(cluster: &str) -> bool {
     cluster == "-1" || cluster.trim().is_empty()
 }
 
-/// The features that clusters were made of, for ops that judge clusters.
+/// The port with the clustered features, for ops that score clusters.
 pub(crate) const CLUSTERED: Port = Port::new(
     "features",
     &[Kind::Matrix, Kind::Spectrogram],
     "What was clustered: one row of numbers a clip.",
 );
 
-/// What ops give that judge clusters.
+/// The output port of ops that score clusters.
 pub(crate) const SCORES: Port = Port::new(
     "scores",
     &[Kind::Scores],
@@ -153,15 +153,15 @@ fn rows_of<'l>(labels: &'l [String], rows: &[usize]) -> Vec<&'l str> {
     rows.iter().map(|&row| labels[row].as_str()).collect()
 }
 
-/// The class of each clip, numbered by first appearance, if classes are known; of some clips they
-/// may not be.
+/// The class of each clip, numbered by first occurrence, if there are classes; single clips may
+/// have none.
 pub(crate) fn truth_of(inputs: &Inputs<'_>, ids: &[String]) -> Result<Option<Vec<u32>>, OpError> {
     let Some(_) = inputs.optional("truth") else { return Ok(None) };
     Ok(classes(&labels_of(inputs, "truth", "features", ids)?))
 }
 
-/// The label of each clip, in the order of `ids`, which come from port `of`, as text: whole numbers
-/// and text compare alike.
+/// The label of each clip, in the order of `ids`, which come from port `of`, as text, so that whole
+/// numbers and text are compared alike.
 pub(crate) fn labels_of(
     inputs: &Inputs<'_>,
     port: &str,

@@ -1,4 +1,4 @@
-//! What groups are worth.
+//! Metrics: scores and properties of groups.
 
 pub mod agreement;
 pub mod composition;

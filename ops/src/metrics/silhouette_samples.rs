@@ -1,4 +1,4 @@
-//! The op `silhouette_samples`: how well each clip lies in its cluster.
+//! The op `silhouette_samples`: the silhouette of each clip in its cluster.
 
 use super::metrics::{CLUSTERED, labels_of};
 use crate::math::{contingency::by_first_appearance, silhouette};

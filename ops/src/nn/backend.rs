@@ -1,23 +1,23 @@
-//! What a training asks of the device that computes it. What is random, how long it goes on and
-//! what is kept stay outside: they are the same for every device.
+//! The interface between a training and the device that computes it. Random numbers, stopping and
+//! checkpoints are outside of it, since they are the same for every device.
 
 use super::layers::Network;
 use super::objective::Losses;
 use crate::op::{Ctx, OpError};
 
-/// All numbers that a training moves.
+/// All numbers that a training changes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
-    /// The trained numbers, as [`Network::parameters`] lays them out.
+    /// The trained parameters, in the layout of [`Network::parameters`].
     pub parameters: Vec<f32>,
-    /// The running statistics, as [`Network::statistics`] lays them out.
+    /// The running statistics, in the layout of [`Network::statistics`].
     pub statistics: Vec<f32>,
-    /// Adam's averages of gradients and of their squares.
+    /// The moving averages of Adam: of gradients and of their squares.
     pub moments: [Vec<f32>; 2],
 }
 
 impl State {
-    /// The start of a training.
+    /// The initial state of a training.
     pub fn start(network: &Network, seed: u64) -> Self {
         let zeros = vec![0.0; network.parameter_len()];
         Self {
@@ -31,35 +31,35 @@ impl State {
 /// The batches of an epoch.
 #[derive(Clone, Copy, Debug)]
 pub struct Batches<'a> {
-    /// Which epoch, from 1 on.
+    /// The epoch, from 1 on.
     pub epoch: u64,
-    /// The clips in the order in which they pass.
+    /// The clips in their order in the epoch.
     pub order: &'a [u32],
     /// The weight of the KL term.
     pub beta: f64,
-    /// Steps before this epoch.
+    /// The number of steps before this epoch.
     pub steps_before: u64,
 }
 
-/// Latent vectors, row after row.
+/// Latent vectors of clips, row after row.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Encodings {
     /// Latent means.
     pub means: Vec<f32>,
-    /// Logarithms of variances; empty unless variational.
+    /// The logarithms of the variances; empty unless variational.
     pub log_variances: Vec<f32>,
 }
 
-/// A network that trains and runs on some device, on the clips that it was made with.
+/// A network that trains and runs on a device, with a fixed set of clips.
 pub trait Backend {
     /// The layers.
     fn network(&self) -> &Network;
 
-    /// One step for each batch; `heard` is told of each, in order: its number from 0 on and its
-    /// losses.
+    /// Does one step for each batch. `heard` is called after each, in order, with its number from 0
+    /// on and its losses.
     ///
     /// # Errors
-    /// What `heard` says, when the run is cancelled, or when the device fails.
+    /// The errors of `heard`; also when the run is cancelled, or when the device fails.
     fn train(
         &mut self,
         batches: &Batches<'_>,
@@ -67,19 +67,19 @@ pub trait Backend {
         heard: &mut dyn FnMut(usize, Losses) -> Result<(), OpError>,
     ) -> Result<(), OpError>;
 
-    /// The loss averaged over these clips, at the full β, without noise and free bits; NaN of none.
+    /// The mean loss of these clips, at the full β, without noise and free bits; NaN without clips.
     ///
     /// # Errors
     /// When the run is cancelled or the device fails.
     fn validate(&mut self, clips: &[u32], cx: &Ctx<'_>) -> Result<f64, OpError>;
 
-    /// The numbers as they are now.
+    /// The current state.
     ///
     /// # Errors
     /// When the device fails.
     fn state(&mut self) -> Result<State, OpError>;
 
-    /// Goes back or forward to other numbers.
+    /// Replaces the state.
     ///
     /// # Errors
     /// When the device fails.
@@ -91,7 +91,7 @@ pub trait Backend {
     /// When the run is cancelled or the device fails.
     fn encode(&mut self, clips: &[u32], cx: &Ctx<'_>) -> Result<Encodings, OpError>;
 
-    /// What the decoder makes of the latent means of these clips, row after row.
+    /// The outputs of the decoder for the latent means of these clips, row after row.
     ///
     /// # Errors
     /// When the run is cancelled or the device fails.

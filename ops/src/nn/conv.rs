@@ -23,7 +23,7 @@ pub struct Conv {
     weights: usize,
 }
 
-/// Scratch that the kernels need, kept between calls.
+/// The scratch buffers of the kernels, reused between calls.
 #[derive(Default)]
 pub struct Scratch {
     planes: Vec<f32>,
@@ -39,7 +39,7 @@ fn room(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
 }
 
 impl Conv {
-    /// The kernels of a layer, if it is a convolution of either kind.
+    /// The kernels of a layer; `None` unless it is a convolution or a transposed one.
     pub fn new(layer: &Layer) -> Option<Self> {
         let (kernel, stride, padding, transposed) = match layer.operation {
             Operation::Conv2d { kernel, stride, padding } => (kernel, stride, padding, false),
@@ -62,17 +62,17 @@ impl Conv {
         Some(Self { patches, narrow_channels: narrow[0], transposed, relu: layer.relu, weights })
     }
 
-    /// Numbers that go in.
+    /// The number of input values of an image.
     pub fn input_len(&self) -> usize {
         if self.transposed { self.narrow_len() } else { self.patches.wide_len() }
     }
 
-    /// Numbers that come out.
+    /// The number of output values of an image.
     pub fn output_len(&self) -> usize {
         if self.transposed { self.patches.wide_len() } else { self.narrow_len() }
     }
 
-    /// Numbers in weight and bias.
+    /// The number of values in weight and bias.
     pub fn parameter_len(&self) -> usize {
         self.weights + if self.transposed { self.patches.channels } else { self.narrow_channels }
     }
@@ -105,8 +105,8 @@ impl Conv {
         }
     }
 
-    /// The grid W·G, some columns at a time, so that they stay in the cache from being gathered to
-    /// being multiplied.
+    /// Computes the grid W·G in tiles of columns, so that they stay in the cache between gathering
+    /// and multiplication.
     fn product(
         &self,
         weight: Matrix<'_, f32>,
@@ -115,7 +115,7 @@ impl Conv {
         grid: &mut [f32],
     ) {
         const CACHED: usize = 1 << 16;
-        // The kernels of `gemm` are this wide, or divide it.
+        // The kernels of `gemm` have this width or a divisor of it.
         const TILE: usize = 48;
         let (p, taps, area) = (&self.patches, self.patches.taps(), self.patches.grid_area());
         let parts = (taps * area).div_ceil(CACHED);
@@ -129,14 +129,14 @@ impl Conv {
         }
     }
 
-    /// Whether it is not a transposed one.
+    /// True if the layer is a convolution, false if it is a transposed one.
     pub fn narrows(&self) -> bool {
         !self.transposed
     }
 
-    /// From the gradient of the output to those of the input (if wanted) and of the parameters.
-    /// `d_output` is changed: it becomes the gradient before ReLU. `d_parameters` collects over
-    /// calls, in an order of its own; [`Conv::hand_over`] puts it right.
+    /// Computes the gradients of the input (if wanted) and of the parameters from that of the
+    /// output. `d_output` is overwritten with the gradient before ReLU. `d_parameters` accumulates
+    /// over calls in a layout of its own; [`Conv::hand_over`] converts it.
     #[expect(clippy::too_many_arguments, reason = "three pairs of value and gradient")]
     pub fn backward(
         &self,
@@ -165,7 +165,7 @@ impl Conv {
         p.split(p.plain(wide), planes);
         p.gather(planes, 0..area, matrix);
         p.spread(narrow, grid);
-        // Taps × channels: this way round the product has less to rearrange.
+        // Taps × channels: this orientation needs less packing for the product.
         let rows = Matrix::new(matrix, area);
         multiply(d_weight, rows, Matrix::new(grid, area).transposed(), true);
         let (Some(d_input), weight) = (d_input, self.weight(parameters)) else { return };
@@ -179,7 +179,7 @@ impl Conv {
         }
     }
 
-    /// Adds what [`Conv::backward`] collected to the gradient of weight and bias.
+    /// Adds the gradients accumulated by [`Conv::backward`] to those of weight and bias.
     pub fn hand_over(&self, collected: &[f32], d_parameters: &mut [f32]) {
         let (taps, channels) = (self.patches.taps(), self.narrow_channels);
         let (d_weight, d_bias) = d_parameters.split_at_mut(self.weights);
@@ -192,8 +192,8 @@ impl Conv {
     }
 }
 
-/// [`Conv::forward`] of convolutions (none transposed) one after the other, of which only the last
-/// output is wanted: what is between is never laid out as an image.
+/// Runs [`Conv::forward`] of several convolutions (none transposed) in sequence. Only the last
+/// output is written; those in between never become whole images.
 pub fn chain(
     convs: &[Conv],
     parameters: &[f32],
@@ -223,7 +223,7 @@ pub fn chain(
     }
 }
 
-/// The gradient before ReLU: 0 where the output is 0.
+/// Applies the gradient of ReLU: sets the gradient to 0 where the output is 0.
 pub fn mask(output: &[f32], gradient: &mut [f32]) {
     dispatch!(mask_avx512, mask_avx2, mask_plain, (output, gradient))
 }
@@ -259,7 +259,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The same layer by its definition, in double precision, on any wide and narrow values.
+    /// The layer by its definition, in double precision, on any wide and narrow values.
     struct Oracle<'a>(&'a Conv, Vec<[usize; 3]>);
 
     impl<'a> Oracle<'a> {
@@ -328,7 +328,8 @@ mod tests {
             conv.forward(&single(&parameters), &single(&input), &mut output, &mut room);
             close(&output, &expected)?;
 
-            // Finite differences of Σ weight_of_output · output, where ReLU bends nowhere near.
+            // Finite differences of Σ weight_of_output · output, with all values far from the bend
+            // of ReLU.
             let before = oracle.before_relu(&parameters, &input);
             prop_assume!(!relu || before.iter().all(|x| x.abs() > 1e-3));
             let loss = |parameters: &[f64], input: &[f64]| -> f64 {

@@ -1,4 +1,4 @@
-//! Training and running a network on the CPU.
+//! The CPU backend: trains and runs a network on the CPU.
 
 use super::backend::{Backend, Batches, Encodings, State};
 use super::cpu_network::CpuNetwork;
@@ -10,7 +10,7 @@ use crate::math::random::{Purpose, Random};
 use crate::op::{Ctx, OpError};
 use cache::Array;
 
-/// Clips that are encoded in one go.
+/// The number of clips that are encoded at once.
 const ENCODE_BATCH: usize = 64;
 
 /// A network on the CPU.
@@ -24,7 +24,7 @@ impl<'a> Cpu<'a> {
     /// A network in this state.
     ///
     /// # Errors
-    /// When there is no memory left.
+    /// When there is not enough memory.
     pub fn new(plan: &'a Plan, data: &Array, state: &State) -> Result<Self, OpError> {
         let network = plan.network();
         let (parameters, statistics) = (state.parameters.clone(), state.statistics.clone());

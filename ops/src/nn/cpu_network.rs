@@ -1,4 +1,4 @@
-//! A network on the CPU: its parameters, its stages and the buffers that live from batch to batch.
+//! A network on the CPU: its parameters, its stages and the buffers reused from batch to batch.
 
 use super::layers::Network;
 use super::objective::{Objective, Reduction};
@@ -7,11 +7,11 @@ use super::stage::{Stage, stages};
 use cache::Array;
 use rayon::prelude::*;
 
-/// Outside this range the logarithm of the variance is held at its border: e^±these is far beyond
-/// any use, and within single precision.
+/// The range to which the logarithm of the variance is clamped: e to these powers is far beyond any
+/// use and within single precision.
 pub const LOG_VARIANCE: [f32; 2] = [-60.0, 40.0];
 
-/// Which stage of a network.
+/// The identifier of a stage in a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StageId {
     /// The n-th stage of the encoder.
@@ -29,11 +29,11 @@ pub struct CpuNetwork {
     /// The layers.
     pub network: Network,
     parameters: Vec<f32>,
-    /// The running statistics, as [`Network::statistics`] lays them out.
+    /// The running statistics, in the layout of [`Network::statistics`].
     pub statistics: Vec<f32>,
     /// The latent vectors that the decoder reads, row after row.
     pub latent: Vec<f32>,
-    /// Whether batch normalisation measures the batch.
+    /// True if batch normalisation uses the statistics of the batch.
     pub training: bool,
     data: Array,
     chosen: Vec<u32>,
@@ -54,7 +54,7 @@ fn resize(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
 }
 
 impl CpuNetwork {
-    /// A network with these parameters and statistics, to run on rows of `data`.
+    /// Builds a network with these parameters and statistics, to run on rows of `data`.
     ///
     /// # Panics
     /// If the sizes do not fit.
@@ -82,19 +82,19 @@ impl CpuNetwork {
         }
     }
 
-    /// The trained numbers, as [`Network::parameters`] lays them out.
+    /// The trained parameters, in the layout of [`Network::parameters`].
     pub fn parameters(&self) -> &[f32] {
         &self.parameters
     }
 
-    /// The trained numbers, to be changed.
+    /// The trained parameters, mutable.
     pub fn parameters_mut(&mut self) -> &mut Vec<f32> {
         let heads = std::iter::once(&mut self.mean).chain(&mut self.log_variance);
         heads.chain(&mut self.encoder).chain(&mut self.decoder).for_each(Stage::forget);
         &mut self.parameters
     }
 
-    /// Every stage, in the order in which a batch passes them.
+    /// All stages, in the order in which a batch passes them.
     pub fn places(&self) -> Vec<StageId> {
         let mut places: Vec<StageId> = (0..self.encoder.len()).map(StageId::Encoder).collect();
         places.push(StageId::Mean);
@@ -103,7 +103,7 @@ impl CpuNetwork {
         places
     }
 
-    /// The stage at a place.
+    /// The stage with that identifier.
     pub fn stage(&self, place: StageId) -> &Stage {
         match place {
             StageId::Encoder(at) => &self.encoder[at],
@@ -119,12 +119,12 @@ impl CpuNetwork {
         self.chosen.extend_from_slice(clips);
     }
 
-    /// How many clips the batch has.
+    /// The number of clips in the batch.
     pub fn batch(&self) -> usize {
         self.chosen.len()
     }
 
-    /// Runs one stage on what the stage before gave.
+    /// Runs one stage on the output of the stage before it.
     pub fn forward(&mut self, place: StageId) {
         let batch = self.chosen.len();
         let features = self.encoder.len();
@@ -152,7 +152,7 @@ impl CpuNetwork {
         stage.forward(parameters, statistics, self.training, input, batch, &mut self.partials);
     }
 
-    /// What a stage gave, row after row; only for stages of one layer.
+    /// The output of a stage, row after row; only for stages of one layer.
     pub fn output(&self, place: StageId) -> Rows<'_> {
         self.stage(place).output()
     }
@@ -177,8 +177,8 @@ impl CpuNetwork {
         }
     }
 
-    /// Back through one stage: takes the gradient that flowed to its output, adds that of its
-    /// parameters to `d_parameters`, and lets that of its input flow on.
+    /// Runs one stage backward: takes the gradient of its output, adds that of its parameters to
+    /// `d_parameters`, and passes on that of its input.
     pub fn backward(&mut self, place: StageId, d_parameters: &mut [f32]) {
         let (mut flow, mut spare, mut partials) = self.take();
         let (stage, batch) = (self.stage(place), self.chosen.len());
@@ -199,8 +199,8 @@ impl CpuNetwork {
         (self.flow, self.spare, self.partials) = (spare, flow, partials);
     }
 
-    /// Back through a head: from the gradient of its output; what flows to the encoder is added to
-    /// what the other head sent if `add`.
+    /// Runs a head backward from the gradient of its output. The gradient for the encoder is added
+    /// to that of the other head if `add` is set.
     pub fn head_backward(
         &mut self,
         place: StageId,
@@ -230,12 +230,12 @@ impl CpuNetwork {
         (empty(&mut self.flow), empty(&mut self.spare), empty(&mut self.partials))
     }
 
-    /// The gradient that flowed to the latent vectors.
+    /// The gradient of the latent vectors.
     pub fn d_latent(&self) -> &[f32] {
         &self.flow[..self.chosen.len() * self.network.architecture.latent]
     }
 
-    /// What each reduction divides the sum of squared errors by.
+    /// The number by which a reduction divides the sum of squared errors.
     pub fn divisor(&self, reduction: Reduction) -> f64 {
         let pixels = match reduction {
             Reduction::Sum => 1,
@@ -244,8 +244,8 @@ impl CpuNetwork {
         (self.chosen.len() * pixels) as f64
     }
 
-    /// Σ (reconstruction − clip)² over batch and pixels, per clip in single-precision lanes, over
-    /// clips in double precision.
+    /// Σ (reconstruction − clip)² over batch and pixels, in single-precision lanes within a clip
+    /// and in double precision over clips.
     pub fn squared_error(&self) -> f64 {
         let (made, clips) = (self.reconstruction(), self.input(StageId::Encoder(0)));
         let errors: Vec<f64> = (0..self.chosen.len())
@@ -255,7 +255,7 @@ impl CpuNetwork {
         errors.iter().sum()
     }
 
-    /// Starts the backward flow: `scale` × the gradient of [`CpuNetwork::squared_error`].
+    /// Starts the backward pass with `scale` × the gradient of [`CpuNetwork::squared_error`].
     pub fn squared_error_backward(&mut self, scale: f32) {
         let (mut flow, spare, partials) = self.take();
         let (made, clips) = (self.reconstruction(), self.input(StageId::Encoder(0)));

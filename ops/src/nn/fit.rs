@@ -1,11 +1,11 @@
 //! Training: epochs, batches, held-out clips, early stopping, checkpoints.
 //!
-//! Everything random is counter-based, so that any backend can draw the same: initial weights (see
-//! [`Network::initial_parameters`]); the order of the training clips in epoch e from the stream
-//! (seed, Shuffle, e); held-out clips are the last ones of the order (seed, Shuffle, 2³² − 1); the
-//! noise of the n-th step since the start from (seed, Noise, n), one normal number for each clip
-//! of the batch and latent unit, row-major. Nothing depends on how many epochs there will be: a
-//! longer training starts with the very same epochs.
+//! All random numbers are counter-based, so that any backend can draw the same: initial weights
+//! (see [`Network::initial_parameters`]); the order of the training clips in epoch e from the
+//! stream (seed, Shuffle, e); held-out clips are the last ones of the order (seed, Shuffle, 2³² −
+//! 1); the noise of the n-th step since the start from (seed, Noise, n), one normal number for each
+//! clip of the batch and latent unit, row-major. Nothing depends on the total number of epochs, so
+//! a longer training starts with the same epochs.
 
 use super::backend::{Backend, Batches, State};
 use super::cpu::Cpu;
@@ -18,47 +18,47 @@ use crate::op::{Ctx, OpError};
 use cache::{Array, Tensor, Tensors};
 use tracing::debug_span;
 
-/// All that decides a training but the data and the seed.
+/// All parameters of a training except the data and the seed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// What is trained.
+    /// The architecture of the network.
     pub architecture: Architecture,
-    /// What it is trained for.
+    /// The objective.
     pub objective: Objective,
-    /// Passes over the training clips.
+    /// The number of passes over the training clips.
     pub epochs: u64,
-    /// Clips per step.
+    /// The number of clips in a step.
     pub batch_size: usize,
     /// Adam's step size.
     pub learning_rate: f64,
     /// Decoupled weight decay.
     pub weight_decay: f64,
-    /// The largest norm of a step's gradient; longer ones are scaled down.
+    /// The largest norm of a step's gradient; longer gradients are scaled down.
     pub clip_norm: Option<f64>,
-    /// The share of clips held out.
+    /// The fraction of clips held out.
     pub validation: f64,
-    /// Epochs without a better held-out loss after which training stops.
+    /// The number of epochs without a better held-out loss after which training stops.
     pub patience: Option<u64>,
-    /// What products multiply on a GPU.
+    /// The precision of products on a GPU.
     pub precision: Precision,
 }
 
 /// One epoch of a training.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Epoch {
-    /// The loss and its terms, averaged over the training clips as they passed.
+    /// The loss and its terms, averaged over the training clips during the epoch.
     pub losses: Losses,
     /// The weight of the KL term.
     pub beta: f64,
-    /// The loss of the held-out clips at the end of the epoch, without noise and at the full β;
-    /// NaN without any.
+    /// The loss of the held-out clips at the end of the epoch, without noise and at the full β; NaN
+    /// if there are none.
     pub validation: f64,
 }
 
 const COLUMNS: usize = 5;
 
 impl Epoch {
-    /// The row as it is kept, in single precision.
+    /// The row of the history in single precision.
     fn numbers(&self) -> [f32; COLUMNS] {
         let Losses { loss, reconstruction, kl } = self.losses;
         [loss, reconstruction, kl, self.beta, self.validation].map(|x| x as f32)
@@ -71,11 +71,11 @@ impl Epoch {
     }
 }
 
-/// A training that got so far.
+/// The state of a training after some epochs.
 struct TrainingState<'a> {
     backend: Box<dyn Backend + 'a>,
     history: Vec<Epoch>,
-    /// Parameters and statistics of the epoch with the best held-out loss.
+    /// The parameters and statistics of the epoch with the best held-out loss.
     best: Option<(Vec<f32>, Vec<f32>)>,
 }
 
@@ -88,8 +88,8 @@ impl Plan {
     /// Trains a network on these clips, from the last checkpoint if there is one.
     ///
     /// # Errors
-    /// When the loss is no longer a number, when no clips are left to train on, when the run is
-    /// cancelled, when memory runs out, or when the device fails.
+    /// When the loss is NaN, when no clips are left to train on, when the run is cancelled, when
+    /// memory is exhausted, or when the device fails.
     pub fn fit<'a>(
         &'a self,
         data: &Array,
@@ -103,10 +103,10 @@ impl Plan {
         })
     }
 
-    /// The same on the device that `open` gives; it is told the state that the training starts in.
+    /// Does the same on the device from `open`, which receives the initial state of the training.
     ///
     /// # Errors
-    /// As [`Plan::fit`], and what `open` says.
+    /// As [`Plan::fit`], and the errors of `open`.
     pub fn fit_on<'a>(
         &'a self,
         data: &Array,
@@ -213,7 +213,7 @@ impl Plan {
     }
 }
 
-/// The epoch with the least held-out loss, the earliest of equals; 0 before the first.
+/// The epoch with the smallest held-out loss, the earliest of equals; 0 before the first.
 fn best_epoch(history: &[Epoch]) -> usize {
     let mut best = (0, f64::INFINITY);
     for (epoch, row) in (1..).zip(history) {
@@ -269,7 +269,7 @@ impl TrainingState<'_> {
 
 type Best = Option<(Vec<f32>, Vec<f32>)>;
 
-/// A kept state that fits; one that does not is ignored, and training starts anew.
+/// The state of a checkpoint if it fits; otherwise it is ignored and the training starts anew.
 fn resume(network: &Network, state: &Tensors) -> Option<(State, Vec<Epoch>, Best)> {
     let get = |name: &str, len: usize| -> Option<Vec<f32>> {
         let values = state.get(name).map(|tensor| tensor.values.clone()).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! Architecture as data: the layers of a network, their shapes and their parameters.
 //!
-//! Nothing here computes. A backend lowers the list to kernels of its own; names, shapes and
-//! initial weights are the same for all of them.
+//! This module computes nothing. A backend maps the list to its own kernels; names, shapes and
+//! initial weights are the same for all backends.
 
 use crate::math::random::{Purpose, Random};
 use cache::{Tensor, Tensors};
@@ -10,113 +10,113 @@ use std::ops::Range;
 /// Channels, rows and columns of an image; a vector is `[n, 1, 1]`.
 pub type Size = [usize; 3];
 
-/// What a network looks like; [`Network::new`] lays out its layers.
+/// The parameters of a network's architecture, from which [`Network::new`] builds its layers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Architecture {
     /// Rows and columns of the input, which has one channel.
     pub input: [usize; 2],
     /// Channels after each convolution of the encoder.
     pub channels: Vec<usize>,
-    /// Taps along each axis.
+    /// The kernel size along each axis.
     pub kernel: usize,
     /// The factor by which each convolution shrinks the image.
     pub stride: usize,
-    /// Whether every convolution but the last is followed by batch normalisation.
+    /// True if every convolution except the last is followed by batch normalisation.
     pub batch_norm: bool,
-    /// Numbers in the latent vector.
+    /// The number of latent units.
     pub latent: usize,
-    /// Whether the encoder has a second head for the logarithm of the variance.
+    /// True if the encoder has a second head for the logarithm of the variance.
     pub variational: bool,
 }
 
-/// What a layer does. Padding is zeros on each side.
+/// The operation of a layer. Padding is zeros on each side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// Cross-correlation as PyTorch's `Conv2d`; weight: out × in × kernel × kernel.
     Conv2d {
-        /// Taps along each axis.
+        /// The kernel size along each axis.
         kernel: usize,
-        /// Step of the kernel.
+        /// The stride of the kernel.
         stride: usize,
-        /// Zeros around the image.
+        /// The number of zeros around the image.
         padding: usize,
     },
-    /// PyTorch's `ConvTranspose2d`, cut at the end to the layer's output size where that is
-    /// smaller; weight: in × out × kernel × kernel.
+    /// PyTorch's `ConvTranspose2d`, cropped at the end if the layer's output size is smaller;
+    /// weight: in × out × kernel × kernel.
     ConvTranspose2d {
-        /// Taps along each axis.
+        /// The kernel size along each axis.
         kernel: usize,
-        /// Step of the kernel.
+        /// The stride of the kernel.
         stride: usize,
-        /// Rows and columns taken off on each side.
+        /// The number of rows and columns removed on each side.
         padding: usize,
-        /// Rows and columns added at the end.
+        /// The number of rows and columns added at the end.
         output_padding: usize,
     },
     /// y = W·x + b; weight: out × in. Images are flattened by channel, row, column.
     Linear,
-    /// Per channel (x − mean) / √(variance + 1e-5) · weight + bias, as PyTorch's `BatchNorm2d`
-    /// (momentum 0.1).
+    /// Batch normalisation for each channel: (x − mean) / √(variance + 1e-5) · weight + bias, as
+    /// PyTorch's `BatchNorm2d` (momentum 0.1).
     BatchNorm2d,
 }
 
-/// One layer, perhaps followed by max(0, x).
+/// A layer, optionally followed by ReLU, max(0, x).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layer {
     /// The prefix of its tensors' names.
     pub name: String,
-    /// What it does.
+    /// The operation.
     pub operation: Operation,
-    /// What goes in.
+    /// The size of the input.
     pub input: Size,
-    /// What comes out.
+    /// The size of the output.
     pub output: Size,
-    /// Whether negative outputs become 0.
+    /// True if negative outputs become 0.
     pub relu: bool,
-    /// Where its parameters lie among all trained ones: weight, then bias.
+    /// The range of its parameters among all trained ones: weight, then bias.
     pub parameters: Range<usize>,
-    /// Where its running mean and then variance lie among all statistics; empty for most.
+    /// The range of its running mean and variance among all statistics; empty for most layers.
     pub statistics: Range<usize>,
 }
 
 /// A named tensor of a network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameter {
-    /// Its name in the safetensors file.
+    /// The name in the safetensors file.
     pub name: String,
-    /// Its axes, in PyTorch's order.
+    /// The shape, in PyTorch's order of axes.
     pub shape: Vec<usize>,
-    /// How it starts.
+    /// The initial values.
     pub start: Start,
-    /// Where its numbers lie among the trained parameters, or among the statistics.
+    /// The range of its numbers among the trained parameters, or among the statistics.
     pub range: Range<usize>,
 }
 
-/// How a tensor starts.
+/// The initial values of a tensor.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Start {
     /// Uniform in [−bound, bound).
     Uniform(f64),
-    /// All the same.
+    /// All equal.
     Constant(f32),
 }
 
 /// The layers of an autoencoder, in order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Network {
-    /// What it was made from.
+    /// The architecture from which it was built.
     pub architecture: Architecture,
-    /// From the image to the last convolution.
+    /// The layers from the image to the last convolution.
     pub encoder: Vec<Layer>,
-    /// The latent mean, from what the encoder gives.
+    /// The head for the latent mean, after the encoder.
     pub mean: Layer,
-    /// The logarithm of the latent variance, if variational, from the same.
+    /// The head for the logarithm of the latent variance, after the encoder, if variational.
     pub log_variance: Option<Layer>,
-    /// From the latent vector to the image.
+    /// The layers from the latent vector to the image.
     pub decoder: Vec<Layer>,
-    /// The trained tensors, one after the other.
+    /// The trained tensors, in the order of their ranges.
     pub parameters: Vec<Parameter>,
-    /// The running statistics, one after the other.
+    /// The running statistics, in the order of their ranges.
     pub statistics: Vec<Parameter>,
 }
 
@@ -125,17 +125,17 @@ fn len(size: Size) -> usize {
 }
 
 impl Layer {
-    /// Numbers that go in.
+    /// The number of input values.
     pub fn input_len(&self) -> usize {
         len(self.input)
     }
 
-    /// Numbers that come out.
+    /// The number of output values.
     pub fn output_len(&self) -> usize {
         len(self.output)
     }
 
-    /// Numbers in the weight; the rest of the parameters is the bias.
+    /// The number of values in the weight; the other parameters are the bias.
     pub fn weight_len(&self) -> usize {
         let shape = self.weight_shape();
         shape.iter().product()
@@ -156,7 +156,7 @@ impl Layer {
     }
 }
 
-/// Lays layers one after the other and counts their parameters.
+/// Appends layers and counts their parameters.
 #[derive(Default)]
 struct Builder {
     parameters: Vec<Parameter>,
@@ -176,7 +176,7 @@ impl Builder {
         };
         let norm = operation == Operation::BatchNorm2d;
         let shape = layer.weight_shape();
-        // PyTorch counts the fan-in of a tensor by its second axis, also for a transposed one.
+        // PyTorch takes the fan-in from a tensor's second axis, also for a transposed convolution.
         let bound = 1.0 / (shape.iter().skip(1).product::<usize>() as f64).sqrt();
         let starts = if norm {
             [Start::Constant(1.0), Start::Constant(0.0)]
@@ -206,13 +206,13 @@ fn push(list: &mut Vec<Parameter>, name: String, shape: Vec<usize>, start: Start
 }
 
 impl Network {
-    /// The encoder: per entry of `channels` a convolution (padding kernel ÷ 2) and ReLU, then one
-    /// linear head or two. The decoder mirrors it: a linear layer and ReLU, then transposed
-    /// convolutions (padding kernel ÷ 2, output padding stride − 1), the last without ReLU and cut
-    /// to the size of the input.
+    /// Builds the layers. The encoder has a convolution (padding kernel ÷ 2) and ReLU for each
+    /// entry of `channels`, then one linear head or two. The decoder mirrors it: a linear layer and
+    /// ReLU, then transposed convolutions (padding kernel ÷ 2, output padding stride − 1), the last
+    /// without ReLU and cropped to the size of the input.
     ///
     /// # Panics
-    /// If a size is 0 or beyond all numbers, or there are no channels.
+    /// If a size is 0 or overflows, or there are no channels.
     pub fn new(architecture: &Architecture) -> Self {
         let Architecture { input: [height, width], channels, kernel, stride, .. } = architecture;
         let (kernel, stride, padding) = (*kernel, *stride, kernel / 2);
@@ -264,30 +264,30 @@ impl Network {
         }
     }
 
-    /// How many numbers are trained.
+    /// The number of trained parameters.
     pub fn parameter_len(&self) -> usize {
         self.parameters.last().map_or(0, |last| last.range.end)
     }
 
-    /// How many numbers the running statistics hold.
+    /// The number of running statistics.
     pub fn statistic_len(&self) -> usize {
         self.statistics.last().map_or(0, |last| last.range.end)
     }
 
-    /// The trained tensors as they start: PyTorch's default, weights and biases uniform in
+    /// The initial values of the trained tensors: PyTorch's default, weights and biases uniform in
     /// ±1/√fan-in, where the fan-in of a transposed convolution is its output channels × kernel².
-    /// The n-th tensor is drawn from the stream (seed, [`Purpose::Weights`], n), its numbers in
-    /// row-major order, each from one 53-bit uniform number.
+    /// The n-th tensor is drawn from the stream (seed, [`Purpose::Weights`], n) in row-major order,
+    /// each value from one 53-bit uniform number.
     pub fn initial_parameters(&self, seed: u64) -> Vec<f32> {
         initial(&self.parameters, seed)
     }
 
-    /// The running statistics as they start: mean 0, variance 1.
+    /// The initial running statistics: mean 0, variance 1.
     pub fn initial_statistics(&self) -> Vec<f32> {
         initial(&self.statistics, 0)
     }
 
-    /// Named tensors from flat parameters and statistics.
+    /// Splits flat parameters and statistics into named tensors.
     pub fn to_tensors(&self, parameters: &[f32], statistics: &[f32]) -> Tensors {
         let named = |list: &[Parameter], values: &[f32]| -> Vec<(String, Tensor)> {
             let tensor = |p: &Parameter| Tensor {

@@ -1,12 +1,12 @@
-//! Networks: the only room that names dfdx and cudarc.
+//! Networks: the only module that uses dfdx and cudarc.
 //!
-//! - [`layers`]: architecture as data, with the names and starts of all tensors. It computes
-//!   nothing, so that any backend can lower it.
+//! - [`layers`]: architecture as data, with the names and initial values of all tensors. It computes
+//!   nothing, so that any backend can use it.
 //! - [`patches`], [`conv`], [`norm`], [`clip`]: kernels on slices.
-//! - [`stage`], [`machine`]: a network on the CPU, with buffers that live from batch to batch.
-//! - [`tape`]: one training step on dfdx's tape; it says what is dfdx's and what is ours.
-//! - [`backend`]: what a training asks of a device; [`cpu`] and [`cuda`] do it.
-//! - [`objective`], [`fit`], [`study`]: what is made small, the training, and a whole op.
+//! - [`stage`], [`cpu_network`]: a network on the CPU, with buffers reused from batch to batch.
+//! - [`tape`]: one training step on dfdx's tape.
+//! - [`backend`]: the interface between a training and a device; [`cpu`] and [`cuda`] implement it.
+//! - [`objective`], [`fit`], [`study`]: the loss, the training, and the common part of model ops.
 //!
 //! # The same model in PyTorch
 //!

@@ -1,8 +1,8 @@
 //! Batch normalisation of images, as PyTorch's `BatchNorm2d`, with ReLU.
 //!
-//! Per channel, over batch and pixels: y = γ·(x − μ)/√(σ² + ε) + β with the biased variance σ² and
-//! ε = 1e-5 in training; the running mean and (unbiased) variance, moved by a tenth each batch,
-//! when not.
+//! For each channel, over batch and pixels: y = γ·(x − μ)/√(σ² + ε) + β with ε = 1e-5. In training
+//! μ and σ² are the mean and the biased variance of the batch; otherwise they are the running mean
+//! and (unbiased) variance, which move by a tenth with each batch in training.
 
 use super::conv::mask;
 use super::rows::Rows;
@@ -11,22 +11,22 @@ use rayon::prelude::*;
 const EPSILON: f64 = 1e-5;
 const MOMENTUM: f64 = 0.1;
 
-/// Sizes of one normalisation.
+/// The sizes of a normalisation.
 #[derive(Clone, Copy, Debug)]
 pub struct Norm {
-    /// Channels of the image.
+    /// The number of channels of the image.
     pub channels: usize,
-    /// Pixels of a channel.
+    /// The number of pixels in a channel.
     pub area: usize,
-    /// Whether negative outputs become 0.
+    /// True if negative outputs become 0.
     pub relu: bool,
 }
 
-/// What a batch was scaled by: for each channel the mean and 1/√(σ² + ε).
+/// The normalisation of a batch: for each channel the mean and 1/√(σ² + ε).
 pub type Scale = Vec<[f64; 2]>;
 
 impl Norm {
-    /// Sums over batch and pixels per channel, taken image by image in order.
+    /// Sums over batch and pixels for each channel, image by image in order.
     fn sums(&self, batch: usize, term: impl Fn(usize, usize, usize) -> [f64; 2] + Sync) -> Scale {
         let images: Vec<Scale> = (0..batch)
             .into_par_iter()
@@ -49,7 +49,7 @@ impl Norm {
         sums
     }
 
-    /// Mean and scale of this batch; `statistics` (means, then variances) move towards them.
+    /// The mean and scale of this batch; `statistics` (means, then variances) move towards them.
     pub fn measure(&self, input: Rows<'_>, batch: usize, statistics: &mut [f32]) -> Scale {
         let count = (batch * self.area) as f64;
         let sums = self.sums(batch, |image, _, at| [f64::from(input.row(image)[at]), 0.0]);
@@ -72,14 +72,14 @@ impl Norm {
         scale
     }
 
-    /// Mean and scale from the running statistics.
+    /// The mean and scale from the running statistics.
     pub fn remembered(&self, statistics: &[f32]) -> Scale {
         let (means, variances) = statistics.split_at(self.channels);
         let both = means.iter().zip(variances);
         both.map(|(m, v)| [f64::from(*m), 1.0 / (f64::from(*v) + EPSILON).sqrt()]).collect()
     }
 
-    /// One image; parameters are γ, then β.
+    /// Normalises one image; parameters are γ, then β.
     pub fn forward(&self, parameters: &[f32], scale: &Scale, input: &[f32], output: &mut [f32]) {
         let (gamma, beta) = parameters.split_at(self.channels);
         let least = if self.relu { 0.0 } else { f32::NEG_INFINITY };
@@ -94,7 +94,7 @@ impl Norm {
         }
     }
 
-    /// Turns the gradient of the output, in place, into that of the input, and gives that of the
+    /// Replaces the gradient of the output by that of the input, and returns that of the
     /// parameters.
     pub fn backward(
         &self,

@@ -1,4 +1,4 @@
-//! What a model is trained to make small.
+//! The loss that a training minimises.
 //!
 //! loss = reconstruction + β·KL, where for clips x, reconstructions x̂ and latent units j
 //!
@@ -35,25 +35,25 @@ pub enum BetaSchedule {
     Cyclical,
 }
 
-/// The weight of the KL term.
+/// The weight of the KL term over the epochs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Beta {
     /// The full weight.
     pub beta: f64,
-    /// How it is reached.
+    /// The schedule by which it is reached.
     pub schedule: BetaSchedule,
-    /// Epochs of the linear warm-up.
+    /// The number of epochs of the linear warm-up.
     pub warmup_epochs: u32,
-    /// Epochs of a cycle.
+    /// The number of epochs of a cycle.
     pub cycle_epochs: u32,
-    /// The share of a cycle in which the weight rises.
+    /// The fraction of a cycle in which the weight rises.
     pub cycle_ratio: f64,
 }
 
 impl Beta {
     /// The weight in epoch e = 1, 2, ...: β, or β·min(1, e / warm-up), or β·min(1, t / ratio) with
-    /// t = (((e − 1) mod cycle) + 1) / cycle. It depends on the epoch alone, never on how many
-    /// there will be.
+    /// t = (((e − 1) mod cycle) + 1) / cycle. It depends on the epoch alone, never on the total
+    /// number of epochs.
     pub fn at(&self, epoch: u64) -> f64 {
         let rise = match self.schedule {
             BetaSchedule::Constant => 1.0,
@@ -70,33 +70,33 @@ impl Beta {
 /// The loss of a model.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Objective {
-    /// How squared errors of a clip are put together.
+    /// The reduction of the squared errors of a clip.
     pub reconstruction: Reduction,
-    /// How the KL terms of a clip are put together.
+    /// The reduction of the KL terms of a clip.
     pub kl: Reduction,
     /// The weight of the KL term.
     pub beta: Beta,
-    /// Nats below which a latent unit's KL, averaged over the batch, does not count.
+    /// The nats below which a latent unit's KL, averaged over the batch, is not penalised.
     pub free_bits: f64,
 }
 
 impl Objective {
-    /// What β amounts to when both terms are sums: β, × pixels if the reconstruction is averaged,
-    /// ÷ latent units if the KL is.
+    /// The equivalent β if both terms are sums: β, × pixels if the reconstruction is averaged, ÷
+    /// latent units if the KL is.
     pub fn effective_beta(&self, pixels: usize, latent: usize) -> f64 {
         let over = |reduction, n| if reduction == Reduction::Mean { n as f64 } else { 1.0 };
         self.beta.beta * over(self.reconstruction, pixels) / over(self.kl, latent)
     }
 }
 
-/// The terms of a loss.
+/// The loss with its terms.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Losses {
-    /// What is made small.
+    /// The loss.
     pub loss: f64,
     /// The reconstruction term.
     pub reconstruction: f64,
-    /// The KL term before β and free bits; 0 without one.
+    /// The KL term before β and free bits; 0 for a plain autoencoder.
     pub kl: f64,
 }
 

@@ -1,53 +1,51 @@
-//! The geometry that a convolution and its transpose share, and the moves of data on it.
+//! The geometry that a convolution and its transpose share, and data movements on it.
 //!
-//! Both layers connect a *wide* image (input of the convolution, output of the transposed one) to
-//! a *narrow* image. Narrow pixel (i, j) and tap (a, b) of a kernel meet wide pixel
-//! (i·stride + a − padding, j·stride + b − padding); what falls outside the wide image is zero or
-//! is dropped.
+//! Both layers connect a *wide* image (input of the convolution, output of the transposed one) to a
+//! *narrow* image. Tap (a, b) of the kernel at narrow pixel (i, j) reads wide pixel (i·stride + a −
+//! padding, j·stride + b − padding); pixels outside the wide image are zero or are dropped.
 //!
 //! Every `stride`-th pixel of the wide image, along both axes, makes a *plane*, with a border of
-//! zeros as wide as the taps reach. Planes and the narrow image share one pitch, so that what a
-//! tap meets, over all narrow pixels, is one run of a plane: laying out the matrix for a product
-//! (im2col) is copying long runs, and its adjoint (col2im) is adding them. The price is a gap of a
-//! few columns at the end of each narrow row, whose values count for nothing. A narrow image with
-//! gaps is a *grid*.
+//! zeros as wide as the taps reach. Planes and the narrow image share one pitch, so that the pixels
+//! read by a tap, over all narrow pixels, are one run of a plane: laying out the matrix for a
+//! product (im2col) copies long runs, and its adjoint (col2im) adds them. The price is a gap of a
+//! few columns at the end of each narrow row, whose values are ignored. A narrow image with gaps is
+//! a *grid*.
 
 use std::ops::Range;
 
-/// Which wide pixels each narrow pixel meets.
+/// The geometry: the wide pixels that each narrow pixel reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patches {
-    /// Channels of the wide image.
+    /// The number of channels of the wide image.
     pub channels: usize,
     /// Rows and columns of the wide image.
     pub wide: [usize; 2],
     /// Rows and columns of the narrow image.
     pub narrow: [usize; 2],
-    /// Taps along each axis.
+    /// The kernel size along each axis.
     pub kernel: usize,
-    /// Wide pixels from one narrow pixel to the next.
+    /// The number of wide pixels from one narrow pixel to the next.
     pub stride: usize,
-    /// Wide pixels by which the first tap lies before the image.
+    /// The number of wide pixels by which the first tap lies before the image.
     pub padding: usize,
 }
 
-/// An image that is read once more: what is added to each channel, and whether what is then
-/// negative becomes 0, is still to be done.
+/// An image to which a bias and ReLU are still to be applied when it is read.
 #[derive(Clone, Copy)]
 pub struct Image<'a> {
-    /// Row after row, channel after channel.
+    /// The values, row after row, channel after channel.
     pub values: &'a [f32],
-    /// From the start of a row to that of the next.
+    /// The distance from the start of a row to that of the next.
     pub pitch: usize,
-    /// What is added to each channel.
+    /// The bias of each channel.
     pub bias: Option<&'a [f32]>,
-    /// Whether negative values become 0.
+    /// True if negative values become 0.
     pub relu: bool,
 }
 
 impl Image<'_> {
     fn start(&self, channel: usize) -> f32 {
-        // Of the two zeros, this one changes no number it is added to.
+        // Adding −0 changes no number, unlike +0.
         self.bias.map_or(-0.0, |bias| bias[channel])
     }
 
@@ -56,7 +54,8 @@ impl Image<'_> {
     }
 }
 
-/// A value with its bias, raised to `least`. As written, NaN stays NaN and is noticed.
+/// A value with its bias, raised to `least`. The form of the comparison keeps NaN, so that it is
+/// noticed.
 #[inline(always)]
 fn finish(value: f32, start: f32, least: f32) -> f32 {
     let value = value + start;
@@ -64,44 +63,45 @@ fn finish(value: f32, start: f32, least: f32) -> f32 {
 }
 
 impl Patches {
-    /// Rows of the gathered matrix: wide channels × kernel × kernel.
+    /// The number of rows of the gathered matrix: wide channels × kernel × kernel.
     pub fn taps(&self) -> usize {
         self.channels * self.kernel * self.kernel
     }
 
-    /// Numbers in the wide image.
+    /// The number of values in the wide image.
     pub fn wide_len(&self) -> usize {
         self.channels * self.wide[0] * self.wide[1]
     }
 
-    /// Numbers in one channel of the narrow image.
+    /// The number of values in one channel of the narrow image.
     pub fn narrow_area(&self) -> usize {
         self.narrow[0] * self.narrow[1]
     }
 
-    /// Numbers in one channel of a grid; columns of the gathered matrix.
+    /// The number of values in one channel of a grid, which is the number of columns of the
+    /// gathered matrix.
     pub fn grid_area(&self) -> usize {
         self.narrow[0] * self.pitch()
     }
 
-    /// Numbers in the planes of all channels.
+    /// The number of values in the planes of all channels.
     pub fn planes_len(&self) -> usize {
         self.channels * self.stride * self.stride * self.plane_len()
     }
 
-    /// Where a tap lies: (whole strides from the narrow pixel, phase within a stride).
+    /// The position of a tap: (whole strides from the narrow pixel, phase within a stride).
     fn reach(&self, tap: usize) -> (isize, usize) {
         let offset = tap as isize - self.padding as isize;
         let stride = self.stride as isize;
         (offset.div_euclid(stride), offset.rem_euclid(stride) as usize)
     }
 
-    /// Whole strides by which taps lie before the narrow pixel, at most.
+    /// The largest number of whole strides by which a tap lies before the narrow pixel.
     fn border(&self) -> usize {
         self.reach(0).0.unsigned_abs().max(self.reach(self.kernel - 1).0.min(0).unsigned_abs())
     }
 
-    /// Whole strides between the first and the last tap, or from the pixel itself.
+    /// The number of whole strides between the first and the last tap, or from the pixel itself.
     fn span(&self) -> usize {
         (self.reach(self.kernel - 1).0.max(0) + self.border() as isize) as usize
     }
@@ -118,7 +118,7 @@ impl Patches {
         self.plane_rows() * self.pitch() + self.span()
     }
 
-    /// The wide image `values`, with nothing left to do.
+    /// The wide image `values`, without bias and ReLU.
     pub fn plain<'a>(&self, values: &'a [f32]) -> Image<'a> {
         Image { values, pitch: self.wide[1], bias: None, relu: false }
     }
@@ -133,7 +133,7 @@ impl Patches {
         dispatch!(split_avx512, split_avx2, split_plain, (self, wide, planes))
     }
 
-    /// For each row of the gathered matrix, the run of the planes that it is.
+    /// The run of the planes that forms each row of the gathered matrix.
     fn runs(&self) -> impl Iterator<Item = Range<usize>> {
         let (border, pitch, stride) = (self.border() as isize, self.pitch(), self.stride);
         let (kernel, plane, area) = (self.kernel, self.plane_len(), self.grid_area());
@@ -147,27 +147,27 @@ impl Patches {
         })
     }
 
-    /// `matrix[c, a, b, i, j]` = what tap (a, b) of narrow pixel (i, j) meets in channel c; of the
-    /// columns (i, j) only some.
+    /// Gathers a range of the columns (i, j): `matrix[c, a, b, i, j]` is the wide pixel of channel
+    /// c that tap (a, b) reads at narrow pixel (i, j).
     pub fn gather(&self, planes: &[f32], columns: Range<usize>, matrix: &mut [f32]) {
         for (run, row) in self.runs().zip(matrix.chunks_exact_mut(columns.len())) {
             row.copy_from_slice(&planes[run][columns.clone()]);
         }
     }
 
-    /// The adjoint of [`Patches::gather`]: adds up what meets each wide pixel. Gaps of the matrix
-    /// have to be 0.
+    /// The adjoint of [`Patches::gather`]: adds the entries of the matrix to their wide pixels.
+    /// Gaps of the matrix must be 0.
     pub fn scatter(&self, matrix: &[f32], planes: &mut [f32]) {
         dispatch!(scatter_avx512, scatter_avx2, scatter_plain, (self, matrix, planes))
     }
 
-    /// Puts the planes together to the wide image, adds its bias to each channel, and sets negative
+    /// Combines the planes to the wide image, adds its bias to each channel, and sets negative
     /// values to 0 if `relu`.
     pub fn merge(&self, planes: &[f32], bias: Option<&[f32]>, relu: bool, wide: &mut [f32]) {
         dispatch!(merge_avx512, merge_avx2, merge_plain, (self, planes, bias, relu, wide))
     }
 
-    /// Narrow image to grid, one channel after the other: gaps are 0.
+    /// Converts a narrow image to a grid, one channel after the other, with gaps of 0.
     pub fn spread(&self, narrow: &[f32], grid: &mut [f32]) {
         let (columns, lines) = (self.narrow[1], grid.chunks_exact_mut(self.pitch()));
         for (line, row) in lines.zip(narrow.chunks_exact(columns)) {
@@ -176,7 +176,8 @@ impl Patches {
         }
     }
 
-    /// Grid to narrow image: each channel's bias is added, and negative values become 0 if `relu`.
+    /// Converts a grid to a narrow image: adds each channel's bias, and sets negative values to 0
+    /// if `relu`.
     pub fn close(&self, grid: &[f32], bias: Option<&[f32]>, relu: bool, narrow: &mut [f32]) {
         dispatch!(close_avx512, close_avx2, close_plain, (self, grid, bias, relu, narrow))
     }
@@ -199,7 +200,7 @@ fn split_body(p: &Patches, wide: Image<'_>, planes: &mut [f32]) {
     for (index, plane) in planes.chunks_exact_mut(p.plane_len()).enumerate() {
         let (c, qy, qx) = (index / stride / stride, index / stride % stride, index % stride);
         let (image, start) = (&wide.values[c * rows * wide.pitch..], wide.start(c));
-        // Only as many columns as the wide image has in this phase, and as taps can meet.
+        // Limited to the columns that the wide image has in this phase, and that taps can read.
         let count = columns.saturating_sub(qx).div_ceil(stride).min(pitch - border);
         for (row, line) in plane.chunks_mut(pitch).enumerate() {
             let y = (row as isize - border as isize) * stride as isize + qy as isize;
@@ -233,7 +234,7 @@ fn merge_body(p: &Patches, planes: &[f32], bias: Option<&[f32]>, relu: bool, wid
         let (c, y) = (line / rows, line % rows);
         let start = bias.map_or(0.0, |bias| bias[c]);
         let row = y / stride + border;
-        // What no tap meets keeps the start.
+        // Pixels that no tap reads keep the start value.
         let met = if row < plane_rows { columns.min((pitch - border) * stride) } else { 0 };
         out[met..].fill(finish(0.0, start, least));
         let phase = |qx: usize| {
@@ -255,7 +256,7 @@ fn close_body(p: &Patches, grid: &[f32], bias: Option<&[f32]>, relu: bool, narro
     }
 }
 
-/// `finish` of every `stride`-th number, from the first.
+/// Applies `finish` to every `stride`-th number, from the first.
 #[inline(always)]
 fn take(from: &[f32], stride: usize, finish: impl Fn(f32) -> f32, to: &mut [f32]) {
     match stride {
@@ -271,7 +272,7 @@ fn take(from: &[f32], stride: usize, finish: impl Fn(f32) -> f32, to: &mut [f32]
     }
 }
 
-/// `to[x] = finish(phase(x mod stride)[x div stride])`.
+/// Interleaves phases: `to[x] = finish(phase(x mod stride)[x div stride])`.
 #[inline(always)]
 fn weave<'a>(
     phase: impl Fn(usize) -> &'a [f32],
@@ -325,8 +326,8 @@ pub(super) mod tests {
         )
     }
 
-    /// Calls `meet(tap, narrow pixel, wide pixel)` for all that meet; taps and wide pixels are
-    /// counted over all channels.
+    /// Calls `meet(tap, narrow pixel, wide pixel)` for all combinations; taps and wide pixels are
+    /// numbered over all channels.
     pub fn meetings(p: &Patches, mut meet: impl FnMut(usize, usize, usize)) {
         for tap in 0..p.taps() {
             let (c, a, b) = (tap / p.kernel / p.kernel, tap / p.kernel % p.kernel, tap % p.kernel);

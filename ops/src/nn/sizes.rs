@@ -1,27 +1,28 @@
-//! How large a network is: the sizes of its images, its parameters, and the memory that training
-//! takes. What outgrows every machine is refused before anything is laid out.
+//! The size of a network: its images, its parameters, and the memory of a training. A network that
+//! is too large for any machine is refused before it is built.
 
 use super::fit::Plan;
 use super::layers::{Architecture, Size};
 use crate::op::OpError;
 use cache::Shape;
 
-/// The most parameters a network may have, and the most bytes a training may take.
+/// The largest number of parameters of a network, and of bytes of a training.
 const MOST: [f64; 2] = [2.5e8, 6.4e10];
-/// The most numbers of an image, and how many times as many as a clip has.
+/// The largest number of values in an image, and the largest ratio to those of a clip.
 const MOST_IMAGE: f64 = 1.6e7;
 const MOST_GROWN: f64 = 4.0;
 /// The sizes of the images of a network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sizes {
-    /// After each convolution of the encoder.
+    /// The sizes after each convolution of the encoder.
     pub encoder: Vec<Size>,
-    /// After each convolution of the decoder; the last one is cut to the size of the input.
+    /// The sizes after each convolution of the decoder; the last one is cropped to the size of the
+    /// input.
     pub decoder: Vec<Size>,
 }
 
 impl Sizes {
-    /// Numbers in all images of one clip, and in the largest of them.
+    /// The number of values in all images of one clip, and in the largest of them.
     pub fn values(&self) -> Option<(usize, usize)> {
         let mut images = self.encoder.iter().chain(&self.decoder);
         images.try_fold((0_usize, 0), |(all, largest), &size| {
@@ -33,7 +34,7 @@ impl Sizes {
 
 impl Architecture {
     /// The sizes of all images: each convolution (padding kernel ÷ 2) shrinks them, and the decoder
-    /// grows them again by at least as much. `None` where a size is beyond all numbers.
+    /// enlarges them by at least as much. `None` if a size overflows.
     pub fn sizes(&self) -> Option<Sizes> {
         let (kernel, stride, padding) = (self.kernel, self.stride, self.kernel / 2);
         let shrink = |n: usize| {
@@ -68,7 +69,7 @@ fn image(row: &[usize]) -> Result<[usize; 2], OpError> {
     }
 }
 
-/// A network whose decoder outgrows every machine.
+/// The error of a network whose decoder is too large for any machine.
 fn too_large(a: &Architecture, numbers: &str) -> OpError {
     let (count, stride) = (a.channels.len(), a.stride);
     let message = format!(
@@ -81,18 +82,19 @@ fn too_large(a: &Architecture, numbers: &str) -> OpError {
     ))
 }
 
-/// What a network takes, in numbers; in floating point, since silly sizes would not fit whole ones.
+/// The numbers of values that a network holds, in floating point, since absurd sizes would overflow
+/// whole numbers.
 struct Cost {
-    /// Trained parameters.
+    /// The number of trained parameters.
     parameters: f64,
-    /// Values of all layers, for one clip.
+    /// The number of values of all layers, for one clip.
     values: f64,
-    /// Values of the largest image.
+    /// The number of values of the largest image.
     largest: f64,
 }
 
 impl Cost {
-    /// `None` where a size is beyond all numbers.
+    /// The cost of an architecture; `None` if a size overflows.
     fn of(a: &Architecture) -> Option<Self> {
         let sizes = a.sizes()?;
         let (values, largest) = sizes.values()?;
@@ -108,23 +110,23 @@ impl Cost {
         let parameters = convolutions(1, &sizes.encoder)
             + convolutions(last[0], &sizes.decoder)
             + dense * features * a.latent as f64;
-        // Batch normalisation keeps what it reads as well.
+        // Batch normalisation stores its input as well.
         let kept = if a.batch_norm { 2.0 } else { 1.0 };
         let clip = (a.input[0] * a.input[1]) as f64;
         let values = kept * values as f64 + features + clip;
         Some(Self { parameters, values, largest: largest as f64 })
     }
 
-    /// Bytes of a training with so many clips a batch, the clips themselves aside: the values of all
-    /// layers and their gradients on the way back; parameters, gradients and Adam's averages, twice
-    /// while a state is kept.
+    /// The bytes of a training with `batch` clips in a batch, without the clips themselves: the
+    /// values of all layers and their gradients; parameters, gradients and Adam's averages, twice
+    /// while a checkpoint is saved.
     fn bytes(&self, batch: f64) -> f64 {
         4.0 * (batch * (self.values + self.largest) + 10.0 * self.parameters)
     }
 }
 
 impl Plan {
-    /// The plan for clips of this shape, unless it would not fit any machine.
+    /// The plan for clips of this shape, or an error if it would not fit any machine.
     pub(super) fn on(mut self, row: &[usize], clips: Option<usize>) -> Result<Self, OpError> {
         let a = &mut self.architecture;
         a.input = image(row)?;
@@ -143,7 +145,7 @@ impl Plan {
             return Err(OpError::param("channels", message)
                 .help("use fewer channels or latent units, or a larger stride"));
         }
-        // An image that the decoder makes far larger than the clip is no use for any batch.
+        // An image of the decoder that is far larger than the clip is useless for any batch.
         if size.largest > MOST_GROWN * (a.input[0] * a.input[1]) as f64 && size.largest > MOST_IMAGE
         {
             return Err(too_large(a, &format!("{:.1e} numbers", size.largest)));
@@ -157,7 +159,7 @@ impl Plan {
         Ok(self)
     }
 
-    /// Bytes of memory that training on these clips takes, on the CPU.
+    /// The bytes of memory that training on these clips takes on the CPU.
     pub fn memory(&self, inputs: &[Option<Shape>], examples: usize) -> Option<u64> {
         let input = inputs.first()?.as_ref()?;
         let (clips, row) = (input.rows?, input.row.as_ref()?);

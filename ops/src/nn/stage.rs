@@ -1,8 +1,9 @@
-//! Stages: layers that run over a batch in one go, with the values that their gradients need.
+//! Stages: groups of layers that run over a batch together, with the values that their gradients
+//! need.
 //!
-//! Convolutions that follow each other are one stage: each image passes through all of them while
-//! it is in the cache. Gradients of parameters are summed over a fixed number of parts of the
-//! batch and then over the parts in order, so that they do not depend on the number of threads.
+//! Consecutive convolutions form one stage: each image passes through all of them while it is in
+//! the cache. Gradients of parameters are summed within a fixed number of parts of the batch and
+//! then over the parts in order, so that they do not depend on the number of threads.
 
 use super::conv::{Conv, Scratch, chain, mask};
 use super::layers::{Layer, Operation};
@@ -12,23 +13,23 @@ use crate::math::matmul::{Matrix, multiply_parallel, read_in_place};
 use rayon::prelude::*;
 use std::{cell::RefCell, ops::Range};
 
-/// Parts of a batch that sum their gradients on their own.
+/// The number of parts of a batch whose gradients are summed separately.
 const PARTS: usize = 16;
 
-/// Layers that run in one go.
+/// Layers that run together.
 pub struct Stage {
     work: Work,
-    /// Where the parameters lie among those of the network.
+    /// The range of the parameters among those of the network.
     pub parameters: Range<usize>,
-    /// Where the statistics lie among those of the network.
+    /// The range of the statistics among those of the network.
     pub statistics: Range<usize>,
-    /// Numbers that go in for each row.
+    /// The number of input values for each row.
     pub input_len: usize,
-    /// Numbers that come out for each row.
+    /// The number of output values for each row.
     pub output_len: usize,
-    /// Numbers that all its layers give for each row.
+    /// The number of values that all its layers give for each row.
     record: usize,
-    /// Numbers kept for each row: the record in training, the output otherwise.
+    /// The number of values stored for each row: the record in training, the output otherwise.
     kept: usize,
     values: Vec<f32>,
     /// The weight of a dense layer, transposed; empty until it is needed.
@@ -41,7 +42,7 @@ enum Work {
     Norm(Norm, Scale),
 }
 
-/// Scratch of one thread.
+/// The scratch buffers of one thread.
 #[derive(Default)]
 struct StageBuffers {
     room: Scratch,
@@ -49,7 +50,7 @@ struct StageBuffers {
 }
 
 impl StageBuffers {
-    /// Scratch for `len` numbers beside that of the kernels.
+    /// A buffer for `len` numbers, with the scratch buffers of the kernels.
     fn split(&mut self, len: usize) -> (&mut Scratch, &mut [f32]) {
         if self.spare.len() < len {
             self.spare.resize(len, 0.0);
@@ -62,7 +63,7 @@ thread_local! {
     static BENCH: RefCell<StageBuffers> = RefCell::default();
 }
 
-/// The stages of layers in a row.
+/// Groups consecutive layers into stages.
 pub fn stages(layers: &[Layer]) -> Vec<Stage> {
     read_in_place();
     let mut stages: Vec<Stage> = Vec::new();
@@ -101,18 +102,18 @@ pub fn stages(layers: &[Layer]) -> Vec<Stage> {
 }
 
 impl Stage {
-    /// Drops what was made of parameters that are about to change.
+    /// Drops values derived from parameters that are about to change.
     pub fn forget(&mut self) {
         self.turned.clear();
     }
 
-    /// What came out for each row of the batch.
+    /// The output for each row of the batch.
     pub fn output(&self) -> Rows<'_> {
         Rows::at_end(&self.values, self.kept, self.output_len)
     }
 
-    /// Runs the layers on `batch` rows. In training, batch normalisation measures the batch and
-    /// moves `statistics`; otherwise it uses them.
+    /// Runs the layers on `batch` rows. In training, batch normalisation uses the statistics of the
+    /// batch and updates `statistics`; otherwise it uses `statistics`.
     pub fn forward(
         &mut self,
         parameters: &[f32],
@@ -136,7 +137,7 @@ impl Stage {
                     if !training && convs.iter().all(Conv::narrows) {
                         return chain(convs, parameters, input.row(image), kept, &mut bench.room);
                     }
-                    // What is not kept passes through room that stays in the cache.
+                    // Values that are not stored go through a buffer that stays in the cache.
                     let (room, mut passing) = bench.split(passing);
                     let (mut input, mut kept, mut left) = (input.row(image), kept, parameters);
                     for (at, conv) in convs.iter().enumerate() {
@@ -152,7 +153,8 @@ impl Stage {
             Work::Dense { relu } => {
                 let (weight, bias) = parameters.split_at(len * self.input_len);
                 let weight = if self.input_len > len {
-                    // Long rows, far apart, are slow to rearrange for the product; this is not.
+                    // Long rows, far apart, are slow to pack for the product; transposed ones are
+                    // not.
                     if self.turned.is_empty() {
                         turn(weight, self.input_len, &mut self.turned);
                     }
@@ -183,8 +185,9 @@ impl Stage {
         }
     }
 
-    /// From the gradient of the output (which is used up) to those of the parameters (added at
-    /// their place among those of the network) and of the input (if wanted; added if `add`).
+    /// Computes the gradients of the parameters and of the input from that of the output, which is
+    /// overwritten. Those of the parameters are added at their positions among those of the
+    /// network; that of the input is optional, and added if `add` is set.
     #[expect(clippy::too_many_arguments, reason = "values and gradients of three things")]
     pub fn backward(
         &self,
@@ -312,7 +315,7 @@ fn turn(from: &[f32], width: usize, to: &mut Vec<f32>) {
     });
 }
 
-/// Backward through all convolutions of a stage, for one image.
+/// Runs all convolutions of a stage backward for one image.
 #[expect(clippy::too_many_arguments, reason = "values and gradients of three things")]
 fn image_backward(
     convs: &[Conv],

@@ -1,5 +1,4 @@
-//! A model op from inputs to outputs: checks, training, encoding, and what a reader should know of
-//! the result.
+//! A model op from inputs to outputs: checks, training, encoding, and warnings about the result.
 
 use super::backend::{Backend, Encodings};
 use super::cpu_network::{LOG_VARIANCE, kl_divergence};
@@ -8,7 +7,7 @@ use super::fit::{Epoch, Plan};
 use crate::op::{Ctx, Inputs, OpError, Outputs, Port};
 use cache::{Array, Artifact, Kind, Shape, Table};
 
-/// What every model reads.
+/// The input port of every model.
 pub const FEATURES: Port = Port::new(
     "features",
     &[Kind::Spectrogram, Kind::Matrix],
@@ -22,20 +21,20 @@ pub const LATENT_STD: Port =
 /// The port that holds the weights.
 pub const MODEL: Port =
     Port::new("model", &[Kind::Model], "the weights, under the names of the PyTorch module");
-/// The port that holds the course of the training.
+/// The port with the history of the training.
 pub const HISTORY: Port = Port::new(
     "history",
     &[Kind::History],
     "per epoch: `epoch`, `loss`, `reconstruction`, `kl`, `beta`, `learning_rate`, `validation`; an \
      export adds `seconds`",
 );
-/// The port that holds some clips and what the model makes of them.
+/// The port with some clips and their reconstructions.
 pub const RECONSTRUCTION: Port = Port::new(
     "reconstruction",
     &[Kind::Spectrogram, Kind::Matrix],
     "evenly spaced clips: `features` as reconstructed from the latent mean, and the `original`",
 );
-/// The port that says which latent units are in use.
+/// The port with the diagnostics of the latent units.
 pub const DIAGNOSTICS: Port = Port::new(
     "diagnostics",
     &[Kind::Diagnostics],
@@ -43,8 +42,8 @@ pub const DIAGNOSTICS: Port = Port::new(
      0.01 kl_divergence, or, without a KL, the variance above 0.01)",
 );
 
-/// A latent unit of a plain autoencoder counts as active when its mean varies more than this, one
-/// of a variational one when its KL is above this many nats.
+/// The threshold above which a latent unit counts as active: for the variance of its mean in a
+/// plain autoencoder, and for its KL in nats in a variational one.
 const ACTIVE: f64 = 0.01;
 
 impl Plan {
@@ -73,7 +72,7 @@ impl Plan {
         Ok(shapes)
     }
 
-    /// Bytes of a GPU's memory that training on these clips takes, kernels aside.
+    /// The bytes of GPU memory that training on these clips takes, without kernels.
     pub fn gpu_memory(&self, inputs: &[Option<Shape>]) -> Option<u64> {
         let input = inputs.first()?.as_ref()?;
         let clips = input.rows?;
@@ -82,10 +81,10 @@ impl Plan {
         Some(cuda::plan::Plan::new(&plan.network(), plan.precision, clips, capacity).bytes)
     }
 
-    /// Trains, encodes every clip, and packs all outputs.
+    /// Trains, encodes every clip, and builds all outputs.
     ///
     /// # Errors
-    /// When the clips are unfit, when training fails, or when the run is cancelled.
+    /// When the clips are not usable, when training fails, or when the run is cancelled.
     pub fn study(
         self,
         inputs: &Inputs<'_>,
@@ -163,7 +162,7 @@ impl Plan {
     }
 }
 
-/// What a reader of the weights needs to build the network.
+/// The metadata with which a reader of the weights can build the network.
 fn describe(plan: &Plan) -> Vec<(&'static str, serde_json::Value)> {
     let a = &plan.architecture;
     vec![
@@ -196,7 +195,7 @@ fn encode(backend: &mut dyn Backend, clips: usize, cx: &Ctx<'_>) -> Result<Laten
 }
 
 impl Latents {
-    /// Nats per unit, averaged over the clips.
+    /// The KL divergence of each unit in nats, averaged over the clips.
     fn kl(&self) -> Option<Vec<f64>> {
         let log_variances = self.log_variances.as_ref()?;
         let mut sums = vec![0.0; self.units];
@@ -228,7 +227,7 @@ impl Latents {
     }
 }
 
-/// (Σλ)²/Σλ² over the eigenvalues λ of a covariance: how many directions the cloud really has.
+/// The participation ratio (Σλ)²/Σλ² of the eigenvalues λ of a covariance: the effective dimension.
 fn participation(covariance: &[f64], units: usize) -> f64 {
     let trace: f64 = (0..units).map(|j| covariance[j * units + j]).sum();
     let squares: f64 = covariance.iter().map(|x| x * x).sum();
@@ -241,7 +240,7 @@ fn matrix(ids: &[String], values: &[f32], width: usize) -> Artifact {
     Artifact::table(Kind::Matrix, table)
 }
 
-/// Evenly spaced clips, as they are and as the model makes them from their latent means.
+/// Evenly spaced clips, and their reconstructions from the latent means.
 fn reconstruct(
     backend: &mut dyn Backend,
     ids: &[String],
@@ -262,7 +261,7 @@ fn reconstruct(
     Ok(Artifact { kind: input.kind, meta: input.meta.clone(), data: cache::Data::Table(table) })
 }
 
-/// Values of parameters that are left out.
+/// Defaults of parameters.
 pub mod defaults {
     use crate::params::{Fraction, NonNegative, Positive};
     use std::num::{NonZeroU32, NonZeroUsize};
@@ -270,27 +269,27 @@ pub mod defaults {
     fn whole(n: usize) -> NonZeroUsize {
         NonZeroUsize::new(n).expect("not zero")
     }
-    /// Numbers in the latent vector.
+    /// The number of latent units.
     pub fn latent() -> NonZeroUsize {
         whole(32)
     }
-    /// Channels of the convolutions.
+    /// The channels of the convolutions.
     pub fn channels() -> Vec<NonZeroUsize> {
         [32, 64, 128].map(whole).to_vec()
     }
-    /// Taps along each axis.
+    /// The kernel size along each axis.
     pub fn kernel() -> NonZeroUsize {
         whole(3)
     }
-    /// Step of the kernel.
+    /// The stride of the kernel.
     pub fn stride() -> NonZeroUsize {
         whole(2)
     }
-    /// Passes over the clips.
+    /// The number of passes over the clips.
     pub fn epochs() -> NonZeroU32 {
         NonZeroU32::new(35).expect("not zero")
     }
-    /// Clips per step.
+    /// The number of clips in a step.
     pub fn batch_size() -> NonZeroUsize {
         whole(128)
     }
@@ -298,15 +297,15 @@ pub mod defaults {
     pub fn learning_rate() -> Positive {
         Positive::try_from(1e-3).expect("above zero")
     }
-    /// None.
+    /// Zero.
     pub fn zero() -> NonNegative {
         NonNegative::try_from(0.0).expect("at least zero")
     }
-    /// No share.
+    /// The fraction 0.
     pub fn no_share() -> Fraction {
         Fraction::try_from(0.0).expect("from zero to one")
     }
-    /// Half.
+    /// The fraction ½.
     pub fn half() -> Fraction {
         Fraction::try_from(0.5).expect("from zero to one")
     }
@@ -314,11 +313,11 @@ pub mod defaults {
     pub fn beta() -> NonNegative {
         NonNegative::try_from(4.0).expect("at least zero")
     }
-    /// Epochs of a warm-up or of a cycle.
+    /// The number of epochs of a warm-up or of a cycle.
     pub fn ten() -> NonZeroU32 {
         NonZeroU32::new(10).expect("not zero")
     }
-    /// Clips whose reconstruction is kept.
+    /// The number of clips whose reconstruction is kept.
     pub fn examples() -> NonZeroUsize {
         whole(8)
     }

@@ -1,15 +1,15 @@
 //! One training step on dfdx's tape.
 //!
-//! What is whose: the tape, the parameters and their gradients, Adam, and the arithmetic on latent
-//! vectors (reparameterisation, KL, free bits, the sum of the loss) are dfdx's. The stages of the
-//! network and the squared error are operations of our own on that tape: dfdx has no convolution
-//! on stable Rust. Large activations stay in the [`CpuNetwork`], whose buffers live from step to step;
-//! on the tape stands a handle of one number for each, which keeps the order of operations. The
-//! machine also has a copy of the parameters, for its kernels to read.
+//! dfdx provides the tape, the parameters and their gradients, Adam, and the arithmetic on latent
+//! vectors (reparameterisation, KL, free bits, the sum of the loss). The stages of the network and
+//! the squared error are custom operations on that tape, since dfdx has no convolution on stable
+//! Rust. Large activations stay in the [`CpuNetwork`], whose buffers are reused from step to step;
+//! the tape has a handle of one number for each, which keeps the order of operations. The network
+//! also has a copy of the parameters for its kernels.
 //!
 //! Adam (β₁ = 0.9, β₂ = 0.999, ε = 1e-8 outside the root, both averages corrected for their start)
-//! runs on one thread, bound by memory: 1.7 ms a step for the 3.6 million parameters of the default
-//! network, where an update of our own on two threads took 1.4 ms.
+//! runs on one thread, limited by memory: 1.7 ms a step for the 3.6 million parameters of the
+//! default network, compared with 1.4 ms for a custom update on two threads.
 
 use super::clip::clip;
 use super::cpu_network::{CpuNetwork, LOG_VARIANCE, StageId};
@@ -35,8 +35,8 @@ pub struct Trainer {
     device: Device,
 }
 
-/// dfdx's CPU with its cache of allocations. The cache takes in more than it gives out and never
-/// frees by itself, so it is emptied now and then and at the end.
+/// dfdx's CPU device with its cache of allocations. The cache grows and never frees memory by
+/// itself, so it is emptied now and then and at the end.
 struct Device(Cpu);
 
 impl Drop for Device {
@@ -61,11 +61,11 @@ impl From<TapeError> for OpError {
 }
 
 impl Trainer {
-    /// Puts a network on a tape. With weight decay (decoupled, AdamW), each step takes this ×
-    /// `learning_rate` of every parameter.
+    /// Puts a network on a tape. With weight decay (decoupled, AdamW), each step subtracts
+    /// `weight_decay` × `learning_rate` of every parameter.
     ///
     /// # Errors
-    /// When there is no memory left.
+    /// When there is not enough memory.
     pub fn new(
         machine: CpuNetwork,
         learning_rate: f64,
@@ -85,12 +85,12 @@ impl Trainer {
         })
     }
 
-    /// Adam's averages of gradients and of their squares.
+    /// The moving averages of Adam: of gradients and of their squares.
     pub fn moments(&self) -> [&Vec<f32>; 2] {
         [&self.first, &self.second]
     }
 
-    /// Goes back or forward to other parameters and averages.
+    /// Replaces the parameters and averages.
     ///
     /// # Panics
     /// If they are those of another network.
@@ -101,37 +101,38 @@ impl Trainer {
         self.second.copy_from_slice(moments[1]);
     }
 
-    /// The network, for all that is not a training step.
+    /// The network, for everything except training steps.
     pub fn machine(&self) -> std::cell::RefMut<'_, CpuNetwork> {
         self.machine.borrow_mut()
     }
 
-    /// The network, when training is over.
+    /// The network after the training.
     ///
     /// # Panics
-    /// If a tape is still held somewhere.
+    /// If a tape still exists.
     pub fn into_machine(self) -> CpuNetwork {
         let cell = Rc::try_unwrap(self.machine).ok().expect("BUG: a tape outlives its step");
         cell.into_inner()
     }
 
-    /// Frees what dfdx keeps for reuse; called once an epoch.
+    /// Frees the memory that dfdx keeps for reuse; called once an epoch.
     pub fn tidy(&self) {
         self.device.0.empty_cache();
     }
 
-    /// The gradient of a step, laid out as the parameters are.
+    /// The gradient of a step, in the layout of the parameters.
     ///
     /// # Errors
-    /// When there is no memory left.
+    /// When there is not enough memory.
     pub fn gradient<'s>(&self, step: &'s mut Step) -> Result<&'s mut Vec<f32>, OpError> {
         Ok(step.gradients.get_or_alloc_mut(&self.parameters)?)
     }
 
-    /// Takes the step, the n-th of Adam from 1 on, after clipping its gradient to a norm.
+    /// Does the n-th step of Adam, from 1 on, after clipping its gradient to a norm of at most
+    /// `most`.
     ///
     /// # Errors
-    /// When there is no memory left.
+    /// When there is not enough memory.
     pub fn update(&mut self, mut step: Step, n: u64, most: Option<f64>) -> Result<(), OpError> {
         let gradient = step.gradients.get_or_alloc_mut(&self.parameters)?;
         if let Some(most) = most {
@@ -145,12 +146,12 @@ impl Trainer {
         Ok(())
     }
 
-    /// The loss and gradients of the objective on these clips. `noise` holds a standard normal
-    /// number per clip and latent unit, for a variational network. `go_on` is asked before each
-    /// stage and before the way back.
+    /// Computes the loss and gradients of the objective on these clips. `noise` has a standard
+    /// normal number for each clip and latent unit, for a variational network. `go_on` is called
+    /// before each stage and before the backward pass.
     ///
     /// # Errors
-    /// What `go_on` says, or when there is no memory left.
+    /// The error of `go_on`, or when there is not enough memory.
     pub fn step(
         &self,
         clips: &[u32],
@@ -183,7 +184,7 @@ impl Trainer {
             go_on()?;
             return Ok(Step { losses, gradients: reconstruction.try_backward()? });
         };
-        // Going back, this head comes second: it adds to what the other one sent.
+        // In the backward pass this head comes second and adds to the gradient of the other one.
         let mean = self.head(features.with_empty_tape(), StageId::Mean, true)?;
         let log_variance = self
             .head(features, StageId::LogVariance, false)?
@@ -193,7 +194,8 @@ impl Trainer {
         let deviation = log_variance.with_empty_tape().try_mul(0.5)?.try_exp()?;
         let sample = deviation.try_mul(noise)?.try_add(mean.with_empty_tape())?;
 
-        // ½(σ² + μ² − log σ² − 1) per clip and unit, then averaged over the batch per unit.
+        // ½(σ² + μ² − log σ² − 1) for each clip and unit, then averaged over the batch for each
+        // unit.
         let variance = log_variance.with_empty_tape().try_exp()?;
         let energy = variance.try_add(mean.try_square()?)?;
         let nats = energy.try_sub(log_variance)?.try_sub(1.0)?.try_mul(0.5)?;
@@ -217,7 +219,7 @@ impl Trainer {
         Ok(Step { losses, gradients: loss.try_backward()? })
     }
 
-    /// A stage from image to image.
+    /// Runs a stage from image to image.
     fn pass(&self, input: Handle, place: StageId) -> Result<Handle, TapeError> {
         let (_, mut tape) = input.split_tape();
         self.machine.borrow_mut().forward(place);
@@ -230,7 +232,7 @@ impl Trainer {
         Ok(self.device.0.try_tensor(0.0)?.put_tape(tape))
     }
 
-    /// A head: from the encoder's last image to vectors on the tape.
+    /// Runs a head, from the encoder's last image to vectors on the tape.
     fn head(&self, input: Handle, place: StageId, add: bool) -> Result<Vectors, TapeError> {
         let (_, mut tape) = input.split_tape();
         let mut machine = self.machine.borrow_mut();
@@ -250,7 +252,7 @@ impl Trainer {
         Ok(vectors.put_tape(tape))
     }
 
-    /// The decoder: from vectors on the tape to an image.
+    /// Runs the decoder, from vectors on the tape to an image.
     fn decode(
         &self,
         vectors: Vectors,
@@ -279,7 +281,7 @@ impl Trainer {
         Ok(image)
     }
 
-    /// The reconstruction term.
+    /// Computes the reconstruction term.
     fn squared_error(&self, image: Handle, reduction: Reduction) -> Result<Handle, TapeError> {
         let (_, mut tape) = image.split_tape();
         let machine = self.machine.borrow();

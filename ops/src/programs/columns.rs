@@ -1,4 +1,4 @@
-//! The columns of a table that a program made, by their names.
+//! The columns of a table from an external program, by their names.
 
 use cache::{Column, Table};
 use std::collections::HashSet;
@@ -6,7 +6,7 @@ use std::collections::HashSet;
 /// Columns that are not features.
 const NAMED: [&str; 3] = ["clip_id", "label", "group"];
 
-/// Names of the clips: the column `clip_id`, or the numbers of the rows.
+/// The names of the clips: the column `clip_id`, or the row numbers.
 pub fn ids(table: &Table) -> Result<Vec<String>, String> {
     let Some(column) = table.column("clip_id") else {
         return Ok((0..table.rows()).map(|row| row.to_string()).collect());
@@ -31,7 +31,7 @@ pub fn text(column: &Column) -> Vec<String> {
     }
 }
 
-/// All features, row after row, and how many a row has.
+/// All features, row after row, with the number of features in a row.
 pub fn features(table: &Table) -> Result<(usize, Vec<f32>), String> {
     let columns: Vec<_> = table.columns().filter(|(name, _)| !NAMED.contains(name)).collect();
     let mut words = columns.iter().filter(|(_, column)| matches!(column, Column::Text(_)));

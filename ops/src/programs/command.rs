@@ -1,4 +1,4 @@
-//! A program of one's own as a step.
+//! The op `command`: an external program as a step.
 
 use super::{
     made::{self, Made},
@@ -60,7 +60,7 @@ pub struct Command {
     pub env: Vec<String>,
 }
 
-/// What a program reads may be anything.
+/// All kinds, since a program may read anything.
 const ANY: &[Kind] = &[
     Kind::Matrix,
     Kind::Spectrogram,
@@ -79,7 +79,7 @@ impl Command {
         self.command.iter().flat_map(|argument| parts(argument))
     }
 
-    /// Names that the command mentions, each once, in its order.
+    /// The distinct names in the command, in their order.
     fn mentioned<'a>(&'a self, name: impl Fn(Part<'a>) -> Option<&'a str>) -> Vec<&'a str> {
         let mut names = Vec::new();
         for name in self.parts().filter_map(name) {
@@ -98,7 +98,7 @@ impl Command {
         self.mentioned(|part| if let Part::Output(name) = part { Some(name) } else { None })
     }
 
-    /// The program as messages name it.
+    /// The name of the program for messages.
     fn name(&self) -> &str {
         self.command.first().map_or("", String::as_str)
     }

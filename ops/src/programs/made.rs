@@ -1,4 +1,5 @@
-//! What a program made, as an artifact: the columns of its kind, one row a clip, finite numbers.
+//! Converts the table of an external program to an artifact, with checks: the columns of its kind,
+//! one row a clip, finite numbers.
 
 use super::columns;
 use crate::{audio::reference::AudioRef, metrics::measures};
@@ -35,7 +36,7 @@ pub enum Made {
 }
 
 impl Made {
-    /// The kind, as a port has it.
+    /// The kind as a list for a port.
     pub fn kinds(self) -> &'static [Kind] {
         match self {
             Made::Matrix => &[Kind::Matrix],
@@ -50,7 +51,7 @@ impl Made {
     }
 }
 
-/// What a user can do when the columns are not right.
+/// Advice for the user on the columns of a kind.
 pub fn columns(kind: Kind) -> &'static str {
     match kind {
         Kind::Matrix => "write `clip_id` and columns of finite numbers, one row a clip",
@@ -67,11 +68,11 @@ pub fn columns(kind: Kind) -> &'static str {
     }
 }
 
-/// The table of a program as an artifact of a kind. Clips are those of the first input that has
-/// any, and stand in its order.
+/// Converts the table of a program to an artifact of a kind. The clips must be those of the first
+/// input that has any, and are put into its order.
 ///
 /// # Errors
-/// The end of a sentence about the table: what is wrong with it.
+/// The end of a sentence about the table that describes the error.
 pub fn artifact(kind: Kind, table: Table, inputs: &[&Artifact]) -> Result<Artifact, String> {
     if table.rows() == 0 {
         return Err("has no row".to_owned());
@@ -166,7 +167,7 @@ fn finite(artifact: Artifact) -> Result<Artifact, String> {
     }
 }
 
-/// Text for classes, whole numbers for clusters.
+/// The labels: text for classes, whole numbers for clusters.
 fn labels(table: &Table) -> Result<Column, String> {
     match table.column("label") {
         Some(Column::Real(values)) if values.iter().all(|value| value.fract() == 0.0) => {
@@ -191,7 +192,7 @@ fn reals(table: &Table, name: &str) -> Result<Vec<f64>, String> {
     }
 }
 
-/// Scores, with what the program says of its metrics.
+/// The scores, with the program's description of its metrics.
 fn scores(table: &Table) -> Result<Artifact, String> {
     let mut scores = metric::scores(table, measures::known)?;
     let mut names = HashSet::new();
@@ -247,7 +248,7 @@ mod tests {
             .with_meta("unit", "dB")
     }
 
-    /// What is made of a table where the input holds the clips `a`, `b` and `c`.
+    /// Converts a table where the input has the clips `a`, `b` and `c`.
     fn made(kind: Kind, table: Table) -> Result<Artifact, String> {
         artifact(kind, table, &[&clips(Kind::Spectrogram)])
     }

@@ -1,4 +1,4 @@
-//! Steps that are other people's programs.
+//! Steps that run external programs.
 
 mod columns;
 pub mod command;

@@ -1,9 +1,10 @@
-//! Places in the arguments of a program: `{in.NAME}`, `{out.NAME}`, `{param.NAME}` and `{seed}`.
+//! Placeholders in the arguments of a program: `{in.NAME}`, `{out.NAME}`, `{param.NAME}` and
+//! `{seed}`.
 
 /// A part of an argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part<'a> {
-    /// Text as it is; braces that hold none of the places are text.
+    /// Literal text, including braces that are no placeholder.
     Text(&'a str),
     /// `{in.NAME}`
     Input(&'a str),

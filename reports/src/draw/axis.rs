@@ -1,4 +1,4 @@
-//! Panels with axes: where numbers lie on the page, which ticks they get, how they are written.
+//! Panels with axes: positions of numbers, ticks and labels.
 
 use super::{
     color::{Map, Paint},
@@ -6,17 +6,17 @@ use super::{
     scene::{Anchor, Image, Mark, SIZES, Scene, Shape},
 };
 
-/// From numbers to a share of an axis.
+/// The scale of an axis: maps numbers to positions between 0 and 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Scale {
-    /// Even steps are differences.
+    /// A linear scale between two ends.
     Linear(f64, f64),
-    /// Even steps are factors; both ends are above zero.
+    /// A logarithmic scale between two ends above zero.
     Log(f64, f64),
 }
 
 impl Scale {
-    /// An axis that holds all these numbers with some room around, zero too if asked.
+    /// A linear axis that includes all these numbers with a margin, and zero if `with_zero` is set.
     pub fn around(values: impl IntoIterator<Item = f64>, with_zero: bool) -> Self {
         let (low, high) = span(values.into_iter().chain(with_zero.then_some(0.0)));
         let room = if high > low { (high - low) * 0.05 } else { low.abs().max(1.0) * 0.5 };
@@ -24,13 +24,13 @@ impl Scale {
         Scale::Linear(low, high + room)
     }
 
-    /// An axis of factors for numbers above zero; of differences if there is none.
+    /// A logarithmic axis for the numbers above zero; a linear one if there are none.
     pub fn log_around(values: impl IntoIterator<Item = f64>) -> Self {
         let (low, high) = span(values.into_iter().filter(|value| *value > 0.0));
         if low > 0.0 { Scale::Log(low / 1.15, high * 1.15) } else { Scale::Linear(0.0, 1.0) }
     }
 
-    /// The share of the axis at which a number lies.
+    /// The position of a number between 0 and 1.
     pub fn share(self, value: f64) -> f64 {
         match self {
             Scale::Linear(low, high) => (value - low) / (high - low),
@@ -38,7 +38,7 @@ impl Scale {
         }
     }
 
-    /// Where ticks are, and what they say; about `most` of them.
+    /// The positions and labels of about `most` ticks.
     pub fn ticks(self, most: usize) -> Vec<(f64, String)> {
         match self {
             Scale::Linear(low, high) => {
@@ -72,7 +72,7 @@ impl Scale {
     }
 }
 
-/// The smallest and the largest number; of none, 0 and 1.
+/// The smallest and the largest number; 0 and 1 without numbers.
 fn span(values: impl IntoIterator<Item = f64>) -> (f64, f64) {
     let start = (f64::INFINITY, f64::NEG_INFINITY);
     let (low, high) = values
@@ -82,7 +82,7 @@ fn span(values: impl IntoIterator<Item = f64>) -> (f64, f64) {
     if low > high { (0.0, 1.0) } else { (low, high) }
 }
 
-/// A number with commas between thousands, from five digits on, and a real minus.
+/// A number with commas between thousands, from five digits on, and a true minus sign.
 fn number(value: f64, decimals: usize) -> String {
     let text = format!("{:.decimals$}", value.abs());
     let (whole, rest) = text.split_once('.').map_or((text.as_str(), ""), |(a, b)| (a, b));
@@ -100,7 +100,7 @@ fn number(value: f64, decimals: usize) -> String {
     if value < 0.0 && !is_zero { format!("−{out}") } else { out }
 }
 
-/// A number of any size to three digits, as short as can be.
+/// A number with three significant digits in the shortest form.
 pub fn brief(value: f64) -> String {
     if !value.is_finite() {
         return "–".to_owned();
@@ -124,14 +124,14 @@ pub fn brief(value: f64) -> String {
 pub struct Panel {
     /// Left, top, width, height of the inside.
     pub frame: [f64; 4],
-    /// From left to right.
+    /// The scale from left to right.
     pub x: Scale,
-    /// From the bottom to the top.
+    /// The scale from the bottom to the top.
     pub y: Scale,
 }
 
 impl Panel {
-    /// The place of a point on the page.
+    /// The position of a point in the scene.
     pub fn at(&self, x: f64, y: f64) -> [f64; 2] {
         let [left, top, width, height] = self.frame;
         [left + width * self.x.share(x), top + height * (1.0 - self.y.share(y))]
@@ -158,7 +158,7 @@ impl Panel {
         for (value, text) in ticks {
             let x = left + width * self.x.share(*value);
             scene.line(vec![[x, top], [x, bottom]], Paint::Grid, 1.0);
-            // A number that would touch the one before it is left out; its line stays.
+            // A label that would touch the one before it is left out; its line stays.
             let half = font::width(text, SIZES[2]) / 2.0;
             if x - half > taken + 4.0 {
                 scene.words(text, [x, bottom + 19.0], Anchor::Middle, SIZES[2]);
@@ -204,7 +204,7 @@ pub fn color_bar(scene: &mut Scene, frame: [f64; 4], map: Map, scale: Scale, lab
         widest = widest.max(font::width(&text, SIZES[2]));
     }
     let x = left + width + 7.0 + widest + 17.0;
-    // Beside a low bar there is more room above than below.
+    // Beside a low bar there is more space above than below.
     let lowest = top + height - font::width(label, SIZES[1]) / 2.0;
     scene.upwards(label, [x, (top + height / 2.0).min(lowest)], SIZES[1]);
 }
@@ -215,11 +215,11 @@ pub struct Entry {
     pub text: String,
     /// The colour.
     pub paint: Paint,
-    /// The mark; a line if there is none.
+    /// The mark; `None` for a line.
     pub shape: Option<Shape>,
 }
 
-/// Draws names below each other's end in rows; gives the height it took.
+/// Draws the entries in rows; returns the height used.
 pub fn legend(scene: &mut Scene, [left, top]: [f64; 2], width: f64, entries: &[Entry]) -> f64 {
     const ROW: f64 = 21.0;
     let (mut x, mut y) = (left, top + SIZES[2]);

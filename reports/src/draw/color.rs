@@ -1,11 +1,12 @@
-//! Colours: those of the page, eight that colour-blind readers tell apart, and two maps.
+//! Colours: those of the page, eight categories that colour-blind readers can distinguish, and two
+//! colour maps.
 
-/// What something is painted with.
+/// A colour, fixed or of the page.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Paint {
     /// The colour of text: dark on a light page, light on a dark one.
     Ink,
-    /// The colour of lesser text.
+    /// The colour of secondary text.
     Soft,
     /// The colour of grid lines.
     Grid,
@@ -27,15 +28,15 @@ impl Paint {
         }
     }
 
-    /// A colour of [`CATEGORIES`]; after the last, the first again.
+    /// A colour of [`CATEGORIES`], repeated after the last.
     pub fn category(index: usize) -> Self {
         let [r, g, b] = CATEGORIES[index % CATEGORIES.len()];
         Paint::Rgb(r, g, b)
     }
 }
 
-/// Okabe and Ito's colours; their black is a grey here, which shows on dark pages too, and their
-/// yellow is darker, which shows on light ones.
+/// Okabe and Ito's colours. Their black is replaced by a grey, which is visible on dark pages too,
+/// and their yellow is darker, so that it is visible on light ones.
 pub const CATEGORIES: [[u8; 3]; 8] = [
     [0x00, 0x72, 0xb2],
     [0xe6, 0x9f, 0x00],
@@ -47,12 +48,13 @@ pub const CATEGORIES: [[u8; 3]; 8] = [
     [0xb5, 0xa6, 0x00],
 ];
 
-/// A way from numbers to colours, even to the eye; between the anchors it is linear.
+/// A perceptually uniform colour map, linear between its anchors.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Map {
     /// From violet over green to yellow.
     Viridis,
-    /// From blue over grey to yellow: the same to readers who do not see red or green.
+    /// From blue over grey to yellow, which looks alike to readers who cannot distinguish red and
+    /// green.
     Cividis,
 }
 
@@ -84,7 +86,7 @@ impl Map {
         }
     }
 
-    /// The colour at a share of the way from 0 to 1.
+    /// The colour at a position from 0 to 1.
     pub fn at(self, share: f64) -> [u8; 3] {
         let anchors = self.anchors();
         let place = if share.is_nan() { 0.0 } else { share.clamp(0.0, 1.0) } * 8.0;
@@ -95,7 +97,7 @@ impl Map {
         })
     }
 
-    /// The colour of text on the colour at that share: black or white, whichever is clearer.
+    /// The colour of text on the colour at that position: black or white, for the higher contrast.
     pub fn text_on(self, share: f64) -> Paint {
         let [r, g, b] = self.at(share).map(|channel| (f64::from(channel) / 255.0).powf(2.2));
         let luminance = 0.2126 * r + 0.7152 * g + 0.0722 * b;

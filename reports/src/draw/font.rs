@@ -1,4 +1,4 @@
-//! The letters of drawings: a part of DejaVu Sans, so that no font of the machine is needed.
+//! The font of drawings: a subset of DejaVu Sans, so that no system font is needed.
 
 use std::sync::LazyLock;
 use tiny_skia::{Path, PathBuilder, Transform};
@@ -8,12 +8,12 @@ static FACE: LazyLock<Face<'static>> = LazyLock::new(|| {
     Face::parse(include_bytes!("font/DejaVuSans-subset.ttf"), 0).expect("the font is whole")
 });
 
-/// The width of a text whose letters are `size` high.
+/// The width of a text at font size `size`.
 pub fn width(text: &str, size: f64) -> f64 {
     text.chars().map(|letter| advance(glyph(letter))).sum::<f64>() * scale(size)
 }
 
-/// As much of a text as fits a width, with an ellipsis where it was cut.
+/// The longest start of a text that fits a width, with an ellipsis if it was cut.
 pub fn cut(text: &str, size: f64, most: f64) -> String {
     if width(text, size) <= most {
         return text.to_owned();
@@ -25,7 +25,7 @@ pub fn cut(text: &str, size: f64, most: f64) -> String {
     format!("{}…", kept.trim_end())
 }
 
-/// The outlines of a text that starts at the origin, or nothing if there is nothing to see.
+/// The outlines of a text that starts at the origin; `None` if nothing is visible.
 pub fn outline(text: &str, size: f64) -> Option<Path> {
     let mut pen = Pen(PathBuilder::new(), 0.0);
     for letter in text.chars() {
@@ -33,12 +33,12 @@ pub fn outline(text: &str, size: f64) -> Option<Path> {
         FACE.outline_glyph(glyph, &mut pen);
         pen.1 += advance(glyph) as f32;
     }
-    // Letters are drawn upwards in a font, and downwards on a page.
+    // The y axis points up in a font and down on a page.
     let scale = scale(size) as f32;
     pen.0.finish()?.transform(Transform::from_scale(scale, -scale))
 }
 
-/// The glyph of a letter; one that is not in the font is shown as a box.
+/// The glyph of a character; a missing one gets the replacement character.
 fn glyph(letter: char) -> GlyphId {
     FACE.glyph_index(letter).or_else(|| FACE.glyph_index('\u{fffd}')).unwrap_or_default()
 }
@@ -51,7 +51,7 @@ fn scale(size: f64) -> f64 {
     size / f64::from(FACE.units_per_em())
 }
 
-/// Draws glyphs at a distance from the start.
+/// Draws a glyph at an offset.
 struct Pen(PathBuilder, f32);
 
 impl OutlineBuilder for Pen {

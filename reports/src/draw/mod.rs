@@ -1,8 +1,8 @@
 //! Drawing: a scene of a few primitives, written as SVG and as PNG.
 //!
-//! The primitives are so few that a plotting crate would cost more than it gives: what matters here
-//! is that colours follow the page's light or dark, that equal scenes give equal bytes, and that
-//! text is drawn on machines without fonts.
+//! The primitives are few, so a plotting crate would not pay off. The requirements are that colours
+//! follow the light or dark style of the page, that equal scenes give equal bytes, and that text is
+//! drawn on machines without fonts.
 
 pub mod axis;
 pub mod color;

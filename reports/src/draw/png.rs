@@ -2,12 +2,12 @@
 
 use miniz_oxide::deflate::compress_to_vec_zlib;
 
-/// Opaque pixels of three bytes each, row after row.
+/// Encodes opaque pixels of three bytes each, row after row.
 pub fn rgb(columns: usize, pixels: &[u8]) -> Vec<u8> {
     encode(columns, 3, 2, &[], pixels)
 }
 
-/// Pixels that name colours of a palette.
+/// Encodes pixels that are indices into a palette.
 pub fn indexed(columns: usize, pixels: &[u8], palette: &[[u8; 3]]) -> Vec<u8> {
     encode(columns, 1, 3, &palette.concat(), pixels)
 }
@@ -21,7 +21,7 @@ fn encode(
 ) -> Vec<u8> {
     let width = (columns * channels).max(1);
     let rows = pixels.len() / width;
-    // Each row starts with its filter; of pixels in colour, the difference from the one above
+    // Each row starts with its filter. For colour pixels, the difference from the row above
     // compresses better.
     let mut filtered = Vec::with_capacity(pixels.len() + rows);
     let mut above = vec![0; width];

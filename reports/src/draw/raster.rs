@@ -1,4 +1,4 @@
-//! A scene as PNG, for viewers of Markdown that do not show SVG; always on white.
+//! A scene as PNG on a white background, for viewers of Markdown that do not show SVG.
 
 use super::{
     color::Paint,
@@ -10,10 +10,10 @@ use tiny_skia::{
     PremultipliedColorU8, Rect, Stroke, StrokeDash, Transform,
 };
 
-/// Pixels for each unit of the scene: sharp on dense screens and in print.
+/// Pixels for each unit of the scene, for dense screens and print.
 const DENSITY: f64 = 2.0;
 
-/// Draws a scene. The bytes are those of a PNG file.
+/// Draws a scene as a PNG file.
 pub fn file(scene: &Scene) -> Vec<u8> {
     let side = |units: f64| ((units * DENSITY).ceil() as u32).clamp(1, 8192);
     let mut page = Pixmap::new(side(scene.width), side(scene.height)).expect("sides are positive");

@@ -1,4 +1,4 @@
-//! What is drawn: marks from back to front, in units of which a page is some 600 wide.
+//! Scenes: marks from back to front, in units of which a page is about 600 wide.
 
 use super::{
     color::{Map, Paint},
@@ -12,13 +12,13 @@ pub struct Scene {
     pub width: f64,
     /// Its height.
     pub height: f64,
-    /// What a reader who cannot see it is told.
+    /// The text for readers who cannot see the drawing.
     pub title: String,
-    /// What it is made of, from back to front.
+    /// The marks, from back to front.
     pub marks: Vec<Mark>,
 }
 
-/// A part of a drawing.
+/// An element of a drawing.
 #[derive(Clone, Debug)]
 pub enum Mark {
     /// A filled rectangle.
@@ -36,12 +36,12 @@ pub enum Mark {
         stroke: Paint,
         /// Its width.
         width: f64,
-        /// Whether it is dashed.
+        /// True if it is dashed.
         dashed: bool,
     },
-    /// A filled area within points.
+    /// A filled polygon.
     Area {
-        /// The points around it.
+        /// The corners.
         points: Vec<[f64; 2]>,
         /// Its colour.
         fill: Paint,
@@ -52,14 +52,14 @@ pub enum Mark {
         points: Vec<[f64; 2]>,
         /// Their shape.
         shape: Shape,
-        /// Half their width.
+        /// The half width.
         radius: f64,
         /// Their colour.
         fill: Paint,
     },
     /// Text on one line.
     Words(Words),
-    /// A picture of numbers.
+    /// A picture of numbers, such as a spectrogram.
     Image(Image),
 }
 
@@ -68,15 +68,15 @@ pub enum Mark {
 pub struct Words {
     /// The text.
     pub text: String,
-    /// Where it is anchored, on the line that letters stand on.
+    /// The position of the anchor, on the baseline.
     pub at: [f64; 2],
-    /// Which part of it is there.
+    /// The part of the text at the anchor.
     pub anchor: Anchor,
-    /// The height of its letters, roughly.
+    /// The font size.
     pub size: f64,
     /// Its colour.
     pub fill: Paint,
-    /// Whether it runs upwards.
+    /// True if it runs upwards.
     pub upwards: bool,
 }
 
@@ -87,13 +87,13 @@ pub struct Image {
     pub frame: [f64; 4],
     /// Pixels in a row.
     pub columns: usize,
-    /// Rows from the top, as shares of the way through the map in 255ths.
+    /// Rows from the top, as positions in the colour map in 255ths.
     pub pixels: Vec<u8>,
-    /// The map.
+    /// The colour map.
     pub map: Map,
 }
 
-/// Which part of a text is at its place.
+/// The part of a text that is at its position.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Anchor {
     /// Its start.
@@ -109,22 +109,22 @@ pub enum Anchor {
 pub enum Shape {
     /// A disc.
     Disc,
-    /// A triangle that stands on its side.
+    /// A triangle.
     Triangle,
     /// A square.
     Square,
-    /// A square that stands on a corner.
+    /// A square on its corner.
     Diamond,
 }
 
 impl Shape {
-    /// The shape of a category: another one each time the colours start again.
+    /// The shape of a category, which changes each time the colours repeat.
     pub fn category(index: usize) -> Self {
         let shapes = [Shape::Disc, Shape::Triangle, Shape::Square, Shape::Diamond];
         shapes[index / super::color::CATEGORIES.len() % shapes.len()]
     }
 
-    /// The corners around the centre at radius one; a disc has none.
+    /// The corners around the centre at radius 1; a disc has none.
     pub fn corners(self) -> &'static [[f64; 2]] {
         match self {
             Shape::Disc => &[],
@@ -135,10 +135,10 @@ impl Shape {
     }
 }
 
-/// The size of titles, of labels of axes, and of numbers beside ticks.
+/// The font sizes of titles, of axis labels, and of tick labels.
 pub const SIZES: [f64; 3] = [17.0, 15.0, 14.0];
 
-/// The height that the title of a scene takes, and that of its letters.
+/// The height that the title of a scene takes, with its font size.
 pub const HEADING: f64 = 32.0;
 const HEADING_SIZE: f64 = 19.0;
 
@@ -148,7 +148,7 @@ impl Scene {
         Self { width, height, title: title.into(), marks: Vec::new() }
     }
 
-    /// The same below its title.
+    /// The same drawing with room for its title at the top.
     #[must_use]
     pub fn headed(mut self) -> Self {
         let down = |point: &mut [f64; 2]| point[1] += HEADING;
@@ -189,7 +189,7 @@ impl Scene {
         self.marks.push(Mark::Dots { points, shape, radius, fill });
     }
 
-    /// Adds text in the colour of text.
+    /// Adds text in the default colour.
     pub fn words(&mut self, text: impl Into<String>, at: [f64; 2], anchor: Anchor, size: f64) {
         self.painted(text, at, anchor, size, Paint::Ink);
     }
@@ -207,7 +207,7 @@ impl Scene {
         self.marks.push(Mark::Words(Words { text, at, anchor, size, fill, upwards: false }));
     }
 
-    /// Adds text that runs upwards, with its middle at a place.
+    /// Adds text that runs upwards, centred at a position.
     pub fn upwards(&mut self, text: impl Into<String>, at: [f64; 2], size: f64) {
         self.marks.push(Mark::Words(Words {
             text: text.into(),

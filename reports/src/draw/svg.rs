@@ -1,4 +1,4 @@
-//! A scene as SVG: small, the same bytes for the same scene, in the colours of the page.
+//! A scene as SVG: compact, deterministic, and in the colours of the page.
 
 use super::{
     color::{Map, Paint},
@@ -12,7 +12,7 @@ use std::fmt::Write;
 pub const STYLE: &str = ".plot{--ink:#222;--soft:#666;--grid:#e2e2e2;--paper:#fff;font-family:system-ui,'DejaVu Sans',Verdana,sans-serif}\
 @media(prefers-color-scheme:dark){.plot{--ink:#e6e6e6;--soft:#a0a0a0;--grid:#3a3a3a;--paper:#16181c}}";
 
-/// Writes a scene as a file of its own.
+/// Writes a scene as a file.
 pub fn file(scene: &Scene) -> String {
     let style = format!("<style>{STYLE}.plot{{background:var(--paper)}}</style>");
     write(scene, " xmlns=\"http://www.w3.org/2000/svg\"", &style)
@@ -63,7 +63,7 @@ fn write(scene: &Scene, attributes: &str, style: &str) -> String {
     out
 }
 
-/// A coordinate to a tenth, as short as can be.
+/// A coordinate rounded to a tenth in the shortest form.
 fn short(value: f64) -> String {
     let text = format!("{value:.1}");
     let text = text.strip_suffix(".0").unwrap_or(&text);
@@ -94,7 +94,7 @@ fn path(points: &[[f64; 2]]) -> String {
     out
 }
 
-/// All marks as one path: a disc is a line of no length with round ends.
+/// Writes all marks as one path: a disc is a line of zero length with round ends.
 fn dots(
     out: &mut String,
     points: &[[f64; 2]],
@@ -161,7 +161,7 @@ fn map_at(map: Map, step: u8) -> [u8; 3] {
     map.at(f64::from(step) / 255.0)
 }
 
-/// Bytes as text (RFC 4648).
+/// Encodes bytes as Base64 (RFC 4648).
 pub fn base64(bytes: &[u8]) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);

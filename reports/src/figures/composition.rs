@@ -1,4 +1,4 @@
-//! What clusters are made of.
+//! The composition of clusters by class.
 
 use super::{
     Drawn,
@@ -6,14 +6,14 @@ use super::{
 };
 use crate::draw::{Anchor, Map, Paint, Scale, Scene, axis::color_bar, font, scene::SIZES};
 
-/// The most clusters and the most classes that can be read.
+/// The largest number of clusters and of classes that can be read.
 const MOST: usize = 40;
 
 pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     let tables = source.all("of").iter().map(Counts::of).collect::<Result<Vec<_>, _>>()?;
     let mut scene = Scene::new(640.0, 0.0, source.title("Clusters and classes"));
     let mut top = if tables.len() > 1 { 0.0 } else { -12.0 };
-    // One scale for all of them, up to the largest share there is.
+    // One scale for all tables, up to the largest share.
     let shares = tables.iter().flat_map(|table| table.shares).copied();
     let scale = Scale::Linear(0.0, shares.fold(0.1, f64::max));
     for table in &tables {
@@ -76,7 +76,7 @@ impl<'a> Counts<'a> {
         })
     }
 
-    /// Draws the table below `top`; gives where it ends.
+    /// Draws the table below `top`; returns its lower end.
     fn draw(&self, scene: &mut Scene, top: f64, with_title: bool, scale: Scale) -> f64 {
         let size = SIZES[2];
         let widest = |names: &[&str]| {
@@ -89,7 +89,7 @@ impl<'a> Counts<'a> {
             scene.words(self.step, [left, y], Anchor::Start, SIZES[0]);
             y += 24.0;
         }
-        // Names of classes stand upright where they do not fit side by side.
+        // Class names are drawn vertically if they do not fit side by side.
         let upright = widest(&self.classes) > cell[0] - 6.0;
         let heading = if upright { widest(&self.classes) + 8.0 } else { 20.0 };
         for (at, class) in self.classes.iter().enumerate() {
@@ -148,7 +148,7 @@ impl<'a> Counts<'a> {
     }
 }
 
-/// Each name once, in the order in which they first appear.
+/// The distinct names in the order of their first occurrence.
 fn in_order(names: &[String]) -> Vec<&str> {
     let mut seen = std::collections::HashSet::new();
     names.iter().map(String::as_str).filter(|name| seen.insert(*name)).collect()

@@ -6,10 +6,10 @@ use crate::draw::{
     axis::{Entry, legend},
 };
 
-/// The columns of a history that are drawn, and what they are.
+/// The columns of a history that are drawn, with their descriptions.
 const CURVES: [(&str, &str); 3] =
     [("loss", "loss"), ("reconstruction", "reconstruction error"), ("kl", "KL, nats a clip")];
-/// A curve that falls by more than this factor is drawn on an axis of factors.
+/// The factor above which a falling curve is drawn on a logarithmic axis.
 const STEEP: f64 = 20.0;
 
 pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
@@ -20,7 +20,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
         let mut curves = Vec::new();
         for (at, history) in histories.iter().enumerate() {
             let values = history.reals(column)?;
-            // A model without this term has none of it, or nothing but zeros.
+            // A model without this term has no such column, or only zeros.
             if values.iter().any(|value| value.is_finite() && *value != 0.0) {
                 curves.push((at, history.ints("epoch")?, values, false));
             }

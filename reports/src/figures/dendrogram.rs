@@ -14,7 +14,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     if merges == 0 {
         return Err("one clip alone has no merges".to_owned());
     }
-    // A merge makes node `clips + its number`. Those before the last ones are leaves here.
+    // Merge i makes node `clips + i`. Merges before the last ones are leaves here.
     let first = merges - (leaves - 1).min(merges);
     let is_leaf = |node: i64| (node as usize) < clips + first;
     let mut waiting = vec![(clips + merges - 1) as i64];

@@ -1,7 +1,7 @@
-//! From what was asked for to files, and the memory of figures that were drawn before.
+//! Rendering of figures to files, with a cache of earlier ones.
 //!
-//! A figure is a function of its kind, its settings and the content it is drawn from, so it is kept
-//! under the digest of these: `figures-v1/<digest>.json` and `.png` in the store.
+//! A figure is a function of its kind, its settings and its inputs, so it is kept under the
+//! digest of these: `figures-v1/<digest>.json` and `.png` in the store.
 
 use super::{
     Drawn, Points, kind,
@@ -17,29 +17,30 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Raise it when equal inputs may give another drawing.
+/// The version of the drawing code. It must be raised if equal inputs may give another drawing.
 const VERSION: u64 = 6;
 
-/// A figure as it is kept.
+/// A rendered figure.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Rendered {
-    /// The drawing for a page with its own style.
+    /// The SVG for a page that contains the style.
     pub inline: String,
-    /// The drawing as a file.
+    /// The SVG as a file.
     pub svg: String,
-    /// What to see in it, if the author says nothing.
+    /// The caption, unless the author gives one.
     pub caption: String,
-    /// Its points, if a reader may ask what each is.
+    /// Its points, if the page shows details of a point.
     pub points: Option<Points>,
-    /// The drawing as pixels.
+    /// The PNG.
     #[serde(skip)]
     pub png: Vec<u8>,
 }
 
-/// Draws a figure, or takes it from where it was kept. The inner fault is why it cannot be drawn.
+/// Renders a figure, or reads it from the cache. The inner error is the reason why it cannot be
+/// drawn.
 ///
 /// # Errors
-/// When what it is drawn from is missing from the store or damaged.
+/// When an input is missing from the store or damaged.
 pub fn render(
     figure: &Figure,
     record: &Record,
@@ -52,7 +53,7 @@ pub fn render(
         Ok(inputs) => inputs,
         Err(fault) => return Ok(Err(fault)),
     };
-    // A figure that takes no artifacts shows the scores of the whole sweep.
+    // A figure without input roles shows the scores of the whole sweep.
     let by_scores = kind.roles.is_empty();
     let key = key(figure, &inputs, record, by_scores);
     let (json, png) = (format!("{key}.json"), format!("{key}.png"));
@@ -78,14 +79,14 @@ pub fn render(
         Ok(drawn) => finish(drawn),
         Err(fault) => return Ok(Err(fault)),
     };
-    // A figure that cannot be kept is drawn again next time.
+    // If it cannot be kept, the figure is drawn again next time.
     let text = serde_json::to_vec(&rendered).expect("a figure always serialises");
     let _ =
         store.keep(FIGURES, &png, &rendered.png).and_then(|()| store.keep(FIGURES, &json, &text));
     Ok(Ok(rendered))
 }
 
-/// The names under which the figures of a run are kept.
+/// The digests under which the figures of a run are kept.
 pub fn kept(record: &Record) -> impl Iterator<Item = Digest> {
     record.figures.iter().filter_map(|figure| {
         let kind = kind(&figure.figure)?;
@@ -110,7 +111,7 @@ fn finish(drawn: Drawn) -> Rendered {
 
 type Digests = BTreeMap<String, Vec<(String, String, Digest)>>;
 
-/// What the figure is drawn from, by content.
+/// The digests of the inputs of a figure.
 fn digests(figure: &Figure, record: &Record) -> Result<Digests, String> {
     let mut digests = Digests::new();
     for (role, ports) in &figure.inputs {
@@ -129,8 +130,8 @@ fn digests(figure: &Figure, record: &Record) -> Result<Digests, String> {
     Ok(digests)
 }
 
-/// The scores of every row that has a point in a sweep. A figure over the resource of a search by
-/// halving shows every rung, any other the last one of each point, as the table does.
+/// The scores of every row with a point in a sweep. A figure over the resource of a successive
+/// halving shows every rung; any other shows the last rung of each point, as the table does.
 fn swept(figure: &Figure, record: &Record, store: &Store) -> ScoreTable {
     let resource = record.sweep.as_ref().and_then(|sweep| sweep.resource.as_ref());
     let shows = |name: &str| figure.options.get(name).and_then(Value::as_str);
@@ -140,7 +141,7 @@ fn swept(figure: &Figure, record: &Record, store: &Store) -> ScoreTable {
     table
 }
 
-/// The name of a drawing: the digest of all that decides it.
+/// The key of a figure: the digest of everything that decides the drawing.
 fn key(figure: &Figure, inputs: &Digests, record: &Record, by_scores: bool) -> Digest {
     let mut hasher = Hasher::new("figure");
     hasher.number(VERSION).text(&figure.figure).text(figure.title.as_deref().unwrap_or_default());

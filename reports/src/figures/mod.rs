@@ -1,5 +1,5 @@
-//! The figures that a report can show. One file a kind; the table below is all that the rest
-//! knows of them.
+//! The kinds of figures that a report can show, one file each. The table below is their only
+//! interface.
 
 mod composition;
 mod curves;
@@ -23,43 +23,43 @@ pub use source::{Input, Source};
 
 /// A kind of figure.
 pub struct FigureKind {
-    /// Its name in pipelines.
+    /// The name in pipelines.
     pub name: &'static str,
-    /// What it shows.
+    /// A description of the figure.
     pub doc: &'static str,
-    /// What it is drawn from.
+    /// The roles of its inputs.
     pub roles: &'static [Role],
-    /// What else can be set.
+    /// The other settings.
     pub settings: &'static [Setting],
-    /// Draws it, or says why it cannot be drawn.
+    /// Draws the figure, or returns the reason why it cannot be drawn.
     pub(crate) draw: fn(&Source<'_>) -> Result<Drawn, String>,
 }
 
-/// Something a figure is drawn from.
+/// An input of a figure.
 pub struct Role {
-    /// Its name in pipelines.
+    /// The name in pipelines.
     pub name: &'static str,
-    /// Which kinds of artifacts fit.
+    /// The accepted kinds of artifacts.
     pub kinds: &'static [Kind],
-    /// What it is for.
+    /// A description of the input.
     pub doc: &'static str,
-    /// Whether the figure can do without.
+    /// True if the figure can be drawn without it.
     pub is_optional: bool,
-    /// Whether it takes several.
+    /// True if several artifacts are accepted.
     pub takes_many: bool,
 }
 
 /// A setting of a figure.
 pub struct Setting {
-    /// Its name in pipelines.
+    /// The name in pipelines.
     pub name: &'static str,
-    /// Which values it takes.
+    /// The accepted values.
     pub expected: Expected,
-    /// What it does.
+    /// A description of the setting.
     pub doc: &'static str,
 }
 
-/// Which values a setting takes.
+/// The accepted values of a setting.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Expected {
     /// A whole number from 1 to the given one.
@@ -73,20 +73,21 @@ pub enum Expected {
 pub struct Drawn {
     /// The drawing.
     pub scene: Scene,
-    /// What to see in it, if the author says nothing.
+    /// The caption, unless the author gives one.
     pub caption: String,
-    /// Its points, if a reader may ask what each is.
+    /// Its points, if the page shows details of a point.
     pub points: Option<Points>,
 }
 
-/// The points of a scatter plot and what is known of each.
+/// The points of a scatter plot with the facts about each.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Points {
     /// The clip of each point.
     pub clips: Vec<String>,
-    /// Where they lie on the drawing, for each panel.
+    /// The positions of the points on the drawing, for each panel.
     pub panels: Vec<Vec<[f32; 2]>>,
-    /// What is known of them: a title, the values there are, and which of them each point has.
+    /// Facts about the points: a title, the distinct values, and the index of the value of each
+    /// point.
     pub facts: Vec<(String, Vec<String>, Vec<u32>)>,
 }
 

@@ -1,8 +1,9 @@
-//! The variances of principal components, and which of them a β-VAE is expected to keep.
+//! The variances of principal components, with those that a β-VAE is expected to keep.
 //!
-//! A loss of squared errors plus β times the KL is that of a Gaussian decoder with noise variance
-//! ½. For a linear one, the optimum keeps the components whose variance is above β × that noise
-//! variance (Lucas et al., 2019, "Don't blame the ELBO!"). A network is not linear: a forecast.
+//! A loss of squared errors plus β times the KL divergence is that of a Gaussian decoder with
+//! noise variance ½. The optimum of a linear model keeps the components with a variance above β ×
+//! that noise variance (Lucas et al., 2019, "Don't blame the ELBO!"). A network is not linear, so
+//! this is only a forecast.
 
 use super::{Drawn, source::Source};
 use crate::draw::{
@@ -10,7 +11,7 @@ use crate::draw::{
     axis::{Entry, brief, legend},
 };
 
-/// The variance of the noise that a sum of squared errors stands for.
+/// The noise variance that corresponds to a sum of squared errors.
 const NOISE_VARIANCE: f64 = 0.5;
 
 pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {

@@ -1,4 +1,4 @@
-//! What the latent carries against what the reconstruction loses.
+//! The rate of the latent space against the distortion of the reconstruction.
 
 use super::{Drawn, source::Source};
 use crate::draw::{Anchor, Paint, Panel, Scale, Scene, Shape, axis::brief, scene::SIZES};
@@ -26,7 +26,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     let mut scene = Scene::new(640.0, 407.0, &title);
     panel.axes(&mut scene, "rate: KL, nats a clip", "distortion: reconstruction error");
     let places: Vec<_> = points.iter().map(|point| panel.at(point.0, point.1)).collect();
-    // One line through trainings that differ in β; otherwise they differ in something else as well.
+    // One line connects trainings that differ only in β.
     let mut betas: Vec<_> = points.iter().map(|(_, _, beta, _)| beta.map(f64::to_bits)).collect();
     betas.sort_unstable();
     betas.dedup();
@@ -42,7 +42,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
             Some(beta) => format!("{step}, β = {beta}"),
             None => (*step).clone(),
         };
-        // Labels step aside upwards while another is near.
+        // A label moves upwards while another is near.
         let mut at = [place[0] + 9.0, place[1] - 9.0];
         while taken.iter().any(|it| (it[0] - at[0]).abs() < 62.0 && (it[1] - at[1]).abs() < 16.0) {
             at[1] -= 16.0;

@@ -1,4 +1,4 @@
-//! Spectrograms above what a model makes of them.
+//! Spectrograms above their reconstructions by a model.
 
 use super::{
     Drawn,
@@ -20,7 +20,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     };
     let clips = of.text("clip_id")?;
     let shown = source.count("clips", 4).min(clips.len());
-    // Evenly spaced among those that were kept.
+    // Evenly spaced among the clips that were kept.
     let chosen: Vec<usize> = (0..shown).map(|at| at * clips.len() / shown).collect();
     let level = Level::of(source, original.width(), |at| original.row(at), clips, &chosen)?;
     let values =
@@ -72,7 +72,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     })
 }
 
-/// How numbers become levels: in decibels where the scaling can be taken back.
+/// The mapping from numbers to levels, in decibels if the scaling can be inverted.
 struct Level {
     factor: f64,
     offset: f64,
@@ -99,7 +99,7 @@ impl Level {
         let features = features.ok_or("`decibels` holds images of another size")?;
         let place: HashMap<&String, usize> =
             before.text("clip_id")?.iter().enumerate().map(|(at, clip)| (clip, at)).collect();
-        // The line through all pairs of a scaled level and one in decibels.
+        // The regression line through all pairs of a scaled level and one in decibels.
         let pairs = chosen
             .iter()
             .filter_map(|&at| Some((original(at), features.row(*place.get(&clips[at])?))));
@@ -115,9 +115,9 @@ impl Level {
         let factor = xy / xx;
         let offset = my - factor * mx;
         let worst = pairs.iter().map(|(x, y)| (factor * x + offset - y).abs()).fold(0.0, f64::max);
-        // Not a number where nothing varies.
+        // The error is NaN if the levels do not vary.
         if worst.is_nan() || worst > 0.1 || pairs.is_empty() {
-            // Each bin or clip has a scale of its own: no one line takes it back.
+            // Each bin or clip has its own scale, so no single line inverts it.
             return Ok(scaled);
         }
         Ok(Self { factor, offset, unit: "dB", remark: "" })
@@ -127,7 +127,7 @@ impl Level {
         self.factor * value + self.offset
     }
 
-    /// From the loudest level down to where hardly anything is.
+    /// The scale from the 2nd percentile to the loudest level.
     fn scale<'a>(&self, values: impl Iterator<Item = &'a f64>) -> Scale {
         let mut values: Vec<f64> = values.copied().filter(|value| value.is_finite()).collect();
         values.sort_by(f64::total_cmp);
@@ -139,7 +139,7 @@ impl Level {
     }
 }
 
-/// Rows from the top, the highest band first.
+/// The pixel rows from the top, the highest band first.
 fn pixels(values: &[f64], bands: usize, frames: usize, scale: Scale) -> Vec<u8> {
     let step = |value: f64| (scale.share(value).clamp(0.0, 1.0) * 255.0).round() as u8;
     (0..bands)
@@ -149,7 +149,7 @@ fn pixels(values: &[f64], bands: usize, frames: usize, scale: Scale) -> Vec<u8> 
         .collect()
 }
 
-/// What bands and frames mean.
+/// The units of bands and frames.
 struct Axes {
     x: Vec<(f64, String)>,
     y: Vec<(f64, String)>,

@@ -10,10 +10,11 @@ use crate::draw::{
 };
 use std::collections::HashMap;
 
-/// The most panels, and the most names in a legend.
+/// The largest number of panels, and of names in a legend.
 const MOST_PANELS: usize = 6;
 const MOST_NAMES: usize = 32;
-/// Points of one colour are drawn in so many turns, so that no colour lies on top of all others.
+/// The number of rounds in which the points of each colour are drawn, so that no colour covers all
+/// others.
 const TURNS: usize = 4;
 
 /// A colouring: its title, its names in order, and the name of each point.
@@ -83,7 +84,7 @@ fn places(map: &Input) -> Result<Vec<[f64; 2]>, String> {
 fn coloring(map: &Input, color: &Input) -> Result<Coloring, String> {
     let labels = color.labels()?;
     let by_clip: HashMap<&String, &String> = color.text("clip_id")?.iter().zip(&labels).collect();
-    // A clip without a label has the empty one.
+    // A clip without a label has an empty text.
     let mut names = sorted_names(&labels);
     names.retain(|name| !name.is_empty());
     let numbers: HashMap<&String, usize> =
@@ -95,7 +96,7 @@ fn coloring(map: &Input, color: &Input) -> Result<Coloring, String> {
     Ok(Coloring { title, of: of.collect(), names })
 }
 
-/// Draws points and legend; gives where they end.
+/// Draws points and legend; returns their lower end.
 fn draw_panel(
     scene: &mut Scene,
     panel: &Panel,
@@ -139,7 +140,7 @@ fn draw_panel(
     if points.clips.is_empty() {
         points.clips = map.text("clip_id")?.to_vec();
     }
-    // Panels of other clips than the first cannot be asked.
+    // Only panels with the clips of the first one show details.
     if points.clips == map.text("clip_id")? {
         let short = |value: f64| (value * 10.0).round() as f32 / 10.0;
         points.panels.push(places.iter().map(|place| place.map(short)).collect());

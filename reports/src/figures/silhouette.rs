@@ -39,7 +39,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     })
 }
 
-/// Draws the clusters one above another; gives the share of clips below zero.
+/// Draws the clusters one above another; returns the share of clips with a negative silhouette.
 fn draw_clusters(
     scene: &mut Scene,
     input: &Input,
@@ -72,7 +72,8 @@ fn draw_clusters(
         let mut own: Vec<f64> = own.map(|(_, value)| *value).collect();
         own.sort_by(|a, b| b.total_cmp(a));
         let height = own.len() as f64 * each;
-        // No more steps than half pixels: thousands of clips make a smooth edge.
+        // At most one step for each half unit of height, so that thousands of clips give a smooth
+        // edge.
         let rows = ((height * 2.0) as usize).clamp(1, own.len());
         let tall = height / rows as f64;
         let edge = (0..rows).flat_map(|row| {

@@ -1,12 +1,12 @@
-//! What a figure is drawn from.
+//! The inputs of a figure.
 
 use crate::scores::ScoreTable;
 use cache::{Artifact, Table, record::Figure};
 use std::collections::BTreeMap;
 
-/// All that a figure may look at.
+/// The inputs available to a figure.
 pub struct Source<'a> {
-    /// What was asked for.
+    /// The figure as specified.
     pub figure: &'a Figure,
     /// The scores at each point of the sweep, if the figure is drawn from them.
     pub table: ScoreTable,
@@ -14,7 +14,7 @@ pub struct Source<'a> {
     pub inputs: BTreeMap<String, Vec<Input>>,
 }
 
-/// An artifact and where it came from.
+/// An artifact and its origin.
 pub struct Input {
     /// The step that made it.
     pub step: String,
@@ -35,7 +35,7 @@ impl Source<'_> {
         self.all(role).first().ok_or_else(|| format!("nothing was given for `{role}`"))
     }
 
-    /// A setting that counts.
+    /// A setting that is a count.
     pub fn count(&self, name: &str, default: usize) -> usize {
         let value = self.figure.options.get(name).and_then(serde_json::Value::as_u64);
         value.map_or(default, |value| value as usize)
@@ -46,14 +46,14 @@ impl Source<'_> {
         self.figure.options.get(name).and_then(serde_json::Value::as_str)
     }
 
-    /// The title that the author gave, or another one.
+    /// The author's title, or a default.
     pub fn title(&self, default: &str) -> String {
         self.figure.title.clone().unwrap_or_else(|| default.to_owned())
     }
 }
 
 impl Input {
-    /// The columns.
+    /// The artifact as a table.
     pub fn table(&self) -> Result<&Table, String> {
         self.artifact
             .as_table()
@@ -75,7 +75,7 @@ impl Input {
         self.table()?.text(name).ok_or_else(|| self.lacks(name))
     }
 
-    /// Labels as text, whether they are classes or numbers of clusters.
+    /// Labels as text, either classes or cluster numbers.
     pub fn labels(&self) -> Result<Vec<String>, String> {
         match (self.table()?.text("label"), self.table()?.ints("label")) {
             (Some(names), _) => Ok(names.to_vec()),
@@ -84,7 +84,7 @@ impl Input {
         }
     }
 
-    /// A number among the facts on the whole.
+    /// A number in the metadata.
     pub fn fact(&self, name: &str) -> Option<f64> {
         self.artifact.meta.get(name).and_then(serde_json::Value::as_f64)
     }
@@ -94,7 +94,7 @@ impl Input {
     }
 }
 
-/// Whole numbers by value, then other names in their order.
+/// Whole numbers by value, then other names in alphabetical order.
 pub fn sorted_names(labels: &[String]) -> Vec<String> {
     let key = |name: &String| (name.parse::<i64>().unwrap_or(i64::MAX), name.clone());
     let mut names: Vec<String> = labels.to_vec();

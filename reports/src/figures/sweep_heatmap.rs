@@ -12,7 +12,7 @@ use crate::{
 };
 use serde_json::Value;
 
-/// Values at one cell, and how many there are of the two axes at most.
+/// The values in each cell of the grid.
 type Cells = Vec<(Value, Value, Vec<f64>)>;
 const MOST: usize = 24;
 
@@ -69,7 +69,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     })
 }
 
-/// The numbers of each pair of values.
+/// The values for each pair of parameter values.
 fn cells<'a>(rows: impl Iterator<Item = &'a ScoredRow>, metric: &str, x: &str, y: &str) -> Cells {
     let mut cells = Cells::new();
     for row in rows {
@@ -91,7 +91,7 @@ fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-/// Each value once: numbers by size, others as they come.
+/// The distinct values: numbers by size, others in order of occurrence.
 fn distinct<'a>(values: impl Iterator<Item = &'a Value>) -> Vec<&'a Value> {
     let mut found: Vec<&Value> = Vec::new();
     for value in values {

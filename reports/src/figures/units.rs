@@ -1,4 +1,4 @@
-//! KL and variance of latent units.
+//! The KL divergence and variance of latent units.
 
 use super::{
     Drawn,
@@ -13,7 +13,7 @@ use crate::{
     latent,
 };
 
-/// Units in use, and others.
+/// The colour of active units.
 const IN_USE: Paint = Paint::Rgb(0x00, 0x72, 0xb2);
 const IDLE: Paint = Paint::Rgb(0xb0, 0xb0, 0xb0);
 
@@ -46,7 +46,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     })
 }
 
-/// Which units are in use.
+/// True for each active unit.
 fn active(model: &Input) -> Result<Vec<bool>, String> {
     if has_kl(model.reals("kl")?) {
         return Ok(model.ints("active")?.iter().map(|active| *active != 0).collect());
@@ -61,7 +61,7 @@ fn has_kl(kl: &[f64]) -> bool {
 fn draw_model(scene: &mut Scene, model: &Input, active: &[bool], top: f64) -> Result<(), String> {
     let kl = model.reals("kl")?;
     let variance = model.reals("variance_of_mean")?;
-    // By what decides whether a unit counts.
+    // The quantity that decides if a unit is active.
     let by = if has_kl(kl) { kl } else { variance };
     let mut order: Vec<usize> = (0..active.len()).collect();
     order.sort_by(|a, b| by[*b].total_cmp(&by[*a]).then(a.cmp(b)));
@@ -82,7 +82,7 @@ fn draw_model(scene: &mut Scene, model: &Input, active: &[bool], top: f64) -> Re
             let [left, high] = panel.at(place as f64, value);
             let low = panel.at(0.0, 0.0)[1];
             let fill = if active[unit] { IN_USE } else { IDLE };
-            // A bar of no height is still seen.
+            // A bar of zero height is still visible.
             let height = (low - high).max(1.0);
             scene.rect([left + width * 0.1, low - height, (width * 0.8).max(0.4), height], fill);
         }
@@ -96,7 +96,7 @@ fn draw_model(scene: &mut Scene, model: &Input, active: &[bool], top: f64) -> Re
     Ok(())
 }
 
-/// Numbers of units below the bars, without lines through them.
+/// Draws unit numbers below the bars, without grid lines through them.
 fn axis_below(scene: &mut Scene, panel: &Panel, ticks: &[(f64, String)]) {
     let [left, top, width, height] = panel.frame;
     scene.line(vec![[left, top + height], [left + width, top + height]], Paint::Soft, 1.0);

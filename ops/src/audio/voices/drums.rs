@@ -1,4 +1,4 @@
-//! A drum kit of kick, snare and hat.
+//! A drum kit: kick, snare and hat.
 
 use super::{RATE_HZ, noise, score::Song, sine};
 use crate::math::random::Random;
@@ -26,7 +26,7 @@ pub fn play(song: &Song, random: &mut Random, out: &mut [f32]) {
     }
 }
 
-/// A falling sine.
+/// Adds a falling sine.
 fn kick(out: &mut [f32]) {
     let (mut level, mut cycles, mut sweep) = (1.2_f32, 0.0_f32, 190.0_f32);
     for out in out.iter_mut().take(8000) {
@@ -37,7 +37,8 @@ fn kick(out: &mut [f32]) {
     }
 }
 
-/// Decaying noise; `bright` takes the difference of neighbours, which lifts the highs.
+/// Adds decaying noise; `bright` takes differences of neighbouring samples, which boosts the high
+/// frequencies.
 fn burst(key: u32, level: f32, shrink: f32, bright: f32, out: &mut [f32]) {
     let (mut level, mut last) = (level, 0.0);
     for (at, out) in out.iter_mut().take(6000).enumerate() {

@@ -1,4 +1,4 @@
-//! Frequency modulation: a tone whose brightness follows its loudness, as of brass.
+//! Frequency modulation: a tone that is brighter when it is louder, as brass instruments.
 
 use super::{BLOCK, Envelope, Phase, RATE_HZ, Vibrato, sine};
 
@@ -14,9 +14,9 @@ pub struct Fm {
     pub ratio: f32,
     /// The highest modulation index, in radians.
     pub index: f64,
-    /// How the pitch moves.
+    /// The vibrato.
     pub vibrato: Vibrato,
-    /// Loudness over the note.
+    /// The envelope of the loudness.
     pub envelope: Envelope,
 }
 

@@ -1,8 +1,8 @@
-//! Additive synthesis of a harmonic tone with breath: strings, winds, organ and voice.
+//! Additive synthesis of a harmonic tone with breath noise: strings, winds, organ and voice.
 
 use super::{BLOCK, Envelope, HIGHEST, Phase, RATE_HZ, Vibrato, noise, sine};
 
-/// Partials a tone may have.
+/// The largest number of partials of a tone.
 pub const PARTIALS: usize = 32;
 
 /// A tone at whole multiples of one pitch.
@@ -12,22 +12,22 @@ pub struct Harmonic {
     pub hz: f64,
     /// Amplitudes of the partials at the start of the note.
     pub from: [f32; PARTIALS],
-    /// Amplitudes at its end, between which it glides: for a voice, two vowels.
+    /// Amplitudes at the end, to which it glides: two vowels for a voice.
     pub to: [f32; PARTIALS],
-    /// How the pitch moves.
+    /// The vibrato.
     pub vibrato: Vibrato,
-    /// How the loudness swings: depth (0..1) and cycles a second.
+    /// The tremolo: depth (0..1) and cycles a second.
     pub tremolo: (f64, f64),
-    /// Loudness over the note.
+    /// The envelope of the loudness.
     pub envelope: Envelope,
     /// Level of the breath or bow noise.
     pub breath: f32,
-    /// Where the noise is cut, as the coefficient of a one-pole low-pass (0..1).
+    /// The coefficient of the one-pole low-pass on the noise (0..1).
     pub breath_colour: f32,
 }
 
 impl Harmonic {
-    /// Adds the tone to `out`; `key` names its noise.
+    /// Adds the tone to `out`; `key` is the seed of its noise.
     ///
     /// Partials come from sin(kθ) = 2 cos θ · sin((k−1)θ) − sin((k−2)θ).
     pub fn play(&self, key: u32, out: &mut [f32]) {

@@ -1,4 +1,4 @@
-//! The eleven instruments: which voice plays a note, with which parameters.
+//! The eleven instruments, each with its voice and parameters.
 //!
 //! Ranges of pitch, attack and brightness overlap between instruments on purpose.
 
@@ -31,7 +31,7 @@ pub enum Instrument {
 
 use Instrument::*;
 
-/// All of them.
+/// All instruments.
 pub const ALL: [Instrument; 11] = [
     Cello,
     Clarinet,
@@ -57,7 +57,7 @@ pub struct Note {
     pub tone: f64,
 }
 
-/// First and second formant of five vowels, and the third.
+/// The first, second and third formant of five vowels in hertz.
 const VOWELS: [[f64; 3]; 5] = [
     [760.0, 1150.0, 2500.0],
     [300.0, 2250.0, 2950.0],
@@ -67,7 +67,7 @@ const VOWELS: [[f64; 3]; 5] = [
 ];
 
 impl Instrument {
-    /// Lowest and highest note, in MIDI numbers.
+    /// The lowest and highest note, as MIDI numbers.
     pub fn range(self) -> (i32, i32) {
         match self {
             Cello => (36, 69),
@@ -84,7 +84,7 @@ impl Instrument {
         }
     }
 
-    /// How likely it plays chords rather than single notes.
+    /// The probability of a chord rather than a single note.
     pub fn chords(self) -> f64 {
         match self {
             AcousticGuitar => 0.6,
@@ -96,7 +96,7 @@ impl Instrument {
         }
     }
 
-    /// Adds one note of the length of `out`.
+    /// Adds one note with the length of `out`.
     pub fn play(self, note: Note, random: &mut Random, out: &mut [f32], scratch: &mut Vec<f32>) {
         let mut pick = |low: f64, high: f64| random.between(low, high);
         // Loud notes and bright recordings have more in the high partials.
@@ -297,12 +297,12 @@ impl Instrument {
     }
 }
 
-/// Amplitudes by number of the partial, from 1.
+/// The amplitudes of the partials, numbered from 1.
 fn spectrum(amplitude: impl Fn(f64) -> f64) -> [f32; PARTIALS] {
     std::array::from_fn(|at| amplitude((at + 1) as f64) as f32)
 }
 
-/// A resonance of that centre and half width.
+/// A resonance with the given centre and half width.
 fn peak(hz: f64, centre: f64, width: f64) -> f64 {
     1.0 / (1.0 + ((hz - centre) / width).powi(2))
 }

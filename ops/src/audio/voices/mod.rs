@@ -1,7 +1,7 @@
-//! What the voices of the synthesiser share: a fast sine, noise, envelopes, vibrato.
+//! Common parts of the synthesiser's voices: a fast sine, noise, envelopes, vibrato.
 //!
-//! Voices work in blocks: pitch and loudness are computed once a block, and the samples in
-//! between come from recurrences, so that a clip costs no transcendental call a sample.
+//! Voices work in blocks: pitch and loudness are computed once for each block, and the samples in
+//! between come from recurrences, so that no transcendental function is called for a sample.
 
 pub mod drums;
 pub mod fm;
@@ -11,21 +11,21 @@ pub mod plucked;
 pub mod score;
 pub mod struck;
 
-/// Frames a second of everything synthesised.
+/// Frames a second of all synthesised clips.
 pub const RATE: u32 = 44_100;
 
-/// Frames between two looks at pitch and loudness.
+/// The number of frames between two updates of pitch and loudness.
 pub const BLOCK: usize = 64;
 
 pub(crate) const RATE_HZ: f64 = RATE as f64;
 
-/// No partial lies above this part of the sample rate.
+/// The highest frequency of a partial, as a fraction of the sample rate.
 pub(crate) const HIGHEST: f64 = 0.45;
 
-/// sin(2π·`cycles`), exact to 1.2e-7 for up to a few hundred cycles.
+/// sin(2π·`cycles`), with an error of at most 1.2e-7 for up to a few hundred cycles.
 ///
-/// x·(1 − 4x²) has the zeros of the sine on [−½, ½]; what is left is an even polynomial, fitted
-/// by least squares at Chebyshev points.
+/// x·(1 − 4x²) has the zeros of the sine on [−½, ½]; the rest is an even polynomial, fitted by
+/// least squares at Chebyshev points.
 pub fn sine(cycles: f32) -> f32 {
     let x = cycles - nearest(cycles);
     let square = x * x;
@@ -50,16 +50,16 @@ pub fn noise(key: u32, at: u32) -> f32 {
     (x ^ (x >> 16)) as i32 as f32 / 2_147_483_648.0
 }
 
-/// Loudness over a note: a rise, a fall to a plateau, and an end.
+/// The envelope of a note: attack, decay to a plateau, and release.
 #[derive(Clone, Copy, Debug)]
 pub struct Envelope {
     /// Seconds from silence to the peak.
     pub attack: f64,
     /// Seconds from the peak to the plateau.
     pub decay: f64,
-    /// The plateau; the peak is 1.
+    /// The level of the plateau; the peak is 1.
     pub sustain: f64,
-    /// Seconds of the end.
+    /// Seconds of the release.
     pub release: f64,
 }
 
@@ -73,16 +73,16 @@ impl Envelope {
     }
 }
 
-/// How the pitch of a note moves.
+/// The vibrato of a note, with the glide at its start.
 #[derive(Clone, Copy, Debug)]
 pub struct Vibrato {
     /// Depth in cents, reached after a quarter of a second.
     pub cents: f64,
     /// Cycles a second.
     pub rate: f64,
-    /// Where in its cycle it starts.
+    /// The phase at the start of the note, in cycles.
     pub phase: f64,
-    /// Cents by which the note starts off its pitch.
+    /// The deviation from the pitch at the start of the note, in cents.
     pub scoop: f64,
 }
 
@@ -91,13 +91,13 @@ impl Vibrato {
     pub fn at(&self, t: f64) -> f64 {
         let onset = (4.0 * t).min(1.0);
         let wave = f64::from(sine((self.rate * t + self.phase) as f32));
-        // A scoop is over after 60 ms; a parabola is as good as an exponential.
+        // A scoop lasts 60 ms; a parabola is as good as an exponential.
         let scoop = self.scoop * (1.0 - t / 0.06).max(0.0).powi(2);
         ((self.cents * onset * wave + scoop) / 1200.0).exp2()
     }
 }
 
-/// The phase of a note, one block after the other.
+/// The phase of a note, block after block.
 pub(crate) struct Phase(f64);
 
 impl Phase {

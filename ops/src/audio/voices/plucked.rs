@@ -1,4 +1,4 @@
-//! Plucked strings: a burst of noise in a loop that loses its high partials first.
+//! Plucked strings: a burst of noise in a feedback loop that damps high partials first.
 
 use super::{Envelope, RATE_HZ, noise};
 
@@ -10,18 +10,18 @@ use super::{Envelope, RATE_HZ, noise};
 pub struct Plucked {
     /// Pitch in hertz.
     pub hz: f64,
-    /// What a trip around the loop leaves.
+    /// The factor for each pass through the loop.
     pub damp: f32,
-    /// How often the burst is smoothed: the softer the pluck, the more.
+    /// The number of times the burst is smoothed: more for a softer pluck.
     pub softness: u32,
-    /// Gain into the bent characteristic of an amplifier; 0 for none.
+    /// The gain into the nonlinearity of an amplifier; 0 for none.
     pub drive: f32,
-    /// Loudness over the note.
+    /// The envelope of the loudness.
     pub envelope: Envelope,
 }
 
 impl Plucked {
-    /// Adds the string to `out`; `key` names its burst.
+    /// Adds the string to `out`; `key` is the seed of its burst.
     pub fn play(&self, key: u32, out: &mut [f32], scratch: &mut Vec<f32>) {
         let length = out.len() as f64 / RATE_HZ;
         let period = ((RATE_HZ / self.hz - 0.5).round() as usize).max(4);
@@ -40,7 +40,7 @@ impl Plucked {
         let peak = scratch[..=period].iter().fold(1e-9_f32, |peak, x| peak.max(x.abs()));
         let half = 0.5 * self.damp;
         let mut start = period + 1;
-        // A period at a time: within one, no sample depends on another.
+        // One period at a time: within a period, no sample depends on another.
         while start < scratch.len() {
             let (past, next) = scratch.split_at_mut(start);
             let past = &past[start - period - 1..];

@@ -1,4 +1,4 @@
-//! Music for the voices: what the excerpts of one recording share, and the notes of each.
+//! Music for the voices: the properties of a recording, and the notes of each excerpt.
 
 use super::{
     RATE_HZ,
@@ -12,7 +12,7 @@ const SCALES: [&[i32]; 4] =
 /// The tags of genres in IRMAS's file names.
 pub const GENRES: [&str; 5] = ["cla", "cou_fol", "jaz_blu", "lat_sou", "pop_roc"];
 
-/// What all excerpts of one recording share.
+/// The properties that all excerpts of one recording share.
 #[derive(Clone, Debug)]
 pub struct Song {
     /// The key, in semitones above C.
@@ -23,28 +23,28 @@ pub struct Song {
     pub beat: f64,
     /// Brightness, 0 to 1.
     pub tone: f64,
-    /// Which of [`GENRES`].
+    /// An index into [`GENRES`].
     pub genre: usize,
-    /// How busy the drums are; 0 for none.
+    /// The density of the drums; 0 for none.
     pub drums: f64,
-    /// Who plays beside the lead.
+    /// The instruments beside the lead.
     pub backing: Vec<Instrument>,
     /// Level of the lead over the backing, in decibels.
     pub lead_db: f64,
-    /// Level of the noise under all, in decibels below the music.
+    /// The level of the background noise, in decibels relative to the music.
     pub noise_db: f64,
     /// The highest sample, in decibels below full scale.
     pub peak_db: f64,
     /// Tilt of the recording's spectrum, from dark to bright, −1 to 1.
     pub tilt: f32,
-    /// How far apart left and right are, 0 to 1.
+    /// The distance between left and right, 0 to 1.
     pub width: f64,
-    /// The echo of the room: frames and level.
+    /// The echo of the room: delay in frames and level.
     pub room: (usize, f32),
 }
 
 impl Song {
-    /// Draws a recording.
+    /// Draws the properties of a recording.
     pub fn draw(random: &mut Random) -> Self {
         let genre = random.below(GENRES.len() as u32) as usize;
         let with_drums = genre != 0 && random.uniform() < 0.65;
@@ -70,7 +70,7 @@ impl Song {
     }
 }
 
-/// Adds a phrase. Notes start before the excerpt does, as when a recording is cut.
+/// Adds a phrase. Notes may start before the excerpt, as if it were cut from a recording.
 pub fn phrase(player: Instrument, song: &Song, random: &mut Random, out: &mut [f32]) {
     const LENGTHS: [f64; 8] = [0.5, 0.5, 1.0, 1.0, 1.0, 1.5, 2.0, 4.0];
     let seconds = out.len() as f64 / RATE_HZ;

@@ -3,7 +3,7 @@
 use super::{Envelope, HIGHEST, RATE_HZ, noise};
 use crate::math::random::Random;
 
-/// Partials of a string; they decay side by side.
+/// The number of partials of a string.
 const PARTIALS: usize = 12;
 
 /// A struck string.
@@ -18,16 +18,16 @@ pub struct Struck {
     pub stiffness: f64,
     /// Seconds in which the first partial falls to 1/e.
     pub ring: f64,
-    /// How fast amplitudes fall with the number of the partial: k^-slope.
+    /// The slope of the amplitudes over the number of the partial: k^-slope.
     pub slope: f64,
     /// Level of the hammer's knock.
     pub knock: f32,
-    /// Loudness over the note.
+    /// The envelope of the loudness.
     pub envelope: Envelope,
 }
 
 impl Struck {
-    /// Adds the string to `out`; `random` gives the phases, `key` names the knock.
+    /// Adds the string to `out`; `random` gives the phases, `key` is the seed of the knock.
     pub fn play(&self, random: &mut Random, key: u32, out: &mut [f32]) {
         let length = out.len() as f64 / RATE_HZ;
         let (mut real, mut imaginary) = ([0.0_f32; PARTIALS], [0.0_f32; PARTIALS]);

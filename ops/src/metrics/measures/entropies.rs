@@ -1,4 +1,4 @@
-//! Agreement by information: what a cluster says of the class, and the class of the cluster.
+//! Agreement by information: the entropies of classes and clusters given the other.
 
 use super::Measure;
 

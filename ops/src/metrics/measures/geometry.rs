@@ -1,4 +1,4 @@
-//! Clusters judged by themselves: how compact they are, and how far apart.
+//! Metrics of the clusters' own geometry: compactness and separation.
 
 use super::Measure;
 use crate::math::{dispersion, silhouette};

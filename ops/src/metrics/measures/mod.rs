@@ -1,5 +1,5 @@
-//! What clusters are judged by. A metric is a [`Measure`] in a file of this room and a line in
-//! [`MEASURES`]: names, columns, published values, objectives and figures follow from it.
+//! The metrics of clusters. A metric is a [`Measure`] in a file of this module and a line in
+//! [`MEASURES`]; names, columns, published values, objectives and figures follow from it.
 
 mod entropies;
 mod geometry;
@@ -13,7 +13,7 @@ use cache::{
     metric::{Direction, Metric, Score, artifact},
 };
 
-/// A metric, and how it is computed. The fields are those of [`Metric`].
+/// A metric with its computation. The fields are those of [`Metric`].
 #[expect(missing_docs, reason = "each field is the one of `Metric`")]
 pub struct Measure {
     pub name: &'static str,
@@ -23,9 +23,9 @@ pub struct Measure {
     pub uses_labels: bool,
     pub is_shown: bool,
     pub chance: Option<f64>,
-    /// Other names that papers give it.
+    /// Other names in publications.
     pub short: &'static [&'static str],
-    /// Its value, or why there is none; nothing where it does not apply.
+    /// The value, or the reason why it is undefined; `None` if it does not apply.
     measure: fn(&Judged<'_>) -> Value,
 }
 
@@ -51,7 +51,7 @@ pub const MEASURES: &[Measure] = &[
     purity::PURITY_MAJORITY,
 ];
 
-/// What is to be known of a metric of that name.
+/// The description of the metric with that name.
 pub fn known(name: &str) -> Option<Metric> {
     MEASURES.iter().find(|it| it.name == name).map(Measure::metric)
 }
@@ -59,7 +59,7 @@ pub fn known(name: &str) -> Option<Metric> {
 type Value = Option<Result<f64, String>>;
 
 impl Measure {
-    /// A metric with three decimals that counts neither way and is not shown.
+    /// A metric with three decimals, without a direction, that is not shown by default.
     const fn new(
         name: &'static str,
         title: &'static str,
@@ -78,7 +78,7 @@ impl Measure {
         }
     }
 
-    /// The same for agreement with the classes: more is better.
+    /// A metric of the agreement with the classes, for which larger is better.
     const fn of_labels(
         name: &'static str,
         title: &'static str,
@@ -88,7 +88,7 @@ impl Measure {
         Self { direction, uses_labels: true, ..Self::new(name, title, measure) }
     }
 
-    /// What is to be known of it.
+    /// The description of the metric.
     pub fn metric(&self) -> Metric {
         Metric {
             name: self.name.into(),
@@ -102,26 +102,26 @@ impl Measure {
     }
 }
 
-/// Clusters that are judged.
+/// The clusters that are scored.
 pub struct Judged<'a> {
     /// Row-major points.
     x: &'a [f32],
     n_features: usize,
     /// The cluster of each point, numbered from 0 by first appearance.
     clusters: &'a [u32],
-    /// How many clusters there are.
+    /// The number of clusters.
     k: usize,
-    /// How many clips are noise.
+    /// The number of clips that are noise.
     noise: usize,
-    /// Sizes, centres and spreads, where there are clusters to compare.
+    /// Sizes, centres and dispersion, if there are clusters to compare.
     spread: Option<Clusters>,
-    /// Clusters beside classes, where these are known.
+    /// The contingency of clusters and classes, if these are known.
     both: Option<Contingency>,
 }
 
 impl<'a> Judged<'a> {
-    /// Points, their clusters and, if they are known, their classes; both numbered from 0 by first
-    /// appearance. `noise` of the points belong to no cluster.
+    /// Prepares points, their clusters and, if known, their classes; both are numbered from 0 by
+    /// first occurrence. `noise` of the points belong to no cluster.
     pub fn new(
         x: &'a [f32],
         n_features: usize,
@@ -153,7 +153,8 @@ impl<'a> Judged<'a> {
         artifact(&self.scores())
     }
 
-    /// A value of the clusters' own geometry, where there are at least two and not as many as clips.
+    /// A value of the clusters' own geometry, if there are at least two clusters and fewer than
+    /// clips.
     fn by_geometry(&self, value: impl Fn(&Clusters) -> f64) -> Value {
         Some(match (&self.spread, self.k) {
             (Some(spread), _) => Ok(value(spread)),
@@ -166,7 +167,7 @@ impl<'a> Judged<'a> {
         })
     }
 
-    /// A value of the clusters beside the classes.
+    /// A value of the agreement with the classes.
     fn by_labels(&self, value: impl Fn(&Contingency) -> f64) -> Value {
         let both = self.both.as_ref()?;
         Some(match self.clusters.len() {

@@ -1,4 +1,4 @@
-//! Agreement over pairs of clips: whether those of one class are together.
+//! Agreement over pairs of clips: those of one class should be in one cluster.
 
 use super::Measure;
 
@@ -8,7 +8,7 @@ pub(super) const ARI: Measure = Measure {
     ..Measure::of_labels("ari", "ARI", |it| it.by_labels(|both| both.adjusted_rand()))
 };
 
-/// How far from 0 chance takes the ARI of so few clips.
+/// The standard deviation of the ARI by chance for so few clips.
 pub(super) const ARI_DEVIATION: Measure = Measure {
     direction: None,
     ..Measure::of_labels("ari_deviation", "ARI of chance, standard deviation", |it| {

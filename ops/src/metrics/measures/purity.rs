@@ -1,4 +1,4 @@
-//! The share of clips in the commonest class of their cluster.
+//! The purity: the share of clips in the commonest class of their cluster.
 
 use super::Measure;
 
@@ -7,7 +7,7 @@ pub(super) const PURITY: Measure = Measure {
     ..Measure::of_labels("purity", "Purity", |it| it.by_labels(|both| both.purity()))
 };
 
-/// What a single cluster would reach.
+/// The purity of a single cluster.
 pub(super) const PURITY_MAJORITY: Measure = Measure {
     direction: None,
     ..Measure::of_labels("purity_majority", "Purity of one cluster", |it| {

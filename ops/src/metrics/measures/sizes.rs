@@ -1,4 +1,4 @@
-//! How much there is to judge: clips, clusters, classes, noise.
+//! The numbers of clips, clusters, classes and noise.
 
 use super::Measure;
 
@@ -10,7 +10,7 @@ pub(super) const N_CLIPS: Measure = Measure {
 pub(super) const N_CLUSTERS: Measure =
     Measure { decimals: 0, ..Measure::new("n_clusters", "Clusters", |it| Some(Ok(it.k as f64))) };
 
-/// Only where there is noise.
+/// The number of noise clips, given only if there are any.
 pub(super) const N_NOISE: Measure = Measure {
     decimals: 0,
     ..Measure::new("n_noise", "Noise", |it| (it.noise > 0).then_some(Ok(it.noise as f64)))

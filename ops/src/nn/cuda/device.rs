@@ -1,7 +1,7 @@
-//! CUDA's driver, through cudarc: the one place that calls it.
+//! The CUDA driver, through cudarc: the only module that calls it.
 //!
-//! cudarc loads the driver when it is first asked for, and panics if there is none; so nothing here
-//! is called before [`sys::is_culib_present`] has said yes.
+//! cudarc loads the driver on first use and panics if there is none, so nothing here is called
+//! before [`sys::is_culib_present`] returns true.
 
 use super::driver::{Address, CudaError, Driver, Launch, Recording};
 use super::nvrtc::Nvrtc;
@@ -16,23 +16,23 @@ use std::sync::OnceLock;
 
 use sys::CUdevice_attribute_enum as Attribute;
 
-/// What the driver says of a GPU.
+/// The properties of a GPU according to the driver.
 #[derive(Clone, Debug)]
 pub struct GpuInfo {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its compute capability, such as (9, 0).
+    /// The compute capability, such as (9, 0).
     pub capability: (i32, i32),
-    /// Bytes of its memory.
+    /// The memory in bytes.
     pub memory: u64,
-    /// How many processors it has.
+    /// The number of streaming multiprocessors.
     pub processors: i32,
     /// The version of CUDA that the driver supports, such as (13, 0).
     pub cuda: (i32, i32),
 }
 
 impl GpuInfo {
-    /// Its compute capability as one number: 90 for (9, 0).
+    /// The compute capability as one number: 90 for (9, 0).
     pub fn capability_number(&self) -> i32 {
         self.capability.0 * 10 + self.capability.1
     }
@@ -50,10 +50,10 @@ fn fault(call: &str, error: &DriverError) -> CudaError {
     CudaError { call: call.to_owned(), detail, out_of_memory }
 }
 
-/// Starts the driver that lies in this file.
+/// Loads the driver from this file.
 fn init(driver: &Path) -> Result<(), CudaError> {
     static DYNAMIC_PORTS: OnceLock<Option<Library>> = OnceLock::new();
-    // cudarc asks the loader by name alone; what is open already is found wherever it lies.
+    // cudarc asks the loader for the library by name only, which finds one that is already open.
     // SAFETY: opening the driver's library runs its initialisers, as any CUDA program does.
     let present = unsafe {
         DYNAMIC_PORTS.get_or_init(|| Library::new(driver).ok());
@@ -97,10 +97,10 @@ fn info(ordinal: i32) -> Result<(sys::CUdevice, GpuInfo), CudaError> {
     Ok((device, info))
 }
 
-/// The GPUs that the driver in this file shows.
+/// The GPUs that the driver in this file lists.
 ///
 /// # Errors
-/// A sentence on why it shows none.
+/// The reason why it lists none.
 pub fn gpus(driver: &Path) -> Result<Vec<GpuInfo>, String> {
     let all = || -> Result<Vec<GpuInfo>, CudaError> {
         init(driver)?;
@@ -111,9 +111,9 @@ pub fn gpus(driver: &Path) -> Result<Vec<GpuInfo>, String> {
     all().map_err(|error| error.to_string())
 }
 
-/// A GPU with one queue of work. What it took is given back when it is dropped.
+/// A GPU with one stream. Its resources are freed when it is dropped.
 pub struct Gpu {
-    /// What it is.
+    /// The properties of the GPU.
     pub info: GpuInfo,
     device: sys::CUdevice,
     stream: sys::CUstream,
@@ -126,10 +126,10 @@ pub struct Gpu {
 }
 
 impl Gpu {
-    /// Opens a GPU for products of this precision.
+    /// Opens a GPU for products in this precision.
     ///
     /// # Errors
-    /// When there is none, when it is too old, or when the driver fails.
+    /// When there is no such GPU, when it is too old, or when the driver fails.
     pub fn open(place: &Place, precision: Precision) -> Result<Self, CudaError> {
         init(&place.driver)?;
         let (device, info) = info(i32::try_from(place.ordinal).unwrap_or(i32::MAX))?;
@@ -145,7 +145,7 @@ impl Gpu {
                 .to_lowercase(),
             ));
         }
-        // A cubin runs on later chips of the same family.
+        // A cubin also runs on later chips of the same family.
         let known = nvrtc.architectures()?;
         let family = known.iter().copied().filter(|it| it / 10 == info.capability.0);
         let architecture = family.filter(|it| *it <= capability).max().ok_or_else(|| {
@@ -219,7 +219,7 @@ impl Driver for Gpu {
     }
 
     fn reserve(&mut self, bytes: u64) -> Result<Address, CudaError> {
-        // SAFETY: nobody reads the memory before it is written.
+        // SAFETY: the memory is not read before it is written.
         let at = unsafe { result::malloc_sync(bytes as usize) }
             .map_err(|error| fault(&format!("cuMemAlloc of {bytes} bytes"), &error))?;
         self.memory.push(at);
@@ -240,8 +240,8 @@ impl Driver for Gpu {
         if bytes.is_empty() {
             return self.wait();
         }
-        // SAFETY: the trainer's layout keeps the bytes within reserved memory; they are not looked
-        // at before the queue is empty.
+        // SAFETY: the trainer's layout keeps the bytes within reserved memory; they are not read
+        // before the stream is synchronised.
         unsafe { result::memcpy_dtoh_async(bytes, from.0, self.stream) }
             .map_err(|error| fault("cuMemcpyDtoHAsync", &error))?;
         self.wait()
@@ -255,8 +255,8 @@ impl Driver for Gpu {
             bits.iter_mut().map(|bits| std::ptr::from_mut(bits).cast()).collect();
         let [x, y, z] = launch.blocks;
         let (blocks, threads) = ((x, y, z), (launch.threads, 1, 1));
-        // SAFETY: the arguments fit the kernel's signature, which the tests hold by running the
-        // same launches of the same kernels; the driver copies them during the call.
+        // SAFETY: the arguments fit the kernel's signature, which the tests check with the same
+        // launches of the same kernels; the driver copies them during the call.
         unsafe { result::launch_kernel(function, blocks, threads, 0, self.stream, &mut args) }
             .map_err(|error| fault(&format!("cuLaunchKernel {name}"), &error))
     }
@@ -292,8 +292,9 @@ impl Driver for Gpu {
 
 impl Drop for Gpu {
     fn drop(&mut self) {
-        // What fails here has failed before: a lost device gives nothing back.
-        // SAFETY: everything was made by `self` and is given back once, after the work that uses it.
+        // Errors are ignored, since a lost device has already failed and frees nothing.
+        // SAFETY: all resources were made by `self` and are freed once, after the work that uses
+        // them.
         unsafe {
             let _ = result::stream::synchronize(self.stream);
             self.graphs.drain(..).for_each(|graph| {

@@ -1,20 +1,20 @@
-//! What the trainer asks of a GPU, and what can go wrong.
+//! The interface between the trainer and a GPU, with its errors.
 //!
-//! The trainer knows this trait alone. [`super::device::Gpu`] does it with CUDA's driver; the tests
-//! do it on the CPU, with the same kernels compiled as C++.
+//! The trainer uses only this trait. [`super::device::Gpu`] implements it with the CUDA driver; the
+//! tests implement it on the CPU, with the same kernels compiled as C++.
 
 use super::source::Unit;
 use crate::op::OpError;
 
-/// Where something lies on the device.
+/// An address in the device's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Address(pub u64);
 
 impl Address {
-    /// Nowhere: a kernel's pointer that is not given.
+    /// The null address, for an optional pointer of a kernel.
     pub const NONE: Self = Self(0);
 
-    /// So many bytes further.
+    /// The address `bytes` further on.
     #[must_use]
     pub fn plus(self, bytes: usize) -> Self {
         Self(self.0 + bytes as u64)
@@ -35,7 +35,7 @@ pub enum Arg {
 }
 
 impl Arg {
-    /// Its bytes, at the lower end of eight.
+    /// The bytes of the argument in the low part of eight bytes.
     pub fn bits(self) -> u64 {
         match self {
             Self::At(address) => address.0,
@@ -49,25 +49,25 @@ impl Arg {
 /// A launch of a kernel.
 #[derive(Clone, Debug)]
 pub struct Launch {
-    /// Its name.
+    /// The name of the kernel.
     pub kernel: String,
-    /// Blocks along x, y and z.
+    /// The numbers of blocks along x, y and z.
     pub blocks: [u32; 3],
-    /// Threads of a block, along x.
+    /// The number of threads in a block, along x.
     pub threads: u32,
-    /// Its arguments.
+    /// The arguments.
     pub args: Vec<Arg>,
 }
 
-/// Launches that were recorded as one.
+/// A sequence of launches that was recorded, by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recording(pub usize);
 
-/// A device with memory and one queue of work. What is launched runs in order.
+/// A device with memory and one stream. Launches run in order.
 pub trait Driver {
-    /// Its name, for people.
+    /// The name for messages.
     fn name(&self) -> &str;
-    /// Bytes that could still be reserved.
+    /// The bytes that can still be reserved.
     ///
     /// # Errors
     /// When the device does not answer.
@@ -77,37 +77,37 @@ pub trait Driver {
     /// # Errors
     /// When one does not compile or does not fit the device.
     fn load(&mut self, units: &[Unit]) -> Result<(), CudaError>;
-    /// Takes memory, until the device is dropped.
+    /// Reserves memory until the device is dropped.
     ///
     /// # Errors
-    /// When there is not so much.
+    /// When there is not enough memory.
     fn reserve(&mut self, bytes: u64) -> Result<Address, CudaError>;
-    /// Copies to the device, after what was launched before.
+    /// Copies to the device, after all earlier launches.
     ///
     /// # Errors
     /// When the device fails.
     fn write(&mut self, to: Address, bytes: &[u8]) -> Result<(), CudaError>;
-    /// Waits for what was launched before and copies from the device.
+    /// Waits for all earlier launches and copies from the device.
     ///
     /// # Errors
-    /// When the device fails, or failed at anything launched before.
+    /// When the device fails, or has failed in an earlier launch.
     fn read(&mut self, from: Address, bytes: &mut [u8]) -> Result<(), CudaError>;
     /// Launches a kernel, or records it.
     ///
     /// # Errors
     /// When the device fails.
     fn launch(&mut self, launch: Launch) -> Result<(), CudaError>;
-    /// From now on launches are recorded and not done.
+    /// Starts recording: launches are recorded and not run.
     ///
     /// # Errors
     /// When the device fails.
     fn record(&mut self) -> Result<(), CudaError>;
-    /// Ends a recording.
+    /// Ends the recording.
     ///
     /// # Errors
     /// When the device fails.
     fn recorded(&mut self) -> Result<Recording, CudaError>;
-    /// Launches all of a recording at once.
+    /// Runs all launches of a recording.
     ///
     /// # Errors
     /// When the device fails.
@@ -118,21 +118,21 @@ pub trait Driver {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{call}` failed: {detail}")]
 pub struct CudaError {
-    /// The function, such as `cuLaunchKernel`, with what it was about.
+    /// The function, such as `cuLaunchKernel`, with its object.
     pub call: String,
-    /// What CUDA says of it.
+    /// The description of the error by CUDA.
     pub detail: String,
-    /// Whether memory ran out.
+    /// True if memory was exhausted.
     pub out_of_memory: bool,
 }
 
 impl CudaError {
-    /// A call that failed for this reason.
+    /// A failed call with its reason.
     pub fn new(call: impl Into<String>, detail: impl Into<String>) -> Self {
         Self { call: call.into(), detail: detail.into(), out_of_memory: false }
     }
 
-    /// The same as the failure of an op, in this epoch if it was in one.
+    /// Converts the error to that of an op, with the epoch if there was one.
     pub fn during(self, epoch: Option<u64>) -> OpError {
         let place = epoch.map(|epoch| format!(" in epoch {epoch}")).unwrap_or_default();
         let help = match epoch {

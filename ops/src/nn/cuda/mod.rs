@@ -1,16 +1,17 @@
-//! Networks on a GPU: kernels of our own, compiled when they are needed, and nothing linked.
+//! Networks on a GPU, with the engine's own kernels, which are compiled at run time; nothing is linked.
 //!
 //! - [`source`]: the text of the kernels in `kernels/`, each with its formula and launch shape.
 //! - [`nvrtc`]: NVIDIA's compiler for them.
-//! - [`driver`]: what the trainer asks of a device; [`device`]: CUDA's driver, through cudarc.
-//! - [`plan`]: where everything lies in the device's memory.
-//! - [`net`]: the launches of a step, forward and back.
+//! - [`driver`]: the interface between the trainer and a device; [`device`]: the CUDA driver, through
+//!   cudarc.
+//! - [`plan`]: the layout of the device's memory.
+//! - [`net`]: the launches of a step, forward and backward.
 //! - [`trainer`]: training, encoding and reconstructing with them.
-//! - [`parity`]: what a GPU computes beside what the CPU does.
+//! - [`parity`]: the comparison of a GPU with the CPU.
 //!
-//! Only the driver and NVRTC are needed. Convolutions are products of matrices that fetch their
-//! patches as they go; every sum has a fixed order and nothing is added atomically, so that the
-//! same GPU gives the same bits from run to run.
+//! Only the driver and NVRTC are needed. Convolutions are products of matrices that gather their
+//! patches on the fly. Every sum has a fixed order and nothing is added atomically, so that the same
+//! GPU gives the same bits in every run.
 
 pub mod device;
 pub mod driver;
@@ -43,30 +44,30 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// The compute capability that its products need, ten times the major number and the minor one:
-    /// tensor cores multiply these from 8.0 on.
+    /// The compute capability that products in this precision need, as ten times the major number
+    /// plus the minor one; tensor cores support these from 8.0 on.
     pub fn least_capability(self) -> i32 {
         if self == Self::F32 { 70 } else { 80 }
     }
 
-    /// Bytes of a number of an image.
+    /// The bytes of a number in an image.
     pub fn bytes(self) -> usize {
         if self == Self::Bf16 { 2 } else { 4 }
     }
 }
 
-/// A GPU and what it needs.
+/// A GPU with the libraries that it needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// Which GPU, from 0 on.
+    /// The number of the GPU, from 0 on.
     pub ordinal: usize,
-    /// The file of NVIDIA's driver.
+    /// The file of the NVIDIA driver.
     pub driver: PathBuf,
-    /// The file of its run-time compiler.
+    /// The file of the run-time compiler (NVRTC).
     pub nvrtc: PathBuf,
 }
 
-/// A network on a GPU.
+/// Opens a GPU and puts a network on it.
 ///
 /// # Errors
 /// When there is no such GPU, when it has too little memory, or when CUDA fails.

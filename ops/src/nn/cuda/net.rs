@@ -1,7 +1,8 @@
-//! The launches of a network: forward here, the way back and the update in `back`.
+//! The launches of a network: the forward pass here, the backward pass and the update in `back`.
 //!
-//! A launch depends on the number of clips of the batch and on nothing that changes from step to
-//! step: that is read from the clock on the device. So a step can be recorded once and replayed.
+//! A launch depends on the number of clips in the batch and on nothing that changes from step to
+//! step; the latter is read from the clock on the device. So a step can be recorded once and
+//! replayed.
 
 use super::super::layers::{Layer, Network, Operation};
 use super::super::objective::{Objective, Reduction};
@@ -12,17 +13,17 @@ use super::source::{Sides, height};
 
 mod back;
 
-/// The threads of most blocks.
+/// The number of threads in most blocks.
 const THREADS: u32 = 256;
 
-/// How parameters move.
+/// The parameters of the optimiser.
 #[derive(Clone, Copy, Debug)]
 pub struct Update {
     /// Adam's step size.
     pub learning_rate: f64,
     /// Decoupled weight decay.
     pub weight_decay: f64,
-    /// The largest norm of a gradient.
+    /// The largest norm of a gradient, if it is clipped.
     pub clip_norm: Option<f64>,
 }
 
@@ -32,13 +33,13 @@ pub struct Net<D> {
     pub driver: D,
     /// The layers.
     pub network: Network,
-    /// Where everything lies.
+    /// The layout of the memory.
     pub plan: Plan,
-    /// What products multiply.
+    /// The precision of products.
     pub precision: Precision,
 }
 
-/// A matrix of a product: where, whether it is an image, and its strides.
+/// A matrix of a product: its address, `image` if it is an image, and its strides.
 #[derive(Clone, Copy)]
 struct Matrix {
     at: Address,
@@ -47,10 +48,10 @@ struct Matrix {
     along: usize,
 }
 
-/// Where a product of a linear layer goes.
+/// The destination of a product of a linear layer.
 #[derive(Clone, Copy)]
 struct Target {
-    /// Of single precision, in parts, or an image.
+    /// The address: of single precision in parts, or of an image.
     at: Address,
     parts: Option<Parts>,
     bias: Address,
@@ -60,7 +61,7 @@ struct Target {
     along: usize,
 }
 
-/// Which layer.
+/// The part of the network that a layer belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Side {
     Encoder,
@@ -87,7 +88,7 @@ impl<D: Driver> Net<D> {
         self.driver.launch(Launch { kernel, blocks, threads: THREADS, args })
     }
 
-    /// Where a layer's weight and bias, or their gradients, lie.
+    /// The addresses of a layer's weight and bias, or of their gradients.
     fn weights(&self, layer: &Layer, gradient: bool) -> [Address; 2] {
         let start = self.plan.parameters[usize::from(gradient)].plus(4 * layer.parameters.start);
         [start, start.plus(4 * layer.weight_len())]
@@ -101,7 +102,7 @@ impl<D: Driver> Net<D> {
         if side == Side::Encoder { self.plan.encoder[at] } else { self.plan.decoder[at] }
     }
 
-    /// What a layer reads; the decoder's first one reads the sample.
+    /// The input of a layer; the decoder's first one reads the sample.
     fn input(&self, side: Side, at: usize) -> Address {
         match (at.checked_sub(1), side) {
             (Some(before), _) => self.output(side, before),
@@ -115,7 +116,7 @@ impl<D: Driver> Net<D> {
         at + if side == Side::Decoder { self.network.encoder.len() } else { 0 }
     }
 
-    /// Where the mean and scale of a normalisation lie.
+    /// The address of the mean and scale of a normalisation.
     fn scale(&self, side: Side, at: usize) -> Address {
         let norms = |layers: &[Layer]| {
             layers.iter().filter(|layer| layer.operation == Operation::BatchNorm2d).count()
@@ -124,7 +125,7 @@ impl<D: Driver> Net<D> {
         self.plan.scales[before + norms(&self.layers(side)[..at])]
     }
 
-    /// Takes `rows` clips of the epoch's order and runs the encoder and its heads.
+    /// Loads `rows` clips in the order of the epoch and runs the encoder and its heads.
     ///
     /// # Errors
     /// When the device fails.
@@ -144,7 +145,7 @@ impl<D: Driver> Net<D> {
         }
     }
 
-    /// Draws samples from the means, or takes the means themselves, and runs the decoder.
+    /// Draws samples around the means, or uses the means themselves, and runs the decoder.
     ///
     /// # Errors
     /// When the device fails.
@@ -168,7 +169,7 @@ impl<D: Driver> Net<D> {
         Ok(())
     }
 
-    /// Losses of the batch, and the gradient of the reconstruction.
+    /// Computes the losses of the batch, and the gradient of the reconstruction.
     ///
     /// # Errors
     /// When the device fails.
@@ -269,7 +270,7 @@ impl<D: Driver> Net<D> {
         }
     }
 
-    /// A convolution of either kind, forward or back to the gradient of its input.
+    /// Runs a convolution of either kind, forward or backward to the gradient of its input.
     fn convolve(
         &mut self,
         layer: &Layer,
@@ -299,7 +300,7 @@ impl<D: Driver> Net<D> {
         self.launch(&format!("wide_{number}"), [x, y, stride * stride], args)
     }
 
-    /// C = A·B for `[rows, columns, inner]`.
+    /// Computes C = A·B for `[rows, columns, inner]`.
     fn dense(
         &mut self,
         [rows, across, inner]: [usize; 3],
@@ -342,7 +343,7 @@ impl<D: Driver> Net<D> {
         self.launch("sum_parts", [length.div_ceil(32), 1, 1], args)
     }
 
-    /// From the encoder's last image to numbers of single precision.
+    /// Runs a head, from the encoder's last image to single-precision numbers.
     fn head(&mut self, head: Layer, to: Address, rows: usize) -> Result<(), CudaError> {
         let (inside, units) = (head.input_len(), head.output_len());
         let features = *self.plan.encoder.last().expect("an encoder has layers");

@@ -1,6 +1,6 @@
-//! NVIDIA's run-time compiler, opened from the file where it was found.
+//! NVIDIA's run-time compiler (NVRTC), opened from a given file.
 //!
-//! It needs no GPU and no driver, so that kernels can be compiled for any of them anywhere.
+//! It needs neither a GPU nor a driver, so kernels can be compiled on any machine for any GPU.
 
 use super::driver::CudaError;
 use super::source::Unit;
@@ -29,22 +29,23 @@ type Count = unsafe extern "C" fn(*mut c_int) -> c_int;
 
 /// The compiler.
 pub struct Nvrtc {
-    /// Where it was found.
+    /// The file of the library.
     pub path: PathBuf,
     library: Library,
-    /// What it opens by name alone while it compiles: found there because it is open already.
+    /// Libraries that NVRTC opens by name while it compiles; it finds them because they are already
+    /// open.
     _builtins: Vec<Library>,
 }
 
 impl Nvrtc {
-    /// Opens it.
+    /// Opens the compiler.
     ///
     /// # Errors
-    /// When the file is not there or is no NVRTC.
+    /// When the file does not exist or is not NVRTC.
     pub fn open(path: &Path) -> Result<Self, CudaError> {
         let call = || format!("dlopen {}", path.display());
-        // SAFETY: the file is a shared library that people install as NVRTC; opening it runs its
-        // initialisers, as every program linked to it would.
+        // SAFETY: the file is a shared library that was installed as NVRTC; opening it runs its
+        // initialisers, as in every program linked to it.
         let library = unsafe { Library::new(path) }
             .map_err(|fault| CudaError::new(call(), fault.to_string()))?;
         let _builtins = builtins(path);
@@ -52,8 +53,10 @@ impl Nvrtc {
         nvrtc.version().map(|_| nvrtc)
     }
 
+    /// Looks up a function of the library.
+    ///
     /// # Safety
-    /// `F` is the type of the function of that name.
+    /// `F` must be the type of the function of that name.
     unsafe fn function<F: Copy>(&self, name: &str) -> Result<F, CudaError> {
         // SAFETY: the caller vouches for the type; the library lives as long as `self`.
         let symbol = unsafe { self.library.get::<F>(name.as_bytes()) };
@@ -72,7 +75,7 @@ impl Nvrtc {
         Err(CudaError::new(call, words.to_string_lossy()))
     }
 
-    /// Its version, such as (13, 0).
+    /// The version, such as (13, 0).
     ///
     /// # Errors
     /// When the library lacks the function.
@@ -101,11 +104,11 @@ impl Nvrtc {
         }
     }
 
-    /// The same as [`Nvrtc::compile`], but what was compiled before in this process is not compiled
-    /// again: the variants of a sweep have the same kernels.
+    /// Does the same as [`Nvrtc::compile`], but compiles each unit only once in a process, since
+    /// the variants of a sweep have the same kernels.
     ///
     /// # Errors
-    /// When it does not compile.
+    /// When the unit does not compile.
     pub fn compile_once(&self, unit: &Unit, architecture: i32) -> Result<Arc<[u8]>, CudaError> {
         type Cubin = OnceLock<Result<Arc<[u8]>, CudaError>>;
         type Made = HashMap<(PathBuf, i32, String), Arc<Cubin>>;
@@ -121,7 +124,7 @@ impl Nvrtc {
     /// Compiles a unit to a cubin for a compute capability.
     ///
     /// # Errors
-    /// When it does not compile; the compiler's first lines are in the message.
+    /// When the unit does not compile; the compiler's first lines are in the message.
     pub fn compile(&self, unit: &Unit, architecture: i32) -> Result<Vec<u8>, CudaError> {
         let text = CString::new(unit.text()).expect("kernels hold no zero byte");
         let name = CString::new(format!("{}.cu", unit.name)).expect("names hold no zero byte");
@@ -157,8 +160,10 @@ impl Nvrtc {
         }
     }
 
+    /// Reads a result of the compiler.
+    ///
     /// # Safety
-    /// `program` is one that lives, and the names are of a pair of functions for size and bytes.
+    /// `program` must be alive, and the names must be of a pair of functions for size and bytes.
     unsafe fn fetch(
         &self,
         program: Program,
@@ -176,8 +181,8 @@ impl Nvrtc {
     }
 }
 
-/// The libraries beside NVRTC that it needs, opened by their place: the loader would look for them
-/// in the system's folders alone.
+/// Opens the libraries beside NVRTC that it needs by their path, since the loader would search only
+/// the system's folders.
 fn builtins(nvrtc: &Path) -> Vec<Library> {
     let files = nvrtc.parent().and_then(|folder| folder.read_dir().ok()).into_iter().flatten();
     let named = |path: &PathBuf| {
@@ -185,6 +190,6 @@ fn builtins(nvrtc: &Path) -> Vec<Library> {
         name.starts_with("libnvrtc-builtins.so")
     };
     let paths = files.filter_map(|file| file.ok().map(|file| file.path())).filter(named);
-    // SAFETY: as for NVRTC itself, whose parts they are.
+    // SAFETY: as for NVRTC itself, to which they belong.
     paths.filter_map(|path| unsafe { Library::new(path) }.ok()).collect()
 }

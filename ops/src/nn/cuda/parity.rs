@@ -1,4 +1,4 @@
-//! What a device computes beside what the CPU does: the checks that a GPU must pass.
+//! The comparison of a device with the CPU: the checks that a GPU must pass.
 
 use super::super::backend::{Backend, Batches, State};
 use super::super::cpu::Cpu;
@@ -11,19 +11,19 @@ use crate::math::random::{Purpose, Random};
 use crate::op::{Detached, OpError};
 use cache::Array;
 
-/// Where a device and the CPU stand to each other.
+/// The differences between a device and the CPU.
 #[derive(Clone, Debug)]
 pub struct Parity {
-    /// The loss of each step on the CPU.
+    /// The losses of each step on the CPU.
     pub cpu: Vec<f64>,
-    /// The same on the device.
+    /// The losses of each step on the device.
     pub device: Vec<f64>,
-    /// For each layer: its name and ‖g − g′‖ ÷ ‖g‖ of the first step's gradients. A bias before a
-    /// normalisation has none, so that weight and bias count as one.
+    /// The name of each layer and ‖g − g′‖ ÷ ‖g‖ of the first step's gradients. Weight and bias are
+    /// combined, since a bias before a normalisation has no gradient.
     pub gradients: Vec<(String, f64)>,
-    /// The largest difference of latent means, over the largest mean.
+    /// The largest difference of latent means, relative to the largest mean.
     pub latents: f64,
-    /// Whether a second training on the device gave the same bits.
+    /// True if a second training on the device gave the same bits.
     pub repeats: bool,
 }
 
@@ -40,7 +40,7 @@ impl Parity {
     }
 }
 
-/// Clips to learn from: a few waves and a little noise.
+/// Synthetic clips for training: a few waves and a little noise.
 pub fn clips(count: usize, input: [usize; 2]) -> Array {
     let [height, width] = input;
     let mut random = Random::new(1, Purpose::Null, 0);

@@ -1,35 +1,35 @@
-//! Where everything of a training lies in the memory of a device.
+//! The layout of a training in the memory of a device.
 
 use super::super::layers::{Layer, Network, Operation};
 use super::Precision;
 use super::driver::Address;
 use super::source::{Sides, columns, height};
 
-/// Blocks of threads that keep a large GPU busy, a few for each of its processors.
+/// The number of thread blocks that keeps a large GPU busy, a few for each of its processors.
 const BUSY: usize = 528;
-/// Images whose bias gradients one block adds.
+/// The number of images whose bias gradients one block adds.
 const BIAS_PARTS: usize = 16;
-/// Blocks of the kernel `squares`.
+/// The number of blocks of the kernel `squares`.
 pub const SQUARES: usize = 256;
 
-/// A sum cut into parts: how many, and how long each is.
+/// The division of a sum into parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parts {
-    /// How many.
+    /// The number of parts.
     pub count: usize,
-    /// Terms of each.
+    /// The number of terms in each part.
     pub each: usize,
 }
 
-/// How a sum of `inner` terms for so many tiles of a product is cut, so that there are enough blocks.
-/// It depends on sizes alone, never on the GPU, so that every GPU adds in the same order.
+/// Divides a sum of `inner` terms for so many tiles of a product, so that there are enough blocks.
+/// The division depends on sizes alone, never on the GPU, so that every GPU adds in the same order.
 fn cut(inner: usize, tiles: usize) -> Parts {
     let wanted = (BUSY / tiles.max(1)).clamp(1, inner.div_ceil(256).max(1));
     let each = inner.div_ceil(wanted).next_multiple_of(16).max(16);
     Parts { count: inner.div_ceil(each).max(1), each }
 }
 
-/// The tile of a product with so many rows of a linear layer.
+/// The tile height of a product with so many rows of a linear layer.
 pub fn dense_height(rows: usize) -> usize {
     match height(rows) {
         1 | 8 => 8,
@@ -38,12 +38,12 @@ pub fn dense_height(rows: usize) -> usize {
     }
 }
 
-/// Blocks of a product along columns and rows.
+/// The numbers of blocks of a product along columns and rows.
 pub fn tiles(height: usize, rows: usize, across: usize) -> [usize; 2] {
     [across.div_ceil(columns(height)), rows.div_ceil(height)]
 }
 
-/// Lays memory out, in steps of 256 bytes.
+/// Assigns addresses in multiples of 256 bytes.
 #[derive(Default)]
 struct Layout(u64);
 
@@ -55,10 +55,10 @@ impl Layout {
     }
 }
 
-/// Where everything lies, from the start of the memory on.
+/// The addresses of all buffers, relative to the start of the memory.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Bytes of all.
+    /// The total size in bytes.
     pub bytes: u64,
     /// The clips of the data set.
     pub data: Address,
@@ -66,42 +66,43 @@ pub struct Plan {
     pub order: Address,
     /// The clips of the batch.
     pub clips: Address,
-    /// What each layer of the encoder gives.
+    /// The outputs of the layers of the encoder.
     pub encoder: Vec<Address>,
-    /// What each layer of the decoder gives.
+    /// The outputs of the layers of the decoder.
     pub decoder: Vec<Address>,
-    /// Mean, logarithm of the variance, noise, sample; then the gradients of sample, mean and
+    /// Mean, logarithm of the variance, noise and sample, then the gradients of sample, mean and
     /// logarithm: rows × units each.
     pub latent: [Address; 7],
-    /// Nats of each unit.
+    /// The KL divergence of each unit in nats.
     pub nats: Address,
-    /// Squared error of each clip of the batch.
+    /// The squared error of each clip in the batch.
     pub errors: Address,
-    /// Three numbers for each batch of an epoch.
+    /// The losses: three numbers for each batch of an epoch.
     pub losses: Address,
-    /// Two images of the largest layer: the gradient that flows back, from one to the other.
+    /// Two images of the size of the largest layer, between which the gradient moves backward.
     pub flow: [Address; 2],
-    /// Parts of sums.
+    /// The parts of sums.
     pub parts: Address,
-    /// Parts of the gradient's norm.
+    /// The parts of the gradient's norm.
     pub squares: Address,
-    /// Parameters, gradient and Adam's two averages.
+    /// Parameters, gradient and the two moving averages of Adam.
     pub parameters: [Address; 4],
-    /// Running statistics.
+    /// The running statistics.
     pub statistics: Address,
-    /// Mean and scale of each channel of each normalisation, encoder then decoder.
+    /// The mean and scale of each channel of each normalisation, first of the encoder, then of the
+    /// decoder.
     pub scales: Vec<Address>,
-    /// See `Clock` in the prelude of the kernels.
+    /// The clock: see `Clock` in the prelude of the kernels.
     pub clock: Address,
-    /// The layout's own limits: clips of a batch, clips of an epoch.
+    /// The largest numbers of clips in a batch and in an epoch.
     pub capacity: usize,
 }
 
-/// Bytes of the clock.
+/// The size of the clock in bytes.
 pub const CLOCK: usize = 20;
 
 impl Plan {
-    /// The layout for data of so many clips and batches of at most `capacity`.
+    /// The layout for data of `clips` clips and batches of at most `capacity`.
     pub fn new(network: &Network, precision: Precision, clips: usize, capacity: usize) -> Self {
         let mut at = Layout::default();
         let (image, width) =
@@ -144,7 +145,7 @@ impl Plan {
         plan
     }
 
-    /// The same from this address on.
+    /// The same layout moved to start at this address.
     #[must_use]
     pub fn from(mut self, start: Address) -> Self {
         let singles = [
@@ -185,18 +186,18 @@ impl Plan {
     }
 }
 
-/// Numbers that the parts of a layer's sums take.
+/// The number of values in the parts of a layer's sums.
 fn part_len(layer: &Layer, capacity: usize) -> usize {
     let bias = BIAS_PARTS * layer.output[0];
     bias.max(weight_parts(layer, capacity).map_or(0, |parts| parts.count * layer.weight_len()))
 }
 
-/// How many images one block of `mask` adds.
+/// The number of images that one block of `mask` adds.
 pub fn bias_each(capacity: usize) -> usize {
     capacity.div_ceil(BIAS_PARTS)
 }
 
-/// How the gradient of a convolution's weight is cut.
+/// The division of the sum for the gradient of a convolution's weight.
 pub fn weight_parts(layer: &Layer, capacity: usize) -> Option<Parts> {
     let sides = Sides::of(layer)?;
     let [rows, across] = [sides.narrow[0], sides.wide[0] * sides.taps[0] * sides.taps[0]];
@@ -204,13 +205,14 @@ pub fn weight_parts(layer: &Layer, capacity: usize) -> Option<Parts> {
     Some(cut(capacity * sides.narrow[1] * sides.narrow[2], x * y))
 }
 
-/// How the sum of a head is cut: from an image to few numbers.
+/// The division of the sum of a head, from an image to few numbers.
 pub fn head_parts(head: &Layer, capacity: usize) -> Parts {
     let [x, y] = tiles(dense_height(head.output_len()), head.output_len(), capacity);
     cut(head.input_len(), x * y)
 }
 
-/// How the gradient of the decoder's input is cut: from the gradient of an image to few numbers.
+/// The division of the sum for the gradient of the decoder's input, from the gradient of an image
+/// to few numbers.
 pub fn sample_parts(expand: &Layer, capacity: usize) -> Parts {
     let [x, y] = tiles(dense_height(capacity), capacity, expand.input_len());
     cut(expand.output_len(), x * y)

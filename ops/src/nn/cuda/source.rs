@@ -1,4 +1,4 @@
-//! The text of the kernels that a network needs, in units that compile on their own.
+//! The source text of the kernels of a network, in units that compile separately.
 
 use super::super::layers::{Layer, Network, Operation};
 use super::Precision;
@@ -13,10 +13,10 @@ const TENSOR_CORES: &str = include_str!("kernels/tensor_cores.cuh");
 const PRODUCT: &str = include_str!("kernels/product.cuh");
 const DENSE: &str = include_str!("kernels/dense.cu");
 
-/// What convolutions share, and their three directions.
+/// The texts of convolutions: the common part and the three directions.
 const CONVOLUTION: &[(&str, &str)] = texts!["patches.cuh", "narrow.cu", "wide.cu", "weight.cu"];
 
-/// Kernels on single numbers, rows and channels: they are the same for every network.
+/// Kernels on single numbers, rows and channels, which are the same for every network.
 const SINGLE: &[(&str, &str)] = texts![
     "gather.cu",
     "sum_parts.cu",
@@ -33,18 +33,18 @@ const SINGLE: &[(&str, &str)] = texts![
     "advance.cu",
 ];
 
-/// Kernels that compile together.
+/// Kernels that are compiled together.
 #[derive(Clone, Debug)]
 pub struct Unit {
-    /// What it holds, for messages.
+    /// A description for messages.
     pub name: String,
     /// CUDA C++ without the definition of `PRODUCTS` and, between the two parts, without the
     /// instructions of tensor cores: see [`Unit::text`].
     prelude: &'static str,
     body: String,
-    /// Its kernels.
+    /// The names of its kernels.
     pub kernels: Vec<String>,
-    /// What its products multiply.
+    /// The precision of its products.
     pub precision: Precision,
 }
 
@@ -58,7 +58,7 @@ impl Unit {
         self.text_with("", TENSOR_CORES)
     }
 
-    /// The text with something before all of it, and with these instructions of tensor cores.
+    /// The text after the prefix `before`, and with these instructions of tensor cores.
     pub fn text_with(&self, before: &str, tensor_cores: &str) -> String {
         let products = self.precision as u32;
         let Self { prelude, body, .. } = self;
@@ -66,7 +66,7 @@ impl Unit {
     }
 }
 
-/// Everything that training and running this network needs.
+/// All units for training and running this network.
 pub fn units(network: &Network, precision: Precision) -> Vec<Unit> {
     let mut single = String::new();
     SINGLE.iter().for_each(|(_, text)| single.push_str(text));
@@ -91,31 +91,31 @@ fn kernels_of(text: &str) -> Vec<String> {
     starts.filter_map(|rest| rest.split('(').next()).map(str::to_owned).collect()
 }
 
-/// The rows of the tile for a product of so many rows.
+/// The tile height of a product with so many rows.
 pub fn height(rows: usize) -> usize {
     [1, 8, 32, 64].into_iter().find(|height| rows <= *height).unwrap_or(128)
 }
 
-/// The columns of that tile.
+/// The tile width for that height.
 pub fn columns(height: usize) -> usize {
     if height == 1 { 256 } else { 128 }
 }
 
-/// What a convolution of either kind connects.
+/// The two images that a convolution of either kind connects.
 #[derive(Clone, Copy, Debug)]
 pub struct Sides {
     /// The larger image: input of a convolution, output of a transposed one.
     pub wide: [usize; 3],
-    /// The other one.
+    /// The smaller image.
     pub narrow: [usize; 3],
     /// Kernel, stride and padding.
     pub taps: [usize; 3],
-    /// Whether it is a transposed one.
+    /// True if it is a transposed convolution.
     pub transposed: bool,
 }
 
 impl Sides {
-    /// Those of a layer, if it is a convolution.
+    /// The images of a layer, if it is a convolution.
     pub fn of(layer: &Layer) -> Option<Self> {
         match layer.operation {
             Operation::Conv2d { kernel, stride, padding } => Some(Self {
@@ -135,7 +135,7 @@ impl Sides {
     }
 }
 
-/// The three directions of the n-th layer, if it is a convolution: each on its own, since they take
+/// The units of the n-th layer if it is a convolution, one for each direction, since they take
 /// longest to compile.
 fn convolution(layer: &Layer, at: usize) -> Vec<(String, String)> {
     let Some(Sides { wide, narrow, taps, .. }) = Sides::of(layer) else { return Vec::new() };

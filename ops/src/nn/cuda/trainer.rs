@@ -1,8 +1,8 @@
-//! Training and running a network on a device.
+//! Trains and runs a network on a device.
 //!
-//! The clips stay in the device's memory, and so do the order of the epoch, the noise and all
-//! numbers that move. A step is recorded once for each number of clips that a batch can have (all
-//! but the last batch of an epoch have the same), and replayed; the host waits only to read losses.
+//! The clips stay in the device's memory, as do the order of the epoch, the noise and all numbers
+//! that change. A step is recorded once for each size of a batch (all batches of an epoch except
+//! the last have the same) and replayed; the host waits only to read losses.
 
 use super::super::backend::{Backend, Batches, Encodings, State};
 use super::super::fit;
@@ -17,9 +17,9 @@ use crate::op::{Ctx, OpError};
 use cache::Array;
 use std::collections::HashMap;
 
-/// Steps after which losses are read, so that people see where the training is.
+/// The number of steps after which losses are read to show the progress.
 const HEARD_EVERY: usize = 32;
-/// The most images that a grid of blocks has room for.
+/// The largest number of images in a grid of blocks.
 const MOST_IMAGES: usize = 65_535;
 
 /// A network on a device.
@@ -32,7 +32,7 @@ pub struct OnDevice<D> {
     recordings: HashMap<usize, Recording>,
 }
 
-/// What the host writes of the clock.
+/// The part of the clock that the host writes.
 struct Clock {
     step: u64,
     batch: usize,
@@ -40,7 +40,7 @@ struct Clock {
 }
 
 impl<D: Driver> OnDevice<D> {
-    /// Puts a network and its clips on a device; parameters come with [`Backend::restore`].
+    /// Puts a network and its clips on a device; parameters are set by [`Backend::restore`].
     ///
     /// # Errors
     /// When the device has too little memory or fails.
@@ -85,7 +85,7 @@ impl<D: Driver> OnDevice<D> {
         Ok(())
     }
 
-    /// The device, for looking at.
+    /// The device, for inspection.
     pub fn driver(&mut self) -> &mut D {
         &mut self.net.driver
     }
@@ -135,7 +135,7 @@ impl<D: Driver> OnDevice<D> {
         self.net.driver.replay(recording)
     }
 
-    /// The gradient and the losses of one batch, without a step.
+    /// Computes the gradient and the losses of one batch, without a step.
     ///
     /// # Errors
     /// When the device fails.
@@ -156,8 +156,8 @@ impl<D: Driver> OnDevice<D> {
         Ok((losses, gradient))
     }
 
-    /// Runs each batch of these clips through the encoder; `then` does the rest with (the device,
-    /// the batch's number, its clips).
+    /// Runs each batch of these clips through the encoder, then calls `then` with the device, the
+    /// batch's number, and its clips.
     fn pass(
         &mut self,
         clips: &[u32],
@@ -166,7 +166,7 @@ impl<D: Driver> OnDevice<D> {
         mut then: impl FnMut(&mut Self, usize, usize) -> Result<(), CudaError>,
     ) -> Result<(), OpError> {
         let failed = |error: CudaError| error.during(None);
-        // The order has room for as many clips as there are.
+        // The buffer of the order has room for all clips.
         for group in clips.chunks(self.clips) {
             self.set_order(group).map_err(failed)?;
             for (batch, rows) in group.chunks(self.net.plan.capacity).enumerate() {
@@ -283,13 +283,13 @@ impl<D: Driver> Backend for OnDevice<D> {
     }
 }
 
-/// The nearest bf16, ties to even, of a number that is finite.
+/// The bf16 nearest to a finite number, with ties to even.
 fn to_bf16(value: f32) -> u16 {
     let bits = value.to_bits();
     ((bits + 0x7fff + ((bits >> 16) & 1)) >> 16) as u16
 }
 
-/// Kernels count images and pixels in 31 bits.
+/// Checks that the numbers of images and pixels fit the 31 bits that kernels use.
 fn check_sizes(network: &Network, capacity: usize) -> Result<(), OpError> {
     let layers = network.encoder.iter().chain(&network.decoder);
     let largest = layers.map(|layer| layer.output_len().max(layer.input_len())).max();

@@ -1,4 +1,4 @@
-//! Dense and normalising layers against their definition and finite differences.
+//! Tests of dense and normalising layers against their definition and finite differences.
 
 #![allow(clippy::unwrap_used, reason = "a failure stops the test")]
 
@@ -84,7 +84,7 @@ proptest! {
                 (moved(1e-5) - moved(-1e-5)) / 2e-5
             }).collect()
         };
-        // Small variances amplify the rounding of single precision beyond any fixed limit.
+        // With small variances the rounding of single precision grows beyond any fixed limit.
         let wild = norm && slope(&input, &|x| oracle(&layer, &parameters, x, batch))
             .iter().any(|x| x.abs() > 30.0);
         prop_assume!(!wild);

@@ -1,4 +1,4 @@
-//! The way back: gradients of all parameters, and the update.
+//! The backward pass: gradients of all parameters, and the update.
 
 use super::super::driver::{Address, Arg, CudaError, Driver};
 use super::super::plan::{Parts, SQUARES, bias_each, sample_parts, tiles, weight_parts};
@@ -8,7 +8,7 @@ use crate::nn::layers::{Layer, Operation};
 use crate::nn::objective::Objective;
 
 impl<D: Driver> Net<D> {
-    /// All gradients, after [`Net::measure`].
+    /// Computes all gradients, after [`Net::measure`].
     ///
     /// # Errors
     /// When the device fails.
@@ -69,8 +69,8 @@ impl<D: Driver> Net<D> {
         self.dense([rows, inside, units], d, weight, to)
     }
 
-    /// The gradients of a linear layer's parameters from that of its output, which loses what the
-    /// ReLU cut off.
+    /// Computes the gradients of a linear layer's parameters from that of its output, which is set
+    /// to 0 where the ReLU was inactive.
     fn dense_weight(
         &mut self,
         layer: &Layer,
@@ -105,8 +105,8 @@ impl<D: Driver> Net<D> {
         self.dense([outside, inside, rows], turned, input, to)
     }
 
-    /// Back through a layer: the gradient of its output lies in one of the two flows, and the
-    /// answer says in which that of its input lies.
+    /// Runs a layer backward: the gradient of its output is in one of the two flow buffers, and the
+    /// result is the buffer with that of its input.
     fn layer_backward(
         &mut self,
         side: Side,
@@ -179,7 +179,7 @@ impl<D: Driver> Net<D> {
         }
     }
 
-    /// One step of Adam, and the clock goes on.
+    /// Does one step of Adam and advances the clock.
     ///
     /// # Errors
     /// When the device fails.
