@@ -3,6 +3,8 @@
 //! Each op is one file in the module of its stage; [`table::OPS`] lists all of them. An op maps
 //! artifacts to artifacts and knows nothing of YAML, of the DAG or of the store.
 
+#![deny(unsafe_code)]
+
 #[macro_use]
 pub mod math;
 
