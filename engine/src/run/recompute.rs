@@ -1,10 +1,7 @@
 //! Computes finished steps again and compares bytes: the proof that cached results are genuine.
 
-use crate::{
-    commands::prepare::Prepared,
-    plan::{keys::FILES, lookup::lookup},
-    run::{programs::Programs, scan::scan, wanted},
-};
+use super::{programs::Programs, study::Study};
+use crate::plan::{keys::FILES, scan::scan};
 use cache::{Digest, FileEntry, Store, panics, sources::NotedFile, store::Finished};
 use ops::{AnyOp, Cancel, Ctx, Detached, Entry, Inputs, Locate, Select, ports::labelled};
 use serde_json::{Map, Value};
@@ -49,12 +46,11 @@ impl Subject {
     }
 
     /// The finished steps of a pipeline; sources read the files that the pipeline names.
-    pub fn of_pipeline(prepared: &Prepared) -> Vec<Self> {
-        let Prepared { pipeline, store, files, options, .. } = prepared;
-        let lookups = lookup(pipeline, files, store, &wanted(pipeline, &options.only));
-        let steps = pipeline.steps.iter().zip(files).zip(&lookups);
-        let subjects = steps.filter_map(|((step, files), look)| {
-            let finished = look.finished()?.clone();
+    pub fn of_pipeline(study: &Study) -> Vec<Self> {
+        let steps = study.pipeline.steps.iter().zip(&study.files);
+        let steps = steps.zip(study.plan().lookups);
+        let subjects = steps.filter_map(|((step, files), lookup)| {
+            let finished = Finished::clone(lookup.finished()?);
             let op = step.entry.parse(step.op.params()).map_err(|fault| fault.message);
             let op = op.map(|op| (step.entry, op));
             Some(Self { name: step.name.clone(), finished, op, files: files.clone() })

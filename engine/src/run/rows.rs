@@ -1,6 +1,6 @@
 //! Reuses the rows of an earlier run of a step: a row-wise op computes only the rows that are new.
 
-use crate::{pipeline::Step, plan::history::History};
+use crate::{model::Step, plan::history::History};
 use cache::{
     Artifact, CacheKey, Data, Digest, Shape, Store, Table,
     rows::{are_alike, digests, merge, select},

@@ -2,15 +2,14 @@
 //! thread or another process can call it.
 
 use super::{
-    Files, StepError,
     artifacts::Artifacts,
     host::{Deadline, Outside, ProgressRelay},
     log::Log,
     meter::Meter,
 };
 use crate::{
-    pipeline::Pipeline,
-    plan::{history::LazyHistory, keys},
+    model::StepError,
+    plan::{Plan, keys},
     run::{
         programs::{LOG_FOLLOWS, Programs},
         rows::{self, PriorRuns},
@@ -18,28 +17,27 @@ use crate::{
     ui::progress::Progress,
 };
 use cache::{
-    CacheKey, Digest, Store, StoreError, panics,
+    CacheKey, Digest, StoreError, panics,
     store::{Finished, LOGS, Object, Owner, Times},
 };
-use ops::{Cancel, Ctx, Device, ErrorKind, Inputs, OpError};
+use ops::{Cancel, Ctx, Determinism, Device, ErrorKind, Inputs, OpError};
 use std::{
     collections::{BTreeMap, HashMap},
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Instant,
 };
 use tracing::{debug_span, info_span};
 
 /// The parts of a run that all its steps share.
 pub struct RunContext<'a> {
-    /// The pipeline.
-    pub pipeline: &'a Pipeline,
-    /// The source files of every step.
-    pub files: &'a Files,
+    /// The plan of the run.
+    pub plan: &'a Plan<'a>,
     /// The path of each file, by its content.
     pub paths: HashMap<Digest, PathBuf>,
-    /// The store.
-    pub store: &'a Store,
     /// The artifacts in memory.
     pub artifacts: Artifacts<'a>,
     /// Receives the progress.
@@ -48,8 +46,8 @@ pub struct RunContext<'a> {
     pub cancel: &'a dyn Cancel,
     /// Measures the cost of the steps.
     pub meter: Meter,
-    /// The finished steps of earlier runs, read when they are first needed.
-    pub history: LazyHistory<'a>,
+    /// True once the note on the device that `auto` means was given.
+    pub has_noted: AtomicBool,
 }
 
 /// A step that is to run.
@@ -99,7 +97,7 @@ pub fn run(job: &Job, context: &RunContext<'_>) -> Result<StepCompletion, StepFa
 }
 
 fn claim_and_run(job: &Job, context: &RunContext<'_>) -> Result<StepCompletion, StepFailure> {
-    let (store, name) = (context.store, &context.pipeline.steps[job.step].name);
+    let (store, name) = (context.plan.store, &context.plan.pipeline.steps[job.step].name);
     let fail = |error: StoreError| StepFailure::Failed(StepError::of_store(job.step, &error));
     let digest = job.digest;
     let waiting = |owner: Option<Owner>| {
@@ -107,7 +105,7 @@ fn claim_and_run(job: &Job, context: &RunContext<'_>) -> Result<StepCompletion, 
         context.progress.say(&format!("{name}: {owner} is at this step; waiting for it"));
     };
     let cancelled = || StepFailure::Failed(StepError::of_op(job.step, OpError::cancelled()));
-    let op = context.pipeline.steps[job.step].entry.name;
+    let op = context.plan.pipeline.steps[job.step].entry.name;
     let _step =
         info_span!("step", %name, %op, key = %digest.short(), reason = %job.reason).entered();
     let claim = debug_span!("claim")
@@ -126,9 +124,9 @@ fn claim_and_run(job: &Job, context: &RunContext<'_>) -> Result<StepCompletion, 
     context.progress.start(job.step + 1, name, &job.reason);
     let (started, metered) = (Instant::now(), context.meter.start(job.step));
     let result = run_op(job, context);
-    if result.is_err() && !context.files[job.step].is_empty() {
+    if result.is_err() && !context.plan.files[job.step].is_empty() {
         // A file may hold other bytes than its version said: the next run reads all of them anew.
-        store.files().forget(&context.files[job.step]);
+        store.files().forget(&context.plan.files[job.step]);
         // Without this the next run fails in the same way, and nothing else is lost.
         let _ = store.save_files();
     }
@@ -145,7 +143,7 @@ fn claim_and_run(job: &Job, context: &RunContext<'_>) -> Result<StepCompletion, 
     };
     let finished = Finished { key: digest, cache_key: job.key.clone(), outputs, times, warnings };
     // Without the note a later plan cannot say which files are new, and nothing else is lost.
-    let files = &context.files[job.step];
+    let files = &context.plan.files[job.step];
     if !files.is_empty()
         && let Err(fault) = store.note_files(files)
     {
@@ -157,7 +155,7 @@ fn claim_and_run(job: &Job, context: &RunContext<'_>) -> Result<StepCompletion, 
 
 /// The number of GPUs that a step occupies: those of its lease, or the one that its op works on.
 fn gpus_held(job: &Job, context: &RunContext<'_>) -> usize {
-    let on_gpu = matches!(context.pipeline.steps[job.step].place, Device::Cuda(_));
+    let on_gpu = matches!(context.plan.pipeline.steps[job.step].place, Device::Cuda(_));
     job.gpus.len().max(usize::from(on_gpu))
 }
 
@@ -169,7 +167,7 @@ struct OpResult {
 }
 
 fn run_op(job: &Job, context: &RunContext<'_>) -> Result<OpResult, StepFailure> {
-    let step = &context.pipeline.steps[job.step];
+    let step = &context.plan.pipeline.steps[job.step];
     let fail = |error: &StoreError| StepFailure::Failed(StepError::of_store(job.step, error));
     let mut artifacts = Vec::new();
     let reading = debug_span!("read_inputs").entered();
@@ -181,15 +179,14 @@ fn run_op(job: &Job, context: &RunContext<'_>) -> Result<OpResult, StepFailure> 
         artifacts.push((input.port, artifact));
     }
     drop(reading);
-    let inputs = artifacts
-        .iter()
-        .fold(Inputs::new().with_files(&context.files[job.step]), |inputs, (port, artifact)| {
-            inputs.with(port, Arc::as_ref(artifact))
-        });
-    let logs = context.store.in_folder(LOGS).map_err(|error| fail(&error))?;
+    let inputs = artifacts.iter().fold(
+        Inputs::new().with_files(&context.plan.files[job.step]),
+        |inputs, (port, artifact)| inputs.with(port, Arc::as_ref(artifact)),
+    );
+    let logs = context.plan.store.in_folder(LOGS).map_err(|error| fail(&error))?;
     let log = Log::new(logs.join(format!("{}.log", job.digest)));
     let common = keys::without(&job.key, step.entry.progressive).digest();
-    let outside = Outside::new(&context.paths, context.store.checkpoints(&common), &log);
+    let outside = Outside::new(&context.paths, context.plan.store.checkpoints(&common), &log);
     let relay = ProgressRelay {
         progress: context.progress,
         number: job.step + 1,
@@ -198,10 +195,15 @@ fn run_op(job: &Job, context: &RunContext<'_>) -> Result<OpResult, StepFailure> 
         warnings: Mutex::default(),
     };
     // A forced step is computed without the results of earlier runs.
-    let history = (!job.again).then_some(&*context.history);
-    let before = PriorRuns::new(&job.key, history, context.store);
+    let history = (!job.again).then_some(&*context.plan.history);
+    let before = PriorRuns::new(&job.key, history, context.plan.store);
     let programs = Programs::new(log.path().to_owned(), job.gpus.clone());
-    context.pipeline.note.say(step.entry.determinism, context.progress);
+    if let Some(note) = &context.plan.pipeline.note
+        && step.entry.determinism == Determinism::Tolerant
+        && !context.has_noted.swap(true, Ordering::Relaxed)
+    {
+        context.progress.say(note);
+    }
     let device = step.place.on(&job.gpus);
     let mut tries_left = step.retries;
     let (made, rows_reused) = loop {
@@ -243,7 +245,7 @@ fn run_op(job: &Job, context: &RunContext<'_>) -> Result<OpResult, StepFailure> 
     let mut outputs = BTreeMap::new();
     let _keeping = debug_span!("keep_outputs").entered();
     for (port, artifact) in made.into_vec() {
-        let object = context.store.put(&artifact).map_err(|error| fail(&error))?;
+        let object = context.plan.store.put(&artifact).map_err(|error| fail(&error))?;
         if let Some(warning) = &object.warning {
             context.progress.say(&format!("warning: {}.{port}: {warning}", step.name));
         }

@@ -2,7 +2,7 @@
 //! the next step itself: to wake another thread costs more than a small step.
 
 use super::{
-    Outcome,
+    outcome::Ended,
     schedule::Schedule,
     work::{self, Job},
 };
@@ -23,7 +23,7 @@ pub const NO_THREADS: &str = "the system starts no more threads";
 pub const MORE_THREADS: &str = "raise the limit (`ulimit -u`), or ask for fewer with `--threads`";
 
 /// Runs a schedule to its end.
-pub fn run(schedule: Schedule<'_>) -> Outcome {
+pub fn run(schedule: Schedule<'_>) -> Ended {
     let pool =
         WorkerPool { state: Mutex::new(PoolState { schedule, threads: 0 }), more: Condvar::new() };
     thread::scope(|scope| {
@@ -34,7 +34,7 @@ pub fn run(schedule: Schedule<'_>) -> Outcome {
             pool.work(scope);
         }
     });
-    pool.state.into_inner().expect(NO_PANIC).schedule.outcome()
+    pool.state.into_inner().expect(NO_PANIC).schedule.ended()
 }
 
 /// The worker threads of one schedule.

@@ -5,7 +5,7 @@ use super::{
     node::{Key, Node, Value},
 };
 use crate::{
-    run::resources::Needs,
+    model::Needs,
     ui::{
         diagnostic::{Diagnostic, quote},
         suggest,
