@@ -3,6 +3,7 @@
 
 use crate::{Digest, file_version::FileVersion, regular};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use std::{
     collections::HashMap,
     ffi::OsStr,
@@ -18,7 +19,7 @@ use std::{
 };
 
 /// A file outside the store.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileEntry {
     /// The name below the source, with `/` between folders: the same on every machine.
     pub name: String,

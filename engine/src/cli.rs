@@ -4,6 +4,7 @@ pub mod examples;
 
 use crate::{
     commands, devices,
+    run::executor::{self, Executor},
     ui::{self, logging, progress::say, suggest, visible::visible},
 };
 use cache::{Store, StoreError, store::plain};
@@ -137,6 +138,9 @@ enum Command {
         /// The shell.
         shell: commands::completions::For,
     },
+    /// Run one step that another process asks for.
+    #[command(hide = true)]
+    Step(commands::step::StepArgs),
     /// Look into the store, keep it small, and prove that it is genuine.
     #[command(subcommand, after_help = examples::CACHE)]
     Cache(commands::cache::CacheCommand),
@@ -205,6 +209,9 @@ pub struct RunArgs {
     /// Steps that may share a GPU, as far as its memory reaches; 4 if not given.
     #[arg(long, value_name = "N")]
     pub gpu_steps: Option<NonZeroUsize>,
+    /// Where steps run: in threads of this process, or each in a process of its own.
+    #[arg(long, value_name = "NAME", hide = true, value_parser = executor::named)]
+    pub executor: Option<&'static dyn Executor>,
     /// Go on with what does not depend on a failed step; sweeps and several seeds do so anyway.
     #[arg(long, conflicts_with = "fail_fast")]
     pub keep_going: bool,
@@ -292,6 +299,7 @@ pub fn main() -> ExitCode {
         Command::Report { run, out, store } => commands::report::report(&out.out, &run, &store),
         Command::Export(args) => commands::export::export(&args),
         Command::Completions { shell } => commands::completions::completions(shell),
+        Command::Step(args) => commands::step::step(&args),
         Command::Cache(command) => commands::cache::cache(&command),
     };
     let ended = match ended {

@@ -13,10 +13,12 @@ use crate::nn::layers::Architecture;
 use crate::nn::objective::{Beta, BetaSchedule, Objective, Reduction};
 use crate::op::{Detached, OpError};
 use cache::Array;
+use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// The device on which an op computes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Device {
     /// The processor.
     #[default]

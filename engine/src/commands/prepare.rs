@@ -82,7 +82,10 @@ fn place(pipeline: &mut Pipeline, args: &PlanArgs) -> Result<(), Stop> {
 }
 
 /// Starts the threads of the shared pool; 0 means as many as there are processors.
-fn start_threads(threads: usize) -> Result<(), Stop> {
+///
+/// # Errors
+/// Returns the exit code if the system starts no more threads.
+pub fn start_threads(threads: usize) -> Result<(), Stop> {
     let started = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
     started.map_err(|fault| {
         let reason = std::error::Error::source(&fault).and_then(|it| it.downcast_ref());

@@ -61,6 +61,7 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
     })?;
     let folder = new.folder.clone();
     run.id.clone_from(&new.id);
+    run.executor = args.executor.unwrap_or(run.executor);
     note_place(&study.store, &args.out.out);
     let (steps, shown) = (study.pipeline.steps.len(), folder.display().to_string());
     logging::event(

@@ -5,6 +5,7 @@ mod error;
 mod graph;
 mod options;
 mod pipeline;
+mod request;
 
 pub use error::StepError;
 pub use graph::StepGraph;
@@ -13,6 +14,7 @@ pub use pipeline::{
     FigureSpec, Input, Pipeline, Place, ReportSpec, RowSpec, Search, SourceText, Span, Step,
     Variants,
 };
+pub use request::{StepFailure, StepRequest, StepResult};
 
 /// The source files of every step, scanned before anything runs.
 pub type Files = Vec<Vec<cache::FileEntry>>;

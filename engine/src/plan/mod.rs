@@ -13,7 +13,7 @@ pub mod shapes;
 
 use crate::{
     devices::limits,
-    model::{Files, Input, Options, Pipeline, StepError},
+    model::{Files, Input, Options, Pipeline, StepError, StepRequest},
 };
 use cache::{CacheKey, Digest, Shape, Store, store::Finished};
 use cost::Cost;
@@ -21,7 +21,10 @@ use history::LazyHistory;
 use keys::{FILES, NEVER, key_of};
 use lookup::CacheLookup;
 use reasons::{LOST, Reasons};
-use std::sync::{Arc, OnceLock};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 use tracing::debug_span;
 
 /// The forecast for a step.
@@ -163,6 +166,33 @@ impl Plan<'_> {
         match planned.whole_key() {
             Some(known) if known == key => planned.reason.clone(),
             _ => self.reasons().why(step, key, key_of),
+        }
+    }
+
+    /// The request to run a step, given its key and the content at each of its input ports.
+    pub fn request(
+        &self,
+        step: usize,
+        key: CacheKey,
+        inputs: Vec<(String, Digest)>,
+    ) -> StepRequest {
+        let own = &self.pipeline.steps[step];
+        StepRequest {
+            number: step + 1,
+            name: own.name.clone(),
+            op: own.entry.name.to_owned(),
+            params: own.op.params(),
+            seed: own.seed,
+            device: own.place.clone(),
+            gpus: Vec::new(),
+            inputs,
+            files: self.files[step].clone(),
+            paths: BTreeMap::new(),
+            key,
+            reason: String::new(),
+            again: false,
+            retries: own.retries,
+            timeout: own.timeout,
         }
     }
 

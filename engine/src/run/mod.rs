@@ -4,6 +4,7 @@
 //! - [`schedule`]: the order of the steps. [`transition`]: the effects of a step's end.
 //!   [`outcome`]: the result of the run. [`record`]: what is written down of it.
 //! - [`workers`]: the threads, which take steps from the schedule. [`work`]: the work of one step.
+//!   An [`executor`] runs it in a thread, in another process ([`children`]) or elsewhere.
 //! - [`resources`], [`gpus`]: the resources that steps take.
 //! - [`artifacts`], [`host`], [`log`], [`meter`]: what a running step is given and what it leaves
 //!   behind.
@@ -11,6 +12,8 @@
 //!   [`printed`].
 
 mod artifacts;
+mod children;
+pub mod executor;
 pub mod gpus;
 mod host;
 mod log;
@@ -28,17 +31,16 @@ pub mod search;
 mod state;
 pub mod study;
 mod transition;
-mod work;
+pub mod work;
 pub mod workers;
 
 use crate::{model::StepError, plan::Plan, ui::progress::Progress};
-use artifacts::Artifacts;
 use cache::Record;
-use meter::Meter;
+use executor::{EXECUTORS, Executor};
 use ops::Cancel;
 use schedule::Schedule;
-use std::{sync::atomic::AtomicBool, time::Instant};
-use work::RunContext;
+use std::time::Instant;
+use work::{Host, RunContext};
 
 /// A run, apart from what its steps do.
 pub struct RunInfo {
@@ -48,13 +50,15 @@ pub struct RunInfo {
     pub started: String,
     /// The start of the run.
     pub clock: Instant,
+    /// Runs the steps.
+    pub executor: &'static dyn Executor,
 }
 
 impl RunInfo {
     /// A run that starts now.
     pub fn starting(id: String) -> Self {
         let started = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        Self { id, started, clock: Instant::now() }
+        Self { id, started, clock: Instant::now(), executor: EXECUTORS[0] }
     }
 }
 
@@ -74,14 +78,11 @@ pub fn execute(
     cancel: &dyn Cancel,
 ) -> Outcome {
     let files = plan.files.iter().flatten();
-    let context = RunContext {
-        plan,
-        paths: files.map(|file| (file.digest, file.path.clone())).collect(),
-        artifacts: Artifacts::new(plan.store),
-        progress,
-        cancel,
-        meter: Meter::default(),
-        has_noted: AtomicBool::new(false),
+    let paths = files.map(|file| (file.digest, file.path.clone())).collect();
+    let host = Host {
+        note: plan.pipeline.note.as_deref(),
+        ..Host::new(plan.store, paths, progress, cancel, &plan.history)
     };
+    let context = RunContext { plan, executor: run.executor, host };
     workers::run(Schedule::new(&context)).into_outcome(plan, run)
 }

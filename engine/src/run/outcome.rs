@@ -40,7 +40,7 @@ impl Schedule<'_> {
             StepState::Skipped(ended) => ("skipped", None, ended.reason.clone()),
             _ => return,
         };
-        self.context.progress.step_finished(&StepFinished {
+        self.context.host.progress.step_finished(&StepFinished {
             number: step + 1,
             name: &plan.name,
             status,
@@ -57,7 +57,7 @@ impl Schedule<'_> {
         let unsettled: Vec<usize> = unsettled.collect();
         if unsettled.len() > MOST_TOLD {
             let text = format!("{} steps did not run: the run stopped before", unsettled.len());
-            self.context.progress.say(&text);
+            self.context.host.progress.say(&text);
         }
         for step in &unsettled {
             let state = StepState::skipped("the run stopped before".to_owned());
@@ -71,7 +71,7 @@ impl Schedule<'_> {
         Ended {
             steps: steps.map(|(step, state)| state.record(pipeline, step)).collect(),
             errors: self.errors,
-            interrupted: self.context.cancel.is_cancelled(),
+            interrupted: self.context.host.cancel.is_cancelled(),
         }
     }
 }

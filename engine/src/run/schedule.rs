@@ -5,11 +5,11 @@
 use super::{
     resources::{Lease, Ledger},
     state::{Running, States, StepState},
-    work::{Job, RunContext, StepCompletion, StepFailure},
+    work::RunContext,
 };
 use crate::{
     devices::limits,
-    model::{Input, Needs, Step, StepError},
+    model::{Input, Needs, Step, StepError, StepRequest, StepResult},
     plan::{keys::key_of, lookup::CacheLookup, memory, shapes::of_inputs},
 };
 use cache::{CacheKey, Digest, Shape, store::Object};
@@ -22,6 +22,16 @@ use std::{
 
 /// The reason of a step whose result is cached.
 const HIT: &str = "its result is there";
+
+/// A step that must run.
+pub struct Job {
+    /// The step, as an index into the pipeline.
+    pub step: usize,
+    /// The digest of the step's key.
+    pub digest: Digest,
+    /// The work.
+    pub request: StepRequest,
+}
 
 /// The schedule of a run in progress.
 pub struct Schedule<'a> {
@@ -76,7 +86,7 @@ impl<'a> Schedule<'a> {
     /// Settles the ready steps that need no work, and queues the others.
     fn look_at_ready(&mut self) {
         while !self.stopped
-            && !self.context.cancel.is_cancelled()
+            && !self.context.host.cancel.is_cancelled()
             && let Some(step) = self.states.first_ready()
         {
             match self.look_at(step) {
@@ -122,12 +132,16 @@ impl<'a> Schedule<'a> {
                 (key, digest)
             }
         };
-        let content =
-            |input: &Input| self.output(input.step, input.output).expect("its key is known").digest;
-        let inputs = own.inputs.iter().map(content).collect();
-        let reason = again.unwrap_or_default().to_owned();
-        let (again, gpus) = (again.is_some(), Vec::new());
-        self.enqueue(Job { step, key, digest, inputs, again, reason, gpus })?;
+        let content = |input: &Input| {
+            let object = self.output(input.step, input.output).expect("its key is known");
+            (input.port.to_owned(), object.digest)
+        };
+        let request = StepRequest {
+            again: again.is_some(),
+            reason: again.unwrap_or_default().to_owned(),
+            ..plan.request(step, key, own.inputs.iter().map(content).collect())
+        };
+        self.enqueue(Job { step, digest, request })?;
         Ok(None)
     }
 
@@ -232,9 +246,9 @@ impl<'a> Schedule<'a> {
             let StepState::Queued { mut job, .. } = queued else {
                 panic!("BUG: a step that nobody queued is started");
             };
-            job.gpus = gpus;
-            if !job.again {
-                job.reason = self.reason(&job);
+            job.request.gpus = gpus;
+            if !job.request.again {
+                job.request.reason = self.reason(&job);
             }
             self.started.push_back(*job);
         }
@@ -246,7 +260,7 @@ impl<'a> Schedule<'a> {
             StepState::Done { finished, .. } => Some(&finished.cache_key),
             _ => None,
         };
-        self.context.plan.reason(job.step, &job.key, &key_of)
+        self.context.plan.reason(job.step, &job.request.key, &key_of)
     }
 
     fn first_that_fits(&mut self) -> Option<(usize, Digest, Lease)> {
@@ -266,33 +280,32 @@ impl<'a> Schedule<'a> {
     }
 
     /// Handles the end of a step.
-    pub(super) fn end(&mut self, step: usize, made: Result<StepCompletion, StepFailure>) {
+    pub(super) fn end(&mut self, step: usize, made: StepResult) {
         let StepState::Running(Running { key, lease, since, outdated }) =
             self.states.set(step, StepState::Ready)
         else {
             panic!("BUG: a step ended that did not run");
         };
         self.ledger.give_back(&lease);
-        self.stopped |= self.context.cancel.is_cancelled();
+        self.stopped |= self.context.host.cancel.is_cancelled();
         // An input of the step has changed meanwhile: the step is looked up once more.
         if outdated {
             return;
         }
         match made {
-            Ok(StepCompletion { finished, reason: Some(reason) }) => {
+            StepResult::Done { finished, reason: Some(reason) } => {
                 self.transition(step, StepState::ran(finished, reason));
             }
-            Ok(StepCompletion { finished, reason: None }) => {
-                self.transition(
-                    step,
-                    StepState::hit(Arc::new(finished), "another run made it meanwhile"),
-                );
+            StepResult::Done { finished, reason: None } => {
+                let reason = "another run made it meanwhile";
+                self.transition(step, StepState::hit(Arc::new(finished), reason));
             }
-            Err(StepFailure::Lost(input, damage)) => {
+            StepResult::Lost { input, damage } => {
                 let input = &self.context.plan.pipeline.steps[step].inputs[input];
-                self.rebuild(input.step, input.output, &damage.to_string(), step);
+                self.rebuild(input.step, input.output, &damage, step);
             }
-            Err(StepFailure::Failed(error)) => {
+            StepResult::Failed(failure) => {
+                let error = failure.into_error(step);
                 self.fail(step, Some(key), error, since.elapsed().as_secs_f64());
             }
         }

@@ -1,6 +1,6 @@
 //! The state of each step of a run, and the one function that changes it.
 
-use super::{resources::Lease, work::Job};
+use super::{resources::Lease, schedule::Job};
 use crate::model::{Input, Pipeline, Step};
 use cache::{
     Digest,

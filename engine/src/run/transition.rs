@@ -28,7 +28,7 @@ impl Schedule<'_> {
             return self.fail(step, None, error, 0.0);
         }
         let name = &self.context.plan.pipeline.steps[step].name;
-        self.context.progress.say(&format!("{name}.{port}: {damage}; running `{name}` again"));
+        self.context.host.progress.say(&format!("{name}.{port}: {damage}; running `{name}` again"));
         self.send_back(step);
     }
 
@@ -47,8 +47,8 @@ impl Schedule<'_> {
         self.transition(step, state);
         if !error.log.is_empty() {
             let name = &self.context.plan.pipeline.steps[step].name;
-            self.context.progress.say(&format!("{name}: the end of its log"));
-            error.log.iter().for_each(|line| self.context.progress.say(&format!("  {line}")));
+            self.context.host.progress.say(&format!("{name}: the end of its log"));
+            error.log.iter().for_each(|line| self.context.host.progress.say(&format!("  {line}")));
         }
         self.errors.push(error);
     }
@@ -75,7 +75,7 @@ impl Schedule<'_> {
                 && self.readers(source).all(|reader| self.states[reader].is_settled())
             {
                 let objects = finished.outputs.values();
-                objects.for_each(|object| self.context.artifacts.forget(&object.digest));
+                objects.for_each(|object| self.context.host.artifacts.forget(&object.digest));
             }
         }
     }

@@ -3,8 +3,7 @@
 
 use super::{
     outcome::Ended,
-    schedule::Schedule,
-    work::{self, Job},
+    schedule::{Job, Schedule},
 };
 use cache::store::plain;
 use std::{
@@ -78,7 +77,7 @@ impl<'a> WorkerPool<'a> {
                 continue;
             };
             drop(state);
-            let made = work::run(&job, context);
+            let made = context.executor.run(&job.request, &context.host);
             state = self.lock();
             state.schedule.end(job.step, made);
         }
@@ -95,7 +94,7 @@ impl<'a> WorkerPool<'a> {
             if let Err(fault) = self.spawn(scope, state) {
                 // A worker that ends a step takes the next one that was started, so none is left
                 // over.
-                let say = |line: &str| state.schedule.context.progress.say(line);
+                let say = |line: &str| state.schedule.context.host.progress.say(line);
                 say(&format!("warning: {NO_THREADS}: {}; {MORE_THREADS}", plain(&fault)));
                 break;
             }

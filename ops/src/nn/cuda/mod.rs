@@ -57,7 +57,7 @@ impl Precision {
 }
 
 /// A GPU with the libraries that it needs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// The number of the GPU, from 0 on.
     pub ordinal: usize,
