@@ -141,7 +141,7 @@ enum Command {
     /// Run one step that another process asks for.
     #[command(hide = true)]
     Step(commands::step::StepArgs),
-    /// Look into the store, keep it small, and prove that it is genuine.
+    /// Inspect the store, free its space, and verify its integrity and reproducibility.
     #[command(subcommand, after_help = examples::CACHE)]
     Cache(commands::cache::CacheCommand),
 }

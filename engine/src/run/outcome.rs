@@ -56,11 +56,11 @@ impl Schedule<'_> {
             (0..self.context.plan.wanted.len()).filter(|step| !self.states[*step].is_settled());
         let unsettled: Vec<usize> = unsettled.collect();
         if unsettled.len() > MOST_TOLD {
-            let text = format!("{} steps did not run: the run stopped before", unsettled.len());
+            let text = format!("{} steps were skipped: the run was interrupted", unsettled.len());
             self.context.host.progress.say(&text);
         }
         for step in &unsettled {
-            let state = StepState::skipped("the run stopped before".to_owned());
+            let state = StepState::skipped("the run was interrupted".to_owned());
             if unsettled.len() <= MOST_TOLD {
                 self.tell(*step, &state);
             }

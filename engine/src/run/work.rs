@@ -119,7 +119,7 @@ fn claim_and_run(
     let digest = request.key.digest();
     let waiting = |owner: Option<Owner>| {
         let owner = owner.map_or("another run".to_owned(), |owner| owner.to_string());
-        host.progress.say(&format!("{name}: {owner} is at this step; waiting for it"));
+        host.progress.say(&format!("{name}: {owner} is running this step; waiting for it"));
     };
     let op = &request.op;
     let _step =
