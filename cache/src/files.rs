@@ -134,6 +134,12 @@ impl FileIndex {
         }
     }
 
+    /// True if the content of a file was read from this version of it.
+    pub fn holds(&self, file: &FileEntry, version: &FileVersion) -> bool {
+        let known = self.known.read().expect(NO_PANIC);
+        known.get(&file.path).is_some_and(|known| *known == (*version, file.digest))
+    }
+
     /// Where files lay that are still the version that was read, by content.
     pub fn paths(&self) -> HashMap<Digest, PathBuf> {
         let known = self.known.read().expect(NO_PANIC);

@@ -1,5 +1,6 @@
 //! The engine, from a pipeline's text to a finished study: spec → plan → run → record → report.
 
+pub mod app;
 pub mod catalog;
 pub mod child;
 pub mod cli;

@@ -65,8 +65,7 @@ pub fn prepare(args: &PlanArgs, keep_going: Option<bool>, absent: Absent) -> Res
         keep_going: keep_going.unwrap_or(pipeline.variants.count > 1),
         limits: Some(limits().with_memory(args.memory)),
     };
-    let files = info_span!("scan")
-        .in_scope(|| scan_sources(&pipeline, &pipeline.graph.wanted(&options.only), &store))
+    let files = scan_sources(&pipeline, &pipeline.graph.wanted(&options.only), &store)
         .map_err(|errors| refuse(&pipeline, &errors))?;
     if let Err(fault) = store.save_files() {
         say(&format!("warning: {fault}"));

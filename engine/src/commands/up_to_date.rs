@@ -14,13 +14,13 @@
 use crate::{
     cli::RunArgs,
     devices::Machine,
-    plan::scan::{self, scan_sources},
+    plan::scan,
     record::{latest, runs},
     run::study::Study,
     ui::{logging, progress::say},
 };
 use cache::{
-    Digest, Hasher, Record,
+    Digest, FileEntry, Hasher, Record,
     record::{RunStatus, StepStatus},
     regular,
     store::UP_TO_DATE,
@@ -158,18 +158,14 @@ fn versions(
     for digest in record.steps.iter().flat_map(|step| step.outputs.values()) {
         paths.insert(study.store.object_path(digest)?);
     }
-    let versions = Versions::of(paths.into_iter().collect(), started)?;
-    // The versions are valid only if the files still hold what the run read.
-    is_as_it_was(args, study).then_some(versions)
-}
-
-/// True if the pipeline and the sources are as they were when the run began.
-fn is_as_it_was(args: &RunArgs, study: &Study) -> bool {
-    let Study { pipeline, store, files, options, .. } = study;
-    let text = read(&args.plan.pipeline);
-    text.is_ok_and(|text| text == pipeline.source.text.as_bytes())
-        && scan_sources(pipeline, &pipeline.graph.wanted(&options.only), store)
-            .is_ok_and(|found| found == *files)
+    // All of these are older than the run, unless a link leads elsewhere now.
+    let versions = Versions::of(paths, started)?;
+    let is_as_read = |file: &FileEntry| {
+        versions.get(&file.path).is_some_and(|version| study.store.files().holds(file, &version))
+    };
+    let text = read(&args.plan.pipeline).ok()?;
+    let same = text == study.pipeline.source.text.as_bytes();
+    (same && study.files.iter().flatten().all(is_as_read)).then_some(versions)
 }
 
 /// The name of the note for a command: a digest of its words, its folder, and the number of GPUs

@@ -11,6 +11,7 @@ use std::{
     io::{self, Read},
     path::{Component, Path, PathBuf},
 };
+use tracing::info_span;
 use walkdir::WalkDir;
 
 /// A file or folder that cannot be read as a source.
@@ -45,6 +46,7 @@ pub fn scan_sources(
     wanted: &[bool],
     store: &Store,
 ) -> Result<Files, Vec<StepError>> {
+    let _scan = info_span!("scan").entered();
     let beside = |source: &_| beside(&pipeline.source.path, source).unwrap_or_default();
     let scanned: Vec<_> = pipeline
         .steps

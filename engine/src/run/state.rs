@@ -216,8 +216,7 @@ impl StepState {
             _ => (StepStatus::Skipped, None, "the run was interrupted", None, none(0.0)),
         };
         let outputs = || finished.into_iter().flat_map(|finished| &finished.outputs);
-        let of_outputs = outputs().filter_map(|(_, object)| object.warning.clone());
-        let warnings = finished.into_iter().flat_map(|finished| finished.warnings.iter().cloned());
+        let warnings = finished.into_iter().flat_map(|finished| finished.all_warnings().cloned());
         let source =
             |input: &Input| format!("{}.{}", pipeline.steps[input.step].name, input.output);
         let shape = |(port, object): (&String, &Object)| (port.clone(), object.shape.clone());
@@ -235,7 +234,7 @@ impl StepState {
             error: (status == StepStatus::Failed).then(|| reason.to_owned()),
             status,
             reason: reason.to_owned(),
-            warnings: warnings.chain(of_outputs).collect(),
+            warnings: warnings.collect(),
             shapes: outputs().map(shape).collect(),
             outputs: outputs().map(|(port, object)| (port.clone(), object.digest)).collect(),
             seconds: times.seconds,

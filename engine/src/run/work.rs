@@ -251,16 +251,18 @@ fn run_op(request: &StepRequest, host: &Host<'_>) -> Result<OpResult, Unmade> {
         }
     };
     let times = Times { rows_reused, ..outside.times() };
-    let mut outputs = BTreeMap::new();
+    let (mut outputs, mut of_outputs) = (BTreeMap::new(), BTreeMap::new());
     let _keeping = debug_span!("keep_outputs").entered();
     for (port, artifact) in made.into_vec() {
         let object = host.store.put(&artifact)?;
-        if let Some(warning) = &object.warning {
+        if let Some(warning) = artifact.meta.get("warning").and_then(|it| it.as_str()) {
             host.progress.say(&format!("warning: {}.{port}: {warning}", request.name));
+            of_outputs.insert(port, warning.to_owned());
         }
         host.artifacts.keep(object.digest, artifact);
         outputs.insert(port.to_owned(), object);
     }
     outside.checkpoints.finish()?;
-    Ok(OpResult { outputs, times, warnings: relay.into_warnings() })
+    let warnings = relay.into_warnings().into_iter().chain(of_outputs.into_values()).collect();
+    Ok(OpResult { outputs, times, warnings })
 }
