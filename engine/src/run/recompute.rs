@@ -221,6 +221,7 @@ pub fn recompute(
         programs: &programs,
         warnings: &Detached,
         device: &Device::Cpu,
+        ops: ops::OPS,
     };
     let made = match panics::caught(|| op.run(&inputs, &cx)) {
         Ok(Ok(made)) => made.into_vec(),

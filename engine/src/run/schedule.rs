@@ -13,7 +13,7 @@ use crate::{
     plan::{keys::key_of, lookup::CacheLookup, memory, shapes::of_inputs},
 };
 use cache::{CacheKey, Digest, Shape, store::Object};
-use ops::{Device, ErrorKind, device};
+use ops::{Device, ErrorKind, gpu};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
@@ -204,7 +204,7 @@ impl<'a> Schedule<'a> {
             Device::Cuda(place) => Some(&place.driver),
             Device::Cpu => None,
         });
-        if let Some(gpus) = placed.and_then(|driver| device::gpus(driver).ok()) {
+        if let Some(gpus) = placed.and_then(|driver| gpu::gpus(driver).ok()) {
             // A tenth is left for CUDA itself and for other users of the GPU.
             let memories: Vec<u64> = gpus.iter().map(|gpu| gpu.memory / 10 * 9).collect();
             self.ledger.gpus.learn(&memories);

@@ -227,6 +227,7 @@ fn run_op(request: &StepRequest, host: &Host<'_>) -> Result<OpResult, Unmade> {
             programs: &programs,
             warnings: &relay,
             device: &device,
+            ops: ops::OPS,
         };
         let span = info_span!("op", name = %entry.name);
         let made = span.in_scope(|| rows::run(entry, op.as_ref(), &inputs, &before, &cx));
