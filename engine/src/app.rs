@@ -99,7 +99,7 @@ enum Command {
         shell: commands::completions::For,
     },
     /// Run one step that another process asks for.
-    #[command(hide = true)]
+    #[command(hide = true, after_help = examples::STEP)]
     Step(commands::step::StepArgs),
     /// Inspect the store, free its space, and verify its integrity and reproducibility.
     #[command(subcommand, after_help = examples::CACHE)]
@@ -139,7 +139,7 @@ pub fn main() -> ExitCode {
         Command::Why(args) => commands::why::why(&args),
         Command::Report { run, out, store } => commands::report::report(&out.out, &run, &store),
         Command::Export(args) => commands::export::export(&args),
-        Command::Completions { shell } => commands::completions::completions(shell, Cli::command()),
+        Command::Completions { shell } => commands::completions::completions(shell, command()),
         Command::Step(args) => commands::step::step(&args),
         Command::Cache(command) => commands::cache::cache(&command),
     };
@@ -183,7 +183,7 @@ fn unknown_command(fault: &clap::Error) -> Option<String> {
         Some(ContextValue::String(typed)) if fault.kind() == ErrorKind::InvalidSubcommand => typed,
         _ => return None,
     };
-    let commands = Cli::command();
+    let commands = command();
     let names = commands.get_subcommands().map(clap::Command::get_name);
     let help = if typed.ends_with(".yaml") || typed.ends_with(".yml") {
         format!("did you mean `engine run {typed}`?")
@@ -194,4 +194,9 @@ fn unknown_command(fault: &clap::Error) -> Option<String> {
         }
     };
     Some(format!("there is no command `{typed}`; {help}"))
+}
+
+/// The whole command line, as shell completion needs it.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
