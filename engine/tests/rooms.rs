@@ -58,7 +58,7 @@ fn code(text: &str) -> String {
 /// The names that come right after `crate::`, alone or in braces.
 fn named(code: &str) -> BTreeSet<String> {
     let after = code.match_indices("crate::").map(|(at, word)| &code[at + word.len()..]);
-    after.flat_map(|rest| first_names(rest)).collect()
+    after.flat_map(first_names).filter(|name| !name.is_empty()).collect()
 }
 
 /// The first name of each path: `a::b` gives `a`, and `{a::{b, c}, d}` gives `a` and `d`.

@@ -16,12 +16,16 @@ pub struct StepGraph(DiGraph<(), ()>);
 impl StepGraph {
     /// The graph of these steps.
     pub fn of(steps: &[Step]) -> Self {
-        let mut graph = DiGraph::with_capacity(steps.len(), steps.len());
-        steps.iter().for_each(|_| _ = graph.add_node(()));
-        for (index, step) in steps.iter().enumerate() {
+        Self::with_sources(steps.iter().map(|step| step.inputs.iter().map(|input| input.step)))
+    }
+
+    /// The graph of as many steps as there are lists of sources, each of which reads its sources.
+    fn with_sources(all: impl ExactSizeIterator<Item = impl Iterator<Item = usize>>) -> Self {
+        let mut graph = DiGraph::with_capacity(all.len(), all.len());
+        (0..all.len()).for_each(|_| _ = graph.add_node(()));
+        for (index, sources) in all.enumerate() {
             // A step that reads two ports of another is connected once.
-            let sources: BTreeSet<usize> = step.inputs.iter().map(|input| input.step).collect();
-            for source in sources {
+            for source in sources.collect::<BTreeSet<usize>>() {
                 graph.add_edge(NodeIndex::new(source), NodeIndex::new(index), ());
             }
         }
@@ -99,4 +103,57 @@ where
         marked[node.index()] = true;
     }
     marked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::StepGraph;
+    use std::collections::BTreeSet;
+
+    /// Two chains that meet in step 4, which reads step 2 twice; step 5 stands alone.
+    fn graph() -> StepGraph {
+        let sources: [&[usize]; 6] = [&[], &[0], &[1], &[0], &[2, 3, 2], &[]];
+        StepGraph::with_sources(sources.into_iter().map(|sources| sources.iter().copied()))
+    }
+
+    fn marked(steps: &[bool]) -> Vec<usize> {
+        (0..steps.len()).filter(|step| steps[*step]).collect()
+    }
+
+    #[test]
+    fn wanted_is_what_is_named_with_all_that_it_needs() {
+        let wanted = |only: &[usize]| marked(&graph().wanted(&only.iter().copied().collect()));
+        assert_eq!(wanted(&[]), [0, 1, 2, 3, 4, 5]);
+        assert_eq!(wanted(&[2]), [0, 1, 2]);
+        assert_eq!(wanted(&[3, 5]), [0, 3, 5]);
+    }
+
+    #[test]
+    fn after_a_step_comes_what_reads_it_and_not_the_step_itself() {
+        let after = |until: &[usize]| marked(&graph().after(&until.iter().copied().collect()));
+        assert_eq!(after(&[1]), [2, 4]);
+        assert_eq!(after(&[0]), [1, 2, 3, 4]);
+        assert_eq!(after(&[1, 2]), [2, 4], "one of the named steps reads another");
+        assert_eq!(after(&[]), [0; 0]);
+    }
+
+    #[test]
+    fn edges_are_counted_once_and_layers_follow_the_longest_path() {
+        let graph = graph();
+        let edges: BTreeSet<(usize, usize)> = graph.edges().collect();
+        assert_eq!(graph.edges().count(), 5);
+        assert_eq!(edges, [(0, 1), (0, 3), (1, 2), (2, 4), (3, 4)].into());
+        assert_eq!(graph.layers(&[true; 6]), [vec![0, 5], vec![1, 3], vec![2], vec![4]]);
+        let part = graph.wanted(&[2].into());
+        assert_eq!(graph.layers(&part), [[0], [1], [2]]);
+    }
+
+    #[test]
+    fn a_critical_path_is_the_longest_way_to_an_end() {
+        let time = |step: usize| [1, 10, 10, 50, 3, 7][step];
+        let graph = graph();
+        assert_eq!(graph.critical_paths(&[true; 6], time), [54, 23, 13, 53, 3, 7]);
+        let part = graph.wanted(&[2].into());
+        assert_eq!(graph.critical_paths(&part, time), [21, 20, 10, 0, 0, 0]);
+    }
 }

@@ -53,7 +53,7 @@ pub fn of(
             let share = fresh(step.entry, key, like, shapes);
             like.times.seconds * grown * share * further(step.entry, key, like)
         }),
-        memory: like.and_then(|(like, _)| peak(history, like, held?)).or(held).max(estimated),
+        memory: like.and_then(|(like, _)| peak(history, like, held)).or(held).max(estimated),
         disk: disk(reasons, index, shapes, like),
     }
 }
@@ -105,9 +105,11 @@ fn fresh(entry: &ops::Entry, key: &CacheKey, like: &Finished, shapes: &[Shape]) 
     (left as f64 / now as f64) / (computed as f64 / before as f64)
 }
 
-/// The expected peak memory: the peak of an earlier step, plus the growth of inputs and outputs.
-fn peak(history: &History, like: &Finished, held: u64) -> Option<u64> {
+/// The expected peak memory: the peak of an earlier step, plus the growth of inputs and outputs, as
+/// far as their size is known.
+fn peak(history: &History, like: &Finished, held: Option<u64>) -> Option<u64> {
     let peak = Some(like.times.peak_bytes).filter(|peak| *peak > 0)?;
+    let Some(held) = held else { return Some(peak) };
     let read = like.cache_key.inputs.values().filter_map(|content| history.object(content));
     let before: u64 =
         read.chain(like.outputs.values()).filter_map(|object| in_memory(&object.shape)).sum();
