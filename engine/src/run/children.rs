@@ -6,6 +6,7 @@ use crate::{
     model::{StepFailure, StepRequest, StepResult},
 };
 use ops::OpError;
+use rustix::process::{Pid, Signal, kill_process};
 use std::{
     env, fs, io,
     process::{Command, Stdio},
@@ -40,18 +41,25 @@ fn run(request: &StepRequest, host: &Host<'_>) -> io::Result<Result<StepResult, 
         .arg(asked.path())
         .arg("--store")
         .arg(host.store.root())
-        .args(["--threads", &rayon::current_num_threads().to_string()])
+        .args(["--threads", &rayon::current_num_threads().to_string(), "--quiet"])
         .stdin(Stdio::null())
         .stdout(answer.reopen()?)
         .spawn()?;
     let Some(status) = wait_unless(&mut child, || host.cancel.is_cancelled())? else {
-        child.kill()?;
+        // It ends its own programs and keeps the state of its work.
+        let _ = kill_process(Pid::from_child(&child), Signal::TERM);
         child.wait()?;
         return Ok(Err(OpError::cancelled()));
     };
     let text = fs::read(answer.path())?;
     host.store.refresh().map_err(|fault| io::Error::other(fault.to_string()))?;
-    Ok(serde_json::from_slice(&text).map_err(|_| {
+    let result: Option<StepResult> = serde_json::from_slice(&text).ok();
+    if let Some(StepResult::Done { finished, reason: Some(_) }) = &result {
+        for warning in &finished.warnings {
+            host.progress.say(&format!("warning: step `{}`: {warning}", request.name));
+        }
+    }
+    Ok(result.ok_or_else(|| {
         OpError::failure(format!("the process of the step ended with {status} and no result"))
     }))
 }
