@@ -5,6 +5,7 @@ pub mod examples;
 use crate::{
     devices,
     run::executor::{self, Executor},
+    spec::quantity::{self, SIZES, TIMES},
     ui::{progress::say, visible::visible},
 };
 use cache::{Store, StoreError, store::plain};
@@ -15,6 +16,7 @@ use std::{
     path::PathBuf,
     process::ExitCode,
     sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
 };
 
 /// The exit code when a step failed.
@@ -92,7 +94,7 @@ pub struct PlanArgs {
     pub threads: Option<NonZeroUsize>,
     /// Memory that steps at the same time may take (`8GB`), and none alone may exceed; nine tenths of
     /// what is free if not given, and none may exceed what the machine has.
-    #[arg(long, value_name = "SIZE", value_parser = memory)]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
     pub memory: Option<u64>,
     /// Where models run, unless a step says so itself: `auto`, `cpu`, `cuda` or `cuda:1`.
     #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = devices::parse)]
@@ -139,8 +141,14 @@ fn threads(text: &str) -> Result<NonZeroUsize, &'static str> {
     text.parse().map_err(|_| "expected a whole number of at least 1")
 }
 
-fn memory(text: &str) -> Result<u64, &'static str> {
-    crate::spec::bytes(text).ok_or("expected bytes, or a size such as `500MB` or `8GiB`")
+/// Parses a size of an option.
+pub fn size(text: &str) -> Result<u64, String> {
+    quantity::bytes(text).ok_or_else(|| format!("expected {SIZES}"))
+}
+
+/// Parses a time of an option.
+pub fn time(text: &str) -> Result<Duration, String> {
+    quantity::time(text).ok_or_else(|| format!("expected {TIMES}"))
 }
 
 /// The end of a command without its result: the exit code, after all messages were printed.

@@ -1,5 +1,7 @@
 //! The engine, from a pipeline's text to a finished study: spec → plan → run → record → report.
 
+#![forbid(unsafe_code)]
+
 pub mod app;
 pub mod catalog;
 pub mod child;

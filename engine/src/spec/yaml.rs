@@ -10,7 +10,7 @@ use crate::{
     ui::diagnostic::{Diagnostic, quote},
 };
 use foldhash::{HashSet, HashSetExt as _};
-use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, Span as Mark, Tag, options};
+use granit_parser::{Event, Parser, ScalarStyle, Span as Mark, Tag, options};
 use std::collections::HashMap;
 
 /// The longest pipeline file, in bytes.

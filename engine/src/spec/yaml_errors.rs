@@ -2,7 +2,7 @@
 
 use super::yaml_slip;
 use crate::{model::Span, ui::diagnostic::Diagnostic};
-use serde_saphyr::granit_parser::{ErrorKind as E, ScanError};
+use granit_parser::{ErrorKind as E, ScanError};
 
 /// The diagnostic for the text at the place where the parser stopped.
 pub fn explain(text: &str, error: &ScanError) -> Diagnostic {
