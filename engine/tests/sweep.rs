@@ -1,8 +1,8 @@
 //! Sweeps and seeds: which steps a pipeline has for all its variants.
 
 use engine::{
-    pipeline::{Pipeline, Step},
-    run::key_of,
+    model::{Pipeline, Step},
+    plan::keys::key_of,
     spec::{self, load_with},
     ui::diagnostic::{Diagnostic, Diagnostics},
 };

@@ -6,7 +6,7 @@ use super::{
     quantity::{SIZES, bytes},
 };
 use crate::{
-    run::resources::Needs,
+    model::Needs,
     ui::{
         diagnostic::{Diagnostic, quote},
         suggest,
