@@ -140,7 +140,7 @@ impl Prepared {
 /// # Errors
 /// Returns the exit code if there is an error.
 pub fn load(path: &Path, sets: &[String]) -> Result<(Pipeline, Vec<Diagnostic>), Stop> {
-    let loaded = load_further(path, sets, &Results::new())?;
+    let loaded = load_further(path, sets, &Results::default())?;
     if !logging::is_quiet() {
         tell(&loaded.0.source, &loaded.1);
     }
