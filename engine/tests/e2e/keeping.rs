@@ -214,6 +214,7 @@ fn a_watch_that_is_asked_to_end_stops_its_run() {
 /// A page of a map that was written to once is dirty, and the time of the file stays as it is at the
 /// next write.
 #[test]
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 fn what_a_map_in_memory_hides_is_found_by_reading() {
     let study = tones::three();
     let path = study.path("data/bell/00.wav");
