@@ -45,7 +45,7 @@ pub use duration::duration;
 pub use escape::markdown as escape_markdown;
 pub use provenance::shell;
 pub use scores::{Known, ScoreTable, ScoredRow, Seed, estimate, shown_estimate};
-pub use sets::remarks;
+pub use sets::{incomparable, remarks};
 pub use table::provisos;
 
 /// The files of a report, by their name in the run's folder.
