@@ -34,6 +34,7 @@ pub static OPS: &[Entry] = &[
     op::<crate::metrics::metrics::Metrics>(),
     op::<crate::metrics::gaussian_reference::GaussianReference>(),
     op::<crate::metrics::controls::Controls>(),
+    op::<crate::metrics::bootstrap::Bootstrap>(),
     op::<crate::metrics::silhouette_samples::SilhouetteSamples>(),
     op::<crate::metrics::composition::Composition>(),
     op::<crate::metrics::agreement::Agreement>(),

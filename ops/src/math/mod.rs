@@ -4,6 +4,7 @@
 mod vectors;
 
 pub mod assignment;
+pub mod bootstrap;
 pub mod contingency;
 pub mod dct;
 pub mod decibel;

@@ -70,7 +70,7 @@ impl Noise {
 }
 
 /// True if the name of a cluster means noise, that is no cluster.
-fn is_noise(cluster: &str) -> bool {
+pub(super) fn is_noise(cluster: &str) -> bool {
     cluster == "-1" || cluster.trim().is_empty()
 }
 

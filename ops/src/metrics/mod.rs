@@ -1,7 +1,9 @@
 //! Metrics: scores and properties of groups.
 
 pub mod agreement;
+pub mod bootstrap;
 pub mod composition;
+mod confounds;
 pub mod controls;
 pub mod gaussian_reference;
 pub mod measures;
