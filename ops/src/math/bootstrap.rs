@@ -25,8 +25,7 @@ impl Recordings {
     pub fn new(recordings: &[u32], classes: &[u32], clusters: &[u32]) -> Self {
         let pairs: Vec<(u32, u32)> =
             classes.iter().copied().zip(clusters.iter().copied()).collect();
-        let mut numbers: BTreeMap<(u32, u32), u32> =
-            pairs.iter().map(|pair| (*pair, 0)).collect();
+        let mut numbers: BTreeMap<(u32, u32), u32> = pairs.iter().map(|pair| (*pair, 0)).collect();
         numbers.values_mut().zip(0..).for_each(|(number, at)| *number = at);
         let count = recordings.iter().max().map_or(0, |most| *most as usize + 1);
         let mut of = vec![BTreeMap::new(); count];

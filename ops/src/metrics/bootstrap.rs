@@ -77,7 +77,9 @@ impl Bootstrap {
     fn check_draws(&self) -> Result<(), OpError> {
         match self.draws {
             200..=100_000 => Ok(()),
-            draws => Err(OpError::param("draws", format!("`draws` is {draws}, not 200 to 100,000"))),
+            draws => {
+                Err(OpError::param("draws", format!("`draws` is {draws}, not 200 to 100,000")))
+            }
         }
     }
 }
@@ -148,9 +150,10 @@ impl Op for Bootstrap {
 
 /// Resamples without draws.
 fn none(facts: &[(&str, usize)]) -> Artifact {
-    let table = RESAMPLED.iter().fold(Table::new().with_text("part", [""; 0]), |table, (name, _)| {
-        table.with_reals(name, Vec::new())
-    });
+    let table =
+        RESAMPLED.iter().fold(Table::new().with_text("part", [""; 0]), |table, (name, _)| {
+            table.with_reals(name, Vec::new())
+        });
     let none = Artifact::table(Kind::Resamples, table);
     facts.iter().fold(none, |artifact, (name, count)| artifact.with_meta(name, *count))
 }
@@ -182,7 +185,10 @@ impl Bootstrap {
             Ok(RESAMPLED.map(|(_, measure)| measure(&counted)))
         };
         let drawn = |draw: &(dyn Fn(u32) -> Vec<u32> + Sync)| {
-            (0..self.draws).into_par_iter().map(|at| measure(draw(at))).collect::<Result<Vec<_>, _>>()
+            (0..self.draws)
+                .into_par_iter()
+                .map(|at| measure(draw(at)))
+                .collect::<Result<Vec<_>, _>>()
         };
         let value = measure(vec![1; n])?;
         let bootstrap = drawn(&|at| with_replacement(n, at))?;
@@ -192,8 +198,12 @@ impl Bootstrap {
         let blocks = n.min(BLOCKS);
         let left = (0..blocks).into_par_iter().map(|block| measure(without(n, blocks, block)));
         let left: Vec<Values> = left.collect::<Result<Vec<_>, _>>()?;
-        let parts =
-            [("value", vec![value]), ("bootstrap", bootstrap), ("half_sample", halves), ("jackknife", left)];
+        let parts = [
+            ("value", vec![value]),
+            ("bootstrap", bootstrap),
+            ("half_sample", halves),
+            ("jackknife", left),
+        ];
         let names = parts.iter().flat_map(|(part, values)| vec![*part; values.len()]);
         let mut table = Table::new().with_text("part", names);
         for (at, (name, _)) in RESAMPLED.iter().enumerate() {
@@ -240,7 +250,9 @@ mod tests {
     #[test]
     fn draws_do_not_depend_on_the_order_of_clips() {
         let (one, other) = (run(12, |row| row), run(12, |row| 23 - row));
-        for (part, count) in [("value", 1), ("bootstrap", 200), ("half_sample", 200), ("jackknife", 12)] {
+        for (part, count) in
+            [("value", 1), ("bootstrap", 200), ("half_sample", 200), ("jackknife", 12)]
+        {
             let (one, other) = (values(&one, part), values(&other, part));
             assert_eq!(one.len(), count, "{part}");
             let close = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-12;

@@ -82,10 +82,8 @@ pub(super) fn table(
     clusters: &[u32],
     cx: &Ctx<'_>,
 ) -> Result<Table, OpError> {
-    let class = Known {
-        name: "label".to_owned(),
-        cells: classes.iter().map(u32::to_string).collect(),
-    };
+    let class =
+        Known { name: "label".to_owned(), cells: classes.iter().map(u32::to_string).collect() };
     let mut names = Vec::new();
     let mut counts = [Vec::new(), Vec::new()];
     let mut measures = [const { Vec::new() }; 6];
@@ -107,7 +105,8 @@ pub(super) fn table(
         names.push(name.as_str());
         counts[0].push(values.len() as i64);
         counts[1].push(rows.len() as i64);
-        let both = [Contingency::new(&own, &among(clusters)), Contingency::new(&own, &among(classes))];
+        let both =
+            [Contingency::new(&own, &among(clusters)), Contingency::new(&own, &among(classes))];
         let of = |it: &Contingency| {
             [
                 it.adjusted_rand(),
@@ -124,7 +123,10 @@ pub(super) fn table(
         .with_text("column", names)
         .with_ints("values", values)
         .with_ints("clips", clips);
-    Ok(columns.into_iter().zip(measures).fold(table, |table, (name, it)| table.with_reals(name, it)))
+    Ok(columns
+        .into_iter()
+        .zip(measures)
+        .fold(table, |table, (name, it)| table.with_reals(name, it)))
 }
 
 #[cfg(test)]
