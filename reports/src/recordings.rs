@@ -158,32 +158,33 @@ fn resampled<'t>(table: &'t ScoreTable, rests: &[Option<Rest>]) -> Vec<&'t Metri
     table.columns.iter().filter(has).collect()
 }
 
-fn shown(metric: &Metric, (low, high): (f64, f64)) -> String {
-    format!("[{}, {}]", metric.value(Some(low)), metric.value(Some(high)))
+/// A value with its interval, and whether that leaves out 0.
+fn shown(metric: &Metric, it: &Resampled, level: f64, some_half: &mut bool) -> (String, bool) {
+    let value = metric.value(Some(it.value));
+    let Some(((low, high), is_half)) = it.trusted_interval(level) else { return (value, false) };
+    *some_half |= is_half;
+    let mark = if is_half { "†" } else { "" };
+    let ends = [low, high].map(|end| metric.value(Some(end)));
+    (format!("{value} [{}, {}]{mark}", ends[0], ends[1]), low > 0.0 || high < 0.0)
 }
+
+/// What the mark of half-samples means.
+const HALF: &str = " †: by half of the recordings, drawn without repeats. A clip and its copy always agree, and here \
+                    that pushes the draws with repeats beyond what BCa can correct.";
 
 /// The table of intervals, what it is of, and the reasons why there is none.
 fn intervals(table: &ScoreTable, rests: &[Option<Rest>]) -> Vec<Block> {
     let metrics = resampled(table, rests);
-    let headline = table.headline().filter(|it| metrics.iter().any(|own| own.name == it.name));
     let mut made = Table { columns: vec![Column::text("")], rows: Vec::new() };
     made.columns.extend(metrics.iter().map(|metric| Column::number(metric.heading())));
-    if let Some(metric) = headline {
-        made.columns.push(Column::number(format!("{} by half-samples", metric.title)));
-    }
+    let mut some_half = false;
     for (row, rest) in table.rows.iter().zip(rests) {
         let Some(rest) = rest.as_ref().filter(|rest| !rest.metrics.is_empty()) else { continue };
         let of = |metric: &Metric| rest.metrics.get(&*metric.name);
         let mut cells: Vec<Cell> = vec![row.title.clone().into()];
         cells.extend(metrics.iter().map(|metric| {
             let Some(it) = of(metric) else { return Cell::from("–") };
-            let interval = it.interval(LEVEL).map_or_else(String::new, |it| shown(metric, it));
-            let text = format!("{} {interval}", metric.value(Some(it.value)));
-            Cell::from(text).valued(it.value)
-        }));
-        cells.extend(headline.map(|metric| {
-            let interval = of(metric).and_then(|it| it.half_sample_interval(LEVEL));
-            Cell::from(interval.map_or_else(|| "–".to_owned(), |it| shown(metric, it)))
+            Cell::from(shown(metric, it, LEVEL, &mut some_half).0).valued(it.value)
         }));
         made.rows.push(Row::new(cells));
     }
@@ -201,9 +202,9 @@ fn intervals(table: &ScoreTable, rests: &[Option<Rest>]) -> Vec<Block> {
             format!(
                 "{}. In brackets: the 95 % interval over recordings (BCa), of which all clips are drawn or left out \
                  together; the groups stay as they are. It says how far other recordings of the same kind would move \
-                 the numbers; clips of one recording are alike, and say less than as many recordings would. \
-                 Half-samples draw no clip twice: where their interval lies elsewhere, trust the wider.",
-                sizes.join("; ")
+                 the numbers: clips of one recording are alike, and do not count as so many.{}",
+                sizes.join("; "),
+                if some_half { HALF } else { "" }
             )
             .into(),
         ));
@@ -262,22 +263,20 @@ fn differences(table: &ScoreTable, rests: &[Option<Rest>]) -> Vec<Block> {
     let heads = metrics.iter().map(|metric| Column::number(metric.heading()));
     let columns: Vec<Column> = std::iter::once(first).chain(heads).collect();
     let mut made = Table { columns, rows: Vec::new() };
-    let mut untold = Vec::new();
+    let (mut untold, mut some_half) = (Vec::new(), false);
     for (at, rest) in others {
         let mut cells: Vec<Cell> = vec![table.rows[at].title.clone().into()];
         for metric in &metrics {
             let pair = own.metrics.get(&*metric.name).zip(rest.metrics.get(&*metric.name));
             let difference =
                 pair.and_then(|(a, b)| Resampled::combine(&[a, b], |values| values[0] - values[1]));
-            let found = difference.and_then(|it| Some((it.value, it.interval(level)?)));
-            let Some((value, interval)) = found else {
+            let Some(difference) = difference else {
                 cells.push("–".into());
                 continue;
             };
-            let text = format!("{} {}", metric.value(Some(value)), shown(metric, interval));
-            let is_told = interval.0 > 0.0 || interval.1 < 0.0;
+            let (text, is_told) = shown(metric, &difference, level, &mut some_half);
             let text = if is_told { Text::new().strong(text) } else { text.into() };
-            cells.push(Cell::from(text).valued(value));
+            cells.push(Cell::from(text).valued(difference.value));
             if metric.name == headline.name && !is_told {
                 untold.push(table.rows[at].title.as_str());
             }
@@ -306,5 +305,8 @@ fn differences(table: &ScoreTable, rests: &[Option<Rest>]) -> Vec<Block> {
             untold.join(", ")
         ),
     });
+    if some_half {
+        said = said.plain(HALF);
+    }
     vec![Block::Table(made), Block::Paragraph(said)]
 }

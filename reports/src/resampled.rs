@@ -3,6 +3,10 @@
 
 use statrs::distribution::{ContinuousCDF, Normal};
 
+/// The largest bias z₀ with which BCa is trusted: between 31 % and 69 % of the draws are below the
+/// value.
+const MOST_BIAS: f64 = 0.5;
+
 /// A metric, or a difference of two, of resampled recordings.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Resampled {
@@ -53,9 +57,7 @@ impl Resampled {
             return Some((first, last));
         }
         let normal = Normal::standard();
-        let below = sorted.iter().filter(|it| **it < self.value).count();
-        let up_to = sorted.iter().filter(|it| **it <= self.value).count();
-        let bias = normal.inverse_cdf((below + up_to) as f64 / (2 * sorted.len()) as f64);
+        let bias = self.bias();
         let mean = self.jackknife.iter().sum::<f64>() / self.jackknife.len().max(1) as f64;
         let power = |n| self.jackknife.iter().map(|it| (mean - it).powi(n)).sum::<f64>();
         let spread = power(2).powf(1.5);
@@ -66,6 +68,24 @@ impl Resampled {
         };
         let alpha = (1.0 - level) / 2.0;
         Some((end(alpha), end(1.0 - alpha)))
+    }
+
+    /// The bias z₀ of the bootstrap: Φ⁻¹ of the share of draws below the value, ties counted half.
+    fn bias(&self) -> f64 {
+        let below = self.bootstrap.iter().filter(|it| **it < self.value).count();
+        let up_to = self.bootstrap.iter().filter(|it| **it <= self.value).count();
+        Normal::standard().inverse_cdf((below + up_to) as f64 / (2 * self.bootstrap.len()) as f64)
+    }
+
+    /// The interval that can be trusted, and whether it is that of half-samples. Repeats push a
+    /// metric of pairs up, since a clip and its copy always agree. If the value is too far from the
+    /// middle of the draws, BCa would correct for that with draws that are not there.
+    pub fn trusted_interval(&self, level: f64) -> Option<((f64, f64), bool)> {
+        let is_half =
+            self.bias().abs() > MOST_BIAS && self.bootstrap.iter().any(|it| *it != self.value);
+        let interval =
+            if is_half { self.half_sample_interval(level) } else { self.interval(level) };
+        Some((interval?, is_half))
     }
 
     /// The interval by half-samples: the value less the quantiles of their deviations from it, which
@@ -106,6 +126,20 @@ mod tests {
         let short = Resampled { jackknife: vec![1.0; 3], ..other };
         assert_eq!(Resampled::combine(&[&one, &short], |it| it[0]), None);
         assert_eq!(Resampled::default().interval(0.95), None);
+    }
+
+    #[test]
+    fn where_repeats_push_every_draw_up_half_samples_count() {
+        let of = |low: i32| Resampled {
+            value: 0.5,
+            bootstrap: (low..low + 100).map(|at| f64::from(at) / 100.0).collect(),
+            half_sample: vec![0.4, 0.6],
+            jackknife: vec![0.5; 4],
+        };
+        let (interval, is_half) = of(49).trusted_interval(0.95).expect("draws");
+        assert!(is_half && interval.0 < 0.5 && interval.1 > 0.5, "{interval:?}");
+        assert!(!of(0).trusted_interval(0.95).expect("draws").1);
+        assert!(!of(8).trusted_interval(0.95).expect("draws").1);
     }
 
     #[test]

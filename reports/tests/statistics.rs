@@ -82,6 +82,21 @@ fn corrections_are_those_of_scipy() {
 #[test]
 fn seeds_needed_are_those_of_the_noncentral_t() {
     for case in cases(&fixtures(), "seeds") {
+        let number = |name: &str| case[name].as_f64().expect("a number");
+        let ours = seeds_needed(number("difference"), number("deviation"), number("level"));
+        // The formula takes the noncentral t for a shifted one.
+        let off = (ours.expect("some") as f64 - number("n")).abs();
+        assert!(off <= 1.0 + 0.02 * number("n"), "{case}: {ours:?}");
+    }
+    assert_eq!(seeds_needed(0.0, 1.0, 0.05), None);
+    assert_eq!(seeds_needed(1e-9, 1.0, 0.05), None);
+}
+
+#[test]
+fn accelerated_intervals_are_those_of_scipy() {
+    let fixtures: Value =
+        serde_json::from_str(include_str!("fixtures/bootstrap.json")).expect("fixtures");
+    for case in cases(&fixtures, "cases") {
         let resampled = Resampled {
             value: case["value"].as_f64().expect("a number"),
             bootstrap: numbers(&case["draws"]),
