@@ -43,8 +43,9 @@ impl Recordings {
         self.of.len()
     }
 
-    /// The contingency of the clips if each recording is there as often as `times` says.
-    pub fn repeated(&self, times: &[u32]) -> Contingency {
+    /// The pairs of class and cluster with their counts if each recording is there as often as
+    /// `times` says.
+    pub fn cells(&self, times: &[u32]) -> impl Iterator<Item = (u32, u32, u64)> {
         let mut counts = vec![0_u64; self.pairs.len()];
         for (of, times) in self.of.iter().zip(times).filter(|(_, times)| **times > 0) {
             for (pair, count) in of {
@@ -52,7 +53,12 @@ impl Recordings {
             }
         }
         let cells = self.pairs.iter().zip(counts);
-        Contingency::of_counts(cells.map(|((class, cluster), count)| (*class, *cluster, count)))
+        cells.map(|((class, cluster), count)| (*class, *cluster, count))
+    }
+
+    /// The contingency of these pairs.
+    pub fn repeated(&self, times: &[u32]) -> Contingency {
+        Contingency::of_counts(self.cells(times))
     }
 }
 

@@ -4,17 +4,16 @@
 use super::{
     confounds,
     metrics::{Noise, is_noise, labels_of},
+    resamples::{self, numbered},
 };
 use crate::math::{
-    bootstrap::{Recordings, half, with_replacement, without},
+    bootstrap::Recordings,
     contingency::{Contingency, by_first_appearance},
 };
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
-use cache::{Artifact, Kind, Shape, Table, metric::clips_name};
-use rayon::prelude::*;
+use cache::{Artifact, Kind, Shape};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// What the agreement of clusters with the classes rests on: recordings, and columns beside the class.
 ///
@@ -53,12 +52,6 @@ fn two_thousand() -> u32 {
     2000
 }
 
-/// The fewest recordings from which an interval is made.
-const FEWEST: usize = 10;
-
-/// The largest number of recordings of which each is left out alone.
-const BLOCKS: usize = 1000;
-
 /// The metrics that are resampled.
 const RESAMPLED: [(&str, fn(&Contingency) -> f64); 8] = [
     ("ari", Contingency::adjusted_rand),
@@ -70,8 +63,6 @@ const RESAMPLED: [(&str, fn(&Contingency) -> f64); 8] = [
     ("fowlkes_mallows", Contingency::fowlkes_mallows),
     ("purity", Contingency::purity),
 ];
-
-type Values = [f64; RESAMPLED.len()];
 
 impl Bootstrap {
     fn check_draws(&self) -> Result<(), OpError> {
@@ -136,11 +127,16 @@ impl Op for Bootstrap {
         let ids: Vec<&str> = rows.iter().map(|row| ids[*row].as_str()).collect();
         let columns = confounds::columns(inputs, &ids)?;
         let recordings = columns.iter().find(|it| it.name == confounds::RECORDING);
-        let resamples = match recordings {
-            Some(column) => self.resamples(&column.cells, &classes, &clusters, cx)?,
-            None => none(&[("clips", ids.len())])
-                .with_meta("note", "the recordings of the clips are not known"),
+        let recordings = recordings.map(|column| numbered(&column.cells));
+        let (of, names) =
+            recordings.as_ref().map_or((&[][..], None), |(of, names)| (of, Some(&names[..])));
+        let all = Recordings::new(of, &classes, &clusters);
+        let measure = |times: &[u32]| {
+            let counted = all.repeated(times);
+            RESAMPLED.map(|(_, measure)| measure(&counted))
         };
+        let metrics = RESAMPLED.map(|(name, _)| name);
+        let resamples = resamples::artifact(metrics, ids.len(), names, self.draws, measure, cx)?;
         cx.stop_if_cancelled()?;
         let confounds = confounds::table(&columns, &classes, &clusters, cx)?;
         let confounds = Artifact::table(Kind::Confounds, confounds);
@@ -148,78 +144,11 @@ impl Op for Bootstrap {
     }
 }
 
-/// Resamples without draws.
-fn none(facts: &[(&str, usize)]) -> Artifact {
-    let table =
-        RESAMPLED.iter().fold(Table::new().with_text("part", [""; 0]), |table, (name, _)| {
-            table.with_reals(name, Vec::new())
-        });
-    let none = Artifact::table(Kind::Resamples, table);
-    facts.iter().fold(none, |artifact, (name, count)| artifact.with_meta(name, *count))
-}
-
-impl Bootstrap {
-    fn resamples(
-        &self,
-        groups: &[String],
-        classes: &[u32],
-        clusters: &[u32],
-        cx: &Ctx<'_>,
-    ) -> Result<Artifact, OpError> {
-        // In the order of their names, so that rows with other orders of clips share the draws.
-        let mut numbers: BTreeMap<&str, u32> =
-            groups.iter().map(|group| (group.as_str(), 0)).collect();
-        numbers.values_mut().zip(0..).for_each(|(number, at)| *number = at);
-        let facts = [("clips", groups.len()), ("recordings", numbers.len())];
-        if numbers.len() < FEWEST {
-            let note = format!("fewer than {FEWEST} recordings");
-            return Ok(none(&facts).with_meta("note", note));
-        }
-        let of: Vec<u32> = groups.iter().map(|group| numbers[group.as_str()]).collect();
-        let all = Recordings::new(&of, classes, clusters);
-        let n = all.count();
-        let total = 2 * u64::from(self.draws) + n.min(BLOCKS) as u64;
-        let measure = |times: Vec<u32>| -> Result<Values, OpError> {
-            cx.stop_if_cancelled()?;
-            let counted = all.repeated(&times);
-            Ok(RESAMPLED.map(|(_, measure)| measure(&counted)))
-        };
-        let drawn = |draw: &(dyn Fn(u32) -> Vec<u32> + Sync)| {
-            (0..self.draws)
-                .into_par_iter()
-                .map(|at| measure(draw(at)))
-                .collect::<Result<Vec<_>, _>>()
-        };
-        let value = measure(vec![1; n])?;
-        let bootstrap = drawn(&|at| with_replacement(n, at))?;
-        cx.progress.at(u64::from(self.draws), total, "draws");
-        let halves = drawn(&|at| half(n, at))?;
-        cx.progress.at(2 * u64::from(self.draws), total, "draws");
-        let blocks = n.min(BLOCKS);
-        let left = (0..blocks).into_par_iter().map(|block| measure(without(n, blocks, block)));
-        let left: Vec<Values> = left.collect::<Result<Vec<_>, _>>()?;
-        let parts = [
-            ("value", vec![value]),
-            ("bootstrap", bootstrap),
-            ("half_sample", halves),
-            ("jackknife", left),
-        ];
-        let names = parts.iter().flat_map(|(part, values)| vec![*part; values.len()]);
-        let mut table = Table::new().with_text("part", names);
-        for (at, (name, _)) in RESAMPLED.iter().enumerate() {
-            let values = parts.iter().flat_map(|(_, values)| values.iter().map(|it| it[at]));
-            table = table.with_reals(name, values.collect());
-        }
-        let artifact = Artifact::table(Kind::Resamples, table)
-            .with_meta("drawn_from", clips_name(numbers.into_keys()));
-        Ok(facts.iter().fold(artifact, |artifact, (name, count)| artifact.with_meta(name, *count)))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::Detached;
+    use cache::Table;
 
     /// Two clips of each of `recordings` recordings, in the order of `order`.
     fn run(recordings: usize, order: impl Fn(usize) -> usize) -> Outputs {

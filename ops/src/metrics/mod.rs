@@ -9,4 +9,6 @@ pub mod gaussian_reference;
 pub mod measures;
 #[expect(clippy::module_inception, reason = "the file of an op bears its name")]
 pub mod metrics;
+pub mod probe;
+mod resamples;
 pub mod silhouette_samples;
