@@ -27,8 +27,8 @@ pub use host::{Piece, PriorOutputs, Program, Programs, Warnings};
 pub use math::random::{Purpose, Random};
 pub use metrics::measures::{Measure, known as known_metric};
 pub use op::{
-    Cancel, Checkpoints, Ctx, Detached, Determinism, ErrorKind, Inputs, Locate, Op, OpError,
-    Outputs, Progress, Select, Source,
+    Cancel, Checkpoints, Companion, Ctx, Detached, Determinism, ErrorKind, Inputs, Locate, Op,
+    OpError, Outputs, Progress, Select, Source,
 };
 pub use ports::Port;
 pub use table::{AnyOp, Entry, OPS, ParamError, find};

@@ -10,7 +10,7 @@ use super::{
     sweep::Steps,
 };
 use cache::Kind;
-use ops::Entry;
+use ops::{Companion, Entry};
 
 /// The name of the companion of a step.
 pub fn beside(step: &str) -> String {
@@ -29,10 +29,10 @@ pub fn add(outline: &mut Outline, table: &'static [Entry]) {
     let entry = |name: &str| report.iter().find(|(key, _)| key.name == name).map(|(_, node)| node);
     let asked = entry("companions").is_some_and(|node| matches!(node.value, Value::Bool(true)));
     let resampled = entry("uncertainty").and_then(Node::text) != Some("seeds");
-    let resamples = |entry: &&Entry| entry.outputs.iter().any(|it| it.kinds == [Kind::Resamples]);
+    let find = |kind| table.iter().find(|entry| entry.companion == Some(kind));
     let mut companions: Vec<(&Entry, fn(&str) -> String)> = Vec::new();
-    companions.extend(table.iter().find(|it| it.companion && asked).map(|it| (it, beside as _)));
-    companions.extend(table.iter().find(resamples).filter(|_| resampled).map(|it| (it, over as _)));
+    companions.extend(find(Companion::Baselines).filter(|_| asked).map(|it| (it, beside as _)));
+    companions.extend(find(Companion::Recordings).filter(|_| resampled).map(|it| (it, over as _)));
     let Some(Value::List(rows)) = entry("table").map(|node| &node.value) else { return };
     let mut added = Vec::new();
     for row in rows {
@@ -70,16 +70,26 @@ fn companion(
                 if !op.inputs.iter().all(|port| port.optional || has(port.name)) {
                     return None;
                 }
+                let makers = ports.iter().filter_map(|(_, node)| maker(node.text()?, known));
+                let makers: Vec<_> = makers.collect();
+                // Without recordings there is nothing to draw.
+                if op.companion == Some(Companion::Recordings)
+                    && !makers.iter().any(|(_, entry)| entry.groups)
+                {
+                    return None;
+                }
                 let fits = |key: &Key| op.inputs.iter().any(|port| port.name == key.name);
                 let mut own: Vec<_> = ports.iter().filter(|(key, _)| fits(key)).cloned().collect();
                 let clips = op.inputs.iter().filter(|it| it.kinds == [Kind::Clips]);
                 for port in clips.filter(|port| !has(port.name)) {
-                    let made_of = own.iter().find_map(|(key, node)| {
-                        let clips = clips_beside(node.text()?, known)?;
-                        let key = Key { name: port.name.to_owned(), ..key.clone() };
-                        Some((key, Node { value: Value::Text(clips), ..node.clone_bare() }))
+                    let made = makers.iter().find_map(|(step, entry)| {
+                        let own = entry.outputs.iter().find(|it| it.kinds == [Kind::Clips])?;
+                        Some(format!("{step}.{}", own.name))
                     });
-                    own.extend(made_of);
+                    let named = Key { name: port.name.to_owned(), ..key.clone() };
+                    own.extend(made.map(|made| {
+                        (named, Node { value: Value::Text(made), ..node.clone_bare() })
+                    }));
                 }
                 Node { value: Value::Map(own), ..node.clone_bare() }
             }
@@ -95,13 +105,11 @@ fn companion(
     made.iter().any(|(key, _)| key.name == "in").then_some((key, made))
 }
 
-/// The clips from the step of an output, if it gives them: `clips.clips` for `clips.labels`.
-fn clips_beside(output: &str, (steps, table): (&Steps, &[Entry])) -> Option<String> {
+/// The step of an output, as it is written, with its op: `clips` for `clips.labels`.
+fn maker<'t>(output: &str, (steps, table): (&Steps, &'t [Entry])) -> Option<(String, &'t Entry)> {
     let step = output.split('.').next().filter(|step| !step.contains('{'))?;
     let base = step.split('@').next()?;
     let (_, fields) = steps.iter().find(|(key, _)| key.name == base)?;
     let op = fields.iter().find(|(key, _)| key.name == "op")?.1.text()?;
-    let entry = table.iter().find(|entry| entry.name == op)?;
-    let port = entry.outputs.iter().find(|port| port.kinds == [Kind::Clips])?;
-    Some(format!("{step}.{}", port.name))
+    Some((step.to_owned(), table.iter().find(|entry| entry.name == op)?))
 }

@@ -10,7 +10,7 @@ use crate::math::{
     bootstrap::Recordings,
     contingency::{Contingency, by_first_appearance},
 };
-use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
+use crate::{Companion, Ctx, Inputs, Op, OpError, Outputs, Port};
 use cache::{Artifact, Kind, Shape};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -78,6 +78,7 @@ impl Bootstrap {
 impl Op for Bootstrap {
     const NAME: &'static str = "bootstrap";
     const VERSION: u32 = 1;
+    const COMPANION: Option<Companion> = Some(Companion::Recordings);
     const INPUTS: &'static [Port] = &[
         Port::new("clusters", &[Kind::Labels], "The cluster of each clip."),
         Port::new("truth", &[Kind::Labels], "The class of each clip, and its recording."),
