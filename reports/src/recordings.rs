@@ -143,7 +143,7 @@ fn metrics(artifact: &Artifact) -> BTreeMap<String, Resampled> {
             rows.map(|(_, value)| *value).collect()
         };
         let Some(value) = of("value").first().copied() else { continue };
-        let [bootstrap, half_sample, jackknife] = ["bootstrap", "half_sample", "jackknife"].map(of);
+        let [bootstrap, half_sample, jackknife] = ["resample", "half_sample", "jackknife"].map(of);
         metrics.insert(name.to_owned(), Resampled { value, bootstrap, half_sample, jackknife });
     }
     metrics

@@ -22,6 +22,7 @@ mod past;
 mod plans;
 mod probes;
 mod programs;
+mod recordings;
 mod records;
 mod results;
 mod rows;

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 /// What the agreement of clusters with the classes rests on: recordings, and columns beside the class.
 ///
 /// Clips of one recording are alike, so the recordings count, not the clips: `resamples` holds the
-/// label metrics for recordings drawn with replacement (`bootstrap`), for half of them drawn without
+/// label metrics for recordings drawn with replacement (`resample`), for half of them drawn without
 /// (`half_sample`, since repeated clips push agreement up), and for all but one (`jackknife`; blocks
 /// of recordings from 1,000 on). The report makes of these the bias-corrected and accelerated 95 %
 /// interval (BCa) of each row, and of the difference of two rows: the draws depend on the number of
@@ -181,21 +181,21 @@ mod tests {
     fn draws_do_not_depend_on_the_order_of_clips() {
         let (one, other) = (run(12, |row| row), run(12, |row| 23 - row));
         for (part, count) in
-            [("value", 1), ("bootstrap", 200), ("half_sample", 200), ("jackknife", 12)]
+            [("value", 1), ("resample", 200), ("half_sample", 200), ("jackknife", 12)]
         {
             let (one, other) = (values(&one, part), values(&other, part));
             assert_eq!(one.len(), count, "{part}");
             let close = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-12;
             assert!(one.iter().zip(&other).all(close), "{part}");
         }
-        let spread = values(&one, "bootstrap");
+        let spread = values(&one, "resample");
         assert!(spread.iter().any(|value| *value != spread[0]));
     }
 
     #[test]
     fn few_recordings_have_no_draws_and_the_reason_is_told() {
         let made = run(9, |row| row);
-        assert!(values(&made, "bootstrap").is_empty());
+        assert!(values(&made, "resample").is_empty());
         let meta = &made.get("resamples").unwrap().meta;
         assert_eq!((&meta["clips"], &meta["recordings"]), (&18.into(), &9.into()));
         assert_eq!(meta["note"], "fewer than 10 recordings");

@@ -46,7 +46,7 @@ pub(super) fn artifact<const N: usize>(
         let blocks = n.min(BLOCKS);
         vec![
             ("value", drawn(1, &|_| vec![1; n])?),
-            ("bootstrap", drawn(draws, &|at| with_replacement(n, at))?),
+            ("resample", drawn(draws, &|at| with_replacement(n, at))?),
             ("half_sample", drawn(draws, &|at| half(n, at))?),
             ("jackknife", drawn(blocks as u32, &|at| without(n, blocks, at as usize))?),
         ]
