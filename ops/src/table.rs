@@ -26,6 +26,7 @@ pub static OPS: &[Entry] = &[
     op::<crate::embed::pca::Pca>(),
     op::<crate::embed::autoencoder::Autoencoder>(),
     op::<crate::embed::beta_vae::BetaVae>(),
+    op::<crate::embed::onnx::Onnx>(),
     op::<crate::embed::reconstruction::Reconstruction>(),
     op::<crate::embed::umap::Umap>(),
     op::<crate::embed::tsne::Tsne>(),

@@ -23,6 +23,7 @@ mod latex;
 pub mod left_out;
 mod lengths;
 mod markdown;
+mod probes;
 mod provenance;
 mod published;
 mod read;
@@ -77,6 +78,7 @@ pub fn render(
     blocks.extend(table::blocks(record, &table, &outcomes));
     let tex = latex::write(&table::whole(&table, &outcomes));
     blocks.extend(recordings::blocks(record, &table, store)?);
+    blocks.extend(probes::blocks(record, store)?);
     blocks.extend(agreement::blocks(record, rows, store)?);
     blocks.extend(labelings::blocks(record, store)?);
     blocks.extend(latent::blocks(rows));

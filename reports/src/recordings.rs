@@ -86,7 +86,7 @@ fn read(
                 continue;
             }
             let artifact = store.get(resamples)?;
-            let metrics = metrics(&artifact);
+            let metrics = draws(&artifact);
             // Steps that compare with other classes, or treat noise in another way, say nothing of
             // this row.
             let value = |name: &str| row.draws.get(name)?.get(seed).copied();
@@ -130,7 +130,7 @@ fn facts(artifact: &Artifact) -> Rest {
 }
 
 /// The draws of each metric of an artifact; none if nothing was drawn.
-fn metrics(artifact: &Artifact) -> BTreeMap<String, Resampled> {
+pub fn draws(artifact: &Artifact) -> BTreeMap<String, Resampled> {
     let table = artifact.as_table();
     let Some((table, parts)) = table.and_then(|it| Some((it, it.text("part")?))) else {
         return BTreeMap::new();
@@ -159,7 +159,7 @@ fn resampled<'t>(table: &'t ScoreTable, rests: &[Option<Rest>]) -> Vec<&'t Metri
 }
 
 /// A value with its interval, and whether that leaves out 0.
-fn shown(metric: &Metric, it: &Resampled, level: f64, some_half: &mut bool) -> (String, bool) {
+pub fn shown(metric: &Metric, it: &Resampled, level: f64, some_half: &mut bool) -> (String, bool) {
     let value = metric.value(Some(it.value));
     let Some(((low, high), is_half)) = it.trusted_interval(level) else { return (value, false) };
     *some_half |= is_half;
@@ -169,7 +169,7 @@ fn shown(metric: &Metric, it: &Resampled, level: f64, some_half: &mut bool) -> (
 }
 
 /// What the mark of half-samples means.
-const HALF: &str = " †: by half of the recordings, drawn without repeats. A clip and its copy always agree, and here \
+pub const HALF: &str = " †: by half of the recordings, drawn without repeats. A clip and its copy always agree, and here \
                     that pushes the draws with repeats beyond what BCa can correct.";
 
 /// The table of intervals, what it is of, and the reasons why there is none.
