@@ -11,6 +11,7 @@ steps:
   pca: { op: pca, in: mel, components: 3, seed: 0 }
   groups: { op: kmeans, in: pca, clusters: 3, n_init: 1, init: random }
   tree: { op: agglomerative, in: pca, clusters: 4 }
+  told: { op: probe, in: { features: pca, truth: clips.labels }, folds: 2, seed: 0 }
   scores: { op: metrics, in: { features: pca, clusters: groups, truth: clips.labels } }
   ward: { op: metrics, in: { features: pca, clusters: tree, truth: clips.labels }, noise: singletons }
 report:
@@ -38,6 +39,8 @@ fn a_table_says_which_recordings_it_rests_on() {
     assert!(section.contains(" less | ARI ↑"), "{section}");
     assert!(section.contains("| AMI of groups and | the class | group |"), "{section}");
     assert!(whole.contains(" ± "), "{whole}");
+    let (_, probes) = whole.split_once("## What the features tell").expect("the section");
+    assert!(probes.contains("| `told` | ") && probes.contains("66 clips of 22 recordings."), "{probes}");
 
     study.edit("report:\n", "report:\n  uncertainty: recordings\n");
     let recordings = report(&study);
