@@ -54,7 +54,7 @@ def main(features_path, latent_path, groups_path):
         params["clusters"], covariance_type="diag", n_init=5, random_state=seed
     )
     groups = mixture.fit_predict(latent)
-    print(f"mixture: {mixture.lower_bound_:.3f} nats a clip after {mixture.n_iter_} steps")
+    print(f"mixture: {mixture.lower_bound_:.3f} nats per clip after {mixture.n_iter_} steps")
     pq.write_table(pa.table({"clip_id": clips, "label": pa.array(groups, pa.int64())}), groups_path)
 
 

@@ -124,7 +124,7 @@ pub struct Row {
     pub title: String,
     /// The step whose scores it shows.
     pub scores: String,
-    /// The step with the scores of a reference cloud without clusters.
+    /// The step with the scores of the Gaussian null reference.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
     /// Published values, by metric.

@@ -137,7 +137,7 @@ enum Command {
         /// The shell.
         shell: commands::completions::For,
     },
-    /// Look into the store, keep it small, and prove that it is genuine.
+    /// Inspect the store, free its space, and verify its integrity and reproducibility.
     #[command(subcommand, after_help = examples::CACHE)]
     Cache(commands::cache::CacheCommand),
 }

@@ -196,7 +196,7 @@ pub struct RowSpec {
     pub scores: usize,
     /// The output port of the scores.
     pub output: &'static str,
-    /// The step with the scores of a cloud without clusters.
+    /// The step with the scores of the Gaussian null reference.
     pub reference: Option<usize>,
     /// Published values to show beside the row's own, by metric.
     pub paper: BTreeMap<String, f64>,

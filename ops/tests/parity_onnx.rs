@@ -27,9 +27,11 @@ fn run(file: &str, bytes: Option<&[u8]>, params: Value) -> Result<Vec<f32>, OpEr
     fs::write(&own, &bytes).expect("a file");
     let (digest, size) = (Digest::of(&bytes), bytes.len() as u64);
     let files = [FileEntry { name: file.to_owned(), path: own, digest, size }];
-    let images = Table::new()
-        .with_text("clip_id", (0..5).map(|row| format!("c{row}")))
-        .with_array("features", [16, 12], numbers(&expected()["images"]));
+    let images = Table::new().with_text("clip_id", (0..5).map(|row| format!("c{row}"))).with_array(
+        "features",
+        [16, 12],
+        numbers(&expected()["images"]),
+    );
     let images = Artifact::table(Kind::Spectrogram, images);
     let mut all = json!({ "path": file });
     all.as_object_mut().expect("a map").extend(params.as_object().expect("a map").clone());

@@ -17,18 +17,18 @@ pub fn blocks(
     if rows.iter().all(|row| row.companion.is_empty()) {
         return Ok(Vec::new());
     }
-    let mut blocks = vec![Block::Heading("Beside the clusters".to_owned())];
+    let mut blocks = vec![Block::Heading("Baselines and stability".to_owned())];
     let mut chance = Table {
         columns: vec![
             Column::text(""),
             Column::number("Stability ↑"),
             Column::number("Silhouette"),
-            Column::number("of a Gaussian cloud"),
-            Column::number("of shuffled features"),
+            Column::number("Silhouette, Gaussian null"),
+            Column::number("Silhouette, shuffled"),
             Column::number("ARI"),
-            Column::number("of shuffled features"),
+            Column::number("ARI, shuffled"),
             Column::number("Purity"),
-            Column::number("of the commonest label"),
+            Column::number("Purity, majority class"),
         ],
         rows: Vec::new(),
     };
@@ -47,13 +47,14 @@ pub fn blocks(
         ]));
     }
     blocks.push(Block::Table(chance));
-    let mut legend = "Stability: the mean ARI between the groups of any two seeds; groups that change with the seed \
-                      say little of the clips. The same method cuts a Gaussian cloud of as many clips and the same \
-                      effective dimension, and the features with each column in a random order: only what lies beyond \
-                      these speaks of clusters. The commonest label is what a single group would reach."
+    let mut legend = "Stability: the mean ARI between the clusterings of each pair of seeds; clusters that change with the \
+                      seed say little about the clips. Gaussian null: the same method on a Gaussian distribution with \
+                      as many clips and the same effective dimension. Shuffled: the same method on the features with \
+                      each column in a random order. Only scores above these are evidence of cluster structure. The \
+                      majority class is the purity of a single cluster."
         .to_owned();
     if record.sweep.is_none() {
-        legend.push_str(" With one seed there is no stability.");
+        legend.push_str(" With one seed, stability cannot be measured.");
     }
     blocks.push(Block::Paragraph(legend.into()));
     blocks.extend(numbers_of_clusters(rows));

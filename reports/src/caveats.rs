@@ -29,13 +29,13 @@ fn caveats(record: &Record, table: &ScoreTable, lengths: Vec<String>) -> Vec<Str
     let geometric: Vec<&str> = geometric.map(|metric| &*metric.title).collect();
     let spaces: BTreeSet<_> = rows.iter().map(|row| &row.spaces).collect();
     if spaces.len() > 1 && !geometric.is_empty() {
-        let (is, does) = match geometric.len() {
-            1 => ("is", "it does"),
-            _ => ("are", "they do"),
+        let (is, they_are) = match geometric.len() {
+            1 => ("is", "It is"),
+            _ => ("are", "They are"),
         };
         caveats.push(format!(
-            "{} {is} measured in each row's own space. Between rows of different embeddings {does} not compare: a space \
-             with fewer effective dimensions scores better without any better groups.",
+            "{} {is} measured in each row's own space. {they_are} not comparable between rows of different embeddings: a \
+             space with fewer effective dimensions scores better without better clusters.",
             published::listed(&geometric)
         ));
     }
@@ -45,8 +45,8 @@ fn caveats(record: &Record, table: &ScoreTable, lengths: Vec<String>) -> Vec<Str
             row.value("effective_dimension").filter(|dimension| *dimension < 2.0)
         {
             caveats.push(format!(
-                "{}: the cloud has effective dimension {dimension:.2}. The groups cut a line into pieces, which \
-                 intrinsic metrics reward.",
+                "{}: the space has an effective dimension of {dimension:.2}, so it is close to one-dimensional. The \
+                 clusters divide a line into segments, which internal metrics reward.",
                 row.title
             ));
         }
@@ -54,8 +54,9 @@ fn caveats(record: &Record, table: &ScoreTable, lengths: Vec<String>) -> Vec<Str
     let random = record.steps.iter().any(|step| step.seed.is_some());
     if random && record.sweep.as_ref().is_none_or(|sweep| sweep.seeds.len() < 2) {
         caveats.push(match rows.len() {
-            1 => "One seed is one draw: another seed may give other numbers.".to_owned(),
-            _ => "One seed is one draw: differences between rows may be smaller than those between seeds."
+            1 => "The numbers come from one initialisation (one seed): another seed may give other numbers.".to_owned(),
+            _ => "The numbers come from one initialisation (one seed): differences between rows may be smaller than those \
+                  between seeds."
                 .to_owned(),
         });
     }
@@ -84,8 +85,8 @@ fn few_clips(table: &ScoreTable) -> Option<String> {
     let (chance, width) = (metric.chance.unwrap_or(0.0), 2.0 * deviation);
     (width >= 0.02).then(|| {
         format!(
-            "{clips} clips of {classes} classes are few: in about 19 of 20 cases the {} of random groups of the same \
-             sizes lies within {chance} ± {width:.2}, and what lies within says nothing.",
+            "{clips} clips of {classes} classes are few: about 95 % of random clusterings with the same cluster sizes have \
+             an {} within {chance} ± {width:.2}, so a value within this range is no evidence.",
             metric.title
         )
     })
@@ -113,9 +114,9 @@ fn selection(record: &Record, table: &ScoreTable) -> Option<String> {
     let by = objective.unwrap_or("its agreement with the labels");
     uses_labels.then(|| {
         format!(
-            "Whoever picks the best of {} points by {by} has used the labels, and the same clips then judge the \
-             choice: the score of the picked point is too high. Pick on one part of the clips and report on another, \
-             or pick without labels.",
+            "The best of {} points by {by} is selected with the labels. Selecting by label agreement and reporting on \
+             the same clips is optimistically biased: select on one part of the clips and report on another, or select \
+             without labels.",
             points.len()
         )
     })

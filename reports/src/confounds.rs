@@ -39,7 +39,7 @@ pub fn blocks(rows: &[ScoredRow], confounding: &[Option<Artifact>]) -> Vec<Block
         "label" => Column::number("the class"),
         column => Column::number(column),
     };
-    let mut made = Table { columns: vec![Column::text("AMI of groups and")], rows: Vec::new() };
+    let mut made = Table { columns: vec![Column::text("AMI of clusters and")], rows: Vec::new() };
     made.columns.extend(columns.iter().map(title));
     let line = |name: Text, confounds: &[Confound], of: fn(&Confound) -> f64| {
         let cells = columns.iter().map(|column| {
@@ -70,15 +70,15 @@ pub fn blocks(rows: &[ScoredRow], confounding: &[Option<Artifact>]) -> Vec<Block
             said.push(
                 Text::new().plain(format!("{}: ", row.title)).code(best.column.clone()).plain(
                     format!(
-                        " explains the groups as well as the class does (AMI {:.3} beside {:.3}; ARI {:.3} beside {:.3}), \
-                         so they need not be groups of classes.",
+                        " explains the clusters as well as the class does (AMI {:.3} beside {:.3}; ARI {:.3} beside {:.3}), \
+                         so agreement with the class may be agreement with that column.",
                         best.ami, class.ami, best.ari, class.ari
                     ),
                 ),
             );
         }
     }
-    let legend = "The same groups against every other column that is known of the clips, by the adjusted mutual \
+    let legend = "The same clusters against every other column that is known of the clips, by the adjusted mutual \
                   information, which 0 expects by chance for any number of values.";
     let mut blocks = vec![Block::Table(made), Block::Paragraph(legend.into())];
     if !said.is_empty() {

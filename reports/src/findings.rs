@@ -45,10 +45,10 @@ fn found(step: &StepRecord, port: &str, findings: &Artifact) -> Vec<Block> {
     };
     let clips_in_all = findings.meta.get("clips").and_then(serde_json::Value::as_u64);
     let looked = clips_in_all
-        .map_or_else(String::new, |n| format!(" looked at {} and", count(n as usize, "clip")));
+        .map_or_else(String::new, |n| format!(" examined {} and", count(n as usize, "clip")));
     let step_said = Text::new().code(&step.name).plain(looked);
     if clips.is_empty() {
-        return vec![Block::Paragraph(step_said.plain(" found nothing odd."))];
+        return vec![Block::Paragraph(step_said.plain(" found nothing unusual."))];
     }
     let mut by_sort: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     sorts.iter().enumerate().for_each(|(at, sort)| by_sort.entry(sort).or_default().push(at));

@@ -52,7 +52,7 @@ fn caption(figure: &Figure, drawn: String) -> String {
             .and_then(|kind| kind.roles.iter().find(|known| known.name == role))
             .is_some_and(|role| !role.takes_many);
         if let Some(port) = ports.first().filter(|port| is_single && port.step.contains('{')) {
-            caption.push_str(&format!(" Of all variants this is the first, {}.", port.step));
+            caption.push_str(&format!(" The figure shows the first variant, {}.", port.step));
         }
     }
     caption

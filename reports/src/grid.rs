@@ -70,12 +70,14 @@ fn grid(
     let seeds = points.iter().map(|(_, row)| row.seeds.len()).max().unwrap_or(0);
     let mut says = format!(": {}", metric.title);
     if seeds > 1 {
-        says.push_str(&format!(" (mean ± half the 95 % interval over n = {seeds} seeds)"));
+        says.push_str(&format!(
+            " (mean ± half-width of the 95 % t confidence interval over n = {seeds} seeds)"
+        ));
     } else {
         says.push_str(" (one seed)");
     }
     if points.iter().any(|(_, row)| !row.latent.is_empty()) {
-        says.push_str(", and below it the latent units in use");
+        says.push_str(", with the active latent units below");
     }
     says.push('.');
     vec![Block::Paragraph(Text::new().strong(title).plain(says)), Block::Table(table)]

@@ -45,7 +45,7 @@ pub fn blocks(record: &Record, store: &Store) -> Result<Vec<Block>, StoreError> 
     let mut blocks = Vec::new();
     for (name, pairs) in &steps {
         if blocks.is_empty() {
-            blocks.push(Block::Heading("Agreement between groupings".to_owned()));
+            blocks.push(Block::Heading("Agreement between clusterings".to_owned()));
         }
         blocks.extend(of_step(name, pairs));
     }
@@ -67,7 +67,7 @@ fn of_step(name: &str, pairs: &Pairs) -> [Block; 2] {
     });
     let table = Table { columns, rows: rows.collect() };
     let mut said = Text::new().code(name).plain(
-        " sets groupings of the same clips side by side: ARI 1 is the same groups, 0 what chance gives. \
+        " compares clusterings of the same clips, one row per pair: ARI 1 is identical clusters, 0 is the chance level. \
          Groupings that agree need not be right, and need not follow the labels.",
     );
     let variants = pairs.values().map(Vec::len).max().unwrap_or(0);

@@ -18,7 +18,7 @@ pub struct LatentSpace {
     pub units: usize,
     /// The participation ratio of the covariance of the latent means.
     pub effective_dimension: f64,
-    /// The total KL divergence in nats a clip; only for variational models.
+    /// The total KL divergence in nats per clip; only for variational models.
     pub total_kl: Option<f64>,
 }
 
@@ -101,17 +101,17 @@ pub fn blocks(rows: &[ScoredRow]) -> Vec<Block> {
     let table = Table {
         columns: vec![
             Column::text("Step"),
-            Column::number("Units in use"),
+            Column::number("Active units"),
             Column::number("Effective dimension"),
-            Column::number("KL, nats a clip"),
+            Column::number("KL (nats per clip)"),
         ],
         rows: spaces.iter().map(|(space, _)| row(space)).collect(),
     };
     let mut legend = "Effective dimension: (Σλ)² / Σλ² over the eigenvalues of the covariance of the latent means. \
-                      KL: all that the latent of a clip can say of it."
+                      KL: an upper bound on what the latent code tells about a clip."
         .to_owned();
     if rows.iter().any(|row| row.latent.len() > 1) {
-        legend.push_str(" Means over the seeds.");
+        legend.push_str(" The values are means over the seeds.");
     }
     let mut blocks = vec![
         Block::Heading("Latent spaces".to_owned()),
@@ -164,18 +164,20 @@ fn collapse(space: &LatentSpace, groups: usize) -> Option<Text> {
         (Some(_), _) => {
             Text::new().strong("The posterior of ").code(&space.step).strong(" has collapsed.")
         }
-        (None, true) => Text::new().code(&space.step).strong(" holds little more than a line."),
+        (None, true) => Text::new().code(&space.step).strong(" is close to one-dimensional."),
     };
     if let Some(kl) = starved {
         text = text.plain(format!(
-            " A clip's latent carries {kl:.2} nats; to tell {groups} groups apart takes up to ln {groups} = {needed:.2}."
+            " Its latent code carries at most {kl:.2} nats per clip; {groups} clusters take up to ln {groups} = {needed:.2} \
+             nats to distinguish."
         ));
     }
     if flat {
         text = text.plain(format!(" Its effective dimension is {:.2}.", space.effective_dimension));
     }
     Some(text.plain(
-        " The clusters cut this line into pieces, which Silhouette, CH and DB reward although no gap parts them.",
+        " The clusters then divide a line into segments, which Silhouette, CH and DB reward although no gap separates \
+         them.",
     ))
 }
 

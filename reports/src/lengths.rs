@@ -82,7 +82,7 @@ fn said(classes: &BTreeMap<String, Class>, duration: f64) -> Vec<String> {
     let mut said = Vec::new();
     if let Some(range) = range(classes, padded) {
         said.push(format!(
-            "Clips shorter than {duration} s are filled up with silence, which is {range} of the time: how long a \
+            "Clips shorter than {duration} s are padded with silence, which is {range} of the time: how long a \
              clip is tells something of its class without any sound."
         ));
     }

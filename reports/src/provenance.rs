@@ -38,9 +38,9 @@ pub fn blocks(record: &Record) -> Vec<Block> {
     let ran_steps = record.steps.iter().filter(|step| step.status == StepStatus::Ran);
     let (cpu, gpu) = ran_steps
         .fold((0.0, 0.0), |(cpu, gpu), step| (cpu + step.cpu_seconds, gpu + step.gpu_seconds));
-    let gpu = if has_gpu { format!(", {} of GPUs", duration(gpu)) } else { String::new() };
+    let gpu = if has_gpu { format!(", {} of GPU time", duration(gpu)) } else { String::new() };
     let cost = format!(
-        "{} ran ({}, {} of processors{gpu}); {hits} were there already (they had taken {}). The run took {}.",
+        "{} ran ({}, {} of CPU time{gpu}); {hits} were cached (they had taken {}). The run took {}.",
         count(ran, "step"),
         duration(spent),
         duration(cpu),
@@ -74,16 +74,16 @@ pub fn blocks(record: &Record) -> Vec<Block> {
         Block::Paragraph(cost.into()),
         Block::Paragraph(
             Text::from(
-                "A number of a table is followed back to the files that it was made from by ",
+                "To trace a number of a table back to the files that it was made from, run ",
             )
             .code(format!("engine why {} r1.ari", record.id))
-            .plain(": row 1, metric ARI; in the page, a number under the pointer names its own."),
+            .plain(" (row 1, metric ARI); on the page, each number shows its own command when the pointer is over it."),
         ),
         Block::Heading("Environment".to_owned()),
         Block::Paragraph(
             Text::from(machine).code(&record.id).plain(format!(", {}.", record.started)),
         ),
-        Block::Heading("Again".to_owned()),
+        Block::Heading("Reproduce".to_owned()),
         Block::Terminal(command.join(" ")),
     ]
 }
@@ -91,7 +91,7 @@ pub fn blocks(record: &Record) -> Vec<Block> {
 /// The summary of steps that variants share.
 fn shared(sweep: &Sweep, steps: usize) -> String {
     format!(
-        "{} of {} are {}; since variants share what they can, the plan has {}.",
+        "{} of {} make {}; since variants share steps, the plan has {}.",
         count(sweep.variants, "variant"),
         count(sweep.steps / sweep.variants.max(1), "step"),
         count(sweep.steps, "step"),
@@ -102,7 +102,7 @@ fn shared(sweep: &Sweep, steps: usize) -> String {
 fn row(step: &StepRecord, has_gpu: bool) -> Row {
     let time = match step.status {
         StepStatus::Ran => duration(step.seconds),
-        StepStatus::Hit => format!("hit ({})", duration(step.seconds)),
+        StepStatus::Hit => format!("cached ({})", duration(step.seconds)),
         StepStatus::Failed => "failed".to_owned(),
         StepStatus::Skipped => "skipped".to_owned(),
     };

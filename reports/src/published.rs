@@ -57,8 +57,8 @@ fn order(table: &ScoreTable, uses_labels: bool) -> Option<String> {
     used.dedup();
     let titles: Vec<&str> = used.iter().map(|at| &*metrics[*at].title).collect();
     let by = match uses_labels {
-        true => format!("by the labels ({})", listed(&titles)),
-        false => format!("by the groups' own geometry ({})", listed(&titles)),
+        true => format!("by external metrics ({})", listed(&titles)),
+        false => format!("by internal metrics ({})", listed(&titles)),
     };
     let found = pairs.iter().filter(|pair| pair.is_found).count();
     let title = |row: usize| &table.rows[row].title;
@@ -66,7 +66,7 @@ fn order(table: &ScoreTable, uses_labels: bool) -> Option<String> {
         (found, all) if found == all => {
             format!("{by} this run reproduces the published order of the rows")
         }
-        (0, _) => format!("{by} this run turns the published order of the rows around"),
+        (0, _) => format!("{by} this run reverses the published order of the rows"),
         (found, all) => {
             format!(
                 "{by} this run reproduces the published order in {found} of {all} comparisons of two rows"
@@ -95,7 +95,7 @@ fn order(table: &ScoreTable, uses_labels: bool) -> Option<String> {
     }
     if let Some(pair) = pairs.iter().find(|pair| !pair.is_found) {
         said.push_str(&format!(
-            "; for instance {} is published ahead of {} by {}, and is not ahead here",
+            "; for example, {} is published ahead of {} by {} but is not ahead here",
             title(pair.ahead),
             title(pair.behind),
             metrics[pair.metric].title
@@ -183,10 +183,7 @@ mod tests {
             "{both}"
         );
         assert!(both.contains("row 0 is published as the best, and is so here"), "{both}");
-        assert!(
-            both.contains("(ari) this run turns the published order of the rows around"),
-            "{both}"
-        );
+        assert!(both.contains("(ari) this run reverses the published order of the rows"), "{both}");
         assert!(both.contains("row 1 is published as the best, and is not so here"), "{both}");
         let part =
             said(&[[(1.0, 1.0), (0.3, 0.3)], [(2.0, 2.0), (0.2, 0.1)], [(3.0, 3.0), (0.1, 0.2)]]);

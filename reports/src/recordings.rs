@@ -201,7 +201,7 @@ fn intervals(table: &ScoreTable, rests: &[Option<Rest>]) -> Vec<Block> {
         blocks.push(Block::Paragraph(
             format!(
                 "{}. In brackets: the 95 % interval over recordings (BCa), of which all clips are drawn or left out \
-                 together; the groups stay as they are. It says how far other recordings of the same kind would move \
+                 together; the clusters stay as they are. It says how far other recordings of the same kind would move \
                  the numbers: clips of one recording are alike, and do not count as so many.{}",
                 sizes.join("; "),
                 if some_half { HALF } else { "" }

@@ -11,10 +11,12 @@ use cache::{Record, Store, StoreError, record::RunStatus};
 pub fn notice(record: &Record) -> Option<Block> {
     let ending = match record.status {
         RunStatus::Done => return None,
-        RunStatus::Partial => "Some steps of this run failed; what did not depend on them is here.",
+        RunStatus::Partial => {
+            "Some steps of this run failed; the results that do not depend on them are shown."
+        }
         RunStatus::Failed => "A step of this run failed.",
         RunStatus::Interrupted => {
-            "This run was stopped before its end. Run it again to go on: what is finished is kept."
+            "This run was interrupted. Run it again to continue: finished steps are cached."
         }
     };
     let errors = record.steps.iter().filter_map(|step| {

@@ -57,7 +57,7 @@ pub struct ScoredRow {
     pub draws: BTreeMap<String, BTreeMap<u64, f64>>,
     /// The reasons for undefined values, by metric.
     pub notes: BTreeMap<String, String>,
-    /// The scores of a reference cloud without clusters, by metric; the mean over the seeds.
+    /// The scores of the Gaussian null reference, by metric; the mean over the seeds.
     pub reference: BTreeMap<String, f64>,
     /// The scores of chance and of other choices, by metric; the mean over the seeds.
     pub companion: BTreeMap<String, f64>,

@@ -87,7 +87,7 @@ pub fn remarks(rows: &[ScoredRow]) -> Vec<String> {
             said.push(format!("{} over {of}", numbers(set)));
         }
         remarks.push(format!(
-            "the rows of the table are over different clips ({}): their numbers do not compare, and no row is ranked \
+            "the rows of the table are over different clips ({}): their scores are not comparable, and no row is ranked \
              against one over other clips",
             said.join(", ")
         ));
@@ -100,7 +100,7 @@ pub fn remarks(rows: &[ScoredRow]) -> Vec<String> {
         }
         let said: Vec<String> = said.into_values().collect();
         remarks.push(format!(
-            "the rows of the table are held against different classes ({}): agreement with the labels is not ranked \
+            "the rows of the table are scored against different classes ({}): agreement with the labels is not ranked \
              between these",
             said.join(", ")
         ));

@@ -70,7 +70,8 @@ fn answer(
             }
         };
         let none = table.columns.iter().all(|metric| !metric.uses_labels);
-        let no_labels = " No labels were given, so nothing says whether the groups mean anything.";
+        let no_labels =
+            " No labels were given, so nothing shows whether the clusters correspond to anything.";
         return Some(text.plain(").").plain(if none { no_labels } else { "" }));
     }
     text = match (&best[..], set.len()) {
@@ -87,21 +88,21 @@ fn answer(
         _ => String::new(),
     };
     let scale = match metric.chance {
-        Some(chance) => format!(", where {chance} is chance and 1 is the labels themselves"),
+        Some(chance) => format!(", where {chance} is the chance level and 1 is perfect agreement"),
         None => String::new(),
     };
     text = text.plain(format!(": {} {shown}{seeds}{scale}. ", metric.title));
     if let Some(rival) = outcome.and_then(|it| it.rival.as_ref()) {
-        let others = count(rival.others + 1, "other row");
+        let (seeds, others) = (count(rival.seeds, "seed"), count(rival.others + 1, "other row"));
         let it = if best.len() == 1 { "it" } else { "the first of them" };
-        text = text.plain(format!("The seeds do not tell {it} from {others}. "));
+        text = text.plain(format!("With {seeds}, {it} cannot be distinguished from {others}. "));
     }
     if let (Some(purity), Some(majority)) = (row.value("purity"), row.value("purity_majority")) {
-        let [groups, clips] = ["n_clusters", "n_clips"].map(|it| row.value(it).unwrap_or(0.0));
-        let whose = if best.len() == 1 { "Its" } else { "Of the first of them the" };
+        let [clusters, clips] = ["n_clusters", "n_clips"].map(|it| row.value(it).unwrap_or(0.0));
+        let whose = if best.len() == 1 { "Its" } else { "For the first of them, the" };
         text = text.plain(format!(
-            "{whose} {} over {} reach purity {purity:.3}; calling every clip by the commonest label reaches {majority:.3}. ",
-            count(groups as usize, "group"),
+            "{whose} {} of {} have a purity of {purity:.3}; the majority-class baseline has {majority:.3}. ",
+            count(clusters as usize, "cluster"),
             count(clips as usize, "clip")
         ));
     }
@@ -149,16 +150,16 @@ fn verdict_in_words(row: &ScoredRow, metric: &Metric, value: f64, chance: f64) -
     let by_chance = row.value(&format!("{}_deviation", metric.name)).map_or(0.0, |it| 2.0 * it);
     match (value - chance) / (1.0 - chance) {
         share if share < 0.02 => {
-            "The groups are, for all that these labels can tell, unrelated to the classes."
+            "As far as these labels can tell, the clusters are unrelated to the classes."
         }
         share if share * (1.0 - chance) <= by_chance => {
-            "Random groups of the same sizes come as far, so few are the clips: these labels cannot tell the groups \
-             from chance."
+            "With so few clips, random clusters of the same sizes reach this value too: it cannot be distinguished from \
+             chance."
         }
         share if share < 0.2 => {
-            "The groups follow the classes weakly: most of what separates them is something else."
+            "The clusters agree weakly with the classes: most of what separates them is something else."
         }
-        share if share < 0.6 => "The groups follow the classes in part.",
-        _ => "The groups are close to the classes.",
+        share if share < 0.6 => "The clusters agree with the classes in part.",
+        _ => "The clusters agree closely with the classes.",
     }
 }

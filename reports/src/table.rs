@@ -88,7 +88,7 @@ pub fn whole(table: &ScoreTable, outcomes: &[PairedComparison]) -> Table {
         cells.extend(provisos.iter().map(|(_, words)| Cell::from(words[index].clone())));
         made.rows.push(Row::new(cells));
         for (title, values) in
-            [("as published", &row.paper), ("a cloud without clusters", &row.reference)]
+            [("as published", &row.paper), ("Gaussian null reference", &row.reference)]
         {
             made.rows.extend(beside(title, values, columns, provisos.len()));
         }
@@ -118,20 +118,18 @@ fn legend(record: &Record, table: &ScoreTable, outcomes: &[PairedComparison]) ->
         judge.filter(|it| it.uses_labels == uses_labels).map(|it| &*it.title).collect()
     };
     let (geometric, by_labels) = (titles(false), titles(true));
-    let verb = |titles: &[&str]| if titles.len() == 1 { "judges" } else { "judge" };
     text.push_str(&match (&geometric[..], &by_labels[..]) {
         ([], []) => String::new(),
-        (own, []) => format!("{} {} the groups without labels. ", listed(own), verb(own)),
-        ([], labels) => format!("{} {} the groups by the labels. ", listed(labels), verb(labels)),
+        (own, []) => format!("Internal (label-free) metrics: {}. ", listed(own)),
+        ([], labels) => format!("External metrics (against the labels): {}. ", listed(labels)),
         (own, labels) => format!(
-            "{} {} the groups by their own geometry, {} by the labels. ",
+            "Internal (label-free) metrics: {}; external metrics (against the labels): {}. ",
             listed(own),
-            verb(own),
             listed(labels)
         ),
     });
     if columns.iter().any(|it| it.direction.is_some()) {
-        text.push_str("↑ more is better, ↓ less is better.");
+        text.push_str("↑ higher is better, ↓ lower is better.");
     }
     let mut text = Text::from(text.trim_end());
     let most = rows.iter().map(|row| row.seeds.len()).max().unwrap_or(0);
@@ -139,7 +137,8 @@ fn legend(record: &Record, table: &ScoreTable, outcomes: &[PairedComparison]) ->
         text = text.plain(format!(" Mean over n = {most} seeds."));
     } else if most > 1 {
         text = text.plain(format!(
-            " Mean over n = {most} seeds ± half the 95 % interval of Student's t; without ±, no seed changes the value."
+            " Mean over n = {most} seeds ± half-width of the 95 % t confidence interval; a value without ± does not \
+             depend on the seed."
         ));
     }
     if let Some(outcome) = outcomes.first() {
@@ -148,17 +147,17 @@ fn legend(record: &Record, table: &ScoreTable, outcomes: &[PairedComparison]) ->
             Test::Wilcoxon => "Wilcoxon's signed ranks",
         };
         text = text.plain(" ").strong("Bold").plain(format!(
-            ": better than every other row that it compares with, by {test} over common seeds, Holm-corrected for all {} of this table, at \
-             5 %.",
+            ": significantly better than every other comparable row ({test} over common seeds, Holm-corrected for all {} of \
+             this table, 5 % level).",
             count(outcome.comparisons, "comparison")
         ));
     }
     if rows.iter().all(|row| row.reference.is_empty()) {
         return text;
     }
-    text.plain(" ").emphasis("A cloud without clusters").plain(
-        " is a Gaussian of as many clips and the same covariance, cut by the same method: only what lies beyond it \
-         speaks of clusters.",
+    text.plain(" ").emphasis("Gaussian null reference").plain(
+        ": a Gaussian distribution with as many clips and the same covariance, clustered by the same method; only \
+         scores above it are evidence of cluster structure.",
     )
 }
 
@@ -183,12 +182,12 @@ fn absent(row: &ScoredRow) -> Option<Text> {
     let (_, why) = missing.first()?;
     let (left, all) = (row.scored(), row.seeds.len());
     if left == 0 {
-        return Some(format!("{} has no numbers: {why}.", row.title).into());
+        return Some(format!("{} has no scores: {why}.", row.title).into());
     }
     let seeds: Vec<String> = missing.iter().map(|(seed, _)| seed.to_string()).collect();
     Some(
         format!(
-            "{}: n = {left} of {all} seeds; without numbers: seed {} ({why}).",
+            "{}: n = {left} of {all} seeds; without scores: seed {} ({why}).",
             row.title,
             seeds.join(", ")
         )
@@ -205,7 +204,7 @@ fn unresolved(table: &ScoreTable, outcome: &PairedComparison) -> Option<Text> {
     if rival.is_equal {
         let others = match rival.others {
             0 => String::new(),
-            _ => format!("; the seeds do not tell them from {others}"),
+            _ => format!("; they cannot be distinguished from {others} either"),
         };
         let text = format!(
             "{}: {} and {} are equal on average over {seeds}{others}.",
@@ -214,19 +213,19 @@ fn unresolved(table: &ScoreTable, outcome: &PairedComparison) -> Option<Text> {
         return Some(text.into());
     }
     let would = match rival.needed {
-        Some(needed) => format!("about {needed} seeds would (with a power of 80 %)"),
-        None => "no number of seeds that anybody could run would".to_owned(),
+        Some(needed) => format!("about {needed} seeds would suffice (with a power of 80 %)"),
+        None => "no feasible number of seeds would suffice".to_owned(),
     };
     Some(
         format!(
-            "{}: {} is ahead, but {seeds} do not tell it from {} (corrected p = {:.2}){}; {would}.",
+            "{}: {} is ahead, but with {seeds} it cannot be distinguished from {} (corrected p = {:.2}){}; {would}.",
             metric.title,
             titles[0],
             titles[1],
             rival.p,
             match rival.others {
                 0 => String::new(),
-                _ => format!(" nor from {others}"),
+                _ => format!(" or from {others}"),
             }
         )
         .into(),

@@ -34,7 +34,7 @@ pub enum CacheCommand {
   engine cache verify --recompute --sample 5%                     compute every twentieth step again
   engine cache verify --recompute pipelines/quickstart.yaml       all steps of a study
 
-Exit codes: 0 all that was checked is genuine, 1 something is not, or nothing could be checked.")]
+Exit codes: 0 everything that was checked holds, 1 something does not, or nothing could be checked.")]
     Verify(cache_verify::VerifyArgs),
     /// Print the file of a result.
     #[command(after_help = "Examples:

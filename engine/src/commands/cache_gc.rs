@@ -138,7 +138,7 @@ pub fn gc(args: &GcArgs) -> Result<(), Stop> {
     };
     if recent > 0 {
         text.push_str(&format!(
-            "{recent} more that no run needs were written too lately; `--older-than 0s` takes them as well\n"
+            "{recent} more that no run needs were written too recently; `--older-than 0s` takes them as well\n"
         ));
     }
     if let Some(budget) = args.budget.filter(|budget| left > *budget) {

@@ -324,7 +324,7 @@ fn end(record: &Record, folder: &Path) -> serde_json::Value {
 }
 
 fn nothing_to_run(steps: usize, seconds: f64) -> String {
-    format!("nothing to run: all {steps} steps were there already ({})", reports::duration(seconds))
+    format!("nothing to run: all {steps} steps were cached ({})", reports::duration(seconds))
 }
 
 fn summary(record: &Record) -> String {
@@ -335,7 +335,7 @@ fn summary(record: &Record) -> String {
         return nothing_to_run(hits, record.seconds);
     }
     let took = reports::duration(record.seconds);
-    let mut parts = vec![format!("{ran} ran"), format!("{hits} were there already")];
+    let mut parts = vec![format!("{ran} ran"), format!("{hits} cached")];
     if failed > 0 {
         parts.push(format!("{failed} failed"));
     }

@@ -106,7 +106,7 @@ fn text(found: &Found, table: &ScoreTable, width: usize) -> String {
                 format!(" with seed {}", seeds.join(", "))
             }
         };
-        out.push_str(&line(&format!("r{} has no numbers{of}: {why}", at + 1)));
+        out.push_str(&line(&format!("r{} has no scores{of}: {why}", at + 1)));
     }
     if out.contains('±') {
         out.push_str(&line("± half the 95 % interval of the mean over seeds."));
@@ -118,7 +118,7 @@ fn text(found: &Found, table: &ScoreTable, width: usize) -> String {
     let hits = count(record, StepStatus::Hit);
     out.push_str(&format!(
         "\n{}",
-        line(&format!("{ran} of {} steps ran, {hits} were there already", record.steps.len()))
+        line(&format!("{ran} of {} steps ran, {hits} were cached", record.steps.len()))
     ));
     out.push_str(&line(&format!("report: {}", folder.join("report.md").display())));
     out

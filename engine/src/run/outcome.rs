@@ -42,11 +42,11 @@ impl Schedule<'_> {
         let unsettled = (0..self.wanted.len()).filter(|step| !self.states[*step].is_settled());
         let unsettled: Vec<usize> = unsettled.collect();
         if unsettled.len() > MOST_TOLD {
-            let text = format!("{} steps did not run: the run stopped before", unsettled.len());
+            let text = format!("{} steps were skipped: the run was interrupted", unsettled.len());
             self.context.progress.say(&text);
         }
         for step in &unsettled {
-            let state = StepState::skipped("the run stopped before".to_owned());
+            let state = StepState::skipped("the run was interrupted".to_owned());
             if unsettled.len() <= MOST_TOLD {
                 self.tell(*step, &state);
             }

@@ -1,4 +1,4 @@
-//! Computes finished steps again and compares bytes: the proof that cached results are genuine.
+//! Computes finished steps again and compares bytes: the proof that results are reproducible.
 
 use crate::{
     commands::prepare::Prepared,

@@ -184,8 +184,8 @@ fn splice(old: Artifact, fresh: Option<Artifact>, known: &Known) -> Option<Artif
 /// Describes in words how many rows were reused; none if no row was.
 pub fn told(reused: usize, rows: usize) -> Option<String> {
     (reused > 0).then(|| match rows - reused.min(rows) {
-        0 => format!("all {} rows were there already", grouped(rows)),
-        _ => format!("{} of {} rows were there already", grouped(reused), grouped(rows)),
+        0 => format!("all {} rows were cached", grouped(rows)),
+        _ => format!("{} of {} rows were cached", grouped(reused), grouped(rows)),
     })
 }
 
@@ -218,11 +218,8 @@ mod tests {
 
     #[test]
     fn says_how_many_rows_were_there() {
-        assert_eq!(told(995, 1005).as_deref(), Some("995 of 1,005 rows were there already"));
-        assert_eq!(
-            told(1_234_567, 1_234_567).as_deref(),
-            Some("all 1,234,567 rows were there already")
-        );
+        assert_eq!(told(995, 1005).as_deref(), Some("995 of 1,005 rows were cached"));
+        assert_eq!(told(1_234_567, 1_234_567).as_deref(), Some("all 1,234,567 rows were cached"));
         assert_eq!(told(0, 10), None);
     }
 }

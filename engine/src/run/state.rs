@@ -210,7 +210,7 @@ impl StepState {
             }
             Self::Failed(end) => ended(StepStatus::Failed, end),
             Self::Skipped(end) => ended(StepStatus::Skipped, end),
-            _ => (StepStatus::Skipped, None, "the run stopped before".to_owned(), none(0.0)),
+            _ => (StepStatus::Skipped, None, "the run was interrupted".to_owned(), none(0.0)),
         };
         let of_outputs: Vec<String> =
             outputs.values().filter_map(|object| object.warning.clone()).collect();

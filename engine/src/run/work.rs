@@ -104,7 +104,7 @@ fn claim_and_run(job: &Job, context: &RunContext<'_>) -> Result<StepCompletion, 
     let digest = job.digest;
     let waiting = |owner: Option<Owner>| {
         let owner = owner.map_or("another run".to_owned(), |owner| owner.to_string());
-        context.progress.say(&format!("{name}: {owner} is at this step; waiting for it"));
+        context.progress.say(&format!("{name}: {owner} is running this step; waiting for it"));
     };
     let cancelled = || StepFailure::Failed(StepError::of_op(job.step, OpError::cancelled()));
     let op = context.pipeline.steps[job.step].entry.name;

@@ -16,7 +16,7 @@ pub struct Varied<'a> {
 pub struct CellRef {
     /// The step with the scores.
     pub scores: usize,
-    /// The step with the scores of a cloud without clusters.
+    /// The step with the scores of the Gaussian null reference.
     pub reference: Option<usize>,
     /// The step that compares the clusters with chance and with other choices.
     pub companion: Option<usize>,

@@ -28,7 +28,10 @@ pub const REPORT_KEYS: &[(&str, &str)] = &[
     ("columns", "Its columns: metrics of the rows' scores, and `STEP.METRIC` of other steps."),
     ("paper", "Where the published values of the rows are from: `source`, `clips`."),
     ("test", "How rows are compared over seeds: `t` (Student, the default) or `wilcoxon`."),
-    ("companions", "`true` adds how stable the groups are over seeds, and what chance gives."),
+    (
+        "companions",
+        "`true` adds the stability of the clusters over seeds, and baselines: a Gaussian null reference and shuffled features.",
+    ),
     (
         "uncertainty",
         "What numbers have intervals over: `seeds`, `recordings`, or `both`, the default; recordings where the labels \
@@ -42,7 +45,7 @@ pub const REPORT_KEYS: &[(&str, &str)] = &[
 pub const ROW_KEYS: &[(&str, &str)] = &[
     ("row", "The title of the row."),
     ("scores", "The step whose scores it shows; `step@*` makes a row for each instance."),
-    ("reference", "The step whose scores are those of a cloud without clusters."),
+    ("reference", "The step with the scores of the Gaussian null reference."),
     ("paper", "Published values to show beside ours, by metric; `source` and `clips` say of what."),
     ("for", "Makes one row for each value, as in a step."),
 ];

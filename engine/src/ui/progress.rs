@@ -166,7 +166,7 @@ impl Bars {
 }
 
 /// The template for a step that has not reported its length yet.
-const STARTED: &str = "{prefix}  {elapsed} gone  {wide_msg}";
+const STARTED: &str = "{prefix}  {elapsed} elapsed  {wide_msg}";
 /// The template for a step that reports its progress.
 const RUNNING: &str = "{prefix} {bar:24.cyan/dim} {pos}/{len}, {rate}, {eta} left  {wide_msg}";
 

@@ -10,11 +10,7 @@ fn the_second_run_executes_nothing_and_says_so() {
     assert_eq!(study.ran(), STEPS);
     let second = study.run();
     assert_eq!(second.code, 0);
-    assert!(
-        second.stderr.contains("nothing to run: all 6 steps were there already"),
-        "{}",
-        second.stderr
-    );
+    assert!(second.stderr.contains("nothing to run: all 6 steps were cached"), "{}", second.stderr);
     assert_eq!(study.ran(), [""; 0]);
     let plan = study.engine(&["plan", "study.yaml"]).stdout;
     assert!(plan.ends_with("nothing to run: the results of all 6 steps are there\n"), "{plan}");

@@ -1,4 +1,4 @@
-//! `engine cache`: what takes room, what may go, and what is genuine.
+//! `engine cache`: what takes room, what may go, and what is intact and reproducible.
 
 use crate::{
     study::{STEPS, Study},
@@ -61,7 +61,7 @@ fn what_no_kept_run_needs_goes_and_nothing_else() {
     fs::remove_dir_all(study.path("runs/synthetic").join(newest)).expect("the newest run");
 
     let recent = study.engine(&["cache", "gc"]).stdout;
-    assert!(recent.contains("removed 0 objects") && recent.contains("too lately"), "{recent}");
+    assert!(recent.contains("removed 0 objects") && recent.contains("too recently"), "{recent}");
     let plan = study.engine(&["cache", "gc", "--older-than", "0s", "--dry-run"]).stdout;
     assert!(plan.starts_with("would remove ") && !plan.contains(" 0 objects"), "{plan}");
     assert!(study.objects() == both, "a dry run removes nothing");

@@ -35,7 +35,7 @@ fn instances_are_set_side_by_side_by_their_values_and_never_by_their_step() {
     assert_eq!(pairs("agree"), ["2,3,60", "2,10,60", "3,10,60"], "numbers go by value");
     assert_eq!(pairs("named"), ["kmeans,ward,60"]);
     let report = study.read(first.stdout.trim());
-    assert!(report.contains("## Agreement between groupings"), "{report}");
+    assert!(report.contains("## Agreement between clusterings"), "{report}");
     assert!(report.contains("| 2 | 10 | 60 |"), "{report}");
     let record = study.record(&first);
     let inputs = &record.step("agree").expect("a step").inputs;

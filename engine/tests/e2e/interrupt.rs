@@ -54,7 +54,7 @@ fn an_interrupted_run_ends_soon_and_goes_on_later() {
     let record = study.record(&ended);
     assert_eq!(record.status, cache::record::RunStatus::Interrupted);
     let report = study.read("runs/long/latest/report.md");
-    assert!(report.contains("stopped"), "{report}");
+    assert!(report.contains("This run was interrupted"), "{report}");
 
     let study = study.pipeline(&LONG.replace("3000", "10"));
     assert_eq!(study.ran(), ["long"], "the rest was finished before");
@@ -74,7 +74,7 @@ fn what_a_stopped_run_did_not_come_to_is_counted() {
     signal(&run, Signal::INT);
     std::io::Read::read_to_string(&mut stderr, &mut said).expect("text");
     assert_eq!(study.said(&run.wait_with_output().expect("an end")).code, 130, "{said}");
-    assert!(said.contains(" steps did not run: the run stopped before"), "{said}");
+    assert!(said.contains(" steps were skipped: the run was interrupted"), "{said}");
     assert!(!said.contains("many@"), "{said}");
 }
 

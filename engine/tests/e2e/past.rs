@@ -267,7 +267,7 @@ fn a_table_without_its_objects_says_why() {
     fs::remove_file(study.object_of(&said, "scores", "scores")).expect("an object");
     let shown = study.engine(&["show"]);
     assert_eq!(shown.code, 0, "{}", shown.stderr);
-    assert!(shown.stdout.contains("r1 has no numbers: object `"), "{}", shown.stdout);
+    assert!(shown.stdout.contains("r1 has no scores: object `"), "{}", shown.stdout);
     let why = study.engine(&["why", "latest", "r1.ari"]);
     assert_eq!(why.code, 2, "{}", why.stdout);
 }

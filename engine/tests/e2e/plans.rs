@@ -133,7 +133,7 @@ fn costs_follow_from_history_and_size() {
     let bytes = bytes.expect("an object").len() as f64;
     tones::fill(&study, 8);
     let twice = json(&study, &["plan", "study.yaml", "--json"]);
-    // `mel` works row by row, and half of the rows were there already.
+    // `mel` works row by row, and half of the rows were cached.
     for (step, expected) in [("clips", 2.0), ("mel", 1.0), ("norm", 2.0), ("pca", 2.0)] {
         let ratio = predicted(&twice, step, "seconds") / took(step);
         assert!((ratio - expected).abs() < 1e-6, "{step}: {ratio}");

@@ -37,10 +37,13 @@ fn a_table_says_which_recordings_it_rests_on() {
         section.lines().filter(|line| line.starts_with("| K-Means") && line.contains("\\["));
     assert!(intervals.count() >= 1, "{section}");
     assert!(section.contains(" less | ARI ↑"), "{section}");
-    assert!(section.contains("| AMI of groups and | the class | group |"), "{section}");
+    assert!(section.contains("| AMI of clusters and | the class | group |"), "{section}");
     assert!(whole.contains(" ± "), "{whole}");
     let (_, probes) = whole.split_once("## What the features tell").expect("the section");
-    assert!(probes.contains("| `told` | ") && probes.contains("66 clips of 22 recordings."), "{probes}");
+    assert!(
+        probes.contains("| `told` | ") && probes.contains("66 clips of 22 recordings."),
+        "{probes}"
+    );
 
     study.edit("report:\n", "report:\n  uncertainty: recordings\n");
     let recordings = report(&study);

@@ -43,7 +43,7 @@ fn more_recordings_cost_no_more_than_they_are() {
     let said = run(&study);
     let (rows, reason) = reused(&study, &said);
     assert_eq!(rows, 12);
-    assert!(reason.ends_with("has 3 new files; 12 of 15 rows were there already"), "{reason}");
+    assert!(reason.ends_with("has 3 new files; 12 of 15 rows were cached"), "{reason}");
     assert_eq!(study.steps_that(&said, cache::record::StepStatus::Ran), STEPS);
     assert_eq!(study.ran(), [""; 0]);
 
@@ -60,7 +60,7 @@ fn more_recordings_cost_no_more_than_they_are() {
     fs::remove_file(study.path("data/bell/00.wav")).expect("a recording");
     let (rows, reason) = reused(&study, &run(&study));
     assert_eq!(rows, 13);
-    assert!(reason.ends_with("; all 13 rows were there already"), "{reason}");
+    assert!(reason.ends_with("; all 13 rows were cached"), "{reason}");
 }
 
 #[test]

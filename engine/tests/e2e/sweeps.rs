@@ -63,7 +63,7 @@ fn what_fails_in_one_variant_leaves_the_others() {
     assert_eq!(of(&study.steps_that(&said, StepStatus::Failed), "groups"), 2);
     assert_eq!(of(&study.steps_that(&said, StepStatus::Ran), "scores"), 4);
     let report = report(&study);
-    assert!(report.contains("VAE + K-Means (clusters = 500) has no numbers"), "{report}");
+    assert!(report.contains("VAE + K-Means (clusters = 500) has no scores"), "{report}");
     let fast = study.run_with(&["--fail-fast"]);
     assert_ne!((fast.code, study.record(&fast).status), (3, RunStatus::Partial), "{}", fast.stderr);
 }
@@ -76,15 +76,15 @@ fn the_report_says_what_the_seeds_bear_out() {
     assert_eq!(study.run().code, 0);
     let report = report(&study);
     for words in [
-        "ARI (mean ± half the 95 % interval over n = 3 seeds), and below it the latent units in use",
+        "ARI (mean ± half-width of the 95 % t confidence interval over n = 3 seeds), with the active latent units below",
         "| beta = 1 | ",
         " of 3 |",
         "VAE + K-Means (beta = 4, latent = 3)",
         "comparisons of this table",
         "Stability",
-        "has used the labels",
-        "12 variants of 8 steps are 96 steps",
-        "of shuffled features",
+        "is selected with the labels",
+        "12 variants of 8 steps make 96 steps",
+        "ARI, shuffled",
         "ARI, k = 6",
     ] {
         assert!(report.contains(words), "`{words}` is not in\n{report}");
@@ -110,7 +110,11 @@ fn a_search_goes_on_where_it_was() {
     assert_eq!(study.ran(), [""; 0]);
     let wider = study.ran_with(&["--set", "sweep.tpe.n=8"]);
     assert_eq!(of(&wider, "vae"), 2, "{wider:?}");
-    assert!(report(&study).contains("by scores.ari has used the labels"), "{}", report(&study));
+    assert!(
+        report(&study).contains("by scores.ari is selected with the labels"),
+        "{}",
+        report(&study)
+    );
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn the_report_that_is_there_is_the_report() {
     assert_eq!(run(&study).code, 0);
     let last = run(&study);
     let said = last.stderr.split(" (").next();
-    assert_eq!(said, Some("nothing to run: all 6 steps were there already"), "{}", last.stderr);
+    assert_eq!(said, Some("nothing to run: all 6 steps were cached"), "{}", last.stderr);
     assert_ne!(last.stdout, found.stdout, "another command came between");
 }
 

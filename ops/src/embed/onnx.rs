@@ -6,8 +6,8 @@ use crate::{
 };
 use cache::{Artifact, Kind, Shape, Table, panics, verified};
 use rayon::prelude::*;
-use rten_tensor::prelude::*;
 use rten::{Dimension, Model, ModelOptions, NodeId, RunOptions, ThreadPool, Value, ValueOrView};
+use rten_tensor::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::{
@@ -133,9 +133,11 @@ impl Op for Onnx {
                 .fault(format!("gives numbers that are not finite for clip `{}`", ids[at]))
                 .help("check that the features are what the network was trained on"));
         }
-        let table = Table::new()
-            .with_text("clip_id", ids.iter().cloned())
-            .with_array("features", [width], rows.concat());
+        let table = Table::new().with_text("clip_id", ids.iter().cloned()).with_array(
+            "features",
+            [width],
+            rows.concat(),
+        );
         Ok(Outputs::new().with("vectors", Artifact::table(Kind::Matrix, table)))
     }
 }

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 /// (`half_sample`, since repeated clips push agreement up), and for all but one (`jackknife`; blocks
 /// of recordings from 1,000 on). The report makes of these the bias-corrected and accelerated 95 %
 /// interval (BCa) of each row, and of the difference of two rows: the draws depend on the number of
-/// recordings alone, so rows of the same recordings share them. The groups themselves stay as they
+/// recordings alone, so rows of the same recordings share them. The clusters themselves stay as they
 /// are. With fewer than 10 recordings, or where `truth` has no column `group`, there are no draws,
 /// and the metadata say why.
 ///

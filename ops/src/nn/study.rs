@@ -38,7 +38,7 @@ pub const RECONSTRUCTION: Port = Port::new(
 pub const DIAGNOSTICS: Port = Port::new(
     "diagnostics",
     &[Kind::Diagnostics],
-    "per latent unit: `unit`, `kl` (nats a clip), `variance_of_mean`, `active` (1 if the KL is above \
+    "per latent unit: `unit`, `kl` (nats per clip), `variance_of_mean`, `active` (1 if the KL is above \
      0.01 kl_divergence, or, without a KL, the variance above 0.01)",
 );
 

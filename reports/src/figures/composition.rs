@@ -30,9 +30,9 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     let accuracy: Vec<_> = accuracy.collect();
     Ok(Drawn {
         caption: format!(
-            "A row is a cluster, a column a class, a number how many clips they share; the colour is the share of the \
-             cluster. Framed cells match each cluster with one class as well as can be. A row with one bright cell is a \
-             cluster of one class; a column of many is a class that was torn apart. {}.",
+            "Rows are clusters, columns are classes, a number is how many clips they share; the colour is the share of \
+             the cluster. Framed cells are the best one-to-one match of clusters and classes. A row with one bright \
+             cell is a cluster of one class; a column with several is a class that is split over clusters. {}.",
             accuracy.join("; ")
         ),
         scene,

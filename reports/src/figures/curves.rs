@@ -8,7 +8,7 @@ use crate::draw::{
 
 /// The columns of a history that are drawn, with their descriptions.
 const CURVES: [(&str, &str); 3] =
-    [("loss", "loss"), ("reconstruction", "reconstruction error"), ("kl", "KL, nats a clip")];
+    [("loss", "loss"), ("reconstruction", "reconstruction error"), ("kl", "KL (nats per clip)")];
 /// The factor above which a falling curve is drawn on a logarithmic axis.
 const STEEP: f64 = 20.0;
 

@@ -18,7 +18,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// The version of the drawing code. It must be raised if equal inputs may give another drawing.
-const VERSION: u64 = 6;
+const VERSION: u64 = 7;
 
 /// A rendered figure.
 #[derive(Clone, Debug, Serialize, Deserialize)]

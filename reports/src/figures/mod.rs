@@ -117,7 +117,7 @@ pub const FIGURES: &[FigureKind] = &[
     },
     FigureKind {
         name: "reconstruction",
-        doc: "Log-Mel spectrograms above what a model makes of them.",
+        doc: "Log-Mel spectrograms above their reconstructions by a model.",
         roles: &[
             role(
                 "of",
@@ -139,7 +139,7 @@ pub const FIGURES: &[FigureKind] = &[
     },
     FigureKind {
         name: "composition",
-        doc: "How many clips of each class each cluster holds.",
+        doc: "The number of clips of each class in each cluster.",
         roles: &[many(role("of", &[Kind::Composition], "Counts of clusters and classes."))],
         settings: &[],
         draw: composition::draw,
@@ -153,7 +153,7 @@ pub const FIGURES: &[FigureKind] = &[
     },
     FigureKind {
         name: "units",
-        doc: "KL and variance of each latent unit, those in use marked.",
+        doc: "KL and variance of each latent unit, with the active ones marked.",
         roles: &[many(role("of", &[Kind::Diagnostics], "The diagnostics of a model."))],
         settings: &[],
         draw: units::draw,
@@ -166,7 +166,7 @@ pub const FIGURES: &[FigureKind] = &[
             Setting {
                 name: "metric",
                 expected: Expected::Text,
-                doc: "Which metric; the one that the report speaks of first if not given.",
+                doc: "The metric; the headline metric of the report if not given.",
             },
             Setting {
                 name: "x",
@@ -183,7 +183,7 @@ pub const FIGURES: &[FigureKind] = &[
     },
     FigureKind {
         name: "rate_distortion",
-        doc: "What the latent carries against what the reconstruction loses, a point for each training.",
+        doc: "The KL (rate) against the reconstruction error (distortion), one point per training.",
         roles: &[many(role("of", &[Kind::History], "Trainings that differ in β."))],
         settings: &[],
         draw: rate_distortion::draw,

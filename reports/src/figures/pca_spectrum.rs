@@ -61,7 +61,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
             shape: None,
         });
         let active =
-            model.fact("active_units").map_or(String::new(), |it| format!(", found in use: {it}"));
+            model.fact("active_units").map_or(String::new(), |it| format!(", found active: {it}"));
         let units = model.table()?.rows();
         forecasts.push(format!(
             "{}: at most {} of its {units} units{active}",
@@ -71,7 +71,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     }
     scene.height = 402.0 + legend(&mut scene, [96.0, 396.0], 530.0, &entries);
     let mut caption =
-        "How fast the variance falls says how many dimensions the clips have to a linear eye."
+        "How fast the variance falls shows how many dimensions the clips have under a linear model."
             .to_owned();
     if !forecasts.is_empty() {
         caption.push_str(&format!(

@@ -24,7 +24,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     };
     let title = source.title("Rate and distortion");
     let mut scene = Scene::new(640.0, 407.0, &title);
-    panel.axes(&mut scene, "rate: KL, nats a clip", "distortion: reconstruction error");
+    panel.axes(&mut scene, "rate: KL (nats per clip)", "distortion: reconstruction error");
     let places: Vec<_> = points.iter().map(|point| panel.at(point.0, point.1)).collect();
     // One line connects trainings that differ only in β.
     let mut betas: Vec<_> = points.iter().map(|(_, _, beta, _)| beta.map(f64::to_bits)).collect();
@@ -58,15 +58,15 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
         taken.push(at);
     }
     let of = match is_sweep {
-        true => "Each point is a training with another β, at the end of it.",
+        true => "Each point is the end of a training with its own β.",
         false => {
-            "Each point is a training, at the end of it; errors compare where one reduction makes them."
+            "Each point is the end of a training; errors are comparable where the reduction of the loss is the same."
         }
     };
     Ok(Drawn {
         caption: format!(
-            "{of} Downwards the clips are drawn better, to the left the latent says less; a larger β trades the one for \
-             the other. A point at the left edge has collapsed."
+            "{of} Lower points reconstruct better, points further left have a less informative latent; a larger β trades the one for \
+             the other. A point at the left edge has a collapsed posterior."
         ),
         scene,
         points: None,

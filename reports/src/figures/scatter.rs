@@ -175,14 +175,14 @@ fn caption(maps: &[Input], colors: &[Input], left_out: usize) -> String {
     let both = colors.iter().any(is_cluster) && !colors.iter().all(is_cluster);
     let mut text = "Each point is a clip. ".to_owned();
     text.push_str(if both {
-        "Where the colours of the clusters follow those of the classes, the clusters know the classes; a map may show \
+        "Where the colours of the clusters follow those of the classes, the clusters agree with the classes; a map may show \
          islands that no class has. "
     } else if colors.is_empty() {
         ""
     } else {
-        "Islands of one colour are groups that the labels know; colours that mix are told apart by neither place nor name. "
+        "Regions of one colour are clips that the space and the labels both separate; where colours mix, the space does not separate them. "
     });
-    text.push_str("Axes of such a map have no unit: near points are alike, but sizes and distances of islands say little.");
+    text.push_str("The axes of such a map have no unit: neighbouring points are similar, but sizes and distances of islands say little.");
     if maps.len() > 1 {
         text.push_str(" One panel for each map.");
     }

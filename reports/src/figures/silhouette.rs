@@ -29,9 +29,9 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     };
     Ok(Drawn {
         caption: format!(
-            "Every clip is a line; those of a cluster stand together, the best first. Lines to the left of zero are clips \
+            "Each line is a clip; the clips of a cluster stand together, highest first. Lines to the left of zero are clips \
              that lie nearer to another cluster ({}). The dashed line is the mean. A cluster whose lines all end before \
-             it is hardly one.{left_out}",
+             it is poorly separated.{left_out}",
             below.join("; ")
         ),
         scene,

@@ -30,15 +30,16 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
         top += 275.0;
     }
     let entries = [
-        Entry { text: "in use".to_owned(), paint: IN_USE, shape: Some(Shape::Square) },
-        Entry { text: "idle".to_owned(), paint: IDLE, shape: Some(Shape::Square) },
+        Entry { text: "active".to_owned(), paint: IN_USE, shape: Some(Shape::Square) },
+        Entry { text: "inactive".to_owned(), paint: IDLE, shape: Some(Shape::Square) },
     ];
     let bottom = top - 32.0;
     scene.height = bottom + 6.0 + legend(&mut scene, [92.0, bottom], 600.0, &entries);
     Ok(Drawn {
         caption: format!(
-            "Units in use, {}. A unit is in use if its KL is above 0.01 nats or, in a model without a KL, if its mean \
-             varies at least a hundredth as much as that of the liveliest. Idle units carry nothing of a clip, however many the latent has.",
+            "Active units, {}. A unit is active if its KL is above 0.01 nats or, in a model without a KL, if its mean \
+             varies at least a hundredth as much as the most variable one. An inactive unit carries no information about \
+             a clip.",
             counts.join("; ")
         ),
         scene,
@@ -105,5 +106,5 @@ fn axis_below(scene: &mut Scene, panel: &Panel, ticks: &[(f64, String)]) {
         scene.words(text, [x, top + height + 19.0], Anchor::Middle, SIZES[2]);
     }
     let middle = [left + width / 2.0, top + height + 40.0];
-    scene.words("unit, the strongest first", middle, Anchor::Middle, SIZES[1]);
+    scene.words("unit, strongest first", middle, Anchor::Middle, SIZES[1]);
 }
