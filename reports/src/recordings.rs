@@ -86,7 +86,7 @@ fn read(
                 continue;
             }
             let artifact = store.get(resamples)?;
-            let metrics = draws(&artifact);
+            let metrics = self::draws(&artifact);
             // Steps that compare with other classes, or treat noise in another way, say nothing of
             // this row.
             let value = |name: &str| row.draws.get(name)?.get(seed).copied();
