@@ -19,6 +19,7 @@ steps:
   groups: { op: kmeans, for: { x: [pca, vae] }, in: \"${x}\", clusters: 5 }
   scores: { op: metrics, for: { x: [pca, vae] }, in: { features: \"${x}\", clusters: \"groups@${x}\", truth: clips.labels } }
 report:
+  uncertainty: seeds
   table:
     - { row: \"PCA(${latent})\", scores: scores@pca }
     - { row: VAE, scores: scores@vae }

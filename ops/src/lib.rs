@@ -34,8 +34,8 @@ pub use math::random::{Purpose, Random};
 pub use measures::{Measure, known as known_metric};
 pub use nn::cuda::trial as gpu;
 pub use op::{
-    AnyOp, Ctx, Determinism, Entry, ErrorKind, Inputs, Op, OpError, Outputs, ParamError, Select,
-    Source,
+    AnyOp, Companion, Ctx, Determinism, Entry, ErrorKind, Inputs, Op, OpError, Outputs, ParamError,
+    Select, Source,
 };
 pub use ports::Port;
 pub use table::{OPS, find};

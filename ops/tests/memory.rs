@@ -54,6 +54,10 @@ fn cases() -> Vec<Case> {
         case("controls", json!({}), 20_000, &[200]),
         case("gaussian_reference", json!({}), 20_000, &[400]),
         case("kmeans", json!({ "clusters": 4, "n_init": 1, "max_iter": 2 }), 20_000, &[1000]),
+        case("gaussian_mixture", json!({ "clusters": 16, "max_iter": 2 }), 60_000, &[64]),
+        case("gaussian_mixture", json!({ "clusters": 3, "max_iter": 1 }), 2000, &[600]),
+        case("hdbscan", json!({ "min_samples": 50 }), 12_000, &[16]),
+        case("spectral", json!({ "clusters": 8, "n_init": 1 }), 6000, &[16]),
         // Wide clips, large images inside, and many weights.
         case("autoencoder", with(json!({ "channels": [2], "batch_size": 4 })), 1200, &[128, 256]),
         case(

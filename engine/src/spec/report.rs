@@ -32,6 +32,11 @@ pub const REPORT_KEYS: &[(&str, &str)] = &[
         "companions",
         "`true` adds the stability of the clusters over seeds, and baselines: a Gaussian null reference and shuffled features.",
     ),
+    (
+        "uncertainty",
+        "What numbers have intervals over: `seeds`, `recordings`, or `both`, the default; recordings where the labels \
+         name them.",
+    ),
     ("figures", "Figures, in this order."),
     ("audio", "Whether a click on a clip plays it, where it is a file; true if not given."),
 ];
@@ -83,6 +88,10 @@ pub fn read(
             }
             // The companion steps were added before.
             "companions" => drop(choice(cx, vars, &key, &node, &["false", "true"])),
+            "uncertainty" => {
+                let choices = ["both", "recordings", "seeds"];
+                report.only_recordings = choice(cx, vars, &key, &node, &choices) == Some(1);
+            }
             "figures" => report.figures = figures::read(cx, vars, &key, &node, drafts),
             "audio" => report.mute = !heard(cx, vars, &key, &node),
             _ => cx.push(unknown(&key, "`report` has no entry", REPORT_KEYS)),

@@ -24,6 +24,7 @@ mod plans;
 mod probes;
 mod processes;
 mod programs;
+mod recordings;
 mod records;
 mod results;
 mod rows;

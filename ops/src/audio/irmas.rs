@@ -65,6 +65,7 @@ pub struct Irmas {
 impl Op for Irmas {
     const NAME: &'static str = "irmas";
     const VERSION: u32 = 1;
+    const GROUPS: bool = true;
     const INPUTS: &'static [Port] = &[];
     const OUTPUTS: &'static [Port] = OUTPUTS;
 

@@ -51,6 +51,7 @@ pub struct Manifest {
 impl Op for Manifest {
     const NAME: &'static str = "manifest";
     const VERSION: u32 = 2;
+    const GROUPS: bool = true;
     const INPUTS: &'static [Port] = &[];
     const OUTPUTS: &'static [Port] = OUTPUTS;
 

@@ -7,7 +7,7 @@ use crate::metrics::{
     gaussian_reference::{MOST_FEATURES, Method, cloud, points},
     metrics::{CLUSTERED, SCORES, truth_of},
 };
-use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
+use crate::{Companion, Ctx, Inputs, Op, OpError, Outputs, Port};
 use cache::{
     Kind, Shape,
     metric::{Metric, Score, artifact},
@@ -45,7 +45,7 @@ impl Op for Controls {
     const NAME: &'static str = "controls";
     const VERSION: u32 = 2;
     const SEEDED: bool = true;
-    const COMPANION: bool = true;
+    const COMPANION: Option<Companion> = Some(Companion::Baselines);
     const INPUTS: &'static [Port] = &[
         CLUSTERED,
         Port::new("clusters", &[Kind::Labels], "The clusters."),
