@@ -2,8 +2,8 @@
 
 use cache::metric::Direction;
 use engine::{
-    pipeline::{Pipeline, Step},
-    run::key_of,
+    model::{Pipeline, Step},
+    plan::keys::key_of,
     spec::{self, load_with},
     ui::diagnostic::{Diagnostic, Diagnostics},
 };

@@ -3,6 +3,8 @@
 //! This crate knows kinds of artifacts, but neither ops nor the DAG. Sections give blocks of a
 //! [`document`], and writers format them.
 
+#![forbid(unsafe_code)]
+
 mod agreement;
 mod audio_links;
 mod caveats;

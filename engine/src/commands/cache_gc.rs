@@ -2,10 +2,9 @@
 
 use super::cache::open;
 use crate::{
-    cli::{BAD_INPUT, FAILED, OutArg, Stop, StoreArg, print},
+    cli::{self, BAD_INPUT, FAILED, OutArg, Stop, StoreArg, print},
     plan::keys,
     record::{leftovers, runs},
-    spec,
     ui::{progress::say, size::bytes as size},
 };
 use cache::{
@@ -24,11 +23,11 @@ use std::{
 #[derive(Args)]
 pub struct GcArgs {
     /// Remove the oldest of it until so much is left, such as 10GB or 500MB; what runs need stays.
-    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    #[arg(long, value_name = "SIZE", value_parser = cli::size)]
     pub budget: Option<u64>,
     /// Keep what was written within this time, such as 30d, 12h or 0s; so a run that was killed
     /// can go on.
-    #[arg(long, value_name = "TIME", default_value = "1d", value_parser = age)]
+    #[arg(long, value_name = "TIME", default_value = "1d", value_parser = cli::time)]
     pub older_than: Duration,
     /// Say what would go, without removing it.
     #[arg(long)]
@@ -239,49 +238,4 @@ fn within(
 
 fn bytes_of(held: &[StoreEntry]) -> u64 {
     held.iter().map(|held| held.bytes).sum()
-}
-
-/// Parses a size such as `10GB`, `1.5 GiB` or `2000`.
-fn bytes(text: &str) -> Result<u64, &'static str> {
-    spec::bytes(text).ok_or("expected a size such as 10GB, 500MB or 2GiB")
-}
-
-/// Parses a time such as `30d`, `12h`, `90m` or `0s`.
-fn age(text: &str) -> Result<Duration, String> {
-    let (number, unit) = number_and_unit(text);
-    let by = match unit {
-        "s" => Some(1.0),
-        "m" => Some(60.0),
-        "h" => Some(3600.0),
-        "d" => Some(86_400.0),
-        "w" => Some(7.0 * 86_400.0),
-        _ => None,
-    };
-    let seconds = number.zip(by).map(|(number, by)| number * by);
-    let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    time.ok_or_else(|| "expected a time such as 30d, 12h, 90m or 0s".to_owned())
-}
-
-/// Splits a text into a finite number of at least 0 and the unit behind it.
-fn number_and_unit(text: &str) -> (Option<f64>, &str) {
-    let text = text.trim();
-    let end = text.find(|it: char| !it.is_ascii_digit() && it != '.').unwrap_or(text.len());
-    (text[..end].parse().ok(), text[end..].trim())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_and_times_are_read() {
-        assert_eq!(bytes("10GB"), Ok(10_000_000_000));
-        assert_eq!(bytes("1.5 MiB"), Ok(1_572_864));
-        assert_eq!(bytes("12"), Ok(12));
-        assert_eq!(age("30d"), Ok(Duration::from_secs(30 * 86_400)));
-        for wrong in ["", "GB", "-1GB", "10 elephants"] {
-            assert!(bytes(wrong).is_err(), "{wrong}");
-            assert!(age(wrong).is_err(), "{wrong}");
-        }
-    }
 }

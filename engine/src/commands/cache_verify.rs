@@ -70,9 +70,9 @@ pub fn verify(args: &VerifyArgs) -> Result<(), Stop> {
                 threads: None,
                 device: devices::Wanted::Auto,
             };
-            let prepared = prepare(&plan, None, Absent::Empty)?;
-            let subjects = Subject::of_pipeline(&prepared);
-            (prepared.store, subjects)
+            let study = prepare(&plan, None, Absent::Empty)?;
+            let subjects = Subject::of_pipeline(&study);
+            (study.store, subjects)
         }
         None => {
             let store = open(&args.store)?;

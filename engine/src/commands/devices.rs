@@ -5,7 +5,7 @@ use crate::{
     devices::{Machine, OTHERS},
     ui::fold::{self, paragraph},
 };
-use ops::{Device, device};
+use ops::{Device, gpu};
 use std::{path::Path, time::Instant};
 
 /// What `devices` reads.
@@ -27,7 +27,7 @@ pub fn devices(args: &DevicesArgs) -> Result<(), Stop> {
     let machine = Machine::detect();
     let gpu = || machine.cuda(0).map_err(|missing| Stop::saying(FAILED, missing.what));
     if args.trial {
-        return device::trial(&gpu()?).map_err(|error| Stop::saying(FAILED, error));
+        return gpu::trial(&gpu()?).map_err(|error| Stop::saying(FAILED, error));
     }
     print(&text(&machine));
     if args.check { check(&gpu()?) } else { Ok(()) }
@@ -42,7 +42,7 @@ fn text(machine: &Machine) -> String {
     let driver = machine.driver();
     let found = match &driver {
         _ if machine.gpus.is_empty() => Err(None),
-        Some(driver) => device::gpus(driver).map_err(Some),
+        Some(driver) => gpu::gpus(driver).map_err(Some),
         None => Err(Some("its driver was not found".to_owned())),
     };
     match &found {
@@ -75,7 +75,7 @@ fn text(machine: &Machine) -> String {
     line(
         "NVRTC",
         &match machine.nvrtc() {
-            Some(path) => match device::nvrtc_version(&path) {
+            Some(path) => match gpu::nvrtc_version(&path) {
                 Ok((major, minor)) => format!("{major}.{minor}, {}", place(&path)),
                 Err(why) => format!("{}, which does not open: {why}", place(&path)),
             },
@@ -125,7 +125,7 @@ fn check(device: &Device) -> Result<(), Stop> {
         print(&format!("FAILED: {error}; {}\n", error.help.clone().unwrap_or_default()));
     };
     let mut apart = false;
-    for case in device::cases() {
+    for case in gpu::cases() {
         match case.compare(device) {
             Ok(found) => {
                 apart |= !found.holds;
@@ -135,8 +135,8 @@ fn check(device: &Device) -> Result<(), Stop> {
         }
     }
     print("\nmodel        precision  seconds for 35 epochs  clips/s  first epoch after\n");
-    let clips = device::clips();
-    for case in device::timings() {
+    let clips = gpu::clips();
+    for case in gpu::timings() {
         match time(&case, device, &clips) {
             Ok(line) => print(&line),
             Err(error) => failed(error),
@@ -150,11 +150,7 @@ fn check(device: &Device) -> Result<(), Stop> {
 }
 
 /// The time of the best of three trainings, as a line of the table.
-fn time(
-    case: &device::Case,
-    device: &Device,
-    clips: &cache::Array,
-) -> Result<String, ops::OpError> {
+fn time(case: &gpu::Case, device: &Device, clips: &cache::Array) -> Result<String, ops::OpError> {
     let started = Instant::now();
     let mut trial = case.prepare(device, clips)?;
     trial.train(1)?;

@@ -3,7 +3,7 @@
 use super::prepare::load;
 use crate::{
     cli::{Stop, print},
-    plan::graph::Graph,
+    plan::picture::Picture,
 };
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -39,10 +39,10 @@ pub enum Format {
 /// Returns the exit code if the pipeline is faulty.
 pub fn graph(args: &GraphArgs) -> Result<(), Stop> {
     let (pipeline, _) = load(&args.pipeline, &args.set)?;
-    let graph = Graph::of(&pipeline, args.expand);
+    let picture = Picture::of(&pipeline, args.expand);
     print(&match args.format {
-        Format::Mermaid => graph.mermaid(),
-        Format::Dot => graph.dot(),
+        Format::Mermaid => picture.mermaid(),
+        Format::Dot => picture.dot(),
     });
     Ok(())
 }

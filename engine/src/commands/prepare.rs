@@ -3,14 +3,12 @@
 
 use crate::{
     cli::{BAD_INPUT, FAILED, PlanArgs, Stop},
-    devices::{self, Machine, trial},
-    pipeline::Pipeline,
+    devices::{self, Machine, limits, trial},
+    model::{Options, Pipeline, StepError},
+    plan::scan::scan_sources,
     run::{
-        Files, Options, StepError,
-        resources::Limits,
-        scan_sources,
         search::Batches,
-        wanted,
+        study::Study,
         workers::{MORE_THREADS, NO_THREADS},
     },
     spec::{self, Results},
@@ -24,20 +22,6 @@ use crate::{
 use cache::{Store, StoreError, regular, store::plain};
 use std::{collections::BTreeSet, io, num::NonZeroUsize, path::Path};
 use tracing::info_span;
-
-/// A pipeline that is ready to run.
-pub struct Prepared {
-    /// The pipeline.
-    pub pipeline: Pipeline,
-    /// The diagnostics that are only warnings.
-    pub warnings: Vec<Diagnostic>,
-    /// The store.
-    pub store: Store,
-    /// The source files of every step.
-    pub files: Files,
-    /// The options of the run.
-    pub options: Options,
-}
 
 /// The longest pipeline file that is read, in bytes.
 pub const LONGEST_PIPELINE: u64 = 4 << 20;
@@ -56,11 +40,7 @@ pub enum Absent {
 ///
 /// # Errors
 /// Returns the exit code if there is any fault.
-pub fn prepare(
-    args: &PlanArgs,
-    keep_going: Option<bool>,
-    absent: Absent,
-) -> Result<Prepared, Stop> {
+pub fn prepare(args: &PlanArgs, keep_going: Option<bool>, absent: Absent) -> Result<Study, Stop> {
     start_threads(args.threads.map_or(0, NonZeroUsize::get))?;
     // An existing store is read at the same time as the pipeline; for a faulty pipeline no store is
     // created.
@@ -74,9 +54,7 @@ pub fn prepare(
         Some(Err(_)) | None => open(&args.store.store, absent),
     };
     let store = store.map_err(|fault| Stop::of_store(&fault))?;
-    let doubt = |place: &_| trial::doubt(place, &args.store.store);
-    devices::place(&mut pipeline, &Machine::detect(), args.device, doubt)
-        .map_err(|errors| refuse(&pipeline, &errors))?;
+    place(&mut pipeline, args)?;
     let only = steps(&pipeline, &args.only, "--only")?;
     let until = steps(&pipeline, &args.until, "--until")?;
     let options = Options {
@@ -85,19 +63,28 @@ pub fn prepare(
         // One of many variants may fail, for example if a training diverges, and the others are
         // still useful.
         keep_going: keep_going.unwrap_or(pipeline.variants.count > 1),
-        limits: Some(Limits::of_machine().with_memory(args.memory)),
+        limits: Some(limits().with_memory(args.memory)),
     };
-    let files = info_span!("scan")
-        .in_scope(|| scan_sources(&pipeline, &wanted(&pipeline, &options.only), &store))
+    let files = scan_sources(&pipeline, &pipeline.graph.wanted(&options.only), &store)
         .map_err(|errors| refuse(&pipeline, &errors))?;
     if let Err(fault) = store.save_files() {
         say(&format!("warning: {fault}"));
     }
-    Ok(Prepared { pipeline, warnings, store, files, options })
+    Ok(Study { pipeline, warnings, store, files, options })
+}
+
+/// Chooses the device of every step.
+fn place(pipeline: &mut Pipeline, args: &PlanArgs) -> Result<(), Stop> {
+    let doubt = |place: &_| trial::doubt(place, &args.store.store);
+    devices::place(pipeline, &Machine::detect(), args.device, doubt)
+        .map_err(|errors| refuse(pipeline, &errors))
 }
 
 /// Starts the threads of the shared pool; 0 means as many as there are processors.
-fn start_threads(threads: usize) -> Result<(), Stop> {
+///
+/// # Errors
+/// Returns the exit code if the system starts no more threads.
+pub fn start_threads(threads: usize) -> Result<(), Stop> {
     let started = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
     started.map_err(|fault| {
         let reason = std::error::Error::source(&fault).and_then(|it| it.downcast_ref());
@@ -116,23 +103,35 @@ fn open(folder: &Path, absent: Absent) -> Result<Store, StoreError> {
     Ok(store)
 }
 
-impl Prepared {
-    /// The same study with the further points of a search that these results lead to.
-    ///
-    /// # Errors
-    /// Returns the exit code if a chosen point is faulty.
-    pub fn further(self, args: &PlanArgs, results: &Results, done: &Batches) -> Result<Self, Stop> {
-        let (pipeline, warnings) = load_further(&args.pipeline, &args.set, results)?;
-        let mut force = steps(&pipeline, &args.force, "--force")?;
-        force.retain(|&step| !done.has_run(&pipeline.steps[step].name));
-        let only = steps(&pipeline, &args.only, "--only")?;
-        let until = steps(&pipeline, &args.until, "--until")?;
-        let only = before(&pipeline, only, &until);
-        let options = Options { force, only, ..self.options };
-        let files = scan_sources(&pipeline, &wanted(&pipeline, &options.only), &self.store)
-            .map_err(|errors| refuse(&pipeline, &errors))?;
-        Ok(Self { pipeline, warnings, store: self.store, files, options })
+/// The same study with the further points of a search that these results lead to. Its new warnings
+/// are printed.
+///
+/// # Errors
+/// Returns the exit code if a chosen point is faulty.
+pub fn further(
+    study: Study,
+    args: &PlanArgs,
+    results: &Results,
+    done: &Batches,
+) -> Result<Study, Stop> {
+    let (mut pipeline, warnings) = load_further(&args.pipeline, &args.set, results)?;
+    place(&mut pipeline, args)?;
+    // The note on the device was given when the first batch ran.
+    pipeline.note = None;
+    let mut force = steps(&pipeline, &args.force, "--force")?;
+    force.retain(|&step| !done.has_run(&pipeline.steps[step].name));
+    let only = steps(&pipeline, &args.only, "--only")?;
+    let until = steps(&pipeline, &args.until, "--until")?;
+    let only = before(&pipeline, only, &until);
+    let options = Options { force, only, ..study.options };
+    let wanted = pipeline.graph.wanted(&options.only);
+    let files = scan_sources(&pipeline, &wanted, &study.store)
+        .map_err(|errors| refuse(&pipeline, &errors))?;
+    if !logging::is_quiet() {
+        let new = warnings.iter().filter(|warning| !study.warnings.contains(warning));
+        tell(&pipeline.source, &new.cloned().collect::<Vec<_>>());
     }
+    Ok(Study { pipeline, warnings, store: study.store, files, options })
 }
 
 /// Reads a pipeline file and prints its errors and warnings.
@@ -209,12 +208,7 @@ fn before(pipeline: &Pipeline, only: BTreeSet<usize>, until: &BTreeSet<usize>) -
     if until.is_empty() {
         return only;
     }
-    let mut after = vec![false; pipeline.steps.len()];
-    for (index, step) in pipeline.steps.iter().enumerate() {
-        after[index] =
-            step.inputs.iter().any(|input| after[input.step] || until.contains(&input.step));
-    }
-    let asked = wanted(pipeline, &only);
+    let (asked, after) = (pipeline.graph.wanted(&only), pipeline.graph.after(until));
     (0..pipeline.steps.len()).filter(|index| asked[*index] && !after[*index]).collect()
 }
 
@@ -253,7 +247,7 @@ pub fn refuse(pipeline: &Pipeline, errors: &[StepError]) -> Stop {
                 "run::failed"
             };
             let fault = Diagnostic::error(code, format!("step `{}`: {}", step.name, error.message));
-            match error.param.and_then(|param| step.param_places.get(param)) {
+            match error.param.as_deref().and_then(|param| step.param_places.get(param)) {
                 Some(place) => fault.at_place(place, ""),
                 None => fault.label(step.span.clone(), ""),
             }

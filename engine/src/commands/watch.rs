@@ -7,9 +7,10 @@
 
 use super::prepare;
 use crate::{
+    child::wait_unless,
     cli::{FAILED, RunArgs, Stop, print},
+    plan::scan,
     record::latest,
-    run::{programs::wait_unless, scan},
     spec,
     ui::{interrupt::Interrupt, progress::say},
 };

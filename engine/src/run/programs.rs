@@ -4,6 +4,7 @@ use super::{
     printed::Printed,
     processes::{self, Family},
 };
+use crate::child::wait_with;
 use cache::{
     FileEntry, Table, interchange, regular,
     store::plain,
@@ -18,7 +19,6 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Mutex, MutexGuard},
-    time::Duration,
 };
 use tempfile::TempDir;
 
@@ -291,40 +291,6 @@ fn wait(
     cancel: &dyn Cancel,
 ) -> io::Result<Option<ExitStatus>> {
     wait_with(child, || cancel.is_cancelled(), |pause| printed.take(pause))
-}
-
-/// Waits until a process has ended; `None` if `stop` becomes true first. Then the process still
-/// runs.
-///
-/// # Errors
-/// When the system does not give the state of the process.
-pub fn wait_unless(child: &mut Child, stop: impl Fn() -> bool) -> io::Result<Option<ExitStatus>> {
-    let sleep = |pause| {
-        std::thread::sleep(pause);
-        false
-    };
-    wait_with(child, stop, sleep)
-}
-
-/// The same as [`wait_unless`], with work to do meanwhile: `pass` may take about the given time,
-/// and returns true if there was something to do.
-fn wait_with(
-    child: &mut Child,
-    stop: impl Fn() -> bool,
-    mut pass: impl FnMut(Duration) -> bool,
-) -> io::Result<Option<ExitStatus>> {
-    const SHORTEST: Duration = Duration::from_millis(1);
-    let mut pause = SHORTEST;
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(Some(status));
-        }
-        if stop() {
-            return Ok(None);
-        }
-        let was_busy = pass(pause);
-        pause = if was_busy { SHORTEST } else { (pause * 2).min(Duration::from_millis(50)) };
-    }
 }
 
 fn no_room(fault: &io::Error) -> OpError {

@@ -1,8 +1,8 @@
 //! The scores that the points of a sweep reached, by which a search chooses the next points.
 
-use crate::{pipeline::Pipeline, run::Outcome, spec::Results};
+use crate::{model::Pipeline, spec::Results};
 use cache::{
-    Kind, Store,
+    Kind, Record, Store,
     metric::Score,
     record::{StepRecord, StepStatus},
 };
@@ -10,11 +10,11 @@ use std::collections::HashMap;
 
 /// The objective at each point: the mean over the seeds that have a score, none where no seed has
 /// one.
-pub fn results(pipeline: &Pipeline, outcome: &Outcome, store: &Store) -> Results {
+pub fn results(pipeline: &Pipeline, record: &Record, store: &Store) -> Results {
     let mut results = Results::default();
     for (labels, steps) in pipeline.variants.search.iter().flat_map(|search| &search.points) {
         let metric = pipeline.variants.search.as_ref().map_or("", |search| &search.metric);
-        let of_step = |step: &usize| score(&outcome.steps[*step], metric, store);
+        let of_step = |step: &usize| score(&record.steps[*step], metric, store);
         let scores: Vec<Score> = steps.iter().filter_map(of_step).collect();
         let mean = scores.iter().map(|score| score.value).sum::<f64>() / scores.len() as f64;
         let direction = scores.iter().find_map(|score| score.metric.direction);
@@ -47,15 +47,15 @@ impl Batches {
     }
 
     /// Notes the steps that ran in a batch.
-    pub fn note(&mut self, outcome: &Outcome) {
-        for step in outcome.steps.iter().filter(|step| step.status == StepStatus::Ran) {
+    pub fn note(&mut self, record: &Record) {
+        for step in record.steps.iter().filter(|step| step.status == StepStatus::Ran) {
             self.ran.entry(step.name.clone()).or_insert_with(|| step.clone());
         }
     }
 
     /// Marks hits of the last batch as run if an earlier batch ran them.
-    pub fn restore(mut self, outcome: &mut Outcome) {
-        for step in outcome.steps.iter_mut().filter(|step| step.status == StepStatus::Hit) {
+    pub fn restore(mut self, record: &mut Record) {
+        for step in record.steps.iter_mut().filter(|step| step.status == StepStatus::Hit) {
             if let Some(ran) = self.ran.remove(&step.name) {
                 *step = ran;
             }

@@ -16,7 +16,7 @@ use super::{
     yaml,
 };
 use crate::{
-    pipeline::{Input, Pipeline, SourceText, Step, Variants},
+    model::{Input, Pipeline, SourceText, Step, StepGraph, Variants},
     ui::{
         diagnostic::{Diagnostic, Diagnostics, Severity, quote},
         visible::visible,
@@ -178,8 +178,8 @@ fn read(
         steps: variants.iter().map(Variant::steps).sum(),
         search,
     };
-    let (source, note) = (cx.source.clone(), crate::devices::Note::default());
-    Some(Pipeline { name, description, seeds, variants, steps, report, source, note })
+    let (source, graph) = (cx.source.clone(), StepGraph::of(&steps));
+    Some(Pipeline { name, description, seeds, variants, steps, graph, report, source, note: None })
 }
 
 fn study_name(cx: &mut Context, vars: &mut Variables, node: Option<Node>) -> String {

@@ -12,7 +12,7 @@ use super::{
     vars::Variables,
 };
 use crate::{
-    pipeline::{ReportSpec, RowSpec, Search},
+    model::{ReportSpec, RowSpec, Search},
     ui::{
         diagnostic::{Diagnostic, quote},
         suggest,

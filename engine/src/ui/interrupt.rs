@@ -7,6 +7,9 @@ use std::sync::{
 };
 
 static ASKED: AtomicBool = AtomicBool::new(false);
+/// The exit code when the user stopped the command.
+pub const INTERRUPTED: u8 = 130;
+
 static LISTENING: Once = Once::new();
 
 /// Tells if the user asked to stop.
@@ -18,7 +21,7 @@ impl Interrupt {
         LISTENING.call_once(|| {
             let heard = || {
                 if ASKED.swap(true, Ordering::SeqCst) {
-                    std::process::exit(i32::from(crate::cli::INTERRUPTED));
+                    std::process::exit(i32::from(INTERRUPTED));
                 }
                 say("stopping; what is finished is kept (once more to stop at once)");
             };

@@ -22,6 +22,7 @@ mod parallel;
 mod past;
 mod plans;
 mod probes;
+mod processes;
 mod programs;
 mod records;
 mod results;

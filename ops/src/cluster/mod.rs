@@ -3,7 +3,10 @@
 pub mod agglomerative;
 pub mod kmeans;
 
-use crate::{AnyOp, Op, table};
+use crate::op::{
+    AnyOp, Op,
+    entry::{changed, schema_of},
+};
 
 /// The metadata field of labels and layouts with their method: op, version and parameters.
 pub const MADE_BY: &str = "made_by";
@@ -12,7 +15,7 @@ pub const MADE_BY: &str = "made_by";
 /// method to other points. It includes the version, so that dependent steps run again when the op
 /// changes, and it omits defaults, so that a new parameter changes no bytes.
 pub(crate) fn made_by<O: Op>(op: &O) -> serde_json::Value {
-    let params = table::changed(table::schema_of::<O>(), op.params());
+    let params = changed(schema_of::<O>(), op.params());
     serde_json::json!({ "op": O::NAME, "version": O::VERSION, "params": params })
 }
 

@@ -12,6 +12,7 @@ pub mod fuzzy;
 pub mod kmeans;
 pub mod layout;
 pub mod linkage;
+#[allow(unsafe_code)]
 pub mod matmul;
 pub mod mel;
 pub mod near_duplicates;

@@ -1,10 +1,10 @@
 //! The op `controls`: baselines with which clusters are compared.
 
 use crate::math::shuffle;
+use crate::measures::Judged;
 use crate::memory::{Features, whole};
 use crate::metrics::{
     gaussian_reference::{MOST_FEATURES, Method, cloud, points},
-    measures::Judged,
     metrics::{CLUSTERED, SCORES, truth_of},
 };
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
@@ -67,7 +67,7 @@ impl Op for Controls {
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
         let (ids, features) = inputs.features("features")?;
         let (values, width) = (features.values(), features.width());
-        let Ok(method) = Method::of(inputs.get("clusters")?) else {
+        let Ok(method) = Method::of(inputs.get("clusters")?, cx) else {
             let note = "the clusters do not say which op made them, so it cannot run again";
             let whole =
                 Score { metric: Metric::new(WHOLE, WHOLE), value: f64::NAN, note: note.to_owned() };

@@ -7,8 +7,8 @@ use crate::math::{
     symmetric,
 };
 use crate::memory::{Features, whole};
-use crate::metrics::{measures::Judged, metrics::SCORES};
-use crate::{Ctx, Entry, Inputs, Op, OpError, Outputs, Port, table};
+use crate::{Ctx, Entry, Inputs, Op, OpError, Outputs, Port};
+use crate::{measures::Judged, metrics::metrics::SCORES};
 use cache::{Array, Artifact, Kind, Shape, Table, missing::is_noise};
 use rayon::prelude::*;
 use schemars::JsonSchema;
@@ -60,7 +60,7 @@ impl Op for GaussianReference {
         if features.width() > MOST_FEATURES {
             return Err(too_wide(features.width()));
         }
-        let method = Method::of(inputs.get("clusters")?)?;
+        let method = Method::of(inputs.get("clusters")?, cx)?;
         let cloud = cloud(features.values(), features.width(), cx.seed)?;
         let points = points(ids, features.width(), cloud);
         cx.stop_if_cancelled()?;
@@ -80,9 +80,9 @@ pub(crate) struct Method {
 
 impl Method {
     /// Reads the method from the metadata of the clusters.
-    pub(crate) fn of(clusters: &Artifact) -> Result<Self, OpError> {
+    pub(crate) fn of(clusters: &Artifact, cx: &Ctx<'_>) -> Result<Self, OpError> {
         let made = clusters.meta.get(MADE_BY).and_then(|made| {
-            let entry = table::find(made.get("op")?.as_str()?)?;
+            let entry = cx.find(made.get("op")?.as_str()?)?;
             // The metadata omit defaults.
             let params = made.get("params")?.clone();
             let whole = entry.parse(params.clone()).map_or(params, |op| op.params());
@@ -206,7 +206,7 @@ mod tests {
     fn a_line_in_eleven_pieces_scores_half_a_silhouette() {
         let features = line(3000);
         let cx = Detached::with_seed(0);
-        let entry = table::find("kmeans").unwrap();
+        let entry = crate::find("kmeans").unwrap();
         let kmeans = entry.parse(serde_json::json!({ "clusters": 11 })).unwrap();
         let made = kmeans.run(&Inputs::new().with("features", &features), &cx).unwrap();
         let inputs =

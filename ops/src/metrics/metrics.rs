@@ -1,7 +1,7 @@
 //! The op `metrics`: scores of clusters by their geometry and by known classes.
 
-use super::measures::{Judged, MEASURES, Measure};
 use crate::math::contingency::{by_first_appearance, classes};
+use crate::measures::{Judged, MEASURES, Measure};
 use crate::memory::{Features, whole};
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
 use cache::{

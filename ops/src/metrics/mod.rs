@@ -4,7 +4,6 @@ pub mod agreement;
 pub mod composition;
 pub mod controls;
 pub mod gaussian_reference;
-pub mod measures;
 #[expect(clippy::module_inception, reason = "the file of an op bears its name")]
 pub mod metrics;
 pub mod silhouette_samples;
