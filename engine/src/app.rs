@@ -2,11 +2,16 @@
 
 use crate::{
     cli::{
-        BAD_INPUT, FAILED, LogFormat, OutArg, OutputArgs, RunArgs, Stop, StoreArg, UNWRITTEN,
-        examples, unwritten,
+        BAD_INPUT, CommandError, FAILED, LogFormat, OutArg, OutputArgs, RunArgs, StoreArg,
+        UNWRITTEN, examples, unwritten,
     },
     commands,
-    ui::{self, logging, progress::say, suggest, visible::visible},
+    ui::{
+        self, logging,
+        progress::{Level, message, say},
+        suggest,
+        visible::visible,
+    },
 };
 use clap::{
     CommandFactory, Parser, Subcommand,
@@ -119,7 +124,7 @@ pub fn main() -> ExitCode {
     // The timeline is complete once this is dropped.
     let _timeline = match ui::trace::start(trace.as_deref()) {
         Ok(timeline) => timeline,
-        Err(message) => return ExitCode::from(Stop::saying(BAD_INPUT, message).0),
+        Err(message) => return end(Err(CommandError::new(BAD_INPUT, message))),
     };
     let ended = match cli.command {
         Command::Run(args) => commands::run::run(&args),
@@ -143,14 +148,19 @@ pub fn main() -> ExitCode {
         Command::Step(args) => commands::step::step(&args),
         Command::Cache(command) => commands::cache::cache(&command),
     };
-    let ended = match ended {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Stop(code)) => ExitCode::from(code),
-    };
+    let ended = end(ended);
     // The result of the command could not be written, so the command failed.
     match UNWRITTEN.load(Ordering::Relaxed) && ended == ExitCode::SUCCESS {
         true => ExitCode::from(FAILED),
         false => ended,
+    }
+}
+
+/// Prints the error of a command, if it ended with one, and returns its exit code.
+fn end(ended: Result<(), CommandError>) -> ExitCode {
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => ExitCode::from(error.print().code()),
     }
 }
 
@@ -165,7 +175,7 @@ fn refuse(fault: &clap::Error) -> ExitCode {
         || words.iter().any(|word| word == "--log-format=json");
     logging::set(asked, false, false);
     match unknown_command(fault) {
-        Some(message) => say(&format!("error: {message}")),
+        Some(text) => message(Level::Error, &text),
         None if asked => {
             let text = fault.to_string();
             say(text.split("\n\n").next().unwrap_or(&text));

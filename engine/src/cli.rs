@@ -1,14 +1,20 @@
 //! What commands share: options, exit codes, and what is written to standard output.
 
+mod error;
 pub mod examples;
+
+pub use error::CommandError;
 
 use crate::{
     devices,
     run::executor::{self, Executor},
     spec::quantity::{self, SIZES, TIMES},
-    ui::{progress::say, visible::visible},
+    ui::{
+        progress::{Level, message},
+        visible::visible,
+    },
 };
-use cache::{Store, StoreError, store::plain};
+use cache::{Store, store::plain};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{
     io::{self, Write},
@@ -151,30 +157,13 @@ pub fn time(text: &str) -> Result<Duration, String> {
     quantity::time(text).ok_or_else(|| format!("expected {TIMES}"))
 }
 
-/// The end of a command without its result: the exit code, after all messages were printed.
-pub struct Stop(pub u8);
-
-impl Stop {
-    /// Prints an error and returns its exit code.
-    pub fn saying(code: u8, message: impl std::fmt::Display) -> Self {
-        say(&format!("error: {message}"));
-        Self(code)
-    }
-
-    /// Prints an error of the store and returns its exit code.
-    pub fn of_store(fault: &StoreError) -> Self {
-        let code = if matches!(fault, StoreError::Unfit { .. }) { BAD_INPUT } else { FAILED };
-        Self::saying(code, fault)
-    }
-}
-
 impl StoreArg {
     /// Opens an existing store for reading; a store that does not exist is not created.
     ///
     /// # Errors
     /// Returns the exit code if the store cannot be read.
-    pub fn open_existing(&self) -> Result<Store, Stop> {
-        Store::open_existing(&self.store).map_err(|fault| Stop::of_store(&fault))
+    pub fn open_existing(&self) -> Result<Store, CommandError> {
+        Store::open_existing(&self.store).map_err(|fault| CommandError::of_store(&fault))
     }
 }
 
@@ -217,7 +206,7 @@ pub(crate) fn unwritten(fault: io::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if !UNWRITTEN.swap(true, Ordering::Relaxed) {
-        say(&format!("error: cannot write to standard output: {}", plain(&fault)));
+        message(Level::Error, &format!("cannot write to standard output: {}", plain(&fault)));
     }
     ExitCode::from(FAILED)
 }

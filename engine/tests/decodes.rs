@@ -5,7 +5,7 @@ use engine::{
     plan::{build, scan::scan_sources},
     run::{RunInfo, execute},
     spec::load_with,
-    ui::progress::{Progress, StepFinished},
+    ui::progress::{Level, Progress, StepFinished},
 };
 use ops::{Cancel, audio::corpus};
 use std::{collections::BTreeMap, fs, path::Path, sync::Mutex};
@@ -32,7 +32,7 @@ impl Progress for Watch {
         self.work.lock().expect("the work").insert(step, total);
     }
     fn step_finished(&self, _settled: &StepFinished<'_>) {}
-    fn say(&self, _line: &str) {}
+    fn message(&self, _level: Level, _text: &str) {}
 }
 
 struct Never;

@@ -2,10 +2,10 @@
 
 use super::cache::open;
 use crate::{
-    cli::{self, BAD_INPUT, FAILED, OutArg, Stop, StoreArg, print},
+    cli::{self, BAD_INPUT, CommandError, FAILED, OutArg, StoreArg, print},
     plan::keys,
     record::{leftovers, runs},
-    ui::{progress::say, size::bytes as size},
+    ui::{progress::warn, size::bytes as size},
 };
 use cache::{
     Digest, Store,
@@ -55,18 +55,18 @@ struct Needed {
 /// # Errors
 /// Returns the exit code if a record cannot be read, another process uses the store, or a file
 /// cannot be removed.
-pub fn gc(args: &GcArgs) -> Result<(), Stop> {
+pub fn gc(args: &GcArgs) -> Result<(), CommandError> {
     let store = open(&args.store)?;
     let needed = needed(&store, &args.out.out).map_err(|fault| {
         let what = "what that run needs is not known, so nothing was removed";
-        Stop::saying(BAD_INPUT, format!("{fault}; {what}"))
+        CommandError::new(BAD_INPUT, format!("{fault}; {what}"))
     })?;
     if needed.runs == 0 {
         let message = format!(
             "there are no runs below `{}`, so everything would go; name their folder with `--out`, or remove the store itself",
             args.out.out.display()
         );
-        return Err(Stop::saying(BAD_INPUT, message));
+        return Err(CommandError::new(BAD_INPUT, message));
     }
     let usage = store.usage();
     let left_behind = leftovers::find(&args.out.out, args.older_than);
@@ -121,14 +121,16 @@ pub fn gc(args: &GcArgs) -> Result<(), Stop> {
     let mut text = if args.dry_run {
         format!("would remove {going}; {} would be left\n", size(left))
     } else {
-        if !store.is_alone().map_err(|fault| Stop::of_store(&fault))? {
+        if !store.is_alone().map_err(|fault| CommandError::of_store(&fault))? {
             let message = "another process uses this store; try again when it has ended (`--dry-run` works at any time)";
-            return Err(Stop::saying(FAILED, message));
+            return Err(CommandError::new(FAILED, message));
         }
-        store.remove(&objects, &checkpoints, &files).map_err(|fault| Stop::of_store(&fault))?;
+        store
+            .remove(&objects, &checkpoints, &files)
+            .map_err(|fault| CommandError::of_store(&fault))?;
         leftovers::remove(&left_behind).map_err(|fault| {
             let out = args.out.out.display();
-            Stop::saying(
+            CommandError::new(
                 FAILED,
                 format!("cannot remove what killed runs left below `{out}`: {}", plain(&fault)),
             )
@@ -169,12 +171,12 @@ fn warn_of_others(store: &Store, out: &Path, going: &[StoreEntry]) {
                         1 => "a run".to_owned(),
                         several => format!("{several} runs"),
                     };
-                    say(&format!(
-                        "warning: {runs} below `{place_of}` need {lost} {objects} of these; `--out` names one folder of runs"
+                    warn(&format!(
+                        "{runs} below `{place_of}` need {lost} {objects} of these; `--out` names one folder of runs"
                     ));
                 }
             }
-            Err(fault) => say(&format!("warning: {fault}; what that run needs is not known")),
+            Err(fault) => warn(&format!("{fault}; what that run needs is not known")),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `engine completions`: the script with which a shell completes commands and options.
 
-use crate::cli::{Stop, print};
+use crate::cli::{CommandError, print};
 use clap::ValueEnum;
 use clap_complete::{Shell, generate};
 
@@ -17,7 +17,7 @@ pub enum For {
 ///
 /// # Errors
 /// The function never fails.
-pub fn completions(shell: For, mut engine: clap::Command) -> Result<(), Stop> {
+pub fn completions(shell: For, mut engine: clap::Command) -> Result<(), CommandError> {
     let shell = match shell {
         For::Bash => Shell::Bash,
         For::Zsh => Shell::Zsh,

@@ -1,7 +1,7 @@
 //! `engine devices`: the devices for models, and what is missing for a GPU.
 
 use crate::{
-    cli::{FAILED, Stop, print},
+    cli::{CommandError, FAILED, print},
     devices::{Machine, OTHERS},
     ui::fold::{self, paragraph},
 };
@@ -23,11 +23,11 @@ pub struct DevicesArgs {
 ///
 /// # Errors
 /// Returns the exit code if a check fails.
-pub fn devices(args: &DevicesArgs) -> Result<(), Stop> {
+pub fn devices(args: &DevicesArgs) -> Result<(), CommandError> {
     let machine = Machine::detect();
-    let gpu = || machine.cuda(0).map_err(|missing| Stop::saying(FAILED, missing.what));
+    let gpu = || machine.cuda(0).map_err(|missing| CommandError::new(FAILED, missing.what));
     if args.trial {
-        return gpu::trial(&gpu()?).map_err(|error| Stop::saying(FAILED, error));
+        return gpu::trial(&gpu()?).map_err(|error| CommandError::new(FAILED, error));
     }
     print(&text(&machine));
     if args.check { check(&gpu()?) } else { Ok(()) }
@@ -118,7 +118,7 @@ fn driver_version() -> String {
 
 /// Compares the GPU with the CPU, times both, and prints the results. A failure does not hide the
 /// other checks.
-fn check(device: &Device) -> Result<(), Stop> {
+fn check(device: &Device) -> Result<(), CommandError> {
     let mut passed = true;
     let mut failed = |error: ops::OpError| {
         passed = false;
@@ -146,7 +146,7 @@ fn check(device: &Device) -> Result<(), Stop> {
         print("\nGPU and CPU agree.\n");
         return Ok(());
     }
-    Err(Stop::saying(FAILED, "GPU and CPU do not agree: see the lines above"))
+    Err(CommandError::new(FAILED, "GPU and CPU do not agree: see the lines above"))
 }
 
 /// The time of the best of three trainings, as a line of the table.

@@ -2,7 +2,7 @@
 
 use super::runs::status;
 use crate::{
-    cli::{BAD_INPUT, OutArg, Stop, StoreArg, print},
+    cli::{BAD_INPUT, CommandError, OutArg, StoreArg, print},
     plan::reasons::shown,
     record::{
         self,
@@ -67,9 +67,10 @@ struct CellChange {
 ///
 /// # Errors
 /// Returns the exit code if one of the runs does not exist.
-pub fn diff(args: &DiffArgs) -> Result<(), Stop> {
-    let find =
-        |run: &str| runs::find(&args.out.out, run).map_err(|fault| Stop::saying(BAD_INPUT, fault));
+pub fn diff(args: &DiffArgs) -> Result<(), CommandError> {
+    let find = |run: &str| {
+        runs::find(&args.out.out, run).map_err(|fault| CommandError::new(BAD_INPUT, fault))
+    };
     let (a, b) = (find(&args.a)?, find(&args.b)?);
     let store = args.store.open_existing()?;
     let changes = changes(&a.record, &b.record);

@@ -6,7 +6,7 @@ use super::{
     prepare::{Absent, one_step, prepare},
 };
 use crate::{
-    cli::{PlanArgs, Stop, print},
+    cli::{CommandError, PlanArgs, print},
     model::Step,
     plan::{Forecast, Plan, Planned, keys::FILES, ports, reasons::shown},
     ui::{
@@ -35,7 +35,7 @@ pub struct ExplainArgs {
 ///
 /// # Errors
 /// Returns the exit code if the pipeline or its data is faulty, or if there is no such step.
-pub fn explain(args: &ExplainArgs) -> Result<(), Stop> {
+pub fn explain(args: &ExplainArgs) -> Result<(), CommandError> {
     let mut study = prepare(&args.plan, None, Absent::Empty)?;
     let index = one_step(&study.pipeline, &args.step)?;
     // Steps beyond this one have no effect on it.

@@ -2,7 +2,7 @@
 
 use super::prepare::load;
 use crate::{
-    cli::{Stop, print},
+    cli::{CommandError, print},
     plan::picture::Picture,
 };
 use clap::{Args, ValueEnum};
@@ -37,7 +37,7 @@ pub enum Format {
 ///
 /// # Errors
 /// Returns the exit code if the pipeline is faulty.
-pub fn graph(args: &GraphArgs) -> Result<(), Stop> {
+pub fn graph(args: &GraphArgs) -> Result<(), CommandError> {
     let (pipeline, _) = load(&args.pipeline, &args.set)?;
     let picture = Picture::of(&pipeline, args.expand);
     print(&match args.format {

@@ -2,7 +2,7 @@
 
 use super::prepare::{Absent, prepare, refuse};
 use crate::{
-    cli::{PlanArgs, Stop, print},
+    cli::{CommandError, PlanArgs, print},
     model::Step,
     plan::{Forecast, Plan, Planned, cost::Cost},
     run::study::Study,
@@ -30,7 +30,7 @@ pub struct PlanCommandArgs {
 ///
 /// # Errors
 /// Returns the exit code if the pipeline or its data is faulty.
-pub fn plan(args: &PlanCommandArgs) -> Result<(), Stop> {
+pub fn plan(args: &PlanCommandArgs) -> Result<(), CommandError> {
     let study = prepare(&args.plan, None, Absent::Empty)?;
     show(&study, args.json)?;
     // The process ends here, so the memory of thousands of steps is not freed one by one, which
@@ -43,7 +43,7 @@ pub fn plan(args: &PlanCommandArgs) -> Result<(), Stop> {
 ///
 /// # Errors
 /// Returns the exit code if a step would not be started.
-pub fn show(study: &Study, json: bool) -> Result<(), Stop> {
+pub fn show(study: &Study, json: bool) -> Result<(), CommandError> {
     let plan = study.plan();
     print(&if json { in_json(&plan) } else { text(&plan) });
     let refused = plan.refused();

@@ -2,7 +2,7 @@
 //! files.
 
 use crate::{
-    cli::{BAD_INPUT, FAILED, PlanArgs, Stop},
+    cli::{BAD_INPUT, CommandError, FAILED, PlanArgs},
     devices::{self, Machine, limits, trial},
     model::{Options, Pipeline, StepError},
     plan::scan::scan_sources,
@@ -15,7 +15,7 @@ use crate::{
     ui::{
         diagnostic::{Diagnostic, listed, tell},
         logging,
-        progress::say,
+        progress::warn,
         suggest,
     },
 };
@@ -40,7 +40,11 @@ pub enum Absent {
 ///
 /// # Errors
 /// Returns the exit code if there is any fault.
-pub fn prepare(args: &PlanArgs, keep_going: Option<bool>, absent: Absent) -> Result<Study, Stop> {
+pub fn prepare(
+    args: &PlanArgs,
+    keep_going: Option<bool>,
+    absent: Absent,
+) -> Result<Study, CommandError> {
     start_threads(args.threads.map_or(0, NonZeroUsize::get))?;
     // An existing store is read at the same time as the pipeline; for a faulty pipeline no store is
     // created.
@@ -53,7 +57,7 @@ pub fn prepare(args: &PlanArgs, keep_going: Option<bool>, absent: Absent) -> Res
         Some(Ok(thread)) => thread.join().expect("opening a store does not panic"),
         Some(Err(_)) | None => open(&args.store.store, absent),
     };
-    let store = store.map_err(|fault| Stop::of_store(&fault))?;
+    let store = store.map_err(|fault| CommandError::of_store(&fault))?;
     place(&mut pipeline, args)?;
     let only = steps(&pipeline, &args.only, "--only")?;
     let until = steps(&pipeline, &args.until, "--until")?;
@@ -68,13 +72,13 @@ pub fn prepare(args: &PlanArgs, keep_going: Option<bool>, absent: Absent) -> Res
     let files = scan_sources(&pipeline, &pipeline.graph.wanted(&options.only), &store)
         .map_err(|errors| refuse(&pipeline, &errors))?;
     if let Err(fault) = store.save_files() {
-        say(&format!("warning: {fault}"));
+        warn(&fault.to_string());
     }
     Ok(Study { pipeline, warnings, store, files, options })
 }
 
 /// Chooses the device of every step.
-fn place(pipeline: &mut Pipeline, args: &PlanArgs) -> Result<(), Stop> {
+fn place(pipeline: &mut Pipeline, args: &PlanArgs) -> Result<(), CommandError> {
     let doubt = |place: &_| trial::doubt(place, &args.store.store);
     devices::place(pipeline, &Machine::detect(), args.device, doubt)
         .map_err(|errors| refuse(pipeline, &errors))
@@ -84,12 +88,12 @@ fn place(pipeline: &mut Pipeline, args: &PlanArgs) -> Result<(), Stop> {
 ///
 /// # Errors
 /// Returns the exit code if the system starts no more threads.
-pub fn start_threads(threads: usize) -> Result<(), Stop> {
+pub fn start_threads(threads: usize) -> Result<(), CommandError> {
     let started = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
     started.map_err(|fault| {
         let reason = std::error::Error::source(&fault).and_then(|it| it.downcast_ref());
         let reason = reason.map_or_else(|| fault.to_string(), plain);
-        Stop::saying(FAILED, format!("{NO_THREADS}: {reason}; {MORE_THREADS}"))
+        CommandError::new(FAILED, format!("{NO_THREADS}: {reason}; {MORE_THREADS}"))
     })
 }
 
@@ -113,7 +117,7 @@ pub fn further(
     args: &PlanArgs,
     results: &Results,
     done: &Batches,
-) -> Result<Study, Stop> {
+) -> Result<Study, CommandError> {
     let (mut pipeline, warnings) = load_further(&args.pipeline, &args.set, results)?;
     place(&mut pipeline, args)?;
     // The note on the device was given when the first batch ran.
@@ -138,7 +142,7 @@ pub fn further(
 ///
 /// # Errors
 /// Returns the exit code if there is an error.
-pub fn load(path: &Path, sets: &[String]) -> Result<(Pipeline, Vec<Diagnostic>), Stop> {
+pub fn load(path: &Path, sets: &[String]) -> Result<(Pipeline, Vec<Diagnostic>), CommandError> {
     let loaded = load_further(path, sets, &Results::default())?;
     if !logging::is_quiet() {
         tell(&loaded.0.source, &loaded.1);
@@ -152,9 +156,12 @@ fn load_further(
     path: &Path,
     sets: &[String],
     results: &Results,
-) -> Result<(Pipeline, Vec<Diagnostic>), Stop> {
+) -> Result<(Pipeline, Vec<Diagnostic>), CommandError> {
     let refuse = |reason: String| {
-        Stop::saying(BAD_INPUT, format!("cannot read the pipeline `{}`: {reason}", path.display()))
+        CommandError::new(
+            BAD_INPUT,
+            format!("cannot read the pipeline `{}`: {reason}", path.display()),
+        )
     };
     let text = regular::read(path, LONGEST_PIPELINE).map_err(|fault| {
         refuse(match fault.kind() {
@@ -170,18 +177,17 @@ fn load_further(
     })?;
     let mut overrides = Vec::new();
     for set in sets {
-        let parsed = set.parse().map_err(|fault| Stop::saying(BAD_INPUT, fault))?;
+        let parsed = set.parse().map_err(|fault| CommandError::new(BAD_INPUT, fault))?;
         overrides.push(parsed);
     }
     spec::load_searched(path, text, &overrides, results).map_err(|faults| {
-        tell(&faults.source, &faults.faults);
-        let errors = faults.errors();
-        say(&format!(
-            "{errors} error{} in `{}`; nothing was run",
-            if errors == 1 { "" } else { "s" },
-            path.display()
-        ));
-        Stop(BAD_INPUT)
+        let errors = reports::count(faults.errors(), "error");
+        CommandError::Pipeline {
+            code: BAD_INPUT,
+            source: faults.source,
+            diagnostics: faults.faults,
+            summary: Some(format!("{errors} in `{}`; nothing was run", path.display())),
+        }
     })
 }
 
@@ -189,7 +195,7 @@ fn load_further(
 ///
 /// # Errors
 /// Returns the exit code if there is no such step or if the name means several.
-pub fn one_step(pipeline: &Pipeline, name: &str) -> Result<usize, Stop> {
+pub fn one_step(pipeline: &Pipeline, name: &str) -> Result<usize, CommandError> {
     let found: Vec<usize> = steps(pipeline, &[name.to_owned()], "STEP")?.into_iter().collect();
     if let [only] = found[..] {
         return Ok(only);
@@ -199,7 +205,10 @@ pub fn one_step(pipeline: &Pipeline, name: &str) -> Result<usize, Stop> {
     }
     let names: Vec<&str> = found.iter().map(|at| pipeline.steps[*at].name.as_str()).collect();
     let listed = listed(&names[..names.len().min(8)], "or");
-    Err(Stop::saying(BAD_INPUT, format!("`{name}` means {} steps; write {listed}", names.len())))
+    Err(CommandError::new(
+        BAD_INPUT,
+        format!("`{name}` means {} steps; write {listed}", names.len()),
+    ))
 }
 
 /// The steps that are asked for (all if none is named), without those that come after a step of
@@ -213,7 +222,11 @@ fn before(pipeline: &Pipeline, only: BTreeSet<usize>, until: &BTreeSet<usize>) -
 }
 
 /// The steps of these names; a name without instance or variant means all of its steps.
-fn steps(pipeline: &Pipeline, names: &[String], option: &str) -> Result<BTreeSet<usize>, Stop> {
+fn steps(
+    pipeline: &Pipeline,
+    names: &[String],
+    option: &str,
+) -> Result<BTreeSet<usize>, CommandError> {
     let mut found = BTreeSet::new();
     for name in names {
         let before = found.len();
@@ -225,7 +238,7 @@ fn steps(pipeline: &Pipeline, names: &[String], option: &str) -> Result<BTreeSet
             let hint = hint.map_or_else(String::new, |hint| format!("; {hint}"));
             let option =
                 if option == "STEP" { String::new() } else { format!("{option} {name}: ") };
-            return Err(Stop::saying(
+            return Err(CommandError::new(
                 BAD_INPUT,
                 format!("{option}there is no step `{name}`{hint}"),
             ));
@@ -234,9 +247,9 @@ fn steps(pipeline: &Pipeline, names: &[String], option: &str) -> Result<BTreeSet
     Ok(found)
 }
 
-/// Prints the errors of steps, each at its place in the pipeline, and returns the exit code.
-pub fn refuse(pipeline: &Pipeline, errors: &[StepError]) -> Stop {
-    let faults: Vec<_> = errors
+/// The errors of steps, each at its place in the pipeline.
+pub fn refuse(pipeline: &Pipeline, errors: &[StepError]) -> CommandError {
+    let diagnostics = errors
         .iter()
         .filter(|error| error.fault != ::ops::ErrorKind::Cancelled)
         .map(|error| {
@@ -254,7 +267,8 @@ pub fn refuse(pipeline: &Pipeline, errors: &[StepError]) -> Stop {
             .maybe_help(error.help.clone())
         })
         .collect();
-    tell(&pipeline.source, &faults);
     let input = errors.iter().all(|error| error.fault == ::ops::ErrorKind::Input);
-    Stop(if input { BAD_INPUT } else { FAILED })
+    let code = if input { BAD_INPUT } else { FAILED };
+    let source = pipeline.source.clone();
+    CommandError::Pipeline { code, source, diagnostics, summary: None }
 }

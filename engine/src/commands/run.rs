@@ -6,7 +6,7 @@ use super::{
     up_to_date,
 };
 use crate::{
-    cli::{FAILED, INTERRUPTED, PARTLY, RunArgs, Stop, print},
+    cli::{CommandError, FAILED, INTERRUPTED, PARTLY, RunArgs, print},
     devices::limits,
     model::Gpu,
     record::{latest, new, runs},
@@ -15,7 +15,7 @@ use crate::{
         fold,
         interrupt::Interrupt,
         logging,
-        progress::{self, say},
+        progress::{self, say, warn},
     },
 };
 use cache::{
@@ -34,7 +34,7 @@ use tracing::info_span;
 ///
 /// # Errors
 /// Returns the exit code if there is a fault or if a step fails.
-pub fn run(args: &RunArgs) -> Result<(), Stop> {
+pub fn run(args: &RunArgs) -> Result<(), CommandError> {
     let (mut run, began) = (RunInfo::starting(String::new()), SystemTime::now());
     let _run = info_span!("run", pipeline = %args.plan.pipeline.display()).entered();
     if let Some(last) = up_to_date::find(args) {
@@ -57,7 +57,7 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
     }
     let new = new::create(&args.out.out, &study.pipeline.name).map_err(|fault| {
         let out = args.out.out.display();
-        Stop::saying(FAILED, format!("cannot make a run below `{out}`: {}", plain(&fault)))
+        CommandError::new(FAILED, format!("cannot make a run below `{out}`: {}", plain(&fault)))
     })?;
     let folder = new.folder.clone();
     run.id.clone_from(&new.id);
@@ -79,9 +79,9 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
     if let Err(fault) = write(&folder, &record, store) {
         // The errors of steps may have the same cause and explain it better.
         if !errors.is_empty() {
-            refuse(pipeline, &errors);
+            let _ = refuse(pipeline, &errors).print();
         }
-        return Err(Stop::saying(FAILED, fault));
+        return Err(CommandError::new(FAILED, fault));
     }
     up_to_date::keep(args, &study, &record, &folder, began);
     if let Some(search) = &pipeline.variants.search
@@ -97,13 +97,12 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
     std::mem::forget(record);
     let ended = match status {
         RunStatus::Done => Ok(()),
-        RunStatus::Interrupted => Err(Stop(INTERRUPTED)),
-        RunStatus::Partial => {
-            refuse(pipeline, &errors);
-            Err(Stop(PARTLY))
-        }
+        RunStatus::Interrupted => Err(CommandError::Shown(INTERRUPTED)),
+        RunStatus::Partial => Err(refuse(pipeline, &errors).with_code(PARTLY)),
         RunStatus::Failed => Err(refuse(pipeline, &errors)),
     };
+    // The event that gives the status of the run is the last one.
+    let ended = ended.map_err(CommandError::print);
     logging::event("run_finished", finished);
     std::mem::forget(study);
     ended
@@ -132,7 +131,7 @@ fn write(folder: &Path, record: &Record, store: &cache::Store) -> Result<(), Str
 fn note_place(store: &cache::Store, out: &Path) {
     let noted = fs::canonicalize(out).map(|out| store.note_runs(&out));
     if let Ok(Err(fault)) = noted {
-        say(&format!("warning: {fault}"));
+        warn(&fault.to_string());
     }
 }
 
@@ -175,7 +174,7 @@ fn tell_what_was_left_out(record: &Record, store: &cache::Store) {
     const LINES: usize = 12;
     // The report gives the same warning, and also the faults of the store.
     for LeftOut { step, files, groups } in left_out(record, store).unwrap_or_default() {
-        say(&format!("warning: `{step}` left out {}", reports::count(files, "file")));
+        warn(&format!("`{step}` left out {}", reports::count(files, "file")));
         let lines: Vec<_> = groups.iter().flat_map(Group::lines).collect();
         for (place, reason) in lines.iter().take(LINES) {
             say(&format!("  `{place}`: {reason}"));

@@ -3,7 +3,7 @@
 
 use super::prepare::start_threads;
 use crate::{
-    cli::{BAD_INPUT, FAILED, INTERRUPTED, Stop, StoreArg},
+    cli::{BAD_INPUT, CommandError, FAILED, INTERRUPTED, StoreArg},
     model::{StepRequest, StepResult},
     plan::history::LazyHistory,
     run::work::{self, Host},
@@ -35,14 +35,14 @@ pub struct StepArgs {
 ///
 /// # Errors
 /// Returns the exit code if the request cannot be read, or if the step fails.
-pub fn step(args: &StepArgs) -> Result<(), Stop> {
+pub fn step(args: &StepArgs) -> Result<(), CommandError> {
     let refuse =
-        |fault: String| Stop::saying(BAD_INPUT, format!("cannot read the request: {fault}"));
+        |fault: String| CommandError::new(BAD_INPUT, format!("cannot read the request: {fault}"));
     let text = read(args).map_err(|fault| refuse(plain(&fault)))?;
     let request: StepRequest =
         serde_json::from_slice(&text).map_err(|fault| refuse(fault.to_string()))?;
     start_threads(args.threads.map_or(0, NonZeroUsize::get))?;
-    let store = Store::open(&args.store.store).map_err(|fault| Stop::of_store(&fault))?;
+    let store = Store::open(&args.store.store).map_err(|fault| CommandError::of_store(&fault))?;
     let interrupt = Interrupt::listen();
     store.stop_waiting_if(|| Interrupt.is_cancelled());
     let mut paths = store.files().paths();
@@ -57,14 +57,16 @@ pub fn step(args: &StepArgs) -> Result<(), Stop> {
     // Another process reads it, so control characters are not made visible.
     io::stdout()
         .write_all(&text)
-        .map_err(|fault| Stop::saying(FAILED, format!("cannot write: {}", plain(&fault))))?;
+        .map_err(|fault| CommandError::new(FAILED, format!("cannot write: {}", plain(&fault))))?;
     match result {
         StepResult::Done { .. } => Ok(()),
-        StepResult::Failed(failure) if failure.fault == ErrorKind::Input => Err(Stop(BAD_INPUT)),
-        StepResult::Failed(failure) if failure.fault == ErrorKind::Cancelled => {
-            Err(Stop(INTERRUPTED))
+        StepResult::Failed(failure) if failure.fault == ErrorKind::Input => {
+            Err(CommandError::Shown(BAD_INPUT))
         }
-        StepResult::Failed(_) | StepResult::Lost { .. } => Err(Stop(FAILED)),
+        StepResult::Failed(failure) if failure.fault == ErrorKind::Cancelled => {
+            Err(CommandError::Shown(INTERRUPTED))
+        }
+        StepResult::Failed(_) | StepResult::Lost { .. } => Err(CommandError::Shown(FAILED)),
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
     plan::scan,
     record::{latest, runs},
     run::study::Study,
-    ui::{logging, progress::say},
+    ui::{logging, progress::warn},
 };
 use cache::{
     Digest, FileEntry, Hasher, Record,
@@ -92,10 +92,7 @@ pub fn find(args: &RunArgs) -> Option<Unchanged> {
     let same = run.environment.iter().all(|(name, value)| variable(name) == *value);
     for name in &changed {
         let path = run.folder.join(name);
-        say(&format!(
-            "warning: `{}` is not as its run left it; this run makes a new one",
-            path.display()
-        ));
+        warn(&format!("`{}` is not as its run left it; this run makes a new one", path.display()));
     }
     (holds && same && changed.is_empty()).then_some(run)
 }

@@ -56,7 +56,7 @@ fn run(request: &StepRequest, host: &Host<'_>) -> io::Result<Result<StepResult, 
     let result: Option<StepResult> = serde_json::from_slice(&text).ok();
     if let Some(StepResult::Done { finished, reason: Some(_) }) = &result {
         for warning in &finished.warnings {
-            host.progress.say(&format!("warning: step `{}`: {warning}", request.name));
+            host.progress.warn(&format!("step `{}`: {warning}", request.name));
         }
     }
     Ok(result.ok_or_else(|| {

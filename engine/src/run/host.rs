@@ -84,7 +84,7 @@ const NO_PANIC: &str = "no thread panics while it holds the warnings";
 impl ops::Warnings for ProgressRelay<'_> {
     fn warn(&self, message: &str) {
         self.log.line(&format!("warning: {message}"));
-        self.progress.say(&format!("warning: step `{}`: {message}", self.step));
+        self.progress.warn(&format!("step `{}`: {message}", self.step));
         self.warnings.lock().expect(NO_PANIC).push(message.to_owned());
     }
 }

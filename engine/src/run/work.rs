@@ -162,7 +162,7 @@ fn claim_and_run(
     if !request.files.is_empty()
         && let Err(fault) = store.note_files(&request.files)
     {
-        host.progress.say(&format!("warning: {fault}"));
+        host.progress.warn(&fault.to_string());
     }
     debug_span!("commit").in_scope(|| store.commit(finished.clone()))?;
     Ok((finished, Some(reason)))
@@ -257,7 +257,7 @@ fn run_op(request: &StepRequest, host: &Host<'_>) -> Result<OpResult, Unmade> {
     for (port, artifact) in made.into_vec() {
         let object = host.store.put(&artifact)?;
         if let Some(warning) = artifact.meta.get("warning").and_then(|it| it.as_str()) {
-            host.progress.say(&format!("warning: {}.{port}: {warning}", request.name));
+            host.progress.warn(&format!("{}.{port}: {warning}", request.name));
             of_outputs.insert(port, warning.to_owned());
         }
         host.artifacts.keep(object.digest, artifact);

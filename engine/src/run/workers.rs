@@ -94,8 +94,8 @@ impl<'a> WorkerPool<'a> {
             if let Err(fault) = self.spawn(scope, state) {
                 // A worker that ends a step takes the next one that was started, so none is left
                 // over.
-                let say = |line: &str| state.schedule.context.host.progress.say(line);
-                say(&format!("warning: {NO_THREADS}: {}; {MORE_THREADS}", plain(&fault)));
+                let warn = |text: &str| state.schedule.context.host.progress.warn(text);
+                warn(&format!("{NO_THREADS}: {}; {MORE_THREADS}", plain(&fault)));
                 break;
             }
         }

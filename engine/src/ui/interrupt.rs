@@ -1,6 +1,6 @@
 //! Handles Ctrl-C: the first asks the run to stop, the second stops the process.
 
-use crate::ui::progress::say;
+use crate::ui::progress::{say, warn};
 use std::sync::{
     Once,
     atomic::{AtomicBool, Ordering},
@@ -26,7 +26,9 @@ impl Interrupt {
                 say("stopping; what is finished is kept (once more to stop at once)");
             };
             if ctrlc::set_handler(heard).is_err() {
-                say("warning: cannot listen for Ctrl-C; a stopped run still loses nothing that is finished");
+                warn(
+                    "cannot listen for Ctrl-C; a stopped run still loses nothing that is finished",
+                );
             }
         });
         Self
