@@ -42,6 +42,12 @@ pub enum Kind {
     Agreement,
     /// One row a class of a collection: `label`, `clips`, and counts of findings.
     Census,
+    /// Metrics of resampled recordings, a row for each draw: `part` (`value`, `resample`,
+    /// `half_sample` or `jackknife`), and a column for each metric.
+    Resamples,
+    /// The agreement of clusters with the class and with each other column of the clips: `column`,
+    /// `values`, `clips`, and measures.
+    Confounds,
 }
 
 impl Kind {
@@ -63,6 +69,8 @@ impl Kind {
             Kind::Findings => "findings",
             Kind::Agreement => "agreement",
             Kind::Census => "census",
+            Kind::Resamples => "resamples",
+            Kind::Confounds => "confounds",
         }
     }
 }

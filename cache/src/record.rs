@@ -39,6 +39,9 @@ pub struct Record {
     /// The sweep, if the study has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sweep: Option<Sweep>,
+    /// True if numbers have intervals over recordings and not over seeds.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub only_recordings: bool,
     /// The figures, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub figures: Vec<Figure>,

@@ -350,6 +350,7 @@ fn report() -> Json {
     let from = json!({"type": "object", "properties": from, "additionalProperties": false});
     put(&mut keys, "paper", from);
     put(&mut keys, "test", json!({"enum": ["t", "wilcoxon"]}));
+    put(&mut keys, "uncertainty", json!({"enum": ["both", "recordings", "seeds"]}));
     put(&mut keys, "companions", json!({"type": "boolean"}));
     put(
         &mut keys,

@@ -3,6 +3,8 @@
 //! Each op is one file in the module of its stage; [`table::OPS`] lists all of them. An op maps
 //! artifacts to artifacts and knows nothing of YAML, of the DAG or of the store.
 
+#![deny(unsafe_code)]
+
 #[macro_use]
 pub mod math;
 
@@ -32,8 +34,8 @@ pub use math::random::{Purpose, Random};
 pub use measures::{Measure, known as known_metric};
 pub use nn::cuda::trial as gpu;
 pub use op::{
-    AnyOp, Ctx, Determinism, Entry, ErrorKind, Inputs, Op, OpError, Outputs, ParamError, Select,
-    Source,
+    AnyOp, Companion, Ctx, Determinism, Entry, ErrorKind, Inputs, Op, OpError, Outputs, ParamError,
+    Select, Source,
 };
 pub use ports::Port;
 pub use table::{OPS, find};

@@ -25,6 +25,15 @@ pub enum Determinism {
     Tolerant,
 }
 
+/// The reports that get an op for each of their rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Companion {
+    /// Those that ask for companions: it compares clusters with chance and with other choices.
+    Baselines,
+    /// Those with intervals over recordings, if the labels may name these.
+    Recordings,
+}
+
 /// The files outside the store that an op reads. The engine lists and hashes them; their content,
 /// not their path, enters the key.
 #[derive(Clone, Debug)]
@@ -69,9 +78,8 @@ pub trait Op: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static 
     const SEEDED: bool = false;
     /// The reproducibility of its bytes across devices.
     const DETERMINISM: Determinism = Determinism::Bitwise;
-    /// True if it compares clusters with chance and with other choices. A report that asks for
-    /// companions gets one for each of its rows, with the same inputs.
-    const COMPANION: bool = false;
+    /// The reports for which it is added beside each of their rows, with the same inputs.
+    const COMPANION: Option<Companion> = None;
     /// The metrics that its scores can have; none if an external program decides.
     const METRICS: &'static [Measure] = &[];
     /// Parameters that only limit the length of the work; runs that differ in them share
@@ -80,6 +88,9 @@ pub trait Op: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static 
     /// True if row i of its output follows from row i of its one input and the parameters alone, so
     /// that rows of an earlier run can be reused.
     const ROW_WISE: bool = false;
+    /// True if its labels may name the recording of each clip (a column `group`), over which a report
+    /// then has intervals.
+    const GROUPS: bool = false;
     /// True if its parameters define its ports. The constants are then empty, and [`Op::inputs`]
     /// and [`Op::outputs`] give the ports.
     const DYNAMIC_PORTS: bool = false;

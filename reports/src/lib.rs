@@ -9,6 +9,7 @@ mod agreement;
 mod audio_links;
 mod caveats;
 mod compare;
+mod confounds;
 pub mod document;
 mod draw;
 mod duration;
@@ -24,9 +25,12 @@ mod latex;
 pub mod left_out;
 mod lengths;
 mod markdown;
+mod probes;
 mod provenance;
 mod published;
 mod read;
+mod recordings;
+pub mod resampled;
 mod results;
 mod run_status;
 mod scores;
@@ -45,7 +49,7 @@ pub use duration::duration;
 pub use escape::markdown as escape_markdown;
 pub use provenance::shell;
 pub use scores::{Known, ScoreTable, ScoredRow, Seed, estimate, shown_estimate};
-pub use sets::remarks;
+pub use sets::{incomparable, remarks};
 pub use table::provisos;
 
 /// The files of a report, by their name in the run's folder.
@@ -75,6 +79,8 @@ pub fn render(
     blocks.extend(summary::blocks(record, &table, &outcomes));
     blocks.extend(table::blocks(record, &table, &outcomes));
     let tex = latex::write(&table::whole(&table, &outcomes));
+    blocks.extend(recordings::blocks(record, &table, store)?);
+    blocks.extend(probes::blocks(record, store)?);
     blocks.extend(agreement::blocks(record, rows, store)?);
     blocks.extend(labelings::blocks(record, store)?);
     blocks.extend(latent::blocks(rows));

@@ -166,7 +166,7 @@ mod tests {
         ScoreTable {
             rows: rows.iter().enumerate().map(row).collect(),
             columns: vec![metric("spread", false), metric("ari", true)],
-            lost: None,
+            ..ScoreTable::default()
         }
     }
 

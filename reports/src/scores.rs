@@ -30,6 +30,8 @@ pub struct ScoreTable {
     pub rows: Vec<ScoredRow>,
     /// Its columns.
     pub columns: Vec<Metric>,
+    /// True if the report shows no intervals over seeds.
+    pub(crate) only_recordings: bool,
     /// The error of the store if a part of the table is missing.
     pub(crate) lost: Option<StoreError>,
 }
@@ -158,7 +160,7 @@ impl ScoreTable {
         let steps = Steps::of(record);
         let cells = cells(record, every_rung);
         let read = |rows: &Vec<&Row>| Reader { record, steps: &steps, store, known }.row(rows);
-        let mut table = Self::default();
+        let mut table = Self { only_recordings: record.only_recordings, ..Self::default() };
         for (row, lost) in cells.par_iter().map(read).collect::<Vec<_>>() {
             table.lost = table.lost.or(lost);
             table.rows.push(row);

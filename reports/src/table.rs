@@ -74,7 +74,10 @@ pub fn whole(table: &ScoreTable, outcomes: &[PairedComparison]) -> Table {
     for (index, row) in rows.iter().enumerate() {
         let mut cells: Vec<Cell> = vec![row.title.clone().into()];
         cells.extend(columns.iter().map(|metric| {
-            let text = row.shown(metric);
+            let text = match table.only_recordings {
+                true => metric.value(row.value(&metric.name)),
+                false => row.shown(metric),
+            };
             let text = match is_best(outcomes, metric, index) {
                 true => Text::new().strong(text),
                 false => text.into(),
@@ -130,7 +133,9 @@ fn legend(record: &Record, table: &ScoreTable, outcomes: &[PairedComparison]) ->
     }
     let mut text = Text::from(text.trim_end());
     let most = rows.iter().map(|row| row.seeds.len()).max().unwrap_or(0);
-    if most > 1 {
+    if most > 1 && table.only_recordings {
+        text = text.plain(format!(" Mean over n = {most} seeds."));
+    } else if most > 1 {
         text = text.plain(format!(
             " Mean over n = {most} seeds ± half-width of the 95 % t confidence interval; a value without ± does not \
              depend on the seed."

@@ -1,5 +1,6 @@
 //! The statistics of a report beside SciPy's; `scipy/make.py` wrote the fixtures.
 
+use reports::resampled::Resampled;
 use reports::stats::{Test, estimate, holm, paired, seeds_needed, t_quantile, two_sided};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -89,4 +90,25 @@ fn seeds_needed_are_those_of_the_noncentral_t() {
     }
     assert_eq!(seeds_needed(0.0, 1.0, 0.05), None);
     assert_eq!(seeds_needed(1e-9, 1.0, 0.05), None);
+}
+
+#[test]
+fn accelerated_intervals_are_those_of_scipy() {
+    let fixtures: Value =
+        serde_json::from_str(include_str!("fixtures/bootstrap.json")).expect("fixtures");
+    for case in cases(&fixtures, "cases") {
+        let resampled = Resampled {
+            value: case["value"].as_f64().expect("a number"),
+            bootstrap: numbers(&case["draws"]),
+            jackknife: numbers(&case["jackknife"]),
+            half_sample: Vec::new(),
+        };
+        for interval in case["intervals"].as_array().expect("intervals") {
+            let [level, low, high] = numbers(interval)[..] else { panic!("{interval}") };
+            let ours = resampled.interval(level).expect("draws");
+            for (ours, theirs) in [(ours.0, low), (ours.1, high)] {
+                assert!((ours - theirs).abs() <= 1e-9 * theirs.abs(), "{ours} for {theirs}");
+            }
+        }
+    }
 }

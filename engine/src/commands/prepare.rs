@@ -139,7 +139,7 @@ pub fn further(
 /// # Errors
 /// Returns the exit code if there is an error.
 pub fn load(path: &Path, sets: &[String]) -> Result<(Pipeline, Vec<Diagnostic>), Stop> {
-    let loaded = load_further(path, sets, &Results::new())?;
+    let loaded = load_further(path, sets, &Results::default())?;
     if !logging::is_quiet() {
         tell(&loaded.0.source, &loaded.1);
     }

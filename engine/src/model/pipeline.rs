@@ -146,6 +146,8 @@ pub struct ReportSpec {
     pub columns: Vec<String>,
     /// True to compare rows by signed ranks, false by Student's t.
     pub wilcoxon: bool,
+    /// True to show no intervals over seeds.
+    pub only_recordings: bool,
     /// The figures.
     pub figures: Vec<FigureSpec>,
     /// True if the report plays no clips, although they are files.

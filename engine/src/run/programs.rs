@@ -63,7 +63,7 @@ impl ops::Programs for Programs {
                 OpError::failure(format!("cannot write `{}`: {fault}", path.display()))
             })?;
         }
-        let files = watched(program)?;
+        let files = watched(program, cancel)?;
         let words = scratch.words(program);
         let name = words.first().map_or("", String::as_str);
         let (log, start_of_log) = self.open_log().map_err(|fault| {
@@ -168,10 +168,11 @@ impl Programs {
 
 /// The files that decide the work of a program. The program reads them itself, so they must not
 /// change from before it starts until it has ended.
-fn watched(program: &Program<'_>) -> Result<Vec<(String, Watched)>, OpError> {
+fn watched(program: &Program<'_>, cancel: &dyn Cancel) -> Result<Vec<(String, Watched)>, OpError> {
     let watch = |file: &FileEntry| {
         let place = file.path.display().to_string();
-        match Watched::open(&file.path, &file.digest) {
+        match Watched::open(&file.path, &file.digest, &|| cancel.is_cancelled()) {
+            Err(Unread::Stopped) => Err(OpError::cancelled()),
             Ok(watched) => Ok((place, watched)),
             Err(why) => Err(unread(&place, &why)),
         }

@@ -53,6 +53,7 @@ impl Ended {
                 objective: pipeline.variants.search.as_ref().map(|it| it.objective.clone()),
                 resource: pipeline.variants.search.as_ref().and_then(|it| it.resource.clone()),
             }),
+            only_recordings: pipeline.report.only_recordings,
             figures: pipeline.report.figures.iter().map(|figure| figure.record(pipeline)).collect(),
             audio: !pipeline.report.mute,
             only: !plan.wanted.iter().all(|wanted| *wanted),

@@ -3,6 +3,7 @@
 use crate::{model::Pipeline, spec::Results};
 use cache::{
     Kind, Record, Store,
+    metric::Score,
     record::{StepRecord, StepStatus},
 };
 use std::collections::HashMap;
@@ -10,24 +11,26 @@ use std::collections::HashMap;
 /// The objective at each point: the mean over the seeds that have a score, none where no seed has
 /// one.
 pub fn results(pipeline: &Pipeline, record: &Record, store: &Store) -> Results {
-    let Some(search) = &pipeline.variants.search else { return Results::new() };
-    let points = search.points.iter().map(|(labels, steps)| {
+    let mut results = Results::default();
+    let Some(search) = &pipeline.variants.search else { return results };
+    for (labels, steps) in &search.points {
         let of_step = |step: &usize| score(&record.steps[*step], &search.metric, store);
-        let scores: Vec<f64> = steps.iter().filter_map(of_step).collect();
-        let mean = scores.iter().sum::<f64>() / scores.len() as f64;
-        (labels.clone(), (!scores.is_empty()).then_some(mean))
-    });
-    points.collect()
+        let scores: Vec<Score> = steps.iter().filter_map(of_step).collect();
+        let mean = scores.iter().map(|score| score.value).sum::<f64>() / scores.len() as f64;
+        let direction = scores.iter().find_map(|score| score.metric.direction);
+        results.direction = results.direction.or(direction);
+        results.points.insert(labels.clone(), (!scores.is_empty()).then_some(mean));
+    }
+    results
 }
 
 /// The score of a step; none where the step failed or the score is not defined.
-fn score(step: &StepRecord, metric: &str, store: &Store) -> Option<f64> {
+fn score(step: &StepRecord, metric: &str, store: &Store) -> Option<Score> {
     let (port, _) = step.shapes.iter().find(|(_, shape)| shape.kind == Kind::Scores)?;
     // An artifact that cannot be read is reported when the report reads it.
     let artifact = store.get(step.outputs.get(port)?).ok()?;
-    let table = artifact.as_table()?;
-    let at = table.text("metric")?.iter().position(|name| name == metric)?;
-    table.reals("value")?.get(at).copied().filter(|value| value.is_finite())
+    let scores = cache::metric::scores(artifact.as_table()?, ops::known_metric).ok()?;
+    scores.into_iter().find(|it| it.metric.name == metric).filter(|it| it.value.is_finite())
 }
 
 /// The steps that ran in the batches of a search, so that the last batch does not report them as

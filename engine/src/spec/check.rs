@@ -133,6 +133,8 @@ fn with_article(kind: Kind) -> &'static str {
         Kind::Findings => "findings",
         Kind::Agreement => "an agreement",
         Kind::Census => "a census",
+        Kind::Resamples => "resamples",
+        Kind::Confounds => "confounds",
     }
 }
 

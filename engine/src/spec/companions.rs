@@ -9,20 +9,30 @@ use super::{
     outline::Outline,
     sweep::Steps,
 };
-use ops::Entry;
+use cache::Kind;
+use ops::{Companion, Entry};
 
 /// The name of the companion of a step.
 pub fn beside(step: &str) -> String {
     format!("{step}_companions")
 }
 
-/// Adds a companion for each step that a row of the report shows, if the report asks for
-/// companions.
+/// The name of the step that resamples the recordings of a step's clips.
+fn over(step: &str) -> String {
+    format!("{step}_recordings")
+}
+
+/// Adds companions for each step that a row of the report shows: that with baselines if
+/// the report asks for companions, and that over recordings unless only seeds are asked for.
 pub fn add(outline: &mut Outline, table: &'static [Entry]) {
     let Some(Value::Map(report)) = outline.report.as_ref().map(|node| &node.value) else { return };
     let entry = |name: &str| report.iter().find(|(key, _)| key.name == name).map(|(_, node)| node);
     let asked = entry("companions").is_some_and(|node| matches!(node.value, Value::Bool(true)));
-    let Some(op) = table.iter().find(|entry| entry.companion).filter(|_| asked) else { return };
+    let resampled = entry("uncertainty").and_then(Node::text) != Some("seeds");
+    let find = |kind| table.iter().find(|entry| entry.companion == Some(kind));
+    let mut companions: Vec<(&Entry, fn(&str) -> String)> = Vec::new();
+    companions.extend(find(Companion::Baselines).filter(|_| asked).map(|it| (it, beside as _)));
+    companions.extend(find(Companion::Recordings).filter(|_| resampled).map(|it| (it, over as _)));
     let Some(Value::List(rows)) = entry("table").map(|node| &node.value) else { return };
     let mut added = Vec::new();
     for row in rows {
@@ -31,23 +41,27 @@ pub fn add(outline: &mut Outline, table: &'static [Entry]) {
         let Some(shown) = shown.and_then(|(_, node)| node.text()) else { continue };
         let step = shown.split(['@', '.', '{']).next().unwrap_or(shown);
         let Some(step) = outline.steps.iter().find(|(key, _)| key.name == step) else { continue };
-        let name = beside(&step.0.name);
-        let known = |steps: &Steps| steps.iter().any(|(key, _)| key.name == name);
-        if !known(&added) && !known(&outline.steps) {
-            added.extend(companion(step, name.clone(), op));
+        for (op, name) in &companions {
+            let name = name(&step.0.name);
+            let known = |steps: &Steps| steps.iter().any(|(key, _)| key.name == name);
+            if !known(&added) && !known(&outline.steps) {
+                added.extend(companion(step, name.clone(), op, (&outline.steps, table)));
+            }
         }
     }
     outline.steps.extend(added);
 }
 
-/// A step of the companion's op with the inputs of another step; none if that step lacks some of
-/// them.
+/// A step of the companion's op with the inputs of another step, and with those of its parameters
+/// that it has too; none if that step lacks some of the inputs.
 fn companion(
     (key, fields): &(Key, Vec<(Key, Node)>),
     name: String,
     op: &Entry,
+    known: (&Steps, &[Entry]),
 ) -> Option<(Key, Vec<(Key, Node)>)> {
     let mut made = Vec::new();
+    let has_param = |name: &str| op.schema()["properties"].get(name).is_some();
     for (key, node) in fields {
         let node = match (key.name.as_str(), &node.value) {
             ("op", _) => Node { value: Value::Text(op.name.to_owned()), ..node.clone_bare() },
@@ -56,16 +70,46 @@ fn companion(
                 if !op.inputs.iter().all(|port| port.optional || has(port.name)) {
                     return None;
                 }
+                let makers = ports.iter().filter_map(|(_, node)| maker(node.text()?, known));
+                let makers: Vec<_> = makers.collect();
+                // Without recordings there is nothing to draw.
+                if op.companion == Some(Companion::Recordings)
+                    && !makers.iter().any(|(_, entry)| entry.groups)
+                {
+                    return None;
+                }
                 let fits = |key: &Key| op.inputs.iter().any(|port| port.name == key.name);
-                let ports = ports.iter().filter(|(key, _)| fits(key)).cloned().collect();
-                Node { value: Value::Map(ports), ..node.clone_bare() }
+                let mut own: Vec<_> = ports.iter().filter(|(key, _)| fits(key)).cloned().collect();
+                let clips = op.inputs.iter().filter(|it| it.kinds == [Kind::Clips]);
+                for port in clips.filter(|port| !has(port.name)) {
+                    let made = makers.iter().find_map(|(step, entry)| {
+                        let own = entry.outputs.iter().find(|it| it.kinds == [Kind::Clips])?;
+                        Some(format!("{step}.{}", own.name))
+                    });
+                    let named = Key { name: port.name.to_owned(), ..key.clone() };
+                    own.extend(made.map(|made| {
+                        (named, Node { value: Value::Text(made), ..node.clone_bare() })
+                    }));
+                }
+                Node { value: Value::Map(own), ..node.clone_bare() }
             }
             ("in", _) => return None,
-            ("for" | "seed", _) => node.clone(),
+            ("for", _) => node.clone(),
+            ("seed", _) if op.seeded => node.clone(),
+            (name, _) if has_param(name) => node.clone(),
             _ => continue,
         };
         made.push((key.clone(), node));
     }
     let key = Key { name, span: key.span.clone(), origin: key.origin.clone() };
     made.iter().any(|(key, _)| key.name == "in").then_some((key, made))
+}
+
+/// The step of an output, as it is written, with its op: `clips` for `clips.labels`.
+fn maker<'t>(output: &str, (steps, table): (&Steps, &'t [Entry])) -> Option<(String, &'t Entry)> {
+    let step = output.split('.').next().filter(|step| !step.contains('{'))?;
+    let base = step.split('@').next()?;
+    let (_, fields) = steps.iter().find(|(key, _)| key.name == base)?;
+    let op = fields.iter().find(|(key, _)| key.name == "op")?.1.text()?;
+    Some((step.to_owned(), table.iter().find(|entry| entry.name == op)?))
 }

@@ -34,7 +34,7 @@ pub fn load(
     text: String,
     overrides: &[Override],
 ) -> Result<(Pipeline, Vec<Diagnostic>), Diagnostics> {
-    load_searched(path, text, overrides, &Results::new())
+    load_searched(path, text, overrides, &Results::default())
 }
 
 /// Loads a pipeline with the known results that choose further points of a sweep.
@@ -61,7 +61,7 @@ pub fn load_with(
     table: &'static [Entry],
     env: fn(&str) -> Option<String>,
 ) -> Result<(Pipeline, Vec<Diagnostic>), Diagnostics> {
-    read_all(path, text, overrides, table, env, &Results::new())
+    read_all(path, text, overrides, table, env, &Results::default())
 }
 
 fn read_all(

@@ -18,7 +18,7 @@ use crate::{
         suggest,
     },
 };
-use cache::{Kind, record::Published};
+use cache::{Kind, metric::Direction, record::Published};
 use std::collections::BTreeMap;
 
 /// The keys of `report:` and their documentation.
@@ -31,6 +31,11 @@ pub const REPORT_KEYS: &[(&str, &str)] = &[
     (
         "companions",
         "`true` adds the stability of the clusters over seeds, and baselines: a Gaussian null reference and shuffled features.",
+    ),
+    (
+        "uncertainty",
+        "What numbers have intervals over: `seeds`, `recordings`, or `both`, the default; recordings where the labels \
+         name them.",
     ),
     ("figures", "Figures, in this order."),
     ("audio", "Whether a click on a clip plays it, where it is a file; true if not given."),
@@ -83,6 +88,10 @@ pub fn read(
             }
             // The companion steps were added before.
             "companions" => drop(choice(cx, vars, &key, &node, &["false", "true"])),
+            "uncertainty" => {
+                let choices = ["both", "recordings", "seeds"];
+                report.only_recordings = choice(cx, vars, &key, &node, &choices) == Some(1);
+            }
             "figures" => report.figures = figures::read(cx, vars, &key, &node, drafts),
             "audio" => report.mute = !heard(cx, vars, &key, &node),
             _ => cx.push(unknown(&key, "`report` has no entry", REPORT_KEYS)),
@@ -288,6 +297,23 @@ pub fn objective(cx: &mut Context, drafts: &[Draft], varied: &Varied<'_>) -> Opt
     if let Some(fault) = unknown {
         cx.push(fault.at(node, "unknown"));
         return None;
+    }
+    let measures = names.step(at).entry.map_or(&[][..], |entry| entry.metrics);
+    let own = measures.iter().find(|measure| measure.name == search.metric);
+    let own = own.and_then(|measure| measure.direction).or(search.scored);
+    if let (Some(written), Some(own)) = (search.direction, own)
+        && written != own
+    {
+        let [written, own] = [written, own].map(|direction| match direction {
+            Direction::Maximize => ["maximizes", "greater"],
+            Direction::Minimize => ["minimizes", "smaller"],
+        });
+        let message = format!(
+            "the objective {} `{step}.{}`, of which {} values are better",
+            written[0], search.metric, own[1]
+        );
+        let help = "without `direction` the search looks for the better values";
+        cx.push(Diagnostic::warning("spec::direction", message).at(node, "this metric").help(help));
     }
     let points = varied.steps_at_points(&names.step(at).base);
     let objective = format!("{step}.{}", search.metric);

@@ -60,7 +60,12 @@ fn irmas_is_read_from_a_folder_and_from_its_archive() {
     packed(&study.path("corpus"), &study.path("corpus.zip"));
     fs::remove_dir_all(study.path("corpus")).expect("a folder");
     let set = ["--set", "data=corpus.zip"];
-    assert_eq!(study.ran_with(&set), ["clips", "mel"], "the same sound gives the same features");
+    let ran = study.ran_with(&set);
+    assert_eq!(
+        ran,
+        ["clips", "mel", "scores_recordings"],
+        "the same sound gives the same features"
+    );
     assert_eq!(study.ran_with(&set), [""; 0]);
     assert_eq!(study.read("runs/small/latest/results.csv"), results);
 }
@@ -93,13 +98,18 @@ fn a_list_of_files() {
         }
     }
     study.write("lists/all.csv", &list);
-    assert_eq!(study.ran().len(), 6);
+    assert_eq!(study.ran().len(), 7);
     let folder = tones::three();
     folder.ran();
     let numbers = |study: &Study| study.read("runs/small/latest/results.csv");
     assert_eq!(numbers(&study), numbers(&folder), "the same recordings, however they are named");
     study.write("lists/all.csv", list.replace("take 3", "take 4"));
-    assert_eq!(study.ran(), ["clips", "scores"], "only the groups of the labels changed");
+    let ran = study.ran();
+    assert_eq!(
+        ran,
+        ["clips", "scores", "scores_recordings"],
+        "only the groups of the labels changed"
+    );
 }
 
 #[test]

@@ -51,6 +51,7 @@ pub struct Manifest {
 impl Op for Manifest {
     const NAME: &'static str = "manifest";
     const VERSION: u32 = 2;
+    const GROUPS: bool = true;
     const INPUTS: &'static [Port] = &[];
     const OUTPUTS: &'static [Port] = OUTPUTS;
 
@@ -121,7 +122,7 @@ impl Op for Manifest {
         };
         let read = |candidate: &Candidate, bytes: &mut Vec<u8>| {
             let file = file_of(&candidate.clip_id).expect("a candidate was found by this name");
-            clips::hold(file, bytes)
+            clips::hold(file, bytes, cx.cancel)
         };
         let collection = clips::collect(candidates.collect(), read, rules, cx)?;
         Ok(collection.outputs(Artifact::table(Kind::Clips, collection.table())))

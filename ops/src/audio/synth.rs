@@ -67,6 +67,7 @@ fn forty() -> u32 {
 impl Op for Synth {
     const NAME: &'static str = "synth";
     const VERSION: u32 = 1;
+    const GROUPS: bool = true;
     const INPUTS: &'static [Port] = &[];
     const OUTPUTS: &'static [Port] = super::clips::OUTPUTS;
     const SEEDED: bool = true;

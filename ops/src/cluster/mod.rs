@@ -1,12 +1,20 @@
 //! Clustering: from vectors to groups.
 
 pub mod agglomerative;
+pub mod dbscan;
+pub mod gaussian_mixture;
+pub mod hdbscan;
 pub mod kmeans;
+pub mod spectral;
 
-use crate::op::{
-    AnyOp, Op,
-    entry::{changed, schema_of},
+use crate::{
+    math::contingency::by_first_appearance,
+    op::{
+        AnyOp, Op,
+        entry::{changed, schema_of},
+    },
 };
+use cache::{Artifact, Kind, Table};
 
 /// The metadata field of labels and layouts with their method: op, version and parameters.
 pub const MADE_BY: &str = "made_by";
@@ -17,6 +25,23 @@ pub const MADE_BY: &str = "made_by";
 pub(crate) fn made_by<O: Op>(op: &O) -> serde_json::Value {
     let params = changed(schema_of::<O>(), op.params());
     serde_json::json!({ "op": O::NAME, "version": O::VERSION, "params": params })
+}
+
+/// Labels with −1 for noise; clusters are numbered by the first clip they hold.
+fn with_noise(ids: &[String], labels: &[Option<usize>]) -> Artifact {
+    let found: Vec<usize> = labels.iter().flatten().copied().collect();
+    let mut numbers = by_first_appearance(&found).0.into_iter();
+    let mut number =
+        |label: &Option<usize>| label.and_then(|_| numbers.next()).map_or(-1, i64::from);
+    let table = Table::new()
+        .with_text("clip_id", ids.iter().cloned())
+        .with_ints("label", labels.iter().map(&mut number).collect());
+    let artifact = Artifact::table(Kind::Labels, table);
+    let artifact = artifact.with_meta("noise", labels.len() - found.len());
+    match found.is_empty() {
+        true => artifact.with_meta("warning", "every clip is noise: there are no clusters"),
+        false => artifact,
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 pub mod autoencoder;
 pub mod beta_vae;
 mod layout;
+pub mod onnx;
 pub mod pca;
 pub mod reconstruction;
 pub mod tsne;

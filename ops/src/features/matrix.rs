@@ -66,6 +66,7 @@ pub struct Matrix {
 impl Op for Matrix {
     const NAME: &'static str = "matrix";
     const VERSION: u32 = 2;
+    const GROUPS: bool = true;
     const INPUTS: &'static [Port] = &[];
     const OUTPUTS: &'static [Port] = &[
         Port::new("features", &[Kind::Matrix], "the numbers of each row"),

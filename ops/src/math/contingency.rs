@@ -67,6 +67,29 @@ impl Contingency {
         }
     }
 
+    /// The counts of pairs (class, cluster), each pair once and sorted. Classes and clusters are
+    /// numbered anew, so that none is empty.
+    pub fn of_counts(counted: impl Iterator<Item = (u32, u32, u64)>) -> Self {
+        let counted: Vec<_> = counted.filter(|cell| cell.2 > 0).collect();
+        let classes: Vec<u32> = counted.iter().map(|cell| cell.0).collect();
+        let clusters: Vec<u32> = counted.iter().map(|cell| cell.1).collect();
+        let (classes, n_classes) = by_first_appearance(&classes);
+        let (clusters, n_clusters) = by_first_appearance(&clusters);
+        let mut whole = Self {
+            n: 0,
+            cells: Vec::with_capacity(counted.len()),
+            classes: vec![0; n_classes.len()],
+            clusters: vec![0; n_clusters.len()],
+        };
+        for ((class, cluster), (.., count)) in classes.into_iter().zip(clusters).zip(counted) {
+            whole.n += count;
+            whole.classes[class as usize] += count;
+            whole.clusters[cluster as usize] += count;
+            whole.cells.push((class, cluster, count));
+        }
+        whole
+    }
+
     /// The number of classes.
     pub fn n_classes(&self) -> usize {
         self.classes.len()

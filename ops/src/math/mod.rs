@@ -4,16 +4,22 @@
 mod vectors;
 
 pub mod assignment;
+pub mod bootstrap;
 pub mod contingency;
 pub mod dct;
 pub mod decibel;
+pub mod density;
 pub mod dispersion;
+pub mod folds;
 pub mod fuzzy;
 pub mod kmeans;
 pub mod layout;
 pub mod linkage;
+pub mod logistic;
+#[allow(unsafe_code)]
 pub mod matmul;
 pub mod mel;
+pub mod mixture;
 pub mod near_duplicates;
 pub mod neighbors;
 pub mod numpy;
@@ -30,6 +36,7 @@ pub mod scale;
 pub mod shuffle;
 pub mod silhouette;
 pub mod spectral;
+pub mod spectral_embedding;
 pub mod stft;
 pub mod symmetric;
 pub mod tsne;

@@ -25,6 +25,12 @@ pub enum Purpose {
     Layout = 7,
     /// Null models and resampling.
     Null = 8,
+    /// Resampled recordings; index: twice the draw, and one more for a draw of half of them.
+    Bootstrap = 9,
+    /// The assignment of recordings to folds.
+    Folds = 10,
+    /// Starting values of a mixture; index: the restart.
+    Mixture = 11,
     /// The points of a sweep; index: the point.
     Sweep = 20,
 }

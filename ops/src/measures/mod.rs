@@ -1,9 +1,11 @@
 //! The metrics of clusters. A metric is a [`Measure`] in a file of this module and a line in
 //! [`MEASURES`]; names, columns, published values, objectives and figures follow from it.
 
+pub(crate) mod criteria;
 mod entropies;
 mod geometry;
 mod pairs;
+pub(crate) mod probes;
 mod purity;
 mod sizes;
 

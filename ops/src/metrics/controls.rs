@@ -2,11 +2,12 @@
 
 use crate::math::shuffle;
 use crate::measures::Judged;
+use crate::memory::{Features, whole};
 use crate::metrics::{
     gaussian_reference::{MOST_FEATURES, Method, cloud, points},
     metrics::{CLUSTERED, SCORES, truth_of},
 };
-use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
+use crate::{Companion, Ctx, Inputs, Op, OpError, Outputs, Port};
 use cache::{
     Kind, Shape,
     metric::{Metric, Score, artifact},
@@ -44,7 +45,7 @@ impl Op for Controls {
     const NAME: &'static str = "controls";
     const VERSION: u32 = 2;
     const SEEDED: bool = true;
-    const COMPANION: bool = true;
+    const COMPANION: Option<Companion> = Some(Companion::Baselines);
     const INPUTS: &'static [Port] = &[
         CLUSTERED,
         Port::new("clusters", &[Kind::Labels], "The clusters."),
@@ -54,6 +55,13 @@ impl Op for Controls {
 
     fn check(&self, _inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError> {
         Ok(vec![Shape::of(Kind::Scores)])
+    }
+
+    fn memory(&self, inputs: &[Option<Shape>]) -> Option<u64> {
+        let x = Features::of(inputs)?;
+        // The drawn points, the same as the input of the method, and the method or the scoring. The
+        // method is known only from the clusters; it ran in its own memory before.
+        whole(3.0 * x.bytes + x.bytes.max(x.scoring()))
     }
 
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
@@ -70,8 +78,8 @@ impl Op for Controls {
         let mut found = Vec::new();
         let mut rate = |name: &str, x: &[f32], method: &Method, truth| {
             cx.stop_if_cancelled()?;
-            let labels = method.cut(&points(ids, width, x.to_vec()), cx)?;
-            found.extend(scores(name, x, width, &labels, truth));
+            let cut = method.cut(&points(ids, width, x.to_vec()), cx)?;
+            found.extend(scores(name, x, width, &cut, truth));
             Ok::<_, OpError>(())
         };
         if width <= MOST_FEATURES {
@@ -107,10 +115,10 @@ fn scores(
     name: &str,
     x: &[f32],
     width: usize,
-    labels: &[u32],
+    (labels, noise): &(Vec<u32>, usize),
     truth: Option<&[u32]>,
 ) -> Vec<Score> {
-    let mut scores = Judged::new(x, width, labels, truth, 0).scores();
+    let mut scores = Judged::new(x, width, labels, truth, *noise).scores();
     scores.retain(|score| score.metric.is_shown);
     for Score { metric, .. } in &mut scores {
         metric.name = format!("{name}.{}", metric.name).into();

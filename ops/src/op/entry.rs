@@ -1,6 +1,6 @@
 //! An op as a line of the table of ops, and its interface independent of its type.
 
-use super::{Ctx, Determinism, Inputs, Op, OpError, Outputs, Port, Source};
+use super::{Companion, Ctx, Determinism, Inputs, Op, OpError, Outputs, Port, Source};
 use crate::measures::Measure;
 use cache::Shape;
 use serde_json::Value;
@@ -28,8 +28,10 @@ pub struct Entry {
     pub progressive: &'static [&'static str],
     /// True if each row of its output follows from one row of its input.
     pub row_wise: bool,
-    /// True if it compares clusters with chance and with other choices.
-    pub companion: bool,
+    /// The reports for which it is added beside each of their rows.
+    pub companion: Option<Companion>,
+    /// True if its labels may name the recording of each clip.
+    pub groups: bool,
     /// The metrics that its scores can have.
     pub metrics: &'static [Measure],
     /// True if the parameters define the ports, so that none are listed here.
@@ -145,6 +147,7 @@ pub const fn op<O: Op>() -> Entry {
         progressive: O::PROGRESSIVE,
         row_wise: O::ROW_WISE,
         companion: O::COMPANION,
+        groups: O::GROUPS,
         metrics: O::METRICS,
         open: O::DYNAMIC_PORTS,
         schema: schema_of::<O>,

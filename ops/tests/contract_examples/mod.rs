@@ -112,7 +112,9 @@ fn params(entry: &Entry, folder: &Path) -> (Map<String, Value>, Vec<FileEntry>) 
     let sources = parse(entry, &params).sources();
     // A word that may name a file need not: as a rule it is the program.
     for source in sources.iter().filter(|it| !matches!(it.select, Select::Mentioned)) {
-        let (path, own) = written(folder, &source.select);
+        let example = schema["properties"][source.param].pointer("/examples/0");
+        let named = example.and_then(Value::as_str).unwrap_or("features.csv");
+        let (path, own) = written(folder, &source.select, named);
         params.insert(source.param.to_owned(), json!(path));
         files.extend(own);
     }
@@ -134,8 +136,12 @@ fn some_value(root: &Value, property: &Value) -> Value {
     }
 }
 
-/// Writes what a source reads; its path, and the files as the engine would list them.
-fn written(folder: &Path, select: &Select) -> (String, Vec<FileEntry>) {
+/// A network that takes rows of any width.
+const NETWORK: &[u8] = include_bytes!("../fixtures/onnx/any.onnx");
+
+/// Writes what a source reads; its path, and the files as the engine would list them. A single file is
+/// of the kind of `named`.
+fn written(folder: &Path, select: &Select, named: &str) -> (String, Vec<FileEntry>) {
     let (path, names) = match select {
         Select::Tree(_) => {
             let folder = folder.join("clips");
@@ -150,6 +156,11 @@ fn written(folder: &Path, select: &Select) -> (String, Vec<FileEntry>) {
             fs::write(&path, text).expect("a file");
             names.push("list.csv".to_owned());
             (path, names)
+        }
+        Select::File if named.ends_with(".onnx") => {
+            let path = folder.join(named);
+            fs::write(&path, NETWORK).expect("a file");
+            (path, vec![named.to_owned()])
         }
         Select::File | Select::Mentioned => {
             let path = folder.join("features.csv");

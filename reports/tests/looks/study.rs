@@ -40,6 +40,7 @@ impl Study {
             columns: Vec::new(),
             figures: Vec::new(),
             only: false,
+            only_recordings: false,
             audio: true,
             steps: Vec::new(),
             warnings: Vec::new(),

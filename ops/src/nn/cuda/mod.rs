@@ -13,9 +13,13 @@
 //! patches on the fly. Every sum has a fixed order and nothing is added atomically, so that the same
 //! GPU gives the same bits in every run.
 
+#[allow(unsafe_code)]
 pub mod device;
+#[allow(unsafe_code)]
 pub mod driver;
+#[allow(unsafe_code)]
 pub mod net;
+#[allow(unsafe_code)]
 pub mod nvrtc;
 pub mod parity;
 pub mod plan;

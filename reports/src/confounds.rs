@@ -1,0 +1,105 @@
+//! Columns beside the class that explain the clusters.
+
+use crate::{
+    document::{Block, Cell, Column, Row, Table, Text},
+    scores::ScoredRow,
+};
+use cache::Artifact;
+
+/// The adjusted Rand index from which two columns are almost one partition.
+const ALMOST_ONE: f64 = 0.8;
+
+/// The agreement of clusters and of the class with a column.
+struct Confound {
+    column: String,
+    ami: f64,
+    ari: f64,
+    label_ari: f64,
+    label_ami: f64,
+}
+
+/// The table of columns, and which of them explain the clusters as well as the class does.
+pub fn blocks(rows: &[ScoredRow], confounding: &[Option<Artifact>]) -> Vec<Block> {
+    let found: Vec<(&ScoredRow, Vec<Confound>)> = rows
+        .iter()
+        .zip(confounding)
+        .filter_map(|(row, artifact)| Some((row, read(artifact.as_ref()?)?)))
+        .filter(|(_, confounds)| confounds.len() > 1)
+        .collect();
+    let mut columns: Vec<&str> = Vec::new();
+    for confound in found.iter().flat_map(|(_, confounds)| confounds) {
+        if !columns.contains(&confound.column.as_str()) {
+            columns.push(&confound.column);
+        }
+    }
+    if columns.is_empty() {
+        return Vec::new();
+    }
+    let title = |column: &&str| match *column {
+        "label" => Column::number("the class"),
+        column => Column::number(column),
+    };
+    let mut made = Table { columns: vec![Column::text("AMI of clusters and")], rows: Vec::new() };
+    made.columns.extend(columns.iter().map(title));
+    let line = |name: Text, confounds: &[Confound], of: fn(&Confound) -> f64| {
+        let cells = columns.iter().map(|column| {
+            let value = confounds.iter().find(|it| it.column == *column).map(of);
+            let text = value.map_or_else(|| "–".to_owned(), |it| format!("{it:.3}"));
+            Cell { text: text.into(), value, id: None }
+        });
+        Row::new(std::iter::once(name.into()).chain(cells).collect())
+    };
+    made.rows.extend(
+        found.iter().map(|(row, confounds)| line(row.title.clone().into(), confounds, |it| it.ami)),
+    );
+    let first = &found[0].1;
+    made.rows.push(line(Text::new().emphasis("The class itself"), first, |it| it.label_ami));
+    let mut said: Vec<Text> = Vec::new();
+    for confound in first.iter().filter(|it| it.column != "label" && it.label_ari >= ALMOST_ONE) {
+        said.push(
+            Text::new().plain("The class and ").code(confound.column.clone()).plain(format!(
+                " are almost one partition (ARI {:.3}): agreement with one is agreement with the other.",
+                confound.label_ari
+            )),
+        );
+    }
+    for (row, confounds) in &found {
+        let class = &confounds[0];
+        let best = confounds[1..].iter().max_by(|a, b| a.ami.total_cmp(&b.ami));
+        if let Some(best) = best.filter(|it| it.ami >= class.ami) {
+            said.push(
+                Text::new().plain(format!("{}: ", row.title)).code(best.column.clone()).plain(
+                    format!(
+                        " explains the clusters as well as the class does (AMI {:.3} beside {:.3}; ARI {:.3} beside {:.3}), \
+                         so agreement with the class may be agreement with that column.",
+                        best.ami, class.ami, best.ari, class.ari
+                    ),
+                ),
+            );
+        }
+    }
+    let legend = "The same clusters against every other column that is known of the clips, by the adjusted mutual \
+                  information, which 0 expects by chance for any number of values.";
+    let mut blocks = vec![Block::Table(made), Block::Paragraph(legend.into())];
+    if !said.is_empty() {
+        blocks.push(Block::List(said));
+    }
+    blocks
+}
+
+/// The rows of an artifact; the first is the class.
+fn read(artifact: &Artifact) -> Option<Vec<Confound>> {
+    let table = artifact.as_table()?;
+    let names = table.text("column")?;
+    let [ari, ami, label_ari, label_ami] =
+        ["ari", "ami", "label_ari", "label_ami"].map(|name| table.reals(name));
+    let (ari, ami, label_ari, label_ami) = (ari?, ami?, label_ari?, label_ami?);
+    let confound = |(at, column): (usize, &String)| Confound {
+        column: column.clone(),
+        ami: ami[at],
+        ari: ari[at],
+        label_ari: label_ari[at],
+        label_ami: label_ami[at],
+    };
+    Some(names.iter().enumerate().map(confound).collect())
+}
