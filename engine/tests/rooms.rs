@@ -104,7 +104,9 @@ fn exports(lib: &str) -> BTreeMap<String, String> {
         let list = rest.rsplit_once("::").map_or(rest, |(_, last)| last);
         for name in list.trim_matches(['{', '}', ' ', '\n']).split(',') {
             let name = name.rsplit(" as ").next().unwrap_or(name).trim();
-            found.insert(name.to_owned(), room.to_owned());
+            if !name.is_empty() {
+                found.insert(name.to_owned(), room.to_owned());
+            }
         }
     }
     found
