@@ -57,7 +57,7 @@ fn rows_made_apart_are_rows_made_together() {
         let op = example.op(entry);
         let all = example.inputs[0].1.clone();
         let made = |rows: &[usize]| {
-            let outputs = run(&*op, &[(port, part(&all, rows))], &[], 0);
+            let outputs = run(&*op, &[(port, part(&all, rows))], &example.files, 0);
             only(outputs.unwrap_or_else(|error| panic!("{}: {error}", entry.name)))
         };
         let config = Config { cases: 24, failure_persistence: None, ..Config::default() };
