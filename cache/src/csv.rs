@@ -122,7 +122,8 @@ impl CsvTable {
         Cells { values: Values::Text(cells), missing }
     }
 
-    /// A column as real numbers; NaN in cells without a value.
+    /// A column as real numbers, NaN in cells without a value; as whole numbers if all are such and
+    /// some exceed what double precision can tell apart.
     ///
     /// # Errors
     /// The end of a sentence about the file: the cells that are not numbers.
@@ -140,6 +141,13 @@ impl CsvTable {
             }
         }
         let Some((row, cell)) = faults.first() else {
+            const EXACT: f64 = (1_u64 << 53) as f64;
+            if values.iter().any(|value: &f64| value.abs() >= EXACT) {
+                let whole = (0..self.rows()).map(|row| self.cell(row, column).parse());
+                if let Ok(whole) = whole.collect() {
+                    return Ok(Cells { values: Values::Whole(whole), missing });
+                }
+            }
             return Ok(Cells { values: Values::Real(values), missing });
         };
         let more = match faults.len() - 1 {

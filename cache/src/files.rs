@@ -3,6 +3,7 @@
 
 use crate::{Digest, file_version::FileVersion, regular};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use std::{
     collections::HashMap,
     ffi::OsStr,
@@ -18,7 +19,7 @@ use std::{
 };
 
 /// A file outside the store.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileEntry {
     /// The name below the source, with `/` between folders: the same on every machine.
     pub name: String,
@@ -131,6 +132,12 @@ impl FileIndex {
                 self.learned.store(true, Ordering::Relaxed);
             }
         }
+    }
+
+    /// True if the content of a file was read from this version of it.
+    pub fn holds(&self, file: &FileEntry, version: &FileVersion) -> bool {
+        let known = self.known.read().expect(NO_PANIC);
+        known.get(&file.path).is_some_and(|known| *known == (*version, file.digest))
     }
 
     /// Where files lay that are still the version that was read, by content.

@@ -2,6 +2,8 @@
 //!
 //! This crate knows nothing of ops, YAML or the DAG.
 
+#![forbid(unsafe_code)]
+
 pub mod artifact;
 pub mod checkpoint;
 pub mod csv;

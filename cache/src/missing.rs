@@ -22,6 +22,14 @@ pub fn is_missing(cell: &str) -> bool {
     MISSING.contains(&cell.trim())
 }
 
+/// The label of a clip that a clusterer put into no cluster, as scikit-learn writes it.
+pub const NOISE: &str = "-1";
+
+/// True if the name of a cluster means noise, that is no cluster.
+pub fn is_noise(cluster: &str) -> bool {
+    cluster == NOISE || cluster.trim().is_empty()
+}
+
 /// The group of each clip: its own name where none is given. `None` if no clip has one.
 pub fn groups(ids: &[String], groups: &[String]) -> Option<Vec<String>> {
     if groups.iter().all(|group| is_missing(group)) {

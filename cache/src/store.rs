@@ -71,10 +71,17 @@ pub struct Object {
     /// trusted without reading it; any other is read once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<FileVersion>,
-    /// The warning of its op, from `warning` in its metadata, so that a cache hit repeats the
-    /// warning.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub warning: Option<String>,
+    /// The warning of its op in lines of earlier versions, which kept it here; now it is one of
+    /// [`Finished::warnings`].
+    #[serde(default, skip_serializing)]
+    warning: Option<String>,
+}
+
+impl Object {
+    /// An object whose file nobody has verified.
+    pub fn new(digest: Digest, shape: Shape, bytes: u64) -> Self {
+        Self { digest, shape, bytes, seen: None, warning: None }
+    }
 }
 
 /// A finished step: a line of the journal.
@@ -88,9 +95,18 @@ pub struct Finished {
     pub outputs: BTreeMap<String, Object>,
     /// The durations.
     pub times: Times,
-    /// The warnings of its op; a cache hit repeats them.
+    /// The warnings of its op, in a fixed order. A cache hit repeats them: see
+    /// [`Finished::all_warnings`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+}
+
+impl Finished {
+    /// The warnings of its op, wherever its line of the journal has them.
+    pub fn all_warnings(&self) -> impl Iterator<Item = &String> {
+        let earlier = self.outputs.values().filter_map(|object| object.warning.as_ref());
+        self.warnings.iter().chain(earlier)
+    }
 }
 
 /// The durations of a step.

@@ -19,6 +19,8 @@ pub enum Unread {
     Io(io::Error),
     /// The file has other bytes than those hashed.
     Changed,
+    /// The run was stopped while the file was read.
+    Stopped,
 }
 
 /// Writes the error as the end of a sentence that begins with the name of the file.
@@ -27,6 +29,7 @@ impl fmt::Display for Unread {
         match self {
             Self::Io(fault) => write!(f, "cannot be read: {}", crate::store::plain(fault)),
             Self::Changed => f.write_str("changed while it was read"),
+            Self::Stopped => f.write_str("was not read to its end, since the run was stopped"),
         }
     }
 }
@@ -69,9 +72,16 @@ impl Hashed {
     ///
     /// # Errors
     /// When the rest cannot be read, or when the bytes have another digest.
-    pub fn finish(mut self, digest: &Digest) -> Result<(), Unread> {
+    pub fn finish(self, digest: &Digest) -> Result<(), Unread> {
+        self.finish_unless(digest, &|| false)
+    }
+
+    fn finish_unless(mut self, digest: &Digest, stop: &dyn Fn() -> bool) -> Result<(), Unread> {
         let mut piece = vec![0; 1 << 18];
         loop {
+            if stop() {
+                return Err(Unread::Stopped);
+            }
             match self.read(&mut piece) {
                 Ok(0) => break,
                 Ok(_) => {}
@@ -105,21 +115,24 @@ pub struct Watched {
 const LONGEST_WAIT: Duration = Duration::from_millis(2_100);
 
 impl Watched {
-    /// Opens a file and hashes it. If it was written just now, this waits, since another write
-    /// within the same tick of the clock would leave the same version.
+    /// Opens a file and hashes it, unless `stop` is true meanwhile. If it was written just now, this
+    /// waits, since another write within the same tick of the clock would leave the same version.
     ///
     /// # Errors
-    /// When it cannot be read, or when its bytes have another digest.
-    pub fn open(path: &Path, digest: &Digest) -> Result<Self, Unread> {
+    /// When it cannot be read, when its bytes have another digest, or when `stop` is true.
+    pub fn open(path: &Path, digest: &Digest, stop: &dyn Fn() -> bool) -> Result<Self, Unread> {
         let start = Instant::now();
         let file = regular::open(path)?;
         let version = || Ok::<_, io::Error>(FileVersion::of(&file.metadata()?));
         while !version()?.is_settled(SystemTime::now()) && start.elapsed() < LONGEST_WAIT {
+            if stop() {
+                return Err(Unread::Stopped);
+            }
             thread::sleep(Duration::from_millis(5));
         }
         let stat = version()?;
         let hashed = Hashed { file: file.try_clone()?, hasher: blake3::Hasher::new() };
-        hashed.finish(digest)?;
+        hashed.finish_unless(digest, stop)?;
         let watched = Self { path: path.to_owned(), file, stat };
         watched.check()?;
         Ok(watched)
@@ -190,6 +203,25 @@ mod tests {
     }
 
     #[test]
+    fn whoever_stops_waits_neither_for_the_clock_nor_for_the_end() {
+        let folder = folder();
+        // A time stamp in the future never settles; without the stop this would wait its whole time.
+        let path = file(&folder, "new");
+        let opened = File::options().write(true).open(&path).expect("the file");
+        opened.set_modified(SystemTime::now() + Duration::from_secs(3600)).expect("a time");
+        let digest = Digest::of(b"new");
+        assert!(matches!(Watched::open(&path, &digest, &|| true), Err(Unread::Stopped)));
+        // Stopped in the middle of a long file.
+        fs::write(&path, vec![7; 1 << 20]).expect("a file");
+        opened.set_modified(SystemTime::UNIX_EPOCH).expect("a time");
+        let asked = std::cell::Cell::new(0);
+        let stop = || asked.replace(asked.get() + 1) > 2;
+        let hashed = Hashed::open(&path).expect("a file");
+        let stopped = hashed.finish_unless(&Digest::of(&vec![7; 1 << 20]), &stop);
+        assert!(matches!(stopped, Err(Unread::Stopped)));
+    }
+
+    #[test]
     fn a_change_that_was_taken_back_shows_too() {
         let folder = folder();
         let path = file(&folder, "one");
@@ -207,12 +239,12 @@ mod tests {
             |path| fs::remove_file(path).expect("it was there"),
         ];
         for change in changes {
-            let watched = Watched::open(&path, &digest).expect("the same bytes");
+            let watched = Watched::open(&path, &digest, &|| false).expect("the same bytes");
             watched.check().expect("nothing has changed");
             change(&path);
             assert!(matches!(watched.check(), Err(Unread::Changed)));
         }
         let path = file(&folder, "two");
-        assert!(matches!(Watched::open(&path, &digest), Err(Unread::Changed)));
+        assert!(matches!(Watched::open(&path, &digest, &|| false), Err(Unread::Changed)));
     }
 }

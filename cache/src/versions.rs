@@ -4,6 +4,7 @@
 use crate::file_version::FileVersion;
 use rayon::prelude::*;
 use std::{
+    collections::BTreeSet,
     ffi::OsStr,
     fs,
     os::unix::ffi::OsStrExt,
@@ -25,7 +26,8 @@ impl Versions {
     /// The present versions of these paths. The version of a folder changes when an entry is added
     /// or removed. `None` if a path may have changed after `looked`, the time of the first lookup,
     /// or contains a line break.
-    pub fn of(paths: Vec<PathBuf>, looked: SystemTime) -> Option<Self> {
+    pub fn of(paths: BTreeSet<PathBuf>, looked: SystemTime) -> Option<Self> {
+        let paths: Vec<PathBuf> = paths.into_iter().collect();
         let seen = paths.into_par_iter().with_min_len(FEW).map(|path| {
             let stat = version(&path);
             let shows = stat.is_none_or(|stat| stat.is_settled(looked));
@@ -37,6 +39,12 @@ impl Versions {
     /// True if all paths still have their versions.
     pub fn hold(&self) -> bool {
         self.0.par_iter().with_min_len(FEW).all(|(path, seen)| version(path) == *seen)
+    }
+
+    /// The version of a path, if it is one of these and there was a file.
+    pub fn get(&self, path: &Path) -> Option<FileVersion> {
+        let at = self.0.binary_search_by(|(own, _)| own.as_path().cmp(path)).ok()?;
+        self.0[at].1
     }
 
     /// The text to save.
@@ -79,21 +87,24 @@ mod tests {
     use std::{thread, time::Duration};
 
     /// A folder with a file whose last change is long enough ago.
-    fn settled() -> (tempfile::TempDir, Vec<PathBuf>) {
+    fn settled() -> (tempfile::TempDir, BTreeSet<PathBuf>) {
         let folder = tempfile::tempdir().expect("a folder");
         let (file, absent) = (folder.path().join("a b.txt"), folder.path().join("absent"));
         fs::write(&file, "one").expect("a file");
         thread::sleep(Duration::from_millis(100));
-        let paths = vec![folder.path().to_owned(), file, absent];
+        let paths = BTreeSet::from([folder.path().to_owned(), file, absent]);
         (folder, paths)
     }
 
     #[test]
     fn what_is_kept_is_read_back_and_holds() {
-        let (_folder, paths) = settled();
+        let (folder, paths) = settled();
         let versions = Versions::of(paths, SystemTime::now()).expect("nothing is fresh");
         assert_eq!(Versions::from_text(&versions.to_text()), Some(Versions(versions.0.clone())));
         assert!(versions.hold());
+        let (folder, absent) = (folder.path(), folder.path().join("absent"));
+        assert_eq!(versions.get(&folder.join("a b.txt")).map(|version| version.size), Some(3));
+        assert_eq!((versions.get(&absent), versions.get(&folder.join("b"))), (None, None));
         assert_eq!(Versions::from_text(b"1 2 3 path\n"), None);
     }
 
@@ -123,6 +134,9 @@ mod tests {
         thread::sleep(Duration::from_millis(100));
         assert_eq!(Versions::of(paths.clone(), looked), None, "it was read before it was changed");
         assert!(Versions::of(paths, SystemTime::now()).is_some());
-        assert_eq!(Versions::of(vec![folder.path().join("a\nb")], SystemTime::now()), None);
+        assert_eq!(
+            Versions::of(BTreeSet::from([folder.path().join("a\nb")]), SystemTime::now()),
+            None
+        );
     }
 }

@@ -1,17 +1,19 @@
 //! The devices on which models run. GPUs and libraries are found by looking at files alone, so that
 //! a run of cache hits never touches CUDA.
 
+mod limits;
 #[cfg(test)]
 mod tests;
 pub mod trial;
 
-use crate::{pipeline::Pipeline, run::StepError, ui::progress::Progress};
+pub use limits::limits;
+
+use crate::model::{Pipeline, StepError};
 use ops::{Determinism, Device, ErrorKind, device::Place};
 use std::{
     env, fs,
     path::{Path, PathBuf},
     sync::OnceLock,
-    sync::atomic::{AtomicBool, Ordering},
 };
 
 /// The name of the driver's library, up to its version.
@@ -188,25 +190,6 @@ fn wheels(root: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The note on what `auto` found. It is printed once, and only if a step runs that could use a GPU.
-#[derive(Default)]
-pub struct Note {
-    text: Option<String>,
-    said: AtomicBool,
-}
-
-impl Note {
-    /// Prints the note, unless it was printed before.
-    pub fn say(&self, determinism: Determinism, progress: &dyn Progress) {
-        if let Some(text) = &self.text
-            && determinism == Determinism::Tolerant
-            && !self.said.swap(true, Ordering::Relaxed)
-        {
-            progress.say(text);
-        }
-    }
-}
-
 /// Parses a device: `auto`, `cpu`, `cuda`, or `cuda:` and a number.
 ///
 /// # Errors
@@ -269,7 +252,7 @@ pub fn place(
             Wanted::Cuda(number) => machine.cuda(number.unwrap_or(0)).unwrap_or_else(|missing| {
                 errors.push(StepError {
                     step: index,
-                    param: Some("device"),
+                    param: Some("device".into()),
                     fault: ErrorKind::Input,
                     message: format!("it asks for a GPU, but {}", missing.what),
                     help: Some(missing.help.to_owned()),
@@ -280,7 +263,7 @@ pub fn place(
         };
     }
     let text = unasked.map(|(_, why)| why);
-    pipeline.note = Note { text, said: AtomicBool::new(false) };
+    pipeline.note = text;
     if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
 

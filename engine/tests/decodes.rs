@@ -1,9 +1,11 @@
 //! How many recordings are looked into and decoded, as the steps themselves tell.
 
 use engine::{
-    run::{Options, execute, scan_sources, wanted},
+    model::Options,
+    plan::{build, scan::scan_sources},
+    run::{RunInfo, execute},
     spec::load_with,
-    ui::progress::{Progress, StepFinished},
+    ui::progress::{Level, Progress, StepFinished},
 };
 use ops::{Cancel, audio::corpus};
 use std::{collections::BTreeMap, fs, path::Path, sync::Mutex};
@@ -30,7 +32,7 @@ impl Progress for Watch {
         self.work.lock().expect("the work").insert(step, total);
     }
     fn step_finished(&self, _settled: &StepFinished<'_>) {}
-    fn say(&self, _line: &str) {}
+    fn message(&self, _level: Level, _text: &str) {}
 }
 
 struct Never;
@@ -48,10 +50,11 @@ fn work(folder: &Path) -> BTreeMap<String, u64> {
         .unwrap_or_else(|faults| panic!("{faults}"));
     let store = cache::Store::open(&folder.join("store")).expect("a store");
     let options = Options::default();
-    let all = wanted(&pipeline, &options.only);
-    let files = scan_sources(&pipeline, &all, &store).expect("files");
+    let wanted = pipeline.graph.wanted(&options.only);
+    let files = scan_sources(&pipeline, &wanted, &store).expect("files");
     let watch = Watch::default();
-    let outcome = execute(&pipeline, &files, &store, &options, &watch, &Never);
+    let plan = build(&pipeline, &files, &store, &options);
+    let outcome = execute(&plan, &RunInfo::starting("few".to_owned()), &watch, &Never);
     assert!(outcome.errors.is_empty(), "{:?}", outcome.errors);
     watch.work.into_inner().expect("the work")
 }

@@ -1,7 +1,7 @@
 //! What enters a key and what does not.
 
 use cache::{CacheKey, Digest, Shape};
-use engine::{plan::keys::key_of, spec};
+use engine::{plan::keys::with_inputs, spec};
 use ops::{Ctx, Determinism, Entry, Inputs, Op, OpError, Outputs, Port, table::op};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -50,9 +50,9 @@ static AFTER: [Entry; 1] = [op::<After>()];
 fn keys(text: &str, table: &'static [Entry], device: &str) -> Vec<(&'static Entry, CacheKey)> {
     let loaded = spec::load_with(Path::new("p.yaml"), text.to_owned(), &[], table, |_| None);
     let (pipeline, _) = loaded.unwrap_or_else(|faults| panic!("{:?}", faults.faults));
-    let key = |step: &engine::pipeline::Step| {
+    let key = |step: &engine::model::Step| {
         let inputs = step.inputs.iter().map(|it| (it.port.to_owned(), Digest::of(b"x"))).collect();
-        (step.entry, key_of(step, inputs, device))
+        (step.entry, with_inputs(step, inputs, device))
     };
     pipeline.steps.iter().map(key).collect()
 }

@@ -1,6 +1,6 @@
 //! `--set`: what it changes, and what it says when it cannot.
 
-use engine::{pipeline::Pipeline, spec::load_with, ui::diagnostic::Diagnostics};
+use engine::{model::Pipeline, spec::load_with, ui::diagnostic::Diagnostics};
 use std::path::Path;
 
 const TEXT: &str = "vars: { data: here, k: 3 }

@@ -1,8 +1,9 @@
 //! Sweeps and seeds: which steps a pipeline has for all its variants.
 
+use cache::metric::Direction;
 use engine::{
-    pipeline::{Pipeline, Step},
-    run::key_of,
+    model::{Pipeline, Step},
+    plan::keys::key_of,
     spec::{self, load_with},
     ui::diagnostic::{Diagnostic, Diagnostics},
 };
@@ -248,8 +249,20 @@ fn searched(
     more: &str,
     score: impl Fn(&[String]) -> f64,
 ) -> (Vec<Vec<String>>, Vec<Diagnostic>) {
-    let more = format!(", objective: {{ metric: scores@vae.ari }}{more}");
-    let mut results = spec::Results::new();
+    searched_towards(sampler, more, None, score)
+}
+
+/// The same, of a metric that is better in this direction.
+fn searched_towards(
+    sampler: &str,
+    more: &str,
+    direction: Option<Direction>,
+    score: impl Fn(&[String]) -> f64,
+) -> (Vec<Vec<String>>, Vec<Diagnostic>) {
+    let objective = ", objective: { metric: scores@vae.ari }";
+    let more =
+        if more.contains("objective") { more.to_owned() } else { format!("{objective}{more}") };
+    let mut results = spec::Results { direction, ..spec::Results::default() };
     for _ in 0..1000 {
         let (pipeline, warnings) = points_of(sampler, &more, &results);
         let search = pipeline.variants.search.expect("a search");
@@ -257,9 +270,9 @@ fn searched(
         if !search.more {
             return (points, warnings);
         }
-        let known = results.len();
-        results.extend(points.iter().map(|point| (point.clone(), Some(score(point)))));
-        assert!(results.len() > known, "a search that waits for nothing");
+        let known = results.points.len();
+        results.points.extend(points.iter().map(|point| (point.clone(), Some(score(point)))));
+        assert!(results.points.len() > known, "a search that waits for nothing");
     }
     panic!("a search without an end")
 }
@@ -309,7 +322,7 @@ fn drawn_duplicates_are_replaced() {
             .filter(|case| case.0 < 2000 || seed == 0)
             {
                 let sampler = format!("{sampler}: {{ n: {n}, seed: {seed}, {over} }}");
-                let (pipeline, warnings) = points_of(&sampler, "", &spec::Results::new());
+                let (pipeline, warnings) = points_of(&sampler, "", &spec::Results::default());
                 assert_eq!(pipeline.variants.count, expected, "{sampler}");
                 assert_eq!(exhausted(&warnings).len(), usize::from(expected < n), "{sampler}");
             }
@@ -345,5 +358,29 @@ fn halving_begins_with_different_points() {
         let (points, warnings) = searched(&halving.replace("n: 9", "n: 50"), "", score);
         assert_eq!(points.iter().filter(|it| it[1] == "1").count(), 13);
         assert_eq!(exhausted(&warnings).len(), 1);
+    }
+}
+
+#[test]
+fn a_search_goes_where_its_metric_is_better() {
+    const HALVING: &str = "halving: { n: 4, resource: vae.epochs, from: 1, to: 2, eta: 4, over: { vae.latent: [1, 2, 3, 4] } }";
+    let score = |point: &[String]| point[0].parse().expect("a number");
+    let written = |direction: &str| {
+        format!(", objective: {{ metric: scores@vae.davies_bouldin, direction: {direction} }}")
+    };
+    let implied = ", objective: { metric: scores@vae.davies_bouldin }".to_owned();
+    for (more, direction, best, warns) in [
+        (implied.clone(), None, "4", false),
+        (implied.clone(), Some(Direction::Maximize), "4", false),
+        (implied, Some(Direction::Minimize), "1", false),
+        (written("minimize"), Some(Direction::Minimize), "1", false),
+        (written("minimize"), None, "1", false),
+        (written("maximize"), Some(Direction::Minimize), "4", true),
+    ] {
+        let (points, warnings) = searched_towards(HALVING, &more, direction, score);
+        let last: Vec<_> = points.iter().filter(|it| it[1] == "2").map(|it| &*it[0]).collect();
+        assert_eq!(last, [best], "{more} {direction:?}");
+        let said = "the objective maximizes `scores@vae.davies_bouldin`, of which smaller values are better";
+        assert_eq!(warnings.iter().any(|it| it.message == said), warns, "{more}: {warnings:?}");
     }
 }

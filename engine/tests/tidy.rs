@@ -127,7 +127,7 @@ fn heavy_crates_are_named_in_one_place_each() {
         ("petgraph", "engine", "engine/src/"),
         ("clap", "engine", "engine/src/"),
         ("miette", "engine", "engine/src/"),
-        ("serde-saphyr", "engine", "engine/src/"),
+        ("granit-parser", "engine", "engine/src/"),
         ("polars-arrow", "cache", "cache/src/parquet"),
         ("polars-buffer", "cache", "cache/src/parquet"),
         ("polars-error", "cache", "cache/src/parquet"),

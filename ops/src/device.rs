@@ -1,22 +1,22 @@
-//! The device on which an op computes, and the list of GPUs.
+//! The device on which an op computes.
 
-use crate::math::random::{Purpose, Random};
-use crate::nn::backend::{Backend, Batches, State};
-pub use crate::nn::cuda::Place;
-pub use crate::nn::cuda::device::GpuInfo;
-use crate::nn::cuda::device::{self, Gpu};
-use crate::nn::cuda::nvrtc::Nvrtc;
-use crate::nn::cuda::trainer::OnDevice;
-use crate::nn::cuda::{self, Precision, parity};
-use crate::nn::fit::Plan;
-use crate::nn::layers::Architecture;
-use crate::nn::objective::{Beta, BetaSchedule, Objective, Reduction};
-use crate::op::{Detached, OpError};
-use cache::Array;
-use std::path::Path;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// A GPU with the libraries that it needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The number of the GPU, from 0 on.
+    pub ordinal: usize,
+    /// The file of the NVIDIA driver.
+    pub driver: PathBuf,
+    /// The file of the run-time compiler (NVRTC).
+    pub nvrtc: PathBuf,
+}
 
 /// The device on which an op computes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Device {
     /// The processor.
     #[default]
@@ -43,241 +43,5 @@ impl Device {
             }
             _ => self.clone(),
         }
-    }
-}
-
-/// The GPUs that the CUDA driver in this file lists.
-///
-/// # Errors
-/// The reason why it lists none.
-pub fn gpus(driver: &Path) -> Result<Vec<GpuInfo>, String> {
-    device::gpus(driver)
-}
-
-/// The version of NVIDIA's run-time compiler (NVRTC) in this file.
-///
-/// # Errors
-/// The reason why the version cannot be read.
-pub fn nvrtc_version(path: &Path) -> Result<(i32, i32), String> {
-    let version = Nvrtc::open(path).and_then(|nvrtc| nvrtc.version());
-    version.map_err(|error| error.to_string())
-}
-
-/// A network of the default size for comparisons and timings.
-pub struct Case {
-    variational: bool,
-    batch_norm: bool,
-    precision: Precision,
-}
-
-/// The result of a comparison of GPU and CPU.
-pub struct Comparison {
-    /// True if every bound holds.
-    pub holds: bool,
-    /// The compared quantities, with their bounds and differences.
-    pub text: String,
-}
-
-/// The bounds of a comparison: losses, gradients of each layer, latent means. Rounding moves few
-/// values across the bend of a ReLU, but each of these loses its whole gradient.
-fn bounds(precision: Precision) -> [f64; 3] {
-    match precision {
-        Precision::F32 => [1e-3, 1e-4, 1e-4],
-        Precision::Tf32 => [5e-3, 1e-1, 5e-3],
-        Precision::Bf16 => [3e-2, 2e-1, 3e-2],
-    }
-}
-
-const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::Tf32, Precision::Bf16];
-/// The number of steps whose losses are compared.
-const STEPS: usize = 20;
-
-/// The networks on which GPU and CPU are compared.
-pub fn cases() -> Vec<Case> {
-    let mut cases = Vec::new();
-    for precision in PRECISIONS {
-        cases.push(Case { variational: false, batch_norm: false, precision });
-        cases.push(Case { variational: true, batch_norm: false, precision });
-    }
-    cases.push(Case { variational: true, batch_norm: true, precision: Precision::F32 });
-    cases
-}
-
-/// Tests a GPU on a little data in every precision that it supports. It must pass before it is used
-/// by default.
-///
-/// # Errors
-/// When the GPU fails, or differs from the CPU by more than rounding.
-pub fn trial(device: &Device) -> Result<(), OpError> {
-    /// Large enough for every kernel, and small enough for a CPU with two cores.
-    const BATCH: usize = 16;
-    let Place { ordinal, driver, .. } = place(device)?;
-    let found = gpus(driver).map_err(OpError::failure)?;
-    let capability = found.get(*ordinal).map_or(0, GpuInfo::capability_number);
-    for precision in PRECISIONS {
-        if precision != Precision::F32 && capability < precision.least_capability() {
-            continue;
-        }
-        let case = Case { variational: true, batch_norm: false, precision };
-        let plan = Plan { batch_size: BATCH, ..case.plan() };
-        if !case.compare_as(&plan, device)?.holds {
-            let name = case.precision();
-            let message = format!("with `precision: {name}` it differs from the CPU");
-            return Err(
-                OpError::failure(message).help("`engine devices --check` shows by how much")
-            );
-        }
-    }
-    Ok(())
-}
-
-/// The networks on which a GPU is timed.
-pub fn timings() -> Vec<Case> {
-    let both = |precision| [false, true].map(|variational| (variational, precision));
-    let all = PRECISIONS.into_iter().flat_map(both);
-    all.map(|(variational, precision)| Case { variational, batch_norm: false, precision }).collect()
-}
-
-/// Clips for timing, as many as in the published study.
-pub fn clips() -> Array {
-    parity::clips(6705, [128, 130])
-}
-
-impl Case {
-    /// The name of the model.
-    pub fn model(&self) -> &'static str {
-        if self.variational { "beta_vae" } else { "autoencoder" }
-    }
-
-    /// The precision of its matrix products.
-    pub fn precision(&self) -> &'static str {
-        match self.precision {
-            Precision::F32 => "f32",
-            Precision::Tf32 => "tf32",
-            Precision::Bf16 => "bf16",
-        }
-    }
-
-    fn plan(&self) -> Plan {
-        Plan {
-            architecture: Architecture {
-                input: [128, 130],
-                channels: vec![32, 64, 128],
-                kernel: 3,
-                stride: 2,
-                batch_norm: self.batch_norm,
-                latent: 32,
-                variational: self.variational,
-            },
-            objective: Objective {
-                reconstruction: Reduction::Sum,
-                kl: Reduction::Sum,
-                beta: Beta {
-                    beta: if self.variational { 4.0 } else { 0.0 },
-                    schedule: BetaSchedule::Constant,
-                    warmup_epochs: 1,
-                    cycle_epochs: 1,
-                    cycle_ratio: 1.0,
-                },
-                free_bits: 0.0,
-            },
-            epochs: 35,
-            batch_size: 128,
-            learning_rate: 1e-3,
-            weight_decay: 0.0,
-            clip_norm: None,
-            validation: 0.0,
-            patience: None,
-            precision: self.precision,
-        }
-    }
-
-    /// Trains on the CPU and on a GPU, and compares both.
-    ///
-    /// # Errors
-    /// When either fails.
-    pub fn compare(&self, device: &Device) -> Result<Comparison, OpError> {
-        self.compare_as(&self.plan(), device)
-    }
-
-    fn compare_as(&self, plan: &Plan, device: &Device) -> Result<Comparison, OpError> {
-        let place = place(device)?;
-        // The last batch of an epoch is shorter.
-        let data = parity::clips(5 * plan.batch_size / 2, plan.architecture.input);
-        let open = || Gpu::open(place, self.precision);
-        let found = parity::compare(&open, plan, &data, STEPS)?;
-        let [curve, gradient, latents] = bounds(self.precision);
-        let norm = if self.batch_norm { ", batch_norm" } else { "" };
-        let mut text = format!("\n{} {}{norm}\n", self.model(), self.precision());
-        let mut holds = true;
-        let mut line = |what: &str, found: f64, most: f64| {
-            let good = found <= most;
-            holds &= good;
-            let word = if good { "ok" } else { "TOO FAR" };
-            text.push_str(&format!("  {what:<34} {found:>9.2e}  at most {most:.0e}  {word}\n"));
-        };
-        line(&format!("losses of {STEPS} steps, relative"), found.curve(), curve);
-        line("latent means, of the largest", found.latents, latents);
-        for (name, apart) in &found.gradients {
-            line(&format!("gradient of {name}"), *apart, gradient);
-        }
-        line("bits that a second training changed", f64::from(!found.repeats), 0.0);
-        let (cpu, gpu) = (found.cpu.last(), found.device.last());
-        text.push_str(&format!("  last loss on the CPU {cpu:?}, on the GPU {gpu:?}\n"));
-        Ok(Comparison { holds, text })
-    }
-
-    /// Copies the network and the clips to a GPU.
-    ///
-    /// # Errors
-    /// When the GPU fails.
-    pub fn prepare(&self, device: &Device, data: &Array) -> Result<Trial, OpError> {
-        let (plan, place) = (self.plan(), place(device)?);
-        let network = plan.network();
-        let mut backend = cuda::open(place, &plan, data, 0)?;
-        backend.restore(&State::start(&network, 0))?;
-        let beta = plan.objective.beta.beta;
-        Ok(Trial { backend, order: (0..data.rows() as u32).collect(), beta, epochs: 0 })
-    }
-}
-
-fn place(device: &Device) -> Result<&Place, OpError> {
-    match device {
-        Device::Cuda(place) => Ok(place),
-        Device::Cpu => Err(OpError::failure("there is no GPU to compare with the CPU")),
-    }
-}
-
-/// A network for timing that trains on a GPU.
-pub struct Trial {
-    backend: OnDevice<Gpu>,
-    order: Vec<u32>,
-    beta: f64,
-    epochs: u64,
-}
-
-impl Trial {
-    /// The number of clips in an epoch.
-    pub fn clips(&self) -> usize {
-        self.order.len()
-    }
-
-    /// Trains for the given number of further epochs.
-    ///
-    /// # Errors
-    /// When the GPU fails.
-    pub fn train(&mut self, epochs: u64) -> Result<(), OpError> {
-        let steps = self.order.len().div_ceil(128) as u64;
-        for _ in 0..epochs {
-            let mut random = Random::new(0, Purpose::Shuffle, self.epochs as u32);
-            let shuffled = random.permutation(self.order.len());
-            self.order = shuffled;
-            let steps_before = self.epochs * steps;
-            self.epochs += 1;
-            let batches =
-                Batches { epoch: self.epochs, order: &self.order, beta: self.beta, steps_before };
-            self.backend.train(&batches, &Detached::with_seed(0), &mut |_, _| Ok(()))?;
-        }
-        Ok(())
     }
 }

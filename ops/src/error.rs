@@ -1,7 +1,10 @@
 //! Errors of ops.
 
+use serde::{Deserialize, Serialize};
+
 /// The cause of an error, which decides the exit code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
     /// Parameters or data of the user: exit code 2.
     Input,

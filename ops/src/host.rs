@@ -1,8 +1,39 @@
-//! Services of the program that runs an op, besides files: outputs of earlier runs, warnings, and
-//! external programs.
+//! Services of the program that runs an op: progress, files, checkpoints, outputs of earlier runs,
+//! warnings, and external programs.
 
-use crate::op::{Cancel, Detached, OpError};
-use cache::{Artifact, FileEntry, Table};
+use crate::error::OpError;
+use cache::{Artifact, Digest, FileEntry, Table, Tensors};
+use std::path::PathBuf;
+
+/// Receives the progress of a step.
+pub trait Progress: Sync {
+    /// Reports that `done` of `total` units are finished; `note` is shown beside them ("loss
+    /// 0.41").
+    fn at(&self, done: u64, total: u64, note: &str);
+}
+
+/// Tells if a run was cancelled.
+pub trait Cancel: Sync {
+    /// True from the moment of cancellation on.
+    fn is_cancelled(&self) -> bool;
+}
+
+/// Finds files by content.
+pub trait Locate: Sync {
+    /// A path of a file with this content, if one is known.
+    fn path_of(&self, content: &Digest) -> Option<PathBuf>;
+}
+
+/// Checkpoints of long work, numbered by their position, such as the epoch.
+pub trait Checkpoints: Sync {
+    /// The checkpoint with the largest number that is not above `at_most`.
+    fn load(&self, at_most: u64) -> Option<(u64, Tensors)>;
+    /// Keeps a checkpoint.
+    ///
+    /// # Errors
+    /// When the store refuses it.
+    fn save(&self, at: u64, state: &Tensors) -> Result<(), OpError>;
+}
 
 /// Outputs of earlier runs of the same step, with the same parameters and other inputs or files.
 ///
@@ -55,6 +86,35 @@ pub enum Piece<'a> {
     Input(&'a str),
     /// The path for the file of an output.
     Output(&'a str),
+}
+
+/// A host without services: no progress, cancellation, files, checkpoints, earlier runs or external
+/// programs. It is for tests and for calling an op as a library.
+pub struct Detached;
+
+impl Progress for Detached {
+    fn at(&self, _done: u64, _total: u64, _note: &str) {}
+}
+
+impl Cancel for Detached {
+    fn is_cancelled(&self) -> bool {
+        false
+    }
+}
+
+impl Locate for Detached {
+    fn path_of(&self, _content: &Digest) -> Option<PathBuf> {
+        None
+    }
+}
+
+impl Checkpoints for Detached {
+    fn load(&self, _at_most: u64) -> Option<(u64, Tensors)> {
+        None
+    }
+    fn save(&self, _at: u64, _state: &Tensors) -> Result<(), OpError> {
+        Ok(())
+    }
 }
 
 impl PriorOutputs for Detached {

@@ -3,6 +3,8 @@
 //! Each op is one file in the module of its stage; [`table::OPS`] lists all of them. An op maps
 //! artifacts to artifacts and knows nothing of YAML, of the DAG or of the store.
 
+#![deny(unsafe_code)]
+
 #[macro_use]
 pub mod math;
 
@@ -13,6 +15,7 @@ pub mod embed;
 mod error;
 pub mod features;
 pub mod host;
+pub mod measures;
 mod memory;
 pub mod metrics;
 pub mod nn;
@@ -23,12 +26,16 @@ pub mod programs;
 pub mod table;
 
 pub use device::Device;
-pub use host::{Piece, PriorOutputs, Program, Programs, Warnings};
+pub use host::{
+    Cancel, Checkpoints, Detached, Locate, Piece, PriorOutputs, Program, Programs, Progress,
+    Warnings,
+};
 pub use math::random::{Purpose, Random};
-pub use metrics::measures::{Measure, known as known_metric};
+pub use measures::{Measure, known as known_metric};
+pub use nn::cuda::trial as gpu;
 pub use op::{
-    Cancel, Checkpoints, Companion, Ctx, Detached, Determinism, ErrorKind, Inputs, Locate, Op,
-    OpError, Outputs, Progress, Select, Source,
+    AnyOp, Companion, Ctx, Determinism, Entry, ErrorKind, Inputs, Op, OpError, Outputs, ParamError,
+    Select, Source,
 };
 pub use ports::Port;
-pub use table::{AnyOp, Entry, OPS, ParamError, find};
+pub use table::{OPS, find};

@@ -11,6 +11,15 @@ pub const WIDE: f64 = 8.0;
 /// The assumed number of threads, since ops do not know the real one.
 const THREADS: f64 = 8.0;
 
+/// The assumed number of clusters.
+const CLUSTERS: f64 = 10.0;
+
+/// The most sums of distances that silhouettes hold in more than one part.
+const MOST_SUMS: f64 = crate::math::silhouette::MOST_SUMS as f64;
+
+/// The bytes of a clip's name, its labels and their lookup.
+const NAMED: f64 = 400.0;
+
 /// The rows and width of the first input, and its bytes.
 pub struct Features {
     /// The number of rows.
@@ -34,6 +43,30 @@ impl Features {
     /// the results before and after they are joined.
     pub fn neighbors(&self, each: f64) -> f64 {
         self.bytes + 40.0 * self.n * each
+    }
+}
+
+impl Features {
+    /// The bytes of silhouettes: the rows packed by cluster, and for some ten clusters the sums of
+    /// distances, which are made in up to 16 parts.
+    pub fn silhouettes(&self) -> f64 {
+        let sums = (16.0 * CLUSTERS * self.n).min(MOST_SUMS).max(CLUSTERS * self.n);
+        self.bytes + WIDE * sums + NAMED * self.n
+    }
+
+    /// The bytes of scoring clusters: silhouettes, and then the effective dimension, from the
+    /// covariance of the columns in up to 8 parts, or from pairs of blocks of 256 rows.
+    pub fn scoring(&self) -> f64 {
+        let blocks = (self.n / 256.0).ceil();
+        let dimension = match self.width <= self.n {
+            true => (1.0 + blocks.min(8.0)) * self.width * self.width,
+            // Half as many threads as for images, since these parts are large and rarely as many.
+            false => {
+                let pairs = (blocks * (blocks + 1.0) / 2.0).min(THREADS / 2.0);
+                2.0 * pairs * self.n.min(256.0) * self.width
+            }
+        };
+        self.silhouettes().max(WIDE * dimension + NAMED * self.n)
     }
 }
 

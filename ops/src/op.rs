@@ -1,11 +1,17 @@
 //! The definition of an op: parameters, ports, a check of shapes, and a run.
 
+pub mod entry;
+
 use crate::device::Device;
 pub use crate::error::{ErrorKind, OpError};
+use crate::measures::Measure;
 pub use crate::ports::Port;
 
+pub use crate::host::{Cancel, Checkpoints, Detached, Locate, Progress};
+pub use entry::{AnyOp, Entry, ParamError};
+
 use crate::host::{PriorOutputs, Programs, Warnings};
-use cache::{Artifact, Digest, FileEntry, Shape, Table, Tensors};
+use cache::{Artifact, FileEntry, Shape, Table};
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 use std::path::PathBuf;
@@ -75,7 +81,7 @@ pub trait Op: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static 
     /// The reports for which it is added beside each of their rows, with the same inputs.
     const COMPANION: Option<Companion> = None;
     /// The metrics that its scores can have; none if an external program decides.
-    const METRICS: &'static [crate::Measure] = &[];
+    const METRICS: &'static [Measure] = &[];
     /// Parameters that only limit the length of the work; runs that differ in them share
     /// checkpoints.
     const PROGRESSIVE: &'static [&'static str] = &[];
@@ -283,81 +289,14 @@ pub struct Ctx<'a> {
     pub programs: &'a dyn Programs,
     /// Receives warnings.
     pub warnings: &'a dyn Warnings,
+    /// The ops, for an op that applies another one.
+    pub ops: &'static [Entry],
 }
 
-impl Ctx<'_> {
-    /// Returns an error if the run was cancelled.
-    ///
-    /// # Errors
-    /// The error is [`OpError::cancelled`].
-    pub fn stop_if_cancelled(&self) -> Result<(), OpError> {
-        if self.cancel.is_cancelled() { Err(OpError::cancelled()) } else { Ok(()) }
-    }
-}
-
-/// Receives the progress of a step.
-pub trait Progress: Sync {
-    /// Reports that `done` of `total` units are finished; `note` is shown beside them ("loss
-    /// 0.41").
-    fn at(&self, done: u64, total: u64, note: &str);
-}
-
-/// Tells if a run was cancelled.
-pub trait Cancel: Sync {
-    /// True from the moment of cancellation on.
-    fn is_cancelled(&self) -> bool;
-}
-
-/// Finds files by content.
-pub trait Locate: Sync {
-    /// A path of a file with this content, if one is known.
-    fn path_of(&self, content: &Digest) -> Option<PathBuf>;
-}
-
-/// Checkpoints of long work, numbered by their position, such as the epoch.
-pub trait Checkpoints: Sync {
-    /// The checkpoint with the largest number that is not above `at_most`.
-    fn load(&self, at_most: u64) -> Option<(u64, Tensors)>;
-    /// Keeps a checkpoint.
-    ///
-    /// # Errors
-    /// When the store refuses it.
-    fn save(&self, at: u64, state: &Tensors) -> Result<(), OpError>;
-}
-
-/// A host without services: no progress, cancellation, files, checkpoints, earlier runs or external
-/// programs. It is for tests and for calling an op as a library.
-pub struct Detached;
-
-impl Progress for Detached {
-    fn at(&self, _done: u64, _total: u64, _note: &str) {}
-}
-
-impl Cancel for Detached {
-    fn is_cancelled(&self) -> bool {
-        false
-    }
-}
-
-impl Locate for Detached {
-    fn path_of(&self, _content: &Digest) -> Option<PathBuf> {
-        None
-    }
-}
-
-impl Checkpoints for Detached {
-    fn load(&self, _at_most: u64) -> Option<(u64, Tensors)> {
-        None
-    }
-    fn save(&self, _at: u64, _state: &Tensors) -> Result<(), OpError> {
-        Ok(())
-    }
-}
-
-impl Detached {
-    /// A context with this seed and without any services.
-    pub fn with_seed(seed: u64) -> Ctx<'static> {
-        Ctx {
+impl Ctx<'static> {
+    /// A context with this seed and these ops, and without any services.
+    pub fn detached(seed: u64, ops: &'static [Entry]) -> Self {
+        Self {
             seed,
             progress: &Detached,
             cancel: &Detached,
@@ -367,6 +306,22 @@ impl Detached {
             earlier: &Detached,
             programs: &Detached,
             warnings: &Detached,
+            ops,
         }
+    }
+}
+
+impl Ctx<'_> {
+    /// The op of that name.
+    pub fn find(&self, name: &str) -> Option<&'static Entry> {
+        self.ops.iter().find(|entry| entry.name == name)
+    }
+
+    /// Returns an error if the run was cancelled.
+    ///
+    /// # Errors
+    /// The error is [`OpError::cancelled`].
+    pub fn stop_if_cancelled(&self) -> Result<(), OpError> {
+        if self.cancel.is_cancelled() { Err(OpError::cancelled()) } else { Ok(()) }
     }
 }

@@ -27,7 +27,8 @@ impl StageBuffers {
     fn put(&mut self, values: &[f32]) -> Address {
         let at = self.0.reserve(4 * values.len() as u64).unwrap();
         let bytes: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
-        self.0.write(at, &bytes).unwrap();
+        // SAFETY: so much was just reserved.
+        unsafe { self.0.write(at, &bytes) }.unwrap();
         at
     }
 
@@ -37,13 +38,15 @@ impl StageBuffers {
 
     fn get(&mut self, from: Address, len: usize) -> Vec<f32> {
         let mut bytes = vec![0; 4 * len];
-        self.0.read(from, &mut bytes).unwrap();
+        // SAFETY: the emulator refuses what was not reserved.
+        unsafe { self.0.read(from, &mut bytes) }.unwrap();
         bytes.chunks(4).map(|word| f32::from_le_bytes(word.try_into().unwrap())).collect()
     }
 
     fn run(&mut self, kernel: &str, blocks: [usize; 3], args: Vec<Arg>) {
         let (kernel, blocks) = (kernel.to_owned(), blocks.map(|n| n as u32));
-        self.0.launch(Launch { kernel, blocks, threads: 256, args }).unwrap();
+        // SAFETY: the arguments are those of the kernel, at places of this emulator.
+        unsafe { self.0.launch(Launch { kernel, blocks, threads: 256, args }) }.unwrap();
     }
 }
 

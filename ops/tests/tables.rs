@@ -219,8 +219,26 @@ fn values_that_merge_in_single_precision_are_named() {
     assert!(merged.contains("column `t`") && merged.contains("`a`, `b`;"), "{merged}");
     assert!(!merged.contains("`u`"), "{merged}");
     assert_eq!(of("t\n0.1\n0.10000000001\n7\n"), "");
+    // Nanoseconds, which are equal in double precision too.
+    let merged = of("t\n1700000000000000001\n1700000000000000002\n1700000000000000003\n");
+    assert!(merged.contains("column `t`") && merged.contains("`0`, `1`, `2`;"), "{merged}");
     let offset = matrix("offset.npy", json!({})).expect("numbers");
     assert!(warning(&offset, "features").contains("number 1 of a row"), "{offset:?}");
+}
+
+/// Texts that are stored by what they share with the one before say nowhere how long they are.
+#[test]
+fn texts_that_share_their_beginnings_are_read_and_counted() {
+    let fault = fault(matrix("shared_long.parquet", json!({})));
+    assert!(fault.contains("unfolds to more than it may"), "{fault}");
+    let made = matrix("shared.parquet", json!({})).expect("a table");
+    let made = made.get("features").and_then(Artifact::as_table);
+    let ids = made.and_then(|table| table.text("clip_id")).expect("names");
+    assert_eq!(ids.len(), 300);
+    assert_eq!(
+        [&*ids[0], &*ids[1], &*ids[299]],
+        ["a/clip 0.wav", "a/clip 1.wav", "a/clip 299.wav"]
+    );
 }
 
 #[test]

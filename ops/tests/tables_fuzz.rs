@@ -9,7 +9,7 @@ use std::{
     panic::{set_hook, take_hook},
     sync::atomic::{AtomicUsize, Ordering},
 };
-use table_files::{bytes, read, run};
+use table_files::{bytes, read, run, run_at};
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 /// Panics that were printed: whoever catches one keeps it from here.
@@ -107,6 +107,8 @@ fn damaged_tables_are_errors_and_take_little_memory() {
         "unfolds.parquet",
         "wide.parquet",
         "thrift.parquet",
+        "shared.parquet",
+        "shared_long.parquet",
     ] {
         tables.push((name.to_owned(), bytes(name)));
     }
@@ -126,9 +128,15 @@ fn damaged_tables_are_errors_and_take_little_memory() {
     for _ in 0..1500 {
         let _ = run("manifest", "list.csv", &draws.damaged(list), json!({}));
     }
-    // Each is opened only once its time stamp has settled.
-    for _ in 0..200 {
-        let _ = run("irmas", "a.zip", &draws.damaged(&archive), json!({}));
+    // An archive is opened only once its time stamp has settled: all are written first.
+    let folder = tempfile::tempdir().expect("a folder");
+    let archives: Vec<Vec<u8>> = (0..2000).map(|_| draws.damaged(&archive)).collect();
+    let path = |at: usize| folder.path().join(format!("{at}.zip"));
+    for (at, bytes) in archives.iter().enumerate() {
+        std::fs::write(path(at), bytes).expect("a file");
+    }
+    for (at, bytes) in archives.iter().enumerate() {
+        let _ = run_at("irmas", path(at), bytes, json!({}));
     }
     assert_eq!(PRINTED.load(Ordering::SeqCst), 0, "panics were printed");
     assert!(peak() < 500, "{} MiB of memory", peak());

@@ -173,12 +173,13 @@ fn collapse(space: &LatentSpace, groups: usize) -> Option<Text> {
         ));
     }
     if flat {
-        text = text.plain(format!(" Its effective dimension is {:.2}.", space.effective_dimension));
+        text = text.plain(format!(
+            " Its effective dimension is {:.2}. The clusters then divide a line into segments, which Silhouette, CH and \
+             DB reward although no gap separates them.",
+            space.effective_dimension
+        ));
     }
-    Some(text.plain(
-        " The clusters then divide a line into segments, which Silhouette, CH and DB reward although no gap separates \
-         them.",
-    ))
+    Some(text)
 }
 
 #[cfg(test)]

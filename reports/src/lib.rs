@@ -3,6 +3,8 @@
 //! This crate knows kinds of artifacts, but neither ops nor the DAG. Sections give blocks of a
 //! [`document`], and writers format them.
 
+#![forbid(unsafe_code)]
+
 mod agreement;
 mod audio_links;
 mod caveats;
@@ -47,7 +49,7 @@ pub use duration::duration;
 pub use escape::markdown as escape_markdown;
 pub use provenance::shell;
 pub use scores::{Known, ScoreTable, ScoredRow, Seed, estimate, shown_estimate};
-pub use sets::remarks;
+pub use sets::{incomparable, remarks};
 pub use table::provisos;
 
 /// The files of a report, by their name in the run's folder.

@@ -41,6 +41,21 @@ fn holds(a: &ScoredRow, b: &ScoredRow, of: fn(&Clips, &Clips) -> bool) -> bool {
     }
 }
 
+/// The reason why the numbers of two rows do not compare, if there is one.
+pub fn incomparable(a: &ScoredRow, b: &ScoredRow) -> Option<String> {
+    if a.clips.is_empty() || b.clips.is_empty() {
+        return None;
+    }
+    if !holds(a, b, Clips::is_of) {
+        let [a, b] = [a, b].map(clips);
+        return Some(match a.zip(b).filter(|(a, b)| a != b) {
+            Some((a, b)) => format!("over {} and over {b}", count(a, "clip")),
+            None => "over different clips".to_owned(),
+        });
+    }
+    (!holds(a, b, Clips::is_against)).then(|| "against different classes".to_owned())
+}
+
 fn parts(rows: &[ScoredRow], same: impl Fn(&ScoredRow, &ScoredRow) -> bool) -> Vec<Vec<usize>> {
     let mut sets: Vec<Vec<usize>> = Vec::new();
     for (at, row) in rows.iter().enumerate().filter(|(_, row)| !row.clips.is_empty()) {

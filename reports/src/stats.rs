@@ -1,6 +1,10 @@
 //! Statistics over seeds: confidence intervals of means, paired tests, Holm's correction, and the
 //! number of seeds that a difference needs.
 
+use statrs::{
+    distribution::{ContinuousCDF, StudentsT},
+    function::{beta::beta_reg, erf::erfc},
+};
 use std::collections::BTreeMap;
 
 /// The mean of some draws with its confidence interval.
@@ -169,112 +173,18 @@ pub fn seeds_needed(difference: f64, deviation: f64, level: f64) -> Option<usize
 
 /// P(|T| ≥ |t|) of Student's t: I_x(ν/2, 1/2) at x = ν / (ν + t²).
 pub fn two_sided(t: f64, df: f64) -> f64 {
-    if t.is_infinite() {
+    let square = t * t;
+    if square.is_infinite() {
         return 0.0;
     }
-    incomplete_beta(df / 2.0, 0.5, df / (df + t * t), t * t / (df + t * t))
+    // Near t = 0 only the complement of x is precise, and I_x(a, b) = 1 − I_{1−x}(b, a).
+    match square > 1.0 {
+        true => beta_reg(df / 2.0, 0.5, df / (df + square)),
+        false => 1.0 - beta_reg(0.5, df / 2.0, square / (df + square)),
+    }
 }
 
-/// The quantile of Student's t for a probability of at least 1/2, by Newton's method with bisection
-/// if a step leaves the interval.
+/// The quantile of Student's t.
 pub fn t_quantile(p: f64, df: f64) -> f64 {
-    let tail = 2.0 * (1.0 - p);
-    let (mut low, mut high) = (0.0, 1.0);
-    while two_sided(high, df) > tail && high < 1e300 {
-        (low, high) = (high, high * 2.0);
-    }
-    let peak =
-        (ln_gamma(df / 2.0 + 0.5) - ln_gamma(df / 2.0)).exp() / (df * std::f64::consts::PI).sqrt();
-    let density = |t: f64| peak * (1.0 + t * t / df).powf(-df / 2.0 - 0.5);
-    let mut t = f64::midpoint(low, high);
-    for _ in 0..200 {
-        let beyond = two_sided(t, df) - tail;
-        if beyond > 0.0 {
-            low = t
-        } else {
-            high = t
-        }
-        let step = t + beyond / (2.0 * density(t));
-        let next = if low < step && step < high { step } else { f64::midpoint(low, high) };
-        let is_there = (next - t).abs() <= 4.0 * f64::EPSILON * t;
-        t = next;
-        if is_there {
-            break;
-        }
-    }
-    t
-}
-
-/// The regularised incomplete beta function I_x(a, b), with y = 1 − x as an argument so that no
-/// precision is lost near 1. It uses Lentz's continued fraction.
-///
-/// Source: W. J. Lentz, "Generating Bessel functions in Mie scattering calculations using continued
-/// fractions", Applied Optics 15 (1976); NIST DLMF 8.17.22.
-fn incomplete_beta(a: f64, b: f64, x: f64, y: f64) -> f64 {
-    if x <= 0.0 || y <= 0.0 {
-        return if x <= 0.0 { 0.0 } else { 1.0 };
-    }
-    // The fraction converges quickly only below the mean of the distribution.
-    if x > (a + 1.0) / (a + b + 2.0) {
-        return 1.0 - incomplete_beta(b, a, y, x);
-    }
-    let front = (ln_gamma(a + b) - ln_gamma(a) - ln_gamma(b) + a * x.ln() + b * y.ln()).exp() / a;
-    let tiny = 1e-300;
-    let nonzero = |value: f64| if value.abs() < tiny { tiny } else { value };
-    let mut d = 1.0 / nonzero(1.0 - (a + b) * x / (a + 1.0));
-    let (mut c, mut fraction) = (1.0, d);
-    for m in 1..10_000 {
-        let m = f64::from(m);
-        let even = m * (b - m) * x / ((a + 2.0 * m - 1.0) * (a + 2.0 * m));
-        let odd = -(a + m) * (a + b + m) * x / ((a + 2.0 * m) * (a + 2.0 * m + 1.0));
-        let before = fraction;
-        for term in [even, odd] {
-            d = 1.0 / nonzero(1.0 + term * d);
-            c = nonzero(1.0 + term / c);
-            fraction *= c * d;
-        }
-        if (fraction - before).abs() <= 1e-16 * fraction.abs() {
-            break;
-        }
-    }
-    front * fraction
-}
-
-/// ln Γ(x) for x > 0, by Stirling's series after shifting x beyond 15.
-fn ln_gamma(x: f64) -> f64 {
-    const SERIES: [f64; 7] = [
-        1.0 / 12.0,
-        -1.0 / 360.0,
-        1.0 / 1260.0,
-        -1.0 / 1680.0,
-        1.0 / 1188.0,
-        -691.0 / 360_360.0,
-        1.0 / 156.0,
-    ];
-    let (mut shifted, mut product) = (x, 1.0);
-    while shifted < 15.0 {
-        product *= shifted;
-        shifted += 1.0;
-    }
-    let square = (shifted * shifted).recip();
-    let series = SERIES.iter().rev().fold(0.0, |sum, term| sum * square + term) / shifted;
-    let half_ln_tau = 0.5 * std::f64::consts::TAU.ln();
-    (shifted - 0.5) * shifted.ln() - shifted + half_ln_tau + series - product.ln()
-}
-
-/// erfc(x) for x ≥ 0 by its own series and continued fraction (NIST DLMF 7.6.1 and 7.9.1), which is
-/// more accurate than the t-distribution with very many degrees of freedom.
-fn erfc(x: f64) -> f64 {
-    let root_pi = std::f64::consts::PI.sqrt();
-    if x < 2.0 {
-        let (mut term, mut sum) = (x, x);
-        for n in 1..200 {
-            let n = f64::from(n);
-            term *= -x * x / n;
-            sum += term / (2.0 * n + 1.0);
-        }
-        return 1.0 - 2.0 / root_pi * sum;
-    }
-    let fraction = (1..200).rev().fold(x, |tail, k| x + f64::from(k) / 2.0 / tail);
-    (-x * x).exp() / root_pi / fraction
+    StudentsT::new(0.0, 1.0, df).map_or(f64::NAN, |student| student.inverse_cdf(p))
 }

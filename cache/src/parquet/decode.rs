@@ -13,7 +13,12 @@ use polars_arrow::{
 };
 use polars_buffer::Buffer;
 use polars_parquet::{
-    parquet::{metadata::RowGroupMetadata, page::CompressedPage, read::PageReader},
+    parquet::{
+        encoding::{Encoding, delta_byte_array},
+        metadata::RowGroupMetadata,
+        page::{CompressedPage, DataPageHeader, DataPageHeaderExt, split_buffer},
+        read::PageReader,
+    },
     read::{BasicDecompressor, ColumnChunkMetadata, column_iter_to_arrays},
 };
 use polars_utils::float16::pf16;
@@ -57,11 +62,17 @@ impl<'a> Chunk<'a> {
         let damaged = |_| DAMAGED.to_owned();
         let mut pages = self.pages();
         let (mut values, mut largest) = (0_u64, dictionary_size(&self.bytes));
+        let mut has_prefixes = false;
         pages.read_dict().map_err(damaged)?;
         for page in pages {
             let CompressedPage::Data(page) = page.map_err(damaged)? else {
                 return Err(DAMAGED.to_owned());
             };
+            let encoding = match page.header() {
+                DataPageHeader::V1(header) => header.encoding(),
+                DataPageHeader::V2(header) => header.encoding(),
+            };
+            has_prefixes |= encoding == Encoding::DeltaByteArray;
             values = values.saturating_add(page.num_values() as u64);
             largest = largest.max(page.uncompressed_size() as u64);
         }
@@ -72,7 +83,27 @@ impl<'a> Chunk<'a> {
         };
         // An empty list in place of a list of fixed width takes as much memory.
         let values = values.max((rows as u64).saturating_mul(width));
-        room.take(values.saturating_mul(item).saturating_add(largest))
+        room.take(values.saturating_mul(item).saturating_add(largest))?;
+        if has_prefixes { self.weigh_prefixed(room) } else { Ok(()) }
+    }
+
+    /// Takes the size of texts from the limit that are stored by what they share with the text
+    /// before. Nothing in the page says how long they are, and each of a few bytes can be as long
+    /// as all before, so they are made one by one until the limit is exceeded.
+    fn weigh_prefixed(&self, room: &mut SizeLimit) -> Result<(), String> {
+        let damaged = |_| DAMAGED.to_owned();
+        let mut pages = BasicDecompressor::new(self.pages(), Vec::new());
+        pages.read_dict_page().map_err(damaged)?;
+        while let Some(page) = pages.next() {
+            let page = page.map_err(damaged)?.decompress(&mut pages).map_err(damaged)?;
+            if page.encoding() == Encoding::DeltaByteArray {
+                let bytes = split_buffer(&page).map_err(damaged)?.values;
+                for text in delta_byte_array::Decoder::try_new(bytes).map_err(damaged)? {
+                    room.take(text.map_err(damaged)?.len() as u64)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Decodes the pages to Arrow arrays.

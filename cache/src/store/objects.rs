@@ -34,7 +34,7 @@ impl Store {
             bytes: stat.size,
             // With a coarse clock, a file written just now cannot be told from one written later.
             seen: Some(stat).filter(|stat| !stat.is_coarse() || stat.is_settled(looked)),
-            warning: artifact.meta.get("warning").and_then(|it| it.as_str()).map(str::to_owned),
+            warning: None,
         };
         if let Ok(stat) = self.verify(&digest) {
             // The process that wrote it may have been killed before the folder was synced.

@@ -35,6 +35,10 @@ pub const PLAN: &str = "Examples:
   engine plan study.yaml --set clusters=8      what that would run
   engine plan study.yaml --json";
 
+/// Examples of `engine step`.
+pub const STEP: &str = "Examples:
+  engine step request.json --store .engine    run it, and print what became of it as JSON";
+
 /// The examples of `engine explain`.
 pub const EXPLAIN: &str = "Examples:
   engine explain study.yaml pca

@@ -2,7 +2,7 @@
 
 use super::{cache_gc, cache_verify, export};
 use crate::{
-    cli::{BAD_INPUT, OutArg, Stop, StoreArg, print},
+    cli::{BAD_INPUT, CommandError, OutArg, StoreArg, print},
     record::runs,
     ui::size::bytes as size,
 };
@@ -69,7 +69,7 @@ pub struct PathArgs {
 ///
 /// # Errors
 /// Returns the exit code if the arguments are wrong or the command fails.
-pub fn cache(command: &CacheCommand) -> Result<(), Stop> {
+pub fn cache(command: &CacheCommand) -> Result<(), CommandError> {
     match command {
         CacheCommand::Du(args) => du(args),
         CacheCommand::Gc(args) => cache_gc::gc(args),
@@ -82,13 +82,13 @@ pub fn cache(command: &CacheCommand) -> Result<(), Stop> {
 ///
 /// # Errors
 /// Returns the exit code if there is no store.
-pub fn open(args: &StoreArg) -> Result<Store, Stop> {
+pub fn open(args: &StoreArg) -> Result<Store, CommandError> {
     if !args.store.exists() {
         let message = format!(
             "there is no store `{}`; name it with `--store`, or make one with `engine run`",
             args.store.display()
         );
-        return Err(Stop::saying(BAD_INPUT, message));
+        return Err(CommandError::new(BAD_INPUT, message));
     }
     args.open_existing()
 }
@@ -100,7 +100,7 @@ struct Group {
     bytes: u64,
 }
 
-fn du(args: &DuArgs) -> Result<(), Stop> {
+fn du(args: &DuArgs) -> Result<(), CommandError> {
     let store = open(&args.store)?;
     let (usage, history) = (store.usage(), store.history());
     let (by_op, by_kind) = grouped(&usage, &history);
@@ -173,8 +173,8 @@ fn grouped(usage: &Usage, history: &[Finished]) -> (Rooms, Rooms) {
     (sorted(by_op), sorted(by_kind))
 }
 
-fn path(args: &PathArgs) -> Result<(), Stop> {
-    let bad = |fault: String| Stop::saying(BAD_INPUT, fault);
+fn path(args: &PathArgs) -> Result<(), CommandError> {
+    let bad = |fault: String| CommandError::new(BAD_INPUT, fault);
     let store = open(&args.store)?;
     let digest = match args.of.as_slice() {
         [run, output] => {

@@ -2,11 +2,10 @@
 
 use super::cache::open;
 use crate::{
-    cli::{BAD_INPUT, FAILED, OutArg, Stop, StoreArg, print},
+    cli::{self, BAD_INPUT, CommandError, FAILED, OutArg, StoreArg, print},
     plan::keys,
     record::{leftovers, runs},
-    spec,
-    ui::{progress::say, size::bytes as size},
+    ui::{progress::warn, size::bytes as size},
 };
 use cache::{
     Digest, Store,
@@ -24,11 +23,11 @@ use std::{
 #[derive(Args)]
 pub struct GcArgs {
     /// Remove the oldest of it until so much is left, such as 10GB or 500MB; what runs need stays.
-    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    #[arg(long, value_name = "SIZE", value_parser = cli::size)]
     pub budget: Option<u64>,
     /// Keep what was written within this time, such as 30d, 12h or 0s; so a run that was killed
     /// can go on.
-    #[arg(long, value_name = "TIME", default_value = "1d", value_parser = age)]
+    #[arg(long, value_name = "TIME", default_value = "1d", value_parser = cli::time)]
     pub older_than: Duration,
     /// Say what would go, without removing it.
     #[arg(long)]
@@ -56,18 +55,18 @@ struct Needed {
 /// # Errors
 /// Returns the exit code if a record cannot be read, another process uses the store, or a file
 /// cannot be removed.
-pub fn gc(args: &GcArgs) -> Result<(), Stop> {
+pub fn gc(args: &GcArgs) -> Result<(), CommandError> {
     let store = open(&args.store)?;
     let needed = needed(&store, &args.out.out).map_err(|fault| {
         let what = "what that run needs is not known, so nothing was removed";
-        Stop::saying(BAD_INPUT, format!("{fault}; {what}"))
+        CommandError::new(BAD_INPUT, format!("{fault}; {what}"))
     })?;
     if needed.runs == 0 {
         let message = format!(
             "there are no runs below `{}`, so everything would go; name their folder with `--out`, or remove the store itself",
             args.out.out.display()
         );
-        return Err(Stop::saying(BAD_INPUT, message));
+        return Err(CommandError::new(BAD_INPUT, message));
     }
     let usage = store.usage();
     let left_behind = leftovers::find(&args.out.out, args.older_than);
@@ -122,14 +121,16 @@ pub fn gc(args: &GcArgs) -> Result<(), Stop> {
     let mut text = if args.dry_run {
         format!("would remove {going}; {} would be left\n", size(left))
     } else {
-        if !store.is_alone().map_err(|fault| Stop::of_store(&fault))? {
+        if !store.is_alone().map_err(|fault| CommandError::of_store(&fault))? {
             let message = "another process uses this store; try again when it has ended (`--dry-run` works at any time)";
-            return Err(Stop::saying(FAILED, message));
+            return Err(CommandError::new(FAILED, message));
         }
-        store.remove(&objects, &checkpoints, &files).map_err(|fault| Stop::of_store(&fault))?;
+        store
+            .remove(&objects, &checkpoints, &files)
+            .map_err(|fault| CommandError::of_store(&fault))?;
         leftovers::remove(&left_behind).map_err(|fault| {
             let out = args.out.out.display();
-            Stop::saying(
+            CommandError::new(
                 FAILED,
                 format!("cannot remove what killed runs left below `{out}`: {}", plain(&fault)),
             )
@@ -170,12 +171,12 @@ fn warn_of_others(store: &Store, out: &Path, going: &[StoreEntry]) {
                         1 => "a run".to_owned(),
                         several => format!("{several} runs"),
                     };
-                    say(&format!(
-                        "warning: {runs} below `{place_of}` need {lost} {objects} of these; `--out` names one folder of runs"
+                    warn(&format!(
+                        "{runs} below `{place_of}` need {lost} {objects} of these; `--out` names one folder of runs"
                     ));
                 }
             }
-            Err(fault) => say(&format!("warning: {fault}; what that run needs is not known")),
+            Err(fault) => warn(&format!("{fault}; what that run needs is not known")),
         }
     }
 }
@@ -239,49 +240,4 @@ fn within(
 
 fn bytes_of(held: &[StoreEntry]) -> u64 {
     held.iter().map(|held| held.bytes).sum()
-}
-
-/// Parses a size such as `10GB`, `1.5 GiB` or `2000`.
-fn bytes(text: &str) -> Result<u64, &'static str> {
-    spec::bytes(text).ok_or("expected a size such as 10GB, 500MB or 2GiB")
-}
-
-/// Parses a time such as `30d`, `12h`, `90m` or `0s`.
-fn age(text: &str) -> Result<Duration, String> {
-    let (number, unit) = number_and_unit(text);
-    let by = match unit {
-        "s" => Some(1.0),
-        "m" => Some(60.0),
-        "h" => Some(3600.0),
-        "d" => Some(86_400.0),
-        "w" => Some(7.0 * 86_400.0),
-        _ => None,
-    };
-    let seconds = number.zip(by).map(|(number, by)| number * by);
-    let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    time.ok_or_else(|| "expected a time such as 30d, 12h, 90m or 0s".to_owned())
-}
-
-/// Splits a text into a finite number of at least 0 and the unit behind it.
-fn number_and_unit(text: &str) -> (Option<f64>, &str) {
-    let text = text.trim();
-    let end = text.find(|it: char| !it.is_ascii_digit() && it != '.').unwrap_or(text.len());
-    (text[..end].parse().ok(), text[end..].trim())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_and_times_are_read() {
-        assert_eq!(bytes("10GB"), Ok(10_000_000_000));
-        assert_eq!(bytes("1.5 MiB"), Ok(1_572_864));
-        assert_eq!(bytes("12"), Ok(12));
-        assert_eq!(age("30d"), Ok(Duration::from_secs(30 * 86_400)));
-        for wrong in ["", "GB", "-1GB", "10 elephants"] {
-            assert!(bytes(wrong).is_err(), "{wrong}");
-            assert!(age(wrong).is_err(), "{wrong}");
-        }
-    }
 }

@@ -5,7 +5,7 @@ use super::{
     prepare::{Absent, prepare},
 };
 use crate::{
-    cli::{FAILED, INTERRUPTED, PlanArgs, Stop, StoreArg, print},
+    cli::{CommandError, FAILED, INTERRUPTED, PlanArgs, StoreArg, print},
     devices,
     run::recompute::{Found, Subject, recompute, sampled},
     ui::{
@@ -51,7 +51,7 @@ pub struct VerifyArgs {
 ///
 /// # Errors
 /// Returns the exit code 1 if the store holds wrong bytes.
-pub fn verify(args: &VerifyArgs) -> Result<(), Stop> {
+pub fn verify(args: &VerifyArgs) -> Result<(), CommandError> {
     if !args.recompute {
         let store = open(&args.store)?;
         let sources = if args.sources { reread_sources(&store) } else { Ok(()) };
@@ -70,9 +70,9 @@ pub fn verify(args: &VerifyArgs) -> Result<(), Stop> {
                 threads: None,
                 device: devices::Wanted::Auto,
             };
-            let prepared = prepare(&plan, None, Absent::Empty)?;
-            let subjects = Subject::of_pipeline(&prepared);
-            (prepared.store, subjects)
+            let study = prepare(&plan, None, Absent::Empty)?;
+            let subjects = Subject::of_pipeline(&study);
+            (study.store, subjects)
         }
         None => {
             let store = open(&args.store)?;
@@ -95,7 +95,7 @@ pub fn verify(args: &VerifyArgs) -> Result<(), Stop> {
             Found::Unproved(why) => unproved.entry(why).or_default().push(&subject.name),
         }
         if interrupt.is_cancelled() {
-            return Err(Stop(INTERRUPTED));
+            return Err(CommandError::Shown(INTERRUPTED));
         }
     }
     let part = args.sample.map_or_else(String::new, |it| format!(", a sample of {} %", it * 100.0));
@@ -127,12 +127,12 @@ pub fn verify(args: &VerifyArgs) -> Result<(), Stop> {
         std::env::consts::ARCH
     ));
     print(&text);
-    if other.is_empty() && !nothing { Ok(()) } else { Err(Stop(FAILED)) }
+    if other.is_empty() && !nothing { Ok(()) } else { Err(CommandError::Shown(FAILED)) }
 }
 
 /// Reads every file that the store counts as unchanged. A file with other bytes is forgotten, so
 /// that the next run reads it; so are notes that depend only on the version of a file.
-fn reread_sources(store: &Store) -> Result<(), Stop> {
+fn reread_sources(store: &Store) -> Result<(), CommandError> {
     let (read, others) = store.files().verify();
     let files = if read == 1 { "file" } else { "files" };
     if others.is_empty() {
@@ -140,7 +140,7 @@ fn reread_sources(store: &Store) -> Result<(), Stop> {
         return Ok(());
     }
     let kept = store.save_files().and_then(|()| store.remove(&[], &[], &store.usage().up_to_date));
-    kept.map_err(|fault| Stop::of_store(&fault))?;
+    kept.map_err(|fault| CommandError::of_store(&fault))?;
     let mut text = format!("read {read} {files} outside: {} changed unseen\n", others.len());
     for path in others {
         let path = path.display();
@@ -150,11 +150,11 @@ fn reread_sources(store: &Store) -> Result<(), Stop> {
     }
     text.push_str("the next run reads them again\n");
     print(&text);
-    Err(Stop(FAILED))
+    Err(CommandError::Shown(FAILED))
 }
 
 /// Reads every object, and looks for objects that are listed and missing.
-fn reread(store: &Store) -> Result<(), Stop> {
+fn reread(store: &Store) -> Result<(), CommandError> {
     let objects = store.usage().objects;
     let bytes: u64 = objects.iter().map(|object| object.bytes).sum();
     // Reading a damaged object removes it from the store, so that the next run makes it again.
@@ -190,7 +190,7 @@ fn reread(store: &Store) -> Result<(), Stop> {
     }
     text.push_str("the next run that needs them makes them again\n");
     print(&text);
-    Err(Stop(FAILED))
+    Err(CommandError::Shown(FAILED))
 }
 
 /// Parses a share such as `5%`, greater than 0 and at most 100%.

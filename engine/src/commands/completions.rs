@@ -1,6 +1,6 @@
 //! `engine completions`: the script with which a shell completes commands and options.
 
-use crate::cli::{Stop, command, print};
+use crate::cli::{CommandError, print};
 use clap::ValueEnum;
 use clap_complete::{Shell, generate};
 
@@ -17,14 +17,14 @@ pub enum For {
 ///
 /// # Errors
 /// The function never fails.
-pub fn completions(shell: For) -> Result<(), Stop> {
+pub fn completions(shell: For, mut engine: clap::Command) -> Result<(), CommandError> {
     let shell = match shell {
         For::Bash => Shell::Bash,
         For::Zsh => Shell::Zsh,
         For::Fish => Shell::Fish,
     };
     let mut script = Vec::new();
-    generate(shell, &mut command(), "engine", &mut script);
+    generate(shell, &mut engine, "engine", &mut script);
     print(&String::from_utf8_lossy(&script));
     Ok(())
 }

@@ -1,11 +1,11 @@
 //! `engine devices`: the devices for models, and what is missing for a GPU.
 
 use crate::{
-    cli::{FAILED, Stop, print},
+    cli::{CommandError, FAILED, print},
     devices::{Machine, OTHERS},
     ui::fold::{self, paragraph},
 };
-use ops::{Device, device};
+use ops::{Device, gpu};
 use std::{path::Path, time::Instant};
 
 /// What `devices` reads.
@@ -23,11 +23,11 @@ pub struct DevicesArgs {
 ///
 /// # Errors
 /// Returns the exit code if a check fails.
-pub fn devices(args: &DevicesArgs) -> Result<(), Stop> {
+pub fn devices(args: &DevicesArgs) -> Result<(), CommandError> {
     let machine = Machine::detect();
-    let gpu = || machine.cuda(0).map_err(|missing| Stop::saying(FAILED, missing.what));
+    let gpu = || machine.cuda(0).map_err(|missing| CommandError::new(FAILED, missing.what));
     if args.trial {
-        return device::trial(&gpu()?).map_err(|error| Stop::saying(FAILED, error));
+        return gpu::trial(&gpu()?).map_err(|error| CommandError::new(FAILED, error));
     }
     print(&text(&machine));
     if args.check { check(&gpu()?) } else { Ok(()) }
@@ -42,7 +42,7 @@ fn text(machine: &Machine) -> String {
     let driver = machine.driver();
     let found = match &driver {
         _ if machine.gpus.is_empty() => Err(None),
-        Some(driver) => device::gpus(driver).map_err(Some),
+        Some(driver) => gpu::gpus(driver).map_err(Some),
         None => Err(Some("its driver was not found".to_owned())),
     };
     match &found {
@@ -75,7 +75,7 @@ fn text(machine: &Machine) -> String {
     line(
         "NVRTC",
         &match machine.nvrtc() {
-            Some(path) => match device::nvrtc_version(&path) {
+            Some(path) => match gpu::nvrtc_version(&path) {
                 Ok((major, minor)) => format!("{major}.{minor}, {}", place(&path)),
                 Err(why) => format!("{}, which does not open: {why}", place(&path)),
             },
@@ -118,14 +118,14 @@ fn driver_version() -> String {
 
 /// Compares the GPU with the CPU, times both, and prints the results. A failure does not hide the
 /// other checks.
-fn check(device: &Device) -> Result<(), Stop> {
+fn check(device: &Device) -> Result<(), CommandError> {
     let mut passed = true;
     let mut failed = |error: ops::OpError| {
         passed = false;
         print(&format!("FAILED: {error}; {}\n", error.help.clone().unwrap_or_default()));
     };
     let mut apart = false;
-    for case in device::cases() {
+    for case in gpu::cases() {
         match case.compare(device) {
             Ok(found) => {
                 apart |= !found.holds;
@@ -135,8 +135,8 @@ fn check(device: &Device) -> Result<(), Stop> {
         }
     }
     print("\nmodel        precision  seconds for 35 epochs  clips/s  first epoch after\n");
-    let clips = device::clips();
-    for case in device::timings() {
+    let clips = gpu::clips();
+    for case in gpu::timings() {
         match time(&case, device, &clips) {
             Ok(line) => print(&line),
             Err(error) => failed(error),
@@ -146,15 +146,11 @@ fn check(device: &Device) -> Result<(), Stop> {
         print("\nGPU and CPU agree.\n");
         return Ok(());
     }
-    Err(Stop::saying(FAILED, "GPU and CPU do not agree: see the lines above"))
+    Err(CommandError::new(FAILED, "GPU and CPU do not agree: see the lines above"))
 }
 
 /// The time of the best of three trainings, as a line of the table.
-fn time(
-    case: &device::Case,
-    device: &Device,
-    clips: &cache::Array,
-) -> Result<String, ops::OpError> {
+fn time(case: &gpu::Case, device: &Device, clips: &cache::Array) -> Result<String, ops::OpError> {
     let started = Instant::now();
     let mut trial = case.prepare(device, clips)?;
     trial.train(1)?;

@@ -2,7 +2,7 @@
 
 use super::runs::status;
 use crate::{
-    cli::{BAD_INPUT, OutArg, Stop, StoreArg, print},
+    cli::{BAD_INPUT, CommandError, OutArg, StoreArg, print},
     plan::reasons::shown,
     record::{
         self,
@@ -16,7 +16,7 @@ use crate::{
 };
 use cache::{Record, metric::Metric, record::StepRecord};
 use clap::Args;
-use reports::{ScoreTable, ScoredRow, estimate, shown_estimate, stats::Estimate};
+use reports::{ScoreTable, ScoredRow, estimate, incomparable, shown_estimate, stats::Estimate};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -59,15 +59,18 @@ struct CellChange {
     /// The difference of the second value from the first; over seeds that both runs have, of the
     /// pairs.
     difference: Option<Estimate>,
+    /// The reason why the values do not compare, if there is one.
+    incomparable: Option<String>,
 }
 
 /// Compares two runs and prints their differences.
 ///
 /// # Errors
 /// Returns the exit code if one of the runs does not exist.
-pub fn diff(args: &DiffArgs) -> Result<(), Stop> {
-    let find =
-        |run: &str| runs::find(&args.out.out, run).map_err(|fault| Stop::saying(BAD_INPUT, fault));
+pub fn diff(args: &DiffArgs) -> Result<(), CommandError> {
+    let find = |run: &str| {
+        runs::find(&args.out.out, run).map_err(|fault| CommandError::new(BAD_INPUT, fault))
+    };
     let (a, b) = (find(&args.a)?, find(&args.b)?);
     let store = args.store.open_existing()?;
     let changes = changes(&a.record, &b.record);
@@ -164,13 +167,15 @@ fn cells(a: &ScoreTable, b: &ScoreTable) -> Vec<CellChange> {
     let mut cells = Vec::new();
     for (old, new) in both.chain(only_b) {
         let Some(title) = old.or(new).map(|row| &row.title) else { continue };
+        let incomparable = old.zip(new).and_then(|(a, b)| incomparable(a, b));
         for metric in &metrics {
             let value = |row: Option<&ScoredRow>| row.and_then(|row| row.estimate(&metric.name));
             let (a, b) = (value(old), value(new));
             if a.is_some() || b.is_some() {
                 let difference = old.zip(new).and_then(|(a, b)| difference(a, b, &metric.name));
                 let metric = (*metric).clone();
-                cells.push(CellChange { row: title.clone(), metric, a, b, difference });
+                let (row, incomparable) = (title.clone(), incomparable.clone());
+                cells.push(CellChange { row, metric, a, b, difference, incomparable });
             }
         }
     }
@@ -236,6 +241,19 @@ const NO_CELLS: &str = "Neither run has numbers in its table.";
 const INTERVALS: &str =
     "± half the 95 % interval of the mean over seeds; b − a over the seeds that both have.";
 
+/// A sentence on each row whose numbers do not compare.
+fn doubts(cells: &[CellChange]) -> Vec<String> {
+    let mut doubts: Vec<String> = Vec::new();
+    for cell in cells {
+        let Some(why) = &cell.incomparable else { continue };
+        let doubt = format!("The numbers of {} do not compare: they are {why}.", cell.row);
+        if !doubts.contains(&doubt) {
+            doubts.push(doubt);
+        }
+    }
+    doubts
+}
+
 fn name(found: &Found) -> String {
     format!("{}/{}", found.record.pipeline, found.record.id)
 }
@@ -260,6 +278,7 @@ fn in_text(a: &Found, b: &Found, changes: &[Change], cells: &[CellChange], width
     if has_intervals(cells) {
         out.push_str(&paragraph("", INTERVALS, width));
     }
+    doubts(cells).iter().for_each(|doubt| out.push_str(&paragraph("", doubt, width)));
     out
 }
 
@@ -277,6 +296,9 @@ fn in_markdown(a: &Found, b: &Found, changes: &[Change], cells: &[CellChange]) -
     if has_intervals(cells) {
         out.push_str(&format!("\n{INTERVALS}\n"));
     }
+    doubts(cells)
+        .iter()
+        .for_each(|doubt| out.push_str(&format!("\n{}\n", reports::escape_markdown(doubt))));
     out
 }
 
@@ -292,7 +314,7 @@ fn in_json(a: &Found, b: &Found, changes: &[Change], cells: &[CellChange]) -> St
         .iter()
         .map(|cell| {
             json!({ "row": cell.row, "metric": cell.metric.name, "a": side(cell.a),
-                "b": side(cell.b), "difference": side(cell.difference) })
+                "b": side(cell.b), "difference": side(cell.difference), "incomparable": cell.incomparable })
         })
         .collect();
     let run = |found: &Found| found.record.id.clone();

@@ -3,17 +3,12 @@
 
 use super::{
     plan::predicted,
-    prepare::{Absent, Prepared, one_step, prepare},
+    prepare::{Absent, one_step, prepare},
 };
 use crate::{
-    cli::{PlanArgs, Stop, print},
-    pipeline::Step,
-    plan::{
-        Forecast, Plan, Planned,
-        keys::FILES,
-        plan, ports,
-        reasons::{Reasons, shown},
-    },
+    cli::{CommandError, PlanArgs, print},
+    model::Step,
+    plan::{Forecast, Plan, Planned, keys::FILES, ports, reasons::shown},
     ui::{
         fold::{self, paragraph},
         size,
@@ -40,21 +35,20 @@ pub struct ExplainArgs {
 ///
 /// # Errors
 /// Returns the exit code if the pipeline or its data is faulty, or if there is no such step.
-pub fn explain(args: &ExplainArgs) -> Result<(), Stop> {
-    let mut prepared = prepare(&args.plan, None, Absent::Empty)?;
-    let index = one_step(&prepared.pipeline, &args.step)?;
+pub fn explain(args: &ExplainArgs) -> Result<(), CommandError> {
+    let mut study = prepare(&args.plan, None, Absent::Empty)?;
+    let index = one_step(&study.pipeline, &args.step)?;
     // Steps beyond this one have no effect on it.
-    prepared.options.only = [index].into();
-    let Prepared { pipeline, store, files, options, .. } = &prepared;
-    let plan = plan(pipeline, files, store, options);
-    let explained = Explained::of(&prepared, &plan, index);
+    study.options.only = [index].into();
+    let plan = study.plan();
+    let explained = Explained::of(&plan, index);
     print(&if args.json { explained.json() } else { explained.text(fold::width()) });
     Ok(())
 }
 
 /// A step and all that is printed about it.
 struct Explained<'a> {
-    prepared: &'a Prepared,
+    plan: &'a Plan<'a>,
     step: &'a Step,
     planned: &'a Planned,
     key: &'a CacheKey,
@@ -66,13 +60,12 @@ struct Explained<'a> {
 }
 
 impl<'a> Explained<'a> {
-    fn of(prepared: &'a Prepared, plan: &'a Plan<'a>, index: usize) -> Self {
-        let Prepared { pipeline, store, files, .. } = prepared;
-        let history = &plan.history;
-        let reasons = Reasons { pipeline, files, history, store };
-        let planned = &plan.steps[index];
+    fn of(plan: &'a Plan<'a>, index: usize) -> Self {
+        let Plan { pipeline, files, .. } = plan;
+        let (reasons, steps) = (plan.reasons(), plan.steps());
+        let planned = &steps[index];
         let key = planned.key.as_ref().expect("what is asked for has a key");
-        let key_of = |step: usize| plan.steps[step].finished.as_ref().map(|it| &it.cache_key);
+        let key_of = |step: usize| steps[step].finished.as_ref().map(|it| &it.cache_key);
         let hit = planned.verdict == Forecast::Hit;
         let nearest = if hit { None } else { reasons.nearest_step(index, key) };
         let words = |old: &CacheKey| {
@@ -82,14 +75,14 @@ impl<'a> Explained<'a> {
             reasons.in_words(index, &differences, &key_of)
         };
         Self {
-            prepared,
+            plan,
             step: &pipeline.steps[index],
             planned,
             key,
             files: files[index].len(),
             bytes: files[index].iter().map(|file| file.size).sum(),
             nearest: nearest.map(|old| (&old.cache_key, words(&old.cache_key))),
-            took: planned.finished.as_ref().or(nearest),
+            took: planned.finished.as_deref().or(nearest),
         }
     }
 
@@ -145,7 +138,7 @@ impl<'a> Explained<'a> {
         for (port, object) in planned.finished.iter().flat_map(|step| &step.outputs) {
             let (digest, bytes) = (object.digest.short(), size::bytes(object.bytes));
             add("output", &format!("{port}: {}, {digest}, {bytes}", object.shape));
-            if let Some(path) = self.prepared.store.object_path(&object.digest) {
+            if let Some(path) = self.plan.store.object_path(&object.digest) {
                 add("", &path.display().to_string());
             }
         }
@@ -176,7 +169,7 @@ impl<'a> Explained<'a> {
     }
 
     fn inputs(&self) -> Vec<(&'static str, String, Option<String>)> {
-        let steps = &self.prepared.pipeline.steps;
+        let steps = &self.plan.pipeline.steps;
         let digest =
             |port: &str| ports(self.key).find(|(name, _)| *name == port).map(|(_, it)| it.short());
         let inputs = self.step.inputs.iter().map(|input| {

@@ -1,7 +1,7 @@
 //! `engine export`: writes a result of a run as a file for other tools.
 
 use crate::{
-    cli::{BAD_INPUT, FAILED, OutArg, Stop, StoreArg},
+    cli::{BAD_INPUT, CommandError, FAILED, OutArg, StoreArg},
     record::{export::write, runs},
     ui::{progress::say, suggest},
 };
@@ -33,13 +33,13 @@ pub struct ExportArgs {
 /// # Errors
 /// Returns the exit code if there is no such run or output, or if the format cannot hold the
 /// output.
-pub fn export(args: &ExportArgs) -> Result<(), Stop> {
-    let bad = |fault: String| Stop::saying(BAD_INPUT, fault);
+pub fn export(args: &ExportArgs) -> Result<(), CommandError> {
+    let bad = |fault: String| CommandError::new(BAD_INPUT, fault);
     let record = runs::find(&args.out.out, &args.run).map_err(bad)?.record;
     let (step, digest) = find_output(&record, &args.output).map_err(bad)?;
     let store = args.store.open_existing()?;
     let artifact = store.get(digest).map_err(|fault| {
-        Stop::saying(FAILED, format!("{fault}; run the pipeline again to rebuild it"))
+        CommandError::new(FAILED, format!("{fault}; run the pipeline again to rebuild it"))
     })?;
     write(&store, digest, &artifact, &step.laps, &args.to).map_err(bad)?;
     say(&format!("wrote {} to `{}`", artifact.shape(), args.to.display()));

@@ -1,7 +1,7 @@
 //! `engine fetch`: downloads data sets.
 
 use crate::{
-    cli::{FAILED, Stop, print},
+    cli::{CommandError, FAILED, print},
     data::fetch::{IRMAS_MD5, IRMAS_URL, Ui, fetch_irmas},
     ui::progress::{self, Progress, say},
 };
@@ -34,7 +34,7 @@ pub enum Dataset {
 ///
 /// # Errors
 /// Returns the exit code if the download fails.
-pub fn fetch(args: &FetchArgs) -> Result<(), Stop> {
+pub fn fetch(args: &FetchArgs) -> Result<(), CommandError> {
     let Dataset::Irmas = args.dataset;
     let progress = progress::for_stderr(1, false);
     progress.start(1, "download", "");
@@ -42,7 +42,7 @@ pub fn fetch(args: &FetchArgs) -> Result<(), Stop> {
     let fetched = fetch_irmas(&args.url, &args.md5, &args.dir, &mut ui);
     drop(progress);
     let file = fetched.map_err(|fault| {
-        let stop = Stop::saying(FAILED, &fault);
+        let stop = CommandError::new(FAILED, &fault);
         say(&format!("help: {}", fault.help));
         stop
     })?;

@@ -2,8 +2,8 @@
 
 use super::prepare::load;
 use crate::{
-    cli::{Stop, print},
-    plan::graph::Graph,
+    cli::{CommandError, print},
+    plan::picture::Picture,
 };
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -37,12 +37,12 @@ pub enum Format {
 ///
 /// # Errors
 /// Returns the exit code if the pipeline is faulty.
-pub fn graph(args: &GraphArgs) -> Result<(), Stop> {
+pub fn graph(args: &GraphArgs) -> Result<(), CommandError> {
     let (pipeline, _) = load(&args.pipeline, &args.set)?;
-    let graph = Graph::of(&pipeline, args.expand);
+    let picture = Picture::of(&pipeline, args.expand);
     print(&match args.format {
-        Format::Mermaid => graph.mermaid(),
-        Format::Dot => graph.dot(),
+        Format::Mermaid => picture.mermaid(),
+        Format::Dot => picture.dot(),
     });
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! `engine init`: creates a folder with a first pipeline that runs as it is.
 
 use crate::{
-    cli::{BAD_INPUT, Stop, print},
+    cli::{BAD_INPUT, CommandError, print},
     schema,
     ui::progress::say,
 };
@@ -23,7 +23,7 @@ const SCHEMA: &str = "pipeline.schema.json";
 ///
 /// # Errors
 /// Returns the exit code if one of the files exists already or if the folder cannot be written.
-pub fn init(args: &InitArgs) -> Result<(), Stop> {
+pub fn init(args: &InitArgs) -> Result<(), CommandError> {
     let files = [(PIPELINE, include_str!("init.yaml").to_owned()), (SCHEMA, schema::text())];
     for (name, _) in &files {
         let path = args.dir.join(name);
@@ -31,11 +31,11 @@ pub fn init(args: &InitArgs) -> Result<(), Stop> {
             let path = path.display();
             let message =
                 format!("`{path}` is there already, and is left as it is; name a new folder");
-            return Err(Stop::saying(BAD_INPUT, message));
+            return Err(CommandError::new(BAD_INPUT, message));
         }
     }
     let refuse = |path: &std::path::Path, fault: &std::io::Error| {
-        Stop::saying(BAD_INPUT, format!("cannot write `{}`: {}", path.display(), plain(fault)))
+        CommandError::new(BAD_INPUT, format!("cannot write `{}`: {}", path.display(), plain(fault)))
     };
     fs::create_dir_all(&args.dir).map_err(|fault| refuse(&args.dir, &fault))?;
     for (name, text) in &files {

@@ -19,6 +19,7 @@ pub mod report;
 pub mod run;
 pub mod runs;
 pub mod show;
+pub mod step;
 pub mod synth;
 pub mod up_to_date;
 pub mod watch;

@@ -2,7 +2,7 @@
 
 use crate::{
     catalog,
-    cli::{BAD_INPUT, Stop, print},
+    cli::{BAD_INPUT, CommandError, print},
     schema as pipeline_schema,
     ui::suggest,
 };
@@ -11,7 +11,7 @@ use crate::{
 ///
 /// # Errors
 /// Returns the exit code if there is no such op.
-pub fn ops(name: Option<&str>) -> Result<(), Stop> {
+pub fn ops(name: Option<&str>) -> Result<(), CommandError> {
     let Some(name) = name else {
         print(&catalog::list());
         return Ok(());
@@ -22,7 +22,7 @@ pub fn ops(name: Option<&str>) -> Result<(), Stop> {
             || "; `engine ops` lists them".to_owned(),
             |near| format!("; did you mean `{near}`?"),
         );
-        return Err(Stop::saying(BAD_INPUT, format!("there is no op `{name}`{hint}")));
+        return Err(CommandError::new(BAD_INPUT, format!("there is no op `{name}`{hint}")));
     };
     print(&catalog::page(entry));
     Ok(())
@@ -32,7 +32,7 @@ pub fn ops(name: Option<&str>) -> Result<(), Stop> {
 ///
 /// # Errors
 /// The function never fails.
-pub fn schema() -> Result<(), Stop> {
+pub fn schema() -> Result<(), CommandError> {
     print(&pipeline_schema::text());
     Ok(())
 }

@@ -1,10 +1,11 @@
 //! `engine plan`: shows for each step whether it would run, why, and what that would cost.
 
-use super::prepare::{Absent, Prepared, prepare, refuse};
+use super::prepare::{Absent, prepare, refuse};
 use crate::{
-    cli::{PlanArgs, Stop, print},
-    pipeline::Step,
-    plan::{Forecast, Plan, Planned, cost::Cost, plan as lookup},
+    cli::{CommandError, PlanArgs, print},
+    model::Step,
+    plan::{Forecast, Plan, Planned, cost::Cost},
+    run::study::Study,
     ui::{
         fold::{self, paragraph},
         logging, size,
@@ -29,12 +30,12 @@ pub struct PlanCommandArgs {
 ///
 /// # Errors
 /// Returns the exit code if the pipeline or its data is faulty.
-pub fn plan(args: &PlanCommandArgs) -> Result<(), Stop> {
-    let prepared = prepare(&args.plan, None, Absent::Empty)?;
-    show(&prepared, args.json)?;
+pub fn plan(args: &PlanCommandArgs) -> Result<(), CommandError> {
+    let study = prepare(&args.plan, None, Absent::Empty)?;
+    show(&study, args.json)?;
     // The process ends here, so the memory of thousands of steps is not freed one by one, which
     // takes time.
-    std::mem::forget(prepared);
+    std::mem::forget(study);
     Ok(())
 }
 
@@ -42,25 +43,24 @@ pub fn plan(args: &PlanCommandArgs) -> Result<(), Stop> {
 ///
 /// # Errors
 /// Returns the exit code if a step would not be started.
-pub fn show(prepared: &Prepared, json: bool) -> Result<(), Stop> {
-    let Prepared { pipeline, store, files, options, .. } = prepared;
-    let plan = lookup(pipeline, files, store, options);
-    print(&if json { in_json(prepared, &plan) } else { text(prepared, &plan) });
-    let refused = (!plan.refused.is_empty()).then(|| refuse(pipeline, &plan.refused));
+pub fn show(study: &Study, json: bool) -> Result<(), CommandError> {
+    let plan = study.plan();
+    print(&if json { in_json(&plan) } else { text(&plan) });
+    let refused = plan.refused();
     std::mem::forget(plan);
-    refused.map_or(Ok(()), Err)
+    if refused.is_empty() { Ok(()) } else { Err(refuse(&study.pipeline, &refused)) }
 }
 
 /// The plan as text: a line for each step, and the total cost.
-fn text(prepared: &Prepared, plan: &Plan<'_>) -> String {
-    let Prepared { pipeline, options, .. } = prepared;
+fn text(plan: &Plan<'_>) -> String {
+    let Plan { pipeline, options, .. } = plan;
     let width = fold::width();
     let longest = |of: fn(&Step) -> &str| {
         pipeline.steps.iter().map(|step| of(step).chars().count()).max().unwrap_or(0)
     };
     let (names, ops) = (longest(|step| &step.name), longest(|step| step.entry.name));
     let mut text = String::new();
-    for (step, planned) in pipeline.steps.iter().zip(&plan.steps) {
+    for (step, planned) in pipeline.steps.iter().zip(plan.steps()) {
         let head = format!(
             "{:<5}  {:<names$}  {:<ops$}  ",
             planned.verdict.name(),
@@ -105,8 +105,8 @@ pub fn predicted(cost: &Cost) -> String {
 
 /// The number of steps that run, and their total cost.
 fn total(plan: &Plan<'_>, only: bool) -> String {
-    let of = |verdict: Forecast| plan.steps.iter().filter(move |step| step.verdict == verdict);
-    let steps = plan.steps.len();
+    let of = |verdict: Forecast| plan.steps().iter().filter(move |step| step.verdict == verdict);
+    let steps = plan.steps().len();
     let (runs, may_run) = (of(Forecast::Run).count(), of(Forecast::Maybe).count());
     if runs + may_run == 0 {
         return match only {
@@ -151,8 +151,9 @@ pub fn cost_in_json(cost: &Cost) -> Value {
 }
 
 /// The plan as JSON.
-fn in_json(Prepared { pipeline, .. }: &Prepared, plan: &Plan<'_>) -> String {
-    let steps = pipeline.steps.iter().zip(&plan.steps).map(|(step, planned)| {
+fn in_json(plan: &Plan<'_>) -> String {
+    let pipeline = plan.pipeline;
+    let steps = pipeline.steps.iter().zip(plan.steps()).map(|(step, planned)| {
         json!({
             "step": step.name, "op": step.entry.name, "status": planned.verdict.name(),
             "reason": planned.reason, "key": planned.whole_key().map(CacheKey::digest),

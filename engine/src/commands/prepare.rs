@@ -2,42 +2,26 @@
 //! files.
 
 use crate::{
-    cli::{BAD_INPUT, FAILED, PlanArgs, Stop},
-    devices::{self, Machine, trial},
-    pipeline::Pipeline,
+    cli::{BAD_INPUT, CommandError, FAILED, PlanArgs},
+    devices::{self, Machine, limits, trial},
+    model::{Options, Pipeline, StepError},
+    plan::scan::scan_sources,
     run::{
-        Files, Options, StepError,
-        resources::Limits,
-        scan_sources,
         search::Batches,
-        wanted,
+        study::Study,
         workers::{MORE_THREADS, NO_THREADS},
     },
     spec::{self, Results},
     ui::{
         diagnostic::{Diagnostic, listed, tell},
         logging,
-        progress::say,
+        progress::warn,
         suggest,
     },
 };
 use cache::{Store, StoreError, regular, store::plain};
 use std::{collections::BTreeSet, io, num::NonZeroUsize, path::Path};
 use tracing::info_span;
-
-/// A pipeline that is ready to run.
-pub struct Prepared {
-    /// The pipeline.
-    pub pipeline: Pipeline,
-    /// The diagnostics that are only warnings.
-    pub warnings: Vec<Diagnostic>,
-    /// The store.
-    pub store: Store,
-    /// The source files of every step.
-    pub files: Files,
-    /// The options of the run.
-    pub options: Options,
-}
 
 /// The longest pipeline file that is read, in bytes.
 pub const LONGEST_PIPELINE: u64 = 4 << 20;
@@ -60,7 +44,7 @@ pub fn prepare(
     args: &PlanArgs,
     keep_going: Option<bool>,
     absent: Absent,
-) -> Result<Prepared, Stop> {
+) -> Result<Study, CommandError> {
     start_threads(args.threads.map_or(0, NonZeroUsize::get))?;
     // An existing store is read at the same time as the pipeline; for a faulty pipeline no store is
     // created.
@@ -73,10 +57,8 @@ pub fn prepare(
         Some(Ok(thread)) => thread.join().expect("opening a store does not panic"),
         Some(Err(_)) | None => open(&args.store.store, absent),
     };
-    let store = store.map_err(|fault| Stop::of_store(&fault))?;
-    let doubt = |place: &_| trial::doubt(place, &args.store.store);
-    devices::place(&mut pipeline, &Machine::detect(), args.device, doubt)
-        .map_err(|errors| refuse(&pipeline, &errors))?;
+    let store = store.map_err(|fault| CommandError::of_store(&fault))?;
+    place(&mut pipeline, args)?;
     let only = steps(&pipeline, &args.only, "--only")?;
     let until = steps(&pipeline, &args.until, "--until")?;
     let options = Options {
@@ -85,24 +67,33 @@ pub fn prepare(
         // One of many variants may fail, for example if a training diverges, and the others are
         // still useful.
         keep_going: keep_going.unwrap_or(pipeline.variants.count > 1),
-        limits: Some(Limits::of_machine().with_memory(args.memory)),
+        limits: Some(limits().with_memory(args.memory)),
     };
-    let files = info_span!("scan")
-        .in_scope(|| scan_sources(&pipeline, &wanted(&pipeline, &options.only), &store))
+    let files = scan_sources(&pipeline, &pipeline.graph.wanted(&options.only), &store)
         .map_err(|errors| refuse(&pipeline, &errors))?;
     if let Err(fault) = store.save_files() {
-        say(&format!("warning: {fault}"));
+        warn(&fault.to_string());
     }
-    Ok(Prepared { pipeline, warnings, store, files, options })
+    Ok(Study { pipeline, warnings, store, files, options })
+}
+
+/// Chooses the device of every step.
+fn place(pipeline: &mut Pipeline, args: &PlanArgs) -> Result<(), CommandError> {
+    let doubt = |place: &_| trial::doubt(place, &args.store.store);
+    devices::place(pipeline, &Machine::detect(), args.device, doubt)
+        .map_err(|errors| refuse(pipeline, &errors))
 }
 
 /// Starts the threads of the shared pool; 0 means as many as there are processors.
-fn start_threads(threads: usize) -> Result<(), Stop> {
+///
+/// # Errors
+/// Returns the exit code if the system starts no more threads.
+pub fn start_threads(threads: usize) -> Result<(), CommandError> {
     let started = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
     started.map_err(|fault| {
         let reason = std::error::Error::source(&fault).and_then(|it| it.downcast_ref());
         let reason = reason.map_or_else(|| fault.to_string(), plain);
-        Stop::saying(FAILED, format!("{NO_THREADS}: {reason}; {MORE_THREADS}"))
+        CommandError::new(FAILED, format!("{NO_THREADS}: {reason}; {MORE_THREADS}"))
     })
 }
 
@@ -116,31 +107,43 @@ fn open(folder: &Path, absent: Absent) -> Result<Store, StoreError> {
     Ok(store)
 }
 
-impl Prepared {
-    /// The same study with the further points of a search that these results lead to.
-    ///
-    /// # Errors
-    /// Returns the exit code if a chosen point is faulty.
-    pub fn further(self, args: &PlanArgs, results: &Results, done: &Batches) -> Result<Self, Stop> {
-        let (pipeline, warnings) = load_further(&args.pipeline, &args.set, results)?;
-        let mut force = steps(&pipeline, &args.force, "--force")?;
-        force.retain(|&step| !done.has_run(&pipeline.steps[step].name));
-        let only = steps(&pipeline, &args.only, "--only")?;
-        let until = steps(&pipeline, &args.until, "--until")?;
-        let only = before(&pipeline, only, &until);
-        let options = Options { force, only, ..self.options };
-        let files = scan_sources(&pipeline, &wanted(&pipeline, &options.only), &self.store)
-            .map_err(|errors| refuse(&pipeline, &errors))?;
-        Ok(Self { pipeline, warnings, store: self.store, files, options })
+/// The same study with the further points of a search that these results lead to. Its new warnings
+/// are printed.
+///
+/// # Errors
+/// Returns the exit code if a chosen point is faulty.
+pub fn further(
+    study: Study,
+    args: &PlanArgs,
+    results: &Results,
+    done: &Batches,
+) -> Result<Study, CommandError> {
+    let (mut pipeline, warnings) = load_further(&args.pipeline, &args.set, results)?;
+    place(&mut pipeline, args)?;
+    // The note on the device was given when the first batch ran.
+    pipeline.note = None;
+    let mut force = steps(&pipeline, &args.force, "--force")?;
+    force.retain(|&step| !done.has_run(&pipeline.steps[step].name));
+    let only = steps(&pipeline, &args.only, "--only")?;
+    let until = steps(&pipeline, &args.until, "--until")?;
+    let only = before(&pipeline, only, &until);
+    let options = Options { force, only, ..study.options };
+    let wanted = pipeline.graph.wanted(&options.only);
+    let files = scan_sources(&pipeline, &wanted, &study.store)
+        .map_err(|errors| refuse(&pipeline, &errors))?;
+    if !logging::is_quiet() {
+        let new = warnings.iter().filter(|warning| !study.warnings.contains(warning));
+        tell(&pipeline.source, &new.cloned().collect::<Vec<_>>());
     }
+    Ok(Study { pipeline, warnings, store: study.store, files, options })
 }
 
 /// Reads a pipeline file and prints its errors and warnings.
 ///
 /// # Errors
 /// Returns the exit code if there is an error.
-pub fn load(path: &Path, sets: &[String]) -> Result<(Pipeline, Vec<Diagnostic>), Stop> {
-    let loaded = load_further(path, sets, &Results::new())?;
+pub fn load(path: &Path, sets: &[String]) -> Result<(Pipeline, Vec<Diagnostic>), CommandError> {
+    let loaded = load_further(path, sets, &Results::default())?;
     if !logging::is_quiet() {
         tell(&loaded.0.source, &loaded.1);
     }
@@ -153,9 +156,12 @@ fn load_further(
     path: &Path,
     sets: &[String],
     results: &Results,
-) -> Result<(Pipeline, Vec<Diagnostic>), Stop> {
+) -> Result<(Pipeline, Vec<Diagnostic>), CommandError> {
     let refuse = |reason: String| {
-        Stop::saying(BAD_INPUT, format!("cannot read the pipeline `{}`: {reason}", path.display()))
+        CommandError::new(
+            BAD_INPUT,
+            format!("cannot read the pipeline `{}`: {reason}", path.display()),
+        )
     };
     let text = regular::read(path, LONGEST_PIPELINE).map_err(|fault| {
         refuse(match fault.kind() {
@@ -171,18 +177,17 @@ fn load_further(
     })?;
     let mut overrides = Vec::new();
     for set in sets {
-        let parsed = set.parse().map_err(|fault| Stop::saying(BAD_INPUT, fault))?;
+        let parsed = set.parse().map_err(|fault| CommandError::new(BAD_INPUT, fault))?;
         overrides.push(parsed);
     }
     spec::load_searched(path, text, &overrides, results).map_err(|faults| {
-        tell(&faults.source, &faults.faults);
-        let errors = faults.errors();
-        say(&format!(
-            "{errors} error{} in `{}`; nothing was run",
-            if errors == 1 { "" } else { "s" },
-            path.display()
-        ));
-        Stop(BAD_INPUT)
+        let errors = reports::count(faults.errors(), "error");
+        CommandError::Pipeline {
+            code: BAD_INPUT,
+            source: faults.source,
+            diagnostics: faults.faults,
+            summary: Some(format!("{errors} in `{}`; nothing was run", path.display())),
+        }
     })
 }
 
@@ -190,7 +195,7 @@ fn load_further(
 ///
 /// # Errors
 /// Returns the exit code if there is no such step or if the name means several.
-pub fn one_step(pipeline: &Pipeline, name: &str) -> Result<usize, Stop> {
+pub fn one_step(pipeline: &Pipeline, name: &str) -> Result<usize, CommandError> {
     let found: Vec<usize> = steps(pipeline, &[name.to_owned()], "STEP")?.into_iter().collect();
     if let [only] = found[..] {
         return Ok(only);
@@ -200,7 +205,10 @@ pub fn one_step(pipeline: &Pipeline, name: &str) -> Result<usize, Stop> {
     }
     let names: Vec<&str> = found.iter().map(|at| pipeline.steps[*at].name.as_str()).collect();
     let listed = listed(&names[..names.len().min(8)], "or");
-    Err(Stop::saying(BAD_INPUT, format!("`{name}` means {} steps; write {listed}", names.len())))
+    Err(CommandError::new(
+        BAD_INPUT,
+        format!("`{name}` means {} steps; write {listed}", names.len()),
+    ))
 }
 
 /// The steps that are asked for (all if none is named), without those that come after a step of
@@ -209,17 +217,16 @@ fn before(pipeline: &Pipeline, only: BTreeSet<usize>, until: &BTreeSet<usize>) -
     if until.is_empty() {
         return only;
     }
-    let mut after = vec![false; pipeline.steps.len()];
-    for (index, step) in pipeline.steps.iter().enumerate() {
-        after[index] =
-            step.inputs.iter().any(|input| after[input.step] || until.contains(&input.step));
-    }
-    let asked = wanted(pipeline, &only);
+    let (asked, after) = (pipeline.graph.wanted(&only), pipeline.graph.after(until));
     (0..pipeline.steps.len()).filter(|index| asked[*index] && !after[*index]).collect()
 }
 
 /// The steps of these names; a name without instance or variant means all of its steps.
-fn steps(pipeline: &Pipeline, names: &[String], option: &str) -> Result<BTreeSet<usize>, Stop> {
+fn steps(
+    pipeline: &Pipeline,
+    names: &[String],
+    option: &str,
+) -> Result<BTreeSet<usize>, CommandError> {
     let mut found = BTreeSet::new();
     for name in names {
         let before = found.len();
@@ -231,7 +238,7 @@ fn steps(pipeline: &Pipeline, names: &[String], option: &str) -> Result<BTreeSet
             let hint = hint.map_or_else(String::new, |hint| format!("; {hint}"));
             let option =
                 if option == "STEP" { String::new() } else { format!("{option} {name}: ") };
-            return Err(Stop::saying(
+            return Err(CommandError::new(
                 BAD_INPUT,
                 format!("{option}there is no step `{name}`{hint}"),
             ));
@@ -240,9 +247,9 @@ fn steps(pipeline: &Pipeline, names: &[String], option: &str) -> Result<BTreeSet
     Ok(found)
 }
 
-/// Prints the errors of steps, each at its place in the pipeline, and returns the exit code.
-pub fn refuse(pipeline: &Pipeline, errors: &[StepError]) -> Stop {
-    let faults: Vec<_> = errors
+/// The errors of steps, each at its place in the pipeline.
+pub fn refuse(pipeline: &Pipeline, errors: &[StepError]) -> CommandError {
+    let diagnostics = errors
         .iter()
         .filter(|error| error.fault != ::ops::ErrorKind::Cancelled)
         .map(|error| {
@@ -253,14 +260,15 @@ pub fn refuse(pipeline: &Pipeline, errors: &[StepError]) -> Stop {
                 "run::failed"
             };
             let fault = Diagnostic::error(code, format!("step `{}`: {}", step.name, error.message));
-            match error.param.and_then(|param| step.param_places.get(param)) {
+            match error.param.as_deref().and_then(|param| step.param_places.get(param)) {
                 Some(place) => fault.at_place(place, ""),
                 None => fault.label(step.span.clone(), ""),
             }
             .maybe_help(error.help.clone())
         })
         .collect();
-    tell(&pipeline.source, &faults);
     let input = errors.iter().all(|error| error.fault == ::ops::ErrorKind::Input);
-    Stop(if input { BAD_INPUT } else { FAILED })
+    let code = if input { BAD_INPUT } else { FAILED };
+    let source = pipeline.source.clone();
+    CommandError::Pipeline { code, source, diagnostics, summary: None }
 }

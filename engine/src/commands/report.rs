@@ -1,7 +1,7 @@
 //! `engine report`: renders the report of a run again, from its record and the store.
 
 use crate::{
-    cli::{BAD_INPUT, FAILED, Stop, StoreArg, print},
+    cli::{BAD_INPUT, CommandError, FAILED, StoreArg, print},
     record::runs::{self, Found},
 };
 use std::path::Path;
@@ -10,12 +10,15 @@ use std::path::Path;
 ///
 /// # Errors
 /// Returns the exit code if there is no such run or if the store has lost a part of the report.
-pub fn report(out: &Path, run: &str, store: &StoreArg) -> Result<(), Stop> {
+pub fn report(out: &Path, run: &str, store: &StoreArg) -> Result<(), CommandError> {
     let Found { folder, record } =
-        runs::find(out, run).map_err(|fault| Stop::saying(BAD_INPUT, fault))?;
+        runs::find(out, run).map_err(|fault| CommandError::new(BAD_INPUT, fault))?;
     let store = store.open_existing()?;
     super::run::write_report(&folder, &record, &store).map_err(|fault| {
-        Stop::saying(FAILED, format!("{fault}; if the store has lost it, run the pipeline again"))
+        CommandError::new(
+            FAILED,
+            format!("{fault}; if the store has lost it, run the pipeline again"),
+        )
     })?;
     print(&format!("{}\n", folder.join("report.md").display()));
     // The process ends here, so the memory is not freed piece by piece, which takes time.

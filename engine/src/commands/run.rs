@@ -2,129 +2,88 @@
 
 use super::{
     plan,
-    prepare::{Absent, Prepared, prepare, refuse},
+    prepare::{Absent, further, prepare, refuse},
     up_to_date,
 };
 use crate::{
-    cli::{FAILED, INTERRUPTED, PARTLY, RunArgs, Stop, print},
-    pipeline::Pipeline,
+    cli::{CommandError, FAILED, INTERRUPTED, PARTLY, RunArgs, print},
+    devices::limits,
+    model::Gpu,
     record::{latest, new, runs},
-    run::{
-        Outcome, execute,
-        gpus::Gpu,
-        resources::Limits,
-        search::{self, Batches},
-        wanted,
-    },
+    run::{Outcome, RunInfo, study::Study},
     ui::{
-        diagnostic::tell,
         fold,
         interrupt::Interrupt,
         logging,
-        progress::{self, say},
+        progress::{self, say, warn},
     },
 };
 use cache::{
     Record,
-    record::{Environment, RECORD_VERSION, Row, RunStatus, StepRecord, StepStatus, Sweep},
+    record::{RunStatus, StepStatus},
     regular,
     store::{plain, write_renewable},
 };
 use ops::Cancel;
 use reports::left_out::{Group, LeftOut, left_out};
 use serde_json::json;
-use std::{
-    fs,
-    num::NonZeroUsize,
-    path::Path,
-    time::{Instant, SystemTime},
-};
+use std::{fs, num::NonZeroUsize, path::Path, time::SystemTime};
 use tracing::info_span;
 
 /// Runs a pipeline, and prints the path of the report to standard output.
 ///
 /// # Errors
 /// Returns the exit code if there is a fault or if a step fails.
-pub fn run(args: &RunArgs) -> Result<(), Stop> {
-    let (started, clock, began) = (jiff::Timestamp::now(), Instant::now(), SystemTime::now());
+pub fn run(args: &RunArgs) -> Result<(), CommandError> {
+    let (mut run, began) = (RunInfo::starting(String::new()), SystemTime::now());
     let _run = info_span!("run", pipeline = %args.plan.pipeline.display()).entered();
-    if let Some(run) = up_to_date::find(args) {
+    if let Some(last) = up_to_date::find(args) {
         if !logging::is_quiet() {
-            say(&nothing_to_run(run.steps, clock.elapsed().as_secs_f64()));
+            say(&nothing_to_run(last.steps, run.clock.elapsed().as_secs_f64()));
         }
-        print(&format!("{}\n", run.folder.join(REPORT).display()));
+        print(&format!("{}\n", last.folder.join(REPORT).display()));
         return Ok(());
     }
     let absent = if args.dry_run { Absent::Empty } else { Absent::Made };
-    let mut prepared = prepare(&args.plan, args.keep_going(), absent)?;
-    let mut limits = prepared.options.limits.take().unwrap_or_else(Limits::of_machine);
+    let mut study = prepare(&args.plan, args.keep_going(), absent)?;
+    let mut limits = study.options.limits.take().unwrap_or_else(limits);
     if let Some(numbers) = &args.gpus {
         limits.gpus = numbers.iter().copied().map(Gpu::numbered).collect();
     }
     limits.gpu_steps = args.gpu_steps.map_or(limits.gpu_steps, NonZeroUsize::get);
-    prepared.options.limits = Some(limits);
+    study.options.limits = Some(limits);
     if args.dry_run {
-        return plan::show(&prepared, false);
+        return plan::show(&study, false);
     }
-    let new = new::create(&args.out.out, &prepared.pipeline.name).map_err(|fault| {
+    let new = new::create(&args.out.out, &study.pipeline.name).map_err(|fault| {
         let out = args.out.out.display();
-        Stop::saying(FAILED, format!("cannot make a run below `{out}`: {}", plain(&fault)))
+        CommandError::new(FAILED, format!("cannot make a run below `{out}`: {}", plain(&fault)))
     })?;
-    let (id, folder) = (new.id.clone(), new.folder.clone());
-    note_place(&prepared.store, &args.out.out);
-    let (steps, shown) = (prepared.pipeline.steps.len(), folder.display().to_string());
+    let folder = new.folder.clone();
+    run.id.clone_from(&new.id);
+    run.executor = args.executor.unwrap_or(run.executor);
+    note_place(&study.store, &args.out.out);
+    let (steps, shown) = (study.pipeline.steps.len(), folder.display().to_string());
     logging::event(
         "run_started",
-        json!({ "pipeline": prepared.pipeline.name, "id": id, "folder": shown, "steps": steps }),
+        json!({ "pipeline": study.pipeline.name, "id": run.id, "folder": shown, "steps": steps }),
     );
     let interrupt = Interrupt::listen();
-    prepared.store.stop_waiting_if(|| Interrupt.is_cancelled());
-    let mut batches = Batches::default();
-    let mut outcome = execute_prepared(&prepared, &interrupt);
-    while goes_on(&prepared, &outcome) {
-        let points = prepared.pipeline.variants.count;
-        batches.note(&outcome);
-        let results = search::results(&prepared.pipeline, &outcome, &prepared.store);
-        let told = prepared.warnings.clone();
-        prepared = prepared.further(&args.plan, &results, &batches)?;
-        if !logging::is_quiet() {
-            let new = prepared.warnings.iter().filter(|warning| !told.contains(warning));
-            tell(&prepared.pipeline.source, &new.cloned().collect::<Vec<_>>());
-        }
-        if prepared.pipeline.variants.count == points {
-            break;
-        }
-        outcome = execute_prepared(&prepared, &interrupt);
-    }
-    batches.restore(&mut outcome);
-    let Prepared { pipeline, warnings, store, options, .. } = &prepared;
-
-    let (steps, errors) = (outcome.steps, outcome.errors);
-    let failed = steps.iter().any(|step| step.status == StepStatus::Failed) || !errors.is_empty();
-    let status = match () {
-        () if outcome.interrupted => RunStatus::Interrupted,
-        () if !failed => RunStatus::Done,
-        () if options.keep_going => RunStatus::Partial,
-        () => RunStatus::Failed,
-    };
-    let mut record = record(pipeline, id, steps, status);
-    let of_steps = record.steps.iter().flat_map(|step| {
-        step.warnings.iter().map(|warning| format!("step `{}`: {warning}", step.name))
-    });
-    let of_steps: Vec<String> = of_steps.collect();
-    let of_spec = warnings.iter().map(|warning| warning.message.clone());
-    record.warnings = of_spec.chain(of_steps).collect();
-    record.started = started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    record.seconds = clock.elapsed().as_secs_f64();
-    record.only = !wanted(pipeline, &options.only).iter().all(|wanted| *wanted);
+    study.store.stop_waiting_if(|| Interrupt.is_cancelled());
+    let progress = |steps| progress::for_stderr(steps, logging::is_quiet());
+    let (study, Outcome { record, errors }) =
+        study.run(&run, &progress, &interrupt, |study, results, done| {
+            further(study, &args.plan, results, done)
+        })?;
+    let Study { pipeline, store, .. } = &study;
     if let Err(fault) = write(&folder, &record, store) {
         // The errors of steps may have the same cause and explain it better.
         if !errors.is_empty() {
-            refuse(pipeline, &errors);
+            let _ = refuse(pipeline, &errors).print();
         }
-        return Err(Stop::saying(FAILED, fault));
+        return Err(CommandError::new(FAILED, fault));
     }
-    up_to_date::keep(args, &prepared, &record, &folder, began);
+    up_to_date::keep(args, &study, &record, &folder, began);
     if let Some(search) = &pipeline.variants.search
         && !logging::is_quiet()
     {
@@ -138,30 +97,15 @@ pub fn run(args: &RunArgs) -> Result<(), Stop> {
     std::mem::forget(record);
     let ended = match status {
         RunStatus::Done => Ok(()),
-        RunStatus::Interrupted => Err(Stop(INTERRUPTED)),
-        RunStatus::Partial => {
-            refuse(pipeline, &errors);
-            Err(Stop(PARTLY))
-        }
+        RunStatus::Interrupted => Err(CommandError::Shown(INTERRUPTED)),
+        RunStatus::Partial => Err(refuse(pipeline, &errors).with_code(PARTLY)),
         RunStatus::Failed => Err(refuse(pipeline, &errors)),
     };
+    // The event that gives the status of the run is the last one.
+    let ended = ended.map_err(CommandError::print);
     logging::event("run_finished", finished);
-    std::mem::forget(prepared);
+    std::mem::forget(study);
     ended
-}
-
-fn execute_prepared(prepared: &Prepared, interrupt: &Interrupt) -> Outcome {
-    let Prepared { pipeline, store, files, options, .. } = prepared;
-    let progress = progress::for_stderr(pipeline.steps.len(), logging::is_quiet());
-    let _execute = info_span!("execute", steps = pipeline.steps.len()).entered();
-    execute(pipeline, files, store, options, progress.as_ref(), interrupt)
-}
-
-/// True if a search has further points, now that these are done.
-fn goes_on(prepared: &Prepared, outcome: &Outcome) -> bool {
-    let stopped = !outcome.errors.is_empty() && !prepared.options.keep_going;
-    let more = prepared.pipeline.variants.search.as_ref().is_some_and(|search| search.more);
-    more && !outcome.interrupted && !stopped
 }
 
 const REPORT: &str = "report.md";
@@ -187,7 +131,7 @@ fn write(folder: &Path, record: &Record, store: &cache::Store) -> Result<(), Str
 fn note_place(store: &cache::Store, out: &Path) {
     let noted = fs::canonicalize(out).map(|out| store.note_runs(&out));
     if let Ok(Err(fault)) = noted {
-        say(&format!("warning: {fault}"));
+        warn(&fault.to_string());
     }
 }
 
@@ -225,70 +169,12 @@ fn unwritable(folder: &Path, fault: &std::io::Error) -> String {
     format!("cannot write in `{}`: {}", folder.display(), plain(fault))
 }
 
-fn record(pipeline: &Pipeline, id: String, steps: Vec<StepRecord>, status: RunStatus) -> Record {
-    let table = pipeline.report.table.iter().map(|row| Row {
-        title: row.title.clone(),
-        scores: pipeline.steps[row.scores].name.clone(),
-        reference: row.reference.map(|step| pipeline.steps[step].name.clone()),
-        paper: row.paper.clone(),
-        published: row.published.clone(),
-        others: row
-            .others
-            .iter()
-            .map(|(column, step)| (column.clone(), pipeline.steps[*step].name.clone()))
-            .collect(),
-        companion: row.companion.map(|step| pipeline.steps[step].name.clone()),
-        point: row.point.clone(),
-        seed: row.seed,
-    });
-    Record {
-        version: RECORD_VERSION,
-        engine: env!("CARGO_PKG_VERSION").to_owned(),
-        pipeline: pipeline.name.clone(),
-        id,
-        started: String::new(),
-        seconds: 0.0,
-        status,
-        command: std::iter::once("engine".to_owned()).chain(std::env::args().skip(1)).collect(),
-        question: pipeline.report.question.clone(),
-        table: table.collect(),
-        columns: pipeline.report.columns.clone(),
-        sweep: (pipeline.variants.count > 1).then(|| Sweep {
-            axes: pipeline.variants.axes.clone(),
-            seeds: pipeline.seeds.clone(),
-            variants: pipeline.variants.count,
-            steps: pipeline.variants.steps,
-            wilcoxon: pipeline.report.wilcoxon,
-            objective: pipeline.variants.search.as_ref().map(|it| it.objective.clone()),
-            resource: pipeline.variants.search.as_ref().and_then(|it| it.resource.clone()),
-        }),
-        only_recordings: pipeline.report.only_recordings,
-        figures: pipeline.report.figures.iter().map(|figure| figure.record(pipeline)).collect(),
-        audio: !pipeline.report.mute,
-        only: false,
-        steps,
-        warnings: Vec::new(),
-        environment: Environment {
-            platform: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
-            processor: processor(),
-            threads: rayon::current_num_threads(),
-        },
-    }
-}
-
-fn processor() -> String {
-    let information = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model =
-        information.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
-    model.map_or_else(|| "an unnamed processor".to_owned(), |(_, name)| name.trim().to_owned())
-}
-
 /// Warns of files that sources left out, so that users need not search for them.
 fn tell_what_was_left_out(record: &Record, store: &cache::Store) {
     const LINES: usize = 12;
     // The report gives the same warning, and also the faults of the store.
     for LeftOut { step, files, groups } in left_out(record, store).unwrap_or_default() {
-        say(&format!("warning: `{step}` left out {}", reports::count(files, "file")));
+        warn(&format!("`{step}` left out {}", reports::count(files, "file")));
         let lines: Vec<_> = groups.iter().flat_map(Group::lines).collect();
         for (place, reason) in lines.iter().take(LINES) {
             say(&format!("  `{place}`: {reason}"));

@@ -1,9 +1,13 @@
 //! `engine runs`: lists the finished runs, the newest first.
 
 use crate::{
-    cli::{OutArg, Stop, StoreArg, print},
+    cli::{CommandError, OutArg, StoreArg, print},
     record::{self, runs},
-    ui::{fold, grid::Grid, progress::say},
+    ui::{
+        fold,
+        grid::Grid,
+        progress::{say, warn},
+    },
 };
 use cache::{
     Record, Store,
@@ -33,13 +37,13 @@ pub struct RunsArgs {
 ///
 /// # Errors
 /// Returns the exit code if the store cannot be opened.
-pub fn runs(args: &RunsArgs) -> Result<(), Stop> {
+pub fn runs(args: &RunsArgs) -> Result<(), CommandError> {
     let store = args.store.open_existing()?;
     let mut found = Vec::new();
     for folder in runs::all(&args.out.out) {
         match runs::read(&folder) {
             Ok(record) => found.push(record),
-            Err(fault) => say(&format!("warning: {fault}")),
+            Err(fault) => warn(&fault.to_string()),
         }
     }
     found.retain(|record| args.study.as_ref().is_none_or(|study| record.pipeline == *study));

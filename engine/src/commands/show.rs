@@ -2,7 +2,7 @@
 
 use super::runs::{count, status};
 use crate::{
-    cli::{BAD_INPUT, FAILED, OutArg, Stop, StoreArg, print},
+    cli::{BAD_INPUT, CommandError, FAILED, OutArg, StoreArg, print},
     record::{
         self,
         runs::{self, Found},
@@ -43,9 +43,9 @@ pub struct ShowArgs {
 ///
 /// # Errors
 /// Returns the exit code if there is no such run.
-pub fn show(args: &ShowArgs) -> Result<(), Stop> {
-    let found =
-        runs::find(&args.out.out, &args.run).map_err(|fault| Stop::saying(BAD_INPUT, fault))?;
+pub fn show(args: &ShowArgs) -> Result<(), CommandError> {
+    let found = runs::find(&args.out.out, &args.run)
+        .map_err(|fault| CommandError::new(BAD_INPUT, fault))?;
     if args.json {
         let json = serde_json::to_value(&found.record).expect("a record always serialises");
         print(&format!("{json:#}\n"));
@@ -56,7 +56,7 @@ pub fn show(args: &ShowArgs) -> Result<(), Stop> {
         let report = regular::read(&path, LONGEST_REPORT).map_err(|fault| {
             let (path, run) = (path.display(), &args.run);
             let help = format!("`engine report {run}` renders it again");
-            Stop::saying(FAILED, format!("cannot read `{path}`: {}; {help}", plain(&fault)))
+            CommandError::new(FAILED, format!("cannot read `{path}`: {}; {help}", plain(&fault)))
         })?;
         print(&String::from_utf8_lossy(&report));
         return Ok(());

@@ -1,7 +1,7 @@
 //! `engine synth`: writes the synthetic corpus as files.
 
 use crate::{
-    cli::{BAD_INPUT, Stop},
+    cli::{BAD_INPUT, CommandError},
     data::synth::write_corpus,
     ui::progress,
 };
@@ -25,13 +25,13 @@ pub struct SynthArgs {
 ///
 /// # Errors
 /// Returns the exit code if the corpus cannot be written to the folder.
-pub fn synth(args: &SynthArgs) -> Result<(), Stop> {
+pub fn synth(args: &SynthArgs) -> Result<(), CommandError> {
     let progress = progress::for_stderr(1, false);
     progress.start(1, "synth", "");
     write_corpus(&args.dir, args.clips_per_class, args.seed, &|done, total| {
         progress.at(1, done, total, "clips");
     })
-    .map_err(|fault| Stop::saying(BAD_INPUT, fault))?;
+    .map_err(|fault| CommandError::new(BAD_INPUT, fault))?;
     progress.say(&format!("the corpus is in `{}`, in the layout of IRMAS", args.dir.display()));
     Ok(())
 }

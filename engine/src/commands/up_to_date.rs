@@ -11,16 +11,16 @@
 //! ```
 //! A note that is lost, damaged or out of date costs an ordinary run.
 
-use super::prepare::Prepared;
 use crate::{
     cli::RunArgs,
     devices::Machine,
+    plan::scan,
     record::{latest, runs},
-    run::{scan, scan_sources, wanted},
-    ui::{logging, progress::say},
+    run::study::Study,
+    ui::{logging, progress::warn},
 };
 use cache::{
-    Digest, Hasher, Record,
+    Digest, FileEntry, Hasher, Record,
     record::{RunStatus, StepStatus},
     regular,
     store::UP_TO_DATE,
@@ -92,10 +92,7 @@ pub fn find(args: &RunArgs) -> Option<Unchanged> {
     let same = run.environment.iter().all(|(name, value)| variable(name) == *value);
     for name in &changed {
         let path = run.folder.join(name);
-        say(&format!(
-            "warning: `{}` is not as its run left it; this run makes a new one",
-            path.display()
-        ));
+        warn(&format!("`{}` is not as its run left it; this run makes a new one", path.display()));
     }
     (holds && same && changed.is_empty()).then_some(run)
 }
@@ -103,28 +100,22 @@ pub fn find(args: &RunArgs) -> Option<Unchanged> {
 /// Notes what a run leaves behind and what it depends on.
 ///
 /// `started` is a time before any file was read, so that later changes are noticed.
-pub fn keep(
-    args: &RunArgs,
-    prepared: &Prepared,
-    record: &Record,
-    folder: &Path,
-    started: SystemTime,
-) {
+pub fn keep(args: &RunArgs, study: &Study, record: &Record, folder: &Path, started: SystemTime) {
     if record.status == RunStatus::Done {
         // A note that cannot be written costs the next run a few milliseconds.
-        let _ = try_keep(args, prepared, record, folder, started);
+        let _ = try_keep(args, study, record, folder, started);
     }
 }
 
 fn try_keep(
     args: &RunArgs,
-    prepared: &Prepared,
+    study: &Study,
     record: &Record,
     folder: &Path,
     started: SystemTime,
 ) -> Option<()> {
-    let versions = versions(args, prepared, record, started);
-    let text = [&prepared.pipeline.source.text].into_iter().chain(&args.plan.set);
+    let versions = versions(args, study, record, started);
+    let text = [&study.pipeline.source.text].into_iter().chain(&args.plan.set);
     let run = Unchanged {
         folder: folder.to_owned(),
         steps: record.steps.len(),
@@ -140,42 +131,38 @@ fn try_keep(
     rest.extend(versions.map(|versions| versions.to_text()).unwrap_or_default());
     let mut text = format!("{}\n", Digest::of(&rest)).into_bytes();
     text.extend(rest);
-    prepared.store.keep_for_now(UP_TO_DATE, &name(args)?, &text).ok()
+    study.store.keep_for_now(UP_TO_DATE, &name(args)?, &text).ok()
 }
 
 /// The versions of all files that a run depends on; none if not every step was a hit.
 fn versions(
     args: &RunArgs,
-    prepared: &Prepared,
+    study: &Study,
     record: &Record,
     started: SystemTime,
 ) -> Option<Versions> {
     let there = record.steps.iter().all(|step| step.status == StepStatus::Hit);
     // On a GPU a result also depends on the hardware.
-    let on_cpu = prepared.pipeline.steps.iter().all(|step| matches!(step.place, Device::Cpu));
+    let on_cpu = study.pipeline.steps.iter().all(|step| matches!(step.place, Device::Cpu));
     if !there || !on_cpu || !record.warnings.is_empty() || !args.plan.force.is_empty() {
         return None;
     }
     let mut paths = BTreeSet::from([env::current_exe().ok()?, args.plan.pipeline.clone()]);
-    for source in prepared.pipeline.steps.iter().flat_map(|step| step.op.sources()) {
+    for source in study.pipeline.steps.iter().flat_map(|step| step.op.sources()) {
         paths.extend(places(&source)?);
     }
-    paths.extend(prepared.files.iter().flatten().map(|file| file.path.clone()));
+    paths.extend(study.files.iter().flatten().map(|file| file.path.clone()));
     for digest in record.steps.iter().flat_map(|step| step.outputs.values()) {
-        paths.insert(prepared.store.object_path(digest)?);
+        paths.insert(study.store.object_path(digest)?);
     }
-    let versions = Versions::of(paths.into_iter().collect(), started)?;
-    // The versions are valid only if the files still hold what the run read.
-    is_as_it_was(args, prepared).then_some(versions)
-}
-
-/// True if the pipeline and the sources are as they were when the run began.
-fn is_as_it_was(args: &RunArgs, prepared: &Prepared) -> bool {
-    let Prepared { pipeline, store, files, options, .. } = prepared;
-    let text = read(&args.plan.pipeline);
-    text.is_ok_and(|text| text == pipeline.source.text.as_bytes())
-        && scan_sources(pipeline, &wanted(pipeline, &options.only), store)
-            .is_ok_and(|found| found == *files)
+    // All of these are older than the run, unless a link leads elsewhere now.
+    let versions = Versions::of(paths, started)?;
+    let is_as_read = |file: &FileEntry| {
+        versions.get(&file.path).is_some_and(|version| study.store.files().holds(file, &version))
+    };
+    let text = read(&args.plan.pipeline).ok()?;
+    let same = text == study.pipeline.source.text.as_bytes();
+    (same && study.files.iter().flatten().all(is_as_read)).then_some(versions)
 }
 
 /// The name of the note for a command: a digest of its words, its folder, and the number of GPUs

@@ -7,9 +7,10 @@
 
 use super::prepare;
 use crate::{
-    cli::{FAILED, RunArgs, Stop, print},
+    child::wait_unless,
+    cli::{CommandError, FAILED, RunArgs, print},
+    plan::scan,
     record::latest,
-    run::{programs::wait_unless, scan},
     spec,
     ui::{interrupt::Interrupt, progress::say},
 };
@@ -31,7 +32,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// Returns the exit code if a run cannot be started at all.
-pub fn watch(args: &RunArgs) -> Result<(), Stop> {
+pub fn watch(args: &RunArgs) -> Result<(), CommandError> {
     let interrupt = Interrupt::listen();
     let index = FileIndex::default();
     let (mut before, mut page) = (None, None);
@@ -43,7 +44,10 @@ pub fn watch(args: &RunArgs) -> Result<(), Stop> {
                 && !interrupt.is_cancelled()
             {
                 show(folder, &mut page).map_err(|fault| {
-                    Stop::saying(FAILED, format!("cannot write in `{}`: {fault}", folder.display()))
+                    CommandError::new(
+                        FAILED,
+                        format!("cannot write in `{}`: {fault}", folder.display()),
+                    )
                 })?;
             }
             if !interrupt.is_cancelled() {
@@ -88,8 +92,8 @@ impl Seen {
 }
 
 /// Starts this program again with `run` in place of `watch`, and waits for it.
-fn run_once(interrupt: &Interrupt) -> Result<(), Stop> {
-    let failed = |fault| Stop::saying(FAILED, format!("cannot start a run: {fault}"));
+fn run_once(interrupt: &Interrupt) -> Result<(), CommandError> {
+    let failed = |fault| CommandError::new(FAILED, format!("cannot start a run: {fault}"));
     let program = std::env::current_exe().map_err(failed)?;
     let mut arguments: Vec<_> = std::env::args_os().skip(1).collect();
     if let Some(word) = arguments.iter_mut().find(|word| *word == "watch") {

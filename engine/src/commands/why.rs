@@ -1,7 +1,7 @@
 //! `engine why`: the chain from a number of a table to the files that it depends on.
 
 use crate::{
-    cli::{self, BAD_INPUT, OutArg, Stop, StoreArg, print},
+    cli::{self, BAD_INPUT, CommandError, OutArg, StoreArg, print},
     plan::{keys::FILES, reasons::shown},
     record::{
         self,
@@ -49,8 +49,8 @@ pub struct WhyArgs {
 ///
 /// # Errors
 /// Returns the exit code if there is no such run or cell.
-pub fn why(args: &WhyArgs) -> Result<(), Stop> {
-    let bad = |fault: String| Stop::saying(BAD_INPUT, fault);
+pub fn why(args: &WhyArgs) -> Result<(), CommandError> {
+    let bad = |fault: String| CommandError::new(BAD_INPUT, fault);
     let found = runs::find(&args.out.out, &args.run).map_err(bad)?;
     let store = args.store.open_existing()?;
     let table = record::table(&found.record, &store);

@@ -89,7 +89,7 @@ fn what_is_left_to_the_engine_goes_to_a_gpu_without_doubt() {
         (GPUS, "cuda", Some("nobody asks"), &["ours", "theirs"], ""),
     ] {
         let pipeline = placed(gpus, other, doubt);
-        let note = pipeline.note.text.clone().unwrap_or_default();
+        let note = pipeline.note.clone().unwrap_or_default();
         assert_eq!(on_gpu(&pipeline), steps, "{other}, {doubt:?}");
         assert!(note.contains(words) && note.is_empty() == words.is_empty(), "{note}");
     }
@@ -100,7 +100,7 @@ fn a_key_says_whether_on_a_gpu_and_never_on_which() {
     let [cpu, first, second] = ["cpu", "cuda:0", "cuda:1"].map(|other| {
         let pipeline = placed(GPUS, other, None);
         let step = pipeline.steps.iter().find(|step| step.name == "ours").unwrap();
-        crate::run::key_of(step, &[], |_, _| Some(cache::Digest::of(b"clips"))).unwrap()
+        crate::plan::keys::key_of(step, &[], |_, _| Some(cache::Digest::of(b"clips"))).unwrap()
     });
     assert_eq!(first, second);
     assert_ne!(first, cpu);

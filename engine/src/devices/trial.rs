@@ -2,7 +2,7 @@
 //! compared on a little data, in a process of its own: a driver that crashes takes its process with
 //! it. The store keeps the result, so that a run of cache hits never touches CUDA.
 
-use crate::{run::programs::wait_unless, ui::progress::say};
+use crate::{child::wait_unless, ui::progress::say};
 use cache::{Digest, Hasher, file_version::FileVersion, regular, store::write_renewable};
 use ops::device::Place;
 use serde::{Deserialize, Serialize};

@@ -1,14 +1,15 @@
 //! The expected cost of a step: time, memory and disk, from earlier steps like it and from the
 //! sizes of what it reads and makes.
 
-use crate::plan::{
+use super::{
     Planned,
     history::{History, elements},
     keys::FILES,
+    memory,
     reasons::Reasons,
+    shapes::{in_memory, planned_inputs},
 };
-use crate::run::memory;
-use cache::{CacheKey, Kind, Shape, store::Finished};
+use cache::{CacheKey, Shape, store::Finished};
 
 /// A prediction. Unknown values are none.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -24,61 +25,6 @@ pub struct Cost {
 
 /// The most steps of equal parameters that are compared to find the one nearest in size.
 const MOST_ALIKE: usize = 32;
-/// The bytes that a number takes in memory.
-const NUMBER: u64 = 4;
-/// The bytes that a row without features takes, about: a name, a label, a few numbers.
-const ROW: u64 = 64;
-
-/// The shapes of a step's outputs: those of its result, or what the op derives from the shapes that
-/// it reads. The number of rows of a source follows from the number of files now and before.
-pub fn shapes(
-    reasons: &Reasons<'_>,
-    index: usize,
-    key: &CacheKey,
-    finished: Option<&Finished>,
-    before: &[Planned],
-) -> Vec<Shape> {
-    let step = &reasons.pipeline.steps[index];
-    let port = |name: &str| step.op.outputs().iter().position(|port| port.name == name);
-    if let Some(finished) = finished {
-        let mut shapes: Vec<Shape> =
-            step.op.outputs().iter().map(|port| Shape::of(port.kinds[0])).collect();
-        for (name, object) in &finished.outputs {
-            if let Some(at) = port(name) {
-                shapes[at] = object.shape.clone();
-            }
-        }
-        return shapes;
-    }
-    let inputs = shapes_read(reasons, index, before);
-    let mut shapes = step.op.check(&inputs).unwrap_or_default();
-    let unknown = |shape: &Shape| shape.rows.is_none() && shape.kind != Kind::Model;
-    if !shapes.iter().any(unknown) {
-        return shapes;
-    }
-    let Some((model, grown)) = closest(reasons, index, key, None) else { return shapes };
-    for (name, object) in &model.outputs {
-        let Some(shape) = port(name).and_then(|at| shapes.get_mut(at)) else { continue };
-        if let Some(rows) = object.shape.rows.filter(|_| unknown(shape)) {
-            shape.rows = Some((rows as f64 * grown).round() as usize);
-            shape.row = shape.row.take().or_else(|| object.shape.row.clone());
-        }
-    }
-    shapes
-}
-
-/// The shapes of a step's inputs, in the order of its ports, as far as they are known.
-pub fn shapes_read(reasons: &Reasons<'_>, index: usize, before: &[Planned]) -> Vec<Option<Shape>> {
-    let step = &reasons.pipeline.steps[index];
-    let shape = |port: &ops::Port| {
-        let input = step.inputs.iter().find(|input| port.takes(input.port))?;
-        let outputs = reasons.pipeline.steps[input.step].op.outputs();
-        let at = outputs.iter().position(|port| port.name == input.output)?;
-        before[input.step].shapes.get(at).cloned()
-    };
-    step.op.inputs().iter().map(shape).collect()
-}
-
 /// The expected cost of a step that runs.
 pub fn of(
     reasons: &Reasons<'_>,
@@ -101,19 +47,19 @@ pub fn of(
         read.iter().map(|shape| elements((*shape)?)).sum::<Option<u64>>().filter(|size| *size > 0);
     let like = closest(reasons, index, key, size);
     let held: Option<u64> = shapes.iter().chain(read.into_iter().flatten()).map(in_memory).sum();
-    let estimated = memory::estimate(step, &shapes_read(reasons, index, before));
+    let estimated = memory::estimate(step, &planned_inputs(reasons.pipeline, index, before));
     Cost {
         seconds: like.map(|(like, grown)| {
             let share = fresh(step.entry, key, like, shapes);
             like.times.seconds * grown * share * further(step.entry, key, like)
         }),
-        memory: like.and_then(|(like, _)| peak(history, like, held?)).or(held).max(estimated),
+        memory: like.and_then(|(like, _)| peak(history, like, held)).or(held).max(estimated),
         disk: disk(reasons, index, shapes, like),
     }
 }
 
 /// The earlier step that is most like this one, and the ratio of the sizes that the two read.
-fn closest<'h>(
+pub(super) fn closest<'h>(
     reasons: &Reasons<'h>,
     index: usize,
     key: &CacheKey,
@@ -159,9 +105,11 @@ fn fresh(entry: &ops::Entry, key: &CacheKey, like: &Finished, shapes: &[Shape]) 
     (left as f64 / now as f64) / (computed as f64 / before as f64)
 }
 
-/// The expected peak memory: the peak of an earlier step, plus the growth of inputs and outputs.
-fn peak(history: &History, like: &Finished, held: u64) -> Option<u64> {
+/// The expected peak memory: the peak of an earlier step, plus the growth of inputs and outputs, as
+/// far as their size is known.
+fn peak(history: &History, like: &Finished, held: Option<u64>) -> Option<u64> {
     let peak = Some(like.times.peak_bytes).filter(|peak| *peak > 0)?;
+    let Some(held) = held else { return Some(peak) };
     let read = like.cache_key.inputs.values().filter_map(|content| history.object(content));
     let before: u64 =
         read.chain(like.outputs.values()).filter_map(|object| in_memory(&object.shape)).sum();
@@ -177,17 +125,6 @@ fn further(entry: &ops::Entry, new: &CacheKey, old: &Finished) -> f64 {
     };
     let ratio = |name: &&str| Some(value(new, name)? / value(&old.cache_key, name)?);
     entry.progressive.iter().filter_map(ratio).product()
-}
-
-/// Bytes that an artifact of this shape takes in memory.
-pub fn in_memory(shape: &Shape) -> Option<u64> {
-    match (shape.rows, elements(shape)) {
-        (Some(_), Some(numbers)) if shape.row.is_some() => Some(numbers.saturating_mul(NUMBER)),
-        (Some(rows), _) => Some((rows as u64).saturating_mul(ROW)),
-        (None, _) if matches!(shape.kind, Kind::Clips | Kind::Spectrogram | Kind::Matrix) => None,
-        // Models and similar artifacts have no known size before they are made, and are small.
-        (None, _) => Some(0),
-    }
 }
 
 /// The bytes of files: in proportion to an earlier step, or else four for each number.

@@ -187,13 +187,7 @@ mod tests {
             numerics: None,
         };
         let shape = Shape::of(Kind::Matrix).with_rows(Some(10)).with_row(Some(vec![4]));
-        let object = Object {
-            digest: Digest::of(made.as_bytes()),
-            shape,
-            bytes: 160,
-            seen: None,
-            warning: None,
-        };
+        let object = Object::new(Digest::of(made.as_bytes()), shape, 160);
         let outputs = BTreeMap::from([("latent".to_owned(), object)]);
         Finished {
             key: cache_key.digest(),

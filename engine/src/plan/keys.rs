@@ -1,16 +1,32 @@
 //! The key of a step, which holds all that decides the bytes of its result.
 //! [`crate::plan::reasons`] compares the fields of two keys.
 
-use crate::pipeline::Step;
-use cache::{CacheKey, Digest};
+use crate::{model::Step, plan::scan};
+use cache::{CacheKey, Digest, FileEntry};
 use ops::{Determinism, Select};
 use std::collections::BTreeMap;
 
 /// The name under which the files of a source stand among the inputs of a key.
 pub const FILES: &str = "files";
 
+/// The cache key of a step; none if the content of an input is not known.
+pub fn key_of(
+    step: &Step,
+    files: &[FileEntry],
+    output: impl Fn(usize, &str) -> Option<Digest>,
+) -> Option<CacheKey> {
+    let mut inputs = BTreeMap::new();
+    for input in &step.inputs {
+        inputs.insert(input.port.to_owned(), output(input.step, input.output)?);
+    }
+    if !step.op.sources().is_empty() {
+        inputs.insert(FILES.to_owned(), scan::digest(files));
+    }
+    Some(with_inputs(step, inputs, step.place.name()))
+}
+
 /// The key of a step whose inputs have these digests.
-pub fn key_of(step: &Step, inputs: BTreeMap<String, Digest>, device: &str) -> CacheKey {
+pub fn with_inputs(step: &Step, inputs: BTreeMap<String, Digest>, device: &str) -> CacheKey {
     let entry = step.entry;
     // A path is no part of a key, except a path that a command mentions.
     let sources = step.op.sources().into_iter();

@@ -1,11 +1,10 @@
 //! The cache lookup of every step before a run: its key, and its result if there is one.
 
-use crate::{
-    pipeline::Pipeline,
-    run::{Files, key_of},
-};
+use super::keys::key_of;
+use crate::model::{Files, Pipeline};
 use cache::{CacheKey, Digest, Store, store::Finished};
 use rayon::prelude::*;
+use std::sync::Arc;
 
 /// The result of a cache lookup.
 #[derive(Default)]
@@ -16,12 +15,12 @@ pub enum CacheLookup {
     /// The key of the step and its digest, without a result.
     Miss(Box<CacheKey>, Digest),
     /// The result of the step.
-    Hit(Box<Finished>),
+    Hit(Arc<Finished>),
 }
 
 impl CacheLookup {
     /// The result, if there is one.
-    pub fn finished(&self) -> Option<&Finished> {
+    pub fn finished(&self) -> Option<&Arc<Finished>> {
         match self {
             Self::Hit(finished) => Some(finished),
             _ => None,
@@ -42,7 +41,7 @@ pub fn lookup(
 ) -> Vec<CacheLookup> {
     let mut lookups: Vec<CacheLookup> = Vec::new();
     lookups.resize_with(pipeline.steps.len(), CacheLookup::default);
-    let layers = layers(pipeline, wanted);
+    let layers = pipeline.graph.layers(wanted);
     let few = layers.iter().all(|layer| layer.len() < FEW);
     let in_turn = || {
         for layer in layers {
@@ -81,23 +80,7 @@ fn look_at(
     };
     let digest = key.digest();
     match store.hit(key, digest) {
-        Ok(finished) => CacheLookup::Hit(Box::new(finished)),
+        Ok(finished) => CacheLookup::Hit(Arc::new(finished)),
         Err(key) => CacheLookup::Miss(Box::new(key), digest),
     }
-}
-
-/// The wanted steps by the longest path from a step without inputs.
-fn layers(pipeline: &Pipeline, wanted: &[bool]) -> Vec<Vec<usize>> {
-    let mut depth = vec![0; pipeline.steps.len()];
-    let mut layers: Vec<Vec<usize>> = Vec::new();
-    for (index, step) in pipeline.steps.iter().enumerate().filter(|(index, _)| wanted[*index]) {
-        // Steps come after the steps that they read.
-        let at = step.inputs.iter().map(|input| depth[input.step] + 1).max().unwrap_or(0);
-        depth[index] = at;
-        if layers.len() <= at {
-            layers.resize_with(at + 1, Vec::new);
-        }
-        layers[at].push(index);
-    }
-    layers
 }

@@ -2,24 +2,30 @@
 //! would cost.
 
 pub mod cost;
-pub mod graph;
 pub mod history;
 pub mod keys;
 pub mod lookup;
+pub mod memory;
+pub mod picture;
 pub mod reasons;
+pub mod scan;
+pub mod shapes;
 
 use crate::{
-    pipeline::{Input, Pipeline},
-    plan::{
-        cost::Cost,
-        history::LazyHistory,
-        keys::{FILES, NEVER},
-        lookup::{CacheLookup, lookup},
-        reasons::{LOST, Reasons},
-    },
-    run::{Files, Options, StepError, key_of, memory, resources::Limits, wanted},
+    devices::limits,
+    model::{Files, Input, Options, Pipeline, StepError, StepRequest},
 };
 use cache::{CacheKey, Digest, Shape, Store, store::Finished};
+use cost::Cost;
+use history::LazyHistory;
+use keys::{FILES, NEVER, key_of};
+use lookup::CacheLookup;
+use reasons::{LOST, Reasons};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
+use tracing::debug_span;
 
 /// The forecast for a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +63,7 @@ pub struct Planned {
     /// True if the key is complete.
     pub whole: bool,
     /// The result, if it is cached.
-    pub finished: Option<Finished>,
+    pub finished: Option<Arc<Finished>>,
     /// The shapes of the outputs as far as they are known, in the order of the ports.
     pub shapes: Vec<Shape>,
     /// The expected cost.
@@ -86,14 +92,38 @@ impl Planned {
     }
 }
 
-/// The plan of a run.
-pub struct Plan<'s> {
-    /// One entry for each step, in the order of the pipeline.
-    pub steps: Vec<Planned>,
-    /// The finished steps of the store.
-    pub history: LazyHistory<'s>,
-    /// The errors of steps that would not be started.
-    pub refused: Vec<StepError>,
+/// The plan of a run. `plan`, `explain` and `--dry-run` show it, and the run executes it.
+pub struct Plan<'a> {
+    /// The pipeline.
+    pub pipeline: &'a Pipeline,
+    /// The source files of every step.
+    pub files: &'a Files,
+    /// The store.
+    pub store: &'a Store,
+    /// The options of the run.
+    pub options: &'a Options,
+    /// Marks the steps that are asked for, and all that they need.
+    pub wanted: Vec<bool>,
+    /// The cache lookup of each step.
+    pub lookups: Vec<CacheLookup>,
+    /// The finished steps of the store, read when they are first needed.
+    pub history: LazyHistory<'a>,
+    /// Made when they are first needed: a run that finds everything needs no forecast.
+    steps: OnceLock<Vec<Planned>>,
+}
+
+/// Plans a run: looks up every step that is asked for, and runs none.
+pub fn build<'a>(
+    pipeline: &'a Pipeline,
+    files: &'a Files,
+    store: &'a Store,
+    options: &'a Options,
+) -> Plan<'a> {
+    let wanted = pipeline.graph.wanted(&options.only);
+    let lookups =
+        debug_span!("lookup").in_scope(|| lookup::lookup(pipeline, files, store, &wanted));
+    let (history, steps) = (LazyHistory::of(store), OnceLock::new());
+    Plan { pipeline, files, store, options, wanted, lookups, history, steps }
 }
 
 /// The placeholder for the digest of an input that has no result yet.
@@ -101,40 +131,100 @@ fn unknown() -> Digest {
     Digest::of(b"")
 }
 
-/// Plans every step that is asked for, and runs none.
-pub fn plan<'s>(
-    pipeline: &Pipeline,
-    files: &Files,
-    store: &'s Store,
-    options: &Options,
-) -> Plan<'s> {
-    let history = LazyHistory::of(store);
-    let wanted = wanted(pipeline, &options.only);
-    let mut lookups = lookup(pipeline, files, store, &wanted);
-    let reasons = Reasons { pipeline, files, history: &history, store };
-    let limits = options.limits.clone().unwrap_or_else(Limits::of_machine);
-    let (mut steps, mut refused) = (Vec::with_capacity(pipeline.steps.len()), Vec::new());
-    for (index, step) in pipeline.steps.iter().enumerate() {
-        if !wanted[index] {
-            steps.push(Planned::skipped());
-            continue;
+impl Plan<'_> {
+    /// One entry for each step, in the order of the pipeline.
+    pub fn steps(&self) -> &[Planned] {
+        self.steps.get_or_init(|| {
+            let _forecast = debug_span!("forecast").entered();
+            let reasons = self.reasons();
+            let mut steps = Vec::with_capacity(self.wanted.len());
+            for (index, wanted) in self.wanted.iter().enumerate() {
+                let planned = match wanted {
+                    true => self.planned(&reasons, index, &steps),
+                    false => Planned::skipped(),
+                };
+                steps.push(planned);
+            }
+            steps
+        })
+    }
+
+    /// The data from which the reasons of steps are derived.
+    pub fn reasons(&self) -> Reasons<'_> {
+        let Self { pipeline, files, store, ref history, .. } = *self;
+        Reasons { pipeline, files, history, store }
+    }
+
+    /// The reason why a step with this key runs. `key_of` gives the keys of the steps before it.
+    pub fn reason<'k>(
+        &self,
+        step: usize,
+        key: &CacheKey,
+        key_of: &dyn Fn(usize) -> Option<&'k CacheKey>,
+    ) -> String {
+        let planned = &self.steps()[step];
+        match planned.whole_key() {
+            Some(known) if known == key => planned.reason.clone(),
+            _ => self.reasons().why(step, key, key_of),
         }
+    }
+
+    /// The request to run a step, given its key and the content at each of its input ports.
+    pub fn request(
+        &self,
+        step: usize,
+        key: CacheKey,
+        inputs: Vec<(String, Digest)>,
+    ) -> StepRequest {
+        let own = &self.pipeline.steps[step];
+        StepRequest {
+            number: step + 1,
+            name: own.name.clone(),
+            op: own.entry.name.to_owned(),
+            params: own.op.params(),
+            seed: own.seed,
+            device: own.place.clone(),
+            gpus: Vec::new(),
+            inputs,
+            files: self.files[step].clone(),
+            paths: BTreeMap::new(),
+            key,
+            reason: String::new(),
+            again: false,
+            retries: own.retries,
+            timeout: own.timeout,
+        }
+    }
+
+    /// The errors of steps that would not be started.
+    pub fn refused(&self) -> Vec<StepError> {
+        let limits = self.options.limits.clone().unwrap_or_else(limits);
+        let runs = self.steps().iter().enumerate();
+        let runs = runs.filter(|(_, step)| step.key.is_some() && step.finished.is_none());
+        let refusal = |(index, _): (usize, &Planned)| {
+            let read = shapes::planned_inputs(self.pipeline, index, self.steps());
+            memory::refusal(index, &self.pipeline.steps[index], &read, &limits)
+        };
+        runs.filter_map(refusal).collect()
+    }
+
+    fn planned(&self, reasons: &Reasons<'_>, index: usize, before: &[Planned]) -> Planned {
+        let step = &self.pipeline.steps[index];
         let there = |from: usize, port: &str| {
-            let from: &Planned = &steps[from];
+            let from: &Planned = &before[from];
             from.finished.as_ref()?.outputs.get(port).map(|object| object.digest)
         };
         let is_there = |input: &Input| there(input.step, input.output).is_some();
         let whole = step.inputs.iter().all(is_there);
-        let forced = options.force.contains(&index);
-        let finished = match std::mem::take(&mut lookups[index]) {
-            CacheLookup::Hit(finished) if whole && !forced => Some(*finished),
-            _ => None,
-        };
-        let key = match &finished {
-            Some(finished) => finished.cache_key.clone(),
-            None => {
+        let forced = self.options.force.contains(&index);
+        let finished = self.lookups[index].finished().filter(|_| whole && !forced).cloned();
+        let key = match (&finished, &self.lookups[index]) {
+            (Some(finished), _) => finished.cache_key.clone(),
+            (None, CacheLookup::Miss(key, _)) if whole => (**key).clone(),
+            _ => {
                 let known = |from, port: &str| there(from, port).or_else(|| Some(unknown()));
-                let mut key = key_of(step, &files[index], known).expect("every input has a digest");
+                let mut key =
+                    key_of(step, &self.files[index], known).expect("every input has a digest");
                 for input in step.inputs.iter().filter(|input| !is_there(input)) {
                     key.inputs.remove(input.port);
                 }
@@ -143,21 +233,15 @@ pub fn plan<'s>(
         };
         let (verdict, reason, cause) = match &finished {
             Some(_) => (Forecast::Hit, String::new(), String::new()),
-            None => judge(&reasons, index, &key, forced, &steps),
+            None => judge(reasons, index, &key, forced, before),
         };
-        let shapes = cost::shapes(&reasons, index, &key, finished.as_ref(), &steps);
+        let shapes = shapes::planned_outputs(reasons, index, &key, finished.as_deref(), before);
         let cost = match &finished {
             Some(_) => Cost::default(),
-            None => cost::of(&reasons, index, &key, &shapes, &steps),
+            None => cost::of(reasons, index, &key, &shapes, before),
         };
-        if finished.is_none() {
-            let read = cost::shapes_read(&reasons, index, &steps);
-            refused.extend(memory::refusal(index, step, &read, &limits));
-        }
-        let key = Some(key);
-        steps.push(Planned { verdict, reason, key, whole, finished, shapes, cost, cause });
+        Planned { verdict, reason, key: Some(key), whole, finished, shapes, cost, cause }
     }
-    Plan { steps, history, refused }
 }
 
 /// The forecast for a step without a cached result, its reason, and the cause that is given at

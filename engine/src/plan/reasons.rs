@@ -2,7 +2,7 @@
 //! and for an input that changed, the earlier step where the change began.
 
 use crate::{
-    pipeline::{Input, Pipeline},
+    model::{Input, Pipeline},
     plan::{
         history::LazyHistory,
         keys::{FILES, NEVER},

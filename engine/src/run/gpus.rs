@@ -1,26 +1,6 @@
 //! GPUs and the steps on them: a step has whole GPUs, or shares one GPU with a few other steps.
 
-use super::resources::Needs;
-
-/// The default number of steps that share a GPU. More of them hardly train faster: together they
-/// keep the GPU busy already.
-pub const STEPS_ON_ONE: usize = 4;
-
-/// A GPU of the machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gpu {
-    /// The number of the GPU.
-    pub number: usize,
-    /// Bytes of its memory that steps may take.
-    pub memory: u64,
-}
-
-impl Gpu {
-    /// A GPU of unknown memory, which therefore never limits sharing.
-    pub fn numbered(number: usize) -> Self {
-        Self { number, memory: u64::MAX }
-    }
-}
+use crate::model::{Gpu, Needs};
 
 /// The free part of one GPU.
 struct Free {

@@ -84,7 +84,7 @@ const NO_PANIC: &str = "no thread panics while it holds the warnings";
 impl ops::Warnings for ProgressRelay<'_> {
     fn warn(&self, message: &str) {
         self.log.line(&format!("warning: {message}"));
-        self.progress.say(&format!("warning: step `{}`: {message}", self.step));
+        self.progress.warn(&format!("step `{}`: {message}", self.step));
         self.warnings.lock().expect(NO_PANIC).push(message.to_owned());
     }
 }
@@ -109,14 +109,18 @@ impl<'a> Deadline<'a> {
         Self { run, timeout, started: Instant::now() }
     }
 
-    /// Tells a step that ran out of time from a step that the user stopped.
+    /// Tells a step that ran out of time from a step that the user stopped. What else fails after
+    /// that, such as a file that was not read to its end, fails because of it.
     pub fn explain(&self, error: OpError) -> OpError {
+        if error.fault != ErrorKind::Cancelled && !self.is_cancelled() {
+            return error;
+        }
         match self.timeout {
-            Some(seconds) if error.fault == ErrorKind::Cancelled && !self.run.is_cancelled() => {
+            Some(seconds) if !self.run.is_cancelled() => {
                 OpError::failure(format!("it ran longer than its timeout of {seconds} s"))
                     .help("raise `timeout`, or make the step smaller")
             }
-            _ => error,
+            _ => OpError::cancelled(),
         }
     }
 }

@@ -1,9 +1,22 @@
 //! The messages about finished steps, and the outcome of the run.
 
-use super::{Outcome, rows, schedule::Schedule, state::StepState};
-use crate::ui::progress::{StepFinished, shapes};
-use cache::record::StepStatus;
+use super::{rows, schedule::Schedule, state::StepState};
+use crate::{
+    model::StepError,
+    ui::progress::{StepFinished, shapes},
+};
+use cache::record::{StepRecord, StepStatus};
 use std::time::Duration;
+
+/// The steps of a run that has ended.
+pub struct Ended {
+    /// The records of the steps, in the order of the pipeline.
+    pub steps: Vec<StepRecord>,
+    /// The errors of steps, in the order of the pipeline.
+    pub errors: Vec<StepError>,
+    /// True if the run was stopped.
+    pub interrupted: bool,
+}
 
 /// The most steps for which a stopped run prints one line each, of those that it did not reach.
 const MOST_TOLD: usize = 20;
@@ -11,7 +24,7 @@ const MOST_TOLD: usize = 20;
 impl Schedule<'_> {
     /// Reports that a step has reached its final state.
     pub fn tell(&self, step: usize, state: &StepState) {
-        let plan = &self.context.pipeline.steps[step];
+        let plan = &self.context.plan.pipeline.steps[step];
         let (status, elapsed, note) = match state {
             StepState::Done { finished, status: StepStatus::Ran, .. } => {
                 let first = plan.op.outputs().first();
@@ -27,7 +40,7 @@ impl Schedule<'_> {
             StepState::Skipped(ended) => ("skipped", None, ended.reason.clone()),
             _ => return,
         };
-        self.context.progress.step_finished(&StepFinished {
+        self.context.host.progress.step_finished(&StepFinished {
             number: step + 1,
             name: &plan.name,
             status,
@@ -36,14 +49,15 @@ impl Schedule<'_> {
         });
     }
 
-    /// The outcome of the run, once no step runs any more.
-    pub fn outcome(mut self) -> Outcome {
+    /// What became of the steps, once no step runs any more.
+    pub fn ended(mut self) -> Ended {
         self.errors.sort_by_key(|error| error.step);
-        let unsettled = (0..self.wanted.len()).filter(|step| !self.states[*step].is_settled());
+        let unsettled =
+            (0..self.context.plan.wanted.len()).filter(|step| !self.states[*step].is_settled());
         let unsettled: Vec<usize> = unsettled.collect();
         if unsettled.len() > MOST_TOLD {
             let text = format!("{} steps were skipped: the run was interrupted", unsettled.len());
-            self.context.progress.say(&text);
+            self.context.host.progress.say(&text);
         }
         for step in &unsettled {
             let state = StepState::skipped("the run was interrupted".to_owned());
@@ -52,11 +66,12 @@ impl Schedule<'_> {
             }
             self.states.set(*step, state);
         }
-        let steps = self.context.pipeline.steps.iter().zip(self.states.into_all());
-        Outcome {
-            steps: steps.map(|(step, state)| state.record(self.context.pipeline, step)).collect(),
+        let pipeline = self.context.plan.pipeline;
+        let steps = pipeline.steps.iter().zip(self.states.into_all());
+        Ended {
+            steps: steps.map(|(step, state)| state.record(pipeline, step)).collect(),
             errors: self.errors,
-            interrupted: self.context.cancel.is_cancelled(),
+            interrupted: self.context.host.cancel.is_cancelled(),
         }
     }
 }

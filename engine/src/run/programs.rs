@@ -4,6 +4,7 @@ use super::{
     printed::Printed,
     processes::{self, Family},
 };
+use crate::child::wait_with;
 use cache::{
     FileEntry, Table, interchange, regular,
     store::plain,
@@ -18,7 +19,6 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Mutex, MutexGuard},
-    time::Duration,
 };
 use tempfile::TempDir;
 
@@ -63,7 +63,7 @@ impl ops::Programs for Programs {
                 OpError::failure(format!("cannot write `{}`: {fault}", path.display()))
             })?;
         }
-        let files = watched(program)?;
+        let files = watched(program, cancel)?;
         let words = scratch.words(program);
         let name = words.first().map_or("", String::as_str);
         let (log, start_of_log) = self.open_log().map_err(|fault| {
@@ -168,10 +168,11 @@ impl Programs {
 
 /// The files that decide the work of a program. The program reads them itself, so they must not
 /// change from before it starts until it has ended.
-fn watched(program: &Program<'_>) -> Result<Vec<(String, Watched)>, OpError> {
+fn watched(program: &Program<'_>, cancel: &dyn Cancel) -> Result<Vec<(String, Watched)>, OpError> {
     let watch = |file: &FileEntry| {
         let place = file.path.display().to_string();
-        match Watched::open(&file.path, &file.digest) {
+        match Watched::open(&file.path, &file.digest, &|| cancel.is_cancelled()) {
+            Err(Unread::Stopped) => Err(OpError::cancelled()),
             Ok(watched) => Ok((place, watched)),
             Err(why) => Err(unread(&place, &why)),
         }
@@ -290,40 +291,6 @@ fn wait(
     cancel: &dyn Cancel,
 ) -> io::Result<Option<ExitStatus>> {
     wait_with(child, || cancel.is_cancelled(), |pause| printed.take(pause))
-}
-
-/// Waits until a process has ended; `None` if `stop` becomes true first. Then the process still
-/// runs.
-///
-/// # Errors
-/// When the system does not give the state of the process.
-pub fn wait_unless(child: &mut Child, stop: impl Fn() -> bool) -> io::Result<Option<ExitStatus>> {
-    let sleep = |pause| {
-        std::thread::sleep(pause);
-        false
-    };
-    wait_with(child, stop, sleep)
-}
-
-/// The same as [`wait_unless`], with work to do meanwhile: `pass` may take about the given time,
-/// and returns true if there was something to do.
-fn wait_with(
-    child: &mut Child,
-    stop: impl Fn() -> bool,
-    mut pass: impl FnMut(Duration) -> bool,
-) -> io::Result<Option<ExitStatus>> {
-    const SHORTEST: Duration = Duration::from_millis(1);
-    let mut pause = SHORTEST;
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(Some(status));
-        }
-        if stop() {
-            return Ok(None);
-        }
-        let was_busy = pass(pause);
-        pause = if was_busy { SHORTEST } else { (pause * 2).min(Duration::from_millis(50)) };
-    }
 }
 
 fn no_room(fault: &io::Error) -> OpError {

@@ -1,15 +1,15 @@
 //! Computes finished steps again and compares bytes: the proof that results are reproducible.
 
+use super::{programs::Programs, study::Study};
 use crate::{
-    commands::prepare::Prepared,
-    plan::{keys::FILES, lookup::lookup},
-    run::{programs::Programs, scan::scan, wanted},
+    model::StepRequest,
+    plan::{keys::FILES, ports, scan::scan},
 };
-use cache::{Digest, FileEntry, Store, panics, sources::NotedFile, store::Finished};
-use ops::{AnyOp, Cancel, Ctx, Detached, Entry, Inputs, Locate, Select, ports::labelled};
+use cache::{CacheKey, Digest, FileEntry, Store, panics, sources::NotedFile, store::Finished};
+use ops::{AnyOp, Cancel, Ctx, Detached, Device, Locate, Select};
 use serde_json::{Map, Value};
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -19,8 +19,8 @@ pub struct Subject {
     /// The name to show: the step's name in the pipeline, or its op and the beginning of its key.
     pub name: String,
     finished: Finished,
-    op: Result<(&'static Entry, Box<dyn AnyOp>), String>,
-    files: Vec<FileEntry>,
+    /// The request to run the step, or the reason why there can be none.
+    request: Result<StepRequest, String>,
 }
 
 /// The result of a recomputation.
@@ -38,33 +38,31 @@ impl Subject {
     pub fn of_store(store: &Store, paths: &HashMap<Digest, PathBuf>) -> Vec<Self> {
         let subject = |finished: Finished| {
             let name = format!("{} {}", finished.cache_key.op, finished.key.short());
-            let read = files_of(&finished, store, paths);
-            let op = match &read {
-                Ok(files) => op_of(&finished, files, store),
-                Err(why) => Err(why.clone()),
-            };
-            Self { name, op, finished, files: read.unwrap_or_default() }
+            let request = files_of(&finished, store, paths)
+                .and_then(|files| request_of(&name, &finished.cache_key, files, store));
+            Self { name, finished, request }
         };
         store.history().into_iter().map(subject).collect()
     }
 
     /// The finished steps of a pipeline; sources read the files that the pipeline names.
-    pub fn of_pipeline(prepared: &Prepared) -> Vec<Self> {
-        let Prepared { pipeline, store, files, options, .. } = prepared;
-        let lookups = lookup(pipeline, files, store, &wanted(pipeline, &options.only));
-        let steps = pipeline.steps.iter().zip(files).zip(&lookups);
-        let subjects = steps.filter_map(|((step, files), look)| {
-            let finished = look.finished()?.clone();
-            let op = step.entry.parse(step.op.params()).map_err(|fault| fault.message);
-            let op = op.map(|op| (step.entry, op));
-            Some(Self { name: step.name.clone(), finished, op, files: files.clone() })
+    pub fn of_pipeline(study: &Study) -> Vec<Self> {
+        let plan = study.plan();
+        let lookups = plan.lookups.iter().enumerate();
+        let subjects = lookups.filter_map(|(step, lookup)| {
+            let finished = Finished::clone(lookup.finished()?);
+            let key = finished.cache_key.clone();
+            let inputs = ports(&key).map(|(port, digest)| (port.clone(), *digest)).collect();
+            let name = study.pipeline.steps[step].name.clone();
+            Some(Self { name, finished, request: Ok(plan.request(step, key, inputs)) })
         });
         subjects.collect()
     }
 
     /// The present paths of the step's files, by content.
     pub fn paths(&self) -> impl Iterator<Item = (Digest, PathBuf)> {
-        self.files.iter().map(|file| (file.digest, file.path.clone()))
+        let files = self.request.iter().flat_map(|request| &request.files);
+        files.map(|file| (file.digest, file.path.clone()))
     }
 }
 
@@ -89,13 +87,35 @@ fn files_of(
     }
 }
 
-/// The op of a step, from its key and from the files that it read.
-fn op_of(
-    finished: &Finished,
-    files: &[FileEntry],
+/// The request to run a step, from its key and from the files that it read.
+fn request_of(
+    name: &str,
+    key: &CacheKey,
+    files: Vec<FileEntry>,
     store: &Store,
-) -> Result<(&'static Entry, Box<dyn AnyOp>), String> {
-    let key = &finished.cache_key;
+) -> Result<StepRequest, String> {
+    let op = op_of(key, &files, store)?;
+    Ok(StepRequest {
+        number: 1,
+        name: name.to_owned(),
+        op: key.op.clone(),
+        params: op.params(),
+        seed: key.seed.unwrap_or(0),
+        device: Device::Cpu,
+        gpus: Vec::new(),
+        inputs: ports(key).map(|(port, digest)| (port.clone(), *digest)).collect(),
+        files,
+        paths: BTreeMap::new(),
+        key: key.clone(),
+        reason: String::new(),
+        again: true,
+        retries: 0,
+        timeout: None,
+    })
+}
+
+/// The op of a step, from its key and from the files that it read.
+fn op_of(key: &CacheKey, files: &[FileEntry], store: &Store) -> Result<Box<dyn AnyOp>, String> {
     let entry = ::ops::find(&key.op).ok_or("its op is not in this engine")?;
     let parse = |path: &Path| {
         let mut params: Map<String, Value> =
@@ -126,7 +146,7 @@ fn op_of(
         }),
         _ => None,
     };
-    Ok((entry, own.map_or(Ok(op), |file| parse(&file.path))?))
+    own.map_or(Ok(op), |file| parse(&file.path))
 }
 
 /// A sample of the steps, chosen by key: the same steps each time, and at least one.
@@ -162,33 +182,29 @@ pub fn recompute(
     cancel: &dyn Cancel,
 ) -> Found {
     let key = &subject.finished.cache_key;
-    let (entry, op) = match &subject.op {
-        Ok((entry, op)) => (*entry, op),
+    let request = match &subject.request {
+        Ok(request) => request,
         Err(why) => return Found::Unproved(why.clone()),
     };
-    if entry.version != key.version {
-        let versions = format!("{}, now {}", key.version, entry.version);
+    let version = ::ops::find(&key.op).map_or(key.version, |entry| entry.version);
+    if version != key.version {
+        let versions = format!("{}, now {version}", key.version);
         return Found::Unproved(format!("another version of its op made it ({versions})"));
     }
     if key.numerics.as_deref().is_some_and(|device| device != "cpu") {
         return Found::Unproved("another device made it".to_owned());
     }
-    let mut artifacts = Vec::new();
-    for (name, digest) in key.inputs.iter().filter(|(name, _)| *name != FILES) {
-        let Some(port) = op.inputs().iter().find(|port| port.takes(name)) else {
-            return Found::Unproved("its op has other inputs now".to_owned());
-        };
-        let name = name.split_once('@').map_or(port.name, |(_, label)| labelled(port.name, label));
-        match store.get(digest) {
-            Ok(artifact) => artifacts.push((name, artifact)),
-            Err(_) => return Found::Unproved("what it read is no longer in the store".to_owned()),
-        }
-    }
-    let inputs = artifacts
-        .iter()
-        .fold(Inputs::new().with_files(&subject.files), |inputs, (port, artifact)| {
-            inputs.with(port, artifact)
-        });
+    let op = match request.op() {
+        Ok((_, op)) => op,
+        Err(fault) => return Found::Unproved(fault.message),
+    };
+    let read = request.inputs.iter().map(|(_, digest)| store.get(digest));
+    let Ok(artifacts) = read.collect::<Result<Vec<_>, _>>() else {
+        return Found::Unproved("what it read is no longer in the store".to_owned());
+    };
+    let Ok(inputs) = request.inputs(op.as_ref(), &artifacts) else {
+        return Found::Unproved("its op has other inputs now".to_owned());
+    };
     let paths = Paths { known: paths, missed: AtomicBool::new(false) };
     let log = tempfile::Builder::new().prefix("recompute-").tempdir();
     let Ok(log) = log else {
@@ -196,7 +212,7 @@ pub fn recompute(
     };
     let programs = Programs::new(log.path().join("log"), Vec::new());
     let cx = Ctx {
-        seed: key.seed.unwrap_or(0),
+        seed: request.seed,
         progress: &Detached,
         cancel,
         files: &paths,
@@ -204,7 +220,8 @@ pub fn recompute(
         earlier: &Detached,
         programs: &programs,
         warnings: &Detached,
-        device: &ops::Device::Cpu,
+        device: &Device::Cpu,
+        ops: ops::OPS,
     };
     let made = match panics::caught(|| op.run(&inputs, &cx)) {
         Ok(Ok(made)) => made.into_vec(),

@@ -4,55 +4,8 @@
 //! same time never compute on more threads than the run has. The `threads` of a step say how many
 //! of them it keeps from other steps.
 
-use super::gpus::{Gpu, Gpus, STEPS_ON_ONE, Share};
-
-/// The resources that a step takes while it runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Needs {
-    /// Threads; one if none is given.
-    pub threads: Option<usize>,
-    /// Bytes of memory; what the step took before if none is given.
-    pub memory: Option<u64>,
-    /// The number of whole GPUs.
-    pub gpus: usize,
-    /// Bytes of one GPU that is shared with other steps; no GPU if none is given.
-    pub gpu_memory: Option<u64>,
-    /// The number of the shared GPU; any GPU if none is given.
-    pub gpu: Option<usize>,
-}
-
-/// The resources of a run.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Threads.
-    pub threads: usize,
-    /// Bytes of memory that all steps running at the same time may take.
-    pub memory: u64,
-    /// Bytes of memory above which a step is not started at all.
-    pub most_memory: u64,
-    /// The GPUs.
-    pub gpus: Vec<Gpu>,
-    /// The number of steps that may share one GPU.
-    pub gpu_steps: usize,
-}
-
-impl Limits {
-    /// All of the machine: its threads, nine tenths of the free memory, its GPUs.
-    pub fn of_machine() -> Self {
-        let free = free_memory().map_or(u64::MAX, |bytes| bytes / 10 * 9);
-        let threads = rayon::current_num_threads();
-        let most_memory = all_memory().unwrap_or(u64::MAX);
-        Self { threads, memory: free, most_memory, gpus: gpus(), gpu_steps: STEPS_ON_ONE }
-    }
-
-    /// The same limits with this much memory, if it is given.
-    #[must_use]
-    pub fn with_memory(self, memory: Option<u64>) -> Self {
-        let (free, most) = (self.memory, self.most_memory);
-        let (memory, most_memory) = (memory.unwrap_or(free), memory.unwrap_or(most));
-        Self { memory, most_memory, ..self }
-    }
-}
+use super::gpus::{Gpus, Share};
+use crate::model::{Limits, Needs};
 
 /// The free resources.
 pub struct Ledger {
@@ -112,33 +65,10 @@ impl Ledger {
     }
 }
 
-/// Bytes that could be used without swapping.
-fn free_memory() -> Option<u64> {
-    told_memory("MemAvailable:")
-}
-
-/// Bytes of memory that the machine or its container has.
-fn all_memory() -> Option<u64> {
-    let limit = std::fs::read_to_string("/sys/fs/cgroup/memory.max");
-    let limit = limit.ok().and_then(|text| text.trim().parse().ok());
-    told_memory("MemTotal:").map(|bytes| bytes.min(limit.unwrap_or(u64::MAX)))
-}
-
-fn told_memory(name: &str) -> Option<u64> {
-    let information = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = information.lines().find_map(|line| line.strip_prefix(name))?;
-    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes << 10)
-}
-
-/// The GPUs that have a device file. CUDA is not asked, because it takes long to start.
-fn gpus() -> Vec<Gpu> {
-    (0..crate::devices::Machine::detect().gpus.len()).map(Gpu::numbered).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Gpu;
 
     fn ledger() -> Ledger {
         Ledger::new(Limits {

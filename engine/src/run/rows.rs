@@ -1,12 +1,12 @@
 //! Reuses the rows of an earlier run of a step: a row-wise op computes only the rows that are new.
 
-use crate::{pipeline::Step, plan::history::History};
+use crate::plan::history::History;
 use cache::{
     Artifact, CacheKey, Data, Digest, Shape, Store, Table,
     rows::{are_alike, digests, merge, select},
     store::Finished,
 };
-use ops::{Ctx, Inputs, OpError, Outputs};
+use ops::{AnyOp, Ctx, Entry, Inputs, OpError, Outputs};
 use std::collections::HashMap;
 
 /// The most earlier runs that are compared: those with most rows, or with about as many as now.
@@ -53,36 +53,37 @@ impl ops::PriorOutputs for PriorRuns<'_> {
     }
 }
 
-/// Runs the op of a step; also returns the number of rows that were reused from an earlier run.
+/// Runs an op; also returns the number of rows that were reused from an earlier run.
 ///
 /// # Errors
 /// The errors of the op.
 pub fn run(
-    step: &Step,
+    entry: &Entry,
+    op: &dyn AnyOp,
     inputs: &Inputs<'_>,
     before: &PriorRuns<'_>,
     cx: &Ctx<'_>,
 ) -> Result<(Outputs, usize), OpError> {
-    match reuse(step, inputs, before, cx)? {
+    match reuse(entry, op, inputs, before, cx)? {
         Some(made) => Ok(made),
-        None => step.op.run(inputs, cx).map(|outputs| (outputs, 0)),
+        None => op.run(inputs, cx).map(|outputs| (outputs, 0)),
     }
 }
 
 /// The rows of an earlier run and the new rows together; none if there is no such run or reuse does
 /// not pay.
 fn reuse(
-    step: &Step,
+    entry: &Entry,
+    op: &dyn AnyOp,
     inputs: &Inputs<'_>,
     before: &PriorRuns<'_>,
     cx: &Ctx<'_>,
 ) -> Result<Option<(Outputs, usize)>, OpError> {
-    let ([input], [output], true) = (step.op.inputs(), step.op.outputs(), step.entry.row_wise)
-    else {
+    let ([input], [output], true) = (op.inputs(), op.outputs(), entry.row_wise) else {
         return Ok(None);
     };
     let (now, port) = (inputs.get(input.name)?, output.name);
-    let Some(table) = now.as_table().filter(|_| pays(step, now)) else { return Ok(None) };
+    let Some(table) = now.as_table().filter(|_| pays(op, now)) else { return Ok(None) };
     let Some(known) = nearest(now, table, before, input.name, port) else { return Ok(None) };
     let new = known.missing();
     let fresh = if new.is_empty() {
@@ -90,7 +91,7 @@ fn reuse(
     } else {
         let part = Artifact { data: Data::Table(select(table, &new)), ..now.clone() };
         let own = Inputs::new().with(input.name, &part).with_files(inputs.files());
-        let made = step.op.run(&own, cx)?;
+        let made = op.run(&own, cx)?;
         made.into_vec().pop().map(|(_, artifact)| artifact)
     };
     // The old rows are read only now, so that they are not in memory while the op works.
@@ -101,9 +102,9 @@ fn reuse(
 
 /// True if finding a row again costs less than computing it: if input rows are narrower than output
 /// rows, as recordings are, which are named and not held in memory.
-fn pays(step: &Step, input: &Artifact) -> bool {
+fn pays(op: &dyn AnyOp, input: &Artifact) -> bool {
     let shape = input.shape();
-    let made = step.op.check(&[Some(shape.clone())]).ok();
+    let made = op.check(&[Some(shape.clone())]).ok();
     let width = |shape: &Shape| shape.width().unwrap_or(0);
     made.is_some_and(|made| made.first().is_some_and(|made| width(&shape) < width(made)))
 }

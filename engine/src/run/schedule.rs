@@ -3,39 +3,40 @@
 //! chain of work behind them first.
 
 use super::{
-    Options, StepError,
-    expected::expected,
-    key_of, memory,
-    resources::{Lease, Ledger, Limits, Needs},
+    resources::{Lease, Ledger},
     state::{Running, States, StepState},
-    wanted,
-    work::{Job, RunContext, StepCompletion, StepFailure},
+    work::RunContext,
 };
 use crate::{
-    pipeline::{Input, Step},
-    plan::{
-        lookup::{CacheLookup, lookup},
-        reasons::Reasons,
-    },
+    devices::limits,
+    model::{Input, Needs, Step, StepError, StepRequest, StepResult},
+    plan::{keys::key_of, lookup::CacheLookup, memory, shapes::of_inputs},
 };
-use cache::{Digest, Shape, store::Object};
-use ops::{Device, ErrorKind, Port, device};
+use cache::{CacheKey, Digest, Shape, store::Object};
+use ops::{Device, ErrorKind, gpu};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
     time::Instant,
 };
-use tracing::debug_span;
+
+/// The reason of a step whose result is cached.
+const HIT: &str = "its result is there";
+
+/// A step that must run.
+pub struct Job {
+    /// The step, as an index into the pipeline.
+    pub step: usize,
+    /// The digest of the step's key.
+    pub digest: Digest,
+    /// The work.
+    pub request: StepRequest,
+}
 
 /// The schedule of a run in progress.
 pub struct Schedule<'a> {
     pub(super) context: &'a RunContext<'a>,
-    pub(super) options: &'a Options,
-    pub(super) wanted: Vec<bool>,
-    /// The cache lookup of each step before the run.
-    lookups: Vec<CacheLookup>,
     pub(super) states: States,
-    /// For each step, the wanted steps that read it.
-    pub(super) readers: Vec<Vec<usize>>,
     /// Running steps that no worker has taken yet.
     pub(super) started: VecDeque<Job>,
     /// Milliseconds from the start of a step to the end of all that depends on it; computed when
@@ -53,42 +54,39 @@ pub struct Schedule<'a> {
 
 impl<'a> Schedule<'a> {
     /// A schedule in which no step is settled.
-    pub fn new(context: &'a RunContext<'a>, options: &'a Options) -> Self {
-        let steps = &context.pipeline.steps;
-        let wanted = wanted(context.pipeline, &options.only);
-        let mut readers = vec![Vec::new(); steps.len()];
-        let states = steps.iter().enumerate().map(|(index, step)| {
-            let sources: BTreeSet<usize> = step.inputs.iter().map(|input| input.step).collect();
-            if !wanted[index] {
+    pub fn new(context: &'a RunContext<'a>) -> Self {
+        let plan = context.plan;
+        let states = plan.wanted.iter().enumerate().map(|(index, wanted)| {
+            if !wanted {
                 return StepState::skipped("not asked for".to_owned());
             }
-            sources.iter().for_each(|source| readers[*source].push(index));
+            let sources: BTreeSet<usize> = plan.pipeline.graph.sources(index).collect();
             if sources.is_empty() { StepState::Ready } else { StepState::Waiting(sources) }
         });
-        let states = States::new(states);
         Self {
             context,
-            options,
-            lookups: debug_span!("lookup")
-                .in_scope(|| lookup(context.pipeline, context.files, context.store, &wanted)),
-            wanted,
-            states,
-            readers,
+            states: States::new(states),
             started: VecDeque::new(),
             urgency: None,
             needs: Vec::new(),
             rebuilt: BTreeSet::new(),
             before: BTreeMap::new(),
-            ledger: Ledger::new(options.limits.clone().unwrap_or_else(Limits::of_machine)),
+            ledger: Ledger::new(plan.options.limits.clone().unwrap_or_else(limits)),
             errors: Vec::new(),
             stopped: false,
         }
     }
 
+    /// The wanted steps that read a step.
+    pub(super) fn readers(&self, step: usize) -> impl Iterator<Item = usize> + use<'a> {
+        let plan = self.context.plan;
+        plan.pipeline.graph.readers(step).filter(|reader| plan.wanted[*reader])
+    }
+
     /// Settles the ready steps that need no work, and queues the others.
     fn look_at_ready(&mut self) {
         while !self.stopped
-            && !self.context.cancel.is_cancelled()
+            && !self.context.host.cancel.is_cancelled()
             && let Some(step) = self.states.first_ready()
         {
             match self.look_at(step) {
@@ -101,54 +99,58 @@ impl<'a> Schedule<'a> {
 
     /// The new state of a step whose inputs are settled; none if it must run.
     fn look_at(&mut self, step: usize) -> Result<Option<StepState>, StepError> {
-        let plan = &self.context.pipeline.steps[step];
-        let without = plan.inputs.iter().find(|input| !self.states[input.step].is_done());
+        let plan = self.context.plan;
+        let own = &plan.pipeline.steps[step];
+        let without = own.inputs.iter().find(|input| !self.states[input.step].is_done());
         if let Some(input) = without {
-            let name = &self.context.pipeline.steps[input.step].name;
+            let name = &plan.pipeline.steps[input.step].name;
             return Ok(Some(StepState::skipped(format!("`{name}` has no result"))));
         }
-        if let Some(done) = self.as_looked_at(step) {
-            return Ok(Some(done));
-        }
-        let key = key_of(plan, &self.context.files[step], |from, port| {
-            self.output(from, port).map(|object| object.digest)
-        })
-        .ok_or_else(|| self.absent(step))?;
         let again = match () {
             () if self.rebuilt.contains(&step) => Some("its result was lost or damaged"),
-            () if self.options.force.contains(&step) => Some("forced"),
+            () if plan.options.force.contains(&step) => Some("forced"),
             () => None,
         };
-        let digest = key.digest();
-        if again.is_none()
-            && let Some(finished) = self.context.store.finished(&digest)
-        {
-            return Ok(Some(StepState::hit(finished, "its result is there")));
-        }
-        let inputs = plan
-            .inputs
-            .iter()
-            .map(|input| self.output(input.step, input.output).expect("its key is known").digest);
-        let (inputs, reason) = (inputs.collect(), again.unwrap_or_default().to_owned());
-        let (again, gpus) = (again.is_some(), Vec::new());
-        let job = Job { step, key, digest, inputs, again, reason, gpus };
-        self.enqueue(job)?;
+        let (key, digest) = match &plan.lookups[step] {
+            CacheLookup::Hit(finished) if self.reads(own, &finished.cache_key) => match again {
+                None => return Ok(Some(StepState::hit(Arc::clone(finished), HIT))),
+                Some(_) => (finished.cache_key.clone(), finished.key),
+            },
+            CacheLookup::Miss(key, digest) if self.reads(own, key) => ((**key).clone(), *digest),
+            // Only now the contents of all inputs are known.
+            _ => {
+                let key = key_of(own, &plan.files[step], |from, port| {
+                    self.output(from, port).map(|object| object.digest)
+                });
+                let key = key.ok_or_else(|| self.absent(step))?;
+                let digest = key.digest();
+                if again.is_none()
+                    && let Some(finished) = plan.store.finished(&digest)
+                {
+                    return Ok(Some(StepState::hit(Arc::new(finished), HIT)));
+                }
+                (key, digest)
+            }
+        };
+        let content = |input: &Input| {
+            let object = self.output(input.step, input.output).expect("its key is known");
+            (input.port.to_owned(), object.digest)
+        };
+        let request = StepRequest {
+            again: again.is_some(),
+            reason: again.unwrap_or_default().to_owned(),
+            ..plan.request(step, key, own.inputs.iter().map(content).collect())
+        };
+        self.enqueue(Job { step, digest, request })?;
         Ok(None)
     }
 
-    /// The result that the lookup found before the run, if the step still reads the same inputs and
-    /// need not run again.
-    fn as_looked_at(&mut self, step: usize) -> Option<StepState> {
-        let CacheLookup::Hit(finished) = std::mem::take(&mut self.lookups[step]) else {
-            return None;
-        };
-        let reads = |input: &Input| {
+    /// True if the inputs of a step have the contents that a key names.
+    fn reads(&self, step: &Step, key: &CacheKey) -> bool {
+        step.inputs.iter().all(|input| {
             let now = self.output(input.step, input.output).map(|object| &object.digest);
-            now.is_some() && now == finished.cache_key.inputs.get(input.port)
-        };
-        let same = self.context.pipeline.steps[step].inputs.iter().all(reads);
-        let again = self.rebuilt.contains(&step) || self.options.force.contains(&step);
-        (same && !again).then(|| StepState::hit(*finished, "its result is there"))
+            now.is_some() && now == key.inputs.get(input.port)
+        })
     }
 
     fn enqueue(&mut self, job: Job) -> Result<(), StepError> {
@@ -156,7 +158,9 @@ impl<'a> Schedule<'a> {
         if self.urgency.is_none() {
             self.expect_costs();
         }
-        let (plan, read) = (&self.context.pipeline.steps[step], self.shapes_read(step));
+        let plan = &self.context.plan.pipeline.steps[step];
+        let shape = |input: &Input| Some(self.output(input.step, input.output)?.shape.clone());
+        let read = of_inputs(plan, shape);
         if let Some(refusal) = memory::refusal(step, plan, &read, self.ledger.limits()) {
             return Err(refusal);
         }
@@ -171,16 +175,6 @@ impl<'a> Schedule<'a> {
         let urgency = self.urgency.as_ref().map_or(0, |urgency| urgency[step]);
         self.states.set(step, StepState::Queued { job: Box::new(job), urgency });
         Ok(())
-    }
-
-    /// The shapes of the inputs of a step, in the order of its ports.
-    fn shapes_read(&self, step: usize) -> Vec<Option<Shape>> {
-        let plan = &self.context.pipeline.steps[step];
-        let shape = |port: &Port| {
-            let input = plan.inputs.iter().find(|input| input.port == port.name)?;
-            self.output(input.step, input.output).map(|object| object.shape.clone())
-        };
-        plan.op.inputs().iter().map(shape).collect()
     }
 
     fn too_few_gpus(&self, step: usize) -> StepError {
@@ -205,37 +199,37 @@ impl<'a> Schedule<'a> {
     /// Asks the driver for the memory of the GPUs, if a step runs on one. A failure is ignored
     /// here: the step itself reports it better.
     fn learn_gpus(&mut self) {
-        let steps = self.context.pipeline.steps.iter().zip(&self.wanted);
+        let steps = self.context.plan.pipeline.steps.iter().zip(&self.context.plan.wanted);
         let placed = steps.filter(|(_, wanted)| **wanted).find_map(|(step, _)| match &step.place {
             Device::Cuda(place) => Some(&place.driver),
             Device::Cpu => None,
         });
-        if let Some(gpus) = placed.and_then(|driver| device::gpus(driver).ok()) {
+        if let Some(gpus) = placed.and_then(|driver| gpu::gpus(driver).ok()) {
             // A tenth is left for CUDA itself and for other users of the GPU.
             let memories: Vec<u64> = gpus.iter().map(|gpu| gpu.memory / 10 * 9).collect();
             self.ledger.gpus.learn(&memories);
         }
     }
 
-    /// Learns from earlier runs the resources that steps are likely to take.
+    /// Takes from the plan the time and the resources that steps are likely to take.
     fn expect_costs(&mut self) {
         /// The assumed time of unknown steps, which is short: they hold up no step that is known to
         /// be long.
         const UNKNOWN_SECONDS: f64 = 1.0;
         self.learn_gpus();
-        let steps = &self.context.pipeline.steps;
-        let mut urgency = vec![0_u64; steps.len()];
-        self.needs = vec![Needs::default(); steps.len()];
-        for index in (0..steps.len()).rev().filter(|index| self.wanted[*index]) {
-            let expected = expected(&steps[index], &self.context.history);
-            self.needs[index] = Needs {
-                memory: steps[index].needs.memory.or(expected.memory),
-                ..steps[index].needs
-            };
-            let own = (expected.seconds.unwrap_or(UNKNOWN_SECONDS) * 1e3) as u64;
-            let after = self.readers[index].iter().map(|reader| urgency[*reader]).max();
-            urgency[index] = own + after.unwrap_or(0);
-        }
+        let plan = self.context.plan;
+        let planned = plan.steps();
+        let needs = plan.pipeline.steps.iter().zip(planned);
+        let needs = needs.map(|(step, planned)| Needs {
+            memory: step.needs.memory.or(planned.cost.memory),
+            ..step.needs
+        });
+        self.needs = needs.collect();
+        let time = |step: usize| match planned[step].finished {
+            Some(_) => 0,
+            None => (planned[step].cost.seconds.unwrap_or(UNKNOWN_SECONDS) * 1e3) as u64,
+        };
+        let urgency = plan.pipeline.graph.critical_paths(&plan.wanted, time);
         self.urgency = Some(urgency);
     }
 
@@ -252,9 +246,9 @@ impl<'a> Schedule<'a> {
             let StepState::Queued { mut job, .. } = queued else {
                 panic!("BUG: a step that nobody queued is started");
             };
-            job.gpus = gpus;
-            if !job.again {
-                job.reason = self.reason(&job);
+            job.request.gpus = gpus;
+            if !job.request.again {
+                job.request.reason = self.reason(&job);
             }
             self.started.push_back(*job);
         }
@@ -262,12 +256,11 @@ impl<'a> Schedule<'a> {
 
     /// The reason why a step without a cached result runs.
     fn reason(&self, job: &Job) -> String {
-        let RunContext { pipeline, files, store, ref history, .. } = *self.context;
         let key_of = |step: usize| match &self.states[step] {
             StepState::Done { finished, .. } => Some(&finished.cache_key),
             _ => None,
         };
-        Reasons { pipeline, files, history, store }.why(job.step, &job.key, &key_of)
+        self.context.plan.reason(job.step, &job.request.key, &key_of)
     }
 
     fn first_that_fits(&mut self) -> Option<(usize, Digest, Lease)> {
@@ -287,30 +280,32 @@ impl<'a> Schedule<'a> {
     }
 
     /// Handles the end of a step.
-    pub(super) fn end(&mut self, step: usize, made: Result<StepCompletion, StepFailure>) {
+    pub(super) fn end(&mut self, step: usize, made: StepResult) {
         let StepState::Running(Running { key, lease, since, outdated }) =
             self.states.set(step, StepState::Ready)
         else {
             panic!("BUG: a step ended that did not run");
         };
         self.ledger.give_back(&lease);
-        self.stopped |= self.context.cancel.is_cancelled();
+        self.stopped |= self.context.host.cancel.is_cancelled();
         // An input of the step has changed meanwhile: the step is looked up once more.
         if outdated {
             return;
         }
         match made {
-            Ok(StepCompletion { finished, reason: Some(reason) }) => {
+            StepResult::Done { finished, reason: Some(reason) } => {
                 self.transition(step, StepState::ran(finished, reason));
             }
-            Ok(StepCompletion { finished, reason: None }) => {
-                self.transition(step, StepState::hit(finished, "another run made it meanwhile"));
+            StepResult::Done { finished, reason: None } => {
+                let reason = "another run made it meanwhile";
+                self.transition(step, StepState::hit(Arc::new(finished), reason));
             }
-            Err(StepFailure::Lost(input, damage)) => {
-                let input = &self.context.pipeline.steps[step].inputs[input];
-                self.rebuild(input.step, input.output, &damage.to_string(), step);
+            StepResult::Lost { input, damage } => {
+                let input = &self.context.plan.pipeline.steps[step].inputs[input];
+                self.rebuild(input.step, input.output, &damage, step);
             }
-            Err(StepFailure::Failed(error)) => {
+            StepResult::Failed(failure) => {
+                let error = failure.into_error(step);
                 self.fail(step, Some(key), error, since.elapsed().as_secs_f64());
             }
         }
@@ -322,9 +317,8 @@ impl<'a> Schedule<'a> {
 
     /// The error of a step that reads an optional output which was not made.
     fn absent(&self, step: usize) -> StepError {
-        let steps = &self.context.pipeline.steps;
-        let absent =
-            |input: &&crate::pipeline::Input| self.output(input.step, input.output).is_none();
+        let steps = &self.context.plan.pipeline.steps;
+        let absent = |input: &&Input| self.output(input.step, input.output).is_none();
         let input =
             steps[step].inputs.iter().find(absent).expect("a key lacks nothing but an input");
         let (from, output) = (&steps[input.step], input.output);

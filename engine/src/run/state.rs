@@ -1,7 +1,7 @@
 //! The state of each step of a run, and the one function that changes it.
 
-use super::{resources::Lease, work::Job};
-use crate::pipeline::{Input, Pipeline, Step};
+use super::{resources::Lease, schedule::Job};
+use crate::model::{Input, Pipeline, Step};
 use cache::{
     Digest,
     record::{StepRecord, StepStatus},
@@ -11,6 +11,7 @@ use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
     ops::Index,
+    sync::Arc,
     time::Instant,
 };
 
@@ -32,16 +33,16 @@ pub enum StepState {
     /// The result of the step is in the store.
     Done {
         /// The key, the outputs and the times.
-        finished: Box<Finished>,
+        finished: Arc<Finished>,
         /// The status: a hit, or run just now.
         status: StepStatus,
         /// The reason for the status.
         reason: String,
     },
     /// The step has no result because it failed.
-    Failed(Ended),
+    Failed(Unmade),
     /// The step has no result, although nothing is wrong with it.
-    Skipped(Ended),
+    Skipped(Unmade),
 }
 
 /// A step that runs.
@@ -57,7 +58,7 @@ pub struct Running {
 }
 
 /// A step that ended without a result.
-pub struct Ended {
+pub struct Unmade {
     /// The digest of the key, if it was known.
     pub key: Option<Digest>,
     /// The reason for the end.
@@ -161,19 +162,19 @@ impl Index<usize> for States {
 
 impl StepState {
     /// The state of a result that was there already.
-    pub fn hit(finished: Finished, reason: &str) -> Self {
-        let (finished, reason) = (Box::new(finished), reason.to_owned());
+    pub fn hit(finished: Arc<Finished>, reason: &str) -> Self {
+        let reason = reason.to_owned();
         Self::Done { finished, status: StepStatus::Hit, reason }
     }
 
     /// The state of a result that was made just now.
     pub fn ran(finished: Finished, reason: String) -> Self {
-        Self::Done { finished: Box::new(finished), status: StepStatus::Ran, reason }
+        Self::Done { finished: Arc::new(finished), status: StepStatus::Ran, reason }
     }
 
     /// The state of a step without a result with which nothing is wrong.
     pub fn skipped(reason: String) -> Self {
-        Self::Skipped(Ended { key: None, reason, seconds: 0.0 })
+        Self::Skipped(Unmade { key: None, reason, seconds: 0.0 })
     }
 
     /// True if the result of the step is in the store.
@@ -200,20 +201,22 @@ impl StepState {
     }
 
     /// The record of the step.
-    pub fn record(self, pipeline: &Pipeline, step: &Step) -> StepRecord {
-        let none = |seconds| (BTreeMap::new(), Times { seconds, ..Times::default() }, Vec::new());
-        let ended = |status, Ended { key, reason, seconds }| (status, key, reason, none(seconds));
-        let (status, key, reason, (outputs, times, warnings)) = match self {
+    pub fn record(&self, pipeline: &Pipeline, step: &Step) -> StepRecord {
+        let none = |seconds| Times { seconds, ..Times::default() };
+        let (status, key, reason, finished, times) = match self {
             Self::Done { finished, status, reason } => {
-                let Finished { key, outputs, times, warnings, .. } = *finished;
-                (status, Some(key), reason, (outputs, times, warnings))
+                (*status, Some(finished.key), &**reason, Some(finished), finished.times.clone())
             }
-            Self::Failed(end) => ended(StepStatus::Failed, end),
-            Self::Skipped(end) => ended(StepStatus::Skipped, end),
-            _ => (StepStatus::Skipped, None, "the run was interrupted".to_owned(), none(0.0)),
+            Self::Failed(end) => {
+                (StepStatus::Failed, end.key, &*end.reason, None, none(end.seconds))
+            }
+            Self::Skipped(end) => {
+                (StepStatus::Skipped, end.key, &*end.reason, None, none(end.seconds))
+            }
+            _ => (StepStatus::Skipped, None, "the run was interrupted", None, none(0.0)),
         };
-        let of_outputs: Vec<String> =
-            outputs.values().filter_map(|object| object.warning.clone()).collect();
+        let outputs = || finished.into_iter().flat_map(|finished| &finished.outputs);
+        let warnings = finished.into_iter().flat_map(|finished| finished.all_warnings().cloned());
         let source =
             |input: &Input| format!("{}.{}", pipeline.steps[input.step].name, input.output);
         let shape = |(port, object): (&String, &Object)| (port.clone(), object.shape.clone());
@@ -228,12 +231,12 @@ impl StepState {
                 .collect(),
             seed: step.entry.seeded.then_some(step.seed),
             key,
-            error: (status == StepStatus::Failed).then(|| reason.clone()),
+            error: (status == StepStatus::Failed).then(|| reason.to_owned()),
             status,
-            reason,
-            warnings: warnings.into_iter().chain(of_outputs).collect(),
-            shapes: outputs.iter().map(shape).collect(),
-            outputs: outputs.into_iter().map(|(port, object)| (port, object.digest)).collect(),
+            reason: reason.to_owned(),
+            warnings: warnings.collect(),
+            shapes: outputs().map(shape).collect(),
+            outputs: outputs().map(|(port, object)| (port.clone(), object.digest)).collect(),
             seconds: times.seconds,
             op_seconds: times.op_seconds,
             cpu_seconds: times.cpu_seconds,

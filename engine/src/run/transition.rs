@@ -1,13 +1,12 @@
 //! The effects of a step's end: it has its result, has failed, or has lost its result.
 
 use super::{
-    StepError,
     schedule::Schedule,
-    state::{Ended, StepState},
+    state::{StepState, Unmade},
 };
+use crate::model::StepError;
 use cache::Digest;
 use ops::ErrorKind;
-use std::collections::BTreeSet;
 
 impl Schedule<'_> {
     /// Runs a step again whose result was lost; `reader` waits for it.
@@ -28,28 +27,28 @@ impl Schedule<'_> {
                 StepError { help: Some(help), ..StepError::new(step, ErrorKind::Failure, message) };
             return self.fail(step, None, error, 0.0);
         }
-        let name = &self.context.pipeline.steps[step].name;
-        self.context.progress.say(&format!("{name}.{port}: {damage}; running `{name}` again"));
+        let name = &self.context.plan.pipeline.steps[step].name;
+        self.context.host.progress.say(&format!("{name}.{port}: {damage}; running `{name}` again"));
         self.send_back(step);
     }
 
     /// Makes a settled step ready again, so that it is looked up once more.
     fn send_back(&mut self, step: usize) {
         if let StepState::Done { finished, .. } = self.states.set(step, StepState::Ready) {
-            self.before.insert(step, finished.outputs);
+            self.before.insert(step, finished.outputs.clone());
         }
     }
 
     pub fn fail(&mut self, step: usize, key: Option<Digest>, error: StepError, seconds: f64) {
         let cancelled = error.fault == ErrorKind::Cancelled;
-        let ended = Ended { key, reason: error.message.clone(), seconds };
-        self.stopped |= !cancelled && !self.options.keep_going;
+        let ended = Unmade { key, reason: error.message.clone(), seconds };
+        self.stopped |= !cancelled && !self.context.plan.options.keep_going;
         let state = if cancelled { StepState::Skipped(ended) } else { StepState::Failed(ended) };
         self.transition(step, state);
         if !error.log.is_empty() {
-            let name = &self.context.pipeline.steps[step].name;
-            self.context.progress.say(&format!("{name}: the end of its log"));
-            error.log.iter().for_each(|line| self.context.progress.say(&format!("  {line}")));
+            let name = &self.context.plan.pipeline.steps[step].name;
+            self.context.host.progress.say(&format!("{name}: the end of its log"));
+            error.log.iter().for_each(|line| self.context.host.progress.say(&format!("  {line}")));
         }
         self.errors.push(error);
     }
@@ -60,7 +59,7 @@ impl Schedule<'_> {
         self.states.set(step, state);
         let before = self.before.remove(&step);
         let changed = before.is_some_and(|before| self.states[step].outputs() != Some(&before));
-        for reader in self.readers[step].clone() {
+        for reader in self.readers(step) {
             if self.states.hear_of(reader, step, changed) {
                 self.send_back(reader);
             }
@@ -70,16 +69,13 @@ impl Schedule<'_> {
 
     /// Drops artifacts that no step will read any more.
     fn forget_what_is_read(&mut self, step: usize) {
-        let inputs = self.context.pipeline.steps[step].inputs.iter().map(|input| input.step);
-        let mut maybe: BTreeSet<usize> = inputs.collect();
-        maybe.insert(step);
-        for source in maybe {
-            let settled = |reader: &usize| self.states[*reader].is_settled();
+        let sources = self.context.plan.pipeline.graph.sources(step);
+        for source in sources.chain([step]) {
             if let StepState::Done { finished, .. } = &self.states[source]
-                && self.readers[source].iter().all(settled)
+                && self.readers(source).all(|reader| self.states[reader].is_settled())
             {
                 let objects = finished.outputs.values();
-                objects.for_each(|object| self.context.artifacts.forget(&object.digest));
+                objects.for_each(|object| self.context.host.artifacts.forget(&object.digest));
             }
         }
     }

@@ -1,45 +1,52 @@
-//! Runs one step: a function of plan, step and store. It does not depend on other steps, so another
+//! Runs one step: a function of a request and a store. It does not depend on other steps, so another
 //! thread or another process can call it.
 
 use super::{
-    Files, StepError,
     artifacts::Artifacts,
+    executor::Executor,
     host::{Deadline, Outside, ProgressRelay},
     log::Log,
     meter::Meter,
+    programs::{LOG_FOLLOWS, Programs},
+    rows::{self, PriorRuns},
 };
 use crate::{
-    pipeline::Pipeline,
-    plan::{history::LazyHistory, keys},
-    run::{
-        programs::{LOG_FOLLOWS, Programs},
-        rows::{self, PriorRuns},
-    },
+    model::{StepFailure, StepRequest, StepResult},
+    plan::{Plan, history::LazyHistory, keys},
     ui::progress::Progress,
 };
 use cache::{
-    CacheKey, Digest, Store, StoreError, panics,
+    Artifact, Digest, Store, StoreError, panics,
     store::{Finished, LOGS, Object, Owner, Times},
 };
-use ops::{Cancel, Ctx, Device, ErrorKind, Inputs, OpError};
+use ops::{Cancel, Ctx, Determinism, Device, ErrorKind, OpError};
 use std::{
     collections::{BTreeMap, HashMap},
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Instant,
 };
 use tracing::{debug_span, info_span};
 
 /// The parts of a run that all its steps share.
 pub struct RunContext<'a> {
-    /// The pipeline.
-    pub pipeline: &'a Pipeline,
-    /// The source files of every step.
-    pub files: &'a Files,
-    /// The path of each file, by its content.
-    pub paths: HashMap<Digest, PathBuf>,
+    /// The plan of the run.
+    pub plan: &'a Plan<'a>,
+    /// Runs the steps.
+    pub executor: &'a dyn Executor,
+    /// What the steps are given.
+    pub host: Host<'a>,
+}
+
+/// What a process gives to the steps that it runs.
+pub struct Host<'a> {
     /// The store.
     pub store: &'a Store,
+    /// The path of each file, by its content.
+    pub paths: HashMap<Digest, PathBuf>,
     /// The artifacts in memory.
     pub artifacts: Artifacts<'a>,
     /// Receives the progress.
@@ -49,86 +56,92 @@ pub struct RunContext<'a> {
     /// Measures the cost of the steps.
     pub meter: Meter,
     /// The finished steps of earlier runs, read when they are first needed.
-    pub history: LazyHistory<'a>,
+    pub history: &'a LazyHistory<'a>,
+    /// A note on the device, given once before the first step whose bytes depend on it.
+    pub note: Option<&'a str>,
+    /// True once the note was given.
+    pub has_noted: AtomicBool,
 }
 
-/// A step that is to run.
-#[derive(Clone)]
-pub struct Job {
-    /// The step, as an index into the pipeline.
-    pub step: usize,
-    /// The cache key of the step.
-    pub key: CacheKey,
-    /// The digest of the key.
-    pub digest: Digest,
-    /// The digests of the inputs, in their order.
-    pub inputs: Vec<Digest>,
-    /// True if the step runs although its result may be in the store.
-    pub again: bool,
-    /// The reason why the step runs.
-    pub reason: String,
-    /// The numbers of the step's GPUs.
-    pub gpus: Vec<usize>,
-}
-
-/// The completion of a step that has its result.
-pub struct StepCompletion {
-    /// The key, the outputs and the times of the step.
-    pub finished: Finished,
-    /// The reason why the step ran, and the rows it reused; none if another run made the result
-    /// meanwhile.
-    pub reason: Option<String>,
-}
-
-/// The reason why a step has no result.
-pub enum StepFailure {
-    /// The store has lost or damaged one of the inputs, given by its index.
-    Lost(usize, StoreError),
-    /// The step failed.
-    Failed(StepError),
+impl<'a> Host<'a> {
+    /// A host without a note on the device.
+    pub fn new(
+        store: &'a Store,
+        paths: HashMap<Digest, PathBuf>,
+        progress: &'a dyn Progress,
+        cancel: &'a dyn Cancel,
+        history: &'a LazyHistory<'a>,
+    ) -> Self {
+        let (artifacts, meter) = (Artifacts::new(store), Meter::default());
+        let (note, has_noted) = (None, AtomicBool::new(false));
+        Self { store, paths, artifacts, progress, cancel, meter, history, note, has_noted }
+    }
 }
 
 /// Runs a step, unless another process runs it first.
-pub fn run(job: &Job, context: &RunContext<'_>) -> Result<StepCompletion, StepFailure> {
+pub fn run(request: &StepRequest, host: &Host<'_>) -> StepResult {
     // A panic is a bug; it fails the step, and the rest of the run is kept.
-    panics::caught(|| claim_and_run(job, context)).unwrap_or_else(|panic| {
+    let made = panics::caught(|| claim_and_run(request, host)).unwrap_or_else(|panic| {
         let bug = OpError::failure(format!("the op panicked: {panic}"))
             .help("this is a bug in the engine; the rest of the run is kept");
-        Err(StepFailure::Failed(StepError::of_op(job.step, bug)))
-    })
+        Err(bug.into())
+    });
+    match made {
+        Ok((finished, reason)) => StepResult::Done { finished, reason },
+        Err(Unmade::Lost(input, damage)) => StepResult::Lost { input, damage: damage.to_string() },
+        Err(Unmade::Failed(failure)) => StepResult::Failed(failure),
+    }
 }
 
-fn claim_and_run(job: &Job, context: &RunContext<'_>) -> Result<StepCompletion, StepFailure> {
-    let (store, name) = (context.store, &context.pipeline.steps[job.step].name);
-    let fail = |error: StoreError| StepFailure::Failed(StepError::of_store(job.step, &error));
-    let digest = job.digest;
+/// The reason why a step has no result.
+enum Unmade {
+    Lost(usize, StoreError),
+    Failed(StepFailure),
+}
+
+impl From<OpError> for Unmade {
+    fn from(error: OpError) -> Self {
+        Self::Failed(StepFailure::of_op(error))
+    }
+}
+
+impl From<StoreError> for Unmade {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(StepFailure::of_store(&error))
+    }
+}
+
+fn claim_and_run(
+    request: &StepRequest,
+    host: &Host<'_>,
+) -> Result<(Finished, Option<String>), Unmade> {
+    let (store, name) = (host.store, &request.name);
+    let digest = request.key.digest();
     let waiting = |owner: Option<Owner>| {
         let owner = owner.map_or("another run".to_owned(), |owner| owner.to_string());
-        context.progress.say(&format!("{name}: {owner} is running this step; waiting for it"));
+        host.progress.say(&format!("{name}: {owner} is running this step; waiting for it"));
     };
-    let cancelled = || StepFailure::Failed(StepError::of_op(job.step, OpError::cancelled()));
-    let op = context.pipeline.steps[job.step].entry.name;
+    let op = &request.op;
     let _step =
-        info_span!("step", %name, %op, key = %digest.short(), reason = %job.reason).entered();
+        info_span!("step", %name, %op, key = %digest.short(), reason = %request.reason).entered();
     let claim = debug_span!("claim")
-        .in_scope(|| store.claim(&digest, waiting, || context.cancel.is_cancelled()))
-        .map_err(fail)?;
-    let _claim = claim.ok_or_else(cancelled)?;
-    store.refresh().map_err(fail)?;
-    if !job.again
+        .in_scope(|| store.claim(&digest, waiting, || host.cancel.is_cancelled()))?;
+    let _claim = claim.ok_or_else(OpError::cancelled)?;
+    store.refresh()?;
+    if !request.again
         && let Some(finished) = store.finished(&digest)
     {
-        return Ok(StepCompletion { finished, reason: None });
+        return Ok((finished, None));
     }
-    for (port, damage) in store.lost(&digest).into_iter().filter(|_| !job.again) {
-        context.progress.say(&format!("{name}.{port}: {damage}; running `{name}` again"));
+    for (port, damage) in store.lost(&digest).into_iter().filter(|_| !request.again) {
+        host.progress.say(&format!("{name}.{port}: {damage}; running `{name}` again"));
     }
-    context.progress.start(job.step + 1, name, &job.reason);
-    let (started, metered) = (Instant::now(), context.meter.start(job.step));
-    let result = run_op(job, context);
-    if result.is_err() && !context.files[job.step].is_empty() {
+    host.progress.start(request.number, name, &request.reason);
+    let (started, metered) = (Instant::now(), host.meter.start(request.number));
+    let result = run_op(request, host);
+    if result.is_err() && !request.files.is_empty() {
         // A file may hold other bytes than its version said: the next run reads all of them anew.
-        store.files().forget(&context.files[job.step]);
+        store.files().forget(&request.files);
         // Without this the next run fails in the same way, and nothing else is lost.
         let _ = store.save_files();
     }
@@ -136,29 +149,28 @@ fn claim_and_run(job: &Job, context: &RunContext<'_>) -> Result<StepCompletion, 
     times.seconds = started.elapsed().as_secs_f64();
     let usage = metered.stop();
     (times.cpu_seconds, times.peak_bytes) = (usage.cpu_seconds, usage.peak_bytes);
-    times.gpu_seconds = times.seconds * gpus_held(job, context) as f64;
+    times.gpu_seconds = times.seconds * gpus_held(request) as f64;
     let rows = outputs.values().find_map(|object| object.shape.rows).unwrap_or(0);
     let spared = rows::told(times.rows_reused, rows);
     let reason = match spared {
-        None => job.reason.clone(),
-        Some(spared) => format!("{}; {spared}", job.reason),
+        None => request.reason.clone(),
+        Some(spared) => format!("{}; {spared}", request.reason),
     };
-    let finished = Finished { key: digest, cache_key: job.key.clone(), outputs, times, warnings };
+    let cache_key = request.key.clone();
+    let finished = Finished { key: digest, cache_key, outputs, times, warnings };
     // Without the note a later plan cannot say which files are new, and nothing else is lost.
-    let files = &context.files[job.step];
-    if !files.is_empty()
-        && let Err(fault) = store.note_files(files)
+    if !request.files.is_empty()
+        && let Err(fault) = store.note_files(&request.files)
     {
-        context.progress.say(&format!("warning: {fault}"));
+        host.progress.warn(&fault.to_string());
     }
-    debug_span!("commit").in_scope(|| store.commit(finished.clone())).map_err(fail)?;
-    Ok(StepCompletion { finished, reason: Some(reason) })
+    debug_span!("commit").in_scope(|| store.commit(finished.clone()))?;
+    Ok((finished, Some(reason)))
 }
 
 /// The number of GPUs that a step occupies: those of its lease, or the one that its op works on.
-fn gpus_held(job: &Job, context: &RunContext<'_>) -> usize {
-    let on_gpu = matches!(context.pipeline.steps[job.step].place, Device::Cuda(_));
-    job.gpus.len().max(usize::from(on_gpu))
+fn gpus_held(request: &StepRequest) -> usize {
+    request.gpus.len().max(usize::from(matches!(request.device, Device::Cuda(_))))
 }
 
 /// What an op made, as the store keeps it.
@@ -168,46 +180,45 @@ struct OpResult {
     warnings: Vec<String>,
 }
 
-fn run_op(job: &Job, context: &RunContext<'_>) -> Result<OpResult, StepFailure> {
-    let step = &context.pipeline.steps[job.step];
-    let fail = |error: &StoreError| StepFailure::Failed(StepError::of_store(job.step, error));
-    let mut artifacts = Vec::new();
+fn run_op(request: &StepRequest, host: &Host<'_>) -> Result<OpResult, Unmade> {
+    let (entry, op) = request.op()?;
     let reading = debug_span!("read_inputs").entered();
-    for (at, (input, digest)) in step.inputs.iter().zip(&job.inputs).enumerate() {
-        let artifact = context.artifacts.get(digest).map_err(|error| match error {
-            StoreError::Missing(_) | StoreError::Damaged { .. } => StepFailure::Lost(at, error),
-            other => fail(&other),
-        })?;
-        artifacts.push((input.port, artifact));
-    }
+    let read = request.inputs.iter().enumerate().map(|(at, (_, digest))| {
+        host.artifacts.get(digest).map_err(|error| match error {
+            StoreError::Missing(_) | StoreError::Damaged { .. } => Unmade::Lost(at, error),
+            other => other.into(),
+        })
+    });
+    let artifacts: Vec<Arc<Artifact>> = read.collect::<Result<_, _>>()?;
     drop(reading);
-    let inputs = artifacts
-        .iter()
-        .fold(Inputs::new().with_files(&context.files[job.step]), |inputs, (port, artifact)| {
-            inputs.with(port, Arc::as_ref(artifact))
-        });
-    let logs = context.store.in_folder(LOGS).map_err(|error| fail(&error))?;
-    let log = Log::new(logs.join(format!("{}.log", job.digest)));
-    let common = keys::without(&job.key, step.entry.progressive).digest();
-    let outside = Outside::new(&context.paths, context.store.checkpoints(&common), &log);
+    let inputs = request.inputs(op.as_ref(), &artifacts)?;
+    let logs = host.store.in_folder(LOGS)?;
+    let log = Log::new(logs.join(format!("{}.log", request.key.digest())));
+    let common = keys::without(&request.key, entry.progressive).digest();
+    let outside = Outside::new(&host.paths, host.store.checkpoints(&common), &log);
     let relay = ProgressRelay {
-        progress: context.progress,
-        number: job.step + 1,
-        step: &step.name,
+        progress: host.progress,
+        number: request.number,
+        step: &request.name,
         log: &log,
         warnings: Mutex::default(),
     };
     // A forced step is computed without the results of earlier runs.
-    let history = (!job.again).then_some(&*context.history);
-    let before = PriorRuns::new(&job.key, history, context.store);
-    let programs = Programs::new(log.path().to_owned(), job.gpus.clone());
-    context.pipeline.note.say(step.entry.determinism, context.progress);
-    let device = step.place.on(&job.gpus);
-    let mut tries_left = step.retries;
+    let history = (!request.again).then_some(&**host.history);
+    let before = PriorRuns::new(&request.key, history, host.store);
+    let programs = Programs::new(log.path().to_owned(), request.gpus.clone());
+    if let Some(note) = host.note
+        && entry.determinism == Determinism::Tolerant
+        && !host.has_noted.swap(true, Ordering::Relaxed)
+    {
+        host.progress.say(note);
+    }
+    let device = request.device.on(&request.gpus);
+    let mut tries_left = request.retries;
     let (made, rows_reused) = loop {
-        let deadline = Deadline::new(context.cancel, step.timeout);
+        let deadline = Deadline::new(host.cancel, request.timeout);
         let cx = Ctx {
-            seed: step.seed,
+            seed: request.seed,
             progress: &relay,
             cancel: &deadline,
             files: &outside,
@@ -216,9 +227,10 @@ fn run_op(job: &Job, context: &RunContext<'_>) -> Result<OpResult, StepFailure> 
             programs: &programs,
             warnings: &relay,
             device: &device,
+            ops: ops::OPS,
         };
-        let op = info_span!("op", name = %step.entry.name);
-        let made = op.in_scope(|| rows::run(step, &inputs, &before, &cx));
+        let span = info_span!("op", name = %entry.name);
+        let made = span.in_scope(|| rows::run(entry, op.as_ref(), &inputs, &before, &cx));
         match made.map_err(|error| deadline.explain(error)) {
             Ok(made) => break made,
             Err(error) if error.fault == ErrorKind::Failure && tries_left > 0 => {
@@ -227,29 +239,31 @@ fn run_op(job: &Job, context: &RunContext<'_>) -> Result<OpResult, StepFailure> 
                 let headline = error.message.lines().next().unwrap_or_default();
                 let headline = headline.strip_suffix(LOG_FOLLOWS).unwrap_or(headline);
                 log.line(&format!("failed: {headline}; trying again"));
-                context.progress.say(&format!("{}: {headline}; trying again", step.name));
+                host.progress.say(&format!("{}: {headline}; trying again", request.name));
             }
             Err(error) => {
-                let mut error = StepError::of_op(job.step, error);
-                error.log = log.tail();
-                if error.fault == ErrorKind::Failure {
-                    error.log.extend(programs.cut_short());
+                let mut failure = StepFailure::of_op(error);
+                failure.log = log.tail();
+                if failure.fault == ErrorKind::Failure {
+                    failure.log.extend(programs.cut_short());
                 }
-                return Err(StepFailure::Failed(error));
+                return Err(Unmade::Failed(failure));
             }
         }
     };
     let times = Times { rows_reused, ..outside.times() };
-    let mut outputs = BTreeMap::new();
+    let (mut outputs, mut of_outputs) = (BTreeMap::new(), BTreeMap::new());
     let _keeping = debug_span!("keep_outputs").entered();
     for (port, artifact) in made.into_vec() {
-        let object = context.store.put(&artifact).map_err(|error| fail(&error))?;
-        if let Some(warning) = &object.warning {
-            context.progress.say(&format!("warning: {}.{port}: {warning}", step.name));
+        let object = host.store.put(&artifact)?;
+        if let Some(warning) = artifact.meta.get("warning").and_then(|it| it.as_str()) {
+            host.progress.warn(&format!("{}.{port}: {warning}", request.name));
+            of_outputs.insert(port, warning.to_owned());
         }
-        context.artifacts.keep(object.digest, artifact);
+        host.artifacts.keep(object.digest, artifact);
         outputs.insert(port.to_owned(), object);
     }
-    outside.checkpoints.finish().map_err(|error| fail(&error))?;
-    Ok(OpResult { outputs, times, warnings: relay.into_warnings() })
+    outside.checkpoints.finish()?;
+    let warnings = relay.into_warnings().into_iter().chain(of_outputs.into_values()).collect();
+    Ok(OpResult { outputs, times, warnings })
 }

@@ -2,9 +2,8 @@
 //! the next step itself: to wake another thread costs more than a small step.
 
 use super::{
-    Outcome,
-    schedule::Schedule,
-    work::{self, Job},
+    outcome::Ended,
+    schedule::{Job, Schedule},
 };
 use cache::store::plain;
 use std::{
@@ -23,7 +22,7 @@ pub const NO_THREADS: &str = "the system starts no more threads";
 pub const MORE_THREADS: &str = "raise the limit (`ulimit -u`), or ask for fewer with `--threads`";
 
 /// Runs a schedule to its end.
-pub fn run(schedule: Schedule<'_>) -> Outcome {
+pub fn run(schedule: Schedule<'_>) -> Ended {
     let pool =
         WorkerPool { state: Mutex::new(PoolState { schedule, threads: 0 }), more: Condvar::new() };
     thread::scope(|scope| {
@@ -34,7 +33,7 @@ pub fn run(schedule: Schedule<'_>) -> Outcome {
             pool.work(scope);
         }
     });
-    pool.state.into_inner().expect(NO_PANIC).schedule.outcome()
+    pool.state.into_inner().expect(NO_PANIC).schedule.ended()
 }
 
 /// The worker threads of one schedule.
@@ -78,7 +77,7 @@ impl<'a> WorkerPool<'a> {
                 continue;
             };
             drop(state);
-            let made = work::run(&job, context);
+            let made = context.executor.run(&job.request, &context.host);
             state = self.lock();
             state.schedule.end(job.step, made);
         }
@@ -95,8 +94,8 @@ impl<'a> WorkerPool<'a> {
             if let Err(fault) = self.spawn(scope, state) {
                 // A worker that ends a step takes the next one that was started, so none is left
                 // over.
-                let say = |line: &str| state.schedule.context.progress.say(line);
-                say(&format!("warning: {NO_THREADS}: {}; {MORE_THREADS}", plain(&fault)));
+                let warn = |text: &str| state.schedule.context.host.progress.warn(text);
+                warn(&format!("{NO_THREADS}: {}; {MORE_THREADS}", plain(&fault)));
                 break;
             }
         }

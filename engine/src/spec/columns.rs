@@ -10,7 +10,7 @@ use super::{
     vars::Variables,
 };
 use crate::{
-    pipeline::RowSpec,
+    model::RowSpec,
     ui::{
         diagnostic::{Diagnostic, quote},
         suggest,

@@ -2,7 +2,7 @@
 
 use super::node::{Key, Node, Origin};
 use crate::{
-    pipeline::{Place, SourceText, Span},
+    model::{Place, SourceText, Span},
     ui::diagnostic::Diagnostic,
 };
 use std::{rc::Rc, sync::Arc};

@@ -11,7 +11,7 @@ use super::{
     vars::Variables,
 };
 use crate::{
-    pipeline::FigureSpec,
+    model::FigureSpec,
     ui::{
         diagnostic::{Diagnostic, listed, quote},
         suggest,

@@ -16,7 +16,7 @@ use super::{
     yaml,
 };
 use crate::{
-    pipeline::{Input, Pipeline, SourceText, Step, Variants},
+    model::{Input, Pipeline, SourceText, Step, StepGraph, Variants},
     ui::{
         diagnostic::{Diagnostic, Diagnostics, Severity, quote},
         visible::visible,
@@ -34,7 +34,7 @@ pub fn load(
     text: String,
     overrides: &[Override],
 ) -> Result<(Pipeline, Vec<Diagnostic>), Diagnostics> {
-    load_searched(path, text, overrides, &Results::new())
+    load_searched(path, text, overrides, &Results::default())
 }
 
 /// Loads a pipeline with the known results that choose further points of a sweep.
@@ -61,7 +61,7 @@ pub fn load_with(
     table: &'static [Entry],
     env: fn(&str) -> Option<String>,
 ) -> Result<(Pipeline, Vec<Diagnostic>), Diagnostics> {
-    read_all(path, text, overrides, table, env, &Results::new())
+    read_all(path, text, overrides, table, env, &Results::default())
 }
 
 fn read_all(
@@ -178,8 +178,8 @@ fn read(
         steps: variants.iter().map(Variant::steps).sum(),
         search,
     };
-    let (source, note) = (cx.source.clone(), crate::devices::Note::default());
-    Some(Pipeline { name, description, seeds, variants, steps, report, source, note })
+    let (source, graph) = (cx.source.clone(), StepGraph::of(&steps));
+    Some(Pipeline { name, description, seeds, variants, steps, graph, report, source, note: None })
 }
 
 fn study_name(cx: &mut Context, vars: &mut Variables, node: Option<Node>) -> String {

@@ -1,7 +1,7 @@
 //! The tree of a pipeline file: values with their places in the file.
 
 use crate::{
-    pipeline::{Place, Span},
+    model::{Place, Span},
     ui::diagnostic::quote,
 };
 use serde_json::Value as Json;

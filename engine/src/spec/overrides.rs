@@ -6,7 +6,7 @@ use super::{
     scalar, yaml,
 };
 use crate::{
-    pipeline::SourceText,
+    model::SourceText,
     ui::{
         diagnostic::{Diagnostic, quote},
         suggest,
@@ -94,7 +94,7 @@ fn mark(node: &mut Node, origin: &Rc<Origin>) {
 }
 
 /// Gives all nodes of a tree from elsewhere a place in the file.
-fn place(node: &mut Node, span: &crate::pipeline::Span) {
+fn place(node: &mut Node, span: &crate::model::Span) {
     node.span = span.clone();
     match &mut node.value {
         Value::List(items) => items.iter_mut().for_each(|item| place(item, span)),

@@ -5,7 +5,7 @@ use super::{
     node::{Key, Node, Value, whole},
 };
 use crate::{
-    pipeline::Place,
+    model::Place,
     spec::{
         STEP_KEYS,
         param_schema::{self, Schema},

@@ -9,7 +9,7 @@ use super::{
     vars::Variables,
 };
 use crate::{
-    pipeline::Span,
+    model::Span,
     ui::{
         diagnostic::{Diagnostic, listed, quote},
         suggest,

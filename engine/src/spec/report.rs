@@ -12,13 +12,13 @@ use super::{
     vars::Variables,
 };
 use crate::{
-    pipeline::{ReportSpec, RowSpec, Search},
+    model::{ReportSpec, RowSpec, Search},
     ui::{
         diagnostic::{Diagnostic, quote},
         suggest,
     },
 };
-use cache::{Kind, record::Published};
+use cache::{Kind, metric::Direction, record::Published};
 use std::collections::BTreeMap;
 
 /// The keys of `report:` and their documentation.
@@ -297,6 +297,23 @@ pub fn objective(cx: &mut Context, drafts: &[Draft], varied: &Varied<'_>) -> Opt
     if let Some(fault) = unknown {
         cx.push(fault.at(node, "unknown"));
         return None;
+    }
+    let measures = names.step(at).entry.map_or(&[][..], |entry| entry.metrics);
+    let own = measures.iter().find(|measure| measure.name == search.metric);
+    let own = own.and_then(|measure| measure.direction).or(search.scored);
+    if let (Some(written), Some(own)) = (search.direction, own)
+        && written != own
+    {
+        let [written, own] = [written, own].map(|direction| match direction {
+            Direction::Maximize => ["maximizes", "greater"],
+            Direction::Minimize => ["minimizes", "smaller"],
+        });
+        let message = format!(
+            "the objective {} `{step}.{}`, of which {} values are better",
+            written[0], search.metric, own[1]
+        );
+        let help = "without `direction` the search looks for the better values";
+        cx.push(Diagnostic::warning("spec::direction", message).at(node, "this metric").help(help));
     }
     let points = varied.steps_at_points(&names.step(at).base);
     let objective = format!("{step}.{}", search.metric);

@@ -3,9 +3,10 @@
 use super::{
     context::Context,
     node::{Key, Node, Value},
+    quantity::{SIZES, bytes},
 };
 use crate::{
-    run::resources::Needs,
+    model::Needs,
     ui::{
         diagnostic::{Diagnostic, quote},
         suggest,
@@ -88,45 +89,8 @@ fn memory(cx: &mut Context, key: &Key, node: &Node) -> Option<u64> {
         cx.push(
             Diagnostic::error("spec::resources", message)
                 .at(node, "how much")
-                .help("write bytes, or a text such as `500MB` or `2GiB`"),
+                .help(format!("write {SIZES}")),
         );
     }
     bytes
-}
-
-/// Parses a text such as `500MB` or `2 GiB` to bytes.
-pub fn bytes(text: &str) -> Option<u64> {
-    const UNITS: [(&str, f64); 7] = [
-        ("KiB", 1024.0),
-        ("MiB", 1_048_576.0),
-        ("GiB", 1_073_741_824.0),
-        ("kB", 1e3),
-        ("MB", 1e6),
-        ("GB", 1e9),
-        ("B", 1.0),
-    ];
-    let text = text.trim();
-    let (number, unit) = UNITS
-        .iter()
-        .find_map(|(unit, by)| Some((text.strip_suffix(unit)?, *by)))
-        .unwrap_or((text, 1.0));
-    let bytes = number.trim().parse::<f64>().ok()? * unit;
-    // Above 2^53 an f64 cannot hold every number of bytes, and no machine has as many.
-    (bytes.is_finite() && (0.0..9e15).contains(&bytes)).then_some(bytes as u64)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::bytes;
-
-    #[test]
-    fn sizes_are_read_in_both_families_of_units() {
-        assert_eq!(bytes("500MB"), Some(500_000_000));
-        assert_eq!(bytes(" 1.5 GiB "), Some(1_610_612_736));
-        assert_eq!(bytes("12"), Some(12));
-        assert_eq!(bytes("7 B"), Some(7));
-        for wrong in ["", "GB", "-1GB", "4 TBx", "nanGB", "1e30GB"] {
-            assert_eq!(bytes(wrong), None, "{wrong}");
-        }
-    }
 }

@@ -4,6 +4,7 @@
 use super::{
     context::Context,
     node::{Node, Value},
+    quantity::{TIMES, time},
 };
 use crate::{
     devices,
@@ -71,11 +72,7 @@ pub fn timeout(cx: &mut Context, node: &Node) -> Option<f64> {
         Value::Faulty => return None,
         Value::Int(value) => Some(*value as f64),
         Value::Real(value) => Some(*value),
-        Value::Text(text) => {
-            [("s", 1.0), ("m", 60.0), ("h", 3600.0)].iter().find_map(|(unit, by)| {
-                text.strip_suffix(unit)?.trim().parse::<f64>().ok().map(|value| value * by)
-            })
-        }
+        Value::Text(text) => time(text).map(|time| time.as_secs_f64()),
         _ => None,
     };
     let seconds = seconds.filter(|seconds| seconds.is_finite() && *seconds > 0.0);
@@ -84,7 +81,7 @@ pub fn timeout(cx: &mut Context, node: &Node) -> Option<f64> {
         cx.push(
             Diagnostic::error("spec::timeout", message)
                 .at(node, "not a time")
-                .help("write seconds, or a text such as `30s`, `10m` or `2h`"),
+                .help(format!("write {TIMES}")),
         );
     }
     seconds

@@ -10,8 +10,8 @@ use super::{
     settings::{device, retries, seed, timeout},
 };
 use crate::{
-    pipeline::Place,
-    run::resources::Needs,
+    model::Needs,
+    model::Place,
     ui::{
         diagnostic::{Diagnostic, quote},
         suggest,

@@ -9,7 +9,7 @@ use super::{
     vars::Variables,
 };
 use crate::{
-    pipeline::Span,
+    model::Span,
     ui::{
         diagnostic::{Diagnostic, Severity, listed, quote},
         suggest,
@@ -21,8 +21,8 @@ use std::collections::HashMap;
 pub const SWEEP_KEYS: &[(&str, &str)] = &[
     (
         "objective",
-        "What a sampler looks for that chooses points by results: \
-         `{ metric: scores.ari, direction: maximize }`.",
+        "What a sampler looks for that chooses points by results: `{ metric: scores.ari }`. The \
+         metric says whether greater or smaller values are better, unless `direction` does.",
     ),
     ("include", "Points to add, each with a value for every parameter of the sweep."),
     ("exclude", "Points to leave out: those with all of these values."),
@@ -252,11 +252,11 @@ fn points(
     let sampler = sampler?;
     include.iter().for_each(|node| reader.read_included(node));
     exclude.iter().for_each(|node| reader.read_excluded(node));
-    let maximize = search.as_ref().is_some_and(|search| search.maximize);
+    let direction = search.as_ref().and_then(|search| search.direction);
     let Proposal { mut points, more, resource } =
-        sampler.propose(&mut reader, &History::new(results, maximize))?;
+        sampler.propose(&mut reader, &History::new(results, direction))?;
     if let Some(search) = &mut search {
-        (search.more, search.resource) = (more, resource);
+        (search.more, search.resource, search.scored) = (more, resource, results.direction);
     }
     reader.select(&mut points, matches!(entry.keys, Keys::Settings(_)));
     let mut axes = reader.axes;

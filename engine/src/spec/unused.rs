@@ -10,7 +10,7 @@ use super::{
     sweep::{Sweep, Target, fault},
 };
 use crate::{
-    pipeline::ReportSpec,
+    model::ReportSpec,
     ui::diagnostic::{Diagnostic, listed, quote},
 };
 use cache::Kind;

@@ -305,7 +305,7 @@ impl Variables {
 }
 
 /// The value of a variable, moved to the place where it is read.
-fn stand_in(value: &Node, key: &Key, set_at: &crate::pipeline::Span, node: &Node) -> Node {
+fn stand_in(value: &Node, key: &Key, set_at: &crate::model::Span, node: &Node) -> Node {
     let mut value = value.clone();
     value.span = node.span.clone();
     // A value from the command line or the environment keeps that origin.

@@ -6,11 +6,11 @@ use super::{
     scalar, yaml_errors,
 };
 use crate::{
-    pipeline::Span,
+    model::Span,
     ui::diagnostic::{Diagnostic, quote},
 };
 use foldhash::{HashSet, HashSetExt as _};
-use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, Span as Mark, Tag, options};
+use granit_parser::{Event, Parser, ScalarStyle, Span as Mark, Tag, options};
 use std::collections::HashMap;
 
 /// The longest pipeline file, in bytes.
@@ -302,7 +302,7 @@ fn too_deep(span: Span) -> Diagnostic {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::SourceText;
+    use crate::model::SourceText;
     use std::sync::Arc;
 
     fn read(text: &str) -> (Option<Node>, Vec<Diagnostic>) {

@@ -1,8 +1,8 @@
 //! Diagnostics of YAML errors, in words for authors of pipelines.
 
 use super::yaml_slip;
-use crate::{pipeline::Span, ui::diagnostic::Diagnostic};
-use serde_saphyr::granit_parser::{ErrorKind as E, ScanError};
+use crate::{model::Span, ui::diagnostic::Diagnostic};
+use granit_parser::{ErrorKind as E, ScanError};
 
 /// The diagnostic for the text at the place where the parser stopped.
 pub fn explain(text: &str, error: &ScanError) -> Diagnostic {

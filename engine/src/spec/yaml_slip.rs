@@ -3,7 +3,7 @@
 //! parser stopped.
 
 use crate::{
-    pipeline::Span,
+    model::Span,
     ui::diagnostic::{Diagnostic, quote},
 };
 use std::collections::BTreeSet;
@@ -163,7 +163,7 @@ fn spaces(count: usize) -> String {
 #[cfg(test)]
 mod tests {
     use crate::{
-        pipeline::SourceText,
+        model::SourceText,
         spec::{context::Context, yaml},
     };
     use std::sync::Arc;

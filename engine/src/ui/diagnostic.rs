@@ -1,7 +1,7 @@
 //! Diagnostics of a pipeline: message, place and help; and how they are drawn.
 
 use crate::{
-    pipeline::{SourceText, Span},
+    model::{SourceText, Span},
     ui::{few::few, logging, progress::say_drawn, visible::visible},
 };
 use miette::{

@@ -17,25 +17,17 @@ pub fn width_of_stderr() -> usize {
 /// Folds a paragraph behind a head to a width: its further lines begin below the paragraph. A word
 /// that is longer than a line stays whole.
 pub fn paragraph(head: &str, text: &str, width: usize) -> String {
-    let indent = head.chars().count();
-    let (mut out, mut column) = (head.to_owned(), indent);
-    for (at, word) in text.split_whitespace().enumerate() {
-        let long = word.chars().count();
-        if at > 0 && column + 1 + long > width {
-            out.push('\n');
-            out.push_str(&" ".repeat(indent));
-            column = indent;
-        } else if at > 0 {
-            out.push(' ');
-            column += 1;
-        }
-        out.push_str(word);
-        column += long;
-    }
-    let whole = out.trim_end().len();
-    out.truncate(whole);
-    out.push('\n');
-    out
+    let indent = " ".repeat(head.chars().count());
+    let options = textwrap::Options::new(width)
+        .initial_indent(head)
+        .subsequent_indent(&indent)
+        .break_words(false)
+        .word_separator(textwrap::WordSeparator::AsciiSpace)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation)
+        .wrap_algorithm(textwrap::WrapAlgorithm::FirstFit);
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let folded = textwrap::fill(&words.join(" "), options);
+    format!("{}\n", folded.trim_end())
 }
 
 #[cfg(test)]

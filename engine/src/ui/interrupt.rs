@@ -1,12 +1,15 @@
 //! Handles Ctrl-C: the first asks the run to stop, the second stops the process.
 
-use crate::ui::progress::say;
+use crate::ui::progress::{say, warn};
 use std::sync::{
     Once,
     atomic::{AtomicBool, Ordering},
 };
 
 static ASKED: AtomicBool = AtomicBool::new(false);
+/// The exit code when the user stopped the command.
+pub const INTERRUPTED: u8 = 130;
+
 static LISTENING: Once = Once::new();
 
 /// Tells if the user asked to stop.
@@ -18,12 +21,14 @@ impl Interrupt {
         LISTENING.call_once(|| {
             let heard = || {
                 if ASKED.swap(true, Ordering::SeqCst) {
-                    std::process::exit(i32::from(crate::cli::INTERRUPTED));
+                    std::process::exit(i32::from(INTERRUPTED));
                 }
                 say("stopping; what is finished is kept (once more to stop at once)");
             };
             if ctrlc::set_handler(heard).is_err() {
-                say("warning: cannot listen for Ctrl-C; a stopped run still loses nothing that is finished");
+                warn(
+                    "cannot listen for Ctrl-C; a stopped run still loses nothing that is finished",
+                );
             }
         });
         Self

@@ -1,7 +1,7 @@
 //! The form and the amount of messages on standard error. The command line sets both once.
 
 use crate::ui::visible::visible;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::{
     io::Write,
     sync::atomic::{AtomicBool, Ordering},
@@ -53,12 +53,4 @@ pub fn event(name: &str, fields: Value) {
     // Each line is one write: several threads write, and several processes may share the stream.
     let line = format!("{}\n", visible(&Value::Object(event).to_string()));
     let _ = std::io::stderr().lock().write_all(line.as_bytes());
-}
-
-/// Writes a sentence as an event: `error`, `warning`, or `note` for any other.
-pub fn line_as_event(line: &str) {
-    let kinds = [("error", "error: "), ("warning", "warning: ")];
-    let found = kinds.iter().find_map(|(name, head)| Some((*name, line.strip_prefix(head)?)));
-    let (name, message) = found.unwrap_or(("note", line));
-    event(name, json!({ "message": message }));
 }

@@ -3,6 +3,7 @@
 use crate::ui::{logging, progress_json, visible::visible};
 use cache::Shape;
 use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
+use serde_json::json;
 use std::{
     collections::HashMap,
     io::{IsTerminal, Write},
@@ -32,8 +33,40 @@ pub trait Progress: Sync {
     fn at(&self, number: usize, done: u64, total: u64, note: &str);
     /// Reports that a step is finished.
     fn step_finished(&self, finished: &StepFinished<'_>);
+    /// Prints a message.
+    fn message(&self, level: Level, text: &str);
+
     /// Prints a line.
-    fn say(&self, line: &str);
+    fn say(&self, line: &str) {
+        self.message(Level::Note, line);
+    }
+
+    /// Prints a warning.
+    fn warn(&self, text: &str) {
+        self.message(Level::Warning, text);
+    }
+}
+
+/// The level of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// A reason why something failed.
+    Error,
+    /// A doubt about something that goes on.
+    Warning,
+    /// Anything else.
+    Note,
+}
+
+impl Level {
+    /// The name of its events.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Note => "note",
+        }
+    }
 }
 
 /// The progress for standard error: bars on a terminal, plain lines without one, events or silence
@@ -50,12 +83,25 @@ pub fn for_stderr(steps: usize, quiet: bool) -> Box<dyn Progress> {
     }
 }
 
-/// Writes a line to standard error; if that is closed, nothing happens.
-pub fn say(line: &str) {
+/// Writes a message to standard error, as a sentence or as an event; if that is closed, nothing happens.
+pub fn message(level: Level, text: &str) {
     if logging::is_json() {
-        return logging::line_as_event(line);
+        return logging::event(level.name(), json!({ "message": text }));
     }
-    say_drawn(&visible(line));
+    match level {
+        Level::Note => say_drawn(&visible(text)),
+        Level::Error | Level::Warning => say_drawn(&visible(&format!("{}: {text}", level.name()))),
+    }
+}
+
+/// Writes a line to standard error.
+pub fn say(line: &str) {
+    message(Level::Note, line);
+}
+
+/// Writes a warning to standard error.
+pub fn warn(text: &str) {
+    message(Level::Warning, text);
 }
 
 /// Writes text that may hold control sequences to standard error; its parts were made visible
@@ -70,8 +116,8 @@ impl Progress for Quiet {
     fn start(&self, _number: usize, _name: &str, _reason: &str) {}
     fn at(&self, _number: usize, _done: u64, _total: u64, _note: &str) {}
     fn step_finished(&self, _finished: &StepFinished<'_>) {}
-    fn say(&self, line: &str) {
-        say(line);
+    fn message(&self, level: Level, text: &str) {
+        message(level, text);
     }
 }
 
@@ -142,9 +188,9 @@ impl Progress for Plain {
         }
     }
 
-    fn say(&self, line: &str) {
+    fn message(&self, level: Level, text: &str) {
         self.say_hits();
-        say(line);
+        message(level, text);
     }
 }
 
@@ -209,8 +255,8 @@ impl Progress for Bars {
         self.say(&line(finished, self.steps));
     }
 
-    fn say(&self, line: &str) {
-        self.all.suspend(|| say(line));
+    fn message(&self, level: Level, text: &str) {
+        self.all.suspend(|| message(level, text));
     }
 }
 

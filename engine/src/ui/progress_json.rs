@@ -12,8 +12,8 @@
 //! `run_finished` is the last event of a run that began. Readers pass over events and fields that they do not know.
 
 use crate::ui::{
-    logging::{event, line_as_event},
-    progress::{Progress, StepFinished},
+    logging::event,
+    progress::{Level, Progress, StepFinished, message},
 };
 use serde_json::json;
 use std::{
@@ -76,7 +76,7 @@ impl Progress for Json {
         event("step_finished", fields);
     }
 
-    fn say(&self, line: &str) {
-        line_as_event(line);
+    fn message(&self, level: Level, text: &str) {
+        message(level, text);
     }
 }

@@ -29,6 +29,7 @@ fn what_is_found_and_what_is_missing_is_shown() {
 #[test]
 fn a_gpu_that_is_not_there_is_a_mistake_at_its_place_and_auto_says_so_once() {
     if has_gpu() {
+        eprintln!("SKIPPED: this machine has a GPU");
         return;
     }
     let mut study = Study::new().pipeline(MODEL);
@@ -56,6 +57,7 @@ fn a_gpu_that_is_not_there_is_a_mistake_at_its_place_and_auto_says_so_once() {
 #[test]
 fn a_trial_without_a_gpu_fails_and_says_why() {
     if has_gpu() {
+        eprintln!("SKIPPED: this machine has a GPU");
         return;
     }
     let said = Study::new().engine(&["devices", "--trial"]);

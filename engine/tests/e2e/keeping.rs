@@ -3,7 +3,14 @@
 
 use crate::{study::Study, tones};
 use rustix::process::{Pid, Signal, kill_process};
-use std::{fs, os::unix::fs::symlink, path::Path, process::Stdio, thread, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, symlink},
+    path::Path,
+    process::Stdio,
+    thread,
+    time::Duration,
+};
 
 /// Whatever comes first by name was made last.
 #[test]
@@ -202,4 +209,42 @@ fn a_watch_that_is_asked_to_end_stops_its_run() {
     let text = fs::read(folder.join("record.json")).expect("the run has ended by itself");
     let record: cache::Record = serde_json::from_slice(&text).expect("a record");
     assert_eq!(record.status, cache::record::RunStatus::Interrupted);
+}
+
+/// A page of a map that was written to once is dirty, and the time of the file stays as it is at the
+/// next write.
+#[test]
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+fn what_a_map_in_memory_hides_is_found_by_reading() {
+    let study = tones::three();
+    let path = study.path("data/bell/00.wav");
+    let file = fs::File::options().read(true).write(true).open(&path).expect("a file");
+    // SAFETY: nothing shortens the file while the map is there.
+    #[expect(unsafe_code, reason = "a map in memory is what is tested")]
+    let mut map = unsafe { memmap2::MmapMut::map_mut(&file) }.expect("a map");
+    let last = map.len() - 1;
+    map[last] ^= 1;
+    thread::sleep(Duration::from_millis(200));
+    let version = || {
+        let metadata = fs::metadata(&path).expect("a file");
+        (metadata.modified().expect("a time"), metadata.ctime(), metadata.ctime_nsec())
+    };
+    let first = study.run();
+    assert_eq!(first.code, 0, "{}", first.stderr);
+    let before = version();
+    map[last] ^= 1;
+    if version() != before {
+        eprintln!("SKIPPED: here the time of the file shows it");
+        return;
+    }
+    let again = study.run();
+    assert_eq!(study.steps_that(&again, cache::record::StepStatus::Ran), [""; 0]);
+    let found = study.engine(&["cache", "verify", "--sources"]);
+    assert_eq!(found.code, 1, "{}", found.stdout);
+    assert!(found.stdout.contains("`data/bell/00.wav` holds other bytes"), "{}", found.stdout);
+    let last = study.run();
+    assert_eq!(last.code, 0, "{}", last.stderr);
+    let key = |said| study.record(said).step("clips").expect("a step").key;
+    assert_ne!(key(&last), key(&first));
+    assert_eq!(study.engine(&["cache", "verify", "--sources"]).code, 0);
 }

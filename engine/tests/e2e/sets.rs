@@ -145,3 +145,67 @@ fn noise_is_counted_and_scored_as_asked() {
         "{report}"
     );
 }
+
+#[test]
+fn two_runs_over_other_clips_are_compared_with_a_warning() {
+    let mut study = tones::three();
+    assert_eq!(study.run().code, 0);
+    let first = study.engine(&["runs", "--json"]).stdout;
+    let first: serde_json::Value = serde_json::from_str(&first).expect("a list");
+    let first = first[0]["id"].as_str().expect("an id").to_owned();
+    study.edit("clusters: 3", "clusters: 4");
+    assert_eq!(study.run().code, 0);
+    let same = study.engine(&["diff", &first, "latest"]);
+    assert!(!same.stdout.contains("do not compare"), "{}", same.stdout);
+    tones::fill(&study, 5);
+    assert_eq!(study.run().code, 0);
+    let said = "The numbers of PCA + K-Means do not compare: they are over 12 clips and over 15.";
+    for words in [&["diff", &first, "latest"][..], &["diff", &first, "latest", "--md"]] {
+        let found = study.engine(words).stdout;
+        let plain = found.replace('\\', "").split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(plain.contains(said), "{found}");
+    }
+    let cells = json(&study, &["diff", &first, "latest", "--json"]);
+    assert_eq!(cells["cells"][0]["incomparable"], "over 12 clips and over 15");
+    // As many clips, but one of them is another.
+    let second = json(&study, &["runs", "--json"])[0]["id"].as_str().expect("an id").to_owned();
+    std::fs::rename(study.path("data/bell/00.wav"), study.path("data/bell/77.wav"))
+        .expect("renamed");
+    assert_eq!(study.run().code, 0);
+    let found = study.engine(&["diff", &second, "latest"]).stdout;
+    assert!(found.contains("over different clips"), "{found}");
+}
+
+/// Noise is told wherever labels are compared or drawn.
+#[test]
+fn noise_is_no_cluster_in_compositions_silhouettes_and_figures() {
+    let scores = "  silhouettes: { op: silhouette_samples, in: { features: pca, clusters: mine } }
+  composition: { op: composition, in: { clusters: mine, truth: clips.labels } }
+  other: { op: metrics, in: { features: pca, clusters: mine, truth: clips.labels } }\n";
+    let mut study = with_program("labels", scores);
+    study.edit(
+        "scores: scores }\n",
+        "scores: scores }
+  figures:
+    - { figure: silhouette, of: silhouettes }
+    - { figure: composition, of: composition }
+    - { figure: scatter, of: pca, color: mine.x }\n",
+    );
+    let clusters = (0..12).map(|clip| if clip % 4 == 2 { -1 } else { clip / 4 });
+    let table = Table::new().with_text("clip_id", ids()).with_ints("label", clusters.collect());
+    ready(&study, "ready.parquet", Kind::Labels, table);
+    let said = study.run();
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let report = study.read("runs/small/latest/report.md");
+    for words in [
+        "silhouettes: 3 clips are noise, in no cluster; they have no silhouette.",
+        "composition: 3 clips are noise, in no cluster; the last row holds them.",
+        "75 % of the clips lie in framed cells",
+    ] {
+        assert!(report.contains(words), "`{words}` is not in {report}");
+    }
+    let figure = |name: &str| study.read(&format!("runs/small/latest/figures/{name}.svg"));
+    assert!(figure("02-composition").contains(">noise<"));
+    assert!(figure("03-scatter").contains(">noise (3)<"));
+    assert!(!figure("01-silhouette").contains(">-1<"));
+}

@@ -132,3 +132,45 @@ fn halving_trains_the_better_half_longer() {
     assert_eq!([1, 2, 4].map(|epochs| of_rung(epochs, &models)), [4, 2, 1], "{models:?}");
     assert_eq!(study.ran(), [""; 0]);
 }
+
+/// Davies and Bouldin's index is better where it is smaller, and the scores say so.
+#[test]
+fn a_search_looks_for_what_its_metric_calls_better() {
+    let sweep = "sweep:
+  objective: { metric: scores.davies_bouldin }
+  halving: { n: 3, resource: groups.max_iter, from: 20, to: 40, eta: 3, over: { groups.clusters: [2, 3, 5] } }\n";
+    let mut study = Study::new().pipeline(&format!("{SMALL}{sweep}"));
+    tones::fill(&study, 4);
+    let best = |study: &Study| {
+        let said = study.run();
+        assert_eq!(said.code, 0, "{}", said.stderr);
+        let steps = study.record(&said).steps;
+        let last = steps.iter().filter(|it| it.op == "kmeans" && it.params["max_iter"] == 40);
+        let last: Vec<u64> = last.filter_map(|it| it.params["clusters"].as_u64()).collect();
+        assert_eq!(last.len(), 1, "{last:?}");
+        let value = |clusters: u64| {
+            let one = Study::new().pipeline(&SMALL.replace(
+                "in: pca, clusters: \"${clusters}\"",
+                &format!("in: pca, max_iter: 20, clusters: {clusters}"),
+            ));
+            tones::fill(&one, 4);
+            assert_eq!(one.run().code, 0);
+            let csv = one.read("runs/small/latest/results.csv");
+            let line = csv.lines().find(|line| line.contains("davies_bouldin")).expect("a line");
+            let value = line.split("davies_bouldin,").nth(1).expect("a value");
+            value.split(',').next().and_then(|it| it.parse::<f64>().ok()).expect("a number")
+        };
+        (last[0], [2, 3, 5].map(|clusters| (clusters, value(clusters))), said.stderr)
+    };
+    let (chosen, values, said) = best(&study);
+    let by = |(_, a): &&(u64, f64), (_, b): &&(u64, f64)| a.total_cmp(b);
+    assert_eq!(chosen, values.iter().min_by(by).expect("values").0, "{values:?}");
+    assert!(!said.contains("the objective"), "{said}");
+    study.edit("davies_bouldin }", "davies_bouldin, direction: maximize }");
+    let (chosen, values, said) = best(&study);
+    assert_eq!(chosen, values.iter().max_by(by).expect("values").0, "{values:?}");
+    let note =
+        "the objective maximizes `scores.davies_bouldin`, of which smaller values are better";
+    let plain = said.replace('|', " ").split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(plain.contains(note), "{said}");
+}

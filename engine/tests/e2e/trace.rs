@@ -2,7 +2,7 @@
 
 use crate::tones;
 use serde_json::Value;
-use std::{collections::HashMap, fs};
+use std::{collections::HashMap, fs, thread, time::Duration};
 
 /// Spans of a timeline in Chrome's format: name, arguments, thread, and from when to when in microseconds.
 struct Span {
@@ -64,6 +64,24 @@ fn a_timeline_holds_every_step_within_the_run() {
         };
         assert!(["op", "put", "commit"].into_iter().all(within), "{}", step.name);
     }
+}
+
+#[test]
+fn a_run_that_finds_everything_scans_its_sources_once() {
+    let study = tones::three();
+    study.ran();
+    // What was written just now is not trusted to be settled.
+    thread::sleep(Duration::from_millis(200));
+    let file = study.path("trace.json");
+    let trace = file.to_str().expect("a path");
+    let scans = || {
+        let said = study.engine(&["run", "study.yaml", "--threads", "1", "--trace", trace]);
+        assert!(said.stderr.contains("nothing to run"), "{}", said.stderr);
+        let spans = spans(&fs::read_to_string(&file).expect("a timeline"));
+        spans.iter().filter(|span| span.name == "scan").count()
+    };
+    assert_eq!(scans(), 1);
+    assert_eq!(scans(), 0, "the run before noted the versions of all files");
 }
 
 #[test]

@@ -184,7 +184,7 @@ fn no_colour_and_no_escapes_without_a_terminal() {
 #[test]
 fn every_command_has_help_whose_examples_can_be_typed() {
     let mut examples = 0;
-    for command in engine::cli::command().get_subcommands() {
+    for command in engine::app::command().get_subcommands() {
         let name = command.get_name();
         let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
         let mut own = 0;
@@ -194,7 +194,7 @@ fn every_command_has_help_whose_examples_can_be_typed() {
             // A title in quotes is one word for a shell.
             let words = shell_words(&typed.collect::<Vec<_>>().join(" "));
             let all = std::iter::once("engine".to_owned()).chain(words);
-            if let Err(fault) = engine::cli::command().try_get_matches_from(all) {
+            if let Err(fault) = engine::app::command().try_get_matches_from(all) {
                 panic!("{line}: {fault}");
             }
             own += 1;
@@ -220,7 +220,7 @@ fn completions_know_every_command() {
     for shell in ["bash", "zsh", "fish"] {
         let said = study.engine(&["completions", shell]);
         assert_eq!((said.code, said.stderr.as_str()), (0, ""), "{shell}");
-        for command in engine::cli::command().get_subcommands() {
+        for command in engine::app::command().get_subcommands() {
             assert!(said.stdout.contains(command.get_name()), "{shell}: {}", command.get_name());
         }
         for option in ["keep-going", "log-format", "until"] {

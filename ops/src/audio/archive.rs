@@ -1,5 +1,6 @@
 //! Zip archives, read by many threads at once without unpacking.
 
+use crate::Cancel;
 use cache::{
     Digest,
     interchange::SizeLimit,
@@ -36,8 +37,8 @@ impl Archive {
     ///
     /// # Errors
     /// When the file cannot be opened, has other content, or is not a zip archive.
-    pub fn open(path: &Path, digest: &Digest) -> Result<Self, ArchiveError> {
-        let file = Arc::new(Watched::open(path, digest)?);
+    pub fn open(path: &Path, digest: &Digest, cancel: &dyn Cancel) -> Result<Self, ArchiveError> {
+        let file = Arc::new(Watched::open(path, digest, &|| cancel.is_cancelled())?);
         let opened = ZipArchive::new(Shared { file: file.clone(), at: 0 });
         file.check()?;
         let unfit = |error| ArchiveError::Unfit(format!("is not a whole zip archive: {error}"));

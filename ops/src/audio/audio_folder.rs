@@ -104,7 +104,7 @@ impl Op for AudioFolder {
             on_damage: self.on_damage,
         };
         let read = |candidate: &Candidate, room: &mut Vec<u8>| {
-            clips::hold(by_name[candidate.clip_id.as_str()], room)
+            clips::hold(by_name[candidate.clip_id.as_str()], room, cx.cancel)
         };
         let mut collection = clips::collect(candidates.collect(), read, rules, cx)?;
         collection.leave_out(unread);

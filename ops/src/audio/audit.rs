@@ -183,7 +183,7 @@ impl Audit {
         audio: &[String],
         cx: &Ctx<'_>,
     ) -> Result<Vec<SignalStats>, OpError> {
-        let recordings = Recordings::new(cx.files);
+        let recordings = Recordings::new(cx.files, cx.cancel);
         let level = self.clipping_level.get() as f32;
         let done = AtomicU64::new(0);
         let stats: Vec<Result<SignalStats, OpError>> = ids

@@ -9,7 +9,7 @@ use super::{
     reference::AudioRef,
 };
 use crate::{
-    Ctx, OpError, Outputs, Port,
+    Cancel, Ctx, OpError, Outputs, Port,
     math::resample::{HIGHEST_RATE, LOWEST_RATE},
 };
 use cache::{Artifact, FileEntry, Kind, Shape, Table, verified};
@@ -113,6 +113,7 @@ impl Fault {
     pub fn unread(file: &str, why: &verified::Unread) -> Self {
         let help = match why {
             verified::Unread::Changed => "run again once nothing writes to it",
+            verified::Unread::Stopped => "",
             verified::Unread::Io(_) => "check that it is there and may be read, then run again",
         };
         Self { is_unread: true, ..Self::new(file, why.to_string(), help) }
@@ -346,6 +347,11 @@ pub(crate) fn read(entry: &FileEntry, bytes: &mut Vec<u8>) -> Result<(), Fault> 
 }
 
 /// Opens a recording that the engine found; a short one is read into `room`.
-pub(crate) fn hold(entry: &FileEntry, room: &mut Vec<u8>) -> Result<Held, Fault> {
-    Held::open(&entry.path, &entry.digest, room).map_err(|why| Fault::unread(&entry.name, &why))
+pub(crate) fn hold(
+    entry: &FileEntry,
+    room: &mut Vec<u8>,
+    cancel: &dyn Cancel,
+) -> Result<Held, Fault> {
+    Held::open(&entry.path, &entry.digest, room, cancel)
+        .map_err(|why| Fault::unread(&entry.name, &why))
 }

@@ -34,6 +34,16 @@ impl Damage {
         self.first.get_or_insert_with(|| (at, reason.into()));
     }
 
+    /// Adds the damage of a part that begins at frame `start`.
+    pub fn add(&mut self, part: Self, start: u64) {
+        if let Some((at, reason)) = part.first {
+            self.first.get_or_insert((start + at, reason));
+        }
+        self.places += part.places;
+        self.silent += part.silent;
+        self.missing += part.missing;
+    }
+
     /// Counts frames replaced by silence.
     pub fn silence(&mut self, frames: u64) {
         self.silent += frames;

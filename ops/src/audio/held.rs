@@ -2,6 +2,7 @@
 //! disk.
 
 use super::input::Input;
+use crate::Cancel;
 use cache::{
     Digest,
     verified::{self, Unread, Watched},
@@ -23,10 +24,15 @@ impl Held {
     /// Opens a file with this content; a short one is read into `room`, replacing earlier content.
     ///
     /// # Errors
-    /// When the file cannot be read, or has other content.
-    pub fn open(path: &Path, digest: &Digest, room: &mut Vec<u8>) -> Result<Self, Unread> {
+    /// When the file cannot be read, or has other content, or the run is cancelled.
+    pub fn open(
+        path: &Path,
+        digest: &Digest,
+        room: &mut Vec<u8>,
+        cancel: &dyn Cancel,
+    ) -> Result<Self, Unread> {
         if fs::metadata(path)?.len() > LONG {
-            return Watched::open(path, digest).map(Self::File);
+            return Watched::open(path, digest, &|| cancel.is_cancelled()).map(Self::File);
         }
         verified::read(path, digest, room)?;
         Ok(Self::Memory)

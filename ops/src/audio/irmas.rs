@@ -108,7 +108,13 @@ impl Op for Irmas {
             (wavs, _) => {
                 let found = wavs.iter().map(|file| (file.name.as_str(), *file)).collect();
                 let audio = |file: &&FileEntry| AudioRef::File(file.digest);
-                self.gather(found, audio, |file, room| clips::hold(file, room), rules, cx)?
+                self.gather(
+                    found,
+                    audio,
+                    |file, room| clips::hold(file, room, cx.cancel),
+                    rules,
+                    cx,
+                )?
             }
         };
         collection.leave_out(unread);
@@ -140,11 +146,14 @@ impl Irmas {
             OpError::param("path", format!("`{}` {reason}", zip.name))
                 .help("download it again: `engine fetch irmas DIR`")
         };
-        let archive = Archive::open(&zip.path, &zip.digest).map_err(|fault| match fault {
-            archive::ArchiveError::Unfit(reason) => unfit(reason),
-            archive::ArchiveError::Unread(why) => OpError::failure(format!("`{}` {why}", zip.name))
-                .help("run again once nothing writes to it"),
-        })?;
+        let archive =
+            Archive::open(&zip.path, &zip.digest, cx.cancel).map_err(|fault| match fault {
+                archive::ArchiveError::Unfit(reason) => unfit(reason),
+                archive::ArchiveError::Unread(why) => {
+                    OpError::failure(format!("`{}` {why}", zip.name))
+                        .help("run again once nothing writes to it")
+                }
+            })?;
         let names = archive.names().map_err(unfit)?;
         let found: Vec<_> = names
             .iter()

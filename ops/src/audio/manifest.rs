@@ -122,7 +122,7 @@ impl Op for Manifest {
         };
         let read = |candidate: &Candidate, bytes: &mut Vec<u8>| {
             let file = file_of(&candidate.clip_id).expect("a candidate was found by this name");
-            clips::hold(file, bytes)
+            clips::hold(file, bytes, cx.cancel)
         };
         let collection = clips::collect(candidates.collect(), read, rules, cx)?;
         Ok(collection.outputs(Artifact::table(Kind::Clips, collection.table())))

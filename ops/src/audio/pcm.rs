@@ -148,6 +148,30 @@ impl Blocks for Pcm<'_> {
     }
 }
 
+/// Samples in several places of a file, one after another: those not yet read, the next ones last.
+pub(crate) struct Joined<'a>(Vec<Pcm<'a>>);
+
+impl<'a> Joined<'a> {
+    /// Joins parts of the same format.
+    pub fn new(mut parts: Vec<Pcm<'a>>) -> Self {
+        parts.reverse();
+        Self(parts)
+    }
+}
+
+impl Blocks for Joined<'_> {
+    fn next(&mut self, block: &mut Vec<f32>, damage: &mut Damage) -> Result<bool, DecodeError> {
+        block.clear();
+        while let Some(part) = self.0.last_mut() {
+            if part.next(block, damage)? {
+                return Ok(true);
+            }
+            self.0.pop();
+        }
+        Ok(false)
+    }
+}
+
 const FULL_SCALE: f32 = 2_147_483_648.0;
 
 fn each<const N: usize>(

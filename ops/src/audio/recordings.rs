@@ -7,20 +7,21 @@ use super::{
     reference::AudioRef,
     synth,
 };
-use crate::{Locate, OpError};
+use crate::{Cancel, Locate, OpError};
 use cache::Digest;
 use std::{collections::HashMap, fmt::Display, path::PathBuf, sync::Mutex};
 
 /// A reader of recordings, shared between threads. The directory of an archive is read once.
 pub struct Recordings<'a> {
     files: &'a dyn Locate,
+    cancel: &'a dyn Cancel,
     archives: Mutex<HashMap<Digest, Archive>>,
 }
 
 impl<'a> Recordings<'a> {
-    /// A reader of the recordings that `files` locates.
-    pub fn new(files: &'a dyn Locate) -> Self {
-        Self { files, archives: Mutex::default() }
+    /// A reader of the recordings that `files` locates, which stops if `cancel` says so.
+    pub fn new(files: &'a dyn Locate, cancel: &'a dyn Cancel) -> Self {
+        Self { files, cancel, archives: Mutex::default() }
     }
 
     /// Reads the mean of the channels of the clip `clip_id` with audio `reference` into `mono`, and
@@ -64,7 +65,7 @@ impl<'a> Recordings<'a> {
             }
             AudioRef::File(digest) => {
                 let path = self.path_of(clip_id, &digest)?;
-                let held = Held::open(&path, &digest, bytes);
+                let held = Held::open(&path, &digest, bytes, self.cancel);
                 held.and_then(|held| held.with(bytes, |input| then(&mut Decoder::open(input)?)))
                     .map_err(|why| unreadable(clip_id, &path.display().to_string(), why))?
             }
@@ -104,7 +105,7 @@ impl<'a> Recordings<'a> {
         let opened = match archives.get(&archive) {
             Some(opened) => opened.clone(),
             None => {
-                let opened = Archive::open(&path, &archive).map_err(fault)?;
+                let opened = Archive::open(&path, &archive, self.cancel).map_err(fault)?;
                 archives.entry(archive).or_insert(opened).clone()
             }
         };
@@ -122,6 +123,7 @@ fn unreadable(clip_id: &str, place: &str, reason: impl Display) -> OpError {
 #[cfg(test)]
 mod tests {
     use super::{super::decode::decode, *};
+    use crate::Detached;
     use std::{fs::File, io::Write};
     use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
@@ -157,7 +159,7 @@ mod tests {
 
         let digest = Digest::of(&std::fs::read(&path).expect("an archive"));
         let files = One(digest, path.clone());
-        let recordings = Recordings::new(&files);
+        let recordings = Recordings::new(&files, &Detached);
         let mut expected = Vec::new();
         decode(&wav).expect("a recording").mono(&mut expected);
         std::thread::scope(|scope| {
@@ -185,7 +187,7 @@ mod tests {
             assert!(error.message.starts_with(reason), "{error}");
         }
         std::fs::write(&path, "another archive").expect("a file");
-        for files in [&recordings, &Recordings::new(&files)] {
+        for files in [&recordings, &Recordings::new(&files, &Detached)] {
             let (mut bytes, mut mono) = (Vec::new(), Vec::new());
             let audio = format!("zip:{digest}/b.wav");
             let error = files.read("7", &audio, all, &mut bytes, &mut mono).expect_err("a change");

@@ -6,7 +6,7 @@ use super::{
     decode::{COPY_AGAIN, DecodeError, Opened},
     input::Input,
     mpeg::Mpeg,
-    pcm::{Pcm, Sample},
+    pcm::{Joined, Pcm, Sample},
 };
 use std::ops::RangeInclusive;
 
@@ -52,27 +52,25 @@ pub(crate) fn open<'a>(input: Input<'a>, damage: &mut Damage) -> Result<Opened<'
         _ => Form::Riff,
     };
     let mut chunks = Chunks { input, form, at: if form == Form::W64 { 40 } else { 12 } };
-    let (mut format, mut data, mut long) = (None, None, None);
+    let (mut format, mut data, mut long) = (None, Vec::new(), None);
     while let Some(chunk) = chunks.next(long) {
         match &chunk.name {
             b"ds64" => long = chunk.rest.array(8).map(u64::from_le_bytes),
-            b"fmt " => {
+            b"fmt " if format.is_none() => {
                 let mut bytes = [0; 64];
                 let read = chunk.whole()?.read_at(0, &mut bytes);
                 let read = read.map_err(super::decode::unreadable)?;
                 format = Some(Format::read(&bytes[..read], form)?);
             }
-            // The first of several `data` chunks counts, as in other readers.
-            b"data" => data = data.or(Some(chunk)),
+            b"data" => data.push(chunk),
             _ => {}
         }
-        if let (Some(format), Some(data)) = (&format, &data) {
-            return format.open(data, form, damage);
-        }
     }
-    match data {
-        Some(_) => Err(fault("the header has no `fmt ` chunk")),
-        None => Err(fault("the file ends before its samples: it has no `data` chunk")),
+    match (&format, &data[..]) {
+        (_, []) => Err(fault("the file ends before its samples: it has no `data` chunk")),
+        (None, _) => Err(fault("the header has no `fmt ` chunk")),
+        (Some(format), [chunk]) => format.open(chunk, form, damage),
+        (Some(format), chunks) => format.open_all(chunks, form, damage),
     }
 }
 
@@ -112,6 +110,32 @@ impl Format {
             return Err(fault("the header is wrong: a sample rate of 0 Hz"));
         }
         Ok(Self { tag, channels, sample_rate, block, bits, block_frames })
+    }
+
+    /// Opens several chunks of samples, one after another. FFmpeg reads only the last of them, other
+    /// programs only the first or none, so this counts as damage.
+    fn open_all<'a>(
+        &self,
+        chunks: &[Chunk<'a>],
+        form: Form,
+        damage: &mut Damage,
+    ) -> Result<Opened<'a>, DecodeError> {
+        let (mut parts, mut frames) = (Vec::new(), 0);
+        for chunk in chunks {
+            if frames > 0 && chunk.samples().length() > 0 {
+                let message = "it has several `data` chunks, of which other programs read one";
+                damage.note(frames, message);
+            }
+            let mut own = Damage::default();
+            let Opened::Pcm(part) = self.open(chunk, form, &mut own)? else {
+                let message = "compressed samples in several `data` chunks are not read";
+                return Err(DecodeError::new(message, CONVERT));
+            };
+            damage.add(own, frames);
+            frames += part.frames();
+            parts.push(part);
+        }
+        Ok(Opened::Blocks(self.sample_rate, self.channels, Box::new(Joined::new(parts))))
     }
 
     fn open<'a>(

@@ -8,8 +8,8 @@ use crate::math::{
     mixture::{Failure, Fit, Form, Limits, fit},
     random::{Purpose, Random},
 };
+use crate::measures::{Measure, criteria};
 use crate::memory::{Features, WIDE, whole};
-use crate::metrics::measures::{Measure, criteria};
 use crate::params::NonNegative;
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
 use cache::{

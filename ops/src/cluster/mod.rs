@@ -7,7 +7,13 @@ pub mod hdbscan;
 pub mod kmeans;
 pub mod spectral;
 
-use crate::{AnyOp, Op, math::contingency::by_first_appearance, table};
+use crate::{
+    math::contingency::by_first_appearance,
+    op::{
+        AnyOp, Op,
+        entry::{changed, schema_of},
+    },
+};
 use cache::{Artifact, Kind, Table};
 
 /// The metadata field of labels and layouts with their method: op, version and parameters.
@@ -17,7 +23,7 @@ pub const MADE_BY: &str = "made_by";
 /// method to other points. It includes the version, so that dependent steps run again when the op
 /// changes, and it omits defaults, so that a new parameter changes no bytes.
 pub(crate) fn made_by<O: Op>(op: &O) -> serde_json::Value {
-    let params = table::changed(table::schema_of::<O>(), op.params());
+    let params = changed(schema_of::<O>(), op.params());
     serde_json::json!({ "op": O::NAME, "version": O::VERSION, "params": params })
 }
 

@@ -219,7 +219,7 @@ impl Op for LogMel {
         warnings::of_clips(self, clips, cx.warnings);
         let image = self.image();
         let mut values = zeros(ids.len(), image)?;
-        let extractor = Extractor::new(self, Recordings::new(cx.files));
+        let extractor = Extractor::new(self, Recordings::new(cx.files, cx.cancel));
         let done = AtomicU64::new(0);
         let fault = values
             .par_chunks_mut(image[0] * image[1])

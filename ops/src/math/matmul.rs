@@ -108,7 +108,6 @@ pub fn multiply_into<T: Number>(
     let needed = (a.rows - 1) * pitch + b.columns;
     assert!(pitch >= b.columns && out.len() >= needed, "BUG: room for a product");
     // SAFETY: `out` has room for the product and is borrowed mutably, so it overlaps no factor.
-    #[allow(unsafe_code)]
     unsafe {
         multiply_at(a, b, add, out.as_mut_ptr(), pitch);
     }
@@ -126,7 +125,6 @@ pub fn read_in_place() {
 ///
 /// # Safety
 /// The inner sizes must agree, and `out` must be writable at every (row, column) of the product.
-#[allow(unsafe_code)]
 unsafe fn multiply_at<T: Number>(
     a: Matrix<'_, T>,
     b: Matrix<'_, T>,

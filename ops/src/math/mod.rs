@@ -16,6 +16,7 @@ pub mod kmeans;
 pub mod layout;
 pub mod linkage;
 pub mod logistic;
+#[allow(unsafe_code)]
 pub mod matmul;
 pub mod mel;
 pub mod mixture;

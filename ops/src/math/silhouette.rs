@@ -6,7 +6,7 @@ use super::pairwise::{LANES, Packed, Stored};
 use rayon::prelude::*;
 
 /// The largest number of sums that are held at once.
-const MOST_SUMS: usize = 1 << 25;
+pub(crate) const MOST_SUMS: usize = 1 << 25;
 
 /// The silhouette of every point, for labels numbered from 0 without gaps, with at least two
 /// clusters.

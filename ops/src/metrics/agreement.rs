@@ -4,7 +4,7 @@ use super::metrics::labels_of;
 use crate::math::contingency::{Contingency, by_first_appearance};
 use crate::ports::labelled;
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
-use cache::{Artifact, Kind, Shape, Table};
+use cache::{Artifact, Kind, Shape, Table, missing::is_noise};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -16,7 +16,8 @@ use std::collections::HashMap;
 ///
 /// Each pair has `ari` (adjusted Rand index: 1 for the same groups, 0 expected by chance), `nmi`
 /// (mutual information over the arithmetic mean of the entropies) and `ami` (the same adjusted for
-/// chance), over the `clips` that both labelings hold. No number depends on how groups are called or
+/// chance), over the `clips` that both labelings hold and neither counts as noise (the cluster `-1` or
+/// an empty one). No number depends on how groups are called or
 /// numbered, or on which of the two comes first.
 ///
 /// Source: `sklearn.metrics` of scikit-learn 1.9, within 1e-9.
@@ -26,7 +27,7 @@ pub struct Agreement {}
 
 impl Op for Agreement {
     const NAME: &'static str = "agreement";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const INPUTS: &'static [Port] = &[Port::variadic(
         "clusters",
         &[Kind::Labels],
@@ -90,8 +91,8 @@ impl Labeling {
         let all = labels_of(inputs, port, port, ids)?;
         let (mut clips, mut labels) = (Vec::new(), HashMap::new());
         for (id, label) in ids.iter().zip(all) {
-            // A clip without a label belongs to no group.
-            if !label.is_empty() && labels.insert(id.clone(), label).is_none() {
+            // A clip without a label, and one that is noise, belongs to no group.
+            if !is_noise(&label) && labels.insert(id.clone(), label).is_none() {
                 clips.push(id.clone());
             }
         }
@@ -136,7 +137,7 @@ mod tests {
     #[test]
     fn clips_are_matched_by_name_and_counted() {
         let first = labels(&[("u", 0), ("v", 0), ("w", 1), ("only here", 1)]);
-        let second = labels(&[("w", 7), ("u", 3), ("v", 3)]);
+        let second = labels(&[("w", 7), ("u", 3), ("v", 3), ("only here", -1)]);
         let made = run(&first, &second).expect("an agreement");
         let table = made.get("agreement").and_then(Artifact::as_table).expect("a table");
         assert_eq!(table.text("first").expect("names"), ["a"]);

@@ -3,7 +3,7 @@
 
 use super::{
     confounds,
-    metrics::{Noise, is_noise, labels_of},
+    metrics::{Noise, labels_of},
     resamples::{self, numbered},
 };
 use crate::math::{
@@ -11,7 +11,7 @@ use crate::math::{
     contingency::{Contingency, by_first_appearance},
 };
 use crate::{Companion, Ctx, Inputs, Op, OpError, Outputs, Port};
-use cache::{Artifact, Kind, Shape};
+use cache::{Artifact, Kind, Shape, missing::is_noise};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -3,7 +3,10 @@
 use super::metrics::labels_of;
 use crate::math::assignment::assign;
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
-use cache::{Artifact, Kind, Shape, Table};
+use cache::{
+    Artifact, Kind, Shape, Table,
+    missing::{NOISE, is_noise},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -18,6 +21,10 @@ use std::collections::BTreeMap;
 /// agreement lies on the diagonal. The metadata hold `accuracy`, the share of clips in matched
 /// pairs.
 ///
+/// Noise, clips that are in no cluster (the cluster `-1` or an empty one), is matched with no class. Its
+/// rows are the last and are named `-1`, the metadata count its clips as `noise`, and for `accuracy`
+/// they are in no matched pair.
+///
 /// Rows are matched by `clip_id`: the clips of `clusters` count.
 ///
 /// Source: `sklearn.metrics.cluster.contingency_matrix` and
@@ -31,7 +38,7 @@ const MOST_PAIRS: usize = 1 << 20;
 
 impl Op for Composition {
     const NAME: &'static str = "composition";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const INPUTS: &'static [Port] = &[
         Port::new("clusters", &[Kind::Labels], "The cluster of each clip."),
         Port::new("truth", &[Kind::Labels], "The class of each clip."),
@@ -55,7 +62,8 @@ impl Op for Composition {
         let truth = labels_of(inputs, "truth", "clusters", ids)?;
         // A clip without a label has no class.
         let labelled = clusters.into_iter().zip(truth).filter(|(_, class)| !class.is_empty());
-        let (clusters, truth): (Vec<_>, Vec<_>) = labelled.unzip();
+        let (mut clusters, truth): (Vec<_>, Vec<_>) = labelled.unzip();
+        clusters.iter_mut().filter(|it| is_noise(it)).for_each(|it| NOISE.clone_into(it));
         if truth.is_empty() {
             return Err(OpError::data("no clip at port `truth` has a label")
                 .help("connect labels of which at least some are known"));
@@ -91,10 +99,18 @@ impl Counts {
         for (cluster, class) in of_cluster.iter().zip(&of_class) {
             counts[cluster * width + class] += 1;
         }
-        let gains: Vec<f64> = counts.iter().map(|&count| count as f64).collect();
-        let matched = assign(&gains, width);
-        let mut order: Vec<usize> = (0..cluster_names.len()).collect();
+        let noise = cluster_names.iter().position(|name| name == NOISE);
+        let is_cluster = |cluster: &usize| Some(*cluster) != noise;
+        let clusters: Vec<usize> = (0..cluster_names.len()).filter(is_cluster).collect();
+        let of = |&cluster: &usize| &counts[cluster * width..][..width];
+        let gains: Vec<f64> = clusters.iter().flat_map(of).map(|&count| count as f64).collect();
+        let mut matched = vec![None; cluster_names.len()];
+        for (&cluster, class) in clusters.iter().zip(assign(&gains, width)) {
+            matched[cluster] = class;
+        }
+        let mut order = clusters;
         order.sort_by_key(|&cluster| (matched[cluster].unwrap_or(usize::MAX), cluster));
+        order.extend(noise);
         Ok(Self {
             clusters: order.iter().map(|&cluster| cluster_names[cluster].clone()).collect(),
             counts: order.iter().flat_map(|&at| &counts[at * width..][..width]).copied().collect(),
@@ -127,7 +143,10 @@ impl Counts {
             .with_reals("share_of_cluster", share(&|(c, _)| of_cluster[c]))
             .with_reals("share_of_class", share(&|(_, k)| of_class[k]))
             .with_ints("matched", matched);
-        Artifact::table(Kind::Composition, table).with_meta("accuracy", accuracy)
+        let noise = self.clusters.iter().zip(&of_cluster).find(|(name, _)| *name == NOISE);
+        Artifact::table(Kind::Composition, table)
+            .with_meta("accuracy", accuracy)
+            .with_meta("noise", noise.map_or(0, |(_, clips)| *clips))
     }
 }
 
@@ -163,6 +182,25 @@ mod tests {
         let shares = table.reals("share_of_cluster").unwrap();
         assert_eq!(shares, [2.0 * third, third, third, 2.0 * third, 0.0, 1.0]);
         assert_eq!(table.reals("share_of_class").unwrap()[..2], [2.0 * third, 0.25]);
+    }
+
+    #[test]
+    fn noise_is_matched_with_no_class_and_stands_last() {
+        // Most of class a is noise; a cluster of one clip has it nevertheless.
+        let clusters = text(["-1", "-1", "-1", "0", "1", "1", "-1"]);
+        let truth = text(["a", "a", "a", "a", "b", "b", "b"]);
+        let counts = Counts::new(&clusters, &truth).unwrap();
+        assert_eq!(counts.clusters, ["0", "1", "-1"]);
+        assert_eq!(counts.matched, [Some(0), Some(1), None]);
+        assert_eq!(counts.counts, [1, 0, 0, 2, 3, 1]);
+        let artifact = counts.artifact();
+        assert_eq!(
+            (&artifact.meta["accuracy"], &artifact.meta["noise"]),
+            (&(3.0 / 7.0).into(), &4.into())
+        );
+        let all = Counts::new(&text(["-1", "-1"]), &text(["a", "b"])).unwrap();
+        assert_eq!((&all.clusters[..], &all.matched[..]), (&text(["-1"])[..], &[None][..]));
+        assert_eq!(all.artifact().meta["accuracy"], 0.0);
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! The op `controls`: baselines with which clusters are compared.
 
 use crate::math::shuffle;
+use crate::measures::Judged;
+use crate::memory::{Features, whole};
 use crate::metrics::{
     gaussian_reference::{MOST_FEATURES, Method, cloud, points},
-    measures::Judged,
     metrics::{CLUSTERED, SCORES, truth_of},
 };
 use crate::{Companion, Ctx, Inputs, Op, OpError, Outputs, Port};
@@ -56,10 +57,17 @@ impl Op for Controls {
         Ok(vec![Shape::of(Kind::Scores)])
     }
 
+    fn memory(&self, inputs: &[Option<Shape>]) -> Option<u64> {
+        let x = Features::of(inputs)?;
+        // The drawn points, the same as the input of the method, and the method or the scoring. The
+        // method is known only from the clusters; it ran in its own memory before.
+        whole(3.0 * x.bytes + x.bytes.max(x.scoring()))
+    }
+
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
         let (ids, features) = inputs.features("features")?;
         let (values, width) = (features.values(), features.width());
-        let Ok(method) = Method::of(inputs.get("clusters")?) else {
+        let Ok(method) = Method::of(inputs.get("clusters")?, cx) else {
             let note = "the clusters do not say which op made them, so it cannot run again";
             let whole =
                 Score { metric: Metric::new(WHOLE, WHOLE), value: f64::NAN, note: note.to_owned() };
@@ -70,8 +78,8 @@ impl Op for Controls {
         let mut found = Vec::new();
         let mut rate = |name: &str, x: &[f32], method: &Method, truth| {
             cx.stop_if_cancelled()?;
-            let labels = method.cut(&points(ids, width, x.to_vec()), cx)?;
-            found.extend(scores(name, x, width, &labels, truth));
+            let cut = method.cut(&points(ids, width, x.to_vec()), cx)?;
+            found.extend(scores(name, x, width, &cut, truth));
             Ok::<_, OpError>(())
         };
         if width <= MOST_FEATURES {
@@ -107,10 +115,10 @@ fn scores(
     name: &str,
     x: &[f32],
     width: usize,
-    labels: &[u32],
+    (labels, noise): &(Vec<u32>, usize),
     truth: Option<&[u32]>,
 ) -> Vec<Score> {
-    let mut scores = Judged::new(x, width, labels, truth, 0).scores();
+    let mut scores = Judged::new(x, width, labels, truth, *noise).scores();
     scores.retain(|score| score.metric.is_shown);
     for Score { metric, .. } in &mut scores {
         metric.name = format!("{name}.{}", metric.name).into();

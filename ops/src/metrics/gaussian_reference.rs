@@ -6,9 +6,11 @@ use crate::math::{
     random::{Purpose, Random},
     symmetric,
 };
-use crate::metrics::{measures::Judged, metrics::SCORES};
-use crate::{Ctx, Entry, Inputs, Op, OpError, Outputs, Port, table};
-use cache::{Array, Artifact, Kind, Shape, Table};
+use crate::measures::Judged;
+use crate::memory::{Features, whole};
+use crate::metrics::metrics::SCORES;
+use crate::{Ctx, Entry, Inputs, Op, OpError, Outputs, Port};
+use cache::{Array, Artifact, Kind, Shape, Table, missing::is_noise};
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -48,19 +50,25 @@ impl Op for GaussianReference {
         }
     }
 
+    fn memory(&self, inputs: &[Option<Shape>]) -> Option<u64> {
+        let x = Features::of(inputs)?;
+        // The method is known only from the clusters; it ran in its own memory before.
+        whole(2.0 * x.bytes + x.bytes.max(x.scoring()))
+    }
+
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
         let (ids, features) = inputs.features("features")?;
         if features.width() > MOST_FEATURES {
             return Err(too_wide(features.width()));
         }
-        let method = Method::of(inputs.get("clusters")?)?;
+        let method = Method::of(inputs.get("clusters")?, cx)?;
         let cloud = cloud(features.values(), features.width(), cx.seed)?;
         let points = points(ids, features.width(), cloud);
         cx.stop_if_cancelled()?;
-        let labels = method.cut(&points, cx)?;
+        let (labels, noise) = method.cut(&points, cx)?;
         let array = points.as_table().and_then(|table| table.array("features"));
         let array = array.expect("the cloud has features");
-        let judged = Judged::new(array.values(), array.width(), &labels, None, 0);
+        let judged = Judged::new(array.values(), array.width(), &labels, None, noise);
         Ok(Outputs::new().with("scores", judged.artifact()))
     }
 }
@@ -73,9 +81,9 @@ pub(crate) struct Method {
 
 impl Method {
     /// Reads the method from the metadata of the clusters.
-    pub(crate) fn of(clusters: &Artifact) -> Result<Self, OpError> {
+    pub(crate) fn of(clusters: &Artifact, cx: &Ctx<'_>) -> Result<Self, OpError> {
         let made = clusters.meta.get(MADE_BY).and_then(|made| {
-            let entry = table::find(made.get("op")?.as_str()?)?;
+            let entry = cx.find(made.get("op")?.as_str()?)?;
             // The metadata omit defaults.
             let params = made.get("params")?.clone();
             let whole = entry.parse(params.clone()).map_or(params, |op| op.params());
@@ -99,8 +107,13 @@ impl Method {
         Self { entry: self.entry, params }
     }
 
-    /// Clusters points by this method; labels are numbered by first occurrence.
-    pub(crate) fn cut(&self, points: &Artifact, cx: &Ctx<'_>) -> Result<Vec<u32>, OpError> {
+    /// Clusters points by this method; labels are numbered by first occurrence, noise as one more
+    /// cluster, and its clips are counted.
+    pub(crate) fn cut(
+        &self,
+        points: &Artifact,
+        cx: &Ctx<'_>,
+    ) -> Result<(Vec<u32>, usize), OpError> {
         let op = self.entry.parse(self.params.clone()).map_err(|error| {
             OpError::data(format!(
                 "`{}` takes no such parameters: {}",
@@ -113,7 +126,8 @@ impl Method {
             .and_then(Artifact::as_table)
             .and_then(|table| table.ints("label"))
             .ok_or_else(|| OpError::data(format!("`{}` makes no clusters", self.entry.name)))?;
-        Ok(by_first_appearance(labels).0)
+        let noise = labels.iter().filter(|label| is_noise(&label.to_string())).count();
+        Ok((by_first_appearance(labels).0, noise))
     }
 }
 
@@ -193,7 +207,7 @@ mod tests {
     fn a_line_in_eleven_pieces_scores_half_a_silhouette() {
         let features = line(3000);
         let cx = Detached::with_seed(0);
-        let entry = table::find("kmeans").unwrap();
+        let entry = crate::find("kmeans").unwrap();
         let kmeans = entry.parse(serde_json::json!({ "clusters": 11 })).unwrap();
         let made = kmeans.run(&Inputs::new().with("features", &features), &cx).unwrap();
         let inputs =

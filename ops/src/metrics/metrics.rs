@@ -1,11 +1,13 @@
 //! The op `metrics`: scores of clusters by their geometry and by known classes.
 
-use super::measures::{Judged, MEASURES, Measure};
 use crate::math::contingency::{by_first_appearance, classes};
+use crate::measures::{Judged, MEASURES, Measure};
+use crate::memory::{Features, whole};
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
 use cache::{
     Array, Column, Kind, Shape,
     metric::{CLIPS, TRUTH, artifact, clips_name, labels_name},
+    missing::is_noise,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -69,11 +71,6 @@ impl Noise {
     }
 }
 
-/// True if the name of a cluster means noise, that is no cluster.
-pub(super) fn is_noise(cluster: &str) -> bool {
-    cluster == "-1" || cluster.trim().is_empty()
-}
-
 /// The port with the clustered features, for ops that score clusters.
 pub(crate) const CLUSTERED: Port = Port::new(
     "features",
@@ -103,6 +100,11 @@ impl Op for Metrics {
         Ok(vec![Shape::of(Kind::Scores)])
     }
 
+    fn memory(&self, inputs: &[Option<Shape>]) -> Option<u64> {
+        let x = Features::of(inputs)?;
+        whole(x.bytes + x.scoring())
+    }
+
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
         let (ids, features) = inputs.features("features")?;
         let mut names = labels_of(inputs, "clusters", "features", ids)?;
@@ -112,8 +114,7 @@ impl Op for Metrics {
             Noise::Drop if noise > 0 => {
                 let kept: Vec<usize> =
                     all.into_iter().filter(|&row| !is_noise(&names[row])).collect();
-                let values = kept.iter().flat_map(|&row| features.row(row)).copied();
-                let features = Array::new([features.width()], values.collect::<Vec<f32>>());
+                let features = features_of(features, &kept);
                 (kept, features)
             }
             _ => (all, features.clone()),
@@ -146,6 +147,12 @@ impl Op for Metrics {
         };
         Ok(Outputs::new().with("scores", scores))
     }
+}
+
+/// The features of some rows.
+pub(crate) fn features_of(features: &Array, rows: &[usize]) -> Array {
+    let values = rows.iter().flat_map(|&row| features.row(row)).copied();
+    Array::new([features.width()], values.collect::<Vec<f32>>())
 }
 
 /// The labels of some rows.

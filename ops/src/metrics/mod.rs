@@ -6,7 +6,6 @@ pub mod composition;
 mod confounds;
 pub mod controls;
 pub mod gaussian_reference;
-pub mod measures;
 #[expect(clippy::module_inception, reason = "the file of an op bears its name")]
 pub mod metrics;
 pub mod probe;

@@ -1,12 +1,12 @@
 //! The op `probe`: how well classes can be read from features.
 
 use super::confounds::{RECORDING, columns};
-use super::measures::{Measure, probes};
 use super::metrics::{SCORES, labels_of};
 use super::resamples::{self, numbered};
 use crate::math::{
     bootstrap::Recordings, contingency::by_first_appearance, folds::folds, logistic,
 };
+use crate::measures::{Measure, probes};
 use crate::memory::{Features, WIDE, whole};
 use crate::params::Positive;
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};

@@ -2,7 +2,7 @@
 //! one row a clip, finite numbers.
 
 use super::columns;
-use crate::{audio::reference::AudioRef, metrics::measures};
+use crate::{audio::reference::AudioRef, measures};
 use cache::{
     Artifact, Column, Kind, Table,
     metric::{self, Score},

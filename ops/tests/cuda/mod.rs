@@ -202,21 +202,21 @@ impl Driver for Emulator {
         Ok(Address(self.memory.last().unwrap().as_ptr() as u64))
     }
 
-    fn write(&mut self, to: Address, bytes: &[u8]) -> Result<(), CudaError> {
+    unsafe fn write(&mut self, to: Address, bytes: &[u8]) -> Result<(), CudaError> {
         self.writes += 1;
         // SAFETY: checked inside.
         unsafe { self.bytes(to, bytes.len()) }.copy_from_slice(bytes);
         Ok(())
     }
 
-    fn read(&mut self, from: Address, bytes: &mut [u8]) -> Result<(), CudaError> {
+    unsafe fn read(&mut self, from: Address, bytes: &mut [u8]) -> Result<(), CudaError> {
         self.reads += 1;
         // SAFETY: checked inside.
         bytes.copy_from_slice(unsafe { self.bytes(from, bytes.len()) });
         Ok(())
     }
 
-    fn launch(&mut self, launch: Launch) -> Result<(), CudaError> {
+    unsafe fn launch(&mut self, launch: Launch) -> Result<(), CudaError> {
         match &mut self.recording {
             Some(launches) => {
                 launches.push(launch);

@@ -3,6 +3,7 @@
 use cache::{Digest, FileEntry, Table};
 use ops::{Detached, Inputs, OpError, Outputs, find};
 use serde_json::Value;
+use std::path::PathBuf;
 
 /// A file of the fixtures.
 pub fn bytes(name: &str) -> Vec<u8> {
@@ -11,14 +12,25 @@ pub fn bytes(name: &str) -> Vec<u8> {
 }
 
 /// What an op makes of a file of these bytes.
-pub fn run(op: &str, name: &str, bytes: &[u8], mut params: Value) -> Result<Outputs, OpError> {
+pub fn run(op: &str, name: &str, bytes: &[u8], params: Value) -> Result<Outputs, OpError> {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join(name);
     std::fs::write(&path, bytes).expect("a file");
+    run_at(op, path, bytes, params)
+}
+
+/// What an op makes of a file that is there with these bytes.
+pub fn run_at(
+    op: &str,
+    path: PathBuf,
+    bytes: &[u8],
+    mut params: Value,
+) -> Result<Outputs, OpError> {
     params["path"] = path.to_str().expect("text").into();
     let op = find(op).expect("an op").parse(params).map_err(|fault| fault.message);
     let (digest, size) = (Digest::of(bytes), bytes.len() as u64);
-    let files = [FileEntry { name: name.to_owned(), path, digest, size }];
+    let name = path.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
+    let files = [FileEntry { name, path, digest, size }];
     op.expect("parameters").run(&Inputs::new().with_files(&files), &Detached::with_seed(0))
 }
 

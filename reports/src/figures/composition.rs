@@ -2,9 +2,10 @@
 
 use super::{
     Drawn,
-    source::{Input, Source},
+    source::{Input, Source, noise_said},
 };
 use crate::draw::{Anchor, Map, Paint, Scale, Scene, axis::color_bar, font, scene::SIZES};
+use cache::missing::NOISE;
 
 /// The largest number of clusters and of classes that can be read.
 const MOST: usize = 40;
@@ -28,12 +29,14 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
         })
     });
     let accuracy: Vec<_> = accuracy.collect();
+    let noise = tables.iter().map(|table| (table.step, table.noise));
     Ok(Drawn {
         caption: format!(
             "Rows are clusters, columns are classes, a number is how many clips they share; the colour is the share of \
              the cluster. Framed cells are the best one-to-one match of clusters and classes. A row with one bright \
-             cell is a cluster of one class; a column with several is a class that is split over clusters. {}.",
-            accuracy.join("; ")
+             cell is a cluster of one class; a column with several is a class that is split over clusters. {}.{}",
+            accuracy.join("; "),
+            noise_said(noise, "the last row holds them")
         ),
         scene,
         points: None,
@@ -48,6 +51,7 @@ struct Counts<'a> {
     shares: &'a [f64],
     matched: &'a [i64],
     accuracy: Option<f64>,
+    noise: f64,
 }
 
 impl<'a> Counts<'a> {
@@ -73,6 +77,7 @@ impl<'a> Counts<'a> {
             shares: input.reals("share_of_cluster")?,
             matched: input.ints("matched")?,
             accuracy: input.fact("accuracy"),
+            noise: input.fact("noise").unwrap_or(0.0),
         })
     }
 
@@ -82,7 +87,9 @@ impl<'a> Counts<'a> {
         let widest = |names: &[&str]| {
             names.iter().map(|name| font::width(name, size)).fold(0.0, f64::max).min(150.0)
         };
-        let left = 34.0 + widest(&self.clusters) + 8.0;
+        let left = 34.0
+            + widest(&self.clusters).max(self.noise.min(1.0) * font::width("noise", size))
+            + 8.0;
         let cell = [((560.0 - left) / self.classes.len() as f64).min(90.0), 28.0];
         let mut y = top + 24.0;
         if with_title {
@@ -105,6 +112,7 @@ impl<'a> Counts<'a> {
         let y = y + heading;
         for (row, cluster) in self.clusters.iter().enumerate() {
             let top = y + row as f64 * cell[1];
+            let cluster = if *cluster == NOISE { "noise" } else { cluster };
             let name = font::cut(cluster, size, 150.0);
             scene.words(name, [left - 8.0, top + 18.5], Anchor::End, size);
             for column in 0..self.classes.len() {

@@ -8,6 +8,7 @@ use crate::draw::{
     Paint, Panel, Scale, Scene, Shape,
     axis::{Entry, legend},
 };
+use cache::missing::{NOISE, is_noise};
 use std::collections::HashMap;
 
 /// The largest number of panels, and of names in a legend.
@@ -22,6 +23,8 @@ struct Coloring {
     title: String,
     names: Vec<String>,
     of: Vec<Option<usize>>,
+    /// How many points are in no cluster, or have no class.
+    without: Option<String>,
 }
 
 pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
@@ -84,16 +87,20 @@ fn places(map: &Input) -> Result<Vec<[f64; 2]>, String> {
 fn coloring(map: &Input, color: &Input) -> Result<Coloring, String> {
     let labels = color.labels()?;
     let by_clip: HashMap<&String, &String> = color.text("clip_id")?.iter().zip(&labels).collect();
-    // A clip without a label has an empty text.
+    // A clip without a label has an empty text; a clip in no cluster is as grey as one without.
     let mut names = sorted_names(&labels);
-    names.retain(|name| !name.is_empty());
+    names.retain(|name| !is_noise(name));
     let numbers: HashMap<&String, usize> =
         names.iter().enumerate().map(|(at, name)| (name, at)).collect();
     let of = map.text("clip_id")?.iter();
     let of = of.map(|clip| by_clip.get(clip).and_then(|label| numbers.get(*label)).copied());
+    let of: Vec<Option<usize>> = of.collect();
     let is_cluster = color.table()?.ints("label").is_some();
+    let word = if labels.iter().any(|label| label == NOISE) { "noise" } else { "no label" };
+    let without = of.iter().filter(|name| name.is_none()).count();
+    let without = (without > 0).then(|| format!("{word} ({without})"));
     let title = if is_cluster { format!("cluster ({})", color.step) } else { "class".to_owned() };
-    Ok(Coloring { title, of: of.collect(), names })
+    Ok(Coloring { title, of, names, without })
 }
 
 /// Draws points and legend; returns their lower end.
@@ -166,6 +173,9 @@ fn draw_panel(
     if coloring.names.len() > MOST_NAMES {
         let more = format!("and {} more", coloring.names.len() - MOST_NAMES);
         entries.push(Entry { text: more, paint: Paint::Grid, shape: Some(Shape::Disc) });
+    }
+    if let Some(text) = &coloring.without {
+        entries.push(Entry { text: text.clone(), paint: Paint::Grid, shape: Some(Shape::Disc) });
     }
     Ok(top + height + 12.0 + legend(scene, [left, top + height + 12.0], width, &entries))
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Drawn,
-    source::{Input, Source, sorted_names},
+    source::{Input, Source, noise_said, sorted_names},
 };
 use crate::draw::{Anchor, Mark, Paint, Panel, Scale, Scene, scene::SIZES};
 
@@ -23,6 +23,8 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     scene.height = if shown.len() > 1 { 36.0 } else { 8.0 }
         + shown.len().div_ceil(columns) as f64 * 470.0
         - 38.0;
+    let noise = shown.iter().map(|input| (&*input.step, input.fact("noise").unwrap_or(0.0)));
+    let noise = noise_said(noise, "they have no silhouette");
     let left_out = match inputs.len() - shown.len() {
         0 => String::new(),
         n => format!(" {n} more are not shown."),
@@ -31,7 +33,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
         caption: format!(
             "Each line is a clip; the clips of a cluster stand together, highest first. Lines to the left of zero are clips \
              that lie nearer to another cluster ({}). The dashed line is the mean. A cluster whose lines all end before \
-             it is poorly separated.{left_out}",
+             it is poorly separated.{noise}{left_out}",
             below.join("; ")
         ),
         scene,
@@ -46,8 +48,11 @@ fn draw_clusters(
     frame: [f64; 4],
     with_title: bool,
 ) -> Result<f64, String> {
-    let values = input.reals("silhouette")?;
-    let clusters = input.text("cluster")?;
+    // Noise has no silhouette.
+    let both = input.text("cluster")?.iter().zip(input.reals("silhouette")?);
+    let both = both.filter(|(_, value)| !value.is_nan());
+    let (clusters, values): (Vec<String>, Vec<f64>) =
+        both.map(|(cluster, value)| (cluster.clone(), *value)).unzip();
     if values.is_empty() {
         return Err(format!("`{}.{}` holds no clips", input.step, input.port));
     }
@@ -62,13 +67,13 @@ fn draw_clusters(
         panel.title(scene, &input.step);
     }
     panel.x_axis(scene, "silhouette", &panel.x.ticks(6));
-    let names = sorted_names(clusters);
+    let names = sorted_names(&clusters);
     let gap = 4.0_f64.min(frame[3] * 0.2 / names.len() as f64);
     let each = (frame[3] - gap * names.len() as f64) / values.len() as f64;
     let zero = panel.at(0.0, 0.0)[0];
     let mut y = frame[1];
     for (at, name) in names.iter().enumerate() {
-        let own = clusters.iter().zip(values).filter(|(cluster, _)| *cluster == name);
+        let own = clusters.iter().zip(&values).filter(|(cluster, _)| *cluster == name);
         let mut own: Vec<f64> = own.map(|(_, value)| *value).collect();
         own.sort_by(|a, b| b.total_cmp(a));
         let height = own.len() as f64 * each;

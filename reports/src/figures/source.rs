@@ -94,6 +94,15 @@ impl Input {
     }
 }
 
+/// The sentences of a caption that count the noise of each step and say `what` becomes of it.
+pub fn noise_said<'a>(noise: impl Iterator<Item = (&'a str, f64)>, what: &str) -> String {
+    let clips =
+        |clips| if clips == 1.0 { "1 clip is".to_owned() } else { format!("{clips:.0} clips are") };
+    let said = noise.filter(|(_, found)| *found > 0.0);
+    said.map(|(step, found)| format!(" {}: {} noise, in no cluster; {what}.", step, clips(found)))
+        .collect()
+}
+
 /// Whole numbers by value, then other names in alphabetical order.
 pub fn sorted_names(labels: &[String]) -> Vec<String> {
     let key = |name: &String| (name.parse::<i64>().unwrap_or(i64::MAX), name.clone());

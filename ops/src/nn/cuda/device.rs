@@ -226,7 +226,7 @@ impl Driver for Gpu {
         Ok(Address(at))
     }
 
-    fn write(&mut self, to: Address, bytes: &[u8]) -> Result<(), CudaError> {
+    unsafe fn write(&mut self, to: Address, bytes: &[u8]) -> Result<(), CudaError> {
         if bytes.is_empty() {
             return Ok(());
         }
@@ -236,7 +236,7 @@ impl Driver for Gpu {
             .map_err(|error| fault("cuMemcpyHtoDAsync", &error))
     }
 
-    fn read(&mut self, from: Address, bytes: &mut [u8]) -> Result<(), CudaError> {
+    unsafe fn read(&mut self, from: Address, bytes: &mut [u8]) -> Result<(), CudaError> {
         if bytes.is_empty() {
             return self.wait();
         }
@@ -247,7 +247,7 @@ impl Driver for Gpu {
         self.wait()
     }
 
-    fn launch(&mut self, launch: Launch) -> Result<(), CudaError> {
+    unsafe fn launch(&mut self, launch: Launch) -> Result<(), CudaError> {
         let name = &launch.kernel;
         let function = *self.kernels.get(name).expect("BUG: a kernel that no unit has");
         let mut bits: Vec<u64> = launch.args.iter().map(|arg| arg.bits()).collect();

@@ -86,17 +86,27 @@ pub trait Driver {
     ///
     /// # Errors
     /// When the device fails.
-    fn write(&mut self, to: Address, bytes: &[u8]) -> Result<(), CudaError>;
+    ///
+    /// # Safety
+    /// As many bytes must be reserved on this device from `to` on.
+    unsafe fn write(&mut self, to: Address, bytes: &[u8]) -> Result<(), CudaError>;
     /// Waits for all earlier launches and copies from the device.
     ///
     /// # Errors
     /// When the device fails, or has failed in an earlier launch.
-    fn read(&mut self, from: Address, bytes: &mut [u8]) -> Result<(), CudaError>;
+    ///
+    /// # Safety
+    /// As many bytes must be reserved on this device from `from` on.
+    unsafe fn read(&mut self, from: Address, bytes: &mut [u8]) -> Result<(), CudaError>;
     /// Launches a kernel, or records it.
     ///
     /// # Errors
     /// When the device fails.
-    fn launch(&mut self, launch: Launch) -> Result<(), CudaError>;
+    ///
+    /// # Safety
+    /// The arguments must be those that the kernel takes, and whatever it reads or writes must be reserved on this
+    /// device.
+    unsafe fn launch(&mut self, launch: Launch) -> Result<(), CudaError>;
     /// Starts recording: launches are recorded and not run.
     ///
     /// # Errors

@@ -7,27 +7,32 @@
 //! - [`plan`]: the layout of the device's memory.
 //! - [`net`]: the launches of a step, forward and backward.
 //! - [`trainer`]: training, encoding and reconstructing with them.
-//! - [`parity`]: the comparison of a GPU with the CPU.
+//! - [`parity`]: the comparison of a GPU with the CPU; [`trial`]: what must hold before `auto` uses one.
 //!
 //! Only the driver and NVRTC are needed. Convolutions are products of matrices that gather their
 //! patches on the fly. Every sum has a fixed order and nothing is added atomically, so that the same
 //! GPU gives the same bits in every run.
 
+#[allow(unsafe_code)]
 pub mod device;
+#[allow(unsafe_code)]
 pub mod driver;
+#[allow(unsafe_code)]
 pub mod net;
+#[allow(unsafe_code)]
 pub mod nvrtc;
 pub mod parity;
 pub mod plan;
 pub mod source;
 pub mod trainer;
+pub mod trial;
 
 use super::fit;
+pub use crate::device::Place;
 use crate::op::OpError;
 use cache::Array;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
 
 /// What products of matrices multiply on a GPU; their sums are always of single precision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -54,17 +59,6 @@ impl Precision {
     pub fn bytes(self) -> usize {
         if self == Self::Bf16 { 2 } else { 4 }
     }
-}
-
-/// A GPU with the libraries that it needs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The number of the GPU, from 0 on.
-    pub ordinal: usize,
-    /// The file of the NVIDIA driver.
-    pub driver: PathBuf,
-    /// The file of the run-time compiler (NVRTC).
-    pub nvrtc: PathBuf,
 }
 
 /// Opens a GPU and puts a network on it.

@@ -85,7 +85,20 @@ impl<D: Driver> Net<D> {
     ) -> Result<(), CudaError> {
         let blocks = blocks.map(|n| u32::try_from(n).expect("BUG: a grid beyond any device"));
         let kernel = kernel.to_owned();
-        self.driver.launch(Launch { kernel, blocks, threads: THREADS, args })
+        // SAFETY: the arguments follow the kernel's source, and their addresses and lengths the plan, which reserved them.
+        unsafe { self.driver.launch(Launch { kernel, blocks, threads: THREADS, args }) }
+    }
+
+    /// Copies to a place of the plan.
+    pub(super) fn write(&mut self, to: Address, bytes: &[u8]) -> Result<(), CudaError> {
+        // SAFETY: the plan reserved every place for the values that the network's sizes give.
+        unsafe { self.driver.write(to, bytes) }
+    }
+
+    /// Copies from a place of the plan.
+    pub(super) fn read(&mut self, from: Address, bytes: &mut [u8]) -> Result<(), CudaError> {
+        // SAFETY: the plan reserved every place for the values that the network's sizes give.
+        unsafe { self.driver.read(from, bytes) }
     }
 
     /// The addresses of a layer's weight and bias, or of their gradients.

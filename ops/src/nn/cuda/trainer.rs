@@ -74,12 +74,12 @@ impl<D: Driver> OnDevice<D> {
     fn upload(&mut self, data: &Array) -> Result<(), CudaError> {
         if self.net.precision != Precision::Bf16 {
             let bytes = bytemuck::cast_slice(data.values());
-            return self.net.driver.write(self.net.plan.data, bytes);
+            return self.net.write(self.net.plan.data, bytes);
         }
         let mut at = self.net.plan.data;
         for values in data.values().chunks(1 << 22) {
             let halves: Vec<u16> = values.iter().map(|value| to_bf16(*value)).collect();
-            self.net.driver.write(at, bytemuck::cast_slice(&halves))?;
+            self.net.write(at, bytemuck::cast_slice(&halves))?;
             at = at.plus(2 * halves.len());
         }
         Ok(())
@@ -98,16 +98,16 @@ impl<D: Driver> OnDevice<D> {
             self.seed as u32,
             (self.seed >> 32) as u32,
         ];
-        self.net.driver.write(self.net.plan.clock, bytemuck::cast_slice(&words))
+        self.net.write(self.net.plan.clock, bytemuck::cast_slice(&words))
     }
 
     fn set_order(&mut self, clips: &[u32]) -> Result<(), CudaError> {
-        self.net.driver.write(self.net.plan.order, bytemuck::cast_slice(clips))
+        self.net.write(self.net.plan.order, bytemuck::cast_slice(clips))
     }
 
     fn read(&mut self, from: Address, count: usize) -> Result<Vec<f32>, CudaError> {
         let mut values = vec![0.0_f32; count];
-        self.net.driver.read(from, bytemuck::cast_slice_mut(&mut values))?;
+        self.net.read(from, bytemuck::cast_slice_mut(&mut values))?;
         Ok(values)
     }
 
@@ -115,7 +115,7 @@ impl<D: Driver> OnDevice<D> {
     fn losses(&mut self, first: usize, end: usize) -> Result<Vec<Losses>, CudaError> {
         let mut values = vec![0.0_f64; 3 * (end - first)];
         let from = self.net.plan.losses.plus(24 * first);
-        self.net.driver.read(from, bytemuck::cast_slice_mut(&mut values))?;
+        self.net.read(from, bytemuck::cast_slice_mut(&mut values))?;
         let of = |row: &[f64]| Losses { loss: row[0], reconstruction: row[1], kl: row[2] };
         Ok(values.chunks_exact(3).map(of).collect())
     }
@@ -244,7 +244,7 @@ impl<D: Driver> Backend for OnDevice<D> {
             (self.net.plan.statistics, &state.statistics),
         ];
         for (to, values) in all {
-            let written = self.net.driver.write(to, bytemuck::cast_slice(values));
+            let written = self.net.write(to, bytemuck::cast_slice(values));
             written.map_err(|error| error.during(None))?;
         }
         Ok(())
@@ -272,7 +272,7 @@ impl<D: Driver> Backend for OnDevice<D> {
             let last = *this.net.plan.decoder.last().expect("a decoder has layers");
             if this.net.precision == Precision::Bf16 {
                 let mut halves = vec![0_u16; rows * width];
-                this.net.driver.read(last, bytemuck::cast_slice_mut(&mut halves))?;
+                this.net.read(last, bytemuck::cast_slice_mut(&mut halves))?;
                 made.extend(halves.iter().map(|half| f32::from_bits(u32::from(*half) << 16)));
             } else {
                 made.extend(this.read(last, rows * width)?);

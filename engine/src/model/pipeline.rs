@@ -1,6 +1,6 @@
 //! A checked pipeline: only data and the host can still make it fail.
 
-use crate::run::resources::Needs;
+use super::{Needs, StepGraph};
 use cache::record::{Figure, PortRef, Published};
 use ops::{AnyOp, Entry};
 use serde_json::Value;
@@ -34,8 +34,10 @@ pub struct Pipeline {
     pub report: ReportSpec,
     /// The text of the pipeline file.
     pub source: Arc<SourceText>,
-    /// The note on the device that `auto` means.
-    pub note: crate::devices::Note,
+    /// The graph of the steps.
+    pub graph: StepGraph,
+    /// The note on the device that `auto` means, if it means one for a step.
+    pub note: Option<String>,
 }
 
 /// The number of variants, and the parameters in which they differ.
@@ -84,7 +86,7 @@ pub struct Step {
     pub own_seed: bool,
     /// The device that the step asks for, if it does: `auto`, `cpu`, `cuda` or `cuda:N`.
     pub device: Option<String>,
-    /// The device of the step on this machine; see [`crate::devices::place`].
+    /// The device of the step on this machine; see `devices::place`.
     pub place: ops::Device,
     /// The number of further tries after a failure outside the engine.
     pub retries: u32,

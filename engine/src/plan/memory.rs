@@ -1,10 +1,9 @@
 //! The memory of a step, estimated from the shapes that it reads. A step that does not fit is
 //! refused before it starts.
 
-use super::{StepError, resources::Limits};
+use super::shapes::in_memory;
 use crate::{
-    pipeline::Step,
-    plan::cost::in_memory,
+    model::{Limits, Step, StepError},
     ui::{diagnostic::quote, size},
 };
 use cache::Shape;

@@ -1,11 +1,11 @@
 //! The steps and their connections, as a picture for Mermaid or Graphviz.
 
-use crate::pipeline::Pipeline;
+use crate::model::Pipeline;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write;
 
 /// The picture: the steps, and the ports by which each pair is connected.
-pub struct Graph {
+pub struct Picture {
     nodes: Vec<Node>,
     /// The edges from one node to another, with their ports; no ports where the reader has only
     /// one.
@@ -18,8 +18,8 @@ struct Node {
     instances: usize,
 }
 
-impl Graph {
-    /// The graph of a pipeline. The instances of a step are one node unless `expand` is true.
+impl Picture {
+    /// The picture of a pipeline. The instances of a step are one node unless `expand` is true.
     pub fn of(pipeline: &Pipeline, expand: bool) -> Self {
         let mut nodes: Vec<Node> = Vec::new();
         let mut places: HashMap<(&str, &str), usize> = HashMap::new();
@@ -34,12 +34,12 @@ impl Graph {
             place.push(at);
         }
         let mut edges: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-        for (at, step) in pipeline.steps.iter().enumerate() {
-            for input in &step.inputs {
-                let ports = edges.entry((place[input.step], place[at])).or_default();
-                if step.op.inputs().len() > 1 {
-                    ports.extend(input.port.split('@').next());
-                }
+        for (from, to) in pipeline.graph.edges() {
+            let reader = &pipeline.steps[to];
+            let ports = edges.entry((place[from], place[to])).or_default();
+            if reader.op.inputs().len() > 1 {
+                let inputs = reader.inputs.iter().filter(|input| input.step == from);
+                ports.extend(inputs.filter_map(|input| input.port.split('@').next()));
             }
         }
         Self { nodes, edges }

@@ -1,13 +1,17 @@
-//! Finds the files that a source op reads, and names them by content.
+//! Finds the files that source ops read, and names them by content.
 
-use cache::{FileEntry, FileIndex, csv::CsvTable, missing::is_missing, regular, store::plain};
-use ops::{Select, Source};
+use crate::model::{Files, Pipeline, StepError};
+use cache::{
+    FileEntry, FileIndex, Store, csv::CsvTable, missing::is_missing, regular, store::plain,
+};
+use ops::{ErrorKind, Select, Source};
 use rayon::prelude::*;
 use std::{
     env, fs,
     io::{self, Read},
     path::{Component, Path, PathBuf},
 };
+use tracing::info_span;
 use walkdir::WalkDir;
 
 /// A file or folder that cannot be read as a source.
@@ -32,6 +36,47 @@ impl ScanError {
         Self::new(format!("cannot read `{}`: {}", path.display(), plain(fault)), help)
     }
 }
+
+/// Finds and hashes the files of all sources.
+///
+/// # Errors
+/// Returns an error for everything that cannot be read, of all steps at once.
+pub fn scan_sources(
+    pipeline: &Pipeline,
+    wanted: &[bool],
+    store: &Store,
+) -> Result<Files, Vec<StepError>> {
+    let _scan = info_span!("scan").entered();
+    let beside = |source: &_| beside(&pipeline.source.path, source).unwrap_or_default();
+    let scanned: Vec<_> = pipeline
+        .steps
+        .par_iter()
+        .enumerate()
+        .with_min_len(SCANNED_BY_ONE_THREAD)
+        .map(|(index, step)| {
+            let (mut found, mut errors) = (Vec::new(), Vec::new());
+            let sources = if wanted[index] { step.op.sources() } else { Vec::new() };
+            for source in sources {
+                match scan(&source, store.files()) {
+                    Ok(entries) => found.extend(entries),
+                    Err(faults) => errors.extend(faults.into_iter().map(|fault| StepError {
+                        param: Some(source.param.into()),
+                        help: fault.help.map(|help| help + &beside(&source)),
+                        ..StepError::new(index, ErrorKind::Input, fault.message)
+                    })),
+                }
+            }
+            (found, errors)
+        })
+        .collect();
+    let (files, errors): (Files, Vec<_>) = scanned.into_iter().unzip();
+    let errors: Vec<_> = errors.into_iter().flatten().collect();
+    if errors.is_empty() { Ok(files) } else { Err(errors) }
+}
+
+/// The number of steps that one thread scans: few of them have sources, so a thread for each is not
+/// worth its cost.
+const SCANNED_BY_ONE_THREAD: usize = 64;
 
 /// The files of a source, sorted by name.
 ///

@@ -1,0 +1,65 @@
+//! Steps in processes of their own, each an `engine step` on the store of the run.
+
+use super::{executor::Executor, work::Host};
+use crate::{
+    child::wait_unless,
+    model::{StepFailure, StepRequest, StepResult},
+};
+use ops::OpError;
+use rustix::process::{Pid, Signal, kill_process};
+use std::{
+    env, fs, io,
+    process::{Command, Stdio},
+};
+use tempfile::NamedTempFile;
+
+/// Runs each step in a process. A crash takes one step with it.
+pub struct Children;
+
+impl Executor for Children {
+    fn name(&self) -> &'static str {
+        "processes"
+    }
+
+    fn run(&self, request: &StepRequest, host: &Host<'_>) -> StepResult {
+        let lost = |fault: io::Error| {
+            OpError::failure(format!("the process of the step is lost: {fault}"))
+        };
+        let made = run(request, host).map_err(lost).and_then(|made| made);
+        made.unwrap_or_else(|error| StepResult::Failed(StepFailure::of_op(error)))
+    }
+}
+
+fn run(request: &StepRequest, host: &Host<'_>) -> io::Result<Result<StepResult, OpError>> {
+    let (asked, answer) = (NamedTempFile::new()?, NamedTempFile::new()?);
+    let paths = host.paths.iter().map(|(digest, path)| (*digest, path.clone())).collect();
+    let request = StepRequest { paths, ..request.clone() };
+    fs::write(asked.path(), serde_json::to_vec(&request)?)?;
+    host.progress.start(request.number, &request.name, &request.reason);
+    let mut child = Command::new(env::current_exe()?)
+        .arg("step")
+        .arg(asked.path())
+        .arg("--store")
+        .arg(host.store.root())
+        .args(["--threads", &rayon::current_num_threads().to_string(), "--quiet"])
+        .stdin(Stdio::null())
+        .stdout(answer.reopen()?)
+        .spawn()?;
+    let Some(status) = wait_unless(&mut child, || host.cancel.is_cancelled())? else {
+        // It ends its own programs and keeps the state of its work.
+        let _ = kill_process(Pid::from_child(&child), Signal::TERM);
+        child.wait()?;
+        return Ok(Err(OpError::cancelled()));
+    };
+    let text = fs::read(answer.path())?;
+    host.store.refresh().map_err(|fault| io::Error::other(fault.to_string()))?;
+    let result: Option<StepResult> = serde_json::from_slice(&text).ok();
+    if let Some(StepResult::Done { finished, reason: Some(_) }) = &result {
+        for warning in &finished.warnings {
+            host.progress.warn(&format!("step `{}`: {warning}", request.name));
+        }
+    }
+    Ok(result.ok_or_else(|| {
+        OpError::failure(format!("the process of the step ended with {status} and no result"))
+    }))
+}

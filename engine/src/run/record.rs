@@ -1,0 +1,87 @@
+//! The record of a run, from its plan and from what became of its steps.
+
+use super::{Outcome, RunInfo, outcome::Ended};
+use crate::plan::Plan;
+use cache::{
+    Record,
+    record::{Environment, RECORD_VERSION, Row, RunStatus, StepRecord, StepStatus, Sweep},
+};
+use std::fs;
+
+impl Ended {
+    /// The outcome of the run of this plan.
+    pub fn into_outcome(self, plan: &Plan<'_>, run: &RunInfo) -> Outcome {
+        let pipeline = plan.pipeline;
+        let of_step = |step: &StepRecord| {
+            let name = step.name.clone();
+            let warning = move |warning: &String| format!("step `{name}`: {warning}");
+            step.warnings.iter().map(warning).collect::<Vec<_>>()
+        };
+        let table = pipeline.report.table.iter().map(|row| Row {
+            title: row.title.clone(),
+            scores: pipeline.steps[row.scores].name.clone(),
+            reference: row.reference.map(|step| pipeline.steps[step].name.clone()),
+            paper: row.paper.clone(),
+            published: row.published.clone(),
+            others: row
+                .others
+                .iter()
+                .map(|(column, step)| (column.clone(), pipeline.steps[*step].name.clone()))
+                .collect(),
+            companion: row.companion.map(|step| pipeline.steps[step].name.clone()),
+            point: row.point.clone(),
+            seed: row.seed,
+        });
+        let record = Record {
+            version: RECORD_VERSION,
+            engine: env!("CARGO_PKG_VERSION").to_owned(),
+            pipeline: pipeline.name.clone(),
+            id: run.id.clone(),
+            started: run.started.clone(),
+            seconds: run.clock.elapsed().as_secs_f64(),
+            status: self.status(plan.options.keep_going),
+            command: std::iter::once("engine".to_owned()).chain(std::env::args().skip(1)).collect(),
+            question: pipeline.report.question.clone(),
+            table: table.collect(),
+            columns: pipeline.report.columns.clone(),
+            sweep: (pipeline.variants.count > 1).then(|| Sweep {
+                axes: pipeline.variants.axes.clone(),
+                seeds: pipeline.seeds.clone(),
+                variants: pipeline.variants.count,
+                steps: pipeline.variants.steps,
+                wilcoxon: pipeline.report.wilcoxon,
+                objective: pipeline.variants.search.as_ref().map(|it| it.objective.clone()),
+                resource: pipeline.variants.search.as_ref().and_then(|it| it.resource.clone()),
+            }),
+            only_recordings: pipeline.report.only_recordings,
+            figures: pipeline.report.figures.iter().map(|figure| figure.record(pipeline)).collect(),
+            audio: !pipeline.report.mute,
+            only: !plan.wanted.iter().all(|wanted| *wanted),
+            warnings: self.steps.iter().flat_map(of_step).collect(),
+            steps: self.steps,
+            environment: Environment {
+                platform: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+                processor: processor(),
+                threads: rayon::current_num_threads(),
+            },
+        };
+        Outcome { record, errors: self.errors }
+    }
+
+    fn status(&self, keep_going: bool) -> RunStatus {
+        let has_failed = |step: &StepRecord| step.status == StepStatus::Failed;
+        match () {
+            () if self.interrupted => RunStatus::Interrupted,
+            () if self.errors.is_empty() && !self.steps.iter().any(has_failed) => RunStatus::Done,
+            () if keep_going => RunStatus::Partial,
+            () => RunStatus::Failed,
+        }
+    }
+}
+
+fn processor() -> String {
+    let information = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model =
+        information.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    model.map_or_else(|| "an unnamed processor".to_owned(), |(_, name)| name.trim().to_owned())
+}
