@@ -90,7 +90,8 @@ fn reuse(
         None
     } else {
         let part = Artifact { data: Data::Table(select(table, &new)), ..now.clone() };
-        let made = op.run(&Inputs::new().with(input.name, &part), cx)?;
+        let own = Inputs::new().with(input.name, &part).with_files(inputs.files());
+        let made = op.run(&own, cx)?;
         made.into_vec().pop().map(|(_, artifact)| artifact)
     };
     // The old rows are read only now, so that they are not in memory while the op works.
