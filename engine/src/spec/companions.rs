@@ -22,6 +22,9 @@ fn over(step: &str) -> String {
     format!("{step}_recordings")
 }
 
+/// Names a companion by its step.
+type Name = fn(&str) -> String;
+
 /// Adds companions for each step that a row of the report shows: that with baselines if
 /// the report asks for companions, and that over recordings unless only seeds are asked for.
 pub fn add(outline: &mut Outline, table: &'static [Entry]) {
@@ -30,9 +33,9 @@ pub fn add(outline: &mut Outline, table: &'static [Entry]) {
     let asked = entry("companions").is_some_and(|node| matches!(node.value, Value::Bool(true)));
     let resampled = entry("uncertainty").and_then(Node::text) != Some("seeds");
     let find = |kind| table.iter().find(|entry| entry.companion == Some(kind));
-    let mut companions: Vec<(&Entry, fn(&str) -> String)> = Vec::new();
-    companions.extend(find(Companion::Baselines).filter(|_| asked).map(|it| (it, beside as _)));
-    companions.extend(find(Companion::Recordings).filter(|_| resampled).map(|it| (it, over as _)));
+    let baselines = find(Companion::Baselines).filter(|_| asked).map(|it| (it, beside as Name));
+    let recordings = find(Companion::Recordings).filter(|_| resampled).map(|it| (it, over as Name));
+    let companions: Vec<_> = baselines.into_iter().chain(recordings).collect();
     let Some(Value::List(rows)) = entry("table").map(|node| &node.value) else { return };
     let mut added = Vec::new();
     for row in rows {

@@ -24,6 +24,9 @@ pub struct Edge {
     pub distance: f64,
 }
 
+/// The squared distances, the reaches and their sources of a chunk of points.
+type Chunk<'a> = ((&'a mut [f64], &'a mut [f64]), &'a mut [u32]);
+
 /// The minimum spanning tree of points by their mutual reachability max(c_i, c_j, d_ij), by Prim's
 /// algorithm from the first point on; edges are sorted by distance. `core` holds the c. `None` if
 /// `cancelled` returns true.
@@ -50,10 +53,7 @@ pub fn spanning_tree(
         let row: Vec<f64> =
             x[current * n_features..][..n_features].iter().map(|value| f64::from(*value)).collect();
         // Of equally near points the first counts, so a search by chunks finds the same one.
-        let search = |(at, ((squares, nearest), sources)): (
-            usize,
-            ((&mut [f64], &mut [f64]), &mut [u32]),
-        )| {
+        let search = |(at, ((squares, nearest), sources)): (usize, Chunk<'_>)| {
             let first = at * chunk;
             points.squares([&row], first / LANES, squares);
             let mut best = (f64::INFINITY, usize::MAX);

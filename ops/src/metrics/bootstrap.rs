@@ -52,8 +52,10 @@ fn two_thousand() -> u32 {
     2000
 }
 
+type Judge = fn(&Contingency) -> f64;
+
 /// The metrics that are resampled.
-const RESAMPLED: [(&str, fn(&Contingency) -> f64); 8] = [
+const RESAMPLED: [(&str, Judge); 8] = [
     ("ari", Contingency::adjusted_rand),
     ("nmi", Contingency::normalized_mutual_information),
     ("ami", Contingency::adjusted_mutual_information),
