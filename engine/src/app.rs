@@ -178,7 +178,8 @@ fn refuse(fault: &clap::Error) -> ExitCode {
         Some(text) => message(Level::Error, &text),
         None if asked => {
             let text = fault.to_string();
-            say(text.split("\n\n").next().unwrap_or(&text));
+            let text = text.strip_prefix("error: ").unwrap_or(&text);
+            message(Level::Error, text.split("\n\n").next().unwrap_or(text));
         }
         // Colours are used only if all typed words can be shown as they are.
         None if words.iter().all(|word| visible(word) == *word) => drop(fault.print()),

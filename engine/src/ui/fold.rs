@@ -26,7 +26,10 @@ pub fn paragraph(head: &str, text: &str, width: usize) -> String {
         .word_splitter(textwrap::WordSplitter::NoHyphenation)
         .wrap_algorithm(textwrap::WrapAlgorithm::FirstFit);
     let words: Vec<&str> = text.split_whitespace().collect();
-    let folded = textwrap::fill(&words.join(" "), options);
+    let folded = match words[..] {
+        [] => head.to_owned(),
+        _ => textwrap::fill(&words.join(" "), options),
+    };
     format!("{}\n", folded.trim_end())
 }
 

@@ -16,7 +16,7 @@ fn one_thread_and_two_give_the_same_objects() {
     let objects = |threads| {
         let study = crate::study::Study::new().pipeline(&pipeline).threads(threads);
         let ran = study.ran();
-        assert_eq!(ran.len(), 8, "{ran:?}");
+        assert_eq!(ran.len(), 9, "{ran:?}");
         study.objects()
     };
     let (one, two, five) = (objects(1), objects(2), objects(5));

@@ -213,8 +213,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_dense_groups_and_a_point_between() {
-        let x: Vec<f32> = vec![0.0, 0.1, 0.2, 0.3, 5.0, 9.0, 9.1, 9.2, 9.3];
+    fn two_dense_groups_and_a_point_far_from_both() {
+        let x: Vec<f32> = vec![0.0, 0.1, 0.2, 0.3, 90.0, 9.0, 9.1, 9.2, 9.3];
         let tree = spanning_tree(&x, 1, &[0.1; 9], &|| false).expect("a tree");
         assert_eq!(tree.len(), 8);
         assert!(tree.windows(2).all(|pair| pair[0].distance <= pair[1].distance));
