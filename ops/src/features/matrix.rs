@@ -87,7 +87,7 @@ impl Op for Matrix {
         Ok(vec![Shape::of(Kind::Matrix), Shape::of(Kind::Labels)])
     }
 
-    fn run(&self, inputs: &Inputs<'_>, _cx: &Ctx<'_>) -> Result<Outputs, OpError> {
+    fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
         let format = self.format()?;
         let file = inputs.files().first().ok_or_else(|| self.fault("is not there".to_owned()))?;
         let mut bytes = Vec::new();
@@ -95,6 +95,7 @@ impl Op for Matrix {
             OpError::failure(format!("`{}` {why}", self.path))
                 .help("check that it is there and that nothing writes to it, then run again")
         })?;
+        cx.stop_if_cancelled()?;
         let set = self.max_unfolded_mib.map(NonZeroU32::get);
         let mut room = SizeLimit::of(bytes.len() as u64, set);
         let fault = |reason: String| self.fault(reason);
@@ -110,6 +111,7 @@ impl Op for Matrix {
             }
             Format::Parquet => ExternalTable::Parquet(ParquetTable::open(bytes).map_err(fault)?),
         };
+        cx.stop_if_cancelled()?;
         if table.rows() == 0 {
             return Err(fault("has no row".to_owned()));
         }
