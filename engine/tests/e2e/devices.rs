@@ -27,6 +27,7 @@ fn what_is_found_and_what_is_missing_is_shown() {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "a test that cannot run says so")]
 fn a_gpu_that_is_not_there_is_a_mistake_at_its_place_and_auto_says_so_once() {
     if has_gpu() {
         eprintln!("SKIPPED: this machine has a GPU");
@@ -55,6 +56,7 @@ fn a_gpu_that_is_not_there_is_a_mistake_at_its_place_and_auto_says_so_once() {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "a test that cannot run says so")]
 fn a_trial_without_a_gpu_fails_and_says_why() {
     if has_gpu() {
         eprintln!("SKIPPED: this machine has a GPU");

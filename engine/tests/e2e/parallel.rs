@@ -96,7 +96,8 @@ fn a_step_that_needs_more_gpus_than_there_are_is_told_so() {
 
 #[test]
 fn a_failed_step_lets_the_other_end_and_starts_none_after_it() {
-    let wait = format!("until test -e HERE/failed; do sleep 0.01; done; {COPY}");
+    // The file is there before its program has ended, and that is before the run knows.
+    let wait = format!("until test -e HERE/failed; do sleep 0.01; done; sleep 2; {COPY}");
     let study = study("touch HERE/failed; exit 1", &wait);
     let text = format!("{TWO}  after: {{ op: normalize, in: two.y }}\n");
     let study = study.pipeline(&text);
