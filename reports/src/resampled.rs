@@ -88,10 +88,12 @@ impl Resampled {
         Some((interval?, is_half))
     }
 
-    /// The interval by half-samples: the value less the quantiles of their deviations from it, which
-    /// is right without a correction for size if half of the recordings are drawn.
+    /// The interval by half-samples: the value less the quantiles of their deviations from their mean,
+    /// which is right without a correction for size if half of the recordings are drawn. The mean
+    /// itself tells nothing of recordings: NMI and purity are larger wherever there are fewer clips.
     pub fn half_sample_interval(&self, level: f64) -> Option<(f64, f64)> {
-        let mut deviations: Vec<f64> = self.half_sample.iter().map(|it| it - self.value).collect();
+        let mean = self.half_sample.iter().sum::<f64>() / self.half_sample.len().max(1) as f64;
+        let mut deviations: Vec<f64> = self.half_sample.iter().map(|it| it - mean).collect();
         deviations.sort_by(f64::total_cmp);
         let alpha = (1.0 - level) / 2.0;
         let end = |probability| self.value - quantile(&deviations, probability);
@@ -147,6 +149,18 @@ mod tests {
         let half_sample = (0..=100).map(|at| 0.5 + f64::from(at) / 100.0).collect();
         let it = Resampled { value: 0.5, half_sample, ..Resampled::default() };
         let (low, high) = it.half_sample_interval(0.9).expect("draws");
-        assert!((low + 0.45).abs() < 1e-12 && (high - 0.45).abs() < 1e-12, "{low} {high}");
+        assert!((low - 0.05).abs() < 1e-12 && (high - 0.95).abs() < 1e-12, "{low} {high}");
+    }
+
+    #[test]
+    fn what_grows_with_fewer_clips_does_not_move_the_interval() {
+        let of = |shift: f64| Resampled {
+            value: 0.5,
+            half_sample: [0.4, 0.45, 0.5, 0.55, 0.6].map(|it| it + shift).to_vec(),
+            ..Resampled::default()
+        };
+        let (low, high) = of(0.0).half_sample_interval(0.95).expect("draws");
+        let (same_low, same_high) = of(0.3).half_sample_interval(0.95).expect("draws");
+        assert!((low - same_low).abs() < 1e-12 && (high - same_high).abs() < 1e-12);
     }
 }
