@@ -55,12 +55,17 @@ impl Schedule<'_> {
         let unsettled =
             (0..self.context.plan.wanted.len()).filter(|step| !self.states[*step].is_settled());
         let unsettled: Vec<usize> = unsettled.collect();
+        let interrupted = self.context.host.cancel.is_cancelled();
+        let why = match interrupted {
+            true => "the run was interrupted",
+            false => "the run stopped after a failure",
+        };
         if unsettled.len() > MOST_TOLD {
-            let text = format!("{} steps were skipped: the run was interrupted", unsettled.len());
+            let text = format!("{} steps were skipped: {why}", unsettled.len());
             self.context.host.progress.say(&text);
         }
         for step in &unsettled {
-            let state = StepState::skipped("the run was interrupted".to_owned());
+            let state = StepState::skipped(why.to_owned());
             if unsettled.len() <= MOST_TOLD {
                 self.tell(*step, &state);
             }
@@ -71,7 +76,7 @@ impl Schedule<'_> {
         Ended {
             steps: steps.map(|(step, state)| state.record(pipeline, step)).collect(),
             errors: self.errors,
-            interrupted: self.context.host.cancel.is_cancelled(),
+            interrupted,
         }
     }
 }

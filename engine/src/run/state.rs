@@ -213,7 +213,7 @@ impl StepState {
             Self::Skipped(end) => {
                 (StepStatus::Skipped, end.key, &*end.reason, None, none(end.seconds))
             }
-            _ => (StepStatus::Skipped, None, "the run was interrupted", None, none(0.0)),
+            _ => (StepStatus::Skipped, None, "the step was not reached", None, none(0.0)),
         };
         let outputs = || finished.into_iter().flat_map(|finished| &finished.outputs);
         let warnings = finished.into_iter().flat_map(|finished| finished.all_warnings().cloned());

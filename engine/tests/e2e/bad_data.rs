@@ -176,6 +176,9 @@ fn faulty_manifests() {
         list.write("list.csv", text);
         refused(name, &list);
     }
+    list.write("list.csv", "path,label\ndata/bell/00.wav,bell\ndata/drone/../bell/00.wav,bell\n");
+    let said = list.run();
+    assert!(said.stderr.contains("line 3 lists `data/drone/../bell/00.wav`"), "{}", said.stderr);
     list.write("list.csv", b"path,label\ncaf\xe9.wav,bell\n");
     refused("manifest_not_utf8", &list);
 }
