@@ -182,6 +182,14 @@ fn change(bytes: &mut Vec<u8>, slip: &Slip) {
     }
 }
 
+/// The most memory that this process has ever held, in MiB; 0 where the system does not tell.
+fn peak() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    kib.unwrap_or(0) >> 10
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(
         std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(400),
@@ -201,7 +209,8 @@ proptest! {
         let files = [pipelines("../pipelines"), pipelines("tests/bad")].concat();
         let mut bytes = std::fs::read(which.get(&files)).expect("a readable file");
         slips.iter().for_each(|slip| change(&mut bytes, slip));
-        // That it ends, and does so without a panic, is all that is asked.
+        // That it ends, without a panic and without much memory, is all that is asked.
         said("slips.yaml", String::from_utf8_lossy(&bytes).into_owned());
+        prop_assert!(peak() < 500, "{} MiB", peak());
     }
 }
