@@ -11,7 +11,7 @@ pub use crate::host::{Cancel, Checkpoints, Detached, Locate, Progress};
 pub use entry::{AnyOp, Entry, ParamError};
 
 use crate::host::{PriorOutputs, Programs, Warnings};
-use cache::{Artifact, FileEntry, Shape, Table};
+use cache::{Artifact, FileEntry, Shape, Table, verified};
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 use std::path::PathBuf;
@@ -172,6 +172,20 @@ impl<'a> Inputs<'a> {
     /// The files of the op's sources, sorted by name.
     pub fn files(&self) -> &'a [FileEntry] {
         self.files
+    }
+
+    /// The bytes of the first source file, which the user named `path`; none if no file was found.
+    ///
+    /// # Errors
+    /// When the bytes cannot be read, or are not those that were hashed.
+    pub fn first_file(&self, path: &str) -> Result<Option<Vec<u8>>, OpError> {
+        let Some(file) = self.files().first() else { return Ok(None) };
+        let mut bytes = Vec::new();
+        verified::read(&file.path, &file.digest, &mut bytes).map_err(|why| {
+            OpError::failure(format!("`{path}` {why}"))
+                .help("check that it is there and that nothing writes to it, then run again")
+        })?;
+        Ok(Some(bytes))
     }
 
     /// The artifact at a port that a step may leave out.

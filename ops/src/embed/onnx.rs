@@ -4,7 +4,7 @@ use crate::{
     Ctx, Inputs, Op, OpError, Outputs, Port, Select, Source,
     memory::{Features, whole},
 };
-use cache::{Artifact, Kind, Shape, Table, panics, verified};
+use cache::{Artifact, Kind, Shape, Table, panics};
 use rayon::prelude::*;
 use rten::{Dimension, Model, ModelOptions, NodeId, RunOptions, ThreadPool, Value, ValueOrView};
 use rten_tensor::prelude::*;
@@ -148,12 +148,8 @@ impl Onnx {
     }
 
     fn network(&self, inputs: &Inputs<'_>) -> Result<Network, OpError> {
-        let file = inputs.files().first().ok_or_else(|| self.fault("is not there".to_owned()))?;
-        let mut bytes = Vec::new();
-        verified::read(&file.path, &file.digest, &mut bytes).map_err(|why| {
-            OpError::failure(format!("`{}` {why}", self.path))
-                .help("check that it is there and that nothing writes to it, then run again")
-        })?;
+        let bytes = inputs.first_file(&self.path)?;
+        let bytes = bytes.ok_or_else(|| self.fault("is not there".to_owned()))?;
         // Without the optimiser, so that inner tensors keep their names.
         let load = || {
             let mut options = ModelOptions::with_all_ops();

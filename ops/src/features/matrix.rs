@@ -11,7 +11,6 @@ use cache::{
     interchange::{Cells, ExternalTable, Numbers, SizeLimit, Values},
     missing,
     parquet::ParquetTable,
-    verified,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -89,12 +88,8 @@ impl Op for Matrix {
 
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
         let format = self.format()?;
-        let file = inputs.files().first().ok_or_else(|| self.fault("is not there".to_owned()))?;
-        let mut bytes = Vec::new();
-        verified::read(&file.path, &file.digest, &mut bytes).map_err(|why| {
-            OpError::failure(format!("`{}` {why}", self.path))
-                .help("check that it is there and that nothing writes to it, then run again")
-        })?;
+        let bytes = inputs.first_file(&self.path)?;
+        let bytes = bytes.ok_or_else(|| self.fault("is not there".to_owned()))?;
         cx.stop_if_cancelled()?;
         let set = self.max_unfolded_mib.map(NonZeroU32::get);
         let mut room = SizeLimit::of(bytes.len() as u64, set);
