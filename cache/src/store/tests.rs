@@ -49,7 +49,7 @@ fn study(root: &Path, disk: &Disk) -> Vec<Finished> {
             let _ = work.finish();
         }
         if step == 2 {
-            let _ = store.journal.compact(|_| true);
+            let _ = store.compact(true, |_| true);
         }
         drop(claimed);
     }
@@ -103,8 +103,8 @@ fn a_disk_that_is_full_once_loses_one_step_and_says_so() {
         }
     }
     let root = tempfile::tempdir().expect("a folder");
-    let store = Store::open(root.path()).expect("a store");
-    let store = Store { disk: failing_at(0, Failure::Death).below(root.path()), ..store };
+    let mut store = Store::open(root.path()).expect("a store");
+    store.disk = failing_at(0, Failure::Death).below(root.path());
     let said = store.put(&artifact(0)).expect_err("a full disk").to_string();
     assert!(said.starts_with("cannot write `") && said.contains(".parquet`: "), "{said}");
 }
@@ -123,8 +123,8 @@ fn bytes_come_before_names_and_names_before_the_journal() {
         ("sync", TMP),
         ("rename", OBJECTS),
         ("sync folder", OBJECTS),
-        ("write", "journal-v1.jsonl"),
-        ("sync", "journal-v1.jsonl"),
+        ("write", JOURNALS),
+        ("sync", JOURNALS),
     ] {
         let is = |it: &String| it.starts_with(&format!("{call} /")) && it.contains(on);
         let at = calls[from..].iter().position(is);
@@ -138,9 +138,8 @@ fn steps_that_finish_together_share_a_sync() {
     let disk = Disk::default();
     let store = Store::open_on(root.path(), disk.clone()).expect("a store");
     run_step(&store, 0).expect("a step");
-    // While another process compacts, steps finish and wait.
-    let lock = File::open(root.path().join("journal-v1.lock")).expect("a lock");
-    lock.lock().expect("the lock");
+    // While one is written, others finish and wait.
+    let writing = store.journal.own.lock().expect("no panic");
     let before = disk.faults.calls().len();
     let ready = Barrier::new(9);
     thread::scope(|scope| {
@@ -164,13 +163,12 @@ fn steps_that_finish_together_share_a_sync() {
             .collect();
         ready.wait();
         thread::sleep(std::time::Duration::from_millis(300));
-        lock.unlock().expect("unlocked");
+        drop(writing);
         steps.into_iter().for_each(|step| step.join().expect("no panic").expect("committed"));
     });
     let calls = disk.faults.calls();
-    let syncs = calls[before..]
-        .iter()
-        .filter(|call| call.starts_with("sync /") && call.ends_with("journal-v1.jsonl"));
+    let syncs =
+        calls[before..].iter().filter(|call| call.starts_with("sync /") && call.contains(JOURNALS));
     // The first thread writes its line alone; all others wait for it.
     assert!(syncs.count() <= 2, "{calls:?}");
     let reopened = Store::open(root.path()).expect("a store");
@@ -184,7 +182,7 @@ fn compacting_keeps_all_and_others_notice() {
     let other = Store::open(root.path()).expect("a store");
     let first = run_step(&store, 0).expect("a step");
     other.refresh().expect("read");
-    assert!(store.journal.compact(|_| true).expect("compacted"));
+    assert!(store.compact(true, |_| true).expect("compacted"));
     let second = run_step(&store, 1).expect("a step");
     assert_eq!(other.finished(&second.key), None);
     other.refresh().expect("read");
@@ -194,8 +192,14 @@ fn compacting_keeps_all_and_others_notice() {
         assert_eq!(other.finished(&step.key).as_ref(), Some(step));
         assert_eq!(reopened.finished(&step.key).as_ref(), Some(step));
     }
-    let length = |name| fs::metadata(root.path().join(name)).expect("a file").len();
-    assert!(length("state-v1.jsonl") > 300 && length("journal-v1.jsonl") > 300);
+    let state = fs::metadata(root.path().join("state-v2.jsonl")).expect("a file").len();
+    assert!(state > 300 && journals(root.path()).len() == 2);
+}
+
+/// The names of all journals.
+fn journals(root: &Path) -> Vec<String> {
+    let files = fs::read_dir(root.join(JOURNALS)).expect("a folder");
+    files.map(|it| it.expect("a file").file_name().into_string().expect("text")).collect()
 }
 
 #[test]
@@ -214,7 +218,7 @@ fn whoever_looks_again_knows_what_all_have_made() {
         run_step(who, step).expect("a step");
         match step % 7 {
             2 | 5 => then.refresh().expect("read"),
-            3 => assert!(then.journal.compact(|_| true).expect("compacted")),
+            3 => assert!(then.compact(true, |_| true).expect("compacted")),
             _ => all_know(step + 1),
         }
     }
@@ -227,7 +231,7 @@ fn what_another_process_writes_in_between_is_read() {
     run_step(&store, 0).expect("a step");
     store.refresh().expect("read");
     let other = Store::open(root.path()).expect("a store");
-    disk.faults.before_write("journal-v1.jsonl", move || {
+    disk.faults.before_write(JOURNALS, move || {
         run_step(&other, 1).expect("a step");
     });
     run_step(&store, 2).expect("a step");
@@ -238,7 +242,7 @@ fn what_another_process_writes_in_between_is_read() {
 }
 
 #[test]
-fn a_long_journal_is_compacted_by_itself() {
+fn long_journals_and_many_are_compacted_by_themselves() {
     let root = tempfile::tempdir().expect("a folder");
     let store = Store::open(root.path()).expect("a store");
     let mut long = run_step(&store, 0).expect("a step");
@@ -246,10 +250,77 @@ fn a_long_journal_is_compacted_by_itself() {
     for _ in 0..8 {
         store.commit(long.clone()).expect("committed");
     }
-    let length = |name| fs::metadata(root.path().join(name)).map_or(0, |file| file.len());
-    assert!(length("state-v1.jsonl") > 200_000, "the state holds the newest line");
-    assert!(length("journal-v1.jsonl") < 1 << 20, "the journal started anew");
-    assert_eq!(Store::open(root.path()).expect("a store").history(), [long]);
+    drop(store);
+    let length = || fs::metadata(root.path().join("state-v2.jsonl")).map_or(0, |file| file.len());
+    assert_eq!(length(), 0, "a process leaves its own journal alone");
+    let store = Store::open(root.path()).expect("a store");
+    run_step(&store, 1).expect("a step");
+    assert!(length() > 200_000, "the state holds the newest line");
+    assert_eq!(journals(root.path()).len(), 1);
+    drop(store);
+    for step in 2..40 {
+        let store = Store::open(root.path()).expect("a store");
+        run_step(&store, step).expect("a step");
+        assert!(journals(root.path()).len() < 20);
+    }
+    let store = Store::open(root.path()).expect("a store");
+    assert_eq!(store.history().len(), 40);
+    assert_eq!(store.finished(&long.key), Some(long));
+}
+
+#[test]
+fn a_store_of_an_earlier_version_is_read_and_goes_with_a_compaction() {
+    let root = tempfile::tempdir().expect("a folder");
+    let store = Store::open(root.path()).expect("a store");
+    let steps = [0, 1, 2].map(|step| run_step(&store, step).expect("a step"));
+    let lines = steps.iter().map(|step| {
+        let line = String::from_utf8(line::line(step, 0)).expect("text");
+        // The checksum of a line without a number is made anew.
+        let rest = line.split_once(",").expect("a sum").1.replace(",\"at\":0", "");
+        format!("{{\"sum\":\"{:08x}\",{rest}", crc32fast::hash(rest.trim_end().as_bytes()))
+    });
+    let lines: Vec<String> = lines.collect();
+    drop(store);
+    fs::remove_dir_all(root.path().join(JOURNALS)).expect("removed");
+    let write =
+        |name: &str, text: String| fs::write(root.path().join(name), text).expect("written");
+    write("state-v1.jsonl", format!("{{\"state\":1}}\n{}", lines[0]));
+    write("journal-v1.jsonl", format!("{{\"journal\":\"00\"}}\n{}\n{}", lines[1], lines[2]));
+    write("journal-v1.lock", String::new());
+    let store = Store::open(root.path()).expect("a store");
+    assert!(steps.iter().all(|step| store.finished(&step.key).as_ref() == Some(step)));
+    // A process of that version still writes.
+    let lock = File::open(root.path().join("journal-v1.lock")).expect("a lock");
+    lock.lock_shared().expect("the lock");
+    assert!(store.compact(true, |_| true).expect("compacted"));
+    assert!(root.path().join("journal-v1.jsonl").exists());
+    drop(lock);
+    assert!(store.compact(true, |_| true).expect("compacted"));
+    assert!(!root.path().join("journal-v1.jsonl").exists());
+    let reopened = Store::open(root.path()).expect("a store");
+    assert!(steps.iter().all(|step| reopened.finished(&step.key).as_ref() == Some(step)));
+}
+
+#[test]
+fn of_two_lines_all_choose_the_same_whoever_reads_them_first() {
+    let root = tempfile::tempdir().expect("a folder");
+    let stores = [0, 1, 2].map(|_| Store::open(root.path()).expect("a store"));
+    let made = run_step(&stores[0], 0).expect("a step");
+    let other = |seconds| Finished { times: Times { seconds, ..Times::default() }, ..made.clone() };
+    // Neither has read what the other writes.
+    stores[1].commit(other(1.0)).expect("committed");
+    stores[2].commit(other(2.0)).expect("committed");
+    let reopened = Store::open(root.path()).expect("a store");
+    let chosen = reopened.finished(&made.key);
+    for store in &stores {
+        store.refresh().expect("read");
+        assert_eq!(store.finished(&made.key), chosen);
+    }
+    // Whoever has read all has the last word.
+    stores[0].commit(other(3.0)).expect("committed");
+    assert!(reopened.compact(false, |_| true).expect("compacted"));
+    reopened.refresh().expect("read");
+    assert_eq!(reopened.finished(&made.key), Some(other(3.0)));
 }
 
 #[test]
@@ -257,8 +328,8 @@ fn every_damaged_line_costs_its_own_step_only() {
     let root = tempfile::tempdir().expect("a folder");
     let store = Store::open(root.path()).expect("a store");
     let steps = [0, 1, 2].map(|step| run_step(&store, step).expect("a step"));
-    store.journal.compact(|_| true).expect("compacted");
-    let path = root.path().join("state-v1.jsonl");
+    store.compact(true, |_| true).expect("compacted");
+    let path = root.path().join("state-v2.jsonl");
     let whole = fs::read(&path).expect("a state");
     for at in (0..whole.len()).step_by(7) {
         let mut bytes = whole.clone();
@@ -312,27 +383,76 @@ fn a_claim_waits_until_its_owner_ends_or_is_told_to_stop() {
     });
 }
 
+/// The text of another host's process, at this count.
+fn foreign(root: &Path, count: u64) -> (std::path::PathBuf, String) {
+    let store = Store::open(root).expect("a store");
+    let name = store.name().expect("a name");
+    let own = fs::read_to_string(root.join(LEASES).join(&name)).expect("text");
+    let other = format!("elsewhere-7-{:016x}", 7);
+    let text = own.replace(&name, &other).replace("\"boot\":\"", "\"boot\":\"other ");
+    let text = text.replace("\"machine\":\"", "\"machine\":\"other ");
+    let text = text.replace("\"every\":10000", "\"every\":20");
+    (root.join(LEASES).join(other), format!("{count:020}{}", &text[20..]))
+}
+
 #[test]
-fn a_wait_for_the_journal_ends_when_it_is_told_to_stop() {
+fn a_process_of_another_host_lives_as_long_as_it_counts() {
     let root = tempfile::tempdir().expect("a folder");
+    let (path, text) = foreign(root.path(), 1);
+    fs::write(&path, &text).expect("written");
+    let step = key(0).digest();
+    let lease = root.path().join(LEASES).join(format!("{step}.0"));
+    fs::hard_link(&path, &lease).expect("a lease");
     let store = Store::open(root.path()).expect("a store");
-    run_step(&store, 0).expect("a step");
-    // Another process compacts and never ends.
-    let lock = File::open(root.path().join("journal-v1.lock")).expect("a lock");
-    lock.lock().expect("the lock");
-    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let asked = std::sync::Arc::clone(&stop);
-    store.stop_waiting_if(move || asked.load(std::sync::atomic::Ordering::Relaxed));
-    thread::scope(|scope| {
-        let waiting = scope.spawn(|| run_step(&store, 1));
-        thread::sleep(std::time::Duration::from_millis(50));
-        assert!(!waiting.is_finished());
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
-        let said = waiting.join().expect("no panic").expect_err("stopped").to_string();
-        assert!(said.ends_with("stopped while another process was at it"), "{said}");
-    });
-    lock.unlock().expect("unlocked");
-    run_step(&store, 2).expect("the next one is written");
+    assert!(store.is_shared(), "its lock is free, and that says nothing");
+    for count in 2..12_u64 {
+        assert!(matches!(store.try_claim(&step), Ok(Attempt::Taken(Some(_)))), "{count}");
+        thread::sleep(std::time::Duration::from_millis(30));
+        let file = File::options().write(true).open(&path).expect("a file");
+        std::os::unix::fs::FileExt::write_all_at(&file, format!("{count:020}").as_bytes(), 0)
+            .expect("counted");
+    }
+    assert!(!store.is_alone().expect("known"));
+    // It counts no more.
+    let claim = store.claim(&step, |_| (), || false).expect("no fault").expect("taken over");
+    assert_eq!(store.claims().len(), 1);
+    claim.finish();
+    assert!(lease.exists(), "its name stays");
+    let next = lease.with_extension("1");
+    assert!(next.exists() && store.claims().is_empty(), "it is marked as done");
+    assert!(store.is_alone().expect("known"));
+    let claim = store.claim(&step, |_| (), || true).expect("no fault");
+    assert!(claim.is_some(), "whoever finds nothing in the journal makes it again");
+}
+
+#[test]
+fn a_result_is_found_by_the_name_of_its_maker_before_a_list_has_it() {
+    let root = tempfile::tempdir().expect("a folder");
+    let (maker, other) = (Store::open(root.path()), Store::open(root.path()));
+    let (maker, other) = (maker.expect("a store"), other.expect("a store"));
+    maker.share();
+    let step = key(0).digest();
+    let claim = maker.claim(&step, |_| (), || false).expect("no fault").expect("free");
+    let made = run_step(&maker, 0).expect("a step");
+    claim.finish();
+    assert_eq!(other.finished(&step), None, "it has not looked");
+    let claim = other.try_claim(&step).expect("no fault");
+    assert!(matches!(claim, Attempt::Mine(_)));
+    assert_eq!(other.finished(&step), Some(made));
+}
+
+#[test]
+fn a_machine_that_was_started_anew_leaves_no_process_behind() {
+    let root = tempfile::tempdir().expect("a folder");
+    let (path, text) = foreign(root.path(), 1);
+    let text = text.replace("\"machine\":\"other ", "\"machine\":\"");
+    if text.contains("\"machine\":\"\"") {
+        eprintln!("SKIPPED: this machine has no name of its own");
+        return;
+    }
+    fs::write(&path, text).expect("written");
+    let store = Store::open(root.path()).expect("a store");
+    assert!(!path.exists() && !store.is_shared());
 }
 
 #[test]

@@ -24,7 +24,6 @@ use cache::{
     regular,
     store::{plain, write_renewable},
 };
-use ops::Cancel;
 use reports::left_out::{Group, LeftOut, left_out};
 use serde_json::json;
 use std::{fs, num::NonZeroUsize, path::Path, time::SystemTime};
@@ -69,7 +68,6 @@ pub fn run(args: &RunArgs) -> Result<(), CommandError> {
         json!({ "pipeline": study.pipeline.name, "id": run.id, "folder": shown, "steps": steps }),
     );
     let interrupt = Interrupt::listen();
-    study.store.stop_waiting_if(|| Interrupt.is_cancelled());
     let progress = |steps| progress::for_stderr(steps, logging::is_quiet());
     let (study, Outcome { record, errors }) =
         study.run(&run, &progress, &interrupt, |study, results, done| {
@@ -104,6 +102,7 @@ pub fn run(args: &RunArgs) -> Result<(), CommandError> {
     // The event that gives the status of the run is the last one.
     let ended = ended.map_err(CommandError::print);
     logging::event("run_finished", finished);
+    study.store.close();
     std::mem::forget(study);
     ended
 }
