@@ -8,10 +8,10 @@
 //!   state-v2.jsonl                       the compacted form of those of processes that have ended
 //!   files-v1                             digests of files outside the store, by path and version
 //!   logs-v1/<key>.log                    the log of each step
-//!   sources-v1/<digest>                  the files that a source held, see [`crate::sources`]
+//!   sources-v1/<digest>                  the files that a source held, see [`sources`]
 //!   figures-v1/<digest>.{json,png}       rendered figures
 //!   unchanged-v1/<command>               the versions of the files behind a run of cache hits only
-//!   checkpoints-v1/<work>/               checkpoints of long work, see [`crate::checkpoint`]
+//!   checkpoints-v1/<work>/               checkpoints of long work, see [`checkpoint`]
 //!   runs-v1                              the folders of runs that used this store
 //!   seen-v1-<host>                       versions of objects that a host has verified by itself
 //!   leases-v1/<writer>                   a process that has the store open, see `store/writer.rs`
@@ -31,11 +31,16 @@
 //! opens the file afterwards. Locks, clocks, inode numbers and lists of folders are not trusted across hosts: at worst
 //! a step is made twice, with the same bytes.
 
+pub mod checkpoint;
+mod compact;
 mod disk;
+mod entry;
 mod error;
 #[cfg(test)]
 mod faults;
 mod gc;
+#[cfg(test)]
+mod hosts_tests;
 mod journal;
 mod known;
 mod leases;
@@ -43,38 +48,36 @@ mod line;
 mod names;
 mod notes;
 mod objects;
+mod processes;
 mod seen;
+pub mod sources;
 #[cfg(test)]
 mod tests;
 mod writer;
 
+pub use entry::{Owner, work_as};
 pub use error::{StoreError, plain};
 pub use gc::{FIGURES, LOGS, Reclaimed, StoreEntry, UP_TO_DATE, Usage};
 pub use leases::{Attempt, Claim};
-pub use writer::{Owner, work_as};
 
-use crate::{
-    CacheKey, Digest, FileIndex, Shape, checkpoint::CHECKPOINTS, file_version::FileVersion,
-    sources::NOTES,
-};
-pub(crate) use disk::Disk;
+use crate::{CacheKey, Digest, FileIndex, Shape, file_version::FileVersion};
+use checkpoint::CHECKPOINTS;
+use disk::Disk;
 use journal::{JOURNALS, Journal};
+use processes::REMOVAL;
 use seen::Seen;
 use serde::{Deserialize, Serialize};
-use std::os::unix::fs::PermissionsExt;
+use sources::NOTES;
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
-    io::{self, Write as _},
+    fs, io,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
-    thread,
-    time::Duration,
 };
-use writer::{LEASES, Life, Writer};
+use writer::{LEASES, Writer};
 
 /// An output of a finished step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -186,9 +189,6 @@ const FILES: &str = "files-v1";
 /// All folders of a store.
 const FOLDERS: [&str; 9] =
     [OBJECTS, LEASES, JOURNALS, TMP, LOGS, FIGURES, UP_TO_DATE, NOTES, CHECKPOINTS];
-/// The names of the leases for work on the store itself.
-const COMPACTION: &[u8] = b"compaction of the journals";
-const REMOVAL: &[u8] = b"removal of unused parts";
 const NO_PANIC: &str = "no thread panics while it opens or closes a store";
 /// The largest length in bytes of an index, a list or a note that is read.
 pub(crate) const LONGEST: u64 = 1 << 30;
@@ -259,48 +259,6 @@ impl Store {
             is_made,
             removal: Mutex::default(),
         })
-    }
-
-    /// This process among those that use the store.
-    fn writer(&self) -> io::Result<Arc<Writer>> {
-        let mut writer = self.writer.lock().expect(NO_PANIC);
-        if let Some(writer) = &*writer {
-            return Ok(Arc::clone(writer));
-        }
-        let new = Writer::register(&self.disk, &self.root.join(TMP))?;
-        Ok(Arc::clone(writer.insert(new)))
-    }
-
-    /// Declares that processes of other hosts use the store: what is finished then stays visible to them for longer.
-    pub fn share(&self) {
-        self.shared.store(true, Ordering::Relaxed);
-    }
-
-    fn is_shared(&self) -> bool {
-        self.shared.load(Ordering::Relaxed)
-    }
-
-    /// The name of this process among those that use the store.
-    ///
-    /// # Errors
-    /// When nothing can be written in the store.
-    pub fn name(&self) -> Result<String, StoreError> {
-        let writer = self.writer().map_err(|fault| self.refused("write in", &self.root, fault))?;
-        Ok(writer.name().to_owned())
-    }
-
-    /// True if the process of this name has ended, as far as this one can tell.
-    pub fn has_ended(&self, name: &str) -> bool {
-        let writer = self.writer();
-        names::is_writer(name) && writer.is_ok_and(|writer| writer.look_at(name) == Life::Ended)
-    }
-
-    /// Tells the other processes that this one has ended.
-    pub fn close(&self) {
-        *self.removal.lock().expect(NO_PANIC) = None;
-        if let Some(writer) = self.writer.lock().expect(NO_PANIC).take() {
-            writer.leave();
-        }
     }
 
     /// The folder of the store.
@@ -409,32 +367,6 @@ impl Store {
         Ok(())
     }
 
-    /// Compacts the journals of processes that have ended, and of this one as well if `all`; keeps the steps that `keep`
-    /// accepts. False if another process is at it.
-    fn compact(&self, all: bool, keep: impl Fn(&Finished) -> bool) -> Result<bool, StoreError> {
-        let writer = self.writer().map_err(|fault| self.refused("write in", &self.root, fault))?;
-        let Attempt::Mine(claim) = self.try_claim(&Digest::of(COMPACTION))? else {
-            return Ok(false);
-        };
-        let has_ended = |journal: &str| {
-            let of = names::writer_of_journal(journal).unwrap_or_default();
-            (all && of == writer.name()) || writer.look_at(of) == Life::Ended
-        };
-        self.journal.compact(has_ended, keep, || claim.holds())?;
-        self.sweep_leases(&writer);
-        Ok(true)
-    }
-
-    /// Waits while another process removes unused parts.
-    fn wait_for_removal(&self) {
-        let lease = self.root.join(LEASES).join(format!("{}.0", Digest::of(REMOVAL)));
-        while self.disk.exists(&lease)
-            && self.claims().iter().any(|(key, _)| *key == Digest::of(REMOVAL).to_string())
-        {
-            thread::sleep(Duration::from_millis(20));
-        }
-    }
-
     /// Writes a file of the store atomically: afterwards it is complete, or it does not exist.
     pub(crate) fn write_whole(
         &self,
@@ -467,12 +399,6 @@ impl Store {
     }
 }
 
-impl Drop for Store {
-    fn drop(&mut self) {
-        self.close();
-    }
-}
-
 /// Checks that a folder can be a store: it is one, or its path does not exist.
 fn fit(root: &Path) -> Result<(), StoreError> {
     match fs::metadata(root) {
@@ -482,32 +408,4 @@ fn fit(root: &Path) -> Result<(), StoreError> {
         }
         _ => Ok(()),
     }
-}
-
-/// Writes a file atomically: a temporary file beside it is synced and renamed.
-///
-/// # Errors
-/// When the file system refuses; the earlier file is then unchanged.
-pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    write_and(path, bytes, File::sync_data)
-}
-
-/// Writes a file that can be made again: readers find it complete or not at all, but a loss of
-/// power may remove it.
-///
-/// # Errors
-/// When the file system refuses; the earlier file is then unchanged.
-pub fn write_renewable(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    write_and(path, bytes, |_| Ok(()))
-}
-
-fn write_and(path: &Path, bytes: &[u8], sync: fn(&File) -> io::Result<()>) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    // The usual permissions of a new file: by default only the owner can read a temporary file.
-    let mode = fs::Permissions::from_mode(0o666);
-    let mut file = tempfile::Builder::new().permissions(mode).tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    sync(file.as_file())?;
-    file.persist(path)?;
-    Ok(())
 }

@@ -37,7 +37,7 @@ impl Disk {
     pub(crate) fn below(&self, root: &Path) -> Self {
         let mut disk = self.clone();
         root.clone_into(&mut disk.root);
-        disk.writer = super::writer::fresh_name().into();
+        disk.writer = super::entry::fresh_name().into();
         disk
     }
 

@@ -1,14 +1,13 @@
 //! The contents of the store and the removal of unused parts.
 
 use super::{
-    Attempt, OBJECTS, REMOVAL, Store, StoreError, names,
+    Attempt, OBJECTS, REMOVAL, Store, StoreError,
+    checkpoint::{CHECKPOINTS, is_state},
+    names,
+    sources::NOTES,
     writer::{LEASES, Life},
 };
-use crate::{
-    Digest,
-    checkpoint::{CHECKPOINTS, is_state},
-    sources::NOTES,
-};
+use crate::Digest;
 use rustix::fs::FileType;
 use std::{
     collections::HashSet,

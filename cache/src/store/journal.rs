@@ -26,7 +26,7 @@ use super::{
     Finished, Object, StoreError, Times,
     disk::Disk,
     known::{Known, LinePosition, News, ReadTo},
-    line::{ID_BYTES, fresh_id, line, parse},
+    line::{ID_BYTES, line, parse},
     names,
     writer::LEASES,
 };
@@ -47,10 +47,9 @@ use std::{
 
 /// The folder of journals.
 pub(super) const JOURNALS: &str = "journal-v2";
-const STATE: &str = "state-v2.jsonl";
+pub(super) const STATE: &str = "state-v2.jsonl";
 /// What stores of earlier versions have, in the order in which it is read.
-const EARLIER: [&str; 2] = ["state-v1.jsonl", "journal-v1.jsonl"];
-const EARLIER_LOCK: &str = "journal-v1.lock";
+pub(super) const EARLIER: [&str; 2] = ["state-v1.jsonl", "journal-v1.jsonl"];
 /// The largest length in bytes: positions are 32 bits wide, and no store is nearly as large.
 const LONGEST: u64 = u32::MAX as u64;
 /// Journals longer than this, and than half the state, are compacted.
@@ -60,10 +59,10 @@ const MOST_JOURNALS: usize = 16;
 
 /// The finished steps of a store.
 pub(super) struct Journal {
-    root: PathBuf,
-    tmp: PathBuf,
-    disk: Disk,
-    known: RwLock<Known>,
+    pub(super) root: PathBuf,
+    pub(super) tmp: PathBuf,
+    pub(super) disk: Disk,
+    pub(super) known: RwLock<Known>,
     batch: Mutex<Arc<Batch>>,
     pub(super) own: Mutex<Own>,
     /// True if the journals that were there when the store was opened are worth compacting.
@@ -73,7 +72,7 @@ pub(super) struct Journal {
 /// The journal of this process.
 #[derive(Default)]
 pub(super) struct Own {
-    file: Option<(String, File)>,
+    pub(super) file: Option<(String, File)>,
     /// True once its name is on the disk.
     is_named: bool,
     /// How many this process has begun.
@@ -97,7 +96,7 @@ struct Batch {
     written: OnceLock<Result<(), (io::ErrorKind, String)>>,
 }
 
-const NO_PANIC: &str = "no thread panics while it holds the journal";
+pub(super) const NO_PANIC: &str = "no thread panics while it holds the journal";
 
 impl Journal {
     /// Reads all journals and their compacted form.
@@ -161,7 +160,7 @@ impl Journal {
     }
 
     /// The names of all journals.
-    fn names(&self) -> Result<Vec<String>, StoreError> {
+    pub(super) fn names(&self) -> Result<Vec<String>, StoreError> {
         let folder = self.root.join(JOURNALS);
         let listed = match self.disk.list(&folder) {
             Err(fault) if fault.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -210,7 +209,7 @@ impl Journal {
     }
 
     /// Reads everything.
-    fn read_all(&self) -> Result<Known, StoreError> {
+    pub(super) fn read_all(&self) -> Result<Known, StoreError> {
         loop {
             let mut known = Known::default();
             for name in EARLIER {
@@ -340,51 +339,6 @@ impl Journal {
         ended().count() > MOST_JOURNALS || (bytes > WORTH_COMPACTING && bytes > state / 2)
     }
 
-    /// Writes all steps that `keep` accepts to a new state, and removes the journals whose writers have ended. The
-    /// caller holds the lease for it; `may_write` tells if it still does.
-    pub(super) fn compact(
-        &self,
-        has_ended: impl Fn(&str) -> bool,
-        keep: impl Fn(&Finished) -> bool,
-        may_write: impl Fn() -> bool,
-    ) -> Result<(), StoreError> {
-        let path = self.root.join(STATE);
-        let fault = |fault| StoreError::io("write", &path)(fault);
-        let mut own = self.own.lock().expect(NO_PANIC);
-        let mut known = self.known.write().expect(NO_PANIC);
-        let lock = self.disk.open(&self.root.join(EARLIER_LOCK), OFlags::RDONLY).ok();
-        let is_free = lock.as_ref().is_none_or(|lock| lock.try_lock().is_ok());
-        let ended: Vec<String> = self.names()?.into_iter().filter(|name| has_ended(name)).collect();
-        *known = self.read_all()?;
-        let mut lines: Vec<_> = known.lines.iter().collect();
-        lines.sort_unstable_by_key(|(key, _)| **key);
-        let mut state = fresh_id();
-        for (_, place) in lines {
-            if parse(known.line(*place)).is_some_and(|finished: Finished| keep(&finished)) {
-                state.extend_from_slice(known.line(*place));
-                state.push(b'\n');
-            }
-        }
-        if !may_write() {
-            return Ok(());
-        }
-        self.disk.write_whole(&path, &state, &self.tmp).map_err(fault)?;
-        for name in &ended {
-            if own.file.as_ref().is_some_and(|(own, _)| own == name) {
-                own.begin_anew();
-            }
-            self.disk.remove(&self.root.join(JOURNALS).join(name)).map_err(fault)?;
-        }
-        let earlier = EARLIER.iter().rev().chain([&EARLIER_LOCK]).filter(|_| is_free);
-        for path in earlier.map(|name| self.root.join(name)) {
-            if self.disk.exists(&path) {
-                self.disk.remove(&path).map_err(fault)?;
-            }
-        }
-        *known = self.read_all()?;
-        Ok(())
-    }
-
     /// The length of all journals and of their compacted form.
     pub(super) fn bytes(&self) -> u64 {
         let length = |path| symlink_metadata(path).map_or(0, |file| file.len());
@@ -422,7 +376,7 @@ impl Own {
         }
     }
 
-    fn begin_anew(&mut self) {
+    pub(super) fn begin_anew(&mut self) {
         *self = Self { begun: self.begun + 1, ..Self::default() };
     }
 }

@@ -15,8 +15,10 @@
 //! list the journals of others late, but it sees a taken name at once, and opens the journal that the name tells.
 
 use super::{
-    Store, StoreError, names,
-    writer::{self, LEASES, Life, Owner, Writer},
+    Store, StoreError,
+    entry::{self, Owner},
+    names,
+    writer::{LEASES, Life, Writer},
 };
 use crate::Digest;
 use rustix::fs::{FileType, OFlags};
@@ -166,7 +168,7 @@ impl Store {
             Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(Held::Gone),
             Err(fault) => return Err(fault),
         };
-        let Some((_, entry)) = writer::read(&file) else {
+        let Some((_, entry)) = entry::read(&file) else {
             // Where a file has only one name, its text comes a moment later.
             const LONGER_MS: u64 = 10_000;
             let life = writer.watch(&path.to_string_lossy(), 0, LONGER_MS);
@@ -185,7 +187,7 @@ impl Store {
         let Ok(writer) = self.writer() else { return Vec::new() };
         let held = self.leases().into_iter().filter_map(|(path, key)| {
             let file: File = self.disk().open(&path, OFlags::RDONLY).ok()?;
-            let (_, entry) = writer::read(&file)?;
+            let (_, entry) = entry::read(&file)?;
             let lives = !entry.done && writer.look_at(&entry.writer) != Life::Ended;
             lives.then(|| (key.to_string(), Some(entry.owner)))
         });
@@ -208,7 +210,7 @@ impl Store {
             .sort_by(|(a, _), (b, _)| b.as_os_str().len().cmp(&a.as_os_str().len()).then(b.cmp(a)));
         for (path, _) in leases {
             let file = self.disk().open(&path, OFlags::RDONLY).ok();
-            let entry = file.and_then(|file| Some(writer::read(&file)?.1));
+            let entry = file.and_then(|file| Some(entry::read(&file)?.1));
             if entry.is_some_and(|entry| writer.look_at(&entry.writer) == Life::Ended) {
                 let _ = writer.remove(&path);
             }

@@ -83,7 +83,7 @@ mod tests {
         for other in [&hex, "song.parquet", &format!("{hex}.parquet.aside-1")] {
             assert!(object(OsStr::new(&hex[..2]), OsStr::new(other)).is_none(), "{other}");
         }
-        let writer = crate::store::writer::fresh_name();
+        let writer = crate::store::entry::fresh_name();
         assert!(is_writer(&writer) && !is_writer("n1-12") && !is_writer("2026-11-27"), "{writer}");
         let temporary = format!("{writer}-3");
         assert_eq!(writer_of_temporary(&temporary), Some(&*writer));

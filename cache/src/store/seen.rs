@@ -7,7 +7,7 @@
 //! ```
 //! A line that is lost or damaged costs reading its object once more.
 
-use super::{LONGEST, Store, writer::host_name};
+use super::{LONGEST, Store, entry::host_name};
 use crate::{Digest, file_version::FileVersion};
 use rustix::fs::OFlags;
 use std::{

@@ -13,133 +13,32 @@
 //!
 //! A process that was taken for dead and was not does work that another does too; both get the same bytes.
 
-use super::{disk::Disk, names};
+use super::{
+    disk::Disk,
+    entry::{EVERY_MS, Entry, read, text},
+    names,
+};
 use rustix::fs::OFlags;
-use serde::{Deserialize, Serialize};
 use std::{
     collections::{HashMap, HashSet},
-    fmt,
-    fs::{self, File, TryLockError},
-    hash::{BuildHasher, RandomState},
+    fs::{File, TryLockError},
     io,
-    os::unix::fs::{FileExt, MetadataExt},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::{
-        Arc, LazyLock, Mutex, Once, Weak,
+        Arc, Mutex, Once, Weak,
         atomic::{AtomicU64, Ordering},
     },
     thread,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 /// The folder of the processes and of what they hold.
 pub(super) const LEASES: &str = "leases-v1";
-/// A file in it that is longer is none of ours.
-const LONGEST: u64 = 1 << 16;
-/// The digits of the counter: its length never changes, so that readers need not know a new one.
-const DIGITS: usize = 20;
 /// As many counts of silence mean that a process is dead.
 const SILENCE: u32 = 6;
 /// The time for which a name of a finished step stays, so that every host comes to see its journal.
 const AFTERGLOW: Duration = Duration::from_secs(120);
-
-static EVERY_MS: AtomicU64 = AtomicU64::new(10_000);
-static JOB: Mutex<Option<String>> = Mutex::new(None);
-
-/// Sets the job of a scheduler that this process belongs to, and how often it shows that it lives (ten seconds if
-/// never called). It counts for stores that are opened afterwards.
-pub fn work_as(job: Option<String>, beat: Duration) {
-    let milliseconds = u64::try_from(beat.as_millis()).unwrap_or(u64::MAX);
-    EVERY_MS.store(milliseconds.max(10), Ordering::Relaxed);
-    *JOB.lock().expect(NO_PANIC) = job;
-}
-
-/// The owner of a lease.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Owner {
-    /// The process number.
-    pub pid: u32,
-    /// The machine.
-    pub host: String,
-    /// The time at which the process opened the store, in seconds since 1970.
-    pub since: u64,
-    /// The job of a scheduler that the process belongs to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub job: Option<String>,
-}
-
-impl fmt::Display for Owner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "process {} on {}", self.pid, self.host)?;
-        self.job.iter().try_for_each(|job| write!(f, " (job {job})"))
-    }
-}
-
-/// The text of a file: of a process, or of a step that it holds.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Entry {
-    /// The name of the process's file.
-    pub(super) writer: String,
-    #[serde(flatten)]
-    pub(super) owner: Owner,
-    place: Kernel,
-    /// Milliseconds between two counts.
-    every: u64,
-    /// True if the process could lock its file.
-    locked: bool,
-    /// True for a step that is finished.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(super) done: bool,
-}
-
-/// Where a lock of the kernel is seen: processes of one kernel that see the store through one file system.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Kernel {
-    boot: String,
-    machine: String,
-    device: u64,
-}
-
-impl Kernel {
-    fn of(root: &Path) -> io::Result<Self> {
-        let read = |path| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
-        let machine = read("/etc/machine-id");
-        let machine = if machine.is_empty() { machine } else { format!("{machine} {}", host()) };
-        let boot = read("/proc/sys/kernel/random/boot_id");
-        Ok(Self { boot, machine, device: fs::metadata(root)?.dev() })
-    }
-
-    fn is_shared_with(&self, other: &Self) -> bool {
-        !self.boot.is_empty() && (&self.boot, self.device) == (&other.boot, other.device)
-    }
-
-    /// True if the other kernel ran on this machine before it was started anew.
-    fn follows(&self, other: &Self) -> bool {
-        !self.machine.is_empty() && self.machine == other.machine && self.boot != other.boot
-    }
-}
-
-fn host() -> &'static str {
-    static HOST: LazyLock<String> = LazyLock::new(|| {
-        let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        let host = if host.trim().is_empty() { "this machine" } else { host.trim() };
-        host.to_owned()
-    });
-    &HOST
-}
-
-/// A name that no other process has.
-pub(super) fn fresh_name() -> String {
-    let own = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '_' };
-    let host: String = host().chars().take(32).map(own).collect();
-    let random = RandomState::new().hash_one((std::process::id(), SystemTime::now()));
-    format!("{host}-{}-{random:016x}", std::process::id())
-}
-
-/// This host's name as a part of a file's name.
-pub(super) fn host_name() -> String {
-    host().chars().take(64).map(|it| if it.is_ascii_alphanumeric() { it } else { '_' }).collect()
-}
 
 /// A process that uses the store: this one.
 pub(super) struct Writer {
@@ -179,13 +78,8 @@ const NO_PANIC: &str = "no thread panics while it holds what a process knows of 
 impl Writer {
     /// Shows the process to all others.
     pub(super) fn register(disk: &Disk, tmp: &Path) -> io::Result<Arc<Self>> {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let job = JOB.lock().expect(NO_PANIC).clone();
-        let owner = Owner { pid: std::process::id(), host: host().to_owned(), since, job };
-        let every = EVERY_MS.load(Ordering::Relaxed);
-        let place = Kernel::of(&disk.root)?;
-        let (writer, folder) = (disk.writer.to_string(), disk.root.join(LEASES));
-        let mut entry = Entry { writer, owner, place, every, locked: true, done: false };
+        let mut entry = Entry::this(&disk.writer, &disk.root)?;
+        let folder = disk.root.join(LEASES);
         let path = folder.join(&entry.writer);
         let file = loop {
             let (unnamed, file) = disk.create(&tmp.join(format!("{}-0", entry.writer)))?;
@@ -356,26 +250,6 @@ impl Writer {
             stays
         });
     }
-}
-
-fn text(count: u64, entry: &Entry) -> Vec<u8> {
-    let entry = serde_json::to_string(entry).expect("an owner always serialises");
-    format!("{count:020}\n{entry}\n").into_bytes()
-}
-
-/// The counter and the text of a file.
-pub(super) fn read(file: &File) -> Option<(u64, Entry)> {
-    let mut text = vec![0; LONGEST as usize];
-    let length = file.read_at(&mut text, 0).ok()?;
-    parse(&text[..length])
-}
-
-/// The counter and the entry in a text.
-pub(super) fn parse(text: &[u8]) -> Option<(u64, Entry)> {
-    let (count, entry) = text.split_at_checked(DIGITS)?;
-    let count = std::str::from_utf8(count).ok()?.parse().ok()?;
-    let entry: Entry = serde_json::from_slice(entry).ok()?;
-    names::is_writer(&entry.writer).then_some((count, entry))
 }
 
 /// True if a file system makes no second names of a file.
