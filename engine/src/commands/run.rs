@@ -24,7 +24,6 @@ use cache::{
     regular,
     store::plain,
 };
-use ops::Cancel;
 use reports::left_out::{Group, LeftOut, left_out};
 use std::{fs, num::NonZeroUsize, path::Path, time::SystemTime};
 use tracing::{Level, debug, event_enabled, info, info_span, warn};
@@ -64,7 +63,6 @@ pub fn run(args: &RunArgs, said: &OutputArgs) -> Result<(), CommandError> {
     let (name, id) = (&*study.pipeline.name, &*run.id);
     info!(target: RUN, event = "run_started", pipeline = name, id, folder = shown, steps);
     let interrupt = Interrupt::listen();
-    study.store.stop_waiting_if(|| Interrupt.is_cancelled());
     let (study, Outcome { record, errors }) =
         study.run(&run, &interrupt, |study, results, done| {
             further(study, &args.plan, results, done)
@@ -96,6 +94,7 @@ pub fn run(args: &RunArgs, said: &OutputArgs) -> Result<(), CommandError> {
     // The event that gives the status of the run is the last one.
     let ended = ended.map_err(CommandError::print);
     ending.tell();
+    study.store.close();
     std::mem::forget(study);
     ended
 }

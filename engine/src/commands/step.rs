@@ -11,7 +11,7 @@ use crate::{
 };
 use cache::{Store, regular, store::plain};
 use clap::Args;
-use ops::{Cancel, ErrorKind};
+use ops::ErrorKind;
 use std::{
     io::{self, Read, Write},
     num::NonZeroUsize,
@@ -44,7 +44,6 @@ pub fn step(args: &StepArgs) -> Result<(), CommandError> {
     start_threads(args.threads.map_or(0, NonZeroUsize::get))?;
     let store = Store::open(&args.store.store).map_err(|fault| CommandError::of_store(&fault))?;
     let interrupt = Interrupt::listen();
-    store.stop_waiting_if(|| Interrupt.is_cancelled());
     let mut paths = store.files().paths();
     paths.extend(request.paths.iter().map(|(digest, path)| (*digest, path.clone())));
     paths.extend(request.files.iter().map(|file| (file.digest, file.path.clone())));
