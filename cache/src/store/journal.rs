@@ -110,7 +110,8 @@ impl Journal {
             own: Mutex::default(),
             is_long: AtomicBool::new(false),
         };
-        journal.refresh()?;
+        // A look at what is new would pass over the journals of earlier versions.
+        *journal.known.write().expect(NO_PANIC) = journal.read_all()?;
         journal.is_long.store(journal.is_worth_compacting(), Ordering::Relaxed);
         Ok(journal)
     }

@@ -82,7 +82,10 @@ impl Writer {
         let folder = disk.root.join(LEASES);
         let path = folder.join(&entry.writer);
         let file = loop {
-            let (unnamed, file) = disk.create(&tmp.join(format!("{}-0", entry.writer)))?;
+            let unnamed = tmp.join(format!("{}-0", entry.writer));
+            // An earlier try may have failed half-way, such as on a disk that was full.
+            let _ = disk.remove(&unnamed);
+            let (unnamed, file) = disk.create(&unnamed)?;
             entry.locked = file.try_lock().is_ok();
             file.write_all_at(&text(0, &entry), 0)?;
             match disk.rename(&unnamed, &path) {
