@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import engine_runs
 import pytest
 from engine_runs import find_binary
 from pages import DOCS, blocks, merged, pages, skeleton
@@ -46,7 +47,7 @@ def shell(tmp_path):
     folder.mkdir()
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ENGINE_")}
     kept.update(PATH=f"{programs}{os.pathsep}{kept['PATH']}", COLUMNS="80", PYTHON=str(programs / "python"))
-    kept.update(ENGINE_BINARY=ENGINE, NO_COLOR="1")
+    kept.update(ENGINE_BINARY=ENGINE, NO_COLOR="1", PYTHONPATH=str(Path(engine_runs.__file__).parent.parent))
 
     def run(script, expected=0):
         command = ["bash", "-euo", "pipefail", "-c", script]
