@@ -3,9 +3,9 @@
 | block | what becomes of it |
 |:--|:--|
 | `yaml title="FILE"`, `python title="FILE"`, `sh title="FILE"` | written to FILE in the folder of the page |
-| `sh` | run by bash in that folder, and must end with 0, or with the code that `exit="N"` names |
+| `sh` | run by bash in that folder, and must end with 0; after `<!-- test: exit N -->` with N |
 | `text` | what the last command printed: each line must be in it, apart from numbers and times; `…` ends one that goes on |
-| `yaml` without a title | a part of a pipeline: merged into the last one that was written, and planned |
+| `yaml` without a title | a part of a pipeline: merged into the last one that was written, and planned; after `<!-- test: run -->` run |
 | `python` without a title | run, together with those before it on the page |
 | `{.text}` | shown only |
 """
@@ -21,25 +21,34 @@ DOCS = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: its language, what its head says besides, its text and its first line in the page."""
+    """A fenced block: its language, title, text, its first line in the page, and what the test is told of it."""
 
     language: str
     title: str | None
-    exit: int
     text: str
     line: int
+    told: str | None
+
+    @property
+    def exit(self) -> int:
+        """The code with which its commands must end."""
+        return int((self.told or "exit 0").removeprefix("exit "))
 
 
-_FENCE = re.compile(r"^```(?:(\w+)|\{\.\w+\})?([^\n]*)\n(.*?)^```$", re.M | re.S)
+#: The heads that the site knows; a block with another one would be shown as text.
+_HEAD = re.compile(r'(?:(?P<language>\w+)|\{\.\w+\})(?: title="(?P<title>[\w.-]+)")?$')
+_FENCE = re.compile(r"^(?:<!-- test: (?P<told>[\w ]+) -->\n)?```(?P<head>[^\n]*)\n(?P<text>.*?)^```$", re.M | re.S)
 
 
 def blocks(page: Path) -> list[Block]:
     text = page.read_text(encoding="utf-8")
     found = []
     for fence in _FENCE.finditer(text):
-        head = dict(re.findall(r'(\w+)="([^"]*)"', fence[2]))
         line = text.count("\n", 0, fence.start()) + 1
-        found.append(Block(fence[1] or "", head.get("title"), int(head.get("exit", 0)), fence[3], line))
+        head = _HEAD.match(fence["head"])
+        if head is None:
+            raise ValueError(f"{page.name}:{line}: the site does not know the block ```{fence['head']}")
+        found.append(Block(head["language"] or "", head["title"], fence["text"], line, fence["told"]))
     return found
 
 

@@ -85,7 +85,7 @@ def test_a_page_does_what_it_shows(page, shell):
             assert pipeline is not None, f"{place}: a part of a pipeline, and no pipeline before it"
             whole = merged(pipeline, yaml.safe_load(block.text))
             (folder / "part.yaml").write_text(yaml.safe_dump(whole, sort_keys=False, allow_unicode=True))
-            run("engine plan part.yaml")
+            printed = run(f"engine {'run' if block.told == 'run' else 'plan'} part.yaml")
         elif block.language == "python":
             python = "".join(it.text for it in blocks(page) if it.language == "python" and not it.title and it.line <= block.line)
             (folder / "part.py").write_text(python, encoding="utf-8")
