@@ -151,24 +151,25 @@ def metrics(schema):
     columns = schema["properties"]["report"]["properties"]["columns"]["items"]["anyOf"][0]["enum"]
     if set(columns) != rows.keys():
         sys.exit(f"the metrics of the schema are not those of the scores: {sorted(set(columns) ^ rows.keys())}")
-    arrows = {"maximize": "higher is better", "minimize": "lower is better", "": "neither"}
+    arrows = {"maximize": "↑", "minimize": "↓", "": ""}
     cells = [
         [
-            f"`{row['metric']}`",
+            f"[`{row['metric']}`](ops.md#{op})",
             cell(row["title"]),
             arrows[row["direction"] or ""],
             "yes" if float(row["uses_labels"]) else "",
             f"{float(row['chance']):g}" if row["chance"] not in ("", "NaN", "nan") else "",
             "yes" if float(row["shown"]) else "",
-            f"[`{op}`](ops.md#{op})",
         ]
         for row, op in map(rows.get, columns)
     ]
-    head = ["metric", "title", "direction", "needs classes", "chance level", "shown by default", "defined at"]
+    head = ["metric", "title", "better", "needs classes", "chance level", "shown by default"]
     intro = (
         "The metrics that the engine's own ops give. Any of them can be a column (`report: { columns: [ari, v_measure] }`),\n"
         "an objective of a search, a cell for `engine why`, and a published value. The scores of a program of your own may have\n"
-        "others. Where a metric is not defined, such as the silhouette of a single cluster, its cell is empty and a note says why.\n"
+        "others. Where a metric is not defined, such as the silhouette of a single cluster, its cell is empty and a note says why.\n\n"
+        "↑: higher is better, ↓: lower is better. Each name leads to the definition. The last column says which are shown\n"
+        "where a pipeline names no `columns`.\n"
     )
     return page("Metrics", "the scores of a run", intro, table(head, cells))
 
@@ -186,7 +187,7 @@ def values(schema):
         name = schema["$ref"].rsplit("/", 1)[1]
         return {"reference": "a step or its output", "variable": "", "for": "names with values"}.get(name, name)
     for key in ("anyOf", "allOf", "oneOf"):
-        if key in schema:
+        if key in schema and "properties" not in schema:
             return " or ".join(dict.fromkeys(filter(None, map(values, schema[key]))))
     names = {"integer": "a whole number", "number": "a number", "string": "a text", "boolean": "`true` or `false`",
              "array": "a list", "object": "a map"}
