@@ -402,8 +402,7 @@ def results_columns():
 def store():
     kinds = next(fields for _, name, _, fields in structs("cache/src/kind.rs") if name == "Kind")
     layout, journal = module_doc("cache/src/store.rs"), module_doc("cache/src/store/journal.rs")
-    layout = layout.replace(", see `crate::sources`", "").replace(", see `crate::checkpoint`", "")
-    layout = layout.replace(" (`disk`, `names`)", "")
+    layout = re.sub(r", see `[\w:]+`| \(`disk`, `names`\)", "", layout)
     parts = [
         "What lies in the folder `.engine`, or wherever `--store` and `ENGINE_STORE` say. A folder ending in `-v1` changes its name\n"
         "if its form changes, so another engine never misreads it. A store may be copied, moved and shared between studies.\n",

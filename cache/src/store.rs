@@ -7,10 +7,10 @@
 //!   journal-v1.jsonl, state-v1.jsonl     finished steps: the newest, and the compacted ones
 //!   files-v1                             digests of files outside the store, by path and version
 //!   logs-v1/<key>.log                    the log of each step
-//!   sources-v1/<digest>                  the files that a source held, see [`crate::sources`]
+//!   sources-v1/<digest>                  the files that a source held, see [`sources`]
 //!   figures-v1/<digest>.{json,png}       rendered figures
 //!   unchanged-v1/<command>               the versions of the files behind a run of cache hits only
-//!   checkpoints-v1/<work>/               checkpoints of long work, see [`crate::checkpoint`]
+//!   checkpoints-v1/<work>/               checkpoints of long work, see [`checkpoint`]
 //!   runs-v1                              the folders of runs that used this store
 //!   locks-v1/<key>                       held while a step runs; the kernel frees a dead owner's
 //!   tmp-v1/<process>-<number>            files being written; removed once their process is dead
@@ -24,6 +24,7 @@
 //! A step is reported finished once that line is synced. So every object that the journal names is
 //! complete.
 
+pub mod checkpoint;
 mod disk;
 mod error;
 #[cfg(test)]
@@ -35,6 +36,7 @@ mod locks;
 mod names;
 mod notes;
 mod objects;
+pub mod sources;
 #[cfg(test)]
 mod tests;
 
@@ -42,18 +44,16 @@ pub use error::{StoreError, plain};
 pub use gc::{FIGURES, LOGS, Reclaimed, StoreEntry, UP_TO_DATE, Usage};
 pub use locks::{Claim, Owner};
 
-use crate::{
-    CacheKey, Digest, FileIndex, Shape, checkpoint::CHECKPOINTS, file_version::FileVersion,
-    sources::NOTES,
-};
-pub(crate) use disk::Disk;
+use crate::{CacheKey, Digest, FileIndex, Shape, file_version::FileVersion};
+use checkpoint::CHECKPOINTS;
+use disk::Disk;
 use journal::Journal;
 use serde::{Deserialize, Serialize};
-use std::os::unix::fs::PermissionsExt;
+use sources::NOTES;
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io::{self, Write as _},
+    io,
     path::{Path, PathBuf},
     sync::OnceLock,
 };
@@ -369,32 +369,4 @@ fn fit(root: &Path) -> Result<(), StoreError> {
         }
         _ => Ok(()),
     }
-}
-
-/// Writes a file atomically: a temporary file beside it is synced and renamed.
-///
-/// # Errors
-/// When the file system refuses; the earlier file is then unchanged.
-pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    write_and(path, bytes, File::sync_data)
-}
-
-/// Writes a file that can be made again: readers find it complete or not at all, but a loss of
-/// power may remove it.
-///
-/// # Errors
-/// When the file system refuses; the earlier file is then unchanged.
-pub fn write_renewable(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    write_and(path, bytes, |_| Ok(()))
-}
-
-fn write_and(path: &Path, bytes: &[u8], sync: fn(&File) -> io::Result<()>) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    // The usual permissions of a new file: by default only the owner can read a temporary file.
-    let mode = fs::Permissions::from_mode(0o666);
-    let mut file = tempfile::Builder::new().permissions(mode).tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    sync(file.as_file())?;
-    file.persist(path)?;
-    Ok(())
 }

@@ -1,11 +1,12 @@
 //! The contents of the store and the removal of unused parts.
 
-use super::{OBJECTS, Store, StoreError, names};
-use crate::{
-    Digest,
+use super::{
+    OBJECTS, Store, StoreError,
     checkpoint::{CHECKPOINTS, is_state},
+    names,
     sources::NOTES,
 };
+use crate::Digest;
 use rustix::fs::FileType;
 use std::{
     collections::HashSet,

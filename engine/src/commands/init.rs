@@ -5,7 +5,7 @@ use crate::{
     schema,
     ui::progress::say,
 };
-use cache::store::{plain, write_whole};
+use cache::{atomic_file::write_whole, store::plain};
 use clap::Args;
 use std::{fs, path::PathBuf};
 

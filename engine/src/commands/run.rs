@@ -20,9 +20,10 @@ use crate::{
 };
 use cache::{
     Record,
+    atomic_file::write_renewable,
     record::{RunStatus, StepStatus},
     regular,
-    store::{plain, write_renewable},
+    store::plain,
 };
 use ops::Cancel;
 use reports::left_out::{Group, LeftOut, left_out};

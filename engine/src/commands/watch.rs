@@ -14,7 +14,7 @@ use crate::{
     spec,
     ui::{interrupt::Interrupt, progress::say},
 };
-use cache::{FileIndex, Hasher, regular, store::write_whole};
+use cache::{FileIndex, Hasher, atomic_file::write_whole, regular};
 use ops::Cancel;
 use rustix::process::{Pid, Signal, kill_process};
 use std::{

@@ -3,7 +3,7 @@
 //! it. The store keeps the result, so that a run of cache hits never touches CUDA.
 
 use crate::{child::wait_unless, ui::progress::say};
-use cache::{Digest, Hasher, file_version::FileVersion, regular, store::write_renewable};
+use cache::{Digest, Hasher, atomic_file::write_renewable, file_version::FileVersion, regular};
 use ops::device::Place;
 use serde::{Deserialize, Serialize};
 use std::{

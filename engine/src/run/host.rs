@@ -2,7 +2,10 @@
 
 use super::log::Log;
 use crate::ui::progress::Progress;
-use cache::{Digest, Tensors, checkpoint::CheckpointFolder, store::Times};
+use cache::{
+    Digest, Tensors,
+    store::{Times, checkpoint::CheckpointFolder},
+};
 use ops::{Cancel, Checkpoints, ErrorKind, Locate, OpError};
 use std::{collections::HashMap, path::PathBuf, sync::Mutex, time::Instant};
 

@@ -1,10 +1,6 @@
 //! Reads a row of the table: the scores of its steps, one for each seed or one for all.
 
-use crate::{
-    scores::{Known, ScoredRow, Seed, output, short, shown},
-    sets::Clips,
-    steps::Steps,
-};
+use super::{Known, ScoredRow, Seed, output, sets::Clips, short, shown, steps::Steps};
 use cache::{
     Digest, Kind, Record, Store, StoreError,
     metric::{self, Metric, Score},

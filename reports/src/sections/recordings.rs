@@ -2,11 +2,11 @@
 //! class does.
 
 use crate::{
-    confounds, count,
     document::{Block, Cell, Column, Row, Table, Text},
+    quantities::count,
     resampled::Resampled,
-    scores::{self, ScoreTable, ScoredRow},
-    sets,
+    scores::{self, ScoreTable, ScoredRow, sets},
+    sections::confounds,
 };
 use cache::{Artifact, Digest, Kind, Record, Store, StoreError, metric::Metric};
 use std::collections::{BTreeMap, BTreeSet, HashMap};

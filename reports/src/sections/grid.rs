@@ -1,11 +1,12 @@
 //! A sweep over two parameters as a grid with a cell for each point.
 
 use crate::{
-    compare::PairedComparison,
     document::{Block, Cell, Column, Row, Table, Text},
-    latent,
-    scores::{self, ScoreTable, ScoredRow},
-    table::is_best,
+    scores::{self, ScoreTable, ScoredRow, latent_space},
+    sections::{
+        compare::{PairedComparison, is_best},
+        latent,
+    },
 };
 use cache::{Record, metric::Metric};
 use serde_json::Value;
@@ -100,7 +101,7 @@ fn cell(row: &ScoredRow, metric: &Metric, is_best: bool) -> Cell {
         estimate.push_str(&format!(" (n = {})", row.scored()));
     }
     let text = if is_best { Text::new().strong(estimate) } else { estimate.into() };
-    let text = match latent::mean(&row.latent) {
+    let text = match latent_space::mean(&row.latent) {
         Some(space) => text.lines_below(&latent::in_use(&space)),
         None => text,
     };

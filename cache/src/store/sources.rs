@@ -5,7 +5,8 @@
 //! .engine/sources-v1/<digest of names and contents>     one line a file: digest, size, name
 //! ```
 
-use crate::{Digest, FileEntry, Hasher, Store, StoreError};
+use super::{Store, StoreError};
+use crate::{Digest, FileEntry, Hasher};
 use std::fmt::Write;
 
 /// The folder of the lists.

@@ -1,11 +1,11 @@
 //! Scores of steps that resample recordings themselves, such as probes of a representation.
 
 use crate::{
-    count,
     document::{Block, Cell, Column, Row, Table, Text},
-    recordings::{HALF, draws, shown},
+    quantities::count,
     resampled::Resampled,
     scores,
+    sections::recordings::{HALF, draws, shown},
 };
 use cache::{
     Kind, Record, Store, StoreError,

@@ -2,9 +2,8 @@
 
 use crate::{
     document::{Block, Text},
-    published,
-    scores::{ScoreTable, ScoredRow},
-    sets,
+    scores::{ScoreTable, ScoredRow, sets},
+    sections::published,
 };
 use cache::Record;
 use std::collections::BTreeSet;

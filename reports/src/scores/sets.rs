@@ -1,7 +1,8 @@
 //! Sets of rows that can be compared: those over the same clips and, by labels, against the same
 //! classes.
 
-use crate::{count, scores::ScoredRow};
+use super::ScoredRow;
+use crate::quantities::count;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The clips that a step has scored.

@@ -2,9 +2,9 @@
 
 use crate::{
     Report,
-    audio_links::AudioLinks,
     document::{Asked, Block, Picture, Text},
     figures::{self, Points},
+    sections::audio_links::AudioLinks,
 };
 use cache::{Record, Store, StoreError, record::Figure};
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! Files that sources left out, by folder, extension and reason.
 
-use crate::count;
+use crate::quantities::count;
 use cache::{Kind, Record, Store, StoreError};
 
 /// The files that one source left out.

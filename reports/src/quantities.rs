@@ -1,4 +1,9 @@
-//! Durations for readers.
+//! Counts and durations for readers.
+
+/// `1 clip`, `2 clips`.
+pub fn count(n: usize, noun: &str) -> String {
+    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
+}
 
 /// Formats a duration with two or three digits: `40 ms`, `0.4 s`, `12 s`, `4 min 10 s`.
 pub fn duration(seconds: f64) -> String {

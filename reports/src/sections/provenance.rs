@@ -1,9 +1,8 @@
 //! Provenance: the origin of the numbers, their cost, and the command that reproduces them.
 
 use crate::{
-    count,
     document::{Block, Cell, Column, Row, Table, Text},
-    duration,
+    quantities::{count, duration},
 };
 use cache::{
     Record,

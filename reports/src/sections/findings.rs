@@ -1,8 +1,8 @@
 //! Findings of the steps that check the data.
 
 use crate::{
-    count,
     document::{Block, Cell, Column, Row, Table, Text},
+    quantities::count,
 };
 use cache::{Artifact, Digest, Kind, Record, Store, StoreError, record::StepRecord};
 use std::collections::BTreeMap;

@@ -4,21 +4,24 @@
 //! There is only one such table. All formats of the report, `results.csv`, and the commands that
 //! refer to rows and cells read it from here, so that row numbers and values agree.
 
-use crate::{
-    latent::{self, LatentSpace},
-    read::Reader,
-    sets::Clips,
-    stats::{self, Estimate},
-    steps::Steps,
-};
+pub mod latent_space;
+mod reader;
+pub mod sets;
+pub mod steps;
+
+use crate::stats::{self, Estimate};
 use cache::{
     Digest, Kind, Record, Store, StoreError,
     metric::Metric,
     record::{Published, Row, StepRecord},
 };
+use latent_space::LatentSpace;
 use rayon::prelude::*;
+use reader::Reader;
 use serde_json::Value;
+use sets::Clips;
 use std::collections::{BTreeMap, HashMap};
+use steps::Steps;
 
 /// Looks up metrics whose scores do not describe them.
 pub type Known = fn(&str) -> Option<Metric>;
@@ -179,7 +182,7 @@ impl ScoreTable {
     /// The best row by the headline metric, among the largest set of rows that can be compared.
     pub fn best(&self) -> Option<(&ScoredRow, &Metric)> {
         let metric = self.headline()?;
-        let sets = crate::sets::of(&self.rows, metric.uses_labels);
+        let sets = sets::of(&self.rows, metric.uses_labels);
         let scored = |set: &Vec<usize>| {
             set.iter().filter(|at| self.rows[**at].rank(metric).is_some()).count()
         };
@@ -208,7 +211,7 @@ impl ScoreTable {
         for row in &mut self.rows {
             for space in &row.spaces {
                 if !known.contains_key(space) {
-                    known.insert(space.clone(), latent::read(space, &steps, store)?);
+                    known.insert(space.clone(), latent_space::read(space, &steps, store)?);
                 }
                 row.latent.extend(known[space].clone());
             }

@@ -5,11 +5,8 @@
 //! once the run has reached its end. A live checkpoint replaces the one before it. Finished ones
 //! stay, so that a longer run can continue a shorter one.
 
-use crate::{
-    Artifact, Digest, Kind, Store, StoreError, Tensors,
-    store::{Disk, TMP},
-    tensors,
-};
+use super::{Disk, Store, StoreError, TMP};
+use crate::{Artifact, Digest, Kind, Tensors, tensors};
 use rustix::fs::{FileType, OFlags};
 use std::{
     ffi::OsStr,

@@ -1,6 +1,9 @@
 //! Comparison with published values: the part of their order that a run reproduces.
 
-use crate::{document::Text, scores::ScoreTable, sets};
+use crate::{
+    document::Text,
+    scores::{ScoreTable, sets},
+};
 use cache::metric::Metric;
 
 /// The comparison of the order of rows with the published order, by geometric metrics and by
@@ -141,7 +144,7 @@ pub fn listed(names: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{scores::ScoredRow, sets::Clips};
+    use crate::scores::{ScoredRow, sets::Clips};
     use cache::{metric::Direction, record::Published};
 
     /// Rows with a published and an own value of a geometric metric and of one by labels.

@@ -1,9 +1,9 @@
 //! The status of a run that did not finish, and the files that its sources left out.
 
 use crate::{
-    count,
     document::{Block, Text},
-    left_out::{Group, LeftOut, left_out},
+    quantities::count,
+    sections::left_out::{Group, LeftOut, left_out},
 };
 use cache::{Record, Store, StoreError, record::RunStatus};
 

@@ -1,13 +1,14 @@
 //! The table of scores in the report.
 
 use crate::{
-    compare::{self, PairedComparison},
-    count,
     document::{Block, Cell, Column, Row, Table, Text},
-    grid,
-    published::listed,
-    scores::{ScoreTable, ScoredRow},
-    sets,
+    quantities::count,
+    scores::{ScoreTable, ScoredRow, sets},
+    sections::{
+        compare::{self, PairedComparison, is_best},
+        grid,
+        published::listed,
+    },
     stats::Test,
 };
 use cache::{Record, metric::Metric};
@@ -94,13 +95,6 @@ pub fn whole(table: &ScoreTable, outcomes: &[PairedComparison]) -> Table {
         }
     }
     made
-}
-
-/// True if a row is the best by a metric and differs significantly from all others.
-pub fn is_best(outcomes: &[PairedComparison], metric: &Metric, row: usize) -> bool {
-    outcomes.iter().any(|outcome| {
-        *outcome.metric == metric.name && outcome.best == row && outcome.rival.is_none()
-    })
 }
 
 fn legend(record: &Record, table: &ScoreTable, outcomes: &[PairedComparison]) -> Text {

@@ -1,8 +1,7 @@
 //! Comparison of rows: the best row, and the test over seeds of its lead.
 
 use crate::{
-    scores::ScoredRow,
-    sets,
+    scores::{ScoredRow, sets},
     stats::{self, Test},
 };
 use cache::metric::Metric;
@@ -97,10 +96,17 @@ pub fn outcomes(rows: &[ScoredRow], metrics: &[Metric], test: Test) -> Vec<Paire
     outcomes
 }
 
+/// True if a row is the best by a metric and differs significantly from all others.
+pub fn is_best(outcomes: &[PairedComparison], metric: &Metric, row: usize) -> bool {
+    outcomes.iter().any(|outcome| {
+        *outcome.metric == metric.name && outcome.best == row && outcome.rival.is_none()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sets::Clips;
+    use crate::scores::sets::Clips;
     use cache::metric::Direction;
 
     /// Rows with these values of the ARI for seeds 0, 1, ….

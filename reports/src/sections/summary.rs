@@ -1,12 +1,10 @@
 //! The question and the summary of the results.
 
 use crate::{
-    compare::PairedComparison,
-    count,
     document::{Block, Text},
-    published,
-    scores::{ScoreTable, ScoredRow},
-    sets,
+    quantities::count,
+    scores::{ScoreTable, ScoredRow, sets},
+    sections::{compare::PairedComparison, published},
 };
 use cache::{Record, metric::Metric};
 
