@@ -30,23 +30,27 @@ const TOPICS: &[Topic] = &[
 ///
 /// # Errors
 /// Returns the exit code if there is neither a command nor a topic of that name.
-pub fn help(words: &[String], mut whole: clap::Command) -> Result<(), CommandError> {
-    whole.build();
+pub fn help(words: &[String], whole: clap::Command) -> Result<(), CommandError> {
     let topic = match words {
         [name] => TOPICS.iter().find(|topic| topic.name == name),
         _ => None,
     };
-    let mut command = Some(&whole);
-    for word in words {
-        command = command.and_then(|it| it.find_subcommand(word)).filter(|it| !it.is_hide_set());
-    }
-    let own = command.map(|command| command.clone().render_long_help().to_string());
+    let hidden = words.first().and_then(|word| whole.find_subcommand(word));
+    let own = (!hidden.is_some_and(clap::Command::is_hide_set)).then(|| of_command(words, &whole));
+    let own = own.flatten();
     let parts: Vec<String> = own.into_iter().chain(topic.map(|topic| (topic.text)())).collect();
     if parts.is_empty() {
         return Err(unknown(&words.join(" "), &whole));
     }
     print(&parts.join("\n"));
     Ok(())
+}
+
+/// What `--help` prints of the command with these words; `None` if there is no such command.
+fn of_command(words: &[String], whole: &clap::Command) -> Option<String> {
+    let typed = ["engine"].into_iter().chain(words.iter().map(String::as_str)).chain(["--help"]);
+    let told = whole.clone().try_get_matches_from(typed).err()?;
+    (told.kind() == clap::error::ErrorKind::DisplayHelp).then(|| told.render().to_string())
 }
 
 fn unknown(name: &str, whole: &clap::Command) -> CommandError {
