@@ -10,6 +10,7 @@ use crate::{Artifact, Digest, Kind, Tensors, tensors};
 use rustix::fs::{FileType, OFlags};
 use std::{
     ffi::OsStr,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -60,7 +61,7 @@ impl CheckpointFolder {
         let path = self.folder.join(format!("{at}-{}.live", digest_of(state)));
         self.disk.write_whole(&path, &bytes, &self.root.join(TMP)).map_err(io)?;
         for old in self.found().into_iter().filter(|old| old.live && old.path != path) {
-            self.disk.remove(&old.path).map_err(io)?;
+            or_gone(self.disk.remove(&old.path)).map_err(io)?;
         }
         Ok(())
     }
@@ -73,7 +74,7 @@ impl CheckpointFolder {
         for state in self.found().into_iter().filter(|state| state.live) {
             let done = state.path.with_extension("done");
             let io = StoreError::io("rename", &state.path);
-            self.disk.rename(&state.path, &done).map_err(io)?;
+            or_gone(self.disk.rename(&state.path, &done)).map_err(io)?;
         }
         Ok(())
     }
@@ -88,6 +89,15 @@ impl CheckpointFolder {
         let file = self.disk.open(&state.path, OFlags::RDONLY).ok()?;
         let (tensors, _) = tensors::read(&file).ok()?;
         (digest_of(&tensors) == state.digest).then_some(tensors)
+    }
+}
+
+/// A checkpoint that is gone was removed by another process at the same work: one that was taken for dead goes on for a
+/// while.
+fn or_gone(done: io::Result<()>) -> io::Result<()> {
+    match done {
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
     }
 }
 
