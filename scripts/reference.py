@@ -276,7 +276,7 @@ def commands():
     """Every command with its help, those below `cache` too, in the order of the list."""
     def listed(text):
         part = text.split("Commands:\n", 1)[1].split("\n\n", 1)[0]
-        return [line.split()[0] for line in part.splitlines() if re.match(r"  \S", line) and line.split()[0] != "help"]
+        return [line.split()[0] for line in part.splitlines() if re.match(r"  \S", line)]
 
     top = engine("--help")
     yield "engine", top
@@ -402,7 +402,7 @@ def results_columns():
 def store():
     kinds = next(fields for _, name, _, fields in structs("cache/src/kind.rs") if name == "Kind")
     layout, journal = module_doc("cache/src/store.rs"), module_doc("cache/src/store/journal.rs")
-    layout = re.sub(r", see `[\w:]+`| \(`disk`, `names`\)", "", layout)
+    layout = re.sub(r", see `[\w:/.]+`| \(`disk`, `names`\)", "", layout)
     parts = [
         "What lies in the folder `.engine`, or wherever `--store` and `ENGINE_STORE` say. A folder ending in `-v1` changes its name\n"
         "if its form changes, so another engine never misreads it. A store may be copied, moved and shared between studies.\n",
@@ -420,14 +420,14 @@ def store():
 
 
 def events():
-    doc = module_doc("engine/src/ui/progress_json.rs")
+    doc = module_doc("engine/src/ui/console/json.rs")
     parts = [
         "`engine run PIPELINE --log-format json` writes one JSON object a line to standard error, for programs that watch a run.\n"
         "Every event has `v` (the version of this form), `event` and `time`.\n",
         doc.split("\n", 1)[1].strip() + "\n",
         "The Python package passes them to `engine_runs.run(..., on_event=...)`.\n",
     ]
-    return page("Events", "`engine/src/ui/progress_json.rs`", *parts)
+    return page("Events", "`engine/src/ui/console/json.rs`", *parts)
 
 
 def pages():

@@ -177,3 +177,14 @@ def test_every_page_is_in_the_menu():
     for page in DOCS.rglob("*.md"):
         if page.parent.name != "tests":
             assert f": {page.relative_to(DOCS)}\n" in menu, f"mkdocs.yml does not name {page}"
+
+
+@pytest.mark.parametrize("name", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_files_that_guides_name_exist(name):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    there = [f"/{path.relative_to(ROOT).as_posix()}" for folder in ("cache", "docs", "engine", "ops", "reports", "scripts", "python")
+             for path in (ROOT / folder).rglob("*")]
+    paths = set(re.findall(r"`([\w./-]+/[\w.-]+\.(?:rs|py|sh|yaml|md|css|js))`", text))
+    assert len(paths) > 20
+    missing = sorted(path for path in paths if not any(it.endswith(f"/{path}") for it in there))
+    assert not missing, f"{name} names files that are not there: {missing}"
