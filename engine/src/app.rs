@@ -21,7 +21,7 @@ use tracing::{error, level_filters::LevelFilter};
 
 /// Turns a YAML pipeline into a finished study, and repeats only what a change touches.
 #[derive(Parser)]
-#[command(name = "engine", version, after_help = format!("{}\n\n{}", examples::ALL, examples::EXIT_CODES), max_term_width = 100)]
+#[command(name = "engine", version, after_help = format!("{}\n\n{}", examples::ALL, examples::EXIT_CODES), max_term_width = 100, disable_help_subcommand = true)]
 struct Cli {
     #[command(flatten)]
     output: OutputArgs,
@@ -111,6 +111,12 @@ enum Command {
     /// Inspect the store, free its space, and verify its integrity and reproducibility.
     #[command(subcommand, after_help = examples::CACHE)]
     Cache(commands::cache::CacheCommand),
+    /// Print the help of a command, or what a part of a pipeline may say.
+    #[command(after_help = examples::HELP)]
+    Help {
+        /// A command; or `figures`, `report`, `step` or `sweep`.
+        about: Vec<String>,
+    },
 }
 
 /// Runs the command that was typed.
@@ -150,6 +156,7 @@ pub fn main() -> ExitCode {
         Command::Completions { shell } => commands::completions::completions(shell, command()),
         Command::Step(args) => commands::step::step(&args),
         Command::Cache(command) => commands::cache::cache(&command),
+        Command::Help { about } => commands::help::help(&about, command()),
     };
     let ended = end(ended);
     // The result of the command could not be written, so the command failed.

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from typing import Any, Iterable, Iterator, overload
+from typing import TYPE_CHECKING, Any, Iterable, Iterator, overload
+
+if TYPE_CHECKING:
+    import pandas
 
 
-class Frame(Sequence):
+class Frame(Sequence["dict[str, Any]"]):
     """Rows as dictionaries, in order. `to_pandas()` makes a data frame of them; a notebook shows them as a table."""
 
     def __init__(self, rows: Iterable[dict[str, Any]], columns: Iterable[str] | None = None):
@@ -19,7 +22,7 @@ class Frame(Sequence):
     def __getitem__(self, index: int) -> dict[str, Any]: ...
     @overload
     def __getitem__(self, index: slice) -> Frame: ...
-    def __getitem__(self, index):
+    def __getitem__(self, index: int | slice) -> dict[str, Any] | Frame:
         if isinstance(index, slice):
             return Frame(self._rows[index], self.columns)
         return self._rows[index]
@@ -43,7 +46,7 @@ class Frame(Sequence):
         rows = [row for row in self._rows if all(row.get(k) == v for k, v in values.items())]
         return Frame(rows, self.columns)
 
-    def to_pandas(self):
+    def to_pandas(self) -> pandas.DataFrame:
         """The same as a `pandas.DataFrame`."""
         try:
             import pandas

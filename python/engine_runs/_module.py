@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,11 +18,22 @@ class Network(nn.Module):
     Clips are of shape `(n, 1, height, width)`: mel bands from low to high, then frames.
     """
 
-    def __init__(self, height, width, channels, kernel, stride, latent, batch_norm, variational):
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        channels: Sequence[int],
+        kernel: int,
+        stride: int,
+        latent: int,
+        batch_norm: bool,
+        variational: bool,
+    ) -> None:
         super().__init__()
         self.height, self.width = height, width
         pad = kernel // 2
-        encoder, inside, h, w = OrderedDict(), 1, height, width
+        encoder: OrderedDict[str, nn.Module] = OrderedDict()
+        inside, h, w = 1, height, width
         for n, out in enumerate(channels, 1):
             encoder[f"conv{n}"] = nn.Conv2d(inside, out, kernel, stride, pad)
             if batch_norm:
@@ -33,7 +46,7 @@ class Network(nn.Module):
         self.log_variance = nn.Linear(inside * h * w, latent) if variational else None
         self.expand = nn.Linear(latent, inside * h * w)
         self.smallest = (inside, h, w)
-        decoder = OrderedDict()
+        decoder: OrderedDict[str, nn.Module] = OrderedDict()
         for n, out in enumerate([*channels[-2::-1], 1], 1):
             decoder[f"conv{n}"] = nn.ConvTranspose2d(inside, out, kernel, stride, pad, stride - 1)
             if n < len(channels):
@@ -43,21 +56,21 @@ class Network(nn.Module):
             inside = out
         self.decoder = nn.Sequential(decoder)
 
-    def encode(self, clips):
+    def encode(self, clips: torch.Tensor) -> torch.Tensor:
         """The latent of each clip: the mean, where the network is variational."""
         return self.mean(self.encoder(clips).flatten(1))
 
-    def decode(self, latent):
+    def decode(self, latent: torch.Tensor) -> torch.Tensor:
         """The clip of each latent."""
         image = torch.relu(self.expand(latent)).unflatten(1, self.smallest)
         return self.decoder(image)[:, :, : self.height, : self.width]
 
-    def forward(self, clips):
+    def forward(self, clips: torch.Tensor) -> torch.Tensor:
         """The reconstruction of each clip."""
         return self.decode(self.encode(clips))
 
 
-def module(arrays, facts) -> Network:
+def module(arrays: Mapping[str, Any], facts: Mapping[str, Any]) -> Network:
     """The network of these facts with these parameters, in evaluation mode."""
     missing = [name for name in _FACTS if name not in facts]
     if missing:

@@ -10,10 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ._frame import Frame
+from ._statistics import estimate
 from ._tensors import read_safetensors
 
 if TYPE_CHECKING:
     import numpy
+    import pyarrow
+
+    from ._module import Network
 
 #: The version of `record.json` that this package reads.
 RECORD_VERSION = 1
@@ -37,9 +41,13 @@ def open(run: str | os.PathLike[str], *, store: str | os.PathLike[str] | None = 
     return Run(folder.resolve(), None if store is None else Path(store))
 
 
-def runs(out: str | os.PathLike[str] = "runs") -> Frame:
-    """All runs below a folder, the newest first: study, id, status, start, seconds, steps, and the folder."""
-    rows = []
+def runs(out: str | os.PathLike[str] = "runs", *metrics: str) -> Frame:
+    """All runs below a folder, the newest first: study, id, status, start, seconds, steps, and the folder.
+
+    With metrics (`runs("runs", "ari", "purity")`) there is a line for each row of each run's table: its title, the point
+    of the sweep, and the mean of each metric over the seeds.
+    """
+    rows: list[dict[str, Any]] = []
     for record in sorted(Path(out).glob("*/*/record.json")):
         if record.parent.is_symlink():
             continue
@@ -49,19 +57,20 @@ def runs(out: str | os.PathLike[str] = "runs") -> Frame:
             study, id = record.parent.parent.name, record.parent.name
             rows.append({"study": study, "id": id, "status": f"unreadable: {fault}", "folder": str(record.parent)})
             continue
-        rows.append(
-            {
-                "study": run.study,
-                "id": run.id,
-                "status": run.status,
-                "started": run.record["started"],
-                "seconds": run.record["seconds"],
-                "steps": len(run.record["steps"]),
-                "folder": str(run.folder),
-            }
-        )
+        facts = {
+            "study": run.study,
+            "id": run.id,
+            "status": run.status,
+            "started": run.record["started"],
+            "seconds": run.record["seconds"],
+            "steps": len(run.record["steps"]),
+            "folder": str(run.folder),
+        }
+        rows += [{**facts, **line} for line in run._means(metrics)] if metrics else [facts]
     rows.sort(key=lambda row: (row.get("started", ""), row["id"]), reverse=True)
-    return Frame(rows, ["study", "id", "status", "started", "seconds", "steps", "folder"])
+    columns = ["study", "id", "status", "started", "seconds", "steps", "folder"]
+    more = [name for row in rows for name in row if name not in columns]
+    return Frame(rows, ["study", "id", *more, *metrics, *columns[2:]] if metrics else columns)
 
 
 @dataclass(frozen=True)
@@ -93,7 +102,7 @@ class Result:
     path: Path
     shape: dict[str, Any] = field(repr=False)
 
-    def table(self):
+    def table(self) -> pyarrow.Table:
         """All of it as a `pyarrow.Table`; not for models."""
         parquet = _parquet(self.name)
         try:
@@ -107,7 +116,8 @@ class Result:
         table = self.table()
         if "clip_id" not in table.column_names:
             raise RunError(f"{self.name} is of kind {self.kind!r}, whose rows are not clips")
-        return table.column("clip_id").to_pylist()
+        ids: list[str] = table.column("clip_id").to_pylist()
+        return ids
 
     @property
     def values(self) -> numpy.ndarray:
@@ -121,7 +131,7 @@ class Result:
         flat = column.flatten().to_numpy(zero_copy_only=False)
         return numpy.asarray(flat).reshape(len(column), *(self.shape.get("row") or [-1]))
 
-    def __array__(self, dtype=None, copy=None):
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> numpy.ndarray:
         return self.values if dtype is None else self.values.astype(dtype)
 
 
@@ -150,17 +160,17 @@ class Run:
     @property
     def id(self) -> str:
         """The name of the run's folder."""
-        return self.record["id"]
+        return str(self.record["id"])
 
     @property
     def study(self) -> str:
         """The name of its pipeline."""
-        return self.record["pipeline"]
+        return str(self.record["pipeline"])
 
     @property
     def status(self) -> str:
         """`done`, `partial`, `failed` or `interrupted`."""
-        return self.record["status"]
+        return str(self.record["status"])
 
     @property
     def steps(self) -> list[str]:
@@ -178,7 +188,7 @@ class Run:
         raise RunError(f"the store of {self.folder} was not found; name it: open(run, store=...)")
 
     def _of_command(self) -> str | None:
-        words = self.record.get("command", [])
+        words: list[str] = self.record.get("command", [])
         for at, word in enumerate(words):
             if word == "--store" and at + 1 < len(words):
                 return words[at + 1]
@@ -212,6 +222,48 @@ class Run:
             line[score["metric"]] = score["value"]
         return Frame(rows.values())
 
+    def summary(self, *metrics: str) -> Frame:
+        """One line for each row and metric, with the mean over the seeds and its 95 % interval, `low` to `high`.
+
+        The parameters of a sweep are columns. The interval is absent where there is one seed. All metrics if none is
+        named.
+        """
+        points = {row["scores"]: dict(row.get("point", [])) for row in self.record["table"]}
+        values: dict[tuple[Any, ...], list[float]] = {}
+        lines: dict[tuple[Any, ...], dict[str, Any]] = {}
+        for score in self.results:
+            if (metrics and score["metric"] not in metrics) or not isinstance(score["value"], float):
+                continue
+            key = (score["row"], score["point"], score["metric"])
+            lines.setdefault(key, {"row": score["row"], **points.get(score["step"], {}), "metric": score["metric"]})
+            values.setdefault(key, []).append(score["value"])
+        for key, line in lines.items():
+            line["mean"], line["low"], line["high"] = estimate(values[key])
+            line["seeds"] = len(values[key])
+        axes = (self.record.get("sweep") or {}).get("axes", [])
+        return Frame(lines.values(), ["row", *axes, "metric", "mean", "low", "high", "seeds"])
+
+    def _means(self, metrics: tuple[str, ...]) -> list[dict[str, Any]]:
+        """One line for each row and point, with the mean of each metric."""
+        lines: dict[tuple[Any, ...], dict[str, Any]] = {}
+        for line in self.summary(*metrics):
+            about = {name: line[name] for name in line if name not in ("metric", "mean", "low", "high", "seeds")}
+            lines.setdefault(tuple(about.items()), about)[line["metric"]] = line["mean"]
+        return list(lines.values())
+
+    def _shown(self) -> tuple[str, ...]:
+        """The metrics that are columns of the report; all where the store cannot tell."""
+        if self.record.get("columns"):
+            return tuple(self.record["columns"])
+        names: dict[str, None] = {}
+        try:
+            for row in self.record["table"]:
+                scores = self._of_kind(row["scores"], "scores").table().to_pylist()
+                names.update((score["metric"], None) for score in scores if score.get("shown"))
+        except (KeyError, RunError, ImportError):
+            return ()
+        return tuple(names)
+
     def __getitem__(self, name: str) -> Result:
         """What a step made: `run["vae.latent"]`, or `run["norm"]` where it has one port."""
         step, port = self._port(name)
@@ -227,6 +279,11 @@ class Run:
             head, port = name.rsplit(".", 1)
             step = self._steps.get(head)
         if step is None:
+            # `pca` of a sweep is `pca{seed=0}`, `pca{seed=1}`, ...; that of a `for` is `groups@pca`.
+            bases = (name, name.rsplit(".", 1)[0])
+            instances = [it for it in self._steps if it.startswith(tuple(f"{base}{sign}" for base in bases for sign in "@{"))]
+            if instances:
+                raise KeyError(f"{name!r} has several instances; name one: {', '.join(instances)}")
             raise KeyError(f"there is no step {name!r}; there are: {', '.join(self._steps)}")
         ports = list(step["outputs"])
         if not ports:
@@ -258,7 +315,7 @@ class Run:
         except ValueError as fault:
             raise RunError(str(fault)) from fault
 
-    def module(self, name: str):
+    def module(self, name: str) -> Network:
         """A trained autoencoder or VAE as a PyTorch module in evaluation mode."""
         from ._module import module
 
@@ -307,7 +364,8 @@ class Run:
         ended = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
         if ended.returncode != 0:
             raise RunError(ended.stderr.strip())
-        return json.loads(ended.stdout)
+        told: dict[str, Any] = json.loads(ended.stdout)
+        return told
 
     def log_to_mlflow(self) -> None:
         """Logs the parameters of steps, the scores of rows and the report to the active MLflow run, or to a new one."""
@@ -317,12 +375,14 @@ class Run:
             raise ImportError("log_to_mlflow() needs MLflow: pip install mlflow") from missing
 
         def log() -> None:
+            mlflow.set_tags({"study": self.study, "run": self.id, "folder": str(self.folder)})
             for step in self.record["steps"]:
-                for name, value in (step["params"] or {}).items():
-                    mlflow.log_param(f"{step['name']}.{name}", value)
+                mlflow.log_params({f"{step['name']}.{k}".translate(_MLFLOW): v for k, v in (step["params"] or {}).items()})
             for score in self.results:
                 if isinstance(score["value"], float):
-                    mlflow.log_metric(f"{score['row']}.{score['metric']}".translate(_MLFLOW), score["value"])
+                    name = " ".join(filter(None, (score["row"], score["point"], score["metric"])))
+                    # A seed is a step, so that MLflow draws the seeds of one cell side by side.
+                    mlflow.log_metric(name.translate(_MLFLOW), score["value"], step=score["seed"] or 0)
             mlflow.log_artifact(str(self.folder / "report.html"))
 
         if mlflow.active_run():
@@ -335,7 +395,13 @@ class Run:
         return f"<run {self.id} of {self.study}: {self.status}, {len(self._steps)} steps>"
 
     def _repr_html_(self) -> str:
-        return self.table()._repr_html_()
+        # The table of the report: means over the seeds, with their intervals.
+        lines: dict[tuple[Any, ...], dict[str, Any]] = {}
+        for line in self.summary(*self._shown()):
+            about = {k: v for k, v in line.items() if k not in ("metric", "mean", "low", "high", "seeds")}
+            half = "" if line["high"] is None else f" ± {line['high'] - line['mean']:.2g}"
+            lines.setdefault(tuple(about.items()), about)[line["metric"]] = f"{line['mean']:.4g}{half}"
+        return Frame(lines.values())._repr_html_()
 
 
 #: MLflow allows letters, digits and `_-. /` in names of metrics.
@@ -355,7 +421,7 @@ def _number(name: str, text: str | None) -> Any:
         return text
 
 
-def _parquet(name: str):
+def _parquet(name: str) -> Any:
     try:
         import pyarrow.parquet
     except ImportError as missing:

@@ -79,6 +79,8 @@ def test_arrays_have_the_shapes_of_the_record(study):
         run["vae"]
     with pytest.raises(KeyError, match="no step 'umap'.*map"):
         run["umap"]
+    with pytest.raises(KeyError, match="several instances.*groups@pca, groups@vae"):
+        run["groups.labels"]
 
 
 def test_labels_are_by_clip(study):
@@ -144,6 +146,80 @@ def test_a_pipeline_that_is_wrong_is_told(study):
     with pytest.raises(engine_runs.RunFailed, match="kmeens") as failed:
         engine_runs.run(folder / "wrong.yaml", out=folder / "runs", store=folder / ".engine", on_event=None)
     assert failed.value.code == 2
+
+
+SWEEP = """
+name: seeds
+seeds: 3
+sweep: { grid: { groups.clusters: [4, 8] } }
+steps:
+  clips: { op: synth, clips_per_class: 4, seed: 0 }
+  mel: { op: log_mel, in: clips, sample_rate: 8000, duration: 0.5, n_fft: 256, hop_length: 128, n_mels: 16 }
+  pca: { op: pca, in: mel, components: 3 }
+  groups: { op: kmeans, in: pca, clusters: 4, n_init: 1, init: random }
+  scores: { op: metrics, in: { features: pca, clusters: groups, truth: clips.labels } }
+report:
+  columns: [silhouette, ari]
+  table: [{ row: K-Means, scores: scores }]
+"""
+
+
+@pytest.fixture(scope="module")
+def seeds(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("seeds")
+    (folder / "seeds.yaml").write_text(SWEEP)
+    return engine_runs.run(folder / "seeds.yaml", out=folder / "runs", store=folder / ".engine", on_event=None)
+
+
+def test_intervals_are_those_of_the_report(seeds):
+    summary = seeds.summary("ari", "silhouette")
+    assert summary.columns == ["row", "groups.clusters", "metric", "mean", "low", "high", "seeds"]
+    assert summary.column("groups.clusters") == [4, 4, 8, 8] and set(summary.column("seeds")) == {3}
+    report = (seeds.folder / "report.md").read_text(encoding="utf-8")
+    spread = [line for line in summary if line["high"] - line["mean"] >= 0.0005]
+    assert spread, "no seed differs from another"
+    for line in spread:
+        assert f"{line['mean']:.3f} ± {line['high'] - line['mean']:.3f}" in report
+        values = [it["value"] for it in seeds.results.where(metric=line["metric"])
+                  if it["point"] == f"groups.clusters={line['groups.clusters']}"]
+        assert line["mean"] == pytest.approx(sum(values) / 3, abs=1e-12)
+
+
+def test_a_quantile_is_that_of_scipy():
+    stats = pytest.importorskip("scipy.stats")
+    from engine_runs._statistics import t_quantile
+
+    for freedom in (*range(1, 40), 100, 999):
+        assert t_quantile(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=1e-12)
+
+
+def test_a_notebook_shows_the_table_of_the_report(study, seeds):
+    _, run, _ = study
+    assert "<th>silhouette</th>" in run._repr_html_() and "n_clips" not in run._repr_html_()
+    shown = seeds._repr_html_()
+    assert "<th>groups.clusters</th>" in shown and "±" in shown and "davies_bouldin" not in shown
+
+
+def test_runs_are_compared_by_metrics(study, seeds):
+    folder, run, _ = study
+    rows = engine_runs.runs(folder / "runs", "ari", "purity").where(id=run.id)
+    assert [(row["row"], row["ari"]) for row in rows] == [(row["row"], row["ari"]) for row in run.table("ari")]
+    rows = engine_runs.runs(seeds.folder.parent.parent, "ari")
+    assert rows.column("groups.clusters") == [4, 8] and len(rows) == 2
+
+
+def test_a_run_is_logged_to_mlflow(seeds, tmp_path, monkeypatch):
+    mlflow = pytest.importorskip("mlflow")
+    monkeypatch.chdir(tmp_path)
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
+    seeds.log_to_mlflow()
+    (logged,) = mlflow.MlflowClient().search_runs([mlflow.MlflowClient().get_experiment_by_name("Default").experiment_id])
+    assert logged.data.tags["run"] == seeds.id
+    assert logged.data.params["groups_clusters_4_seed_0_.n_init"] == "1"
+    name = "K-Means groups.clusters_4 ari"
+    history = mlflow.MlflowClient().get_metric_history(logged.info.run_id, name)
+    expected = [it["value"] for it in seeds.results.where(metric="ari", point="groups.clusters=4")]
+    assert [(it.step, it.value) for it in history] == list(enumerate(expected))
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,13 @@ pub const CACHE: &str = "Examples:
   engine cache gc --dry-run
   engine cache verify --recompute --sample 5%";
 
+/// The examples of `engine help`.
+pub const HELP: &str = "Examples:
+  engine help run
+  engine help cache gc
+  engine help sweep                            samplers and their settings
+  engine help figures                          kinds of figures, and what they are drawn from";
+
 /// The examples of `engine devices`.
 pub const DEVICES: &str = "Examples:
   engine devices

@@ -11,6 +11,7 @@ pub mod explain;
 pub mod export;
 pub mod fetch;
 pub mod graph;
+pub mod help;
 pub mod init;
 pub mod ops;
 pub mod pack;

@@ -127,11 +127,15 @@ pub fn values(
         (None, _) => {
             let message = format!("{} must be a list, not {}", quote(&name.name), node.describe());
             let remark = format!("expected a list such as `{example}`");
-            cx.push(if node.span.is_empty() {
+            let fault = if node.span.is_empty() {
                 fault(message).at_key(name, remark)
             } else {
                 fault(message).at(&node, remark)
-            });
+            };
+            // Within `{ }` a comma ends a text: of `uniform(0, 1)` there is only `uniform(0`.
+            let is_cut = node.text().is_some_and(|text| text.contains('(') && !text.contains(')'));
+            let help = "put a range into quotes: without them, YAML ends it at its comma within braces";
+            cx.push(fault.maybe_help(is_cut.then(|| help.to_owned())));
             return None;
         }
     };

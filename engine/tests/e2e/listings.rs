@@ -48,6 +48,10 @@ fn lines_fit_a_narrow_terminal() {
         &["--help"],
         &["run", "--help"],
         &["why", "--help"],
+        &["help", "figures"],
+        &["help", "report"],
+        &["help", "step"],
+        &["help", "sweep"],
     ] {
         let said =
             study.command(arguments).env("COLUMNS", "60").output().expect("the binary starts");
@@ -59,6 +63,29 @@ fn lines_fit_a_narrow_terminal() {
             assert!(line.chars().count() <= 60 || !folds, "{arguments:?}: {line}");
         }
     }
+}
+
+#[test]
+fn help_describes_commands_and_parts_of_a_pipeline() {
+    let study = Study::new();
+    let help = |words: &[&str]| study.engine(&[&["help"], words].concat()).stdout;
+    assert_eq!(help(&[]), study.engine(&["--help"]).stdout);
+    assert_eq!(help(&["cache", "gc"]), study.engine(&["cache", "gc", "--help"]).stdout);
+    for (topic, keys) in [
+        ("figures", &["scatter", "of (matrix, one or several)", "caption"][..]),
+        ("report", &["Usage: engine report", "companions", "reference"]),
+        ("step", &["retries", "gpu_memory"]),
+        ("sweep", &["halving", "resource (required)", "objective"]),
+    ] {
+        let text = help(&[topic]);
+        for key in keys {
+            assert!(text.contains(key), "`{key}` is not in the help about {topic}:\n{text}");
+        }
+        assert!(!text.contains("engine step"), "the hidden command is shown");
+    }
+    let said = study.engine(&["help", "figurs"]);
+    assert_eq!(said.code, 2);
+    assert!(said.stderr.contains("did you mean `engine help figures`?"), "{}", said.stderr);
 }
 
 #[test]

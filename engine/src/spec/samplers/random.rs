@@ -17,8 +17,7 @@ pub struct Uniform(SamplerSettings);
 
 impl Sampler for Uniform {
     const NAME: &'static str = "random";
-    const DOC: &'static str =
-        "Points drawn at random: `{ n: 20, seed: 0, over: { vae.beta: loguniform(0.1, 10) } }`.";
+    const DOC: &'static str = "Points drawn at random: `{ n: 20, seed: 0, over: { vae.beta: \"loguniform(0.1, 10)\" } }`.";
     const KEYS: Keys = Keys::Settings(&[N, SEED, OVER]);
 
     fn read(reader: &mut Reader<'_>, key: &Key, node: Node) -> Option<Self> {

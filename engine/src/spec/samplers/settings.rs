@@ -53,7 +53,7 @@ pub const SEED: Setting = Setting {
 /// The setting `over`, the parameters that are drawn.
 pub const OVER: Setting = Setting {
     name: "over",
-    doc: "For each parameter a list of values, `uniform(LOW,HIGH)` or `loguniform(LOW,HIGH)`.",
+    doc: "For each parameter a list of values, `\"uniform(LOW, HIGH)\"` or `\"loguniform(LOW, HIGH)\"`.",
     takes: Takes::Space,
     required: true,
 };
