@@ -16,7 +16,7 @@ pub enum Kind {
     /// Vectors: `clip_id`, `features` of one width.
     Matrix,
     /// One label a clip: `clip_id`, `label` (text for classes, whole numbers for clusters), and
-    /// optionally `group` (the recording from which the clip was cut).
+    /// optionally `group` (the recording from which the clip was cut) and what else is known of it.
     Labels,
     /// Learned weights: named tensors.
     Model,

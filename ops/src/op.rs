@@ -105,6 +105,12 @@ pub trait Op: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static 
         Self::OUTPUTS
     }
 
+    /// The output ports if the list of its files ([`Select::Listed`]) has these columns, some of
+    /// which are further outputs.
+    fn outputs_with(&self, _columns: &[String]) -> &'static [Port] {
+        self.outputs()
+    }
+
     /// The files outside the store that it reads.
     fn sources(&self) -> Vec<Source> {
         Vec::new()

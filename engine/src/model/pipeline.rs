@@ -2,7 +2,7 @@
 
 use super::{Needs, StepGraph};
 use cache::record::{Figure, PortRef, Published};
-use ops::{AnyOp, Entry};
+use ops::{AnyOp, Entry, Port};
 use serde_json::Value;
 use std::{collections::BTreeMap, ops::Range, path::PathBuf, sync::Arc};
 
@@ -78,6 +78,8 @@ pub struct Step {
     pub entry: &'static Entry,
     /// The op with its parameters.
     pub op: Box<dyn AnyOp>,
+    /// The output ports.
+    pub outputs: &'static [Port],
     /// The inputs, in the order of the op's ports; optional inputs may be absent.
     pub inputs: Vec<Input>,
     /// The seed of all random numbers of the step.

@@ -27,7 +27,7 @@ impl Schedule<'_> {
         let plan = &self.context.plan.pipeline.steps[step];
         let (status, elapsed, note) = match state {
             StepState::Done { finished, status: StepStatus::Ran, .. } => {
-                let first = plan.op.outputs().first();
+                let first = plan.outputs.first();
                 let object = first.and_then(|port| finished.outputs.get(port.name));
                 let shape = shapes(object.map(|object| &object.shape));
                 let rows = object.and_then(|object| object.shape.rows).unwrap_or(0);

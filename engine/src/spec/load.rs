@@ -160,6 +160,7 @@ fn read(
             name: draft.name,
             entry,
             op: draft.op?,
+            outputs: draft.outputs,
             inputs,
             seed: draft.seed.unwrap_or(draft.study_seed),
             own_seed: draft.seed.is_some(),

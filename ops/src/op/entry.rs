@@ -84,6 +84,7 @@ pub trait AnyOp: Send + Sync {
     fn params(&self) -> Value;
     fn inputs(&self) -> &'static [Port];
     fn outputs(&self) -> &'static [Port];
+    fn outputs_with(&self, columns: &[String]) -> &'static [Port];
     fn sources(&self) -> Vec<Source>;
     fn check(&self, inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError>;
     fn memory(&self, inputs: &[Option<Shape>]) -> Option<u64>;
@@ -101,6 +102,9 @@ impl<O: Op> AnyOp for O {
     }
     fn outputs(&self) -> &'static [Port] {
         Op::outputs(self)
+    }
+    fn outputs_with(&self, columns: &[String]) -> &'static [Port] {
+        Op::outputs_with(self, columns)
     }
     fn sources(&self) -> Vec<Source> {
         Op::sources(self)
