@@ -95,6 +95,14 @@ pub trait Op: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static 
     /// and [`Op::outputs`] give the ports.
     const DYNAMIC_PORTS: bool = false;
 
+    /// The outputs with the rows to fit on and with those that are held out, if it divides rows.
+    const SPLIT: Option<[&'static str; 2]> = None;
+
+    /// True if what it makes of a row depends on the other rows, unless a model is connected.
+    fn learns(&self) -> bool {
+        false
+    }
+
     /// The input ports with these parameters.
     fn inputs(&self) -> &'static [Port] {
         Self::INPUTS

@@ -34,6 +34,7 @@ pub mod resampled;
 mod results;
 mod run_status;
 mod scores;
+mod selection;
 mod sets;
 pub mod stats;
 mod steps;
@@ -82,6 +83,7 @@ pub fn render(
     blocks.extend(recordings::blocks(record, &table, store)?);
     blocks.extend(probes::blocks(record, store)?);
     blocks.extend(agreement::blocks(record, rows, store)?);
+    blocks.extend(selection::blocks(record, store)?);
     blocks.extend(labelings::blocks(record, store)?);
     blocks.extend(latent::blocks(rows));
     blocks.extend(caveats::blocks(record, &table, lengths::remarks(record, store)?));

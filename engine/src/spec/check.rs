@@ -135,6 +135,7 @@ fn with_article(kind: Kind) -> &'static str {
         Kind::Census => "a census",
         Kind::Resamples => "resamples",
         Kind::Confounds => "confounds",
+        Kind::Selection => "a selection",
     }
 }
 

@@ -6,6 +6,7 @@ use super::{
     check, companions,
     context::Context,
     expand_variants::{self, Variant},
+    leaks,
     link::{self, Link},
     node::{Node, Value},
     outline::{self, Outline},
@@ -121,6 +122,7 @@ fn read(
     if bad {
         return None;
     }
+    leaks::warn(cx, &drafts, &links, &order);
     unused::warn(cx, &drafts, &links, &report);
 
     // Changes indices from the order of the file to the order of the plan.

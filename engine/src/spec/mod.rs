@@ -14,6 +14,7 @@ mod context;
 mod expand;
 mod expand_variants;
 mod figures;
+mod leaks;
 mod link;
 mod load;
 mod missing_inputs;

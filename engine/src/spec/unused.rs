@@ -36,7 +36,7 @@ pub fn warn(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], report: &Re
     // The report always shows these.
     let tells = |at: &usize| {
         let mut outputs = drafts[*at].outputs.iter();
-        let shown = [Kind::Findings, Kind::Agreement, Kind::Resamples];
+        let shown = [Kind::Findings, Kind::Agreement, Kind::Resamples, Kind::Selection];
         outputs.any(|port| shown.iter().any(|kind| port.kinds.contains(kind)))
     };
     used.extend((0..drafts.len()).filter(tells));

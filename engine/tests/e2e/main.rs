@@ -8,6 +8,7 @@ mod damage;
 mod devices;
 mod full_disk;
 mod gather;
+mod held_out;
 mod hostile;
 mod interrupt;
 mod irregular;

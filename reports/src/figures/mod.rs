@@ -1,6 +1,7 @@
 //! The kinds of figures that a report can show, one file each. The table below is their only
 //! interface.
 
+mod coassociation;
 mod composition;
 mod curves;
 mod dendrogram;
@@ -9,6 +10,7 @@ mod pca_spectrum;
 mod rate_distortion;
 mod reconstruction;
 mod scatter;
+mod selection;
 mod silhouette;
 mod source;
 mod sweep_heatmap;
@@ -212,6 +214,27 @@ pub const FIGURES: &[FigureKind] = &[
         ],
         settings: &[],
         draw: pca_spectrum::draw,
+    },
+    FigureKind {
+        name: "selection",
+        doc: "Criteria over the number of clusters, with the number that each of them names.",
+        roles: &[role("of", &[Kind::Selection], "The criteria for each number of clusters.")],
+        settings: &[],
+        draw: selection::draw,
+    },
+    FigureKind {
+        name: "coassociation",
+        doc: "For each pair of clips, the share of clusterings that put both into the same cluster.",
+        roles: &[
+            role("of", &[Kind::Matrix], "The shares, a row and a column for each clip."),
+            optional(role(
+                "order",
+                &[Kind::Linkage],
+                "Merges that put similar clips side by side.",
+            )),
+        ],
+        settings: &[],
+        draw: coassociation::draw,
     },
     FigureKind {
         name: "dendrogram",
