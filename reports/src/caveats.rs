@@ -94,6 +94,9 @@ fn few_clips(table: &ScoreTable) -> Option<String> {
 
 /// The caveat that a point chosen by the labels is scored by the same labels.
 fn selection(record: &Record, table: &ScoreTable) -> Option<String> {
+    if record.sweep.as_ref().is_some_and(|sweep| !sweep.shown.is_empty()) {
+        return None;
+    }
     let objective = record.sweep.as_ref().and_then(|sweep| sweep.objective.as_deref());
     let by_labels = |row: &ScoredRow| {
         let mut metrics = table.columns.iter().filter(|metric| metric.uses_labels);

@@ -25,6 +25,8 @@ mod latex;
 pub mod left_out;
 mod lengths;
 mod markdown;
+mod methods;
+mod multiverse;
 mod probes;
 mod provenance;
 mod published;
@@ -35,6 +37,7 @@ mod results;
 mod run_status;
 mod scores;
 mod selection;
+mod sensitivity;
 mod sets;
 pub mod stats;
 mod steps;
@@ -81,6 +84,10 @@ pub fn render(
     blocks.extend(table::blocks(record, &table, &outcomes));
     let tex = latex::write(&table::whole(&table, &outcomes));
     blocks.extend(recordings::blocks(record, &table, store)?);
+    let (of_multiverse, all_points) = multiverse::blocks(record, store)?;
+    blocks.extend(of_multiverse);
+    files.extend(all_points.map(|csv| ("multiverse.csv".to_owned(), csv.into_bytes())));
+    blocks.extend(sensitivity::blocks(record, &table, store)?);
     blocks.extend(probes::blocks(record, store)?);
     blocks.extend(agreement::blocks(record, rows, store)?);
     blocks.extend(selection::blocks(record, store)?);
@@ -90,7 +97,14 @@ pub fn render(
     blocks.extend(figures);
     blocks.extend(findings::blocks(record, store)?);
     blocks.extend(run_status::skipped(record, store)?);
+    blocks.extend(methods::blocks(record));
     blocks.extend(provenance::blocks(record));
+    let prose = methods::prose(record);
+    if !prose.is_empty() {
+        let methods = Document { title: "Methods".to_owned(), blocks: prose };
+        files.insert("methods.md".to_owned(), markdown::write(&methods).into_bytes());
+        files.insert("methods.tex".to_owned(), latex::prose(&methods.blocks).into_bytes());
+    }
     let document = Document { title: record.pipeline.clone(), blocks };
     let (markdown, html) =
         rayon::join(|| markdown::write(&document), || html::write(&document, &record.id));

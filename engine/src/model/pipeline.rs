@@ -4,7 +4,12 @@ use super::{Needs, StepGraph};
 use cache::record::{Figure, PortRef, Published};
 use ops::{AnyOp, Entry, Port};
 use serde_json::Value;
-use std::{collections::BTreeMap, ops::Range, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    path::PathBuf,
+    sync::Arc,
+};
 
 /// A range of bytes in the pipeline file.
 pub type Span = Range<usize>;
@@ -51,6 +56,10 @@ pub struct Variants {
     pub steps: usize,
     /// The search, if results choose the points.
     pub search: Option<Search>,
+    /// The point that the table shows, if the points are those of a multiverse.
+    pub shown: Vec<(String, Value)>,
+    /// The steps of that point.
+    pub shown_steps: BTreeSet<usize>,
 }
 
 /// The search of a sweep whose points are chosen by results.

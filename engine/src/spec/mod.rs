@@ -18,6 +18,7 @@ mod leaks;
 mod link;
 mod load;
 mod missing_inputs;
+mod multiverse;
 mod node;
 mod outline;
 mod overrides;

@@ -18,6 +18,7 @@ mod layout;
 mod left_out;
 mod listings;
 mod memory;
+mod multiverse;
 mod numbers;
 mod parallel;
 mod past;

@@ -24,6 +24,7 @@ const SMALL: &[(&str, u32)] = &[
     ("references", 2),
     ("splits", 2),
     ("epochs", 2),
+    ("folds", 2),
     ("max_iter", 20),
     ("n_epochs", 20),
     ("n_mels", 20),

@@ -13,6 +13,7 @@ mod scatter;
 mod selection;
 mod silhouette;
 mod source;
+mod specification_curve;
 mod sweep_heatmap;
 mod units;
 
@@ -182,6 +183,17 @@ pub const FIGURES: &[FigureKind] = &[
             },
         ],
         draw: sweep_heatmap::draw,
+    },
+    FigureKind {
+        name: "specification_curve",
+        doc: "A metric of each row over all specifications of a multiverse, with the choices of each.",
+        roles: &[],
+        settings: &[Setting {
+            name: "metric",
+            expected: Expected::Text,
+            doc: "The metric; the headline metric of the report if not given.",
+        }],
+        draw: specification_curve::draw,
     },
     FigureKind {
         name: "rate_distortion",

@@ -36,7 +36,11 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
             },
         };
         panel.title(&mut scene, criterion.heading.trim_end_matches([' ', '↑', '↓']));
-        panel.axes(&mut scene, "number of clusters", "");
+        let step = numbers.len().div_ceil(10);
+        let ticks: Vec<(f64, String)> =
+            numbers.iter().step_by(step).map(|k| (*k as f64, k.to_string())).collect();
+        panel.x_axis(&mut scene, "number of clusters", &ticks);
+        panel.y_axis(&mut scene, "", &panel.y.ticks(4));
         if criterion.column == "prediction_strength" {
             let line = [*first, *last].map(|k| panel.at(k as f64, 0.8)).to_vec();
             scene.dashed(line, Paint::Soft, 1.5);

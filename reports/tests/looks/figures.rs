@@ -3,7 +3,10 @@
 //! With `FIGURES_TO=folder` the drawings are written there too, as SVG and PNG, to be looked at.
 
 use crate::study::{Study, clips, noise, scattered};
-use cache::{Artifact, Kind, Table, record::Row};
+use cache::{
+    Artifact, Kind, Table,
+    record::{Row, Sweep},
+};
 use reports::figures::{FIGURES, Rendered};
 use serde_json::{Value, json};
 use std::{fs, path::Path};
@@ -233,6 +236,41 @@ fn a_dendrogram_shows_the_last_merges() {
         .with_ints("size", merges.iter().map(|it| it.3).collect());
     study.step("tree", Artifact::table(Kind::Linkage, table));
     golden(&study, "dendrogram", "dendrogram", &[("of", &["tree"])], json!({"leaves": 12}));
+}
+
+#[test]
+fn specifications_are_sorted_above_their_choices() {
+    let mut study = Study::new();
+    let mut shown = Vec::new();
+    for (scope, first) in [("global", 0.30), ("per_bin", 0.42)] {
+        for (components, more) in [(8, 0.0), (16, 0.06), (32, 0.02)] {
+            for (row, own) in [("K-Means", 0.0), ("Ward", 0.04)] {
+                let point = vec![
+                    ("norm.scope".to_owned(), json!(scope)),
+                    ("pca.components".to_owned(), json!(components)),
+                ];
+                let step = format!("{row}{{scope={scope},components={components}}}");
+                let table = Table::new()
+                    .with_text("metric", ["ari"])
+                    .with_reals("value", vec![first + more + own])
+                    .with_text("note", [""]);
+                study.step(&step, Artifact::table(Kind::Scores, table));
+                study.record.table.push(Row {
+                    title: row.to_owned(),
+                    scores: step,
+                    point: point.clone(),
+                    ..Row::default()
+                });
+                if shown.is_empty() {
+                    shown = point;
+                }
+            }
+        }
+    }
+    let axes = vec!["norm.scope".to_owned(), "pca.components".to_owned()];
+    study.record.sweep =
+        Some(Sweep { axes, shown, seeds: vec![0], variants: 6, ..Sweep::default() });
+    golden(&study, "specification_curve", "specification_curve", &[], json!({"metric": "ari"}));
 }
 
 #[test]
