@@ -5,7 +5,7 @@
 //! skipped.
 
 use crate::{
-    interchange::{Cells, Values},
+    cells::{Cells, Values},
     missing::is_missing,
 };
 use ::csv::{Position, ReaderBuilder, StringRecord, Trim};

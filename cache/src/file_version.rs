@@ -14,7 +14,8 @@ use std::{
 pub struct FileVersion {
     /// Length in bytes.
     pub size: u64,
-    /// The inode number.
+    /// The inode number; 0 where hosts may give the same file other numbers.
+    #[serde(default, skip_serializing_if = "is_absent")]
     pub inode: u64,
     /// Nanoseconds since 1970 of the last write.
     pub modified_ns: i64,
@@ -33,6 +34,12 @@ impl FileVersion {
             modified_ns: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
             changed_ns: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
         }
+    }
+
+    /// The same version as any host sees it that shares the file: without the inode, which is a number of the host.
+    #[must_use]
+    pub fn on_any_host(self) -> Self {
+        Self { inode: 0, ..self }
     }
 
     /// Parses the four numbers, each a field of text.
@@ -63,6 +70,11 @@ impl FileVersion {
     pub(crate) fn is_coarse(&self) -> bool {
         [self.modified_ns, self.changed_ns].iter().any(|time| grain(*time) > TICK_NS)
     }
+}
+
+/// True without an inode number; serde's `skip_serializing_if` passes a reference.
+fn is_absent(inode: &u64) -> bool {
+    *inode == 0
 }
 
 /// The longest tick of a kernel's clock, in nanoseconds, with a margin.

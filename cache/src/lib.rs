@@ -5,7 +5,8 @@
 #![forbid(unsafe_code)]
 
 pub mod artifact;
-pub mod checkpoint;
+pub mod atomic_file;
+pub mod cells;
 pub mod csv;
 pub mod digest;
 pub mod file_version;
@@ -20,7 +21,6 @@ pub mod parquet;
 pub mod record;
 pub mod regular;
 pub mod rows;
-pub mod sources;
 pub mod store;
 pub mod table;
 pub mod tensors;

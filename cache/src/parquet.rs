@@ -11,7 +11,7 @@ pub use table::ParquetTable;
 
 use crate::{
     Array, Artifact, Column, Kind, Meta, Table,
-    interchange::{Cells, SizeLimit, Values},
+    cells::{Cells, SizeLimit, Values},
     panics,
 };
 use decode::Chunk;

@@ -4,17 +4,19 @@
 //! .engine/
 //!   objects-v1/ab/<digest>.parquet       tables
 //!   objects-v1/ab/<digest>.safetensors   tensors
-//!   journal-v1.jsonl, state-v1.jsonl     finished steps: the newest, and the compacted ones
+//!   journal-v2/<writer>.jsonl            finished steps, a file a process that made some
+//!   state-v2.jsonl                       the compacted form of those of processes that have ended
 //!   files-v1                             digests of files outside the store, by path and version
 //!   logs-v1/<key>.log                    the log of each step
-//!   sources-v1/<digest>                  the files that a source held, see [`crate::sources`]
+//!   sources-v1/<digest>                  the files that a source held, see [`sources`]
 //!   figures-v1/<digest>.{json,png}       rendered figures
 //!   unchanged-v1/<command>               the versions of the files behind a run of cache hits only
-//!   checkpoints-v1/<work>/               checkpoints of long work, see [`crate::checkpoint`]
+//!   checkpoints-v1/<work>/               checkpoints of long work, see [`checkpoint`]
 //!   runs-v1                              the folders of runs that used this store
-//!   locks-v1/<key>                       held while a step runs; the kernel frees a dead owner's
-//!   tmp-v1/<process>-<number>            files being written; removed once their process is dead
-//!   in-use                               locked by every process that has the store open
+//!   seen-v1-<host>                       versions of objects that a host has verified by itself
+//!   leases-v1/<writer>                   a process that has the store open, see `store/writer.rs`
+//!   leases-v1/<key>.<generation>         held while a step runs, see `store/leases.rs`
+//!   tmp-v1/<writer>-<number>             files being written; removed once their process is dead
 //! ```
 //! Nothing outside the store is written or deleted: below its own folder no symbolic link is followed,
 //! only regular files are opened, and only names of these forms are ever removed ([`disk`], [`names`]).
@@ -23,40 +25,59 @@
 //! the file is renamed, the folder is synced, and only then does a line of the journal name the object.
 //! A step is reported finished once that line is synced. So every object that the journal names is
 //! complete.
+//!
+//! Several processes use one store, on one machine or on several that share its file system. What is assumed of that
+//! file system: a name is made, given a second time or renamed at once or not at all; what was synced is seen by whoever
+//! opens the file afterwards. Locks, clocks, inode numbers and lists of folders are not trusted across hosts: at worst
+//! a step is made twice, with the same bytes.
 
+pub mod checkpoint;
+mod compact;
 mod disk;
+mod entry;
 mod error;
 #[cfg(test)]
 mod faults;
 mod gc;
+#[cfg(test)]
+mod hosts_tests;
 mod journal;
+mod known;
+mod leases;
 mod line;
-mod locks;
 mod names;
 mod notes;
 mod objects;
+mod processes;
+mod seen;
+pub mod sources;
 #[cfg(test)]
 mod tests;
+mod writer;
 
+pub use entry::{Owner, work_as};
 pub use error::{StoreError, plain};
 pub use gc::{FIGURES, LOGS, Reclaimed, StoreEntry, UP_TO_DATE, Usage};
-pub use locks::{Claim, Owner};
+pub use leases::{Attempt, Claim};
 
-use crate::{
-    CacheKey, Digest, FileIndex, Shape, checkpoint::CHECKPOINTS, file_version::FileVersion,
-    sources::NOTES,
-};
-pub(crate) use disk::Disk;
-use journal::Journal;
+use crate::{CacheKey, Digest, FileIndex, Shape, file_version::FileVersion};
+use checkpoint::CHECKPOINTS;
+use disk::Disk;
+use journal::{JOURNALS, Journal};
+use processes::REMOVAL;
+use seen::Seen;
 use serde::{Deserialize, Serialize};
-use std::os::unix::fs::PermissionsExt;
+use sources::NOTES;
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
-    io::{self, Write as _},
+    fs, io,
     path::{Path, PathBuf},
-    sync::OnceLock,
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
+use writer::{LEASES, Writer};
 
 /// An output of a finished step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -151,16 +172,24 @@ pub struct Store {
     disk: Disk,
     journal: Journal,
     files: OnceLock<FileIndex>,
-    in_use: io::Result<File>,
+    seen: Seen,
+    /// This process among those that use the store; none in a store that is read-only or not there.
+    writer: Mutex<Option<Arc<Writer>>>,
+    /// True if processes of other hosts use the store.
+    shared: AtomicBool,
+    /// True if the folder is there.
+    is_made: bool,
+    /// Held while unused parts are removed.
+    removal: Mutex<Option<Claim>>,
 }
 
 const OBJECTS: &str = "objects-v1";
-const LOCKS: &str = "locks-v1";
 pub(crate) const TMP: &str = "tmp-v1";
-const IN_USE: &str = "in-use";
 const FILES: &str = "files-v1";
 /// All folders of a store.
-const FOLDERS: [&str; 8] = [OBJECTS, LOCKS, TMP, LOGS, FIGURES, UP_TO_DATE, NOTES, CHECKPOINTS];
+const FOLDERS: [&str; 9] =
+    [OBJECTS, LEASES, JOURNALS, TMP, LOGS, FIGURES, UP_TO_DATE, NOTES, CHECKPOINTS];
+const NO_PANIC: &str = "no thread panics while it opens or closes a store";
 /// The largest length in bytes of an index, a list or a note that is read.
 pub(crate) const LONGEST: u64 = 1 << 30;
 
@@ -186,8 +215,7 @@ impl Store {
             return Self::open(root);
         }
         fit(root)?;
-        let in_use = Err(io::ErrorKind::NotFound.into());
-        Self::on(root, &Disk::default().below(root), in_use)
+        Self::on(root, &Disk::default().below(root), false)
     }
 
     /// True if the folder is a store.
@@ -203,20 +231,34 @@ impl Store {
                 reason: plain(&fault),
             })?;
         }
-        for folder in [OBJECTS, LOCKS, TMP] {
+        for folder in [OBJECTS, LEASES, JOURNALS, TMP] {
             let folder = root.join(folder);
             disk.make_folder(&folder).map_err(StoreError::io("make the folder", &folder))?;
         }
-        let in_use = locks::in_use(&disk, &root.join(IN_USE));
-        disk.sweep(&root.join(TMP), names::is_temporary);
-        disk.sweep(&root.join(LOCKS), names::is_digest);
-        Self::on(root, &disk, in_use)
+        // A store that is read-only is used without being seen. The process comes before the journal is read, so that
+        // nothing that it reads is removed meanwhile.
+        let writer = Writer::register(&disk, &root.join(TMP)).ok();
+        let shared = writer.as_ref().is_some_and(|writer| writer.sweep(&root.join(TMP)));
+        let store = Self::on(root, &disk, true)?;
+        *store.writer.lock().expect(NO_PANIC) = writer;
+        store.shared.store(shared, Ordering::Relaxed);
+        store.wait_for_removal();
+        Ok(store)
     }
 
-    fn on(root: &Path, disk: &Disk, in_use: io::Result<File>) -> Result<Self, StoreError> {
+    fn on(root: &Path, disk: &Disk, is_made: bool) -> Result<Self, StoreError> {
         let journal = Journal::open(root, &root.join(TMP), disk)?;
-        let files = OnceLock::new();
-        Ok(Self { root: root.to_owned(), disk: disk.clone(), journal, files, in_use })
+        Ok(Self {
+            root: root.to_owned(),
+            disk: disk.clone(),
+            journal,
+            files: OnceLock::new(),
+            seen: Seen::default(),
+            writer: Mutex::default(),
+            shared: AtomicBool::new(false),
+            is_made,
+            removal: Mutex::default(),
+        })
     }
 
     /// The folder of the store.
@@ -246,13 +288,7 @@ impl Store {
 
     /// True if the folder of the store exists.
     fn is_made(&self) -> bool {
-        !matches!(&self.in_use, Err(fault) if fault.kind() == io::ErrorKind::NotFound)
-    }
-
-    /// Ends all waits for other processes as soon as `stop` becomes true. Only the first call
-    /// counts.
-    pub fn stop_waiting_if(&self, stop: impl Fn() -> bool + Send + Sync + 'static) {
-        self.journal.stop_waiting_if(Box::new(stop));
+        self.is_made
     }
 
     /// Reads what other processes have added to the journal.
@@ -291,14 +327,10 @@ impl Store {
         if finished.outputs.values().all(|object| self.is_as_seen(object)) {
             return Some(finished);
         }
-        let mut seen = finished.clone();
-        for object in seen.outputs.values_mut() {
-            if !self.is_as_seen(object) {
-                object.seen = Some(self.verify(&object.digest).ok()?);
-            }
+        for object in finished.outputs.values().filter(|object| !self.is_as_seen(object)) {
+            // The next process on this host need not read it again.
+            self.note_seen(object.digest, self.verify(&object.digest).ok()?);
         }
-        // The next process need not read it again. A read-only store does not allow this.
-        let _ = self.journal.append(&seen);
         Some(finished)
     }
 
@@ -325,7 +357,14 @@ impl Store {
     /// # Errors
     /// When the journal cannot be written.
     pub fn commit(&self, finished: Finished) -> Result<(), StoreError> {
-        self.journal.append(&finished).map_err(|error| self.or_gone(error))
+        // Others read the journal of a process only as long as they see the process.
+        self.writer().map_err(|fault| self.refused("write in", &self.root, fault))?;
+        self.journal.append(&finished).map_err(|error| self.or_gone(error))?;
+        if self.journal.take_long() {
+            // If compaction fails, the journals are still valid, and a later process tries again.
+            let _ = self.compact(false, |_| true);
+        }
+        Ok(())
     }
 
     /// Writes a file of the store atomically: afterwards it is complete, or it does not exist.
@@ -369,32 +408,4 @@ fn fit(root: &Path) -> Result<(), StoreError> {
         }
         _ => Ok(()),
     }
-}
-
-/// Writes a file atomically: a temporary file beside it is synced and renamed.
-///
-/// # Errors
-/// When the file system refuses; the earlier file is then unchanged.
-pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    write_and(path, bytes, File::sync_data)
-}
-
-/// Writes a file that can be made again: readers find it complete or not at all, but a loss of
-/// power may remove it.
-///
-/// # Errors
-/// When the file system refuses; the earlier file is then unchanged.
-pub fn write_renewable(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    write_and(path, bytes, |_| Ok(()))
-}
-
-fn write_and(path: &Path, bytes: &[u8], sync: fn(&File) -> io::Result<()>) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    // The usual permissions of a new file: by default only the owner can read a temporary file.
-    let mode = fs::Permissions::from_mode(0o666);
-    let mut file = tempfile::Builder::new().permissions(mode).tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    sync(file.as_file())?;
-    file.persist(path)?;
-    Ok(())
 }

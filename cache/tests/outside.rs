@@ -100,10 +100,12 @@ fn full() -> TempDir {
     store.remove(&store.usage().objects[..1], &[], &[]).expect("removed");
     assert!(use_all(&store).is_empty());
     drop(store);
-    // What killed processes leave: a lock and an unfinished file.
-    fs::write(root.path().join("locks-v1").join(Digest::of(b"step").to_string()), "")
-        .expect("written");
+    // What killed processes leave: themselves, a lease and an unfinished file.
+    let (dead, leases) = (format!("host-1-{:016x}", 1), root.path().join("leases-v1"));
+    fs::write(leases.join(&dead), "").expect("written");
+    fs::write(leases.join(format!("{}.0", Digest::of(b"step"))), "").expect("written");
     fs::write(root.path().join("tmp-v1/1-0"), "half").expect("written");
+    fs::write(root.path().join(format!("tmp-v1/{dead}-3")), "half").expect("written");
     root
 }
 
@@ -174,7 +176,9 @@ fn links_beside_own_names_are_never_followed_or_removed() {
         format!("figures-v1/{digest}.png"),
         format!("sources-v1/{digest}"),
         format!("unchanged-v1/{digest}"),
-        format!("locks-v1/{digest}"),
+        format!("leases-v1/{digest}.0"),
+        format!("leases-v1/host-2-{:016x}", 2),
+        format!("journal-v2/host-2-{:016x}.jsonl", 2),
         "tmp-v1/2-0".to_owned(),
         "tmp-v1/notes.txt".to_owned(),
     ];

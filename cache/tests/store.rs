@@ -137,9 +137,11 @@ fn a_torn_journal_line_costs_its_own_step_only() {
 }
 
 fn append(root: &Path, bytes: &[u8]) {
-    let journal = root.join("journal-v1.jsonl");
-    let mut file = fs::OpenOptions::new().append(true).open(journal).expect("opened");
-    file.write_all(bytes).expect("written");
+    for journal in fs::read_dir(root.join("journal-v2")).expect("a folder") {
+        let journal = journal.expect("a journal").path();
+        let mut file = fs::OpenOptions::new().append(true).open(journal).expect("opened");
+        file.write_all(bytes).expect("written");
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::{
 };
 use walkdir::WalkDir;
 
-const CRATES: [&str; 2] = ["ops", "engine"];
+const CRATES: [&str; 4] = ["cache", "ops", "engine", "reports"];
 
 /// The rooms that each room of a crate names, with the first file that does.
 type Imports = BTreeMap<(String, String), String>;

@@ -24,7 +24,7 @@ const OTHER_MEANING: &[(&str, &str)] = &[
     ("reports/src/figures/mod.rs", "reconstruction"),
     ("reports/src/figures/curves.rs", "reconstruction"),
     ("reports/src/figures/rate_distortion.rs", "reconstruction"),
-    ("reports/src/findings.rs", "audit"),
+    ("reports/src/sections/findings.rs", "audit"),
     ("engine/src/commands/mod.rs", "synth"),
     ("engine/src/commands/why.rs", "command"),
 ];

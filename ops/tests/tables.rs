@@ -5,8 +5,9 @@ mod table_files;
 
 use cache::{
     Artifact, Table,
+    cells::{Cells, ColumnType, Numbers, SizeLimit, Values},
     csv::CsvTable,
-    interchange::{Cells, ColumnType, ExternalTable, Numbers, SizeLimit, Values},
+    interchange::ExternalTable,
     parquet::ParquetTable,
 };
 use ops::math::numpy;

@@ -5,56 +5,35 @@
 
 #![forbid(unsafe_code)]
 
-mod agreement;
-mod audio_links;
-mod caveats;
-mod compare;
-mod confounds;
 pub mod document;
 mod draw;
-mod duration;
 mod escape;
 pub mod figures;
-mod findings;
-mod gallery;
-mod grid;
-mod html;
-mod labelings;
-mod latent;
-mod latex;
-pub mod left_out;
-mod lengths;
-mod markdown;
-mod methods;
-mod multiverse;
-mod probes;
-mod provenance;
-mod published;
-mod read;
-mod recordings;
+mod formats;
+mod quantities;
 pub mod resampled;
-mod results;
-mod run_status;
 mod scores;
-mod selection;
-mod sensitivity;
-mod sets;
+mod sections;
 pub mod stats;
-mod steps;
-mod summary;
-mod table;
 
-use audio_links::AudioLinks;
 use cache::{Record, Store, StoreError};
 use document::Document;
+use formats::{html, latex, markdown, results};
+use sections::{
+    agreement, audio_links::AudioLinks, caveats, findings, gallery, labelings, latent, lengths,
+    methods, multiverse, probes, provenance, recordings, run_status, selection, sensitivity,
+    summary, table,
+};
 use std::{collections::BTreeMap, path::Path};
 
-pub use duration::duration;
 pub use escape::markdown as escape_markdown;
-pub use provenance::shell;
-pub use scores::{Known, ScoreTable, ScoredRow, Seed, estimate, shown_estimate};
-pub use sets::{incomparable, remarks};
-pub use table::provisos;
+pub use quantities::{count, duration};
+pub use scores::{
+    Known, ScoreTable, ScoredRow, Seed, estimate,
+    sets::{incomparable, remarks},
+    shown_estimate,
+};
+pub use sections::{left_out, provenance::shell, table::provisos};
 
 /// The files of a report, by their name in the run's folder.
 pub type Report = BTreeMap<String, Vec<u8>>;
@@ -118,9 +97,4 @@ pub fn render(
     }
     files.insert("results.parquet".to_owned(), results::parquet(rows).map_err(StoreError::Format)?);
     Ok(files)
-}
-
-/// `1 clip`, `2 clips`.
-pub fn count(n: usize, noun: &str) -> String {
-    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
 }

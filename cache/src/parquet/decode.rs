@@ -2,7 +2,7 @@
 
 use super::types::holds;
 use crate::{
-    interchange::{Cells, ColumnType, Numbers, SizeLimit, Values},
+    cells::{Cells, ColumnType, Numbers, SizeLimit, Values},
     missing::is_missing,
     panics,
 };

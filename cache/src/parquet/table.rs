@@ -6,7 +6,7 @@ use super::{
     types::{self, holds},
 };
 use crate::{
-    interchange::{Cells, ColumnType, SizeLimit},
+    cells::{Cells, ColumnType, SizeLimit},
     panics,
 };
 use polars_arrow::datatypes::Field;

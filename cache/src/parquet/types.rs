@@ -1,6 +1,6 @@
 //! The types of Parquet columns: what each becomes in a table.
 
-use crate::interchange::ColumnType;
+use crate::cells::ColumnType;
 use polars_arrow::datatypes::{ArrowDataType, Field};
 
 /// What values of this type become here.

@@ -4,7 +4,10 @@
 
 use crate::regular;
 use rustix::{
-    fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, mkdirat, openat, renameat, statat, unlinkat},
+    fs::{
+        AtFlags, CWD, Dir, FileType, Mode, OFlags, linkat, mkdirat, openat, renameat, statat,
+        unlinkat,
+    },
     io::Errno,
 };
 use std::{
@@ -13,13 +16,18 @@ use std::{
     io::{self, Write},
     os::{fd::OwnedFd, unix::ffi::OsStrExt},
     path::{Component, Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// The disk below one folder. In tests it may fill up or disappear after a number of calls.
 #[derive(Clone, Default)]
 pub(crate) struct Disk {
     pub(crate) root: PathBuf,
+    /// The name of the process among those that use the store; files being written bear it.
+    pub(crate) writer: Arc<str>,
     #[cfg(test)]
     pub(crate) faults: super::faults::Faults,
 }
@@ -29,6 +37,7 @@ impl Disk {
     pub(crate) fn below(&self, root: &Path) -> Self {
         let mut disk = self.clone();
         root.clone_into(&mut disk.root);
+        disk.writer = super::entry::fresh_name().into();
         disk
     }
 
@@ -182,27 +191,42 @@ impl Disk {
         Ok(unlinkat(parent, name, AtFlags::REMOVEDIR)?)
     }
 
-    /// Creates a locked temporary file in a folder of unfinished files.
+    /// Creates a file, which must not exist; returns it with its path.
+    pub(crate) fn create(&self, path: &Path) -> io::Result<(PathBuf, File)> {
+        self.pass("create", path)?;
+        let (folder, name) = self.place(path)?;
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = openat(folder, name, flags, Mode::from_raw_mode(0o666))?;
+        Ok((path.to_owned(), File::from(file)))
+    }
+
+    /// Creates a temporary file in a folder of unfinished files.
     pub(crate) fn temporary(&self, folder: &Path) -> io::Result<Temporary> {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
+        static COUNT: AtomicU64 = AtomicU64::new(1);
         loop {
             let count = COUNT.fetch_add(1, Ordering::Relaxed);
-            let path = folder.join(format!("{}-{count}", std::process::id()));
-            self.pass("create", &path)?;
-            let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
-            let (opened, name) = self.place(&path)?;
-            let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let file = match openat(opened, name, flags, Mode::from_raw_mode(0o666)) {
-                Err(Errno::EXIST) => continue,
-                opened => File::from(opened?),
-            };
-            file.lock()?;
-            // Between its creation and its lock another process may have removed it as an orphan.
-            if is_named(&file, &path) {
-                let disk = self.clone();
-                return Ok(Temporary { disk, path, file, named: false, refusal: None });
+            match self.create(&folder.join(format!("{}-{count}", self.writer))) {
+                Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => continue,
+                created => {
+                    let ((path, file), disk) = (created?, self.clone());
+                    return Ok(Temporary { disk, path, file, named: false, refusal: None });
+                }
             }
         }
+    }
+
+    /// Gives a file a second name, which must not exist.
+    pub(crate) fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.pass("link", to)?;
+        let ((source, old), (target, new)) = (self.place(from)?, self.place(to)?);
+        Ok(linkat(source, old, target, new, AtFlags::empty())?)
+    }
+
+    /// True if something has this path.
+    pub(crate) fn exists(&self, path: &Path) -> bool {
+        let there = |(folder, name)| statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).ok();
+        self.place(path).ok().and_then(there).is_some()
     }
 
     /// Writes a file atomically: to a temporary file, which is synced and renamed, then syncs the
@@ -222,18 +246,12 @@ impl Disk {
         Ok(())
     }
 
-    /// Removes the unfinished files of killed processes, whose locks are free. Names that are not
-    /// `ours` and anything but regular files stay.
-    pub(crate) fn sweep(&self, folder: &Path, ours: fn(&str) -> bool) {
+    /// Removes the regular files of a folder whose names `goes` accepts.
+    pub(crate) fn sweep(&self, folder: &Path, mut goes: impl FnMut(&str) -> bool) {
         for (name, sort) in self.list(folder).unwrap_or_default() {
-            if sort != FileType::RegularFile || !name.to_str().is_some_and(ours) {
-                continue;
-            }
-            let path = folder.join(name);
-            let Ok(file) = self.open(&path, OFlags::RDONLY) else { continue };
-            if file.try_lock().is_ok() {
+            if sort == FileType::RegularFile && name.to_str().is_some_and(&mut goes) {
                 // The next process tries again if a file cannot be removed now.
-                let _ = self.remove(&path);
+                let _ = self.remove(&folder.join(name));
             }
         }
     }
@@ -266,18 +284,7 @@ fn put_aside(folder: &OwnedFd, name: &OsStr) -> io::Result<()> {
     unreachable!("counts have no end")
 }
 
-/// True if the path still leads to this open file.
-pub(crate) fn is_named(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let id = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
-    match (file.metadata(), fs::symlink_metadata(path)) {
-        (Ok(ours), Ok(named)) => id(ours) == id(named),
-        _ => false,
-    }
-}
-
-/// An unfinished file: locked while its process lives, and removed if it is dropped before it is
-/// renamed.
+/// An unfinished file, which is removed if it is dropped before it is renamed.
 pub(crate) struct Temporary {
     disk: Disk,
     path: PathBuf,

@@ -42,14 +42,20 @@ impl Faults {
         self.shared.lock().expect("no panic").calls.clone()
     }
 
-    /// Runs an action just before the next write to a file.
-    pub(crate) fn before_write(&self, file: &'static str, action: impl FnOnce() + Send + 'static) {
-        self.shared.lock().expect("no panic").meanwhile = Some((file, Box::new(action)));
+    /// Runs an action just before the next write to a file of a folder.
+    pub(crate) fn before_write(
+        &self,
+        folder: &'static str,
+        action: impl FnOnce() + Send + 'static,
+    ) {
+        self.shared.lock().expect("no panic").meanwhile = Some((folder, Box::new(action)));
     }
 
     pub(crate) fn pass(&self, call: &str, path: &Path) -> io::Result<()> {
         let mut shared = self.shared.lock().expect("no panic");
-        let now = |(file, _): &mut (&str, Action)| call == "write" && path.ends_with(file);
+        let now = |(folder, _): &mut (&str, Action)| {
+            call == "write" && path.parent().is_some_and(|parent| parent.ends_with(folder))
+        };
         if let Some((_, action)) = shared.meanwhile.take_if(now) {
             action();
         }

@@ -1,18 +1,21 @@
 //! The contents of the store and the removal of unused parts.
 
-use super::{OBJECTS, Store, StoreError, names};
-use crate::{
-    Digest,
+use super::{
+    Attempt, OBJECTS, REMOVAL, Store, StoreError,
     checkpoint::{CHECKPOINTS, is_state},
+    names,
     sources::NOTES,
+    writer::{LEASES, Life},
 };
+use crate::Digest;
 use rustix::fs::FileType;
 use std::{
     collections::HashSet,
     ffi::OsString,
-    fs, io,
+    fs,
     path::{Path, PathBuf},
-    time::SystemTime,
+    thread,
+    time::{Duration, SystemTime},
 };
 
 /// An object, the checkpoints of one piece of long work, or a single file.
@@ -131,25 +134,35 @@ impl Store {
         usage
     }
 
-    /// True if no other process has the store open. While this process has it open, none can open
-    /// it then.
+    /// True if no other process has the store open. Processes that open it afterwards wait until this one closes it.
+    /// Where another host had it open, this takes a minute: a process that has not shown for so long that it lives is
+    /// taken for dead.
     ///
     /// # Errors
     /// When nothing can be written in the store, so that the answer is unknown.
     pub fn is_alone(&self) -> Result<bool, StoreError> {
-        let lock = match &self.in_use {
-            Ok(lock) => lock,
-            Err(fault) => {
-                let fault = io::Error::new(fault.kind(), fault.to_string());
-                return Err(self.refused("write in", &self.root, fault));
-            }
-        };
-        let alone = lock.try_lock().is_ok();
-        if !alone {
-            // The refused exclusive lock has released the shared one.
-            let _ = lock.lock_shared();
+        let writer = self.writer().map_err(|fault| self.refused("write in", &self.root, fault))?;
+        let Attempt::Mine(claim) = self.try_claim(&Digest::of(REMOVAL))? else { return Ok(false) };
+        let mut others: Vec<String> = Vec::new();
+        for (name, _) in self.entries(&self.root.join(LEASES)) {
+            let name = name.into_string().ok().filter(|name| names::is_writer(name));
+            others.extend(name.filter(|name| name != writer.name()));
         }
-        Ok(alone)
+        while !others.is_empty() {
+            for other in std::mem::take(&mut others) {
+                match writer.look_at(&other) {
+                    Life::Ended => {}
+                    Life::Alive => return Ok(false),
+                    Life::Elsewhere if writer.has_counted(&other) => return Ok(false),
+                    Life::Elsewhere => others.push(other),
+                }
+            }
+            if !others.is_empty() {
+                thread::sleep(Duration::from_millis(200));
+            }
+        }
+        *self.removal.lock().expect("no thread panics while it holds a lease") = Some(claim);
+        Ok(true)
     }
 
     /// Removes objects, checkpoints and single files. The steps that made the objects are removed
@@ -166,7 +179,7 @@ impl Store {
         let gone: HashSet<_> = objects.iter().map(|held| held.digest).collect();
         let mut freed = Reclaimed::default();
         if !gone.is_empty() {
-            self.journal.compact(|step| {
+            self.compact(true, |step| {
                 step.outputs.values().all(|object| !gone.contains(&object.digest))
             })?;
         }

@@ -1,94 +1,82 @@
-//! The journal of finished steps and its compacted form.
-//!
-//! Two files of one kind, a line of JSON a step:
+//! The journal of finished steps: a file a writer, and their compacted form.
 //!
 //! ```text
-//! journal-v1.jsonl   {"journal":"<id>"}          a fresh id each time the journal starts anew
-//!                    {"sum":"…","key":"…",…}     appended when a step is finished
-//! state-v1.jsonl     {"state":1}
-//!                    {"sum":"…","key":"…",…}     the newest line of each key, sorted by key
+//! journal-v2/<writer>.jsonl   {"sum":"…","key":"…","at":7,…}     appended when a step is finished
+//! state-v2.jsonl              {"state":"<id>"}                    a fresh id each time
+//!                             {"sum":"…","key":"…","at":7,…}     the newest line of each key, sorted by key
 //! ```
-//! The known steps are those of the state, then those of the journal; of two lines with one key the
-//! later counts. `sum` is a checksum of the rest of the line, so that a damaged line costs only its
-//! own step.
+//! The known steps are those of the state and of all journals; of two lines with one key the one with the larger `at`
+//! counts. `sum` is a checksum of the rest of the line, so that a damaged line costs only its own step. Stores can be
+//! merged by copying files.
 //!
-//! Several processes use one journal, each through its lock (`journal-v1.lock`, an advisory lock of
-//! the kernel on a file opened anew each time, so that threads exclude each other like processes):
+//! - **Append.** Only its owner writes to a journal, and needs no lock for it. The lines of all steps that finish
+//!   together are one write and one sync, and a step is reported finished only after that. Each batch begins with a
+//!   line break, which ends a line left incomplete.
+//! - **Read.** A reader lists the folder, opens each journal anew and reads what is new at its end: only what is opened
+//!   anew is sure to be fresh on a network file system. Then it reads the first line of the state. If that is another
+//!   one, or a journal is gone, everything is read again.
+//! - **Compact**, under a lease, and only journals of processes that have ended. The state is written whole (temporary
+//!   file, sync, rename, sync of the folder); then the journals go. A process that is killed between the two leaves
+//!   journals whose lines are in the state already; reading them twice has no effect.
 //!
-//! - **Append**, lock shared. The lines of all steps that finish together are one write at the end
-//!   of the file and one sync. A step is reported finished only after that sync. Each batch begins
-//!   with a line break, which ends a line left incomplete by a killed process.
-//! - **Read**, lock shared. A reader remembers the journal's id and the length it has read. If the id
-//!   is another one, the journal was started anew, and everything is read again.
-//! - **Compact**, lock exclusive, and only if it is free. The state is written whole (temporary file,
-//!   sync, rename, sync of the folder); then a new journal with a fresh id replaces the old one in the
-//!   same way. A process that is killed between the two leaves a journal whose lines are in the state
-//!   already; reading them twice has no effect.
-//!
-//! Lines are parsed when they are asked for: opening the journal only indexes their keys.
+//! Stores of earlier versions have one journal for all (`journal-v1.jsonl`, `state-v1.jsonl`), which is read first and
+//! goes with the first compaction. Lines are parsed when they are asked for: opening only indexes their keys.
 
 use super::{
     Finished, Object, StoreError, Times,
     disk::Disk,
-    line::{fresh_id, key_of, line, parse},
+    known::{Known, LinePosition, News, ReadTo},
+    line::{ID_BYTES, line, parse},
+    names,
+    writer::LEASES,
 };
 use crate::{Digest, regular};
-use foldhash::HashMap;
-use rustix::fs::OFlags;
+use rustix::fs::{FileType, OFlags};
 use serde::Deserialize;
 use std::{
     collections::BTreeMap,
-    fs::{File, Metadata, TryLockError, symlink_metadata},
-    io::{self, BufRead, Read, Seek, SeekFrom},
+    fs::{File, symlink_metadata},
+    io::{self, Read, Seek, SeekFrom},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, OnceLock, RwLock},
-    thread,
-    time::Duration,
+    sync::{
+        Arc, Mutex, OnceLock, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-const JOURNAL: &str = "journal-v1.jsonl";
-const STATE: &str = "state-v1.jsonl";
-const LOCK: &str = "journal-v1.lock";
+/// The folder of journals.
+pub(super) const JOURNALS: &str = "journal-v2";
+pub(super) const STATE: &str = "state-v2.jsonl";
+/// What stores of earlier versions have, in the order in which it is read.
+pub(super) const EARLIER: [&str; 2] = ["state-v1.jsonl", "journal-v1.jsonl"];
 /// The largest length in bytes: positions are 32 bits wide, and no store is nearly as large.
 const LONGEST: u64 = u32::MAX as u64;
-/// A journal longer than this, and than half the state, is compacted.
+/// Journals longer than this, and than half the state, are compacted.
 const WORTH_COMPACTING: u64 = 1 << 20;
+/// More journals than this are compacted, however short they are.
+const MOST_JOURNALS: usize = 16;
 
 /// The finished steps of a store.
 pub(super) struct Journal {
-    root: PathBuf,
-    tmp: PathBuf,
-    disk: Disk,
-    known: RwLock<Known>,
+    pub(super) root: PathBuf,
+    pub(super) tmp: PathBuf,
+    pub(super) disk: Disk,
+    pub(super) known: RwLock<Known>,
     batch: Mutex<Arc<Batch>>,
-    writer: Mutex<()>,
-    stop: OnceLock<Stop>,
+    pub(super) own: Mutex<Own>,
+    /// True if the journals that were there when the store was opened are worth compacting.
+    is_long: AtomicBool,
 }
 
-/// True to stop waiting.
-type Stop = Box<dyn Fn() -> bool + Send + Sync>;
-
-/// The time between two attempts to take the lock.
-const PATIENCE: Duration = Duration::from_millis(5);
-
-/// The lines read so far.
+/// The journal of this process.
 #[derive(Default)]
-struct Known {
-    texts: Vec<Arc<[u8]>>,
-    lines: HashMap<Digest, LinePosition>,
-    /// The journal that was read: its inode, its first line, and the length read.
-    inode: u64,
-    id: Vec<u8>,
-    read_to: u64,
-}
-
-/// The position of a step's line.
-#[derive(Clone, Copy)]
-struct LinePosition {
-    text: u32,
-    start: u32,
-    end: u32,
+pub(super) struct Own {
+    pub(super) file: Option<(String, File)>,
+    /// True once its name is on the disk.
+    is_named: bool,
+    /// How many this process has begun.
+    begun: usize,
 }
 
 /// A finished step without its cache key, which the caller has.
@@ -108,8 +96,10 @@ struct Batch {
     written: OnceLock<Result<(), (io::ErrorKind, String)>>,
 }
 
+pub(super) const NO_PANIC: &str = "no thread panics while it holds the journal";
+
 impl Journal {
-    /// Reads the journal and its compacted form.
+    /// Reads all journals and their compacted form.
     pub(super) fn open(root: &Path, tmp: &Path, disk: &Disk) -> Result<Self, StoreError> {
         let journal = Self {
             root: root.to_owned(),
@@ -117,66 +107,141 @@ impl Journal {
             disk: disk.clone(),
             known: RwLock::default(),
             batch: Mutex::default(),
-            writer: Mutex::default(),
-            stop: OnceLock::new(),
+            own: Mutex::default(),
+            is_long: AtomicBool::new(false),
         };
         journal.refresh()?;
+        journal.is_long.store(journal.is_worth_compacting(), Ordering::Relaxed);
         Ok(journal)
     }
 
     /// Reads what other processes have appended.
     pub(super) fn refresh(&self) -> Result<(), StoreError> {
-        // Every step calls this, and as a rule nothing has changed.
+        // Every step calls this, and as a rule there is little new.
         let known = self.known.read().expect(NO_PANIC);
-        if symlink_metadata(self.root.join(JOURNAL)).is_ok_and(|file| known.is_all_of(&file)) {
+        let news = self.news(&known)?;
+        if let Some(news) = &news
+            && news.is_empty()
+        {
             return Ok(());
         }
         drop(known);
-        // No process writes if there is no lock file, or if the lock cannot be taken as in a
-        // read-only store.
-        let lock = self.disk.open(&self.root.join(LOCK), OFlags::RDONLY);
-        let lock = lock.and_then(|file| self.wait_for(&file).map(|()| file));
-        if let Err(fault) = &lock
-            && fault.kind() == io::ErrorKind::Interrupted
-        {
-            let fault = io::Error::new(fault.kind(), fault.to_string());
-            return Err(StoreError::io("read", &self.root.join(JOURNAL))(fault));
+        let mut known = self.known.write().expect(NO_PANIC);
+        // Another thread may have read the same meanwhile; a line that is read twice counts once.
+        match news {
+            Some(news) => known.take(news),
+            None => *known = self.read_all()?,
         }
-        self.read(&mut self.known.write().expect(NO_PANIC))
+        Ok(())
     }
 
-    /// Reads new lines; the caller holds the lock.
-    fn read(&self, known: &mut Known) -> Result<(), StoreError> {
-        let path = self.root.join(JOURNAL);
-        let fault = |fault| StoreError::io("read", &path)(fault);
-        let mut file = match self.disk.open(&path, OFlags::RDONLY) {
-            Ok(file) => Some(file),
-            Err(missing) if missing.kind() == io::ErrorKind::NotFound => None,
-            Err(other) => return Err(fault(other)),
-        };
-        let mut head = vec![0; known.id.len()];
-        let same = !known.id.is_empty()
-            && file.as_mut().is_some_and(|file| file.read_exact(&mut head).is_ok())
-            && head == known.id;
-        if !same {
-            *known = Known::default();
-            known.index(self.read_whole(&self.root.join(STATE))?);
+    /// What other processes have appended; none if everything must be read again.
+    fn news(&self, known: &Known) -> Result<Option<Vec<News>>, StoreError> {
+        let names = self.names()?;
+        let mut news = Vec::new();
+        for name in &names {
+            let from = known.journals.get(name).copied().unwrap_or_default();
+            if from.is_all || self.is_own(name) {
+                continue;
+            }
+            match self.read_from(name, from)? {
+                Some(new) if new.text.is_empty() && new.read.is_all == from.is_all => {}
+                Some(new) => news.push(new),
+                None => return Ok(None),
+            }
         }
-        let Some(mut file) = file else { return Ok(()) };
-        let inode = file.metadata().map_err(fault)?.ino();
-        file.seek(SeekFrom::Start(known.read_to)).map_err(fault)?;
-        let mut text = regular::read_all(file, LONGEST).map_err(fault)?;
+        let is_there = |name: &String| names.contains(name) || self.is_own(name);
+        if !known.journals.keys().all(is_there) {
+            return Ok(None);
+        }
+        // The state comes last: it has the lines of all journals that were gone by now.
+        let head = self.head().map_err(StoreError::io("read", &self.root.join(STATE)))?;
+        Ok((head == known.state).then_some(news))
+    }
+
+    /// The names of all journals.
+    pub(super) fn names(&self) -> Result<Vec<String>, StoreError> {
+        let folder = self.root.join(JOURNALS);
+        let listed = match self.disk.list(&folder) {
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => Vec::new(),
+            listed => listed.map_err(StoreError::io("read", &folder))?,
+        };
+        let files = listed.into_iter().filter(|(_, sort)| *sort == FileType::RegularFile);
+        let names = files.filter_map(|(name, _)| name.into_string().ok());
+        Ok(names.filter(|name| names::writer_of_journal(name).is_some()).collect())
+    }
+
+    fn is_own(&self, name: &str) -> bool {
+        names::writer_of_journal(name) == Some(&self.disk.writer)
+    }
+
+    /// The whole lines of a journal behind those that were read; none if it is gone.
+    fn read_from(&self, name: &str, from: ReadTo) -> Result<Option<News>, StoreError> {
+        let path = self.root.join(JOURNALS).join(name);
+        let fault = |fault| StoreError::io("read", &path)(fault);
+        // This is looked at first: what the writer wrote before it ended is read then.
+        let writer = names::writer_of_journal(name).unwrap_or_default();
+        let is_all = !self.disk.exists(&self.root.join(LEASES).join(writer));
+        let mut file = match self.disk.open(&path, OFlags::RDONLY) {
+            Err(gone) if gone.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened.map_err(fault)?,
+        };
+        file.seek(SeekFrom::Start(from.length)).map_err(fault)?;
+        let mut text = Vec::new();
+        file.take(LONGEST).read_to_end(&mut text).map_err(fault)?;
         // A line without its end is still being written, or its writer was killed, so it is not
         // read yet.
         let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         text.truncate(whole);
-        if known.read_to == 0 {
-            let first = text.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-            known.id = text[..first].to_vec();
-            known.inode = inode;
+        let read = ReadTo { length: from.length + whole as u64, is_all };
+        Ok(Some(News { name: name.to_owned(), text, read }))
+    }
+
+    /// The first line of the state; nothing if there is no state.
+    fn head(&self) -> io::Result<Vec<u8>> {
+        let file = match self.disk.open(&self.root.join(STATE), OFlags::RDONLY) {
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            opened => opened?,
+        };
+        let mut head = Vec::new();
+        file.take(ID_BYTES as u64).read_to_end(&mut head)?;
+        Ok(head)
+    }
+
+    /// Reads everything.
+    pub(super) fn read_all(&self) -> Result<Known, StoreError> {
+        loop {
+            let mut known = Known::default();
+            for name in EARLIER {
+                known.index(self.read_whole(&self.root.join(name))?);
+            }
+            let state = self.read_whole(&self.root.join(STATE))?;
+            known.state = state[..state.len().min(ID_BYTES)].to_vec();
+            known.index(state);
+            let mut is_whole = true;
+            for name in self.names()? {
+                match self.read_from(&name, ReadTo::default())? {
+                    Some(new) => known.take(vec![new]),
+                    None => is_whole = false,
+                }
+            }
+            // Another process may have compacted meanwhile.
+            let path = self.root.join(STATE);
+            if is_whole && self.head().map_err(StoreError::io("read", &path))? == known.state {
+                return Ok(known);
+            }
         }
-        known.read_to += whole as u64;
-        known.index(text);
+    }
+
+    /// Reads the journal of a process, whose name one may know before a list of the folder has it.
+    pub(super) fn read_of(&self, writer: &str) -> io::Result<()> {
+        let name = format!("{writer}.jsonl");
+        let mut known = self.known.write().expect(NO_PANIC);
+        let from = known.journals.get(&name).copied().unwrap_or_default();
+        let read =
+            self.read_from(&name, from).map_err(|fault| io::Error::other(fault.to_string()))?;
+        // A journal that is gone was compacted.
+        read.into_iter().for_each(|new| known.take(vec![new]));
         Ok(())
     }
 
@@ -209,165 +274,109 @@ impl Journal {
 
     /// Appends a step; returns once the line is synced.
     pub(super) fn append(&self, finished: &Finished) -> Result<(), StoreError> {
-        let line = line(finished);
+        let line = line(finished, self.known.read().expect(NO_PANIC).newest + 1);
         let batch = {
             let batch = self.batch.lock().expect(NO_PANIC);
             batch.lines.lock().expect(NO_PANIC).extend_from_slice(&line);
             Arc::clone(&batch)
         };
-        // The first thread to take the lock writes the batch of all that wait; they find it
-        // written.
-        let writer = self.writer.lock().expect(NO_PANIC);
+        // The first thread to come writes the batch of all that wait; they find it written.
+        let mut own = self.own.lock().expect(NO_PANIC);
         let result = batch.written.get_or_init(|| {
             let closed = std::mem::take(&mut *self.batch.lock().expect(NO_PANIC));
             let lines = std::mem::take(&mut *closed.lines.lock().expect(NO_PANIC));
-            self.write(lines).map_err(|fault| (fault.kind(), fault.to_string()))
+            self.write(&mut own, lines).map_err(|fault| (fault.kind(), fault.to_string()))
         });
-        drop(writer);
-        let path = self.root.join(JOURNAL);
+        let path = self.root.join(JOURNALS).join(own.name(&self.disk.writer));
+        drop(own);
         let io = StoreError::io("write", &path);
         result.clone().map_err(|(kind, reason)| io(io::Error::new(kind, reason)))
     }
 
-    fn write(&self, lines: Vec<u8>) -> io::Result<()> {
-        let lock = self.lock()?;
-        self.wait_for(&lock)?;
-        let path = self.root.join(JOURNAL);
-        let mut file = self.disk.open(&path, APPEND)?;
-        let before = file.metadata()?;
-        let length = before.len();
-        let mut bytes = if length == 0 { fresh_id() } else { b"\n".to_vec() };
-        bytes.extend_from_slice(&lines);
-        self.disk.write(&mut file, &path, &bytes)?;
-        self.disk.sync(&file, &path)?;
-        if length == 0 {
-            self.disk.sync_folder(&self.root)?;
-        }
-        drop(lock);
-        let end = file.stream_position()?;
-        let mut known = self.known.write().expect(NO_PANIC);
-        // Only if no other process has written in between.
-        if known.is_all_of(&before) && end == length + bytes.len() as u64 {
-            known.read_to = end;
-        }
-        known.index(lines);
-        drop(known);
-        let state = || symlink_metadata(self.root.join(STATE)).map_or(0, |state| state.len());
-        if length > WORTH_COMPACTING && length > state() / 2 {
-            // If compaction fails, the journal is still valid, and a later call tries again.
-            let _ = self.compact(|_| true);
-        }
-        Ok(())
-    }
-
-    /// Writes all steps that `keep` accepts to a new state, and starts a new journal. False if
-    /// another process holds the lock.
-    pub(super) fn compact(&self, keep: impl Fn(&Finished) -> bool) -> Result<bool, StoreError> {
-        let path = self.root.join(STATE);
-        let fault = |fault| StoreError::io("write", &path)(fault);
-        let lock = self.lock().map_err(fault)?;
-        if lock.try_lock().is_err() {
-            return Ok(false);
-        }
-        let mut known = self.known.write().expect(NO_PANIC);
-        self.read(&mut known)?;
-        let mut lines: Vec<_> = known.lines.iter().collect();
-        lines.sort_unstable_by_key(|(key, _)| **key);
-        let mut state = b"{\"state\":1}\n".to_vec();
-        for (_, place) in lines {
-            if parse(known.line(*place)).is_some_and(|finished: Finished| keep(&finished)) {
-                state.extend_from_slice(known.line(*place));
-                state.push(b'\n');
-            }
-        }
-        self.disk.write_whole(&path, &state, &self.tmp).map_err(fault)?;
-        let journal = self.root.join(JOURNAL);
-        self.disk.write_whole(&journal, &fresh_id(), &self.tmp).map_err(fault)?;
-        self.read(&mut known)?;
-        Ok(true)
-    }
-
-    /// The lengths of the journal and of its compacted form.
-    pub(super) fn bytes(&self) -> u64 {
-        let length = |name| symlink_metadata(self.root.join(name)).map_or(0, |file| file.len());
-        length(JOURNAL) + length(STATE)
-    }
-
-    pub(super) fn stop_waiting_if(&self, stop: Stop) {
-        // Only the first call counts.
-        let _ = self.stop.set(stop);
-    }
-
-    /// Takes the shared lock, waiting while another process has it exclusively, until `stop`
-    /// becomes true.
-    fn wait_for(&self, lock: &File) -> io::Result<()> {
+    fn write(&self, own: &mut Own, lines: Vec<u8>) -> io::Result<()> {
+        let folder = self.root.join(JOURNALS);
         loop {
-            match lock.try_lock_shared() {
-                Ok(()) => return Ok(()),
-                Err(TryLockError::Error(fault)) => return Err(fault),
-                Err(TryLockError::WouldBlock) if self.stop.get().is_some_and(|stop| stop()) => {
-                    let message = "stopped while another process was at it";
-                    return Err(io::Error::new(io::ErrorKind::Interrupted, message));
-                }
-                Err(TryLockError::WouldBlock) => thread::sleep(PATIENCE),
+            let is_new = own.file.is_none();
+            if is_new {
+                let name = own.name(&self.disk.writer);
+                let flags = OFlags::RDWR | OFlags::APPEND | OFlags::CREATE;
+                own.file = Some((name.clone(), self.disk.open(&folder.join(&name), flags)?));
             }
+            let (name, file) = own.file.as_mut().expect("it was opened just now");
+            let path = folder.join(&*name);
+            let bytes = if is_new { lines.clone() } else { [b"\n", &lines[..]].concat() };
+            let written = self.disk.write(file, &path, &bytes);
+            let synced = written.and_then(|()| self.disk.sync(file, &path));
+            let links = synced.and_then(|()| file.metadata()).map(|it| it.nlink());
+            if is_removed(&links) {
+                // Another host took this process for dead and has compacted its journal.
+                own.begin_anew();
+                continue;
+            }
+            links?;
+            if !own.is_named {
+                self.disk.sync_folder(&folder)?;
+                own.is_named = true;
+            }
+            self.known.write().expect(NO_PANIC).index(lines);
+            return Ok(());
         }
     }
 
-    /// Opens the lock file, which is created if needed.
-    fn lock(&self) -> io::Result<File> {
-        let path = self.root.join(LOCK);
-        self.disk.open(&path, OFlags::RDONLY).or_else(|_| self.disk.open(&path, APPEND))
+    /// True once, if what others have left is worth compacting.
+    pub(super) fn take_long(&self) -> bool {
+        self.is_long.swap(false, Ordering::Relaxed)
+    }
+
+    fn is_worth_compacting(&self) -> bool {
+        let length = |path: PathBuf| symlink_metadata(path).map_or(0, |file| file.len());
+        let known = self.known.read().expect(NO_PANIC);
+        let ended = || known.journals.values().filter(|journal| journal.is_all);
+        let bytes: u64 = ended().map(|journal| journal.length).sum();
+        let earlier: u64 = EARLIER.iter().map(|name| length(self.root.join(name))).sum();
+        let bytes = bytes + earlier;
+        let state = length(self.root.join(STATE));
+        ended().count() > MOST_JOURNALS || (bytes > WORTH_COMPACTING && bytes > state / 2)
+    }
+
+    /// The length of all journals and of their compacted form.
+    pub(super) fn bytes(&self) -> u64 {
+        let length = |path| symlink_metadata(path).map_or(0, |file| file.len());
+        let names = self.names().unwrap_or_default();
+        let journals: u64 =
+            names.iter().map(|name| length(self.root.join(JOURNALS).join(name))).sum();
+        let others = EARLIER.iter().chain([&STATE]).map(|name| length(self.root.join(name)));
+        journals + others.sum::<u64>()
     }
 
     fn read_whole(&self, path: &Path) -> Result<Vec<u8>, StoreError> {
-        match self.disk.read(path, LONGEST) {
+        match self.disk.open(path, OFlags::RDONLY) {
             Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            read => read.map_err(StoreError::io("read", path)),
+            opened => opened
+                .and_then(|file| regular::read_all(file, LONGEST))
+                .map_err(StoreError::io("read", path)),
         }
     }
 }
 
-const NO_PANIC: &str = "no thread panics while it holds the journal";
-/// The flags that open a file for appending.
-const APPEND: OFlags = OFlags::WRONLY.union(OFlags::APPEND).union(OFlags::CREATE);
-
-impl Known {
-    /// True if the journal is the one that was read, and was read to its end. A file of unchanged
-    /// length has unchanged content, unless it was replaced twice meanwhile; then a step that
-    /// another process finished runs again.
-    fn is_all_of(&self, journal: &Metadata) -> bool {
-        let begun = self.read_to > self.id.len() as u64;
-        begun && (self.inode, self.read_to) == (journal.ino(), journal.len())
-    }
-
-    /// Indexes the key of each line.
-    fn index(&mut self, text: Vec<u8>) {
-        // Positions are 32 bits wide, and no store is nearly as large.
-        let Ok(length) = u32::try_from(text.len()) else { return };
-        let number = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
-        let mut start = 0;
-        while start < length {
-            let rest = &text[start as usize..];
-            // The standard library's fast search for the next line.
-            let end = (&mut &rest[..]).skip_until(b'\n').unwrap_or(rest.len());
-            let line = rest[..end].strip_suffix(b"\n").unwrap_or(&rest[..end]);
-            if let Some(key) = key_of(line) {
-                let place = LinePosition { text: number, start, end: start + line.len() as u32 };
-                self.lines.insert(key, place);
-            }
-            start += end as u32;
-        }
-        self.texts.push(text.into());
-    }
-
-    fn line(&self, place: LinePosition) -> &[u8] {
-        place.of(&self.texts[place.text as usize])
+/// True for what the system says of an open file that another host has removed.
+fn is_removed(links: &io::Result<u64>) -> bool {
+    match links {
+        Ok(links) => *links == 0,
+        Err(fault) => rustix::io::Errno::from_io_error(fault) == Some(rustix::io::Errno::STALE),
     }
 }
 
-impl LinePosition {
-    fn of(self, text: &[u8]) -> &[u8] {
-        &text[self.start as usize..self.end as usize]
+impl Own {
+    /// The name of the journal that is written.
+    fn name(&self, writer: &str) -> String {
+        match self.begun {
+            0 => format!("{writer}.jsonl"),
+            number => format!("{writer}.{number}.jsonl"),
+        }
+    }
+
+    pub(super) fn begin_anew(&mut self) {
+        *self = Self { begun: self.begun + 1, ..Self::default() };
     }
 }

@@ -4,14 +4,33 @@ use super::objects::ENDINGS;
 use crate::Digest;
 use std::ffi::OsStr;
 
-/// True for the name of a file being written: `<process>-<number>`.
-pub(super) fn is_temporary(name: &str) -> bool {
-    name.split_once('-').is_some_and(|(process, count)| is_number(process) && is_number(count))
+/// The process that writes a file: `<writer>-<number>`; earlier versions named only its number.
+pub(super) fn writer_of_temporary(name: &str) -> Option<&str> {
+    let (writer, count) = name.rsplit_once('-')?;
+    (is_number(count) && (is_writer(writer) || is_number(writer))).then_some(writer)
 }
 
-/// True for a digest and nothing else.
-pub(super) fn is_digest(name: &str) -> bool {
-    digest(OsStr::new(name), &[]).is_some()
+/// True for the name of a process that uses the store: `<host>-<process>-<random>`.
+pub(super) fn is_writer(name: &str) -> bool {
+    let mut parts = name.rsplitn(3, '-');
+    let (random, process, host) = (parts.next(), parts.next(), parts.next());
+    let is_random = |it: &str| it.len() == 16 && it.bytes().all(|it| it.is_ascii_hexdigit());
+    let is_host = |it: &str| it.bytes().all(|it| it.is_ascii_alphanumeric() || it == b'_');
+    random.is_some_and(is_random) && process.is_some_and(is_number) && host.is_some_and(is_host)
+}
+
+/// The process whose journal has this name: `<writer>.jsonl`, or `<writer>.<number>.jsonl`.
+pub(super) fn writer_of_journal(name: &str) -> Option<&str> {
+    let (writer, rest) = name.split_once('.')?;
+    let number = rest.strip_suffix("jsonl")?;
+    let is_own = number.is_empty() || number.strip_suffix('.').is_some_and(is_number);
+    (is_own && is_writer(writer)).then_some(writer)
+}
+
+/// The key of a lease from its name: `<key>.<generation>`.
+pub(super) fn lease(name: &OsStr) -> Option<Digest> {
+    let (key, generation) = name.to_str()?.split_once('.')?;
+    digest(OsStr::new(key), &[]).filter(|_| is_number(generation))
 }
 
 /// The digest of an object from its path: `<digest>` and one of the endings, in the folder of its
@@ -53,13 +72,31 @@ mod tests {
     fn only_names_of_their_own_form_are_known() {
         let hex = Digest::of(b"one").to_string();
         let (named, upper) = (format!("{hex}.parquet"), hex.to_uppercase());
+        let is_digest = |name: &str| digest(OsStr::new(name), &[]).is_some();
         assert!(is_digest(&hex) && !is_digest(&upper) && !is_digest(&hex[1..]));
+        assert!(lease(OsStr::new(&format!("{hex}.12"))).is_some());
+        assert!(
+            lease(OsStr::new(&format!("{hex}.x"))).is_none() && lease(OsStr::new(&hex)).is_none()
+        );
         assert!(object(OsStr::new(&hex[..2]), OsStr::new(&named)).is_some());
         assert!(object(OsStr::new("zz"), OsStr::new(&named)).is_none());
         for other in [&hex, "song.parquet", &format!("{hex}.parquet.aside-1")] {
             assert!(object(OsStr::new(&hex[..2]), OsStr::new(other)).is_none(), "{other}");
         }
-        assert!(is_temporary("12-0") && !is_temporary("2026-11-27") && !is_temporary("12-a"));
+        let writer = crate::store::entry::fresh_name();
+        assert!(is_writer(&writer) && !is_writer("n1-12") && !is_writer("2026-11-27"), "{writer}");
+        let temporary = format!("{writer}-3");
+        assert_eq!(writer_of_temporary(&temporary), Some(&*writer));
+        assert_eq!(writer_of_temporary("12-0"), Some("12"));
+        assert!(
+            writer_of_temporary("2026-11-27").is_none() && writer_of_temporary("12-a").is_none()
+        );
+        for journal in [format!("{writer}.jsonl"), format!("{writer}.2.jsonl")] {
+            assert_eq!(writer_of_journal(&journal), Some(&*writer));
+        }
+        for other in [format!("{writer}.x.jsonl"), "mine.jsonl".to_owned(), writer.clone()] {
+            assert!(writer_of_journal(&other).is_none(), "{other}");
+        }
         assert!(is_unfinished(OsStr::new(".tmpa1B2c3")));
         for other in [".tmp", ".tmpfile", ".tmp-notes", "tmpa1B2c3"] {
             assert!(!is_unfinished(OsStr::new(other)), "{other}");

@@ -33,7 +33,8 @@ impl Store {
             shape: artifact.shape(),
             bytes: stat.size,
             // With a coarse clock, a file written just now cannot be told from one written later.
-            seen: Some(stat).filter(|stat| !stat.is_coarse() || stat.is_settled(looked)),
+            seen: Some(stat.on_any_host())
+                .filter(|stat| !stat.is_coarse() || stat.is_settled(looked)),
             warning: None,
         };
         if let Ok(stat) = self.verify(&digest) {
@@ -110,11 +111,14 @@ impl Store {
         }
     }
 
-    /// True if the file of an object still has the version last verified.
+    /// True if the file of an object still has the version that the journal names, or the one that this host last
+    /// verified.
     pub(super) fn is_as_seen(&self, object: &Object) -> bool {
         let of_kind = ENDINGS[usize::from(object.shape.kind == Kind::Model)];
         let stat = fs::symlink_metadata(self.path_for(&object.digest, of_kind));
-        object.seen.is_some() && object.seen == stat.ok().map(|it| FileVersion::of(&it))
+        let Ok(stat) = stat.map(|it| FileVersion::of(&it)) else { return false };
+        let of_journal = object.seen.map(FileVersion::on_any_host);
+        of_journal == Some(stat.on_any_host()) || self.seen_here(&object.digest) == Some(stat)
     }
 
     /// The path of an object, if something has its name.

@@ -8,7 +8,7 @@ use super::{
 use crate::{Artifact, Kind, Table, Tensor, Tensors};
 use std::{sync::Barrier, thread};
 
-fn key(step: usize) -> CacheKey {
+pub(super) fn key(step: usize) -> CacheKey {
     CacheKey {
         format: 1,
         op: "pca".to_owned(),
@@ -25,7 +25,7 @@ fn artifact(step: usize) -> Artifact {
     Artifact::table(Kind::Scores, table)
 }
 
-fn run_step(store: &Store, step: usize) -> Result<Finished, StoreError> {
+pub(super) fn run_step(store: &Store, step: usize) -> Result<Finished, StoreError> {
     let outputs = BTreeMap::from([("out".to_owned(), store.put(&artifact(step))?)]);
     let (key, times) = (key(step), Times::default());
     let finished =
@@ -49,7 +49,7 @@ fn study(root: &Path, disk: &Disk) -> Vec<Finished> {
             let _ = work.finish();
         }
         if step == 2 {
-            let _ = store.journal.compact(|_| true);
+            let _ = store.compact(true, |_| true);
         }
         drop(claimed);
     }
@@ -103,8 +103,8 @@ fn a_disk_that_is_full_once_loses_one_step_and_says_so() {
         }
     }
     let root = tempfile::tempdir().expect("a folder");
-    let store = Store::open(root.path()).expect("a store");
-    let store = Store { disk: failing_at(0, Failure::Death).below(root.path()), ..store };
+    let mut store = Store::open(root.path()).expect("a store");
+    store.disk = failing_at(0, Failure::Death).below(root.path());
     let said = store.put(&artifact(0)).expect_err("a full disk").to_string();
     assert!(said.starts_with("cannot write `") && said.contains(".parquet`: "), "{said}");
 }
@@ -123,8 +123,8 @@ fn bytes_come_before_names_and_names_before_the_journal() {
         ("sync", TMP),
         ("rename", OBJECTS),
         ("sync folder", OBJECTS),
-        ("write", "journal-v1.jsonl"),
-        ("sync", "journal-v1.jsonl"),
+        ("write", JOURNALS),
+        ("sync", JOURNALS),
     ] {
         let is = |it: &String| it.starts_with(&format!("{call} /")) && it.contains(on);
         let at = calls[from..].iter().position(is);
@@ -138,9 +138,8 @@ fn steps_that_finish_together_share_a_sync() {
     let disk = Disk::default();
     let store = Store::open_on(root.path(), disk.clone()).expect("a store");
     run_step(&store, 0).expect("a step");
-    // While another process compacts, steps finish and wait.
-    let lock = File::open(root.path().join("journal-v1.lock")).expect("a lock");
-    lock.lock().expect("the lock");
+    // While one is written, others finish and wait.
+    let writing = store.journal.own.lock().expect("no panic");
     let before = disk.faults.calls().len();
     let ready = Barrier::new(9);
     thread::scope(|scope| {
@@ -164,13 +163,12 @@ fn steps_that_finish_together_share_a_sync() {
             .collect();
         ready.wait();
         thread::sleep(std::time::Duration::from_millis(300));
-        lock.unlock().expect("unlocked");
+        drop(writing);
         steps.into_iter().for_each(|step| step.join().expect("no panic").expect("committed"));
     });
     let calls = disk.faults.calls();
-    let syncs = calls[before..]
-        .iter()
-        .filter(|call| call.starts_with("sync /") && call.ends_with("journal-v1.jsonl"));
+    let syncs =
+        calls[before..].iter().filter(|call| call.starts_with("sync /") && call.contains(JOURNALS));
     // The first thread writes its line alone; all others wait for it.
     assert!(syncs.count() <= 2, "{calls:?}");
     let reopened = Store::open(root.path()).expect("a store");
@@ -184,7 +182,7 @@ fn compacting_keeps_all_and_others_notice() {
     let other = Store::open(root.path()).expect("a store");
     let first = run_step(&store, 0).expect("a step");
     other.refresh().expect("read");
-    assert!(store.journal.compact(|_| true).expect("compacted"));
+    assert!(store.compact(true, |_| true).expect("compacted"));
     let second = run_step(&store, 1).expect("a step");
     assert_eq!(other.finished(&second.key), None);
     other.refresh().expect("read");
@@ -194,8 +192,14 @@ fn compacting_keeps_all_and_others_notice() {
         assert_eq!(other.finished(&step.key).as_ref(), Some(step));
         assert_eq!(reopened.finished(&step.key).as_ref(), Some(step));
     }
-    let length = |name| fs::metadata(root.path().join(name)).expect("a file").len();
-    assert!(length("state-v1.jsonl") > 300 && length("journal-v1.jsonl") > 300);
+    let state = fs::metadata(root.path().join("state-v2.jsonl")).expect("a file").len();
+    assert!(state > 300 && journals(root.path()).len() == 2);
+}
+
+/// The names of all journals.
+fn journals(root: &Path) -> Vec<String> {
+    let files = fs::read_dir(root.join(JOURNALS)).expect("a folder");
+    files.map(|it| it.expect("a file").file_name().into_string().expect("text")).collect()
 }
 
 #[test]
@@ -214,7 +218,7 @@ fn whoever_looks_again_knows_what_all_have_made() {
         run_step(who, step).expect("a step");
         match step % 7 {
             2 | 5 => then.refresh().expect("read"),
-            3 => assert!(then.journal.compact(|_| true).expect("compacted")),
+            3 => assert!(then.compact(true, |_| true).expect("compacted")),
             _ => all_know(step + 1),
         }
     }
@@ -227,7 +231,7 @@ fn what_another_process_writes_in_between_is_read() {
     run_step(&store, 0).expect("a step");
     store.refresh().expect("read");
     let other = Store::open(root.path()).expect("a store");
-    disk.faults.before_write("journal-v1.jsonl", move || {
+    disk.faults.before_write(JOURNALS, move || {
         run_step(&other, 1).expect("a step");
     });
     run_step(&store, 2).expect("a step");
@@ -238,7 +242,7 @@ fn what_another_process_writes_in_between_is_read() {
 }
 
 #[test]
-fn a_long_journal_is_compacted_by_itself() {
+fn long_journals_and_many_are_compacted_by_themselves() {
     let root = tempfile::tempdir().expect("a folder");
     let store = Store::open(root.path()).expect("a store");
     let mut long = run_step(&store, 0).expect("a step");
@@ -246,10 +250,22 @@ fn a_long_journal_is_compacted_by_itself() {
     for _ in 0..8 {
         store.commit(long.clone()).expect("committed");
     }
-    let length = |name| fs::metadata(root.path().join(name)).map_or(0, |file| file.len());
-    assert!(length("state-v1.jsonl") > 200_000, "the state holds the newest line");
-    assert!(length("journal-v1.jsonl") < 1 << 20, "the journal started anew");
-    assert_eq!(Store::open(root.path()).expect("a store").history(), [long]);
+    drop(store);
+    let length = || fs::metadata(root.path().join("state-v2.jsonl")).map_or(0, |file| file.len());
+    assert_eq!(length(), 0, "a process leaves its own journal alone");
+    let store = Store::open(root.path()).expect("a store");
+    run_step(&store, 1).expect("a step");
+    assert!(length() > 200_000, "the state holds the newest line");
+    assert_eq!(journals(root.path()).len(), 1);
+    drop(store);
+    for step in 2..40 {
+        let store = Store::open(root.path()).expect("a store");
+        run_step(&store, step).expect("a step");
+        assert!(journals(root.path()).len() < 20);
+    }
+    let store = Store::open(root.path()).expect("a store");
+    assert_eq!(store.history().len(), 40);
+    assert_eq!(store.finished(&long.key), Some(long));
 }
 
 #[test]
@@ -257,8 +273,8 @@ fn every_damaged_line_costs_its_own_step_only() {
     let root = tempfile::tempdir().expect("a folder");
     let store = Store::open(root.path()).expect("a store");
     let steps = [0, 1, 2].map(|step| run_step(&store, step).expect("a step"));
-    store.journal.compact(|_| true).expect("compacted");
-    let path = root.path().join("state-v1.jsonl");
+    store.compact(true, |_| true).expect("compacted");
+    let path = root.path().join("state-v2.jsonl");
     let whole = fs::read(&path).expect("a state");
     for at in (0..whole.len()).step_by(7) {
         let mut bytes = whole.clone();
@@ -310,29 +326,6 @@ fn a_claim_waits_until_its_owner_ends_or_is_told_to_stop() {
         drop(claim);
         assert!(waiting.join().expect("no panic").expect("no fault"));
     });
-}
-
-#[test]
-fn a_wait_for_the_journal_ends_when_it_is_told_to_stop() {
-    let root = tempfile::tempdir().expect("a folder");
-    let store = Store::open(root.path()).expect("a store");
-    run_step(&store, 0).expect("a step");
-    // Another process compacts and never ends.
-    let lock = File::open(root.path().join("journal-v1.lock")).expect("a lock");
-    lock.lock().expect("the lock");
-    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let asked = std::sync::Arc::clone(&stop);
-    store.stop_waiting_if(move || asked.load(std::sync::atomic::Ordering::Relaxed));
-    thread::scope(|scope| {
-        let waiting = scope.spawn(|| run_step(&store, 1));
-        thread::sleep(std::time::Duration::from_millis(50));
-        assert!(!waiting.is_finished());
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
-        let said = waiting.join().expect("no panic").expect_err("stopped").to_string();
-        assert!(said.ends_with("stopped while another process was at it"), "{said}");
-    });
-    lock.unlock().expect("unlocked");
-    run_step(&store, 2).expect("the next one is written");
 }
 
 #[test]

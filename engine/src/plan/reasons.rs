@@ -9,7 +9,10 @@ use crate::{
     },
     ui::diagnostic::quote,
 };
-use cache::{CacheKey, Digest, FileEntry, Store, sources::NotedFile, store::Finished};
+use cache::{
+    CacheKey, Digest, FileEntry, Store,
+    store::{Finished, sources::NotedFile},
+};
 use ops::Entry;
 use serde_json::Value;
 use std::{

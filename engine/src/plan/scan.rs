@@ -153,7 +153,7 @@ pub fn beside(pipeline: &Path, source: &Source) -> Option<String> {
 
 /// The digest of names and contents: the part of a key that a source contributes.
 pub fn digest(files: &[FileEntry]) -> cache::Digest {
-    cache::sources::digest_of(files.iter().map(|file| (file.name.as_str(), &file.digest)))
+    cache::store::sources::digest_of(files.iter().map(|file| (file.name.as_str(), &file.digest)))
 }
 
 /// The files below a folder with one of the extensions. Hidden files are left out, because

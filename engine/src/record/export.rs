@@ -1,8 +1,8 @@
 //! Exports artifacts as files for other tools.
 
 use cache::{
-    Artifact, Column, Data, Digest, Kind, Store, Table, parquet,
-    store::{plain, write_whole},
+    Artifact, Column, Data, Digest, Kind, Store, Table, atomic_file::write_whole, parquet,
+    store::plain,
 };
 use npyz::WriterBuilder;
 use std::{fs, path::Path};

@@ -1,7 +1,7 @@
 //! The latest run of a study: a symbolic link `latest` to its folder. Where no link is possible, on
 //! FAT or where a folder has that name, a file `latest.txt` holds the name of the run instead.
 
-use cache::{regular, store::write_renewable};
+use cache::{atomic_file::write_renewable, regular};
 use std::{
     fs, io,
     path::{Component, Path, PathBuf},

@@ -4,9 +4,10 @@ use super::latest;
 use crate::ui::suggest;
 use cache::{
     Record,
+    atomic_file::{write_renewable, write_whole},
     record::{RECORD_VERSION, StepStatus},
     regular,
-    store::{plain, write_renewable, write_whole},
+    store::plain,
 };
 use std::{
     fs, io,

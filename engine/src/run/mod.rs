@@ -34,7 +34,7 @@ mod transition;
 pub mod work;
 pub mod workers;
 
-use crate::{model::StepError, plan::Plan, ui::progress::Progress};
+use crate::{model::StepError, plan::Plan};
 use cache::Record;
 use executor::{EXECUTORS, Executor};
 use ops::Cancel;
@@ -71,17 +71,12 @@ pub struct Outcome {
 }
 
 /// Executes a plan to its end. Failures of steps are part of the outcome.
-pub fn execute(
-    plan: &Plan<'_>,
-    run: &RunInfo,
-    progress: &dyn Progress,
-    cancel: &dyn Cancel,
-) -> Outcome {
+pub fn execute(plan: &Plan<'_>, run: &RunInfo, cancel: &dyn Cancel) -> Outcome {
     let files = plan.files.iter().flatten();
     let paths = files.map(|file| (file.digest, file.path.clone())).collect();
     let host = Host {
         note: plan.pipeline.note.as_deref(),
-        ..Host::new(plan.store, paths, progress, cancel, &plan.history)
+        ..Host::new(plan.store, paths, cancel, &plan.history)
     };
     let context = RunContext { plan, executor: run.executor, host };
     workers::run(Schedule::new(&context)).into_outcome(plan, run)

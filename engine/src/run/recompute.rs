@@ -5,7 +5,10 @@ use crate::{
     model::StepRequest,
     plan::{keys::FILES, ports, scan::scan},
 };
-use cache::{CacheKey, Digest, FileEntry, Store, panics, sources::NotedFile, store::Finished};
+use cache::{
+    CacheKey, Digest, FileEntry, Store, panics,
+    store::{Finished, sources::NotedFile},
+};
 use ops::{AnyOp, Cancel, Ctx, Detached, Device, Locate, Select};
 use serde_json::{Map, Value};
 use std::{
@@ -81,7 +84,7 @@ fn files_of(
         Some(FileEntry { path: paths.get(&digest)?.clone(), name, digest, size })
     });
     let files: Vec<FileEntry> = files.collect();
-    match cache::sources::digest_of(files.iter().map(|it| (it.name.as_str(), &it.digest))) {
+    match cache::store::sources::digest_of(files.iter().map(|it| (it.name.as_str(), &it.digest))) {
         found if found == *digest => Ok(files),
         _ => Err("files that it read are not where they were: name its pipeline".to_owned()),
     }

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     model::{StepFailure, StepRequest, StepResult},
     plan::{Plan, history::LazyHistory, keys},
-    ui::progress::Progress,
+    ui::events,
 };
 use cache::{
     Artifact, Digest, Store, StoreError, panics,
@@ -29,7 +29,7 @@ use std::{
     },
     time::Instant,
 };
-use tracing::{debug_span, info_span};
+use tracing::{debug_span, info, info_span, warn};
 
 /// The parts of a run that all its steps share.
 pub struct RunContext<'a> {
@@ -49,8 +49,6 @@ pub struct Host<'a> {
     pub paths: HashMap<Digest, PathBuf>,
     /// The artifacts in memory.
     pub artifacts: Artifacts<'a>,
-    /// Receives the progress.
-    pub progress: &'a dyn Progress,
     /// Tells if the run was stopped.
     pub cancel: &'a dyn Cancel,
     /// Measures the cost of the steps.
@@ -68,13 +66,12 @@ impl<'a> Host<'a> {
     pub fn new(
         store: &'a Store,
         paths: HashMap<Digest, PathBuf>,
-        progress: &'a dyn Progress,
         cancel: &'a dyn Cancel,
         history: &'a LazyHistory<'a>,
     ) -> Self {
         let (artifacts, meter) = (Artifacts::new(store), Meter::default());
         let (note, has_noted) = (None, AtomicBool::new(false));
-        Self { store, paths, artifacts, progress, cancel, meter, history, note, has_noted }
+        Self { store, paths, artifacts, cancel, meter, history, note, has_noted }
     }
 }
 
@@ -119,7 +116,7 @@ fn claim_and_run(
     let digest = request.key.digest();
     let waiting = |owner: Option<Owner>| {
         let owner = owner.map_or("another run".to_owned(), |owner| owner.to_string());
-        host.progress.say(&format!("{name}: {owner} is running this step; waiting for it"));
+        info!("{name}: {owner} is running this step; waiting for it");
     };
     let op = &request.op;
     let _step =
@@ -134,9 +131,9 @@ fn claim_and_run(
         return Ok((finished, None));
     }
     for (port, damage) in store.lost(&digest).into_iter().filter(|_| !request.again) {
-        host.progress.say(&format!("{name}.{port}: {damage}; running `{name}` again"));
+        info!("{name}.{port}: {damage}; running `{name}` again");
     }
-    host.progress.start(request.number, name, &request.reason);
+    events::step_started(request.number, name, &request.reason);
     let (started, metered) = (Instant::now(), host.meter.start(request.number));
     let result = run_op(request, host);
     if result.is_err() && !request.files.is_empty() {
@@ -162,7 +159,7 @@ fn claim_and_run(
     if !request.files.is_empty()
         && let Err(fault) = store.note_files(&request.files)
     {
-        host.progress.warn(&fault.to_string());
+        warn!("{fault}");
     }
     debug_span!("commit").in_scope(|| store.commit(finished.clone()))?;
     Ok((finished, Some(reason)))
@@ -197,7 +194,6 @@ fn run_op(request: &StepRequest, host: &Host<'_>) -> Result<OpResult, Unmade> {
     let common = keys::without(&request.key, entry.progressive).digest();
     let outside = Outside::new(&host.paths, host.store.checkpoints(&common), &log);
     let relay = ProgressRelay {
-        progress: host.progress,
         number: request.number,
         step: &request.name,
         log: &log,
@@ -211,7 +207,7 @@ fn run_op(request: &StepRequest, host: &Host<'_>) -> Result<OpResult, Unmade> {
         && entry.determinism == Determinism::Tolerant
         && !host.has_noted.swap(true, Ordering::Relaxed)
     {
-        host.progress.say(note);
+        info!("{note}");
     }
     let device = request.device.on(&request.gpus);
     let mut tries_left = request.retries;
@@ -239,7 +235,7 @@ fn run_op(request: &StepRequest, host: &Host<'_>) -> Result<OpResult, Unmade> {
                 let headline = error.message.lines().next().unwrap_or_default();
                 let headline = headline.strip_suffix(LOG_FOLLOWS).unwrap_or(headline);
                 log.line(&format!("failed: {headline}; trying again"));
-                host.progress.say(&format!("{}: {headline}; trying again", request.name));
+                info!("{}: {headline}; trying again", request.name);
             }
             Err(error) => {
                 let mut failure = StepFailure::of_op(error);
@@ -257,7 +253,7 @@ fn run_op(request: &StepRequest, host: &Host<'_>) -> Result<OpResult, Unmade> {
     for (port, artifact) in made.into_vec() {
         let object = host.store.put(&artifact)?;
         if let Some(warning) = artifact.meta.get("warning").and_then(|it| it.as_str()) {
-            host.progress.warn(&format!("{}.{port}: {warning}", request.name));
+            warn!("{}.{port}: {warning}", request.name);
             of_outputs.insert(port, warning.to_owned());
         }
         host.artifacts.keep(object.digest, artifact);

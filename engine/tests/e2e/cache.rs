@@ -45,7 +45,7 @@ fn the_state_is_a_handful_of_files_however_many_steps() {
         study.ran_with(&["--set", &format!("pca.components={clusters}")]);
     }
     assert_eq!(files(".engine"), few);
-    assert_eq!((files(".engine/locks-v1"), files(".engine/tmp-v1")), (0, 0));
+    assert_eq!((files(".engine/leases-v1"), files(".engine/tmp-v1")), (0, 0));
 }
 
 #[test]

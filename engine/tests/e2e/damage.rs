@@ -67,11 +67,17 @@ fn a_lost_object_is_named_and_made_again() {
 fn a_torn_journal_costs_steps_and_no_run() {
     let study = tones::three();
     study.ran();
-    let journal = study.path(".engine/journal-v1.jsonl");
+    let journals = || {
+        let files = fs::read_dir(study.path(".engine/journal-v2")).expect("a folder");
+        files.map(|file| file.expect("a journal").path()).collect::<Vec<_>>()
+    };
+    let [journal] = &journals()[..] else { panic!("{:?}", journals()) };
     let bytes = fs::read(&journal).expect("a journal");
-    fs::write(&journal, &bytes[..bytes.len() - 20]).expect("a torn journal");
+    fs::write(journal, &bytes[..bytes.len() - 20]).expect("a torn journal");
     assert_eq!(study.ran(), ["scores"]);
-    fs::write(&journal, b"\0\xff nonsense\n").expect("a journal of nonsense");
+    for journal in journals() {
+        fs::write(journal, b"\0\xff nonsense\n").expect("a journal of nonsense");
+    }
     fs::write(study.path(".engine/files-v1"), b"[{").expect("an index of nonsense");
     assert_eq!(study.ran().len(), 6);
     assert_eq!(study.ran(), [""; 0]);

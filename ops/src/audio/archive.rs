@@ -3,7 +3,7 @@
 use crate::Cancel;
 use cache::{
     Digest,
-    interchange::SizeLimit,
+    cells::SizeLimit,
     verified::{Unread, Watched},
 };
 use std::{

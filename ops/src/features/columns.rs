@@ -4,8 +4,9 @@
 
 use super::matrix::{Matrix, Named};
 use cache::{
+    cells::{Cells, ColumnType, SizeLimit, Values},
     csv::CsvTable,
-    interchange::{Cells, ColumnType, ExternalTable, SizeLimit, Values},
+    interchange::ExternalTable,
 };
 use std::collections::HashSet;
 

@@ -7,8 +7,9 @@ use crate::{
 };
 use cache::{
     Artifact, Kind, Shape, Table,
+    cells::{Cells, Numbers, SizeLimit, Values},
     csv::CsvTable,
-    interchange::{Cells, ExternalTable, Numbers, SizeLimit, Values},
+    interchange::ExternalTable,
     missing,
     parquet::ParquetTable,
 };

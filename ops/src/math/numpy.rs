@@ -1,6 +1,6 @@
 //! Arrays in NumPy's NPY format.
 
-use cache::interchange::Numbers;
+use cache::cells::Numbers;
 use npyz::{NpyFile, Order, TypeChar};
 
 /// Reads a matrix from an NPY file: the counts of rows and columns, and the numbers row after row, in

@@ -9,8 +9,7 @@ use super::{
 };
 use crate::{
     draw::{raster, scene::HEADING, svg},
-    scores::ScoreTable,
-    steps::Steps,
+    scores::{ScoreTable, steps::Steps},
 };
 use cache::{Digest, Hasher, Record, Store, StoreError, record::Figure, store::FIGURES};
 use serde::{Deserialize, Serialize};

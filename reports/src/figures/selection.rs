@@ -3,7 +3,7 @@
 use super::{Drawn, source::Source};
 use crate::{
     draw::{Paint, Panel, Scale, Scene, Shape},
-    selection::{CRITERIA, chosen, said},
+    scores::selection::{CRITERIA, chosen, said},
 };
 
 pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {

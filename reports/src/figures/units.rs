@@ -10,7 +10,7 @@ use crate::{
         axis::{Entry, legend},
         scene::SIZES,
     },
-    latent,
+    scores::latent_space,
 };
 
 /// The colour of active units.
@@ -52,7 +52,7 @@ fn active(model: &Input) -> Result<Vec<bool>, String> {
     if has_kl(model.reals("kl")?) {
         return Ok(model.ints("active")?.iter().map(|active| *active != 0).collect());
     }
-    Ok(latent::in_use_by_variance(model.reals("variance_of_mean")?))
+    Ok(latent_space::in_use_by_variance(model.reals("variance_of_mean")?))
 }
 
 fn has_kl(kl: &[f64]) -> bool {

@@ -1,0 +1,229 @@
+//! Leases: who runs which step, on this machine and on others.
+//!
+//! ```text
+//! leases-v1/<key>.<generation>     a second name of the file of the process that runs the step
+//! ```
+//! A lease is a new name of the owner's own file ([`writer`](super::writer)), made in one call that fails if the name
+//! is taken. All file systems keep that promise, network file systems too, and no moment exists at which the name is
+//! there and the owner is not. Where a file has only one name, a copy takes its place.
+//!
+//! The lease of a dead process stays; whoever comes next makes the name of the next generation. A name goes away with
+//! the end of the work, the highest generation first. Two processes that come at that moment see each other, because
+//! each looks at the names beside its own once it has made it.
+//!
+//! Where several hosts share the store, the name of a finished step stays for two minutes, marked as done: a host may
+//! list the journals of others late, but it sees a taken name at once, and opens the journal that the name tells.
+
+use super::{
+    Store, StoreError,
+    entry::{self, Owner},
+    names,
+    writer::{LEASES, Life, Writer},
+};
+use crate::Digest;
+use rustix::fs::{FileType, OFlags};
+use std::{fs::File, io, path::PathBuf, sync::Arc, thread, time::Duration};
+
+/// The right to run a step, which ends when it is dropped.
+pub struct Claim {
+    writer: Arc<Writer>,
+    key: String,
+    path: PathBuf,
+    /// Leases of dead processes that this one follows, the lowest generation first.
+    below: Vec<PathBuf>,
+    shared: bool,
+}
+
+impl Claim {
+    /// True unless another process has taken this one for dead and holds the lease now.
+    pub(super) fn holds(&self) -> bool {
+        let Some((key, generation)) = self.path.to_str().and_then(|path| path.rsplit_once('.'))
+        else {
+            return true;
+        };
+        let next = generation.parse::<u64>().map_or(0, |generation| generation + 1);
+        !self.writer.knows(&PathBuf::from(format!("{key}.{next}")))
+    }
+
+    /// Gives the right back, with the result in the journal.
+    pub fn finish(self) {
+        // An unmarked name that stays says less and does no harm.
+        if self.shared && self.writer.mark_done(&self.path).is_ok() {
+            self.writer.let_go(&self.key);
+            std::mem::forget(self);
+        }
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.writer.let_go(&self.key);
+        // If this fails, others find a lease whose owner has ended.
+        let _ = self.writer.remove(&self.path);
+        if !self.shared {
+            self.below.iter().rev().for_each(|path| _ = self.writer.remove(path));
+        }
+    }
+}
+
+/// What became of an attempt to take the right to run a step.
+pub enum Attempt {
+    /// This process may run it.
+    Mine(Claim),
+    /// Another process runs it.
+    Taken(Option<Owner>),
+}
+
+/// The shortest and the longest time between two attempts to take a lease.
+const PATIENCE: Duration = Duration::from_millis(20);
+const LONGEST_PATIENCE: Duration = Duration::from_secs(1);
+
+impl Store {
+    /// Waits until no other process runs the step of that key, then takes its lease; `None` if `stop` becomes true
+    /// before. `waiting` is called once with the owner, if another process runs it.
+    ///
+    /// # Errors
+    /// When the lease cannot be made.
+    pub fn claim(
+        &self,
+        key: &Digest,
+        waiting: impl FnOnce(Option<Owner>),
+        stop: impl Fn() -> bool,
+    ) -> Result<Option<Claim>, StoreError> {
+        let (mut waiting, mut patience) = (Some(waiting), PATIENCE);
+        loop {
+            match self.try_claim(key)? {
+                Attempt::Mine(claim) => return Ok(Some(claim)),
+                Attempt::Taken(owner) => {
+                    if let Some(waiting) = waiting.take() {
+                        waiting(owner);
+                    }
+                    if stop() {
+                        return Ok(None);
+                    }
+                    thread::sleep(patience);
+                    // A server is asked less and less often; this machine answers at once.
+                    if self.is_shared() {
+                        patience = (patience * 2).min(LONGEST_PATIENCE);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes the lease of a step, unless another process that lives has it.
+    ///
+    /// # Errors
+    /// When the lease cannot be made.
+    pub fn try_claim(&self, key: &Digest) -> Result<Attempt, StoreError> {
+        let key = key.to_string();
+        let first = self.root().join(LEASES).join(&key);
+        let writer = self.writer().map_err(|fault| self.refused("lock", &first, fault))?;
+        if !writer.hold(&key) {
+            return Ok(Attempt::Taken(Some(writer.entry.owner.clone())));
+        }
+        let attempt = self.attempt(&writer, &key);
+        if !matches!(attempt, Ok(Attempt::Mine(_))) {
+            writer.let_go(&key);
+        }
+        attempt.map_err(|fault| self.refused("lock", &first, fault))
+    }
+
+    fn attempt(&self, writer: &Arc<Writer>, key: &str) -> io::Result<Attempt> {
+        let folder = self.root().join(LEASES);
+        let at = |generation: usize| folder.join(format!("{key}.{generation}"));
+        'anew: loop {
+            let (mut below, mut generation) = (Vec::<PathBuf>::new(), 0);
+            loop {
+                let path = at(generation);
+                if writer.take(&path)? {
+                    let above = self.disk().exists(&at(generation + 1));
+                    if above || !below.iter().all(|path| self.disk().exists(path)) {
+                        let _ = writer.remove(&path);
+                        thread::sleep(Duration::from_millis(1 + u64::from(std::process::id() % 7)));
+                        continue 'anew;
+                    }
+                    let (writer, key) = (Arc::clone(writer), key.to_owned());
+                    let shared = self.is_shared();
+                    return Ok(Attempt::Mine(Claim { writer, key, path, below, shared }));
+                }
+                match self.judge(writer, &path)? {
+                    Held::Gone => continue 'anew,
+                    Held::By(owner) => return Ok(Attempt::Taken(owner)),
+                    Held::No(owner) => {
+                        // Its result may be in a journal that this host does not list yet.
+                        owner.iter().try_for_each(|name| self.journal.read_of(name))?;
+                        below.push(path);
+                        generation += 1;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Who holds a lease.
+    fn judge(&self, writer: &Writer, path: &std::path::Path) -> io::Result<Held> {
+        let file = match self.disk().open(path, OFlags::RDONLY) {
+            Ok(file) => file,
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(Held::Gone),
+            Err(fault) => return Err(fault),
+        };
+        let Some((_, entry)) = entry::read(&file) else {
+            // Where a file has only one name, its text comes a moment later.
+            const LONGER_MS: u64 = 10_000;
+            let life = writer.watch(&path.to_string_lossy(), 0, LONGER_MS);
+            return Ok(if life == Life::Ended { Held::No(None) } else { Held::By(None) });
+        };
+        let is_own = entry.writer == writer.name();
+        Ok(match entry.done || is_own || writer.look_at(&entry.writer) == Life::Ended {
+            // An own name that no thread holds is one that could not be removed.
+            true => Held::No((!is_own).then_some(entry.writer)),
+            false => Held::By(Some(entry.owner)),
+        })
+    }
+
+    /// The steps that run now, in any process: key and owner.
+    pub fn claims(&self) -> Vec<(String, Option<Owner>)> {
+        let Ok(writer) = self.writer() else { return Vec::new() };
+        let held = self.leases().into_iter().filter_map(|(path, key)| {
+            let file: File = self.disk().open(&path, OFlags::RDONLY).ok()?;
+            let (_, entry) = entry::read(&file)?;
+            let lives = !entry.done && writer.look_at(&entry.writer) != Life::Ended;
+            lives.then(|| (key.to_string(), Some(entry.owner)))
+        });
+        held.collect()
+    }
+
+    /// The names of leases, with the keys of their steps.
+    fn leases(&self) -> Vec<(PathBuf, Digest)> {
+        let folder = self.root().join(LEASES);
+        let entries = self.disk().list(&folder).unwrap_or_default();
+        let files = entries.into_iter().filter(|(_, sort)| *sort == FileType::RegularFile);
+        files.filter_map(|(name, _)| Some((folder.join(&name), names::lease(&name)?))).collect()
+    }
+
+    /// Removes the leases of processes that have ended.
+    pub(super) fn sweep_leases(&self, writer: &Writer) {
+        let mut leases = self.leases();
+        // The highest generation goes first.
+        leases
+            .sort_by(|(a, _), (b, _)| b.as_os_str().len().cmp(&a.as_os_str().len()).then(b.cmp(a)));
+        for (path, _) in leases {
+            let file = self.disk().open(&path, OFlags::RDONLY).ok();
+            let entry = file.and_then(|file| Some(entry::read(&file)?.1));
+            if entry.is_some_and(|entry| writer.look_at(&entry.writer) == Life::Ended) {
+                let _ = writer.remove(&path);
+            }
+        }
+    }
+}
+
+/// Who holds a lease.
+enum Held {
+    /// The name is no longer there.
+    Gone,
+    /// A process that lives.
+    By(Option<Owner>),
+    /// Nobody: it is done, or its owner has ended, whose file has that name.
+    No(Option<String>),
+}

@@ -1,0 +1,282 @@
+//! The processes that use a store, each with a file of its own that shows that it lives.
+//!
+//! ```text
+//! leases-v1/<host>-<process>-<random>     a counter, a line break, and the owner as JSON
+//! ```
+//! The process locks the file and counts up every ten seconds. Whether it lives is judged in one of three ways:
+//!
+//! - **The file is gone**: the process has ended, and took it away.
+//! - **The same kernel and the same file system**: the kernel frees the lock of a dead process at once. An advisory
+//!   lock is believed nowhere else, because a network file system may keep it on its own host.
+//! - **Another host**: whoever waits reads the counter. If it stands still for six counts, measured by the watcher's
+//!   own monotonic clock, the process is taken for dead. No two clocks are ever compared.
+//!
+//! A process that was taken for dead and was not does work that another does too; both get the same bytes.
+
+use super::{
+    disk::Disk,
+    entry::{EVERY_MS, Entry, read, text},
+    names,
+};
+use rustix::fs::OFlags;
+use std::{
+    collections::{HashMap, HashSet},
+    fs::{File, TryLockError},
+    io,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, Once, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+/// The folder of the processes and of what they hold.
+pub(super) const LEASES: &str = "leases-v1";
+/// As many counts of silence mean that a process is dead.
+const SILENCE: u32 = 6;
+/// The time for which a name of a finished step stays, so that every host comes to see its journal.
+const AFTERGLOW: Duration = Duration::from_secs(120);
+
+/// A process that uses the store: this one.
+pub(super) struct Writer {
+    disk: Disk,
+    folder: PathBuf,
+    pub(super) entry: Entry,
+    file: File,
+    count: AtomicU64,
+    /// The steps that this process holds.
+    held: Mutex<HashSet<String>>,
+    /// The names of finished steps that stay for a while, with the time at which they were finished.
+    afterglow: Mutex<Vec<(PathBuf, Instant)>>,
+    /// What this process has seen of others.
+    watched: Mutex<HashMap<String, Watched>>,
+}
+
+/// A counter of another process: its first count, its last one, and when that was first seen.
+struct Watched {
+    first: u64,
+    last: u64,
+    since: Instant,
+}
+
+/// What is known of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Life {
+    /// It lives, or nobody can say yet.
+    Alive,
+    /// It lives on another host, as far as one can say.
+    Elsewhere,
+    /// It has ended.
+    Ended,
+}
+
+const NO_PANIC: &str = "no thread panics while it holds what a process knows of others";
+
+impl Writer {
+    /// Shows the process to all others.
+    pub(super) fn register(disk: &Disk, tmp: &Path) -> io::Result<Arc<Self>> {
+        let mut entry = Entry::this(&disk.writer, &disk.root)?;
+        let folder = disk.root.join(LEASES);
+        let path = folder.join(&entry.writer);
+        let file = loop {
+            let (unnamed, file) = disk.create(&tmp.join(format!("{}-0", entry.writer)))?;
+            entry.locked = file.try_lock().is_ok();
+            file.write_all_at(&text(0, &entry), 0)?;
+            match disk.rename(&unnamed, &path) {
+                // Another process took it for an orphan.
+                Err(fault) if fault.kind() == io::ErrorKind::NotFound && folder.is_dir() => {}
+                renamed => break renamed.map(|()| file)?,
+            }
+        };
+        let new = Arc::new(Self {
+            disk: disk.clone(),
+            folder,
+            entry,
+            file,
+            count: AtomicU64::new(0),
+            held: Mutex::default(),
+            afterglow: Mutex::default(),
+            watched: Mutex::default(),
+        });
+        keep_beating(&new);
+        Ok(new)
+    }
+
+    /// The name of this process's file.
+    pub(super) fn name(&self) -> &str {
+        &self.entry.writer
+    }
+
+    /// Makes the name of a lease that bears this process's text; false if the name is taken.
+    pub(super) fn take(&self, path: &Path) -> io::Result<bool> {
+        let own = self.folder.join(self.name());
+        let taken = match self.disk.link(&own, path) {
+            Err(fault) if no_links(&fault) => self
+                .disk
+                .create(path)
+                .and_then(|(_, file)| file.write_all_at(&text(0, &self.entry), 0)),
+            linked => linked,
+        };
+        match taken {
+            Ok(()) => Ok(true),
+            Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// Marks a lease of this process as one of a finished step. Its name is there throughout.
+    pub(super) fn mark_done(&self, path: &Path) -> io::Result<()> {
+        let entry = Entry { done: true, ..self.entry.clone() };
+        self.disk.write_renewable(path, &text(0, &entry), &self.disk.root.join(super::TMP))?;
+        self.afterglow.lock().expect(NO_PANIC).push((path.to_owned(), Instant::now()));
+        Ok(())
+    }
+
+    /// True if there is such a name.
+    pub(super) fn knows(&self, path: &Path) -> bool {
+        self.disk.exists(path)
+    }
+
+    /// Removes a name in the folder of leases.
+    pub(super) fn remove(&self, path: &Path) -> io::Result<()> {
+        self.disk.remove(path)
+    }
+
+    /// Notes that this process holds a step; false if one of its threads does already.
+    pub(super) fn hold(&self, lease: &str) -> bool {
+        self.held.lock().expect(NO_PANIC).insert(lease.to_owned())
+    }
+
+    /// Notes that this process holds a step no more.
+    pub(super) fn let_go(&self, lease: &str) {
+        self.held.lock().expect(NO_PANIC).remove(lease);
+    }
+
+    /// Whether a process lives.
+    pub(super) fn look_at(&self, writer: &str) -> Life {
+        if writer == self.name() {
+            return Life::Alive;
+        }
+        let opened = self.disk.open(&self.folder.join(writer), OFlags::RDONLY);
+        let file = match opened {
+            Ok(file) => file,
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Life::Ended,
+            // A file system that does not answer now says nothing about the process.
+            Err(_) => return Life::Elsewhere,
+        };
+        let (count, entry) = match read(&file) {
+            Some((count, entry)) => (count, Some(entry)),
+            None => (0, None),
+        };
+        let every = entry.as_ref().map_or(10_000, |entry| entry.every);
+        if let Some(entry) = &entry {
+            if self.entry.place.follows(&entry.place) {
+                return Life::Ended;
+            }
+            if entry.locked && self.entry.place.is_shared_with(&entry.place) {
+                match file.try_lock_shared() {
+                    Ok(()) => return Life::Ended,
+                    Err(TryLockError::WouldBlock) => return Life::Alive,
+                    Err(TryLockError::Error(_)) => {}
+                }
+            }
+        }
+        self.watch(writer, count, every)
+    }
+
+    /// Whether something that counts still does: a process of another host.
+    pub(super) fn watch(&self, name: &str, count: u64, every_ms: u64) -> Life {
+        let mut watched = self.watched.lock().expect(NO_PANIC);
+        let new = || Watched { first: count, last: count, since: Instant::now() };
+        let seen = watched.entry(name.to_owned()).or_insert_with(new);
+        if seen.last != count {
+            (seen.last, seen.since) = (count, Instant::now());
+        }
+        match seen.since.elapsed() > Duration::from_millis(every_ms) * SILENCE {
+            true => Life::Ended,
+            false => Life::Elsewhere,
+        }
+    }
+
+    /// True if this process has seen another one count.
+    pub(super) fn has_counted(&self, name: &str) -> bool {
+        let watched = self.watched.lock().expect(NO_PANIC);
+        watched.get(name).is_some_and(|seen| seen.first != seen.last)
+    }
+
+    /// Removes what processes that have ended left behind. True if processes of other hosts use the store.
+    pub(super) fn sweep(&self, tmp: &Path) -> bool {
+        let mut is_shared = false;
+        self.disk.sweep(&self.folder, |name| {
+            let life = names::is_writer(name).then(|| self.look_at(name));
+            is_shared |= life == Some(Life::Elsewhere);
+            life == Some(Life::Ended)
+        });
+        let mut ended = HashMap::new();
+        self.disk.sweep(tmp, |name| match names::writer_of_temporary(name) {
+            Some(of) if names::is_writer(of) => {
+                *ended.entry(of.to_owned()).or_insert_with(|| self.look_at(of) == Life::Ended)
+            }
+            // Those of earlier versions are locked as long as their process lives.
+            Some(_) => {
+                let file = self.disk.open(&tmp.join(name), OFlags::RDONLY);
+                file.is_ok_and(|file| file.try_lock().is_ok())
+            }
+            None => false,
+        });
+        is_shared
+    }
+
+    /// Takes the process's own file away, since it has ended.
+    pub(super) fn leave(&self) {
+        // If this fails, the next process finds its lock free, or its counter standing still.
+        let _ = self.disk.remove(&self.folder.join(self.name()));
+    }
+
+    fn beat(&self) {
+        let count = self.count.fetch_add(1, Ordering::Relaxed) + 1;
+        // A server that is away for a moment gets the next count.
+        let counted = self.file.write_all_at(format!("{count:020}").as_bytes(), 0);
+        let _ = counted.and_then(|()| self.file.sync_data());
+        let mut afterglow = self.afterglow.lock().expect(NO_PANIC);
+        afterglow.retain(|(path, since)| {
+            let stays = since.elapsed() < AFTERGLOW;
+            if !stays {
+                let _ = self.disk.remove(path);
+            }
+            stays
+        });
+    }
+}
+
+/// True if a file system makes no second names of a file.
+fn no_links(fault: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let no =
+        [Errno::PERM, Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOSYS, Errno::XDEV, Errno::MLINK];
+    Errno::from_io_error(fault).is_some_and(|fault| no.contains(&fault))
+}
+
+/// Lets a process show that it lives, as long as it has the store open.
+fn keep_beating(writer: &Arc<Writer>) {
+    static ALL: Mutex<Vec<Weak<Writer>>> = Mutex::new(Vec::new());
+    static STARTED: Once = Once::new();
+    let mut all = ALL.lock().expect(NO_PANIC);
+    all.retain(|writer| writer.strong_count() > 0);
+    all.push(Arc::downgrade(writer));
+    drop(all);
+    STARTED.call_once(|| {
+        // Without the thread only processes of other hosts may take this one for dead.
+        let _ = thread::Builder::new().name("beat".to_owned()).spawn(|| {
+            loop {
+                thread::sleep(Duration::from_millis(EVERY_MS.load(Ordering::Relaxed)));
+                let all: Vec<_> =
+                    ALL.lock().expect(NO_PANIC).iter().filter_map(Weak::upgrade).collect();
+                all.iter().for_each(|writer| writer.beat());
+            }
+        });
+    });
+}

@@ -1,0 +1,6 @@
+//! The forms of a report. Each escapes all text that it is given.
+
+pub mod html;
+pub mod latex;
+pub mod markdown;
+pub mod results;

@@ -1,0 +1,200 @@
+//! Sets of rows that can be compared: those over the same clips and, by labels, against the same
+//! classes.
+
+use super::ScoredRow;
+use crate::quantities::count;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The clips that a step has scored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Clips {
+    /// The name of the set, if the scores have it.
+    pub name: Option<String>,
+    /// The number of clips, if known.
+    pub count: Option<usize>,
+    /// The name of the set with the class of each clip, if there were classes.
+    pub classes: Option<String>,
+}
+
+impl Clips {
+    /// True if both are of the same clips, as far as is known.
+    fn is_of(&self, other: &Self) -> bool {
+        match (&self.name, &other.name) {
+            (Some(a), Some(b)) => a == b,
+            _ => self.count.zip(other.count).is_none_or(|(a, b)| a == b),
+        }
+    }
+
+    /// True if both were compared with the same classes, as far as is known.
+    fn is_against(&self, other: &Self) -> bool {
+        self.classes.as_ref().zip(other.classes.as_ref()).is_none_or(|(a, b)| a == b)
+    }
+}
+
+/// True if a condition holds for the clips of two rows with every seed that both have.
+fn holds(a: &ScoredRow, b: &ScoredRow, of: fn(&Clips, &Clips) -> bool) -> bool {
+    let shared = a.clips.iter().filter_map(|(seed, clips)| Some((clips, b.clips.get(seed)?)));
+    let shared: Vec<_> = shared.collect();
+    match (&shared[..], a.clips.values().next(), b.clips.values().next()) {
+        // Between different seeds only the number of clips can be compared.
+        ([], Some(a), Some(b)) => a.count.zip(b.count).is_none_or(|(a, b)| a == b),
+        (shared, ..) => shared.iter().all(|(a, b)| of(a, b)),
+    }
+}
+
+/// The reason why the numbers of two rows do not compare, if there is one.
+pub fn incomparable(a: &ScoredRow, b: &ScoredRow) -> Option<String> {
+    if a.clips.is_empty() || b.clips.is_empty() {
+        return None;
+    }
+    if !holds(a, b, Clips::is_of) {
+        let [a, b] = [a, b].map(clips);
+        return Some(match a.zip(b).filter(|(a, b)| a != b) {
+            Some((a, b)) => format!("over {} and over {b}", count(a, "clip")),
+            None => "over different clips".to_owned(),
+        });
+    }
+    (!holds(a, b, Clips::is_against)).then(|| "against different classes".to_owned())
+}
+
+fn parts(rows: &[ScoredRow], same: impl Fn(&ScoredRow, &ScoredRow) -> bool) -> Vec<Vec<usize>> {
+    let mut sets: Vec<Vec<usize>> = Vec::new();
+    for (at, row) in rows.iter().enumerate().filter(|(_, row)| !row.clips.is_empty()) {
+        match sets.iter_mut().find(|set| same(&rows[set[0]], row)) {
+            Some(set) => set.push(at),
+            None => sets.push(vec![at]),
+        }
+    }
+    sets
+}
+
+/// The sets of rows that can be compared with each other; rows without scores are in none.
+pub fn of(rows: &[ScoredRow], by_labels: bool) -> Vec<Vec<usize>> {
+    parts(rows, |a, b| holds(a, b, Clips::is_of) && (!by_labels || holds(a, b, Clips::is_against)))
+}
+
+/// The number of clips of each row, if rows are of different clips.
+pub fn numbers_of_clips(rows: &[ScoredRow]) -> Option<Vec<Option<usize>>> {
+    (of(rows, false).len() > 1).then(|| rows.iter().map(clips).collect())
+}
+
+/// The name of each row's classes, if rows over the same clips were compared with different
+/// classes.
+pub fn names_of_classes(rows: &[ScoredRow]) -> Option<Vec<Option<&str>>> {
+    let sets = parts(rows, |a, b| holds(a, b, Clips::is_against));
+    let differ = sets.len() > of(rows, false).len();
+    differ.then(|| rows.iter().map(|row| row.truth.as_deref()).collect())
+}
+
+/// The number of clips of a row.
+fn clips(row: &ScoredRow) -> Option<usize> {
+    row.clips.values().filter_map(|clips| clips.count).min()
+}
+
+/// The remarks on a comparison of rows: different clips, different classes, and clips without a
+/// cluster.
+pub fn remarks(rows: &[ScoredRow]) -> Vec<String> {
+    let mut remarks = Vec::new();
+    let sets = of(rows, false);
+    if sets.len() > 1 {
+        let mut said: Vec<String> = Vec::new();
+        for set in &sets {
+            let of = clips(&rows[set[0]]).map_or("unknown clips".to_owned(), |n| count(n, "clip"));
+            said.push(format!("{} over {of}", numbers(set)));
+        }
+        remarks.push(format!(
+            "the rows of the table are over different clips ({}): their scores are not comparable, and no row is ranked \
+             against one over other clips",
+            said.join(", ")
+        ));
+    }
+    if names_of_classes(rows).is_some() {
+        let mut said: BTreeMap<usize, String> = BTreeMap::new();
+        for set in of(rows, true) {
+            let truth = rows[set[0]].truth.as_deref().unwrap_or("other classes");
+            said.insert(set[0], format!("{} against {truth}", numbers(&set)));
+        }
+        let said: Vec<String> = said.into_values().collect();
+        remarks.push(format!(
+            "the rows of the table are scored against different classes ({}): agreement with the labels is not ranked \
+             between these",
+            said.join(", ")
+        ));
+    }
+    let mut noisy: BTreeSet<String> = BTreeSet::new();
+    for row in rows {
+        let (Some(noise), Some(scored)) = (row.value("n_noise"), row.value("n_clips")) else {
+            continue;
+        };
+        let became = row.notes.get("n_noise").map_or("", String::as_str);
+        let all = if became.starts_with("left out") { scored + noise } else { scored };
+        let seeds = if row.draws.get("n_noise").is_some_and(|it| it.len() > 1) {
+            " on average"
+        } else {
+            ""
+        };
+        noisy.insert(format!(
+            "{}: {noise:.0} of {all:.0} clips{seeds} are noise, in no cluster; {became} (`noise` of the scoring step)",
+            row.title
+        ));
+    }
+    remarks.extend(noisy);
+    remarks
+}
+
+/// Row names such as `r1, r2 and r5`, or their number if there are many.
+fn numbers(set: &[usize]) -> String {
+    let mut names: Vec<String> = set.iter().map(|at| format!("r{}", at + 1)).collect();
+    match names.len() {
+        1 => names.remove(0),
+        n @ 9.. => format!("{n} rows from {} on", names[0]),
+        _ => {
+            let last = names.pop().unwrap_or_default();
+            format!("{} and {last}", names.join(", "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(clips: &str, count: usize, classes: &str) -> ScoredRow {
+        let clips = Clips {
+            name: Some(clips.to_owned()).filter(|name| !name.is_empty()),
+            count: Some(count),
+            classes: Some(classes.to_owned()).filter(|name| !name.is_empty()),
+        };
+        ScoredRow {
+            clips: [(0, clips)].into(),
+            truth: Some(format!("clips.{classes}")),
+            ..ScoredRow::default()
+        }
+    }
+
+    #[test]
+    fn rows_over_other_clips_are_in_other_sets() {
+        let rows = [row("a", 15, "x"), row("b", 7, "y"), row("a", 15, "x"), row("", 15, "")];
+        assert_eq!(of(&rows, false), [vec![0, 2, 3], vec![1]]);
+        assert_eq!(of(&rows, true), [vec![0, 2, 3], vec![1]]);
+        let said = remarks(&rows);
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said[0].contains("(r1, r3 and r4 over 15 clips, r2 over 7 clips)"), "{said:?}");
+        assert_eq!(numbers_of_clips(&rows).expect("numbers")[1], Some(7));
+        let other = [row("a", 15, "x"), row("b", 15, "x")];
+        assert_eq!(of(&other, false).len(), 2, "as many, but others");
+    }
+
+    #[test]
+    fn rows_against_other_classes_are_in_other_sets_by_labels() {
+        let rows = [row("a", 15, "digit"), row("a", 15, "speaker"), row("a", 15, "digit")];
+        assert_eq!(of(&rows, false), [vec![0, 1, 2]]);
+        assert_eq!(of(&rows, true), [vec![0, 2], vec![1]]);
+        let said = remarks(&rows);
+        assert!(
+            said[0].contains("(r1 and r3 against clips.digit, r2 against clips.speaker)"),
+            "{said:?}"
+        );
+        assert_eq!(numbers_of_clips(&rows), None);
+    }
+}

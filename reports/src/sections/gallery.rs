@@ -1,0 +1,87 @@
+//! The figures of a report.
+
+use crate::{
+    Report,
+    document::{Asked, Block, Picture, Text},
+    figures::{self, Points},
+    sections::audio_links::AudioLinks,
+};
+use cache::{Record, Store, StoreError, record::Figure};
+use std::collections::BTreeMap;
+
+/// Blocks for the figures, and their files by name.
+pub fn blocks(
+    record: &Record,
+    store: &Store,
+    audio_links: &AudioLinks,
+) -> Result<(Vec<Block>, Report), StoreError> {
+    let (mut blocks, mut files) = (Vec::new(), BTreeMap::new());
+    if !record.figures.is_empty() {
+        blocks.push(Block::Heading("Figures".to_owned()));
+    }
+    for (index, figure) in record.figures.iter().enumerate() {
+        let name = format!("{:02}-{}", index + 1, figure.figure.replace('_', "-"));
+        let title = figure.title.clone().unwrap_or_else(|| default_title(&figure.figure));
+        let rendered = match figures::render(figure, record, store)? {
+            Ok(rendered) => rendered,
+            Err(fault) => {
+                let text =
+                    Text::new().strong(title).plain(format!(" could not be drawn: {fault}."));
+                blocks.push(Block::Paragraph(text));
+                continue;
+            }
+        };
+        files.insert(format!("figures/{name}.svg"), rendered.svg.into_bytes());
+        files.insert(format!("figures/{name}.png"), rendered.png);
+        blocks.push(Block::Figure(Picture {
+            name,
+            title,
+            caption: caption(figure, rendered.caption).into(),
+            svg: rendered.inline,
+            points: rendered.points.map(|points| asked(points, audio_links)),
+        }));
+    }
+    Ok((blocks, files))
+}
+
+/// The caption, with the variant that is shown if there are several.
+fn caption(figure: &Figure, drawn: String) -> String {
+    let mut caption = figure.caption.clone().unwrap_or(drawn).trim().to_owned();
+    for (role, ports) in &figure.inputs {
+        let is_single = figures::kind(&figure.figure)
+            .and_then(|kind| kind.roles.iter().find(|known| known.name == role))
+            .is_some_and(|role| !role.takes_many);
+        if let Some(port) = ports.first().filter(|port| is_single && port.step.contains('{')) {
+            caption.push_str(&format!(" The figure shows the first variant, {}.", port.step));
+        }
+    }
+    caption
+}
+
+/// `pca_spectrum` as `Pca spectrum`.
+fn default_title(name: &str) -> String {
+    let mut letters = name.replace('_', " ").chars().collect::<Vec<_>>();
+    letters.iter_mut().take(1).for_each(|letter| letter.make_ascii_uppercase());
+    letters.into_iter().collect()
+}
+
+fn asked(points: Points, audio_links: &AudioLinks) -> Asked {
+    let paths: Vec<Option<&str>> = points.clips.iter().map(|clip| audio_links.of(clip)).collect();
+    let (mut folder, mut audio) = (String::new(), Vec::new());
+    if paths.iter().any(Option::is_some) {
+        folder = common_folder(paths.iter().flatten()).to_owned();
+        audio = paths.iter().map(|path| path.map(|path| path[folder.len()..].to_owned())).collect();
+    }
+    Asked { clips: points.clips, panels: points.panels, facts: points.facts, folder, audio }
+}
+
+/// The longest common prefix of all paths that ends in `/`.
+fn common_folder<'p>(mut paths: impl Iterator<Item = &'p &'p str>) -> &'p str {
+    let Some(first) = paths.next() else { return "" };
+    let shared = paths.fold(*first, |shared, path| {
+        let same = shared.bytes().zip(path.bytes()).take_while(|(a, b)| a == b).count();
+        // Addresses are ASCII.
+        &shared[..same]
+    });
+    &shared[..shared.rfind('/').map_or(0, |end| end + 1)]
+}

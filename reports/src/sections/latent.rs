@@ -1,0 +1,105 @@
+//! The latent spaces of models: their information and their effective dimension.
+
+use crate::{
+    document::{Block, Cell, Column, Row, Table, Text},
+    scores::{
+        ScoredRow,
+        latent_space::{LatentSpace, mean},
+    },
+};
+
+/// The number of active units and of all units: `7 of 8`, or `6.7 of 8` on average.
+pub fn in_use(space: &LatentSpace) -> String {
+    let decimals = usize::from(space.active.fract() != 0.0);
+    format!("{:.decimals$} of {}", space.active, space.units)
+}
+
+/// A row for each latent space, and a warning for each that has collapsed.
+pub fn blocks(rows: &[ScoredRow]) -> Vec<Block> {
+    let spaces = spaces(rows);
+    if spaces.is_empty() {
+        return Vec::new();
+    }
+    let table = Table {
+        columns: vec![
+            Column::text("Step"),
+            Column::number("Active units"),
+            Column::number("Effective dimension"),
+            Column::number("KL (nats per clip)"),
+        ],
+        rows: spaces.iter().map(|(space, _)| row(space)).collect(),
+    };
+    let mut legend = "Effective dimension: (Σλ)² / Σλ² over the eigenvalues of the covariance of the latent means. \
+                      KL: an upper bound on what the latent code tells about a clip."
+        .to_owned();
+    if rows.iter().any(|row| row.latent.len() > 1) {
+        legend.push_str(" The values are means over the seeds.");
+    }
+    let mut blocks = vec![
+        Block::Heading("Latent spaces".to_owned()),
+        Block::Table(table),
+        Block::Paragraph(Text::from(legend)),
+    ];
+    let collapsed: Vec<Text> =
+        spaces.iter().filter_map(|(space, groups)| collapse(space, *groups)).collect();
+    if collapsed.len() > 3 {
+        blocks.push(Block::List(collapsed));
+    } else {
+        blocks.extend(collapsed.into_iter().map(Block::Paragraph));
+    }
+    blocks
+}
+
+/// Every distinct latent space of the rows, with the largest number of clusters made from it.
+fn spaces(rows: &[ScoredRow]) -> Vec<(LatentSpace, usize)> {
+    let mut spaces: Vec<(LatentSpace, usize)> = Vec::new();
+    for row in rows {
+        let Some(space) = mean(&row.latent) else { continue };
+        let groups = row.value("n_clusters").unwrap_or(0.0) as usize;
+        match spaces.iter_mut().find(|(known, _)| known.step == space.step) {
+            Some((_, most)) => *most = groups.max(*most),
+            None => spaces.push((space, groups)),
+        }
+    }
+    spaces
+}
+
+fn row(space: &LatentSpace) -> Row {
+    let kl = space
+        .total_kl
+        .map_or_else(|| Cell::from("–"), |kl| Cell::from(format!("{kl:.2}")).valued(kl));
+    Row::new(vec![
+        Text::new().code(&space.step).into(),
+        Cell::from(in_use(space)).valued(space.active),
+        Cell::from(format!("{:.2}", space.effective_dimension)).valued(space.effective_dimension),
+        kl,
+    ])
+}
+
+/// The warning for a latent space that cannot hold that many clusters.
+fn collapse(space: &LatentSpace, groups: usize) -> Option<Text> {
+    let needed = (groups.max(1) as f64).ln();
+    let starved = space.total_kl.filter(|kl| *kl < needed);
+    let flat = space.effective_dimension < 2.0;
+    let mut text = match (starved, flat) {
+        (None, false) => return None,
+        (Some(_), _) => {
+            Text::new().strong("The posterior of ").code(&space.step).strong(" has collapsed.")
+        }
+        (None, true) => Text::new().code(&space.step).strong(" is close to one-dimensional."),
+    };
+    if let Some(kl) = starved {
+        text = text.plain(format!(
+            " Its latent code carries at most {kl:.2} nats per clip; {groups} clusters take up to ln {groups} = {needed:.2} \
+             nats to distinguish."
+        ));
+    }
+    if flat {
+        text = text.plain(format!(
+            " Its effective dimension is {:.2}. The clusters then divide a line into segments, which Silhouette, CH and \
+             DB reward although no gap separates them.",
+            space.effective_dimension
+        ));
+    }
+    Some(text)
+}
