@@ -30,8 +30,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Bayesian information criterion of a mixture of normal distributions; the least is best.
 /// `prediction_strength`: clips are halved (by recording, where `truth` names recordings), both halves are
 /// clustered, and the centres of one predict which clips of the other belong together; best is the largest k
-/// with at least 0.8. Only the last two can say 1 for clips without clusters, and only the gap and the
-/// prediction strength were made to.
+/// with at least 0.8. The silhouette cannot say 1, that is no clusters; the others can.
 ///
 /// They ask different questions, so where they do not agree no number stands out; the report says so.
 ///

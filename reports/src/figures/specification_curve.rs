@@ -51,7 +51,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     })
 }
 
-/// The choices of rows, each with its values in the order in which they occur.
+/// The choices of rows, each with its values: numbers by size, others in the order in which they occur.
 fn choices<'r>(rows: &[&'r ScoredRow]) -> Vec<(&'r str, Vec<&'r Value>)> {
     let mut found: Vec<(&str, Vec<&Value>)> = Vec::new();
     for (axis, value) in rows.iter().flat_map(|row| &row.point) {
@@ -59,6 +59,12 @@ fn choices<'r>(rows: &[&'r ScoredRow]) -> Vec<(&'r str, Vec<&'r Value>)> {
             Some((_, values)) if values.contains(&value) => {}
             Some((_, values)) => values.push(value),
             None => found.push((axis, vec![value])),
+        }
+    }
+    for (_, values) in &mut found {
+        if values.iter().all(|value| value.is_number()) {
+            let number = |value: &Value| value.as_f64().unwrap_or(0.0);
+            values.sort_by(|a, b| number(a).total_cmp(&number(b)));
         }
     }
     found
@@ -73,8 +79,8 @@ fn panel(
     (top, scale): (f64, Scale),
 ) -> Result<f64, String> {
     let value = |row: &ScoredRow| row.value(metric).unwrap_or(f64::NAN);
-    rows.sort_by(|a, b| value(a).total_cmp(&value(b)));
     let choices = choices(&rows);
+    rows.sort_by(|a, b| value(a).total_cmp(&value(b)));
     let lines: usize = choices.iter().map(|(_, values)| values.len()).sum();
     if lines > MOST[1] {
         return Err(format!("the choices have {lines} values, more than {}", MOST[1]));

@@ -37,9 +37,7 @@ pub fn prose(record: &Record) -> Vec<Block> {
     let sources = sources.filter(|(_, method)| !method.source.is_empty());
     let sources = sources
         .map(|(at, method)| {
-            Text::from(format!("[{}] ", at + 1))
-                .code(&method.op)
-                .plain(format!(": {}", method.source))
+            Text::from(format!("[{}] ", at + 1)).code(&method.op).plain(": ").marked(&method.source)
         })
         .collect();
     vec![
@@ -65,12 +63,10 @@ pub fn blocks(record: &Record) -> Vec<Block> {
 }
 
 fn point(at: usize, method: &Method) -> Text {
-    let mut text = Text::new().code(&method.op).plain(format!(
-        " (version {}) [{}]: {}",
-        method.version,
-        at + 1,
-        method.summary
-    ));
+    let mut text = Text::new()
+        .code(&method.op)
+        .plain(format!(" (version {}) [{}]: ", method.version, at + 1))
+        .marked(&method.summary);
     for (steps, params) in method.uses.iter().take(MOST[0]) {
         text = text.plain(" ");
         for (at, step) in steps.iter().take(MOST[1]).enumerate() {

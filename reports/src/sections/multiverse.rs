@@ -1,7 +1,7 @@
 //! The multiverse: how far choices that should not matter move the rows.
 
 use crate::{
-    document::{Block, Cell, Column, Row, Table},
+    document::{Block, Cell, Column, Row, Table, Text},
     formats::results,
     scores::{ScoreTable, ScoredRow, is_shown, short, shown},
 };
@@ -30,7 +30,7 @@ pub fn blocks(record: &Record, store: &Store) -> Result<(Vec<Block>, Option<Stri
     blocks.push(Block::Table(ranks(&rows, sweep, &metric)));
     let mut said: Vec<String> = pairs(&rows, &metric);
     said.extend(strongest(record, sweep, &all.rows, &metric));
-    blocks.push(Block::List(said.into_iter().map(Into::into).collect()));
+    blocks.push(Block::List(said.iter().map(|it| Text::new().marked(it)).collect()));
     Ok((blocks, Some(csv)))
 }
 

@@ -33,10 +33,9 @@ pub fn blocks(record: &Record, store: &Store) -> Result<Vec<Block>, StoreError> 
     }
     if !blocks.is_empty() {
         blocks.push(Block::Paragraph(
-            "Bold: the number that each criterion names, the largest silhouette, the first gap that the next one does \
-             not exceed by more than its error, the smallest BIC, and the last prediction strength of at least 0.8. \
-             Silhouette and BIC always name a number; the gap statistic and the prediction strength can say that there \
-             is one cluster, which is none."
+            "Bold: the number that each criterion names, the largest silhouette, the first gap that the next one does not \
+             exceed by more than its error, the smallest BIC, and the last prediction strength of at least 0.8. The \
+             silhouette always names 2 or more; the others can say that there is one cluster, which is none."
                 .into(),
         ));
     }

@@ -52,7 +52,7 @@ pub fn blocks(
         .and_then(|(_, optimism)| curse(best, rivals.len() + 1, metric, *optimism));
     match by_recordings {
         Some((doubt, _)) => doubts.push(doubt),
-        None => unexamined.push("other recordings (a column `group` of the labels)"),
+        None => unexamined.push("other recordings (`report: { uncertainty: both }`, where labels have a column `group`)"),
     }
     match multiverse::beaten(record, store, &best.name, metric)? {
         Some((rival, losses, all)) => doubts.push(Doubt {
@@ -90,7 +90,7 @@ pub fn blocks(
         .collect();
     points.extend(curse.map(Text::from));
     if !unexamined.is_empty() {
-        points.push(format!("Not examined: {}.", unexamined.join("; ")).into());
+        points.push(Text::new().marked(&format!("Not examined: {}.", unexamined.join("; "))));
     }
     let heading = Block::Heading("What would change this answer".to_owned());
     let mut blocks = vec![heading, Block::Paragraph(text)];
