@@ -16,7 +16,7 @@ pub enum Kind {
     /// Vectors: `clip_id`, `features` of one width.
     Matrix,
     /// One label a clip: `clip_id`, `label` (text for classes, whole numbers for clusters), and
-    /// optionally `group` (the recording from which the clip was cut).
+    /// optionally `group` (the recording from which the clip was cut) and what else is known of it.
     Labels,
     /// Learned weights: named tensors.
     Model,
@@ -45,6 +45,9 @@ pub enum Kind {
     /// Metrics of resampled recordings, a row for each draw: `part` (`value`, `resample`,
     /// `half_sample` or `jackknife`), and a column for each metric.
     Resamples,
+    /// Criteria for the number of clusters, a row for each number: `clusters`, and a column for each
+    /// criterion. The metadata `chosen` hold the number that each of them names.
+    Selection,
     /// The agreement of clusters with the class and with each other column of the clips: `column`,
     /// `values`, `clips`, and measures.
     Confounds,
@@ -71,6 +74,7 @@ impl Kind {
             Kind::Census => "census",
             Kind::Resamples => "resamples",
             Kind::Confounds => "confounds",
+            Kind::Selection => "selection",
         }
     }
 }

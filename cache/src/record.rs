@@ -53,6 +53,9 @@ pub struct Record {
     pub only: bool,
     /// Every step, in the order of the plan.
     pub steps: Vec<StepRecord>,
+    /// The ops, in the order in which steps use them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub methods: Vec<Method>,
     /// Warnings of a run that did not fail.
     pub warnings: Vec<String>,
     /// The machine.
@@ -60,7 +63,7 @@ pub struct Record {
 }
 
 /// The parameters and seeds that vary in a run of several variants.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sweep {
     /// The parameters, in the order of the sweep: `vae.beta`.
     pub axes: Vec<String>,
@@ -76,6 +79,9 @@ pub struct Sweep {
     /// The metric by which points were chosen during the sweep.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objective: Option<String>,
+    /// The point that the table shows, if the others only say how far choices matter.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shown: Vec<(String, Value)>,
     /// The parameter that grows with each rung of a successive halving.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource: Option<String>,
@@ -174,6 +180,21 @@ pub struct PortRef {
     pub step: String,
     /// Its port.
     pub port: String,
+}
+
+/// An op of a run, as it describes itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Method {
+    /// The op.
+    pub op: String,
+    /// Its version.
+    pub version: u32,
+    /// What it does, in a sentence.
+    pub summary: String,
+    /// What it follows: libraries with which it agrees, and publications.
+    pub source: String,
+    /// Its uses: the names of steps, and the parameters that are not the defaults.
+    pub uses: Vec<(Vec<String>, BTreeMap<String, Value>)>,
 }
 
 /// The record of a step.

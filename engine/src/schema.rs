@@ -65,6 +65,15 @@ pub fn schema(table: &[Entry]) -> Json {
     );
     put(&mut top, "report", report());
     put(&mut top, "sweep", sweep());
+    let values = json!({"anyOf": [
+        {"type": "array", "minItems": 1},
+        {"type": "string", "pattern": "^(range|linspace|logspace)\\(|\\$\\{"}
+    ]});
+    put(
+        &mut top,
+        "multiverse",
+        json!({"type": "object", "minProperties": 1, "additionalProperties": values}),
+    );
     json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "A pipeline of the engine",

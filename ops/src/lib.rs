@@ -14,6 +14,7 @@ pub mod device;
 pub mod embed;
 mod error;
 pub mod features;
+pub mod fitted;
 pub mod host;
 pub mod measures;
 mod memory;

@@ -95,6 +95,14 @@ pub trait Op: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static 
     /// and [`Op::outputs`] give the ports.
     const DYNAMIC_PORTS: bool = false;
 
+    /// The outputs with the rows to fit on and with those that are held out, if it divides rows.
+    const SPLIT: Option<[&'static str; 2]> = None;
+
+    /// True if what it makes of a row depends on the other rows, unless a model is connected.
+    fn learns(&self) -> bool {
+        false
+    }
+
     /// The input ports with these parameters.
     fn inputs(&self) -> &'static [Port] {
         Self::INPUTS
@@ -103,6 +111,12 @@ pub trait Op: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static 
     /// The output ports with these parameters.
     fn outputs(&self) -> &'static [Port] {
         Self::OUTPUTS
+    }
+
+    /// The output ports if the list of its files ([`Select::Listed`]) has these columns, some of
+    /// which are further outputs.
+    fn outputs_with(&self, _columns: &[String]) -> &'static [Port] {
+        self.outputs()
     }
 
     /// The files outside the store that it reads.

@@ -57,13 +57,15 @@ pub fn labelled(port: &str, label: &str) -> &'static str {
     named(&[(&format!("{port}@{label}"), &[])], "one of several")[0].name
 }
 
+const NO_PANIC: &str = "no thread panics while it holds the ports";
+
 /// The distinct lists of ports that pipelines in this process have named.
 static NAMED: Mutex<Vec<&'static [Port]>> = Mutex::new(Vec::new());
 
 /// Ports with these names and kinds. They are kept for the life of the process, like those that an
 /// op declares. Equal ones are kept once, so memory is bounded by the pipelines.
 pub fn named(ports: &[(&str, &'static [Kind])], doc: &'static str) -> &'static [Port] {
-    let mut known = NAMED.lock().expect("no thread panics while it holds the ports");
+    let mut known = NAMED.lock().expect(NO_PANIC);
     let fits = |(port, asked): (&Port, &(&str, _))| (port.name, port.kinds) == *asked;
     let same = |kept: &&&'static [Port]| {
         kept.len() == ports.len()
@@ -75,6 +77,25 @@ pub fn named(ports: &[(&str, &'static [Kind])], doc: &'static str) -> &'static [
     }
     let port = |&(name, kinds)| Port::new(String::leak(str::to_owned(name)), kinds, doc);
     let kept: &'static [Port] = Vec::leak(ports.iter().map(port).collect());
+    known.push(kept);
+    kept
+}
+
+/// These ports, and further ones of the same kinds. As those of [`named`], they are kept for the
+/// life of the process.
+pub fn with_further<'n>(
+    ports: &'static [Port],
+    names: impl Iterator<Item = &'n str>,
+    kinds: &'static [Kind],
+    doc: &'static str,
+) -> &'static [Port] {
+    let further = names.map(|name| named(&[(name, kinds)], doc)[0]);
+    let all: Vec<Port> = ports.iter().copied().chain(further).collect();
+    let mut known = NAMED.lock().expect(NO_PANIC);
+    if let Some(kept) = known.iter().find(|kept| ***kept == all[..]) {
+        return kept;
+    }
+    let kept: &'static [Port] = Vec::leak(all);
     known.push(kept);
     kept
 }

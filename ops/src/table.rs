@@ -30,6 +30,7 @@ pub static OPS: &[Entry] = &[
     op::<crate::cluster::dbscan::Dbscan>(),
     op::<crate::cluster::hdbscan::Hdbscan>(),
     op::<crate::cluster::spectral::Spectral>(),
+    op::<crate::metrics::split::Split>(),
     op::<crate::metrics::metrics::Metrics>(),
     op::<crate::metrics::gaussian_reference::GaussianReference>(),
     op::<crate::metrics::controls::Controls>(),
@@ -38,6 +39,8 @@ pub static OPS: &[Entry] = &[
     op::<crate::metrics::silhouette_samples::SilhouetteSamples>(),
     op::<crate::metrics::composition::Composition>(),
     op::<crate::metrics::agreement::Agreement>(),
+    op::<crate::metrics::consensus::Consensus>(),
+    op::<crate::metrics::choose_k::ChooseK>(),
     op::<crate::programs::command::Command>(),
 ];
 

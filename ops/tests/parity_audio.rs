@@ -2,7 +2,11 @@
 
 use cache::{Artifact, Kind, Table};
 use ops::{
-    audio::decode::{Signal, decode, probe},
+    audio::{
+        damage::OnDamage,
+        decode::{Decoder, Signal, decode, look_at, probe},
+        excerpt::Excerpt,
+    },
     math::resample::Resampler,
 };
 use std::fs;
@@ -36,6 +40,54 @@ fn uncompressed_samples_are_those_of_soundfile() {
             (signal.sample_rate, signal.channels, false),
             "{name}"
         );
+    }
+}
+
+/// An excerpt holds the samples of the whole from frame ⌊start · rate⌋ to before ⌊end · rate⌋, as
+/// `soundfile.read(start=…, stop=…)` gives them.
+#[test]
+fn an_excerpt_is_a_part_of_the_whole() {
+    for name in
+        ["i16.wav", "f32.wav", "eight.wav", "i16.aiff", "sound.flac", "sound.mp3", "sound.ogg"]
+    {
+        let bytes = read(name);
+        let whole = decode(&bytes).expect(name);
+        let (channels, rate) = (whole.channels, whole.sample_rate);
+        let frames = whole.samples.len() / channels;
+        let seconds = frames as f64 / f64::from(rate);
+        let part = |start: f64, end: Option<f64>| {
+            let text = |time: f64| time.to_string();
+            let end = end.map(text);
+            Excerpt::new(Some(&text(start)), end.as_deref()).expect("an excerpt")
+        };
+        let excerpts = [
+            part(0.0, None),
+            part(seconds / 3.0, Some(seconds / 2.0)),
+            part(seconds * 0.9, Some(2.0 * seconds)),
+            part(2.0 * seconds, None),
+        ];
+        let looked = look_at(&bytes, OnDamage::Fail, &excerpts).expect(name);
+        for (excerpt, probe) in excerpts.iter().zip(&looked.excerpts) {
+            let (start, end) = excerpt.frames(rate);
+            let end = end.map_or(frames, |end| frames.min(end as usize));
+            let expected = &whole.samples[frames.min(start as usize) * channels..end * channels];
+            assert_eq!(probe.frames as usize * channels, expected.len(), "{name} {excerpt}");
+            assert_eq!(probe.silent, expected.iter().all(|it| *it == 0.0), "{name} {excerpt}");
+            let (mut found, mut block) = (Vec::new(), Vec::new());
+            let mut decoder = Decoder::open(&bytes).expect(name);
+            decoder.cut(*excerpt);
+            while decoder.next(&mut block).expect(name) {
+                found.extend_from_slice(&block);
+            }
+            assert_eq!(found, expected, "{name} {excerpt}");
+            let (mut mono, mut own) = (Vec::new(), Vec::new());
+            let mut decoder = Decoder::open(&bytes).expect(name);
+            decoder.cut(*excerpt);
+            decoder.mono(1000, &mut mono).expect(name);
+            let expected = expected[..expected.len().min(1000 * channels)].to_vec();
+            Signal { samples: expected, ..whole }.mono(&mut own);
+            assert_eq!(mono, own, "{name} {excerpt}");
+        }
     }
 }
 

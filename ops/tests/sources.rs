@@ -250,6 +250,57 @@ fn a_manifest_gives_its_lines_in_order() {
 }
 
 #[test]
+fn further_columns_of_a_manifest_are_labels() {
+    let root = folder(&[]);
+    let text = b"id,path,label,speaker,year,sample_rate\n7,pia/b/c.WAV,y,Ann,1999,x\n8,cel/a.wav,x,,2001,z\n";
+    let list = write(root.path(), "list.csv", text);
+    let outputs = run("manifest", json!({ "path": list }), &listing(root.path())).expect("clips");
+    let labels = table(&outputs, "labels");
+    assert_eq!(labels.text("clip_id").expect("ids"), ["7", "8"]);
+    assert_eq!(labels.text("speaker").expect("a column"), ["Ann", ""]);
+    assert_eq!(labels.ints("year").expect("numbers"), [1999, 2001]);
+    let speaker = table(&outputs, "speaker");
+    assert_eq!(speaker.text("label").expect("labels"), ["Ann", ""]);
+    assert_eq!(speaker.text("labels").expect("classes"), ["y", "x"]);
+    assert_eq!(table(&outputs, "year").text("label").expect("labels"), ["1999", "2001"]);
+    let by_year = json!({ "path": list, "label": "year", "group": "speaker" });
+    let outputs = run("manifest", by_year, &listing(root.path())).expect("clips");
+    let labels = table(&outputs, "labels");
+    assert_eq!(labels.text("label").expect("labels"), ["1999", "2001"]);
+    assert_eq!(labels.text("group").expect("groups"), ["Ann", "8"]);
+    let unknown = json!({ "path": list, "label": "yeer" });
+    let fault = run("manifest", unknown, &listing(root.path())).expect_err("no such column");
+    assert_eq!(fault.param, Some("label"), "{fault:?}");
+}
+
+#[test]
+fn excerpts_are_parts_of_a_recording() {
+    let root = folder(&[]);
+    let read = |text: &str, params: Value| {
+        let list = write(root.path(), "list.csv", text.as_bytes());
+        let mut params = params;
+        params["path"] = json!(list);
+        run("manifest", params, &listing(root.path()))
+    };
+    let text = "path,start,end,label\ncel/a.wav,0,0.2,x\ncel/a.wav,0.2,0.45,y\npia/b/c.WAV,,,y\n";
+    let outputs = read(text, json!({})).expect("clips");
+    let labels = table(&outputs, "labels");
+    let ids = ["cel/a.wav#t=0,0.2", "cel/a.wav#t=0.2,0.45", "pia/b/c.WAV"];
+    assert_eq!(labels.text("clip_id").expect("ids"), ids);
+    assert_eq!(labels.text("group").expect("groups"), ["cel/a.wav", "cel/a.wav", "pia/b/c.WAV"]);
+    let clips = table(&outputs, "clips");
+    let rate = clips.ints("sample_rate").expect("rates")[0];
+    let frames = clips.ints("frames").expect("frames");
+    assert_eq!(frames[..2], [rate / 5, rate * 9 / 20 - rate / 5]);
+    let audio = &clips.text("audio").expect("audio")[1];
+    assert!(audio.starts_with("file:") && audio.ends_with("#t=0.2,0.45"), "{audio}");
+    let late = "path,start,label\ncel/a.wav,0,x\ncel/a.wav,100,y\npia/b/c.WAV,,y\n";
+    says(read(late, json!({})), &["`cel/a.wav#t=100`: starts at 100 s, after the end"]);
+    let outputs = read(late, json!({ "on_error": "skip" })).expect("two");
+    assert_eq!((table(&outputs, "clips").rows(), table(&outputs, "skipped").rows()), (2, 1));
+}
+
+#[test]
 fn a_manifest_with_faults_is_explained() {
     let root = folder(&[]);
     let read = |text: &[u8], on_error: &str| {

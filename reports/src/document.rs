@@ -84,6 +84,15 @@ impl Text {
         self.with(Span::Code(text.into()))
     }
 
+    /// Adds text in which backticks enclose code.
+    #[must_use]
+    pub fn marked(mut self, text: &str) -> Self {
+        for (at, part) in text.split('`').enumerate().filter(|(_, part)| !part.is_empty()) {
+            self = if at % 2 == 1 { self.code(part) } else { self.plain(part) };
+        }
+        self
+    }
+
     /// Adds a link.
     #[must_use]
     pub fn link(self, text: impl Into<String>, to: impl Into<String>) -> Self {

@@ -21,7 +21,8 @@ use document::Document;
 use formats::{html, latex, markdown, results};
 use sections::{
     agreement, audio_links::AudioLinks, caveats, findings, gallery, labelings, latent, lengths,
-    probes, provenance, recordings, run_status, summary, table,
+    methods, multiverse, probes, provenance, recordings, run_status, selection, sensitivity,
+    summary, table,
 };
 use std::{collections::BTreeMap, path::Path};
 
@@ -62,15 +63,27 @@ pub fn render(
     blocks.extend(table::blocks(record, &table, &outcomes));
     let tex = latex::write(&table::whole(&table, &outcomes));
     blocks.extend(recordings::blocks(record, &table, store)?);
+    let (of_multiverse, all_points) = multiverse::blocks(record, store)?;
+    blocks.extend(of_multiverse);
+    files.extend(all_points.map(|csv| ("multiverse.csv".to_owned(), csv.into_bytes())));
+    blocks.extend(sensitivity::blocks(record, &table, store)?);
     blocks.extend(probes::blocks(record, store)?);
     blocks.extend(agreement::blocks(record, rows, store)?);
+    blocks.extend(selection::blocks(record, store)?);
     blocks.extend(labelings::blocks(record, store)?);
     blocks.extend(latent::blocks(rows));
     blocks.extend(caveats::blocks(record, &table, lengths::remarks(record, store)?));
     blocks.extend(figures);
     blocks.extend(findings::blocks(record, store)?);
     blocks.extend(run_status::skipped(record, store)?);
+    blocks.extend(methods::blocks(record));
     blocks.extend(provenance::blocks(record));
+    let prose = methods::prose(record);
+    if !prose.is_empty() {
+        let methods = Document { title: "Methods".to_owned(), blocks: prose };
+        files.insert("methods.md".to_owned(), markdown::write(&methods).into_bytes());
+        files.insert("methods.tex".to_owned(), latex::prose(&methods.blocks).into_bytes());
+    }
     let document = Document { title: record.pipeline.clone(), blocks };
     let (markdown, html) =
         rayon::join(|| markdown::write(&document), || html::write(&document, &record.id));

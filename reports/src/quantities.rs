@@ -1,4 +1,4 @@
-//! Counts and durations for readers.
+//! Counts, durations and lists for readers.
 
 /// `1 clip`, `2 clips`.
 pub fn count(n: usize, noun: &str) -> String {
@@ -14,6 +14,15 @@ pub fn duration(seconds: f64) -> String {
         0..60 => format!("{whole} s"),
         60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
         _ => format!("{} h {:02} min", whole / 3600, whole % 3600 / 60),
+    }
+}
+
+/// `A, B and C`.
+pub fn listed(names: &[&str]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
     }
 }
 

@@ -135,6 +135,7 @@ fn total(plan: &Plan<'_>, only: bool) -> String {
             false => "; none has a history, so nobody knows how long".to_owned(),
         });
     }
+    said.push_str(&multiverse(plan));
     let disk: u64 = all().filter_map(|step| step.cost.disk).sum();
     let memory = all().filter_map(|step| step.cost.memory).max().unwrap_or(0);
     if disk > 0 {
@@ -144,6 +145,30 @@ fn total(plan: &Plan<'_>, only: bool) -> String {
         said.push_str(&format!("; the largest step holds {} in memory", size::bytes(memory)));
     }
     said
+}
+
+/// What the specifications besides the shown one take, for a multiverse.
+fn multiverse(plan: &Plan<'_>) -> String {
+    let variants = &plan.pipeline.variants;
+    if variants.shown.is_empty() {
+        return String::new();
+    }
+    let runs = |step: &Planned| matches!(step.verdict, Forecast::Run | Forecast::Maybe);
+    let others = plan.steps().iter().enumerate();
+    let others = others.filter(|(at, step)| !variants.shown_steps.contains(at) && runs(step));
+    let others: Vec<&Planned> = others.map(|(_, step)| step).collect();
+    let specifications = variants.count / plan.pipeline.seeds.len().max(1);
+    let seconds: f64 = others.iter().filter_map(|step| step.cost.seconds).sum();
+    let known = others.iter().any(|step| step.cost.seconds.is_some());
+    let time = match known {
+        true => format!(", about {}", reports::duration(seconds)),
+        false => String::new(),
+    };
+    format!(
+        "; {} of them{time}, only for the {} specifications of the multiverse that the table does not show",
+        others.len(),
+        specifications.saturating_sub(1)
+    )
 }
 
 /// A prediction as JSON; unknown values are `null`.

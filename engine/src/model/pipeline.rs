@@ -2,9 +2,14 @@
 
 use super::{Needs, StepGraph};
 use cache::record::{Figure, PortRef, Published};
-use ops::{AnyOp, Entry};
+use ops::{AnyOp, Entry, Port};
 use serde_json::Value;
-use std::{collections::BTreeMap, ops::Range, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    path::PathBuf,
+    sync::Arc,
+};
 
 /// A range of bytes in the pipeline file.
 pub type Span = Range<usize>;
@@ -51,6 +56,10 @@ pub struct Variants {
     pub steps: usize,
     /// The search, if results choose the points.
     pub search: Option<Search>,
+    /// The point that the table shows, if the points are those of a multiverse.
+    pub shown: Vec<(String, Value)>,
+    /// The steps of that point.
+    pub shown_steps: BTreeSet<usize>,
 }
 
 /// The search of a sweep whose points are chosen by results.
@@ -78,6 +87,8 @@ pub struct Step {
     pub entry: &'static Entry,
     /// The op with its parameters.
     pub op: Box<dyn AnyOp>,
+    /// The output ports.
+    pub outputs: &'static [Port],
     /// The inputs, in the order of the op's ports; optional inputs may be absent.
     pub inputs: Vec<Input>,
     /// The seed of all random numbers of the step.

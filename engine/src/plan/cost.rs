@@ -38,7 +38,7 @@ pub fn of(
         .inputs
         .iter()
         .map(|input| {
-            let outputs = reasons.pipeline.steps[input.step].op.outputs();
+            let outputs = reasons.pipeline.steps[input.step].outputs;
             let at = outputs.iter().position(|port| port.name == input.output)?;
             before[input.step].shapes.get(at)
         })
@@ -134,7 +134,7 @@ fn disk(
     shapes: &[Shape],
     like: Option<(&Finished, f64)>,
 ) -> Option<u64> {
-    let ports = reasons.pipeline.steps[index].op.outputs();
+    let ports = reasons.pipeline.steps[index].outputs;
     let (mut total, mut known) = (0, false);
     for (port, shape) in ports.iter().zip(shapes) {
         let before = like.and_then(|(like, _)| like.outputs.get(port.name));

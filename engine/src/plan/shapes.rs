@@ -20,10 +20,10 @@ pub fn planned_outputs(
     before: &[Planned],
 ) -> Vec<Shape> {
     let step = &reasons.pipeline.steps[index];
-    let port = |name: &str| step.op.outputs().iter().position(|port| port.name == name);
+    let port = |name: &str| step.outputs.iter().position(|port| port.name == name);
     if let Some(finished) = finished {
         let mut shapes: Vec<Shape> =
-            step.op.outputs().iter().map(|port| Shape::of(port.kinds[0])).collect();
+            step.outputs.iter().map(|port| Shape::of(port.kinds[0])).collect();
         for (name, object) in &finished.outputs {
             if let Some(at) = port(name) {
                 shapes[at] = object.shape.clone();
@@ -33,6 +33,8 @@ pub fn planned_outputs(
     }
     let inputs = planned_inputs(reasons.pipeline, index, before);
     let mut shapes = step.op.check(&inputs).unwrap_or_default();
+    let further = step.outputs.get(shapes.len()..).filter(|_| !shapes.is_empty());
+    shapes.extend(further.into_iter().flatten().map(|port| Shape::of(port.kinds[0])));
     let unknown = |shape: &Shape| shape.rows.is_none() && shape.kind != Kind::Model;
     if !shapes.iter().any(unknown) {
         return shapes;
@@ -51,7 +53,7 @@ pub fn planned_outputs(
 /// The shapes of the inputs of a planned step, in the order of its ports, as far as they are known.
 pub fn planned_inputs(pipeline: &Pipeline, index: usize, before: &[Planned]) -> Vec<Option<Shape>> {
     of_inputs(&pipeline.steps[index], |input| {
-        let outputs = pipeline.steps[input.step].op.outputs();
+        let outputs = pipeline.steps[input.step].outputs;
         let at = outputs.iter().position(|port| port.name == input.output)?;
         before[input.step].shapes.get(at).cloned()
     })

@@ -92,8 +92,16 @@ fn is_dead(folder: &Path) -> bool {
 }
 
 /// The files of a report.
-const REPORT: [&str; 5] =
-    ["report.md", "report.html", "report.tex", "results.csv", "results.parquet"];
+const REPORT: [&str; 8] = [
+    "report.md",
+    "report.html",
+    "report.tex",
+    "results.csv",
+    "results.parquet",
+    "multiverse.csv",
+    "methods.md",
+    "methods.tex",
+];
 const FIGURES: &str = "figures";
 
 /// True for a file that still has a temporary name: `.tmp` and six letters or digits.

@@ -28,7 +28,7 @@ impl Schedule<'_> {
         let plan = &self.context.plan.pipeline.steps[step];
         let (status, elapsed, note) = match state {
             StepState::Done { finished, status: StepStatus::Ran, .. } => {
-                let first = plan.op.outputs().first();
+                let first = plan.outputs.first();
                 let object = first.and_then(|port| finished.outputs.get(port.name));
                 let shape = object.map(|object| object.shape.to_string()).unwrap_or_default();
                 let rows = object.and_then(|object| object.shape.rows).unwrap_or(0);

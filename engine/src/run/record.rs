@@ -1,10 +1,10 @@
 //! The record of a run, from its plan and from what became of its steps.
 
 use super::{Outcome, RunInfo, outcome::Ended};
-use crate::plan::Plan;
+use crate::{model::Pipeline, plan::Plan};
 use cache::{
     Record,
-    record::{Environment, RECORD_VERSION, Row, RunStatus, StepRecord, StepStatus, Sweep},
+    record::{Environment, Method, RECORD_VERSION, Row, RunStatus, StepRecord, StepStatus, Sweep},
 };
 use std::fs;
 
@@ -49,6 +49,7 @@ impl Ended {
                 seeds: pipeline.seeds.clone(),
                 variants: pipeline.variants.count,
                 steps: pipeline.variants.steps,
+                shown: pipeline.variants.shown.clone(),
                 wilcoxon: pipeline.report.wilcoxon,
                 objective: pipeline.variants.search.as_ref().map(|it| it.objective.clone()),
                 resource: pipeline.variants.search.as_ref().and_then(|it| it.resource.clone()),
@@ -59,6 +60,7 @@ impl Ended {
             only: !plan.wanted.iter().all(|wanted| *wanted),
             warnings: self.steps.iter().flat_map(of_step).collect(),
             steps: self.steps,
+            methods: methods(pipeline),
             environment: Environment {
                 platform: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
                 processor: processor(),
@@ -77,6 +79,38 @@ impl Ended {
             () => RunStatus::Failed,
         }
     }
+}
+
+/// The ops of a pipeline, as they describe themselves, each with the steps that use it.
+fn methods(pipeline: &Pipeline) -> Vec<Method> {
+    let mut methods: Vec<Method> = Vec::new();
+    for step in &pipeline.steps {
+        let entry = step.entry;
+        let at = methods.iter().position(|method| method.op == entry.name);
+        let at = at.unwrap_or_else(|| {
+            let doc = entry.schema()["description"].as_str().unwrap_or_default();
+            let plain = |part: &str| part.split_whitespace().collect::<Vec<_>>().join(" ");
+            let parts: Vec<String> = doc.split("\n\n").map(plain).collect();
+            let source = parts.iter().find_map(|part| part.strip_prefix("Source: "));
+            methods.push(Method {
+                op: entry.name.to_owned(),
+                version: entry.version,
+                summary: parts.first().cloned().unwrap_or_default(),
+                source: source.unwrap_or_default().to_owned(),
+                uses: Vec::new(),
+            });
+            methods.len() - 1
+        });
+        let params = entry.changed(step.op.params());
+        let name = step.name.split('{').next().unwrap_or(&step.name).to_owned();
+        let uses = &mut methods[at].uses;
+        match uses.iter_mut().find(|(_, known)| *known == params) {
+            Some((steps, _)) if steps.contains(&name) => {}
+            Some((steps, _)) => steps.push(name),
+            None => uses.push((vec![name], params)),
+        }
+    }
+    methods
 }
 
 fn processor() -> String {

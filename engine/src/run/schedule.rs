@@ -322,7 +322,7 @@ impl<'a> Schedule<'a> {
         let input =
             steps[step].inputs.iter().find(absent).expect("a key lacks nothing but an input");
         let (from, output) = (&steps[input.step], input.output);
-        let port = from.op.outputs().iter().find(|port| port.name == output);
+        let port = from.outputs.iter().find(|port| port.name == output);
         let message =
             format!("it reads `{}.{output}`, which `{}` did not make", from.name, from.name);
         StepError {

@@ -27,7 +27,7 @@ pub fn check(
                 fits = false;
                 continue;
             };
-            let made = drafts[link.step].outputs();
+            let made = drafts[link.step].outputs;
             let known = shapes[link.step].as_ref().and_then(|shapes| {
                 let port = made.iter().position(|port| port.name == output.name)?;
                 shapes.get(port).cloned()
@@ -86,7 +86,7 @@ fn mismatch(
 ) -> Diagnostic {
     let source = &drafts[link.step];
     let entry = source.entry.expect("a step with ports has an op");
-    let made = source.outputs();
+    let made = source.outputs;
     let other = made.iter().find(|port| port.kinds.iter().any(|kind| input.kinds.contains(kind)));
     let help = match other {
         Some(port) if port.name == made[0].name => format!("write `{}`", source.base),
@@ -135,6 +135,7 @@ fn with_article(kind: Kind) -> &'static str {
         Kind::Census => "a census",
         Kind::Resamples => "resamples",
         Kind::Confounds => "confounds",
+        Kind::Selection => "a selection",
     }
 }
 

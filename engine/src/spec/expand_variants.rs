@@ -73,6 +73,11 @@ impl Variant {
         self.steps.get(name).copied()
     }
 
+    /// The steps of the variant.
+    pub fn all(&self) -> impl Iterator<Item = usize> {
+        self.steps.values().copied()
+    }
+
     /// The number of steps of the variant.
     pub fn steps(&self) -> usize {
         self.steps.len()

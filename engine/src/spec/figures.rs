@@ -254,7 +254,7 @@ impl Reader<'_, '_> {
         let fits = |port: &&Port| port.kinds.iter().any(|kind| role.kinds.contains(kind));
         let output = match port {
             Some(_) => Some(link::output(self.cx, step, entry, port, node)?),
-            None => entry.outputs.iter().find(fits).or(entry.outputs.first()),
+            None => step.outputs.iter().find(fits).or(step.outputs.first()),
         };
         if let Some(output) = output.filter(|output| fits(output)) {
             return Some(output);
@@ -287,9 +287,8 @@ impl Reader<'_, '_> {
     fn fitting(&self, role: &Role) -> Vec<String> {
         let mut found = Vec::new();
         for draft in self.drafts {
-            let outputs = draft.entry.map_or(&[][..], |entry| entry.outputs);
             let fits = |port: &&Port| port.kinds.iter().any(|kind| role.kinds.contains(kind));
-            if let Some(port) = outputs.iter().find(fits) {
+            if let Some(port) = draft.outputs.iter().find(fits) {
                 let name = format!("{}.{}", draft.base, port.name);
                 if !found.contains(&name) {
                     found.push(name);

@@ -12,7 +12,7 @@ use crate::ui::{
 };
 use cache::Kind;
 use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
-use ops::{Entry, Port};
+use ops::{Entry, Port, ports};
 use petgraph::{algo::kosaraju_scc, graph::DiGraph};
 use std::{
     cell::Cell,
@@ -133,7 +133,7 @@ impl<'d> Names<'d> {
 
     /// The names of steps with an output of scores.
     pub fn with_scores(&self) -> Vec<&'d str> {
-        self.bases(|draft| draft.outputs().iter().any(|port| port.kinds.contains(&Kind::Scores)))
+        self.bases(|draft| draft.outputs.iter().any(|port| port.kinds.contains(&Kind::Scores)))
     }
 
     fn unknown(&self, name: &str) -> Unknown {
@@ -254,16 +254,16 @@ pub fn output(
     port: Option<&str>,
     node: &Node,
 ) -> Option<&'static Port> {
-    let Some(name) = port else { return step.outputs().first() };
-    let found = step.outputs().iter().find(|port| port.name == name);
+    let Some(name) = port else { return step.outputs.first() };
+    let found = step.outputs.iter().find(|port| port.name == name);
+    if found.is_none() && step.has_hidden_outputs {
+        // The run tells what is wrong with the list of files.
+        return ports::named(&[(name, &[Kind::Labels])], "a column of the list of files").first();
+    }
     if found.is_none() && step.has_ports() {
-        let known: Vec<&str> = step.outputs().iter().map(|port| port.name).collect();
-        let message = format!(
-            "step {} (`{}`) has no output port {}",
-            quote(&step.base),
-            entry.name,
-            quote(name)
-        );
+        let known: Vec<&str> = step.outputs.iter().map(|port| port.name).collect();
+        let (base, op) = (quote(&step.base), entry.name);
+        let message = format!("step {base} (`{op}`) has no output port {}", quote(name));
         let help = suggest::closest(name, known.iter().copied())
             .map(|near| format!("did you mean `{}.{near}`?", step.base))
             .or_else(|| suggest::help(name, &known, "its output ports are"));
@@ -280,7 +280,7 @@ pub fn fitting(drafts: &[Draft], reader: &Draft, wanted: &[Kind]) -> Vec<String>
     let mut seen = HashSet::new();
     let others = drafts.iter().take_while(|draft| draft.base != reader.base);
     for draft in others.filter(|draft| seen.insert(&draft.base)) {
-        for (at, port) in draft.outputs().iter().enumerate() {
+        for (at, port) in draft.outputs.iter().enumerate() {
             if port.kinds.iter().any(|kind| wanted.contains(kind)) {
                 found.push(match at {
                     0 => draft.base.clone(),

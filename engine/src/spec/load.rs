@@ -6,7 +6,9 @@ use super::{
     check, companions,
     context::Context,
     expand_variants::{self, Variant},
+    leaks,
     link::{self, Link},
+    multiverse,
     node::{Node, Value},
     outline::{self, Outline},
     overrides, report,
@@ -16,14 +18,14 @@ use super::{
     yaml,
 };
 use crate::{
-    model::{Input, Pipeline, SourceText, Step, StepGraph, Variants},
+    model::{FigureSpec, Input, Pipeline, SourceText, Step, StepGraph, Variants},
     ui::{
         diagnostic::{Diagnostic, Diagnostics, Severity, quote},
         visible::visible,
     },
 };
 use ops::{Entry, ports::labelled};
-use std::{borrow::Cow, path::Path, sync::Arc};
+use std::{borrow::Cow, collections::BTreeSet, path::Path, sync::Arc};
 
 /// Loads a pipeline with the ops of the engine; also returns its warnings.
 ///
@@ -94,13 +96,16 @@ fn read(
     overrides::apply(cx, &mut root, overrides);
     let mut outline = outline::outline(cx, root);
     companions::add(&mut outline, table);
-    let Outline { name, description, vars, seeds, steps, sweep, report } = outline;
+    let Outline { name, description, vars, seeds, steps, sweep, multiverse, report } = outline;
     let mut vars = Variables::new(cx, vars, env);
     let name = study_name(cx, &mut vars, name);
     let description = description.and_then(|node| vars.fill(cx, &node, &[]).plain());
     let seeds_node = seeds;
     let seeds = read_seeds(cx, &mut vars, seeds_node.as_ref());
-    let sweep = sweep::read(cx, &mut vars, sweep, &steps, seeds.len(), results);
+    let first = sweep.as_ref().map(|(key, _)| key);
+    let grid = multiverse::grid(cx, &mut vars, table, multiverse, first, &steps);
+    let is_multiverse = grid.is_some();
+    let sweep = sweep::read(cx, &mut vars, grid.or(sweep), &steps, seeds.len(), results);
 
     let (instances, variants) =
         expand_variants::expand_variants(cx, &mut vars, table, &sweep, &seeds, &steps);
@@ -112,6 +117,13 @@ fn read(
     check::check(cx, &drafts, &links, &order);
     let varied = Varied { sweep: &sweep, variants: &variants };
     let mut report = report::read(cx, &mut vars, report, &drafts, &varied);
+    const CURVE: &str = "specification_curve";
+    if is_multiverse
+        && !report.table.is_empty()
+        && report.figures.iter().all(|it| it.figure != CURVE)
+    {
+        report.figures.push(FigureSpec { figure: CURVE, ..FigureSpec::default() });
+    }
     let mut search = report::objective(cx, &drafts, &varied);
     // `--set step.parameter` may have replaced the place where a variable was read.
     if overrides.is_empty() {
@@ -121,6 +133,7 @@ fn read(
     if bad {
         return None;
     }
+    leaks::warn(cx, &drafts, &links, &order);
     unused::warn(cx, &drafts, &links, &report);
 
     // Changes indices from the order of the file to the order of the plan.
@@ -160,6 +173,7 @@ fn read(
             name: draft.name,
             entry,
             op: draft.op?,
+            outputs: draft.outputs,
             inputs,
             seed: draft.seed.unwrap_or(draft.study_seed),
             own_seed: draft.seed.is_some(),
@@ -176,6 +190,21 @@ fn read(
         axes: sweep.axes.iter().map(|axis| axis.key.name.clone()).collect(),
         count: variants.len(),
         steps: variants.iter().map(Variant::steps).sum(),
+        shown: match is_multiverse {
+            true => {
+                sweep.axes.iter().map(|it| (it.key.name.clone(), it.values[0].json())).collect()
+            }
+            false => Vec::new(),
+        },
+        shown_steps: match is_multiverse {
+            true => variants
+                .iter()
+                .filter(|it| it.point == 0)
+                .flat_map(Variant::all)
+                .map(|step| place[step])
+                .collect(),
+            false => BTreeSet::new(),
+        },
         search,
     };
     let (source, graph) = (cx.source.clone(), StepGraph::of(&steps));

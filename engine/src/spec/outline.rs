@@ -17,6 +17,11 @@ pub const TOP_KEYS: &[(&str, &str)] = &[
     ("seeds", "A list of seeds, or how many: `[0, 1, 2]` or `3`."),
     ("steps", "What is computed: names of steps and what each of them does."),
     ("sweep", "Parameters to vary: `{ grid: { vae.beta: [1, 4], vae.latent: [8, 16] } }`."),
+    (
+        "multiverse",
+        "Choices that should not matter: `{ norm.scope: [global, per_bin], pca.components: [16, 32] }`. The table shows the \
+         pipeline as it is written, and the report how far the other choices move it.",
+    ),
     ("report", "What the report shows."),
 ];
 
@@ -51,6 +56,8 @@ pub struct Outline {
     pub steps: Vec<(Key, Vec<(Key, Node)>)>,
     /// The section `sweep:`.
     pub sweep: Option<(Key, Node)>,
+    /// The section `multiverse:`.
+    pub multiverse: Option<(Key, Node)>,
     /// The section `report:`.
     pub report: Option<Node>,
 }
@@ -76,6 +83,7 @@ pub fn outline(cx: &mut Context, root: Node) -> Outline {
             "report" => outline.report = Some(node),
             "steps" => steps = Some((key, node)),
             "sweep" => outline.sweep = Some((key, node)),
+            "multiverse" => outline.multiverse = Some((key, node)),
             _ => unknown(cx, &key, &node),
         }
     }

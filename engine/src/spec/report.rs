@@ -361,7 +361,7 @@ pub fn scores_port(
     let entry = step.entry?;
     let output = match port {
         Some(_) => Some(link::output(cx, step, entry, port, node)?),
-        None => step.outputs().iter().find(|port| port.kinds.contains(&Kind::Scores)),
+        None => step.outputs.iter().find(|port| port.kinds.contains(&Kind::Scores)),
     };
     let output = output.filter(|port| port.kinds.contains(&Kind::Scores));
     if output.is_none() && step.has_ports() {
@@ -369,7 +369,7 @@ pub fn scores_port(
             "scores belong here, but step {} (`{}`) gives {}",
             quote(&step.base),
             entry.name,
-            step.outputs().first().map_or_else(String::new, |port| link::kinds(port.kinds))
+            step.outputs.first().map_or_else(String::new, |port| link::kinds(port.kinds))
         );
         let fitting = names.with_scores();
         let help = match &fitting[..] {

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     model::Needs,
     model::Place,
+    plan::scan,
     ui::{
         diagnostic::{Diagnostic, quote},
         suggest,
@@ -32,6 +33,10 @@ pub struct Draft {
     pub entry: Option<&'static Entry>,
     /// The op with its parameters, if they fit.
     pub op: Option<Box<dyn AnyOp>>,
+    /// The output ports; empty if they depend on parameters that are faulty.
+    pub outputs: &'static [Port],
+    /// True if it has further outputs that are not known, since the list of its files cannot be read.
+    pub has_hidden_outputs: bool,
     /// The inputs.
     pub reads: Vec<Read>,
     /// True if all inputs could be read.
@@ -64,12 +69,6 @@ impl Draft {
         inputs(self.entry, self.op.as_deref())
     }
 
-    /// The output ports; empty if they depend on parameters that are faulty.
-    pub fn outputs(&self) -> &'static [Port] {
-        let declared = self.entry.map_or(&[][..], |entry| entry.outputs);
-        self.op.as_ref().map_or(declared, |op| op.outputs())
-    }
-
     /// True if the ports are known.
     pub fn has_ports(&self) -> bool {
         self.op.is_some() || self.entry.is_some_and(|entry| !entry.open)
@@ -78,6 +77,16 @@ impl Draft {
 
 fn inputs(entry: Option<&'static Entry>, op: Option<&dyn AnyOp>) -> &'static [Port] {
     op.map_or(entry.map_or(&[], |entry| entry.inputs), |op| op.inputs())
+}
+
+/// The output ports, and true if there are further ones that are not known.
+fn outputs(entry: Option<&'static Entry>, op: Option<&dyn AnyOp>) -> (&'static [Port], bool) {
+    let Some(op) = op else { return (entry.map_or(&[], |entry| entry.outputs), false) };
+    match scan::listed_columns(&op.sources()) {
+        None => (op.outputs(), false),
+        Some(None) => (op.outputs(), true),
+        Some(Some(columns)) => (op.outputs_with(&columns), false),
+    }
 }
 
 /// One input of a step.
@@ -112,6 +121,7 @@ pub fn read(cx: &mut Context, table: &'static [Entry], instance: Instance) -> Dr
     let ports = named.map(|entry| (entry, inputs(Some(entry), op.as_deref())));
     let before = cx.faults.len();
     let reads = reads(cx, &base, &key, ports, field("in"));
+    let (outputs, has_hidden_outputs) = outputs(entry, op.as_deref());
     let reads_whole =
         cx.faults.len() == before && field("in").is_none_or(|(_, node)| !node.is_faulty());
     Draft {
@@ -125,6 +135,8 @@ pub fn read(cx: &mut Context, table: &'static [Entry], instance: Instance) -> Dr
         key,
         entry,
         op,
+        outputs,
+        has_hidden_outputs,
         reads,
         reads_whole,
         param_places,

@@ -31,12 +31,12 @@ pub fn warn(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], report: &Re
         report.figures.iter().flat_map(|figure| figure.inputs.values().flatten()).map(|it| it.0),
     );
     let scores = |at: usize| {
-        drafts[at].outputs().first().is_some_and(|port| port.kinds.contains(&Kind::Scores))
+        drafts[at].outputs.first().is_some_and(|port| port.kinds.contains(&Kind::Scores))
     };
     // The report always shows these.
     let tells = |at: &usize| {
-        let mut outputs = drafts[*at].entry.iter().flat_map(|entry| entry.outputs);
-        let shown = [Kind::Findings, Kind::Agreement, Kind::Resamples];
+        let mut outputs = drafts[*at].outputs.iter();
+        let shown = [Kind::Findings, Kind::Agreement, Kind::Resamples, Kind::Selection];
         outputs.any(|port| shown.iter().any(|kind| port.kinds.contains(kind)))
     };
     used.extend((0..drafts.len()).filter(tells));

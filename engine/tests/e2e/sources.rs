@@ -112,6 +112,70 @@ fn a_list_of_files() {
     );
 }
 
+/// A list of two parts of each recording, with columns beside the class.
+fn parts() -> String {
+    let mut list = "path,start,end,label,player,take\n".to_owned();
+    for label in tones::LABELS {
+        for clip in 0..4 {
+            for (start, end) in [("0", "0.1"), ("0.1", "")] {
+                let player = ["Ann", "Bob"][clip % 2];
+                list.push_str(&format!(
+                    "data/{label}/{clip:02}.wav,{start},{end},{label},{player},{clip}\n"
+                ));
+            }
+        }
+    }
+    list
+}
+
+#[test]
+fn columns_of_a_list_are_outputs_and_excerpts_are_clips() {
+    let mut study = Study::new().pipeline(
+        &SMALL
+            .replace("audio_folder, path: \"${data}\"", "manifest, path: list.csv")
+            .replace("duration: 0.25", "duration: 0.1")
+            .replace("truth: clips.labels }", "truth: clips.player }")
+            .replace("report:", "  both: { op: metrics, in: { features: pca, clusters: groups, truth: clips.labels } }\nreport:")
+            .replace("scores: scores }\n", "scores: scores }\n    - { row: class, scores: both }\n  figures:\n    - { figure: scatter, of: pca, color: [clips.take] }\n"),
+    );
+    fill(&study, 4);
+    // Without the list nothing can be said of its columns.
+    let said = study.run();
+    assert!(said.code == 2 && said.stderr.contains("`list.csv` does not exist"), "{}", said.stderr);
+    assert!(!said.stderr.contains("player"), "{}", said.stderr);
+    study.write("list.csv", parts());
+    assert_eq!(study.ran().len(), 9);
+    let report = study.read("runs/small/latest/report.md");
+    assert!(report.contains("24 clips of 12 recordings."), "{report}");
+    assert!(report.contains("| the class | group | labels | take |"), "{report}");
+    assert_eq!(study.ran(), [""; 0]);
+
+    // A new column is one more output; no sound is decoded for it.
+    study.write(
+        "list.csv",
+        parts()
+            .replace("player,take\n", "player,take,mood\n")
+            .replace(",0\n", ",0,low\n")
+            .replace(",1\n", ",1,high\n")
+            .replace(",2\n", ",2,\n")
+            .replace(",3\n", ",3,high\n"),
+    );
+    study.edit("truth: clips.player", "truth: clips.mood");
+    let mut ran = study.ran();
+    ran.sort();
+    assert_eq!(ran, ["both", "both_recordings", "clips", "scores", "scores_recordings"]);
+    study.edit("truth: clips.mood", "truth: clips.moods");
+    let said = study.run();
+    assert_eq!(said.code, 2);
+    assert!(said.stderr.contains("has no output port `moods`"), "{}", said.stderr);
+    assert!(said.stderr.contains("did you mean `clips.mood`?"), "{}", said.stderr);
+    study.edit("truth: clips.moods", "truth: clips.mood");
+    study.edit("path: list.csv", "path: list.csv, group: playr");
+    let said = study.run();
+    assert!(said.stderr.contains("has no column `playr`"), "{}", said.stderr);
+    assert!(said.stderr.contains("study.yaml:4:"), "{}", said.stderr);
+}
+
 #[test]
 fn features_from_elsewhere_in_three_formats() {
     let study = tones::three();

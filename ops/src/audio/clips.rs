@@ -3,10 +3,10 @@
 
 use super::{
     damage::OnDamage,
-    decode::{self, Probe},
+    decode::{self, Looked, Probe},
     held::Held,
-    input::Input,
     reference::AudioRef,
+    usable,
 };
 use crate::{
     Cancel, Ctx, OpError, Outputs, Port,
@@ -17,7 +17,7 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::HashMap,
     sync::atomic::{AtomicU64, Ordering},
 };
 
@@ -30,9 +30,6 @@ pub const OUTPUTS: &[Port] = &[
 
 /// The smallest number of frames in a clip: a single sample has no pitch, spectrum or duration.
 const FEWEST_FRAMES: u64 = 2;
-
-/// The number of diagnostics that a message lists.
-const LISTED: usize = 10;
 
 /// What to do with a recording that cannot be used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -81,12 +78,14 @@ pub struct Clip {
     pub probe: Probe,
     /// The damage, if it is kept although damaged.
     pub damage: Option<String>,
+    /// True if it is an excerpt that would end after its recording.
+    pub is_cut: bool,
 }
 
 impl Clip {
     fn new(candidate: Candidate, probe: Probe) -> Self {
         let Candidate { clip_id, audio, label, group } = candidate;
-        Self { clip_id, audio, label, group, probe, damage: None }
+        Self { clip_id, audio, label, group, probe, damage: None, is_cut: false }
     }
 }
 
@@ -147,16 +146,34 @@ impl Collection {
         self.skipped.extend(unread);
     }
 
+    /// The table of labels: `clip_id`, `label`, and `group` if recordings are known.
+    pub fn labels(&self) -> Table {
+        self.with_groups(self.clips.iter().map(|clip| clip.label.clone()).collect())
+    }
+
+    /// The table of other labels of the clips, with their classes in a column of this name.
+    pub fn labels_of(&self, labels: Vec<String>, class: &str) -> Table {
+        let classes = self.clips.iter().map(|clip| clip.label.as_str());
+        self.with_groups(labels).with_text(class, classes)
+    }
+
+    fn with_groups(&self, labels: Vec<String>) -> Table {
+        let ids = self.clips.iter().map(|clip| clip.clip_id.as_str());
+        let table = Table::new().with_text("clip_id", ids).with_text("label", labels);
+        let groups: Option<Vec<_>> = self.clips.iter().map(|clip| clip.group.clone()).collect();
+        match groups {
+            Some(groups) => table.with_text("group", groups),
+            None => table,
+        }
+    }
+
     /// The output artifacts: the clips, their labels, and the skipped files.
     pub fn outputs(&self, clips: Artifact) -> Outputs {
-        let ids = self.clips.iter().map(|clip| clip.clip_id.as_str());
-        let mut labels = Table::new()
-            .with_text("clip_id", ids)
-            .with_text("label", self.clips.iter().map(|clip| clip.label.as_str()));
-        let groups: Option<Vec<_>> = self.clips.iter().map(|clip| clip.group.clone()).collect();
-        if let Some(groups) = groups {
-            labels = labels.with_text("group", groups);
-        }
+        self.outputs_with(clips, self.labels())
+    }
+
+    /// The output artifacts with this table of labels.
+    pub fn outputs_with(&self, clips: Artifact, labels: Table) -> Outputs {
         let skipped = Table::new()
             .with_text("file", self.skipped.iter().map(|fault| fault.file.as_str()))
             .with_text("reason", self.skipped.iter().map(|fault| fault.reason.as_str()));
@@ -174,8 +191,8 @@ pub fn shapes() -> Vec<Shape> {
 
 /// Probes every candidate with all threads; each thread has one recording in memory. `hold` opens a
 /// recording and reads it into a buffer that is reused unless the file is long. The results are in
-/// the order of the candidates. Recordings that an earlier run probed and kept are found by content
-/// and not read again.
+/// the order of the candidates. A recording with several excerpts is opened once. Recordings that an
+/// earlier run probed and kept are found by content and not read again.
 ///
 /// # Errors
 /// When recordings cannot be used and may not be skipped, when none is left, or when those left are
@@ -192,33 +209,48 @@ pub fn collect(
     let is_new = |it: &&Result<Candidate, Fault>| !it.as_ref().is_ok_and(|it| known(it).is_some());
     let total = candidates.iter().filter(is_new).count() as u64;
     let done = AtomicU64::new(0);
-    let look = |room: &mut Vec<u8>, candidate: Result<Candidate, Fault>| {
+    let look = |room: &mut Vec<u8>, unit: Vec<(usize, Result<Candidate, Fault>)>| {
         cx.stop_if_cancelled()?;
-        if let Ok(candidate) = &candidate
-            && let Some(probe) = known(candidate)
-        {
-            return Ok(Ok(Clip::new(candidate.clone(), probe)));
+        let (mut looked, mut new) = (Vec::with_capacity(unit.len()), Vec::new());
+        for (at, candidate) in unit {
+            match candidate {
+                Ok(candidate) => match known(&candidate) {
+                    Some(probe) => looked.push((at, Ok(Clip::new(candidate, probe)))),
+                    None => new.push((at, candidate)),
+                },
+                Err(fault) => looked.push((at, Err(fault))),
+            }
         }
-        let clip = candidate.and_then(|candidate| {
-            let held = hold(&candidate, room)?;
-            let name = candidate.clip_id.clone();
-            held.with(room, |input| look_into(candidate, input, rules))
-                .map_err(|why| Fault::unread(&name, &why))?
-        });
-        cx.progress.at(done.fetch_add(1, Ordering::Relaxed) + 1, total, "");
-        Ok(clip)
+        let count = new.len() as u64;
+        if let Some((_, first)) = new.first() {
+            let probed = hold(first, room).and_then(|held| {
+                let of = |it: &(usize, Candidate)| it.1.audio.excerpt();
+                let excerpts: Vec<_> = new.iter().filter_map(of).collect();
+                held.with(room, |input| decode::look_at(input, rules.on_damage, &excerpts))
+                    .map_err(|why| Fault::unread(&first.clip_id, &why))
+            });
+            for (place, (at, candidate)) in new.into_iter().enumerate() {
+                let clip =
+                    probed.clone().and_then(|probed| judged(candidate, place, probed, rules));
+                looked.push((at, clip));
+            }
+        }
+        cx.progress.at(done.fetch_add(count, Ordering::Relaxed) + count, total, "");
+        Ok(looked)
     };
     let looked: Result<Vec<_>, OpError> =
-        candidates.into_par_iter().map_init(Vec::new, look).collect();
+        by_recording(candidates).into_par_iter().map_init(Vec::new, look).collect();
+    let mut looked: Vec<_> = looked?.into_iter().flatten().collect();
+    looked.sort_by_key(|(at, _)| *at);
     let mut collection = Collection::default();
-    for clip in looked? {
+    for (_, clip) in looked {
         match clip {
             Ok(clip) => collection.clips.push(clip),
             Err(fault) => collection.skipped.push(fault),
         }
     }
-    judge(&collection, rules.on_error)?;
-    tell_damage(&collection.clips, cx);
+    usable::judge(&collection, rules.on_error)?;
+    usable::tell(&collection.clips, cx);
     Ok(collection)
 }
 
@@ -240,10 +272,55 @@ fn probes(clips: &Artifact) -> Vec<(String, Probe)> {
     audio.filter_map(|(row, audio)| Some((audio.clone(), probe(row)?))).collect()
 }
 
-fn look_into(candidate: Candidate, input: Input<'_>, rules: Rules) -> Result<Clip, Fault> {
+/// Candidates with their places, those of excerpts of one recording together.
+fn by_recording(
+    candidates: Vec<Result<Candidate, Fault>>,
+) -> Vec<Vec<(usize, Result<Candidate, Fault>)>> {
+    let mut units: Vec<Vec<_>> = Vec::with_capacity(candidates.len());
+    let mut recordings = HashMap::new();
+    for (at, candidate) in candidates.into_iter().enumerate() {
+        let recording = match &candidate {
+            Ok(Candidate { audio: AudioRef::Excerpt { file, .. }, .. }) => Some(*file),
+            _ => None,
+        };
+        let own = units.len();
+        let place = recording.map_or(own, |file| *recordings.entry(file).or_insert(own));
+        if place == own {
+            units.push(Vec::new());
+        }
+        units[place].push((at, candidate));
+    }
+    units
+}
+
+/// The clip of a candidate, given what was found in its recording: one entry for the recording, or
+/// one for each excerpt.
+fn judged(
+    candidate: Candidate,
+    place: usize,
+    probed: Result<Looked, decode::DecodeError>,
+    rules: Rules,
+) -> Result<Clip, Fault> {
     let fault = |reason: String, help| Fault::new(&candidate.clip_id, reason, help);
-    let (probe, damage) =
-        decode::look(input, rules.on_damage).map_err(|error| fault(error.message, error.help))?;
+    let Looked { whole, excerpts, damage } =
+        probed.map_err(|error| fault(error.message, error.help))?;
+    let mut is_cut = false;
+    let probe = match candidate.audio.excerpt() {
+        None => whole,
+        Some(excerpt) => {
+            let (start, end) = excerpt.frames(whole.sample_rate);
+            is_cut = end.is_some_and(|end| end > whole.frames);
+            if start >= whole.frames {
+                let length = whole.frames as f64 / f64::from(whole.sample_rate);
+                let reason = format!(
+                    "starts at {} s, after the end of the recording at {length:.3} s",
+                    excerpt.start()
+                );
+                return Err(fault(reason, "correct `start`, which is in seconds"));
+            }
+            excerpts[place]
+        }
+    };
     let rates = LOWEST_RATE..=HIGHEST_RATE;
     if !rates.contains(&probe.sample_rate) {
         let (low, high) = rates.into_inner();
@@ -261,77 +338,7 @@ fn look_into(candidate: Candidate, input: Input<'_>, rules: Rules) -> Result<Cli
             "set `allow_silent: true` to keep silent clips",
         ));
     }
-    Ok(Clip { damage, ..Clip::new(candidate, probe) })
-}
-
-/// Warns of recordings that are kept although they are damaged.
-fn tell_damage(clips: &[Clip], cx: &Ctx<'_>) {
-    let damaged = clips.iter().filter_map(|clip| Some((clip, clip.damage.as_ref()?)));
-    for (clip, damage) in damaged.clone().take(LISTED) {
-        cx.warnings.warn(&format!("`{}` is kept although it is damaged: {damage}", clip.clip_id));
-    }
-    let more = damaged.count().saturating_sub(LISTED);
-    if more > 0 {
-        cx.warnings.warn(&format!("{more} more recordings are kept although they are damaged"));
-    }
-}
-
-/// Checks that the clips are sufficient for a study.
-fn judge(collection: &Collection, on_error: OnError) -> Result<(), OpError> {
-    let Collection { clips, skipped } = collection;
-    let total = clips.len() + skipped.len();
-    let unread: Vec<Fault> = skipped.iter().filter(|fault| fault.is_unread).cloned().collect();
-    if !unread.is_empty() {
-        let headline = format!("{} of {total} recordings could not be read", unread.len());
-        let complaint = complaint(&headline, &unread);
-        return Err(OpError::failure(complaint.message).help(advice(&unread, "")));
-    }
-    if on_error == OnError::Fail && !skipped.is_empty() {
-        return Err(complaint(
-            &format!("{} of {total} recordings cannot be used", skipped.len()),
-            skipped,
-        )
-        .help(advice(skipped, "`on_error: skip` leaves them out")));
-    }
-    if clips.is_empty() {
-        return Err(complaint(&format!("none of {total} recordings can be used"), skipped)
-            .help(advice(skipped, "a study needs recordings")));
-    }
-    let labels: BTreeSet<_> = clips.iter().map(|clip| clip.label.as_str()).collect();
-    if let (1, Some(only)) = (labels.len(), labels.first()) {
-        let message = match clips.len() {
-            1 => format!("the one clip has the label `{only}`"),
-            many => format!("all {many} clips have the one label `{only}`"),
-        };
-        return Err(complaint(&message, skipped).help(
-            "clusters are scored against at least two classes: add recordings of another label",
-        ));
-    }
-    Ok(())
-}
-
-/// An error with diagnostics listed below its first line.
-fn complaint(headline: &str, faults: &[Fault]) -> OpError {
-    let mut message = headline.to_owned();
-    for fault in faults.iter().take(LISTED) {
-        message.push_str(&format!("\n  `{}`: {}", fault.file, fault.reason));
-    }
-    if faults.len() > LISTED {
-        message.push_str(&format!("\n  and {} more", faults.len() - LISTED));
-    }
-    OpError::data(message)
-}
-
-/// The distinct advice of diagnostics in one text.
-fn advice(faults: &[Fault], last: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for help in faults.iter().map(|fault| fault.help).filter(|help| !help.is_empty()) {
-        if !parts.contains(&help) {
-            parts.push(help);
-        }
-    }
-    parts.extend(Some(last).filter(|last| !last.is_empty()));
-    parts.join("; ")
+    Ok(Clip { damage, is_cut, ..Clip::new(candidate, probe) })
 }
 
 /// True if a name belongs to the system rather than to the user: `.DS_Store`, `._a.wav`,

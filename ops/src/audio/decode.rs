@@ -3,6 +3,7 @@
 use super::{
     au, compressed,
     damage::{Damage, OnDamage},
+    excerpt::Excerpt,
     formats::Format,
     input::Input,
     mpeg::Mpeg,
@@ -143,6 +144,20 @@ impl<'a> Decoder<'a> {
         Decoder { sample_rate, channels, opened, damage: Damage::default(), frames: 0 }
     }
 
+    /// Restricts a decoder that has decoded nothing yet to an excerpt. What comes before it is skipped
+    /// in place, or decoded and dropped.
+    pub fn cut(&mut self, excerpt: Excerpt) {
+        let (start, end) = excerpt.frames(self.sample_rate);
+        let count = end.map_or(u64::MAX, |end| end - start);
+        match &mut self.opened {
+            Opened::Pcm(pcm) => pcm.cut(start, count),
+            Opened::Blocks(_, channels, blocks) => {
+                let whole = std::mem::replace(blocks, Box::new(None));
+                *blocks = Box::new(Part { whole, channels: *channels, skip: start, left: count });
+            }
+        }
+    }
+
     /// Decodes the next interleaved samples into `block`, replacing earlier content; `false` at the
     /// end. Whole numbers are divided by full scale, as in libsndfile (x / 2^(bits − 1); unsigned
     /// bytes (x − 128) / 128).
@@ -199,6 +214,31 @@ impl<'a> Decoder<'a> {
 impl Blocks for Option<Vec<f32>> {
     fn next(&mut self, block: &mut Vec<f32>, _: &mut Damage) -> Result<bool, DecodeError> {
         *block = self.take().unwrap_or_default();
+        Ok(!block.is_empty())
+    }
+}
+
+/// A part of a recording, by frames.
+struct Part<'a> {
+    whole: Box<dyn Blocks + 'a>,
+    channels: u16,
+    skip: u64,
+    left: u64,
+}
+
+impl Blocks for Part<'_> {
+    fn next(&mut self, block: &mut Vec<f32>, damage: &mut Damage) -> Result<bool, DecodeError> {
+        block.clear();
+        while block.is_empty() && self.left > 0 && self.whole.next(block, damage)? {
+            let channels = usize::from(self.channels);
+            let frames = (block.len() / channels) as u64;
+            let skipped = self.skip.min(frames);
+            let kept = (frames - skipped).min(self.left);
+            block.truncate((skipped + kept) as usize * channels);
+            block.drain(..skipped as usize * channels);
+            self.skip -= skipped;
+            self.left -= kept;
+        }
         Ok(!block.is_empty())
     }
 }
@@ -285,6 +325,52 @@ pub fn look<'a>(
         return Err(DecodeError::no_frames());
     }
     Ok((Probe { frames, sample_rate, channels, silent }, damage))
+}
+
+/// The properties of a recording and of parts of it.
+#[derive(Clone, Debug)]
+pub struct Looked {
+    /// The properties of the whole.
+    pub whole: Probe,
+    /// The properties of each excerpt; one that begins after the end has no frames.
+    pub excerpts: Vec<Probe>,
+    /// The damage of the whole, if it is to be kept.
+    pub damage: Option<String>,
+}
+
+/// The properties of a recording and of these excerpts, for which it is decoded once.
+///
+/// # Errors
+/// As [`look`].
+pub fn look_at<'a>(
+    input: impl Into<Input<'a>>,
+    on_damage: OnDamage,
+    excerpts: &[Excerpt],
+) -> Result<Looked, DecodeError> {
+    let input = input.into();
+    let (whole, damage) = look(input, on_damage)?;
+    let Probe { sample_rate, channels, .. } = whole;
+    let none = Probe { frames: 0, silent: true, ..whole };
+    let mut looked = Looked { whole, excerpts: vec![none; excerpts.len()], damage };
+    if excerpts.is_empty() {
+        return Ok(looked);
+    }
+    let (mut decoder, mut block, mut at) = (Decoder::open(input)?, Vec::new(), 0);
+    let bounds: Vec<_> = excerpts.iter().map(|excerpt| excerpt.frames(sample_rate)).collect();
+    let channels = usize::from(channels);
+    while decoder.next(&mut block)? {
+        let end = at + (block.len() / channels) as u64;
+        for (probe, (from, to)) in looked.excerpts.iter_mut().zip(&bounds) {
+            let (from, to) = (*from.max(&at), to.map_or(end, |to| to.min(end)));
+            if from < to {
+                let own = (from - at) as usize * channels..(to - at) as usize * channels;
+                probe.frames += to - from;
+                probe.silent = probe.silent && block[own].iter().all(|&sample| sample == 0.0);
+            }
+        }
+        at = end;
+    }
+    Ok(looked)
 }
 
 #[cfg(test)]

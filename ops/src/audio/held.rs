@@ -7,7 +7,7 @@ use cache::{
     Digest,
     verified::{self, Unread, Watched},
 };
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::Arc};
 
 /// The size in bytes above which a file is not loaded into memory.
 const LONG: u64 = 1 << 24;
@@ -17,7 +17,7 @@ pub enum Held {
     /// In the buffer into which they were read.
     Memory,
     /// In a file that must not change.
-    File(Watched),
+    File(Arc<Watched>),
 }
 
 impl Held {
@@ -32,7 +32,9 @@ impl Held {
         cancel: &dyn Cancel,
     ) -> Result<Self, Unread> {
         if fs::metadata(path)?.len() > LONG {
-            return Watched::open(path, digest, &|| cancel.is_cancelled()).map(Self::File);
+            return Watched::open(path, digest, &|| cancel.is_cancelled())
+                .map(Arc::new)
+                .map(Self::File);
         }
         verified::read(path, digest, room)?;
         Ok(Self::Memory)

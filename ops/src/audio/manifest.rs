@@ -2,34 +2,59 @@
 
 use super::{
     alike,
-    clips::{self, Candidate, Fault, OUTPUTS, OnError, Rules},
+    clips::{self, Candidate, Collection, Fault, OUTPUTS, OnError, Rules},
     damage::OnDamage,
+    excerpt::Excerpt,
+    list::{self, List, Roles, Row, plain},
     reference::AudioRef,
 };
-use crate::{Ctx, Inputs, Op, OpError, Outputs, Port, Select, Source};
-use cache::{
-    Artifact, FileEntry, Kind, Shape,
-    csv::{self, CsvTable},
-    missing::{self, is_missing},
-};
+use crate::{Ctx, Inputs, Op, OpError, Outputs, Port, Select, Source, ports};
+use cache::{Artifact, Column, FileEntry, Kind, Shape, Table, csv};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::HashMap,
-    path::{Component, Path, PathBuf},
+    path::{Path, PathBuf},
 };
 
 const COLUMNS: &str = "the first line names the columns: `path` (relative to the CSV file), \
-    `label`, and perhaps `group`; separated by commas, in UTF-8";
+    `label`, and perhaps `group`, `id`, `start`, `end` and others; separated by commas, in UTF-8";
+
+/// The description of the port of a further column.
+const FURTHER: &str = "the column of this name, as a label of each clip";
+
+/// Columns of labels that the engine itself makes.
+const TAKEN: [&str; 4] = ["clip_id", "label", "group", CLASS];
+
+/// The column of the class beside other labels.
+const CLASS: &str = "labels";
+
+/// The most further columns for which the labels of one hold all others too; their number grows with
+/// the square.
+const MOST_BESIDE: usize = 32;
 
 /// Recordings listed in a CSV file.
 ///
 /// The file has the columns `path` (relative to its own folder), `label`, and perhaps `group`
-/// (which recording a clip was cut from; a clip without one is a recording of its own); other columns are
-/// ignored. Clips keep the order of the
+/// (which recording a clip was cut from; a clip without one is a recording of its own) and `id` (the
+/// name of the clip; without this column it is the path). Clips keep the order of the
 /// lines. Every recording is decoded once to see that it is whole.
 ///
-/// Source: CSV as RFC 4180 describes it; samples as libsndfile gives them.
+/// Each further column is kept, and is an output of labels: `clips.speaker` is the column `speaker` of
+/// the step `clips`, usable as `truth`, as the color of a figure, or wherever else labels are. These
+/// hold the other columns too (up to 32 of them), and so does `labels`, so that reports can look for
+/// confounds. A cell without a
+/// value leaves its clip unlabelled.
+///
+/// The columns `start` and `end`, in seconds, make clips of parts of recordings: several lines may then
+/// name one recording, which is decoded once for all of them. Times are exact decimals, and the part goes
+/// from frame ⌊start · rate⌋ to before ⌊end · rate⌋; where `start` or `end` has no value it is that of the
+/// recording. Such a clip is called `a.wav#t=1.5,4`, and all parts of a recording have the same group. A
+/// later step finds a part of a WAV file in its place; recordings in other formats are decoded from their
+/// start to there.
+///
+/// Source: CSV as RFC 4180 describes it; samples as libsndfile gives them; media fragments as W3C
+/// describes them.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
@@ -46,14 +71,29 @@ pub struct Manifest {
     /// that cannot be used, `keep` uses what is whole and says what is not.
     #[serde(default)]
     pub on_damage: OnDamage,
+    /// The column of the classes. Default: `label`.
+    #[serde(default)]
+    pub label: Option<String>,
+    /// The column that says which recording a clip was cut from. Default: `group`, if there is one.
+    #[serde(default)]
+    pub group: Option<String>,
+    /// The column that names the clips. Default: `id`, if there is one.
+    #[serde(default)]
+    pub id: Option<String>,
 }
 
 impl Op for Manifest {
     const NAME: &'static str = "manifest";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const GROUPS: bool = true;
     const INPUTS: &'static [Port] = &[];
     const OUTPUTS: &'static [Port] = OUTPUTS;
+
+    fn outputs_with(&self, columns: &[String]) -> &'static [Port] {
+        let roles = self.roles();
+        let further = list::further(columns, &roles).map(|(_, name)| name.as_str());
+        ports::with_further(OUTPUTS, further.filter(|name| is_port(name)), &[Kind::Labels], FURTHER)
+    }
 
     fn sources(&self) -> Vec<Source> {
         vec![Source {
@@ -79,7 +119,10 @@ impl Op for Manifest {
         clips::read(list, &mut bytes).map_err(|fault| {
             OpError::failure(format!("`{}` {}", self.path, fault.reason)).help(fault.help)
         })?;
-        let rows = rows(&bytes).map_err(|reason| self.fault(reason))?;
+        let List { rows, columns } = list::read(&bytes, &self.roles()).map_err(|fault| {
+            let error = self.fault(fault.reason);
+            OpError { param: fault.role.or(error.param), ..error }
+        })?;
         let folder = list.path.parent().unwrap_or(Path::new(""));
         let named = inputs.files().iter().map(|file| (plain(Path::new(&file.name)), file));
         let placed = inputs.files().iter().map(|file| (plain(&file.path), file));
@@ -87,11 +130,11 @@ impl Op for Manifest {
         let file_of = |path: &str| {
             files.get(&plain(Path::new(path))).or_else(|| files.get(&plain(&folder.join(path))))
         };
-        let mut places: HashMap<PathBuf, &Row> = HashMap::new();
+        let mut places: HashMap<(PathBuf, Option<Excerpt>), &Row> = HashMap::new();
         let mut again = Vec::new();
         for row in &rows {
             let Some(file) = file_of(&row.path) else { continue };
-            if let Some(first) = places.insert(whereabouts(&file.path), row) {
+            if let Some(first) = places.insert((whereabouts(&file.path), row.excerpt), row) {
                 let (path, line) = (&row.path, row.line);
                 again.push(format!(
                     "line {line} lists `{path}` again, after `{}` in line {}",
@@ -102,18 +145,20 @@ impl Op for Manifest {
         if !again.is_empty() {
             return Err(self.fault(csv::listed(&again)));
         }
-        let candidates = rows.into_iter().map(|row| {
+        let lines: HashMap<&str, usize> =
+            rows.iter().enumerate().map(|(at, row)| (row.id.as_str(), at)).collect();
+        let candidates = rows.iter().map(|row| {
             let file = file_of(&row.path).ok_or_else(|| {
                 let near = alike::hint(folder, &row.path).unwrap_or_default();
                 let reason = format!("is not there (line {}){near}", row.line);
                 Fault::new(&row.path, reason, "paths count from the folder of the CSV file")
             })?;
-            Ok(Candidate {
-                clip_id: row.path,
-                audio: AudioRef::File(file.digest),
-                label: row.label,
-                group: row.group,
-            })
+            let audio = match row.excerpt {
+                Some(excerpt) => AudioRef::Excerpt { file: file.digest, excerpt },
+                None => AudioRef::File(file.digest),
+            };
+            let (label, group) = (row.label.clone(), row.group.clone());
+            Ok(Candidate { clip_id: row.id.clone(), audio, label, group })
         });
         let rules = Rules {
             on_error: self.on_error,
@@ -121,11 +166,14 @@ impl Op for Manifest {
             on_damage: self.on_damage,
         };
         let read = |candidate: &Candidate, bytes: &mut Vec<u8>| {
-            let file = file_of(&candidate.clip_id).expect("a candidate was found by this name");
+            let row = &rows[lines[candidate.clip_id.as_str()]];
+            let file = file_of(&row.path).expect("a candidate was found by this name");
             clips::hold(file, bytes, cx.cancel)
         };
         let collection = clips::collect(candidates.collect(), read, rules, cx)?;
-        Ok(collection.outputs(Artifact::table(Kind::Clips, collection.table())))
+        let kept: Vec<usize> =
+            collection.clips.iter().map(|clip| lines[clip.clip_id.as_str()]).collect();
+        Ok(outputs(&collection, &columns, &kept))
     }
 }
 
@@ -133,64 +181,63 @@ impl Manifest {
     fn fault(&self, reason: String) -> OpError {
         OpError::param("path", format!("`{}` {reason}", self.path)).help(COLUMNS)
     }
-}
 
-/// A path without `.` and with single slashes, so that two spellings of a path are equal.
-fn plain(path: &Path) -> PathBuf {
-    path.components().filter(|part| *part != Component::CurDir).collect()
-}
-
-/// A line of the list.
-#[derive(Debug, PartialEq, Eq)]
-struct Row {
-    line: u64,
-    path: String,
-    label: String,
-    group: Option<String>,
-}
-
-/// Parses the lines of a list; the error names all faulty lines.
-fn rows(bytes: &[u8]) -> Result<Vec<Row>, String> {
-    let table = CsvTable::read(bytes)?;
-    let (path, label) = (table.place("path")?, table.place("label")?);
-    let has_group = table.names().iter().any(|name| name == "group");
-    let group = has_group.then(|| table.place("group")).transpose()?;
-    let (mut rows, mut faults) = (Vec::new(), Vec::new());
-    let mut seen: HashMap<PathBuf, u64> = HashMap::new();
-    for at in 0..table.rows() {
-        let line = table.line(at);
-        let cell = |column: usize| table.cell(at, column).into_owned();
-        let lacks = [("path", path), ("label", label)];
-        if let Some((name, column)) = lacks.into_iter().find(|(_, it)| is_missing(&cell(*it))) {
-            let written = match cell(column) {
-                cell if cell.is_empty() => String::new(),
-                cell => format!(" (`{cell}` means that there is none)"),
-            };
-            faults.push(format!("line {line} has no {name}{written}"));
-            continue;
+    fn roles(&self) -> Roles<'_> {
+        Roles {
+            label: self.label.as_deref().unwrap_or("label"),
+            group: (self.group.as_deref().unwrap_or("group"), self.group.is_some()),
+            id: (self.id.as_deref().unwrap_or("id"), self.id.is_some()),
         }
-        let path = cell(path);
-        if let Some(first) = seen.insert(plain(Path::new(&path)), line) {
-            faults.push(format!("line {line} lists `{path}` again, after line {first}"));
-            continue;
-        }
-        rows.push(Row { line, label: cell(label), group: group.map(cell), path });
     }
-    if !faults.is_empty() {
-        return Err(csv::listed(&faults));
+}
+
+/// True if a column can be a port beside those that each source has.
+fn is_port(column: &str) -> bool {
+    !OUTPUTS.iter().any(|port| port.name == column)
+}
+
+/// The outputs of a source with further columns, of which clip i has the cells at `kept[i]`.
+fn outputs(collection: &Collection, columns: &[(String, Vec<String>)], kept: &[usize]) -> Outputs {
+    let clips = Artifact::table(Kind::Clips, collection.table());
+    let cells = |cells: &[String]| kept.iter().map(|row| cells[*row].clone()).collect::<Vec<_>>();
+    let beside = |labels: Table, but: &str| {
+        let others = columns.iter().map(|(name, all)| (name.as_str(), all));
+        let others = others.filter(|(name, _)| *name != but && !TAKEN.contains(name));
+        others.fold(labels, |labels, (name, all)| labels.with(name, column(cells(all))))
+    };
+    let mut outputs = collection.outputs_with(clips, beside(collection.labels(), ""));
+    for (name, all) in columns.iter().filter(|(name, _)| is_port(name)) {
+        let own = collection.labels_of(cells(all), CLASS);
+        let own = if columns.len() <= MOST_BESIDE { beside(own, name) } else { own };
+        outputs = outputs.with(port(name), Artifact::table(Kind::Labels, own));
     }
-    if rows.is_empty() {
-        return Err("lists no recording".to_owned());
+    outputs
+}
+
+/// The name of the port of a column.
+fn port(column: &str) -> &'static str {
+    ports::named(&[(column, &[Kind::Labels])], FURTHER)[0].name
+}
+
+/// A column of numbers if all cells with a value are plain decimal numbers, otherwise of text.
+fn column(cells: Vec<String>) -> Column {
+    // A leading zero belongs to a name, such as `007`.
+    let is_plain = |cell: &str| {
+        let digits = cell.trim_start_matches('-');
+        digits == "0" || digits.starts_with("0.") || !digits.starts_with('0')
+    };
+    let real = |cell: &String| match cell.as_str() {
+        "" => Some(f64::NAN),
+        cell => cell.parse().ok().filter(|it: &f64| it.is_finite() && is_plain(cell)),
+    };
+    let reals: Option<Vec<f64>> = cells.iter().map(real).collect();
+    let Some(reals) = reals.filter(|all| all.iter().any(|value| value.is_finite())) else {
+        return Column::Text(cells);
+    };
+    match cells.iter().map(|cell| cell.parse().ok()).collect() {
+        Some(whole) => Column::Int(whole),
+        None => Column::Real(reals),
     }
-    let ids: Vec<String> = rows.iter().map(|row| row.path.clone()).collect();
-    let given: Vec<String> = rows.iter().filter_map(|row| row.group.clone()).collect();
-    // Either no row has a group, or the rule of [`missing::groups`] applies to all.
-    let groups = (!given.is_empty()).then(|| missing::groups(&ids, &given)).flatten();
-    match groups {
-        Some(groups) => rows.iter_mut().zip(groups).for_each(|(row, own)| row.group = Some(own)),
-        None => rows.iter_mut().for_each(|row| row.group = None),
-    }
-    Ok(rows)
 }
 
 /// The canonical path of a file, whether it was written as `a/../b.wav` or through a link to a
@@ -209,45 +256,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_columns_in_any_order() {
-        let rows =
-            rows(b"\xef\xbb\xbfnote,label,path,group\n,cel, a.wav ,s1\n,pia,\"b,1.wav\",s2\n");
-        let row = |line, path: &str, label: &str, group: &str| Row {
-            line,
-            path: path.into(),
-            label: label.into(),
-            group: Some(group.into()),
-        };
-        assert_eq!(rows, Ok(vec![row(2, "a.wav", "cel", "s1"), row(3, "b,1.wav", "pia", "s2")]));
-    }
-
-    #[test]
-    fn a_clip_without_a_group_is_a_recording_of_its_own() {
-        let groups = |text: &[u8]| -> Vec<Option<String>> {
-            rows(text).expect("a list").into_iter().map(|row| row.group).collect()
-        };
-        let own = |name: &str| Some(name.to_owned());
-        let some = groups(b"path, label, group\na.wav,x,\nb.wav,x,s1\nc.wav,y,NA\n");
-        assert_eq!(some, [own("a.wav"), own("s1"), own("c.wav")]);
-        assert_eq!(groups(b"path,label,group\na.wav,x,\nb.wav,x, \n"), [None, None]);
-    }
-
-    #[test]
-    fn says_what_is_wrong_and_where() {
-        let says = |text: &[u8], expected: &str| {
-            let fault = rows(text).expect_err("a faulty list");
-            assert!(fault.contains(expected), "{fault}");
-        };
-        says(b"", "is empty");
-        says(b"path,label\n", "lists no recording");
-        says(b"file,label\na.wav,x\n", "has no column `path`, only `file`, `label`");
-        says(b"path,class\na.wav,x\n", "has no column `label`");
-        says(b"path,label\na.wav,x\nb.wav\n", "line 3 has 1 fields, not 2");
-        says(b"path,label\na.wav,x\n./a.wav,y\n", "line 3 lists `./a.wav` again, after line 2");
-        says(b"path,label\na.wav,\n,x\n", "line 2 has no label; line 3 has no path");
-        says(b"path,label\na.wav, NaN \n", "line 2 has no label (`NaN` means that there is none)");
-        says(b"path,label,label\na.wav,x,y\n", "has the column `label` twice");
-        says(b"path;label\na.wav;x\n", "is separated by semicolons, not commas");
-        says(b"path,label\na.wav,x\nb\xff.wav,x\n", "is not UTF-8 text (line 3)");
+    fn numbers_are_numbers_and_names_stay_names() {
+        let of = |cells: &[&str]| column(cells.iter().map(|cell| (*cell).to_owned()).collect());
+        assert_eq!(of(&["1", "-2"]), Column::Int(vec![1, -2]));
+        assert!(matches!(of(&["1", "", "2.5"]), Column::Real(values) if values[1].is_nan()));
+        for names in [["007", "1"], ["a", "1"], ["", ""], ["inf", "1"]] {
+            assert!(matches!(of(&names), Column::Text(_)), "{names:?}");
+        }
     }
 }

@@ -80,6 +80,12 @@ impl<'a> Pcm<'a> {
         self.data.length() / self.frame() as u64
     }
 
+    /// Restricts the samples to `count` frames from frame `start` on.
+    pub fn cut(&mut self, start: u64, count: u64) {
+        let frame = self.frame() as u64;
+        self.data = self.data.part(start.saturating_mul(frame), count.saturating_mul(frame));
+    }
+
     /// True if all samples are zero, read up to the first sound; `None` if that requires decoding.
     pub fn is_silent(&mut self) -> Result<Option<bool>, DecodeError> {
         let zero = match self.sample {

@@ -8,20 +8,33 @@ use super::{
     synth,
 };
 use crate::{Cancel, Locate, OpError};
-use cache::Digest;
-use std::{collections::HashMap, fmt::Display, path::PathBuf, sync::Mutex};
+use cache::{
+    Digest,
+    verified::{Unread, Watched},
+};
+use std::{
+    collections::HashMap,
+    fmt::Display,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
 
 /// A reader of recordings, shared between threads. The directory of an archive is read once.
 pub struct Recordings<'a> {
     files: &'a dyn Locate,
     cancel: &'a dyn Cancel,
     archives: Mutex<HashMap<Digest, Archive>>,
+    /// Long recordings of which excerpts are read, so that they are hashed once.
+    long: Mutex<HashMap<Digest, Arc<Watched>>>,
 }
+
+/// The most long recordings that are kept open.
+const MOST_OPEN: usize = 64;
 
 impl<'a> Recordings<'a> {
     /// A reader of the recordings that `files` locates, which stops if `cancel` says so.
     pub fn new(files: &'a dyn Locate, cancel: &'a dyn Cancel) -> Self {
-        Self { files, cancel, archives: Mutex::default() }
+        Self { files, cancel, archives: Mutex::default(), long: Mutex::default() }
     }
 
     /// Reads the mean of the channels of the clip `clip_id` with audio `reference` into `mono`, and
@@ -69,6 +82,18 @@ impl<'a> Recordings<'a> {
                 held.and_then(|held| held.with(bytes, |input| then(&mut Decoder::open(input)?)))
                     .map_err(|why| unreadable(clip_id, &path.display().to_string(), why))?
             }
+            AudioRef::Excerpt { file, excerpt } => {
+                let path = self.path_of(clip_id, &file)?;
+                let held = self.hold(&path, &file, bytes);
+                let decoded = held.and_then(|held| {
+                    held.with(bytes, |input| {
+                        let mut decoder = Decoder::open(input)?;
+                        decoder.cut(excerpt);
+                        then(&mut decoder)
+                    })
+                });
+                decoded.map_err(|why| unreadable(clip_id, &path.display().to_string(), why))?
+            }
             AudioRef::Entry { archive, name } => {
                 self.read_entry(clip_id, archive, &name, bytes)?;
                 Decoder::open(&*bytes).and_then(|mut decoder| then(&mut decoder))
@@ -77,6 +102,23 @@ impl<'a> Recordings<'a> {
         made.map_err(|error| {
             OpError::data(format!("clip `{clip_id}`: {}", error.message)).help(error.help)
         })
+    }
+
+    /// Opens a recording, which may be open already.
+    fn hold(&self, path: &Path, digest: &Digest, bytes: &mut Vec<u8>) -> Result<Held, Unread> {
+        const NO_PANIC: &str = "no thread panics while it holds the open recordings";
+        if let Some(known) = self.long.lock().expect(NO_PANIC).get(digest) {
+            return Ok(Held::File(Arc::clone(known)));
+        }
+        let held = Held::open(path, digest, bytes, self.cancel)?;
+        if let Held::File(watched) = &held {
+            let mut long = self.long.lock().expect(NO_PANIC);
+            if long.len() >= MOST_OPEN {
+                long.clear();
+            }
+            long.insert(*digest, Arc::clone(watched));
+        }
+        Ok(held)
     }
 
     fn path_of(&self, clip_id: &str, digest: &Digest) -> Result<PathBuf, OpError> {

@@ -1,5 +1,6 @@
 //! References to the samples of a clip, by content and not by path.
 
+use super::excerpt::Excerpt;
 use cache::Digest;
 use std::{fmt, str::FromStr};
 
@@ -9,6 +10,13 @@ use std::{fmt, str::FromStr};
 pub enum AudioRef {
     /// A file with this content: `file:<digest>`.
     File(Digest),
+    /// A part of a file with this content: `file:<digest>#t=<start>,<end>`, in seconds.
+    Excerpt {
+        /// The file.
+        file: Digest,
+        /// The part of it.
+        excerpt: Excerpt,
+    },
     /// An entry of a zip archive with this content: `zip:<digest>/<name>`.
     Entry {
         /// The archive.
@@ -27,10 +35,21 @@ pub enum AudioRef {
     },
 }
 
+impl AudioRef {
+    /// The part of the recording, if it is not the whole.
+    pub fn excerpt(&self) -> Option<Excerpt> {
+        match self {
+            AudioRef::Excerpt { excerpt, .. } => Some(*excerpt),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for AudioRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             AudioRef::File(digest) => write!(f, "file:{digest}"),
+            AudioRef::Excerpt { file, excerpt } => write!(f, "file:{file}{excerpt}"),
             AudioRef::Entry { archive, name } => write!(f, "zip:{archive}/{name}"),
             AudioRef::Synth { seed, class, index } => write!(f, "synth:{seed}/{class}/{index}"),
         }
@@ -44,7 +63,13 @@ impl FromStr for AudioRef {
         let fault = || format!("`{text}` does not name a recording");
         let (scheme, rest) = text.split_once(':').ok_or_else(fault)?;
         match scheme {
-            "file" => Ok(AudioRef::File(rest.parse()?)),
+            "file" => match rest.find('#') {
+                None => Ok(AudioRef::File(rest.parse()?)),
+                Some(at) => Ok(AudioRef::Excerpt {
+                    file: rest[..at].parse()?,
+                    excerpt: rest[at..].parse().map_err(|()| fault())?,
+                }),
+            },
             "zip" => {
                 let (archive, name) = rest.split_once('/').ok_or_else(fault)?;
                 Ok(AudioRef::Entry { archive: archive.parse()?, name: name.to_owned() })

@@ -100,6 +100,7 @@ impl Op for Synth {
                     group: Some(format!("{label}/{:04}", index / EXCERPTS + 1)),
                     probe,
                     damage: None,
+                    is_cut: false,
                 }
             })
         });

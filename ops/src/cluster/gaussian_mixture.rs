@@ -2,10 +2,11 @@
 
 use super::kmeans::check_clusters;
 use super::{MADE_BY, made_by};
+use crate::fitted::{self, Fitted, MODEL};
 use crate::math::{
     contingency::by_first_appearance,
     kmeans::{Points, lloyd, plus_plus},
-    mixture::{Failure, Fit, Form, Limits, fit},
+    mixture::{Failure, Fit, Form, Limits, Mixture, fit},
     random::{Purpose, Random},
 };
 use crate::measures::{Measure, criteria};
@@ -19,6 +20,7 @@ use cache::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::num::NonZeroU32;
 
 /// Clusters as the components of a mixture of normal distributions.
@@ -33,6 +35,9 @@ use std::num::NonZeroU32;
 ///
 /// Full covariances of d features have d (d + 1) / 2 parameters in each component: with fewer clips
 /// than that, take `diagonal`, or fewer features.
+///
+/// With a `model` at the input nothing is fitted: components keep their numbers, and `criteria` are those of
+/// these clips, such as the likelihood of what was held out.
 ///
 /// Source: `sklearn.mixture.GaussianMixture` of scikit-learn 1.9: the same steps from the same
 /// clusters, within 1e-6.
@@ -116,7 +121,7 @@ impl Op for GaussianMixture {
     const VERSION: u32 = 1;
     const SEEDED: bool = true;
     const METRICS: &'static [Measure] = criteria::ALL;
-    const INPUTS: &'static [Port] = &[Port::FEATURES];
+    const INPUTS: &'static [Port] = &[Port::FEATURES, MODEL];
     const OUTPUTS: &'static [Port] = &[
         Port::new("labels", &[Kind::Labels], "The component of each clip, from 0."),
         Port::new("responsibilities", &[Kind::Matrix], "The probability of each component."),
@@ -124,10 +129,20 @@ impl Op for GaussianMixture {
         Port::new("model", &[Kind::Model], "Weights, means and covariances."),
     ];
 
+    fn learns(&self) -> bool {
+        true
+    }
+
+    fn warnings(&self, inputs: &[Option<Shape>]) -> Vec<OpError> {
+        fitted::unused(self, inputs, &["clusters"])
+    }
+
     fn check(&self, inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError> {
         let features = inputs.first().and_then(Option::as_ref);
         let rows = features.and_then(|shape| shape.rows);
-        self.check_size(rows, features.and_then(Shape::width))?;
+        if !fitted::is_applied(inputs) {
+            self.check_size(rows, features.and_then(Shape::width))?;
+        }
         let row = Some(vec![self.clusters.get() as usize]);
         Ok(vec![
             Shape::of(Kind::Labels).with_rows(rows),
@@ -152,6 +167,16 @@ impl Op for GaussianMixture {
 
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
         let (ids, features) = inputs.features("features")?;
+        if let Some(model) = Fitted::of(inputs)? {
+            cx.stop_if_cancelled()?;
+            let mixture = self.read(&model, features.width())?;
+            let judged = mixture.judge(features.values(), &|| cx.cancel.is_cancelled());
+            let judged = judged.map_err(|failure| match failure {
+                Failure::Cancelled => OpError::cancelled(),
+                Failure::Degenerate => model.unfit("gives a clip no likelihood"),
+            })?;
+            return Ok(self.outputs(ids, features.width(), &judged, Some(&model)));
+        }
         self.check_size(Some(features.rows()), Some(features.width()))?;
         let points = Points::new(features.values(), features.width());
         let k = self.clusters.get() as usize;
@@ -195,21 +220,56 @@ impl Op for GaussianMixture {
             cx.progress.at(u64::from(restart) + 1, u64::from(self.n_init.get()), "run");
         }
         let best = best.expect("there is at least one run");
-        Ok(self.outputs(ids, features.width(), &best))
+        Ok(self.outputs(ids, features.width(), &best, None))
     }
 }
 
 impl GaussianMixture {
-    fn outputs(&self, ids: &[String], d: usize, fit: &Fit) -> Outputs {
+    /// The mixture of a model, for clips of `width` features.
+    fn read(&self, model: &Fitted<'_>, width: usize) -> Result<Mixture, OpError> {
+        let (weights, means) = (model.tensor("weights", 1)?, model.tensor("means", 2)?);
+        let axes = model.tensors().get("covariances").map_or(1, |it| it.shape.len());
+        let covariances = model.tensor("covariances", axes)?;
+        let [k, d] = means.shape[..] else { unreachable!("it has two axes") };
+        let form = match covariances.shape[..] {
+            [a, b, c] if [a, b, c] == [k, d, d] => Form::Full,
+            [a, b] if [a, b] == [k, d] => Form::Diagonal,
+            [a] if a == k => Form::Spherical,
+            _ => return Err(model.unfit("has covariances that do not fit its means")),
+        };
+        if weights.shape != [k] {
+            return Err(model.unfit("has weights that do not fit its means"));
+        }
+        model.check_clusters(k, self.clusters.get() as usize)?;
+        model.check_width(d, width)?;
+        let [weights, means, covariances] = [weights, means, covariances]
+            .map(|it| it.values.iter().map(|value| f64::from(*value)).collect());
+        Mixture::new(form, d, weights, means, covariances)
+            .map_err(|_| model.unfit("has a covariance that is not positive definite"))
+    }
+
+    fn outputs(
+        &self,
+        ids: &[String],
+        d: usize,
+        fit: &Fit,
+        applied: Option<&Fitted<'_>>,
+    ) -> Outputs {
         let (n, k) = (ids.len(), fit.mixture.components());
         let most = |shares: &[f64]| {
             // The first of equal ones.
             (0..k).rev().max_by(|a, b| shares[*a].total_cmp(&shares[*b])).unwrap_or(0) as u32
         };
         let found: Vec<u32> = fit.responsibilities.chunks_exact(k).map(most).collect();
-        let (labels, mut order) = by_first_appearance(&found);
-        let used = order.len();
-        order.extend((0..k as u32).filter(|component| !found.contains(component)));
+        let used = found.iter().collect::<HashSet<_>>().len();
+        let (labels, order) = match applied {
+            Some(_) => (found, (0..k as u32).collect()),
+            None => {
+                let (labels, mut order) = by_first_appearance(&found);
+                order.extend((0..k as u32).filter(|component| !found.contains(component)));
+                (labels, order)
+            }
+        };
         let ordered = |values: &[f64]| -> Vec<f32> {
             let size = values.len() / k;
             let of = |old: &u32| values[*old as usize * size..][..size].iter().map(|it| *it as f32);
@@ -223,10 +283,11 @@ impl GaussianMixture {
         let labels = with_ids().with_ints("label", labels.into_iter().map(i64::from).collect());
         let mut labels = Artifact::table(Kind::Labels, labels)
             .with_meta(MADE_BY, made_by(self))
-            .with_meta("n_iter", fit.n_iter)
-            .with_meta("converged", fit.converged)
             .with_meta("clusters_used", used);
-        if used < k {
+        if applied.is_none() {
+            labels = labels.with_meta("n_iter", fit.n_iter).with_meta("converged", fit.converged);
+        }
+        if used < k && applied.is_none() {
             let warning = format!("only {used} of {k} components are the likeliest of some clip");
             labels = labels.with_meta("warning", warning);
         }
@@ -239,6 +300,14 @@ impl GaussianMixture {
             note: String::new(),
         };
         let scores: Vec<Score> = criteria::ALL.iter().zip(values).map(score).collect();
+        let outputs = Outputs::new().with("labels", labels);
+        let shares = with_ids().with_array("features", [k], shares.collect());
+        let outputs = outputs
+            .with("responsibilities", Artifact::table(Kind::Matrix, shares))
+            .with("criteria", artifact(&scores));
+        if let Some(model) = applied {
+            return outputs.with("model", model.artifact());
+        }
         let tensor = |shape: Vec<usize>, values| Tensor { shape, values };
         let covariance = match self.covariance {
             Covariance::Full => vec![k, d, d],
@@ -250,11 +319,6 @@ impl GaussianMixture {
             ("means".to_owned(), tensor(vec![k, d], ordered(&fit.mixture.means))),
             ("covariances".to_owned(), tensor(covariance, ordered(&fit.mixture.covariances))),
         ]);
-        let shares = with_ids().with_array("features", [k], shares.collect());
-        Outputs::new()
-            .with("labels", labels)
-            .with("responsibilities", Artifact::table(Kind::Matrix, shares))
-            .with("criteria", artifact(&scores))
-            .with("model", Artifact::tensors(Kind::Model, model))
+        outputs.with("model", Artifact::tensors(Kind::Model, model))
     }
 }

@@ -1,6 +1,7 @@
 //! The op `kmeans`: k-means clustering.
 
 use super::{MADE_BY, made_by};
+use crate::fitted::{self, Fitted, MODEL};
 use crate::math::{
     contingency::by_first_appearance,
     kmeans::{Fit, Points, lloyd, plus_plus, random_rows},
@@ -10,12 +11,13 @@ use crate::memory::{Features, whole};
 use crate::params::NonNegative;
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
 use cache::{
-    Artifact, Kind, Shape, Table,
+    Array, Artifact, Kind, Shape, Table,
     tensors::{Tensor, Tensors},
 };
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -29,6 +31,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 ///
 /// The metadata of `labels` hold `inertia`, `n_iter`, `converged` and `clusters_used`; `model` holds
 /// the centres in the order of the labels, those without clips last.
+///
+/// With a `model` at the input each clip belongs to the nearest of its centres (the first of equally
+/// near ones) and keeps its number; nothing is fitted.
 ///
 /// Source: `sklearn.cluster.KMeans` of scikit-learn 1.9 with `algorithm="lloyd"`: the same iterates
 /// from the same centres.
@@ -98,15 +103,25 @@ impl Op for Kmeans {
     const NAME: &'static str = "kmeans";
     const VERSION: u32 = 2;
     const SEEDED: bool = true;
-    const INPUTS: &'static [Port] = &[Port::FEATURES];
+    const INPUTS: &'static [Port] = &[Port::FEATURES, MODEL];
     const OUTPUTS: &'static [Port] = &[
         Port::new("labels", &[Kind::Labels], "The cluster of each clip, from 0."),
         Port::new("model", &[Kind::Model], "The centres."),
     ];
 
+    fn learns(&self) -> bool {
+        true
+    }
+
+    fn warnings(&self, inputs: &[Option<Shape>]) -> Vec<OpError> {
+        fitted::unused(self, inputs, &["clusters"])
+    }
+
     fn check(&self, inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError> {
         let rows = inputs.first().and_then(Option::as_ref).and_then(|shape| shape.rows);
-        self.check_size(rows)?;
+        if !fitted::is_applied(inputs) {
+            self.check_size(rows)?;
+        }
         Ok(vec![Shape::of(Kind::Labels).with_rows(rows), Shape::of(Kind::Model)])
     }
 
@@ -118,6 +133,10 @@ impl Op for Kmeans {
 
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
         let (ids, features) = inputs.features("features")?;
+        if let Some(model) = Fitted::of(inputs)? {
+            cx.stop_if_cancelled()?;
+            return self.apply(&model, ids, features);
+        }
         self.check_size(Some(features.rows()))?;
         let points = Points::new(features.values(), features.width());
         let k = self.clusters.get() as usize;
@@ -150,6 +169,39 @@ impl Op for Kmeans {
             .expect("there is at least one run")?;
         cx.stop_if_cancelled()?;
         Ok(outputs(self, ids, features.width(), &best.1))
+    }
+}
+
+impl Kmeans {
+    /// The clusters of a model.
+    fn apply(
+        &self,
+        model: &Fitted<'_>,
+        ids: &[String],
+        features: &Array,
+    ) -> Result<Outputs, OpError> {
+        let centres = model.tensor("centres", 2)?;
+        let [k, d] = centres.shape[..] else { unreachable!("it has two axes") };
+        model.check_clusters(k, self.clusters.get() as usize)?;
+        model.check_width(d, features.width())?;
+        let nearest = |point: &[f32]| {
+            let squares = centres.values.chunks_exact(d).map(|centre| {
+                let apart = centre.iter().zip(point).map(|(a, b)| f64::from(*a) - f64::from(*b));
+                apart.map(|apart| apart * apart).sum::<f64>()
+            });
+            let nearest = squares.zip(0_i64..).min_by(|a, b| a.0.total_cmp(&b.0));
+            nearest.expect("there is at least one centre")
+        };
+        let found: Vec<(f64, i64)> = features.values().par_chunks_exact(d).map(nearest).collect();
+        let table = Table::new()
+            .with_text("clip_id", ids.iter().cloned())
+            .with_ints("label", found.iter().map(|(_, label)| *label).collect());
+        let used: HashSet<i64> = found.iter().map(|(_, label)| *label).collect();
+        let labels = Artifact::table(Kind::Labels, table)
+            .with_meta(MADE_BY, made_by(self))
+            .with_meta("inertia", found.iter().map(|(square, _)| square).sum::<f64>())
+            .with_meta("clusters_used", used.len());
+        Ok(Outputs::new().with("labels", labels).with("model", model.artifact()))
     }
 }
 

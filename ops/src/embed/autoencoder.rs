@@ -1,5 +1,6 @@
 //! The op `autoencoder`: a convolutional autoencoder.
 
+use crate::fitted;
 use crate::nn::cuda::Precision;
 use crate::nn::fit::Plan;
 use crate::nn::layers::Architecture;
@@ -23,6 +24,9 @@ use std::num::{NonZeroU32, NonZeroUsize};
 /// The same seed gives the same bytes on any number of threads. Training goes on from its last
 /// finished epoch after an interruption, and a longer one from where a shorter one ended. `history`
 /// holds no times, since they differ from run to run; the record of the run does.
+///
+/// With a `model` at the input nothing is trained: these clips are encoded by its weights, and `history` has
+/// no epochs.
 ///
 /// Source: agrees with PyTorch 2.13 (`Conv2d`, `ConvTranspose2d`, `Linear`, `Adam`) on loss, gradients
 /// and updates within 1e-4. `model` holds a `state_dict` of the module in the documentation.
@@ -117,11 +121,19 @@ impl Autoencoder {
 impl Op for Autoencoder {
     const NAME: &'static str = "autoencoder";
     const VERSION: u32 = 1;
-    const INPUTS: &'static [Port] = &[FEATURES];
+    const INPUTS: &'static [Port] = &[FEATURES, fitted::MODEL];
     const OUTPUTS: &'static [Port] = &[LATENT, MODEL, HISTORY, RECONSTRUCTION, DIAGNOSTICS];
     const SEEDED: bool = true;
     const DETERMINISM: Determinism = Determinism::Tolerant;
     const PROGRESSIVE: &'static [&'static str] = &["epochs"];
+
+    fn learns(&self) -> bool {
+        true
+    }
+
+    fn warnings(&self, inputs: &[Option<Shape>]) -> Vec<OpError> {
+        fitted::unused(self, inputs, &["examples", "precision"])
+    }
 
     fn check(&self, inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError> {
         self.plan().check(inputs, self.examples.get())

@@ -1,10 +1,11 @@
 //! The op `pca`: principal components.
 
-use crate::math::pca::{self, Fit, Moments, exact, moments, randomized};
+use crate::fitted::{self, Fitted, MODEL, is_applied};
+use crate::math::pca::{self, Fit, Moments, exact, moments, project, randomized};
 use crate::memory::{Features, whole};
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
 use cache::{
-    Artifact, Kind, Shape, Table,
+    Array, Artifact, Kind, Shape, Table,
     tensors::{Tensor, Tensors},
 };
 use schemars::JsonSchema;
@@ -24,6 +25,9 @@ const EXACT_SIDE: usize = 1000;
 /// `auto` is `full` where the clips or the features are at most 1,000, or where at least 80 % of
 /// all components are wanted, and `randomized` otherwise. `full` is exact. `randomized` is a seeded
 /// block Krylov method, whose leading variances agree with the exact ones to about 1e-5.
+///
+/// With a `model` at the input its components and its mean are used, and nothing is fitted; `spectrum`
+/// then holds the variances of these clips along them.
 ///
 /// Source: `sklearn.decomposition.PCA` of scikit-learn 1.9, whose `auto` is exact less often.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -89,16 +93,28 @@ impl Op for Pca {
     const NAME: &'static str = "pca";
     const VERSION: u32 = 1;
     const SEEDED: bool = true;
-    const INPUTS: &'static [Port] = &[Port::FEATURES];
+    const INPUTS: &'static [Port] = &[Port::FEATURES, MODEL];
     const OUTPUTS: &'static [Port] = &[
         Port::new("latent", &[Kind::Matrix], "The clips along the components."),
         Port::new("model", &[Kind::Model], "Components, mean and explained variances."),
         Port::new("spectrum", &[Kind::Diagnostics], "The variance along each component."),
     ];
 
+    fn learns(&self) -> bool {
+        true
+    }
+
+    fn warnings(&self, inputs: &[Option<Shape>]) -> Vec<OpError> {
+        fitted::unused(self, inputs, &[])
+    }
+
     fn check(&self, inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError> {
         let features = inputs.first().and_then(Option::as_ref);
         let rows = features.and_then(|shape| shape.rows);
+        if is_applied(inputs) {
+            let latent = Shape::of(Kind::Matrix).with_rows(rows);
+            return Ok(vec![latent, Shape::of(Kind::Model), Shape::of(Kind::Diagnostics)]);
+        }
         self.check_size(rows, features.and_then(Shape::width))?;
         let k = self.components.get() as usize;
         Ok(vec![
@@ -117,6 +133,10 @@ impl Op for Pca {
 
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
         let (ids, features) = inputs.features("features")?;
+        if let Some(model) = Fitted::of(inputs)? {
+            cx.stop_if_cancelled()?;
+            return apply(&model, ids, features);
+        }
         let (n, d, k) = (features.rows(), features.width(), self.components.get() as usize);
         self.check_size(Some(n), Some(d))?;
         let x = features.values();
@@ -141,6 +161,56 @@ impl Op for Pca {
         })?;
         Ok(self.outputs(ids, n, d, &moments, fit))
     }
+}
+
+/// The clips along the components of a model.
+fn apply(model: &Fitted<'_>, ids: &[String], features: &Array) -> Result<Outputs, OpError> {
+    let wide = |tensor: &Tensor| tensor.values.iter().map(|it| f64::from(*it)).collect::<Vec<_>>();
+    let (components, mean) = (model.tensor("components", 2)?, model.tensor("mean", 1)?);
+    let variances = model.tensor("explained_variance", 1)?;
+    let [k, d] = components.shape[..] else { unreachable!("it has two axes") };
+    if k == 0 || mean.shape != [d] || variances.shape != [k] {
+        return Err(model.unfit("has components that do not fit its mean and variances"));
+    }
+    model.check_width(d, features.width())?;
+    let latent = project(features.values(), &wide(mean), &wide(components));
+    let whitened = model.meta("whiten").and_then(serde_json::Value::as_bool) == Some(true);
+    let variance = column_variances(&latent, k);
+    let scale = |(value, variance): (&f64, &f32)| match whitened && *variance > 0.0 {
+        true => (value / f64::from(*variance).sqrt()) as f32,
+        false => *value as f32,
+    };
+    let scaled =
+        latent.chunks_exact(k).flat_map(|row| row.iter().zip(&variances.values).map(scale));
+    let table = Table::new().with_text("clip_id", ids.iter().cloned()).with_array(
+        "features",
+        [k],
+        scaled.collect(),
+    );
+    let total = moments(features.values(), d).total_variance;
+    let of = |f: &dyn Fn(f64) -> f64| variance.iter().map(|it| f(*it)).collect::<Vec<f64>>();
+    let n = features.rows() as f64;
+    let spectrum = Table::new()
+        .with_ints("component", (0..k as i64).collect())
+        .with_reals("explained_variance", of(&|it| it))
+        .with_reals("explained_variance_ratio", of(&|it| it / total))
+        .with_reals("singular_value", of(&|it| (it * (n - 1.0)).sqrt()));
+    let spectrum = Artifact::table(Kind::Diagnostics, spectrum).with_meta("total_variance", total);
+    Ok(Outputs::new()
+        .with("latent", Artifact::table(Kind::Matrix, table))
+        .with("model", model.artifact())
+        .with("spectrum", spectrum))
+}
+
+/// The variance of each of `k` columns, divided by the number of rows less one.
+fn column_variances(values: &[f64], k: usize) -> Vec<f64> {
+    let n = (values.len() / k) as f64;
+    let of = |column: usize| {
+        let own = || values.iter().skip(column).step_by(k);
+        let mean = own().sum::<f64>() / n;
+        own().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0)
+    };
+    (0..k).map(of).collect()
 }
 
 impl Pca {

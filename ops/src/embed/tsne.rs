@@ -122,6 +122,10 @@ impl Op for Tsne {
     const INPUTS: &'static [Port] = &[Port::FEATURES];
     const OUTPUTS: &'static [Port] = &[layout_of::EMBEDDING];
 
+    fn learns(&self) -> bool {
+        true
+    }
+
     fn check(&self, inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError> {
         let rows = inputs.first().and_then(Option::as_ref).and_then(|shape| shape.rows);
         self.check_params(rows)?;

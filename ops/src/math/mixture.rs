@@ -206,7 +206,24 @@ impl Mixture {
             let mean = |own: &[f64]| own.iter().sum::<f64>() / d as f64;
             covariances = covariances.chunks_exact(d).map(mean).collect();
         }
-        let roots = match form {
+        let total: f64 = counts.iter().sum();
+        let weights = counts.iter().map(|count| count / total).collect();
+        Self::new(form, d, weights, means, covariances)
+    }
+
+    /// A mixture of components with these weights, means and covariances.
+    ///
+    /// # Errors
+    /// When a covariance is not positive definite.
+    pub fn new(
+        form: Form,
+        n_features: usize,
+        weights: Vec<f64>,
+        means: Vec<f64>,
+        covariances: Vec<f64>,
+    ) -> Result<Self, Failure> {
+        let d = n_features;
+        let roots: Vec<f64> = match form {
             Form::Full => {
                 let mut roots = covariances.clone();
                 for root in roots.chunks_exact_mut(d * d) {
@@ -219,9 +236,19 @@ impl Mixture {
         if roots.iter().any(|root| !root.is_finite()) {
             return Err(Failure::Degenerate);
         }
-        let total: f64 = counts.iter().sum();
-        let weights = counts.iter().map(|count| count / total).collect();
-        Ok(Self { form, n_features: d, weights, means, covariances, roots })
+        Ok(Self { form, n_features, weights, means, covariances, roots })
+    }
+
+    /// What the mixture says of points that it need not have been fitted on.
+    ///
+    /// # Errors
+    /// When it is cancelled, or when a point has no likelihood.
+    pub fn judge(self, x: &[f32], cancelled: Cancelled<'_>) -> Result<Fit, Failure> {
+        let n = x.len() / self.n_features;
+        let mut responsibilities = vec![0.0; n * self.components()];
+        let log_likelihood = self.expect(x, &mut responsibilities, cancelled)? / n as f64;
+        let (bound, n_iter, converged) = (log_likelihood, 0, true);
+        Ok(Fit { mixture: self, responsibilities, log_likelihood, bound, n_iter, converged })
     }
 
     /// The E step: the responsibilities of points; returns the sum of their log-likelihoods.

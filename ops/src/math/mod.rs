@@ -33,6 +33,7 @@ pub mod resample;
 mod resample_chain;
 mod resample_start;
 pub mod scale;
+pub mod selection;
 pub mod shuffle;
 pub mod silhouette;
 pub mod spectral;

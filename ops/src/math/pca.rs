@@ -116,16 +116,22 @@ pub fn exact(x: &[f32], moments: &Moments, n_components: usize) -> Option<Fit> {
         complete(&mut components, d, sound);
     }
     flip_signs(&mut components, d);
-    let mut latent = vec![0.0; n * n_components];
-    latent.par_chunks_mut(TILE * n_components).zip(x.par_chunks(TILE * d)).for_each(
-        |(latent, rows)| {
-            let rows = centred::<f64>(rows, &moments.mean);
-            let components = Matrix::new(&components, d).transposed();
-            multiply(latent, Matrix::new(&rows, d), components, false);
-        },
-    );
+    let latent = project(x, &moments.mean, &components);
     let explained_variance = values.iter().map(|value| value / (n as f64 - 1.0)).collect();
     Some(Fit { components, explained_variance, latent })
+}
+
+/// The coordinates of rows along components, after a mean is taken from them.
+pub fn project(x: &[f32], mean: &[f64], components: &[f64]) -> Vec<f64> {
+    let d = mean.len();
+    let (n, k) = (x.len() / d, components.len() / d);
+    let mut latent = vec![0.0; n * k];
+    latent.par_chunks_mut(TILE * k).zip(x.par_chunks(TILE * d)).for_each(|(latent, rows)| {
+        let rows = centred::<f64>(rows, mean);
+        let components = Matrix::new(components, d).transposed();
+        multiply(latent, Matrix::new(&rows, d), components, false);
+    });
+    latent
 }
 
 /// The leading components by a randomised block Krylov method (Halko, Martinsson & Tropp 2011;

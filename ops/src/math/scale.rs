@@ -20,9 +20,19 @@ pub struct Affine {
 impl Affine {
     /// The map that takes `shift` to 0 and `shift + spread` to 1. If the spread is 0, all values go
     /// to 0.
-    fn new(shift: f64, spread: f64) -> Self {
+    pub fn new(shift: f64, spread: f64) -> Self {
         // Adding 0 turns −0 into 0.
         Self { shift: shift + 0.0, factor: if spread > 0.0 { 1.0 / spread } else { 0.0 } }
+    }
+
+    /// The value that goes to 0.
+    pub fn shift(self) -> f64 {
+        self.shift
+    }
+
+    /// What differences are divided by: 1 if the values had no spread, as in scikit-learn.
+    pub fn scale(self) -> f64 {
+        if self.is_constant() { 1.0 } else { 1.0 / self.factor }
     }
 
     /// True if the values had no spread.

@@ -2,8 +2,10 @@
 
 pub mod agreement;
 pub mod bootstrap;
+pub mod choose_k;
 pub mod composition;
 mod confounds;
+pub mod consensus;
 pub mod controls;
 pub mod gaussian_reference;
 #[expect(clippy::module_inception, reason = "the file of an op bears its name")]
@@ -11,3 +13,4 @@ pub mod metrics;
 pub mod probe;
 mod resamples;
 pub mod silhouette_samples;
+pub mod split;

@@ -95,12 +95,37 @@ impl Plan {
         data: &Array,
         cx: &Ctx<'_>,
     ) -> Result<(Box<dyn Backend + 'a>, Vec<Epoch>), OpError> {
-        self.fit_on(data, cx, |state| {
-            Ok(match cx.device {
-                Device::Cpu => Box::new(Cpu::new(self, data, state)?),
-                Device::Cuda(place) => Box::new(cuda::open(place, self, data, cx.seed)?),
-            })
+        self.fit_on(data, cx, |state| self.open(data, state, cx))
+    }
+
+    /// A network on the device of the context, in this state or, on a GPU, in none yet.
+    fn open<'a>(
+        &'a self,
+        data: &Array,
+        state: &State,
+        cx: &Ctx<'_>,
+    ) -> Result<Box<dyn Backend + 'a>, OpError> {
+        Ok(match cx.device {
+            Device::Cpu => Box::new(Cpu::new(self, data, state)?),
+            Device::Cuda(place) => Box::new(cuda::open(place, self, data, cx.seed)?),
         })
+    }
+
+    /// A trained network on these clips.
+    ///
+    /// # Errors
+    /// When memory is exhausted or the device fails.
+    pub fn restored<'a>(
+        &'a self,
+        data: &Array,
+        (parameters, statistics): (Vec<f32>, Vec<f32>),
+        cx: &Ctx<'_>,
+    ) -> Result<Box<dyn Backend + 'a>, OpError> {
+        let moments = [vec![0.0; parameters.len()], vec![0.0; parameters.len()]];
+        let state = State { parameters, statistics, moments };
+        let mut backend = self.open(data, &state, cx)?;
+        backend.restore(&state)?;
+        Ok(backend)
     }
 
     /// Does the same on the device from `open`, which receives the initial state of the training.

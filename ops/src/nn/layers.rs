@@ -287,6 +287,18 @@ impl Network {
         initial(&self.statistics, 0)
     }
 
+    /// Joins named tensors into flat parameters and statistics; `None` if one is missing, has another
+    /// shape, or has a number that is not finite.
+    pub fn from_tensors(&self, tensors: &Tensors) -> Option<(Vec<f32>, Vec<f32>)> {
+        let flat = |list: &[Parameter]| {
+            let own = list.iter().map(|p| tensors.get(&p.name).filter(|it| it.shape == p.shape));
+            let own: Vec<&Tensor> = own.collect::<Option<_>>()?;
+            let values: Vec<f32> = own.into_iter().flat_map(|it| &it.values).copied().collect();
+            values.iter().all(|value| value.is_finite()).then_some(values)
+        };
+        Some((flat(&self.parameters)?, flat(&self.statistics)?))
+    }
+
     /// Splits flat parameters and statistics into named tensors.
     pub fn to_tensors(&self, parameters: &[f32], statistics: &[f32]) -> Tensors {
         let named = |list: &[Parameter], values: &[f32]| -> Vec<(String, Tensor)> {

@@ -4,6 +4,8 @@ use super::backend::{Backend, Encodings};
 use super::cpu_network::{LOG_VARIANCE, kl_divergence};
 use super::cuda;
 use super::fit::{Epoch, Plan};
+use super::layers::Architecture;
+use crate::fitted::{Fitted, is_applied};
 use crate::op::{Ctx, Inputs, OpError, Outputs, Port};
 use cache::{Array, Artifact, Kind, Shape, Table};
 
@@ -58,6 +60,15 @@ impl Plan {
                 .help("set `validation` to the fraction of clips to hold out, such as 0.1"));
         }
         let input = inputs.first().cloned().flatten().unwrap_or(Shape::of(Kind::Spectrogram));
+        if is_applied(inputs) {
+            let latent = Shape::of(Kind::Matrix).with_rows(input.rows);
+            let mut shapes = vec![latent.clone()];
+            shapes.extend(self.architecture.variational.then_some(latent));
+            shapes.extend([Shape::of(Kind::Model), Shape::of(Kind::History).with_rows(Some(0))]);
+            shapes.push(Shape { rows: input.rows.map(|rows| rows.min(examples)), ..input });
+            shapes.push(Shape::of(Kind::Diagnostics));
+            return Ok(shapes);
+        }
         if let Some(row) = &input.row {
             self.clone().on(row, input.rows)?;
         }
@@ -93,9 +104,31 @@ impl Plan {
     ) -> Result<Outputs, OpError> {
         let (ids, features) = inputs.features(FEATURES.name)?;
         let input = inputs.get(FEATURES.name)?;
-        self.check(&[Some(input.shape())], examples)?;
-        let plan = self.on(features.shape(), Some(ids.len()))?;
-        let (mut backend, history) = plan.fit(features, cx)?;
+        let fitted = Fitted::of(inputs)?;
+        let shapes = [Some(input.shape()), fitted.as_ref().map(|model| model.artifact().shape())];
+        self.check(&shapes, examples)?;
+        let plan = match &fitted {
+            Some(model) => self.of_model(model)?,
+            None => self,
+        };
+        let said = plan.architecture.input;
+        let plan = plan.on(features.shape(), Some(ids.len()))?;
+        let (mut backend, history) = match &fitted {
+            Some(model) => {
+                let [height, width] = plan.architecture.input;
+                if said != [height, width] {
+                    return Err(OpError::data(format!(
+                        "the model is of images of {} × {}, and these are of {height} × {width}",
+                        said[0], said[1]
+                    ))
+                    .help("make the features as those that the model was fitted on"));
+                }
+                let weights = plan.network().from_tensors(model.tensors());
+                let weights = weights.ok_or_else(|| model.unfit("lacks weights of its network"))?;
+                (plan.restored(features, weights, cx)?, Vec::new())
+            }
+            None => plan.fit(features, cx)?,
+        };
 
         let latents = encode(backend.as_mut(), ids.len(), cx)?;
         let mut outputs =
@@ -119,6 +152,40 @@ impl Plan {
                 reconstruct(backend.as_mut(), ids, features, input, examples, cx)?,
             )
             .with(DIAGNOSTICS.name, plan.diagnostics(&latents)))
+    }
+
+    /// The plan with the architecture of a model.
+    fn of_model(mut self, model: &Fitted<'_>) -> Result<Self, OpError> {
+        let count = |name: &str| {
+            let value = model.meta(name).and_then(serde_json::Value::as_u64);
+            value.filter(|value| (1..=1 << 20).contains(value)).map(|value| value as usize)
+        };
+        let truth = |name: &str| model.meta(name).and_then(serde_json::Value::as_bool);
+        let channels = model.meta("channels").and_then(|it| {
+            let counts = it.as_array()?.iter().map(|it| it.as_u64().filter(|n| *n > 0));
+            counts.map(|count| Some(count? as usize)).collect::<Option<Vec<_>>>()
+        });
+        let read = || {
+            Some(Architecture {
+                input: [count("height")?, count("width")?],
+                channels: channels?,
+                kernel: count("kernel")?,
+                stride: count("stride")?,
+                batch_norm: truth("batch_norm")?,
+                latent: count("latent")?,
+                variational: truth("variational")?,
+            })
+        };
+        let architecture =
+            read().ok_or_else(|| model.unfit("does not say of which network it is"))?;
+        if architecture.variational != self.architecture.variational {
+            return Err(model.unfit(match architecture.variational {
+                true => "is of a variational autoencoder",
+                false => "is of a plain autoencoder",
+            }));
+        }
+        self.architecture = architecture;
+        Ok(self)
     }
 
     fn history(&self, epochs: &[Epoch]) -> Artifact {

@@ -34,6 +34,8 @@ pub struct Entry {
     pub groups: bool,
     /// The metrics that its scores can have.
     pub metrics: &'static [Measure],
+    /// The outputs with the rows to fit on and with those that are held out.
+    pub split: Option<[&'static str; 2]>,
     /// True if the parameters define the ports, so that none are listed here.
     pub open: bool,
     schema: fn() -> &'static Value,
@@ -82,8 +84,10 @@ pub(crate) fn changed(schema: &Value, params: Value) -> BTreeMap<String, Value> 
 #[expect(missing_docs, reason = "each method is the one of `Op`")]
 pub trait AnyOp: Send + Sync {
     fn params(&self) -> Value;
+    fn learns(&self) -> bool;
     fn inputs(&self) -> &'static [Port];
     fn outputs(&self) -> &'static [Port];
+    fn outputs_with(&self, columns: &[String]) -> &'static [Port];
     fn sources(&self) -> Vec<Source>;
     fn check(&self, inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError>;
     fn memory(&self, inputs: &[Option<Shape>]) -> Option<u64>;
@@ -96,11 +100,17 @@ impl<O: Op> AnyOp for O {
     fn params(&self) -> Value {
         serde_json::to_value(self).expect("parameters always serialise")
     }
+    fn learns(&self) -> bool {
+        Op::learns(self)
+    }
     fn inputs(&self) -> &'static [Port] {
         Op::inputs(self)
     }
     fn outputs(&self) -> &'static [Port] {
         Op::outputs(self)
+    }
+    fn outputs_with(&self, columns: &[String]) -> &'static [Port] {
+        Op::outputs_with(self, columns)
     }
     fn sources(&self) -> Vec<Source> {
         Op::sources(self)
@@ -149,6 +159,7 @@ pub const fn op<O: Op>() -> Entry {
         companion: O::COMPANION,
         groups: O::GROUPS,
         metrics: O::METRICS,
+        split: O::SPLIT,
         open: O::DYNAMIC_PORTS,
         schema: schema_of::<O>,
         parse: |params| {

@@ -20,7 +20,11 @@ const SMALL: &[(&str, u32)] = &[
     ("clips_per_class", 2),
     ("clusters", 3),
     ("components", 3),
+    ("largest", 3),
+    ("references", 2),
+    ("splits", 2),
     ("epochs", 2),
+    ("folds", 2),
     ("max_iter", 20),
     ("n_epochs", 20),
     ("n_mels", 20),
@@ -45,6 +49,15 @@ impl Example {
         let (params, files) = params(entry, folder.path());
         let inputs = inputs(parse(entry, &params).inputs(), rows, choice);
         Self { params, inputs, files, folder }
+    }
+
+    /// The same with a model at the port that may have one: what the op itself fits on the example.
+    pub fn applied(entry: &Entry, rows: usize) -> Option<Self> {
+        let port = entry.inputs.iter().find(|port| is_fitted(port))?;
+        let mut example = Self::new(entry, rows, 0);
+        let outputs = run(&*example.op(entry), &example.inputs, &example.files, 1).expect("a fit");
+        example.inputs.push((port.name, outputs.get(port.name).expect("a model").clone()));
+        Some(example)
     }
 
     pub fn op(&self, entry: &Entry) -> Box<dyn AnyOp> {
@@ -196,7 +209,12 @@ fn recordings(root: &Path) -> impl Iterator<Item = String> {
     })
 }
 
-/// One artifact a port, and three where it takes several.
+/// Whether a port takes a model that is then applied instead of fitting one.
+fn is_fitted(port: &Port) -> bool {
+    port.optional && port.kinds == [Kind::Model]
+}
+
+/// One artifact a port, and three where it takes several; none where a fitted model may be.
 pub fn inputs(ports: &[Port], rows: usize, choice: usize) -> Vec<(&'static str, Artifact)> {
     let artifact = |kinds: &[Kind]| artifact(kinds[choice % kinds.len()], rows);
     let names = |port: &Port| match port.variadic {
@@ -204,7 +222,7 @@ pub fn inputs(ports: &[Port], rows: usize, choice: usize) -> Vec<(&'static str, 
         false => vec![port.name],
     };
     let of_port = |port| names(port).into_iter().map(|name| (name, artifact(port.kinds)));
-    ports.iter().flat_map(of_port).collect()
+    ports.iter().filter(|port| !is_fitted(port)).flat_map(of_port).collect()
 }
 
 /// `rows` clips of a kind; what only ops make is made by the first op that does.
@@ -242,8 +260,10 @@ pub fn artifact(kind: Kind, rows: usize) -> Artifact {
 
 /// What labels say of their origin: the first op that makes labels of features alone.
 fn made_by_a_clusterer() -> Value {
-    let clusters =
-        |entry: &&Entry| entry.inputs.len() == 1 && entry.outputs[0].kinds == [Kind::Labels];
+    let clusters = |entry: &&Entry| {
+        entry.inputs.iter().filter(|it| !it.optional).count() == 1
+            && entry.outputs[0].kinds == [Kind::Labels]
+    };
     let entry = OPS.iter().find(clusters).expect("an op that clusters");
     json!({ "op": entry.name, "params": params(entry, Path::new("")).0 })
 }
@@ -251,7 +271,8 @@ fn made_by_a_clusterer() -> Value {
 fn made_by_an_op(kind: Kind, rows: usize) -> Artifact {
     let maker = OPS.iter().find_map(|entry| {
         let port = entry.outputs.iter().find(|port| port.kinds == [kind])?;
-        let takes = |kind| entry.inputs.iter().any(|input| input.kinds.contains(&kind));
+        let takes =
+            |kind| entry.inputs.iter().any(|input| !input.optional && input.kinds.contains(&kind));
         (!takes(kind)).then_some((entry, port.name))
     });
     let (entry, port) = maker.unwrap_or_else(|| panic!("no op makes {kind}"));

@@ -61,9 +61,11 @@ pub fn render(
     if let (Some(kept), Some(png)) = (kept, store.kept(FIGURES, &png)) {
         return Ok(Ok(Rendered { png, ..kept }));
     }
-    let mut source = Source { figure, table: ScoreTable::default(), inputs: BTreeMap::new() };
+    let mut source =
+        Source { figure, table: ScoreTable::default(), shown: Vec::new(), inputs: BTreeMap::new() };
     if by_scores {
         source.table = swept(figure, record, store);
+        source.shown = record.sweep.iter().flat_map(|sweep| sweep.shown.clone()).collect();
         if let Some(fault) = source.table.lost.take() {
             return Err(fault);
         }
@@ -134,8 +136,9 @@ fn digests(figure: &Figure, record: &Record) -> Result<Digests, String> {
 fn swept(figure: &Figure, record: &Record, store: &Store) -> ScoreTable {
     let resource = record.sweep.as_ref().and_then(|sweep| sweep.resource.as_ref());
     let shows = |name: &str| figure.options.get(name).and_then(Value::as_str);
+    let is_multiverse = record.sweep.as_ref().is_some_and(|sweep| !sweep.shown.is_empty());
     let every_rung = resource.is_some_and(|it| [shows("x"), shows("y")].contains(&Some(it)));
-    let mut table = ScoreTable::read_with(record, store, |_| None, every_rung);
+    let mut table = ScoreTable::read_with(record, store, |_| None, every_rung || is_multiverse);
     table.rows.retain(|row| !row.point.is_empty());
     table
 }

@@ -1,6 +1,7 @@
 //! The kinds of figures that a report can show, one file each. The table below is their only
 //! interface.
 
+mod coassociation;
 mod composition;
 mod curves;
 mod dendrogram;
@@ -9,8 +10,10 @@ mod pca_spectrum;
 mod rate_distortion;
 mod reconstruction;
 mod scatter;
+mod selection;
 mod silhouette;
 mod source;
+mod specification_curve;
 mod sweep_heatmap;
 mod units;
 
@@ -182,6 +185,17 @@ pub const FIGURES: &[FigureKind] = &[
         draw: sweep_heatmap::draw,
     },
     FigureKind {
+        name: "specification_curve",
+        doc: "A metric of each row over all specifications of a multiverse, with the choices of each.",
+        roles: &[],
+        settings: &[Setting {
+            name: "metric",
+            expected: Expected::Text,
+            doc: "The metric; the headline metric of the report if not given.",
+        }],
+        draw: specification_curve::draw,
+    },
+    FigureKind {
         name: "rate_distortion",
         doc: "The KL (rate) against the reconstruction error (distortion), one point per training.",
         roles: &[many(role("of", &[Kind::History], "Trainings that differ in β."))],
@@ -212,6 +226,27 @@ pub const FIGURES: &[FigureKind] = &[
         ],
         settings: &[],
         draw: pca_spectrum::draw,
+    },
+    FigureKind {
+        name: "selection",
+        doc: "Criteria over the number of clusters, with the number that each of them names.",
+        roles: &[role("of", &[Kind::Selection], "The criteria for each number of clusters.")],
+        settings: &[],
+        draw: selection::draw,
+    },
+    FigureKind {
+        name: "coassociation",
+        doc: "For each pair of clips, the share of clusterings that put both into the same cluster.",
+        roles: &[
+            role("of", &[Kind::Matrix], "The shares, a row and a column for each clip."),
+            optional(role(
+                "order",
+                &[Kind::Linkage],
+                "Merges that put similar clips side by side.",
+            )),
+        ],
+        settings: &[],
+        draw: coassociation::draw,
     },
     FigureKind {
         name: "dendrogram",

@@ -10,6 +10,8 @@ pub struct Source<'a> {
     pub figure: &'a Figure,
     /// The scores at each point of the sweep, if the figure is drawn from them.
     pub table: ScoreTable,
+    /// The point that the table shows, if there is one among those of a multiverse.
+    pub shown: Vec<(String, serde_json::Value)>,
     /// Artifacts by role.
     pub inputs: BTreeMap<String, Vec<Input>>,
 }

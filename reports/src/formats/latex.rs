@@ -1,7 +1,7 @@
 //! The tables of a report as LaTeX, for `\input` in a paper.
 
 use crate::{
-    document::{Row, Span, Table, Text},
+    document::{Block, Row, Span, Table, Text},
     escape::latex as escaped,
 };
 use std::fmt::Write;
@@ -12,6 +12,29 @@ pub fn write(results: &Table) -> String {
     if !results.rows.is_empty() {
         write_table(&mut out, results);
     }
+    out
+}
+
+/// Writes paragraphs and lists.
+pub fn prose(blocks: &[Block]) -> String {
+    let mut out = String::new();
+    for block in blocks {
+        match block {
+            Block::Paragraph(text) => {
+                let _ = writeln!(out, "{}\n", inline(text, &Row::default()));
+            }
+            Block::List(points) => {
+                out.push_str("\\begin{itemize}\n");
+                for point in points {
+                    let _ = writeln!(out, "\\item {}", inline(point, &Row::default()));
+                }
+                out.push_str("\\end{itemize}\n\n");
+            }
+            _ => {}
+        }
+    }
+    out.truncate(out.trim_end().len());
+    out.push('\n');
     out
 }
 

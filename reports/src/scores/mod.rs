@@ -6,6 +6,7 @@
 
 pub mod latent_space;
 mod reader;
+pub mod selection;
 pub mod sets;
 pub mod steps;
 
@@ -13,7 +14,7 @@ use crate::stats::{self, Estimate};
 use cache::{
     Digest, Kind, Record, Store, StoreError,
     metric::Metric,
-    record::{Published, Row, StepRecord},
+    record::{Published, Row, StepRecord, Sweep},
 };
 use latent_space::LatentSpace;
 use rayon::prelude::*;
@@ -153,15 +154,11 @@ impl ScoreTable {
         Self::read_with(record, store, known, false)
     }
 
-    /// Reads the table with every rung of a successive halving, or only the last one of each point.
-    pub(crate) fn read_with(
-        record: &Record,
-        store: &Store,
-        known: Known,
-        every_rung: bool,
-    ) -> Self {
+    /// Reads the table with every rung of a successive halving and every specification of a
+    /// multiverse, or only the last rung of each point and the specification that is shown.
+    pub(crate) fn read_with(record: &Record, store: &Store, known: Known, every: bool) -> Self {
         let steps = Steps::of(record);
-        let cells = cells(record, every_rung);
+        let cells = cells(record, every);
         let read = |rows: &Vec<&Row>| Reader { record, steps: &steps, store, known }.row(rows);
         let mut table = Self { only_recordings: record.only_recordings, ..Self::default() };
         for (row, lost) in cells.par_iter().map(read).collect::<Vec<_>>() {
@@ -221,9 +218,10 @@ impl ScoreTable {
 }
 
 /// The rows of a record that form each row of the table. For a successive halving only the last
-/// rung of each point counts, unless `every_rung` is set.
-fn cells(record: &Record, every_rung: bool) -> Vec<Vec<&Row>> {
-    let resource = record.sweep.as_ref().filter(|_| !every_rung);
+/// rung of each point counts, and of a multiverse only what it shows, unless `every` is set.
+fn cells(record: &Record, every: bool) -> Vec<Vec<&Row>> {
+    let sweep = record.sweep.as_ref().filter(|_| !every);
+    let resource = sweep;
     let resource = resource.and_then(|sweep| sweep.resource.as_deref());
     let place = |row: &Row, all: bool| {
         let axes = row.point.iter().filter(|(axis, _)| all || Some(axis.as_str()) != resource);
@@ -243,7 +241,8 @@ fn cells(record: &Record, every_rung: bool) -> Vec<Vec<&Row>> {
     let mut given: HashMap<(&str, String, u64), usize> = HashMap::new();
     for row in &record.table {
         let title = row.title.as_str();
-        if rung(row) < last[&(title, place(row, false))] {
+        let is_hidden = sweep.is_some_and(|sweep| !is_shown(sweep, &row.point));
+        if is_hidden || rung(row) < last[&(title, place(row, false))] {
             continue;
         }
         let point = place(row, true);
@@ -257,6 +256,11 @@ fn cells(record: &Record, every_rung: bool) -> Vec<Vec<&Row>> {
         cells[cell].push(row);
     }
     cells
+}
+
+/// True if the table shows a point: all of them, except for a multiverse.
+pub(crate) fn is_shown(sweep: &Sweep, point: &[(String, Value)]) -> bool {
+    sweep.shown.is_empty() || point.iter().all(|axis| sweep.shown.contains(axis))
 }
 
 /// The columns that the pipeline asks for; by default those that are shown, those with a published

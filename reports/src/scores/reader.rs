@@ -29,7 +29,9 @@ impl Reader<'_> {
             .iter()
             .map(|(axis, value)| format!("{} = {}", short(self.record, axis), shown(value)))
             .collect();
+        let is_multiverse = self.record.sweep.as_ref().is_some_and(|it| !it.shown.is_empty());
         let title = match &point[..] {
+            _ if is_multiverse => first.title.clone(),
             [] => first.title.clone(),
             point => format!("{} ({})", first.title, point.join(", ")),
         };

@@ -32,10 +32,13 @@ impl AudioLinks {
                     continue;
                 };
                 for (id, audio) in ids.iter().zip(audio) {
-                    let Some(content) = audio.strip_prefix("file:") else { continue };
+                    let Some(audio) = audio.strip_prefix("file:") else { continue };
+                    // A browser plays the part that such a fragment names.
+                    let (content, part) = audio.split_at(audio.find('#').unwrap_or(audio.len()));
                     let path = content.parse::<Digest>().ok().and_then(|it| places.get(&it));
                     let address = path.and_then(|path| address(path, &folder, &mut folders));
-                    audio_links.0.extend(address.map(|address| (id.clone(), address)));
+                    let whole = address.map(|address| (id.clone(), format!("{address}{part}")));
+                    audio_links.0.extend(whole);
                 }
             }
         }

@@ -2,6 +2,7 @@
 
 use crate::{
     document::{Block, Text},
+    quantities::listed,
     scores::{ScoreTable, ScoredRow, sets},
     sections::published,
 };
@@ -35,7 +36,7 @@ fn caveats(record: &Record, table: &ScoreTable, lengths: Vec<String>) -> Vec<Str
         caveats.push(format!(
             "{} {is} measured in each row's own space. {they_are} not comparable between rows of different embeddings: a \
              space with fewer effective dimensions scores better without better clusters.",
-            published::listed(&geometric)
+            listed(&geometric)
         ));
     }
     // For models, the section on latent spaces covers this.
@@ -93,6 +94,9 @@ fn few_clips(table: &ScoreTable) -> Option<String> {
 
 /// The caveat that a point chosen by the labels is scored by the same labels.
 fn selection(record: &Record, table: &ScoreTable) -> Option<String> {
+    if record.sweep.as_ref().is_some_and(|sweep| !sweep.shown.is_empty()) {
+        return None;
+    }
     let objective = record.sweep.as_ref().and_then(|sweep| sweep.objective.as_deref());
     let by_labels = |row: &ScoredRow| {
         let mut metrics = table.columns.iter().filter(|metric| metric.uses_labels);

@@ -2,6 +2,7 @@
 
 use crate::{
     document::Text,
+    quantities::listed,
     scores::{ScoreTable, sets},
 };
 use cache::metric::Metric;
@@ -130,15 +131,6 @@ pub fn remarks(table: &ScoreTable) -> Vec<String> {
         }
     }
     remarks
-}
-
-/// `A, B and C`.
-pub fn listed(names: &[&str]) -> String {
-    match names {
-        [] => String::new(),
-        [one] => (*one).to_owned(),
-        [first @ .., last] => format!("{} and {last}", first.join(", ")),
-    }
 }
 
 #[cfg(test)]

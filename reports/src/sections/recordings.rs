@@ -55,6 +55,31 @@ pub fn blocks(
     Ok(blocks)
 }
 
+/// The draws of a row.
+pub(crate) struct Drawn {
+    /// The name of the set of recordings.
+    pub drawn_from: String,
+    /// The draws of each metric, averaged over the seeds.
+    pub metrics: BTreeMap<String, Resampled>,
+}
+
+/// The draws of each row of the table, if its recordings were resampled.
+///
+/// # Errors
+/// When an artifact is missing from the store or damaged.
+pub(crate) fn draws_of_rows(
+    record: &Record,
+    table: &ScoreTable,
+    store: &Store,
+) -> Result<Vec<Option<Drawn>>, StoreError> {
+    let steps = steps(record);
+    let of_row = |row| {
+        let (rest, _) = read(row, &steps, store)?;
+        Ok(rest.map(|Rest { drawn_from, metrics, .. }| Drawn { drawn_from, metrics }))
+    };
+    table.rows.iter().map(of_row).collect()
+}
+
 /// The outputs of the steps that resampled recordings, by the clusters that they read.
 fn steps(record: &Record) -> HashMap<&Digest, Vec<(&Digest, Option<&Digest>)>> {
     let output = |source: &String| {

@@ -2,12 +2,11 @@
 
 use crate::{
     document::{Block, Cell, Column, Row, Table, Text},
-    quantities::count,
+    quantities::{count, listed},
     scores::{ScoreTable, ScoredRow, sets},
     sections::{
         compare::{self, PairedComparison, is_best},
         grid,
-        published::listed,
     },
     stats::Test,
 };

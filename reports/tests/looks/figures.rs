@@ -3,7 +3,10 @@
 //! With `FIGURES_TO=folder` the drawings are written there too, as SVG and PNG, to be looked at.
 
 use crate::study::{Study, clips, noise, scattered};
-use cache::{Artifact, Kind, Table, record::Row};
+use cache::{
+    Artifact, Kind, Table,
+    record::{Row, Sweep},
+};
 use reports::figures::{FIGURES, Rendered};
 use serde_json::{Value, json};
 use std::{fs, path::Path};
@@ -233,6 +236,96 @@ fn a_dendrogram_shows_the_last_merges() {
         .with_ints("size", merges.iter().map(|it| it.3).collect());
     study.step("tree", Artifact::table(Kind::Linkage, table));
     golden(&study, "dendrogram", "dendrogram", &[("of", &["tree"])], json!({"leaves": 12}));
+}
+
+#[test]
+fn specifications_are_sorted_above_their_choices() {
+    let mut study = Study::new();
+    let mut shown = Vec::new();
+    for (scope, first) in [("global", 0.30), ("per_bin", 0.42)] {
+        for (components, more) in [(8, 0.0), (16, 0.06), (32, 0.02)] {
+            for (row, own) in [("K-Means", 0.0), ("Ward", 0.04)] {
+                let point = vec![
+                    ("norm.scope".to_owned(), json!(scope)),
+                    ("pca.components".to_owned(), json!(components)),
+                ];
+                let step = format!("{row}{{scope={scope},components={components}}}");
+                let table = Table::new()
+                    .with_text("metric", ["ari"])
+                    .with_reals("value", vec![first + more + own])
+                    .with_text("note", [""]);
+                study.step(&step, Artifact::table(Kind::Scores, table));
+                study.record.table.push(Row {
+                    title: row.to_owned(),
+                    scores: step,
+                    point: point.clone(),
+                    ..Row::default()
+                });
+                if shown.is_empty() {
+                    shown = point;
+                }
+            }
+        }
+    }
+    let axes = vec!["norm.scope".to_owned(), "pca.components".to_owned()];
+    study.record.sweep =
+        Some(Sweep { axes, shown, seeds: vec![0], variants: 6, ..Sweep::default() });
+    golden(&study, "specification_curve", "specification_curve", &[], json!({"metric": "ari"}));
+}
+
+#[test]
+fn criteria_stand_over_the_number_of_clusters() {
+    let mut study = Study::new();
+    let table = Table::new()
+        .with_ints("clusters", (1..=8).collect())
+        .with_reals("silhouette", vec![f64::NAN, 0.3, 0.42, 0.5, 0.46, 0.41, 0.4, 0.38])
+        .with_reals("gap", vec![0.1, 0.3, 0.5, 0.72, 0.7, 0.68, 0.67, 0.66])
+        .with_reals("gap_error", vec![0.03; 8])
+        .with_reals("bic", vec![9800.0, 9500.0, 9300.0, 9100.0, 9080.0, 9120.0, 9180.0, 9250.0])
+        .with_reals("prediction_strength", vec![1.0, 0.9, 0.85, 0.95, 0.6, 0.5, 0.4, 0.3]);
+    let chosen = json!({ "silhouette": 4, "gap": 4, "bic": 5, "prediction_strength": 4 });
+    study.step("k", Artifact::table(Kind::Selection, table).with_meta("chosen", chosen));
+    let drawn = golden(&study, "selection", "selection", &[("of", &["k"])], json!({}));
+    assert!(drawn.caption.contains("4 clusters stand out"), "{}", drawn.caption);
+}
+
+#[test]
+fn clips_that_are_together_are_bright_squares() {
+    let mut study = Study::new();
+    let n = 12;
+    let share = |at: usize| match (at / n % 3, at % n % 3) {
+        (a, b) if a == b => 1.0 - (at / n / 3) as f32 * 0.05,
+        _ => 0.1,
+    };
+    let table = Table::new().with_text("clip_id", clips(n)).with_array(
+        "features",
+        [n],
+        (0..n * n).map(share).collect(),
+    );
+    let matrix = Artifact::table(Kind::Matrix, table);
+    study.step("pairs", matrix.with_meta("clusterings", 10).with_meta("ambiguous", 0.25));
+    // First clips 0, 3, 6 and 9, then 1, 4, 7 and 10, then the rest, and then all of them.
+    let merges: [(i64, i64); 11] = [
+        (0, 3),
+        (6, 12),
+        (9, 13),
+        (1, 4),
+        (7, 15),
+        (10, 16),
+        (2, 5),
+        (8, 18),
+        (11, 19),
+        (14, 17),
+        (20, 21),
+    ];
+    let tree = Table::new()
+        .with_ints("left", merges.iter().map(|it| it.0).collect())
+        .with_ints("right", merges.iter().map(|it| it.1).collect())
+        .with_reals("distance", vec![0.5; 11])
+        .with_ints("size", vec![2; 11]);
+    study.step("tree", Artifact::table(Kind::Linkage, tree));
+    let inputs: &[(&str, &[&str])] = &[("of", &["pairs"]), ("order", &["tree"])];
+    golden(&study, "coassociation", "coassociation", inputs, json!({}));
 }
 
 #[test]

@@ -43,6 +43,7 @@ impl Study {
             only_recordings: false,
             audio: true,
             steps: Vec::new(),
+            methods: Vec::new(),
             warnings: Vec::new(),
             environment: Environment {
                 platform: "none".to_owned(),

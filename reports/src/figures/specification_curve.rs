@@ -1,0 +1,125 @@
+//! A metric over all specifications of a multiverse, and the choices of each.
+
+use super::{Drawn, source::Source};
+use crate::{
+    draw::{Anchor, Paint, Panel, Scale, Scene, Shape, axis::brief, font, scene::SIZES},
+    scores::ScoredRow,
+};
+use serde_json::Value;
+
+/// The most rows, and the most values of all choices, that are drawn.
+const MOST: [usize; 2] = [6, 24];
+
+pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
+    let rows = &source.table.rows;
+    let headline = source.table.headline().or(source.table.columns.first());
+    let headline = headline.map(|metric| &*metric.name);
+    let metric = source.text("metric").or(headline).ok_or("no row has numbers")?;
+    let title = source.table.title_of(metric);
+    let mut names: Vec<&str> = Vec::new();
+    for row in rows.iter().filter(|row| row.value(metric).is_some()) {
+        if !names.contains(&row.name.as_str()) {
+            names.push(&row.name);
+        }
+    }
+    if names.is_empty() {
+        return Err(format!("no row has the metric `{metric}`"));
+    }
+    let more = names.len().saturating_sub(MOST[0]);
+    names.truncate(MOST[0]);
+    let mut scene =
+        Scene::new(760.0, 0.0, source.title(&format!("{title} of every specification")));
+    let mut top = 26.0;
+    let all = rows.iter().filter_map(|row| row.value(metric));
+    let scale = Scale::around(all, false);
+    for name in &names {
+        let own: Vec<&ScoredRow> =
+            rows.iter().filter(|row| row.name == *name && row.value(metric).is_some()).collect();
+        top = panel(&mut scene, source, name, own, (metric, title), (top, scale))?;
+    }
+    scene.height = top;
+    let more = if more > 0 { format!(" {more} more rows are not drawn.") } else { String::new() };
+    let shown =
+        if source.shown.is_empty() { "" } else { " The diamond is the one that the table shows." };
+    Ok(Drawn {
+        caption: format!(
+            "{title} of each row with every combination of choices, sorted; the marks below say what was chosen.{shown} Where \
+             the marks of a choice gather at one end, it matters.{more}"
+        ),
+        scene,
+        points: None,
+    })
+}
+
+/// The choices of rows, each with its values: numbers by size, others in the order in which they occur.
+fn choices<'r>(rows: &[&'r ScoredRow]) -> Vec<(&'r str, Vec<&'r Value>)> {
+    let mut found: Vec<(&str, Vec<&Value>)> = Vec::new();
+    for (axis, value) in rows.iter().flat_map(|row| &row.point) {
+        match found.iter_mut().find(|(name, _)| name == axis) {
+            Some((_, values)) if values.contains(&value) => {}
+            Some((_, values)) => values.push(value),
+            None => found.push((axis, vec![value])),
+        }
+    }
+    for (_, values) in &mut found {
+        if values.iter().all(|value| value.is_number()) {
+            let number = |value: &Value| value.as_f64().unwrap_or(0.0);
+            values.sort_by(|a, b| number(a).total_cmp(&number(b)));
+        }
+    }
+    found
+}
+
+fn panel(
+    scene: &mut Scene,
+    source: &Source<'_>,
+    name: &str,
+    mut rows: Vec<&ScoredRow>,
+    (metric, title): (&str, &str),
+    (top, scale): (f64, Scale),
+) -> Result<f64, String> {
+    let value = |row: &ScoredRow| row.value(metric).unwrap_or(f64::NAN);
+    let choices = choices(&rows);
+    rows.sort_by(|a, b| value(a).total_cmp(&value(b)));
+    let lines: usize = choices.iter().map(|(_, values)| values.len()).sum();
+    if lines > MOST[1] {
+        return Err(format!("the choices have {lines} values, more than {}", MOST[1]));
+    }
+    let count = rows.len() as f64;
+    let panel =
+        Panel { frame: [190.0, top, 550.0, 130.0], x: Scale::Linear(-0.5, count - 0.5), y: scale };
+    panel.title(scene, name);
+    panel.y_axis(scene, title, &panel.y.ticks(4));
+    let step = 550.0 / count;
+    let radius = (step * 0.32).clamp(0.8, 3.5);
+    let is_shown = |row: &&ScoredRow| {
+        !source.shown.is_empty() && row.point.iter().all(|axis| source.shown.contains(axis))
+    };
+    let places: Vec<[f64; 2]> =
+        rows.iter().enumerate().map(|(at, row)| panel.at(at as f64, value(row))).collect();
+    scene.dots(places.clone(), Shape::Disc, radius, Paint::category(0));
+    if let Some(at) = rows.iter().position(|row| is_shown(&row)) {
+        scene.dots(vec![places[at]], Shape::Diamond, 6.0, Paint::category(1));
+    }
+    let mut line = top + 130.0 + 20.0;
+    for (axis, values) in &choices {
+        for chosen in values {
+            let written = match chosen.as_f64() {
+                Some(number) => brief(number),
+                None => chosen.as_str().map_or_else(|| chosen.to_string(), str::to_owned),
+            };
+            let label = font::cut(&format!("{axis} = {written}"), SIZES[2], 176.0);
+            scene.words(label, [182.0, line + 4.0], Anchor::End, SIZES[2]);
+            let with = |row: &ScoredRow| {
+                row.point.iter().any(|(name, own)| name == axis && own == *chosen)
+            };
+            let own = rows.iter().enumerate().filter(|(_, row)| with(row));
+            let marks: Vec<[f64; 2]> =
+                own.map(|(at, _)| [panel.at(at as f64, 0.0)[0], line]).collect();
+            scene.dots(marks, Shape::Square, radius.min(3.0), Paint::Soft);
+            line += 17.0;
+        }
+        line += 5.0;
+    }
+    Ok(line + 26.0)
+}
