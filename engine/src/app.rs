@@ -103,6 +103,12 @@ enum Command {
         /// The shell.
         shell: commands::completions::For,
     },
+    /// End the workers of studies on a cluster.
+    #[command(after_help = examples::CANCEL)]
+    Cancel(commands::cancel::CancelArgs),
+    /// Run steps of a plan on a node of a cluster.
+    #[command(hide = true, after_help = examples::WORKER)]
+    Worker(commands::worker::WorkerArgs),
     /// Run one step that another process asks for.
     #[command(hide = true, after_help = examples::STEP)]
     Step(commands::step::StepArgs),
@@ -145,6 +151,8 @@ pub fn main() -> ExitCode {
         Command::Report { run, out, store } => commands::report::report(&out.out, &run, &store),
         Command::Export(args) => commands::export::export(&args),
         Command::Completions { shell } => commands::completions::completions(shell, command()),
+        Command::Cancel(args) => commands::cancel::cancel(&args),
+        Command::Worker(args) => commands::worker::worker(&args),
         Command::Step(args) => commands::step::step(&args),
         Command::Cache(command) => commands::cache::cache(&command),
     };

@@ -3,7 +3,7 @@
 use engine::{
     model::Options,
     plan::{build, scan::scan_sources},
-    run::{RunInfo, execute},
+    run::{Run, RunInfo, execute_as},
     spec::load_with,
     ui::progress::{Level, Progress, StepFinished},
 };
@@ -54,7 +54,11 @@ fn work(folder: &Path) -> BTreeMap<String, u64> {
     let files = scan_sources(&pipeline, &wanted, &store).expect("files");
     let watch = Watch::default();
     let plan = build(&pipeline, &files, &store, &options);
-    let outcome = execute(&plan, &RunInfo::starting("few".to_owned()), &watch, &Never);
+    let outcome = execute_as(
+        &plan,
+        &Run { info: &RunInfo::starting("few".to_owned()), progress: &watch, cancel: &Never },
+        None,
+    );
     assert!(outcome.errors.is_empty(), "{:?}", outcome.errors);
     watch.work.into_inner().expect("the work")
 }

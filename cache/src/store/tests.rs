@@ -6,7 +6,7 @@ use super::{
     *,
 };
 use crate::{Artifact, Kind, Table, Tensor, Tensors};
-use std::{sync::Barrier, thread};
+use std::{collections::BTreeMap, sync::Barrier, thread};
 
 pub(super) fn key(step: usize) -> CacheKey {
     CacheKey {

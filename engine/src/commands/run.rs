@@ -2,15 +2,20 @@
 
 use super::{
     plan,
-    prepare::{Absent, further, prepare, refuse},
+    prepare::{Absent, LONGEST_PIPELINE, further, prepare, refuse},
     up_to_date,
 };
 use crate::{
-    cli::{CommandError, FAILED, INTERRUPTED, PARTLY, RunArgs, print},
+    cli::{BAD_INPUT, CommandError, FAILED, INTERRUPTED, PARTLY, RunArgs, Where, print},
     devices::limits,
-    model::Gpu,
+    model::{Gpu, Profile},
     record::{latest, new, runs},
-    run::{Outcome, RunInfo, study::Study},
+    run::{
+        Outcome, RunInfo,
+        cluster::{driver::Cluster, frozen, scripts},
+        study::Study,
+    },
+    spec::read_profile,
     ui::{
         fold,
         interrupt::Interrupt,
@@ -25,6 +30,7 @@ use cache::{
     regular,
     store::plain,
 };
+use ops::Cancel;
 use reports::left_out::{Group, LeftOut, left_out};
 use serde_json::json;
 use std::{fs, num::NonZeroUsize, path::Path, time::SystemTime};
@@ -35,6 +41,7 @@ use tracing::info_span;
 /// # Errors
 /// Returns the exit code if there is a fault or if a step fails.
 pub fn run(args: &RunArgs) -> Result<(), CommandError> {
+    let (args, profile) = &with_profile(args)?;
     let (mut run, began) = (RunInfo::starting(String::new()), SystemTime::now());
     let _run = info_span!("run", pipeline = %args.plan.pipeline.display()).entered();
     if let Some(last) = up_to_date::find(args) {
@@ -52,6 +59,15 @@ pub fn run(args: &RunArgs) -> Result<(), CommandError> {
     }
     limits.gpu_steps = args.gpu_steps.map_or(limits.gpu_steps, NonZeroUsize::get);
     study.options.limits = Some(limits);
+    run.cluster = profile.clone().map(|profile| Cluster {
+        profile,
+        set: args.plan.set.clone(),
+        detach: args.detach,
+        cancel_on_interrupt: args.cancel_on_interrupt,
+    });
+    if let Some(cluster) = &run.cluster {
+        check_cluster(&study, cluster, args.dry_run)?;
+    }
     if args.dry_run {
         return plan::show(&study, false);
     }
@@ -61,7 +77,9 @@ pub fn run(args: &RunArgs) -> Result<(), CommandError> {
     })?;
     let folder = new.folder.clone();
     run.id.clone_from(&new.id);
-    run.executor = args.executor.unwrap_or(run.executor);
+    if let Some(Where::Here(executor)) = args.executor {
+        run.executor = executor;
+    }
     note_place(&study.store, &args.out.out);
     let (steps, shown) = (study.pipeline.steps.len(), folder.display().to_string());
     logging::event(
@@ -70,11 +88,23 @@ pub fn run(args: &RunArgs) -> Result<(), CommandError> {
     );
     let interrupt = Interrupt::listen();
     let progress = |steps| progress::for_stderr(steps, logging::is_quiet());
-    let (study, Outcome { record, errors }) =
+    let (study, Outcome { record, errors, fault, note }) =
         study.run(&run, &progress, &interrupt, |study, results, done| {
             further(study, &args.plan, results, done)
         })?;
     let Study { pipeline, store, .. } = &study;
+    if let Some(note) = note {
+        // The run goes on without this process, so there is nothing to write down yet.
+        say(&note);
+        let _ = fs::remove_dir(&folder);
+        store.close();
+        std::mem::forget((record, study));
+        return if Interrupt.is_cancelled() {
+            Err(CommandError::Shown(INTERRUPTED))
+        } else {
+            Ok(())
+        };
+    }
     if let Err(fault) = write(&folder, &record, store) {
         // The errors of steps may have the same cause and explain it better.
         if !errors.is_empty() {
@@ -95,6 +125,7 @@ pub fn run(args: &RunArgs) -> Result<(), CommandError> {
     // takes time.
     std::mem::forget(record);
     let ended = match status {
+        _ if fault.is_some() => Err(CommandError::new(FAILED, fault.unwrap_or_default())),
         RunStatus::Done => Ok(()),
         RunStatus::Interrupted => Err(CommandError::Shown(INTERRUPTED)),
         RunStatus::Partial => Err(refuse(pipeline, &errors).with_code(PARTLY)),
@@ -106,6 +137,42 @@ pub fn run(args: &RunArgs) -> Result<(), CommandError> {
     study.store.close();
     std::mem::forget(study);
     ended
+}
+
+/// The options with what the profile of a cluster says, and that profile.
+fn with_profile(args: &RunArgs) -> Result<(RunArgs, Option<Profile>), CommandError> {
+    let mut args = args.clone();
+    let Some(path) = args.profile()? else { return Ok((args, None)) };
+    let refuse = |fault: String| {
+        CommandError::new(BAD_INPUT, format!("cannot read `{}`: {fault}", path.display()))
+    };
+    let text = regular::read(&path, LONGEST_PIPELINE).map_err(|fault| refuse(plain(&fault)))?;
+    let text = String::from_utf8(text).map_err(|_| refuse("it is not UTF-8".to_owned()))?;
+    let profile = read_profile(&path, text).map_err(|faults| CommandError::Pipeline {
+        code: BAD_INPUT,
+        source: faults.source,
+        diagnostics: faults.faults,
+        summary: None,
+    })?;
+    if let Some(store) = &profile.store {
+        args.plan.store.store.clone_from(store);
+    }
+    args.plan.gpus_elsewhere = profile.kinds.iter().any(|kind| kind.gpus > 0);
+    Ok((args, Some(profile)))
+}
+
+/// Refuses what the workers of a cluster cannot run, before anything is submitted; shows the scripts of a dry run.
+fn check_cluster(study: &Study, cluster: &Cluster, dry_run: bool) -> Result<(), CommandError> {
+    let plan = study.plan();
+    let kinds = frozen::kinds(&plan, &cluster.profile)
+        .map_err(|errors| refuse(&study.pipeline, &errors))?;
+    if dry_run {
+        let scripts =
+            scripts::scripts(&plan, cluster).map_err(|fault| CommandError::new(FAILED, fault))?;
+        scripts.iter().for_each(|script| print(&format!("{script}\n")));
+        return Ok(());
+    }
+    scripts::probe(&plan, cluster, &kinds).map_err(|fault| CommandError::new(BAD_INPUT, fault))
 }
 
 const REPORT: &str = "report.md";

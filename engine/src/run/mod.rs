@@ -8,16 +8,19 @@
 //! - [`resources`], [`gpus`]: the resources that steps take.
 //! - [`artifacts`], [`host`], [`log`], [`meter`]: what a running step is given and what it leaves
 //!   behind.
+//! - [`others`]: the steps that other processes run. [`cluster`]: workers on a cluster.
 //! - [`programs`]: programs of the user, with all [`processes`] that they start and all that is
 //!   [`printed`].
 
 mod artifacts;
 mod children;
+pub mod cluster;
 pub mod executor;
 pub mod gpus;
 mod host;
 mod log;
 mod meter;
+pub mod others;
 mod outcome;
 mod printed;
 mod processes;
@@ -34,10 +37,12 @@ mod transition;
 pub mod work;
 pub mod workers;
 
-use crate::{model::StepError, plan::Plan, ui::progress::Progress};
-use cache::Record;
+use crate::{model::StepError, plan::Plan, spec::Results, ui::progress::Progress};
+use cache::{Record, record::RunStatus};
+use cluster::driver::{self, Cluster};
 use executor::{EXECUTORS, Executor};
 use ops::Cancel;
+use others::Others;
 use schedule::Schedule;
 use std::time::Instant;
 use work::{Host, RunContext};
@@ -52,13 +57,15 @@ pub struct RunInfo {
     pub clock: Instant,
     /// Runs the steps.
     pub executor: &'static dyn Executor,
+    /// The cluster that runs them instead, if there is one.
+    pub cluster: Option<Cluster>,
 }
 
 impl RunInfo {
     /// A run that starts now.
     pub fn starting(id: String) -> Self {
         let started = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        Self { id, started, clock: Instant::now(), executor: EXECUTORS[0] }
+        Self { id, started, clock: Instant::now(), executor: EXECUTORS[0], cluster: None }
     }
 }
 
@@ -68,21 +75,52 @@ pub struct Outcome {
     pub record: Record,
     /// The errors of steps, in the order of the pipeline.
     pub errors: Vec<StepError>,
+    /// The reason why the run could not go on, if it is no step's error.
+    pub fault: Option<String>,
+    /// What becomes of a run that this process has left.
+    pub note: Option<String>,
 }
 
-/// Executes a plan to its end. Failures of steps are part of the outcome.
-pub fn execute(
-    plan: &Plan<'_>,
-    run: &RunInfo,
-    progress: &dyn Progress,
-    cancel: &dyn Cancel,
-) -> Outcome {
+impl Outcome {
+    fn with_fault(self, fault: String) -> Self {
+        let record = Record { status: RunStatus::Failed, ..self.record };
+        Self { record, fault: Some(fault), ..self }
+    }
+
+    fn with_note(self, note: String) -> Self {
+        Self { note: Some(note), ..self }
+    }
+}
+
+/// What the execution of a plan is given.
+#[derive(Clone, Copy)]
+pub struct Run<'a> {
+    /// The run.
+    pub info: &'a RunInfo,
+    /// Receives the progress.
+    pub progress: &'a dyn Progress,
+    /// Tells if the run was stopped.
+    pub cancel: &'a dyn Cancel,
+}
+
+/// Executes a plan to its end, here or on the cluster of the run, whose workers need the results of a search so far.
+/// Failures of steps are part of the outcome.
+pub fn execute(plan: &Plan<'_>, run: &Run<'_>, results: &Results) -> Outcome {
+    match &run.info.cluster {
+        Some(cluster) => driver::execute(plan, run, cluster, results),
+        None => execute_as(plan, run, None),
+    }
+}
+
+/// Executes a plan in this process, which may be one of several at it.
+pub fn execute_as(plan: &Plan<'_>, run: &Run<'_>, others: Option<&dyn Others>) -> Outcome {
     let files = plan.files.iter().flatten();
     let paths = files.map(|file| (file.digest, file.path.clone())).collect();
     let host = Host {
         note: plan.pipeline.note.as_deref(),
-        ..Host::new(plan.store, paths, progress, cancel, &plan.history)
+        waits: others.is_none(),
+        ..Host::new(plan.store, paths, run.progress, run.cancel, &plan.history)
     };
-    let context = RunContext { plan, executor: run.executor, host };
-    workers::run(Schedule::new(&context)).into_outcome(plan, run)
+    let context = RunContext { plan, executor: run.info.executor, host, others };
+    workers::run(Schedule::new(&context)).into_outcome(plan, run.info)
 }

@@ -2,7 +2,7 @@
 //! further points.
 
 use super::{
-    Outcome, RunInfo, execute,
+    Outcome, Run, RunInfo, execute,
     search::{Batches, results},
 };
 use crate::{
@@ -48,7 +48,7 @@ impl Study {
         further: impl Fn(Self, &Results, &Batches) -> Result<Self, E>,
     ) -> Result<(Self, Outcome), E> {
         let mut batches = Batches::default();
-        let mut outcome = self.run_batch(run, progress, cancel);
+        let mut outcome = self.run_batch(run, progress, cancel, &Results::default());
         while self.has_more_after(&outcome) {
             let points = self.pipeline.variants.count;
             batches.note(&outcome.record);
@@ -57,7 +57,7 @@ impl Study {
             if self.pipeline.variants.count == points {
                 break;
             }
-            outcome = self.run_batch(run, progress, cancel);
+            outcome = self.run_batch(run, progress, cancel, &results);
         }
         batches.restore(&mut outcome.record);
         let of_pipeline = self.warnings.iter().map(|warning| warning.message.clone());
@@ -70,12 +70,13 @@ impl Study {
         run: &RunInfo,
         progress: &dyn Fn(usize) -> Box<dyn Progress>,
         cancel: &dyn Cancel,
+        results: &Results,
     ) -> Outcome {
         let steps = self.pipeline.steps.len();
         let progress = progress(steps);
         let _execute = info_span!("execute", steps).entered();
         let plan = self.plan();
-        let outcome = execute(&plan, run, progress.as_ref(), cancel);
+        let outcome = execute(&plan, &Run { info: run, progress: &*progress, cancel }, results);
         // The memory of thousands of steps is not freed one by one, which takes time.
         std::mem::forget(plan);
         outcome
@@ -83,7 +84,8 @@ impl Study {
 
     /// True if the search has further points, now that these are done.
     fn has_more_after(&self, outcome: &Outcome) -> bool {
-        let stopped = !outcome.errors.is_empty() && !self.options.keep_going;
+        let failed = !outcome.errors.is_empty() && !self.options.keep_going;
+        let stopped = failed || outcome.fault.is_some() || outcome.note.is_some();
         let more = self.pipeline.variants.search.as_ref().is_some_and(|search| search.more);
         more && !stopped && outcome.record.status != RunStatus::Interrupted
     }

@@ -1,0 +1,101 @@
+//! A real Slurm of a few nodes on this machine.
+
+use crate::study::{Said, Study};
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+use tempfile::TempDir;
+
+/// Two clusters at once would take each other's processors.
+static ONE: Mutex<()> = Mutex::new(());
+
+/// A cluster, which ends with the test.
+pub struct Slurm {
+    folder: TempDir,
+    _one: MutexGuard<'static, ()>,
+}
+
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/slurm").join(name)
+}
+
+impl Slurm {
+    /// A cluster with these settings; none where it cannot be started.
+    pub fn start(settings: &[&str]) -> Option<Self> {
+        let has = |program: &str| {
+            let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).output();
+            found.is_ok_and(|found| found.status.success())
+        };
+        if !["slurmctld", "slurmd", "sbatch", "squeue"].into_iter().all(has) {
+            eprintln!("SKIPPED: Slurm is not installed (slurmctld, slurmd, slurm-client)");
+            return None;
+        }
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("SKIPPED: only root can start a Slurm");
+            return None;
+        }
+        let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let folder = tempfile::Builder::new().prefix("slurm-").tempdir().expect("a folder");
+        let started =
+            Command::new(script("start-slurm.sh")).arg(folder.path()).args(settings).output();
+        let started = started.expect("a shell");
+        if !started.status.success() {
+            eprintln!(
+                "SKIPPED: Slurm does not start here: {}",
+                String::from_utf8_lossy(&started.stderr)
+            );
+            return None;
+        }
+        Some(Self { folder, _one: one })
+    }
+
+    pub fn configuration(&self) -> PathBuf {
+        self.folder.path().join("slurm.conf")
+    }
+
+    /// A command of the engine that finds this cluster.
+    pub fn run_command(&self, study: &Study, arguments: &[&str]) -> Command {
+        let mut command = study.run_command(&[&["--on", "lab.yaml"], arguments].concat());
+        command.env("SLURM_CONF", self.configuration());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    pub fn run(&self, study: &Study) -> Said {
+        study.said(&self.run_command(study, &[]).output().expect("the binary starts"))
+    }
+
+    /// What a program of Slurm prints.
+    pub fn ask(&self, program: &str, arguments: &[&str]) -> String {
+        let mut command = Command::new(program);
+        let output = command.args(arguments).env("SLURM_CONF", self.configuration()).output();
+        String::from_utf8_lossy(&output.expect("the program starts").stdout).into_owned()
+    }
+
+    /// Loses a node: `slurmd` or `power`.
+    pub fn lose(&self, node: &str, what: &str) {
+        let status = Command::new(script("lose-node.sh"))
+            .arg(self.folder.path())
+            .args([node, what])
+            .status();
+        assert!(status.expect("a shell").success());
+    }
+
+    /// The jobs that have not ended: number, state and node.
+    pub fn jobs(&self) -> Vec<(String, String, String)> {
+        let said = self.ask("squeue", &["-h", "-r", "-o", "%i|%T|%N"]);
+        let job = |line: &str| {
+            let mut fields = line.split('|').map(str::to_owned);
+            Some((fields.next()?, fields.next()?, fields.next()?))
+        };
+        said.lines().filter_map(job).collect()
+    }
+}
+
+impl Drop for Slurm {
+    fn drop(&mut self) {
+        let _ = Command::new(script("stop-slurm.sh")).arg(self.folder.path()).output();
+    }
+}
