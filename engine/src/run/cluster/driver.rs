@@ -6,7 +6,7 @@ use super::{
     frozen::{Folder, Frozen, Work, kinds},
     jobs::{Jobs, Rhythm},
     scripts::{LEAST_MEMORY, job_name, memories, script, to_run},
-    slurm::{self, Script},
+    slurm::{self, JobState, Script},
 };
 use crate::{
     model::{Kind, Profile, StepFailure},
@@ -202,6 +202,13 @@ impl<'a> Driver<'a> {
 
     pub(super) fn tell(&self, event: &Event) {
         tell(&self.folder, &self.process, event);
+    }
+
+    /// True if the worker of a running job has ended, whatever Slurm knows of its node.
+    pub(super) fn is_lost(&self, id: &str, job: &JobState) -> bool {
+        let process = self.told().jobs.get(id).cloned();
+        job.state == "RUNNING"
+            && process.is_some_and(|process| self.folder.store.has_ended(&process))
     }
 
     pub(super) fn is_made(&self, step: usize) -> bool {

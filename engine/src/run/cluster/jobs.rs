@@ -18,6 +18,8 @@ use std::{
 const WORTH_A_WORKER: f64 = 600.0;
 /// As many workers that end before they have joined, and none is submitted any more.
 const MOST_EARLY_ENDS: usize = 3;
+/// A worker that ends by itself has found nothing to do. It may be a while until its results are seen from here.
+const GRACE: Duration = Duration::from_secs(10);
 /// The lines of a job's output that are shown.
 const TAIL: usize = 8;
 
@@ -31,6 +33,8 @@ pub(super) struct Jobs {
     /// Jobs that waited for what never comes when they were last looked at.
     hopeless: BTreeSet<String>,
     early: usize,
+    /// When a worker last ended by itself.
+    left: Option<Instant>,
     exclude: BTreeSet<String>,
     /// How often a step's worker was killed without a known reason.
     killed: BTreeMap<usize, usize>,
@@ -81,14 +85,15 @@ impl Jobs {
                 .iter()
                 .find(|it| it.name == kind)
                 .unwrap_or(&driver.profile.kinds[0]);
-            let live = listed
-                .iter()
-                .filter(|(id, job)| !job.is_over() && self.is_of(id, &kind.name, memory))
-                .count();
+            let live = listed.iter().filter(|(id, job)| {
+                !job.is_over() && self.is_of(id, &kind.name, memory) && !driver.is_lost(id, job)
+            });
+            let live = live.count();
             let useful =
                 seconds.map_or(steps, |seconds| (seconds / WORTH_A_WORKER).ceil() as usize);
             let wanted = kind.at_most.min(steps).min(useful.max(1));
-            if live < wanted {
+            let has_left = self.left.is_some_and(|left| left.elapsed() < GRACE);
+            if live < wanted && !has_left {
                 self.submit(driver, kind, memory, wanted - live)?;
                 has_submitted = true;
             }
@@ -139,6 +144,9 @@ impl Jobs {
     /// Deals with the end of a job.
     fn end(&mut self, driver: &Driver<'_>, id: &str, job: &JobState) -> Result<(), String> {
         let (node, state) = (&job.node, &job.state);
+        if state == "COMPLETED" {
+            self.left = Some(Instant::now());
+        }
         let told = driver.told();
         let worker = told.jobs.get(id).cloned();
         let lost: Vec<usize> = worker
