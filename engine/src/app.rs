@@ -2,16 +2,11 @@
 
 use crate::{
     cli::{
-        BAD_INPUT, CommandError, FAILED, LogFormat, OutArg, OutputArgs, RunArgs, StoreArg,
-        UNWRITTEN, examples, unwritten,
+        BAD_INPUT, CommandError, FAILED, OutArg, OutputArgs, RunArgs, StoreArg, UNWRITTEN,
+        examples, unwritten,
     },
     commands,
-    ui::{
-        self, logging,
-        progress::{Level, message, say},
-        suggest,
-        visible::visible,
-    },
+    ui::{console::Form, events::DETAIL, suggest, trace::listen, visible::visible},
 };
 use clap::{
     CommandFactory, Parser, Subcommand,
@@ -22,6 +17,7 @@ use std::{
     process::ExitCode,
     sync::{Arc, atomic::Ordering},
 };
+use tracing::{error, level_filters::LevelFilter};
 
 /// Turns a YAML pipeline into a finished study, and repeats only what a change touches.
 #[derive(Parser)]
@@ -125,15 +121,15 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(fault) => return refuse(&fault),
     };
-    let OutputArgs { quiet, verbose, log_format, trace } = cli.output;
-    logging::set(log_format == LogFormat::Json, quiet, verbose);
+    let said = cli.output;
     // The timeline is complete once this is dropped.
-    let _timeline = match ui::trace::start(trace.as_deref()) {
+    let is_worker = matches!(cli.command, Command::Worker(_));
+    let _timeline = match listen(said.form(), said.level(), said.trace.as_deref(), is_worker) {
         Ok(timeline) => timeline,
         Err(message) => return end(Err(CommandError::new(BAD_INPUT, message))),
     };
     let ended = match cli.command {
-        Command::Run(args) => commands::run::run(&args),
+        Command::Run(args) => commands::run::run(&args, &said),
         Command::Plan(args) => commands::plan::plan(&args),
         Command::Watch(args) => commands::watch::watch(&args),
         Command::Explain(args) => commands::explain::explain(&args),
@@ -181,17 +177,17 @@ fn refuse(fault: &clap::Error) -> ExitCode {
     let words: Vec<String> = std::env::args().collect();
     let asked = words.windows(2).any(|pair| pair == ["--log-format", "json"])
         || words.iter().any(|word| word == "--log-format=json");
-    logging::set(asked, false, false);
+    let _ = listen(if asked { Form::Json } else { Form::Text }, LevelFilter::INFO, None, false);
     match unknown_command(fault) {
-        Some(text) => message(Level::Error, &text),
+        Some(text) => error!("{text}"),
         None if asked => {
             let text = fault.to_string();
             let text = text.strip_prefix("error: ").unwrap_or(&text);
-            message(Level::Error, text.split("\n\n").next().unwrap_or(text));
+            error!("{}", text.split("\n\n").next().unwrap_or(text));
         }
         // Colours are used only if all typed words can be shown as they are.
         None if words.iter().all(|word| visible(word) == *word) => drop(fault.print()),
-        None => say(fault.to_string().trim_end()),
+        None => error!(target: DETAIL, "{}", fault.to_string().trim_end()),
     }
     ExitCode::from(BAD_INPUT)
 }

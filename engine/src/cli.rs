@@ -9,10 +9,7 @@ use crate::{
     devices,
     run::executor::{self, Executor},
     spec::quantity::{self, SIZES, TIMES},
-    ui::{
-        progress::{Level, message},
-        visible::visible,
-    },
+    ui::{console::Form, visible::visible},
 };
 use cache::{Store, store::plain};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -24,6 +21,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
+use tracing::{error, level_filters::LevelFilter};
 
 /// The exit code when a step failed.
 pub const FAILED: u8 = 1;
@@ -38,25 +36,46 @@ pub const STORE: &str = ".engine";
 
 /// What is said on standard error.
 #[derive(Args)]
-pub(crate) struct OutputArgs {
+pub struct OutputArgs {
     /// Say only what fails.
     #[arg(short, long, global = true, display_order = 900)]
-    pub(crate) quiet: bool,
+    pub quiet: bool,
     /// Say more: keys, objects, where the time went.
     #[arg(short, long, global = true, conflicts_with = "quiet", display_order = 901)]
-    pub(crate) verbose: bool,
+    pub verbose: bool,
     /// How it is said: sentences, or one JSON object a line.
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text", display_order = 902)]
-    pub(crate) log_format: LogFormat,
+    pub log_format: LogFormat,
     /// Write a timeline of the run for Perfetto or `chrome://tracing`: steps, waiting, the store, epochs.
     #[arg(long, global = true, value_name = "FILE", display_order = 903)]
-    pub(crate) trace: Option<PathBuf>,
+    pub trace: Option<PathBuf>,
 }
 
+/// How messages are said.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogFormat {
+#[expect(missing_docs, reason = "the help of every command would repeat them")]
+pub enum LogFormat {
     Text,
     Json,
+}
+
+impl OutputArgs {
+    /// The form of what is said.
+    pub fn form(&self) -> Form {
+        match self.log_format {
+            LogFormat::Text => Form::Text,
+            LogFormat::Json => Form::Json,
+        }
+    }
+
+    /// The level down to which messages are said.
+    pub fn level(&self) -> LevelFilter {
+        match (self.quiet, self.verbose) {
+            (true, _) => LevelFilter::ERROR,
+            (_, true) => LevelFilter::DEBUG,
+            _ => LevelFilter::INFO,
+        }
+    }
 }
 
 /// Where results are kept.
@@ -255,7 +274,7 @@ pub(crate) fn unwritten(fault: io::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if !UNWRITTEN.swap(true, Ordering::Relaxed) {
-        message(Level::Error, &format!("cannot write to standard output: {}", plain(&fault)));
+        error!("cannot write to standard output: {}", plain(&fault));
     }
     ExitCode::from(FAILED)
 }

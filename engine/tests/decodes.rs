@@ -3,12 +3,21 @@
 use engine::{
     model::Options,
     plan::{build, scan::scan_sources},
-    run::{Run, RunInfo, execute_as},
+    run::{RunInfo, execute},
     spec::load_with,
-    ui::progress::{Level, Progress, StepFinished},
+    ui::events::PROGRESS,
 };
 use ops::{Cancel, audio::corpus};
-use std::{collections::BTreeMap, fs, path::Path, sync::Mutex};
+use std::{collections::BTreeMap, fmt::Debug, fs, path::Path, sync::Mutex};
+use tracing::{
+    Event, Subscriber,
+    field::{Field, Visit},
+};
+use tracing_subscriber::{
+    Layer,
+    layer::{Context, SubscriberExt as _},
+    registry::Registry,
+};
 
 const PIPELINE: &str = "name: few
 steps:
@@ -16,23 +25,33 @@ steps:
   mel: { op: log_mel, in: clips, sample_rate: 8000, duration: 0.1, n_fft: 256, n_mels: 8 }
 ";
 
-/// For each step how many units of work it said it had.
-#[derive(Default)]
-struct Watch {
-    step: Mutex<String>,
-    work: Mutex<BTreeMap<String, u64>>,
+/// For each step, by its number, how many units of work it said it had.
+static WORK: Mutex<BTreeMap<u64, u64>> = Mutex::new(BTreeMap::new());
+
+/// Collects the progress of steps.
+struct Watch;
+
+impl<S: Subscriber> Layer<S> for Watch {
+    fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
+        let mut numbers = Numbers::default();
+        event.record(&mut numbers);
+        if event.metadata().target() == PROGRESS
+            && let (Some(step), Some(total)) = (numbers.0.get("number"), numbers.0.get("total"))
+        {
+            WORK.lock().expect("the work").insert(*step, *total);
+        }
+    }
 }
 
-impl Progress for Watch {
-    fn start(&self, _number: usize, name: &str, _reason: &str) {
-        name.clone_into(&mut self.step.lock().expect("the name of a step"));
+/// The numbers of an event, by field.
+#[derive(Default)]
+struct Numbers(BTreeMap<&'static str, u64>);
+
+impl Visit for Numbers {
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.0.insert(field.name(), value);
     }
-    fn at(&self, _number: usize, _done: u64, total: u64, _note: &str) {
-        let step = self.step.lock().expect("the name of a step").clone();
-        self.work.lock().expect("the work").insert(step, total);
-    }
-    fn step_finished(&self, _settled: &StepFinished<'_>) {}
-    fn message(&self, _level: Level, _text: &str) {}
+    fn record_debug(&mut self, _field: &Field, _value: &dyn Debug) {}
 }
 
 struct Never;
@@ -44,7 +63,7 @@ impl Cancel for Never {
 }
 
 /// Runs the pipeline, and tells how much work the steps had.
-fn work(folder: &Path) -> BTreeMap<String, u64> {
+fn work(folder: &Path) -> BTreeMap<u64, u64> {
     let text = PIPELINE.replace("PATH", &folder.join("data").display().to_string());
     let (pipeline, _) = load_with(Path::new("few.yaml"), text, &[], ops::OPS, |_| None)
         .unwrap_or_else(|faults| panic!("{faults}"));
@@ -52,15 +71,11 @@ fn work(folder: &Path) -> BTreeMap<String, u64> {
     let options = Options::default();
     let wanted = pipeline.graph.wanted(&options.only);
     let files = scan_sources(&pipeline, &wanted, &store).expect("files");
-    let watch = Watch::default();
+    WORK.lock().expect("the work").clear();
     let plan = build(&pipeline, &files, &store, &options);
-    let outcome = execute_as(
-        &plan,
-        &Run { info: &RunInfo::starting("few".to_owned()), progress: &watch, cancel: &Never },
-        None,
-    );
+    let outcome = execute(&plan, &RunInfo::starting("few".to_owned()), &Never);
     assert!(outcome.errors.is_empty(), "{:?}", outcome.errors);
-    watch.work.into_inner().expect("the work")
+    WORK.lock().expect("the work").clone()
 }
 
 fn fill(folder: &Path, clips_per_class: u32) {
@@ -77,9 +92,11 @@ fn fill(folder: &Path, clips_per_class: u32) {
 fn recordings_that_were_there_are_not_decoded_again() {
     let folder = tempfile::tempdir().expect("a folder");
     fill(folder.path(), 4);
-    let of = |work: BTreeMap<String, u64>| {
-        let count = |name| work.get(name).copied().unwrap_or(0);
-        (count("clips"), count("mel"))
+    let subscriber = Registry::default().with(Watch);
+    tracing::subscriber::set_global_default(subscriber).expect("the only listener");
+    let of = |work: BTreeMap<u64, u64>| {
+        let count = |number| work.get(&number).copied().unwrap_or(0);
+        (count(1), count(2))
     };
     assert_eq!(of(work(folder.path())), (44, 44));
     assert_eq!(of(work(folder.path())), (0, 0));

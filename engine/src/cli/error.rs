@@ -5,11 +5,12 @@ use crate::{
     model::SourceText,
     ui::{
         diagnostic::{Diagnostic, tell},
-        progress::{Level, message, say},
+        events::DETAIL,
     },
 };
 use cache::StoreError;
 use std::sync::Arc;
+use tracing::error;
 
 /// The error that ends a command.
 pub enum CommandError {
@@ -68,10 +69,10 @@ impl CommandError {
     pub fn print(self) -> Self {
         let code = self.code();
         match self {
-            Self::Message { message: text, .. } => message(Level::Error, &text),
+            Self::Message { message, .. } => error!("{message}"),
             Self::Pipeline { source, diagnostics, summary, .. } => {
                 tell(&source, &diagnostics);
-                summary.iter().for_each(|line| say(line));
+                summary.iter().for_each(|line| error!(target: DETAIL, "{line}"));
             }
             Self::Shown(_) => {}
         }

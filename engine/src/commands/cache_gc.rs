@@ -5,7 +5,7 @@ use crate::{
     cli::{self, BAD_INPUT, CommandError, FAILED, OutArg, StoreArg, print},
     plan::keys,
     record::{leftovers, runs},
-    ui::{progress::warn, size::bytes as size},
+    ui::size::bytes as size,
 };
 use cache::{
     Digest, Store,
@@ -18,6 +18,7 @@ use std::{
     path::Path,
     time::{Duration, SystemTime},
 };
+use tracing::warn;
 
 /// What `cache gc` reads.
 #[derive(Args)]
@@ -171,12 +172,12 @@ fn warn_of_others(store: &Store, out: &Path, going: &[StoreEntry]) {
                         1 => "a run".to_owned(),
                         several => format!("{several} runs"),
                     };
-                    warn(&format!(
+                    warn!(
                         "{runs} below `{place_of}` need {lost} {objects} of these; `--out` names one folder of runs"
-                    ));
+                    );
                 }
             }
-            Err(fault) => warn(&format!("{fault}; what that run needs is not known")),
+            Err(fault) => warn!("{fault}; what that run needs is not known"),
         }
     }
 }

@@ -11,7 +11,6 @@ use crate::{
     ui::{
         fold::{paragraph, width},
         interrupt::Interrupt,
-        progress::say,
         size::bytes as size,
     },
 };
@@ -19,6 +18,7 @@ use cache::{Store, StoreError};
 use clap::Args;
 use ops::Cancel;
 use std::{collections::BTreeMap, path::PathBuf};
+use tracing::info;
 
 /// The most steps that are listed as not computed again, for each reason.
 const NAMED: usize = 6;
@@ -89,7 +89,7 @@ pub fn verify(args: &VerifyArgs) -> Result<(), CommandError> {
     let interrupt = Interrupt::listen();
     let (mut same, mut other, mut unproved) = (0, Vec::new(), BTreeMap::<String, Vec<&str>>::new());
     for (at, subject) in subjects.iter().enumerate() {
-        say(&format!("[{}/{}] {}", at + 1, subjects.len(), subject.name));
+        info!("[{}/{}] {}", at + 1, subjects.len(), subject.name);
         match recompute(subject, &store, &paths, &interrupt) {
             Found::Same => same += 1,
             Found::Other(how) => other.push(format!("{}: {how}", subject.name)),

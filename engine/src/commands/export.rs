@@ -3,11 +3,12 @@
 use crate::{
     cli::{BAD_INPUT, CommandError, FAILED, OutArg, StoreArg},
     record::{export::write, runs},
-    ui::{progress::say, suggest},
+    ui::suggest,
 };
 use cache::{Digest, Record, record::StepRecord};
 use clap::Args;
 use std::path::PathBuf;
+use tracing::info;
 
 /// What `export` reads.
 #[derive(Args)]
@@ -42,7 +43,7 @@ pub fn export(args: &ExportArgs) -> Result<(), CommandError> {
         CommandError::new(FAILED, format!("{fault}; run the pipeline again to rebuild it"))
     })?;
     write(&store, digest, &artifact, &step.laps, &args.to).map_err(bad)?;
-    say(&format!("wrote {} to `{}`", artifact.shape(), args.to.display()));
+    info!("wrote {} to `{}`", artifact.shape(), args.to.display());
     Ok(())
 }
 

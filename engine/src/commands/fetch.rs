@@ -3,10 +3,11 @@
 use crate::{
     cli::{CommandError, FAILED, print},
     data::fetch::{IRMAS_MD5, IRMAS_URL, Ui, fetch_irmas},
-    ui::progress::{self, Progress, say},
+    ui::events::{self, DETAIL},
 };
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
+use tracing::{error, info};
 
 /// What `fetch` reads.
 #[derive(Args)]
@@ -36,28 +37,28 @@ pub enum Dataset {
 /// Returns the exit code if the download fails.
 pub fn fetch(args: &FetchArgs) -> Result<(), CommandError> {
     let Dataset::Irmas = args.dataset;
-    let progress = progress::for_stderr(1, false);
-    progress.start(1, "download", "");
-    let mut ui = Shown(progress.as_ref());
-    let fetched = fetch_irmas(&args.url, &args.md5, &args.dir, &mut ui);
-    drop(progress);
+    let shown = events::Steps::begin(1);
+    events::step_started(1, "download", "");
+    let fetched = fetch_irmas(&args.url, &args.md5, &args.dir, &mut Events);
+    drop(shown);
     let file = fetched.map_err(|fault| {
         let stop = CommandError::new(FAILED, &fault);
-        say(&format!("help: {}", fault.help));
+        error!(target: DETAIL, "help: {}", fault.help);
         stop
     })?;
     print(&format!("{}\n", file.display()));
     Ok(())
 }
 
-struct Shown<'a>(&'a dyn Progress);
+/// Reports the progress of a download as events.
+struct Events;
 
-impl Ui for Shown<'_> {
+impl Ui for Events {
     fn say(&mut self, line: &str) {
-        self.0.say(line);
+        info!("{line}");
     }
     fn bytes(&mut self, done: u64, total: Option<u64>) {
         const MEGABYTE: u64 = 1_000_000;
-        self.0.at(1, done / MEGABYTE, total.unwrap_or(done).div_ceil(MEGABYTE), "MB");
+        events::step_at(1, done / MEGABYTE, total.unwrap_or(done).div_ceil(MEGABYTE), "MB");
     }
 }

@@ -3,11 +3,11 @@
 use crate::{
     cli::{BAD_INPUT, CommandError, print},
     schema,
-    ui::progress::say,
 };
 use cache::{atomic_file::write_whole, store::plain};
 use clap::Args;
 use std::{fs, path::PathBuf};
+use tracing::info;
 
 /// What `init` reads.
 #[derive(Args)]
@@ -43,7 +43,7 @@ pub fn init(args: &InitArgs) -> Result<(), CommandError> {
         write_whole(&path, text.as_bytes()).map_err(|fault| refuse(&path, &fault))?;
     }
     let path = args.dir.join(PIPELINE);
-    say(&format!("wrote a pipeline; run it with `engine run {}`", path.display()));
+    info!("wrote a pipeline; run it with `engine run {}`", path.display());
     print(&format!("{}\n", path.display()));
     Ok(())
 }

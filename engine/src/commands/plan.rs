@@ -8,12 +8,13 @@ use crate::{
     run::study::Study,
     ui::{
         fold::{self, paragraph},
-        logging, size,
+        size,
     },
 };
 use cache::CacheKey;
 use clap::Args;
 use serde_json::{Value, json};
+use tracing::{Level, event_enabled};
 
 /// What `plan` reads.
 #[derive(Args)]
@@ -78,7 +79,7 @@ fn text(plan: &Plan<'_>) -> String {
             text.push_str(&format!("{}\n", head.trim_end()));
             text.push_str(&paragraph("       ", &said, width));
         }
-        if let Some(key) = planned.whole_key().filter(|_| logging::is_verbose()) {
+        if let Some(key) = planned.whole_key().filter(|_| event_enabled!(Level::DEBUG)) {
             text.push_str(&paragraph("       ", &format!("key {}", key.digest()), width));
         }
     }

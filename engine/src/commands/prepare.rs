@@ -14,14 +14,12 @@ use crate::{
     spec::{self, Results},
     ui::{
         diagnostic::{Diagnostic, listed, tell},
-        logging,
-        progress::warn,
         suggest,
     },
 };
 use cache::{Store, StoreError, regular, store::plain};
 use std::{collections::BTreeSet, io, num::NonZeroUsize, path::Path};
-use tracing::info_span;
+use tracing::{info_span, warn};
 
 /// The longest pipeline file that is read, in bytes.
 pub const LONGEST_PIPELINE: u64 = 4 << 20;
@@ -72,7 +70,7 @@ pub fn prepare(
     let files = scan_sources(&pipeline, &pipeline.graph.wanted(&options.only), &store)
         .map_err(|errors| refuse(&pipeline, &errors))?;
     if let Err(fault) = store.save_files() {
-        warn(&fault.to_string());
+        warn!("{fault}");
     }
     Ok(Study { pipeline, warnings, store, files, options })
 }
@@ -135,10 +133,8 @@ pub fn further(
     let wanted = pipeline.graph.wanted(&options.only);
     let files = scan_sources(&pipeline, &wanted, &study.store)
         .map_err(|errors| refuse(&pipeline, &errors))?;
-    if !logging::is_quiet() {
-        let new = warnings.iter().filter(|warning| !study.warnings.contains(warning));
-        tell(&pipeline.source, &new.cloned().collect::<Vec<_>>());
-    }
+    let new = warnings.iter().filter(|warning| !study.warnings.contains(warning));
+    tell(&pipeline.source, &new.cloned().collect::<Vec<_>>());
     Ok(Study { pipeline, warnings, store: study.store, files, options })
 }
 
@@ -148,9 +144,7 @@ pub fn further(
 /// Returns the exit code if there is an error.
 pub fn load(path: &Path, sets: &[String]) -> Result<(Pipeline, Vec<Diagnostic>), CommandError> {
     let loaded = load_further(path, sets, &Results::default())?;
-    if !logging::is_quiet() {
-        tell(&loaded.0.source, &loaded.1);
-    }
+    tell(&loaded.0.source, &loaded.1);
     Ok(loaded)
 }
 

@@ -6,7 +6,9 @@ use super::{
     up_to_date,
 };
 use crate::{
-    cli::{BAD_INPUT, CommandError, FAILED, INTERRUPTED, PARTLY, RunArgs, Where, print},
+    cli::{
+        BAD_INPUT, CommandError, FAILED, INTERRUPTED, OutputArgs, PARTLY, RunArgs, Where, print,
+    },
     devices::limits,
     model::{Gpu, Profile},
     record::{latest, new, runs},
@@ -17,10 +19,9 @@ use crate::{
     },
     spec::read_profile,
     ui::{
+        events::{DETAIL, RUN, TEXT},
         fold,
         interrupt::Interrupt,
-        logging,
-        progress::{self, say, warn},
     },
 };
 use cache::{
@@ -32,22 +33,19 @@ use cache::{
 };
 use ops::Cancel;
 use reports::left_out::{Group, LeftOut, left_out};
-use serde_json::json;
 use std::{fs, num::NonZeroUsize, path::Path, time::SystemTime};
-use tracing::info_span;
+use tracing::{Level, debug, event_enabled, info, info_span, warn};
 
 /// Runs a pipeline, and prints the path of the report to standard output.
 ///
 /// # Errors
 /// Returns the exit code if there is a fault or if a step fails.
-pub fn run(args: &RunArgs) -> Result<(), CommandError> {
+pub fn run(args: &RunArgs, said: &OutputArgs) -> Result<(), CommandError> {
     let (args, profile) = &with_profile(args)?;
     let (mut run, began) = (RunInfo::starting(String::new()), SystemTime::now());
     let _run = info_span!("run", pipeline = %args.plan.pipeline.display()).entered();
-    if let Some(last) = up_to_date::find(args) {
-        if !logging::is_quiet() {
-            say(&nothing_to_run(last.steps, run.clock.elapsed().as_secs_f64()));
-        }
+    if let Some(last) = up_to_date::find(args, said) {
+        info!("{}", nothing_to_run(last.steps, run.clock.elapsed().as_secs_f64()));
         print(&format!("{}\n", last.folder.join(REPORT).display()));
         return Ok(());
     }
@@ -82,20 +80,17 @@ pub fn run(args: &RunArgs) -> Result<(), CommandError> {
     }
     note_place(&study.store, &args.out.out);
     let (steps, shown) = (study.pipeline.steps.len(), folder.display().to_string());
-    logging::event(
-        "run_started",
-        json!({ "pipeline": study.pipeline.name, "id": run.id, "folder": shown, "steps": steps }),
-    );
+    let (name, id) = (&*study.pipeline.name, &*run.id);
+    info!(target: RUN, event = "run_started", pipeline = name, id, folder = shown, steps);
     let interrupt = Interrupt::listen();
-    let progress = |steps| progress::for_stderr(steps, logging::is_quiet());
     let (study, Outcome { record, errors, fault, note }) =
-        study.run(&run, &progress, &interrupt, |study, results, done| {
+        study.run(&run, &interrupt, |study, results, done| {
             further(study, &args.plan, results, done)
         })?;
     let Study { pipeline, store, .. } = &study;
     if let Some(note) = note {
         // The run goes on without this process, so there is nothing to write down yet.
-        say(&note);
+        info!("{note}");
         let _ = fs::remove_dir(&folder);
         store.close();
         std::mem::forget((record, study));
@@ -113,14 +108,12 @@ pub fn run(args: &RunArgs) -> Result<(), CommandError> {
         return Err(CommandError::new(FAILED, fault));
     }
     up_to_date::keep(args, &study, &record, &folder, began);
-    if let Some(search) = &pipeline.variants.search
-        && !logging::is_quiet()
-    {
-        say(&format!("{} points were tried for {}", search.points.len(), search.objective));
+    if let Some(search) = &pipeline.variants.search {
+        info!("{} points were tried for {}", search.points.len(), search.objective);
     }
     tell_end(&record, store);
     print(&format!("{}\n", folder.join(REPORT).display()));
-    let (status, finished) = (record.status, end(&record, &folder));
+    let (status, ending) = (record.status, Ending::of(&record, &folder));
     // The process ends here, so the memory of thousands of steps is not freed one by one, which
     // takes time.
     std::mem::forget(record);
@@ -133,7 +126,7 @@ pub fn run(args: &RunArgs) -> Result<(), CommandError> {
     };
     // The event that gives the status of the run is the last one.
     let ended = ended.map_err(CommandError::print);
-    logging::event("run_finished", finished);
+    ending.tell();
     study.store.close();
     std::mem::forget(study);
     ended
@@ -187,8 +180,8 @@ fn write(folder: &Path, record: &Record, store: &cache::Store) -> Result<(), Str
         true => Some("only some steps were asked for, so `latest` is left as it was".to_owned()),
         false => latest::point_to(folder).map_err(|fault| unwritable(folder, &fault))?,
     };
-    if let Some(note) = note.filter(|_| !logging::is_quiet()) {
-        say(&format!("note: {note}"));
+    if let Some(note) = note {
+        info!(note_word = true, "{note}");
     }
     Ok(())
 }
@@ -198,7 +191,7 @@ fn write(folder: &Path, record: &Record, store: &cache::Store) -> Result<(), Str
 fn note_place(store: &cache::Store, out: &Path) {
     let noted = fs::canonicalize(out).map(|out| store.note_runs(&out));
     if let Ok(Err(fault)) = noted {
-        warn(&fault.to_string());
+        warn!("{fault}");
     }
 }
 
@@ -210,11 +203,7 @@ pub fn write_report(folder: &Path, record: &Record, store: &cache::Store) -> Res
     let _report = info_span!("report").entered();
     let table = crate::record::table(record, store);
     for remark in reports::remarks(&table.rows) {
-        match (logging::is_json(), logging::is_quiet()) {
-            (true, _) => logging::event("note", json!({ "message": remark })),
-            (_, quiet) if !quiet => say(&format!("note: {remark}")),
-            _ => {}
-        }
+        info!(note_word = true, "{remark}");
     }
     let report =
         reports::render(record, table, store, folder).map_err(|fault| fault.to_string())?;
@@ -241,39 +230,52 @@ fn tell_what_was_left_out(record: &Record, store: &cache::Store) {
     const LINES: usize = 12;
     // The report gives the same warning, and also the faults of the store.
     for LeftOut { step, files, groups } in left_out(record, store).unwrap_or_default() {
-        warn(&format!("`{step}` left out {}", reports::count(files, "file")));
+        warn!("`{step}` left out {}", reports::count(files, "file"));
         let lines: Vec<_> = groups.iter().flat_map(Group::lines).collect();
         for (place, reason) in lines.iter().take(LINES) {
-            say(&format!("  `{place}`: {reason}"));
+            warn!(target: DETAIL, "  `{place}`: {reason}");
         }
         if lines.len() > LINES {
-            say(&format!("  and {} more, which the report lists", lines.len() - LINES));
+            warn!(target: DETAIL, "  and {} more, which the report lists", lines.len() - LINES);
         }
     }
 }
 
 /// Prints the status of the run, and its details if they are asked for.
 fn tell_end(record: &Record, store: &cache::Store) {
-    if !logging::is_quiet() {
+    if event_enabled!(Level::WARN) {
         tell_what_was_left_out(record, store);
     }
-    if logging::is_verbose() && !logging::is_json() {
-        say(super::details::of(record, store, fold::width_of_stderr()).trim_end());
+    if event_enabled!(target: TEXT, Level::DEBUG) {
+        let details = super::details::of(record, store, fold::width_of(std::io::stderr()));
+        debug!(target: TEXT, "{}", details.trim_end());
     }
-    if !logging::is_quiet() && !logging::is_json() {
-        say(&summary(record));
-    }
+    info!(target: TEXT, "{}", summary(record));
 }
 
-/// The fields of the last event, which gives the status of the run.
-fn end(record: &Record, folder: &Path) -> serde_json::Value {
-    let count = |status| record.steps.iter().filter(|step| step.status == status).count();
-    json!({
-        "status": record.status, "seconds": record.seconds,
-        "ran": count(StepStatus::Ran), "hits": count(StepStatus::Hit),
-        "failed": count(StepStatus::Failed), "skipped": count(StepStatus::Skipped),
-        "report": folder.join(REPORT).display().to_string(),
-    })
+/// The last event, which gives the status of the run.
+struct Ending {
+    status: RunStatus,
+    seconds: f64,
+    counts: [usize; 4],
+    report: String,
+}
+
+impl Ending {
+    fn of(record: &Record, folder: &Path) -> Self {
+        let count = |status| record.steps.iter().filter(|step| step.status == status).count();
+        let all = [StepStatus::Ran, StepStatus::Hit, StepStatus::Failed, StepStatus::Skipped];
+        let report = folder.join(REPORT).display().to_string();
+        let (status, seconds) = (record.status, record.seconds);
+        Self { status, seconds, counts: all.map(count), report }
+    }
+
+    fn tell(&self) {
+        let Self { seconds, counts: [ran, hits, failed, skipped], report, .. } = self;
+        let (event, status) = ("run_finished", serde_json::json!(self.status));
+        let status = status.as_str();
+        info!(target: RUN, event, status, seconds, ran, hits, failed, skipped, report);
+    }
 }
 
 fn nothing_to_run(steps: usize, seconds: f64) -> String {

@@ -3,11 +3,7 @@
 use crate::{
     cli::{CommandError, OutArg, StoreArg, print},
     record::{self, runs},
-    ui::{
-        fold,
-        grid::Grid,
-        progress::{say, warn},
-    },
+    ui::{fold, grid::Grid},
 };
 use cache::{
     Record, Store,
@@ -15,6 +11,7 @@ use cache::{
 };
 use clap::Args;
 use serde_json::{Value, json};
+use tracing::{info, warn};
 
 /// What `runs` reads.
 #[derive(Args)]
@@ -43,7 +40,7 @@ pub fn runs(args: &RunsArgs) -> Result<(), CommandError> {
     for folder in runs::all(&args.out.out) {
         match runs::read(&folder) {
             Ok(record) => found.push(record),
-            Err(fault) => warn(&fault.to_string()),
+            Err(fault) => warn!("{fault}"),
         }
     }
     found.retain(|record| args.study.as_ref().is_none_or(|study| record.pipeline == *study));
@@ -53,10 +50,7 @@ pub fn runs(args: &RunsArgs) -> Result<(), CommandError> {
         return Ok(());
     }
     if found.is_empty() {
-        say(&format!(
-            "no runs below `{}`; `engine run PIPELINE` makes one",
-            args.out.out.display()
-        ));
+        info!("no runs below `{}`; `engine run PIPELINE` makes one", args.out.out.display());
         return Ok(());
     }
     print(&table(&found, &store, fold::width()));

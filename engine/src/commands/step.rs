@@ -7,7 +7,7 @@ use crate::{
     model::{StepRequest, StepResult},
     plan::history::LazyHistory,
     run::work::{self, Host},
-    ui::{interrupt::Interrupt, logging, progress},
+    ui::{events, interrupt::Interrupt},
 };
 use cache::{Store, regular, store::plain};
 use clap::Args;
@@ -47,9 +47,9 @@ pub fn step(args: &StepArgs) -> Result<(), CommandError> {
     let mut paths = store.files().paths();
     paths.extend(request.paths.iter().map(|(digest, path)| (*digest, path.clone())));
     paths.extend(request.files.iter().map(|file| (file.digest, file.path.clone())));
-    let progress = progress::for_stderr(1, logging::is_quiet());
+    let _shown = events::Steps::begin(1);
     let history = LazyHistory::of(&store);
-    let host = Host::new(&store, paths, progress.as_ref(), &interrupt, &history);
+    let host = Host::new(&store, paths, &interrupt, &history);
     let result = work::run(&request, &host);
     let mut text = serde_json::to_vec(&result).expect("a result always serialises");
     text.push(b'\n');

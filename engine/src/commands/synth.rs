@@ -3,10 +3,11 @@
 use crate::{
     cli::{BAD_INPUT, CommandError},
     data::synth::write_corpus,
-    ui::progress,
+    ui::events,
 };
 use clap::Args;
 use std::path::PathBuf;
+use tracing::info;
 
 /// What `synth` reads.
 #[derive(Args)]
@@ -26,12 +27,12 @@ pub struct SynthArgs {
 /// # Errors
 /// Returns the exit code if the corpus cannot be written to the folder.
 pub fn synth(args: &SynthArgs) -> Result<(), CommandError> {
-    let progress = progress::for_stderr(1, false);
-    progress.start(1, "synth", "");
+    let _shown = events::Steps::begin(1);
+    events::step_started(1, "synth", "");
     write_corpus(&args.dir, args.clips_per_class, args.seed, &|done, total| {
-        progress.at(1, done, total, "clips");
+        events::step_at(1, done, total, "clips");
     })
     .map_err(|fault| CommandError::new(BAD_INPUT, fault))?;
-    progress.say(&format!("the corpus is in `{}`, in the layout of IRMAS", args.dir.display()));
+    info!("the corpus is in `{}`, in the layout of IRMAS", args.dir.display());
     Ok(())
 }

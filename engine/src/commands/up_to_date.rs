@@ -12,12 +12,12 @@
 //! A note that is lost, damaged or out of date costs an ordinary run.
 
 use crate::{
-    cli::RunArgs,
+    cli::{OutputArgs, RunArgs},
     devices::Machine,
     plan::scan,
     record::{latest, runs},
     run::study::Study,
-    ui::{logging, progress::warn},
+    ui::console::Form,
 };
 use cache::{
     Digest, FileEntry, Hasher, Record,
@@ -36,6 +36,7 @@ use std::{
     path::{Path, PathBuf},
     time::SystemTime,
 };
+use tracing::warn;
 use walkdir::WalkDir;
 
 /// A run after which nothing has changed.
@@ -61,8 +62,8 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 
 /// The run that this run would repeat, if there is one. A run with details, events or forced steps
 /// never repeats another.
-pub fn find(args: &RunArgs) -> Option<Unchanged> {
-    let detailed = logging::is_json() || logging::is_verbose() || args.dry_run;
+pub fn find(args: &RunArgs, said: &OutputArgs) -> Option<Unchanged> {
+    let detailed = said.form() == Form::Json || said.verbose || args.dry_run;
     if detailed || !args.plan.force.is_empty() {
         return None;
     }
@@ -92,7 +93,7 @@ pub fn find(args: &RunArgs) -> Option<Unchanged> {
     let same = run.environment.iter().all(|(name, value)| variable(name) == *value);
     for name in &changed {
         let path = run.folder.join(name);
-        warn(&format!("`{}` is not as its run left it; this run makes a new one", path.display()));
+        warn!("`{}` is not as its run left it; this run makes a new one", path.display());
     }
     (holds && same && changed.is_empty()).then_some(run)
 }

@@ -12,7 +12,7 @@ use crate::{
     plan::scan,
     record::latest,
     spec,
-    ui::{interrupt::Interrupt, progress::say},
+    ui::interrupt::Interrupt,
 };
 use cache::{FileIndex, Hasher, atomic_file::write_whole, regular};
 use ops::Cancel;
@@ -24,6 +24,7 @@ use std::{
     thread,
     time::Duration,
 };
+use tracing::info;
 
 /// The time between two checks of the files.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -51,7 +52,7 @@ pub fn watch(args: &RunArgs) -> Result<(), CommandError> {
                 })?;
             }
             if !interrupt.is_cancelled() {
-                say("watching the pipeline and its data; Ctrl-C ends it");
+                info!("watching the pipeline and its data; Ctrl-C ends it");
             }
             before = Some(now);
         }

@@ -9,11 +9,12 @@ use crate::{
         frozen::Folder,
         worker::{self, Task},
     },
-    ui::{interrupt::Interrupt, progress::say},
+    ui::{events::TEXT, interrupt::Interrupt},
 };
 use cache::{Digest, Store, store::work_as};
 use clap::Args;
-use std::{env, num::NonZeroUsize, time::Duration};
+use std::{env, num::NonZeroUsize, sync::Arc, time::Duration};
+use tracing::info;
 
 /// What `worker` reads.
 #[derive(Args)]
@@ -70,6 +71,7 @@ pub fn worker(args: &WorkerArgs) -> Result<(), CommandError> {
         ));
     }
     let store = Store::open(&args.store.store).map_err(|fault| CommandError::of_store(&fault))?;
+    let store = Arc::new(store);
     let limits = Limits {
         threads,
         memory: args.memory,
@@ -82,7 +84,7 @@ pub fn worker(args: &WorkerArgs) -> Result<(), CommandError> {
     let interrupt = Interrupt::listen_patiently();
     let worked = worker::work(&store, &folder, &task, &interrupt);
     store.close();
-    worked.map_err(|fault| CommandError::new(FAILED, fault))?;
-    say(worker::NOTHING_LEFT);
+    let is_all = worked.map_err(|fault| CommandError::new(FAILED, fault))?;
+    info!(target: TEXT, "{}", if is_all { worker::NOTHING_LEFT } else { worker::STOPPED });
     Ok(())
 }

@@ -2,7 +2,7 @@
 //! compared on a little data, in a process of its own: a driver that crashes takes its process with
 //! it. The store keeps the result, so that a run of cache hits never touches CUDA.
 
-use crate::{child::wait_unless, ui::progress::say};
+use crate::child::wait_unless;
 use cache::{Digest, Hasher, atomic_file::write_renewable, file_version::FileVersion, regular};
 use ops::device::Place;
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,7 @@ use std::{
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
+use tracing::info;
 
 /// The file in the store that keeps the result.
 const FILE: &str = "gpu-trial-v1.json";
@@ -34,7 +35,7 @@ struct TrialResult {
 /// in its present state.
 pub fn doubt(place: &Place, store: &Path) -> Option<String> {
     doubt_by(machine(place), &store.join(FILE), || {
-        say("trying the GPU beside the CPU, once for this machine: some seconds");
+        info!("trying the GPU beside the CPU, once for this machine: some seconds");
         run()
     })
 }

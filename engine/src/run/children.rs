@@ -4,6 +4,7 @@ use super::{executor::Executor, work::Host};
 use crate::{
     child::wait_unless,
     model::{StepFailure, StepRequest, StepResult},
+    ui::events,
 };
 use ops::OpError;
 use rustix::process::{Pid, Signal, kill_process};
@@ -12,6 +13,7 @@ use std::{
     process::{Command, Stdio},
 };
 use tempfile::NamedTempFile;
+use tracing::warn;
 
 /// Runs each step in a process. A crash takes one step with it.
 pub struct Children;
@@ -35,7 +37,7 @@ fn run(request: &StepRequest, host: &Host<'_>) -> io::Result<Result<StepResult, 
     let paths = host.paths.iter().map(|(digest, path)| (*digest, path.clone())).collect();
     let request = StepRequest { paths, ..request.clone() };
     fs::write(asked.path(), serde_json::to_vec(&request)?)?;
-    host.progress.start(request.number, &request.name, &request.reason);
+    events::step_started(request.number, &request.name, &request.reason);
     let mut child = Command::new(env::current_exe()?)
         .arg("step")
         .arg(asked.path())
@@ -56,7 +58,7 @@ fn run(request: &StepRequest, host: &Host<'_>) -> io::Result<Result<StepResult, 
     let result: Option<StepResult> = serde_json::from_slice(&text).ok();
     if let Some(StepResult::Done { finished, reason: Some(_) }) = &result {
         for warning in &finished.warnings {
-            host.progress.warn(&format!("step `{}`: {warning}", request.name));
+            warn!("step `{}`: {warning}", request.name);
         }
     }
     Ok(result.ok_or_else(|| {

@@ -1,13 +1,14 @@
 //! The host interface of an op: the paths of files, earlier checkpoints, and progress messages.
 
 use super::log::Log;
-use crate::ui::progress::Progress;
+use crate::ui::events;
 use cache::{
     Digest, Tensors,
     store::{Times, checkpoint::CheckpointFolder},
 };
 use ops::{Cancel, Checkpoints, ErrorKind, Locate, OpError};
 use std::{collections::HashMap, path::PathBuf, sync::Mutex, time::Instant};
+use tracing::warn;
 
 /// The files and checkpoints of a step.
 pub struct Outside<'a> {
@@ -61,8 +62,6 @@ impl Checkpoints for Outside<'_> {
 
 /// The progress of a step, as its op sees it.
 pub struct ProgressRelay<'a> {
-    /// Shows the progress.
-    pub progress: &'a dyn Progress,
     /// The number of the step in the plan, from 1.
     pub number: usize,
     /// The name of the step.
@@ -87,7 +86,7 @@ const NO_PANIC: &str = "no thread panics while it holds the warnings";
 impl ops::Warnings for ProgressRelay<'_> {
     fn warn(&self, message: &str) {
         self.log.line(&format!("warning: {message}"));
-        self.progress.warn(&format!("step `{}`: {message}", self.step));
+        warn!("step `{}`: {message}", self.step);
         self.warnings.lock().expect(NO_PANIC).push(message.to_owned());
     }
 }
@@ -95,7 +94,7 @@ impl ops::Warnings for ProgressRelay<'_> {
 impl ops::Progress for ProgressRelay<'_> {
     fn at(&self, done: u64, total: u64, note: &str) {
         self.log.at(done, total, note);
-        self.progress.at(self.number, done, total, note);
+        events::step_at(self.number, done, total, note);
     }
 }
 

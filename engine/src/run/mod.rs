@@ -37,7 +37,7 @@ mod transition;
 pub mod work;
 pub mod workers;
 
-use crate::{model::StepError, plan::Plan, spec::Results, ui::progress::Progress};
+use crate::{model::StepError, plan::Plan, spec::Results};
 use cache::{Record, record::RunStatus};
 use cluster::driver::{self, Cluster};
 use executor::{EXECUTORS, Executor};
@@ -92,35 +92,38 @@ impl Outcome {
     }
 }
 
-/// What the execution of a plan is given.
-#[derive(Clone, Copy)]
-pub struct Run<'a> {
-    /// The run.
-    pub info: &'a RunInfo,
-    /// Receives the progress.
-    pub progress: &'a dyn Progress,
-    /// Tells if the run was stopped.
-    pub cancel: &'a dyn Cancel,
+/// Executes a plan to its end. Failures of steps are part of the outcome.
+pub fn execute(plan: &Plan<'_>, run: &RunInfo, cancel: &dyn Cancel) -> Outcome {
+    execute_beside(plan, run, cancel, None)
 }
 
-/// Executes a plan to its end, here or on the cluster of the run, whose workers need the results of a search so far.
-/// Failures of steps are part of the outcome.
-pub fn execute(plan: &Plan<'_>, run: &Run<'_>, results: &Results) -> Outcome {
-    match &run.info.cluster {
-        Some(cluster) => driver::execute(plan, run, cluster, results),
-        None => execute_as(plan, run, None),
+/// Executes a plan where the run says: here, or on a cluster, whose workers need the results of a search so far.
+pub fn execute_where(
+    plan: &Plan<'_>,
+    run: &RunInfo,
+    cancel: &dyn Cancel,
+    results: &Results,
+) -> Outcome {
+    match &run.cluster {
+        Some(cluster) => driver::execute(plan, run, cancel, cluster, results),
+        None => execute(plan, run, cancel),
     }
 }
 
 /// Executes a plan in this process, which may be one of several at it.
-pub fn execute_as(plan: &Plan<'_>, run: &Run<'_>, others: Option<&dyn Others>) -> Outcome {
+fn execute_beside(
+    plan: &Plan<'_>,
+    run: &RunInfo,
+    cancel: &dyn Cancel,
+    others: Option<&dyn Others>,
+) -> Outcome {
     let files = plan.files.iter().flatten();
     let paths = files.map(|file| (file.digest, file.path.clone())).collect();
     let host = Host {
         note: plan.pipeline.note.as_deref(),
         waits: others.is_none(),
-        ..Host::new(plan.store, paths, run.progress, run.cancel, &plan.history)
+        ..Host::new(plan.store, paths, cancel, &plan.history)
     };
-    let context = RunContext { plan, executor: run.info.executor, host, others };
-    workers::run(Schedule::new(&context)).into_outcome(plan, run.info)
+    let context = RunContext { plan, executor: run.executor, host, others };
+    workers::run(Schedule::new(&context)).into_outcome(plan, run)
 }

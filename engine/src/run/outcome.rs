@@ -3,10 +3,11 @@
 use super::{rows, schedule::Schedule, state::StepState};
 use crate::{
     model::StepError,
-    ui::progress::{StepFinished, shapes},
+    ui::events::{self, StepFinished},
 };
 use cache::record::{StepRecord, StepStatus};
 use std::time::Duration;
+use tracing::info;
 
 /// The steps of a run that has ended.
 pub struct Ended {
@@ -29,7 +30,7 @@ impl Schedule<'_> {
             StepState::Done { finished, status: StepStatus::Ran, .. } => {
                 let first = plan.op.outputs().first();
                 let object = first.and_then(|port| finished.outputs.get(port.name));
-                let shape = shapes(object.map(|object| &object.shape));
+                let shape = object.map(|object| object.shape.to_string()).unwrap_or_default();
                 let rows = object.and_then(|object| object.shape.rows).unwrap_or(0);
                 let spared = rows::told(finished.times.rows_reused, rows);
                 let note = spared.map_or(shape.clone(), |spared| format!("{shape}; {spared}"));
@@ -40,7 +41,7 @@ impl Schedule<'_> {
             StepState::Skipped(ended) => ("skipped", None, ended.reason.clone()),
             _ => return,
         };
-        self.context.host.progress.step_finished(&StepFinished {
+        events::step_finished(&StepFinished {
             number: step + 1,
             name: &plan.name,
             status,
@@ -61,8 +62,7 @@ impl Schedule<'_> {
             false => "the run stopped after a failure",
         };
         if unsettled.len() > MOST_TOLD && self.speaks() {
-            let text = format!("{} steps were skipped: {why}", unsettled.len());
-            self.context.host.progress.say(&text);
+            info!("{} steps were skipped: {why}", unsettled.len());
         }
         for step in &unsettled {
             let state = StepState::skipped(why.to_owned());

@@ -2,14 +2,14 @@
 //! further points.
 
 use super::{
-    Outcome, Run, RunInfo, execute,
+    Outcome, RunInfo, execute_where,
     search::{Batches, results},
 };
 use crate::{
     model::{Files, Options, Pipeline},
     plan::{self, Plan},
     spec::Results,
-    ui::{diagnostic::Diagnostic, progress::Progress},
+    ui::{diagnostic::Diagnostic, events},
 };
 use cache::{Store, record::RunStatus};
 use ops::Cancel;
@@ -43,12 +43,11 @@ impl Study {
     pub fn run<E>(
         mut self,
         run: &RunInfo,
-        progress: &dyn Fn(usize) -> Box<dyn Progress>,
         cancel: &dyn Cancel,
         further: impl Fn(Self, &Results, &Batches) -> Result<Self, E>,
     ) -> Result<(Self, Outcome), E> {
         let mut batches = Batches::default();
-        let mut outcome = self.run_batch(run, progress, cancel, &Results::default());
+        let mut outcome = self.run_batch(run, cancel, &Results::default());
         while self.has_more_after(&outcome) {
             let points = self.pipeline.variants.count;
             batches.note(&outcome.record);
@@ -57,7 +56,7 @@ impl Study {
             if self.pipeline.variants.count == points {
                 break;
             }
-            outcome = self.run_batch(run, progress, cancel, &results);
+            outcome = self.run_batch(run, cancel, &results);
         }
         batches.restore(&mut outcome.record);
         let of_pipeline = self.warnings.iter().map(|warning| warning.message.clone());
@@ -65,18 +64,12 @@ impl Study {
         Ok((self, outcome))
     }
 
-    fn run_batch(
-        &self,
-        run: &RunInfo,
-        progress: &dyn Fn(usize) -> Box<dyn Progress>,
-        cancel: &dyn Cancel,
-        results: &Results,
-    ) -> Outcome {
+    fn run_batch(&self, run: &RunInfo, cancel: &dyn Cancel, results: &Results) -> Outcome {
         let steps = self.pipeline.steps.len();
-        let progress = progress(steps);
         let _execute = info_span!("execute", steps).entered();
+        let _shown = events::Steps::begin(steps);
         let plan = self.plan();
-        let outcome = execute(&plan, &Run { info: run, progress: &*progress, cancel }, results);
+        let outcome = execute_where(&plan, run, cancel, results);
         // The memory of thousands of steps is not freed one by one, which takes time.
         std::mem::forget(plan);
         outcome

@@ -4,9 +4,10 @@ use super::{
     schedule::Schedule,
     state::{StepState, Unmade},
 };
-use crate::model::StepError;
+use crate::{model::StepError, ui::events::DETAIL};
 use cache::Digest;
 use ops::ErrorKind;
+use tracing::{error, info};
 
 impl Schedule<'_> {
     /// Runs a step again whose result was lost; `reader` waits for it.
@@ -28,7 +29,7 @@ impl Schedule<'_> {
             return self.fail(step, None, error, 0.0);
         }
         let name = &self.context.plan.pipeline.steps[step].name;
-        self.context.host.progress.say(&format!("{name}.{port}: {damage}; running `{name}` again"));
+        info!("{name}.{port}: {damage}; running `{name}` again");
         self.send_back(step);
     }
 
@@ -47,8 +48,8 @@ impl Schedule<'_> {
         self.transition(step, state);
         if !error.log.is_empty() && self.speaks() {
             let name = &self.context.plan.pipeline.steps[step].name;
-            self.context.host.progress.say(&format!("{name}: the end of its log"));
-            error.log.iter().for_each(|line| self.context.host.progress.say(&format!("  {line}")));
+            error!(target: DETAIL, "{name}: the end of its log");
+            error.log.iter().for_each(|line| error!(target: DETAIL, "  {line}"));
         }
         self.errors.push(error);
     }

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     model::{StepFailure, StepRequest, StepResult},
     plan::{Plan, history::LazyHistory, keys},
-    ui::progress::Progress,
+    ui::events,
 };
 use cache::{
     Artifact, Digest, Store, StoreError, panics,
@@ -30,7 +30,7 @@ use std::{
     },
     time::Instant,
 };
-use tracing::{debug_span, info_span};
+use tracing::{debug_span, info, info_span, warn};
 
 /// The parts of a run that all its steps share.
 pub struct RunContext<'a> {
@@ -52,8 +52,6 @@ pub struct Host<'a> {
     pub paths: HashMap<Digest, PathBuf>,
     /// The artifacts in memory.
     pub artifacts: Artifacts<'a>,
-    /// Receives the progress.
-    pub progress: &'a dyn Progress,
     /// Tells if the run was stopped.
     pub cancel: &'a dyn Cancel,
     /// Measures the cost of the steps.
@@ -73,14 +71,13 @@ impl<'a> Host<'a> {
     pub fn new(
         store: &'a Store,
         paths: HashMap<Digest, PathBuf>,
-        progress: &'a dyn Progress,
         cancel: &'a dyn Cancel,
         history: &'a LazyHistory<'a>,
     ) -> Self {
         let (artifacts, meter) = (Artifacts::new(store), Meter::default());
         let (note, has_noted) = (None, AtomicBool::new(false));
         let waits = true;
-        Self { store, paths, artifacts, progress, cancel, meter, history, note, has_noted, waits }
+        Self { store, paths, artifacts, cancel, meter, history, note, has_noted, waits }
     }
 }
 
@@ -127,7 +124,7 @@ fn claim_and_run(
     let digest = request.key.digest();
     let waiting = |owner: Option<Owner>| {
         let owner = owner.map_or("another run".to_owned(), |owner| owner.to_string());
-        host.progress.say(&format!("{name}: {owner} is running this step; waiting for it"));
+        info!("{name}: {owner} is running this step; waiting for it");
     };
     let op = &request.op;
     let _step =
@@ -148,9 +145,9 @@ fn claim_and_run(
         return Ok((finished, None));
     }
     for (port, damage) in store.lost(&digest).into_iter().filter(|_| !request.again) {
-        host.progress.say(&format!("{name}.{port}: {damage}; running `{name}` again"));
+        info!("{name}.{port}: {damage}; running `{name}` again");
     }
-    host.progress.start(request.number, name, &request.reason);
+    events::step_started(request.number, name, &request.reason);
     let (started, metered) = (Instant::now(), host.meter.start(request.number));
     let result = run_op(request, host);
     if result.is_err() && !request.files.is_empty() {
@@ -176,7 +173,7 @@ fn claim_and_run(
     if !request.files.is_empty()
         && let Err(fault) = store.note_files(&request.files)
     {
-        host.progress.warn(&fault.to_string());
+        warn!("{fault}");
     }
     if store.is_shared() && !request.again {
         // A process that stood still may have been taken for dead, and another was first.
@@ -219,7 +216,6 @@ fn run_op(request: &StepRequest, host: &Host<'_>) -> Result<OpResult, Unmade> {
     let common = keys::without(&request.key, entry.progressive).digest();
     let outside = Outside::new(&host.paths, host.store.checkpoints(&common), &log);
     let relay = ProgressRelay {
-        progress: host.progress,
         number: request.number,
         step: &request.name,
         log: &log,
@@ -233,7 +229,7 @@ fn run_op(request: &StepRequest, host: &Host<'_>) -> Result<OpResult, Unmade> {
         && entry.determinism == Determinism::Tolerant
         && !host.has_noted.swap(true, Ordering::Relaxed)
     {
-        host.progress.say(note);
+        info!("{note}");
     }
     let device = request.device.on(&request.gpus);
     let mut tries_left = request.retries;
@@ -261,7 +257,7 @@ fn run_op(request: &StepRequest, host: &Host<'_>) -> Result<OpResult, Unmade> {
                 let headline = error.message.lines().next().unwrap_or_default();
                 let headline = headline.strip_suffix(LOG_FOLLOWS).unwrap_or(headline);
                 log.line(&format!("failed: {headline}; trying again"));
-                host.progress.say(&format!("{}: {headline}; trying again", request.name));
+                info!("{}: {headline}; trying again", request.name);
             }
             Err(error) => {
                 let mut failure = StepFailure::of_op(error);
@@ -279,7 +275,7 @@ fn run_op(request: &StepRequest, host: &Host<'_>) -> Result<OpResult, Unmade> {
     for (port, artifact) in made.into_vec() {
         let object = host.store.put(&artifact)?;
         if let Some(warning) = artifact.meta.get("warning").and_then(|it| it.as_str()) {
-            host.progress.warn(&format!("{}.{port}: {warning}", request.name));
+            warn!("{}.{port}: {warning}", request.name);
             of_outputs.insert(port, warning.to_owned());
         }
         host.artifacts.keep(object.digest, artifact);

@@ -11,7 +11,7 @@ use std::{
     sync::{Condvar, Mutex, MutexGuard},
     thread::{self, Scope},
 };
-use tracing::debug_span;
+use tracing::{debug_span, warn};
 
 /// The stack of a worker in bytes. Only the used part of it takes memory.
 const STACK_BYTES: usize = 16 << 20;
@@ -102,8 +102,7 @@ impl<'a> WorkerPool<'a> {
             if let Err(fault) = self.spawn(scope, state) {
                 // A worker that ends a step takes the next one that was started, so none is left
                 // over.
-                let warn = |text: &str| state.schedule.context.host.progress.warn(text);
-                warn(&format!("{NO_THREADS}: {}; {MORE_THREADS}", plain(&fault)));
+                warn!("{NO_THREADS}: {}; {MORE_THREADS}", plain(&fault));
                 break;
             }
         }

@@ -2,15 +2,15 @@
 
 use crate::{
     model::{SourceText, Span},
-    ui::{few::few, logging, progress::say_drawn, visible::visible},
+    ui::{events::DIAGNOSTIC, few::few, visible::visible},
 };
 use miette::{
     GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, MietteError,
     NamedSource, Report, Severity as MietteSeverity, SourceCode, SourceSpan, SpanContents,
     ThemeCharacters, ThemeStyles,
 };
-use serde_json::json;
 use std::{borrow::Cow, fmt, io::IsTerminal, sync::Arc};
+use tracing::{error, warn};
 
 /// The severity of a diagnostic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -226,29 +226,34 @@ fn moved(fault: &Diagnostic, text: &str) -> Diagnostic {
     fault
 }
 
-/// Prints diagnostics to standard error: drawn, or as events if those are asked for.
+/// Reports diagnostics as events. The first carries the drawing of all, since they are about one
+/// text.
 pub fn tell(source: &SourceText, faults: &[Diagnostic]) {
     if faults.is_empty() {
         return;
     }
     let (faults, rest) = few(faults);
-    if !logging::is_json() {
-        say_drawn(render(source, &faults, &RenderStyle::for_stderr()).trim_end());
-        return rest.iter().for_each(|rest| say_drawn(&format!("\n{rest}")));
-    }
+    let mut drawn = Some(render(source, &faults, &RenderStyle::for_stderr()).trim_end().to_owned());
+    let file = source.path.display().to_string();
     for fault in &faults {
-        let name = if fault.severity == Severity::Error { "error" } else { "warning" };
         let place = fault.labels.first().map(|(span, _)| place_of(&source.text, span));
-        let file = source.path.display().to_string();
-        logging::event(
-            name,
-            json!({ "message": fault.message, "code": fault.code, "file": file,
-                "line": place.map(|it| it.0), "column": place.map(|it| it.1), "help": fault.help }),
-        );
+        let (line, column) = place.unzip();
+        let (drawn, help) = (drawn.take(), fault.help.as_deref());
+        let (drawn, code, message) = (drawn.as_deref(), fault.code, &*fault.message);
+        match fault.severity {
+            Severity::Error => {
+                error!(target: DIAGNOSTIC, drawn, code, file, line, column, help, message);
+            }
+            Severity::Warning => {
+                warn!(target: DIAGNOSTIC, drawn, code, file, line, column, help, message);
+            }
+        }
     }
-    if let Some(rest) = rest {
-        let bad = faults.iter().any(|fault| fault.severity == Severity::Error);
-        logging::event(if bad { "error" } else { "warning" }, json!({ "message": rest }));
+    let Some(message) = rest.as_deref() else { return };
+    let drawn = format!("\n{message}");
+    match faults.iter().any(|fault| fault.severity == Severity::Error) {
+        true => error!(target: DIAGNOSTIC, drawn, message),
+        false => warn!(target: DIAGNOSTIC, drawn, message),
     }
 }
 

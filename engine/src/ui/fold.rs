@@ -1,16 +1,17 @@
 //! Fits text to the width of the terminal.
 
-/// The columns of standard output, at most 100; 80 where they are not known.
+use std::os::fd::AsFd;
+
+/// The columns of standard output, as [`width_of`] finds them.
 pub fn width() -> usize {
-    let told = std::env::var("COLUMNS").ok().and_then(|value| value.parse().ok());
-    let seen = || terminal_size::terminal_size_of(std::io::stdout()).map(|(w, _)| w.0.into());
-    told.or_else(seen).unwrap_or(80).clamp(40, 100)
+    width_of(std::io::stdout())
 }
 
-/// The columns of standard error, found in the same way.
-pub fn width_of_stderr() -> usize {
+/// The columns of a stream, standard output or standard error, at most 100; 80 where they are not
+/// known.
+pub fn width_of(stream: impl AsFd) -> usize {
     let told = std::env::var("COLUMNS").ok().and_then(|value| value.parse().ok());
-    let seen = || terminal_size::terminal_size_of(std::io::stderr()).map(|(w, _)| w.0.into());
+    let seen = || terminal_size::terminal_size_of(stream).map(|(width, _)| width.0.into());
     told.or_else(seen).unwrap_or(80).clamp(40, 100)
 }
 

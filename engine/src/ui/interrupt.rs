@@ -1,10 +1,10 @@
 //! Handles Ctrl-C: the first asks the run to stop, the second stops the process.
 
-use crate::ui::progress::{say, warn};
 use std::sync::{
     Once,
     atomic::{AtomicBool, Ordering},
 };
+use tracing::{info, warn};
 
 static ASKED: AtomicBool = AtomicBool::new(false);
 /// The exit code when the user stopped the command.
@@ -28,14 +28,19 @@ impl Interrupt {
     pub fn listen() -> Self {
         LISTENING.call_once(|| {
             let heard = || {
-                if ASKED.swap(true, Ordering::SeqCst) && !PATIENT.load(Ordering::Relaxed) {
+                let (asked, patient) =
+                    (ASKED.swap(true, Ordering::SeqCst), PATIENT.load(Ordering::Relaxed));
+                if patient {
+                    return;
+                }
+                if asked {
                     std::process::exit(i32::from(INTERRUPTED));
                 }
-                say("stopping; what is finished is kept (once more to stop at once)");
+                info!("stopping; what is finished is kept (once more to stop at once)");
             };
             if ctrlc::set_handler(heard).is_err() {
-                warn(
-                    "cannot listen for Ctrl-C; a stopped run still loses nothing that is finished",
+                warn!(
+                    "cannot listen for Ctrl-C; a stopped run still loses nothing that is finished"
                 );
             }
         });

@@ -1,13 +1,12 @@
 //! The messages to the user: progress, diagnostics, text that fits the terminal; and Ctrl-C.
 
+pub mod console;
 pub mod diagnostic;
+pub mod events;
 mod few;
 pub mod fold;
 pub mod grid;
 pub mod interrupt;
-pub mod logging;
-pub mod progress;
-pub mod progress_json;
 pub mod size;
 pub mod suggest;
 pub mod trace;

@@ -1,13 +1,13 @@
-//! Collects the spans and events of `tracing`: a log on standard error (`ENGINE_LOG`) and a
-//! timeline in a file (`--trace`). Without either nothing is collected, and a span costs one
-//! comparison.
+//! The listeners of `tracing`: the console, a log on standard error (`ENGINE_LOG`), and a timeline in
+//! a file (`--trace`). Without the last two no span is collected, and one costs a comparison.
 
+use super::console::{self, Console, Form, relay::Relay};
 use std::{fs::File, io, path::Path};
 use tracing_chrome::{ChromeLayerBuilder, FlushGuard};
 use tracing_subscriber::{
     Layer as _,
     filter::{LevelFilter, Targets},
-    fmt,
+    fmt::{self, format::FmtSpan},
     layer::SubscriberExt as _,
     registry::Registry,
 };
@@ -15,38 +15,50 @@ use tracing_subscriber::{
 /// The environment variable with the filter of the log, such as `debug` or `cache=trace,ops=debug`.
 pub const LOG: &str = "ENGINE_LOG";
 
-/// The crates whose spans a timeline shows; those of libraries are left out.
-const OWN: [&str; 4] = ["cache", "engine", "ops", "reports"];
+/// The crates that are listened to; libraries are not.
+pub(super) const OWN: [&str; 4] = ["cache", "engine", "ops", "reports"];
 
-/// Starts to collect, as the environment and `--trace` ask. The file is complete once the guard is
-/// dropped.
+/// Starts to listen, as the environment and `--trace` ask; the console shows events down to a level, and a worker passes
+/// them on.
+/// The timeline is complete once the guard is dropped.
 ///
 /// # Errors
-/// Returns a sentence if the filter cannot be read or the file cannot be created.
-pub fn start(timeline: Option<&Path>) -> Result<Option<FlushGuard>, String> {
+/// Returns a sentence if the filter cannot be read or the file cannot be created; the console
+/// listens nevertheless.
+pub fn listen(
+    form: Form,
+    level: LevelFilter,
+    timeline: Option<&Path>,
+    is_worker: bool,
+) -> Result<Option<FlushGuard>, String> {
     let filter = std::env::var(LOG).ok().filter(|filter| !filter.is_empty());
-    if filter.is_none() && timeline.is_none() {
-        return Ok(None);
-    }
-    let log = filter.map(|filter| read_filter(&filter)).transpose()?.map(|filter| {
-        let form = fmt::layer().with_writer(io::stderr).with_timer(fmt::time::uptime());
-        form.with_ansi(false).with_filter(filter)
+    let filter = filter.map(|filter| read_filter(&filter)).transpose();
+    let file = timeline.map(|path| {
+        let refused = |error| format!("cannot write the timeline `{}`: {error}", path.display());
+        File::create(path).map_err(refused)
     });
-    let (layer, guard) = match timeline {
-        None => (None, None),
-        Some(path) => {
-            let file = File::create(path).map_err(|error| {
-                format!("cannot write the timeline `{}`: {error}", path.display())
-            })?;
+    let (filter, file, refused) = match (filter, file.transpose()) {
+        (Ok(filter), Ok(file)) => (filter, file, None),
+        (Err(fault), _) | (_, Err(fault)) => (None, None, Some(fault)),
+    };
+    let log = filter.map(|filter| {
+        let form = fmt::layer().with_writer(io::stderr).with_timer(fmt::time::uptime());
+        form.with_span_events(FmtSpan::CLOSE).with_ansi(false).with_filter(filter)
+    });
+    let (layer, guard) = file
+        .map(|file| {
             let builder = ChromeLayerBuilder::new().writer(file).include_args(true);
             let (layer, guard) = builder.include_locations(false).build();
-            (Some(layer.with_filter(own(LevelFilter::TRACE))), Some(guard))
-        }
-    };
-    let subscriber = Registry::default().with(log).with(layer);
-    tracing::subscriber::set_global_default(subscriber)
-        .expect("the command line is the only place that starts listening");
-    Ok(guard)
+            (layer.with_filter(own(LevelFilter::TRACE)), guard)
+        })
+        .unzip();
+    let relay = is_worker.then(|| Relay.with_filter(console::filter(LevelFilter::INFO)));
+    let console = Console::new(form).with_filter(console::filter(level));
+    tracing::subscriber::set_global_default(
+        Registry::default().with(console).with(relay).with(log).with(layer),
+    )
+    .expect("the command line is the only place that starts listening");
+    refused.map_or(Ok(guard), Err)
 }
 
 fn own(level: LevelFilter) -> Targets {

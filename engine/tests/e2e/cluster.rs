@@ -11,6 +11,7 @@ use std::{
     collections::BTreeMap,
     fs,
     io::Read,
+    path::Path,
     process::Child,
     thread,
     time::{Duration, Instant},
@@ -39,11 +40,11 @@ fn profile(study: &Study, more: &str) {
 }
 
 /// How often each step stands in the journals of a store.
-fn lines(study: &Study) -> BTreeMap<Digest, usize> {
+fn lines(store: &Path) -> BTreeMap<Digest, usize> {
     let mut lines = BTreeMap::new();
-    let journals = fs::read_dir(study.path(".engine/journal-v2")).expect("a folder");
+    let journals = fs::read_dir(store.join("journal-v2")).expect("a folder");
     let journals = journals.map(|journal| journal.expect("a journal").path());
-    for path in journals.chain([study.path(".engine/state-v2.jsonl")]) {
+    for path in journals.chain([store.join("state-v2.jsonl")]) {
         for line in fs::read_to_string(path).unwrap_or_default().lines() {
             let line: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
             if let Some(key) = line["key"].as_str() {
@@ -55,7 +56,7 @@ fn lines(study: &Study) -> BTreeMap<Digest, usize> {
 }
 
 fn assert_each_once(study: &Study, steps: usize) {
-    let lines = lines(study);
+    let lines = lines(&study.path(".engine"));
     let often: Vec<_> = lines.iter().filter(|(_, count)| **count > 1).collect();
     assert!(
         often.is_empty() && lines.len() == steps,
@@ -313,4 +314,72 @@ fn workers_that_nobody_has_asked_for_again_are_cancelled() {
     drop(store);
     let said = slurm.run(&study);
     assert_eq!(said.code, 0, "{}", said.stderr);
+}
+
+#[test]
+fn nodes_that_see_the_store_each_in_its_own_way_agree() {
+    let Some(slurm) = Slurm::start_apart(&["nodes=3"]) else { return };
+    let study = many(60);
+    for name in ["table.csv", "lab.yaml"] {
+        fs::copy(study.path(name), slurm.shared().join(name)).expect("a file");
+    }
+    fs::write(slurm.shared().join("study.yaml"), study.text()).expect("a pipeline");
+    let said = slurm.run_apart();
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert!(said.stderr.contains("62 ran, 0 cached of 62 steps"), "{}", said.stderr);
+    let lines = lines(&slurm.shared().join(".engine"));
+    let twice = lines.values().filter(|count| **count > 1).count();
+    assert!(lines.len() == 62 && twice < 6, "{} steps, {twice} of them twice", lines.len());
+}
+
+#[test]
+fn a_step_that_outgrows_its_worker_gets_a_larger_one() {
+    let Some(slurm) = Slurm::start(&["nodes=1"]) else { return };
+    let study = Study::new().pipeline(
+        "name: large
+steps:
+  table: { op: matrix, path: table.npy, resources: { memory: 20MB } }
+",
+    );
+    let head = "{'descr': '<f4', 'fortran_order': False, 'shape': (1500000, 32), }";
+    let mut bytes = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
+    bytes.extend(format!("{head:<117}\n").bytes());
+    bytes.extend((0..48_000_000_u32).flat_map(|at| ((at % 1000) as f32).to_le_bytes()));
+    study.write("table.npy", bytes);
+    let profile = "executor: slurm\nshort: 0s\nbeat: 0.5s\nworkers:\n  cpu: { cpus: 1, memory: 100MB, time: 10m }\n";
+    study.write("lab.yaml", profile);
+    let said = slurm.run(&study);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert!(
+        said.stderr.contains("it died with 100 MB of memory; once more with 200 MB"),
+        "{}",
+        said.stderr
+    );
+    study.write("lab.yaml", profile.replace("time: 10m", "time: 10m, most_memory: 150MB"));
+    let mut again = slurm.run_command(&study, &["--force", "table"]);
+    let said = study.said(&again.output().expect("the binary starts"));
+    assert_eq!(said.code, 1, "{}", said.stderr);
+    assert!(
+        said.stderr.contains("`table` needs more than 150 MB of memory, which is the most"),
+        "{}",
+        said.stderr
+    );
+}
+
+#[test]
+fn a_training_goes_on_beyond_the_time_of_a_worker() {
+    let Some(slurm) = Slurm::start(&[]) else { return };
+    let pipeline = TRAINING.replace("epochs: 100", "epochs: 400").replace("mel:", "mel: ");
+    let there = Study::new().pipeline(&pipeline);
+    there.write(
+        "lab.yaml",
+        "executor: slurm\nshort: 0s\nbeat: 0.5s\nworkers:\n  cpu: { cpus: 1, memory: 400MB, time: 1m, options: [\"--signal=B:TERM@50\"] }\n",
+    );
+    let said = slurm.run(&there);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert!(said.stderr.matches("submitted ").count() >= 2, "{}", said.stderr);
+    assert_each_once(&there, 3);
+    let here = Study::new().pipeline(&pipeline);
+    here.ran();
+    assert!(there.objects() == here.objects(), "the objects differ");
 }

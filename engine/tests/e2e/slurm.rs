@@ -24,6 +24,23 @@ fn script(name: &str) -> PathBuf {
 impl Slurm {
     /// A cluster with these settings; none where it cannot be started.
     pub fn start(settings: &[&str]) -> Option<Self> {
+        Self::start_with(settings, &[])
+    }
+
+    /// A cluster whose nodes see a folder `shared` each through a file system of its own: locks do not reach other
+    /// nodes, and names and lengths are remembered for five seconds.
+    pub fn start_apart(settings: &[&str]) -> Option<Self> {
+        let bindfs = Command::new("bindfs").arg("--version").output();
+        if !bindfs.is_ok_and(|it| it.status.success()) || !Path::new("/dev/fuse").exists() {
+            eprintln!(
+                "SKIPPED: there is no bindfs, by which nodes see a folder each in its own way"
+            );
+            return None;
+        }
+        Self::start_with(settings, &["node-setup", "node-teardown"])
+    }
+
+    fn start_with(settings: &[&str], files: &[&str]) -> Option<Self> {
         let has = |program: &str| {
             let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).output();
             found.is_ok_and(|found| found.status.success())
@@ -38,6 +55,9 @@ impl Slurm {
         }
         let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = tempfile::Builder::new().prefix("slurm-").tempdir().expect("a folder");
+        for file in files {
+            std::fs::copy(script(file), folder.path().join(file)).expect("a script");
+        }
         let started =
             Command::new(script("start-slurm.sh")).arg(folder.path()).args(settings).output();
         let started = started.expect("a shell");
@@ -65,6 +85,21 @@ impl Slurm {
 
     pub fn run(&self, study: &Study) -> Said {
         study.said(&self.run_command(study, &[]).output().expect("the binary starts"))
+    }
+
+    /// The folder that nodes see each in its own way, as it really is.
+    pub fn shared(&self) -> PathBuf {
+        self.folder.path().join("shared-real")
+    }
+
+    /// Runs the pipeline that lies in the shared folder, on one more machine of that sort.
+    pub fn run_apart(&self) -> Said {
+        const LOGIN: &str = r#""$1/node-setup" login && cd "$1/shared" && "$2" run study.yaml --on lab.yaml
+            ended=$?; cd /; "$1/node-teardown"; exit $ended"#;
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "bash", "-c", LOGIN, "bash"]).arg(self.folder.path());
+        command.arg(env!("CARGO_BIN_EXE_engine")).env("SLURM_CONF", self.configuration());
+        Study::new().said(&command.output().expect("a shell"))
     }
 
     /// What a program of Slurm prints.

@@ -11,11 +11,12 @@ use super::{
 use crate::{
     model::{Kind, Profile, StepFailure},
     plan::Plan,
-    run::{Outcome, Run, execute_as, others::Others},
+    run::{self, Outcome, RunInfo, execute_beside, others::Others},
     spec::Results,
-    ui::progress::Progress,
+    ui::events,
 };
 use cache::Store;
+use ops::Cancel;
 use std::{
     collections::BTreeMap,
     io::{self, IsTerminal},
@@ -26,6 +27,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
+use tracing::{info, warn};
 
 /// A run on a cluster.
 pub struct Cluster {
@@ -45,7 +47,6 @@ pub(super) struct Driver<'a> {
     pub(super) name: String,
     pub(super) folder: Folder<'a>,
     pub(super) profile: &'a Profile,
-    pub(super) progress: &'a dyn Progress,
     plan: &'a Plan<'a>,
     frozen: Frozen,
     process: String,
@@ -63,41 +64,40 @@ pub(super) struct Driver<'a> {
 type Wanted = BTreeMap<(String, u64), (usize, Option<f64>)>;
 
 /// Executes a plan on a cluster; here, if that is quicker.
-pub fn execute(plan: &Plan<'_>, run: &Run<'_>, cluster: &Cluster, results: &Results) -> Outcome {
+pub fn execute(
+    plan: &Plan<'_>,
+    run: &RunInfo,
+    cancel: &dyn Cancel,
+    cluster: &Cluster,
+    results: &Results,
+) -> Outcome {
     let must_run: Vec<usize> = to_run(plan);
     let seconds: Option<f64> = must_run.iter().map(|step| plan.steps()[*step].cost.seconds).sum();
     if must_run.is_empty() {
-        return execute_as(plan, run, None);
+        return run::execute(plan, run, cancel);
     }
     if let Some(seconds) = seconds.filter(|seconds| *seconds < cluster.profile.short) {
-        run.progress.say(&format!(
-            "what must run is likely to take {}, so it runs here",
-            reports::duration(seconds)
-        ));
-        return execute_as(plan, run, None);
+        let time = reports::duration(seconds);
+        info!("what must run is likely to take {time}, so it runs here");
+        return run::execute(plan, run, cancel);
     }
-    match Driver::new(plan, run, cluster, results) {
-        Ok(driver) => driver.follow(run, cluster),
-        Err(fault) => execute_as(plan, &Run { cancel: &Stopped, ..*run }, None).with_fault(fault),
+    match Driver::new(plan, cluster, results) {
+        Ok(driver) => driver.follow(run, cancel, cluster),
+        Err(fault) => run::execute(plan, run, &Stopped).with_fault(fault),
     }
 }
 
 /// A run that is stopped before it begins.
 struct Stopped;
 
-impl ops::Cancel for Stopped {
+impl Cancel for Stopped {
     fn is_cancelled(&self) -> bool {
         true
     }
 }
 
 impl<'a> Driver<'a> {
-    fn new(
-        plan: &'a Plan<'a>,
-        run: &Run<'a>,
-        cluster: &'a Cluster,
-        results: &Results,
-    ) -> Result<Self, String> {
+    fn new(plan: &'a Plan<'a>, cluster: &'a Cluster, results: &Results) -> Result<Self, String> {
         let work = Work::of(plan, &cluster.set, results, &cluster.profile);
         let digest = work.digest();
         let of_store = |fault: cache::StoreError| fault.to_string();
@@ -127,7 +127,6 @@ impl<'a> Driver<'a> {
             name: job_name(&folder),
             folder,
             profile: &cluster.profile,
-            progress: run.progress,
             plan,
             frozen,
             process,
@@ -141,16 +140,16 @@ impl<'a> Driver<'a> {
     }
 
     /// Follows the workers to the end of the plan.
-    fn follow(&self, run: &Run<'_>, cluster: &Cluster) -> Outcome {
+    fn follow(&self, run: &RunInfo, cancel: &dyn Cancel, cluster: &Cluster) -> Outcome {
         let is_over = AtomicBool::new(false);
         let outcome = thread::scope(|scope| {
             scope.spawn(|| self.look_after_jobs(&is_over));
-            let outcome = execute_as(self.plan, run, Some(self));
+            let outcome = execute_beside(self.plan, run, cancel, Some(self));
             is_over.store(true, Ordering::Relaxed);
             outcome
         });
         let fault = self.fault.lock().expect(NO_PANIC).take();
-        let interrupted = run.cancel.is_cancelled();
+        let interrupted = cancel.is_cancelled();
         if self.has_left.load(Ordering::Relaxed) {
             let note = "the workers go on; the same command follows them and writes the report";
             return outcome.with_note(note.to_owned());
@@ -164,7 +163,7 @@ impl<'a> Driver<'a> {
         // Workers leave by themselves; those that wait in the queue do not.
         let _ = self.folder.stop();
         if let Err(refusal) = slurm::cancel(&self.name) {
-            self.progress.warn(&refusal.said);
+            warn!("{}", refusal.said);
         }
         match fault {
             Some(fault) => outcome.with_fault(fault),
@@ -230,11 +229,7 @@ impl<'a> Driver<'a> {
             ));
         }
         let memory = most.map_or(twice, |most| twice.min(most));
-        self.progress.say(&format!(
-            "{name}: it died with {} of memory; once more with {}",
-            size(had),
-            size(memory)
-        ));
+        info!("{name}: it died with {} of memory; once more with {}", size(had), size(memory));
         self.tell(&Event::Outgrown { step, memory });
         Ok(())
     }
@@ -275,13 +270,13 @@ impl Others for Driver<'_> {
             }
             match event {
                 Event::Started { step, reason } if *step < steps.len() => {
-                    self.progress.start(step + 1, &steps[*step].name, reason);
+                    events::step_started(step + 1, &steps[*step].name, reason);
                 }
                 Event::At { step, done, total, note } => {
-                    self.progress.at(step + 1, *done, *total, note)
+                    events::step_at(step + 1, *done, *total, note)
                 }
-                Event::Said { warning: true, text } => self.progress.warn(text),
-                Event::Said { warning: false, text } => self.progress.say(text),
+                Event::Said { warning: true, text } => warn!("{text}"),
+                Event::Said { warning: false, text } => info!("{text}"),
                 _ => {}
             }
         });

@@ -5,7 +5,7 @@ use super::{
     driver::Driver,
     events::Event,
     slurm::{self, JobState, Refusal},
-    worker::NOTHING_LEFT,
+    worker::{NOTHING_LEFT, STOPPED},
 };
 use crate::model::Kind;
 use std::{
@@ -13,6 +13,7 @@ use std::{
     fs,
     time::{Duration, Instant},
 };
+use tracing::{info, warn};
 
 /// The seconds of work for which a further worker is worth starting.
 const WORTH_A_WORKER: f64 = 600.0;
@@ -61,15 +62,13 @@ impl Jobs {
                     return Err(said);
                 }
                 if self.silent.replace(said.clone()).is_none() {
-                    driver
-                        .progress
-                        .say(&format!("{said}; what runs goes on, and Slurm is asked again"));
+                    info!("{said}; what runs goes on, and Slurm is asked again");
                 }
                 return Ok(false);
             }
         };
         if self.silent.take().is_some() {
-            driver.progress.say("Slurm answers again");
+            info!("Slurm answers again");
         }
         for (id, job) in listed.iter().filter(|(_, job)| job.is_over()) {
             if self.over.insert(id.clone()) {
@@ -117,11 +116,11 @@ impl Jobs {
         let script = driver.script(kind, memory, count, self.exclude.iter().cloned().collect());
         match slurm::submit(&script) {
             Ok(array) => {
-                driver.progress.say(&format!(
+                info!(
                     "submitted {count} worker{} `{}` (job {array})",
                     if count == 1 { "" } else { "s" },
                     kind.name
-                ));
+                );
                 driver.tell(&Event::Submitted {
                     array: array.clone(),
                     kind: kind.name.clone(),
@@ -134,7 +133,7 @@ impl Jobs {
             Err(Refusal { said, is_final: true }) => Err(said),
             Err(Refusal { said, .. }) => {
                 if self.silent.replace(said.clone()).is_none() {
-                    driver.progress.say(&format!("{said}; it is asked again"));
+                    info!("{said}; it is asked again");
                 }
                 Ok(())
             }
@@ -144,9 +143,6 @@ impl Jobs {
     /// Deals with the end of a job.
     fn end(&mut self, driver: &Driver<'_>, id: &str, job: &JobState) -> Result<(), String> {
         let (node, state) = (&job.node, &job.state);
-        if state == "COMPLETED" {
-            self.left = Some(Instant::now());
-        }
         let told = driver.told();
         let worker = told.jobs.get(id).cloned();
         let lost: Vec<usize> = worker
@@ -157,11 +153,14 @@ impl Jobs {
             .collect();
         drop(told);
         let tail = tail(driver, id);
+        let says = |words: &str| tail.iter().any(|line| line.contains(words));
+        if says(NOTHING_LEFT) {
+            self.left = Some(Instant::now());
+        }
         let is_silent = matches!(&**state, "COMPLETED" | "CANCELLED");
         let memory =
             id.split('_').next().and_then(|array| self.arrays.get(array)).map_or(0, |it| it.1);
-        let says_memory =
-            tail.iter().any(|line| line.contains("memory limit") || line.contains("oom"));
+        let says_memory = says("memory limit") || says("oom");
         if state == "OUT_OF_MEMORY" || (state == "FAILED" && says_memory) {
             let lost: Vec<usize> =
                 lost.iter().copied().filter(|step| !driver.is_made(*step)).collect();
@@ -187,14 +186,16 @@ impl Jobs {
             let refusal = told.refused.get(worker).cloned();
             drop(told);
             if let Some(reason) = refusal {
-                self.leave_alone(driver, node, &reason)?;
+                self.leave_alone(node, &reason)?;
             } else if !is_silent {
-                driver.progress.say(&format!("job {id} on {node} ended with {state}; what it did not finish is done by others"));
+                info!(
+                    "job {id} on {node} ended with {state}; what it did not finish is done by others"
+                );
             }
             return Ok(());
         }
         // A list of the folder may show what it has told a while later.
-        let has_begun = tail.iter().any(|line| line.contains(NOTHING_LEFT));
+        let has_begun = says(NOTHING_LEFT) || says(STOPPED);
         if state == "CANCELLED" || has_begun {
             return Ok(());
         }
@@ -212,7 +213,7 @@ impl Jobs {
         if self.early >= MOST_EARLY_ENDS {
             return Err(message);
         }
-        driver.progress.warn(&message);
+        warn!("{message}");
         if !node.is_empty() {
             self.exclude.insert(node.clone());
         }
@@ -220,9 +221,9 @@ impl Jobs {
     }
 
     /// Submits no more to a node that cannot run steps.
-    fn leave_alone(&mut self, driver: &Driver<'_>, node: &str, reason: &str) -> Result<(), String> {
+    fn leave_alone(&mut self, node: &str, reason: &str) -> Result<(), String> {
         if self.exclude.insert(node.to_owned()) {
-            driver.progress.warn(&format!("node {node} is left alone: {reason}"));
+            warn!("node {node} is left alone: {reason}");
         }
         match self.exclude.len() >= MOST_EARLY_ENDS
             || slurm::nodes().is_some_and(|nodes| nodes <= self.exclude.len())

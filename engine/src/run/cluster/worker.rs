@@ -8,9 +8,9 @@ use crate::{
     devices::Machine,
     model::{Limits, StepFailure},
     plan::{Plan, build},
-    run::{Run, RunInfo, execute_as, others::Others},
+    run::{RunInfo, execute_beside, others::Others},
     spec,
-    ui::progress::{Level, Progress, StepFinished},
+    ui::console::relay::{Heard, relay_to},
 };
 use cache::Store;
 use ops::Cancel;
@@ -18,7 +18,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     sync::{
-        Mutex, MutexGuard,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -38,9 +38,11 @@ pub struct Task {
 
 /// What a worker says last.
 pub const NOTHING_LEFT: &str = "nothing is left for this worker";
+/// What a worker says last that was stopped.
+pub const STOPPED: &str = "stopped before the end; another worker goes on";
 /// The time between two reports of how far a step is.
 const BETWEEN_REPORTS: Duration = Duration::from_secs(1);
-/// As many refusals in a row, and the worker leaves its node alone.
+/// As many refusals, and the worker leaves its node alone.
 const MOST_REFUSALS: usize = 3;
 const NO_PANIC: &str = "no thread panics while it holds what others have told";
 
@@ -57,20 +59,18 @@ struct Worker<'a> {
     /// The steps that this node could not run.
     refused: Mutex<BTreeSet<usize>>,
     refusals: AtomicUsize,
-    /// When each step last reported how far it is.
-    reported: Mutex<BTreeMap<usize, Instant>>,
 }
 
-/// Runs steps of a plan.
+/// Runs steps of a plan. False if it was stopped before the end.
 ///
 /// # Errors
 /// A sentence, if this node cannot run any.
 pub fn work(
-    store: &Store,
+    store: &Arc<Store>,
     folder: &Folder<'_>,
     task: &Task,
     cancel: &dyn Cancel,
-) -> Result<(), String> {
+) -> Result<bool, String> {
     let began = Instant::now();
     let frozen = folder
         .frozen()
@@ -122,14 +122,44 @@ pub fn work(
         told: Mutex::default(),
         refused: Mutex::default(),
         refusals: AtomicUsize::new(0),
-        reported: Mutex::default(),
     };
-    let run = Run { info: &RunInfo::starting(String::new()), progress: &worker, cancel: &worker };
-    execute_as(&plan, &run, Some(&worker));
+    listen(store, folder, &name);
+    execute_beside(&plan, &RunInfo::starting(String::new()), &worker, Some(&worker));
     match worker.refusals.load(Ordering::Relaxed) >= MOST_REFUSALS {
-        true => Err(refuse(format!("{MOST_REFUSALS} steps in a row failed because of this node"))),
-        false => Ok(()),
+        true => Err(refuse(format!("{MOST_REFUSALS} steps failed because of this node"))),
+        false => Ok(!worker.is_cancelled()),
     }
+}
+
+/// Tells the others what this process shows.
+fn listen(store: &Arc<Store>, folder: &Folder<'_>, process: &str) {
+    let (store, name, process) = (Arc::clone(store), folder.name.clone(), process.to_owned());
+    // When each step that runs last reported how far it is.
+    let running: Mutex<BTreeMap<usize, Option<Instant>>> = Mutex::default();
+    relay_to(Box::new(move |heard| {
+        let mut running = running.lock().expect(NO_PANIC);
+        let event = match heard {
+            Heard::Started { step, reason } => {
+                running.insert(step, None);
+                Event::Started { step, reason }
+            }
+            Heard::At { step, done, total, note } => {
+                let Some(last) = running.get_mut(&step) else { return };
+                if last.is_some_and(|last| last.elapsed() < BETWEEN_REPORTS) {
+                    return;
+                }
+                *last = Some(Instant::now());
+                Event::At { step, done, total, note }
+            }
+            Heard::Finished { step, status } => match (running.remove(&step), &*status) {
+                (_, "ran") => Event::Made { step },
+                (Some(_), "skipped" | "hit") => Event::Left { step },
+                _ => return,
+            },
+            Heard::Said { warning, text } => Event::Said { warning, text },
+        };
+        tell(&Folder { store: &store, name: name.clone() }, &process, &event);
+    }));
 }
 
 impl Worker<'_> {
@@ -197,38 +227,5 @@ impl Others for Worker<'_> {
     fn shift(&self) -> u64 {
         let digits = cache::Digest::of(self.name.as_bytes()).to_string();
         u64::from_str_radix(&digits[..15], 16).unwrap_or_default()
-    }
-}
-
-impl Progress for Worker<'_> {
-    fn start(&self, number: usize, _name: &str, reason: &str) {
-        self.tell(&Event::Started { step: number - 1, reason: reason.to_owned() });
-    }
-
-    fn at(&self, number: usize, done: u64, total: u64, note: &str) {
-        let mut reported = self.reported.lock().expect(NO_PANIC);
-        if reported.get(&number).is_some_and(|last| last.elapsed() < BETWEEN_REPORTS) {
-            return;
-        }
-        reported.insert(number, Instant::now());
-        self.tell(&Event::At { step: number - 1, done, total, note: note.to_owned() });
-    }
-
-    fn step_finished(&self, finished: &StepFinished<'_>) {
-        let step = finished.number - 1;
-        match finished.status {
-            "ran" => {
-                self.refusals.store(0, Ordering::Relaxed);
-                self.tell(&Event::Made { step });
-            }
-            "skipped" if self.reported.lock().expect(NO_PANIC).contains_key(&finished.number) => {
-                self.tell(&Event::Left { step });
-            }
-            _ => {}
-        }
-    }
-
-    fn message(&self, level: Level, text: &str) {
-        self.tell(&Event::Said { warning: level != Level::Note, text: text.to_owned() });
     }
 }
