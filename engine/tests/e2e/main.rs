@@ -5,6 +5,7 @@ mod bad_data;
 mod bad_usage;
 mod cache;
 mod cluster;
+mod cluster_faults;
 mod damage;
 mod devices;
 mod full_disk;

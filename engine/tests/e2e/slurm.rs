@@ -29,6 +29,7 @@ impl Slurm {
 
     /// A cluster whose nodes see a folder `shared` each through a file system of its own: locks do not reach other
     /// nodes, and names and lengths are remembered for five seconds.
+    #[expect(clippy::print_stderr, reason = "a test that cannot run says so")]
     pub fn start_apart(settings: &[&str]) -> Option<Self> {
         let bindfs = Command::new("bindfs").arg("--version").output();
         if !bindfs.is_ok_and(|it| it.status.success()) || !Path::new("/dev/fuse").exists() {
@@ -40,6 +41,7 @@ impl Slurm {
         Self::start_with(settings, &["node-setup", "node-teardown"])
     }
 
+    #[expect(clippy::print_stderr, reason = "a test that cannot run says so")]
     fn start_with(settings: &[&str], files: &[&str]) -> Option<Self> {
         let has = |program: &str| {
             let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).output();
@@ -116,6 +118,16 @@ impl Slurm {
             .args([node, what])
             .status();
         assert!(status.expect("a shell").success());
+    }
+
+    /// Loses the controller.
+    pub fn lose_controller(&self) {
+        let pids = std::fs::read_to_string(self.folder.path().join("pids")).expect("numbers");
+        let pid = pids.lines().find_map(|line| line.strip_prefix("slurmctld "));
+        let pid = pid.and_then(|pid| pid.parse().ok()).and_then(rustix::process::Pid::from_raw);
+        let killed =
+            rustix::process::kill_process(pid.expect("a number"), rustix::process::Signal::KILL);
+        killed.expect("a living process");
     }
 
     /// The jobs that have not ended: number, state and node.

@@ -162,7 +162,8 @@ impl<'a> Driver<'a> {
         }
         // Workers leave by themselves; those that wait in the queue do not.
         let _ = self.folder.stop();
-        if let Err(refusal) = slurm::cancel(&self.name) {
+        let cancelled = slurm::cancel(&self.name);
+        if let Some(refusal) = cancelled.err().filter(|_| interrupted || fault.is_some()) {
             warn!("{}", refusal.said);
         }
         match fault {

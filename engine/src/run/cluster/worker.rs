@@ -10,7 +10,10 @@ use crate::{
     plan::{Plan, build},
     run::{RunInfo, execute_beside, others::Others},
     spec,
-    ui::console::relay::{Heard, relay_to},
+    ui::{
+        console::relay::{Heard, relay_to},
+        events,
+    },
 };
 use cache::Store;
 use ops::Cancel;
@@ -123,6 +126,7 @@ pub fn work(
         refused: Mutex::default(),
         refusals: AtomicUsize::new(0),
     };
+    let _shown = events::Steps::begin(pipeline.steps.len());
     listen(store, folder, &name);
     execute_beside(&plan, &RunInfo::starting(String::new()), &worker, Some(&worker));
     match worker.refusals.load(Ordering::Relaxed) >= MOST_REFUSALS {
