@@ -110,7 +110,7 @@ impl Journal {
             own: Mutex::default(),
             is_long: AtomicBool::new(false),
         };
-        journal.refresh()?;
+        *journal.known.write().expect(NO_PANIC) = journal.read_all()?;
         journal.is_long.store(journal.is_worth_compacting(), Ordering::Relaxed);
         Ok(journal)
     }
