@@ -6,6 +6,7 @@
 
 pub mod artifact;
 pub mod atomic_file;
+pub mod blobs;
 pub mod cells;
 pub mod csv;
 pub mod digest;

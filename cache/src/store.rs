@@ -50,6 +50,7 @@ mod names;
 mod notes;
 mod objects;
 mod processes;
+pub mod remote;
 mod seen;
 pub mod sources;
 #[cfg(test)]
@@ -68,6 +69,7 @@ use checkpoint::CHECKPOINTS;
 use disk::Disk;
 use journal::{JOURNALS, Journal};
 use processes::REMOVAL;
+use remote::Remote;
 use seen::Seen;
 use sources::NOTES;
 use std::{
@@ -95,6 +97,7 @@ pub struct Store {
     is_made: bool,
     /// Held while unused parts are removed.
     removal: Mutex<Option<Claim>>,
+    remote: Option<Remote>,
 }
 
 const OBJECTS: &str = "objects-v1";
@@ -172,6 +175,7 @@ impl Store {
             shared: AtomicBool::new(false),
             is_made,
             removal: Mutex::default(),
+            remote: None,
         })
     }
 
@@ -214,9 +218,18 @@ impl Store {
     }
 
     /// The finished step of that key, if all its objects exist and are intact. An object whose file
-    /// has another version than the last verified one is read.
+    /// has another version than the last verified one is read. What is not there may come from the
+    /// remote.
     pub fn finished(&self, key: &Digest) -> Option<Finished> {
-        self.journal.get(key).and_then(|finished| self.if_whole(finished))
+        match self.journal.get(key) {
+            Some(finished) => self.if_whole(finished),
+            None => self.from_remote(key),
+        }
+    }
+
+    /// True if the journal has a step of that key, as far as it was read. Nothing is asked of the remote.
+    pub fn knows(&self, key: &Digest) -> bool {
+        self.journal.has(key)
     }
 
     /// The finished step of a key that the caller passes by value: the fast lookup for many steps.
@@ -224,7 +237,9 @@ impl Store {
     /// # Errors
     /// The key, if there is no such step.
     pub fn hit(&self, cache_key: CacheKey, key: Digest) -> Result<Finished, CacheKey> {
-        let Some(made) = self.journal.made(&key) else { return Err(cache_key) };
+        let Some(made) = self.journal.made(&key) else {
+            return self.from_remote(&key).ok_or(cache_key);
+        };
         if made.outputs.values().all(|object| self.is_as_seen(object)) {
             return Ok(Finished {
                 key,
@@ -242,8 +257,12 @@ impl Store {
             return Some(finished);
         }
         for object in finished.outputs.values().filter(|object| !self.is_as_seen(object)) {
-            // The next process on this host need not read it again.
-            self.note_seen(object.digest, self.verify(&object.digest).ok()?);
+            match self.verify(&object.digest) {
+                // The next process on this host need not read it again.
+                Ok(version) => self.note_seen(object.digest, version),
+                Err(_) if self.is_restored(object) => {}
+                Err(_) => return None,
+            }
         }
         Some(finished)
     }

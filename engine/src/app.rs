@@ -93,6 +93,12 @@ enum Command {
     /// Write a result of a run to a file.
     #[command(after_help = examples::EXPORT)]
     Export(commands::export::ExportArgs),
+    /// Write a run with all that it needs to one file, for a colleague.
+    #[command(after_help = examples::PACK)]
+    Pack(commands::pack::PackArgs),
+    /// Take over a run from a file that `engine pack` wrote.
+    #[command(after_help = examples::UNPACK)]
+    Unpack(commands::pack::UnpackArgs),
     /// Print what a shell needs to complete commands and options.
     #[command(after_help = examples::COMPLETIONS)]
     Completions {
@@ -146,6 +152,8 @@ pub fn main() -> ExitCode {
         Command::Why(args) => commands::why::why(&args),
         Command::Report { run, out, store } => commands::report::report(&out.out, &run, &store),
         Command::Export(args) => commands::export::export(&args),
+        Command::Pack(args) => commands::pack::pack(&args),
+        Command::Unpack(args) => commands::pack::unpack(&args),
         Command::Completions { shell } => commands::completions::completions(shell, command()),
         Command::Cancel(args) => commands::cancel::cancel(&args),
         Command::Worker(args) => commands::worker::worker(&args),

@@ -6,12 +6,12 @@ pub mod examples;
 pub use error::CommandError;
 
 use crate::{
-    devices,
+    devices, remote,
     run::executor::{self, Executor},
     spec::quantity::{self, SIZES, TIMES},
     ui::{console::Form, visible::visible},
 };
-use cache::{Store, store::plain};
+use cache::{Store, blobs::Blobs, store::plain};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{
     io::{self, Write},
@@ -84,6 +84,9 @@ pub struct StoreArg {
     /// Folder of the store.
     #[arg(long, value_name = "DIR", env = "ENGINE_STORE", default_value = STORE)]
     pub store: PathBuf,
+    /// A folder or `s3://BUCKET/PREFIX` from which results are taken that the store does not have.
+    #[arg(long, value_name = "REMOTE", env = "ENGINE_REMOTE")]
+    pub remote: Option<String>,
 }
 
 /// Where runs are written.
@@ -162,6 +165,9 @@ pub struct RunArgs {
     /// Stop at the first step that fails, in a sweep too.
     #[arg(long)]
     pub fail_fast: bool,
+    /// Copy what the run made to the remote once it has ended.
+    #[arg(long, requires = "remote")]
+    pub push: bool,
     /// Say what would run, and why, without running it: the same as `engine plan`.
     #[arg(long)]
     pub dry_run: bool,
@@ -232,6 +238,15 @@ impl StoreArg {
     /// Returns the exit code if the store cannot be read.
     pub fn open_existing(&self) -> Result<Store, CommandError> {
         Store::open_existing(&self.store).map_err(|fault| CommandError::of_store(&fault))
+    }
+
+    /// The remote, if one is named.
+    ///
+    /// # Errors
+    /// Returns the exit code if its name is faulty.
+    pub fn remote(&self) -> Result<Option<Box<dyn Blobs>>, CommandError> {
+        let name = self.remote.as_deref().filter(|name| !name.is_empty());
+        name.map(remote::open).transpose().map_err(|fault| CommandError::new(BAD_INPUT, fault))
     }
 }
 

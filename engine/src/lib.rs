@@ -12,6 +12,7 @@ pub mod devices;
 pub mod model;
 pub mod plan;
 pub mod record;
+pub mod remote;
 pub mod run;
 pub mod schema;
 pub mod spec;

@@ -299,6 +299,11 @@ impl Temporary {
         self.refusal.take().map_or(Ok(()), Err)
     }
 
+    /// The path of the file until it has its name.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Syncs the bytes, renames the file and syncs the folder. Returns the metadata of the file.
     pub(crate) fn persist(mut self, to: &Path) -> io::Result<fs::Metadata> {
         self.disk.sync(&self.file, &self.path)?;

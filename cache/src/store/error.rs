@@ -41,6 +41,14 @@ pub enum StoreError {
         /// A description of the damage.
         reason: String,
     },
+    /// A store elsewhere cannot be used.
+    #[error("the remote `{place}` {reason}")]
+    Remote {
+        /// The name of the remote.
+        place: String,
+        /// The end of the sentence.
+        reason: String,
+    },
     /// An artifact cannot be written in its format.
     #[error("an artifact cannot be written: {0}")]
     Format(String),

@@ -1,4 +1,5 @@
-//! Finished steps, as the journal has them.
+//! Finished steps, as the journal keeps them: what decided their bytes, their outputs and what they
+//! took.
 
 use crate::{CacheKey, Digest, Shape, file_version::FileVersion};
 use serde::{Deserialize, Serialize};
@@ -48,6 +49,13 @@ pub struct Finished {
 }
 
 impl Finished {
+    /// The same step without the versions that this host has seen of its objects.
+    pub(super) fn unseen(&self) -> Self {
+        let mut finished = self.clone();
+        finished.outputs.values_mut().for_each(|object| object.seen = None);
+        finished
+    }
+
     /// The warnings of its op, wherever its line of the journal has them.
     pub fn all_warnings(&self) -> impl Iterator<Item = &String> {
         let earlier = self.outputs.values().filter_map(|object| object.warning.as_ref());

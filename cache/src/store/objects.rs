@@ -127,7 +127,7 @@ impl Store {
         paths.find(|path| path.symlink_metadata().is_ok())
     }
 
-    fn path_for(&self, digest: &Digest, ending: &str) -> PathBuf {
+    pub(super) fn path_for(&self, digest: &Digest, ending: &str) -> PathBuf {
         let name = digest.to_string();
         let mut path = self.root.as_os_str().to_owned();
         for part in ["/", OBJECTS, "/", &name[..2], "/", &name, ".", ending] {

@@ -91,6 +91,18 @@ pub const SHOW: &str = "Examples:
   engine show latest --report > report.md
   engine show 2026-01-31-120000 --json";
 
+/// The examples of `engine pack`.
+pub const PACK: &str = "Examples:
+  engine pack latest study.tar.zst             the newest run
+  engine pack table1/latest /tmp/table1.tar.zst";
+
+/// The examples of `engine unpack`.
+pub const UNPACK: &str = "Examples:
+  engine unpack study.tar.zst
+  engine unpack study.tar.zst --out runs --store .engine
+
+`engine cache verify --recompute` then computes the results again and compares them.";
+
 /// The examples of `engine diff`.
 pub const DIFF: &str = "Examples:
   engine diff 2026-01-31-120000 latest

@@ -1,6 +1,6 @@
 //! `engine cache`: shows the contents of the store, keeps it small, and verifies it.
 
-use super::{cache_gc, cache_verify, export};
+use super::{cache_gc, cache_verify, export, remote};
 use crate::{
     cli::{BAD_INPUT, CommandError, OutArg, StoreArg, print},
     record::runs,
@@ -36,6 +36,18 @@ pub enum CacheCommand {
 
 Exit codes: 0 everything that was checked holds, 1 something does not, or nothing could be checked.")]
     Verify(cache_verify::VerifyArgs),
+    /// Copy finished steps to a remote: a folder, or a bucket that speaks S3.
+    #[command(after_help = "Examples:
+  engine cache push --remote /mnt/lab/engine          all finished steps
+  engine cache push latest --remote s3://lab/engine   those of a run
+
+The environment gives the access to a bucket: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL.")]
+    Push(remote::RemoteArgs),
+    /// Copy finished steps from a remote. A run with `--remote` takes what it needs by itself.
+    #[command(after_help = "Examples:
+  engine cache pull --remote /mnt/lab/engine
+  engine cache pull latest --remote s3://lab/engine")]
+    Pull(remote::RemoteArgs),
     /// Print the file of a result.
     #[command(after_help = "Examples:
   engine cache path latest pca.latent       of a run: STEP.PORT, or STEP for its first
@@ -74,6 +86,8 @@ pub fn cache(command: &CacheCommand) -> Result<(), CommandError> {
         CacheCommand::Du(args) => du(args),
         CacheCommand::Gc(args) => cache_gc::gc(args),
         CacheCommand::Verify(args) => cache_verify::verify(args),
+        CacheCommand::Push(args) => remote::push(args),
+        CacheCommand::Pull(args) => remote::pull(args),
         CacheCommand::Path(args) => path(args),
     }
 }

@@ -63,7 +63,7 @@ pub fn verify(args: &VerifyArgs) -> Result<(), CommandError> {
                 gpus_elsewhere: false,
                 pipeline: pipeline.clone(),
                 set: args.set.clone(),
-                store: StoreArg { store: args.store.store.clone() },
+                store: StoreArg { store: args.store.store.clone(), remote: None },
                 only: Vec::new(),
                 until: Vec::new(),
                 force: Vec::new(),

@@ -17,7 +17,10 @@ use crate::{
         suggest,
     },
 };
-use cache::{Store, StoreError, regular, store::plain};
+use cache::{
+    Store, StoreError, regular,
+    store::{plain, remote::Take},
+};
 use std::{collections::BTreeSet, io, num::NonZeroUsize, path::Path};
 use tracing::{info_span, warn};
 
@@ -56,6 +59,14 @@ pub fn prepare(
         Some(Err(_)) | None => open(&args.store.store, absent),
     };
     let store = store.map_err(|fault| CommandError::of_store(&fault))?;
+    let take = match absent {
+        Absent::Made => Take::All,
+        Absent::Empty => Take::Word,
+    };
+    let store = match args.store.remote()? {
+        Some(remote) => store.with_remote(remote, take),
+        None => store,
+    };
     place(&mut pipeline, args)?;
     let only = steps(&pipeline, &args.only, "--only")?;
     let until = steps(&pipeline, &args.until, "--until")?;

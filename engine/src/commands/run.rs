@@ -3,6 +3,7 @@
 use super::{
     plan,
     prepare::{Absent, LONGEST_PIPELINE, further, prepare, refuse},
+    remote::{push_all, steps_of, told},
     up_to_date,
 };
 use crate::{
@@ -106,6 +107,12 @@ pub fn run(args: &RunArgs, said: &OutputArgs) -> Result<(), CommandError> {
             let _ = refuse(pipeline, &errors).print();
         }
         return Err(CommandError::new(FAILED, fault));
+    }
+    if args.push
+        && let Some(remote) = args.plan.store.remote()?
+    {
+        let moved = push_all(store, &steps_of(store, &record), remote.as_ref())?;
+        info!("pushed {}", told(&moved));
     }
     up_to_date::keep(args, &study, &record, &folder, began);
     if let Some(search) = &pipeline.variants.search {

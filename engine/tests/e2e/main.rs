@@ -28,6 +28,7 @@ mod processes;
 mod programs;
 mod recordings;
 mod records;
+mod remotes;
 mod results;
 mod rows;
 mod scores;

@@ -102,7 +102,7 @@ impl Study {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_engine"));
         command.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null());
-        for name in ["ENGINE_LOG", "ENGINE_STORE", "IRMAS_DIR", "RECORDINGS"] {
+        for name in ["ENGINE_LOG", "ENGINE_STORE", "ENGINE_REMOTE", "IRMAS_DIR", "RECORDINGS"] {
             command.env_remove(name);
         }
         command.env("COLUMNS", "100");

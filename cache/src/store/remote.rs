@@ -1,0 +1,283 @@
+//! A store elsewhere, a *remote*: finished steps are pushed to it, and pulled where this store has
+//! none.
+//!
+//! ```text
+//! objects-v1/ab/<digest>.parquet, .safetensors    as in a store
+//! steps-v1/ab/<key>.json                          a finished step: its key, objects and times
+//! ```
+//! An object is put before the step that names it. What is pulled is checked: the step against the
+//! key that was asked for, each object against its digest. That a key has these results is believed
+//! as the remote is. Whatever is wrong with a remote, a run goes on without it, with a warning.
+
+use super::{Finished, Object, Store, StoreError, TMP, objects::ENDINGS};
+use crate::{Digest, Kind, blobs::Blobs};
+use std::{
+    io::{self, Write as _},
+    sync::atomic::{AtomicBool, Ordering},
+};
+use tracing::{debug_span, warn};
+
+/// The folder of finished steps.
+const STEPS: &str = "steps-v1";
+/// The largest length in bytes of a finished step that is read.
+const LONGEST_STEP: u64 = 1 << 26;
+
+/// What is taken from a remote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Take {
+    /// Finished steps with their objects, which are then in this store.
+    All,
+    /// Only word of what is there: a plan needs no objects.
+    Word,
+}
+
+/// The remote of a store.
+pub(super) struct Remote {
+    blobs: Box<dyn Blobs>,
+    take: Take,
+    /// True once it has failed; it is then left alone.
+    off: AtomicBool,
+}
+
+/// What was pushed or pulled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// The number of steps.
+    pub steps: usize,
+    /// The number of objects that were not there before.
+    pub objects: usize,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl Moved {
+    /// Adds the counts of another.
+    pub fn add(&mut self, other: Self) {
+        self.steps += other.steps;
+        self.objects += other.objects;
+        self.bytes += other.bytes;
+    }
+}
+
+/// The reason why an object did not come.
+enum Refusal {
+    /// The remote does not have it.
+    Absent,
+    /// It is not what its name says.
+    Damaged(String),
+    /// The remote or this store failed.
+    Failed(io::Error),
+}
+
+impl Store {
+    /// The same store with a remote, from which lookups take what this store does not have.
+    #[must_use]
+    pub fn with_remote(mut self, blobs: Box<dyn Blobs>, take: Take) -> Self {
+        self.remote = Some(Remote { blobs, take, off: AtomicBool::new(false) });
+        self
+    }
+
+    /// The remote, unless there is none or it has failed.
+    fn remote(&self) -> Option<&Remote> {
+        self.remote.as_ref().filter(|remote| !remote.off.load(Ordering::Relaxed))
+    }
+
+    /// The finished step of a key that only the remote has.
+    pub(super) fn from_remote(&self, key: &Digest) -> Option<Finished> {
+        let remote = self.remote()?;
+        let _pulling = debug_span!("pull", key = %key.short()).entered();
+        match self.pull_from(remote, key, remote.take) {
+            Ok((finished, _)) => Some(finished),
+            Err(Refusal::Absent) => None,
+            Err(refusal) => remote.give_up(refusal, key),
+        }
+    }
+
+    /// True if an object that this store has lost is there again, from the remote.
+    pub(super) fn is_restored(&self, object: &Object) -> bool {
+        let Some(remote) = self.remote() else { return false };
+        let there = match remote.take {
+            Take::All => self.pull_object(remote.blobs.as_ref(), object).map(|_| true),
+            Take::Word => remote
+                .blobs
+                .head(&name_of(object))
+                .map(|length| length.is_some())
+                .map_err(Refusal::Failed),
+        };
+        match there {
+            Ok(there) => there,
+            Err(Refusal::Absent) => false,
+            Err(refusal) => remote.give_up(refusal, &object.digest).unwrap_or(false),
+        }
+    }
+
+    /// Copies a finished step and its objects to a remote.
+    ///
+    /// # Errors
+    /// When an object is missing or damaged here, or the remote refuses.
+    pub fn push(&self, finished: &Finished, blobs: &dyn Blobs) -> Result<Moved, StoreError> {
+        let refused = |fault: io::Error| StoreError::Remote {
+            place: blobs.place(),
+            reason: format!("cannot be written: {}", super::plain(&fault)),
+        };
+        let mut moved = Moved { steps: 1, ..Moved::default() };
+        for object in finished.outputs.values() {
+            let name = name_of(object);
+            if blobs.head(&name).map_err(refused)?.is_some() {
+                continue;
+            }
+            // What is damaged here does not spread.
+            self.verify(&object.digest)?;
+            let path =
+                self.object_path(&object.digest).ok_or(StoreError::Missing(object.digest))?;
+            blobs.put(&name, &path).map_err(refused)?;
+            moved.objects += 1;
+            moved.bytes += object.bytes;
+        }
+        let step = step_name(&finished.key);
+        if blobs.head(&step).map_err(refused)?.is_none() {
+            let text = serde_json::to_vec(&finished.unseen()).expect("a step always serialises");
+            let mut file = self.disk.temporary(&self.root.join(TMP)).map_err(refused)?;
+            file.write_all(&text).map_err(refused)?;
+            blobs.put(&step, file.path()).map_err(refused)?;
+        }
+        Ok(moved)
+    }
+
+    /// Copies the finished step of a key from a remote, with its objects. None if the remote does
+    /// not have it.
+    ///
+    /// # Errors
+    /// When the remote cannot be read, or what it has is not what its name says.
+    pub fn pull(&self, key: &Digest, blobs: &dyn Blobs) -> Result<Option<Moved>, StoreError> {
+        let place = blobs.place();
+        let remote = |reason| StoreError::Remote { place, reason };
+        match self.pull_step(blobs, key, Take::All) {
+            Ok((_, moved)) => Ok(Some(moved)),
+            Err(Refusal::Absent) => Ok(None),
+            Err(refusal) => Err(remote(refusal.of(key))),
+        }
+    }
+
+    /// The keys of all finished steps of a remote.
+    ///
+    /// # Errors
+    /// When the remote cannot be read.
+    pub fn keys_of(blobs: &dyn Blobs) -> Result<Vec<Digest>, StoreError> {
+        let names = blobs.list(&format!("{STEPS}/")).map_err(|fault| StoreError::Remote {
+            place: blobs.place(),
+            reason: format!("cannot be read: {}", super::plain(&fault)),
+        })?;
+        let key = |name: &String| {
+            let name = name.rsplit('/').next()?.strip_suffix(".json")?;
+            Digest::from_hex(name.as_bytes())
+        };
+        Ok(names.iter().filter_map(key).collect())
+    }
+
+    fn pull_from(
+        &self,
+        remote: &Remote,
+        key: &Digest,
+        take: Take,
+    ) -> Result<(Finished, Moved), Refusal> {
+        self.pull_step(remote.blobs.as_ref(), key, take)
+    }
+
+    fn pull_step(
+        &self,
+        blobs: &dyn Blobs,
+        key: &Digest,
+        take: Take,
+    ) -> Result<(Finished, Moved), Refusal> {
+        let mut text = Vec::new();
+        let there = blobs.get(&step_name(key), LONGEST_STEP, &mut text);
+        if !there.map_err(Refusal::Failed)? {
+            return Err(Refusal::Absent);
+        }
+        let finished: Finished = serde_json::from_slice(&text)
+            .map_err(|fault| Refusal::Damaged(format!("it cannot be read: {fault}")))?;
+        if finished.key != *key || finished.cache_key.digest() != *key {
+            return Err(Refusal::Damaged("it is of another key".to_owned()));
+        }
+        let finished = finished.unseen();
+        let mut moved = Moved { steps: 1, ..Moved::default() };
+        if take == Take::All {
+            for object in finished.outputs.values() {
+                if self.verify(&object.digest).is_err() {
+                    moved.bytes += self.pull_object(blobs, object)?;
+                    moved.objects += 1;
+                }
+            }
+            self.commit(finished.clone())
+                .map_err(|fault| Refusal::Failed(io::Error::other(fault.to_string())))?;
+        }
+        Ok((finished, moved))
+    }
+
+    /// Copies an object into this store, and checks its digest. Returns its length.
+    fn pull_object(&self, blobs: &dyn Blobs, object: &Object) -> Result<u64, Refusal> {
+        let failed = Refusal::Failed;
+        // Another version of the engine may have written the same content in more bytes.
+        let at_most = object.bytes.saturating_mul(2).saturating_add(1 << 20);
+        let path = self.path_for(&object.digest, ending_of(object));
+        let folder = path.parent().expect("an object lies in a folder");
+        self.disk.make_folder(folder).map_err(failed)?;
+        let mut file = self.disk.temporary(&self.root.join(TMP)).map_err(failed)?;
+        if !blobs.get(&name_of(object), at_most, &mut file).map_err(failed)? {
+            return Err(Refusal::Absent);
+        }
+        let length = file.persist(&path).map_err(failed)?.len();
+        match self.verify(&object.digest) {
+            Ok(version) => {
+                self.note_seen(object.digest, version);
+                Ok(length)
+            }
+            Err(fault) => {
+                let _ = self.disk.clear(&path);
+                Err(Refusal::Damaged(match fault {
+                    StoreError::Damaged { reason, .. } => reason,
+                    other => other.to_string(),
+                }))
+            }
+        }
+    }
+}
+
+impl Remote {
+    /// Warns of a refusal. A remote that fails is left alone from then on; one that has damaged
+    /// something may still have the rest.
+    fn give_up<T>(&self, refusal: Refusal, name: &Digest) -> Option<T> {
+        let fails = matches!(refusal, Refusal::Failed(_));
+        if !fails || !self.off.swap(true, Ordering::Relaxed) {
+            let rest = if fails { "; this run goes on without it" } else { "; it is made here" };
+            warn!("the remote `{}` {}{rest}", self.blobs.place(), refusal.of(name));
+        }
+        None
+    }
+}
+
+impl Refusal {
+    /// The end of a sentence that begins with the remote.
+    fn of(self, name: &Digest) -> String {
+        match self {
+            Self::Absent => format!("does not have `{}`", name.short()),
+            Self::Damaged(reason) => format!("has `{}` damaged: {reason}", name.short()),
+            Self::Failed(fault) => format!("cannot be read: {}", super::plain(&fault)),
+        }
+    }
+}
+
+fn ending_of(object: &Object) -> &'static str {
+    ENDINGS[usize::from(object.shape.kind == Kind::Model)]
+}
+
+fn name_of(object: &Object) -> String {
+    let digest = object.digest.to_string();
+    format!("{}/{}/{digest}.{}", super::OBJECTS, &digest[..2], ending_of(object))
+}
+
+fn step_name(key: &Digest) -> String {
+    let name = key.to_string();
+    format!("{STEPS}/{}/{name}.json", &name[..2])
+}

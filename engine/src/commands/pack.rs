@@ -1,0 +1,144 @@
+//! `engine pack`, `engine unpack`: one run with all that it needs, as a file for a colleague.
+
+use super::remote::{push_all, steps_of, told};
+use crate::{
+    cli::{BAD_INPUT, CommandError, FAILED, OutArg, StoreArg, print},
+    record::{new::is_id, runs},
+    remote::archive::{self, Pack, RUN},
+};
+use cache::{
+    Store,
+    blobs::{Blobs, Folder},
+    store::{plain, remote::Moved},
+};
+use clap::Args;
+use std::{
+    ffi::OsStr,
+    fs, io,
+    path::{Path, PathBuf},
+};
+use tracing::{info, warn};
+use walkdir::WalkDir;
+
+/// What `pack` reads.
+#[derive(Args)]
+pub struct PackArgs {
+    /// A folder, an id, a study's name, `latest` or `NAME/latest`.
+    pub run: String,
+    /// The file to write, such as `study.tar.zst`.
+    pub file: PathBuf,
+    /// Where runs are.
+    #[command(flatten)]
+    pub out: OutArg,
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArg,
+}
+
+/// What `unpack` reads.
+#[derive(Args)]
+pub struct UnpackArgs {
+    /// The file that `engine pack` wrote.
+    pub file: PathBuf,
+    /// Where the run is put.
+    #[command(flatten)]
+    pub out: OutArg,
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArg,
+}
+
+/// Writes a run with its report, its steps and their objects to a file.
+///
+/// # Errors
+/// Returns the exit code if the run is not there, or the file cannot be written.
+pub fn pack(args: &PackArgs) -> Result<(), CommandError> {
+    let bad = |fault: String| CommandError::new(BAD_INPUT, fault);
+    let found = runs::find(&args.out.out, &args.run).map_err(bad)?;
+    let store = args.store.open_existing()?;
+    let refused = |fault: io::Error| {
+        let file = args.file.display();
+        CommandError::new(FAILED, format!("cannot write `{file}`: {}", plain(&fault)))
+    };
+    // The file is complete or not there.
+    let folder = args.file.parent().filter(|it| !it.as_os_str().is_empty());
+    let file =
+        tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new("."))).map_err(refused)?;
+    let pack = Pack::new(file.reopen().map_err(refused)?, &args.file).map_err(refused)?;
+    for entry in WalkDir::new(&found.folder).min_depth(1).sort_by_file_name() {
+        let entry = entry.map_err(|fault| refused(fault.into()))?;
+        let below = entry.path().strip_prefix(&found.folder).ok().and_then(Path::to_str);
+        if let Some(name) = below.filter(|_| entry.file_type().is_file()) {
+            pack.put(&format!("{RUN}/{name}"), entry.path()).map_err(refused)?;
+        }
+    }
+    let steps = steps_of(&store, &found.record);
+    let keys = found.record.steps.iter().filter(|step| step.key.is_some()).count();
+    if steps.len() < keys {
+        let lost = reports::count(keys - steps.len(), "step");
+        warn!("{lost} of the run cannot be packed: the store no longer has all their objects");
+    }
+    let moved = push_all(&store, &steps, &pack)?;
+    pack.finish().map_err(refused)?;
+    file.persist(&args.file).map_err(|fault| refused(fault.error))?;
+    info!("packed {}", told(&moved));
+    print(&format!("{}\n", args.file.display()));
+    Ok(())
+}
+
+/// Puts the steps of a packed run into the store, and its folder where runs are.
+///
+/// # Errors
+/// Returns the exit code if the file is no such archive, or the store refuses.
+pub fn unpack(args: &UnpackArgs) -> Result<(), CommandError> {
+    let shown = args.file.display().to_string();
+    let bad = |fault: String| CommandError::new(BAD_INPUT, format!("`{shown}` {fault}"));
+    let of_store = |fault| CommandError::of_store(&fault);
+    let store = Store::open(&args.store.store).map_err(of_store)?;
+    // Beside the objects, where there is room for as much again.
+    let scratch = tempfile::TempDir::new_in(store.root()).map_err(|fault| {
+        let store = store.root().display();
+        CommandError::new(FAILED, format!("cannot write in `{store}`: {}", plain(&fault)))
+    })?;
+    archive::unpack(&args.file, scratch.path()).map_err(bad)?;
+    let unpacked = scratch.path().join(RUN);
+    let record = runs::read(&unpacked).map_err(|fault| bad(format!("holds no run: {fault}")))?;
+    let is_name = |name: &str| Path::new(name).components().count() == 1 && !name.starts_with('.');
+    if !is_id(OsStr::new(&record.id)) || !is_name(&record.pipeline) || record.pipeline.contains('/')
+    {
+        return Err(bad(format!("holds a run with an odd name: `{}`", record.pipeline)));
+    }
+    let steps = Folder::new(scratch.path());
+    let mut moved = Moved::default();
+    for key in Store::keys_of(&steps).map_err(of_store)? {
+        let step = store.pull(&key, &steps).map_err(|fault| bad(format!("is damaged: {fault}")))?;
+        moved.add(step.unwrap_or_default());
+    }
+    let study = args.out.out.join(&record.pipeline);
+    let folder = study.join(&record.id);
+    if folder.symlink_metadata().is_ok() {
+        info!("the run `{}` is here already and is left as it is", folder.display());
+    } else {
+        fs::create_dir_all(&study).and_then(|()| copy(&unpacked, &folder)).map_err(|fault| {
+            let folder = folder.display();
+            CommandError::new(FAILED, format!("cannot write `{folder}`: {}", plain(&fault)))
+        })?;
+    }
+    info!("unpacked {}", told(&moved));
+    print(&format!("{}\n", folder.display()));
+    Ok(())
+}
+
+/// Copies a folder of regular files to a folder that does not exist yet.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    for entry in WalkDir::new(from) {
+        let entry = entry?;
+        let below = entry.path().strip_prefix(from).map_err(io::Error::other)?;
+        if entry.file_type().is_dir() {
+            fs::create_dir(to.join(below))?;
+        } else {
+            fs::copy(entry.path(), to.join(below))?;
+        }
+    }
+    Ok(())
+}
