@@ -12,7 +12,8 @@ pub const CLIPS: &str = "clips";
 pub const TRUTH: &str = "truth";
 
 /// The direction of a metric: the side on which values are better.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// Larger values are better.
     Maximize,

@@ -227,6 +227,11 @@ impl Store {
         }
     }
 
+    /// True if the journal has a step of that key, as far as it was read. Nothing is asked of the remote.
+    pub fn knows(&self, key: &Digest) -> bool {
+        self.journal.has(key)
+    }
+
     /// The finished step of a key that the caller passes by value: the fast lookup for many steps.
     ///
     /// # Errors

@@ -105,6 +105,12 @@ enum Command {
         /// The shell.
         shell: commands::completions::For,
     },
+    /// End the workers of studies on a cluster.
+    #[command(after_help = examples::CANCEL)]
+    Cancel(commands::cancel::CancelArgs),
+    /// Run steps of a plan on a node of a cluster.
+    #[command(hide = true, after_help = examples::WORKER)]
+    Worker(commands::worker::WorkerArgs),
     /// Run one step that another process asks for.
     #[command(hide = true, after_help = examples::STEP)]
     Step(commands::step::StepArgs),
@@ -129,7 +135,8 @@ pub fn main() -> ExitCode {
     };
     let said = cli.output;
     // The timeline is complete once this is dropped.
-    let _timeline = match listen(said.form(), said.level(), said.trace.as_deref()) {
+    let is_worker = matches!(cli.command, Command::Worker(_));
+    let _timeline = match listen(said.form(), said.level(), said.trace.as_deref(), is_worker) {
         Ok(timeline) => timeline,
         Err(message) => return end(Err(CommandError::new(BAD_INPUT, message))),
     };
@@ -154,6 +161,8 @@ pub fn main() -> ExitCode {
         Command::Pack(args) => commands::pack::pack(&args),
         Command::Unpack(args) => commands::pack::unpack(&args),
         Command::Completions { shell } => commands::completions::completions(shell, command()),
+        Command::Cancel(args) => commands::cancel::cancel(&args),
+        Command::Worker(args) => commands::worker::worker(&args),
         Command::Step(args) => commands::step::step(&args),
         Command::Cache(command) => commands::cache::cache(&command),
         Command::Help { about } => commands::help::help(&about, command()),
@@ -183,7 +192,7 @@ fn refuse(fault: &clap::Error) -> ExitCode {
     let words: Vec<String> = std::env::args().collect();
     let asked = words.windows(2).any(|pair| pair == ["--log-format", "json"])
         || words.iter().any(|word| word == "--log-format=json");
-    let _ = listen(if asked { Form::Json } else { Form::Text }, LevelFilter::INFO, None);
+    let _ = listen(if asked { Form::Json } else { Form::Text }, LevelFilter::INFO, None, false);
     match unknown_command(fault) {
         Some(text) => error!("{text}"),
         None if asked => {

@@ -79,7 +79,7 @@ impl OutputArgs {
 }
 
 /// Where results are kept.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub struct StoreArg {
     /// Folder of the store.
     #[arg(long, value_name = "DIR", env = "ENGINE_STORE", default_value = STORE)]
@@ -90,7 +90,7 @@ pub struct StoreArg {
 }
 
 /// Where runs are written.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub struct OutArg {
     /// Folder of the runs.
     #[arg(long, value_name = "DIR", default_value = "runs")]
@@ -98,7 +98,7 @@ pub struct OutArg {
 }
 
 /// What `run`, `plan` and `explain` read.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub struct PlanArgs {
     /// The pipeline file.
     pub pipeline: PathBuf,
@@ -127,10 +127,13 @@ pub struct PlanArgs {
     /// Where models run, unless a step says so itself: `auto`, `cpu`, `cuda` or `cuda:1`.
     #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = devices::parse)]
     pub device: devices::Wanted,
+    /// True if the steps run on machines with GPUs, whatever this one has.
+    #[arg(skip)]
+    pub gpus_elsewhere: bool,
 }
 
 /// What `run` reads.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub struct RunArgs {
     /// The pipeline and what to do with it.
     #[command(flatten)]
@@ -145,8 +148,17 @@ pub struct RunArgs {
     #[arg(long, value_name = "N")]
     pub gpu_steps: Option<NonZeroUsize>,
     /// Where steps run: in threads of this process, or each in a process of its own.
-    #[arg(long, value_name = "NAME", hide = true, value_parser = executor::named)]
-    pub executor: Option<&'static dyn Executor>,
+    #[arg(long, value_name = "NAME", hide = true, value_parser = executors)]
+    pub executor: Option<Where>,
+    /// Run it on the cluster that this profile describes; `--executor slurm` takes the profile from ENGINE_PROFILE.
+    #[arg(long, value_name = "PROFILE", conflicts_with_all = ["gpus", "gpu_steps"])]
+    pub on: Option<PathBuf>,
+    /// Submit the workers and leave; the same command without this follows them and writes the report.
+    #[arg(long, requires = "on")]
+    pub detach: bool,
+    /// Cancel all jobs when the run is interrupted, although there is no terminal.
+    #[arg(long)]
+    pub cancel_on_interrupt: bool,
     /// Go on with what does not depend on a failed step; sweeps and several seeds do so anyway.
     #[arg(long, conflicts_with = "fail_fast")]
     pub keep_going: bool,
@@ -161,7 +173,44 @@ pub struct RunArgs {
     pub dry_run: bool,
 }
 
+/// Where steps run.
+#[derive(Clone, Copy)]
+pub enum Where {
+    /// On this machine.
+    Here(&'static dyn Executor),
+    /// On a cluster.
+    Cluster,
+}
+
+/// The executor on a cluster, which is no function of a single step.
+const CLUSTER: &str = "slurm";
+
+fn executors(name: &str) -> Result<Where, String> {
+    match name {
+        CLUSTER => Ok(Where::Cluster),
+        _ => executor::named(name)
+            .map(Where::Here)
+            .map_err(|fault| format!("{fault}, and `{CLUSTER}`")),
+    }
+}
+
 impl RunArgs {
+    /// The file with the profile of the cluster, if the run is to be on one.
+    ///
+    /// # Errors
+    /// Returns the exit code if no profile is named.
+    pub fn profile(&self) -> Result<Option<PathBuf>, CommandError> {
+        let named =
+            || std::env::var_os("ENGINE_PROFILE").filter(|it| !it.is_empty()).map(PathBuf::from);
+        match (&self.on, self.executor) {
+            (Some(path), _) => Ok(Some(path.clone())),
+            (None, Some(Where::Cluster)) => named().map(Some).ok_or_else(|| {
+                CommandError::new(BAD_INPUT, "no profile of a cluster is named: write `--on lab.yaml`, or set ENGINE_PROFILE")
+            }),
+            _ => Ok(None),
+        }
+    }
+
     /// True to go on after a failure, false to stop; none if neither option was given.
     pub fn keep_going(&self) -> Option<bool> {
         (self.keep_going || self.fail_fast).then_some(self.keep_going)

@@ -44,6 +44,11 @@ impl Machine {
         Self { gpus, folders: OnceLock::new() }
     }
 
+    /// A GPU of the machines that run the steps, for a process that runs none.
+    pub fn of_workers() -> Device {
+        Device::Cuda(Place { ordinal: 0, driver: PathBuf::new(), nvrtc: PathBuf::new() })
+    }
+
     fn folders(&self) -> &[PathBuf] {
         self.folders.get_or_init(|| folders(&|name| env::var_os(name).map(PathBuf::from)))
     }
@@ -220,6 +225,18 @@ pub enum Wanted {
     Cpu,
     /// The GPU of this number, or any free one.
     Cuda(Option<usize>),
+}
+
+/// Chooses the device of every step for machines that have GPUs, which need not be this one: `auto` means a GPU.
+pub fn place_elsewhere(pipeline: &mut Pipeline, other: Wanted) {
+    for step in &mut pipeline.steps {
+        let own = step.device.as_deref().and_then(|text| parse(text).ok());
+        let wanted = own.unwrap_or(other);
+        let is_bitwise = step.entry.determinism == Determinism::Bitwise;
+        let on_cpu =
+            is_bitwise || wanted == Wanted::Cpu || (wanted == Wanted::Auto && step.entry.open);
+        step.place = if on_cpu { Device::Cpu } else { Machine::of_workers() };
+    }
 }
 
 /// Chooses the device of every step: its own `device`, else that of the command line. `auto` means

@@ -120,6 +120,7 @@ fn a_result_is_found_by_the_name_of_its_maker_before_a_list_has_it() {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "a test that cannot run says so")]
 fn a_machine_that_was_started_anew_leaves_no_process_behind() {
     let root = tempfile::tempdir().expect("a folder");
     let (path, text) = foreign(root.path(), 1);

@@ -259,6 +259,11 @@ impl Journal {
         parse(place.of(&text)).filter(|made: &FinishedStep| made.key == *key)
     }
 
+    /// True if a line of that key was read.
+    pub(super) fn has(&self, key: &Digest) -> bool {
+        self.known.read().expect(NO_PANIC).lines.contains_key(key)
+    }
+
     fn place(&self, key: &Digest) -> Option<(Arc<[u8]>, LinePosition)> {
         let known = self.known.read().expect(NO_PANIC);
         let place = *known.lines.get(key)?;

@@ -74,6 +74,16 @@ pub enum Attempt {
     Taken(Option<Owner>),
 }
 
+impl Attempt {
+    /// The right to run the step, if this process has it.
+    pub fn mine(self) -> Option<Claim> {
+        match self {
+            Self::Mine(claim) => Some(claim),
+            Self::Taken(_) => None,
+        }
+    }
+}
+
 /// The shortest and the longest time between two attempts to take a lease.
 const PATIENCE: Duration = Duration::from_millis(20);
 const LONGEST_PATIENCE: Duration = Duration::from_secs(1);
@@ -180,6 +190,20 @@ impl Store {
             true => Held::No((!is_own).then_some(entry.writer)),
             false => Held::By(Some(entry.owner)),
         })
+    }
+
+    /// True if a process that lives runs the step of that key.
+    pub fn is_held(&self, key: &Digest) -> bool {
+        let Ok(writer) = self.writer() else { return false };
+        for generation in 0.. {
+            let path = self.root().join(LEASES).join(format!("{key}.{generation}"));
+            match self.judge(&writer, &path) {
+                Ok(Held::Gone) | Err(_) => break,
+                Ok(Held::By(_)) => return true,
+                Ok(Held::No(_)) => {}
+            }
+        }
+        false
     }
 
     /// The steps that run now, in any process: key and owner.

@@ -2,8 +2,10 @@
 //! Each can be made again, so a damaged note is treated as missing.
 
 use super::{LONGEST, Store, StoreError, TMP};
+use rustix::fs::{FileType, OFlags};
 use std::{
     ffi::OsStr,
+    io::{Read, Seek, SeekFrom, Write},
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
@@ -36,6 +38,52 @@ impl Store {
         let path = self.in_folder(folder)?.join(name);
         let written = self.disk.write_renewable(&path, bytes, &self.root.join(TMP));
         written.map_err(|fault| self.refused("write", &path, fault))
+    }
+
+    /// The bytes kept under that name in a folder of the store, from a place on. The file is opened anew, so that it is
+    /// fresh on a network file system too.
+    pub fn kept_after(&self, folder: &str, name: &str, from: u64) -> Option<Vec<u8>> {
+        let path = self.root.join(folder).join(name);
+        let mut file = self.disk.open(&path, OFlags::RDONLY).ok()?;
+        file.seek(SeekFrom::Start(from)).ok()?;
+        let mut bytes = Vec::new();
+        file.take(LONGEST).read_to_end(&mut bytes).ok()?;
+        Some(bytes)
+    }
+
+    /// Adds bytes to a file of this process in a folder of the store. They are seen by whoever opens it afterwards.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn add_to(&self, folder: &str, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        let path = self.root.join(folder).join(name);
+        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE;
+        let added = self.disk.open(&path, flags).and_then(|mut file| file.write_all(bytes));
+        added.map_err(|fault| self.refused("write", &path, fault))
+    }
+
+    /// Removes what is kept under a name, if there is something.
+    pub fn forget(&self, folder: &str, name: &str) {
+        // As a rule, there is nothing.
+        let _ = self.disk.remove(&self.root.join(folder).join(name));
+    }
+
+    /// The names of the files in a folder of the store, in order.
+    pub fn names_in(&self, folder: &str) -> Vec<String> {
+        self.names_of(folder, FileType::RegularFile)
+    }
+
+    /// The names of the folders in a folder of the store, in order.
+    pub fn folders_in(&self, folder: &str) -> Vec<String> {
+        self.names_of(folder, FileType::Directory)
+    }
+
+    fn names_of(&self, folder: &str, wanted: FileType) -> Vec<String> {
+        let entries = self.disk.list(&self.root.join(folder)).unwrap_or_default();
+        let some = entries.into_iter().filter(|(_, sort)| *sort == wanted);
+        let mut names: Vec<String> = some.filter_map(|(name, _)| name.into_string().ok()).collect();
+        names.sort_unstable();
+        names
     }
 
     /// The path of one of the store's folders, which is created in an existing store.

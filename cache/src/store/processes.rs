@@ -31,7 +31,8 @@ impl Store {
         self.shared.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn is_shared(&self) -> bool {
+    /// True if processes of other hosts use the store.
+    pub fn is_shared(&self) -> bool {
         self.shared.load(Ordering::Relaxed)
     }
 

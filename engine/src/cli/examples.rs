@@ -27,6 +27,7 @@ pub const RUN: &str = "Examples:
   engine run study.yaml --only pca             pca and what it needs
   engine run study.yaml --until norm           all but what comes after norm
   engine run study.yaml --force groups         groups once more
+  engine run study.yaml --on lab.yaml          on the cluster that lab.yaml describes
   engine run study.yaml --log-format json      events for programs, one JSON object a line";
 
 /// The examples of `engine plan`.
@@ -34,6 +35,15 @@ pub const PLAN: &str = "Examples:
   engine plan study.yaml
   engine plan study.yaml --set clusters=8      what that would run
   engine plan study.yaml --json";
+
+/// Examples of `engine cancel`.
+pub const CANCEL: &str = "Examples:
+  engine cancel                                of all studies in the store
+  engine cancel table1 --store /scratch/me/engine";
+
+/// Examples of `engine worker`.
+pub const WORKER: &str = "Examples:
+  engine worker PLAN --kind cpu --memory 16GB --until 7200";
 
 /// Examples of `engine step`.
 pub const STEP: &str = "Examples:

@@ -60,6 +60,7 @@ pub fn verify(args: &VerifyArgs) -> Result<(), CommandError> {
     let (store, subjects) = match &args.pipeline {
         Some(pipeline) => {
             let plan = PlanArgs {
+                gpus_elsewhere: false,
                 pipeline: pipeline.clone(),
                 set: args.set.clone(),
                 store: StoreArg { store: args.store.store.clone(), remote: None },

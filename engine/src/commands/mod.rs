@@ -3,6 +3,7 @@
 pub mod cache;
 pub mod cache_gc;
 pub mod cache_verify;
+pub mod cancel;
 pub mod completions;
 pub mod details;
 pub mod devices;
@@ -27,3 +28,4 @@ pub mod synth;
 pub mod up_to_date;
 pub mod watch;
 pub mod why;
+pub mod worker;

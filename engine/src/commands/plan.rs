@@ -36,6 +36,7 @@ pub fn plan(args: &PlanCommandArgs) -> Result<(), CommandError> {
     show(&study, args.json)?;
     // The process ends here, so the memory of thousands of steps is not freed one by one, which
     // takes time.
+    study.store.close();
     std::mem::forget(study);
     Ok(())
 }

@@ -88,6 +88,10 @@ pub fn prepare(
 
 /// Chooses the device of every step.
 fn place(pipeline: &mut Pipeline, args: &PlanArgs) -> Result<(), CommandError> {
+    if args.gpus_elsewhere {
+        devices::place_elsewhere(pipeline, args.device);
+        return Ok(());
+    }
     let doubt = |place: &_| trial::doubt(place, &args.store.store);
     devices::place(pipeline, &Machine::detect(), args.device, doubt)
         .map_err(|errors| refuse(pipeline, &errors))

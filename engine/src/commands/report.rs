@@ -22,6 +22,7 @@ pub fn report(out: &Path, run: &str, store: &StoreArg) -> Result<(), CommandErro
     })?;
     print(&format!("{}\n", folder.join("report.md").display()));
     // The process ends here, so the memory is not freed piece by piece, which takes time.
+    store.close();
     std::mem::forget((record, store));
     Ok(())
 }

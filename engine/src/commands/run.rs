@@ -2,16 +2,23 @@
 
 use super::{
     plan,
-    prepare::{Absent, further, prepare, refuse},
+    prepare::{Absent, LONGEST_PIPELINE, further, prepare, refuse},
     remote::{push_all, steps_of, told},
     up_to_date,
 };
 use crate::{
-    cli::{CommandError, FAILED, INTERRUPTED, OutputArgs, PARTLY, RunArgs, print},
+    cli::{
+        BAD_INPUT, CommandError, FAILED, INTERRUPTED, OutputArgs, PARTLY, RunArgs, Where, print,
+    },
     devices::limits,
-    model::Gpu,
+    model::{Gpu, Profile},
     record::{latest, new, runs},
-    run::{Outcome, RunInfo, study::Study},
+    run::{
+        Outcome, RunInfo,
+        cluster::{driver::Cluster, frozen, scripts},
+        study::Study,
+    },
+    spec::read_profile,
     ui::{
         events::{DETAIL, RUN, TEXT},
         fold,
@@ -25,6 +32,7 @@ use cache::{
     regular,
     store::plain,
 };
+use ops::Cancel;
 use reports::left_out::{Group, LeftOut, left_out};
 use std::{fs, num::NonZeroUsize, path::Path, time::SystemTime};
 use tracing::{Level, debug, event_enabled, info, info_span, warn};
@@ -34,6 +42,7 @@ use tracing::{Level, debug, event_enabled, info, info_span, warn};
 /// # Errors
 /// Returns the exit code if there is a fault or if a step fails.
 pub fn run(args: &RunArgs, said: &OutputArgs) -> Result<(), CommandError> {
+    let (args, profile) = &with_profile(args)?;
     let (mut run, began) = (RunInfo::starting(String::new()), SystemTime::now());
     let _run = info_span!("run", pipeline = %args.plan.pipeline.display()).entered();
     if let Some(last) = up_to_date::find(args, said) {
@@ -49,6 +58,15 @@ pub fn run(args: &RunArgs, said: &OutputArgs) -> Result<(), CommandError> {
     }
     limits.gpu_steps = args.gpu_steps.map_or(limits.gpu_steps, NonZeroUsize::get);
     study.options.limits = Some(limits);
+    run.cluster = profile.clone().map(|profile| Cluster {
+        profile,
+        set: args.plan.set.clone(),
+        detach: args.detach,
+        cancel_on_interrupt: args.cancel_on_interrupt,
+    });
+    if let Some(cluster) = &run.cluster {
+        check_cluster(&study, cluster, args.dry_run)?;
+    }
     if args.dry_run {
         return plan::show(&study, false);
     }
@@ -58,17 +76,31 @@ pub fn run(args: &RunArgs, said: &OutputArgs) -> Result<(), CommandError> {
     })?;
     let folder = new.folder.clone();
     run.id.clone_from(&new.id);
-    run.executor = args.executor.unwrap_or(run.executor);
+    if let Some(Where::Here(executor)) = args.executor {
+        run.executor = executor;
+    }
     note_place(&study.store, &args.out.out);
     let (steps, shown) = (study.pipeline.steps.len(), folder.display().to_string());
     let (name, id) = (&*study.pipeline.name, &*run.id);
     info!(target: RUN, event = "run_started", pipeline = name, id, folder = shown, steps);
     let interrupt = Interrupt::listen();
-    let (study, Outcome { record, errors }) =
+    let (study, Outcome { record, errors, fault, note }) =
         study.run(&run, &interrupt, |study, results, done| {
             further(study, &args.plan, results, done)
         })?;
     let Study { pipeline, store, .. } = &study;
+    if let Some(note) = note {
+        // The run goes on without this process, so there is nothing to write down yet.
+        info!("{note}");
+        let _ = fs::remove_dir(&folder);
+        store.close();
+        std::mem::forget((record, study));
+        return if Interrupt.is_cancelled() {
+            Err(CommandError::Shown(INTERRUPTED))
+        } else {
+            Ok(())
+        };
+    }
     if let Err(fault) = write(&folder, &record, store) {
         // The errors of steps may have the same cause and explain it better.
         if !errors.is_empty() {
@@ -93,6 +125,7 @@ pub fn run(args: &RunArgs, said: &OutputArgs) -> Result<(), CommandError> {
     // takes time.
     std::mem::forget(record);
     let ended = match status {
+        _ if fault.is_some() => Err(CommandError::new(FAILED, fault.unwrap_or_default())),
         RunStatus::Done => Ok(()),
         RunStatus::Interrupted => Err(CommandError::Shown(INTERRUPTED)),
         RunStatus::Partial => Err(refuse(pipeline, &errors).with_code(PARTLY)),
@@ -104,6 +137,42 @@ pub fn run(args: &RunArgs, said: &OutputArgs) -> Result<(), CommandError> {
     study.store.close();
     std::mem::forget(study);
     ended
+}
+
+/// The options with what the profile of a cluster says, and that profile.
+fn with_profile(args: &RunArgs) -> Result<(RunArgs, Option<Profile>), CommandError> {
+    let mut args = args.clone();
+    let Some(path) = args.profile()? else { return Ok((args, None)) };
+    let refuse = |fault: String| {
+        CommandError::new(BAD_INPUT, format!("cannot read `{}`: {fault}", path.display()))
+    };
+    let text = regular::read(&path, LONGEST_PIPELINE).map_err(|fault| refuse(plain(&fault)))?;
+    let text = String::from_utf8(text).map_err(|_| refuse("it is not UTF-8".to_owned()))?;
+    let profile = read_profile(&path, text).map_err(|faults| CommandError::Pipeline {
+        code: BAD_INPUT,
+        source: faults.source,
+        diagnostics: faults.faults,
+        summary: None,
+    })?;
+    if let Some(store) = &profile.store {
+        args.plan.store.store.clone_from(store);
+    }
+    args.plan.gpus_elsewhere = profile.kinds.iter().any(|kind| kind.gpus > 0);
+    Ok((args, Some(profile)))
+}
+
+/// Refuses what the workers of a cluster cannot run, before anything is submitted; shows the scripts of a dry run.
+fn check_cluster(study: &Study, cluster: &Cluster, dry_run: bool) -> Result<(), CommandError> {
+    let plan = study.plan();
+    let kinds = frozen::kinds(&plan, &cluster.profile)
+        .map_err(|errors| refuse(&study.pipeline, &errors))?;
+    if dry_run {
+        let scripts =
+            scripts::scripts(&plan, cluster).map_err(|fault| CommandError::new(FAILED, fault))?;
+        scripts.iter().for_each(|script| print(&format!("{script}\n")));
+        return Ok(());
+    }
+    scripts::probe(&plan, cluster, &kinds).map_err(|fault| CommandError::new(BAD_INPUT, fault))
 }
 
 const REPORT: &str = "report.md";

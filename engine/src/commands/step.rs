@@ -65,7 +65,9 @@ pub fn step(args: &StepArgs) -> Result<(), CommandError> {
         StepResult::Failed(failure) if failure.fault == ErrorKind::Cancelled => {
             Err(CommandError::Shown(INTERRUPTED))
         }
-        StepResult::Failed(_) | StepResult::Lost { .. } => Err(CommandError::Shown(FAILED)),
+        StepResult::Failed(_) | StepResult::Lost { .. } | StepResult::Elsewhere => {
+            Err(CommandError::Shown(FAILED))
+        }
     }
 }
 

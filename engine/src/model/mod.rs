@@ -5,6 +5,7 @@ mod error;
 mod graph;
 mod options;
 mod pipeline;
+mod profile;
 mod request;
 
 pub use error::StepError;
@@ -14,6 +15,7 @@ pub use pipeline::{
     FigureSpec, Input, Pipeline, Place, ReportSpec, RowSpec, Search, SourceText, Span, Step,
     Variants,
 };
+pub use profile::{Kind, Profile};
 pub use request::{StepFailure, StepRequest, StepResult};
 
 /// The source files of every step, scanned before anything runs.

@@ -70,10 +70,12 @@ pub enum StepResult {
     },
     /// The step failed.
     Failed(StepFailure),
+    /// Another process runs the step.
+    Elsewhere,
 }
 
 /// The failure of a step.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StepFailure {
     /// The kind of the error.
     pub fault: ErrorKind,
@@ -85,6 +87,9 @@ pub struct StepFailure {
     pub help: Option<String>,
     /// The last lines of the step's log.
     pub log: Vec<String>,
+    /// True if the machine is at fault rather than the step, so that another one may succeed.
+    #[serde(default)]
+    pub of_node: bool,
 }
 
 impl StepRequest {
@@ -133,12 +138,22 @@ impl StepFailure {
 
     /// A failure of the store.
     pub fn of_store(error: &StoreError) -> Self {
-        StepError::of_store(0, error).into()
+        use std::io::ErrorKind::{
+            PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull,
+        };
+        let of_node = match error {
+            StoreError::Io { source, .. } => {
+                [PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull]
+                    .contains(&source.kind())
+            }
+            _ => false,
+        };
+        Self { of_node, ..StepError::of_store(0, error).into() }
     }
 
     /// The error of a step of a pipeline.
     pub fn into_error(self, step: usize) -> StepError {
-        let Self { fault, param, message, help, log } = self;
+        let Self { fault, param, message, help, log, of_node: _ } = self;
         StepError { step, param: param.map(Cow::Owned), fault, message, help, log }
     }
 }
@@ -146,6 +161,6 @@ impl StepFailure {
 impl From<StepError> for StepFailure {
     fn from(error: StepError) -> Self {
         let StepError { step: _, param, fault, message, help, log } = error;
-        Self { fault, param: param.map(Cow::into_owned), message, help, log }
+        Self { fault, param: param.map(Cow::into_owned), message, help, log, of_node: false }
     }
 }

@@ -8,16 +8,19 @@
 //! - [`resources`], [`gpus`]: the resources that steps take.
 //! - [`artifacts`], [`host`], [`log`], [`meter`]: what a running step is given and what it leaves
 //!   behind.
+//! - [`others`]: the steps that other processes run. [`cluster`]: workers on a cluster.
 //! - [`programs`]: programs of the user, with all [`processes`] that they start and all that is
 //!   [`printed`].
 
 mod artifacts;
 mod children;
+pub mod cluster;
 pub mod executor;
 pub mod gpus;
 mod host;
 mod log;
 mod meter;
+pub mod others;
 mod outcome;
 mod printed;
 mod processes;
@@ -34,10 +37,12 @@ mod transition;
 pub mod work;
 pub mod workers;
 
-use crate::{model::StepError, plan::Plan};
-use cache::Record;
+use crate::{model::StepError, plan::Plan, spec::Results};
+use cache::{Record, record::RunStatus};
+use cluster::driver::{self, Cluster};
 use executor::{EXECUTORS, Executor};
 use ops::Cancel;
+use others::Others;
 use schedule::Schedule;
 use std::time::Instant;
 use work::{Host, RunContext};
@@ -52,13 +57,15 @@ pub struct RunInfo {
     pub clock: Instant,
     /// Runs the steps.
     pub executor: &'static dyn Executor,
+    /// The cluster that runs them instead, if there is one.
+    pub cluster: Option<Cluster>,
 }
 
 impl RunInfo {
     /// A run that starts now.
     pub fn starting(id: String) -> Self {
         let started = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        Self { id, started, clock: Instant::now(), executor: EXECUTORS[0] }
+        Self { id, started, clock: Instant::now(), executor: EXECUTORS[0], cluster: None }
     }
 }
 
@@ -68,16 +75,55 @@ pub struct Outcome {
     pub record: Record,
     /// The errors of steps, in the order of the pipeline.
     pub errors: Vec<StepError>,
+    /// The reason why the run could not go on, if it is no step's error.
+    pub fault: Option<String>,
+    /// What becomes of a run that this process has left.
+    pub note: Option<String>,
+}
+
+impl Outcome {
+    fn with_fault(self, fault: String) -> Self {
+        let record = Record { status: RunStatus::Failed, ..self.record };
+        Self { record, fault: Some(fault), ..self }
+    }
+
+    fn with_note(self, note: String) -> Self {
+        Self { note: Some(note), ..self }
+    }
 }
 
 /// Executes a plan to its end. Failures of steps are part of the outcome.
 pub fn execute(plan: &Plan<'_>, run: &RunInfo, cancel: &dyn Cancel) -> Outcome {
+    execute_beside(plan, run, cancel, None)
+}
+
+/// Executes a plan where the run says: here, or on a cluster, whose workers need the results of a search so far.
+pub fn execute_where(
+    plan: &Plan<'_>,
+    run: &RunInfo,
+    cancel: &dyn Cancel,
+    results: &Results,
+) -> Outcome {
+    match &run.cluster {
+        Some(cluster) => driver::execute(plan, run, cancel, cluster, results),
+        None => execute(plan, run, cancel),
+    }
+}
+
+/// Executes a plan in this process, which may be one of several at it.
+fn execute_beside(
+    plan: &Plan<'_>,
+    run: &RunInfo,
+    cancel: &dyn Cancel,
+    others: Option<&dyn Others>,
+) -> Outcome {
     let files = plan.files.iter().flatten();
     let paths = files.map(|file| (file.digest, file.path.clone())).collect();
     let host = Host {
         note: plan.pipeline.note.as_deref(),
+        waits: others.is_none(),
         ..Host::new(plan.store, paths, cancel, &plan.history)
     };
-    let context = RunContext { plan, executor: run.executor, host };
+    let context = RunContext { plan, executor: run.executor, host, others };
     workers::run(Schedule::new(&context)).into_outcome(plan, run)
 }

@@ -61,12 +61,12 @@ impl Schedule<'_> {
             true => "the run was interrupted",
             false => "the run stopped after a failure",
         };
-        if unsettled.len() > MOST_TOLD {
+        if unsettled.len() > MOST_TOLD && self.speaks() {
             info!("{} steps were skipped: {why}", unsettled.len());
         }
         for step in &unsettled {
             let state = StepState::skipped(why.to_owned());
-            if unsettled.len() <= MOST_TOLD {
+            if unsettled.len() <= MOST_TOLD && self.speaks() {
                 self.tell(*step, &state);
             }
             self.states.set(*step, state);

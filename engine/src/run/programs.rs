@@ -132,7 +132,12 @@ impl Programs {
         let passed = USUAL.into_iter().chain(program.passed.iter().map(String::as_str));
         let passed = passed.filter_map(|name| Some((name, std::env::var_os(name)?)));
         // A program of a step with GPUs sees those GPUs and no others.
-        let gpus: Vec<String> = self.gpus.iter().map(usize::to_string).collect();
+        let visible = std::env::var("CUDA_VISIBLE_DEVICES").unwrap_or_default();
+        let visible: Vec<&str> = visible.split(',').filter(|name| !name.is_empty()).collect();
+        // A job of a cluster sees some GPUs of its node; the first of them is number 0 here.
+        let named =
+            |gpu: &usize| visible.get(*gpu).map_or(gpu.to_string(), |&name| name.to_owned());
+        let gpus: Vec<String> = self.gpus.iter().map(named).collect();
         Command::new(name)
             .args(arguments)
             .env_clear()

@@ -67,7 +67,7 @@ impl Ended {
                 threads: rayon::current_num_threads(),
             },
         };
-        Outcome { record, errors: self.errors }
+        Outcome { record, errors: self.errors, fault: None, note: None }
     }
 
     fn status(&self, keep_going: bool) -> RunStatus {

@@ -3,6 +3,7 @@
 //! chain of work behind them first.
 
 use super::{
+    others::Lookout,
     resources::{Lease, Ledger},
     state::{Running, States, StepState},
     work::RunContext,
@@ -50,6 +51,7 @@ pub struct Schedule<'a> {
     ledger: Ledger,
     pub(super) errors: Vec<StepError>,
     pub(super) stopped: bool,
+    pub(super) lookout: Lookout,
 }
 
 impl<'a> Schedule<'a> {
@@ -74,6 +76,7 @@ impl<'a> Schedule<'a> {
             ledger: Ledger::new(plan.options.limits.clone().unwrap_or_else(limits)),
             errors: Vec::new(),
             stopped: false,
+            lookout: Lookout::default(),
         }
     }
 
@@ -127,7 +130,12 @@ impl<'a> Schedule<'a> {
                 if again.is_none()
                     && let Some(finished) = plan.store.finished(&digest)
                 {
-                    return Ok(Some(StepState::hit(Arc::new(finished), HIT)));
+                    // Who only follows others has missed nothing: it was made in the course of this run.
+                    let follows = self.context.others.is_some_and(|others| others.only_follows());
+                    return Ok(Some(match follows {
+                        true => StepState::ran(finished, self.reason(step, &key)),
+                        false => StepState::hit(Arc::new(finished), HIT),
+                    }));
                 }
                 (key, digest)
             }
@@ -161,7 +169,11 @@ impl<'a> Schedule<'a> {
         let plan = &self.context.plan.pipeline.steps[step];
         let shape = |input: &Input| Some(self.output(input.step, input.output)?.shape.clone());
         let read = of_inputs(plan, shape);
-        if let Some(refusal) = memory::refusal(step, plan, &read, self.ledger.limits()) {
+        // Who follows others has none of the resources that they have.
+        let alone = self.context.others.is_none();
+        if let Some(refusal) =
+            memory::refusal(step, plan, &read, self.ledger.limits()).filter(|_| alone)
+        {
             return Err(refusal);
         }
         let needs = &mut self.needs[step];
@@ -169,12 +181,28 @@ impl<'a> Schedule<'a> {
             needs.memory = needs.memory.max(memory::estimate(plan, &read));
         }
         needs.gpu_memory = gpu_memory(plan, &read);
-        if !self.ledger.gpus.can_ever(&self.needs[step]) {
+        let can_ever = self.ledger.gpus.can_ever(&self.needs[step]);
+        if !can_ever && alone {
             return Err(self.too_few_gpus(step));
         }
-        let urgency = self.urgency.as_ref().map_or(0, |urgency| urgency[step]);
-        self.states.set(step, StepState::Queued { job: Box::new(job), urgency });
+        let job = Box::new(job);
+        let state = match can_ever && self.takes(step) {
+            true => StepState::Queued { job, urgency: self.urgency_of(step) },
+            false => StepState::Elsewhere(job),
+        };
+        self.states.set(step, state);
         Ok(())
+    }
+
+    /// The urgency of a step. Of equally urgent steps, processes at one plan begin with different ones.
+    pub(super) fn urgency_of(&self, step: usize) -> u64 {
+        let urgency = self.urgency.as_ref().map_or(0, |urgency| urgency[step]);
+        self.context.others.map_or(urgency, |others| {
+            const ORDER_BITS: u32 = 16;
+            let order =
+                (step as u64 + 1).wrapping_mul(others.shift() | 1) >> (u64::BITS - ORDER_BITS);
+            (urgency << ORDER_BITS) | order
+        })
     }
 
     fn too_few_gpus(&self, step: usize) -> StepError {
@@ -248,19 +276,19 @@ impl<'a> Schedule<'a> {
             };
             job.request.gpus = gpus;
             if !job.request.again {
-                job.request.reason = self.reason(&job);
+                job.request.reason = self.reason(job.step, &job.request.key);
             }
             self.started.push_back(*job);
         }
     }
 
     /// The reason why a step without a cached result runs.
-    fn reason(&self, job: &Job) -> String {
+    pub(super) fn reason(&self, step: usize, key: &CacheKey) -> String {
         let key_of = |step: usize| match &self.states[step] {
             StepState::Done { finished, .. } => Some(&finished.cache_key),
             _ => None,
         };
-        self.context.plan.reason(job.step, &job.request.key, &key_of)
+        self.context.plan.reason(step, key, &key_of)
     }
 
     fn first_that_fits(&mut self) -> Option<(usize, Digest, Lease)> {
@@ -280,7 +308,8 @@ impl<'a> Schedule<'a> {
     }
 
     /// Handles the end of a step.
-    pub(super) fn end(&mut self, step: usize, made: StepResult) {
+    pub(super) fn end(&mut self, job: Job, made: StepResult) {
+        let step = job.step;
         let StepState::Running(Running { key, lease, since, outdated }) =
             self.states.set(step, StepState::Ready)
         else {
@@ -303,6 +332,16 @@ impl<'a> Schedule<'a> {
             StepResult::Lost { input, damage } => {
                 let input = &self.context.plan.pipeline.steps[step].inputs[input];
                 self.rebuild(input.step, input.output, &damage, step);
+            }
+            StepResult::Elsewhere => _ = self.states.set(step, StepState::Elsewhere(Box::new(job))),
+            StepResult::Failed(failure)
+                if failure.fault != ErrorKind::Cancelled
+                    && self
+                        .context
+                        .others
+                        .is_some_and(|it| it.is_left_to_others(step, &failure)) =>
+            {
+                self.states.set(step, StepState::Elsewhere(Box::new(job)));
             }
             StepResult::Failed(failure) => {
                 let error = failure.into_error(step);

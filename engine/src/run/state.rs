@@ -28,6 +28,8 @@ pub enum StepState {
         /// The urgency in milliseconds; the most urgent step runs first.
         urgency: u64,
     },
+    /// The step must run, and is left to other processes.
+    Elsewhere(Box<Job>),
     /// A worker runs the step.
     Running(Running),
     /// The result of the step is in the store.
@@ -75,13 +77,14 @@ pub struct States {
     /// Queued steps, the most urgent first.
     queued: BTreeSet<(Reverse<u64>, usize)>,
     running: BTreeSet<usize>,
+    elsewhere: BTreeSet<usize>,
 }
 
 impl States {
     /// The initial states.
     pub fn new(states: impl Iterator<Item = StepState>) -> Self {
         let (ready, queued, running) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        let mut new = Self { all: Vec::new(), ready, queued, running };
+        let mut new = Self { all: Vec::new(), ready, queued, running, elsewhere: BTreeSet::new() };
         for (step, state) in states.enumerate() {
             new.all.push(StepState::Waiting(BTreeSet::new()));
             new.set(step, state);
@@ -95,12 +98,14 @@ impl States {
             StepState::Ready => _ = self.ready.remove(&step),
             StepState::Queued { urgency, .. } => _ = self.queued.remove(&(Reverse(*urgency), step)),
             StepState::Running(_) => _ = self.running.remove(&step),
+            StepState::Elsewhere(_) => _ = self.elsewhere.remove(&step),
             _ => {}
         }
         match &state {
             StepState::Ready => _ = self.ready.insert(step),
             StepState::Queued { urgency, .. } => _ = self.queued.insert((Reverse(*urgency), step)),
             StepState::Running(_) => _ = self.running.insert(step),
+            StepState::Elsewhere(_) => _ = self.elsewhere.insert(step),
             _ => {}
         }
         std::mem::replace(&mut self.all[step], state)
@@ -117,7 +122,9 @@ impl States {
                 }
             }
             // The job may have other inputs now.
-            StepState::Queued { .. } => _ = self.set(step, StepState::Ready),
+            StepState::Queued { .. } | StepState::Elsewhere(_) => {
+                self.set(step, StepState::Ready);
+            }
             StepState::Running(running) => running.outdated |= changed,
             StepState::Done { .. } => return changed,
             StepState::Ready | StepState::Failed(_) | StepState::Skipped(_) => {}
@@ -136,6 +143,11 @@ impl States {
             StepState::Queued { job, .. } => Some((*step, &**job)),
             _ => None,
         })
+    }
+
+    /// Steps that are left to other processes.
+    pub fn elsewhere(&self) -> impl Iterator<Item = usize> {
+        self.elsewhere.iter().copied()
     }
 
     /// Steps that run.

@@ -2,7 +2,7 @@
 //! further points.
 
 use super::{
-    Outcome, RunInfo, execute,
+    Outcome, RunInfo, execute_where,
     search::{Batches, results},
 };
 use crate::{
@@ -47,7 +47,7 @@ impl Study {
         further: impl Fn(Self, &Results, &Batches) -> Result<Self, E>,
     ) -> Result<(Self, Outcome), E> {
         let mut batches = Batches::default();
-        let mut outcome = self.run_batch(run, cancel);
+        let mut outcome = self.run_batch(run, cancel, &Results::default());
         while self.has_more_after(&outcome) {
             let points = self.pipeline.variants.count;
             batches.note(&outcome.record);
@@ -56,7 +56,7 @@ impl Study {
             if self.pipeline.variants.count == points {
                 break;
             }
-            outcome = self.run_batch(run, cancel);
+            outcome = self.run_batch(run, cancel, &results);
         }
         batches.restore(&mut outcome.record);
         let of_pipeline = self.warnings.iter().map(|warning| warning.message.clone());
@@ -64,12 +64,12 @@ impl Study {
         Ok((self, outcome))
     }
 
-    fn run_batch(&self, run: &RunInfo, cancel: &dyn Cancel) -> Outcome {
+    fn run_batch(&self, run: &RunInfo, cancel: &dyn Cancel, results: &Results) -> Outcome {
         let steps = self.pipeline.steps.len();
         let _execute = info_span!("execute", steps).entered();
         let _shown = events::Steps::begin(steps);
         let plan = self.plan();
-        let outcome = execute(&plan, run, cancel);
+        let outcome = execute_where(&plan, run, cancel, results);
         // The memory of thousands of steps is not freed one by one, which takes time.
         std::mem::forget(plan);
         outcome
@@ -77,7 +77,8 @@ impl Study {
 
     /// True if the search has further points, now that these are done.
     fn has_more_after(&self, outcome: &Outcome) -> bool {
-        let stopped = !outcome.errors.is_empty() && !self.options.keep_going;
+        let failed = !outcome.errors.is_empty() && !self.options.keep_going;
+        let stopped = failed || outcome.fault.is_some() || outcome.note.is_some();
         let more = self.pipeline.variants.search.as_ref().is_some_and(|search| search.more);
         more && !stopped && outcome.record.status != RunStatus::Interrupted
     }

@@ -46,7 +46,7 @@ impl Schedule<'_> {
         self.stopped |= !cancelled && !self.context.plan.options.keep_going;
         let state = if cancelled { StepState::Skipped(ended) } else { StepState::Failed(ended) };
         self.transition(step, state);
-        if !error.log.is_empty() {
+        if !error.log.is_empty() && self.speaks() {
             let name = &self.context.plan.pipeline.steps[step].name;
             error!(target: DETAIL, "{name}: the end of its log");
             error.log.iter().for_each(|line| error!(target: DETAIL, "  {line}"));

@@ -7,6 +7,7 @@ use super::{
     host::{Deadline, Outside, ProgressRelay},
     log::Log,
     meter::Meter,
+    others::Others,
     programs::{LOG_FOLLOWS, Programs},
     rows::{self, PriorRuns},
 };
@@ -17,7 +18,7 @@ use crate::{
 };
 use cache::{
     Artifact, Digest, Store, StoreError, panics,
-    store::{Finished, LOGS, Object, Owner, Times},
+    store::{Attempt, Finished, LOGS, Object, Owner, Times},
 };
 use ops::{Cancel, Ctx, Determinism, Device, ErrorKind, OpError};
 use std::{
@@ -39,6 +40,8 @@ pub struct RunContext<'a> {
     pub executor: &'a dyn Executor,
     /// What the steps are given.
     pub host: Host<'a>,
+    /// The other processes at the plan, if there are some.
+    pub others: Option<&'a dyn Others>,
 }
 
 /// What a process gives to the steps that it runs.
@@ -59,6 +62,8 @@ pub struct Host<'a> {
     pub note: Option<&'a str>,
     /// True once the note was given.
     pub has_noted: AtomicBool,
+    /// True to wait for a step that another process runs.
+    pub waits: bool,
 }
 
 impl<'a> Host<'a> {
@@ -71,7 +76,8 @@ impl<'a> Host<'a> {
     ) -> Self {
         let (artifacts, meter) = (Artifacts::new(store), Meter::default());
         let (note, has_noted) = (None, AtomicBool::new(false));
-        Self { store, paths, artifacts, cancel, meter, history, note, has_noted }
+        let waits = true;
+        Self { store, paths, artifacts, cancel, meter, history, note, has_noted, waits }
     }
 }
 
@@ -87,6 +93,7 @@ pub fn run(request: &StepRequest, host: &Host<'_>) -> StepResult {
         Ok((finished, reason)) => StepResult::Done { finished, reason },
         Err(Unmade::Lost(input, damage)) => StepResult::Lost { input, damage: damage.to_string() },
         Err(Unmade::Failed(failure)) => StepResult::Failed(failure),
+        Err(Unmade::Elsewhere) => StepResult::Elsewhere,
     }
 }
 
@@ -94,6 +101,7 @@ pub fn run(request: &StepRequest, host: &Host<'_>) -> StepResult {
 enum Unmade {
     Lost(usize, StoreError),
     Failed(StepFailure),
+    Elsewhere,
 }
 
 impl From<OpError> for Unmade {
@@ -121,9 +129,15 @@ fn claim_and_run(
     let op = &request.op;
     let _step =
         info_span!("step", %name, %op, key = %digest.short(), reason = %request.reason).entered();
-    let claim = debug_span!("claim")
-        .in_scope(|| store.claim(&digest, waiting, || host.cancel.is_cancelled()))?;
-    let _claim = claim.ok_or_else(OpError::cancelled)?;
+    let claim = debug_span!("claim").in_scope(|| match host.waits {
+        true => store.claim(&digest, waiting, || host.cancel.is_cancelled()),
+        false => store.try_claim(&digest).map(Attempt::mine),
+    })?;
+    let claim = match claim {
+        Some(claim) => claim,
+        None if host.waits => return Err(OpError::cancelled().into()),
+        None => return Err(Unmade::Elsewhere),
+    };
     store.refresh()?;
     if !request.again
         && let Some(finished) = store.finished(&digest)
@@ -161,7 +175,15 @@ fn claim_and_run(
     {
         warn!("{fault}");
     }
+    if store.is_shared() && !request.again {
+        // A process that stood still may have been taken for dead, and another was first.
+        store.refresh()?;
+        if let Some(first) = store.knows(&digest).then(|| store.finished(&digest)).flatten() {
+            return Ok((first, None));
+        }
+    }
     debug_span!("commit").in_scope(|| store.commit(finished.clone()))?;
+    claim.finish();
     Ok((finished, Some(reason)))
 }
 

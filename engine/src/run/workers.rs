@@ -69,17 +69,25 @@ impl<'a> WorkerPool<'a> {
         let context = state.schedule.context;
         loop {
             let Some(job) = self.next(scope, &mut state) else {
-                if state.schedule.states.running().len() == 0 {
+                let next_look = state.schedule.next_look();
+                if state.schedule.states.running().len() == 0 && next_look.is_none() {
                     return;
                 }
                 let _waiting = debug_span!("wait").entered();
-                state = self.more.wait(state).expect(NO_PANIC);
+                state = match next_look {
+                    None => self.more.wait(state).expect(NO_PANIC),
+                    Some(pause) => {
+                        let (mut state, _) = self.more.wait_timeout(state, pause).expect(NO_PANIC);
+                        state.schedule.look_elsewhere();
+                        state
+                    }
+                };
                 continue;
             };
             drop(state);
             let made = context.executor.run(&job.request, &context.host);
             state = self.lock();
-            state.schedule.end(job.step, made);
+            state.schedule.end(job, made);
         }
     }
 

@@ -11,16 +11,29 @@ static ASKED: AtomicBool = AtomicBool::new(false);
 pub const INTERRUPTED: u8 = 130;
 
 static LISTENING: Once = Once::new();
+static PATIENT: AtomicBool = AtomicBool::new(false);
 
 /// Tells if the user asked to stop.
 pub struct Interrupt;
 
 impl Interrupt {
+    /// Listens for requests to terminate, of which a scheduler sends two in one instant: no number of them means "at
+    /// once".
+    pub fn listen_patiently() -> Self {
+        PATIENT.store(true, Ordering::Relaxed);
+        Self::listen()
+    }
+
     /// Listens for Ctrl-C and for requests to terminate.
     pub fn listen() -> Self {
         LISTENING.call_once(|| {
             let heard = || {
-                if ASKED.swap(true, Ordering::SeqCst) {
+                let (asked, patient) =
+                    (ASKED.swap(true, Ordering::SeqCst), PATIENT.load(Ordering::Relaxed));
+                if patient {
+                    return;
+                }
+                if asked {
                     std::process::exit(i32::from(INTERRUPTED));
                 }
                 info!("stopping; what is finished is kept (once more to stop at once)");

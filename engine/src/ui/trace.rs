@@ -1,7 +1,7 @@
 //! The listeners of `tracing`: the console, a log on standard error (`ENGINE_LOG`), and a timeline in
 //! a file (`--trace`). Without the last two no span is collected, and one costs a comparison.
 
-use super::console::{self, Console, Form};
+use super::console::{self, Console, Form, relay::Relay};
 use std::{fs::File, io, path::Path};
 use tracing_chrome::{ChromeLayerBuilder, FlushGuard};
 use tracing_subscriber::{
@@ -18,7 +18,8 @@ pub const LOG: &str = "ENGINE_LOG";
 /// The crates that are listened to; libraries are not.
 pub(super) const OWN: [&str; 4] = ["cache", "engine", "ops", "reports"];
 
-/// Starts to listen, as the environment and `--trace` ask; the console shows events down to a level.
+/// Starts to listen, as the environment and `--trace` ask; the console shows events down to a level, and a worker passes
+/// them on.
 /// The timeline is complete once the guard is dropped.
 ///
 /// # Errors
@@ -28,6 +29,7 @@ pub fn listen(
     form: Form,
     level: LevelFilter,
     timeline: Option<&Path>,
+    is_worker: bool,
 ) -> Result<Option<FlushGuard>, String> {
     let filter = std::env::var(LOG).ok().filter(|filter| !filter.is_empty());
     let filter = filter.map(|filter| read_filter(&filter)).transpose();
@@ -50,9 +52,10 @@ pub fn listen(
             (layer.with_filter(own(LevelFilter::TRACE)), guard)
         })
         .unzip();
+    let relay = is_worker.then(|| Relay.with_filter(console::filter(LevelFilter::INFO)));
     let console = Console::new(form).with_filter(console::filter(level));
     tracing::subscriber::set_global_default(
-        Registry::default().with(console).with(log).with(layer),
+        Registry::default().with(console).with(relay).with(log).with(layer),
     )
     .expect("the command line is the only place that starts listening");
     refused.map_or(Ok(guard), Err)

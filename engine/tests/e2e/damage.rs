@@ -72,7 +72,7 @@ fn a_torn_journal_costs_steps_and_no_run() {
         files.map(|file| file.expect("a journal").path()).collect::<Vec<_>>()
     };
     let [journal] = &journals()[..] else { panic!("{:?}", journals()) };
-    let bytes = fs::read(&journal).expect("a journal");
+    let bytes = fs::read(journal).expect("a journal");
     fs::write(journal, &bytes[..bytes.len() - 20]).expect("a torn journal");
     assert_eq!(study.ran(), ["scores"]);
     for journal in journals() {

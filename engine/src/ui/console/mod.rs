@@ -4,6 +4,7 @@
 mod bars;
 mod json;
 mod lines;
+pub mod relay;
 
 use super::{
     events::{DETAIL, DIAGNOSTIC, PROGRESS, RUN, TEXT},

@@ -1,0 +1,90 @@
+//! `engine worker`: runs steps of a frozen plan, on a node of a cluster.
+
+use super::prepare::start_threads;
+use crate::{
+    cli::{self, BAD_INPUT, CommandError, FAILED, StoreArg},
+    model::{Gpu, Limits, STEPS_ON_ONE},
+    run::cluster::{
+        WORK,
+        frozen::Folder,
+        worker::{self, Task},
+    },
+    ui::{events::TEXT, interrupt::Interrupt},
+};
+use cache::{Digest, Store, store::work_as};
+use clap::Args;
+use std::{env, num::NonZeroUsize, sync::Arc, time::Duration};
+use tracing::info;
+
+/// What `worker` reads.
+#[derive(Args)]
+pub struct WorkerArgs {
+    /// The plan: its name below `work-v1` in the store.
+    pub plan: String,
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArg,
+    /// The kind of worker.
+    #[arg(long)]
+    pub kind: String,
+    /// Threads to use.
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+    /// Memory that its steps may take.
+    #[arg(long, value_name = "SIZE", value_parser = cli::size)]
+    pub memory: u64,
+    /// How many GPUs it has.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub gpu_count: usize,
+    /// Leave after so many seconds.
+    #[arg(long, value_name = "SECONDS")]
+    pub until: f64,
+    /// Seconds between two signs of life.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
+    pub beat: f64,
+}
+
+/// Runs steps until nothing is left for this worker.
+///
+/// # Errors
+/// Returns the exit code if this node cannot run any.
+pub fn worker(args: &WorkerArgs) -> Result<(), CommandError> {
+    let variable = |name: &str| env::var(name).ok();
+    // Slurm tells how many processors a job has; the system tells those of the node.
+    let cpus = variable("SLURM_CPUS_ON_NODE").and_then(|cpus| cpus.parse().ok());
+    let threads = args.threads.map(NonZeroUsize::get).or(cpus).unwrap_or(1);
+    start_threads(threads)?;
+    let array = variable("SLURM_ARRAY_JOB_ID").zip(variable("SLURM_ARRAY_TASK_ID"));
+    let job = array.map(|(job, task)| format!("{job}_{task}")).or_else(|| variable("SLURM_JOB_ID"));
+    if !(args.beat > 0.0 && args.beat < 1e6) {
+        return Err(CommandError::new(BAD_INPUT, "`--beat` must be above 0"));
+    }
+    work_as(job.clone(), Duration::from_secs_f64(args.beat));
+    let digest: Digest = args.plan.parse().map_err(|_| {
+        CommandError::new(BAD_INPUT, format!("`{}` is not the name of a plan", args.plan))
+    })?;
+    if !Store::is_at(&args.store.store) {
+        let store = args.store.store.display();
+        return Err(CommandError::new(
+            FAILED,
+            format!("this node does not see the store `{store}`"),
+        ));
+    }
+    let store = Store::open(&args.store.store).map_err(|fault| CommandError::of_store(&fault))?;
+    let store = Arc::new(store);
+    let limits = Limits {
+        threads,
+        memory: args.memory,
+        most_memory: args.memory,
+        gpus: (0..args.gpu_count).map(Gpu::numbered).collect(),
+        gpu_steps: STEPS_ON_ONE,
+    };
+    let task = Task { kind: args.kind.clone(), until: args.until, job, limits };
+    let folder = Folder { store: &store, name: format!("{WORK}/{digest}") };
+    let interrupt = Interrupt::listen_patiently();
+    let worked = worker::work(&store, &folder, &task, &interrupt);
+    store.close();
+    let is_all = worked.map_err(|fault| CommandError::new(FAILED, fault))?;
+    info!(target: TEXT, "{}", if is_all { worker::NOTHING_LEFT } else { worker::STOPPED });
+    Ok(())
+}

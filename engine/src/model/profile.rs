@@ -1,0 +1,49 @@
+//! The profile of a cluster: which workers its scheduler may start, and what they need there.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+/// The profile of a cluster.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// The folder of the store, which all nodes see.
+    pub store: Option<PathBuf>,
+    /// The kinds of workers, the smallest first.
+    pub kinds: Vec<Kind>,
+    /// Lines of the shell before the worker starts.
+    pub setup: String,
+    /// The engine on the nodes; the running program if none.
+    pub program: Option<PathBuf>,
+    /// Beginnings of paths here, and what they are on the nodes.
+    pub paths: BTreeMap<String, String>,
+    /// The predicted seconds of all that must run below which it runs here.
+    pub short: f64,
+    /// The seconds between two signs of life of a worker.
+    pub beat: f64,
+    /// The seconds after which a worker leaves for which there is nothing to do.
+    pub idle: f64,
+    /// What predicted memory is multiplied by.
+    pub margin: f64,
+}
+
+/// A kind of workers.
+#[derive(Clone, Debug)]
+pub struct Kind {
+    /// The name.
+    pub name: String,
+    /// The number of processors.
+    pub cpus: usize,
+    /// Bytes of memory; as much as the steps are likely to take if none.
+    pub memory: Option<u64>,
+    /// The most memory of a worker for a step that died for want of it; what the scheduler allows if none.
+    pub most_memory: Option<u64>,
+    /// The number of GPUs.
+    pub gpus: usize,
+    /// The seconds after which the scheduler ends it.
+    pub time: u64,
+    /// The most workers of this kind at the same time.
+    pub at_most: usize,
+    /// The partition.
+    pub partition: Option<String>,
+    /// Further options of `sbatch`.
+    pub options: Vec<String>,
+}

@@ -1,0 +1,323 @@
+//! The process that the user started: it asks for workers, follows what they tell, and writes the report. It runs no
+//! step. If it dies, the workers go on, and the same command finds them.
+
+use super::{
+    events::{Event, Told, tell},
+    frozen::{Folder, Frozen, Work, kinds},
+    jobs::{Jobs, Rhythm},
+    scripts::{LEAST_MEMORY, job_name, memories, script, to_run},
+    slurm::{self, JobState, Script},
+};
+use crate::{
+    model::{Kind, Profile, StepFailure},
+    plan::Plan,
+    run::{self, Outcome, RunInfo, execute_beside, others::Others},
+    spec::Results,
+    ui::events,
+};
+use cache::Store;
+use ops::Cancel;
+use std::{
+    collections::BTreeMap,
+    io::{self, IsTerminal},
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+use tracing::{info, warn};
+
+/// A run on a cluster.
+pub struct Cluster {
+    /// The profile.
+    pub profile: Profile,
+    /// The options `--set` of the command.
+    pub set: Vec<String>,
+    /// True to submit the workers and leave.
+    pub detach: bool,
+    /// True to cancel all jobs if the run is interrupted, although there is no terminal.
+    pub cancel_on_interrupt: bool,
+}
+
+const NO_PANIC: &str = "no thread panics while it holds what workers have told";
+/// The process that follows the workers of one plan.
+pub(super) struct Driver<'a> {
+    pub(super) name: String,
+    pub(super) folder: Folder<'a>,
+    pub(super) profile: &'a Profile,
+    plan: &'a Plan<'a>,
+    frozen: Frozen,
+    process: String,
+    /// The bytes of memory of each kind's workers.
+    memories: BTreeMap<String, u64>,
+    told: Mutex<Told>,
+    missing: Mutex<Vec<usize>>,
+    /// The steps that an earlier driver of this plan has shown.
+    fault: Mutex<Option<String>>,
+    has_left: AtomicBool,
+    detach: bool,
+}
+
+/// The workers that are wanted of each kind and memory: steps, and seconds if all are known.
+type Wanted = BTreeMap<(String, u64), (usize, Option<f64>)>;
+
+/// Executes a plan on a cluster; here, if that is quicker.
+pub fn execute(
+    plan: &Plan<'_>,
+    run: &RunInfo,
+    cancel: &dyn Cancel,
+    cluster: &Cluster,
+    results: &Results,
+) -> Outcome {
+    let must_run: Vec<usize> = to_run(plan);
+    let seconds: Option<f64> = must_run.iter().map(|step| plan.steps()[*step].cost.seconds).sum();
+    if must_run.is_empty() {
+        return run::execute(plan, run, cancel);
+    }
+    if let Some(seconds) = seconds.filter(|seconds| *seconds < cluster.profile.short) {
+        let time = reports::duration(seconds);
+        info!("what must run is likely to take {time}, so it runs here");
+        return run::execute(plan, run, cancel);
+    }
+    match Driver::new(plan, cluster, results) {
+        Ok(driver) => driver.follow(run, cancel, cluster),
+        Err(fault) => run::execute(plan, run, &Stopped).with_fault(fault),
+    }
+}
+
+/// A run that is stopped before it begins.
+struct Stopped;
+
+impl Cancel for Stopped {
+    fn is_cancelled(&self) -> bool {
+        true
+    }
+}
+
+impl<'a> Driver<'a> {
+    fn new(plan: &'a Plan<'a>, cluster: &'a Cluster, results: &Results) -> Result<Self, String> {
+        let work = Work::of(plan, &cluster.set, results, &cluster.profile);
+        let digest = work.digest();
+        let of_store = |fault: cache::StoreError| fault.to_string();
+        let assigned = kinds(plan, &cluster.profile).map_err(|errors| {
+            errors.first().map_or_else(String::new, |error| error.message.clone())
+        })?;
+        let folder = Folder::make(plan.store, &digest).map_err(of_store)?;
+        let frozen = Frozen {
+            work,
+            name: plan.pipeline.name.clone(),
+            kinds: assigned,
+            idle: cluster.profile.idle,
+            beat_ms: (cluster.profile.beat * 1e3) as u64,
+        };
+        let frozen = folder.freeze(frozen).map_err(of_store)?;
+        folder.go_on();
+        plan.store.share();
+        let process = plan.store.name().map_err(of_store)?;
+        let memories = memories(plan, &frozen.kinds, &cluster.profile);
+        let mut told = Told::default();
+        // What was told before this process began has been shown by another.
+        told.refresh(&folder, |_, _| {});
+        for (step, failures) in &told.failures {
+            tell(&folder, &process, &Event::Forgiven { step: *step, failures: failures.len() });
+        }
+        Ok(Self {
+            name: job_name(&folder),
+            folder,
+            profile: &cluster.profile,
+            plan,
+            frozen,
+            process,
+            memories,
+            told: Mutex::new(told),
+            missing: Mutex::default(),
+            fault: Mutex::default(),
+            has_left: AtomicBool::new(false),
+            detach: cluster.detach,
+        })
+    }
+
+    /// Follows the workers to the end of the plan.
+    fn follow(&self, run: &RunInfo, cancel: &dyn Cancel, cluster: &Cluster) -> Outcome {
+        let is_over = AtomicBool::new(false);
+        let outcome = thread::scope(|scope| {
+            scope.spawn(|| self.look_after_jobs(&is_over));
+            let outcome = execute_beside(self.plan, run, cancel, Some(self));
+            is_over.store(true, Ordering::Relaxed);
+            outcome
+        });
+        let fault = self.fault.lock().expect(NO_PANIC).take();
+        let interrupted = cancel.is_cancelled();
+        if self.has_left.load(Ordering::Relaxed) {
+            let note = "the workers go on; the same command follows them and writes the report";
+            return outcome.with_note(note.to_owned());
+        }
+        let cancels = cluster.cancel_on_interrupt || io::stdin().is_terminal();
+        if interrupted && !cancels {
+            let note =
+                "the workers go on; the same command follows them, and `engine cancel` ends them";
+            return outcome.with_note(note.to_owned());
+        }
+        // Workers leave by themselves; those that wait in the queue do not.
+        let _ = self.folder.stop();
+        let cancelled = slurm::cancel(&self.name);
+        if let Some(refusal) = cancelled.err().filter(|_| interrupted || fault.is_some()) {
+            warn!("{}", refusal.said);
+        }
+        match fault {
+            Some(fault) => outcome.with_fault(fault),
+            None => outcome,
+        }
+    }
+
+    fn look_after_jobs(&self, is_over: &AtomicBool) {
+        let (mut jobs, mut rhythm) = (Jobs::default(), Rhythm::new());
+        while !is_over.load(Ordering::Relaxed) {
+            thread::sleep(Duration::from_millis(20));
+            if !rhythm.is_due() || self.missing.lock().expect(NO_PANIC).is_empty() {
+                continue;
+            }
+            let began = Instant::now();
+            match jobs.look(self) {
+                Ok(has_submitted) => {
+                    rhythm.after(began.elapsed(), has_submitted);
+                    if self.detach && has_submitted {
+                        self.has_left.store(true, Ordering::Relaxed);
+                        return;
+                    }
+                }
+                Err(fault) => {
+                    *self.fault.lock().expect(NO_PANIC) = Some(fault);
+                    return;
+                }
+            }
+        }
+    }
+
+    pub(super) fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().expect(NO_PANIC)
+    }
+
+    pub(super) fn tell(&self, event: &Event) {
+        tell(&self.folder, &self.process, event);
+    }
+
+    /// True if the worker of a running job has ended, whatever Slurm knows of its node.
+    pub(super) fn is_lost(&self, id: &str, job: &JobState) -> bool {
+        let process = self.told().jobs.get(id).cloned();
+        job.state == "RUNNING"
+            && process.is_some_and(|process| self.folder.store.has_ended(&process))
+    }
+
+    pub(super) fn is_made(&self, step: usize) -> bool {
+        !self.missing.lock().expect(NO_PANIC).contains(&step)
+    }
+
+    /// Notes that a step needs more memory than a worker had.
+    pub(super) fn outgrown(&self, step: usize, had: u64) -> Result<(), String> {
+        let name = &self.plan.pipeline.steps[step].name;
+        let (kind, twice) =
+            (self.frozen.kinds[step].clone().unwrap_or_default(), had.saturating_mul(2));
+        let most =
+            self.profile.kinds.iter().find(|it| it.name == kind).and_then(|kind| kind.most_memory);
+        let size = crate::ui::size::bytes;
+        if most.is_some_and(|most| had >= most) {
+            let most = size(had);
+            return Err(format!(
+                "`{name}` needs more than {most} of memory, which is the most that a worker `{kind}` has"
+            ));
+        }
+        let memory = most.map_or(twice, |most| twice.min(most));
+        info!("{name}: it died with {} of memory; once more with {}", size(had), size(memory));
+        self.tell(&Event::Outgrown { step, memory });
+        Ok(())
+    }
+
+    /// The workers that are wanted now.
+    pub(super) fn wanted(&self) -> Wanted {
+        let (missing, told) = (self.missing.lock().expect(NO_PANIC).clone(), self.told());
+        let mut wanted = Wanted::new();
+        for step in missing {
+            let Some(kind) = &self.frozen.kinds[step] else { continue };
+            let least = told.outgrown.get(&step).copied().unwrap_or(0);
+            let memory = self.memories.get(kind).copied().unwrap_or(LEAST_MEMORY).max(least);
+            let count = wanted.entry((kind.clone(), memory)).or_insert((0, Some(0.0)));
+            count.0 += 1;
+            count.1 = count.1.zip(self.plan.steps()[step].cost.seconds).map(|(a, b)| a + b);
+        }
+        wanted
+    }
+
+    pub(super) fn script<'s>(
+        &'s self,
+        kind: &'s Kind,
+        memory: u64,
+        count: usize,
+        exclude: Vec<String>,
+    ) -> Script<'s> {
+        script(self.profile, &self.folder, self.plan, kind, memory, count, exclude)
+    }
+}
+
+impl Others for Driver<'_> {
+    fn refresh(&self, missing: &[usize]) {
+        missing.clone_into(&mut self.missing.lock().expect(NO_PANIC));
+        let steps = &self.plan.pipeline.steps;
+        self.told().refresh(&self.folder, |process, event| {
+            if process == self.process {
+                return;
+            }
+            match event {
+                Event::Started { step, reason } if *step < steps.len() => {
+                    events::step_started(step + 1, &steps[*step].name, reason);
+                }
+                Event::At { step, done, total, note } => {
+                    events::step_at(step + 1, *done, *total, note)
+                }
+                Event::Said { warning: true, text } => warn!("{text}"),
+                Event::Said { warning: false, text } => info!("{text}"),
+                _ => {}
+            }
+        });
+    }
+
+    fn takes(&self, _step: usize, _seconds: Option<f64>) -> bool {
+        false
+    }
+
+    fn failure(&self, step: usize) -> Option<StepFailure> {
+        self.told().failure(step).cloned()
+    }
+
+    fn has_made(&self, step: usize) -> bool {
+        self.told().made.contains(&step)
+    }
+
+    fn is_left_to_others(&self, _step: usize, _failure: &StepFailure) -> bool {
+        false
+    }
+
+    fn is_over(&self, _idle: Duration) -> bool {
+        self.fault.lock().expect(NO_PANIC).is_some() || self.has_left.load(Ordering::Relaxed)
+    }
+
+    fn only_follows(&self) -> bool {
+        true
+    }
+
+    fn shift(&self) -> u64 {
+        0
+    }
+}
+
+/// The plans in a store that are not finished: folder, name of the study.
+pub fn unfinished(store: &Store) -> Vec<(Folder<'_>, String)> {
+    let folders = store
+        .folders_in(super::WORK)
+        .into_iter()
+        .map(|name| Folder { store, name: format!("{}/{name}", super::WORK) });
+    let folders = folders.filter(|folder| !folder.is_stopped());
+    folders.filter_map(|folder| Some((folder.clone(), folder.frozen()?.name))).collect()
+}

@@ -1,0 +1,195 @@
+//! What the processes at one plan tell each other: each appends lines to a file of its own.
+
+use super::frozen::Folder;
+use crate::model::StepFailure;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// Something that a process tells the others. Steps are indices into the pipeline.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "event")]
+pub enum Event {
+    /// A worker has begun.
+    Joined {
+        /// Its host.
+        host: String,
+        /// Its job.
+        job: Option<String>,
+    },
+    /// A step starts.
+    Started {
+        /// The step.
+        step: usize,
+        /// The reason to run it.
+        reason: String,
+    },
+    /// A step goes on.
+    At {
+        /// The step.
+        step: usize,
+        /// How far it is.
+        done: u64,
+        /// How far it goes.
+        total: u64,
+        /// A remark.
+        note: String,
+    },
+    /// A message for the user.
+    Said {
+        /// True for a warning.
+        warning: bool,
+        /// The message.
+        text: String,
+    },
+    /// A step has its result.
+    Made {
+        /// The step.
+        step: usize,
+    },
+    /// A step has ended without a result or a fault: it was stopped.
+    Left {
+        /// The step.
+        step: usize,
+    },
+    /// A step has failed.
+    Failed {
+        /// The step.
+        step: usize,
+        /// The host on which it failed.
+        host: String,
+        /// The failure.
+        failure: StepFailure,
+    },
+    /// A worker leaves this host alone.
+    Refused {
+        /// The host.
+        host: String,
+        /// The reason.
+        reason: String,
+    },
+    /// So many failures of a step are past: a new driver asks for it again.
+    Forgiven {
+        /// The step.
+        step: usize,
+        /// The number of its failures.
+        failures: usize,
+    },
+    /// A step ended with its process, which had not enough memory.
+    Outgrown {
+        /// The step.
+        step: usize,
+        /// The bytes that a worker must have which runs it.
+        memory: u64,
+    },
+    /// The driver has submitted jobs.
+    Submitted {
+        /// The number of the array.
+        array: String,
+        /// The kind of its workers.
+        kind: String,
+        /// How many workers it has.
+        count: usize,
+        /// The bytes of memory of each.
+        memory: u64,
+    },
+}
+
+/// All that the processes at one plan have told so far.
+#[derive(Default)]
+pub struct Told {
+    read: HashMap<String, u64>,
+    /// The steps that were made.
+    pub made: BTreeSet<usize>,
+    /// The failures of each step, by host.
+    pub failures: BTreeMap<usize, Vec<(String, StepFailure)>>,
+    /// The number of failures of each step that are past.
+    forgiven: HashMap<usize, usize>,
+    /// The steps that run, by the process.
+    pub running: HashMap<String, BTreeSet<usize>>,
+    /// The process of each job.
+    pub jobs: HashMap<String, String>,
+    /// The processes that have left their hosts alone, with their reasons.
+    pub refused: BTreeMap<String, String>,
+    /// The bytes of memory that steps need at least.
+    pub outgrown: HashMap<usize, u64>,
+    /// The jobs that were submitted: array, kind, number, memory.
+    pub submitted: Vec<(String, String, usize, u64)>,
+}
+
+impl Told {
+    /// Reads what is new, and gives each event to `hear`.
+    pub fn refresh(&mut self, folder: &Folder<'_>, mut hear: impl FnMut(&str, &Event)) {
+        for name in folder.store.names_in(&folder.name) {
+            let Some(process) = name.strip_suffix(".jsonl") else { continue };
+            let from = self.read.get(&name).copied().unwrap_or(0);
+            let Some(mut text) = folder.store.kept_after(&folder.name, &name, from) else {
+                continue;
+            };
+            // A line without its end is still being written.
+            let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+            text.truncate(whole);
+            for line in text.split(|byte| *byte == b'\n') {
+                if let Ok(event) = serde_json::from_slice::<Event>(line) {
+                    hear(process, &event);
+                    self.note(process, event);
+                }
+            }
+            self.read.insert(name, from + whole as u64);
+        }
+    }
+
+    fn note(&mut self, process: &str, event: Event) {
+        let mut running = |step: usize, runs: bool| {
+            let running = self.running.entry(process.to_owned()).or_default();
+            if runs {
+                running.insert(step)
+            } else {
+                running.remove(&step)
+            };
+        };
+        match event {
+            Event::Joined { job, .. } => {
+                self.jobs.extend(job.map(|job| (job, process.to_owned())));
+            }
+            Event::Started { step, .. } => running(step, true),
+            Event::Left { step } => running(step, false),
+            Event::Made { step } => {
+                running(step, false);
+                self.made.insert(step);
+            }
+            Event::Failed { step, host, failure } => {
+                running(step, false);
+                self.failures.entry(step).or_default().push((host, failure));
+            }
+            Event::Refused { reason, .. } => _ = self.refused.insert(process.to_owned(), reason),
+            Event::Forgiven { step, failures } => {
+                let forgiven = self.forgiven.entry(step).or_default();
+                *forgiven = failures.max(*forgiven);
+            }
+            Event::Outgrown { step, memory } => {
+                let needs = self.outgrown.entry(step).or_default();
+                *needs = memory.max(*needs);
+            }
+            Event::Submitted { array, kind, count, memory } => {
+                self.submitted.push((array, kind, count, memory));
+            }
+            Event::At { .. } | Event::Said { .. } => {}
+        }
+    }
+
+    /// The failure of a step that holds for all: its own fault, or that of two nodes.
+    pub fn failure(&self, step: usize) -> Option<&StepFailure> {
+        let past = self.forgiven.get(&step).copied().unwrap_or(0);
+        let failures = self.failures.get(&step)?.get(past..)?;
+        let own = failures.iter().find(|(_, failure)| !failure.of_node);
+        let hosts: BTreeSet<&str> = failures.iter().map(|(host, _)| &**host).collect();
+        own.or_else(|| failures.last().filter(|_| hosts.len() > 1)).map(|(_, failure)| failure)
+    }
+}
+
+/// Tells the others something. What cannot be written is lost to them: results are in the store.
+pub fn tell(folder: &Folder<'_>, process: &str, event: &Event) {
+    let mut line = serde_json::to_vec(event).expect("an event always serialises");
+    line.push(b'\n');
+    let _ = folder.store.add_to(&folder.name, &format!("{process}.jsonl"), &line);
+}

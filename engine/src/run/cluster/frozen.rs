@@ -1,0 +1,233 @@
+//! A plan as a file, so that workers scan, hash and decide nothing.
+
+use super::WORK;
+use crate::{
+    model::{Files, Options, Pipeline, Profile, StepError},
+    plan::Plan,
+    spec::Results,
+    ui::size,
+};
+use cache::{Digest, Store, StoreError};
+use ops::{Device, ErrorKind};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeSet,
+    env,
+    path::{Path, PathBuf},
+};
+
+/// A plan as workers read it.
+#[derive(Serialize, Deserialize)]
+pub struct Frozen {
+    /// What decides the steps.
+    pub work: Work,
+    /// The name of the study.
+    pub name: String,
+    /// The kind of worker of each step; none for a step that is not asked for.
+    pub kinds: Vec<Option<String>>,
+    /// Seconds after which an idle worker leaves.
+    pub idle: f64,
+    /// Milliseconds between two signs of life.
+    pub beat_ms: u64,
+}
+
+/// What decides the steps of a plan. Its digest names the plan.
+#[derive(Serialize, Deserialize)]
+pub struct Work {
+    /// The version of the engine.
+    pub engine: String,
+    /// The path of the pipeline file.
+    pub path: PathBuf,
+    /// The text of the pipeline.
+    pub text: String,
+    /// The options `--set`.
+    pub set: Vec<String>,
+    /// The results of a search so far, in the order of their labels.
+    pub results: Vec<(Vec<String>, Option<f64>)>,
+    /// The direction of the search, if the scores tell.
+    pub direction: Option<cache::metric::Direction>,
+    /// The source files of every step, with absolute paths.
+    pub files: Files,
+    /// True for steps that run on a GPU.
+    pub on_gpu: Vec<bool>,
+    /// Steps to run although their results are there.
+    pub force: BTreeSet<usize>,
+    /// Only these steps and what they need.
+    pub only: BTreeSet<usize>,
+    /// True to go on after a failure.
+    pub keep_going: bool,
+}
+
+impl Work {
+    /// The work of a plan.
+    pub fn of(plan: &Plan<'_>, set: &[String], so_far: &Results, profile: &Profile) -> Self {
+        let Plan { pipeline, options, .. } = plan;
+        let here = env::current_dir().unwrap_or_default();
+        let there = |path: &Path| moved(&here.join(path), profile);
+        let mut files = plan.files.clone();
+        files.iter_mut().flatten().for_each(|file| file.path = there(&file.path));
+        let mut results: Vec<_> = so_far.points.clone().into_iter().collect();
+        results.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Self {
+            engine: env!("CARGO_PKG_VERSION").to_owned(),
+            path: pipeline.source.path.clone(),
+            text: pipeline.source.text.clone(),
+            set: set.to_vec(),
+            results,
+            direction: so_far.direction,
+            files,
+            on_gpu: pipeline.steps.iter().map(|step| step.place != Device::Cpu).collect(),
+            force: options.force.clone(),
+            only: options.only.clone(),
+            keep_going: options.keep_going,
+        }
+    }
+
+    /// The name of the plan.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&serde_json::to_vec(self).expect("a plan always serialises"))
+    }
+
+    /// The results of a search so far.
+    pub fn results(&self) -> Results {
+        Results { points: self.results.iter().cloned().collect(), direction: self.direction }
+    }
+
+    /// The options of the run.
+    pub fn options(&self) -> Options {
+        let (force, only) = (self.force.clone(), self.only.clone());
+        Options { force, only, keep_going: self.keep_going, limits: None }
+    }
+}
+
+/// A path as nodes see it.
+fn moved(path: &Path, profile: &Profile) -> PathBuf {
+    let longest = profile.paths.iter().filter(|(from, _)| path.starts_with(from));
+    match longest.max_by_key(|(from, _)| from.len()) {
+        Some((from, to)) => {
+            path.strip_prefix(from).map_or(path.to_owned(), |it| Path::new(to).join(it))
+        }
+        None => path.to_owned(),
+    }
+}
+
+/// The name of the file of a plan in its folder.
+const PLAN: &str = "plan.json";
+/// The name of the file that asks all workers to leave.
+const STOP: &str = "stop";
+
+/// The folder of a plan in a store.
+#[derive(Clone)]
+pub struct Folder<'a> {
+    /// The store.
+    pub store: &'a Store,
+    /// The path below the store.
+    pub name: String,
+}
+
+impl<'a> Folder<'a> {
+    /// The folder of a plan, which is made.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn make(store: &'a Store, digest: &Digest) -> Result<Self, StoreError> {
+        let folder = Self { store, name: format!("{WORK}/{digest}") };
+        store.in_folder(WORK)?;
+        store.in_folder(&folder.name)?;
+        store.in_folder(&format!("{}/logs", folder.name))?;
+        Ok(folder)
+    }
+
+    /// Keeps the plan, unless it was frozen before: then that one counts.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn freeze(&self, frozen: Frozen) -> Result<Frozen, StoreError> {
+        if let Some(there) = self.frozen() {
+            return Ok(there);
+        }
+        let text = serde_json::to_vec(&frozen).expect("a plan always serialises");
+        self.store.keep(&self.name, PLAN, &text)?;
+        Ok(frozen)
+    }
+
+    /// The frozen plan, if it is there.
+    pub fn frozen(&self) -> Option<Frozen> {
+        serde_json::from_slice(&self.store.kept(&self.name, PLAN)?).ok()
+    }
+
+    /// Asks all workers to leave.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn stop(&self) -> Result<(), StoreError> {
+        self.store.keep_for_now(&self.name, STOP, b"")
+    }
+
+    /// Asks for workers again.
+    pub fn go_on(&self) {
+        self.store.forget(&self.name, STOP);
+    }
+
+    /// True if workers are to leave.
+    pub fn is_stopped(&self) -> bool {
+        self.store.kept(&self.name, STOP).is_some()
+    }
+
+    /// The path of a file or folder in it.
+    pub fn path(&self, name: &str) -> PathBuf {
+        let path = self.store.root().join(&self.name).join(name);
+        std::path::absolute(&path).unwrap_or(path)
+    }
+}
+
+/// The kind of worker of each step: the smallest one that it fits into.
+///
+/// # Errors
+/// The steps that fit into none.
+pub fn kinds(plan: &Plan<'_>, profile: &Profile) -> Result<Vec<Option<String>>, Vec<StepError>> {
+    let (mut kinds, mut errors) = (Vec::new(), Vec::new());
+    for (index, (step, planned)) in plan.pipeline.steps.iter().zip(plan.steps()).enumerate() {
+        if !plan.wanted[index] {
+            kinds.push(None);
+            continue;
+        }
+        let memory = memory(step.needs.memory, planned.cost.memory, profile);
+        let gpus = step.needs.gpus.max(usize::from(step.place != Device::Cpu));
+        let threads = step.needs.threads.unwrap_or(1);
+        let fits = profile.kinds.iter().find(|kind| {
+            kind.gpus >= gpus && kind.cpus >= threads && kind.memory.is_none_or(|has| has >= memory)
+        });
+        if fits.is_none() && planned.finished.is_none() {
+            let gpus = if gpus > 0 {
+                format!(", {gpus} GPU{}", if gpus == 1 { "" } else { "s" })
+            } else {
+                String::new()
+            };
+            let message = format!(
+                "no kind of workers is large enough: it needs {threads} processor{}, {} of memory{gpus}",
+                if threads == 1 { "" } else { "s" },
+                size::bytes(memory)
+            );
+            let help = "add a larger kind to `workers` of the profile, or state what the step takes: `resources: { memory: 8GB }`";
+            errors.push(StepError {
+                help: Some(help.to_owned()),
+                ..StepError::new(index, ErrorKind::Input, message)
+            });
+        }
+        kinds.push(fits.or(profile.kinds.first()).map(|kind| kind.name.clone()));
+    }
+    if errors.is_empty() { Ok(kinds) } else { Err(errors) }
+}
+
+/// The memory that a step is given: what is written, else what is predicted times a margin.
+pub fn memory(written: Option<u64>, predicted: Option<u64>, profile: &Profile) -> u64 {
+    written.unwrap_or_else(|| (predicted.unwrap_or(0) as f64 * profile.margin) as u64)
+}
+
+/// Gives each step the device that the plan names, which is a real one only where `cuda` finds it.
+pub fn place(pipeline: &mut Pipeline, on_gpu: &[bool], cuda: impl Fn() -> Device) {
+    for (step, on_gpu) in pipeline.steps.iter_mut().zip(on_gpu) {
+        step.place = if *on_gpu { cuda() } else { Device::Cpu };
+    }
+}

@@ -1,0 +1,17 @@
+//! Runs on a cluster: its scheduler starts workers, which take the steps of a frozen plan from the store that all share.
+//!
+//! - [`frozen`]: the plan as a file. [`events`]: what the processes at it tell each other.
+//! - [`worker`]: a process that runs steps. [`driver`]: the process that the user started, which runs none.
+//! - [`slurm`]: the calls of the scheduler. [`jobs`]: how many workers there should be, and what became of
+//!   them. [`scripts`]: what is submitted for them.
+
+pub mod driver;
+pub mod events;
+pub mod frozen;
+mod jobs;
+pub mod scripts;
+pub mod slurm;
+pub mod worker;
+
+/// The folder of frozen plans in a store.
+pub const WORK: &str = "work-v1";

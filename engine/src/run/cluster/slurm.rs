@@ -1,0 +1,277 @@
+//! The calls of Slurm: each with a deadline, and with its own words where it refuses.
+
+use crate::{child::wait_unless, model::Kind};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{self, Read, Write},
+    path::PathBuf,
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Commands hang for as long as the controller is away, and say so after 20 seconds.
+const LIMIT: Duration = Duration::from_secs(30);
+/// The longest time before its end at which a worker is asked to leave, in seconds.
+const NOTICE: u64 = 120;
+
+/// What a job is submitted with.
+pub struct Script<'a> {
+    /// The name of the jobs.
+    pub name: String,
+    /// The kind of worker.
+    pub kind: &'a Kind,
+    /// How many.
+    pub count: usize,
+    /// Bytes of memory of each.
+    pub memory: u64,
+    /// The folder for what jobs print.
+    pub logs: PathBuf,
+    /// Nodes that are left alone.
+    pub exclude: Vec<String>,
+    /// Lines of the shell before the worker.
+    pub setup: &'a str,
+    /// Variables of the environment that the pipeline reads.
+    pub environment: Vec<(String, String)>,
+    /// The words of the command.
+    pub command: Vec<String>,
+}
+
+/// The seconds before its end at which a worker is asked to leave.
+pub fn notice(kind: &Kind) -> u64 {
+    // Of a short time, most is left for work; the signal may come a minute early.
+    NOTICE.min(kind.time / 6)
+}
+
+impl Script<'_> {
+    /// The text for `sbatch`.
+    pub fn text(&self) -> String {
+        let kind = self.kind;
+        let mut options = vec![
+            format!("--job-name={}", self.name),
+            format!("--array=1-{}", self.count),
+            format!("--output={}/%A_%a.txt", self.logs.display()),
+            "--open-mode=append".to_owned(),
+            "--requeue".to_owned(),
+            "--nodes=1".to_owned(),
+            "--ntasks=1".to_owned(),
+            format!("--cpus-per-task={}", kind.cpus),
+            format!("--mem={}M", self.memory.div_ceil(1 << 20)),
+            format!("--time={}", kind.time.div_ceil(60)),
+            format!("--signal=B:TERM@{}", notice(kind)),
+        ];
+        if kind.gpus > 0 {
+            options.push(format!("--gres=gpu:{}", kind.gpus));
+        }
+        options.extend(kind.partition.iter().map(|partition| format!("--partition={partition}")));
+        if !self.exclude.is_empty() {
+            options.push(format!("--exclude={}", self.exclude.join(",")));
+        }
+        options.extend(kind.options.iter().cloned());
+        let mut text = "#!/bin/bash\n".to_owned();
+        options.iter().for_each(|option| text.push_str(&format!("#SBATCH {option}\n")));
+        for (name, value) in &self.environment {
+            text.push_str(&format!("export {name}={}\n", quoted(value)));
+        }
+        if !self.setup.trim().is_empty() {
+            text.push_str(self.setup.trim_end());
+            text.push('\n');
+        }
+        // The signal before the end reaches only the process of the script itself.
+        let words: Vec<String> = self.command.iter().map(|word| quoted(word)).collect();
+        text.push_str(&format!("exec {}\n", words.join(" ")));
+        text
+    }
+}
+
+/// A word of the shell.
+fn quoted(word: &str) -> String {
+    let is_plain = |it: char| it.is_ascii_alphanumeric() || "-_./=:,+%@".contains(it);
+    match !word.is_empty() && word.chars().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
+/// Why a call of Slurm gave nothing.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// What it said: a sentence.
+    pub said: String,
+    /// True if Slurm has answered, so that the same call would be refused again.
+    pub is_final: bool,
+}
+
+/// The state of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobState {
+    /// The state, such as `PENDING`.
+    pub state: String,
+    /// The reason for it.
+    pub reason: String,
+    /// The node, if it has one.
+    pub node: String,
+}
+
+impl JobState {
+    /// True if the job has ended.
+    pub fn is_over(&self) -> bool {
+        const ENDS: [&str; 10] = [
+            "COMPLETED",
+            "FAILED",
+            "CANCELLED",
+            "TIMEOUT",
+            "NODE_FAIL",
+            "OUT_OF_MEMORY",
+            "BOOT_FAIL",
+            "DEADLINE",
+            "PREEMPTED",
+            "REVOKED",
+        ];
+        ENDS.contains(&self.state.as_str())
+    }
+
+    /// True if the job waits for something that does not come by itself.
+    pub fn waits_for_ever(&self) -> bool {
+        const REASONS: [&str; 12] = [
+            "BadConstraints",
+            "PartitionConfig",
+            "PartitionNodeLimit",
+            "PartitionTimeLimit",
+            "AccountNotAllowed",
+            "QOSNotAllowed",
+            "InvalidAccount",
+            "InvalidQOS",
+            "JobHeldUser",
+            "JobHeldAdmin",
+            "DependencyNeverSatisfied",
+            "PartitionInactive",
+        ];
+        let held = self.reason.contains("requeued held") || self.reason.contains("requeued_held");
+        self.state == "PENDING" && (held || REASONS.contains(&self.reason.as_str()))
+    }
+}
+
+/// Asks whether Slurm would take such jobs.
+///
+/// # Errors
+/// What it says against it.
+pub fn probe(script: &Script<'_>) -> Result<(), Refusal> {
+    call("sbatch", &["--test-only"], Some(&script.text())).map(drop)
+}
+
+/// Submits jobs; returns the number of their array.
+///
+/// # Errors
+/// What Slurm says against it.
+pub fn submit(script: &Script<'_>) -> Result<String, Refusal> {
+    let said = call("sbatch", &["--parsable"], Some(&script.text()))?;
+    let number = said.trim().split(';').next().unwrap_or_default();
+    match !number.is_empty() && number.bytes().all(|it| it.is_ascii_digit()) {
+        true => Ok(number.to_owned()),
+        false => Err(Refusal {
+            said: format!("`sbatch` printed `{}` instead of a number", said.trim()),
+            is_final: true,
+        }),
+    }
+}
+
+/// The jobs of a name that Slurm knows: all of them in one call.
+///
+/// # Errors
+/// When it does not answer.
+pub fn list(name: &str) -> Result<BTreeMap<String, JobState>, Refusal> {
+    let said = call("squeue", &["-h", "-r", "-t", "all", "-n", name, "-o", "%i|%T|%r|%N"], None)?;
+    let job = |line: &str| {
+        let mut fields = line.split('|').map(|field| field.trim().to_owned());
+        let id = fields.next()?;
+        Some((id, JobState { state: fields.next()?, reason: fields.next()?, node: fields.next()? }))
+    };
+    Ok(said.lines().filter_map(job).collect())
+}
+
+/// The number of nodes, if Slurm says it.
+pub fn nodes() -> Option<usize> {
+    let said = call("sinfo", &["-h", "-N", "-o", "%N"], None).ok()?;
+    Some(said.lines().collect::<BTreeSet<_>>().len())
+}
+
+/// Cancels all jobs of a name.
+///
+/// # Errors
+/// When Slurm does not answer.
+pub fn cancel(name: &str) -> Result<(), Refusal> {
+    call("scancel", &["--name", name], None).map(drop)
+}
+
+fn call(program: &str, arguments: &[&str], input: Option<&str>) -> Result<String, Refusal> {
+    let lost = |fault: io::Error| {
+        let said = match fault.kind() {
+            io::ErrorKind::NotFound => format!(
+                "there is no program `{program}` here; this must be a node from which jobs can be submitted"
+            ),
+            _ => format!("`{program}` cannot be started: {}", cache::store::plain(&fault)),
+        };
+        Refusal { said, is_final: true }
+    };
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(lost)?;
+    if let (Some(input), Some(mut pipe)) = (input, child.stdin.take()) {
+        // If it does not read, it says why.
+        let _ = pipe.write_all(input.as_bytes());
+    }
+    let read = |pipe: Option<Box<dyn Read + Send>>| {
+        thread::spawn(move || {
+            let mut text = String::new();
+            let _ = pipe.map(|mut pipe| pipe.read_to_string(&mut text));
+            text
+        })
+    };
+    let out = read(child.stdout.take().map(|pipe| Box::new(pipe) as Box<dyn Read + Send>));
+    let err = read(child.stderr.take().map(|pipe| Box::new(pipe) as Box<dyn Read + Send>));
+    let began = Instant::now();
+    let Some(status) = wait_unless(&mut child, || began.elapsed() > LIMIT).map_err(lost)? else {
+        let _ = child.kill();
+        let _ = child.wait();
+        let said = format!("`{program}` gave no answer within {} s", LIMIT.as_secs());
+        return Err(Refusal { said, is_final: false });
+    };
+    let (out, err) = (out.join().unwrap_or_default(), err.join().unwrap_or_default());
+    if status.success() {
+        return Ok(out);
+    }
+    let last = err.lines().rev().find(|line| !line.trim().is_empty());
+    let last = last.map_or_else(|| format!("{status}"), |line| line.trim().to_owned());
+    let is_away = [
+        "Unable to contact",
+        "Connection refused",
+        "timed out",
+        "Socket timed out",
+        "slurm_receive",
+    ];
+    let is_final = !is_away.iter().any(|words| err.contains(words));
+    Err(Refusal { said: format!("`{program}` says: {last}"), is_final })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_the_shell_are_quoted() {
+        assert_eq!(quoted("/a/b-c.yaml"), "/a/b-c.yaml");
+        assert_eq!(quoted("it's $HOME"), r"'it'\''s $HOME'");
+        assert_eq!(quoted(""), "''");
+    }
+
+    #[test]
+    fn a_job_that_waits_for_what_never_comes_is_told_from_one_in_a_queue() {
+        let waits = |reason: &str| {
+            let (state, node) = ("PENDING".to_owned(), String::new());
+            JobState { state, reason: reason.to_owned(), node }.waits_for_ever()
+        };
+        assert!(waits("PartitionConfig") && waits("launch failed requeued held"));
+        assert!(!waits("Resources") && !waits("Priority") && !waits("BeginTime"));
+    }
+}

@@ -1,0 +1,235 @@
+//! A worker: a process that runs steps of a frozen plan, as many as fit into it, until nothing is left for it.
+
+use super::{
+    events::{Event, Told, tell},
+    frozen::{Folder, Frozen, place},
+};
+use crate::{
+    devices::Machine,
+    model::{Limits, StepFailure},
+    plan::{Plan, build},
+    run::{RunInfo, execute_beside, others::Others},
+    spec,
+    ui::{
+        console::relay::{Heard, relay_to},
+        events,
+    },
+};
+use cache::Store;
+use ops::Cancel;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// What a worker is given.
+pub struct Task {
+    /// The kind of the worker.
+    pub kind: String,
+    /// The seconds after which it leaves.
+    pub until: f64,
+    /// The job that it belongs to.
+    pub job: Option<String>,
+    /// What its node has for it.
+    pub limits: Limits,
+}
+
+/// What a worker says last.
+pub const NOTHING_LEFT: &str = "nothing is left for this worker";
+/// What a worker says last that was stopped.
+pub const STOPPED: &str = "stopped before the end; another worker goes on";
+/// The time between two reports of how far a step is.
+const BETWEEN_REPORTS: Duration = Duration::from_secs(1);
+/// As many refusals, and the worker leaves its node alone.
+const MOST_REFUSALS: usize = 3;
+const NO_PANIC: &str = "no thread panics while it holds what others have told";
+
+struct Worker<'a> {
+    folder: Folder<'a>,
+    frozen: &'a Frozen,
+    task: &'a Task,
+    name: String,
+    host: String,
+    began: Instant,
+    cancel: &'a dyn Cancel,
+    plan: &'a Plan<'a>,
+    told: Mutex<Told>,
+    /// The steps that this node could not run.
+    refused: Mutex<BTreeSet<usize>>,
+    refusals: AtomicUsize,
+}
+
+/// Runs steps of a plan. False if it was stopped before the end.
+///
+/// # Errors
+/// A sentence, if this node cannot run any.
+pub fn work(
+    store: &Arc<Store>,
+    folder: &Folder<'_>,
+    task: &Task,
+    cancel: &dyn Cancel,
+) -> Result<bool, String> {
+    let began = Instant::now();
+    let frozen = folder
+        .frozen()
+        .ok_or_else(|| format!("there is no plan in `{}`", folder.path("").display()))?;
+    store.share();
+    let name = store.name().map_err(|fault| fault.to_string())?;
+    let host =
+        fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
+    tell(folder, &name, &Event::Joined { host: host.clone(), job: task.job.clone() });
+    let refuse = |reason: String| {
+        tell(folder, &name, &Event::Refused { host: host.clone(), reason: reason.clone() });
+        reason
+    };
+    let work = &frozen.work;
+    if work.engine != env!("CARGO_PKG_VERSION") {
+        let (plan, own) = (&work.engine, env!("CARGO_PKG_VERSION"));
+        return Err(refuse(format!("the plan is of engine {plan}, and this is {own}")));
+    }
+    let absent = work.files.iter().flatten().find(|file| !file.path.exists());
+    if let Some(file) = absent {
+        return Err(refuse(format!("this node does not see `{}`", file.path.display())));
+    }
+    let sets: Result<Vec<_>, _> = work.set.iter().map(|set| set.parse()).collect();
+    let sets = sets.map_err(|fault| refuse(format!("a `--set` of the plan: {fault}")))?;
+    let loaded = spec::load_searched(&work.path, work.text.clone(), &sets, &work.results());
+    let (mut pipeline, _) =
+        loaded.map_err(|faults| refuse(format!("the plan's pipeline: {faults}")))?;
+    let machine = Machine::detect();
+    let cuda = || machine.cuda(0).unwrap_or_else(|_| Machine::of_workers());
+    place(&mut pipeline, &work.on_gpu, cuda);
+    let needs_gpu = frozen.kinds.iter().zip(&work.on_gpu);
+    let needs_gpu =
+        needs_gpu.filter(|(kind, _)| kind.as_deref() == Some(&*task.kind)).any(|(_, on)| *on);
+    if let (true, Err(missing)) = (needs_gpu, machine.cuda(0)) {
+        return Err(refuse(missing.what));
+    }
+    let mut options = work.options();
+    options.limits = Some(task.limits.clone());
+    let plan = build(&pipeline, &work.files, store, &options);
+    let worker = Worker {
+        folder: folder.clone(),
+        frozen: &frozen,
+        task,
+        name: name.clone(),
+        host: host.clone(),
+        began,
+        cancel,
+        plan: &plan,
+        told: Mutex::default(),
+        refused: Mutex::default(),
+        refusals: AtomicUsize::new(0),
+    };
+    let _shown = events::Steps::begin(pipeline.steps.len());
+    listen(store, folder, &name);
+    execute_beside(&plan, &RunInfo::starting(String::new()), &worker, Some(&worker));
+    match worker.refusals.load(Ordering::Relaxed) >= MOST_REFUSALS {
+        true => Err(refuse(format!("{MOST_REFUSALS} steps failed because of this node"))),
+        false => Ok(!worker.is_cancelled()),
+    }
+}
+
+/// Tells the others what this process shows.
+fn listen(store: &Arc<Store>, folder: &Folder<'_>, process: &str) {
+    let (store, name, process) = (Arc::clone(store), folder.name.clone(), process.to_owned());
+    // When each step that runs last reported how far it is.
+    let running: Mutex<BTreeMap<usize, Option<Instant>>> = Mutex::default();
+    relay_to(Box::new(move |heard| {
+        let mut running = running.lock().expect(NO_PANIC);
+        let event = match heard {
+            Heard::Started { step, reason } => {
+                running.insert(step, None);
+                Event::Started { step, reason }
+            }
+            Heard::At { step, done, total, note } => {
+                let Some(last) = running.get_mut(&step) else { return };
+                if last.is_some_and(|last| last.elapsed() < BETWEEN_REPORTS) {
+                    return;
+                }
+                *last = Some(Instant::now());
+                Event::At { step, done, total, note }
+            }
+            Heard::Finished { step, status } => match (running.remove(&step), &*status) {
+                (_, "ran") => Event::Made { step },
+                (Some(_), "skipped" | "hit") => Event::Left { step },
+                _ => return,
+            },
+            Heard::Said { warning, text } => Event::Said { warning, text },
+        };
+        tell(&Folder { store: &store, name: name.clone() }, &process, &event);
+    }));
+}
+
+impl Worker<'_> {
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().expect(NO_PANIC)
+    }
+
+    fn tell(&self, event: &Event) {
+        tell(&self.folder, &self.name, event);
+    }
+
+    fn left(&self) -> f64 {
+        self.task.until - self.began.elapsed().as_secs_f64()
+    }
+}
+
+impl Cancel for Worker<'_> {
+    fn is_cancelled(&self) -> bool {
+        self.cancel.is_cancelled() || self.left() <= 0.0
+    }
+}
+
+impl Others for Worker<'_> {
+    fn refresh(&self, _missing: &[usize]) {
+        self.told().refresh(&self.folder, |_, _| {});
+    }
+
+    fn takes(&self, step: usize, seconds: Option<f64>) -> bool {
+        let is_of_kind = self.frozen.kinds[step].as_deref() == Some(&*self.task.kind);
+        let entry = self.plan.pipeline.steps[step].entry;
+        // A step that saves its state can be continued by another worker.
+        let is_in_time = !entry.progressive.is_empty() || seconds.unwrap_or(0.0) < self.left();
+        let memory = self.told().outgrown.get(&step).copied().unwrap_or(0);
+        let refused = self.refused.lock().expect(NO_PANIC).contains(&step);
+        is_of_kind && is_in_time && !refused && memory <= self.task.limits.most_memory
+    }
+
+    fn failure(&self, step: usize) -> Option<StepFailure> {
+        self.told().failure(step).cloned()
+    }
+
+    fn has_made(&self, step: usize) -> bool {
+        self.told().made.contains(&step)
+    }
+
+    fn is_left_to_others(&self, step: usize, failure: &StepFailure) -> bool {
+        self.tell(&Event::Failed { step, host: self.host.clone(), failure: failure.clone() });
+        if failure.of_node {
+            self.refused.lock().expect(NO_PANIC).insert(step);
+            self.refusals.fetch_add(1, Ordering::Relaxed);
+        }
+        failure.of_node
+    }
+
+    fn is_over(&self, idle: Duration) -> bool {
+        idle.as_secs_f64() >= self.frozen.idle
+            || self.refusals.load(Ordering::Relaxed) >= MOST_REFUSALS
+            || self.folder.is_stopped()
+    }
+
+    fn only_follows(&self) -> bool {
+        false
+    }
+
+    fn shift(&self) -> u64 {
+        let digits = cache::Digest::of(self.name.as_bytes()).to_string();
+        u64::from_str_radix(&digits[..15], 16).unwrap_or_default()
+    }
+}

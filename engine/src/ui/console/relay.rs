@@ -1,0 +1,79 @@
+//! Passes on what the console shows, so that one process can show it in the place of another.
+
+use super::Fields;
+use crate::ui::events::{DIAGNOSTIC, PROGRESS, RUN, TEXT};
+use std::sync::OnceLock;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::{Layer, layer::Context};
+
+/// Something that was shown. Steps are indices into the pipeline.
+pub enum Heard {
+    /// A step starts.
+    Started {
+        /// The step.
+        step: usize,
+        /// The reason to run it.
+        reason: String,
+    },
+    /// A step goes on.
+    At {
+        /// The step.
+        step: usize,
+        /// How far it is.
+        done: u64,
+        /// How far it goes.
+        total: u64,
+        /// A remark.
+        note: String,
+    },
+    /// A step is finished.
+    Finished {
+        /// The step.
+        step: usize,
+        /// Its status.
+        status: String,
+    },
+    /// A message.
+    Said {
+        /// True for a warning.
+        warning: bool,
+        /// The message.
+        text: String,
+    },
+}
+
+type Listener = Box<dyn Fn(Heard) + Send + Sync>;
+
+static LISTENER: OnceLock<Listener> = OnceLock::new();
+
+/// Passes on all that is shown from now on. Only the first call counts.
+pub fn relay_to(listener: Listener) {
+    let _ = LISTENER.set(listener);
+}
+
+/// The layer that passes on what is shown.
+pub struct Relay;
+
+impl<S: Subscriber> Layer<S> for Relay {
+    fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
+        let Some(listener) = LISTENER.get() else { return };
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let text = |name: &str| fields.text(name).to_owned();
+        let step = (fields.number("number") as usize).saturating_sub(1);
+        let heard = match (event.metadata().target(), fields.text("event")) {
+            (PROGRESS, "step_started") => Heard::Started { step, reason: text("reason") },
+            (PROGRESS, "progress") => {
+                let (done, total) = (fields.number("done"), fields.number("total"));
+                Heard::At { step, done, total, note: text("note") }
+            }
+            (PROGRESS, "step_finished") => Heard::Finished { step, status: text("status") },
+            (PROGRESS | RUN | TEXT | DIAGNOSTIC, _) => return,
+            _ => {
+                let warning = *event.metadata().level() <= Level::WARN;
+                Heard::Said { warning, text: text("message") }
+            }
+        };
+        listener(heard);
+    }
+}

@@ -1,0 +1,250 @@
+//! Runs on a real Slurm, which is started on this machine for each test. Without Slurm's packages, or without root, the
+//! tests say that they are skipped.
+
+use crate::{
+    slurm::Slurm,
+    study::{STEPS, Said, Study},
+    tones,
+};
+use cache::{Digest, record::StepStatus};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::Read,
+    path::Path,
+    process::Child,
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Waits until something is there.
+pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(began.elapsed() < Duration::from_secs(120), "{what} does not come");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// A profile with one kind of workers.
+pub fn profile(study: &Study, more: &str) {
+    study.write(
+        "lab.yaml",
+        format!(
+            "executor: slurm\nshort: 0s\nbeat: 0.5s\n{more}workers:\n  cpu: {{ cpus: 1, memory: 400MB, time: 10m, at_most: 4 }}\n"
+        ),
+    );
+}
+
+/// How often each step stands in the journals of a store.
+pub fn lines(store: &Path) -> BTreeMap<Digest, usize> {
+    let mut lines = BTreeMap::new();
+    let journals = fs::read_dir(store.join("journal-v2")).expect("a folder");
+    let journals = journals.map(|journal| journal.expect("a journal").path());
+    for path in journals.chain([store.join("state-v2.jsonl")]) {
+        for line in fs::read_to_string(path).unwrap_or_default().lines() {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
+            if let Some(key) = line["key"].as_str() {
+                *lines.entry(key.parse().expect("a key")).or_default() += 1;
+            }
+        }
+    }
+    lines
+}
+
+pub fn assert_each_once(study: &Study, steps: usize) {
+    let lines = lines(&study.path(".engine"));
+    let often: Vec<_> = lines.iter().filter(|(_, count)| **count > 1).collect();
+    assert!(
+        often.is_empty() && lines.len() == steps,
+        "{} steps, several times: {often:?}",
+        lines.len()
+    );
+}
+
+/// Ends a process at once, and gives what it said.
+pub fn kill(run: &mut Child) -> String {
+    let _ = run.kill();
+    let mut said = String::new();
+    let _ = run.stderr.take().map(|mut pipe| pipe.read_to_string(&mut said));
+    run.wait().expect("an end");
+    said
+}
+
+/// As many short steps.
+pub fn many(steps: usize) -> Study {
+    let study = Study::new().pipeline(&format!(
+        "name: many
+steps:
+  table: {{ op: matrix, path: table.csv }}
+  norm: {{ op: normalize, in: table, scope: per_bin }}
+  groups: {{ op: kmeans, for: {{ k: \"range(2,{})\" }}, in: norm, clusters: 2, seed: \"${{k}}\" }}
+",
+        steps + 2
+    ));
+    let rows = (0..60).map(|row| format!("{},{},{}\n", row % 7, row * row % 11, row));
+    study.write("table.csv", format!("a,b,c\n{}", rows.collect::<String>()));
+    profile(&study, "");
+    study
+}
+
+/// A training that takes some seconds.
+pub const TRAINING: &str = "name: training
+steps:
+  clips: { op: synth, clips_per_class: 6 }
+  mel: { op: log_mel, in: clips, sample_rate: 8000, duration: 1.0, n_mels: 16, n_fft: 512 }
+  model: { op: autoencoder, in: mel, latent: 4, epochs: 100, batch_size: 16 }
+";
+
+#[test]
+fn a_cluster_gives_the_same_bytes_as_this_machine() {
+    let Some(slurm) = Slurm::start(&[]) else { return };
+    let (here, there) = (tones::three(), tones::three());
+    profile(&there, "");
+    assert_eq!(here.ran(), STEPS);
+    let said = slurm.run(&there);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert_eq!(there.steps_that(&said, StepStatus::Ran), STEPS, "{}", said.stderr);
+    assert!(said.stderr.contains("submitted "), "{}", said.stderr);
+    assert!(there.objects() == here.objects(), "the objects differ");
+    assert_each_once(&there, STEPS.len());
+    let outputs = |study: &Study, said: &Said| -> Vec<_> {
+        study.record(said).steps.into_iter().map(|step| (step.name, step.outputs)).collect()
+    };
+    let again = here.run();
+    assert_eq!(outputs(&there, &said), outputs(&here, &again));
+    // Nothing is left to do, on a cluster or here.
+    let said = slurm.run(&there);
+    assert!(said.code == 0 && !said.stderr.contains("submitted"), "{}", said.stderr);
+    assert_eq!(there.ran(), [""; 0]);
+}
+
+#[test]
+fn two_hundred_short_steps_are_made_once_each() {
+    let Some(slurm) = Slurm::start(&["cpus=3"]) else { return };
+    let study = many(200);
+    let said = slurm.run(&study);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert_each_once(&study, 202);
+    assert_eq!(
+        said.stderr.matches("submitted ").count(),
+        2,
+        "one for what all wait for: {}",
+        said.stderr
+    );
+}
+
+#[test]
+fn a_driver_that_is_killed_is_followed_by_another() {
+    let Some(slurm) = Slurm::start(&[]) else { return };
+    let study = Study::new().pipeline(TRAINING);
+    profile(&study, "");
+    let mut first = slurm.run_command(&study, &[]).spawn().expect("a run");
+    until("a running worker", || slurm.jobs().into_iter().find(|(_, state, _)| state == "RUNNING"));
+    until("a checkpoint", || fs::read_dir(study.path(".engine/checkpoints-v1")).ok());
+    let said = kill(&mut first);
+    assert!(said.contains("submitted 1 worker"), "{said}");
+    let said = slurm.run(&study);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert!(!said.stderr.contains("submitted"), "what runs is found again: {}", said.stderr);
+    assert_each_once(&study, 3);
+}
+
+#[test]
+fn a_node_that_loses_power_costs_what_ran_there_and_no_byte() {
+    let Some(slurm) = Slurm::start(&["cpus=1"]) else { return };
+    let (here, there) = (Study::new().pipeline(TRAINING), Study::new().pipeline(TRAINING));
+    profile(&there, "");
+    here.ran();
+    let run = slurm.run_command(&there, &[]).spawn().expect("a run");
+    until("a checkpoint", || fs::read_dir(there.path(".engine/checkpoints-v1")).ok());
+    let (_, _, node) =
+        until("a worker", || slurm.jobs().into_iter().find(|(_, _, node)| !node.is_empty()));
+    slurm.lose(&node, "power");
+    let said = there.said(&run.wait_with_output().expect("an end"));
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert!(there.objects() == here.objects(), "the objects differ");
+}
+
+#[test]
+fn a_cancelled_job_is_replaced() {
+    let Some(slurm) = Slurm::start(&[]) else { return };
+    let (here, there) = (Study::new().pipeline(TRAINING), Study::new().pipeline(TRAINING));
+    profile(&there, "");
+    here.ran();
+    let run = slurm.run_command(&there, &[]).spawn().expect("a run");
+    until("a checkpoint", || fs::read_dir(there.path(".engine/checkpoints-v1")).ok());
+    let (job, _, _) =
+        until("a worker", || slurm.jobs().into_iter().find(|(_, state, _)| state == "RUNNING"));
+    slurm.ask("scancel", &[&job]);
+    let said = there.said(&run.wait_with_output().expect("an end"));
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert!(there.objects() == here.objects(), "the objects differ");
+}
+
+#[test]
+fn two_drivers_share_the_work() {
+    let Some(slurm) = Slurm::start(&[]) else { return };
+    let study = many(30);
+    let runs = [0, 1].map(|_| slurm.run_command(&study, &[]).spawn().expect("a run"));
+    for run in runs {
+        let said = study.said(&run.wait_with_output().expect("an end"));
+        assert_eq!(said.code, 0, "{}", said.stderr);
+        assert_eq!(study.record(&said).steps.len(), 32);
+    }
+    assert_each_once(&study, 32);
+    assert_eq!(study.run_folders(), 2);
+}
+
+#[test]
+fn nodes_that_see_the_store_each_in_its_own_way_agree() {
+    let Some(slurm) = Slurm::start_apart(&["nodes=3"]) else { return };
+    let study = many(60);
+    for name in ["table.csv", "lab.yaml"] {
+        fs::copy(study.path(name), slurm.shared().join(name)).expect("a file");
+    }
+    fs::write(slurm.shared().join("study.yaml"), study.text()).expect("a pipeline");
+    let said = slurm.run_apart();
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert!(said.stderr.contains("62 ran, 0 cached of 62 steps"), "{}", said.stderr);
+    let lines = lines(&slurm.shared().join(".engine"));
+    let twice = lines.values().filter(|count| **count > 1).count();
+    assert!(lines.len() == 62 && twice < 6, "{} steps, {twice} of them twice", lines.len());
+}
+
+#[test]
+fn a_training_goes_on_beyond_the_time_of_a_worker() {
+    let Some(slurm) = Slurm::start(&[]) else { return };
+    let pipeline = TRAINING.replace("epochs: 100", "epochs: 400").replace("mel:", "mel: ");
+    let there = Study::new().pipeline(&pipeline);
+    there.write(
+        "lab.yaml",
+        "executor: slurm\nshort: 0s\nbeat: 0.5s\nworkers:\n  cpu: { cpus: 1, memory: 400MB, time: 1m, options: [\"--signal=B:TERM@50\"] }\n",
+    );
+    let said = slurm.run(&there);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert!(said.stderr.matches("submitted ").count() >= 2, "{}", said.stderr);
+    assert_each_once(&there, 3);
+    let here = Study::new().pipeline(&pipeline);
+    here.ran();
+    assert!(there.objects() == here.objects(), "the objects differ");
+}
+
+#[test]
+fn drivers_that_are_killed_at_any_moment_lose_nothing() {
+    let Some(slurm) = Slurm::start(&[]) else { return };
+    let study = many(60);
+    let mut chance = 1_u64;
+    for _ in 0..8 {
+        let mut run = slurm.run_command(&study, &[]).spawn().expect("a run");
+        chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        thread::sleep(Duration::from_millis((chance >> 33) % 700));
+        kill(&mut run);
+    }
+    let said = slurm.run(&study);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert_each_once(&study, 62);
+}

@@ -1,0 +1,212 @@
+//! What a cluster refuses, loses or ends: each is one clear error, or costs nothing that is finished.
+
+use crate::{
+    cluster::{TRAINING, assert_each_once, many, profile, until},
+    slurm::Slurm,
+    study::Study,
+    tones,
+};
+use cache::Store;
+use rustix::process::{Pid, Signal, kill_process};
+use std::fs;
+
+#[test]
+fn a_step_that_fails_on_a_node_is_explained_as_ever() {
+    let Some(slurm) = Slurm::start(&[]) else { return };
+    let mut study = tones::three();
+    study.edit("clusters: 3", "clusters: 100");
+    let here = study.run();
+    let there = tones::three().pipeline(study.text());
+    profile(&there, "");
+    let said = slurm.run(&there);
+    assert_eq!(said.code, here.code, "{}", said.stderr);
+    let error = |text: &str| text[text.find("run::").expect("an error")..].to_owned();
+    assert_eq!(error(&said.stderr), error(&here.stderr));
+    until("the end of all jobs", || slurm.jobs().is_empty().then_some(()));
+}
+
+#[test]
+fn what_slurm_refuses_is_said_in_its_own_words_before_anything_runs() {
+    let Some(slurm) = Slurm::start(&["nodes=1"]) else { return };
+    for (from, to, words) in [
+        ("400MB", "1TB", "Requested node configuration is not available"),
+        ("at_most: 4", "at_most: 4, partition: none", "nvalid partition"),
+    ] {
+        let study = many(3);
+        let lab = study.read("lab.yaml").replace(from, to);
+        study.write("lab.yaml", lab);
+        let said = slurm.run(&study);
+        assert_eq!(said.code, 2, "{}", said.stderr);
+        assert!(
+            said.stderr.contains("`sbatch` says: ") && said.stderr.contains(words),
+            "{}",
+            said.stderr
+        );
+        assert!(!study.path("runs").exists());
+    }
+}
+
+#[test]
+fn a_machine_without_slurm_says_so_and_a_dry_run_needs_none() {
+    let study = many(3);
+    let mut command = study.run_command(&["--on", "lab.yaml"]);
+    let said = study.said(&command.env("PATH", "/nowhere").output().expect("the binary starts"));
+    assert_eq!(said.code, 2, "{}", said.stderr);
+    assert!(said.stderr.contains("there is no program `sbatch` here"), "{}", said.stderr);
+    assert!(!study.path("runs").exists());
+    let mut command = study.run_command(&["--on", "lab.yaml", "--dry-run"]);
+    let said = study.said(&command.env("PATH", "/nowhere").output().expect("the binary starts"));
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    for line in [
+        "#SBATCH --array=1-4",
+        "#SBATCH --cpus-per-task=1",
+        "#SBATCH --mem=382M",
+        "#SBATCH --time=10",
+    ] {
+        assert!(said.stdout.contains(line), "{line}: {}", said.stdout);
+    }
+    assert!(!study.path("runs").exists());
+}
+
+#[test]
+fn a_profile_with_faults_is_refused() {
+    let study = many(3);
+    for (text, words) in [
+        ("executor: pbs\nworkers: {}\n", "`executor` must be `slurm`, not `pbs`"),
+        ("executor: slurm\nworkers: {}\n", "`workers` names no kind of workers"),
+        (
+            "executor: slurm\nworkers: { cpu: { cpus: 1, time: soon } }\n",
+            "in `workers.cpu.time`: `soon` is no time",
+        ),
+        (
+            "executor: slurm\nworkers: { cpu: { cpus: 1, time: 1h, partion: x } }\n",
+            "unknown field `partion`",
+        ),
+        (
+            "executor: slurm\nworkers: { cpu: { cpus: 0, time: 1h } }\n",
+            "`cpus` and `at_most` of at least 1",
+        ),
+    ] {
+        study.write("lab.yaml", text);
+        let said = study.run_with(&["--on", "lab.yaml"]);
+        assert_eq!(said.code, 2, "{text}: {}", said.stderr);
+        assert!(said.stderr.contains(words), "{text}: {}", said.stderr);
+    }
+    let said = study.run_with(&["--on", "absent.yaml"]);
+    assert!(said.code == 2 && said.stderr.contains("cannot read `absent.yaml`"), "{}", said.stderr);
+    let said = study.run_with(&["--executor", "slurm"]);
+    assert!(said.code == 2 && said.stderr.contains("ENGINE_PROFILE"), "{}", said.stderr);
+}
+
+#[test]
+fn workers_that_nobody_has_asked_for_again_are_cancelled() {
+    let Some(slurm) = Slurm::start(&[]) else { return };
+    let study = Study::new().pipeline(TRAINING);
+    profile(&study, "");
+    let left = slurm.run_command(&study, &["--detach"]).output().expect("the binary starts");
+    let left = study.said(&left);
+    assert_eq!(left.code, 0, "{}", left.stderr);
+    assert!(left.stderr.contains("the workers go on"), "{}", left.stderr);
+    assert!(!slurm.jobs().is_empty());
+    let mut cancel = study.command(&["cancel", "training"]);
+    let said = study.said(
+        &cancel.env("SLURM_CONF", slurm.configuration()).output().expect("the binary starts"),
+    );
+    assert!(
+        said.code == 0 && said.stdout.contains("cancelled the workers of `training`"),
+        "{}",
+        said.stderr
+    );
+    until("the end of all jobs", || slurm.jobs().is_empty().then_some(()));
+    let store = Store::open(&study.path(".engine")).expect("a store");
+    assert!(store.claims().is_empty(), "no lease is left");
+    drop(store);
+    let said = slurm.run(&study);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+}
+
+#[test]
+fn a_step_that_outgrows_its_worker_gets_a_larger_one() {
+    let Some(slurm) = Slurm::start(&["nodes=1"]) else { return };
+    let study = Study::new().pipeline(
+        "name: large
+steps:
+  table: { op: matrix, path: table.npy, resources: { memory: 20MB } }
+",
+    );
+    let head = "{'descr': '<f4', 'fortran_order': False, 'shape': (1500000, 32), }";
+    let mut bytes = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
+    bytes.extend(format!("{head:<117}\n").bytes());
+    bytes.extend((0..48_000_000_u32).flat_map(|at| ((at % 1000) as f32).to_le_bytes()));
+    study.write("table.npy", bytes);
+    let profile = "executor: slurm\nshort: 0s\nbeat: 0.5s\nworkers:\n  cpu: { cpus: 1, memory: 100MB, time: 10m }\n";
+    study.write("lab.yaml", profile);
+    let said = slurm.run(&study);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert!(
+        said.stderr.contains("it died with 100 MB of memory; once more with 200 MB"),
+        "{}",
+        said.stderr
+    );
+    study.write("lab.yaml", profile.replace("time: 10m", "time: 10m, most_memory: 150MB"));
+    let mut again = slurm.run_command(&study, &["--force", "table"]);
+    let said = study.said(&again.output().expect("the binary starts"));
+    assert_eq!(said.code, 1, "{}", said.stderr);
+    assert!(
+        said.stderr.contains("`table` needs more than 150 MB of memory, which is the most"),
+        "{}",
+        said.stderr
+    );
+}
+
+#[test]
+fn nodes_that_cannot_run_steps_are_named_with_the_reason() {
+    let Some(slurm) = Slurm::start(&[]) else { return };
+    let lab = |more: &str| {
+        let study = many(3);
+        profile(&study, &more.replace("DIR", &study.path("").display().to_string()));
+        study
+    };
+    let study = lab("program: /nowhere/engine\n");
+    let said = slurm.run(&study);
+    assert_eq!(said.code, 1, "{}", said.stderr);
+    assert!(said.stderr.contains("/nowhere/engine: No such file or directory"), "{}", said.stderr);
+    let study = lab("paths: { DIR: /nowhere }\n");
+    let said = slurm.run(&study);
+    assert_eq!(said.code, 1, "{}", said.stderr);
+    assert!(said.stderr.contains("this node does not see `/nowhere/table.csv`"), "{}", said.stderr);
+    until("the end of all jobs", || slurm.jobs().is_empty().then_some(()));
+}
+
+#[test]
+fn a_controller_that_is_gone_stops_no_worker() {
+    let Some(slurm) = Slurm::start(&[]) else { return };
+    let study = Study::new().pipeline(TRAINING);
+    profile(&study, "");
+    let run = slurm.run_command(&study, &[]).spawn().expect("a run");
+    until("a checkpoint", || fs::read_dir(study.path(".engine/checkpoints-v1")).ok());
+    slurm.lose_controller();
+    let said = study.said(&run.wait_with_output().expect("an end"));
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert_each_once(&study, 3);
+}
+
+#[test]
+fn an_interrupted_driver_leaves_its_workers_or_cancels_them() {
+    let Some(slurm) = Slurm::start(&[]) else { return };
+    let study = Study::new().pipeline(TRAINING);
+    profile(&study, "");
+    for (arguments, goes_on) in [(&[][..], true), (&["--cancel-on-interrupt"], false)] {
+        let run = slurm.run_command(&study, arguments).spawn().expect("a run");
+        until("a worker", || slurm.jobs().into_iter().find(|(_, state, _)| state == "RUNNING"));
+        until("a checkpoint", || fs::read_dir(study.path(".engine/checkpoints-v1")).ok());
+        kill_process(Pid::from_child(&run), Signal::INT).expect("a living process");
+        let said = study.said(&run.wait_with_output().expect("an end"));
+        assert_eq!(said.code, 130, "{}", said.stderr);
+        assert_eq!(said.stderr.contains("the workers go on"), goes_on, "{}", said.stderr);
+        assert!(!goes_on || !slurm.jobs().is_empty());
+    }
+    until("the end of all jobs", || slurm.jobs().is_empty().then_some(()));
+    let said = slurm.run(&study);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+}
