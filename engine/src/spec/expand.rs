@@ -134,7 +134,8 @@ pub fn values(
             };
             // Within `{ }` a comma ends a text: of `uniform(0, 1)` there is only `uniform(0`.
             let is_cut = node.text().is_some_and(|text| text.contains('(') && !text.contains(')'));
-            let help = "put a range into quotes: without them, YAML ends it at its comma within braces";
+            let help =
+                "put a range into quotes: without them, YAML ends it at its comma within braces";
             cx.push(fault.maybe_help(is_cut.then(|| help.to_owned())));
             return None;
         }
