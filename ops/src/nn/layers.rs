@@ -289,7 +289,7 @@ impl Network {
 
     /// Joins named tensors into flat parameters and statistics; `None` if one is missing, has another
     /// shape, or has a number that is not finite.
-    pub fn from_tensors(&self, tensors: &Tensors) -> Option<(Vec<f32>, Vec<f32>)> {
+    pub fn join_tensors(&self, tensors: &Tensors) -> Option<(Vec<f32>, Vec<f32>)> {
         let flat = |list: &[Parameter]| {
             let own = list.iter().map(|p| tensors.get(&p.name).filter(|it| it.shape == p.shape));
             let own: Vec<&Tensor> = own.collect::<Option<_>>()?;

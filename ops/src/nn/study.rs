@@ -123,7 +123,7 @@ impl Plan {
                     ))
                     .help("make the features as those that the model was fitted on"));
                 }
-                let weights = plan.network().from_tensors(model.tensors());
+                let weights = plan.network().join_tensors(model.tensors());
                 let weights = weights.ok_or_else(|| model.unfit("lacks weights of its network"))?;
                 (plan.restored(features, weights, cx)?, Vec::new())
             }
