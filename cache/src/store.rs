@@ -223,7 +223,7 @@ impl Store {
     pub fn finished(&self, key: &Digest) -> Option<Finished> {
         match self.journal.get(key) {
             Some(finished) => self.if_whole(finished),
-            None => self.from_remote(key),
+            None => self.pulled(key),
         }
     }
 
@@ -238,7 +238,7 @@ impl Store {
     /// The key, if there is no such step.
     pub fn hit(&self, cache_key: CacheKey, key: Digest) -> Result<Finished, CacheKey> {
         let Some(made) = self.journal.made(&key) else {
-            return self.from_remote(&key).ok_or(cache_key);
+            return self.pulled(&key).ok_or(cache_key);
         };
         if made.outputs.values().all(|object| self.is_as_seen(object)) {
             return Ok(Finished {

@@ -83,7 +83,7 @@ impl Store {
     }
 
     /// The finished step of a key that only the remote has.
-    pub(super) fn from_remote(&self, key: &Digest) -> Option<Finished> {
+    pub(super) fn pulled(&self, key: &Digest) -> Option<Finished> {
         let remote = self.remote()?;
         let _pulling = debug_span!("pull", key = %key.short()).entered();
         match self.pull_from(remote, key, remote.take) {

@@ -95,10 +95,8 @@ fn learned_before(learner: &Draft, split: &str) -> Diagnostic {
     let message = format!("step {name} learns from rows that {split} holds out afterwards");
     let applies = learner.inputs().iter().any(|port| port.optional && port.kinds == [Kind::Model]);
     let help = match applies {
-        true => format!(
-            "divide the rows before it; fit it on the rows to fit on, and give its `model` to a second step for the \
-             others"
-        ),
+        true => "divide the rows before it; fit it on the rows to fit on, and give its `model` to a second step for the \
+             others".to_owned(),
         false => "what it makes of a row depends on all rows: use it after the rows are divided"
             .to_owned(),
     };

@@ -47,7 +47,8 @@ fn the_table_shows_the_pipeline_as_it_is_written() {
     let (before, after) = text.split_once("multiverse:\n").expect("the section");
     let plain = format!("{before}{}", &after[after.find("report:").expect("a report")..]);
     let mut alone = tones::three();
-    alone.edit(&alone.text().to_owned(), &plain);
+    let all = alone.text().to_owned();
+    alone.edit(&all, &plain);
     alone.ran();
     let numbers = |csv: &str| {
         // The names of steps differ, and have commas between their braces.

@@ -202,6 +202,7 @@ fn s3() -> Option<S3> {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "a test that cannot run says so")]
 fn a_bucket_of_a_server_that_speaks_s3_is_a_remote() {
     let Some(server) = s3() else {
         eprintln!("SKIPPED: `S3_SERVER` names no server that speaks S3, such as `moto_server`");

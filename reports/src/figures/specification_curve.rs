@@ -98,7 +98,7 @@ fn panel(
     let places: Vec<[f64; 2]> =
         rows.iter().enumerate().map(|(at, row)| panel.at(at as f64, value(row))).collect();
     scene.dots(places.clone(), Shape::Disc, radius, Paint::category(0));
-    if let Some(at) = rows.iter().position(|row| is_shown(&row)) {
+    if let Some(at) = rows.iter().position(is_shown) {
         scene.dots(vec![places[at]], Shape::Diamond, 6.0, Paint::category(1));
     }
     let mut line = top + 130.0 + 20.0;
