@@ -79,14 +79,8 @@ fn look_at(
         return CacheLookup::Blocked;
     };
     let digest = key.digest();
-    let has_all = |finished: &Finished| {
-        let ports = pipeline.steps[index].op.outputs();
-        ports.iter().all(|port| finished.outputs.contains_key(port.name))
-    };
     match store.hit(key, digest) {
-        // What another store says of a key may lack a port.
-        Ok(finished) if has_all(&finished) => CacheLookup::Hit(Arc::new(finished)),
-        Ok(finished) => CacheLookup::Miss(Box::new(finished.cache_key), digest),
+        Ok(finished) => CacheLookup::Hit(Arc::new(finished)),
         Err(key) => CacheLookup::Miss(Box::new(key), digest),
     }
 }

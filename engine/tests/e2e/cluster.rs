@@ -218,7 +218,8 @@ fn nodes_that_see_the_store_each_in_its_own_way_agree() {
 #[test]
 fn a_training_goes_on_beyond_the_time_of_a_worker() {
     let Some(slurm) = Slurm::start(&[]) else { return };
-    let pipeline = TRAINING.replace("epochs: 100", "epochs: 400").replace("mel:", "mel: ");
+    // Longer than a worker lives, the shortest time that Slurm knows being a minute.
+    let pipeline = TRAINING.replace("epochs: 100", "epochs: 1400").replace("mel:", "mel: ");
     let there = Study::new().pipeline(&pipeline);
     there.write(
         "lab.yaml",

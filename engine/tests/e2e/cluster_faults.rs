@@ -8,7 +8,7 @@ use crate::{
 };
 use cache::Store;
 use rustix::process::{Pid, Signal, kill_process};
-use std::fs;
+use std::{fs, thread, time::Duration};
 
 #[test]
 fn a_step_that_fails_on_a_node_is_explained_as_ever() {
@@ -197,7 +197,11 @@ fn an_interrupted_driver_leaves_its_workers_or_cancels_them() {
     let study = Study::new().pipeline(TRAINING);
     profile(&study, "");
     for (arguments, goes_on) in [(&[][..], true), (&["--cancel-on-interrupt"], false)] {
+        let before = study.run_folders();
         let run = slurm.run_command(&study, arguments).spawn().expect("a run");
+        // From then on the driver answers an interrupt.
+        until("a run", || (study.run_folders() > before).then_some(()));
+        thread::sleep(Duration::from_millis(300));
         until("a worker", || slurm.jobs().into_iter().find(|(_, state, _)| state == "RUNNING"));
         until("a checkpoint", || fs::read_dir(study.path(".engine/checkpoints-v1")).ok());
         kill_process(Pid::from_child(&run), Signal::INT).expect("a living process");
