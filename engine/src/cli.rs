@@ -147,8 +147,8 @@ pub struct RunArgs {
     /// Steps that may share a GPU, as far as its memory reaches; 4 if not given.
     #[arg(long, value_name = "N")]
     pub gpu_steps: Option<NonZeroUsize>,
-    /// Where steps run: in threads of this process, or each in a process of its own.
-    #[arg(long, value_name = "NAME", hide = true, value_parser = executors)]
+    /// Where steps run: `threads` of this process, `processes`, one for each, or `slurm`.
+    #[arg(long, value_name = "NAME", value_parser = executors)]
     pub executor: Option<Where>,
     /// Run it on the cluster that this profile describes; `--executor slurm` takes the profile from ENGINE_PROFILE.
     #[arg(long, value_name = "PROFILE", conflicts_with_all = ["gpus", "gpu_steps"])]

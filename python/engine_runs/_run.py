@@ -265,7 +265,7 @@ class Run:
         return tuple(names)
 
     def __getitem__(self, name: str) -> Result:
-        """What a step made: `run["vae.latent"]`, or `run["norm"]` where it has one port."""
+        """What a step made: `run["vae.latent"]`, or `run["mel"]` where it has one port."""
         step, port = self._port(name)
         digest, shape = step["outputs"][port], step["shapes"][port]
         found = sorted((self.store / "objects-v1" / digest[:2]).glob(f"{digest}.*"))

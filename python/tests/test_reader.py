@@ -104,10 +104,10 @@ def test_a_model_gives_the_latents_of_the_store(study):
     _, run, _ = study
     assert run.model("pca")["components"].shape == (3, 16 * 32)
     components, mean = run.model("pca")["components"], run.model("pca")["mean"]
-    flat = run["norm"].values.reshape(44, -1)
+    flat = run["norm.features"].values.reshape(44, -1)
     assert np.allclose((flat - mean) @ components.T, run["pca.latent"].values, atol=1e-3)
     torch = pytest.importorskip("torch")
-    clips = torch.from_numpy(run["norm"].values.copy()).unsqueeze(1)
+    clips = torch.from_numpy(run["norm.features"].values.copy()).unsqueeze(1)
     with torch.inference_mode():
         latent = run.module("vae").encode(clips).numpy()
     assert np.allclose(latent, run["vae.latent"].values, atol=1e-4)
