@@ -86,7 +86,7 @@ impl Store {
     pub(super) fn pulled(&self, key: &Digest) -> Option<Finished> {
         let remote = self.remote()?;
         let _pulling = debug_span!("pull", key = %key.short()).entered();
-        match self.pull_from(remote, key, remote.take) {
+        match self.pull_step(remote.blobs.as_ref(), key, remote.take) {
             Ok((finished, _)) => Some(finished),
             Err(Refusal::Absent) => None,
             Err(refusal) => remote.give_up(refusal, key),
@@ -173,15 +173,6 @@ impl Store {
             Digest::from_hex(name.as_bytes())
         };
         Ok(names.iter().filter_map(key).collect())
-    }
-
-    fn pull_from(
-        &self,
-        remote: &Remote,
-        key: &Digest,
-        take: Take,
-    ) -> Result<(Finished, Moved), Refusal> {
-        self.pull_step(remote.blobs.as_ref(), key, take)
     }
 
     fn pull_step(

@@ -1,7 +1,7 @@
 //! The op `agglomerative`: hierarchical clustering.
 
 use super::kmeans::check_clusters;
-use super::{MADE_BY, made_by};
+use super::{MADE_BY, linkage_of, made_by};
 use crate::math::{
     linkage::{Method, cut, distance_count, distances, merges},
     ward,
@@ -134,14 +134,8 @@ impl Op for Agglomerative {
         let labels = Table::new()
             .with_text("clip_id", ids.iter().cloned())
             .with_ints("label", labels.into_iter().map(i64::from).collect());
-        let ints = |f: &dyn Fn(usize) -> usize| (0..tree.len()).map(|m| f(m) as i64).collect();
-        let linkage = Table::new()
-            .with_ints("left", ints(&|m| tree[m].left))
-            .with_ints("right", ints(&|m| tree[m].right))
-            .with_reals("distance", tree.iter().map(|merge| merge.distance).collect())
-            .with_ints("size", ints(&|m| tree[m].size));
         Ok(Outputs::new()
             .with("labels", Artifact::table(Kind::Labels, labels).with_meta(MADE_BY, made_by(self)))
-            .with("linkage", Artifact::table(Kind::Linkage, linkage)))
+            .with("linkage", linkage_of(&tree)))
     }
 }

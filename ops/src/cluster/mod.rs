@@ -8,7 +8,7 @@ pub mod kmeans;
 pub mod spectral;
 
 use crate::{
-    math::contingency::by_first_appearance,
+    math::{contingency::by_first_appearance, linkage::Merge},
     op::{
         AnyOp, Op,
         entry::{changed, schema_of},
@@ -25,6 +25,17 @@ pub const MADE_BY: &str = "made_by";
 pub(crate) fn made_by<O: Op>(op: &O) -> serde_json::Value {
     let params = changed(schema_of::<O>(), op.params());
     serde_json::json!({ "op": O::NAME, "version": O::VERSION, "params": params })
+}
+
+/// The merges of a hierarchical clustering, in SciPy's columns.
+pub(crate) fn linkage_of(tree: &[Merge]) -> Artifact {
+    let ints = |f: fn(&Merge) -> usize| tree.iter().map(|merge| f(merge) as i64).collect();
+    let table = Table::new()
+        .with_ints("left", ints(|merge| merge.left))
+        .with_ints("right", ints(|merge| merge.right))
+        .with_reals("distance", tree.iter().map(|merge| merge.distance).collect())
+        .with_ints("size", ints(|merge| merge.size));
+    Artifact::table(Kind::Linkage, table)
 }
 
 /// Labels with −1 for noise; clusters are numbered by the first clip they hold.

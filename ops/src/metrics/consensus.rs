@@ -1,6 +1,7 @@
 //! The op `consensus`: what several clusterings of the same clips have in common.
 
 use super::metrics::labels_of;
+use crate::cluster::linkage_of;
 use crate::math::linkage::{Method, cut, distance_count, merges};
 use crate::memory::whole;
 use crate::ports::labelled;
@@ -130,12 +131,6 @@ impl Op for Consensus {
         let with_ids = || Table::new().with_text("clip_id", ids.iter().cloned());
         let labels = cut(&tree, n, self.clusters.get() as usize);
         let labels = with_ids().with_ints("label", labels.into_iter().map(i64::from).collect());
-        let ints = |f: &dyn Fn(usize) -> usize| (0..tree.len()).map(|m| f(m) as i64).collect();
-        let linkage = Table::new()
-            .with_ints("left", ints(&|m| tree[m].left))
-            .with_ints("right", ints(&|m| tree[m].right))
-            .with_reals("distance", tree.iter().map(|merge| merge.distance).collect())
-            .with_ints("size", ints(&|m| tree[m].size));
         let matrix = with_ids().with_array("features", [n], shares);
         let matrix = Artifact::table(Kind::Matrix, matrix)
             .with_meta("clusterings", names.len())
@@ -143,6 +138,6 @@ impl Op for Consensus {
         Ok(Outputs::new()
             .with("labels", Artifact::table(Kind::Labels, labels))
             .with("coassociation", matrix)
-            .with("linkage", Artifact::table(Kind::Linkage, linkage)))
+            .with("linkage", linkage_of(&tree)))
     }
 }
