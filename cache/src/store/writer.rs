@@ -82,16 +82,18 @@ impl Writer {
         let folder = disk.root.join(LEASES);
         let path = folder.join(&entry.writer);
         let file = loop {
-            let unnamed = tmp.join(format!("{}-0", entry.writer));
-            // An earlier try may have failed half-way, such as on a disk that was full.
-            let _ = disk.remove(&unnamed);
-            let (unnamed, file) = disk.create(&unnamed)?;
+            let (unnamed, file) = disk.create(&tmp.join(format!("{}-0", entry.writer)))?;
             entry.locked = file.try_lock().is_ok();
-            file.write_all_at(&text(0, &entry), 0)?;
-            match disk.rename(&unnamed, &path) {
+            let written = file.write_all_at(&text(0, &entry), 0);
+            match written.and_then(|()| disk.rename(&unnamed, &path)) {
+                Ok(()) => break file,
                 // Another process took it for an orphan.
                 Err(fault) if fault.kind() == io::ErrorKind::NotFound && folder.is_dir() => {}
-                renamed => break renamed.map(|()| file)?,
+                Err(fault) => {
+                    // The next try needs the name.
+                    let _ = disk.remove(&unnamed);
+                    return Err(fault);
+                }
             }
         };
         let new = Arc::new(Self {
