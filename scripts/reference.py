@@ -15,6 +15,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import textwrap
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -72,6 +73,9 @@ def page(title, made_from, *parts):
 def blocks(text):
     """Paragraphs, and list items with what continues them, one text each."""
     for block in re.split(r"\n\s*\n", text.strip("\n")):
+        if all(line.startswith("    ") for line in block.split("\n")):
+            yield "```yaml\n" + textwrap.dedent(block) + "\n```"
+            continue
         items = [f"- {prose(it[2:])}" if it.startswith("- ") else prose(it) for it in re.split(r"\n(?=- )", block)]
         # A list needs an empty line before it.
         yield "\n".join(items[:1] + [""] * (len(items) > 1 and not items[0].startswith("- ")) + items[1:])

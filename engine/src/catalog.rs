@@ -111,15 +111,18 @@ fn choices(schema: &Schema<'_>) -> Vec<(String, String)> {
     options.into_iter().flatten().filter_map(one).collect()
 }
 
-/// Folds each paragraph to the width; lists keep their lines.
+/// Folds each paragraph to the width. Lists keep their lines, and a block of code is shown indented, without its fences.
 fn prose(doc: &str) -> String {
     let folded = doc.split("\n\n").map(|part| {
-        let kept =
-            |line: &str| ["- ", "* ", "|", "  ", "```"].iter().any(|it| line.starts_with(it));
+        if part.starts_with("```") {
+            let code = part.lines().filter(|line| !line.starts_with("```"));
+            return code.map(|line| format!("    {line}\n")).collect();
+        }
+        let kept = |line: &str| ["- ", "* ", "|", "  "].iter().any(|it| line.starts_with(it));
         let list = part.lines().any(kept);
         if list { format!("{part}\n") } else { paragraph("", part, fold::width()) }
     });
-    folded.collect::<Vec<_>>().join("\n")
+    folded.collect::<Vec<String>>().join("\n")
 }
 
 /// Appends a paragraph, indented below the line that it belongs to.

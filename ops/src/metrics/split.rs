@@ -22,9 +22,11 @@ const ROWS: &[Kind] = &[Kind::Clips, Kind::Spectrogram, Kind::Matrix, Kind::Labe
 ///
 /// Fit on `train` and apply to `test`:
 ///
-///     parts: { op: split, in: { rows: mel, truth: clips.labels } }
-///     norm: { op: normalize, in: parts.train }
-///     norm_test: { op: normalize, in: { features: parts.test, model: norm.model } }
+/// ```yaml
+/// parts: { op: split, in: { rows: mel, truth: clips.labels } }
+/// norm: { op: normalize, in: parts.train }
+/// norm_test: { op: normalize, in: { features: parts.test, model: norm.model } }
+/// ```
 ///
 /// With `for: { fold: range(5) }` and `fold: "${fold}"` every clip is tested on once. The plan warns where a
 /// step has learned from rows that are held out.
