@@ -39,6 +39,7 @@ mod error;
 #[cfg(test)]
 mod faults;
 mod finished;
+pub mod folder;
 mod gc;
 #[cfg(test)]
 mod hosts_tests;
@@ -47,7 +48,7 @@ mod known;
 mod leases;
 mod line;
 mod names;
-mod notes;
+pub mod notes;
 mod objects;
 mod processes;
 pub mod remote;

@@ -204,7 +204,7 @@ fn a_lost_device_keeps_the_checkpoint_and_either_device_goes_on_from_it() {
     };
     let lost = Emulator { breaks_after: Some(launches + 20), ..Emulator::new() };
     let error = train(&plan, &data, lost, &kept).err().unwrap();
-    assert_eq!(error.fault, ErrorKind::Failure);
+    assert_eq!(error.kind, ErrorKind::Failure);
     let help = error.help.clone().unwrap_or_default();
     assert!(error.message.contains("in epoch 3, `cuLaunchKernel "), "{error}");
     assert!(error.message.contains("the device is lost"), "{error}");

@@ -335,7 +335,7 @@ impl<'a> Schedule<'a> {
             }
             StepResult::Elsewhere => _ = self.states.set(step, StepState::Elsewhere(Box::new(job))),
             StepResult::Failed(failure)
-                if failure.fault != ErrorKind::Cancelled
+                if failure.kind != ErrorKind::Cancelled
                     && self
                         .context
                         .others

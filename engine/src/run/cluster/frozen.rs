@@ -176,8 +176,7 @@ impl<'a> Folder<'a> {
 
     /// The path of a file or folder in it.
     pub fn path(&self, name: &str) -> PathBuf {
-        let path = self.store.root().join(&self.name).join(name);
-        std::path::absolute(&path).unwrap_or(path)
+        self.store.path_in(&self.name, name)
     }
 }
 
