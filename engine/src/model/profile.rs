@@ -19,6 +19,8 @@ pub struct Profile {
     pub short: f64,
     /// The seconds between two signs of life of a worker.
     pub beat: f64,
+    /// The seconds before its end at which a worker leaves; two minutes, of a short time a sixth, if none.
+    pub notice: Option<u64>,
     /// The seconds after which a worker leaves for which there is nothing to do.
     pub idle: f64,
     /// What predicted memory is multiplied by.

@@ -34,6 +34,7 @@ struct Written {
     short: Time,
     #[serde(default = "ten_seconds")]
     beat: Time,
+    notice: Option<Time>,
     #[serde(default = "minute")]
     idle: Time,
     #[serde(default = "one_and_a_half")]
@@ -217,6 +218,7 @@ fn checked(written: Written) -> Result<Profile, String> {
         paths: written.paths,
         short: written.short.0,
         beat: written.beat.0,
+        notice: written.notice.map(|time| time.0 as u64),
         idle: written.idle.0,
         memory_margin: written.memory_margin,
         time_margin: written.time_margin,

@@ -113,8 +113,12 @@ steps:
     }
     let said = lab("time: 1h");
     let words = "it needs 1 processor, 100 MB of memory, 1 h 30 min";
-    let told =
-        said.stderr.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");
+    let told = said
+        .stderr
+        .split_whitespace()
+        .filter(|word| !["│", "|"].contains(word))
+        .collect::<Vec<_>>()
+        .join(" ");
     assert!(said.code == 2 && told.contains(words), "{}", said.stderr);
 }
 
@@ -191,7 +195,7 @@ fn nodes_that_cannot_run_steps_are_named_with_the_reason() {
     let said = slurm.run(&study);
     assert_eq!(said.code, 1, "{}", said.stderr);
     assert!(said.stderr.contains("/nowhere/engine: No such file or directory"), "{}", said.stderr);
-    let study = lab("paths: { DIR: /nowhere }\n");
+    let study = lab("paths: { DIR/table.csv: /nowhere/table.csv }\n");
     let said = slurm.run(&study);
     assert_eq!(said.code, 1, "{}", said.stderr);
     assert!(said.stderr.contains("this node does not see `/nowhere/table.csv`"), "{}", said.stderr);

@@ -17,16 +17,16 @@ fn copying(steps: &str) -> Study {
     study
 }
 
-fn step(name: &str, program: &str, more: &str) -> String {
+fn step(name: &str, from: &str, program: &str, more: &str) -> String {
     format!(
-        "  {name}: {{ op: command, in: {{ features: table }}, command: [sh, -c, \"{program}\"], outputs: {{ features: matrix }}, {more} }}\n"
+        "  {name}: {{ op: command, in: {{ features: {from} }}, command: [sh, -c, \"{program}\"], outputs: {{ features: matrix }}, {more} }}\n"
     )
 }
 
 #[test]
 fn a_step_that_outgrows_its_worker_gets_a_larger_one() {
     let Some(slurm) = Slurm::start(&["nodes=1"]) else { return };
-    let study = copying(&step("large", HUNGRY, "resources: { memory: 20MB }"));
+    let study = copying(&step("large", "table", HUNGRY, "resources: { memory: 20MB }"));
     let profile = "executor: slurm\nshort: 0s\nbeat: 0.5s\nworkers:\n  cpu: { cpus: 1, memory: 100MB, time: 10m }\n";
     study.write("lab.yaml", profile);
     let said = slurm.run(&study);
@@ -44,37 +44,39 @@ fn a_step_that_outgrows_its_worker_gets_a_larger_one() {
 #[test]
 fn a_step_that_is_not_done_in_time_asks_for_more_as_often_as_it_may() {
     let Some(slurm) = Slurm::start(&[]) else { return };
-    let program = "sleep 12; cp {in.features} {out.features}";
-    let steps = step("patient", program, "retries: 2") + &step("short", "sleep 30", "retries: 0");
-    let study = copying(&steps);
-    // Of a minute, the shortest time that Slurm knows, a worker is asked to leave after some seconds.
-    let kind =
-        "{ cpus: 1, memory: 400MB, time: 1m, at_most: 2, options: [\"--signal=B:TERM@50\"] }";
+    let copy = |seconds: u32| format!("sleep {seconds}; cp {{in.features}} {{out.features}}");
+    let steps = [
+        step("first", "table", &copy(4), "retries: 0"),
+        step("patient", "first", &copy(10), "retries: 1"),
+        step("short", "table", &copy(10), "retries: 0"),
+    ];
+    let study = copying(&steps.concat());
+    // Of a minute, the shortest time that Slurm knows, a worker uses eight seconds.
     study.write(
         "lab.yaml",
-        format!("executor: slurm\nshort: 0s\nbeat: 0.5s\nworkers:\n  cpu: {kind}\n"),
+        "executor: slurm\nshort: 0s\nbeat: 0.5s\nnotice: 52s\nworkers:\n  cpu: { cpus: 1, memory: 400MB, time: 1m, at_most: 2 }\n",
     );
     let mut run = slurm.run_command(&study, &["--keep-going"]);
     let said = study.said(&run.output().expect("the binary starts"));
     assert_eq!(said.code, 3, "{}", said.stderr);
     for words in [
-        "since the time of its worker was up; once more in a worker with 1 min 00 s",
+        "s, since the time of its worker was up; once more in a worker with 1 min 00 s",
         "patient: it was not done within 1 min 00 s; once more with 2 min 00 s",
         "step `short`: it was not done within 1 min 00 s, the time of a worker `cpu`",
     ] {
         assert!(said.stderr.contains(words), "{words}: {}", said.stderr);
     }
-    assert_each_once(&study, 2);
+    assert_each_once(&study, 3);
 }
 
 #[test]
 fn a_training_goes_on_beyond_the_time_of_a_worker() {
     let Some(slurm) = Slurm::start(&[]) else { return };
-    let pipeline = TRAINING.replace("epochs: 100", "epochs: 300");
+    let pipeline = TRAINING.replace("epochs: 100", "epochs: 350");
     let there = Study::new().pipeline(&pipeline);
     there.write(
         "lab.yaml",
-        "executor: slurm\nshort: 0s\nbeat: 0.5s\nworkers:\n  cpu: { cpus: 1, memory: 400MB, time: 1m, options: [\"--signal=B:TERM@50\"] }\n",
+        "executor: slurm\nshort: 0s\nbeat: 0.5s\nnotice: 55s\nworkers:\n  cpu: { cpus: 1, memory: 400MB, time: 1m }\n",
     );
     let said = slurm.run(&there);
     assert_eq!(said.code, 0, "{}", said.stderr);

@@ -99,12 +99,8 @@ pub enum Event {
     Outlasted {
         /// The step.
         step: usize,
-        /// The seconds that a worker must have which runs it, and nearly all of them left.
-        time: u64,
-        /// How often it was given more.
-        times: u32,
-        /// How often it had run out of time by then.
-        after: u32,
+        /// What it asks for.
+        more: MoreTime,
     },
     /// The driver has submitted jobs.
     Submitted {
@@ -120,6 +116,19 @@ pub enum Event {
         #[serde(default)]
         time: u64,
     },
+}
+
+/// The time that a worker must have for a step that was not done in less.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct MoreTime {
+    /// How often the step had run out of time by then.
+    pub after: u32,
+    /// How often it was given more.
+    pub times: u32,
+    /// The seconds after which the scheduler ends the worker.
+    pub time: u64,
+    /// The seconds that must be left when the step begins.
+    pub left: u64,
 }
 
 /// All that the processes at one plan have told so far.
@@ -148,8 +157,8 @@ pub struct Told {
     pub ran_out: BTreeMap<usize, (u32, u64)>,
     /// The bytes of memory that steps need at least.
     pub outgrown: HashMap<usize, u64>,
-    /// The seconds of a worker that steps need at least, how often they were given more, and after how many ends.
-    pub outlasted: HashMap<usize, (u64, u32, u32)>,
+    /// The time that steps need at least.
+    pub outlasted: HashMap<usize, MoreTime>,
     /// What the workers of each array have.
     pub arrays: BTreeMap<String, Size>,
 }
@@ -229,9 +238,9 @@ impl Told {
                 let needs = self.outgrown.entry(step).or_default();
                 *needs = memory.max(*needs);
             }
-            Event::Outlasted { step, time, times, after } => {
+            Event::Outlasted { step, more } => {
                 let needs = self.outlasted.entry(step).or_default();
-                *needs = (time, times, after).max(*needs);
+                *needs = more.max(*needs);
             }
             Event::Submitted { array, kind, count: _, memory, time } => {
                 self.arrays.insert(array, Size { kind, memory, time });

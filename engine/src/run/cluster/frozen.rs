@@ -111,9 +111,11 @@ impl Work {
 pub(super) fn moved(path: &Path, profile: &Profile) -> PathBuf {
     let longest = profile.paths.iter().filter(|(from, _)| path.starts_with(from));
     match longest.max_by_key(|(from, _)| from.len()) {
-        Some((from, to)) => {
-            path.strip_prefix(from).map_or(path.to_owned(), |it| Path::new(to).join(it))
-        }
+        Some((from, to)) => match path.strip_prefix(from) {
+            Ok(rest) if rest.as_os_str().is_empty() => PathBuf::from(to),
+            Ok(rest) => Path::new(to).join(rest),
+            Err(_) => path.to_owned(),
+        },
         None => path.to_owned(),
     }
 }

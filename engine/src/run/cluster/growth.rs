@@ -3,7 +3,7 @@
 
 use super::{
     driver::Driver,
-    events::Event,
+    events::{Event, MoreTime},
     sizes::{Size, usable},
 };
 use crate::{
@@ -16,6 +16,11 @@ use tracing::info;
 /// What a step that was not done is given of what it had: half as much again.
 fn more(of: u64) -> u64 {
     of.saturating_add(of / 2)
+}
+
+/// What must be left of the time of a worker, which needs some to begin.
+fn most_of(time: u64) -> u64 {
+    time * 6 / 10
 }
 
 impl Driver<'_> {
@@ -32,7 +37,7 @@ impl Driver<'_> {
             .ran_out
             .iter()
             .filter(|(step, (times, _))| {
-                told.outlasted.get(step).is_none_or(|(_, _, after)| after < times)
+                told.outlasted.get(step).is_none_or(|more| more.after < *times)
             })
             .map(|(step, ran_out)| (*step, *ran_out))
             .collect();
@@ -72,16 +77,22 @@ impl Driver<'_> {
         let (kind, own) = (self.kind_of(step), &self.plan.pipeline.steps[step]);
         let (name, duration) = (&own.name, |seconds: u64| reports::duration(seconds as f64));
         let before = self.told().outlasted.get(&step).copied();
-        let first = self.sizes.get(&kind.name).map_or(0, |size| size.time);
-        let (time, times, _) = before.unwrap_or((first, 0, 0));
+        let MoreTime { times, time, .. } = before.unwrap_or_else(|| {
+            let time = self.sizes.get(&kind.name).map_or(0, |size| size.time);
+            MoreTime { time, ..MoreTime::default() }
+        });
+        let ask = |time: u64, times: u32| {
+            let more = MoreTime { after, times, time, left: most_of(usable(time, self.profile)) };
+            self.tell(Event::Outlasted { step, more });
+        };
         // It may have begun late in the time of its worker.
-        if before.is_none() && had < usable(first) * 7 / 10 {
+        if before.is_none() && had < most_of(usable(time, self.profile)) {
             info!(
                 "{name}: it was stopped after {}, since the time of its worker was up; once more in a worker with {}",
                 duration(had),
                 duration(time)
             );
-            return self.tell(Event::Outlasted { step, time, times, after });
+            return ask(time, times);
         }
         let may = times < own.retries || kind.most_time.is_some_and(|most| time < most);
         if !may {
@@ -100,7 +111,7 @@ impl Driver<'_> {
             duration(time),
             duration(longer)
         );
-        self.tell(Event::Outlasted { step, time: longer, times: times + 1, after });
+        ask(longer, times + 1);
     }
 
     /// Lets a step fail for all, so that the rest of the plan goes on as the options say.
@@ -132,7 +143,7 @@ impl Driver<'_> {
         let told = self.told();
         let size = self.sizes.get(kind)?;
         let memory = told.outgrown.get(&step).copied().unwrap_or(0).max(size.memory);
-        let time = told.outlasted.get(&step).map_or(0, |(time, ..)| *time).max(size.time);
+        let time = told.outlasted.get(&step).map_or(0, |more| more.time).max(size.time);
         Some(Size { kind: kind.clone(), memory, time })
     }
 }

@@ -3,7 +3,7 @@
 use super::{
     driver::Cluster,
     frozen::{Folder, Work, moved},
-    sizes::{Asked, Assigned, Size, asked, sizes, to_run, usable},
+    sizes::{Asked, Assigned, Size, asked, signal, sizes, to_run, usable},
     slurm::{self, Script},
 };
 use crate::{
@@ -79,7 +79,7 @@ impl<'a> Site<'a> {
             format!("--threads={}", kind.cpus),
             format!("--memory={}", size.memory),
             format!("--gpu-count={}", kind.gpus),
-            format!("--until={}", usable(size.time)),
+            format!("--until={}", usable(size.time, self.profile)),
             format!("--beat={}", self.profile.beat),
         ]);
         Script {
@@ -87,6 +87,7 @@ impl<'a> Site<'a> {
             kind,
             count,
             size: size.clone(),
+            signal: signal(size.time, self.profile),
             logs: self.logs.clone(),
             exclude,
             setup: &self.profile.setup,

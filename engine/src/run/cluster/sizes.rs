@@ -24,26 +24,34 @@ const LEAST_MEMORY: u64 = 1 << 30;
 /// The time of a worker whose steps nobody knows, and the least time of any whose time is not written.
 const UNKNOWN_TIME: u64 = 3600;
 const LEAST_TIME: u64 = 600;
-/// The longest time before its end at which a worker is asked to leave, in seconds.
+/// The longest time before its end at which a worker leaves, in seconds, unless the profile says another.
 const NOTICE: u64 = 120;
+/// The least seconds that a worker has.
+const LEAST_USABLE: u64 = 5;
 /// The seconds of work for which a further worker is worth starting.
 const WORTH_A_WORKER: f64 = 600.0;
 
-/// The seconds before its end at which a worker is asked to leave.
-pub fn notice(time: u64) -> u64 {
-    // Of a short time, most is left for work; the signal may come a minute early.
-    NOTICE.min(time / 6)
+/// The seconds before its end at which a worker leaves.
+fn notice(time: u64, profile: &Profile) -> u64 {
+    // Of a short time, most is left for work.
+    profile.notice.unwrap_or(NOTICE.min(time / 6)).min(time.saturating_sub(LEAST_USABLE))
 }
 
 /// The seconds after which a worker leaves.
-pub fn usable(time: u64) -> u64 {
-    time.saturating_sub(notice(time) / 2)
+pub fn usable(time: u64, profile: &Profile) -> u64 {
+    time - notice(time, profile)
+}
+
+/// The seconds before its end at which the scheduler asks a worker to leave that has not left: up to a minute earlier.
+pub fn signal(time: u64, profile: &Profile) -> u64 {
+    notice(time, profile) / 2
 }
 
 /// The time of a worker that has so many usable seconds, in whole minutes, as Slurm counts.
-fn time_for(seconds: u64) -> u64 {
+fn time_for(seconds: u64, profile: &Profile) -> u64 {
     let minutes = (seconds / 60).max(1)..;
-    minutes.map(|minutes| minutes * 60).find(|time| usable(*time) >= seconds).unwrap_or(seconds)
+    let times = minutes.map(|minutes| minutes * 60);
+    times.into_iter().find(|time| usable(*time, profile) >= seconds).unwrap_or(seconds)
 }
 
 /// How many workers are worth starting for so many steps, which take so many seconds together.
@@ -94,7 +102,7 @@ pub fn assign(plan: &Plan<'_>, profile: &Profile) -> Result<Assigned, Vec<StepEr
                 && of_gpu.is_none_or(|(has, needs)| has >= needs)
         };
         let is_long = |kind: &&Kind| {
-            let most = kind.time.map(|time| usable(time.max(kind.most_time.unwrap_or(0))));
+            let most = kind.time.map(|time| usable(time.max(kind.most_time.unwrap_or(0)), profile));
             most.zip(needs).is_none_or(|(most, needs)| needs <= most)
         };
         let mut large = profile.kinds.iter().filter(is_large);
@@ -148,7 +156,10 @@ pub fn sizes(
         };
         let memory =
             kind.memory.unwrap_or_else(|| steps().map(needs).max().unwrap_or(0).max(LEAST_MEMORY));
-        let longest = steps().filter_map(|step| times[step]).max().map_or(0, time_for);
+        let longest = steps()
+            .filter_map(|step| times[step])
+            .max()
+            .map_or(0, |seconds| time_for(seconds, profile));
         let time = kind.time.map(|time| time.max(longest)).unwrap_or_else(|| {
             let is_known = steps().all(|step| likely(plan, step).is_some());
             longest.max(if is_known { LEAST_TIME } else { UNKNOWN_TIME })
@@ -217,10 +228,26 @@ mod tests {
 
     #[test]
     fn a_worker_has_the_time_that_was_asked_for() {
-        for seconds in [1, 54, 55, 600, 700, 7200, 100_000] {
-            let time = time_for(seconds);
-            assert!(usable(time) >= seconds && time % 60 == 0, "{seconds}: {time}");
-            assert!(time <= 60 || usable(time - 60) < seconds, "{seconds}: {time} is too long");
+        for written in [None, Some(52), Some(600)] {
+            let profile = Profile {
+                store: None,
+                kinds: Vec::new(),
+                setup: String::new(),
+                program: None,
+                paths: BTreeMap::new(),
+                short: 60.0,
+                beat: 10.0,
+                notice: written,
+                idle: 60.0,
+                memory_margin: 1.5,
+                time_margin: 2.0,
+            };
+            let usable = |time| usable(time, &profile);
+            for seconds in [1, 50, 51, 600, 700, 7200, 100_000] {
+                let time = time_for(seconds, &profile);
+                assert!(usable(time) >= seconds && time % 60 == 0, "{seconds}: {time}");
+                assert!(time <= 60 || usable(time - 60) < seconds, "{seconds}: {time} is too long");
+            }
         }
     }
 }

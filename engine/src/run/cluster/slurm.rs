@@ -1,6 +1,6 @@
 //! The calls of Slurm: each with a deadline, and with its own words where it refuses.
 
-use super::sizes::{Size, notice};
+use super::sizes::Size;
 use crate::{child::wait_unless, model::Kind};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,6 +13,7 @@ use std::{
 
 /// Commands hang for as long as the controller is away, and say so after 20 seconds.
 const LIMIT: Duration = Duration::from_secs(30);
+
 /// What a job is submitted with.
 pub struct Script<'a> {
     /// The name of the jobs.
@@ -23,6 +24,8 @@ pub struct Script<'a> {
     pub count: usize,
     /// What each worker has.
     pub size: Size,
+    /// The seconds before its end at which a worker is asked to leave.
+    pub signal: u64,
     /// The folder for what jobs print.
     pub logs: PathBuf,
     /// Nodes that are left alone.
@@ -50,7 +53,7 @@ impl Script<'_> {
             format!("--cpus-per-task={}", kind.cpus),
             format!("--mem={}M", self.size.memory.div_ceil(1 << 20)),
             format!("--time={}", self.size.time.div_ceil(60)),
-            format!("--signal=B:TERM@{}", notice(self.size.time)),
+            format!("--signal=B:TERM@{}", self.signal),
         ];
         if kind.gpus > 0 {
             options.push(format!("--gres=gpu:{}", kind.gpus));

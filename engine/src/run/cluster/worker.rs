@@ -4,7 +4,6 @@ use super::{
     events::{Event, Told, tell},
     frozen::{Folder, Frozen, place},
     oom,
-    sizes::{notice, usable},
 };
 use crate::{
     devices::Machine,
@@ -157,12 +156,11 @@ struct Times {
 
 impl Times {
     fn of(plan: &Plan<'_>, task: &Task, began: Instant) -> Self {
-        // The signal before the end may come a minute early.
-        const EARLY: u64 = 60;
-        let until = task.until.max(0.0) as u64;
-        let notice = until.saturating_sub(notice(until) + EARLY);
+        // The signal of the scheduler may come a minute early.
+        const EARLY: f64 = 60.0;
+        let notice = began + Duration::from_secs_f64((task.until - EARLY).max(0.0));
         let anew = plan.pipeline.steps.iter().map(|step| step.entry.progressive.is_empty());
-        Self { notice: began + Duration::from_secs(notice), anew: anew.collect() }
+        Self { notice, anew: anew.collect() }
     }
 }
 
@@ -234,10 +232,9 @@ impl Others for Worker<'_> {
         let needs = self.frozen.seconds.get(step).copied().flatten().unwrap_or(0);
         let told = self.told();
         let memory = told.outgrown.get(&step).copied().unwrap_or(0);
-        // Nearly all of the time of such a worker.
-        let whole = told.outlasted.get(&step).map_or(0, |(time, ..)| usable(*time) * 8 / 10);
+        let left = told.outlasted.get(&step).map_or(0, |more| more.left);
         drop(told);
-        let is_in_time = self.left() >= needs.max(whole) as f64;
+        let is_in_time = self.left() >= needs.max(left) as f64;
         let refused = self.refused.lock().expect(NO_PANIC).contains(&step);
         is_of_kind && is_in_time && !refused && memory <= self.task.limits.most_memory
     }
