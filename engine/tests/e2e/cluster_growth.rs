@@ -48,7 +48,7 @@ fn a_step_that_is_not_done_in_time_asks_for_more_as_often_as_it_may() {
     let steps = [
         step("first", "table", &copy(4), "retries: 0"),
         step("patient", "first", &copy(10), "retries: 1"),
-        step("short", "table", &copy(10), "retries: 0"),
+        step("short", "table", &copy(11), "retries: 0"),
     ];
     let study = copying(&steps.concat());
     // Of a minute, the shortest time that Slurm knows, a worker uses eight seconds.
