@@ -3,7 +3,11 @@
 //! it. The store keeps the result, so that a run of cache hits never touches CUDA.
 
 use crate::child::wait_unless;
-use cache::{Digest, Hasher, file_version::FileVersion, store::notes};
+use cache::{
+    Digest, Hasher,
+    file_version::FileVersion,
+    store::{host_name, notes},
+};
 use ops::device::Place;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -15,8 +19,8 @@ use std::{
 };
 use tracing::info;
 
-/// The file in the store that keeps the result.
-const FILE: &str = "gpu-trial-v1.json";
+/// The beginning of the file in the store that keeps the result; the host follows.
+const FILE: &str = "gpu-trial-v1";
 /// More bytes than any result takes.
 const LONGEST_VERDICT: u64 = 1 << 20;
 /// The time limit. A trial takes seconds; one that takes longer hangs.
@@ -41,7 +45,9 @@ pub fn doubt(place: &Place, store: &Path) -> Option<String> {
 }
 
 fn doubt_by(machine: Digest, store: &Path, run: impl FnOnce() -> Option<String>) -> Option<String> {
-    let known = notes::read(store, FILE, LONGEST_VERDICT);
+    // Hosts that share a store have GPUs of their own.
+    let file = format!("{FILE}-{}.json", host_name());
+    let known = notes::read(store, &file, LONGEST_VERDICT);
     let known = known.and_then(|text| serde_json::from_slice(&text).ok());
     if let Some(TrialResult { doubt, .. }) =
         known.filter(|known: &TrialResult| known.machine == machine)
@@ -52,7 +58,7 @@ fn doubt_by(machine: Digest, store: &Path, run: impl FnOnce() -> Option<String>)
     let text = serde_json::to_vec(&verdict).expect("a verdict always serialises");
     // A result that cannot be kept, because there is no store for example, costs the next run
     // another trial.
-    let _ = notes::write(store, FILE, &text);
+    let _ = notes::write(store, &file, &text);
     verdict.doubt
 }
 
@@ -118,7 +124,8 @@ mod tests {
         assert_eq!(doubt("old driver", None), Some("it differs".to_owned()));
         assert_eq!(doubt("new driver", Some(None)), None);
         assert_eq!(doubt("new driver", None), None);
-        fs::write(folder.path().join(FILE), "{").expect("damaged");
+        let file = format!("{FILE}-{}.json", host_name());
+        fs::write(folder.path().join(file), "{").expect("damaged");
         assert_eq!(doubt("new driver", Some(None)), None);
     }
 }

@@ -264,6 +264,7 @@ fn run_op(request: &StepRequest, host: &Host<'_>) -> Result<OpResult, Unmade> {
                 failure.log = log.tail();
                 if failure.kind == ErrorKind::Failure {
                     failure.log.extend(programs.cut_short());
+                    failure.of_node = programs.lacked_room();
                 }
                 return Err(Unmade::Failed(failure));
             }
