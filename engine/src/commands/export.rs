@@ -18,7 +18,7 @@ pub struct ExportArgs {
     /// The output: `STEP.PORT`, or `STEP` for its first. A training's `history` gets the seconds of each epoch.
     #[arg(value_name = "STEP.PORT")]
     pub output: String,
-    /// The file; its ending decides the format: .parquet, .csv, .npy, or .safetensors for models.
+    /// The file; its ending decides the format: .parquet, .csv, .npy, or for models .safetensors and, of an encoder, .onnx.
     #[arg(long, value_name = "FILE")]
     pub to: PathBuf,
     /// Where runs are.
