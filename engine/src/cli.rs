@@ -168,6 +168,9 @@ pub struct RunArgs {
     /// Copy what the run made to the remote once it has ended.
     #[arg(long, requires = "remote")]
     pub push: bool,
+    /// Keep a page `live.html` in the folder of the study that shows the run while it goes on.
+    #[arg(long)]
+    pub live: bool,
     /// Say what would run, and why, without running it: the same as `engine plan`.
     #[arg(long)]
     pub dry_run: bool,

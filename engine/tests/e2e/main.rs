@@ -19,6 +19,7 @@ mod kills;
 mod layout;
 mod left_out;
 mod listings;
+mod live;
 mod memory;
 mod multiverse;
 mod numbers;
