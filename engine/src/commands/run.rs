@@ -94,13 +94,16 @@ pub fn run(
     info!(target: RUN, event = "run_started", pipeline = name, id, folder = shown, steps);
     let live = board.and_then(|board| Live::begin(board, &study, &run, &folder));
     let interrupt = Interrupt::listen();
-    let (study, Outcome { record, errors, fault, note }) =
+    let (study, Outcome { mut record, errors, fault, note }) =
         study.run(&run, &interrupt, |study, results, done| {
             let study = further(study, &args.plan, results, done)?;
             live.iter().for_each(|live| live.follow(&study, &run));
             Ok(study)
         })?;
     let Study { pipeline, store, .. } = &study;
+    record.name.clone_from(&args.name);
+    record.note.clone_from(&args.note);
+    record.tags.clone_from(&args.tag);
     if let Some(note) = note {
         // The run goes on without this process, so there is nothing to write down yet.
         info!("{note}");

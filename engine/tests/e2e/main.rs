@@ -22,6 +22,7 @@ mod listings;
 mod live;
 mod memory;
 mod multiverse;
+mod named;
 mod numbers;
 mod parallel;
 mod past;

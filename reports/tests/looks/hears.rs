@@ -92,7 +92,7 @@ fn clicked(study: &Study, clips: &[usize], meanwhile: impl FnOnce()) -> Option<V
         let script = LISTENER.replace("CLIPS", &json!(clips).to_string());
         page.replace("<head>", &format!("<head>{}", script.replace("ADDRESS", address)))
     });
-    let told = told.expect("the page told nothing");
+    let told = told.hear().expect("the page told nothing");
     Some(serde_json::from_str(&told).expect("a list"))
 }
 
