@@ -117,12 +117,12 @@ two_at_once() {
 
 killed() {
     study whole "$epochs" "$clips" "[9]" ""; study torn "$epochs" "$clips" "[9]" ""
-    # Separate stores: the second training must be its own.
+    # The second training has a store of its own with the features alone, so that it is no hit.
     local store="$work/torn-store"
+    cp -r "$work/store" "$store" && rm -rf "$store/checkpoints-v1"
     $(run whole) > /dev/null 2>&1 || return 1
     latents whole "$work/whole.csv" || return 1
-    cp -r "$work/store" "$store" && rm -rf "$store"/checkpoints-v1
-    local torn=("$engine" run "$work/torn.yaml" --device "$device" --store "$store" --out "$work/runs" --force vae)
+    local torn=("$engine" run "$work/torn.yaml" --device "$device" --store "$store" --out "$work/runs")
     "${torn[@]}" > /dev/null 2>&1 & local pid=$!
     for _ in $(seq 200); do
         ls "$store"/checkpoints-v1/*/*.live > /dev/null 2>&1 && break
@@ -130,7 +130,7 @@ killed() {
     done
     kill -9 "$pid"; wait "$pid" 2> /dev/null
     ls "$store"/checkpoints-v1/*/ 2> /dev/null
-    "$engine" run "$work/torn.yaml" --device "$device" --store "$store" --out "$work/runs" 2>&1 | tail -n 4
+    "${torn[@]}" 2>&1 | tail -n 4
     "$engine" export "$work/runs/torn/latest" vae.latent --to "$work/torn.csv" --store "$store" -q || return 1
     cmp "$work/whole.csv" "$work/torn.csv" && echo "the killed training gave the same bytes"
 }

@@ -22,6 +22,7 @@ pub fn write(
     let ending =
         to.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_lowercase();
     let io = |fault: std::io::Error| format!("cannot write `{}`: {}", to.display(), plain(&fault));
+    to.parent().map_or(Ok(()), fs::create_dir_all).map_err(io)?;
     let timed = with_seconds(artifact, laps);
     let bytes = match (&timed.as_ref().unwrap_or(artifact).data, ending.as_str()) {
         (Data::Table(table), "parquet") if timed.is_some() => {
@@ -35,8 +36,11 @@ pub fn write(
         }
         (Data::Table(table), "csv") => csv(table)?,
         (Data::Table(table), "npy") => npy(table)?,
+        (Data::Tensors(_), "onnx") => {
+            ops::nn::onnx::encoder(artifact).map_err(|fault| fault.message)?
+        }
         (Data::Table(_), _) => return Err(unnamed(to, ".parquet, .csv or .npy")),
-        (Data::Tensors(_), _) => return Err(unnamed(to, ".safetensors")),
+        (Data::Tensors(_), _) => return Err(unnamed(to, ".safetensors, or .onnx for an encoder")),
     };
     write_whole(to, &bytes).map_err(io)
 }
