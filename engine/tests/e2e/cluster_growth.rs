@@ -72,7 +72,7 @@ fn a_step_that_is_not_done_in_time_asks_for_more_as_often_as_it_may() {
 #[test]
 fn a_training_goes_on_beyond_the_time_of_a_worker() {
     let Some(slurm) = Slurm::start(&[]) else { return };
-    let pipeline = TRAINING.replace("epochs: 100", "epochs: 350");
+    let pipeline = TRAINING.replace("epochs: 80", "epochs: 250");
     let there = Study::new().pipeline(&pipeline);
     there.write(
         "lab.yaml",
