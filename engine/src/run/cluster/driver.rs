@@ -61,7 +61,7 @@ pub(super) struct Driver<'a> {
     fault: Mutex<Option<String>>,
     has_left: AtomicBool,
     /// True once the run has ended.
-    is_over: AtomicBool,
+    ended: AtomicBool,
     /// True if Slurm did not answer when it was last asked.
     is_deaf: AtomicBool,
     detach: bool,
@@ -143,7 +143,7 @@ impl<'a> Driver<'a> {
             missing: Mutex::default(),
             fault: Mutex::default(),
             has_left: AtomicBool::new(false),
-            is_over: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
             is_deaf: AtomicBool::new(false),
             detach: cluster.detach,
         };
@@ -158,7 +158,7 @@ impl<'a> Driver<'a> {
         let outcome = thread::scope(|scope| {
             scope.spawn(|| self.look_after_jobs());
             let outcome = execute_beside(self.plan, run, cancel, Some(self));
-            self.is_over.store(true, Ordering::Relaxed);
+            self.ended.store(true, Ordering::Relaxed);
             outcome
         });
         let fault = self.fault.lock().expect(NO_PANIC).take();
@@ -189,13 +189,13 @@ impl<'a> Driver<'a> {
     }
 
     /// True once the run has ended.
-    pub(super) fn is_over(&self) -> bool {
-        self.is_over.load(Ordering::Relaxed)
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
     }
 
     fn look_after_jobs(&self) {
         let (mut jobs, mut rhythm) = (Jobs::default(), Rhythm::new());
-        while !Driver::is_over(self) {
+        while !self.has_ended() {
             thread::sleep(Duration::from_millis(20));
             if !rhythm.is_due() || self.missing.lock().expect(NO_PANIC).is_empty() {
                 continue;

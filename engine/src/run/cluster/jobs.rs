@@ -55,7 +55,7 @@ impl Jobs {
         }
         self.arrays.clone_from(&driver.told().arrays);
         let began = Instant::now();
-        let listed = match slurm::list(&driver.name, || driver.is_over()) {
+        let listed = match slurm::list(&driver.name, || driver.has_ended()) {
             Ok(listed) => listed,
             // "Not known" is not "lost": workers need no controller.
             Err(Refusal { said, is_final }) => {
@@ -63,7 +63,7 @@ impl Jobs {
                     return Err(said);
                 }
                 driver.hears_slurm(began.elapsed() < PROMPT);
-                if driver.is_over() {
+                if driver.has_ended() {
                     return Ok(false);
                 }
                 if self.silent.replace(said.clone()).is_none() {
