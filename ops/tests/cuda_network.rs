@@ -43,7 +43,7 @@ fn plan(channels: &[usize], variational: bool) -> Plan {
                 cycle_epochs: 1,
                 cycle_ratio: 1.0,
             },
-            free_bits: 0.0,
+            ..Objective::default()
         },
         epochs: 3,
         batch_size: 8,
@@ -53,6 +53,7 @@ fn plan(channels: &[usize], variational: bool) -> Plan {
         validation: 0.0,
         patience: None,
         precision: Precision::F32,
+        augmentation: Default::default(),
     }
 }
 

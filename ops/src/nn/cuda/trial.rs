@@ -156,7 +156,7 @@ impl Case {
                     cycle_epochs: 1,
                     cycle_ratio: 1.0,
                 },
-                free_bits: 0.0,
+                ..Objective::default()
             },
             epochs: 35,
             batch_size: 128,
@@ -166,6 +166,7 @@ impl Case {
             validation: 0.0,
             patience: None,
             precision: self.precision,
+            augmentation: Default::default(),
         }
     }
 
