@@ -6,6 +6,8 @@ mod bad_usage;
 mod cache;
 mod cluster;
 mod cluster_faults;
+mod cluster_growth;
+mod cluster_places;
 mod damage;
 mod devices;
 mod full_disk;
