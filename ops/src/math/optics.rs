@@ -51,7 +51,7 @@ pub fn order(
     };
     let mut next = 0;
     while !left.is_empty() {
-        if made.points.len() % 64 == 0 && cancelled() {
+        if made.points.len().is_multiple_of(64) && cancelled() {
             return None;
         }
         let point = left.remove(next);
