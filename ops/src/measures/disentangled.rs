@@ -1,11 +1,9 @@
 //! Metrics of disentanglement, which their op computes itself.
 
 use super::Measure;
-use cache::metric::Direction;
 
 const fn of(name: &'static str, title: &'static str) -> Measure {
-    let direction = Some(Direction::Maximize);
-    Measure { direction, is_shown: true, ..Measure::new(name, title, |_| None) }
+    Measure { is_shown: true, ..Measure::of_labels(name, title, |_| None) }
 }
 
 /// The mutual information gap, and disentanglement, completeness and informativeness.
