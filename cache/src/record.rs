@@ -20,6 +20,15 @@ pub struct Record {
     pub pipeline: String,
     /// The run's name, which is the name of its folder.
     pub id: String,
+    /// The name that its user gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The note that its user wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// The words under which its user finds it again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
     /// The start time (RFC 3339).
     pub started: String,
     /// The duration of the run in seconds.

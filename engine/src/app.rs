@@ -136,12 +136,14 @@ pub fn main() -> ExitCode {
     let said = cli.output;
     // The timeline is complete once this is dropped.
     let is_worker = matches!(cli.command, Command::Worker(_));
-    let _timeline = match listen(said.form(), said.level(), said.trace.as_deref(), is_worker) {
+    let board = matches!(&cli.command, Command::Run(args) if args.live).then(Arc::default);
+    let trace = said.trace.as_deref();
+    let _timeline = match listen(said.form(), said.level(), trace, is_worker, board.as_ref()) {
         Ok(timeline) => timeline,
         Err(message) => return end(Err(CommandError::new(BAD_INPUT, message))),
     };
     let ended = match cli.command {
-        Command::Run(args) => commands::run::run(&args, &said),
+        Command::Run(args) => commands::run::run(&args, &said, board.as_ref()),
         Command::Plan(args) => commands::plan::plan(&args),
         Command::Watch(args) => commands::watch::watch(&args),
         Command::Explain(args) => commands::explain::explain(&args),
@@ -192,7 +194,8 @@ fn refuse(fault: &clap::Error) -> ExitCode {
     let words: Vec<String> = std::env::args().collect();
     let asked = words.windows(2).any(|pair| pair == ["--log-format", "json"])
         || words.iter().any(|word| word == "--log-format=json");
-    let _ = listen(if asked { Form::Json } else { Form::Text }, LevelFilter::INFO, None, false);
+    let _ =
+        listen(if asked { Form::Json } else { Form::Text }, LevelFilter::INFO, None, false, None);
     match unknown_command(fault) {
         Some(text) => error!("{text}"),
         None if asked => {

@@ -165,6 +165,18 @@ pub struct RunArgs {
     /// Copy what the run made to the remote once it has ended.
     #[arg(long, requires = "remote")]
     pub push: bool,
+    /// A name for the run, by which commands find it.
+    #[arg(long, value_name = "TEXT")]
+    pub name: Option<String>,
+    /// A note on the run, which `runs`, `show` and its record give.
+    #[arg(long, value_name = "TEXT")]
+    pub note: Option<String>,
+    /// A word by which `runs --tag` finds the run; may be given several times.
+    #[arg(long, value_name = "WORD")]
+    pub tag: Vec<String>,
+    /// Keep a page `live.html` in the folder of the study that shows the run while it goes on.
+    #[arg(long)]
+    pub live: bool,
     /// Say what would run, and why, without running it: the same as `engine plan`.
     #[arg(long)]
     pub dry_run: bool,

@@ -35,6 +35,9 @@ pub use scores::{
 };
 pub use sections::{left_out, provenance::shell, table::provisos};
 
+/// The style of the page of a report, for other pages that belong to a run.
+pub const STYLE: &str = include_str!("formats/page.css");
+
 /// The files of a report, by their name in the run's folder.
 pub type Report = BTreeMap<String, Vec<u8>>;
 

@@ -27,6 +27,7 @@ pub const RUN: &str = "Examples:
   engine run study.yaml --only pca             pca and what it needs
   engine run study.yaml --until norm           all but what comes after norm
   engine run study.yaml --force groups         groups once more
+  engine run study.yaml --live                 with a page that shows how it goes
   engine run study.yaml --on lab.yaml          on the cluster that lab.yaml describes
   engine run study.yaml --log-format json      events for programs, one JSON object a line";
 
@@ -82,12 +83,15 @@ pub const FETCH: &str = "Examples:
 pub const RUNS: &str = "Examples:
   engine runs
   engine runs quickstart
+  engine runs --tag paper                      those of `engine run --tag paper`
   engine runs --json";
 
 /// The examples of `engine show`.
 pub const SHOW: &str = "Examples:
   engine show                                  the newest run
   engine show quickstart                       the newest run of a study
+  engine show latest --sort ari --top 10       the best points of a sweep
+  engine show latest --filter 'vae.latent>=8'
   engine show latest --report > report.md
   engine show 2026-01-31-120000 --json";
 
@@ -126,7 +130,8 @@ pub const REPORT: &str = "Examples:
 /// The examples of `engine export`.
 pub const EXPORT: &str = "Examples:
   engine export latest pca.latent --to latent.parquet
-  engine export latest mel.features --to mel.npy";
+  engine export latest mel.features --to mel.npy
+  engine export latest --to tensorboard tb     then: tensorboard --logdir tb";
 
 /// The examples of `engine init`.
 pub const INIT: &str = "Examples:

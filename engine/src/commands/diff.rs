@@ -35,6 +35,9 @@ pub struct DiffArgs {
     /// The store.
     #[command(flatten)]
     pub store: StoreArg,
+    /// Also list what is the same in both, and the steps of points that only one sweep has.
+    #[arg(long)]
+    pub all: bool,
     /// Write Markdown.
     #[arg(long, conflicts_with = "json")]
     pub md: bool,
@@ -73,29 +76,79 @@ pub fn diff(args: &DiffArgs) -> Result<(), CommandError> {
     };
     let (a, b) = (find(&args.a)?, find(&args.b)?);
     let store = args.store.open_existing()?;
-    let changes = changes(&a.record, &b.record);
+    let changes = changes(&a.record, &b.record, args.all);
     let cells = cells(&record::table(&a.record, &store), &record::table(&b.record, &store));
-    print(&match (args.json, args.md) {
-        (true, _) => in_json(&a, &b, &changes, &cells),
-        (_, true) => in_markdown(&a, &b, &changes, &cells),
-        _ => in_text(&a, &b, &changes, &cells, fold::width()),
+    if args.json {
+        print(&in_json(&a, &b, &changes, &cells));
+        return Ok(());
+    }
+    let (before, mut cells) = (cells.len(), cells);
+    cells.retain(|cell| args.all || signed(cell) != SAME);
+    let same = before - cells.len();
+    print(&match args.md {
+        true => in_markdown(&a, &b, &changes, &cells, same),
+        false => in_text(&a, &b, &changes, &cells, same, fold::width()),
     });
     Ok(())
 }
 
 /// The differences of steps, in the order of the second run, then the steps that only the first run
 /// has.
-fn changes(a: &Record, b: &Record) -> Vec<Change> {
-    let mut changes = Vec::new();
+fn changes(a: &Record, b: &Record, all: bool) -> Vec<Change> {
+    let mut changes = sweep_changes(a, b);
     let is = |step: &StepRecord| step.op.clone();
-    for new in &b.steps {
+    // A wider sweep has more variants of the same steps.
+    let base = |step: &StepRecord| step.name.split('{').next().unwrap_or_default().to_owned();
+    let known = |record: &Record| record.steps.iter().map(base).collect::<BTreeSet<_>>();
+    let (of_a, of_b) = (known(a), known(b));
+    let is_wider = !changes.is_empty() && !all;
+    let is_variant = |step: &StepRecord| {
+        is_wider
+            && step.name.contains('{')
+            && of_a.contains(&base(step))
+            && of_b.contains(&base(step))
+    };
+    for new in b.steps.iter().filter(|new| a.step(&new.name).is_some() || !is_variant(new)) {
         match a.step(&new.name) {
             None => changes.push(change(&new.name, "–", &is(new))),
             Some(old) => changes.extend(step_changes(old, new, a, b)),
         }
     }
-    let gone = a.steps.iter().filter(|step| b.step(&step.name).is_none());
+    let gone = a.steps.iter().filter(|step| b.step(&step.name).is_none() && !is_variant(step));
     changes.extend(gone.map(|step| change(&step.name, &is(step), "–")));
+    changes
+}
+
+/// The parameters of sweeps whose values differ, and the seeds.
+fn sweep_changes(a: &Record, b: &Record) -> Vec<Change> {
+    let mut axes: Vec<&String> = Vec::new();
+    for (axis, _) in [a, b].iter().flat_map(|run| &run.table).flat_map(|row| &row.point) {
+        if !axes.contains(&axis) {
+            axes.push(axis);
+        }
+    }
+    let listed = |values: Vec<String>| match values.is_empty() {
+        true => "–".to_owned(),
+        false => format!("[{}]", values.join(", ")),
+    };
+    let values = |record: &Record, axis: &str| {
+        let mut values: Vec<String> = Vec::new();
+        let points = record.table.iter().flat_map(|row| &row.point);
+        for value in points.filter(|(name, _)| name == axis).map(|(_, value)| shown(value)) {
+            if !values.contains(&value) {
+                values.push(value);
+            }
+        }
+        listed(values)
+    };
+    let seeds = |record: &Record| {
+        let seeds = record.sweep.iter().flat_map(|sweep| &sweep.seeds);
+        listed(seeds.map(ToString::to_string).collect())
+    };
+    let mut changes: Vec<Change> =
+        axes.iter().map(|axis| change(axis, &values(a, axis), &values(b, axis))).collect();
+    changes.push(change("seeds", &seeds(a), &seeds(b)));
+    changes.retain(|change| change.a != change.b);
     changes
 }
 
@@ -206,7 +259,7 @@ fn signed(cell: &CellChange) -> String {
         Some(difference)
             if difference.mean == 0.0 && difference.half_width.is_none_or(|it| it == 0.0) =>
         {
-            "same".to_owned()
+            SAME.to_owned()
         }
         Some(difference) => {
             let text = shown_estimate(Some(difference), &cell.metric);
@@ -236,6 +289,27 @@ fn grids(changes: &[Change], cells: &[CellChange], repeat: bool) -> (Grid, Grid)
     (inputs, results)
 }
 
+/// What stands in place of a difference that there is not.
+const SAME: &str = "same";
+
+/// A sentence on the cells that are left out because they are the same.
+fn left_out(same: usize, shown: usize) -> Option<String> {
+    match (same, shown) {
+        (0, _) => None,
+        (_, 0) => Some(format!(
+            "All {} are the same in both (`--all` lists them).",
+            reports::count(same, "number")
+        )),
+        _ => Some(format!(
+            "{} more the same in both (`--all` lists them).",
+            match same {
+                1 => "1 number is".to_owned(),
+                _ => format!("{same} numbers are"),
+            }
+        )),
+    }
+}
+
 const SAME_INPUTS: &str = "What went in is the same in both.";
 const NO_CELLS: &str = "Neither run has numbers in its table.";
 const INTERVALS: &str =
@@ -258,7 +332,14 @@ fn name(found: &Found) -> String {
     format!("{}/{}", found.record.pipeline, found.record.id)
 }
 
-fn in_text(a: &Found, b: &Found, changes: &[Change], cells: &[CellChange], width: usize) -> String {
+fn in_text(
+    a: &Found,
+    b: &Found,
+    changes: &[Change],
+    cells: &[CellChange],
+    same: usize,
+    width: usize,
+) -> String {
     let mut out = String::new();
     for (letter, found) in [("a", a), ("b", b)] {
         let line = format!("{} ({})", name(found), status(found.record.status));
@@ -272,9 +353,11 @@ fn in_text(a: &Found, b: &Found, changes: &[Change], cells: &[CellChange], width
     });
     out.push('\n');
     out.push_str(&match cells {
+        [] if same > 0 => String::new(),
         [] => paragraph("", NO_CELLS, width),
         _ => results.fitted(width),
     });
+    left_out(same, cells.len()).iter().for_each(|said| out.push_str(&paragraph("", said, width)));
     if has_intervals(cells) {
         out.push_str(&paragraph("", INTERVALS, width));
     }
@@ -286,13 +369,24 @@ fn has_intervals(cells: &[CellChange]) -> bool {
     cells.iter().any(|cell| [cell.a, cell.b].iter().flatten().any(|it| it.half_width.is_some()))
 }
 
-fn in_markdown(a: &Found, b: &Found, changes: &[Change], cells: &[CellChange]) -> String {
+fn in_markdown(
+    a: &Found,
+    b: &Found,
+    changes: &[Change],
+    cells: &[CellChange],
+    same: usize,
+) -> String {
     let code = |found: &Found| quote(&name(found));
     let (inputs, results) = grids(changes, cells, true);
     let mut out = format!("a: {}, b: {}\n\n", code(a), code(b));
     out.push_str(&if changes.is_empty() { format!("{SAME_INPUTS}\n") } else { inputs.markdown() });
     out.push('\n');
-    out.push_str(&if cells.is_empty() { format!("{NO_CELLS}\n") } else { results.markdown() });
+    out.push_str(&match cells {
+        [] if same > 0 => String::new(),
+        [] => format!("{NO_CELLS}\n"),
+        _ => results.markdown(),
+    });
+    left_out(same, cells.len()).iter().for_each(|said| out.push_str(&format!("\n{said}\n")));
     if has_intervals(cells) {
         out.push_str(&format!("\n{INTERVALS}\n"));
     }

@@ -2,24 +2,29 @@
 
 use crate::{
     cli::{BAD_INPUT, CommandError, FAILED, OutArg, StoreArg},
-    record::{export::write, runs},
+    record::{export::write, runs, tensorboard},
     ui::suggest,
 };
 use cache::{Digest, Record, record::StepRecord};
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tracing::info;
+
+/// What `--to` names instead of a file.
+const TENSORBOARD: &str = "tensorboard";
 
 /// What `export` reads.
 #[derive(Args)]
 pub struct ExportArgs {
     /// A folder, an id, a study's name, `latest` or `NAME/latest`.
     pub run: String,
-    /// The output: `STEP.PORT`, or `STEP` for its first. A training's `history` gets the seconds of each epoch.
-    #[arg(value_name = "STEP.PORT")]
+    /// The output: `STEP.PORT`, or `STEP` for its first. A training's `history` gets the seconds of each epoch. With
+    /// `--to tensorboard`, the folder that gets the event files.
+    #[arg(value_name = "STEP.PORT|DIR")]
     pub output: String,
-    /// The file; its ending decides the format: .parquet, .csv, .npy, or for models .safetensors and, of an encoder, .onnx.
-    #[arg(long, value_name = "FILE")]
+    /// The file; its ending decides the format: .parquet, .csv, .npy, or for models .safetensors and, of an encoder,
+    /// .onnx. `tensorboard` writes the scores, trainings and figures of the whole run for TensorBoard.
+    #[arg(long, value_name = "FILE|tensorboard")]
     pub to: PathBuf,
     /// Where runs are.
     #[command(flatten)]
@@ -29,14 +34,25 @@ pub struct ExportArgs {
     pub store: StoreArg,
 }
 
-/// Writes the file.
+/// Writes the file, or those for TensorBoard.
 ///
 /// # Errors
 /// Returns the exit code if there is no such run or output, or if the format cannot hold the
 /// output.
 pub fn export(args: &ExportArgs) -> Result<(), CommandError> {
     let bad = |fault: String| CommandError::new(BAD_INPUT, fault);
-    let record = runs::find(&args.out.out, &args.run).map_err(bad)?.record;
+    let found = runs::find(&args.out.out, &args.run).map_err(bad)?;
+    if args.to == Path::new(TENSORBOARD) {
+        let (store, folder) = (args.store.open_existing()?, Path::new(&args.output));
+        let written = tensorboard::write(&found, &store, folder)
+            .map_err(|fault| CommandError::new(FAILED, fault))?;
+        info!(
+            "wrote {written} event files; `tensorboard --logdir {}` shows them",
+            folder.display()
+        );
+        return Ok(());
+    }
+    let record = found.record;
     let (step, digest) = find_output(&record, &args.output).map_err(bad)?;
     let store = args.store.open_existing()?;
     let artifact = store.get(digest).map_err(|fault| {

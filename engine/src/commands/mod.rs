@@ -15,6 +15,7 @@ pub mod fetch;
 pub mod graph;
 pub mod help;
 pub mod init;
+pub mod live;
 pub mod ops;
 pub mod pack;
 pub mod plan;

@@ -1,7 +1,9 @@
 //! `engine run`: runs a pipeline and writes its report.
 
 use super::{
-    cluster, plan,
+    cluster,
+    live::{self, Live},
+    plan,
     prepare::{Absent, further, prepare, refuse},
     remote::{push_all, steps_of, told},
     up_to_date,
@@ -19,6 +21,7 @@ use crate::{
         study::Study,
     },
     ui::{
+        console::live::Board,
         events::{DETAIL, RUN, TEXT},
         fold,
         interrupt::Interrupt,
@@ -33,14 +36,18 @@ use cache::{
 };
 use ops::Cancel;
 use reports::left_out::{Group, LeftOut, left_out};
-use std::{fs, num::NonZeroUsize, path::Path, time::SystemTime};
+use std::{fs, num::NonZeroUsize, path::Path, sync::Arc, time::SystemTime};
 use tracing::{Level, debug, event_enabled, info, info_span, warn};
 
 /// Runs a pipeline, and prints the path of the report to standard output.
 ///
 /// # Errors
 /// Returns the exit code if there is a fault or if a step fails.
-pub fn run(args: &RunArgs, said: &OutputArgs) -> Result<(), CommandError> {
+pub fn run(
+    args: &RunArgs,
+    said: &OutputArgs,
+    board: Option<&Arc<Board>>,
+) -> Result<(), CommandError> {
     let mut args = args.clone();
     let profile = &cluster::profile(&args.place, &mut args.plan)?;
     let args = &args;
@@ -52,6 +59,9 @@ pub fn run(args: &RunArgs, said: &OutputArgs) -> Result<(), CommandError> {
     let _run = info_span!("run", pipeline = %args.plan.pipeline.display()).entered();
     if let Some(last) = up_to_date::find(args, said) {
         info!("{}", nothing_to_run(last.steps, run.clock.elapsed().as_secs_f64()));
+        if board.is_some() {
+            live::settle(&last.folder);
+        }
         print(&format!("{}\n", last.folder.join(REPORT).display()));
         return Ok(());
     }
@@ -89,12 +99,18 @@ pub fn run(args: &RunArgs, said: &OutputArgs) -> Result<(), CommandError> {
     let (steps, shown) = (study.pipeline.steps.len(), folder.display().to_string());
     let (name, id) = (&*study.pipeline.name, &*run.id);
     info!(target: RUN, event = "run_started", pipeline = name, id, folder = shown, steps);
+    let live = board.and_then(|board| Live::begin(board, &study, &run, &folder));
     let interrupt = Interrupt::listen();
-    let (study, Outcome { record, errors, fault, note }) =
+    let (study, Outcome { mut record, errors, fault, note }) =
         study.run(&run, &interrupt, |study, results, done| {
-            further(study, &args.plan, results, done)
+            let study = further(study, &args.plan, results, done)?;
+            live.iter().for_each(|live| live.follow(&study, &run));
+            Ok(study)
         })?;
     let Study { pipeline, store, .. } = &study;
+    record.name.clone_from(&args.name);
+    record.note.clone_from(&args.note);
+    record.tags.clone_from(&args.tag);
     if let Some(note) = note {
         // The run goes on without this process, so there is nothing to write down yet.
         info!("{note}");
@@ -140,6 +156,7 @@ pub fn run(args: &RunArgs, said: &OutputArgs) -> Result<(), CommandError> {
     // The event that gives the status of the run is the last one.
     let ended = ended.map_err(CommandError::print);
     ending.tell();
+    drop(live);
     study.store.close();
     std::mem::forget(study);
     ended

@@ -3,7 +3,7 @@
 use crate::{
     cli::{CommandError, OutArg, StoreArg, print},
     record::{self, runs},
-    ui::{fold, grid::Grid},
+    ui::{diagnostic::listed, fold, grid::Grid},
 };
 use cache::{
     Record, Store,
@@ -19,6 +19,9 @@ pub struct RunsArgs {
     /// Only the runs of this study.
     #[arg(value_name = "NAME")]
     pub study: Option<String>,
+    /// Only the runs with this word; of several, the runs with all of them.
+    #[arg(long, value_name = "WORD")]
+    pub tag: Vec<String>,
     /// Where runs are.
     #[command(flatten)]
     pub out: OutArg,
@@ -44,9 +47,14 @@ pub fn runs(args: &RunsArgs) -> Result<(), CommandError> {
         }
     }
     found.retain(|record| args.study.as_ref().is_none_or(|study| record.pipeline == *study));
+    found.retain(|record| args.tag.iter().all(|tag| record.tags.contains(tag)));
     if args.json {
         let runs: Vec<Value> = found.iter().map(|record| in_json(record, &store)).collect();
         print(&format!("{:#}\n", Value::from(runs)));
+        return Ok(());
+    }
+    if found.is_empty() && !args.tag.is_empty() {
+        info!("no run below `{}` has {}", args.out.out.display(), listed(&args.tag, "and"));
         return Ok(());
     }
     if found.is_empty() {
@@ -59,26 +67,36 @@ pub fn runs(args: &RunsArgs) -> Result<(), CommandError> {
 
 /// The runs in columns; the titles of rows are shortened to fit.
 fn table(runs: &[Record], store: &Store, width: usize) -> String {
-    let head = ["run", "study", "started", "ended", "time", "ran", "best row"];
-    let mut grid = Grid::new(head, 7);
+    let has_names = runs.iter().any(|record| said(record).is_some());
+    let head = ["run", "study"].into_iter().chain(has_names.then_some("name"));
+    let head = head.chain(["started", "ended", "time", "ran", "best row"]);
+    let mut grid = Grid::new(head, 8);
     for record in runs {
         // The time from month to minute; the year is in the name of the run.
         let started = record.started.replace('T', " ");
         let started = started.get(5..16).map_or(started.clone(), |it| format!("{it}Z"));
         let best = best(record, store)
             .map_or("–".to_owned(), |(title, metric, value)| format!("{metric} {value} {title}"));
-        grid.rows.push(vec![
-            record.id.clone(),
-            record.pipeline.clone(),
+        let mut row = vec![record.id.clone(), record.pipeline.clone()];
+        row.extend(has_names.then(|| said(record).unwrap_or_default()));
+        row.extend([
             started,
             status(record.status).to_owned(),
             reports::duration(record.seconds),
             format!("{} of {}", count(record, StepStatus::Ran), record.steps.len()),
             best,
         ]);
+        grid.rows.push(row);
     }
     grid.shorten_last(width);
     grid.fitted(width)
+}
+
+/// What the user said of a run: its name and its words.
+pub fn said(record: &Record) -> Option<String> {
+    let tags = record.tags.iter().map(|tag| format!("#{tag}"));
+    let said: Vec<String> = record.name.clone().into_iter().chain(tags).collect();
+    (!said.is_empty()).then(|| said.join(" "))
 }
 
 /// The word for the status of a run.
@@ -111,7 +129,7 @@ fn in_json(record: &Record, store: &Store) -> Value {
             "half_interval": estimate.half_width, "seeds": estimate.n }))
     });
     json!({
-        "id": record.id, "pipeline": record.pipeline, "started": record.started,
+        "id": record.id, "name": record.name, "note": record.note, "tags": record.tags, "pipeline": record.pipeline, "started": record.started,
         "status": record.status, "seconds": record.seconds,
         "ran": count(record, StepStatus::Ran), "hits": count(record, StepStatus::Hit),
         "failed": count(record, StepStatus::Failed), "skipped": count(record, StepStatus::Skipped),

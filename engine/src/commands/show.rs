@@ -1,8 +1,11 @@
 //! `engine show`: shows a finished run.
 
-use super::runs::{count, status};
+mod select;
+
+use super::runs::{count, said, status};
 use crate::{
     cli::{BAD_INPUT, CommandError, FAILED, OutArg, StoreArg, print},
+    plan::reasons,
     record::{
         self,
         runs::{self, Found},
@@ -25,6 +28,15 @@ pub struct ShowArgs {
     /// A folder, an id, a study's name, `latest` or `NAME/latest`.
     #[arg(default_value = "latest")]
     pub run: String,
+    /// Only rows that fulfil a condition, such as `ari>0.2` or `vae.latent=8`; may be given several times.
+    #[arg(long, value_name = "CONDITION")]
+    pub filter: Vec<String>,
+    /// The rows in the order of a metric, the best first, or of a parameter.
+    #[arg(long, value_name = "NAME")]
+    pub sort: Option<String>,
+    /// Only the first so many rows: by `--sort`, or else by the headline metric.
+    #[arg(long, value_name = "N")]
+    pub top: Option<usize>,
     /// Where runs are.
     #[command(flatten)]
     pub out: OutArg,
@@ -63,11 +75,13 @@ pub fn show(args: &ShowArgs) -> Result<(), CommandError> {
     }
     let store = args.store.open_existing()?;
     let table = record::table(&found.record, &store);
-    print(&text(&found, &table, fold::width()));
+    let rows = select::select(&table, &args.filter, args.sort.as_deref(), args.top)
+        .map_err(|fault| CommandError::new(BAD_INPUT, fault))?;
+    print(&text(&found, &table, &rows, fold::width()));
     Ok(())
 }
 
-fn text(found: &Found, table: &ScoreTable, width: usize) -> String {
+fn text(found: &Found, table: &ScoreTable, shown: &[usize], width: usize) -> String {
     let Found { folder, record } = found;
     let line = |text: &str| paragraph("", text, width);
     let mut out = line(&format!(
@@ -78,6 +92,12 @@ fn text(found: &Found, table: &ScoreTable, width: usize) -> String {
         reports::duration(record.seconds),
         record.started
     ));
+    if let Some(said) = said(record) {
+        out.push_str(&line(&said));
+    }
+    if let Some(note) = &record.note {
+        out.push_str(&line(note));
+    }
     if record.only {
         out.push_str(&line("Only some of its steps were asked for, so it is not the latest run."));
     }
@@ -93,9 +113,14 @@ fn text(found: &Found, table: &ScoreTable, width: usize) -> String {
     if table.rows.is_empty() {
         out.push_str(&line("The pipeline names no rows for a table (`report: { table: … }`)."));
     } else {
-        out.push_str(&grid(table).fitted(width));
+        let grid = grid(table, shown, record.sweep.as_ref().is_some_and(|it| it.shown.is_empty()));
+        out.push_str(&grid.fitted(width));
     }
-    for (at, row) in table.rows.iter().enumerate() {
+    if shown.len() < table.rows.len() {
+        let all = reports::count(table.rows.len(), "row");
+        out.push_str(&line(&format!("{} of {all}", shown.len())));
+    }
+    for (at, row) in shown.iter().map(|at| (*at, &table.rows[*at])) {
         let absent = row.seeds.iter().filter_map(|seed| Some((seed.seed, seed.missing.as_ref()?)));
         let absent: Vec<_> = absent.collect();
         let Some((_, why)) = absent.first() else { continue };
@@ -124,18 +149,24 @@ fn text(found: &Found, table: &ScoreTable, width: usize) -> String {
     out
 }
 
-/// The table, with its rows numbered as in `engine why`.
-fn grid(table: &ScoreTable) -> Grid {
+/// Some rows of the table, numbered as in `engine why`; of a sweep with a column for each parameter.
+fn grid(table: &ScoreTable, shown: &[usize], is_sweep: bool) -> Grid {
     let ScoreTable { rows, columns, .. } = table;
     let provisos = reports::provisos(rows);
-    let head = columns.iter().map(|metric| metric.heading());
+    let axes = if is_sweep { select::axes(table) } else { Vec::new() };
+    let head = std::iter::once("row".to_owned()).chain(axes.iter().map(|axis| (*axis).to_owned()));
+    let head = head.chain(columns.iter().map(|metric| metric.heading()));
     let head = head.chain(provisos.iter().map(|(title, _)| (*title).to_owned()));
-    let mut grid = Grid::new(std::iter::once("row".to_owned()).chain(head), 1);
-    for (at, row) in rows.iter().enumerate() {
-        let cells = columns.iter().map(|metric| row.shown(metric));
+    let mut grid = Grid::new(head, 1);
+    for (at, row) in shown.iter().map(|at| (*at, &rows[*at])) {
+        let title = if axes.is_empty() { &row.title } else { &row.name };
+        let values = axes.iter().map(|axis| {
+            let value = row.point.iter().find(|(name, _)| name == axis);
+            value.map_or_else(|| "–".to_owned(), |(_, value)| reasons::shown(value))
+        });
+        let cells = values.chain(columns.iter().map(|metric| row.shown(metric)));
         let cells = cells.chain(provisos.iter().map(|(_, words)| words[at].clone()));
-        let name = format!("r{} {}", at + 1, row.title);
-        grid.rows.push(std::iter::once(name).chain(cells).collect());
+        grid.rows.push(std::iter::once(format!("r{} {title}", at + 1)).chain(cells).collect());
     }
     grid
 }

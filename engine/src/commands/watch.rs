@@ -1,29 +1,22 @@
-//! `engine watch`: runs a pipeline again whenever its text or its data change, and shows the newest
-//! report in a page that reloads.
+//! `engine watch`: runs a pipeline again whenever its text or its data change, and names the page that
+//! shows the run while it goes on and then its report.
 //!
 //! Each run is a process of its own, started with the same options: it begins afresh, and a fault
 //! in it does not end the watch. Changes are found with the index of files, which reads only files
 //! of a new size or time; a file that was only touched starts no run.
 
-use super::prepare;
+use super::{live, prepare};
 use crate::{
     child::wait_unless,
     cli::{CommandError, FAILED, RunArgs, print},
     plan::scan,
-    record::latest,
     spec,
     ui::interrupt::Interrupt,
 };
-use cache::{FileIndex, Hasher, atomic_file::write_whole, regular};
+use cache::{FileIndex, Hasher, regular};
 use ops::Cancel;
 use rustix::process::{Pid, Signal, kill_process};
-use std::{
-    os::unix::process::CommandExt,
-    path::{Path, PathBuf},
-    process::Command,
-    thread,
-    time::Duration,
-};
+use std::{os::unix::process::CommandExt, path::PathBuf, process::Command, thread, time::Duration};
 use tracing::info;
 
 /// The time between two checks of the files.
@@ -41,15 +34,11 @@ pub fn watch(args: &RunArgs) -> Result<(), CommandError> {
         let now = Seen::now(args, &index);
         if before.as_ref() != Some(&now) {
             run_once(&interrupt)?;
-            if let Some(folder) = &now.study
-                && !interrupt.is_cancelled()
-            {
-                show(folder, &mut page).map_err(|fault| {
-                    CommandError::new(
-                        FAILED,
-                        format!("cannot write in `{}`: {fault}", folder.display()),
-                    )
-                })?;
+            // A faulty pipeline gives no page.
+            let path = now.study.as_ref().map(|folder| folder.join(live::PAGE));
+            if let Some(path) = path.filter(|path| path.is_file() && page.as_ref() != Some(path)) {
+                print(&format!("{}\n", path.display()));
+                page = Some(path);
             }
             if !interrupt.is_cancelled() {
                 info!("watching the pipeline and its data; Ctrl-C ends it");
@@ -100,6 +89,9 @@ fn run_once(interrupt: &Interrupt) -> Result<(), CommandError> {
     if let Some(word) = arguments.iter_mut().find(|word| *word == "watch") {
         *word = "run".into();
     }
+    if !arguments.iter().any(|word| word == "--live") {
+        arguments.push("--live".into());
+    }
     // A process group of its own gets Ctrl-C only from here, and so only once.
     let run = Command::new(program).args(arguments).process_group(0).spawn();
     let mut run = run.map_err(failed)?;
@@ -108,22 +100,6 @@ fn run_once(interrupt: &Interrupt) -> Result<(), CommandError> {
         // The run may have ended just now.
         let _ = kill_process(Pid::from_child(&run), Signal::TERM);
         run.wait().map_err(failed)?;
-    }
-    Ok(())
-}
-
-/// Points the page of a study to its newest run; creates the page and prints its path the first
-/// time.
-fn show(folder: &Path, page: &mut Option<PathBuf>) -> std::io::Result<()> {
-    let Some(newest) = latest::of(folder) else { return Ok(()) };
-    // A page that was opened from a folder may load scripts, but may not read other files.
-    let id = serde_json::to_string(&newest.to_string_lossy()).expect("a text always serialises");
-    write_whole(&folder.join("watch.js"), format!("show({id});\n").as_bytes())?;
-    let path = folder.join("watch.html");
-    write_whole(&path, include_bytes!("watch.html"))?;
-    if page.as_ref() != Some(&path) {
-        print(&format!("{}\n", path.display()));
-        *page = Some(path);
     }
     Ok(())
 }

@@ -22,6 +22,7 @@ pub fn write(
     let ending =
         to.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_lowercase();
     let io = |fault: std::io::Error| format!("cannot write `{}`: {}", to.display(), plain(&fault));
+    to.parent().map_or(Ok(()), fs::create_dir_all).map_err(io)?;
     let timed = with_seconds(artifact, laps);
     let bytes = match (&timed.as_ref().unwrap_or(artifact).data, ending.as_str()) {
         (Data::Table(table), "parquet") if timed.is_some() => {

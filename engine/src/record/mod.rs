@@ -5,6 +5,7 @@ pub mod latest;
 pub mod leftovers;
 pub mod new;
 pub mod runs;
+pub mod tensorboard;
 
 use cache::{Record, Store};
 use reports::ScoreTable;

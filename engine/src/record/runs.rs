@@ -40,19 +40,25 @@ pub struct Found {
     pub record: Record,
 }
 
-/// Finds a run by folder, by id, by study or by `latest`, and reads its record.
+/// Finds a run by folder, by id, by study, by `latest` or by the name that its user gave it, and reads its record.
 ///
 /// # Errors
 /// Returns a sentence with the name and the places that were searched, or with the fault of the
 /// record.
 pub fn find(out: &Path, run: &str) -> Result<Found, String> {
-    let folder = candidates(out, run)
-        .into_iter()
-        .map(latest::followed)
-        .find(|folder| has_record(folder))
-        .ok_or_else(|| unknown(out, run))?;
+    let places = candidates(out, run).into_iter().map(latest::followed);
+    let Some(folder) = places.into_iter().find(|folder| has_record(folder)) else {
+        return named(out, run).ok_or_else(|| unknown(out, run));
+    };
     let record = read(&folder)?;
     Ok(Found { folder, record })
+}
+
+/// The newest run with this name.
+fn named(out: &Path, name: &str) -> Option<Found> {
+    let runs = all(out).into_iter();
+    let mut runs = runs.filter_map(|folder| Some(Found { record: read(&folder).ok()?, folder }));
+    runs.find(|found| found.record.name.as_deref() == Some(name))
 }
 
 /// Reads the record in a run's folder.

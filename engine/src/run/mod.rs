@@ -26,7 +26,7 @@ mod printed;
 mod processes;
 pub mod programs;
 pub mod recompute;
-mod record;
+pub mod record;
 pub mod resources;
 pub mod rows;
 mod schedule;

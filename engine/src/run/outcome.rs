@@ -47,6 +47,14 @@ impl Schedule<'_> {
             status,
             elapsed: elapsed.map(Duration::from_secs_f64),
             note,
+            key: match state {
+                StepState::Done { finished, .. } => Some(finished.key.to_string()),
+                _ => None,
+            },
+            error: match state {
+                StepState::Failed(ended) => Some(&ended.reason),
+                _ => None,
+            },
         });
     }
 

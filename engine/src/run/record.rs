@@ -1,12 +1,20 @@
 //! The record of a run, from its plan and from what became of its steps.
 
-use super::{Outcome, RunInfo, outcome::Ended};
+use super::{Outcome, RunInfo, outcome::Ended, state::StepState};
 use crate::{model::Pipeline, plan::Plan};
 use cache::{
     Record,
     record::{Environment, Method, RECORD_VERSION, Row, RunStatus, StepRecord, StepStatus, Sweep},
 };
 use std::fs;
+
+/// The record of a run of this plan in which no step has been reached.
+pub fn outline(plan: &Plan<'_>, run: &RunInfo) -> Record {
+    let pipeline = plan.pipeline;
+    let state = StepState::skipped("it has not run yet".to_owned());
+    let steps = pipeline.steps.iter().map(|step| state.record(pipeline, step)).collect();
+    Ended { steps, errors: Vec::new(), interrupted: false }.into_outcome(plan, run).record
+}
 
 impl Ended {
     /// The outcome of the run of this plan.
@@ -37,6 +45,9 @@ impl Ended {
             engine: env!("CARGO_PKG_VERSION").to_owned(),
             pipeline: pipeline.name.clone(),
             id: run.id.clone(),
+            name: None,
+            note: None,
+            tags: Vec::new(),
             started: run.started.clone(),
             seconds: run.clock.elapsed().as_secs_f64(),
             status: self.status(plan.options.keep_going),

@@ -48,8 +48,9 @@ impl Schedule<'_> {
         self.transition(step, state);
         if !error.log.is_empty() && self.speaks() {
             let name = &self.context.plan.pipeline.steps[step].name;
-            error!(target: DETAIL, "{name}: the end of its log");
-            error.log.iter().for_each(|line| error!(target: DETAIL, "  {line}"));
+            let step = name.as_str();
+            error!(target: DETAIL, step, "{name}: the end of its log");
+            error.log.iter().for_each(|line| error!(target: DETAIL, step, "  {line}"));
         }
         self.errors.push(error);
     }

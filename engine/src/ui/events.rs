@@ -46,6 +46,10 @@ pub struct StepFinished<'a> {
     pub elapsed: Option<Duration>,
     /// The shape of the result, or the reason for the status.
     pub note: String,
+    /// The key of the result, if there is one.
+    pub key: Option<String>,
+    /// The error, if the step failed.
+    pub error: Option<&'a str>,
 }
 
 /// Reports that a step starts, and why. Steps are numbered from 1 in the order of the plan.
@@ -60,7 +64,8 @@ pub fn step_at(number: usize, done: u64, total: u64, note: &str) {
 
 /// Reports that a step is finished.
 pub fn step_finished(finished: &StepFinished<'_>) {
-    let StepFinished { number, name, status, elapsed, note } = finished;
+    let StepFinished { number, name, status, elapsed, note, key, error } = finished;
     let (step, seconds) = (*name, elapsed.map(|it| it.as_secs_f64()));
-    info!(target: PROGRESS, event = "step_finished", number, step, status, seconds, note);
+    let (event, key) = ("step_finished", key.as_deref());
+    info!(target: PROGRESS, event, number, step, status, seconds, key, error, note);
 }

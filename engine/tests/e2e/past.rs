@@ -134,6 +134,8 @@ fn two_runs_are_compared() {
     }
     let same = study.engine(&["diff", &a, &a]).stdout;
     assert!(same.contains("What went in is the same in both."), "{same}");
+    assert!(same.contains("All 6 numbers are the same in both (`--all`"), "{same}");
+    let same = study.engine(&["diff", &a, &a, "--all"]).stdout;
     assert_eq!(same.matches(" same\n").count(), 6, "{same}");
     tones::fill(&study, 5);
     study.run_with(&["--set", "clusters=2", "--set", "mel.n_mels=12"]);

@@ -106,8 +106,15 @@ fn every_form_of_the_table_is_the_same() {
     let heads = ["Silhouette ↑", "CH ↑", "DB ↓", "ARI ↑", "NMI ↑", "Purity ↑"];
     for (at, row) in table.iter().enumerate() {
         let cells = heads.iter().zip(&row[1..]).map(|(head, cell)| format!("{head} {cell}"));
-        let narrow = format!("r{} {} {}", at + 1, row[0], cells.collect::<Vec<_>>().join(", "));
-        let wide = format!("r{} {}", at + 1, row.join(" "));
+        // A sweep has a column for its parameter.
+        let (title, value) = match row[0].strip_prefix("K-Means (clusters = ") {
+            Some(value) => ("K-Means", value.trim_end_matches(')')),
+            None => (row[0].as_str(), "–"),
+        };
+        let axis = std::iter::once(format!("groups.clusters {value}"));
+        let cells = axis.chain(cells).collect::<Vec<_>>();
+        let narrow = format!("r{} {title} {}", at + 1, cells.join(", "));
+        let wide = format!("r{} {title} {value} {}", at + 1, row[1..].join(" "));
         assert!(shown.contains(&narrow) || shown.contains(&wide), "`{wide}` is not in {shown}");
     }
     // A cell by its number, and by the title of its row where that is the title of one.

@@ -91,7 +91,11 @@ fn the_report_says_what_the_seeds_bear_out() {
     }
     let csv = study.read("runs/small/latest/results.csv");
     let row = csv.lines().find(|line| line.contains("latent=3") && line.contains(",ari,"));
-    assert!(row.is_some_and(|row| row.ends_with(",\"vae.beta=1 vae.latent=3\",0")), "{csv}");
+    assert!(row.is_some_and(|row| row.ends_with(",\"vae.beta=1 vae.latent=3\",0,1,3")), "{csv}");
+    assert!(
+        csv.lines().next().is_some_and(|head| head.ends_with(",seed,\"vae.beta\",\"vae.latent\"")),
+        "{csv}"
+    );
 }
 
 fn ran(study: &Study, said: &Said) -> Vec<String> {

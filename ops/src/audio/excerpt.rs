@@ -26,7 +26,13 @@ impl Excerpt {
             let seconds = |text: &str| {
                 let seconds: Option<f64> = text.parse().ok();
                 let fits = seconds.filter(|it| (0.0..=1e9).contains(it));
-                let fits = fits.ok_or(format!("has `{name}` `{text}`, not a time in seconds"))?;
+                let fits = fits.ok_or_else(|| {
+                    let hint = match text.replacen(',', ".", 1).parse::<f64>() {
+                        Ok(_) => "; write a point for its decimal comma",
+                        Err(_) => "",
+                    };
+                    format!("has `{name}` `{text}`, not a time in seconds{hint}")
+                })?;
                 Ok::<_, String>((fits * SECOND as f64).round() as u64)
             };
             text.map(seconds).transpose()
@@ -110,6 +116,8 @@ mod tests {
     fn says_what_is_no_excerpt() {
         let says = |start, end| Excerpt::new(start, end).expect_err("a fault");
         assert_eq!(says(Some("x"), None), "has `start` `x`, not a time in seconds");
+        let comma = "has `start` `0,5`, not a time in seconds; write a point for its decimal comma";
+        assert_eq!(says(Some("0,5"), None), comma);
         assert_eq!(says(Some("-1"), None), "has `start` `-1`, not a time in seconds");
         assert_eq!(says(None, Some("nan")), "has `end` `nan`, not a time in seconds");
         assert_eq!(says(Some("2"), Some("2")), "ends at 2 s, not after its start at 2 s");

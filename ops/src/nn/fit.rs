@@ -241,8 +241,12 @@ impl Plan {
             sum.kl += losses.kl * weight;
             let done = before + (at * self.batch_size + clips) as u64;
             let loss = losses.loss;
-            let note =
-                format!("epoch {epoch}/{}, batch {batch}/{batches}, loss {loss:.5}", self.epochs);
+            let kl = match self.architecture.variational {
+                true => format!(", kl {:.5}", losses.kl),
+                false => String::new(),
+            };
+            let at = format!("epoch {epoch}/{}, batch {batch}/{batches}", self.epochs);
+            let note = format!("{at}, loss {loss:.5}{kl}");
             cx.progress.at(done, total, &note);
             Ok(())
         };

@@ -34,8 +34,18 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
         (1, _) => colors.iter().map(|color| (&maps[0], Some(color))).collect(),
         (_, 1) => maps.iter().map(|map| (map, Some(&colors[0]))).collect(),
         (n, m) if n == m => maps.iter().zip(colors.iter().map(Some)).collect(),
+        // Variants of a sweep: the first map by the first of each colouring.
+        _ if maps.iter().all(|map| base(map) == base(&maps[0])) => {
+            let is_first = |at: &usize| {
+                colors.iter().position(|it| base(it) == base(&colors[*at])) == Some(*at)
+            };
+            let firsts = (0..colors.len()).filter(is_first);
+            firsts.map(|at| (&maps[0], Some(&colors[at]))).collect()
+        }
         (n, m) => return Err(format!("{n} maps and {m} colourings do not go together")),
     };
+    let maps =
+        if pairs.iter().all(|(map, _)| std::ptr::eq(*map, &maps[0])) { &maps[..1] } else { maps };
     let left_out = pairs.len().saturating_sub(MOST_PANELS);
     let pairs = &pairs[..pairs.len().min(MOST_PANELS)];
     let columns = if pairs.len() == 1 { 1 } else { 2 };
@@ -63,6 +73,11 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     }
     scene.height = bottom + 6.0;
     Ok(Drawn { caption: caption(maps, colors, left_out), scene, points: Some(points) })
+}
+
+/// The output without the variant of its step.
+fn base(input: &Input) -> (&str, &str) {
+    (input.step.split('{').next().unwrap_or(&input.step), &input.port)
 }
 
 fn panel_of(map: &Input, frame: [f64; 4]) -> Result<Panel, String> {

@@ -14,7 +14,7 @@ pub fn write(document: &Document, run: &str) -> String {
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<title>{title}</title>\n\
          <link rel=\"icon\" href=\"data:,\">\n<style>\n{}{}\n</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n",
-        include_str!("page.css"),
+        crate::STYLE,
         svg::STYLE
     );
     write_blocks(&mut out, &document.blocks, run);

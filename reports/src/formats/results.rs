@@ -5,6 +5,7 @@ use crate::{
     scores::{self, ScoredRow, Seed},
 };
 use cache::{Column, Record};
+use serde_json::Value;
 use std::fmt::Write;
 
 /// A number of the table with its row, metric and seed.
@@ -42,10 +43,38 @@ fn point(row: &ScoredRow) -> String {
     values.collect::<Vec<_>>().join(" ")
 }
 
+/// The columns that every table of numbers has.
+const COLUMNS: [&str; 9] =
+    ["row", "step", "metric", "value", "published", "without_clusters", "note", "point", "seed"];
+
+/// The parameters that vary, each with the name of its column: its own, unless another column has it.
+fn axes(rows: &[ScoredRow]) -> Vec<(&str, String)> {
+    let mut axes: Vec<(&str, String)> = Vec::new();
+    for (axis, _) in rows.iter().flat_map(|row| &row.point) {
+        if !axes.iter().any(|(known, _)| known == axis) {
+            let is_taken = COLUMNS.contains(&axis.as_str());
+            axes.push((axis, if is_taken { format!("point.{axis}") } else { axis.clone() }));
+        }
+    }
+    axes
+}
+
+/// The value of a parameter in a row, if it varies there.
+fn value<'r>(row: &'r ScoredRow, axis: &str) -> Option<&'r Value> {
+    row.point.iter().find(|(name, _)| name == axis).map(|(_, value)| value)
+}
+
 /// Writes every number as CSV with the columns
-/// `row,step,metric,value,published,without_clusters,note,point,seed`.
+/// `row,step,metric,value,published,without_clusters,note,point,seed`, and one for each parameter that varies.
 pub fn csv(record: &Record, rows: &[ScoredRow]) -> String {
-    let mut out = "row,step,metric,value,published,without_clusters,note,point,seed\n".to_owned();
+    let axes = axes(rows);
+    let mut out = COLUMNS.join(",");
+    for (_, column) in &axes {
+        out.push(',');
+        quote(&mut out, column);
+        out.pop();
+    }
+    out.push('\n');
     for row in rows {
         let point = point(row);
         for line in lines(row) {
@@ -64,10 +93,21 @@ pub fn csv(record: &Record, rows: &[ScoredRow]) -> String {
             quote(&mut out, line.note());
             quote(&mut out, &point);
             // Without variants the seed is that of the steps.
-            let _ = match &record.sweep {
-                Some(_) => writeln!(out, "{}", line.seed),
-                None => writeln!(out),
-            };
+            if record.sweep.is_some() {
+                let _ = write!(out, "{}", line.seed);
+            }
+            for (axis, _) in &axes {
+                out.push(',');
+                match value(row, axis) {
+                    None => {}
+                    Some(value @ Value::Number(_)) => out.push_str(&scores::shown(value)),
+                    Some(value) => {
+                        quote(&mut out, &scores::shown(value));
+                        out.pop();
+                    }
+                }
+            }
+            out.push('\n');
         }
     }
     out
@@ -126,11 +166,32 @@ pub fn parquet(rows: &[ScoredRow]) -> Result<Vec<u8>, String> {
         .with_text("note", text(|line| line.note()))
         .with_text("point", lines.iter().map(|(point, _)| point.clone()))
         .with("seed", seeds(lines.iter().map(|(_, line)| line.seed)));
+    let table = axes(rows).into_iter().fold(table, |table, (axis, column)| {
+        let values = lines.iter().map(|(_, line)| value(line.row, axis));
+        table.with(&column, parameter(&values.collect::<Vec<_>>()))
+    });
     let artifact = cache::Artifact::table(cache::Kind::Scores, table);
     let table = artifact.as_table().expect("made of a table");
     let mut bytes = Vec::new();
     cache::parquet::write(&mut bytes, &artifact, table)?;
     Ok(bytes)
+}
+
+/// The values of a parameter as numbers, if they are nothing else, or as text.
+fn parameter(values: &[Option<&Value>]) -> Column {
+    let ints = values.iter().map(|value| value.and_then(Value::as_i64));
+    if let Some(ints) = ints.collect::<Option<Vec<_>>>() {
+        return Column::Int(ints);
+    }
+    let are_numbers = values.iter().all(|value| value.is_none_or(Value::is_number));
+    let texts = values.iter().map(|value| value.map_or_else(String::new, scores::shown));
+    match are_numbers {
+        true => {
+            let number = |value: &Option<&Value>| value.and_then(Value::as_f64).unwrap_or(f64::NAN);
+            Column::Real(values.iter().map(number).collect())
+        }
+        false => Column::Text(texts.collect()),
+    }
 }
 
 /// Seeds as whole numbers, or as text if one exceeds the range of the column.
@@ -143,7 +204,18 @@ fn seeds(seeds: impl Iterator<Item = u64> + Clone) -> Column {
 
 #[cfg(test)]
 mod tests {
-    use super::quote;
+    use super::{Column, Value, parameter, quote};
+
+    #[test]
+    fn a_parameter_is_a_number_where_all_its_values_are() {
+        let [one, half, list] = [Value::from(1), Value::from(0.5), Value::from(vec![4])];
+        assert_eq!(parameter(&[Some(&one), Some(&one)]), Column::Int(vec![1, 1]));
+        assert_eq!(parameter(&[Some(&one), Some(&half)]), Column::Real(vec![1.0, 0.5]));
+        let mixed = parameter(&[Some(&list), None]);
+        assert_eq!(mixed, Column::Text(vec!["[4]".to_owned(), String::new()]));
+        let Column::Real(values) = parameter(&[Some(&one), None]) else { panic!("numbers") };
+        assert!(values[0] == 1.0 && values[1].is_nan());
+    }
 
     #[test]
     fn no_text_is_a_formula_or_moves_a_cursor() {

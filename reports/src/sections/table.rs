@@ -139,11 +139,16 @@ fn legend(record: &Record, table: &ScoreTable, outcomes: &[PairedComparison]) ->
             Test::T => "paired t-tests",
             Test::Wilcoxon => "Wilcoxon's signed ranks",
         };
-        text = text.plain(" ").strong("Bold").plain(format!(
-            ": significantly better than every other comparable row ({test} over common seeds, Holm-corrected for all {} of \
-             this table, 5 % level).",
+        let by = format!(
+            "significantly better than every other comparable row ({test} over common seeds, Holm-corrected for all {} of \
+             this table, 5 % level)",
             count(outcome.comparisons, "comparison")
-        ));
+        );
+        let bold = |metric: &Metric| (0..rows.len()).any(|row| is_best(outcomes, metric, row));
+        text = match columns.iter().any(bold) {
+            true => text.plain(" ").strong("Bold").plain(format!(": {by}.")),
+            false => text.plain(format!(" No row is {by}, so none is bold.")),
+        };
     }
     if rows.iter().all(|row| row.reference.is_empty()) {
         return text;

@@ -5,7 +5,7 @@ use std::{
     io::{Read, Write},
     net::TcpListener,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Child, Command},
     time::{Duration, Instant},
 };
 
@@ -22,28 +22,46 @@ pub fn find(otherwise: &str) -> Option<PathBuf> {
     browser
 }
 
-/// Opens a page at the pace of the clock, and gives what its scripts send as the body of a request to
-/// the address that `page` is made for. Nothing if they send nothing within a minute.
-pub fn hear(browser: &Path, folder: &Path, page: impl FnOnce(&str) -> String) -> Option<String> {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = format!("http://{}/", listener.local_addr().expect("an address"));
-    listener.set_nonblocking(true).expect("no waiting");
-    let file = folder.join("report.html");
-    std::fs::write(&file, page(&address)).expect("written");
-    let profile = tempfile::tempdir().expect("a folder");
-    let mut browser = Command::new(browser)
-        .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--mute-audio"])
-        .args(["--autoplay-policy=no-user-gesture-required", "--remote-debugging-port=0"])
-        .arg(format!("--user-data-dir={}", profile.path().display()))
-        .arg(format!("file://{}", file.display()))
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .expect("the browser starts");
-    let end = Instant::now() + Duration::from_secs(60);
-    let told = std::iter::from_fn(|| (Instant::now() < end).then(|| request(&listener))).flatten();
-    let told = told.into_iter().next();
-    browser.kill().and_then(|()| browser.wait()).expect("it ends");
-    told
+/// A page that is open until this is dropped, at the pace of the clock.
+pub struct Page {
+    listener: TcpListener,
+    browser: Child,
+    _profile: tempfile::TempDir,
+}
+
+impl Page {
+    /// Writes a page into a folder, and opens it. It is made for the address to which its scripts send what they
+    /// have to tell, as the body of a request.
+    pub fn open(browser: &Path, folder: &Path, page: impl FnOnce(&str) -> String) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = format!("http://{}/", listener.local_addr().expect("an address"));
+        listener.set_nonblocking(true).expect("no waiting");
+        let file = folder.join("report.html");
+        std::fs::write(&file, page(&address)).expect("written");
+        let profile = tempfile::tempdir().expect("a folder");
+        let browser = Command::new(browser)
+            .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--mute-audio"])
+            .args(["--autoplay-policy=no-user-gesture-required", "--remote-debugging-port=0"])
+            .arg(format!("--user-data-dir={}", profile.path().display()))
+            .arg(format!("file://{}", file.display()))
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("the browser starts");
+        Self { listener, browser, _profile: profile }
+    }
+
+    /// The next that its scripts send; nothing if they send nothing within a minute.
+    pub fn hear(&self) -> Option<String> {
+        let end = Instant::now() + Duration::from_secs(60);
+        let asked = || (Instant::now() < end).then(|| request(&self.listener));
+        std::iter::from_fn(asked).flatten().next()
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        let _ = self.browser.kill().and_then(|()| self.browser.wait());
+    }
 }
 
 /// The body of the request that waits, if one does.

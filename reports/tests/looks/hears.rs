@@ -88,11 +88,11 @@ fn clicked(study: &Study, clips: &[usize], meanwhile: impl FnOnce()) -> Option<V
     let report = study.report(&run);
     let page = String::from_utf8(report["report.html"].clone()).expect("UTF-8");
     meanwhile();
-    let told = browser::hear(&browser, &run, |address| {
+    let told = browser::Page::open(&browser, &run, |address| {
         let script = LISTENER.replace("CLIPS", &json!(clips).to_string());
         page.replace("<head>", &format!("<head>{}", script.replace("ADDRESS", address)))
     });
-    let told = told.expect("the page told nothing");
+    let told = told.hear().expect("the page told nothing");
     Some(serde_json::from_str(&told).expect("a list"))
 }
 

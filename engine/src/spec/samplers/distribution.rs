@@ -14,17 +14,19 @@ pub enum ParamDistribution {
     Uniform(f64, f64, Node),
     /// A number of a range whose logarithm is uniform: least, greatest, and the node.
     LogUniform(f64, f64, Node),
+    /// A uniform whole number of a range: least, greatest, and the node.
+    Int(i64, i64, Node),
 }
 
 impl ParamDistribution {
-    /// Parses `uniform(0, 1)` or `loguniform(0.1, 10)`; `None` if the text is neither.
+    /// Parses `uniform(0, 1)`, `loguniform(0.1, 10)` or `int(4, 40)`; `None` if the text is none of them.
     ///
     /// # Errors
     /// Returns a message if the range is faulty.
     pub fn parse(node: &Node) -> Option<Result<Self, String>> {
         let (name, arguments) = node.text()?.trim().strip_suffix(')')?.split_once('(')?;
         let name = name.trim();
-        if !["uniform", "loguniform"].contains(&name) {
+        if !["uniform", "loguniform", "int"].contains(&name) {
             return None;
         }
         let numbers: Result<Vec<f64>, _> =
@@ -37,6 +39,10 @@ impl ParamDistribution {
             _ if !(low.is_finite() && high.is_finite() && low < high) => {
                 Err(format!("the first number of `{name}` must be below the second"))
             }
+            "int" if [low, high].iter().any(|it| it.fract() != 0.0 || it.abs() > 1e15) => {
+                Err("the numbers of `int` must be whole".to_owned())
+            }
+            "int" => Ok(Self::Int(low as i64, high as i64, node.clone_bare())),
             "uniform" => Ok(Self::Uniform(low, high, node.clone_bare())),
             _ if low <= 0.0 => Err("the numbers of `loguniform` must be above 0".to_owned()),
             _ => Ok(Self::LogUniform(low, high, node.clone_bare())),
@@ -53,6 +59,11 @@ impl ParamDistribution {
             }
             Self::Uniform(low, high, node) => (low + (high - low) * u, node),
             Self::LogUniform(low, high, node) => (low * (high / low).powf(u), node),
+            Self::Int(low, high, node) => {
+                let at = (u * (high - low + 1) as f64) as i64;
+                let value = Value::Int((low + at).clamp(*low, *high).into());
+                return Node { value, ..node.clone_bare() };
+            }
         };
         Node { value: Value::Real(rounded(value)), ..node.clone_bare() }
     }
@@ -61,7 +72,7 @@ impl ParamDistribution {
     pub fn choices(&self) -> usize {
         match self {
             Self::Among(values) => values.len(),
-            Self::Uniform(..) | Self::LogUniform(..) => 0,
+            Self::Uniform(..) | Self::LogUniform(..) | Self::Int(..) => 0,
         }
     }
 
@@ -80,6 +91,8 @@ impl ParamDistribution {
             }
             Self::Uniform(low, high, _) => (number - low) / (high - low),
             Self::LogUniform(low, high, _) => (number / low).ln() / (high / low).ln(),
+            // The middle of the share of the number.
+            Self::Int(low, high, _) => (number - *low as f64 + 0.5) / (high - low + 1) as f64,
         };
         place.clamp(0.0, 1.0)
     }
@@ -92,6 +105,11 @@ impl ParamDistribution {
                 places.sort_by(f64::total_cmp);
                 places.dedup();
                 return Some(places);
+            }
+            Self::Int(low, high, _) => {
+                let count = (high - low + 1) as usize;
+                let place = |at| (at as f64 + 0.5) / count as f64;
+                return (count <= most).then(|| (0..count).map(place).collect());
             }
             Self::Uniform(low, high, node) | Self::LogUniform(low, high, node) => {
                 (rounded(*low), rounded(*high), node)
@@ -140,7 +158,8 @@ mod tests {
         for distribution in [
             ParamDistribution::Among(values),
             ParamDistribution::Uniform(-2.0, 3.0, bare.clone()),
-            ParamDistribution::LogUniform(0.01, 100.0, bare),
+            ParamDistribution::LogUniform(0.01, 100.0, bare.clone()),
+            ParamDistribution::Int(-3, 40, bare),
         ] {
             for u in [0.1, 0.35, 0.6, 0.9] {
                 let again = distribution.at(distribution.place(&distribution.at(u)));
@@ -166,7 +185,13 @@ mod tests {
                 assert!(values.contains(&distribution.at(f64::from(u) / 1000.0).plain()));
             }
         }
-        assert!(ParamDistribution::Uniform(0.0, 1.0, bare).places(100).is_none());
+        assert!(ParamDistribution::Uniform(0.0, 1.0, bare.clone()).places(100).is_none());
+        let whole = ParamDistribution::Int(0, 3, bare);
+        let places = whole.places(4).expect("four values");
+        let values: Vec<_> = places.iter().map(|u| whole.at(*u).plain()).collect();
+        assert_eq!(values, ["0", "1", "2", "3"].map(|value| Some(value.to_owned())));
+        assert_eq!(whole.places(3), None);
+        assert_eq!([0.0, 1.0].map(|u| whole.at(u).plain()), [values[0].clone(), values[3].clone()]);
     }
 
     #[test]

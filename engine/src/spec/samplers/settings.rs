@@ -53,7 +53,7 @@ pub const SEED: Setting = Setting {
 /// The setting `over`, the parameters that are drawn.
 pub const OVER: Setting = Setting {
     name: "over",
-    doc: "For each parameter a list of values, `\"uniform(LOW, HIGH)\"` or `\"loguniform(LOW, HIGH)\"`.",
+    doc: "For each parameter a list of values, `\"uniform(LOW, HIGH)\"`, `\"loguniform(LOW, HIGH)\"`, or `\"int(LOW, HIGH)\"` for whole numbers.",
     takes: Takes::Space,
     required: true,
 };
@@ -163,7 +163,8 @@ fn distribution(reader: &mut Reader<'_>, key: &Key, node: &Node) -> Option<Param
             named.iter().all(Option::is_some).then_some(ParamDistribution::Among(values))
         }
         Some(Err(message)) => {
-            let help = "write a list of values, `uniform(0, 1)` or `loguniform(0.1, 10)`";
+            let help =
+                "write a list of values, `uniform(0, 1)`, `loguniform(0.1, 10)` or `int(4, 40)`";
             reader.cx.push(fault(message).at(&node, "not a range").help(help));
             None
         }

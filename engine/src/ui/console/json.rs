@@ -5,8 +5,8 @@
 //! | `run_started` | `pipeline`, `id`, `folder`, `steps` (how many) |
 //! | `step_started` | `step`, `number`, `reason` |
 //! | `progress` | `step`, `number`, `done`, `total`, `note`; at most twice a second |
-//! | `step_finished` | `step`, `number`, `status` (`hit`, `ran`, `failed`, `skipped`), `reason`, `seconds` (absent unless it ran), `note` |
-//! | `note`, `warning`, `error` | `message`; of a diagnostic of a pipeline also `code`, `file`, `line`, `column`, `help` |
+//! | `step_finished` | `step`, `number`, `status` (`hit`, `ran`, `failed`, `skipped`), `reason`, `seconds` (absent unless it ran), `key` (of its result), `error` (if it failed), `note` |
+//! | `note`, `warning`, `error` | `message`; of a line of a log also `step`; of a diagnostic of a pipeline also `code`, `file`, `line`, `column`, `help` |
 //! | `run_finished` | `status`, `seconds`, `ran`, `hits`, `failed`, `skipped`, `report` |
 //!
 //! `run_finished` is the last event of a run that began. Readers pass over events and fields that they do not know.

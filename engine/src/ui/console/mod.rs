@@ -4,6 +4,7 @@
 mod bars;
 mod json;
 mod lines;
+pub mod live;
 pub mod relay;
 
 use super::{
@@ -15,6 +16,7 @@ use serde_json::{Map, Value};
 use std::{
     fmt::Debug,
     io::{IsTerminal, Write},
+    sync::Arc,
     time::Duration,
 };
 use tracing::{
@@ -80,6 +82,11 @@ impl Console {
             Form::Text => Box::new(lines::Lines::default()),
         };
         Self { view }
+    }
+
+    /// A listener that fills a board for the page of a run.
+    pub fn on(board: &Arc<live::Board>) -> Self {
+        Self { view: Box::new(Arc::clone(board)) }
     }
 }
 

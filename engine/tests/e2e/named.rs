@@ -1,0 +1,83 @@
+//! What users call their runs, and the rows of a sweep that they ask for.
+
+use crate::{scores::SWEPT, study::Study, tones};
+
+#[test]
+fn a_run_is_found_by_what_its_user_said_of_it() {
+    let study = tones::three();
+    let said = study.run_with(&[
+        "--name",
+        "wide",
+        "--note",
+        "before the fix",
+        "--tag",
+        "paper",
+        "--tag",
+        "old",
+    ]);
+    let id = study.record(&said).id;
+    study.run_with(&["--set", "clusters=2", "--tag", "paper"]);
+    let shown = study.engine(&["show", "wide"]);
+    assert!(
+        shown.stdout.contains(&id) && shown.stdout.contains("wide #paper #old"),
+        "{}",
+        shown.stdout
+    );
+    assert!(shown.stdout.contains("before the fix"), "{}", shown.stdout);
+    let runs = |tags: &[&str]| study.engine(&[&["runs"], tags].concat());
+    assert_eq!(runs(&["--tag", "paper"]).stdout.lines().count(), 3, "{}", runs(&[]).stdout);
+    assert_eq!(runs(&["--tag", "paper", "--tag", "old"]).stdout.lines().count(), 2);
+    let none = runs(&["--tag", "new"]);
+    assert!(
+        none.stdout.is_empty() && none.stderr.contains("no run below `runs` has `new`"),
+        "{}",
+        none.stderr
+    );
+    assert_eq!(study.engine(&["diff", "wide", "latest"]).code, 0);
+    assert_eq!(study.engine(&["show", "wid"]).code, 2, "a name is whole");
+}
+
+#[test]
+fn the_rows_of_a_sweep_are_asked_for() {
+    let study = Study::new().pipeline(SWEPT);
+    tones::fill(&study, 4);
+    assert_eq!(study.run().code, 0);
+    let show = |arguments: &[&str]| {
+        let shown = study.engine(&[&["show"], arguments].concat());
+        assert_eq!(shown.code, 0, "{}", shown.stderr);
+        shown.stdout
+    };
+    let rows = |shown: &str| {
+        let starts = shown
+            .lines()
+            .filter(|line| line.starts_with('r') && line.as_bytes()[1].is_ascii_digit());
+        starts.map(|line| line[..2].to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(rows(&show(&[])), ["r1", "r2", "r3", "r4"]);
+    let four = show(&["--filter", "clusters=4"]);
+    assert_eq!(rows(&four), ["r2"], "{four}");
+    assert!(four.contains("1 of 4 rows") && four.contains("groups.clusters"), "{four}");
+    let best = show(&["--top", "1"]);
+    let sorted = show(&["--sort", "ari"]);
+    assert_eq!(rows(&best), rows(&sorted)[..1], "{best}{sorted}");
+    assert_eq!(rows(&show(&["--sort", "clusters", "--top", "2"])), ["r1", "r2"]);
+    let wrong = study.engine(&["show", "--sort", "puriti"]);
+    assert_eq!(wrong.code, 2);
+    assert!(wrong.stderr.contains("did you mean `purity`?"), "{}", wrong.stderr);
+}
+
+#[test]
+fn two_sweeps_differ_in_the_values_that_they_try() {
+    let mut study = Study::new().pipeline(SWEPT);
+    tones::fill(&study, 4);
+    let first = study.record(&study.run()).id;
+    study.edit("clusters: [2, 4]", "clusters: [2, 4, 5]");
+    assert_eq!(study.run().code, 0);
+    let text = study.engine(&["diff", &first, "latest"]).stdout;
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("groups.clusters [2, 4] [2, 4, 5]"), "{text}");
+    assert!(!words.contains("groups{clusters=5"), "{text}");
+    assert!(words.contains("numbers are the same in both (`--all` lists them)"), "{text}");
+    let all = study.engine(&["diff", &first, "latest", "--all"]).stdout;
+    assert!(all.contains("groups{clusters=5") && all.contains(" same\n"), "{all}");
+}
