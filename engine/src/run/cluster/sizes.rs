@@ -49,9 +49,8 @@ pub fn signal(time: u64, profile: &Profile) -> u64 {
 
 /// The time of a worker that has so many usable seconds, in whole minutes, as Slurm counts.
 fn time_for(seconds: u64, profile: &Profile) -> u64 {
-    let minutes = (seconds / 60).max(1)..;
-    let times = minutes.map(|minutes| minutes * 60);
-    times.into_iter().find(|time| usable(*time, profile) >= seconds).unwrap_or(seconds)
+    let mut times = ((seconds / 60).max(1)..).map(|minutes| minutes * 60);
+    times.find(|time| usable(*time, profile) >= seconds).unwrap_or(seconds)
 }
 
 /// How many workers are worth starting for so many steps, which take so many seconds together.
