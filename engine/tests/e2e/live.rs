@@ -1,9 +1,9 @@
 //! The page of a run, in the browser of this machine: it follows a run, shows its report, and says when a run was killed.
 
-#[path = "../../../reports/tests/looks/browser.rs"]
-mod browser;
 
-use crate::{cluster::until, study::Study, tones};
+
+
+use crate::{browser, cluster::until, study::Study, tones};
 use browser::Page;
 use std::process::{Child, Stdio};
 

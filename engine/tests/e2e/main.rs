@@ -3,6 +3,8 @@
 mod again;
 mod bad_data;
 mod bad_usage;
+#[path = "../../../reports/tests/looks/browser.rs"]
+mod browser;
 mod cache;
 mod cluster;
 mod cluster_faults;
@@ -19,6 +21,7 @@ mod irregular;
 mod keeping;
 mod kills;
 mod layout;
+mod labels;
 mod left_out;
 mod listings;
 mod live;
