@@ -90,10 +90,10 @@ def main():
 
     def own(name):
         run = [args.engine.absolute(), "run", "study.yaml", "-q", "--only", name, "--force", name]
-        subprocess.run(run, cwd=work, check=True, stdout=subprocess.DEVNULL)
-        record = json.loads((work / "runs/methods/latest/record.json").read_text())
+        report = subprocess.run(run, cwd=work, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+        record = json.loads((work / report).with_name("record.json").read_text())
         step = next(step for step in record["steps"] if step["name"] == name)
-        return {"wall": step["op_seconds"], "cpu": step["cpu_seconds"], "peak": step.get("peak_bytes", 0)}
+        return {"wall": step["op_seconds"], "cpu": step["cpu_seconds"]}
 
     print(f"{args.rows} x 32; best of {args.turns} turns; {os.cpu_count()} cores\n")
     print("| | load | engine, s (CPU) | peer, s (CPU) | wall, peer / engine | CPU, peer / engine |\n|---|--:|--:|--:|--:|--:|")

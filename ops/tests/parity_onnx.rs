@@ -139,6 +139,7 @@ fn close(name: &str, found: &[f32], expected: &[f32]) {
 }
 
 /// Compares with onnxruntime, where `ONNX_PYTHON` (or `python3`) has it.
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 fn by_onnxruntime(bytes: &[u8], features: &Artifact, columns: &[Vec<f32>]) {
     let python = std::env::var("ONNX_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let there = Command::new(&python).args(["-c", "import onnx, onnxruntime"]).output();

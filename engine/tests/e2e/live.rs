@@ -1,8 +1,5 @@
 //! The page of a run, in the browser of this machine: it follows a run, shows its report, and says when a run was killed.
 
-
-
-
 use crate::{browser, cluster::until, study::Study, tones};
 use browser::Page;
 use std::process::{Child, Stdio};
