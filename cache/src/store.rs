@@ -6,12 +6,15 @@
 //!   objects-v1/ab/<digest>.safetensors   tensors
 //!   journal-v2/<writer>.jsonl            finished steps, a file a process that made some
 //!   state-v2.jsonl                       the compacted form of those of processes that have ended
-//!   files-v1                             digests of files outside the store, by path and version
+//!   files-v1-<host>                      digests of files outside the store, by path and version, as a host sees them
 //!   logs-v1/<key>.log                    the log of each step
 //!   sources-v1/<digest>                  the files that a source held, see [`sources`]
 //!   figures-v1/<digest>.{json,png}       rendered figures
 //!   unchanged-v1/<command>               the versions of the files behind a run of cache hits only
 //!   checkpoints-v1/<work>/               checkpoints of long work, see [`checkpoint`]
+//!   work-v1/<plan>/                      a plan of a run on a cluster, and what its processes tell each other
+//!   gpu-trial-v1-<host>.json             whether the GPU of a host agreed with its CPU
+//!   id-v1                                the name of the store, by which workers know it
 //!   runs-v1                              the folders of runs that used this store
 //!   seen-v1-<host>                       versions of objects that a host has verified by itself
 //!   leases-v1/<writer>                   a process that has the store open, see `store/writer.rs`
@@ -39,16 +42,19 @@ mod error;
 #[cfg(test)]
 mod faults;
 mod finished;
+pub mod folder;
 mod gc;
 #[cfg(test)]
 mod hosts_tests;
+mod identity;
 mod journal;
 mod known;
 mod leases;
 mod line;
 mod names;
-mod notes;
+pub mod notes;
 mod objects;
+pub mod plans;
 mod processes;
 pub mod remote;
 mod seen;
@@ -57,12 +63,13 @@ pub mod sources;
 mod tests;
 mod writer;
 
-pub use entry::{Owner, work_as};
+pub use entry::{Owner, host_name, work_as};
 pub use error::{StoreError, plain};
 pub use finished::{Finished, Object, Times};
 pub(crate) use finished::{is_nothing, is_zero};
 pub use gc::{FIGURES, LOGS, Reclaimed, StoreEntry, UP_TO_DATE, Usage};
 pub use leases::{Attempt, Claim};
+pub use plans::WORK;
 
 use crate::{CacheKey, Digest, FileIndex};
 use checkpoint::CHECKPOINTS;
@@ -97,15 +104,15 @@ pub struct Store {
     is_made: bool,
     /// Held while unused parts are removed.
     removal: Mutex<Option<Claim>>,
-    remote: Option<Remote>,
+    remote: OnceLock<Remote>,
 }
 
 const OBJECTS: &str = "objects-v1";
 pub(crate) const TMP: &str = "tmp-v1";
 const FILES: &str = "files-v1";
 /// All folders of a store.
-const FOLDERS: [&str; 9] =
-    [OBJECTS, LEASES, JOURNALS, TMP, LOGS, FIGURES, UP_TO_DATE, NOTES, CHECKPOINTS];
+const FOLDERS: [&str; 10] =
+    [OBJECTS, LEASES, JOURNALS, TMP, LOGS, FIGURES, UP_TO_DATE, NOTES, CHECKPOINTS, WORK];
 const NO_PANIC: &str = "no thread panics while it opens or closes a store";
 /// The largest length in bytes of an index, a list or a note that is read.
 pub(crate) const LONGEST: u64 = 1 << 30;
@@ -175,7 +182,7 @@ impl Store {
             shared: AtomicBool::new(false),
             is_made,
             removal: Mutex::default(),
-            remote: None,
+            remote: OnceLock::new(),
         })
     }
 
@@ -187,9 +194,24 @@ impl Store {
     /// The index of digests of files outside the store.
     pub fn files(&self) -> &FileIndex {
         self.files.get_or_init(|| {
-            let text = self.disk.read(&self.root.join(FILES), LONGEST);
+            let own = self.disk.read(&self.files_path(), LONGEST).ok();
+            // A host without an index begins with that of another: versions tell what holds here too.
+            let text = own.or_else(|| {
+                let all = self.disk.list(&self.root).unwrap_or_default().into_iter();
+                let all =
+                    all.filter(|(name, _)| name.as_encoded_bytes().starts_with(FILES.as_bytes()));
+                let all = all.map(|(name, _)| self.root.join(name));
+                let newest = all.max_by_key(|path| {
+                    fs::symlink_metadata(path).and_then(|it| it.modified()).ok()
+                });
+                self.disk.read(&newest?, LONGEST).ok()
+            });
             FileIndex::from_text(&text.unwrap_or_default())
         })
+    }
+
+    fn files_path(&self) -> PathBuf {
+        self.root.join(format!("{FILES}-{}", host_name()))
     }
 
     /// Saves the index of files outside the store; does nothing if the store does not exist.
@@ -201,7 +223,7 @@ impl Store {
             return Ok(());
         }
         let Some(bytes) = self.files.get().and_then(FileIndex::unsaved) else { return Ok(()) };
-        self.write_whole("write", &self.root.join(FILES), &bytes)
+        self.write_whole("write", &self.files_path(), &bytes)
     }
 
     /// True if the folder of the store exists.

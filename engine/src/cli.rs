@@ -142,19 +142,16 @@ pub struct RunArgs {
     #[command(flatten)]
     pub out: OutArg,
     /// GPUs to use (`0,1`); all if not given.
-    #[arg(long, value_name = "NUMBERS", value_delimiter = ',')]
+    #[arg(long, value_name = "NUMBERS", value_delimiter = ',', conflicts_with = "on")]
     pub gpus: Option<Vec<usize>>,
     /// Steps that may share a GPU, as far as its memory reaches; 4 if not given.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with = "on")]
     pub gpu_steps: Option<NonZeroUsize>,
-    /// Where steps run: `threads` of this process, `processes`, one for each, or `slurm`.
-    #[arg(long, value_name = "NAME", value_parser = executors)]
-    pub executor: Option<Where>,
-    /// Run it on the cluster that this profile describes; `--executor slurm` takes the profile from ENGINE_PROFILE.
-    #[arg(long, value_name = "PROFILE", conflicts_with_all = ["gpus", "gpu_steps"])]
-    pub on: Option<PathBuf>,
+    /// Where steps run.
+    #[command(flatten)]
+    pub place: PlaceArgs,
     /// Submit the workers and leave; the same command without this follows them and writes the report.
-    #[arg(long, requires = "on")]
+    #[arg(long)]
     pub detach: bool,
     /// Cancel all jobs when the run is interrupted, although there is no terminal.
     #[arg(long)]
@@ -186,6 +183,17 @@ pub struct RunArgs {
 }
 
 /// Where steps run.
+#[derive(Args, Clone)]
+pub struct PlaceArgs {
+    /// Where steps run: `threads` of this process, `processes`, one for each, or `slurm`.
+    #[arg(long, value_name = "NAME", value_parser = executors)]
+    pub executor: Option<Where>,
+    /// Run it on the cluster that this profile describes; `--executor slurm` takes the profile from ENGINE_PROFILE.
+    #[arg(long, value_name = "PROFILE")]
+    pub on: Option<PathBuf>,
+}
+
+/// An executor.
 #[derive(Clone, Copy)]
 pub enum Where {
     /// On this machine.
@@ -206,7 +214,7 @@ fn executors(name: &str) -> Result<Where, String> {
     }
 }
 
-impl RunArgs {
+impl PlaceArgs {
     /// The file with the profile of the cluster, if the run is to be on one.
     ///
     /// # Errors
@@ -222,7 +230,9 @@ impl RunArgs {
             _ => Ok(None),
         }
     }
+}
 
+impl RunArgs {
     /// True to go on after a failure, false to stop; none if neither option was given.
     pub fn keep_going(&self) -> Option<bool> {
         (self.keep_going || self.fail_fast).then_some(self.keep_going)

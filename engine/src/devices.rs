@@ -270,7 +270,7 @@ pub fn place(
                 errors.push(StepError {
                     step: index,
                     param: Some("device".into()),
-                    fault: ErrorKind::Input,
+                    kind: ErrorKind::Input,
                     message: format!("it asks for a GPU, but {}", missing.what),
                     help: Some(missing.help.to_owned()),
                     log: Vec::new(),

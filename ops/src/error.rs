@@ -19,7 +19,7 @@ pub enum ErrorKind {
 #[error("{message}")]
 pub struct OpError {
     /// The cause.
-    pub fault: ErrorKind,
+    pub kind: ErrorKind,
     /// The parameter concerned, if any.
     pub param: Option<&'static str>,
     /// A lower-case sentence without a full stop.
@@ -29,8 +29,8 @@ pub struct OpError {
 }
 
 impl OpError {
-    fn new(fault: ErrorKind, message: impl Into<String>) -> Self {
-        Self { fault, param: None, message: message.into(), help: None }
+    fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, param: None, message: message.into(), help: None }
     }
 
     /// An error of unusable data.

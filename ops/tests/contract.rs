@@ -362,7 +362,7 @@ fn a_cancelled_run_ends_as_cancelled() {
         match example.op(entry).run(&inputs.with_files(&example.files), &cx) {
             Ok(_) => true,
             Err(error) => {
-                assert_eq!(error.fault, ops::ErrorKind::Cancelled, "{}: {error}", entry.name);
+                assert_eq!(error.kind, ops::ErrorKind::Cancelled, "{}: {error}", entry.name);
                 false
             }
         }

@@ -33,9 +33,40 @@ fn libraries() -> Vec<PathBuf> {
     found
 }
 
+#[path = "cuda/cubin.rs"]
+mod cubin;
+
+/// The version of NVRTC whose code is counted.
+const COUNTED: (i32, i32) = (13, 0);
+/// The registers of a thread with which two blocks of 256 fit on a processor.
+const MOST_REGISTERS: u32 = 65_536 / (2 * 256);
+
+/// The lines of a table: what the kernels that multiply take on sm_90.
+fn costs(precision: Precision, cubin: &[u8]) -> Vec<String> {
+    let products = |it: &cubin::Kernel| {
+        ["narrow_", "wide_", "weight_", "dense_"].iter().any(|start| it.name.starts_with(start))
+    };
+    let kernels = cubin::kernels(cubin).into_iter().filter(products);
+    let line = |it: cubin::Kernel| {
+        let cubin::Kernel { name, registers, local, shared, instructions, counts } = it;
+        assert!(registers <= MOST_REGISTERS, "`{name}` takes {registers} registers");
+        let [fetches, writes, reads, multiplies] = counts;
+        format!(
+            "{precision:?} {name}: {registers} registers, {local} B local, {shared} B shared, {instructions} instructions: \
+             {fetches} fetch, {writes} write shared, {reads} read shared, {multiplies} multiply"
+        )
+    };
+    kernels.map(line).collect()
+}
+
 #[test]
 fn every_kernel_compiles_for_every_family() {
-    let libraries = libraries();
+    let mut libraries = libraries();
+    // The newest first: only it compiles for the newest chips.
+    libraries.sort_by_key(|path| {
+        std::cmp::Reverse(Nvrtc::open(path).and_then(|nvrtc| nvrtc.version()).unwrap_or_default())
+    });
+    let mut table = std::sync::Mutex::new(Vec::new());
     let mut missing = WANTED.to_vec();
     let network = Network::new(&Architecture {
         input: [128, 130],
@@ -62,10 +93,13 @@ fn every_kernel_compiles_for_every_family() {
                 assert_eq!(units.len(), 2 + 6 * 3, "single, dense, three a convolution");
                 std::thread::scope(|scope| {
                     for unit in &units {
-                        let nvrtc = &nvrtc;
+                        let (nvrtc, table) = (&nvrtc, &table);
                         scope.spawn(move || {
                             let cubin = nvrtc.compile(unit, architecture).unwrap();
                             assert!(cubin.starts_with(b"\x7fELF"), "{} is no cubin", unit.name);
+                            if architecture == 90 && nvrtc.version().unwrap() == COUNTED {
+                                table.lock().unwrap().extend(costs(*precision, &cubin));
+                            }
                             for kernel in &unit.kernels {
                                 let name = format!(".text.{kernel}\0");
                                 let there =
@@ -85,6 +119,12 @@ fn every_kernel_compiles_for_every_family() {
         );
         std::io::stderr().write_all(words.as_bytes()).unwrap();
         assert!(libraries.is_empty(), "NVRTC is there, but not for sm_{missing:?}");
+    }
+    // A change for the worse is seen here before there is a GPU to time it.
+    let table = table.get_mut().unwrap();
+    table.sort();
+    if !table.is_empty() {
+        insta::assert_snapshot!(table.join("\n"));
     }
 }
 

@@ -6,6 +6,8 @@
 #![allow(clippy::unwrap_used, reason = "a failure stops the test")]
 
 mod cuda;
+#[path = "cuda/plans.rs"]
+mod plans;
 
 use cache::Tensors;
 use cuda::{Emulator, compiler, say_skipped};
@@ -16,55 +18,10 @@ use ops::nn::cuda::parity::{Parity, clips, compare};
 use ops::nn::cuda::{Precision, trainer::OnDevice};
 use ops::nn::fit::{Epoch, Plan};
 use ops::nn::layers::Architecture;
-use ops::nn::objective::{Beta, BetaSchedule, Objective, Reduction};
 use ops::{Checkpoints, Ctx, Detached, ErrorKind, OpError};
+use plans::{plan, with_all};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-
-fn plan(channels: &[usize], variational: bool) -> Plan {
-    let (kernel, stride) = (3, 2);
-    Plan {
-        architecture: Architecture {
-            input: [9, 14],
-            channels: channels.to_vec(),
-            kernel,
-            stride,
-            batch_norm: false,
-            latent: 3,
-            variational,
-        },
-        objective: Objective {
-            reconstruction: Reduction::Sum,
-            kl: Reduction::Sum,
-            beta: Beta {
-                beta: 0.7,
-                schedule: BetaSchedule::Constant,
-                warmup_epochs: 1,
-                cycle_epochs: 1,
-                cycle_ratio: 1.0,
-            },
-            free_bits: 0.0,
-        },
-        epochs: 3,
-        batch_size: 8,
-        learning_rate: 1e-3,
-        weight_decay: 0.0,
-        clip_norm: None,
-        validation: 0.0,
-        patience: None,
-        precision: Precision::F32,
-    }
-}
-
-/// Everything that a plan may say otherwise.
-fn with_all(mut plan: Plan) -> Plan {
-    plan.architecture.batch_norm = true;
-    plan.objective.reconstruction = Reduction::Mean;
-    plan.objective.kl = Reduction::Mean;
-    plan.objective.free_bits = 0.05;
-    (plan.weight_decay, plan.clip_norm) = (0.01, Some(0.05));
-    plan
-}
 
 fn parity(plan: &Plan, steps: usize) -> Parity {
     let data = clips(21, plan.architecture.input);
@@ -81,6 +38,7 @@ fn agrees(plan: &Plan, steps: usize, [curve, gradient, latents]: [f64; 3]) {
     assert!(found.gradient() < gradient, "{worst:?}");
     assert!(found.latents < latents, "latents {}", found.latents);
     assert!(found.repeats, "a second training gave other bits");
+    assert!(found.resumes, "a training that went on half-way gave other bits");
 }
 
 const SINGLE: [f64; 3] = [1e-3, 1e-4, 1e-4];
@@ -204,7 +162,7 @@ fn a_lost_device_keeps_the_checkpoint_and_either_device_goes_on_from_it() {
     };
     let lost = Emulator { breaks_after: Some(launches + 20), ..Emulator::new() };
     let error = train(&plan, &data, lost, &kept).err().unwrap();
-    assert_eq!(error.fault, ErrorKind::Failure);
+    assert_eq!(error.kind, ErrorKind::Failure);
     let help = error.help.clone().unwrap_or_default();
     assert!(error.message.contains("in epoch 3, `cuLaunchKernel "), "{error}");
     assert!(error.message.contains("the device is lost"), "{error}");

@@ -4,10 +4,13 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod peak;
+
 use cache::{Artifact, Kind, Table};
 use ops::{Detached, Inputs, find};
+use peak::peak;
 use serde_json::{Value, json};
-use std::{env, fs, process::Command};
+use std::{env, process::Command};
 
 /// The variable that names the case that this process is for.
 const CASE: &str = "MEMORY_OF_CASE";
@@ -112,13 +115,6 @@ fn clusters(case: &Case) -> Artifact {
         .with_ints("label", (0..case.rows as i64).map(|row| row * 7 % 10).collect());
     let method = json!({ "op": "kmeans", "version": 2, "params": { "clusters": 10, "n_init": 1, "max_iter": 2 } });
     Artifact::table(Kind::Labels, labels).with_meta("made_by", method)
-}
-
-/// Bytes that this process held at most.
-fn peak() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kibibytes| kibibytes << 10)
 }
 
 #[test]

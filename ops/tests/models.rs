@@ -132,7 +132,7 @@ fn an_interrupted_training_ends_with_the_same_bytes() {
             match run_in(op, &params, &input, &context(&kept, &Watch::new(questions))) {
                 Ok(outputs) => assert_eq!(digests(outputs), whole, "{op} {params}"),
                 Err(error) => {
-                    assert_eq!(error.fault, ErrorKind::Cancelled);
+                    assert_eq!(error.kind, ErrorKind::Cancelled);
                     interruptions += 1;
                 }
             }
@@ -242,7 +242,7 @@ fn divergence_names_epoch_and_batch_and_the_last_good_epoch() {
     let input = clips(21, 9, 14);
     let params = with(small(50), json!({ "learning_rate": 1e6 }));
     let error = run("beta_vae", &params, &input).unwrap_err();
-    assert_eq!(error.fault, ErrorKind::Failure);
+    assert_eq!(error.kind, ErrorKind::Failure);
     for word in ["diverged", "epoch", "good"] {
         assert!(error.message.contains(word), "{error}");
     }

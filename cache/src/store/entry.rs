@@ -127,7 +127,7 @@ pub(super) fn fresh_name() -> String {
 }
 
 /// This host's name as a part of a file's name.
-pub(super) fn host_name() -> String {
+pub fn host_name() -> String {
     host().chars().take(64).map(|it| if it.is_ascii_alphanumeric() { it } else { '_' }).collect()
 }
 

@@ -46,6 +46,8 @@ pub struct Usage {
     pub figures: Vec<StoreEntry>,
     /// The records of runs with cache hits only, by the digest of the command.
     pub up_to_date: Vec<StoreEntry>,
+    /// The plans of runs on a cluster, by their digest.
+    pub plans: Vec<StoreEntry>,
     /// The unfinished files of processes that have ended.
     pub unfinished: Vec<StoreEntry>,
     /// The size of the journal and its compacted form in bytes.
@@ -129,6 +131,7 @@ impl Store {
             }
             into.sort_by(|a, b| a.path.cmp(&b.path));
         }
+        usage.plans = self.plans(&mut usage.unknown_files);
         usage.objects.sort_by_key(|held| held.digest);
         usage.checkpoints.sort_by_key(|held| held.digest);
         usage
@@ -207,7 +210,7 @@ impl Store {
         Ok(freed)
     }
 
-    fn entries(&self, folder: &Path) -> Vec<(OsString, FileType)> {
+    pub(super) fn entries(&self, folder: &Path) -> Vec<(OsString, FileType)> {
         self.disk.list(folder).unwrap_or_default()
     }
 
@@ -220,7 +223,7 @@ impl Store {
 }
 
 /// The entry at a path, if the file system can read its metadata.
-fn held(path: &Path, digest: Digest) -> Option<StoreEntry> {
+pub(super) fn held(path: &Path, digest: Digest) -> Option<StoreEntry> {
     let metadata = fs::symlink_metadata(path).ok()?;
     let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
     Some(StoreEntry { digest, path: path.to_owned(), bytes: metadata.len(), modified })

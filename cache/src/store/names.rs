@@ -27,6 +27,12 @@ pub(super) fn writer_of_journal(name: &str) -> Option<&str> {
     (is_own && is_writer(writer)).then_some(writer)
 }
 
+/// True for the name of what a job of a scheduler has printed: `<array>_<task>.txt`, or `<job>.txt`.
+pub(super) fn is_job_log(name: &str) -> bool {
+    let stem = name.strip_suffix(".txt");
+    stem.is_some_and(|stem| stem.split('_').count() <= 2 && stem.split('_').all(is_number))
+}
+
 /// The key of a lease from its name: `<key>.<generation>`.
 pub(super) fn lease(name: &OsStr) -> Option<Digest> {
     let (key, generation) = name.to_str()?.split_once('.')?;
@@ -97,6 +103,8 @@ mod tests {
         for other in [format!("{writer}.x.jsonl"), "mine.jsonl".to_owned(), writer.clone()] {
             assert!(writer_of_journal(&other).is_none(), "{other}");
         }
+        assert!(is_job_log("12_3.txt") && is_job_log("12.txt"));
+        assert!(!is_job_log("12_3_4.txt") && !is_job_log("12_.txt") && !is_job_log("notes.txt"));
         assert!(is_unfinished(OsStr::new(".tmpa1B2c3")));
         for other in [".tmp", ".tmpfile", ".tmp-notes", "tmpa1B2c3"] {
             assert!(!is_unfinished(OsStr::new(other)), "{other}");

@@ -2,18 +2,33 @@
 //! Each can be made again, so a damaged note is treated as missing.
 
 use super::{LONGEST, Store, StoreError, TMP};
+use crate::{atomic_file::write_renewable, regular};
 use rustix::fs::{FileType, OFlags};
 use std::{
     ffi::OsStr,
-    io::{Read, Seek, SeekFrom, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
+use tempfile::TempDir;
 
 /// The list of folders with runs that used this store, one path a line.
 const RUNS: &str = "runs-v1";
 /// The largest number of folders in the list; older ones are dropped.
 const MOST_PLACES: usize = 1000;
+
+/// The note of that name in a store that need not be open, if it is not longer than `at_most` bytes.
+pub fn read(root: &Path, name: &str, at_most: u64) -> Option<Vec<u8>> {
+    regular::read(&root.join(name), at_most).ok()
+}
+
+/// Writes a note of a store that need not be open. A loss of power may remove it.
+///
+/// # Errors
+/// When there is no such store, or the file system refuses.
+pub fn write(root: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    write_renewable(&root.join(name), bytes)
+}
 
 impl Store {
     /// The bytes kept under that name in a folder of the store.
@@ -96,6 +111,21 @@ impl Store {
             .make_folder(&path)
             .map_err(|fault| self.refused("make the folder", &path, fault))?;
         Ok(path)
+    }
+
+    /// The path of a file or folder in a folder of the store, for programs that are told it.
+    pub fn path_in(&self, folder: &str, name: &str) -> PathBuf {
+        let path = self.root.join(folder).join(name);
+        std::path::absolute(&path).unwrap_or(path)
+    }
+
+    /// A folder beside the objects, where there is room for as much again. It is removed with its content when it is
+    /// dropped.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn scratch(&self) -> Result<TempDir, StoreError> {
+        TempDir::new_in(&self.root).map_err(|fault| self.refused("write in", &self.root, fault))
     }
 
     /// Adds a folder of runs, an absolute path, to the list.

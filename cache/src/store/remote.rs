@@ -72,14 +72,24 @@ enum Refusal {
 impl Store {
     /// The same store with a remote, from which lookups take what this store does not have.
     #[must_use]
-    pub fn with_remote(mut self, blobs: Box<dyn Blobs>, take: Take) -> Self {
-        self.remote = Some(Remote { blobs, take, off: AtomicBool::new(false) });
+    pub fn with_remote(self, blobs: Box<dyn Blobs>, take: Take) -> Self {
+        self.take_from(blobs, take);
         self
+    }
+
+    /// Lets lookups from now on take from a remote what this store does not have, unless it has a remote already.
+    pub fn take_from(&self, blobs: Box<dyn Blobs>, take: Take) {
+        let _ = self.remote.set(Remote { blobs, take, off: AtomicBool::new(false) });
+    }
+
+    /// True if there is a remote, whether it answers or not.
+    pub fn has_remote(&self) -> bool {
+        self.remote.get().is_some()
     }
 
     /// The remote, unless there is none or it has failed.
     fn remote(&self) -> Option<&Remote> {
-        self.remote.as_ref().filter(|remote| !remote.off.load(Ordering::Relaxed))
+        self.remote.get().filter(|remote| !remote.off.load(Ordering::Relaxed))
     }
 
     /// The finished step of a key that only the remote has.

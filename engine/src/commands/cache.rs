@@ -133,6 +133,7 @@ fn du(args: &DuArgs) -> Result<(), CommandError> {
         ("lists of source files", of(&usage.notes)),
         ("figures", of(&usage.figures)),
         ("notes of runs", of(&usage.up_to_date)),
+        ("plans of a cluster", of(&usage.plans)),
         ("unfinished files", of(&usage.unfinished)),
     ];
     let beside_bytes: u64 = beside.iter().map(|(_, room)| room.bytes).sum();

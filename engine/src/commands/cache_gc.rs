@@ -5,6 +5,7 @@ use crate::{
     cli::{self, BAD_INPUT, CommandError, FAILED, OutArg, StoreArg, print},
     plan::keys,
     record::{leftovers, runs},
+    run::cluster::driver::unfinished,
     ui::size::bytes as size,
 };
 use cache::{
@@ -49,7 +50,11 @@ struct Needed {
     logs: HashSet<Digest>,
     notes: HashSet<Digest>,
     figures: HashSet<Digest>,
+    plans: HashSet<Digest>,
 }
+
+/// The place of the plans of a cluster among the sorts of what may go.
+const PLANS: usize = 7;
 
 /// Removes what no kept run needs, or prints what would be removed.
 ///
@@ -80,6 +85,7 @@ pub fn gc(args: &GcArgs) -> Result<(), CommandError> {
         (["figure", "figures"], usage.figures, &needed.figures),
         (["note of a run", "notes of runs"], usage.up_to_date, &nothing),
         (["unfinished file", "unfinished files"], usage.unfinished, &nothing),
+        (["plan of a cluster", "plans of a cluster"], usage.plans, &needed.plans),
     ];
     let (mut held, mut recent, mut names, mut old) = (0, 0, Vec::new(), Vec::new());
     for (sort, (name, all, needed)) in sorts.into_iter().enumerate() {
@@ -94,8 +100,10 @@ pub fn gc(args: &GcArgs) -> Result<(), CommandError> {
         let some = going.iter().filter(|(sort, _)| wanted(*sort));
         some.map(|(_, held)| held.clone()).collect()
     };
-    let (objects, checkpoints, files) = (of(&|it| it == 0), of(&|it| it == 1), of(&|it| it > 1));
-    let bytes = bytes_of(&objects) + bytes_of(&checkpoints) + bytes_of(&files);
+    let (objects, checkpoints) = (of(&|it| it == 0), of(&|it| it == 1));
+    let (files, plans) = (of(&|it| it > 1 && it != PLANS), of(&|it| it == PLANS));
+    let bytes: u64 =
+        [&objects, &checkpoints, &files, &plans].into_iter().map(|of| bytes_of(of)).sum();
     let left = held - bytes;
 
     let counts = names.iter().enumerate().filter_map(|(sort, [one, several])| {
@@ -128,6 +136,7 @@ pub fn gc(args: &GcArgs) -> Result<(), CommandError> {
         }
         store
             .remove(&objects, &checkpoints, &files)
+            .and_then(|_| store.remove_plans(&plans))
             .map_err(|fault| CommandError::of_store(&fault))?;
         leftovers::remove(&left_behind).map_err(|fault| {
             let out = args.out.out.display();
@@ -196,7 +205,10 @@ fn needed(store: &Store, out: &Path) -> Result<Needed, String> {
         let entry = ::ops::find(&finished.cache_key.op)?;
         Some(keys::without(&finished.cache_key, entry.progressive).digest())
     });
+    // Workers of a plan that was neither followed to its end nor cancelled may still wait in the queue.
+    let plans = unfinished(store).into_iter().map(|(folder, _)| folder.digest());
     Ok(Needed {
+        plans: plans.flatten().collect(),
         runs: records.len(),
         objects: steps().flat_map(|step| step.outputs.values().copied()).collect(),
         work: work.collect(),

@@ -5,18 +5,41 @@ use crate::{
     devices::{Machine, OTHERS},
     ui::fold::{self, paragraph},
 };
-use ops::{Device, gpu};
-use std::{path::Path, time::Instant};
+use clap::ValueEnum;
+use ops::{Device, OpError, gpu};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 /// What `devices` reads.
 #[derive(clap::Args)]
 pub struct DevicesArgs {
-    /// Compare GPU and CPU, and time the training.
-    #[arg(long, hide = true)]
-    pub check: bool,
+    /// Check a GPU, or one part of the check: the cheapest proof comes first.
+    #[arg(long, hide = true, num_args = 0..=1, default_missing_value = "all", value_name = "PART")]
+    pub check: Option<Part>,
+    /// Keep in this folder what each launch of a comparison wrote that failed.
+    #[arg(long, hide = true, requires = "check", value_name = "FOLDER")]
+    pub dump: Option<PathBuf>,
     /// Only compare them on a little data, and say nothing if they agree: see `devices::trial`.
     #[arg(long, hide = true, conflicts_with = "check")]
     pub trial: bool,
+}
+
+/// The parts of a check.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// All of them.
+    All,
+    /// All kernels compile for this GPU.
+    Compile,
+    /// A step of each network in single precision agrees with the CPU.
+    Step,
+    /// Twenty steps of each network agree in each precision, repeat bit for bit and go on half-way.
+    Parity,
+    /// The time of 35 epochs.
+    Times,
 }
 
 /// Prints the devices that are found.
@@ -30,7 +53,10 @@ pub fn devices(args: &DevicesArgs) -> Result<(), CommandError> {
         return gpu::trial(&gpu()?).map_err(|error| CommandError::new(FAILED, error));
     }
     print(&text(&machine));
-    if args.check { check(&gpu()?) } else { Ok(()) }
+    match args.check {
+        Some(part) => check(&gpu()?, part, args.dump.as_deref()),
+        None => Ok(()),
+    }
 }
 
 fn text(machine: &Machine) -> String {
@@ -116,41 +142,65 @@ fn driver_version() -> String {
     version.map(|version| format!(", version {version}")).unwrap_or_default()
 }
 
-/// Compares the GPU with the CPU, times both, and prints the results. A failure does not hide the
-/// other checks.
-fn check(device: &Device) -> Result<(), CommandError> {
+/// Runs the parts of a check. Each result is printed at once, and a failure does not hide the other results.
+fn check(device: &Device, part: Part, dump: Option<&Path>) -> Result<(), CommandError> {
+    let wanted = |one: Part| part == one || part == Part::All;
     let mut passed = true;
-    let mut failed = |error: ops::OpError| {
+    let mut failed = |error: OpError| {
         passed = false;
         print(&format!("FAILED: {error}; {}\n", error.help.clone().unwrap_or_default()));
     };
     let mut apart = false;
-    for case in gpu::cases() {
-        match case.compare(device) {
-            Ok(found) => {
-                apart |= !found.holds;
-                print(&found.text);
-            }
-            Err(error) => failed(error),
+    let mut compared = |case: &gpu::Case, found: Result<gpu::Comparison, OpError>| {
+        let differs = found.as_ref().is_ok_and(|found| !found.holds);
+        apart |= differs;
+        found.map(|found| print(&found.text)).unwrap_or_else(&mut failed);
+        if let Some(folder) = dump.filter(|_| differs) {
+            keep_trace(case, device, folder).map(|text| print(&text)).unwrap_or_else(&mut failed);
+        }
+    };
+    if wanted(Part::Compile) {
+        for case in gpu::cases() {
+            let started = Instant::now();
+            let line =
+                |text| print(&format!("{text} in {:.1} s\n", started.elapsed().as_secs_f64()));
+            gpu::compile(device, &case)
+                .map(line)
+                .unwrap_or_else(|error| compared(&case, Err(error)));
         }
     }
-    print("\nmodel        precision  seconds for 35 epochs  clips/s  first epoch after\n");
-    let clips = gpu::clips();
-    for case in gpu::timings() {
-        match time(&case, device, &clips) {
-            Ok(line) => print(&line),
-            Err(error) => failed(error),
+    for case in gpu::cases().iter().filter(|case| wanted(Part::Step) && case.is_single()) {
+        compared(case, case.compare_briefly(device, 1));
+    }
+    for case in gpu::cases().iter().filter(|_| wanted(Part::Parity)) {
+        compared(case, case.compare(device));
+    }
+    if wanted(Part::Times) {
+        print("\nmodel        precision  seconds for 35 epochs  clips/s  first epoch after\n");
+        let clips = gpu::clips();
+        for case in gpu::timings() {
+            time(&case, device, &clips).map(|line| print(&line)).unwrap_or_else(&mut failed);
         }
     }
     if passed && !apart {
-        print("\nGPU and CPU agree.\n");
+        print("\nEvery check passed.\n");
         return Ok(());
     }
-    Err(CommandError::new(FAILED, "GPU and CPU do not agree: see the lines above"))
+    Err(CommandError::new(FAILED, "the GPU did not pass: see the lines above"))
+}
+
+/// Writes to a folder what each launch of a step writes on the GPU.
+fn keep_trace(case: &gpu::Case, device: &Device, folder: &Path) -> Result<String, OpError> {
+    let file = folder.join(format!("trace-{}.json", case.name().replace(' ', "-")));
+    let unwritten =
+        |fault: std::io::Error| OpError::failure(format!("`{}`: {fault}", file.display()));
+    let text = serde_json::to_vec(&case.trace(device)?).expect("numbers of a trace are finite");
+    fs::create_dir_all(folder).and_then(|()| fs::write(&file, text)).map_err(unwritten)?;
+    Ok(format!("  what its launches wrote: {}\n", file.display()))
 }
 
 /// The time of the best of three trainings, as a line of the table.
-fn time(case: &gpu::Case, device: &Device, clips: &cache::Array) -> Result<String, ops::OpError> {
+fn time(case: &gpu::Case, device: &Device, clips: &cache::Array) -> Result<String, OpError> {
     let started = Instant::now();
     let mut trial = case.prepare(device, clips)?;
     trial.train(1)?;

@@ -22,8 +22,8 @@ pub struct ExportArgs {
     /// `--to tensorboard`, the folder that gets the event files.
     #[arg(value_name = "STEP.PORT|DIR")]
     pub output: String,
-    /// The file; its ending decides the format: .parquet, .csv, .npy, or .safetensors for models. `tensorboard` writes
-    /// the scores, trainings and figures of the whole run for TensorBoard.
+    /// The file; its ending decides the format: .parquet, .csv, .npy, or for models .safetensors and, of an encoder,
+    /// .onnx. `tensorboard` writes the scores, trainings and figures of the whole run for TensorBoard.
     #[arg(long, value_name = "FILE|tensorboard")]
     pub to: PathBuf,
     /// Where runs are.

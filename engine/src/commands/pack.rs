@@ -8,8 +8,8 @@ use crate::{
 };
 use cache::{
     Store,
-    blobs::{Blobs, Folder},
-    store::{plain, remote::Moved},
+    blobs::Blobs,
+    store::{folder::Folder, plain, remote::Moved},
 };
 use clap::Args;
 use std::{
@@ -95,11 +95,7 @@ pub fn unpack(args: &UnpackArgs) -> Result<(), CommandError> {
     let bad = |fault: String| CommandError::new(BAD_INPUT, format!("`{shown}` {fault}"));
     let of_store = |fault| CommandError::of_store(&fault);
     let store = Store::open(&args.store.store).map_err(of_store)?;
-    // Beside the objects, where there is room for as much again.
-    let scratch = tempfile::TempDir::new_in(store.root()).map_err(|fault| {
-        let store = store.root().display();
-        CommandError::new(FAILED, format!("cannot write in `{store}`: {}", plain(&fault)))
-    })?;
+    let scratch = store.scratch().map_err(of_store)?;
     archive::unpack(&args.file, scratch.path()).map_err(bad)?;
     let unpacked = scratch.path().join(RUN);
     let record = runs::read(&unpacked).map_err(|fault| bad(format!("holds no run: {fault}")))?;

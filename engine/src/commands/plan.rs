@@ -1,11 +1,17 @@
 //! `engine plan`: shows for each step whether it would run, why, and what that would cost.
 
-use super::prepare::{Absent, prepare, refuse};
+use super::{
+    cluster,
+    prepare::{Absent, prepare, refuse},
+};
 use crate::{
-    cli::{CommandError, PlanArgs, print},
-    model::Step,
+    cli::{CommandError, PlaceArgs, PlanArgs, print},
+    model::{Profile, Step},
     plan::{Forecast, Plan, Planned, cost::Cost},
-    run::study::Study,
+    run::{
+        cluster::sizes::{Asked, asked},
+        study::Study,
+    },
     ui::{
         fold::{self, paragraph},
         size,
@@ -22,6 +28,9 @@ pub struct PlanCommandArgs {
     /// The pipeline.
     #[command(flatten)]
     pub plan: PlanArgs,
+    /// Where steps would run.
+    #[command(flatten)]
+    pub place: PlaceArgs,
     /// Write JSON.
     #[arg(long)]
     pub json: bool,
@@ -32,8 +41,10 @@ pub struct PlanCommandArgs {
 /// # Errors
 /// Returns the exit code if the pipeline or its data is faulty.
 pub fn plan(args: &PlanCommandArgs) -> Result<(), CommandError> {
-    let study = prepare(&args.plan, None, Absent::Empty)?;
-    show(&study, args.json)?;
+    let mut plan = args.plan.clone();
+    let profile = cluster::profile(&args.place, &mut plan)?;
+    let study = prepare(&plan, None, Absent::Empty)?;
+    show(&study, args.json, profile.as_ref())?;
     // The process ends here, so the memory of thousands of steps is not freed one by one, which
     // takes time.
     study.store.close();
@@ -41,14 +52,25 @@ pub fn plan(args: &PlanCommandArgs) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Prints the plan of a pipeline.
+/// Prints the plan of a pipeline, here or on a cluster.
 ///
 /// # Errors
 /// Returns the exit code if a step would not be started.
-pub fn show(study: &Study, json: bool) -> Result<(), CommandError> {
+pub fn show(study: &Study, json: bool, profile: Option<&Profile>) -> Result<(), CommandError> {
     let plan = study.plan();
-    print(&if json { in_json(&plan) } else { text(&plan) });
-    let refused = plan.refused();
+    let asked = profile.map(|profile| (profile, asked(&plan, profile)));
+    let (asked, misfits) = match asked {
+        Some((profile, Ok(asked))) => (Some((profile, asked)), Vec::new()),
+        Some((_, Err(misfits))) => (None, misfits),
+        None => (None, Vec::new()),
+    };
+    let mut shown = if json { in_json(&plan, asked.as_ref()) } else { text(&plan) };
+    if let Some((profile, asked)) = asked.filter(|_| !json) {
+        shown.push_str(&cluster::told(&plan, profile, &asked));
+    }
+    print(&shown);
+    // A machine that runs no step need not have room for any.
+    let refused = if profile.is_some() { misfits } else { plan.refused() };
     std::mem::forget(plan);
     if refused.is_empty() { Ok(()) } else { Err(refuse(&study.pipeline, &refused)) }
 }
@@ -178,7 +200,7 @@ pub fn cost_in_json(cost: &Cost) -> Value {
 }
 
 /// The plan as JSON.
-fn in_json(plan: &Plan<'_>) -> String {
+fn in_json(plan: &Plan<'_>, asked: Option<&(&Profile, Vec<Asked<'_>>)>) -> String {
     let pipeline = plan.pipeline;
     let steps = pipeline.steps.iter().zip(plan.steps()).map(|(step, planned)| {
         json!({
@@ -187,5 +209,9 @@ fn in_json(plan: &Plan<'_>) -> String {
             "predicted": cost_in_json(&planned.cost),
         })
     });
-    format!("{:#}\n", json!({ "pipeline": pipeline.name, "steps": steps.collect::<Vec<_>>() }))
+    let mut plan = json!({ "pipeline": pipeline.name, "steps": steps.collect::<Vec<_>>() });
+    if let Some((_, asked)) = asked {
+        plan["workers"] = asked.iter().map(cluster::in_json).collect();
+    }
+    format!("{plan:#}\n")
 }

@@ -260,10 +260,10 @@ fn steps(
 pub fn refuse(pipeline: &Pipeline, errors: &[StepError]) -> CommandError {
     let diagnostics = errors
         .iter()
-        .filter(|error| error.fault != ::ops::ErrorKind::Cancelled)
+        .filter(|error| error.kind != ::ops::ErrorKind::Cancelled)
         .map(|error| {
             let step = &pipeline.steps[error.step];
-            let code = if error.fault == ::ops::ErrorKind::Input {
+            let code = if error.kind == ::ops::ErrorKind::Input {
                 "run::bad_input"
             } else {
                 "run::failed"
@@ -276,7 +276,7 @@ pub fn refuse(pipeline: &Pipeline, errors: &[StepError]) -> CommandError {
             .maybe_help(error.help.clone())
         })
         .collect();
-    let input = errors.iter().all(|error| error.fault == ::ops::ErrorKind::Input);
+    let input = errors.iter().all(|error| error.kind == ::ops::ErrorKind::Input);
     let code = if input { BAD_INPUT } else { FAILED };
     let source = pipeline.source.clone();
     CommandError::Pipeline { code, source, diagnostics, summary: None }

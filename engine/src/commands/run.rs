@@ -1,9 +1,10 @@
 //! `engine run`: runs a pipeline and writes its report.
 
 use super::{
+    cluster,
     live::{self, Live},
     plan,
-    prepare::{Absent, LONGEST_PIPELINE, further, prepare, refuse},
+    prepare::{Absent, further, prepare, refuse},
     remote::{push_all, steps_of, told},
     up_to_date,
 };
@@ -12,14 +13,13 @@ use crate::{
         BAD_INPUT, CommandError, FAILED, INTERRUPTED, OutputArgs, PARTLY, RunArgs, Where, print,
     },
     devices::limits,
-    model::{Gpu, Profile},
+    model::Gpu,
     record::{latest, new, runs},
     run::{
         Outcome, RunInfo,
-        cluster::{driver::Cluster, frozen, scripts},
+        cluster::{driver::Cluster, scripts, sizes},
         study::Study,
     },
-    spec::read_profile,
     ui::{
         console::live::Board,
         events::{DETAIL, RUN, TEXT},
@@ -48,7 +48,13 @@ pub fn run(
     said: &OutputArgs,
     board: Option<&Arc<Board>>,
 ) -> Result<(), CommandError> {
-    let (args, profile) = &with_profile(args)?;
+    let mut args = args.clone();
+    let profile = &cluster::profile(&args.place, &mut args.plan)?;
+    let args = &args;
+    if args.detach && profile.is_none() {
+        let message = "`--detach` leaves workers on a cluster: name it with `--on`";
+        return Err(CommandError::new(BAD_INPUT, message));
+    }
     let (mut run, began) = (RunInfo::starting(String::new()), SystemTime::now());
     let _run = info_span!("run", pipeline = %args.plan.pipeline.display()).entered();
     if let Some(last) = up_to_date::find(args, said) {
@@ -70,6 +76,7 @@ pub fn run(
     run.cluster = profile.clone().map(|profile| Cluster {
         profile,
         set: args.plan.set.clone(),
+        remote: args.plan.store.remote.clone().filter(|remote| !remote.is_empty()),
         detach: args.detach,
         cancel_on_interrupt: args.cancel_on_interrupt,
     });
@@ -77,7 +84,7 @@ pub fn run(
         check_cluster(&study, cluster, args.dry_run)?;
     }
     if args.dry_run {
-        return plan::show(&study, false);
+        return plan::show(&study, false, None);
     }
     let new = new::create(&args.out.out, &study.pipeline.name).map_err(|fault| {
         let out = args.out.out.display();
@@ -85,7 +92,7 @@ pub fn run(
     })?;
     let folder = new.folder.clone();
     run.id.clone_from(&new.id);
-    if let Some(Where::Here(executor)) = args.executor {
+    if let Some(Where::Here(executor)) = args.place.executor {
         run.executor = executor;
     }
     note_place(&study.store, &args.out.out);
@@ -155,40 +162,18 @@ pub fn run(
     ended
 }
 
-/// The options with what the profile of a cluster says, and that profile.
-fn with_profile(args: &RunArgs) -> Result<(RunArgs, Option<Profile>), CommandError> {
-    let mut args = args.clone();
-    let Some(path) = args.profile()? else { return Ok((args, None)) };
-    let refuse = |fault: String| {
-        CommandError::new(BAD_INPUT, format!("cannot read `{}`: {fault}", path.display()))
-    };
-    let text = regular::read(&path, LONGEST_PIPELINE).map_err(|fault| refuse(plain(&fault)))?;
-    let text = String::from_utf8(text).map_err(|_| refuse("it is not UTF-8".to_owned()))?;
-    let profile = read_profile(&path, text).map_err(|faults| CommandError::Pipeline {
-        code: BAD_INPUT,
-        source: faults.source,
-        diagnostics: faults.faults,
-        summary: None,
-    })?;
-    if let Some(store) = &profile.store {
-        args.plan.store.store.clone_from(store);
-    }
-    args.plan.gpus_elsewhere = profile.kinds.iter().any(|kind| kind.gpus > 0);
-    Ok((args, Some(profile)))
-}
-
 /// Refuses what the workers of a cluster cannot run, before anything is submitted; shows the scripts of a dry run.
 fn check_cluster(study: &Study, cluster: &Cluster, dry_run: bool) -> Result<(), CommandError> {
     let plan = study.plan();
-    let kinds = frozen::kinds(&plan, &cluster.profile)
+    let assigned = sizes::assign(&plan, &cluster.profile)
         .map_err(|errors| refuse(&study.pipeline, &errors))?;
     if dry_run {
-        let scripts =
-            scripts::scripts(&plan, cluster).map_err(|fault| CommandError::new(FAILED, fault))?;
+        let scripts = scripts::scripts(&plan, cluster);
+        let scripts = scripts.map_err(|errors| refuse(&study.pipeline, &errors))?;
         scripts.iter().for_each(|script| print(&format!("{script}\n")));
         return Ok(());
     }
-    scripts::probe(&plan, cluster, &kinds).map_err(|fault| CommandError::new(BAD_INPUT, fault))
+    scripts::probe(&plan, cluster, &assigned).map_err(|fault| CommandError::new(BAD_INPUT, fault))
 }
 
 const REPORT: &str = "report.md";

@@ -59,10 +59,10 @@ pub fn step(args: &StepArgs) -> Result<(), CommandError> {
         .map_err(|fault| CommandError::new(FAILED, format!("cannot write: {}", plain(&fault))))?;
     match result {
         StepResult::Done { .. } => Ok(()),
-        StepResult::Failed(failure) if failure.fault == ErrorKind::Input => {
+        StepResult::Failed(failure) if failure.kind == ErrorKind::Input => {
             Err(CommandError::Shown(BAD_INPUT))
         }
-        StepResult::Failed(failure) if failure.fault == ErrorKind::Cancelled => {
+        StepResult::Failed(failure) if failure.kind == ErrorKind::Cancelled => {
             Err(CommandError::Shown(INTERRUPTED))
         }
         StepResult::Failed(_) | StepResult::Lost { .. } | StepResult::Elsewhere => {

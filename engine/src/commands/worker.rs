@@ -7,7 +7,7 @@ use crate::{
     run::cluster::{
         WORK,
         frozen::Folder,
-        worker::{self, Task},
+        worker::{self, ELSEWHERE, Task},
     },
     ui::{events::TEXT, interrupt::Interrupt},
 };
@@ -15,6 +15,9 @@ use cache::{Digest, Store, store::work_as};
 use clap::Args;
 use std::{env, num::NonZeroUsize, sync::Arc, time::Duration};
 use tracing::info;
+
+/// A network file system may show a new name late.
+const PATIENCE: Duration = Duration::from_secs(70);
 
 /// What `worker` reads.
 #[derive(Args)]
@@ -39,6 +42,9 @@ pub struct WorkerArgs {
     /// Leave after so many seconds.
     #[arg(long, value_name = "SECONDS")]
     pub until: f64,
+    /// The name of the driver's store.
+    #[arg(long, value_name = "ID")]
+    pub store_id: Option<String>,
     /// Seconds between two signs of life.
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
     pub beat: f64,
@@ -63,14 +69,20 @@ pub fn worker(args: &WorkerArgs) -> Result<(), CommandError> {
     let digest: Digest = args.plan.parse().map_err(|_| {
         CommandError::new(BAD_INPUT, format!("`{}` is not the name of a plan", args.plan))
     })?;
+    let shown = args.store.store.display();
     if !Store::is_at(&args.store.store) {
-        let store = args.store.store.display();
-        return Err(CommandError::new(
-            FAILED,
-            format!("this node does not see the store `{store}`"),
-        ));
+        let message = format!("this node does not see the store `{shown}`");
+        return Err(CommandError::new(ELSEWHERE, message));
     }
     let store = Store::open(&args.store.store).map_err(|fault| CommandError::of_store(&fault))?;
+    let is_of_driver = args.store_id.as_ref().is_none_or(|id| store.is_called(id, PATIENCE));
+    if !is_of_driver {
+        let message = format!(
+            "this node sees another store as `{shown}` than the one in which the run was started"
+        );
+        return Err(CommandError::new(ELSEWHERE, message));
+    }
+    let remote = args.store.remote()?;
     let store = Arc::new(store);
     let limits = Limits {
         threads,
@@ -79,10 +91,10 @@ pub fn worker(args: &WorkerArgs) -> Result<(), CommandError> {
         gpus: (0..args.gpu_count).map(Gpu::numbered).collect(),
         gpu_steps: STEPS_ON_ONE,
     };
-    let task = Task { kind: args.kind.clone(), until: args.until, job, limits };
+    let mut task = Task { kind: args.kind.clone(), until: args.until, job, limits, remote };
     let folder = Folder { store: &store, name: format!("{WORK}/{digest}") };
     let interrupt = Interrupt::listen_patiently();
-    let worked = worker::work(&store, &folder, &task, &interrupt);
+    let worked = worker::work(&store, &folder, &mut task, &interrupt);
     store.close();
     let is_all = worked.map_err(|fault| CommandError::new(FAILED, fault))?;
     info!(target: TEXT, "{}", if is_all { worker::NOTHING_LEFT } else { worker::STOPPED });

@@ -3,7 +3,11 @@
 //! it. The store keeps the result, so that a run of cache hits never touches CUDA.
 
 use crate::child::wait_unless;
-use cache::{Digest, Hasher, atomic_file::write_renewable, file_version::FileVersion, regular};
+use cache::{
+    Digest, Hasher,
+    file_version::FileVersion,
+    store::{host_name, notes},
+};
 use ops::device::Place;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -15,8 +19,8 @@ use std::{
 };
 use tracing::info;
 
-/// The file in the store that keeps the result.
-const FILE: &str = "gpu-trial-v1.json";
+/// The beginning of the file in the store that keeps the result; the host follows.
+const FILE: &str = "gpu-trial-v1";
 /// More bytes than any result takes.
 const LONGEST_VERDICT: u64 = 1 << 20;
 /// The time limit. A trial takes seconds; one that takes longer hangs.
@@ -34,16 +38,17 @@ struct TrialResult {
 /// The reason against using this GPU, if there is one. Runs a trial if the machine has not had one
 /// in its present state.
 pub fn doubt(place: &Place, store: &Path) -> Option<String> {
-    doubt_by(machine(place), &store.join(FILE), || {
+    doubt_by(machine(place), store, || {
         info!("trying the GPU beside the CPU, once for this machine: some seconds");
         run()
     })
 }
 
-fn doubt_by(machine: Digest, file: &Path, run: impl FnOnce() -> Option<String>) -> Option<String> {
-    let known = regular::read(file, LONGEST_VERDICT)
-        .ok()
-        .and_then(|text| serde_json::from_slice(&text).ok());
+fn doubt_by(machine: Digest, store: &Path, run: impl FnOnce() -> Option<String>) -> Option<String> {
+    // Hosts that share a store have GPUs of their own.
+    let file = format!("{FILE}-{}.json", host_name());
+    let known = notes::read(store, &file, LONGEST_VERDICT);
+    let known = known.and_then(|text| serde_json::from_slice(&text).ok());
     if let Some(TrialResult { doubt, .. }) =
         known.filter(|known: &TrialResult| known.machine == machine)
     {
@@ -53,7 +58,7 @@ fn doubt_by(machine: Digest, file: &Path, run: impl FnOnce() -> Option<String>) 
     let text = serde_json::to_vec(&verdict).expect("a verdict always serialises");
     // A result that cannot be kept, because there is no store for example, costs the next run
     // another trial.
-    let _ = write_renewable(file, &text);
+    let _ = notes::write(store, &file, &text);
     verdict.doubt
 }
 
@@ -110,17 +115,17 @@ mod tests {
     #[test]
     fn a_machine_is_tried_once_and_again_when_it_has_changed() {
         let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join(FILE);
         let doubt = |name: &str, found: Option<Option<&str>>| {
             let machine = Digest::of(name.as_bytes());
             let run = || found.expect("no trial is needed").map(str::to_owned);
-            doubt_by(machine, &file, run)
+            doubt_by(machine, folder.path(), run)
         };
         assert_eq!(doubt("old driver", Some(Some("it differs"))), Some("it differs".to_owned()));
         assert_eq!(doubt("old driver", None), Some("it differs".to_owned()));
         assert_eq!(doubt("new driver", Some(None)), None);
         assert_eq!(doubt("new driver", None), None);
-        fs::write(&file, "{").expect("damaged");
+        let file = format!("{FILE}-{}.json", host_name());
+        fs::write(folder.path().join(file), "{").expect("damaged");
         assert_eq!(doubt("new driver", Some(None)), None);
     }
 }

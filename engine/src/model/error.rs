@@ -12,7 +12,7 @@ pub struct StepError {
     /// The parameter that the error is about, if there is one.
     pub param: Option<Cow<'static, str>>,
     /// The kind of the error.
-    pub fault: ErrorKind,
+    pub kind: ErrorKind,
     /// The message: a lower-case sentence without a full stop.
     pub message: String,
     /// The advice to the user.
@@ -23,14 +23,14 @@ pub struct StepError {
 
 impl StepError {
     /// An error without a parameter, advice or log.
-    pub fn new(step: usize, fault: ErrorKind, message: String) -> Self {
-        Self { step, param: None, fault, message, help: None, log: Vec::new() }
+    pub fn new(step: usize, kind: ErrorKind, message: String) -> Self {
+        Self { step, param: None, kind, message, help: None, log: Vec::new() }
     }
 
     /// The error that an op returned.
     pub fn of_op(step: usize, error: OpError) -> Self {
-        let OpError { fault, param, message, help } = error;
-        Self { param: param.map(Cow::Borrowed), help, ..Self::new(step, fault, message) }
+        let OpError { kind, param, message, help } = error;
+        Self { param: param.map(Cow::Borrowed), help, ..Self::new(step, kind, message) }
     }
 
     /// An error of the store.

@@ -73,4 +73,6 @@ pub struct Needs {
     pub gpu_memory: Option<u64>,
     /// The number of the shared GPU; any GPU if none is given.
     pub gpu: Option<usize>,
+    /// Seconds, for workers of a cluster; what the step took before if none is given.
+    pub time: Option<u64>,
 }

@@ -19,10 +19,14 @@ pub struct Profile {
     pub short: f64,
     /// The seconds between two signs of life of a worker.
     pub beat: f64,
+    /// The seconds before its end at which a worker leaves; two minutes, of a short time a sixth, if none.
+    pub notice: Option<u64>,
     /// The seconds after which a worker leaves for which there is nothing to do.
     pub idle: f64,
     /// What predicted memory is multiplied by.
-    pub margin: f64,
+    pub memory_margin: f64,
+    /// What predicted seconds are multiplied by.
+    pub time_margin: f64,
 }
 
 /// A kind of workers.
@@ -38,12 +42,24 @@ pub struct Kind {
     pub most_memory: Option<u64>,
     /// The number of GPUs.
     pub gpus: usize,
-    /// The seconds after which the scheduler ends it.
-    pub time: u64,
+    /// Bytes of memory of each GPU, if it is stated.
+    pub gpu_memory: Option<u64>,
+    /// The seconds after which the scheduler ends it; as many as the steps are likely to take if none.
+    pub time: Option<u64>,
+    /// The most seconds of a worker for a step that was not done in time; what `retries` reach to if none.
+    pub most_time: Option<u64>,
     /// The most workers of this kind at the same time.
     pub at_most: usize,
     /// The partition.
     pub partition: Option<String>,
     /// Further options of `sbatch`.
     pub options: Vec<String>,
+}
+
+impl Kind {
+    /// What a worker of this kind has, in words of which equal ones mean the same.
+    pub fn shape(&self) -> String {
+        let Self { name, cpus, memory, gpus, gpu_memory, time, .. } = self;
+        format!("{name} {cpus} {memory:?} {gpus} {gpu_memory:?} {time:?}")
+    }
 }

@@ -78,7 +78,7 @@ pub enum StepResult {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StepFailure {
     /// The kind of the error.
-    pub fault: ErrorKind,
+    pub kind: ErrorKind,
     /// The parameter that the error is about, if there is one.
     pub param: Option<String>,
     /// The message: a lower-case sentence without a full stop.
@@ -153,14 +153,14 @@ impl StepFailure {
 
     /// The error of a step of a pipeline.
     pub fn into_error(self, step: usize) -> StepError {
-        let Self { fault, param, message, help, log, of_node: _ } = self;
-        StepError { step, param: param.map(Cow::Owned), fault, message, help, log }
+        let Self { kind, param, message, help, log, of_node: _ } = self;
+        StepError { step, param: param.map(Cow::Owned), kind, message, help, log }
     }
 }
 
 impl From<StepError> for StepFailure {
     fn from(error: StepError) -> Self {
-        let StepError { step: _, param, fault, message, help, log } = error;
-        Self { fault, param: param.map(Cow::into_owned), message, help, log, of_node: false }
+        let StepError { step: _, param, kind, message, help, log } = error;
+        Self { kind, param: param.map(Cow::into_owned), message, help, log, of_node: false }
     }
 }

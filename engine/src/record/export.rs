@@ -36,8 +36,11 @@ pub fn write(
         }
         (Data::Table(table), "csv") => csv(table)?,
         (Data::Table(table), "npy") => npy(table)?,
+        (Data::Tensors(_), "onnx") => {
+            ops::nn::onnx::encoder(artifact).map_err(|fault| fault.message)?
+        }
         (Data::Table(_), _) => return Err(unnamed(to, ".parquet, .csv or .npy")),
-        (Data::Tensors(_), _) => return Err(unnamed(to, ".safetensors")),
+        (Data::Tensors(_), _) => return Err(unnamed(to, ".safetensors, or .onnx for an encoder")),
     };
     write_whole(to, &bytes).map_err(io)
 }

@@ -3,7 +3,7 @@
 pub mod archive;
 mod s3;
 
-use cache::blobs::{Blobs, Folder};
+use cache::{blobs::Blobs, store::folder::Folder};
 use std::path::Path;
 
 /// The form of the name of a remote, for messages and help.

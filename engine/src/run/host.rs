@@ -10,8 +10,8 @@ use ops::{Cancel, Checkpoints, ErrorKind, Locate, OpError};
 use std::{collections::HashMap, path::PathBuf, sync::Mutex, time::Instant};
 use tracing::warn;
 
-/// The files and checkpoints of a step.
-pub struct Outside<'a> {
+/// What the host gives to a step: its files and its checkpoints.
+pub struct StepHost<'a> {
     paths: &'a HashMap<Digest, PathBuf>,
     log: &'a Log,
     /// The saved states of the step's work.
@@ -20,7 +20,7 @@ pub struct Outside<'a> {
     saved: Mutex<Vec<f64>>,
 }
 
-impl<'a> Outside<'a> {
+impl<'a> StepHost<'a> {
     /// Starts the clock of the step. `paths` gives the path of a file by its content.
     pub fn new(
         paths: &'a HashMap<Digest, PathBuf>,
@@ -42,13 +42,13 @@ impl<'a> Outside<'a> {
     }
 }
 
-impl Locate for Outside<'_> {
+impl Locate for StepHost<'_> {
     fn path_of(&self, content: &Digest) -> Option<PathBuf> {
         self.paths.get(content).cloned()
     }
 }
 
-impl Checkpoints for Outside<'_> {
+impl Checkpoints for StepHost<'_> {
     fn load(&self, at_most: u64) -> Option<(u64, Tensors)> {
         self.checkpoints.load(at_most)
     }
@@ -114,7 +114,7 @@ impl<'a> Deadline<'a> {
     /// Tells a step that ran out of time from a step that the user stopped. What else fails after
     /// that, such as a file that was not read to its end, fails because of it.
     pub fn explain(&self, error: OpError) -> OpError {
-        if error.fault != ErrorKind::Cancelled && !self.is_cancelled() {
+        if error.kind != ErrorKind::Cancelled && !self.is_cancelled() {
             return error;
         }
         match self.timeout {

@@ -21,6 +21,9 @@ pub trait Others: Sync {
     /// True if a process has made the step in the course of this plan.
     fn has_made(&self, step: usize) -> bool;
 
+    /// True if a process has begun the step in the course of this plan.
+    fn has_begun(&self, step: usize) -> bool;
+
     /// Tells the others that a step has failed here. True if it may succeed in another process.
     fn is_left_to_others(&self, step: usize, failure: &StepFailure) -> bool;
 
@@ -85,9 +88,9 @@ impl Schedule<'_> {
             let found = is_made.then(|| plan.store.finished(&digest)).flatten();
             has_news = true;
             if let Some(finished) = found {
-                let state = match others.only_follows() {
+                let state = match self.was_followed(step) {
                     true => StepState::ran(finished, self.reason(step, &job.request.key)),
-                    false => StepState::hit(Arc::new(finished), "another process made it"),
+                    false => StepState::hit(Arc::new(finished), "another run made it"),
                 };
                 self.transition(step, state);
             } else if let Some(failure) = others.failure(step) {
@@ -105,6 +108,13 @@ impl Schedule<'_> {
         self.lookout.looked = Some(Instant::now());
         self.lookout.pause =
             if has_news { SHORTEST } else { (self.lookout.pause * 3 / 2).min(LONGEST) };
+    }
+
+    /// True if a finished step was run by those whom this process follows. What came from a remote, nobody has begun.
+    pub(super) fn was_followed(&self, step: usize) -> bool {
+        let has_begun =
+            |others: &dyn Others| !self.context.plan.store.has_remote() || others.has_begun(step);
+        self.context.others.is_some_and(|others| others.only_follows() && has_begun(others))
     }
 
     /// True if this process may run a step.

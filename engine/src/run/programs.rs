@@ -13,12 +13,16 @@ use cache::{
 use ops::{Cancel, OpError, Piece, Program};
 use rustix::process::Pid;
 use std::{
+    env,
     fs::{self, File},
     io::{self, PipeWriter, Read, Seek, SeekFrom, Write},
     os::unix::process::{CommandExt, ExitStatusExt},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{Mutex, MutexGuard},
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 use tempfile::TempDir;
 
@@ -36,17 +40,24 @@ pub struct Programs {
     gpus: Vec<usize>,
     /// The last printed lines of the last program that was stopped.
     cut_short: Mutex<Vec<String>>,
+    /// True once a program has failed where its files had no room.
+    lacked_room: AtomicBool,
 }
 
 impl Programs {
     /// Programs that write to this log and see these GPUs.
     pub fn new(log: PathBuf, gpus: Vec<usize>) -> Self {
-        Self { log, gpus, cut_short: Mutex::default() }
+        Self { log, gpus, cut_short: Mutex::default(), lacked_room: AtomicBool::new(false) }
     }
 
     /// The last printed lines of a program that was stopped.
     pub fn cut_short(&self) -> Vec<String> {
         self.lines().clone()
+    }
+
+    /// True if a program has failed where its files had no room, so that another machine may do better.
+    pub fn lacked_room(&self) -> bool {
+        self.lacked_room.load(Ordering::Relaxed)
     }
 
     fn lines(&self) -> MutexGuard<'_, Vec<String>> {
@@ -56,7 +67,25 @@ impl Programs {
 
 impl ops::Programs for Programs {
     fn run(&self, program: &Program<'_>, cancel: &dyn Cancel) -> Result<Vec<Table>, OpError> {
-        let scratch = Scratch::new().map_err(|fault| no_room(&fault))?;
+        let scratch = Scratch::new().map_err(|fault| {
+            self.lacked_room.fetch_or(is_full(&env::temp_dir()), Ordering::Relaxed);
+            no_room(&fault)
+        })?;
+        let ran = self.run_in(&scratch, program, cancel);
+        if ran.is_err() {
+            self.lacked_room.fetch_or(is_full(scratch.0.path()), Ordering::Relaxed);
+        }
+        ran
+    }
+}
+
+impl Programs {
+    fn run_in(
+        &self,
+        scratch: &Scratch,
+        program: &Program<'_>,
+        cancel: &dyn Cancel,
+    ) -> Result<Vec<Table>, OpError> {
         for (name, artifact) in &program.inputs {
             let path = scratch.input(name, interchange::extension(artifact));
             interchange::write(&path, artifact).map_err(|fault| {
@@ -70,7 +99,7 @@ impl ops::Programs for Programs {
             OpError::failure(format!("cannot write `{}`: {}", self.log.display(), plain(&fault)))
         })?;
         processes::expect();
-        let ended = self.run_to_its_end(&words, program, &scratch, log, cancel);
+        let ended = self.run_to_its_end(&words, program, scratch, log, cancel);
         processes::forget();
         let ended = ended?;
         let complaint = |headline| self.complaint(headline, start_of_log);
@@ -83,15 +112,13 @@ impl ops::Programs for Programs {
                 for (place, file) in &files {
                     file.check().map_err(|why| unread(place, &why))?;
                 }
-                let read = |output: &&str| read(&scratch, name, output).map_err(complaint);
+                let read = |output: &&str| read(scratch, name, output).map_err(complaint);
                 program.outputs.iter().map(read).collect()
             }
             Some(status) => Err(complaint(format!("`{name}` ended with {}", said(status)))),
         }
     }
-}
 
-impl Programs {
     /// The exit status of a program; none if the work was cancelled, which ends the program.
     /// Processes that it left behind end with it.
     fn run_to_its_end(
@@ -130,9 +157,9 @@ impl Programs {
     ) -> io::Result<Child> {
         let (name, arguments) = words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let passed = USUAL.into_iter().chain(program.passed.iter().map(String::as_str));
-        let passed = passed.filter_map(|name| Some((name, std::env::var_os(name)?)));
+        let passed = passed.filter_map(|name| Some((name, env::var_os(name)?)));
         // A program of a step with GPUs sees those GPUs and no others.
-        let visible = std::env::var("CUDA_VISIBLE_DEVICES").unwrap_or_default();
+        let visible = env::var("CUDA_VISIBLE_DEVICES").unwrap_or_default();
         let visible: Vec<&str> = visible.split(',').filter(|name| !name.is_empty()).collect();
         // A job of a cluster sees some GPUs of its node; the first of them is number 0 here.
         let named =
@@ -296,6 +323,12 @@ fn wait(
     cancel: &dyn Cancel,
 ) -> io::Result<Option<ExitStatus>> {
     wait_with(child, || cancel.is_cancelled(), |pause| printed.take(pause))
+}
+
+/// True if hardly a file can be written in a folder: no program keeps less free.
+fn is_full(folder: &Path) -> bool {
+    const LEAST: u64 = 64 << 10;
+    rustix::fs::statvfs(folder).is_ok_and(|disk| disk.f_bavail * disk.f_frsize < LEAST)
 }
 
 fn no_room(fault: &io::Error) -> OpError {

@@ -131,8 +131,7 @@ impl<'a> Schedule<'a> {
                     && let Some(finished) = plan.store.finished(&digest)
                 {
                     // Who only follows others has missed nothing: it was made in the course of this run.
-                    let follows = self.context.others.is_some_and(|others| others.only_follows());
-                    return Ok(Some(match follows {
+                    return Ok(Some(match self.was_followed(step) {
                         true => StepState::ran(finished, self.reason(step, &key)),
                         false => StepState::hit(Arc::new(finished), HIT),
                     }));
@@ -335,7 +334,7 @@ impl<'a> Schedule<'a> {
             }
             StepResult::Elsewhere => _ = self.states.set(step, StepState::Elsewhere(Box::new(job))),
             StepResult::Failed(failure)
-                if failure.fault != ErrorKind::Cancelled
+                if failure.kind != ErrorKind::Cancelled
                     && self
                         .context
                         .others

@@ -41,7 +41,7 @@ impl Schedule<'_> {
     }
 
     pub fn fail(&mut self, step: usize, key: Option<Digest>, error: StepError, seconds: f64) {
-        let cancelled = error.fault == ErrorKind::Cancelled;
+        let cancelled = error.kind == ErrorKind::Cancelled;
         let ended = Unmade { key, reason: error.message.clone(), seconds };
         self.stopped |= !cancelled && !self.context.plan.options.keep_going;
         let state = if cancelled { StepState::Skipped(ended) } else { StepState::Failed(ended) };

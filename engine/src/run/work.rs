@@ -4,7 +4,7 @@
 use super::{
     artifacts::Artifacts,
     executor::Executor,
-    host::{Deadline, Outside, ProgressRelay},
+    host::{Deadline, ProgressRelay, StepHost},
     log::Log,
     meter::Meter,
     others::Others,
@@ -214,7 +214,7 @@ fn run_op(request: &StepRequest, host: &Host<'_>) -> Result<OpResult, Unmade> {
     let logs = host.store.in_folder(LOGS)?;
     let log = Log::new(logs.join(format!("{}.log", request.key.digest())));
     let common = keys::without(&request.key, entry.progressive).digest();
-    let outside = Outside::new(&host.paths, host.store.checkpoints(&common), &log);
+    let step_host = StepHost::new(&host.paths, host.store.checkpoints(&common), &log);
     let relay = ProgressRelay {
         number: request.number,
         step: &request.name,
@@ -239,8 +239,8 @@ fn run_op(request: &StepRequest, host: &Host<'_>) -> Result<OpResult, Unmade> {
             seed: request.seed,
             progress: &relay,
             cancel: &deadline,
-            files: &outside,
-            checkpoints: &outside,
+            files: &step_host,
+            checkpoints: &step_host,
             earlier: &before,
             programs: &programs,
             warnings: &relay,
@@ -251,7 +251,7 @@ fn run_op(request: &StepRequest, host: &Host<'_>) -> Result<OpResult, Unmade> {
         let made = span.in_scope(|| rows::run(entry, op.as_ref(), &inputs, &before, &cx));
         match made.map_err(|error| deadline.explain(error)) {
             Ok(made) => break made,
-            Err(error) if error.fault == ErrorKind::Failure && tries_left > 0 => {
+            Err(error) if error.kind == ErrorKind::Failure && tries_left > 0 => {
                 tries_left -= 1;
                 // The output of the program is in the log already.
                 let headline = error.message.lines().next().unwrap_or_default();
@@ -262,14 +262,15 @@ fn run_op(request: &StepRequest, host: &Host<'_>) -> Result<OpResult, Unmade> {
             Err(error) => {
                 let mut failure = StepFailure::of_op(error);
                 failure.log = log.tail();
-                if failure.fault == ErrorKind::Failure {
+                if failure.kind == ErrorKind::Failure {
                     failure.log.extend(programs.cut_short());
+                    failure.of_node = programs.lacked_room();
                 }
                 return Err(Unmade::Failed(failure));
             }
         }
     };
-    let times = Times { rows_reused, ..outside.times() };
+    let times = Times { rows_reused, ..step_host.times() };
     let (mut outputs, mut of_outputs) = (BTreeMap::new(), BTreeMap::new());
     let _keeping = debug_span!("keep_outputs").entered();
     for (port, artifact) in made.into_vec() {
@@ -281,7 +282,7 @@ fn run_op(request: &StepRequest, host: &Host<'_>) -> Result<OpResult, Unmade> {
         host.artifacts.keep(object.digest, artifact);
         outputs.insert(port.to_owned(), object);
     }
-    outside.checkpoints.finish()?;
+    step_host.checkpoints.finish()?;
     let warnings = relay.into_warnings().into_iter().chain(of_outputs.into_values()).collect();
     Ok(OpResult { outputs, times, warnings })
 }

@@ -159,6 +159,7 @@ fn op(entry: &Entry, definitions: &mut Map<String, Json>) {
     put(&mut resources, "memory", json!({"type": ["integer", "string"]}));
     put(&mut resources, "gpu", number(0));
     put(&mut resources, "gpu_memory", json!({"type": ["integer", "string"]}));
+    put(&mut resources, "time", json!({"type": ["number", "string"]}));
     put(
         &mut properties,
         "resources",

@@ -34,10 +34,13 @@ struct Written {
     short: Time,
     #[serde(default = "ten_seconds")]
     beat: Time,
+    notice: Option<Time>,
     #[serde(default = "minute")]
     idle: Time,
     #[serde(default = "one_and_a_half")]
     memory_margin: f64,
+    #[serde(default = "two")]
+    time_margin: f64,
 }
 
 #[derive(Deserialize)]
@@ -48,7 +51,10 @@ struct WrittenKind {
     most_memory: Option<Size>,
     #[serde(default)]
     gpus: usize,
-    time: Time,
+    gpu_memory: Option<Size>,
+    #[serde(default)]
+    time: Lasting,
+    most_time: Option<Time>,
     #[serde(default = "one")]
     at_most: usize,
     partition: Option<String>,
@@ -58,6 +64,10 @@ struct WrittenKind {
 
 /// Seconds.
 struct Time(f64);
+
+/// Seconds; none for `auto`.
+#[derive(Default)]
+struct Lasting(Option<f64>);
 
 /// Bytes; none for `auto`.
 struct Size(Option<u64>);
@@ -74,6 +84,10 @@ fn one_and_a_half() -> f64 {
     1.5
 }
 
+fn two() -> f64 {
+    2.0
+}
+
 fn one() -> usize {
     1
 }
@@ -87,13 +101,24 @@ fn plain<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     }
 }
 
+fn seconds<E: Error>(text: &str) -> Result<f64, E> {
+    let time = quantity::time(text).filter(|time| time.as_secs() < 1 << 30);
+    let time = time.ok_or_else(|| E::custom(format!("`{text}` is no time; write {TIMES}")));
+    Ok(time?.as_secs_f64())
+}
+
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let text = plain(from)?;
-        let time = quantity::time(&text).filter(|time| time.as_secs() < 1 << 30);
-        let time =
-            time.ok_or_else(|| D::Error::custom(format!("`{text}` is no time; write {TIMES}")));
-        Ok(Self(time?.as_secs_f64()))
+        seconds(&plain(from)?).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Lasting {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        match &*plain(from)? {
+            "auto" => Ok(Self(None)),
+            text => seconds(text).map(|seconds| Self(Some(seconds))),
+        }
     }
 }
 
@@ -150,7 +175,9 @@ fn checked(written: Written) -> Result<Profile, String> {
                 "`{name}` is no name of workers: write letters, digits, `-` and `_`"
             ));
         }
-        if kind.cpus == 0 || kind.at_most == 0 || kind.time.0 < 60.0 {
+        let is_short = |time: f64| time < 60.0;
+        let times = [kind.time.0, kind.most_time.as_ref().map(|time| time.0)];
+        if kind.cpus == 0 || kind.at_most == 0 || times.into_iter().flatten().any(is_short) {
             return Err(format!(
                 "`{name}` needs `cpus` and `at_most` of at least 1, and a `time` of at least a minute"
             ));
@@ -164,18 +191,24 @@ fn checked(written: Written) -> Result<Profile, String> {
             memory: kind.memory.and_then(|size| size.0),
             most_memory: kind.most_memory.and_then(|size| size.0),
             gpus: kind.gpus,
-            time: kind.time.0 as u64,
+            gpu_memory: kind.gpu_memory.and_then(|size| size.0),
+            time: kind.time.0.map(|time| time as u64),
+            most_time: kind.most_time.map(|time| time.0 as u64),
             at_most: kind.at_most,
             partition: kind.partition,
             options: kind.options,
         });
     }
-    kinds.sort_by_key(|kind| (kind.gpus, kind.memory, kind.cpus));
+    // Without a time or a memory of its own, a kind grows with its steps.
+    let most = |of: Option<u64>| of.unwrap_or(u64::MAX);
+    kinds.sort_by_key(|kind| (kind.gpus, kind.gpu_memory, kind.memory, kind.cpus, most(kind.time)));
+    let is_margin = |margin: f64| margin >= 1.0 && margin.is_finite();
     if !(written.beat.0 >= 0.05
-        && written.memory_margin >= 1.0
-        && written.memory_margin.is_finite())
+        && is_margin(written.memory_margin)
+        && is_margin(written.time_margin))
     {
-        return Err("`beat` must be at least 0.05 s, and `memory_margin` at least 1".to_owned());
+        return Err("`beat` must be at least 0.05 s, `memory_margin` and `time_margin` at least 1"
+            .to_owned());
     }
     Ok(Profile {
         store: written.store,
@@ -185,7 +218,9 @@ fn checked(written: Written) -> Result<Profile, String> {
         paths: written.paths,
         short: written.short.0,
         beat: written.beat.0,
+        notice: written.notice.map(|time| time.0 as u64),
         idle: written.idle.0,
-        margin: written.memory_margin,
+        memory_margin: written.memory_margin,
+        time_margin: written.time_margin,
     })
 }

@@ -3,7 +3,7 @@
 use super::{
     context::Context,
     node::{Key, Node, Value},
-    quantity::{SIZES, bytes},
+    quantity::{SIZES, TIMES, bytes, time},
 };
 use crate::{
     model::Needs,
@@ -26,6 +26,10 @@ pub const RESOURCE_KEYS: &[(&str, &str)] = &[
         "gpu_memory",
         "The memory of one GPU that it takes, beside other steps on it; what its network needs if \
          not said and it is a model on a GPU.",
+    ),
+    (
+        "time",
+        "How long it takes at most, such as `2h`, for the scheduler of a cluster; what it took before if not said.",
     ),
 ];
 
@@ -50,6 +54,7 @@ pub fn read(cx: &mut Context, node: &Node) -> Needs {
             "gpu" => needs.gpus = count(cx, key, value, 0).unwrap_or(0),
             "gpu_memory" => needs.gpu_memory = memory(cx, key, value),
             "memory" => needs.memory = memory(cx, key, value),
+            "time" => needs.time = seconds(cx, value),
             _ => {
                 let known: Vec<&str> = RESOURCE_KEYS.iter().map(|(name, _)| *name).collect();
                 let message = format!("`resources` has no entry {}", quote(&key.name));
@@ -75,6 +80,26 @@ fn count(cx: &mut Context, key: &Key, node: &Node, least: usize) -> Option<usize
         cx.push(Diagnostic::error("spec::resources", message).at(node, "how many"));
     }
     number
+}
+
+fn seconds(cx: &mut Context, node: &Node) -> Option<u64> {
+    let time = match &node.value {
+        Value::Int(value) => time(&value.to_string()),
+        Value::Real(value) => time(&value.to_string()),
+        Value::Text(text) => time(text),
+        _ => None,
+    };
+    let seconds = time.map(|time| time.as_secs_f64().ceil() as u64);
+    let seconds = seconds.filter(|seconds| (1..1 << 30).contains(seconds));
+    if seconds.is_none() {
+        let message = format!("`time` must be a time above 0, not {}", node.describe());
+        cx.push(
+            Diagnostic::error("spec::resources", message)
+                .at(node, "how long")
+                .help(format!("write {TIMES}")),
+        );
+    }
+    seconds
 }
 
 fn memory(cx: &mut Context, key: &Key, node: &Node) -> Option<u64> {

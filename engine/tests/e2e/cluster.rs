@@ -13,6 +13,7 @@ use std::{
     io::Read,
     path::Path,
     process::Child,
+    sync::OnceLock,
     thread,
     time::{Duration, Instant},
 };
@@ -99,6 +100,35 @@ steps:
   model: { op: autoencoder, in: mel, latent: 4, epochs: 100, batch_size: 16 }
 ";
 
+/// The objects of [`TRAINING`], made here once for all tests.
+pub fn trained() -> &'static BTreeMap<String, Vec<u8>> {
+    static TRAINED: OnceLock<BTreeMap<String, Vec<u8>>> = OnceLock::new();
+    TRAINED.get_or_init(|| {
+        let here = Study::new().pipeline(TRAINING);
+        here.ran();
+        here.objects()
+    })
+}
+
+/// A training on a cluster that has begun: the study, the driver, and the job and node of its worker.
+pub fn training(slurm: &Slurm) -> (Study, Child, String, String) {
+    let study = Study::new().pipeline(TRAINING);
+    profile(&study, "");
+    let run = slurm.run_command(&study, &[]).spawn().expect("a run");
+    until("a checkpoint", || fs::read_dir(study.path(".engine/checkpoints-v1")).ok());
+    let (job, _, node) =
+        until("a worker", || slurm.jobs().into_iter().find(|(_, state, _)| state == "RUNNING"));
+    (study, run, job, node)
+}
+
+/// Waits for the end of a training, which must give the bytes that it gives here.
+pub fn assert_trained(study: &Study, run: Child) -> Said {
+    let said = study.said(&run.wait_with_output().expect("an end"));
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert!(study.objects() == *trained(), "the objects differ");
+    said
+}
+
 #[test]
 fn a_cluster_gives_the_same_bytes_as_this_machine() {
     let Some(slurm) = Slurm::start(&[]) else { return };
@@ -119,6 +149,15 @@ fn a_cluster_gives_the_same_bytes_as_this_machine() {
     // Nothing is left to do, on a cluster or here.
     let said = slurm.run(&there);
     assert!(said.code == 0 && !said.stderr.contains("submitted"), "{}", said.stderr);
+    assert_eq!(there.ran(), [""; 0]);
+    // What its processes have told goes with the rest that no run needs.
+    let plans = || fs::read_dir(there.path(".engine/work-v1")).expect("a folder").count();
+    assert_eq!(plans(), 1);
+    assert!(there.engine(&["cache", "du"]).stdout.contains("plans of a cluster"));
+    let gone = there.engine(&["cache", "gc", "--older-than", "0s"]);
+    assert!(gone.stdout.contains("1 plan of a cluster"), "{}{}", gone.stdout, gone.stderr);
+    assert_eq!(plans(), 0);
+    assert!(!gone.stderr.contains("warning"), "{}", gone.stderr);
     assert_eq!(there.ran(), [""; 0]);
 }
 
@@ -156,33 +195,36 @@ fn a_driver_that_is_killed_is_followed_by_another() {
 #[test]
 fn a_node_that_loses_power_costs_what_ran_there_and_no_byte() {
     let Some(slurm) = Slurm::start(&["cpus=1"]) else { return };
-    let (here, there) = (Study::new().pipeline(TRAINING), Study::new().pipeline(TRAINING));
-    profile(&there, "");
-    here.ran();
-    let run = slurm.run_command(&there, &[]).spawn().expect("a run");
-    until("a checkpoint", || fs::read_dir(there.path(".engine/checkpoints-v1")).ok());
-    let (_, _, node) =
-        until("a worker", || slurm.jobs().into_iter().find(|(_, _, node)| !node.is_empty()));
+    let (study, run, _, node) = training(&slurm);
     slurm.lose(&node, "power");
-    let said = there.said(&run.wait_with_output().expect("an end"));
-    assert_eq!(said.code, 0, "{}", said.stderr);
-    assert!(there.objects() == here.objects(), "the objects differ");
+    assert_trained(&study, run);
+}
+
+#[test]
+fn a_worker_goes_on_without_the_daemon_of_its_node() {
+    let Some(slurm) = Slurm::start(&[]) else { return };
+    let (study, run, _, node) = training(&slurm);
+    slurm.lose(&node, "slurmd");
+    assert_trained(&study, run);
+    assert_each_once(&study, 3);
 }
 
 #[test]
 fn a_cancelled_job_is_replaced() {
     let Some(slurm) = Slurm::start(&[]) else { return };
-    let (here, there) = (Study::new().pipeline(TRAINING), Study::new().pipeline(TRAINING));
-    profile(&there, "");
-    here.ran();
-    let run = slurm.run_command(&there, &[]).spawn().expect("a run");
-    until("a checkpoint", || fs::read_dir(there.path(".engine/checkpoints-v1")).ok());
-    let (job, _, _) =
-        until("a worker", || slurm.jobs().into_iter().find(|(_, state, _)| state == "RUNNING"));
+    let (study, run, job, _) = training(&slurm);
     slurm.ask("scancel", &[&job]);
-    let said = there.said(&run.wait_with_output().expect("an end"));
-    assert_eq!(said.code, 0, "{}", said.stderr);
-    assert!(there.objects() == here.objects(), "the objects differ");
+    assert_trained(&study, run);
+}
+
+#[test]
+fn a_job_that_goes_back_to_the_queue_goes_on_with_its_training() {
+    let Some(slurm) = Slurm::start(&[]) else { return };
+    let (study, run, job, _) = training(&slurm);
+    // What a preemption does, too.
+    slurm.ask("scontrol", &["requeue", &job]);
+    assert_trained(&study, run);
+    assert_each_once(&study, 3);
 }
 
 #[test]
@@ -197,41 +239,6 @@ fn two_drivers_share_the_work() {
     }
     assert_each_once(&study, 32);
     assert_eq!(study.run_folders(), 2);
-}
-
-#[test]
-fn nodes_that_see_the_store_each_in_its_own_way_agree() {
-    let Some(slurm) = Slurm::start_apart(&["nodes=3"]) else { return };
-    let study = many(60);
-    for name in ["table.csv", "lab.yaml"] {
-        fs::copy(study.path(name), slurm.shared().join(name)).expect("a file");
-    }
-    fs::write(slurm.shared().join("study.yaml"), study.text()).expect("a pipeline");
-    let said = slurm.run_apart();
-    assert_eq!(said.code, 0, "{}", said.stderr);
-    assert!(said.stderr.contains("62 ran, 0 cached of 62 steps"), "{}", said.stderr);
-    let lines = lines(&slurm.shared().join(".engine"));
-    let twice = lines.values().filter(|count| **count > 1).count();
-    assert!(lines.len() == 62 && twice < 6, "{} steps, {twice} of them twice", lines.len());
-}
-
-#[test]
-fn a_training_goes_on_beyond_the_time_of_a_worker() {
-    let Some(slurm) = Slurm::start(&[]) else { return };
-    // Longer than a worker lives, the shortest time that Slurm knows being a minute.
-    let pipeline = TRAINING.replace("epochs: 100", "epochs: 1400").replace("mel:", "mel: ");
-    let there = Study::new().pipeline(&pipeline);
-    there.write(
-        "lab.yaml",
-        "executor: slurm\nshort: 0s\nbeat: 0.5s\nworkers:\n  cpu: { cpus: 1, memory: 400MB, time: 1m, options: [\"--signal=B:TERM@50\"] }\n",
-    );
-    let said = slurm.run(&there);
-    assert_eq!(said.code, 0, "{}", said.stderr);
-    assert!(said.stderr.matches("submitted ").count() >= 2, "{}", said.stderr);
-    assert_each_once(&there, 3);
-    let here = Study::new().pipeline(&pipeline);
-    here.ran();
-    assert!(there.objects() == here.objects(), "the objects differ");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What a cluster refuses, loses or ends: each is one clear error, or costs nothing that is finished.
 
 use crate::{
-    cluster::{TRAINING, assert_each_once, many, profile, until},
+    cluster::{TRAINING, assert_each_once, assert_trained, many, profile, training, until},
     slurm::Slurm,
     study::Study,
     tones,
@@ -65,7 +65,61 @@ fn a_machine_without_slurm_says_so_and_a_dry_run_needs_none() {
     ] {
         assert!(said.stdout.contains(line), "{line}: {}", said.stdout);
     }
+    // A plan says the same in few words, and for programs.
+    let said = study.engine(&["plan", "study.yaml", "--on", "lab.yaml"]);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let told = said.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    let jobs = "4 jobs `cpu` on Slurm, each with 1 processor, 400 MB, for at most 10 min 00 s: 5 steps of an unknown time";
+    assert!(told.contains(jobs), "{}", said.stdout);
+    let mut command = study.command(&["plan", "study.yaml", "--executor", "slurm", "--json"]);
+    let said =
+        study.said(&command.env("ENGINE_PROFILE", "lab.yaml").output().expect("the binary starts"));
+    let plan: serde_json::Value = serde_json::from_str(&said.stdout).expect("JSON");
+    let asked = &plan["workers"][0];
+    assert_eq!(
+        (&asked["jobs"], &asked["memory"], &asked["seconds"], &asked["steps"]),
+        (&4.into(), &400_000_000_u64.into(), &600.into(), &5.into())
+    );
     assert!(!study.path("runs").exists());
+}
+
+#[test]
+fn a_step_asks_for_the_time_that_it_states() {
+    let study = Study::new().pipeline(
+        "name: long
+steps:
+  table: { op: matrix, path: table.csv, resources: { time: 90m, memory: 100MB } }
+",
+    );
+    study.write("table.csv", "a,b\n1,2\n3,4\n");
+    let lab = |time: &str| {
+        let kind = format!("{{ cpus: 1, memory: 400MB, {time} }}");
+        study.write("lab.yaml", format!("executor: slurm\nworkers:\n  cpu: {kind}\n"));
+        study.run_with(&["--on", "lab.yaml", "--dry-run"])
+    };
+    for (time, line) in [
+        // The worker leaves a minute before its end.
+        ("time: auto", "#SBATCH --time=91\n"),
+        ("time: 10m, most_time: 2h", "#SBATCH --time=91\n"),
+        ("time: 3h", "#SBATCH --time=180\n"),
+    ] {
+        let said = lab(time);
+        assert!(
+            said.code == 0 && said.stdout.contains(line),
+            "{time}: {}{}",
+            said.stdout,
+            said.stderr
+        );
+    }
+    let said = lab("time: 1h");
+    let words = "it needs 1 processor, 100 MB of memory, 1 h 30 min";
+    let told = said
+        .stderr
+        .split_whitespace()
+        .filter(|word| !["│", "|"].contains(word))
+        .collect::<Vec<_>>()
+        .join(" ");
+    assert!(said.code == 2 && told.contains(words), "{}", said.stderr);
 }
 
 #[test]
@@ -81,6 +135,10 @@ fn a_profile_with_faults_is_refused() {
         (
             "executor: slurm\nworkers: { cpu: { cpus: 1, time: 1h, partion: x } }\n",
             "unknown field `partion`",
+        ),
+        (
+            "executor: slurm\nworkers: { cpu: { cpus: 1, most_time: 10s } }\n",
+            "a `time` of at least a minute",
         ),
         (
             "executor: slurm\nworkers: { cpu: { cpus: 0, time: 1h } }\n",
@@ -126,41 +184,6 @@ fn workers_that_nobody_has_asked_for_again_are_cancelled() {
 }
 
 #[test]
-#[ignore = "Slurm looks at memory once a second, which a quick machine needs less than"]
-fn a_step_that_outgrows_its_worker_gets_a_larger_one() {
-    let Some(slurm) = Slurm::start(&["nodes=1"]) else { return };
-    let study = Study::new().pipeline(
-        "name: large
-steps:
-  table: { op: matrix, path: table.npy, resources: { memory: 20MB } }
-",
-    );
-    let head = "{'descr': '<f4', 'fortran_order': False, 'shape': (1500000, 32), }";
-    let mut bytes = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
-    bytes.extend(format!("{head:<117}\n").bytes());
-    bytes.extend((0..48_000_000_u32).flat_map(|at| ((at % 1000) as f32).to_le_bytes()));
-    study.write("table.npy", bytes);
-    let profile = "executor: slurm\nshort: 0s\nbeat: 0.5s\nworkers:\n  cpu: { cpus: 1, memory: 100MB, time: 10m }\n";
-    study.write("lab.yaml", profile);
-    let said = slurm.run(&study);
-    assert_eq!(said.code, 0, "{}", said.stderr);
-    assert!(
-        said.stderr.contains("it died with 100 MB of memory; once more with 200 MB"),
-        "{}",
-        said.stderr
-    );
-    study.write("lab.yaml", profile.replace("time: 10m", "time: 10m, most_memory: 150MB"));
-    let mut again = slurm.run_command(&study, &["--force", "table"]);
-    let said = study.said(&again.output().expect("the binary starts"));
-    assert_eq!(said.code, 1, "{}", said.stderr);
-    assert!(
-        said.stderr.contains("`table` needs more than 150 MB of memory, which is the most"),
-        "{}",
-        said.stderr
-    );
-}
-
-#[test]
 fn nodes_that_cannot_run_steps_are_named_with_the_reason() {
     let Some(slurm) = Slurm::start(&[]) else { return };
     let lab = |more: &str| {
@@ -172,7 +195,7 @@ fn nodes_that_cannot_run_steps_are_named_with_the_reason() {
     let said = slurm.run(&study);
     assert_eq!(said.code, 1, "{}", said.stderr);
     assert!(said.stderr.contains("/nowhere/engine: No such file or directory"), "{}", said.stderr);
-    let study = lab("paths: { DIR: /nowhere }\n");
+    let study = lab("paths: { DIR/table.csv: /nowhere/table.csv }\n");
     let said = slurm.run(&study);
     assert_eq!(said.code, 1, "{}", said.stderr);
     assert!(said.stderr.contains("this node does not see `/nowhere/table.csv`"), "{}", said.stderr);
@@ -182,14 +205,22 @@ fn nodes_that_cannot_run_steps_are_named_with_the_reason() {
 #[test]
 fn a_controller_that_is_gone_stops_no_worker() {
     let Some(slurm) = Slurm::start(&[]) else { return };
-    let study = Study::new().pipeline(TRAINING);
-    profile(&study, "");
-    let run = slurm.run_command(&study, &[]).spawn().expect("a run");
-    until("a checkpoint", || fs::read_dir(study.path(".engine/checkpoints-v1")).ok());
+    let (study, run, _, _) = training(&slurm);
     slurm.lose_controller();
-    let said = study.said(&run.wait_with_output().expect("an end"));
-    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert_trained(&study, run);
     assert_each_once(&study, 3);
+}
+
+#[test]
+fn a_job_that_will_never_start_is_told_with_the_reason_of_slurm() {
+    let Some(slurm) = Slurm::start(&["nodes=1"]) else { return };
+    let study = many(3);
+    let lab = study.read("lab.yaml").replace("at_most: 4", "at_most: 4, options: [--hold]");
+    study.write("lab.yaml", lab);
+    let said = slurm.run(&study);
+    assert_eq!(said.code, 1, "{}", said.stderr);
+    assert!(said.stderr.contains("will never start: Slurm says `JobHeldUser`"), "{}", said.stderr);
+    until("the end of all jobs", || slurm.jobs().is_empty().then_some(()));
 }
 
 #[test]

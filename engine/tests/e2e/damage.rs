@@ -78,7 +78,7 @@ fn a_torn_journal_costs_steps_and_no_run() {
     for journal in journals() {
         fs::write(journal, b"\0\xff nonsense\n").expect("a journal of nonsense");
     }
-    fs::write(study.path(".engine/files-v1"), b"[{").expect("an index of nonsense");
+    fs::write(study.index_of_files(), b"[{").expect("an index of nonsense");
     assert_eq!(study.ran().len(), 6);
     assert_eq!(study.ran(), [""; 0]);
 }

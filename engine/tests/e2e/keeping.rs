@@ -141,7 +141,7 @@ fn files_that_changed_unseen_are_found_by_reading_them() {
     let path = study.path("data/bell/00.wav");
     thread::sleep(Duration::from_millis(100));
     let first = study.run();
-    let index = study.path(".engine/files-v1");
+    let index = study.index_of_files();
     let text = fs::read_to_string(&index).expect("an index");
     let line = text.lines().find(|line| line.ends_with("bell/00.wav")).expect("a line");
     let (digest, version) = line.split_once(' ').expect("a digest");

@@ -107,7 +107,10 @@ fn clips_are_selected_labelled_and_read_back() {
     study.write("again.yaml", AGAIN);
     let said = study.engine(&["run", "again.yaml"]);
     assert_eq!(said.code, 0, "{}{csv}", said.stderr);
-    assert_eq!(study.engine(&["export", "again", "clips.labels", "--to", "back/labels.csv"]).code, 0);
+    assert_eq!(
+        study.engine(&["export", "again", "clips.labels", "--to", "back/labels.csv"]).code,
+        0
+    );
     let back = study.read("back/labels.csv");
     assert_eq!(back.lines().count(), labelled + 1, "{back}");
     assert_eq!(back.matches(",bells").count(), 4, "{back}");

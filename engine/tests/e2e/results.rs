@@ -104,6 +104,7 @@ fn an_export_that_cannot_be_is_explained() {
         ("pca.latent", "a.xlsx"),
         ("pca.latent", "a"),
         ("pca.model", "a.csv"),
+        ("pca.model", "a.onnx"),
         ("clips.labels", "a.npy"),
         ("pca.latent", "no/folder/a.csv"),
     ] {

@@ -2,6 +2,8 @@
 
 use crate::study::{Said, Study};
 use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -24,7 +26,7 @@ fn script(name: &str) -> PathBuf {
 impl Slurm {
     /// A cluster with these settings; none where it cannot be started.
     pub fn start(settings: &[&str]) -> Option<Self> {
-        Self::start_with(settings, &[])
+        Self::start_with(settings, &[], None)
     }
 
     /// A cluster whose nodes see a folder `shared` each through a file system of its own: locks do not reach other
@@ -38,11 +40,16 @@ impl Slurm {
             );
             return None;
         }
-        Self::start_with(settings, &["node-setup", "node-teardown"])
+        Self::start_with(settings, &["node-setup", "node-teardown"], None)
+    }
+
+    /// A cluster on each node of which a script is run first, in the mount namespace of that node and with its name.
+    pub fn start_with_setup(settings: &[&str], setup: &str) -> Option<Self> {
+        Self::start_with(settings, &[], Some(setup))
     }
 
     #[expect(clippy::print_stderr, reason = "a test that cannot run says so")]
-    fn start_with(settings: &[&str], files: &[&str]) -> Option<Self> {
+    fn start_with(settings: &[&str], files: &[&str], setup: Option<&str>) -> Option<Self> {
         let has = |program: &str| {
             let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).output();
             found.is_ok_and(|found| found.status.success())
@@ -59,6 +66,11 @@ impl Slurm {
         let folder = tempfile::Builder::new().prefix("slurm-").tempdir().expect("a folder");
         for file in files {
             std::fs::copy(script(file), folder.path().join(file)).expect("a script");
+        }
+        if let Some(setup) = setup {
+            let path = folder.path().join("node-setup");
+            fs::write(&path, setup).expect("a script");
+            fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("a script");
         }
         let started =
             Command::new(script("start-slurm.sh")).arg(folder.path()).args(settings).output();
@@ -94,14 +106,26 @@ impl Slurm {
         self.folder.path().join("shared-real")
     }
 
-    /// Runs the pipeline that lies in the shared folder, on one more machine of that sort.
-    pub fn run_apart(&self) -> Said {
-        const LOGIN: &str = r#""$1/node-setup" login && cd "$1/shared" && "$2" run study.yaml --on lab.yaml
-            ended=$?; cd /; "$1/node-teardown"; exit $ended"#;
+    /// The folder of the cluster.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A command that runs the pipeline in the shared folder, on one more machine that sees it in its own way, at this
+    /// place below the folder of the cluster: `shared`, as the nodes, or another, with a profile of its own.
+    pub fn run_apart(&self, place: &str) -> Command {
+        const LOGIN: &str = r#"lab=lab.yaml
+            [ "$3" = shared ] || lab=lab-$3.yaml
+            mkdir -p "$1/$3"
+            bindfs -o attr_timeout=5,entry_timeout=5,negative_timeout=5 "$1/shared-real" "$1/$3" || exit 1
+            cd "$1/$3" && "$2" run study.yaml --on "$lab"
+            ended=$?; cd /; fusermount3 -u -z "$1/$3" || umount -l "$1/$3"; exit $ended"#;
         let mut command = Command::new("unshare");
-        command.args(["--mount", "bash", "-c", LOGIN, "bash"]).arg(self.folder.path());
-        command.arg(env!("CARGO_BIN_EXE_engine")).env("SLURM_CONF", self.configuration());
-        Study::new().said(&command.output().expect("a shell"))
+        command.args(["--mount", "bash", "-c", LOGIN, "bash"]).arg(self.folder());
+        command.arg(env!("CARGO_BIN_EXE_engine")).arg(place);
+        command.env("SLURM_CONF", self.configuration());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
     }
 
     /// What a program of Slurm prints.

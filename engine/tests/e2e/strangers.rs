@@ -134,12 +134,11 @@ fn a_pipe_in_a_files_place_hangs_nothing() {
         let _ = fs::rename(&aside, &path);
     }
     // These can be made again, and are.
-    for name in ["files-v1", "runs-v1"] {
-        let path = study.path(format!(".engine/{name}"));
+    for path in [study.index_of_files(), study.path(".engine/runs-v1")] {
         let _ = fs::remove_file(&path);
         pipe(&path);
         let said = ended(&study, &mut study.run_command(&[]));
-        assert_eq!(said.code, 0, "{name}: {}", said.stderr);
+        assert_eq!(said.code, 0, "{}: {}", path.display(), said.stderr);
     }
 }
 

@@ -159,6 +159,14 @@ impl Study {
         serde_json::from_slice(&text).expect("a record of this version")
     }
 
+    /// The file of the store with the digests of files outside it, as this host sees them.
+    pub fn index_of_files(&self) -> PathBuf {
+        let names = fs::read_dir(self.path(".engine")).expect("a store").flatten();
+        let mut indices =
+            names.filter(|it| it.file_name().to_string_lossy().starts_with("files-v1-"));
+        indices.next().expect("an index").path()
+    }
+
     /// Every object of the store: name and bytes.
     pub fn objects(&self) -> BTreeMap<String, Vec<u8>> {
         self.object_files()

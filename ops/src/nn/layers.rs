@@ -141,7 +141,8 @@ impl Layer {
         shape.iter().product()
     }
 
-    fn weight_shape(&self) -> Vec<usize> {
+    /// The shape of the weight, in PyTorch's order of axes.
+    pub fn weight_shape(&self) -> Vec<usize> {
         let (i, o) = (self.input[0], self.output[0]);
         match self.operation {
             Operation::Conv2d { kernel, .. } => vec![o, i, kernel, kernel],

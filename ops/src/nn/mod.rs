@@ -7,6 +7,7 @@
 //! - [`tape`]: one training step on dfdx's tape.
 //! - [`backend`]: the interface between a training and a device; [`cpu`] and [`cuda`] implement it.
 //! - [`objective`], [`fit`], [`study`]: the loss, the training, and the common part of model ops.
+//! - [`described`], [`onnx`]: a network from the metadata of its model, and its encoder as a file.
 //!
 //! # The same model in PyTorch
 //!
@@ -53,10 +54,12 @@ pub mod conv;
 pub mod cpu;
 pub mod cpu_network;
 pub mod cuda;
+pub mod described;
 pub mod fit;
 pub mod layers;
 pub mod norm;
 pub mod objective;
+pub mod onnx;
 pub mod patches;
 pub mod rows;
 pub mod sizes;

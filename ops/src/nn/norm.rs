@@ -8,7 +8,8 @@ use super::conv::mask;
 use super::rows::Rows;
 use rayon::prelude::*;
 
-const EPSILON: f64 = 1e-5;
+/// The constant ε.
+pub const EPSILON: f64 = 1e-5;
 const MOMENTUM: f64 = 0.1;
 
 /// The sizes of a normalisation.

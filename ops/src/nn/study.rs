@@ -141,7 +141,7 @@ impl Plan {
         let state = backend.state()?;
         let model = backend.network().to_tensors(&state.parameters, &state.statistics);
         let mut model = Artifact::tensors(Kind::Model, model);
-        for (name, value) in describe(&plan) {
+        for (name, value) in plan.architecture.describe() {
             model = model.with_meta(name, value);
         }
         Ok(outputs
@@ -156,28 +156,9 @@ impl Plan {
 
     /// The plan with the architecture of a model.
     fn of_model(mut self, model: &Fitted<'_>) -> Result<Self, OpError> {
-        let count = |name: &str| {
-            let value = model.meta(name).and_then(serde_json::Value::as_u64);
-            value.filter(|value| (1..=1 << 20).contains(value)).map(|value| value as usize)
-        };
-        let truth = |name: &str| model.meta(name).and_then(serde_json::Value::as_bool);
-        let channels = model.meta("channels").and_then(|it| {
-            let counts = it.as_array()?.iter().map(|it| it.as_u64().filter(|n| *n > 0));
-            counts.map(|count| Some(count? as usize)).collect::<Option<Vec<_>>>()
-        });
-        let read = || {
-            Some(Architecture {
-                input: [count("height")?, count("width")?],
-                channels: channels?,
-                kernel: count("kernel")?,
-                stride: count("stride")?,
-                batch_norm: truth("batch_norm")?,
-                latent: count("latent")?,
-                variational: truth("variational")?,
-            })
-        };
+        let architecture = Architecture::described(&model.artifact().meta);
         let architecture =
-            read().ok_or_else(|| model.unfit("does not say of which network it is"))?;
+            architecture.ok_or_else(|| model.unfit("does not say of which network it is"))?;
         if architecture.variational != self.architecture.variational {
             return Err(model.unfit(match architecture.variational {
                 true => "is of a variational autoencoder",
@@ -227,21 +208,6 @@ impl Plan {
                 artifact.with_meta(name, value)
             })
     }
-}
-
-/// The metadata with which a reader of the weights can build the network.
-fn describe(plan: &Plan) -> Vec<(&'static str, serde_json::Value)> {
-    let a = &plan.architecture;
-    vec![
-        ("height", a.input[0].into()),
-        ("width", a.input[1].into()),
-        ("channels", a.channels.clone().into()),
-        ("kernel", a.kernel.into()),
-        ("stride", a.stride.into()),
-        ("latent", a.latent.into()),
-        ("batch_norm", a.batch_norm.into()),
-        ("variational", a.variational.into()),
-    ]
 }
 
 /// The latent vectors of all clips, row after row.

@@ -226,7 +226,7 @@ impl Op for Command {
             files: inputs.files(),
         };
         let tables = cx.programs.run(&program, cx.cancel).map_err(|error| OpError {
-            param: (error.fault == ErrorKind::Input).then_some("command"),
+            param: (error.kind == ErrorKind::Input).then_some("command"),
             ..error
         })?;
         let artifacts: Vec<_> = read.iter().map(|(_, artifact)| *artifact).collect();

@@ -3,13 +3,14 @@
 
 use super::{
     events::{Event, Told, tell},
-    frozen::{Folder, Frozen, Work, kinds},
+    frozen::{Folder, Frozen, Work},
     jobs::{Jobs, Rhythm},
-    scripts::{LEAST_MEMORY, job_name, memories, script, to_run},
-    slurm::{self, JobState, Script},
+    scripts::{Site, job_name},
+    sizes::{Size, assign, likely, short, sizes, to_run},
+    slurm::{self, JobState},
 };
 use crate::{
-    model::{Kind, Profile, StepFailure},
+    model::{Profile, StepFailure},
     plan::Plan,
     run::{self, Outcome, RunInfo, execute_beside, others::Others},
     spec::Results,
@@ -35,6 +36,8 @@ pub struct Cluster {
     pub profile: Profile,
     /// The options `--set` of the command.
     pub set: Vec<String>,
+    /// The remote of the store, from which workers take what the store does not have.
+    pub remote: Option<String>,
     /// True to submit the workers and leave.
     pub detach: bool,
     /// True to cancel all jobs if the run is interrupted, although there is no terminal.
@@ -47,21 +50,23 @@ pub(super) struct Driver<'a> {
     pub(super) name: String,
     pub(super) folder: Folder<'a>,
     pub(super) profile: &'a Profile,
-    plan: &'a Plan<'a>,
-    frozen: Frozen,
+    pub(super) plan: &'a Plan<'a>,
+    pub(super) frozen: Frozen,
+    pub(super) site: Site<'a>,
     process: String,
-    /// The bytes of memory of each kind's workers.
-    memories: BTreeMap<String, u64>,
+    /// What the workers of each kind have.
+    pub(super) sizes: BTreeMap<String, Size>,
     told: Mutex<Told>,
     missing: Mutex<Vec<usize>>,
-    /// The steps that an earlier driver of this plan has shown.
     fault: Mutex<Option<String>>,
     has_left: AtomicBool,
+    /// True if Slurm did not answer when it was last asked.
+    is_deaf: AtomicBool,
     detach: bool,
 }
 
-/// The workers that are wanted of each kind and memory: steps, and seconds if all are known.
-type Wanted = BTreeMap<(String, u64), (usize, Option<f64>)>;
+/// The workers that are wanted of each size: steps, and seconds if all are known.
+type Wanted = BTreeMap<Size, (usize, Option<f64>)>;
 
 /// Executes a plan on a cluster; here, if that is quicker.
 pub fn execute(
@@ -71,12 +76,10 @@ pub fn execute(
     cluster: &Cluster,
     results: &Results,
 ) -> Outcome {
-    let must_run: Vec<usize> = to_run(plan);
-    let seconds: Option<f64> = must_run.iter().map(|step| plan.steps()[*step].cost.seconds).sum();
-    if must_run.is_empty() {
+    if to_run(plan).is_empty() {
         return run::execute(plan, run, cancel);
     }
-    if let Some(seconds) = seconds.filter(|seconds| *seconds < cluster.profile.short) {
+    if let Some(seconds) = short(plan, &cluster.profile) {
         let time = reports::duration(seconds);
         info!("what must run is likely to take {time}, so it runs here");
         return run::execute(plan, run, cancel);
@@ -101,14 +104,15 @@ impl<'a> Driver<'a> {
         let work = Work::of(plan, &cluster.set, results, &cluster.profile);
         let digest = work.digest();
         let of_store = |fault: cache::StoreError| fault.to_string();
-        let assigned = kinds(plan, &cluster.profile).map_err(|errors| {
+        let assigned = assign(plan, &cluster.profile).map_err(|errors| {
             errors.first().map_or_else(String::new, |error| error.message.clone())
         })?;
         let folder = Folder::make(plan.store, &digest).map_err(of_store)?;
         let frozen = Frozen {
             work,
             name: plan.pipeline.name.clone(),
-            kinds: assigned,
+            kinds: assigned.0,
+            seconds: assigned.1,
             idle: cluster.profile.idle,
             beat_ms: (cluster.profile.beat * 1e3) as u64,
         };
@@ -116,27 +120,34 @@ impl<'a> Driver<'a> {
         folder.go_on();
         plan.store.share();
         let process = plan.store.name().map_err(of_store)?;
-        let memories = memories(plan, &frozen.kinds, &cluster.profile);
-        let mut told = Told::default();
+        let assigned = (frozen.kinds.clone(), frozen.seconds.clone());
+        let sizes = sizes(plan, &assigned, &cluster.profile);
+        let site = Site::new(plan, cluster, &folder).map_err(of_store)?;
+        let mut told = Told::of_others(&process);
         // What was told before this process began has been shown by another.
         told.refresh(&folder, |_, _| {});
-        for (step, failures) in &told.failures {
-            tell(&folder, &process, &Event::Forgiven { step: *step, failures: failures.len() });
-        }
-        Ok(Self {
+        let failures = told.failures.iter().map(|(step, failures)| (*step, failures.len()));
+        let failures: Vec<_> = failures.collect();
+        let driver = Self {
+            site,
             name: job_name(&folder),
             folder,
             profile: &cluster.profile,
             plan,
             frozen,
             process,
-            memories,
+            sizes,
             told: Mutex::new(told),
             missing: Mutex::default(),
             fault: Mutex::default(),
             has_left: AtomicBool::new(false),
+            is_deaf: AtomicBool::new(false),
             detach: cluster.detach,
-        })
+        };
+        for (step, failures) in failures {
+            driver.tell(Event::Forgiven { step, failures });
+        }
+        Ok(driver)
     }
 
     /// Follows the workers to the end of the plan.
@@ -160,8 +171,11 @@ impl<'a> Driver<'a> {
                 "the workers go on; the same command follows them, and `engine cancel` ends them";
             return outcome.with_note(note.to_owned());
         }
-        // Workers leave by themselves; those that wait in the queue do not.
+        // Workers leave by themselves; those that wait in the queue do not, but have nothing to do when they start.
         let _ = self.folder.stop();
+        if self.is_deaf.load(Ordering::Relaxed) && !interrupted && fault.is_none() {
+            return outcome;
+        }
         let cancelled = slurm::cancel(&self.name);
         if let Some(refusal) = cancelled.err().filter(|_| interrupted || fault.is_some()) {
             warn!("{}", refusal.said);
@@ -200,8 +214,14 @@ impl<'a> Driver<'a> {
         self.told.lock().expect(NO_PANIC)
     }
 
-    pub(super) fn tell(&self, event: &Event) {
-        tell(&self.folder, &self.process, event);
+    pub(super) fn tell(&self, event: Event) {
+        tell(&self.folder, &self.process, &event);
+        self.told().note(&self.process, event);
+    }
+
+    /// Notes whether Slurm answers.
+    pub(super) fn hears_slurm(&self, answers: bool) {
+        self.is_deaf.store(!answers, Ordering::Relaxed);
     }
 
     /// True if the worker of a running job has ended, whatever Slurm knows of its node.
@@ -211,53 +231,26 @@ impl<'a> Driver<'a> {
             && process.is_some_and(|process| self.folder.store.has_ended(&process))
     }
 
+    /// True if nobody can go on with a step that was stopped.
+    pub(super) fn begins_anew(&self, step: usize) -> bool {
+        self.plan.pipeline.steps[step].entry.progressive.is_empty()
+    }
+
     pub(super) fn is_made(&self, step: usize) -> bool {
         !self.missing.lock().expect(NO_PANIC).contains(&step)
     }
 
-    /// Notes that a step needs more memory than a worker had.
-    pub(super) fn outgrown(&self, step: usize, had: u64) -> Result<(), String> {
-        let name = &self.plan.pipeline.steps[step].name;
-        let (kind, twice) =
-            (self.frozen.kinds[step].clone().unwrap_or_default(), had.saturating_mul(2));
-        let most =
-            self.profile.kinds.iter().find(|it| it.name == kind).and_then(|kind| kind.most_memory);
-        let size = crate::ui::size::bytes;
-        if most.is_some_and(|most| had >= most) {
-            let most = size(had);
-            return Err(format!(
-                "`{name}` needs more than {most} of memory, which is the most that a worker `{kind}` has"
-            ));
-        }
-        let memory = most.map_or(twice, |most| twice.min(most));
-        info!("{name}: it died with {} of memory; once more with {}", size(had), size(memory));
-        self.tell(&Event::Outgrown { step, memory });
-        Ok(())
-    }
-
     /// The workers that are wanted now.
     pub(super) fn wanted(&self) -> Wanted {
-        let (missing, told) = (self.missing.lock().expect(NO_PANIC).clone(), self.told());
+        let missing = self.missing.lock().expect(NO_PANIC).clone();
         let mut wanted = Wanted::new();
         for step in missing {
-            let Some(kind) = &self.frozen.kinds[step] else { continue };
-            let least = told.outgrown.get(&step).copied().unwrap_or(0);
-            let memory = self.memories.get(kind).copied().unwrap_or(LEAST_MEMORY).max(least);
-            let count = wanted.entry((kind.clone(), memory)).or_insert((0, Some(0.0)));
+            let Some(size) = self.size_for(step) else { continue };
+            let count = wanted.entry(size).or_insert((0, Some(0.0)));
             count.0 += 1;
-            count.1 = count.1.zip(self.plan.steps()[step].cost.seconds).map(|(a, b)| a + b);
+            count.1 = count.1.zip(likely(self.plan, step)).map(|(a, b)| a + b);
         }
         wanted
-    }
-
-    pub(super) fn script<'s>(
-        &'s self,
-        kind: &'s Kind,
-        memory: u64,
-        count: usize,
-        exclude: Vec<String>,
-    ) -> Script<'s> {
-        script(self.profile, &self.folder, self.plan, kind, memory, count, exclude)
     }
 }
 
@@ -265,21 +258,14 @@ impl Others for Driver<'_> {
     fn refresh(&self, missing: &[usize]) {
         missing.clone_into(&mut self.missing.lock().expect(NO_PANIC));
         let steps = &self.plan.pipeline.steps;
-        self.told().refresh(&self.folder, |process, event| {
-            if process == self.process {
-                return;
+        self.told().refresh(&self.folder, |_, event| match event {
+            Event::Started { step, reason } if *step < steps.len() => {
+                events::step_started(step + 1, &steps[*step].name, reason);
             }
-            match event {
-                Event::Started { step, reason } if *step < steps.len() => {
-                    events::step_started(step + 1, &steps[*step].name, reason);
-                }
-                Event::At { step, done, total, note } => {
-                    events::step_at(step + 1, *done, *total, note)
-                }
-                Event::Said { warning: true, text } => warn!("{text}"),
-                Event::Said { warning: false, text } => info!("{text}"),
-                _ => {}
-            }
+            Event::At { step, done, total, note } => events::step_at(step + 1, *done, *total, note),
+            Event::Said { warning: true, text } => warn!("{text}"),
+            Event::Said { warning: false, text } => info!("{text}"),
+            _ => {}
         });
     }
 
@@ -293,6 +279,10 @@ impl Others for Driver<'_> {
 
     fn has_made(&self, step: usize) -> bool {
         self.told().made.contains(&step)
+    }
+
+    fn has_begun(&self, step: usize) -> bool {
+        self.told().begun.contains(&step)
     }
 
     fn is_left_to_others(&self, _step: usize, _failure: &StepFailure) -> bool {

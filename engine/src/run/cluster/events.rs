@@ -1,6 +1,6 @@
 //! What the processes at one plan tell each other: each appends lines to a file of its own.
 
-use super::frozen::Folder;
+use super::{frozen::Folder, sizes::Size};
 use crate::model::StepFailure;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -74,12 +74,33 @@ pub enum Event {
         /// The number of its failures.
         failures: usize,
     },
-    /// A step ended with its process, which had not enough memory.
+    /// A step has ended for want of memory.
+    Starved {
+        /// The step.
+        step: usize,
+        /// The bytes that its worker had.
+        memory: u64,
+    },
+    /// A step that nobody can go on with was stopped, since the time of its worker was up.
+    RanOut {
+        /// The step.
+        step: usize,
+        /// The seconds that it had.
+        seconds: u64,
+    },
+    /// The driver asks for a worker with more memory for a step.
     Outgrown {
         /// The step.
         step: usize,
         /// The bytes that a worker must have which runs it.
         memory: u64,
+    },
+    /// The driver asks for a worker with more time for a step.
+    Outlasted {
+        /// The step.
+        step: usize,
+        /// What it asks for.
+        more: MoreTime,
     },
     /// The driver has submitted jobs.
     Submitted {
@@ -91,13 +112,33 @@ pub enum Event {
         count: usize,
         /// The bytes of memory of each.
         memory: u64,
+        /// The seconds of each.
+        #[serde(default)]
+        time: u64,
     },
+}
+
+/// The time that a worker must have for a step that was not done in less.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct MoreTime {
+    /// How often the step had run out of time by then.
+    pub after: u32,
+    /// How often it was given more.
+    pub times: u32,
+    /// The seconds after which the scheduler ends the worker.
+    pub time: u64,
+    /// The seconds that must be left when the step begins.
+    pub left: u64,
 }
 
 /// All that the processes at one plan have told so far.
 #[derive(Default)]
 pub struct Told {
     read: HashMap<String, u64>,
+    /// The file of this process, which need not read what it has told itself.
+    own: String,
+    /// The steps that some process has begun.
+    pub begun: BTreeSet<usize>,
     /// The steps that were made.
     pub made: BTreeSet<usize>,
     /// The failures of each step, by host.
@@ -110,17 +151,30 @@ pub struct Told {
     pub jobs: HashMap<String, String>,
     /// The processes that have left their hosts alone, with their reasons.
     pub refused: BTreeMap<String, String>,
+    /// The most bytes of memory with which steps have ended for want of it.
+    pub starved: BTreeMap<usize, u64>,
+    /// How often steps ran out of time, and the seconds that they had last.
+    pub ran_out: BTreeMap<usize, (u32, u64)>,
     /// The bytes of memory that steps need at least.
     pub outgrown: HashMap<usize, u64>,
-    /// The jobs that were submitted: array, kind, number, memory.
-    pub submitted: Vec<(String, String, usize, u64)>,
+    /// The time that steps need at least.
+    pub outlasted: HashMap<usize, MoreTime>,
+    /// What the workers of each array have.
+    pub arrays: BTreeMap<String, Size>,
 }
 
 impl Told {
+    /// What all processes but this one tell; it notes itself what it tells.
+    pub fn of_others(process: &str) -> Self {
+        Self { own: format!("{process}.jsonl"), ..Self::default() }
+    }
+
     /// Reads what is new, and gives each event to `hear`.
     pub fn refresh(&mut self, folder: &Folder<'_>, mut hear: impl FnMut(&str, &Event)) {
         for name in folder.store.names_in(&folder.name) {
-            let Some(process) = name.strip_suffix(".jsonl") else { continue };
+            let Some(process) = name.strip_suffix(".jsonl").filter(|_| name != self.own) else {
+                continue;
+            };
             let from = self.read.get(&name).copied().unwrap_or(0);
             let Some(mut text) = folder.store.kept_after(&folder.name, &name, from) else {
                 continue;
@@ -138,7 +192,8 @@ impl Told {
         }
     }
 
-    fn note(&mut self, process: &str, event: Event) {
+    /// Notes what a process has told.
+    pub fn note(&mut self, process: &str, event: Event) {
         let mut running = |step: usize, runs: bool| {
             let running = self.running.entry(process.to_owned()).or_default();
             if runs {
@@ -151,7 +206,10 @@ impl Told {
             Event::Joined { job, .. } => {
                 self.jobs.extend(job.map(|job| (job, process.to_owned())));
             }
-            Event::Started { step, .. } => running(step, true),
+            Event::Started { step, .. } => {
+                running(step, true);
+                self.begun.insert(step);
+            }
             Event::Left { step } => running(step, false),
             Event::Made { step } => {
                 running(step, false);
@@ -166,12 +224,26 @@ impl Told {
                 let forgiven = self.forgiven.entry(step).or_default();
                 *forgiven = failures.max(*forgiven);
             }
+            Event::Starved { step, memory } => {
+                running(step, false);
+                let had = self.starved.entry(step).or_default();
+                *had = memory.max(*had);
+            }
+            Event::RanOut { step, seconds } => {
+                running(step, false);
+                let (times, had) = self.ran_out.entry(step).or_default();
+                (*times, *had) = (*times + 1, seconds);
+            }
             Event::Outgrown { step, memory } => {
                 let needs = self.outgrown.entry(step).or_default();
                 *needs = memory.max(*needs);
             }
-            Event::Submitted { array, kind, count, memory } => {
-                self.submitted.push((array, kind, count, memory));
+            Event::Outlasted { step, more } => {
+                let needs = self.outlasted.entry(step).or_default();
+                *needs = more.max(*needs);
+            }
+            Event::Submitted { array, kind, count: _, memory, time } => {
+                self.arrays.insert(array, Size { kind, memory, time });
             }
             Event::At { .. } | Event::Said { .. } => {}
         }

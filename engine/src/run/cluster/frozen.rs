@@ -2,13 +2,15 @@
 
 use super::WORK;
 use crate::{
-    model::{Files, Options, Pipeline, Profile, StepError},
+    model::{Files, Kind, Options, Pipeline, Profile},
     plan::Plan,
     spec::Results,
-    ui::size,
 };
-use cache::{Digest, Store, StoreError};
-use ops::{Device, ErrorKind};
+use cache::{
+    Digest, Store, StoreError,
+    store::plans::{JOB_LOGS, PLAN, STOP},
+};
+use ops::Device;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeSet,
@@ -25,6 +27,8 @@ pub struct Frozen {
     pub name: String,
     /// The kind of worker of each step; none for a step that is not asked for.
     pub kinds: Vec<Option<String>>,
+    /// The seconds that a worker must have for each step; none if nobody knows.
+    pub seconds: Vec<Option<u64>>,
     /// Seconds after which an idle worker leaves.
     pub idle: f64,
     /// Milliseconds between two signs of life.
@@ -56,6 +60,8 @@ pub struct Work {
     pub only: BTreeSet<usize>,
     /// True to go on after a failure.
     pub keep_going: bool,
+    /// The kinds of workers: with others, the steps are divided anew.
+    pub workers: Vec<String>,
 }
 
 impl Work {
@@ -80,6 +86,7 @@ impl Work {
             force: options.force.clone(),
             only: options.only.clone(),
             keep_going: options.keep_going,
+            workers: profile.kinds.iter().map(Kind::shape).collect(),
         }
     }
 
@@ -101,20 +108,17 @@ impl Work {
 }
 
 /// A path as nodes see it.
-fn moved(path: &Path, profile: &Profile) -> PathBuf {
+pub(super) fn moved(path: &Path, profile: &Profile) -> PathBuf {
     let longest = profile.paths.iter().filter(|(from, _)| path.starts_with(from));
     match longest.max_by_key(|(from, _)| from.len()) {
-        Some((from, to)) => {
-            path.strip_prefix(from).map_or(path.to_owned(), |it| Path::new(to).join(it))
-        }
+        Some((from, to)) => match path.strip_prefix(from) {
+            Ok(rest) if rest.as_os_str().is_empty() => PathBuf::from(to),
+            Ok(rest) => Path::new(to).join(rest),
+            Err(_) => path.to_owned(),
+        },
         None => path.to_owned(),
     }
 }
-
-/// The name of the file of a plan in its folder.
-const PLAN: &str = "plan.json";
-/// The name of the file that asks all workers to leave.
-const STOP: &str = "stop";
 
 /// The folder of a plan in a store.
 #[derive(Clone)]
@@ -134,8 +138,13 @@ impl<'a> Folder<'a> {
         let folder = Self { store, name: format!("{WORK}/{digest}") };
         store.in_folder(WORK)?;
         store.in_folder(&folder.name)?;
-        store.in_folder(&format!("{}/logs", folder.name))?;
+        store.in_folder(&format!("{}/{JOB_LOGS}", folder.name))?;
         Ok(folder)
+    }
+
+    /// The digest of the plan.
+    pub fn digest(&self) -> Option<Digest> {
+        self.name.rsplit('/').next()?.parse().ok()
     }
 
     /// Keeps the plan, unless it was frozen before: then that one counts.
@@ -176,53 +185,8 @@ impl<'a> Folder<'a> {
 
     /// The path of a file or folder in it.
     pub fn path(&self, name: &str) -> PathBuf {
-        let path = self.store.root().join(&self.name).join(name);
-        std::path::absolute(&path).unwrap_or(path)
+        self.store.path_in(&self.name, name)
     }
-}
-
-/// The kind of worker of each step: the smallest one that it fits into.
-///
-/// # Errors
-/// The steps that fit into none.
-pub fn kinds(plan: &Plan<'_>, profile: &Profile) -> Result<Vec<Option<String>>, Vec<StepError>> {
-    let (mut kinds, mut errors) = (Vec::new(), Vec::new());
-    for (index, (step, planned)) in plan.pipeline.steps.iter().zip(plan.steps()).enumerate() {
-        if !plan.wanted[index] {
-            kinds.push(None);
-            continue;
-        }
-        let memory = memory(step.needs.memory, planned.cost.memory, profile);
-        let gpus = step.needs.gpus.max(usize::from(step.place != Device::Cpu));
-        let threads = step.needs.threads.unwrap_or(1);
-        let fits = profile.kinds.iter().find(|kind| {
-            kind.gpus >= gpus && kind.cpus >= threads && kind.memory.is_none_or(|has| has >= memory)
-        });
-        if fits.is_none() && planned.finished.is_none() {
-            let gpus = if gpus > 0 {
-                format!(", {gpus} GPU{}", if gpus == 1 { "" } else { "s" })
-            } else {
-                String::new()
-            };
-            let message = format!(
-                "no kind of workers is large enough: it needs {threads} processor{}, {} of memory{gpus}",
-                if threads == 1 { "" } else { "s" },
-                size::bytes(memory)
-            );
-            let help = "add a larger kind to `workers` of the profile, or state what the step takes: `resources: { memory: 8GB }`";
-            errors.push(StepError {
-                help: Some(help.to_owned()),
-                ..StepError::new(index, ErrorKind::Input, message)
-            });
-        }
-        kinds.push(fits.or(profile.kinds.first()).map(|kind| kind.name.clone()));
-    }
-    if errors.is_empty() { Ok(kinds) } else { Err(errors) }
-}
-
-/// The memory that a step is given: what is written, else what is predicted times a margin.
-pub fn memory(written: Option<u64>, predicted: Option<u64>, profile: &Profile) -> u64 {
-    written.unwrap_or_else(|| (predicted.unwrap_or(0) as f64 * profile.margin) as u64)
 }
 
 /// Gives each step the device that the plan names, which is a real one only where `cuda` finds it.

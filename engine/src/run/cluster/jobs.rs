@@ -4,10 +4,11 @@
 use super::{
     driver::Driver,
     events::Event,
+    sizes::{Size, worth},
     slurm::{self, JobState, Refusal},
-    worker::{NOTHING_LEFT, STOPPED},
+    worker::{ELSEWHERE, NOTHING_LEFT, STOPPED},
 };
-use crate::model::Kind;
+use cache::store::plans::JOB_LOGS;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -15,20 +16,20 @@ use std::{
 };
 use tracing::{info, warn};
 
-/// The seconds of work for which a further worker is worth starting.
-const WORTH_A_WORKER: f64 = 600.0;
 /// As many workers that end before they have joined, and none is submitted any more.
 const MOST_EARLY_ENDS: usize = 3;
 /// A worker that ends by itself has found nothing to do. It may be a while until its results are seen from here.
 const GRACE: Duration = Duration::from_secs(10);
+/// The exit code and signal of a job whose output Slurm could not open.
+const NO_OUTPUT: (u8, i32) = (0, 53);
 /// The lines of a job's output that are shown.
 const TAIL: usize = 8;
 
 /// The jobs of one plan.
 #[derive(Default)]
 pub(super) struct Jobs {
-    /// The kind and memory of each array.
-    arrays: BTreeMap<String, (String, u64)>,
+    /// What the workers of each array have.
+    arrays: BTreeMap<String, Size>,
     /// Jobs whose end was dealt with.
     over: BTreeSet<String>,
     /// Jobs that waited for what never comes when they were last looked at.
@@ -50,10 +51,7 @@ impl Jobs {
         if wanted.is_empty() && self.arrays.is_empty() {
             return Ok(false);
         }
-        let submitted = driver.told().submitted.clone();
-        for (array, kind, _, memory) in submitted {
-            self.arrays.insert(array, (kind, memory));
-        }
+        self.arrays.clone_from(&driver.told().arrays);
         let listed = match slurm::list(&driver.name) {
             Ok(listed) => listed,
             // "Not known" is not "lost": workers need no controller.
@@ -61,12 +59,14 @@ impl Jobs {
                 if is_final && self.arrays.is_empty() {
                     return Err(said);
                 }
+                driver.hears_slurm(false);
                 if self.silent.replace(said.clone()).is_none() {
                     info!("{said}; what runs goes on, and Slurm is asked again");
                 }
                 return Ok(false);
             }
         };
+        driver.hears_slurm(true);
         if self.silent.take().is_some() {
             info!("Slurm answers again");
         }
@@ -77,57 +77,43 @@ impl Jobs {
         }
         self.check_hopeless(&listed)?;
         let mut has_submitted = false;
-        for ((kind, memory), (steps, seconds)) in driver.wanted() {
-            let kind = driver
-                .profile
-                .kinds
-                .iter()
-                .find(|it| it.name == kind)
-                .unwrap_or(&driver.profile.kinds[0]);
+        driver.give_more();
+        for (size, (steps, seconds)) in driver.wanted() {
             let live = listed.iter().filter(|(id, job)| {
-                !job.is_over() && self.is_of(id, &kind.name, memory) && !driver.is_lost(id, job)
+                !job.is_over() && self.is_at_least(id, &size) && !driver.is_lost(id, job)
             });
             let live = live.count();
-            let useful =
-                seconds.map_or(steps, |seconds| (seconds / WORTH_A_WORKER).ceil() as usize);
-            let wanted = kind.at_most.min(steps).min(useful.max(1));
+            let wanted = worth(driver.kind_named(&size.kind), steps, seconds);
             let has_left = self.left.is_some_and(|left| left.elapsed() < GRACE);
             if live < wanted && !has_left {
-                self.submit(driver, kind, memory, wanted - live)?;
+                self.submit(driver, size, wanted - live)?;
                 has_submitted = true;
             }
         }
         Ok(has_submitted)
     }
 
-    /// True if a job is a worker of this kind with at least this memory.
-    fn is_of(&self, id: &str, kind: &str, memory: u64) -> bool {
-        let array = id.split('_').next().unwrap_or(id);
-        self.arrays.get(array).is_some_and(|(of, has)| of == kind && *has >= memory)
+    fn size_of(&self, id: &str) -> Option<&Size> {
+        self.arrays.get(id.split('_').next().unwrap_or(id))
     }
 
-    fn submit(
-        &mut self,
-        driver: &Driver<'_>,
-        kind: &Kind,
-        memory: u64,
-        count: usize,
-    ) -> Result<(), String> {
-        let script = driver.script(kind, memory, count, self.exclude.iter().cloned().collect());
-        match slurm::submit(&script) {
+    /// True if a job is a worker of that kind which has at least as much.
+    fn is_at_least(&self, id: &str, size: &Size) -> bool {
+        self.size_of(id).is_some_and(|has| {
+            has.kind == size.kind && has.memory >= size.memory && has.time >= size.time
+        })
+    }
+
+    fn submit(&mut self, driver: &Driver<'_>, size: Size, count: usize) -> Result<(), String> {
+        let (kind, exclude) =
+            (driver.kind_named(&size.kind), self.exclude.iter().cloned().collect());
+        match slurm::submit(&driver.site.script(kind, &size, count, exclude)) {
             Ok(array) => {
-                info!(
-                    "submitted {count} worker{} `{}` (job {array})",
-                    if count == 1 { "" } else { "s" },
-                    kind.name
-                );
-                driver.tell(&Event::Submitted {
-                    array: array.clone(),
-                    kind: kind.name.clone(),
-                    count,
-                    memory,
-                });
-                self.arrays.insert(array, (kind.name.clone(), memory));
+                let workers = reports::count(count, "worker");
+                info!("submitted {workers} `{}` (job {array})", kind.name);
+                self.arrays.insert(array.clone(), size.clone());
+                let Size { kind, memory, time } = size;
+                driver.tell(Event::Submitted { array, kind, count, memory, time });
                 Ok(())
             }
             Err(Refusal { said, is_final: true }) => Err(said),
@@ -158,27 +144,29 @@ impl Jobs {
             self.left = Some(Instant::now());
         }
         let is_silent = matches!(&**state, "COMPLETED" | "CANCELLED");
-        let memory =
-            id.split('_').next().and_then(|array| self.arrays.get(array)).map_or(0, |it| it.1);
+        let size = self.size_of(id).cloned();
+        let (memory, time) = size.map_or((0, 0), |size| (size.memory, size.time));
         let says_memory = says("memory limit") || says("oom");
+        let lost: Vec<usize> = lost.into_iter().filter(|step| !driver.is_made(*step)).collect();
         if state == "OUT_OF_MEMORY" || (state == "FAILED" && says_memory) {
-            let lost: Vec<usize> =
-                lost.iter().copied().filter(|step| !driver.is_made(*step)).collect();
-            for step in &lost {
-                driver.outgrown(*step, memory)?;
-            }
+            lost.iter().for_each(|step| driver.tell(Event::Starved { step: *step, memory }));
             if !lost.is_empty() {
                 return Ok(());
             }
         }
+        if state == "TIMEOUT" {
+            // What did not stop when it was asked to.
+            let lost = lost.iter().filter(|step| driver.begins_anew(**step));
+            lost.for_each(|step| driver.tell(Event::RanOut { step: *step, seconds: time }));
+        }
         if let Some(worker) = &worker {
             if state == "FAILED" && !lost.is_empty() {
                 // A worker that was killed without a word may have had too little memory: the second time, it has.
-                for step in lost.into_iter().filter(|step| !driver.is_made(*step)) {
+                for step in lost {
                     let times = self.killed.entry(step).or_default();
                     *times += 1;
                     if *times > 1 {
-                        driver.outgrown(step, memory)?;
+                        driver.tell(Event::Starved { step, memory });
                     }
                 }
             }
@@ -200,6 +188,16 @@ impl Jobs {
             return Ok(());
         }
         self.early += 1;
+        // No log: it lies in the store, which that node does not see.
+        let is_blind = [(ELSEWHERE, 0), NO_OUTPUT].map(|(code, signal)| (i32::from(code), signal));
+        if slurm::exit_code(id).is_some_and(|code| is_blind.contains(&code)) {
+            let store = driver.folder.store.root();
+            let reason = format!(
+                "it does not see the store `{}`, or another folder under that path",
+                std::path::absolute(store).unwrap_or_else(|_| store.to_owned()).display()
+            );
+            return self.leave_alone(node, &reason);
+        }
         let shown = if tail.is_empty() {
             "it printed nothing".to_owned()
         } else {
@@ -253,7 +251,7 @@ impl Jobs {
 
 /// The last lines that a job has printed.
 fn tail(driver: &Driver<'_>, id: &str) -> Vec<String> {
-    let text = fs::read(driver.folder.path("logs").join(format!("{id}.txt"))).unwrap_or_default();
+    let text = fs::read(driver.folder.path(JOB_LOGS).join(format!("{id}.txt"))).unwrap_or_default();
     let text = String::from_utf8_lossy(&text[text.len().saturating_sub(1 << 16)..]).into_owned();
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     lines[lines.len().saturating_sub(TAIL)..].iter().map(|line| (*line).to_owned()).collect()

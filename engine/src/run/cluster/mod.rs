@@ -3,15 +3,18 @@
 //! - [`frozen`]: the plan as a file. [`events`]: what the processes at it tell each other.
 //! - [`worker`]: a process that runs steps. [`driver`]: the process that the user started, which runs none.
 //! - [`slurm`]: the calls of the scheduler. [`jobs`]: how many workers there should be, and what became of
-//!   them. [`scripts`]: what is submitted for them.
+//!   them. [`sizes`]: what they have. [`growth`]: when that was too little. [`scripts`]: what is submitted for them.
 
 pub mod driver;
 pub mod events;
 pub mod frozen;
+mod growth;
 mod jobs;
+mod oom;
 pub mod scripts;
+pub mod sizes;
 pub mod slurm;
 pub mod worker;
 
 /// The folder of frozen plans in a store.
-pub const WORK: &str = "work-v1";
+pub use cache::store::WORK;

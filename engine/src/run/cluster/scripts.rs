@@ -1,143 +1,135 @@
-//! What is submitted: the workers that a plan needs, and their scripts.
+//! What is submitted: the scripts of the workers that a plan needs.
 
 use super::{
     driver::Cluster,
-    frozen::{Folder, Work, kinds, memory},
-    slurm::{self, Script, notice},
+    frozen::{Folder, Work, moved},
+    sizes::{Asked, Assigned, Size, asked, signal, sizes, to_run, usable},
+    slurm::{self, Script},
 };
 use crate::{
-    model::{Kind, Profile},
+    model::{Kind, Profile, StepError},
     plan::Plan,
     spec::Results,
 };
+use cache::{StoreError, store::plans::JOB_LOGS};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     env,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
-/// The least memory of a worker whose steps nobody knows.
-pub(super) const LEAST_MEMORY: u64 = 1 << 30;
+/// What all workers of a plan are started with.
+pub(super) struct Site<'a> {
+    profile: &'a Profile,
+    name: String,
+    logs: PathBuf,
+    environment: Vec<(String, String)>,
+    /// The command without what differs between workers.
+    command: Vec<String>,
+}
+
+impl<'a> Site<'a> {
+    /// What the workers of a plan are started with; the store gets the name by which they know it.
+    pub(super) fn new(
+        plan: &Plan<'_>,
+        cluster: &'a Cluster,
+        folder: &Folder<'_>,
+    ) -> Result<Self, StoreError> {
+        let mut site = Self::shown(plan, cluster, folder);
+        site.command.push(format!("--store-id={}", plan.store.identity()?));
+        Ok(site)
+    }
+
+    /// The same for a script that is shown or asked about, in a store that nothing is written to.
+    pub(super) fn shown(plan: &Plan<'_>, cluster: &'a Cluster, folder: &Folder<'_>) -> Self {
+        let profile = &cluster.profile;
+        let text = |path: &Path| path.display().to_string();
+        let there = |path: &Path| {
+            moved(&std::path::absolute(path).unwrap_or_else(|_| path.to_owned()), profile)
+        };
+        let own = || env::current_exe().ok().map(|program| moved(&program, profile));
+        let program = profile.program.clone().or_else(own).unwrap_or_else(|| "engine".into());
+        let plan_name = folder.name.rsplit('/').next().unwrap_or_default().to_owned();
+        let store = format!("--store={}", text(&there(plan.store.root())));
+        let mut command = vec![text(&program), "worker".to_owned(), plan_name, store];
+        command.extend(cluster.remote.as_ref().map(|remote| match remote.contains("://") {
+            true => format!("--remote={remote}"),
+            false => format!("--remote={}", text(&there(Path::new(remote)))),
+        }));
+        Self {
+            profile,
+            name: job_name(folder),
+            logs: moved(&folder.path(JOB_LOGS), profile),
+            environment: environment(&plan.pipeline.source.text),
+            command,
+        }
+    }
+
+    /// The script for workers of one size.
+    pub(super) fn script(
+        &self,
+        kind: &'a Kind,
+        size: &Size,
+        count: usize,
+        exclude: Vec<String>,
+    ) -> Script<'_> {
+        let mut command = self.command.clone();
+        command.extend([
+            format!("--kind={}", kind.name),
+            format!("--threads={}", kind.cpus),
+            format!("--memory={}", size.memory),
+            format!("--gpu-count={}", kind.gpus),
+            format!("--until={}", usable(size.time, self.profile)),
+            format!("--beat={}", self.profile.beat),
+        ]);
+        Script {
+            name: self.name.clone(),
+            kind,
+            count,
+            size: size.clone(),
+            signal: signal(size.time, self.profile),
+            logs: self.logs.clone(),
+            exclude,
+            setup: &self.profile.setup,
+            environment: self.environment.clone(),
+            command,
+        }
+    }
+}
 
 /// The scripts that a run would submit.
 ///
 /// # Errors
-/// A sentence, if the store cannot be written.
-pub fn scripts(plan: &Plan<'_>, cluster: &Cluster) -> Result<Vec<String>, String> {
-    let Ok(kinds) = kinds(plan, &cluster.profile) else { return Ok(Vec::new()) };
+/// The steps that fit into no worker.
+pub fn scripts(plan: &Plan<'_>, cluster: &Cluster) -> Result<Vec<String>, Vec<StepError>> {
+    let asked = asked(plan, &cluster.profile)?;
     let digest = Work::of(plan, &cluster.set, &Results::default(), &cluster.profile).digest();
-    let memories = memories(plan, &kinds, &cluster.profile);
     let folder = Folder { store: plan.store, name: format!("{}/{digest}", super::WORK) };
-    let mut counts: BTreeMap<&str, (usize, Option<f64>)> = BTreeMap::new();
-    for step in to_run(plan) {
-        let Some(kind) = &kinds[step] else { continue };
-        let count = counts.entry(kind).or_insert((0, Some(0.0)));
-        count.0 += 1;
-        count.1 = count.1.zip(plan.steps()[step].cost.seconds).map(|(a, b)| a + b);
-    }
-    let text = |kind: &Kind| {
-        let (steps, seconds) = counts.get(&*kind.name)?;
-        let count = kind.at_most.min(*steps);
-        let script =
-            script(&cluster.profile, &folder, plan, kind, memories[&kind.name], count, Vec::new());
+    let site = Site::shown(plan, cluster, &folder);
+    let text = |asked: Asked<'_>| {
+        let Asked { kind, size, workers, steps, seconds } = &asked;
         let takes = seconds.map_or("an unknown time".to_owned(), reports::duration);
-        Some(format!(
-            "# {steps} steps for workers `{}`, {takes} of work\n{}",
-            kind.name,
-            script.text()
-        ))
+        let script = site.script(kind, size, *workers, Vec::new()).text();
+        format!("# {steps} steps for workers `{}`, {takes} of work\n{script}", kind.name)
     };
-    Ok(cluster.profile.kinds.iter().filter_map(text).collect())
+    Ok(asked.into_iter().map(text).collect())
 }
 
 /// Asks Slurm whether it would take the workers that a plan needs.
 ///
 /// # Errors
 /// What it says against it.
-pub fn probe(plan: &Plan<'_>, cluster: &Cluster, kinds: &[Option<String>]) -> Result<(), String> {
-    let memories = memories(plan, kinds, &cluster.profile);
+pub fn probe(plan: &Plan<'_>, cluster: &Cluster, assigned: &Assigned) -> Result<(), String> {
+    let sizes = sizes(plan, assigned, &cluster.profile);
     let folder = Folder { store: plan.store, name: super::WORK.to_owned() };
-    let steps = to_run(plan);
+    let (site, steps) = (Site::shown(plan, cluster, &folder), to_run(plan));
     for kind in &cluster.profile.kinds {
-        if steps.iter().any(|step| kinds[*step].as_ref() == Some(&kind.name)) {
-            let script =
-                script(&cluster.profile, &folder, plan, kind, memories[&kind.name], 1, Vec::new());
+        if steps.iter().any(|step| assigned.0[*step].as_ref() == Some(&kind.name)) {
+            let script = site.script(kind, &sizes[&kind.name], 1, Vec::new());
             slurm::probe(&script).map_err(|refusal| refusal.said)?;
         }
     }
     Ok(())
-}
-
-/// The steps without a result, or whose result may change.
-pub fn to_run(plan: &Plan<'_>) -> Vec<usize> {
-    let steps = (0..plan.wanted.len()).filter(|step| plan.wanted[*step]);
-    steps
-        .filter(|step| {
-            plan.lookups[*step].finished().is_none() || plan.options.force.contains(step)
-        })
-        .collect()
-}
-
-/// The bytes of memory of each kind's workers: those that are written, or what its largest step is likely to take.
-pub(super) fn memories(
-    plan: &Plan<'_>,
-    kinds: &[Option<String>],
-    profile: &Profile,
-) -> BTreeMap<String, u64> {
-    let of = |kind: &Kind| {
-        let steps = (0..kinds.len()).filter(|step| kinds[*step].as_ref() == Some(&kind.name));
-        let needs = |step: usize| {
-            let (written, predicted) =
-                (plan.pipeline.steps[step].needs.memory, plan.steps()[step].cost.memory);
-            memory(written, predicted, profile)
-        };
-        kind.memory.unwrap_or_else(|| steps.map(needs).max().unwrap_or(0).max(LEAST_MEMORY))
-    };
-    profile.kinds.iter().map(|kind| (kind.name.clone(), of(kind))).collect()
-}
-
-/// The script for workers of one kind.
-pub(super) fn script<'a>(
-    profile: &'a Profile,
-    folder: &Folder<'_>,
-    plan: &Plan<'_>,
-    kind: &'a Kind,
-    memory: u64,
-    count: usize,
-    exclude: Vec<String>,
-) -> Script<'a> {
-    let text = |path: &Path| path.display().to_string();
-    let program = profile
-        .program
-        .clone()
-        .or_else(|| env::current_exe().ok())
-        .unwrap_or_else(|| "engine".into());
-    let store =
-        std::path::absolute(plan.store.root()).unwrap_or_else(|_| plan.store.root().to_owned());
-    let until = kind.time.saturating_sub(notice(kind) / 2);
-    let command = vec![
-        text(&program),
-        "worker".to_owned(),
-        folder.name.rsplit('/').next().unwrap_or_default().to_owned(),
-        format!("--store={}", text(&store)),
-        format!("--kind={}", kind.name),
-        format!("--threads={}", kind.cpus),
-        format!("--memory={memory}"),
-        format!("--gpu-count={}", kind.gpus),
-        format!("--until={until}"),
-        format!("--beat={}", profile.beat),
-    ];
-    Script {
-        name: job_name(folder),
-        kind,
-        count,
-        memory,
-        logs: folder.path("logs"),
-        exclude,
-        setup: &profile.setup,
-        environment: environment(&plan.pipeline.source.text),
-        command,
-    }
 }
 
 /// The variables of the environment that a pipeline reads, with their values here.

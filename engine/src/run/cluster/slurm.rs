@@ -1,5 +1,6 @@
 //! The calls of Slurm: each with a deadline, and with its own words where it refuses.
 
+use super::sizes::Size;
 use crate::{child::wait_unless, model::Kind};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,8 +13,6 @@ use std::{
 
 /// Commands hang for as long as the controller is away, and say so after 20 seconds.
 const LIMIT: Duration = Duration::from_secs(30);
-/// The longest time before its end at which a worker is asked to leave, in seconds.
-const NOTICE: u64 = 120;
 
 /// What a job is submitted with.
 pub struct Script<'a> {
@@ -23,8 +22,10 @@ pub struct Script<'a> {
     pub kind: &'a Kind,
     /// How many.
     pub count: usize,
-    /// Bytes of memory of each.
-    pub memory: u64,
+    /// What each worker has.
+    pub size: Size,
+    /// The seconds before its end at which a worker is asked to leave.
+    pub signal: u64,
     /// The folder for what jobs print.
     pub logs: PathBuf,
     /// Nodes that are left alone.
@@ -35,12 +36,6 @@ pub struct Script<'a> {
     pub environment: Vec<(String, String)>,
     /// The words of the command.
     pub command: Vec<String>,
-}
-
-/// The seconds before its end at which a worker is asked to leave.
-pub fn notice(kind: &Kind) -> u64 {
-    // Of a short time, most is left for work; the signal may come a minute early.
-    NOTICE.min(kind.time / 6)
 }
 
 impl Script<'_> {
@@ -56,9 +51,9 @@ impl Script<'_> {
             "--nodes=1".to_owned(),
             "--ntasks=1".to_owned(),
             format!("--cpus-per-task={}", kind.cpus),
-            format!("--mem={}M", self.memory.div_ceil(1 << 20)),
-            format!("--time={}", kind.time.div_ceil(60)),
-            format!("--signal=B:TERM@{}", notice(kind)),
+            format!("--mem={}M", self.size.memory.div_ceil(1 << 20)),
+            format!("--time={}", self.size.time.div_ceil(60)),
+            format!("--signal=B:TERM@{}", self.signal),
         ];
         if kind.gpus > 0 {
             options.push(format!("--gres=gpu:{}", kind.gpus));
@@ -194,6 +189,14 @@ pub fn list(name: &str) -> Result<BTreeMap<String, JobState>, Refusal> {
 pub fn nodes() -> Option<usize> {
     let said = call("sinfo", &["-h", "-N", "-o", "%N"], None).ok()?;
     Some(said.lines().collect::<BTreeSet<_>>().len())
+}
+
+/// The exit code of a job that has ended, if Slurm says it: its own, and the signal that ended it.
+pub fn exit_code(id: &str) -> Option<(i32, i32)> {
+    let said = call("scontrol", &["show", "job", "-o", id], None).ok()?;
+    let code = said.split_whitespace().find_map(|word| word.strip_prefix("ExitCode="))?;
+    let (code, signal) = code.split_once(':')?;
+    Some((code.parse().ok()?, signal.parse().ok()?))
 }
 
 /// Cancels all jobs of a name.

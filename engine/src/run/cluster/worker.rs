@@ -3,6 +3,7 @@
 use super::{
     events::{Event, Told, tell},
     frozen::{Folder, Frozen, place},
+    oom,
 };
 use crate::{
     devices::Machine,
@@ -15,14 +16,14 @@ use crate::{
         events,
     },
 };
-use cache::Store;
-use ops::Cancel;
+use cache::{Store, blobs::Blobs, store::remote::Take};
+use ops::{Cancel, ErrorKind};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     sync::{
         Arc, Mutex, MutexGuard,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -37,7 +38,12 @@ pub struct Task {
     pub job: Option<String>,
     /// What its node has for it.
     pub limits: Limits,
+    /// Where results may be that the store does not have.
+    pub remote: Option<Box<dyn Blobs>>,
 }
+
+/// The exit code of a worker that does not see the store of its driver.
+pub const ELSEWHERE: u8 = 74;
 
 /// What a worker says last.
 pub const NOTHING_LEFT: &str = "nothing is left for this worker";
@@ -57,11 +63,12 @@ struct Worker<'a> {
     host: String,
     began: Instant,
     cancel: &'a dyn Cancel,
-    plan: &'a Plan<'a>,
     told: Mutex<Told>,
     /// The steps that this node could not run.
     refused: Mutex<BTreeSet<usize>>,
     refusals: AtomicUsize,
+    /// How often the kernel has ended something here for want of memory.
+    kills: AtomicU64,
 }
 
 /// Runs steps of a plan. False if it was stopped before the end.
@@ -71,7 +78,7 @@ struct Worker<'a> {
 pub fn work(
     store: &Arc<Store>,
     folder: &Folder<'_>,
-    task: &Task,
+    task: &mut Task,
     cancel: &dyn Cancel,
 ) -> Result<bool, String> {
     let began = Instant::now();
@@ -113,6 +120,10 @@ pub fn work(
     let mut options = work.options();
     options.limits = Some(task.limits.clone());
     let plan = build(&pipeline, &work.files, store, &options);
+    // The driver has looked for all that it knew of; what comes of a new result is asked for when its turn comes.
+    if let Some(remote) = task.remote.take() {
+        store.take_from(remote, Take::All);
+    }
     let worker = Worker {
         folder: folder.clone(),
         frozen: &frozen,
@@ -121,13 +132,13 @@ pub fn work(
         host: host.clone(),
         began,
         cancel,
-        plan: &plan,
         told: Mutex::default(),
         refused: Mutex::default(),
         refusals: AtomicUsize::new(0),
+        kills: AtomicU64::new(oom::kills().unwrap_or(0)),
     };
     let _shown = events::Steps::begin(pipeline.steps.len());
-    listen(store, folder, &name);
+    listen(store, folder, &name, Times::of(&plan, task, began));
     execute_beside(&plan, &RunInfo::starting(String::new()), &worker, Some(&worker));
     match worker.refusals.load(Ordering::Relaxed) >= MOST_REFUSALS {
         true => Err(refuse(format!("{MOST_REFUSALS} steps failed because of this node"))),
@@ -135,20 +146,38 @@ pub fn work(
     }
 }
 
+/// The times of a worker.
+struct Times {
+    /// When it is asked to leave at the earliest.
+    notice: Instant,
+    /// True for steps that nobody can go on with.
+    anew: Vec<bool>,
+}
+
+impl Times {
+    fn of(plan: &Plan<'_>, task: &Task, began: Instant) -> Self {
+        // The signal of the scheduler may come a minute early.
+        const EARLY: f64 = 60.0;
+        let notice = began + Duration::from_secs_f64((task.until - EARLY).max(0.0));
+        let anew = plan.pipeline.steps.iter().map(|step| step.entry.progressive.is_empty());
+        Self { notice, anew: anew.collect() }
+    }
+}
+
 /// Tells the others what this process shows.
-fn listen(store: &Arc<Store>, folder: &Folder<'_>, process: &str) {
+fn listen(store: &Arc<Store>, folder: &Folder<'_>, process: &str, times: Times) {
     let (store, name, process) = (Arc::clone(store), folder.name.clone(), process.to_owned());
-    // When each step that runs last reported how far it is.
-    let running: Mutex<BTreeMap<usize, Option<Instant>>> = Mutex::default();
+    // When each step that runs began, and when it last reported how far it is.
+    let running: Mutex<BTreeMap<usize, (Instant, Option<Instant>)>> = Mutex::default();
     relay_to(Box::new(move |heard| {
         let mut running = running.lock().expect(NO_PANIC);
         let event = match heard {
             Heard::Started { step, reason } => {
-                running.insert(step, None);
+                running.insert(step, (Instant::now(), None));
                 Event::Started { step, reason }
             }
             Heard::At { step, done, total, note } => {
-                let Some(last) = running.get_mut(&step) else { return };
+                let Some((_, last)) = running.get_mut(&step) else { return };
                 if last.is_some_and(|last| last.elapsed() < BETWEEN_REPORTS) {
                     return;
                 }
@@ -157,6 +186,12 @@ fn listen(store: &Arc<Store>, folder: &Folder<'_>, process: &str) {
             }
             Heard::Finished { step, status } => match (running.remove(&step), &*status) {
                 (_, "ran") => Event::Made { step },
+                (Some((began, _)), "skipped")
+                    if times.anew[step] && Instant::now() >= times.notice =>
+                {
+                    // Whoever has a second more would do it in no time.
+                    Event::RanOut { step, seconds: began.elapsed().as_secs().max(1) }
+                }
                 (Some(_), "skipped" | "hit") => Event::Left { step },
                 _ => return,
             },
@@ -191,12 +226,15 @@ impl Others for Worker<'_> {
         self.told().refresh(&self.folder, |_, _| {});
     }
 
-    fn takes(&self, step: usize, seconds: Option<f64>) -> bool {
+    fn takes(&self, step: usize, _seconds: Option<f64>) -> bool {
         let is_of_kind = self.frozen.kinds[step].as_deref() == Some(&*self.task.kind);
-        let entry = self.plan.pipeline.steps[step].entry;
-        // A step that saves its state can be continued by another worker.
-        let is_in_time = !entry.progressive.is_empty() || seconds.unwrap_or(0.0) < self.left();
-        let memory = self.told().outgrown.get(&step).copied().unwrap_or(0);
+        // The plan says it for all, so that no step is too long for each of them.
+        let needs = self.frozen.seconds.get(step).copied().flatten().unwrap_or(0);
+        let told = self.told();
+        let memory = told.outgrown.get(&step).copied().unwrap_or(0);
+        let left = told.outlasted.get(&step).map_or(0, |more| more.left);
+        drop(told);
+        let is_in_time = self.left() >= needs.max(left) as f64;
         let refused = self.refused.lock().expect(NO_PANIC).contains(&step);
         is_of_kind && is_in_time && !refused && memory <= self.task.limits.most_memory
     }
@@ -209,7 +247,19 @@ impl Others for Worker<'_> {
         self.told().made.contains(&step)
     }
 
+    fn has_begun(&self, step: usize) -> bool {
+        self.told().begun.contains(&step)
+    }
+
     fn is_left_to_others(&self, step: usize, failure: &StepFailure) -> bool {
+        let kills = oom::kills().unwrap_or(0);
+        let was_starved = kills > self.kills.swap(kills, Ordering::Relaxed);
+        if was_starved && failure.kind == ErrorKind::Failure {
+            // A program of the step was ended, and this process was not.
+            self.refused.lock().expect(NO_PANIC).insert(step);
+            self.tell(&Event::Starved { step, memory: self.task.limits.most_memory });
+            return true;
+        }
         self.tell(&Event::Failed { step, host: self.host.clone(), failure: failure.clone() });
         if failure.of_node {
             self.refused.lock().expect(NO_PANIC).insert(step);

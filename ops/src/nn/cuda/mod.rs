@@ -7,7 +7,8 @@
 //! - [`plan`]: the layout of the device's memory.
 //! - [`net`]: the launches of a step, forward and backward.
 //! - [`trainer`]: training, encoding and reconstructing with them.
-//! - [`parity`]: the comparison of a GPU with the CPU; [`trial`]: what must hold before `auto` uses one.
+//! - [`parity`]: the comparison of a GPU with the CPU; [`trial`]: what must hold before `auto` uses one;
+//!   [`trace`]: what each launch wrote, by which a wrong kernel is found where there is no GPU.
 //!
 //! Only the driver and NVRTC are needed. Convolutions are products of matrices that gather their
 //! patches on the fly. Every sum has a fixed order and nothing is added atomically, so that the same
@@ -24,6 +25,8 @@ pub mod nvrtc;
 pub mod parity;
 pub mod plan;
 pub mod source;
+#[allow(unsafe_code)]
+pub mod trace;
 pub mod trainer;
 pub mod trial;
 
@@ -53,11 +56,6 @@ impl Precision {
     /// plus the minor one; tensor cores support these from 8.0 on.
     pub fn least_capability(self) -> i32 {
         if self == Self::F32 { 70 } else { 80 }
-    }
-
-    /// The bytes of a number in an image.
-    pub fn bytes(self) -> usize {
-        if self == Self::Bf16 { 2 } else { 4 }
     }
 }
 

@@ -147,7 +147,7 @@ impl Nvrtc {
                 Err(error) => {
                     let log = self.fetch(program, "nvrtcGetProgramLogSize", "nvrtcGetProgramLog");
                     let log = String::from_utf8_lossy(&log.unwrap_or_default()).into_owned();
-                    let log: Vec<&str> = log.trim_end_matches('\0').lines().take(12).collect();
+                    let log: Vec<&str> = log.trim_end_matches('\0').lines().take(40).collect();
                     Err(CudaError {
                         detail: format!("{}\n{}", error.detail, log.join("\n")),
                         ..error

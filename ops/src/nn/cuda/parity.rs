@@ -25,6 +25,8 @@ pub struct Parity {
     pub latents: f64,
     /// True if a second training on the device gave the same bits.
     pub repeats: bool,
+    /// True if a training that went on from a state half-way gave the same bits.
+    pub resumes: bool,
 }
 
 impl Parity {
@@ -55,7 +57,7 @@ pub fn clips(count: usize, input: [usize; 2]) -> Array {
     Array::new(input, values)
 }
 
-/// Trains `steps` batches on the CPU and twice on the device.
+/// Trains `steps` batches on the CPU and three times on the device.
 ///
 /// # Errors
 /// When either fails.
@@ -69,10 +71,17 @@ pub fn compare<D: Driver>(
     let start = State::start(&network, cx.seed);
     let order: Vec<u32> = Random::new(cx.seed, Purpose::Shuffle, 1).permutation(clips);
     let beta = plan.objective.beta.beta;
-    let run = |backend: &mut dyn Backend| -> Result<(Vec<f64>, State), OpError> {
+    // With `halves` the training goes on half-way from the state that it has then, as after a kill.
+    let run = |backend: &mut dyn Backend, halves: bool| -> Result<(Vec<f64>, State), OpError> {
         backend.restore(&start)?;
-        let (mut losses, mut epoch) = (Vec::new(), 0);
+        let (mut losses, mut epoch, mut is_first_half) = (Vec::new(), 0, halves);
         while losses.len() < steps {
+            if is_first_half && losses.len() >= steps / 2 {
+                let state = backend.state()?;
+                backend.restore(&start)?;
+                backend.restore(&state)?;
+                is_first_half = false;
+            }
             epoch += 1;
             let steps_before = losses.len() as u64;
             let batches = Batches { epoch, order: &order, beta, steps_before };
@@ -111,12 +120,15 @@ pub fn compare<D: Driver>(
     let apart = a.iter().zip(&b).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max);
     let latents = apart / largest;
 
-    let (cpu, _) = run(&mut cpu)?;
-    let (losses, state) = run(&mut device)?;
-    let (again, same) = run(&mut device)?;
+    let (cpu, _) = run(&mut cpu, false)?;
+    let (losses, state) = run(&mut device, false)?;
     let bits = |values: &[f64]| values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
-    let repeats = bits(&losses) == bits(&again) && state == same;
-    Ok(Parity { cpu, device: losses, gradients, latents, repeats })
+    let mut same = |halves| -> Result<bool, OpError> {
+        let (again, other) = run(&mut device, halves)?;
+        Ok(bits(&losses) == bits(&again) && state == other)
+    };
+    let (repeats, resumes) = (same(false)?, same(true)?);
+    Ok(Parity { cpu, device: losses, gradients, latents, repeats, resumes })
 }
 
 fn cpu_gradient(

@@ -43,15 +43,78 @@ pub fn tiles(height: usize, rows: usize, across: usize) -> [usize; 2] {
     [across.div_ceil(columns(height)), rows.div_ceil(height)]
 }
 
+/// The type of the numbers in a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Number {
+    /// Single precision.
+    F32,
+    /// Double precision.
+    F64,
+    /// The upper half of a number of single precision.
+    Bf16,
+    /// Words without a sign.
+    U32,
+}
+
+impl Number {
+    fn bytes(self) -> usize {
+        match self {
+            Self::Bf16 => 2,
+            Self::F32 | Self::U32 => 4,
+            Self::F64 => 8,
+        }
+    }
+
+    /// The numbers in these bytes.
+    pub fn read(self, bytes: &[u8]) -> Vec<f64> {
+        fn all<const N: usize>(bytes: &[u8], of: impl Fn([u8; N]) -> f64) -> Vec<f64> {
+            bytes.as_chunks::<N>().0.iter().map(|bytes| of(*bytes)).collect()
+        }
+        match self {
+            Self::F32 => all(bytes, |it| f32::from_ne_bytes(it).into()),
+            Self::F64 => all(bytes, f64::from_ne_bytes),
+            Self::Bf16 => {
+                all(bytes, |it| f32::from_bits(u32::from(u16::from_ne_bytes(it)) << 16).into())
+            }
+            Self::U32 => all(bytes, |it| u32::from_ne_bytes(it).into()),
+        }
+    }
+}
+
+/// A buffer in the memory of a device.
+#[derive(Clone, Debug)]
+pub struct Buffer {
+    /// The name for messages, such as `encoder 2`.
+    pub name: String,
+    /// The bytes before it.
+    pub start: u64,
+    /// How many numbers it holds.
+    pub count: usize,
+    /// The type of its numbers.
+    pub number: Number,
+}
+
+impl Buffer {
+    /// The place of its bytes.
+    pub fn range(&self) -> std::ops::Range<usize> {
+        let start = self.start as usize;
+        start..start + self.count * self.number.bytes()
+    }
+}
+
 /// Assigns addresses in multiples of 256 bytes.
 #[derive(Default)]
-struct Layout(u64);
+struct Layout {
+    bytes: u64,
+    buffers: Vec<Buffer>,
+}
 
 impl Layout {
-    fn take(&mut self, count: usize, bytes: usize) -> Address {
-        let at = self.0;
-        self.0 += ((count * bytes) as u64).next_multiple_of(256).max(256);
-        Address(at)
+    fn take(&mut self, name: impl Into<String>, count: usize, number: Number) -> Address {
+        let start = self.bytes;
+        self.bytes += ((count * number.bytes()) as u64).next_multiple_of(256).max(256);
+        self.buffers.push(Buffer { name: name.into(), start, count, number });
+        Address(start)
     }
 }
 
@@ -60,6 +123,8 @@ impl Layout {
 pub struct Plan {
     /// The total size in bytes.
     pub bytes: u64,
+    /// Every buffer, in the order of the memory.
+    pub buffers: Vec<Buffer>,
     /// The clips of the data set.
     pub data: Address,
     /// The order of clips in an epoch.
@@ -101,12 +166,26 @@ pub struct Plan {
 /// The size of the clock in bytes.
 pub const CLOCK: usize = 20;
 
+/// The buffers of [`Plan::latent`].
+const LATENT: [&str; 7] = [
+    "mean",
+    "logarithm of the variance",
+    "noise",
+    "sample",
+    "gradient of the sample",
+    "gradient of the mean",
+    "gradient of the logarithm",
+];
+/// The buffers of [`Plan::parameters`].
+const PARAMETERS: [&str; 4] = ["parameters", "gradient", "first moments", "second moments"];
+
 impl Plan {
     /// The layout for data of `clips` clips and batches of at most `capacity`.
     pub fn new(network: &Network, precision: Precision, clips: usize, capacity: usize) -> Self {
+        use Number::{Bf16, F32, F64, U32};
         let mut at = Layout::default();
-        let (image, width) =
-            (precision.bytes(), network.architecture.input.iter().product::<usize>());
+        let image = if precision == Precision::Bf16 { Bf16 } else { F32 };
+        let width: usize = network.architecture.input.iter().product();
         let units = network.architecture.latent;
         let layers = || network.encoder.iter().chain(&network.decoder);
         let largest = layers().map(|layer| layer.output_len().max(layer.input_len())).max();
@@ -115,33 +194,43 @@ impl Plan {
             .max(sample_parts(&network.decoder[0], capacity).count);
         let parts = layers().map(|layer| part_len(layer, capacity)).max().unwrap_or_default();
         let parts = parts.max(few * capacity * units);
-        let images = |layers: &[Layer], at: &mut Layout| -> Vec<Address> {
-            layers.iter().map(|layer| at.take(capacity * layer.output_len(), image)).collect()
+        let images = |name: &str, layers: &[Layer], at: &mut Layout| -> Vec<Address> {
+            let named = layers.iter().enumerate();
+            named
+                .map(|(n, layer)| {
+                    let name = format!("output of {name} {n}, {}", layer.name);
+                    at.take(name, capacity * layer.output_len(), image)
+                })
+                .collect()
         };
         let parameters = network.parameter_len();
         let norms = layers().filter(|layer| layer.operation == Operation::BatchNorm2d);
-        let scales = norms.map(|layer| at.take(2 * layer.output[0], 8)).collect();
+        let scales = norms
+            .map(|layer| at.take(format!("scales of {}", layer.name), 2 * layer.output[0], F64))
+            .collect();
         let mut plan = Self {
             bytes: 0,
+            buffers: Vec::new(),
             scales,
-            data: at.take(clips * width, image),
-            order: at.take(clips, 4),
-            clips: at.take(capacity * width, image),
-            encoder: images(&network.encoder, &mut at),
-            decoder: images(&network.decoder, &mut at),
-            latent: [(); 7].map(|()| at.take(capacity * units, 4)),
-            nats: at.take(units, 4),
-            errors: at.take(capacity, 8),
-            losses: at.take(3 * clips, 8),
-            flow: [(); 2].map(|()| at.take(capacity * largest.unwrap_or_default(), image)),
-            parts: at.take(parts, 4),
-            squares: at.take(SQUARES, 8),
-            parameters: [(); 4].map(|()| at.take(parameters, 4)),
-            statistics: at.take(network.statistic_len(), 4),
-            clock: at.take(CLOCK, 1),
+            data: at.take("data", clips * width, image),
+            order: at.take("order", clips, U32),
+            clips: at.take("clips of the batch", capacity * width, image),
+            encoder: images("encoder", &network.encoder, &mut at),
+            decoder: images("decoder", &network.decoder, &mut at),
+            latent: LATENT.map(|name| at.take(name, capacity * units, F32)),
+            nats: at.take("KL divergence of units", units, F32),
+            errors: at.take("errors of clips", capacity, F64),
+            losses: at.take("losses", 3 * clips, F64),
+            flow: ["gradient 0", "gradient 1"]
+                .map(|name| at.take(name, capacity * largest.unwrap_or_default(), image)),
+            parts: at.take("parts of sums", parts, F32),
+            squares: at.take("parts of the norm", SQUARES, F64),
+            parameters: PARAMETERS.map(|name| at.take(name, parameters, F32)),
+            statistics: at.take("running statistics", network.statistic_len(), F32),
+            clock: at.take("clock", CLOCK / 4, U32),
             capacity,
         };
-        plan.bytes = at.0;
+        (plan.bytes, plan.buffers) = (at.bytes, at.buffers);
         plan
     }
 

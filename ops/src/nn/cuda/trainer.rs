@@ -90,6 +90,11 @@ impl<D: Driver> OnDevice<D> {
         &mut self.net.driver
     }
 
+    /// The layout of the device's memory.
+    pub(super) fn plan(&self) -> &Plan {
+        &self.net.plan
+    }
+
     fn set_clock(&mut self, clock: &Clock) -> Result<(), CudaError> {
         let words = [
             clock.step as u32,

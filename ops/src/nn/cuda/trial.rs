@@ -5,8 +5,10 @@ pub use super::device::GpuInfo;
 use super::{
     Precision,
     device::{self, Gpu},
+    driver::{CudaError, Driver},
     nvrtc::Nvrtc,
-    parity,
+    parity, source,
+    trace::{Trace, trace},
     trainer::OnDevice,
 };
 use crate::{
@@ -67,7 +69,11 @@ fn bounds(precision: Precision) -> [f64; 3] {
 
 const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::Tf32, Precision::Bf16];
 /// The number of steps whose losses are compared.
-const STEPS: usize = 20;
+pub const STEPS: usize = 20;
+/// A batch that is large enough for every kernel, and small enough for a CPU with two cores.
+const BATCH: usize = 16;
+/// The batch of a trace.
+const TRACED: usize = 4;
 
 /// The networks on which GPU and CPU are compared.
 pub fn cases() -> Vec<Case> {
@@ -80,14 +86,25 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
+/// Compiles all kernels for a GPU and loads them, and says how long that took.
+///
+/// # Errors
+/// When one does not compile: the error holds the compiler's words.
+pub fn compile(device: &Device, case: &Case) -> Result<String, OpError> {
+    let failed = |error: CudaError| error.during(None);
+    let units = source::units(&case.plan().network(), case.precision);
+    let mut gpu = Gpu::open(place(device)?, case.precision).map_err(failed)?;
+    gpu.load(&units).map_err(failed)?;
+    let kernels: usize = units.iter().map(|unit| unit.kernels.len()).sum();
+    Ok(format!("{}: {kernels} kernels compiled and loaded", case.name()))
+}
+
 /// Tests a GPU on a little data in every precision that it supports. It must pass before it is used
 /// by default.
 ///
 /// # Errors
 /// When the GPU fails, or differs from the CPU by more than rounding.
 pub fn trial(device: &Device) -> Result<(), OpError> {
-    /// Large enough for every kernel, and small enough for a CPU with two cores.
-    const BATCH: usize = 16;
     let Place { ordinal, driver, .. } = place(device)?;
     let found = gpus(driver).map_err(OpError::failure)?;
     let capability = found.get(*ordinal).map_or(0, GpuInfo::capability_number);
@@ -96,8 +113,7 @@ pub fn trial(device: &Device) -> Result<(), OpError> {
             continue;
         }
         let case = Case { variational: true, batch_norm: false, precision };
-        let plan = Plan { batch_size: BATCH, ..case.plan() };
-        if !case.compare_as(&plan, device)?.holds {
+        if !case.compare_briefly(device, STEPS)?.holds {
             let name = case.precision();
             let message = format!("with `precision: {name}` it differs from the CPU");
             return Err(
@@ -121,6 +137,17 @@ pub fn clips() -> Array {
 }
 
 impl Case {
+    /// The name for messages and files.
+    pub fn name(&self) -> String {
+        let norm = if self.batch_norm { " batch_norm" } else { "" };
+        format!("{} {}{norm}", self.model(), self.precision())
+    }
+
+    /// True if its products are of single precision.
+    pub fn is_single(&self) -> bool {
+        self.precision == Precision::F32
+    }
+
     /// The name of the model.
     pub fn model(&self) -> &'static str {
         if self.variational { "beta_vae" } else { "autoencoder" }
@@ -174,18 +201,48 @@ impl Case {
     /// # Errors
     /// When either fails.
     pub fn compare(&self, device: &Device) -> Result<Comparison, OpError> {
-        self.compare_as(&self.plan(), device)
+        self.compare_as(&self.plan(), device, STEPS)
     }
 
-    fn compare_as(&self, plan: &Plan, device: &Device) -> Result<Comparison, OpError> {
+    /// The same for so many steps of small batches.
+    ///
+    /// # Errors
+    /// When either fails.
+    pub fn compare_briefly(&self, device: &Device, steps: usize) -> Result<Comparison, OpError> {
+        self.compare_as(&Plan { batch_size: BATCH, ..self.plan() }, device, steps)
+    }
+
+    /// What each launch of a step writes on a GPU.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn trace(&self, device: &Device) -> Result<Trace, OpError> {
+        let gpu = Gpu::open(place(device)?, self.precision).map_err(|error| error.during(None))?;
+        self.trace_on(gpu)
+    }
+
+    /// The same on any device.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn trace_on(&self, driver: impl Driver) -> Result<Trace, OpError> {
+        let plan = Plan { batch_size: TRACED, ..self.plan() };
+        trace(driver, &plan, &parity::clips(TRACED, plan.architecture.input))
+    }
+
+    fn compare_as(
+        &self,
+        plan: &Plan,
+        device: &Device,
+        steps: usize,
+    ) -> Result<Comparison, OpError> {
         let place = place(device)?;
         // The last batch of an epoch is shorter.
         let data = parity::clips(5 * plan.batch_size / 2, plan.architecture.input);
         let open = || Gpu::open(place, self.precision);
-        let found = parity::compare(&open, plan, &data, STEPS)?;
+        let found = parity::compare(&open, plan, &data, steps)?;
         let [curve, gradient, latents] = bounds(self.precision);
-        let norm = if self.batch_norm { ", batch_norm" } else { "" };
-        let mut text = format!("\n{} {}{norm}\n", self.model(), self.precision());
+        let mut text = format!("\n{}\n", self.name());
         let mut holds = true;
         let mut line = |what: &str, found: f64, most: f64| {
             let good = found <= most;
@@ -193,12 +250,13 @@ impl Case {
             let word = if good { "ok" } else { "TOO FAR" };
             text.push_str(&format!("  {what:<34} {found:>9.2e}  at most {most:.0e}  {word}\n"));
         };
-        line(&format!("losses of {STEPS} steps, relative"), found.curve(), curve);
+        line(&format!("losses of {steps} steps, relative"), found.curve(), curve);
         line("latent means, of the largest", found.latents, latents);
         for (name, apart) in &found.gradients {
             line(&format!("gradient of {name}"), *apart, gradient);
         }
         line("bits that a second training changed", f64::from(!found.repeats), 0.0);
+        line("bits that going on half-way changed", f64::from(!found.resumes), 0.0);
         let (cpu, gpu) = (found.cpu.last(), found.device.last());
         text.push_str(&format!("  last loss on the CPU {cpu:?}, on the GPU {gpu:?}\n"));
         Ok(Comparison { holds, text })

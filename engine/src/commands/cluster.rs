@@ -1,0 +1,80 @@
+//! What `run` and `plan` say of a cluster: its profile, and the workers that a plan asks for.
+
+use super::prepare::LONGEST_PIPELINE;
+use crate::{
+    cli::{BAD_INPUT, CommandError, PlaceArgs, PlanArgs},
+    model::Profile,
+    plan::Plan,
+    run::cluster::sizes::{Asked, short},
+    spec::read_profile,
+    ui::{
+        fold::{self, paragraph},
+        size,
+    },
+};
+use cache::{regular, store::plain};
+use serde_json::{Value, json};
+
+/// The profile of the cluster, if steps are to run on one. What it says of the store and of GPUs goes into the options.
+///
+/// # Errors
+/// Returns the exit code if the profile is faulty, or if none is named.
+pub fn profile(place: &PlaceArgs, plan: &mut PlanArgs) -> Result<Option<Profile>, CommandError> {
+    let Some(path) = place.profile()? else { return Ok(None) };
+    let refuse = |fault: String| {
+        CommandError::new(BAD_INPUT, format!("cannot read `{}`: {fault}", path.display()))
+    };
+    let text = regular::read(&path, LONGEST_PIPELINE).map_err(|fault| refuse(plain(&fault)))?;
+    let text = String::from_utf8(text).map_err(|_| refuse("it is not UTF-8".to_owned()))?;
+    let profile = read_profile(&path, text).map_err(|faults| CommandError::Pipeline {
+        code: BAD_INPUT,
+        source: faults.source,
+        diagnostics: faults.faults,
+        summary: None,
+    })?;
+    if let Some(store) = &profile.store {
+        plan.store.store.clone_from(store);
+    }
+    plan.gpus_elsewhere = profile.kinds.iter().any(|kind| kind.gpus > 0);
+    Ok(Some(profile))
+}
+
+/// The workers that a plan asks for, a line each.
+pub fn told(plan: &Plan<'_>, profile: &Profile, asked: &[Asked<'_>]) -> String {
+    if let Some(seconds) = short(plan, profile).filter(|_| !asked.is_empty()) {
+        let time = reports::duration(seconds);
+        let here = format!("it would run here, since what must run is likely to take {time}");
+        return paragraph("", &here, fold::width());
+    }
+    let line = |asked: &Asked<'_>| {
+        let Asked { kind, size, workers, steps, seconds } = asked;
+        let has = [
+            Some(reports::count(kind.cpus, "processor")),
+            Some(size::bytes(size.memory)),
+            (kind.gpus > 0).then(|| reports::count(kind.gpus, "GPU")),
+        ];
+        let has: Vec<String> = has.into_iter().flatten().collect();
+        let takes = seconds.map_or("an unknown time".to_owned(), |seconds| {
+            format!("about {}", reports::duration(seconds))
+        });
+        let said = format!(
+            "{} `{}` on Slurm, each with {}, for at most {}: {} of {takes}",
+            reports::count(*workers, "job"),
+            kind.name,
+            has.join(", "),
+            reports::duration(size.time as f64),
+            reports::count(*steps, "step"),
+        );
+        paragraph("", &said, fold::width())
+    };
+    asked.iter().map(line).collect()
+}
+
+/// The workers of one kind as JSON.
+pub fn in_json(asked: &Asked<'_>) -> Value {
+    let Asked { kind, size, workers, steps, seconds } = asked;
+    json!({
+        "kind": kind.name, "jobs": workers, "cpus": kind.cpus, "gpus": kind.gpus, "memory": size.memory,
+        "seconds": size.time, "partition": kind.partition, "steps": steps, "work_seconds": seconds,
+    })
+}

@@ -1,0 +1,88 @@
+//! Workers with too little memory or time for a step: it asks for more, and not for the same again.
+
+use crate::{
+    cluster::{TRAINING, assert_each_once},
+    slurm::Slurm,
+    study::Study,
+};
+
+/// A program that holds memory for longer than Slurm needs to look at it, and copies its input.
+const HUNGRY: &str = "(head -c 90000000 /dev/zero; sleep 4) | tail -n 1 > /dev/null; cp {in.features} {out.features}";
+
+fn copying(steps: &str) -> Study {
+    let study = Study::new().pipeline(&format!(
+        "name: copying\nsteps:\n  table: {{ op: matrix, path: table.csv }}\n{steps}"
+    ));
+    study.write("table.csv", "a,b\n1,2\n3,4\n5,7\n");
+    study
+}
+
+fn step(name: &str, from: &str, program: &str, more: &str) -> String {
+    format!(
+        "  {name}: {{ op: command, in: {{ features: {from} }}, command: [sh, -c, \"{program}\"], outputs: {{ features: matrix }}, {more} }}\n"
+    )
+}
+
+#[test]
+fn a_step_that_outgrows_its_worker_gets_a_larger_one() {
+    let Some(slurm) = Slurm::start(&["nodes=1"]) else { return };
+    let study = copying(&step("large", "table", HUNGRY, "resources: { memory: 20MB }"));
+    let profile = "executor: slurm\nshort: 0s\nbeat: 0.5s\nworkers:\n  cpu: { cpus: 1, memory: 100MB, time: 10m }\n";
+    study.write("lab.yaml", profile);
+    let said = slurm.run(&study);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let words = "large: it died with 100 MB of memory; once more with 150 MB";
+    assert!(said.stderr.contains(words), "{}", said.stderr);
+    study.write("lab.yaml", profile.replace("time: 10m", "time: 10m, most_memory: 100MB"));
+    let mut again = slurm.run_command(&study, &["--force", "large"]);
+    let said = study.said(&again.output().expect("the binary starts"));
+    assert_eq!(said.code, 1, "{}", said.stderr);
+    let words = "step `large`: it needs more than 100 MB of memory, which is the most";
+    assert!(said.stderr.contains(words), "{}", said.stderr);
+}
+
+#[test]
+fn a_step_that_is_not_done_in_time_asks_for_more_as_often_as_it_may() {
+    let Some(slurm) = Slurm::start(&[]) else { return };
+    let copy = |seconds: u32| format!("sleep {seconds}; cp {{in.features}} {{out.features}}");
+    let steps = [
+        step("first", "table", &copy(4), "retries: 0"),
+        step("patient", "first", &copy(10), "retries: 1"),
+        step("short", "table", &copy(10), "retries: 0"),
+    ];
+    let study = copying(&steps.concat());
+    // Of a minute, the shortest time that Slurm knows, a worker uses eight seconds.
+    study.write(
+        "lab.yaml",
+        "executor: slurm\nshort: 0s\nbeat: 0.5s\nnotice: 52s\nworkers:\n  cpu: { cpus: 1, memory: 400MB, time: 1m, at_most: 2 }\n",
+    );
+    let mut run = slurm.run_command(&study, &["--keep-going"]);
+    let said = study.said(&run.output().expect("the binary starts"));
+    assert_eq!(said.code, 3, "{}", said.stderr);
+    for words in [
+        "s, since the time of its worker was up; once more in a worker with 1 min 00 s",
+        "patient: it was not done within 1 min 00 s; once more with 2 min 00 s",
+        "step `short`: it was not done within 1 min 00 s, the time of a worker `cpu`",
+    ] {
+        assert!(said.stderr.contains(words), "{words}: {}", said.stderr);
+    }
+    assert_each_once(&study, 3);
+}
+
+#[test]
+fn a_training_goes_on_beyond_the_time_of_a_worker() {
+    let Some(slurm) = Slurm::start(&[]) else { return };
+    let pipeline = TRAINING.replace("epochs: 100", "epochs: 350");
+    let there = Study::new().pipeline(&pipeline);
+    there.write(
+        "lab.yaml",
+        "executor: slurm\nshort: 0s\nbeat: 0.5s\nnotice: 55s\nworkers:\n  cpu: { cpus: 1, memory: 400MB, time: 1m }\n",
+    );
+    let said = slurm.run(&there);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert!(said.stderr.matches("submitted ").count() >= 3, "twice at its end: {}", said.stderr);
+    assert_each_once(&there, 3);
+    let here = Study::new().pipeline(&pipeline);
+    here.ran();
+    assert!(there.objects() == here.objects(), "the objects differ");
+}
