@@ -33,9 +33,12 @@ steps:
   dense: { op: hdbscan, in: pca }
   noisy: { op: metrics, in: { features: pca, clusters: dense } }
   read: { op: probe, in: { features: pca, truth: clips.labels }, seed: 0 }
+  factors: { op: synth_factors, in: clips }
+  apart: { op: disentanglement, in: { features: pca, factors: factors }, seed: 0 }
 """
 #: The outputs of that study with scores, and the op whose page defines them.
-SCORES = {"scores.scores": "metrics", "noisy.scores": "metrics", "read.scores": "probe", "mixture.criteria": "gaussian_mixture"}
+SCORES = {"scores.scores": "metrics", "noisy.scores": "metrics", "read.scores": "probe", "apart.scores": "disentanglement",
+          "mixture.criteria": "gaussian_mixture"}
 
 
 def engine(*words, cwd=None):

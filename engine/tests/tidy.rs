@@ -27,6 +27,7 @@ const OTHER_MEANING: &[(&str, &str)] = &[
     ("reports/src/sections/findings.rs", "audit"),
     ("engine/src/commands/mod.rs", "synth"),
     ("engine/src/commands/why.rs", "command"),
+    ("engine/src/record/export.rs", "onnx"),
 ];
 
 /// Files of `ops` that may open files: those of sources, and of recordings.

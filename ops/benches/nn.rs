@@ -49,7 +49,7 @@ fn objective() -> Objective {
         cycle_ratio: 1.0,
     };
     let kl = Reduction::Mean;
-    Objective { reconstruction: Reduction::Mean, kl, beta, free_bits: 0.0 }
+    Objective { reconstruction: Reduction::Mean, kl, beta, ..Objective::default() }
 }
 
 /// One training step, update included.

@@ -34,6 +34,7 @@ pub use host::{
 pub use math::random::{Purpose, Random};
 pub use measures::{Measure, known as known_metric};
 pub use nn::cuda::trial as gpu;
+pub use nn::onnx::encoder as encoder_as_onnx;
 pub use op::{
     AnyOp, Companion, Ctx, Determinism, Entry, ErrorKind, Inputs, Op, OpError, Outputs, ParamError,
     Select, Source,

@@ -60,6 +60,7 @@ fn cases() -> Vec<Case> {
         case("gaussian_mixture", json!({ "clusters": 16, "max_iter": 2 }), 60_000, &[64]),
         case("gaussian_mixture", json!({ "clusters": 3, "max_iter": 1 }), 2000, &[600]),
         case("hdbscan", json!({ "min_samples": 50 }), 12_000, &[16]),
+        case("optics", json!({ "min_samples": 50 }), 12_000, &[16]),
         case("spectral", json!({ "clusters": 8, "n_init": 1 }), 6000, &[16]),
         // Wide clips, large images inside, and many weights.
         case("autoencoder", with(json!({ "channels": [2], "batch_size": 4 })), 1200, &[128, 256]),

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a failure stops the test")]
 
 use cache::{Artifact, Data, Kind, Table, Tensors};
+use ops::device::{Device, Place};
+use ops::nn::layers::{Architecture, Network};
 use ops::{Cancel, Checkpoints, Ctx, Detached, ErrorKind, Inputs, OpError, Outputs, Progress};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -94,6 +96,16 @@ fn context<'a>(kept: &'a Kept, watch: &'a Watch) -> Ctx<'a> {
     Ctx { seed: 7, progress: watch, cancel: watch, checkpoints: kept, ..Detached::with_seed(7) }
 }
 
+/// Every change to the clips of a training.
+fn changes() -> Value {
+    json!({ "augment_gain": 0.3, "augment_shift": 2, "mask_frames": 3, "mask_bands": 2 })
+}
+
+/// An objective that no GPU knows yet.
+fn correlated() -> Value {
+    json!({ "objective": "beta_tc", "output_variance": "optimal", "validation": 0.2 })
+}
+
 /// Both models, with and without everything optional.
 fn variants(epochs: u32) -> Vec<(&'static str, Value)> {
     let more = json!({ "batch_norm": true, "clip_norm": 1.0, "weight_decay": 0.01 });
@@ -104,6 +116,9 @@ fn variants(epochs: u32) -> Vec<(&'static str, Value)> {
         ("autoencoder", with(small(epochs), more.clone())),
         ("beta_vae", small(epochs)),
         ("beta_vae", with(with(small(epochs), more), schedule)),
+        ("autoencoder", with(small(epochs), changes())),
+        ("beta_vae", with(with(small(epochs), changes()), correlated())),
+        ("beta_vae", with(small(epochs), json!({ "objective": "capacity", "capacity": 2.0 }))),
     ]
 }
 
@@ -118,6 +133,60 @@ fn the_same_bytes_on_any_number_of_threads() {
         let one = on(1);
         assert_eq!(one, on(2), "{op} {params}");
         assert_eq!(one, on(5), "{op} {params}");
+    }
+}
+
+#[test]
+fn what_a_gpu_does_not_know_is_trained_on_the_cpu_with_a_warning() {
+    #[derive(Default)]
+    struct Heard(Mutex<Vec<String>>);
+    impl ops::host::Warnings for Heard {
+        fn warn(&self, message: &str) {
+            self.0.lock().unwrap().push(message.to_owned());
+        }
+    }
+    // Whoever opened this GPU would fail.
+    let nowhere = || "/nowhere".into();
+    let gpu = Device::Cuda(Place { ordinal: 0, driver: nowhere(), nvrtc: nowhere() });
+    let input = clips(20, 9, 7);
+    for (op, params) in [("autoencoder", changes()), ("beta_vae", correlated())] {
+        let (params, heard) = (with(small(2), params), Heard::default());
+        let cx = Ctx { device: &gpu, warnings: &heard, ..Detached::with_seed(7) };
+        let made = run_in(op, &params, &input, &cx).unwrap();
+        assert_eq!(digests(made), digests(run(op, &params, &input).unwrap()));
+        let heard = heard.0.into_inner().unwrap();
+        assert!(heard.len() == 1 && heard[0].contains("trained on the CPU"), "{heard:?}");
+        let op = ops::find(op).unwrap().parse(params).unwrap();
+        assert_eq!(op.gpu_memory(&[Some(input.shape())]), None);
+    }
+    let cx = Ctx { device: &gpu, ..Detached::with_seed(7) };
+    assert!(run_in("beta_vae", &small(2), &input, &cx).is_err());
+}
+
+#[test]
+fn no_epochs_leave_the_weights_as_they_are_drawn() {
+    let input = clips(12, 9, 7);
+    for op in ["autoencoder", "beta_vae"] {
+        let made = run(op, &small(0), &input).unwrap();
+        let model = made.get("model").unwrap();
+        let network = Network::new(&Architecture::described(&model.meta).unwrap());
+        let (weights, _) = network.join_tensors(model.as_tensors().unwrap()).unwrap();
+        assert_eq!(weights, network.initial_parameters(7));
+        assert_eq!(made.get("history").and_then(Artifact::as_table).unwrap().rows(), 0);
+        assert_eq!(made.get("latent").unwrap().shape().rows, Some(12));
+    }
+}
+
+#[test]
+fn each_change_of_the_clips_and_each_objective_counts() {
+    let input = clips(20, 9, 7);
+    let of = |more: Value| digests(run("beta_vae", &with(small(2), more), &input).unwrap());
+    let plain = of(json!({}));
+    for (name, value) in changes().as_object().unwrap() {
+        assert_ne!(of(json!({ name: value })), plain, "{name}");
+    }
+    for (name, value) in correlated().as_object().unwrap() {
+        assert_ne!(of(json!({ name: value })), plain, "{name}");
     }
 }
 
@@ -229,7 +298,8 @@ fn vectors_and_single_pixels_and_single_clips_work() {
     };
     for (n, width) in [(5, 11), (1, 11), (3, 1), (1, 1)] {
         for (op, params) in variants(2) {
-            let params = with(params, json!({ "validation": 0.0, "patience": null }));
+            let whole = json!({ "mask_frames": 0, "mask_bands": 0 });
+            let params = with(with(params, whole), json!({ "validation": 0.0, "patience": null }));
             let outputs = run(op, &params, &vectors(n, width)).unwrap();
             let made = outputs.get("reconstruction").unwrap();
             assert_eq!((made.kind, made.shape().row), (Kind::Matrix, Some(vec![width])));
@@ -263,6 +333,10 @@ fn silly_parameters_and_data_are_refused() {
     assert_eq!(param_of("beta_vae", json!({ "kernel": 1_000_000 })), Some("kernel"));
     assert_eq!(param_of("beta_vae", json!({ "stride": usize::MAX })), Some("stride"));
     assert_eq!(param_of("beta_vae", json!({ "validation": 1.0 })), Some("validation"));
+    assert_eq!(param_of("beta_vae", json!({ "mask_bands": 9 })), Some("mask_bands"));
+    assert_eq!(param_of("autoencoder", json!({ "mask_frames": 99 })), Some("mask_frames"));
+    let both = json!({ "free_bits": 0.1, "objective": "beta_tc" });
+    assert_eq!(param_of("beta_vae", both), Some("free_bits"));
     for bad in [f32::NAN, f32::INFINITY] {
         let mut values = vec![0.0; 12];
         values[7] = bad;

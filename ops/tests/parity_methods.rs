@@ -168,6 +168,30 @@ fn stable_regions_are_scikit_learns() {
 }
 
 #[test]
+fn orderings_by_density_are_scikit_learns() {
+    for case in cases("optics") {
+        let (x, d) = features(case["x"].as_str().unwrap());
+        let (options, core) = (&case["options"], reals(&case["core"]));
+        let most = options["max_eps"].as_f64().unwrap_or(f64::INFINITY);
+        let found = ops::math::optics::order(&x, d, &core, most, &|| false).unwrap();
+        let order: Vec<i64> = found.points.iter().map(|point| *point as i64).collect();
+        assert_eq!(order, whole(&case["order"]), "{options}");
+        let expected = case["reachability"].as_array().unwrap().iter();
+        let expected = expected.map(|value| value.as_f64().unwrap_or(f64::INFINITY));
+        for (found, expected) in found.reachability.iter().zip(expected) {
+            assert!(*found == expected || (found - expected).abs() < 1e-12, "{found} {expected}");
+        }
+        let from = found.predecessors.iter().map(|from| from.map_or(-1, |from| from as i64));
+        let expected = whole(&case["predecessors"]);
+        for (from, point) in from.zip(&found.points) {
+            assert_eq!(from, expected[*point]);
+        }
+        let found = labels("optics", options.clone(), &matrix(&x, d));
+        assert_eq!(found, renumbered(&whole(&case["labels"])), "{options} {}", case["x"]);
+    }
+}
+
+#[test]
 fn clusters_of_graphs_are_scikit_learns() {
     for case in cases("spectral") {
         let (x, d) = features(case["x"].as_str().unwrap());
@@ -220,5 +244,25 @@ fn probes_score_as_scikit_learn_does() {
         let (accuracy, macro_f1) = (reals(&case["accuracy"]), reals(&case["macro_f1"]));
         let expected = [accuracy[0], macro_f1[0], accuracy[1], macro_f1[1]];
         close(&scores.reals("value").unwrap()[..4], &expected, 1e-9);
+    }
+}
+
+/// The same folds as in the fixture: each recording is a fold of its own.
+#[test]
+fn disentanglement_is_that_of_the_published_formulae() {
+    let (x, d) = features("latent");
+    for case in cases("disentanglement") {
+        let table = Table::new()
+            .with_text("clip_id", (0..150).map(|row| format!("clip{row}")))
+            .with_text("label", whole(&case["label"]).iter().map(i64::to_string))
+            .with_text("group", (0..150).map(|row| format!("{}", row % 5)))
+            .with_reals("tempo", reals(&case["tempo"]))
+            .with_ints("players", whole(&case["players"]));
+        let (x, factors) = (matrix(&x, d), Artifact::table(Kind::Labels, table));
+        let inputs = Inputs::new().with("features", &x).with("factors", &factors);
+        let op = find("disentanglement").unwrap().parse(json!({})).unwrap();
+        let made = op.run(&inputs, &Detached::with_seed(4)).unwrap();
+        let scores = made.get("scores").and_then(Artifact::as_table).unwrap();
+        close(scores.reals("value").unwrap(), &reals(&case["values"]), 1e-6);
     }
 }

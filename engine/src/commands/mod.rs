@@ -4,6 +4,7 @@ pub mod cache;
 pub mod cache_gc;
 pub mod cache_verify;
 pub mod cancel;
+mod changes;
 mod cluster;
 pub mod completions;
 pub mod details;

@@ -37,7 +37,7 @@ pub fn write(
         (Data::Table(table), "csv") => csv(table)?,
         (Data::Table(table), "npy") => npy(table)?,
         (Data::Tensors(_), "onnx") => {
-            ops::nn::onnx::encoder(artifact).map_err(|fault| fault.message)?
+            ops::encoder_as_onnx(artifact).map_err(|fault| fault.message)?
         }
         (Data::Table(_), _) => return Err(unnamed(to, ".parquet, .csv or .npy")),
         (Data::Tensors(_), _) => return Err(unnamed(to, ".safetensors, or .onnx for an encoder")),

@@ -97,7 +97,7 @@ pub const TRAINING: &str = "name: training
 steps:
   clips: { op: synth, clips_per_class: 6 }
   mel: { op: log_mel, in: clips, sample_rate: 8000, duration: 1.0, n_mels: 16, n_fft: 512 }
-  model: { op: autoencoder, in: mel, latent: 4, epochs: 100, batch_size: 16 }
+  model: { op: autoencoder, in: mel, latent: 4, epochs: 80, batch_size: 16 }
 ";
 
 /// The objects of [`TRAINING`], made here once for all tests.

@@ -98,9 +98,9 @@ steps:
         study.run_with(&["--on", "lab.yaml", "--dry-run"])
     };
     for (time, line) in [
-        // The worker leaves a minute before its end.
-        ("time: auto", "#SBATCH --time=91\n"),
-        ("time: 10m, most_time: 2h", "#SBATCH --time=91\n"),
+        // The worker leaves two minutes before its end.
+        ("time: auto", "#SBATCH --time=92\n"),
+        ("time: 10m, most_time: 2h", "#SBATCH --time=92\n"),
         ("time: 3h", "#SBATCH --time=180\n"),
     ] {
         let said = lab(time);

@@ -48,7 +48,7 @@ fn a_step_that_is_not_done_in_time_asks_for_more_as_often_as_it_may() {
     let steps = [
         step("first", "table", &copy(4), "retries: 0"),
         step("patient", "first", &copy(10), "retries: 1"),
-        step("short", "table", &copy(10), "retries: 0"),
+        step("short", "table", &copy(11), "retries: 0"),
     ];
     let study = copying(&steps.concat());
     // Of a minute, the shortest time that Slurm knows, a worker uses eight seconds.
@@ -72,7 +72,7 @@ fn a_step_that_is_not_done_in_time_asks_for_more_as_often_as_it_may() {
 #[test]
 fn a_training_goes_on_beyond_the_time_of_a_worker() {
     let Some(slurm) = Slurm::start(&[]) else { return };
-    let pipeline = TRAINING.replace("epochs: 100", "epochs: 350");
+    let pipeline = TRAINING.replace("epochs: 80", "epochs: 250");
     let there = Study::new().pipeline(&pipeline);
     there.write(
         "lab.yaml",

@@ -27,6 +27,7 @@ pub mod recordings;
 pub mod reference;
 pub mod signal_stats;
 pub mod synth;
+pub mod synth_factors;
 mod tags;
 pub mod unread;
 mod usable;

@@ -97,7 +97,7 @@ impl Op for Synth {
                     clip_id: format!("{label}/{}", name(cx.seed, class, index)),
                     audio: AudioRef::Synth { seed: cx.seed, class, index },
                     label: label.to_owned(),
-                    group: Some(format!("{label}/{:04}", index / EXCERPTS + 1)),
+                    group: Some(recording(label, index)),
                     probe,
                     damage: None,
                     is_cut: false,
@@ -113,6 +113,58 @@ impl Op for Synth {
 /// The recording of a clip.
 fn song(seed: u64, class: u32, index: u32) -> Song {
     Song::draw(&mut Random::new(seed, Purpose::Synth, stream(class, index, 0)))
+}
+
+/// The names of the factors that are real numbers.
+pub const MEASURED: [&str; 8] =
+    ["tempo", "brightness", "lead", "noise", "peak", "tilt", "width", "echo"];
+
+/// The factors from which a clip is made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Factors {
+    /// The lead instrument.
+    pub label: &'static str,
+    /// The recording.
+    pub group: String,
+    /// The genre.
+    pub genre: &'static str,
+    /// True if there are drums.
+    pub drums: bool,
+    /// The number of instruments in the backing.
+    pub players: i64,
+    /// The key, in semitones above C.
+    pub key: i64,
+    /// The numbers that [`MEASURED`] names.
+    pub measured: [f64; 8],
+}
+
+/// The factors of a clip. Class numbers wrap around.
+pub fn factors(seed: u64, class: u32, index: u32) -> Factors {
+    let class = class % CLASSES.len() as u32;
+    let (song, label) = (song(seed, class, index), CLASSES[class as usize]);
+    Factors {
+        label,
+        group: recording(label, index),
+        genre: GENRES[song.genre],
+        drums: song.drums > 0.0,
+        players: song.backing.len() as i64,
+        key: i64::from(song.root),
+        measured: [
+            60.0 / song.beat,
+            song.tone,
+            song.lead_db,
+            song.noise_db,
+            song.peak_db,
+            f64::from(song.tilt),
+            song.width,
+            f64::from(song.room.1),
+        ],
+    }
+}
+
+/// The name of the recording from which a clip is cut.
+fn recording(label: &str, index: u32) -> String {
+    format!("{label}/{:04}", index / EXCERPTS + 1)
 }
 
 /// The number of a random stream: a recording's, or that of one of its excerpts.

@@ -5,6 +5,7 @@ pub mod dbscan;
 pub mod gaussian_mixture;
 pub mod hdbscan;
 pub mod kmeans;
+pub mod optics;
 pub mod spectral;
 
 use crate::{

@@ -1,10 +1,11 @@
 //! The op `autoencoder`: a convolutional autoencoder.
 
 use crate::fitted;
+use crate::nn::augmentation::Augmentation;
 use crate::nn::cuda::Precision;
 use crate::nn::fit::Plan;
 use crate::nn::layers::Architecture;
-use crate::nn::objective::{Beta, BetaSchedule, Objective, Reduction};
+use crate::nn::objective::{Objective, Reduction};
 use crate::nn::study::{DIAGNOSTICS, FEATURES, HISTORY, LATENT, MODEL, RECONSTRUCTION, defaults};
 use crate::op::{Ctx, Determinism, Inputs, Op, OpError, Outputs, Port};
 use crate::params::{Fraction, NonNegative, Positive};
@@ -51,9 +52,10 @@ pub struct Autoencoder {
     /// How squared errors of a clip are put together: their `sum` over pixels or their `mean`.
     #[serde(default)]
     pub reconstruction: Reduction,
-    /// Passes over the training clips. A longer training continues a shorter one.
+    /// Passes over the training clips. A longer training continues a shorter one. 0 leaves the weights as
+    /// they are drawn: a reference for what the training adds.
     #[serde(default = "defaults::epochs")]
-    pub epochs: NonZeroU32,
+    pub epochs: u32,
     /// Clips per step; the last batch of an epoch may be smaller.
     #[serde(default = "defaults::batch_size")]
     pub batch_size: NonZeroUsize,
@@ -77,6 +79,22 @@ pub struct Autoencoder {
     /// and images between layers so. Sums and weights are `f32`, and so is everything on the CPU.
     #[serde(default)]
     pub precision: Precision,
+    /// The largest number that is added to or taken from all values of a training clip, drawn for
+    /// each clip and step; in log-Mel images, decibels. The network is to make the changed clip.
+    #[serde(default = "defaults::zero")]
+    pub augment_gain: NonNegative,
+    /// The largest number of frames by which a training clip is rolled, either way; at most half of
+    /// them. The network is to make the rolled clip.
+    #[serde(default)]
+    pub augment_shift: u32,
+    /// The largest number of adjacent frames that are hidden from the encoder in training (a mask of
+    /// SpecAugment, Park et al., 2019): they are set to the mean of the clip, and the network is to
+    /// make the whole clip.
+    #[serde(default)]
+    pub mask_frames: u32,
+    /// The largest number of adjacent bands that are hidden so.
+    #[serde(default)]
+    pub mask_bands: u32,
     /// Clips whose reconstruction is kept.
     #[serde(default = "defaults::examples")]
     pub examples: NonZeroUsize,
@@ -94,19 +112,8 @@ impl Autoencoder {
                 latent: self.latent.get(),
                 variational: false,
             },
-            objective: Objective {
-                reconstruction: self.reconstruction,
-                kl: Reduction::Sum,
-                beta: Beta {
-                    beta: 0.0,
-                    schedule: BetaSchedule::Constant,
-                    warmup_epochs: 1,
-                    cycle_epochs: 1,
-                    cycle_ratio: 1.0,
-                },
-                free_bits: 0.0,
-            },
-            epochs: self.epochs.get().into(),
+            objective: Objective { reconstruction: self.reconstruction, ..Objective::default() },
+            epochs: self.epochs.into(),
             batch_size: self.batch_size.get(),
             learning_rate: self.learning_rate.get(),
             weight_decay: self.weight_decay.get(),
@@ -114,6 +121,12 @@ impl Autoencoder {
             validation: self.validation.get(),
             patience: self.patience.map(|epochs| epochs.get().into()),
             precision: self.precision,
+            augmentation: Augmentation {
+                gain: self.augment_gain.get(),
+                shift: self.augment_shift as usize,
+                mask_frames: self.mask_frames as usize,
+                mask_bands: self.mask_bands as usize,
+            },
         }
     }
 }

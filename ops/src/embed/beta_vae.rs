@@ -1,10 +1,11 @@
 //! The op `beta_vae`: a convolutional variational autoencoder with a weighted KL term.
 
 use crate::fitted;
+use crate::nn::augmentation::Augmentation;
 use crate::nn::cuda::Precision;
 use crate::nn::fit::Plan;
 use crate::nn::layers::Architecture;
-use crate::nn::objective::{Beta, BetaSchedule, Objective, Reduction};
+use crate::nn::objective::{Beta, BetaSchedule, Objective, Reduction, Regularizer, Variance};
 use crate::nn::study::{
     DIAGNOSTICS, FEATURES, HISTORY, LATENT, LATENT_STD, MODEL, RECONSTRUCTION, defaults,
 };
@@ -58,6 +59,24 @@ pub struct BetaVae {
     /// The weight of the KL term; see `reconstruction` and `kl` for what it amounts to.
     #[serde(default = "defaults::beta")]
     pub beta: NonNegative,
+    /// What is made of the KL term: `beta` weighs it with β; `beta_tc` weighs with β the part of it that
+    /// is the total correlation of the latent units, KL + (β − 1)·TC, by minibatch weighted sampling
+    /// (Chen et al., 2018); `capacity` holds it near C nats, β·|KL − C| (Burgess et al., 2018, whose γ is
+    /// this β). Free bits go with `beta` alone. A GPU knows `beta` only; others are trained on the CPU.
+    #[serde(default)]
+    pub objective: Kl,
+    /// The nats C of `objective: capacity`.
+    #[serde(default = "defaults::capacity")]
+    pub capacity: NonNegative,
+    /// Epochs over which C rises from 0 to `capacity`.
+    #[serde(default = "defaults::ten")]
+    pub capacity_epochs: NonZeroU32,
+    /// The variance of a pixel around its reconstruction. `fixed`: the reconstruction term is the squared
+    /// error. `optimal`: it is the negative logarithm of a Gaussian density whose variance is the mean
+    /// squared error of the batch (σ-VAE; Rybkin et al., 2021), so that both terms are in nats and a β
+    /// of 1 is the evidence bound; trained on the CPU.
+    #[serde(default)]
+    pub output_variance: Variance,
     /// How squared errors of a clip are put together: their `sum` over pixels or their `mean`. A
     /// mean multiplies the effective β by the number of pixels.
     #[serde(default)]
@@ -81,9 +100,10 @@ pub struct BetaVae {
     /// Nats that each latent unit's KL, averaged over the batch, may have without cost.
     #[serde(default = "defaults::zero")]
     pub free_bits: NonNegative,
-    /// Passes over the training clips. A longer training continues a shorter one.
+    /// Passes over the training clips. A longer training continues a shorter one. 0 leaves the weights as
+    /// they are drawn: a reference for what the training adds.
     #[serde(default = "defaults::epochs")]
-    pub epochs: NonZeroU32,
+    pub epochs: u32,
     /// Clips per step; the last batch of an epoch may be smaller.
     #[serde(default = "defaults::batch_size")]
     pub batch_size: NonZeroUsize,
@@ -107,9 +127,38 @@ pub struct BetaVae {
     /// and images between layers so. Sums and weights are `f32`, and so is everything on the CPU.
     #[serde(default)]
     pub precision: Precision,
+    /// The largest number that is added to or taken from all values of a training clip, drawn for
+    /// each clip and step; in log-Mel images, decibels. The network is to make the changed clip.
+    #[serde(default = "defaults::zero")]
+    pub augment_gain: NonNegative,
+    /// The largest number of frames by which a training clip is rolled, either way; at most half of
+    /// them. The network is to make the rolled clip.
+    #[serde(default)]
+    pub augment_shift: u32,
+    /// The largest number of adjacent frames that are hidden from the encoder in training (a mask of
+    /// SpecAugment, Park et al., 2019): they are set to the mean of the clip, and the network is to
+    /// make the whole clip.
+    #[serde(default)]
+    pub mask_frames: u32,
+    /// The largest number of adjacent bands that are hidden so.
+    #[serde(default)]
+    pub mask_bands: u32,
     /// Clips whose reconstruction is kept.
     #[serde(default = "defaults::examples")]
     pub examples: NonZeroUsize,
+}
+
+/// What is made of the KL term.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Kl {
+    /// β·KL.
+    #[default]
+    Beta,
+    /// KL + (β − 1)·TC.
+    BetaTc,
+    /// β·|KL − C|.
+    Capacity,
 }
 
 impl BetaVae {
@@ -135,8 +184,17 @@ impl BetaVae {
                     cycle_ratio: self.cycle_ratio.get(),
                 },
                 free_bits: self.free_bits.get(),
+                regularizer: match self.objective {
+                    Kl::Beta => Regularizer::Beta,
+                    Kl::BetaTc => Regularizer::TotalCorrelation { clips: 1 },
+                    Kl::Capacity => Regularizer::Capacity {
+                        nats: self.capacity.get(),
+                        epochs: self.capacity_epochs.get(),
+                    },
+                },
+                variance: self.output_variance,
             },
-            epochs: self.epochs.get().into(),
+            epochs: self.epochs.into(),
             batch_size: self.batch_size.get(),
             learning_rate: self.learning_rate.get(),
             weight_decay: self.weight_decay.get(),
@@ -144,6 +202,12 @@ impl BetaVae {
             validation: self.validation.get(),
             patience: self.patience.map(|epochs| epochs.get().into()),
             precision: self.precision,
+            augmentation: Augmentation {
+                gain: self.augment_gain.get(),
+                shift: self.augment_shift as usize,
+                mask_frames: self.mask_frames as usize,
+                mask_bands: self.mask_bands as usize,
+            },
         }
     }
 }
@@ -167,6 +231,10 @@ impl Op for BetaVae {
     }
 
     fn check(&self, inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError> {
+        if self.free_bits.get() > 0.0 && self.objective != Kl::Beta {
+            return Err(OpError::param("free_bits", "free bits go with `objective: beta` alone")
+                .help("leave out `free_bits`, or take `objective: beta`"));
+        }
         self.plan().check(inputs, self.examples.get())
     }
 

@@ -1,6 +1,7 @@
 //! Features: from clips to spectrograms and vectors.
 
 mod columns;
+pub mod deform;
 pub mod log_mel;
 mod log_mel_reference;
 mod log_mel_warnings;

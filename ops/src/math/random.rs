@@ -31,6 +31,8 @@ pub enum Purpose {
     Folds = 10,
     /// Starting values of a mixture; index: the restart.
     Mixture = 11,
+    /// Changes to the clips of a training; index: the step.
+    Augmentation = 12,
     /// The points of a sweep; index: the point.
     Sweep = 20,
 }

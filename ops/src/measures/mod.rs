@@ -2,6 +2,7 @@
 //! [`MEASURES`]; names, columns, published values, objectives and figures follow from it.
 
 pub(crate) mod criteria;
+pub(crate) mod disentangled;
 mod entropies;
 mod geometry;
 mod pairs;

@@ -7,6 +7,8 @@ pub mod composition;
 mod confounds;
 pub mod consensus;
 pub mod controls;
+pub mod disentanglement;
+mod factors;
 pub mod gaussian_reference;
 #[expect(clippy::module_inception, reason = "the file of an op bears its name")]
 pub mod metrics;

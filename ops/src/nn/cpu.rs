@@ -4,7 +4,7 @@ use super::backend::{Backend, Batches, Encodings, State};
 use super::cpu_network::CpuNetwork;
 use super::fit::Plan;
 use super::layers::Network;
-use super::objective::Losses;
+use super::objective::{Losses, Objective};
 use super::tape::Trainer;
 use crate::math::random::{Purpose, Random};
 use crate::op::{Ctx, OpError};
@@ -16,6 +16,7 @@ const ENCODE_BATCH: usize = 64;
 /// A network on the CPU.
 pub struct Cpu<'a> {
     plan: &'a Plan,
+    objective: Objective,
     network: Network,
     trainer: Trainer,
 }
@@ -30,12 +31,14 @@ impl<'a> Cpu<'a> {
         let (parameters, statistics) = (state.parameters.clone(), state.statistics.clone());
         let machine = CpuNetwork::new(network.clone(), data.clone(), parameters, statistics);
         let trainer = Trainer::new(machine, plan.learning_rate, plan.weight_decay)?;
-        Ok(Self { plan, network, trainer })
+        let objective = plan.objective.of_clips(data.rows() - plan.held_out(data.rows()));
+        Ok(Self { plan, objective, network, trainer })
     }
 
     fn step(
         &mut self,
         clips: &[u32],
+        objective: &Objective,
         beta: f64,
         step: u64,
         cx: &Ctx<'_>,
@@ -45,8 +48,14 @@ impl<'a> Cpu<'a> {
             let count = clips.len() * self.plan.architecture.latent;
             (0..count).map(|_| random.normal() as f32).collect()
         });
+        if !self.plan.augmentation.is_off() {
+            let mut machine = self.trainer.machine();
+            let (size, seed) = (self.network.architecture.input, (cx.seed, step));
+            let images = self.plan.augmentation.apply(clips, machine.data(), size, seed);
+            machine.give(images);
+        }
         let go_on = || cx.stop_if_cancelled();
-        let made = self.trainer.step(clips, &self.plan.objective, beta, noise, &go_on)?;
+        let made = self.trainer.step(clips, objective, beta, noise, &go_on)?;
         let losses = made.losses;
         self.trainer.update(made, step + 1, self.plan.clip_norm)?;
         Ok(losses)
@@ -64,8 +73,10 @@ impl Backend for Cpu<'_> {
         cx: &Ctx<'_>,
         heard: &mut dyn FnMut(usize, Losses) -> Result<(), OpError>,
     ) -> Result<(), OpError> {
+        let objective = self.objective.in_epoch(batches.epoch);
         for (at, clips) in batches.order.chunks(self.plan.batch_size).enumerate() {
-            let losses = self.step(clips, batches.beta, batches.steps_before + at as u64, cx)?;
+            let step = batches.steps_before + at as u64;
+            let losses = self.step(clips, &objective, batches.beta, step, cx)?;
             heard(at, losses)?;
         }
         self.trainer.tidy();
@@ -80,7 +91,7 @@ impl Backend for Cpu<'_> {
             cx.stop_if_cancelled()?;
             machine.encode(batch);
             machine.decode_means();
-            sum += machine.loss(&self.plan.objective) * batch.len() as f64;
+            sum += machine.loss(&self.objective) * batch.len() as f64;
         }
         Ok(if clips.is_empty() { f64::NAN } else { sum / clips.len() as f64 })
     }

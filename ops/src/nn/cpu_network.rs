@@ -1,9 +1,11 @@
 //! A network on the CPU: its parameters, its stages and the buffers reused from batch to batch.
 
+use super::augmentation::Augmented;
 use super::layers::Network;
-use super::objective::{Objective, Reduction};
+use super::objective::{Objective, Reduction, Regularizer};
 use super::rows::Rows;
 use super::stage::{Stage, stages};
+use super::total_correlation::Drawn;
 use cache::Array;
 use rayon::prelude::*;
 
@@ -37,6 +39,10 @@ pub struct CpuNetwork {
     pub training: bool,
     data: Array,
     chosen: Vec<u32>,
+    /// Images of the next batch in place of its clips.
+    given: Option<Augmented>,
+    /// Images in place of the clips of this batch.
+    augmented: Option<Augmented>,
     encoder: Vec<Stage>,
     mean: Stage,
     log_variance: Option<Stage>,
@@ -76,6 +82,8 @@ impl CpuNetwork {
             training: true,
             data,
             chosen: Vec::new(),
+            given: None,
+            augmented: None,
             partials: Vec::new(),
             flow: Vec::new(),
             spare: Vec::new(),
@@ -113,8 +121,19 @@ impl CpuNetwork {
         }
     }
 
+    /// The clips.
+    pub fn data(&self) -> &Array {
+        &self.data
+    }
+
+    /// Gives images in place of the clips of the next batch.
+    pub fn give(&mut self, images: Augmented) {
+        self.given = Some(images);
+    }
+
     /// Chooses the clips of the next batch.
     pub fn choose(&mut self, clips: &[u32]) {
+        self.augmented = self.given.take();
         self.chosen.clear();
         self.chosen.extend_from_slice(clips);
     }
@@ -131,11 +150,7 @@ impl CpuNetwork {
         let (done, stage, rest): (&[Stage], &mut Stage, Rows<'_>) = match place {
             StageId::Encoder(at) => {
                 let (done, next) = self.encoder.split_at_mut(at);
-                (
-                    done,
-                    &mut next[0],
-                    Rows::new(self.data.values(), self.data.width()).choose(&self.chosen),
-                )
+                (done, &mut next[0], clips(&self.data, &self.chosen, &self.augmented, 0))
             }
             StageId::Mean => (&self.encoder[..features], &mut self.mean, Rows::new(&[], 0)),
             StageId::LogVariance => {
@@ -173,7 +188,7 @@ impl CpuNetwork {
             (None, StageId::Decoder(_)) => {
                 Rows::new(&self.latent, self.network.architecture.latent)
             }
-            (None, _) => Rows::new(self.data.values(), self.data.width()).choose(&self.chosen),
+            (None, _) => clips(&self.data, &self.chosen, &self.augmented, 0),
         }
     }
 
@@ -235,19 +250,20 @@ impl CpuNetwork {
         &self.flow[..self.chosen.len() * self.network.architecture.latent]
     }
 
-    /// The number by which a reduction divides the sum of squared errors.
-    pub fn divisor(&self, reduction: Reduction) -> f64 {
-        let pixels = match reduction {
-            Reduction::Sum => 1,
-            Reduction::Mean => self.data.width(),
-        };
-        (self.chosen.len() * pixels) as f64
+    /// The reconstruction term of the batch, and the number that divides its gradient.
+    pub fn reconstruction_term(&self, objective: &Objective) -> (f64, f64) {
+        objective.reconstruction_of(self.squared_error(), self.chosen.len(), self.data.width())
+    }
+
+    /// The images that the decoder is to make.
+    fn targets(&self) -> Rows<'_> {
+        clips(&self.data, &self.chosen, &self.augmented, 1)
     }
 
     /// Σ (reconstruction − clip)² over batch and pixels, in single-precision lanes within a clip
     /// and in double precision over clips.
     pub fn squared_error(&self) -> f64 {
-        let (made, clips) = (self.reconstruction(), self.input(StageId::Encoder(0)));
+        let (made, clips) = (self.reconstruction(), self.targets());
         let errors: Vec<f64> = (0..self.chosen.len())
             .into_par_iter()
             .map(|at| squared_distance(made.row(at), clips.row(at)))
@@ -258,7 +274,7 @@ impl CpuNetwork {
     /// Starts the backward pass with `scale` × the gradient of [`CpuNetwork::squared_error`].
     pub fn squared_error_backward(&mut self, scale: f32) {
         let (mut flow, spare, partials) = self.take();
-        let (made, clips) = (self.reconstruction(), self.input(StageId::Encoder(0)));
+        let (made, clips) = (self.reconstruction(), self.targets());
         let width = self.data.width();
         let gradient = resize(&mut flow, self.chosen.len() * width);
         gradient.par_chunks_exact_mut(width).enumerate().for_each(|(at, gradient)| {
@@ -287,8 +303,31 @@ impl CpuNetwork {
             })
             .sum();
         let share = if objective.kl == Reduction::Mean { latent } else { 1 };
-        self.squared_error() / self.divisor(objective.reconstruction)
-            + objective.beta.beta * nats / (batch * share) as f64
+        let reconstruction = self.reconstruction_term(objective).0;
+        let correlation = match objective.regularizer {
+            Regularizer::TotalCorrelation { clips } => self.correlation(clips) / share as f64,
+            _ => 0.0,
+        };
+        match objective.regularizer {
+            Regularizer::Beta => {
+                reconstruction + objective.beta.beta * nats / (batch * share) as f64
+            }
+            _ => reconstruction + objective.penalty(nats / (batch * share) as f64, correlation),
+        }
+    }
+
+    /// The total correlation of the latent means of the batch.
+    fn correlation(&self, clips: usize) -> f64 {
+        let (mut means, mut log_variances) = (Vec::new(), Vec::new());
+        for at in 0..self.chosen.len() {
+            let (mean, log_variance) = self.latents(at);
+            means.extend_from_slice(mean);
+            let held = log_variance.unwrap_or_default().iter();
+            log_variances.extend(held.map(|it| it.clamp(LOG_VARIANCE[0], LOG_VARIANCE[1])));
+        }
+        let units = self.network.architecture.latent;
+        let (samples, log_variances) = (&means, &log_variances);
+        Drawn { units, samples, means: &means, log_variances }.correlation(clips).value
     }
 
     /// Runs the encoder and its heads on these clips.
@@ -308,6 +347,20 @@ impl CpuNetwork {
         (0..self.chosen.len()).for_each(|at| latent.extend(self.output(StageId::Mean).row(at)));
         self.latent = latent;
         (0..self.decoder.len()).for_each(|at| self.forward(StageId::Decoder(at)));
+    }
+}
+
+/// The clips of a batch, or the images in their place: those that the encoder reads (0), or those
+/// that the decoder is to make (1).
+fn clips<'a>(
+    data: &'a Array,
+    chosen: &'a [u32],
+    augmented: &'a Option<Augmented>,
+    which: usize,
+) -> Rows<'a> {
+    match augmented {
+        Some(images) => Rows::new(&images[which], data.width()),
+        None => Rows::new(data.values(), data.width()).choose(chosen),
     }
 }
 

@@ -7,6 +7,7 @@
 //! clip of the batch and latent unit, row-major. Nothing depends on the total number of epochs, so
 //! a longer training starts with the same epochs.
 
+use super::augmentation::Augmentation;
 use super::backend::{Backend, Batches, State};
 use super::cpu::Cpu;
 use super::cuda::{self, Precision};
@@ -41,6 +42,8 @@ pub struct Plan {
     pub patience: Option<u64>,
     /// The precision of products on a GPU.
     pub precision: Precision,
+    /// The changes to the clips of the training.
+    pub augmentation: Augmentation,
 }
 
 /// One epoch of a training.
@@ -85,6 +88,16 @@ impl Plan {
         Network::new(&self.architecture)
     }
 
+    /// True if a GPU can train it.
+    pub fn is_on_gpus(&self) -> bool {
+        self.objective.is_on_gpus() && self.augmentation.is_off()
+    }
+
+    /// The number of clips held out of so many.
+    pub fn held_out(&self, clips: usize) -> usize {
+        (self.validation * clips as f64).ceil() as usize
+    }
+
     /// Trains a network on these clips, from the last checkpoint if there is one.
     ///
     /// # Errors
@@ -105,7 +118,14 @@ impl Plan {
         state: &State,
         cx: &Ctx<'_>,
     ) -> Result<Box<dyn Backend + 'a>, OpError> {
+        if !self.is_on_gpus() && *cx.device != Device::Cpu {
+            cx.warnings.warn(
+                "it is trained on the CPU: of its parameters, a GPU does not know another `objective`, \
+                 `output_variance` or augmentation yet",
+            );
+        }
         Ok(match cx.device {
+            _ if !self.is_on_gpus() => Box::new(Cpu::new(self, data, state)?),
             Device::Cpu => Box::new(Cpu::new(self, data, state)?),
             Device::Cuda(place) => Box::new(cuda::open(place, self, data, cx.seed)?),
         })
@@ -140,7 +160,7 @@ impl Plan {
     ) -> Result<(Box<dyn Backend + 'a>, Vec<Epoch>), OpError> {
         let clips = data.rows();
         let order = Random::new(cx.seed, Purpose::Shuffle, u32::MAX).permutation(clips);
-        let held = (self.validation * clips as f64).ceil() as usize;
+        let held = self.held_out(clips);
         if held >= clips {
             return Err(OpError::param(
                 "validation",

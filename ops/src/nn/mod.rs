@@ -6,7 +6,8 @@
 //! - [`stage`], [`cpu_network`]: a network on the CPU, with buffers reused from batch to batch.
 //! - [`tape`]: one training step on dfdx's tape.
 //! - [`backend`]: the interface between a training and a device; [`cpu`] and [`cuda`] implement it.
-//! - [`objective`], [`fit`], [`study`]: the loss, the training, and the common part of model ops.
+//! - [`objective`], [`total_correlation`], [`augmentation`], [`fit`], [`study`]: the loss, the training, and
+//!   the common part of model ops.
 //! - [`described`], [`onnx`]: a network from the metadata of its model, and its encoder as a file.
 //!
 //! # The same model in PyTorch
@@ -48,6 +49,7 @@
 //! `strict=False`, since PyTorch also counts batches. `ops/tests/torch/module.py` has the module
 //! for any sizes, and `ops/tests/torch_model.rs` compares latents.
 
+pub mod augmentation;
 pub mod backend;
 pub mod clip;
 pub mod conv;
@@ -66,3 +68,4 @@ pub mod sizes;
 pub mod stage;
 pub mod study;
 pub mod tape;
+pub mod total_correlation;

@@ -5,7 +5,8 @@
 //! - reconstruction = Σ (x̂ − x)² over pixels (`sum`) or their average (`mean`),
 //! - KL = Σⱼ −½(1 + log σⱼ² − μⱼ² − σⱼ²) over latent units (`sum`) or their average (`mean`),
 //!
-//! and both are averaged over the clips of the batch.
+//! and both are averaged over the clips of the batch. Other objectives weigh parts of the KL term
+//! ([`Regularizer`]), and a learned variance makes the reconstruction a likelihood ([`Variance`]).
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -67,8 +68,51 @@ impl Beta {
     }
 }
 
+impl Default for Beta {
+    /// A weight of 0 from the first epoch on.
+    fn default() -> Self {
+        let schedule = BetaSchedule::Constant;
+        Self { beta: 0.0, schedule, warmup_epochs: 1, cycle_epochs: 1, cycle_ratio: 1.0 }
+    }
+}
+
+/// What the loss has beside the reconstruction, with weight β.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Regularizer {
+    /// β·KL (Higgins et al., 2017).
+    #[default]
+    Beta,
+    /// KL + (β − 1)·TC, the total correlation of the latent units (Chen et al., 2018).
+    TotalCorrelation {
+        /// The number of training clips.
+        clips: usize,
+    },
+    /// β·|KL − C| (Burgess et al., 2018).
+    Capacity {
+        /// C, or what it reaches.
+        nats: f64,
+        /// The number of epochs in which C rises from 0.
+        epochs: u32,
+    },
+}
+
+/// The variance of a pixel around its reconstruction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Variance {
+    /// Fixed: the reconstruction is the squared error.
+    #[default]
+    Fixed,
+    /// That of the batch, which makes the batch likeliest (σ-VAE): the reconstruction is the negative
+    /// logarithm of a Gaussian density.
+    Optimal,
+}
+
+/// The logarithm of the deviation below which it is held softly, so that no density is infinite.
+const LEAST_LOG_DEVIATION: f64 = -6.0;
+
 /// The loss of a model.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Objective {
     /// The reduction of the squared errors of a clip.
     pub reconstruction: Reduction,
@@ -78,14 +122,78 @@ pub struct Objective {
     pub beta: Beta,
     /// The nats below which a latent unit's KL, averaged over the batch, is not penalised.
     pub free_bits: f64,
+    /// What the KL term is weighted by.
+    pub regularizer: Regularizer,
+    /// The variance of the output.
+    pub variance: Variance,
 }
 
 impl Objective {
+    /// The objective in an epoch, from 1 on: a rising capacity is that of the epoch.
+    #[must_use]
+    pub fn in_epoch(mut self, epoch: u64) -> Self {
+        if let Regularizer::Capacity { nats, epochs } = &mut self.regularizer {
+            *nats *= (epoch as f64 / f64::from(*epochs).max(1.0)).min(1.0);
+        }
+        self
+    }
+
+    /// The same with the number of training clips.
+    #[must_use]
+    pub fn of_clips(mut self, training: usize) -> Self {
+        if let Regularizer::TotalCorrelation { clips } = &mut self.regularizer {
+            *clips = training;
+        }
+        self
+    }
+
+    /// True if a GPU can compute it.
+    pub fn is_on_gpus(&self) -> bool {
+        self.regularizer == Regularizer::Beta && self.variance == Variance::Fixed
+    }
+
+    /// The reconstruction term of a sum of squared errors over `clips` clips of `pixels` pixels, and the
+    /// number that divides its gradient.
+    ///
+    /// With the optimal variance it is, for the mean m of all squared errors and a softly limited
+    /// log σ = −6 + log(1 + exp(½ log m + 6)), Σ over pixels of ½ log 2π + log σ + m / 2σ².
+    pub fn reconstruction_of(&self, error: f64, clips: usize, pixels: usize) -> (f64, f64) {
+        let averaged = if self.reconstruction == Reduction::Mean { pixels } else { 1 };
+        if self.variance == Variance::Fixed {
+            let divisor = (clips * averaged) as f64;
+            return (error / divisor, divisor);
+        }
+        let count = (clips * pixels) as f64;
+        let mean = (error / count).max(1e-30);
+        let above = 0.5 * mean.ln() - LEAST_LOG_DEVIATION;
+        let log_deviation = LEAST_LOG_DEVIATION + above + (-above).exp().ln_1p();
+        let precision = (-2.0 * log_deviation).exp();
+        let value = 0.5 * std::f64::consts::TAU.ln() + log_deviation + 0.5 * mean * precision;
+        let slope = 0.5 / mean / (1.0 + (-above).exp());
+        let slope = (1.0 - mean * precision) * slope + 0.5 * precision;
+        let scale = pixels as f64 / averaged as f64;
+        (scale * value, count / (scale * slope))
+    }
+
+    /// The part beside the reconstruction, of a KL term and a total correlation that are put together
+    /// as `kl` says, at the full β.
+    pub fn penalty(&self, kl: f64, correlation: f64) -> f64 {
+        let beta = self.beta.beta;
+        match self.regularizer {
+            Regularizer::Beta => beta * kl,
+            Regularizer::TotalCorrelation { .. } => kl + (beta - 1.0) * correlation,
+            Regularizer::Capacity { nats, .. } => beta * (kl - nats).abs(),
+        }
+    }
+
     /// The equivalent β if both terms are sums: β, × pixels if the reconstruction is averaged, ÷
-    /// latent units if the KL is.
-    pub fn effective_beta(&self, pixels: usize, latent: usize) -> f64 {
+    /// latent units if the KL is. None with another objective, which has no single weight.
+    pub fn effective_beta(&self, pixels: usize, latent: usize) -> Option<f64> {
+        if !self.is_on_gpus() {
+            return None;
+        }
         let over = |reduction, n| if reduction == Reduction::Mean { n as f64 } else { 1.0 };
-        self.beta.beta * over(self.reconstruction, pixels) / over(self.kl, latent)
+        Some(self.beta.beta * over(self.reconstruction, pixels) / over(self.kl, latent))
     }
 }
 
@@ -128,11 +236,35 @@ mod tests {
             cycle_epochs: 1,
             cycle_ratio: 1.0,
         };
-        let objective =
-            |r, k| Objective { reconstruction: r, kl: k, beta: constant, free_bits: 0.0 };
-        let effective = |r, k| objective(r, k).effective_beta(16_640, 32);
+        let objective = |reconstruction, kl| Objective {
+            reconstruction,
+            kl,
+            beta: constant,
+            ..Objective::default()
+        };
+        let effective = |r, k| objective(r, k).effective_beta(16_640, 32).unwrap_or_default();
         assert_eq!(effective(Reduction::Sum, Reduction::Sum), 4.0);
         assert_eq!(effective(Reduction::Mean, Reduction::Mean), 2080.0);
         assert_eq!(effective(Reduction::Mean, Reduction::Sum), 66_560.0);
+    }
+
+    #[test]
+    fn a_capacity_rises_and_the_gradient_of_a_likelihood_is_its_slope() {
+        let regularizer = Regularizer::Capacity { nats: 20.0, epochs: 4 };
+        let capacity = Objective { regularizer, ..Objective::default() };
+        let at = |epoch| match capacity.in_epoch(epoch).regularizer {
+            Regularizer::Capacity { nats, .. } => nats,
+            _ => f64::NAN,
+        };
+        assert_eq!([1, 2, 4, 9].map(at), [5.0, 10.0, 20.0, 20.0]);
+        for reconstruction in [Reduction::Sum, Reduction::Mean] {
+            let variance = Variance::Optimal;
+            let sigma = Objective { reconstruction, variance, ..Objective::default() };
+            for error in [1e-9, 1e-3, 40.0, 1e4] {
+                let of = |error| sigma.reconstruction_of(error, 5, 30);
+                let slope = (of(error * 1.0001).0 - of(error * 0.9999).0) / (error * 0.0002);
+                assert!((slope * of(error).1 - 1.0).abs() < 1e-4, "{error}");
+            }
+        }
     }
 }

@@ -70,7 +70,8 @@ impl Plan {
             return Ok(shapes);
         }
         if let Some(row) = &input.row {
-            self.clone().on(row, input.rows)?;
+            let plan = self.clone().on(row, input.rows)?;
+            plan.augmentation.check(plan.architecture.input)?;
         }
         let units = self.architecture.latent;
         let latent = Shape::of(Kind::Matrix).with_rows(input.rows).with_row(Some(vec![units]));
@@ -85,6 +86,9 @@ impl Plan {
 
     /// The bytes of GPU memory that training on these clips takes, without kernels.
     pub fn gpu_memory(&self, inputs: &[Option<Shape>]) -> Option<u64> {
+        if !self.is_on_gpus() {
+            return None;
+        }
         let input = inputs.first()?.as_ref()?;
         let clips = input.rows?;
         let plan = self.clone().on(input.row.as_ref()?, Some(clips)).ok()?;
@@ -196,7 +200,8 @@ impl Plan {
         if let Some(kl) = &kl {
             let [height, width] = self.architecture.input;
             meta.push(("total_kl", kl.iter().sum()));
-            meta.push(("effective_beta", self.objective.effective_beta(height * width, units)));
+            let beta = self.objective.effective_beta(height * width, units);
+            meta.extend(beta.map(|beta| ("effective_beta", beta)));
         }
         let table = Table::new()
             .with_ints("unit", (0..units as i64).collect())
@@ -319,8 +324,8 @@ pub mod defaults {
         whole(2)
     }
     /// The number of passes over the clips.
-    pub fn epochs() -> NonZeroU32 {
-        NonZeroU32::new(35).expect("not zero")
+    pub fn epochs() -> u32 {
+        35
     }
     /// The number of clips in a step.
     pub fn batch_size() -> NonZeroUsize {
@@ -345,6 +350,10 @@ pub mod defaults {
     /// The weight of the KL term.
     pub fn beta() -> NonNegative {
         NonNegative::try_from(4.0).expect("at least zero")
+    }
+    /// The nats of a capacity.
+    pub fn capacity() -> NonNegative {
+        NonNegative::try_from(25.0).expect("at least zero")
     }
     /// The number of epochs of a warm-up or of a cycle.
     pub fn ten() -> NonZeroU32 {

@@ -13,7 +13,8 @@
 
 use super::clip::clip;
 use super::cpu_network::{CpuNetwork, LOG_VARIANCE, StageId};
-use super::objective::{Losses, Objective, Reduction};
+use super::objective::{Losses, Objective, Reduction, Regularizer};
+use super::total_correlation::{Correlation, Drawn};
 use crate::op::OpError;
 use dfdx::prelude::*;
 use std::{cell::RefCell, rc::Rc};
@@ -178,7 +179,7 @@ impl Trainer {
         }
         let Some(noise) = noise else {
             let image = self.decode(self.head(features, StageId::Mean, false)?, decoder, go_on)?;
-            let reconstruction = self.squared_error(image, objective.reconstruction)?;
+            let reconstruction = self.squared_error(image, objective)?;
             let value = f64::from(reconstruction.array());
             let losses = Losses { loss: value, reconstruction: value, kl: 0.0 };
             go_on()?;
@@ -193,6 +194,12 @@ impl Trainer {
         let noise = self.device.0.try_tensor_from_vec(noise, (batch, latent))?;
         let deviation = log_variance.with_empty_tape().try_mul(0.5)?.try_exp()?;
         let sample = deviation.try_mul(noise)?.try_add(mean.with_empty_tape())?;
+        let correlation = match objective.regularizer {
+            Regularizer::TotalCorrelation { clips } => {
+                Some(self.correlation(&sample, &mean, &log_variance, clips)?)
+            }
+            _ => None,
+        };
 
         // ½(σ² + μ² − log σ² − 1) for each clip and unit, then averaged over the batch for each
         // unit.
@@ -207,11 +214,22 @@ impl Trainer {
         } else {
             units
         };
-        let penalty =
-            counted.try_sum::<(), Axis<0>>()?.try_mul((beta / f64::from(share)) as f32)?;
+        let weight = |weight: f64| (weight / f64::from(share)) as f32;
+        let nats = counted.try_sum::<(), Axis<0>>()?;
+        let penalty = match (objective.regularizer, correlation) {
+            (Regularizer::Capacity { nats: capacity, .. }, _) => nats
+                .try_mul(weight(1.0))?
+                .try_sub(capacity as f32)?
+                .try_abs()?
+                .try_mul(beta as f32)?,
+            (_, Some(correlation)) => {
+                nats.try_mul(weight(1.0))?.try_add(correlation.try_mul(weight(beta - 1.0))?)?
+            }
+            _ => nats.try_mul(weight(beta))?,
+        };
 
         let image = self.decode(sample, decoder, go_on)?;
-        let reconstruction = self.squared_error(image, objective.reconstruction)?;
+        let reconstruction = self.squared_error(image, objective)?;
         let value = f64::from(reconstruction.array());
         let loss = reconstruction.try_add(penalty)?;
         let losses = Losses { loss: f64::from(loss.array()), reconstruction: value, kl };
@@ -281,12 +299,46 @@ impl Trainer {
         Ok(image)
     }
 
+    /// Computes the total correlation of a batch of samples.
+    fn correlation(
+        &self,
+        sample: &Vectors,
+        mean: &Vectors,
+        log_variance: &Vectors,
+        clips: usize,
+    ) -> Result<Handle, TapeError> {
+        let Correlation { value, samples, means, log_variances } = Drawn {
+            units: mean.shape().1,
+            samples: &sample.as_vec(),
+            means: &mean.as_vec(),
+            log_variances: &log_variance.as_vec(),
+        }
+        .correlation(clips);
+        let term = self.device.0.try_tensor(value as f32)?;
+        let out = term.ghost();
+        let parts = [
+            (sample.ghost(), samples),
+            (mean.ghost(), means),
+            (log_variance.ghost(), log_variances),
+        ];
+        let mut tape = OwnedTape::default();
+        tape.add_backward_op(move |gradients| {
+            let scale = gradients.get_or_alloc_mut(&out)?[0];
+            for (of, own) in parts {
+                let flow = gradients.get_or_alloc_mut(&of)?;
+                flow.iter_mut().zip(own).for_each(|(flow, own)| *flow += scale * own);
+            }
+            Ok(())
+        });
+        Ok(term.put_tape(tape))
+    }
+
     /// Computes the reconstruction term.
-    fn squared_error(&self, image: Handle, reduction: Reduction) -> Result<Handle, TapeError> {
+    fn squared_error(&self, image: Handle, objective: &Objective) -> Result<Handle, TapeError> {
         let (_, mut tape) = image.split_tape();
         let machine = self.machine.borrow();
-        let divisor = machine.divisor(reduction);
-        let term = self.device.0.try_tensor((machine.squared_error() / divisor) as f32)?;
+        let (value, divisor) = machine.reconstruction_term(objective);
+        let term = self.device.0.try_tensor(value as f32)?;
         let (out, machine) = (term.ghost(), Rc::clone(&self.machine));
         tape.add_backward_op(move |gradients| {
             let scale = f64::from(gradients.get_or_alloc_mut(&out)?[0]) / divisor;

@@ -262,6 +262,7 @@ pub fn artifact(kind: Kind, rows: usize) -> Artifact {
 fn made_by_a_clusterer() -> Value {
     let clusters = |entry: &&Entry| {
         entry.inputs.iter().filter(|it| !it.optional).count() == 1
+            && entry.inputs[0].kinds.contains(&Kind::Matrix)
             && entry.outputs[0].kinds == [Kind::Labels]
     };
     let entry = OPS.iter().find(clusters).expect("an op that clusters");

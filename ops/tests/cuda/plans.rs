@@ -28,7 +28,7 @@ pub fn plan(channels: &[usize], variational: bool) -> Plan {
                 cycle_epochs: 1,
                 cycle_ratio: 1.0,
             },
-            free_bits: 0.0,
+            ..Objective::default()
         },
         epochs: 3,
         batch_size: 8,
@@ -38,6 +38,7 @@ pub fn plan(channels: &[usize], variational: bool) -> Plan {
         validation: 0.0,
         patience: None,
         precision: Precision::F32,
+        augmentation: Default::default(),
     }
 }
 

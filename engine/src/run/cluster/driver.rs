@@ -60,6 +60,8 @@ pub(super) struct Driver<'a> {
     missing: Mutex<Vec<usize>>,
     fault: Mutex<Option<String>>,
     has_left: AtomicBool,
+    /// True once the run has ended.
+    ended: AtomicBool,
     /// True if Slurm did not answer when it was last asked.
     is_deaf: AtomicBool,
     detach: bool,
@@ -141,6 +143,7 @@ impl<'a> Driver<'a> {
             missing: Mutex::default(),
             fault: Mutex::default(),
             has_left: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
             is_deaf: AtomicBool::new(false),
             detach: cluster.detach,
         };
@@ -152,11 +155,10 @@ impl<'a> Driver<'a> {
 
     /// Follows the workers to the end of the plan.
     fn follow(&self, run: &RunInfo, cancel: &dyn Cancel, cluster: &Cluster) -> Outcome {
-        let is_over = AtomicBool::new(false);
         let outcome = thread::scope(|scope| {
-            scope.spawn(|| self.look_after_jobs(&is_over));
+            scope.spawn(|| self.look_after_jobs());
             let outcome = execute_beside(self.plan, run, cancel, Some(self));
-            is_over.store(true, Ordering::Relaxed);
+            self.ended.store(true, Ordering::Relaxed);
             outcome
         });
         let fault = self.fault.lock().expect(NO_PANIC).take();
@@ -186,9 +188,14 @@ impl<'a> Driver<'a> {
         }
     }
 
-    fn look_after_jobs(&self, is_over: &AtomicBool) {
+    /// True once the run has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+
+    fn look_after_jobs(&self) {
         let (mut jobs, mut rhythm) = (Jobs::default(), Rhythm::new());
-        while !is_over.load(Ordering::Relaxed) {
+        while !self.has_ended() {
             thread::sleep(Duration::from_millis(20));
             if !rhythm.is_due() || self.missing.lock().expect(NO_PANIC).is_empty() {
                 continue;

@@ -223,6 +223,10 @@ impl Told {
             Event::Forgiven { step, failures } => {
                 let forgiven = self.forgiven.entry(step).or_default();
                 *forgiven = failures.max(*forgiven);
+                // What ended it is tried once more; the memory that it was given stays.
+                self.starved.remove(&step);
+                self.ran_out.remove(&step);
+                self.outlasted.remove(&step);
             }
             Event::Starved { step, memory } => {
                 running(step, false);

@@ -20,6 +20,8 @@ use tracing::{info, warn};
 const MOST_EARLY_ENDS: usize = 3;
 /// A worker that ends by itself has found nothing to do. It may be a while until its results are seen from here.
 const GRACE: Duration = Duration::from_secs(10);
+/// Commands answer within that time, whatever they say, unless the controller is away.
+const PROMPT: Duration = Duration::from_secs(2);
 /// The exit code and signal of a job whose output Slurm could not open.
 const NO_OUTPUT: (u8, i32) = (0, 53);
 /// The lines of a job's output that are shown.
@@ -52,14 +54,18 @@ impl Jobs {
             return Ok(false);
         }
         self.arrays.clone_from(&driver.told().arrays);
-        let listed = match slurm::list(&driver.name) {
+        let began = Instant::now();
+        let listed = match slurm::list(&driver.name, || driver.has_ended()) {
             Ok(listed) => listed,
             // "Not known" is not "lost": workers need no controller.
             Err(Refusal { said, is_final }) => {
                 if is_final && self.arrays.is_empty() {
                     return Err(said);
                 }
-                driver.hears_slurm(false);
+                driver.hears_slurm(began.elapsed() < PROMPT);
+                if driver.has_ended() {
+                    return Ok(false);
+                }
                 if self.silent.replace(said.clone()).is_none() {
                     info!("{said}; what runs goes on, and Slurm is asked again");
                 }

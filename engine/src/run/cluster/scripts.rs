@@ -110,7 +110,8 @@ pub fn scripts(plan: &Plan<'_>, cluster: &Cluster) -> Result<Vec<String>, Vec<St
         let Asked { kind, size, workers, steps, seconds } = &asked;
         let takes = seconds.map_or("an unknown time".to_owned(), reports::duration);
         let script = site.script(kind, size, *workers, Vec::new()).text();
-        format!("# {steps} steps for workers `{}`, {takes} of work\n{script}", kind.name)
+        let steps = reports::count(*steps, "step");
+        format!("# {steps} for workers `{}`, {takes} of work\n{script}", kind.name)
     };
     Ok(asked.into_iter().map(text).collect())
 }

@@ -171,12 +171,13 @@ pub fn submit(script: &Script<'_>) -> Result<String, Refusal> {
     }
 }
 
-/// The jobs of a name that Slurm knows: all of them in one call.
+/// The jobs of a name that Slurm knows: all of them in one call, which ends if nobody waits for it any more.
 ///
 /// # Errors
 /// When it does not answer.
-pub fn list(name: &str) -> Result<BTreeMap<String, JobState>, Refusal> {
-    let said = call("squeue", &["-h", "-r", "-t", "all", "-n", name, "-o", "%i|%T|%r|%N"], None)?;
+pub fn list(name: &str, stop: impl Fn() -> bool) -> Result<BTreeMap<String, JobState>, Refusal> {
+    let arguments = ["-h", "-r", "-t", "all", "-n", name, "-o", "%i|%T|%r|%N"];
+    let said = call_unless("squeue", &arguments, None, stop)?;
     let job = |line: &str| {
         let mut fields = line.split('|').map(|field| field.trim().to_owned());
         let id = fields.next()?;
@@ -208,6 +209,15 @@ pub fn cancel(name: &str) -> Result<(), Refusal> {
 }
 
 fn call(program: &str, arguments: &[&str], input: Option<&str>) -> Result<String, Refusal> {
+    call_unless(program, arguments, input, || false)
+}
+
+fn call_unless(
+    program: &str,
+    arguments: &[&str],
+    input: Option<&str>,
+    stop: impl Fn() -> bool,
+) -> Result<String, Refusal> {
     let lost = |fault: io::Error| {
         let said = match fault.kind() {
             io::ErrorKind::NotFound => format!(
@@ -234,10 +244,12 @@ fn call(program: &str, arguments: &[&str], input: Option<&str>) -> Result<String
     let out = read(child.stdout.take().map(|pipe| Box::new(pipe) as Box<dyn Read + Send>));
     let err = read(child.stderr.take().map(|pipe| Box::new(pipe) as Box<dyn Read + Send>));
     let began = Instant::now();
-    let Some(status) = wait_unless(&mut child, || began.elapsed() > LIMIT).map_err(lost)? else {
+    let Some(status) =
+        wait_unless(&mut child, || began.elapsed() > LIMIT || stop()).map_err(lost)?
+    else {
         let _ = child.kill();
         let _ = child.wait();
-        let said = format!("`{program}` gave no answer within {} s", LIMIT.as_secs());
+        let said = format!("`{program}` gave no answer within {} s", began.elapsed().as_secs());
         return Err(Refusal { said, is_final: false });
     };
     let (out, err) = (out.join().unwrap_or_default(), err.join().unwrap_or_default());

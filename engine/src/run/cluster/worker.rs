@@ -231,6 +231,9 @@ impl Others for Worker<'_> {
         // The plan says it for all, so that no step is too long for each of them.
         let needs = self.frozen.seconds.get(step).copied().flatten().unwrap_or(0);
         let told = self.told();
+        if told.failure(step).is_some() {
+            return false;
+        }
         let memory = told.outgrown.get(&step).copied().unwrap_or(0);
         let left = told.outlasted.get(&step).map_or(0, |more| more.left);
         drop(told);

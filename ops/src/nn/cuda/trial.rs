@@ -183,7 +183,7 @@ impl Case {
                     cycle_epochs: 1,
                     cycle_ratio: 1.0,
                 },
-                free_bits: 0.0,
+                ..Objective::default()
             },
             epochs: 35,
             batch_size: 128,
@@ -193,6 +193,7 @@ impl Case {
             validation: 0.0,
             patience: None,
             precision: self.precision,
+            augmentation: Default::default(),
         }
     }
 
