@@ -32,8 +32,7 @@ def test_each_row_is_a_run_with_its_scores_and_epochs(written):
     names = sorted(path.name for path in to.iterdir() if path.is_dir())
     assert names == ["PCA + K-Means", "VAE + K-Means", "figures"]
     events = read("VAE + K-Means")
-    results = run.results
-    ari = results[(results["row"] == "VAE + K-Means") & (results["metric"] == "ari")]["value"].item()
+    (ari,) = [it["value"] for it in run.results if (it["row"], it["metric"]) == ("VAE + K-Means", "ari")]
     assert events.Scalars("ari")[0].value == pytest.approx(ari, abs=1e-6)
     history = run["vae.history"].table()
     for column in ("loss", "reconstruction", "kl"):

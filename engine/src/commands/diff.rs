@@ -77,7 +77,7 @@ pub fn diff(args: &DiffArgs) -> Result<(), CommandError> {
         return Ok(());
     }
     let (before, mut cells) = (cells.len(), cells);
-    cells.retain(|cell| args.all || signed(cell) != SAME);
+    cells.retain(|cell| args.all || cell.incomparable.is_some() || signed(cell) != SAME);
     let same = before - cells.len();
     print(&match args.md {
         true => in_markdown(&a, &b, &changes, &cells, same),
@@ -176,17 +176,9 @@ const SAME: &str = "same";
 fn left_out(same: usize, shown: usize) -> Option<String> {
     match (same, shown) {
         (0, _) => None,
-        (_, 0) => Some(format!(
-            "All {} are the same in both (`--all` lists them).",
-            reports::count(same, "number")
-        )),
-        _ => Some(format!(
-            "{} more the same in both (`--all` lists them).",
-            match same {
-                1 => "1 number is".to_owned(),
-                _ => format!("{same} numbers are"),
-            }
-        )),
+        (_, 0) => Some(format!("All numbers are the same in both ({same}; `--all` lists them).")),
+        (1, _) => Some("1 more is the same in both (`--all` lists it).".to_owned()),
+        _ => Some(format!("{same} more are the same in both (`--all` lists them).")),
     }
 }
 

@@ -98,6 +98,8 @@ fn a_run_without_work_shows_the_report_that_is_there() {
         study.read("runs/small/live.js")
     };
     run();
+    // What was written just now is not trusted to be settled.
+    std::thread::sleep(std::time::Duration::from_millis(100));
     let (news, before) = (run(), study.run_folders());
     let settled = run();
     assert_eq!(study.run_folders(), before, "nothing was to do");

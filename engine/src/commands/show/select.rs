@@ -6,8 +6,11 @@ use reports::{ScoreTable, ScoredRow};
 use serde_json::Value;
 use std::cmp::Ordering;
 
+/// Whether a comparison holds for this order of a value and the one that it is compared with.
+type Holds = fn(Ordering) -> bool;
+
 /// The comparisons of a filter; of those that begin alike, the longer first.
-const COMPARISONS: [(&str, fn(Ordering) -> bool); 6] = [
+const COMPARISONS: [(&str, Holds); 6] = [
     ("<=", Ordering::is_le),
     (">=", Ordering::is_ge),
     ("!=", Ordering::is_ne),
@@ -126,7 +129,7 @@ fn text(value: &Value) -> String {
 /// A condition on rows, such as `ari>0.2` or `vae.latent=8`.
 struct Filter<'t> {
     quantity: Quantity<'t>,
-    holds: fn(Ordering) -> bool,
+    holds: Holds,
     value: Value,
 }
 

@@ -83,7 +83,7 @@ struct Failure {
 struct Curves {
     step: String,
     /// What the work is counted in, and how many there are: 30 epochs.
-    unit: Option<(String, u64)>,
+    unit: Option<Unit>,
     /// By the name of the number: the sum and the count of all that was reported at each point.
     lines: BTreeMap<String, BTreeMap<u64, (f64, u32)>>,
 }
@@ -197,9 +197,12 @@ impl View for Arc<Board> {
     }
 }
 
+/// What work is counted in, and how many of it there are.
+type Unit = (String, u64);
+
 /// The unit of work that a note names first, with how many there are, and its numbers by name:
 /// `epoch 3/30, batch 1/5, loss 0.4` is at 3 of 30 epochs with a loss of 0.4.
-fn numbers(note: &str) -> (Option<(String, u64)>, Vec<(&str, f64)>) {
+fn numbers(note: &str) -> (Option<Unit>, Vec<(&str, f64)>) {
     let (mut unit, mut numbers) = (None, Vec::new());
     for (name, value) in note.split(", ").filter_map(|part| part.rsplit_once(' ')) {
         match (value.split_once('/').and_then(|(_, all)| all.parse().ok()), value.parse::<f64>()) {
