@@ -103,11 +103,11 @@ impl Emulator {
         // trainer gives to a GPU, and checked by the margins below.
         unsafe { run(x, y, z, launch.threads, self.backwards, args.as_mut_ptr()) };
         if self.falsifies == Some(self.launches) {
-            let places = launch.args.iter().filter_map(|arg| match arg {
+            let mut places = launch.args.iter().filter_map(|arg| match arg {
                 Arg::At(at) if *at != Address::NONE => Some(*at),
                 _ => None,
             });
-            let place = places.last().expect("a kernel writes somewhere").plus(4 * 5);
+            let place = places.next_back().expect("a kernel writes somewhere").plus(4 * 5);
             // SAFETY: buffers hold more numbers than six.
             unsafe { self.bytes(place, 4) }.copy_from_slice(&7.5_f32.to_ne_bytes());
         }

@@ -244,7 +244,7 @@ mod tests {
             let usable = |time| usable(time, &profile);
             for seconds in [1, 50, 51, 600, 700, 7200, 100_000] {
                 let time = time_for(seconds, &profile);
-                assert!(usable(time) >= seconds && time % 60 == 0, "{seconds}: {time}");
+                assert!(usable(time) >= seconds && time.is_multiple_of(60), "{seconds}: {time}");
                 assert!(time <= 60 || usable(time - 60) < seconds, "{seconds}: {time} is too long");
             }
         }
