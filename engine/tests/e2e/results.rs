@@ -106,7 +106,7 @@ fn an_export_that_cannot_be_is_explained() {
         ("pca.model", "a.csv"),
         ("pca.model", "a.onnx"),
         ("clips.labels", "a.npy"),
-        ("pca.latent", "no/folder/a.csv"),
+        ("pca.latent", "study.yaml/a.csv"),
     ] {
         let said = study.engine(&["export", "latest", what, "--to", to]);
         assert_eq!(said.code, 2, "{what} {to}: {}", said.stderr);

@@ -332,14 +332,14 @@ sweep:
     }
     assert!(record.table.len() > last.len(), "some points have several rungs");
     let shown = study.engine(&["show"]).stdout;
-    let rows = shown.lines().filter(|line| line.contains("epochs = ")).count();
+    let rows = shown.lines().filter(|line| line.contains("PCA + K-Means")).count();
     assert_eq!(rows, last.len(), "{shown}");
     let csv = study.read("runs/small/latest/results.csv");
-    let rungs = csv.lines().filter(|line| line.contains(",silhouette,"));
-    let mut epochs: Vec<u64> = rungs
-        .map(|line| line.split("vae.epochs=").nth(1).expect("epochs"))
-        .map(|rest| rest.split('"').next().and_then(|it| it.parse().ok()).expect("a number"))
-        .collect();
+    let lines = csv::Reader::from_reader(csv.as_bytes());
+    let cells = lines.into_deserialize().map(|line| line.expect("a line of a table"));
+    let rungs = cells.filter(|line: &BTreeMap<String, String>| line["metric"] == "silhouette");
+    let mut epochs: Vec<u64> =
+        rungs.map(|line| line["vae.epochs"].parse().expect("a number")).collect();
     let mut expected: Vec<u64> = last.into_values().collect();
     epochs.sort_unstable();
     expected.sort_unstable();

@@ -44,8 +44,8 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
         }
         (n, m) => return Err(format!("{n} maps and {m} colourings do not go together")),
     };
-    let maps =
-        if pairs.iter().all(|(map, _)| std::ptr::eq(*map, &maps[0])) { &maps[..1] } else { maps };
+    let is_one = |first: &Input| pairs.iter().all(|(map, _)| std::ptr::eq(*map, first));
+    let maps = if maps.first().is_some_and(is_one) { &maps[..1] } else { maps };
     let left_out = pairs.len().saturating_sub(MOST_PANELS);
     let pairs = &pairs[..pairs.len().min(MOST_PANELS)];
     let columns = if pairs.len() == 1 { 1 } else { 2 };
