@@ -168,12 +168,9 @@ fn two_hundred_short_steps_are_made_once_each() {
     let said = slurm.run(&study);
     assert_eq!(said.code, 0, "{}", said.stderr);
     assert_each_once(&study, 202);
-    assert_eq!(
-        said.stderr.matches("submitted ").count(),
-        2,
-        "one for what all wait for: {}",
-        said.stderr
-    );
+    // One for what all wait for, and one for the others, unless the first worker is quicker.
+    let submitted = said.stderr.matches("submitted ").count();
+    assert!((1..=2).contains(&submitted), "{}", said.stderr);
 }
 
 #[test]

@@ -27,9 +27,10 @@ impl Excerpt {
                 let seconds: Option<f64> = text.parse().ok();
                 let fits = seconds.filter(|it| (0.0..=1e9).contains(it));
                 let fits = fits.ok_or_else(|| {
-                    let hint = match text.replacen(',', ".", 1).parse::<f64>() {
-                        Ok(_) => "; write a point for its decimal comma",
-                        Err(_) => "",
+                    let is_number = text.replacen(',', ".", 1).parse::<f64>().is_ok();
+                    let hint = match text.contains(',') && is_number {
+                        true => "; write a point for its decimal comma",
+                        false => "",
                     };
                     format!("has `{name}` `{text}`, not a time in seconds{hint}")
                 })?;

@@ -72,7 +72,7 @@ mod tests {
         };
         let steps: Vec<_> = steps.iter().map(step).collect();
         serde_json::from_value(json!({ "version": 1, "engine": "", "pipeline": "", "id": "", "started": "",
-            "seconds": 0.0, "status": "done", "command": [], "table": [], "figures": [], "steps": steps,
+            "seconds": 0.0, "status": "done", "command": [], "warnings": [], "table": [], "figures": [], "steps": steps,
             "environment": { "platform": "", "processor": "", "threads": 1 } }))
         .expect("a record")
     }
