@@ -153,7 +153,7 @@ pub struct RunArgs {
     /// Submit the workers and leave; the same command without this follows them and writes the report.
     #[arg(long)]
     pub detach: bool,
-    /// Cancel all jobs when the run is interrupted, although there is no terminal.
+    /// Cancel all jobs when the run is interrupted. Without this, it asks, and leaves them where there is no terminal.
     #[arg(long)]
     pub cancel_on_interrupt: bool,
     /// Go on with what does not depend on a failed step; sweeps and several seeds do so anyway.

@@ -8,7 +8,13 @@ use crate::{
 };
 use cache::Store;
 use rustix::process::{Pid, Signal, kill_process};
-use std::{fs, thread, time::Duration};
+use std::{
+    fs,
+    io::Write,
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
 
 #[test]
 fn a_step_that_fails_on_a_node_is_explained_as_ever() {
@@ -244,4 +250,47 @@ fn an_interrupted_driver_leaves_its_workers_or_cancels_them() {
     until("the end of all jobs", || slurm.jobs().is_empty().then_some(()));
     let said = slurm.run(&study);
     assert_eq!(said.code, 0, "{}", said.stderr);
+}
+
+#[test]
+#[expect(clippy::print_stderr, reason = "a test that cannot run says so")]
+fn at_a_terminal_an_interrupted_driver_asks() {
+    let Some(slurm) = Slurm::start(&[]) else { return };
+    if Command::new("script").arg("--version").output().is_err() {
+        eprintln!("SKIPPED: there is no `script`, which gives a program a terminal");
+        return;
+    }
+    let study = Study::new().pipeline(TRAINING);
+    profile(&study, "");
+    for (answer, goes_on) in [("\n", true), ("c\n", false)] {
+        let run = slurm.run_command(&study, &[]);
+        let words = std::iter::once(run.get_program()).chain(run.get_args());
+        let line: Vec<String> =
+            words.map(|word| format!("'{}'", word.to_str().expect("text"))).collect();
+        let mut terminal = Command::new("script");
+        terminal.args(["-qefc", &line.join(" "), "shown.txt"]).current_dir(study.path(""));
+        for (name, value) in run.get_envs().filter_map(|(name, value)| Some((name, value?))) {
+            terminal.env(name, value);
+        }
+        let terminal = terminal.stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
+        let mut terminal = terminal.expect("a terminal");
+        let mut keys = terminal.stdin.take().expect("a pipe");
+        let shows = |words: &str| {
+            let shown = fs::read_to_string(study.path("shown.txt")).unwrap_or_default();
+            shown.contains(words).then_some(())
+        };
+        // From then on the driver answers an interrupt.
+        until("a run", || fs::read_dir(study.path("runs/training")).ok()?.next().map(drop));
+        thread::sleep(Duration::from_millis(300));
+        until("a worker", || slurm.jobs().into_iter().find(|(_, state, _)| state == "RUNNING"));
+        until("a checkpoint", || fs::read_dir(study.path(".engine/checkpoints-v1")).ok());
+        keys.write_all(b"\x03").expect("an open terminal");
+        until("a question", || shows("press Enter to leave the workers"));
+        keys.write_all(answer.as_bytes()).expect("an open terminal");
+        let ended = terminal.wait().expect("an end");
+        assert_eq!(ended.code(), Some(130));
+        assert_eq!(shows("the workers go on").is_some(), goes_on);
+        assert!(!goes_on || !slurm.jobs().is_empty());
+    }
+    until("the end of all jobs", || slurm.jobs().is_empty().then_some(()));
 }

@@ -288,7 +288,7 @@ fn differences(table: &ScoreTable, rests: &[Option<Rest>]) -> Vec<Block> {
     let heads = metrics.iter().map(|metric| Column::number(metric.heading()));
     let columns: Vec<Column> = std::iter::once(first).chain(heads).collect();
     let mut made = Table { columns, rows: Vec::new() };
-    let (mut untold, mut some_half) = (Vec::new(), false);
+    let (mut untold, mut some_half, mut some_bold) = (Vec::new(), false, false);
     for (at, rest) in others {
         let mut cells: Vec<Cell> = vec![table.rows[at].title.clone().into()];
         for metric in &metrics {
@@ -300,6 +300,7 @@ fn differences(table: &ScoreTable, rests: &[Option<Rest>]) -> Vec<Block> {
                 continue;
             };
             let (text, is_told) = shown(metric, &difference, level, &mut some_half);
+            some_bold |= is_told;
             let text = if is_told { Text::new().strong(text) } else { text.into() };
             cells.push(Cell::from(text).valued(difference.value));
             if metric.name == headline.name && !is_told {
@@ -313,7 +314,9 @@ fn differences(table: &ScoreTable, rests: &[Option<Rest>]) -> Vec<Block> {
         "Differences over the same draws of recordings, with 95 % intervals that hold for all rows of a column \
          together (Bonferroni). ",
     );
-    said = said.strong("Bold").plain(": the interval leaves out 0. ");
+    if some_bold {
+        said = said.strong("Bold").plain(": the interval leaves out 0. ");
+    }
     said = said.plain(match untold.len() {
         0 => format!(
             "By {} these recordings tell {} from every other row.",

@@ -28,7 +28,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use tracing::{info, warn};
+use tracing::{Level, event_enabled, info, warn};
 
 /// A run on a cluster.
 pub struct Cluster {
@@ -40,7 +40,7 @@ pub struct Cluster {
     pub remote: Option<String>,
     /// True to submit the workers and leave.
     pub detach: bool,
-    /// True to cancel all jobs if the run is interrupted, although there is no terminal.
+    /// True to cancel all jobs if the run is interrupted, without a question.
     pub cancel_on_interrupt: bool,
 }
 
@@ -167,8 +167,7 @@ impl<'a> Driver<'a> {
             let note = "the workers go on; the same command follows them and writes the report";
             return outcome.with_note(note.to_owned());
         }
-        let cancels = cluster.cancel_on_interrupt || io::stdin().is_terminal();
-        if interrupted && !cancels {
+        if interrupted && !cluster.cancel_on_interrupt && !is_to_cancel() {
             let note =
                 "the workers go on; the same command follows them, and `engine cancel` ends them";
             return outcome.with_note(note.to_owned());
@@ -307,6 +306,19 @@ impl Others for Driver<'_> {
     fn shift(&self) -> u64 {
         0
     }
+}
+
+/// Asks at the terminal what becomes of the workers of an interrupted run: they go on unless the answer is `c`. They go
+/// on too where nobody can be asked, and if a second Ctrl-C ends this process meanwhile.
+fn is_to_cancel() -> bool {
+    if !io::stdin().is_terminal() || !event_enabled!(Level::INFO) {
+        return false;
+    }
+    info!("press Enter to leave the workers at their work, or type `c` and Enter to cancel them");
+    let mut answer = String::new();
+    // What cannot be read is no answer.
+    let _ = io::stdin().read_line(&mut answer);
+    answer.trim().eq_ignore_ascii_case("c")
 }
 
 /// The plans in a store that are not finished: folder, name of the study.
