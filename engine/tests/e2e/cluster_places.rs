@@ -183,3 +183,16 @@ fn the_first_table_is_the_same_on_a_cluster() {
     assert!(there.objects() == here.objects(), "the objects differ");
     assert_each_once(&there, here.record(&said).steps.len());
 }
+
+#[test]
+fn a_store_that_was_removed_is_filled_again() {
+    let Some(slurm) = Slurm::start(&["nodes=1"]) else { return };
+    let study = many(3);
+    for _ in 0..2 {
+        let said = slurm.run(&study);
+        assert_eq!(said.code, 0, "{}", said.stderr);
+        assert!(said.stderr.contains("5 ran, 0 cached of 5 steps"), "{}", said.stderr);
+        // Slurm still knows the jobs, whose logs were in the store.
+        fs::remove_dir_all(study.path(".engine")).expect("a store");
+    }
+}

@@ -77,7 +77,8 @@ impl Jobs {
             info!("Slurm answers again");
         }
         for (id, job) in listed.iter().filter(|(_, job)| job.is_over()) {
-            if self.over.insert(id.clone()) {
+            // Slurm remembers the jobs of a store that has been removed, too, and their logs have gone with it.
+            if self.size_of(id).is_some() && self.over.insert(id.clone()) {
                 self.end(driver, id, job)?;
             }
         }
