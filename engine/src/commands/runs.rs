@@ -3,6 +3,7 @@
 use crate::{
     cli::{CommandError, OutArg, StoreArg, print},
     record::{self, runs},
+    run::cluster::driver::unfinished,
     ui::{diagnostic::listed, fold, grid::Grid},
 };
 use cache::{
@@ -52,6 +53,12 @@ pub fn runs(args: &RunsArgs) -> Result<(), CommandError> {
         let runs: Vec<Value> = found.iter().map(|record| in_json(record, &store)).collect();
         print(&format!("{:#}\n", Value::from(runs)));
         return Ok(());
+    }
+    let goes_on = unfinished(&store).into_iter().map(|(_, name)| name);
+    for name in goes_on.filter(|name| args.study.as_ref().is_none_or(|study| study == name)) {
+        info!(
+            "`{name}` is at work on a cluster: the command that began it follows it, and `engine cancel {name}` ends it"
+        );
     }
     if found.is_empty() && !args.tag.is_empty() {
         info!("no run below `{}` has {}", args.out.out.display(), listed(&args.tag, "and"));

@@ -169,6 +169,8 @@ fn workers_that_nobody_has_asked_for_again_are_cancelled() {
     profile(&study, "");
     let left = slurm.run_command(&study, &["--detach"]).output().expect("the binary starts");
     let left = study.said(&left);
+    let listed = study.engine(&["runs"]).stderr;
+    assert!(listed.contains("is at work on a cluster"), "{listed}");
     assert_eq!(left.code, 0, "{}", left.stderr);
     assert!(left.stderr.contains("the workers go on"), "{}", left.stderr);
     assert!(!slurm.jobs().is_empty());
