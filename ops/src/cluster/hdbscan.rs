@@ -86,9 +86,7 @@ impl Op for Hdbscan {
         let (x, width) = (features.values(), features.width());
         let cancelled = || cx.cancel.is_cancelled();
         let near = Neighbors::new(x, width, self.samples(), &cancelled);
-        let near = near.ok_or_else(OpError::cancelled)?;
-        let farthest = |squares: &[f64]| squares.iter().copied().fold(0.0, f64::max).sqrt();
-        let core: Vec<f64> = near.rows().map(|(_, squares)| farthest(squares)).collect();
+        let core = near.ok_or_else(OpError::cancelled)?.core_distances();
         cx.progress.at(1, 2, "densities");
         let tree = spanning_tree(x, width, &core, &cancelled).ok_or_else(OpError::cancelled)?;
         cx.progress.at(2, 2, "tree");

@@ -94,9 +94,7 @@ impl Op for Optics {
         let cancelled = || cx.cancel.is_cancelled();
         let samples = self.min_samples as usize;
         let near = Neighbors::new(x, width, samples, &cancelled);
-        let near = near.ok_or_else(OpError::cancelled)?;
-        let farthest = |squares: &[f64]| squares.iter().copied().fold(0.0, f64::max).sqrt();
-        let core: Vec<f64> = near.rows().map(|(_, squares)| farthest(squares)).collect();
+        let core = near.ok_or_else(OpError::cancelled)?.core_distances();
         cx.progress.at(1, 2, "densities");
         let most = self.max_eps.map_or(f64::INFINITY, Positive::get);
         let order = order(x, width, &core, most, &cancelled).ok_or_else(OpError::cancelled)?;

@@ -65,6 +65,12 @@ impl Neighbors {
     pub fn rows(&self) -> impl ExactSizeIterator<Item = (&[u32], &[f64])> {
         self.indices.chunks_exact(self.each).zip(self.squares.chunks_exact(self.each))
     }
+
+    /// The distance of each point to the farthest of its neighbours, by which the density around it is told.
+    pub fn core_distances(&self) -> Vec<f64> {
+        let farthest = |squares: &[f64]| squares.iter().copied().fold(0.0, f64::max).sqrt();
+        self.rows().map(|(_, squares)| farthest(squares)).collect()
+    }
 }
 
 /// The trustworthiness of a layout, which tells how far neighbours in the layout are neighbours in
