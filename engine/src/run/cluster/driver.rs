@@ -58,6 +58,8 @@ pub(super) struct Driver<'a> {
     pub(super) sizes: BTreeMap<String, Size>,
     told: Mutex<Told>,
     missing: Mutex<Vec<usize>>,
+    /// The hosts that workers have left alone, and why.
+    left_alone: Mutex<BTreeMap<String, String>>,
     fault: Mutex<Option<String>>,
     has_left: AtomicBool,
     /// True once the run has ended.
@@ -141,6 +143,7 @@ impl<'a> Driver<'a> {
             sizes,
             told: Mutex::new(told),
             missing: Mutex::default(),
+            left_alone: Mutex::default(),
             fault: Mutex::default(),
             has_left: AtomicBool::new(false),
             ended: AtomicBool::new(false),
@@ -225,6 +228,28 @@ impl<'a> Driver<'a> {
         self.told().note(&self.process, event);
     }
 
+    /// Reads what the workers have told since, and shows it.
+    pub(super) fn hear(&self) {
+        let steps = &self.plan.pipeline.steps;
+        let mut left_alone = self.left_alone.lock().expect(NO_PANIC);
+        self.told().refresh(&self.folder, |_, event| match event {
+            Event::Started { step, reason } if *step < steps.len() => {
+                events::step_started(step + 1, &steps[*step].name, reason);
+            }
+            Event::At { step, done, total, note } => events::step_at(step + 1, *done, *total, note),
+            Event::Refused { host, reason } => {
+                if left_alone.insert(host.clone(), reason.clone()).is_none() {
+                    warn!("node {host} is left alone: {reason}");
+                }
+            }
+            // The worker's own last words, which do not name its host.
+            Event::Said { text, .. } if left_alone.values().any(|reason| reason == text) => {}
+            Event::Said { warning: true, text } => warn!("{text}"),
+            Event::Said { warning: false, text } => info!("{text}"),
+            _ => {}
+        });
+    }
+
     /// Notes whether Slurm answers.
     pub(super) fn hears_slurm(&self, answers: bool) {
         self.is_deaf.store(!answers, Ordering::Relaxed);
@@ -263,16 +288,7 @@ impl<'a> Driver<'a> {
 impl Others for Driver<'_> {
     fn refresh(&self, missing: &[usize]) {
         missing.clone_into(&mut self.missing.lock().expect(NO_PANIC));
-        let steps = &self.plan.pipeline.steps;
-        self.told().refresh(&self.folder, |_, event| match event {
-            Event::Started { step, reason } if *step < steps.len() => {
-                events::step_started(step + 1, &steps[*step].name, reason);
-            }
-            Event::At { step, done, total, note } => events::step_at(step + 1, *done, *total, note),
-            Event::Said { warning: true, text } => warn!("{text}"),
-            Event::Said { warning: false, text } => info!("{text}"),
-            _ => {}
-        });
+        self.hear();
     }
 
     fn takes(&self, _step: usize, _seconds: Option<f64>) -> bool {

@@ -76,6 +76,8 @@ impl Jobs {
         if self.silent.take().is_some() {
             info!("Slurm answers again");
         }
+        // A job that is over has told all that it will tell.
+        driver.hear();
         for (id, job) in listed.iter().filter(|(_, job)| job.is_over()) {
             // Slurm remembers the jobs of a store that has been removed, too, and their logs have gone with it.
             if self.size_of(id).is_some() && self.over.insert(id.clone()) {
@@ -203,6 +205,9 @@ impl Jobs {
                 "it does not see the store `{}`, or another folder under that path",
                 std::path::absolute(store).unwrap_or_else(|_| store.to_owned()).display()
             );
+            if !self.exclude.contains(node) {
+                warn!("node {node} is left alone: {reason}");
+            }
             return self.leave_alone(node, &reason);
         }
         let shown = if tail.is_empty() {
@@ -227,9 +232,7 @@ impl Jobs {
 
     /// Submits no more to a node that cannot run steps.
     fn leave_alone(&mut self, node: &str, reason: &str) -> Result<(), String> {
-        if self.exclude.insert(node.to_owned()) {
-            warn!("node {node} is left alone: {reason}");
-        }
+        self.exclude.insert(node.to_owned());
         match self.exclude.len() >= MOST_EARLY_ENDS
             || slurm::nodes().is_some_and(|nodes| nodes <= self.exclude.len())
         {
