@@ -106,12 +106,21 @@ fn section(probes: &[(&str, Probe)]) -> Vec<Block> {
         if let Some((metric, value, loose)) =
             most.max_by(|a, b| (a.2 - a.1).total_cmp(&(b.2 - b.1)))
         {
+            // There are hardly more classes than recordings, so a guess is right at least this often.
+            let chance = probe.sizes.map_or(0.0, |(_, recordings)| 1.0 / recordings.max(1) as f64);
+            let why = match value < chance {
+                true => {
+                    "which is below chance: the classes hardly occur in more than one recording, so that these folds \
+                     ask for classes of which the classifier has heard nothing. Neither number is about the features."
+                }
+                false => "the rest is recognised recordings.",
+            };
             leaks.push(Text::new().code(*name).plain(format!(
-                ": {} would be {} with random folds, and is {} with folds of recordings: the rest is recognised \
-                 recordings.",
+                ": {} would be {} with random folds, and is {} with folds of recordings{}{why}",
                 metric.title,
                 metric.value(Some(loose)),
-                metric.value(Some(value))
+                metric.value(Some(value)),
+                if value < chance { ", " } else { ": " }
             )));
         }
     }
