@@ -1,6 +1,6 @@
 //! `engine show`: shows a finished run.
 
-mod select;
+pub mod select;
 
 use super::runs::{count, said, status};
 use crate::{

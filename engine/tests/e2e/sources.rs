@@ -150,7 +150,7 @@ fn columns_of_a_list_are_outputs_and_excerpts_are_clips() {
     assert!(report.contains("24 clips of 12 recordings."), "{report}");
     assert!(report.contains("| the class | group | labels | take |"), "{report}");
     let figure = |name: &str| study.read(&format!("runs/small/latest/figures/{name}.svg"));
-    assert!(figure("01-scatter").contains("PCA of mel, coloured by take<"), "{report}");
+    assert!(figure("01-scatter").contains("PCA of norm, coloured by take<"), "{report}");
     assert!(figure("01-scatter").contains(">PCA 2<"));
     let compositions = figure("02-composition");
     for words in [">K-Means of pca, by player<", ">K-Means of pca, by label<", ">player<"] {

@@ -28,10 +28,10 @@ pub fn of(record: &Record, steps: &Steps<'_>, step: &str, port: &str) -> Words {
         Some(space) if !method.is_empty() => format!("{method} of {space}"),
         _ => plain(&from.name),
     };
-    let classes = step.inputs.get("truth").map(|source| column(steps, source));
+    let classes = step.inputs.get("truth").map(|source| column(record, steps, source));
     match kind {
         Some(Kind::Labels) if space(steps, step).is_none() => {
-            let name = column(steps, &format!("{}.{port}", step.name));
+            let name = column(record, steps, &format!("{}.{port}", step.name));
             Words { name: name.clone(), method, classes: Some(name) }
         }
         Some(Kind::Labels | Kind::Matrix | Kind::Linkage) => {
@@ -73,9 +73,16 @@ fn space(steps: &Steps<'_>, step: &StepRecord) -> Option<String> {
 }
 
 /// What the classes at `step.port` are: what their source says, or the column that is a port of its own.
-fn column(steps: &Steps<'_>, source: &str) -> String {
+fn column(record: &Record, steps: &Steps<'_>, source: &str) -> String {
     let port = source.rsplit_once('.').map_or("", |(_, port)| port);
     let step = maker(steps, source);
+    // A program's outputs are clusters as well as classes: only their author knows.
+    let is_program = |step: &StepRecord| {
+        !record.methods.iter().any(|it| it.op == step.op && !it.title.is_empty())
+    };
+    if let Some(step) = step.filter(|step| port != "labels" && is_program(step)) {
+        return plain(&step.name);
+    }
     let class = step.and_then(|step| step.class.clone());
     let is_column = port != "labels" && step.is_some_and(|step| step.inputs.is_empty());
     if is_column { port.to_owned() } else { class.unwrap_or_else(|| "class".to_owned()) }

@@ -115,6 +115,7 @@ fn a_composition_shows_its_counts() {
         study.by("composition", &[("clusters", "groups@pca{seed=0}.out"), ("truth", truth)]);
         if name != "again" {
             study.step("clips", Artifact::table(Kind::Labels, Table::new()));
+            study.by("list", &[]);
         }
     }
     let drawn = golden(
