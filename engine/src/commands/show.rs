@@ -1,6 +1,6 @@
 //! `engine show`: shows a finished run, or how far a study's first one on a cluster is.
 
-mod select;
+pub mod select;
 
 use super::runs::{count, said, status};
 use crate::{
