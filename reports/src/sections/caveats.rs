@@ -25,7 +25,8 @@ fn caveats(record: &Record, table: &ScoreTable, lengths: Vec<String>) -> Vec<Str
     if rows.iter().all(|row| row.values.is_empty()) {
         return warnings.collect();
     }
-    let mut caveats: Vec<String> = sets::remarks(rows).iter().map(|it| sentence(it, rows)).collect();
+    let mut caveats: Vec<String> =
+        sets::remarks(rows).iter().map(|it| sentence(it, rows)).collect();
     let geometric = table.columns.iter().filter(|it| it.direction.is_some() && !it.uses_labels);
     let geometric: Vec<&str> = geometric.map(|metric| &*metric.title).collect();
     let spaces: BTreeSet<_> = rows.iter().map(|row| &row.spaces).collect();

@@ -109,3 +109,16 @@ fn read(artifact: &Artifact) -> Option<Vec<Confound>> {
     };
     Some(names.iter().enumerate().map(confound).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_rounds_to_zero_has_no_sign() {
+        assert_eq!(
+            [-0.0004, 0.0, -0.0006, 0.25].map(rounded),
+            ["0.000", "0.000", "-0.001", "0.250"]
+        );
+    }
+}

@@ -147,3 +147,26 @@ fn section(probes: &[(&str, Probe)]) -> Vec<Block> {
     }
     blocks
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folds_that_ask_for_classes_nobody_has_heard_are_no_evidence() {
+        let said = |grouped: f64| {
+            let names = ["knn_accuracy", "knn_accuracy_random"];
+            let scores = names.iter().zip([grouped, 0.8]);
+            let probe = Probe {
+                scores: scores.map(|(name, value)| ((*name).to_owned(), vec![value])).collect(),
+                metrics: names.map(|name| Metric::new(name, "Accuracy")).to_vec(),
+                draws: BTreeMap::new(),
+                sizes: Some((300, 7)),
+            };
+            format!("{:?}", section(&[("probe", probe)]))
+        };
+        assert!(said(0.4).contains("the rest is recognised recordings"), "{}", said(0.4));
+        assert!(said(0.02).contains("below chance"), "{}", said(0.02));
+        assert!(!said(0.02).contains("recognised recordings"), "{}", said(0.02));
+    }
+}
