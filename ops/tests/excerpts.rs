@@ -86,7 +86,7 @@ fn changed_parts_are_the_same_together_and_alone() {
 #[test]
 fn parts_of_a_damaged_recording_are_the_same_together_and_alone() {
     let folder = tempfile::tempdir().expect("a folder");
-    for name in ["sound.flac", "sound.mp3", "sound.ogg"] {
+    for name in ["sound.flac", "sound.mp3"] {
         let mut bytes = fs::read(path(name)).expect("a fixture");
         let middle = bytes.len() / 2;
         bytes[middle..middle + 300].fill(0x55);
