@@ -83,12 +83,15 @@ pub struct ConstantQ {
     factors: Vec<f32>,
 }
 
+/// The places and the weights of the spectrum of a filter.
+type Filter = Vec<(u32, Complex<f32>)>;
+
 /// The filters of one octave.
 struct Octave {
     hop: usize,
     fft: Arc<dyn RealToComplex<f32>>,
-    /// The bins, lowest first, each with the places and the weights of its spectrum.
-    filters: Vec<Vec<(u32, Complex<f32>)>>,
+    /// The bins, lowest first.
+    filters: Vec<Filter>,
     /// True if the signal is halved afterwards.
     halves: bool,
 }
@@ -214,7 +217,7 @@ fn filters(
     rate: f64,
     factor: f64,
     planner: &mut FftPlanner<f64>,
-) -> (usize, Vec<Vec<(u32, Complex<f32>)>>) {
+) -> (usize, Vec<Filter>) {
     let length = |bin: usize| of.q() * rate / of.frequency(bin);
     let n_fft = (length(bins.start).ceil() as usize).next_power_of_two();
     let fft = planner.plan_fft_forward(n_fft);
@@ -244,7 +247,7 @@ fn filters(
 
 /// The largest numbers of a spectrum with their places; those left out have at most this share of all
 /// magnitudes.
-fn largest(spectrum: &[Complex<f64>], left_out: f64) -> Vec<(u32, Complex<f32>)> {
+fn largest(spectrum: &[Complex<f64>], left_out: f64) -> Filter {
     let mut sizes: Vec<f64> = spectrum.iter().map(|it| it.norm()).collect();
     let all: f64 = sizes.iter().sum();
     sizes.sort_by(f64::total_cmp);
