@@ -41,6 +41,7 @@ pub mod silhouette;
 pub mod spectral;
 pub mod spectral_embedding;
 pub mod stft;
+pub mod student;
 pub mod symmetric;
 pub mod tsne;
 pub mod ward;
