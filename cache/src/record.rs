@@ -196,6 +196,9 @@ pub struct PortRef {
 pub struct Method {
     /// The op.
     pub op: String,
+    /// Its name in titles.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub title: String,
     /// Its version.
     pub version: u32,
     /// What it does, in a sentence.
@@ -217,6 +220,9 @@ pub struct StepRecord {
     pub params: Value,
     /// The inputs: port → `step.port`.
     pub inputs: BTreeMap<String, String>,
+    /// What its classes are, in a word, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
     /// The seed, if it draws random numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,

@@ -76,6 +76,9 @@ enum Command {
     /// Compare two runs: what went in, and what came out.
     #[command(after_help = examples::DIFF)]
     Diff(commands::diff::DiffArgs),
+    /// Compare many runs in one table: what they differ in, and their scores.
+    #[command(after_help = examples::COMPARE)]
+    Compare(commands::compare::CompareArgs),
     /// Follow a number of a table back to the files it was made from.
     #[command(after_help = examples::WHY)]
     Why(commands::why::WhyArgs),
@@ -157,6 +160,7 @@ pub fn main() -> ExitCode {
         Command::Runs(args) => commands::runs::runs(&args),
         Command::Show(args) => commands::show::show(&args),
         Command::Diff(args) => commands::diff::diff(&args),
+        Command::Compare(args) => commands::compare::compare(&args),
         Command::Why(args) => commands::why::why(&args),
         Command::Report { run, out, store } => commands::report::report(&out.out, &run, &store),
         Command::Export(args) => commands::export::export(&args),

@@ -68,6 +68,8 @@ pub enum Select {
 pub trait Op: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static {
     /// The name in YAML; also the name of the file.
     const NAME: &'static str;
+    /// The name in titles, as papers write it; none if only the author knows what it does.
+    const TITLE: &'static str = Self::NAME;
     /// The version, raised when equal parameters and inputs may give other bytes.
     const VERSION: u32;
     /// The input ports.
@@ -117,6 +119,11 @@ pub trait Op: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static 
     /// which are further outputs.
     fn outputs_with(&self, _columns: &[String]) -> &'static [Port] {
         self.outputs()
+    }
+
+    /// What its classes are, in a word for titles: the column of a list, or `instrument`.
+    fn class(&self) -> Option<&str> {
+        None
     }
 
     /// The files outside the store that it reads.

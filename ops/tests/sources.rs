@@ -268,6 +268,11 @@ fn further_columns_of_a_manifest_are_labels() {
     let labels = table(&outputs, "labels");
     assert_eq!(labels.text("label").expect("labels"), ["1999", "2001"]);
     assert_eq!(labels.text("group").expect("groups"), ["Ann", "8"]);
+    // A column with a role stays an output.
+    assert_eq!(outputs.get("year"), outputs.get("labels"));
+    assert_eq!(table(&outputs, "speaker").text("label").expect("labels"), ["Ann", ""]);
+    assert_eq!(table(&outputs, "label").text("label").expect("labels"), ["y", "x"]);
+    assert!(outputs.get("id").is_none() && outputs.get("path").is_none());
     let unknown = json!({ "path": list, "label": "yeer" });
     let fault = run("manifest", unknown, &listing(root.path())).expect_err("no such column");
     assert_eq!(fault.param, Some("label"), "{fault:?}");

@@ -243,6 +243,26 @@ class Run:
         axes = (self.record.get("sweep") or {}).get("axes", [])
         return Frame(lines.values(), ["row", *axes, "metric", "mean", "low", "high", "seeds"])
 
+    def wide(self, *metrics: str) -> Frame:
+        """One line for each row and point of a sweep, with a column for each parameter and each metric.
+
+        A metric is the mean over the seeds, as `engine export RUN results --wide` writes it; `METRIC.half_interval` is
+        half the width of its 95 % interval, where it has one, and `seeds` how many seeds there are. All metrics if none
+        is named.
+        """
+        axes = (self.record.get("sweep") or {}).get("axes", [])
+        lines: dict[tuple[Any, ...], dict[str, Any]] = {}
+        for score in self.summary(*metrics):
+            about = {name: score[name] for name in ("row", *axes) if name in score}
+            line = lines.setdefault(tuple((k, repr(v)) for k, v in about.items()), {**about, "seeds": 0})
+            line["seeds"] = max(line["seeds"], score["seeds"])
+            line[score["metric"]] = score["mean"]
+            if score["low"] is not None and score["high"] is not None and score["high"] > score["low"]:
+                line[f"{score['metric']}.half_interval"] = (score["high"] - score["low"]) / 2
+        varied = [axis for axis in axes if any(axis in line for line in lines.values())]
+        names = (name for line in lines.values() for name in line)
+        return Frame(lines.values(), ["row", *varied, "seeds", *names])
+
     def _means(self, metrics: tuple[str, ...]) -> list[dict[str, Any]]:
         """One line for each row and point, with the mean of each metric."""
         lines: dict[tuple[Any, ...], dict[str, Any]] = {}

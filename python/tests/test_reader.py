@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import subprocess
 
 import engine_runs
 import pytest
@@ -175,6 +176,10 @@ def test_intervals_are_those_of_the_report(seeds):
     summary = seeds.summary("ari", "silhouette")
     assert summary.columns == ["row", "groups.clusters", "metric", "mean", "low", "high", "seeds"]
     assert summary.column("groups.clusters") == [4, 4, 8, 8] and set(summary.column("seeds")) == {3}
+    wide = seeds.wide("ari", "silhouette")
+    assert wide.columns[:3] == ["row", "groups.clusters", "seeds"]
+    assert wide.column("groups.clusters") == [4, 8] and set(wide.column("seeds")) == {3}
+    assert [line["ari"] for line in wide] == [line["mean"] for line in summary.where(metric="ari")]
     report = (seeds.folder / "report.md").read_text(encoding="utf-8")
     spread = [line for line in summary if line["high"] - line["mean"] >= 0.0005]
     assert spread, "no seed differs from another"
@@ -183,6 +188,21 @@ def test_intervals_are_those_of_the_report(seeds):
         values = [it["value"] for it in seeds.results.where(metric=line["metric"])
                   if it["point"] == f"groups.clusters={line['groups.clusters']}"]
         assert line["mean"] == pytest.approx(sum(values) / 3, abs=1e-12)
+
+
+def test_the_wide_form_is_that_of_the_engine(seeds, tmp_path):
+    told = tmp_path / "wide.csv"
+    subprocess.run([engine_runs.find_binary(), "export", seeds.folder, "results", "--wide", "--to", told,
+                    "--store", seeds.store], check=True, capture_output=True)
+    with told.open(encoding="utf-8", newline="") as file:
+        lines = list(csv.DictReader(file))
+    wide = seeds.wide()
+    assert len(lines) == len(wide) == 2
+    for theirs, ours in zip(lines, wide):
+        for name, text in theirs.items():
+            if name != "row" and text:
+                assert ours[name] == pytest.approx(float(text), rel=1e-12), name
+        assert {name for name, value in ours.items() if isinstance(value, float)} <= {k for k, v in theirs.items() if v}
 
 
 def test_a_quantile_is_that_of_scipy():

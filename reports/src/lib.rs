@@ -27,6 +27,7 @@ use sections::{
 use std::{collections::BTreeMap, path::Path};
 
 pub use escape::markdown as escape_markdown;
+pub use formats::wide::Wide;
 pub use quantities::{count, duration};
 pub use scores::{
     Known, ScoreTable, ScoredRow, Seed, estimate,

@@ -112,6 +112,12 @@ pub const DIFF: &str = "Examples:
   engine diff 2026-01-31-120000 latest
   engine diff runs/study/latest other/study/latest --md";
 
+/// The examples of `engine compare`.
+pub const COMPARE: &str = "Examples:
+  engine compare runs/table1/2026-*                    all runs of a study
+  engine compare pca vae/latest --sort ari --top 10
+  engine compare 2026-01-31-120000-000 latest --csv > both.csv";
+
 /// The examples of `engine why`.
 pub const WHY: &str = "Examples:
   engine why latest r3.ari                     third row, by its metric

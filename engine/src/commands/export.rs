@@ -2,16 +2,28 @@
 
 use crate::{
     cli::{BAD_INPUT, CommandError, FAILED, OutArg, StoreArg},
-    record::{export::write, runs, tensorboard},
+    record::{
+        self,
+        export::write,
+        runs::{self, Found},
+        tensorboard,
+    },
     ui::suggest,
 };
-use cache::{Digest, Record, record::StepRecord};
+use cache::{Digest, Record, atomic_file::write_whole, record::StepRecord, regular, store::plain};
 use clap::Args;
-use std::path::{Path, PathBuf};
+use reports::Wide;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 use tracing::info;
 
 /// What `--to` names instead of a file.
 const TENSORBOARD: &str = "tensorboard";
+
+/// The name of the scores of the table, unless a step has it.
+const RESULTS: &str = "results";
 
 /// What `export` reads.
 #[derive(Args)]
@@ -19,13 +31,17 @@ pub struct ExportArgs {
     /// A folder, an id, a study's name, `latest` or `NAME/latest`.
     pub run: String,
     /// The output: `STEP.PORT`, or `STEP` for its first. A training's `history` gets the seconds of each epoch. With
-    /// `--to tensorboard`, the folder that gets the event files.
+    /// `--to tensorboard`, the folder that gets the event files. `results` is the scores of the table.
     #[arg(value_name = "STEP.PORT|DIR")]
     pub output: String,
     /// The file; its ending decides the format: .parquet, .csv, .npy, or for models .safetensors and, of an encoder,
     /// .onnx. `tensorboard` writes the scores, trainings and figures of the whole run for TensorBoard.
     #[arg(long, value_name = "FILE|tensorboard")]
     pub to: PathBuf,
+    /// Of `results`: a line for each row and point, with a column for each parameter and metric, in place of a line for
+    /// each number.
+    #[arg(long)]
+    pub wide: bool,
     /// Where runs are.
     #[command(flatten)]
     pub out: OutArg,
@@ -52,6 +68,10 @@ pub fn export(args: &ExportArgs) -> Result<(), CommandError> {
         );
         return Ok(());
     }
+    let has_step = || find_output(&found.record, &args.output).is_ok();
+    if args.wide || (args.output == RESULTS && !has_step()) {
+        return results(args, &found);
+    }
     let record = found.record;
     let (step, digest) = find_output(&record, &args.output).map_err(bad)?;
     let store = args.store.open_existing()?;
@@ -60,6 +80,41 @@ pub fn export(args: &ExportArgs) -> Result<(), CommandError> {
     })?;
     write(&store, digest, &artifact, &step.laps, &args.to).map_err(bad)?;
     info!("wrote {} to `{}`", artifact.shape(), args.to.display());
+    Ok(())
+}
+
+/// Writes the scores of the table, as they are kept with the run or in the wide form.
+fn results(args: &ExportArgs, found: &Found) -> Result<(), CommandError> {
+    let (bad, to) = (|fault: String| CommandError::new(BAD_INPUT, fault), &args.to);
+    if args.output != RESULTS {
+        return Err(bad(format!("`--wide` is of `{RESULTS}`, not of `{}`", args.output)));
+    }
+    let ending = to.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    let is_csv = match ending.to_lowercase().as_str() {
+        "csv" => true,
+        "parquet" => false,
+        _ => {
+            let to = to.display();
+            return Err(bad(format!(
+                "`{to}` names no format that fits: end it in .csv or .parquet"
+            )));
+        }
+    };
+    let failed = |fault: String| CommandError::new(FAILED, fault);
+    let bytes = if args.wide {
+        let wide = Wide::of(&record::table(&found.record, &args.store.open_existing()?).rows);
+        if is_csv { wide.csv().into_bytes() } else { wide.parquet().map_err(failed)? }
+    } else {
+        let path = found.folder.join(if is_csv { "results.csv" } else { "results.parquet" });
+        regular::read(&path, u64::MAX).map_err(|fault| {
+            let help = format!("`engine report {}` writes it again", args.run);
+            failed(format!("cannot read `{}`: {}; {help}", path.display(), plain(&fault)))
+        })?
+    };
+    let io = |fault| bad(format!("cannot write `{}`: {}", to.display(), plain(&fault)));
+    to.parent().map_or(Ok(()), fs::create_dir_all).map_err(io)?;
+    write_whole(to, &bytes).map_err(io)?;
+    info!("wrote the scores to `{}`", to.display());
     Ok(())
 }
 

@@ -6,6 +6,7 @@ pub mod cache_verify;
 pub mod cancel;
 mod changes;
 mod cluster;
+pub mod compare;
 pub mod completions;
 pub mod details;
 pub mod devices;

@@ -150,6 +150,7 @@ fn versions(
         return None;
     }
     let mut paths = BTreeSet::from([env::current_exe().ok()?, args.plan.pipeline.clone()]);
+    paths.extend(study.pipeline.source.files().map(|(path, _)| path.to_owned()));
     for source in study.pipeline.steps.iter().flat_map(|step| step.op.sources()) {
         paths.extend(places(&source)?);
     }
@@ -162,8 +163,8 @@ fn versions(
     let is_as_read = |file: &FileEntry| {
         versions.get(&file.path).is_some_and(|version| study.store.files().holds(file, &version))
     };
-    let text = read(&args.plan.pipeline).ok()?;
-    let same = text == study.pipeline.source.text.as_bytes();
+    let as_it_is = |(path, text): (&Path, &str)| read(path).is_ok_and(|it| it == text.as_bytes());
+    let same = study.pipeline.source.files().all(as_it_is);
     (same && study.files.iter().flatten().all(is_as_read)).then_some(versions)
 }
 

@@ -66,11 +66,17 @@ impl Seen {
         let mut hasher = Hasher::new("watch");
         hasher.text(&String::from_utf8_lossy(&text));
         let sets = args.plan.set.iter().filter_map(|set| set.parse().ok()).collect::<Vec<_>>();
-        let loaded =
-            String::from_utf8(text).ok().and_then(|text| spec::load(path, text, &sets).ok());
-        let Some((pipeline, _)) = loaded else {
-            return Self { study: None, digest: hasher.finish() };
+        let loaded = String::from_utf8(text).ok().map(|text| spec::load(path, text, &sets));
+        let pipeline = match loaded {
+            Some(Ok((pipeline, _))) => pipeline,
+            // What is included may mend it.
+            Some(Err(faults)) => {
+                hasher.text(&faults.source.text);
+                return Self { study: None, digest: hasher.finish() };
+            }
+            None => return Self { study: None, digest: hasher.finish() },
         };
+        hasher.text(&pipeline.source.text);
         for source in pipeline.steps.iter().flat_map(|step| step.op.sources()) {
             match scan::scan(&source, index) {
                 Ok(files) => hasher.text(&scan::digest(&files).to_string()),

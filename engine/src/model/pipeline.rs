@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Range,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -15,12 +15,47 @@ use std::{
 pub type Span = Range<usize>;
 
 /// The text of a pipeline file, and its path.
-#[derive(Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct SourceText {
     /// The path of the file, as the user gave it.
     pub path: PathBuf,
-    /// The text of the file.
+    /// The text of the file, and behind it the texts of the files that it includes. Places of nodes
+    /// and of diagnostics are in this text.
     pub text: String,
+    /// The files that it includes: the path of each, and where its text begins.
+    pub included: Vec<(PathBuf, usize)>,
+}
+
+impl SourceText {
+    /// A file that includes no others.
+    pub fn new(path: PathBuf, text: String) -> Self {
+        Self { path, text, included: Vec::new() }
+    }
+
+    /// Every file with its own text.
+    pub fn files(&self) -> impl Iterator<Item = (&Path, &str)> {
+        (0..=self.included.len()).map(|at| {
+            let (path, range) = self.file(at);
+            (path, &self.text[range])
+        })
+    }
+
+    /// The file at a place, and the range of its own text.
+    pub fn file_at(&self, place: usize) -> (&Path, Span) {
+        self.file(self.included.partition_point(|(_, start)| *start <= place))
+    }
+
+    /// The file of that number: the pipeline itself is the first.
+    fn file(&self, at: usize) -> (&Path, Span) {
+        let start = |at: usize| self.included.get(at).map(|(_, start)| *start);
+        let before = at.checked_sub(1);
+        // A line break stands between two files.
+        let end = start(at).map_or(self.text.len(), |next| next - 1);
+        match before.and_then(|before| self.included.get(before)) {
+            Some((path, start)) => (path, *start..end),
+            None => (&self.path, 0..end),
+        }
+    }
 }
 
 /// A checked pipeline.

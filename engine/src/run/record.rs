@@ -105,6 +105,7 @@ fn methods(pipeline: &Pipeline) -> Vec<Method> {
             let source = parts.iter().find_map(|part| part.strip_prefix("Source: "));
             methods.push(Method {
                 op: entry.name.to_owned(),
+                title: entry.title.to_owned(),
                 version: entry.version,
                 summary: parts.first().cloned().unwrap_or_default(),
                 source: source.unwrap_or_default().to_owned(),

@@ -241,6 +241,7 @@ impl StepState {
                 .iter()
                 .map(|input| (input.port.to_owned(), source(input)))
                 .collect(),
+            class: step.op.class().map(str::to_owned),
             seed: step.entry.seeded.then_some(step.seed),
             key,
             error: (status == StepStatus::Failed).then(|| reason.to_owned()),

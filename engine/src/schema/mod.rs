@@ -43,6 +43,8 @@ pub fn schema(table: &[Entry]) -> Json {
     put(&mut top, "name", json!({"type": "string"}));
     put(&mut top, "description", json!({"type": "string"}));
     put(&mut top, "vars", json!({"type": "object"}));
+    let paths = json!({"type": "array", "items": {"type": "string"}, "minItems": 1});
+    put(&mut top, "include", json!({"anyOf": [{"type": "string"}, paths]}));
     put(
         &mut top,
         "seeds",
@@ -78,7 +80,7 @@ pub fn schema(table: &[Entry]) -> Json {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "A pipeline of the engine",
         "type": "object",
-        "required": ["steps"],
+        "anyOf": [{"required": ["steps"]}, {"required": ["include"]}],
         "properties": top,
         "additionalProperties": false,
         "definitions": definitions
@@ -134,7 +136,7 @@ fn step(table: &[Entry]) -> Json {
         "op",
         json!({"anyOf": [{"oneOf": ops}, {"$ref": "#/definitions/variable"}]}),
     );
-    json!({"type": "object", "required": ["op"], "properties": settings, "allOf": cases})
+    json!({"type": "object", "properties": settings, "allOf": cases})
 }
 
 /// The schema of a step of one op: its settings, inputs and parameters.

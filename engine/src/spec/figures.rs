@@ -20,6 +20,7 @@ use crate::{
 use ops::Port;
 use reports::figures::{Expected, FIGURES, FigureKind, Role, Setting, kind};
 use serde_json::Value as Json;
+use std::collections::HashSet;
 
 /// The keys that every figure may have.
 pub const FIGURE_KEYS: &[(&str, &str)] = &[
@@ -196,7 +197,7 @@ impl Reader<'_, '_> {
                 }
                 continue;
             };
-            for (at, port) in self.steps(reference.trim(), item) {
+            for (at, port) in self.steps(reference.trim(), item, role.one_seed) {
                 if let Some(port) = self.port(at, port.as_deref(), item, kind, role) {
                     found.push((at, port.name));
                 }
@@ -207,8 +208,14 @@ impl Reader<'_, '_> {
         found
     }
 
-    /// The steps that a reference means: all instances for `@*`, and all variants of each instance.
-    fn steps(&mut self, reference: &str, node: &Node) -> Vec<(usize, Option<String>)> {
+    /// The steps that a reference means: all instances for `@*`, and all variants of each instance, or of
+    /// variants that differ in nothing but the seed the first.
+    fn steps(
+        &mut self,
+        reference: &str,
+        node: &Node,
+        one_seed: bool,
+    ) -> Vec<(usize, Option<String>)> {
         let mut meant = vec![reference.to_owned()];
         if let Some((base, port)) = reference.split_once("@*") {
             let names = self.names.instance_names(base);
@@ -226,8 +233,17 @@ impl Reader<'_, '_> {
                         true => *other == at,
                         false => self.drafts[*other].base == *base,
                     };
-                    let variants = (0..self.drafts.len()).filter(is_meant);
-                    steps.extend(variants.map(|at| (at, port.map(str::to_owned))));
+                    let point = |at: &usize| {
+                        let name = &self.drafts[*at].name;
+                        &name[..name.rfind("seed=").unwrap_or(name.len())]
+                    };
+                    let mut variants: Vec<usize> =
+                        (0..self.drafts.len()).filter(is_meant).collect();
+                    if one_seed {
+                        let mut seen = HashSet::new();
+                        variants.retain(|at| seen.insert(point(at)));
+                    }
+                    steps.extend(variants.into_iter().map(|at| (at, port.map(str::to_owned))));
                 }
                 Err((message, help)) => {
                     let fault =

@@ -6,6 +6,7 @@ use super::{
     check, companions,
     context::Context,
     expand_variants::{self, Variant},
+    include::{self, Gathered},
     leaks,
     link::{self, Link},
     multiverse,
@@ -15,7 +16,6 @@ use super::{
     search::Results,
     settings, steps, sweep, unused,
     vars::Variables,
-    yaml,
 };
 use crate::{
     model::{FigureSpec, Input, Pipeline, SourceText, Step, StepGraph, Variants},
@@ -24,8 +24,9 @@ use crate::{
         visible::visible,
     },
 };
+use cache::regular;
 use ops::{Entry, ports::labelled};
-use std::{borrow::Cow, collections::BTreeSet, path::Path, sync::Arc};
+use std::{borrow::Cow, collections::BTreeSet, io, path::Path, sync::Arc};
 
 /// Loads a pipeline with the ops of the engine; also returns its warnings.
 ///
@@ -49,7 +50,33 @@ pub fn load_searched(
     overrides: &[Override],
     results: &Results,
 ) -> Result<(Pipeline, Vec<Diagnostic>), Diagnostics> {
-    read_all(path, text, overrides, ops::OPS, |name| std::env::var(name).ok(), results)
+    read_all(
+        (path, text),
+        &regular::read,
+        overrides,
+        ops::OPS,
+        |name| std::env::var(name).ok(),
+        results,
+    )
+}
+
+/// Loads a pipeline from the texts of an earlier [`SourceText`], whatever the files hold now.
+///
+/// # Errors
+/// Returns all diagnostics of the file if one of them is an error.
+pub fn load_kept(
+    source: &SourceText,
+    overrides: &[Override],
+    results: &Results,
+) -> Result<(Pipeline, Vec<Diagnostic>), Diagnostics> {
+    let kept = |path: &Path, _: u64| {
+        let mut files = source.files();
+        let found = files.find(|(own, _)| *own == path).ok_or(io::ErrorKind::NotFound)?;
+        Ok(found.1.as_bytes().to_vec())
+    };
+    let text = source.files().next().map_or_else(String::new, |(_, text)| text.to_owned());
+    let env = |name: &str| std::env::var(name).ok();
+    read_all((&source.path, text), &kept, overrides, ops::OPS, env, results)
 }
 
 /// Loads a pipeline with another table of ops and another environment.
@@ -63,20 +90,22 @@ pub fn load_with(
     table: &'static [Entry],
     env: fn(&str) -> Option<String>,
 ) -> Result<(Pipeline, Vec<Diagnostic>), Diagnostics> {
-    read_all(path, text, overrides, table, env, &Results::default())
+    read_all((path, text), &regular::read, overrides, table, env, &Results::default())
 }
 
 fn read_all(
-    path: &Path,
-    text: String,
+    (path, text): (&Path, String),
+    files: include::Reader<'_>,
     overrides: &[Override],
     table: &'static [Entry],
     env: fn(&str) -> Option<String>,
     results: &Results,
 ) -> Result<(Pipeline, Vec<Diagnostic>), Diagnostics> {
-    let source = Arc::new(SourceText { path: path.to_owned(), text });
+    let Gathered { source, root, faults } = include::gather(path, text, files);
+    let source = Arc::new(source);
     let mut cx = Context::new(source.clone());
-    let pipeline = read(&mut cx, overrides, table, env, results);
+    cx.faults = faults;
+    let pipeline = root.and_then(|root| read(&mut cx, root, overrides, table, env, results));
     let faults = Diagnostics::new(source, cx.faults);
     let bad = faults.faults.iter().any(|fault| fault.severity == Severity::Error);
     match pipeline {
@@ -87,12 +116,12 @@ fn read_all(
 
 fn read(
     cx: &mut Context,
+    mut root: Node,
     overrides: &[Override],
     table: &'static [Entry],
     env: fn(&str) -> Option<String>,
     results: &Results,
 ) -> Option<Pipeline> {
-    let mut root = yaml::parse(cx)?;
     overrides::apply(cx, &mut root, overrides);
     let mut outline = outline::outline(cx, root);
     companions::add(&mut outline, table);

@@ -14,6 +14,7 @@ mod context;
 mod expand;
 mod expand_variants;
 mod figures;
+mod include;
 mod leaks;
 mod link;
 mod load;
@@ -47,7 +48,7 @@ mod yaml_slip;
 
 pub use columns::metrics;
 pub use figures::FIGURE_KEYS;
-pub use load::{load, load_searched, load_with};
+pub use load::{load, load_kept, load_searched, load_with};
 pub use outline::{STEP_KEYS, TOP_KEYS};
 pub use overrides::Override;
 pub use paper::PAPER_KEYS;

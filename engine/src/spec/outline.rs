@@ -13,6 +13,11 @@ use crate::ui::{
 pub const TOP_KEYS: &[(&str, &str)] = &[
     ("name", "Name of the study; its runs go into a folder of this name."),
     ("description", "What the study is about, in a sentence or more."),
+    (
+        "include",
+        "Files with further `vars` and `steps`: `[features.yaml]`, from the folder of this file. What this file gives itself \
+         lies over it: a variable of the same name, or of a step of the same name the keys that are given here.",
+    ),
     ("vars", "Variables, read as `${name}`; `--set NAME=VALUE` changes one."),
     ("seeds", "A list of seeds, or how many: `[0, 1, 2]` or `3`."),
     ("steps", "What is computed: names of steps and what each of them does."),

@@ -64,7 +64,7 @@ pub fn apply(cx: &mut Context, root: &mut Node, overrides: &[Override]) {
 /// contains.
 fn value_of(cx: &mut Context, text: &str, option: &str) -> Option<Node> {
     let mut node = if text.starts_with(['[', '{', '"', '\'']) {
-        let source = SourceText { path: "--set".into(), text: text.to_owned() };
+        let source = SourceText::new("--set".into(), text.to_owned());
         let mut inner = Context::new(Arc::new(source));
         let node = yaml::parse(&mut inner);
         for fault in inner.faults {

@@ -143,7 +143,7 @@ impl<'de> Deserialize<'de> for Size {
 /// # Errors
 /// The faults of its text.
 pub fn read_profile(path: &Path, text: String) -> Result<Profile, Diagnostics> {
-    let source = Arc::new(SourceText { path: path.to_owned(), text });
+    let source = Arc::new(SourceText::new(path.to_owned(), text));
     let mut cx = Context::new(source.clone());
     let root = yaml::parse(&mut cx);
     let json = root.filter(|_| cx.faults.is_empty()).map(|root| (root.span.clone(), root.json()));

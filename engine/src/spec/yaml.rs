@@ -14,7 +14,7 @@ use granit_parser::{Event, Parser, ScalarStyle, Span as Mark, Tag, options};
 use std::collections::HashMap;
 
 /// The longest pipeline file, in bytes.
-const MAX_BYTES: usize = 1 << 20;
+pub(super) const MAX_BYTES: usize = 1 << 20;
 /// The most nested lists and maps.
 const MAX_DEPTH: usize = 32;
 /// The most bytes of memory that a tree may take; aliases copy, so a short text can make a huge
@@ -306,7 +306,7 @@ mod tests {
     use std::sync::Arc;
 
     fn read(text: &str) -> (Option<Node>, Vec<Diagnostic>) {
-        let source = SourceText { path: "a.yaml".into(), text: text.to_owned() };
+        let source = SourceText::new("a.yaml".into(), text.to_owned());
         let mut cx = Context::new(Arc::new(source));
         (parse(&mut cx), cx.faults)
     }

@@ -170,7 +170,7 @@ mod tests {
 
     /// The message for a text, and the part of the text that is shown.
     fn said(text: &str) -> (String, String) {
-        let source = SourceText { path: "a.yaml".into(), text: text.to_owned() };
+        let source = SourceText::new("a.yaml".into(), text.to_owned());
         let mut cx = Context::new(Arc::new(source));
         assert!(yaml::parse(&mut cx).is_none(), "{text}");
         let fault = &cx.faults[0];

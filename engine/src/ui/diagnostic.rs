@@ -2,7 +2,12 @@
 
 use crate::{
     model::{SourceText, Span},
-    ui::{events::DIAGNOSTIC, few::few, visible::visible},
+    ui::{
+        events::DIAGNOSTIC,
+        few::few,
+        located::{self, place_of},
+        visible::visible,
+    },
 };
 use miette::{
     GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, MietteError,
@@ -150,10 +155,15 @@ const LONGEST_LINE: usize = 400;
 
 /// Draws diagnostics one after the other, each with the lines that it is about.
 pub fn render(source: &SourceText, faults: &[Diagnostic], style: &RenderStyle) -> String {
+    if !source.included.is_empty() {
+        let own = faults.iter().map(|fault| located::own(source, fault));
+        let drawn = own.map(|(file, fault)| render(&file, &[fault], style));
+        return drawn.collect::<Vec<_>>().join("\n");
+    }
     if let Cow::Owned(text) = visible(&source.text)
         && text != source.text
     {
-        let shown = SourceText { text, path: source.path.clone() };
+        let shown = SourceText::new(source.path.clone(), text);
         let faults: Vec<_> = faults.iter().map(|fault| moved(fault, &source.text)).collect();
         return render(&shown, &faults, style);
     }
@@ -234,9 +244,10 @@ pub fn tell(source: &SourceText, faults: &[Diagnostic]) {
     }
     let (faults, rest) = few(faults);
     let mut drawn = Some(render(source, &faults, &RenderStyle::for_stderr()).trim_end().to_owned());
-    let file = source.path.display().to_string();
     for fault in &faults {
-        let place = fault.labels.first().map(|(span, _)| place_of(&source.text, span));
+        let (own, located) = located::own(source, fault);
+        let file = own.path.display().to_string();
+        let place = located.labels.first().map(|(span, _)| place_of(&own.text, span));
         let (line, column) = place.unzip();
         let (drawn, help) = (drawn.take(), fault.help.as_deref());
         let (drawn, code, message) = (drawn.as_deref(), fault.code, &*fault.message);
@@ -255,17 +266,6 @@ pub fn tell(source: &SourceText, faults: &[Diagnostic]) {
         true => error!(target: DIAGNOSTIC, drawn, message),
         false => warn!(target: DIAGNOSTIC, drawn, message),
     }
-}
-
-/// The line and the column of the start of a span, from 1; columns count characters.
-fn place_of(text: &str, span: &Span) -> (usize, usize) {
-    let mut start = span.start.min(text.len());
-    while !text.is_char_boundary(start) {
-        start -= 1;
-    }
-    let before = &text[..start];
-    let line = before.rfind('\n').map_or(0, |at| at + 1);
-    (before.matches('\n').count() + 1, before[line..].chars().count() + 1)
 }
 
 /// A text that shows the lines of a place whole, and no lines around them.
@@ -345,7 +345,7 @@ mod tests {
     use super::*;
 
     fn source(text: &str) -> SourceText {
-        SourceText { path: "a.yaml".into(), text: text.to_owned() }
+        SourceText::new("a.yaml".into(), text.to_owned())
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod few;
 pub mod fold;
 pub mod grid;
 pub mod interrupt;
+pub mod located;
 pub mod size;
 pub mod suggest;
 pub mod trace;

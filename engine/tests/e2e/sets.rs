@@ -198,8 +198,8 @@ fn noise_is_no_cluster_in_compositions_silhouettes_and_figures() {
     assert_eq!(said.code, 0, "{}", said.stderr);
     let report = study.read("runs/small/latest/report.md");
     for words in [
-        "silhouettes: 3 clips are noise, in no cluster; they have no silhouette.",
-        "composition: 3 clips are noise, in no cluster; the last row holds them.",
+        "mine: 3 clips are noise, in no cluster; they have no silhouette.",
+        "mine, by class: 3 clips are noise, in no cluster; the last row holds them.",
         "75 % of the clips lie in framed cells",
     ] {
         assert!(report.contains(words), "`{words}` is not in {report}");

@@ -135,8 +135,8 @@ fn columns_of_a_list_are_outputs_and_excerpts_are_clips() {
             .replace("audio_folder, path: \"${data}\"", "manifest, path: list.csv")
             .replace("duration: 0.25", "duration: 0.1")
             .replace("truth: clips.labels }", "truth: clips.player }")
-            .replace("report:", "  both: { op: metrics, in: { features: pca, clusters: groups, truth: clips.labels } }\nreport:")
-            .replace("scores: scores }\n", "scores: scores }\n    - { row: class, scores: both }\n  figures:\n    - { figure: scatter, of: pca, color: [clips.take] }\n"),
+            .replace("report:", "  both: { op: metrics, in: { features: pca, clusters: groups, truth: clips.labels } }\n  by_player: { op: composition, in: { clusters: groups, truth: clips.player } }\n  by_class: { op: composition, in: { clusters: groups, truth: clips.label } }\nreport:")
+            .replace("scores: scores }\n", "scores: scores }\n    - { row: class, scores: both }\n  figures:\n    - { figure: scatter, of: pca, color: [clips.take] }\n    - { figure: composition, of: [by_player, by_class] }\n"),
     );
     fill(&study, 4);
     // Without the list nothing can be said of its columns.
@@ -144,10 +144,18 @@ fn columns_of_a_list_are_outputs_and_excerpts_are_clips() {
     assert!(said.code == 2 && said.stderr.contains("`list.csv` does not exist"), "{}", said.stderr);
     assert!(!said.stderr.contains("player"), "{}", said.stderr);
     study.write("list.csv", parts());
-    assert_eq!(study.ran().len(), 9);
+    study.edit("path: list.csv", "path: list.csv, label: label");
+    assert_eq!(study.ran().len(), 11);
     let report = study.read("runs/small/latest/report.md");
     assert!(report.contains("24 clips of 12 recordings."), "{report}");
     assert!(report.contains("| the class | group | labels | take |"), "{report}");
+    let figure = |name: &str| study.read(&format!("runs/small/latest/figures/{name}.svg"));
+    assert!(figure("01-scatter").contains("PCA of norm, coloured by take<"), "{report}");
+    assert!(figure("01-scatter").contains(">PCA 2<"));
+    let compositions = figure("02-composition");
+    for words in [">K-Means of pca, by player<", ">K-Means of pca, by label<", ">player<"] {
+        assert!(compositions.contains(words), "{words} is not in {compositions}");
+    }
     assert_eq!(study.ran(), [""; 0]);
 
     // A new column is one more output; no sound is decoded for it.

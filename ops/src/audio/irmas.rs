@@ -69,6 +69,10 @@ impl Op for Irmas {
     const INPUTS: &'static [Port] = &[];
     const OUTPUTS: &'static [Port] = OUTPUTS;
 
+    fn class(&self) -> Option<&str> {
+        Some("instrument")
+    }
+
     fn sources(&self) -> Vec<Source> {
         vec![Source {
             param: "path",

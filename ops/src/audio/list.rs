@@ -27,7 +27,12 @@ pub(super) struct Roles<'a> {
 
 impl Roles<'_> {
     fn has(&self, column: &str) -> bool {
-        [PATH, TIMES[0], TIMES[1], self.label, self.group.0, self.id.0].contains(&column)
+        self.places(column) || [self.label, self.group.0].contains(&column)
+    }
+
+    /// True if a column says which part of which recording a clip is, or what it is called.
+    fn places(&self, column: &str) -> bool {
+        [PATH, TIMES[0], TIMES[1], self.id.0].contains(&column)
     }
 }
 
@@ -37,6 +42,8 @@ pub(super) struct List {
     pub rows: Vec<Row>,
     /// The further columns in their order, each with a cell for each line.
     pub columns: Vec<(String, Vec<String>)>,
+    /// The columns that are outputs of their own, likewise.
+    pub ports: Vec<(String, Vec<String>)>,
 }
 
 /// A line of the list.
@@ -50,12 +57,12 @@ pub(super) struct Row {
     pub excerpt: Option<Excerpt>,
 }
 
-/// The further columns among those of a list: those that have a name and no role.
-pub(super) fn further<'c>(
+/// The columns of a list that are outputs of labels.
+pub(super) fn ports<'c>(
     columns: &'c [String],
     roles: &'c Roles<'_>,
 ) -> impl Iterator<Item = (usize, &'c String)> {
-    columns.iter().enumerate().filter(|(_, name)| !name.is_empty() && !roles.has(name))
+    columns.iter().enumerate().filter(|(_, name)| !name.is_empty() && !roles.places(name))
 }
 
 /// The error of a list.
@@ -158,16 +165,17 @@ pub(super) fn read(bytes: &[u8], roles: &Roles<'_>) -> Result<List, Fault> {
         Some(groups) => rows.iter_mut().zip(groups).for_each(|(row, own)| row.group = Some(own)),
         None => rows.iter_mut().for_each(|row| row.group = None),
     }
-    let mut columns: Vec<(String, Vec<String>)> = Vec::new();
-    for (place, name) in further(table.names(), roles) {
+    let mut ports: Vec<(String, Vec<String>)> = Vec::new();
+    for (place, name) in self::ports(table.names(), roles) {
         table.place(name)?;
         let cells = (0..table.rows()).map(|row| {
             let cell = table.cell(row, place);
             if is_missing(&cell) { String::new() } else { cell.into_owned() }
         });
-        columns.push((name.clone(), cells.collect()));
+        ports.push((name.clone(), cells.collect()));
     }
-    Ok(List { rows, columns })
+    let columns = ports.iter().filter(|(name, _)| !roles.has(name)).cloned().collect();
+    Ok(List { rows, columns, ports })
 }
 
 /// Gives excerpts of one recording the same group: the one that is written, or else the recording.

@@ -40,11 +40,11 @@ const MOST_BESIDE: usize = 32;
 /// name of the clip; without this column it is the path). Clips keep the order of the
 /// lines. Every recording is decoded once to see that it is whole.
 ///
-/// Each further column is kept, and is an output of labels: `clips.speaker` is the column `speaker` of
-/// the step `clips`, usable as `truth`, as the color of a figure, or wherever else labels are. These
-/// hold the other columns too (up to 32 of them), and so does `labels`, so that reports can look for
-/// confounds. A cell without a
-/// value leaves its clip unlabelled.
+/// Each column but `path`, `start`, `end` and that of the names of clips is an output of labels, whatever
+/// else it is: `clips.speaker` is the column `speaker` of the step `clips`, usable as `truth`, as the color
+/// of a figure, or wherever else labels are. These hold the further columns too (up to 32 of them), and so
+/// does `labels`, so that reports can look for confounds. A cell without a value leaves its clip
+/// unlabelled.
 ///
 /// The columns `start` and `end`, in seconds, make clips of parts of recordings: several lines may then
 /// name one recording, which is decoded once for all of them. Times are exact decimals, and the part goes
@@ -84,15 +84,19 @@ pub struct Manifest {
 
 impl Op for Manifest {
     const NAME: &'static str = "manifest";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const GROUPS: bool = true;
     const INPUTS: &'static [Port] = &[];
     const OUTPUTS: &'static [Port] = OUTPUTS;
 
     fn outputs_with(&self, columns: &[String]) -> &'static [Port] {
         let roles = self.roles();
-        let further = list::further(columns, &roles).map(|(_, name)| name.as_str());
+        let further = list::ports(columns, &roles).map(|(_, name)| name.as_str());
         ports::with_further(OUTPUTS, further.filter(|name| is_port(name)), &[Kind::Labels], FURTHER)
+    }
+
+    fn class(&self) -> Option<&str> {
+        self.label.as_deref()
     }
 
     fn sources(&self) -> Vec<Source> {
@@ -119,7 +123,7 @@ impl Op for Manifest {
         clips::read(list, &mut bytes).map_err(|fault| {
             OpError::failure(format!("`{}` {}", self.path, fault.reason)).help(fault.help)
         })?;
-        let List { rows, columns } = list::read(&bytes, &self.roles()).map_err(|fault| {
+        let List { rows, columns, ports } = list::read(&bytes, &self.roles()).map_err(|fault| {
             let error = self.fault(fault.reason);
             OpError { param: fault.role.or(error.param), ..error }
         })?;
@@ -173,7 +177,7 @@ impl Op for Manifest {
         let collection = clips::collect(candidates.collect(), read, rules, cx)?;
         let kept: Vec<usize> =
             collection.clips.iter().map(|clip| lines[clip.clip_id.as_str()]).collect();
-        Ok(outputs(&collection, &columns, &kept))
+        Ok(self.outputs_of(&collection, &columns, &ports, &kept))
     }
 }
 
@@ -189,29 +193,38 @@ impl Manifest {
             id: (self.id.as_deref().unwrap_or("id"), self.id.is_some()),
         }
     }
-}
 
+    /// The outputs with further columns, of which clip i has the cells at `kept[i]`.
+    fn outputs_of(
+        &self,
+        collection: &Collection,
+        columns: &[(String, Vec<String>)],
+        ports: &[(String, Vec<String>)],
+        kept: &[usize],
+    ) -> Outputs {
+        let clips = Artifact::table(Kind::Clips, collection.table());
+        let cells =
+            |cells: &[String]| kept.iter().map(|row| cells[*row].clone()).collect::<Vec<_>>();
+        let beside = |labels: Table, but: &str| {
+            let others = columns.iter().map(|(name, all)| (name.as_str(), all));
+            let others = others.filter(|(name, _)| *name != but && !TAKEN.contains(name));
+            others.fold(labels, |labels, (name, all)| labels.with(name, column(cells(all))))
+        };
+        let mut outputs = collection.outputs_with(clips, beside(collection.labels(), ""));
+        for (name, all) in ports.iter().filter(|(name, _)| is_port(name)) {
+            let own = match *name == self.roles().label {
+                true => collection.labels(),
+                false => collection.labels_of(cells(all), CLASS),
+            };
+            let own = if columns.len() <= MOST_BESIDE { beside(own, name) } else { own };
+            outputs = outputs.with(port(name), Artifact::table(Kind::Labels, own));
+        }
+        outputs
+    }
+}
 /// True if a column can be a port beside those that each source has.
 fn is_port(column: &str) -> bool {
     !OUTPUTS.iter().any(|port| port.name == column)
-}
-
-/// The outputs of a source with further columns, of which clip i has the cells at `kept[i]`.
-fn outputs(collection: &Collection, columns: &[(String, Vec<String>)], kept: &[usize]) -> Outputs {
-    let clips = Artifact::table(Kind::Clips, collection.table());
-    let cells = |cells: &[String]| kept.iter().map(|row| cells[*row].clone()).collect::<Vec<_>>();
-    let beside = |labels: Table, but: &str| {
-        let others = columns.iter().map(|(name, all)| (name.as_str(), all));
-        let others = others.filter(|(name, _)| *name != but && !TAKEN.contains(name));
-        others.fold(labels, |labels, (name, all)| labels.with(name, column(cells(all))))
-    };
-    let mut outputs = collection.outputs_with(clips, beside(collection.labels(), ""));
-    for (name, all) in columns.iter().filter(|(name, _)| is_port(name)) {
-        let own = collection.labels_of(cells(all), CLASS);
-        let own = if columns.len() <= MOST_BESIDE { beside(own, name) } else { own };
-        outputs = outputs.with(port(name), Artifact::table(Kind::Labels, own));
-    }
-    outputs
 }
 
 /// The name of the port of a column.

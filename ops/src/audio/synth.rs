@@ -72,6 +72,10 @@ impl Op for Synth {
     const OUTPUTS: &'static [Port] = super::clips::OUTPUTS;
     const SEEDED: bool = true;
 
+    fn class(&self) -> Option<&str> {
+        Some("instrument")
+    }
+
     fn check(&self, _inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError> {
         if !(1..=MOST_CLIPS).contains(&self.clips_per_class) {
             return Err(OpError::param(

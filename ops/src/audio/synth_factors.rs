@@ -30,6 +30,10 @@ impl Op for SynthFactors {
     const OUTPUTS: &'static [Port] =
         &[Port::new("factors", &[Kind::Labels], "The class, and a column for each factor.")];
 
+    fn class(&self) -> Option<&str> {
+        Some("instrument")
+    }
+
     fn check(&self, inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError> {
         let rows = inputs.first().and_then(Option::as_ref).and_then(|shape| shape.rows);
         Ok(vec![Shape::of(Kind::Labels).with_rows(rows)])

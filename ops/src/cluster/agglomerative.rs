@@ -87,6 +87,7 @@ impl Agglomerative {
 
 impl Op for Agglomerative {
     const NAME: &'static str = "agglomerative";
+    const TITLE: &'static str = "agglomerative clustering";
     const VERSION: u32 = 2;
     const INPUTS: &'static [Port] = &[Port::FEATURES];
     const OUTPUTS: &'static [Port] = &[

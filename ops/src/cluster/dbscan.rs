@@ -59,6 +59,7 @@ impl Dbscan {
 
 impl Op for Dbscan {
     const NAME: &'static str = "dbscan";
+    const TITLE: &'static str = "DBSCAN";
     const VERSION: u32 = 1;
     const INPUTS: &'static [Port] = &[Port::FEATURES];
     const OUTPUTS: &'static [Port] =

@@ -118,6 +118,7 @@ impl GaussianMixture {
 
 impl Op for GaussianMixture {
     const NAME: &'static str = "gaussian_mixture";
+    const TITLE: &'static str = "Gaussian mixture";
     const VERSION: u32 = 1;
     const SEEDED: bool = true;
     const METRICS: &'static [Measure] = criteria::ALL;

@@ -64,6 +64,7 @@ impl Hdbscan {
 
 impl Op for Hdbscan {
     const NAME: &'static str = "hdbscan";
+    const TITLE: &'static str = "HDBSCAN";
     const VERSION: u32 = 1;
     const INPUTS: &'static [Port] = &[Port::FEATURES];
     const OUTPUTS: &'static [Port] =

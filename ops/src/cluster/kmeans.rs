@@ -101,6 +101,7 @@ pub(super) fn check_clusters(clusters: usize, clips: Option<usize>) -> Result<()
 
 impl Op for Kmeans {
     const NAME: &'static str = "kmeans";
+    const TITLE: &'static str = "K-Means";
     const VERSION: u32 = 2;
     const SEEDED: bool = true;
     const INPUTS: &'static [Port] = &[Port::FEATURES, MODEL];

@@ -71,6 +71,7 @@ impl Optics {
 
 impl Op for Optics {
     const NAME: &'static str = "optics";
+    const TITLE: &'static str = "OPTICS";
     const VERSION: u32 = 1;
     const INPUTS: &'static [Port] = &[Port::FEATURES];
     const OUTPUTS: &'static [Port] =

@@ -63,6 +63,7 @@ impl Spectral {
 
 impl Op for Spectral {
     const NAME: &'static str = "spectral";
+    const TITLE: &'static str = "spectral clustering";
     const VERSION: u32 = 2;
     const SEEDED: bool = true;
     const INPUTS: &'static [Port] = &[Port::FEATURES];

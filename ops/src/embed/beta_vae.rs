@@ -214,6 +214,7 @@ impl BetaVae {
 
 impl Op for BetaVae {
     const NAME: &'static str = "beta_vae";
+    const TITLE: &'static str = "β-VAE";
     const VERSION: u32 = 1;
     const INPUTS: &'static [Port] = &[FEATURES, fitted::MODEL];
     const OUTPUTS: &'static [Port] =

@@ -74,6 +74,7 @@ struct Network {
 
 impl Op for Onnx {
     const NAME: &'static str = "onnx";
+    const TITLE: &'static str = "ONNX network";
     const VERSION: u32 = 1;
     const ROW_WISE: bool = true;
     const INPUTS: &'static [Port] = &[Port::FEATURES];

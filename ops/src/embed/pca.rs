@@ -91,6 +91,7 @@ impl Pca {
 
 impl Op for Pca {
     const NAME: &'static str = "pca";
+    const TITLE: &'static str = "PCA";
     const VERSION: u32 = 1;
     const SEEDED: bool = true;
     const INPUTS: &'static [Port] = &[Port::FEATURES, MODEL];

@@ -117,6 +117,7 @@ impl Tsne {
 
 impl Op for Tsne {
     const NAME: &'static str = "tsne";
+    const TITLE: &'static str = "t-SNE";
     const VERSION: u32 = 2;
     const SEEDED: bool = true;
     const INPUTS: &'static [Port] = &[Port::FEATURES];

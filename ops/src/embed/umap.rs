@@ -181,6 +181,7 @@ impl Umap {
 
 impl Op for Umap {
     const NAME: &'static str = "umap";
+    const TITLE: &'static str = "UMAP";
     const VERSION: u32 = 2;
     const SEEDED: bool = true;
     const INPUTS: &'static [Port] = &[Port::FEATURES];

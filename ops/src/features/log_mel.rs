@@ -183,6 +183,7 @@ impl LogMel {
 
 impl Op for LogMel {
     const NAME: &'static str = "log_mel";
+    const TITLE: &'static str = "log-Mel spectrogram";
     const VERSION: u32 = 2;
     const INPUTS: &'static [Port] = &[Port::new("clips", &[Kind::Clips], "recordings")];
     const OUTPUTS: &'static [Port] =

@@ -73,6 +73,10 @@ impl Op for Matrix {
         Port::optional("labels", &[Kind::Labels], "the column `label`, if there is one"),
     ];
 
+    fn class(&self) -> Option<&str> {
+        self.label.as_deref()
+    }
+
     fn sources(&self) -> Vec<Source> {
         vec![Source {
             param: "path",

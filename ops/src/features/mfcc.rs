@@ -90,6 +90,7 @@ impl Mfcc {
 
 impl Op for Mfcc {
     const NAME: &'static str = "mfcc";
+    const TITLE: &'static str = "MFCC";
     const VERSION: u32 = 1;
     const INPUTS: &'static [Port] =
         &[Port::new("features", &[Kind::Spectrogram], "log-mel spectrograms in dB")];

@@ -14,6 +14,8 @@ use std::{
 pub struct Entry {
     /// The name in YAML.
     pub name: &'static str,
+    /// The name in titles.
+    pub title: &'static str,
     /// The version in the key.
     pub version: u32,
     /// The input ports.
@@ -88,6 +90,7 @@ pub trait AnyOp: Send + Sync {
     fn inputs(&self) -> &'static [Port];
     fn outputs(&self) -> &'static [Port];
     fn outputs_with(&self, columns: &[String]) -> &'static [Port];
+    fn class(&self) -> Option<&str>;
     fn sources(&self) -> Vec<Source>;
     fn check(&self, inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError>;
     fn memory(&self, inputs: &[Option<Shape>]) -> Option<u64>;
@@ -111,6 +114,9 @@ impl<O: Op> AnyOp for O {
     }
     fn outputs_with(&self, columns: &[String]) -> &'static [Port] {
         Op::outputs_with(self, columns)
+    }
+    fn class(&self) -> Option<&str> {
+        Op::class(self)
     }
     fn sources(&self) -> Vec<Source> {
         Op::sources(self)
@@ -149,6 +155,7 @@ pub(crate) fn schema_of<O: Op>() -> &'static Value {
 pub const fn op<O: Op>() -> Entry {
     Entry {
         name: O::NAME,
+        title: O::TITLE,
         version: O::VERSION,
         inputs: O::INPUTS,
         outputs: O::OUTPUTS,

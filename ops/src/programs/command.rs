@@ -165,6 +165,7 @@ impl Command {
 
 impl Op for Command {
     const NAME: &'static str = "command";
+    const TITLE: &'static str = "";
     const VERSION: u32 = 1;
     const INPUTS: &'static [Port] = &[];
     const OUTPUTS: &'static [Port] = &[];

@@ -12,7 +12,11 @@ const MOST: usize = 40;
 
 pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     let tables = source.all("of").iter().map(Counts::of).collect::<Result<Vec<_>, _>>()?;
-    let mut scene = Scene::new(640.0, 0.0, source.title("Clusters and classes"));
+    let title = match &tables[..] {
+        [table] => table.title.clone(),
+        _ => "Clusters and classes".to_owned(),
+    };
+    let mut scene = Scene::new(640.0, 0.0, source.title(&title));
     let mut top = if tables.len() > 1 { 0.0 } else { -12.0 };
     // One scale for all tables, up to the largest share.
     let shares = tables.iter().flat_map(|table| table.shares).copied();
@@ -25,11 +29,11 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
         let share = 100.0 * table.accuracy?;
         Some(match tables.len() {
             1 => format!("{share:.0} % of the clips lie in framed cells"),
-            _ => format!("{}: {share:.0} % of the clips lie in framed cells", table.step),
+            _ => format!("{}: {share:.0} % of the clips lie in framed cells", table.title),
         })
     });
     let accuracy: Vec<_> = accuracy.collect();
-    let noise = tables.iter().map(|table| (table.step, table.noise));
+    let noise = tables.iter().map(|table| (&*table.title, table.noise));
     Ok(Drawn {
         caption: format!(
             "Rows are clusters, columns are classes, a number is how many clips they share; the colour is the share of \
@@ -44,7 +48,8 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
 }
 
 struct Counts<'a> {
-    step: &'a str,
+    title: String,
+    columns: &'a str,
     clusters: Vec<&'a str>,
     classes: Vec<&'a str>,
     counts: &'a [i64],
@@ -70,7 +75,11 @@ impl<'a> Counts<'a> {
             ));
         }
         Ok(Self {
-            step: &input.step,
+            title: match &input.words.classes {
+                Some(classes) => format!("{}, by {classes}", input.name()),
+                None => input.name().to_owned(),
+            },
+            columns: input.words.classes.as_deref().unwrap_or("class"),
             clusters,
             classes,
             counts,
@@ -93,7 +102,12 @@ impl<'a> Counts<'a> {
         let cell = [((560.0 - left) / self.classes.len() as f64).min(90.0), 28.0];
         let mut y = top + 24.0;
         if with_title {
-            scene.words(self.step, [left, y], Anchor::Start, SIZES[0]);
+            scene.words(
+                font::cut(&self.title, SIZES[0], 590.0),
+                [left, y],
+                Anchor::Start,
+                SIZES[0],
+            );
             y += 24.0;
         }
         // Class names are drawn vertically if they do not fit side by side.
@@ -129,7 +143,9 @@ impl<'a> Counts<'a> {
         scene.upwards("cluster", [20.0, (y + bottom) / 2.0], SIZES[1]);
         let bar = [left + cell[0] * self.classes.len() as f64 + 12.0, y, 14.0, bottom - y];
         color_bar(scene, bar, Map::Cividis, scale, "share of the cluster");
-        bottom
+        let middle = left + cell[0] * self.classes.len() as f64 / 2.0;
+        scene.words(self.columns, [middle, bottom + 20.0], Anchor::Middle, SIZES[1]);
+        bottom + 24.0
     }
 
     fn draw_cell(

@@ -14,7 +14,11 @@ const STEEP: f64 = 20.0;
 
 pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     let histories = source.all("of");
-    let mut scene = Scene::new(760.0, 0.0, source.title("Training"));
+    let title = match histories {
+        [one] => format!("Training of {}", one.name()),
+        _ => "Training".to_owned(),
+    };
+    let mut scene = Scene::new(760.0, 0.0, source.title(&title));
     let (mut drawn, mut is_log, mut held_out) = (0_usize, false, false);
     for (column, title) in CURVES {
         let mut curves = Vec::new();
@@ -73,7 +77,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
         .iter()
         .enumerate()
         .map(|(at, history)| Entry {
-            text: history.step.clone(),
+            text: history.name().to_owned(),
             paint: Paint::category(at),
             shape: None,
         })

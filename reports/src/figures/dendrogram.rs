@@ -40,7 +40,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     }
 
     let mut scene =
-        Scene::new(720.0, 390.0, source.title(&format!("The last merges of {}", of.step)));
+        Scene::new(720.0, 390.0, source.title(&format!("The last merges of {}", of.name())));
     let top = distance.iter().copied().fold(0.0, f64::max);
     let panel = Panel {
         frame: [88.0, 12.0, 615.0, 300.0],

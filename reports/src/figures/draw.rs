@@ -6,18 +6,23 @@
 use super::{
     Drawn, Points, kind,
     source::{Input, Source},
+    words::{self, Words},
 };
 use crate::{
     draw::{raster, scene::HEADING, svg},
     scores::{ScoreTable, steps::Steps},
 };
-use cache::{Digest, Hasher, Record, Store, StoreError, record::Figure, store::FIGURES};
+use cache::{
+    Digest, Hasher, Record, Store, StoreError,
+    record::{Figure, PortRef},
+    store::FIGURES,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// The version of the drawing code. It must be raised if equal inputs may give another drawing.
-const VERSION: u64 = 7;
+const VERSION: u64 = 8;
 
 /// A rendered figure.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -26,6 +31,8 @@ pub struct Rendered {
     pub inline: String,
     /// The SVG as a file.
     pub svg: String,
+    /// The title.
+    pub title: String,
     /// The caption, unless the author gives one.
     pub caption: String,
     /// Its points, if the page shows details of a point.
@@ -71,9 +78,10 @@ pub fn render(
         }
     }
     for (role, digests) in inputs {
-        for (step, port, digest) in digests {
+        for (PortRef { step, port }, words, digest) in digests {
             let artifact = store.get(&digest)?;
-            source.inputs.entry(role.clone()).or_default().push(Input { step, port, artifact });
+            let input = Input { step, port, words, artifact };
+            source.inputs.entry(role.clone()).or_default().push(input);
         }
     }
     let rendered = match (kind.draw)(&source) {
@@ -102,6 +110,7 @@ fn finish(drawn: Drawn) -> Rendered {
         place[1] += HEADING as f32;
     }
     Rendered {
+        title: scene.title.clone(),
         inline: svg::inline(&scene),
         svg: svg::file(&scene),
         png: raster::file(&scene),
@@ -110,23 +119,25 @@ fn finish(drawn: Drawn) -> Rendered {
     }
 }
 
-type Digests = BTreeMap<String, Vec<(String, String, Digest)>>;
+type Digests = BTreeMap<String, Vec<(PortRef, Words, Digest)>>;
 
-/// The digests of the inputs of a figure.
+/// The digests of the inputs of a figure, and the words for them.
 fn digests(figure: &Figure, record: &Record) -> Result<Digests, String> {
-    let mut digests = Digests::new();
+    let (mut digests, steps) = (Digests::new(), Steps::of(record));
     for (role, ports) in &figure.inputs {
         for port in ports {
-            let step = record.step(&port.step);
+            let step = steps.get(&port.step);
             let digest = step.and_then(|step| step.outputs.get(&port.port));
             let digest =
                 digest.ok_or_else(|| format!("`{}.{}` was not made", port.step, port.port))?;
-            digests.entry(role.clone()).or_default().push((
-                port.step.clone(),
-                port.port.clone(),
-                *digest,
-            ));
+            let words = words::of(record, &steps, &port.step, &port.port);
+            digests.entry(role.clone()).or_default().push((port.clone(), words, *digest));
         }
+    }
+    for inputs in digests.values_mut() {
+        let mut named: Vec<(&str, &mut Words)> =
+            inputs.iter_mut().map(|(port, words, _)| (port.step.as_str(), words)).collect();
+        words::tell_apart(&mut named);
     }
     Ok(digests)
 }
@@ -150,8 +161,10 @@ fn key(figure: &Figure, inputs: &Digests, record: &Record, by_scores: bool) -> D
     hasher.text(&json_of(&figure.options)).number(inputs.len() as u64);
     for (role, ports) in inputs {
         hasher.text(role).number(ports.len() as u64);
-        for (step, port, digest) in ports {
-            hasher.text(step).text(port).text(&digest.to_string());
+        for (port, words, digest) in ports {
+            hasher.text(&port.step).text(&port.port).text(&digest.to_string());
+            hasher.text(&words.name).text(&words.method);
+            hasher.text(words.classes.as_deref().unwrap_or_default());
         }
     }
     if by_scores {

@@ -16,6 +16,7 @@ mod source;
 mod specification_curve;
 mod sweep_heatmap;
 mod units;
+mod words;
 
 use crate::draw::Scene;
 use cache::Kind;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 pub use draw::{Rendered, kept, render};
 pub use source::{Input, Source};
+pub use words::variant;
 
 /// A kind of figure.
 pub struct FigureKind {
@@ -50,6 +52,8 @@ pub struct Role {
     pub is_optional: bool,
     /// True if several artifacts are accepted.
     pub takes_many: bool,
+    /// True if only the first seed of each is shown, since each takes a picture of its own.
+    pub one_seed: bool,
 }
 
 /// A setting of a figure.
@@ -95,7 +99,11 @@ pub struct Points {
 }
 
 const fn role(name: &'static str, kinds: &'static [Kind], doc: &'static str) -> Role {
-    Role { name, kinds, doc, is_optional: false, takes_many: false }
+    Role { name, kinds, doc, is_optional: false, takes_many: false, one_seed: false }
+}
+
+const fn pictures(role: Role) -> Role {
+    Role { takes_many: true, one_seed: true, ..role }
 }
 
 const fn many(role: Role) -> Role {
@@ -112,8 +120,8 @@ pub const FIGURES: &[FigureKind] = &[
         name: "scatter",
         doc: "Clips as points in two dimensions, coloured by labels; a panel for each map or colouring.",
         roles: &[
-            many(role("of", &[Kind::Matrix], "Where the clips lie: the first two features.")),
-            optional(many(role("color", &[Kind::Labels], "Classes or clusters."))),
+            pictures(role("of", &[Kind::Matrix], "Where the clips lie: the first two features.")),
+            optional(pictures(role("color", &[Kind::Labels], "Classes or clusters."))),
         ],
         settings: &[],
         draw: scatter::draw,
@@ -143,7 +151,7 @@ pub const FIGURES: &[FigureKind] = &[
     FigureKind {
         name: "composition",
         doc: "The number of clips of each class in each cluster.",
-        roles: &[many(role("of", &[Kind::Composition], "Counts of clusters and classes."))],
+        roles: &[pictures(role("of", &[Kind::Composition], "Counts of clusters and classes."))],
         settings: &[],
         draw: composition::draw,
     },
@@ -157,7 +165,7 @@ pub const FIGURES: &[FigureKind] = &[
     FigureKind {
         name: "units",
         doc: "KL and variance of each latent unit, with the active ones marked.",
-        roles: &[many(role("of", &[Kind::Diagnostics], "The diagnostics of a model."))],
+        roles: &[pictures(role("of", &[Kind::Diagnostics], "The diagnostics of a model."))],
         settings: &[],
         draw: units::draw,
     },
@@ -205,7 +213,7 @@ pub const FIGURES: &[FigureKind] = &[
     FigureKind {
         name: "silhouette",
         doc: "The silhouette of every clip, cluster by cluster.",
-        roles: &[many(role("of", &[Kind::Silhouettes], "The silhouette of each clip."))],
+        roles: &[pictures(role("of", &[Kind::Silhouettes], "The silhouette of each clip."))],
         settings: &[],
         draw: silhouette::draw,
     },

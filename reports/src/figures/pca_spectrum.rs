@@ -43,7 +43,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     let points = points.map(|(at, variance)| panel.at(at as f64 + 1.0, *variance)).collect();
     scene.dots(points, Shape::Disc, 4.0, Paint::category(0));
     let mut entries = vec![Entry {
-        text: format!("{}: variance of each component", spectrum.step),
+        text: format!("{}: variance of each component", spectrum.name()),
         paint: Paint::category(0),
         shape: Some(Shape::Disc),
     }];
@@ -56,7 +56,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
         }
         let beta = brief(*beta);
         entries.push(Entry {
-            text: format!("{}, effective β {beta}: forecast {kept} of {n} kept", model.step),
+            text: format!("{}, effective β {beta}: forecast {kept} of {n} kept", model.name()),
             paint,
             shape: None,
         });
@@ -65,7 +65,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
         let units = model.table()?.rows();
         forecasts.push(format!(
             "{}: at most {} of its {units} units{active}",
-            model.step,
+            model.name(),
             kept.min(&units)
         ));
     }

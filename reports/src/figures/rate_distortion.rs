@@ -10,7 +10,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
         let (rate, distortion, beta) = (last("kl")?, last("reconstruction")?, last("beta")?);
         let (Some(rate), Some(distortion)) = (rate, distortion) else { continue };
         if rate.is_finite() && distortion.is_finite() {
-            points.push((rate, distortion, beta.filter(|beta| beta.is_finite()), &history.step));
+            points.push((rate, distortion, beta.filter(|beta| beta.is_finite()), history.name()));
         }
     }
     if points.is_empty() {
@@ -40,7 +40,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
         let text = match beta.map(brief) {
             Some(beta) if is_sweep || betas.len() > 1 => format!("β = {beta}"),
             Some(beta) => format!("{step}, β = {beta}"),
-            None => (*step).clone(),
+            None => (*step).to_owned(),
         };
         // A label moves upwards while another is near.
         let mut at = [place[0] + 9.0, place[1] - 9.0];

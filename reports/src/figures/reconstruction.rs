@@ -65,7 +65,8 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
         caption: format!(
             "Above the clips as they went into {}, below what comes out of it, in the same colours. What the lower row \
              lacks, the latent does not carry: fine harmonics and onsets are lost first. {}",
-            of.step, level.remark
+            of.name(),
+            level.remark
         ),
         scene: shown_scene,
         points: None,

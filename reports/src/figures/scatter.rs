@@ -5,8 +5,9 @@ use super::{
     source::{Input, Source, sorted_names},
 };
 use crate::draw::{
-    Paint, Panel, Scale, Scene, Shape,
+    Anchor, Paint, Panel, Scale, Scene, Shape,
     axis::{Entry, legend},
+    scene::SIZES,
 };
 use cache::missing::{NOISE, is_noise};
 use std::collections::HashMap;
@@ -17,6 +18,10 @@ const MOST_NAMES: usize = 32;
 /// The number of rounds in which the points of each colour are drawn, so that no colour covers all
 /// others.
 const TURNS: usize = 4;
+
+/// The room for the labels of the axes, to the left and below.
+const LEFT: f64 = 28.0;
+const UNDER: f64 = 20.0;
 
 /// A colouring: its title, its names in order, and the name of each point.
 struct Coloring {
@@ -49,23 +54,23 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     let left_out = pairs.len().saturating_sub(MOST_PANELS);
     let pairs = &pairs[..pairs.len().min(MOST_PANELS)];
     let columns = if pairs.len() == 1 { 1 } else { 2 };
-    let (side, gap) = if columns == 1 { (560.0, 0.0) } else { (372.0, 26.0) };
-    let width = columns as f64 * (side + gap) - gap + 24.0;
-    let mut scene = Scene::new(width, 0.0, source.title("Clips in two dimensions"));
+    let (side, gap) = if columns == 1 { (560.0, 0.0) } else { (366.0, 38.0) };
+    let width = columns as f64 * (side + gap) - gap + LEFT + 8.0;
+    let mut scene = Scene::new(width, 0.0, source.title(&title(maps, colors)));
     let mut points = Points::default();
     let (mut top, mut bottom) = (34.0, 34.0_f64);
     for (index, (map, color)) in pairs.iter().enumerate() {
         if index > 0 && index % columns == 0 {
             top = bottom + 34.0;
         }
-        let left = 12.0 + (index % columns) as f64 * (side + gap);
+        let left = LEFT + (index % columns) as f64 * (side + gap);
         let panel = panel_of(map, [left, top, side, side * 0.82])?;
         let coloring = color.map(|color| coloring(map, color)).transpose()?;
         let several_maps = maps.len() > 1;
         let title = match (&coloring, several_maps) {
-            (Some(coloring), false) => format!("by {}", coloring.title),
-            (Some(coloring), true) => format!("{} by {}", map.step, coloring.title),
-            (None, _) => map.step.clone(),
+            (Some(coloring), false) => format!("coloured by {}", coloring.title),
+            (Some(coloring), true) => format!("{}, coloured by {}", map.name(), coloring.title),
+            (None, _) => map.name().to_owned(),
         };
         panel.title(&mut scene, &title);
         let end = draw_panel(&mut scene, &panel, map, coloring.as_ref(), &mut points)?;
@@ -73,6 +78,16 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     }
     scene.height = bottom + 6.0;
     Ok(Drawn { caption: caption(maps, colors, left_out), scene, points: Some(points) })
+}
+
+/// The title, unless the author gives one: the one map, or the one colouring, or both.
+fn title(maps: &[Input], colors: &[Input]) -> String {
+    match (maps, colors) {
+        ([map], [color]) => format!("{}, coloured by {}", map.name(), color.name()),
+        ([map], _) => map.name().to_owned(),
+        (_, [color]) => format!("Clips in two dimensions, coloured by {}", color.name()),
+        _ => "Clips in two dimensions".to_owned(),
+    }
 }
 
 /// The output without the variant of its step.
@@ -110,12 +125,10 @@ fn coloring(map: &Input, color: &Input) -> Result<Coloring, String> {
     let of = map.text("clip_id")?.iter();
     let of = of.map(|clip| by_clip.get(clip).and_then(|label| numbers.get(*label)).copied());
     let of: Vec<Option<usize>> = of.collect();
-    let is_cluster = color.table()?.ints("label").is_some();
     let word = if labels.iter().any(|label| label == NOISE) { "noise" } else { "no label" };
     let without = of.iter().filter(|name| name.is_none()).count();
     let without = (without > 0).then(|| format!("{word} ({without})"));
-    let title = if is_cluster { format!("cluster ({})", color.step) } else { "class".to_owned() };
-    Ok(Coloring { title, of, names, without })
+    Ok(Coloring { title: color.name().to_owned(), of, names, without })
 }
 
 /// Draws points and legend; returns their lower end.
@@ -134,6 +147,13 @@ fn draw_panel(
     for x in [left, left + width] {
         scene.line(vec![[x, top], [x, top + height]], Paint::Grid, 1.0);
     }
+    let axis = |number: u32| match map.words.method.as_str() {
+        "" => format!("feature {number}"),
+        method => format!("{method} {number}"),
+    };
+    let below = [left + width / 2.0, top + height + 17.0];
+    scene.words(axis(1), below, Anchor::Middle, SIZES[2]);
+    scene.upwards(axis(2), [left - 7.0, top + height / 2.0], SIZES[2]);
     let radius = match places.len() {
         ..300 => 4.2,
         300..1500 => 3.2,
@@ -173,7 +193,7 @@ fn draw_panel(
             points.facts.push((coloring.title.clone(), coloring.names.clone(), of.collect()));
         }
     }
-    let Some(coloring) = coloring else { return Ok(top + height) };
+    let Some(coloring) = coloring else { return Ok(top + height + UNDER) };
     let mut entries: Vec<Entry> = coloring
         .names
         .iter()
@@ -192,7 +212,8 @@ fn draw_panel(
     if let Some(text) = &coloring.without {
         entries.push(Entry { text: text.clone(), paint: Paint::Grid, shape: Some(Shape::Disc) });
     }
-    Ok(top + height + 12.0 + legend(scene, [left, top + height + 12.0], width, &entries))
+    let below = top + height + UNDER + 8.0;
+    Ok(below + legend(scene, [left, below], width, &entries))
 }
 
 fn caption(maps: &[Input], colors: &[Input], left_out: usize) -> String {

@@ -12,7 +12,8 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     let (Some(first), Some(last)) = (numbers.first(), numbers.last()) else {
         return Err("it holds no number of clusters".to_owned());
     };
-    let mut scene = Scene::new(760.0, 0.0, source.title("Criteria for the number of clusters"));
+    let title = format!("Criteria for the number of clusters of {}", of.name());
+    let mut scene = Scene::new(760.0, 0.0, source.title(&title));
     let mut drawn = 0_usize;
     for criterion in &CRITERIA {
         let values = of.reals(criterion.column)?;
@@ -83,7 +84,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
         caption: format!(
             "The diamond marks the number that a criterion names. Of {}: {said} Bars: the error of the gap. The dashed \
              line: 0.8, from which clusters count as reproduced in the other half of the clips.",
-            of.step
+            of.name()
         ),
         scene,
         points: None,

@@ -11,19 +11,23 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     let shown = &inputs[..inputs.len().min(4)];
     let columns = if shown.len() == 1 { 1 } else { 2 };
     let width = if columns == 1 { 500.0 } else { 300.0 };
+    let title = match shown {
+        [one] => format!("Silhouettes of {}", one.name()),
+        _ => "Silhouettes".to_owned(),
+    };
     let mut scene =
-        Scene::new(90.0 + columns as f64 * (width + 70.0) - 50.0, 0.0, source.title("Silhouettes"));
+        Scene::new(90.0 + columns as f64 * (width + 70.0) - 50.0, 0.0, source.title(&title));
     let mut below = Vec::new();
     for (at, input) in shown.iter().enumerate() {
         let left = 70.0 + (at % columns) as f64 * (width + 70.0);
         let top = if shown.len() > 1 { 36.0 } else { 8.0 } + (at / columns) as f64 * 470.0;
         let share = draw_clusters(&mut scene, input, [left, top, width, 380.0], shown.len() > 1)?;
-        below.push(format!("{}: {:.0} %", input.step, 100.0 * share));
+        below.push(format!("{}: {:.0} %", input.name(), 100.0 * share));
     }
     scene.height = if shown.len() > 1 { 36.0 } else { 8.0 }
         + shown.len().div_ceil(columns) as f64 * 470.0
         - 38.0;
-    let noise = shown.iter().map(|input| (&*input.step, input.fact("noise").unwrap_or(0.0)));
+    let noise = shown.iter().map(|input| (input.name(), input.fact("noise").unwrap_or(0.0)));
     let noise = noise_said(noise, "they have no silhouette");
     let left_out = match inputs.len() - shown.len() {
         0 => String::new(),
@@ -64,7 +68,7 @@ fn draw_clusters(
         y: Scale::Linear(0.0, 1.0),
     };
     if with_title {
-        panel.title(scene, &input.step);
+        panel.title(scene, input.name());
     }
     panel.x_axis(scene, "silhouette", &panel.x.ticks(6));
     let names = sorted_names(&clusters);

@@ -1,5 +1,6 @@
 //! The inputs of a figure.
 
+use super::words::Words;
 use crate::scores::ScoreTable;
 use cache::{Artifact, Table, record::Figure};
 use std::collections::BTreeMap;
@@ -22,6 +23,8 @@ pub struct Input {
     pub step: String,
     /// The output port.
     pub port: String,
+    /// The words for it.
+    pub words: Words,
     /// The content.
     pub artifact: Artifact,
 }
@@ -48,6 +51,15 @@ impl Source<'_> {
         self.figure.options.get(name).and_then(serde_json::Value::as_str)
     }
 
+    /// The metric of a figure of scores and its title: the one that the author names, or the headline of
+    /// the table.
+    pub fn metric(&self) -> Result<(&str, &str), String> {
+        let headline = self.table.headline().or(self.table.columns.first());
+        let headline = headline.map(|metric| &*metric.name);
+        let metric = self.text("metric").or(headline).ok_or("no row has numbers")?;
+        Ok((metric, self.table.title_of(metric)))
+    }
+
     /// The author's title, or a default.
     pub fn title(&self, default: &str) -> String {
         self.figure.title.clone().unwrap_or_else(|| default.to_owned())
@@ -55,6 +67,11 @@ impl Source<'_> {
 }
 
 impl Input {
+    /// What it is, in words.
+    pub fn name(&self) -> &str {
+        &self.words.name
+    }
+
     /// The artifact as a table.
     pub fn table(&self) -> Result<&Table, String> {
         self.artifact

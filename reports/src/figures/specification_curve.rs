@@ -12,10 +12,7 @@ const MOST: [usize; 2] = [6, 24];
 
 pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     let rows = &source.table.rows;
-    let headline = source.table.headline().or(source.table.columns.first());
-    let headline = headline.map(|metric| &*metric.name);
-    let metric = source.text("metric").or(headline).ok_or("no row has numbers")?;
-    let title = source.table.title_of(metric);
+    let (metric, title) = source.metric()?;
     let mut names: Vec<&str> = Vec::new();
     for row in rows.iter().filter(|row| row.value(metric).is_some()) {
         if !names.contains(&row.name.as_str()) {

@@ -18,10 +18,7 @@ const MOST: usize = 24;
 
 pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     let rows = &source.table.rows;
-    let headline = source.table.headline().or(source.table.columns.first());
-    let headline = headline.map(|metric| &*metric.name);
-    let metric = source.text("metric").or(headline).ok_or("no row has numbers")?;
-    let title = source.table.title_of(metric);
+    let (metric, title) = source.metric()?;
     let swept =
         |row: &ScoredRow| row.point.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
     let names = rows.iter().map(swept).find(|names| !names.is_empty()).unwrap_or_default();

@@ -19,13 +19,17 @@ const IDLE: Paint = Paint::Rgb(0xb0, 0xb0, 0xb0);
 
 pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     let models = source.all("of");
-    let mut scene = Scene::new(760.0, 0.0, source.title("Latent units"));
+    let title = match models {
+        [one] => format!("Latent units of {}", one.name()),
+        _ => "Latent units".to_owned(),
+    };
+    let mut scene = Scene::new(760.0, 0.0, source.title(&title));
     let mut top = 44.0;
     let mut counts = Vec::new();
     for model in models {
         let active = active(model)?;
         let in_use = active.iter().filter(|active| **active).count();
-        counts.push(format!("{}: {in_use} of {}", model.step, active.len()));
+        counts.push(format!("{}: {in_use} of {}", model.name(), active.len()));
         draw_model(&mut scene, model, &active, top)?;
         top += 275.0;
     }
@@ -66,7 +70,7 @@ fn draw_model(scene: &mut Scene, model: &Input, active: &[bool], top: f64) -> Re
     let by = if has_kl(kl) { kl } else { variance };
     let mut order: Vec<usize> = (0..active.len()).collect();
     order.sort_by(|a, b| by[*b].total_cmp(&by[*a]).then(a.cmp(b)));
-    scene.words(&model.step, [92.0, top - 16.0], Anchor::Start, SIZES[0]);
+    scene.words(model.name(), [92.0, top - 16.0], Anchor::Start, SIZES[0]);
     let panels = [("KL, nats", kl), ("variance of the mean", variance)];
     let panels = panels.into_iter().filter(|(_, values)| values.iter().any(|it| it.is_finite()));
     for (at, (title, values)) in panels.enumerate() {

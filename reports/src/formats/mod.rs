@@ -4,3 +4,4 @@ pub mod html;
 pub mod latex;
 pub mod markdown;
 pub mod results;
+pub mod wide;

@@ -48,7 +48,7 @@ const COLUMNS: [&str; 9] =
     ["row", "step", "metric", "value", "published", "without_clusters", "note", "point", "seed"];
 
 /// The parameters that vary, each with the name of its column: its own, unless another column has it.
-fn axes(rows: &[ScoredRow]) -> Vec<(&str, String)> {
+pub(super) fn axes(rows: &[ScoredRow]) -> Vec<(&str, String)> {
     let mut axes: Vec<(&str, String)> = Vec::new();
     for (axis, _) in rows.iter().flat_map(|row| &row.point) {
         if !axes.iter().any(|(known, _)| known == axis) {
@@ -60,7 +60,7 @@ fn axes(rows: &[ScoredRow]) -> Vec<(&str, String)> {
 }
 
 /// The value of a parameter in a row, if it varies there.
-fn value<'r>(row: &'r ScoredRow, axis: &str) -> Option<&'r Value> {
+pub(super) fn value<'r>(row: &'r ScoredRow, axis: &str) -> Option<&'r Value> {
     row.point.iter().find(|(name, _)| name == axis).map(|(_, value)| value)
 }
 
@@ -115,7 +115,7 @@ pub fn csv(record: &Record, rows: &[ScoredRow]) -> String {
 
 /// Quotes a text so that every program reads it as text: what a spreadsheet would take for a
 /// formula gets an apostrophe before it, and invisible characters are replaced.
-fn quote(out: &mut String, text: &str) {
+pub(super) fn quote(out: &mut String, text: &str) {
     out.push('"');
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
         out.push('\'');
@@ -131,7 +131,7 @@ fn quote(out: &mut String, text: &str) {
     out.push_str("\",");
 }
 
-fn number(out: &mut String, value: Option<&f64>) {
+pub(super) fn number(out: &mut String, value: Option<&f64>) {
     if let Some(value) = value {
         let _ = write!(out, "{value}");
     }
@@ -178,7 +178,7 @@ pub fn parquet(rows: &[ScoredRow]) -> Result<Vec<u8>, String> {
 }
 
 /// The values of a parameter as numbers, if they are nothing else, or as text.
-fn parameter(values: &[Option<&Value>]) -> Column {
+pub(super) fn parameter(values: &[Option<&Value>]) -> Column {
     let ints = values.iter().map(|value| value.and_then(Value::as_i64));
     if let Some(ints) = ints.collect::<Option<Vec<_>>>() {
         return Column::Int(ints);

@@ -21,10 +21,11 @@ pub fn blocks(
     }
     for (index, figure) in record.figures.iter().enumerate() {
         let name = format!("{:02}-{}", index + 1, figure.figure.replace('_', "-"));
-        let title = figure.title.clone().unwrap_or_else(|| default_title(&figure.figure));
         let rendered = match figures::render(figure, record, store)? {
             Ok(rendered) => rendered,
             Err(fault) => {
+                let title = figure.title.clone();
+                let title = title.unwrap_or_else(|| default_title(&figure.figure));
                 let text =
                     Text::new().strong(title).plain(format!(" could not be drawn: {fault}."));
                 blocks.push(Block::Paragraph(text));
@@ -35,8 +36,8 @@ pub fn blocks(
         files.insert(format!("figures/{name}.png"), rendered.png);
         blocks.push(Block::Figure(Picture {
             name,
-            title,
-            caption: caption(figure, rendered.caption).into(),
+            title: rendered.title,
+            caption: caption(record, figure, rendered.caption).into(),
             svg: rendered.inline,
             points: rendered.points.map(|points| asked(points, audio_links)),
         }));
@@ -45,15 +46,25 @@ pub fn blocks(
 }
 
 /// The caption, with the variant that is shown if there are several.
-fn caption(figure: &Figure, drawn: String) -> String {
+fn caption(record: &Record, figure: &Figure, drawn: String) -> String {
     let mut caption = figure.caption.clone().unwrap_or(drawn).trim().to_owned();
-    for (role, ports) in &figure.inputs {
-        let is_single = figures::kind(&figure.figure)
-            .and_then(|kind| kind.roles.iter().find(|known| known.name == role))
-            .is_some_and(|role| !role.takes_many);
-        if let Some(port) = ports.first().filter(|port| is_single && port.step.contains('{')) {
-            caption.push_str(&format!(" The figure shows the first variant, {}.", port.step));
+    let roles = figures::kind(&figure.figure).map_or(&[][..], |kind| kind.roles);
+    let mut of_seed = None;
+    for role in roles {
+        let Some(first) = figure.inputs.get(role.name).and_then(|ports| ports.first()) else {
+            continue;
+        };
+        let variant = figures::variant(&first.step);
+        if !role.takes_many && !variant.is_empty() {
+            let variant = variant.join(", ");
+            caption.push_str(&format!(" The figure shows the first variant: {variant}."));
+        } else if role.one_seed {
+            of_seed = of_seed.or(variant.into_iter().find(|part| part.starts_with("seed ")));
         }
+    }
+    let seeds = record.sweep.as_ref().map_or(1, |sweep| sweep.seeds.len());
+    if let Some(seed) = of_seed.filter(|_| seeds > 1) {
+        caption.push_str(&format!(" Drawn with {seed}, one of {seeds}; others look different."));
     }
     caption
 }

@@ -46,7 +46,9 @@ fn scatter_plots_stand_side_by_side() {
     let points = drawn.points.expect("points");
     assert_eq!((points.clips.len(), points.panels.len(), points.facts.len()), (220, 2, 2));
     assert!(!drawn.svg.contains("<script>"), "labels are escaped");
-    golden(&study, "scatter_one", "scatter", &[("of", &["map"]), ("color", &["clips"])], json!({}));
+    let one = [("of", &["map"] as &[&str]), ("color", &["clips"])];
+    let drawn = golden(&study, "scatter_one", "scatter", &one, json!({}));
+    assert_eq!(drawn.title, "UMAP of pca, coloured by instrument");
 }
 
 #[test]
@@ -104,8 +106,33 @@ fn a_composition_shows_its_counts() {
         .with_reals("share_of_class", (0..16).map(share).collect())
         .with_ints("matched", (0..16).map(|at| i64::from(at / 4 == at % 4)).collect());
     let artifact = Artifact::table(Kind::Composition, table).with_meta("accuracy", 0.6875);
-    study.step("made_of", artifact);
-    golden(&study, "composition", "composition", &[("of", &["made_of"])], json!({}));
+    let (artifact, twice) = (artifact.clone(), artifact);
+    study.step("pca", Artifact::table(Kind::Matrix, Table::new()));
+    study.step("groups@pca{seed=0}", Artifact::table(Kind::Labels, Table::new()));
+    study.by("K-Means", &[("features", "pca.out")]);
+    for (name, truth) in [("made_of@pca{seed=0}", "clips.speaker"), ("again", "clips.labels")] {
+        study.step(name, if name == "again" { twice.clone() } else { artifact.clone() });
+        study.by("composition", &[("clusters", "groups@pca{seed=0}.out"), ("truth", truth)]);
+        if name != "again" {
+            study.step("clips", Artifact::table(Kind::Labels, Table::new()));
+            study.by("list", &[]);
+        }
+    }
+    let drawn = golden(
+        &study,
+        "composition",
+        "composition",
+        &[("of", &["made_of@pca{seed=0}"])],
+        json!({}),
+    );
+    assert_eq!(drawn.title, "K-Means of pca, by speaker");
+    let two: [(&str, &[&str]); 1] = [("of", &["made_of@pca{seed=0}", "again"])];
+    let both = study.draw("composition", &two, json!({})).expect("drawn").svg;
+    assert!(
+        both.contains(">K-Means of pca, by speaker<")
+            && both.contains(">K-Means of pca, by class<")
+    );
+    assert!(!both.contains("@pca") && !both.contains("seed="), "no names of steps");
 }
 
 fn history(beta: f64, epochs: usize) -> Artifact {

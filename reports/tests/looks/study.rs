@@ -3,7 +3,9 @@
 use cache::metric::{Direction, Metric};
 use cache::{
     Artifact, Digest, Kind, Record, Shape, Store, Table,
-    record::{Environment, Figure, PortRef, RECORD_VERSION, RunStatus, StepRecord, StepStatus},
+    record::{
+        Environment, Figure, Method, PortRef, RECORD_VERSION, RunStatus, StepRecord, StepStatus,
+    },
 };
 use reports::{
     Report, ScoreTable,
@@ -65,13 +67,14 @@ impl Study {
             op: "none".to_owned(),
             params: Value::Null,
             inputs: BTreeMap::new(),
+            class: None,
             seed: None,
             key: Some(Digest::of(name.as_bytes())),
             status: StepStatus::Ran,
             reason: String::new(),
-            outputs: BTreeMap::from([("out".to_owned(), object.digest)]),
+            outputs: BTreeMap::from([(port_of(name).to_owned(), object.digest)]),
             warnings: Vec::new(),
-            shapes: BTreeMap::from([("out".to_owned(), Shape::of(artifact.kind))]),
+            shapes: BTreeMap::from([(port_of(name).to_owned(), Shape::of(artifact.kind))]),
             seconds: 1.0,
             op_seconds: 1.0,
             cpu_seconds: 0.0,
@@ -83,9 +86,20 @@ impl Study {
         });
     }
 
+    /// Says how the last step was made: by a method of this title, from these outputs.
+    pub fn by(&mut self, title: &str, inputs: &[(&str, &str)]) {
+        let step = self.record.steps.last_mut().expect("a step");
+        step.op = title.to_lowercase();
+        step.inputs =
+            inputs.iter().map(|(port, from)| ((*port).to_owned(), (*from).to_owned())).collect();
+        let (op, title) = (step.op.clone(), title.to_owned());
+        self.record.methods.push(Method { op, title, ..Method::default() });
+    }
+
     /// The record of a figure drawn from steps of this study.
     pub fn figure(figure: &str, inputs: &[(&str, &[&str])], options: Value) -> Figure {
-        let port = |step: &&str| PortRef { step: (*step).to_owned(), port: "out".to_owned() };
+        let port =
+            |step: &&str| PortRef { step: (*step).to_owned(), port: port_of(step).to_owned() };
         let inputs = inputs.iter();
         Figure {
             figure: figure.to_owned(),
@@ -114,6 +128,11 @@ impl Study {
         let figure = Self::figure(figure, inputs, options);
         figures::render(&figure, &self.record, &self.store).expect("all is in the store")
     }
+}
+
+/// The one output of a step: labels of a source, or whatever it is.
+fn port_of(step: &str) -> &'static str {
+    if step == "clips" { "labels" } else { "out" }
 }
 
 /// What is known of the metrics of these tests.
@@ -161,14 +180,20 @@ pub fn scattered() -> Study {
     };
     let places = (0..n).flat_map(|at| [place(at, 0), place(at, 1)]).collect();
     let map = Table::new().with_text("clip_id", clips(n)).with_array("features", [2], places);
+    let features =
+        Table::new().with_text("clip_id", clips(n)).with_array("features", [1], vec![0.0; n]);
+    study.step("pca", Artifact::table(Kind::Matrix, features));
     study.step("map", Artifact::table(Kind::Matrix, map));
+    study.by("UMAP", &[("features", "pca.out")]);
     let classes = Table::new()
         .with_text("clip_id", clips(n))
         .with_text("label", (0..n).map(|at| CLASSES[at % 11]));
     study.step("clips", Artifact::table(Kind::Labels, classes));
+    study.record.steps.last_mut().expect("a step").class = Some("instrument".to_owned());
     let clusters = Table::new()
         .with_text("clip_id", clips(n))
         .with_ints("label", (0..n).map(|at| (at % 11 / 2) as i64).collect());
     study.step("groups", Artifact::table(Kind::Labels, clusters));
+    study.by("K-Means", &[("features", "pca.out")]);
     study
 }

@@ -44,6 +44,9 @@ pub struct Work {
     pub path: PathBuf,
     /// The text of the pipeline.
     pub text: String,
+    /// The files that it includes, and where their texts begin.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub included: Vec<(PathBuf, usize)>,
     /// The options `--set`.
     pub set: Vec<String>,
     /// The results of a search so far, in the order of their labels.
@@ -78,6 +81,7 @@ impl Work {
             engine: env!("CARGO_PKG_VERSION").to_owned(),
             path: pipeline.source.path.clone(),
             text: pipeline.source.text.clone(),
+            included: pipeline.source.included.clone(),
             set: set.to_vec(),
             results,
             direction: so_far.direction,

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     devices::Machine,
-    model::{Limits, StepFailure},
+    model::{Limits, SourceText, StepFailure},
     plan::{Plan, build},
     run::{RunInfo, execute_beside, others::Others},
     spec,
@@ -105,7 +105,9 @@ pub fn work(
     }
     let sets: Result<Vec<_>, _> = work.set.iter().map(|set| set.parse()).collect();
     let sets = sets.map_err(|fault| refuse(format!("a `--set` of the plan: {fault}")))?;
-    let loaded = spec::load_searched(&work.path, work.text.clone(), &sets, &work.results());
+    let (path, text, included) = (work.path.clone(), work.text.clone(), work.included.clone());
+    let source = SourceText { path, text, included };
+    let loaded = spec::load_kept(&source, &sets, &work.results());
     let (mut pipeline, _) =
         loaded.map_err(|faults| refuse(format!("the plan's pipeline: {faults}")))?;
     let machine = Machine::detect();
