@@ -193,8 +193,8 @@ fn it_goes_on_from_any_epoch_with_the_same_bytes_and_says_that_no_gpu_trains_it(
     // A state of another training is no use, and does no harm.
     let other = Kept(Mutex::new(BTreeMap::from([(2, Tensors::new())])));
     let heard = Heard::default();
-    let nowhere = |name: &str| name.into();
-    let place = Place { ordinal: 0, driver: nowhere("no driver"), nvrtc: nowhere("no compiler") };
+    let nowhere = || "/nowhere".into();
+    let place = Place { ordinal: 0, driver: nowhere(), nvrtc: nowhere(), cubins: None };
     let device = Device::Cuda(place);
     let cx =
         Ctx { checkpoints: &other, warnings: &heard, device: &device, ..Detached::with_seed(1) };

@@ -182,7 +182,7 @@ impl Umap {
 impl Op for Umap {
     const NAME: &'static str = "umap";
     const TITLE: &'static str = "UMAP";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const SEEDED: bool = true;
     const INPUTS: &'static [Port] = &[Port::FEATURES];
     const OUTPUTS: &'static [Port] = &[layout_of::EMBEDDING];

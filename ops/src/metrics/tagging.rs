@@ -168,7 +168,7 @@ impl Op for Tagging {
                     sum.iter_mut().zip(own).for_each(|(sum, own)| *sum += u64::from(*times) * own);
                 }
             }
-            of_counts(&all)
+            of_counts(&all).to_vec()
         };
         let mean = |sets: &[BTreeSet<&str>]| {
             sets.iter().map(BTreeSet::len).sum::<usize>() as f64 / sets.len() as f64
@@ -184,9 +184,9 @@ impl Op for Tagging {
         let scores = artifact(&scores)
             .with_meta(CLIPS, clips_name(ids.iter().copied()))
             .with_meta(TRUTH, labels_name(ids.iter().copied().zip(truths)));
-        let metrics = std::array::from_fn::<_, 6, _>(|at| tagging::ALL[at].name);
+        let metrics: Vec<&str> = tagging::ALL[..6].iter().map(|it| it.name).collect();
         let recordings = groups.as_ref().map(|_| &named[..]);
-        let resamples = resamples::artifact(metrics, ids.len(), recordings, DRAWS, measure, cx)?;
+        let resamples = resamples::artifact(&metrics, ids.len(), recordings, DRAWS, measure, cx)?;
         let between = BETWEEN.to_string();
         let written =
             |tags: &BTreeSet<&str>| tags.iter().copied().collect::<Vec<_>>().join(&between);
