@@ -18,6 +18,7 @@ pub mod formats;
 mod held;
 pub mod input;
 pub mod irmas;
+pub mod irmas_test;
 mod list;
 pub mod manifest;
 mod mp4;

@@ -44,6 +44,7 @@ pub mod silhouette;
 pub mod spectral;
 pub mod spectral_embedding;
 pub mod stft;
+pub mod student;
 pub mod symmetric;
 pub mod tsne;
 pub mod tuning;
