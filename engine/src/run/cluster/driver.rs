@@ -237,10 +237,10 @@ impl<'a> Driver<'a> {
                 events::step_started(step + 1, &steps[*step].name, reason);
             }
             Event::At { step, done, total, note } => events::step_at(step + 1, *done, *total, note),
-            Event::Refused { host, reason } => {
-                if left_alone.insert(host.clone(), reason.clone()).is_none() {
-                    warn!("node {host} is left alone: {reason}");
-                }
+            Event::Refused { host, reason }
+                if left_alone.insert(host.clone(), reason.clone()).is_none() =>
+            {
+                warn!("node {host} is left alone: {reason}");
             }
             // The worker's own last words, which do not name its host.
             Event::Said { text, .. } if left_alone.values().any(|reason| reason == text) => {}
