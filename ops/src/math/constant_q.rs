@@ -88,7 +88,7 @@ struct Octave {
     hop: usize,
     fft: Arc<dyn RealToComplex<f32>>,
     /// The bins, lowest first, each with the places and the weights of its spectrum.
-    filters: Vec<Vec<(u32, Complex<f32>)>>,
+    filters: Spectra,
     /// True if the signal is halved afterwards.
     halves: bool,
 }
@@ -207,6 +207,9 @@ fn copy_frame(signal: &[f32], middle: usize, frame: &mut [f32]) -> bool {
     frame.iter().any(|&sample| sample != 0.0)
 }
 
+/// The entries of each filter's spectrum that are not zero, with their places.
+type Spectra = Vec<Vec<(u32, Complex<f32>)>>;
+
 /// The length of the transform, and the spectra of the filters of these bins at a sample rate.
 fn filters(
     of: &Bins,
@@ -214,7 +217,7 @@ fn filters(
     rate: f64,
     factor: f64,
     planner: &mut FftPlanner<f64>,
-) -> (usize, Vec<Vec<(u32, Complex<f32>)>>) {
+) -> (usize, Spectra) {
     let length = |bin: usize| of.q() * rate / of.frequency(bin);
     let n_fft = (length(bins.start).ceil() as usize).next_power_of_two();
     let fft = planner.plan_fft_forward(n_fft);

@@ -26,6 +26,9 @@ type Parameters = Tensor<(usize,), f32, Cpu>;
 
 type Moment = <Cpu as Storage<f32>>::Vec;
 
+/// Vectors on the tape with the gradient of a term.
+type Part<'a> = (&'a Vectors, Vec<f32>);
+
 /// A network whose steps are recorded on a tape.
 pub struct Trainer {
     machine: Rc<RefCell<CpuNetwork>>,
@@ -353,7 +356,7 @@ impl Trainer {
     }
 
     /// Puts a term of the loss on a tape of its own, with its gradients.
-    fn term(&self, value: f64, parts: Vec<(&Vectors, Vec<f32>)>) -> Result<Handle, TapeError> {
+    fn term(&self, value: f64, parts: Vec<Part<'_>>) -> Result<Handle, TapeError> {
         let parts: Vec<_> = parts.into_iter().map(|(of, own)| (of.ghost(), own)).collect();
         let term = self.device.0.try_tensor(value as f32)?;
         let out = term.ghost();
