@@ -26,6 +26,9 @@ type Parameters = Tensor<(usize,), f32, Cpu>;
 
 type Moment = <Cpu as Storage<f32>>::Vec;
 
+/// A term of the loss and its gradient, from latent vectors.
+pub type Term<'a> = dyn FnMut(&[f32]) -> (f64, Vec<f32>) + 'a;
+
 /// Vectors on the tape with the gradient of a term.
 type Part<'a> = (&'a Vectors, Vec<f32>);
 
@@ -234,7 +237,7 @@ impl Trainer {
         &self,
         clips: &[u32],
         objective: &Objective,
-        term: &mut dyn FnMut(&[f32]) -> (f64, Vec<f32>),
+        term: &mut Term<'_>,
         go_on: &dyn Fn() -> Result<(), OpError>,
     ) -> Result<Step, OpError> {
         let (features, decoder) = self.encode(clips, go_on)?;
