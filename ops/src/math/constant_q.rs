@@ -83,12 +83,15 @@ pub struct ConstantQ {
     factors: Vec<f32>,
 }
 
+/// The places and the weights of the spectrum of a filter.
+type Filter = Vec<(u32, Complex<f32>)>;
+
 /// The filters of one octave.
 struct Octave {
     hop: usize,
     fft: Arc<dyn RealToComplex<f32>>,
-    /// The bins, lowest first, each with the places and the weights of its spectrum.
-    filters: Spectra,
+    /// The bins, lowest first.
+    filters: Vec<Filter>,
     /// True if the signal is halved afterwards.
     halves: bool,
 }
@@ -207,9 +210,6 @@ fn copy_frame(signal: &[f32], middle: usize, frame: &mut [f32]) -> bool {
     frame.iter().any(|&sample| sample != 0.0)
 }
 
-/// The entries of each filter's spectrum that are not zero, with their places.
-type Spectra = Vec<Vec<(u32, Complex<f32>)>>;
-
 /// The length of the transform, and the spectra of the filters of these bins at a sample rate.
 fn filters(
     of: &Bins,
@@ -217,7 +217,7 @@ fn filters(
     rate: f64,
     factor: f64,
     planner: &mut FftPlanner<f64>,
-) -> (usize, Spectra) {
+) -> (usize, Vec<Filter>) {
     let length = |bin: usize| of.q() * rate / of.frequency(bin);
     let n_fft = (length(bins.start).ceil() as usize).next_power_of_two();
     let fft = planner.plan_fft_forward(n_fft);
@@ -247,7 +247,7 @@ fn filters(
 
 /// The largest numbers of a spectrum with their places; those left out have at most this share of all
 /// magnitudes.
-fn largest(spectrum: &[Complex<f64>], left_out: f64) -> Vec<(u32, Complex<f32>)> {
+fn largest(spectrum: &[Complex<f64>], left_out: f64) -> Filter {
     let mut sizes: Vec<f64> = spectrum.iter().map(|it| it.norm()).collect();
     let all: f64 = sizes.iter().sum();
     sizes.sort_by(f64::total_cmp);
