@@ -33,11 +33,13 @@ steps:
   dense: { op: hdbscan, in: pca }
   noisy: { op: metrics, in: { features: pca, clusters: dense } }
   read: { op: probe, in: { features: pca, truth: clips.labels }, seed: 0 }
+  tags: { op: tagging, in: { features: pca, truth: clips.labels, test_features: pca, test_truth: clips.labels } }
   factors: { op: synth_factors, in: clips }
   apart: { op: disentanglement, in: { features: pca, factors: factors }, seed: 0 }
 """
 #: The outputs of that study with scores, and the op whose page defines them.
-SCORES = {"scores.scores": "metrics", "noisy.scores": "metrics", "read.scores": "probe", "apart.scores": "disentanglement",
+SCORES = {"scores.scores": "metrics", "noisy.scores": "metrics", "read.scores": "probe",
+          "tags.scores": "tagging", "apart.scores": "disentanglement",
           "mixture.criteria": "gaussian_mixture"}
 
 

@@ -57,6 +57,9 @@ struct Course {
     history: Vec<Round>,
 }
 
+/// What a checkpoint holds beside the network: centres with their moving averages, clusters of clips, epochs.
+type Kept = ([Vec<f32>; 3], Vec<u32>, Vec<Round>);
+
 /// A trained network with its clusters.
 pub struct Clustered {
     /// The weights and running statistics.
@@ -200,12 +203,7 @@ impl Clustering<'_> {
     }
 
     /// What a checkpoint holds beside the network, which is restored; `None` if it does not fit.
-    fn resume(
-        &self,
-        trainer: &mut Trainer,
-        kept: &Tensors,
-        clips: usize,
-    ) -> Option<([Vec<f32>; 3], Vec<u32>, Vec<Round>)> {
+    fn resume(&self, trainer: &mut Trainer, kept: &Tensors, clips: usize) -> Option<Kept> {
         let get = |name: &str, len: usize| {
             let values = kept.get(name).map(|it| it.values.clone()).unwrap_or_default();
             (values.len() == len).then_some(values)

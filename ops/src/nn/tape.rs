@@ -26,6 +26,12 @@ type Parameters = Tensor<(usize,), f32, Cpu>;
 
 type Moment = <Cpu as Storage<f32>>::Vec;
 
+/// A term of the loss and its gradient, from latent vectors.
+pub type Term<'a> = dyn FnMut(&[f32]) -> (f64, Vec<f32>) + 'a;
+
+/// Vectors on the tape with the gradient of a term.
+type Part<'a> = (&'a Vectors, Vec<f32>);
+
 /// A network whose steps are recorded on a tape.
 pub struct Trainer {
     machine: Rc<RefCell<CpuNetwork>>,
@@ -231,7 +237,7 @@ impl Trainer {
         &self,
         clips: &[u32],
         objective: &Objective,
-        term: &mut dyn FnMut(&[f32]) -> (f64, Vec<f32>),
+        term: &mut Term<'_>,
         go_on: &dyn Fn() -> Result<(), OpError>,
     ) -> Result<Step, OpError> {
         let (features, decoder) = self.encode(clips, go_on)?;
@@ -353,7 +359,7 @@ impl Trainer {
     }
 
     /// Puts a term of the loss on a tape of its own, with its gradients.
-    fn term(&self, value: f64, parts: Vec<(&Vectors, Vec<f32>)>) -> Result<Handle, TapeError> {
+    fn term(&self, value: f64, parts: Vec<Part<'_>>) -> Result<Handle, TapeError> {
         let parts: Vec<_> = parts.into_iter().map(|(of, own)| (of.ghost(), own)).collect();
         let term = self.device.0.try_tensor(value as f32)?;
         let out = term.ghost();
