@@ -15,7 +15,8 @@
 mod artifacts;
 mod children;
 pub mod cluster;
-pub mod executor;
+pub mod environments;
+mod executor;
 pub mod gpus;
 mod host;
 mod log;
