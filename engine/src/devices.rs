@@ -46,7 +46,8 @@ impl Machine {
 
     /// A GPU of the machines that run the steps, for a process that runs none.
     pub fn of_workers() -> Device {
-        Device::Cuda(Place { ordinal: 0, driver: PathBuf::new(), nvrtc: PathBuf::new() })
+        let (driver, nvrtc) = (PathBuf::new(), PathBuf::new());
+        Device::Cuda(Place { ordinal: 0, driver, nvrtc, cubins: None })
     }
 
     fn folders(&self) -> &[PathBuf] {
@@ -95,8 +96,16 @@ impl Machine {
             help: "`pip install nvidia-cuda-nvrtc` in the active Python environment, or set \
                    CUDA_HOME to an installed CUDA toolkit",
         })?;
-        Ok(Device::Cuda(Place { ordinal, driver, nvrtc }))
+        let cubins = cubins(|name| env::var_os(name).map(PathBuf::from));
+        Ok(Device::Cuda(Place { ordinal, driver, nvrtc, cubins }))
     }
+}
+
+/// The folder of compiled kernels, among the caches of the user: not in the store, which may come from somebody else.
+fn cubins(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
+    let caches = variable("XDG_CACHE_HOME").filter(|path| path.is_absolute());
+    let caches = caches.or_else(|| Some(variable("HOME")?.join(".cache")))?;
+    Some(caches.join("engine/cubins"))
 }
 
 /// The reason why no GPU can be used.

@@ -12,6 +12,9 @@ pub struct Place {
     pub driver: PathBuf,
     /// The file of the run-time compiler (NVRTC).
     pub nvrtc: PathBuf,
+    /// The folder of the user's own that keeps compiled kernels; without one, each process compiles them.
+    #[serde(default)]
+    pub cubins: Option<PathBuf>,
 }
 
 /// The device on which an op computes.

@@ -145,7 +145,7 @@ fn units_that_differ_are_compiled_apart_and_equal_ones_once() {
         });
         source::units(&network, precision).pop().unwrap()
     };
-    let once = |unit| nvrtc.compile_once(&unit, newest).unwrap();
+    let once = |unit| nvrtc.compile_once(&unit, newest, None).unwrap();
     let first = once(unit(2, Precision::F32));
     assert!(std::sync::Arc::ptr_eq(&first, &once(unit(2, Precision::F32))));
     assert_ne!(first, once(unit(3, Precision::F32)));

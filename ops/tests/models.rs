@@ -147,7 +147,7 @@ fn what_a_gpu_does_not_know_is_trained_on_the_cpu_with_a_warning() {
     }
     // Whoever opened this GPU would fail.
     let nowhere = || "/nowhere".into();
-    let gpu = Device::Cuda(Place { ordinal: 0, driver: nowhere(), nvrtc: nowhere() });
+    let gpu = Device::Cuda(Place { ordinal: 0, driver: nowhere(), nvrtc: nowhere(), cubins: None });
     let input = clips(20, 9, 7);
     for (op, params) in [("autoencoder", changes()), ("beta_vae", correlated())] {
         let (params, heard) = (with(small(2), params), Heard::default());

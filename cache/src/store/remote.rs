@@ -70,13 +70,6 @@ enum Refusal {
 }
 
 impl Store {
-    /// The same store with a remote, from which lookups take what this store does not have.
-    #[must_use]
-    pub fn with_remote(self, blobs: Box<dyn Blobs>, take: Take) -> Self {
-        self.take_from(blobs, take);
-        self
-    }
-
     /// Lets lookups from now on take from a remote what this store does not have, unless it has a remote already.
     pub fn take_from(&self, blobs: Box<dyn Blobs>, take: Take) {
         let _ = self.remote.set(Remote { blobs, take, off: AtomicBool::new(false) });

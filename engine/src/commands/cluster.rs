@@ -57,9 +57,13 @@ pub fn told(plan: &Plan<'_>, profile: &Profile, asked: &[Asked<'_>]) -> String {
         let takes = seconds.map_or("an unknown time".to_owned(), |seconds| {
             format!("about {}", reports::duration(seconds))
         });
+        // As many as are worth their start: how many steps are ready at once is seen when they are.
+        let workers = match *workers {
+            0 | 1 => reports::count(*workers, "job"),
+            more => format!("at most {more} jobs"),
+        };
         let said = format!(
-            "{} `{}` on Slurm, each with {}, for at most {}: {} of {takes}",
-            reports::count(*workers, "job"),
+            "{workers} `{}` on Slurm, each with {}, for at most {}: {} of {takes}",
             kind.name,
             has.join(", "),
             reports::duration(size.time as f64),

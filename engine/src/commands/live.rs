@@ -129,7 +129,7 @@ impl Drop for Live {
 }
 
 /// Shows the report of a run that was there already.
-pub fn settle(folder: &Path) {
+pub fn show_finished(folder: &Path) {
     let (Some(study), Some(id)) = (folder.parent(), folder.file_name()) else { return };
     let news = json!({ "v": VERSION, "id": id.to_string_lossy(), "started": milliseconds(),
         "pipeline": study.file_name().map(|name| name.to_string_lossy()),

@@ -63,10 +63,9 @@ pub fn prepare(
         Absent::Made => Take::All,
         Absent::Empty => Take::Word,
     };
-    let store = match args.store.remote()? {
-        Some(remote) => store.with_remote(remote, take),
-        None => store,
-    };
+    if let Some(remote) = args.store.remote()? {
+        store.take_from(remote, take);
+    }
     place(&mut pipeline, args)?;
     let only = steps(&pipeline, &args.only, "--only")?;
     let until = steps(&pipeline, &args.until, "--until")?;

@@ -60,7 +60,7 @@ pub fn run(
     if let Some(last) = up_to_date::find(args, said) {
         info!("{}", nothing_to_run(last.steps, run.clock.elapsed().as_secs_f64()));
         if board.is_some() {
-            live::settle(&last.folder);
+            live::show_finished(&last.folder);
         }
         print(&format!("{}\n", last.folder.join(REPORT).display()));
         return Ok(());

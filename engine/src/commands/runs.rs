@@ -1,9 +1,9 @@
-//! `engine runs`: lists the finished runs, the newest first.
+//! `engine runs`: lists the finished runs, the newest first, and tells of those at work on a cluster.
 
 use crate::{
     cli::{CommandError, OutArg, StoreArg, print},
     record::{self, runs},
-    run::cluster::driver::unfinished,
+    run::cluster::standing::{Standing, standings},
     ui::{diagnostic::listed, fold, grid::Grid},
 };
 use cache::{
@@ -49,16 +49,18 @@ pub fn runs(args: &RunsArgs) -> Result<(), CommandError> {
     }
     found.retain(|record| args.study.as_ref().is_none_or(|study| record.pipeline == *study));
     found.retain(|record| args.tag.iter().all(|tag| record.tags.contains(tag)));
+    let unfinished = match &*args.tag {
+        [] => standings(&store, args.study.as_deref()),
+        _ => Vec::new(),
+    };
     if args.json {
-        let runs: Vec<Value> = found.iter().map(|record| in_json(record, &store)).collect();
+        let finished = found.iter().map(|record| in_json(record, &store));
+        let runs: Vec<Value> = unfinished.iter().map(goes_on).chain(finished).collect();
         print(&format!("{:#}\n", Value::from(runs)));
         return Ok(());
     }
-    let goes_on = unfinished(&store).into_iter().map(|(_, name)| name);
-    for name in goes_on.filter(|name| args.study.as_ref().is_none_or(|study| study == name)) {
-        info!(
-            "`{name}` is at work on a cluster: the command that began it follows it, and `engine cancel {name}` ends it"
-        );
+    for standing in &unfinished {
+        info!("{}", standing.text());
     }
     if found.is_empty() && !args.tag.is_empty() {
         info!("no run below `{}` has {}", args.out.out.display(), listed(&args.tag, "and"));
@@ -126,6 +128,11 @@ fn best(record: &Record, store: &Store) -> Option<(String, String, String)> {
     let table = record::table(record, store);
     let (row, metric) = table.best()?;
     Some((row.title.clone(), metric.title.to_string(), row.shown(metric)))
+}
+
+/// A run that is at work on a cluster: it has no record yet, and so no id.
+fn goes_on(standing: &Standing) -> Value {
+    json!({ "id": null, "pipeline": standing.study, "status": "running", "cluster": standing })
 }
 
 fn in_json(record: &Record, store: &Store) -> Value {

@@ -1,4 +1,4 @@
-//! `engine show`: shows a finished run.
+//! `engine show`: shows a finished run, or how far a study's first one on a cluster is.
 
 pub mod select;
 
@@ -10,14 +10,17 @@ use crate::{
         self,
         runs::{self, Found},
     },
+    run::cluster::standing::standings,
     ui::{
         fold::{self, paragraph},
         grid::Grid,
     },
 };
-use cache::{record::StepStatus, regular, store::plain};
+use cache::{Store, record::StepStatus, regular, store::plain};
 use clap::Args;
 use reports::ScoreTable;
+use serde_json::json;
+use tracing::info;
 
 /// More bytes than any report has.
 const LONGEST_REPORT: u64 = 1 << 30;
@@ -56,8 +59,11 @@ pub struct ShowArgs {
 /// # Errors
 /// Returns the exit code if there is no such run.
 pub fn show(args: &ShowArgs) -> Result<(), CommandError> {
-    let found = runs::find(&args.out.out, &args.run)
-        .map_err(|fault| CommandError::new(BAD_INPUT, fault))?;
+    let found = match runs::find(&args.out.out, &args.run) {
+        Ok(found) => found,
+        Err(fault) if !shows_standing(args)? => return Err(CommandError::new(BAD_INPUT, fault)),
+        Err(_) => return Ok(()),
+    };
     if args.json {
         let json = serde_json::to_value(&found.record).expect("a record always serialises");
         print(&format!("{json:#}\n"));
@@ -78,7 +84,25 @@ pub fn show(args: &ShowArgs) -> Result<(), CommandError> {
     let rows = select::select(&table, &args.filter, args.sort.as_deref(), args.top)
         .map_err(|fault| CommandError::new(BAD_INPUT, fault))?;
     print(&text(&found, &table, &rows, fold::width()));
+    for standing in standings(&store, Some(&found.record.pipeline)) {
+        info!("{}", standing.text());
+    }
     Ok(())
+}
+
+/// Shows how far the first run of a study is that is still at work on a cluster; false if there is none.
+fn shows_standing(args: &ShowArgs) -> Result<bool, CommandError> {
+    if !Store::is_at(&args.store.store) {
+        return Ok(false);
+    }
+    let study = args.run.strip_suffix("/latest").unwrap_or(&args.run);
+    let study = (study != "latest").then_some(study);
+    let found = standings(&args.store.open_existing()?, study);
+    match args.json {
+        true if !found.is_empty() => print(&format!("{:#}\n", json!({ "cluster": found }))),
+        _ => found.iter().for_each(|it| print(&paragraph("", &it.text(), fold::width()))),
+    }
+    Ok(!found.is_empty())
 }
 
 fn text(found: &Found, table: &ScoreTable, shown: &[usize], width: usize) -> String {

@@ -49,7 +49,25 @@ fn libraries_are_found_in_toolkits_and_python_packages_newest_first() {
     let whole = Machine { gpus, folders: machine.folders };
     let nvrtc = at("env/lib/python3.12/site-packages/nvidia/cu13/lib/libnvrtc.so.13");
     let driver = at("toolkit/lib64/libcuda.so.1");
-    assert_eq!(whole.cuda(1).unwrap(), Device::Cuda(Place { ordinal: 1, driver, nvrtc }));
+    let Device::Cuda(place) = whole.cuda(1).unwrap() else { panic!("a GPU") };
+    assert_eq!((place.ordinal, place.driver, place.nvrtc), (1, driver, nvrtc));
+}
+
+#[test]
+fn compiled_kernels_lie_among_the_caches_of_the_user() {
+    let of = |caches: Option<&str>, home: Option<&str>| {
+        let variables = |name: &str| match name {
+            "XDG_CACHE_HOME" => caches.map(PathBuf::from),
+            _ => home.map(PathBuf::from),
+        };
+        cubins(variables).map(|path| path.display().to_string())
+    };
+    assert_eq!(of(Some("/caches"), Some("/home/a")).as_deref(), Some("/caches/engine/cubins"));
+    assert_eq!(
+        of(Some("relative"), Some("/home/a")).as_deref(),
+        Some("/home/a/.cache/engine/cubins")
+    );
+    assert_eq!(of(None, None), None);
 }
 
 /// A pipeline on a machine with these GPUs.

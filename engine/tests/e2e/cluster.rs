@@ -112,8 +112,15 @@ pub fn trained() -> &'static BTreeMap<String, Vec<u8>> {
 
 /// A training on a cluster that has begun: the study, the driver, and the job and node of its worker.
 pub fn training(slurm: &Slurm) -> (Study, Child, String, String) {
+    training_with(slurm, "")
+}
+
+/// [`training`] on workers with these settings.
+fn training_with(slurm: &Slurm, settings: &str) -> (Study, Child, String, String) {
     let study = Study::new().pipeline(TRAINING);
     profile(&study, "");
+    let lab = study.read("lab.yaml").replace("at_most: 4", &format!("at_most: 4{settings}"));
+    study.write("lab.yaml", lab);
     let run = slurm.run_command(&study, &[]).spawn().expect("a run");
     until("a checkpoint", || fs::read_dir(study.path(".engine/checkpoints-v1")).ok());
     let (job, _, node) =
@@ -218,8 +225,21 @@ fn a_cancelled_job_is_replaced() {
 fn a_job_that_goes_back_to_the_queue_goes_on_with_its_training() {
     let Some(slurm) = Slurm::start(&[]) else { return };
     let (study, run, job, _) = training(&slurm);
-    // What a preemption does, too.
     slurm.ask("scontrol", &["requeue", &job]);
+    assert_trained(&study, run);
+    assert_each_once(&study, 3);
+}
+
+#[test]
+fn a_preempted_job_goes_on_with_its_training() {
+    // The nodes are small, and jobs of the other partition go first.
+    let Some(slurm) = Slurm::start(&["cpus=1", "grace=5"]) else { return };
+    let (study, run, job, node) = training_with(&slurm, ", partition: spare");
+    slurm.ask("sbatch", &["-p", "main", "-w", &node, "-o", "/dev/null", "--wrap", "sleep 2"]);
+    until("the end of the job on its node", || {
+        let found = slurm.jobs().into_iter().find(|(id, _, _)| *id == job);
+        found.is_none_or(|(_, state, _)| state != "RUNNING").then_some(())
+    });
     assert_trained(&study, run);
     assert_each_once(&study, 3);
 }
@@ -243,7 +263,7 @@ fn drivers_that_are_killed_at_any_moment_lose_nothing() {
     let Some(slurm) = Slurm::start(&[]) else { return };
     let study = many(60);
     let mut chance = 1_u64;
-    for _ in 0..8 {
+    for _ in 0..20 {
         let mut run = slurm.run_command(&study, &[]).spawn().expect("a run");
         chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         thread::sleep(Duration::from_millis((chance >> 33) % 700));

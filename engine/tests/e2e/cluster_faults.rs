@@ -75,7 +75,7 @@ fn a_machine_without_slurm_says_so_and_a_dry_run_needs_none() {
     let said = study.engine(&["plan", "study.yaml", "--on", "lab.yaml"]);
     assert_eq!(said.code, 0, "{}", said.stderr);
     let told = said.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
-    let jobs = "4 jobs `cpu` on Slurm, each with 1 processor, 400 MB, for at most 10 min 00 s: 5 steps of an unknown time";
+    let jobs = "at most 4 jobs `cpu` on Slurm, each with 1 processor, 400 MB, for at most 10 min 00 s: 5 steps of an unknown time";
     assert!(told.contains(jobs), "{}", said.stdout);
     let mut command = study.command(&["plan", "study.yaml", "--executor", "slurm", "--json"]);
     let said =
@@ -169,8 +169,22 @@ fn workers_that_nobody_has_asked_for_again_are_cancelled() {
     profile(&study, "");
     let left = slurm.run_command(&study, &["--detach"]).output().expect("the binary starts");
     let left = study.said(&left);
-    let listed = study.engine(&["runs"]).stderr;
-    assert!(listed.contains("is at work on a cluster"), "{listed}");
+    for (said, arguments) in [(2, vec!["runs"]), (1, vec!["show"]), (1, vec!["show", "training"])] {
+        let told = study.engine(&arguments);
+        let text = if said == 1 { &told.stdout } else { &told.stderr };
+        let stands = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(
+            told.code == 0 && stands.contains("of 3 steps done"),
+            "{}{}",
+            told.stdout,
+            told.stderr
+        );
+        assert!(stands.contains("`training` is at work on a cluster (jobs "), "{stands}");
+    }
+    let listed: serde_json::Value =
+        serde_json::from_str(&study.engine(&["runs", "--json"]).stdout).expect("JSON");
+    assert_eq!(listed[0]["status"], "running", "{listed}");
+    assert_eq!(listed[0]["cluster"]["steps"], 3, "{listed}");
     assert_eq!(left.code, 0, "{}", left.stderr);
     assert!(left.stderr.contains("the workers go on"), "{}", left.stderr);
     assert!(!slurm.jobs().is_empty());

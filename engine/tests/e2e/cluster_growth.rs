@@ -7,7 +7,11 @@ use crate::{
 };
 
 /// A program that holds memory for longer than Slurm needs to look at it, and copies its input.
-const HUNGRY: &str = "(head -c 90000000 /dev/zero; sleep 4) | tail -n 1 > /dev/null; cp {in.features} {out.features}";
+fn hungry(megabytes: u32) -> String {
+    format!(
+        "(head -c {megabytes}000000 /dev/zero; sleep 4) | tail -n 1 > /dev/null && cp {{in.features}} {{out.features}}"
+    )
+}
 
 fn copying(steps: &str) -> Study {
     let study = Study::new().pipeline(&format!(
@@ -25,8 +29,19 @@ fn step(name: &str, from: &str, program: &str, more: &str) -> String {
 
 #[test]
 fn a_step_that_outgrows_its_worker_gets_a_larger_one() {
-    let Some(slurm) = Slurm::start(&["nodes=1"]) else { return };
-    let study = copying(&step("large", "table", HUNGRY, "resources: { memory: 20MB }"));
+    outgrow(&["nodes=1"], 90);
+}
+
+#[test]
+fn a_step_that_the_kernel_ends_for_want_of_memory_gets_a_larger_worker() {
+    // There, the worker lives on: its control group tells that the kernel has ended the program of a step. It does not
+    // count what programs share.
+    outgrow(&["nodes=1", "cgroup=1"], 120);
+}
+
+fn outgrow(settings: &[&str], megabytes: u32) {
+    let Some(slurm) = Slurm::start(settings) else { return };
+    let study = copying(&step("large", "table", &hungry(megabytes), "resources: { memory: 20MB }"));
     let profile = "executor: slurm\nshort: 0s\nbeat: 0.5s\nworkers:\n  cpu: { cpus: 1, memory: 100MB, time: 10m }\n";
     study.write("lab.yaml", profile);
     let said = slurm.run(&study);

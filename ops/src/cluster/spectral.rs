@@ -7,7 +7,7 @@ use crate::math::{
     kmeans::{Fit, Points, lloyd, plus_plus},
     neighbors::Neighbors,
     random::{Purpose, Random},
-    spectral_embedding::Graph,
+    spectral_embedding::{EXTRA, Graph, LANES},
 };
 use crate::memory::{Features, WIDE, whole};
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
@@ -64,7 +64,7 @@ impl Spectral {
 impl Op for Spectral {
     const NAME: &'static str = "spectral";
     const TITLE: &'static str = "spectral clustering";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const SEEDED: bool = true;
     const INPUTS: &'static [Port] = &[Port::FEATURES];
     const OUTPUTS: &'static [Port] = &[
@@ -85,8 +85,8 @@ impl Op for Spectral {
     fn memory(&self, inputs: &[Option<Shape>]) -> Option<u64> {
         let x = Features::of(inputs)?;
         let near = f64::from(self.n_neighbors.get());
-        // Blocks of columns and their products, each twice while they are put side by side.
-        let columns = 8.0 * (f64::from(self.clusters.get()) + 8.0);
+        // A block of columns and its product, each once more while they are turned.
+        let columns = (self.clusters.get() as usize + EXTRA).next_multiple_of(LANES) as f64;
         whole(x.bytes + x.neighbors(near) + 100.0 * x.n * near + 4.0 * WIDE * x.n * columns)
     }
 

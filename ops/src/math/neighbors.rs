@@ -33,19 +33,29 @@ impl Neighbors {
             // The bits of non-negative numbers have the order of the values.
             let mut heap = BinaryHeap::with_capacity(each);
             let mut farthest = u64::MAX;
-            for (index, square) in line.iter().enumerate().filter(|(index, _)| *index != row) {
-                let square = square.to_bits();
-                if heap.len() + 1 < each {
-                    heap.push((square, index as u32));
-                } else if square < farthest
-                    && let Some(mut last) = heap.peek_mut()
-                {
-                    *last = (square, index as u32);
-                } else {
+            for (group, squares) in line.chunks(LANES).enumerate() {
+                // Most groups hold nothing near, which is seen of all lanes at once.
+                let limit = f64::from_bits(farthest);
+                let is_near = |found, square: &f64| found | (*square < limit);
+                if farthest != u64::MAX && !squares.iter().fold(false, is_near) {
                     continue;
                 }
-                if heap.len() + 1 == each {
-                    farthest = heap.peek().map_or(0, |last| last.0);
+                for (index, square) in (group * LANES..).zip(squares) {
+                    let square = square.to_bits();
+                    if index == row {
+                        continue;
+                    } else if heap.len() + 1 < each {
+                        heap.push((square, index as u32));
+                    } else if square < farthest
+                        && let Some(mut last) = heap.peek_mut()
+                    {
+                        *last = (square, index as u32);
+                    } else {
+                        continue;
+                    }
+                    if heap.len() + 1 == each {
+                        farthest = heap.peek().map_or(0, |last| last.0);
+                    }
                 }
             }
             let mut near = vec![(0, row as u32)];

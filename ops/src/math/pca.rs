@@ -19,6 +19,23 @@ const TILE: usize = 128;
 /// The number of parts whose sums are computed separately and added in order.
 const PARTS: usize = 8;
 
+/// The number of products below which a second thread costs more than it saves.
+const SMALL: usize = 1 << 23;
+
+/// The results of parts of `size` values each, in order, on all threads if they take `work` products.
+fn in_parts<T: Send>(
+    x: &[f32],
+    size: usize,
+    work: usize,
+    of: impl Fn(&[f32]) -> T + Send + Sync,
+) -> Vec<T> {
+    if work < SMALL {
+        x.chunks(size).map(of).collect()
+    } else {
+        x.par_chunks(size).map(of).collect()
+    }
+}
+
 /// The mean and variance of the columns.
 #[derive(Clone, Debug)]
 pub struct Moments {
@@ -44,21 +61,18 @@ pub fn moments(x: &[f32], n_features: usize) -> Moments {
     let n = (x.len() / n_features) as f64;
     let first = &x[..n_features];
     // Sums are taken relative to the first row, so that a common offset cancels exactly.
-    let parts: Vec<(Vec<f64>, Vec<f64>)> = x
-        .par_chunks(2 * TILE * n_features)
-        .map(|rows| {
-            let (mut sums, mut squares) = (vec![0.0; n_features], vec![0.0; n_features]);
-            for row in rows.chunks_exact(n_features) {
-                let both = sums.iter_mut().zip(&mut squares);
-                for ((&x, &origin), (sum, square)) in row.iter().zip(first).zip(both) {
-                    let shifted = f64::from(x) - f64::from(origin);
-                    *sum += shifted;
-                    *square += shifted * shifted;
-                }
+    let parts = in_parts(x, 2 * TILE * n_features, x.len(), |rows| {
+        let (mut sums, mut squares) = (vec![0.0; n_features], vec![0.0; n_features]);
+        for row in rows.chunks_exact(n_features) {
+            let both = sums.iter_mut().zip(&mut squares);
+            for ((&x, &origin), (sum, square)) in row.iter().zip(first).zip(both) {
+                let shifted = f64::from(x) - f64::from(origin);
+                *sum += shifted;
+                *square += shifted * shifted;
             }
-            (sums, squares)
-        })
-        .collect();
+        }
+        (sums, squares)
+    });
     let (mut sums, mut squares) = (vec![0.0; n_features], vec![0.0; n_features]);
     for (part_sums, part_squares) in parts {
         sums.iter_mut().zip(part_sums).for_each(|(sum, part)| *sum += part);
@@ -126,11 +140,16 @@ pub fn project(x: &[f32], mean: &[f64], components: &[f64]) -> Vec<f64> {
     let d = mean.len();
     let (n, k) = (x.len() / d, components.len() / d);
     let mut latent = vec![0.0; n * k];
-    latent.par_chunks_mut(TILE * k).zip(x.par_chunks(TILE * d)).for_each(|(latent, rows)| {
+    let of = |(latent, rows): (&mut [f64], &[f32])| {
         let rows = centred::<f64>(rows, mean);
         let components = Matrix::new(components, d).transposed();
         multiply(latent, Matrix::new(&rows, d), components, false);
-    });
+    };
+    if x.len() * k < SMALL {
+        latent.chunks_mut(TILE * k).zip(x.chunks(TILE * d)).for_each(of);
+    } else {
+        latent.par_chunks_mut(TILE * k).zip(x.par_chunks(TILE * d)).for_each(of);
+    }
     latent
 }
 
@@ -285,18 +304,15 @@ fn pass(
 fn column_products(x: &[f32], mean: &[f64]) -> Vec<f64> {
     let d = mean.len();
     let part = (x.len() / d).div_ceil(PARTS).next_multiple_of(TILE);
-    let sums: Vec<Vec<f64>> = x
-        .par_chunks(part * d)
-        .map(|x| {
-            let mut sum = vec![0.0; d * d];
-            for rows in x.chunks(TILE * d) {
-                let rows = centred::<f64>(rows, mean);
-                let rows = Matrix::new(&rows, d);
-                multiply(&mut sum, rows.transposed(), rows, true);
-            }
-            sum
-        })
-        .collect();
+    let sums = in_parts(x, part * d, x.len() * d, |x| {
+        let mut sum = vec![0.0; d * d];
+        for rows in x.chunks(TILE * d) {
+            let rows = centred::<f64>(rows, mean);
+            let rows = Matrix::new(&rows, d);
+            multiply(&mut sum, rows.transposed(), rows, true);
+        }
+        sum
+    });
     let mut total = vec![0.0; d * d];
     for sum in sums {
         total.iter_mut().zip(sum).for_each(|(total, sum)| *total += sum);

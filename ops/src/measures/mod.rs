@@ -28,8 +28,15 @@ pub struct Measure {
     pub chance: Option<f64>,
     /// Other names in publications.
     pub short: &'static [&'static str],
-    /// The value, or the reason why it is undefined; `None` if it does not apply.
-    measure: fn(&Judged<'_>) -> Value,
+    value: Computed,
+}
+
+/// How a metric is computed.
+enum Computed {
+    /// From all that is known: the value, or the reason why it is undefined; `None` if it does not apply.
+    Judged(fn(&Judged<'_>) -> Value),
+    /// From how many clips of each class are in each cluster. These can be resampled, too.
+    Counts(fn(&Contingency) -> f64),
 }
 
 /// All metrics, in the order of their scores: sizes, geometry, agreement with the classes.
@@ -59,15 +66,19 @@ pub fn known(name: &str) -> Option<Metric> {
     MEASURES.iter().find(|it| it.name == name).map(Measure::metric)
 }
 
+/// The metrics that follow from how many clips of each class are in each cluster: names and computations.
+pub(crate) fn of_counts() -> impl Iterator<Item = (&'static str, fn(&Contingency) -> f64)> {
+    MEASURES.iter().filter_map(|it| match it.value {
+        Computed::Counts(value) => Some((it.name, value)),
+        Computed::Judged(_) => None,
+    })
+}
+
 type Value = Option<Result<f64, String>>;
 
 impl Measure {
     /// A metric with three decimals, without a direction, that is not shown by default.
-    const fn new(
-        name: &'static str,
-        title: &'static str,
-        measure: fn(&Judged<'_>) -> Value,
-    ) -> Self {
+    const fn new(name: &'static str, title: &'static str, value: fn(&Judged<'_>) -> Value) -> Self {
         Self {
             name,
             title,
@@ -77,7 +88,7 @@ impl Measure {
             is_shown: false,
             chance: None,
             short: &[],
-            measure,
+            value: Computed::Judged(value),
         }
     }
 
@@ -85,10 +96,19 @@ impl Measure {
     const fn of_labels(
         name: &'static str,
         title: &'static str,
-        measure: fn(&Judged<'_>) -> Value,
+        value: fn(&Judged<'_>) -> Value,
     ) -> Self {
         let direction = Some(Direction::Maximize);
-        Self { direction, uses_labels: true, ..Self::new(name, title, measure) }
+        Self { direction, uses_labels: true, ..Self::new(name, title, value) }
+    }
+
+    /// A metric of the agreement with the classes that follows from the counts alone.
+    const fn of_counts(
+        name: &'static str,
+        title: &'static str,
+        value: fn(&Contingency) -> f64,
+    ) -> Self {
+        Self { value: Computed::Counts(value), ..Self::of_labels(name, title, |_| None) }
     }
 
     /// The description of the metric.
@@ -142,7 +162,11 @@ impl<'a> Judged<'a> {
     /// The scores.
     pub fn scores(&self) -> Vec<Score> {
         let score = |measure: &Measure| {
-            let (value, note) = match (measure.measure)(self)? {
+            let value = match measure.value {
+                Computed::Judged(value) => value(self),
+                Computed::Counts(value) => self.by_labels(value),
+            };
+            let (value, note) = match value? {
                 Ok(value) => (value, String::new()),
                 Err(note) => (f64::NAN, note),
             };

@@ -1,11 +1,11 @@
 //! Agreement over pairs of clips: those of one class should be in one cluster.
 
-use super::Measure;
+use super::{Contingency, Measure};
 
 pub(super) const ARI: Measure = Measure {
     is_shown: true,
     chance: Some(0.0),
-    ..Measure::of_labels("ari", "ARI", |it| it.by_labels(|both| both.adjusted_rand()))
+    ..Measure::of_counts("ari", "ARI", Contingency::adjusted_rand)
 };
 
 /// The standard deviation of the ARI by chance for so few clips.
@@ -20,7 +20,5 @@ pub(super) const ARI_DEVIATION: Measure = Measure {
 
 pub(super) const FOWLKES_MALLOWS: Measure = Measure {
     short: &["fm", "fmi"],
-    ..Measure::of_labels("fowlkes_mallows", "Fowlkes–Mallows", |it| {
-        it.by_labels(|both| both.fowlkes_mallows())
-    })
+    ..Measure::of_counts("fowlkes_mallows", "Fowlkes–Mallows", Contingency::fowlkes_mallows)
 };

@@ -6,10 +6,8 @@ use super::{
     metrics::{Noise, labels_of},
     resamples::{self, numbered},
 };
-use crate::math::{
-    bootstrap::Recordings,
-    contingency::{Contingency, by_first_appearance},
-};
+use crate::math::{bootstrap::Recordings, contingency::by_first_appearance};
+use crate::measures::of_counts;
 use crate::{Companion, Ctx, Inputs, Op, OpError, Outputs, Port};
 use cache::{Artifact, Kind, Shape, missing::is_noise};
 use schemars::JsonSchema;
@@ -51,20 +49,6 @@ pub struct Bootstrap {
 fn two_thousand() -> u32 {
     2000
 }
-
-type Judge = fn(&Contingency) -> f64;
-
-/// The metrics that are resampled.
-const RESAMPLED: [(&str, Judge); 8] = [
-    ("ari", Contingency::adjusted_rand),
-    ("nmi", Contingency::normalized_mutual_information),
-    ("ami", Contingency::adjusted_mutual_information),
-    ("homogeneity", |it| it.homogeneity_completeness_v().0),
-    ("completeness", |it| it.homogeneity_completeness_v().1),
-    ("v_measure", |it| it.homogeneity_completeness_v().2),
-    ("fowlkes_mallows", Contingency::fowlkes_mallows),
-    ("purity", Contingency::purity),
-];
 
 impl Bootstrap {
     fn check_draws(&self) -> Result<(), OpError> {
@@ -136,10 +120,10 @@ impl Op for Bootstrap {
         let all = Recordings::new(of, &classes, &clusters);
         let measure = |times: &[u32]| {
             let counted = all.repeated(times);
-            RESAMPLED.map(|(_, measure)| measure(&counted))
+            of_counts().map(|(_, measure)| measure(&counted)).collect()
         };
-        let metrics = RESAMPLED.map(|(name, _)| name);
-        let resamples = resamples::artifact(metrics, ids.len(), names, self.draws, measure, cx)?;
+        let metrics: Vec<&str> = of_counts().map(|(name, _)| name).collect();
+        let resamples = resamples::artifact(&metrics, ids.len(), names, self.draws, measure, cx)?;
         cx.stop_if_cancelled()?;
         let confounds = confounds::table(&columns, &classes, &clusters, cx)?;
         let confounds = Artifact::table(Kind::Confounds, confounds);

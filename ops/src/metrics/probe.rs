@@ -182,10 +182,10 @@ impl Op for Probe {
         let measure = |times: &[u32]| {
             let counts = both.each_ref().map(|it| Counts::of(it.cells(times), data.n_classes));
             let [knn, logistic] = counts;
-            [knn.accuracy(), knn.macro_f1(), logistic.accuracy(), logistic.macro_f1()]
+            vec![knn.accuracy(), knn.macro_f1(), logistic.accuracy(), logistic.macro_f1()]
         };
-        let metrics = std::array::from_fn::<_, 4, _>(|at| probes::ALL[at].name);
-        let resamples = resamples::artifact(metrics, rows.len(), names_of, DRAWS, measure, cx)?;
+        let metrics: Vec<&str> = probes::ALL[..4].iter().map(|it| it.name).collect();
+        let resamples = resamples::artifact(&metrics, rows.len(), names_of, DRAWS, measure, cx)?;
         let predictions = Table::new()
             .with_text("clip_id", ids)
             .with_text("label", judged[1].iter().map(|class| names[*class as usize]));

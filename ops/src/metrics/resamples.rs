@@ -24,12 +24,12 @@ pub(super) fn numbered(cells: &[String]) -> (Vec<u32>, Vec<&str>) {
 /// The metrics `names`, which `measure` gives if each recording is there as often as it is told, for
 /// all recordings and for each draw. Without recordings, or with too few, the metadata say why there
 /// are no draws.
-pub(super) fn artifact<const N: usize>(
-    names: [&str; N],
+pub(super) fn artifact(
+    names: &[&str],
     clips: usize,
     recordings: Option<&[&str]>,
     draws: u32,
-    measure: impl Fn(&[u32]) -> [f64; N] + Sync,
+    measure: impl Fn(&[u32]) -> Vec<f64> + Sync,
     cx: &Ctx<'_>,
 ) -> Result<Artifact, OpError> {
     let drawn = |count: u32, draw: &(dyn Fn(u32) -> Vec<u32> + Sync)| {
@@ -53,7 +53,7 @@ pub(super) fn artifact<const N: usize>(
     };
     let of_parts = parts.iter().flat_map(|(part, values)| vec![*part; values.len()]);
     let mut table = Table::new().with_text("part", of_parts);
-    for (at, name) in names.into_iter().enumerate() {
+    for (at, name) in names.iter().copied().enumerate() {
         let values = parts.iter().flat_map(|(_, values)| values.iter().map(|it| it[at]));
         table = table.with_reals(name, values.collect());
     }

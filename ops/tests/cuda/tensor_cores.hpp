@@ -14,11 +14,42 @@ __device__ unsigned short rounded(float x) {
 }
 #endif
 
-static void multiply_tiles(float (&c)[4], const u32 (&a)[4], const u32 (&b)[2]) {
-    static u32 left[1024][4], right[1024][2];
+#if PRODUCTS == 1
+static u32 cells(const float* x) { return __float_as_uint(to_tf32(*x)); }
+#elif PRODUCTS == 2
+static u32 cells(const float* x) { return rounded(x[0]) | u32(rounded(x[1])) << 16; }
+static u32 cells(const bf16* x) { return x[0].bits | u32(x[1].bits) << 16; }
+#endif
+
+// What the lanes show each other lies in two rooms by turns: so whoever shows something again knows that all have read
+// what was there before, since all have come to the barrier in between.
+static unsigned next_room() {
+    static unsigned calls[1024];
+    return calls[threadIdx.x]++ % 2;
+}
+
+static void read_squares(u32 (&to)[4], const void* row) {
+    static const void* shown[2][1024];
+    const void** rows = shown[next_room()];
+    const unsigned thread = threadIdx.x, warp = thread / 32 * 32, lane = thread % 32;
+    if ((size_t)row % 16 != 0) {
+        fprintf(stderr, "a row of a square does not begin at a multiple of sixteen bytes\n");
+        abort();
+    }
+    rows[thread] = row;
+    __syncthreads();
+    for (int square = 0; square < 4; square++)
+        memcpy(&to[square], (const char*)rows[warp + square * 8 + lane / 4] + lane % 4 * 4, 4);
+}
+
+static void multiply_tiles(float (&c)[4], const u32 (&a)[4], const u32* b) {
+    static u32 lefts[2][1024][4], rights[2][1024][2];
+    const unsigned room = next_room();
+    u32(*left)[4] = lefts[room];
+    u32(*right)[2] = rights[room];
     const unsigned thread = threadIdx.x, warp = thread / 32 * 32, lane = thread % 32;
     memcpy(left[thread], a, sizeof a);
-    memcpy(right[thread], b, sizeof b);
+    memcpy(right[thread], b, sizeof right[thread]);
     __syncthreads();
     for (int i = 0; i < 4; i++) {
         const int row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
@@ -36,5 +67,4 @@ static void multiply_tiles(float (&c)[4], const u32 (&a)[4], const u32 (&b)[2]) 
         }
 #endif
     }
-    __syncthreads();
 }

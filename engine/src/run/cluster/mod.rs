@@ -4,6 +4,7 @@
 //! - [`worker`]: a process that runs steps. [`driver`]: the process that the user started, which runs none.
 //! - [`slurm`]: the calls of the scheduler. [`jobs`]: how many workers there should be, and what became of
 //!   them. [`sizes`]: what they have. [`growth`]: when that was too little. [`scripts`]: what is submitted for them.
+//! - [`standing`]: how far a run is, for those who ask.
 
 pub mod driver;
 pub mod events;
@@ -14,6 +15,7 @@ mod oom;
 pub mod scripts;
 pub mod sizes;
 pub mod slurm;
+pub mod standing;
 pub mod worker;
 
 /// The folder of frozen plans in a store.

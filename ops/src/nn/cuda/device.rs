@@ -11,7 +11,7 @@ use cudarc::driver::{DriverError, result, sys};
 use libloading::Library;
 use std::collections::HashMap;
 use std::ffi::{CString, c_void};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use sys::CUdevice_attribute_enum as Attribute;
@@ -118,6 +118,7 @@ pub struct Gpu {
     device: sys::CUdevice,
     stream: sys::CUstream,
     nvrtc: Nvrtc,
+    cubins: Option<PathBuf>,
     architecture: i32,
     modules: Vec<sys::CUmodule>,
     kernels: HashMap<String, sys::CUfunction>,
@@ -168,6 +169,7 @@ impl Gpu {
             device,
             stream,
             nvrtc,
+            cubins: place.cubins.clone(),
             architecture,
             modules: Vec::new(),
             kernels: HashMap::new(),
@@ -195,8 +197,9 @@ impl Driver for Gpu {
 
     fn load(&mut self, units: &[Unit]) -> Result<(), CudaError> {
         let (nvrtc, architecture) = (&self.nvrtc, self.architecture);
+        let kept = self.cubins.as_deref();
         let cubins: Vec<Result<_, CudaError>> = std::thread::scope(|scope| {
-            let compile = |unit| scope.spawn(move || nvrtc.compile_once(unit, architecture));
+            let compile = |unit| scope.spawn(move || nvrtc.compile_once(unit, architecture, kept));
             let jobs: Vec<_> = units.iter().map(compile).collect();
             jobs.into_iter().map(|job| job.join().expect("a compiler's thread ends")).collect()
         });

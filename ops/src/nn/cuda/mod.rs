@@ -2,6 +2,7 @@
 //!
 //! - [`source`]: the text of the kernels in `kernels/`, each with its formula and launch shape.
 //! - [`nvrtc`]: NVIDIA's compiler for them.
+//!   [`cubins`]: what it made, kept for the next process.
 //! - [`driver`]: the interface between the trainer and a device; [`device`]: the CUDA driver, through
 //!   cudarc.
 //! - [`plan`]: the layout of the device's memory.
@@ -14,6 +15,7 @@
 //! patches on the fly. Every sum has a fixed order and nothing is added atomically, so that the same
 //! GPU gives the same bits in every run.
 
+pub mod cubins;
 #[allow(unsafe_code)]
 pub mod device;
 #[allow(unsafe_code)]

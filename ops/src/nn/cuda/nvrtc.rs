@@ -2,13 +2,18 @@
 //!
 //! It needs neither a GPU nor a driver, so kernels can be compiled on any machine for any GPU.
 
+use super::cubins::kept_or_made;
 use super::driver::CudaError;
 use super::source::Unit;
+use cache::{Digest, Hasher, file_version::FileVersion};
 use libloading::Library;
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// The option that names the language.
+const STANDARD: &str = "--std=c++17";
 
 type Program = *mut c_void;
 type Create = unsafe extern "C" fn(
@@ -105,11 +110,16 @@ impl Nvrtc {
     }
 
     /// Does the same as [`Nvrtc::compile`], but compiles each unit only once in a process, since
-    /// the variants of a sweep have the same kernels.
+    /// the variants of a sweep have the same kernels, and takes what an earlier process kept in `folder`.
     ///
     /// # Errors
     /// When the unit does not compile.
-    pub fn compile_once(&self, unit: &Unit, architecture: i32) -> Result<Arc<[u8]>, CudaError> {
+    pub fn compile_once(
+        &self,
+        unit: &Unit,
+        architecture: i32,
+        folder: Option<&Path>,
+    ) -> Result<Arc<[u8]>, CudaError> {
         type Cubin = OnceLock<Result<Arc<[u8]>, CudaError>>;
         type Made = HashMap<(PathBuf, i32, String), Arc<Cubin>>;
         static MADE: Mutex<Option<Made>> = Mutex::new(None);
@@ -118,7 +128,18 @@ impl Nvrtc {
             let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(made.get_or_insert_default().entry(what).or_default())
         };
-        place.get_or_init(|| self.compile(unit, architecture).map(Arc::from)).clone()
+        let kept = || Some(folder?.join(format!("{}.cubin", self.name_of(unit, architecture)?)));
+        let make = || self.compile(unit, architecture);
+        place.get_or_init(|| kept_or_made(kept().as_deref(), make).map(Arc::from)).clone()
+    }
+
+    /// The digest of all that a cubin depends on; none if nobody knows which compiler this is.
+    fn name_of(&self, unit: &Unit, architecture: i32) -> Option<Digest> {
+        let library = FileVersion::of(&self.path.metadata().ok()?).to_string();
+        let mut hasher = Hasher::new("cubin");
+        hasher.text(&unit.text()).number(u64::from(architecture.unsigned_abs()));
+        hasher.text(STANDARD).text(&library);
+        Some(hasher.finish())
     }
 
     /// Compiles a unit to a cubin for a compute capability.
@@ -128,7 +149,7 @@ impl Nvrtc {
     pub fn compile(&self, unit: &Unit, architecture: i32) -> Result<Vec<u8>, CudaError> {
         let text = CString::new(unit.text()).expect("kernels hold no zero byte");
         let name = CString::new(format!("{}.cu", unit.name)).expect("names hold no zero byte");
-        let options = [format!("--gpu-architecture=sm_{architecture}"), "--std=c++17".to_owned()]
+        let options = [format!("--gpu-architecture=sm_{architecture}"), STANDARD.to_owned()]
             .map(|option| CString::new(option).expect("options hold no zero byte"));
         let options = options.each_ref().map(|option| option.as_ptr());
         let call = format!("nvrtcCompileProgram {}", unit.name);

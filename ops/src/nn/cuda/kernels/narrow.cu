@@ -10,9 +10,9 @@ struct NarrowWeight {
     __device__ bool along_k() const { return true; }
     __device__ bool whole_rows() const { return P::NARROW_C % Tile::ROWS == 0; }
     __device__ bool whole_k() const { return Term<P::WIDE_C>::WHOLE; }
-    __device__ float at(u32 m, u32 from, u32 step) const {
+    __device__ float at(u32 m, u32 from, int step) const {
         const Term<P::WIDE_C> term(from, step);
-        return weight[m * P::TAPS + term.channel * P::SQUARE + term.tap];
+        return (weight + m * P::TAPS + term.tap)[(long long)term.channel * P::SQUARE];
     }
 };
 
@@ -21,7 +21,7 @@ struct NarrowPatches {
     const value* wide;
     __device__ bool along_k() const { return false; }
     __device__ bool whole_k() const { return Term<P::WIDE_C>::WHOLE; }
-    __device__ float at(u32 from, u32 step, u32 n) const {
+    __device__ value at(u32 from, int step, u32 n) const {
         const Term<P::WIDE_C> term(from, step);
         return P::met(wide, n / P::NARROW_AREA, term.channel, term.tap, n % P::NARROW_AREA);
     }

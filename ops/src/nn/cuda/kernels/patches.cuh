@@ -13,16 +13,16 @@ struct Patches {
     };
 
     // What tap KERNEL a + b of a channel meets at narrow pixel `pixel` of an image; 0 outside.
-    __device__ static float met(const value* wide, u32 image, u32 channel, u32 tap, u32 pixel) {
+    __device__ static value met(const value* wide, u32 image, int channel, u32 tap, u32 pixel) {
         const int a = tap / KERNEL, b = tap % KERNEL;
         const u32 i = pixel / NARROW_W, j = pixel % NARROW_W;
         const u32 y = i * STRIDE + (a - PADDING), x = j * STRIDE + (b - PADDING);
-        const u32 corner = image * (WIDE_C * WIDE_AREA) + i * (STRIDE * WIDE_W) + j * STRIDE;
-        const u32 from_corner = channel * WIDE_AREA + (a - PADDING) * WIDE_W + (b - PADDING);
-        // Below zero is beyond every length.
+        // Below zero is beyond every length. What is outside is read from the first image, which is there: so the channel
+        // is added last, and channels of one tap and pixel share all that comes before.
         const bool inside = y < WIDE_H && x < WIDE_W;
-        const float found = number(wide[inside ? corner + from_corner : 0]);
-        return inside ? found : 0.0f;
+        const value* const first = wide + (inside ? image * (WIDE_C * WIDE_AREA) + y * WIDE_W + x : 0);
+        const value found = first[(long long)channel * WIDE_AREA];
+        return inside ? found : value();
     }
 };
 
@@ -31,10 +31,24 @@ struct Patches {
 template <int CHANNELS>
 struct Term {
     enum { WHOLE = CHANNELS % DEPTH == 0 };
-    u32 tap, channel;
-    __device__ Term(u32 from, u32 step) {
+    u32 tap;
+    int channel;
+    __device__ Term(u32 from, int step) {
         tap = (WHOLE ? from : from + step) / CHANNELS;
-        channel = WHOLE ? from % CHANNELS + step : (from + step) % CHANNELS;
+        channel = WHOLE ? int(from % CHANNELS) + step : int((from + step) % CHANNELS);
+    }
+};
+
+// The image and the pixel that a term of a sum over images and pixels is about. Where pixels fill whole steps of the
+// product, the image is that of the whole block.
+template <int AREA>
+struct Place {
+    enum { WHOLE = AREA % DEPTH == 0 };
+    u32 image;
+    int pixel;
+    __device__ Place(u32 from, int step) {
+        image = (WHOLE ? from : from + step) / AREA;
+        pixel = WHOLE ? int(from % AREA) + step : int((from + step) % AREA);
     }
 };
 

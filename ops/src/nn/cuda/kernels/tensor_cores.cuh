@@ -1,6 +1,16 @@
 // The instructions of tensor cores, one warp together. Lane l holds of a 16 x k tile A the rows
 // l/4 and l/4 + 8, of a k x 8 tile B the column l/4, of C the columns 2(l%4) and the next.
 
+#if PRODUCTS > 0
+// Reads four squares of eight rows by sixteen bytes of shared memory: lane 8 q + r gives the address of row r of square q,
+// and gets of each square the word l%4 of row l/4, which is how tiles lie.
+__device__ inline void read_squares(u32 (&to)[4], const void* row) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+                 : "r"(u32(__cvta_generic_to_shared(row))));
+}
+#endif
+
 #if PRODUCTS == 1
 __device__ inline float to_tf32(float x) {
     u32 bits;
@@ -8,7 +18,10 @@ __device__ inline float to_tf32(float x) {
     return __uint_as_float(bits);
 }
 
-__device__ inline void multiply_tiles(float (&c)[4], const u32 (&a)[4], const u32 (&b)[2]) {
+// A number as the word of a tile.
+__device__ inline u32 cells(const float* x) { return __float_as_uint(to_tf32(*x)); }
+
+__device__ inline void multiply_tiles(float (&c)[4], const u32 (&a)[4], const u32* b) {
     asm volatile(
         "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
         : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
@@ -21,7 +34,15 @@ __device__ inline unsigned short rounded(float x) {
     return bits;
 }
 
-__device__ inline void multiply_tiles(float (&c)[4], const u32 (&a)[4], const u32 (&b)[2]) {
+// Two numbers as a word of a tile.
+__device__ inline u32 cells(const float* x) {
+    u32 both;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(x[1]), "f"(x[0]));
+    return both;
+}
+__device__ inline u32 cells(const bf16* x) { return x[0].bits | u32(x[1].bits) << 16; }
+
+__device__ inline void multiply_tiles(float (&c)[4], const u32 (&a)[4], const u32* b) {
     asm volatile(
         "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
         : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])

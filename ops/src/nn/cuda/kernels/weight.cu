@@ -9,10 +9,10 @@ struct WeightNarrow {
     const value* narrow;
     __device__ bool along_k() const { return true; }
     __device__ bool whole_rows() const { return P::NARROW_C % Tile::ROWS == 0; }
-    __device__ bool whole_k() const { return false; }
-    __device__ float at(u32 m, u32 from, u32 step) const {
-        const u32 image = (from + step) / P::NARROW_AREA, pixel = (from + step) % P::NARROW_AREA;
-        return number(narrow[(image * P::NARROW_C + m) * P::NARROW_AREA + pixel]);
+    __device__ bool whole_k() const { return Place<P::NARROW_AREA>::WHOLE; }
+    __device__ value at(u32 m, u32 from, int step) const {
+        const Place<P::NARROW_AREA> place(from, step);
+        return (narrow + (place.image * P::NARROW_C + m) * P::NARROW_AREA)[(long long)place.pixel];
     }
 };
 
@@ -20,10 +20,10 @@ template <class P>
 struct WeightPatches {
     const value* wide;
     __device__ bool along_k() const { return true; }
-    __device__ bool whole_k() const { return false; }
-    __device__ float at(u32 from, u32 step, u32 n) const {
-        const u32 image = (from + step) / P::NARROW_AREA, pixel = (from + step) % P::NARROW_AREA;
-        return P::met(wide, image, n / P::SQUARE, n % P::SQUARE, pixel);
+    __device__ bool whole_k() const { return Place<P::NARROW_AREA>::WHOLE; }
+    __device__ value at(u32 from, int step, u32 n) const {
+        const Place<P::NARROW_AREA> place(from, step);
+        return P::met(wide, place.image, n / P::SQUARE, n % P::SQUARE, place.pixel);
     }
 };
 

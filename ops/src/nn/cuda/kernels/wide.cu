@@ -49,7 +49,7 @@ struct PhaseTerm : Term<P::NARROW_C> {
     // An axis of a phase meets MOST taps or one fewer.
     enum { MOST = (P::KERNEL + P::STRIDE - 1) / P::STRIDE };
     u32 a, b;
-    __device__ PhaseTerm(const Phase& along, u32 from, u32 step) : Term<P::NARROW_C>(from, step) {
+    __device__ PhaseTerm(const Phase& along, u32 from, int step) : Term<P::NARROW_C>(from, step) {
         a = divided<MOST, MOST - 1>(this->tap, along.taps);
         b = this->tap - a * along.taps;
     }
@@ -62,10 +62,10 @@ struct WideWeight {
     __device__ bool along_k() const { return false; }
     __device__ bool whole_rows() const { return P::WIDE_C % Tile::ROWS == 0; }
     __device__ bool whole_k() const { return Term<P::NARROW_C>::WHOLE; }
-    __device__ float at(u32 m, u32 from, u32 step) const {
+    __device__ float at(u32 m, u32 from, int step) const {
         const PhaseTerm<P> term(along, from, step);
         const u32 a = down.tap + term.a * P::STRIDE, b = along.tap + term.b * P::STRIDE;
-        return weight[term.channel * P::TAPS + m * P::SQUARE + a * P::KERNEL + b];
+        return (weight + m * P::SQUARE + a * P::KERNEL + b)[(long long)term.channel * P::TAPS];
     }
 };
 
@@ -75,14 +75,14 @@ struct WidePatches {
     Phase down, along;
     __device__ bool along_k() const { return false; }
     __device__ bool whole_k() const { return Term<P::NARROW_C>::WHOLE; }
-    __device__ float at(u32 from, u32 step, u32 n) const {
+    __device__ value at(u32 from, int step, u32 n) const {
         const PhaseTerm<P> term(along, from, step);
         const Column<P> column(down, along, n);
         const u32 i = column.i + down.shift - term.a, j = column.j + along.shift - term.b;
         const bool inside = i < P::NARROW_H && j < P::NARROW_W;
-        const u32 at = (column.image * P::NARROW_C + term.channel) * P::NARROW_AREA + i * P::NARROW_W + j;
-        const float found = number(narrow[inside ? at : 0]);
-        return inside ? found : 0.0f;
+        const u32 at = inside ? column.image * (P::NARROW_C * P::NARROW_AREA) + i * P::NARROW_W + j : 0;
+        const value found = (narrow + at)[(long long)term.channel * P::NARROW_AREA];
+        return inside ? found : value();
     }
 };
 
