@@ -15,8 +15,8 @@
 mod artifacts;
 mod children;
 pub mod cluster;
-pub mod environments;
-mod executor;
+mod environments;
+pub mod executor;
 pub mod gpus;
 mod host;
 mod log;

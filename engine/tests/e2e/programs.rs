@@ -326,7 +326,7 @@ fn a_program_runs_with_the_packages_of_a_file() {
         );
         return;
     }
-    let mut study = within("python: packages.txt");
+    let study = within("python: packages.txt");
     // No package, so nothing is downloaded; but the environment is one of its own.
     let script =
         "python -c 'import sys; assert sys.prefix != sys.base_prefix' && cp \"$1\" \"$2\"\n";
