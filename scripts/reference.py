@@ -224,7 +224,7 @@ def pipeline(schema):
     parts = [
         "Every key that a pipeline may have. `engine schema` prints all of it for editors (JSON schema), which then complete\n"
         "and check pipelines while you write: begin the file with `# yaml-language-server: $schema=pipeline.schema.json`.\n",
-        "## The file\n", keys(top, schema.get("required", [])),
+        "## The file\n", keys(top, schema.get("required", ())),
         "`${name}` stands for a variable, `${env:NAME}` for a variable of the environment, and `${env:NAME:-text}` for the text\n"
         "where that is not set. `--set name=value` gives a variable, `--set step.parameter=value` a parameter.\n",
         "## A step\n",

@@ -348,3 +348,30 @@ fn silly_parameters_and_data_are_refused() {
     let empty = Table::new().with_text("clip_id", [""; 0]).with_array("features", [2, 3], vec![]);
     assert!(run("autoencoder", &small(1), &Artifact::table(Kind::Spectrogram, empty)).is_err());
 }
+
+/// The numbers of a training as it was before there were other objectives. They hold to single precision alone,
+/// since products of matrices round as the vectors of the processor allow.
+#[test]
+fn the_losses_of_a_plain_beta_vae_stay_as_they_are() {
+    let value = |at: usize| (at * 7919 % 1000) as f32 / 500.0 - 1.0;
+    let ids = (0..40).map(|clip| format!("c{clip}"));
+    let values = (0..40 * 24).map(value).collect();
+    let table = Table::new().with_text("clip_id", ids).with_array("features", [24], values);
+    let input = Artifact::table(Kind::Matrix, table);
+    let params = json!({ "channels": [4, 6], "latent": 3, "epochs": 3, "batch_size": 16 });
+    let expected = [
+        ("loss", [10.485_521_3, 10.352_870_9, 10.241_193_8]),
+        ("reconstruction", [10.384_168_6, 10.267_074_6, 10.169_543_3]),
+        ("kl", [0.025_338_279, 0.021_448_858, 0.017_912_760]),
+    ];
+    for threads in [1, 2] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let made = pool.install(|| run("beta_vae", &params, &input).unwrap());
+        let history = made.get("history").unwrap().as_table().unwrap();
+        for (name, expected) in &expected {
+            for (got, expected) in history.reals(name).unwrap().iter().zip(expected) {
+                assert!((got / expected - 1.0).abs() < 1e-5, "{name}: {got} {expected}");
+            }
+        }
+    }
+}

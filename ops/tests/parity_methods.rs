@@ -266,3 +266,36 @@ fn disentanglement_is_that_of_the_published_formulae() {
         close(scores.reals("value").unwrap(), &reals(&case["values"]), 1e-6);
     }
 }
+
+#[test]
+fn tags_score_as_scikit_learn_does() {
+    let (x, d) = features("hard");
+    for case in cases("tagging") {
+        let table = |labels: Vec<String>| {
+            let ids = (0..labels.len()).map(|row| format!("clip{row}"));
+            let groups = (0..labels.len()).map(|row| format!("{}", row % 12));
+            let table = Table::new().with_text("clip_id", ids).with_text("label", labels);
+            Artifact::table(Kind::Labels, table.with_text("group", groups))
+        };
+        let truth = table(whole(&case["classes"]).iter().map(i64::to_string).collect());
+        let tags = case["true"].as_array().unwrap().iter();
+        let tags = table(tags.map(|it| it.as_str().unwrap().to_owned()).collect());
+        let (train, test) = (matrix(&x[..100 * d], d), matrix(&x[100 * d..], d));
+        let inputs = Inputs::new().with("features", &train).with("truth", &truth);
+        let inputs = inputs.with("test_features", &test).with("test_truth", &tags);
+        let op = find("tagging").unwrap().parse(json!({})).unwrap();
+        let made = op.run(&inputs, &Detached::with_seed(2)).unwrap();
+        let scores = made.get("scores").and_then(Artifact::as_table).unwrap();
+        close(scores.reals("value").unwrap(), &reals(&case["values"]), 1e-9);
+        // The draws hold all recordings first.
+        let resamples = made.get("resamples").and_then(Artifact::as_table).unwrap();
+        let first: Vec<f64> =
+            ["micro_f1", "macro_f1"].map(|name| resamples.reals(name).unwrap()[0]).to_vec();
+        close(&first, &[reals(&case["values"])[2], reals(&case["values"])[5]], 1e-9);
+        let wide = Inputs::new().with("features", &train).with("truth", &truth);
+        let narrow = matrix(&x[..100], 1);
+        let wide = wide.with("test_features", &narrow).with("test_truth", &truth);
+        let error = op.run(&wide, &Detached::with_seed(2)).unwrap_err();
+        assert!(error.message.contains("and those of the test 1"), "{}", error.message);
+    }
+}

@@ -41,9 +41,31 @@ pub fn refusal(
         size::bytes(bytes),
         size::bytes(limits.most_memory)
     );
-    let help = format!(
-        "give {} less to do, or state what it takes: `resources: {{ memory: 8GB }}`",
-        quote(&step.name)
-    );
+    let less = match most_rows(step, read, limits) {
+        Some(rows) => format!("about {rows} rows would fit: give it fewer"),
+        None => format!("give {} less to do", quote(&step.name)),
+    };
+    let help = format!("{less}, or state what it takes: `resources: {{ memory: 8GB }}`");
     Some(StepError { help: Some(help), ..StepError::new(index, ErrorKind::Input, message) })
+}
+
+/// The number of rows with which the step would fit, in two digits, if all inputs with as many rows as the first
+/// had so many.
+fn most_rows(step: &Step, read: &[Option<Shape>], limits: &Limits) -> Option<usize> {
+    let rows = read.first()?.as_ref()?.rows?;
+    let fits = |count: usize| {
+        let fewer = |shape: &Shape| match shape.rows == Some(rows) {
+            true => shape.clone().with_rows(Some(count)),
+            false => shape.clone(),
+        };
+        let read: Vec<_> = read.iter().map(|shape| shape.as_ref().map(fewer)).collect();
+        estimate(step, &read).is_some_and(|bytes| bytes <= limits.most_memory)
+    };
+    let (mut least, mut most) = (0, rows);
+    while most - least > 1 {
+        let middle = least + (most - least) / 2;
+        if fits(middle) { least = middle } else { most = middle }
+    }
+    let scale = 10_usize.pow(least.checked_ilog10()?.saturating_sub(1));
+    Some(least / scale * scale)
 }

@@ -53,8 +53,14 @@ pub fn missing_inputs(cx: &mut Context, drafts: &[Draft], draft: &Draft) {
         let fitting = if explains { fitting(drafts, draft, port.kinds) } else { Vec::new() };
         fitting.last().cloned().unwrap_or_else(|| "STEP".to_owned())
     };
-    let help = if draft.reads.is_empty() && ports.len() == 1 {
-        format!("add `in: {}`", example(missing[0]))
+    let mut required = ports.iter().filter(|port| !port.optional);
+    let only = match (required.next(), required.next()) {
+        // A bare step goes to the first port.
+        (Some(port), None) if port.name == ports[0].name => Some(port),
+        _ => None,
+    };
+    let help = if let Some(port) = only.filter(|_| draft.reads.is_empty()) {
+        format!("add `in: {}`", example(port))
     } else {
         let required = ports.iter().filter(|port| !port.optional);
         let entries: Vec<String> = required

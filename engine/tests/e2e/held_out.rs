@@ -19,6 +19,19 @@ report:
     - { row: held out, scores: scores }
 ";
 
+const FOLDS: &str = "name: held
+steps:
+  clips: { op: synth, clips_per_class: 6, seed: 0 }
+  mel: { op: log_mel, in: clips, sample_rate: 8000, duration: 0.5, n_fft: 256, hop_length: 128, n_mels: 16 }
+  parts: { op: split, for: { fold: range(4) }, in: { rows: mel, truth: clips.labels }, folds: 4, fold: \"${fold}\", seed: 0 }
+  pca: { op: pca, for: { fold: range(4) }, in: \"parts@${fold}.test\", components: 3 }
+  groups: { op: kmeans, for: { fold: range(4) }, in: \"pca@${fold}\", clusters: 3 }
+  scores: { op: metrics, for: { fold: range(4) }, in: { features: \"pca@${fold}\", clusters: \"groups@${fold}\", truth: clips.labels } }
+report:
+  table:
+    - { row: \"fold ${fold}\", scores: \"scores@${fold}\", for: { fold: range(4) } }
+";
+
 /// The warnings of a plan.
 fn warnings(study: &Study) -> String {
     study.write("study.yaml", study.text());
@@ -61,4 +74,18 @@ fn a_plan_warns_of_rows_that_leak() {
     study.edit("features: parts.test,", "features: all,");
     let said = warnings(&study);
     assert!(said.contains("to the very rows that it was fitted on"), "{said}");
+}
+
+#[test]
+fn a_report_of_folds_opens_with_one_paragraph_and_keeps_what_each_says() {
+    let study = Study::new().pipeline(FOLDS);
+    study.ran();
+    let report = study.read("runs/held/latest/report.md");
+    let opening = report.split("## ").next().expect("an opening");
+    assert!(opening.contains("4 rows that do not compare with each other"), "{opening}");
+    assert!(opening.matches("\n\n").count() <= 4, "{opening}");
+    for fold in 0..4 {
+        assert!(opening.contains(&format!("fold {fold}** (")), "{opening}");
+    }
+    assert!(opening.contains("majority-class baseline"), "{opening}");
 }

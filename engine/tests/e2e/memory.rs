@@ -48,6 +48,25 @@ fn what_does_not_fit_is_refused_by_plan_and_run() {
 }
 
 #[test]
+fn a_refusal_says_how_many_rows_would_fit() {
+    let study = Study::new().pipeline(
+        "steps:
+  points: { op: matrix, path: points.csv }
+  tree: { op: agglomerative, in: points, clusters: 3, linkage: average }
+",
+    );
+    let rows: String = (0..6000).map(|row| format!("c{row},{},{}\n", row % 77, row % 91)).collect();
+    study.write("points.csv", &format!("clip_id,x,y\n{rows}"));
+    // The distances of all pairs would take 144 MB.
+    let said = study.run_with(&["--memory", "60MB"]);
+    assert_ne!(said.code, 0);
+    let words: Vec<&str> = said.stderr.split_whitespace().collect();
+    let at = words.windows(3).position(|it| it == ["rows", "would", "fit:"]);
+    let count = at.and_then(|at| words[at - 1].parse::<usize>().ok());
+    assert!(count.is_some_and(|count| (1500..6000).contains(&count)), "{}", said.stderr);
+}
+
+#[test]
 fn a_decoder_beyond_all_machines_is_a_fault_of_the_pipeline() {
     for (channels, stride) in [(13, 2), (20, 2), (60, 2), (8, 32)] {
         let more = format!("channels: [{}], stride: {stride}, ", ["2"].repeat(channels).join(", "));

@@ -9,7 +9,6 @@ use crate::metrics::metrics::labels_of;
 use crate::params::{Fraction, NonNegative, Positive};
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
 use cache::{Artifact, Kind, Shape, Table};
-use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -186,19 +185,22 @@ impl Audit {
         let recordings = Recordings::new(cx.files, cx.cancel);
         let level = self.clipping_level.get() as f32;
         let done = AtomicU64::new(0);
-        let stats: Vec<Result<SignalStats, OpError>> = ids
-            .par_iter()
-            .zip(audio)
-            .map_init(Vec::new, |bytes, (id, audio)| {
+        let mut stats: Vec<Option<SignalStats>> = vec![None; ids.len()];
+        let places = stats.iter_mut().collect();
+        recordings.each(
+            (ids, audio),
+            places,
+            |_| usize::MAX,
+            || (),
+            |_, decoder, (), place| {
                 cx.stop_if_cancelled()?;
-                let stats =
-                    recordings.decode(id, audio, bytes, |decoder| measure(decoder, level))?;
+                let measured = measure(decoder, level);
                 let done = 1 + done.fetch_add(1, Ordering::Relaxed);
                 cx.progress.at(done, ids.len() as u64, "");
-                Ok(stats)
-            })
-            .collect();
-        stats.into_iter().collect()
+                Ok(measured.map(|stats| *place = Some(stats)))
+            },
+        )?;
+        Ok(stats.into_iter().map(|stats| stats.expect("each clip was measured")).collect())
     }
 
     /// The seconds by which a clip is too short.

@@ -144,6 +144,11 @@ impl<'a> Decoder<'a> {
         Decoder { sample_rate, channels, opened, damage: Damage::default(), frames: 0 }
     }
 
+    /// True if excerpts are found in their places, without what comes before them.
+    pub(crate) fn is_in_place(&self) -> bool {
+        matches!(self.opened, Opened::Pcm(_))
+    }
+
     /// Restricts a decoder that has decoded nothing yet to an excerpt. What comes before it is skipped
     /// in place, or decoded and dropped.
     pub fn cut(&mut self, excerpt: Excerpt) {

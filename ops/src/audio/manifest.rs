@@ -50,8 +50,8 @@ const MOST_BESIDE: usize = 32;
 /// name one recording, which is decoded once for all of them. Times are exact decimals, and the part goes
 /// from frame ⌊start · rate⌋ to before ⌊end · rate⌋; where `start` or `end` has no value it is that of the
 /// recording. Such a clip is called `a.wav#t=1.5,4`, and all parts of a recording have the same group. A
-/// later step finds a part of a WAV file in its place; recordings in other formats are decoded from their
-/// start to there.
+/// later step finds a part of a WAV file in its place; a recording in another format is decoded once for
+/// all of its parts.
 ///
 /// Source: CSV as RFC 4180 describes it; samples as libsndfile gives them; media fragments as W3C
 /// describes them.

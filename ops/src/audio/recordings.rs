@@ -2,7 +2,8 @@
 
 use super::{
     archive::{Archive, ArchiveError},
-    decode::{DecodeError, Decoder},
+    change::{Change, Planned},
+    decode::{DecodeError, Decoder, Signal},
     held::Held,
     reference::AudioRef,
     synth,
@@ -26,6 +27,8 @@ pub struct Recordings<'a> {
     archives: Mutex<HashMap<Digest, Archive>>,
     /// Long recordings of which excerpts are read, so that they are hashed once.
     long: Mutex<HashMap<Digest, Arc<Watched>>>,
+    /// The changes so far, of which there are few.
+    changes: Mutex<Vec<(Change, Planned)>>,
 }
 
 /// The most long recordings that are kept open.
@@ -34,31 +37,18 @@ const MOST_OPEN: usize = 64;
 impl<'a> Recordings<'a> {
     /// A reader of the recordings that `files` locates, which stops if `cancel` says so.
     pub fn new(files: &'a dyn Locate, cancel: &'a dyn Cancel) -> Self {
-        Self { files, cancel, archives: Mutex::default(), long: Mutex::default() }
+        Self {
+            files,
+            cancel,
+            archives: Mutex::default(),
+            long: Mutex::default(),
+            changes: Mutex::default(),
+        }
     }
 
-    /// Reads the mean of the channels of the clip `clip_id` with audio `reference` into `mono`, and
-    /// returns its sample rate. At most `limit` frames are decoded, a function of the rate. `bytes`
-    /// is a scratch buffer that is reused from clip to clip.
-    ///
-    /// # Errors
-    /// As [`Recordings::decode`].
-    pub fn read(
-        &self,
-        clip_id: &str,
-        reference: &str,
-        limit: impl FnOnce(u32) -> usize,
-        bytes: &mut Vec<u8>,
-        mono: &mut Vec<f32>,
-    ) -> Result<u32, OpError> {
-        self.decode(clip_id, reference, bytes, |decoder| {
-            decoder.mono(limit(decoder.sample_rate), mono)?;
-            Ok(decoder.sample_rate)
-        })
-    }
-
-    /// Passes the decoder of a clip to `then`; `bytes` is a scratch buffer. Damaged parts are
-    /// skipped, since the source of the clips has decided if they are allowed.
+    /// Passes the decoder of the clip `clip_id` with audio `reference` to `then`; `bytes` is a scratch
+    /// buffer that is reused from clip to clip. Damaged parts are skipped, since the source of the clips
+    /// has decided if they are allowed.
     ///
     /// # Errors
     /// When the content cannot be found, read or decoded; the message names the clip.
@@ -72,40 +62,91 @@ impl<'a> Recordings<'a> {
         let audio: AudioRef = reference
             .parse()
             .map_err(|reason: String| OpError::data(format!("clip `{clip_id}`: {reason}")))?;
+        if let AudioRef::Changed { change, of } = &audio {
+            let signal = self.changed(clip_id, *change, of, bytes)?;
+            return named(clip_id, then(&mut Decoder::of_signal(signal)));
+        }
+        self.decode_plain(clip_id, &audio, bytes, then)
+    }
+
+    /// The mean of the channels of a recording after a change.
+    pub(super) fn changed(
+        &self,
+        clip_id: &str,
+        change: Change,
+        of: &AudioRef,
+        bytes: &mut Vec<u8>,
+    ) -> Result<Signal, OpError> {
+        let signal = match of {
+            AudioRef::Changed { change, of } => self.changed(clip_id, *change, of, bytes)?,
+            plain => {
+                let mut samples = Vec::new();
+                let rate = self.decode_plain(clip_id, plain, bytes, |decoder| {
+                    decoder.mono(usize::MAX, &mut samples)?;
+                    Ok(decoder.sample_rate)
+                })?;
+                Signal { sample_rate: rate, channels: 1, samples }
+            }
+        };
+        let samples = self.planned(change).apply(&signal.samples);
+        Ok(Signal { samples, ..signal })
+    }
+
+    /// A change with its plans, which are made once.
+    pub(super) fn planned(&self, change: Change) -> Planned {
+        let mut changes = self.changes.lock().expect("no thread panics while it plans a change");
+        if let Some((_, planned)) = changes.iter().find(|(own, _)| *own == change) {
+            return planned.clone();
+        }
+        changes.push((change, Planned::new(change)));
+        changes[changes.len() - 1].1.clone()
+    }
+
+    fn decode_plain<T>(
+        &self,
+        clip_id: &str,
+        audio: &AudioRef,
+        bytes: &mut Vec<u8>,
+        then: impl FnOnce(&mut Decoder<'_>) -> Result<T, DecodeError>,
+    ) -> Result<T, OpError> {
         let made = match audio {
+            AudioRef::Changed { .. } => panic!("BUG: a change is made before"),
             AudioRef::Synth { seed, class, index } => {
-                then(&mut Decoder::of_signal(synth::render(seed, class, index)))
+                then(&mut Decoder::of_signal(synth::render(*seed, *class, *index)))
             }
             AudioRef::File(digest) => {
-                let path = self.path_of(clip_id, &digest)?;
-                let held = Held::open(&path, &digest, bytes, self.cancel);
+                let path = self.path_of(clip_id, digest)?;
+                let held = Held::open(&path, digest, bytes, self.cancel);
                 held.and_then(|held| held.with(bytes, |input| then(&mut Decoder::open(input)?)))
                     .map_err(|why| unreadable(clip_id, &path.display().to_string(), why))?
             }
             AudioRef::Excerpt { file, excerpt } => {
-                let path = self.path_of(clip_id, &file)?;
-                let held = self.hold(&path, &file, bytes);
+                let path = self.path_of(clip_id, file)?;
+                let held = self.hold(&path, file, bytes);
                 let decoded = held.and_then(|held| {
                     held.with(bytes, |input| {
                         let mut decoder = Decoder::open(input)?;
-                        decoder.cut(excerpt);
+                        decoder.cut(*excerpt);
                         then(&mut decoder)
                     })
                 });
                 decoded.map_err(|why| unreadable(clip_id, &path.display().to_string(), why))?
             }
             AudioRef::Entry { archive, name } => {
-                self.read_entry(clip_id, archive, &name, bytes)?;
+                self.read_entry(clip_id, *archive, name, bytes)?;
                 Decoder::open(&*bytes).and_then(|mut decoder| then(&mut decoder))
             }
         };
-        made.map_err(|error| {
-            OpError::data(format!("clip `{clip_id}`: {}", error.message)).help(error.help)
-        })
+        named(clip_id, made)
     }
 
     /// Opens a recording, which may be open already.
-    fn hold(&self, path: &Path, digest: &Digest, bytes: &mut Vec<u8>) -> Result<Held, Unread> {
+    pub(super) fn hold(
+        &self,
+        path: &Path,
+        digest: &Digest,
+        bytes: &mut Vec<u8>,
+    ) -> Result<Held, Unread> {
         const NO_PANIC: &str = "no thread panics while it holds the open recordings";
         if let Some(known) = self.long.lock().expect(NO_PANIC).get(digest) {
             return Ok(Held::File(Arc::clone(known)));
@@ -121,7 +162,7 @@ impl<'a> Recordings<'a> {
         Ok(held)
     }
 
-    fn path_of(&self, clip_id: &str, digest: &Digest) -> Result<PathBuf, OpError> {
+    pub(super) fn path_of(&self, clip_id: &str, digest: &Digest) -> Result<PathBuf, OpError> {
         self.files.path_of(digest).ok_or_else(|| {
             OpError::failure(format!(
                 "clip `{clip_id}`: no file with the content {} is known",
@@ -157,7 +198,14 @@ impl<'a> Recordings<'a> {
     }
 }
 
-fn unreadable(clip_id: &str, place: &str, reason: impl Display) -> OpError {
+/// Names the clip of an error.
+pub(super) fn named<T>(clip_id: &str, made: Result<T, DecodeError>) -> Result<T, OpError> {
+    made.map_err(|error| {
+        OpError::data(format!("clip `{clip_id}`: {}", error.message)).help(error.help)
+    })
+}
+
+pub(super) fn unreadable(clip_id: &str, place: &str, reason: impl Display) -> OpError {
     OpError::failure(format!("clip `{clip_id}`: `{place}` {reason}"))
         .help("check that the file is there and that nothing writes to it, then run again")
 }
@@ -169,8 +217,10 @@ mod tests {
     use std::{fs::File, io::Write};
     use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
-    fn all(_: u32) -> usize {
-        usize::MAX
+    fn read(recordings: &Recordings<'_>, id: &str, audio: &str) -> Result<Vec<f32>, OpError> {
+        let mut mono = Vec::new();
+        recordings.decode(id, audio, &mut Vec::new(), |it| it.mono(usize::MAX, &mut mono))?;
+        Ok(mono)
     }
 
     struct One(Digest, PathBuf);
@@ -209,10 +259,7 @@ mod tests {
                 scope.spawn(|| {
                     for name in ["cel/[cel] a.wav", "b.wav"] {
                         let audio = AudioRef::Entry { archive: digest, name: name.to_owned() };
-                        let (mut bytes, mut mono) = (Vec::new(), Vec::new());
-                        let read =
-                            recordings.read("1", &audio.to_string(), all, &mut bytes, &mut mono);
-                        read.expect(name);
+                        let mono = read(&recordings, "1", &audio.to_string()).expect(name);
                         assert_eq!(mono, expected);
                     }
                 });
@@ -224,15 +271,13 @@ mod tests {
             (format!("file:{}", Digest::of(b"")), "clip `7`: no file with the content"),
             ("nonsense".to_owned(), "clip `7`: `nonsense` does not name a recording"),
         ] {
-            let (mut bytes, mut mono) = (Vec::new(), Vec::new());
-            let error = recordings.read("7", &audio, all, &mut bytes, &mut mono).expect_err(reason);
+            let error = read(&recordings, "7", &audio).expect_err(reason);
             assert!(error.message.starts_with(reason), "{error}");
         }
         std::fs::write(&path, "another archive").expect("a file");
         for files in [&recordings, &Recordings::new(&files, &Detached)] {
-            let (mut bytes, mut mono) = (Vec::new(), Vec::new());
             let audio = format!("zip:{digest}/b.wav");
-            let error = files.read("7", &audio, all, &mut bytes, &mut mono).expect_err("a change");
+            let error = read(files, "7", &audio).expect_err("a change");
             assert!(error.message.ends_with("clips.zip` changed while it was read"), "{error}");
         }
     }

@@ -1,12 +1,12 @@
 //! References to the samples of a clip, by content and not by path.
 
-use super::excerpt::Excerpt;
+use super::{change::Change, excerpt::Excerpt};
 use cache::Digest;
 use std::{fmt, str::FromStr};
 
 /// The `audio` column of clips. It names content, so moving a folder changes nothing;
 /// [`crate::Ctx::files`] locates the content.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum AudioRef {
     /// A file with this content: `file:<digest>`.
     File(Digest),
@@ -33,6 +33,13 @@ pub enum AudioRef {
         /// The number of the clip in its class.
         index: u32,
     },
+    /// A changed recording: `<change>/<recording>`.
+    Changed {
+        /// The change.
+        change: Change,
+        /// The recording.
+        of: Box<AudioRef>,
+    },
 }
 
 impl AudioRef {
@@ -52,6 +59,7 @@ impl fmt::Display for AudioRef {
             AudioRef::Excerpt { file, excerpt } => write!(f, "file:{file}{excerpt}"),
             AudioRef::Entry { archive, name } => write!(f, "zip:{archive}/{name}"),
             AudioRef::Synth { seed, class, index } => write!(f, "synth:{seed}/{class}/{index}"),
+            AudioRef::Changed { change, of } => write!(f, "{change}/{of}"),
         }
     }
 }
@@ -84,7 +92,11 @@ impl FromStr for AudioRef {
                     index: index.parse().map_err(|_| fault())?,
                 })
             }
-            _ => Err(fault()),
+            _ => {
+                let (change, of) = text.split_once('/').ok_or_else(fault)?;
+                let change = change.parse().map_err(|()| fault())?;
+                Ok(AudioRef::Changed { change, of: Box::new(of.parse()?) })
+            }
         }
     }
 }

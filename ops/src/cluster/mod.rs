@@ -4,6 +4,7 @@ pub mod agglomerative;
 pub mod dbscan;
 pub mod gaussian_mixture;
 pub mod hdbscan;
+pub mod idec;
 pub mod kmeans;
 pub mod optics;
 pub mod spectral;

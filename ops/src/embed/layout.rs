@@ -1,7 +1,8 @@
 //! Common parts of the ops that compute layouts of clips in a few coordinates.
 
 use crate::cluster::{MADE_BY, made_by};
-use crate::math::{neighbors::trustworthiness, pca};
+use crate::math::neighbors::{judged, trustworthiness};
+use crate::math::pca;
 use crate::memory::Features;
 use crate::{Op, OpError, Port};
 use cache::{Artifact, Kind, Shape, Table};
@@ -29,10 +30,12 @@ pub(super) fn embedding<O: Op>(
         [count],
         layout,
     );
-    Artifact::table(Kind::Matrix, table)
+    let embedding = Artifact::table(Kind::Matrix, table)
         .with_meta(MADE_BY, made_by(op))
         .with_meta("trustworthiness", trust)
-        .with_meta("trustworthiness_neighbors", k)
+        .with_meta("trustworthiness_neighbors", k);
+    let some = judged(ids.len()).len();
+    if some < ids.len() { embedding.with_meta("trustworthiness_clips", some) } else { embedding }
 }
 
 /// Checks that there are at least two clips.

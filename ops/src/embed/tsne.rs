@@ -118,7 +118,7 @@ impl Tsne {
 impl Op for Tsne {
     const NAME: &'static str = "tsne";
     const TITLE: &'static str = "t-SNE";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const SEEDED: bool = true;
     const INPUTS: &'static [Port] = &[Port::FEATURES];
     const OUTPUTS: &'static [Port] = &[layout_of::EMBEDDING];

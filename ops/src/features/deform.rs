@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 /// they are can be applied to these (`model`), and `agreement` says how far the labels are the same.
 ///
 /// A gain is that of the samples unless values were cut (`amin`, `top_db`, `ref: max`). A change of pitch
-/// or speed is not a change of images: make it with a program of yours before the engine reads the files.
+/// or speed is not a change of images: `pitch_shift` and `time_stretch` change the recordings.
 ///
 /// Source: the definition of the decibel; NumPy, within 1e-4 dB.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]

@@ -2,30 +2,21 @@
 
 pub use super::log_mel_reference::{Highest, Reference};
 use super::log_mel_warnings as warnings;
+use super::waveforms::{self, within};
 use crate::memory;
 use crate::{
     Ctx, Inputs, Op, OpError, Outputs, Port,
-    audio::recordings::Recordings,
     math::{
         decibel::{highest, power_to_db},
         mel::MelBank,
-        resample::{self, HIGHEST_RATE, LOWEST_RATE, Resampler},
         stft::{self, Stft},
     },
     params::{NonNegative, Positive},
 };
 use cache::{Artifact, Kind, Shape, Table};
-use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::{
-    collections::HashMap,
-    num::NonZeroU32,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::num::NonZeroU32;
 
 /// Log-mel spectrograms, all of one size, straight from the recordings.
 ///
@@ -124,7 +115,7 @@ impl LogMel {
 
     /// The length of every clip in samples.
     pub(super) fn samples(&self) -> usize {
-        (self.duration.get() * f64::from(self.sample_rate)).round() as usize
+        waveforms::samples(self.sample_rate, self.duration)
     }
 
     /// The shape of an image: `n_mels` and the number of frames.
@@ -133,30 +124,11 @@ impl LogMel {
     }
 
     fn check_params(&self) -> Result<(), OpError> {
-        const LONGEST: f64 = 86_400.0;
-        let within = |name, value: u32, low: u32, high: u32| {
-            if (low..=high).contains(&value) {
-                return Ok(());
-            }
-            Err(OpError::param(
-                name,
-                format!("`{name}` is {value}, but it goes from {low} to {high}"),
-            ))
-        };
-        within("sample_rate", self.sample_rate, LOWEST_RATE, HIGHEST_RATE)?;
+        waveforms::check(self.sample_rate, self.duration)?;
         within("n_fft", self.n_fft.get(), 2, 1 << 20)?;
         within("win_length", self.win_length(), 1, self.n_fft.get())?;
         within("n_mels", self.n_mels.get(), 1, 4_096)?;
         let rate = f64::from(self.sample_rate);
-        if self.duration.get() > LONGEST || self.samples() == 0 {
-            return Err(OpError::param(
-                "duration",
-                format!(
-                    "a duration of {} s is not between one sample and one day",
-                    self.duration.get()
-                ),
-            ));
-        }
         if self.fmax() > rate / 2.0 {
             return Err(OpError::param(
                 "fmax",
@@ -208,37 +180,17 @@ impl Op for LogMel {
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
         self.check_params()?;
         let clips = inputs.table("clips")?;
-        let column = |name| {
-            clips
-                .text(name)
-                .ok_or_else(|| OpError::data(format!("port `clips` has no column `{name}`")))
-        };
-        let (ids, audio) = (column("clip_id")?, column("audio")?);
-        if ids.is_empty() {
-            return Err(OpError::data("port `clips` holds no clips"));
-        }
         warnings::of_clips(self, clips, cx.warnings);
-        let image = self.image();
-        let mut values = zeros(ids.len(), image)?;
-        let extractor = Extractor::new(self, Recordings::new(cx.files, cx.cancel));
-        let done = AtomicU64::new(0);
-        let fault = values
-            .par_chunks_mut(image[0] * image[1])
-            .zip(ids.par_iter().zip(audio))
-            .map_init(
-                || extractor.scratch(),
-                |scratch, (out, (id, audio))| {
-                    cx.stop_if_cancelled()?;
-                    extractor.extract(id, audio, scratch, out)?;
-                    let done = 1 + done.fetch_add(1, Ordering::Relaxed);
-                    cx.progress.at(done, ids.len() as u64, "");
-                    Ok(())
-                },
-            )
-            .find_map_first(Result::err);
-        if let Some(fault) = fault {
-            return Err(fault);
-        }
+        let (image, extractor) = (self.image(), Extractor::new(self));
+        let values = waveforms::images(
+            clips,
+            (self.sample_rate, self.samples()),
+            image,
+            cx,
+            || extractor.scratch(),
+            |clip, scratch, out| extractor.image(clip, scratch, out),
+        )?;
+        let ids = clips.text("clip_id").expect("images were made of clips with names");
         warnings::of_images(ids, &values, image[0] * image[1], cx.warnings);
         let table = Table::new()
             .with_text("clip_id", ids.iter().cloned())
@@ -255,33 +207,15 @@ impl Op for LogMel {
     }
 }
 
-/// A zeroed buffer for `rows` images; an error if there is not enough memory.
-fn zeros(rows: usize, [bands, frames]: [usize; 2]) -> Result<Vec<f32>, OpError> {
-    let size = rows.checked_mul(bands).and_then(|size| size.checked_mul(frames));
-    let size = size.filter(|&size| Vec::<f32>::new().try_reserve_exact(size).is_ok());
-    let size = size.ok_or_else(|| {
-        OpError::data(format!("there is no memory for {rows} images of {bands} × {frames} values"))
-            .help("use fewer clips, a shorter `duration` or a larger `hop_length`")
-    })?;
-    Ok(vec![0.0; size])
-}
-
 /// The plans and filters that are made once for a run.
 struct Extractor<'a> {
     params: &'a LogMel,
-    recordings: Recordings<'a>,
-    resamplers: Mutex<HashMap<u32, Arc<Resampler>>>,
     stft: Stft,
     bank: MelBank,
 }
 
 /// The buffers of one thread, reused from clip to clip.
 struct Scratch {
-    bytes: Vec<u8>,
-    mono: Vec<f32>,
-    resampling: Option<(u32, resample::Scratch)>,
-    /// The clip at the sample rate of the op, with its final length.
-    clip: Vec<f32>,
     stft: stft::Scratch,
     power: Vec<f32>,
     /// Mel powers, frame after frame.
@@ -289,14 +223,12 @@ struct Scratch {
 }
 
 impl<'a> Extractor<'a> {
-    fn new(params: &'a LogMel, recordings: Recordings<'a>) -> Self {
+    fn new(params: &'a LogMel) -> Self {
         let (rate, n_fft) = (f64::from(params.sample_rate), params.n_fft.get() as usize);
         let (hop, window) = (params.hop_length.get() as usize, params.win_length() as usize);
         let n_mels = params.n_mels.get() as usize;
         Self {
             params,
-            recordings,
-            resamplers: Mutex::default(),
             stft: Stft::new(n_fft, hop, window),
             bank: MelBank::new(rate, n_fft, n_mels, params.fmin.get(), params.fmax()),
         }
@@ -305,71 +237,15 @@ impl<'a> Extractor<'a> {
     fn scratch(&self) -> Scratch {
         let [bands, frames] = self.params.image();
         Scratch {
-            bytes: Vec::new(),
-            mono: Vec::new(),
-            resampling: None,
-            clip: vec![0.0; self.params.samples()],
             stft: self.stft.scratch(),
             power: vec![0.0; self.stft.bins()],
             mels: vec![0.0; bands * frames],
         }
     }
 
-    fn extract(
-        &self,
-        clip_id: &str,
-        audio: &str,
-        scratch: &mut Scratch,
-        out: &mut [f32],
-    ) -> Result<(), OpError> {
-        let (bytes, mono) = (&mut scratch.bytes, &mut scratch.mono);
-        let rate =
-            self.recordings.read(clip_id, audio, |rate| self.frames_at(rate), bytes, mono)?;
-        self.load(rate, scratch)
-            .map_err(|reason| OpError::data(format!("clip `{clip_id}`: {reason}")))?;
-        self.image(scratch, out);
-        Ok(())
-    }
-
-    /// The number of frames of a recording at this rate on which the image depends.
-    fn frames_at(&self, rate: u32) -> usize {
-        let samples = self.params.samples();
-        match self.resampler(rate) {
-            Ok(resampler) if rate != self.params.sample_rate => resampler.reach(samples),
-            _ => samples,
-        }
-    }
-
-    /// Fills `scratch.clip` from `scratch.mono`.
-    fn load(&self, rate: u32, scratch: &mut Scratch) -> Result<(), String> {
-        let made = if rate == self.params.sample_rate {
-            let count = scratch.mono.len().min(scratch.clip.len());
-            scratch.clip[..count].copy_from_slice(&scratch.mono[..count]);
-            count
-        } else {
-            let resampler = self.resampler(rate)?;
-            let own = scratch.resampling.take().filter(|(own, _)| *own == rate);
-            let (_, own) =
-                scratch.resampling.insert(own.unwrap_or_else(|| (rate, resampler.scratch())));
-            resampler.process(&scratch.mono, own, &mut scratch.clip)
-        };
-        scratch.clip[made..].fill(0.0);
-        Ok(())
-    }
-
-    fn resampler(&self, rate: u32) -> Result<Arc<Resampler>, String> {
-        let mut known = self.resamplers.lock().expect("no thread panics while it holds resamplers");
-        if let Some(resampler) = known.get(&rate) {
-            return Ok(Arc::clone(resampler));
-        }
-        let resampler = Arc::new(Resampler::new(rate, self.params.sample_rate)?);
-        known.insert(rate, Arc::clone(&resampler));
-        Ok(resampler)
-    }
-
-    /// Computes the image of `scratch.clip` in decibels, band after band.
-    fn image(&self, scratch: &mut Scratch, out: &mut [f32]) {
-        let Scratch { clip, stft, power, mels, .. } = scratch;
+    /// Computes the image of a clip in decibels, band after band.
+    fn image(&self, clip: &[f32], scratch: &mut Scratch, out: &mut [f32]) {
+        let Scratch { stft, power, mels } = scratch;
         let bands = self.bank.len();
         for (frame, mels) in mels.chunks_exact_mut(bands).enumerate() {
             if self.stft.power(clip, frame, stft, power) {

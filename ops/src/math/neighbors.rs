@@ -29,6 +29,18 @@ impl Neighbors {
         each: usize,
         cancelled: &(dyn Fn() -> bool + Sync),
     ) -> Option<Self> {
+        let all: Vec<usize> = (0..x.len() / n_features).collect();
+        Self::of_rows(x, n_features, &all, each, cancelled)
+    }
+
+    /// Does the same for some of the rows.
+    fn of_rows<S: Stored>(
+        x: &[S],
+        n_features: usize,
+        rows: &[usize],
+        each: usize,
+        cancelled: &(dyn Fn() -> bool + Sync),
+    ) -> Option<Self> {
         let near = |row: usize, line: &[f64]| {
             // The bits of non-negative numbers have the order of the values.
             let mut heap = BinaryHeap::with_capacity(each);
@@ -62,7 +74,7 @@ impl Neighbors {
             near.extend(heap.into_sorted_vec());
             near
         };
-        let found = each_row(x, n_features, cancelled, near)?;
+        let found = each_of(x, n_features, rows, cancelled, near)?;
         let all = found.iter().flatten();
         Some(Self {
             each,
@@ -83,10 +95,21 @@ impl Neighbors {
     }
 }
 
+/// The most points whose part of the trustworthiness is computed where there are more than [`MANY`].
+pub const SAMPLED: usize = 2000;
+/// The number of points up to which all of them count.
+const MANY: usize = 20_000;
+
+/// The points whose part of the trustworthiness of a layout of `n` is computed: all, or evenly spaced ones.
+pub fn judged(n: usize) -> Vec<usize> {
+    if n <= MANY { (0..n).collect() } else { (0..SAMPLED).map(|at| at * n / SAMPLED).collect() }
+}
+
 /// The trustworthiness of a layout, which tells how far neighbours in the layout are neighbours in
-/// `x` (Venna & Kaski 2001): 1 − 2 / (n k (2n − 3k − 1)) Σ_i Σ_j max(0, r(i, j) − k), where j are
-/// the k nearest points to i in the layout and r is their rank by distance in `x`. 1 is best; a
-/// random layout has about 0.5.
+/// `x` (Venna & Kaski 2001): 1 − 2 / (m k (2n − 3k − 1)) Σ_i Σ_j max(0, r(i, j) − k), where i are m of
+/// the n points, j are the k nearest points to i in the layout and r is their rank by distance in `x`.
+/// 1 is best; a random layout has about 0.5. All points count, or [`judged`] ones: each costs a look at
+/// all others.
 ///
 /// `k` is below half the number of points. Source: `sklearn.manifold.trustworthiness`.
 pub fn trustworthiness<S: Stored>(
@@ -96,10 +119,24 @@ pub fn trustworthiness<S: Stored>(
     n_components: usize,
     k: usize,
 ) -> f64 {
+    let n = x.len() / n_features;
+    of_judged(x, n_features, layout, n_components, k, &judged(n))
+}
+
+fn of_judged<S: Stored>(
+    x: &[S],
+    n_features: usize,
+    layout: &[f32],
+    n_components: usize,
+    k: usize,
+    judged: &[usize],
+) -> f64 {
     let never = || false;
-    let near = Neighbors::new(layout, n_components, k + 1, &never).expect("it is not cancelled");
+    let near = Neighbors::of_rows(layout, n_components, judged, k + 1, &never);
+    let near = near.expect("it is not cancelled");
     let beyond = |row: usize, line: &[f64]| {
-        let own = &near.indices[row * near.each..][1..near.each];
+        let place = judged.binary_search(&row).expect("one of these rows");
+        let own = &near.indices[place * near.each..][1..near.each];
         let rank = |&j: &u32| {
             let limit = line[j as usize];
             let nearer = line.iter().filter(|square| **square < limit).count();
@@ -110,9 +147,9 @@ pub fn trustworthiness<S: Stored>(
         };
         own.iter().map(|j| rank(j).saturating_sub(k) as u64).sum::<u64>()
     };
-    let sums = each_row(x, n_features, &never, beyond).expect("it is not cancelled");
-    let (n, k) = (sums.len() as f64, k as f64);
-    1.0 - 2.0 / (n * k * (2.0 * n - 3.0 * k - 1.0)) * sums.iter().sum::<u64>() as f64
+    let sums = each_of(x, n_features, judged, &never, beyond).expect("it is not cancelled");
+    let (m, n, k) = (sums.len() as f64, (x.len() / n_features) as f64, k as f64);
+    1.0 - 2.0 / (m * k * (2.0 * n - 3.0 * k - 1.0)) * sums.iter().sum::<u64>() as f64
 }
 
 /// Calls `of` with the index of each row and its squared distances to all points, on all threads.
@@ -123,25 +160,36 @@ pub fn each_row<S: Stored, T: Send>(
     cancelled: &(dyn Fn() -> bool + Sync),
     of: impl Fn(usize, &[f64]) -> T + Sync,
 ) -> Option<Vec<T>> {
+    let all: Vec<usize> = (0..x.len() / n_features).collect();
+    each_of(x, n_features, &all, cancelled, of)
+}
+
+/// Does the same for these rows.
+fn each_of<S: Stored, T: Send>(
+    x: &[S],
+    n_features: usize,
+    of_rows: &[usize],
+    cancelled: &(dyn Fn() -> bool + Sync),
+    of: impl Fn(usize, &[f64]) -> T + Sync,
+) -> Option<Vec<T>> {
     let points = Packed::new(x.chunks_exact(n_features), n_features);
     let n = points.len();
     let length = points.groups() * LANES;
-    let blocks: Option<Vec<Vec<T>>> = (0..n.div_ceil(ROWS))
-        .into_par_iter()
+    let blocks: Option<Vec<Vec<T>>> = of_rows
+        .par_chunks(ROWS)
         .map_init(
             || vec![0.0; ROWS * length],
             |squares, block| {
                 if cancelled() {
                     return None;
                 }
-                let first = block * ROWS;
                 let rows: [Vec<f64>; ROWS] = from_fn(|at| {
-                    let row = (first + at).min(n - 1) * n_features;
+                    let row = block[at.min(block.len() - 1)] * n_features;
                     x[row..][..n_features].iter().map(|&value| value.into()).collect()
                 });
                 points.squares(rows.each_ref().map(Vec::as_slice), 0, squares);
-                let lines = squares.chunks_exact(length).zip(first..n);
-                Some(lines.map(|(line, row)| of(row, &line[..n])).collect())
+                let lines = squares.chunks_exact(length).zip(block);
+                Some(lines.map(|(line, row)| of(*row, &line[..n])).collect())
             },
         )
         .collect();
@@ -168,5 +216,20 @@ mod tests {
         let mut swapped = x.clone();
         swapped.swap(0, 11);
         assert!(trustworthiness(&x, 1, &swapped, 1, 3) < 0.9);
+    }
+
+    #[test]
+    fn some_points_tell_of_all() {
+        assert_eq!(judged(MANY).len(), MANY);
+        let some = judged(MANY + 1);
+        assert_eq!(some.len(), SAMPLED);
+        assert!(some.windows(2).all(|pair| pair[0] < pair[1]) && some[SAMPLED - 1] <= MANY);
+        let x: Vec<f32> = (0..600).map(|at| (at as f32 * 1.3).sin()).collect();
+        let layout: Vec<f32> =
+            x.iter().zip(0..).map(|(v, at)| v + (at % 7) as f32 * 0.05).collect();
+        let all = trustworthiness(&x, 1, &layout, 1, 5);
+        let third: Vec<usize> = (0..600).step_by(3).collect();
+        let sampled = of_judged(&x, 1, &layout, 1, 5, &third);
+        assert!((0.5..0.999).contains(&all) && (all - sampled).abs() < 0.02, "{all} {sampled}");
     }
 }

@@ -9,6 +9,7 @@ mod pairs;
 pub(crate) mod probes;
 mod purity;
 mod sizes;
+pub(crate) mod tagging;
 
 use crate::math::{contingency::Contingency, dispersion::Clusters};
 use cache::{

@@ -16,3 +16,4 @@ pub mod probe;
 mod resamples;
 pub mod silhouette_samples;
 pub mod split;
+pub mod tagging;

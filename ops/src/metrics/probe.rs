@@ -69,10 +69,10 @@ fn yes() -> bool {
 const DRAWS: u32 = 2000;
 
 /// The largest entry of the gradient, for each clip, at which logistic regression ends.
-const TOL: f64 = 1e-7;
+pub(super) const TOL: f64 = 1e-7;
 
 /// The most steps of logistic regression.
-const MAX_ITER: usize = 1000;
+pub(super) const MAX_ITER: usize = 1000;
 
 impl Op for Probe {
     const NAME: &'static str = "probe";
@@ -289,7 +289,7 @@ fn first_largest(counts: &[usize]) -> u32 {
 }
 
 /// Scales both by the means and deviations of the first; constant columns are only centred.
-fn scale(train: &mut [f64], test: &mut [f64], d: usize) {
+pub(super) fn scale(train: &mut [f64], test: &mut [f64], d: usize) {
     let n = (train.len() / d) as f64;
     for column in 0..d {
         let values = || train.iter().skip(column).step_by(d);

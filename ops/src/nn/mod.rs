@@ -8,6 +8,7 @@
 //! - [`backend`]: the interface between a training and a device; [`cpu`] and [`cuda`] implement it.
 //! - [`objective`], [`total_correlation`], [`augmentation`], [`fit`], [`study`]: the loss, the training, and
 //!   the common part of model ops.
+//! - [`clustering`]: the training of a network with the centres of clusters.
 //! - [`described`], [`onnx`]: a network from the metadata of its model, and its encoder as a file.
 //!
 //! # The same model in PyTorch
@@ -52,6 +53,7 @@
 pub mod augmentation;
 pub mod backend;
 pub mod clip;
+pub mod clustering;
 pub mod conv;
 pub mod cpu;
 pub mod cpu_network;

@@ -127,7 +127,10 @@ impl Cost {
 
 impl Plan {
     /// The plan for clips of this shape, or an error if it would not fit any machine.
-    pub(super) fn on(mut self, row: &[usize], clips: Option<usize>) -> Result<Self, OpError> {
+    ///
+    /// # Errors
+    /// When the parameters or the network do not fit the clips.
+    pub fn on(mut self, row: &[usize], clips: Option<usize>) -> Result<Self, OpError> {
         let a = &mut self.architecture;
         a.input = image(row)?;
         for (name, value) in [("kernel", a.kernel), ("stride", a.stride)] {

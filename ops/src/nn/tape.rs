@@ -161,22 +161,7 @@ impl Trainer {
         noise: Option<Vec<f32>>,
         go_on: &dyn Fn() -> Result<(), OpError>,
     ) -> Result<Step, OpError> {
-        {
-            let mut machine = self.machine.borrow_mut();
-            machine.training = true;
-            machine.choose(clips);
-        }
-        let mut features: Handle = self.device.0.try_tensor(0.0)?.leaky_traced();
-        let mut decoder = Vec::new();
-        let places = self.machine.borrow().places();
-        for place in places {
-            go_on()?;
-            match place {
-                StageId::Encoder(_) => features = self.pass(features, place)?,
-                StageId::Decoder(at) if at > 0 => decoder.push(place),
-                _ => {}
-            }
-        }
+        let (features, decoder) = self.encode(clips, go_on)?;
         let Some(noise) = noise else {
             let image = self.decode(self.head(features, StageId::Mean, false)?, decoder, go_on)?;
             let reconstruction = self.squared_error(image, objective)?;
@@ -235,6 +220,56 @@ impl Trainer {
         let losses = Losses { loss: f64::from(loss.array()), reconstruction: value, kl };
         go_on()?;
         Ok(Step { losses, gradients: loss.try_backward()? })
+    }
+
+    /// Does the same for a network that is not variational, with a term of the loss more: `term` computes it and
+    /// its gradient from the latent vectors of these clips, row after row.
+    ///
+    /// # Errors
+    /// As [`Trainer::step`].
+    pub fn step_with(
+        &self,
+        clips: &[u32],
+        objective: &Objective,
+        term: &mut dyn FnMut(&[f32]) -> (f64, Vec<f32>),
+        go_on: &dyn Fn() -> Result<(), OpError>,
+    ) -> Result<Step, OpError> {
+        let (features, decoder) = self.encode(clips, go_on)?;
+        let latents = self.head(features, StageId::Mean, false)?;
+        let (value, gradient) = term(&latents.as_vec());
+        let more = self.term(value, vec![(&latents, gradient)])?;
+        let image = self.decode(latents, decoder, go_on)?;
+        let reconstruction = self.squared_error(image, objective)?;
+        let value = f64::from(reconstruction.array());
+        let loss = reconstruction.try_add(more)?;
+        let losses = Losses { loss: f64::from(loss.array()), reconstruction: value, kl: 0.0 };
+        go_on()?;
+        Ok(Step { losses, gradients: loss.try_backward()? })
+    }
+
+    /// Runs the stages of the encoder on these clips; the further stages of the decoder are those after its first.
+    fn encode(
+        &self,
+        clips: &[u32],
+        go_on: &dyn Fn() -> Result<(), OpError>,
+    ) -> Result<(Handle, Vec<StageId>), OpError> {
+        {
+            let mut machine = self.machine.borrow_mut();
+            machine.training = true;
+            machine.choose(clips);
+        }
+        let mut features: Handle = self.device.0.try_tensor(0.0)?.leaky_traced();
+        let mut decoder = Vec::new();
+        let places = self.machine.borrow().places();
+        for place in places {
+            go_on()?;
+            match place {
+                StageId::Encoder(_) => features = self.pass(features, place)?,
+                StageId::Decoder(at) if at > 0 => decoder.push(place),
+                _ => {}
+            }
+        }
+        Ok((features, decoder))
     }
 
     /// Runs a stage from image to image.
@@ -314,13 +349,14 @@ impl Trainer {
             log_variances: &log_variance.as_vec(),
         }
         .correlation(clips);
+        self.term(value, vec![(sample, samples), (mean, means), (log_variance, log_variances)])
+    }
+
+    /// Puts a term of the loss on a tape of its own, with its gradients.
+    fn term(&self, value: f64, parts: Vec<(&Vectors, Vec<f32>)>) -> Result<Handle, TapeError> {
+        let parts: Vec<_> = parts.into_iter().map(|(of, own)| (of.ghost(), own)).collect();
         let term = self.device.0.try_tensor(value as f32)?;
         let out = term.ghost();
-        let parts = [
-            (sample.ghost(), samples),
-            (mean.ghost(), means),
-            (log_variance.ghost(), log_variances),
-        ];
         let mut tape = OwnedTape::default();
         tape.add_backward_op(move |gradients| {
             let scale = gradients.get_or_alloc_mut(&out)?[0];

@@ -156,9 +156,18 @@ const NETWORK: &[u8] = include_bytes!("../fixtures/onnx/any.onnx");
 /// of the kind of `named`.
 fn written(folder: &Path, select: &Select, named: &str) -> (String, Vec<FileEntry>) {
     let (path, names) = match select {
-        Select::Tree(_) => {
+        Select::Tree(endings) => {
             let folder = folder.join("clips");
-            let names: Vec<_> = recordings(&folder).collect();
+            let mut names: Vec<_> = recordings(&folder).collect();
+            // Labels beside each recording where they are read: its class.
+            if endings.contains(&"txt") {
+                let texts: Vec<_> =
+                    names.iter().map(|name| Path::new(name).with_extension("txt")).collect();
+                for (text, name) in texts.iter().zip(names.clone()) {
+                    fs::write(folder.join(text), &name[..3]).expect("a file");
+                    names.push(text.display().to_string());
+                }
+            }
             (folder, names)
         }
         Select::Listed(column) => {
@@ -216,13 +225,26 @@ fn is_fitted(port: &Port) -> bool {
 
 /// One artifact a port, and three where it takes several; none where a fitted model may be.
 pub fn inputs(ports: &[Port], rows: usize, choice: usize) -> Vec<(&'static str, Artifact)> {
-    let artifact = |kinds: &[Kind]| artifact(kinds[choice % kinds.len()], rows);
+    let artifact = |port: &Port| of_port(ports, port, rows, choice);
     let names = |port: &Port| match port.variadic {
         true => ["a", "b", "c"].map(|label| labelled(port.name, label)).to_vec(),
         false => vec![port.name],
     };
-    let of_port = |port| names(port).into_iter().map(|name| (name, artifact(port.kinds)));
-    ports.iter().filter(|port| !is_fitted(port)).flat_map(of_port).collect()
+    let all = |port| names(port).into_iter().map(|name| (name, artifact(port)));
+    ports.iter().filter(|port| !is_fitted(port)).flat_map(all).collect()
+}
+
+/// What a port holds. One for a model that has the name of an op holds what that op makes of the first port.
+fn of_port(ports: &[Port], port: &Port, rows: usize, choice: usize) -> Artifact {
+    let own = |port: &Port| artifact(port.kinds[choice % port.kinds.len()], rows);
+    let named = ops::find(port.name).filter(|_| port.kinds == [Kind::Model]);
+    let Some(entry) = named else { return own(port) };
+    let made = entry.outputs.iter().find(|it| port.kinds.contains(&it.kinds[0]));
+    let made = made.expect("the op makes what the port takes");
+    let input = vec![(entry.inputs[0].name, own(&ports[0]))];
+    let op = parse(entry, &params(entry, Path::new("")).0);
+    let outputs = run(&*op, &input, &[], 1).expect("outputs");
+    outputs.get(made.name).expect("a declared port").clone()
 }
 
 /// `rows` clips of a kind; what only ops make is made by the first op that does.

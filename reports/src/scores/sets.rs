@@ -128,7 +128,10 @@ pub fn remarks(rows: &[ScoredRow]) -> Vec<String> {
         };
         let became = row.notes.get("n_noise").map_or("", String::as_str);
         let all = if became.starts_with("left out") { scored + noise } else { scored };
-        let seeds = if row.draws.get("n_noise").is_some_and(|it| it.len() > 1) {
+        let seeds = if row.draws.get("n_noise").is_some_and(|it| {
+            let first = it.values().next();
+            it.values().any(|noise| Some(noise) != first)
+        }) {
             " on average"
         } else {
             ""

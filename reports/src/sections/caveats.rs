@@ -11,7 +11,8 @@ use std::collections::BTreeSet;
 
 /// The caveats that apply; `lengths` are the remarks on the lengths of clips.
 pub fn blocks(record: &Record, table: &ScoreTable, lengths: Vec<String>) -> Vec<Block> {
-    let caveats: Vec<Text> = caveats(record, table, lengths).into_iter().map(Text::from).collect();
+    let caveats = caveats(record, table, lengths);
+    let caveats: Vec<Text> = caveats.iter().map(|it| Text::new().marked(it)).collect();
     if caveats.is_empty() {
         return Vec::new();
     }
@@ -20,11 +21,12 @@ pub fn blocks(record: &Record, table: &ScoreTable, lengths: Vec<String>) -> Vec<
 
 fn caveats(record: &Record, table: &ScoreTable, lengths: Vec<String>) -> Vec<String> {
     let rows = &table.rows;
-    let warnings = record.warnings.iter().map(|warning| sentence(warning));
+    let warnings = record.warnings.iter().map(|warning| sentence(warning, rows));
     if rows.iter().all(|row| row.values.is_empty()) {
         return warnings.collect();
     }
-    let mut caveats: Vec<String> = sets::remarks(rows).iter().map(|it| sentence(it)).collect();
+    let mut caveats: Vec<String> =
+        sets::remarks(rows).iter().map(|it| sentence(it, rows)).collect();
     let geometric = table.columns.iter().filter(|it| it.direction.is_some() && !it.uses_labels);
     let geometric: Vec<&str> = geometric.map(|metric| &*metric.title).collect();
     let spaces: BTreeSet<_> = rows.iter().map(|row| &row.spaces).collect();
@@ -68,8 +70,11 @@ fn caveats(record: &Record, table: &ScoreTable, lengths: Vec<String>) -> Vec<Str
     caveats
 }
 
-/// A remark as a sentence.
-fn sentence(remark: &str) -> String {
+/// A remark as a sentence. The name of a row stays as it is.
+fn sentence(remark: &str, rows: &[ScoredRow]) -> String {
+    if rows.iter().any(|row| remark.starts_with(&format!("{}: ", row.title))) {
+        return format!("{}.", remark.trim_end_matches('.'));
+    }
     let mut letters = remark.chars();
     let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
     format!("{first}{}.", letters.as_str().trim_end_matches('.'))

@@ -44,7 +44,7 @@ pub fn blocks(rows: &[ScoredRow], confounding: &[Option<Artifact>]) -> Vec<Block
     let line = |name: Text, confounds: &[Confound], of: fn(&Confound) -> f64| {
         let cells = columns.iter().map(|column| {
             let value = confounds.iter().find(|it| it.column == *column).map(of);
-            let text = value.map_or_else(|| "–".to_owned(), |it| format!("{it:.3}"));
+            let text = value.map_or_else(|| "–".to_owned(), rounded);
             Cell { text: text.into(), value, id: None }
         });
         Row::new(std::iter::once(name.into()).chain(cells).collect())
@@ -87,6 +87,12 @@ pub fn blocks(rows: &[ScoredRow], confounding: &[Option<Artifact>]) -> Vec<Block
     blocks
 }
 
+/// A value with three decimals; what rounds to zero has no sign.
+fn rounded(value: f64) -> String {
+    let text = format!("{value:.3}");
+    if text == "-0.000" { "0.000".to_owned() } else { text }
+}
+
 /// The rows of an artifact; the first is the class.
 fn read(artifact: &Artifact) -> Option<Vec<Confound>> {
     let table = artifact.as_table()?;
@@ -102,4 +108,17 @@ fn read(artifact: &Artifact) -> Option<Vec<Confound>> {
         label_ami: label_ami[at],
     };
     Some(names.iter().enumerate().map(confound).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_rounds_to_zero_has_no_sign() {
+        assert_eq!(
+            [-0.0004, 0.0, -0.0006, 0.25].map(rounded),
+            ["0.000", "0.000", "-0.001", "0.250"]
+        );
+    }
 }

@@ -106,12 +106,21 @@ fn section(probes: &[(&str, Probe)]) -> Vec<Block> {
         if let Some((metric, value, loose)) =
             most.max_by(|a, b| (a.2 - a.1).total_cmp(&(b.2 - b.1)))
         {
+            // There are hardly more classes than recordings, so a guess is right at least this often.
+            let chance = probe.sizes.map_or(0.0, |(_, recordings)| 1.0 / recordings.max(1) as f64);
+            let why = match value < chance {
+                true => {
+                    "which is below chance: the classes hardly occur in more than one recording, so that these folds \
+                     ask for classes of which the classifier has heard nothing. Neither number is about the features."
+                }
+                false => "the rest is recognised recordings.",
+            };
             leaks.push(Text::new().code(*name).plain(format!(
-                ": {} would be {} with random folds, and is {} with folds of recordings: the rest is recognised \
-                 recordings.",
+                ": {} would be {} with random folds, and is {} with folds of recordings{}{why}",
                 metric.title,
                 metric.value(Some(loose)),
-                metric.value(Some(value))
+                metric.value(Some(value)),
+                if value < chance { ", " } else { ": " }
             )));
         }
     }
@@ -137,4 +146,27 @@ fn section(probes: &[(&str, Probe)]) -> Vec<Block> {
         blocks.push(Block::List(leaks));
     }
     blocks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folds_that_ask_for_classes_nobody_has_heard_are_no_evidence() {
+        let said = |grouped: f64| {
+            let names = ["knn_accuracy", "knn_accuracy_random"];
+            let scores = names.iter().zip([grouped, 0.8]);
+            let probe = Probe {
+                scores: scores.map(|(name, value)| ((*name).to_owned(), vec![value])).collect(),
+                metrics: names.map(|name| Metric::new(name, "Accuracy")).to_vec(),
+                draws: BTreeMap::new(),
+                sizes: Some((300, 7)),
+            };
+            format!("{:?}", section(&[("probe", probe)]))
+        };
+        assert!(said(0.4).contains("the rest is recognised recordings"), "{}", said(0.4));
+        assert!(said(0.02).contains("below chance"), "{}", said(0.02));
+        assert!(!said(0.02).contains("recognised recordings"), "{}", said(0.02));
+    }
 }

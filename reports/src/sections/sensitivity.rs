@@ -52,7 +52,7 @@ pub fn blocks(
         .and_then(|(_, optimism)| curse(best, rivals.len() + 1, metric, *optimism));
     match by_recordings {
         Some((doubt, _)) => doubts.push(doubt),
-        None => unexamined.push("other recordings (`report: { uncertainty: both }`, where labels have a column `group`)"),
+        None => unexamined.push("other recordings (`report: { uncertainty: both }`, where the column `group` of the labels names at least 10)"),
     }
     match multiverse::beaten(record, store, &best.name, metric)? {
         Some((rival, losses, all)) => doubts.push(Doubt {

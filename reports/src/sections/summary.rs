@@ -11,18 +11,89 @@ use cache::{Record, metric::Metric};
 /// The question, if the author gave one, and the answer.
 pub fn blocks(record: &Record, table: &ScoreTable, outcomes: &[PairedComparison]) -> Vec<Block> {
     let question = record.question.iter().map(|text| Text::new().strong(text.trim()));
-    let answers = answers(table, outcomes).into_iter().chain(published::pattern(table));
-    question.chain(answers).map(Block::Paragraph).collect()
+    let mut blocks: Vec<Block> = question.map(Block::Paragraph).collect();
+    blocks.extend(answers(table, outcomes));
+    blocks.extend(published::pattern(table).into_iter().map(Block::Paragraph));
+    blocks
 }
 
+/// The number of sets above which rows that stand alone are told of together.
+const MANY_SETS: usize = 3;
+
 /// An answer for each set of rows that compare.
-fn answers(table: &ScoreTable, outcomes: &[PairedComparison]) -> Vec<Text> {
+fn answers(table: &ScoreTable, outcomes: &[PairedComparison]) -> Vec<Block> {
     let Some(metric) = table.headline() else { return Vec::new() };
     let mut sets = sets::of(&table.rows, metric.uses_labels);
     sets.retain(|set| set.iter().any(|at| table.rows[*at].rank(metric).is_some()));
+    if sets.len() > MANY_SETS
+        && sets.iter().all(|set| set.len() == 1)
+        && let Some(chance) = metric.chance.filter(|_| metric.uses_labels)
+    {
+        let rows: Vec<&ScoredRow> = sets.iter().flatten().map(|at| &table.rows[*at]).collect();
+        return together(&rows, metric, chance);
+    }
     let several = sets.len() > 1;
     let said = sets.iter().filter_map(|set| answer(table, set, metric, several, outcomes));
-    said.collect()
+    said.map(Block::Paragraph).collect()
+}
+
+/// One answer for rows of which no two compare, such as those of folds: what they reach, and what that says of each.
+fn together(rows: &[&ScoredRow], metric: &Metric, chance: f64) -> Vec<Block> {
+    let range = |of: &dyn Fn(&ScoredRow) -> Option<f64>, shown: &dyn Fn(f64) -> String| {
+        let values: Vec<f64> = rows.iter().filter_map(|row| of(row)).collect();
+        let least = values.iter().copied().reduce(f64::min)?;
+        let most = values.iter().copied().reduce(f64::max)?;
+        let [least, most] = [least, most].map(shown);
+        Some(if least == most { least } else { format!("{least} to {most}") })
+    };
+    let shown = |value: f64| metric.value(Some(value));
+    let own = range(&|row| row.value(&metric.name), &shown).unwrap_or_default();
+    let truth =
+        rows[0].truth.as_ref().filter(|it| rows.iter().all(|row| row.truth.as_ref() == Some(*it)));
+    let text = match truth {
+        Some(truth) => Text::from("Against ").code(truth),
+        None => Text::from("Against their labels"),
+    };
+    let is_mean = |row: &&ScoredRow| {
+        row.draws.get(&*metric.name).is_some_and(|draws| draws.len() > 1) && !row.is_fixed()
+    };
+    let means = if rows.iter().any(is_mean) { " (means of seeds)" } else { "" };
+    let mut text = text.plain(format!(
+        ", {} that do not compare with each other, since their clips or classes differ: {} {own}{means}, where {chance} \
+         is the chance level and 1 is perfect agreement.",
+        count(rows.len(), "row"),
+        metric.title
+    ));
+    let purity = range(&|row| row.value("purity"), &|value| format!("{value:.3}"));
+    let majority = range(&|row| row.value("purity_majority"), &|value| format!("{value:.3}"));
+    if let (Some(purity), Some(majority)) = (purity, majority) {
+        text = text.plain(format!(
+            " Their clusters have a purity of {purity}; the majority-class baseline has {majority}."
+        ));
+    }
+    let mut verdicts: Vec<(&str, Vec<&ScoredRow>)> = Vec::new();
+    for row in rows {
+        let Some(value) = row.value(&metric.name) else { continue };
+        let verdict = verdict_in_words(row, metric, value, chance);
+        match verdicts.iter_mut().find(|(own, _)| *own == verdict) {
+            Some((_, rows)) => rows.push(row),
+            None => verdicts.push((verdict, vec![row])),
+        }
+    }
+    let points = verdicts.into_iter().map(|(verdict, rows)| {
+        let mut text = Text::new();
+        for (at, row) in rows.iter().enumerate() {
+            let clips = row.clips.values().find_map(|clips| clips.count);
+            let clips = clips.map_or_else(String::new, |n| format!(", {}", count(n, "clip")));
+            let value = metric.value(row.value(&metric.name));
+            let end = if at + 1 == rows.len() { ": " } else { "; " };
+            text = text.strong(&row.title).plain(format!(" ({value}{clips}){end}"));
+        }
+        let mut letters = verdict.chars();
+        let first = letters.next().map(|it| it.to_lowercase().to_string()).unwrap_or_default();
+        text.plain(format!("{first}{}", letters.as_str()))
+    });
+    vec![Block::Paragraph(text), Block::List(points.collect())]
 }
 
 /// The best rows of a set, the first of them first. Rows with the same displayed value are equal.

@@ -1,0 +1,323 @@
+//! The op `cqt`: spectrograms whose bands are spaced as notes are.
+
+use super::{
+    chroma::check_tuning,
+    log_mel_reference::{Highest, Reference},
+    waveforms::{self, within},
+};
+use crate::{
+    Ctx, Inputs, Op, OpError, Outputs, Port,
+    math::{
+        constant_q::{Bins, ConstantQ, Scratch},
+        decibel::{highest, power_to_db},
+        stft::{self, Stft},
+        tuning,
+        vector_norm::Norm,
+    },
+    memory,
+    params::{NonNegative, Positive},
+};
+use cache::{Artifact, Kind, Shape, Table};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::HashMap,
+    num::NonZeroU32,
+    sync::{Arc, Mutex},
+};
+
+/// Constant-Q spectrograms: magnitudes at frequencies that are spaced as notes are.
+///
+/// Clips are brought to one rate and length as in `log_mel`. Band k has the frequency `fmin` ·
+/// 2^((k + tuning) / `bins_per_octave`) and a filter of as many periods as every other: a complex tone
+/// under a Hann window. Octaves are computed from the highest down, and after each the signal is
+/// halved, as librosa does with the same resampler. `unit: dB` gives 20 log₁₀(max(amin, |C|)) − 20
+/// log₁₀(max(amin, ref)), not below the clip's loudest value − `top_db`.
+///
+/// Source: librosa 0.11, `abs(cqt(…))` and `amplitude_to_db`; within 1e-4 of the clip's largest
+/// magnitude. Frames are 1 + ⌊duration · sample_rate / hop_length⌋; librosa gives one more for some
+/// lengths that no hop divides.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Cqt {
+    /// The sample rate that clips are brought to, in Hz, from 1,000 to 1,000,000.
+    #[serde(default = "default_sample_rate")]
+    pub sample_rate: u32,
+    /// The length of every clip in seconds; it is rounded to whole samples.
+    #[serde(default = "default_duration")]
+    pub duration: Positive,
+    /// Samples from one frame to the next, from 16 to 65,536. What can be halved often makes it quick.
+    #[serde(default = "default_hop_length")]
+    pub hop_length: NonZeroU32,
+    /// The frequency of the lowest band in Hz. Default: C1.
+    #[serde(default = "default_fmin")]
+    pub fmin: Positive,
+    /// The number of bands, from 1 to 4,096.
+    #[serde(default = "default_n_bins")]
+    pub n_bins: NonZeroU32,
+    /// Bands an octave, from 1 to 1,024.
+    #[serde(default = "default_bins_per_octave")]
+    pub bins_per_octave: NonZeroU32,
+    /// The deviation from `fmin` in fractions of a band, from −1 to 1; `null` to estimate that of each
+    /// clip.
+    #[serde(default = "default_tuning")]
+    pub tuning: Option<f64>,
+    /// The factor of the length of the filters: below 1, times are sharper and pitches less so.
+    #[serde(default = "default_one")]
+    pub filter_scale: Positive,
+    /// The norm of the filters: `inf`, the largest magnitude, a number p for (Σ |x|^p)^(1 / p), or `null`
+    /// to leave them as they are.
+    #[serde(default = "default_norm")]
+    pub norm: Option<Norm>,
+    /// The share of the magnitudes of each filter's spectrum that is left out, from 0 to below 1.
+    #[serde(default = "default_sparsity")]
+    pub sparsity: NonNegative,
+    /// Whether bands are divided by the square root of the length of their filter.
+    #[serde(default = "default_scale")]
+    pub scale: bool,
+    /// What the values are.
+    #[serde(default)]
+    pub unit: Unit,
+    /// The magnitude that is 0 dB: `max`, the highest of the clip, or a number.
+    #[serde(default = "default_ref", rename = "ref")]
+    pub reference: Reference,
+    /// The least magnitude, where the unit is dB: what is below counts as this much.
+    #[serde(default = "default_amin")]
+    pub amin: Positive,
+    /// How far below the loudest value of its clip a value may lie, in dB; `null` for any.
+    #[serde(default = "default_top_db")]
+    pub top_db: Option<NonNegative>,
+}
+
+/// What the values of a spectrogram are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Unit {
+    /// Magnitudes.
+    #[default]
+    #[serde(rename = "amplitude")]
+    Amplitude,
+    /// Decibels.
+    #[serde(rename = "dB")]
+    Decibel,
+}
+
+fn positive(value: f64) -> Positive {
+    Positive::try_from(value).expect("defaults are above 0")
+}
+fn count(value: u32) -> NonZeroU32 {
+    NonZeroU32::new(value).expect("defaults are above 0")
+}
+fn default_sample_rate() -> u32 {
+    22_050
+}
+fn default_duration() -> Positive {
+    positive(3.0)
+}
+fn default_hop_length() -> NonZeroU32 {
+    count(512)
+}
+fn default_fmin() -> Positive {
+    positive(440.0 * 2.0_f64.powf(-45.0 / 12.0))
+}
+fn default_n_bins() -> NonZeroU32 {
+    count(84)
+}
+fn default_bins_per_octave() -> NonZeroU32 {
+    count(12)
+}
+fn default_tuning() -> Option<f64> {
+    Some(0.0)
+}
+fn default_one() -> Positive {
+    positive(1.0)
+}
+fn default_norm() -> Option<Norm> {
+    Some(Norm::Power(positive(1.0)))
+}
+fn default_sparsity() -> NonNegative {
+    NonNegative::try_from(0.01).expect("it is at least 0")
+}
+fn default_scale() -> bool {
+    true
+}
+fn default_ref() -> Reference {
+    Reference::Highest(Highest::Max)
+}
+fn default_amin() -> Positive {
+    positive(1e-5)
+}
+fn default_top_db() -> Option<NonNegative> {
+    Some(NonNegative::try_from(80.0).expect("80 is at least 0"))
+}
+
+/// The transforms for the tunings so far, in hundredths of a band.
+type Plans = Mutex<HashMap<i64, Arc<ConstantQ>>>;
+
+/// The most tunings of which the filters are kept.
+const MOST_PLANS: usize = 16;
+
+impl Cqt {
+    fn samples(&self) -> usize {
+        waveforms::samples(self.sample_rate, self.duration)
+    }
+
+    fn image(&self) -> [usize; 2] {
+        [self.n_bins.get() as usize, 1 + self.samples() / self.hop_length.get() as usize]
+    }
+
+    fn bins(&self, tuning: f64) -> Bins {
+        let per_octave = self.bins_per_octave.get() as usize;
+        Bins {
+            sample_rate: f64::from(self.sample_rate),
+            hop: self.hop_length.get() as usize,
+            fmin: self.fmin.get() * 2.0_f64.powf(tuning / per_octave as f64),
+            count: self.n_bins.get() as usize,
+            per_octave,
+            filter_scale: self.filter_scale.get(),
+            norm: self.norm,
+            sparsity: self.sparsity.get(),
+            scale: self.scale,
+        }
+    }
+
+    fn check_params(&self) -> Result<(), OpError> {
+        const LONGEST: f64 = 262_144.0;
+        waveforms::check(self.sample_rate, self.duration)?;
+        within("hop_length", self.hop_length.get(), 16, 1 << 16)?;
+        within("n_bins", self.n_bins.get(), 1, 4_096)?;
+        within("bins_per_octave", self.bins_per_octave.get(), 1, 1_024)?;
+        check_tuning(self.tuning.unwrap_or(0.0))?;
+        let sparsity = self.sparsity.get();
+        if sparsity >= 1.0 {
+            let message = format!("`sparsity` is {sparsity}, not from 0 to below 1");
+            return Err(OpError::param("sparsity", message));
+        }
+        let (low, high) = (self.tuning.unwrap_or(-0.5), self.tuning.unwrap_or(0.5));
+        let (half, highest) = (f64::from(self.sample_rate) / 2.0, self.bins(high).highest());
+        if highest.is_nan() || highest > half {
+            let message = format!(
+                "the highest of {} bands reaches up to {highest:.0} Hz, above half the sample rate, {half} Hz",
+                self.n_bins
+            );
+            return Err(
+                OpError::param("n_bins", message).help("use fewer bands, or a lower `fmin`")
+            );
+        }
+        if self.bins(low).longest() > LONGEST {
+            let message = format!("a filter at {} Hz is longer than 2^18 samples", self.fmin.get());
+            return Err(OpError::param("fmin", message)
+                .help("use a higher `fmin`, fewer bands an octave, or a lower `filter_scale`"));
+        }
+        Ok(())
+    }
+
+    /// The transform for a tuning.
+    fn plan(&self, plans: &Plans, tuning: f64) -> Arc<ConstantQ> {
+        let place = (tuning * 100.0).round() as i64;
+        let mut plans = plans.lock().expect("no thread panics while it holds the transforms");
+        if let Some(plan) = plans.get(&place) {
+            return Arc::clone(plan);
+        }
+        if plans.len() >= MOST_PLANS {
+            plans.clear();
+        }
+        let plan = Arc::new(ConstantQ::new(&self.bins(tuning)));
+        plans.insert(place, Arc::clone(&plan));
+        plan
+    }
+
+    /// Turns magnitudes into decibels.
+    fn decibels(&self, values: &mut [f32]) {
+        values.iter_mut().for_each(|value| *value *= *value);
+        let reference = match self.reference {
+            Reference::Highest(_) => highest(values),
+            Reference::Power(reference) => reference.get().powi(2) as f32,
+        };
+        let top_db = self.top_db.map(|top_db| top_db.get() as f32);
+        power_to_db(values, reference, self.amin.get().powi(2) as f32, top_db);
+    }
+}
+
+impl Op for Cqt {
+    const NAME: &'static str = "cqt";
+    const VERSION: u32 = 1;
+    const INPUTS: &'static [Port] = &[Port::new("clips", &[Kind::Clips], "recordings")];
+    const OUTPUTS: &'static [Port] =
+        &[Port::new("features", &[Kind::Spectrogram], "one image a clip, bands × frames")];
+    const ROW_WISE: bool = true;
+
+    fn check(&self, inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError> {
+        self.check_params()?;
+        let rows = inputs.first().and_then(Option::as_ref).and_then(|clips| clips.rows);
+        let row = Some(self.image().to_vec());
+        Ok(vec![Shape::of(Kind::Spectrogram).with_rows(rows).with_row(row)])
+    }
+
+    fn memory(&self, inputs: &[Option<Shape>]) -> Option<u64> {
+        memory::of_images(inputs, self.image(), self.samples())
+    }
+
+    fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
+        self.check_params()?;
+        let (clips, image) = (inputs.table("clips")?, self.image());
+        let (plans, stft) = (Plans::default(), self.tuning.is_none().then(Pitches::new));
+        let size = (self.sample_rate, self.samples());
+        let scratch = || (Scratch::default(), stft.as_ref().map(Pitches::scratch));
+        let values = waveforms::images(clips, size, image, cx, scratch, |clip, scratch, out| {
+            let (scratch, own) = scratch;
+            let tuning = self.tuning.unwrap_or_else(|| {
+                let (stft, own) = stft.as_ref().zip(own.as_mut()).expect("no tuning was given");
+                stft.tuning(clip, f64::from(self.sample_rate), self.bins_per_octave.get(), own)
+            });
+            self.plan(&plans, tuning).magnitudes(clip, scratch, out);
+            if self.unit == Unit::Decibel {
+                self.decibels(out);
+            }
+        })?;
+        let ids = clips.text("clip_id").expect("images were made of clips with names");
+        let table = Table::new()
+            .with_text("clip_id", ids.iter().cloned())
+            .with_array("features", image, values);
+        let features = Artifact::table(Kind::Spectrogram, table)
+            .with_meta("sample_rate", self.sample_rate)
+            .with_meta("duration", self.duration.get())
+            .with_meta("hop_length", self.hop_length.get())
+            .with_meta("bins_per_octave", self.bins_per_octave.get())
+            .with_meta("fmin", self.fmin.get())
+            .with_meta("unit", if self.unit == Unit::Decibel { "dB" } else { "amplitude" });
+        Ok(Outputs::new().with("features", features))
+    }
+}
+
+/// The spectra from which a tuning is estimated, those of `librosa.estimate_tuning(y=…)`.
+struct Pitches(Stft);
+
+impl Pitches {
+    const N_FFT: usize = 2_048;
+    const HOP: usize = 512;
+
+    fn new() -> Self {
+        Self(Stft::new(Self::N_FFT, Self::HOP, Self::N_FFT))
+    }
+
+    fn scratch(&self) -> (stft::Scratch, Vec<f32>) {
+        (self.0.scratch(), Vec::new())
+    }
+
+    fn tuning(
+        &self,
+        clip: &[f32],
+        rate: f64,
+        per_octave: u32,
+        (scratch, spectra): &mut (stft::Scratch, Vec<f32>),
+    ) -> f64 {
+        let bins = self.0.bins();
+        spectra.clear();
+        spectra.resize(self.0.frames(clip.len()) * bins, 0.0);
+        for (frame, spectrum) in spectra.chunks_exact_mut(bins).enumerate() {
+            self.0.power(clip, frame, scratch, spectrum);
+            spectrum.iter_mut().for_each(|power| *power = power.sqrt());
+        }
+        tuning::estimate(spectra, bins, rate, per_octave as usize)
+    }
+}
