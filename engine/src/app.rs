@@ -139,7 +139,8 @@ pub fn main() -> ExitCode {
     let said = cli.output;
     // The timeline is complete once this is dropped.
     let is_worker = matches!(cli.command, Command::Worker(_));
-    let board = matches!(&cli.command, Command::Run(args) if args.live).then(Arc::default);
+    let board = matches!(&cli.command, Command::Run(args) if args.live || args.serve.is_some())
+        .then(Arc::default);
     let trace = said.trace.as_deref();
     let _timeline = match listen(said.form(), said.level(), trace, is_worker, board.as_ref()) {
         Ok(timeline) => timeline,

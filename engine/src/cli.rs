@@ -177,6 +177,10 @@ pub struct RunArgs {
     /// Keep a page `live.html` in the folder of the study that shows the run while it goes on.
     #[arg(long)]
     pub live: bool,
+    /// Keep that page, and serve it at a port of 127.0.0.1 as long as this command lives: at any port that is free, or at
+    /// this one.
+    #[arg(long, value_name = "PORT", num_args = 0..=1, require_equals = true, default_missing_value = "0")]
+    pub serve: Option<u16>,
     /// Say what would run, and why, without running it: the same as `engine plan`.
     #[arg(long)]
     pub dry_run: bool,

@@ -69,12 +69,25 @@ pub struct Program<'a> {
     pub inputs: Vec<(&'a str, &'a Artifact)>,
     /// The names of the outputs.
     pub outputs: Vec<&'a str>,
+    /// The environment in which it runs, if not in that of the engine.
+    pub within: Option<Within<'a>>,
     /// The environment variables that are set.
     pub variables: Vec<(&'a str, String)>,
     /// The names of environment variables that are passed on unchanged.
     pub passed: &'a [String],
     /// Files on whose content the result depends; they must not change during the run.
     pub files: &'a [FileEntry],
+}
+
+/// The environment of an external program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Within<'a> {
+    /// Python with the packages of a file of requirements.
+    Python(&'a str),
+    /// The conda environment of a file.
+    Conda(&'a str),
+    /// A container: the file of its image, or its name.
+    Container(&'a str),
 }
 
 /// A piece of an argument.

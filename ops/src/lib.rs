@@ -29,7 +29,7 @@ pub mod table;
 pub use device::Device;
 pub use host::{
     Cancel, Checkpoints, Detached, Locate, Piece, PriorOutputs, Program, Programs, Progress,
-    Warnings,
+    Warnings, Within,
 };
 pub use math::random::{Purpose, Random};
 pub use measures::{Measure, known as known_metric};

@@ -28,6 +28,7 @@ pub const RUN: &str = "Examples:
   engine run study.yaml --until norm           all but what comes after norm
   engine run study.yaml --force groups         groups once more
   engine run study.yaml --live                 with a page that shows how it goes
+  engine run study.yaml --serve                the same, at an address of this machine
   engine run study.yaml --on lab.yaml          on the cluster that lab.yaml describes
   engine run study.yaml --log-format json      events for programs, one JSON object a line";
 

@@ -250,7 +250,7 @@ fn text(compared: &Compared, shown: &[usize], md: bool, width: usize) -> String 
 fn in_json(found: &[Found], compared: &Compared, shown: &[usize]) -> String {
     let rows = shown.iter().map(|at| {
         let (row, (run, number)) = (&compared.table.rows[*at], compared.places[*at]);
-        let metrics = row.values.keys().filter_map(|metric| {
+        let scores = row.values.keys().filter_map(|metric| {
             let it = row.estimate(metric)?;
             let value = json!({ "mean": it.mean, "half_interval": it.half_width, "seeds": it.n });
             Some((metric.clone(), value))
@@ -260,7 +260,7 @@ fn in_json(found: &[Found], compared: &Compared, shown: &[usize]) -> String {
             "run": record.id, "study": record.pipeline, "name": record.name, "tags": record.tags,
             "row": row.name, "number": format!("r{}", number + 1),
             "parameters": row.point.iter().skip(1).cloned().collect::<Map<_, _>>(),
-            "metrics": metrics.collect::<Map<_, _>>(),
+            "scores": scores.collect::<Map<_, _>>(),
         })
     });
     format!("{:#}\n", Value::from(rows.collect::<Vec<_>>()))

@@ -5,6 +5,7 @@
 //! from elsewhere while the run goes on.
 
 mod left;
+pub mod serve;
 
 use crate::{
     record::table,
@@ -45,6 +46,7 @@ const NO_PANIC: &str = "no thread panics while it holds the outline of a run";
 pub struct Live {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
+    _server: Option<serve::Server>,
 }
 
 /// What the run and the writer of the page share.
@@ -83,7 +85,13 @@ impl Outline {
 impl Live {
     /// Begins to keep the page of a run, whose folder is beside it. A page that cannot be written is said and given
     /// up: it stops no run.
-    pub fn begin(board: &Arc<Board>, study: &Study, run: &RunInfo, folder: &Path) -> Option<Self> {
+    pub fn begin(
+        board: &Arc<Board>,
+        study: &Study,
+        run: &RunInfo,
+        folder: &Path,
+        port: Option<u16>,
+    ) -> Option<Self> {
         let shared = Arc::new(Shared {
             board: Arc::clone(board),
             folder: folder.parent()?.to_owned(),
@@ -100,7 +108,8 @@ impl Live {
         let (store, writer) = (study.store.root().to_owned(), Arc::clone(&shared));
         let thread = thread::Builder::new().name("live".to_owned());
         let thread = thread.spawn(move || writer.keep(&store)).ok();
-        Some(Self { shared, thread })
+        let server = port.and_then(|port| serve::serve(&shared.folder, port));
+        Some(Self { shared, thread, _server: server })
     }
 
     /// Takes over the further steps of a search.

@@ -99,7 +99,7 @@ pub fn run(
     let (steps, shown) = (study.pipeline.steps.len(), folder.display().to_string());
     let (name, id) = (&*study.pipeline.name, &*run.id);
     info!(target: RUN, event = "run_started", pipeline = name, id, folder = shown, steps);
-    let live = board.and_then(|board| Live::begin(board, &study, &run, &folder));
+    let live = board.and_then(|board| Live::begin(board, &study, &run, &folder, args.serve));
     let interrupt = Interrupt::listen();
     let (study, Outcome { mut record, errors, fault, note }) =
         study.run(&run, &interrupt, |study, results, done| {

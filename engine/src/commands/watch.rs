@@ -5,7 +5,10 @@
 //! in it does not end the watch. Changes are found with the index of files, which reads only files
 //! of a new size or time; a file that was only touched starts no run.
 
-use super::{live, prepare};
+use super::{
+    live::{self, serve},
+    prepare,
+};
 use crate::{
     child::wait_unless,
     cli::{CommandError, FAILED, RunArgs, print},
@@ -29,10 +32,13 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub fn watch(args: &RunArgs) -> Result<(), CommandError> {
     let interrupt = Interrupt::listen();
     let index = FileIndex::default();
-    let (mut before, mut page) = (None, None);
+    let (mut before, mut page, mut server) = (None, None, None);
     while !interrupt.is_cancelled() {
         let now = Seen::now(args, &index);
         if before.as_ref() != Some(&now) {
+            if let (Some(port), None, Some(folder)) = (args.serve, &server, &now.study) {
+                server = Some(serve::serve(folder, port));
+            }
             run_once(&interrupt)?;
             // A faulty pipeline gives no page.
             let path = now.study.as_ref().map(|folder| folder.join(live::PAGE));
@@ -95,6 +101,10 @@ fn run_once(interrupt: &Interrupt) -> Result<(), CommandError> {
     if let Some(word) = arguments.iter_mut().find(|word| *word == "watch") {
         *word = "run".into();
     }
+    // The page is served from here, so that it stays between runs.
+    arguments.retain(|word| {
+        !word.to_str().is_some_and(|word| word == "--serve" || word.starts_with("--serve="))
+    });
     if !arguments.iter().any(|word| word == "--live") {
         arguments.push("--live".into());
     }

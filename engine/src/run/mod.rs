@@ -15,6 +15,7 @@
 mod artifacts;
 mod children;
 pub mod cluster;
+mod environments;
 pub mod executor;
 pub mod gpus;
 mod host;

@@ -1,6 +1,7 @@
 //! Runs programs of the user, each with a scratch folder, a clean environment and a log.
 
 use super::{
+    environments,
     printed::Printed,
     processes::{self, Family},
 };
@@ -93,8 +94,12 @@ impl Programs {
             })?;
         }
         let files = watched(program, cancel)?;
-        let words = scratch.words(program);
-        let name = words.first().map_or("", String::as_str);
+        let own = scratch.words(program);
+        let name = own.first().map_or("", String::as_str);
+        let before = program.within.as_ref().map_or(Ok(Vec::new()), |within| {
+            environments::before(within, scratch.0.path(), !self.gpus.is_empty())
+        })?;
+        let words: Vec<String> = before.into_iter().chain(own.iter().cloned()).collect();
         let (log, start_of_log) = self.open_log().map_err(|fault| {
             OpError::failure(format!("cannot write `{}`: {}", self.log.display(), plain(&fault)))
         })?;
@@ -133,7 +138,10 @@ impl Programs {
         let lost = |fault| OpError::failure(processes::lost(name, &fault));
         let (pipe, end) = io::pipe().map_err(lost)?;
         let mut child =
-            self.start(words, program, scratch, end).map_err(|fault| missing(name, &fault))?;
+            self.start(words, program, scratch, end).map_err(|fault| match &program.within {
+                Some(within) => environments::missing(within, &fault),
+                None => missing(name, &fault),
+            })?;
         let guard = Guard::over(&child, scratch.0.path());
         let family = Family::new(&child, scratch.0.path());
         let mut printed = Printed::new(pipe, log);

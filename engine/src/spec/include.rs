@@ -19,6 +19,8 @@ use std::{
 
 /// The key of a pipeline that names other files.
 const INCLUDE: &str = "include";
+/// The code of its faults.
+const CODE: &str = "spec::include";
 /// The sections of an included file.
 const SECTIONS: [&str; 3] = [INCLUDE, "vars", "steps"];
 /// The most files of one pipeline, and the most that include each other in turn.
@@ -43,9 +45,18 @@ pub struct Gathered {
 /// Reads the tree of a pipeline and of all files that it includes.
 pub fn gather(path: &Path, text: String, read: Reader<'_>) -> Gathered {
     let source = SourceText::new(path.to_owned(), text.clone());
-    let mut files =
-        Files { source, faults: Vec::new(), read, open: Vec::new(), done: HashSet::new() };
+    let mut files = Files {
+        source,
+        faults: Vec::new(),
+        read,
+        open: Vec::new(),
+        done: HashSet::new(),
+        is_broken: false,
+    };
     let root = files.tree(path, text, 0).map(|root| files.whole(path, root));
+    // What depends on an absent file would be told as further faults.
+    let is_whole = !files.is_broken && files.faults.iter().all(|fault| fault.code != CODE);
+    let root = root.filter(|_| is_whole);
     Gathered { source: files.source, root, faults: files.faults }
 }
 
@@ -63,6 +74,8 @@ struct Files<'r> {
     /// The files that are being read, each included by the one before it.
     open: Vec<PathBuf>,
     done: HashSet<PathBuf>,
+    /// True if an included file is no YAML.
+    is_broken: bool,
 }
 
 impl Files<'_> {
@@ -121,7 +134,7 @@ impl Files<'_> {
                     let message =
                         format!("`include` takes paths of YAML files, not {}", item.describe());
                     self.faults.push(
-                        Diagnostic::error("spec::include", message)
+                        Diagnostic::error(CODE, message)
                             .at_key(key, "")
                             .label(item.span.clone(), "no path")
                             .help("write `include: [features.yaml]`"),
@@ -147,7 +160,7 @@ impl Files<'_> {
 
     /// The parts of one file with those that it includes; none if it cannot be read, or was before.
     fn file(&mut self, path: &Path, name: &str, span: &Span) -> Option<Parts> {
-        let fault = |message: String| Diagnostic::error("spec::include", message);
+        let fault = |message: String| Diagnostic::error(CODE, message);
         let known = clean(path);
         if let Some(at) = self.open.iter().position(|open| *open == known) {
             let mut chain: Vec<String> =
@@ -209,7 +222,9 @@ impl Files<'_> {
         let start = self.source.text.len();
         self.source.text.push_str(&text);
         self.source.included.push((path.to_owned(), start));
-        let root = self.tree(path, text, start)?;
+        let root = self.tree(path, text, start);
+        self.is_broken |= root.is_none();
+        let root = root?;
         self.open.push(known);
         let parts = self.parts(path, root);
         self.open.pop();
@@ -221,7 +236,7 @@ impl Files<'_> {
         let describe = root.describe();
         let Value::Map(entries) = root.value else {
             self.faults.push(
-                Diagnostic::error("spec::include", "an included file is a map with `steps:` in it")
+                Diagnostic::error(CODE, "an included file is a map with `steps:` in it")
                     .label(root.span.start..root.span.start, format!("this is {describe}")),
             );
             return Parts::default();
@@ -241,12 +256,12 @@ impl Files<'_> {
                 ("steps", Value::Map(entries)) => own.steps = entries,
                 ("vars" | "steps", Value::Null | Value::Faulty) => {}
                 ("vars" | "steps", _) => self.faults.push(
-                    Diagnostic::error("spec::include", format!("`{}` must be a map", key.name))
+                    Diagnostic::error(CODE, format!("`{}` must be a map", key.name))
                         .at_key(&key, format!("this holds {describe}")),
                 ),
                 _ => self.faults.push(
                     Diagnostic::error(
-                        "spec::include",
+                        CODE,
                         format!("an included file has no section {}", quote(&key.name)),
                     )
                     .at_key(&key, "not here")
@@ -280,7 +295,7 @@ fn over(mut base: Vec<(Key, Node)>, own: Vec<(Key, Node)>, steps: bool) -> Vec<(
 
 fn twice(first: &Key, again: &Key) -> Diagnostic {
     let message = format!("two included files have {}", quote(&again.name));
-    Diagnostic::error("spec::include", message)
+    Diagnostic::error(CODE, message)
         .at_key(again, "again here")
         .label(first.span.clone(), "first here")
         .help(

@@ -45,7 +45,7 @@ fn many_runs_stand_in_one_table() {
         .as_array()
         .expect("rows")
         .iter()
-        .map(|row| row["metrics"]["ari"]["mean"].as_f64().expect("a number"))
+        .map(|row| row["scores"]["ari"]["mean"].as_f64().expect("a number"))
         .collect();
     assert!(ari.len() == 4 && ari.is_sorted_by(|a, b| a >= b), "{ari:?}");
     let few = compare(&["--json", "--filter", "clusters>2", "--sort", "clusters", "--top", "2"]);

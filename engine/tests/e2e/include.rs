@@ -92,18 +92,23 @@ fn faults_are_told_at_their_place_in_their_file() {
         study.write("study.yaml", STUDY.replace("[shared/features.yaml]", include));
         let said = study.engine(&["run", "study.yaml"]);
         assert_eq!(said.code, 2, "{}", said.stderr);
+        assert!(!said.stderr.contains("has no `op`"), "one fault, once: {}", said.stderr);
         for word in words {
             assert!(said.stderr.contains(word), "`{word}` is not in {}", said.stderr);
         }
         said.stderr
     };
     let one = "[shared/features.yaml]";
-    let place = "shared/features.yaml:5:19";
+    let place = "shared/features.yaml:5:14";
     says(one, &FEATURES.replace("log_mel", "log_mell"), &["did you mean `log_mel`?", place]);
     says(one, &FEATURES.replace("hop_length: 128", "hop_length: -1"), &["shared/features.yaml:5:"]);
     says(one, "steps: [", &["shared/features.yaml:1:"]);
     // A fault of the study that is about an included step.
-    let both = says(one, &FEATURES.replace("mel:", "mell:"), &["unknown", "features.yaml"]);
+    let both = says(
+        one,
+        &FEATURES.replace("mel:", "mell:"),
+        &["there is no step `mel`", "features.yaml:6:30"],
+    );
     assert!(both.contains("mell"), "{both}");
     says("[absent.yaml]", FEATURES, &["`absent.yaml`: it does not exist", "study.yaml:2:11"]);
     says("[shared]", FEATURES, &["`shared`: it is a folder"]);
@@ -131,12 +136,12 @@ fn faults_are_told_at_their_place_in_their_file() {
 fn events_name_the_included_file() {
     let study = study();
     study.write("shared/features.yaml", FEATURES.replace("log_mel", "log_mell"));
-    let said = study.engine(&["run", "study.yaml", "--log-format", "json"]);
+    let said = study.run_with(&["--log-format", "json"]);
     assert_eq!(said.code, 2);
     let file = study.path("shared/features.yaml");
     let name = file.file_name().expect("a name").to_string_lossy().into_owned();
     let line = said.stderr.lines().find(|line| line.contains("log_mell")).expect("an event");
     let event: serde_json::Value = serde_json::from_str(line).expect("JSON");
     assert!(event["file"].as_str().is_some_and(|file| file.ends_with(&name)), "{line}");
-    assert_eq!((&event["line"], &event["column"]), (&5.into(), &19.into()), "{line}");
+    assert_eq!((&event["line"], &event["column"]), (&5.into(), &14.into()), "{line}");
 }

@@ -43,6 +43,7 @@ mod remotes;
 mod results;
 mod rows;
 mod scores;
+mod serve;
 mod sets;
 mod slurm;
 mod sources;

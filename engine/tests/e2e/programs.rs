@@ -239,3 +239,102 @@ fn what_a_failing_program_printed_is_shown_once() {
         }
     }
 }
+
+/// The pipeline whose program runs in an environment.
+fn within(environment: &str) -> Study {
+    let mut study = study(COPY);
+    study.edit("outputs:", &format!("environment: {{ {environment} }}, outputs:"));
+    study
+}
+
+/// Runs with these programs on PATH: one of that name that notes its words and starts what follows `sh`.
+fn with_fake(study: &Study, name: &str) -> crate::study::Said {
+    use std::os::unix::fs::PermissionsExt;
+    let script = format!(
+        "#!/bin/sh\necho \"$@\" > {name}.words\nwhile [ \"$1\" != sh ]; do shift; done\nexec \"$@\"\n"
+    );
+    study.write(&format!("bin/{name}"), script);
+    let executable = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(study.path(format!("bin/{name}")), executable).expect("executable");
+    let path = format!("{}:/usr/bin:/bin", study.path("bin").display());
+    study.said(&study.run_command(&[]).env("PATH", path).output().expect("the binary starts"))
+}
+
+#[test]
+fn a_program_runs_in_conda_and_in_a_container() {
+    let mut study = within("conda: env.yaml");
+    study.write("env.yaml", "# Ours.\nname: audio  # the third\ndependencies: [python=3.13]\n");
+    let said = with_fake(&study, "conda");
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert_eq!(study.steps_that(&said, StepStatus::Ran), ["data", "mine", "groups"]);
+    let words = study.read("conda.words");
+    assert!(words.starts_with("run --no-capture-output --name audio sh model.sh "), "{words}");
+    // The content of the file is part of the key.
+    assert_eq!(study.steps_that(&with_fake(&study, "conda"), StepStatus::Ran), [""; 0]);
+    study.write("env.yaml", "name: audio\ndependencies: [python=3.12]\n");
+    assert_eq!(study.steps_that(&with_fake(&study, "conda"), StepStatus::Ran), ["mine"]);
+    study.write("env.yaml", "dependencies: []\n");
+    let said = with_fake(&study, "conda");
+    assert!(said.code == 1 && said.stderr.contains("has no line `name:`"), "{}", said.stderr);
+
+    study.edit("conda: env.yaml", "container: \"docker://python:3.13\"");
+    let said = with_fake(&study, "apptainer");
+    assert_eq!(study.steps_that(&said, StepStatus::Ran), ["mine"], "{}", said.stderr);
+    let words = study.read("apptainer.words");
+    assert!(
+        words.starts_with("exec --bind ") && words.contains(" docker://python:3.13 sh model.sh "),
+        "{words}"
+    );
+    // An image that is a file counts by its content.
+    study.edit("docker://python:3.13", "python.sif");
+    study.write("python.sif", "an image");
+    assert_eq!(study.steps_that(&with_fake(&study, "apptainer"), StepStatus::Ran), ["mine"]);
+    study.write("python.sif", "another image");
+    assert_eq!(study.steps_that(&with_fake(&study, "apptainer"), StepStatus::Ran), ["mine"]);
+}
+
+#[test]
+fn an_environment_whose_program_is_absent_is_explained() {
+    for (environment, words) in [
+        ("python: packages.txt", "`environment: { python: … }` takes `uv`, which is not on PATH"),
+        ("conda: packages.txt", "takes `conda`, which is not on PATH"),
+        ("container: image.sif", "takes `apptainer`, which is not on PATH"),
+    ] {
+        let study = within(environment);
+        study.write("packages.txt", "name: none\n");
+        let empty = study.path("empty");
+        let said = study.run_command(&[]).env("PATH", empty).output().expect("the binary starts");
+        let said = study.said(&said);
+        assert!(said.code == 1 && said.stderr.contains(words), "{}", said.stderr);
+    }
+    let said = within("python: absent.txt").run();
+    assert!(
+        said.code == 2 && said.stderr.contains("`absent.txt` does not exist"),
+        "{}",
+        said.stderr
+    );
+    let said = within("pyhton: packages.txt").run();
+    assert!(said.code == 2 && said.stderr.contains("python"), "{}", said.stderr);
+}
+
+#[test]
+fn a_program_runs_with_the_packages_of_a_file() {
+    let there = |name: &str| std::process::Command::new(name).arg("--version").output().is_ok();
+    if !there("uv") || !there("python3") {
+        eprintln!(
+            "SKIPPED: there is no uv or no python3, so no program runs with packages of its own"
+        );
+        return;
+    }
+    let study = within("python: packages.txt");
+    // No package, so nothing is downloaded; but the environment is one of its own.
+    let script =
+        "python -c 'import sys; assert sys.prefix != sys.base_prefix' && cp \"$1\" \"$2\"\n";
+    study.write("model.sh", script);
+    study.write("packages.txt", "# none\n");
+    let said = study.run();
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert_eq!(study.ran(), [""; 0]);
+    study.write("packages.txt", "# none at all\n");
+    assert_eq!(study.ran(), ["mine"]);
+}

@@ -171,7 +171,18 @@ fn columns_of_a_list_are_outputs_and_excerpts_are_clips() {
     study.edit("truth: clips.player", "truth: clips.mood");
     let mut ran = study.ran();
     ran.sort();
-    assert_eq!(ran, ["both", "both_recordings", "clips", "scores", "scores_recordings"]);
+    assert_eq!(
+        ran,
+        [
+            "both",
+            "both_recordings",
+            "by_class",
+            "by_player",
+            "clips",
+            "scores",
+            "scores_recordings"
+        ]
+    );
     study.edit("truth: clips.mood", "truth: clips.moods");
     let said = study.run();
     assert_eq!(said.code, 2);

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     Ctx, Determinism, ErrorKind, Inputs, Op, OpError, Outputs, Piece, Port, Program, Select,
-    Source, ports,
+    Source, Within, ports,
 };
 use cache::{Kind, Shape};
 use schemars::JsonSchema;
@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 /// `ENGINE_PARAMS`, and of the environment only `PATH`, `HOME`, `LANG` and what `env` names;
 /// `TMPDIR` is a folder of its own that is removed afterwards. No shell is between: write
 /// `[sh, -c, …]` for one. Of what it prints the first and the last megabyte go to its log, whose end is
-/// shown when it fails; its own end, the step's `timeout` and Ctrl-C end all that it started.
+/// shown when it fails; `environment` runs it in one of Python, conda or a container. Its own end, the step's `timeout` and Ctrl-C end all that it started.
 ///
 /// An output has a row a clip, named by `clip_id` and put into the order of the first input; without
 /// that column it has as many rows as the first input. The features of a matrix are all its other
@@ -58,6 +58,43 @@ pub struct Command {
     /// not part of the key.
     #[serde(default)]
     pub env: Vec<String>,
+    /// What it runs in: `{ python: requirements.txt }` (made by uv), `{ conda: environment.yaml }` (the environment
+    /// that this file names, which must be there) or `{ container: image.sif }` (run by Apptainer; also a name
+    /// such as `docker://python:3.13`). The content of the file is part of the key, of an image's name the name.
+    #[serde(default)]
+    #[schemars(extend("examples" = [{ "python": "requirements.txt" }]))]
+    pub environment: Option<Environment>,
+}
+
+/// The environment of a program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Environment {
+    /// A file of requirements or a lock file of Python packages, for uv.
+    Python(String),
+    /// A file that describes a conda environment.
+    Conda(String),
+    /// An image for Apptainer: a file, or a name such as `docker://python:3.13`.
+    Container(String),
+}
+
+impl Environment {
+    fn within(&self) -> Within<'_> {
+        match self {
+            Self::Python(file) => Within::Python(file),
+            Self::Conda(file) => Within::Conda(file),
+            Self::Container(image) => Within::Container(image),
+        }
+    }
+
+    fn source(&self) -> Source {
+        let (path, select) = match self {
+            Self::Python(path) | Self::Conda(path) => (path, Select::File),
+            Self::Container(path) => (path, Select::Mentioned),
+        };
+        let missing = "`environment` names the file that describes it; paths are relative to the folder the command runs in";
+        Source { param: "environment", path: path.into(), select, missing: Some(missing) }
+    }
 }
 
 /// All kinds, since a program may read anything.
@@ -139,6 +176,12 @@ impl Command {
                     .help(format!("add `params: {{ {name}: VALUE }}`")));
             }
         }
+        let named = self.environment.as_ref().map(Environment::source);
+        if named.is_some_and(|source| {
+            source.path.to_string_lossy().starts_with(['-']) || source.path.as_os_str().is_empty()
+        }) {
+            return Err(OpError::param("environment", "`environment` names no file"));
+        }
         let is_name = |name: &str| !name.is_empty() && !name.contains(['=', '\0']);
         match self.env.iter().find(|name| !is_name(name)) {
             Some(name) => {
@@ -197,7 +240,8 @@ impl Op for Command {
             "`files` lists files that the program needs; paths are relative to the folder the command runs in",
         );
         let listed = self.files.iter().map(|path| source("files", path, Select::File, missing));
-        mentioned.chain(listed).collect()
+        let environment = self.environment.as_ref().map(Environment::source);
+        mentioned.chain(listed).chain(environment).collect()
     }
 
     fn check(&self, inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError> {
@@ -222,6 +266,7 @@ impl Op for Command {
             command: self.command.iter().map(|text| argument(text).collect()).collect(),
             inputs: read.clone(),
             outputs: self.makes(),
+            within: self.environment.as_ref().map(Environment::within),
             variables: vec![("ENGINE_SEED", cx.seed.to_string()), ("ENGINE_PARAMS", params)],
             passed: &self.env,
             files: inputs.files(),
