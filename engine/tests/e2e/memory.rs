@@ -56,7 +56,7 @@ fn a_refusal_says_how_many_rows_would_fit() {
 ",
     );
     let rows: String = (0..6000).map(|row| format!("c{row},{},{}\n", row % 77, row % 91)).collect();
-    study.write("points.csv", &format!("clip_id,x,y\n{rows}"));
+    study.write("points.csv", format!("clip_id,x,y\n{rows}"));
     // The distances of all pairs would take 144 MB.
     let said = study.run_with(&["--memory", "60MB"]);
     assert_ne!(said.code, 0);

@@ -318,6 +318,7 @@ fn an_environment_whose_program_is_absent_is_explained() {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "a test that cannot run says so")]
 fn a_program_runs_with_the_packages_of_a_file() {
     let there = |name: &str| std::process::Command::new(name).arg("--version").output().is_ok();
     if !there("uv") || !there("python3") {
