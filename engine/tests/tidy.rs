@@ -19,7 +19,6 @@ const MAY_NAME_OPS: &[(&str, &str)] = &[
 
 /// Words that are names of ops and mean something else where they stand.
 const OTHER_MEANING: &[(&str, &str)] = &[
-    ("engine/src/commands/compare.rs", "metrics"),
     ("engine/src/spec/report.rs", "metrics"),
     ("reports/src/figures/mod.rs", "composition"),
     ("reports/src/figures/mod.rs", "reconstruction"),

@@ -16,6 +16,9 @@ def estimate(values: Sequence[float]) -> Estimate:
     mean = sum(values) / n
     if n < 2:
         return mean, None, None
+    if all(value == values[0] for value in values):
+        # The sum may be rounded, and there is nothing to be uncertain of.
+        return values[0], values[0], values[0]
     deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / (n - 1))
     half = t_quantile(n - 1) * deviation / math.sqrt(n)
     return mean, mean - half, mean + half

@@ -81,6 +81,9 @@ pub fn schema(table: &[Entry]) -> Json {
         "title": "A pipeline of the engine",
         "type": "object",
         "anyOf": [{"required": ["steps"]}, {"required": ["include"]}],
+        // A step over an included one may leave out its op.
+        "if": {"not": {"required": ["include"]}},
+        "then": {"properties": {"steps": {"additionalProperties": {"required": ["op"]}}}},
         "properties": top,
         "additionalProperties": false,
         "definitions": definitions
