@@ -81,7 +81,7 @@ impl Machine {
         if self.gpus.is_empty() {
             return Err(Missing {
                 what: "no NVIDIA GPU was found (there is no /dev/nvidia0)".to_owned(),
-                help: "in a container, pass the GPU through (`docker run --gpus all`); without one, use `device: cpu`",
+                help: "use `device: cpu`; in a container, pass the GPU through (`docker run --gpus all`)",
             });
         }
         let Some(driver) = self.driver() else {

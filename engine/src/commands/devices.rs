@@ -127,7 +127,7 @@ fn text(machine: &Machine) -> String {
         ),
         Err(missing) => {
             let words =
-                format!("Models run on the CPU: {}. For a GPU: {}.", missing.what, missing.help);
+                format!("Models run on the CPU, since {} ({}).", missing.what, missing.help);
             paragraph("", &words, width)
         }
     });
