@@ -43,8 +43,9 @@ fn server(content: Vec<u8>, tag: &'static str, answers: Vec<Answer>) -> Server {
             let answer = answers[number.min(answers.len() - 1)];
             let mut stream = stream.expect("a connection");
             let lines = request(&stream);
+            // The request is noted before the answer, since a test counts as soon as it has one.
+            log.lock().expect("the log").push(lines.clone());
             let _ = respond(&mut stream, &lines, &content, tag, answer);
-            log.lock().expect("the log").push(lines);
         }
     });
     Server { url, seen }
