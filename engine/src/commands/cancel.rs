@@ -23,14 +23,13 @@ pub struct CancelArgs {
 /// Returns the exit code if there is no such study, or if the scheduler does not answer.
 pub fn cancel(args: &CancelArgs) -> Result<(), CommandError> {
     let store = args.store.open_existing()?;
-    let plans = unfinished(&store).into_iter();
-    let plans: Vec<_> =
-        plans.filter(|(_, name)| args.study.as_ref().is_none_or(|study| study == name)).collect();
+    let plans = unfinished(&store, args.study.as_deref());
     if plans.is_empty() {
         let of = args.study.as_ref().map_or_else(String::new, |study| format!(" of `{study}`"));
         return Err(CommandError::new(BAD_INPUT, format!("the store has no run{of} on a cluster")));
     }
-    for (folder, name) in &plans {
+    for (folder, frozen) in &plans {
+        let name = &frozen.name;
         folder.stop().map_err(|fault| CommandError::of_store(&fault))?;
         let jobs = job_name(folder);
         slurm::cancel(&jobs).map_err(|refusal| CommandError::new(FAILED, refusal.said))?;

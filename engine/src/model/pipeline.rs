@@ -159,7 +159,7 @@ impl Step {
     /// True if a name typed by a user means this step: its own name, the name in the file for all
     /// instances and variants, or `groups@pca` for all variants of one instance.
     pub fn is_called(&self, name: &str) -> bool {
-        let base = self.name.split('{').next().unwrap_or_default();
+        let base = cache::record::without_variant(&self.name);
         let step = base.split_once('@').map(|(step, _)| step);
         self.name == name
             || base == name

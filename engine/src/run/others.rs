@@ -9,8 +9,11 @@ use std::{
 
 /// What a process knows of the others that run steps of its plan.
 pub trait Others: Sync {
-    /// Reads what the others have said. These steps have no result yet.
-    fn refresh(&self, missing: &[usize]);
+    /// Reads what the others have said.
+    fn refresh(&self);
+
+    /// Takes note of the steps that have no result yet.
+    fn misses(&self, _steps: &[usize]) {}
 
     /// True if this process may run a step, which is likely to take so many seconds.
     fn takes(&self, step: usize, seconds: Option<f64>) -> bool;
@@ -45,13 +48,15 @@ const LONGEST: Duration = Duration::from_secs(2);
 pub struct Lookout {
     pause: Duration,
     looked: Option<Instant>,
+    /// When this process last read what the others had said.
+    heard: Option<Instant>,
     /// The time since which this process runs no step.
     idle: Instant,
 }
 
 impl Default for Lookout {
     fn default() -> Self {
-        Self { pause: SHORTEST, looked: None, idle: Instant::now() }
+        Self { pause: SHORTEST, looked: None, heard: None, idle: Instant::now() }
     }
 }
 
@@ -78,7 +83,8 @@ impl Schedule<'_> {
         let (plan, missing) = (self.context.plan, self.states.elsewhere().collect::<Vec<_>>());
         // A journal that cannot be read now is read at the next look.
         let _ = plan.store.refresh();
-        others.refresh(&missing);
+        others.misses(&missing);
+        others.refresh();
         let mut has_news = false;
         for step in missing {
             // What an earlier one in this list brought about may have changed it.
@@ -115,6 +121,21 @@ impl Schedule<'_> {
         let has_begun =
             |others: &dyn Others| !self.context.plan.store.has_remote() || others.has_begun(step);
         self.context.others.is_some_and(|others| others.only_follows() && has_begun(others))
+    }
+
+    /// True if this process may still run a step that it has queued. It may have waited for long: others may have failed
+    /// at it, or it needs more than this process has left by now. If so, it is left to others.
+    pub(super) fn still_takes(&mut self, step: usize) -> bool {
+        let Some(others) = self.context.others else { return true };
+        if self.lookout.heard.is_none_or(|heard| heard.elapsed() >= SHORTEST) {
+            others.refresh();
+            self.lookout.heard = Some(Instant::now());
+        }
+        let takes = self.takes(step);
+        if !takes && let StepState::Queued { job, .. } = self.states.set(step, StepState::Ready) {
+            self.states.set(step, StepState::Elsewhere(job));
+        }
+        takes
     }
 
     /// True if this process may run a step.

@@ -114,7 +114,7 @@ fn methods(pipeline: &Pipeline) -> Vec<Method> {
             methods.len() - 1
         });
         let params = entry.changed(step.op.params());
-        let name = step.name.split('{').next().unwrap_or(&step.name).to_owned();
+        let name = cache::record::without_variant(&step.name).to_owned();
         let uses = &mut methods[at].uses;
         match uses.iter_mut().find(|(_, known)| *known == params) {
             Some((steps, _)) if steps.contains(&name) => {}

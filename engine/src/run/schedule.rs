@@ -267,6 +267,10 @@ impl<'a> Schedule<'a> {
         while !self.stopped
             && let Some((step, key, lease)) = self.first_that_fits()
         {
+            if !self.still_takes(step) {
+                self.ledger.give_back(&lease);
+                continue;
+            }
             let gpus = lease.gpus.numbers.clone();
             let running = Running { key, lease, since: Instant::now(), outdated: false };
             let queued = self.states.set(step, StepState::Running(running));

@@ -58,6 +58,17 @@ fn outgrow(settings: &[&str], megabytes: u32) {
 
 #[test]
 fn a_step_that_is_not_done_in_time_asks_for_more_as_often_as_it_may() {
+    ask_for_more_time(2);
+}
+
+#[test]
+fn a_step_that_was_given_up_keeps_no_worker_from_the_others() {
+    // If the only worker there is began with it once more, the run would not end.
+    ask_for_more_time(1);
+}
+
+/// Runs steps that take longer than a worker has, with at most so many workers.
+fn ask_for_more_time(at_most: usize) {
     let Some(slurm) = Slurm::start(&[]) else { return };
     let copy = |seconds: u32| format!("sleep {seconds}; cp {{in.features}} {{out.features}}");
     let steps = [
@@ -69,7 +80,9 @@ fn a_step_that_is_not_done_in_time_asks_for_more_as_often_as_it_may() {
     // Of a minute, the shortest time that Slurm knows, a worker uses eight seconds.
     study.write(
         "lab.yaml",
-        "executor: slurm\nshort: 0s\nbeat: 0.5s\nnotice: 52s\nworkers:\n  cpu: { cpus: 1, memory: 400MB, time: 1m, at_most: 2 }\n",
+        format!(
+            "executor: slurm\nshort: 0s\nbeat: 0.5s\nnotice: 52s\nworkers:\n  cpu: {{ cpus: 1, memory: 400MB, time: 1m, at_most: {at_most} }}\n"
+        ),
     );
     let mut run = slurm.run_command(&study, &["--keep-going"]);
     let said = study.said(&run.output().expect("the binary starts"));

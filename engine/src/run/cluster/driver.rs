@@ -231,23 +231,30 @@ impl<'a> Driver<'a> {
     /// Reads what the workers have told since, and shows it.
     pub(super) fn hear(&self) {
         let steps = &self.plan.pipeline.steps;
-        let mut left_alone = self.left_alone.lock().expect(NO_PANIC);
         self.told().refresh(&self.folder, |_, event| match event {
             Event::Started { step, reason } if *step < steps.len() => {
                 events::step_started(step + 1, &steps[*step].name, reason);
             }
             Event::At { step, done, total, note } => events::step_at(step + 1, *done, *total, note),
-            Event::Refused { host, reason }
-                if left_alone.insert(host.clone(), reason.clone()).is_none() =>
-            {
-                warn!("node {host} is left alone: {reason}");
-            }
+            Event::Refused { host, reason } => self.leaves_alone(host, reason),
             // The worker's own last words, which do not name its host.
-            Event::Said { text, .. } if left_alone.values().any(|reason| reason == text) => {}
+            Event::Said { text, .. } if self.is_refusal(text) => {}
             Event::Said { warning: true, text } => warn!("{text}"),
             Event::Said { warning: false, text } => info!("{text}"),
             _ => {}
         });
+    }
+
+    /// Says once of each node that no more is submitted to it.
+    pub(super) fn leaves_alone(&self, node: &str, reason: &str) {
+        let mut known = self.left_alone.lock().expect(NO_PANIC);
+        if known.insert(node.to_owned(), reason.to_owned()).is_none() {
+            warn!("node {node} is left alone: {reason}");
+        }
+    }
+
+    fn is_refusal(&self, text: &str) -> bool {
+        self.left_alone.lock().expect(NO_PANIC).values().any(|reason| reason == text)
     }
 
     /// Notes whether Slurm answers.
@@ -286,9 +293,12 @@ impl<'a> Driver<'a> {
 }
 
 impl Others for Driver<'_> {
-    fn refresh(&self, missing: &[usize]) {
-        missing.clone_into(&mut self.missing.lock().expect(NO_PANIC));
+    fn refresh(&self) {
         self.hear();
+    }
+
+    fn misses(&self, steps: &[usize]) {
+        steps.clone_into(&mut self.missing.lock().expect(NO_PANIC));
     }
 
     fn takes(&self, _step: usize, _seconds: Option<f64>) -> bool {
@@ -337,12 +347,13 @@ fn is_to_cancel() -> bool {
     answer.trim().eq_ignore_ascii_case("c")
 }
 
-/// The plans in a store that are not finished: folder, name of the study.
-pub fn unfinished(store: &Store) -> Vec<(Folder<'_>, String)> {
+/// The plans in a store that are not finished; those of one study, if it is named.
+pub fn unfinished<'s>(store: &'s Store, study: Option<&str>) -> Vec<(Folder<'s>, Frozen)> {
     let folders = store
         .folders_in(super::WORK)
         .into_iter()
         .map(|name| Folder { store, name: format!("{}/{name}", super::WORK) });
-    let folders = folders.filter(|folder| !folder.is_stopped());
-    folders.filter_map(|folder| Some((folder.clone(), folder.frozen()?.name))).collect()
+    let plans = folders.filter(|folder| !folder.is_stopped());
+    let plans = plans.filter_map(|folder| Some((folder.clone(), folder.frozen()?)));
+    plans.filter(|(_, frozen)| study.is_none_or(|study| study == frozen.name)).collect()
 }

@@ -205,9 +205,7 @@ impl Jobs {
                 "it does not see the store `{}`, or another folder under that path",
                 std::path::absolute(store).unwrap_or_else(|_| store.to_owned()).display()
             );
-            if !self.exclude.contains(node) {
-                warn!("node {node} is left alone: {reason}");
-            }
+            driver.leaves_alone(node, &reason);
             return self.leave_alone(node, &reason);
         }
         let shown = if tail.is_empty() {

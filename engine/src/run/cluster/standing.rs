@@ -1,6 +1,10 @@
 //! How far the runs are that are at work on a cluster, whether or not a command follows them.
 
-use super::{driver::unfinished, events::Told, frozen::Folder};
+use super::{
+    driver::unfinished,
+    events::Told,
+    frozen::{Folder, Frozen},
+};
 use cache::Store;
 use serde::Serialize;
 
@@ -23,25 +27,24 @@ pub struct Standing {
 
 /// How far each run is that is at work on a cluster; of one study, if it is named.
 pub fn standings(store: &Store, study: Option<&str>) -> Vec<Standing> {
-    let plans = unfinished(store).into_iter();
-    let plans = plans.filter(|(_, name)| study.is_none_or(|study| study == name));
-    plans.filter_map(|(folder, name)| standing(&folder, name)).collect()
+    let plans = unfinished(store, study).into_iter();
+    plans.map(|(folder, frozen)| standing(&folder, frozen)).collect()
 }
 
-fn standing(folder: &Folder<'_>, study: String) -> Option<Standing> {
-    let asked = folder.frozen()?.kinds.iter().map(Option::is_some).collect::<Vec<_>>();
+fn standing(folder: &Folder<'_>, frozen: Frozen) -> Standing {
+    let asked: Vec<bool> = frozen.kinds.iter().map(Option::is_some).collect();
     let mut told = Told::default();
     told.refresh(folder, |_, _| {});
     let is_asked = |step: &usize| asked.get(*step) == Some(&true);
     let running = told.running.iter().filter(|(process, _)| !folder.store.has_ended(process));
-    Some(Standing {
-        study,
+    Standing {
+        study: frozen.name,
         steps: asked.iter().filter(|asked| **asked).count(),
         done: told.made.iter().copied().filter(is_asked).count(),
         running: running.map(|(_, steps)| steps.len()).sum(),
         failed: (0..asked.len()).filter(|step| told.failure(*step).is_some()).count(),
         jobs: told.arrays.into_keys().collect(),
-    })
+    }
 }
 
 impl Standing {

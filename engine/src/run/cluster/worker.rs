@@ -224,7 +224,7 @@ impl Cancel for Worker<'_> {
 }
 
 impl Others for Worker<'_> {
-    fn refresh(&self, _missing: &[usize]) {
+    fn refresh(&self) {
         self.told().refresh(&self.folder, |_, _| {});
     }
 
