@@ -297,3 +297,8 @@ impl Record {
         self.steps.iter().find(|step| step.name == name)
     }
 }
+
+/// The name of a step without its variant: `map@pca` for `map@pca{seed=0}`.
+pub fn without_variant(step: &str) -> &str {
+    step.split('{').next().unwrap_or(step)
+}

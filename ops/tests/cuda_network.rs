@@ -5,11 +5,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a failure stops the test")]
 
+mod checkpoints;
 mod cuda;
 #[path = "cuda/plans.rs"]
 mod plans;
 
-use cache::Tensors;
+use checkpoints::Kept;
 use cuda::{Emulator, compiler, say_skipped};
 use ops::math::random::{Purpose, Random};
 use ops::nn::backend::{Backend, Batches, State};
@@ -18,9 +19,8 @@ use ops::nn::cuda::parity::{Parity, clips, compare};
 use ops::nn::cuda::{Precision, trainer::OnDevice};
 use ops::nn::fit::{Epoch, Plan};
 use ops::nn::layers::Architecture;
-use ops::{Checkpoints, Ctx, Detached, ErrorKind, OpError};
+use ops::{Ctx, Detached, ErrorKind, OpError};
 use plans::{plan, with_all};
-use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 fn parity(plan: &Plan, steps: usize) -> Parity {
@@ -102,21 +102,6 @@ fn nothing_depends_on_the_order_of_threads_and_blocks() {
             train(&plan, &data, driver, &Kept::default()).unwrap().1
         };
         assert_eq!(bits(false), bits(true), "{precision:?}");
-    }
-}
-
-/// Checkpoints in memory.
-#[derive(Default)]
-struct Kept(Mutex<BTreeMap<u64, Tensors>>);
-
-impl Checkpoints for Kept {
-    fn load(&self, at_most: u64) -> Option<(u64, Tensors)> {
-        let kept = self.0.lock().unwrap();
-        kept.range(..=at_most).next_back().map(|(at, state)| (*at, state.clone()))
-    }
-    fn save(&self, at: u64, state: &Tensors) -> Result<(), OpError> {
-        self.0.lock().unwrap().insert(at, state.clone());
-        Ok(())
     }
 }
 

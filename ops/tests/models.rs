@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a failure stops the test")]
 
-use cache::{Artifact, Data, Kind, Table, Tensors};
+mod checkpoints;
+
+use cache::{Artifact, Data, Kind, Table};
+use checkpoints::Kept;
 use ops::device::{Device, Place};
 use ops::nn::layers::{Architecture, Network};
-use ops::{Cancel, Checkpoints, Ctx, Detached, ErrorKind, Inputs, OpError, Outputs, Progress};
+use ops::{Cancel, Ctx, Detached, ErrorKind, Inputs, OpError, Outputs, Progress};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -50,21 +52,6 @@ fn small(epochs: u32) -> Value {
 fn with(mut params: Value, more: Value) -> Value {
     params.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     params
-}
-
-/// Checkpoints in memory.
-#[derive(Default)]
-struct Kept(Mutex<BTreeMap<u64, Tensors>>);
-
-impl Checkpoints for Kept {
-    fn load(&self, at_most: u64) -> Option<(u64, Tensors)> {
-        let kept = self.0.lock().unwrap();
-        kept.range(..=at_most).next_back().map(|(at, state)| (*at, state.clone()))
-    }
-    fn save(&self, at: u64, state: &Tensors) -> Result<(), OpError> {
-        self.0.lock().unwrap().insert(at, state.clone());
-        Ok(())
-    }
 }
 
 /// Cancels after a number of questions; counts reports of progress.

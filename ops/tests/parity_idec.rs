@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a failure stops the test")]
 
+mod checkpoints;
+
 use cache::{Array, Artifact, Kind, Table, Tensors};
+use checkpoints::Kept;
 use ops::device::{Device, Place};
 use ops::host::Warnings;
 use ops::math::contingency::{Contingency, classes};
@@ -13,7 +16,7 @@ use ops::nn::cpu_network::CpuNetwork;
 use ops::nn::layers::{Architecture, Network};
 use ops::nn::objective::{Objective, Reduction};
 use ops::nn::tape::Trainer;
-use ops::{Checkpoints, Ctx, Detached, Inputs, OpError, Outputs};
+use ops::{Ctx, Detached, Inputs, Outputs};
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -143,21 +146,6 @@ fn clusters_are_better_than_those_it_starts_from() {
         assert_eq!(latent(&again), latent(&own));
     }
     assert!(after > before + 0.03, "adjusted Rand index from {before} to {after}");
-}
-
-/// Checkpoints in memory, up to one.
-#[derive(Default)]
-struct Kept(Mutex<BTreeMap<u64, Tensors>>);
-
-impl Checkpoints for Kept {
-    fn load(&self, at_most: u64) -> Option<(u64, Tensors)> {
-        let kept = self.0.lock().unwrap();
-        kept.range(..=at_most).next_back().map(|(at, state)| (*at, state.clone()))
-    }
-    fn save(&self, at: u64, state: &Tensors) -> Result<(), OpError> {
-        self.0.lock().unwrap().insert(at, state.clone());
-        Ok(())
-    }
 }
 
 #[derive(Default)]

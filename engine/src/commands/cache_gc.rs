@@ -206,7 +206,7 @@ fn needed(store: &Store, out: &Path) -> Result<Needed, String> {
         Some(keys::without(&finished.cache_key, entry.progressive).digest())
     });
     // Workers of a plan that was neither followed to its end nor cancelled may still wait in the queue.
-    let plans = unfinished(store).into_iter().map(|(folder, _)| folder.digest());
+    let plans = unfinished(store, None).into_iter().map(|(folder, _)| folder.digest());
     Ok(Needed {
         plans: plans.flatten().collect(),
         runs: records.len(),

@@ -21,7 +21,7 @@ pub fn changes(a: &Record, b: &Record, all: bool) -> Vec<Change> {
     let mut changes = sweep_changes(a, b);
     let is = |step: &StepRecord| step.op.clone();
     // A wider sweep has more variants of the same steps.
-    let base = |step: &StepRecord| step.name.split('{').next().unwrap_or_default().to_owned();
+    let base = |step: &StepRecord| cache::record::without_variant(&step.name).to_owned();
     let known = |record: &Record| record.steps.iter().map(base).collect::<BTreeSet<_>>();
     let (of_a, of_b) = (known(a), known(b));
     let is_wider = !changes.is_empty() && !all;

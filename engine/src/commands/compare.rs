@@ -1,9 +1,8 @@
 //! `engine compare`: the rows of many runs in one table, with what the runs differ in.
 
-use super::show::select;
+use super::show::select::{self, RowArgs};
 use crate::{
     cli::{BAD_INPUT, CommandError, OutArg, StoreArg, print},
-    plan::reasons,
     record::{
         self,
         runs::{self, Found},
@@ -13,7 +12,10 @@ use crate::{
         grid::Grid,
     },
 };
-use cache::{Record, Store, record::StepRecord};
+use cache::{
+    Record, Store,
+    record::{StepRecord, without_variant},
+};
 use clap::Args;
 use reports::{ScoreTable, ScoredRow, Wide, incomparable};
 use serde_json::{Map, Value, json};
@@ -25,15 +27,9 @@ pub struct CompareArgs {
     /// The runs: folders, ids, names of studies, `latest` or `NAME/latest`.
     #[arg(required = true, value_name = "RUN")]
     pub runs: Vec<String>,
-    /// Only rows that fulfil a condition, such as `ari>0.2` or `vae.latent=8`; may be given several times.
-    #[arg(long, value_name = "CONDITION")]
-    pub filter: Vec<String>,
-    /// The rows in the order of a metric, the best first, or of a parameter.
-    #[arg(long, value_name = "NAME")]
-    pub sort: Option<String>,
-    /// Only the first so many rows: by `--sort`, or else by the headline metric.
-    #[arg(long, value_name = "N")]
-    pub top: Option<usize>,
+    /// Which rows are shown.
+    #[command(flatten)]
+    pub rows: RowArgs,
     /// Where runs are.
     #[command(flatten)]
     pub out: OutArg,
@@ -71,8 +67,7 @@ pub fn compare(args: &CompareArgs) -> Result<(), CommandError> {
     let found: Vec<Found> = found.collect::<Result<_, _>>().map_err(bad)?;
     let store = args.store.open_existing()?;
     let compared = compared(&found, &store);
-    let rows = select::select(&compared.table, &args.filter, args.sort.as_deref(), args.top)
-        .map_err(bad)?;
+    let rows = select::select(&compared.table, &args.rows).map_err(bad)?;
     if args.json {
         print(&in_json(&found, &compared, &rows));
     } else if args.csv {
@@ -133,14 +128,14 @@ fn settings(record: &Record) -> Settings {
     let seeds: Vec<u64> = seeds.copied().collect();
     add("seeds".to_owned(), if seeds.is_empty() { json!([0]) } else { json!(seeds) });
     for step in &record.steps {
-        let name = base(&step.name);
+        let name = without_variant(&step.name);
         add(format!("{name}.op"), step.op.as_str().into());
         for (param, value) in step.params.as_object().into_iter().flatten() {
             add(format!("{name}.{param}"), value.clone());
         }
         for (port, source) in &step.inputs {
             let (step, output) = source.rsplit_once('.').unwrap_or((source, ""));
-            add(format!("{name}.in.{port}"), format!("{}.{output}", base(step)).into());
+            add(format!("{name}.in.{port}"), format!("{}.{output}", without_variant(step)).into());
         }
         // What a source has read, whatever its path is.
         let digest = step.outputs.values().next().filter(|_| step.inputs.is_empty());
@@ -153,20 +148,16 @@ fn settings(record: &Record) -> Settings {
     settings
 }
 
-/// The name of a step without its variant.
-fn base(step: &str) -> &str {
-    step.split('{').next().unwrap_or(step)
-}
-
 /// The places where the settings of runs differ, in the order of the runs' steps. Of a step that some
 /// runs do not have, only its op is one.
 fn differing(found: &[Found], settings: &[Settings]) -> Vec<String> {
-    let has =
-        |record: &Record, name: &str| record.steps.iter().any(|step| base(&step.name) == name);
+    let has = |record: &Record, name: &str| {
+        record.steps.iter().any(|step| without_variant(&step.name) == name)
+    };
     let mut places: Vec<String> = ["study", "engine", "seeds"].map(str::to_owned).to_vec();
     let mut seen = BTreeSet::new();
     for step in found.iter().flat_map(|it| &it.record.steps) {
-        let name = base(&step.name);
+        let name = without_variant(&step.name);
         if !seen.insert(name) {
             continue;
         }
@@ -185,7 +176,8 @@ fn differing(found: &[Found], settings: &[Settings]) -> Vec<String> {
 /// The places of a step: its parameters, inputs and data.
 fn inside(found: &[Found], name: &str) -> Vec<String> {
     let mut places: Vec<String> = Vec::new();
-    let steps = found.iter().flat_map(|it| &it.record.steps).filter(|it| base(&it.name) == name);
+    let steps =
+        found.iter().flat_map(|it| &it.record.steps).filter(|it| without_variant(&it.name) == name);
     for step in steps {
         let StepRecord { params, inputs, .. } = step;
         let params = params.as_object().into_iter().flat_map(Map::keys).cloned();
@@ -218,10 +210,7 @@ fn text(compared: &Compared, shown: &[usize], md: bool, width: usize) -> String 
     let mut grid = Grid::new(head, axes.len() + 1);
     for at in shown {
         let row = &rows[*at];
-        let values = axes.iter().map(|axis| {
-            let value = row.point.iter().find(|(name, _)| name == axis);
-            value.map_or_else(|| "–".to_owned(), |(_, value)| reasons::shown(value))
-        });
+        let values = axes.iter().map(|axis| select::cell(row, axis));
         let title = format!("r{} {}", compared.places[*at].1 + 1, row.name);
         let cells = values.chain([title]).chain(columns.iter().map(|it| row.shown(it)));
         grid.rows.push(cells.collect());

@@ -2,10 +2,10 @@
 
 pub mod select;
 
+use self::select::RowArgs;
 use super::runs::{count, said, status};
 use crate::{
     cli::{BAD_INPUT, CommandError, FAILED, OutArg, StoreArg, print},
-    plan::reasons,
     record::{
         self,
         runs::{self, Found},
@@ -31,15 +31,9 @@ pub struct ShowArgs {
     /// A folder, an id, a study's name, `latest` or `NAME/latest`.
     #[arg(default_value = "latest")]
     pub run: String,
-    /// Only rows that fulfil a condition, such as `ari>0.2` or `vae.latent=8`; may be given several times.
-    #[arg(long, value_name = "CONDITION")]
-    pub filter: Vec<String>,
-    /// The rows in the order of a metric, the best first, or of a parameter.
-    #[arg(long, value_name = "NAME")]
-    pub sort: Option<String>,
-    /// Only the first so many rows: by `--sort`, or else by the headline metric.
-    #[arg(long, value_name = "N")]
-    pub top: Option<usize>,
+    /// Which rows are shown.
+    #[command(flatten)]
+    pub rows: RowArgs,
     /// Where runs are.
     #[command(flatten)]
     pub out: OutArg,
@@ -81,8 +75,8 @@ pub fn show(args: &ShowArgs) -> Result<(), CommandError> {
     }
     let store = args.store.open_existing()?;
     let table = record::table(&found.record, &store);
-    let rows = select::select(&table, &args.filter, args.sort.as_deref(), args.top)
-        .map_err(|fault| CommandError::new(BAD_INPUT, fault))?;
+    let rows =
+        select::select(&table, &args.rows).map_err(|fault| CommandError::new(BAD_INPUT, fault))?;
     print(&text(&found, &table, &rows, fold::width()));
     for standing in standings(&store, Some(&found.record.pipeline)) {
         info!("{}", standing.text());
@@ -184,10 +178,7 @@ fn grid(table: &ScoreTable, shown: &[usize], is_sweep: bool) -> Grid {
     let mut grid = Grid::new(head, 1);
     for (at, row) in shown.iter().map(|at| (*at, &rows[*at])) {
         let title = if axes.is_empty() { &row.title } else { &row.name };
-        let values = axes.iter().map(|axis| {
-            let value = row.point.iter().find(|(name, _)| name == axis);
-            value.map_or_else(|| "–".to_owned(), |(_, value)| reasons::shown(value))
-        });
+        let values = axes.iter().map(|axis| select::cell(row, axis));
         let cells = values.chain(columns.iter().map(|metric| row.shown(metric)));
         let cells = cells.chain(provisos.iter().map(|(_, words)| words[at].clone()));
         grid.rows.push(std::iter::once(format!("r{} {title}", at + 1)).chain(cells).collect());

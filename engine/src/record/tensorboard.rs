@@ -131,7 +131,7 @@ fn add_training(
 fn add_history(file: &mut EventFile, history: &Artifact, step: &StepRecord, began: f64) -> bool {
     let Some(table) = history.as_table() else { return false };
     // All variants of a step have one tag, so that TensorBoard draws them together.
-    let name = step.name.split('{').next().unwrap_or(&step.name);
+    let name = cache::record::without_variant(&step.name);
     // The epochs of an earlier training that this one went on with have no time of their own.
     let before = table.rows().saturating_sub(step.laps.len());
     let mut time = began;

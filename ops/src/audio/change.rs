@@ -5,7 +5,7 @@ use crate::{
     Inputs, OpError,
     math::vocoder::{PitchShift, Vocoder},
 };
-use cache::{Artifact, Column, Data, Table};
+use cache::{Artifact, Column, Data, Kind, Shape, Table};
 use std::{fmt, str::FromStr, sync::Arc};
 
 /// A change of a recording, which is made when its samples are read.
@@ -113,4 +113,10 @@ pub(super) fn changed(inputs: &Inputs<'_>, change: Change) -> Result<Artifact, O
     });
     let table = columns.fold(Table::new(), |table, (name, column)| table.with(&name, column));
     Ok(Artifact { data: Data::Table(table), ..artifact.clone() })
+}
+
+/// The shape of changed clips.
+pub fn shape(inputs: &[Option<Shape>]) -> Shape {
+    let rows = inputs.first().and_then(Option::as_ref).and_then(|clips| clips.rows);
+    Shape::of(Kind::Clips).with_rows(rows)
 }

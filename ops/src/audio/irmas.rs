@@ -251,11 +251,13 @@ fn class_of(full: &str) -> Option<&'static str> {
     CLASSES.into_iter().find(|class| *class == folder)
 }
 
-fn base(name: &str) -> &str {
+/// The file name of a path.
+pub(super) fn base(name: &str) -> &str {
     name.rsplit('/').next().unwrap_or(name)
 }
 
-fn ends_in(name: &str, extension: &str) -> bool {
+/// True if a file has this extension, in letters of either case.
+pub(super) fn ends_in(name: &str, extension: &str) -> bool {
     Path::new(name).extension().is_some_and(|own| own.eq_ignore_ascii_case(extension))
 }
 

@@ -3,6 +3,7 @@
 use super::{
     clips::{self, Candidate, Fault, OUTPUTS, OnError, Rules},
     damage::OnDamage,
+    irmas::{base, ends_in},
     reference::AudioRef,
     synth::CLASSES,
     unread,
@@ -72,7 +73,7 @@ impl Op for IrmasTest {
 
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
         let files = inputs.files().iter().filter(|file| !clips::is_hidden(&file.name));
-        let (texts, files): (Vec<_>, Vec<_>) = files.partition(|file| has_ending(file, "txt"));
+        let (texts, files): (Vec<_>, Vec<_>) = files.partition(|file| ends_in(&file.name, "txt"));
         let (wavs, unread) = unread::parted(files.into_iter(), &["wav"]);
         if wavs.is_empty() {
             let message = format!("no recordings of IRMAS in `{}`: no WAV file", self.path);
@@ -110,10 +111,6 @@ impl Op for IrmasTest {
     }
 }
 
-fn has_ending(file: &FileEntry, ending: &str) -> bool {
-    file.name.rsplit_once('.').is_some_and(|(_, own)| own.eq_ignore_ascii_case(ending))
-}
-
 /// A name without its ending.
 fn stem(name: &str) -> &str {
     name.rsplit_once('.').map_or(name, |(stem, _)| stem)
@@ -121,7 +118,7 @@ fn stem(name: &str) -> &str {
 
 /// The recording of an excerpt: the file's name before `-` and a number. Parts of the data may share one.
 fn recording(name: &str) -> &str {
-    let stem = stem(name.rsplit('/').next().unwrap_or(name));
+    let stem = stem(base(name));
     match stem.rsplit_once('-') {
         Some((recording, excerpt))
             if !recording.is_empty()
@@ -154,7 +151,11 @@ fn codes(bytes: &[u8]) -> Result<String, String> {
         return Err(format!("names the instrument `{short}`, which is none of IRMAS"));
     }
     let own: Vec<&str> = CLASSES.into_iter().filter(|code| found.contains(code)).collect();
-    if own.is_empty() { Err("names no instrument".to_owned()) } else { Ok(own.join("+")) }
+    if own.is_empty() {
+        Err("names no instrument".to_owned())
+    } else {
+        Ok(own.join(&BETWEEN.to_string()))
+    }
 }
 
 #[cfg(test)]

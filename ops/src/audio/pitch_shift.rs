@@ -1,6 +1,6 @@
 //! The op `pitch_shift`: recordings at another pitch.
 
-use super::change::{Change, changed};
+use super::change::{Change, changed, shape};
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port, math::vocoder::MOST_OCTAVES};
 use cache::{Kind, Shape};
 use schemars::JsonSchema;
@@ -41,8 +41,7 @@ impl Op for PitchShift {
 
     fn check(&self, inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError> {
         self.octaves()?;
-        let rows = inputs.first().and_then(Option::as_ref).and_then(|clips| clips.rows);
-        Ok(vec![Shape::of(Kind::Clips).with_rows(rows)])
+        Ok(vec![shape(inputs)])
     }
 
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {

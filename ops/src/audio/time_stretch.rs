@@ -1,6 +1,6 @@
 //! The op `time_stretch`: recordings at another speed.
 
-use super::change::{Change, LEAST_SPEED, MOST_SPEED, changed};
+use super::change::{Change, LEAST_SPEED, MOST_SPEED, changed, shape};
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
 use cache::{Kind, Shape};
 use schemars::JsonSchema;
@@ -34,8 +34,7 @@ impl Op for TimeStretch {
                 format!("`rate` is {}, not from {LEAST_SPEED} to {MOST_SPEED}", self.rate);
             return Err(OpError::param("rate", message));
         }
-        let rows = inputs.first().and_then(Option::as_ref).and_then(|clips| clips.rows);
-        Ok(vec![Shape::of(Kind::Clips).with_rows(rows)])
+        Ok(vec![shape(inputs)])
     }
 
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {

@@ -1,6 +1,9 @@
 //! The op `chroma`: how strong each pitch class is.
 
-use super::waveforms::{self, within};
+use super::{
+    defaults,
+    waveforms::{self, Framing, within},
+};
 use crate::{
     Ctx, Inputs, Op, OpError, Outputs, Port,
     math::{
@@ -12,7 +15,7 @@ use crate::{
     memory,
     params::Positive,
 };
-use cache::{Artifact, Kind, Shape, Table};
+use cache::{Kind, Shape};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroU32;
@@ -29,16 +32,16 @@ use std::num::NonZeroU32;
 #[serde(deny_unknown_fields)]
 pub struct Chroma {
     /// The sample rate that clips are brought to, in Hz, from 1,000 to 1,000,000.
-    #[serde(default = "default_sample_rate")]
+    #[serde(default = "defaults::sample_rate")]
     pub sample_rate: u32,
     /// The length of every clip in seconds; it is rounded to whole samples.
-    #[serde(default = "default_duration")]
+    #[serde(default = "defaults::duration")]
     pub duration: Positive,
     /// The length of a frame in samples, from 2 to 1,048,576.
-    #[serde(default = "default_n_fft")]
+    #[serde(default = "defaults::n_fft")]
     pub n_fft: NonZeroU32,
     /// Samples from one frame to the next, at least 1.
-    #[serde(default = "default_hop_length")]
+    #[serde(default = "defaults::hop_length")]
     pub hop_length: NonZeroU32,
     /// The length of the window in samples, at most `n_fft`, which it is if left out.
     #[serde(default)]
@@ -64,21 +67,8 @@ pub struct Chroma {
     #[serde(default = "default_base_c")]
     pub base_c: bool,
 }
-
-fn default_sample_rate() -> u32 {
-    22_050
-}
-fn default_duration() -> Positive {
-    Positive::try_from(3.0).expect("3 is above 0")
-}
-fn default_n_fft() -> NonZeroU32 {
-    NonZeroU32::new(2_048).expect("it is above 0")
-}
-fn default_hop_length() -> NonZeroU32 {
-    NonZeroU32::new(512).expect("it is above 0")
-}
 fn default_n_chroma() -> NonZeroU32 {
-    NonZeroU32::new(12).expect("it is above 0")
+    defaults::count(12)
 }
 fn default_norm() -> Option<Norm> {
     Some(INF)
@@ -87,7 +77,7 @@ fn default_ctroct() -> f64 {
     5.0
 }
 fn default_octwidth() -> Option<Positive> {
-    Some(Positive::try_from(2.0).expect("2 is above 0"))
+    Some(defaults::positive(2.0))
 }
 fn default_base_c() -> bool {
     true
@@ -106,13 +96,13 @@ pub(super) fn check_tuning(tuning: f64) -> Result<(), OpError> {
 }
 
 impl Chroma {
-    fn samples(&self) -> usize {
-        waveforms::samples(self.sample_rate, self.duration)
+    fn framing(&self) -> Framing {
+        let Self { sample_rate, duration, hop_length, .. } = *self;
+        Framing { sample_rate, duration, hop_length }
     }
 
     fn image(&self) -> [usize; 2] {
-        let frames = 1 + self.samples() / self.hop_length.get() as usize;
-        [self.n_chroma.get() as usize, frames]
+        self.framing().image(self.n_chroma)
     }
 
     fn stft(&self) -> Stft {
@@ -121,7 +111,7 @@ impl Chroma {
     }
 
     fn check_params(&self) -> Result<(), OpError> {
-        waveforms::check(self.sample_rate, self.duration)?;
+        self.framing().check()?;
         within("n_fft", self.n_fft.get(), 2, 1 << 20)?;
         within("win_length", self.win_length.unwrap_or(self.n_fft).get(), 1, self.n_fft.get())?;
         within("n_chroma", self.n_chroma.get(), 1, 1_024)?;
@@ -154,14 +144,16 @@ impl Op for Chroma {
 
     fn check(&self, inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError> {
         self.check_params()?;
-        let rows = inputs.first().and_then(Option::as_ref).and_then(|clips| clips.rows);
-        let row = Some(self.image().to_vec());
-        Ok(vec![Shape::of(Kind::Spectrogram).with_rows(rows).with_row(row)])
+        Ok(vec![waveforms::shape(inputs, self.image())])
     }
 
     fn memory(&self, inputs: &[Option<Shape>]) -> Option<u64> {
         let bins = self.n_fft.get() as usize / 2 + 1;
-        memory::of_images(inputs, self.image(), self.samples() + self.image()[1] * bins / 6)
+        memory::of_images(
+            inputs,
+            self.image(),
+            self.framing().samples() + self.image()[1] * bins / 6,
+        )
     }
 
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
@@ -169,30 +161,25 @@ impl Op for Chroma {
         let (clips, image) = (inputs.table("clips")?, self.image());
         let (stft, bank) = (self.stft(), self.bank());
         let known = self.tuning.map(|tuning| bank.filters(tuning));
-        let size = (self.sample_rate, self.samples());
+        let framing = self.framing();
         let scratch = || (stft.scratch(), vec![0.0; stft.bins() * image[1]]);
-        let values = waveforms::images(clips, size, image, cx, scratch, |clip, scratch, out| {
-            let (scratch, spectra) = scratch;
-            self.spectra(&stft, clip, scratch, spectra);
-            let own = match &known {
-                Some(_) => None,
-                None => {
-                    let rate = f64::from(self.sample_rate);
-                    let tuning = tuning::estimate(spectra, stft.bins(), rate, image[0]);
-                    Some(bank.filters(tuning))
-                }
-            };
-            let filters = known.as_ref().or(own.as_ref()).expect("one of both");
-            self.classes(filters, spectra, out);
-        })?;
-        let ids = clips.text("clip_id").expect("images were made of clips with names");
-        let table = Table::new()
-            .with_text("clip_id", ids.iter().cloned())
-            .with_array("features", image, values);
-        let features = Artifact::table(Kind::Spectrogram, table)
-            .with_meta("sample_rate", self.sample_rate)
-            .with_meta("duration", self.duration.get())
-            .with_meta("hop_length", self.hop_length.get())
+        let values =
+            waveforms::images(clips, &framing, image, cx, scratch, |clip, scratch, out| {
+                let (scratch, spectra) = scratch;
+                self.spectra(&stft, clip, scratch, spectra);
+                let own = match &known {
+                    Some(_) => None,
+                    None => {
+                        let rate = f64::from(self.sample_rate);
+                        let tuning = tuning::estimate(spectra, stft.bins(), rate, image[0]);
+                        Some(bank.filters(tuning))
+                    }
+                };
+                let filters = known.as_ref().or(own.as_ref()).expect("one of both");
+                self.classes(filters, spectra, out);
+            })?;
+        let features = framing
+            .artifact(clips, image, values)
             .with_meta("n_fft", self.n_fft.get())
             .with_meta("unit", "chroma");
         Ok(Outputs::new().with("features", features))

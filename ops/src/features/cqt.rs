@@ -2,8 +2,9 @@
 
 use super::{
     chroma::check_tuning,
-    log_mel_reference::{Highest, Reference},
-    waveforms::{self, within},
+    defaults::{self, at_least_0, count, positive},
+    log_mel_reference::Reference,
+    waveforms::{self, Framing, within},
 };
 use crate::{
     Ctx, Inputs, Op, OpError, Outputs, Port,
@@ -17,7 +18,7 @@ use crate::{
     memory,
     params::{NonNegative, Positive},
 };
-use cache::{Artifact, Kind, Shape, Table};
+use cache::{Kind, Shape};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -41,13 +42,13 @@ use std::{
 #[serde(deny_unknown_fields)]
 pub struct Cqt {
     /// The sample rate that clips are brought to, in Hz, from 1,000 to 1,000,000.
-    #[serde(default = "default_sample_rate")]
+    #[serde(default = "defaults::sample_rate")]
     pub sample_rate: u32,
     /// The length of every clip in seconds; it is rounded to whole samples.
-    #[serde(default = "default_duration")]
+    #[serde(default = "defaults::duration")]
     pub duration: Positive,
     /// Samples from one frame to the next, from 16 to 65,536. What can be halved often makes it quick.
-    #[serde(default = "default_hop_length")]
+    #[serde(default = "defaults::hop_length")]
     pub hop_length: NonZeroU32,
     /// The frequency of the lowest band in Hz. Default: C1.
     #[serde(default = "default_fmin")]
@@ -79,13 +80,13 @@ pub struct Cqt {
     #[serde(default)]
     pub unit: Unit,
     /// The magnitude that is 0 dB: `max`, the highest of the clip, or a number.
-    #[serde(default = "default_ref", rename = "ref")]
+    #[serde(default = "defaults::reference", rename = "ref")]
     pub reference: Reference,
     /// The least magnitude, where the unit is dB: what is below counts as this much.
     #[serde(default = "default_amin")]
     pub amin: Positive,
     /// How far below the loudest value of its clip a value may lie, in dB; `null` for any.
-    #[serde(default = "default_top_db")]
+    #[serde(default = "defaults::top_db")]
     pub top_db: Option<NonNegative>,
 }
 
@@ -99,22 +100,6 @@ pub enum Unit {
     /// Decibels.
     #[serde(rename = "dB")]
     Decibel,
-}
-
-fn positive(value: f64) -> Positive {
-    Positive::try_from(value).expect("defaults are above 0")
-}
-fn count(value: u32) -> NonZeroU32 {
-    NonZeroU32::new(value).expect("defaults are above 0")
-}
-fn default_sample_rate() -> u32 {
-    22_050
-}
-fn default_duration() -> Positive {
-    positive(3.0)
-}
-fn default_hop_length() -> NonZeroU32 {
-    count(512)
 }
 fn default_fmin() -> Positive {
     positive(440.0 * 2.0_f64.powf(-45.0 / 12.0))
@@ -135,19 +120,13 @@ fn default_norm() -> Option<Norm> {
     Some(Norm::Power(positive(1.0)))
 }
 fn default_sparsity() -> NonNegative {
-    NonNegative::try_from(0.01).expect("it is at least 0")
+    at_least_0(0.01)
 }
 fn default_scale() -> bool {
     true
 }
-fn default_ref() -> Reference {
-    Reference::Highest(Highest::Max)
-}
 fn default_amin() -> Positive {
     positive(1e-5)
-}
-fn default_top_db() -> Option<NonNegative> {
-    Some(NonNegative::try_from(80.0).expect("80 is at least 0"))
 }
 
 /// The transforms for the tunings so far, in hundredths of a band.
@@ -157,12 +136,13 @@ type Plans = Mutex<HashMap<i64, Arc<ConstantQ>>>;
 const MOST_PLANS: usize = 16;
 
 impl Cqt {
-    fn samples(&self) -> usize {
-        waveforms::samples(self.sample_rate, self.duration)
+    fn framing(&self) -> Framing {
+        let Self { sample_rate, duration, hop_length, .. } = *self;
+        Framing { sample_rate, duration, hop_length }
     }
 
     fn image(&self) -> [usize; 2] {
-        [self.n_bins.get() as usize, 1 + self.samples() / self.hop_length.get() as usize]
+        self.framing().image(self.n_bins)
     }
 
     fn bins(&self, tuning: f64) -> Bins {
@@ -182,7 +162,7 @@ impl Cqt {
 
     fn check_params(&self) -> Result<(), OpError> {
         const LONGEST: f64 = 262_144.0;
-        waveforms::check(self.sample_rate, self.duration)?;
+        self.framing().check()?;
         within("hop_length", self.hop_length.get(), 16, 1 << 16)?;
         within("n_bins", self.n_bins.get(), 1, 4_096)?;
         within("bins_per_octave", self.bins_per_octave.get(), 1, 1_024)?;
@@ -248,40 +228,33 @@ impl Op for Cqt {
 
     fn check(&self, inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError> {
         self.check_params()?;
-        let rows = inputs.first().and_then(Option::as_ref).and_then(|clips| clips.rows);
-        let row = Some(self.image().to_vec());
-        Ok(vec![Shape::of(Kind::Spectrogram).with_rows(rows).with_row(row)])
+        Ok(vec![waveforms::shape(inputs, self.image())])
     }
 
     fn memory(&self, inputs: &[Option<Shape>]) -> Option<u64> {
-        memory::of_images(inputs, self.image(), self.samples())
+        memory::of_images(inputs, self.image(), self.framing().samples())
     }
 
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
         self.check_params()?;
         let (clips, image) = (inputs.table("clips")?, self.image());
         let (plans, stft) = (Plans::default(), self.tuning.is_none().then(Pitches::new));
-        let size = (self.sample_rate, self.samples());
+        let framing = self.framing();
         let scratch = || (Scratch::default(), stft.as_ref().map(Pitches::scratch));
-        let values = waveforms::images(clips, size, image, cx, scratch, |clip, scratch, out| {
-            let (scratch, own) = scratch;
-            let tuning = self.tuning.unwrap_or_else(|| {
-                let (stft, own) = stft.as_ref().zip(own.as_mut()).expect("no tuning was given");
-                stft.tuning(clip, f64::from(self.sample_rate), self.bins_per_octave.get(), own)
-            });
-            self.plan(&plans, tuning).magnitudes(clip, scratch, out);
-            if self.unit == Unit::Decibel {
-                self.decibels(out);
-            }
-        })?;
-        let ids = clips.text("clip_id").expect("images were made of clips with names");
-        let table = Table::new()
-            .with_text("clip_id", ids.iter().cloned())
-            .with_array("features", image, values);
-        let features = Artifact::table(Kind::Spectrogram, table)
-            .with_meta("sample_rate", self.sample_rate)
-            .with_meta("duration", self.duration.get())
-            .with_meta("hop_length", self.hop_length.get())
+        let values =
+            waveforms::images(clips, &framing, image, cx, scratch, |clip, scratch, out| {
+                let (scratch, own) = scratch;
+                let tuning = self.tuning.unwrap_or_else(|| {
+                    let (stft, own) = stft.as_ref().zip(own.as_mut()).expect("no tuning was given");
+                    stft.tuning(clip, f64::from(self.sample_rate), self.bins_per_octave.get(), own)
+                });
+                self.plan(&plans, tuning).magnitudes(clip, scratch, out);
+                if self.unit == Unit::Decibel {
+                    self.decibels(out);
+                }
+            })?;
+        let features = framing
+            .artifact(clips, image, values)
             .with_meta("bins_per_octave", self.bins_per_octave.get())
             .with_meta("fmin", self.fmin.get())
             .with_meta("unit", if self.unit == Unit::Decibel { "dB" } else { "amplitude" });

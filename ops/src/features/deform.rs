@@ -2,7 +2,7 @@
 
 use crate::params::Fraction;
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
-use cache::{Artifact, Data, Kind, Shape, Table};
+use cache::{Kind, Shape};
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -58,13 +58,7 @@ impl Op for Deform {
                 return Err(OpError::param(name, message));
             }
         }
-        let input = inputs.first().cloned().flatten();
-        if let Some(axes) = input.as_ref().and_then(|it| it.row.as_ref()).map(Vec::len)
-            && axes != 2
-        {
-            return Err(OpError::data("port `features` holds no images of bands × frames"));
-        }
-        Ok(vec![input.unwrap_or_else(|| Shape::of(Kind::Spectrogram))])
+        super::same_images(inputs)
     }
 
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
@@ -75,13 +69,8 @@ impl Op for Deform {
         let mut values = images.values().to_vec();
         cx.stop_if_cancelled()?;
         values.par_chunks_exact_mut(bands * frames).for_each(|image| self.change(image, frames));
-        let table = Table::new().with_text("clip_id", ids.iter().cloned()).with_array(
-            "features",
-            images.shape(),
-            values,
-        );
-        let (kind, meta) = (input.kind, input.meta.clone());
-        Ok(Outputs::new().with("features", Artifact { kind, meta, data: Data::Table(table) }))
+        let changed = super::with_values(input, ids, images.shape(), values);
+        Ok(Outputs::new().with("features", changed))
     }
 }
 

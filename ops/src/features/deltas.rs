@@ -4,7 +4,7 @@ use crate::{
     Ctx, Inputs, Op, OpError, Outputs, Port,
     math::savitzky_golay::{self, Mode},
 };
-use cache::{Artifact, Kind, Shape, Table};
+use cache::{Kind, Shape};
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -45,7 +45,7 @@ impl Deltas {
     /// The shape of a row for images with the given shape.
     fn row(&self, image: &[usize]) -> Result<Vec<usize>, OpError> {
         let &[bands, frames] = image else {
-            return Err(OpError::data("port `features` holds no images of bands × frames"));
+            return Err(super::no_images());
         };
         if self.mode == Mode::Interp && self.width as usize > frames {
             let message = format!("`width` is {}, but there are {frames} frames", self.width);
@@ -112,11 +112,7 @@ impl Op for Deltas {
             }
         });
         super::all_finite(ids, &values)?;
-        let table = Table::new()
-            .with_text("clip_id", ids.iter().cloned())
-            .with_array("features", row, values);
-        let mut features = Artifact::table(Kind::Spectrogram, table);
-        features.meta = inputs.get("features")?.meta.clone();
+        let features = super::with_values(inputs.get("features")?, ids, &row, values);
         Ok(Outputs::new().with("features", features.with_meta("unit", "delta")))
     }
 }

@@ -1,8 +1,9 @@
 //! The op `log_mel`: log-mel spectrograms of clips.
 
+use super::defaults::{self, at_least_0, count, positive};
 pub use super::log_mel_reference::{Highest, Reference};
 use super::log_mel_warnings as warnings;
-use super::waveforms::{self, within};
+use super::waveforms::{self, Framing, within};
 use crate::memory;
 use crate::{
     Ctx, Inputs, Op, OpError, Outputs, Port,
@@ -13,7 +14,7 @@ use crate::{
     },
     params::{NonNegative, Positive},
 };
-use cache::{Artifact, Kind, Shape, Table};
+use cache::{Kind, Shape};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroU32;
@@ -34,16 +35,16 @@ use std::num::NonZeroU32;
 #[serde(deny_unknown_fields)]
 pub struct LogMel {
     /// The sample rate that clips are brought to, in Hz, from 1,000 to 1,000,000.
-    #[serde(default = "default_sample_rate")]
+    #[serde(default = "defaults::sample_rate")]
     pub sample_rate: u32,
     /// The length of every clip in seconds; it is rounded to whole samples.
-    #[serde(default = "default_duration")]
+    #[serde(default = "defaults::duration")]
     pub duration: Positive,
     /// The length of a frame in samples, from 2 to 1,048,576.
-    #[serde(default = "default_n_fft")]
+    #[serde(default = "defaults::n_fft")]
     pub n_fft: NonZeroU32,
     /// Samples from one frame to the next, at least 1.
-    #[serde(default = "default_hop_length")]
+    #[serde(default = "defaults::hop_length")]
     pub hop_length: NonZeroU32,
     /// The length of the window in samples, at most `n_fft`, which it is if left out.
     #[serde(default)]
@@ -59,49 +60,23 @@ pub struct LogMel {
     #[serde(default)]
     pub fmax: Option<Positive>,
     /// The power that is 0 dB: `max`, the highest of the clip, or a number.
-    #[serde(default = "default_ref", rename = "ref")]
+    #[serde(default = "defaults::reference", rename = "ref")]
     pub reference: Reference,
     /// The least power: what is below counts as this much.
     #[serde(default = "default_amin")]
     pub amin: Positive,
     /// How far below the loudest value of its clip a value may lie, in dB; `null` for any.
-    #[serde(default = "default_top_db")]
+    #[serde(default = "defaults::top_db")]
     pub top_db: Option<NonNegative>,
-}
-
-fn positive(value: f64) -> Positive {
-    Positive::try_from(value).expect("defaults are above 0")
-}
-
-fn count(value: u32) -> NonZeroU32 {
-    NonZeroU32::new(value).expect("defaults are above 0")
-}
-fn default_sample_rate() -> u32 {
-    22_050
-}
-fn default_duration() -> Positive {
-    positive(3.0)
-}
-fn default_n_fft() -> NonZeroU32 {
-    count(2_048)
-}
-fn default_hop_length() -> NonZeroU32 {
-    count(512)
 }
 fn default_n_mels() -> NonZeroU32 {
     count(128)
 }
 fn default_fmin() -> NonNegative {
-    NonNegative::try_from(0.0).expect("0 is at least 0")
-}
-fn default_ref() -> Reference {
-    Reference::Highest(Highest::Max)
+    at_least_0(0.0)
 }
 fn default_amin() -> Positive {
     positive(1e-10)
-}
-fn default_top_db() -> Option<NonNegative> {
-    Some(NonNegative::try_from(80.0).expect("80 is at least 0"))
 }
 
 impl LogMel {
@@ -113,18 +88,18 @@ impl LogMel {
         self.win_length.unwrap_or(self.n_fft).get()
     }
 
-    /// The length of every clip in samples.
-    pub(super) fn samples(&self) -> usize {
-        waveforms::samples(self.sample_rate, self.duration)
+    pub(super) fn framing(&self) -> Framing {
+        let Self { sample_rate, duration, hop_length, .. } = *self;
+        Framing { sample_rate, duration, hop_length }
     }
 
     /// The shape of an image: `n_mels` and the number of frames.
     fn image(&self) -> [usize; 2] {
-        [self.n_mels.get() as usize, 1 + self.samples() / self.hop_length.get() as usize]
+        self.framing().image(self.n_mels)
     }
 
     fn check_params(&self) -> Result<(), OpError> {
-        waveforms::check(self.sample_rate, self.duration)?;
+        self.framing().check()?;
         within("n_fft", self.n_fft.get(), 2, 1 << 20)?;
         within("win_length", self.win_length(), 1, self.n_fft.get())?;
         within("n_mels", self.n_mels.get(), 1, 4_096)?;
@@ -164,13 +139,11 @@ impl Op for LogMel {
 
     fn check(&self, inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError> {
         self.check_params()?;
-        let rows = inputs.first().and_then(Option::as_ref).and_then(|clips| clips.rows);
-        let row = Some(self.image().to_vec());
-        Ok(vec![Shape::of(Kind::Spectrogram).with_rows(rows).with_row(row)])
+        Ok(vec![waveforms::shape(inputs, self.image())])
     }
 
     fn memory(&self, inputs: &[Option<Shape>]) -> Option<u64> {
-        memory::of_images(inputs, self.image(), self.samples())
+        memory::of_images(inputs, self.image(), self.framing().samples())
     }
 
     fn warnings(&self, _inputs: &[Option<Shape>]) -> Vec<OpError> {
@@ -181,10 +154,10 @@ impl Op for LogMel {
         self.check_params()?;
         let clips = inputs.table("clips")?;
         warnings::of_clips(self, clips, cx.warnings);
-        let (image, extractor) = (self.image(), Extractor::new(self));
+        let (framing, image, extractor) = (self.framing(), self.image(), Extractor::new(self));
         let values = waveforms::images(
             clips,
-            (self.sample_rate, self.samples()),
+            &framing,
             image,
             cx,
             || extractor.scratch(),
@@ -192,13 +165,8 @@ impl Op for LogMel {
         )?;
         let ids = clips.text("clip_id").expect("images were made of clips with names");
         warnings::of_images(ids, &values, image[0] * image[1], cx.warnings);
-        let table = Table::new()
-            .with_text("clip_id", ids.iter().cloned())
-            .with_array("features", image, values);
-        let features = Artifact::table(Kind::Spectrogram, table)
-            .with_meta("sample_rate", self.sample_rate)
-            .with_meta("duration", self.duration.get())
-            .with_meta("hop_length", self.hop_length.get())
+        let features = framing
+            .artifact(clips, image, values)
             .with_meta("n_fft", self.n_fft.get())
             .with_meta("fmin", self.fmin.get())
             .with_meta("fmax", self.fmax())

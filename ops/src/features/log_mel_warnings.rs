@@ -21,11 +21,14 @@ pub(super) fn of_params(params: &LogMel) -> Vec<OpError> {
             .help("use fewer bands, or a larger `n_fft`"),
         );
     }
-    if n_fft > params.samples() {
+    if n_fft > params.framing().samples() {
         found.push(
             OpError::param(
                 "n_fft",
-                format!("a frame of {n_fft} samples is longer than a clip of {}", params.samples()),
+                format!(
+                    "a frame of {n_fft} samples is longer than a clip of {}",
+                    params.framing().samples()
+                ),
             )
             .help("use a smaller `n_fft`, or a longer `duration`"),
         );

@@ -6,7 +6,7 @@ use crate::{
     math::scale::{self, Affine},
 };
 use cache::{
-    Array, Artifact, Data, Kind, Shape, Table,
+    Array, Artifact, Kind, Shape,
     tensors::{Tensor, Tensors},
 };
 use rayon::prelude::*;
@@ -102,14 +102,8 @@ impl Op for Normalize {
             None => self.fit(features)?,
         };
         cx.stop_if_cancelled()?;
-        let table = Table::new().with_text("clip_id", ids.iter().cloned()).with_array(
-            "features",
-            features.shape(),
-            scales.apply(features),
-        );
-        let input = inputs.get("features")?;
-        let meta = input.meta.clone();
-        let scaled = Artifact { kind: input.kind, meta, data: Data::Table(table) };
+        let (input, values) = (inputs.get("features")?, scales.apply(features));
+        let scaled = super::with_values(input, ids, features.shape(), values);
         let outputs = Outputs::new().with("features", scaled);
         Ok(match scales.model(features.shape()) {
             Some(model) => outputs.with(MODEL.name, Artifact::tensors(Kind::Model, model)),

@@ -1,10 +1,11 @@
 //! The op `pcen`: spectrograms whose bands are each set against their own recent level.
 
+use super::defaults::{at_least_0, positive};
 use crate::{
     Ctx, Inputs, Op, OpError, Outputs, Port,
     params::{Fraction, NonNegative, Positive},
 };
-use cache::{Artifact, Kind, Shape, Table};
+use cache::{Kind, Shape};
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -62,13 +63,6 @@ pub struct Pcen {
     #[serde(default)]
     pub zi: Option<NonNegative>,
 }
-
-fn positive(value: f64) -> Positive {
-    Positive::try_from(value).expect("defaults are above 0")
-}
-fn at_least_0(value: f64) -> NonNegative {
-    NonNegative::try_from(value).expect("defaults are at least 0")
-}
 fn default_scale() -> Positive {
     positive(1.0)
 }
@@ -101,13 +95,7 @@ impl Op for Pcen {
     const ROW_WISE: bool = true;
 
     fn check(&self, inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError> {
-        let input = inputs.first().cloned().flatten();
-        if let Some(axes) = input.as_ref().and_then(|it| it.row.as_ref()).map(Vec::len)
-            && axes != 2
-        {
-            return Err(OpError::data("port `features` holds no images of bands × frames"));
-        }
-        Ok(vec![input.unwrap_or_else(|| Shape::of(Kind::Spectrogram))])
+        super::same_images(inputs)
     }
 
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
@@ -147,13 +135,7 @@ impl Op for Pcen {
             },
         );
         super::all_finite(ids, &values)?;
-        let table = Table::new().with_text("clip_id", ids.iter().cloned()).with_array(
-            "features",
-            images.shape(),
-            values,
-        );
-        let mut features = Artifact::table(Kind::Spectrogram, table);
-        features.meta = input.meta.clone();
+        let features = super::with_values(input, ids, images.shape(), values);
         Ok(Outputs::new().with("features", features.with_meta("unit", "pcen")))
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::math::shuffle;
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
-use cache::{Artifact, Data, Kind, Shape, Table};
+use cache::{Kind, Shape};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -41,13 +41,8 @@ impl Op for Shuffle {
         let (ids, features) = inputs.features("features")?;
         let input = inputs.get("features")?;
         let values = shuffle::columns(features.values(), features.width(), cx.seed, 0);
-        let table = Table::new().with_text("clip_id", ids.iter().cloned()).with_array(
-            "features",
-            features.shape(),
-            values,
-        );
-        let (kind, meta) = (input.kind, input.meta.clone());
-        Ok(Outputs::new().with("features", Artifact { kind, meta, data: Data::Table(table) }))
+        let shuffled = super::with_values(input, ids, features.shape(), values);
+        Ok(Outputs::new().with("features", shuffled))
     }
 }
 

@@ -6,9 +6,10 @@ use crate::{
     math::resample::{self, HIGHEST_RATE, LOWEST_RATE, Resampler},
     params::Positive,
 };
-use cache::Table;
+use cache::{Artifact, Kind, Shape, Table};
 use std::{
     collections::HashMap,
+    num::NonZeroU32,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -23,34 +24,69 @@ pub(super) fn within(name: &'static str, value: u32, low: u32, high: u32) -> Res
     Err(OpError::param(name, format!("`{name}` is {value}, but it goes from {low} to {high}")))
 }
 
-/// The length of clips in samples.
-pub(super) fn samples(sample_rate: u32, duration: Positive) -> usize {
-    (duration.get() * f64::from(sample_rate)).round() as usize
+/// The rate and the length that clips are brought to, and how far apart their frames are.
+pub(super) struct Framing {
+    /// Samples a second.
+    pub sample_rate: u32,
+    /// The length of every clip in seconds.
+    pub duration: Positive,
+    /// Samples from one frame to the next.
+    pub hop_length: NonZeroU32,
 }
 
-/// Checks the rate and the length of clips.
-pub(super) fn check(sample_rate: u32, duration: Positive) -> Result<(), OpError> {
-    const LONGEST: f64 = 86_400.0;
-    within("sample_rate", sample_rate, LOWEST_RATE, HIGHEST_RATE)?;
-    if duration.get() > LONGEST || samples(sample_rate, duration) == 0 {
-        let duration = duration.get();
-        return Err(OpError::param(
-            "duration",
-            format!("a duration of {duration} s is not between one sample and one day"),
-        ));
+impl Framing {
+    /// The length of clips in samples.
+    pub fn samples(&self) -> usize {
+        (self.duration.get() * f64::from(self.sample_rate)).round() as usize
     }
-    Ok(())
+
+    /// The shape of an image with so many bands.
+    pub fn image(&self, bands: NonZeroU32) -> [usize; 2] {
+        [bands.get() as usize, 1 + self.samples() / self.hop_length.get() as usize]
+    }
+
+    /// Checks the rate and the length of clips.
+    pub fn check(&self) -> Result<(), OpError> {
+        const LONGEST: f64 = 86_400.0;
+        within("sample_rate", self.sample_rate, LOWEST_RATE, HIGHEST_RATE)?;
+        let duration = self.duration.get();
+        if duration > LONGEST || self.samples() == 0 {
+            return Err(OpError::param(
+                "duration",
+                format!("a duration of {duration} s is not between one sample and one day"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Images of clips, with how they were made.
+    pub fn artifact(&self, clips: &Table, image: [usize; 2], values: Vec<f32>) -> Artifact {
+        let ids = clips.text("clip_id").expect("images were made of clips with names");
+        let table = Table::new()
+            .with_text("clip_id", ids.iter().cloned())
+            .with_array("features", image, values);
+        Artifact::table(Kind::Spectrogram, table)
+            .with_meta("sample_rate", self.sample_rate)
+            .with_meta("duration", self.duration.get())
+            .with_meta("hop_length", self.hop_length.get())
+    }
+}
+
+/// The shape of an image for each clip.
+pub(super) fn shape(inputs: &[Option<Shape>], image: [usize; 2]) -> Shape {
+    let rows = inputs.first().and_then(Option::as_ref).and_then(|clips| clips.rows);
+    Shape::of(Kind::Spectrogram).with_rows(rows).with_row(Some(image.to_vec()))
 }
 
 /// Makes an image of each clip from its samples, which are brought to one rate and cut at the end or
-/// padded with zeros to `samples`; `scratch` makes the buffers of one thread, and `image` writes the
+/// padded with zeros to one length; `scratch` makes the buffers of one thread, and `image` writes the
 /// image.
 ///
 /// # Errors
 /// When there are no clips, one cannot be read, or there is no memory for the images.
 pub(super) fn images<S>(
     clips: &Table,
-    (sample_rate, samples): (u32, usize),
+    framing: &Framing,
     [bands, frames]: [usize; 2],
     cx: &Ctx<'_>,
     scratch: impl Fn() -> S + Sync + Send,
@@ -66,6 +102,7 @@ pub(super) fn images<S>(
     }
     let mut values = zeros(ids.len(), [bands, frames])?;
     let recordings = Recordings::new(cx.files, cx.cancel);
+    let (sample_rate, samples) = (framing.sample_rate, framing.samples());
     let waveforms = Waveforms { sample_rate, samples, resamplers: Mutex::default() };
     let done = AtomicU64::new(0);
     let outs: Vec<&mut [f32]> = values.chunks_mut(bands * frames).collect();

@@ -92,7 +92,7 @@ fn title(maps: &[Input], colors: &[Input]) -> String {
 
 /// The output without the variant of its step.
 fn base(input: &Input) -> (&str, &str) {
-    (input.step.split('{').next().unwrap_or(&input.step), &input.port)
+    (cache::record::without_variant(&input.step), &input.port)
 }
 
 fn panel_of(map: &Input, frame: [f64; 4]) -> Result<Panel, String> {

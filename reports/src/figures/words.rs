@@ -90,7 +90,7 @@ fn column(record: &Record, steps: &Steps<'_>, source: &str) -> String {
 
 /// The name of a step as its author knows it: `norm (mfcc)` for `norm@mfcc{seed=0}`.
 fn plain(step: &str) -> String {
-    let base = step.split('{').next().unwrap_or(step);
+    let base = cache::record::without_variant(step);
     match base.split_once('@') {
         Some((step, instance)) => format!("{step} ({instance})"),
         None => base.to_owned(),

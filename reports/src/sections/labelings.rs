@@ -24,7 +24,7 @@ pub fn blocks(record: &Record, store: &Store) -> Result<Vec<Block>, StoreError> 
     let mut steps: Vec<(&str, Pairs)> = Vec::new();
     for step in &record.steps {
         let Some(digest) = scores::output(step, Kind::Agreement) else { continue };
-        let base = step.name.split('{').next().unwrap_or(&step.name);
+        let base = cache::record::without_variant(&step.name);
         let at = steps.iter().position(|(name, _)| *name == base).unwrap_or(steps.len());
         if at == steps.len() {
             steps.push((base, Pairs::new()));

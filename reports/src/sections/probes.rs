@@ -40,7 +40,7 @@ pub fn blocks(record: &Record, store: &Store) -> Result<Vec<Block>, StoreError> 
     for step in &record.steps {
         let outputs = (scores::output(step, Kind::Scores), scores::output(step, Kind::Resamples));
         let (Some(scores), Some(resamples)) = outputs else { continue };
-        let base = step.name.split('{').next().unwrap_or(&step.name);
+        let base = cache::record::without_variant(&step.name);
         let at = probes.iter().position(|(name, _)| *name == base).unwrap_or(probes.len());
         if at == probes.len() {
             probes.push((base, Probe::default()));

@@ -19,7 +19,7 @@ pub fn blocks(record: &Record, store: &Store) -> Result<Vec<Block>, StoreError> 
     let mut seen = Vec::new();
     for step in &record.steps {
         let Some(digest) = scores::output(step, Kind::Selection) else { continue };
-        let base = step.name.split('{').next().unwrap_or(&step.name);
+        let base = cache::record::without_variant(&step.name);
         if seen.contains(&base) {
             continue;
         }

@@ -1,7 +1,11 @@
 //! Which rows of a table are shown, and in which order: `--filter`, `--sort` and `--top`.
 
-use crate::ui::{diagnostic::listed, suggest};
+use crate::{
+    plan::reasons,
+    ui::{diagnostic::listed, suggest},
+};
 use cache::metric::Metric;
+use clap::Args;
 use reports::{ScoreTable, ScoredRow};
 use serde_json::Value;
 use std::cmp::Ordering;
@@ -57,6 +61,26 @@ impl<'t> Quantity<'t> {
     }
 }
 
+/// Which rows are shown, and in which order.
+#[derive(Args)]
+pub struct RowArgs {
+    /// Only rows that fulfil a condition, such as `ari>0.2` or `vae.latent=8`; may be given several times.
+    #[arg(long, value_name = "CONDITION")]
+    pub filter: Vec<String>,
+    /// The rows in the order of a metric, the best first, or of a parameter.
+    #[arg(long, value_name = "NAME")]
+    pub sort: Option<String>,
+    /// Only the first so many rows: by `--sort`, or else by the headline metric.
+    #[arg(long, value_name = "N")]
+    pub top: Option<usize>,
+}
+
+/// The value of a parameter of a row as a table shows it.
+pub fn cell(row: &ScoredRow, axis: &str) -> String {
+    let value = row.point.iter().find(|(name, _)| name == axis);
+    value.map_or_else(|| "–".to_owned(), |(_, value)| reasons::shown(value))
+}
+
 /// The parameters that vary in a table, in the order of its rows.
 pub fn axes(table: &ScoreTable) -> Vec<&str> {
     let mut axes: Vec<&str> = Vec::new();
@@ -68,18 +92,14 @@ pub fn axes(table: &ScoreTable) -> Vec<&str> {
     axes
 }
 
-/// The positions of the rows that pass all filters, the first `top` by the quantity `sort`: by a metric the best
+/// The positions of the rows that pass all filters, the first `--top` by the quantity `--sort`: by a metric the best
 /// first, by a parameter the least. Rows without a value come last.
 ///
 /// # Errors
 /// Returns a sentence if a filter cannot be read, or names what the table does not have.
-pub fn select(
-    table: &ScoreTable,
-    filters: &[String],
-    sort: Option<&str>,
-    top: Option<usize>,
-) -> Result<Vec<usize>, String> {
-    let filters = filters.iter().map(|text| Filter::read(table, text));
+pub fn select(table: &ScoreTable, args: &RowArgs) -> Result<Vec<usize>, String> {
+    let (sort, top) = (args.sort.as_deref(), args.top);
+    let filters = args.filter.iter().map(|text| Filter::read(table, text));
     let filters = filters.collect::<Result<Vec<_>, _>>()?;
     let mut rows: Vec<usize> = (0..table.rows.len())
         .filter(|at| filters.iter().all(|filter| filter.passes(&table.rows[*at])))
@@ -175,9 +195,10 @@ mod tests {
     #[test]
     fn rows_are_filtered_sorted_and_cut() {
         let table = table(&[(2, Some(0.1)), (16, None), (4, Some(0.3)), (8, Some(0.2))]);
-        let select = |filters: &[&str], sort, top| {
+        let select = |filters: &[&str], sort: Option<&str>, top| {
             let filters: Vec<String> = filters.iter().map(|it| (*it).to_owned()).collect();
-            select(&table, &filters, sort, top)
+            let sort = sort.map(str::to_owned);
+            select(&table, &RowArgs { filter: filters, sort, top })
         };
         assert_eq!(select(&[], None, None), Ok(vec![0, 1, 2, 3]));
         assert_eq!(select(&[], Some("ARI"), None), Ok(vec![2, 3, 0, 1]), "without a value last");

@@ -12,7 +12,7 @@ struct NarrowWeight {
     __device__ bool whole_k() const { return Term<P::WIDE_C>::WHOLE; }
     __device__ float at(u32 m, u32 from, int step) const {
         const Term<P::WIDE_C> term(from, step);
-        return (weight + m * P::TAPS + term.tap)[(long long)term.channel * P::SQUARE];
+        return (weight + m * P::TAPS + term.row)[(long long)term.at * P::SQUARE];
     }
 };
 
@@ -23,7 +23,7 @@ struct NarrowPatches {
     __device__ bool whole_k() const { return Term<P::WIDE_C>::WHOLE; }
     __device__ value at(u32 from, int step, u32 n) const {
         const Term<P::WIDE_C> term(from, step);
-        return P::met(wide, n / P::NARROW_AREA, term.channel, term.tap, n % P::NARROW_AREA);
+        return P::met(wide, n / P::NARROW_AREA, term.at, term.row, n % P::NARROW_AREA);
     }
 };
 

@@ -26,29 +26,17 @@ struct Patches {
     }
 };
 
-// The tap and the channel that a term of a sum is about: taps come one after the other, each with all
-// channels, so that where channels fill whole steps of the product, the tap is that of the whole block.
-template <int CHANNELS>
+// A term of a sum that runs over rows of LENGTH, one after the other: which row, and where in it. Where rows fill whole
+// steps of the product, the row is that of the whole block. Sums over channels have a row for each tap, sums over pixels
+// one for each image.
+template <int LENGTH>
 struct Term {
-    enum { WHOLE = CHANNELS % DEPTH == 0 };
-    u32 tap;
-    int channel;
+    enum { WHOLE = LENGTH % DEPTH == 0 };
+    u32 row;
+    int at;
     __device__ Term(u32 from, int step) {
-        tap = (WHOLE ? from : from + step) / CHANNELS;
-        channel = WHOLE ? int(from % CHANNELS) + step : int((from + step) % CHANNELS);
-    }
-};
-
-// The image and the pixel that a term of a sum over images and pixels is about. Where pixels fill whole steps of the
-// product, the image is that of the whole block.
-template <int AREA>
-struct Place {
-    enum { WHOLE = AREA % DEPTH == 0 };
-    u32 image;
-    int pixel;
-    __device__ Place(u32 from, int step) {
-        image = (WHOLE ? from : from + step) / AREA;
-        pixel = WHOLE ? int(from % AREA) + step : int((from + step) % AREA);
+        row = (WHOLE ? from : from + step) / LENGTH;
+        at = WHOLE ? int(from % LENGTH) + step : int((from + step) % LENGTH);
     }
 };
 

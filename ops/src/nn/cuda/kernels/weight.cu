@@ -9,10 +9,10 @@ struct WeightNarrow {
     const value* narrow;
     __device__ bool along_k() const { return true; }
     __device__ bool whole_rows() const { return P::NARROW_C % Tile::ROWS == 0; }
-    __device__ bool whole_k() const { return Place<P::NARROW_AREA>::WHOLE; }
+    __device__ bool whole_k() const { return Term<P::NARROW_AREA>::WHOLE; }
     __device__ value at(u32 m, u32 from, int step) const {
-        const Place<P::NARROW_AREA> place(from, step);
-        return (narrow + (place.image * P::NARROW_C + m) * P::NARROW_AREA)[(long long)place.pixel];
+        const Term<P::NARROW_AREA> term(from, step);
+        return (narrow + (term.row * P::NARROW_C + m) * P::NARROW_AREA)[(long long)term.at];
     }
 };
 
@@ -20,10 +20,10 @@ template <class P>
 struct WeightPatches {
     const value* wide;
     __device__ bool along_k() const { return true; }
-    __device__ bool whole_k() const { return Place<P::NARROW_AREA>::WHOLE; }
+    __device__ bool whole_k() const { return Term<P::NARROW_AREA>::WHOLE; }
     __device__ value at(u32 from, int step, u32 n) const {
-        const Place<P::NARROW_AREA> place(from, step);
-        return P::met(wide, place.image, n / P::SQUARE, n % P::SQUARE, place.pixel);
+        const Term<P::NARROW_AREA> term(from, step);
+        return P::met(wide, term.row, n / P::SQUARE, n % P::SQUARE, term.at);
     }
 };
 

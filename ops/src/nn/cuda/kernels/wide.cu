@@ -50,8 +50,8 @@ struct PhaseTerm : Term<P::NARROW_C> {
     enum { MOST = (P::KERNEL + P::STRIDE - 1) / P::STRIDE };
     u32 a, b;
     __device__ PhaseTerm(const Phase& along, u32 from, int step) : Term<P::NARROW_C>(from, step) {
-        a = divided<MOST, MOST - 1>(this->tap, along.taps);
-        b = this->tap - a * along.taps;
+        a = divided<MOST, MOST - 1>(this->row, along.taps);
+        b = this->row - a * along.taps;
     }
 };
 
@@ -65,7 +65,7 @@ struct WideWeight {
     __device__ float at(u32 m, u32 from, int step) const {
         const PhaseTerm<P> term(along, from, step);
         const u32 a = down.tap + term.a * P::STRIDE, b = along.tap + term.b * P::STRIDE;
-        return (weight + m * P::SQUARE + a * P::KERNEL + b)[(long long)term.channel * P::TAPS];
+        return (weight + m * P::SQUARE + a * P::KERNEL + b)[(long long)term.at * P::TAPS];
     }
 };
 
@@ -81,7 +81,7 @@ struct WidePatches {
         const u32 i = column.i + down.shift - term.a, j = column.j + along.shift - term.b;
         const bool inside = i < P::NARROW_H && j < P::NARROW_W;
         const u32 at = inside ? column.image * (P::NARROW_C * P::NARROW_AREA) + i * P::NARROW_W + j : 0;
-        const value found = (narrow + at)[(long long)term.channel * P::NARROW_AREA];
+        const value found = (narrow + at)[(long long)term.at * P::NARROW_AREA];
         return inside ? found : value();
     }
 };
