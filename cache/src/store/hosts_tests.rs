@@ -61,6 +61,29 @@ fn of_two_lines_all_choose_the_same_whoever_reads_them_first() {
     assert_eq!(reopened.finished(&made.key), Some(other(3.0)));
 }
 
+#[test]
+fn what_another_host_wrote_is_read_although_it_is_seen_after_its_end() {
+    let root = tempfile::tempdir().expect("a folder");
+    let maker = Store::open(root.path()).expect("a store");
+    let steps = [0, 1].map(|step| run_step(&maker, step).expect("a step").key);
+    let own = root.path().join(JOURNALS).join(format!("{}.jsonl", maker.name().expect("a name")));
+    drop(maker);
+    let text = fs::read_to_string(&own).expect("a journal");
+    fs::remove_file(own).expect("removed");
+    let (first, _) = text.split_once("\n\n").expect("two batches");
+    let path = root.path().join(JOURNALS).join(format!("elsewhere-7-{:016x}.jsonl", 7));
+    fs::write(&path, format!("{first}\n")).expect("written");
+    let store = Store::open(root.path()).expect("a store");
+    let known = || {
+        store.refresh().expect("read");
+        steps.map(|step| store.finished(&step).is_some())
+    };
+    // No file shows that its writer lives.
+    assert_eq!(known(), [true, false]);
+    fs::write(&path, text).expect("written");
+    assert_eq!(known(), [true, true]);
+}
+
 /// The text of another host's process, at this count.
 fn foreign(root: &Path, count: u64) -> (std::path::PathBuf, String) {
     let store = Store::open(root).expect("a store");

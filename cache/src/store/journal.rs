@@ -13,7 +13,8 @@
 //!   together are one write and one sync, and a step is reported finished only after that. Each batch begins with a
 //!   line break, which ends a line left incomplete.
 //! - **Read.** A reader lists the folder, opens each journal anew and reads what is new at its end: only what is opened
-//!   anew is sure to be fresh on a network file system. Then it reads the first line of the state. If that is another
+//!   anew is sure to be fresh on a network file system. Journals of other hosts are read for a while after their writers
+//!   have ended, where even that is late. Then it reads the first line of the state. If that is another
 //!   one, or a journal is gone, everything is read again.
 //! - **Compact**, under a lease, and only journals of processes that have ended. The state is written whole (temporary
 //!   file, sync, rename, sync of the folder); then the journals go. A process that is killed between the two leaves
@@ -28,7 +29,7 @@ use super::{
     known::{Known, LinePosition, News, ReadTo},
     line::{ID_BYTES, line, parse},
     names,
-    writer::LEASES,
+    writer::{AFTERGLOW, LEASES},
 };
 use crate::{Digest, regular};
 use rustix::fs::{FileType, OFlags};
@@ -43,6 +44,7 @@ use std::{
         Arc, Mutex, OnceLock, RwLock,
         atomic::{AtomicBool, Ordering},
     },
+    time::Instant,
 };
 
 /// The folder of journals.
@@ -146,7 +148,10 @@ impl Journal {
                 continue;
             }
             match self.read_from(name, from)? {
-                Some(new) if new.text.is_empty() && new.read.is_all == from.is_all => {}
+                Some(new)
+                    if new.text.is_empty()
+                        && new.read.is_all == from.is_all
+                        && new.read.ended.is_some() == from.ended.is_some() => {}
                 Some(new) => news.push(new),
                 None => return Ok(None),
             }
@@ -182,7 +187,11 @@ impl Journal {
         let fault = |fault| StoreError::io("read", &path)(fault);
         // This is looked at first: what the writer wrote before it ended is read then.
         let writer = names::writer_of_journal(name).unwrap_or_default();
-        let is_all = !self.disk.exists(&self.root.join(LEASES).join(writer));
+        let is_gone = !self.disk.exists(&self.root.join(LEASES).join(writer));
+        let ended = is_gone.then(|| from.ended.unwrap_or_else(Instant::now));
+        // The length of a file that another host has written may be seen later than that its writer has ended.
+        let is_here = names::host_of(writer) == names::host_of(&self.disk.writer);
+        let is_all = ended.is_some_and(|since| is_here || since.elapsed() >= AFTERGLOW);
         let mut file = match self.disk.open(&path, OFlags::RDONLY) {
             Err(gone) if gone.kind() == io::ErrorKind::NotFound => return Ok(None),
             opened => opened.map_err(fault)?,
@@ -194,7 +203,7 @@ impl Journal {
         // read yet.
         let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         text.truncate(whole);
-        let read = ReadTo { length: from.length + whole as u64, is_all };
+        let read = ReadTo { length: from.length + whole as u64, ended, is_all };
         Ok(Some(News { name: name.to_owned(), text, read }))
     }
 
@@ -337,7 +346,7 @@ impl Journal {
     fn is_worth_compacting(&self) -> bool {
         let length = |path: PathBuf| symlink_metadata(path).map_or(0, |file| file.len());
         let known = self.known.read().expect(NO_PANIC);
-        let ended = || known.journals.values().filter(|journal| journal.is_all);
+        let ended = || known.journals.values().filter(|journal| journal.ended.is_some());
         let bytes: u64 = ended().map(|journal| journal.length).sum();
         let earlier: u64 = EARLIER.iter().map(|name| length(self.root.join(name))).sum();
         let bytes = bytes + earlier;

@@ -3,7 +3,7 @@
 use super::line::key_of;
 use crate::Digest;
 use foldhash::HashMap;
-use std::{cmp::Ordering, io::BufRead, sync::Arc};
+use std::{cmp::Ordering, io::BufRead, sync::Arc, time::Instant};
 
 /// The lines read so far.
 #[derive(Default)]
@@ -21,7 +21,9 @@ pub(super) struct Known {
 #[derive(Clone, Copy, Default)]
 pub(super) struct ReadTo {
     pub(super) length: u64,
-    /// True if its writer had ended before it was read.
+    /// When its writer was first seen to have ended, if it has.
+    pub(super) ended: Option<Instant>,
+    /// True if nothing can come any more.
     pub(super) is_all: bool,
 }
 

@@ -19,6 +19,11 @@ pub(super) fn is_writer(name: &str) -> bool {
     random.is_some_and(is_random) && process.is_some_and(is_number) && host.is_some_and(is_host)
 }
 
+/// The host of a process that uses the store.
+pub(super) fn host_of(writer: &str) -> &str {
+    writer.rsplitn(3, '-').nth(2).unwrap_or_default()
+}
+
 /// The process whose journal has this name: `<writer>.jsonl`, or `<writer>.<number>.jsonl`.
 pub(super) fn writer_of_journal(name: &str) -> Option<&str> {
     let (writer, rest) = name.split_once('.')?;

@@ -37,8 +37,9 @@ use std::{
 pub(super) const LEASES: &str = "leases-v1";
 /// As many counts of silence mean that a process is dead.
 const SILENCE: u32 = 6;
-/// The time for which a name of a finished step stays, so that every host comes to see its journal.
-const AFTERGLOW: Duration = Duration::from_secs(120);
+/// The time after which every host has come to see what another one has written. For so long the name of a finished step
+/// stays.
+pub(super) const AFTERGLOW: Duration = Duration::from_secs(120);
 
 /// A process that uses the store: this one.
 pub(super) struct Writer {

@@ -1,10 +1,13 @@
 //! The live page over HTTP: on this machine alone, nothing but the page, and no longer than the run.
 
-use crate::study::Study;
+use crate::{study::Study, tones};
+use rustix::process::{Pid, Signal, kill_process};
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
-    process::Stdio,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 /// A program that waits for a file.
@@ -13,6 +16,20 @@ steps:
   data: { op: matrix, path: data.csv }
   mine: { op: command, command: [sh, wait.sh, \"{in.x}\", \"{out.y}\"], in: { x: data }, outputs: { y: matrix } }
 ";
+
+/// Starts a command that serves a page; its address, and the lines that it says later.
+fn start(command: &mut Command) -> (Child, String, impl Iterator<Item = String> + use<>) {
+    let mut run = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let lines = BufReader::new(run.stderr.take().expect("a pipe")).lines();
+    let mut lines = lines.map(|line| line.expect("text"));
+    let said = lines.find_map(|line| {
+        let (_, rest) = line.split_once("http://")?;
+        Some(rest.split('/').next().unwrap_or_default().to_owned())
+    });
+    let address = said.expect("an address");
+    assert!(address.starts_with("127.0.0.1:"), "{address}");
+    (run, address, lines)
+}
 
 fn ask(address: &str, request: &str) -> String {
     let mut stream = TcpStream::connect(address).expect("a connection");
@@ -27,20 +44,7 @@ fn the_page_of_a_run_is_served_as_long_as_it_goes_on() {
     let study = Study::new().pipeline(WAITING);
     study.write("data.csv", "clip_id,u,v\na,0,1\nb,0.5,1\n");
     study.write("wait.sh", "while [ ! -e go ]; do sleep 0.05; done; cp \"$1\" \"$2\"\n");
-    let mut run = study
-        .run_command(&["--serve"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("a run");
-    let mut lines = BufReader::new(run.stderr.take().expect("a pipe")).lines();
-    let said = lines.find_map(|line| {
-        let line = line.expect("text");
-        let (_, rest) = line.split_once("http://")?;
-        Some(rest.split('/').next().unwrap_or_default().to_owned())
-    });
-    let address = said.expect("an address");
-    assert!(address.starts_with("127.0.0.1:"), "{address}");
+    let (mut run, address, lines) = start(&mut study.run_command(&["--serve"]));
     let get = |path: &str, host: &str| {
         ask(&address, &format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n"))
     };
@@ -66,6 +70,35 @@ fn the_page_of_a_run_is_served_as_long_as_it_goes_on() {
     assert!(run.wait().expect("an end").success());
     assert!(TcpStream::connect(&address).is_err(), "the run has ended");
     assert!(study.path("runs/waits/live.html").is_file());
+}
+
+#[test]
+fn a_watch_serves_its_page_from_run_to_run() {
+    let study = tones::three();
+    let watch = &mut study.command(&["watch", "study.yaml", "--threads", "1", "--serve"]);
+    let (mut watch, address, lines) = start(watch);
+    // Nobody who watches is stopped by a pipe that is full.
+    thread::spawn(move || lines.for_each(drop));
+    let get = format!("GET /live.js HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    // Only a page that never comes waits so long.
+    let until = |wanted: &dyn Fn(&str) -> bool| {
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(120) {
+            let news = ask(&address, &get);
+            if news.contains("\"status\":\"done\"") && wanted(&news) {
+                return news;
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        panic!("no such page: {}", ask(&address, &get))
+    };
+    let id = |news: &str| news.split("\"id\":\"").nth(1).map(|rest| rest[..21].to_owned());
+    let first = until(&|news| id(news).is_some());
+    study.write("study.yaml", study.text().replace("clusters: 3", "clusters: 4"));
+    until(&|news| id(news) != id(&first));
+    kill_process(Pid::from_child(&watch), Signal::INT).expect("a living process");
+    assert!(watch.wait().expect("it ends").success());
+    assert!(TcpStream::connect(&address).is_err(), "the watch has ended");
 }
 
 #[test]
