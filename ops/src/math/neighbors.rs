@@ -34,7 +34,7 @@ impl Neighbors {
     }
 
     /// Does the same for some of the rows.
-    fn of_rows<S: Stored>(
+    pub(super) fn of_rows<S: Stored>(
         x: &[S],
         n_features: usize,
         rows: &[usize],
@@ -42,45 +42,27 @@ impl Neighbors {
         cancelled: &(dyn Fn() -> bool + Sync),
     ) -> Option<Self> {
         let near = |row: usize, line: &[f64]| {
-            // The bits of non-negative numbers have the order of the values.
-            let mut heap = BinaryHeap::with_capacity(each);
-            let mut farthest = u64::MAX;
-            for (group, squares) in line.chunks(LANES).enumerate() {
-                // Most groups hold nothing near, which is seen of all lanes at once.
-                let limit = f64::from_bits(farthest);
-                let is_near = |found, square: &f64| found | (*square < limit);
-                if farthest != u64::MAX && !squares.iter().fold(false, is_near) {
-                    continue;
-                }
-                for (index, square) in (group * LANES..).zip(squares) {
-                    let square = square.to_bits();
-                    if index == row {
-                        continue;
-                    } else if heap.len() + 1 < each {
-                        heap.push((square, index as u32));
-                    } else if square < farthest
-                        && let Some(mut last) = heap.peek_mut()
-                    {
-                        *last = (square, index as u32);
-                    } else {
-                        continue;
-                    }
-                    if heap.len() + 1 == each {
-                        farthest = heap.peek().map_or(0, |last| last.0);
-                    }
-                }
-            }
-            let mut near = vec![(0, row as u32)];
-            near.extend(heap.into_sorted_vec());
-            near
+            let mut nearest = Nearest::new(row, each);
+            nearest.look(line, |at| at as u32);
+            nearest
         };
-        let found = each_of(x, n_features, rows, cancelled, near)?;
-        let all = found.iter().flatten();
-        Some(Self {
-            each,
-            indices: all.clone().map(|&(_, index)| index).collect(),
-            squares: all.map(|&(square, _)| f64::from_bits(square)).collect(),
-        })
+        Some(Self::from_nearest(each_of(x, n_features, rows, cancelled, near)?, each))
+    }
+
+    /// Puts together what was found for each point.
+    pub(super) fn from_nearest(found: Vec<Nearest>, each: usize) -> Self {
+        let (mut indices, mut squares) = (Vec::new(), Vec::new());
+        indices.reserve_exact(found.len() * each);
+        squares.reserve_exact(found.len() * each);
+        for nearest in found {
+            indices.push(nearest.of as u32);
+            squares.push(0.0);
+            for (square, index) in nearest.heap.into_sorted_vec() {
+                indices.push(index);
+                squares.push(f64::from_bits(square));
+            }
+        }
+        Self { each, indices, squares }
     }
 
     /// The neighbours of each point and their squared distances, the point itself first.
@@ -92,6 +74,56 @@ impl Neighbors {
     pub fn core_distances(&self) -> Vec<f64> {
         let farthest = |squares: &[f64]| squares.iter().copied().fold(0.0, f64::max).sqrt();
         self.rows().map(|(_, squares)| farthest(squares)).collect()
+    }
+}
+
+/// The nearest ones to a point among those looked at; of equally near ones the first.
+pub(super) struct Nearest {
+    of: usize,
+    most: usize,
+    /// Squared distances as bits, which for non-negative numbers have the order of the values.
+    heap: BinaryHeap<(u64, u32)>,
+    farthest: (u64, u32),
+}
+
+impl Nearest {
+    /// None so far, for a point that counts as one of its `each` neighbours.
+    pub(super) fn new(of: usize, each: usize) -> Self {
+        let most = each - 1;
+        let farthest = if most == 0 { (0, 0) } else { (u64::MAX, u32::MAX) };
+        Self { of, most, heap: BinaryHeap::with_capacity(most), farthest }
+    }
+
+    /// The point.
+    pub(super) fn of(&self) -> usize {
+        self.of
+    }
+
+    /// Takes what is near of points with these squared distances; `index` says which they are.
+    /// None of them may have been looked at before.
+    pub(super) fn look(&mut self, squares: &[f64], index: impl Fn(usize) -> u32) {
+        for (group, squares) in squares.chunks(LANES).enumerate() {
+            // Most groups hold nothing near, which is seen of all lanes at once.
+            let limit = f64::from_bits(self.farthest.0);
+            let is_near = |found, square: &f64| found | (*square <= limit);
+            if self.farthest.0 != u64::MAX && !squares.iter().fold(false, is_near) {
+                continue;
+            }
+            for (at, square) in (group * LANES..).zip(squares) {
+                let found = (square.to_bits(), index(at));
+                if found >= self.farthest || found.1 as usize == self.of {
+                    continue;
+                }
+                if self.heap.len() < self.most {
+                    self.heap.push(found);
+                } else if let Some(mut last) = self.heap.peek_mut() {
+                    *last = found;
+                }
+                if self.heap.len() == self.most {
+                    self.farthest = self.heap.peek().copied().unwrap_or_default();
+                }
+            }
+        }
     }
 }
 
