@@ -184,6 +184,26 @@ fn of_judged<S: Stored>(
     1.0 - 2.0 / (m * k * (2.0 * n - 3.0 * k - 1.0)) * sums.iter().sum::<u64>() as f64
 }
 
+/// The `each` points nearest to each of `others`, all row-major, in order of distance; of equally near
+/// ones the first. `each` is at most the number of points. `None` if `cancelled` returns true.
+pub fn nearest_to<S: Stored>(
+    others: &[S],
+    x: &[S],
+    n_features: usize,
+    each: usize,
+    cancelled: &(dyn Fn() -> bool + Sync),
+) -> Option<Vec<Vec<u32>>> {
+    let points = Packed::new(x.chunks_exact(n_features), n_features);
+    let all: Vec<usize> = (0..others.len() / n_features).collect();
+    let near = |_: usize, line: &[f64]| {
+        // None of the points is one of the others.
+        let mut nearest = Nearest::new(usize::MAX, each + 1);
+        nearest.look(line, |at| at as u32);
+        nearest.heap.into_sorted_vec().into_iter().map(|(_, index)| index).collect()
+    };
+    lines(&points, others, n_features, &all, cancelled, near)
+}
+
 /// Calls `of` with the index of each row and its squared distances to all points, on all threads.
 /// `None` if `cancelled` returns true.
 pub fn each_row<S: Stored, T: Send>(
@@ -205,6 +225,18 @@ fn each_of<S: Stored, T: Send>(
     of: impl Fn(usize, &[f64]) -> T + Sync,
 ) -> Option<Vec<T>> {
     let points = Packed::new(x.chunks_exact(n_features), n_features);
+    lines(&points, x, n_features, of_rows, cancelled, of)
+}
+
+/// Calls `of` with the index of each of these rows of `x` and its squared distances to all points.
+fn lines<S: Stored, T: Send>(
+    points: &Packed<S>,
+    x: &[S],
+    n_features: usize,
+    of_rows: &[usize],
+    cancelled: &(dyn Fn() -> bool + Sync),
+    of: impl Fn(usize, &[f64]) -> T + Sync,
+) -> Option<Vec<T>> {
     let n = points.len();
     let length = points.groups() * LANES;
     let blocks: Option<Vec<Vec<T>>> = of_rows
@@ -239,6 +271,13 @@ mod tests {
         assert_eq!(near.squares[3..6], [0.0, 1.0, 1.0]);
         assert!(Neighbors::new(&[0.0, 1.0], 1, 1, &|| true).is_none());
         assert_eq!(Neighbors::new(&[0.0, 1.0], 1, 1, &|| false).unwrap().indices, [0, 1]);
+    }
+
+    #[test]
+    fn the_nearest_of_other_points_with_a_tie() {
+        let found = nearest_to(&[1.0, 8.0], &[2.0, 0.0, 9.0, 2.0], 1, 2, &|| false);
+        assert_eq!(found, Some(vec![vec![0, 1], vec![2, 0]]));
+        assert_eq!(nearest_to(&[1.0, 8.0], &[2.0], 1, 1, &|| true), None);
     }
 
     #[test]
