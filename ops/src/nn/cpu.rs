@@ -35,7 +35,7 @@ impl<'a> Cpu<'a> {
         Ok(Self { plan, objective, network, trainer })
     }
 
-    /// Computes the gradient of one batch, without a step.
+    /// Computes the gradient and the losses of one batch, without a step.
     ///
     /// # Errors
     /// When there is not enough memory, or when the run is cancelled.
@@ -45,9 +45,10 @@ impl<'a> Cpu<'a> {
         epoch: u64,
         beta: f64,
         cx: &Ctx<'_>,
-    ) -> Result<Vec<f32>, OpError> {
+    ) -> Result<(Losses, Vec<f32>), OpError> {
         let mut made = self.pass(clips, &self.objective.in_epoch(epoch), beta, 0, cx)?;
-        self.trainer.gradient(&mut made).cloned()
+        let gradient = self.trainer.gradient(&mut made)?.clone();
+        Ok((made.losses, gradient))
     }
 
     /// Computes the losses and the gradients of the batch of a step.
