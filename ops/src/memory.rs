@@ -44,6 +44,12 @@ impl Features {
     pub fn neighbors(&self, each: f64) -> f64 {
         self.bytes + 40.0 * self.n * each
     }
+
+    /// The bytes of a search for most of the neighbours of each row: the rows in cells, what is found
+    /// before it is improved and after that, and marks for each thread.
+    pub fn approximate_neighbors(&self, each: f64) -> f64 {
+        1.2 * self.bytes + 52.0 * self.n * each + (60.0 + 4.0 * THREADS) * self.n
+    }
 }
 
 impl Features {

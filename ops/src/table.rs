@@ -19,6 +19,7 @@ pub static OPS: &[Entry] = &[
     op::<crate::features::matrix::Matrix>(),
     op::<crate::features::log_mel::LogMel>(),
     op::<crate::features::chroma::Chroma>(),
+    op::<crate::features::chroma_cqt::ChromaCqt>(),
     op::<crate::features::cqt::Cqt>(),
     op::<crate::features::mfcc::Mfcc>(),
     op::<crate::features::deltas::Deltas>(),

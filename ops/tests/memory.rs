@@ -40,7 +40,9 @@ fn cases() -> Vec<Case> {
         case("umap", json!({ "n_epochs": 1 }), 800, &[32_000]),
         case("umap", json!({ "n_epochs": 1, "metric": "cosine" }), 800, &[32_000]),
         case("umap", json!({ "n_epochs": 1, "n_neighbors": 100 }), 12_000, &[4]),
-        case("umap", json!({ "n_epochs": 1 }), 30_000, &[4]),
+        case("umap", json!({ "n_epochs": 1 }), 20_000, &[4]),
+        case("umap", json!({ "n_epochs": 1 }), 40_000, &[64]),
+        case("umap", json!({ "n_epochs": 1, "n_neighbors": 100 }), 30_000, &[4]),
         case("pca", json!({ "components": 8 }), 600, &[40_000]),
         case("pca", json!({ "components": 8, "solver": "full" }), 4000, &[900]),
         case("pca", json!({ "components": 40, "solver": "randomized" }), 1500, &[30_000]),
@@ -62,6 +64,8 @@ fn cases() -> Vec<Case> {
         case("hdbscan", json!({ "min_samples": 50 }), 12_000, &[16]),
         case("optics", json!({ "min_samples": 50 }), 12_000, &[16]),
         case("spectral", json!({ "clusters": 8, "n_init": 1 }), 6000, &[16]),
+        case("idec", json!({ "clusters": 8, "epochs": 1, "n_init": 1 }), 400, &[128, 128]),
+        case("idec", json!({ "clusters": 8, "epochs": 1, "n_init": 1 }), 6000, &[64, 64]),
         // Wide clips, large images inside, and many weights.
         case("autoencoder", with(json!({ "channels": [2], "batch_size": 4 })), 1200, &[128, 256]),
         case(
@@ -118,6 +122,15 @@ fn clusters(case: &Case) -> Artifact {
     Artifact::table(Kind::Labels, labels).with_meta("made_by", method)
 }
 
+/// The default network for the clips of a case, made of some of them.
+fn network(case: &Case) -> Artifact {
+    let few = Case { rows: 2, params: Value::Null, ..*case };
+    let op = find("autoencoder").expect("an op").parse(json!({ "epochs": 0 })).expect("parameters");
+    let inputs = input(&few);
+    let made = op.run(&Inputs::new().with("features", &inputs), &Detached::with_seed(0));
+    made.expect("a model").get("model").expect("a port").clone()
+}
+
 #[test]
 fn estimates_are_right_within_a_factor_of_two() {
     if let Ok(number) = env::var(CASE) {
@@ -128,6 +141,11 @@ fn estimates_are_right_within_a_factor_of_two() {
         let mut inputs = Inputs::new().with(op.inputs()[0].name, &input);
         if op.inputs().iter().any(|port| port.name == "clusters") {
             inputs = inputs.with("clusters", &clusters);
+        }
+        let model =
+            op.inputs().iter().any(|port| port.name == "autoencoder").then(|| network(case));
+        if let Some(model) = &model {
+            inputs = inputs.with("autoencoder", model);
         }
         op.run(&inputs, &Detached::with_seed(0)).expect("outputs");
         println!("peak {}", peak().expect("a peak"));

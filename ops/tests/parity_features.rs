@@ -56,6 +56,36 @@ fn chroma_are_those_of_librosa() {
 }
 
 #[test]
+fn chroma_of_constant_q_spectra_are_those_of_librosa() {
+    for (name, rate, duration) in CASES {
+        let octaves = if rate == 22_050 { 7 } else { 6 };
+        let params = json!({ "sample_rate": rate, "duration": duration, "n_octaves": octaves });
+        near(name, &made("chroma_cqt", name, params), &format!("{name}.chroma_cqt.npy"), 1e-4);
+    }
+    let params = json!({
+        "duration": 0.8, "hop_length": 256, "fmin": 110, "norm": 2, "threshold": 0.05, "tuning": 0.3,
+        "n_chroma": 24, "n_octaves": 5, "bins_per_octave": 48
+    });
+    let expected = "chord.wav.other_chroma_cqt.npy";
+    near("other", &made("chroma_cqt", "chord.wav", params), expected, 1e-4);
+    let params = json!({ "duration": 0.8, "norm": null, "bins_per_octave": 12 });
+    let expected = "chord.wav.raw_chroma_cqt.npy";
+    near("raw", &made("chroma_cqt", "chord.wav", params), expected, 1e-4);
+}
+
+#[test]
+fn classes_need_as_many_bands_each_and_octaves_below_half_the_rate() {
+    let check = |params| {
+        let op = ops::find("chroma_cqt").expect("an op").parse(params).expect("parameters");
+        op.check(&[None]).expect_err("refused").param
+    };
+    assert_eq!(check(json!({ "bins_per_octave": 40 })), Some("bins_per_octave"));
+    assert_eq!(check(json!({ "n_octaves": 9 })), Some("n_octaves"));
+    assert_eq!(check(json!({ "n_octaves": 17 })), Some("n_octaves"));
+    assert_eq!(check(json!({ "fmin": 0.01 })), Some("fmin"));
+}
+
+#[test]
 fn constant_q_spectra_are_those_of_librosa() {
     for (name, rate, duration) in CASES {
         let bins = if rate == 22_050 { 84 } else { 72 };

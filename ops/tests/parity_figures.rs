@@ -158,11 +158,17 @@ fn layouts_of_umap_are_as_trustworthy_as_umap_learns() {
         let theirs = theirs.as_array().unwrap().iter().map(|trust| trust.as_f64().unwrap());
         let best = theirs.fold(0.0, f64::max);
         for seed in 0..3 {
-            let (embedding, layout) = laid_out("umap", json!({}), &x, width, seed);
-            let ours = trustworthiness(&x, width, &layout, 2, NEIGHBORS);
-            assert!(ours > best - 0.01, "{name}, seed {seed}: {ours} {best}");
-            let said = embedding.meta["trustworthiness"].as_f64().unwrap();
-            assert_eq!(said, trustworthiness(&x, width, &layout, 2, NEIGHBORS - 1));
+            for params in [json!({}), json!({ "exact_up_to": 0 })] {
+                let is_exact = params.as_object().unwrap().is_empty();
+                let (embedding, layout) = laid_out("umap", params, &x, width, seed);
+                let ours = trustworthiness(&x, width, &layout, 2, NEIGHBORS);
+                assert!(ours > best - 0.01, "{name}, seed {seed}: {ours} {best}");
+                let said = embedding.meta["trustworthiness"].as_f64().unwrap();
+                assert_eq!(said, trustworthiness(&x, width, &layout, 2, NEIGHBORS - 1));
+                let recall = embedding.meta.get("neighbor_recall");
+                assert_eq!(recall.is_none(), is_exact);
+                assert!(recall.is_none_or(|recall| recall.as_f64().unwrap() > 0.95), "{recall:?}");
+            }
         }
     }
 }
@@ -191,6 +197,7 @@ fn layouts_have_the_same_bytes_at_any_number_of_threads() {
         let params = [
             ("umap", json!({ "n_epochs": 40 })),
             ("umap", json!({ "n_epochs": 40, "metric": "cosine", "n_components": 3 })),
+            ("umap", json!({ "n_epochs": 40, "exact_up_to": 0 })),
             ("tsne", json!({ "max_iter": 40 })),
         ];
         pool.install(|| params.map(|(op, params)| laid_out(op, params, &x, width, 1).0.digest()))

@@ -4,6 +4,7 @@ use super::kmeans::check_clusters;
 use crate::device::Device;
 use crate::math::contingency::by_first_appearance;
 use crate::math::student::hard;
+use crate::memory::{Features, WIDE, whole};
 use crate::nn::augmentation::Augmentation;
 use crate::nn::clustering::{Clustering, Round};
 use crate::nn::cuda::Precision;
@@ -30,6 +31,10 @@ use std::num::{NonZeroU32, NonZeroUsize};
 /// It ends after `epochs`, or when at most a share `tol` of the clips changed its cluster in an epoch. It goes
 /// on from its last finished epoch after an interruption. It sharpens the clusters that it starts from, so it
 /// can be no better than those allow: put k-means on `autoencoder` beside it.
+///
+/// The memory that it takes is estimated before it starts, for the default network of `autoencoder`, since
+/// shapes do not tell which one it is given. It has no port to apply its model to other clips, and companions
+/// do not repeat it on reference data, which would need an autoencoder of their own.
 ///
 /// Source: Guo, Gao, Liu and Yin, Improved deep embedded clustering with local structure preservation, IJCAI
 /// 2017, with their γ and the target per epoch instead of every 140 steps; loss and gradients agree with PyTorch
@@ -165,6 +170,23 @@ impl Op for Idec {
             Shape::of(Kind::Model),
             Shape::of(Kind::History),
         ])
+    }
+
+    fn memory(&self, inputs: &[Option<Shape>]) -> Option<u64> {
+        let x = Features::of(inputs)?;
+        let architecture = Architecture {
+            input: [1, 1],
+            channels: defaults::channels().into_iter().map(|n| n.get()).collect(),
+            kernel: defaults::kernel().get(),
+            stride: defaults::stride().get(),
+            batch_norm: false,
+            latent: defaults::latent().get(),
+            variational: false,
+        };
+        let training = self.plan(architecture).memory(inputs, 0)?;
+        // The assignments and their target, and for each its rows of the labels.
+        let soft = x.n * f64::from(self.clusters.get()) * (2.0 * WIDE + 4.0);
+        whole(training as f64 + soft)
     }
 
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {

@@ -101,7 +101,7 @@ pub enum Unit {
     #[serde(rename = "dB")]
     Decibel,
 }
-fn default_fmin() -> Positive {
+pub(super) fn default_fmin() -> Positive {
     positive(440.0 * 2.0_f64.powf(-45.0 / 12.0))
 }
 fn default_n_bins() -> NonZeroU32 {
@@ -129,11 +129,78 @@ fn default_amin() -> Positive {
     positive(1e-5)
 }
 
-/// The transforms for the tunings so far, in hundredths of a band.
-type Plans = Mutex<HashMap<i64, Arc<ConstantQ>>>;
+impl Default for Cqt {
+    fn default() -> Self {
+        Self {
+            sample_rate: defaults::sample_rate(),
+            duration: defaults::duration(),
+            hop_length: defaults::hop_length(),
+            fmin: default_fmin(),
+            n_bins: default_n_bins(),
+            bins_per_octave: default_bins_per_octave(),
+            tuning: default_tuning(),
+            filter_scale: default_one(),
+            norm: default_norm(),
+            sparsity: default_sparsity(),
+            scale: default_scale(),
+            unit: Unit::Amplitude,
+            reference: defaults::reference(),
+            amin: default_amin(),
+            top_db: defaults::top_db(),
+        }
+    }
+}
 
 /// The most tunings of which the filters are kept.
 const MOST_PLANS: usize = 16;
+
+/// What threads share that transform clips.
+pub(super) struct Transforms<'a> {
+    cqt: &'a Cqt,
+    /// The transforms for the tunings so far, in hundredths of a band.
+    plans: Mutex<HashMap<i64, Arc<ConstantQ>>>,
+    pitches: Option<Pitches>,
+}
+
+/// The buffers of one thread.
+pub(super) type Buffers = (Scratch, Option<(stft::Scratch, Vec<f32>)>);
+
+impl<'a> Transforms<'a> {
+    pub(super) fn new(cqt: &'a Cqt) -> Self {
+        let pitches = cqt.tuning.is_none().then(Pitches::new);
+        Self { cqt, plans: Mutex::default(), pitches }
+    }
+
+    pub(super) fn scratch(&self) -> Buffers {
+        (Scratch::default(), self.pitches.as_ref().map(Pitches::scratch))
+    }
+
+    /// Writes the magnitudes of a clip, band after band.
+    pub(super) fn magnitudes(&self, clip: &[f32], (scratch, own): &mut Buffers, out: &mut [f32]) {
+        let Cqt { sample_rate, bins_per_octave, .. } = *self.cqt;
+        let tuning = self.cqt.tuning.unwrap_or_else(|| {
+            let (pitches, own) =
+                self.pitches.as_ref().zip(own.as_mut()).expect("no tuning was given");
+            pitches.tuning(clip, f64::from(sample_rate), bins_per_octave.get(), own)
+        });
+        self.plan(tuning).magnitudes(clip, scratch, out);
+    }
+
+    /// The transform for a tuning.
+    fn plan(&self, tuning: f64) -> Arc<ConstantQ> {
+        let place = (tuning * 100.0).round() as i64;
+        let mut plans = self.plans.lock().expect("no thread panics while it holds the transforms");
+        if let Some(plan) = plans.get(&place) {
+            return Arc::clone(plan);
+        }
+        if plans.len() >= MOST_PLANS {
+            plans.clear();
+        }
+        let plan = Arc::new(ConstantQ::new(&self.cqt.bins(tuning)));
+        plans.insert(place, Arc::clone(&plan));
+        plan
+    }
+}
 
 impl Cqt {
     fn framing(&self) -> Framing {
@@ -160,7 +227,7 @@ impl Cqt {
         }
     }
 
-    fn check_params(&self) -> Result<(), OpError> {
+    pub(super) fn check_params(&self) -> Result<(), OpError> {
         const LONGEST: f64 = 262_144.0;
         self.framing().check()?;
         within("hop_length", self.hop_length.get(), 16, 1 << 16)?;
@@ -189,21 +256,6 @@ impl Cqt {
                 .help("use a higher `fmin`, fewer bands an octave, or a lower `filter_scale`"));
         }
         Ok(())
-    }
-
-    /// The transform for a tuning.
-    fn plan(&self, plans: &Plans, tuning: f64) -> Arc<ConstantQ> {
-        let place = (tuning * 100.0).round() as i64;
-        let mut plans = plans.lock().expect("no thread panics while it holds the transforms");
-        if let Some(plan) = plans.get(&place) {
-            return Arc::clone(plan);
-        }
-        if plans.len() >= MOST_PLANS {
-            plans.clear();
-        }
-        let plan = Arc::new(ConstantQ::new(&self.bins(tuning)));
-        plans.insert(place, Arc::clone(&plan));
-        plan
     }
 
     /// Turns magnitudes into decibels.
@@ -238,17 +290,11 @@ impl Op for Cqt {
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
         self.check_params()?;
         let (clips, image) = (inputs.table("clips")?, self.image());
-        let (plans, stft) = (Plans::default(), self.tuning.is_none().then(Pitches::new));
-        let framing = self.framing();
-        let scratch = || (Scratch::default(), stft.as_ref().map(Pitches::scratch));
+        let (transforms, framing) = (Transforms::new(self), self.framing());
+        let scratch = || transforms.scratch();
         let values =
             waveforms::images(clips, &framing, image, cx, scratch, |clip, scratch, out| {
-                let (scratch, own) = scratch;
-                let tuning = self.tuning.unwrap_or_else(|| {
-                    let (stft, own) = stft.as_ref().zip(own.as_mut()).expect("no tuning was given");
-                    stft.tuning(clip, f64::from(self.sample_rate), self.bins_per_octave.get(), own)
-                });
-                self.plan(&plans, tuning).magnitudes(clip, scratch, out);
+                transforms.magnitudes(clip, scratch, out);
                 if self.unit == Unit::Decibel {
                     self.decibels(out);
                 }

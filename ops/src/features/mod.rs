@@ -1,6 +1,7 @@
 //! Features: from clips to spectrograms and vectors.
 
 pub mod chroma;
+pub mod chroma_cqt;
 mod columns;
 pub mod cqt;
 mod defaults;

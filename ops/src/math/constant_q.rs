@@ -67,6 +67,18 @@ impl Bins {
     }
 }
 
+/// The pitch class of each bin of an octave that begins at `fmin`, of which the first is C. A class has as
+/// many bins as every other, its note in their middle.
+///
+/// Source: `librosa.filters.cq_to_chroma`.
+pub fn pitch_classes(fmin: f64, per_octave: usize, classes: usize) -> Vec<usize> {
+    let each = per_octave / classes;
+    let semitones = (12.0 * (fmin / 440.0).log2() + 69.0).rem_euclid(12.0);
+    let first = (semitones * classes as f64 / 12.0).round_ties_even() as usize;
+    let class = |bin: usize| ((bin + each / 2) % per_octave / each + first) % classes;
+    (0..per_octave).map(class).collect()
+}
+
 /// A transform with all its filters, shared by threads.
 ///
 /// The bins of the highest octave are products of a Fourier transform of each frame with those of

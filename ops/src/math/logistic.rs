@@ -99,11 +99,23 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 }
 
 impl Logistic {
+    /// The weights feature after feature and then the intercepts, so that classes are summed side by
+    /// side.
+    fn by_feature(&self) -> Vec<f64> {
+        let size = self.n_features + 1;
+        let of = |feature| self.weights.iter().skip(feature).step_by(size).copied();
+        (0..size).flat_map(of).collect()
+    }
+
     /// The logarithms of the probabilities of a point, in place of `logits`.
-    fn ln_probabilities(&self, point: &[f64], logits: &mut [f64]) {
-        for (logit, own) in logits.iter_mut().zip(self.weights.chunks_exact(self.n_features + 1)) {
-            *logit = own[self.n_features] + dot(point, &own[..self.n_features]);
+    fn ln_probabilities(by_feature: &[f64], point: &[f64], logits: &mut [f64]) {
+        logits.fill(0.0);
+        let mut weights = by_feature.chunks_exact(logits.len());
+        for (x, weights) in point.iter().zip(weights.by_ref()) {
+            logits.iter_mut().zip(weights).for_each(|(logit, weight)| *logit += x * weight);
         }
+        let intercepts = weights.next().unwrap_or_default();
+        logits.iter_mut().zip(intercepts).for_each(|(logit, own)| *logit += own);
         let most = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let total: f64 = logits.iter().map(|logit| (logit - most).exp()).sum();
         let ln_total = most + total.ln();
@@ -113,7 +125,7 @@ impl Logistic {
     /// The probabilities of the classes for a point.
     pub fn probabilities(&self, point: &[f64]) -> Vec<f64> {
         let mut logits = vec![0.0; self.weights.len() / (self.n_features + 1)];
-        self.ln_probabilities(point, &mut logits);
+        Self::ln_probabilities(&self.by_feature(), point, &mut logits);
         logits.iter().map(|logit| logit.exp()).collect()
     }
 
@@ -121,6 +133,7 @@ impl Logistic {
     fn loss(&self, x: &[f64], classes: &[u32], c: f64) -> (f64, Vec<f64>) {
         let (d, size) = (self.n_features, self.weights.len());
         let n_classes = size / (d + 1);
+        let by_feature = self.by_feature();
         let of_blocks: Vec<(f64, Vec<f64>)> = x
             .par_chunks(BLOCK * d)
             .zip(classes.par_chunks(BLOCK))
@@ -128,7 +141,7 @@ impl Logistic {
                 let (mut loss, mut gradient) = (0.0, vec![0.0; size]);
                 let mut logits = vec![0.0; n_classes];
                 for (point, class) in x.chunks_exact(d).zip(classes) {
-                    self.ln_probabilities(point, &mut logits);
+                    Self::ln_probabilities(&by_feature, point, &mut logits);
                     loss -= logits[*class as usize];
                     for (at, (logit, own)) in
                         logits.iter().zip(gradient.chunks_exact_mut(d + 1)).enumerate()

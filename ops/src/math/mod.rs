@@ -3,6 +3,7 @@
 #[macro_use]
 mod vectors;
 
+pub mod approximate;
 pub mod assignment;
 pub mod bootstrap;
 pub mod chroma;

@@ -34,7 +34,7 @@ impl Neighbors {
     }
 
     /// Does the same for some of the rows.
-    fn of_rows<S: Stored>(
+    pub(super) fn of_rows<S: Stored>(
         x: &[S],
         n_features: usize,
         rows: &[usize],
@@ -42,45 +42,27 @@ impl Neighbors {
         cancelled: &(dyn Fn() -> bool + Sync),
     ) -> Option<Self> {
         let near = |row: usize, line: &[f64]| {
-            // The bits of non-negative numbers have the order of the values.
-            let mut heap = BinaryHeap::with_capacity(each);
-            let mut farthest = u64::MAX;
-            for (group, squares) in line.chunks(LANES).enumerate() {
-                // Most groups hold nothing near, which is seen of all lanes at once.
-                let limit = f64::from_bits(farthest);
-                let is_near = |found, square: &f64| found | (*square < limit);
-                if farthest != u64::MAX && !squares.iter().fold(false, is_near) {
-                    continue;
-                }
-                for (index, square) in (group * LANES..).zip(squares) {
-                    let square = square.to_bits();
-                    if index == row {
-                        continue;
-                    } else if heap.len() + 1 < each {
-                        heap.push((square, index as u32));
-                    } else if square < farthest
-                        && let Some(mut last) = heap.peek_mut()
-                    {
-                        *last = (square, index as u32);
-                    } else {
-                        continue;
-                    }
-                    if heap.len() + 1 == each {
-                        farthest = heap.peek().map_or(0, |last| last.0);
-                    }
-                }
-            }
-            let mut near = vec![(0, row as u32)];
-            near.extend(heap.into_sorted_vec());
-            near
+            let mut nearest = Nearest::new(row, each);
+            nearest.look(line, |at| at as u32);
+            nearest
         };
-        let found = each_of(x, n_features, rows, cancelled, near)?;
-        let all = found.iter().flatten();
-        Some(Self {
-            each,
-            indices: all.clone().map(|&(_, index)| index).collect(),
-            squares: all.map(|&(square, _)| f64::from_bits(square)).collect(),
-        })
+        Some(Self::from_nearest(each_of(x, n_features, rows, cancelled, near)?, each))
+    }
+
+    /// Puts together what was found for each point.
+    pub(super) fn from_nearest(found: Vec<Nearest>, each: usize) -> Self {
+        let (mut indices, mut squares) = (Vec::new(), Vec::new());
+        indices.reserve_exact(found.len() * each);
+        squares.reserve_exact(found.len() * each);
+        for nearest in found {
+            indices.push(nearest.of as u32);
+            squares.push(0.0);
+            for (square, index) in nearest.heap.into_sorted_vec() {
+                indices.push(index);
+                squares.push(f64::from_bits(square));
+            }
+        }
+        Self { each, indices, squares }
     }
 
     /// The neighbours of each point and their squared distances, the point itself first.
@@ -92,6 +74,56 @@ impl Neighbors {
     pub fn core_distances(&self) -> Vec<f64> {
         let farthest = |squares: &[f64]| squares.iter().copied().fold(0.0, f64::max).sqrt();
         self.rows().map(|(_, squares)| farthest(squares)).collect()
+    }
+}
+
+/// The nearest ones to a point among those looked at; of equally near ones the first.
+pub(super) struct Nearest {
+    of: usize,
+    most: usize,
+    /// Squared distances as bits, which for non-negative numbers have the order of the values.
+    heap: BinaryHeap<(u64, u32)>,
+    farthest: (u64, u32),
+}
+
+impl Nearest {
+    /// None so far, for a point that counts as one of its `each` neighbours.
+    pub(super) fn new(of: usize, each: usize) -> Self {
+        let most = each - 1;
+        let farthest = if most == 0 { (0, 0) } else { (u64::MAX, u32::MAX) };
+        Self { of, most, heap: BinaryHeap::with_capacity(most), farthest }
+    }
+
+    /// The point.
+    pub(super) fn of(&self) -> usize {
+        self.of
+    }
+
+    /// Takes what is near of points with these squared distances; `index` says which they are.
+    /// None of them may have been looked at before.
+    pub(super) fn look(&mut self, squares: &[f64], index: impl Fn(usize) -> u32) {
+        for (group, squares) in squares.chunks(LANES).enumerate() {
+            // Most groups hold nothing near, which is seen of all lanes at once.
+            let limit = f64::from_bits(self.farthest.0);
+            let is_near = |found, square: &f64| found | (*square <= limit);
+            if self.farthest.0 != u64::MAX && !squares.iter().fold(false, is_near) {
+                continue;
+            }
+            for (at, square) in (group * LANES..).zip(squares) {
+                let found = (square.to_bits(), index(at));
+                if found >= self.farthest || found.1 as usize == self.of {
+                    continue;
+                }
+                if self.heap.len() < self.most {
+                    self.heap.push(found);
+                } else if let Some(mut last) = self.heap.peek_mut() {
+                    *last = found;
+                }
+                if self.heap.len() == self.most {
+                    self.farthest = self.heap.peek().copied().unwrap_or_default();
+                }
+            }
+        }
     }
 }
 
@@ -152,6 +184,26 @@ fn of_judged<S: Stored>(
     1.0 - 2.0 / (m * k * (2.0 * n - 3.0 * k - 1.0)) * sums.iter().sum::<u64>() as f64
 }
 
+/// The `each` points nearest to each of `others`, all row-major, in order of distance; of equally near
+/// ones the first. `each` is at most the number of points. `None` if `cancelled` returns true.
+pub fn nearest_to<S: Stored>(
+    others: &[S],
+    x: &[S],
+    n_features: usize,
+    each: usize,
+    cancelled: &(dyn Fn() -> bool + Sync),
+) -> Option<Vec<Vec<u32>>> {
+    let points = Packed::new(x.chunks_exact(n_features), n_features);
+    let all: Vec<usize> = (0..others.len() / n_features).collect();
+    let near = |_: usize, line: &[f64]| {
+        // None of the points is one of the others.
+        let mut nearest = Nearest::new(usize::MAX, each + 1);
+        nearest.look(line, |at| at as u32);
+        nearest.heap.into_sorted_vec().into_iter().map(|(_, index)| index).collect()
+    };
+    lines(&points, others, n_features, &all, cancelled, near)
+}
+
 /// Calls `of` with the index of each row and its squared distances to all points, on all threads.
 /// `None` if `cancelled` returns true.
 pub fn each_row<S: Stored, T: Send>(
@@ -173,6 +225,18 @@ fn each_of<S: Stored, T: Send>(
     of: impl Fn(usize, &[f64]) -> T + Sync,
 ) -> Option<Vec<T>> {
     let points = Packed::new(x.chunks_exact(n_features), n_features);
+    lines(&points, x, n_features, of_rows, cancelled, of)
+}
+
+/// Calls `of` with the index of each of these rows of `x` and its squared distances to all points.
+fn lines<S: Stored, T: Send>(
+    points: &Packed<S>,
+    x: &[S],
+    n_features: usize,
+    of_rows: &[usize],
+    cancelled: &(dyn Fn() -> bool + Sync),
+    of: impl Fn(usize, &[f64]) -> T + Sync,
+) -> Option<Vec<T>> {
     let n = points.len();
     let length = points.groups() * LANES;
     let blocks: Option<Vec<Vec<T>>> = of_rows
@@ -207,6 +271,13 @@ mod tests {
         assert_eq!(near.squares[3..6], [0.0, 1.0, 1.0]);
         assert!(Neighbors::new(&[0.0, 1.0], 1, 1, &|| true).is_none());
         assert_eq!(Neighbors::new(&[0.0, 1.0], 1, 1, &|| false).unwrap().indices, [0, 1]);
+    }
+
+    #[test]
+    fn the_nearest_of_other_points_with_a_tie() {
+        let found = nearest_to(&[1.0, 8.0], &[2.0, 0.0, 9.0, 2.0], 1, 2, &|| false);
+        assert_eq!(found, Some(vec![vec![0, 1], vec![2, 0]]));
+        assert_eq!(nearest_to(&[1.0, 8.0], &[2.0], 1, 1, &|| true), None);
     }
 
     #[test]

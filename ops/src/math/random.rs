@@ -33,6 +33,8 @@ pub enum Purpose {
     Mixture = 11,
     /// Changes to the clips of a training; index: the step.
     Augmentation = 12,
+    /// The centres of cells in a search for neighbours.
+    Cells = 13,
     /// The points of a sweep; index: the point.
     Sweep = 20,
 }

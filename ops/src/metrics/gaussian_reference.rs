@@ -90,8 +90,10 @@ impl Method {
             Some(Self { entry, params: whole })
         });
         made.ok_or_else(|| {
-            OpError::data("port `clusters` does not say which op made it")
-                .help("connect the labels of a clustering step, not labels from a file")
+            OpError::data("port `clusters` does not say which op made it").help(
+                "connect the labels of a step that clusters features alone, not those of a file or \
+                     of a network",
+            )
         })
     }
 

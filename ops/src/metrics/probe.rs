@@ -5,6 +5,7 @@ use super::metrics::{SCORES, labels_of};
 use super::resamples::{self, numbered};
 use crate::math::{
     bootstrap::Recordings, contingency::by_first_appearance, folds::folds, logistic,
+    neighbors::nearest_to,
 };
 use crate::measures::{Measure, probes};
 use crate::memory::{Features, WIDE, whole};
@@ -251,24 +252,14 @@ impl Probe {
         }
         let cancelled = || cx.cancel.is_cancelled();
         let votes = (self.neighbors.get() as usize).min(classes.len());
-        let knn = test
-            .par_chunks(d)
-            .map(|point| {
-                let square =
-                    |row: &[f64]| row.iter().zip(point).map(|(a, b)| (a - b) * (a - b)).sum();
-                let mut near: Vec<(f64, usize)> =
-                    train.chunks_exact(d).map(square).zip(0..).collect();
-                let order =
-                    |a: &(f64, usize), b: &(f64, usize)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
-                if votes < near.len() {
-                    near.select_nth_unstable_by(votes - 1, order);
-                }
-                let mut counts = vec![0; data.n_classes];
-                near[..votes].iter().for_each(|(_, at)| counts[classes[*at] as usize] += 1);
-                first_largest(&counts)
-            })
-            .collect();
-        cx.stop_if_cancelled()?;
+        let near =
+            nearest_to(&test, &train, d, votes, &cancelled).ok_or_else(OpError::cancelled)?;
+        let vote = |near: Vec<u32>| {
+            let mut counts = vec![0; data.n_classes];
+            near.iter().for_each(|at| counts[classes[*at as usize] as usize] += 1);
+            first_largest(&counts)
+        };
+        let knn = near.into_iter().map(vote).collect();
         // Classes that no training fold has cannot be predicted.
         let (numbers, known) = by_first_appearance(&classes);
         let limits = (self.c.get(), TOL, MAX_ITER);

@@ -229,6 +229,11 @@ fn caption(maps: &[Input], colors: &[Input], left_out: usize) -> String {
         "Regions of one colour are clips that the space and the labels both separate; where colours mix, the space does not separate them. "
     });
     text.push_str("The axes of such a map have no unit: neighbouring points are similar, but sizes and distances of islands say little.");
+    let recalls = maps.iter().filter_map(|map| map.fact("neighbor_recall"));
+    if let Some(least) = recalls.min_by(f64::total_cmp) {
+        let share = (least * 1000.0).floor() / 10.0;
+        text.push_str(&format!(" Of the nearest clips of each, {share} % were found."));
+    }
     if maps.len() > 1 {
         text.push_str(" One panel for each map.");
     }

@@ -79,7 +79,7 @@ pub fn blocks(rows: &[ScoredRow], confounding: &[Option<Artifact>]) -> Vec<Block
         }
     }
     let legend = "The same clusters against every other column that is known of the clips, by the adjusted mutual \
-                  information, which 0 expects by chance for any number of values.";
+                  information, which is 0 on average by chance, for any number of values.";
     let mut blocks = vec![Block::Table(made), Block::Paragraph(legend.into())];
     if !said.is_empty() {
         blocks.push(Block::List(said));

@@ -173,14 +173,18 @@ fn pairs(rows: &[(&str, Vec<&ScoredRow>)], metric: &Metric) -> Vec<String> {
                     wins if wins as f64 >= 0.9 * all as f64 => "nearly whatever is chosen",
                     _ => "so the order depends on the choices",
                 };
-                said.push(format!(
+                let said_of_both = format!(
                     "{winner} has the better {} than {loser} in {wins} of {all} specifications ({:.0} %), {verdict}.",
                     metric.title,
                     100.0 * wins as f64 / all as f64
-                ));
+                );
+                said.push((wins as f64 / all as f64, said_of_both));
             }
         }
     }
+    // First those whose order is least certain.
+    said.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut said: Vec<String> = said.into_iter().map(|(_, text)| text).collect();
     let more = said.len().saturating_sub(MOST_PAIRS);
     said.truncate(MOST_PAIRS);
     if more > 0 {

@@ -161,15 +161,26 @@ fn legend(record: &Record, table: &ScoreTable, outcomes: &[PairedComparison]) ->
 
 /// The notes on missing and undefined values.
 fn notes(rows: &[ScoredRow], shown: &[Metric]) -> Vec<Text> {
-    let mut notes = Vec::new();
+    let mut notes: Vec<Text> = rows.iter().filter_map(absent).collect();
+    // What is noted of many rows is said once.
+    let mut alike: Vec<(&str, &str, Vec<&str>)> = Vec::new();
     for row in rows {
-        notes.extend(absent(row));
         for metric in shown {
-            if let Some(note) = row.notes.get(&*metric.name) {
-                notes.push(format!("{}, {}: {note}.", row.title, metric.title).into());
+            let Some(note) = row.notes.get(&*metric.name) else { continue };
+            let same = alike.iter_mut().find(|it| it.0 == &*metric.title && it.1 == note);
+            match same {
+                Some((.., titles)) => titles.push(&row.title),
+                None => alike.push((&metric.title, note, vec![&row.title])),
             }
         }
     }
+    notes.extend(alike.into_iter().map(|(metric, note, titles)| match &titles[..] {
+        [title] => format!("{title}, {metric}: {note}.").into(),
+        [first @ .., last] => {
+            format!("{metric} of {} and {last}: {note}.", first.join(", ")).into()
+        }
+        [] => unreachable!("a note is of a row"),
+    }));
     notes
 }
 
