@@ -1,14 +1,17 @@
 //! The composition of clusters by class.
 
 use super::{
-    Drawn,
+    Drawn, matching,
     source::{Input, Source, noise_said},
 };
-use crate::draw::{Anchor, Map, Paint, Scale, Scene, axis::color_bar, font, scene::SIZES};
+use crate::draw::{Anchor, Map, Paint, Scale, Scene, Shape, axis::color_bar, font, scene::SIZES};
 use cache::missing::NOISE;
 
 /// The largest number of clusters and of classes that can be read.
 const MOST: usize = 40;
+
+/// The room for the mark of a class or a cluster beside its name.
+const MARK: f64 = 16.0;
 
 pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     let tables = source.all("of").iter().map(Counts::of).collect::<Result<Vec<_>, _>>()?;
@@ -38,7 +41,9 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
         caption: format!(
             "Rows are clusters, columns are classes, a number is how many clips they share; the colour is the share of \
              the cluster. Framed cells are the best one-to-one match of clusters and classes. A row with one bright \
-             cell is a cluster of one class; a column with several is a class that is split over clusters. {}.{}",
+             cell is a cluster of one class; a column with several is a class that is split over clusters. The marks \
+             beside the names are those of maps with the same classes: a cluster has that of its class, if it has a clip \
+             of it. {}.{}",
             accuracy.join("; "),
             noise_said(noise, "the last row holds them")
         ),
@@ -98,7 +103,8 @@ impl<'a> Counts<'a> {
         };
         let left = 34.0
             + widest(&self.clusters).max(self.noise.min(1.0) * font::width("noise", size))
-            + 8.0;
+            + 8.0
+            + MARK;
         let cell = [((560.0 - left) / self.classes.len() as f64).min(90.0), 28.0];
         let mut y = top + 24.0;
         if with_title {
@@ -122,13 +128,18 @@ impl<'a> Counts<'a> {
             } else {
                 scene.words(class, [x, y + 12.0], Anchor::Middle, size);
             }
+            mark(scene, at, [x, y + heading + MARK / 2.0 - 3.0]);
         }
-        let y = y + heading;
+        let y = y + heading + MARK;
+        let categories = self.categories();
         for (row, cluster) in self.clusters.iter().enumerate() {
             let top = y + row as f64 * cell[1];
             let cluster = if *cluster == NOISE { "noise" } else { cluster };
             let name = font::cut(cluster, size, 150.0);
-            scene.words(name, [left - 8.0, top + 18.5], Anchor::End, size);
+            scene.words(name, [left - 8.0 - MARK, top + 18.5], Anchor::End, size);
+            if let Some(category) = categories[row] {
+                mark(scene, category, [left - 3.0 - MARK / 2.0, top + cell[1] / 2.0]);
+            }
             for column in 0..self.classes.len() {
                 let at = row * self.classes.len() + column;
                 self.draw_cell(
@@ -146,6 +157,26 @@ impl<'a> Counts<'a> {
         let middle = left + cell[0] * self.classes.len() as f64 / 2.0;
         scene.words(self.columns, [middle, bottom + 20.0], Anchor::Middle, SIZES[1]);
         bottom + 24.0
+    }
+
+    /// The category of each cluster; noise has none.
+    fn categories(&self) -> Vec<Option<usize>> {
+        let width = self.classes.len();
+        let is_own = |at: &usize| self.matched[*at] == 1 && self.counts[*at] > 0;
+        let class = |row: usize| (row * width..(row + 1) * width).find(is_own).map(|at| at % width);
+        let rows = (0..self.clusters.len()).filter(|row| self.clusters[*row] != NOISE);
+        // Those without a class follow by their numbers, as in maps.
+        let mut rows: Vec<usize> = rows.collect();
+        rows.sort_by_key(|row| {
+            let name = self.clusters[*row];
+            (name.parse::<i64>().unwrap_or(i64::MAX), name)
+        });
+        let matched: Vec<Option<usize>> = rows.iter().map(|row| class(*row)).collect();
+        let mut categories = vec![None; self.clusters.len()];
+        for (row, category) in rows.into_iter().zip(matching::own_or_other(&matched, width)) {
+            categories[row] = Some(category);
+        }
+        categories
     }
 
     fn draw_cell(
@@ -170,6 +201,10 @@ impl<'a> Counts<'a> {
             scene.line(frame, Paint::Rgb(0xd5, 0x5e, 0x00), 2.5);
         }
     }
+}
+
+fn mark(scene: &mut Scene, category: usize, at: [f64; 2]) {
+    scene.dots(vec![at], Shape::category(category), 5.0, Paint::category(category));
 }
 
 /// The distinct names in the order of their first occurrence.

@@ -22,7 +22,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// The version of the drawing code. It must be raised if equal inputs may give another drawing.
-const VERSION: u64 = 8;
+const VERSION: u64 = 9;
 
 /// A rendered figure.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -6,6 +6,7 @@ mod composition;
 mod curves;
 mod dendrogram;
 mod draw;
+mod matching;
 mod pca_spectrum;
 mod rate_distortion;
 mod reconstruction;

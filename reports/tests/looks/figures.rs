@@ -52,6 +52,37 @@ fn scatter_plots_stand_side_by_side() {
 }
 
 #[test]
+fn clusters_take_the_colours_of_their_classes() {
+    let mut study = Study::new();
+    let n = 40;
+    let ids = || Table::new().with_text("clip_id", clips(n));
+    let places = (0..2 * n).map(|at| noise(at, 5) as f32).collect();
+    study.step("map", Artifact::table(Kind::Matrix, ids().with_array("features", [2], places)));
+    // Ten clips of each of three classes have no class of their own cluster's number; the last ten are
+    // the fourth class, of which the clusters 7 and 8 have six and four.
+    let class = |at: usize| ["a", "b", "c", "d"][at / 10];
+    let cluster = |at: usize| [5, 1, 3, if at < 36 { 7 } else { 8 }][at / 10];
+    study.step("clips", Artifact::table(Kind::Labels, ids().with_text("label", (0..n).map(class))));
+    let labels = ids().with_ints("label", (0..n).map(cluster).collect());
+    study.step("groups", Artifact::table(Kind::Labels, labels));
+    let dots = |svg: &str, color: &str| {
+        let own = svg.lines().filter(|line| line.contains("stroke-linecap"));
+        let own = own.filter(|line| line.contains(color));
+        own.map(|line| line.matches("h0").count()).sum::<usize>()
+    };
+    let colors = ["#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9"];
+    let both = [("of", &["map"] as &[&str]), ("color", &["clips", "groups"])];
+    let drawn = study.draw("scatter", &both, json!({})).expect("drawn");
+    // Each colour also has a dot in the legend of each panel that shows it.
+    assert_eq!(colors.map(|color| dots(&drawn.svg, color)), [22, 22, 22, 18, 5, 0]);
+    assert!(drawn.caption.contains("has the colour and the shape of the class"));
+    let alone = [("of", &["map"] as &[&str]), ("color", &["groups"])];
+    let drawn = study.draw("scatter", &alone, json!({})).expect("drawn");
+    assert_eq!(colors.map(|color| dots(&drawn.svg, color)), [11, 11, 11, 7, 5, 0]);
+    assert!(!drawn.caption.contains("matched"));
+}
+
+#[test]
 fn spectrograms_have_decibels_hertz_and_seconds() {
     let mut study = Study::new();
     let (bands, frames, n) = (32, 40, 6);
@@ -126,6 +157,11 @@ fn a_composition_shows_its_counts() {
         json!({}),
     );
     assert_eq!(drawn.title, "K-Means of pca, by speaker");
+    // The clusters 3, 0, 1 and 2 are matched with the classes in their order.
+    for color in ["#0072b2", "#e69f00", "#009e73", "#d55e00"] {
+        let dots = drawn.svg.lines().filter(|line| line.contains("h0") && line.contains(color));
+        assert_eq!(dots.count(), 2, "{color} marks a class and its cluster");
+    }
     let two: [(&str, &[&str]); 1] = [("of", &["made_of@pca{seed=0}", "again"])];
     let both = study.draw("composition", &two, json!({})).expect("drawn").svg;
     assert!(
