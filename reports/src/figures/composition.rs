@@ -14,12 +14,16 @@ const MOST: usize = 40;
 const MARK: f64 = 16.0;
 
 pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
-    let tables = source.all("of").iter().map(Counts::of).collect::<Result<Vec<_>, _>>()?;
+    let tables = source
+        .all("of")
+        .iter()
+        .map(|input| Counts::of(source, input))
+        .collect::<Result<Vec<_>, _>>()?;
     let title = match &tables[..] {
         [table] => table.title.clone(),
         _ => "Clusters and classes".to_owned(),
     };
-    let mut scene = Scene::new(640.0, 0.0, source.title(&title));
+    let mut scene = Scene::new(80.0 + 560.0 * source.stretch[0], 0.0, source.title(&title));
     let mut top = if tables.len() > 1 { 0.0 } else { -12.0 };
     // One scale for all tables, up to the largest share.
     let shares = tables.iter().flat_map(|table| table.shares).copied();
@@ -53,6 +57,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
 }
 
 struct Counts<'a> {
+    source: &'a Source<'a>,
     title: String,
     columns: &'a str,
     clusters: Vec<&'a str>,
@@ -65,7 +70,7 @@ struct Counts<'a> {
 }
 
 impl<'a> Counts<'a> {
-    fn of(input: &'a Input) -> Result<Self, String> {
+    fn of(source: &'a Source<'a>, input: &'a Input) -> Result<Self, String> {
         let clusters = in_order(input.text("cluster")?);
         let classes = in_order(input.text("class")?);
         let counts = input.ints("count")?;
@@ -80,6 +85,7 @@ impl<'a> Counts<'a> {
             ));
         }
         Ok(Self {
+            source,
             title: match &input.words.classes {
                 Some(classes) => format!("{}, by {classes}", input.name()),
                 None => input.name().to_owned(),
@@ -99,17 +105,23 @@ impl<'a> Counts<'a> {
     fn draw(&self, scene: &mut Scene, top: f64, with_title: bool, scale: Scale) -> f64 {
         let size = SIZES[2];
         let widest = |names: &[&str]| {
-            names.iter().map(|name| font::width(name, size)).fold(0.0, f64::max).min(150.0)
+            names
+                .iter()
+                .map(|name| font::width(self.source.label(name), size))
+                .fold(0.0, f64::max)
+                .min(150.0)
         };
         let left = 34.0
             + widest(&self.clusters).max(self.noise.min(1.0) * font::width("noise", size))
             + 8.0
             + MARK;
-        let cell = [((560.0 - left) / self.classes.len() as f64).min(90.0), 28.0];
+        let [wide, tall] = self.source.stretch;
+        let room = (560.0 * wide - left) / self.classes.len() as f64;
+        let cell = [room.min(90.0 * wide), 28.0 * tall];
         let mut y = top + 24.0;
         if with_title {
             scene.words(
-                font::cut(&self.title, SIZES[0], 590.0),
+                font::cut(&self.title, SIZES[0], scene.width - 50.0),
                 [left, y],
                 Anchor::Start,
                 SIZES[0],
@@ -121,7 +133,7 @@ impl<'a> Counts<'a> {
         let heading = if upright { widest(&self.classes) + 8.0 } else { 20.0 };
         for (at, class) in self.classes.iter().enumerate() {
             let x = left + (at as f64 + 0.5) * cell[0];
-            let class = font::cut(class, size, 150.0);
+            let class = font::cut(self.source.label(class), size, 150.0);
             if upright {
                 let half = font::width(&class, size) / 2.0;
                 scene.upwards(class, [x + 5.0, y + heading - 8.0 - half], size);
@@ -135,8 +147,8 @@ impl<'a> Counts<'a> {
         for (row, cluster) in self.clusters.iter().enumerate() {
             let top = y + row as f64 * cell[1];
             let cluster = if *cluster == NOISE { "noise" } else { cluster };
-            let name = font::cut(cluster, size, 150.0);
-            scene.words(name, [left - 8.0 - MARK, top + 18.5], Anchor::End, size);
+            let name = font::cut(self.source.label(cluster), size, 150.0);
+            scene.words(name, [left - 8.0 - MARK, top + cell[1] / 2.0 + 4.5], Anchor::End, size);
             if let Some(category) = categories[row] {
                 mark(scene, category, [left - 3.0 - MARK / 2.0, top + cell[1] / 2.0]);
             }
@@ -193,7 +205,13 @@ impl<'a> Counts<'a> {
             let text = self.counts[at].to_string();
             let fill = Map::Cividis.text_on(share);
             let size = if font::width(&text, SIZES[2]) > width - 4.0 { 10.0 } else { SIZES[2] };
-            scene.painted(text, [x + width / 2.0, y + 18.5], Anchor::Middle, size, fill);
+            scene.painted(
+                text,
+                [x + width / 2.0, y + height / 2.0 + 4.5],
+                Anchor::Middle,
+                size,
+                fill,
+            );
         }
         if self.matched[at] == 1 {
             let [l, t, r, b] = [x + 2.0, y + 2.0, x + width - 2.0, y + height - 2.0];

@@ -56,7 +56,8 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     let left_out = pairs.len().saturating_sub(MOST_PANELS);
     let pairs = &pairs[..pairs.len().min(MOST_PANELS)];
     let columns = if pairs.len() == 1 { 1 } else { 2 };
-    let (side, gap) = if columns == 1 { (560.0, 0.0) } else { (366.0, 38.0) };
+    let [wide, tall] = source.stretch;
+    let (side, gap) = if columns == 1 { (560.0 * wide, 0.0) } else { (366.0 * wide, 38.0) };
     let width = columns as f64 * (side + gap) - gap + LEFT + 8.0;
     let mut scene = Scene::new(width, 0.0, source.title(&title(maps, colors)));
     let mut points = Points::default();
@@ -68,8 +69,8 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
             top = bottom + 34.0;
         }
         let left = LEFT + (index % columns) as f64 * (side + gap);
-        let panel = panel_of(map, [left, top, side, side * 0.82])?;
-        let coloring = color.map(|color| coloring(map, color, classes)).transpose()?;
+        let panel = panel_of(map, [left, top, side, side * 0.82 * tall])?;
+        let coloring = color.map(|color| coloring(source, map, color, classes)).transpose()?;
         let several_maps = maps.len() > 1;
         let title = match (&coloring, several_maps) {
             (Some(coloring), false) => format!("coloured by {}", coloring.title),
@@ -131,7 +132,12 @@ fn names_of(labels: &[String]) -> Vec<String> {
     names
 }
 
-fn coloring(map: &Input, color: &Input, classes: Option<&Input>) -> Result<Coloring, String> {
+fn coloring(
+    source: &Source<'_>,
+    map: &Input,
+    color: &Input,
+    classes: Option<&Input>,
+) -> Result<Coloring, String> {
     let labels = color.labels()?;
     let by_clip: HashMap<&String, &String> = color.text("clip_id")?.iter().zip(&labels).collect();
     let names = names_of(&labels);
@@ -149,6 +155,7 @@ fn coloring(map: &Input, color: &Input, classes: Option<&Input>) -> Result<Color
     let word = if labels.iter().any(|label| label == NOISE) { "noise" } else { "no label" };
     let without = of.iter().filter(|name| name.is_none()).count();
     let without = (without > 0).then(|| format!("{word} ({without})"));
+    let names = names.iter().map(|name| source.label(name).to_owned()).collect();
     Ok(Coloring { title: color.name().to_owned(), of, marks, names, without })
 }
 
