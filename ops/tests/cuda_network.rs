@@ -19,8 +19,9 @@ use ops::nn::cuda::parity::{Parity, clips, compare};
 use ops::nn::cuda::{Precision, trainer::OnDevice};
 use ops::nn::fit::{Epoch, Plan};
 use ops::nn::layers::Architecture;
+use ops::nn::objective::{Beta, Objective, Reduction, Regularizer, Variance};
 use ops::{Ctx, Detached, ErrorKind, OpError};
-use plans::{plan, with_all};
+use plans::{plan, with_all, with_others};
 use std::sync::Mutex;
 
 fn parity(plan: &Plan, steps: usize) -> Parity {
@@ -56,6 +57,53 @@ fn an_autoencoder_with_everything_optional_agrees_with_the_cpu() {
 #[test]
 fn a_beta_vae_with_everything_optional_agrees_with_the_cpu() {
     agrees(&with_all(plan(&[9, 3], true)), 20, SINGLE);
+}
+
+#[test]
+fn every_objective_agrees_with_the_cpu() {
+    let capacity = |nats| Regularizer::Capacity { nats, epochs: 3 };
+    let correlation = Regularizer::TotalCorrelation { clips: 21 };
+    for (regularizer, variance, reduction) in [
+        (capacity(0.01), Variance::Fixed, Reduction::Mean),
+        (capacity(40.0), Variance::Optimal, Reduction::Sum),
+        (correlation, Variance::Fixed, Reduction::Sum),
+        (correlation, Variance::Optimal, Reduction::Mean),
+        (Regularizer::Beta, Variance::Optimal, Reduction::Sum),
+    ] {
+        let mut plan = plan(&[4, 6], true);
+        let beta = Beta { beta: 3.0, ..plan.objective.beta };
+        let (reconstruction, kl, free_bits) = (reduction, reduction, 0.0);
+        plan.objective = Objective { reconstruction, kl, beta, free_bits, regularizer, variance };
+        agrees(&plan, 8, SINGLE);
+    }
+    let mut plan = plan(&[4], false);
+    plan.objective.variance = Variance::Optimal;
+    agrees(&plan, 8, SINGLE);
+}
+
+#[test]
+fn changed_clips_agree_with_the_cpu() {
+    agrees(&with_others(plan(&[4, 6], true)), 8, SINGLE);
+    agrees(&with_others(plan(&[4, 6], false)), 8, SINGLE);
+}
+
+#[test]
+fn held_out_losses_agree_with_the_cpu() {
+    if compiler().is_none() {
+        return say_skipped("no C++ compiler");
+    }
+    let mut capacity = with_all(plan(&[4, 6], true));
+    capacity.objective.regularizer = Regularizer::Capacity { nats: 2.0, epochs: 9 };
+    for plan in [with_all(plan(&[4, 6], true)), capacity, with_others(plan(&[4, 6], true))] {
+        let (data, cx) = (clips(21, plan.architecture.input), Detached::with_seed(3));
+        let state = State::start(&plan.network(), 3);
+        let mut cpu = Cpu::new(&plan, &data, &state).unwrap();
+        let mut device = OnDevice::new(Emulator::new(), &plan, &data, 3).unwrap();
+        device.restore(&state).unwrap();
+        let chosen = [20, 0, 7, 3, 11, 2, 5, 19, 4];
+        let (a, b) = (cpu.validate(&chosen, &cx).unwrap(), device.validate(&chosen, &cx).unwrap());
+        assert!((a - b).abs() < 1e-5 * a.abs(), "{a} {b}");
+    }
 }
 
 #[test]
@@ -95,13 +143,16 @@ fn nothing_depends_on_the_order_of_threads_and_blocks() {
         return say_skipped("no C++ compiler");
     }
     for precision in [Precision::F32, Precision::Tf32, Precision::Bf16] {
-        let plan = Plan { precision, ..with_all(plan(&[9, 33], true)) };
-        let data = clips(21, plan.architecture.input);
-        let bits = |backwards| {
-            let driver = Emulator { backwards, ..Emulator::new() };
-            train(&plan, &data, driver, &Kept::default()).unwrap().1
-        };
-        assert_eq!(bits(false), bits(true), "{precision:?}");
+        let small = || plan(&[9, 33], true);
+        for plan in [with_all(small()), with_others(small())] {
+            let plan = Plan { precision, ..plan };
+            let data = clips(21, plan.architecture.input);
+            let bits = |backwards| {
+                let driver = Emulator { backwards, ..Emulator::new() };
+                train(&plan, &data, driver, &Kept::default()).unwrap().1
+            };
+            assert_eq!(bits(false), bits(true), "{precision:?}");
+        }
     }
 }
 

@@ -6,11 +6,9 @@ mod checkpoints;
 
 use cache::{Artifact, Data, Kind, Table};
 use checkpoints::Kept;
-use ops::device::{Device, Place};
 use ops::nn::layers::{Architecture, Network};
 use ops::{Cancel, Ctx, Detached, ErrorKind, Inputs, OpError, Outputs, Progress};
 use serde_json::{Value, json};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Clips of a few patterns, so that there is something to learn.
@@ -88,7 +86,7 @@ fn changes() -> Value {
     json!({ "augment_gain": 0.3, "augment_shift": 2, "mask_frames": 3, "mask_bands": 2 })
 }
 
-/// An objective that no GPU knows yet.
+/// Another objective than the default one.
 fn correlated() -> Value {
     json!({ "objective": "beta_tc", "output_variance": "optimal", "validation": 0.2 })
 }
@@ -121,33 +119,6 @@ fn the_same_bytes_on_any_number_of_threads() {
         assert_eq!(one, on(2), "{op} {params}");
         assert_eq!(one, on(5), "{op} {params}");
     }
-}
-
-#[test]
-fn what_a_gpu_does_not_know_is_trained_on_the_cpu_with_a_warning() {
-    #[derive(Default)]
-    struct Heard(Mutex<Vec<String>>);
-    impl ops::host::Warnings for Heard {
-        fn warn(&self, message: &str) {
-            self.0.lock().unwrap().push(message.to_owned());
-        }
-    }
-    // Whoever opened this GPU would fail.
-    let nowhere = || "/nowhere".into();
-    let gpu = Device::Cuda(Place { ordinal: 0, driver: nowhere(), nvrtc: nowhere(), cubins: None });
-    let input = clips(20, 9, 7);
-    for (op, params) in [("autoencoder", changes()), ("beta_vae", correlated())] {
-        let (params, heard) = (with(small(2), params), Heard::default());
-        let cx = Ctx { device: &gpu, warnings: &heard, ..Detached::with_seed(7) };
-        let made = run_in(op, &params, &input, &cx).unwrap();
-        assert_eq!(digests(made), digests(run(op, &params, &input).unwrap()));
-        let heard = heard.0.into_inner().unwrap();
-        assert!(heard.len() == 1 && heard[0].contains("trained on the CPU"), "{heard:?}");
-        let op = ops::find(op).unwrap().parse(params).unwrap();
-        assert_eq!(op.gpu_memory(&[Some(input.shape())]), None);
-    }
-    let cx = Ctx { device: &gpu, ..Detached::with_seed(7) };
-    assert!(run_in("beta_vae", &small(2), &input, &cx).is_err());
 }
 
 #[test]

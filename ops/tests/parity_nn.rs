@@ -6,7 +6,7 @@ use cache::Array;
 use ops::nn::conv::{Conv, Scratch};
 use ops::nn::cpu_network::{CpuNetwork, StageId};
 use ops::nn::layers::{Architecture, Layer, Network, Operation};
-use ops::nn::objective::{Beta, BetaSchedule, Objective, Reduction, Regularizer, Variance};
+use ops::nn::objective::{Beta, BetaSchedule, Objective, Reduction};
 use ops::nn::rows::Rows;
 use ops::nn::stage::stages;
 use ops::nn::tape::Trainer;
@@ -283,47 +283,4 @@ fn twenty_steps_follow_the_loss_curves_of_pytorch() {
     follow("even", shape(4, 2, &[3, 5], true), Reduction::Mean);
     follow("still", shape(2, 1, &[3, 4], true), Reduction::Mean);
     follow("point", shape(1, 2, &[3, 4], true), Reduction::Mean);
-}
-
-/// One batch of `tests/torch/objectives.py` for each objective.
-#[test]
-fn objectives_have_the_losses_and_gradients_of_pytorch() {
-    let all = fixture(include_bytes!("fixtures/nn/objectives.safetensors"));
-    let get = |key: &str| &all[key].1;
-    let network = Network::new(&Architecture { input: [8, 10], ..shape(3, 2, &[3, 5], true) });
-    let of = |set: &str| -> Vec<f32> {
-        let named = |p: &ops::nn::layers::Parameter| get(&format!("{set}.{}", p.name)).clone();
-        network.parameters.iter().flat_map(named).collect()
-    };
-    let correlation = Regularizer::TotalCorrelation { clips: 40 };
-    let capacity = |nats| Regularizer::Capacity { nats, epochs: 1 };
-    for (name, regularizer, variance) in [
-        ("beta", Regularizer::Beta, Variance::Fixed),
-        ("beta_tc", correlation, Variance::Fixed),
-        ("beta_tc_mean", correlation, Variance::Fixed),
-        ("capacity_below", capacity(0.1), Variance::Fixed),
-        ("capacity_above", capacity(50.0), Variance::Fixed),
-        ("optimal", Regularizer::Beta, Variance::Optimal),
-        ("optimal_mean", Regularizer::Beta, Variance::Optimal),
-    ] {
-        let reduction = if name.ends_with("mean") { Reduction::Mean } else { Reduction::Sum };
-        let (reconstruction, kl) = (reduction, reduction);
-        let objective =
-            Objective { reconstruction, kl, regularizer, variance, ..Objective::default() };
-        let data = Array::new([8, 10], get("x").clone());
-        let machine = CpuNetwork::new(network.clone(), data, of("start"), Vec::new());
-        let trainer = Trainer::new(machine, 1e-3, 0.0).unwrap();
-        let noise = Some(get("noise").clone());
-        let mut step =
-            trainer.step(&[0, 1, 2, 3, 4, 5], &objective, 3.0, noise, &|| Ok(())).unwrap();
-        let got = [step.losses.loss, step.losses.reconstruction, step.losses.kl];
-        for (got, expected) in got.iter().zip(get(&format!("{name}.losses"))) {
-            assert!((*got as f32 / expected - 1.0).abs() < 1e-5, "{name}: {got} {expected}");
-        }
-        let (found, expected) = (trainer.gradient(&mut step).unwrap(), of(&format!("{name}.grad")));
-        for p in &network.parameters {
-            let own = format!("{name} {}", p.name);
-            close(&own, &found[p.range.clone()], &expected[p.range.clone()], 1e-4);
-        }
-    }
 }

@@ -162,7 +162,7 @@ fn steps_that_finish_together_share_a_sync() {
             })
             .collect();
         ready.wait();
-        thread::sleep(std::time::Duration::from_millis(300));
+        thread::sleep(std::time::Duration::from_millis(1000));
         drop(writing);
         steps.into_iter().for_each(|step| step.join().expect("no panic").expect("committed"));
     });

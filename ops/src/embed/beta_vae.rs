@@ -62,7 +62,7 @@ pub struct BetaVae {
     /// What is made of the KL term: `beta` weighs it with β; `beta_tc` weighs with β the part of it that
     /// is the total correlation of the latent units, KL + (β − 1)·TC, by minibatch weighted sampling
     /// (Chen et al., 2018); `capacity` holds it near C nats, β·|KL − C| (Burgess et al., 2018, whose γ is
-    /// this β). Free bits go with `beta` alone. A GPU knows `beta` only; others are trained on the CPU.
+    /// this β). Free bits go with `beta` alone.
     #[serde(default)]
     pub objective: Kl,
     /// The nats C of `objective: capacity`.
@@ -74,7 +74,7 @@ pub struct BetaVae {
     /// The variance of a pixel around its reconstruction. `fixed`: the reconstruction term is the squared
     /// error. `optimal`: it is the negative logarithm of a Gaussian density whose variance is the mean
     /// squared error of the batch (σ-VAE; Rybkin et al., 2021), so that both terms are in nats and a β
-    /// of 1 is the evidence bound; trained on the CPU.
+    /// of 1 is the evidence bound.
     #[serde(default)]
     pub output_variance: Variance,
     /// How squared errors of a clip are put together: their `sum` over pixels or their `mean`. A

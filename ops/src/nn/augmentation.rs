@@ -25,12 +25,16 @@ pub struct Augmentation {
 /// The images that the encoder reads, and those that the decoder is to make.
 pub type Augmented = [Vec<f32>; 2];
 
-/// What is done to one clip; masks are a first index and a width.
-struct Change {
-    gain: f32,
-    shift: usize,
-    frames: (usize, usize),
-    bands: (usize, usize),
+/// What is done to one clip.
+pub struct Change {
+    /// What is added to all values.
+    pub gain: f32,
+    /// The number of frames by which it is rolled, from 0 up to all.
+    pub shift: usize,
+    /// The masked frames: the first one, and how many.
+    pub frames: (usize, usize),
+    /// The masked bands.
+    pub bands: (usize, usize),
 }
 
 impl Augmentation {
@@ -73,6 +77,12 @@ impl Augmentation {
         Change { gain: gain as f32, shift: shift % frames, frames: frame, bands: band }
     }
 
+    /// What is done to each of so many clips in a step.
+    pub fn changes(&self, clips: usize, size: [usize; 2], (seed, step): (u64, u64)) -> Vec<Change> {
+        let mut random = Random::new(seed, Purpose::Augmentation, step as u32);
+        (0..clips).map(|_| self.draw(&mut random, size)).collect()
+    }
+
     /// The images of these clips in a step. Gain and shift make another clip, which the decoder is to
     /// make; masks set values that the encoder reads to the mean of the clip.
     pub fn apply(
@@ -80,10 +90,9 @@ impl Augmentation {
         clips: &[u32],
         data: &Array,
         size: [usize; 2],
-        (seed, step): (u64, u64),
+        at: (u64, u64),
     ) -> Augmented {
-        let mut random = Random::new(seed, Purpose::Augmentation, step as u32);
-        let changes: Vec<Change> = clips.iter().map(|_| self.draw(&mut random, size)).collect();
+        let changes = self.changes(clips.len(), size, at);
         let [bands, frames] = size;
         let width = bands * frames;
         let (mut read, mut made) = (vec![0.0; clips.len() * width], vec![0.0; clips.len() * width]);

@@ -5,7 +5,7 @@ use super::cpu_network::CpuNetwork;
 use super::fit::Plan;
 use super::layers::Network;
 use super::objective::{Losses, Objective};
-use super::tape::Trainer;
+use super::tape::{Step, Trainer};
 use crate::math::random::{Purpose, Random};
 use crate::op::{Ctx, OpError};
 use cache::Array;
@@ -35,14 +35,31 @@ impl<'a> Cpu<'a> {
         Ok(Self { plan, objective, network, trainer })
     }
 
-    fn step(
+    /// Computes the gradient and the losses of one batch, without a step.
+    ///
+    /// # Errors
+    /// When there is not enough memory, or when the run is cancelled.
+    pub fn gradient(
         &mut self,
+        clips: &[u32],
+        epoch: u64,
+        beta: f64,
+        cx: &Ctx<'_>,
+    ) -> Result<(Losses, Vec<f32>), OpError> {
+        let mut made = self.pass(clips, &self.objective.in_epoch(epoch), beta, 0, cx)?;
+        let gradient = self.trainer.gradient(&mut made)?.clone();
+        Ok((made.losses, gradient))
+    }
+
+    /// Computes the losses and the gradients of the batch of a step.
+    fn pass(
+        &self,
         clips: &[u32],
         objective: &Objective,
         beta: f64,
         step: u64,
         cx: &Ctx<'_>,
-    ) -> Result<Losses, OpError> {
+    ) -> Result<Step, OpError> {
         let noise = self.plan.architecture.variational.then(|| {
             let mut random = Random::new(cx.seed, Purpose::Noise, step as u32);
             let count = clips.len() * self.plan.architecture.latent;
@@ -54,11 +71,7 @@ impl<'a> Cpu<'a> {
             let images = self.plan.augmentation.apply(clips, machine.data(), size, seed);
             machine.give(images);
         }
-        let go_on = || cx.stop_if_cancelled();
-        let made = self.trainer.step(clips, objective, beta, noise, &go_on)?;
-        let losses = made.losses;
-        self.trainer.update(made, step + 1, self.plan.clip_norm)?;
-        Ok(losses)
+        self.trainer.step(clips, objective, beta, noise, &|| cx.stop_if_cancelled())
     }
 }
 
@@ -76,7 +89,9 @@ impl Backend for Cpu<'_> {
         let objective = self.objective.in_epoch(batches.epoch);
         for (at, clips) in batches.order.chunks(self.plan.batch_size).enumerate() {
             let step = batches.steps_before + at as u64;
-            let losses = self.step(clips, &objective, batches.beta, step, cx)?;
+            let made = self.pass(clips, &objective, batches.beta, step, cx)?;
+            let losses = made.losses;
+            self.trainer.update(made, step + 1, self.plan.clip_norm)?;
             heard(at, losses)?;
         }
         self.trainer.tidy();

@@ -88,11 +88,6 @@ impl Plan {
         Network::new(&self.architecture)
     }
 
-    /// True if a GPU can train it.
-    pub fn is_on_gpus(&self) -> bool {
-        self.objective.is_on_gpus() && self.augmentation.is_off()
-    }
-
     /// The number of clips held out of so many.
     pub fn held_out(&self, clips: usize) -> usize {
         (self.validation * clips as f64).ceil() as usize
@@ -118,14 +113,7 @@ impl Plan {
         state: &State,
         cx: &Ctx<'_>,
     ) -> Result<Box<dyn Backend + 'a>, OpError> {
-        if !self.is_on_gpus() && *cx.device != Device::Cpu {
-            cx.warnings.warn(
-                "it is trained on the CPU: of its parameters, a GPU does not know another `objective`, \
-                 `output_variance` or augmentation yet",
-            );
-        }
         Ok(match cx.device {
-            _ if !self.is_on_gpus() => Box::new(Cpu::new(self, data, state)?),
             Device::Cpu => Box::new(Cpu::new(self, data, state)?),
             Device::Cuda(place) => Box::new(cuda::open(place, self, data, cx.seed)?),
         })

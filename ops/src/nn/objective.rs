@@ -147,11 +147,6 @@ impl Objective {
         self
     }
 
-    /// True if a GPU can compute it.
-    pub fn is_on_gpus(&self) -> bool {
-        self.regularizer == Regularizer::Beta && self.variance == Variance::Fixed
-    }
-
     /// The reconstruction term of a sum of squared errors over `clips` clips of `pixels` pixels, and the
     /// number that divides its gradient.
     ///
@@ -189,7 +184,7 @@ impl Objective {
     /// The equivalent β if both terms are sums: β, × pixels if the reconstruction is averaged, ÷
     /// latent units if the KL is. None with another objective, which has no single weight.
     pub fn effective_beta(&self, pixels: usize, latent: usize) -> Option<f64> {
-        if !self.is_on_gpus() {
+        if self.regularizer != Regularizer::Beta || self.variance != Variance::Fixed {
             return None;
         }
         let over = |reduction, n| if reduction == Reduction::Mean { n as f64 } else { 1.0 };

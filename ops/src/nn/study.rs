@@ -86,14 +86,11 @@ impl Plan {
 
     /// The bytes of GPU memory that training on these clips takes, without kernels.
     pub fn gpu_memory(&self, inputs: &[Option<Shape>]) -> Option<u64> {
-        if !self.is_on_gpus() {
-            return None;
-        }
         let input = inputs.first()?.as_ref()?;
         let clips = input.rows?;
         let plan = self.clone().on(input.row.as_ref()?, Some(clips)).ok()?;
         let capacity = plan.batch_size.min(clips);
-        Some(cuda::plan::Plan::new(&plan.network(), plan.precision, clips, capacity).bytes)
+        Some(cuda::plan::Plan::new(&plan, clips, capacity).bytes)
     }
 
     /// Trains, encodes every clip, and builds all outputs.

@@ -1,9 +1,10 @@
 //! Small trainings for an emulated device.
 
+use ops::nn::augmentation::Augmentation;
 use ops::nn::cuda::Precision;
 use ops::nn::fit::Plan;
 use ops::nn::layers::Architecture;
-use ops::nn::objective::{Beta, BetaSchedule, Objective, Reduction};
+use ops::nn::objective::{Beta, BetaSchedule, Objective, Reduction, Regularizer, Variance};
 
 /// A network with few parameters.
 pub fn plan(channels: &[usize], variational: bool) -> Plan {
@@ -49,5 +50,18 @@ pub fn with_all(mut plan: Plan) -> Plan {
     plan.objective.kl = Reduction::Mean;
     plan.objective.free_bits = 0.05;
     (plan.weight_decay, plan.clip_norm) = (0.01, Some(0.05));
+    plan
+}
+
+/// The total correlation, a learned variance and changed clips.
+#[allow(dead_code, reason = "each test takes what it needs")]
+pub fn with_others(mut plan: Plan) -> Plan {
+    if plan.architecture.variational {
+        plan.objective.regularizer = Regularizer::TotalCorrelation { clips: 0 };
+        plan.objective.beta.beta = 3.0;
+    }
+    plan.objective.variance = Variance::Optimal;
+    plan.augmentation = Augmentation { gain: 0.3, shift: 4, mask_frames: 5, mask_bands: 3 };
+    plan.validation = 0.2;
     plan
 }

@@ -3,7 +3,7 @@
     python objectives.py OUT.safetensors
 
 For each objective: the loss of one batch and its gradients, in double precision, from the same weights, clips and
-noise. The total correlation is that of the published code of Chen et al. (2018), by minibatch weighted sampling; the
+noise, which is that of the first step of a training with this seed; `augmented` has the changed clips of that step too. The total correlation is that of the published code of Chen et al. (2018), by minibatch weighted sampling; the
 density is that of Rybkin et al. (2021), with its soft limit of log sigma at -6.
 """
 import math
@@ -14,8 +14,10 @@ import torch.nn.functional as F
 
 from bundle import write
 from module import Net
+from streams import AUGMENTATION, NOISE, Stream
 
-CLIPS, BATCH, LATENT, BETA, DATA = 6, 6, 4, 3.0, 40
+CLIPS, BATCH, LATENT, BETA, DATA, SEED = 6, 6, 4, 3.0, 40, 3
+GAIN, SHIFT, MASK_FRAMES, MASK_BANDS = 0.3, 3, 4, 3
 
 
 def log_density_gaussian(x, mean, log_variance):
@@ -34,6 +36,23 @@ def softclip(tensor, least):
     return least + F.softplus(tensor - least)
 
 
+def augmented(x):
+    """The clips that the encoder reads, and those that the decoder is to make."""
+    stream, read, made = Stream(SEED, AUGMENTATION, 0), [], []
+    bands, frames = x.shape[2:]
+    for clip in x[:, 0]:
+        clip = clip + float(torch.tensor(stream.between(-GAIN, GAIN)).float())
+        clip = torch.roll(clip, stream.below(2 * SHIFT + 1) - SHIFT, dims=1) if SHIFT else clip
+        masked = clip.clone()
+        for most, axis in [(MASK_FRAMES, 1), (MASK_BANDS, 0)]:
+            width = stream.below(most + 1)
+            first = stream.below(clip.shape[axis] - width + 1)
+            masked.narrow(axis, first, width).fill_(clip.mean())
+        read.append(masked)
+        made.append(clip)
+    return torch.stack(read)[:, None], torch.stack(made)[:, None]
+
+
 def main(path):
     torch.manual_seed(3)
     torch.set_default_dtype(torch.float64)
@@ -43,16 +62,18 @@ def main(path):
         net.log_variance.bias += torch.linspace(-1.5, 0.5, LATENT)
         net.float().double()
     x = torch.randn(CLIPS, 1, 8, 10).float().double()
-    noise = torch.randn(BATCH, LATENT).float().double()
+    stream = Stream(SEED, NOISE, 0)
+    noise = torch.tensor([[stream.normal() for _ in range(LATENT)] for _ in range(BATCH)]).float().double()
     out = {f"start.{key}": value.clone() for key, value in net.state_dict().items()}
-    out.update(x=x, noise=noise)
-    for name in ["beta", "beta_tc", "beta_tc_mean", "capacity_below", "capacity_above", "optimal", "optimal_mean"]:
-        features = net.encoder(x).flatten(1)
+    out.update(x=x)
+    for name in ["beta", "beta_tc", "beta_tc_mean", "capacity_below", "capacity_above", "optimal", "optimal_mean", "augmented"]:
+        read, target = augmented(x) if name == "augmented" else (x, x)
+        features = net.encoder(read).flatten(1)
         mean, log_variance = net.mean(features), net.log_variance(features)
         z = mean + noise * torch.exp(0.5 * log_variance)
         made = net.decode(z)
         kl = (-0.5 * (1 + log_variance - mean ** 2 - log_variance.exp())).sum(1).mean()
-        error = ((made - x) ** 2).sum() / BATCH
+        error = ((made - target) ** 2).sum() / BATCH
         share = LATENT if name.endswith("mean") else 1
         if name.startswith("optimal"):
             log_sigma = softclip(((x - made) ** 2).mean().sqrt().log(), -6)

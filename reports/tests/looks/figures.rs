@@ -283,7 +283,7 @@ fn trials_are_lines_and_marks() {
     let drawn = golden(&study, "scatter_of_trials", "scatter_of_trials", &[], options);
     assert_eq!(drawn.svg.matches("h0").count(), 12, "a mark for each trial");
     let metrics = study.draw("scatter_of_trials", &[], json!({"x": "nmi", "y": "ari"}));
-    assert_eq!(metrics.expect("drawn").title, "NMI and ARI of each trial");
+    assert_eq!(metrics.expect("drawn").title, "nmi and ari of each trial");
     let refused = study.draw("scatter_of_trials", &[], json!({"x": "vae.bata"}));
     assert_eq!(
         refused.expect_err("no such parameter"),

@@ -52,11 +52,11 @@ fn fault(call: &str, error: &DriverError) -> CudaError {
 
 /// Loads the driver from this file.
 fn init(driver: &Path) -> Result<(), CudaError> {
-    static DYNAMIC_PORTS: OnceLock<Option<Library>> = OnceLock::new();
+    static OPEN: OnceLock<Option<Library>> = OnceLock::new();
     // cudarc asks the loader for the library by name only, which finds one that is already open.
     // SAFETY: opening the driver's library runs its initialisers, as any CUDA program does.
     let present = unsafe {
-        DYNAMIC_PORTS.get_or_init(|| Library::new(driver).ok());
+        OPEN.get_or_init(|| Library::new(driver).ok());
         sys::is_culib_present()
     };
     if !present {

@@ -1,17 +1,17 @@
-//! The launches of a network: the forward pass here, the backward pass and the update in `back`.
+//! The launches of a network: the forward pass here, the losses in `measure`, the backward pass and the update in `back`.
 //!
 //! A launch depends on the number of clips in the batch and on nothing that changes from step to
 //! step; the latter is read from the clock on the device. So a step can be recorded once and
 //! replayed.
 
 use super::super::layers::{Layer, Network, Operation};
-use super::super::objective::{Objective, Reduction};
 use super::Precision;
 use super::driver::{Address, Arg, CudaError, Driver, Launch};
 use super::plan::{Parts, Plan, dense_height, head_parts, tiles};
 use super::source::{Sides, height};
 
 mod back;
+mod measure;
 
 /// The number of threads in most blocks.
 const THREADS: u32 = 256;
@@ -143,11 +143,19 @@ impl<D: Driver> Net<D> {
     /// # Errors
     /// When the device fails.
     pub fn encode(&mut self, rows: usize, training: bool) -> Result<(), CudaError> {
-        let width: usize = self.network.architecture.input.iter().product();
         let Plan { data, order, clock, clips, capacity, .. } = self.plan;
-        let args = [data, order, clock].map(Arg::At).into_iter();
-        let args = args.chain([int(capacity), int(width), Arg::At(clips)]).collect();
-        self.launch("gather", [width.div_ceil(256), rows, 1], args)?;
+        let [bands, frames] = self.network.architecture.input;
+        if let Some([changes, made]) = self.plan.augmented.filter(|_| training) {
+            let mut args = [data, order, changes, clock].map(Arg::At).to_vec();
+            args.extend([capacity, bands, frames].map(int));
+            args.extend([made, clips].map(Arg::At));
+            self.launch("augment", [rows, 1, 1], args)?;
+        } else {
+            let width = bands * frames;
+            let args = [data, order, clock].map(Arg::At).into_iter();
+            let args = args.chain([int(capacity), int(width), Arg::At(clips)]).collect();
+            self.launch("gather", [width.div_ceil(256), rows, 1], args)?;
+        }
         for at in 0..self.network.encoder.len() {
             self.forward(Side::Encoder, at, rows, training)?;
         }
@@ -180,53 +188,6 @@ impl<D: Driver> Net<D> {
             self.forward(Side::Decoder, at, rows, training)?;
         }
         Ok(())
-    }
-
-    /// Computes the losses of the batch, and the gradient of the reconstruction.
-    ///
-    /// # Errors
-    /// When the device fails.
-    pub fn measure(&mut self, rows: usize, objective: &Objective) -> Result<(), CudaError> {
-        let width: usize = self.network.architecture.input.iter().product();
-        let units = self.network.architecture.latent;
-        let pixels = if objective.reconstruction == Reduction::Mean { width } else { 1 };
-        let divisor = (rows * pixels) as f64;
-        let made = *self.plan.decoder.last().expect("a decoder has layers");
-        let args = vec![
-            Arg::At(made),
-            Arg::At(self.plan.clips),
-            int(width),
-            Arg::Real((1.0 / divisor) as f32),
-            Arg::At(self.plan.flow[0]),
-            Arg::At(self.plan.errors),
-        ];
-        self.launch("squared_error", [rows, 1, 1], args)?;
-        let variational = self.network.architecture.variational;
-        let nats = if variational { self.plan.nats } else { Address::NONE };
-        if variational {
-            let [mean, log_variance, ..] = self.plan.latent.map(Arg::At);
-            let args = vec![mean, log_variance, int(rows), Arg::At(nats)];
-            self.launch("kl", [units, 1, 1], args)?;
-        }
-        let args = vec![
-            Arg::At(self.plan.errors),
-            int(rows),
-            Arg::Double(divisor),
-            Arg::At(nats),
-            int(units),
-            Arg::Real(objective.free_bits as f32),
-            Arg::Real(self.share(objective)),
-            Arg::At(self.plan.clock),
-            Arg::At(self.plan.losses),
-        ];
-        self.launch("losses", [1, 1, 1], args)
-    }
-
-    fn share(&self, objective: &Objective) -> f32 {
-        match objective.kl {
-            Reduction::Mean => self.network.architecture.latent as f32,
-            Reduction::Sum => 1.0,
-        }
     }
 
     fn forward(

@@ -2,9 +2,7 @@
 
 use super::super::backend::{Backend, Batches, State};
 use super::super::cpu::Cpu;
-use super::super::cpu_network::CpuNetwork;
 use super::super::fit::Plan;
-use super::super::tape::Trainer;
 use super::driver::{CudaError, Driver};
 use super::trainer::OnDevice;
 use crate::math::random::{Purpose, Random};
@@ -98,8 +96,9 @@ pub fn compare<D: Driver>(
 
     let mut device = OnDevice::new(open().map_err(made)?, plan, data, cx.seed)?;
     device.restore(&start)?;
-    let (_, got) = device.gradient(batch, beta, 0).map_err(made)?;
-    let expected = cpu_gradient(plan, data, &start, batch, cx.seed)?;
+    let (_, got) = device.gradient(batch, 1, beta).map_err(made)?;
+    let mut cpu = Cpu::new(plan, data, &start)?;
+    let (_, expected) = cpu.gradient(batch, 1, beta, &cx)?;
     let heads = [Some(&network.mean), network.log_variance.as_ref()].into_iter().flatten();
     let layers = network.encoder.iter().chain(heads).chain(&network.decoder);
     let gradients = layers.map(|layer| {
@@ -112,7 +111,6 @@ pub fn compare<D: Driver>(
     let gradients = gradients.collect();
 
     let all: Vec<u32> = (0..clips as u32).collect();
-    let mut cpu = Cpu::new(plan, data, &start)?;
     cpu.restore(&start)?;
     device.restore(&start)?;
     let (a, b) = (cpu.encode(&all, &cx)?.means, device.encode(&all, &cx)?.means);
@@ -129,23 +127,4 @@ pub fn compare<D: Driver>(
     };
     let (repeats, resumes) = (same(false)?, same(true)?);
     Ok(Parity { cpu, device: losses, gradients, latents, repeats, resumes })
-}
-
-fn cpu_gradient(
-    plan: &Plan,
-    data: &Array,
-    start: &State,
-    batch: &[u32],
-    seed: u64,
-) -> Result<Vec<f32>, OpError> {
-    let State { parameters, statistics, .. } = start.clone();
-    let machine = CpuNetwork::new(plan.network(), data.clone(), parameters, statistics);
-    let trainer = Trainer::new(machine, plan.learning_rate, 0.0)?;
-    let noise = plan.architecture.variational.then(|| {
-        let mut random = Random::new(seed, Purpose::Noise, 0);
-        (0..batch.len() * plan.architecture.latent).map(|_| random.normal() as f32).collect()
-    });
-    let beta = plan.objective.beta.beta;
-    let mut step = trainer.step(batch, &plan.objective, beta, noise, &|| Ok(()))?;
-    trainer.gradient(&mut step).cloned()
 }

@@ -1,6 +1,8 @@
 //! The layout of a training in the memory of a device.
 
-use super::super::layers::{Layer, Network, Operation};
+use super::super::fit;
+use super::super::layers::{Layer, Operation};
+use super::super::objective::Regularizer;
 use super::Precision;
 use super::driver::Address;
 use super::source::{Sides, columns, height};
@@ -131,6 +133,8 @@ pub struct Plan {
     pub order: Address,
     /// The clips of the batch.
     pub clips: Address,
+    /// With augmentation: how each clip of an epoch is changed, and what the decoder is to make of the batch.
+    pub augmented: Option<[Address; 2]>,
     /// The outputs of the layers of the encoder.
     pub encoder: Vec<Address>,
     /// The outputs of the layers of the decoder.
@@ -140,8 +144,15 @@ pub struct Plan {
     pub latent: [Address; 7],
     /// The KL divergence of each unit in nats.
     pub nats: Address,
+    /// With the objective of the total correlation: the shares of clips in the densities of samples, and the logarithms of
+    /// sums of densities.
+    pub correlation: Option<[Address; 2]>,
+    /// The derivatives of the loss by the KL divergence and by the total correlation.
+    pub slopes: Address,
     /// The squared error of each clip in the batch.
     pub errors: Address,
+    /// The reconstruction term of a likelihood, and its derivative by the squared error.
+    pub likelihood: Address,
     /// The losses: three numbers for each batch of an epoch.
     pub losses: Address,
     /// Two images of the size of the largest layer, between which the gradient moves backward.
@@ -163,8 +174,10 @@ pub struct Plan {
     pub capacity: usize,
 }
 
+/// The number of words that say how a clip is changed.
+const CHANGE: usize = 6;
 /// The size of the clock in bytes.
-pub const CLOCK: usize = 20;
+pub const CLOCK: usize = 24;
 
 /// The buffers of [`Plan::latent`].
 const LATENT: [&str; 7] = [
@@ -180,11 +193,14 @@ const LATENT: [&str; 7] = [
 const PARAMETERS: [&str; 4] = ["parameters", "gradient", "first moments", "second moments"];
 
 impl Plan {
-    /// The layout for data of `clips` clips and batches of at most `capacity`.
-    pub fn new(network: &Network, precision: Precision, clips: usize, capacity: usize) -> Self {
+    /// The layout for a training on `clips` clips in batches of at most `capacity`.
+    pub fn new(training: &fit::Plan, clips: usize, capacity: usize) -> Self {
         use Number::{Bf16, F32, F64, U32};
-        let mut at = Layout::default();
-        let image = if precision == Precision::Bf16 { Bf16 } else { F32 };
+        let (network, mut at) = (&training.network(), Layout::default());
+        let image = if training.precision == Precision::Bf16 { Bf16 } else { F32 };
+        let is_augmented = !training.augmentation.is_off();
+        let is_correlated =
+            matches!(training.objective.regularizer, Regularizer::TotalCorrelation { .. });
         let width: usize = network.architecture.input.iter().product();
         let units = network.architecture.latent;
         let layers = || network.encoder.iter().chain(&network.decoder);
@@ -215,11 +231,21 @@ impl Plan {
             data: at.take("data", clips * width, image),
             order: at.take("order", clips, U32),
             clips: at.take("clips of the batch", capacity * width, image),
+            augmented: is_augmented.then(|| {
+                let changes = at.take("changes of clips", CHANGE * clips, U32);
+                [changes, at.take("changed clips", capacity * width, image)]
+            }),
             encoder: images("encoder", &network.encoder, &mut at),
             decoder: images("decoder", &network.decoder, &mut at),
             latent: LATENT.map(|name| at.take(name, capacity * units, F32)),
             nats: at.take("KL divergence of units", units, F32),
+            correlation: is_correlated.then(|| {
+                let shares = at.take("shares of clips", capacity * capacity, F64);
+                [shares, at.take("sums of densities", capacity * (units + 1), F64)]
+            }),
+            slopes: at.take("slopes of the loss", 2, F32),
             errors: at.take("errors of clips", capacity, F64),
+            likelihood: at.take("likelihood", 2, F64),
             losses: at.take("losses", 3 * clips, F64),
             flow: ["gradient 0", "gradient 1"]
                 .map(|name| at.take(name, capacity * largest.unwrap_or_default(), image)),
@@ -242,7 +268,9 @@ impl Plan {
             &mut self.order,
             &mut self.clips,
             &mut self.nats,
+            &mut self.slopes,
             &mut self.errors,
+            &mut self.likelihood,
             &mut self.losses,
             &mut self.parts,
             &mut self.squares,
@@ -250,6 +278,8 @@ impl Plan {
             &mut self.clock,
         ];
         let lists = self.encoder.iter_mut().chain(&mut self.decoder).chain(&mut self.scales);
+        let optional = [&mut self.augmented, &mut self.correlation];
+        let lists = lists.chain(optional.into_iter().flatten().flatten());
         let arrays = self.latent.iter_mut().chain(&mut self.flow).chain(&mut self.parameters);
         for address in singles.into_iter().chain(lists).chain(arrays) {
             address.0 += start.0;
@@ -258,14 +288,8 @@ impl Plan {
     }
 
     /// The largest batch whose layout takes at most so many bytes, if there is one.
-    pub fn fitting(
-        network: &Network,
-        precision: Precision,
-        clips: usize,
-        bytes: u64,
-    ) -> Option<usize> {
-        let fits =
-            |capacity: &usize| Self::new(network, precision, clips, *capacity).bytes <= bytes;
+    pub fn fitting(training: &fit::Plan, clips: usize, bytes: u64) -> Option<usize> {
+        let fits = |capacity: &usize| Self::new(training, clips, *capacity).bytes <= bytes;
         let sizes = (0..31).rev().map(|power| 1 << power);
         let mut best = 0;
         for size in sizes {

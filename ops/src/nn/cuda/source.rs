@@ -19,6 +19,7 @@ const CONVOLUTION: &[(&str, &str)] = texts!["patches.cuh", "narrow.cu", "wide.cu
 /// Kernels on single numbers, rows and channels, which are the same for every network.
 const SINGLE: &[(&str, &str)] = texts![
     "gather.cu",
+    "augment.cu",
     "sum_parts.cu",
     "mask.cu",
     "mask_rows.cu",
@@ -26,7 +27,10 @@ const SINGLE: &[(&str, &str)] = texts![
     "latent.cu",
     "kl.cu",
     "latent_backward.cu",
+    "correlation.cu",
+    "correlation_backward.cu",
     "squared_error.cu",
+    "likelihood.cu",
     "losses.cu",
     "squares.cu",
     "adam.cu",

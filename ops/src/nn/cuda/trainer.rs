@@ -4,10 +4,11 @@
 //! that change. A step is recorded once for each size of a batch (all batches of an epoch except
 //! the last have the same) and replayed; the host waits only to read losses.
 
+use super::super::augmentation::{Augmentation, Change};
 use super::super::backend::{Backend, Batches, Encodings, State};
 use super::super::fit;
 use super::super::layers::Network;
-use super::super::objective::{Losses, Objective};
+use super::super::objective::{Losses, Objective, Regularizer};
 use super::Precision;
 use super::driver::{Address, CudaError, Driver, Recording};
 use super::net::{Net, Update};
@@ -25,6 +26,7 @@ const MOST_IMAGES: usize = 65_535;
 /// A network on a device.
 pub struct OnDevice<D> {
     objective: Objective,
+    augmentation: Augmentation,
     net: Net<D>,
     update: Update,
     seed: u64,
@@ -37,6 +39,8 @@ struct Clock {
     step: u64,
     batch: usize,
     beta: f64,
+    /// The objective, whose capacity may rise.
+    objective: Objective,
 }
 
 impl<D: Driver> OnDevice<D> {
@@ -49,13 +53,13 @@ impl<D: Driver> OnDevice<D> {
         let capacity = plan.batch_size.min(clips);
         check_sizes(&network, capacity)?;
         driver.load(&source::units(&network, precision)).map_err(|error| error.during(None))?;
-        let layout = Plan::new(&network, precision, clips, capacity);
+        let layout = Plan::new(plan, clips, capacity);
         let free = driver.free_bytes().unwrap_or(0);
         let start = driver.reserve(layout.bytes).map_err(|error| {
             if !error.out_of_memory {
                 return error.during(None);
             }
-            out_of_memory(&network, precision, clips, [layout.bytes, free])
+            out_of_memory(plan, clips, [layout.bytes, free])
         })?;
         let layout = layout.from(start);
         let update = Update {
@@ -65,8 +69,9 @@ impl<D: Driver> OnDevice<D> {
         };
         let net = Net { driver, network, plan: layout, precision };
         let recordings = HashMap::new();
-        let objective = plan.objective;
-        let mut made = Self { objective, net, update, seed, clips, recordings };
+        let objective = plan.objective.of_clips(clips - plan.held_out(clips));
+        let augmentation = plan.augmentation;
+        let mut made = Self { objective, augmentation, net, update, seed, clips, recordings };
         made.upload(data).map_err(|error| error.during(None))?;
         Ok(made)
     }
@@ -96,10 +101,15 @@ impl<D: Driver> OnDevice<D> {
     }
 
     fn set_clock(&mut self, clock: &Clock) -> Result<(), CudaError> {
+        let capacity = match clock.objective.regularizer {
+            Regularizer::Capacity { nats, .. } => nats as f32,
+            _ => 0.0,
+        };
         let words = [
             clock.step as u32,
             clock.batch as u32,
             (clock.beta as f32).to_bits(),
+            capacity.to_bits(),
             self.seed as u32,
             (self.seed >> 32) as u32,
         ];
@@ -108,6 +118,21 @@ impl<D: Driver> OnDevice<D> {
 
     fn set_order(&mut self, clips: &[u32]) -> Result<(), CudaError> {
         self.net.write(self.net.plan.order, bytemuck::cast_slice(clips))
+    }
+
+    /// Draws how the clips of these batches are changed; the first one is that of the step `first`.
+    fn set_changes<'b>(
+        &mut self,
+        batches: impl Iterator<Item = &'b [u32]>,
+        first: u64,
+    ) -> Result<(), CudaError> {
+        let Some([to, _]) = self.net.plan.augmented else { return Ok(()) };
+        let size = self.net.network.architecture.input;
+        let changes = (first..).zip(batches).flat_map(|(step, clips)| {
+            self.augmentation.changes(clips.len(), size, (self.seed, step))
+        });
+        let words: Vec<u32> = changes.flat_map(|change| words(&change)).collect();
+        self.net.write(to, bytemuck::cast_slice(&words))
     }
 
     fn read(&mut self, from: Address, count: usize) -> Result<Vec<f32>, CudaError> {
@@ -132,7 +157,7 @@ impl<D: Driver> OnDevice<D> {
         self.net.driver.record()?;
         self.net.encode(rows, true)?;
         self.net.decode(rows, true)?;
-        self.net.measure(rows, &self.objective)?;
+        self.net.measure(rows, &self.objective, true)?;
         self.net.backward(rows, &self.objective)?;
         self.net.update(&self.update)?;
         let recording = self.net.driver.recorded()?;
@@ -147,14 +172,16 @@ impl<D: Driver> OnDevice<D> {
     pub fn gradient(
         &mut self,
         clips: &[u32],
+        epoch: u64,
         beta: f64,
-        step: u64,
     ) -> Result<(Losses, Vec<f32>), CudaError> {
         self.set_order(clips)?;
-        self.set_clock(&Clock { step, batch: 0, beta })?;
+        self.set_changes(std::iter::once(clips), 0)?;
+        let objective = self.objective.in_epoch(epoch);
+        self.set_clock(&Clock { step: 0, batch: 0, beta, objective })?;
         self.net.encode(clips.len(), true)?;
         self.net.decode(clips.len(), true)?;
-        self.net.measure(clips.len(), &self.objective)?;
+        self.net.measure(clips.len(), &self.objective, true)?;
         self.net.backward(clips.len(), &self.objective)?;
         let losses = self.losses(0, 1)?.remove(0);
         let gradient = self.read(self.net.plan.parameters[1], self.net.network.parameter_len())?;
@@ -176,7 +203,8 @@ impl<D: Driver> OnDevice<D> {
             self.set_order(group).map_err(failed)?;
             for (batch, rows) in group.chunks(self.net.plan.capacity).enumerate() {
                 cx.stop_if_cancelled()?;
-                self.set_clock(&Clock { step: 0, batch, beta }).map_err(failed)?;
+                let objective = self.objective;
+                self.set_clock(&Clock { step: 0, batch, beta, objective }).map_err(failed)?;
                 self.net.encode(rows.len(), false).map_err(failed)?;
                 then(self, batch, rows.len()).map_err(failed)?;
             }
@@ -198,10 +226,12 @@ impl<D: Driver> Backend for OnDevice<D> {
     ) -> Result<(), OpError> {
         let failed = |error: CudaError| error.during(Some(batches.epoch));
         self.set_order(batches.order).map_err(failed)?;
-        let clock = Clock { step: batches.steps_before, batch: 0, beta: batches.beta };
+        let (step, objective) = (batches.steps_before, self.objective.in_epoch(batches.epoch));
+        let clock = Clock { step, batch: 0, beta: batches.beta, objective };
         self.set_clock(&clock).map_err(failed)?;
-        let sizes: Vec<usize> =
-            batches.order.chunks(self.net.plan.capacity).map(<[u32]>::len).collect();
+        let chunks = batches.order.chunks(self.net.plan.capacity);
+        self.set_changes(chunks.clone(), step).map_err(failed)?;
+        let sizes: Vec<usize> = chunks.map(<[u32]>::len).collect();
         let mut first = 0;
         for group in sizes.chunks(HEARD_EVERY) {
             cx.stop_if_cancelled()?;
@@ -221,7 +251,7 @@ impl<D: Driver> Backend for OnDevice<D> {
         let mut sum = 0.0;
         self.pass(clips, objective.beta.beta, cx, |this, batch, rows| {
             this.net.decode(rows, false)?;
-            this.net.measure(rows, &objective)?;
+            this.net.measure(rows, &objective, false)?;
             let losses = this.losses(batch, batch + 1)?;
             sum += losses[0].loss * rows as f64;
             Ok(())
@@ -306,19 +336,21 @@ fn check_sizes(network: &Network, capacity: usize) -> Result<(), OpError> {
     Err(OpError::param("batch_size", message).help(format!("use at most {most}")))
 }
 
-fn out_of_memory(
-    network: &Network,
-    precision: Precision,
-    clips: usize,
-    [asked, free]: [u64; 2],
-) -> OpError {
+/// The words of a change, as the kernel reads them.
+fn words(change: &Change) -> [u32; 6] {
+    let [frames, bands] = [change.frames, change.bands].map(|(first, wide)| [first, wide]);
+    let [[frame, frames], [band, bands]] = [frames, bands].map(|pair| pair.map(|it| it as u32));
+    [change.gain.to_bits(), change.shift as u32, frame, frames, band, bands]
+}
+
+fn out_of_memory(training: &fit::Plan, clips: usize, [asked, free]: [u64; 2]) -> OpError {
     let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
     let message = format!(
         "the GPU has {:.2} GiB free; the training asked for {:.2} GiB",
         gib(free),
         gib(asked)
     );
-    let help = match Plan::fitting(network, precision, clips, free / 100 * 97) {
+    let help = match Plan::fitting(training, clips, free / 100 * 97) {
         Some(fits) => format!("a `batch_size` of {fits} would fit"),
         None => "the clips alone do not fit: use a larger GPU, or `device: cpu`".to_owned(),
     };

@@ -15,10 +15,11 @@ use crate::{
     device::{Device, Place},
     math::random::{Purpose, Random},
     nn::{
+        augmentation::Augmentation,
         backend::{Backend, Batches, State},
         fit::Plan,
         layers::Architecture,
-        objective::{Beta, BetaSchedule, Objective, Reduction},
+        objective::{Beta, BetaSchedule, Objective, Reduction, Regularizer, Variance},
     },
     op::{Ctx, OpError},
 };
@@ -46,6 +47,8 @@ pub fn nvrtc_version(path: &Path) -> Result<(i32, i32), String> {
 pub struct Case {
     variational: bool,
     batch_norm: bool,
+    /// True for the total correlation, a learned variance and changed clips.
+    others: bool,
     precision: Precision,
 }
 
@@ -79,10 +82,11 @@ const TRACED: usize = 4;
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for precision in PRECISIONS {
-        cases.push(Case { variational: false, batch_norm: false, precision });
-        cases.push(Case { variational: true, batch_norm: false, precision });
+        cases.push(Case::plain(false, precision));
+        cases.push(Case::plain(true, precision));
     }
-    cases.push(Case { variational: true, batch_norm: true, precision: Precision::F32 });
+    cases.push(Case { batch_norm: true, ..Case::plain(true, Precision::F32) });
+    cases.push(Case::of_others());
     cases
 }
 
@@ -108,14 +112,13 @@ pub fn trial(device: &Device) -> Result<(), OpError> {
     let Place { ordinal, driver, .. } = place(device)?;
     let found = gpus(driver).map_err(OpError::failure)?;
     let capability = found.get(*ordinal).map_or(0, GpuInfo::capability_number);
-    for precision in PRECISIONS {
-        if precision != Precision::F32 && capability < precision.least_capability() {
+    let plain = PRECISIONS.map(|precision| Case::plain(true, precision));
+    for case in plain.into_iter().chain([Case::of_others()]) {
+        if !case.is_single() && capability < case.precision.least_capability() {
             continue;
         }
-        let case = Case { variational: true, batch_norm: false, precision };
         if !case.compare_briefly(device, STEPS)?.holds {
-            let name = case.precision();
-            let message = format!("with `precision: {name}` it differs from the CPU");
+            let message = format!("it differs from the CPU: {}", case.name());
             return Err(
                 OpError::failure(message).help("`engine devices --check` shows by how much")
             );
@@ -128,7 +131,7 @@ pub fn trial(device: &Device) -> Result<(), OpError> {
 pub fn timings() -> Vec<Case> {
     let both = |precision| [false, true].map(|variational| (variational, precision));
     let all = PRECISIONS.into_iter().flat_map(both);
-    all.map(|(variational, precision)| Case { variational, batch_norm: false, precision }).collect()
+    all.map(|(variational, precision)| Case::plain(variational, precision)).collect()
 }
 
 /// Clips for timing, as many as in the published study.
@@ -137,10 +140,19 @@ pub fn clips() -> Array {
 }
 
 impl Case {
+    fn plain(variational: bool, precision: Precision) -> Self {
+        Self { variational, batch_norm: false, others: false, precision }
+    }
+
+    fn of_others() -> Self {
+        Self { others: true, ..Self::plain(true, Precision::F32) }
+    }
+
     /// The name for messages and files.
     pub fn name(&self) -> String {
         let norm = if self.batch_norm { " batch_norm" } else { "" };
-        format!("{} {}{norm}", self.model(), self.precision())
+        let others = if self.others { " beta_tc optimal augmented" } else { "" };
+        format!("{} {}{norm}{others}", self.model(), self.precision())
     }
 
     /// True if its products are of single precision.
@@ -183,7 +195,12 @@ impl Case {
                     cycle_epochs: 1,
                     cycle_ratio: 1.0,
                 },
-                ..Objective::default()
+                regularizer: match self.others {
+                    true => Regularizer::TotalCorrelation { clips: 0 },
+                    false => Regularizer::Beta,
+                },
+                variance: if self.others { Variance::Optimal } else { Variance::Fixed },
+                free_bits: 0.0,
             },
             epochs: 35,
             batch_size: 128,
@@ -193,7 +210,10 @@ impl Case {
             validation: 0.0,
             patience: None,
             precision: self.precision,
-            augmentation: Default::default(),
+            augmentation: match self.others {
+                true => Augmentation { gain: 0.3, shift: 8, mask_frames: 13, mask_bands: 12 },
+                false => Augmentation::default(),
+            },
         }
     }
 

@@ -51,5 +51,6 @@ struct Clock {
     u32 step;        // Steps since the start of the training.
     u32 batch;       // Batches since the start of the epoch.
     float beta;      // The weight of the KL term.
+    float capacity;  // The nats that the KL term is held near.
     u32 seed[2];     // Low half, high half.
 };

@@ -18,16 +18,24 @@ impl<D: Driver> Net<D> {
             flow = self.layer_backward(Side::Decoder, at, rows, flow)?;
         }
         let units = self.network.architecture.latent;
-        let [mean, log_variance, noise, _, d_sample, d_mean, d_log_variance] = self.plan.latent;
+        let [mean, log_variance, noise, sample, d_sample, d_mean, d_log_variance] =
+            self.plan.latent;
         let Some(head) = self.network.log_variance.clone() else {
             self.head_backward(self.network.mean.clone(), d_sample, rows, flow, false)?;
             return self.encoder_backward(rows, flow);
         };
-        let mut args = [d_sample, mean, log_variance, noise, self.plan.nats, self.plan.clock]
-            .map(Arg::At)
-            .to_vec();
-        args.extend([objective.free_bits as f32, self.share(objective)].map(Arg::Real));
+        let slopes = self.plan.slopes;
+        if let Some([shares, sums]) = self.plan.correlation {
+            let read = [sample, mean, log_variance, shares, sums, slopes];
+            let args = read.into_iter().chain([d_sample, d_mean, d_log_variance]);
+            let args = args.map(Arg::At).collect();
+            self.launch("correlation_backward", [units, rows, 1], args)?;
+        }
+        let mut args =
+            [d_sample, mean, log_variance, noise, self.plan.nats, slopes].map(Arg::At).to_vec();
+        args.push(Arg::Real(objective.free_bits as f32));
         args.extend([rows, units].map(int));
+        args.push(flag(self.plan.correlation.is_some()));
         args.extend([d_mean, d_log_variance].map(Arg::At));
         self.launch("latent_backward", [(rows * units).div_ceil(256), 1, 1], args)?;
         self.head_backward(head, d_log_variance, rows, flow, false)?;
