@@ -241,7 +241,8 @@ def pipeline(schema):
 
 def figures(schema):
     kinds = schema["properties"]["report"]["properties"]["figures"]["items"]["oneOf"]
-    shared = ("figure", "title", "caption", "for")
+    style = schema["properties"]["report"]["properties"]["style"]["properties"]
+    shared = ("figure", "title", "caption", "for", *style)
     first = kinds[0]["properties"]
     names = [kind["properties"]["figure"]["const"] for kind in kinds]
     parts = [
@@ -249,6 +250,7 @@ def figures(schema):
         table(["kind", "what it shows"], [[f"[`{n}`](#{n})", cell(k["properties"]["figure"]["description"])] for n, k in zip(names, kinds)]),
         "Every kind takes these keys beside its own:\n",
         keys({name: first[name] for name in shared if name != "figure"}),
+        "`report: { style: { palette: muted, font_size: 8 } }` sets the keys from `width` on for all figures that do not have them.\n",
     ]
     for name, kind in zip(names, kinds):
         own = {key: value for key, value in kind["properties"].items() if key not in shared}

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod artifact;
+pub mod assignment;
 pub mod atomic_file;
 pub mod blobs;
 pub mod cells;

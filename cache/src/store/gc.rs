@@ -58,7 +58,7 @@ pub struct Usage {
 
 /// The folder of logs, `<key of the step>.log`.
 pub const LOGS: &str = "logs-v1";
-/// The folder of rendered figures, `<digest>.json` and `.png`.
+/// The folder of rendered figures, `<digest>.json`, `.png` and `.pdf`.
 pub const FIGURES: &str = "figures-v1";
 
 /// The folder of records of runs with cache hits only.
@@ -113,7 +113,7 @@ impl Store {
         for (folder, endings, into) in [
             (LOGS, &["log"][..], &mut usage.logs),
             (NOTES, &[][..], &mut usage.notes),
-            (FIGURES, &["json", "png"][..], &mut usage.figures),
+            (FIGURES, &["json", "pdf", "png"][..], &mut usage.figures),
             (UP_TO_DATE, &[][..], &mut usage.up_to_date),
         ] {
             let folder = self.root.join(folder);

@@ -11,8 +11,8 @@ use crate::{
     ui::suggest,
 };
 use cache::{Digest, Record, atomic_file::write_whole, record::StepRecord, regular, store::plain};
-use clap::Args;
-use reports::Wide;
+use clap::{Args, ValueEnum};
+use reports::{Wide, figures};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -25,23 +25,42 @@ const TENSORBOARD: &str = "tensorboard";
 /// The name of the scores of the table, unless a step has it.
 const RESULTS: &str = "results";
 
+/// The figures of the report, unless a step has that name.
+const FIGURES: &str = "figures";
+
+/// A format of figures.
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+pub enum Format {
+    /// Drawings that follow the colours of a page.
+    Svg,
+    /// Pages of the size of the figure, for papers.
+    Pdf,
+    /// Pixels, on white.
+    Png,
+}
+
 /// What `export` reads.
 #[derive(Args)]
 pub struct ExportArgs {
     /// A folder, an id, a study's name, `latest` or `NAME/latest`.
     pub run: String,
     /// The output: `STEP.PORT`, or `STEP` for its first. A training's `history` gets the seconds of each epoch. With
-    /// `--to tensorboard`, the folder that gets the event files. `results` is the scores of the table.
+    /// `--to tensorboard`, the folder that gets the event files. `results` is the scores of the table, `figures` all
+    /// figures of the report.
     #[arg(value_name = "STEP.PORT|DIR")]
     pub output: String,
     /// The file; its ending decides the format: .parquet, .csv, .npy, or for models .safetensors and, of an encoder,
-    /// .onnx. `tensorboard` writes the scores, trainings and figures of the whole run for TensorBoard.
+    /// .onnx. `tensorboard` writes the scores, trainings and figures of the whole run for TensorBoard. Of `figures`, a
+    /// folder.
     #[arg(long, value_name = "FILE|tensorboard")]
     pub to: PathBuf,
     /// Of `results`: a line for each row and point, with a column for each parameter and metric, in place of a line for
     /// each number.
     #[arg(long)]
     pub wide: bool,
+    /// Of `figures`: their format.
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub format: Option<Format>,
     /// Where runs are.
     #[command(flatten)]
     pub out: OutArg,
@@ -72,6 +91,12 @@ pub fn export(args: &ExportArgs) -> Result<(), CommandError> {
     if args.wide || (args.output == RESULTS && !has_step()) {
         return results(args, &found);
     }
+    if args.output == FIGURES && !has_step() {
+        return all_figures(args, &found);
+    }
+    if args.format.is_some() {
+        return Err(bad(format!("`--format` is of `{FIGURES}`, not of `{}`", args.output)));
+    }
     let record = found.record;
     let (step, digest) = find_output(&record, &args.output).map_err(bad)?;
     let store = args.store.open_existing()?;
@@ -81,6 +106,45 @@ pub fn export(args: &ExportArgs) -> Result<(), CommandError> {
     write(&store, digest, &artifact, &step.laps, &args.to).map_err(bad)?;
     info!("wrote {} to `{}`", artifact.shape(), args.to.display());
     Ok(())
+}
+
+/// Writes all figures of the report into a folder.
+fn all_figures(args: &ExportArgs, found: &Found) -> Result<(), CommandError> {
+    let (store, record, to) = (args.store.open_existing()?, &found.record, &args.to);
+    let bad = |fault: String| CommandError::new(BAD_INPUT, fault);
+    let failed = |fault: String| CommandError::new(FAILED, fault);
+    let io = |fault| bad(format!("cannot write into `{}`: {}", to.display(), plain(&fault)));
+    if record.figures.is_empty() {
+        return Err(bad(format!("the report of `{}` has no figures", args.run)));
+    }
+    let format = args.format.unwrap_or(Format::Svg);
+    let ending = format.to_possible_value().map_or_else(String::new, |it| it.get_name().to_owned());
+    fs::create_dir_all(to).map_err(io)?;
+    let mut faults = Vec::new();
+    for (index, figure) in record.figures.iter().enumerate() {
+        let name = figures::file_name(index, figure);
+        let bytes = match format {
+            Format::Pdf => figures::pdf(figure, record, &store),
+            Format::Svg | Format::Png => figures::render(figure, record, &store).map(|drawn| {
+                drawn.map(|drawn| match format {
+                    Format::Png => drawn.png,
+                    _ => drawn.svg.into_bytes(),
+                })
+            }),
+        };
+        match bytes
+            .map_err(|fault| failed(format!("{fault}; run the pipeline again to rebuild it")))?
+        {
+            Ok(bytes) => write_whole(&to.join(format!("{name}.{ending}")), &bytes).map_err(io)?,
+            Err(fault) => faults.push(format!("`{name}` could not be drawn: {fault}")),
+        }
+    }
+    let written = record.figures.len() - faults.len();
+    info!("wrote {written} figures into `{}`", to.display());
+    match faults.is_empty() {
+        true => Ok(()),
+        false => Err(failed(faults.join("; "))),
+    }
 }
 
 /// Writes the scores of the table, as they are kept with the run or in the wide form.

@@ -11,7 +11,7 @@ use crate::{
         suggest,
     },
 };
-use reports::figures::{Expected, FIGURES};
+use reports::figures::{FIGURES, STYLE, Setting};
 
 /// A part of a pipeline, and the text about it.
 struct Topic {
@@ -66,6 +66,7 @@ fn figures() -> String {
     let mut out =
         text("Figures of a report: `report: { figures: [{ figure: scatter, of: map }] }`.");
     part(&mut out, "Every figure", FIGURE_KEYS);
+    settings(&mut out, STYLE);
     for kind in FIGURES {
         out.push_str(&format!("\n{}\n{}", kind.name, paragraph("  ", kind.doc, fold::width())));
         for role in kind.roles {
@@ -75,15 +76,16 @@ fn figures() -> String {
             let head = format!("{} ({}{several}{optional})", role.name, kinds.join(" or "));
             entry(&mut out, &head, role.doc);
         }
-        for setting in kind.settings {
-            let expected = match setting.expected {
-                Expected::Count(most) => format!("a whole number from 1 to {most}"),
-                Expected::Text => "a text".to_owned(),
-            };
-            entry(&mut out, &format!("{} ({expected}, optional)", setting.name), setting.doc);
-        }
+        settings(&mut out, kind.settings);
     }
     out
+}
+
+fn settings(out: &mut String, settings: &[Setting]) {
+    for setting in settings {
+        let expected = setting.expected.described();
+        entry(out, &format!("{} ({expected}, optional)", setting.name), setting.doc);
+    }
 }
 
 fn report() -> String {

@@ -2,7 +2,7 @@
 
 use super::{documented, or_variable, put};
 use crate::spec::{FIGURE_KEYS, PAPER_KEYS, REPORT_KEYS, ROW_KEYS, metrics};
-use reports::figures::{Expected, FIGURES};
+use reports::figures::{Expected, FIGURES, STYLE, Setting};
 use serde_json::{Map, Value as Json, json};
 
 /// The schema of the section.
@@ -43,9 +43,32 @@ pub(super) fn report() -> Json {
             "additionalProperties": false
         }}),
     );
+    let mut style = Map::new();
+    put_settings(&mut style, STYLE);
+    let style = json!({"type": "object", "properties": style, "additionalProperties": false});
+    put(&mut keys, "style", style);
     put(&mut keys, "figures", json!({"type": "array", "items": figures()}));
     put(&mut keys, "audio", json!({"type": ["boolean", "string"]}));
     json!({"type": "object", "properties": keys, "additionalProperties": false})
+}
+
+/// Adds the settings of a figure.
+fn put_settings(keys: &mut Map<String, Json>, settings: &[Setting]) {
+    for setting in settings {
+        let given = match setting.expected {
+            Expected::Count(most) => json!({"type": "integer", "minimum": 1, "maximum": most}),
+            Expected::Text => json!({"type": "string"}),
+            Expected::Number(least, most) => {
+                json!({"type": "number", "minimum": least, "maximum": most})
+            }
+            Expected::Choice(words) => json!({"enum": words}),
+            Expected::Names => {
+                json!({"type": "object", "additionalProperties": {"type": ["string", "number"]}})
+            }
+        };
+        keys.insert(setting.name.to_owned(), or_variable(&given));
+        keys[setting.name]["description"] = setting.doc.into();
+    }
 }
 
 /// The settings of each kind of figure.
@@ -66,14 +89,8 @@ fn figures() -> Json {
             keys.insert(role.name.to_owned(), given);
             keys[role.name]["description"] = format!("{} ({})", role.doc, kinds.join(" or ")).into();
         }
-        for setting in kind.settings {
-            let given = match setting.expected {
-                Expected::Count(most) => json!({"type": "integer", "minimum": 1, "maximum": most}),
-                Expected::Text => json!({"type": "string"}),
-            };
-            keys.insert(setting.name.to_owned(), or_variable(&given));
-            keys[setting.name]["description"] = setting.doc.into();
-        }
+        put_settings(&mut keys, kind.settings);
+        put_settings(&mut keys, STYLE);
         let needed = kind.roles.iter().filter(|role| !role.is_optional).map(|role| role.name);
         let required: Vec<&str> = std::iter::once("figure").chain(needed).collect();
         json!({"type": "object", "properties": keys, "required": required, "additionalProperties": false})

@@ -3,7 +3,7 @@
 
 use super::{
     context::Context,
-    expand,
+    expand, figure_settings,
     link::{self, Names},
     node::{Key, Node, Value},
     report::text,
@@ -18,8 +18,7 @@ use crate::{
     },
 };
 use ops::Port;
-use reports::figures::{Expected, FIGURES, FigureKind, Role, Setting, kind};
-use serde_json::Value as Json;
+use reports::figures::{FIGURES, FigureKind, Role, STYLE, kind};
 use std::collections::HashSet;
 
 /// The keys that every figure may have.
@@ -107,7 +106,7 @@ impl Reader<'_, '_> {
             .iter()
             .map(|(name, _)| *name)
             .chain(kind.roles.iter().map(|role| role.name))
-            .chain(kind.settings.iter().map(|setting| setting.name))
+            .chain(kind.settings.iter().chain(STYLE).map(|setting| setting.name))
             .collect();
         for (key, _) in fields.iter().filter(|(key, _)| !known.contains(&key.name.as_str())) {
             let message = format!("a figure `{}` has no entry {}", kind.name, quote(&key.name));
@@ -133,9 +132,9 @@ impl Reader<'_, '_> {
                 None => {}
             }
         }
-        for setting in kind.settings {
+        for setting in kind.settings.iter().chain(STYLE) {
             if let Some((key, node)) = field(setting.name)
-                && let Some(value) = self.setting(key, node, setting)
+                && let Some(value) = figure_settings::read(self.cx, key, node, setting)
             {
                 figure.options.insert(setting.name.to_owned(), value);
             }
@@ -312,28 +311,5 @@ impl Reader<'_, '_> {
             }
         }
         found
-    }
-
-    fn setting(&mut self, key: &Key, node: &Node, setting: &Setting) -> Option<Json> {
-        let expected = match (setting.expected, &node.value) {
-            (_, Value::Faulty) => return None,
-            (Expected::Count(most), Value::Int(value))
-                if (1..=i128::from(most)).contains(value) =>
-            {
-                return Some(Json::from(*value as u64));
-            }
-            (Expected::Text, Value::Text(text)) if !text.trim().is_empty() => {
-                return Some(Json::from(text.trim()));
-            }
-            (Expected::Count(most), _) => format!("a whole number from 1 to {most}"),
-            (Expected::Text, _) => "a text".to_owned(),
-        };
-        let message = format!("{} must be {expected}, not {}", quote(&key.name), node.describe());
-        self.cx.push(
-            Diagnostic::error("spec::figure", message)
-                .at(node, format!("expected {expected}"))
-                .help(setting.doc.to_owned()),
-        );
-        None
     }
 }

@@ -13,6 +13,7 @@ mod companions;
 mod context;
 mod expand;
 mod expand_variants;
+mod figure_settings;
 mod figures;
 mod include;
 mod leaks;

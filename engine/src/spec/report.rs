@@ -4,7 +4,7 @@ use super::{
     cells::Varied,
     columns::{self, unknown_metric},
     context::Context,
-    expand, figures,
+    expand, figure_settings, figures,
     link::{self, Names},
     node::{Key, Node, Value},
     paper,
@@ -38,6 +38,10 @@ pub const REPORT_KEYS: &[(&str, &str)] = &[
          name them.",
     ),
     ("figures", "Figures, in this order."),
+    (
+        "style",
+        "The size, the text, the colours and the names of all figures, unless one says otherwise.",
+    ),
     ("audio", "Whether a click on a clip plays it, where it is a file; true if not given."),
 ];
 
@@ -73,7 +77,7 @@ pub fn read(
             return report;
         }
     };
-    let (mut columns, mut whole) = (None, Published::default());
+    let (mut columns, mut whole, mut style) = (None, Published::default(), None);
     for (key, node) in entries {
         match key.name.as_str() {
             "columns" => columns = Some((key, node)),
@@ -93,6 +97,7 @@ pub fn read(
                 report.only_recordings = choice(cx, vars, &key, &node, &choices) == Some(1);
             }
             "figures" => report.figures = figures::read(cx, vars, &key, &node, drafts),
+            "style" => style = figure_settings::style(cx, vars, &key, &node),
             "audio" => report.mute = !heard(cx, vars, &key, &node),
             _ => cx.push(unknown(&key, "`report` has no entry", REPORT_KEYS)),
         }
@@ -100,6 +105,9 @@ pub fn read(
     for row in report.table.iter_mut().filter(|row| !row.paper.is_empty()) {
         row.published.source = row.published.source.take().or_else(|| whole.source.clone());
         row.published.clips = row.published.clips.or(whole.clips);
+    }
+    for figure in &mut report.figures {
+        figure_settings::add_style(&mut figure.options, style.iter().flatten());
     }
     if let Some((key, node)) = columns {
         report.columns = columns::read(cx, vars, (&key, &node), drafts, &mut report.table);

@@ -1,5 +1,4 @@
-//! Colours: those of the page, eight categories that colour-blind readers can distinguish, and two
-//! colour maps.
+//! Colours: those of the page, palettes of eight categories, and two colour maps.
 
 /// A colour, fixed or of the page.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -12,6 +11,8 @@ pub enum Paint {
     Grid,
     /// The colour of the page.
     Paper,
+    /// A colour of the palette, repeated after the last.
+    Category(u8),
     /// A colour that is the same on every page.
     Rgb(u8, u8, u8),
 }
@@ -24,20 +25,51 @@ impl Paint {
             Paint::Soft => [0x66, 0x66, 0x66],
             Paint::Grid => [0xe2, 0xe2, 0xe2],
             Paint::Paper => [0xff, 0xff, 0xff],
+            Paint::Category(index) => Palette::default().0[usize::from(index) % CATEGORIES],
             Paint::Rgb(r, g, b) => [r, g, b],
         }
     }
 
-    /// A colour of [`CATEGORIES`], repeated after the last.
+    /// A colour of the palette.
     pub fn category(index: usize) -> Self {
-        let [r, g, b] = CATEGORIES[index % CATEGORIES.len()];
+        Paint::Category((index % CATEGORIES) as u8)
+    }
+}
+
+/// How many colours a palette has; the shapes of marks change after as many categories.
+pub const CATEGORIES: usize = 8;
+
+/// The colours of categories.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Palette([[u8; 3]; CATEGORIES]);
+
+impl Default for Palette {
+    fn default() -> Self {
+        Palette(OKABE_ITO)
+    }
+}
+
+impl Palette {
+    /// The names in pipelines.
+    pub const NAMES: &'static [&'static str] = &["okabe_ito", "muted", "dark2", "tableau", "grey"];
+
+    /// The palette of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        let all = [OKABE_ITO, MUTED, DARK2, TABLEAU, GREY];
+        Some(Palette(all[Self::NAMES.iter().position(|own| *own == name)?]))
+    }
+
+    /// The paint with the colour of its category.
+    pub fn of(self, paint: Paint) -> Paint {
+        let Paint::Category(index) = paint else { return paint };
+        let [r, g, b] = self.0[usize::from(index) % CATEGORIES];
         Paint::Rgb(r, g, b)
     }
 }
 
 /// Okabe and Ito's colours. Their black is replaced by a grey, which is visible on dark pages too,
 /// and their yellow is darker, so that it is visible on light ones.
-pub const CATEGORIES: [[u8; 3]; 8] = [
+const OKABE_ITO: [[u8; 3]; CATEGORIES] = [
     [0x00, 0x72, 0xb2],
     [0xe6, 0x9f, 0x00],
     [0x00, 0x9e, 0x73],
@@ -46,6 +78,54 @@ pub const CATEGORIES: [[u8; 3]; 8] = [
     [0x56, 0xb4, 0xe9],
     [0x8c, 0x8c, 0x8c],
     [0xb5, 0xa6, 0x00],
+];
+
+/// Paul Tol's muted scheme, for colour-blind readers too, without its pale colours.
+const MUTED: [[u8; 3]; CATEGORIES] = [
+    [0x33, 0x22, 0x88],
+    [0xcc, 0x66, 0x77],
+    [0x11, 0x77, 0x33],
+    [0xdd, 0xaa, 0x33],
+    [0x88, 0xcc, 0xee],
+    [0x88, 0x22, 0x55],
+    [0x44, 0xaa, 0x99],
+    [0x99, 0x99, 0x33],
+];
+
+/// ColorBrewer's Dark2.
+const DARK2: [[u8; 3]; CATEGORIES] = [
+    [0x1b, 0x9e, 0x77],
+    [0xd9, 0x5f, 0x02],
+    [0x75, 0x70, 0xb3],
+    [0xe7, 0x29, 0x8a],
+    [0x66, 0xa6, 0x1e],
+    [0xe6, 0xab, 0x02],
+    [0xa6, 0x76, 0x1d],
+    [0x66, 0x66, 0x66],
+];
+
+/// The first eight colours of Tableau 10, which Matplotlib starts with.
+const TABLEAU: [[u8; 3]; CATEGORIES] = [
+    [0x1f, 0x77, 0xb4],
+    [0xff, 0x7f, 0x0e],
+    [0x2c, 0xa0, 0x2c],
+    [0xd6, 0x27, 0x28],
+    [0x94, 0x67, 0xbd],
+    [0x8c, 0x56, 0x4b],
+    [0xe3, 0x77, 0xc2],
+    [0x7f, 0x7f, 0x7f],
+];
+
+/// Greys, of which neighbours differ most.
+const GREY: [[u8; 3]; CATEGORIES] = [
+    [0x26, 0x26, 0x26],
+    [0x99, 0x99, 0x99],
+    [0x59, 0x59, 0x59],
+    [0xc4, 0xc4, 0xc4],
+    [0x40, 0x40, 0x40],
+    [0xb0, 0xb0, 0xb0],
+    [0x73, 0x73, 0x73],
+    [0xd0, 0xd0, 0xd0],
 ];
 
 /// A perceptually uniform colour map, linear between its anchors.

@@ -4,9 +4,11 @@ use std::sync::LazyLock;
 use tiny_skia::{Path, PathBuilder, Transform};
 use ttf_parser::{Face, GlyphId, OutlineBuilder};
 
-static FACE: LazyLock<Face<'static>> = LazyLock::new(|| {
-    Face::parse(include_bytes!("font/DejaVuSans-subset.ttf"), 0).expect("the font is whole")
-});
+/// The file of the font.
+pub const BYTES: &[u8] = include_bytes!("font/DejaVuSans-subset.ttf");
+
+static FACE: LazyLock<Face<'static>> =
+    LazyLock::new(|| Face::parse(BYTES, 0).expect("the font is whole"));
 
 /// The width of a text at font size `size`.
 pub fn width(text: &str, size: f64) -> f64 {
@@ -39,12 +41,25 @@ pub fn outline(text: &str, size: f64) -> Option<Path> {
 }
 
 /// The glyph of a character; a missing one gets the replacement character.
-fn glyph(letter: char) -> GlyphId {
+pub fn glyph(letter: char) -> GlyphId {
     FACE.glyph_index(letter).or_else(|| FACE.glyph_index('\u{fffd}')).unwrap_or_default()
 }
 
 fn advance(glyph: GlyphId) -> f64 {
     FACE.glyph_hor_advance(glyph).map_or(0.0, f64::from)
+}
+
+/// The advance of a glyph in thousandths of the font size.
+pub fn thousandths(glyph: u16) -> f64 {
+    advance(GlyphId(glyph)) * scale(1000.0)
+}
+
+/// The box around all glyphs (left, bottom, right, top), the ascent and the descent, in thousandths of the
+/// font size.
+pub fn extent() -> [f64; 6] {
+    let all = FACE.global_bounding_box();
+    [all.x_min, all.y_min, all.x_max, all.y_max, FACE.ascender(), FACE.descender()]
+        .map(|units| f64::from(units) * scale(1000.0))
 }
 
 fn scale(size: f64) -> f64 {

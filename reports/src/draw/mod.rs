@@ -1,4 +1,4 @@
-//! Drawing: a scene of a few primitives, written as SVG and as PNG.
+//! Drawing: a scene of a few primitives, written as SVG, PNG and PDF.
 //!
 //! The primitives are few, so a plotting crate would not pay off. The requirements are that colours
 //! follow the light or dark style of the page, that equal scenes give equal bytes, and that text is
@@ -7,6 +7,7 @@
 pub mod axis;
 pub mod color;
 pub mod font;
+pub mod pdf;
 pub mod png;
 pub mod raster;
 pub mod scene;

@@ -15,22 +15,23 @@ const DENSITY: f64 = 2.0;
 
 /// Draws a scene as a PNG file.
 pub fn file(scene: &Scene) -> Vec<u8> {
-    let side = |units: f64| ((units * DENSITY).ceil() as u32).clamp(1, 8192);
+    let density = DENSITY * scene.scale;
+    let side = |units: f64| ((units * density).ceil() as u32).clamp(1, 8192);
     let mut page = Pixmap::new(side(scene.width), side(scene.height)).expect("sides are positive");
     page.fill(tiny_skia::Color::WHITE);
     for mark in &scene.marks {
-        draw(&mut page, mark);
+        draw(&mut page, mark, Transform::from_scale(density as f32, density as f32));
     }
     let pixels: Vec<u8> =
         page.pixels().iter().flat_map(|it| [it.red(), it.green(), it.blue()]).collect();
     png::rgb(page.width() as usize, &pixels)
 }
 
-fn draw(page: &mut Pixmap, mark: &Mark) {
+fn draw(page: &mut Pixmap, mark: &Mark, scaled: Transform) {
     match mark {
         Mark::Rect { frame: [x, y, w, h], fill } => {
             if let Some(rect) = Rect::from_xywh(*x as f32, *y as f32, *w as f32, *h as f32) {
-                page.fill_rect(rect, &painted(*fill), scaled(), None);
+                page.fill_rect(rect, &painted(*fill), scaled, None);
             }
         }
         Mark::Line { points, stroke, width, dashed } => {
@@ -42,26 +43,22 @@ fn draw(page: &mut Pixmap, mark: &Mark) {
                 ..Stroke::default()
             };
             if let Some(path) = polyline(points) {
-                page.stroke_path(&path, &painted(*stroke), &line, scaled(), None);
+                page.stroke_path(&path, &painted(*stroke), &line, scaled, None);
             }
         }
         Mark::Area { points, fill } => {
             if let Some(path) = polyline(points) {
-                page.fill_path(&path, &painted(*fill), FillRule::Winding, scaled(), None);
+                page.fill_path(&path, &painted(*fill), FillRule::Winding, scaled, None);
             }
         }
         Mark::Dots { points, shape, radius, fill } => {
             if let Some(path) = dots(points, *shape, *radius) {
-                page.fill_path(&path, &painted(*fill), FillRule::Winding, scaled(), None);
+                page.fill_path(&path, &painted(*fill), FillRule::Winding, scaled, None);
             }
         }
-        Mark::Words(words) => draw_words(page, words),
-        Mark::Image(image) => draw_image(page, image),
+        Mark::Words(words) => draw_words(page, words, scaled),
+        Mark::Image(image) => draw_image(page, image, scaled),
     }
-}
-
-fn scaled() -> Transform {
-    Transform::from_scale(DENSITY as f32, DENSITY as f32)
 }
 
 fn painted(paint: Paint) -> tiny_skia::Paint<'static> {
@@ -102,7 +99,7 @@ fn dots(points: &[[f64; 2]], shape: Shape, radius: f64) -> Option<Path> {
     path.finish()
 }
 
-fn draw_words(page: &mut Pixmap, words: &Words) {
+fn draw_words(page: &mut Pixmap, words: &Words, scaled: Transform) {
     let Some(path) = font::outline(&words.text, words.size) else { return };
     let width = font::width(&words.text, words.size);
     let before = match words.anchor {
@@ -115,11 +112,11 @@ fn draw_words(page: &mut Pixmap, words: &Words) {
     let place = Transform::from_translate(before as f32, 0.0)
         .post_rotate(turn)
         .post_translate(x as f32, y as f32)
-        .post_concat(scaled());
+        .post_concat(scaled);
     page.fill_path(&path, &painted(words.fill), FillRule::Winding, place, None);
 }
 
-fn draw_image(page: &mut Pixmap, image: &Image) {
+fn draw_image(page: &mut Pixmap, image: &Image, scaled: Transform) {
     let rows = image.pixels.len() / image.columns.max(1);
     let Some(mut pixels) = Pixmap::new(image.columns as u32, rows as u32) else { return };
     for (pixel, step) in pixels.pixels_mut().iter_mut().zip(&image.pixels) {
@@ -129,7 +126,7 @@ fn draw_image(page: &mut Pixmap, image: &Image) {
     let [x, y, w, h] = image.frame;
     let place = Transform::from_scale((w / image.columns as f64) as f32, (h / rows as f64) as f32)
         .post_translate(x as f32, y as f32)
-        .post_concat(scaled());
+        .post_concat(scaled);
     let paint = PixmapPaint { quality: FilterQuality::Nearest, ..PixmapPaint::default() };
     page.draw_pixmap(0, 0, pixels.as_ref(), &paint, place, None);
 }

@@ -1,7 +1,7 @@
 //! Scenes: marks from back to front, in units of which a page is about 600 wide.
 
 use super::{
-    color::{Map, Paint},
+    color::{CATEGORIES, Map, Paint, Palette},
     font,
 };
 
@@ -12,6 +12,8 @@ pub struct Scene {
     pub width: f64,
     /// Its height.
     pub height: f64,
+    /// The pixels of a screen that a unit takes.
+    pub scale: f64,
     /// The text for readers who cannot see the drawing.
     pub title: String,
     /// The marks, from back to front.
@@ -121,7 +123,7 @@ impl Shape {
     /// The shape of a category, which changes each time the colours repeat.
     pub fn category(index: usize) -> Self {
         let shapes = [Shape::Disc, Shape::Triangle, Shape::Square, Shape::Diamond];
-        shapes[index / super::color::CATEGORIES.len() % shapes.len()]
+        shapes[index / CATEGORIES % shapes.len()]
     }
 
     /// The corners around the centre at radius 1; a disc has none.
@@ -145,7 +147,7 @@ const HEADING_SIZE: f64 = 19.0;
 impl Scene {
     /// An empty drawing.
     pub fn new(width: f64, height: f64, title: impl Into<String>) -> Self {
-        Self { width, height, title: title.into(), marks: Vec::new() }
+        Self { width, height, scale: 1.0, title: title.into(), marks: Vec::new() }
     }
 
     /// The same drawing with room for its title at the top.
@@ -167,6 +169,20 @@ impl Scene {
         let title = font::cut(&self.title, HEADING_SIZE, self.width - 16.0);
         self.words(title, [8.0, 22.0], Anchor::Start, HEADING_SIZE);
         self
+    }
+
+    /// Gives the categories the colours of a palette.
+    pub fn paint(&mut self, palette: Palette) {
+        for mark in &mut self.marks {
+            match mark {
+                Mark::Rect { fill: paint, .. }
+                | Mark::Line { stroke: paint, .. }
+                | Mark::Area { fill: paint, .. }
+                | Mark::Dots { fill: paint, .. }
+                | Mark::Words(Words { fill: paint, .. }) => *paint = palette.of(*paint),
+                Mark::Image(_) => {}
+            }
+        }
     }
 
     /// Adds a filled rectangle.

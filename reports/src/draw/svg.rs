@@ -1,7 +1,7 @@
 //! A scene as SVG: compact, deterministic, and in the colours of the page.
 
 use super::{
-    color::{Map, Paint},
+    color::{Map, Paint, Palette},
     png,
     scene::{Anchor, Image, Mark, Scene, Shape, Words},
 };
@@ -24,9 +24,11 @@ pub fn inline(scene: &Scene) -> String {
 }
 
 fn write(scene: &Scene, attributes: &str, style: &str) -> String {
-    let (width, height, title) = (short(scene.width), short(scene.height), escaped(&scene.title));
+    let [width, height] = [scene.width, scene.height].map(short);
+    let [wide, tall] = [scene.width, scene.height].map(|side| short(side * scene.scale));
+    let title = escaped(&scene.title);
     let mut out = format!(
-        "<svg{attributes} class=\"plot\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" \
+        "<svg{attributes} class=\"plot\" viewBox=\"0 0 {width} {height}\" width=\"{wide}\" height=\"{tall}\" \
          role=\"img\" aria-label=\"{title}\">{style}<title>{title}</title>\n"
     );
     for mark in &scene.marks {
@@ -70,12 +72,13 @@ fn short(value: f64) -> String {
     if text == "-0" { "0".to_owned() } else { text.to_owned() }
 }
 
-fn paint(paint: Paint) -> String {
-    match paint {
+fn paint(color: Paint) -> String {
+    match color {
         Paint::Ink => "var(--ink)".to_owned(),
         Paint::Soft => "var(--soft)".to_owned(),
         Paint::Grid => "var(--grid)".to_owned(),
         Paint::Paper => "var(--paper)".to_owned(),
+        Paint::Category(_) => paint(Palette::default().of(color)),
         Paint::Rgb(r, g, b) => format!("#{r:02x}{g:02x}{b:02x}"),
     }
 }

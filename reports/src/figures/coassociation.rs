@@ -36,15 +36,17 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
             pixels.push((255.0 * (sum / count).clamp(0.0, 1.0)).round() as u8);
         }
     }
-    let mut scene = Scene::new(640.0, 560.0, source.title("Clips in the same cluster"));
-    let frame = [40.0, 10.0, 500.0, 500.0];
+    let [width, height] = source.stretch.map(|factor| 500.0 * factor);
+    let mut scene =
+        Scene::new(width + 140.0, height + 60.0, source.title("Clips in the same cluster"));
+    let frame = [40.0, 10.0, width, height];
     let image = Image { frame, columns: side, pixels, map: Map::Cividis };
     scene.marks.push(Mark::Image(image));
-    scene.words("clips", [290.0, 536.0], Anchor::Middle, SIZES[1]);
-    scene.upwards("clips", [22.0, 260.0], SIZES[1]);
+    scene.words("clips", [40.0 + width / 2.0, height + 36.0], Anchor::Middle, SIZES[1]);
+    scene.upwards("clips", [22.0, 10.0 + height / 2.0], SIZES[1]);
     color_bar(
         &mut scene,
-        [556.0, 10.0, 14.0, 500.0],
+        [width + 56.0, 10.0, 14.0, height],
         Map::Cividis,
         Scale::Linear(0.0, 1.0),
         "share",

@@ -18,7 +18,8 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
         [one] => format!("Training of {}", one.name()),
         _ => "Training".to_owned(),
     };
-    let mut scene = Scene::new(760.0, 0.0, source.title(&title));
+    let (width, height) = (270.0 * source.stretch[0], 185.0 * source.stretch[1]);
+    let mut scene = Scene::new(0.0, 0.0, source.title(&title));
     let (mut drawn, mut is_log, mut held_out) = (0_usize, false, false);
     for (column, title) in CURVES {
         let mut curves = Vec::new();
@@ -44,9 +45,10 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
         is_log |= steep;
         let epochs =
             curves.iter().flat_map(|(_, epochs, ..)| epochs.iter()).map(|epoch| *epoch as f64);
-        let (left, top) = (92.0 + (drawn % 2) as f64 * 385.0, 30.0 + (drawn / 2) as f64 * 270.0);
+        let left = 92.0 + (drawn % 2) as f64 * (width + 115.0);
+        let top = 30.0 + (drawn / 2) as f64 * (height + 85.0);
         let panel = Panel {
-            frame: [left, top, 270.0, 185.0],
+            frame: [left, top, width, height],
             x: Scale::Linear(1.0, epochs.fold(2.0, f64::max)),
             y: if steep { Scale::log_around(all()) } else { Scale::around(all(), false) },
         };
@@ -71,8 +73,8 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     if drawn == 0 {
         return Err("the history holds no numbers".to_owned());
     }
-    let bottom = 30.0 + drawn.div_ceil(2) as f64 * 270.0 - 30.0;
-    scene.width = if drawn == 1 { 390.0 } else { 760.0 };
+    let bottom = 30.0 + drawn.div_ceil(2) as f64 * (height + 85.0) - 30.0;
+    scene.width = 120.0 + width + if drawn == 1 { 0.0 } else { 100.0 + width };
     let entries: Vec<Entry> = histories
         .iter()
         .enumerate()
@@ -82,7 +84,10 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
             shape: None,
         })
         .collect();
-    scene.height = bottom + 8.0 + legend(&mut scene, [92.0, bottom], 640.0, &entries);
+    scene.height = bottom + 8.0 + {
+        let width = scene.width - 120.0;
+        legend(&mut scene, [92.0, bottom], width, &entries)
+    };
     let mut caption = "A training that is done runs level at its right end; one that still falls would gain from more \
                        epochs. A KL near zero means that the latent carries nothing."
         .to_owned();

@@ -39,11 +39,15 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
         return Err("its merges do not make a tree".to_owned());
     }
 
-    let mut scene =
-        Scene::new(720.0, 390.0, source.title(&format!("The last merges of {}", of.name())));
+    let [wide, tall] = source.stretch;
+    let mut scene = Scene::new(
+        105.0 + 615.0 * wide,
+        90.0 + 300.0 * tall,
+        source.title(&format!("The last merges of {}", of.name())),
+    );
     let top = distance.iter().copied().fold(0.0, f64::max);
     let panel = Panel {
-        frame: [88.0, 12.0, 615.0, 300.0],
+        frame: [88.0, 12.0, 615.0 * wide, 300.0 * tall],
         x: Scale::Linear(0.0, order.len() as f64),
         y: Scale::Linear(0.0, if top > 0.0 { top * 1.05 } else { 1.0 }),
     };

@@ -1,15 +1,16 @@
 //! Rendering of figures to files, with a cache of earlier ones.
 //!
 //! A figure is a function of its kind, its settings and its inputs, so it is kept under the
-//! digest of these: `figures-v1/<digest>.json` and `.png` in the store.
+//! digest of these: `figures-v1/<digest>.json`, `.png` and, if it is asked for, `.pdf` in the store.
 
 use super::{
-    Drawn, Points, kind,
+    Drawn, FigureKind, Points, kind,
     source::{Input, Source},
+    style,
     words::{self, Words},
 };
 use crate::{
-    draw::{raster, scene::HEADING, svg},
+    draw::{pdf, raster, scene::HEADING, svg},
     scores::{ScoreTable, steps::Steps},
 };
 use cache::{
@@ -22,7 +23,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// The version of the drawing code. It must be raised if equal inputs may give another drawing.
-const VERSION: u64 = 8;
+const VERSION: u64 = 10;
 
 /// A rendered figure.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -40,6 +41,9 @@ pub struct Rendered {
     /// The PNG.
     #[serde(skip)]
     pub png: Vec<u8>,
+    /// The PDF, if the author asks for one.
+    #[serde(skip)]
+    pub pdf: Option<Vec<u8>>,
 }
 
 /// Renders a figure, or reads it from the cache. The inner error is the reason why it cannot be
@@ -62,37 +66,90 @@ pub fn render(
     // A figure without input roles shows the scores of the whole sweep.
     let by_scores = kind.roles.is_empty();
     let key = key(figure, &inputs, record, by_scores);
-    let (json, png) = (format!("{key}.json"), format!("{key}.png"));
+    let [json, png, pdf] = ["json", "png", "pdf"].map(|ending| format!("{key}.{ending}"));
+    let has_pdf = figure.options.get("format").and_then(Value::as_str) == Some("pdf");
     let kept = store.kept(FIGURES, &json);
     let kept = kept.and_then(|text| serde_json::from_slice::<Rendered>(&text).ok());
-    if let (Some(kept), Some(png)) = (kept, store.kept(FIGURES, &png)) {
-        return Ok(Ok(Rendered { png, ..kept }));
+    let kept_pdf = has_pdf.then(|| store.kept(FIGURES, &pdf));
+    if let (Some(kept), Some(png), false) =
+        (kept, store.kept(FIGURES, &png), kept_pdf == Some(None))
+    {
+        return Ok(Ok(Rendered { png, pdf: kept_pdf.flatten(), ..kept }));
     }
-    let mut source =
-        Source { figure, table: ScoreTable::default(), shown: Vec::new(), inputs: BTreeMap::new() };
-    if by_scores {
+    let rendered = match drawn(figure, kind, inputs, record, store)? {
+        Ok(drawn) => finish(drawn, has_pdf),
+        Err(fault) => return Ok(Err(fault)),
+    };
+    // If it cannot be kept, the figure is drawn again next time.
+    let text = serde_json::to_vec(&rendered).expect("a figure always serialises");
+    let keep = |name: &str, bytes: &[u8]| store.keep(FIGURES, name, bytes);
+    let _ = (rendered.pdf.iter().try_for_each(|bytes| keep(&pdf, bytes)))
+        .and_then(|()| keep(&png, &rendered.png))
+        .and_then(|()| keep(&json, &text));
+    Ok(Ok(rendered))
+}
+
+/// Draws a figure as PDF, whether or not its author asks for that. The inner error is the reason why it
+/// cannot be drawn.
+///
+/// # Errors
+/// When an input is missing from the store or damaged.
+pub fn pdf(
+    figure: &Figure,
+    record: &Record,
+    store: &Store,
+) -> Result<Result<Vec<u8>, String>, StoreError> {
+    let Some(kind) = kind(&figure.figure) else {
+        return Ok(Err(format!("there is no kind of figure `{}`", figure.figure)));
+    };
+    let inputs = match digests(figure, record) {
+        Ok(inputs) => inputs,
+        Err(fault) => return Ok(Err(fault)),
+    };
+    let drawn = drawn(figure, kind, inputs, record, store)?;
+    Ok(drawn.map(|drawn| pdf::file(&drawn.scene.headed())))
+}
+
+/// Draws a figure from its inputs.
+fn drawn(
+    figure: &Figure,
+    kind: &FigureKind,
+    inputs: Digests,
+    record: &Record,
+    store: &Store,
+) -> Result<Result<Drawn, String>, StoreError> {
+    let labels = style::labels(&figure.options);
+    let shown = |name: &mut String| {
+        if let Some(label) = labels.get(name) {
+            name.clone_from(label);
+        }
+    };
+    let mut source = Source {
+        figure,
+        table: ScoreTable::default(),
+        shown: Vec::new(),
+        stretch: [1.0; 2],
+        labels: labels.clone(),
+        inputs: BTreeMap::new(),
+    };
+    if kind.roles.is_empty() {
         source.table = swept(figure, record, store);
         source.shown = record.sweep.iter().flat_map(|sweep| sweep.shown.clone()).collect();
         if let Some(fault) = source.table.lost.take() {
             return Err(fault);
         }
+        source.table.rows.iter_mut().for_each(|row| shown(&mut row.name));
     }
     for (role, digests) in inputs {
-        for (PortRef { step, port }, words, digest) in digests {
+        for (PortRef { step, port }, mut words, digest) in digests {
+            shown(&mut words.name);
+            words.classes.iter_mut().for_each(shown);
             let artifact = store.get(&digest)?;
             let input = Input { step, port, words, artifact };
             source.inputs.entry(role.clone()).or_default().push(input);
         }
     }
-    let rendered = match (kind.draw)(&source) {
-        Ok(drawn) => finish(drawn),
-        Err(fault) => return Ok(Err(fault)),
-    };
-    // If it cannot be kept, the figure is drawn again next time.
-    let text = serde_json::to_vec(&rendered).expect("a figure always serialises");
-    let _ =
-        store.keep(FIGURES, &png, &rendered.png).and_then(|()| store.keep(FIGURES, &json, &text));
-    Ok(Ok(rendered))
+    Ok(style::styled(&mut source, kind.draw))
 }
 
 /// The digests under which the figures of a run are kept.
@@ -103,7 +160,7 @@ pub fn kept(record: &Record) -> impl Iterator<Item = Digest> {
     })
 }
 
-fn finish(drawn: Drawn) -> Rendered {
+fn finish(drawn: Drawn, has_pdf: bool) -> Rendered {
     let scene = drawn.scene.headed();
     let mut points = drawn.points;
     for place in points.iter_mut().flat_map(|points| points.panels.iter_mut().flatten()) {
@@ -114,6 +171,7 @@ fn finish(drawn: Drawn) -> Rendered {
         inline: svg::inline(&scene),
         svg: svg::file(&scene),
         png: raster::file(&scene),
+        pdf: has_pdf.then(|| pdf::file(&scene)),
         caption: drawn.caption,
         points,
     }

@@ -6,15 +6,20 @@ mod composition;
 mod curves;
 mod dendrogram;
 mod draw;
+mod matching;
+mod parallel_coordinates;
 mod pca_spectrum;
 mod rate_distortion;
 mod reconstruction;
 mod scatter;
+mod scatter_of_trials;
 mod selection;
 mod silhouette;
 mod source;
 mod specification_curve;
+mod style;
 mod sweep_heatmap;
+mod trials;
 mod units;
 mod words;
 
@@ -22,8 +27,9 @@ use crate::draw::Scene;
 use cache::Kind;
 use serde::{Deserialize, Serialize};
 
-pub use draw::{Rendered, kept, render};
+pub use draw::{Rendered, kept, pdf, render};
 pub use source::{Input, Source};
+pub use style::STYLE;
 pub use words::variant;
 
 /// A kind of figure.
@@ -34,7 +40,7 @@ pub struct FigureKind {
     pub doc: &'static str,
     /// The roles of its inputs.
     pub roles: &'static [Role],
-    /// The other settings.
+    /// The other settings, beside those of [`STYLE`].
     pub settings: &'static [Setting],
     /// Draws the figure, or returns the reason why it cannot be drawn.
     pub(crate) draw: fn(&Source<'_>) -> Result<Drawn, String>,
@@ -73,6 +79,28 @@ pub enum Expected {
     Count(u64),
     /// A text.
     Text,
+    /// A number between two others.
+    Number(f64, f64),
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// A map of names to other names.
+    Names,
+}
+
+impl Expected {
+    /// The accepted values in words.
+    pub fn described(self) -> String {
+        match self {
+            Expected::Count(most) => format!("a whole number from 1 to {most}"),
+            Expected::Text => "a text".to_owned(),
+            Expected::Number(least, most) => format!("a number from {least} to {most}"),
+            Expected::Choice(words) => match words.split_last() {
+                Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+                _ => words.concat(),
+            },
+            Expected::Names => "a map of names to other names".to_owned(),
+        }
+    }
 }
 
 /// A drawn figure.
@@ -114,6 +142,12 @@ const fn optional(role: Role) -> Role {
     Role { is_optional: true, ..role }
 }
 
+const METRIC: Setting = Setting {
+    name: "metric",
+    expected: Expected::Text,
+    doc: "The metric; the headline metric of the report if not given.",
+};
+
 /// All kinds of figures.
 pub const FIGURES: &[FigureKind] = &[
     FigureKind {
@@ -121,7 +155,11 @@ pub const FIGURES: &[FigureKind] = &[
         doc: "Clips as points in two dimensions, coloured by labels; a panel for each map or colouring.",
         roles: &[
             pictures(role("of", &[Kind::Matrix], "Where the clips lie: the first two features.")),
-            optional(pictures(role("color", &[Kind::Labels], "Classes or clusters."))),
+            optional(pictures(role(
+                "color",
+                &[Kind::Labels],
+                "Classes or clusters. Clusters beside classes take the colours of the classes that they match.",
+            ))),
         ],
         settings: &[],
         draw: scatter::draw,
@@ -174,11 +212,7 @@ pub const FIGURES: &[FigureKind] = &[
         doc: "A metric over two parameters of the sweep.",
         roles: &[],
         settings: &[
-            Setting {
-                name: "metric",
-                expected: Expected::Text,
-                doc: "The metric; the headline metric of the report if not given.",
-            },
+            METRIC,
             Setting {
                 name: "x",
                 expected: Expected::Text,
@@ -193,14 +227,35 @@ pub const FIGURES: &[FigureKind] = &[
         draw: sweep_heatmap::draw,
     },
     FigureKind {
+        name: "parallel_coordinates",
+        doc: "A line for each trial of a sweep or search, through its parameters to a metric.",
+        roles: &[],
+        settings: &[METRIC],
+        draw: parallel_coordinates::draw,
+    },
+    FigureKind {
+        name: "scatter_of_trials",
+        doc: "A mark for each trial of a sweep or search: a parameter or a metric against a metric.",
+        roles: &[],
+        settings: &[
+            Setting {
+                name: "x",
+                expected: Expected::Text,
+                doc: "The parameter or the metric from left to right; the first parameter of the sweep if not given.",
+            },
+            Setting {
+                name: "y",
+                expected: Expected::Text,
+                doc: "The metric or the parameter from bottom to top; the headline metric of the report if not given.",
+            },
+        ],
+        draw: scatter_of_trials::draw,
+    },
+    FigureKind {
         name: "specification_curve",
         doc: "A metric of each row over all specifications of a multiverse, with the choices of each.",
         roles: &[],
-        settings: &[Setting {
-            name: "metric",
-            expected: Expected::Text,
-            doc: "The metric; the headline metric of the report if not given.",
-        }],
+        settings: &[METRIC],
         draw: specification_curve::draw,
     },
     FigureKind {
@@ -268,6 +323,11 @@ pub const FIGURES: &[FigureKind] = &[
         draw: dendrogram::draw,
     },
 ];
+
+/// The name of the files of a figure, by its place in the report, without their endings.
+pub fn file_name(index: usize, figure: &cache::record::Figure) -> String {
+    format!("{:02}-{}", index + 1, figure.figure.replace('_', "-"))
+}
 
 /// The kind of that name.
 pub fn kind(name: &str) -> Option<&'static FigureKind> {

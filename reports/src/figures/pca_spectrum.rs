@@ -31,12 +31,14 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
         .collect::<Result<Vec<_>, String>>()?;
     let n = variances.len();
     let values = variances.iter().copied().chain(lines.iter().map(|line| line.2));
+    let (width, height) = (520.0 * source.stretch[0], 330.0 * source.stretch[1]);
     let panel = Panel {
-        frame: [96.0, 12.0, 520.0, 330.0],
+        frame: [96.0, 12.0, width, height],
         x: Scale::Linear(0.0, n as f64 + 1.0),
         y: Scale::log_around(values),
     };
-    let mut scene = Scene::new(640.0, 0.0, source.title("Variance of principal components"));
+    let mut scene =
+        Scene::new(width + 120.0, 0.0, source.title("Variance of principal components"));
     panel.axes(&mut scene, "component", "variance (log scale)");
     let above = |variance: &f64| *variance > 0.0;
     let points = variances.iter().enumerate().filter(|(_, variance)| above(variance));
@@ -69,7 +71,8 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
             kept.min(&units)
         ));
     }
-    scene.height = 402.0 + legend(&mut scene, [96.0, 396.0], 530.0, &entries);
+    scene.height =
+        height + 72.0 + legend(&mut scene, [96.0, height + 66.0], width + 10.0, &entries);
     let mut caption =
         "How fast the variance falls shows how many dimensions the clips have under a linear model."
             .to_owned();

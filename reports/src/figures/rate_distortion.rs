@@ -17,13 +17,14 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
         return Err("none of the trainings has a KL".to_owned());
     }
     points.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let (width, height) = (510.0 * source.stretch[0], 330.0 * source.stretch[1]);
     let panel = Panel {
-        frame: [96.0, 22.0, 510.0, 330.0],
+        frame: [96.0, 22.0, width, height],
         x: Scale::around(points.iter().map(|point| point.0), true),
         y: Scale::around(points.iter().map(|point| point.1), false),
     };
     let title = source.title("Rate and distortion");
-    let mut scene = Scene::new(640.0, 407.0, &title);
+    let mut scene = Scene::new(width + 130.0, height + 77.0, &title);
     panel.axes(&mut scene, "rate: KL (nats per clip)", "distortion: reconstruction error");
     let places: Vec<_> = points.iter().map(|point| panel.at(point.0, point.1)).collect();
     // One line connects trainings that differ only in β.
@@ -47,7 +48,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
         while taken.iter().any(|it| (it[0] - at[0]).abs() < 62.0 && (it[1] - at[1]).abs() < 16.0) {
             at[1] -= 16.0;
         }
-        let is_far = at[0] > 540.0;
+        let is_far = at[0] > width + 30.0;
         let anchor = if is_far { Anchor::End } else { Anchor::Start };
         scene.words(
             text,

@@ -30,7 +30,8 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     let scale = level.scale(pairs.iter().flat_map(|[original, _]| original));
 
     let axes = Axes::of(of, bands, frames);
-    let (left, top, width, height, gap) = (78.0, 28.0, 150.0, 170.0, 14.0);
+    let (left, top, gap) = (78.0, 28.0, 14.0);
+    let (width, height) = (150.0 * source.stretch[0], 170.0 * source.stretch[1]);
     let mut scene = Scene::new(
         left + shown as f64 * (width + gap) + 96.0,
         top + 2.0 * height + gap + 56.0,

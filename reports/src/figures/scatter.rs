@@ -1,7 +1,7 @@
 //! Clips as points in two dimensions.
 
 use super::{
-    Drawn, Points,
+    Drawn, Points, matching,
     source::{Input, Source, sorted_names},
 };
 use crate::draw::{
@@ -27,6 +27,8 @@ const UNDER: f64 = 20.0;
 struct Coloring {
     title: String,
     names: Vec<String>,
+    /// The category of each name, which decides its colour and shape.
+    marks: Vec<usize>,
     of: Vec<Option<usize>>,
     /// How many points are in no cluster, or have no class.
     without: Option<String>,
@@ -54,18 +56,21 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     let left_out = pairs.len().saturating_sub(MOST_PANELS);
     let pairs = &pairs[..pairs.len().min(MOST_PANELS)];
     let columns = if pairs.len() == 1 { 1 } else { 2 };
-    let (side, gap) = if columns == 1 { (560.0, 0.0) } else { (366.0, 38.0) };
+    let [wide, tall] = source.stretch;
+    let (side, gap) = if columns == 1 { (560.0 * wide, 0.0) } else { (366.0 * wide, 38.0) };
     let width = columns as f64 * (side + gap) - gap + LEFT + 8.0;
     let mut scene = Scene::new(width, 0.0, source.title(&title(maps, colors)));
     let mut points = Points::default();
+    // Clusters take the colours of the first classes among the colourings.
+    let classes = colors.iter().find(|color| !is_cluster(color));
     let (mut top, mut bottom) = (34.0, 34.0_f64);
     for (index, (map, color)) in pairs.iter().enumerate() {
         if index > 0 && index % columns == 0 {
             top = bottom + 34.0;
         }
         let left = LEFT + (index % columns) as f64 * (side + gap);
-        let panel = panel_of(map, [left, top, side, side * 0.82])?;
-        let coloring = color.map(|color| coloring(map, color)).transpose()?;
+        let panel = panel_of(map, [left, top, side, side * 0.82 * tall])?;
+        let coloring = color.map(|color| coloring(source, map, color, classes)).transpose()?;
         let several_maps = maps.len() > 1;
         let title = match (&coloring, several_maps) {
             (Some(coloring), false) => format!("coloured by {}", coloring.title),
@@ -114,12 +119,34 @@ fn places(map: &Input) -> Result<Vec<[f64; 2]>, String> {
     Ok((0..features.rows()).map(row).collect())
 }
 
-fn coloring(map: &Input, color: &Input) -> Result<Coloring, String> {
+/// True for the numbers that an op of clusters gives; classes have names.
+fn is_cluster(color: &Input) -> bool {
+    color.table().is_ok_and(|table| table.ints("label").is_some())
+}
+
+/// The distinct labels in order. A clip without a label has an empty text; a clip in no cluster is as grey
+/// as one without.
+fn names_of(labels: &[String]) -> Vec<String> {
+    let mut names = sorted_names(labels);
+    names.retain(|name| !is_noise(name));
+    names
+}
+
+fn coloring(
+    source: &Source<'_>,
+    map: &Input,
+    color: &Input,
+    classes: Option<&Input>,
+) -> Result<Coloring, String> {
     let labels = color.labels()?;
     let by_clip: HashMap<&String, &String> = color.text("clip_id")?.iter().zip(&labels).collect();
-    // A clip without a label has an empty text; a clip in no cluster is as grey as one without.
-    let mut names = sorted_names(&labels);
-    names.retain(|name| !is_noise(name));
+    let names = names_of(&labels);
+    let marks = match classes.filter(|_| is_cluster(color)) {
+        Some(classes) => {
+            matching::categories((color, &names), (classes, &names_of(&classes.labels()?)))?
+        }
+        None => (0..names.len()).collect(),
+    };
     let numbers: HashMap<&String, usize> =
         names.iter().enumerate().map(|(at, name)| (name, at)).collect();
     let of = map.text("clip_id")?.iter();
@@ -128,7 +155,8 @@ fn coloring(map: &Input, color: &Input) -> Result<Coloring, String> {
     let word = if labels.iter().any(|label| label == NOISE) { "noise" } else { "no label" };
     let without = of.iter().filter(|name| name.is_none()).count();
     let without = (without > 0).then(|| format!("{word} ({without})"));
-    Ok(Coloring { title: color.name().to_owned(), of, names, without })
+    let names = names.iter().map(|name| source.label(name).to_owned()).collect();
+    Ok(Coloring { title: color.name().to_owned(), of, marks, names, without })
 }
 
 /// Draws points and legend; returns their lower end.
@@ -174,7 +202,10 @@ fn draw_panel(
                 continue;
             }
             match wanted {
-                Some(at) => scene.dots(own, Shape::category(at), radius, Paint::category(at)),
+                Some(at) => {
+                    let mark = coloring.map_or(at, |coloring| coloring.marks[at]);
+                    scene.dots(own, Shape::category(mark), radius, Paint::category(mark));
+                }
                 None => scene.dots(own, Shape::Disc, radius * 0.7, Paint::Grid),
             }
         }
@@ -197,12 +228,12 @@ fn draw_panel(
     let mut entries: Vec<Entry> = coloring
         .names
         .iter()
+        .zip(&coloring.marks)
         .take(MOST_NAMES)
-        .enumerate()
-        .map(|(at, name)| Entry {
+        .map(|(name, mark)| Entry {
             text: name.clone(),
-            paint: Paint::category(at),
-            shape: Some(Shape::category(at)),
+            paint: Paint::category(*mark),
+            shape: Some(Shape::category(*mark)),
         })
         .collect();
     if coloring.names.len() > MOST_NAMES {
@@ -217,9 +248,12 @@ fn draw_panel(
 }
 
 fn caption(maps: &[Input], colors: &[Input], left_out: usize) -> String {
-    let is_cluster = |color: &Input| color.table().is_ok_and(|table| table.ints("label").is_some());
     let both = colors.iter().any(is_cluster) && !colors.iter().all(is_cluster);
     let mut text = "Each point is a clip. ".to_owned();
+    if both {
+        text.push_str(matching::SAID);
+        text.push(' ');
+    }
     text.push_str(if both {
         "Where the colours of the clusters follow those of the classes, the clusters agree with the classes; a map may show \
          islands that no class has. "

@@ -13,7 +13,8 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
         return Err("it holds no number of clusters".to_owned());
     };
     let title = format!("Criteria for the number of clusters of {}", of.name());
-    let mut scene = Scene::new(760.0, 0.0, source.title(&title));
+    let (width, height) = (270.0 * source.stretch[0], 180.0 * source.stretch[1]);
+    let mut scene = Scene::new(220.0 + 2.0 * width, 0.0, source.title(&title));
     let mut drawn = 0_usize;
     for criterion in &CRITERIA {
         let values = of.reals(criterion.column)?;
@@ -26,10 +27,10 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
         if !values.iter().any(|value| value.is_finite()) {
             continue;
         }
-        let left = 92.0 + (drawn % 2) as f64 * 385.0;
-        let top = 30.0 + (drawn / 2) as f64 * 262.0;
+        let left = 92.0 + (drawn % 2) as f64 * (width + 115.0);
+        let top = 30.0 + (drawn / 2) as f64 * (height + 82.0);
         let panel = Panel {
-            frame: [left, top, 270.0, 180.0],
+            frame: [left, top, width, height],
             x: Scale::Linear(*first as f64 - 0.5, *last as f64 + 0.5),
             y: match criterion.column {
                 "prediction_strength" => Scale::Linear(0.0, 1.05),
@@ -75,9 +76,9 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     if drawn == 0 {
         return Err("none of the criteria has a value".to_owned());
     }
-    scene.height = 30.0 + drawn.div_ceil(2) as f64 * 262.0 - 14.0;
+    scene.height = 30.0 + drawn.div_ceil(2) as f64 * (height + 82.0) - 14.0;
     if drawn == 1 {
-        scene.width = 390.0;
+        scene.width = width + 120.0;
     }
     let said = said(&of.artifact);
     Ok(Drawn {

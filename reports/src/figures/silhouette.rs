@@ -10,7 +10,8 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     let inputs = source.all("of");
     let shown = &inputs[..inputs.len().min(4)];
     let columns = if shown.len() == 1 { 1 } else { 2 };
-    let width = if columns == 1 { 500.0 } else { 300.0 };
+    let width = source.stretch[0] * if columns == 1 { 500.0 } else { 300.0 };
+    let height = 380.0 * source.stretch[1];
     let title = match shown {
         [one] => format!("Silhouettes of {}", one.name()),
         _ => "Silhouettes".to_owned(),
@@ -20,12 +21,14 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     let mut below = Vec::new();
     for (at, input) in shown.iter().enumerate() {
         let left = 70.0 + (at % columns) as f64 * (width + 70.0);
-        let top = if shown.len() > 1 { 36.0 } else { 8.0 } + (at / columns) as f64 * 470.0;
-        let share = draw_clusters(&mut scene, input, [left, top, width, 380.0], shown.len() > 1)?;
+        let top =
+            if shown.len() > 1 { 36.0 } else { 8.0 } + (at / columns) as f64 * (height + 90.0);
+        let share =
+            draw_clusters(&mut scene, source, input, [left, top, width, height], shown.len() > 1)?;
         below.push(format!("{}: {:.0} %", input.name(), 100.0 * share));
     }
     scene.height = if shown.len() > 1 { 36.0 } else { 8.0 }
-        + shown.len().div_ceil(columns) as f64 * 470.0
+        + shown.len().div_ceil(columns) as f64 * (height + 90.0)
         - 38.0;
     let noise = shown.iter().map(|input| (input.name(), input.fact("noise").unwrap_or(0.0)));
     let noise = noise_said(noise, "they have no silhouette");
@@ -48,6 +51,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
 /// Draws the clusters one above another; returns the share of clips with a negative silhouette.
 fn draw_clusters(
     scene: &mut Scene,
+    source: &Source<'_>,
     input: &Input,
     frame: [f64; 4],
     with_title: bool,
@@ -92,7 +96,12 @@ fn draw_clusters(
         let points = std::iter::once([zero, y]).chain(edge).chain([[zero, y + height]]).collect();
         scene.marks.push(Mark::Area { points, fill: Paint::category(at) });
         if height > SIZES[2] * 0.75 || names.len() < 12 {
-            scene.words(name, [frame[0] - 8.0, y + height / 2.0 + 5.0], Anchor::End, SIZES[2]);
+            scene.words(
+                source.label(name),
+                [frame[0] - 8.0, y + height / 2.0 + 5.0],
+                Anchor::End,
+                SIZES[2],
+            );
         }
         y += height + gap;
     }

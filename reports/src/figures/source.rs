@@ -1,6 +1,6 @@
 //! The inputs of a figure.
 
-use super::words::Words;
+use super::{style::Stretch, words::Words};
 use crate::scores::ScoreTable;
 use cache::{Artifact, Table, record::Figure};
 use std::collections::BTreeMap;
@@ -13,6 +13,10 @@ pub struct Source<'a> {
     pub table: ScoreTable,
     /// The point that the table shows, if there is one among those of a multiverse.
     pub shown: Vec<(String, serde_json::Value)>,
+    /// The factors of the width and the height of its panels.
+    pub stretch: Stretch,
+    /// Other names for some that would be shown.
+    pub labels: BTreeMap<String, String>,
     /// Artifacts by role.
     pub inputs: BTreeMap<String, Vec<Input>>,
 }
@@ -58,6 +62,11 @@ impl Source<'_> {
         let headline = headline.map(|metric| &*metric.name);
         let metric = self.text("metric").or(headline).ok_or("no row has numbers")?;
         Ok((metric, self.table.title_of(metric)))
+    }
+
+    /// What is shown in place of a name.
+    pub fn label<'n>(&'n self, name: &'n str) -> &'n str {
+        self.labels.get(name).map_or(name, String::as_str)
     }
 
     /// The author's title, or a default.

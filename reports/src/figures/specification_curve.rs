@@ -24,8 +24,11 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     }
     let more = names.len().saturating_sub(MOST[0]);
     names.truncate(MOST[0]);
-    let mut scene =
-        Scene::new(760.0, 0.0, source.title(&format!("{title} of every specification")));
+    let mut scene = Scene::new(
+        210.0 + 550.0 * source.stretch[0],
+        0.0,
+        source.title(&format!("{title} of every specification")),
+    );
     let mut top = 26.0;
     let all = rows.iter().filter_map(|row| row.value(metric));
     let scale = Scale::around(all, false);
@@ -82,12 +85,13 @@ fn panel(
     if lines > MOST[1] {
         return Err(format!("the choices have {lines} values, more than {}", MOST[1]));
     }
+    let (width, height) = (550.0 * source.stretch[0], 130.0 * source.stretch[1]);
     let count = rows.len() as f64;
     let panel =
-        Panel { frame: [190.0, top, 550.0, 130.0], x: Scale::Linear(-0.5, count - 0.5), y: scale };
+        Panel { frame: [190.0, top, width, height], x: Scale::Linear(-0.5, count - 0.5), y: scale };
     panel.title(scene, name);
     panel.y_axis(scene, title, &panel.y.ticks(4));
-    let step = 550.0 / count;
+    let step = width / count;
     let radius = (step * 0.32).clamp(0.8, 3.5);
     let is_shown = |row: &&ScoredRow| {
         !source.shown.is_empty() && row.point.iter().all(|axis| source.shown.contains(axis))
@@ -98,14 +102,14 @@ fn panel(
     if let Some(at) = rows.iter().position(is_shown) {
         scene.dots(vec![places[at]], Shape::Diamond, 6.0, Paint::category(1));
     }
-    let mut line = top + 130.0 + 20.0;
+    let mut line = top + height + 20.0;
     for (axis, values) in &choices {
         for chosen in values {
             let written = match chosen.as_f64() {
                 Some(number) => brief(number),
                 None => chosen.as_str().map_or_else(|| chosen.to_string(), str::to_owned),
             };
-            let label = font::cut(&format!("{axis} = {written}"), SIZES[2], 176.0);
+            let label = font::cut(&format!("{} = {written}", source.label(axis)), SIZES[2], 176.0);
             scene.words(label, [182.0, line + 4.0], Anchor::End, SIZES[2]);
             let with = |row: &ScoredRow| {
                 row.point.iter().any(|(name, own)| name == axis && own == *chosen)

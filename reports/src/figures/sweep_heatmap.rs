@@ -37,7 +37,11 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
             titles.push(&row.name);
         }
     }
-    let mut scene = Scene::new(640.0, 0.0, source.title(&format!("{title} over the sweep")));
+    let mut scene = Scene::new(
+        100.0 + 540.0 * source.stretch[0],
+        0.0,
+        source.title(&format!("{title} over the sweep")),
+    );
     let mut top = 0.0;
     let groups: Vec<(&str, Cells)> = titles
         .into_iter()
@@ -50,7 +54,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     let means = groups.iter().flat_map(|(_, cells)| cells.iter().map(|cell| mean(&cell.2)));
     let scale = Scale::around(means.collect::<Vec<_>>(), false);
     for (name, cells) in &groups {
-        top = draw_title(&mut scene, name, cells, [&x, &y], top, scale, title)? + 30.0;
+        top = draw_title(&mut scene, source, name, cells, [&x, &y], top, scale, title)? + 30.0;
     }
     scene.height = top;
     let several = groups.iter().any(|(_, cells)| cells.iter().any(|cell| cell.2.len() > 1))
@@ -113,6 +117,7 @@ fn shown(value: &Value) -> String {
 
 fn draw_title(
     scene: &mut Scene,
+    source: &Source<'_>,
     title: &str,
     cells: &Cells,
     [x_name, y_name]: [&str; 2],
@@ -132,9 +137,15 @@ fn draw_title(
     let widest =
         rows.iter().map(|it| font::width(&shown(it), SIZES[2])).fold(0.0, f64::max).min(120.0);
     let (left, top) = (40.0 + widest, top + 34.0);
-    let width = (540.0 - left) / columns.len() as f64;
-    let height = (300.0 / rows.len() as f64).clamp(26.0, 56.0);
-    scene.words(font::cut(title, SIZES[0], 600.0), [left, top - 12.0], Anchor::Start, SIZES[0]);
+    let end = 540.0 * source.stretch[0];
+    let width = (end - left) / columns.len() as f64;
+    let height = (300.0 / rows.len() as f64).clamp(26.0, 56.0) * source.stretch[1];
+    scene.words(
+        font::cut(title, SIZES[0], end + 60.0),
+        [left, top - 12.0],
+        Anchor::Start,
+        SIZES[0],
+    );
     let bottom = top + rows.len() as f64 * height;
     let largest = cells.iter().map(|cell| mean(&cell.2).abs()).fold(0.0, f64::max);
     let decimals = match largest {
@@ -183,12 +194,12 @@ fn draw_title(
         );
     }
     scene.words(
-        x_name,
+        source.label(x_name),
         [left + width * columns.len() as f64 / 2.0, bottom + 40.0],
         Anchor::Middle,
         SIZES[1],
     );
-    scene.upwards(y_name, [18.0, (top + bottom) / 2.0], SIZES[1]);
-    color_bar(scene, [552.0, top, 14.0, bottom - top], Map::Cividis, scale, metric);
+    scene.upwards(source.label(y_name), [18.0, (top + bottom) / 2.0], SIZES[1]);
+    color_bar(scene, [end + 12.0, top, 14.0, bottom - top], Map::Cividis, scale, metric);
     Ok(bottom + 44.0)
 }

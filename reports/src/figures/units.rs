@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The colour of active units.
-const IN_USE: Paint = Paint::Rgb(0x00, 0x72, 0xb2);
+const IN_USE: Paint = Paint::Category(0);
 const IDLE: Paint = Paint::Rgb(0xb0, 0xb0, 0xb0);
 
 pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
@@ -23,22 +23,24 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
         [one] => format!("Latent units of {}", one.name()),
         _ => "Latent units".to_owned(),
     };
-    let mut scene = Scene::new(760.0, 0.0, source.title(&title));
+    let size = [270.0 * source.stretch[0], 185.0 * source.stretch[1]];
+    let mut scene = Scene::new(220.0 + 2.0 * size[0], 0.0, source.title(&title));
     let mut top = 44.0;
     let mut counts = Vec::new();
     for model in models {
         let active = active(model)?;
         let in_use = active.iter().filter(|active| **active).count();
         counts.push(format!("{}: {in_use} of {}", model.name(), active.len()));
-        draw_model(&mut scene, model, &active, top)?;
-        top += 275.0;
+        draw_model(&mut scene, model, &active, top, size)?;
+        top += size[1] + 90.0;
     }
     let entries = [
         Entry { text: "active".to_owned(), paint: IN_USE, shape: Some(Shape::Square) },
         Entry { text: "inactive".to_owned(), paint: IDLE, shape: Some(Shape::Square) },
     ];
     let bottom = top - 32.0;
-    scene.height = bottom + 6.0 + legend(&mut scene, [92.0, bottom], 600.0, &entries);
+    scene.height =
+        bottom + 6.0 + legend(&mut scene, [92.0, bottom], 60.0 + 2.0 * size[0], &entries);
     Ok(Drawn {
         caption: format!(
             "Active units, {}. A unit is active if its KL is above 0.01 nats or, in a model without a KL, if its mean \
@@ -63,7 +65,13 @@ fn has_kl(kl: &[f64]) -> bool {
     kl.iter().any(|value| value.is_finite())
 }
 
-fn draw_model(scene: &mut Scene, model: &Input, active: &[bool], top: f64) -> Result<(), String> {
+fn draw_model(
+    scene: &mut Scene,
+    model: &Input,
+    active: &[bool],
+    top: f64,
+    [width, height]: [f64; 2],
+) -> Result<(), String> {
     let kl = model.reals("kl")?;
     let variance = model.reals("variance_of_mean")?;
     // The quantity that decides if a unit is active.
@@ -76,7 +84,7 @@ fn draw_model(scene: &mut Scene, model: &Input, active: &[bool], top: f64) -> Re
     for (at, (title, values)) in panels.enumerate() {
         let largest = values.iter().copied().filter(|it| it.is_finite()).fold(0.0, f64::max);
         let panel = Panel {
-            frame: [92.0 + at as f64 * 385.0, top, 270.0, 185.0],
+            frame: [92.0 + at as f64 * (width + 115.0), top, width, height],
             x: Scale::Linear(0.0, order.len() as f64),
             y: Scale::Linear(0.0, if largest > 0.0 { largest * 1.05 } else { 1.0 }),
         };

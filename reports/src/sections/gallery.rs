@@ -20,7 +20,7 @@ pub fn blocks(
         blocks.push(Block::Heading("Figures".to_owned()));
     }
     for (index, figure) in record.figures.iter().enumerate() {
-        let name = format!("{:02}-{}", index + 1, figure.figure.replace('_', "-"));
+        let name = figures::file_name(index, figure);
         let rendered = match figures::render(figure, record, store)? {
             Ok(rendered) => rendered,
             Err(fault) => {
@@ -34,6 +34,7 @@ pub fn blocks(
         };
         files.insert(format!("figures/{name}.svg"), rendered.svg.into_bytes());
         files.insert(format!("figures/{name}.png"), rendered.png);
+        files.extend(rendered.pdf.map(|pdf| (format!("figures/{name}.pdf"), pdf)));
         blocks.push(Block::Figure(Picture {
             name,
             title: rendered.title,

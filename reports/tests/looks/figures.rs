@@ -52,6 +52,37 @@ fn scatter_plots_stand_side_by_side() {
 }
 
 #[test]
+fn clusters_take_the_colours_of_their_classes() {
+    let mut study = Study::new();
+    let n = 40;
+    let ids = || Table::new().with_text("clip_id", clips(n));
+    let places = (0..2 * n).map(|at| noise(at, 5) as f32).collect();
+    study.step("map", Artifact::table(Kind::Matrix, ids().with_array("features", [2], places)));
+    // Ten clips of each of three classes have no class of their own cluster's number; the last ten are
+    // the fourth class, of which the clusters 7 and 8 have six and four.
+    let class = |at: usize| ["a", "b", "c", "d"][at / 10];
+    let cluster = |at: usize| [5, 1, 3, if at < 36 { 7 } else { 8 }][at / 10];
+    study.step("clips", Artifact::table(Kind::Labels, ids().with_text("label", (0..n).map(class))));
+    let labels = ids().with_ints("label", (0..n).map(cluster).collect());
+    study.step("groups", Artifact::table(Kind::Labels, labels));
+    let dots = |svg: &str, color: &str| {
+        let own = svg.lines().filter(|line| line.contains("stroke-linecap"));
+        let own = own.filter(|line| line.contains(color));
+        own.map(|line| line.matches("h0").count()).sum::<usize>()
+    };
+    let colors = ["#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9"];
+    let both = [("of", &["map"] as &[&str]), ("color", &["clips", "groups"])];
+    let drawn = study.draw("scatter", &both, json!({})).expect("drawn");
+    // Each colour also has a dot in the legend of each panel that shows it.
+    assert_eq!(colors.map(|color| dots(&drawn.svg, color)), [22, 22, 22, 18, 5, 0]);
+    assert!(drawn.caption.contains("has the colour and the shape of the class"));
+    let alone = [("of", &["map"] as &[&str]), ("color", &["groups"])];
+    let drawn = study.draw("scatter", &alone, json!({})).expect("drawn");
+    assert_eq!(colors.map(|color| dots(&drawn.svg, color)), [11, 11, 11, 7, 5, 0]);
+    assert!(!drawn.caption.contains("matched"));
+}
+
+#[test]
 fn spectrograms_have_decibels_hertz_and_seconds() {
     let mut study = Study::new();
     let (bands, frames, n) = (32, 40, 6);
@@ -126,6 +157,11 @@ fn a_composition_shows_its_counts() {
         json!({}),
     );
     assert_eq!(drawn.title, "K-Means of pca, by speaker");
+    // The clusters 3, 0, 1 and 2 are matched with the classes in their order.
+    for color in ["#0072b2", "#e69f00", "#009e73", "#d55e00"] {
+        let dots = drawn.svg.lines().filter(|line| line.contains("h0") && line.contains(color));
+        assert_eq!(dots.count(), 2, "{color} marks a class and its cluster");
+    }
     let two: [(&str, &[&str]); 1] = [("of", &["made_of@pca{seed=0}", "again"])];
     let both = study.draw("composition", &two, json!({})).expect("drawn").svg;
     assert!(
@@ -199,8 +235,8 @@ fn units_and_the_spectrum_they_stand_against() {
     assert_eq!(refused.expect_err("no β"), "`ae` has no β: it is not variational");
 }
 
-#[test]
-fn a_sweep_is_a_heatmap() {
+/// A sweep over two parameters of a model.
+fn swept() -> Study {
     let mut study = Study::new();
     for (at, (beta, latent)) in
         [1.0, 2.0, 4.0, 8.0].iter().flat_map(|b| [8, 16, 32].map(|l| (*b, l))).enumerate()
@@ -222,12 +258,88 @@ fn a_sweep_is_a_heatmap() {
             ..Row::default()
         });
     }
+    study
+}
+
+#[test]
+fn a_sweep_is_a_heatmap() {
+    let study = swept();
     golden(&study, "sweep_heatmap", "sweep_heatmap", &[], json!({"metric": "ari"}));
     let refused = study.draw("sweep_heatmap", &[], json!({"x": "vae.bata"}));
     assert_eq!(
         refused.expect_err("no such parameter"),
         "the sweep has no parameter `vae.bata`; it has vae.beta, vae.latent"
     );
+}
+
+#[test]
+fn trials_are_lines_and_marks() {
+    let study = swept();
+    let metric = json!({"metric": "ari"});
+    let drawn = golden(&study, "parallel_coordinates", "parallel_coordinates", &[], metric);
+    let lines = drawn.svg.lines().filter(|line| line.contains("stroke-width=\"1.8\""));
+    assert_eq!(lines.count(), 12, "a line for each trial");
+    let options = json!({"x": "vae.beta", "y": "ari"});
+    let drawn = golden(&study, "scatter_of_trials", "scatter_of_trials", &[], options);
+    assert_eq!(drawn.svg.matches("h0").count(), 12, "a mark for each trial");
+    let metrics = study.draw("scatter_of_trials", &[], json!({"x": "nmi", "y": "ari"}));
+    assert_eq!(metrics.expect("drawn").title, "nmi and ari of each trial");
+    let refused = study.draw("scatter_of_trials", &[], json!({"x": "vae.bata"}));
+    assert_eq!(
+        refused.expect_err("no such parameter"),
+        "no row has the parameter or the metric `vae.bata`; the parameters are vae.beta, vae.latent"
+    );
+}
+
+#[test]
+fn figures_have_the_size_the_colours_and_the_names_that_are_asked_for() {
+    let study = scattered();
+    let inputs = [("of", &["map"] as &[&str]), ("color", &["clips"])];
+    let options = json!({
+        "width": 85.0, "height": 70.0, "font_size": 7.0, "palette": "muted", "format": "pdf",
+        "labels": {"cel": "cello", "instrument": "family"},
+    });
+    let plain = study.draw("scatter", &inputs, json!({})).expect("drawn");
+    let styled = study.draw("scatter", &inputs, options).expect("drawn");
+    assert!(plain.pdf.is_none() && plain.svg.contains("#0072b2") && plain.svg.contains(">cel<"));
+    assert!(styled.svg.contains("width=\"321.3\" height=\"264.6\""), "85 mm by 70 mm at 96 dpi");
+    assert!(styled.svg.contains("#332288") && !styled.svg.contains("#0072b2"));
+    assert!(styled.svg.contains(">cello<") && !styled.svg.contains(">cel<"));
+    assert_eq!(styled.title, "UMAP of pca, coloured by family");
+    let facts = styled.points.expect("points").facts;
+    assert!(facts[0].1.contains(&"cello".to_owned()), "the page says the same");
+    let pdf = String::from_utf8_lossy(styled.pdf.as_deref().expect("a PDF")).into_owned();
+    assert!(pdf.contains("/MediaBox [0 0 240.9") && pdf.contains(" 198.4"), "in points");
+    let narrow = study.draw("scatter", &inputs, json!({"width": 20.0, "font_size": 20.0}));
+    let fault = narrow.expect_err("no room");
+    assert!(
+        fault.starts_with("its width has to be ") && fault.ends_with("of this size"),
+        "{fault}"
+    );
+}
+
+#[test]
+fn every_kind_has_every_size() {
+    let studies = [swept(), scattered()];
+    let options = json!({"width": 120.0, "height": 110.0, "font_size": 6.0});
+    for (study, figure, inputs) in [
+        (&studies[0], "sweep_heatmap", vec![]),
+        (&studies[0], "parallel_coordinates", vec![]),
+        (&studies[0], "scatter_of_trials", vec![]),
+        (&studies[0], "specification_curve", vec![]),
+        (
+            &studies[1],
+            "scatter",
+            vec![("of", &["map"] as &[&str]), ("color", &["clips", "groups"])],
+        ),
+    ] {
+        let drawn = study.draw(figure, &inputs, options.clone()).expect("drawn");
+        assert!(
+            drawn.svg.contains("width=\"453.5\" height=\"415.7\""),
+            "{figure}: {}",
+            &drawn.svg[..200]
+        );
+    }
 }
 
 #[test]
