@@ -5,3 +5,4 @@ mod figures;
 mod hears;
 mod page;
 mod study;
+mod trials;
