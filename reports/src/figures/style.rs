@@ -76,7 +76,7 @@ pub fn styled(
         // What panels do not take has a fixed size, so that two drawings tell the third.
         let each = size(source, 2.0)? - one;
         let stretch = 1.0 + (wanted - one) / each;
-        if !(stretch >= LEAST) {
+        if stretch < LEAST || stretch.is_nan() {
             let least = (one - each * (1.0 - LEAST)) * scale * MILLIMETRES;
             return Err(format!(
                 "its {name} has to be {:.0} mm or more with text of this size",

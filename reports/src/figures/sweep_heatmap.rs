@@ -54,7 +54,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     let means = groups.iter().flat_map(|(_, cells)| cells.iter().map(|cell| mean(&cell.2)));
     let scale = Scale::around(means.collect::<Vec<_>>(), false);
     for (name, cells) in &groups {
-        top = draw_title(&mut scene, source, name, cells, [&x, &y], top, scale, title)? + 30.0;
+        top = draw_title(&mut scene, source, (name, cells), [&x, &y], top, scale, title)? + 30.0;
     }
     scene.height = top;
     let several = groups.iter().any(|(_, cells)| cells.iter().any(|cell| cell.2.len() > 1))
@@ -118,8 +118,7 @@ fn shown(value: &Value) -> String {
 fn draw_title(
     scene: &mut Scene,
     source: &Source<'_>,
-    title: &str,
-    cells: &Cells,
+    (title, cells): (&str, &Cells),
     [x_name, y_name]: [&str; 2],
     top: f64,
     scale: Scale,
