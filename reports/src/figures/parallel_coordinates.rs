@@ -42,7 +42,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     Ok(Drawn {
         caption: format!(
             "Each line is a trial of the sweep{}: it goes through the values of its parameters and ends at its {title}, which \
-             is its colour as well. Where lines of one colour meet on an axis, that value decides.{more}",
+             is its colour as well. Where lines of one colour meet on an axis, the scores go with that value.{more}",
             over_seeds(source)
         ),
         scene,
