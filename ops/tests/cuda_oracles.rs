@@ -228,7 +228,8 @@ fn noise_is_that_of_the_cpu() {
     let mut bench = StageBuffers::new(&network(&[2], 3, 2, [4, 4]), Precision::F32);
     let (length, seed, step) = (1000, 0x1234_5678_9abc_def0_u64, 77_u32);
     let zeros = bench.put(&vec![0.0; length]);
-    let words = [step, 0, 0, seed as u32, (seed >> 32) as u32].map(f32::from_bits);
+    // Step, batch, weight, capacity, seed: the clock of the kernels.
+    let words = [step, 0, 0, 0, seed as u32, (seed >> 32) as u32].map(f32::from_bits);
     let (clock, noise, sample) = (bench.put(&words), bench.room(length), bench.room(length));
     let mut args = vec![Arg::At(zeros), Arg::At(zeros), Arg::At(clock), int(length)];
     args.extend([noise, sample].map(Arg::At));

@@ -139,5 +139,7 @@ fn part(out: &mut String, title: &str, keys: &[(&str, &str)]) {
 }
 
 fn entry(out: &mut String, head: &str, doc: &str) {
-    out.push_str(&format!("  {head}\n{}", paragraph("      ", doc, fold::width())));
+    let width = fold::width();
+    out.push_str(&paragraph("  ", head, width));
+    out.push_str(&paragraph("      ", doc, width));
 }

@@ -75,6 +75,7 @@ fn the_page_of_a_run_is_served_as_long_as_it_goes_on() {
 #[test]
 fn a_watch_serves_its_page_from_run_to_run() {
     let study = tones::three();
+    study.write("study.yaml", study.text());
     let watch = &mut study.command(&["watch", "study.yaml", "--threads", "1", "--serve"]);
     let (mut watch, address, lines) = start(watch);
     // Nobody who watches is stopped by a pipe that is full.
