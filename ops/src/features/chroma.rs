@@ -67,10 +67,10 @@ pub struct Chroma {
     #[serde(default = "default_base_c")]
     pub base_c: bool,
 }
-fn default_n_chroma() -> NonZeroU32 {
+pub(super) fn default_n_chroma() -> NonZeroU32 {
     defaults::count(12)
 }
-fn default_norm() -> Option<Norm> {
+pub(super) fn default_norm() -> Option<Norm> {
     Some(INF)
 }
 fn default_ctroct() -> f64 {

@@ -1,16 +1,14 @@
 //! The op `chroma_cqt`: how strong each pitch class is, from bands that are spaced as notes are.
 
 use super::{
+    chroma,
     cqt::{self, Cqt, Transforms},
     defaults::{self, at_least_0, count},
     waveforms::{self, Framing, within},
 };
 use crate::{
     Ctx, Inputs, Op, OpError, Outputs, Port,
-    math::{
-        constant_q::pitch_classes,
-        vector_norm::{INF, Norm},
-    },
+    math::{constant_q::pitch_classes, vector_norm::Norm},
     memory,
     params::{NonNegative, Positive},
 };
@@ -44,7 +42,7 @@ pub struct ChromaCqt {
     pub fmin: Positive,
     /// The norm by which frames are divided: `inf`, the largest value, a number p for (Σ x^p)^(1 / p), or
     /// `null` for none.
-    #[serde(default = "default_norm")]
+    #[serde(default = "chroma::default_norm")]
     pub norm: Option<Norm>,
     /// The sum below which a class counts as zero, before frames are divided.
     #[serde(default = "default_threshold")]
@@ -54,7 +52,7 @@ pub struct ChromaCqt {
     #[serde(default)]
     pub tuning: Option<f64>,
     /// The number of pitch classes, from 1 to 1,024.
-    #[serde(default = "default_n_chroma")]
+    #[serde(default = "chroma::default_n_chroma")]
     pub n_chroma: NonZeroU32,
     /// The number of octaves above `fmin`, from 1 to 16.
     #[serde(default = "default_n_octaves")]
@@ -64,14 +62,8 @@ pub struct ChromaCqt {
     #[serde(default = "default_bins_per_octave")]
     pub bins_per_octave: NonZeroU32,
 }
-fn default_norm() -> Option<Norm> {
-    Some(INF)
-}
 fn default_threshold() -> NonNegative {
     at_least_0(0.0)
-}
-fn default_n_chroma() -> NonZeroU32 {
-    count(12)
 }
 fn default_n_octaves() -> NonZeroU32 {
     count(7)
