@@ -1,9 +1,9 @@
 //! The backward pass: gradients of all parameters, and the update.
 
 use super::super::driver::{Address, Arg, CudaError, Driver};
-use super::super::plan::{Parts, SQUARES, bias_each, sample_parts, tiles, weight_parts};
-use super::super::source::{Sides, height};
-use super::{Matrix, Net, Side, Target, Update, flag, int};
+use super::super::plan::{SQUARES, bias_each, sample_parts, weight_parts};
+use super::super::source::Sides;
+use super::{Net, Side, Update, flag, int};
 use crate::nn::layers::{Layer, Operation};
 use crate::nn::objective::Objective;
 
@@ -60,57 +60,38 @@ impl<D: Driver> Net<D> {
     ) -> Result<(), CudaError> {
         let (inside, units) = (head.input_len(), head.output_len());
         let features = *self.plan.encoder.last().expect("an encoder has layers");
-        let d = Matrix { at: gradient, image: false, down: units, along: 1 };
-        let features = Matrix { at: features, image: true, down: inside, along: 1 };
-        self.dense_weight(&head, rows, Address::NONE, d, features)?;
         let [weight, _] = self.weights(&head, false);
-        let weight = Matrix { at: weight, image: false, down: inside, along: 1 };
-        let to = Target {
-            at: self.plan.flow[flow],
-            parts: None,
-            bias: Address::NONE,
-            relu: false,
-            add,
-            down: inside,
-            along: 1,
-        };
-        self.dense([rows, inside, units], d, weight, to)
+        let [d_weight, d_bias] = self.weights(&head, true);
+        self.mask(&head, Address::NONE, [rows, units], gradient, d_bias)?;
+        let sizes = [rows, units, inside].map(int);
+        let mut args = [gradient, features].map(Arg::At).to_vec();
+        args.extend(sizes.into_iter().chain([Arg::At(d_weight)]));
+        self.launch("head_weight", [units.div_ceil(32), inside.div_ceil(128), 1], args)?;
+        let mut args = [gradient, weight].map(Arg::At).to_vec();
+        args.extend(sizes.into_iter().chain([flag(add), Arg::At(self.plan.flow[flow])]));
+        self.launch("head_back", [rows.div_ceil(128), inside.div_ceil(128), 1], args)
     }
 
-    /// Computes the gradients of a linear layer's parameters from that of its output, which is set
-    /// to 0 where the ReLU was inactive.
-    fn dense_weight(
+    /// Sets the gradient of a layer's output to 0 where the ReLU was inactive, and computes that of the bias: the sum over
+    /// rows, which are vectors, or the pixels of images.
+    fn mask(
         &mut self,
         layer: &Layer,
-        rows: usize,
         output: Address,
-        d: Matrix,
-        input: Matrix,
+        [rows, channels]: [usize; 2],
+        gradient: Address,
+        bias: Address,
     ) -> Result<(), CudaError> {
-        let (inside, outside) = (layer.input_len(), layer.output_len());
-        let [d_weight, d_bias] = self.weights(layer, true);
-        let args = vec![
-            Arg::At(output),
-            flag(layer.relu),
-            int(rows),
-            int(outside),
-            flag(d.image),
-            Arg::At(d.at),
-            Arg::At(d_bias),
-        ];
-        self.launch("mask_rows", [outside.div_ceil(256), 1, 1], args)?;
-        let turned = Matrix { down: d.along, along: d.down, ..d };
-        let whole = Parts { count: 1, each: rows.next_multiple_of(16) };
-        let to = Target {
-            at: d_weight,
-            parts: Some(whole),
-            bias: Address::NONE,
-            relu: false,
-            add: false,
-            down: inside,
-            along: 1,
-        };
-        self.dense([outside, inside, rows], turned, input, to)
+        let (each, runs) = (bias_each(rows, channels), channels.div_ceil(self.precision.values()));
+        let parts = rows.div_ceil(each);
+        let to = if parts == 1 { bias } else { self.plan.parts };
+        // The gradients of vectors of the latent space are of single precision.
+        let kept = output != Address::NONE;
+        let mut args = vec![Arg::At(output), flag(layer.relu)];
+        args.extend([rows, each, channels].map(int));
+        args.extend([flag(kept), Arg::At(gradient), Arg::At(to)]);
+        self.launch("mask", [parts, runs.div_ceil(256), 1], args)?;
+        if parts == 1 { Ok(()) } else { self.sum_parts(parts, channels, None, bias) }
     }
 
     /// Runs a layer backward: the gradient of its output is in one of the two flow buffers, and the
@@ -128,54 +109,44 @@ impl<D: Driver> Net<D> {
         let [weight, _] = self.weights(&layer, false);
         let [d_weight, d_bias] = self.weights(&layer, true);
         let (channels, area) = (layer.output[0], layer.output[1] * layer.output[2]);
+        let pixels = rows * area;
         match layer.operation {
             Operation::BatchNorm2d => {
                 let scale = self.scale(side, at);
                 let mut args = [input, output, weight, scale].map(Arg::At).to_vec();
-                args.extend([rows, area].map(int));
-                args.extend([flag(layer.relu), Arg::At(d_output), Arg::At(d_weight)]);
+                args.extend([int(pixels), flag(layer.relu)]);
+                args.extend([d_output, d_weight].map(Arg::At));
                 self.launch("norm_backward", [channels, 1, 1], args)?;
                 Ok(flow)
             }
             Operation::Linear => {
-                let (inside, outside) = (layer.input_len(), layer.output_len());
-                let d = Matrix { at: d_output, image: true, down: outside, along: 1 };
-                let sample = Matrix { at: input, image: false, down: inside, along: 1 };
-                self.dense_weight(&layer, rows, output, d, sample)?;
+                let (units, inside) = (layer.input_len(), layer.output_len());
+                self.mask(&layer, output, [rows, inside], d_output, d_bias)?;
+                let sizes = [rows, units, inside].map(int);
+                let mut args = [d_output, input].map(Arg::At).to_vec();
+                args.extend(sizes.into_iter().chain([Arg::At(d_weight)]));
+                let blocks = [inside.div_ceil(128), units.div_ceil(32), 1];
+                self.launch("expand_weight", blocks, args)?;
                 let parts = sample_parts(&layer, self.plan.capacity);
-                let weight = Matrix { at: weight, image: false, down: inside, along: 1 };
-                let to = Target {
-                    at: self.plan.parts,
-                    parts: Some(parts),
-                    bias: Address::NONE,
-                    relu: false,
-                    add: false,
-                    down: inside,
-                    along: 1,
-                };
-                self.dense([rows, inside, outside], d, weight, to)?;
-                self.sum_parts(parts.count, rows * inside, None, self.plan.latent[4])?;
+                let mut args = [d_output, weight].map(Arg::At).to_vec();
+                args.extend(sizes.into_iter().chain([int(parts.each), Arg::At(self.plan.parts)]));
+                let blocks = [rows.div_ceil(128), units.div_ceil(32), parts.count];
+                self.launch("expand_back", blocks, args)?;
+                self.sum_parts(parts.count, rows * units, None, self.plan.latent[4])?;
                 Ok(flow)
             }
             Operation::Conv2d { .. } | Operation::ConvTranspose2d { .. } => {
-                let each = bias_each(self.plan.capacity);
-                let mut args = vec![Arg::At(output), flag(layer.relu)];
-                args.extend([rows, each, channels, area].map(int));
-                args.extend([Arg::At(d_output), Arg::At(self.plan.parts)]);
-                self.launch("mask", [channels, rows.div_ceil(each), 1], args)?;
-                self.sum_parts(rows.div_ceil(each), channels, None, d_bias)?;
-
+                self.mask(&layer, output, [pixels, channels], d_output, d_bias)?;
                 let number = self.number(side, at);
                 let sides = Sides::of(&layer).expect("BUG: not a convolution");
                 let (narrow, wide) =
                     if sides.transposed { (input, d_output) } else { (d_output, input) };
                 let cut = weight_parts(&layer, self.plan.capacity).expect("BUG: no convolution");
-                let taps = sides.wide[0] * sides.taps[0] * sides.taps[0];
-                let [x, y] = tiles(height(sides.narrow[0]), sides.narrow[0], taps);
                 let mut args = vec![Arg::At(narrow), Arg::At(wide)];
                 args.extend([rows, cut.each].map(int));
                 args.push(Arg::At(self.plan.parts));
-                self.launch(&format!("weight_{number}"), [x, y, cut.count], args)?;
+                let blocks = sides.weight_blocks(cut.count, self.precision);
+                self.launch(&format!("weight_{number}"), blocks, args)?;
                 self.sum_parts(cut.count, layer.weight_len(), None, d_weight)?;
                 if side == Side::Encoder && at == 0 {
                     return Ok(flow);
@@ -193,7 +164,7 @@ impl<D: Driver> Net<D> {
     /// When the device fails.
     pub fn update(&mut self, update: &Update) -> Result<(), CudaError> {
         let [parameters, gradient, first, second] = self.plan.parameters;
-        let (length, squares) = (self.network.parameter_len(), self.plan.squares);
+        let (length, squares) = (self.places.device_len(), self.plan.squares);
         let parts = if update.clip_norm.is_some() { squares } else { Address::NONE };
         if update.clip_norm.is_some() {
             let args = vec![Arg::At(gradient), int(length), Arg::At(squares)];
