@@ -141,30 +141,45 @@ fn the_three_directions_of_a_convolution_are_those_of_its_definition() {
                     to_weight[weight] += b * c;
                 });
             }
-            for (at, value) in to_narrow.iter_mut().enumerate() {
-                *value = (*value + f64::from(bias[at % sides.narrow[0]])).max(0.0);
-            }
-
+            // Forward there are a bias and a ReLU; backward is 0 where the output of a ReLU is.
+            let forward = |values: &mut [f64], channels: usize| {
+                for (at, value) in values.iter_mut().enumerate() {
+                    *value = (*value + f64::from(bias[at % channels])).max(0.0);
+                }
+            };
+            let back = |values: &mut [f64], made: &[f32]| {
+                values.iter_mut().zip(made).for_each(|(sum, made)| {
+                    *sum = if *made > 0.0 { *sum } else { 0.0 };
+                });
+            };
             let [w_at, wide_at, narrow_at, bias_at] =
                 [&w, &wide, &narrow, &bias].map(|values| bench.put(values));
-            let out = bench.room(IMAGES * narrow_len);
-            let args = |from, bias, relu, out| {
-                vec![
-                    Arg::At(w_at),
-                    Arg::At(from),
-                    int(IMAGES),
-                    Arg::At(bias),
-                    int(relu),
-                    Arg::At(out),
-                ]
+            let ends = |made: Address, is_forward: bool| match is_forward {
+                true => vec![Arg::At(bias_at), int(1)],
+                false => vec![Arg::At(made)],
             };
+            let args = |from: Address, end: Vec<Arg>, out: Address| {
+                let start = [Arg::At(w_at), Arg::At(from), int(IMAGES)];
+                start.into_iter().chain(end).chain([Arg::At(out)]).collect::<Vec<_>>()
+            };
+            match sides.transposed {
+                true => back(&mut to_narrow, &narrow),
+                false => forward(&mut to_narrow, sides.narrow[0]),
+            }
+            let out = bench.room(IMAGES * narrow_len);
             let blocks = sides.blocks(true, IMAGES, precision);
-            bench.run(&format!("narrow_{at}"), blocks, args(wide_at, bias_at, 1, out));
+            let given = args(wide_at, ends(narrow_at, !sides.transposed), out);
+            bench.run(&format!("narrow_{at}"), blocks, given);
             close("narrow", &bench.get(out, IMAGES * narrow_len), &to_narrow);
 
+            match sides.transposed {
+                true => forward(&mut to_wide, sides.wide[0]),
+                false => back(&mut to_wide, &wide),
+            }
             let out = bench.room(IMAGES * wide_len);
             let blocks = sides.blocks(false, IMAGES, precision);
-            bench.run(&format!("wide_{at}"), blocks, args(narrow_at, Address::NONE, 0, out));
+            let given = args(narrow_at, ends(wide_at, sides.transposed), out);
+            bench.run(&format!("wide_{at}"), blocks, given);
             close("wide", &bench.get(out, IMAGES * wide_len), &to_wide);
 
             let cut = plan::weight_parts(layer, IMAGES).unwrap();
@@ -246,9 +261,11 @@ fn products_of_linear_layers_are_sums_of_products() {
             |row, u| d[row * units + u],
             |u, i| weight[u * inside + i],
         );
-        let added: Vec<f64> = expected.iter().map(|x| x + 2.0).collect();
-        whole("head_back", [d_at, weight_at], [x, wide, 1], &[int(0)], &expected);
-        whole("head_back", [d_at, weight_at], [x, wide, 1], &[int(1)], &added);
+        let added = expected.iter().map(|x| x + 2.0).zip(&image);
+        let added: Vec<f64> = added.map(|(x, made)| if *made > 0.0 { x } else { 0.0 }).collect();
+        let (alone, masked) = ([int(0), Arg::At(Address::NONE)], [int(1), Arg::At(image_at)]);
+        whole("head_back", [d_at, weight_at], [x, wide, 1], &alone, &expected);
+        whole("head_back", [d_at, weight_at], [x, wide, 1], &masked, &added);
         let mut expected = product(
             [rows, inside, units],
             |row, u| d[row * units + u],

@@ -6,7 +6,7 @@
 
 use super::super::layers::{Layer, Network, Operation};
 use super::Precision;
-use super::driver::{Address, Arg, CudaError, Driver, Launch};
+use super::driver::{Address, Arg, CudaError, Driver, Launch, Mark};
 use super::places::Places;
 use super::plan::{Plan, head_parts};
 use super::source::Sides;
@@ -40,6 +40,8 @@ pub struct Net<D> {
     pub places: Places,
     /// The precision of products.
     pub precision: Precision,
+    /// What runs beside the backward pass and reads each of the images of [`Plan::flow`].
+    pub readers: [Option<Mark>; 3],
 }
 
 /// The part of the network that a layer belongs to.
@@ -86,6 +88,14 @@ impl<D: Driver> Net<D> {
     fn weights(&self, layer: &Layer, gradient: bool) -> [Address; 2] {
         let start = self.plan.parameters[usize::from(gradient)];
         self.places.of(layer).map(|place| start.plus(4 * place))
+    }
+
+    /// The address of a layer's weight as products of matrices read it.
+    fn kept(&self, layer: &Layer) -> Address {
+        match self.plan.kept {
+            Some(kept) => kept.plus(2 * self.places.of(layer)[0]),
+            None => self.weights(layer, false)[0],
+        }
     }
 
     fn layers(&self, side: Side) -> &[Layer] {
@@ -184,11 +194,11 @@ impl<D: Driver> Net<D> {
         match layer.operation {
             Operation::Conv2d { .. } | Operation::ConvTranspose2d { .. } => {
                 let number = self.number(side, at);
-                self.convolve(&layer, number, true, rows, [weight, input, bias, output])
+                self.convolve(&layer, number, true, rows, [input, bias, Address::NONE, output])
             }
             Operation::Linear => {
                 let (units, inside) = (layer.input_len(), layer.output_len());
-                let mut args = [input, weight].map(Arg::At).to_vec();
+                let mut args = [input, self.kept(&layer)].map(Arg::At).to_vec();
                 args.extend([rows, units, inside].map(int));
                 args.extend([Arg::At(bias), flag(layer.relu), Arg::At(output)]);
                 self.launch("expand", [rows.div_ceil(128), inside.div_ceil(128), 1], args)
@@ -219,38 +229,31 @@ impl<D: Driver> Net<D> {
         number: usize,
         forward: bool,
         rows: usize,
-        [weight, from, bias, to]: [Address; 4],
+        [from, bias, over, to]: [Address; 4],
     ) -> Result<(), CudaError> {
         let sides = Sides::of(layer).expect("BUG: not a convolution");
         let narrows = forward != sides.transposed;
-        let args = vec![
-            Arg::At(weight),
-            Arg::At(from),
-            int(rows),
-            Arg::At(bias),
-            flag(forward && layer.relu),
-            Arg::At(to),
-        ];
+        let weight = if sides.is_thin() { self.weights(layer, false)[0] } else { self.kept(layer) };
+        let mut args = vec![Arg::At(weight), Arg::At(from), int(rows)];
+        match forward {
+            true => args.extend([Arg::At(bias), flag(layer.relu), Arg::At(to)]),
+            false => args.extend([over, to].map(Arg::At)),
+        }
         let name = if narrows { "narrow" } else { "wide" };
         self.launch(&format!("{name}_{number}"), sides.blocks(narrows, rows, self.precision), args)
     }
 
     fn sum_parts(
         &mut self,
+        parts: Address,
         count: usize,
         length: usize,
         bias: Option<(Address, usize)>,
         to: Address,
     ) -> Result<(), CudaError> {
         let (bias, width) = bias.unwrap_or((Address::NONE, 1));
-        let args = vec![
-            Arg::At(self.plan.parts),
-            int(count),
-            int(length),
-            Arg::At(bias),
-            int(width),
-            Arg::At(to),
-        ];
+        let args =
+            vec![Arg::At(parts), int(count), int(length), Arg::At(bias), int(width), Arg::At(to)];
         self.launch("sum_parts", [length.div_ceil(32), 1, 1], args)
     }
 
@@ -258,12 +261,13 @@ impl<D: Driver> Net<D> {
     fn head(&mut self, head: Layer, to: Address, rows: usize) -> Result<(), CudaError> {
         let (inside, units) = (head.input_len(), head.output_len());
         let features = *self.plan.encoder.last().expect("an encoder has layers");
-        let [weight, bias] = self.weights(&head, false);
+        let (weight, [_, bias]) = (self.kept(&head), self.weights(&head, false));
         let parts = head_parts(&head, self.plan.capacity);
         let mut args = [features, weight].map(Arg::At).to_vec();
         args.extend([rows, units, inside, parts.each].map(int));
-        args.push(Arg::At(self.plan.parts));
+        let [sums, _] = self.plan.parts;
+        args.push(Arg::At(sums));
         self.launch("head", [rows.div_ceil(128), units.div_ceil(32), parts.count], args)?;
-        self.sum_parts(parts.count, rows * units, Some((bias, units)), to)
+        self.sum_parts(sums, parts.count, rows * units, Some((bias, units)), to)
     }
 }

@@ -2,12 +2,12 @@
 //!
 //! Networks have the order of PyTorch: channels before taps and pixels. On a device the channels of a tap or a pixel are
 //! neighbours, as those of images are, so that one instruction reads several; and each tensor begins at a multiple of
-//! sixteen bytes.
+//! sixteen bytes, also where numbers have two.
 
 use super::super::layers::{Layer, Network, Operation, Size};
 
-/// Tensors begin at multiples of so many numbers.
-const ALIGNED: usize = 4;
+/// Tensors begin at multiples of so many numbers, of which sixteen bytes hold as many at most.
+const ALIGNED: usize = 8;
 
 /// The place of each parameter of a network.
 #[derive(Clone, Debug)]
@@ -26,6 +26,7 @@ impl Places {
             made.weight(layer);
             made.bias(layer);
         }
+        made.align();
         made
     }
 

@@ -11,7 +11,7 @@ use super::source::Sides;
 /// The number of thread blocks that keeps a large GPU busy: two for each of its processors.
 const BUSY: usize = 264;
 /// The most parts of a sum of gradients over rows, and the fewest rows of one.
-const BIAS_PARTS: usize = 528;
+const BIAS_PARTS: usize = 264;
 const BIAS_ROWS: usize = 16;
 /// The number of parts of a clip's squared error.
 pub const ERROR_PARTS: usize = 8;
@@ -147,14 +147,17 @@ pub struct Plan {
     pub likelihood: Address,
     /// The losses: three numbers for each batch of an epoch.
     pub losses: Address,
-    /// Two images of the size of the largest layer, between which the gradient moves backward.
-    pub flow: [Address; 2],
-    /// The parts of sums.
-    pub parts: Address,
+    /// Three images of the size of the largest layer, between which the gradient moves backward: while it moves from the
+    /// first to the second and on to the third, what reads the first may still run.
+    pub flow: [Address; 3],
+    /// The parts of sums, and of those that are computed beside others.
+    pub parts: [Address; 2],
     /// The parts of the gradient's norm.
     pub squares: Address,
     /// Parameters, gradient and the two moving averages of Adam.
     pub parameters: [Address; 4],
+    /// The weights as products read them: bf16, if these are of bf16.
+    pub kept: Option<Address>,
     /// The running statistics.
     pub statistics: Address,
     /// The mean and scale of each channel of each normalisation, first of the encoder, then of the
@@ -239,11 +242,13 @@ impl Plan {
             errors: at.take("errors of clips", ERROR_PARTS * capacity, F64),
             likelihood: at.take("likelihood", 2, F64),
             losses: at.take("losses", 3 * clips, F64),
-            flow: ["gradient 0", "gradient 1"]
+            flow: ["gradient 0", "gradient 1", "gradient 2"]
                 .map(|name| at.take(name, capacity * largest.unwrap_or_default(), image)),
-            parts: at.take("parts of sums", parts, F32),
+            parts: ["parts of sums", "parts of sums beside others"]
+                .map(|name| at.take(name, parts, F32)),
             squares: at.take("parts of the norm", SQUARES, F64),
             parameters: PARAMETERS.map(|name| at.take(name, parameters, F32)),
+            kept: (image == Bf16).then(|| at.take("kept parameters", parameters, Bf16)),
             statistics: at.take("running statistics", network.statistic_len(), F32),
             clock: at.take("clock", CLOCK / 4, U32),
             capacity,
@@ -264,15 +269,15 @@ impl Plan {
             &mut self.errors,
             &mut self.likelihood,
             &mut self.losses,
-            &mut self.parts,
             &mut self.squares,
             &mut self.statistics,
             &mut self.clock,
         ];
         let lists = self.encoder.iter_mut().chain(&mut self.decoder).chain(&mut self.scales);
         let optional = [&mut self.augmented, &mut self.correlation];
-        let lists = lists.chain(optional.into_iter().flatten().flatten());
-        let arrays = self.latent.iter_mut().chain(&mut self.flow).chain(&mut self.parameters);
+        let lists = lists.chain(optional.into_iter().flatten().flatten()).chain(&mut self.kept);
+        let arrays = self.latent.iter_mut().chain(&mut self.flow).chain(&mut self.parts);
+        let arrays = arrays.chain(&mut self.parameters);
         for address in singles.into_iter().chain(lists).chain(arrays) {
             address.0 += start.0;
         }
@@ -301,7 +306,7 @@ fn part_len(layer: &Layer, capacity: usize) -> usize {
     bias.max(weight_parts(layer, capacity).map_or(0, |parts| parts.count * layer.weight_len()))
 }
 
-/// The number of rows that one block of `mask` adds, of so many channels.
+/// The number of rows that one block of `row_sums` adds, of so many channels.
 pub fn bias_each(rows: usize, channels: usize) -> usize {
     let parts = (BIAS_PARTS / channels.div_ceil(1024)).max(1);
     rows.div_ceil(parts).max(BIAS_ROWS)

@@ -22,7 +22,7 @@ const SINGLE: &[(&str, &str)] = texts![
     "gather.cu",
     "augment.cu",
     "sum_parts.cu",
-    "mask.cu",
+    "row_sums.cu",
     "norm.cu",
     "latent.cu",
     "kl.cu",
@@ -79,7 +79,7 @@ pub fn units(network: &Network, precision: Precision) -> Vec<Unit> {
         Unit::new("dense", precision, format!("{PRODUCT}\n{DENSE}"), kernels_of(DENSE)),
     ];
     for (at, layer) in network.encoder.iter().chain(&network.decoder).enumerate() {
-        for (text, kernel) in convolution(layer, at) {
+        for (text, kernel) in convolution(layer, at, precision) {
             units.push(Unit::new(&layer.name, precision, text, vec![kernel]));
         }
     }
@@ -113,7 +113,7 @@ pub struct Sides {
 const THREADS: usize = 256;
 /// The most runs of channels that a block of `thin.cu` has at once, and the pixels that one of its threads has.
 const THIN_RUNS: usize = 32;
-const THIN_EACH: usize = 4;
+const THIN_EACH: usize = 8;
 
 /// The side of a tile of a product for so many rows or columns.
 pub fn tile_side(count: usize) -> usize {
@@ -195,7 +195,7 @@ impl Sides {
 
 /// The units of the n-th layer if it is a convolution, one for each direction, since they take
 /// longest to compile.
-fn convolution(layer: &Layer, at: usize) -> Vec<(String, String)> {
+fn convolution(layer: &Layer, at: usize, precision: Precision) -> Vec<(String, String)> {
     let Some(sides) = Sides::of(layer) else { return Vec::new() };
     let Sides { wide, narrow, taps, .. } = sides;
     let mut shared = PRODUCT.to_owned();
@@ -203,30 +203,39 @@ fn convolution(layer: &Layer, at: usize) -> Vec<(String, String)> {
     let sizes: Vec<String> =
         wide.iter().chain(&narrow).chain(&taps).map(ToString::to_string).collect();
     let _ = write!(shared, "\ntypedef Patches<{}> Layer;\n", sizes.join(", "));
-    let forward = |from: &str, to: &str| {
-        let types = format!(
-            "const float* weight, const value* {from}, int images, const float* bias, int relu, value* {to}"
-        );
-        (types, format!("weight, {from}, images, bias, relu, {to}"))
+    let weight = if sides.is_thin() { "const float* weight" } else { "const value* weight" };
+    // A convolution is forward to its narrow image, and a transposed one to its wide one.
+    let image = |from: &str, to: &str, channels: usize, forward: bool| {
+        let (kind, types, args) = match forward {
+            true => ("Output", "const float* bias, int relu", "bias, relu"),
+            false => ("Gradient", "const value* over", "over"),
+        };
+        let types = format!("{weight}, const value* {from}, int images, {types}, value* {to}");
+        (types, format!("weight, {from}, images, {kind}<{channels}>{{{to}, {args}}}"))
     };
-    let weight = (
+    let gradient = (
         "const value* narrow, const value* wide, int images, int each, float* parts".to_owned(),
         "narrow, wide, images, each, parts".to_owned(),
     );
-    let [narrow, wide] = [narrow[0], wide[0]].map(tile_side);
+    let [narrow, wide] = [narrow[0], wide[0]];
+    let [high, low] = [narrow, wide].map(tile_side);
     [
-        ("narrow", [128, narrow], forward("wide", "narrow")),
-        ("wide", [128, wide], forward("narrow", "wide")),
-        ("weight", [narrow, 128], weight),
+        ("narrow", [128, high], image("wide", "narrow", narrow, !sides.transposed)),
+        ("wide", [128, low], image("narrow", "wide", wide, sides.transposed)),
+        ("weight", [high, 128], gradient),
     ]
     .map(|(name, [rows, columns], (types, args))| {
         let kernel = format!("{name}_{at}");
-        let does = match sides.is_thin() {
-            true => format!("thin_{name}<Layer>"),
-            false => format!("to_{name}<Layer, TileOf<{rows}, {columns}>::Tile>"),
+        let is_small = precision != Precision::F32 && columns < 128;
+        let (does, blocks) = match sides.is_thin() {
+            true => (format!("thin_{name}<Layer>"), 2),
+            false => {
+                let tile = format!("TileOf<{rows}, {columns}>::Tile");
+                (format!("to_{name}<Layer, {tile}>"), if is_small { 3 } else { 2 })
+            }
         };
         let text = format!(
-            "{shared}extern \"C\" __global__ void __launch_bounds__(THREADS, BLOCKS) {kernel}({types}) {{
+            "{shared}extern \"C\" __global__ void __launch_bounds__(THREADS, {blocks}) {kernel}({types}) {{
     {does}({args});
 }}
 "

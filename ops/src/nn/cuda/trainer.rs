@@ -69,7 +69,7 @@ impl<D: Driver> OnDevice<D> {
             clip_norm: plan.clip_norm,
         };
         let places = Places::new(&network);
-        let net = Net { driver, network, plan: layout, places, precision };
+        let net = Net { driver, network, plan: layout, places, precision, readers: [None; 3] };
         let recordings = HashMap::new();
         let objective = plan.objective.of_clips(clips - plan.held_out(clips));
         let augmentation = plan.augmentation;
@@ -285,6 +285,11 @@ impl<D: Driver> Backend for OnDevice<D> {
             (second, place(&state.moments[1])),
             (self.net.plan.statistics, state.statistics.clone()),
         ];
+        if let Some(kept) = self.net.plan.kept {
+            let halves: Vec<u16> = all[0].1.iter().map(|value| to_bf16(*value)).collect();
+            let written = self.net.write(kept, bytemuck::cast_slice(&halves));
+            written.map_err(|error| error.during(None))?;
+        }
         for (to, values) in all {
             let written = self.net.write(to, bytemuck::cast_slice(&values));
             written.map_err(|error| error.during(None))?;

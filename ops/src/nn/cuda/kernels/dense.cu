@@ -11,6 +11,7 @@ struct DenseImage {
     };
     value* to;
     const float* bias;
+    const value* over;
     int relu, add, rows, columns;
     __device__ Row row(int m) const { return {m < rows ? (long long)m * columns : -1}; }
     template <int COUNT>
@@ -29,11 +30,11 @@ struct DenseImage {
             y[i] = relu && y[i] < 0.0f ? 0.0f : y[i];
         }
         if (columns % COUNT == 0) {
-            if (n < columns) keep_all(place, y);
+            if (n < columns) keep_over(over, to, row.at + n, y);
             return;
         }
         for (int i = 0; i < COUNT; i++)
-            if (n + i < columns) keep(place[i], y[i]);
+            if (n + i < columns) keep(place[i], over && !(number(over[row.at + n + i]) > 0.0f) ? 0.0f : y[i]);
     }
 };
 
@@ -49,9 +50,9 @@ __device__ void dense_parts(const A& a, const B& b, int rows, int columns, int i
 
 // y[row, unit] = sum over i of image[row, i] W[unit, i].
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
-    head(const value* image, const float* weight, int rows, int units, int inside, int each, float* parts) {
+    head(const value* image, const value* weight, int rows, int units, int inside, int each, float* parts) {
     const Whole<value, true> a = {image, rows, inside, chunks(inside)};
-    const Whole<float, true> b = {weight, units, inside, chunks(inside)};
+    const Whole<value, true> b = {weight, units, inside, chunks(inside)};
     dense_parts<TileOf<128, 32>::Tile>(a, b, rows, units, inside, each, parts);
 }
 
@@ -63,21 +64,21 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     dense_parts<TileOf<32, 128>::Tile>(a, b, units, inside, rows, rows, weight);
 }
 
-// image[row, i] (+)= sum over units of d[row, unit] W[unit, i].
+// image[row, i] (+)= sum over units of d[row, unit] W[unit, i], then 0 where the output `over` of a ReLU is 0, if there is one.
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
-    head_back(const float* d, const float* weight, int rows, int units, int inside, int add, value* image) {
+    head_back(const float* d, const value* weight, int rows, int units, int inside, int add, const value* over, value* image) {
     const Whole<float, true> a = {d, rows, units, chunks(units)};
-    const Whole<float, false> b = {weight, inside, units, chunks(inside)};
-    const DenseImage out = {image, nullptr, 0, add, rows, inside};
+    const Whole<value, false> b = {weight, inside, units, chunks(inside)};
+    const DenseImage out = {image, nullptr, over, 0, add, rows, inside};
     product<TileOf<128, 128>::Tile>(0, units, a, b, out);
 }
 
 // image[row, i] = sum over units of z[row, unit] W[i, unit] + bias[i] (ReLU).
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
-    expand(const float* z, const float* weight, int rows, int units, int inside, const float* bias, int relu, value* image) {
+    expand(const float* z, const value* weight, int rows, int units, int inside, const float* bias, int relu, value* image) {
     const Whole<float, true> a = {z, rows, units, chunks(units)};
-    const Whole<float, true> b = {weight, inside, units, chunks(units)};
-    const DenseImage out = {image, bias, relu, 0, rows, inside};
+    const Whole<value, true> b = {weight, inside, units, chunks(units)};
+    const DenseImage out = {image, bias, nullptr, relu, 0, rows, inside};
     product<TileOf<128, 128>::Tile>(0, units, a, b, out);
 }
 
@@ -91,8 +92,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
 
 // dz[row, unit] = sum over i of d[row, i] W[i, unit].
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
-    expand_back(const value* d, const float* weight, int rows, int units, int inside, int each, float* parts) {
+    expand_back(const value* d, const value* weight, int rows, int units, int inside, int each, float* parts) {
     const Whole<value, true> a = {d, rows, inside, chunks(inside)};
-    const Whole<float, false> b = {weight, units, inside, chunks(units)};
+    const Whole<value, false> b = {weight, units, inside, chunks(units)};
     dense_parts<TileOf<128, 32>::Tile>(a, b, rows, units, inside, each, parts);
 }

@@ -35,17 +35,17 @@ struct NarrowPatches {
     }
 };
 
-template <class P>
-struct NarrowOut : Image<P::NARROW_C> {
+template <class P, class To>
+struct NarrowOut : To {
     int pixels;
     __device__ Pixel row(int m) const { return {m < pixels ? (long long)m * P::NARROW_C : -1}; }
 };
 
-template <class P, class Tile>
-__device__ void to_narrow(const float* weight, const value* wide, int images, const float* bias, int relu, value* narrow) {
+template <class P, class Tile, class To>
+__device__ void to_narrow(const value* weight, const value* wide, int images, const To& to) {
     const int pixels = images * P::NARROW_AREA;
     const NarrowPatches<P> a = {wide, pixels};
-    const Whole<float, true> b = {weight, P::NARROW_C, P::TAPS, P::TAPS % CHUNK == 0};
-    const NarrowOut<P> out = {{narrow, bias, relu}, pixels};
+    const Whole<value, true> b = {weight, P::NARROW_C, P::TAPS, P::TAPS % CHUNK == 0};
+    const NarrowOut<P, To> out = {to, pixels};
     product<Tile>(0, P::TAPS, a, b, out);
 }

@@ -37,9 +37,10 @@ struct Pixel {
     long long at;
 };
 
-// Where an image of a layer with C channels goes: plus the bias of its channel and without what is negative, if asked.
-template <int C>
-struct Image {
+// Where the output of a layer with C channels goes: plus the bias of its channel and without what is negative, if asked.
+template <int CHANNELS>
+struct Output {
+    enum { C = CHANNELS };
     typedef Pixel Row;
     value* to;
     const float* bias;
@@ -62,6 +63,29 @@ struct Image {
         } else {
             for (int i = 0; i < COUNT; i++)
                 if (n + i < C) keep(to[row.at + n + i], y[i]);
+        }
+    }
+};
+
+// Where the gradient of a layer's input goes: 0 where the output `over` of a ReLU is 0, if it is one.
+template <int CHANNELS>
+struct Gradient {
+    enum { C = CHANNELS };
+    typedef Pixel Row;
+    value* to;
+    const value* over;
+    template <int COUNT>
+    __device__ void column(int, float (&)[COUNT]) const {}
+    template <int COUNT>
+    __device__ void put(const Row& row, int n, const float (&x)[COUNT], const float (&)[COUNT]) const {
+        if (row.at < 0 || n >= C) return;
+        if constexpr (COUNT > 1 && C % COUNT == 0) {
+            float y[COUNT];
+            for (int i = 0; i < COUNT; i++) y[i] = x[i];
+            keep_over(over, to, row.at + n, y);
+        } else {
+            for (int i = 0; i < COUNT; i++)
+                if (n + i < C) keep(to[row.at + n + i], over && !(number(over[row.at + n + i]) > 0.0f) ? 0.0f : x[i]);
         }
     }
 };

@@ -69,6 +69,20 @@ __device__ inline void keep_all(value* place, const float (&x)[COUNT]) {
     *(Kept*)place = kept;
 }
 
+// Reads as many.
+template <int COUNT>
+__device__ inline void read_all(const value* place, float (&x)[COUNT]) {
+    typedef Words<int(COUNT * sizeof(value) / 4)> Kept;
+    const Kept kept = *(const Kept*)place;
+    for (int i = 0; i < COUNT; i++) {
+#if PRODUCTS == 2
+        x[i] = __uint_as_float(i % 2 ? kept.word[i / 2] & 0xffff0000u : kept.word[i / 2] << 16);
+#else
+        x[i] = __uint_as_float(kept.word[i]);
+#endif
+    }
+}
+
 // The sum of one number a thread over the block, in the order of a binary tree; every thread gets
 // it. `room` holds as many numbers as the block has threads, which are a power of two.
 template <class T>

@@ -337,3 +337,15 @@ __device__ inline void biases_of(const float* bias, int n, int columns, float (&
 #pragma unroll
     for (int i = 0; i < COUNT; i++) to[i] = bias && n + i < columns ? bias[n + i] : 0.0f;
 }
+
+// Keeps neighbours of an image, 0 where the output `over` of a ReLU is 0, if there is one.
+template <int COUNT>
+__device__ inline void keep_over(const value* over, value* to, long long at, float (&x)[COUNT]) {
+    if (over != nullptr) {
+        float made[COUNT];
+        read_all(over + at, made);
+#pragma unroll
+        for (int i = 0; i < COUNT; i++) x[i] = made[i] > 0.0f ? x[i] : 0.0f;
+    }
+    keep_all(to + at, x);
+}

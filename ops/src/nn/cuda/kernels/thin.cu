@@ -37,16 +37,15 @@ struct Thin {
 };
 
 // How many pixels a thread has, one after the other.
-const int THIN_EACH = 4;
+const int THIN_EACH = 8;
 
 // As `to_narrow`. Launch: blocks (ceil(images x narrow area / (AT_ONCE x THIN_EACH)), ceil(RUNS / ACROSS)), 256 threads.
-template <class P>
-__device__ void thin_narrow(const float* weight, const value* wide, int images, const float* bias, int relu, value* narrow) {
+template <class P, class To>
+__device__ void thin_narrow(const float* weight, const value* wide, int images, const To& out) {
     const Thin<P> own;
     if (!own.any()) return;
     float w[VALUES][P::SQUARE], added[VALUES];
     own.weights(w, weight);
-    const Image<P::NARROW_C> out = {narrow, bias, relu};
     out.column(own.run * VALUES, added);
     for (int turn = 0; turn < THIN_EACH; turn++) {
         const int pixel = (blockIdx.x * THIN_EACH + turn) * Thin<P>::AT_ONCE + own.place;
@@ -72,18 +71,19 @@ __device__ void thin_narrow(const float* weight, const value* wide, int images, 
 
 // As `to_wide`. A cell is the STRIDE x STRIDE wide pixels whose first taps belong to one narrow pixel: they meet the same
 // narrow pixels. Launch: blocks (ceil(images x cells / (AT_ONCE x THIN_EACH))), 256 threads.
-template <class P>
-__device__ void thin_wide(const float* weight, const value* narrow, int images, const float* bias, int relu, value* wide) {
+template <class P, class To>
+__device__ void thin_wide(const float* weight, const value* narrow, int images, const To& out) {
     enum {
         S = P::STRIDE, ROWS = (P::WIDE_H + P::PADDING + S - 1) / S, COLUMNS = (P::WIDE_W + P::PADDING + S - 1) / S,
         MOST = (P::KERNEL + S - 1) / S, ACROSS = Thin<P>::ACROSS, AT_ONCE = Thin<P>::AT_ONCE
     };
     __shared__ float room[S * S][THREADS];
-    const Image<1> out = {wide, bias, relu};
     float added[1];
     out.column(0, added);
+    float w[VALUES][P::SQUARE];
+    Thin<P> own;
+    own.weights(w, weight);
     for (int turn = 0; turn < THIN_EACH; turn++) {
-        Thin<P> own;
         const int cell = (blockIdx.x * THIN_EACH + turn) * AT_ONCE + own.place;
         const int image = cell / (ROWS * COLUMNS), row = cell % (ROWS * COLUMNS) / COLUMNS, column = cell % COLUMNS;
         const bool any = own.place < AT_ONCE && image < images;
@@ -92,9 +92,9 @@ __device__ void thin_wide(const float* weight, const value* narrow, int images, 
         for (int r = 0; r < S; r++)
 #pragma unroll
             for (int s = 0; s < S; s++) sums[r][s] = 0.0f;
-        for (; any && own.run < Thin<P>::RUNS; own.run += ACROSS) {
-            float w[VALUES][P::SQUARE];
-            own.weights(w, weight);
+        for (own.run = threadIdx.x % ACROSS; any && own.run < Thin<P>::RUNS; own.run += ACROSS) {
+            // Where a thread has other channels after these, it fetches their weights every time.
+            if (Thin<P>::RUNS > ACROSS) own.weights(w, weight);
 #pragma unroll
             for (int a = 0; a < MOST; a++)
 #pragma unroll

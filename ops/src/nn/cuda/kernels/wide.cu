@@ -94,11 +94,11 @@ struct WidePatches {
 template <class P>
 struct WideWeight {
     enum { ALONG_K = false };
-    typedef Chunk<float> Fetched;
+    typedef Chunk<value> Fetched;
     struct Line {
         int n;
     };
-    const float* weight;
+    const value* weight;
     Phase down, along;
     __device__ Line line(int n) const { return {n}; }
     __device__ void fetch(Fetched& to, const Line& line, int k, int end) const {
@@ -106,7 +106,7 @@ struct WideWeight {
         if (k >= end || line.n >= P::WIDE_C) return;
         const PhaseTerm<P> term(along, k);
         const u32 a = down.tap + term.a * P::STRIDE, b = along.tap + term.b * P::STRIDE;
-        const float* from = weight + term.channel * P::TAPS + (a * P::KERNEL + b) * P::WIDE_C + line.n;
+        const value* from = weight + term.channel * P::TAPS + (a * P::KERNEL + b) * P::WIDE_C + line.n;
         if (P::WIDE_C % CHUNK == 0) {
             to.read(from);
             return;
@@ -116,8 +116,8 @@ struct WideWeight {
     }
 };
 
-template <class P>
-struct WideOut : Image<P::WIDE_C> {
+template <class P, class To>
+struct WideOut : To {
     Phase down, along;
     int pixels;
     __device__ Pixel row(int m) const {
@@ -128,14 +128,14 @@ struct WideOut : Image<P::WIDE_C> {
     }
 };
 
-template <class P, class Tile>
-__device__ void to_wide(const float* weight, const value* narrow, int images, const float* bias, int relu, value* wide) {
+template <class P, class Tile, class To>
+__device__ void to_wide(const value* weight, const value* narrow, int images, const To& to) {
     const Phase down = phase_of<P::WIDE_H, P::KERNEL, P::STRIDE, P::PADDING>(blockIdx.z / P::STRIDE);
     const Phase along = phase_of<P::WIDE_W, P::KERNEL, P::STRIDE, P::PADDING>(blockIdx.z % P::STRIDE);
     const int pixels = images * down.count * along.count;
     if (int(blockIdx.x) * Tile::ROWS >= pixels) return;
     const WidePatches<P> a = {narrow, down, along, pixels};
     const WideWeight<P> b = {weight, down, along};
-    const WideOut<P> out = {{wide, bias, relu}, down, along, pixels};
+    const WideOut<P, To> out = {to, down, along, pixels};
     product<Tile>(0, down.taps * along.taps * P::NARROW_C, a, b, out);
 }

@@ -20,7 +20,7 @@ impl<D: Driver> Net<D> {
         let units = self.network.architecture.latent;
         let averaged = if objective.reconstruction == Reduction::Mean { pixels } else { 1 };
         let divisor = (rows * averaged) as f64;
-        let Plan { clips, augmented, errors, likelihood, flow: [flow, _], .. } = self.plan;
+        let Plan { clips, augmented, errors, likelihood, flow: [flow, ..], .. } = self.plan;
         let target = augmented.filter(|_| training).map_or(clips, |[_, made]| made);
         let made = *self.plan.decoder.last().expect("a decoder has layers");
         let compare = |factor: Address, gradient: Address| {
