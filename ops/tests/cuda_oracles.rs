@@ -223,12 +223,12 @@ fn products_of_linear_layers_are_sums_of_products() {
             [&image, &weight, &d, &bias].map(|values| bench.put(values));
         let [lengths, with_each] = [&[rows, units, inside][..], &[rows, units, inside, each]]
             .map(|sizes| sizes.iter().map(|n| int(*n)).collect::<Vec<_>>());
-        let call = |from: [Address; 2], middle: &[Arg], end: &[Arg]| -> Vec<Arg> {
-            from.map(Arg::At).into_iter().chain(middle.to_vec()).chain(end.to_vec()).collect()
+        let call = |from: &[Address], middle: &[Arg], end: &[Arg]| -> Vec<Arg> {
+            from.iter().map(|at| Arg::At(*at)).chain(middle.to_vec()).chain(end.to_vec()).collect()
         };
         let [x, y, wide, tall] =
             [rows.div_ceil(128), units.div_ceil(32), inside.div_ceil(128), inside.div_ceil(each)];
-        let mut parts = |kernel: &str, from: [Address; 2], blocks: [usize; 3], expected: &[f64]| {
+        let mut parts = |kernel: &str, from: &[Address], blocks: [usize; 3], expected: &[f64]| {
             let [parts, out] = [tall * expected.len(), expected.len()].map(|len| bench.room(len));
             bench.run(kernel, blocks, call(from, &with_each, &[Arg::At(parts)]));
             let mut args = vec![Arg::At(parts), int(tall), int(expected.len())];
@@ -238,34 +238,45 @@ fn products_of_linear_layers_are_sums_of_products() {
         };
         let row_of = |row: usize, i: usize| image[row * inside + i];
         let expected = product([rows, units, inside], row_of, |i, u| weight[u * inside + i]);
-        parts("head", [image_at, weight_at], [x, y, tall], &expected);
+        parts("head", &[image_at, weight_at], [x, y, tall], &expected);
         let expected = product([rows, units, inside], row_of, |i, u| weight[i * units + u]);
-        parts("expand_back", [image_at, weight_at], [x, y, tall], &expected);
+        parts("expand_back", &[image_at, weight_at], [x, y, tall], &expected);
 
-        let mut whole = |kernel: &str, from, blocks: [usize; 3], end: &[Arg], expected: &[f64]| {
-            // What is there is added to if the kernel is asked to.
-            let out = bench.put(&vec![2.0; expected.len()]);
-            let end: Vec<Arg> = end.iter().copied().chain([Arg::At(out)]).collect();
-            bench.run(kernel, blocks, call(from, &lengths, &end));
-            close(kernel, &bench.get(out, expected.len()), expected);
-        };
+        let mut whole =
+            |kernel: &str, from: &[Address], blocks: [usize; 3], end: &[Arg], expected: &[f64]| {
+                let out = bench.room(expected.len());
+                let end: Vec<Arg> = end.iter().copied().chain([Arg::At(out)]).collect();
+                bench.run(kernel, blocks, call(from, &lengths, &end));
+                close(kernel, &bench.get(out, expected.len()), expected);
+            };
         let expected =
             product([units, inside, rows], |u, row| d[row * units + u], |row, i| row_of(row, i));
         let blocks = [units.div_ceil(32), wide, 1];
-        whole("head_weight", [d_at, image_at], blocks, &[], &expected);
+        whole("head_weight", &[d_at, image_at], blocks, &[], &expected);
         let expected =
             product([inside, units, rows], |i, row| row_of(row, i), |row, u| d[row * units + u]);
-        whole("expand_weight", [image_at, d_at], [wide, y, 1], &[], &expected);
+        whole("expand_weight", &[image_at, d_at], [wide, y, 1], &[], &expected);
         let expected = product(
             [rows, inside, units],
             |row, u| d[row * units + u],
             |u, i| weight[u * inside + i],
         );
-        let added = expected.iter().map(|x| x + 2.0).zip(&image);
-        let added: Vec<f64> = added.map(|(x, made)| if *made > 0.0 { x } else { 0.0 }).collect();
-        let (alone, masked) = ([int(0), Arg::At(Address::NONE)], [int(1), Arg::At(image_at)]);
-        whole("head_back", [d_at, weight_at], [x, wide, 1], &alone, &expected);
-        whole("head_back", [d_at, weight_at], [x, wide, 1], &masked, &added);
+        let none = Address::NONE;
+        let blocks = [x, wide, 1];
+        let end = [Arg::At(none)];
+        whole("head_back", &[d_at, weight_at, none, none], blocks, &end, &expected);
+        // The other head has the same numbers in another order, if they are enough.
+        if inside >= rows && rows >= units {
+            let other = product(
+                [rows, inside, units],
+                |row, u| weight[row * units + u],
+                |u, i| image[u * inside + i],
+            );
+            let both = expected.iter().zip(&other).map(|(x, y)| x + y).zip(&image);
+            let both: Vec<f64> = both.map(|(x, made)| if *made > 0.0 { x } else { 0.0 }).collect();
+            let (from, end) = ([d_at, weight_at, weight_at, image_at], [Arg::At(image_at)]);
+            whole("head_back", &from, blocks, &end, &both);
+        }
         let mut expected = product(
             [rows, inside, units],
             |row, u| d[row * units + u],
@@ -275,7 +286,7 @@ fn products_of_linear_layers_are_sums_of_products() {
             *value = (*value + f64::from(bias[at % inside])).max(0.0);
         }
         let end = [Arg::At(bias_at), int(1)];
-        whole("expand", [d_at, weight_at], [x, wide, 1], &end, &expected);
+        whole("expand", &[d_at, weight_at], [x, wide, 1], &end, &expected);
     }
 }
 

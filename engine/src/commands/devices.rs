@@ -200,7 +200,7 @@ fn keep_trace(case: &gpu::Case, device: &Device, folder: &Path) -> Result<String
 }
 
 /// The seconds after which a training is not timed again.
-const ENOUGH: f64 = 8.0;
+const ENOUGH: f64 = 3.0;
 
 /// The time of the best of at most three trainings, as a line of the table.
 fn time(case: &gpu::Case, device: &Device, clips: &cache::Array) -> Result<String, OpError> {

@@ -42,6 +42,8 @@ pub struct Net<D> {
     pub precision: Precision,
     /// What runs beside the backward pass and reads each of the images of [`Plan::flow`].
     pub readers: [Option<Mark>; 3],
+    /// What runs beside the backward pass and computes the losses.
+    pub measured: Option<Mark>,
 }
 
 /// The part of the network that a layer belongs to.
@@ -150,11 +152,15 @@ impl<D: Driver> Net<D> {
         for at in 0..self.network.encoder.len() {
             self.forward(Side::Encoder, at, rows, training)?;
         }
-        self.head(self.network.mean.clone(), self.plan.latent[0], rows)?;
-        match self.network.log_variance.clone() {
-            Some(head) => self.head(head, self.plan.latent[1], rows),
-            None => Ok(()),
-        }
+        let [sums, beside] = self.plan.parts;
+        let Some(head) = self.network.log_variance.clone() else {
+            return self.head(&self.network.mean.clone(), sums, self.plan.latent[0], rows);
+        };
+        self.driver.begin_beside()?;
+        self.head(&head, beside, self.plan.latent[1], rows)?;
+        let mark = self.driver.end_beside()?;
+        self.head(&self.network.mean.clone(), sums, self.plan.latent[0], rows)?;
+        self.driver.wait_for(mark)
     }
 
     /// Draws samples around the means, or uses the means themselves, and runs the decoder.
@@ -257,15 +263,20 @@ impl<D: Driver> Net<D> {
         self.launch("sum_parts", [length.div_ceil(32), 1, 1], args)
     }
 
-    /// Runs a head, from the encoder's last image to single-precision numbers.
-    fn head(&mut self, head: Layer, to: Address, rows: usize) -> Result<(), CudaError> {
+    /// Runs a head, from the encoder's last image to single-precision numbers; `sums` is for parts.
+    fn head(
+        &mut self,
+        head: &Layer,
+        sums: Address,
+        to: Address,
+        rows: usize,
+    ) -> Result<(), CudaError> {
         let (inside, units) = (head.input_len(), head.output_len());
         let features = *self.plan.encoder.last().expect("an encoder has layers");
-        let (weight, [_, bias]) = (self.kept(&head), self.weights(&head, false));
-        let parts = head_parts(&head, self.plan.capacity);
+        let (weight, [_, bias]) = (self.kept(head), self.weights(head, false));
+        let parts = head_parts(head, self.plan.capacity);
         let mut args = [features, weight].map(Arg::At).to_vec();
         args.extend([rows, units, inside, parts.each].map(int));
-        let [sums, _] = self.plan.parts;
         args.push(Arg::At(sums));
         self.launch("head", [rows.div_ceil(128), units.div_ceil(32), parts.count], args)?;
         self.sum_parts(sums, parts.count, rows * units, Some((bias, units)), to)

@@ -69,7 +69,15 @@ impl<D: Driver> OnDevice<D> {
             clip_norm: plan.clip_norm,
         };
         let places = Places::new(&network);
-        let net = Net { driver, network, plan: layout, places, precision, readers: [None; 3] };
+        let net = Net {
+            driver,
+            network,
+            plan: layout,
+            places,
+            precision,
+            readers: [None; 3],
+            measured: None,
+        };
         let recordings = HashMap::new();
         let objective = plan.objective.of_clips(clips - plan.held_out(clips));
         let augmentation = plan.augmentation;

@@ -12,7 +12,7 @@ struct DenseImage {
     value* to;
     const float* bias;
     const value* over;
-    int relu, add, rows, columns;
+    int relu, rows, columns;
     __device__ Row row(int m) const { return {m < rows ? (long long)m * columns : -1}; }
     template <int COUNT>
     __device__ void column(int n, float (&to)[COUNT]) const {
@@ -26,7 +26,6 @@ struct DenseImage {
 #pragma unroll
         for (int i = 0; i < COUNT; i++) {
             y[i] = x[i] + column[i];
-            if (add && n + i < columns) y[i] += number(place[i]);
             y[i] = relu && y[i] < 0.0f ? 0.0f : y[i];
         }
         if (columns % COUNT == 0) {
@@ -64,13 +63,35 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     dense_parts<TileOf<32, 128>::Tile>(a, b, units, inside, rows, rows, weight);
 }
 
-// image[row, i] (+)= sum over units of d[row, unit] W[unit, i], then 0 where the output `over` of a ReLU is 0, if there is one.
+// A matrix of two, the second of which comes after the first along k; `after` is a multiple of what a product has at once.
+template <class One>
+struct Pair {
+    enum { ALONG_K = One::ALONG_K };
+    typedef typename One::Fetched Fetched;
+    typedef typename One::Line Line;
+    One first, second;
+    int after;
+    __device__ Line line(int index) const { return first.line(index); }
+    __device__ void fetch(Fetched& to, const Line& line, int k, int) const {
+        if (k < after)
+            first.fetch(to, line, k, first.inner);
+        else
+            second.fetch(to, line, k - after, second.inner);
+    }
+};
+
+// image[row, i] = sum over units of d[row, unit] W[unit, i] + e[row, unit] V[unit, i], the latter if there is an `e`; then 0
+// where the output `over` of a ReLU is 0, if there is one.
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
-    head_back(const float* d, const value* weight, int rows, int units, int inside, int add, const value* over, value* image) {
-    const Whole<float, true> a = {d, rows, units, chunks(units)};
-    const Whole<value, false> b = {weight, inside, units, chunks(inside)};
-    const DenseImage out = {image, nullptr, over, 0, add, rows, inside};
-    product<TileOf<128, 128>::Tile>(0, units, a, b, out);
+    head_back(const float* d, const value* weight, const float* e, const value* other, int rows, int units, int inside, const value* over,
+              value* image) {
+    const int after = (units + DEPTH - 1) / DEPTH * DEPTH, second = e ? units : 0;
+    const Pair<Whole<float, true>> a = {
+        {d, rows, units, chunks(units)}, {e, rows, second, chunks(units)}, after};
+    const Pair<Whole<value, false>> b = {
+        {weight, inside, units, chunks(inside)}, {other, inside, second, chunks(inside)}, after};
+    const DenseImage out = {image, nullptr, over, 0, rows, inside};
+    product<TileOf<128, 128>::Tile>(0, after + second, a, b, out);
 }
 
 // image[row, i] = sum over units of z[row, unit] W[i, unit] + bias[i] (ReLU).
@@ -78,7 +99,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     expand(const float* z, const value* weight, int rows, int units, int inside, const float* bias, int relu, value* image) {
     const Whole<float, true> a = {z, rows, units, chunks(units)};
     const Whole<value, true> b = {weight, inside, units, chunks(units)};
-    const DenseImage out = {image, bias, nullptr, relu, 0, rows, inside};
+    const DenseImage out = {image, bias, nullptr, relu, rows, inside};
     product<TileOf<128, 128>::Tile>(0, units, a, b, out);
 }
 

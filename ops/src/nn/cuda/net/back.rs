@@ -33,9 +33,13 @@ impl<D: Driver> Net<D> {
         let [mean, log_variance, noise, sample, d_sample, d_mean, d_log_variance] =
             self.plan.latent;
         let Some(head) = self.network.log_variance.clone() else {
-            self.head_backward(self.network.mean.clone(), d_sample, rows, flow, false)?;
+            self.head_weight(&self.network.mean.clone(), d_sample, rows, flow)?;
+            self.head_back(d_sample, None, rows, flow)?;
             return self.encoder_backward(rows, flow);
         };
+        if let Some(mark) = self.measured.take() {
+            self.driver.wait_for(mark)?;
+        }
         let slopes = self.plan.slopes;
         if let Some([shares, sums]) = self.plan.correlation {
             let read = [sample, mean, log_variance, shares, sums, slopes];
@@ -50,8 +54,9 @@ impl<D: Driver> Net<D> {
         args.push(flag(self.plan.correlation.is_some()));
         args.extend([d_mean, d_log_variance].map(Arg::At));
         self.launch("latent_backward", [(rows * units).div_ceil(256), 1, 1], args)?;
-        self.head_backward(head, d_log_variance, rows, flow, false)?;
-        self.head_backward(self.network.mean.clone(), d_mean, rows, flow, true)?;
+        self.head_weight(&self.network.mean.clone(), d_mean, rows, flow)?;
+        self.head_weight(&head, d_log_variance, rows, flow)?;
+        self.head_back(d_mean, Some((head, d_log_variance)), rows, flow)?;
         self.encoder_backward(rows, flow)
     }
 
@@ -59,6 +64,7 @@ impl<D: Driver> Net<D> {
         for at in (0..self.network.encoder.len()).rev() {
             flow = self.layer_backward(Side::Encoder, at, rows, flow)?;
         }
+        self.measured = None;
         (0..self.readers.len()).try_for_each(|image| self.wait_for_readers(image))
     }
 
@@ -81,35 +87,43 @@ impl<D: Driver> Net<D> {
         self.readers[flow].take().map_or(Ok(()), |mark| self.driver.wait_for(mark))
     }
 
-    fn head_backward(
+    /// Computes the gradients of a head's parameters from that of its output.
+    fn head_weight(
         &mut self,
-        head: Layer,
+        head: &Layer,
         gradient: Address,
         rows: usize,
         flow: usize,
-        add: bool,
     ) -> Result<(), CudaError> {
         let (inside, units) = (head.input_len(), head.output_len());
         let features = *self.plan.encoder.last().expect("an encoder has layers");
-        // The gradient is whole only once that of the last head is there.
-        let is_last = add || self.network.log_variance.is_none();
-        let has_relu = self.network.encoder.last().is_some_and(Layer::is_masked_by_who_follows);
-        let over = if is_last && has_relu { features } else { Address::NONE };
-        let weight = self.kept(&head);
-        let [d_weight, d_bias] = self.weights(&head, true);
-        let sizes = [rows, units, inside].map(int);
+        let [d_weight, d_bias] = self.weights(head, true);
         self.beside(flow, |this| {
             this.row_sums([rows, units], false, gradient, d_bias)?;
             let mut args = [gradient, features].map(Arg::At).to_vec();
-            args.extend(sizes.into_iter().chain([Arg::At(d_weight)]));
+            args.extend([rows, units, inside].map(int));
+            args.push(Arg::At(d_weight));
             this.launch("head_weight", [units.div_ceil(32), inside.div_ceil(128), 1], args)
-        })?;
-        let mut args = [gradient, weight].map(Arg::At).to_vec();
-        args.extend(sizes.into_iter().chain([
-            flag(add),
-            Arg::At(over),
-            Arg::At(self.plan.flow[flow]),
-        ]));
+        })
+    }
+
+    /// Computes the gradient of the encoder's last image from those of the mean and of the other head, if there is one.
+    fn head_back(
+        &mut self,
+        gradient: Address,
+        other: Option<(Layer, Address)>,
+        rows: usize,
+        flow: usize,
+    ) -> Result<(), CudaError> {
+        let mean = self.network.mean.clone();
+        let (inside, units) = (mean.input_len(), mean.output_len());
+        let [e, v] = other.map_or([Address::NONE; 2], |(head, e)| [e, self.kept(&head)]);
+        let last = self.network.encoder.last().expect("an encoder has layers");
+        let features = *self.plan.encoder.last().expect("an encoder has layers");
+        let over = if last.is_masked_by_who_follows() { features } else { Address::NONE };
+        let mut args = [gradient, self.kept(&mean), e, v].map(Arg::At).to_vec();
+        args.extend([rows, units, inside].map(int));
+        args.extend([over, self.plan.flow[flow]].map(Arg::At));
         self.launch("head_back", [rows.div_ceil(128), inside.div_ceil(128), 1], args)
     }
 

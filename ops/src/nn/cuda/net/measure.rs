@@ -43,6 +43,8 @@ impl<D: Driver> Net<D> {
         let likelihood = if is_likelihood { likelihood } else { Address::NONE };
         let factor = if is_likelihood { likelihood.plus(8) } else { Address::NONE };
         self.launch("squared_error", [ERROR_PARTS, rows, 1], compare(factor, flow))?;
+        // The decoder's gradients need none of what follows.
+        self.driver.begin_beside()?;
 
         let variational = self.network.architecture.variational;
         let nats = if variational { self.plan.nats } else { Address::NONE };
@@ -68,7 +70,13 @@ impl<D: Driver> Net<D> {
         args.extend([Arg::Real(self.share(objective)), int(kind), Arg::At(sums)]);
         args.push(Arg::Double(clips as f64));
         args.extend([self.plan.clock, self.plan.slopes, self.plan.losses].map(Arg::At));
-        self.launch("losses", [1, 1, 1], args)
+        self.launch("losses", [1, 1, 1], args)?;
+        let mark = self.driver.end_beside()?;
+        if training {
+            self.measured = Some(mark);
+            return Ok(());
+        }
+        self.driver.wait_for(mark)
     }
 
     fn share(&self, objective: &Objective) -> f32 {
