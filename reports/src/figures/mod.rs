@@ -32,7 +32,7 @@ pub use draw::{Rendered, kept, pdf, render};
 pub use picture::{Shown, is_picture, show};
 pub use source::{Input, Source};
 pub use style::STYLE;
-pub use words::variant;
+pub use words::{step, variant};
 
 /// A kind of figure.
 pub struct FigureKind {

@@ -83,7 +83,19 @@ pub fn numbers_of_clips(rows: &[ScoredRow]) -> Option<Vec<Option<usize>>> {
 pub fn names_of_classes(rows: &[ScoredRow]) -> Option<Vec<Option<&str>>> {
     let sets = parts(rows, |a, b| holds(a, b, Clips::is_against));
     let differ = sets.len() > of(rows, false).len();
-    differ.then(|| rows.iter().map(|row| row.truth.as_deref()).collect())
+    differ.then(|| rows.iter().map(|row| classes(rows, row)).collect())
+}
+
+/// What the classes of a row are: `player` for `clips.player`, unless an output of another step among the rows has
+/// that name too.
+pub fn classes<'r>(rows: &[ScoredRow], row: &'r ScoredRow) -> Option<&'r str> {
+    fn port(output: &str) -> &str {
+        output.rsplit_once('.').map_or(output, |(_, port)| port)
+    }
+    let truth = row.truth.as_deref()?;
+    let mut others = rows.iter().filter_map(|row| row.truth.as_deref());
+    let has_twin = others.any(|other| other != truth && port(other) == port(truth));
+    Some(if has_twin { truth } else { port(truth) })
 }
 
 /// The number of clips of a row.
@@ -111,7 +123,7 @@ pub fn remarks(rows: &[ScoredRow]) -> Vec<String> {
     if names_of_classes(rows).is_some() {
         let mut said: BTreeMap<usize, String> = BTreeMap::new();
         for set in of(rows, true) {
-            let truth = rows[set[0]].truth.as_deref().unwrap_or("other classes");
+            let truth = classes(rows, &rows[set[0]]).unwrap_or("other classes");
             said.insert(set[0], format!("{} against {truth}", numbers(&set)));
         }
         let said: Vec<String> = said.into_values().collect();
@@ -173,6 +185,18 @@ mod tests {
             truth: Some(format!("clips.{classes}")),
             ..ScoredRow::default()
         }
+    }
+
+    #[test]
+    fn classes_are_named_by_their_column_unless_two_sources_have_it() {
+        let mut rows = vec![row("a", 15, "player"), row("a", 15, "room")];
+        let said = |rows: &[ScoredRow]| {
+            let said = rows.iter().filter_map(|row| classes(rows, row).map(str::to_owned));
+            said.collect::<Vec<_>>()
+        };
+        assert_eq!(said(&rows), ["player", "room"]);
+        rows.push(ScoredRow { truth: Some("others.player".to_owned()), ..ScoredRow::default() });
+        assert_eq!(said(&rows), ["clips.player", "room", "others.player"]);
     }
 
     #[test]
