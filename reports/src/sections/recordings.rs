@@ -347,7 +347,7 @@ fn differences(table: &ScoreTable, rests: &[Option<Rest>]) -> Option<([Block; 2]
     let verdict = match untold.len() {
         0 => "is told from every other row".to_owned(),
         n if n == rows => "is told from no other row".to_owned(),
-        ..=3 => format!("is not told from {}", untold.join(" or ")),
+        1..=3 => format!("is not told from {}", untold.join(" or ")),
         n => format!("is not told from {n} of {rows} other rows"),
     };
     Some(([Block::Table(made), Block::Paragraph(said)], Told { best, verdict }))
