@@ -34,10 +34,10 @@ fn agrees(plan: &Plan, steps: usize, [curve, gradient, latents]: [f64; 3]) {
         return say_skipped("no C++ compiler");
     }
     let found = parity(plan, steps);
-    let worst = &found.gradients;
-    assert!(found.curve() < curve, "{} of {:?} {:?}", found.curve(), found.cpu, found.device);
-    assert!(found.gradient() < gradient, "{worst:?}");
-    assert!(found.latents < latents, "latents {}", found.latents);
+    let apart = &found.device;
+    assert!(apart.curve < curve, "{} of {:?}", apart.curve, found.losses);
+    assert!(apart.gradient() < gradient, "{:?}", apart.gradients);
+    assert!(apart.latents < latents, "latents {}", apart.latents);
     assert!(found.repeats, "a second training gave other bits");
     assert!(found.resumes, "a training that went on half-way gave other bits");
 }
@@ -147,11 +147,12 @@ fn nothing_depends_on_the_order_of_threads_and_blocks() {
         for plan in [with_all(small()), with_others(small())] {
             let plan = Plan { precision, ..plan };
             let data = clips(21, plan.architecture.input);
-            let bits = |backwards| {
-                let driver = Emulator { backwards, ..Emulator::new() };
+            let bits = |backwards, late| {
+                let driver = Emulator { backwards, late, ..Emulator::new() };
                 train(&plan, &data, driver, &Kept::default()).unwrap().1
             };
-            assert_eq!(bits(false), bits(true), "{precision:?}");
+            // Whatever may run beside others runs before them, and then after them.
+            assert_eq!(bits(false, false), bits(true, true), "{precision:?}");
         }
     }
 }

@@ -7,8 +7,7 @@ mod cuda;
 use cuda::{Emulator, compiler, say_skipped};
 use ops::math::random::{Purpose, Random};
 use ops::nn::cuda::driver::{Address, Arg, Driver, Launch};
-use ops::nn::cuda::plan::tiles;
-use ops::nn::cuda::source::{Sides, height, units};
+use ops::nn::cuda::source::{Sides, units};
 use ops::nn::cuda::{Precision, plan};
 use ops::nn::layers::{Architecture, Network};
 
@@ -82,9 +81,10 @@ fn meetings(sides: &Sides, mut meet: impl FnMut(usize, usize, usize)) {
                 if !inside || y - padding >= wide_h || x - padding >= wide_w {
                     continue;
                 }
-                let weight = ((n * wide_c + c) * kernel + a) * kernel + b;
-                let wide = (c * wide_h + y - padding) * wide_w + x - padding;
-                meet(weight, wide, (n * narrow_h + i) * narrow_w + j);
+                // The channels of a tap or a pixel are neighbours.
+                let weight = ((n * kernel + a) * kernel + b) * wide_c + c;
+                let wide = ((y - padding) * wide_w + x - padding) * wide_c + c;
+                meet(weight, wide, (i * narrow_w + j) * narrow_c + n);
             }
         }
     }
@@ -141,45 +141,53 @@ fn the_three_directions_of_a_convolution_are_those_of_its_definition() {
                     to_weight[weight] += b * c;
                 });
             }
-            let areas = [sides.wide, sides.narrow].map(|s| s[1] * s[2]);
-            let finish = |values: &mut [f64], area: usize, channels: usize| {
+            // Forward there are a bias and a ReLU; backward is 0 where the output of a ReLU is.
+            let forward = |values: &mut [f64], channels: usize| {
                 for (at, value) in values.iter_mut().enumerate() {
-                    *value = (*value + f64::from(bias[at / area % channels])).max(0.0);
+                    *value = (*value + f64::from(bias[at % channels])).max(0.0);
                 }
             };
-            finish(&mut to_narrow, areas[1], sides.narrow[0]);
-
+            let back = |values: &mut [f64], made: &[f32]| {
+                values.iter_mut().zip(made).for_each(|(sum, made)| {
+                    *sum = if *made > 0.0 { *sum } else { 0.0 };
+                });
+            };
             let [w_at, wide_at, narrow_at, bias_at] =
                 [&w, &wide, &narrow, &bias].map(|values| bench.put(values));
-            let out = bench.room(IMAGES * narrow_len);
-            let [x, y] = tiles(height(sides.narrow[0]), sides.narrow[0], IMAGES * areas[1]);
-            let args = |from, bias, relu, out| {
-                vec![
-                    Arg::At(w_at),
-                    Arg::At(from),
-                    int(IMAGES),
-                    Arg::At(bias),
-                    int(relu),
-                    Arg::At(out),
-                ]
+            let ends = |made: Address, is_forward: bool| match is_forward {
+                true => vec![Arg::At(bias_at), int(1)],
+                false => vec![Arg::At(made)],
             };
-            bench.run(&format!("narrow_{at}"), [x, y, 1], args(wide_at, bias_at, 1, out));
+            let args = |from: Address, end: Vec<Arg>, out: Address| {
+                let start = [Arg::At(w_at), Arg::At(from), int(IMAGES)];
+                start.into_iter().chain(end).chain([Arg::At(out)]).collect::<Vec<_>>()
+            };
+            match sides.transposed {
+                true => back(&mut to_narrow, &narrow),
+                false => forward(&mut to_narrow, sides.narrow[0]),
+            }
+            let out = bench.room(IMAGES * narrow_len);
+            let blocks = sides.blocks(true, IMAGES, precision);
+            let given = args(wide_at, ends(narrow_at, !sides.transposed), out);
+            bench.run(&format!("narrow_{at}"), blocks, given);
             close("narrow", &bench.get(out, IMAGES * narrow_len), &to_narrow);
 
-            let (out, stride) = (bench.room(IMAGES * wide_len), sides.taps[1]);
-            let pixels = sides.wide[1].div_ceil(stride) * sides.wide[2].div_ceil(stride);
-            let [x, y] = tiles(height(sides.wide[0]), sides.wide[0], IMAGES * pixels);
-            let blocks = [x, y, stride * stride];
-            bench.run(&format!("wide_{at}"), blocks, args(narrow_at, Address::NONE, 0, out));
+            match sides.transposed {
+                true => forward(&mut to_wide, sides.wide[0]),
+                false => back(&mut to_wide, &wide),
+            }
+            let out = bench.room(IMAGES * wide_len);
+            let blocks = sides.blocks(false, IMAGES, precision);
+            let given = args(narrow_at, ends(wide_at, sides.transposed), out);
+            bench.run(&format!("wide_{at}"), blocks, given);
             close("wide", &bench.get(out, IMAGES * wide_len), &to_wide);
 
             let cut = plan::weight_parts(layer, IMAGES).unwrap();
             let (parts, out) = (bench.room(cut.count * weights), bench.room(weights));
-            let taps = sides.wide[0] * sides.taps[0] * sides.taps[0];
-            let [x, y] = tiles(height(sides.narrow[0]), sides.narrow[0], taps);
             let mut args = vec![Arg::At(narrow_at), Arg::At(wide_at)];
             args.extend([int(IMAGES), int(cut.each), Arg::At(parts)]);
-            bench.run(&format!("weight_{at}"), [x, y, cut.count], args);
+            let blocks = sides.weight_blocks(cut.count, precision);
+            bench.run(&format!("weight_{at}"), blocks, args);
             let mut args = vec![Arg::At(parts), int(cut.count), int(weights)];
             args.extend([Arg::At(Address::NONE), int(1), Arg::At(out)]);
             bench.run("sum_parts", [weights.div_ceil(32), 1, 1], args);
@@ -188,35 +196,86 @@ fn the_three_directions_of_a_convolution_are_those_of_its_definition() {
     }
 }
 
+/// C(m, n) = Σ a(m, k) b(k, n) in rows.
+fn product(
+    [rows, columns, inner]: [usize; 3],
+    a: impl Fn(usize, usize) -> f32,
+    b: impl Fn(usize, usize) -> f32,
+) -> Vec<f64> {
+    let places = (0..rows).flat_map(|m| (0..columns).map(move |n| (m, n)));
+    let sum = |(m, n)| (0..inner).map(|k| f64::from(a(m, k)) * f64::from(b(k, n))).sum();
+    places.map(sum).collect()
+}
+
 #[test]
-fn products_of_any_strides_and_parts_are_sums_of_products() {
+fn products_of_linear_layers_are_sums_of_products() {
     if compiler().is_none() {
         return say_skipped("no C++ compiler");
     }
-    let mut bench = StageBuffers::new(&network(&[2], 3, 2, [4, 4]), Precision::F32);
-    for (rows, across, inner, each, tall) in
-        [(3, 5, 70, 16, 8), (30, 9, 33, 48, 32), (130, 140, 20, 32, 128), (8, 129, 1, 16, 8)]
-    {
-        let (a, b) = (draw(rows * inner, 0), draw(inner * across, 1));
-        let mut expected = vec![0.0; rows * across];
-        for (m, n) in (0..rows).flat_map(|m| (0..across).map(move |n| (m, n))) {
-            let term = |k: usize| f64::from(a[m * inner + k]) * f64::from(b[n * inner + k]);
-            expected[n * rows + m] = (0..inner).map(term).sum();
+    let precisions = [Precision::F32, Precision::Tf32];
+    let sizes = [(3, 5, 70, 32), (30, 32, 256, 64), (130, 40, 132, 96), (8, 1, 9, 32)];
+    for (sizes, precision) in sizes.iter().flat_map(|it| precisions.map(|of| (*it, of))) {
+        let mut bench = StageBuffers::new(&network(&[2], 3, 2, [4, 4]), precision);
+        let (rows, units, inside, each) = sizes;
+        let (image, weight) = (draw(rows * inside, 0), draw(units * inside, 1));
+        let (d, bias) = (draw(rows * units, 2), draw(inside, 3));
+        let [image_at, weight_at, d_at, bias_at] =
+            [&image, &weight, &d, &bias].map(|values| bench.put(values));
+        let [lengths, with_each] = [&[rows, units, inside][..], &[rows, units, inside, each]]
+            .map(|sizes| sizes.iter().map(|n| int(*n)).collect::<Vec<_>>());
+        let call = |from: [Address; 2], middle: &[Arg], end: &[Arg]| -> Vec<Arg> {
+            from.map(Arg::At).into_iter().chain(middle.to_vec()).chain(end.to_vec()).collect()
+        };
+        let [x, y, wide, tall] =
+            [rows.div_ceil(128), units.div_ceil(32), inside.div_ceil(128), inside.div_ceil(each)];
+        let mut parts = |kernel: &str, from: [Address; 2], blocks: [usize; 3], expected: &[f64]| {
+            let [parts, out] = [tall * expected.len(), expected.len()].map(|len| bench.room(len));
+            bench.run(kernel, blocks, call(from, &with_each, &[Arg::At(parts)]));
+            let mut args = vec![Arg::At(parts), int(tall), int(expected.len())];
+            args.extend([Arg::At(Address::NONE), int(1), Arg::At(out)]);
+            bench.run("sum_parts", [expected.len().div_ceil(32), 1, 1], args);
+            close(kernel, &bench.get(out, expected.len()), expected);
+        };
+        let row_of = |row: usize, i: usize| image[row * inside + i];
+        let expected = product([rows, units, inside], row_of, |i, u| weight[u * inside + i]);
+        parts("head", [image_at, weight_at], [x, y, tall], &expected);
+        let expected = product([rows, units, inside], row_of, |i, u| weight[i * units + u]);
+        parts("expand_back", [image_at, weight_at], [x, y, tall], &expected);
+
+        let mut whole = |kernel: &str, from, blocks: [usize; 3], end: &[Arg], expected: &[f64]| {
+            // What is there is added to if the kernel is asked to.
+            let out = bench.put(&vec![2.0; expected.len()]);
+            let end: Vec<Arg> = end.iter().copied().chain([Arg::At(out)]).collect();
+            bench.run(kernel, blocks, call(from, &lengths, &end));
+            close(kernel, &bench.get(out, expected.len()), expected);
+        };
+        let expected =
+            product([units, inside, rows], |u, row| d[row * units + u], |row, i| row_of(row, i));
+        let blocks = [units.div_ceil(32), wide, 1];
+        whole("head_weight", [d_at, image_at], blocks, &[], &expected);
+        let expected =
+            product([inside, units, rows], |i, row| row_of(row, i), |row, u| d[row * units + u]);
+        whole("expand_weight", [image_at, d_at], [wide, y, 1], &[], &expected);
+        let expected = product(
+            [rows, inside, units],
+            |row, u| d[row * units + u],
+            |u, i| weight[u * inside + i],
+        );
+        let added = expected.iter().map(|x| x + 2.0).zip(&image);
+        let added: Vec<f64> = added.map(|(x, made)| if *made > 0.0 { x } else { 0.0 }).collect();
+        let (alone, masked) = ([int(0), Arg::At(Address::NONE)], [int(1), Arg::At(image_at)]);
+        whole("head_back", [d_at, weight_at], [x, wide, 1], &alone, &expected);
+        whole("head_back", [d_at, weight_at], [x, wide, 1], &masked, &added);
+        let mut expected = product(
+            [rows, inside, units],
+            |row, u| d[row * units + u],
+            |u, i| weight[i * units + u],
+        );
+        for (at, value) in expected.iter_mut().enumerate() {
+            *value = (*value + f64::from(bias[at % inside])).max(0.0);
         }
-        let count = inner.div_ceil(each);
-        let (a, b) = (bench.put(&a), bench.put(&b));
-        let (parts, out) = (bench.room(count * rows * across), bench.room(rows * across));
-        let [x, y] = tiles(tall, rows, across);
-        let mut args = vec![Arg::At(a), int(0), int(inner), int(1)];
-        args.extend([Arg::At(b), int(0), int(1), int(inner)]);
-        args.extend([rows, across, inner, each].map(int));
-        args.extend([parts, Address::NONE, Address::NONE].map(Arg::At));
-        args.extend([0, 0, 1, rows].map(int));
-        bench.run(&format!("dense_{tall}"), [x, y, count], args);
-        let mut args = vec![Arg::At(parts), int(count), int(rows * across)];
-        args.extend([Arg::At(Address::NONE), int(1), Arg::At(out)]);
-        bench.run("sum_parts", [(rows * across).div_ceil(32), 1, 1], args);
-        close("dense", &bench.get(out, rows * across), &expected);
+        let end = [Arg::At(bias_at), int(1)];
+        whole("expand", [d_at, weight_at], [x, wide, 1], &end, &expected);
     }
 }
 

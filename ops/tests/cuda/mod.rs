@@ -4,7 +4,7 @@
 //! written, or written beyond its place, is seen.
 
 use libloading::Library;
-use ops::nn::cuda::driver::{Address, Arg, CudaError, Driver, Launch, Recording};
+use ops::nn::cuda::driver::{Address, Arg, CudaError, Driver, Launch, Mark, Recording};
 use ops::nn::cuda::source::Unit;
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::c_void;
@@ -47,6 +47,12 @@ pub struct Emulator {
     pub recordings: Vec<Vec<Launch>>,
     /// Whether threads and blocks run from the last to the first.
     pub backwards: bool,
+    /// Whether what runs beside others runs as late as it may, and not at once.
+    pub late: bool,
+    /// What has not run yet, with the mark that it ends before; and whether launches are beside others now.
+    pub waiting: Vec<(usize, Launch)>,
+    pub is_beside: bool,
+    pub marks: usize,
     /// The launch after which one number in the last buffer of its arguments is not what the kernel wrote.
     pub falsifies: Option<usize>,
     /// Launches after which the device is lost.
@@ -72,6 +78,10 @@ impl Emulator {
             recording: None,
             recordings: Vec::new(),
             backwards: false,
+            late: false,
+            waiting: Vec::new(),
+            is_beside: false,
+            marks: 0,
             falsifies: None,
             breaks_after: None,
             launches: 0,
@@ -229,6 +239,10 @@ impl Driver for Emulator {
     }
 
     unsafe fn launch(&mut self, launch: Launch) -> Result<(), CudaError> {
+        if self.late && self.is_beside {
+            self.waiting.push((self.marks, launch));
+            return Ok(());
+        }
         match &mut self.recording {
             Some(launches) => {
                 launches.push(launch);
@@ -238,12 +252,32 @@ impl Driver for Emulator {
         }
     }
 
+    fn begin_beside(&mut self) -> Result<(), CudaError> {
+        self.is_beside = true;
+        Ok(())
+    }
+
+    fn end_beside(&mut self) -> Result<Mark, CudaError> {
+        self.is_beside = false;
+        self.marks += 1;
+        Ok(Mark(self.marks - 1))
+    }
+
+    fn wait_for(&mut self, mark: Mark) -> Result<(), CudaError> {
+        let waiting = std::mem::take(&mut self.waiting);
+        let (now, later): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|it| it.0 <= mark.0);
+        self.waiting = later;
+        // SAFETY: whoever launched these vouched for them.
+        now.into_iter().try_for_each(|(_, launch)| unsafe { self.launch(launch) })
+    }
+
     fn record(&mut self) -> Result<(), CudaError> {
         self.recording = Some(Vec::new());
         Ok(())
     }
 
     fn recorded(&mut self) -> Result<Recording, CudaError> {
+        assert!(self.waiting.is_empty(), "nothing waited for {:?}", self.waiting);
         self.recordings.push(self.recording.take().expect("a recording"));
         Ok(Recording(self.recordings.len() - 1))
     }

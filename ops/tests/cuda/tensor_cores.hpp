@@ -14,11 +14,8 @@ __device__ unsigned short rounded(float x) {
 }
 #endif
 
-#if PRODUCTS == 1
-static u32 cells(const float* x) { return __float_as_uint(to_tf32(*x)); }
-#elif PRODUCTS == 2
-static u32 cells(const float* x) { return rounded(x[0]) | u32(rounded(x[1])) << 16; }
-static u32 cells(const bf16* x) { return x[0].bits | u32(x[1].bits) << 16; }
+#if PRODUCTS == 2
+__device__ u32 rounded_pair(float x, float y) { return rounded(x) | u32(rounded(y)) << 16; }
 #endif
 
 // What the lanes show each other lies in two rooms by turns: so whoever shows something again knows that all have read
@@ -28,18 +25,32 @@ static unsigned next_room() {
     return calls[threadIdx.x]++ % 2;
 }
 
-static void read_squares(u32 (&to)[4], const void* row) {
+// The rows that the lanes of a warp name, once all have done so.
+static const void** rows_of_squares(const void* row) {
     static const void* shown[2][1024];
     const void** rows = shown[next_room()];
-    const unsigned thread = threadIdx.x, warp = thread / 32 * 32, lane = thread % 32;
     if ((size_t)row % 16 != 0) {
         fprintf(stderr, "a row of a square does not begin at a multiple of sixteen bytes\n");
         abort();
     }
-    rows[thread] = row;
+    rows[threadIdx.x] = row;
     __syncthreads();
+    return rows + threadIdx.x / 32 * 32;
+}
+
+static void read_squares(u32 (&to)[4], const void* row) {
+    const void** rows = rows_of_squares(row);
+    const unsigned lane = threadIdx.x % 32;
     for (int square = 0; square < 4; square++)
-        memcpy(&to[square], (const char*)rows[warp + square * 8 + lane / 4] + lane % 4 * 4, 4);
+        memcpy(&to[square], (const char*)rows[square * 8 + lane / 4] + lane % 4 * 4, 4);
+}
+
+static void read_turned_squares(u32 (&to)[4], const void* row) {
+    const void** rows = rows_of_squares(row);
+    const unsigned lane = threadIdx.x % 32;
+    for (int square = 0; square < 4; square++)
+        for (int half = 0; half < 2; half++)
+            memcpy((char*)&to[square] + 2 * half, (const char*)rows[square * 8 + lane % 4 * 2 + half] + lane / 4 * 2, 2);
 }
 
 static void multiply_tiles(float (&c)[4], const u32 (&a)[4], const u32* b) {

@@ -3,7 +3,7 @@
 //! cudarc loads the driver on first use and panics if there is none, so nothing here is called
 //! before [`sys::is_culib_present`] returns true.
 
-use super::driver::{Address, CudaError, Driver, Launch, Recording};
+use super::driver::{Address, CudaError, Driver, Launch, Mark, Recording};
 use super::nvrtc::Nvrtc;
 use super::source::Unit;
 use super::{Place, Precision};
@@ -111,12 +111,15 @@ pub fn gpus(driver: &Path) -> Result<Vec<GpuInfo>, String> {
     all().map_err(|error| error.to_string())
 }
 
-/// A GPU with one stream. Its resources are freed when it is dropped.
+/// A GPU with a stream, and one for what runs beside it. Its resources are freed when it is dropped.
 pub struct Gpu {
     /// The properties of the GPU.
     pub info: GpuInfo,
     device: sys::CUdevice,
     stream: sys::CUstream,
+    beside: sys::CUstream,
+    is_beside: bool,
+    events: Vec<sys::CUevent>,
     nvrtc: Nvrtc,
     cubins: Option<PathBuf>,
     architecture: i32,
@@ -157,17 +160,23 @@ impl Gpu {
             )
         })?;
         // SAFETY: the device was given by the driver; its primary context stays until `drop`.
-        let stream = unsafe {
+        unsafe {
             let context = result::primary_ctx::retain(device)
                 .map_err(|error| fault("cuDevicePrimaryCtxRetain", &error))?;
-            result::ctx::set_current(context)
-                .and_then(|()| result::stream::create(result::stream::StreamKind::NonBlocking))
-                .map_err(|error| fault("cuStreamCreate", &error))?
+            result::ctx::set_current(context).map_err(|error| fault("cuCtxSetCurrent", &error))?;
+        }
+        let open = || {
+            result::stream::create(result::stream::StreamKind::NonBlocking)
+                .map_err(|error| fault("cuStreamCreate", &error))
         };
+        let (stream, beside) = (open()?, open()?);
         Ok(Self {
             info,
             device,
             stream,
+            beside,
+            is_beside: false,
+            events: Vec::new(),
             nvrtc,
             cubins: place.cubins.clone(),
             architecture,
@@ -182,6 +191,25 @@ impl Gpu {
         // SAFETY: the stream lives as long as `self`.
         unsafe { result::stream::synchronize(self.stream) }
             .map_err(|error| fault("cuStreamSynchronize", &error))
+    }
+
+    /// Marks what was launched on a stream so far, by the number of an event.
+    fn mark(&mut self, stream: sys::CUstream) -> Result<Mark, CudaError> {
+        let event = result::event::create(sys::CUevent_flags::CU_EVENT_DISABLE_TIMING)
+            .map_err(|error| fault("cuEventCreate", &error))?;
+        self.events.push(event);
+        // SAFETY: event and stream live as long as `self`.
+        unsafe { result::event::record(event, stream) }
+            .map_err(|error| fault("cuEventRecord", &error))?;
+        Ok(Mark(self.events.len() - 1))
+    }
+
+    /// Lets a stream wait for a mark.
+    fn follow(&self, stream: sys::CUstream, mark: Mark) -> Result<(), CudaError> {
+        let flags = sys::CUevent_wait_flags::CU_EVENT_WAIT_DEFAULT;
+        // SAFETY: event and stream live as long as `self`.
+        unsafe { result::stream::wait_event(stream, self.events[mark.0], flags) }
+            .map_err(|error| fault("cuStreamWaitEvent", &error))
     }
 }
 
@@ -258,10 +286,26 @@ impl Driver for Gpu {
             bits.iter_mut().map(|bits| std::ptr::from_mut(bits).cast()).collect();
         let [x, y, z] = launch.blocks;
         let (blocks, threads) = ((x, y, z), (launch.threads, 1, 1));
+        let stream = if self.is_beside { self.beside } else { self.stream };
         // SAFETY: the arguments fit the kernel's signature, which the tests check with the same
         // launches of the same kernels; the driver copies them during the call.
-        unsafe { result::launch_kernel(function, blocks, threads, 0, self.stream, &mut args) }
+        unsafe { result::launch_kernel(function, blocks, threads, 0, stream, &mut args) }
             .map_err(|error| fault(&format!("cuLaunchKernel {name}"), &error))
+    }
+
+    fn begin_beside(&mut self) -> Result<(), CudaError> {
+        let mark = self.mark(self.stream)?;
+        self.is_beside = true;
+        self.follow(self.beside, mark)
+    }
+
+    fn end_beside(&mut self) -> Result<Mark, CudaError> {
+        self.is_beside = false;
+        self.mark(self.beside)
+    }
+
+    fn wait_for(&mut self, mark: Mark) -> Result<(), CudaError> {
+        self.follow(self.stream, mark)
     }
 
     fn record(&mut self) -> Result<(), CudaError> {
@@ -300,6 +344,10 @@ impl Drop for Gpu {
         // them.
         unsafe {
             let _ = result::stream::synchronize(self.stream);
+            let _ = result::stream::synchronize(self.beside);
+            self.events.drain(..).for_each(|event| {
+                let _ = result::event::destroy(event);
+            });
             self.graphs.drain(..).for_each(|graph| {
                 let _ = result::graph::exec_destroy(graph);
             });
@@ -310,6 +358,7 @@ impl Drop for Gpu {
                 let _ = result::free_sync(at);
             });
             let _ = result::stream::destroy(self.stream);
+            let _ = result::stream::destroy(self.beside);
             let _ = result::primary_ctx::release(self.device);
         }
     }

@@ -63,7 +63,11 @@ pub struct Launch {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recording(pub usize);
 
-/// A device with memory and one stream. Launches run in order.
+/// The end of launches beside others, by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
+pub struct Mark(pub usize);
+
+/// A device with memory and a stream. Launches run in order, but for those beside others.
 pub trait Driver {
     /// The name for messages.
     fn name(&self) -> &str;
@@ -107,6 +111,29 @@ pub trait Driver {
     /// The arguments must be those that the kernel takes, and whatever it reads or writes must be reserved on this
     /// device.
     unsafe fn launch(&mut self, launch: Launch) -> Result<(), CudaError>;
+    /// The next launches run in order after all so far, but beside those that follow [`Driver::end_beside`]. A device that
+    /// does one thing at a time runs them at once.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn begin_beside(&mut self) -> Result<(), CudaError> {
+        Ok(())
+    }
+    /// Ends what [`Driver::begin_beside`] began.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn end_beside(&mut self) -> Result<Mark, CudaError> {
+        Ok(Mark(0))
+    }
+    /// The next launches come after all that were launched beside others before this mark. Before a recording ends, its last
+    /// mark must have been waited for.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn wait_for(&mut self, _mark: Mark) -> Result<(), CudaError> {
+        Ok(())
+    }
     /// Starts recording: launches are recorded and not run.
     ///
     /// # Errors

@@ -5,14 +5,14 @@
 //!   [`cubins`]: what it made, kept for the next process.
 //! - [`driver`]: the interface between the trainer and a device; [`device`]: the CUDA driver, through
 //!   cudarc.
-//! - [`plan`]: the layout of the device's memory.
+//! - [`plan`]: the layout of the device's memory; [`places`]: that of the parameters.
 //! - [`net`]: the launches of a step, forward and backward.
 //! - [`trainer`]: training, encoding and reconstructing with them.
 //! - [`parity`]: the comparison of a GPU with the CPU; [`trial`]: what must hold before `auto` uses one;
 //!   [`trace`]: what each launch wrote, by which a wrong kernel is found where there is no GPU.
 //!
-//! Only the driver and NVRTC are needed. Convolutions are products of matrices that gather their
-//! patches on the fly. Every sum has a fixed order and nothing is added atomically, so that the same
+//! Only the driver and NVRTC are needed. Images lie as rows of pixels whose channels are neighbours; convolutions are
+//! products of matrices that gather their patches on the fly. Every sum has a fixed order and nothing is added atomically, so that the same
 //! GPU gives the same bits in every run.
 
 pub mod cubins;
@@ -25,6 +25,7 @@ pub mod net;
 #[allow(unsafe_code)]
 pub mod nvrtc;
 pub mod parity;
+pub mod places;
 pub mod plan;
 pub mod source;
 #[allow(unsafe_code)]
@@ -54,6 +55,11 @@ pub enum Precision {
 }
 
 impl Precision {
+    /// How many numbers of an image one instruction moves: sixteen bytes.
+    fn values(self) -> usize {
+        if self == Self::Bf16 { 8 } else { 4 }
+    }
+
     /// The compute capability that products in this precision need, as ten times the major number
     /// plus the minor one; tensor cores support these from 8.0 on.
     pub fn least_capability(self) -> i32 {

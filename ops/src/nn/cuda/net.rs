@@ -6,9 +6,10 @@
 
 use super::super::layers::{Layer, Network, Operation};
 use super::Precision;
-use super::driver::{Address, Arg, CudaError, Driver, Launch};
-use super::plan::{Parts, Plan, dense_height, head_parts, tiles};
-use super::source::{Sides, height};
+use super::driver::{Address, Arg, CudaError, Driver, Launch, Mark};
+use super::places::Places;
+use super::plan::{Plan, head_parts};
+use super::source::Sides;
 
 mod back;
 mod measure;
@@ -35,30 +36,12 @@ pub struct Net<D> {
     pub network: Network,
     /// The layout of the memory.
     pub plan: Plan,
+    /// The layout of the parameters in it.
+    pub places: Places,
     /// The precision of products.
     pub precision: Precision,
-}
-
-/// A matrix of a product: its address, `image` if it is an image, and its strides.
-#[derive(Clone, Copy)]
-struct Matrix {
-    at: Address,
-    image: bool,
-    down: usize,
-    along: usize,
-}
-
-/// The destination of a product of a linear layer.
-#[derive(Clone, Copy)]
-struct Target {
-    /// The address: of single precision in parts, or of an image.
-    at: Address,
-    parts: Option<Parts>,
-    bias: Address,
-    relu: bool,
-    add: bool,
-    down: usize,
-    along: usize,
+    /// What runs beside the backward pass and reads each of the images of [`Plan::flow`].
+    pub readers: [Option<Mark>; 3],
 }
 
 /// The part of the network that a layer belongs to.
@@ -103,8 +86,16 @@ impl<D: Driver> Net<D> {
 
     /// The addresses of a layer's weight and bias, or of their gradients.
     fn weights(&self, layer: &Layer, gradient: bool) -> [Address; 2] {
-        let start = self.plan.parameters[usize::from(gradient)].plus(4 * layer.parameters.start);
-        [start, start.plus(4 * layer.weight_len())]
+        let start = self.plan.parameters[usize::from(gradient)];
+        self.places.of(layer).map(|place| start.plus(4 * place))
+    }
+
+    /// The address of a layer's weight as products of matrices read it.
+    fn kept(&self, layer: &Layer) -> Address {
+        match self.plan.kept {
+            Some(kept) => kept.plus(2 * self.places.of(layer)[0]),
+            None => self.weights(layer, false)[0],
+        }
     }
 
     fn layers(&self, side: Side) -> &[Layer] {
@@ -203,43 +194,30 @@ impl<D: Driver> Net<D> {
         match layer.operation {
             Operation::Conv2d { .. } | Operation::ConvTranspose2d { .. } => {
                 let number = self.number(side, at);
-                self.convolve(&layer, number, true, rows, [weight, input, bias, output])
+                self.convolve(&layer, number, true, rows, [input, bias, Address::NONE, output])
             }
             Operation::Linear => {
-                let (inside, outside) = (layer.input_len(), layer.output_len());
-                let sample = Matrix { at: input, image: false, down: inside, along: 1 };
-                let weight = Matrix { at: weight, image: false, down: 1, along: inside };
-                let to = Target {
-                    at: output,
-                    parts: None,
-                    bias,
-                    relu: layer.relu,
-                    add: false,
-                    down: outside,
-                    along: 1,
-                };
-                self.dense([rows, outside, inside], sample, weight, to)
+                let (units, inside) = (layer.input_len(), layer.output_len());
+                let mut args = [input, self.kept(&layer)].map(Arg::At).to_vec();
+                args.extend([rows, units, inside].map(int));
+                args.extend([Arg::At(bias), flag(layer.relu), Arg::At(output)]);
+                self.launch("expand", [rows.div_ceil(128), inside.div_ceil(128), 1], args)
             }
             Operation::BatchNorm2d => {
-                let (channels, area) = (layer.output[0], layer.output_len() / layer.output[0]);
+                let channels = layer.output[0];
+                let length = rows * layer.output_len();
                 let scale = Arg::At(self.scale(side, at));
                 let statistics = Arg::At(self.plan.statistics.plus(4 * layer.statistics.start));
                 let blocks = [channels, 1, 1];
                 if training {
-                    let args = vec![Arg::At(input), int(rows), int(area), statistics, scale];
+                    let args = vec![Arg::At(input), int(length / channels), statistics, scale];
                     self.launch("norm_measure", blocks, args)?;
                 } else {
                     self.launch("norm_recall", blocks, vec![statistics, scale])?;
                 }
-                let args = vec![
-                    Arg::At(input),
-                    Arg::At(weight),
-                    scale,
-                    int(area),
-                    flag(layer.relu),
-                    Arg::At(output),
-                ];
-                self.launch("norm_apply", [channels, rows, 1], args)
+                let mut args = vec![Arg::At(input), Arg::At(weight), scale];
+                args.extend([int(channels), int(length), flag(layer.relu), Arg::At(output)]);
+                self.launch("norm_apply", [length.div_ceil(256), 1, 1], args)
             }
         }
     }
@@ -251,69 +229,31 @@ impl<D: Driver> Net<D> {
         number: usize,
         forward: bool,
         rows: usize,
-        [weight, from, bias, to]: [Address; 4],
+        [from, bias, over, to]: [Address; 4],
     ) -> Result<(), CudaError> {
         let sides = Sides::of(layer).expect("BUG: not a convolution");
         let narrows = forward != sides.transposed;
-        let args = vec![
-            Arg::At(weight),
-            Arg::At(from),
-            int(rows),
-            Arg::At(bias),
-            flag(forward && layer.relu),
-            Arg::At(to),
-        ];
-        if narrows {
-            let [channels, high, wide] = sides.narrow;
-            let [x, y] = tiles(height(channels), channels, rows * high * wide);
-            return self.launch(&format!("narrow_{number}"), [x, y, 1], args);
+        let weight = if sides.is_thin() { self.weights(layer, false)[0] } else { self.kept(layer) };
+        let mut args = vec![Arg::At(weight), Arg::At(from), int(rows)];
+        match forward {
+            true => args.extend([Arg::At(bias), flag(layer.relu), Arg::At(to)]),
+            false => args.extend([over, to].map(Arg::At)),
         }
-        let ([channels, high, wide], stride) = (sides.wide, sides.taps[1]);
-        let pixels = high.div_ceil(stride) * wide.div_ceil(stride);
-        let [x, y] = tiles(height(channels), channels, rows * pixels);
-        self.launch(&format!("wide_{number}"), [x, y, stride * stride], args)
-    }
-
-    /// Computes C = A·B for `[rows, columns, inner]`.
-    fn dense(
-        &mut self,
-        [rows, across, inner]: [usize; 3],
-        a: Matrix,
-        b: Matrix,
-        to: Target,
-    ) -> Result<(), CudaError> {
-        let tall = dense_height(rows);
-        let [x, y] = tiles(tall, rows, across);
-        let cut = to.parts.unwrap_or(Parts { count: 1, each: inner.next_multiple_of(16) });
-        let (parts, image) =
-            if to.parts.is_some() { (to.at, Address::NONE) } else { (Address::NONE, to.at) };
-        let mut args = Vec::new();
-        for Matrix { at, image, down, along } in [a, b] {
-            args.extend([Arg::At(at), flag(image), int(down), int(along)]);
-        }
-        args.extend([rows, across, inner, cut.each].map(int));
-        args.extend([parts, image, to.bias].map(Arg::At));
-        args.extend([to.relu, to.add].map(flag));
-        args.extend([to.down, to.along].map(int));
-        self.launch(&format!("dense_{tall}"), [x, y, cut.count], args)
+        let name = if narrows { "narrow" } else { "wide" };
+        self.launch(&format!("{name}_{number}"), sides.blocks(narrows, rows, self.precision), args)
     }
 
     fn sum_parts(
         &mut self,
+        parts: Address,
         count: usize,
         length: usize,
         bias: Option<(Address, usize)>,
         to: Address,
     ) -> Result<(), CudaError> {
         let (bias, width) = bias.unwrap_or((Address::NONE, 1));
-        let args = vec![
-            Arg::At(self.plan.parts),
-            int(count),
-            int(length),
-            Arg::At(bias),
-            int(width),
-            Arg::At(to),
-        ];
+        let args =
+            vec![Arg::At(parts), int(count), int(length), Arg::At(bias), int(width), Arg::At(to)];
         self.launch("sum_parts", [length.div_ceil(32), 1, 1], args)
     }
 
@@ -321,20 +261,13 @@ impl<D: Driver> Net<D> {
     fn head(&mut self, head: Layer, to: Address, rows: usize) -> Result<(), CudaError> {
         let (inside, units) = (head.input_len(), head.output_len());
         let features = *self.plan.encoder.last().expect("an encoder has layers");
-        let [weight, bias] = self.weights(&head, false);
+        let (weight, [_, bias]) = (self.kept(&head), self.weights(&head, false));
         let parts = head_parts(&head, self.plan.capacity);
-        let weight = Matrix { at: weight, image: false, down: inside, along: 1 };
-        let features = Matrix { at: features, image: true, down: 1, along: inside };
-        let target = Target {
-            at: self.plan.parts,
-            parts: Some(parts),
-            bias: Address::NONE,
-            relu: false,
-            add: false,
-            down: 1,
-            along: units,
-        };
-        self.dense([units, rows, inside], weight, features, target)?;
-        self.sum_parts(parts.count, rows * units, Some((bias, units)), to)
+        let mut args = [features, weight].map(Arg::At).to_vec();
+        args.extend([rows, units, inside, parts.each].map(int));
+        let [sums, _] = self.plan.parts;
+        args.push(Arg::At(sums));
+        self.launch("head", [rows.div_ceil(128), units.div_ceil(32), parts.count], args)?;
+        self.sum_parts(sums, parts.count, rows * units, Some((bias, units)), to)
     }
 }

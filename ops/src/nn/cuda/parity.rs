@@ -9,35 +9,40 @@ use crate::math::random::{Purpose, Random};
 use crate::op::{Detached, OpError};
 use cache::Array;
 
-/// The differences between a device and the CPU.
+/// How far a training is from that on the CPU.
 #[derive(Clone, Debug)]
-pub struct Parity {
-    /// The losses of each step on the CPU.
-    pub cpu: Vec<f64>,
-    /// The losses of each step on the device.
-    pub device: Vec<f64>,
+pub struct Differences {
+    /// The largest relative difference of losses.
+    pub curve: f64,
     /// The name of each layer and ‖g − g′‖ ÷ ‖g‖ of the first step's gradients. Weight and bias are
     /// combined, since a bias before a normalisation has no gradient.
     pub gradients: Vec<(String, f64)>,
     /// The largest difference of latent means, relative to the largest mean.
     pub latents: f64,
+}
+
+impl Differences {
+    /// The largest difference of a gradient.
+    pub fn gradient(&self) -> f64 {
+        self.gradients.iter().map(|(_, apart)| *apart).fold(0.0, f64::max)
+    }
+}
+
+/// The comparison of a device with the CPU.
+#[derive(Clone, Debug)]
+pub struct Parity {
+    /// The losses of each step on the CPU and on the device.
+    pub losses: [Vec<f64>; 2],
+    /// How far the device is from the CPU.
+    pub device: Differences,
+    /// How far the CPU is from itself when each number of the clips and each weight moves to a neighbouring one: no device whose sums have
+    /// another order can be expected to be closer. A ReLU loses the whole gradient of a number that comes to lie on its
+    /// other side, so a few numbers in a million make large differences.
+    pub rounding: Differences,
     /// True if a second training on the device gave the same bits.
     pub repeats: bool,
     /// True if a training that went on from a state half-way gave the same bits.
     pub resumes: bool,
-}
-
-impl Parity {
-    /// The largest relative difference of losses.
-    pub fn curve(&self) -> f64 {
-        let pairs = self.cpu.iter().zip(&self.device);
-        pairs.map(|(a, b)| (a - b).abs() / a.abs().max(1e-12)).fold(0.0, f64::max)
-    }
-
-    /// The largest relative difference of a gradient.
-    pub fn gradient(&self) -> f64 {
-        self.gradients.iter().map(|(_, apart)| *apart).fold(0.0, f64::max)
-    }
 }
 
 /// Synthetic clips for training: a few waves and a little noise.
@@ -55,7 +60,31 @@ pub fn clips(count: usize, input: [usize; 2]) -> Array {
     Array::new(input, values)
 }
 
-/// Trains `steps` batches on the CPU and three times on the device.
+/// What one training gave.
+struct Trained {
+    losses: Vec<f64>,
+    gradient: Vec<f32>,
+    means: Vec<f32>,
+}
+
+/// The same numbers, each of which is moved to one of the two nearest of single precision: what another order of sums does
+/// to numbers between layers.
+fn nudged(values: &[f32]) -> Vec<f32> {
+    let mut random = Random::new(2, Purpose::Null, 0);
+    let nudge =
+        |value: &f32| if random.uniform() < 0.5 { value.next_up() } else { value.next_down() };
+    values.iter().map(nudge).collect()
+}
+
+/// ‖a − b‖ ÷ ‖a‖.
+fn apart(a: &[f32], b: &[f32]) -> f64 {
+    let square = |x: f64| x * x;
+    let apart: f64 = a.iter().zip(b).map(|(a, b)| square(f64::from(a - b))).sum();
+    let whole: f64 = a.iter().map(|a| square(f64::from(*a))).sum();
+    (apart / whole.max(1e-30)).sqrt()
+}
+
+/// Trains `steps` batches on the CPU, once more with clips and weights that differ by rounding, and three times on the device.
 ///
 /// # Errors
 /// When either fails.
@@ -70,13 +99,14 @@ pub fn compare<D: Driver>(
     let order: Vec<u32> = Random::new(cx.seed, Purpose::Shuffle, 1).permutation(clips);
     let beta = plan.objective.beta.beta;
     // With `halves` the training goes on half-way from the state that it has then, as after a kill.
-    let run = |backend: &mut dyn Backend, halves: bool| -> Result<(Vec<f64>, State), OpError> {
-        backend.restore(&start)?;
+    type Run = (Vec<f64>, State);
+    let run = |backend: &mut dyn Backend, start: &State, halves: bool| -> Result<Run, OpError> {
+        backend.restore(start)?;
         let (mut losses, mut epoch, mut is_first_half) = (Vec::new(), 0, halves);
         while losses.len() < steps {
             if is_first_half && losses.len() >= steps / 2 {
                 let state = backend.state()?;
-                backend.restore(&start)?;
+                backend.restore(start)?;
                 backend.restore(&state)?;
                 is_first_half = false;
             }
@@ -93,38 +123,56 @@ pub fn compare<D: Driver>(
     };
     let made = |error: CudaError| error.during(None);
     let batch = &order[..plan.batch_size.min(clips)];
+    let all: Vec<u32> = (0..clips as u32).collect();
 
     let mut device = OnDevice::new(open().map_err(made)?, plan, data, cx.seed)?;
     device.restore(&start)?;
-    let (_, got) = device.gradient(batch, 1, beta).map_err(made)?;
-    let mut cpu = Cpu::new(plan, data, &start)?;
-    let (_, expected) = cpu.gradient(batch, 1, beta, &cx)?;
-    let heads = [Some(&network.mean), network.log_variance.as_ref()].into_iter().flatten();
-    let layers = network.encoder.iter().chain(heads).chain(&network.decoder);
-    let gradients = layers.map(|layer| {
-        let (a, b) = (&expected[layer.parameters.clone()], &got[layer.parameters.clone()]);
-        let square = |x: f64| x * x;
-        let apart: f64 = a.iter().zip(b).map(|(a, b)| square(f64::from(a - b))).sum();
-        let whole: f64 = a.iter().map(|a| square(f64::from(*a))).sum();
-        (layer.name.clone(), (apart / whole.max(1e-30)).sqrt())
-    });
-    let gradients = gradients.collect();
-
-    let all: Vec<u32> = (0..clips as u32).collect();
-    cpu.restore(&start)?;
+    let (_, gradient) = device.gradient(batch, 1, beta).map_err(made)?;
     device.restore(&start)?;
-    let (a, b) = (cpu.encode(&all, &cx)?.means, device.encode(&all, &cx)?.means);
-    let largest = a.iter().fold(1e-12_f64, |most, x| most.max(f64::from(x.abs())));
-    let apart = a.iter().zip(&b).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max);
-    let latents = apart / largest;
+    let means = device.encode(&all, &cx)?.means;
+    let (losses, state) = run(&mut device, &start, false)?;
+    let found = Trained { losses, gradient, means };
+    let on_cpu = |data: &Array, start: &State| -> Result<Trained, OpError> {
+        let mut cpu = Cpu::new(plan, data, start)?;
+        let (_, gradient) = cpu.gradient(batch, 1, beta, &cx)?;
+        cpu.restore(start)?;
+        let means = cpu.encode(&all, &cx)?.means;
+        Ok(Trained { losses: run(&mut cpu, start, false)?.0, gradient, means })
+    };
+    let expected = on_cpu(data, &start)?;
+    let other = State { parameters: nudged(&start.parameters), ..start.clone() };
+    let rounded = on_cpu(&Array::new(data.shape(), nudged(data.values())), &other)?;
 
-    let (cpu, _) = run(&mut cpu, false)?;
-    let (losses, state) = run(&mut device, false)?;
     let bits = |values: &[f64]| values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
     let mut same = |halves| -> Result<bool, OpError> {
-        let (again, other) = run(&mut device, halves)?;
-        Ok(bits(&losses) == bits(&again) && state == other)
+        let (again, other) = run(&mut device, &start, halves)?;
+        Ok(bits(&found.losses) == bits(&again) && state == other)
     };
     let (repeats, resumes) = (same(false)?, same(true)?);
-    Ok(Parity { cpu, device: losses, gradients, latents, repeats, resumes })
+    let heads = [Some(&network.mean), network.log_variance.as_ref()].into_iter().flatten();
+    let layers: Vec<_> = network.encoder.iter().chain(heads).chain(&network.decoder).collect();
+    let gradients = |other: &Trained| {
+        let of = |range: &std::ops::Range<usize>| {
+            apart(&expected.gradient[range.clone()], &other.gradient[range.clone()])
+        };
+        layers.iter().map(|layer| (layer.name.clone(), of(&layer.parameters))).collect()
+    };
+    let latents = |other: &Trained| {
+        let largest = expected.means.iter().fold(1e-12_f64, |most, x| most.max(f64::from(x.abs())));
+        let pairs = expected.means.iter().zip(&other.means);
+        pairs.map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max) / largest
+    };
+    let differences = |other: &Trained| Differences {
+        curve: curve(&expected.losses, &other.losses),
+        gradients: gradients(other),
+        latents: latents(other),
+    };
+    let (device, rounding) = (differences(&found), differences(&rounded));
+    Ok(Parity { losses: [expected.losses, found.losses], device, rounding, repeats, resumes })
+}
+
+/// The largest relative difference of losses.
+fn curve(a: &[f64], b: &[f64]) -> f64 {
+    let apart = a.iter().zip(b).map(|(a, b)| (a - b).abs() / a.abs().max(1e-12));
+    apart.fold(0.0, f64::max)
 }

@@ -5,12 +5,18 @@ use super::super::layers::{Layer, Operation};
 use super::super::objective::Regularizer;
 use super::Precision;
 use super::driver::Address;
-use super::source::{Sides, columns, height};
+use super::places::Places;
+use super::source::Sides;
 
-/// The number of thread blocks that keeps a large GPU busy, a few for each of its processors.
-const BUSY: usize = 528;
-/// The number of images whose bias gradients one block adds.
-const BIAS_PARTS: usize = 16;
+/// The number of thread blocks that keeps a large GPU busy: two for each of its processors.
+const BUSY: usize = 264;
+/// The most parts of a sum of gradients over rows, and the fewest rows of one.
+const BIAS_PARTS: usize = 264;
+const BIAS_ROWS: usize = 16;
+/// The number of parts of a clip's squared error.
+pub const ERROR_PARTS: usize = 8;
+/// A part of a sum is a multiple of so many terms: those that a product has at once.
+const DEPTH: usize = 32;
 /// The number of blocks of the kernel `squares`.
 pub const SQUARES: usize = 256;
 
@@ -27,22 +33,8 @@ pub struct Parts {
 /// The division depends on sizes alone, never on the GPU, so that every GPU adds in the same order.
 fn cut(inner: usize, tiles: usize) -> Parts {
     let wanted = (BUSY / tiles.max(1)).clamp(1, inner.div_ceil(256).max(1));
-    let each = inner.div_ceil(wanted).next_multiple_of(16).max(16);
+    let each = inner.div_ceil(wanted).next_multiple_of(DEPTH).max(DEPTH);
     Parts { count: inner.div_ceil(each).max(1), each }
-}
-
-/// The tile height of a product with so many rows of a linear layer.
-pub fn dense_height(rows: usize) -> usize {
-    match height(rows) {
-        1 | 8 => 8,
-        32 => 32,
-        _ => 128,
-    }
-}
-
-/// The numbers of blocks of a product along columns and rows.
-pub fn tiles(height: usize, rows: usize, across: usize) -> [usize; 2] {
-    [across.div_ceil(columns(height)), rows.div_ceil(height)]
 }
 
 /// The type of the numbers in a buffer.
@@ -155,14 +147,17 @@ pub struct Plan {
     pub likelihood: Address,
     /// The losses: three numbers for each batch of an epoch.
     pub losses: Address,
-    /// Two images of the size of the largest layer, between which the gradient moves backward.
-    pub flow: [Address; 2],
-    /// The parts of sums.
-    pub parts: Address,
+    /// Three images of the size of the largest layer, between which the gradient moves backward: while it moves from the
+    /// first to the second and on to the third, what reads the first may still run.
+    pub flow: [Address; 3],
+    /// The parts of sums, and of those that are computed beside others.
+    pub parts: [Address; 2],
     /// The parts of the gradient's norm.
     pub squares: Address,
     /// Parameters, gradient and the two moving averages of Adam.
     pub parameters: [Address; 4],
+    /// The weights as products read them: bf16, if these are of bf16.
+    pub kept: Option<Address>,
     /// The running statistics.
     pub statistics: Address,
     /// The mean and scale of each channel of each normalisation, first of the encoder, then of the
@@ -219,7 +214,7 @@ impl Plan {
                 })
                 .collect()
         };
-        let parameters = network.parameter_len();
+        let parameters = Places::new(network).device_len();
         let norms = layers().filter(|layer| layer.operation == Operation::BatchNorm2d);
         let scales = norms
             .map(|layer| at.take(format!("scales of {}", layer.name), 2 * layer.output[0], F64))
@@ -244,14 +239,16 @@ impl Plan {
                 [shares, at.take("sums of densities", capacity * (units + 1), F64)]
             }),
             slopes: at.take("slopes of the loss", 2, F32),
-            errors: at.take("errors of clips", capacity, F64),
+            errors: at.take("errors of clips", ERROR_PARTS * capacity, F64),
             likelihood: at.take("likelihood", 2, F64),
             losses: at.take("losses", 3 * clips, F64),
-            flow: ["gradient 0", "gradient 1"]
+            flow: ["gradient 0", "gradient 1", "gradient 2"]
                 .map(|name| at.take(name, capacity * largest.unwrap_or_default(), image)),
-            parts: at.take("parts of sums", parts, F32),
+            parts: ["parts of sums", "parts of sums beside others"]
+                .map(|name| at.take(name, parts, F32)),
             squares: at.take("parts of the norm", SQUARES, F64),
             parameters: PARAMETERS.map(|name| at.take(name, parameters, F32)),
+            kept: (image == Bf16).then(|| at.take("kept parameters", parameters, Bf16)),
             statistics: at.take("running statistics", network.statistic_len(), F32),
             clock: at.take("clock", CLOCK / 4, U32),
             capacity,
@@ -272,15 +269,15 @@ impl Plan {
             &mut self.errors,
             &mut self.likelihood,
             &mut self.losses,
-            &mut self.parts,
             &mut self.squares,
             &mut self.statistics,
             &mut self.clock,
         ];
         let lists = self.encoder.iter_mut().chain(&mut self.decoder).chain(&mut self.scales);
         let optional = [&mut self.augmented, &mut self.correlation];
-        let lists = lists.chain(optional.into_iter().flatten().flatten());
-        let arrays = self.latent.iter_mut().chain(&mut self.flow).chain(&mut self.parameters);
+        let lists = lists.chain(optional.into_iter().flatten().flatten()).chain(&mut self.kept);
+        let arrays = self.latent.iter_mut().chain(&mut self.flow).chain(&mut self.parts);
+        let arrays = arrays.chain(&mut self.parameters);
         for address in singles.into_iter().chain(lists).chain(arrays) {
             address.0 += start.0;
         }
@@ -301,32 +298,35 @@ impl Plan {
 
 /// The number of values in the parts of a layer's sums.
 fn part_len(layer: &Layer, capacity: usize) -> usize {
-    let bias = BIAS_PARTS * layer.output[0];
+    let (rows, channels) = match layer.operation {
+        Operation::Linear => (capacity, layer.output_len()),
+        _ => (capacity * layer.output[1] * layer.output[2], layer.output[0]),
+    };
+    let bias = rows.div_ceil(bias_each(rows, channels)) * channels;
     bias.max(weight_parts(layer, capacity).map_or(0, |parts| parts.count * layer.weight_len()))
 }
 
-/// The number of images that one block of `mask` adds.
-pub fn bias_each(capacity: usize) -> usize {
-    capacity.div_ceil(BIAS_PARTS)
+/// The number of rows that one block of `row_sums` adds, of so many channels.
+pub fn bias_each(rows: usize, channels: usize) -> usize {
+    let parts = (BIAS_PARTS / channels.div_ceil(1024)).max(1);
+    rows.div_ceil(parts).max(BIAS_ROWS)
 }
 
 /// The division of the sum for the gradient of a convolution's weight.
 pub fn weight_parts(layer: &Layer, capacity: usize) -> Option<Parts> {
     let sides = Sides::of(layer)?;
-    let [rows, across] = [sides.narrow[0], sides.wide[0] * sides.taps[0] * sides.taps[0]];
-    let [x, y] = tiles(height(rows), rows, across);
-    Some(cut(capacity * sides.narrow[1] * sides.narrow[2], x * y))
+    let pixels = capacity * sides.narrow[1] * sides.narrow[2];
+    let [down, across] = if sides.is_thin() { [1, 1] } else { sides.weight_tiles() };
+    Some(cut(pixels, down * across))
 }
 
 /// The division of the sum of a head, from an image to few numbers.
 pub fn head_parts(head: &Layer, capacity: usize) -> Parts {
-    let [x, y] = tiles(dense_height(head.output_len()), head.output_len(), capacity);
-    cut(head.input_len(), x * y)
+    cut(head.input_len(), capacity.div_ceil(128) * head.output_len().div_ceil(32))
 }
 
 /// The division of the sum for the gradient of the decoder's input, from the gradient of an image
 /// to few numbers.
 pub fn sample_parts(expand: &Layer, capacity: usize) -> Parts {
-    let [x, y] = tiles(dense_height(capacity), capacity, expand.input_len());
-    cut(expand.output_len(), x * y)
+    cut(expand.output_len(), capacity.div_ceil(128) * expand.input_len().div_ceil(32))
 }

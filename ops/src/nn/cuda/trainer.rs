@@ -12,6 +12,7 @@ use super::super::objective::{Losses, Objective, Regularizer};
 use super::Precision;
 use super::driver::{Address, CudaError, Driver, Recording};
 use super::net::{Net, Update};
+use super::places::Places;
 use super::plan::Plan;
 use super::source;
 use crate::op::{Ctx, OpError};
@@ -67,7 +68,8 @@ impl<D: Driver> OnDevice<D> {
             weight_decay: plan.weight_decay,
             clip_norm: plan.clip_norm,
         };
-        let net = Net { driver, network, plan: layout, precision };
+        let places = Places::new(&network);
+        let net = Net { driver, network, plan: layout, places, precision, readers: [None; 3] };
         let recordings = HashMap::new();
         let objective = plan.objective.of_clips(clips - plan.held_out(clips));
         let augmentation = plan.augmentation;
@@ -184,8 +186,8 @@ impl<D: Driver> OnDevice<D> {
         self.net.measure(clips.len(), &self.objective, true)?;
         self.net.backward(clips.len(), &self.objective)?;
         let losses = self.losses(0, 1)?.remove(0);
-        let gradient = self.read(self.net.plan.parameters[1], self.net.network.parameter_len())?;
-        Ok((losses, gradient))
+        let gradient = self.read(self.net.plan.parameters[1], self.net.places.device_len())?;
+        Ok((losses, self.net.places.gather(&gradient)))
     }
 
     /// Runs each batch of these clips through the encoder, then calls `then` with the device, the
@@ -261,25 +263,35 @@ impl<D: Driver> Backend for OnDevice<D> {
 
     fn state(&mut self) -> Result<State, OpError> {
         let [parameters, _, first, second] = self.net.plan.parameters;
-        let (count, extra) = (self.net.network.parameter_len(), self.net.network.statistic_len());
-        let running = self.net.plan.statistics;
-        let mut get = |from, count| self.read(from, count).map_err(|error| error.during(None));
-        let moments = [get(first, count)?, get(second, count)?];
-        let parameters = get(parameters, count)?;
-        let statistics = get(running, extra)?;
+        let mut get = |from| {
+            let placed = self.read(from, self.net.places.device_len());
+            placed.map(|it| self.net.places.gather(&it)).map_err(|error| error.during(None))
+        };
+        let moments = [get(first)?, get(second)?];
+        let parameters = get(parameters)?;
+        let (running, extra) = (self.net.plan.statistics, self.net.network.statistic_len());
+        let statistics = self.read(running, extra).map_err(|error| error.during(None))?;
         Ok(State { parameters, statistics, moments })
     }
 
     fn restore(&mut self, state: &State) -> Result<(), OpError> {
-        let [parameters, _, first, second] = self.net.plan.parameters;
+        let [parameters, gradient, first, second] = self.net.plan.parameters;
+        let place = |values: &[f32]| self.net.places.scatter(values);
         let all = [
-            (parameters, &state.parameters),
-            (first, &state.moments[0]),
-            (second, &state.moments[1]),
-            (self.net.plan.statistics, &state.statistics),
+            (parameters, place(&state.parameters)),
+            // Where no parameter lies there is no gradient ever after.
+            (gradient, place(&[])),
+            (first, place(&state.moments[0])),
+            (second, place(&state.moments[1])),
+            (self.net.plan.statistics, state.statistics.clone()),
         ];
+        if let Some(kept) = self.net.plan.kept {
+            let halves: Vec<u16> = all[0].1.iter().map(|value| to_bf16(*value)).collect();
+            let written = self.net.write(kept, bytemuck::cast_slice(&halves));
+            written.map_err(|error| error.during(None))?;
+        }
         for (to, values) in all {
-            let written = self.net.write(to, bytemuck::cast_slice(values));
+            let written = self.net.write(to, bytemuck::cast_slice(&values));
             written.map_err(|error| error.during(None))?;
         }
         Ok(())

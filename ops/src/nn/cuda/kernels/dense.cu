@@ -1,77 +1,99 @@
-// C[m, n] = sum over k of A[m, k] B[k, n], all strided: forward and both gradients of a linear layer.
+// The products of linear layers between images of `inside` numbers and a few units, for a batch of rows. All matrices lie in
+// rows, weights as outputs x inputs.
 //
-// With parts > 1 the sum over k is cut into parts of `each` (a multiple of 16), which go to `parts`
-// one after the other, each as C lies; `sum_parts` adds them in order. Otherwise C is kept at once.
-// Launch: blocks (ceil(columns / columns of the tile), ceil(rows / rows of the tile), parts), 256 threads.
+// With `parts` the sum is cut into parts of `each` (a multiple of 32), which go there one after the other; `sum_parts` adds
+// them in order. Launch: blocks (ceil(rows of C / rows of the tile), ceil(columns of C / columns), parts), 256 threads.
 
-// A matrix: `kept` says that its numbers are images between layers, else they are of single precision.
-struct Matrix {
-    const void* at;
-    int kept, down, along;
-    __device__ float get(int row, int column) const {
-        const size_t place = size_t(row) * down + size_t(column) * along;
-        return kept ? number(((const value*)at)[place]) : ((const float*)at)[place];
-    }
-};
-
-struct DenseLeft {
-    Matrix matrix;
-    __device__ bool along_k() const { return matrix.along == 1; }
-    __device__ bool whole_rows() const { return false; }
-    __device__ bool whole_k() const { return false; }
-    __device__ float at(int m, int from, int step) const { return matrix.get(m, from + step); }
-};
-
-struct DenseRight {
-    Matrix matrix;
-    __device__ bool along_k() const { return matrix.down == 1; }
-    __device__ bool whole_k() const { return false; }
-    __device__ float at(int from, int step, int n) const { return matrix.get(from + step, n); }
-};
-
-// To `parts` of single precision if there is such, else to an image; `bias` goes with `bias_along` n or m.
-struct DenseOut {
-    float* part;
-    value* image;
+// C as an image.
+struct DenseImage {
+    struct Row {
+        long long at;
+    };
+    value* to;
     const float* bias;
-    int relu, add, bias_along, down, along;
-    __device__ Spot spot(u32 index, u32 stride, bool biased) const {
-        return {index * stride, bias && biased ? bias[index] : 0.0f};
+    const value* over;
+    int relu, add, rows, columns;
+    __device__ Row row(int m) const { return {m < rows ? (long long)m * columns : -1}; }
+    template <int COUNT>
+    __device__ void column(int n, float (&to)[COUNT]) const {
+        biases_of(bias, n, columns, to);
     }
-    __device__ Spot row(u32 m) const { return spot(m, down, !bias_along); }
-    __device__ Spot column(u32 n) const { return spot(n, along, bias_along); }
-    __device__ void put(u32 at, float x, float bias) const {
-        if (part) {
-            part[at] = x;
+    template <int COUNT>
+    __device__ void put(const Row& row, int n, const float (&x)[COUNT], const float (&column)[COUNT]) const {
+        if (row.at < 0) return;
+        float y[COUNT];
+        value* const place = to + row.at + n;
+#pragma unroll
+        for (int i = 0; i < COUNT; i++) {
+            y[i] = x[i] + column[i];
+            if (add && n + i < columns) y[i] += number(place[i]);
+            y[i] = relu && y[i] < 0.0f ? 0.0f : y[i];
+        }
+        if (columns % COUNT == 0) {
+            if (n < columns) keep_over(over, to, row.at + n, y);
             return;
         }
-        x += bias;
-        if (add) x += number(image[at]);
-        keep(image[at], relu && x < 0.0f ? 0.0f : x);
+        for (int i = 0; i < COUNT; i++)
+            if (n + i < columns) keep(place[i], over && !(number(over[row.at + n + i]) > 0.0f) ? 0.0f : y[i]);
     }
 };
 
-template <class Tile>
-__device__ void dense(const void* a, int a_kept, int a_down, int a_along, const void* b, int b_kept, int b_down, int b_along,
-                      int rows, int columns, int inner, int each, float* parts, value* image, const float* bias,
-                      int relu, int add, int down, int along) {
+__device__ inline bool chunks(int length) { return length % CHUNK == 0; }
+
+// Part `blockIdx.z` of the sum over `inner`.
+template <class Tile, class A, class B>
+__device__ void dense_parts(const A& a, const B& b, int rows, int columns, int inner, int each, float* parts) {
     const int first = blockIdx.z * each, end = first + each < inner ? first + each : inner;
-    const DenseLeft left = {{a, a_kept, a_down, a_along}};
-    const DenseRight right = {{b, b_kept, b_down, b_along}};
-    float* part = parts ? parts + size_t(blockIdx.z) * rows * columns : nullptr;
-    const DenseOut out = {part, image, bias, relu, add, along == 1, down, along};
-    product<Tile>(rows, columns, first, end, left, right, out);
+    const Sums out = {parts + size_t(blockIdx.z) * rows * columns, rows, columns};
+    product<Tile>(first, end, a, b, out);
 }
 
-#define DENSE(NAME, HEIGHT)                                                                                      \
-    extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) NAME(                                                  \
-        const void* a, int a_kept, int a_down, int a_along, const void* b, int b_kept, int b_down, int b_along,  \
-        int rows, int columns, int inner, int each, float* parts, value* image, const float* bias, int relu,     \
-        int add, int down, int along) {                                                                          \
-        dense<TileOf<HEIGHT>::Tile>(a, a_kept, a_down, a_along, b, b_kept, b_down, b_along, rows, columns, inner, \
-                                    each, parts, image, bias, relu, add, down, along);                           \
-    }
+// y[row, unit] = sum over i of image[row, i] W[unit, i].
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
+    head(const value* image, const value* weight, int rows, int units, int inside, int each, float* parts) {
+    const Whole<value, true> a = {image, rows, inside, chunks(inside)};
+    const Whole<value, true> b = {weight, units, inside, chunks(inside)};
+    dense_parts<TileOf<128, 32>::Tile>(a, b, rows, units, inside, each, parts);
+}
 
-DENSE(dense_8, 8)
-DENSE(dense_32, 32)
-DENSE(dense_128, 128)
+// dW[unit, i] = sum over rows of d[row, unit] image[row, i].
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
+    head_weight(const float* d, const value* image, int rows, int units, int inside, float* weight) {
+    const Whole<float, false> a = {d, units, rows, chunks(units)};
+    const Whole<value, false> b = {image, inside, rows, chunks(inside)};
+    dense_parts<TileOf<32, 128>::Tile>(a, b, units, inside, rows, rows, weight);
+}
+
+// image[row, i] (+)= sum over units of d[row, unit] W[unit, i], then 0 where the output `over` of a ReLU is 0, if there is one.
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
+    head_back(const float* d, const value* weight, int rows, int units, int inside, int add, const value* over, value* image) {
+    const Whole<float, true> a = {d, rows, units, chunks(units)};
+    const Whole<value, false> b = {weight, inside, units, chunks(inside)};
+    const DenseImage out = {image, nullptr, over, 0, add, rows, inside};
+    product<TileOf<128, 128>::Tile>(0, units, a, b, out);
+}
+
+// image[row, i] = sum over units of z[row, unit] W[i, unit] + bias[i] (ReLU).
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
+    expand(const float* z, const value* weight, int rows, int units, int inside, const float* bias, int relu, value* image) {
+    const Whole<float, true> a = {z, rows, units, chunks(units)};
+    const Whole<value, true> b = {weight, inside, units, chunks(units)};
+    const DenseImage out = {image, bias, nullptr, relu, 0, rows, inside};
+    product<TileOf<128, 128>::Tile>(0, units, a, b, out);
+}
+
+// dW[i, unit] = sum over rows of d[row, i] z[row, unit].
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
+    expand_weight(const value* d, const float* z, int rows, int units, int inside, float* weight) {
+    const Whole<value, false> a = {d, inside, rows, chunks(inside)};
+    const Whole<float, false> b = {z, units, rows, chunks(units)};
+    dense_parts<TileOf<128, 32>::Tile>(a, b, inside, units, rows, rows, weight);
+}
+
+// dz[row, unit] = sum over i of d[row, i] W[i, unit].
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
+    expand_back(const value* d, const value* weight, int rows, int units, int inside, int each, float* parts) {
+    const Whole<value, true> a = {d, rows, inside, chunks(inside)};
+    const Whole<value, false> b = {weight, units, inside, chunks(units)};
+    dense_parts<TileOf<128, 32>::Tile>(a, b, rows, units, inside, each, parts);
+}

@@ -4,10 +4,10 @@
 //
 // Launch: one block of 256 threads; each adds its terms in order, the block adds its threads as a tree.
 
-extern "C" __global__ void likelihood(const double* errors, int rows, double count, double scale, double* found) {
+extern "C" __global__ void likelihood(const double* errors, int parts, double count, double scale, double* found) {
     __shared__ double room[256];
     double sum = 0.0;
-    for (int row = threadIdx.x; row < rows; row += blockDim.x) sum += errors[row];
+    for (int part = threadIdx.x; part < parts; part += blockDim.x) sum += errors[part];
     const double mean = fmax(sum_over_block(sum, room) / count, 1e-30);
     if (threadIdx.x != 0) return;
     const double above = 0.5 * log(mean) + 6.0, softly = exp(-above);

@@ -6,14 +6,13 @@
 // slopes = the derivatives of the loss by the sum of the counted nats and by TC. Launch: one block of 256 threads; each adds
 // its terms in order, the block adds its threads as a tree.
 
-extern "C" __global__ void losses(const double* errors, int rows, double divisor, const double* likelihood, const float* nats, int units,
+extern "C" __global__ void losses(const double* errors, int count, int rows, double divisor, const double* likelihood, const float* nats, int units,
                                   float free_bits, float share, int objective, const double* sums, double clips, const Clock* clock,
                                   float* slopes, double* losses) {
     __shared__ double room[256];
     double sum = 0.0, all = 0.0, counted = 0.0, correlation = 0.0;
-    for (int row = threadIdx.x; row < rows; row += blockDim.x) {
-        sum += errors[row];
-        if (!sums) continue;
+    for (int i = threadIdx.x; i < count; i += blockDim.x) sum += errors[i];
+    for (int row = threadIdx.x; sums && row < rows; row += blockDim.x) {
         const double* own = sums + size_t(row) * (units + 1);
         correlation += own[0];
         for (int unit = 1; unit <= units; unit++) correlation -= own[unit];

@@ -1,44 +1,51 @@
-// narrow[image, m, pixel] = sum over taps of W[m, tap] met(wide, image, tap, pixel) (+ bias[m], ReLU):
-// a convolution forward, and a transposed one back to the gradient of its input.
+// narrow[image, pixel, n] = sum over taps (a, b) and channels c of W[n, a, b, c] wide[image, met pixel, c] (+ bias[n],
+// ReLU): a convolution forward, and a transposed one back to the gradient of its input.
 //
-// The matrix of patches is never made: each number is fetched as it is needed.
-// Launch: blocks (ceil(images x narrow area / columns of the tile), ceil(narrow channels / rows)), 256 threads.
-
-template <class P, class Tile>
-struct NarrowWeight {
-    const float* weight;
-    __device__ bool along_k() const { return true; }
-    __device__ bool whole_rows() const { return P::NARROW_C % Tile::ROWS == 0; }
-    __device__ bool whole_k() const { return Term<P::WIDE_C>::WHOLE; }
-    __device__ float at(u32 m, u32 from, int step) const {
-        const Term<P::WIDE_C> term(from, step);
-        return (weight + m * P::TAPS + term.row)[(long long)term.at * P::SQUARE];
-    }
-};
+// The matrix of patches is never made: each chunk is fetched as it is needed.
+// Launch: blocks (ceil(images x narrow area / rows of the tile), ceil(narrow channels / columns)), 256 threads.
 
 template <class P>
 struct NarrowPatches {
+    enum { ALONG_K = true };
+    typedef Chunk<value> Fetched;
+    typedef Patch<P> Line;
     const value* wide;
-    __device__ bool along_k() const { return false; }
-    __device__ bool whole_k() const { return Term<P::WIDE_C>::WHOLE; }
-    __device__ value at(u32 from, int step, u32 n) const {
-        const Term<P::WIDE_C> term(from, step);
-        return P::met(wide, n / P::NARROW_AREA, term.at, term.row, n % P::NARROW_AREA);
+    int pixels;
+    __device__ Line line(int m) const {
+        Line line(m < pixels ? m : 0);
+        if (m >= pixels) line.y = -(1 << 30);
+        return line;
+    }
+    // The number of the wide channel and pixel that the k-th tap meets; below zero if there is none.
+    __device__ static int at(const Line& line, int k) {
+        const int tap = k / P::WIDE_C, pixel = line.met(tap / P::KERNEL, tap % P::KERNEL);
+        return pixel < 0 || k >= P::TAPS ? -1 : pixel * P::WIDE_C + k % P::WIDE_C;
+    }
+    __device__ void fetch(Fetched& to, const Line& line, int k, int) const {
+        to.clear();
+        if (P::WIDE_C % CHUNK == 0) {
+            const int found = at(line, k);
+            if (found >= 0) to.read(wide + found);
+            return;
+        }
+        for (int i = 0; i < CHUNK; i++) {
+            const int found = at(line, k + i);
+            if (found >= 0) to.set(i, wide[found]);
+        }
     }
 };
 
-template <class P>
-struct NarrowOut : Image {
-    __device__ Spot row(u32 m) const { return {m * P::NARROW_AREA, of(m)}; }
-    __device__ Spot column(u32 n) const {
-        return {n / P::NARROW_AREA * (P::NARROW_C * P::NARROW_AREA) + n % P::NARROW_AREA, 0.0f};
-    }
+template <class P, class To>
+struct NarrowOut : To {
+    int pixels;
+    __device__ Pixel row(int m) const { return {m < pixels ? (long long)m * P::NARROW_C : -1}; }
 };
 
-template <class P, class Tile>
-__device__ void to_narrow(const float* weight, const value* wide, int images, const float* bias, int relu, value* narrow) {
-    const NarrowWeight<P, Tile> a = {weight};
-    const NarrowPatches<P> b = {wide};
-    const NarrowOut<P> out = {{narrow, bias, relu}};
-    product<Tile>(P::NARROW_C, images * P::NARROW_AREA, 0, P::TAPS, a, b, out);
+template <class P, class Tile, class To>
+__device__ void to_narrow(const value* weight, const value* wide, int images, const To& to) {
+    const int pixels = images * P::NARROW_AREA;
+    const NarrowPatches<P> a = {wide, pixels};
+    const Whole<value, true> b = {weight, P::NARROW_C, P::TAPS, P::TAPS % CHUNK == 0};
+    const NarrowOut<P, To> out = {to, pixels};
+    product<Tile>(0, P::TAPS, a, b, out);
 }

@@ -3,27 +3,20 @@
 //
 // norm_measure (training): scale[channel] = {mean, s} of the batch; the running mean and the unbiased
 // running variance move a tenth of the way. norm_recall (not training): scale from the running ones.
-// Launch of all but norm_apply: blocks (channels), 256 threads; norm_apply: blocks (channels, images), 256 threads.
+// Launch of all but norm_apply: blocks (channels), 256 threads; norm_apply: blocks (ceil(numbers / 256)), 256 threads.
 
-__device__ inline size_t norm_at(int image, int channel, int channels, int area) {
-    return (size_t(image) * channels + channel) * area;
-}
-
-extern "C" __global__ void norm_measure(const value* input, int images, int area, float* statistics, double* scale) {
+extern "C" __global__ void norm_measure(const value* input, int pixels, float* statistics, double* scale) {
     __shared__ double room[256];
     const int channel = blockIdx.x, channels = gridDim.x;
-    const double count = double(images) * area;
+    const double count = pixels;
     double sum = 0.0;
-    for (int image = 0; image < images; image++)
-        for (int pixel = threadIdx.x; pixel < area; pixel += blockDim.x)
-            sum += number(input[norm_at(image, channel, channels, area) + pixel]);
+    for (int pixel = threadIdx.x; pixel < pixels; pixel += blockDim.x) sum += number(input[size_t(pixel) * channels + channel]);
     const double mean = sum_over_block(sum, room) / count;
     sum = 0.0;
-    for (int image = 0; image < images; image++)
-        for (int pixel = threadIdx.x; pixel < area; pixel += blockDim.x) {
-            const double apart = number(input[norm_at(image, channel, channels, area) + pixel]) - mean;
-            sum += apart * apart;
-        }
+    for (int pixel = threadIdx.x; pixel < pixels; pixel += blockDim.x) {
+        const double apart = number(input[size_t(pixel) * channels + channel]) - mean;
+        sum += apart * apart;
+    }
     const double squares = sum_over_block(sum, room);
     if (threadIdx.x != 0) return;
     const double variance = squares / count, unbiased = count > 1.0 ? squares / (count - 1.0) : variance;
@@ -41,43 +34,39 @@ extern "C" __global__ void norm_recall(const float* statistics, double* scale) {
     scale[2 * channel + 1] = 1.0 / sqrt(double(statistics[channels + channel]) + 1e-5);
 }
 
-extern "C" __global__ void norm_apply(const value* input, const float* gamma, const double* scale, int area, int relu, value* output) {
-    const int channel = blockIdx.x, channels = gridDim.x;
+extern "C" __global__ void norm_apply(const value* input, const float* gamma, const double* scale, int channels, int length, int relu, value* output) {
+    const int at = blockIdx.x * blockDim.x + threadIdx.x, channel = at % channels;
+    if (at >= length) return;
     const double factor = gamma[channel] * scale[2 * channel + 1];
     const float by = float(factor), offset = float(gamma[channels + channel] - scale[2 * channel] * factor);
-    const size_t start = norm_at(blockIdx.y, channel, channels, area);
-    for (int pixel = threadIdx.x; pixel < area; pixel += blockDim.x) {
-        const float x = number(input[start + pixel]) * by + offset;
-        keep(output[start + pixel], relu && x < 0.0f ? 0.0f : x);
-    }
+    const float x = number(input[at]) * by + offset;
+    keep(output[at], relu && x < 0.0f ? 0.0f : x);
 }
 
 // gradient of the output becomes, in place, that of the input: gamma s (d - (mean of d + unit mean of d unit)),
 // with unit = (x - mean) s; d_gamma = sum of d unit, d_beta = sum of d.
 extern "C" __global__ void norm_backward(const value* input, const value* output, const float* gamma, const double* scale,
-                                         int images, int area, int relu, value* gradient, float* d_gamma) {
+                                         int pixels, int relu, value* gradient, float* d_gamma) {
     __shared__ double room[256];
     const int channel = blockIdx.x, channels = gridDim.x;
-    const double mean = scale[2 * channel], s = scale[2 * channel + 1], count = double(images) * area;
+    const double mean = scale[2 * channel], s = scale[2 * channel + 1], count = pixels;
     double with_unit = 0.0, plain = 0.0;
-    for (int image = 0; image < images; image++)
-        for (int pixel = threadIdx.x; pixel < area; pixel += blockDim.x) {
-            const size_t at = norm_at(image, channel, channels, area) + pixel;
-            const double d = relu && !(number(output[at]) > 0.0f) ? 0.0 : number(gradient[at]);
-            with_unit += d * ((number(input[at]) - mean) * s);
-            plain += d;
-        }
+    for (int pixel = threadIdx.x; pixel < pixels; pixel += blockDim.x) {
+        const size_t at = size_t(pixel) * channels + channel;
+        const double d = relu && !(number(output[at]) > 0.0f) ? 0.0 : number(gradient[at]);
+        with_unit += d * ((number(input[at]) - mean) * s);
+        plain += d;
+    }
     with_unit = sum_over_block(with_unit, room);
     plain = sum_over_block(plain, room);
     if (threadIdx.x == 0) {
         d_gamma[channel] = float(with_unit);
         d_gamma[channels + channel] = float(plain);
     }
-    for (int image = 0; image < images; image++)
-        for (int pixel = threadIdx.x; pixel < area; pixel += blockDim.x) {
-            const size_t at = norm_at(image, channel, channels, area) + pixel;
-            const double d = relu && !(number(output[at]) > 0.0f) ? 0.0 : number(gradient[at]);
-            const double even = (plain + (number(input[at]) - mean) * s * with_unit) / count;
-            keep(gradient[at], float(gamma[channel] * s * (d - even)));
-        }
+    for (int pixel = threadIdx.x; pixel < pixels; pixel += blockDim.x) {
+        const size_t at = size_t(pixel) * channels + channel;
+        const double d = relu && !(number(output[at]) > 0.0f) ? 0.0 : number(gradient[at]);
+        const double even = (plain + (number(input[at]) - mean) * s * with_unit) / count;
+        keep(gradient[at], float(gamma[channel] * s * (d - even)));
+    }
 }

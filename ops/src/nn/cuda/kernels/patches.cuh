@@ -1,7 +1,8 @@
 // The geometry that a convolution and its transpose share: narrow pixel (i, j) and tap (a, b) of
 // the kernel meet wide pixel (i STRIDE + a - PADDING, j STRIDE + b - PADDING), if there is one.
-// Weights are narrow channels x wide channels x KERNEL x KERNEL for both layers. An image has less than
-// 2^31 numbers, and so has a batch of them.
+//
+// The channels of a pixel are neighbours in memory, pixels lie in rows, and rows in images. Weights are narrow channels x
+// KERNEL x KERNEL x wide channels for both layers. A batch of images has less than 2^31 numbers.
 
 template <int WIDE_C_, int WIDE_H_, int WIDE_W_, int NARROW_C_, int NARROW_H_, int NARROW_W_,
           int KERNEL_, int STRIDE_, int PADDING_>
@@ -11,43 +12,80 @@ struct Patches {
         NARROW_C = NARROW_C_, NARROW_H = NARROW_H_, NARROW_W = NARROW_W_, NARROW_AREA = NARROW_H_ * NARROW_W_,
         KERNEL = KERNEL_, STRIDE = STRIDE_, PADDING = PADDING_, SQUARE = KERNEL_ * KERNEL_, TAPS = WIDE_C_ * SQUARE
     };
+};
 
-    // What tap KERNEL a + b of a channel meets at narrow pixel `pixel` of an image; 0 outside.
-    __device__ static value met(const value* wide, u32 image, int channel, u32 tap, u32 pixel) {
-        const int a = tap / KERNEL, b = tap % KERNEL;
-        const u32 i = pixel / NARROW_W, j = pixel % NARROW_W;
-        const u32 y = i * STRIDE + (a - PADDING), x = j * STRIDE + (b - PADDING);
-        // Below zero is beyond every length. What is outside is read from the first image, which is there: so the channel
-        // is added last, and channels of one tap and pixel share all that comes before.
-        const bool inside = y < WIDE_H && x < WIDE_W;
-        const value* const first = wide + (inside ? image * (WIDE_C * WIDE_AREA) + y * WIDE_W + x : 0);
-        const value found = first[(long long)channel * WIDE_AREA];
-        return inside ? found : value();
+// A narrow pixel of a batch: the first pixel of its image and the wide pixel that its first tap meets.
+template <class P>
+struct Patch {
+    int image, y, x;
+    __device__ Patch() {}
+    __device__ explicit Patch(u32 pixel) {
+        const u32 i = pixel % P::NARROW_AREA / P::NARROW_W, j = pixel % P::NARROW_W;
+        image = pixel / P::NARROW_AREA * P::WIDE_AREA;
+        y = int(i * P::STRIDE) - P::PADDING;
+        x = int(j * P::STRIDE) - P::PADDING;
+    }
+    // The wide pixel of a tap; below zero if there is none.
+    __device__ int met(int a, int b) const {
+        const u32 down = y + a, along = x + b;
+        return down < u32(P::WIDE_H) && along < u32(P::WIDE_W) ? image + int(down * P::WIDE_W + along) : -1;
     }
 };
 
-// A term of a sum that runs over rows of LENGTH, one after the other: which row, and where in it. Where rows fill whole
-// steps of the product, the row is that of the whole block. Sums over channels have a row for each tap, sums over pixels
-// one for each image.
-template <int LENGTH>
-struct Term {
-    enum { WHOLE = LENGTH % DEPTH == 0 };
-    u32 row;
-    int at;
-    __device__ Term(u32 from, int step) {
-        row = (WHOLE ? from : from + step) / LENGTH;
-        at = WHOLE ? int(from % LENGTH) + step : int((from + step) % LENGTH);
-    }
+// A row of products that go to an image: the place of its pixel, below zero if there is none.
+struct Pixel {
+    long long at;
 };
 
-// Where an image of a layer goes: plus the bias of its channel and without what is negative, if asked.
-struct Image {
+// Where the output of a layer with C channels goes: plus the bias of its channel and without what is negative, if asked.
+template <int CHANNELS>
+struct Output {
+    enum { C = CHANNELS };
+    typedef Pixel Row;
     value* to;
     const float* bias;
     int relu;
-    __device__ float of(u32 channel) const { return bias ? bias[channel] : 0.0f; }
-    __device__ void put(u32 at, float x, float bias) const {
-        x += bias;
-        keep(to[at], relu && x < 0.0f ? 0.0f : x);
+    template <int COUNT>
+    __device__ void column(int n, float (&to)[COUNT]) const {
+        biases_of(bias, n, C, to);
+    }
+    template <int COUNT>
+    __device__ void put(const Row& row, int n, const float (&x)[COUNT], const float (&column)[COUNT]) const {
+        if (row.at < 0 || n >= C) return;
+        float y[COUNT];
+#pragma unroll
+        for (int i = 0; i < COUNT; i++) {
+            y[i] = x[i] + column[i];
+            y[i] = relu && y[i] < 0.0f ? 0.0f : y[i];
+        }
+        if constexpr (COUNT > 1 && C % COUNT == 0) {
+            keep_all(to + row.at + n, y);
+        } else {
+            for (int i = 0; i < COUNT; i++)
+                if (n + i < C) keep(to[row.at + n + i], y[i]);
+        }
+    }
+};
+
+// Where the gradient of a layer's input goes: 0 where the output `over` of a ReLU is 0, if it is one.
+template <int CHANNELS>
+struct Gradient {
+    enum { C = CHANNELS };
+    typedef Pixel Row;
+    value* to;
+    const value* over;
+    template <int COUNT>
+    __device__ void column(int, float (&)[COUNT]) const {}
+    template <int COUNT>
+    __device__ void put(const Row& row, int n, const float (&x)[COUNT], const float (&)[COUNT]) const {
+        if (row.at < 0 || n >= C) return;
+        if constexpr (COUNT > 1 && C % COUNT == 0) {
+            float y[COUNT];
+            for (int i = 0; i < COUNT; i++) y[i] = x[i];
+            keep_over(over, to, row.at + n, y);
+        } else {
+            for (int i = 0; i < COUNT; i++)
+                if (n + i < C) keep(to[row.at + n + i], over && !(number(over[row.at + n + i]) > 0.0f) ? 0.0f : x[i]);
+        }
     }
 };

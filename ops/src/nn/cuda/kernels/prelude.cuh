@@ -24,8 +24,64 @@ __device__ inline void keep(float& place, float x) { place = x; }
 #if PRODUCTS == 2
 // The nearest bf16, ties to even: an instruction that came with tensor cores.
 __device__ unsigned short rounded(float x);
+// Two of them as a word, the first in its lower half.
+__device__ u32 rounded_pair(float x, float y);
 __device__ inline void keep(bf16& place, float x) { place.bits = rounded(x); }
 #endif
+
+// Sixteen bytes, which one instruction moves.
+struct __align__(16) Run {
+    u32 word[4];
+};
+
+// How many numbers of an image a run has.
+const int VALUES = 16 / sizeof(value);
+
+__device__ inline Run no_run() { return {{0, 0, 0, 0}}; }
+
+// The i-th number of a run of an image.
+__device__ inline float number(const Run& run, int i) {
+#if PRODUCTS == 2
+    return __uint_as_float(i % 2 ? run.word[i / 2] & 0xffff0000u : run.word[i / 2] << 16);
+#else
+    return __uint_as_float(run.word[i]);
+#endif
+}
+
+// As many neighbours in memory as sixteen bytes or fewer hold, moved at once from or to a multiple of their size.
+template <int WORDS>
+struct __align__(WORDS * 4) Words {
+    u32 word[WORDS];
+};
+
+// Keeps neighbours of an image at a place that is a multiple of as many numbers.
+template <int COUNT>
+__device__ inline void keep_all(value* place, const float (&x)[COUNT]) {
+    typedef Words<int(COUNT * sizeof(value) / 4)> Kept;
+    Kept kept;
+    for (int i = 0; i < int(COUNT * sizeof(value) / 4); i++) {
+#if PRODUCTS == 2
+        kept.word[i] = rounded_pair(x[2 * i], x[2 * i + 1]);
+#else
+        kept.word[i] = __float_as_uint(x[i]);
+#endif
+    }
+    *(Kept*)place = kept;
+}
+
+// Reads as many.
+template <int COUNT>
+__device__ inline void read_all(const value* place, float (&x)[COUNT]) {
+    typedef Words<int(COUNT * sizeof(value) / 4)> Kept;
+    const Kept kept = *(const Kept*)place;
+    for (int i = 0; i < COUNT; i++) {
+#if PRODUCTS == 2
+        x[i] = __uint_as_float(i % 2 ? kept.word[i / 2] & 0xffff0000u : kept.word[i / 2] << 16);
+#else
+        x[i] = __uint_as_float(kept.word[i]);
+#endif
+    }
+}
 
 // The sum of one number a thread over the block, in the order of a binary tree; every thread gets
 // it. `room` holds as many numbers as the block has threads, which are a power of two.

@@ -1,51 +1,102 @@
 // C(m, n) = sum over k of A(m, k) B(k, n): the loop that all products of matrices share.
 //
-// A block of 256 threads makes ROWS x COLUMNS of C, sixteen k at a time: it moves both factors into
-// one of two rooms of shared memory, and asks for the next sixteen before it multiplies these. The sum
-// over k is taken in order, so the same factors give the same bits. Factors are objects that know where
-// numbers lie: at(m, from, step) or at(from, step, n) for k = from + step, where `from` is a multiple of
-// DEPTH and the same for the whole block; `along_k` says that neighbours in memory are neighbours in k.
+// A block of 256 threads makes ROWS x COLUMNS of C, DEPTH k at a time: it moves both factors into one of two rooms of
+// shared memory, and asks for the next DEPTH before it multiplies these. The sum over k is taken in order, so the same
+// factors give the same bits.
 //
-// What a thread fetches shares its k or its row, so what follows from that is worked out once for all of it: a Share
-// says which numbers these are. What lies outside is fetched from within and made 0: quicker than a branch. `whole_rows` and `whole_k` say that nothing lies outside. And what follows from
-// a row or a column of C alone is worked out once for all numbers of it that a thread hands over:
-// put(row(m).at + column(n).at, C(m, n), row(m).bias + column(n).bias).
+// A factor comes in chunks of sixteen bytes of its room. Its numbers are neighbours in memory along k, or along m or n:
+// ALONG_K says which. line(i) works out once what all chunks of row or column i share, or of the CHUNK of them from i on;
+// fetch(to, line, k) gets a chunk: the CHUNK of k from k on, or one k. What lies outside of the matrix is 0. A fetch does
+// nothing else with numbers that come from memory: the first who looks at them waits for them, and that is `to_run` after
+// the product. An Out gets row(m) and column(n, sums) of neighbouring n, and put(row, n, sums, column).
 
-const int DEPTH = 16;
 const int THREADS = 256;
 // Blocks that a processor must have registers for: while one waits for memory, the other multiplies.
 const int BLOCKS = 2;
 
-// What a row or a column of C adds to the place of a number and to the number itself.
-struct Spot {
-    u32 at;
-    float bias;
+#if PRODUCTS == 2
+typedef unsigned short Cell;
+#else
+typedef float Cell;
+#endif
+// Numbers of a chunk, and k of a room: four chunks.
+const int CHUNK = 16 / sizeof(Cell), DEPTH = 4 * CHUNK;
+
+// A chunk as it comes from memory, of single precision or of an image.
+template <class T>
+struct Chunk {
+    enum { RUNS = CHUNK * sizeof(T) / 16 };
+    Run run[RUNS];
+
+    __device__ void clear() {
+        for (int i = 0; i < RUNS; i++) run[i] = no_run();
+    }
+    __device__ void read(const T* from) {
+        for (int i = 0; i < RUNS; i++) run[i] = ((const Run*)from)[i];
+    }
+    // For matrices whose rows do not consist of chunks.
+    __device__ void set(int i, T x) {
+        const u32 bits = sizeof(T) == 2 ? *(const unsigned short*)&x : *(const u32*)&x;
+        const int each = 4 / sizeof(T), shift = i % each * 16;
+        u32& word = run[i / each / 4].word[i / each % 4];
+        word = each == 1 ? bits : (word & ~(0xffffu << shift)) | bits << shift;
+    }
 };
 
-// Products in single precision: each thread makes ROWS_EACH x COLUMNS_EACH of C.
-template <int ROWS_, int COLUMNS_, int ROWS_EACH, int COLUMNS_EACH>
-struct Plain {
-    enum { ROWS = ROWS_, COLUMNS = COLUMNS_, ACROSS = COLUMNS_ / COLUMNS_EACH };
+// The cells of a chunk.
+__device__ inline Run to_run(const Chunk<float>& x) {
+#if PRODUCTS == 2
+    Run run;
+    for (int i = 0; i < 4; i++)
+        run.word[i] = rounded_pair(__uint_as_float(x.run[i / 2].word[i % 2 * 2]), __uint_as_float(x.run[i / 2].word[i % 2 * 2 + 1]));
+    return run;
+#elif PRODUCTS == 1
+    Run run;
+    for (int i = 0; i < 4; i++) run.word[i] = __float_as_uint(to_tf32(__uint_as_float(x.run[0].word[i])));
+    return run;
+#else
+    return x.run[0];
+#endif
+}
+#if PRODUCTS == 2
+__device__ inline Run to_run(const Chunk<bf16>& x) { return x.run[0]; }
+#endif
 
-    // One k of several rows, or one row at several k if these are neighbours in memory.
-    template <int SIDE>
-    struct Share {
-        enum { EACH = (SIDE * DEPTH + THREADS - 1) / THREADS };
-        u32 thread;
-        bool along_k;
-        __device__ u32 index(int i) const { return along_k ? thread / DEPTH + i * (THREADS / DEPTH) : thread % SIDE; }
-        __device__ int step(int i) const { return int(along_k ? thread % DEPTH : thread / SIDE) + (along_k ? 0 : i * (THREADS / SIDE)); }
-        // Of a narrow side some threads have nothing.
-        __device__ bool any() const { return SIDE * DEPTH >= THREADS || thread < SIDE * DEPTH; }
-        template <class T, int PITCH>
-        __device__ void put(const T (&x)[EACH], float (*to)[PITCH]) const {
-#pragma unroll
-            for (int i = 0; i < EACH; i++)
-                if (any()) to[step(i)][index(i)] = number(x[i]);
-        }
+// Which chunks of a side a thread moves: a quarter of a room's k for some rows, or some k of CHUNK rows.
+template <int SIDE, bool ALONG_K>
+struct Share {
+    enum {
+        CHUNKS = ALONG_K ? 4 : SIDE / CHUNK, STRIDE = THREADS / CHUNKS,
+        EACH = SIDE * 4 < THREADS ? 1 : SIDE * 4 / THREADS, LINES = ALONG_K ? EACH : 1
     };
+    u32 chunk, first;
+    __device__ Share() : chunk(threadIdx.x % CHUNKS), first(threadIdx.x / CHUNKS) {}
+    // Of a narrow side some threads have nothing.
+    __device__ bool any() const { return SIDE * 4 >= THREADS || threadIdx.x < SIDE * 4; }
+    __device__ u32 index(int i) const { return ALONG_K ? first + i * STRIDE : chunk * CHUNK; }
+    __device__ u32 step(int i) const { return ALONG_K ? chunk * CHUNK : first + i * STRIDE; }
+};
+
+// Products in single precision: each thread makes ROWS_EACH x COLUMNS_EACH of C, of which four columns are neighbours.
+template <int ROWS_, int COLUMNS_>
+struct Plain {
+    enum {
+        ROWS = ROWS_, COLUMNS = COLUMNS_, COLUMNS_EACH = ROWS_ * COLUMNS_ == 128 * 128 ? 8 : 4, ACROSS = COLUMNS_ / COLUMNS_EACH,
+        ROWS_EACH = ROWS_ * COLUMNS_ / THREADS / COLUMNS_EACH, NEXT = 4
+    };
+
+    // Rows of a room are k.
+    template <int SIDE, bool ALONG_K>
     struct Room {
-        float a[DEPTH][ROWS_ + 4], b[DEPTH][COLUMNS_ + 4];
+        float cell[DEPTH][SIDE + 4];
+        __device__ void put(u32 index, u32 step, const Run& run) {
+            if (!ALONG_K) {
+                *(Run*)&cell[step][index] = run;
+                return;
+            }
+#pragma unroll
+            for (int i = 0; i < CHUNK; i++) cell[step + i][index] = __uint_as_float(run.word[i]);
+        }
     };
     float sums[ROWS_EACH][COLUMNS_EACH];
 
@@ -54,86 +105,87 @@ struct Plain {
             for (int j = 0; j < COLUMNS_EACH; j++) sums[i][j] = 0.0f;
     }
 
-    __device__ void multiply(const Room& room) {
-        const int m = threadIdx.x / ACROSS * ROWS_EACH, n = threadIdx.x % ACROSS;
+    __device__ static int top() { return threadIdx.x / ACROSS * ROWS_EACH; }
+    __device__ static int left() { return threadIdx.x % ACROSS * 4; }
+
+    template <class A, class B>
+    __device__ void multiply(const A& a, const B& b) {
 #pragma unroll
         for (int k = 0; k < DEPTH; k++) {
-            float a[ROWS_EACH], b[COLUMNS_EACH];
+            Run x[ROWS_EACH / 4], y[COLUMNS_EACH / 4];
 #pragma unroll
-            for (int i = 0; i < ROWS_EACH; i++) a[i] = room.a[k][m + i];
+            for (int i = 0; i < ROWS_EACH / 4; i++) x[i] = *(const Run*)&a.cell[k][top() + 4 * i];
 #pragma unroll
-            for (int j = 0; j < COLUMNS_EACH; j++) b[j] = room.b[k][n + j * ACROSS];
+            for (int j = 0; j < COLUMNS_EACH / 4; j++) y[j] = *(const Run*)&b.cell[k][left() + 4 * ACROSS * j];
 #pragma unroll
             for (int i = 0; i < ROWS_EACH; i++)
 #pragma unroll
-                for (int j = 0; j < COLUMNS_EACH; j++) sums[i][j] = fmaf(a[i], b[j], sums[i][j]);
+                for (int j = 0; j < COLUMNS_EACH; j++)
+                    sums[i][j] = fmaf(__uint_as_float(x[i / 4].word[i % 4]), __uint_as_float(y[j / 4].word[j % 4]), sums[i][j]);
         }
     }
 
     template <class Out>
-    __device__ void hand_over(int m0, int n0, int rows, int columns, const Out& out) const {
-        const int m = m0 + threadIdx.x / ACROSS * ROWS_EACH, n = n0 + threadIdx.x % ACROSS;
-        Spot row[ROWS_EACH];
+    __device__ void hand_over(int m0, int n0, const Out& out) const {
+        typename Out::Row rows[ROWS_EACH];
 #pragma unroll
-        for (int i = 0; i < ROWS_EACH; i++) row[i] = out.row(m + i < rows ? m + i : m0);
+        for (int i = 0; i < ROWS_EACH; i++) rows[i] = out.row(m0 + top() + i);
 #pragma unroll
-        for (int j = 0; j < COLUMNS_EACH; j++) {
-            if (n + j * ACROSS >= columns) continue;
-            const Spot column = out.column(n + j * ACROSS);
+        for (int j = 0; j < COLUMNS_EACH; j += 4) {
+            const int n = n0 + left() + ACROSS * j;
+            float column[4];
+            out.column(n, column);
 #pragma unroll
-            for (int i = 0; i < ROWS_EACH; i++)
-                if (m + i < rows) out.put(row[i].at + column.at, sums[i][j], row[i].bias + column.bias);
+            for (int i = 0; i < ROWS_EACH; i++) {
+                const float x[4] = {sums[i][j], sums[i][j + 1], sums[i][j + 2], sums[i][j + 3]};
+                out.put(rows[i], n, x, column);
+            }
         }
     }
 };
 
 #if PRODUCTS > 0
-// The rows of a room lie sixteen bytes more than needed apart: so eight of them, of which an instruction reads
-// sixteen bytes each, lie in different banks of shared memory.
-#if PRODUCTS == 1
-typedef float Cell;
-const int PITCH = DEPTH + 4;
-#else
-typedef unsigned short Cell;
-const int PITCH = DEPTH + 8;
-#endif
-
-// Neighbours in a row of a room, which one or two instructions write.
-template <int COUNT_>
-struct __align__(COUNT_ < 4 ? COUNT_ * 4 : 16) Words {
-    enum { COUNT = COUNT_ };
-    u32 word[COUNT_];
-};
-
 // Products on tensor cores (m16n8k8 of tf32, m16n8k16 of bf16): eight warps, each of which makes
 // HIGH tiles of sixteen rows by WIDE tiles of eight columns.
 template <int ROWS_, int COLUMNS_>
 struct Tensor {
     enum {
-        ROWS = ROWS_, COLUMNS = COLUMNS_, DOWN = ROWS_ == 32 ? 1 : 2,
+        ROWS = ROWS_, COLUMNS = COLUMNS_, DOWN = ROWS_ == 128 && COLUMNS_ < 128 ? 4 : ROWS_ / 32 < 2 ? 1 : 2,
         HIGH = ROWS_ / DOWN / 16, WIDE = COLUMNS_ / (8 / DOWN) / 8
     };
 
-    // Neighbours in k of one row, which are written to its room at once.
-    template <int SIDE>
-    struct Share {
-        enum { EACH = SIDE * DEPTH / THREADS };
-        u32 thread;
-        bool along_k;
-        __device__ u32 index(int) const { return thread % SIDE; }
-        __device__ int step(int i) const { return int(thread / SIDE * EACH) + i; }
-        __device__ bool any() const { return true; }
-        template <class T>
-        __device__ void put(const T (&x)[EACH], Cell (*to)[PITCH]) const {
-            typedef Words<EACH * sizeof(Cell) / 4> Run;
-            Run run;
-#pragma unroll
-            for (int i = 0; i < Run::COUNT; i++) run.word[i] = cells(&x[i * EACH / Run::COUNT]);
-            *(Run*)&to[index(0)][step(0)] = run;
-        }
-    };
+    // A row of a room is four chunks of k, or one k. Chunks change places within a row so that the eight that an
+    // instruction writes or reads lie in different banks of shared memory.
+    template <int SIDE, bool ALONG_K>
     struct __align__(16) Room {
-        Cell a[ROWS_][PITCH], b[COLUMNS_][PITCH];
+        enum { CHUNKS = ALONG_K ? 4 : SIDE / CHUNK, TURNED_WORDS = !ALONG_K && sizeof(Cell) == 4, PITCH = TURNED_WORDS ? SIDE + 8 : CHUNKS * CHUNK };
+        Cell cell[(ALONG_K ? SIDE : int(DEPTH)) * PITCH];
+        __device__ static u32 place(u32 row, u32 chunk) {
+            if (!TURNED_WORDS) chunk ^= CHUNKS == 4 ? row / 2 % 4 : row % 8;
+            return row * PITCH + chunk * CHUNK;
+        }
+        __device__ void put(u32 index, u32 step, const Run& run) {
+            *(Run*)&cell[ALONG_K ? place(index, step / CHUNK) : place(step, index / CHUNK)] = run;
+        }
+        // The cells of a tile of sixteen rows from `index` on, for the s-th product of the room's k: upper and lower rows
+        // of its first k, then of its last. `upper_first` is false for two tiles of columns, first and last k of each.
+        __device__ void tile(u32 (&to)[4], int index, int s, bool upper_first) const {
+            const int lane = threadIdx.x % 32, square = lane / 8, line = lane % 8;
+            const int half = upper_first ? square % 2 : square / 2, late = upper_first ? square / 2 : square % 2;
+            if (ALONG_K) {
+                read_squares(to, &cell[place(index + half * 8 + line, 2 * s + late)]);
+                return;
+            }
+#if PRODUCTS == 2
+            read_turned_squares(to, &cell[place(s * 16 + late * 8 + line, index / 8 + half)]);
+#else
+#pragma unroll
+            for (int i = 0; i < 4; i++) {
+                const int below = upper_first ? i % 2 : i / 2, after = upper_first ? i / 2 : i % 2;
+                to[i] = __float_as_uint(cell[(s * 8 + after * 4 + lane % 4) * PITCH + index + below * 8 + lane / 4]);
+            }
+#endif
+        }
     };
     float sums[HIGH][WIDE][4];
 
@@ -147,108 +199,153 @@ struct Tensor {
     __device__ static int top() { return threadIdx.x / 32 % DOWN * (HIGH * 16); }
     __device__ static int left() { return threadIdx.x / 32 / DOWN * (WIDE * 8); }
 
-    // Each instruction reads four squares of eight rows by sixteen bytes: of A those of one tile, upper and lower
-    // rows first, of B both halves of two tiles. A lane names the row of one of them.
-    __device__ void multiply(const Room& room) {
-        const int lane = threadIdx.x % 32, square = lane / 8, line = lane % 8;
-        const int half = 16 / sizeof(Cell);
-        const Cell* const down = &room.a[top() + square % 2 * 8 + line][square / 2 * half];
-        const Cell* const along = &room.b[left() + square / 2 * 8 + line][square % 2 * half];
+    template <class A, class B>
+    __device__ void multiply(const A& a, const B& b) {
 #pragma unroll
-        for (int k = 0; k < DEPTH; k += 2 * half) {
-            u32 a[HIGH][4], b[WIDE / 2][4];
+        for (int s = 0; s < 2; s++) {
+            u32 x[HIGH][4], y[WIDE / 2][4];
 #pragma unroll
-            for (int i = 0; i < HIGH; i++) read_squares(a[i], down + i * 16 * PITCH + k);
+            for (int i = 0; i < HIGH; i++) a.tile(x[i], top() + i * 16, s, true);
 #pragma unroll
-            for (int j = 0; j < WIDE / 2; j++) read_squares(b[j], along + j * 16 * PITCH + k);
+            for (int j = 0; j < WIDE / 2; j++) b.tile(y[j], left() + j * 16, s, false);
 #pragma unroll
             for (int i = 0; i < HIGH; i++)
 #pragma unroll
-                for (int j = 0; j < WIDE; j++) multiply_tiles(sums[i][j], a[i], &b[j / 2][j % 2 * 2]);
+                for (int j = 0; j < WIDE; j++) multiply_tiles(sums[i][j], x[i], &y[j / 2][j % 2 * 2]);
         }
     }
 
     template <class Out>
-    __device__ void hand_over(int m0, int n0, int rows, int columns, const Out& out) const {
+    __device__ void hand_over(int m0, int n0, const Out& out) const {
         const int m = m0 + top() + threadIdx.x % 32 / 4, n = n0 + left() + threadIdx.x % 4 * 2;
-        Spot down[HIGH][2];
+        typename Out::Row rows[HIGH * 2];
 #pragma unroll
-        for (int i = 0; i < HIGH; i++)
+        for (int i = 0; i < HIGH * 2; i++) rows[i] = out.row(m + i * 8);
 #pragma unroll
-            for (int half = 0; half < 2; half++) {
-                const int here = m + i * 16 + half * 8;
-                down[i][half] = out.row(here < rows ? here : m0);
-            }
-#pragma unroll
-        for (int j = 0; j < WIDE * 2; j++) {
-            if (n + j / 2 * 8 + j % 2 >= columns) continue;
-            const Spot along = out.column(n + j / 2 * 8 + j % 2);
+        for (int j = 0; j < WIDE; j++) {
+            float column[2];
+            out.column(n + j * 8, column);
 #pragma unroll
             for (int i = 0; i < HIGH * 2; i++) {
-                const Spot& here = down[i / 2][i % 2];
-                if (m + i / 2 * 16 + i % 2 * 8 < rows)
-                    out.put(here.at + along.at, sums[i / 2][j / 2][i % 2 * 2 + j % 2], here.bias + along.bias);
+                const float x[2] = {sums[i / 2][j][i % 2 * 2], sums[i / 2][j][i % 2 * 2 + 1]};
+                out.put(rows[i], n + j * 8, x, column);
             }
         }
     }
 };
-#endif
-
-// The tile for so many rows. A few rows are not worth a tensor core.
-template <int HEIGHT> struct TileOf;
-template <> struct TileOf<1> { typedef Plain<1, 256, 1, 1> Tile; };
-template <> struct TileOf<8> { typedef Plain<8, 128, 2, 2> Tile; };
-#if PRODUCTS == 0
-template <> struct TileOf<32> { typedef Plain<32, 128, 4, 4> Tile; };
-template <> struct TileOf<64> { typedef Plain<64, 128, 8, 4> Tile; };
-template <> struct TileOf<128> { typedef Plain<128, 128, 8, 8> Tile; };
+template <int ROWS, int COLUMNS> struct TileOf { typedef Tensor<ROWS, COLUMNS> Tile; };
 #else
-template <> struct TileOf<32> { typedef Tensor<32, 128> Tile; };
-template <> struct TileOf<64> { typedef Tensor<64, 128> Tile; };
-template <> struct TileOf<128> { typedef Tensor<128, 128> Tile; };
+template <int ROWS, int COLUMNS> struct TileOf { typedef Plain<ROWS, COLUMNS> Tile; };
 #endif
 
-// Rows `blockIdx.y`, columns `blockIdx.x` of the product over k from `first` up to `end`.
+// Rows `blockIdx.x`, columns `blockIdx.y` of the product over k from `first` up to `end`.
 template <class Tile, class A, class B, class Out>
-__device__ void product(int rows, int columns, int first, int end, const A& a, const B& b, const Out& out) {
-    typedef typename Tile::template Share<Tile::ROWS> Down;
-    typedef typename Tile::template Share<Tile::COLUMNS> Along;
-    typedef decltype(a.at(0, 0, 0)) Left;
-    typedef decltype(b.at(0, 0, 0)) Right;
-    __shared__ typename Tile::Room rooms[2];
-    const int m0 = blockIdx.y * Tile::ROWS, n0 = blockIdx.x * Tile::COLUMNS;
-    const Down down = {threadIdx.x, a.along_k()};
-    const Along along = {threadIdx.x, b.along_k()};
-    Left next_a[Down::EACH];
-    Right next_b[Along::EACH];
+__device__ void product(int first, int end, const A& a, const B& b, const Out& out) {
+    typedef Share<Tile::ROWS, A::ALONG_K> Down;
+    typedef Share<Tile::COLUMNS, B::ALONG_K> Along;
+    typedef typename Tile::template Room<Tile::ROWS, A::ALONG_K> Left;
+    typedef typename Tile::template Room<Tile::COLUMNS, B::ALONG_K> Right;
+    __shared__ Left lefts[2];
+    __shared__ Right rights[2];
+    const int m0 = blockIdx.x * Tile::ROWS, n0 = blockIdx.y * Tile::COLUMNS;
+    const Down down;
+    const Along along;
+    typename A::Line down_lines[Down::LINES];
+    typename B::Line along_lines[Along::LINES];
+#pragma unroll
+    for (int i = 0; i < Down::LINES; i++) down_lines[i] = a.line(m0 + down.index(i));
+#pragma unroll
+    for (int i = 0; i < Along::LINES; i++) along_lines[i] = b.line(n0 + along.index(i));
+    typename A::Fetched next_a[Down::EACH];
+    typename B::Fetched next_b[Along::EACH];
     Tile tile;
     int turn = 0;
     for (int k0 = first - DEPTH; k0 < end; k0 += DEPTH) {
-        typename Tile::Room& room = rooms[turn];
+        Left& left = lefts[turn];
+        Right& right = rights[turn];
         turn = 1 - turn;
         if (k0 >= first) {
-            down.put(next_a, room.a);
-            along.put(next_b, room.b);
+#pragma unroll
+            for (int i = 0; i < Down::EACH; i++)
+                if (down.any()) left.put(down.index(i), down.step(i), to_run(next_a[i]));
+#pragma unroll
+            for (int i = 0; i < Along::EACH; i++)
+                if (along.any()) right.put(along.index(i), along.step(i), to_run(next_b[i]));
             __syncthreads();
         }
         const int from = k0 + DEPTH;
         if (from < end) {
 #pragma unroll
-            for (int i = 0; i < Down::EACH; i++) {
-                const int m = m0 + down.index(i), step = down.step(i);
-                const bool is_row = a.whole_rows() || m < rows, is_term = a.whole_k() || from + step < end;
-                const Left x = a.at(is_row ? m : m0, from, is_term ? step : 0);
-                next_a[i] = is_row && is_term ? x : Left();
-            }
+            for (int i = 0; i < Down::EACH; i++)
+                if (down.any()) a.fetch(next_a[i], down_lines[A::ALONG_K ? i : 0], from + down.step(i), end);
 #pragma unroll
-            for (int i = 0; i < Along::EACH; i++) {
-                const int n = n0 + along.index(i), step = along.step(i);
-                const bool is_column = n < columns, is_term = b.whole_k() || from + step < end;
-                const Right x = b.at(from, is_term ? step : 0, is_column ? n : n0);
-                next_b[i] = is_column && is_term ? x : Right();
-            }
+            for (int i = 0; i < Along::EACH; i++)
+                if (along.any()) b.fetch(next_b[i], along_lines[B::ALONG_K ? i : 0], from + along.step(i), end);
         }
-        if (k0 >= first) tile.multiply(room);
+        if (k0 >= first) tile.multiply(left, right);
     }
-    tile.hand_over(m0, n0, rows, columns, out);
+    tile.hand_over(m0, n0, out);
+}
+
+// A matrix whose rows, or columns if they are not along k, lie one after the other.
+template <class T, bool ALONG_K_>
+struct Whole {
+    enum { ALONG_K = ALONG_K_ };
+    typedef Chunk<T> Fetched;
+    const T* at;
+    int side, inner;
+    bool chunks;  // Whether rows in memory consist of chunks.
+    struct Line {
+        int index;
+    };
+    __device__ Line line(int index) const { return {index}; }
+    __device__ void fetch(Fetched& to, const Line& line, int k, int end) const {
+        to.clear();
+        if (line.index >= side || k >= end) return;
+        const T* from = at + (ALONG_K ? (long long)line.index * inner + k : (long long)k * side + line.index);
+        if (chunks) {
+            to.read(from);
+            return;
+        }
+        const int left = ALONG_K ? end - k : side - line.index;
+        for (int i = 0; i < CHUNK; i++)
+            if (i < left) to.set(i, from[i]);
+    }
+};
+
+// Sums of single precision, in rows one after the other.
+struct Sums {
+    struct Row {
+        long long at;
+    };
+    float* to;
+    int rows, columns;
+    __device__ Row row(int m) const { return {m < rows ? (long long)m * columns : -1}; }
+    template <int COUNT>
+    __device__ void column(int, float (&)[COUNT]) const {}
+    template <int COUNT>
+    __device__ void put(const Row& row, int n, const float (&x)[COUNT], const float (&)[COUNT]) const {
+        if (row.at < 0) return;
+        for (int i = 0; i < COUNT; i++)
+            if (n + i < columns) to[row.at + n + i] = x[i];
+    }
+};
+
+// The biases of neighbouring columns of C, of which there may be none.
+template <int COUNT>
+__device__ inline void biases_of(const float* bias, int n, int columns, float (&to)[COUNT]) {
+#pragma unroll
+    for (int i = 0; i < COUNT; i++) to[i] = bias && n + i < columns ? bias[n + i] : 0.0f;
+}
+
+// Keeps neighbours of an image, 0 where the output `over` of a ReLU is 0, if there is one.
+template <int COUNT>
+__device__ inline void keep_over(const value* over, value* to, long long at, float (&x)[COUNT]) {
+    if (over != nullptr) {
+        float made[COUNT];
+        read_all(over + at, made);
+#pragma unroll
+        for (int i = 0; i < COUNT; i++) x[i] = made[i] > 0.0f ? x[i] : 0.0f;
+    }
+    keep_all(to + at, x);
 }

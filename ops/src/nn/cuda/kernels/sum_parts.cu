@@ -8,8 +8,11 @@ extern "C" __global__ void sum_parts(const float* parts, int count, int length, 
     const int column = threadIdx.x % 32, run = threadIdx.x / 32, i = blockIdx.x * 32 + column;
     const int each = (count + 7) / 8, end = run * each + each < count ? run * each + each : count;
     float sum = 0.0f;
-    if (i < length)
+    if (i < length) {
+        // Several loads are under way at once; the order of the sum stays.
+#pragma unroll 8
         for (int part = run * each; part < end; part++) sum += parts[size_t(part) * length + i];
+    }
     room[run][column] = sum;
     __syncthreads();
     if (run != 0 || i >= length) return;

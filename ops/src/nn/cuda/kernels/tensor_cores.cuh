@@ -18,9 +18,6 @@ __device__ inline float to_tf32(float x) {
     return __uint_as_float(bits);
 }
 
-// A number as the word of a tile.
-__device__ inline u32 cells(const float* x) { return __float_as_uint(to_tf32(*x)); }
-
 __device__ inline void multiply_tiles(float (&c)[4], const u32 (&a)[4], const u32* b) {
     asm volatile(
         "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
@@ -34,13 +31,18 @@ __device__ inline unsigned short rounded(float x) {
     return bits;
 }
 
-// Two numbers as a word of a tile.
-__device__ inline u32 cells(const float* x) {
+__device__ inline u32 rounded_pair(float x, float y) {
     u32 both;
-    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(x[1]), "f"(x[0]));
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(y), "f"(x));
     return both;
 }
-__device__ inline u32 cells(const bf16* x) { return x[0].bits | u32(x[1].bits) << 16; }
+
+// The same as `read_squares` of squares that lie turned: rows of shared memory are columns of the tiles.
+__device__ inline void read_turned_squares(u32 (&to)[4], const void* row) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+                 : "r"(u32(__cvta_generic_to_shared(row))));
+}
 
 __device__ inline void multiply_tiles(float (&c)[4], const u32 (&a)[4], const u32* b) {
     asm volatile(

@@ -1,46 +1,45 @@
-// dW[m, tap] = sum over images and narrow pixels of narrow[image, m, pixel] met(wide, image, tap, pixel),
+// dW[m, a, b, c] = sum over images and narrow pixels of narrow[image, pixel, m] wide[image, met pixel, c],
 // where the narrow or the wide image is a gradient: that of the weight, for both kinds of convolution.
 //
-// The sum is cut into parts of `each` pixels (a multiple of 16); `sum_parts` adds them in order.
-// Launch: blocks (ceil(taps / columns), ceil(narrow channels / rows), parts), 256 threads.
-
-template <class P, class Tile>
-struct WeightNarrow {
-    const value* narrow;
-    __device__ bool along_k() const { return true; }
-    __device__ bool whole_rows() const { return P::NARROW_C % Tile::ROWS == 0; }
-    __device__ bool whole_k() const { return Term<P::NARROW_AREA>::WHOLE; }
-    __device__ value at(u32 m, u32 from, int step) const {
-        const Term<P::NARROW_AREA> term(from, step);
-        return (narrow + (term.row * P::NARROW_C + m) * P::NARROW_AREA)[(long long)term.at];
-    }
-};
+// The sum is cut into parts of `each` pixels (a multiple of 32); `sum_parts` adds them in order.
+// Launch: blocks (ceil(narrow channels / rows), ceil(taps / columns), parts), 256 threads.
 
 template <class P>
 struct WeightPatches {
+    enum { ALONG_K = false };
+    typedef Chunk<value> Fetched;
+    // The tap and the channel of a column.
+    struct Line {
+        int n, a, b, channel;
+    };
     const value* wide;
-    __device__ bool along_k() const { return true; }
-    __device__ bool whole_k() const { return Term<P::NARROW_AREA>::WHOLE; }
-    __device__ value at(u32 from, int step, u32 n) const {
-        const Term<P::NARROW_AREA> term(from, step);
-        return P::met(wide, term.row, n / P::SQUARE, n % P::SQUARE, term.at);
+    __device__ Line line(int n) const {
+        const int tap = n / P::WIDE_C;
+        return {n, tap / P::KERNEL, tap % P::KERNEL, n % P::WIDE_C};
     }
-};
-
-template <class P>
-struct WeightOut {
-    float* part;
-    __device__ Spot row(u32 m) const { return {m * P::TAPS, 0.0f}; }
-    __device__ Spot column(u32 n) const { return {n, 0.0f}; }
-    __device__ void put(u32 at, float x, float) const { part[at] = x; }
+    __device__ void fetch(Fetched& to, const Line& line, int k, int end) const {
+        to.clear();
+        if (k >= end) return;
+        const Patch<P> patch(k);
+        if (P::WIDE_C % CHUNK == 0) {
+            const int pixel = patch.met(line.a, line.b);
+            if (pixel >= 0 && line.n < P::TAPS) to.read(wide + pixel * P::WIDE_C + line.channel);
+            return;
+        }
+        for (int i = 0; i < CHUNK; i++) {
+            const Line one = this->line(line.n + i);
+            const int pixel = patch.met(one.a, one.b);
+            if (pixel >= 0 && one.n < P::TAPS) to.set(i, wide[pixel * P::WIDE_C + one.channel]);
+        }
+    }
 };
 
 template <class P, class Tile>
 __device__ void to_weight(const value* narrow, const value* wide, int images, int each, float* parts) {
     const int pixels = images * P::NARROW_AREA;
     const int first = blockIdx.z * each, end = first + each < pixels ? first + each : pixels;
-    const WeightNarrow<P, Tile> a = {narrow};
+    const Whole<value, false> a = {narrow, P::NARROW_C, pixels, P::NARROW_C % CHUNK == 0};
     const WeightPatches<P> b = {wide};
-    const WeightOut<P> out = {parts + size_t(blockIdx.z) * P::NARROW_C * P::TAPS};
-    product<Tile>(P::NARROW_C, P::TAPS, first, end, a, b, out);
+    const Sums out = {parts + size_t(blockIdx.z) * P::NARROW_C * P::TAPS, P::NARROW_C, P::TAPS};
+    product<Tile>(first, end, a, b, out);
 }

@@ -1,10 +1,10 @@
-// wide[image, m, y, x] = sum of W[c, m, a, b] narrow[image, c, i, j] over all (c, a, b, i, j) that meet
-// (y, x) (+ bias[m], ReLU): a transposed convolution forward, and a convolution back to the gradient
+// wide[image, (y, x), n] = sum of W[c, a, b, n] narrow[image, (i, j), c] over all (c, a, b, i, j) that meet
+// (y, x) (+ bias[n], ReLU): a transposed convolution forward, and a convolution back to the gradient
 // of its input.
 //
 // Wide pixels of one phase ((y + PADDING) mod STRIDE, (x + PADDING) mod STRIDE) meet the same taps,
 // so each phase is a product of its own, without zeros between.
-// Launch: blocks (ceil(images x pixels of the largest phase / columns), ceil(wide channels / rows), STRIDE^2), 256 threads.
+// Launch: blocks (ceil(images x pixels of the largest phase / rows), ceil(wide channels / columns), STRIDE^2), 256 threads.
 
 // One axis of a phase: which wide coordinates belong to it and which taps they meet.
 struct Phase {
@@ -29,82 +29,113 @@ __device__ inline u32 divided(u32 x, u32 by) {
     return by == MOST ? by_most : by_fewer;
 }
 
-// The image and the place within its phase of the n-th column: an axis of LENGTH wide pixels has as
+// The image and the place within its phase of the m-th row: an axis of LENGTH wide pixels has as
 // many of a phase as LENGTH / STRIDE, rounded up or down.
 template <class P>
-struct Column {
+struct PhasePixel {
     u32 image, i, j;
-    __device__ Column(const Phase& down, const Phase& along, u32 n) {
+    __device__ PhasePixel(const Phase& down, const Phase& along, u32 m) {
         enum { S = P::STRIDE, H = P::WIDE_H, W = P::WIDE_W };
-        const u32 row = divided<(W + S - 1) / S, W / S>(n, along.count);
+        const u32 row = divided<(W + S - 1) / S, W / S>(m, along.count);
         image = divided<(H + S - 1) / S, H / S>(row, down.count);
         i = row - image * down.count;
-        j = n - row * along.count;
+        j = m - row * along.count;
     }
 };
 
-// The tap (a, b) of a phase, counted within the phase, and the narrow channel that a term is about.
+// The k-th term of a phase: the tap (a, b), counted within the phase, and the narrow channel.
 template <class P>
-struct PhaseTerm : Term<P::NARROW_C> {
+struct PhaseTerm {
     // An axis of a phase meets MOST taps or one fewer.
     enum { MOST = (P::KERNEL + P::STRIDE - 1) / P::STRIDE };
-    u32 a, b;
-    __device__ PhaseTerm(const Phase& along, u32 from, int step) : Term<P::NARROW_C>(from, step) {
-        a = divided<MOST, MOST - 1>(this->row, along.taps);
-        b = this->row - a * along.taps;
-    }
-};
-
-template <class P, class Tile>
-struct WideWeight {
-    const float* weight;
-    Phase down, along;
-    __device__ bool along_k() const { return false; }
-    __device__ bool whole_rows() const { return P::WIDE_C % Tile::ROWS == 0; }
-    __device__ bool whole_k() const { return Term<P::NARROW_C>::WHOLE; }
-    __device__ float at(u32 m, u32 from, int step) const {
-        const PhaseTerm<P> term(along, from, step);
-        const u32 a = down.tap + term.a * P::STRIDE, b = along.tap + term.b * P::STRIDE;
-        return (weight + m * P::SQUARE + a * P::KERNEL + b)[(long long)term.at * P::TAPS];
+    u32 a, b, channel;
+    __device__ PhaseTerm(const Phase& along, u32 k) {
+        const u32 tap = k / P::NARROW_C;
+        channel = k % P::NARROW_C;
+        a = divided<MOST, MOST - 1>(tap, along.taps);
+        b = tap - a * along.taps;
     }
 };
 
 template <class P>
 struct WidePatches {
+    enum { ALONG_K = true };
+    typedef Chunk<value> Fetched;
+    struct Line {
+        u32 image, i, j;
+    };
     const value* narrow;
     Phase down, along;
-    __device__ bool along_k() const { return false; }
-    __device__ bool whole_k() const { return Term<P::NARROW_C>::WHOLE; }
-    __device__ value at(u32 from, int step, u32 n) const {
-        const PhaseTerm<P> term(along, from, step);
-        const Column<P> column(down, along, n);
-        const u32 i = column.i + down.shift - term.a, j = column.j + along.shift - term.b;
-        const bool inside = i < P::NARROW_H && j < P::NARROW_W;
-        const u32 at = inside ? column.image * (P::NARROW_C * P::NARROW_AREA) + i * P::NARROW_W + j : 0;
-        const value found = (narrow + at)[(long long)term.at * P::NARROW_AREA];
-        return inside ? found : value();
+    int pixels;
+    __device__ Line line(int m) const {
+        const PhasePixel<P> pixel(down, along, m < pixels ? m : 0);
+        return {pixel.image * P::NARROW_AREA, m < pixels ? pixel.i + down.shift : 1u << 30, pixel.j + along.shift};
+    }
+    __device__ int at(const Line& line, int k) const {
+        const PhaseTerm<P> term(along, k);
+        const u32 i = line.i - term.a, j = line.j - term.b;
+        const bool inside = i < u32(P::NARROW_H) && j < u32(P::NARROW_W);
+        return inside ? int((line.image + i * P::NARROW_W + j) * P::NARROW_C + term.channel) : -1;
+    }
+    __device__ void fetch(Fetched& to, const Line& line, int k, int end) const {
+        to.clear();
+        if (P::NARROW_C % CHUNK == 0) {
+            const int found = at(line, k);
+            if (found >= 0 && k < end) to.read(narrow + found);
+            return;
+        }
+        for (int i = 0; i < CHUNK; i++) {
+            const int found = at(line, k + i);
+            if (found >= 0 && k + i < end) to.set(i, narrow[found]);
+        }
     }
 };
 
 template <class P>
-struct WideOut : Image {
+struct WideWeight {
+    enum { ALONG_K = false };
+    typedef Chunk<value> Fetched;
+    struct Line {
+        int n;
+    };
+    const value* weight;
     Phase down, along;
-    __device__ Spot row(u32 m) const { return {m * P::WIDE_AREA, of(m)}; }
-    __device__ Spot column(u32 n) const {
-        const Column<P> from(down, along, n);
-        const u32 y = down.first + from.i * P::STRIDE, x = along.first + from.j * P::STRIDE;
-        return {from.image * (P::WIDE_C * P::WIDE_AREA) + y * P::WIDE_W + x, 0.0f};
+    __device__ Line line(int n) const { return {n}; }
+    __device__ void fetch(Fetched& to, const Line& line, int k, int end) const {
+        to.clear();
+        if (k >= end || line.n >= P::WIDE_C) return;
+        const PhaseTerm<P> term(along, k);
+        const u32 a = down.tap + term.a * P::STRIDE, b = along.tap + term.b * P::STRIDE;
+        const value* from = weight + term.channel * P::TAPS + (a * P::KERNEL + b) * P::WIDE_C + line.n;
+        if (P::WIDE_C % CHUNK == 0) {
+            to.read(from);
+            return;
+        }
+        for (int i = 0; i < CHUNK; i++)
+            if (line.n + i < P::WIDE_C) to.set(i, from[i]);
     }
 };
 
-template <class P, class Tile>
-__device__ void to_wide(const float* weight, const value* narrow, int images, const float* bias, int relu, value* wide) {
+template <class P, class To>
+struct WideOut : To {
+    Phase down, along;
+    int pixels;
+    __device__ Pixel row(int m) const {
+        if (m >= pixels) return {-1};
+        const PhasePixel<P> from(down, along, m);
+        const u32 y = down.first + from.i * P::STRIDE, x = along.first + from.j * P::STRIDE;
+        return {(long long)(from.image * P::WIDE_AREA + y * P::WIDE_W + x) * P::WIDE_C};
+    }
+};
+
+template <class P, class Tile, class To>
+__device__ void to_wide(const value* weight, const value* narrow, int images, const To& to) {
     const Phase down = phase_of<P::WIDE_H, P::KERNEL, P::STRIDE, P::PADDING>(blockIdx.z / P::STRIDE);
     const Phase along = phase_of<P::WIDE_W, P::KERNEL, P::STRIDE, P::PADDING>(blockIdx.z % P::STRIDE);
-    const WideWeight<P, Tile> a = {weight, down, along};
-    const WidePatches<P> b = {narrow, down, along};
-    const WideOut<P> out = {{wide, bias, relu}, down, along};
-    const int columns = images * down.count * along.count;
-    if (int(blockIdx.x) * Tile::COLUMNS >= columns) return;
-    product<Tile>(P::WIDE_C, columns, 0, down.taps * along.taps * P::NARROW_C, a, b, out);
+    const int pixels = images * down.count * along.count;
+    if (int(blockIdx.x) * Tile::ROWS >= pixels) return;
+    const WidePatches<P> a = {narrow, down, along, pixels};
+    const WideWeight<P> b = {weight, down, along};
+    const WideOut<P, To> out = {to, down, along, pixels};
+    product<Tile>(0, down.taps * along.taps * P::NARROW_C, a, b, out);
 }

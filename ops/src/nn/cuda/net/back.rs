@@ -1,11 +1,22 @@
 //! The backward pass: gradients of all parameters, and the update.
 
 use super::super::driver::{Address, Arg, CudaError, Driver};
-use super::super::plan::{Parts, SQUARES, bias_each, sample_parts, tiles, weight_parts};
-use super::super::source::{Sides, height};
-use super::{Matrix, Net, Side, Target, Update, flag, int};
+use super::super::plan::{SQUARES, bias_each, sample_parts, weight_parts};
+use super::super::source::Sides;
+use super::{Net, Side, Update, flag, int};
 use crate::nn::layers::{Layer, Operation};
 use crate::nn::objective::Objective;
+
+/// The most blocks of Adam: each takes further numbers once it is done with some.
+const MOST_BLOCKS: usize = 1056;
+
+impl Layer {
+    /// True if the kernel that computes the gradient of its output also sets it to 0 where its ReLU is inactive; that of a
+    /// normalisation does so itself.
+    fn is_masked_by_who_follows(&self) -> bool {
+        self.relu && self.operation != Operation::BatchNorm2d
+    }
+}
 
 impl<D: Driver> Net<D> {
     /// Computes all gradients, after [`Net::measure`].
@@ -14,6 +25,7 @@ impl<D: Driver> Net<D> {
     /// When the device fails.
     pub fn backward(&mut self, rows: usize, objective: &Objective) -> Result<(), CudaError> {
         let mut flow = 0;
+        self.readers = [None; 3];
         for at in (0..self.network.decoder.len()).rev() {
             flow = self.layer_backward(Side::Decoder, at, rows, flow)?;
         }
@@ -47,7 +59,26 @@ impl<D: Driver> Net<D> {
         for at in (0..self.network.encoder.len()).rev() {
             flow = self.layer_backward(Side::Encoder, at, rows, flow)?;
         }
-        Ok(())
+        (0..self.readers.len()).try_for_each(|image| self.wait_for_readers(image))
+    }
+
+    /// Runs launches beside those that follow. This image of [`Plan::flow`] is not written before they end.
+    ///
+    /// [`Plan::flow`]: super::Plan::flow
+    fn beside(
+        &mut self,
+        flow: usize,
+        launches: impl FnOnce(&mut Self) -> Result<(), CudaError>,
+    ) -> Result<(), CudaError> {
+        self.driver.begin_beside()?;
+        let launched = launches(self);
+        self.readers[flow] = Some(self.driver.end_beside()?);
+        launched
+    }
+
+    /// Lets the next launches, which write this image, come after what reads it.
+    fn wait_for_readers(&mut self, flow: usize) -> Result<(), CudaError> {
+        self.readers[flow].take().map_or(Ok(()), |mark| self.driver.wait_for(mark))
     }
 
     fn head_backward(
@@ -60,61 +91,50 @@ impl<D: Driver> Net<D> {
     ) -> Result<(), CudaError> {
         let (inside, units) = (head.input_len(), head.output_len());
         let features = *self.plan.encoder.last().expect("an encoder has layers");
-        let d = Matrix { at: gradient, image: false, down: units, along: 1 };
-        let features = Matrix { at: features, image: true, down: inside, along: 1 };
-        self.dense_weight(&head, rows, Address::NONE, d, features)?;
-        let [weight, _] = self.weights(&head, false);
-        let weight = Matrix { at: weight, image: false, down: inside, along: 1 };
-        let to = Target {
-            at: self.plan.flow[flow],
-            parts: None,
-            bias: Address::NONE,
-            relu: false,
-            add,
-            down: inside,
-            along: 1,
-        };
-        self.dense([rows, inside, units], d, weight, to)
+        // The gradient is whole only once that of the last head is there.
+        let is_last = add || self.network.log_variance.is_none();
+        let has_relu = self.network.encoder.last().is_some_and(Layer::is_masked_by_who_follows);
+        let over = if is_last && has_relu { features } else { Address::NONE };
+        let weight = self.kept(&head);
+        let [d_weight, d_bias] = self.weights(&head, true);
+        let sizes = [rows, units, inside].map(int);
+        self.beside(flow, |this| {
+            this.row_sums([rows, units], false, gradient, d_bias)?;
+            let mut args = [gradient, features].map(Arg::At).to_vec();
+            args.extend(sizes.into_iter().chain([Arg::At(d_weight)]));
+            this.launch("head_weight", [units.div_ceil(32), inside.div_ceil(128), 1], args)
+        })?;
+        let mut args = [gradient, weight].map(Arg::At).to_vec();
+        args.extend(sizes.into_iter().chain([
+            flag(add),
+            Arg::At(over),
+            Arg::At(self.plan.flow[flow]),
+        ]));
+        self.launch("head_back", [rows.div_ceil(128), inside.div_ceil(128), 1], args)
     }
 
-    /// Computes the gradients of a linear layer's parameters from that of its output, which is set
-    /// to 0 where the ReLU was inactive.
-    fn dense_weight(
+    /// Computes the gradient of a bias, beside others: the sum of that of an output over rows, which are vectors, or the
+    /// pixels of images.
+    fn row_sums(
         &mut self,
-        layer: &Layer,
-        rows: usize,
-        output: Address,
-        d: Matrix,
-        input: Matrix,
+        [rows, channels]: [usize; 2],
+        kept: bool,
+        gradient: Address,
+        bias: Address,
     ) -> Result<(), CudaError> {
-        let (inside, outside) = (layer.input_len(), layer.output_len());
-        let [d_weight, d_bias] = self.weights(layer, true);
-        let args = vec![
-            Arg::At(output),
-            flag(layer.relu),
-            int(rows),
-            int(outside),
-            flag(d.image),
-            Arg::At(d.at),
-            Arg::At(d_bias),
-        ];
-        self.launch("mask_rows", [outside.div_ceil(256), 1, 1], args)?;
-        let turned = Matrix { down: d.along, along: d.down, ..d };
-        let whole = Parts { count: 1, each: rows.next_multiple_of(16) };
-        let to = Target {
-            at: d_weight,
-            parts: Some(whole),
-            bias: Address::NONE,
-            relu: false,
-            add: false,
-            down: inside,
-            along: 1,
-        };
-        self.dense([outside, inside, rows], turned, input, to)
+        let (each, runs) = (bias_each(rows, channels), channels.div_ceil(self.precision.values()));
+        let parts = rows.div_ceil(each);
+        let [_, sums] = self.plan.parts;
+        let to = if parts == 1 { bias } else { sums };
+        let mut args = vec![Arg::At(gradient), flag(kept)];
+        args.extend([rows, each, channels].map(int));
+        args.push(Arg::At(to));
+        self.launch("row_sums", [parts, runs.div_ceil(256), 1], args)?;
+        if parts == 1 { Ok(()) } else { self.sum_parts(sums, parts, channels, None, bias) }
     }
 
-    /// Runs a layer backward: the gradient of its output is in one of the two flow buffers, and the
-    /// result is the buffer with that of its input.
+    /// Runs a layer backward: the gradient of its output is in one of the flow buffers, and the
+    /// result is the buffer with that of its input. Gradients of parameters are computed beside those of the layers before.
     fn layer_backward(
         &mut self,
         side: Side,
@@ -124,65 +144,66 @@ impl<D: Driver> Net<D> {
     ) -> Result<usize, CudaError> {
         let layer = self.layers(side)[at].clone();
         let (input, output) = (self.input(side, at), self.output(side, at));
-        let (d_output, d_input) = (self.plan.flow[flow], self.plan.flow[1 - flow]);
+        let next = (flow + 1) % self.plan.flow.len();
+        let (d_output, d_input) = (self.plan.flow[flow], self.plan.flow[next]);
         let [weight, _] = self.weights(&layer, false);
         let [d_weight, d_bias] = self.weights(&layer, true);
         let (channels, area) = (layer.output[0], layer.output[1] * layer.output[2]);
+        let pixels = rows * area;
         match layer.operation {
             Operation::BatchNorm2d => {
                 let scale = self.scale(side, at);
                 let mut args = [input, output, weight, scale].map(Arg::At).to_vec();
-                args.extend([rows, area].map(int));
-                args.extend([flag(layer.relu), Arg::At(d_output), Arg::At(d_weight)]);
+                args.extend([int(pixels), flag(layer.relu)]);
+                args.extend([d_output, d_weight].map(Arg::At));
                 self.launch("norm_backward", [channels, 1, 1], args)?;
                 Ok(flow)
             }
             Operation::Linear => {
-                let (inside, outside) = (layer.input_len(), layer.output_len());
-                let d = Matrix { at: d_output, image: true, down: outside, along: 1 };
-                let sample = Matrix { at: input, image: false, down: inside, along: 1 };
-                self.dense_weight(&layer, rows, output, d, sample)?;
-                let parts = sample_parts(&layer, self.plan.capacity);
-                let weight = Matrix { at: weight, image: false, down: inside, along: 1 };
-                let to = Target {
-                    at: self.plan.parts,
-                    parts: Some(parts),
-                    bias: Address::NONE,
-                    relu: false,
-                    add: false,
-                    down: inside,
-                    along: 1,
-                };
-                self.dense([rows, inside, outside], d, weight, to)?;
-                self.sum_parts(parts.count, rows * inside, None, self.plan.latent[4])?;
-                Ok(flow)
+                let (units, inside) = (layer.input_len(), layer.output_len());
+                let sizes = [rows, units, inside].map(int);
+                self.beside(flow, |this| {
+                    this.row_sums([rows, inside], true, d_output, d_bias)?;
+                    let mut args = [d_output, input].map(Arg::At).to_vec();
+                    args.extend(sizes.into_iter().chain([Arg::At(d_weight)]));
+                    let blocks = [inside.div_ceil(128), units.div_ceil(32), 1];
+                    this.launch("expand_weight", blocks, args)
+                })?;
+                let (parts, [sums, _]) =
+                    (sample_parts(&layer, self.plan.capacity), self.plan.parts);
+                let mut args = [d_output, self.kept(&layer)].map(Arg::At).to_vec();
+                args.extend(sizes.into_iter().chain([int(parts.each), Arg::At(sums)]));
+                let blocks = [rows.div_ceil(128), units.div_ceil(32), parts.count];
+                self.launch("expand_back", blocks, args)?;
+                self.sum_parts(sums, parts.count, rows * units, None, self.plan.latent[4])?;
+                self.wait_for_readers(next)?;
+                Ok(next)
             }
             Operation::Conv2d { .. } | Operation::ConvTranspose2d { .. } => {
-                let each = bias_each(self.plan.capacity);
-                let mut args = vec![Arg::At(output), flag(layer.relu)];
-                args.extend([rows, each, channels, area].map(int));
-                args.extend([Arg::At(d_output), Arg::At(self.plan.parts)]);
-                self.launch("mask", [channels, rows.div_ceil(each), 1], args)?;
-                self.sum_parts(rows.div_ceil(each), channels, None, d_bias)?;
-
                 let number = self.number(side, at);
                 let sides = Sides::of(&layer).expect("BUG: not a convolution");
                 let (narrow, wide) =
                     if sides.transposed { (input, d_output) } else { (d_output, input) };
                 let cut = weight_parts(&layer, self.plan.capacity).expect("BUG: no convolution");
-                let taps = sides.wide[0] * sides.taps[0] * sides.taps[0];
-                let [x, y] = tiles(height(sides.narrow[0]), sides.narrow[0], taps);
-                let mut args = vec![Arg::At(narrow), Arg::At(wide)];
-                args.extend([rows, cut.each].map(int));
-                args.push(Arg::At(self.plan.parts));
-                self.launch(&format!("weight_{number}"), [x, y, cut.count], args)?;
-                self.sum_parts(cut.count, layer.weight_len(), None, d_weight)?;
+                self.beside(flow, |this| {
+                    this.row_sums([pixels, channels], true, d_output, d_bias)?;
+                    let [_, sums] = this.plan.parts;
+                    let mut args = vec![Arg::At(narrow), Arg::At(wide)];
+                    args.extend([rows, cut.each].map(int));
+                    args.push(Arg::At(sums));
+                    let blocks = sides.weight_blocks(cut.count, this.precision);
+                    this.launch(&format!("weight_{number}"), blocks, args)?;
+                    this.sum_parts(sums, cut.count, layer.weight_len(), None, d_weight)
+                })?;
                 if side == Side::Encoder && at == 0 {
                     return Ok(flow);
                 }
-                let places = [weight, d_output, Address::NONE, d_input];
+                let masked = at > 0 && self.layers(side)[at - 1].is_masked_by_who_follows();
+                let over = if masked { input } else { Address::NONE };
+                let places = [d_output, Address::NONE, over, d_input];
+                self.wait_for_readers(next)?;
                 self.convolve(&layer, number, false, rows, places)?;
-                Ok(1 - flow)
+                Ok(next)
             }
         }
     }
@@ -193,7 +214,7 @@ impl<D: Driver> Net<D> {
     /// When the device fails.
     pub fn update(&mut self, update: &Update) -> Result<(), CudaError> {
         let [parameters, gradient, first, second] = self.plan.parameters;
-        let (length, squares) = (self.network.parameter_len(), self.plan.squares);
+        let (length, squares) = (self.places.device_len(), self.plan.squares);
         let parts = if update.clip_norm.is_some() { squares } else { Address::NONE };
         if update.clip_norm.is_some() {
             let args = vec![Arg::At(gradient), int(length), Arg::At(squares)];
@@ -204,7 +225,8 @@ impl<D: Driver> Net<D> {
         args.extend([most, update.learning_rate, update.weight_decay].map(|x| Arg::Real(x as f32)));
         args.push(int(length));
         args.extend([self.plan.clock, parameters, first, second].map(Arg::At));
-        self.launch("adam", [length.div_ceil(256), 1, 1], args)?;
+        args.push(Arg::At(self.plan.kept.unwrap_or(Address::NONE)));
+        self.launch("adam", [length.div_ceil(4 * 256).min(MOST_BLOCKS), 1, 1], args)?;
         self.launch("advance", [1, 1, 1], vec![Arg::At(self.plan.clock)])
     }
 }

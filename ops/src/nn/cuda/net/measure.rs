@@ -1,6 +1,7 @@
 //! The losses of a batch.
 
 use super::super::driver::{Address, Arg, CudaError, Driver};
+use super::super::plan::ERROR_PARTS;
 use super::{Net, Plan, int};
 use crate::nn::objective::{Objective, Reduction, Regularizer, Variance};
 
@@ -19,7 +20,7 @@ impl<D: Driver> Net<D> {
         let units = self.network.architecture.latent;
         let averaged = if objective.reconstruction == Reduction::Mean { pixels } else { 1 };
         let divisor = (rows * averaged) as f64;
-        let Plan { clips, augmented, errors, likelihood, flow: [flow, _], .. } = self.plan;
+        let Plan { clips, augmented, errors, likelihood, flow: [flow, ..], .. } = self.plan;
         let target = augmented.filter(|_| training).map_or(clips, |[_, made]| made);
         let made = *self.plan.decoder.last().expect("a decoder has layers");
         let compare = |factor: Address, gradient: Address| {
@@ -28,19 +29,20 @@ impl<D: Driver> Net<D> {
             args.extend([factor, gradient, errors].map(Arg::At));
             args
         };
+        let parts = rows * ERROR_PARTS;
         let is_likelihood = objective.variance == Variance::Optimal;
         if is_likelihood {
             // The gradient of each pixel depends on the errors of all.
             let args = compare(Address::NONE, Address::NONE);
-            self.launch("squared_error", [rows, 1, 1], args)?;
+            self.launch("squared_error", [ERROR_PARTS, rows, 1], args)?;
             let (count, scale) = ((rows * pixels) as f64, (pixels / averaged) as f64);
-            let args = vec![Arg::At(errors), int(rows), Arg::Double(count), Arg::Double(scale)];
+            let args = vec![Arg::At(errors), int(parts), Arg::Double(count), Arg::Double(scale)];
             let args = args.into_iter().chain([Arg::At(likelihood)]).collect();
             self.launch("likelihood", [1, 1, 1], args)?;
         }
         let likelihood = if is_likelihood { likelihood } else { Address::NONE };
         let factor = if is_likelihood { likelihood.plus(8) } else { Address::NONE };
-        self.launch("squared_error", [rows, 1, 1], compare(factor, flow))?;
+        self.launch("squared_error", [ERROR_PARTS, rows, 1], compare(factor, flow))?;
 
         let variational = self.network.architecture.variational;
         let nats = if variational { self.plan.nats } else { Address::NONE };
@@ -60,7 +62,7 @@ impl<D: Driver> Net<D> {
             Regularizer::TotalCorrelation { clips } => (1, clips),
             Regularizer::Capacity { .. } => (2, 0),
         };
-        let mut args = vec![Arg::At(errors), int(rows), Arg::Double(divisor)];
+        let mut args = vec![Arg::At(errors), int(parts), int(rows), Arg::Double(divisor)];
         args.extend([likelihood, nats].map(Arg::At));
         args.extend([int(units), Arg::Real(objective.free_bits as f32)]);
         args.extend([Arg::Real(self.share(objective)), int(kind), Arg::At(sums)]);
