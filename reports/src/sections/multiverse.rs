@@ -174,7 +174,7 @@ fn pairs(rows: &[(&str, Vec<&ScoredRow>)], metric: &Metric, best: Option<&str>) 
             };
             let all = ranks.len();
             let is_best = |title: &&str| Some(*title) == best;
-            if all > 1 && wins == all && is_best(winner) {
+            if wins > 0 && wins == all && is_best(winner) {
                 beaten.push(*loser);
             } else if all > 1 {
                 let verdict = match wins {

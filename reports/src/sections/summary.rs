@@ -174,8 +174,10 @@ fn answer(
     }
     if let Some(told) = told.filter(|told| told.best == at) {
         let it = if best.len() == 1 { "it" } else { "the first of them" };
-        text = text
-            .plain(format!("Over recordings, the clusters as they are, {it} {}. ", told.verdict));
+        text = text.plain(format!(
+            "Over draws of the recordings, with the clusters as they are, {it} {}. ",
+            told.verdict
+        ));
     }
     if let (Some(purity), Some(majority)) = (row.value("purity"), row.value("purity_majority")) {
         let [clusters, clips] = ["n_clusters", "n_clips"].map(|it| row.value(it).unwrap_or(0.0));
