@@ -248,7 +248,7 @@ def figures(schema):
     parts = [
         "The kinds of figures that a report can show: `report: { figures: [{ figure: KIND, of: STEP }] }`.\n",
         table(["kind", "what it shows"], [[f"[`{n}`](#{n})", cell(k["properties"]["figure"]["description"])] for n, k in zip(names, kinds)]),
-        "Every kind takes these keys beside its own:\n",
+        "Every kind takes these keys beside its own, `picture` only the first three:\n",
         keys({name: first[name] for name in shared if name != "figure"}),
         "`report: { style: { palette: muted, font_size: 8 } }` sets the keys from `width` on for all figures that do not have them.\n",
     ]

@@ -51,6 +51,9 @@ pub enum Kind {
     /// The agreement of clusters with the class and with each other column of the clips: `column`,
     /// `values`, `clips`, and measures.
     Confounds,
+    /// A picture that a program drew, one row: `format` (`svg` or `png`), and `base64`, the bytes of
+    /// its file.
+    Picture,
 }
 
 impl Kind {
@@ -75,6 +78,7 @@ impl Kind {
             Kind::Resamples => "resamples",
             Kind::Confounds => "confounds",
             Kind::Selection => "selection",
+            Kind::Picture => "picture",
         }
     }
 }

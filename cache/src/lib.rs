@@ -20,6 +20,7 @@ pub mod metric;
 pub mod missing;
 pub mod panics;
 pub mod parquet;
+pub mod picture;
 pub mod record;
 pub mod regular;
 pub mod rows;

@@ -52,12 +52,11 @@ pub trait Warnings: Sync {
 
 /// Runs external programs.
 pub trait Programs: Sync {
-    /// Writes the inputs, runs the program to its end, and reads the table of each of `outputs`, in
-    /// their order.
+    /// Writes the inputs, runs the program to its end, and reads each of `outputs`, in their order.
     ///
     /// # Errors
     /// When the program cannot be started, fails, is cancelled, or does not write an output.
-    fn run(&self, program: &Program<'_>, cancel: &dyn Cancel) -> Result<Vec<Table>, OpError>;
+    fn run(&self, program: &Program<'_>, cancel: &dyn Cancel) -> Result<Vec<Product>, OpError>;
 }
 
 /// An external program with its inputs and outputs.
@@ -67,8 +66,8 @@ pub struct Program<'a> {
     pub command: Vec<Vec<Piece<'a>>>,
     /// The inputs, by name.
     pub inputs: Vec<(&'a str, &'a Artifact)>,
-    /// The names of the outputs.
-    pub outputs: Vec<&'a str>,
+    /// The names of the outputs, and how they are read.
+    pub outputs: Vec<(&'a str, Form)>,
     /// The environment in which it runs, if not in that of the engine.
     pub within: Option<Within<'a>>,
     /// The environment variables that are set.
@@ -77,6 +76,41 @@ pub struct Program<'a> {
     pub passed: &'a [String],
     /// Files on whose content the result depends; they must not change during the run.
     pub files: &'a [FileEntry],
+}
+
+/// How an output of a program is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As a table in Parquet.
+    Table,
+    /// As the bytes of a file.
+    File {
+        /// The extension of its path.
+        ending: &'static str,
+        /// The most bytes that are read.
+        at_most: u64,
+    },
+}
+
+impl Form {
+    /// The extension of its path.
+    pub fn ending(self) -> &'static str {
+        match self {
+            Form::Table => "parquet",
+            Form::File { ending, .. } => ending,
+        }
+    }
+}
+
+/// What a program left at an output.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Product {
+    /// A table.
+    Table(Table),
+    /// The bytes of a file.
+    File(Vec<u8>),
+    /// A file that is longer than [`Form::File`] allows.
+    TooLong,
 }
 
 /// The environment of an external program.
@@ -141,7 +175,7 @@ impl Warnings for Detached {
 }
 
 impl Programs for Detached {
-    fn run(&self, _program: &Program<'_>, _cancel: &dyn Cancel) -> Result<Vec<Table>, OpError> {
+    fn run(&self, _program: &Program<'_>, _cancel: &dyn Cancel) -> Result<Vec<Product>, OpError> {
         Err(OpError::failure("nobody is here to run programs"))
     }
 }

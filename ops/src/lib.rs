@@ -28,8 +28,8 @@ pub mod table;
 
 pub use device::Device;
 pub use host::{
-    Cancel, Checkpoints, Detached, Locate, Piece, PriorOutputs, Program, Programs, Progress,
-    Warnings, Within,
+    Cancel, Checkpoints, Detached, Form, Locate, Piece, PriorOutputs, Product, Program, Programs,
+    Progress, Warnings, Within,
 };
 pub use math::random::{Purpose, Random};
 pub use measures::{Measure, known as known_metric};

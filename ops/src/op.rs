@@ -150,6 +150,12 @@ pub trait Op: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static 
         Vec::new()
     }
 
+    /// Why it is slow with inputs of these shapes: a lower-case sentence that is shown before it runs. `None` if
+    /// it is not, or if shapes are not known yet.
+    fn slow(&self, _inputs: &[Option<Shape>]) -> Option<String> {
+        None
+    }
+
     /// The bytes of GPU memory that it takes on a GPU, from the shapes of the inputs; `None` if it
     /// uses no GPU, or if shapes are not known yet.
     fn gpu_memory(&self, _inputs: &[Option<Shape>]) -> Option<u64> {

@@ -75,7 +75,8 @@ def runs(out: str | os.PathLike[str] = "runs", *metrics: str) -> Frame:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure of a report. A notebook shows it; `svg` is its text, `path` its file."""
+    """A figure of a report. A notebook shows it; `svg` is its text, `path` its file: of a picture that a program drew as
+    PNG, that, and it has no `svg`."""
 
     path: Path
     title: str | None
@@ -85,8 +86,11 @@ class Figure:
         """The picture as SVG."""
         return self.path.read_text(encoding="utf-8")
 
-    def _repr_svg_(self) -> str:
-        return self.svg
+    def _repr_svg_(self) -> str | None:
+        return self.svg if self.path.suffix == ".svg" else None
+
+    def _repr_png_(self) -> bytes | None:
+        return self.path.read_bytes() if self.path.suffix == ".png" else None
 
 
 @dataclass(frozen=True)
@@ -358,7 +362,10 @@ class Run:
     def figures(self) -> list[Figure]:
         """The figures of the report, in its order."""
         titles = [figure.get("title") for figure in self.record.get("figures", [])]
-        paths = sorted((self.folder / "figures").glob("*.svg"))
+        folder = self.folder / "figures"
+        # Every figure has an SVG, but a picture that a program drew as PNG.
+        paths = sorted(path for path in folder.glob("*.*") if path.suffix == ".svg"
+                       or (path.suffix == ".png" and not path.with_suffix(".svg").exists()))
         numbered = [(int(path.name.split("-")[0]) if path.name[:2].isdigit() else 0, path) for path in paths]
         return [Figure(path, titles[at - 1] if 0 < at <= len(titles) else None) for at, path in numbered]
 

@@ -228,12 +228,14 @@ impl Cell {
 pub struct Picture {
     /// The name of its files, without extension.
     pub name: String,
+    /// The extension of the file that a text without a page shows.
+    pub plain: &'static str,
     /// Its title.
     pub title: String,
     /// The caption.
     pub caption: Text,
-    /// The drawing as SVG, for pages that embed it.
-    pub svg: String,
+    /// The element of a page that shows it: an SVG or an image.
+    pub inline: String,
     /// Its points, if the page shows details of a point.
     pub points: Option<Asked>,
 }

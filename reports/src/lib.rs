@@ -63,11 +63,12 @@ pub fn render(
         if hears { AudioLinks::find(record, store, folder)? } else { AudioLinks::default() };
     let (figures, mut files) = gallery::blocks(record, store, &audio_links)?;
     let mut blocks = Vec::from_iter(run_status::notice(record));
-    blocks.extend(summary::blocks(record, &table, &outcomes));
+    let (of_recordings, told) = recordings::blocks(record, &table, store)?;
+    blocks.extend(summary::blocks(record, &table, &outcomes, told.as_ref()));
     blocks.extend(table::blocks(record, &table, &outcomes));
     let tex = latex::write(&table::whole(&table, &outcomes));
-    blocks.extend(recordings::blocks(record, &table, store)?);
-    let (of_multiverse, all_points) = multiverse::blocks(record, store)?;
+    blocks.extend(of_recordings);
+    let (of_multiverse, all_points) = multiverse::blocks(record, &table, store)?;
     blocks.extend(of_multiverse);
     files.extend(all_points.map(|csv| ("multiverse.csv".to_owned(), csv.into_bytes())));
     blocks.extend(sensitivity::blocks(record, &table, store)?);

@@ -12,7 +12,10 @@ use crate::{
 };
 use cache::{Digest, Record, atomic_file::write_whole, record::StepRecord, regular, store::plain};
 use clap::{Args, ValueEnum};
-use reports::{Wide, figures};
+use reports::{
+    Wide,
+    figures::{self, Shown},
+};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -39,6 +42,16 @@ pub enum Format {
     Png,
 }
 
+impl Format {
+    fn ending(self) -> &'static str {
+        match self {
+            Format::Svg => "svg",
+            Format::Pdf => "pdf",
+            Format::Png => "png",
+        }
+    }
+}
+
 /// What `export` reads.
 #[derive(Args)]
 pub struct ExportArgs {
@@ -50,7 +63,7 @@ pub struct ExportArgs {
     #[arg(value_name = "STEP.PORT|DIR")]
     pub output: String,
     /// The file; its ending decides the format: .parquet, .csv, .npy, or for models .safetensors and, of an encoder,
-    /// .onnx. `tensorboard` writes the scores, trainings and figures of the whole run for TensorBoard. Of `figures`, a
+    /// .onnx, or of a picture .svg or .png. `tensorboard` writes the scores, trainings and figures of the whole run for TensorBoard. Of `figures`, a
     /// folder.
     #[arg(long, value_name = "FILE|tensorboard")]
     pub to: PathBuf,
@@ -58,7 +71,7 @@ pub struct ExportArgs {
     /// each number.
     #[arg(long)]
     pub wide: bool,
-    /// Of `figures`: their format.
+    /// Of `figures`: their format. A picture that a program drew keeps its own.
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub format: Option<Format>,
     /// Where runs are.
@@ -118,24 +131,29 @@ fn all_figures(args: &ExportArgs, found: &Found) -> Result<(), CommandError> {
         return Err(bad(format!("the report of `{}` has no figures", args.run)));
     }
     let format = args.format.unwrap_or(Format::Svg);
-    let ending = format.to_possible_value().map_or_else(String::new, |it| it.get_name().to_owned());
     fs::create_dir_all(to).map_err(io)?;
     let mut faults = Vec::new();
     for (index, figure) in record.figures.iter().enumerate() {
         let name = figures::file_name(index, figure);
-        let bytes = match format {
-            Format::Pdf => figures::pdf(figure, record, &store),
-            Format::Svg | Format::Png => figures::render(figure, record, &store).map(|drawn| {
-                drawn.map(|drawn| match format {
-                    Format::Png => drawn.png,
-                    _ => drawn.svg.into_bytes(),
-                })
-            }),
+        let file = match format {
+            Format::Pdf if !figures::is_picture(figure) => {
+                let pdf = figures::pdf(figure, record, &store);
+                pdf.map(|pdf| pdf.map(|bytes| ("pdf", bytes)))
+            }
+            _ => figures::show(figure, record, &store).map(|shown| shown.map(|it| of(it, format))),
         };
-        match bytes
+        match file
             .map_err(|fault| failed(format!("{fault}; run the pipeline again to rebuild it")))?
         {
-            Ok(bytes) => write_whole(&to.join(format!("{name}.{ending}")), &bytes).map_err(io)?,
+            Ok((ending, bytes)) => {
+                write_whole(&to.join(format!("{name}.{ending}")), &bytes).map_err(io)?;
+                if format.ending() != ending {
+                    info!(
+                        "`{name}` is written as its program drew it, as {}",
+                        ending.to_uppercase()
+                    );
+                }
+            }
             Err(fault) => faults.push(format!("`{name}` could not be drawn: {fault}")),
         }
     }
@@ -145,6 +163,12 @@ fn all_figures(args: &ExportArgs, found: &Found) -> Result<(), CommandError> {
         true => Ok(()),
         false => Err(failed(faults.join("; "))),
     }
+}
+
+/// The file of a figure in a format; of a picture that a program drew, the one that there is.
+fn of(mut shown: Shown, format: Format) -> (&'static str, Vec<u8>) {
+    let wanted = shown.files.remove_entry(format.ending());
+    wanted.or_else(|| shown.files.pop_first()).expect("a figure has a file")
 }
 
 /// Writes the scores of the table, as they are kept with the run or in the wide form.

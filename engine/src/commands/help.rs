@@ -66,6 +66,7 @@ fn figures() -> String {
     let mut out =
         text("Figures of a report: `report: { figures: [{ figure: scatter, of: map }] }`.");
     part(&mut out, "Every figure", FIGURE_KEYS);
+    out.push_str("\nEvery figure but a picture\n");
     settings(&mut out, STYLE);
     for kind in FIGURES {
         out.push_str(&format!("\n{}\n{}", kind.name, paragraph("  ", kind.doc, fold::width())));

@@ -20,7 +20,7 @@ use crate::{
 use cache::CacheKey;
 use clap::Args;
 use serde_json::{Value, json};
-use tracing::{Level, event_enabled};
+use tracing::{Level, event_enabled, warn};
 
 /// What `plan` reads.
 #[derive(Args)]
@@ -69,6 +69,9 @@ pub fn show(study: &Study, json: bool, profile: Option<&Profile>) -> Result<(), 
         shown.push_str(&cluster::told(&plan, profile, &asked));
     }
     print(&shown);
+    for (step, why) in plan.slow() {
+        warn!("{step}: {why}");
+    }
     // A machine that runs no step need not have room for any.
     let refused = if profile.is_some() { misfits } else { plan.refused() };
     std::mem::forget(plan);

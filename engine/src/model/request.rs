@@ -1,8 +1,8 @@
 //! A step that is to run, and what becomes of it, as data that another process can read.
 
 use super::StepError;
-use cache::{Artifact, CacheKey, Digest, FileEntry, StoreError, store::Finished};
-use ops::{AnyOp, Device, Entry, ErrorKind, Inputs, OpError, ports::labelled};
+use cache::{Artifact, CacheKey, Digest, FileEntry, Shape, StoreError, store::Finished};
+use ops::{AnyOp, Device, Entry, ErrorKind, Inputs, OpError, Port, ports::labelled};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{
@@ -127,6 +127,19 @@ impl StepRequest {
             inputs = inputs.with(label.unwrap_or(port.name), artifact.borrow());
         }
         Ok(inputs)
+    }
+
+    /// The shapes of the artifacts, in the order of the op's ports.
+    pub fn shapes<A: Borrow<Artifact>>(
+        &self,
+        op: &dyn AnyOp,
+        artifacts: &[A],
+    ) -> Vec<Option<Shape>> {
+        let of_port = |port: &Port| {
+            let at = self.inputs.iter().position(|(name, _)| port.takes(name))?;
+            Some(artifacts[at].borrow().shape())
+        };
+        op.inputs().iter().map(of_port).collect()
     }
 }
 

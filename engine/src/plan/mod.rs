@@ -208,6 +208,20 @@ impl Plan<'_> {
         runs.filter_map(refusal).collect()
     }
 
+    /// The steps that would take long with what they read, each with the reason.
+    pub fn slow(&self) -> Vec<(&str, String)> {
+        let runs = self.steps().iter().enumerate();
+        let runs = runs.filter(|(_, step)| step.key.is_some() && step.finished.is_none());
+        let slow = |(index, _): (usize, &Planned)| {
+            let (step, read) = (
+                &self.pipeline.steps[index],
+                shapes::planned_inputs(self.pipeline, index, self.steps()),
+            );
+            Some((step.name.as_str(), step.op.slow(&read)?))
+        };
+        runs.filter_map(slow).collect()
+    }
+
     fn planned(&self, reasons: &Reasons<'_>, index: usize, before: &[Planned]) -> Planned {
         let step = &self.pipeline.steps[index];
         let there = |from: usize, port: &str| {

@@ -2,7 +2,7 @@
 
 use cache::{
     Artifact, Column, Data, Digest, Kind, Store, Table, atomic_file::write_whole, parquet,
-    store::plain,
+    picture::Picture, store::plain,
 };
 use npyz::WriterBuilder;
 use std::{fs, path::Path};
@@ -23,6 +23,13 @@ pub fn write(
         to.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_lowercase();
     let io = |fault: std::io::Error| format!("cannot write `{}`: {}", to.display(), plain(&fault));
     to.parent().map_or(Ok(()), fs::create_dir_all).map_err(io)?;
+    if let Some(picture) = Picture::of(artifact).filter(|_| ending != "parquet") {
+        let own = picture.format.ending();
+        return match ending == own {
+            true => write_whole(to, &picture.bytes).map_err(io),
+            false => Err(unnamed(to, &format!(".{own}, as its program drew it, or .parquet"))),
+        };
+    }
     let timed = with_seconds(artifact, laps);
     let bytes = match (&timed.as_ref().unwrap_or(artifact).data, ending.as_str()) {
         (Data::Table(table), "parquet") if timed.is_some() => {

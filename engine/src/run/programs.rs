@@ -7,11 +7,11 @@ use super::{
 };
 use crate::child::wait_with;
 use cache::{
-    FileEntry, Table, interchange, regular,
+    FileEntry, interchange, regular,
     store::plain,
     verified::{Unread, Watched},
 };
-use ops::{Cancel, OpError, Piece, Program};
+use ops::{Cancel, Form, OpError, Piece, Product, Program};
 use rustix::process::Pid;
 use std::{
     env,
@@ -67,7 +67,7 @@ impl Programs {
 }
 
 impl ops::Programs for Programs {
-    fn run(&self, program: &Program<'_>, cancel: &dyn Cancel) -> Result<Vec<Table>, OpError> {
+    fn run(&self, program: &Program<'_>, cancel: &dyn Cancel) -> Result<Vec<Product>, OpError> {
         let scratch = Scratch::new().map_err(|fault| {
             self.lacked_room.fetch_or(is_full(&env::temp_dir()), Ordering::Relaxed);
             no_room(&fault)
@@ -86,7 +86,7 @@ impl Programs {
         scratch: &Scratch,
         program: &Program<'_>,
         cancel: &dyn Cancel,
-    ) -> Result<Vec<Table>, OpError> {
+    ) -> Result<Vec<Product>, OpError> {
         for (name, artifact) in &program.inputs {
             let path = scratch.input(name, interchange::extension(artifact));
             interchange::write(&path, artifact).map_err(|fault| {
@@ -117,7 +117,9 @@ impl Programs {
                 for (place, file) in &files {
                     file.check().map_err(|why| unread(place, &why))?;
                 }
-                let read = |output: &&str| read(scratch, name, output).map_err(complaint);
+                let read = |(output, form): &(&str, Form)| {
+                    read(scratch, name, output, *form).map_err(complaint)
+                };
                 program.outputs.iter().map(read).collect()
             }
             Some(status) => Err(complaint(format!("`{name}` ended with {}", said(status)))),
@@ -226,11 +228,17 @@ fn unread(place: &str, why: &Unread) -> OpError {
     )
 }
 
-/// Reads the table that a program wrote at an output.
-fn read(scratch: &Scratch, program: &str, output: &str) -> Result<Table, String> {
-    let path = scratch.output(output);
-    match regular::open(&path) {
+/// Reads what a program wrote at an output.
+fn read(scratch: &Scratch, program: &str, output: &str, form: Form) -> Result<Product, String> {
+    let path = scratch.output(output, form);
+    let read = match form {
+        Form::Table => regular::open(&path).map(|_| Vec::new()),
+        Form::File { at_most, .. } => regular::read(&path, at_most),
+    };
+    match read {
+        Ok(bytes) if form != Form::Table => return Ok(Product::File(bytes)),
         Ok(_) => {}
+        Err(fault) if fault.kind() == io::ErrorKind::FileTooLarge => return Ok(Product::TooLong),
         Err(fault) if fault.kind() == io::ErrorKind::NotFound => {
             return Err(format!("`{program}` made no file at `{{out.{output}}}`"));
         }
@@ -239,7 +247,7 @@ fn read(scratch: &Scratch, program: &str, output: &str) -> Result<Table, String>
             return Err(format!("`{{out.{output}}}` of `{program}` cannot be read: {fault}"));
         }
     }
-    interchange::read(&path).map_err(|fault| {
+    interchange::read(&path).map(Product::Table).map_err(|fault| {
         format!("`{{out.{output}}}` of `{program}` is not the Parquet that is read here: {fault}")
     })
 }
@@ -260,8 +268,8 @@ impl Scratch {
         self.0.path().join("in").join(format!("{name}.{extension}"))
     }
 
-    fn output(&self, name: &str) -> PathBuf {
-        self.0.path().join("out").join(format!("{name}.parquet"))
+    fn output(&self, name: &str, form: Form) -> PathBuf {
+        self.0.path().join("out").join(format!("{name}.{}", form.ending()))
     }
 
     /// The program and its arguments.
@@ -269,7 +277,10 @@ impl Scratch {
         let path = |path: PathBuf| path.display().to_string();
         let word = |piece: &Piece<'_>| match piece {
             Piece::Text(text) => text.clone(),
-            Piece::Output(name) => path(self.output(name)),
+            Piece::Output(name) => {
+                let output = program.outputs.iter().find(|(own, _)| own == name);
+                path(self.output(name, output.map_or(Form::Table, |(_, form)| *form)))
+            }
             Piece::Input(name) => {
                 let input = program.inputs.iter().find(|(own, _)| own == name);
                 let ending =

@@ -232,6 +232,9 @@ fn run_op(request: &StepRequest, host: &Host<'_>) -> Result<OpResult, Unmade> {
         info!("{note}");
     }
     let device = request.device.on(&request.gpus);
+    if let Some(slow) = op.slow(&request.shapes(op.as_ref(), &artifacts)) {
+        warn!("{}: {slow}", request.name);
+    }
     let mut tries_left = request.retries;
     let (made, rows_reused) = loop {
         let deadline = Deadline::new(host.cancel, request.timeout);

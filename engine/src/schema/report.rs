@@ -90,7 +90,7 @@ fn figures() -> Json {
             keys[role.name]["description"] = format!("{} ({})", role.doc, kinds.join(" or ")).into();
         }
         put_settings(&mut keys, kind.settings);
-        put_settings(&mut keys, STYLE);
+        put_settings(&mut keys, kind.style());
         let needed = kind.roles.iter().filter(|role| !role.is_optional).map(|role| role.name);
         let required: Vec<&str> = std::iter::once("figure").chain(needed).collect();
         json!({"type": "object", "properties": keys, "required": required, "additionalProperties": false})

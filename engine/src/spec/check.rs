@@ -136,6 +136,7 @@ fn with_article(kind: Kind) -> &'static str {
         Kind::Resamples => "resamples",
         Kind::Confounds => "confounds",
         Kind::Selection => "a selection",
+        Kind::Picture => "a picture",
     }
 }
 

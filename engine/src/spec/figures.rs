@@ -18,7 +18,7 @@ use crate::{
     },
 };
 use ops::Port;
-use reports::figures::{FIGURES, FigureKind, Role, STYLE, kind};
+use reports::figures::{FIGURES, FigureKind, Role, kind};
 use std::collections::HashSet;
 
 /// The keys that every figure may have.
@@ -106,7 +106,7 @@ impl Reader<'_, '_> {
             .iter()
             .map(|(name, _)| *name)
             .chain(kind.roles.iter().map(|role| role.name))
-            .chain(kind.settings.iter().chain(STYLE).map(|setting| setting.name))
+            .chain(kind.settings.iter().chain(kind.style()).map(|setting| setting.name))
             .collect();
         for (key, _) in fields.iter().filter(|(key, _)| !known.contains(&key.name.as_str())) {
             let message = format!("a figure `{}` has no entry {}", kind.name, quote(&key.name));
@@ -132,7 +132,7 @@ impl Reader<'_, '_> {
                 None => {}
             }
         }
-        for setting in kind.settings.iter().chain(STYLE) {
+        for setting in kind.settings.iter().chain(kind.style()) {
             if let Some((key, node)) = field(setting.name)
                 && let Some(value) = figure_settings::read(self.cx, key, node, setting)
             {

@@ -107,7 +107,9 @@ pub fn read(
         row.published.clips = row.published.clips.or(whole.clips);
     }
     for figure in &mut report.figures {
-        figure_settings::add_style(&mut figure.options, style.iter().flatten());
+        if reports::figures::kind(figure.figure).is_some_and(|kind| !kind.style().is_empty()) {
+            figure_settings::add_style(&mut figure.options, style.iter().flatten());
+        }
     }
     if let Some((key, node)) = columns {
         report.columns = columns::read(cx, vars, (&key, &node), drafts, &mut report.table);

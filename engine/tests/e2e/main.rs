@@ -33,6 +33,7 @@ mod named;
 mod numbers;
 mod parallel;
 mod past;
+mod pictures;
 mod plans;
 mod probes;
 mod processes;

@@ -44,6 +44,26 @@ fn reason<'v>(plan: &'v Value, step: &str) -> &'v str {
 }
 
 #[test]
+fn a_step_that_looks_at_every_pair_of_many_rows_is_announced() {
+    let study = Study::new().pipeline(
+        "name: small\nsteps:\n  data: { op: matrix, path: data.csv }\n  dense: { op: hdbscan, in: data }\n",
+    );
+    let rows = (0..20_001).map(|row| format!("c{row},{}\n", f64::from(row % 977) + 0.1));
+    study.write("data.csv", format!("clip_id,u\n{}", rows.collect::<String>()));
+    let said = "dense: it looks at every pair of its 20001 rows";
+    let unknown = study.engine(&["plan", "study.yaml"]);
+    assert!(!unknown.stderr.contains(said), "nobody knows the rows yet: {}", unknown.stderr);
+    assert_eq!(study.run_with(&["--only", "data"]).code, 0);
+    let planned = study.engine(&["plan", "study.yaml"]);
+    assert!(planned.stderr.contains(said), "{}", planned.stderr);
+    let ran = study.run();
+    assert!(ran.code == 0 && ran.stderr.contains(said), "{}", ran.stderr);
+    for done in [study.engine(&["plan", "study.yaml"]), study.run()] {
+        assert!(!done.stderr.contains(said), "it does not run again: {}", done.stderr);
+    }
+}
+
+#[test]
 fn new_files_are_counted_and_followed_down() {
     let study = tones::three();
     study.run();

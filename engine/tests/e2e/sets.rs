@@ -79,11 +79,11 @@ fn rows_against_other_classes_are_not_ranked_together() {
     ready(&study, "ready.parquet", Kind::Labels, table);
     let said = study.run();
     assert_eq!(said.code, 0, "{}", said.stderr);
-    let note = "scored against different classes (r1 against clips.labels, r2 against mine.x)";
+    let note = "scored against different classes (r1 against labels, r2 against x)";
     assert!(said.stderr.contains(note), "{}", said.stderr);
     let report = study.read("runs/small/latest/report.md");
     assert!(!report.contains("Of 2 rows"), "{report}");
-    for words in ["Against `clips.labels`", "Against `mine.x`", "| Classes |"] {
+    for words in ["Against `labels`", "Against `x`", "| Classes |"] {
         assert!(report.contains(words), "`{words}` is not in {report}");
     }
 }

@@ -1,6 +1,6 @@
 //! The op `hdbscan`: dense regions at any density, and noise.
 
-use super::{MADE_BY, made_by, with_noise};
+use super::{MADE_BY, made_by, slow_by_pairs, with_noise};
 use crate::math::{
     density::{spanning_tree, stable_clusters},
     neighbors::Neighbors,
@@ -79,6 +79,10 @@ impl Op for Hdbscan {
     fn memory(&self, inputs: &[Option<Shape>]) -> Option<u64> {
         let x = Features::of(inputs)?;
         whole(x.bytes + x.neighbors(self.samples() as f64) + 16.0 * WIDE * x.n)
+    }
+
+    fn slow(&self, inputs: &[Option<Shape>]) -> Option<String> {
+        slow_by_pairs(inputs)
     }
 
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {

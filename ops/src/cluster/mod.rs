@@ -16,7 +16,7 @@ use crate::{
         entry::{changed, schema_of},
     },
 };
-use cache::{Artifact, Kind, Table};
+use cache::{Artifact, Kind, Shape, Table};
 
 /// The metadata field of labels and layouts with their method: op, version and parameters.
 pub const MADE_BY: &str = "made_by";
@@ -57,6 +57,18 @@ fn with_noise(ids: &[String], labels: &[Option<usize>]) -> Artifact {
     }
 }
 
+/// The rows from which a method that looks at every pair of them is slow: about ten seconds of one core.
+const MANY_ROWS: usize = 20_000;
+
+/// Why a method that looks at every pair of rows is slow.
+fn slow_by_pairs(inputs: &[Option<Shape>]) -> Option<String> {
+    let rows = inputs.first()?.as_ref()?.rows.filter(|rows| *rows > MANY_ROWS)?;
+    Some(format!(
+        "it looks at every pair of its {rows} rows, so its time grows with the square of their number: twice the rows \
+         take four times as long"
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,6 +96,20 @@ mod tests {
         fn run(&self, _inputs: &Inputs<'_>, _cx: &Ctx<'_>) -> Result<Outputs, OpError> {
             Ok(Outputs::new())
         }
+    }
+
+    #[test]
+    fn methods_of_pairs_say_from_where_on_they_are_slow() {
+        use crate::find;
+        let read = |rows| [Some(Shape::of(Kind::Matrix).with_rows(rows))];
+        for name in ["hdbscan", "optics"] {
+            let op = find(name).expect("an op").parse(serde_json::json!({})).expect("defaults");
+            let said = op.slow(&read(Some(20_001))).expect("a sentence");
+            assert!(said.contains("every pair of its 20001 rows"), "{said}");
+            assert_eq!((op.slow(&read(Some(20_000))), op.slow(&read(None))), (None, None));
+        }
+        let other = find("kmeans").expect("an op").parse(serde_json::json!({ "clusters": 3 }));
+        assert_eq!(other.expect("an op").slow(&read(Some(1_000_000))), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The op `optics`: dense regions inside others, and noise.
 
-use super::{MADE_BY, made_by, with_noise};
+use super::{MADE_BY, made_by, slow_by_pairs, with_noise};
 use crate::math::{neighbors::Neighbors, optics::order};
 use crate::memory::{Features, WIDE, whole};
 use crate::params::{Fraction, Positive};
@@ -86,6 +86,10 @@ impl Op for Optics {
     fn memory(&self, inputs: &[Option<Shape>]) -> Option<u64> {
         let x = Features::of(inputs)?;
         whole(x.bytes + x.neighbors(f64::from(self.min_samples)) + 8.0 * WIDE * x.n)
+    }
+
+    fn slow(&self, inputs: &[Option<Shape>]) -> Option<String> {
+        slow_by_pairs(inputs)
     }
 
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {

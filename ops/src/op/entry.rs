@@ -95,6 +95,7 @@ pub trait AnyOp: Send + Sync {
     fn check(&self, inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError>;
     fn memory(&self, inputs: &[Option<Shape>]) -> Option<u64>;
     fn warnings(&self, inputs: &[Option<Shape>]) -> Vec<OpError>;
+    fn slow(&self, inputs: &[Option<Shape>]) -> Option<String>;
     fn gpu_memory(&self, inputs: &[Option<Shape>]) -> Option<u64>;
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError>;
 }
@@ -129,6 +130,9 @@ impl<O: Op> AnyOp for O {
     }
     fn warnings(&self, inputs: &[Option<Shape>]) -> Vec<OpError> {
         Op::warnings(self, inputs)
+    }
+    fn slow(&self, inputs: &[Option<Shape>]) -> Option<String> {
+        Op::slow(self, inputs)
     }
     fn gpu_memory(&self, inputs: &[Option<Shape>]) -> Option<u64> {
         Op::gpu_memory(self, inputs)

@@ -2,13 +2,14 @@
 
 use super::{
     made::{self, Made},
+    picture,
     template::{Part, parts},
 };
 use crate::{
-    Ctx, Determinism, ErrorKind, Inputs, Op, OpError, Outputs, Piece, Port, Program, Select,
-    Source, Within, ports,
+    Ctx, Determinism, ErrorKind, Form, Inputs, Op, OpError, Outputs, Piece, Port, Product, Program,
+    Select, Source, Within, ports,
 };
-use cache::{Kind, Shape};
+use cache::{Kind, Shape, picture::PictureFormat};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -17,7 +18,7 @@ use std::collections::BTreeMap;
 /// Any program as a step: a model in Python, R or Julia, or a tool of the system.
 ///
 /// The program reads its inputs from files and leaves its outputs in files, all of them Parquet
-/// (models: safetensors): `{in.NAME}` in `command` is the path of an input, which `in` of the step
+/// (models: safetensors; pictures: SVG or PNG): `{in.NAME}` in `command` is the path of an input, which `in` of the step
 /// connects, and `{out.NAME}` the path at which an output of `outputs` shall lie. It runs in
 /// the folder where the engine was started, with the seed in `ENGINE_SEED`, `params` as JSON in
 /// `ENGINE_PARAMS`, and of the environment only `PATH`, `HOME`, `LANG` and what `env` names;
@@ -138,6 +139,18 @@ impl Command {
     /// The name of the program for messages.
     fn name(&self) -> &str {
         self.command.first().map_or("", String::as_str)
+    }
+
+    /// The format of an output that is a picture.
+    fn picture(&self, output: &str) -> Option<PictureFormat> {
+        self.outputs.get(output).and_then(|made| made.picture())
+    }
+
+    fn form(&self, output: &str) -> Form {
+        self.picture(output).map_or(Form::Table, |format| Form::File {
+            ending: format.ending(),
+            at_most: picture::MOST_BYTES,
+        })
     }
 
     fn check_params(&self) -> Result<(), OpError> {
@@ -265,22 +278,30 @@ impl Op for Command {
         let program = Program {
             command: self.command.iter().map(|text| argument(text).collect()).collect(),
             inputs: read.clone(),
-            outputs: self.makes(),
+            outputs: self.makes().into_iter().map(|name| (name, self.form(name))).collect(),
             within: self.environment.as_ref().map(Environment::within),
             variables: vec![("ENGINE_SEED", cx.seed.to_string()), ("ENGINE_PARAMS", params)],
             passed: &self.env,
             files: inputs.files(),
         };
-        let tables = cx.programs.run(&program, cx.cancel).map_err(|error| OpError {
+        let made = cx.programs.run(&program, cx.cancel).map_err(|error| OpError {
             param: (error.kind == ErrorKind::Input).then_some("command"),
             ..error
         })?;
         let artifacts: Vec<_> = read.iter().map(|(_, artifact)| *artifact).collect();
         let mut outputs = Outputs::new();
-        for (port, table) in self.outputs().iter().zip(tables) {
-            let artifact = made::artifact(port.kinds[0], table, &artifacts).map_err(|reason| {
+        for (port, product) in self.outputs().iter().zip(made) {
+            let (kind, format) = (port.kinds[0], self.picture(port.name));
+            let artifact = match (product, format) {
+                (Product::File(bytes), Some(format)) => picture::artifact(format, bytes),
+                (Product::TooLong, Some(format)) => Err(picture::too_long(format)),
+                (Product::Table(table), _) => made::artifact(kind, table, &artifacts)
+                    .map_err(|reason| (reason, made::columns(kind))),
+                _ => panic!("BUG: a file was read that is no picture"),
+            };
+            let artifact = artifact.map_err(|(reason, help)| {
                 OpError::failure(format!("`{{out.{}}}` of `{}` {reason}", port.name, self.name()))
-                    .help(made::columns(port.kinds[0]))
+                    .help(help)
             })?;
             outputs = outputs.with(port.name, artifact);
         }

@@ -6,13 +6,15 @@ use crate::{audio::reference::AudioRef, measures};
 use cache::{
     Artifact, Column, Kind, Table,
     metric::{self, Score},
-    missing, rows,
+    missing,
+    picture::PictureFormat,
+    rows,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 
-/// What a program can make: kinds that are tables.
+/// What a program can make: kinds that are tables, and pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Made {
@@ -33,6 +35,10 @@ pub enum Made {
     Diagnostics,
     /// `left`, `right`, `distance` and `size`, as SciPy.
     Linkage,
+    /// An SVG, which the report shows as a figure `picture`. Its path ends in `.svg`.
+    Svg,
+    /// A PNG, likewise.
+    Png,
 }
 
 impl Made {
@@ -47,6 +53,16 @@ impl Made {
             Made::History => &[Kind::History],
             Made::Diagnostics => &[Kind::Diagnostics],
             Made::Linkage => &[Kind::Linkage],
+            Made::Svg | Made::Png => &[Kind::Picture],
+        }
+    }
+
+    /// The format, if it is a picture.
+    pub fn picture(self) -> Option<PictureFormat> {
+        match self {
+            Made::Svg => Some(PictureFormat::Svg),
+            Made::Png => Some(PictureFormat::Png),
+            _ => None,
         }
     }
 }

@@ -3,4 +3,5 @@
 mod columns;
 pub mod command;
 mod made;
+mod picture;
 mod template;

@@ -1,14 +1,14 @@
 //! Programs run as simply as can be: in a folder of files, to their end.
 
-use cache::{Table, interchange};
-use ops::{Cancel, OpError, Piece, Program, Programs};
+use cache::interchange;
+use ops::{Cancel, OpError, Piece, Product, Program, Programs};
 use std::process::Command;
 
 /// No log, no time limit, and the environment of the test.
 pub struct Plain;
 
 impl Programs for Plain {
-    fn run(&self, program: &Program<'_>, _cancel: &dyn Cancel) -> Result<Vec<Table>, OpError> {
+    fn run(&self, program: &Program<'_>, _cancel: &dyn Cancel) -> Result<Vec<Product>, OpError> {
         let folder = tempfile::tempdir().expect("a folder");
         let input = |name: &str| folder.path().join(format!("in-{name}"));
         let output = |name: &str| folder.path().join(format!("out-{name}"));
@@ -29,7 +29,7 @@ impl Programs for Plain {
         if !status.is_ok_and(|status| status.success()) {
             return Err(OpError::failure(format!("`{}` failed", words[0])));
         }
-        let read = |name: &&str| interchange::read(&output(name)).map_err(OpError::failure);
-        program.outputs.iter().map(read).collect()
+        let read = |name: &str| interchange::read(&output(name)).map_err(OpError::failure);
+        program.outputs.iter().map(|(name, _)| Ok(Product::Table(read(name)?))).collect()
     }
 }

@@ -120,10 +120,15 @@ pub enum Shape {
 }
 
 impl Shape {
+    /// All shapes, in the order in which categories take them.
+    const ALL: [Shape; 4] = [Shape::Disc, Shape::Triangle, Shape::Square, Shape::Diamond];
+
+    /// The number of categories that differ by colour or shape.
+    pub const DISTINCT: usize = CATEGORIES * Self::ALL.len();
+
     /// The shape of a category, which changes each time the colours repeat.
     pub fn category(index: usize) -> Self {
-        let shapes = [Shape::Disc, Shape::Triangle, Shape::Square, Shape::Diamond];
-        shapes[index / CATEGORIES % shapes.len()]
+        Self::ALL[index / CATEGORIES % Self::ALL.len()]
     }
 
     /// The corners around the centre at radius 1; a disc has none.

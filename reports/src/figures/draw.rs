@@ -25,6 +25,9 @@ use std::collections::BTreeMap;
 /// The version of the drawing code. It must be raised if equal inputs may give another drawing.
 const VERSION: u64 = 10;
 
+/// Why a picture of somebody's program has no drawing of ours.
+const NOT_DRAWN: &str = "it is a picture that a program drew, and is shown as it is";
+
 /// A rendered figure.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Rendered {
@@ -118,6 +121,7 @@ fn drawn(
     record: &Record,
     store: &Store,
 ) -> Result<Result<Drawn, String>, StoreError> {
+    let Some(draw) = kind.draw else { return Ok(Err(NOT_DRAWN.to_owned())) };
     let labels = style::labels(&figure.options);
     let shown = |name: &mut String| {
         if let Some(label) = labels.get(name) {
@@ -149,13 +153,13 @@ fn drawn(
             source.inputs.entry(role.clone()).or_default().push(input);
         }
     }
-    Ok(style::styled(&mut source, kind.draw))
+    Ok(style::styled(&mut source, draw))
 }
 
 /// The digests under which the figures of a run are kept.
 pub fn kept(record: &Record) -> impl Iterator<Item = Digest> {
     record.figures.iter().filter_map(|figure| {
-        let kind = kind(&figure.figure)?;
+        let kind = kind(&figure.figure).filter(|kind| kind.draw.is_some())?;
         Some(key(figure, &digests(figure, record).ok()?, record, kind.roles.is_empty()))
     })
 }
@@ -177,10 +181,10 @@ fn finish(drawn: Drawn, has_pdf: bool) -> Rendered {
     }
 }
 
-type Digests = BTreeMap<String, Vec<(PortRef, Words, Digest)>>;
+pub(super) type Digests = BTreeMap<String, Vec<(PortRef, Words, Digest)>>;
 
 /// The digests of the inputs of a figure, and the words for them.
-fn digests(figure: &Figure, record: &Record) -> Result<Digests, String> {
+pub(super) fn digests(figure: &Figure, record: &Record) -> Result<Digests, String> {
     let (mut digests, steps) = (Digests::new(), Steps::of(record));
     for (role, ports) in &figure.inputs {
         for port in ports {

@@ -9,6 +9,7 @@ mod draw;
 mod matching;
 mod parallel_coordinates;
 mod pca_spectrum;
+mod picture;
 mod rate_distortion;
 mod reconstruction;
 mod scatter;
@@ -28,9 +29,10 @@ use cache::Kind;
 use serde::{Deserialize, Serialize};
 
 pub use draw::{Rendered, kept, pdf, render};
+pub use picture::{Shown, is_picture, show};
 pub use source::{Input, Source};
 pub use style::STYLE;
-pub use words::variant;
+pub use words::{step, variant};
 
 /// A kind of figure.
 pub struct FigureKind {
@@ -42,8 +44,18 @@ pub struct FigureKind {
     pub roles: &'static [Role],
     /// The other settings, beside those of [`STYLE`].
     pub settings: &'static [Setting],
-    /// Draws the figure, or returns the reason why it cannot be drawn.
-    pub(crate) draw: fn(&Source<'_>) -> Result<Drawn, String>,
+    /// What draws it; `None` for a picture that somebody's program drew.
+    pub(crate) draw: Option<Draw>,
+}
+
+/// Draws a figure, or returns the reason why it cannot be drawn.
+pub(crate) type Draw = fn(&Source<'_>) -> Result<Drawn, String>;
+
+impl FigureKind {
+    /// The settings of its style: none for a picture that is shown as it is.
+    pub fn style(&self) -> &'static [Setting] {
+        if self.draw.is_some() { STYLE } else { &[] }
+    }
 }
 
 /// An input of a figure.
@@ -162,7 +174,7 @@ pub const FIGURES: &[FigureKind] = &[
             ))),
         ],
         settings: &[],
-        draw: scatter::draw,
+        draw: Some(scatter::draw),
     },
     FigureKind {
         name: "reconstruction",
@@ -184,28 +196,28 @@ pub const FIGURES: &[FigureKind] = &[
             expected: Expected::Count(8),
             doc: "How many clips are shown; 4 if not given.",
         }],
-        draw: reconstruction::draw,
+        draw: Some(reconstruction::draw),
     },
     FigureKind {
         name: "composition",
         doc: "The number of clips of each class in each cluster.",
         roles: &[pictures(role("of", &[Kind::Composition], "Counts of clusters and classes."))],
         settings: &[],
-        draw: composition::draw,
+        draw: Some(composition::draw),
     },
     FigureKind {
         name: "curves",
         doc: "Loss, reconstruction and KL over the epochs of a training.",
         roles: &[many(role("of", &[Kind::History], "One training or several."))],
         settings: &[],
-        draw: curves::draw,
+        draw: Some(curves::draw),
     },
     FigureKind {
         name: "units",
         doc: "KL and variance of each latent unit, with the active ones marked.",
         roles: &[pictures(role("of", &[Kind::Diagnostics], "The diagnostics of a model."))],
         settings: &[],
-        draw: units::draw,
+        draw: Some(units::draw),
     },
     FigureKind {
         name: "sweep_heatmap",
@@ -224,14 +236,14 @@ pub const FIGURES: &[FigureKind] = &[
                 doc: "The parameter from bottom to top; the second of the sweep if not given.",
             },
         ],
-        draw: sweep_heatmap::draw,
+        draw: Some(sweep_heatmap::draw),
     },
     FigureKind {
         name: "parallel_coordinates",
         doc: "A line for each trial of a sweep or search, through its parameters to a metric.",
         roles: &[],
         settings: &[METRIC],
-        draw: parallel_coordinates::draw,
+        draw: Some(parallel_coordinates::draw),
     },
     FigureKind {
         name: "scatter_of_trials",
@@ -249,28 +261,28 @@ pub const FIGURES: &[FigureKind] = &[
                 doc: "The metric or the parameter from bottom to top; the headline metric of the report if not given.",
             },
         ],
-        draw: scatter_of_trials::draw,
+        draw: Some(scatter_of_trials::draw),
     },
     FigureKind {
         name: "specification_curve",
         doc: "A metric of each row over all specifications of a multiverse, with the choices of each.",
         roles: &[],
         settings: &[METRIC],
-        draw: specification_curve::draw,
+        draw: Some(specification_curve::draw),
     },
     FigureKind {
         name: "rate_distortion",
         doc: "The KL (rate) against the reconstruction error (distortion), one point per training.",
         roles: &[many(role("of", &[Kind::History], "Trainings that differ in β."))],
         settings: &[],
-        draw: rate_distortion::draw,
+        draw: Some(rate_distortion::draw),
     },
     FigureKind {
         name: "silhouette",
         doc: "The silhouette of every clip, cluster by cluster.",
         roles: &[pictures(role("of", &[Kind::Silhouettes], "The silhouette of each clip."))],
         settings: &[],
-        draw: silhouette::draw,
+        draw: Some(silhouette::draw),
     },
     FigureKind {
         name: "pca_spectrum",
@@ -288,14 +300,14 @@ pub const FIGURES: &[FigureKind] = &[
             ))),
         ],
         settings: &[],
-        draw: pca_spectrum::draw,
+        draw: Some(pca_spectrum::draw),
     },
     FigureKind {
         name: "selection",
         doc: "Criteria over the number of clusters, with the number that each of them names.",
         roles: &[role("of", &[Kind::Selection], "The criteria for each number of clusters.")],
         settings: &[],
-        draw: selection::draw,
+        draw: Some(selection::draw),
     },
     FigureKind {
         name: "coassociation",
@@ -309,7 +321,7 @@ pub const FIGURES: &[FigureKind] = &[
             )),
         ],
         settings: &[],
-        draw: coassociation::draw,
+        draw: Some(coassociation::draw),
     },
     FigureKind {
         name: "dendrogram",
@@ -320,7 +332,18 @@ pub const FIGURES: &[FigureKind] = &[
             expected: Expected::Count(60),
             doc: "How many branches are left at the bottom; 30 if not given.",
         }],
-        draw: dendrogram::draw,
+        draw: Some(dendrogram::draw),
+    },
+    FigureKind {
+        name: "picture",
+        doc: "An SVG or a PNG that a program of a step drew, as it is.",
+        roles: &[role(
+            "of",
+            &[Kind::Picture],
+            "The picture: an output `svg` or `png` of a `command`.",
+        )],
+        settings: &[],
+        draw: None,
     },
 ];
 

@@ -105,12 +105,11 @@ fn panel(
     }
     for ([x, y], text) in words {
         scene.line(vec![[x - 4.0, y], [x, y]], Paint::Soft, 1.2);
-        scene.words(
-            font::cut(&text, SIZES[2], gap - 16.0),
-            [x - 7.0, y + 5.0],
-            Anchor::End,
-            SIZES[2],
-        );
+        let text = font::cut(&text, SIZES[2], gap - 16.0);
+        // Lines pass behind the number, so that it can be read.
+        let width = font::width(&text, SIZES[2]) + 4.0;
+        scene.rect([x - 5.0 - width, y - 7.0, width, 14.0], Paint::Paper);
+        scene.words(text, [x - 7.0, y + 5.0], Anchor::End, SIZES[2]);
     }
     color_bar(scene, [left + width + 24.0, top, 14.0, height], Map::Cividis, scale, "");
     Ok(top + height + 40.0)

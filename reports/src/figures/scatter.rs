@@ -2,7 +2,7 @@
 
 use super::{
     Drawn, Points, matching,
-    source::{Input, Source, sorted_names},
+    source::{Input, Source, repeats_said, sorted_names},
 };
 use crate::draw::{
     Anchor, Paint, Panel, Scale, Scene, Shape,
@@ -60,7 +60,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     let (side, gap) = if columns == 1 { (560.0 * wide, 0.0) } else { (366.0 * wide, 38.0) };
     let width = columns as f64 * (side + gap) - gap + LEFT + 8.0;
     let mut scene = Scene::new(width, 0.0, source.title(&title(maps, colors)));
-    let mut points = Points::default();
+    let (mut points, mut most) = (Points::default(), 0);
     // Clusters take the colours of the first classes among the colourings.
     let classes = colors.iter().find(|color| !is_cluster(color));
     let (mut top, mut bottom) = (34.0, 34.0_f64);
@@ -71,6 +71,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
         let left = LEFT + (index % columns) as f64 * (side + gap);
         let panel = panel_of(map, [left, top, side, side * 0.82 * tall])?;
         let coloring = color.map(|color| coloring(source, map, color, classes)).transpose()?;
+        most = coloring.as_ref().map_or(most, |it| most.max(it.names.len()));
         let several_maps = maps.len() > 1;
         let title = match (&coloring, several_maps) {
             (Some(coloring), false) => format!("coloured by {}", coloring.title),
@@ -82,7 +83,8 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
         bottom = bottom.max(end);
     }
     scene.height = bottom + 6.0;
-    Ok(Drawn { caption: caption(maps, colors, left_out), scene, points: Some(points) })
+    let caption = caption(maps, colors, left_out) + &repeats_said(most);
+    Ok(Drawn { caption, scene, points: Some(points) })
 }
 
 /// The title, unless the author gives one: the one map, or the one colouring, or both.

@@ -2,7 +2,7 @@
 
 use super::{
     Drawn,
-    source::Source,
+    source::{Source, repeats_said},
     trials::{Axis, names, over_seeds, parameters, value},
 };
 use crate::draw::{
@@ -62,11 +62,12 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     Ok(Drawn {
         caption: format!(
             "Each mark is a trial of the sweep{}: {} against {}, {} in all. What two trials differ in beside the lower axis is \
-             not shown, so marks above one another say how much all else matters.",
+             not shown, so marks above one another say how much all else matters.{}",
             over_seeds(source),
             title(y),
             title(x),
-            trials.len()
+            trials.len(),
+            repeats_said(entries.len())
         ),
         scene,
         points: None,

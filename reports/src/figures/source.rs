@@ -1,7 +1,7 @@
 //! The inputs of a figure.
 
 use super::{style::Stretch, words::Words};
-use crate::scores::ScoreTable;
+use crate::{draw::Shape, scores::ScoreTable};
 use cache::{Artifact, Table, record::Figure};
 use std::collections::BTreeMap;
 
@@ -129,6 +129,14 @@ pub fn noise_said<'a>(noise: impl Iterator<Item = (&'a str, f64)>, what: &str) -
     let said = noise.filter(|(_, found)| *found > 0.0);
     said.map(|(step, found)| format!(" {}: {} noise, in no cluster; {what}.", step, clips(found)))
         .collect()
+}
+
+/// The sentence of a caption that tells of categories that share a colour and a shape.
+pub fn repeats_said(categories: usize) -> String {
+    match categories > Shape::DISTINCT {
+        true => format!(" Beyond {} names, colours and shapes repeat.", Shape::DISTINCT),
+        false => String::new(),
+    }
 }
 
 /// Whole numbers by value, then other names in alphabetical order.

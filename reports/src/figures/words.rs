@@ -97,6 +97,14 @@ fn plain(step: &str) -> String {
     }
 }
 
+/// A step and its variant in words: `vae (beta = 4)` for `vae{beta=4}`.
+pub fn step(name: &str) -> String {
+    match &variant(name)[..] {
+        [] => plain(name),
+        variant => format!("{} ({})", plain(name), variant.join(", ")),
+    }
+}
+
 /// The point of the sweep and the seed that a name holds: `beta = 4` and `seed 1`.
 pub fn variant(step: &str) -> Vec<String> {
     let Some((_, inside)) = step.split_once('{') else { return Vec::new() };
@@ -175,5 +183,6 @@ mod tests {
         assert_eq!(variant("vae{channels=[8, 16],seed=2}"), ["channels = [8, 16]", "seed 2"]);
         assert!(variant("vae").is_empty());
         assert_eq!(plain("norm@mfcc{seed=0}"), "norm (mfcc)");
+        assert_eq!(step("ae@mel{scope=global,seed=1}"), "ae (mel) (scope = global, seed 1)");
     }
 }

@@ -93,7 +93,7 @@ fn write_cell(
 
 fn write_figure(out: &mut String, picture: &Picture) -> std::fmt::Result {
     let class = if picture.points.is_some() { " class=\"ask\"" } else { "" };
-    writeln!(out, "<figure{class} id=\"{}\">\n{}", escaped(&picture.name), picture.svg)?;
+    writeln!(out, "<figure{class} id=\"{}\">\n{}", escaped(&picture.name), picture.inline)?;
     if let Some(points) = &picture.points {
         let hint = match points.audio.is_empty() {
             true => "Point at a clip to see which it is.",

@@ -36,8 +36,9 @@ fn write_block(out: &mut String, block: &Block) {
             let title = escaped(&picture.title);
             writeln!(
                 out,
-                "![{title}](figures/{}.png)\n\n**{title}.** {}",
+                "![{title}](figures/{}.{})\n\n**{title}.** {}",
                 picture.name,
+                picture.plain,
                 Inline(&picture.caption)
             )
         }

@@ -3,7 +3,7 @@
 
 use super::ScoredRow;
 use crate::quantities::count;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// The clips that a step has scored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -83,7 +83,19 @@ pub fn numbers_of_clips(rows: &[ScoredRow]) -> Option<Vec<Option<usize>>> {
 pub fn names_of_classes(rows: &[ScoredRow]) -> Option<Vec<Option<&str>>> {
     let sets = parts(rows, |a, b| holds(a, b, Clips::is_against));
     let differ = sets.len() > of(rows, false).len();
-    differ.then(|| rows.iter().map(|row| row.truth.as_deref()).collect())
+    differ.then(|| rows.iter().map(|row| classes(rows, row)).collect())
+}
+
+/// What the classes of a row are: `player` for `clips.player`, unless an output of another step among the rows has
+/// that name too.
+pub fn classes<'r>(rows: &[ScoredRow], row: &'r ScoredRow) -> Option<&'r str> {
+    fn port(output: &str) -> &str {
+        output.rsplit_once('.').map_or(output, |(_, port)| port)
+    }
+    let truth = row.truth.as_deref()?;
+    let mut others = rows.iter().filter_map(|row| row.truth.as_deref());
+    let has_twin = others.any(|other| other != truth && port(other) == port(truth));
+    Some(if has_twin { truth } else { port(truth) })
 }
 
 /// The number of clips of a row.
@@ -111,7 +123,7 @@ pub fn remarks(rows: &[ScoredRow]) -> Vec<String> {
     if names_of_classes(rows).is_some() {
         let mut said: BTreeMap<usize, String> = BTreeMap::new();
         for set in of(rows, true) {
-            let truth = rows[set[0]].truth.as_deref().unwrap_or("other classes");
+            let truth = classes(rows, &rows[set[0]]).unwrap_or("other classes");
             said.insert(set[0], format!("{} against {truth}", numbers(&set)));
         }
         let said: Vec<String> = said.into_values().collect();
@@ -121,7 +133,17 @@ pub fn remarks(rows: &[ScoredRow]) -> Vec<String> {
             said.join(", ")
         ));
     }
-    let mut noisy: BTreeSet<String> = BTreeSet::new();
+    remarks.extend(noisy(rows));
+    remarks
+}
+
+/// The most rows whose noise is told one by one.
+const MOST_NOISY: usize = 3;
+
+/// How many clips of each row are in no cluster, and what became of them.
+fn noisy(rows: &[ScoredRow]) -> Vec<String> {
+    // By what became of the noise: the row, the share of noise, and the same in words.
+    let mut found: BTreeMap<&str, Vec<(&str, f64, String)>> = BTreeMap::new();
     for row in rows {
         let (Some(noise), Some(scored)) = (row.value("n_noise"), row.value("n_clips")) else {
             continue;
@@ -136,13 +158,33 @@ pub fn remarks(rows: &[ScoredRow]) -> Vec<String> {
         } else {
             ""
         };
-        noisy.insert(format!(
-            "{}: {noise:.0} of {all:.0} clips{seeds} are noise, in no cluster; {became} (`noise` of the scoring step)",
-            row.title
-        ));
+        let said = format!("{noise:.0} of {all:.0} clips{seeds}");
+        found.entry(became).or_default().push((&row.title, noise / all, said));
     }
-    remarks.extend(noisy);
-    remarks
+    let mut told = Vec::new();
+    for (became, mut of_rows) in found {
+        of_rows.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(b.0)));
+        if let ([least, .., most], true) = (&of_rows[..], of_rows.len() > MOST_NOISY) {
+            told.push(format!(
+                "{} rows have noise, clips in no cluster, from {} ({}) to {} ({}); {became} (`noise` of the scoring step)",
+                of_rows.len(),
+                least.2,
+                least.0,
+                most.2,
+                most.0
+            ));
+            continue;
+        }
+        let mut said: Vec<String> = of_rows
+            .iter()
+            .map(|(title, _, said)| {
+                format!("{title}: {said} are noise, in no cluster; {became} (`noise` of the scoring step)")
+            })
+            .collect();
+        said.sort();
+        told.extend(said);
+    }
+    told
 }
 
 /// Row names such as `r1, r2 and r5`, or their number if there are many.
@@ -173,6 +215,38 @@ mod tests {
             truth: Some(format!("clips.{classes}")),
             ..ScoredRow::default()
         }
+    }
+
+    #[test]
+    fn the_noise_of_many_rows_is_told_at_once() {
+        let row = |title: &str, noise: f64| ScoredRow {
+            title: title.to_owned(),
+            values: [("n_noise".to_owned(), noise), ("n_clips".to_owned(), 20.0)].into(),
+            notes: [("n_noise".to_owned(), "scored as one more cluster".to_owned())].into(),
+            ..ScoredRow::default()
+        };
+        let rows = [row("a", 4.0), row("b", 2.0), row("c", 9.0), row("d", 3.0)];
+        let said = noisy(&rows[..3]);
+        assert_eq!(said.len(), 3);
+        assert!(
+            said[1].starts_with("b: 2 of 20 clips are noise, in no cluster; scored"),
+            "{said:?}"
+        );
+        let said = noisy(&rows);
+        let expected = "4 rows have noise, clips in no cluster, from 2 of 20 clips (b) to 9 of 20 clips (c); scored as one";
+        assert!(said.len() == 1 && said[0].starts_with(expected), "{said:?}");
+    }
+
+    #[test]
+    fn classes_are_named_by_their_column_unless_two_sources_have_it() {
+        let mut rows = vec![row("a", 15, "player"), row("a", 15, "room")];
+        let said = |rows: &[ScoredRow]| {
+            let said = rows.iter().filter_map(|row| classes(rows, row).map(str::to_owned));
+            said.collect::<Vec<_>>()
+        };
+        assert_eq!(said(&rows), ["player", "room"]);
+        rows.push(ScoredRow { truth: Some("others.player".to_owned()), ..ScoredRow::default() });
+        assert_eq!(said(&rows), ["clips.player", "room", "others.player"]);
     }
 
     #[test]

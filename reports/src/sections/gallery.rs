@@ -21,8 +21,8 @@ pub fn blocks(
     }
     for (index, figure) in record.figures.iter().enumerate() {
         let name = figures::file_name(index, figure);
-        let rendered = match figures::render(figure, record, store)? {
-            Ok(rendered) => rendered,
+        let shown = match figures::show(figure, record, store)? {
+            Ok(shown) => shown,
             Err(fault) => {
                 let title = figure.title.clone();
                 let title = title.unwrap_or_else(|| default_title(&figure.figure));
@@ -32,15 +32,16 @@ pub fn blocks(
                 continue;
             }
         };
-        files.insert(format!("figures/{name}.svg"), rendered.svg.into_bytes());
-        files.insert(format!("figures/{name}.png"), rendered.png);
-        files.extend(rendered.pdf.map(|pdf| (format!("figures/{name}.pdf"), pdf)));
+        for (ending, bytes) in shown.files {
+            files.insert(format!("figures/{name}.{ending}"), bytes);
+        }
         blocks.push(Block::Figure(Picture {
             name,
-            title: rendered.title,
-            caption: caption(record, figure, rendered.caption).into(),
-            svg: rendered.inline,
-            points: rendered.points.map(|points| asked(points, audio_links)),
+            plain: shown.plain,
+            title: shown.title,
+            caption: caption(record, figure, shown.caption).into(),
+            inline: shown.inline,
+            points: shown.points.map(|points| asked(points, audio_links)),
         }));
     }
     Ok((blocks, files))

@@ -2,7 +2,7 @@
 
 use crate::{
     document::{Block, Cell, Column, Row, Table, Text},
-    scores,
+    figures, scores,
 };
 use cache::{Kind, Record, Store, StoreError};
 use std::collections::BTreeMap;
@@ -57,7 +57,7 @@ fn of_step(name: &str, pairs: &Pairs) -> [Block; 2] {
     columns.extend(MEASURES.map(|(_, title)| Column::number(title)));
     let rows = pairs.iter().take(SHOWN).map(|((_, first, second), found)| {
         let clips = found.iter().map(|(clips, _)| *clips).min().unwrap_or(0);
-        let mut cells: Vec<Cell> = vec![first.clone().into(), second.clone().into()];
+        let mut cells: Vec<Cell> = vec![figures::step(first).into(), figures::step(second).into()];
         cells.push(Cell::from(clips.to_string()).valued(clips as f64));
         cells.extend((0..MEASURES.len()).map(|at| {
             let mean = found.iter().map(|(_, values)| values[at]).sum::<f64>() / found.len() as f64;

@@ -2,6 +2,7 @@
 
 use crate::{
     document::{Block, Cell, Column, Row, Table, Text},
+    figures,
     scores::{
         ScoredRow,
         latent_space::{LatentSpace, mean},
@@ -69,7 +70,7 @@ fn row(space: &LatentSpace) -> Row {
         .total_kl
         .map_or_else(|| Cell::from("–"), |kl| Cell::from(format!("{kl:.2}")).valued(kl));
     Row::new(vec![
-        Text::new().code(&space.step).into(),
+        figures::step(&space.step).into(),
         Cell::from(in_use(space)).valued(space.active),
         Cell::from(format!("{:.2}", space.effective_dimension)).valued(space.effective_dimension),
         kl,
@@ -81,12 +82,13 @@ fn collapse(space: &LatentSpace, groups: usize) -> Option<Text> {
     let needed = (groups.max(1) as f64).ln();
     let starved = space.total_kl.filter(|kl| *kl < needed);
     let flat = space.effective_dimension < 2.0;
+    let name = figures::step(&space.step);
     let mut text = match (starved, flat) {
         (None, false) => return None,
-        (Some(_), _) => {
-            Text::new().strong("The posterior of ").code(&space.step).strong(" has collapsed.")
+        (Some(_), _) => Text::new().strong(format!("The posterior of {name} has collapsed.")),
+        (None, true) => {
+            Text::new().strong(format!("The latent space of {name} is close to one-dimensional."))
         }
-        (None, true) => Text::new().code(&space.step).strong(" is close to one-dimensional."),
     };
     if let Some(kl) = starved {
         text = text.plain(format!(

@@ -14,7 +14,11 @@ const MOST_PAIRS: usize = 10;
 ///
 /// # Errors
 /// When scores are missing from the store or damaged.
-pub fn blocks(record: &Record, store: &Store) -> Result<(Vec<Block>, Option<String>), StoreError> {
+pub fn blocks(
+    record: &Record,
+    table: &ScoreTable,
+    store: &Store,
+) -> Result<(Vec<Block>, Option<String>), StoreError> {
     let Some(sweep) = record.sweep.as_ref().filter(|sweep| !sweep.shown.is_empty()) else {
         return Ok((Vec::new(), None));
     };
@@ -28,7 +32,8 @@ pub fn blocks(record: &Record, store: &Store) -> Result<(Vec<Block>, Option<Stri
     let mut blocks = vec![Block::Heading("Choices that should not matter".to_owned())];
     blocks.push(Block::Paragraph(opening(record, sweep, &metric).into()));
     blocks.push(Block::Table(ranks(&rows, sweep, &metric)));
-    let mut said: Vec<String> = pairs(&rows, &metric);
+    let best = table.best().map(|(row, _)| row.name.as_str());
+    let mut said: Vec<String> = pairs(&rows, &metric, best);
     said.extend(strongest(record, sweep, &all.rows, &metric));
     blocks.push(Block::List(said.iter().map(|it| Text::new().marked(it)).collect()));
     Ok((blocks, Some(csv)))
@@ -154,9 +159,10 @@ fn together(own: &[&ScoredRow], others: &[&ScoredRow], metric: &Metric) -> Vec<(
     both.filter_map(|(a, b)| Some((rank(a)?, rank(b)?))).collect()
 }
 
-/// In how many specifications one row scores better than another.
-fn pairs(rows: &[(&str, Vec<&ScoredRow>)], metric: &Metric) -> Vec<String> {
-    let mut said = Vec::new();
+/// In how many specifications one row scores better than another: first the pairs of the best row of the table, in
+/// one sentence where it is ahead whatever is chosen, then the others.
+fn pairs(rows: &[(&str, Vec<&ScoredRow>)], metric: &Metric, best: Option<&str>) -> Vec<String> {
+    let (mut said, mut beaten) = (Vec::new(), Vec::new());
     for (at, (first, own)) in rows.iter().enumerate() {
         for (second, others) in &rows[at + 1..] {
             let ranks = together(own, others, metric);
@@ -167,7 +173,10 @@ fn pairs(rows: &[(&str, Vec<&ScoredRow>)], metric: &Metric) -> Vec<String> {
                 false => (second, first, worse),
             };
             let all = ranks.len();
-            if all > 1 {
+            let is_best = |title: &&str| Some(*title) == best;
+            if wins > 0 && wins == all && is_best(winner) {
+                beaten.push(*loser);
+            } else if all > 1 {
                 let verdict = match wins {
                     wins if wins == all => "whatever is chosen",
                     wins if wins as f64 >= 0.9 * all as f64 => "nearly whatever is chosen",
@@ -178,15 +187,27 @@ fn pairs(rows: &[(&str, Vec<&ScoredRow>)], metric: &Metric) -> Vec<String> {
                     metric.title,
                     100.0 * wins as f64 / all as f64
                 );
-                said.push((wins as f64 / all as f64, said_of_both));
+                let share = wins as f64 / all as f64;
+                said.push((!(is_best(first) || is_best(second)), share, said_of_both));
             }
         }
     }
     // First those whose order is least certain.
-    said.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let mut said: Vec<String> = said.into_iter().map(|(_, text)| text).collect();
+    said.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
+    let mut said: Vec<String> = said.into_iter().map(|(_, _, text)| text).collect();
     let more = said.len().saturating_sub(MOST_PAIRS);
     said.truncate(MOST_PAIRS);
+    if let (Some(best), false) = (best, beaten.is_empty()) {
+        let losers = match beaten.len() {
+            n if n > 1 && n + 1 == rows.len() => "every other row".to_owned(),
+            n if n > 3 => format!("{n} of {} other rows", rows.len() - 1),
+            _ => beaten.join(", "),
+        };
+        said.insert(
+            0,
+            format!("{best} has the better {} than {losers} whatever is chosen.", metric.title),
+        );
+    }
     if more > 0 {
         said.push(format!("{more} more pairs can be read from `multiverse.csv`."));
     }
@@ -259,9 +280,14 @@ mod tests {
             row("B", &[("x", 2)], 0.1),
         ];
         let titles = titles(&rows);
-        let said = pairs(&titles, &metric);
+        let said = pairs(&titles, &metric, Some("B"));
         let expected = "A has the better ARI than B in 3 of 4 specifications (75 %), so the order depends on the choices.";
         assert_eq!(said, [expected]);
+        let third = [row("C", &[("x", 1)], 0.1), row("C", &[("x", 2)], 0.05)];
+        let rows_of_three: Vec<ScoredRow> = rows.iter().chain(&third).cloned().collect();
+        let said = pairs(&super::titles(&rows_of_three), &metric, Some("B"));
+        assert_eq!(said[..2], ["B has the better ARI than C whatever is chosen.", expected]);
+        assert!(said[2].starts_with("A has the better ARI than C in 4 of 4"), "{said:?}");
         let shown = vec![("x".to_owned(), json!(2)), ("y".to_owned(), json!(2))];
         let sweep = Sweep { axes: vec!["x".into(), "y".into()], shown, ..Sweep::default() };
         let table = ranks(&titles, &sweep, &metric);

@@ -2,6 +2,7 @@
 
 use crate::{
     document::{Block, Cell, Column, Row, Table, Text},
+    figures,
     quantities::count,
     resampled::Resampled,
     scores,
@@ -82,13 +83,12 @@ fn section(probes: &[(&str, Probe)]) -> Vec<Block> {
     let has_random = |metric: &Metric| first.metrics.iter().any(|it| *it.name == random(metric));
     let own: Vec<&Metric> = first.metrics.iter().filter(|metric| has_random(metric)).collect();
     let mut made = Table { columns: vec![Column::text("")], rows: Vec::new() };
-    for metric in &own {
-        made.columns.push(Column::number(metric.heading()));
-        made.columns.push(Column::number("random folds"));
-    }
+    made.columns.extend(own.iter().map(|metric| Column::number(metric.heading())));
     let (mut some_half, mut leaks) = (false, Vec::new());
     for (name, probe) in probes {
-        let mut cells: Vec<Cell> = vec![Text::new().code(*name).into()];
+        let name = figures::step(name);
+        let mut cells: Vec<Cell> = vec![name.clone().into()];
+        let mut beside: Vec<Cell> = vec!["with random folds".into()];
         for metric in &own {
             let (value, loose) = (probe.mean(&metric.name), probe.mean(&random(metric)));
             let text = match probe.draws(&metric.name) {
@@ -96,9 +96,10 @@ fn section(probes: &[(&str, Probe)]) -> Vec<Block> {
                 None => metric.value(value),
             };
             cells.push(Cell { text: text.into(), value, id: None });
-            cells.push(Cell { text: metric.value(loose).into(), value: loose, id: None });
+            beside.push(Cell { text: metric.value(loose).into(), value: loose, id: None });
         }
         made.rows.push(Row::new(cells));
+        made.rows.push(Row { cells: beside, is_beside: true });
         let most = own.iter().filter_map(|metric| {
             let (value, loose) = (probe.mean(&metric.name)?, probe.mean(&random(metric))?);
             Some((metric, value, loose)).filter(|_| loose - value >= LEAK)
@@ -115,8 +116,8 @@ fn section(probes: &[(&str, Probe)]) -> Vec<Block> {
                 }
                 false => "the rest is recognised recordings.",
             };
-            leaks.push(Text::new().code(*name).plain(format!(
-                ": {} would be {} with random folds, and is {} with folds of recordings{}{why}",
+            leaks.push(Text::from(format!(
+                "{name}: {} would be {} with random folds, and is {} with folds of recordings{}{why}",
                 metric.title,
                 metric.value(Some(loose)),
                 metric.value(Some(value)),

@@ -26,18 +26,27 @@ struct Rest {
     metrics: BTreeMap<String, Resampled>,
 }
 
-/// The section on what the rows of the table rest on; empty if no step resampled recordings.
+/// What the recordings say of the best row.
+pub(crate) struct Told {
+    /// The row.
+    pub best: usize,
+    /// The end of a sentence about it: from which rows it is told.
+    pub verdict: String,
+}
+
+/// The section on what the rows of the table rest on, and what it says of the best; empty if no step resampled
+/// recordings.
 ///
 /// # Errors
 /// When an artifact is missing from the store or damaged.
-pub fn blocks(
+pub(crate) fn blocks(
     record: &Record,
     table: &ScoreTable,
     store: &Store,
-) -> Result<Vec<Block>, StoreError> {
+) -> Result<(Vec<Block>, Option<Told>), StoreError> {
     let steps = steps(record);
     if steps.is_empty() {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), None));
     }
     let mut rests = Vec::new();
     let mut confounding = Vec::new();
@@ -47,12 +56,13 @@ pub fn blocks(
         confounding.push(confounds);
     }
     let mut blocks = intervals(table, &rests);
-    blocks.extend(differences(table, &rests));
+    let (differences, told) = differences(table, &rests).unzip();
+    blocks.extend(differences.into_iter().flatten());
     blocks.extend(confounds::blocks(&table.rows, &confounding));
     if !blocks.is_empty() {
         blocks.insert(0, Block::Heading("What this table rests on".to_owned()));
     }
-    Ok(blocks)
+    Ok((blocks, told))
 }
 
 /// The draws of a row.
@@ -262,14 +272,12 @@ fn of_recordings((clips, recordings): (usize, usize)) -> String {
 }
 
 /// The best row by the headline metric against each other one that shares its recordings.
-fn differences(table: &ScoreTable, rests: &[Option<Rest>]) -> Vec<Block> {
+fn differences(table: &ScoreTable, rests: &[Option<Rest>]) -> Option<([Block; 2], Told)> {
     let metrics: Vec<&Metric> = resampled(table, rests);
     let metrics: Vec<&Metric> = metrics.into_iter().filter(|it| it.direction.is_some()).collect();
-    let Some((best, headline)) = table.best() else { return Vec::new() };
-    let Some(best) = table.rows.iter().position(|row| std::ptr::eq(row, best)) else {
-        return Vec::new();
-    };
-    let Some(own) = &rests[best] else { return Vec::new() };
+    let (best, headline) = table.best()?;
+    let best = table.rows.iter().position(|row| std::ptr::eq(row, best))?;
+    let own = rests[best].as_ref()?;
     let sets = sets::of(&table.rows, true);
     let others: Vec<(usize, &Rest)> = sets
         .iter()
@@ -280,7 +288,7 @@ fn differences(table: &ScoreTable, rests: &[Option<Rest>]) -> Vec<Block> {
         .filter(|(_, rest)| rest.drawn_from == own.drawn_from && !rest.metrics.is_empty())
         .collect();
     if others.is_empty() || metrics.is_empty() {
-        return Vec::new();
+        return None;
     }
     // Bonferroni: all intervals of a column hold together.
     let level = 1.0 - (1.0 - LEVEL) / others.len() as f64;
@@ -336,5 +344,11 @@ fn differences(table: &ScoreTable, rests: &[Option<Rest>]) -> Vec<Block> {
     if some_half {
         said = said.plain(HALF);
     }
-    vec![Block::Table(made), Block::Paragraph(said)]
+    let verdict = match untold.len() {
+        0 => "is told from every other row".to_owned(),
+        n if n == rows => "is told from no other row".to_owned(),
+        1..=3 => format!("is not told from {}", untold.join(" or ")),
+        n => format!("is not told from {n} of {rows} other rows"),
+    };
+    Some(([Block::Table(made), Block::Paragraph(said)], Told { best, verdict }))
 }

@@ -58,11 +58,15 @@ pub fn blocks(
         Some((rival, losses, all)) => doubts.push(Doubt {
             of: "other choices",
             share: losses as f64 / all.max(1) as f64,
-            said: format!(
-                "with {losses} of {all} specifications ({:.0} %) {rival} has the better {}",
-                100.0 * losses as f64 / all.max(1) as f64,
-                metric.title
-            ),
+            said: if losses == 0 {
+                format!("in no specification another row has the better {}", metric.title)
+            } else {
+                format!(
+                    "with {losses} of {all} specifications ({:.0} %) {rival} has the better {}",
+                    100.0 * losses as f64 / all.max(1) as f64,
+                    metric.title
+                )
+            },
         }),
         None => unexamined.push("other choices (`multiverse`)"),
     }

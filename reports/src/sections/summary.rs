@@ -4,15 +4,20 @@ use crate::{
     document::{Block, Text},
     quantities::count,
     scores::{ScoreTable, ScoredRow, sets},
-    sections::{compare::PairedComparison, published},
+    sections::{compare::PairedComparison, published, recordings::Told},
 };
 use cache::{Record, metric::Metric};
 
 /// The question, if the author gave one, and the answer.
-pub fn blocks(record: &Record, table: &ScoreTable, outcomes: &[PairedComparison]) -> Vec<Block> {
+pub fn blocks(
+    record: &Record,
+    table: &ScoreTable,
+    outcomes: &[PairedComparison],
+    told: Option<&Told>,
+) -> Vec<Block> {
     let question = record.question.iter().map(|text| Text::new().strong(text.trim()));
     let mut blocks: Vec<Block> = question.map(Block::Paragraph).collect();
-    blocks.extend(answers(table, outcomes));
+    blocks.extend(answers(table, outcomes, told));
     blocks.extend(published::pattern(table).into_iter().map(Block::Paragraph));
     blocks
 }
@@ -21,7 +26,7 @@ pub fn blocks(record: &Record, table: &ScoreTable, outcomes: &[PairedComparison]
 const MANY_SETS: usize = 3;
 
 /// An answer for each set of rows that compare.
-fn answers(table: &ScoreTable, outcomes: &[PairedComparison]) -> Vec<Block> {
+fn answers(table: &ScoreTable, outcomes: &[PairedComparison], told: Option<&Told>) -> Vec<Block> {
     let Some(metric) = table.headline() else { return Vec::new() };
     let mut sets = sets::of(&table.rows, metric.uses_labels);
     sets.retain(|set| set.iter().any(|at| table.rows[*at].rank(metric).is_some()));
@@ -30,15 +35,15 @@ fn answers(table: &ScoreTable, outcomes: &[PairedComparison]) -> Vec<Block> {
         && let Some(chance) = metric.chance.filter(|_| metric.uses_labels)
     {
         let rows: Vec<&ScoredRow> = sets.iter().flatten().map(|at| &table.rows[*at]).collect();
-        return together(&rows, metric, chance);
+        return together(&table.rows, &rows, metric, chance);
     }
     let several = sets.len() > 1;
-    let said = sets.iter().filter_map(|set| answer(table, set, metric, several, outcomes));
+    let said = sets.iter().filter_map(|set| answer(table, set, metric, several, outcomes, told));
     said.map(Block::Paragraph).collect()
 }
 
 /// One answer for rows of which no two compare, such as those of folds: what they reach, and what that says of each.
-fn together(rows: &[&ScoredRow], metric: &Metric, chance: f64) -> Vec<Block> {
+fn together(all: &[ScoredRow], rows: &[&ScoredRow], metric: &Metric, chance: f64) -> Vec<Block> {
     let range = |of: &dyn Fn(&ScoredRow) -> Option<f64>, shown: &dyn Fn(f64) -> String| {
         let values: Vec<f64> = rows.iter().filter_map(|row| of(row)).collect();
         let least = values.iter().copied().reduce(f64::min)?;
@@ -49,7 +54,7 @@ fn together(rows: &[&ScoredRow], metric: &Metric, chance: f64) -> Vec<Block> {
     let shown = |value: f64| metric.value(Some(value));
     let own = range(&|row| row.value(&metric.name), &shown).unwrap_or_default();
     let truth =
-        rows[0].truth.as_ref().filter(|it| rows.iter().all(|row| row.truth.as_ref() == Some(*it)));
+        sets::classes(all, rows[0]).filter(|_| rows.iter().all(|row| row.truth == rows[0].truth));
     let text = match truth {
         Some(truth) => Text::from("Against ").code(truth),
         None => Text::from("Against their labels"),
@@ -117,6 +122,7 @@ fn answer(
     metric: &Metric,
     several: bool,
     outcomes: &[PairedComparison],
+    told: Option<&Told>,
 ) -> Option<Text> {
     let mut best = best(table, set, metric);
     let &(at, row) = best.first()?;
@@ -128,7 +134,7 @@ fn answer(
     let value = row.value(&metric.name)?;
     let shown = metric.value(Some(value));
     let mut text = match several {
-        true => over(row, metric),
+        true => over(&table.rows, row, metric),
         false => Text::new(),
     };
     if !metric.uses_labels {
@@ -166,6 +172,13 @@ fn answer(
         let it = if best.len() == 1 { "it" } else { "the first of them" };
         text = text.plain(format!("With {seeds}, {it} cannot be distinguished from {others}. "));
     }
+    if let Some(told) = told.filter(|told| told.best == at) {
+        let it = if best.len() == 1 { "it" } else { "the first of them" };
+        text = text.plain(format!(
+            "Over draws of the recordings, with the clusters as they are, {it} {}. ",
+            told.verdict
+        ));
+    }
     if let (Some(purity), Some(majority)) = (row.value("purity"), row.value("purity_majority")) {
         let [clusters, clips] = ["n_clusters", "n_clips"].map(|it| row.value(it).unwrap_or(0.0));
         let whose = if best.len() == 1 { "Its" } else { "For the first of them, the" };
@@ -182,10 +195,10 @@ fn answer(
 }
 
 /// The clips or classes of the rows of a set.
-fn over(row: &ScoredRow, metric: &Metric) -> Text {
+fn over(rows: &[ScoredRow], row: &ScoredRow, metric: &Metric) -> Text {
     let clips = row.clips.values().find_map(|clips| clips.count);
     let over = clips.map_or_else(String::new, |n| format!("over {}", count(n, "clip")));
-    match &row.truth {
+    match sets::classes(rows, row) {
         Some(truth) if metric.uses_labels => {
             Text::from("Against ").code(truth).plain(format!(" {over}: "))
         }
