@@ -88,7 +88,7 @@ hoard() {
     python3 - <<'END'
 import time, torch
 free, _ = torch.cuda.mem_get_info()
-held = torch.empty(max(free - (300 << 20), 0), dtype=torch.uint8, device="cuda")
+held = torch.empty(max(free - (1500 << 20), 0), dtype=torch.uint8, device="cuda")
 print("holding", held.numel() >> 20, "MiB", flush=True)
 time.sleep(25)
 END
@@ -98,7 +98,7 @@ too_little_memory() {
     hoard &
     sleep 8
     local said status=0
-    said=$($(run one --force vae) 2>&1) || status=$?
+    said=$($(run large --force vae) 2>&1) || status=$?
     wait
     echo "$said" | grep -B1 -A3 "GiB free" || { echo "$said" | tail -n 15; return 1; }
     [ "$status" != 0 ]
@@ -141,6 +141,7 @@ all() {
     study data 1 "$clips" "[0]" ""
     study first 1 "$clips" "[0]" ""
     study one "$epochs" "$clips" "[1]" ""
+    study large 1 "$clips" "[1]" "" && sed -i "s/epochs: 1/epochs: 1, batch_size: 1000/" "$work/large.yaml"
     study sweep "$epochs" "$clips" "[0, 1, 2]" \
         "sweep: { grid: { vae.beta: [0.5, 1, 4, 16], vae.latent: [8, 16, 32, 64] } }"
 

@@ -249,8 +249,7 @@ fn products_of_linear_layers_are_sums_of_products() {
                 bench.run(kernel, blocks, call(from, &lengths, &end));
                 close(kernel, &bench.get(out, expected.len()), expected);
             };
-        let expected =
-            product([units, inside, rows], |u, row| d[row * units + u], |row, i| row_of(row, i));
+        let expected = product([units, inside, rows], |u, row| d[row * units + u], row_of);
         let blocks = [units.div_ceil(32), wide, 1];
         whole("head_weight", &[d_at, image_at], blocks, &[], &expected);
         let expected =

@@ -268,10 +268,7 @@ mod tests {
         assert_eq!(of(&rows, false), [vec![0, 1, 2]]);
         assert_eq!(of(&rows, true), [vec![0, 2], vec![1]]);
         let said = remarks(&rows);
-        assert!(
-            said[0].contains("(r1 and r3 against clips.digit, r2 against clips.speaker)"),
-            "{said:?}"
-        );
+        assert!(said[0].contains("(r1 and r3 against digit, r2 against speaker)"), "{said:?}");
         assert_eq!(numbers_of_clips(&rows), None);
     }
 }

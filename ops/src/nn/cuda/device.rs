@@ -50,6 +50,15 @@ fn fault(call: &str, error: &DriverError) -> CudaError {
     CudaError { call: call.to_owned(), detail, out_of_memory }
 }
 
+/// The driver needs some hundred megabytes for a process, before that can ask how much is free.
+fn taken(error: CudaError) -> CudaError {
+    let detail = match error.out_of_memory {
+        true => "other programs hold all memory of the GPU; `nvidia-smi` lists them".to_owned(),
+        false => error.detail,
+    };
+    CudaError { detail, ..error }
+}
+
 /// Loads the driver from this file.
 fn init(driver: &Path) -> Result<(), CudaError> {
     static OPEN: OnceLock<Option<Library>> = OnceLock::new();
@@ -162,7 +171,7 @@ impl Gpu {
         // SAFETY: the device was given by the driver; its primary context stays until `drop`.
         unsafe {
             let context = result::primary_ctx::retain(device)
-                .map_err(|error| fault("cuDevicePrimaryCtxRetain", &error))?;
+                .map_err(|error| taken(fault("cuDevicePrimaryCtxRetain", &error)))?;
             result::ctx::set_current(context).map_err(|error| fault("cuCtxSetCurrent", &error))?;
         }
         let open = || {

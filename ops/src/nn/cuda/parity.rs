@@ -67,10 +67,14 @@ struct Trained {
     means: Vec<f32>,
 }
 
+/// How often the CPU's gradient is computed with other rounding: a number that lies next to zero before a ReLU comes to lie
+/// on its other side in about half of them.
+const ROUNDINGS: u32 = 8;
+
 /// The same numbers, each of which is moved to one of the two nearest of single precision: what another order of sums does
 /// to numbers between layers.
-fn nudged(values: &[f32]) -> Vec<f32> {
-    let mut random = Random::new(2, Purpose::Null, 0);
+fn nudged(values: &[f32], index: u32) -> Vec<f32> {
+    let mut random = Random::new(2, Purpose::Null, index);
     let nudge =
         |value: &f32| if random.uniform() < 0.5 { value.next_up() } else { value.next_down() };
     values.iter().map(nudge).collect()
@@ -139,9 +143,18 @@ pub fn compare<D: Driver>(
         let means = cpu.encode(&all, &cx)?.means;
         Ok(Trained { losses: run(&mut cpu, start, false)?.0, gradient, means })
     };
-    let expected = on_cpu(data, &start)?;
-    let other = State { parameters: nudged(&start.parameters), ..start.clone() };
-    let rounded = on_cpu(&Array::new(data.shape(), nudged(data.values())), &other)?;
+    let rounded = |index: u32| {
+        let parameters = nudged(&start.parameters, index);
+        let data = Array::new(data.shape(), nudged(data.values(), index));
+        (data, State { parameters, ..start.clone() })
+    };
+    let (expected, (clips, weights)) = (on_cpu(data, &start)?, rounded(0));
+    let once_more = on_cpu(&clips, &weights)?;
+    let others = (1..ROUNDINGS).map(|index| {
+        let (clips, weights) = rounded(index);
+        Ok(Cpu::new(plan, &clips, &weights)?.gradient(batch, 1, beta, &cx)?.1)
+    });
+    let others = others.collect::<Result<Vec<_>, OpError>>()?;
 
     let bits = |values: &[f64]| values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
     let mut same = |halves| -> Result<bool, OpError> {
@@ -151,9 +164,11 @@ pub fn compare<D: Driver>(
     let (repeats, resumes) = (same(false)?, same(true)?);
     let heads = [Some(&network.mean), network.log_variance.as_ref()].into_iter().flatten();
     let layers: Vec<_> = network.encoder.iter().chain(heads).chain(&network.decoder).collect();
-    let gradients = |other: &Trained| {
+    let gradients = |gradients: &[&Vec<f32>]| {
         let of = |range: &std::ops::Range<usize>| {
-            apart(&expected.gradient[range.clone()], &other.gradient[range.clone()])
+            let expected = &expected.gradient[range.clone()];
+            let all = gradients.iter().map(|it| apart(expected, &it[range.clone()]));
+            all.fold(0.0, f64::max)
         };
         layers.iter().map(|layer| (layer.name.clone(), of(&layer.parameters))).collect()
     };
@@ -162,12 +177,12 @@ pub fn compare<D: Driver>(
         let pairs = expected.means.iter().zip(&other.means);
         pairs.map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max) / largest
     };
-    let differences = |other: &Trained| Differences {
+    let differences = |other: &Trained, further: &[Vec<f32>]| Differences {
         curve: curve(&expected.losses, &other.losses),
-        gradients: gradients(other),
+        gradients: gradients(&[&other.gradient].into_iter().chain(further).collect::<Vec<_>>()),
         latents: latents(other),
     };
-    let (device, rounding) = (differences(&found), differences(&rounded));
+    let (device, rounding) = (differences(&found, &[]), differences(&once_more, &others));
     Ok(Parity { losses: [expected.losses, found.losses], device, rounding, repeats, resumes })
 }
 
