@@ -11,7 +11,7 @@
 #   d  PyTorch, eager and compiled, the same data and precision, beside c
 #   e  whole studies: from the start of a process through one epoch, and 35 epochs
 #   f  a sweep of 4 x 4 x 3 models, one after the other and at once
-#   g  too little memory, two processes at once, a killed process
+#   g  two processes at once, a killed process, too little memory
 #   h  what `device: auto` does
 #
 # Nothing is built there. FOLDER (gpu-report) gets report.txt, written line by line, so that it holds all results so far
@@ -160,9 +160,9 @@ all() {
     wanted f && train "f: 4 x 4 x 3 models at once" 60 sweep --force vae
     export -f too_little_memory two_at_once killed hoard run study latents
     export engine device clips epochs work
-    wanted g && [ "$device" != cpu ] && part "g: too little memory" 60 bash -c too_little_memory
     wanted g && part "g: two processes at once" 60 bash -c two_at_once
     wanted g && part "g: a killed process" 60 bash -c killed
+    wanted g && [ "$device" != cpu ] && part "g: too little memory" 60 bash -c too_little_memory
     if wanted h; then device=auto; train "h: what auto does, with its trial" 60 first --force vae; fi
     if [ -s "$work/failed" ]; then
         printf '\nFAILED: %s of the parts:\n' "$(wc -l < "$work/failed")"
