@@ -74,6 +74,17 @@ impl<D: Driver> Net<D> {
         unsafe { self.driver.launch(Launch { kernel, blocks, threads: THREADS, args }) }
     }
 
+    /// Runs launches beside those that follow, until the mark is waited for.
+    fn beside(
+        &mut self,
+        launches: impl FnOnce(&mut Self) -> Result<(), CudaError>,
+    ) -> Result<Mark, CudaError> {
+        self.driver.begin_beside()?;
+        let launched = launches(self);
+        let mark = self.driver.end_beside()?;
+        launched.map(|()| mark)
+    }
+
     /// Copies to a place of the plan.
     pub(super) fn write(&mut self, to: Address, bytes: &[u8]) -> Result<(), CudaError> {
         // SAFETY: the plan reserved every place for the values that the network's sizes give.
@@ -156,9 +167,7 @@ impl<D: Driver> Net<D> {
         let Some(head) = self.network.log_variance.clone() else {
             return self.head(&self.network.mean.clone(), sums, self.plan.latent[0], rows);
         };
-        self.driver.begin_beside()?;
-        self.head(&head, beside, self.plan.latent[1], rows)?;
-        let mark = self.driver.end_beside()?;
+        let mark = self.beside(|this| this.head(&head, beside, this.plan.latent[1], rows))?;
         self.head(&self.network.mean.clone(), sums, self.plan.latent[0], rows)?;
         self.driver.wait_for(mark)
     }

@@ -68,20 +68,6 @@ impl<D: Driver> Net<D> {
         (0..self.readers.len()).try_for_each(|image| self.wait_for_readers(image))
     }
 
-    /// Runs launches beside those that follow. This image of [`Plan::flow`] is not written before they end.
-    ///
-    /// [`Plan::flow`]: super::Plan::flow
-    fn beside(
-        &mut self,
-        flow: usize,
-        launches: impl FnOnce(&mut Self) -> Result<(), CudaError>,
-    ) -> Result<(), CudaError> {
-        self.driver.begin_beside()?;
-        let launched = launches(self);
-        self.readers[flow] = Some(self.driver.end_beside()?);
-        launched
-    }
-
     /// Lets the next launches, which write this image, come after what reads it.
     fn wait_for_readers(&mut self, flow: usize) -> Result<(), CudaError> {
         self.readers[flow].take().map_or(Ok(()), |mark| self.driver.wait_for(mark))
@@ -98,13 +84,15 @@ impl<D: Driver> Net<D> {
         let (inside, units) = (head.input_len(), head.output_len());
         let features = *self.plan.encoder.last().expect("an encoder has layers");
         let [d_weight, d_bias] = self.weights(head, true);
-        self.beside(flow, |this| {
+        let mark = self.beside(|this| {
             this.row_sums([rows, units], false, gradient, d_bias)?;
             let mut args = [gradient, features].map(Arg::At).to_vec();
             args.extend([rows, units, inside].map(int));
             args.push(Arg::At(d_weight));
             this.launch("head_weight", [units.div_ceil(32), inside.div_ceil(128), 1], args)
-        })
+        })?;
+        self.readers[flow] = Some(mark);
+        Ok(())
     }
 
     /// Computes the gradient of the encoder's last image from those of the mean and of the other head, if there is one.
@@ -176,13 +164,14 @@ impl<D: Driver> Net<D> {
             Operation::Linear => {
                 let (units, inside) = (layer.input_len(), layer.output_len());
                 let sizes = [rows, units, inside].map(int);
-                self.beside(flow, |this| {
+                let mark = self.beside(|this| {
                     this.row_sums([rows, inside], true, d_output, d_bias)?;
                     let mut args = [d_output, input].map(Arg::At).to_vec();
                     args.extend(sizes.into_iter().chain([Arg::At(d_weight)]));
                     let blocks = [inside.div_ceil(128), units.div_ceil(32), 1];
                     this.launch("expand_weight", blocks, args)
                 })?;
+                self.readers[flow] = Some(mark);
                 let (parts, [sums, _]) =
                     (sample_parts(&layer, self.plan.capacity), self.plan.parts);
                 let mut args = [d_output, self.kept(&layer)].map(Arg::At).to_vec();
@@ -199,7 +188,7 @@ impl<D: Driver> Net<D> {
                 let (narrow, wide) =
                     if sides.transposed { (input, d_output) } else { (d_output, input) };
                 let cut = weight_parts(&layer, self.plan.capacity).expect("BUG: no convolution");
-                self.beside(flow, |this| {
+                let mark = self.beside(|this| {
                     this.row_sums([pixels, channels], true, d_output, d_bias)?;
                     let [_, sums] = this.plan.parts;
                     let mut args = vec![Arg::At(narrow), Arg::At(wide)];
@@ -209,6 +198,7 @@ impl<D: Driver> Net<D> {
                     this.launch(&format!("weight_{number}"), blocks, args)?;
                     this.sum_parts(sums, cut.count, layer.weight_len(), None, d_weight)
                 })?;
+                self.readers[flow] = Some(mark);
                 if side == Side::Encoder && at == 0 {
                     return Ok(flow);
                 }

@@ -17,7 +17,6 @@ impl<D: Driver> Net<D> {
         training: bool,
     ) -> Result<(), CudaError> {
         let pixels: usize = self.network.architecture.input.iter().product();
-        let units = self.network.architecture.latent;
         let averaged = if objective.reconstruction == Reduction::Mean { pixels } else { 1 };
         let divisor = (rows * averaged) as f64;
         let Plan { clips, augmented, errors, likelihood, flow: [flow, ..], .. } = self.plan;
@@ -29,14 +28,14 @@ impl<D: Driver> Net<D> {
             args.extend([factor, gradient, errors].map(Arg::At));
             args
         };
-        let parts = rows * ERROR_PARTS;
         let is_likelihood = objective.variance == Variance::Optimal;
         if is_likelihood {
             // The gradient of each pixel depends on the errors of all.
             let args = compare(Address::NONE, Address::NONE);
             self.launch("squared_error", [ERROR_PARTS, rows, 1], args)?;
             let (count, scale) = ((rows * pixels) as f64, (pixels / averaged) as f64);
-            let args = vec![Arg::At(errors), int(parts), Arg::Double(count), Arg::Double(scale)];
+            let parts = int(rows * ERROR_PARTS);
+            let args = vec![Arg::At(errors), parts, Arg::Double(count), Arg::Double(scale)];
             let args = args.into_iter().chain([Arg::At(likelihood)]).collect();
             self.launch("likelihood", [1, 1, 1], args)?;
         }
@@ -44,8 +43,23 @@ impl<D: Driver> Net<D> {
         let factor = if is_likelihood { likelihood.plus(8) } else { Address::NONE };
         self.launch("squared_error", [ERROR_PARTS, rows, 1], compare(factor, flow))?;
         // The decoder's gradients need none of what follows.
-        self.driver.begin_beside()?;
+        let mark = self.beside(|this| this.losses(rows, objective, divisor, likelihood))?;
+        if training {
+            self.measured = Some(mark);
+            return Ok(());
+        }
+        self.driver.wait_for(mark)
+    }
 
+    /// Computes the terms of the latent space and the losses, from the errors and from the likelihood, if there is one.
+    fn losses(
+        &mut self,
+        rows: usize,
+        objective: &Objective,
+        divisor: f64,
+        likelihood: Address,
+    ) -> Result<(), CudaError> {
+        let (units, errors) = (self.network.architecture.latent, self.plan.errors);
         let variational = self.network.architecture.variational;
         let nats = if variational { self.plan.nats } else { Address::NONE };
         let [mean, log_variance, _, sample, ..] = self.plan.latent;
@@ -64,19 +78,14 @@ impl<D: Driver> Net<D> {
             Regularizer::TotalCorrelation { clips } => (1, clips),
             Regularizer::Capacity { .. } => (2, 0),
         };
-        let mut args = vec![Arg::At(errors), int(parts), int(rows), Arg::Double(divisor)];
+        let mut args =
+            vec![Arg::At(errors), int(rows * ERROR_PARTS), int(rows), Arg::Double(divisor)];
         args.extend([likelihood, nats].map(Arg::At));
         args.extend([int(units), Arg::Real(objective.free_bits as f32)]);
         args.extend([Arg::Real(self.share(objective)), int(kind), Arg::At(sums)]);
         args.push(Arg::Double(clips as f64));
         args.extend([self.plan.clock, self.plan.slopes, self.plan.losses].map(Arg::At));
-        self.launch("losses", [1, 1, 1], args)?;
-        let mark = self.driver.end_beside()?;
-        if training {
-            self.measured = Some(mark);
-            return Ok(());
-        }
-        self.driver.wait_for(mark)
+        self.launch("losses", [1, 1, 1], args)
     }
 
     fn share(&self, objective: &Objective) -> f32 {
