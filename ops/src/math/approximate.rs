@@ -10,7 +10,8 @@
 
 use super::{
     kmeans::{Cancelled, Points, lloyd, random_rows},
-    neighbors::{Nearest, Neighbors},
+    nearest::Nearest,
+    neighbors::Neighbors,
     pairwise::{LANES, Packed, Stored},
     random::{Purpose, Random},
 };

@@ -24,8 +24,44 @@ pub struct Edge {
     pub distance: f64,
 }
 
-/// The squared distances, the reaches and their sources of a chunk of points.
-type Chunk<'a> = ((&'a mut [f64], &'a mut [f64]), &'a mut [u32]);
+/// The points that are not in a growing tree yet, in their order, and a few that have come into it since.
+struct Open {
+    points: Packed<f32>,
+    indices: Vec<usize>,
+    /// The least mutual reachability from each point to one of the tree, and which one that is.
+    nearest: Vec<f64>,
+    sources: Vec<usize>,
+    in_tree: Vec<bool>,
+    gone: usize,
+}
+
+impl Open {
+    /// Takes a point into the tree. Once an eighth of the points is in it, they are not looked at any more.
+    fn take(&mut self, place: usize, x: &[f32], n_features: usize) {
+        self.in_tree[place] = true;
+        self.gone += 1;
+        if 8 * self.gone <= self.indices.len() {
+            return;
+        }
+        let in_tree = std::mem::take(&mut self.in_tree);
+        retain_where(&mut self.indices, &in_tree);
+        retain_where(&mut self.nearest, &in_tree);
+        retain_where(&mut self.sources, &in_tree);
+        let row = |index: &usize| &x[index * n_features..][..n_features];
+        self.points = Packed::new(self.indices.iter().map(row), n_features);
+        self.in_tree = vec![false; self.indices.len()];
+        self.gone = 0;
+    }
+}
+
+/// Removes what is in the tree.
+fn retain_where<T>(values: &mut Vec<T>, in_tree: &[bool]) {
+    let mut in_tree = in_tree.iter();
+    values.retain(|_| in_tree.next() == Some(&false));
+}
+
+/// The places from the first one on, with their squared distances, reaches and sources.
+type Chunk<'a> = ((&'a mut [f64], &'a mut [f64]), &'a mut [usize]);
 
 /// The minimum spanning tree of points by their mutual reachability max(c_i, c_j, d_ij), by Prim's
 /// algorithm from the first point on; edges are sorted by distance. `core` holds the c. `None` if
@@ -36,68 +72,62 @@ pub fn spanning_tree(
     core: &[f64],
     cancelled: Cancelled<'_>,
 ) -> Option<Vec<Edge>> {
-    let points = Packed::new(x.chunks_exact(n_features), n_features);
-    let n = points.len();
-    let length = points.groups() * LANES;
-    let (mut nearest, mut sources) = (vec![f64::INFINITY; n], vec![0_u32; n]);
-    let mut in_tree = vec![false; n];
-    let mut squares = vec![0.0; length];
+    let n = core.len();
+    let mut open = Open {
+        points: Packed::new(x.chunks_exact(n_features), n_features),
+        indices: (0..n).collect(),
+        nearest: vec![f64::INFINITY; n],
+        sources: vec![0; n],
+        in_tree: vec![false; n],
+        gone: 0,
+    };
+    let mut squares = vec![0.0; open.points.groups() * LANES];
     let mut edges = Vec::with_capacity(n.saturating_sub(1));
-    let mut current = 0;
-    let chunk = if n >= MANY { (MANY / 4).next_multiple_of(LANES) } else { length.max(LANES) };
+    let mut place = 0;
     for step in 1..n {
         if step % 64 == 0 && cancelled() {
             return None;
         }
-        in_tree[current] = true;
+        let current = open.indices[place];
+        open.take(place, x, n_features);
         let row: Vec<f64> =
             x[current * n_features..][..n_features].iter().map(|value| f64::from(*value)).collect();
+        let Open { points, indices, nearest, sources, in_tree, .. } = &mut open;
         // Of equally near points the first counts, so a search by chunks finds the same one.
-        let search = |(at, ((squares, nearest), sources)): (usize, Chunk<'_>)| {
+        let search = |chunk: usize, (at, ((squares, nearest), sources)): (usize, Chunk<'_>)| {
             let first = at * chunk;
             points.squares([&row], first / LANES, squares);
             let mut best = (f64::INFINITY, usize::MAX);
-            for (place, (nearest, source)) in nearest.iter_mut().zip(sources).enumerate() {
-                let point = first + place;
-                if in_tree[point] {
+            for (place, (nearest, source)) in (first..).zip(nearest.iter_mut().zip(sources)) {
+                if in_tree[place] {
                     continue;
                 }
-                let reach = squares[place].sqrt().max(core[current]).max(core[point]);
+                let distance = squares[place - first].sqrt();
+                let reach = distance.max(core[current]).max(core[indices[place]]);
                 if reach < *nearest {
-                    (*nearest, *source) = (reach, current as u32);
+                    (*nearest, *source) = (reach, current);
                 }
                 if *nearest < best.0 {
-                    best = (*nearest, point);
+                    best = (*nearest, place);
                 }
             }
             best
         };
         let least = |a: (f64, usize), b: (f64, usize)| if b.0 < a.0 { b } else { a };
-        let none = (f64::INFINITY, usize::MAX);
-        let best = if n >= MANY {
-            squares
-                .par_chunks_mut(chunk)
-                .zip(nearest.par_chunks_mut(chunk))
-                .zip(sources.par_chunks_mut(chunk))
-                .enumerate()
-                .map(search)
-                .collect::<Vec<_>>()
-                .into_iter()
-                .fold(none, least)
+        let squares = &mut squares[..points.groups() * LANES];
+        let (distance, found) = if points.len() >= MANY {
+            let chunk = (MANY / 4).next_multiple_of(LANES);
+            let chunks = squares.par_chunks_mut(chunk).zip(nearest.par_chunks_mut(chunk));
+            let chunks = chunks.zip(sources.par_chunks_mut(chunk)).enumerate();
+            let found: Vec<_> = chunks.map(|part| search(chunk, part)).collect();
+            found.into_iter().fold((f64::INFINITY, usize::MAX), least)
         } else {
-            squares
-                .chunks_mut(chunk)
-                .zip(nearest.chunks_mut(chunk))
-                .zip(sources.chunks_mut(chunk))
-                .enumerate()
-                .map(search)
-                .fold(none, least)
+            search(0, (0, ((squares, nearest), sources)))
         };
-        let (distance, to) = best;
         // Distances that overflow reach no point; any of those left will do.
-        let to = if to < n { to } else { in_tree.iter().position(|is_in| !is_in)? };
-        edges.push(Edge { from: sources[to] as usize, to, distance });
-        current = to;
+        let is_open = |is_in: &bool| !is_in;
+        place = if found < points.len() { found } else { in_tree.iter().position(is_open)? };
+        edges.push(Edge { from: sources[place], to: indices[place], distance });
     }
     edges.sort_by(|a, b| a.distance.total_cmp(&b.distance));
     Some(edges)

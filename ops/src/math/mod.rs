@@ -24,6 +24,7 @@ pub mod matmul;
 pub mod mel;
 pub mod mixture;
 pub mod near_duplicates;
+mod nearest;
 pub mod neighbors;
 pub mod numpy;
 pub mod optics;

@@ -1,9 +1,11 @@
 //! The exact nearest neighbours of points, and the trustworthiness of a layout.
 
-use super::pairwise::{LANES, Packed, Stored};
+use super::{
+    nearest::{Nearest, Searched},
+    pairwise::{LANES, Packed, Stored},
+};
 use rayon::prelude::*;
 use std::array::from_fn;
-use std::collections::BinaryHeap;
 
 /// The number of rows whose distances are computed at once.
 const ROWS: usize = 4;
@@ -41,12 +43,9 @@ impl Neighbors {
         each: usize,
         cancelled: &(dyn Fn() -> bool + Sync),
     ) -> Option<Self> {
-        let near = |row: usize, line: &[f64]| {
-            let mut nearest = Nearest::new(row, each);
-            nearest.look(line, |at| at as u32);
-            nearest
-        };
-        Some(Self::from_nearest(each_of(x, n_features, rows, cancelled, near)?, each))
+        let points = Searched::new(x, n_features);
+        let found = points.nearest_to(x, rows, |row| row, each, cancelled)?;
+        Some(Self::from_nearest(found, each))
     }
 
     /// Puts together what was found for each point.
@@ -55,11 +54,11 @@ impl Neighbors {
         indices.reserve_exact(found.len() * each);
         squares.reserve_exact(found.len() * each);
         for nearest in found {
-            indices.push(nearest.of as u32);
+            indices.push(nearest.of() as u32);
             squares.push(0.0);
-            for (square, index) in nearest.heap.into_sorted_vec() {
+            for (square, index) in nearest.into_sorted() {
                 indices.push(index);
-                squares.push(f64::from_bits(square));
+                squares.push(square);
             }
         }
         Self { each, indices, squares }
@@ -74,56 +73,6 @@ impl Neighbors {
     pub fn core_distances(&self) -> Vec<f64> {
         let farthest = |squares: &[f64]| squares.iter().copied().fold(0.0, f64::max).sqrt();
         self.rows().map(|(_, squares)| farthest(squares)).collect()
-    }
-}
-
-/// The nearest ones to a point among those looked at; of equally near ones the first.
-pub(super) struct Nearest {
-    of: usize,
-    most: usize,
-    /// Squared distances as bits, which for non-negative numbers have the order of the values.
-    heap: BinaryHeap<(u64, u32)>,
-    farthest: (u64, u32),
-}
-
-impl Nearest {
-    /// None so far, for a point that counts as one of its `each` neighbours.
-    pub(super) fn new(of: usize, each: usize) -> Self {
-        let most = each - 1;
-        let farthest = if most == 0 { (0, 0) } else { (u64::MAX, u32::MAX) };
-        Self { of, most, heap: BinaryHeap::with_capacity(most), farthest }
-    }
-
-    /// The point.
-    pub(super) fn of(&self) -> usize {
-        self.of
-    }
-
-    /// Takes what is near of points with these squared distances; `index` says which they are.
-    /// None of them may have been looked at before.
-    pub(super) fn look(&mut self, squares: &[f64], index: impl Fn(usize) -> u32) {
-        for (group, squares) in squares.chunks(LANES).enumerate() {
-            // Most groups hold nothing near, which is seen of all lanes at once.
-            let limit = f64::from_bits(self.farthest.0);
-            let is_near = |found, square: &f64| found | (*square <= limit);
-            if self.farthest.0 != u64::MAX && !squares.iter().fold(false, is_near) {
-                continue;
-            }
-            for (at, square) in (group * LANES..).zip(squares) {
-                let found = (square.to_bits(), index(at));
-                if found >= self.farthest || found.1 as usize == self.of {
-                    continue;
-                }
-                if self.heap.len() < self.most {
-                    self.heap.push(found);
-                } else if let Some(mut last) = self.heap.peek_mut() {
-                    *last = found;
-                }
-                if self.heap.len() == self.most {
-                    self.farthest = self.heap.peek().copied().unwrap_or_default();
-                }
-            }
-        }
     }
 }
 
@@ -193,15 +142,17 @@ pub fn nearest_to<S: Stored>(
     each: usize,
     cancelled: &(dyn Fn() -> bool + Sync),
 ) -> Option<Vec<Vec<u32>>> {
-    let points = Packed::new(x.chunks_exact(n_features), n_features);
     let all: Vec<usize> = (0..others.len() / n_features).collect();
-    let near = |_: usize, line: &[f64]| {
-        // None of the points is one of the others.
-        let mut nearest = Nearest::new(usize::MAX, each + 1);
-        nearest.look(line, |at| at as u32);
-        nearest.heap.into_sorted_vec().into_iter().map(|(_, index)| index).collect()
-    };
-    lines(&points, others, n_features, &all, cancelled, near)
+    // None of the points is one of the others.
+    let found = Searched::new(x, n_features).nearest_to(
+        others,
+        &all,
+        |_| usize::MAX,
+        each + 1,
+        cancelled,
+    )?;
+    let indices = |nearest: Nearest| nearest.into_sorted().map(|(_, index)| index).collect();
+    Some(found.into_iter().map(indices).collect())
 }
 
 /// Calls `of` with the index of each row and its squared distances to all points, on all threads.
@@ -225,18 +176,6 @@ fn each_of<S: Stored, T: Send>(
     of: impl Fn(usize, &[f64]) -> T + Sync,
 ) -> Option<Vec<T>> {
     let points = Packed::new(x.chunks_exact(n_features), n_features);
-    lines(&points, x, n_features, of_rows, cancelled, of)
-}
-
-/// Calls `of` with the index of each of these rows of `x` and its squared distances to all points.
-fn lines<S: Stored, T: Send>(
-    points: &Packed<S>,
-    x: &[S],
-    n_features: usize,
-    of_rows: &[usize],
-    cancelled: &(dyn Fn() -> bool + Sync),
-    of: impl Fn(usize, &[f64]) -> T + Sync,
-) -> Option<Vec<T>> {
     let n = points.len();
     let length = points.groups() * LANES;
     let blocks: Option<Vec<Vec<T>>> = of_rows

@@ -11,9 +11,28 @@ use std::array::from_fn;
 pub const LANES: usize = 8;
 
 /// A stored number; all arithmetic is done in double precision.
-pub trait Stored: Copy + Default + Into<f64> + Send + Sync + 'static {}
-impl Stored for f32 {}
-impl Stored for f64 {}
+pub trait Stored: Copy + Default + Into<f64> + Send + Sync + 'static {
+    /// The number in single precision.
+    fn single(self) -> f32;
+    /// The relative error of that at most.
+    const SINGLE_ERROR: f64;
+}
+
+impl Stored for f32 {
+    const SINGLE_ERROR: f64 = 0.0;
+
+    fn single(self) -> f32 {
+        self
+    }
+}
+
+impl Stored for f64 {
+    const SINGLE_ERROR: f64 = f32::EPSILON as f64 / 2.0;
+
+    fn single(self) -> f32 {
+        self as f32
+    }
+}
 
 /// Points in groups of eight: within a group feature after feature, within a feature lane after
 /// lane. The last group is padded with zeros.

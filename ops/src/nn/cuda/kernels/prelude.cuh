@@ -29,30 +29,28 @@ __device__ u32 rounded_pair(float x, float y);
 __device__ inline void keep(bf16& place, float x) { place.bits = rounded(x); }
 #endif
 
-// Sixteen bytes, which one instruction moves.
-struct __align__(16) Run {
-    u32 word[4];
+// Neighbours in memory of sixteen bytes or fewer, which one instruction moves from or to a multiple of their size.
+template <int WORDS>
+struct __align__(WORDS * 4) Words {
+    u32 word[WORDS];
 };
+
+typedef Words<4> Run;
 
 // How many numbers of an image a run has.
 const int VALUES = 16 / sizeof(value);
 
 __device__ inline Run no_run() { return {{0, 0, 0, 0}}; }
 
-// The i-th number of a run of an image.
-__device__ inline float number(const Run& run, int i) {
+// The i-th of these numbers of an image.
+template <int WORDS>
+__device__ inline float number(const Words<WORDS>& kept, int i) {
 #if PRODUCTS == 2
-    return __uint_as_float(i % 2 ? run.word[i / 2] & 0xffff0000u : run.word[i / 2] << 16);
+    return __uint_as_float(i % 2 ? kept.word[i / 2] & 0xffff0000u : kept.word[i / 2] << 16);
 #else
-    return __uint_as_float(run.word[i]);
+    return __uint_as_float(kept.word[i]);
 #endif
 }
-
-// As many neighbours in memory as sixteen bytes or fewer hold, moved at once from or to a multiple of their size.
-template <int WORDS>
-struct __align__(WORDS * 4) Words {
-    u32 word[WORDS];
-};
 
 // Keeps neighbours of an image at a place that is a multiple of as many numbers.
 template <int COUNT>
@@ -74,13 +72,7 @@ template <int COUNT>
 __device__ inline void read_all(const value* place, float (&x)[COUNT]) {
     typedef Words<int(COUNT * sizeof(value) / 4)> Kept;
     const Kept kept = *(const Kept*)place;
-    for (int i = 0; i < COUNT; i++) {
-#if PRODUCTS == 2
-        x[i] = __uint_as_float(i % 2 ? kept.word[i / 2] & 0xffff0000u : kept.word[i / 2] << 16);
-#else
-        x[i] = __uint_as_float(kept.word[i]);
-#endif
-    }
+    for (int i = 0; i < COUNT; i++) x[i] = number(kept, i);
 }
 
 // The sum of one number a thread over the block, in the order of a binary tree; every thread gets
@@ -97,6 +89,20 @@ __device__ T sum_over_block(T x, T* room) {
     const T sum = room[0];
     __syncthreads();
     return sum;
+}
+
+// The sums of VALUES numbers a thread over `places` places of a block, in the order of a binary tree, for the threads of
+// the first place. A place is `across` neighbouring threads; `room` holds what each thread adds. Every thread calls it.
+template <int COUNT>
+__device__ inline void sum_over_places(float (&room)[VALUES][COUNT], int place, int places, int across) {
+    __syncthreads();
+    // The upper half of the places goes to the lower one, again and again.
+    for (int left = places; left > 1; left = (left + 1) / 2) {
+        const int half = (left + 1) / 2;
+        if (place + half < left)
+            for (int v = 0; v < VALUES; v++) room[v][threadIdx.x] += room[v][threadIdx.x + half * across];
+        __syncthreads();
+    }
 }
 
 // A logarithm of a variance within what single precision and sense allow.

@@ -28,14 +28,7 @@ extern "C" __global__ void row_sums(const void* numbers, int kept, int rows, int
             }
     }
     for (int v = 0; v < VALUES; v++) room[v][threadIdx.x] = sums[v];
-    __syncthreads();
-    // The upper half of the places goes to the lower one, again and again.
-    for (int left = at_once; left > 1; left = (left + 1) / 2) {
-        const int half = (left + 1) / 2;
-        if (place + half < left)
-            for (int v = 0; v < VALUES; v++) room[v][threadIdx.x] += room[v][threadIdx.x + half * across];
-        __syncthreads();
-    }
+    sum_over_places(room, place, at_once, across);
     if (place == 0 && run < runs)
         for (int v = 0; v < VALUES && run * VALUES + v < channels; v++)
             parts[size_t(blockIdx.x) * channels + run * VALUES + v] = room[v][threadIdx.x];

@@ -163,14 +163,7 @@ __device__ void thin_weight(const value* narrow, const value* wide, int images, 
         for (int t = 0; t < TAPS; t++) {
 #pragma unroll
             for (int v = 0; v < VALUES; v++) room[v][threadIdx.x] = sums[t][v];
-            __syncthreads();
-            // The upper half of the places goes to the lower one, again and again.
-            for (int left = AT_ONCE; left > 1; left = (left + 1) / 2) {
-                const int half = (left + 1) / 2;
-                if (own.place + half < left)
-                    for (int v = 0; v < VALUES; v++) room[v][threadIdx.x] += room[v][threadIdx.x + half * ACROSS];
-                __syncthreads();
-            }
+            sum_over_places(room, own.place, AT_ONCE, ACROSS);
             for (int v = 0; v < VALUES; v++) {
                 const int channel = own.run * VALUES + v;
                 if (own.place == 0 && tap0 + t < P::SQUARE && channel < P::NARROW_C)
