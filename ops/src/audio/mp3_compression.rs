@@ -13,21 +13,20 @@ use serde::{Deserialize, Serialize};
 
 /// Recordings after they were encoded to MP3 and decoded again, to see what clusters survive.
 ///
-/// The mean of the channels is encoded at a constant bit rate and at the recording's own sample rate,
-/// which must be one of MP3's (8,000, 11,025, 12,000, 16,000, 22,050, 24,000, 32,000, 44,100 or 48,000 Hz),
-/// whenever a later step reads it: nothing is written to disk. A stereo file has about the same for twice
-/// the bit rate. The delay of encoder and decoder is undone, so a recording is as long as before and no
-/// sample is shifted. What is beyond full scale is not clipped. A recording is in memory as a whole while
-/// it is read, and 20 seconds of it or more take one second of a core.
+/// The mean of the channels is encoded at a constant bit rate and the recording's own sample rate, which must
+/// be one of MP3's (8,000, 11,025, 12,000, 16,000, 22,050, 24,000, 32,000, 44,100 or 48,000 Hz), whenever a
+/// later step reads it: nothing is written to disk. The delay of encoder and decoder is undone, so a recording
+/// is as long as before and nothing in it is shifted. What is beyond full scale is not clipped. A recording is
+/// in memory as a whole while it is read. A core takes a second for about 40 seconds of sound.
 ///
-/// The encoder is `rusty_mp3` 0.4.0, not LAME. It has no low-pass filter, and puts the noise of coding less
-/// where it is masked: on short pieces of plucked chords with a drum the ratio of signal to noise is 22.9 and
-/// 31.5 dB at 64 and 128 kbit/s (44,100 Hz) and 23.2 dB at 32 kbit/s (16,000 Hz), after LAME 3.100 20.5, 24.3
-/// and 19.7 dB. So a study of what listeners get should encode its files with LAME. A frame holds at most
-/// 4,095 bits for each 576 samples of one channel, so bit rates above 224 kbit/s at 32,000 Hz, 112 at 16,000,
-/// 80 at 12,000 and 11,025, and 56 at 8,000 change nothing.
+/// The encoder is `rusty_mp3` 0.4.0, not LAME: it has no low-pass filter, and hides the noise of coding less
+/// where it is masked. On short pieces of plucked chords with a drum the ratio of signal to noise is 22.9 dB at
+/// 64 kbit/s and 31.5 dB at 128 kbit/s (44,100 Hz), and 29.0 dB at 48 kbit/s (16,000 Hz); with LAME 3.100 it is
+/// 20.5, 24.3 and 23.3 dB. A frame holds at most 4,095 bits for each 576 samples of a channel, so bit rates
+/// above 224 kbit/s at 32,000 Hz, 112 at 16,000, 80 at 12,000 and 11,025, and 56 at 8,000 change nothing.
 ///
-/// Named after `Mp3Compression` of audiomentations, which encodes with LAME.
+/// Source: ISO/IEC 11172-3 and 13818-3, layer III; the name and the sample rates are those of `Mp3Compression`
+/// in audiomentations, which encodes with LAME.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Mp3Compression {
