@@ -15,6 +15,7 @@ pub static OPS: &[Entry] = &[
     op::<crate::audio::audit::Audit>(),
     op::<crate::audio::pitch_shift::PitchShift>(),
     op::<crate::audio::time_stretch::TimeStretch>(),
+    op::<crate::audio::mp3_compression::Mp3Compression>(),
     op::<crate::audio::synth_factors::SynthFactors>(),
     op::<crate::features::matrix::Matrix>(),
     op::<crate::features::log_mel::LogMel>(),

@@ -67,7 +67,8 @@ fn changed_parts_are_the_same_together_and_alone() {
     let digest = Digest::of(&fs::read(&file).expect("a fixture"));
     let files = Counted(digest, file, AtomicUsize::new(0));
     let cx = Ctx { files: &files, ..Detached::with_seed(0) };
-    let audio = windows().into_iter().take(6).map(|part| format!("pitch:0.25/file:{digest}{part}"));
+    let audio =
+        windows().into_iter().take(6).map(|part| format!("mp3:64/pitch:0.25/file:{digest}{part}"));
     let audio: Vec<_> = audio.collect();
     let op = ops::find("log_mel").expect("an op");
     let op = op.parse(serde_json::json!({ "duration": 0.1 })).expect("parameters");

@@ -1,13 +1,16 @@
-//! Chroma, constant-Q spectra, deltas, PCEN and changes of pitch and speed agree with librosa.
+//! Chroma, constant-Q spectra, deltas, PCEN and changes of pitch and speed agree with librosa; MP3 is compared
+//! with LAME.
 
-use cache::{Artifact, Digest, Kind, Table};
-use ops::{Ctx, Detached, Inputs, audio::recordings::Recordings};
+use cache::{Artifact, Column, Digest, Kind, Table};
+use ops::{
+    Ctx, Detached, Inputs,
+    audio::{decode::decode, recordings::Recordings},
+};
 use serde_json::{Value, json};
 use std::{collections::HashMap, fs};
 
-#[expect(dead_code, reason = "the tests of decoding use more of it")]
 mod audio_fixtures;
-use audio_fixtures::{Difference, Known, clips, features, npy, path, run};
+use audio_fixtures::{Difference, Known, clips, features, log_mel, npy, path, run};
 
 /// Runs an op with these parameters on one recording.
 fn made(op: &str, name: &str, params: Value) -> Vec<f32> {
@@ -250,7 +253,73 @@ fn changes_are_told_by_what_they_do() {
         ("pitch_shift", r#"{"n_steps": 49}"#),
         ("pitch_shift", r#"{"n_steps": -7, "bins_per_octave": 1}"#),
         ("time_stretch", r#"{"rate": 0}"#),
+        ("mp3_compression", r#"{"bit_rate": 100}"#),
     ] {
         assert!(run(op, params, &[("clips", &one.0)]).expect_err(params).param.is_some());
     }
+}
+
+/// The decibels by which a recording is above its difference from another.
+fn signal_to_noise(sound: &[f32], other: &[f32]) -> f64 {
+    assert_eq!(sound.len(), other.len());
+    let power = |all: &mut dyn Iterator<Item = f32>| all.map(|x| f64::from(x).powi(2)).sum::<f64>();
+    let noise = power(&mut sound.iter().zip(other).map(|(a, b)| a - b));
+    10.0 * (power(&mut sound.iter().copied()) / noise).log10()
+}
+
+/// What comes back from MP3 is at least as near to the recording as what comes back from LAME, sample by
+/// sample and in log-mel spectrograms, and the ratios are those that the op states.
+#[test]
+fn mp3_is_as_near_to_the_recording_as_that_of_lame() {
+    for (rate, bit_rate, stated, of_lame) in
+        [(44_100, 64, 22.9, 20.5), (44_100, 128, 31.5, 24.3), (16_000, 48, 29.0, 23.3)]
+    {
+        let name = format!("music{rate}.wav");
+        let mono = |name: &str| {
+            let signal = decode(&fs::read(path(name)).expect("a file")).expect("a recording");
+            assert_eq!((signal.sample_rate, signal.channels), (rate, 1));
+            signal.samples
+        };
+        let sound = mono(&name);
+        let (clips, ours) = changed("mp3_compression", &name, json!({ "bit_rate": bit_rate }));
+        let lame = format!("music{rate}.{bit_rate}.mp3");
+        let ratios = [&ours, &mono(&lame)].map(|other| signal_to_noise(&sound, other));
+        for (ratio, stated) in ratios.into_iter().zip([stated, of_lame]) {
+            assert!((ratio - stated).abs() < 0.06, "{name} at {bit_rate}: {ratios:?}");
+        }
+        let params = json!({ "sample_rate": rate, "duration": 1.2 });
+        let image = log_mel(&name, &params.to_string());
+        let far = |other: &[f32]| Difference::of(other, &image).mean;
+        let own = far(&changed_image(&name, &clips, &params));
+        let lames = far(&log_mel(&lame, &params.to_string()));
+        assert!(own < 0.05 + lames, "{name} at {bit_rate}: {own} and {lames} dB");
+    }
+}
+
+/// The log-mel spectrogram of changed clips of one recording.
+fn changed_image(name: &str, clips: &Artifact, params: &Value) -> Vec<f32> {
+    let digest = Digest::of(&fs::read(path(name)).expect("a file"));
+    let known = Known(HashMap::from([(digest, path(name))]));
+    let cx = Ctx { files: &known, ..Detached::with_seed(0) };
+    let op = ops::find("log_mel").expect("an op").parse(params.clone()).expect("parameters");
+    let outputs = op.run(&Inputs::new().with("clips", clips), &cx).expect("a recording");
+    features(&outputs.into_vec().remove(0).1)
+}
+
+/// A recording at a rate or with a bit rate that MP3 does not have is named before it is read.
+#[test]
+fn mp3_has_few_sample_rates() {
+    let of = |rate: i64| {
+        let table = Table::new().with_text("clip_id", ["drum"]).with_text("audio", ["synth:0/1/2"]);
+        Artifact::table(Kind::Clips, table.with("sample_rate", Column::Int(vec![rate])))
+    };
+    for (rate, bit_rate, fault) in [
+        (96_000, 64, "clip `drum`: MP3 has no sample rate of 96000 Hz"),
+        (44_100, 8, "clip `drum`: MP3 has no bit rate of 8 kbit/s at 44100 Hz"),
+    ] {
+        let params = json!({ "bit_rate": bit_rate }).to_string();
+        let error = run("mp3_compression", &params, &[("clips", &of(rate))]).expect_err(fault);
+        assert!(error.message.starts_with(fault) && error.help.is_some(), "{error}");
+    }
+    assert!(run("mp3_compression", r#"{"bit_rate": 64}"#, &[("clips", &of(8_000))]).is_ok());
 }

@@ -1,6 +1,10 @@
-//! Recordings as they would be at another pitch or another speed.
+//! Recordings as they would be at another pitch or another speed, or after MP3.
 
-use super::reference::AudioRef;
+use super::{
+    decode::{DecodeError, Signal},
+    mp3,
+    reference::AudioRef,
+};
 use crate::{
     Inputs, OpError,
     math::vocoder::{PitchShift, Vocoder},
@@ -15,13 +19,15 @@ pub enum Change {
     Pitch(f64),
     /// Another speed at the same pitch, as a factor: `speed:<rate>`.
     Speed(f64),
+    /// Encoded to MP3 at a bit rate in kbit/s and decoded again: `mp3:<bit rate>`.
+    Mp3(u32),
 }
 
 impl Change {
     /// The number of frames afterwards.
     pub fn frames(self, frames: i64) -> i64 {
         match self {
-            Change::Pitch(_) => frames,
+            Change::Pitch(_) | Change::Mp3(_) => frames,
             Change::Speed(rate) => Vocoder::length(frames.max(0) as usize, rate) as i64,
         }
     }
@@ -32,6 +38,7 @@ impl fmt::Display for Change {
         match self {
             Change::Pitch(octaves) => write!(f, "pitch:{octaves}"),
             Change::Speed(rate) => write!(f, "speed:{rate}"),
+            Change::Mp3(bit_rate) => write!(f, "mp3:{bit_rate}"),
         }
     }
 }
@@ -41,6 +48,9 @@ impl FromStr for Change {
 
     fn from_str(text: &str) -> Result<Self, ()> {
         let (name, number) = text.split_once(':').ok_or(())?;
+        if name == "mp3" {
+            return number.parse().map(Change::Mp3).map_err(drop);
+        }
         let number: f64 = number.parse().map_err(drop)?;
         match name {
             "pitch" if number.abs() <= crate::math::vocoder::MOST_OCTAVES => {
@@ -62,6 +72,7 @@ pub const MOST_SPEED: f64 = 16.0;
 pub(super) enum Planned {
     Pitch(Arc<PitchShift>),
     Speed(Arc<Vocoder>, f64),
+    Mp3(u32),
 }
 
 impl Planned {
@@ -69,14 +80,23 @@ impl Planned {
         match change {
             Change::Pitch(octaves) => Planned::Pitch(Arc::new(PitchShift::new(octaves))),
             Change::Speed(rate) => Planned::Speed(Arc::default(), rate),
+            Change::Mp3(bit_rate) => Planned::Mp3(bit_rate),
         }
     }
 
-    pub fn apply(&self, samples: &[f32]) -> Vec<f32> {
-        match self {
-            Planned::Pitch(shift) => shift.process(samples),
-            Planned::Speed(vocoder, rate) => vocoder.stretch(samples, *rate),
-        }
+    /// The changed recording, of which there is one channel.
+    ///
+    /// # Errors
+    /// When MP3 does not have the sample rate, or not this bit rate at it.
+    pub fn apply(&self, signal: Signal) -> Result<Signal, DecodeError> {
+        let samples = match self {
+            Planned::Pitch(shift) => shift.process(&signal.samples),
+            Planned::Speed(vocoder, rate) => vocoder.stretch(&signal.samples, *rate),
+            Planned::Mp3(bit_rate) => {
+                mp3::round_trip(&signal.samples, signal.sample_rate, *bit_rate)?
+            }
+        };
+        Ok(Signal { samples, ..signal })
     }
 }
 

@@ -21,6 +21,8 @@ pub mod irmas;
 pub mod irmas_test;
 mod list;
 pub mod manifest;
+mod mp3;
+pub mod mp3_compression;
 mod mp4;
 mod mpeg;
 mod mpeg_header;

@@ -17,11 +17,20 @@ pub(crate) struct Header {
 }
 
 /// Bit rates in kbit/s: version 1 layers II and III, versions 2 and 2.5.
-const BIT_RATES: [[u32; 15]; 3] = [
+static BIT_RATES: [[u32; 15]; 3] = [
     [0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384],
     [0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320],
     [0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160],
 ];
+
+/// The bit rates of MP3 at a sample rate, in kbit/s; `None` if it does not have the sample rate.
+pub(super) fn bit_rates(sample_rate: u32) -> Option<&'static [u32]> {
+    match sample_rate {
+        32_000 | 44_100 | 48_000 => Some(&BIT_RATES[1][1..]),
+        8_000 | 11_025 | 12_000 | 16_000 | 22_050 | 24_000 => Some(&BIT_RATES[2][1..]),
+        _ => None,
+    }
+}
 
 impl Header {
     /// Parses the header at `at`.

@@ -159,11 +159,12 @@ impl<L, M, F> Work<'_, L, M, F> {
             if !part.changes.is_empty() {
                 let mut samples = Vec::new();
                 named(id, decoder.mono(usize::MAX, &mut samples))?;
-                for change in part.changes {
-                    samples = recordings.planned(change).apply(&samples);
-                }
                 let sample_rate = decoder.sample_rate;
-                decoder = Decoder::of_signal(Signal { sample_rate, channels: 1, samples });
+                let mut signal = Signal { sample_rate, channels: 1, samples };
+                for change in part.changes {
+                    signal = named(id, recordings.planned(change).apply(signal))?;
+                }
+                decoder = Decoder::of_signal(signal);
             }
             named(id, (self.then)(part.row, &mut decoder, scratch, part.item)?)
         };

@@ -88,8 +88,7 @@ impl<'a> Recordings<'a> {
                 Signal { sample_rate: rate, channels: 1, samples }
             }
         };
-        let samples = self.planned(change).apply(&signal.samples);
-        Ok(Signal { samples, ..signal })
+        named(clip_id, self.planned(change).apply(signal))
     }
 
     /// A change with its plans, which are made once.
