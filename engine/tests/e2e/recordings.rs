@@ -36,7 +36,7 @@ fn a_table_says_which_recordings_it_rests_on() {
     let intervals =
         section.lines().filter(|line| line.starts_with("| K-Means") && line.contains("\\["));
     assert!(intervals.count() >= 1, "{section}");
-    assert!(section.contains(" less | ARI ↑"), "{section}");
+    assert!(section.contains(" minus | ARI ↑"), "{section}");
     assert!(section.contains("| AMI of clusters and | the class | group |"), "{section}");
     assert!(whole.contains(" ± "), "{whole}");
     let (_, probes) = whole.split_once("## What the features tell").expect("the section");

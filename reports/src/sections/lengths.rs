@@ -21,9 +21,7 @@ pub fn remarks(record: &Record, store: &Store) -> Result<Vec<String>, StoreError
         };
         for source in step.inputs.values().filter_map(|source| source.rsplit_once('.')) {
             let Some(maker) = record.step(source.0) else { continue };
-            let (Some(clips), Some(labels)) =
-                (of_kind(maker, source.1), output(maker, Kind::Labels))
-            else {
+            let (Some(clips), Some(labels)) = (of_kind(maker, source.1), classes(maker)) else {
                 continue;
             };
             if !known.insert((clips, *labels, duration.to_bits())) {
@@ -40,6 +38,13 @@ pub fn remarks(record: &Record, store: &Store) -> Result<Vec<String>, StoreError
     }
     remarks.dedup();
     Ok(remarks)
+}
+
+/// The digest of the classes of a source, which may have its further columns as labels too.
+fn classes(step: &StepRecord) -> Option<&cache::Digest> {
+    let is_labels = |port: &&str| step.shapes.get(*port).is_some_and(|it| it.kind == Kind::Labels);
+    let named = Some("labels").filter(is_labels).and_then(|port| step.outputs.get(port));
+    named.or_else(|| output(step, Kind::Labels))
 }
 
 /// The digest of the clips at a port, if it holds clips.
@@ -82,8 +87,8 @@ fn said(classes: &BTreeMap<String, Class>, duration: f64) -> Vec<String> {
     let mut said = Vec::new();
     if let Some(range) = range(classes, padded) {
         said.push(format!(
-            "Clips shorter than {duration} s are padded with silence, which is {range} of the time: how long a \
-             clip is tells something of its class without any sound."
+            "Clips shorter than {duration} s are padded with silence, which is {range} of the time: the \
+             length of a clip alone tells something of its class."
         ));
     }
     if let Some(range) = range(classes, cut) {
