@@ -81,3 +81,16 @@ fn few_recordings_have_no_interval() {
     let said = "12 clips of 4 recordings: no interval is honest for fewer than 10 recordings.";
     assert!(few.contains(said), "{few}");
 }
+
+#[test]
+fn factors_name_recordings_and_a_figure_of_one_seed_leaves_no_step_unread() {
+    let text = STUDY
+        .replace("  mel:", "  factors: { op: synth_factors, in: clips }\n  mel:")
+        .replace("truth: clips.labels", "truth: factors")
+        .replace("  told:", "  map: { op: umap, in: pca, n_neighbors: 5 }\n  told:");
+    let figure = "  figures:\n    - { figure: scatter, of: map, color: groups }\n";
+    let whole = report(&Study::new().pipeline(&format!("{text}{figure}")).threads(2));
+    assert!(whole.contains("## What this table rests on"), "{whole}");
+    assert!(whole.contains("| AMI of clusters and | the class | group | genre |"), "{whole}");
+    assert!(!whole.to_lowercase().contains("nothing reads"), "{whole}");
+}

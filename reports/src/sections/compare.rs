@@ -116,9 +116,8 @@ pub fn is_best(outcomes: &[PairedComparison], metric: &Metric, row: usize) -> bo
 
 /// True if two rows read a metric from the same steps, such as that of a representation which both cluster.
 fn is_shared(a: &ScoredRow, b: &ScoredRow, metric: &Metric) -> bool {
-    let Some((column, _)) = metric.name.rsplit_once('.') else { return false };
     let of = |row: &ScoredRow| -> Vec<Option<String>> {
-        row.seeds.iter().map(|seed| seed.others.get(column).cloned()).collect()
+        row.seeds.iter().map(|seed| seed.others.get(&*metric.name).cloned()).collect()
     };
     let (a, b) = (of(a), of(b));
     !a.is_empty() && a == b && a.iter().all(Option::is_some)
@@ -190,7 +189,7 @@ mod tests {
         let row = |step: &str, values: &[f64]| {
             let seeds = (0..values.len() as u64).map(|seed| crate::scores::Seed {
                 seed,
-                others: [("apart".to_owned(), format!("{step}{{seed={seed}}}"))].into(),
+                others: [("apart.mig".to_owned(), format!("{step}{{seed={seed}}}"))].into(),
                 ..crate::scores::Seed::default()
             });
             let mean = values.iter().sum::<f64>() / values.len() as f64;

@@ -71,7 +71,7 @@ pub fn blocks(rows: &[ScoredRow], confounding: &[Vec<Artifact>]) -> Vec<Block> {
             said.push(
                 Text::new().plain(format!("{}: ", row.title)).code(best.column.clone()).plain(
                     format!(
-                        " explains the clusters as well as the class does (AMI {:.3} beside {:.3}; ARI {:.3} beside {:.3}), \
+                        " explains the clusters at least as well as the class does (AMI {:.3} beside {:.3}; ARI {:.3} beside {:.3}), \
                          so agreement with the class may be agreement with that column.",
                         best.ami, class.ami, best.ari, class.ari
                     ),

@@ -87,14 +87,14 @@ fn said(classes: &BTreeMap<String, Class>, duration: f64) -> Vec<String> {
     let mut said = Vec::new();
     if let Some(range) = range(classes, padded) {
         said.push(format!(
-            "Clips shorter than {duration} s are padded with silence, which is {range} of the time: the \
+            "Clips shorter than {duration} s are padded with silence, which is {range} of the time, by class: the \
              length of a clip alone tells something of its class."
         ));
     }
     if let Some(range) = range(classes, cut) {
         let all: usize = classes.values().map(|class| class.cut).sum();
         said.push(format!(
-            "Clips longer than {duration} s are cut, {all} in all: {range} of the clips. What comes later in them is \
+            "Clips longer than {duration} s are cut, {all} in all: {range} of the clips, by class. What comes later in them is \
              not in these numbers."
         ));
     }
@@ -109,7 +109,7 @@ fn range(classes: &BTreeMap<String, Class>, share: impl Fn(&Class) -> f64) -> Op
     let least = shares.iter().rev().min_by(|a, b| a.1.total_cmp(&b.1))?;
     let most = shares.iter().rev().max_by(|a, b| a.1.total_cmp(&b.1))?;
     (least.1 < most.1)
-        .then(|| format!("{} % (`{}`) to {} % (`{}`) by class", least.1, least.0, most.1, most.0))
+        .then(|| format!("{} % (`{}`) to {} % (`{}`)", least.1, least.0, most.1, most.0))
 }
 
 #[cfg(test)]
@@ -128,10 +128,24 @@ mod tests {
     }
 
     #[test]
+    fn classes_are_not_another_column_of_their_source() {
+        let mut step = StepRecord::default();
+        for (port, kind) in
+            [("clips", Kind::Clips), ("group", Kind::Labels), ("labels", Kind::Labels)]
+        {
+            step.shapes.insert(port.to_owned(), cache::Shape::of(kind));
+            step.outputs.insert(port.to_owned(), cache::Digest::of(port.as_bytes()));
+        }
+        assert_eq!(classes(&step), step.outputs.get("labels"));
+        step.shapes.remove("labels");
+        assert_eq!(classes(&step), step.outputs.get("group"));
+    }
+
+    #[test]
     fn lengths_are_told_where_classes_differ() {
         let padded = told([100, 200, 100, 50]);
         assert_eq!(padded.len(), 1, "{padded:?}");
-        assert!(padded[0].contains("25 % (`x`) to 63 % (`y`) by class"), "{padded:?}");
+        assert!(padded[0].contains("25 % (`x`) to 63 % (`y`) of the time, by class"), "{padded:?}");
         let cut = told([201, 200, 300, 200]);
         assert_eq!(cut.len(), 1, "{cut:?}");
         assert!(cut[0].contains("1 in all: 0 % (`x`) to 50 % (`y`)"), "{cut:?}");

@@ -188,7 +188,11 @@ fn by_recordings(
 /// A share in percent; one near the 5 % that decide has a decimal.
 fn percent(share: f64) -> String {
     let value = 100.0 * share;
-    if (4.0..6.0).contains(&value) { format!("{value:.1}") } else { format!("{value:.0}") }
+    // Rounded down, so that what is below 5 % does not read as 5.
+    match value {
+        4.0..6.0 => format!("{:.1}", (10.0 * value + 1e-9).floor() / 10.0),
+        _ => format!("{value:.0}"),
+    }
 }
 
 /// The winner's curse in words, if it shows.
@@ -200,7 +204,7 @@ fn curse(best: &ScoredRow, rows: usize, metric: &Metric, optimism: f64) -> Optio
     (optimism > 0.0 && shown[0] != shown[1]).then(|| {
         format!(
             "Winner's curse: the best of {rows} rows is picked by the same recordings on which it is scored. For resampled \
-             recordings the row that is picked lies {} above its own value for all, beyond what repeats add to every row; \
+             recordings the row that is picked lies {} above its value on all of them, beyond what repeats add to every row; \
              less that, the {} of {} is {} instead of {}.",
             metric.value(Some(optimism)),
             metric.title,
@@ -228,7 +232,7 @@ mod tests {
         assert!(bound(3).contains("up to 63 % of all seeds"), "{}", bound(3));
         assert!(bound(5).contains("up to 45 % of all seeds"), "{}", bound(5));
         assert_eq!(bound(59), "");
-        assert_eq!([0.0477, 0.05, 0.5, 0.0].map(percent), ["4.8", "5.0", "50", "0"]);
+        assert_eq!([0.0495, 0.05, 0.5, 0.0].map(percent), ["4.9", "5.0", "50", "0"]);
     }
 
     #[test]
