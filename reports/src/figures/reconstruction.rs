@@ -39,8 +39,11 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     );
     for (column, (pair, &clip)) in pairs.iter().zip(&chosen).enumerate() {
         let x = left + column as f64 * (width + gap);
-        // Folders are the same for many clips.
-        let name = clips[clip].rsplit('/').next().unwrap_or_default();
+        // Of a long path, the end tells clips apart.
+        let name = match &clips[clip] {
+            whole if font::width(whole, SIZES[2]) <= width => whole.as_str(),
+            whole => whole.rsplit('/').next().unwrap_or_default(),
+        };
         let name = font::cut(name, SIZES[2], width);
         scene.words(name, [x, top - 10.0], Anchor::Start, SIZES[2]);
         for (row, values) in pair.iter().enumerate() {

@@ -27,7 +27,7 @@ pub fn blocks(
                 let title = figure.title.clone();
                 let title = title.unwrap_or_else(|| default_title(&figure.figure));
                 let text =
-                    Text::new().strong(title).marked(&format!(" could not be drawn: {fault}."));
+                    Text::new().strong(title).plain(format!(" could not be drawn: {fault}."));
                 blocks.push(Block::Paragraph(text));
                 continue;
             }
