@@ -36,7 +36,7 @@ fn a_table_says_which_recordings_it_rests_on() {
     let intervals =
         section.lines().filter(|line| line.starts_with("| K-Means") && line.contains("\\["));
     assert!(intervals.count() >= 1, "{section}");
-    assert!(section.contains(" less | ARI ↑"), "{section}");
+    assert!(section.contains(" minus | ARI ↑"), "{section}");
     assert!(section.contains("| AMI of clusters and | the class | group |"), "{section}");
     assert!(whole.contains(" ± "), "{whole}");
     let (_, probes) = whole.split_once("## What the features tell").expect("the section");
@@ -80,4 +80,17 @@ fn few_recordings_have_no_interval() {
     let few = report(&study);
     let said = "12 clips of 4 recordings: no interval is honest for fewer than 10 recordings.";
     assert!(few.contains(said), "{few}");
+}
+
+#[test]
+fn factors_name_recordings_and_a_figure_of_one_seed_leaves_no_step_unread() {
+    let text = STUDY
+        .replace("  mel:", "  factors: { op: synth_factors, in: clips }\n  mel:")
+        .replace("truth: clips.labels", "truth: factors")
+        .replace("  told:", "  map: { op: umap, in: pca, n_neighbors: 5 }\n  told:");
+    let figure = "  figures:\n    - { figure: scatter, of: map, color: groups }\n";
+    let whole = report(&Study::new().pipeline(&format!("{text}{figure}")).threads(2));
+    assert!(whole.contains("## What this table rests on"), "{whole}");
+    assert!(whole.contains("| AMI of clusters and | the class | group | genre |"), "{whole}");
+    assert!(!whole.to_lowercase().contains("nothing reads"), "{whole}");
 }

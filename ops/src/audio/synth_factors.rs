@@ -25,6 +25,7 @@ pub struct SynthFactors {}
 impl Op for SynthFactors {
     const NAME: &'static str = "synth_factors";
     const VERSION: u32 = 1;
+    const GROUPS: bool = true;
     const INPUTS: &'static [Port] =
         &[Port::new("clips", &[Kind::Clips], "Clips of the synthetic corpus.")];
     const OUTPUTS: &'static [Port] =

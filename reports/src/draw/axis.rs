@@ -140,7 +140,9 @@ impl Panel {
     /// Draws a title above the panel.
     pub fn title(&self, scene: &mut Scene, title: &str) {
         let [left, top, width, _] = self.frame;
-        let title = font::cut(title, SIZES[0], width + 40.0);
+        // Not beyond the figure either, where its width is known.
+        let room = if scene.width > 0.0 { scene.width - left - 4.0 } else { f64::INFINITY };
+        let title = font::cut(title, SIZES[0], (width + 40.0).min(room));
         scene.words(title, [left, top - 10.0], Anchor::Start, SIZES[0]);
     }
 

@@ -213,7 +213,8 @@ impl<'a> Counts<'a> {
                 fill,
             );
         }
-        if self.matched[at] == 1 {
+        // A match without a clip is one only because every cluster gets a class.
+        if self.matched[at] == 1 && self.counts[at] > 0 {
             let [l, t, r, b] = [x + 2.0, y + 2.0, x + width - 2.0, y + height - 2.0];
             let frame = vec![[l, t], [r, t], [r, b], [l, b], [l, t], [r, t]];
             scene.line(frame, Paint::Rgb(0xd5, 0x5e, 0x00), 2.5);

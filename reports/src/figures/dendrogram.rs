@@ -100,7 +100,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     Ok(Drawn {
         caption: format!(
             "{} clips end in {} branches, which then merge upwards; a merge stands as high as its two sides are apart. \
-             Where upright lines run long without a merge, there are as many clusters as lines.{advice}",
+             Long upright lines without a merge suggest as many clusters as there are lines.{advice}",
             clips,
             order.len()
         ),

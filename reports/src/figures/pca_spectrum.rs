@@ -22,8 +22,15 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
         .iter()
         .map(|model| {
             let beta = model.fact("effective_beta");
-            let beta =
-                beta.ok_or_else(|| format!("`{}` has no β: it is not variational", model.step))?;
+            let beta = beta.ok_or_else(|| {
+                let is_variational = model.fact("total_kl").is_some();
+                let why = if is_variational {
+                    "its objective has other terms"
+                } else {
+                    "it is not variational"
+                };
+                format!("`{}` has no effective β: {why}", model.step)
+            })?;
             let threshold = beta * NOISE_VARIANCE;
             let kept = variances.iter().filter(|variance| **variance > threshold).count();
             Ok((model, beta, threshold, kept))
@@ -74,7 +81,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     scene.height =
         height + 72.0 + legend(&mut scene, [96.0, height + 66.0], width + 10.0, &entries);
     let mut caption =
-        "How fast the variance falls shows how many dimensions the clips have under a linear model."
+        "The variance of each principal component. How fast it falls shows how many dimensions the clips have under a linear model."
             .to_owned();
     if !forecasts.is_empty() {
         caption.push_str(&format!(

@@ -39,7 +39,12 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     );
     for (column, (pair, &clip)) in pairs.iter().zip(&chosen).enumerate() {
         let x = left + column as f64 * (width + gap);
-        let name = font::cut(&clips[clip], SIZES[2], width);
+        // Of a long path, the end tells clips apart.
+        let name = match &clips[clip] {
+            whole if font::width(whole, SIZES[2]) <= width => whole.as_str(),
+            whole => whole.rsplit('/').next().unwrap_or_default(),
+        };
+        let name = font::cut(name, SIZES[2], width);
         scene.words(name, [x, top - 10.0], Anchor::Start, SIZES[2]);
         for (row, values) in pair.iter().enumerate() {
             let frame = [x, top + row as f64 * (height + gap), width, height];
@@ -65,7 +70,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     Ok(Drawn {
         caption: format!(
             "Above the clips as they went into {}, below what comes out of it, in the same colours. What the lower row \
-             lacks, the latent does not carry: fine harmonics and onsets are lost first. {}",
+             lacks, the latent does not carry: often fine harmonics and onsets. {}",
             of.name(),
             level.remark
         ),

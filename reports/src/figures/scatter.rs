@@ -75,8 +75,10 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
         let several_maps = maps.len() > 1;
         let title = match (&coloring, several_maps) {
             (Some(coloring), false) => format!("coloured by {}", coloring.title),
-            (Some(coloring), true) => format!("{}, coloured by {}", map.name(), coloring.title),
-            (None, _) => map.name().to_owned(),
+            (Some(coloring), true) if colors.len() > 1 => {
+                format!("{}, coloured by {}", map.name(), coloring.title)
+            }
+            (_, _) => map.name().to_owned(),
         };
         panel.title(&mut scene, &title);
         let end = draw_panel(&mut scene, &panel, map, coloring.as_ref(), &mut points)?;
@@ -251,7 +253,10 @@ fn draw_panel(
 
 fn caption(maps: &[Input], colors: &[Input], left_out: usize) -> String {
     let both = colors.iter().any(is_cluster) && !colors.iter().all(is_cluster);
-    let mut text = "Each point is a clip. ".to_owned();
+    let mut text = match colors {
+        [color] => format!("Each point is a clip, coloured by {}. ", color.name()),
+        _ => "Each point is a clip. ".to_owned(),
+    };
     if both {
         text.push_str(matching::SAID);
         text.push(' ');

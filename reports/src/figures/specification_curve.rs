@@ -10,6 +10,9 @@ use serde_json::Value;
 /// The most rows, and the most values of all choices, that are drawn.
 const MOST: [usize; 2] = [6, 24];
 
+/// The number of specifications from which the places of marks say something.
+const ENOUGH: usize = 4;
+
 pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     let rows = &source.table.rows;
     let (metric, title) = source.metric()?;
@@ -22,29 +25,60 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     if names.is_empty() {
         return Err(format!("no row has the metric `{metric}`"));
     }
-    let more = names.len().saturating_sub(MOST[0]);
-    names.truncate(MOST[0]);
+    let own = |name: &str| {
+        let own = rows.iter().filter(|row| row.name == name);
+        own.filter_map(|row| row.value(metric)).collect::<Vec<f64>>()
+    };
+    // A row that depends on no choice has no curve.
+    if names.iter().any(|name| own(name).len() > 1) {
+        names.retain(|name| own(name).len() > 1);
+    }
+    let all_names = names.len();
+    if all_names > MOST[0] {
+        let most = |name: &str| {
+            let ranks = rows.iter().filter(|row| row.name == name).filter_map(|row| {
+                let described = row.metrics.iter().find(|it| it.name == metric);
+                described.map_or(row.value(metric), |it| row.rank(it))
+            });
+            ranks.fold(f64::NEG_INFINITY, f64::max)
+        };
+        let mut best = names.clone();
+        best.sort_by(|a, b| most(b).total_cmp(&most(a)));
+        names.retain(|name| best[..MOST[0]].contains(name));
+    }
     let mut scene = Scene::new(
         210.0 + 550.0 * source.stretch[0],
         0.0,
         source.title(&format!("{title} of every specification")),
     );
     let mut top = 26.0;
-    let all = rows.iter().filter_map(|row| row.value(metric));
-    let scale = Scale::around(all, false);
+    let scale = Scale::around(names.iter().flat_map(|name| own(name)), false);
     for name in &names {
         let own: Vec<&ScoredRow> =
             rows.iter().filter(|row| row.name == *name && row.value(metric).is_some()).collect();
         top = panel(&mut scene, source, name, own, (metric, title), (top, scale))?;
     }
     scene.height = top;
-    let more = if more > 0 { format!(" {more} more rows are not drawn.") } else { String::new() };
+    let more = match names.len() {
+        drawn if drawn < all_names => {
+            format!(
+                " Drawn are the {drawn} rows with the best {title}, of {all_names} that depend on the choices."
+            )
+        }
+        _ => String::new(),
+    };
+    // The marks of few specifications are at one end by chance.
+    let read = match names.iter().map(|name| own(name).len()).max() {
+        Some(most) if most >= ENOUGH => {
+            " Where the marks of a choice gather at one end, it matters."
+        }
+        _ => "",
+    };
     let shown =
         if source.shown.is_empty() { "" } else { " The diamond is the one that the table shows." };
     Ok(Drawn {
         caption: format!(
-            "{title} of each row with every combination of choices, sorted; the marks below say what was chosen.{shown} Where \
-             the marks of a choice gather at one end, it matters.{more}"
+            "{title} of each row with every combination of choices, sorted; the marks below say what was chosen.{shown}{read}{more}"
         ),
         scene,
         points: None,

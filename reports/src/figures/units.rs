@@ -43,7 +43,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
         bottom + 6.0 + legend(&mut scene, [92.0, bottom], 60.0 + 2.0 * size[0], &entries);
     Ok(Drawn {
         caption: format!(
-            "Active units, {}. A unit is active if its KL is above 0.01 nats or, in a model without a KL, if its mean \
+            "KL and variance of each latent unit. Active units: {}. A unit is active if its KL is above 0.01 nats or, in a model without a KL, if its mean \
              varies at least a hundredth as much as the most variable one. An inactive unit carries no information about \
              a clip.",
             counts.join("; ")

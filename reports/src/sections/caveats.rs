@@ -37,7 +37,7 @@ fn caveats(record: &Record, table: &ScoreTable, lengths: Vec<String>) -> Vec<Str
         };
         caveats.push(format!(
             "{} {is} measured in each row's own space. {they_are} not comparable between rows of different embeddings: a \
-             space with fewer effective dimensions scores better without better clusters.",
+             space with fewer effective dimensions tends to score better without better clusters.",
             listed(&geometric)
         ));
     }
@@ -47,8 +47,9 @@ fn caveats(record: &Record, table: &ScoreTable, lengths: Vec<String>) -> Vec<Str
             row.value("effective_dimension").filter(|dimension| *dimension < 2.0)
         {
             caveats.push(format!(
-                "{}: the space has an effective dimension of {dimension:.2}, so it is close to one-dimensional. The \
-                 clusters divide a line into segments, which internal metrics reward.",
+                "{}: the space has an effective dimension of {dimension:.2}, so more than half of its variance lies along \
+                 one direction. Clusters may then be segments of a line, which internal metrics reward even where no gap \
+                 separates them.",
                 row.title
             ));
         }

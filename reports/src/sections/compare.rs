@@ -16,6 +16,8 @@ pub struct PairedComparison {
     pub metric: String,
     /// The index of the row.
     pub best: usize,
+    /// Other rows that show the same number, since they read it from the same steps.
+    pub shared: Vec<usize>,
     /// The number of comparisons corrected together.
     pub comparisons: usize,
     /// The row from which it is hardest to distinguish, if there is any without a significant
@@ -56,16 +58,24 @@ pub fn outcomes(rows: &[ScoredRow], metrics: &[Metric], test: Test) -> Vec<Paire
             let Some(&(best, _)) = ranked.iter().rev().max_by(|a, b| a.1.total_cmp(&b.1)) else {
                 continue;
             };
-            let tests: Option<Vec<_>> = ranked
+            let others = ranked.iter().map(|it| it.0).filter(|at| *at != best);
+            let (shared, others): (Vec<usize>, Vec<usize>) =
+                others.partition(|at| is_shared(&rows[best], &rows[*at], metric));
+            // Of rows that share a number, one is tested.
+            let is_first = |(at, row): &(usize, &usize)| {
+                !others[..*at].iter().any(|known| is_shared(&rows[*known], &rows[**row], metric))
+            };
+            let tests: Option<Vec<_>> = others
                 .iter()
-                .filter(|(at, _)| *at != best)
-                .map(|&(at, _)| {
+                .enumerate()
+                .filter(is_first)
+                .map(|(_, &at)| {
                     let draws = |row: usize| rows[row].draws.get(&*metric.name);
                     Some((at, stats::paired(draws(best)?, draws(at)?, test)?))
                 })
                 .collect();
             if let Some(tests) = tests.filter(|tests| !tests.is_empty()) {
-                found.push((metric.name.to_string(), best, tests));
+                found.push((metric.name.to_string(), (best, shared), tests));
             }
         }
     }
@@ -74,7 +84,7 @@ pub fn outcomes(rows: &[ScoredRow], metrics: &[Metric], test: Test) -> Vec<Paire
     let comparisons = p.len();
     let mut corrected = stats::holm(&p).into_iter();
     let mut outcomes = Vec::new();
-    for (metric, best, tests) in found {
+    for (metric, (best, shared), tests) in found {
         let of_rows = tests.iter().zip(corrected.by_ref());
         let untold: Vec<_> = of_rows.filter(|(_, p)| *p >= LEVEL).collect();
         // Many corrected p-values are 1, so the uncorrected ones decide.
@@ -91,7 +101,7 @@ pub fn outcomes(rows: &[ScoredRow], metrics: &[Metric], test: Test) -> Vec<Paire
                 LEVEL / comparisons as f64,
             ),
         });
-        outcomes.push(PairedComparison { metric, best, comparisons, rival });
+        outcomes.push(PairedComparison { metric, best, shared, comparisons, rival });
     }
     outcomes
 }
@@ -99,8 +109,18 @@ pub fn outcomes(rows: &[ScoredRow], metrics: &[Metric], test: Test) -> Vec<Paire
 /// True if a row is the best by a metric and differs significantly from all others.
 pub fn is_best(outcomes: &[PairedComparison], metric: &Metric, row: usize) -> bool {
     outcomes.iter().any(|outcome| {
-        *outcome.metric == metric.name && outcome.best == row && outcome.rival.is_none()
+        let is_own = outcome.best == row || outcome.shared.contains(&row);
+        *outcome.metric == metric.name && is_own && outcome.rival.is_none()
     })
+}
+
+/// True if two rows read a metric from the same steps, such as that of a representation which both cluster.
+fn is_shared(a: &ScoredRow, b: &ScoredRow, metric: &Metric) -> bool {
+    let of = |row: &ScoredRow| -> Vec<Option<String>> {
+        row.seeds.iter().map(|seed| seed.others.get(&*metric.name).cloned()).collect()
+    };
+    let (a, b) = (of(a), of(b));
+    !a.is_empty() && a == b && a.iter().all(Option::is_some)
 }
 
 #[cfg(test)]
@@ -161,6 +181,39 @@ mod tests {
         let rival = close.rival.expect("a rival");
         assert_eq!((close.best, rival.row, rival.seeds), (1, 0, 3));
         assert!(rival.p > 0.05 && rival.needed.expect("some") > 3, "{rival:?}");
+    }
+
+    #[test]
+    fn rows_that_share_a_number_are_tested_once() {
+        let metric = Metric { direction: Some(Direction::Maximize), ..Metric::named("apart.mig") };
+        let row = |step: &str, values: &[f64]| {
+            let seeds = (0..values.len() as u64).map(|seed| crate::scores::Seed {
+                seed,
+                others: [("apart.mig".to_owned(), format!("{step}{{seed={seed}}}"))].into(),
+                ..crate::scores::Seed::default()
+            });
+            let mean = values.iter().sum::<f64>() / values.len() as f64;
+            ScoredRow {
+                values: [("apart.mig".to_owned(), mean)].into(),
+                draws: [("apart.mig".to_owned(), (0..).zip(values.iter().copied()).collect())]
+                    .into(),
+                clips: [(0, Clips::default())].into(),
+                seeds: seeds.collect(),
+                ..ScoredRow::default()
+            }
+        };
+        let (low, high) = ([0.1, 0.12, 0.11], [0.5, 0.51, 0.53]);
+        let rows = [
+            row("apart@a", &low),
+            row("apart@b", &high),
+            row("apart@a", &low),
+            row("apart@b", &high),
+        ];
+        let outcome =
+            outcomes(&rows, std::slice::from_ref(&metric), Test::T).pop().expect("an outcome");
+        assert_eq!((outcome.best, &outcome.shared[..], outcome.comparisons), (1, &[3][..], 1));
+        let best: Vec<bool> = (0..4).map(|at| is_best(&[outcome.clone()], &metric, at)).collect();
+        assert_eq!(best, [false, true, false, true]);
     }
 
     #[test]

@@ -9,7 +9,8 @@ use cache::Artifact;
 /// The adjusted Rand index from which two columns are almost one partition.
 const ALMOST_ONE: f64 = 0.8;
 
-/// The agreement of clusters and of the class with a column.
+/// The agreement of clusters and of the class with a column, over all seeds.
+#[derive(Clone)]
 struct Confound {
     column: String,
     ami: f64,
@@ -19,11 +20,11 @@ struct Confound {
 }
 
 /// The table of columns, and which of them explain the clusters as well as the class does.
-pub fn blocks(rows: &[ScoredRow], confounding: &[Option<Artifact>]) -> Vec<Block> {
+pub fn blocks(rows: &[ScoredRow], confounding: &[Vec<Artifact>]) -> Vec<Block> {
     let found: Vec<(&ScoredRow, Vec<Confound>)> = rows
         .iter()
         .zip(confounding)
-        .filter_map(|(row, artifact)| Some((row, read(artifact.as_ref()?)?)))
+        .map(|(row, seeds)| (row, mean(&Vec::from_iter(seeds.iter().filter_map(read)))))
         .filter(|(_, confounds)| confounds.len() > 1)
         .collect();
     let mut columns: Vec<&str> = Vec::new();
@@ -70,7 +71,7 @@ pub fn blocks(rows: &[ScoredRow], confounding: &[Option<Artifact>]) -> Vec<Block
             said.push(
                 Text::new().plain(format!("{}: ", row.title)).code(best.column.clone()).plain(
                     format!(
-                        " explains the clusters as well as the class does (AMI {:.3} beside {:.3}; ARI {:.3} beside {:.3}), \
+                        " explains the clusters at least as well as the class does (AMI {:.3} beside {:.3}; ARI {:.3} beside {:.3}), \
                          so agreement with the class may be agreement with that column.",
                         best.ami, class.ami, best.ari, class.ari
                     ),
@@ -78,8 +79,12 @@ pub fn blocks(rows: &[ScoredRow], confounding: &[Option<Artifact>]) -> Vec<Block
             );
         }
     }
-    let legend = "The same clusters against every other column that is known of the clips, by the adjusted mutual \
-                  information, which is 0 on average by chance, for any number of values.";
+    let means =
+        if confounding.iter().any(|seeds| seeds.len() > 1) { " Means over the seeds." } else { "" };
+    let legend = format!(
+        "The same clusters against every other column that is known of the clips, by the adjusted mutual information, \
+         which is 0 on average by chance, for any number of values.{means}"
+    );
     let mut blocks = vec![Block::Table(made), Block::Paragraph(legend.into())];
     if !said.is_empty() {
         blocks.push(Block::List(said));
@@ -91,6 +96,19 @@ pub fn blocks(rows: &[ScoredRow], confounding: &[Option<Artifact>]) -> Vec<Block
 fn rounded(value: f64) -> String {
     let text = format!("{value:.3}");
     if text == "-0.000" { "0.000".to_owned() } else { text }
+}
+
+/// The mean over the seeds of each column of the first.
+fn mean(seeds: &[Vec<Confound>]) -> Vec<Confound> {
+    let Some(first) = seeds.first() else { return Vec::new() };
+    let of_column = |own: &Confound| {
+        let all = seeds.iter().flatten().filter(|it| it.column == own.column);
+        let all: Vec<&Confound> = all.collect();
+        let mean =
+            |of: fn(&Confound) -> f64| all.iter().map(|it| of(it)).sum::<f64>() / all.len() as f64;
+        Confound { ami: mean(|it| it.ami), ari: mean(|it| it.ari), ..own.clone() }
+    };
+    first.iter().map(of_column).collect()
 }
 
 /// The rows of an artifact; the first is the class.
@@ -113,6 +131,29 @@ fn read(artifact: &Artifact) -> Option<Vec<Confound>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn clusters_of_all_seeds_count() {
+        let seed = |ami: f64, column: &str| Confound {
+            column: column.to_owned(),
+            ami,
+            ari: ami / 2.0,
+            label_ari: 1.0,
+            label_ami: 1.0,
+        };
+        let seeds = [
+            vec![seed(0.2, "label"), seed(0.5, "source")],
+            vec![seed(0.4, "label"), seed(0.7, "source")],
+        ];
+        let said = mean(&seeds);
+        let found: Vec<(f64, f64)> = said.iter().map(|it| (it.ami, it.ari)).collect();
+        for ((ami, ari), expected) in found.iter().zip([0.3, 0.6]) {
+            assert!(
+                (ami - expected).abs() < 1e-12 && (ari - expected / 2.0).abs() < 1e-12,
+                "{found:?}"
+            );
+        }
+    }
 
     #[test]
     fn what_rounds_to_zero_has_no_sign() {

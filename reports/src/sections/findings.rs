@@ -54,7 +54,7 @@ fn found(step: &StepRecord, port: &str, findings: &Artifact) -> Vec<Block> {
     sorts.iter().enumerate().for_each(|(at, sort)| by_sort.entry(sort).or_default().push(at));
     let counts: Vec<String> = by_sort
         .iter()
-        .map(|(sort, all)| format!("{} {}", all.len(), sort.replace('_', " ")))
+        .map(|(sort, all)| format!("{} ({})", sort.replace('_', " "), all.len()))
         .collect();
     let mut blocks = vec![Block::Paragraph(
         step_said

@@ -3,6 +3,7 @@
 use crate::{
     document::{Block, Cell, Column, Row, Table, Text},
     figures,
+    quantities::listed,
     scores::{
         ScoredRow,
         latent_space::{LatentSpace, mean},
@@ -30,7 +31,8 @@ pub fn blocks(rows: &[ScoredRow]) -> Vec<Block> {
         ],
         rows: spaces.iter().map(|(space, _)| row(space)).collect(),
     };
-    let mut legend = "Effective dimension: (Σλ)² / Σλ² over the eigenvalues of the covariance of the latent means. \
+    let mut legend = "Active unit: one with a KL above 0.01 nats or, in a model without a KL, one whose mean varies at least \
+                      a hundredth as much as the most variable one. Effective dimension: (Σλ)² / Σλ² over the eigenvalues of the covariance of the latent means. \
                       KL: an upper bound on what the latent code tells about a clip."
         .to_owned();
     if rows.iter().any(|row| row.latent.len() > 1) {
@@ -41,8 +43,9 @@ pub fn blocks(rows: &[ScoredRow]) -> Vec<Block> {
         Block::Table(table),
         Block::Paragraph(Text::from(legend)),
     ];
-    let collapsed: Vec<Text> =
+    let mut collapsed: Vec<Text> =
         spaces.iter().filter_map(|(space, groups)| collapse(space, *groups)).collect();
+    collapsed.extend(flat(&spaces));
     if collapsed.len() > 3 {
         blocks.push(Block::List(collapsed));
     } else {
@@ -80,28 +83,29 @@ fn row(space: &LatentSpace) -> Row {
 /// The warning for a latent space that cannot hold that many clusters.
 fn collapse(space: &LatentSpace, groups: usize) -> Option<Text> {
     let needed = (groups.max(1) as f64).ln();
-    let starved = space.total_kl.filter(|kl| *kl < needed);
-    let flat = space.effective_dimension < 2.0;
+    let kl = space.total_kl.filter(|kl| *kl < needed)?;
     let name = figures::step(&space.step);
-    let mut text = match (starved, flat) {
-        (None, false) => return None,
-        (Some(_), _) => Text::new().strong(format!("The posterior of {name} has collapsed.")),
-        (None, true) => {
-            Text::new().strong(format!("The latent space of {name} is close to one-dimensional."))
-        }
-    };
-    if let Some(kl) = starved {
-        text = text.plain(format!(
-            " Its latent code carries at most {kl:.2} nats per clip; {groups} clusters take up to ln {groups} = {needed:.2} \
-             nats to distinguish."
-        ));
-    }
-    if flat {
-        text = text.plain(format!(
-            " Its effective dimension is {:.2}. The clusters then divide a line into segments, which Silhouette, CH and \
-             DB reward although no gap separates them.",
-            space.effective_dimension
-        ));
-    }
-    Some(text)
+    Some(Text::new().strong(format!("The posterior of {name} has collapsed.")).plain(format!(
+        " Its latent code carries at most {kl:.2} nats per clip; {groups} clusters take up to ln {groups} = {needed:.2} nats \
+         to distinguish."
+    )))
+}
+
+/// The warning for all latent spaces with an effective dimension below 2. The largest share of the variance is at
+/// least one over that dimension, so it is more than a half.
+fn flat(spaces: &[(LatentSpace, usize)]) -> Option<Text> {
+    let flat = spaces.iter().map(|(space, _)| space).filter(|it| it.effective_dimension < 2.0);
+    let named =
+        flat.map(|it| format!("{} ({:.2})", figures::step(&it.step), it.effective_dimension));
+    let named: Vec<String> = named.collect();
+    let names: Vec<&str> = named.iter().map(String::as_str).collect();
+    (!names.is_empty()).then(|| {
+        Text::new()
+            .strong("More than half of the variance lies along one direction")
+            .plain(format!(
+                " where the effective dimension is below 2: {}. Clusters may then be segments of a line, which internal \
+                 metrics reward even where no gap separates them.",
+                listed(&names)
+            ))
+    })
 }

@@ -2,7 +2,7 @@
 //! original length alone then tells something about the class.
 
 use crate::scores::output;
-use cache::{Kind, Record, Store, StoreError, Table, record::StepRecord};
+use cache::{Kind, Record, Shape, Store, StoreError, Table, record::StepRecord};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -21,9 +21,7 @@ pub fn remarks(record: &Record, store: &Store) -> Result<Vec<String>, StoreError
         };
         for source in step.inputs.values().filter_map(|source| source.rsplit_once('.')) {
             let Some(maker) = record.step(source.0) else { continue };
-            let (Some(clips), Some(labels)) =
-                (of_kind(maker, source.1), output(maker, Kind::Labels))
-            else {
+            let (Some(clips), Some(labels)) = (of_kind(maker, source.1), classes(maker)) else {
                 continue;
             };
             if !known.insert((clips, *labels, duration.to_bits())) {
@@ -40,6 +38,18 @@ pub fn remarks(record: &Record, store: &Store) -> Result<Vec<String>, StoreError
     }
     remarks.dedup();
     Ok(remarks)
+}
+
+/// The digest of the classes of a source.
+fn classes(step: &StepRecord) -> Option<&cache::Digest> {
+    step.outputs.get(port_of_classes(&step.shapes)?)
+}
+
+/// The port of the classes among those of a source, which may have its further columns as labels too.
+fn port_of_classes(shapes: &BTreeMap<String, Shape>) -> Option<&str> {
+    let mut ports = shapes.iter().filter(|(_, shape)| shape.kind == Kind::Labels);
+    let first = ports.clone().next();
+    Some(ports.find(|(port, _)| *port == "labels").or(first)?.0)
 }
 
 /// The digest of the clips at a port, if it holds clips.
@@ -82,14 +92,14 @@ fn said(classes: &BTreeMap<String, Class>, duration: f64) -> Vec<String> {
     let mut said = Vec::new();
     if let Some(range) = range(classes, padded) {
         said.push(format!(
-            "Clips shorter than {duration} s are padded with silence, which is {range} of the time: how long a \
-             clip is tells something of its class without any sound."
+            "Clips shorter than {duration} s are padded with silence, which is {range} of the time, by class: the \
+             length of a clip alone tells something of its class."
         ));
     }
     if let Some(range) = range(classes, cut) {
         let all: usize = classes.values().map(|class| class.cut).sum();
         said.push(format!(
-            "Clips longer than {duration} s are cut, {all} in all: {range} of the clips. What comes later in them is \
+            "Clips longer than {duration} s are cut, {all} in all: {range} of the clips, by class. What comes later in them is \
              not in these numbers."
         ));
     }
@@ -104,7 +114,7 @@ fn range(classes: &BTreeMap<String, Class>, share: impl Fn(&Class) -> f64) -> Op
     let least = shares.iter().rev().min_by(|a, b| a.1.total_cmp(&b.1))?;
     let most = shares.iter().rev().max_by(|a, b| a.1.total_cmp(&b.1))?;
     (least.1 < most.1)
-        .then(|| format!("{} % (`{}`) to {} % (`{}`) by class", least.1, least.0, most.1, most.0))
+        .then(|| format!("{} % (`{}`) to {} % (`{}`)", least.1, least.0, most.1, most.0))
 }
 
 #[cfg(test)]
@@ -123,10 +133,20 @@ mod tests {
     }
 
     #[test]
+    fn classes_are_not_another_column_of_their_source() {
+        let kinds = [("clips", Kind::Clips), ("group", Kind::Labels), ("labels", Kind::Labels)];
+        let mut shapes: BTreeMap<String, Shape> =
+            kinds.iter().map(|(port, kind)| ((*port).to_owned(), Shape::of(*kind))).collect();
+        assert_eq!(port_of_classes(&shapes), Some("labels"));
+        shapes.remove("labels");
+        assert_eq!(port_of_classes(&shapes), Some("group"));
+    }
+
+    #[test]
     fn lengths_are_told_where_classes_differ() {
         let padded = told([100, 200, 100, 50]);
         assert_eq!(padded.len(), 1, "{padded:?}");
-        assert!(padded[0].contains("25 % (`x`) to 63 % (`y`) by class"), "{padded:?}");
+        assert!(padded[0].contains("25 % (`x`) to 63 % (`y`) of the time, by class"), "{padded:?}");
         let cut = told([201, 200, 300, 200]);
         assert_eq!(cut.len(), 1, "{cut:?}");
         assert!(cut[0].contains("1 in all: 0 % (`x`) to 50 % (`y`)"), "{cut:?}");

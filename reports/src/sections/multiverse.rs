@@ -3,11 +3,12 @@
 use crate::{
     document::{Block, Cell, Column, Row, Table, Text},
     formats::results,
+    quantities::count,
     scores::{ScoreTable, ScoredRow, is_shown, short, shown},
 };
 use cache::{Record, Store, StoreError, metric::Metric, record::Sweep};
 
-/// The most pairs of rows that are compared in words.
+/// The most pairs of rows that are compared in words; of more, only those of the best row.
 const MOST_PAIRS: usize = 10;
 
 /// The section on the multiverse, and all of its scores as CSV; nothing if there is none.
@@ -77,11 +78,11 @@ fn ranked<'r>(rows: &[&'r ScoredRow], metric: &Metric) -> Vec<(f64, &'r ScoredRo
 fn ranks(rows: &[(&str, Vec<&ScoredRow>)], sweep: &Sweep, metric: &Metric) -> Table {
     let columns = vec![
         Column::text(""),
-        Column::number(format!("{}, shown", metric.title)),
-        Column::number("rank of the shown"),
-        Column::number("median"),
-        Column::number("lowest"),
-        Column::number("highest"),
+        Column::number(format!("{} in the table", metric.title)),
+        Column::number("Its rank"),
+        Column::number("Median"),
+        Column::number("Lowest"),
+        Column::number("Highest"),
     ];
     let row = |(title, own): &(&str, Vec<&ScoredRow>)| {
         let ranked = ranked(own, metric);
@@ -194,9 +195,12 @@ fn pairs(rows: &[(&str, Vec<&ScoredRow>)], metric: &Metric, best: Option<&str>) 
     }
     // First those whose order is least certain.
     said.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
+    let shown = match said.len() {
+        all if all <= MOST_PAIRS => all,
+        _ => said.iter().take(MOST_PAIRS).filter(|(is_other, ..)| !is_other).count(),
+    };
+    let rest = said.split_off(shown);
     let mut said: Vec<String> = said.into_iter().map(|(_, _, text)| text).collect();
-    let more = said.len().saturating_sub(MOST_PAIRS);
-    said.truncate(MOST_PAIRS);
     if let (Some(best), false) = (best, beaten.is_empty()) {
         let losers = match beaten.len() {
             n if n > 1 && n + 1 == rows.len() => "every other row".to_owned(),
@@ -208,8 +212,12 @@ fn pairs(rows: &[(&str, Vec<&ScoredRow>)], metric: &Metric, best: Option<&str>) 
             format!("{best} has the better {} than {losers} whatever is chosen.", metric.title),
         );
     }
-    if more > 0 {
-        said.push(format!("{more} more pairs can be read from `multiverse.csv`."));
+    if !rest.is_empty() {
+        let unsure = rest.iter().filter(|(_, share, _)| *share < 1.0).count();
+        said.push(format!(
+            "Of the {} of rows, the order of {unsure} depends on the choices; `multiverse.csv` has all values.",
+            count(rest.len(), "other pair")
+        ));
     }
     said
 }
@@ -245,9 +253,13 @@ fn strongest(
         .iter()
         .map(|(value, mean)| format!("{} with {value}", metric.value(Some(*mean))))
         .collect();
+    let axis = short(record, axis);
+    let first = match sweep.axes.len() {
+        1 => String::new(),
+        _ => format!("Of the choices, {axis} moves the rows most. "),
+    };
     Some(format!(
-        "Of the choices, {} moves the rows most: their mean {} is {}.",
-        short(record, axis),
+        "{first}The mean {} of the rows that depend on {axis} is {}.",
         metric.title,
         means.join(", ")
     ))
@@ -283,6 +295,23 @@ mod tests {
         let said = pairs(&titles, &metric, Some("B"));
         let expected = "A has the better ARI than B in 3 of 4 specifications (75 %), so the order depends on the choices.";
         assert_eq!(said, [expected]);
+        // Of many rows, only the pairs of the best one are told one by one.
+        let many: Vec<ScoredRow> = (0..6)
+            .flat_map(|at| {
+                let name = format!("row {at}");
+                let sign = if at % 2 == 0 { 1.0 } else { -1.0 };
+                let low = row(&name, &[("x", 1)], 0.01 * f64::from(at));
+                [low, row(&name, &[("x", 2)], 0.1 + sign * 0.01 * f64::from(at))]
+            })
+            .collect();
+        let said = pairs(&super::titles(&many), &metric, Some("row 4"));
+        assert_eq!(said.len(), 3, "{said:?}");
+        assert_eq!(said[0], "row 4 has the better ARI than 4 of 5 other rows whatever is chosen.");
+        assert!(said[1].starts_with("row 4 has the better ARI than row 5 in 1 of 2"), "{said:?}");
+        assert!(
+            said[2].starts_with("Of the 10 other pairs of rows, the order of 8 depends"),
+            "{said:?}"
+        );
         let third = [row("C", &[("x", 1)], 0.1), row("C", &[("x", 2)], 0.05)];
         let rows_of_three: Vec<ScoredRow> = rows.iter().chain(&third).cloned().collect();
         let said = pairs(&super::titles(&rows_of_three), &metric, Some("B"));

@@ -132,11 +132,14 @@ fn section(probes: &[(&str, Probe)]) -> Vec<Block> {
             count(recordings as usize, "recording")
         )
     });
+    let majority = first.mean("majority_accuracy").map_or_else(String::new, |share| {
+        format!(" Calling every clip by the commonest class has an accuracy of {share:.3}.")
+    });
     let mut said = format!(
-        "{sizes}How well the classes can be read from the features: where a probe reads them and clusters do not follow \
-         them, the clustering is at fault, else the features are. All clips of a recording are in one fold; with random \
-         folds the classifier has heard other clips of the recordings it is asked about. In brackets: the 95 % interval \
-         over recordings (BCa), the predictions as they are."
+        "{sizes}How well supervised classifiers (probes) read the classes from the features: where they do and clusters do \
+         not follow the classes, the features hold the classes, but the clips differ more in something else.{majority} All \
+         clips of a recording are in one fold; with random folds the classifier has heard other clips of the recordings \
+         it is asked about. In brackets: the 95 % interval over recordings (BCa), the predictions as they are."
     );
     if some_half {
         said.push_str(HALF);

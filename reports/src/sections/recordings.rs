@@ -3,7 +3,7 @@
 
 use crate::{
     document::{Block, Cell, Column, Row, Table, Text},
-    quantities::count,
+    quantities::{count, listed},
     resampled::Resampled,
     scores::{self, ScoreTable, ScoredRow, sets},
     sections::confounds,
@@ -55,8 +55,8 @@ pub(crate) fn blocks(
         rests.push(rest);
         confounding.push(confounds);
     }
-    let mut blocks = intervals(table, &rests);
-    let (differences, told) = differences(table, &rests).unzip();
+    let (mut blocks, is_half_known) = intervals(table, &rests);
+    let (differences, told) = differences(table, &rests, is_half_known).unzip();
     blocks.extend(differences.into_iter().flatten());
     blocks.extend(confounds::blocks(&table.rows, &confounding));
     if !blocks.is_empty() {
@@ -105,13 +105,13 @@ fn steps(record: &Record) -> HashMap<&Digest, Vec<(&Digest, Option<&Digest>)>> {
     found
 }
 
-/// Reads the resamples of a row over all of its seeds, and the confounds of its first.
+/// Reads the resamples and the confounds of a row over all of its seeds.
 fn read(
     row: &ScoredRow,
     steps: &HashMap<&Digest, Vec<(&Digest, Option<&Digest>)>>,
     store: &Store,
-) -> Result<(Option<Rest>, Option<Artifact>), StoreError> {
-    let (mut rest, mut confounds) = (None::<Rest>, None);
+) -> Result<(Option<Rest>, Vec<Artifact>), StoreError> {
+    let (mut rest, mut confounds) = (None::<Rest>, Vec::new());
     let mut draws: BTreeMap<String, Vec<Resampled>> = BTreeMap::new();
     let mut known = BTreeSet::new();
     for (seed, labels) in &row.labels {
@@ -136,8 +136,8 @@ fn read(
                 draws.entry(name).or_default().push(it);
             }
             rest.get_or_insert_with(|| facts(&artifact));
-            if let (None, Some(beside)) = (&confounds, beside) {
-                confounds = Some(store.get(beside)?);
+            if let Some(beside) = beside {
+                confounds.push(store.get(beside)?);
             }
             break;
         }
@@ -193,7 +193,7 @@ fn resampled<'t>(table: &'t ScoreTable, rests: &[Option<Rest>]) -> Vec<&'t Metri
     table.columns.iter().filter(has).collect()
 }
 
-/// A value with its interval, and whether that leaves out 0.
+/// A value with its interval, and whether that excludes 0.
 pub fn shown(metric: &Metric, it: &Resampled, level: f64, some_half: &mut bool) -> (String, bool) {
     let value = metric.value(Some(it.value));
     let Some(((low, high), is_half)) = it.trusted_interval(level) else { return (value, false) };
@@ -204,11 +204,12 @@ pub fn shown(metric: &Metric, it: &Resampled, level: f64, some_half: &mut bool) 
 }
 
 /// What the mark of half-samples means.
-pub const HALF: &str = " †: by half of the recordings, drawn without repeats. A clip and its copy always agree, and here \
-                    that pushes the draws with repeats beyond what BCa can correct.";
+pub const HALF: &str = " †: from half of the recordings, drawn without replacement. Copies of a clip always agree with each \
+                    other, and here this biases the bootstrap beyond what BCa can correct.";
 
-/// The table of intervals, what it is of, and the reasons why there is none.
-fn intervals(table: &ScoreTable, rests: &[Option<Rest>]) -> Vec<Block> {
+/// The table of intervals, what it is of, and the reasons why there is none; true if it explains the mark of
+/// half-samples.
+fn intervals(table: &ScoreTable, rests: &[Option<Rest>]) -> (Vec<Block>, bool) {
     let metrics = resampled(table, rests);
     let mut made = Table { columns: vec![Column::text("")], rows: Vec::new() };
     made.columns.extend(metrics.iter().map(|metric| Column::number(metric.heading())));
@@ -236,8 +237,8 @@ fn intervals(table: &ScoreTable, rests: &[Option<Rest>]) -> Vec<Block> {
         blocks.push(Block::Paragraph(
             format!(
                 "{}. In brackets: the 95 % interval over recordings (BCa), of which all clips are drawn or left out \
-                 together; the clusters stay as they are. It says how far other recordings of the same kind would move \
-                 the numbers: clips of one recording are alike, and do not count as so many.{}",
+                 together; the clusters stay as they are. It says how much the numbers would vary with other recordings of \
+                 the same kind: clips of one recording are alike, and do not count as independent.{}",
                 sizes.join("; "),
                 if some_half { HALF } else { "" }
             )
@@ -264,7 +265,7 @@ fn intervals(table: &ScoreTable, rests: &[Option<Rest>]) -> Vec<Block> {
         })
         .collect();
     blocks.extend(reasons.into_iter().map(|reason| Block::Paragraph(reason.into())));
-    blocks
+    (blocks, some_half)
 }
 
 fn of_recordings((clips, recordings): (usize, usize)) -> String {
@@ -272,7 +273,11 @@ fn of_recordings((clips, recordings): (usize, usize)) -> String {
 }
 
 /// The best row by the headline metric against each other one that shares its recordings.
-fn differences(table: &ScoreTable, rests: &[Option<Rest>]) -> Option<([Block; 2], Told)> {
+fn differences(
+    table: &ScoreTable,
+    rests: &[Option<Rest>],
+    is_half_known: bool,
+) -> Option<([Block; 2], Told)> {
     let metrics: Vec<&Metric> = resampled(table, rests);
     let metrics: Vec<&Metric> = metrics.into_iter().filter(|it| it.direction.is_some()).collect();
     let (best, headline) = table.best()?;
@@ -292,7 +297,7 @@ fn differences(table: &ScoreTable, rests: &[Option<Rest>]) -> Option<([Block; 2]
     }
     // Bonferroni: all intervals of a column hold together.
     let level = 1.0 - (1.0 - LEVEL) / others.len() as f64;
-    let first = Column::text(format!("{} less", table.rows[best].title));
+    let first = Column::text(format!("{} minus", table.rows[best].title));
     let heads = metrics.iter().map(|metric| Column::number(metric.heading()));
     let columns: Vec<Column> = std::iter::once(first).chain(heads).collect();
     let mut made = Table { columns, rows: Vec::new() };
@@ -323,32 +328,33 @@ fn differences(table: &ScoreTable, rests: &[Option<Rest>]) -> Option<([Block; 2]
          together (Bonferroni). ",
     );
     if some_bold {
-        said = said.strong("Bold").plain(": the interval leaves out 0. ");
+        said = said.strong("Bold").plain(": the interval excludes 0. ");
     }
     said = said.plain(match untold.len() {
         0 => format!(
-            "By {} these recordings tell {} from every other row.",
+            "By {}, {} differs from every other row.",
             headline.title, table.rows[best].title
         ),
         n if n == rows => format!(
-            "By {} these recordings tell {} from no other row.",
+            "By {}, {} cannot be distinguished from any other row.",
             headline.title, table.rows[best].title
         ),
         _ => format!(
-            "By {} these recordings do not tell {} from {}.",
+            "By {}, {} cannot be distinguished from {}.",
             headline.title,
             table.rows[best].title,
-            untold.join(", ")
+            listed(&untold)
         ),
     });
-    if some_half {
+    // The table of intervals above has explained the mark, if it has one.
+    if some_half && !is_half_known {
         said = said.plain(HALF);
     }
     let verdict = match untold.len() {
-        0 => "is told from every other row".to_owned(),
-        n if n == rows => "is told from no other row".to_owned(),
-        1..=3 => format!("is not told from {}", untold.join(" or ")),
-        n => format!("is not told from {n} of {rows} other rows"),
+        0 => "differs from every other row".to_owned(),
+        n if n == rows => "cannot be distinguished from any other row".to_owned(),
+        1..=3 => format!("cannot be distinguished from {}", untold.join(" or ")),
+        n => format!("cannot be distinguished from {n} of {rows} other rows"),
     };
     Some(([Block::Table(made), Block::Paragraph(said)], Told { best, verdict }))
 }

@@ -59,7 +59,7 @@ pub fn blocks(
             of: "other choices",
             share: losses as f64 / all.max(1) as f64,
             said: if losses == 0 {
-                format!("in no specification another row has the better {}", metric.title)
+                format!("with no specification another row has the better {}", metric.title)
             } else {
                 format!(
                     "with {losses} of {all} specifications ({:.0} %) {rival} has the better {}",
@@ -76,11 +76,13 @@ pub fn blocks(
         .strong(&best.title)
         .plain(format!(" has the best {}. ", metric.title));
     text = match doubts.first() {
-        Some(first) if first.share >= 0.05 => text.plain(format!(
-            "What would most likely change it is {}: {}.",
-            first.of, first.said
-        )),
-        Some(_) => text.plain("Nothing that was examined would: another row is better in fewer than 5 % of the cases."),
+        Some(first) if first.share >= 0.05 => {
+            text.plain(format!("What would most likely change it is {}: {}.", first.of, first.said))
+        }
+        Some(first) if first.share > 0.0 => {
+            text.plain("Nothing that was examined changes it in 5 % or more of the cases.")
+        }
+        Some(_) => text.plain("Nothing that was examined changes it."),
         None => text.plain("Nothing was examined that could change it."),
     };
     let mut points: Vec<Text> = doubts
@@ -125,8 +127,23 @@ fn by_seeds<'r>(
         })
     };
     let losses = own.iter().filter(|draw| is_beaten(*draw)).count();
-    let said = format!("with {losses} of {} seeds another row is better", own.len());
+    let said = match losses {
+        0 => format!("with none of {} seeds another row is better{}", own.len(), bound(own.len())),
+        _ => format!("with {losses} of {} seeds another row is better", own.len()),
+    };
     Some(Doubt { of: "other seeds", share: losses as f64 / own.len() as f64, said })
+}
+
+/// How large a share of seeds may be although none of `n` was among them: at most 1 − 0.05^(1/n), at 95 %
+/// confidence. Empty where that is small.
+fn bound(n: usize) -> String {
+    match 1.0 - 0.05_f64.powf(1.0 / n as f64) {
+        most if most < 0.05 => String::new(),
+        most => format!(
+            "; with so few, it may be better with up to {:.0} % of all seeds (95 % confidence)",
+            100.0 * most
+        ),
+    }
 }
 
 /// How often another row is better for resampled recordings, and by how much picking the best flatters.
@@ -164,9 +181,18 @@ fn by_recordings(
         optimism += (gain(winner) - common) / draws as f64;
     }
     let share = losses as f64 / draws as f64;
-    let said =
-        format!("in {:.0} % of the draws of recordings another row is better", 100.0 * share);
+    let said = format!("in {} % of the draws of recordings another row is better", percent(share));
     Some((Doubt { of: "other recordings", share, said }, optimism))
+}
+
+/// A share in percent; one near the 5 % that decide has a decimal.
+fn percent(share: f64) -> String {
+    let value = 100.0 * share;
+    // Rounded down, so that what is below 5 % does not read as 5.
+    match value {
+        4.0..6.0 => format!("{:.1}", (10.0 * value + 1e-9).floor() / 10.0),
+        _ => format!("{value:.0}"),
+    }
 }
 
 /// The winner's curse in words, if it shows.
@@ -178,7 +204,7 @@ fn curse(best: &ScoredRow, rows: usize, metric: &Metric, optimism: f64) -> Optio
     (optimism > 0.0 && shown[0] != shown[1]).then(|| {
         format!(
             "Winner's curse: the best of {rows} rows is picked by the same recordings on which it is scored. For resampled \
-             recordings the row that is picked lies {} above its own value for all, beyond what repeats add to every row; \
+             recordings the row that is picked lies {} above its value on all of them, beyond what repeats add to every row; \
              less that, the {} of {} is {} instead of {}.",
             metric.value(Some(optimism)),
             metric.title,
@@ -199,6 +225,14 @@ mod tests {
         let it = Resampled { value, bootstrap: bootstrap.to_vec(), ..Resampled::default() };
         let metrics = [("ari".to_owned(), it)].into();
         Some(recordings::Drawn { drawn_from: "these".to_owned(), metrics })
+    }
+
+    #[test]
+    fn few_seeds_prove_little() {
+        assert!(bound(3).contains("up to 63 % of all seeds"), "{}", bound(3));
+        assert!(bound(5).contains("up to 45 % of all seeds"), "{}", bound(5));
+        assert_eq!(bound(59), "");
+        assert_eq!([0.0495, 0.05, 0.5, 0.0].map(percent), ["4.9", "5.0", "50", "0"]);
     }
 
     #[test]

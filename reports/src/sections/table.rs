@@ -108,7 +108,8 @@ fn legend(record: &Record, table: &ScoreTable, outcomes: &[PairedComparison]) ->
     // A metric of an external program has no direction unless the program gives one.
     let titles = |uses_labels: bool| -> Vec<&str> {
         let judge = columns.iter().filter(|it| it.direction.is_some());
-        judge.filter(|it| it.uses_labels == uses_labels).map(|it| &*it.title).collect()
+        let judge = judge.filter(|it| it.uses_labels == uses_labels && !of_another_step(it));
+        judge.map(|it| &*it.title).collect()
     };
     let (geometric, by_labels) = (titles(false), titles(true));
     text.push_str(&match (&geometric[..], &by_labels[..]) {
@@ -121,6 +122,14 @@ fn legend(record: &Record, table: &ScoreTable, outcomes: &[PairedComparison]) ->
             listed(labels)
         ),
     });
+    let others: Vec<&str> =
+        columns.iter().filter(|it| of_another_step(it)).map(|it| &*it.title).collect();
+    if !others.is_empty() {
+        text.push_str(&format!(
+            "From steps of their own, and the same for all rows that share one: {}. ",
+            listed(&others)
+        ));
+    }
     if columns.iter().any(|it| it.direction.is_some()) {
         text.push_str("↑ higher is better, ↓ lower is better.");
     }
@@ -159,6 +168,11 @@ fn legend(record: &Record, table: &ScoreTable, outcomes: &[PairedComparison]) ->
     )
 }
 
+/// True for a column of another step than that which scored the clusters: `apart.mig`.
+fn of_another_step(metric: &Metric) -> bool {
+    metric.name.contains('.')
+}
+
 /// The notes on missing and undefined values.
 fn notes(rows: &[ScoredRow], shown: &[Metric]) -> Vec<Text> {
     let mut notes: Vec<Text> = rows.iter().filter_map(absent).collect();
@@ -166,7 +180,11 @@ fn notes(rows: &[ScoredRow], shown: &[Metric]) -> Vec<Text> {
     let mut alike: Vec<(&str, &str, Vec<&str>)> = Vec::new();
     for row in rows {
         for metric in shown {
-            let Some(note) = row.notes.get(&*metric.name) else { continue };
+            // What became of noise is among the remarks on how to read the numbers.
+            let Some(note) = row.notes.get(&*metric.name).filter(|_| metric.name != "n_noise")
+            else {
+                continue;
+            };
             let same = alike.iter_mut().find(|it| it.0 == &*metric.title && it.1 == note);
             match same {
                 Some((.., titles)) => titles.push(&row.title),

@@ -232,7 +232,7 @@ fn units_and_the_spectrum_they_stand_against() {
     let drawn = golden(&study, "pca_spectrum", "pca_spectrum", &inputs, json!({}));
     assert!(drawn.caption.contains("Forecast, not a result"));
     let refused = study.draw("pca_spectrum", &[("of", &["pca"]), ("models", &["ae"])], json!({}));
-    assert_eq!(refused.expect_err("no β"), "`ae` has no β: it is not variational");
+    assert_eq!(refused.expect_err("no β"), "`ae` has no effective β: it is not variational");
 }
 
 #[test]
