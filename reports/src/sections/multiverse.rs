@@ -184,7 +184,7 @@ fn pairs(rows: &[(&str, Vec<&ScoredRow>)], metric: &Metric, best: Option<&str>) 
                     _ => "so the order depends on the choices",
                 };
                 let said_of_both = format!(
-                    "{winner} has the better {} than {loser} in {wins} of {all} specifications ({:.0} %), {verdict}.",
+                    "{winner} has a better {} than {loser} in {wins} of {all} specifications ({:.0} %), {verdict}.",
                     metric.title,
                     100.0 * wins as f64 / all as f64
                 );
@@ -209,7 +209,7 @@ fn pairs(rows: &[(&str, Vec<&ScoredRow>)], metric: &Metric, best: Option<&str>) 
         };
         said.insert(
             0,
-            format!("{best} has the better {} than {losers} whatever is chosen.", metric.title),
+            format!("{best} has a better {} than {losers} whatever is chosen.", metric.title),
         );
     }
     if !rest.is_empty() {
@@ -293,7 +293,7 @@ mod tests {
         ];
         let titles = titles(&rows);
         let said = pairs(&titles, &metric, Some("B"));
-        let expected = "A has the better ARI than B in 3 of 4 specifications (75 %), so the order depends on the choices.";
+        let expected = "A has a better ARI than B in 3 of 4 specifications (75 %), so the order depends on the choices.";
         assert_eq!(said, [expected]);
         // Of many rows, only the pairs of the best one are told one by one.
         let many: Vec<ScoredRow> = (0..6)
@@ -306,8 +306,8 @@ mod tests {
             .collect();
         let said = pairs(&super::titles(&many), &metric, Some("row 4"));
         assert_eq!(said.len(), 3, "{said:?}");
-        assert_eq!(said[0], "row 4 has the better ARI than 4 of 5 other rows whatever is chosen.");
-        assert!(said[1].starts_with("row 4 has the better ARI than row 5 in 1 of 2"), "{said:?}");
+        assert_eq!(said[0], "row 4 has a better ARI than 4 of 5 other rows whatever is chosen.");
+        assert!(said[1].starts_with("row 4 has a better ARI than row 5 in 1 of 2"), "{said:?}");
         assert!(
             said[2].starts_with("Of the 10 other pairs of rows, the order of 8 depends"),
             "{said:?}"
@@ -315,8 +315,8 @@ mod tests {
         let third = [row("C", &[("x", 1)], 0.1), row("C", &[("x", 2)], 0.05)];
         let rows_of_three: Vec<ScoredRow> = rows.iter().chain(&third).cloned().collect();
         let said = pairs(&super::titles(&rows_of_three), &metric, Some("B"));
-        assert_eq!(said[..2], ["B has the better ARI than C whatever is chosen.", expected]);
-        assert!(said[2].starts_with("A has the better ARI than C in 4 of 4"), "{said:?}");
+        assert_eq!(said[..2], ["B has a better ARI than C whatever is chosen.", expected]);
+        assert!(said[2].starts_with("A has a better ARI than C in 4 of 4"), "{said:?}");
         let shown = vec![("x".to_owned(), json!(2)), ("y".to_owned(), json!(2))];
         let sweep = Sweep { axes: vec!["x".into(), "y".into()], shown, ..Sweep::default() };
         let table = ranks(&titles, &sweep, &metric);
