@@ -194,9 +194,8 @@ impl<'a, S: Stored> Search<'a, S> {
             for ((square, index), point) in
                 squares.iter().zip(first + group * WIDTH..).zip(points.skip(first + group * WIDTH))
             {
-                if !(*square > self.limit)
-                    && self.nearest.take(exact(self.row, point), index as u32)
-                {
+                let is_far = *square > self.limit;
+                if !is_far && self.nearest.take(exact(self.row, point), index as u32) {
                     self.limit = self.limit();
                 }
             }
