@@ -212,7 +212,8 @@ mod tests {
         let outcome =
             outcomes(&rows, std::slice::from_ref(&metric), Test::T).pop().expect("an outcome");
         assert_eq!((outcome.best, &outcome.shared[..], outcome.comparisons), (1, &[3][..], 1));
-        let best: Vec<bool> = (0..4).map(|at| is_best(&[outcome.clone()], &metric, at)).collect();
+        let best: Vec<bool> =
+            (0..4).map(|at| is_best(std::slice::from_ref(&outcome), &metric, at)).collect();
         assert_eq!(best, [false, true, false, true]);
     }
 
