@@ -27,6 +27,9 @@ impl Port {
         "One row of numbers a clip; images are taken row after row.",
     );
 
+    /// The input port of ops that read recordings.
+    pub const RECORDINGS: Self = Self::new("clips", &[Kind::Clips], "recordings");
+
     /// A required port.
     pub const fn new(name: &'static str, kinds: &'static [Kind], doc: &'static str) -> Self {
         Self { name, kinds, optional: false, variadic: false, doc }

@@ -42,8 +42,8 @@ pub fn warn(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], report: &Re
     used.extend((0..drafts.len()).filter(tells));
     // A figure shows one seed of a step: the others are not unused.
     let seen: HashSet<&str> = used.iter().map(|at| drafts[*at].base.as_str()).collect();
-    let is_seen = |at: &usize| used.contains(at) || seen.contains(drafts[*at].base.as_str());
-    let ends: Vec<usize> = (0..drafts.len()).filter(|at| !is_seen(at)).collect();
+    let is_end = |at: &usize| !seen.contains(drafts[*at].base.as_str());
+    let ends: Vec<usize> = (0..drafts.len()).filter(is_end).collect();
     let some_scores = ends.iter().any(|&at| scores(at));
     for at in ends {
         let draft = &drafts[at];

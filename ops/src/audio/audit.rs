@@ -80,7 +80,7 @@ impl Op for Audit {
     const NAME: &'static str = "audit";
     const VERSION: u32 = 2;
     const INPUTS: &'static [Port] = &[
-        Port::new("clips", &[Kind::Clips], "recordings"),
+        Port::RECORDINGS,
         Port::new("labels", &[Kind::Labels], "the class of each clip, and its recording if known"),
         Port::optional(
             "features",

@@ -36,10 +36,10 @@ pub(super) fn header(sample_rate: u32, bit_rate: u32) -> Result<FrameHeader, Dec
         return Err(DecodeError::new(message, "set `bit_rate` to one of them"));
     }
     let lower = all.iter().rev().filter(|rate| **rate <= bit_rate);
-    let headers = lower.filter_map(|rate| encoder_header(sample_rate, 1, *rate).ok());
+    let mut headers = lower.filter_map(|rate| encoder_header(sample_rate, 1, *rate).ok());
     let fits =
         |header: &FrameHeader| region_capacity(header) * 8 / header.version.granules() <= MOST_BITS;
-    Ok(headers.into_iter().find(fits).expect("the lowest bit rate fits"))
+    Ok(headers.find(fits).expect("the lowest bit rate fits"))
 }
 
 /// Bit rates as words.

@@ -39,7 +39,7 @@ pub struct Mp3Compression {
 impl Op for Mp3Compression {
     const NAME: &'static str = "mp3_compression";
     const VERSION: u32 = 1;
-    const INPUTS: &'static [Port] = &[Port::new("clips", &[Kind::Clips], "recordings")];
+    const INPUTS: &'static [Port] = &[Port::RECORDINGS];
     const OUTPUTS: &'static [Port] =
         &[Port::new("clips", &[Kind::Clips], "the same recordings after MP3")];
 

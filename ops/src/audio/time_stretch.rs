@@ -24,7 +24,7 @@ pub struct TimeStretch {
 impl Op for TimeStretch {
     const NAME: &'static str = "time_stretch";
     const VERSION: u32 = 1;
-    const INPUTS: &'static [Port] = &[Port::new("clips", &[Kind::Clips], "recordings")];
+    const INPUTS: &'static [Port] = &[Port::RECORDINGS];
     const OUTPUTS: &'static [Port] =
         &[Port::new("clips", &[Kind::Clips], "the same recordings at another speed")];
 

@@ -137,7 +137,7 @@ impl Chroma {
 impl Op for Chroma {
     const NAME: &'static str = "chroma";
     const VERSION: u32 = 1;
-    const INPUTS: &'static [Port] = &[Port::new("clips", &[Kind::Clips], "recordings")];
+    const INPUTS: &'static [Port] = &[Port::RECORDINGS];
     const OUTPUTS: &'static [Port] =
         &[Port::new("features", &[Kind::Spectrogram], "one image a clip, pitch classes × frames")];
     const ROW_WISE: bool = true;

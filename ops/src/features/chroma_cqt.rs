@@ -121,7 +121,7 @@ impl ChromaCqt {
 impl Op for ChromaCqt {
     const NAME: &'static str = "chroma_cqt";
     const VERSION: u32 = 1;
-    const INPUTS: &'static [Port] = &[Port::new("clips", &[Kind::Clips], "recordings")];
+    const INPUTS: &'static [Port] = &[Port::RECORDINGS];
     const OUTPUTS: &'static [Port] =
         &[Port::new("features", &[Kind::Spectrogram], "one image a clip, pitch classes × frames")];
     const ROW_WISE: bool = true;

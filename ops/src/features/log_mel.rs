@@ -132,7 +132,7 @@ impl Op for LogMel {
     const NAME: &'static str = "log_mel";
     const TITLE: &'static str = "log-Mel spectrogram";
     const VERSION: u32 = 2;
-    const INPUTS: &'static [Port] = &[Port::new("clips", &[Kind::Clips], "recordings")];
+    const INPUTS: &'static [Port] = &[Port::RECORDINGS];
     const OUTPUTS: &'static [Port] =
         &[Port::new("features", &[Kind::Spectrogram], "one image a clip, bands × frames, in dB")];
     const ROW_WISE: bool = true;

@@ -44,9 +44,9 @@ impl Open {
             return;
         }
         let in_tree = std::mem::take(&mut self.in_tree);
-        retain_where(&mut self.indices, &in_tree);
-        retain_where(&mut self.nearest, &in_tree);
-        retain_where(&mut self.sources, &in_tree);
+        remove_taken(&mut self.indices, &in_tree);
+        remove_taken(&mut self.nearest, &in_tree);
+        remove_taken(&mut self.sources, &in_tree);
         let row = |index: &usize| &x[index * n_features..][..n_features];
         self.points = Packed::new(self.indices.iter().map(row), n_features);
         self.in_tree = vec![false; self.indices.len()];
@@ -55,7 +55,7 @@ impl Open {
 }
 
 /// Removes what is in the tree.
-fn retain_where<T>(values: &mut Vec<T>, in_tree: &[bool]) {
+fn remove_taken<T>(values: &mut Vec<T>, in_tree: &[bool]) {
     let mut in_tree = in_tree.iter();
     values.retain(|_| in_tree.next() == Some(&false));
 }

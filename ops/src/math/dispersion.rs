@@ -3,7 +3,7 @@
 
 use super::{
     matmul::{Matrix, multiply},
-    pairwise::Stored,
+    pairwise::{Stored, square},
 };
 use rayon::prelude::*;
 
@@ -88,10 +88,6 @@ impl Clusters {
         }
         sum / centres.len() as f64
     }
-}
-
-fn square(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).fold(0.0, |sum, (a, b)| sum + (a - b) * (a - b))
 }
 
 /// The effective dimension of points: the participation ratio (Σλ)² / Σλ² of the eigenvalues of

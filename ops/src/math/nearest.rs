@@ -5,7 +5,7 @@
 //! Those left are compared by direct differences in double precision, as in [`super::pairwise`], so what is
 //! found is what a search of all pairs finds, bit for bit.
 
-use super::pairwise::{LANES, Stored};
+use super::pairwise::{LANES, Stored, square};
 use rayon::prelude::*;
 use std::array::from_fn;
 use std::collections::BinaryHeap;
@@ -191,11 +191,11 @@ impl<'a, S: Stored> Search<'a, S> {
                 continue;
             }
             let points = searched.points.chunks_exact(searched.n_features);
-            for ((square, index), point) in
+            for ((coarse, index), point) in
                 squares.iter().zip(first + group * WIDTH..).zip(points.skip(first + group * WIDTH))
             {
-                let is_far = *square > self.limit;
-                if !is_far && self.nearest.take(exact(self.row, point), index as u32) {
+                let is_far = *coarse > self.limit;
+                if !is_far && self.nearest.take(square(self.row, point), index as u32) {
                     self.limit = self.limit();
                 }
             }
@@ -210,14 +210,6 @@ impl<'a, S: Stored> Search<'a, S> {
         let error = (1.0 + ROUNDOFF).powi(self.row.len() as i32 + 4);
         ((farthest * farthest * error) as f32).next_up()
     }
-}
-
-/// The squared distance by direct differences in double precision, features in order.
-fn exact<S: Stored>(row: &[S], point: &[S]) -> f64 {
-    row.iter().zip(point).fold(0.0, |sum, (row, point)| {
-        let difference = (*point).into() - (*row).into();
-        sum + difference * difference
-    })
 }
 
 fn norm<S: Stored>(row: &[S]) -> f64 {

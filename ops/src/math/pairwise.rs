@@ -34,6 +34,14 @@ impl Stored for f64 {
     }
 }
 
+/// The squared distance of two points, as [`Packed::squares`] computes it.
+pub fn square<S: Stored>(a: &[S], b: &[S]) -> f64 {
+    a.iter().zip(b).fold(0.0, |sum, (a, b)| {
+        let difference = (*a).into() - (*b).into();
+        sum + difference * difference
+    })
+}
+
 /// Points in groups of eight: within a group feature after feature, within a feature lane after
 /// lane. The last group is padded with zeros.
 #[derive(Clone, Debug)]
