@@ -3,9 +3,10 @@
 use std::{
     any::Any,
     cell::{Cell, RefCell},
+    io::Write,
     panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook, take_hook},
     sync::{
-        Mutex, Once, PoisonError,
+        Mutex, MutexGuard, Once, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -15,6 +16,10 @@ static GUARDS: AtomicUsize = AtomicUsize::new(0);
 /// The last panic of a thread of the pool. The waiting thread gets only its payload, which has no
 /// source position.
 static POOL: Mutex<Option<String>> = Mutex::new(None);
+
+/// The messages of the panics that no caller can catch: Rust ends the process after them.
+const AT_THE_END: [&str; 2] =
+    ["panic in a destructor during cleanup", "panic in a function that cannot unwind"];
 
 thread_local! {
     static DEPTH: Cell<usize> = const { Cell::new(0) };
@@ -40,28 +45,40 @@ pub fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     });
     let _guard = Guard::new();
     catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
-        let own = LAST.with(RefCell::take);
-        let pool = || POOL.lock().unwrap_or_else(PoisonError::into_inner).take();
-        own.or_else(pool).unwrap_or_else(|| message(&*payload))
+        let own = LAST.take();
+        own.or_else(|| lock_pool().take()).unwrap_or_else(|| message(&*payload))
     })
 }
 
 /// Keeps a panic that [`caught`] will return; false if no caller will.
 fn note(info: &PanicHookInfo<'_>) -> bool {
+    if AT_THE_END.contains(&&*message(info.payload())) {
+        // The process ends now, and nobody returns the panic that came first.
+        if let Some(first) = LAST.take().or_else(|| lock_pool().take()) {
+            let _ = writeln!(std::io::stderr(), "a panic: {first}");
+        }
+        return false;
+    }
     let said = || match info.location() {
         Some(place) => format!("{} ({}:{})", message(info.payload()), place.file(), place.line()),
         None => message(info.payload()),
     };
     if DEPTH.get() > 0 {
-        LAST.with(|last| *last.borrow_mut() = Some(said()));
+        // A destructor may panic while an earlier panic unwinds: both are told.
+        let before = LAST.take().map(|first| format!("{first}, then "));
+        LAST.set(Some(before.unwrap_or_default() + &said()));
         return true;
     }
     // A thread of the pool passes its panic to the thread that waits for it.
     let is_awaited = rayon::current_thread_index().is_some() && GUARDS.load(Ordering::SeqCst) > 0;
     if is_awaited {
-        *POOL.lock().unwrap_or_else(PoisonError::into_inner) = Some(said());
+        *lock_pool() = Some(said());
     }
     is_awaited
+}
+
+fn lock_pool() -> MutexGuard<'static, Option<String>> {
+    POOL.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn message(payload: &(dyn Any + Send)) -> String {
@@ -102,6 +119,34 @@ mod tests {
         let nested = caught(|| caught(|| panic!("inner")).map_err(|fault| fault.len()));
         assert!(nested.is_ok_and(|inner| inner.is_err()));
         assert_eq!(caught(|| 3), Ok(3));
+    }
+
+    /// A process that cannot go on prints both panics. The test runs itself as that process.
+    #[test]
+    fn a_panic_that_ends_the_process_is_printed_with_the_one_before() {
+        struct Bad;
+        impl Drop for Bad {
+            fn drop(&mut self) {
+                panic!("the second");
+            }
+        }
+        const CHILD: &str = "ENGINE_TEST_OF_TWO_PANICS";
+        if std::env::var_os(CHILD).is_some() {
+            let _ = caught(|| {
+                let _bad = Bad;
+                panic!("the first");
+            });
+            return;
+        }
+        let name = "panics::tests::a_panic_that_ends_the_process_is_printed_with_the_one_before";
+        let mut child = std::process::Command::new(std::env::current_exe().expect("this program"));
+        let ended = child.args(["--exact", name, "--nocapture"]).env(CHILD, "1").output();
+        let ended = ended.expect("the test as a process");
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert!(!ended.status.success(), "{said}");
+        for part in ["a panic: the first", ", then the second", "during cleanup"] {
+            assert!(said.contains(part), "{part} is not in: {said}");
+        }
     }
 
     #[test]
