@@ -147,10 +147,8 @@ fn read(
     let varied = Varied { sweep: &sweep, variants: &variants };
     let mut report = report::read(cx, &mut vars, report, &drafts, &varied);
     const CURVE: &str = "specification_curve";
-    // Of fewer specifications, the table of the report shows all that a curve would.
-    const FEWEST: usize = 4;
     if is_multiverse
-        && sweep.points.len() >= FEWEST
+        && sweep.points.len() >= reports::figures::FEWEST_SPECIFICATIONS
         && !report.table.is_empty()
         && report.figures.iter().all(|it| it.figure != CURVE)
     {

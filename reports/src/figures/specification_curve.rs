@@ -10,41 +10,49 @@ use serde_json::Value;
 /// The most rows, and the most values of all choices, that are drawn.
 const MOST: [usize; 2] = [6, 24];
 
-/// The number of specifications from which the places of marks say something.
-const ENOUGH: usize = 4;
+/// The number of specifications from which the places of marks say something. Of fewer, the table of a report shows
+/// all that a curve would.
+pub const FEWEST_SPECIFICATIONS: usize = 4;
+
+/// A row of the table with one value for each specification.
+struct Curve<'r> {
+    name: &'r str,
+    rows: Vec<&'r ScoredRow>,
+}
+
+impl Curve<'_> {
+    /// The best value of a metric as a rank: the higher, the better.
+    fn best(&self, metric: &str) -> f64 {
+        let ranks = self.rows.iter().filter_map(|row| {
+            let described = row.metrics.iter().find(|it| it.name == metric);
+            described.map_or(row.value(metric), |it| row.rank(it))
+        });
+        ranks.fold(f64::NEG_INFINITY, f64::max)
+    }
+}
 
 pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
-    let rows = &source.table.rows;
     let (metric, title) = source.metric()?;
-    let mut names: Vec<&str> = Vec::new();
-    for row in rows.iter().filter(|row| row.value(metric).is_some()) {
-        if !names.contains(&row.name.as_str()) {
-            names.push(&row.name);
+    let mut curves: Vec<Curve<'_>> = Vec::new();
+    for row in source.table.rows.iter().filter(|row| row.value(metric).is_some()) {
+        match curves.iter_mut().find(|curve| curve.name == row.name) {
+            Some(curve) => curve.rows.push(row),
+            None => curves.push(Curve { name: &row.name, rows: vec![row] }),
         }
     }
-    if names.is_empty() {
+    if curves.is_empty() {
         return Err(format!("no row has the metric `{metric}`"));
     }
-    let own = |name: &str| {
-        let own = rows.iter().filter(|row| row.name == name);
-        own.filter_map(|row| row.value(metric)).collect::<Vec<f64>>()
-    };
     // A row that depends on no choice has no curve.
-    if names.iter().any(|name| own(name).len() > 1) {
-        names.retain(|name| own(name).len() > 1);
+    if curves.iter().any(|curve| curve.rows.len() > 1) {
+        curves.retain(|curve| curve.rows.len() > 1);
     }
-    let all_names = names.len();
-    if all_names > MOST[0] {
-        let most = |name: &str| {
-            let ranks = rows.iter().filter(|row| row.name == name).filter_map(|row| {
-                let described = row.metrics.iter().find(|it| it.name == metric);
-                described.map_or(row.value(metric), |it| row.rank(it))
-            });
-            ranks.fold(f64::NEG_INFINITY, f64::max)
-        };
-        let mut best = names.clone();
-        best.sort_by(|a, b| most(b).total_cmp(&most(a)));
-        names.retain(|name| best[..MOST[0]].contains(name));
+    let all_curves = curves.len();
+    if all_curves > MOST[0] {
+        let mut best: Vec<(f64, &str)> =
+            curves.iter().map(|curve| (curve.best(metric), curve.name)).collect();
+        best.sort_by(|a, b| b.0.total_cmp(&a.0));
+        curves.retain(|curve| best[..MOST[0]].iter().any(|(_, name)| *name == curve.name));
     }
     let mut scene = Scene::new(
         210.0 + 550.0 * source.stretch[0],
@@ -52,27 +60,25 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
         source.title(&format!("{title} of every specification")),
     );
     let mut top = 26.0;
-    let scale = Scale::around(names.iter().flat_map(|name| own(name)), false);
-    for name in &names {
-        let own: Vec<&ScoredRow> =
-            rows.iter().filter(|row| row.name == *name && row.value(metric).is_some()).collect();
-        top = panel(&mut scene, source, name, own, (metric, title), (top, scale))?;
+    let drawn = || curves.iter().flat_map(|curve| &curve.rows);
+    let scale = Scale::around(drawn().filter_map(|row| row.value(metric)), false);
+    for Curve { name, rows } in &curves {
+        let (rows, place) = (rows.clone(), (top, scale));
+        top = panel(&mut scene, source, name, rows, (metric, title), place)?;
     }
     scene.height = top;
-    let more = match names.len() {
-        drawn if drawn < all_names => {
+    let more = match curves.len() {
+        drawn if drawn < all_curves => {
             format!(
-                " Drawn are the {drawn} rows with the best {title}, of {all_names} that depend on the choices."
+                " Drawn are the {drawn} rows with the best {title}, of {all_curves} that depend on the choices."
             )
         }
         _ => String::new(),
     };
     // The marks of few specifications are at one end by chance.
-    let read = match names.iter().map(|name| own(name).len()).max() {
-        Some(most) if most >= ENOUGH => {
-            " Where the marks of a choice gather at one end, it matters."
-        }
-        _ => "",
+    let read = match curves.iter().any(|curve| curve.rows.len() >= FEWEST_SPECIFICATIONS) {
+        true => " Where the marks of a choice gather at one end, it matters.",
+        false => "",
     };
     let shown =
         if source.shown.is_empty() { "" } else { " The diamond is the one that the table shows." };

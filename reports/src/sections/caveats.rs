@@ -4,7 +4,7 @@ use crate::{
     document::{Block, Text},
     quantities::listed,
     scores::{ScoreTable, ScoredRow, sets},
-    sections::published,
+    sections::{latent::SEGMENTS, published},
 };
 use cache::Record;
 use std::collections::BTreeSet;
@@ -48,8 +48,7 @@ fn caveats(record: &Record, table: &ScoreTable, lengths: Vec<String>) -> Vec<Str
         {
             caveats.push(format!(
                 "{}: the space has an effective dimension of {dimension:.2}, so more than half of its variance lies along \
-                 one direction. Clusters may then be segments of a line, which internal metrics reward even where no gap \
-                 separates them.",
+                 one direction. {SEGMENTS}",
                 row.title
             ));
         }

@@ -10,6 +10,10 @@ use crate::{
     },
 };
 
+/// What an effective dimension below 2 means for the clusters.
+pub(super) const SEGMENTS: &str = "Clusters may then be segments of a line, which internal metrics reward even where no gap \
+     separates them.";
+
 /// The number of active units and of all units: `7 of 8`, or `6.7 of 8` on average.
 pub fn in_use(space: &LatentSpace) -> String {
     let decimals = usize::from(space.active.fract() != 0.0);
@@ -100,12 +104,8 @@ fn flat(spaces: &[(LatentSpace, usize)]) -> Option<Text> {
     let named: Vec<String> = named.collect();
     let names: Vec<&str> = named.iter().map(String::as_str).collect();
     (!names.is_empty()).then(|| {
-        Text::new()
-            .strong("More than half of the variance lies along one direction")
-            .plain(format!(
-                " where the effective dimension is below 2: {}. Clusters may then be segments of a line, which internal \
-                 metrics reward even where no gap separates them.",
-                listed(&names)
-            ))
+        Text::new().strong("More than half of the variance lies along one direction").plain(
+            format!(" where the effective dimension is below 2: {}. {SEGMENTS}", listed(&names)),
+        )
     })
 }
