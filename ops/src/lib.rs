@@ -37,7 +37,7 @@ pub use nn::cuda::trial as gpu;
 pub use nn::onnx::encoder as encoder_as_onnx;
 pub use op::{
     AnyOp, Companion, Ctx, Determinism, Entry, ErrorKind, Inputs, Op, OpError, Outputs, ParamError,
-    Select, Source,
+    Select, SharedLibrary, Source,
 };
 pub use ports::Port;
 pub use table::{OPS, find};

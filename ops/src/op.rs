@@ -62,6 +62,27 @@ pub enum Select {
     /// The file itself if it exists: a word of a parameter that may, but need not, name a file. The
     /// parameter stays in the key beside the content.
     Mentioned,
+    /// A shared library, which is looked for on the machine; the path of the source is its name. The
+    /// parameter stays in the key beside the content.
+    Library(&'static SharedLibrary),
+}
+
+impl Select {
+    /// True if the parameter is more than the place of the files, so that it is part of the key.
+    pub fn keeps_parameter(&self) -> bool {
+        matches!(self, Self::Mentioned | Self::Library(_))
+    }
+}
+
+/// A shared library that an op uses where a machine has it.
+#[derive(Debug)]
+pub struct SharedLibrary {
+    /// Its name, without `lib` and the ending.
+    pub name: &'static str,
+    /// The environment variable that names its file.
+    pub variable: &'static str,
+    /// Its folder in the packages of a Python environment.
+    pub in_python: &'static str,
 }
 
 /// An op, the computation of a step. Its fields are its parameters.

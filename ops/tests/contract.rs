@@ -6,7 +6,9 @@ use cache::{Artifact, Digest, FileEntry, Kind, Shape};
 use contract_examples::{
     Example, inputs, odd, parse, programs::Plain, properties, required, resolved, run,
 };
-use ops::{Cancel, Ctx, Detached, Entry, Inputs, OPS, OpError, Outputs, Port, table::AnyOp};
+use ops::{
+    Cancel, Ctx, Detached, Entry, Inputs, OPS, OpError, Outputs, Port, Select, table::AnyOp,
+};
 use serde_json::{Map, Value, json};
 use std::{
     fs,
@@ -40,7 +42,11 @@ fn variants(entry: &Entry, params: &Map<String, Value>) -> Vec<Map<String, Value
             for value in part.get("const").into_iter().chain(listed).chain(flags) {
                 let mut other = params.clone();
                 other.insert(name.to_owned(), value.clone());
-                all.push(other);
+                // A choice that needs a library of another project has tests of its own.
+                let sources = parse(entry, &other).sources();
+                if !sources.iter().any(|source| matches!(source.select, Select::Library(_))) {
+                    all.push(other);
+                }
             }
         }
     }

@@ -41,9 +41,12 @@ fn run_on(
     let own = folder.path().join(file);
     fs::write(&own, bytes).expect("a file");
     let (digest, size) = (Digest::of(bytes), bytes.len() as u64);
-    let files = [FileEntry { name: file.to_owned(), path: own, digest, size }];
-    let mut all = json!({ "path": file });
-    all.as_object_mut().expect("a map").extend(params.as_object().expect("a map").clone());
+    let mut files = vec![FileEntry { name: file.to_owned(), path: own, digest, size }];
+    files.extend(library().map(|path| {
+        let digest = Digest::of(&fs::read(&path).expect("a library"));
+        FileEntry { name: String::new(), path, digest, size }
+    }));
+    let all = with(&json!({ "path": file }), params);
     let op = find("onnx").expect("the op").parse(all).expect("parameters");
     let inputs = Inputs::new().with("features", features).with_files(&files);
     let made = op.run(&inputs, &Detached::with_seed(0))?;
@@ -51,8 +54,29 @@ fn run_on(
     Ok(table.array("features").expect("features").values().to_vec())
 }
 
+/// The library of ONNX Runtime, if `ORT_DYLIB_PATH` names one.
+fn library() -> Option<PathBuf> {
+    std::env::var_os("ORT_DYLIB_PATH").map(PathBuf::from)
+}
+
+/// The runtimes that are there.
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+fn runtimes() -> Vec<&'static str> {
+    match library() {
+        Some(_) => vec!["rten", "onnxruntime"],
+        None => {
+            eprintln!("SKIPPED: ONNX Runtime; name its library in ORT_DYLIB_PATH");
+            vec!["rten"]
+        }
+    }
+}
+
 #[test]
 fn tensors_are_those_of_onnxruntime() {
+    runtimes().into_iter().for_each(tensors_are_expected);
+}
+
+fn tensors_are_expected(runtime: &str) {
     let expected = expected();
     for (name, file, params) in [
         ("latent", "encoder.onnx", json!({})),
@@ -62,6 +86,7 @@ fn tensors_are_those_of_onnxruntime() {
         ("transposed", "encoder.onnx", json!({ "output": "hidden", "transpose": true })),
         ("vectors", "dense.onnx", json!({})),
     ] {
+        let params = with(&params, json!({ "runtime": runtime }));
         let (found, expected) = (run(file, None, params).expect(name), numbers(&expected[name]));
         assert_eq!(found.len(), expected.len(), "{name}");
         for (found, expected) in found.iter().zip(&expected) {
@@ -70,9 +95,34 @@ fn tensors_are_those_of_onnxruntime() {
     }
 }
 
+/// Parameters with further ones.
+fn with(params: &Value, more: Value) -> Value {
+    let mut all = params.clone();
+    all.as_object_mut().expect("a map").extend(more.as_object().expect("a map").clone());
+    all
+}
+
+#[test]
+fn the_bytes_of_onnxruntime_do_not_depend_on_threads() {
+    for runtime in runtimes() {
+        let on = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+            let params = json!({ "output": "hidden", "pool": "none", "runtime": runtime });
+            pool.expect("threads").install(|| run("encoder.onnx", None, params)).expect("vectors")
+        };
+        let bits = |values: Vec<f32>| values.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+        assert_eq!(bits(on(1)), bits(on(3)), "{runtime}");
+    }
+}
+
 #[test]
 fn what_is_no_network_is_refused_with_its_reason() {
+    runtimes().into_iter().for_each(refuses);
+}
+
+fn refuses(runtime: &str) {
     let says = |file, bytes: Option<&[u8]>, params, what: &str| {
+        let params = with(&params, json!({ "runtime": runtime }));
         let fault = run(file, bytes, params).expect_err(what);
         assert!(fault.message.contains(what), "{fault}");
     };
@@ -80,7 +130,7 @@ fn what_is_no_network_is_refused_with_its_reason() {
     says("encoder.onnx", None, json!({ "output": "nothing" }), "has no tensor `nothing`");
     says("encoder.onnx", Some(b"clip_id,x\n"), json!({}), "`encoder.onnx` is");
     for length in (0..whole.len() - 40).step_by(7) {
-        let cut = run("encoder.onnx", Some(&whole[..length]), json!({}));
+        let cut = run("encoder.onnx", Some(&whole[..length]), json!({ "runtime": runtime }));
         assert!(cut.is_err(), "{length} bytes of {}", whole.len());
     }
 }
@@ -107,11 +157,7 @@ fn our_encoders_give_the_same_latent_vectors_as_onnx_files() {
     let vector = Artifact::table(Kind::Matrix, table(&[192]));
     let small =
         json!({ "channels": [3, 4], "latent": 3, "epochs": 2, "batch_size": 2, "examples": 1 });
-    let with = |more: Value| {
-        let mut all = small.clone();
-        all.as_object_mut().expect("a map").extend(more.as_object().expect("a map").clone());
-        all
-    };
+    let with = |more: Value| with(&small, more);
     for (name, params, features) in [
         ("autoencoder", small.clone(), &image),
         ("autoencoder", with(json!({ "kernel": 4, "stride": 3 })), &vector),

@@ -181,12 +181,12 @@ fn name(args: &RunArgs) -> Option<String> {
     Some(hasher.finish().to_string())
 }
 
-/// The paths whose versions show if a source still has the same files; none for a list, because the
-/// missing files that it names are not noted.
+/// The paths whose versions show if a source still has the same files; none for a list and a library,
+/// because the places where a file was missing are not noted.
 fn places(source: &Source) -> Option<Vec<PathBuf>> {
     let path = scan::place(source);
     match source.select {
-        Select::Listed(_) => None,
+        Select::Listed(_) | Select::Library(_) => None,
         Select::File | Select::Mentioned => Some(vec![path]),
         Select::Tree(_) => {
             let entries = WalkDir::new(path).follow_links(true).into_iter();

@@ -3,7 +3,7 @@
 
 use crate::{model::Step, plan::scan};
 use cache::{CacheKey, Digest, FileEntry};
-use ops::{Determinism, Select};
+use ops::Determinism;
 use std::collections::BTreeMap;
 
 /// The name under which the files of a source stand among the inputs of a key.
@@ -28,9 +28,9 @@ pub fn key_of(
 /// The key of a step whose inputs have these digests.
 pub fn with_inputs(step: &Step, inputs: BTreeMap<String, Digest>, device: &str) -> CacheKey {
     let entry = step.entry;
-    // A path is no part of a key, except a path that a command mentions.
+    // A path is no part of a key.
     let sources = step.op.sources().into_iter();
-    let paths = sources.filter(|source| !matches!(source.select, Select::Mentioned));
+    let paths = sources.filter(|source| !source.select.keeps_parameter());
     let outside: Vec<_> = paths.map(|source| source.param).collect();
     let params = entry
         .changed(step.op.params())

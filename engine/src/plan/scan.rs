@@ -1,5 +1,6 @@
 //! Finds the files that source ops read, and names them by content.
 
+use super::libraries;
 use crate::model::{Files, Pipeline, StepError};
 use cache::{
     FileEntry, FileIndex, Store, csv::CsvTable, missing::is_missing, regular, store::plain,
@@ -83,7 +84,16 @@ const SCANNED_BY_ONE_THREAD: usize = 64;
 /// # Errors
 /// Returns an error for every file and folder that cannot be read.
 pub fn scan(source: &Source, index: &FileIndex) -> Result<Vec<FileEntry>, Vec<ScanError>> {
-    let path = &place(source);
+    let path = &match source.select {
+        Select::Library(library) => match libraries::find(library) {
+            Some(path) => path,
+            None => {
+                let message = format!("the library `{}` is not found", library.name);
+                return Err(vec![ScanError::new(message, source.missing.unwrap_or_default())]);
+            }
+        },
+        _ => place(source),
+    };
     if matches!(source.select, Select::Mentioned) && !path.is_file() {
         return Ok(Vec::new());
     }

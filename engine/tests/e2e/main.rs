@@ -43,6 +43,7 @@ mod records;
 mod remotes;
 mod results;
 mod rows;
+mod runtimes;
 mod scores;
 mod serve;
 mod sets;

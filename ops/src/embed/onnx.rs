@@ -1,19 +1,26 @@
 //! The op `onnx`: features from a network of the user's.
 
+mod network;
+mod onnxruntime;
+mod own;
+
+use self::{
+    network::{Network, Refusal},
+    onnxruntime::OnnxRuntime,
+    own::Own,
+};
 use crate::{
     Ctx, Inputs, Op, OpError, Outputs, Port, Select, Source,
     memory::{Features, whole},
 };
-use cache::{Artifact, Kind, Shape, Table, panics};
+use cache::{
+    Artifact, Kind, Shape, Table,
+    verified::{Hashed, Unread},
+};
 use rayon::prelude::*;
-use rten::{Dimension, Model, ModelOptions, NodeId, RunOptions, ThreadPool, Value, ValueOrView};
-use rten_tensor::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Features from a network in an ONNX file, such as a pretrained encoder: any of its tensors, pooled.
 ///
@@ -30,7 +37,12 @@ use std::sync::{
 ///
 /// The content of the file is part of the key, its path is not. Weights in files beside it are not read.
 ///
-/// Source: ONNX (onnx.ai); run by the crate `rten`, within 1e-5 of onnxruntime.
+/// `rten` is part of the engine. With `runtime: onnxruntime` a large network takes less time: ONNX Runtime is not
+/// part of the engine, and its library is looked for where `ORT_DYLIB_PATH` says, in the Python package `onnxruntime`
+/// of the active virtual or conda environment, and in the usual folders of libraries. The content of the library is
+/// part of the key. Each thread then holds the weights once more.
+///
+/// Source: ONNX (onnx.ai); run by the crate `rten`, within 1e-5 of ONNX Runtime.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Onnx {
@@ -46,6 +58,20 @@ pub struct Onnx {
     /// Whether frames come before bands at the input.
     #[serde(default)]
     pub transpose: bool,
+    /// What runs the network.
+    #[serde(default)]
+    pub runtime: Runtime,
+}
+
+/// What runs a network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Runtime {
+    /// The crate rten, which is part of the engine.
+    #[default]
+    Rten,
+    /// ONNX Runtime, whose library must be there.
+    Onnxruntime,
 }
 
 /// How axes behind the channels are pooled.
@@ -63,15 +89,6 @@ pub enum Pool {
     None,
 }
 
-/// A network with its input and the tensor that is taken.
-struct Network {
-    model: Model,
-    input: NodeId,
-    output: NodeId,
-    /// The number of axes of the input.
-    axes: usize,
-}
-
 impl Op for Onnx {
     const NAME: &'static str = "onnx";
     const TITLE: &'static str = "ONNX network";
@@ -82,12 +99,22 @@ impl Op for Onnx {
         &[Port::new("vectors", &[Kind::Matrix], "The pooled tensor, one row a clip.")];
 
     fn sources(&self) -> Vec<Source> {
-        vec![Source {
+        let network = Source {
             param: "path",
             path: self.path.clone().into(),
             select: Select::File,
             missing: Some("give `path` an ONNX file"),
-        }]
+        };
+        let library = (self.runtime == Runtime::Onnxruntime).then(|| Source {
+            param: "runtime",
+            path: onnxruntime::LIBRARY.name.into(),
+            select: Select::Library(&onnxruntime::LIBRARY),
+            missing: Some(
+                "`pip install onnxruntime` into the active virtual environment, or name the library in \
+                 `ORT_DYLIB_PATH`; without `runtime` the engine runs the network itself",
+            ),
+        });
+        [network].into_iter().chain(library).collect()
     }
 
     fn check(&self, inputs: &[Option<Shape>]) -> Result<Vec<Shape>, OpError> {
@@ -103,19 +130,18 @@ impl Op for Onnx {
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
         let (ids, features) = inputs.features("features")?;
         let network = self.network(inputs)?;
-        let shape = network.shape(features.shape(), self.transpose).map_err(|it| self.fault(it))?;
+        let shape = shape(network.axes(), features.shape(), self.transpose);
+        let shape = shape.map_err(|reason| self.fault(reason))?;
         let done = AtomicU64::new(0);
-        // A thread of its own for each clip: the bytes must not depend on how many there are.
-        let alone = || Arc::new(ThreadPool::with_num_threads(1));
         let rows: Result<Vec<Vec<f32>>, OpError> = (0..ids.len())
             .into_par_iter()
-            .map_init(alone, |threads, at| {
+            .map(|at| {
                 cx.stop_if_cancelled()?;
                 let row = match (features.shape(), self.transpose) {
                     (&[bands, frames], true) => transposed(features.row(at), bands, frames),
                     _ => features.row(at).to_vec(),
                 };
-                let made = network.run(&shape, row, threads.clone());
+                let made = network.run((shape.clone(), row));
                 let (shape, values) = made.map_err(|reason| {
                     self.fault(format!("cannot take clip `{}`: {reason}", ids[at]))
                 })?;
@@ -148,36 +174,33 @@ impl Onnx {
         OpError::param("path", format!("`{}` {reason}", self.path))
     }
 
-    fn network(&self, inputs: &Inputs<'_>) -> Result<Network, OpError> {
+    fn network(&self, inputs: &Inputs<'_>) -> Result<Box<dyn Network>, OpError> {
         let bytes = inputs.first_file(&self.path)?;
         let bytes = bytes.ok_or_else(|| self.fault("is not there".to_owned()))?;
-        // Without the optimiser, so that inner tensors keep their names.
-        let load = || {
-            let mut options = ModelOptions::with_all_ops();
-            options.enable_optimization(self.output.is_none()).load(bytes)
-        };
-        let model = panics::caught(load).map_err(|_| "is damaged".to_owned());
-        let model = model.and_then(|made| made.map_err(|why| format!("is no network: {why}")));
-        let model = model.map_err(|reason| self.fault(reason.replace('\n', " ")))?;
-        let &[input] = model.input_ids() else {
-            let count = model.input_ids().len();
-            return Err(self.fault(format!("has {count} inputs, not one")));
-        };
-        let output = match (&self.output, model.output_ids()) {
-            (Some(name), _) => model.find_node(name).ok_or_else(|| {
-                let names = named(&model, model.output_ids());
-                OpError::param("output", format!("`{}` has no tensor `{name}`", self.path))
-                    .help(format!("its outputs are {names}; inner tensors have names too"))
-            })?,
-            (None, &[output]) => output,
-            (None, outputs) => {
-                let message = format!("has {} outputs", outputs.len());
-                let names = named(&model, outputs);
-                return Err(self.fault(message).help(format!("name one as `output`: {names}")));
+        let output = self.output.as_deref();
+        let made: Result<Box<dyn Network>, Refusal> = match self.runtime {
+            Runtime::Rten => Own::new(bytes, output).map(|made| Box::new(made) as _),
+            Runtime::Onnxruntime => {
+                let library = inputs.files().get(1).ok_or_else(|| {
+                    OpError::param("runtime", "the library of ONNX Runtime is not there")
+                })?;
+                let opened = Hashed::open(&library.path).map_err(Unread::from);
+                opened.and_then(|file| file.finish(&library.digest)).map_err(|why| {
+                    OpError::failure(format!("`{}` {why}", library.path.display()))
+                })?;
+                OnnxRuntime::new(&library.path, bytes, output).map(|made| Box::new(made) as _)
             }
         };
-        let axes = model.input_shape(0).map_or(0, |shape: Vec<Dimension>| shape.len());
-        Ok(Network { model, input, output, axes })
+        made.map_err(|refusal| match refusal {
+            Refusal::File(reason) => self.fault(reason),
+            Refusal::Output(reason, help) => {
+                OpError::param("output", format!("`{}` {reason}", self.path)).help(help)
+            }
+            Refusal::Library(reason) => {
+                OpError::param("runtime", format!("ONNX Runtime cannot be used: {reason}"))
+                    .help(format!("name another library in `{}`", onnxruntime::LIBRARY.variable))
+            }
+        })
     }
 
     /// The pooled numbers of a tensor with a first axis of one clip.
@@ -207,56 +230,25 @@ impl Onnx {
     }
 }
 
-/// The names of tensors in a sentence.
-fn named(model: &Model, ids: &[NodeId]) -> String {
-    let name = |id: &NodeId| {
-        let info = model.node_info(*id)?;
-        Some(format!("`{}`", info.name()?))
-    };
-    ids.iter().filter_map(name).collect::<Vec<_>>().join(", ")
-}
-
 fn transposed(row: &[f32], bands: usize, frames: usize) -> Vec<f32> {
     (0..bands * frames).map(|at| row[at % bands * frames + at / bands]).collect()
 }
 
-impl Network {
-    /// The shape in which a row goes in.
-    fn shape(&self, row: &[usize], transpose: bool) -> Result<Vec<usize>, String> {
-        let width: usize = row.iter().product();
-        let sides = match (row, transpose) {
-            (&[bands, frames], false) => vec![bands, frames],
-            (&[bands, frames], true) => vec![frames, bands],
-            _ => vec![width],
-        };
-        Ok(match (self.axes, sides.len()) {
-            (2, _) => vec![1, width],
-            (3, 2) => [vec![1], sides].concat(),
-            (4, 2) => [vec![1, 1], sides].concat(),
-            (axes, _) => {
-                let what = if sides.len() == 2 { "an image" } else { "a vector" };
-                return Err(format!("has an input of {axes} axes, into which {what} does not go"));
-            }
-        })
-    }
-
-    /// The tensor for one clip, with its shape.
-    fn run(
-        &self,
-        shape: &[usize],
-        row: Vec<f32>,
-        threads: Arc<ThreadPool>,
-    ) -> Result<(Vec<usize>, Vec<f32>), String> {
-        let value = Value::from_shape(shape, row).map_err(|why| why.to_string())?;
-        let inputs = vec![(self.input, ValueOrView::from(value))];
-        let options = RunOptions::default().with_thread_pool(Some(threads));
-        let work = || self.model.run(inputs, &[self.output], Some(options));
-        let made = panics::caught(work).map_err(|_| "the network panics".to_owned())?;
-        let made = made.map_err(|why| why.to_string().replace('\n', " "))?;
-        let value = made.into_iter().next().ok_or("there is no output")?;
-        let Value::FloatTensor(tensor) = value else {
-            return Err("the tensor does not hold floats".to_owned());
-        };
-        Ok((tensor.shape().to_vec(), tensor.to_vec()))
-    }
+/// The shape in which a row goes into an input of so many axes.
+fn shape(axes: usize, row: &[usize], transpose: bool) -> Result<Vec<usize>, String> {
+    let width: usize = row.iter().product();
+    let sides = match (row, transpose) {
+        (&[bands, frames], false) => vec![bands, frames],
+        (&[bands, frames], true) => vec![frames, bands],
+        _ => vec![width],
+    };
+    Ok(match (axes, sides.len()) {
+        (2, _) => vec![1, width],
+        (3, 2) => [vec![1], sides].concat(),
+        (4, 2) => [vec![1, 1], sides].concat(),
+        (axes, _) => {
+            let what = if sides.len() == 2 { "an image" } else { "a vector" };
+            return Err(format!("has an input of {axes} axes, into which {what} does not go"));
+        }
+    })
 }

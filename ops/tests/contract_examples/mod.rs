@@ -191,6 +191,8 @@ fn written(folder: &Path, select: &Select, named: &str) -> (String, Vec<FileEntr
             fs::write(&path, text).expect("a file");
             (path, vec!["features.csv".to_owned()])
         }
+        // No example asks for one: what it stands for need not be on this machine.
+        Select::Library(library) => panic!("an example needs the library `{}`", library.name),
     };
     let root = if path.is_dir() { path.as_path() } else { folder };
     let mut files: Vec<_> = names

@@ -1,0 +1,89 @@
+//! Networks run by `rten`, which is part of the engine.
+
+use super::network::{Network, Refusal, Spare, Tensor};
+use cache::panics;
+use rten::{Dimension, Model, ModelOptions, NodeId, RunOptions, ThreadPool, Value, ValueOrView};
+use rten_tensor::prelude::*;
+use std::sync::Arc;
+
+/// A network with its input and the tensor that is taken.
+pub struct Own {
+    model: Model,
+    input: NodeId,
+    output: NodeId,
+    /// Pools of one thread: the bytes must not depend on how many there are.
+    threads: Spare<Arc<ThreadPool>>,
+}
+
+impl Own {
+    /// Reads a network from the bytes of a file. `output` names the tensor that is taken; without it the
+    /// network must have one output.
+    ///
+    /// # Errors
+    /// When the bytes are no such network.
+    pub fn new(bytes: Vec<u8>, output: Option<&str>) -> Result<Self, Refusal> {
+        // Without the optimiser, so that inner tensors keep their names.
+        let load = || {
+            let mut options = ModelOptions::with_all_ops();
+            options.enable_optimization(output.is_none()).load(bytes)
+        };
+        let model = panics::caught(load).map_err(|_| "is damaged".to_owned());
+        let model = model.and_then(|made| made.map_err(|why| format!("is no network: {why}")));
+        let model = model.map_err(|reason| Refusal::File(reason.replace('\n', " ")))?;
+        let &[input] = model.input_ids() else {
+            let count = model.input_ids().len();
+            return Err(Refusal::File(format!("has {count} inputs, not one")));
+        };
+        let names = || named(&model, model.output_ids());
+        let output = match (output, model.output_ids()) {
+            (Some(name), _) => model.find_node(name).ok_or_else(|| {
+                let help = format!("its outputs are {}; inner tensors have names too", names());
+                Refusal::Output(format!("has no tensor `{name}`"), help)
+            })?,
+            (None, &[output]) => output,
+            (None, outputs) => {
+                let help = format!("name one as `output`: {}", names());
+                return Err(Refusal::Output(format!("has {} outputs", outputs.len()), help));
+            }
+        };
+        Ok(Self { model, input, output, threads: Spare::with(alone()) })
+    }
+}
+
+fn alone() -> Arc<ThreadPool> {
+    Arc::new(ThreadPool::with_num_threads(1))
+}
+
+/// The names of tensors in a sentence.
+fn named(model: &Model, ids: &[NodeId]) -> String {
+    let name = |id: &NodeId| {
+        let info = model.node_info(*id)?;
+        Some(format!("`{}`", info.name()?))
+    };
+    ids.iter().filter_map(name).collect::<Vec<_>>().join(", ")
+}
+
+impl Network for Own {
+    fn axes(&self) -> usize {
+        self.model.input_shape(0).map_or(0, |shape: Vec<Dimension>| shape.len())
+    }
+
+    fn run(&self, (shape, values): Tensor) -> Result<Tensor, String> {
+        let value = Value::from_shape(&shape, values).map_err(|why| why.to_string())?;
+        let inputs = vec![(self.input, ValueOrView::from(value))];
+        let made = self.threads.use_one(
+            || Ok(alone()),
+            |threads| {
+                let options = RunOptions::default().with_thread_pool(Some(Arc::clone(threads)));
+                let work = || self.model.run(inputs, &[self.output], Some(options));
+                let made = panics::caught(work).map_err(|_| "the network panics".to_owned())?;
+                made.map_err(|why| why.to_string().replace('\n', " "))
+            },
+        )?;
+        let value = made.into_iter().next().ok_or("there is no output")?;
+        let Value::FloatTensor(tensor) = value else {
+            return Err("the tensor does not hold floats".to_owned());
+        };
+        Ok((tensor.shape().to_vec(), tensor.to_vec()))
+    }
+}
