@@ -3,11 +3,11 @@
 use super::{
     Drawn,
     source::Source,
-    trials::{Axis, names, over_seeds, parameters, value},
+    trials::{Axis, over_seeds, parameters, value},
 };
 use crate::{
     draw::{Anchor, Map, Paint, Scale, Scene, axis::color_bar, font, scene::SIZES},
-    scores::ScoredRow,
+    scores::{ScoredRow, by_name},
 };
 use serde_json::Value;
 
@@ -19,11 +19,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     let (metric, title) = source.metric()?;
     let scored: Vec<&ScoredRow> = rows.iter().filter(|row| row.value(metric).is_some()).collect();
     let scale = Scale::around(scored.iter().filter_map(|row| row.value(metric)), false);
-    let groups: Vec<(&str, Vec<&ScoredRow>)> = names(rows)
-        .into_iter()
-        .map(|name| (name, scored.iter().copied().filter(|row| row.name == name).collect()))
-        .filter(|(_, own): &(&str, Vec<&ScoredRow>)| !own.is_empty())
-        .collect();
+    let groups = by_name(scored.iter().copied());
     if groups.is_empty() {
         return Err(format!("no row has the metric `{metric}`"));
     }

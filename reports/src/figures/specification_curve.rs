@@ -3,7 +3,7 @@
 use super::{Drawn, source::Source};
 use crate::{
     draw::{Anchor, Paint, Panel, Scale, Scene, Shape, axis::brief, font, scene::SIZES},
-    scores::ScoredRow,
+    scores::{ScoredRow, by_name},
 };
 use serde_json::Value;
 
@@ -14,45 +14,24 @@ const MOST: [usize; 2] = [6, 24];
 /// all that a curve would.
 pub const FEWEST_SPECIFICATIONS: usize = 4;
 
-/// A row of the table with one value for each specification.
-struct Curve<'r> {
-    name: &'r str,
-    rows: Vec<&'r ScoredRow>,
-}
-
-impl Curve<'_> {
-    /// The best value of a metric as a rank: the higher, the better.
-    fn best(&self, metric: &str) -> f64 {
-        let ranks = self.rows.iter().filter_map(|row| {
-            let described = row.metrics.iter().find(|it| it.name == metric);
-            described.map_or(row.value(metric), |it| row.rank(it))
-        });
-        ranks.fold(f64::NEG_INFINITY, f64::max)
-    }
-}
-
 pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     let (metric, title) = source.metric()?;
-    let mut curves: Vec<Curve<'_>> = Vec::new();
-    for row in source.table.rows.iter().filter(|row| row.value(metric).is_some()) {
-        match curves.iter_mut().find(|curve| curve.name == row.name) {
-            Some(curve) => curve.rows.push(row),
-            None => curves.push(Curve { name: &row.name, rows: vec![row] }),
-        }
-    }
+    // The rows of one name have a value for each specification.
+    let rows = source.table.rows.iter().filter(|row| row.value(metric).is_some());
+    let mut curves = by_name(rows);
     if curves.is_empty() {
         return Err(format!("no row has the metric `{metric}`"));
     }
     // A row that depends on no choice has no curve.
-    if curves.iter().any(|curve| curve.rows.len() > 1) {
-        curves.retain(|curve| curve.rows.len() > 1);
+    if curves.iter().any(|(_, rows)| rows.len() > 1) {
+        curves.retain(|(_, rows)| rows.len() > 1);
     }
     let all_curves = curves.len();
     if all_curves > MOST[0] {
         let mut best: Vec<(f64, &str)> =
-            curves.iter().map(|curve| (curve.best(metric), curve.name)).collect();
+            curves.iter().map(|(name, rows)| (best_of(rows, metric), *name)).collect();
         best.sort_by(|a, b| b.0.total_cmp(&a.0));
-        curves.retain(|curve| best[..MOST[0]].iter().any(|(_, name)| *name == curve.name));
+        curves.retain(|(own, _)| best[..MOST[0]].iter().any(|(_, name)| name == own));
     }
     let mut scene = Scene::new(
         210.0 + 550.0 * source.stretch[0],
@@ -60,9 +39,9 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
         source.title(&format!("{title} of every specification")),
     );
     let mut top = 26.0;
-    let drawn = || curves.iter().flat_map(|curve| &curve.rows);
+    let drawn = || curves.iter().flat_map(|(_, rows)| rows);
     let scale = Scale::around(drawn().filter_map(|row| row.value(metric)), false);
-    for Curve { name, rows } in &curves {
+    for (name, rows) in &curves {
         let (rows, place) = (rows.clone(), (top, scale));
         top = panel(&mut scene, source, name, rows, (metric, title), place)?;
     }
@@ -76,7 +55,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
         _ => String::new(),
     };
     // The marks of few specifications are at one end by chance.
-    let read = match curves.iter().any(|curve| curve.rows.len() >= FEWEST_SPECIFICATIONS) {
+    let read = match curves.iter().any(|(_, rows)| rows.len() >= FEWEST_SPECIFICATIONS) {
         true => " Where the marks of a choice gather at one end, it matters.",
         false => "",
     };
@@ -89,6 +68,15 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
         scene,
         points: None,
     })
+}
+
+/// The best value of a metric as a rank: the higher, the better.
+fn best_of(rows: &[&ScoredRow], metric: &str) -> f64 {
+    let ranks = rows.iter().filter_map(|row| {
+        let described = row.metrics.iter().find(|it| it.name == metric);
+        described.map_or(row.value(metric), |it| row.rank(it))
+    });
+    ranks.fold(f64::NEG_INFINITY, f64::max)
 }
 
 /// The choices of rows, each with its values: numbers by size, others in the order in which they occur.

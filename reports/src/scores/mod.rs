@@ -40,6 +40,20 @@ pub struct ScoreTable {
     pub(crate) lost: Option<StoreError>,
 }
 
+/// Rows by the title that they share without their points, in the order of the table.
+pub fn by_name<'r>(
+    rows: impl IntoIterator<Item = &'r ScoredRow>,
+) -> Vec<(&'r str, Vec<&'r ScoredRow>)> {
+    let mut found: Vec<(&str, Vec<&ScoredRow>)> = Vec::new();
+    for row in rows {
+        match found.iter_mut().find(|(name, _)| *name == row.name) {
+            Some((_, own)) => own.push(row),
+            None => found.push((&row.name, vec![row])),
+        }
+    }
+    found
+}
+
 /// A row of the table with its numbers.
 #[derive(Clone, Debug, Default)]
 pub struct ScoredRow {

@@ -4,7 +4,7 @@ use crate::{
     document::{Block, Cell, Column, Row, Table, Text},
     formats::results,
     quantities::count,
-    scores::{ScoreTable, ScoredRow, is_shown, short, shown},
+    scores::{ScoreTable, ScoredRow, by_name, is_shown, short, shown},
 };
 use cache::{Record, Store, StoreError, metric::Metric, record::Sweep};
 
@@ -29,7 +29,7 @@ pub fn blocks(
     }
     let csv = results::csv(record, &all.rows);
     let Some(metric) = all.headline().cloned() else { return Ok((Vec::new(), Some(csv))) };
-    let rows = titles(&all.rows);
+    let rows = by_name(&all.rows);
     let mut blocks = vec![Block::Heading("Choices that should not matter".to_owned())];
     blocks.push(Block::Paragraph(opening(record, sweep, &metric).into()));
     blocks.push(Block::Table(ranks(&rows, sweep, &metric)));
@@ -38,18 +38,6 @@ pub fn blocks(
     said.extend(strongest(record, sweep, &all.rows, &metric));
     blocks.push(Block::List(said.iter().map(|it| Text::new().marked(it)).collect()));
     Ok((blocks, Some(csv)))
-}
-
-/// The rows of each title that have the metric, in the order of the table.
-fn titles(rows: &[ScoredRow]) -> Vec<(&str, Vec<&ScoredRow>)> {
-    let mut found: Vec<(&str, Vec<&ScoredRow>)> = Vec::new();
-    for row in rows {
-        match found.iter_mut().find(|(title, _)| *title == row.name) {
-            Some((_, own)) => own.push(row),
-            None => found.push((&row.name, vec![row])),
-        }
-    }
-    found
 }
 
 fn opening(record: &Record, sweep: &Sweep, metric: &Metric) -> String {
@@ -141,7 +129,7 @@ pub(crate) fn beaten(
     if let Some(fault) = all.lost.take() {
         return Err(fault);
     }
-    let rows = titles(&all.rows);
+    let rows = by_name(&all.rows);
     let Some((_, own)) = rows.iter().find(|(title, _)| *title == best) else { return Ok(None) };
     let counts = rows.iter().filter(|(title, _)| *title != best).map(|(title, others)| {
         let ranks = together(own, others, metric);
@@ -291,7 +279,7 @@ mod tests {
             row("B", &[("x", 1)], 0.55),
             row("B", &[("x", 2)], 0.1),
         ];
-        let titles = titles(&rows);
+        let titles = by_name(&rows);
         let said = pairs(&titles, &metric, Some("B"));
         let expected = "A has a better ARI than B in 3 of 4 specifications (75 %), so the order depends on the choices.";
         assert_eq!(said, [expected]);
@@ -304,7 +292,7 @@ mod tests {
                 [low, row(&name, &[("x", 2)], 0.1 + sign * 0.01 * f64::from(at))]
             })
             .collect();
-        let said = pairs(&super::titles(&many), &metric, Some("row 4"));
+        let said = pairs(&by_name(&many), &metric, Some("row 4"));
         assert_eq!(said.len(), 3, "{said:?}");
         assert_eq!(said[0], "row 4 has a better ARI than 4 of 5 other rows whatever is chosen.");
         assert!(said[1].starts_with("row 4 has a better ARI than row 5 in 1 of 2"), "{said:?}");
@@ -314,7 +302,7 @@ mod tests {
         );
         let third = [row("C", &[("x", 1)], 0.1), row("C", &[("x", 2)], 0.05)];
         let rows_of_three: Vec<ScoredRow> = rows.iter().chain(&third).cloned().collect();
-        let said = pairs(&super::titles(&rows_of_three), &metric, Some("B"));
+        let said = pairs(&by_name(&rows_of_three), &metric, Some("B"));
         assert_eq!(said[..2], ["B has a better ARI than C whatever is chosen.", expected]);
         assert!(said[2].starts_with("A has a better ARI than C in 4 of 4"), "{said:?}");
         let shown = vec![("x".to_owned(), json!(2)), ("y".to_owned(), json!(2))];
