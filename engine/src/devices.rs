@@ -9,7 +9,7 @@ pub mod trial;
 pub use limits::limits;
 
 use crate::model::{Pipeline, StepError};
-use ops::{Determinism, Device, ErrorKind, device::Place};
+use ops::{Determinism, Device, ErrorKind, SharedLibrary, device::Place};
 use std::{
     env, fs,
     path::{Path, PathBuf},
@@ -61,6 +61,14 @@ impl Machine {
             let fits = |path: &PathBuf| file_name(path).starts_with(start) && path.is_file();
             files.filter(fits).max_by_key(|path| (version(path, start), path.clone()))
         })
+    }
+
+    /// The file of a library that an op uses where there is one: that of its variable, or the newest one.
+    pub fn shared_library(&self, library: &SharedLibrary) -> Option<PathBuf> {
+        let named = env::var_os(library.variable).filter(|path| !path.is_empty());
+        // The version follows the ending on Linux, and comes before it on a Mac.
+        let start = format!("{}{}.", env::consts::DLL_PREFIX, library.name);
+        named.map(PathBuf::from).or_else(|| self.library(&start))
     }
 
     /// The path of the driver's library.
@@ -135,7 +143,7 @@ fn version(path: &Path, start: &str) -> Vec<u32> {
     rest.split('.').filter_map(|part| part.parse().ok()).collect()
 }
 
-/// The folders that may hold CUDA's libraries; those that the user chose come first.
+/// The folders that may hold libraries of CUDA or of Python packages; those that the user chose come first.
 fn folders(variable: &dyn Fn(&str) -> Option<PathBuf>) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut toolkit = |root: &Path| {
@@ -192,16 +200,17 @@ fn folders(variable: &dyn Fn(&str) -> Option<PathBuf>) -> Vec<PathBuf> {
     found
 }
 
-/// The folders of NVIDIA's Python packages below a prefix.
+/// The folders of libraries in Python packages below a prefix: those of NVIDIA, and ONNX Runtime.
 fn wheels(root: &Path) -> Vec<PathBuf> {
     let pythons = entries(&root.join("lib"));
     let pythons = pythons.iter().filter(|path| file_name(path).starts_with("python3"));
     let sites =
         pythons.flat_map(|python| ["site-packages", "dist-packages"].map(|it| python.join(it)));
-    sites
-        .flat_map(|site| entries(&site.join("nvidia")))
-        .map(|package| package.join("lib"))
-        .collect()
+    let folders = |site: PathBuf| {
+        let of_nvidia = entries(&site.join("nvidia")).into_iter();
+        of_nvidia.map(|package| package.join("lib")).chain([site.join("onnxruntime/capi")])
+    };
+    sites.flat_map(folders).collect()
 }
 
 /// Parses a device: `auto`, `cpu`, `cuda`, or `cuda:` and a number.

@@ -81,8 +81,6 @@ pub struct SharedLibrary {
     pub name: &'static str,
     /// The environment variable that names its file.
     pub variable: &'static str,
-    /// Its folder in the packages of a Python environment.
-    pub in_python: &'static str,
 }
 
 /// An op, the computation of a step. Its fields are its parameters.

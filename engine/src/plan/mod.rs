@@ -4,7 +4,6 @@
 pub mod cost;
 pub mod history;
 pub mod keys;
-pub mod libraries;
 pub mod lookup;
 pub mod memory;
 pub mod picture;

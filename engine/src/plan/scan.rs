@@ -1,7 +1,9 @@
 //! Finds the files that source ops read, and names them by content.
 
-use super::libraries;
-use crate::model::{Files, Pipeline, StepError};
+use crate::{
+    devices::Machine,
+    model::{Files, Pipeline, StepError},
+};
 use cache::{
     FileEntry, FileIndex, Store, csv::CsvTable, missing::is_missing, regular, store::plain,
 };
@@ -85,7 +87,7 @@ const SCANNED_BY_ONE_THREAD: usize = 64;
 /// Returns an error for every file and folder that cannot be read.
 pub fn scan(source: &Source, index: &FileIndex) -> Result<Vec<FileEntry>, Vec<ScanError>> {
     let path = &match source.select {
-        Select::Library(library) => match libraries::find(library) {
+        Select::Library(library) => match Machine::detect().shared_library(library) {
             Some(path) => path,
             None => {
                 let message = format!("the library `{}` is not found", library.name);

@@ -1,7 +1,7 @@
 //! Networks that ONNX Runtime runs.
 
-use crate::study::Study;
-use std::{env, fs};
+use crate::study::{Said, Study};
+use std::{env, fs, path::Path};
 
 const PIPELINE: &str = "name: t
 steps:
@@ -21,15 +21,21 @@ fn study() -> Study {
     };
     let rows: String = (0..5).map(row).collect();
     study.write("x.csv", format!("clip_id,{}\n{rows}", names.join(",")));
+    study.write("study.yaml", study.text());
     study
+}
+
+/// What the engine says with the library that a variable leads to.
+fn said(study: &Study, arguments: &[&str], variable: &str, path: impl AsRef<Path>) -> Said {
+    let mut command = study.command(arguments);
+    command.env_remove("ORT_DYLIB_PATH").env(variable, path.as_ref());
+    study.said(&command.output().expect("the engine"))
 }
 
 #[test]
 fn a_library_that_is_not_there_is_an_error_of_the_plan() {
     let study = study();
-    study.write("study.yaml", study.text());
-    let mut command = study.command(&["plan", "study.yaml"]);
-    let said = study.said(&command.env("ORT_DYLIB_PATH", "none.so").output().expect("the engine"));
+    let said = said(&study, &["plan", "study.yaml"], "ORT_DYLIB_PATH", "none.so");
     assert_ne!(said.code, 0);
     for part in ["`none.so` does not exist", "study.yaml:4:", "ORT_DYLIB_PATH"] {
         assert!(said.stderr.contains(part), "{part}: {}", said.stderr);
@@ -39,12 +45,9 @@ fn a_library_that_is_not_there_is_an_error_of_the_plan() {
 #[test]
 fn a_library_is_found_in_the_virtual_environment_and_named_if_it_is_none() {
     let study = study();
-    study.write("study.yaml", study.text());
     let file = "venv/lib/python3.12/site-packages/onnxruntime/capi/libonnxruntime.so.1.20";
     study.write(file, "text");
-    let mut command = study.command(&["run", "study.yaml"]);
-    command.env_remove("ORT_DYLIB_PATH").env("VIRTUAL_ENV", study.path("venv"));
-    let said = study.said(&command.output().expect("the engine"));
+    let said = said(&study, &["run", "study.yaml"], "VIRTUAL_ENV", study.path("venv"));
     assert_ne!(said.code, 0);
     // A long path is folded at its folders.
     for part in ["ONNX Runtime cannot be used", "onnxruntime/capi/libonnxruntime.so.1.20"] {
@@ -61,14 +64,11 @@ fn the_content_of_the_library_is_part_of_the_key() {
         return;
     };
     let study = study();
-    study.write("study.yaml", study.text());
     let bytes = fs::read(library).expect("a library");
     study.write("first.so", &bytes);
     study.write("second.so", [&bytes[..], b"\0"].concat());
     let run = |library: &str, arguments: &[&str]| {
-        let mut command = study.command(arguments);
-        let path = study.path(library);
-        let said = study.said(&command.env("ORT_DYLIB_PATH", path).output().expect("the engine"));
+        let said = said(&study, arguments, "ORT_DYLIB_PATH", study.path(library));
         assert_eq!(said.code, 0, "{}{}", said.stdout, said.stderr);
         said.stdout + &said.stderr
     };

@@ -1,6 +1,9 @@
 //! A network that is ready to run, whichever library runs it.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    fmt::Display,
+    sync::{Mutex, PoisonError},
+};
 
 /// A tensor of floats: its shape and its values.
 pub type Tensor = (Vec<usize>, Vec<f32>);
@@ -25,6 +28,34 @@ pub enum Refusal {
     Output(String, String),
     /// The library that runs networks cannot be used; the reason.
     Library(String),
+}
+
+impl Refusal {
+    /// The refusal of a file that a library takes for no network.
+    pub fn no_network(why: impl Display) -> Self {
+        Self::File(format!("is no network: {why}").replace('\n', " "))
+    }
+
+    /// The refusal of a network with another number of inputs than one.
+    pub fn inputs(count: usize) -> Self {
+        Self::File(format!("has {count} inputs, not one"))
+    }
+
+    /// The refusal of a name that no tensor has. `outputs` are those of the network.
+    pub fn no_tensor(name: &str, outputs: &[&str]) -> Self {
+        let help = format!("its outputs are {}; inner tensors have names too", listed(outputs));
+        Self::Output(format!("has no tensor `{name}`"), help)
+    }
+
+    /// The refusal of a network that has not one output, where none is named.
+    pub fn which_output(outputs: &[&str]) -> Self {
+        let help = format!("name one as `output`: {}", listed(outputs));
+        Self::Output(format!("has {} outputs", outputs.len()), help)
+    }
+}
+
+fn listed(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// Things of which each is used by one thread at a time. A new one is made when all are in use.

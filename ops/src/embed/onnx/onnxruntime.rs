@@ -14,11 +14,8 @@ use std::{
 };
 
 /// ONNX Runtime.
-pub static LIBRARY: SharedLibrary = SharedLibrary {
-    name: "onnxruntime",
-    variable: "ORT_DYLIB_PATH",
-    in_python: "onnxruntime/capi",
-};
+pub static LIBRARY: SharedLibrary =
+    SharedLibrary { name: "onnxruntime", variable: "ORT_DYLIB_PATH" };
 
 /// A network with the names of its input and of the tensor that is taken.
 pub struct OnnxRuntime {
@@ -39,9 +36,9 @@ impl OnnxRuntime {
     /// When the bytes are no such network, or when the library cannot be loaded.
     pub fn new(library: &Path, mut bytes: Vec<u8>, output: Option<&str>) -> Result<Self, Refusal> {
         let environment = environment(library).map_err(Refusal::Library)?;
-        let plain = session(&environment, &bytes).map_err(|why| no_network(&why))?;
+        let plain = session(&environment, &bytes).map_err(Refusal::no_network)?;
         let [input] = plain.inputs() else {
-            return Err(Refusal::File(format!("has {} inputs, not one", plain.inputs().len())));
+            return Err(Refusal::inputs(plain.inputs().len()));
         };
         let axes = match input.dtype() {
             ValueType::Tensor { ty: TensorElementType::Float32, shape, .. } => shape.len(),
@@ -49,30 +46,18 @@ impl OnnxRuntime {
         };
         let input = input.name().to_owned();
         let names: Vec<&str> = plain.outputs().iter().map(|output| output.name()).collect();
-        let listed: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-        let listed = listed.join(", ");
         let (output, first) = match (output, &names[..]) {
             (Some(name), names) if names.contains(&name) => (name.to_owned(), plain),
             (Some(name), _) => {
                 add_output(&mut bytes, name);
-                let with = session(&environment, &bytes).map_err(|_| {
-                    let help = format!("its outputs are {listed}; inner tensors have names too");
-                    Refusal::Output(format!("has no tensor `{name}`"), help)
-                })?;
-                (name.to_owned(), with)
+                let with = session(&environment, &bytes);
+                (name.to_owned(), with.map_err(|_| Refusal::no_tensor(name, &names))?)
             }
             (None, [name]) => ((*name).to_owned(), plain),
-            (None, names) => {
-                let help = format!("name one as `output`: {listed}");
-                return Err(Refusal::Output(format!("has {} outputs", names.len()), help));
-            }
+            (None, names) => return Err(Refusal::which_output(names)),
         };
         Ok(Self { environment, bytes, input, output, axes, sessions: Spare::with(first) })
     }
-}
-
-fn no_network(why: &str) -> Refusal {
-    Refusal::File(format!("is no network: {}", why.replace('\n', " ")))
 }
 
 /// The environment of the library at a path. A process has one.

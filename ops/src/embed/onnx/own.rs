@@ -27,24 +27,19 @@ impl Own {
             let mut options = ModelOptions::with_all_ops();
             options.enable_optimization(output.is_none()).load(bytes)
         };
-        let model = panics::caught(load).map_err(|_| "is damaged".to_owned());
-        let model = model.and_then(|made| made.map_err(|why| format!("is no network: {why}")));
-        let model = model.map_err(|reason| Refusal::File(reason.replace('\n', " ")))?;
+        let model = panics::caught(load).map_err(|_| Refusal::File("is damaged".to_owned()))?;
+        let model = model.map_err(Refusal::no_network)?;
         let &[input] = model.input_ids() else {
-            let count = model.input_ids().len();
-            return Err(Refusal::File(format!("has {count} inputs, not one")));
+            return Err(Refusal::inputs(model.input_ids().len()));
         };
-        let names = || named(&model, model.output_ids());
+        let name_of = |id: &NodeId| model.node_info(*id)?.name();
+        let names: Vec<&str> = model.output_ids().iter().filter_map(name_of).collect();
         let output = match (output, model.output_ids()) {
-            (Some(name), _) => model.find_node(name).ok_or_else(|| {
-                let help = format!("its outputs are {}; inner tensors have names too", names());
-                Refusal::Output(format!("has no tensor `{name}`"), help)
-            })?,
-            (None, &[output]) => output,
-            (None, outputs) => {
-                let help = format!("name one as `output`: {}", names());
-                return Err(Refusal::Output(format!("has {} outputs", outputs.len()), help));
+            (Some(name), _) => {
+                model.find_node(name).ok_or_else(|| Refusal::no_tensor(name, &names))?
             }
+            (None, &[output]) => output,
+            (None, _) => return Err(Refusal::which_output(&names)),
         };
         Ok(Self { model, input, output, threads: Spare::with(alone()) })
     }
@@ -52,15 +47,6 @@ impl Own {
 
 fn alone() -> Arc<ThreadPool> {
     Arc::new(ThreadPool::with_num_threads(1))
-}
-
-/// The names of tensors in a sentence.
-fn named(model: &Model, ids: &[NodeId]) -> String {
-    let name = |id: &NodeId| {
-        let info = model.node_info(*id)?;
-        Some(format!("`{}`", info.name()?))
-    };
-    ids.iter().filter_map(name).collect::<Vec<_>>().join(", ")
 }
 
 impl Network for Own {
