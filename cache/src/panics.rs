@@ -17,9 +17,12 @@ static GUARDS: AtomicUsize = AtomicUsize::new(0);
 /// source position.
 static POOL: Mutex<Option<String>> = Mutex::new(None);
 
-/// The messages of the panics that no caller can catch: Rust ends the process after them.
-const AT_THE_END: [&str; 2] =
-    ["panic in a destructor during cleanup", "panic in a function that cannot unwind"];
+/// How the messages of the panics begin that no caller can catch: Rust ends the process after them.
+const AT_THE_END: [&str; 3] = [
+    "panic in a destructor during cleanup",
+    "panic in a function that cannot unwind",
+    "unsafe precondition(s) violated",
+];
 
 thread_local! {
     static DEPTH: Cell<usize> = const { Cell::new(0) };
@@ -52,7 +55,8 @@ pub fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
 
 /// Keeps a panic that [`caught`] will return; false if no caller will.
 fn note(info: &PanicHookInfo<'_>) -> bool {
-    if AT_THE_END.contains(&&*message(info.payload())) {
+    let text = message(info.payload());
+    if AT_THE_END.iter().any(|start| text.starts_with(start)) {
         // The process ends now, and nobody returns the panic that came first.
         if let Some(first) = LAST.take().or_else(|| lock_pool().take()) {
             let _ = writeln!(std::io::stderr(), "a panic: {first}");
@@ -60,8 +64,8 @@ fn note(info: &PanicHookInfo<'_>) -> bool {
         return false;
     }
     let said = || match info.location() {
-        Some(place) => format!("{} ({}:{})", message(info.payload()), place.file(), place.line()),
-        None => message(info.payload()),
+        Some(place) => format!("{text} ({}:{})", place.file(), place.line()),
+        None => text.clone(),
     };
     if DEPTH.get() > 0 {
         // A destructor may panic while an earlier panic unwinds: both are told.

@@ -6,7 +6,7 @@
 
 use cache::store::plain;
 use rustix::process::{
-    Pid, Signal, WaitOptions, getpid, getsid, kill_process, kill_process_group, waitpid,
+    Pid, Signal, WaitOptions, getpid, kill_process, kill_process_group, waitpid,
 };
 use std::{
     collections::{HashMap, HashSet},
@@ -86,7 +86,9 @@ impl Family {
     fn members(&self, others: &[Pid]) -> HashMap<i32, Process> {
         let all = processes();
         let (own, program) = (own(), self.program.as_raw_nonzero().get());
-        let session = getsid(None).map_or(0, |pid| pid.as_raw_nonzero().get());
+        // The listing has 0 for a session that began outside of this container, which the `Pid` of a
+        // system call cannot hold.
+        let session = all.get(&own).map_or(0, |engine| engine.session);
         let alone = RUNNING.load(Ordering::SeqCst) == 1;
         let is_other = |pid: i32| others.iter().any(|it| it.as_raw_nonzero().get() == pid);
         let is_own = |pid: i32, process: &Process| {
@@ -150,8 +152,12 @@ struct Process {
     session: i32,
 }
 
-/// All processes, by their numbers; none where the system does not list them.
+/// All processes, by their numbers; none where the system does not list them, or lists those outside
+/// of this container, whose numbers mean other processes here.
 fn processes() -> HashMap<i32, Process> {
+    if fs::read_link("/proc/self").ok() != Some(own().to_string().into()) {
+        return HashMap::new();
+    }
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     let of = |pid: i32| Some((pid, process(&fs::read(format!("/proc/{pid}/stat")).ok()?)?));

@@ -3,7 +3,10 @@
 use crate::study::Study;
 use cache::record::{RunStatus, StepStatus};
 use rustix::process::{Pid, Signal, kill_process};
-use std::{process::Stdio, time::Duration};
+use std::{
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 /// Numbers from a file go through a script, and what comes out is clustered.
 const PIPELINE: &str = "name: mine
@@ -210,6 +213,32 @@ fn what_a_program_leaves_in_a_session_of_its_own_ends_with_it() {
     slow.edit("op: command", "timeout: 1, op: command");
     assert_eq!(slow.run().code, 1);
     assert!(!is_alive(&slow), "a process of the program lives on");
+}
+
+/// In a container the session may have begun outside, and has the number 0 inside.
+#[test]
+#[expect(clippy::print_stderr, reason = "a test that cannot run says so")]
+fn programs_run_in_a_container_of_which_the_session_is_no_part() {
+    let contained = |listing: &str| {
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--user", "--map-root-user", "--pid", "--fork", listing]);
+        unshare
+    };
+    for listing in ["--mount-proc", "--mount"] {
+        if !contained(listing).arg("true").status().is_ok_and(|status| status.success()) {
+            eprintln!("SKIPPED: `unshare` makes no container here");
+            return;
+        }
+        let study = study(&format!("{DETACHED}; {COPY}"));
+        let run = study.run_command(&[]);
+        let mut inside = contained(listing);
+        inside.arg(run.get_program()).args(run.get_args());
+        inside.envs(run.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        run.get_current_dir().map(|folder| inside.current_dir(folder));
+        let said = study.said(&inside.output().expect("the engine in a container"));
+        assert_eq!(said.code, 0, "{}", said.stderr);
+        assert!(!is_alive(&study), "a process of the program lives on");
+    }
 }
 
 #[test]
