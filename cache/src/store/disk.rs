@@ -14,18 +14,26 @@ use std::{
     ffi::{OsStr, OsString},
     fs::{self, File},
     io::{self, Write},
-    os::{fd::OwnedFd, unix::ffi::OsStrExt},
+    os::{
+        fd::OwnedFd,
+        unix::{ffi::OsStrExt, fs::MetadataExt},
+    },
     path::{Component, Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
+
+/// How a folder is opened.
+const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// The disk below one folder. In tests it may fill up or disappear after a number of calls.
 #[derive(Clone, Default)]
 pub(crate) struct Disk {
     pub(crate) root: PathBuf,
+    /// The root once it is opened, with its device and its number there.
+    pub(crate) opened: Arc<Mutex<Option<(Arc<File>, [u64; 2])>>>,
     /// The name of the process among those that use the store; files being written bear it.
     pub(crate) writer: Arc<str>,
     #[cfg(test)]
@@ -37,6 +45,7 @@ impl Disk {
     pub(crate) fn below(&self, root: &Path) -> Self {
         let mut disk = self.clone();
         root.clone_into(&mut disk.root);
+        disk.opened = Arc::default();
         disk.writer = super::entry::fresh_name().into();
         disk
     }
@@ -48,6 +57,23 @@ impl Disk {
         Ok(())
     }
 
+    /// The store's own folder. It is opened once, and anew where the path leads elsewhere: that a store was moved
+    /// or removed must be noticed.
+    fn open_root(&self) -> io::Result<Arc<File>> {
+        let identity = |there: fs::Metadata| [there.dev(), there.ino()];
+        let there = identity(fs::metadata(&self.root)?);
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*opened {
+            Some((root, known)) if *known == there => Ok(root.clone()),
+            _ => {
+                let root = openat(CWD, &self.root, FOLDER, Mode::empty())?;
+                let root = Arc::new(File::from(root));
+                *opened = Some((root.clone(), identity(root.metadata()?)));
+                Ok(root)
+            }
+        }
+    }
+
     /// Opens a folder of the store from the store's own folder down.
     fn folder(&self, path: &Path) -> io::Result<OwnedFd> {
         let outside = || io::Error::other(format!("`{}` lies outside the store", path.display()));
@@ -55,20 +81,17 @@ impl Disk {
         if below.components().any(|part| !matches!(part, Component::Normal(_))) {
             return Err(outside());
         }
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let mut folder = openat(CWD, &self.root, flags, Mode::empty())?;
-        if below.as_os_str().is_empty() {
-            return Ok(folder);
-        }
-        if let Some(folder) = open_below(&folder, below, flags) {
+        let root = self.open_root()?;
+        if let Some(folder) = open_below(&root, below) {
             return Ok(folder);
         }
         let mut at = self.root.clone();
+        let mut folder = openat(&root, ".", FOLDER, Mode::empty())?;
         for name in below {
             at.push(name);
             let there = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
             check_folder(&at, FileType::from_raw_mode(there.st_mode))?;
-            folder = openat(&folder, name, flags | OFlags::NOFOLLOW, Mode::empty())?;
+            folder = openat(&folder, name, FOLDER | OFlags::NOFOLLOW, Mode::empty())?;
         }
         Ok(folder)
     }
@@ -265,17 +288,18 @@ impl Disk {
     }
 }
 
-/// Opens a folder below another one in a single call that follows no link. None where the system has no such call,
-/// and if it fails: going down folder by folder finds the reason.
+/// Opens a folder below another one, or that one again, in a single call that follows no link. None where the
+/// system has no such call, and if it fails: going down folder by folder finds the reason.
 #[cfg(target_os = "linux")]
-fn open_below(folder: &OwnedFd, below: &Path, flags: OFlags) -> Option<OwnedFd> {
+fn open_below(folder: &File, below: &Path) -> Option<OwnedFd> {
     use rustix::fs::{ResolveFlags, openat2};
+    let below = if below.as_os_str().is_empty() { Path::new(".") } else { below };
     let links = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-    openat2(folder, below, flags, Mode::empty(), links).ok()
+    openat2(folder, below, FOLDER, Mode::empty(), links).ok()
 }
 
 #[cfg(not(target_os = "linux"))]
-fn open_below(_: &OwnedFd, _: &Path, _: OFlags) -> Option<OwnedFd> {
+fn open_below(_: &File, _: &Path) -> Option<OwnedFd> {
     None
 }
 

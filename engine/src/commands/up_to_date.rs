@@ -24,6 +24,7 @@ use cache::{
     record::{RunStatus, StepStatus},
     regular,
     store::{UP_TO_DATE, notes},
+    verified::Hashed,
     versions::Versions,
 };
 use ops::{Device, Select, Source};
@@ -85,7 +86,8 @@ pub fn find(args: &RunArgs, said: &OutputArgs) -> Option<Unchanged> {
     let threads = args.plan.threads.map_or(0, NonZeroUsize::get);
     let pool = ThreadPoolBuilder::new().num_threads(threads).build().ok()?;
     let is_changed = |(name, digest): &(&String, &Digest)| {
-        !read(&run.folder.join(name)).is_ok_and(|bytes| Digest::of(&bytes) == **digest)
+        let file = Hashed::open(&run.folder.join(name));
+        !file.is_ok_and(|file| file.finish(digest).is_ok())
     };
     let (holds, changed) = pool.install(|| {
         let holds = run.is_settled && versions.hold();
