@@ -32,12 +32,19 @@ const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLO
 #[derive(Clone, Default)]
 pub(crate) struct Disk {
     pub(crate) root: PathBuf,
-    /// The root once it is opened, with its device and its number there.
-    pub(crate) opened: Arc<Mutex<Option<(Arc<File>, [u64; 2])>>>,
+    /// The root once it is opened.
+    pub(crate) opened: Arc<Mutex<Option<Root>>>,
     /// The name of the process among those that use the store; files being written bear it.
     pub(crate) writer: Arc<str>,
     #[cfg(test)]
     pub(crate) faults: super::faults::Faults,
+}
+
+/// An opened root.
+pub(crate) struct Root {
+    folder: Arc<File>,
+    /// The device of the folder and its number there.
+    identity: [u64; 2],
 }
 
 impl Disk {
@@ -64,12 +71,13 @@ impl Disk {
         let there = identity(fs::metadata(&self.root)?);
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         match &*opened {
-            Some((root, known)) if *known == there => Ok(root.clone()),
+            Some(root) if root.identity == there => Ok(root.folder.clone()),
             _ => {
-                let root = openat(CWD, &self.root, FOLDER, Mode::empty())?;
-                let root = Arc::new(File::from(root));
-                *opened = Some((root.clone(), identity(root.metadata()?)));
-                Ok(root)
+                let folder = openat(CWD, &self.root, FOLDER, Mode::empty())?;
+                let folder = Arc::new(File::from(folder));
+                let identity = identity(folder.metadata()?);
+                *opened = Some(Root { folder: folder.clone(), identity });
+                Ok(folder)
             }
         }
     }
