@@ -10,16 +10,11 @@ fn a_full_disk_is_said_and_what_is_finished_is_kept() {
     // The longest file that may be written, in blocks of 512 bytes.
     for blocks in [1, 3, 5, 7, 9, 12, 20] {
         let study = tones::three();
-        let run = study.run_command(&[]);
         let mut limited = Command::new("sh");
-        limited
-            .arg("-c")
-            // Without the trap the system would end the process instead of refusing the write.
-            .arg(format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\""))
-            .arg(run.get_program())
-            .args(run.get_args())
-            .current_dir(study.path("."));
-        let said = study.said(&limited.output().expect("a shell"));
+        // Without the trap the system would end the process instead of refusing the write.
+        let limit = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+        limited.args(["-c", &limit]);
+        let said = study.run_by(limited);
         if said.code == 0 {
             continue;
         }

@@ -230,12 +230,7 @@ fn programs_run_in_a_container_of_which_the_session_is_no_part() {
             return;
         }
         let study = study(&format!("{DETACHED}; {COPY}"));
-        let run = study.run_command(&[]);
-        let mut inside = contained(listing);
-        inside.arg(run.get_program()).args(run.get_args());
-        inside.envs(run.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        run.get_current_dir().map(|folder| inside.current_dir(folder));
-        let said = study.said(&inside.output().expect("the engine in a container"));
+        let said = study.run_by(contained(listing));
         assert_eq!(said.code, 0, "{}", said.stderr);
         assert!(!is_alive(&study), "a process of the program lives on");
     }

@@ -123,6 +123,19 @@ impl Study {
         self.command(&all)
     }
 
+    /// Runs the pipeline by way of another program, whose last arguments are a command.
+    pub fn run_by(&self, mut outer: Command) -> Said {
+        let run = self.run_command(&[]);
+        outer.arg(run.get_program()).args(run.get_args()).current_dir(self.folder.path());
+        for (name, value) in run.get_envs() {
+            match value {
+                Some(value) => outer.env(name, value),
+                None => outer.env_remove(name),
+            };
+        }
+        self.said(&outer.output().expect("the other program starts"))
+    }
+
     /// Runs the pipeline.
     pub fn run(&self) -> Said {
         self.run_with(&[])
