@@ -41,7 +41,7 @@ use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     fs::File,
-    io::{Cursor, Read, Seek, SeekFrom, Write},
+    io::{Cursor, Read, Seek, Write},
     ops::Range,
     os::unix::fs::FileExt,
 };
@@ -227,8 +227,7 @@ fn levels(rows: usize, width: usize, descriptor: &Descriptor) -> Vec<u8> {
 /// Reads an artifact written by [`write`].
 pub(crate) fn read(file: &File) -> Result<Artifact, String> {
     let read = || {
-        let mut whole = file.try_clone().map_err(|fault| fault.to_string())?;
-        let metadata = metadata_of(&mut whole)?;
+        let metadata = metadata_of(&mut &*file)?;
         let mut pairs = metadata.key_value_metadata().iter().flatten();
         let footer = pairs.find(|pair| pair.key == FOOTER_NAME).and_then(|pair| pair.value.clone());
         let footer = footer.ok_or("it is not one of the engine's own files")?;
@@ -240,7 +239,7 @@ pub(crate) fn read(file: &File) -> Result<Artifact, String> {
                 arrays.insert(name.clone(), to_array(values, width, shape.clone())?);
             }
         }
-        let table = read_table(&mut whole, &metadata, arrays, &footer.shapes)?;
+        let table = read_table(file, &metadata, arrays, &footer.shapes)?;
         Ok(Artifact { kind: footer.kind, meta: footer.meta, data: crate::Data::Table(table) })
     };
     panics::caught(read).unwrap_or_else(|_| Err(decode::DAMAGED.to_owned()))
@@ -257,7 +256,7 @@ fn metadata_of(file: &mut (impl Read + Seek)) -> Result<FileMetadata, String> {
 
 /// The columns of a file, of which some are already read.
 fn read_table(
-    file: &mut File,
+    file: &File,
     metadata: &FileMetadata,
     mut known: BTreeMap<String, Column>,
     shapes: &BTreeMap<String, Vec<usize>>,
@@ -287,7 +286,7 @@ fn read_table(
 }
 
 fn read_column(
-    file: &mut File,
+    file: &File,
     metadata: &FileMetadata,
     field: &Field,
     shape: Option<Vec<usize>>,
@@ -296,12 +295,8 @@ fn read_column(
     let mut arrays = Vec::new();
     for group in &metadata.row_groups {
         let chunk = Chunk::of(group, &field.name, |chunk| {
-            let place = chunk.byte_range();
-            let mut bytes = Vec::new();
-            file.seek(SeekFrom::Start(place.start)).map_err(|fault| fault.to_string())?;
-            let mut part = Read::by_ref(file).take(place.end.saturating_sub(place.start));
-            part.read_to_end(&mut bytes).map_err(|fault| fault.to_string())?;
-            Ok(Buffer::from(bytes))
+            let bytes = read_bytes(file, chunk, Vec::new());
+            bytes.map(Buffer::from).ok_or_else(|| decode::DAMAGED.to_owned())
         })?;
         chunk.weigh(field, group.num_rows(), room)?;
         arrays.extend(chunk.decode(field)?);
@@ -353,13 +348,9 @@ fn read_chunk(
     room: &mut Vec<u8>,
     values: &mut [f32],
 ) -> Option<()> {
-    let place = chunk.byte_range();
-    let length = place.end.checked_sub(place.start)?;
-    (place.end <= file.metadata().ok()?.len()).then_some(())?;
-    room.resize(usize::try_from(length).ok()?, 0);
-    file.read_exact_at(room, place.start).ok()?;
-    let size = room.len();
-    let bytes = Cursor::new(Buffer::from(std::mem::take(room)));
+    let bytes = read_bytes(file, chunk, std::mem::take(room))?;
+    let size = bytes.len();
+    let bytes = Cursor::new(Buffer::from(bytes));
     let mut pages = PageReader::new(bytes, chunk, Vec::new(), size);
     let mut rest = values;
     for page in pages.by_ref() {
@@ -383,6 +374,17 @@ fn read_chunk(
     }
     *room = pages.into_inner().0.into_inner().into_mut().right_or_default();
     rest.is_empty().then_some(())
+}
+
+/// The bytes of one column of one row group, in a buffer that may have room already. None where a damaged footer
+/// names bytes that the file does not have.
+fn read_bytes(file: &File, chunk: &ColumnChunkMetadata, mut room: Vec<u8>) -> Option<Vec<u8>> {
+    let place = chunk.byte_range();
+    let length = place.end.checked_sub(place.start)?;
+    (place.end <= file.metadata().ok()?.len()).then_some(())?;
+    room.resize(usize::try_from(length).ok()?, 0);
+    file.read_exact_at(&mut room, place.start).ok()?;
+    Some(room)
 }
 
 fn to_array(values: Vec<f32>, width: usize, shape: Vec<usize>) -> Result<Column, String> {

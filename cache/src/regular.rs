@@ -45,7 +45,7 @@ pub(crate) fn open_at(
     match statat(&folder, name, links) {
         Ok(there) => check(FileType::from_raw_mode(there.st_mode))?,
         // A file that does not exist may be created.
-        Err(rustix::io::Errno::NOENT) => {}
+        Err(rustix::io::Errno::NOENT) if flags.contains(OFlags::CREATE) => {}
         Err(fault) => return Err(fault.into()),
     }
     let flags = flags | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;

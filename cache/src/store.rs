@@ -59,6 +59,7 @@ mod processes;
 pub mod remote;
 mod seen;
 pub mod sources;
+mod temporary;
 #[cfg(test)]
 mod tests;
 mod writer;

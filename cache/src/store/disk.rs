@@ -19,10 +19,7 @@ use std::{
         unix::{ffi::OsStrExt, fs::MetadataExt},
     },
     path::{Component, Path, PathBuf},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
 };
 
 /// How a folder is opened.
@@ -39,6 +36,9 @@ pub(crate) struct Disk {
     #[cfg(test)]
     pub(crate) faults: super::faults::Faults,
 }
+
+/// An opened folder, and a name in it.
+pub(super) type Place<'p> = (Arc<File>, &'p OsStr);
 
 /// An opened root.
 pub(crate) struct Root {
@@ -82,32 +82,45 @@ impl Disk {
         }
     }
 
-    /// Opens a folder of the store from the store's own folder down.
-    fn folder(&self, path: &Path) -> io::Result<OwnedFd> {
+    /// Opens a folder of the store from the store's own folder down; that one is open already.
+    pub(super) fn folder(&self, path: &Path) -> io::Result<Arc<File>> {
         let outside = || io::Error::other(format!("`{}` lies outside the store", path.display()));
         let below = path.strip_prefix(&self.root).map_err(|_| outside())?;
         if below.components().any(|part| !matches!(part, Component::Normal(_))) {
             return Err(outside());
         }
         let root = self.open_root()?;
-        if let Some(folder) = open_below(&root, below) {
-            return Ok(folder);
+        if below.as_os_str().is_empty() {
+            return Ok(root);
         }
-        let mut at = self.root.clone();
-        let mut folder = openat(&root, ".", FOLDER, Mode::empty())?;
+        if let Some(opened) = open_below(&root, below) {
+            return Ok(Arc::new(opened?));
+        }
+        let (mut at, mut folder) = (self.root.clone(), root);
         for name in below {
             at.push(name);
             let there = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
             check_folder(&at, FileType::from_raw_mode(there.st_mode))?;
-            folder = openat(&folder, name, FOLDER | OFlags::NOFOLLOW, Mode::empty())?;
+            let opened = openat(&folder, name, FOLDER | OFlags::NOFOLLOW, Mode::empty())?;
+            folder = Arc::new(File::from(opened));
         }
         Ok(folder)
     }
 
     /// The opened parent folder of a path, and the last name of the path.
-    fn place<'p>(&self, path: &'p Path) -> io::Result<(OwnedFd, &'p OsStr)> {
+    pub(super) fn place<'p>(&self, path: &'p Path) -> io::Result<Place<'p>> {
         let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
         Ok((self.folder(path.parent().ok_or(io::ErrorKind::InvalidInput)?)?, name))
+    }
+
+    /// The places of two paths; what is the parent of both is opened once.
+    fn places<'p>(&self, one: &'p Path, other: &'p Path) -> io::Result<[Place<'p>; 2]> {
+        let first = self.place(one)?;
+        let second = match other.file_name() {
+            Some(name) if one.parent() == other.parent() => (first.0.clone(), name),
+            _ => self.place(other)?,
+        };
+        Ok([first, second])
     }
 
     /// Refuses a path of a folder of the store that is something else.
@@ -133,7 +146,7 @@ impl Disk {
         match mkdirat(&parent, name, Mode::from_raw_mode(0o777)) {
             Err(Errno::EXIST) => Ok(()),
             Err(fault) => Err(fault.into()),
-            Ok(()) => path.parent().map_or(Ok(()), |parent| self.sync_folder(parent)),
+            Ok(()) => self.sync_opened(&parent, path.parent().unwrap_or(path)),
         }
     }
 
@@ -150,9 +163,12 @@ impl Disk {
 
     /// The entries of a folder of the store: names and types, without following links.
     pub(crate) fn list(&self, path: &Path) -> io::Result<Vec<(OsString, FileType)>> {
-        let folder = self.folder(path)?;
+        let mut entries = match Arc::try_unwrap(self.folder(path)?) {
+            Ok(opened) => Dir::new(OwnedFd::from(opened))?,
+            Err(shared) => Dir::read_from(&shared)?,
+        };
         let mut found = Vec::new();
-        for entry in Dir::read_from(&folder)? {
+        while let Some(entry) = entries.read() {
             let entry = entry?;
             let name = OsStr::from_bytes(entry.file_name().to_bytes());
             if name == "." || name == ".." {
@@ -160,7 +176,7 @@ impl Disk {
             }
             let sort = match entry.file_type() {
                 // Some file systems do not give the type here.
-                FileType::Unknown => match statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+                FileType::Unknown => match statat(entries.fd()?, name, AtFlags::SYMLINK_NOFOLLOW) {
                     Ok(there) => FileType::from_raw_mode(there.st_mode),
                     Err(_) => continue,
                 },
@@ -189,19 +205,34 @@ impl Disk {
 
     /// Waits until the names in a folder are on the disk.
     pub(crate) fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        self.sync_opened(&*self.folder(path)?, path)
+    }
+
+    /// Waits until the names in an opened folder are on the disk.
+    pub(super) fn sync_opened(&self, folder: &File, path: &Path) -> io::Result<()> {
         self.pass("sync folder", path)?;
-        File::from(self.folder(path)?).sync_all()
+        folder.sync_all()
     }
 
     /// Renames a file, replacing what had the new name. A file cannot replace a folder, so a folder
     /// is first renamed to a name that the store does not use.
     pub(crate) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let [source, target] = self.places(from, to)?;
+        self.rename_opened(source, &target, to)
+    }
+
+    /// Renames a file from one opened folder to another one.
+    pub(super) fn rename_opened(
+        &self,
+        (source, old): Place<'_>,
+        (target, new): &Place<'_>,
+        to: &Path,
+    ) -> io::Result<()> {
         self.pass("rename", to)?;
-        let ((source, old), (target, new)) = (self.place(from)?, self.place(to)?);
-        match renameat(&source, old, &target, new) {
+        match renameat(&source, old, target, *new) {
             Err(Errno::ISDIR) => {
-                put_aside(&target, new)?;
-                Ok(renameat(&source, old, &target, new)?)
+                put_aside(target, new)?;
+                Ok(renameat(&source, old, target, *new)?)
             }
             renamed => Ok(renamed?),
         }
@@ -232,33 +263,22 @@ impl Disk {
 
     /// Creates a file, which must not exist; returns it with its path.
     pub(crate) fn create(&self, path: &Path) -> io::Result<(PathBuf, File)> {
-        self.pass("create", path)?;
-        let (folder, name) = self.place(path)?;
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
-        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = openat(folder, name, flags, Mode::from_raw_mode(0o666))?;
-        Ok((path.to_owned(), File::from(file)))
+        let file = self.create_in(&self.place(path)?, path)?;
+        Ok((path.to_owned(), file))
     }
 
-    /// Creates a temporary file in a folder of unfinished files.
-    pub(crate) fn temporary(&self, folder: &Path) -> io::Result<Temporary> {
-        static COUNT: AtomicU64 = AtomicU64::new(1);
-        loop {
-            let count = COUNT.fetch_add(1, Ordering::Relaxed);
-            match self.create(&folder.join(format!("{}-{count}", self.writer))) {
-                Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => continue,
-                created => {
-                    let ((path, file), disk) = (created?, self.clone());
-                    return Ok(Temporary { disk, path, file, named: false, refusal: None });
-                }
-            }
-        }
+    /// Creates a file, which must not exist, in an opened folder.
+    pub(super) fn create_in(&self, (folder, name): &Place<'_>, path: &Path) -> io::Result<File> {
+        self.pass("create", path)?;
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(File::from(openat(folder, *name, flags, Mode::from_raw_mode(0o666))?))
     }
 
     /// Gives a file a second name, which must not exist.
     pub(crate) fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.pass("link", to)?;
-        let ((source, old), (target, new)) = (self.place(from)?, self.place(to)?);
+        let [(source, old), (target, new)] = self.places(from, to)?;
         Ok(linkat(source, old, target, new, AtFlags::empty())?)
     }
 
@@ -266,23 +286,6 @@ impl Disk {
     pub(crate) fn exists(&self, path: &Path) -> bool {
         let there = |(folder, name)| statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).ok();
         self.place(path).ok().and_then(there).is_some()
-    }
-
-    /// Writes a file atomically: to a temporary file, which is synced and renamed, then syncs the
-    /// folder.
-    pub(crate) fn write_whole(&self, path: &Path, bytes: &[u8], tmp: &Path) -> io::Result<()> {
-        let mut temporary = self.temporary(tmp)?;
-        temporary.write_all(bytes)?;
-        temporary.persist(path).map(drop)
-    }
-
-    /// Writes a file that can be made again: a loss of power may remove it.
-    pub(crate) fn write_renewable(&self, path: &Path, bytes: &[u8], tmp: &Path) -> io::Result<()> {
-        let mut temporary = self.temporary(tmp)?;
-        temporary.write_all(bytes)?;
-        self.rename(&temporary.path, path)?;
-        temporary.named = true;
-        Ok(())
     }
 
     /// Removes the regular files of a folder whose names `goes` accepts.
@@ -296,18 +299,21 @@ impl Disk {
     }
 }
 
-/// Opens a folder below another one, or that one again, in a single call that follows no link. None where the
-/// system has no such call, and if it fails: going down folder by folder finds the reason.
+/// Opens a folder below another one in a single call that follows no link. None where the system has no such call,
+/// or refuses for a reason that going down folder by folder finds.
 #[cfg(target_os = "linux")]
-fn open_below(folder: &File, below: &Path) -> Option<OwnedFd> {
+fn open_below(folder: &File, below: &Path) -> Option<io::Result<File>> {
     use rustix::fs::{ResolveFlags, openat2};
-    let below = if below.as_os_str().is_empty() { Path::new(".") } else { below };
     let links = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-    openat2(folder, below, FOLDER, Mode::empty(), links).ok()
+    match openat2(folder, below, FOLDER, Mode::empty(), links) {
+        Ok(opened) => Some(Ok(opened.into())),
+        Err(Errno::NOENT) => Some(Err(Errno::NOENT.into())),
+        Err(_) => None,
+    }
 }
 
 #[cfg(not(target_os = "linux"))]
-fn open_below(_: &File, _: &Path) -> Option<OwnedFd> {
+fn open_below(_: &File, _: &Path) -> Option<io::Result<File>> {
     None
 }
 
@@ -325,7 +331,7 @@ fn check_folder(path: &Path, sort: FileType) -> io::Result<()> {
 }
 
 /// Renames a folder at the path of a file to an unused name.
-fn put_aside(folder: &OwnedFd, name: &OsStr) -> io::Result<()> {
+fn put_aside(folder: &File, name: &OsStr) -> io::Result<()> {
     for count in 1.. {
         let mut aside = name.to_owned();
         aside.push(format!(".aside-{count}"));
@@ -336,57 +342,4 @@ fn put_aside(folder: &OwnedFd, name: &OsStr) -> io::Result<()> {
         }
     }
     unreachable!("counts have no end")
-}
-
-/// An unfinished file, which is removed if it is dropped before it is renamed.
-pub(crate) struct Temporary {
-    disk: Disk,
-    path: PathBuf,
-    file: File,
-    named: bool,
-    refusal: Option<io::Error>,
-}
-
-impl Temporary {
-    /// The last error of a write, for writers that hide it in an error of their own.
-    pub(crate) fn refusal(&mut self) -> io::Result<()> {
-        self.refusal.take().map_or(Ok(()), Err)
-    }
-
-    /// The path of the file until it has its name.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Syncs the bytes, renames the file and syncs the folder. Returns the metadata of the file.
-    pub(crate) fn persist(mut self, to: &Path) -> io::Result<fs::Metadata> {
-        self.disk.sync(&self.file, &self.path)?;
-        self.disk.rename(&self.path, to)?;
-        self.named = true;
-        to.parent().map_or(Ok(()), |folder| self.disk.sync_folder(folder))?;
-        self.file.metadata()
-    }
-}
-
-impl Write for Temporary {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.disk.write(&mut self.file, &self.path, bytes);
-        if let Err(fault) = &written {
-            self.refusal = Some(io::Error::new(fault.kind(), fault.to_string()));
-        }
-        written.map(|()| bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        if !self.named {
-            // If this fails, the next process removes the file.
-            let _ = self.disk.remove(&self.path);
-        }
-    }
 }

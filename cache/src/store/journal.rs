@@ -198,6 +198,9 @@ impl Journal {
         };
         file.seek(SeekFrom::Start(from.length)).map_err(fault)?;
         let mut text = Vec::new();
+        let stated = file.metadata().map_err(fault)?.len().saturating_sub(from.length);
+        // Reading goes on behind this length, which another host may see too late.
+        let _ = text.try_reserve_exact(stated.min(LONGEST) as usize);
         file.take(LONGEST).read_to_end(&mut text).map_err(fault)?;
         // A line without its end is still being written, or its writer was killed, so it is not
         // read yet.
@@ -273,7 +276,7 @@ impl Journal {
         self.known.read().expect(NO_PANIC).lines.contains_key(key)
     }
 
-    fn place(&self, key: &Digest) -> Option<(Arc<[u8]>, LinePosition)> {
+    fn place(&self, key: &Digest) -> Option<(Arc<Vec<u8>>, LinePosition)> {
         let known = self.known.read().expect(NO_PANIC);
         let place = *known.lines.get(key)?;
         Some((Arc::clone(&known.texts[place.text as usize]), place))

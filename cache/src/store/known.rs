@@ -8,7 +8,7 @@ use std::{cmp::Ordering, io::BufRead, sync::Arc, time::Instant};
 /// The lines read so far.
 #[derive(Default)]
 pub(super) struct Known {
-    pub(super) texts: Vec<Arc<[u8]>>,
+    pub(super) texts: Vec<Arc<Vec<u8>>>,
     pub(super) lines: HashMap<Digest, LinePosition>,
     /// The first line of the state that was read.
     pub(super) state: Vec<u8>,
@@ -80,7 +80,7 @@ impl Known {
             }
             start += end as u32;
         }
-        self.texts.push(text.into());
+        self.texts.push(Arc::new(text));
     }
 
     pub(super) fn line(&self, place: LinePosition) -> &[u8] {

@@ -92,11 +92,9 @@ impl Store {
     /// # Errors
     /// When the object is missing or damaged. It is not removed.
     pub fn verify(&self, digest: &Digest) -> Result<FileVersion, StoreError> {
-        let path = self.object_path(digest).ok_or(StoreError::Missing(*digest))?;
         // The version is taken before reading, so that a write in between shows as another version.
-        let stat = fs::symlink_metadata(&path).map_err(|_| StoreError::Missing(*digest))?;
-        let stat = FileVersion::of(&stat);
-        self.read(digest, &path).map(|_| stat)
+        let (path, stat) = self.find(digest).ok_or(StoreError::Missing(*digest))?;
+        self.read(digest, &path).map(|_| FileVersion::of(&stat))
     }
 
     fn read(&self, digest: &Digest, path: &Path) -> Result<Artifact, StoreError> {
@@ -123,8 +121,15 @@ impl Store {
 
     /// The path of an object, if something has its name.
     pub fn object_path(&self, digest: &Digest) -> Option<PathBuf> {
-        let mut paths = ENDINGS.iter().map(|ending| self.path_for(digest, ending));
-        paths.find(|path| path.symlink_metadata().is_ok())
+        self.find(digest).map(|(path, _)| path)
+    }
+
+    fn find(&self, digest: &Digest) -> Option<(PathBuf, fs::Metadata)> {
+        ENDINGS.iter().find_map(|ending| {
+            let path = self.path_for(digest, ending);
+            let stat = path.symlink_metadata().ok()?;
+            Some((path, stat))
+        })
     }
 
     pub(super) fn path_for(&self, digest: &Digest, ending: &str) -> PathBuf {
