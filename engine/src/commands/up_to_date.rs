@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! .engine/unchanged-v1/<digest of the command>     <digest of the rest>
-//!                                                  {"folder":…,"steps":…,"files":…,"environment":…}
+//!                                                  {"folder":…,"steps":…,"files":…,"seen":…,"environment":…}
 //!                                                  one line for each path: see `cache::versions`
 //! ```
 //! A note that is lost, damaged or out of date costs an ordinary run.
@@ -21,6 +21,7 @@ use crate::{
 };
 use cache::{
     Digest, FileEntry, Hasher, Record,
+    file_version::FileVersion,
     record::{RunStatus, StepStatus},
     regular,
     store::{UP_TO_DATE, notes},
@@ -32,7 +33,7 @@ use rayon::{ThreadPoolBuilder, prelude::*};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    env, io,
+    env, fs, io,
     num::NonZeroUsize,
     path::{Path, PathBuf},
     time::SystemTime,
@@ -51,6 +52,9 @@ pub struct Unchanged {
     is_settled: bool,
     /// The digests of the files in the folder, by name: a report that was edited is made anew.
     files: BTreeMap<String, Digest>,
+    /// The versions at which they had these digests, once every later write would change them. As long as a file has
+    /// its version, it is not read.
+    seen: BTreeMap<String, FileVersion>,
     /// The digests of the environment variables that the pipeline reads; none for a variable that
     /// is not set.
     environment: BTreeMap<String, Option<Digest>>,
@@ -64,6 +68,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 /// The run that this run would repeat, if there is one. A run with details, events or forced steps
 /// never repeats another.
 pub fn find(args: &RunArgs, said: &OutputArgs) -> Option<Unchanged> {
+    let looked = SystemTime::now();
     let detailed = said.form() == Form::Json || said.verbose || args.dry_run;
     if detailed || !args.plan.force.is_empty() {
         return None;
@@ -75,9 +80,9 @@ pub fn find(args: &RunArgs, said: &OutputArgs) -> Option<Unchanged> {
     if Digest::of(rest).to_string().as_bytes() != digest {
         return None;
     }
-    let (head, versions) = split_line(rest)?;
-    let run: Unchanged = serde_json::from_slice(head).ok()?;
-    let versions = Versions::from_text(versions)?;
+    let (head, dependencies) = split_line(rest)?;
+    let mut run: Unchanged = serde_json::from_slice(head).ok()?;
+    let versions = Versions::from_text(dependencies)?;
     let newest = latest::of(run.folder.parent()?)?;
     if newest.as_os_str() != run.folder.file_name()? {
         return None;
@@ -85,20 +90,59 @@ pub fn find(args: &RunArgs, said: &OutputArgs) -> Option<Unchanged> {
     // The global pool belongs to an ordinary run, which may have to follow.
     let threads = args.plan.threads.map_or(0, NonZeroUsize::get);
     let pool = ThreadPoolBuilder::new().num_threads(threads).build().ok()?;
-    let is_changed = |(name, digest): &(&String, &Digest)| {
-        let file = Hashed::open(&run.folder.join(name));
-        !file.is_ok_and(|file| file.finish(digest).is_ok())
-    };
-    let (holds, changed) = pool.install(|| {
+    let version = |(name, digest): (&String, _)| (name.clone(), run.version_of(name, digest));
+    let (holds, seen) = pool.install(|| {
         let holds = run.is_settled && versions.hold();
-        (holds, run.files.par_iter().filter(is_changed).map(|it| it.0).collect::<Vec<_>>())
+        (holds, run.files.par_iter().map(version).collect::<Vec<_>>())
     });
     let same = run.environment.iter().all(|(name, value)| variable(name) == *value);
-    for name in &changed {
-        let path = run.folder.join(name);
-        warn!("`{}` is not as its run left it; this run makes a new one", path.display());
+    let (mut settled, mut is_changed) = (BTreeMap::new(), false);
+    for (name, version) in seen {
+        match version {
+            Some(version) if version.is_settled(looked) => {
+                settled.insert(name, version);
+            }
+            Some(_) => {}
+            None => {
+                let path = run.folder.join(name);
+                let path = path.display();
+                warn!("`{path}` is not as its run left it; this run makes a new one");
+                is_changed = true;
+            }
+        }
     }
-    (holds && same && changed.is_empty()).then_some(run)
+    if !holds || !same || is_changed {
+        return None;
+    }
+    if settled != run.seen {
+        run.seen = settled;
+        // If it cannot be written, the next run reads the files once more.
+        let _ = notes::write(&args.plan.store.store, &note, &run.to_text(dependencies)?);
+    }
+    Some(run)
+}
+
+impl Unchanged {
+    /// The version of a file of the run's folder; none if it is not as the run left it.
+    fn version_of(&self, name: &str, digest: &Digest) -> Option<FileVersion> {
+        let path = self.folder.join(name);
+        // It is taken before the file is read, so that a write in between shows as another version.
+        let version = FileVersion::of(&fs::metadata(&path).ok()?);
+        if self.seen.get(name) != Some(&version) {
+            Hashed::open(&path).ok()?.finish(digest).ok()?;
+        }
+        Some(version)
+    }
+
+    /// The text of a note, with the versions of what the run depends on as text.
+    fn to_text(&self, versions: &[u8]) -> Option<Vec<u8>> {
+        let mut rest = serde_json::to_vec(self).ok()?;
+        rest.push(b'\n');
+        rest.extend(versions);
+        let mut text = format!("{}\n", Digest::of(&rest)).into_bytes();
+        text.extend(rest);
+        Some(text)
+    }
 }
 
 /// Notes what a run leaves behind and what it depends on.
@@ -125,16 +169,13 @@ fn try_keep(
         steps: record.steps.len(),
         is_settled: versions.is_some(),
         files: files(folder)?,
+        seen: BTreeMap::new(),
         environment: text
             .flat_map(|text| variables(text))
             .map(|name| (name.to_owned(), variable(name)))
             .collect(),
     };
-    let mut rest = serde_json::to_vec(&run).ok()?;
-    rest.push(b'\n');
-    rest.extend(versions.map(|versions| versions.to_text()).unwrap_or_default());
-    let mut text = format!("{}\n", Digest::of(&rest)).into_bytes();
-    text.extend(rest);
+    let text = run.to_text(&versions.map(|versions| versions.to_text()).unwrap_or_default())?;
     study.store.keep_for_now(UP_TO_DATE, &name(args)?, &text).ok()
 }
 

@@ -64,6 +64,26 @@ fn an_edited_report_is_noticed_after_the_first_run() {
 }
 
 #[test]
+fn the_files_of_a_report_are_read_until_their_versions_are_known() {
+    let (study, found) = settled(SMALL);
+    let note = || {
+        let notes = fs::read_dir(study.path(".engine/unchanged-v1")).expect("notes");
+        notes.map(|note| fs::read(note.expect("a note").path()).expect("a note")).collect()
+    };
+    let first: Vec<_> = note();
+    wait();
+    assert_eq!(run(&study).stdout, found.stdout);
+    let known: Vec<_> = note();
+    assert_ne!(known, first);
+    assert_eq!(run(&study).stdout, found.stdout);
+    assert_eq!(note(), known);
+    // The same bytes written again are another version, but the same report.
+    let report = study.path(found.stdout.trim());
+    fs::write(&report, fs::read(&report).expect("a report")).expect("a report");
+    assert_eq!(run(&study).stdout, found.stdout);
+}
+
+#[test]
 fn who_asks_for_details_gets_them() {
     let (study, _) = settled(SMALL);
     let folders = study.run_folders();
@@ -77,7 +97,7 @@ type Change = fn(&Study);
 
 #[test]
 fn every_change_is_looked_into() {
-    let changes: [(&str, Change); 11] = [
+    let changes: [(&str, Change); 12] = [
         ("the pipeline", |study| study.write("study.yaml", format!("# A remark.\n{SMALL}"))),
         ("a recording", |study| {
             study.write("data/bell/00.wav", tones::wav(&tones::tone(1, 1)));
@@ -99,6 +119,14 @@ fn every_change_is_looked_into() {
             let report = study.path("runs/small/latest/report.md");
             let text = fs::read_to_string(&report).expect("a report").replace('0', "1");
             fs::write(report, text).expect("a report");
+        }),
+        ("an edited report of the same length and time", |study| {
+            let report = study.path("runs/small/latest/report.md");
+            let modified = fs::metadata(&report).and_then(|it| it.modified()).expect("a time");
+            let text = fs::read_to_string(&report).expect("a report").replace('0', "1");
+            fs::write(&report, text).expect("a report");
+            let report = fs::File::options().append(true).open(report).expect("a report");
+            report.set_modified(modified).expect("a time of one's own");
         }),
         ("an edited table", |study| {
             let table = study.path("runs/small/latest/results.csv");
@@ -125,6 +153,9 @@ fn every_change_is_looked_into() {
     ];
     for (what, change) in changes {
         let (study, found) = settled(SMALL);
+        assert_eq!(run(&study).stdout, found.stdout, "{what}");
+        wait();
+        // From now on the versions of the report's files are known.
         assert_eq!(run(&study).stdout, found.stdout, "{what}");
         change(&study);
         let after = run(&study);
