@@ -133,7 +133,7 @@ impl Autoencoder {
 
 impl Op for Autoencoder {
     const NAME: &'static str = "autoencoder";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const INPUTS: &'static [Port] = &[FEATURES, fitted::MODEL];
     const OUTPUTS: &'static [Port] = &[LATENT, MODEL, HISTORY, RECONSTRUCTION, DIAGNOSTICS];
     const SEEDED: bool = true;

@@ -41,12 +41,14 @@ pub const DIAGNOSTICS: Port = Port::new(
     "diagnostics",
     &[Kind::Diagnostics],
     "per latent unit: `unit`, `kl` (nats per clip), `variance_of_mean`, `active` (1 if the KL is above \
-     0.01 kl_divergence, or, without a KL, the variance above 0.01)",
+     0.01 nats or, without a KL, the variance at least a hundredth of that of the most variable unit)",
 );
 
-/// The threshold above which a latent unit counts as active: for the variance of its mean in a
-/// plain autoencoder, and for its KL in nats in a variational one.
-const ACTIVE: f64 = 0.01;
+/// The threshold of an active unit of a variational model: its KL is above this many nats.
+const ACTIVE_KL: f64 = 0.01;
+/// The threshold of an active unit of a model without a KL: its mean varies at least by this part of the variance of the most
+/// variable unit. Absolute values mean nothing there, since the decoder scales them.
+const ACTIVE_VARIANCE: f64 = 0.01;
 
 impl Plan {
     /// The shapes of [`LATENT`], [`LATENT_STD`] (if variational), [`MODEL`], [`HISTORY`],
@@ -187,9 +189,10 @@ impl Plan {
         let (units, covariance) = (latents.units, latents.covariance());
         let variance: Vec<f64> = (0..units).map(|j| covariance[j * units + j]).collect();
         let kl = latents.kl();
-        let count =
-            |values: &[f64]| values.iter().map(|x| i64::from(*x > ACTIVE)).collect::<Vec<_>>();
-        let active = count(kl.as_ref().unwrap_or(&variance));
+        let active: Vec<i64> = match &kl {
+            Some(kl) => kl.iter().map(|kl| i64::from(*kl > ACTIVE_KL)).collect(),
+            None => active_by_variance(&variance),
+        };
         let mut meta = vec![
             ("active_units", active.iter().sum::<i64>() as f64),
             ("effective_dimension", participation(&covariance, units)),
@@ -210,6 +213,13 @@ impl Plan {
                 artifact.with_meta(name, value)
             })
     }
+}
+
+/// 1 for each active unit of a model without a KL, and 0 for the others.
+fn active_by_variance(variance: &[f64]) -> Vec<i64> {
+    let most = variance.iter().copied().filter(|it| it.is_finite()).fold(0.0, f64::max);
+    let is_active = |value: &f64| most > 0.0 && *value >= ACTIVE_VARIANCE * most;
+    variance.iter().map(|value| i64::from(is_active(value))).collect()
 }
 
 /// The latent vectors of all clips, row after row.
@@ -359,5 +369,19 @@ pub mod defaults {
     /// The number of clips whose reconstruction is kept.
     pub fn examples() -> NonZeroUsize {
         whole(8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::active_by_variance;
+
+    #[test]
+    fn active_units_do_not_depend_on_the_scale() {
+        let variance = [4.0, 1.0, 0.05, 0.03, 0.0];
+        for scale in [1.0, 1e-6, 1e6] {
+            assert_eq!(active_by_variance(&variance.map(|it| it * scale)), [1, 1, 1, 0, 0]);
+        }
+        assert_eq!(active_by_variance(&[0.0, f64::NAN]), [0, 0]);
     }
 }

@@ -4,13 +4,10 @@ use super::{
     Drawn,
     source::{Input, Source},
 };
-use crate::{
-    draw::{
-        Anchor, Paint, Panel, Scale, Scene, Shape,
-        axis::{Entry, legend},
-        scene::SIZES,
-    },
-    scores::latent_space,
+use crate::draw::{
+    Anchor, Paint, Panel, Scale, Scene, Shape,
+    axis::{Entry, legend},
+    scene::SIZES,
 };
 
 /// The colour of active units.
@@ -55,10 +52,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
 
 /// True for each active unit.
 fn active(model: &Input) -> Result<Vec<bool>, String> {
-    if has_kl(model.reals("kl")?) {
-        return Ok(model.ints("active")?.iter().map(|active| *active != 0).collect());
-    }
-    Ok(latent_space::in_use_by_variance(model.reals("variance_of_mean")?))
+    Ok(model.ints("active")?.iter().map(|active| *active != 0).collect())
 }
 
 fn has_kl(kl: &[f64]) -> bool {

@@ -33,14 +33,7 @@ pub fn read(
     let number = |name| artifact.meta.get(name).and_then(serde_json::Value::as_f64);
     let units = artifact.as_table().map_or(0, cache::Table::rows);
     let total_kl = number("total_kl");
-    let variance = artifact.as_table().and_then(|table| table.reals("variance_of_mean"));
-    let active = match (total_kl, variance) {
-        (None, Some(variance)) => {
-            Some(in_use_by_variance(variance).into_iter().filter(|it| *it).count() as f64)
-        }
-        _ => number("active_units"),
-    };
-    let found = active.zip(number("effective_dimension"));
+    let found = number("active_units").zip(number("effective_dimension"));
     Ok(found.map(|(active, effective_dimension)| LatentSpace {
         step: step.name.clone(),
         active,
@@ -48,14 +41,6 @@ pub fn read(
         effective_dimension,
         total_kl,
     }))
-}
-
-/// True for each active unit of a model without a KL term: its mean varies at least a hundredth as
-/// much as that of the most variable unit. Absolute values mean nothing, since the decoder scales
-/// them.
-pub fn in_use_by_variance(variance: &[f64]) -> Vec<bool> {
-    let most = variance.iter().copied().filter(|it| it.is_finite()).fold(0.0, f64::max);
-    variance.iter().map(|value| most > 0.0 && *value >= 0.01 * most).collect()
 }
 
 /// The mean of spaces that differ only by their seed.
@@ -80,20 +65,4 @@ fn without_seed(step: &str) -> String {
     };
     let parts: Vec<&str> = variant.split(',').filter(|part| !part.starts_with("seed=")).collect();
     if parts.is_empty() { base.to_owned() } else { format!("{base}{{{}}}", parts.join(",")) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::in_use_by_variance;
-
-    #[test]
-    fn units_in_use_do_not_depend_on_the_scale() {
-        let variance = [4.0, 1.0, 0.05, 0.03, 0.0];
-        let expected = [true, true, true, false, false];
-        for scale in [1.0, 1e-6, 1e6] {
-            let scaled = variance.map(|value| value * scale);
-            assert_eq!(in_use_by_variance(&scaled), expected);
-        }
-        assert_eq!(in_use_by_variance(&[0.0, f64::NAN]), [false, false]);
-    }
 }
