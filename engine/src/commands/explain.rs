@@ -64,7 +64,7 @@ impl<'a> Explained<'a> {
         let Plan { pipeline, files, .. } = plan;
         let (reasons, steps) = (plan.reasons(), plan.steps());
         let planned = &steps[index];
-        let key = planned.key.as_ref().expect("what is asked for has a key");
+        let key = planned.key().expect("what is asked for has a key");
         let key_of = |step: usize| steps[step].finished.as_ref().map(|it| &it.cache_key);
         let hit = planned.verdict == Forecast::Hit;
         let nearest = if hit { None } else { reasons.nearest_step(index, key) };

@@ -71,7 +71,7 @@ struct Outline {
 impl Outline {
     fn of(study: &Study, run: &RunInfo) -> Self {
         let plan = study.plan();
-        let expected = plan.steps().iter().map(|step| match (&step.finished, &step.key) {
+        let expected = plan.steps().iter().map(|step| match (&step.finished, step.key()) {
             (None, Some(_)) => step.cost.seconds,
             _ => Some(0.0),
         });

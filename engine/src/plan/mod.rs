@@ -58,8 +58,8 @@ pub struct Planned {
     pub verdict: Forecast,
     /// The reason to run; empty for a hit.
     pub reason: String,
-    /// The key, without inputs that have no result yet; none for a step that is not asked for.
-    pub key: Option<CacheKey>,
+    /// The key of a step without a result.
+    key: Option<CacheKey>,
     /// True if the key is complete.
     pub whole: bool,
     /// The result, if it is cached.
@@ -73,9 +73,14 @@ pub struct Planned {
 }
 
 impl Planned {
+    /// The key, without inputs that have no result yet; none for a step that is not asked for.
+    pub fn key(&self) -> Option<&CacheKey> {
+        self.finished.as_ref().map(|it| &it.cache_key).or(self.key.as_ref())
+    }
+
     /// The key, if it is complete.
     pub fn whole_key(&self) -> Option<&CacheKey> {
-        self.key.as_ref().filter(|_| self.whole)
+        self.key().filter(|_| self.whole)
     }
 
     fn skipped() -> Self {
@@ -232,9 +237,9 @@ impl Plan<'_> {
         let whole = step.inputs.iter().all(is_there);
         let forced = self.options.force.contains(&index);
         let finished = self.lookups[index].finished().filter(|_| whole && !forced).cloned();
-        let key = match (&finished, &self.lookups[index]) {
-            (Some(finished), _) => finished.cache_key.clone(),
-            (None, CacheLookup::Miss(key, _)) if whole => (**key).clone(),
+        let own = match &self.lookups[index] {
+            _ if finished.is_some() => None,
+            CacheLookup::Miss(key, _) if whole => Some((**key).clone()),
             _ => {
                 let known = |from, port: &str| there(from, port).or_else(|| Some(unknown()));
                 let mut key =
@@ -242,19 +247,21 @@ impl Plan<'_> {
                 for input in step.inputs.iter().filter(|input| !is_there(input)) {
                     key.inputs.remove(input.port);
                 }
-                key
+                Some(key)
             }
         };
+        let key = finished.as_deref().map(|it| &it.cache_key).or(own.as_ref());
+        let key = key.expect("a step has a result or a key of its own");
         let (verdict, reason, cause) = match &finished {
             Some(_) => (Forecast::Hit, String::new(), String::new()),
-            None => judge(reasons, index, &key, forced, before),
+            None => judge(reasons, index, key, forced, before),
         };
-        let shapes = shapes::planned_outputs(reasons, index, &key, finished.as_deref(), before);
+        let shapes = shapes::planned_outputs(reasons, index, key, finished.as_deref(), before);
         let cost = match &finished {
             Some(_) => Cost::default(),
-            None => cost::of(reasons, index, &key, &shapes, before),
+            None => cost::of(reasons, index, key, &shapes, before),
         };
-        Planned { verdict, reason, key: Some(key), whole, finished, shapes, cost, cause }
+        Planned { verdict, reason, key: own, whole, finished, shapes, cost, cause }
     }
 }
 

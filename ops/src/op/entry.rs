@@ -77,7 +77,8 @@ impl Entry {
 /// The parameters that differ from the defaults of a schema, so that a new parameter with a default
 /// changes neither keys nor metadata.
 pub(crate) fn changed(schema: &Value, params: Value) -> BTreeMap<String, Value> {
-    let default = |name: &str| schema.get("properties")?.get(name)?.get("default");
+    let described = schema.get("properties");
+    let default = |name: &str| described?.get(name)?.get("default");
     let Value::Object(params) = params else { return BTreeMap::new() };
     params.into_iter().filter(|(name, value)| default(name) != Some(value)).collect()
 }
