@@ -205,6 +205,12 @@ fn delivered(what: &str, ports: &[Port], said: &[Shape], outputs: &Outputs, exam
         assert_eq!(got.kind, said.kind, "{what}: `{}`", port.name);
         assert!(said.rows.is_none() || said.rows == got.rows, "{what}: {said}, made {got}");
         assert!(said.row.is_none() || said.row == got.row, "{what}: {said}, made {got}");
+        // Reference distributions and controls repeat a clustering of features by what its labels say.
+        let of_features = example.inputs.iter().any(|(_, input)| input.kind == Kind::Matrix);
+        if port.name == "labels" && of_features {
+            let says = artifact.meta.contains_key(ops::cluster::MADE_BY);
+            assert!(says, "{what}: the labels do not say what made them");
+        }
         if let (Some((_, first)), Some(mut own)) = (example.inputs.first(), ids(artifact)) {
             // A port may hold fewer clips than came in, or a clip several times, but those in
             // their order.
