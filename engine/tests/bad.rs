@@ -1,4 +1,4 @@
-//! What a user reads when a pipeline is wrong: every file of `bad/`, with the full text shown.
+//! The errors of wrong pipelines: every file of `bad/`, with the full text shown.
 
 #[path = "../../ops/tests/peak/mod.rs"]
 mod peak;
@@ -16,7 +16,7 @@ fn environment(name: &str) -> Option<String> {
     (name == "EPOCHS").then(|| "many".to_owned())
 }
 
-/// What is said of a pipeline, and whether it could be run.
+/// The messages about a pipeline, and whether it could be run.
 fn said(name: &str, text: String) -> String {
     match load_with(Path::new(name), text, &[], ops::OPS, environment) {
         Ok((pipeline, warnings)) => {

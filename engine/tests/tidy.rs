@@ -97,7 +97,7 @@ fn dependencies(name: &str) -> (BTreeSet<String>, BTreeSet<String>) {
     (take("dependencies"), take("dev-dependencies"))
 }
 
-/// Whether `text` holds `word` with nothing of a longer name before or after it.
+/// True if `text` holds `word` with nothing of a longer name before or after it.
 fn names(text: &str, word: &str) -> bool {
     let is_part = |it: char| it.is_alphanumeric() || it == '_';
     text.match_indices(word).any(|(at, _)| {

@@ -13,7 +13,7 @@ use cache::{
 use clap::{Args, Subcommand};
 use std::collections::{BTreeMap, HashMap};
 
-/// What to do with the store.
+/// A command on the store.
 #[derive(Subcommand)]
 pub enum CacheCommand {
     /// Say what takes room: by op, by kind, and in all.
@@ -55,7 +55,7 @@ The environment gives the access to a bucket: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCE
     Path(PathArgs),
 }
 
-/// What `cache du` reads.
+/// The arguments of `cache du`.
 #[derive(Args)]
 pub struct DuArgs {
     /// The store.
@@ -63,13 +63,13 @@ pub struct DuArgs {
     pub store: StoreArg,
 }
 
-/// What `cache path` reads.
+/// The arguments of `cache path`.
 #[derive(Args)]
 pub struct PathArgs {
     /// A digest or its beginning; or a run, and then its output.
     #[arg(value_name = "DIGEST | RUN STEP.PORT", num_args = 1..=2, required = true)]
     pub of: Vec<String>,
-    /// Where runs are.
+    /// The folder of the runs.
     #[command(flatten)]
     pub out: OutArg,
     /// The store.

@@ -23,7 +23,7 @@ use tracing::info;
 /// The most steps that are listed as not computed again, for each reason.
 const NAMED: usize = 6;
 
-/// What `cache verify` reads.
+/// The arguments of `cache verify`.
 #[derive(Args)]
 pub struct VerifyArgs {
     /// Only the steps of this pipeline; with it, files that were moved are found where it names them.

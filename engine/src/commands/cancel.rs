@@ -6,7 +6,7 @@ use crate::{
 };
 use clap::Args;
 
-/// What `cancel` reads.
+/// The arguments of `cancel`.
 #[derive(Args)]
 pub struct CancelArgs {
     /// Only the workers of this study.

@@ -1,4 +1,4 @@
-//! What `run` and `plan` say of a cluster: its profile, and the workers that a plan asks for.
+//! The cluster of `run` and `plan`: its profile, and the workers that a plan asks for.
 
 use super::prepare::LONGEST_PIPELINE;
 use crate::{

@@ -21,16 +21,16 @@ use reports::{ScoreTable, ScoredRow, Wide, incomparable};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What `compare` reads.
+/// The arguments of `compare`.
 #[derive(Args)]
 pub struct CompareArgs {
     /// The runs: folders, ids, names of studies, `latest` or `NAME/latest`.
     #[arg(required = true, value_name = "RUN")]
     pub runs: Vec<String>,
-    /// Which rows are shown.
+    /// The selection of rows.
     #[command(flatten)]
     pub rows: RowArgs,
-    /// Where runs are.
+    /// The folder of the runs.
     #[command(flatten)]
     pub out: OutArg,
     /// The store.
@@ -111,7 +111,7 @@ fn compared(found: &[Found], store: &Store) -> Compared {
     Compared { table: all, places }
 }
 
-/// What decides a run, by place: `vae.beta`, `groups.in.features`.
+/// The settings of a run, by place: `vae.beta`, `groups.in.features`.
 type Settings = BTreeMap<String, Value>;
 
 /// The settings of a run. A parameter that varies within the run is none: its rows have it.

@@ -21,7 +21,7 @@ use clap::Args;
 use reports::{ScoreTable, ScoredRow, estimate, incomparable, shown_estimate, stats::Estimate};
 use serde_json::{Value, json};
 
-/// What `diff` reads.
+/// The arguments of `diff`.
 #[derive(Args)]
 pub struct DiffArgs {
     /// The one run: a folder, an id, a study's name or `latest`.
@@ -30,7 +30,7 @@ pub struct DiffArgs {
     /// The other.
     #[arg(value_name = "RUN")]
     pub b: String,
-    /// Where runs are.
+    /// The folder of the runs.
     #[command(flatten)]
     pub out: OutArg,
     /// The store.
@@ -169,7 +169,7 @@ fn grids(changes: &[Change], cells: &[CellChange], repeat: bool) -> (Grid, Grid)
     (inputs, results)
 }
 
-/// What stands in place of a difference that there is not.
+/// The text in place of a difference that there is not.
 const SAME: &str = "same";
 
 /// A sentence on the cells that are left out because they are the same.

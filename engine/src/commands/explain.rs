@@ -18,7 +18,7 @@ use cache::{CacheKey, store::Finished};
 use clap::Args;
 use serde_json::{Value, json};
 
-/// What `explain` reads.
+/// The arguments of `explain`.
 #[derive(Args)]
 pub struct ExplainArgs {
     /// The pipeline.

@@ -22,7 +22,7 @@ use std::{
 };
 use tracing::info;
 
-/// What `--to` names instead of a file.
+/// The value of `--to` that is no file.
 const TENSORBOARD: &str = "tensorboard";
 
 /// The name of the scores of the table, unless a step has it.
@@ -52,7 +52,7 @@ impl Format {
     }
 }
 
-/// What `export` reads.
+/// The arguments of `export`.
 #[derive(Args)]
 pub struct ExportArgs {
     /// A folder, an id, a study's name, `latest` or `NAME/latest`.
@@ -74,7 +74,7 @@ pub struct ExportArgs {
     /// Of `figures`: their format. A picture that a program drew keeps its own.
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub format: Option<Format>,
-    /// Where runs are.
+    /// The folder of the runs.
     #[command(flatten)]
     pub out: OutArg,
     /// The store.

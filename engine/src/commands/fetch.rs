@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 use tracing::{error, info};
 
-/// What `fetch` reads.
+/// The arguments of `fetch`.
 #[derive(Args)]
 pub struct FetchArgs {
     /// The data set.

@@ -49,7 +49,7 @@ pub struct Live {
     _server: Option<serve::Server>,
 }
 
-/// What the run and the writer of the page share.
+/// The state that the run and the writer of the page share.
 struct Shared {
     board: Arc<Board>,
     folder: PathBuf,

@@ -20,14 +20,14 @@ use std::{
 use tracing::{info, warn};
 use walkdir::WalkDir;
 
-/// What `pack` reads.
+/// The arguments of `pack`.
 #[derive(Args)]
 pub struct PackArgs {
     /// A folder, an id, a study's name, `latest` or `NAME/latest`.
     pub run: String,
     /// The file to write, such as `study.tar.zst`.
     pub file: PathBuf,
-    /// Where runs are.
+    /// The folder of the runs.
     #[command(flatten)]
     pub out: OutArg,
     /// The store.
@@ -35,12 +35,12 @@ pub struct PackArgs {
     pub store: StoreArg,
 }
 
-/// What `unpack` reads.
+/// The arguments of `unpack`.
 #[derive(Args)]
 pub struct UnpackArgs {
     /// The file that `engine pack` wrote.
     pub file: PathBuf,
-    /// Where the run is put.
+    /// The folder of the runs.
     #[command(flatten)]
     pub out: OutArg,
     /// The store.

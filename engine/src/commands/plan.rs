@@ -22,13 +22,13 @@ use clap::Args;
 use serde_json::{Value, json};
 use tracing::{Level, event_enabled, warn};
 
-/// What `plan` reads.
+/// The arguments of `plan`.
 #[derive(Args)]
 pub struct PlanCommandArgs {
     /// The pipeline.
     #[command(flatten)]
     pub plan: PlanArgs,
-    /// Where steps would run.
+    /// The executor or the cluster.
     #[command(flatten)]
     pub place: PlaceArgs,
     /// Write JSON.
@@ -173,7 +173,7 @@ fn total(plan: &Plan<'_>, only: bool) -> String {
     said
 }
 
-/// What the specifications besides the shown one take, for a multiverse.
+/// Describes the cost of the specifications besides the shown one, for a multiverse.
 fn multiverse(plan: &Plan<'_>) -> String {
     let variants = &plan.pipeline.variants;
     if variants.shown.is_empty() {

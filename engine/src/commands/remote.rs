@@ -15,13 +15,13 @@ use clap::Args;
 use std::collections::BTreeSet;
 use tracing::warn;
 
-/// What `cache push` and `cache pull` read.
+/// The arguments of `cache push` and `cache pull`.
 #[derive(Args)]
 pub struct RemoteArgs {
     /// A run whose steps are copied: a folder, an id, a study's name, `latest` or `NAME/latest`. All
     /// finished steps if not given.
     pub run: Option<String>,
-    /// Where runs are.
+    /// The folder of the runs.
     #[command(flatten)]
     pub out: OutArg,
     /// The store.

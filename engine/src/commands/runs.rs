@@ -14,7 +14,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use tracing::{info, warn};
 
-/// What `runs` reads.
+/// The arguments of `runs`.
 #[derive(Args)]
 pub struct RunsArgs {
     /// Only the runs of this study.
@@ -23,7 +23,7 @@ pub struct RunsArgs {
     /// Only the runs with this word; of several, the runs with all of them.
     #[arg(long, value_name = "WORD")]
     pub tag: Vec<String>,
-    /// Where runs are.
+    /// The folder of the runs.
     #[command(flatten)]
     pub out: OutArg,
     /// The store.
@@ -101,7 +101,7 @@ fn table(runs: &[Record], store: &Store, width: usize) -> String {
     grid.fitted(width)
 }
 
-/// What the user said of a run: its name and its words.
+/// The user's own words for a run: its name and its tags.
 pub fn said(record: &Record) -> Option<String> {
     let tags = record.tags.iter().map(|tag| format!("#{tag}"));
     let said: Vec<String> = record.name.clone().into_iter().chain(tags).collect();

@@ -25,16 +25,16 @@ use tracing::info;
 /// More bytes than any report has.
 const LONGEST_REPORT: u64 = 1 << 30;
 
-/// What `show` reads.
+/// The arguments of `show`.
 #[derive(Args)]
 pub struct ShowArgs {
     /// A folder, an id, a study's name, `latest` or `NAME/latest`.
     #[arg(default_value = "latest")]
     pub run: String,
-    /// Which rows are shown.
+    /// The selection of rows.
     #[command(flatten)]
     pub rows: RowArgs,
-    /// Where runs are.
+    /// The folder of the runs.
     #[command(flatten)]
     pub out: OutArg,
     /// The store.

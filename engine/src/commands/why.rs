@@ -23,7 +23,7 @@ use reports::{ScoreTable, ScoredRow, Seed};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// What `why` reads.
+/// The arguments of `why`.
 #[derive(Args)]
 pub struct WhyArgs {
     /// A folder, an id, a study's name, `latest` or `NAME/latest`.
@@ -34,7 +34,7 @@ pub struct WhyArgs {
     /// Of several seeds, the one to follow; the first if not given.
     #[arg(long, value_name = "SEED")]
     pub seed: Option<u64>,
-    /// Where runs are.
+    /// The folder of the runs.
     #[command(flatten)]
     pub out: OutArg,
     /// The store.

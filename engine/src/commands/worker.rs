@@ -19,7 +19,7 @@ use tracing::info;
 /// A network file system may show a new name late.
 const PATIENCE: Duration = Duration::from_secs(70);
 
-/// What `worker` reads.
+/// The arguments of `worker`.
 #[derive(Args)]
 pub struct WorkerArgs {
     /// The plan: its name below `work-v1` in the store.
@@ -36,7 +36,7 @@ pub struct WorkerArgs {
     /// Memory that its steps may take.
     #[arg(long, value_name = "SIZE", value_parser = cli::size)]
     pub memory: u64,
-    /// How many GPUs it has.
+    /// Number of GPUs that it has.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub gpu_count: usize,
     /// Leave after so many seconds.

@@ -78,7 +78,7 @@ pub struct Outcome {
     pub errors: Vec<StepError>,
     /// The reason why the run could not go on, if it is no step's error.
     pub fault: Option<String>,
-    /// What becomes of a run that this process has left.
+    /// A note on how a run goes on that this process has left.
     pub note: Option<String>,
 }
 

@@ -7,9 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What a process knows of the others that run steps of its plan.
+/// The other processes that run steps of the same plan, as this one sees them.
 pub trait Others: Sync {
-    /// Reads what the others have said.
+    /// Reads the new events of the others.
     fn refresh(&self);
 
     /// Takes note of the steps that have no result yet.
@@ -44,11 +44,11 @@ pub trait Others: Sync {
 const SHORTEST: Duration = Duration::from_millis(20);
 const LONGEST: Duration = Duration::from_secs(2);
 
-/// When a process last looked at what the others have made.
+/// The times at which a process last looked at what the others have made.
 pub struct Lookout {
     pause: Duration,
     looked: Option<Instant>,
-    /// When this process last read what the others had said.
+    /// The time at which this process last read the events of the others.
     heard: Option<Instant>,
     /// The time since which this process runs no step.
     idle: Instant,

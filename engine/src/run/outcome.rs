@@ -58,7 +58,7 @@ impl Schedule<'_> {
         });
     }
 
-    /// What became of the steps, once no step runs any more.
+    /// The end of the run, once no step runs any more.
     pub fn ended(mut self) -> Ended {
         self.errors.sort_by_key(|error| error.step);
         let unsettled =

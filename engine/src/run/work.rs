@@ -38,13 +38,13 @@ pub struct RunContext<'a> {
     pub plan: &'a Plan<'a>,
     /// Runs the steps.
     pub executor: &'a dyn Executor,
-    /// What the steps are given.
+    /// The services for the steps.
     pub host: Host<'a>,
     /// The other processes at the plan, if there are some.
     pub others: Option<&'a dyn Others>,
 }
 
-/// What a process gives to the steps that it runs.
+/// The services that a process gives to the steps that it runs.
 pub struct Host<'a> {
     /// The store.
     pub store: &'a Store,
@@ -192,7 +192,7 @@ fn gpus_held(request: &StepRequest) -> usize {
     request.gpus.len().max(usize::from(matches!(request.device, Device::Cuda(_))))
 }
 
-/// What an op made, as the store keeps it.
+/// The result of an op, as the store keeps it.
 struct OpResult {
     outputs: BTreeMap<String, Object>,
     times: Times,

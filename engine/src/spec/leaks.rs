@@ -7,7 +7,7 @@ use foldhash::{HashSet, HashSetExt as _};
 use ops::Port;
 use std::collections::BTreeSet;
 
-/// What the rows of a step come from.
+/// The origins of the rows of a step.
 #[derive(Clone, Default)]
 struct Rows {
     /// The steps that divided them, and whether these are the rows that were held out.
@@ -75,7 +75,7 @@ pub fn warn(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], order: &[us
     }
 }
 
-/// Whether an output holds the rows of a split that are held out; `None` if it is of no split.
+/// True if an output holds the rows of a split that are held out; `None` if it is of no split.
 fn side(draft: &Draft, output: Option<&Port>) -> Option<bool> {
     let [train, test] = draft.entry?.split?;
     let name = output?.name;

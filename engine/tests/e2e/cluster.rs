@@ -40,7 +40,7 @@ pub fn profile(study: &Study, more: &str) {
     );
 }
 
-/// How often each step stands in the journals of a store.
+/// The number of lines of each step in the journals of a store.
 pub fn lines(store: &Path) -> BTreeMap<Digest, usize> {
     let mut lines = BTreeMap::new();
     let journals = fs::read_dir(store.join("journal-v2")).expect("a folder");

@@ -1,4 +1,4 @@
-//! What a cluster refuses, loses or ends: each is one clear error, or costs nothing that is finished.
+//! Faults of a cluster: all that it refuses, loses or ends is one clear error, or costs nothing that is finished.
 
 use crate::{
     cluster::{TRAINING, assert_each_once, assert_trained, many, profile, training, until},

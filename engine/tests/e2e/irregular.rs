@@ -1,4 +1,4 @@
-//! What is no regular file in the place of one: it is named, and nothing waits for it.
+//! Irregular files in the place of regular ones: each is named, and nothing waits for it.
 
 use crate::{study::Study, tones};
 use rustix::{

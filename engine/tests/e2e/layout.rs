@@ -1,4 +1,4 @@
-//! What a run leaves behind, and what its exit code says.
+//! The files that a run leaves behind, and its exit code.
 
 use crate::{
     study::{STEPS, Study},

@@ -1,4 +1,4 @@
-//! What the binary says of itself: ops, schema, plan, help.
+//! The listings of the binary: ops, schema, plan, help.
 
 use crate::{
     plans::unfolded,

@@ -141,7 +141,7 @@ fn retries_help_a_program_that_fails_once() {
 const SLOW: &str =
     "(while :; do touch alive; sleep 0.1; done) & echo waiting; touch started; sleep 600";
 
-/// Whether the process that the slow program started leaves traces still.
+/// True if the process that the slow program started still leaves traces.
 fn is_alive(study: &Study) -> bool {
     let _ = std::fs::remove_file(study.path("alive"));
     std::thread::sleep(Duration::from_secs(1));

@@ -6,14 +6,14 @@ use crate::{
 };
 use std::fs;
 
-/// How many rows of the features were there already, and why the step ran.
+/// The number of rows of the features that were there already, and the reason why the step ran.
 fn reused(study: &Study, said: &Said) -> (usize, String) {
     let record = study.record(said);
     let step = record.step("mel").expect("a step");
     (step.rows_reused, step.reason.clone())
 }
 
-/// What the steps made, by a study that has made nothing before.
+/// The digests of the outputs, by a study that has made nothing before.
 fn undisturbed(study: &Study) -> Vec<String> {
     let fresh = study.run_with(&["--store", "fresh"]);
     assert_eq!(fresh.code, 0, "{}", fresh.stderr);

@@ -25,7 +25,7 @@ fn study() -> Study {
     study
 }
 
-/// What the engine says with the library that a variable leads to.
+/// Runs the engine with the library that a variable leads to.
 fn said(study: &Study, arguments: &[&str], variable: &str, path: impl AsRef<Path>) -> Said {
     let mut command = study.command(arguments);
     command.env_remove("ORT_DYLIB_PATH").env(variable, path.as_ref());

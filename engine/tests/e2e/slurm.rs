@@ -128,7 +128,7 @@ impl Slurm {
         command
     }
 
-    /// What a program of Slurm prints.
+    /// Returns what a program of Slurm prints.
     pub fn ask(&self, program: &str, arguments: &[&str]) -> String {
         let mut command = Command::new(program);
         let output = command.args(arguments).env("SLURM_CONF", self.configuration()).output();

@@ -1,4 +1,4 @@
-//! What stands in a place where it does not belong: links, pipes, devices, folders; a standard output
+//! Files in a place where they do not belong: links, pipes, devices, folders; a standard output
 //! that is full; a folder that is no store.
 
 use crate::{study::Study, tones};

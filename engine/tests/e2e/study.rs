@@ -34,7 +34,7 @@ pub struct Study {
     threads: usize,
 }
 
-/// What a command said, and how it ended.
+/// The output of a command, and its exit code.
 pub struct Said {
     pub code: i32,
     pub stdout: String,
@@ -216,7 +216,7 @@ impl Study {
             .expect("an object in the store")
     }
 
-    /// How many run folders there are.
+    /// The number of run folders.
     pub fn run_folders(&self) -> usize {
         let studies = fs::read_dir(self.path("runs")).into_iter().flatten().flatten();
         studies
@@ -226,7 +226,7 @@ impl Study {
             .count()
     }
 
-    /// What a process said, with the name of the folder taken out.
+    /// The output of a process, with the name of the folder taken out.
     pub fn said(&self, output: &Output) -> Said {
         let text = |bytes: &[u8]| {
             let folder = self.folder.path().to_string_lossy();

@@ -18,7 +18,7 @@ fn study(more: &str) -> Study {
     study
 }
 
-/// How many of these steps belong to a step of the file.
+/// The number of these steps that belong to a step of the file.
 fn of(steps: &[String], step: &str) -> usize {
     steps.iter().filter(|name| name.split('{').next() == Some(step)).count()
 }

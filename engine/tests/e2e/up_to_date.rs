@@ -21,7 +21,7 @@ fn run(study: &Study) -> Said {
     study.engine(&["run", "study.yaml"])
 }
 
-/// What was written just now is not trusted to be settled.
+/// Waits, since a file that was written just now is not trusted to be settled.
 fn wait() {
     thread::sleep(Duration::from_millis(100));
 }
@@ -92,7 +92,7 @@ fn who_asks_for_details_gets_them() {
     assert_eq!(study.run_folders(), folders + 1);
 }
 
-/// What somebody does to a study.
+/// A change that somebody makes to a study.
 type Change = fn(&Study);
 
 #[test]

@@ -23,7 +23,7 @@ const LARGEST: u64 = 1 << 28;
 
 /// A server of the page in one folder, until this is dropped.
 pub struct Server {
-    /// Where it listens.
+    /// The address at which it listens.
     pub address: SocketAddr,
     is_over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,

@@ -54,7 +54,7 @@ pub(super) struct Driver<'a> {
     pub(super) frozen: Frozen,
     pub(super) site: Site<'a>,
     process: String,
-    /// What the workers of each kind have.
+    /// The resources of the workers of each kind.
     pub(super) sizes: BTreeMap<String, Size>,
     told: Mutex<Told>,
     missing: Mutex<Vec<usize>>,

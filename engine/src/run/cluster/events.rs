@@ -1,4 +1,4 @@
-//! What the processes at one plan tell each other: each appends lines to a file of its own.
+//! The events that the processes at one plan share: each appends lines to a file of its own.
 
 use super::{frozen::Folder, sizes::Size};
 use crate::model::StepFailure;
@@ -27,9 +27,9 @@ pub enum Event {
     At {
         /// The step.
         step: usize,
-        /// How far it is.
+        /// The finished part of its work.
         done: u64,
-        /// How far it goes.
+        /// All of its work.
         total: u64,
         /// A remark.
         note: String,
@@ -99,7 +99,7 @@ pub enum Event {
     Outlasted {
         /// The step.
         step: usize,
-        /// What it asks for.
+        /// The time that it asks for.
         more: MoreTime,
     },
     /// The driver has submitted jobs.
@@ -108,7 +108,7 @@ pub enum Event {
         array: String,
         /// The kind of its workers.
         kind: String,
-        /// How many workers it has.
+        /// The number of its workers.
         count: usize,
         /// The bytes of memory of each.
         memory: u64,
@@ -121,9 +121,9 @@ pub enum Event {
 /// The time that a worker must have for a step that was not done in less.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct MoreTime {
-    /// How often the step had run out of time by then.
+    /// The number of times that the step had run out of time by then.
     pub after: u32,
-    /// How often it was given more.
+    /// The number of times that it was given more.
     pub times: u32,
     /// The seconds after which the scheduler ends the worker.
     pub time: u64,
@@ -153,18 +153,18 @@ pub struct Told {
     pub refused: BTreeMap<String, String>,
     /// The most bytes of memory with which steps have ended for want of it.
     pub starved: BTreeMap<usize, u64>,
-    /// How often steps ran out of time, and the seconds that they had last.
+    /// The number of times that steps ran out of time, and the seconds that they had last.
     pub ran_out: BTreeMap<usize, (u32, u64)>,
     /// The bytes of memory that steps need at least.
     pub outgrown: HashMap<usize, u64>,
     /// The time that steps need at least.
     pub outlasted: HashMap<usize, MoreTime>,
-    /// What the workers of each array have.
+    /// The resources of the workers of each array.
     pub arrays: BTreeMap<String, Size>,
 }
 
 impl Told {
-    /// What all processes but this one tell; it notes itself what it tells.
+    /// The state that is read from all processes but this one, which notes its own events itself.
     pub fn of_others(process: &str) -> Self {
         Self { own: format!("{process}.jsonl"), ..Self::default() }
     }

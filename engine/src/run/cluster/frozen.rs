@@ -21,7 +21,7 @@ use std::{
 /// A plan as workers read it.
 #[derive(Serialize, Deserialize)]
 pub struct Frozen {
-    /// What decides the steps.
+    /// The work, which decides the steps.
     pub work: Work,
     /// The name of the study.
     pub name: String,
@@ -35,7 +35,7 @@ pub struct Frozen {
     pub beat_ms: u64,
 }
 
-/// What decides the steps of a plan. Its digest names the plan.
+/// The work of a plan: all that decides its steps. Its digest names the plan.
 #[derive(Serialize, Deserialize)]
 pub struct Work {
     /// The version of the engine.

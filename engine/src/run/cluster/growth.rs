@@ -1,4 +1,4 @@
-//! What becomes of steps whose workers had too little memory or time: they run again in workers with more, and not in
+//! More memory or time for steps whose workers had too little: they run again in workers with more, and not in
 //! the same ones again.
 
 use super::{
@@ -13,12 +13,12 @@ use crate::{
 use ops::ErrorKind;
 use tracing::info;
 
-/// What a step that was not done is given of what it had: half as much again.
+/// Returns half as much again, for a step that was not done with what it had.
 fn more(of: u64) -> u64 {
     of.saturating_add(of / 2)
 }
 
-/// What must be left of the time of a worker, which needs some to begin.
+/// Returns the part of a worker's time that must be left when a step begins: the worker needs some to begin.
 fn most_of(time: u64) -> u64 {
     time * 6 / 10
 }
@@ -137,7 +137,7 @@ impl Driver<'_> {
         found.unwrap_or(&self.profile.kinds[0])
     }
 
-    /// What a worker must have for a step.
+    /// The resources that a worker must have for a step.
     pub(super) fn size_for(&self, step: usize) -> Option<Size> {
         let kind = self.frozen.kinds[step].as_ref()?;
         let told = self.told();

@@ -1,4 +1,4 @@
-//! How many workers there should be, and what became of them. The store tells what is done; Slurm only tells whether
+//! The number of workers that there should be, and their ends. The store tells what is done; Slurm only tells whether
 //! anybody is coming.
 
 use super::{
@@ -30,19 +30,19 @@ const TAIL: usize = 8;
 /// The jobs of one plan.
 #[derive(Default)]
 pub(super) struct Jobs {
-    /// What the workers of each array have.
+    /// The resources of the workers of each array.
     arrays: BTreeMap<String, Size>,
     /// Jobs whose end was dealt with.
     over: BTreeSet<String>,
     /// Jobs that waited for what never comes when they were last looked at.
     hopeless: BTreeSet<String>,
     early: usize,
-    /// When a worker last ended by itself.
+    /// The time at which a worker last ended by itself.
     left: Option<Instant>,
     exclude: BTreeSet<String>,
-    /// How often a step's worker was killed without a known reason.
+    /// The number of times that a step's worker was killed without a known reason.
     killed: BTreeMap<usize, usize>,
-    /// What was said last of a Slurm that does not answer.
+    /// The last message about a Slurm that does not answer.
     silent: Option<String>,
 }
 

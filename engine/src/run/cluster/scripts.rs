@@ -1,4 +1,4 @@
-//! What is submitted: the scripts of the workers that a plan needs.
+//! The scripts of the workers that a plan needs.
 
 use super::{
     driver::Cluster,
@@ -18,7 +18,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What all workers of a plan are started with.
+/// The part of the script that all workers of a plan share.
 pub(super) struct Site<'a> {
     profile: &'a Profile,
     name: String,
@@ -29,7 +29,7 @@ pub(super) struct Site<'a> {
 }
 
 impl<'a> Site<'a> {
-    /// What the workers of a plan are started with; the store gets the name by which they know it.
+    /// Makes the shared part of the scripts of a plan; the store gets the name by which the workers know it.
     pub(super) fn new(
         plan: &Plan<'_>,
         cluster: &'a Cluster,
@@ -119,7 +119,7 @@ pub fn scripts(plan: &Plan<'_>, cluster: &Cluster) -> Result<Vec<String>, Vec<St
 /// Asks Slurm whether it would take the workers that a plan needs.
 ///
 /// # Errors
-/// What it says against it.
+/// The reason why it would not.
 pub fn probe(plan: &Plan<'_>, cluster: &Cluster, assigned: &Assigned) -> Result<(), String> {
     let sizes = sizes(plan, assigned, &cluster.profile);
     let folder = Folder { store: plan.store, name: super::WORK.to_owned() };

@@ -1,4 +1,4 @@
-//! What workers are submitted with: kind, memory and time, from what is written, else from what steps took before.
+//! The resources of workers: kind, memory and time, from what is written, else from what steps took before.
 
 use crate::{
     model::{Kind, Profile, StepError},
@@ -8,7 +8,7 @@ use crate::{
 use ops::{Device, ErrorKind};
 use std::collections::BTreeMap;
 
-/// What a worker has.
+/// The resources of a worker.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Size {
     /// Its kind.
@@ -53,7 +53,7 @@ fn time_for(seconds: u64, profile: &Profile) -> u64 {
     times.find(|time| usable(*time, profile) >= seconds).unwrap_or(seconds)
 }
 
-/// How many workers are worth starting for so many steps, which take so many seconds together.
+/// Returns the number of workers worth starting for so many steps, which take so many seconds together.
 pub fn worth(kind: &Kind, steps: usize, seconds: Option<f64>) -> usize {
     let useful = seconds.map_or(steps, |seconds| (seconds / WORTH_A_WORKER).ceil() as usize);
     kind.at_most.min(steps).min(useful.max(1))
@@ -140,7 +140,8 @@ fn memory(written: Option<u64>, predicted: Option<u64>, profile: &Profile) -> u6
     written.unwrap_or_else(|| (predicted.unwrap_or(0) as f64 * profile.memory_margin) as u64)
 }
 
-/// What the workers of each kind have, by its name: what is written, or what its largest and its longest step are likely to take.
+/// Returns the resources of the workers of each kind, by its name: those that are written, or what its largest and its
+/// longest step are likely to take.
 pub fn sizes(
     plan: &Plan<'_>,
     (kinds, times): &Assigned,
@@ -172,7 +173,7 @@ pub fn sizes(
 pub struct Asked<'p> {
     /// The kind.
     pub kind: &'p Kind,
-    /// What each worker has.
+    /// The resources of each worker.
     pub size: Size,
     /// The number of workers.
     pub workers: usize,

@@ -14,15 +14,15 @@ use std::{
 /// Commands hang for as long as the controller is away, and say so after 20 seconds.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// What a job is submitted with.
+/// The script with which jobs are submitted.
 pub struct Script<'a> {
     /// The name of the jobs.
     pub name: String,
     /// The kind of worker.
     pub kind: &'a Kind,
-    /// How many.
+    /// The number of jobs.
     pub count: usize,
-    /// What each worker has.
+    /// The resources of each worker.
     pub size: Size,
     /// The seconds before its end at which a worker is asked to leave.
     pub signal: u64,
@@ -88,10 +88,10 @@ fn quoted(word: &str) -> String {
     }
 }
 
-/// Why a call of Slurm gave nothing.
+/// The reason why a call of Slurm gave nothing.
 #[derive(Clone, Debug)]
 pub struct Refusal {
-    /// What it said: a sentence.
+    /// Its message: a sentence.
     pub said: String,
     /// True if Slurm has answered, so that the same call would be refused again.
     pub is_final: bool,
@@ -150,7 +150,7 @@ impl JobState {
 /// Asks whether Slurm would take such jobs.
 ///
 /// # Errors
-/// What it says against it.
+/// The reason why it would not.
 pub fn probe(script: &Script<'_>) -> Result<(), Refusal> {
     call("sbatch", &["--test-only"], Some(&script.text())).map(drop)
 }
@@ -158,7 +158,7 @@ pub fn probe(script: &Script<'_>) -> Result<(), Refusal> {
 /// Submits jobs; returns the number of their array.
 ///
 /// # Errors
-/// What Slurm says against it.
+/// The reason why Slurm does not take them.
 pub fn submit(script: &Script<'_>) -> Result<String, Refusal> {
     let said = call("sbatch", &["--parsable"], Some(&script.text()))?;
     let number = said.trim().split(';').next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! How far the runs are that are at work on a cluster, whether or not a command follows them.
+//! The progress of the runs at work on a cluster, whether or not a command follows them.
 
 use super::{
     driver::unfinished,
@@ -8,7 +8,7 @@ use super::{
 use cache::Store;
 use serde::Serialize;
 
-/// How far a run on a cluster is.
+/// The progress of a run on a cluster.
 #[derive(Serialize)]
 pub struct Standing {
     /// The name of the study.
@@ -25,7 +25,7 @@ pub struct Standing {
     pub jobs: Vec<String>,
 }
 
-/// How far each run is that is at work on a cluster; of one study, if it is named.
+/// Reads the progress of each run at work on a cluster; of one study, if it is named.
 pub fn standings(store: &Store, study: Option<&str>) -> Vec<Standing> {
     let plans = unfinished(store, study).into_iter();
     plans.map(|(folder, frozen)| standing(&folder, frozen)).collect()
@@ -48,7 +48,7 @@ fn standing(folder: &Folder<'_>, frozen: Frozen) -> Standing {
 }
 
 impl Standing {
-    /// How far it is, and what can be done about it, in one sentence.
+    /// Describes the progress, and what can be done about it, in one sentence.
     pub fn text(&self) -> String {
         let Self { study, steps, done, running, failed, jobs } = self;
         let failed = if *failed > 0 { format!(", {failed} failed") } else { String::new() };

@@ -28,7 +28,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What a worker is given.
+/// The task of a worker.
 pub struct Task {
     /// The kind of the worker.
     pub kind: String,
@@ -36,18 +36,18 @@ pub struct Task {
     pub until: f64,
     /// The job that it belongs to.
     pub job: Option<String>,
-    /// What its node has for it.
+    /// The resources that its node has for it.
     pub limits: Limits,
-    /// Where results may be that the store does not have.
+    /// The remote, which may have results that the store does not have.
     pub remote: Option<Box<dyn Blobs>>,
 }
 
 /// The exit code of a worker that does not see the store of its driver.
 pub const ELSEWHERE: u8 = 74;
 
-/// What a worker says last.
+/// The last message of a worker.
 pub const NOTHING_LEFT: &str = "nothing is left for this worker";
-/// What a worker says last that was stopped.
+/// The last message of a worker that was stopped.
 pub const STOPPED: &str = "stopped before the end; another worker goes on";
 /// The time between two reports of how far a step is.
 const BETWEEN_REPORTS: Duration = Duration::from_secs(1);
@@ -67,7 +67,7 @@ struct Worker<'a> {
     /// The steps that this node could not run.
     refused: Mutex<BTreeSet<usize>>,
     refusals: AtomicUsize,
-    /// How often the kernel has ended something here for want of memory.
+    /// The number of processes that the kernel has killed here for want of memory.
     kills: AtomicU64,
 }
 
@@ -150,7 +150,7 @@ pub fn work(
 
 /// The times of a worker.
 struct Times {
-    /// When it is asked to leave at the earliest.
+    /// The earliest time at which it is asked to leave.
     notice: Instant,
     /// True for steps that nobody can go on with.
     anew: Vec<bool>,

@@ -1,4 +1,4 @@
-//! What a run has told so far, for the page that shows it while it goes on.
+//! The progress of a run, for the page that shows it while it goes on.
 
 use super::{Fields, Kind, View};
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ const MOST_FAILURES: usize = 50;
 /// The number of points of a curve: what is reported between two of them is averaged.
 const POINTS: u64 = 200;
 
-/// What a run has told so far. The listener of its events writes on it, and the page is made from it.
+/// The progress of a run and its start. The listener of its events updates it, and the page is made from it.
 pub struct Board {
     began: Instant,
     told: Mutex<Told>,
@@ -82,7 +82,7 @@ struct Failure {
 /// The numbers in the notes of a step over the course of its work.
 struct Curves {
     step: String,
-    /// What the work is counted in, and how many there are: 30 epochs.
+    /// The unit of the work, and the number of units: 30 epochs.
     unit: Option<Unit>,
     /// By the name of the number: the sum and the count of all that was reported at each point.
     lines: BTreeMap<String, BTreeMap<u64, (f64, u32)>>,
@@ -197,7 +197,7 @@ impl View for Arc<Board> {
     }
 }
 
-/// What work is counted in, and how many of it there are.
+/// A unit of work, and the number of units.
 type Unit = (String, u64);
 
 /// The unit of work that a note names first, with how many there are, and its numbers by name:

@@ -19,9 +19,9 @@ pub enum Heard {
     At {
         /// The step.
         step: usize,
-        /// How far it is.
+        /// The finished part of its work.
         done: u64,
-        /// How far it goes.
+        /// All of its work.
         total: u64,
         /// A remark.
         note: String,
