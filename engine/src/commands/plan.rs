@@ -9,7 +9,7 @@ use crate::{
     model::{Profile, Step},
     plan::{Forecast, Plan, Planned, cost::Cost},
     run::{
-        cluster::sizes::{Asked, asked},
+        cluster::sizes::{WorkerRequest, worker_requests},
         study::Study,
     },
     ui::{
@@ -58,15 +58,15 @@ pub fn plan(args: &PlanCommandArgs) -> Result<(), CommandError> {
 /// Returns the exit code if a step would not be started.
 pub fn show(study: &Study, json: bool, profile: Option<&Profile>) -> Result<(), CommandError> {
     let plan = study.plan();
-    let asked = profile.map(|profile| (profile, asked(&plan, profile)));
-    let (asked, misfits) = match asked {
-        Some((profile, Ok(asked))) => (Some((profile, asked)), Vec::new()),
+    let requests = profile.map(|profile| (profile, worker_requests(&plan, profile)));
+    let (requests, misfits) = match requests {
+        Some((profile, Ok(requests))) => (Some((profile, requests)), Vec::new()),
         Some((_, Err(misfits))) => (None, misfits),
         None => (None, Vec::new()),
     };
-    let mut shown = if json { in_json(&plan, asked.as_ref()) } else { text(&plan) };
-    if let Some((profile, asked)) = asked.filter(|_| !json) {
-        shown.push_str(&cluster::told(&plan, profile, &asked));
+    let mut shown = if json { in_json(&plan, requests.as_ref()) } else { text(&plan) };
+    if let Some((profile, requests)) = requests.filter(|_| !json) {
+        shown.push_str(&cluster::describe_workers(&plan, profile, &requests));
     }
     print(&shown);
     for (step, why) in plan.slow() {
@@ -203,7 +203,7 @@ pub fn cost_in_json(cost: &Cost) -> Value {
 }
 
 /// The plan as JSON.
-fn in_json(plan: &Plan<'_>, asked: Option<&(&Profile, Vec<Asked<'_>>)>) -> String {
+fn in_json(plan: &Plan<'_>, requests: Option<&(&Profile, Vec<WorkerRequest<'_>>)>) -> String {
     let pipeline = plan.pipeline;
     let steps = pipeline.steps.iter().zip(plan.steps()).map(|(step, planned)| {
         json!({
@@ -213,8 +213,8 @@ fn in_json(plan: &Plan<'_>, asked: Option<&(&Profile, Vec<Asked<'_>>)>) -> Strin
         })
     });
     let mut plan = json!({ "pipeline": pipeline.name, "steps": steps.collect::<Vec<_>>() });
-    if let Some((_, asked)) = asked {
-        plan["workers"] = asked.iter().map(cluster::in_json).collect();
+    if let Some((_, requests)) = requests {
+        plan["workers"] = requests.iter().map(cluster::in_json).collect();
     }
     format!("{plan:#}\n")
 }

@@ -3,7 +3,7 @@
 use crate::{
     cli::{CommandError, OutArg, StoreArg, print},
     record::{self, runs},
-    run::cluster::standing::{Standing, standings},
+    run::cluster::progress::{ClusterProgress, cluster_progress},
     ui::{diagnostic::listed, fold, grid::Grid},
 };
 use cache::{
@@ -50,7 +50,7 @@ pub fn runs(args: &RunsArgs) -> Result<(), CommandError> {
     found.retain(|record| args.study.as_ref().is_none_or(|study| record.pipeline == *study));
     found.retain(|record| args.tag.iter().all(|tag| record.tags.contains(tag)));
     let unfinished = match &*args.tag {
-        [] => standings(&store, args.study.as_deref()),
+        [] => cluster_progress(&store, args.study.as_deref()),
         _ => Vec::new(),
     };
     if args.json {
@@ -59,8 +59,8 @@ pub fn runs(args: &RunsArgs) -> Result<(), CommandError> {
         print(&format!("{:#}\n", Value::from(runs)));
         return Ok(());
     }
-    for standing in &unfinished {
-        info!("{}", standing.text());
+    for progress in &unfinished {
+        info!("{}", progress.text());
     }
     if found.is_empty() && !args.tag.is_empty() {
         info!("no run below `{}` has {}", args.out.out.display(), listed(&args.tag, "and"));
@@ -131,8 +131,8 @@ fn best(record: &Record, store: &Store) -> Option<(String, String, String)> {
 }
 
 /// A run that is at work on a cluster: it has no record yet, and so no id.
-fn goes_on(standing: &Standing) -> Value {
-    json!({ "id": null, "pipeline": standing.study, "status": "running", "cluster": standing })
+fn goes_on(progress: &ClusterProgress) -> Value {
+    json!({ "id": null, "pipeline": progress.study, "status": "running", "cluster": progress })
 }
 
 fn in_json(record: &Record, store: &Store) -> Value {

@@ -10,7 +10,7 @@ use crate::{
         self,
         runs::{self, Found},
     },
-    run::cluster::standing::standings,
+    run::cluster::progress::cluster_progress,
     ui::{
         fold::{self, paragraph},
         grid::Grid,
@@ -55,7 +55,7 @@ pub struct ShowArgs {
 pub fn show(args: &ShowArgs) -> Result<(), CommandError> {
     let found = match runs::find(&args.out.out, &args.run) {
         Ok(found) => found,
-        Err(fault) if !shows_standing(args)? => return Err(CommandError::new(BAD_INPUT, fault)),
+        Err(fault) if !shows_progress(args)? => return Err(CommandError::new(BAD_INPUT, fault)),
         Err(_) => return Ok(()),
     };
     if args.json {
@@ -78,20 +78,20 @@ pub fn show(args: &ShowArgs) -> Result<(), CommandError> {
     let rows =
         select::select(&table, &args.rows).map_err(|fault| CommandError::new(BAD_INPUT, fault))?;
     print(&text(&found, &table, &rows, fold::width()));
-    for standing in standings(&store, Some(&found.record.pipeline)) {
-        info!("{}", standing.text());
+    for progress in cluster_progress(&store, Some(&found.record.pipeline)) {
+        info!("{}", progress.text());
     }
     Ok(())
 }
 
 /// Shows how far the first run of a study is that is still at work on a cluster; false if there is none.
-fn shows_standing(args: &ShowArgs) -> Result<bool, CommandError> {
+fn shows_progress(args: &ShowArgs) -> Result<bool, CommandError> {
     if !Store::is_at(&args.store.store) {
         return Ok(false);
     }
     let study = args.run.strip_suffix("/latest").unwrap_or(&args.run);
     let study = (study != "latest").then_some(study);
-    let found = standings(&args.store.open_existing()?, study);
+    let found = cluster_progress(&args.store.open_existing()?, study);
     match args.json {
         true if !found.is_empty() => print(&format!("{:#}\n", json!({ "cluster": found }))),
         _ => found.iter().for_each(|it| print(&paragraph("", &it.text(), fold::width()))),

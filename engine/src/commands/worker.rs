@@ -7,7 +7,7 @@ use crate::{
     run::cluster::{
         WORK,
         frozen::Folder,
-        worker::{self, ELSEWHERE, Task},
+        worker::{self, STORE_NOT_SEEN, Task},
     },
     ui::{events::TEXT, interrupt::Interrupt},
 };
@@ -72,7 +72,7 @@ pub fn worker(args: &WorkerArgs) -> Result<(), CommandError> {
     let shown = args.store.store.display();
     if !Store::is_at(&args.store.store) {
         let message = format!("this node does not see the store `{shown}`");
-        return Err(CommandError::new(ELSEWHERE, message));
+        return Err(CommandError::new(STORE_NOT_SEEN, message));
     }
     let store = Store::open(&args.store.store).map_err(|fault| CommandError::of_store(&fault))?;
     let is_of_driver = args.store_id.as_ref().is_none_or(|id| store.is_called(id, PATIENCE));
@@ -80,7 +80,7 @@ pub fn worker(args: &WorkerArgs) -> Result<(), CommandError> {
         let message = format!(
             "this node sees another store as `{shown}` than the one in which the run was started"
         );
-        return Err(CommandError::new(ELSEWHERE, message));
+        return Err(CommandError::new(STORE_NOT_SEEN, message));
     }
     let remote = args.store.remote()?;
     let store = Arc::new(store);

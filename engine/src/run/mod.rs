@@ -8,7 +8,7 @@
 //! - [`resources`], [`gpus`]: the resources that steps take.
 //! - [`artifacts`], [`host`], [`log`], [`meter`]: what a running step is given and what it leaves
 //!   behind.
-//! - [`others`]: the steps that other processes run. [`cluster`]: workers on a cluster.
+//! - [`peers`]: the steps that other processes run. [`cluster`]: workers on a cluster.
 //! - [`programs`]: programs of the user, with all [`processes`] that they start and all that is
 //!   [`printed`].
 
@@ -21,8 +21,8 @@ pub mod gpus;
 mod host;
 mod log;
 mod meter;
-pub mod others;
 mod outcome;
+pub mod peers;
 mod printed;
 mod processes;
 pub mod programs;
@@ -43,7 +43,7 @@ use cache::{Record, record::RunStatus};
 use cluster::driver::{self, Cluster};
 use executor::{EXECUTORS, Executor};
 use ops::Cancel;
-use others::Others;
+use peers::Peers;
 use schedule::Schedule;
 use std::time::Instant;
 use work::{Host, RunContext};
@@ -95,7 +95,7 @@ impl Outcome {
 
 /// Executes a plan to its end. Failures of steps are part of the outcome.
 pub fn execute(plan: &Plan<'_>, run: &RunInfo, cancel: &dyn Cancel) -> Outcome {
-    execute_beside(plan, run, cancel, None)
+    execute_with_peers(plan, run, cancel, None)
 }
 
 /// Executes a plan where the run says: here, or on a cluster, whose workers need the results of a search so far.
@@ -112,19 +112,19 @@ pub fn execute_where(
 }
 
 /// Executes a plan in this process, which may be one of several at it.
-fn execute_beside(
+fn execute_with_peers(
     plan: &Plan<'_>,
     run: &RunInfo,
     cancel: &dyn Cancel,
-    others: Option<&dyn Others>,
+    peers: Option<&dyn Peers>,
 ) -> Outcome {
     let files = plan.files.iter().flatten();
     let paths = files.map(|file| (file.digest, file.path.clone())).collect();
     let host = Host {
         note: plan.pipeline.note.as_deref(),
-        waits: others.is_none(),
+        waits: peers.is_none(),
         ..Host::new(plan.store, paths, cancel, &plan.history)
     };
-    let context = RunContext { plan, executor: run.executor, host, others };
+    let context = RunContext { plan, executor: run.executor, host, peers };
     workers::run(Schedule::new(&context)).into_outcome(plan, run)
 }

@@ -69,12 +69,12 @@ impl Schedule<'_> {
             true => "the run was interrupted",
             false => "the run stopped after a failure",
         };
-        if unsettled.len() > MOST_TOLD && self.speaks() {
+        if unsettled.len() > MOST_TOLD && self.reports_to_user() {
             info!("{} steps were skipped: {why}", unsettled.len());
         }
         for step in &unsettled {
             let state = StepState::skipped(why.to_owned());
-            if unsettled.len() <= MOST_TOLD && self.speaks() {
+            if unsettled.len() <= MOST_TOLD && self.reports_to_user() {
                 self.tell(*step, &state);
             }
             self.states.set(*step, state);

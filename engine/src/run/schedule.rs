@@ -3,7 +3,7 @@
 //! chain of work behind them first.
 
 use super::{
-    others::Lookout,
+    peers::PollTimes,
     resources::{Lease, Ledger},
     state::{Running, States, StepState},
     work::RunContext,
@@ -42,7 +42,7 @@ pub struct Schedule<'a> {
     pub(super) started: VecDeque<Job>,
     /// Milliseconds from the start of a step to the end of all that depends on it; computed when
     /// the first step must run.
-    urgency: Option<Vec<u64>>,
+    priorities: Option<Vec<u64>>,
     needs: Vec<Needs>,
     /// Steps whose results were lost: they run although the journal lists them.
     pub(super) rebuilt: BTreeSet<usize>,
@@ -51,7 +51,7 @@ pub struct Schedule<'a> {
     ledger: Ledger,
     pub(super) errors: Vec<StepError>,
     pub(super) stopped: bool,
-    pub(super) lookout: Lookout,
+    pub(super) polling: PollTimes,
 }
 
 impl<'a> Schedule<'a> {
@@ -69,14 +69,14 @@ impl<'a> Schedule<'a> {
             context,
             states: States::new(states),
             started: VecDeque::new(),
-            urgency: None,
+            priorities: None,
             needs: Vec::new(),
             rebuilt: BTreeSet::new(),
             before: BTreeMap::new(),
             ledger: Ledger::new(plan.options.limits.clone().unwrap_or_else(limits)),
             errors: Vec::new(),
             stopped: false,
-            lookout: Lookout::default(),
+            polling: PollTimes::default(),
         }
     }
 
@@ -162,14 +162,14 @@ impl<'a> Schedule<'a> {
 
     fn enqueue(&mut self, job: Job) -> Result<(), StepError> {
         let step = job.step;
-        if self.urgency.is_none() {
+        if self.priorities.is_none() {
             self.expect_costs();
         }
         let plan = &self.context.plan.pipeline.steps[step];
         let shape = |input: &Input| Some(self.output(input.step, input.output)?.shape.clone());
         let read = of_inputs(plan, shape);
         // Who follows others has none of the resources that they have.
-        let alone = self.context.others.is_none();
+        let alone = self.context.peers.is_none();
         if let Some(refusal) =
             memory::refusal(step, plan, &read, self.ledger.limits()).filter(|_| alone)
         {
@@ -185,22 +185,22 @@ impl<'a> Schedule<'a> {
             return Err(self.too_few_gpus(step));
         }
         let job = Box::new(job);
-        let state = match can_ever && self.takes(step) {
-            true => StepState::Queued { job, urgency: self.urgency_of(step) },
+        let state = match can_ever && self.may_run(step) {
+            true => StepState::Queued { job, priority: self.priority_of(step) },
             false => StepState::Elsewhere(job),
         };
         self.states.set(step, state);
         Ok(())
     }
 
-    /// The urgency of a step. Of equally urgent steps, processes at one plan begin with different ones.
-    pub(super) fn urgency_of(&self, step: usize) -> u64 {
-        let urgency = self.urgency.as_ref().map_or(0, |urgency| urgency[step]);
-        self.context.others.map_or(urgency, |others| {
+    /// The priority of a step. Of steps of one priority, processes at one plan begin with different ones.
+    pub(super) fn priority_of(&self, step: usize) -> u64 {
+        let priority = self.priorities.as_ref().map_or(0, |priorities| priorities[step]);
+        self.context.peers.map_or(priority, |peers| {
             const ORDER_BITS: u32 = 16;
-            let order =
-                (step as u64 + 1).wrapping_mul(others.shift() | 1) >> (u64::BITS - ORDER_BITS);
-            (urgency << ORDER_BITS) | order
+            let order = (step as u64 + 1).wrapping_mul(peers.order_offset() | 1)
+                >> (u64::BITS - ORDER_BITS);
+            (priority << ORDER_BITS) | order
         })
     }
 
@@ -256,18 +256,18 @@ impl<'a> Schedule<'a> {
             Some(_) => 0,
             None => (planned[step].cost.seconds.unwrap_or(UNKNOWN_SECONDS) * 1e3) as u64,
         };
-        let urgency = plan.pipeline.graph.critical_paths(&plan.wanted, time);
-        self.urgency = Some(urgency);
+        let priorities = plan.pipeline.graph.critical_paths(&plan.wanted, time);
+        self.priorities = Some(priorities);
     }
 
-    /// Settles all steps that can be settled now, and starts queued steps, the most urgent first,
+    /// Settles all steps that can be settled now, and starts queued steps, the highest priority first,
     /// as long as one fits.
     pub(super) fn start_what_fits(&mut self) {
         self.look_at_ready();
         while !self.stopped
             && let Some((step, key, lease)) = self.first_that_fits()
         {
-            if !self.still_takes(step) {
+            if !self.may_still_run(step) {
                 self.ledger.give_back(&lease);
                 continue;
             }
@@ -339,10 +339,7 @@ impl<'a> Schedule<'a> {
             StepResult::Elsewhere => _ = self.states.set(step, StepState::Elsewhere(Box::new(job))),
             StepResult::Failed(failure)
                 if failure.kind != ErrorKind::Cancelled
-                    && self
-                        .context
-                        .others
-                        .is_some_and(|it| it.is_left_to_others(step, &failure)) =>
+                    && self.context.peers.is_some_and(|it| it.report_failure(step, &failure)) =>
             {
                 self.states.set(step, StepState::Elsewhere(Box::new(job)));
             }
@@ -376,9 +373,9 @@ impl<'a> Schedule<'a> {
 
 /// The bytes that a step takes of a shared GPU; none if it runs on no GPU or on whole GPUs.
 fn gpu_memory(step: &Step, read: &[Option<Shape>]) -> Option<u64> {
-    let said = step.needs.gpu_memory;
-    if said.is_some() || step.needs.gpus > 0 || step.place == Device::Cpu {
-        return said;
+    let stated = step.needs.gpu_memory;
+    if stated.is_some() || step.needs.gpus > 0 || step.place == Device::Cpu {
+        return stated;
     }
     step.op.gpu_memory(read)
 }

@@ -46,7 +46,7 @@ impl Schedule<'_> {
         self.stopped |= !cancelled && !self.context.plan.options.keep_going;
         let state = if cancelled { StepState::Skipped(ended) } else { StepState::Failed(ended) };
         self.transition(step, state);
-        if !error.log.is_empty() && self.speaks() {
+        if !error.log.is_empty() && self.reports_to_user() {
             let name = &self.context.plan.pipeline.steps[step].name;
             let step = name.as_str();
             error!(target: DETAIL, step, "{name}: the end of its log");
@@ -62,7 +62,7 @@ impl Schedule<'_> {
         let before = self.before.remove(&step);
         let changed = before.is_some_and(|before| self.states[step].outputs() != Some(&before));
         for reader in self.readers(step) {
-            if self.states.hear_of(reader, step, changed) {
+            if self.states.note_settled(reader, step, changed) {
                 self.send_back(reader);
             }
         }

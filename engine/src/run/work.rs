@@ -7,7 +7,7 @@ use super::{
     host::{Deadline, ProgressRelay, StepHost},
     log::Log,
     meter::Meter,
-    others::Others,
+    peers::Peers,
     programs::{LOG_FOLLOWS, Programs},
     rows::{self, PriorRuns},
 };
@@ -41,7 +41,7 @@ pub struct RunContext<'a> {
     /// The services for the steps.
     pub host: Host<'a>,
     /// The other processes at the plan, if there are some.
-    pub others: Option<&'a dyn Others>,
+    pub peers: Option<&'a dyn Peers>,
 }
 
 /// The services that a process gives to the steps that it runs.

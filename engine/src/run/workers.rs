@@ -69,16 +69,16 @@ impl<'a> WorkerPool<'a> {
         let context = state.schedule.context;
         loop {
             let Some(job) = self.next(scope, &mut state) else {
-                let next_look = state.schedule.next_look();
-                if state.schedule.states.running().len() == 0 && next_look.is_none() {
+                let next_poll = state.schedule.next_poll();
+                if state.schedule.states.running().len() == 0 && next_poll.is_none() {
                     return;
                 }
                 let _waiting = debug_span!("wait").entered();
-                state = match next_look {
+                state = match next_poll {
                     None => self.more.wait(state).expect(NO_PANIC),
                     Some(pause) => {
                         let (mut state, _) = self.more.wait_timeout(state, pause).expect(NO_PANIC);
-                        state.schedule.look_elsewhere();
+                        state.schedule.poll_peers();
                         state
                     }
                 };

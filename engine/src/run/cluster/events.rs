@@ -5,7 +5,7 @@ use crate::model::StepFailure;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// Something that a process tells the others. Steps are indices into the pipeline.
+/// An event that a process sends to the others. Steps are indices into the pipeline.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "event")]
 pub enum Event {
@@ -131,11 +131,11 @@ pub struct MoreTime {
     pub left: u64,
 }
 
-/// All that the processes at one plan have told so far.
+/// The state of a run on a cluster, as the events of its processes give it.
 #[derive(Default)]
-pub struct Told {
+pub struct ClusterState {
     read: HashMap<String, u64>,
-    /// The file of this process, which need not read what it has told itself.
+    /// The file of this process, which need not read its own events.
     own: String,
     /// The steps that some process has begun.
     pub begun: BTreeSet<usize>,
@@ -163,14 +163,14 @@ pub struct Told {
     pub arrays: BTreeMap<String, Size>,
 }
 
-impl Told {
-    /// The state that is read from all processes but this one, which notes its own events itself.
+impl ClusterState {
+    /// A state without events, for a process that applies its own events itself.
     pub fn of_others(process: &str) -> Self {
         Self { own: format!("{process}.jsonl"), ..Self::default() }
     }
 
-    /// Reads what is new, and gives each event to `hear`.
-    pub fn refresh(&mut self, folder: &Folder<'_>, mut hear: impl FnMut(&str, &Event)) {
+    /// Reads what is new, and gives each event to `on_event`.
+    pub fn refresh(&mut self, folder: &Folder<'_>, mut on_event: impl FnMut(&str, &Event)) {
         for name in folder.store.names_in(&folder.name) {
             let Some(process) = name.strip_suffix(".jsonl").filter(|_| name != self.own) else {
                 continue;
@@ -184,16 +184,16 @@ impl Told {
             text.truncate(whole);
             for line in text.split(|byte| *byte == b'\n') {
                 if let Ok(event) = serde_json::from_slice::<Event>(line) {
-                    hear(process, &event);
-                    self.note(process, event);
+                    on_event(process, &event);
+                    self.apply(process, event);
                 }
             }
             self.read.insert(name, from + whole as u64);
         }
     }
 
-    /// Notes what a process has told.
-    pub fn note(&mut self, process: &str, event: Event) {
+    /// Applies an event of a process.
+    pub fn apply(&mut self, process: &str, event: Event) {
         let mut running = |step: usize, runs: bool| {
             let running = self.running.entry(process.to_owned()).or_default();
             if runs {
@@ -263,8 +263,8 @@ impl Told {
     }
 }
 
-/// Tells the others something. What cannot be written is lost to them: results are in the store.
-pub fn tell(folder: &Folder<'_>, process: &str, event: &Event) {
+/// Sends an event to the other processes. One that cannot be written is lost to them: results are in the store.
+pub fn send(folder: &Folder<'_>, process: &str, event: &Event) {
     let mut line = serde_json::to_vec(event).expect("an event always serialises");
     line.push(b'\n');
     let _ = folder.store.add_to(&folder.name, &format!("{process}.jsonl"), &line);

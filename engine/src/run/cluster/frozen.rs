@@ -178,7 +178,7 @@ impl<'a> Folder<'a> {
     }
 
     /// Asks for workers again.
-    pub fn go_on(&self) {
+    pub fn resume(&self) {
         self.store.forget(&self.name, STOP);
     }
 

@@ -3,7 +3,7 @@
 use super::{
     driver::Cluster,
     frozen::{Folder, Work, moved},
-    sizes::{Asked, Assigned, Size, asked, signal, sizes, to_run, usable},
+    sizes::{Assigned, Size, WorkerRequest, signal, sizes, to_run, usable, worker_requests},
     slurm::{self, Script},
 };
 use crate::{
@@ -19,7 +19,7 @@ use std::{
 };
 
 /// The part of the script that all workers of a plan share.
-pub(super) struct Site<'a> {
+pub(super) struct ScriptTemplate<'a> {
     profile: &'a Profile,
     name: String,
     logs: PathBuf,
@@ -28,20 +28,20 @@ pub(super) struct Site<'a> {
     command: Vec<String>,
 }
 
-impl<'a> Site<'a> {
+impl<'a> ScriptTemplate<'a> {
     /// Makes the shared part of the scripts of a plan; the store gets the name by which the workers know it.
     pub(super) fn new(
         plan: &Plan<'_>,
         cluster: &'a Cluster,
         folder: &Folder<'_>,
     ) -> Result<Self, StoreError> {
-        let mut site = Self::shown(plan, cluster, folder);
-        site.command.push(format!("--store-id={}", plan.store.identity()?));
-        Ok(site)
+        let mut template = Self::read_only(plan, cluster, folder);
+        template.command.push(format!("--store-id={}", plan.store.identity()?));
+        Ok(template)
     }
 
     /// The same for a script that is shown or asked about, in a store that nothing is written to.
-    pub(super) fn shown(plan: &Plan<'_>, cluster: &'a Cluster, folder: &Folder<'_>) -> Self {
+    pub(super) fn read_only(plan: &Plan<'_>, cluster: &'a Cluster, folder: &Folder<'_>) -> Self {
         let profile = &cluster.profile;
         let text = |path: &Path| path.display().to_string();
         let there = |path: &Path| {
@@ -102,18 +102,18 @@ impl<'a> Site<'a> {
 /// # Errors
 /// The steps that fit into no worker.
 pub fn scripts(plan: &Plan<'_>, cluster: &Cluster) -> Result<Vec<String>, Vec<StepError>> {
-    let asked = asked(plan, &cluster.profile)?;
+    let requests = worker_requests(plan, &cluster.profile)?;
     let digest = Work::of(plan, &cluster.set, &Results::default(), &cluster.profile).digest();
     let folder = Folder { store: plan.store, name: format!("{}/{digest}", super::WORK) };
-    let site = Site::shown(plan, cluster, &folder);
-    let text = |asked: Asked<'_>| {
-        let Asked { kind, size, workers, steps, seconds } = &asked;
+    let template = ScriptTemplate::read_only(plan, cluster, &folder);
+    let text = |request: WorkerRequest<'_>| {
+        let WorkerRequest { kind, size, workers, steps, seconds } = &request;
         let takes = seconds.map_or("an unknown time".to_owned(), reports::duration);
-        let script = site.script(kind, size, *workers, Vec::new()).text();
+        let script = template.script(kind, size, *workers, Vec::new()).text();
         let steps = reports::count(*steps, "step");
         format!("# {steps} for workers `{}`, {takes} of work\n{script}", kind.name)
     };
-    Ok(asked.into_iter().map(text).collect())
+    Ok(requests.into_iter().map(text).collect())
 }
 
 /// Asks Slurm whether it would take the workers that a plan needs.
@@ -123,11 +123,11 @@ pub fn scripts(plan: &Plan<'_>, cluster: &Cluster) -> Result<Vec<String>, Vec<St
 pub fn probe(plan: &Plan<'_>, cluster: &Cluster, assigned: &Assigned) -> Result<(), String> {
     let sizes = sizes(plan, assigned, &cluster.profile);
     let folder = Folder { store: plan.store, name: super::WORK.to_owned() };
-    let (site, steps) = (Site::shown(plan, cluster, &folder), to_run(plan));
+    let (template, steps) = (ScriptTemplate::read_only(plan, cluster, &folder), to_run(plan));
     for kind in &cluster.profile.kinds {
         if steps.iter().any(|step| assigned.0[*step].as_ref() == Some(&kind.name)) {
-            let script = site.script(kind, &sizes[&kind.name], 1, Vec::new());
-            slurm::probe(&script).map_err(|refusal| refusal.said)?;
+            let script = template.script(kind, &sizes[&kind.name], 1, Vec::new());
+            slurm::probe(&script).map_err(|refusal| refusal.message)?;
         }
     }
     Ok(())
