@@ -216,22 +216,22 @@ fn text(compared: &Compared, shown: &[usize], md: bool, width: usize) -> String 
         grid.rows.push(cells.collect());
     }
     let mut out = if md { grid.markdown() } else { grid.fitted(width) };
-    let mut say = |said: &str| match md {
-        true => out.push_str(&format!("\n{}\n", reports::escape_markdown(said))),
-        false => out.push_str(&paragraph("", said, width)),
+    let mut add_note = |note: &str| match md {
+        true => out.push_str(&format!("\n{}\n", reports::escape_markdown(note))),
+        false => out.push_str(&paragraph("", note, width)),
     };
     if shown.len() < rows.len() {
-        say(&format!("{} of {}", shown.len(), reports::count(rows.len(), "row")));
+        add_note(&format!("{} of {}", shown.len(), reports::count(rows.len(), "row")));
     }
     if grid.rows.iter().flatten().any(|cell| cell.contains('±')) {
-        say("± half the 95 % interval of the mean over seeds.");
+        add_note("± half the 95 % interval of the mean over seeds.");
     }
     let own: Vec<&ScoredRow> = shown.iter().map(|at| &rows[*at]).collect();
     let why = own
         .split_first()
         .and_then(|(first, others)| others.iter().find_map(|other| incomparable(first, other)));
     if let Some(why) = why {
-        say(&format!("note: not all of these rows compare: some are {why}."));
+        add_note(&format!("note: not all of these rows compare: some are {why}."));
     }
     out
 }

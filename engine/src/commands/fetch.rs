@@ -54,7 +54,7 @@ pub fn fetch(args: &FetchArgs) -> Result<(), CommandError> {
 struct Events;
 
 impl Ui for Events {
-    fn say(&mut self, line: &str) {
+    fn log(&mut self, line: &str) {
         info!("{line}");
     }
     fn bytes(&mut self, done: u64, total: Option<u64>) {

@@ -10,7 +10,7 @@ pub mod serve;
 use crate::{
     record::table,
     run::{RunInfo, record::outline, study::Study},
-    ui::{console::live::Board, visible::visible},
+    ui::{console::live::LiveProgress, visible::visible},
 };
 use cache::{
     Digest, Record, Store,
@@ -51,7 +51,7 @@ pub struct Live {
 
 /// The state that the run and the writer of the page share.
 struct Shared {
-    board: Arc<Board>,
+    progress: Arc<LiveProgress>,
     folder: PathBuf,
     started: u64,
     outline: Mutex<Outline>,
@@ -86,14 +86,14 @@ impl Live {
     /// Begins to keep the page of a run, whose folder is beside it. A page that cannot be written is said and given
     /// up: it stops no run.
     pub fn begin(
-        board: &Arc<Board>,
+        progress: &Arc<LiveProgress>,
         study: &Study,
         run: &RunInfo,
         folder: &Path,
         port: Option<u16>,
     ) -> Option<Self> {
         let shared = Arc::new(Shared {
-            board: Arc::clone(board),
+            progress: Arc::clone(progress),
             folder: folder.parent()?.to_owned(),
             started: milliseconds(),
             outline: Mutex::new(Outline::of(study, run)),
@@ -183,13 +183,13 @@ impl Shared {
     fn table(&self, store: &Store) -> Value {
         // What was finished since the last time is in a journal; without it, the cells come later.
         let _ = store.refresh();
-        let told = self.board.told();
-        let finished: Vec<_> = told
+        let progress = self.progress.lock();
+        let finished: Vec<_> = progress
             .finished
             .iter()
             .filter_map(|(name, key)| Some((name.clone(), key.as_ref()?.parse::<Digest>().ok()?)))
             .collect();
-        drop(told);
+        drop(progress);
         let mut outline = self.outline();
         let Outline { record, places, .. } = &mut *outline;
         for (name, key) in finished {
@@ -227,10 +227,10 @@ impl Shared {
 
     /// Writes all that there is to say now.
     fn write(&self, table: &Value) -> io::Result<()> {
-        let (outline, told) = (self.outline(), self.board.told());
+        let (outline, progress) = (self.outline(), self.progress.lock());
         let record = &outline.record;
-        let seconds = self.board.seconds();
-        let status = match (outline.is_over, &told.status) {
+        let seconds = self.progress.seconds();
+        let status = match (outline.is_over, &progress.status) {
             (_, Some(status)) => status.as_str(),
             (true, None) => "left",
             (false, None) => "running",
@@ -240,12 +240,12 @@ impl Shared {
             "started": self.started, "written": milliseconds(), "seconds": seconds,
             "steps": record.steps.len(), "table": table,
         });
-        let left = left(record, &outline.expected, &told, seconds);
+        let left = left(record, &outline.expected, &progress, seconds);
         news["left"] = json!({ "seconds": left.seconds, "unknown": left.unknown });
-        if let (Value::Object(all), Value::Object(more)) = (&mut news, told.in_json()) {
+        if let (Value::Object(all), Value::Object(more)) = (&mut news, progress.in_json()) {
             all.extend(more);
         }
-        drop((outline, told));
+        drop((outline, progress));
         write_news(&self.folder, &news)
     }
 }

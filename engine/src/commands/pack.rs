@@ -1,6 +1,6 @@
 //! `engine pack`, `engine unpack`: one run with all that it needs, as a file for a colleague.
 
-use super::remote::{push_all, steps_of, told};
+use super::remote::{describe_moved, push_all, steps_of};
 use crate::{
     cli::{BAD_INPUT, CommandError, FAILED, OutArg, StoreArg, print},
     record::{new::is_id, runs},
@@ -81,7 +81,7 @@ pub fn pack(args: &PackArgs) -> Result<(), CommandError> {
     let moved = push_all(&store, &steps, &pack)?;
     pack.finish().map_err(refused)?;
     file.persist(&args.file).map_err(|fault| refused(fault.error))?;
-    info!("packed {}", told(&moved));
+    info!("packed {}", describe_moved(&moved));
     print(&format!("{}\n", args.file.display()));
     Ok(())
 }
@@ -120,7 +120,7 @@ pub fn unpack(args: &UnpackArgs) -> Result<(), CommandError> {
             CommandError::new(FAILED, format!("cannot write `{folder}`: {}", plain(&fault)))
         })?;
     }
-    info!("unpacked {}", told(&moved));
+    info!("unpacked {}", describe_moved(&moved));
     print(&format!("{}\n", folder.display()));
     Ok(())
 }

@@ -95,15 +95,15 @@ fn text(plan: &Plan<'_>) -> String {
             step.entry.name
         );
         let costs = costs(planned);
-        let said: Vec<&str> =
+        let summary: Vec<&str> =
             [planned.reason.as_str(), &costs].into_iter().filter(|part| !part.is_empty()).collect();
-        let said = said.join(" ");
+        let summary = summary.join(" ");
         // There is no room for sentences beside long names.
-        if head.chars().count() + 36 <= width || said.is_empty() {
-            text.push_str(&paragraph(&head, &said, width));
+        if head.chars().count() + 36 <= width || summary.is_empty() {
+            text.push_str(&paragraph(&head, &summary, width));
         } else {
             text.push_str(&format!("{}\n", head.trim_end()));
-            text.push_str(&paragraph("       ", &said, width));
+            text.push_str(&paragraph("       ", &summary, width));
         }
         if let Some(key) = planned.whole_key().filter(|_| event_enabled!(Level::DEBUG)) {
             text.push_str(&paragraph("       ", &format!("key {}", key.digest()), width));
@@ -141,36 +141,36 @@ fn total(plan: &Plan<'_>, only: bool) -> String {
             false => format!("nothing to run: the results of all {steps} steps are there"),
         };
     }
-    let mut said = format!("{runs} of {steps} steps to run");
+    let mut summary = format!("{runs} of {steps} steps to run");
     if may_run > 0 {
-        said.push_str(&format!(", and perhaps {may_run} more"));
+        summary.push_str(&format!(", and perhaps {may_run} more"));
     }
     let seconds = |verdict| of(verdict).filter_map(|step| step.cost.seconds).sum::<f64>();
     let (sure, perhaps) = (seconds(Forecast::Run), seconds(Forecast::Maybe));
     let all = || of(Forecast::Run).chain(of(Forecast::Maybe));
     let unknown = all().filter(|step| step.cost.seconds.is_none()).count();
     if unknown < runs + may_run {
-        said.push_str(&format!("; about {}", reports::duration(sure)));
+        summary.push_str(&format!("; about {}", reports::duration(sure)));
         if perhaps > 0.0 {
-            said.push_str(&format!(", at most {}", reports::duration(sure + perhaps)));
+            summary.push_str(&format!(", at most {}", reports::duration(sure + perhaps)));
         }
     }
     if unknown > 0 {
-        said.push_str(&match unknown < runs + may_run {
+        summary.push_str(&match unknown < runs + may_run {
             true => format!(" and what {unknown} without a history take"),
             false => "; none has a history, so nobody knows how long".to_owned(),
         });
     }
-    said.push_str(&multiverse(plan));
+    summary.push_str(&multiverse(plan));
     let disk: u64 = all().filter_map(|step| step.cost.disk).sum();
     let memory = all().filter_map(|step| step.cost.memory).max().unwrap_or(0);
     if disk > 0 {
-        said.push_str(&format!("; {} on disk", size::bytes(disk)));
+        summary.push_str(&format!("; {} on disk", size::bytes(disk)));
     }
     if memory > 0 {
-        said.push_str(&format!("; the largest step holds {} in memory", size::bytes(memory)));
+        summary.push_str(&format!("; the largest step holds {} in memory", size::bytes(memory)));
     }
-    said
+    summary
 }
 
 /// Describes the cost of the specifications besides the shown one, for a multiverse.

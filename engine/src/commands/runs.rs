@@ -76,7 +76,7 @@ pub fn runs(args: &RunsArgs) -> Result<(), CommandError> {
 
 /// The runs in columns; the titles of rows are shortened to fit.
 fn table(runs: &[Record], store: &Store, width: usize) -> String {
-    let has_names = runs.iter().any(|record| said(record).is_some());
+    let has_names = runs.iter().any(|record| label(record).is_some());
     let head = ["run", "study"].into_iter().chain(has_names.then_some("name"));
     let head = head.chain(["started", "ended", "time", "ran", "best row"]);
     let mut grid = Grid::new(head, 8);
@@ -87,7 +87,7 @@ fn table(runs: &[Record], store: &Store, width: usize) -> String {
         let best = best(record, store)
             .map_or("–".to_owned(), |(title, metric, value)| format!("{metric} {value} {title}"));
         let mut row = vec![record.id.clone(), record.pipeline.clone()];
-        row.extend(has_names.then(|| said(record).unwrap_or_default()));
+        row.extend(has_names.then(|| label(record).unwrap_or_default()));
         row.extend([
             started,
             status(record.status).to_owned(),
@@ -101,11 +101,11 @@ fn table(runs: &[Record], store: &Store, width: usize) -> String {
     grid.fitted(width)
 }
 
-/// The user's own words for a run: its name and its tags.
-pub fn said(record: &Record) -> Option<String> {
+/// The user's label of a run: its name and its tags.
+pub fn label(record: &Record) -> Option<String> {
     let tags = record.tags.iter().map(|tag| format!("#{tag}"));
-    let said: Vec<String> = record.name.clone().into_iter().chain(tags).collect();
-    (!said.is_empty()).then(|| said.join(" "))
+    let words: Vec<String> = record.name.clone().into_iter().chain(tags).collect();
+    (!words.is_empty()).then(|| words.join(" "))
 }
 
 /// The word for the status of a run.

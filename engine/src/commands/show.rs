@@ -3,7 +3,7 @@
 pub mod select;
 
 use self::select::RowArgs;
-use super::runs::{count, said, status};
+use super::runs::{count, label, status};
 use crate::{
     cli::{BAD_INPUT, CommandError, FAILED, OutArg, StoreArg, print},
     record::{
@@ -110,8 +110,8 @@ fn text(found: &Found, table: &ScoreTable, shown: &[usize], width: usize) -> Str
         reports::duration(record.seconds),
         record.started
     ));
-    if let Some(said) = said(record) {
-        out.push_str(&line(&said));
+    if let Some(label) = label(record) {
+        out.push_str(&line(&label));
     }
     if let Some(note) = &record.note {
         out.push_str(&line(note));

@@ -38,7 +38,7 @@ please cite: J. J. Bosch, J. Janer, F. Fuhrmann, P. Herrera. A Comparison of Sou
 /// Receives the messages of a download.
 pub trait Ui {
     /// Prints a line for the user.
-    fn say(&mut self, line: &str);
+    fn log(&mut self, line: &str);
     /// Reports how many bytes have arrived, and the total if the server gave it.
     fn bytes(&mut self, done: u64, total: Option<u64>);
 }
@@ -59,7 +59,7 @@ fn failed(message: String, help: &str) -> FetchError {
 
 /// The limits of a download.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct RetryLimits {
     /// The number of failed tries in a row after which the download ends.
     pub tries: u32,
     /// The pause after the first failed try; it doubles each time.
@@ -68,7 +68,7 @@ pub struct Patience {
     pub most: u64,
 }
 
-impl Default for Patience {
+impl Default for RetryLimits {
     fn default() -> Self {
         Self { tries: 6, pause: Duration::from_secs(1), most: LARGEST }
     }
@@ -84,9 +84,9 @@ pub fn fetch_irmas(
     dir: &Path,
     ui: &mut dyn Ui,
 ) -> Result<PathBuf, FetchError> {
-    ui.say(IRMAS_TERMS);
-    let file = fetch(url, md5, &dir.join(IRMAS_FILE), Patience::default(), ui)?;
-    ui.say(&format!("it is read as it is, without unpacking: path: \"{}\"", dir.display()));
+    ui.log(IRMAS_TERMS);
+    let file = fetch(url, md5, &dir.join(IRMAS_FILE), RetryLimits::default(), ui)?;
+    ui.log(&format!("it is read as it is, without unpacking: path: \"{}\"", dir.display()));
     Ok(file)
 }
 
@@ -99,7 +99,7 @@ pub fn fetch(
     url: &str,
     md5: &str,
     file: &Path,
-    patience: Patience,
+    limits: RetryLimits,
     ui: &mut dyn Ui,
 ) -> Result<PathBuf, FetchError> {
     let disk = |error: io::Error| {
@@ -111,7 +111,7 @@ pub fn fetch(
     if file.exists() {
         let found = md5_of(file).map_err(disk)?;
         if found.eq_ignore_ascii_case(md5) {
-            ui.say(&format!("`{}` is already here and whole", file.display()));
+            ui.log(&format!("`{}` is already here and whole", file.display()));
             return Ok(file.to_owned());
         }
         let message = format!("`{}` is here, but its md5 is {found}, not {md5}", file.display());
@@ -122,13 +122,13 @@ pub fn fetch(
     loop {
         let continued = part.length > 0;
         if continued {
-            ui.say(&format!("continuing after {} bytes", part.length));
+            ui.log(&format!("continuing after {} bytes", part.length));
         }
-        download(url, &mut part, patience, ui)?;
+        download(url, &mut part, limits, ui)?;
         let found = md5_of(&part.path).map_err(disk)?;
         if found.eq_ignore_ascii_case(md5) {
             part.finish(file).map_err(disk)?;
-            ui.say(&format!("`{}` is whole: md5 {found}", file.display()));
+            ui.log(&format!("`{}` is whole: md5 {found}", file.display()));
             return Ok(file.to_owned());
         }
         part.remove().map_err(disk)?;
@@ -138,7 +138,7 @@ pub fn fetch(
             return Err(failed(message, "fetch again, or name another source with `--url`"));
         }
         // The bytes of an earlier call may belong to another file.
-        ui.say("the continued file is damaged; starting over");
+        ui.log("the continued file is damaged; starting over");
         part = Part::open(file).map_err(disk)?;
     }
 }
@@ -216,7 +216,7 @@ enum Stop {
 fn download(
     url: &str,
     part: &mut Part,
-    patience: Patience,
+    limits: RetryLimits,
     ui: &mut dyn Ui,
 ) -> Result<(), FetchError> {
     let agent: Agent = Agent::config_builder()
@@ -229,20 +229,20 @@ fn download(
     // A server without ranges may start over each time, so only a new maximum is progress.
     let (mut fruitless, mut best) = (0, part.length);
     loop {
-        let reason = match attempt(&agent, url, part, patience.most, ui) {
+        let reason = match attempt(&agent, url, part, limits.most, ui) {
             Ok(()) => return Ok(()),
             Err(Stop::Never(error)) => return Err(error),
             Err(Stop::Again(reason)) => reason,
         };
         fruitless = if part.length > best { 1 } else { fruitless + 1 };
         best = best.max(part.length);
-        if fruitless >= patience.tries {
+        if fruitless >= limits.tries {
             let message = format!("`{url}` does not come: {reason} ({fruitless} tries in a row)");
             let help = "what has come is kept: fetch again to continue, or use `--url`";
             return Err(failed(message, help));
         }
-        let pause = patience.pause * (1 << (fruitless - 1).min(5));
-        ui.say(&format!("{reason}; trying again in {} s", pause.as_secs_f64()));
+        let pause = limits.pause * (1 << (fruitless - 1).min(5));
+        ui.log(&format!("{reason}; trying again in {} s", pause.as_secs_f64()));
         thread::sleep(pause);
     }
 }

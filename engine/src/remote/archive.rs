@@ -97,9 +97,9 @@ impl Blobs for Pack {
 /// Returns the end of a sentence about the archive: it is damaged, holds something else than files
 /// in folders, or unfolds to far more than its size.
 pub fn unpack(archive: &Path, folder: &Path) -> Result<(), String> {
-    let told = |fault: io::Error| format!("cannot be read: {}", cache::store::plain(&fault));
-    let file = regular::open(archive).map_err(told)?;
-    let mut limit = SizeLimit::of(file.metadata().map_err(told)?.len(), None);
+    let unreadable = |fault: io::Error| format!("cannot be read: {}", cache::store::plain(&fault));
+    let file = regular::open(archive).map_err(unreadable)?;
+    let mut limit = SizeLimit::of(file.metadata().map_err(unreadable)?.len(), None);
     let damaged = |fault: io::Error| format!("is no archive of a run: {fault}");
     let mut archive = Archive::new(zstd::Decoder::new(file).map_err(damaged)?);
     for (count, entry) in archive.entries().map_err(damaged)?.enumerate() {

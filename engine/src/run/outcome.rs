@@ -32,7 +32,7 @@ impl Schedule<'_> {
                 let object = first.and_then(|port| finished.outputs.get(port.name));
                 let shape = object.map(|object| object.shape.to_string()).unwrap_or_default();
                 let rows = object.and_then(|object| object.shape.rows).unwrap_or(0);
-                let spared = rows::told(finished.times.rows_reused, rows);
+                let spared = rows::describe_reuse(finished.times.rows_reused, rows);
                 let note = spared.map_or(shape.clone(), |spared| format!("{shape}; {spared}"));
                 ("ran", Some(finished.times.seconds), note)
             }

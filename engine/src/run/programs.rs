@@ -122,7 +122,7 @@ impl Programs {
                 };
                 program.outputs.iter().map(read).collect()
             }
-            Some(status) => Err(complaint(format!("`{name}` ended with {}", said(status)))),
+            Some(status) => Err(complaint(format!("`{name}` ended with {}", describe(status)))),
         }
     }
 
@@ -327,8 +327,8 @@ impl Drop for Guard {
     fn drop(&mut self) {
         let Some(shell) = &mut self.0 else { return };
         // The program has ended; a new process that has its number is left alone.
-        let told = shell.stdin.take().map(|mut pipe| pipe.write_all(b"done\n"));
-        if !matches!(told, Some(Ok(()))) {
+        let written = shell.stdin.take().map(|mut pipe| pipe.write_all(b"done\n"));
+        if !matches!(written, Some(Ok(()))) {
             let _ = shell.kill();
         }
         let _ = shell.wait();
@@ -365,7 +365,7 @@ fn missing(name: &str, fault: &io::Error) -> OpError {
 }
 
 /// Describes the exit status of a program.
-fn said(status: ExitStatus) -> String {
+fn describe(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit code {code}"),
         (None, Some(9)) => "signal 9 (somebody ended it, perhaps for lack of memory)".to_owned(),

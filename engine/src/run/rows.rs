@@ -172,8 +172,8 @@ fn splice(old: Artifact, fresh: Option<Artifact>, known: &Known) -> Option<Artif
     let Artifact { kind, meta, data: Data::Table(old) } = old else { return None };
     let fresh = match fresh {
         None => select(&old, &[]),
-        Some(Artifact { kind: own, meta: said, data: Data::Table(fresh) })
-            if (own, &said) == (kind, &meta) && are_alike(&old, &fresh) =>
+        Some(Artifact { kind: own, meta: fresh_meta, data: Data::Table(fresh) })
+            if (own, &fresh_meta) == (kind, &meta) && are_alike(&old, &fresh) =>
         {
             fresh
         }
@@ -184,7 +184,7 @@ fn splice(old: Artifact, fresh: Option<Artifact>, known: &Known) -> Option<Artif
 }
 
 /// Describes in words how many rows were reused; none if no row was.
-pub fn told(reused: usize, rows: usize) -> Option<String> {
+pub fn describe_reuse(reused: usize, rows: usize) -> Option<String> {
     (reused > 0).then(|| match rows - reused.min(rows) {
         0 => format!("all {} rows were cached", grouped(rows)),
         _ => format!("{} of {} rows were cached", grouped(reused), grouped(rows)),
@@ -220,8 +220,11 @@ mod tests {
 
     #[test]
     fn says_how_many_rows_were_there() {
-        assert_eq!(told(995, 1005).as_deref(), Some("995 of 1,005 rows were cached"));
-        assert_eq!(told(1_234_567, 1_234_567).as_deref(), Some("all 1,234,567 rows were cached"));
-        assert_eq!(told(0, 10), None);
+        assert_eq!(describe_reuse(995, 1005).as_deref(), Some("995 of 1,005 rows were cached"));
+        assert_eq!(
+            describe_reuse(1_234_567, 1_234_567).as_deref(),
+            Some("all 1,234,567 rows were cached")
+        );
+        assert_eq!(describe_reuse(0, 10), None);
     }
 }

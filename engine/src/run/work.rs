@@ -162,7 +162,7 @@ fn claim_and_run(
     (times.cpu_seconds, times.peak_bytes) = (usage.cpu_seconds, usage.peak_bytes);
     times.gpu_seconds = times.seconds * gpus_held(request) as f64;
     let rows = outputs.values().find_map(|object| object.shape.rows).unwrap_or(0);
-    let spared = rows::told(times.rows_reused, rows);
+    let spared = rows::describe_reuse(times.rows_reused, rows);
     let reason = match spared {
         None => request.reason.clone(),
         Some(spared) => format!("{}; {spared}", request.reason),

@@ -26,8 +26,8 @@ pub fn run(schedule: Schedule<'_>) -> Ended {
     let pool =
         WorkerPool { state: Mutex::new(PoolState { schedule, threads: 0 }), more: Condvar::new() };
     thread::scope(|scope| {
-        let hired = pool.spawn(scope, &mut pool.lock());
-        if hired.is_err() {
+        let spawned = pool.spawn(scope, &mut pool.lock());
+        if spawned.is_err() {
             // The system allows only one step after the other, on this thread.
             pool.lock().threads += 1;
             pool.work(scope);

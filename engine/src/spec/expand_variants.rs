@@ -94,7 +94,7 @@ pub fn expand_variants(
     steps: &Steps,
 ) -> (Vec<Instance>, Vec<Variant>) {
     let touched = steps.iter().map(|(key, fields)| touched(vars, sweep, key, fields)).collect();
-    let mut unfolder = Unfolder {
+    let mut expander = Expander {
         cx,
         vars,
         table,
@@ -111,14 +111,14 @@ pub fn expand_variants(
     let mut variants = Vec::new();
     for point in 0..sweep.points.len() {
         for seed in 0..seeds.len() {
-            let Some(variant) = unfolder.variant(point, seed) else {
+            let Some(variant) = expander.variant(point, seed) else {
                 return (Vec::new(), Vec::new());
             };
             variants.push(variant);
         }
     }
-    unfolder.vars.assign(std::iter::empty());
-    unfolder.in_order_of_file(variants)
+    expander.vars.assign(std::iter::empty());
+    expander.in_order_of_file(variants)
 }
 
 /// The axes that change the fields of a step.
@@ -164,7 +164,7 @@ struct Proto {
     reads: Vec<String>,
 }
 
-struct Unfolder<'a> {
+struct Expander<'a> {
     cx: &'a mut Context,
     vars: &'a mut Variables,
     table: &'static [Entry],
@@ -184,7 +184,7 @@ struct Unfolder<'a> {
     known: HashMap<(usize, Vec<usize>, usize), usize>,
 }
 
-impl Unfolder<'_> {
+impl Expander<'_> {
     /// The steps of one variant; none if there are too many.
     fn variant(&mut self, point: usize, seed: usize) -> Option<Variant> {
         let values = &self.sweep.points[point];

@@ -27,7 +27,7 @@ fn is_model(link: &Link) -> bool {
 /// to rows that they were fitted on. All variants and instances of a step are named once.
 pub fn warn(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], order: &[usize]) {
     let mut all: Vec<Rows> = vec![Rows::default(); drafts.len()];
-    let mut told = HashSet::new();
+    let mut reported = HashSet::new();
     let name = |at: usize| drafts[at].key.name.as_str();
     for &at in order {
         let mut rows = Rows::default();
@@ -41,7 +41,7 @@ pub fn warn(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], order: &[us
             rows.parts.insert((link.step, is_test));
             let learned = other.learned.iter().filter(|_| is_test);
             for learner in learned.copied() {
-                if told.insert((name(learner), name(link.step))) {
+                if reported.insert((name(learner), name(link.step))) {
                     cx.push(learned_before(&drafts[learner], name(link.step)));
                 }
             }
@@ -65,7 +65,7 @@ pub fn warn(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], order: &[us
                 };
                 reads(at).is_some() && reads(at) == reads(maker)
             };
-            if (split.is_some() || same()) && told.insert((name(at), name(maker))) {
+            if (split.is_some() || same()) && reported.insert((name(at), name(maker))) {
                 cx.push(applied_to_its_own(name(at), name(maker), split.map(name), link));
             }
         } else if drafts[at].op.as_ref().is_some_and(|op| op.learns()) {
