@@ -28,35 +28,35 @@ const PAUSE: Duration = Duration::from_millis(2);
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
 
 /// A program that runs, with all processes that it starts.
-pub struct Family {
+pub struct ProcessTree {
     program: Pid,
     /// The scratch folder of the program, which is in the environment of all that it starts.
     mark: PathBuf,
 }
 
 /// Prepares for a program: from now on its orphans become children of the engine.
-pub fn expect() {
-    static ASKED: Once = Once::new();
+pub fn program_starts() {
+    static SUBREAPER: Once = Once::new();
     RUNNING.fetch_add(1, Ordering::SeqCst);
-    ASKED.call_once(|| {
+    SUBREAPER.call_once(|| {
         // Where the system has no such call, process groups have to do.
         #[cfg(target_os = "linux")]
         let _ = rustix::process::set_child_subreaper(Some(getpid()));
     });
 }
 
-/// Notes that the expected program has ended, or never started.
-pub fn forget() {
+/// Notes that a program has ended, or never started.
+pub fn program_ended() {
     RUNNING.fetch_sub(1, Ordering::SeqCst);
 }
 
-impl Family {
-    /// The family of a program with this scratch folder.
+impl ProcessTree {
+    /// The process tree of a program with this scratch folder.
     pub fn new(program: &Child, mark: &Path) -> Self {
         Self { program: Pid::from_child(program), mark: mark.to_owned() }
     }
 
-    /// Ends all living processes of the family. `others` are children of the engine that do not
+    /// Ends all living processes of the tree. `others` are children of the engine that do not
     /// belong to it.
     pub fn end(&self, others: &[Pid]) {
         let start = Instant::now();
@@ -82,7 +82,7 @@ impl Family {
         }
     }
 
-    /// The processes of the family except the program itself, whose own handle waits for it.
+    /// The processes of the tree except the program itself, whose own handle waits for it.
     fn members(&self, others: &[Pid]) -> HashMap<i32, Process> {
         let all = processes();
         let (own, program) = (own(), self.program.as_raw_nonzero().get());

@@ -4,7 +4,7 @@
 
 use super::{
     peers::PollTimes,
-    resources::{Lease, Ledger},
+    resources::{Lease, ResourcePool},
     state::{Running, States, StepState},
     work::RunContext,
 };
@@ -48,7 +48,7 @@ pub struct Schedule<'a> {
     pub(super) rebuilt: BTreeSet<usize>,
     /// The former outputs of steps that went back to waiting.
     pub(super) before: BTreeMap<usize, BTreeMap<String, Object>>,
-    ledger: Ledger,
+    pool: ResourcePool,
     pub(super) errors: Vec<StepError>,
     pub(super) stopped: bool,
     pub(super) polling: PollTimes,
@@ -73,7 +73,7 @@ impl<'a> Schedule<'a> {
             needs: Vec::new(),
             rebuilt: BTreeSet::new(),
             before: BTreeMap::new(),
-            ledger: Ledger::new(plan.options.limits.clone().unwrap_or_else(limits)),
+            pool: ResourcePool::new(plan.options.limits.clone().unwrap_or_else(limits)),
             errors: Vec::new(),
             stopped: false,
             polling: PollTimes::default(),
@@ -87,12 +87,12 @@ impl<'a> Schedule<'a> {
     }
 
     /// Settles the ready steps that need no work, and queues the others.
-    fn look_at_ready(&mut self) {
+    fn settle_ready(&mut self) {
         while !self.stopped
             && !self.context.host.cancel.is_cancelled()
             && let Some(step) = self.states.first_ready()
         {
-            match self.look_at(step) {
+            match self.evaluate(step) {
                 Ok(Some(done)) => self.transition(step, done),
                 Ok(None) => {}
                 Err(error) => self.fail(step, None, error, 0.0),
@@ -101,7 +101,7 @@ impl<'a> Schedule<'a> {
     }
 
     /// The new state of a step whose inputs are settled; none if it must run.
-    fn look_at(&mut self, step: usize) -> Result<Option<StepState>, StepError> {
+    fn evaluate(&mut self, step: usize) -> Result<Option<StepState>, StepError> {
         let plan = self.context.plan;
         let own = &plan.pipeline.steps[step];
         let without = own.inputs.iter().find(|input| !self.states[input.step].is_done());
@@ -125,7 +125,7 @@ impl<'a> Schedule<'a> {
                 let key = key_of(own, &plan.files[step], |from, port| {
                     self.output(from, port).map(|object| object.digest)
                 });
-                let key = key.ok_or_else(|| self.absent(step))?;
+                let key = key.ok_or_else(|| self.missing_input(step))?;
                 let digest = key.digest();
                 if again.is_none()
                     && let Some(finished) = plan.store.finished(&digest)
@@ -163,7 +163,7 @@ impl<'a> Schedule<'a> {
     fn enqueue(&mut self, job: Job) -> Result<(), StepError> {
         let step = job.step;
         if self.priorities.is_none() {
-            self.expect_costs();
+            self.predict_costs();
         }
         let plan = &self.context.plan.pipeline.steps[step];
         let shape = |input: &Input| Some(self.output(input.step, input.output)?.shape.clone());
@@ -171,7 +171,7 @@ impl<'a> Schedule<'a> {
         // Who follows others has none of the resources that they have.
         let alone = self.context.peers.is_none();
         if let Some(refusal) =
-            memory::refusal(step, plan, &read, self.ledger.limits()).filter(|_| alone)
+            memory::refusal(step, plan, &read, self.pool.limits()).filter(|_| alone)
         {
             return Err(refusal);
         }
@@ -180,12 +180,12 @@ impl<'a> Schedule<'a> {
             needs.memory = needs.memory.max(memory::estimate(plan, &read));
         }
         needs.gpu_memory = gpu_memory(plan, &read);
-        let can_ever = self.ledger.gpus.can_ever(&self.needs[step]);
-        if !can_ever && alone {
+        let can_run = self.pool.gpus.can_ever_run(&self.needs[step]);
+        if !can_run && alone {
             return Err(self.too_few_gpus(step));
         }
         let job = Box::new(job);
-        let state = match can_ever && self.may_run(step) {
+        let state = match can_run && self.may_run(step) {
             true => StepState::Queued { job, priority: self.priority_of(step) },
             false => StepState::Elsewhere(job),
         };
@@ -205,7 +205,7 @@ impl<'a> Schedule<'a> {
     }
 
     fn too_few_gpus(&self, step: usize) -> StepError {
-        let (needs, has) = (self.needs[step], self.ledger.gpus.numbers());
+        let (needs, has) = (self.needs[step], self.pool.gpus.numbers());
         let message = match needs.gpu {
             Some(number) if !has.contains(&number) => {
                 let has: Vec<String> = has.iter().map(usize::to_string).collect();
@@ -225,7 +225,7 @@ impl<'a> Schedule<'a> {
 
     /// Asks the driver for the memory of the GPUs, if a step runs on one. A failure is ignored
     /// here: the step itself reports it better.
-    fn learn_gpus(&mut self) {
+    fn read_gpu_memory(&mut self) {
         let steps = self.context.plan.pipeline.steps.iter().zip(&self.context.plan.wanted);
         let placed = steps.filter(|(_, wanted)| **wanted).find_map(|(step, _)| match &step.place {
             Device::Cuda(place) => Some(&place.driver),
@@ -234,16 +234,16 @@ impl<'a> Schedule<'a> {
         if let Some(gpus) = placed.and_then(|driver| gpu::gpus(driver).ok()) {
             // A tenth is left for CUDA itself and for other users of the GPU.
             let memories: Vec<u64> = gpus.iter().map(|gpu| gpu.memory / 10 * 9).collect();
-            self.ledger.gpus.learn(&memories);
+            self.pool.gpus.set_memory(&memories);
         }
     }
 
     /// Takes from the plan the time and the resources that steps are likely to take.
-    fn expect_costs(&mut self) {
+    fn predict_costs(&mut self) {
         /// The assumed time of unknown steps, which is short: they hold up no step that is known to
         /// be long.
         const UNKNOWN_SECONDS: f64 = 1.0;
-        self.learn_gpus();
+        self.read_gpu_memory();
         let plan = self.context.plan;
         let planned = plan.steps();
         let needs = plan.pipeline.steps.iter().zip(planned);
@@ -262,13 +262,13 @@ impl<'a> Schedule<'a> {
 
     /// Settles all steps that can be settled now, and starts queued steps, the highest priority first,
     /// as long as one fits.
-    pub(super) fn start_what_fits(&mut self) {
-        self.look_at_ready();
+    pub(super) fn start_fitting(&mut self) {
+        self.settle_ready();
         while !self.stopped
-            && let Some((step, key, lease)) = self.first_that_fits()
+            && let Some((step, key, lease)) = self.first_fitting()
         {
             if !self.may_still_run(step) {
-                self.ledger.give_back(&lease);
+                self.pool.release(&lease);
                 continue;
             }
             let gpus = lease.gpus.numbers.clone();
@@ -294,8 +294,8 @@ impl<'a> Schedule<'a> {
         self.context.plan.reason(step, key, &key_of)
     }
 
-    fn first_that_fits(&mut self) -> Option<(usize, Digest, Lease)> {
-        if self.ledger.is_full() {
+    fn first_fitting(&mut self) -> Option<(usize, Digest, Lease)> {
+        if self.pool.is_full() {
             return None;
         }
         for (step, job) in self.states.queued() {
@@ -303,7 +303,7 @@ impl<'a> Schedule<'a> {
             if self.states.running().any(|running| running.key == job.digest) {
                 continue;
             }
-            if let Some(lease) = self.ledger.take(&self.needs[step]) {
+            if let Some(lease) = self.pool.take(&self.needs[step]) {
                 return Some((step, job.digest, lease));
             }
         }
@@ -318,7 +318,7 @@ impl<'a> Schedule<'a> {
         else {
             panic!("BUG: a step ended that did not run");
         };
-        self.ledger.give_back(&lease);
+        self.pool.release(&lease);
         self.stopped |= self.context.host.cancel.is_cancelled();
         // An input of the step has changed meanwhile: the step is looked up once more.
         if outdated {
@@ -355,7 +355,7 @@ impl<'a> Schedule<'a> {
     }
 
     /// The error of a step that reads an optional output which was not made.
-    fn absent(&self, step: usize) -> StepError {
+    fn missing_input(&self, step: usize) -> StepError {
         let steps = &self.context.plan.pipeline.steps;
         let absent = |input: &&Input| self.output(input.step, input.output).is_none();
         let input =

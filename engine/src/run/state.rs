@@ -42,9 +42,9 @@ pub enum StepState {
         reason: String,
     },
     /// The step has no result because it failed.
-    Failed(Unmade),
+    Failed(StepEnd),
     /// The step has no result, although nothing is wrong with it.
-    Skipped(Unmade),
+    Skipped(StepEnd),
 }
 
 /// A step that runs.
@@ -59,8 +59,8 @@ pub struct Running {
     pub outdated: bool,
 }
 
-/// A step that ended without a result.
-pub struct Unmade {
+/// The end of a step without a result.
+pub struct StepEnd {
     /// The digest of the key, if it was known.
     pub key: Option<Digest>,
     /// The reason for the end.
@@ -190,7 +190,7 @@ impl StepState {
 
     /// The state of a step without a result with which nothing is wrong.
     pub fn skipped(reason: String) -> Self {
-        Self::Skipped(Unmade { key: None, reason, seconds: 0.0 })
+        Self::Skipped(StepEnd { key: None, reason, seconds: 0.0 })
     }
 
     /// True if the result of the step is in the store.

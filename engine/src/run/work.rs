@@ -91,26 +91,28 @@ pub fn run(request: &StepRequest, host: &Host<'_>) -> StepResult {
     });
     match made {
         Ok((finished, reason)) => StepResult::Done { finished, reason },
-        Err(Unmade::Lost(input, damage)) => StepResult::Lost { input, damage: damage.to_string() },
-        Err(Unmade::Failed(failure)) => StepResult::Failed(failure),
-        Err(Unmade::Elsewhere) => StepResult::Elsewhere,
+        Err(NoResult::Lost(input, damage)) => {
+            StepResult::Lost { input, damage: damage.to_string() }
+        }
+        Err(NoResult::Failed(failure)) => StepResult::Failed(failure),
+        Err(NoResult::Elsewhere) => StepResult::Elsewhere,
     }
 }
 
 /// The reason why a step has no result.
-enum Unmade {
+enum NoResult {
     Lost(usize, StoreError),
     Failed(StepFailure),
     Elsewhere,
 }
 
-impl From<OpError> for Unmade {
+impl From<OpError> for NoResult {
     fn from(error: OpError) -> Self {
         Self::Failed(StepFailure::of_op(error))
     }
 }
 
-impl From<StoreError> for Unmade {
+impl From<StoreError> for NoResult {
     fn from(error: StoreError) -> Self {
         Self::Failed(StepFailure::of_store(&error))
     }
@@ -119,7 +121,7 @@ impl From<StoreError> for Unmade {
 fn claim_and_run(
     request: &StepRequest,
     host: &Host<'_>,
-) -> Result<(Finished, Option<String>), Unmade> {
+) -> Result<(Finished, Option<String>), NoResult> {
     let (store, name) = (host.store, &request.name);
     let digest = request.key.digest();
     let waiting = |owner: Option<Owner>| {
@@ -136,7 +138,7 @@ fn claim_and_run(
     let claim = match claim {
         Some(claim) => claim,
         None if host.waits => return Err(OpError::cancelled().into()),
-        None => return Err(Unmade::Elsewhere),
+        None => return Err(NoResult::Elsewhere),
     };
     store.refresh()?;
     if !request.again
@@ -199,12 +201,12 @@ struct OpResult {
     warnings: Vec<String>,
 }
 
-fn run_op(request: &StepRequest, host: &Host<'_>) -> Result<OpResult, Unmade> {
+fn run_op(request: &StepRequest, host: &Host<'_>) -> Result<OpResult, NoResult> {
     let (entry, op) = request.op()?;
     let reading = debug_span!("read_inputs").entered();
     let read = request.inputs.iter().enumerate().map(|(at, (_, digest))| {
         host.artifacts.get(digest).map_err(|error| match error {
-            StoreError::Missing(_) | StoreError::Damaged { .. } => Unmade::Lost(at, error),
+            StoreError::Missing(_) | StoreError::Damaged { .. } => NoResult::Lost(at, error),
             other => other.into(),
         })
     });
@@ -267,9 +269,9 @@ fn run_op(request: &StepRequest, host: &Host<'_>) -> Result<OpResult, Unmade> {
                 failure.log = log.tail();
                 if failure.kind == ErrorKind::Failure {
                     failure.log.extend(programs.cut_short());
-                    failure.of_node = programs.lacked_room();
+                    failure.of_node = programs.ran_out_of_space();
                 }
-                return Err(Unmade::Failed(failure));
+                return Err(NoResult::Failed(failure));
             }
         }
     };

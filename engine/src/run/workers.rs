@@ -2,7 +2,7 @@
 //! the next step itself: to wake another thread costs more than a small step.
 
 use super::{
-    outcome::Ended,
+    outcome::ScheduleResult,
     schedule::{Job, Schedule},
 };
 use cache::store::plain;
@@ -22,7 +22,7 @@ pub const NO_THREADS: &str = "the system starts no more threads";
 pub const MORE_THREADS: &str = "raise the limit (`ulimit -u`), or ask for fewer with `--threads`";
 
 /// Runs a schedule to its end.
-pub fn run(schedule: Schedule<'_>) -> Ended {
+pub fn run(schedule: Schedule<'_>) -> ScheduleResult {
     let pool =
         WorkerPool { state: Mutex::new(PoolState { schedule, threads: 0 }), more: Condvar::new() };
     thread::scope(|scope| {
@@ -33,7 +33,7 @@ pub fn run(schedule: Schedule<'_>) -> Ended {
             pool.work(scope);
         }
     });
-    pool.state.into_inner().expect(NO_PANIC).schedule.ended()
+    pool.state.into_inner().expect(NO_PANIC).schedule.into_result()
 }
 
 /// The worker threads of one schedule.
@@ -93,7 +93,7 @@ impl<'a> WorkerPool<'a> {
 
     /// The next step for this worker; further steps that can run now go to other workers.
     fn next<'s>(&'s self, scope: &'s Scope<'s, '_>, state: &mut PoolState<'a>) -> Option<Job> {
-        state.schedule.start_what_fits();
+        state.schedule.start_fitting();
         let job = state.schedule.started.pop_front()?;
         for _ in 0..state.schedule.started.len() {
             self.more.notify_one();

@@ -72,7 +72,7 @@ impl Work {
     pub fn of(plan: &Plan<'_>, set: &[String], so_far: &Results, profile: &Profile) -> Self {
         let Plan { pipeline, options, .. } = plan;
         let here = env::current_dir().unwrap_or_default();
-        let there = |path: &Path| moved(&here.join(path), profile);
+        let there = |path: &Path| on_nodes(&here.join(path), profile);
         let mut files = plan.files.clone();
         files.iter_mut().flatten().for_each(|file| file.path = there(&file.path));
         let mut results: Vec<_> = so_far.points.clone().into_iter().collect();
@@ -112,7 +112,7 @@ impl Work {
 }
 
 /// A path as nodes see it.
-pub(super) fn moved(path: &Path, profile: &Profile) -> PathBuf {
+pub(super) fn on_nodes(path: &Path, profile: &Profile) -> PathBuf {
     let longest = profile.paths.iter().filter(|(from, _)| path.starts_with(from));
     match longest.max_by_key(|(from, _)| from.len()) {
         Some((from, to)) => match path.strip_prefix(from) {

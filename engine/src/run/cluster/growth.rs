@@ -14,12 +14,12 @@ use ops::ErrorKind;
 use tracing::info;
 
 /// Returns half as much again, for a step that was not done with what it had.
-fn more(of: u64) -> u64 {
+fn increased(of: u64) -> u64 {
     of.saturating_add(of / 2)
 }
 
 /// Returns the part of a worker's time that must be left when a step begins: the worker needs some to begin.
-fn most_of(time: u64) -> u64 {
+fn least_left(time: u64) -> u64 {
     time * 6 / 10
 }
 
@@ -67,7 +67,7 @@ impl Driver<'_> {
             let help = "raise `most_memory` of the profile, or give the step less to do";
             return self.fail(step, message, help);
         }
-        let memory = kind.most_memory.map_or(more(had), |most| more(had).min(most));
+        let memory = kind.most_memory.map_or(increased(had), |most| increased(had).min(most));
         info!("{name}: it died with {} of memory; once more with {}", bytes(had), bytes(memory));
         self.send(Event::Outgrown { step, memory });
     }
@@ -82,11 +82,12 @@ impl Driver<'_> {
             MoreTime { time, ..MoreTime::default() }
         });
         let ask = |time: u64, times: u32| {
-            let more = MoreTime { after, times, time, left: most_of(usable(time, self.profile)) };
+            let more =
+                MoreTime { after, times, time, left: least_left(usable(time, self.profile)) };
             self.send(Event::Outlasted { step, more });
         };
         // It may have begun late in the time of its worker.
-        if before.is_none() && had < most_of(usable(time, self.profile)) {
+        if before.is_none() && had < least_left(usable(time, self.profile)) {
             info!(
                 "{name}: it was stopped after {}, since the time of its worker was up; once more in a worker with {}",
                 duration(had),
@@ -104,7 +105,8 @@ impl Driver<'_> {
             let help = "raise `time` or `most_time` of the profile, or let it ask for half as much again with `retries: 2`";
             return self.fail(step, message, help);
         }
-        let longer = kind.most_time.map_or(more(time), |most| more(time).min(most.max(time)));
+        let longer =
+            kind.most_time.map_or(increased(time), |most| increased(time).min(most.max(time)));
         let longer = longer.div_ceil(60) * 60;
         info!(
             "{name}: it was not done within {}; once more with {}",

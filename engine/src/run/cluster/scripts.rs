@@ -2,7 +2,7 @@
 
 use super::{
     driver::Cluster,
-    frozen::{Folder, Work, moved},
+    frozen::{Folder, Work, on_nodes},
     sizes::{Assigned, Size, WorkerRequest, signal, sizes, to_run, usable, worker_requests},
     slurm::{self, Script},
 };
@@ -45,9 +45,9 @@ impl<'a> ScriptTemplate<'a> {
         let profile = &cluster.profile;
         let text = |path: &Path| path.display().to_string();
         let there = |path: &Path| {
-            moved(&std::path::absolute(path).unwrap_or_else(|_| path.to_owned()), profile)
+            on_nodes(&std::path::absolute(path).unwrap_or_else(|_| path.to_owned()), profile)
         };
-        let own = || env::current_exe().ok().map(|program| moved(&program, profile));
+        let own = || env::current_exe().ok().map(|program| on_nodes(&program, profile));
         let program = profile.program.clone().or_else(own).unwrap_or_else(|| "engine".into());
         let plan_name = folder.name.rsplit('/').next().unwrap_or_default().to_owned();
         let store = format!("--store={}", text(&there(plan.store.root())));
@@ -59,7 +59,7 @@ impl<'a> ScriptTemplate<'a> {
         Self {
             profile,
             name: job_name(folder),
-            logs: moved(&folder.path(JOB_LOGS), profile),
+            logs: on_nodes(&folder.path(JOB_LOGS), profile),
             environment: environment(&plan.pipeline.source.text),
             command,
         }
