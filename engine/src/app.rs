@@ -106,7 +106,7 @@ enum Command {
     #[command(after_help = examples::COMPLETIONS)]
     Completions {
         /// The shell.
-        shell: commands::completions::For,
+        shell: commands::completions::SupportedShell,
     },
     /// End the workers of studies on a cluster.
     #[command(after_help = examples::CANCEL)]

@@ -126,7 +126,7 @@ pub struct PlanArgs {
     pub memory: Option<u64>,
     /// Device for models, unless a step names its own: `auto`, `cpu`, `cuda` or `cuda:1`.
     #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = devices::parse)]
-    pub device: devices::Wanted,
+    pub device: devices::DeviceChoice,
     /// True if the steps run on machines with GPUs, whatever this one has.
     #[arg(skip)]
     pub gpus_elsewhere: bool,
@@ -191,7 +191,7 @@ pub struct RunArgs {
 pub struct PlaceArgs {
     /// Executor of steps: `threads` of this process, `processes`, one for each, or `slurm`.
     #[arg(long, value_name = "NAME", value_parser = executors)]
-    pub executor: Option<Where>,
+    pub executor: Option<ExecutorChoice>,
     /// Run it on the cluster that this profile describes; `--executor slurm` takes the profile from ENGINE_PROFILE.
     #[arg(long, value_name = "PROFILE")]
     pub on: Option<PathBuf>,
@@ -199,9 +199,9 @@ pub struct PlaceArgs {
 
 /// An executor.
 #[derive(Clone, Copy)]
-pub enum Where {
+pub enum ExecutorChoice {
     /// On this machine.
-    Here(&'static dyn Executor),
+    Local(&'static dyn Executor),
     /// On a cluster.
     Cluster,
 }
@@ -209,11 +209,11 @@ pub enum Where {
 /// The executor on a cluster, which is no function of a single step.
 const CLUSTER: &str = "slurm";
 
-fn executors(name: &str) -> Result<Where, String> {
+fn executors(name: &str) -> Result<ExecutorChoice, String> {
     match name {
-        CLUSTER => Ok(Where::Cluster),
+        CLUSTER => Ok(ExecutorChoice::Cluster),
         _ => executor::named(name)
-            .map(Where::Here)
+            .map(ExecutorChoice::Local)
             .map_err(|fault| format!("{fault}, and `{CLUSTER}`")),
     }
 }
@@ -228,7 +228,7 @@ impl PlaceArgs {
             || std::env::var_os("ENGINE_PROFILE").filter(|it| !it.is_empty()).map(PathBuf::from);
         match (&self.on, self.executor) {
             (Some(path), _) => Ok(Some(path.clone())),
-            (None, Some(Where::Cluster)) => named().map(Some).ok_or_else(|| {
+            (None, Some(ExecutorChoice::Cluster)) => named().map(Some).ok_or_else(|| {
                 CommandError::new(BAD_INPUT, "no profile of a cluster is named: write `--on lab.yaml`, or set ENGINE_PROFILE")
             }),
             _ => Ok(None),

@@ -2,7 +2,7 @@
 
 use super::{
     cache::open,
-    prepare::{Absent, prepare},
+    prepare::{MissingStore, prepare},
 };
 use crate::{
     cli::{CommandError, FAILED, INTERRUPTED, PlanArgs, StoreArg, print},
@@ -69,9 +69,9 @@ pub fn verify(args: &VerifyArgs) -> Result<(), CommandError> {
                 force: Vec::new(),
                 memory: None,
                 threads: None,
-                device: devices::Wanted::Auto,
+                device: devices::DeviceChoice::Auto,
             };
-            let study = prepare(&plan, None, Absent::Empty)?;
+            let study = prepare(&plan, None, MissingStore::Empty)?;
             let candidates = Candidate::of_pipeline(&study);
             (study.store, candidates)
         }

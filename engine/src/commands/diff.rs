@@ -8,7 +8,7 @@ use crate::{
     cli::{BAD_INPUT, CommandError, OutArg, StoreArg, print},
     record::{
         self,
-        runs::{self, Found},
+        runs::{self, FoundRun},
     },
     ui::{
         diagnostic::quote,
@@ -200,13 +200,13 @@ fn doubts(cells: &[CellChange]) -> Vec<String> {
     doubts
 }
 
-fn name(found: &Found) -> String {
+fn name(found: &FoundRun) -> String {
     format!("{}/{}", found.record.pipeline, found.record.id)
 }
 
 fn in_text(
-    a: &Found,
-    b: &Found,
+    a: &FoundRun,
+    b: &FoundRun,
     changes: &[Change],
     cells: &[CellChange],
     same: usize,
@@ -242,13 +242,13 @@ fn has_intervals(cells: &[CellChange]) -> bool {
 }
 
 fn in_markdown(
-    a: &Found,
-    b: &Found,
+    a: &FoundRun,
+    b: &FoundRun,
     changes: &[Change],
     cells: &[CellChange],
     same: usize,
 ) -> String {
-    let code = |found: &Found| quote(&name(found));
+    let code = |found: &FoundRun| quote(&name(found));
     let (inputs, results) = grids(changes, cells, true);
     let mut out = format!("a: {}, b: {}\n\n", code(a), code(b));
     out.push_str(&if changes.is_empty() { format!("{SAME_INPUTS}\n") } else { inputs.markdown() });
@@ -268,7 +268,7 @@ fn in_markdown(
     out
 }
 
-fn in_json(a: &Found, b: &Found, changes: &[Change], cells: &[CellChange]) -> String {
+fn in_json(a: &FoundRun, b: &FoundRun, changes: &[Change], cells: &[CellChange]) -> String {
     let side = |estimate: Option<Estimate>| {
         estimate.map(|it| json!({ "mean": it.mean, "half_interval": it.half_width, "seeds": it.n }))
     };
@@ -283,6 +283,6 @@ fn in_json(a: &Found, b: &Found, changes: &[Change], cells: &[CellChange]) -> St
                 "b": side(cell.b), "difference": side(cell.difference), "incomparable": cell.incomparable })
         })
         .collect();
-    let run = |found: &Found| found.record.id.clone();
+    let run = |found: &FoundRun| found.record.id.clone();
     format!("{:#}\n", json!({ "a": run(a), "b": run(b), "parameters": changes, "cells": cells }))
 }

@@ -5,7 +5,7 @@ use crate::{
     record::{
         self,
         export::write,
-        runs::{self, Found},
+        runs::{self, FoundRun},
         tensorboard,
     },
     ui::suggest,
@@ -122,7 +122,7 @@ pub fn export(args: &ExportArgs) -> Result<(), CommandError> {
 }
 
 /// Writes all figures of the report into a folder.
-fn all_figures(args: &ExportArgs, found: &Found) -> Result<(), CommandError> {
+fn all_figures(args: &ExportArgs, found: &FoundRun) -> Result<(), CommandError> {
     let (store, record, to) = (args.store.open_existing()?, &found.record, &args.to);
     let bad = |fault: String| CommandError::new(BAD_INPUT, fault);
     let failed = |fault: String| CommandError::new(FAILED, fault);
@@ -172,7 +172,7 @@ fn of(mut shown: Shown, format: Format) -> (&'static str, Vec<u8>) {
 }
 
 /// Writes the scores of the table, as they are kept with the run or in the wide form.
-fn results(args: &ExportArgs, found: &Found) -> Result<(), CommandError> {
+fn results(args: &ExportArgs, found: &FoundRun) -> Result<(), CommandError> {
     let (bad, to) = (|fault: String| CommandError::new(BAD_INPUT, fault), &args.to);
     if args.output != RESULTS {
         return Err(bad(format!("`--wide` is of `{RESULTS}`, not of `{}`", args.output)));

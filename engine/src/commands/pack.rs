@@ -4,7 +4,7 @@ use super::remote::{describe_moved, push_all, steps_of};
 use crate::{
     cli::{BAD_INPUT, CommandError, FAILED, OutArg, StoreArg, print},
     record::{new::is_id, runs},
-    remote::archive::{self, Pack, RUN},
+    remote::archive::{self, ArchiveWriter, RUN},
 };
 use cache::{
     Store,
@@ -64,7 +64,7 @@ pub fn pack(args: &PackArgs) -> Result<(), CommandError> {
     let folder = args.file.parent().filter(|it| !it.as_os_str().is_empty());
     let file =
         tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new("."))).map_err(refused)?;
-    let pack = Pack::new(file.reopen().map_err(refused)?, &args.file).map_err(refused)?;
+    let pack = ArchiveWriter::new(file.reopen().map_err(refused)?, &args.file).map_err(refused)?;
     for entry in WalkDir::new(&found.folder).min_depth(1).sort_by_file_name() {
         let entry = entry.map_err(|fault| refused(fault.into()))?;
         let below = entry.path().strip_prefix(&found.folder).ok().and_then(Path::to_str);

@@ -2,7 +2,7 @@
 
 use super::{
     cluster,
-    prepare::{Absent, prepare, refuse},
+    prepare::{MissingStore, prepare, refuse},
 };
 use crate::{
     cli::{CommandError, PlaceArgs, PlanArgs, print},
@@ -43,7 +43,7 @@ pub struct PlanCommandArgs {
 pub fn plan(args: &PlanCommandArgs) -> Result<(), CommandError> {
     let mut plan = args.plan.clone();
     let profile = cluster::profile(&args.place, &mut plan)?;
-    let study = prepare(&plan, None, Absent::Empty)?;
+    let study = prepare(&plan, None, MissingStore::Empty)?;
     show(&study, args.json, profile.as_ref())?;
     // The process ends here, so the memory of thousands of steps is not freed one by one, which
     // takes time.
@@ -105,7 +105,7 @@ fn text(plan: &Plan<'_>) -> String {
             text.push_str(&format!("{}\n", head.trim_end()));
             text.push_str(&paragraph("       ", &summary, width));
         }
-        if let Some(key) = planned.whole_key().filter(|_| event_enabled!(Level::DEBUG)) {
+        if let Some(key) = planned.complete_key().filter(|_| event_enabled!(Level::DEBUG)) {
             text.push_str(&paragraph("       ", &format!("key {}", key.digest()), width));
         }
     }
@@ -208,7 +208,7 @@ fn in_json(plan: &Plan<'_>, requests: Option<&(&Profile, Vec<WorkerRequest<'_>>)
     let steps = pipeline.steps.iter().zip(plan.steps()).map(|(step, planned)| {
         json!({
             "step": step.name, "op": step.entry.name, "status": planned.verdict.name(),
-            "reason": planned.reason, "key": planned.whole_key().map(CacheKey::digest),
+            "reason": planned.reason, "key": planned.complete_key().map(CacheKey::digest),
             "predicted": cost_in_json(&planned.cost),
         })
     });

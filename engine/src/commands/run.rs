@@ -4,13 +4,14 @@ use super::{
     cluster,
     live::{self, Live},
     plan,
-    prepare::{Absent, further, prepare, refuse},
+    prepare::{MissingStore, further, prepare, refuse},
     remote::{describe_moved, push_all, steps_of},
     up_to_date,
 };
 use crate::{
     cli::{
-        BAD_INPUT, CommandError, FAILED, INTERRUPTED, OutputArgs, PARTLY, RunArgs, Where, print,
+        BAD_INPUT, CommandError, ExecutorChoice, FAILED, INTERRUPTED, OutputArgs, PARTLY, RunArgs,
+        print,
     },
     devices::limits,
     model::Gpu,
@@ -65,8 +66,8 @@ pub fn run(
         print(&format!("{}\n", last.folder.join(REPORT).display()));
         return Ok(());
     }
-    let absent = if args.dry_run { Absent::Empty } else { Absent::Made };
-    let mut study = prepare(&args.plan, args.keep_going(), absent)?;
+    let missing_store = if args.dry_run { MissingStore::Empty } else { MissingStore::Create };
+    let mut study = prepare(&args.plan, args.keep_going(), missing_store)?;
     let mut limits = study.options.limits.take().unwrap_or_else(limits);
     if let Some(numbers) = &args.gpus {
         limits.gpus = numbers.iter().copied().map(Gpu::numbered).collect();
@@ -92,7 +93,7 @@ pub fn run(
     })?;
     let folder = new.folder.clone();
     run.id.clone_from(&new.id);
-    if let Some(Where::Here(executor)) = args.place.executor {
+    if let Some(ExecutorChoice::Local(executor)) = args.place.executor {
         run.executor = executor;
     }
     note_place(&study.store, &args.out.out);

@@ -55,7 +55,7 @@ pub fn runs(args: &RunsArgs) -> Result<(), CommandError> {
     };
     if args.json {
         let finished = found.iter().map(|record| in_json(record, &store));
-        let runs: Vec<Value> = unfinished.iter().map(goes_on).chain(finished).collect();
+        let runs: Vec<Value> = unfinished.iter().map(unfinished_in_json).chain(finished).collect();
         print(&format!("{:#}\n", Value::from(runs)));
         return Ok(());
     }
@@ -131,7 +131,7 @@ fn best(record: &Record, store: &Store) -> Option<(String, String, String)> {
 }
 
 /// A run that is at work on a cluster: it has no record yet, and so no id.
-fn goes_on(progress: &ClusterProgress) -> Value {
+fn unfinished_in_json(progress: &ClusterProgress) -> Value {
     json!({ "id": null, "pipeline": progress.study, "status": "running", "cluster": progress })
 }
 

@@ -8,7 +8,7 @@ use crate::{
     cli::{BAD_INPUT, CommandError, FAILED, OutArg, StoreArg, print},
     record::{
         self,
-        runs::{self, Found},
+        runs::{self, FoundRun},
     },
     run::cluster::progress::cluster_progress,
     ui::{
@@ -99,8 +99,8 @@ fn shows_progress(args: &ShowArgs) -> Result<bool, CommandError> {
     Ok(!found.is_empty())
 }
 
-fn text(found: &Found, table: &ScoreTable, shown: &[usize], width: usize) -> String {
-    let Found { folder, record } = found;
+fn text(found: &FoundRun, table: &ScoreTable, shown: &[usize], width: usize) -> String {
+    let FoundRun { folder, record } = found;
     let line = |text: &str| paragraph("", text, width);
     let mut out = line(&format!(
         "{} {}: {} in {}, started {}",

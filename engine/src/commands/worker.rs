@@ -93,7 +93,7 @@ pub fn worker(args: &WorkerArgs) -> Result<(), CommandError> {
     };
     let mut task = Task { kind: args.kind.clone(), until: args.until, job, limits, remote };
     let folder = Folder { store: &store, name: format!("{WORK}/{digest}") };
-    let interrupt = Interrupt::listen_patiently();
+    let interrupt = Interrupt::listen_without_exit();
     let worked = worker::work(&store, &folder, &mut task, &interrupt);
     store.close();
     let is_all = worked.map_err(|fault| CommandError::new(FAILED, fault))?;

@@ -24,7 +24,7 @@ pub struct Cost {
 }
 
 /// The most steps of equal parameters that are compared to find the one nearest in size.
-const MOST_ALIKE: usize = 32;
+const MOST_SIMILAR: usize = 32;
 /// The expected cost of a step that runs.
 pub fn of(
     reasons: &Reasons<'_>,
@@ -81,10 +81,10 @@ pub(super) fn closest<'h>(
             _ => 1.0,
         }
     };
-    let alike = history.like(key);
-    let alike = alike.iter().take(MOST_ALIKE).map(|step| (*step, grown(step)));
+    let similar = history.similar(key);
+    let similar = similar.iter().take(MOST_SIMILAR).map(|step| (*step, grown(step)));
     let apart = |grown: f64| grown.max(1.0 / grown);
-    alike.min_by(|(_, a), (_, b)| apart(*a).total_cmp(&apart(*b)))
+    similar.min_by(|(_, a), (_, b)| apart(*a).total_cmp(&apart(*b)))
 }
 
 /// For a row-wise step, the part of the rows that it computes, divided by the part that the earlier

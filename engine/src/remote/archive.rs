@@ -21,26 +21,26 @@ pub const RUN: &str = "run";
 const MOST_FILES: usize = 1_000_000;
 
 /// An archive that is being written: a place that only takes.
-pub struct Pack {
-    open: Mutex<Open>,
+pub struct ArchiveWriter {
+    open: Mutex<OpenArchive>,
     path: PathBuf,
 }
 
-struct Open {
+struct OpenArchive {
     builder: Builder<zstd::Encoder<'static, File>>,
     names: HashSet<String>,
 }
 
 const NO_PANIC: &str = "no thread panics while it writes the archive";
 
-impl Pack {
+impl ArchiveWriter {
     /// An archive in an open file. `path` is its name for messages.
     ///
     /// # Errors
     /// When the compressor cannot be made.
     pub fn new(file: File, path: &Path) -> io::Result<Self> {
         let builder = Builder::new(zstd::Encoder::new(file, 3)?);
-        let open = Open { builder, names: HashSet::new() };
+        let open = OpenArchive { builder, names: HashSet::new() };
         Ok(Self { open: Mutex::new(open), path: path.to_owned() })
     }
 
@@ -54,7 +54,7 @@ impl Pack {
     }
 }
 
-impl Blobs for Pack {
+impl Blobs for ArchiveWriter {
     fn place(&self) -> String {
         self.path.display().to_string()
     }

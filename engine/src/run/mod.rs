@@ -9,8 +9,8 @@
 //! - [`artifacts`], [`host`], [`log`], [`meter`]: what a running step is given and what it leaves
 //!   behind.
 //! - [`peers`]: the steps that other processes run. [`cluster`]: workers on a cluster.
-//! - [`programs`]: programs of the user, with all [`processes`] that they start and all that is
-//!   [`printed`].
+//! - [`programs`]: programs of the user, with all [`processes`] that they start and their
+//!   [`program_output`].
 
 mod artifacts;
 mod children;

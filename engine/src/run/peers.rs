@@ -85,14 +85,14 @@ impl Schedule<'_> {
         let _ = plan.store.refresh();
         peers.note_missing(&missing);
         peers.refresh();
-        let mut has_news = false;
+        let mut has_changes = false;
         for step in missing {
             // What an earlier one in this list brought about may have changed it.
             let StepState::Elsewhere(job) = &self.states[step] else { continue };
             let (digest, again) = (job.digest, job.request.again);
             let is_made = plan.store.knows(&digest) && (!again || peers.has_made(step));
             let found = is_made.then(|| plan.store.finished(&digest)).flatten();
-            has_news = true;
+            has_changes = true;
             if let Some(finished) = found {
                 let state = match self.was_followed(step) {
                     true => StepState::ran(finished, self.reason(step, &job.request.key)),
@@ -104,7 +104,7 @@ impl Schedule<'_> {
             } else if self.may_run(step) && !plan.store.is_held(&digest) {
                 self.requeue(step);
             } else {
-                has_news = false;
+                has_changes = false;
             }
         }
         if self.states.running().len() > 0 {
@@ -113,7 +113,7 @@ impl Schedule<'_> {
         self.stopped |= peers.is_over(self.polling.idle.elapsed());
         self.polling.polled = Some(Instant::now());
         self.polling.pause =
-            if has_news { SHORTEST } else { (self.polling.pause * 3 / 2).min(LONGEST) };
+            if has_changes { SHORTEST } else { (self.polling.pause * 3 / 2).min(LONGEST) };
     }
 
     /// True if a finished step was run by those whom this process follows. What came from a remote, nobody has begun.

@@ -192,8 +192,8 @@ impl Expander<'_> {
         for step in 0..self.steps.len() {
             protos.extend(self.protos_of(step, values));
         }
-        if !self.cx.afford(24 * protos.len()) {
-            return self.no_room(0);
+        if !self.cx.reserve(24 * protos.len()) {
+            return self.too_large(0);
         }
         let by_name: HashMap<String, usize> =
             protos.iter().map(|&proto| (self.protos[proto].name.clone(), proto)).collect();
@@ -313,8 +313,8 @@ impl Expander<'_> {
         }
         let inputs = sources.iter().map(|(_, source)| *source).collect();
         let step = place.0;
-        if !self.cx.afford(96 * (2 + fields.len())) {
-            return self.no_room(step);
+        if !self.cx.reserve(96 * (2 + fields.len())) {
+            return self.too_large(step);
         }
         let (key, _) = &self.steps[step];
         let mut suffix = Vec::new();
@@ -345,7 +345,7 @@ impl Expander<'_> {
         Some(at)
     }
 
-    fn no_room<T>(&mut self, step: usize) -> Option<T> {
+    fn too_large<T>(&mut self, step: usize) -> Option<T> {
         let help = "vary less at once, or give fewer seeds";
         let fault = Diagnostic::error("spec::too_large", "the pipeline makes too many steps");
         let (key, _) = &self.steps[step];

@@ -83,7 +83,7 @@ pub fn read(
             "columns" => columns = Some((key, node)),
             "paper" => {
                 let node = vars.fill(cx, &node, &[]);
-                whole = paper::read(cx, &key, &node, paper::Of::Table).1;
+                whole = paper::read(cx, &key, &node, paper::ValuesOf::Table).1;
             }
             "question" => report.question = text(cx, vars, &key, &node, &[]),
             "table" => report.table = table(cx, vars, &key, &node, drafts, varied),
@@ -258,7 +258,7 @@ fn read_row<'d>(
             let (paper, published) =
                 read_paper.get_or_insert_with(|| match (&paper, names.step(at).entry) {
                     (Some((key, node)), Some(entry)) => {
-                        paper::read(cx, key, node, paper::Of::Row(entry))
+                        paper::read(cx, key, node, paper::ValuesOf::Row(entry))
                     }
                     _ => Default::default(),
                 });

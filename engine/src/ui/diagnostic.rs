@@ -238,7 +238,7 @@ fn moved(fault: &Diagnostic, text: &str) -> Diagnostic {
 
 /// Reports diagnostics as events. The first carries the drawing of all, since they are about one
 /// text.
-pub fn tell(source: &SourceText, faults: &[Diagnostic]) {
+pub fn report_all(source: &SourceText, faults: &[Diagnostic]) {
     if faults.is_empty() {
         return;
     }

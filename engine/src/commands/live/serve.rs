@@ -1,6 +1,6 @@
 //! Serves the live page to browsers on this machine, and nothing else.
 
-use super::{NEWS, PAGE};
+use super::{PAGE, SCRIPT};
 use cache::{regular, store::plain};
 use std::{
     io::{self, Read, Write},
@@ -125,7 +125,7 @@ fn parse_request(
     let path = request.path.unwrap_or_default();
     Some(match path.split(['?', '#']).next() {
         Some("/" | "/live.html") => Ok((PAGE, is_whole)),
-        Some("/live.js") => Ok((NEWS, is_whole)),
+        Some("/live.js") => Ok((SCRIPT, is_whole)),
         _ => Err("404 Not Found"),
     })
 }
