@@ -32,7 +32,7 @@ pub enum CommandError {
         /// The sentence below them.
         summary: Option<String>,
     },
-    /// An end that the output of the command has told already, by its exit code.
+    /// An end that the output of the command has reported already, by its exit code.
     Shown(u8),
 }
 

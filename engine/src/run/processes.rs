@@ -125,7 +125,7 @@ impl ProcessTree {
     }
 }
 
-/// Waits for a process that was told to end, but not for ever.
+/// Waits for a process that was signalled to end, but not for ever.
 ///
 /// # Errors
 /// When the process does not end in time.

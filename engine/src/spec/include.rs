@@ -54,7 +54,7 @@ pub fn read_tree(path: &Path, text: String, read: Reader<'_>) -> PipelineTree {
         is_broken: false,
     };
     let root = files.tree(path, text, 0).map(|root| files.whole(path, root));
-    // What depends on an absent file would be told as further faults.
+    // What depends on an absent file would be reported as further faults.
     let is_whole = !files.is_broken && files.faults.iter().all(|fault| fault.code != CODE);
     let root = root.filter(|_| is_whole);
     PipelineTree { source: files.source, root, faults: files.faults }
@@ -109,7 +109,7 @@ impl Files<'_> {
                 Some(Node { value: Value::Map(own), .. }) => {
                     *own = merged_over(base, std::mem::take(own), section == "steps");
                 }
-                // Anything else is told when the section is read.
+                // Anything else is reported when the section is read.
                 Some(node) if !matches!(node.value, Value::Null) => {}
                 Some(node) => node.value = Value::Map(base),
                 None => {

@@ -4,7 +4,7 @@ use super::diagnostic::Diagnostic;
 use crate::model::{SourceText, Span};
 
 /// The file of a diagnostic alone, with the diagnostic at its place there. What the diagnostic says of other
-/// files is told in words.
+/// files is described in words.
 pub fn own(source: &SourceText, fault: &Diagnostic) -> (SourceText, Diagnostic) {
     let first = fault.labels.first().map_or(0, |(span, _)| span.start);
     let (path, range) = source.file_at(first);
