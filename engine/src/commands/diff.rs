@@ -188,16 +188,16 @@ const INTERVALS: &str =
     "± half the 95 % interval of the mean over seeds; b − a over the seeds that both have.";
 
 /// A sentence on each row whose numbers do not compare.
-fn doubts(cells: &[CellChange]) -> Vec<String> {
-    let mut doubts: Vec<String> = Vec::new();
+fn incomparable_rows(cells: &[CellChange]) -> Vec<String> {
+    let mut sentences: Vec<String> = Vec::new();
     for cell in cells {
         let Some(why) = &cell.incomparable else { continue };
-        let doubt = format!("The numbers of {} do not compare: they are {why}.", cell.row);
-        if !doubts.contains(&doubt) {
-            doubts.push(doubt);
+        let sentence = format!("The numbers of {} do not compare: they are {why}.", cell.row);
+        if !sentences.contains(&sentence) {
+            sentences.push(sentence);
         }
     }
-    doubts
+    sentences
 }
 
 fn name(found: &FoundRun) -> String {
@@ -233,7 +233,9 @@ fn in_text(
     if has_intervals(cells) {
         out.push_str(&paragraph("", INTERVALS, width));
     }
-    doubts(cells).iter().for_each(|doubt| out.push_str(&paragraph("", doubt, width)));
+    incomparable_rows(cells)
+        .iter()
+        .for_each(|sentence| out.push_str(&paragraph("", sentence, width)));
     out
 }
 
@@ -262,9 +264,9 @@ fn in_markdown(
     if has_intervals(cells) {
         out.push_str(&format!("\n{INTERVALS}\n"));
     }
-    doubts(cells)
+    incomparable_rows(cells)
         .iter()
-        .for_each(|doubt| out.push_str(&format!("\n{}\n", reports::escape_markdown(doubt))));
+        .for_each(|sentence| out.push_str(&format!("\n{}\n", reports::escape_markdown(sentence))));
     out
 }
 

@@ -6,7 +6,7 @@ use crate::{
     model::{Gpu, Limits, STEPS_ON_ONE},
     run::cluster::{
         WORK,
-        frozen::Folder,
+        frozen::PlanFolder,
         worker::{self, STORE_NOT_SEEN, Task},
     },
     ui::{events::TEXT, interrupt::Interrupt},
@@ -92,7 +92,7 @@ pub fn worker(args: &WorkerArgs) -> Result<(), CommandError> {
         gpu_steps: STEPS_ON_ONE,
     };
     let mut task = Task { kind: args.kind.clone(), until: args.until, job, limits, remote };
-    let folder = Folder { store: &store, name: format!("{WORK}/{digest}") };
+    let folder = PlanFolder { store: &store, name: format!("{WORK}/{digest}") };
     let interrupt = Interrupt::listen_without_exit();
     let worked = worker::work(&store, &folder, &mut task, &interrupt);
     store.close();

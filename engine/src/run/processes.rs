@@ -66,7 +66,7 @@ impl ProcessTree {
             let found = self.members(others);
             for (pid, process) in &found {
                 match process.state {
-                    b'Z' if process.parent == own() => {
+                    b'Z' if process.parent == own_pid() => {
                         let pid = Pid::from_raw(*pid);
                         let _ = waitpid(pid, WaitOptions::NOHANG);
                     }
@@ -85,7 +85,7 @@ impl ProcessTree {
     /// The processes of the tree except the program itself, whose own handle waits for it.
     fn members(&self, others: &[Pid]) -> HashMap<i32, Process> {
         let all = processes();
-        let (own, program) = (own(), self.program.as_raw_nonzero().get());
+        let (own, program) = (own_pid(), self.program.as_raw_nonzero().get());
         // The listing has 0 for a session that began outside of this container, which the `Pid` of a
         // system call cannot hold.
         let session = all.get(&own).map_or(0, |engine| engine.session);
@@ -140,7 +140,7 @@ pub fn wait_for_end(child: &mut Child) -> io::Result<ExitStatus> {
     Err(io::Error::other("it does not end"))
 }
 
-fn own() -> i32 {
+fn own_pid() -> i32 {
     getpid().as_raw_nonzero().get()
 }
 
@@ -155,7 +155,7 @@ struct Process {
 /// All processes, by their numbers; none where the system does not list them, or lists those outside
 /// of this container, whose numbers mean other processes here.
 fn processes() -> HashMap<i32, Process> {
-    if fs::read_link("/proc/self").ok() != Some(own().to_string().into()) {
+    if fs::read_link("/proc/self").ok() != Some(own_pid().to_string().into()) {
         return HashMap::new();
     }
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();

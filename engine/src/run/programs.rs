@@ -104,7 +104,7 @@ impl Programs {
             OpError::failure(format!("cannot write `{}`: {}", self.log.display(), plain(&fault)))
         })?;
         processes::program_starts();
-        let ended = self.run_to_its_end(&words, program, scratch, log, cancel);
+        let ended = self.run_to_end(&words, program, scratch, log, cancel);
         processes::program_ended();
         let ended = ended?;
         let with_log = |headline| self.error_with_log(headline, start_of_log);
@@ -128,7 +128,7 @@ impl Programs {
 
     /// The exit status of a program; none if the work was cancelled, which ends the program.
     /// Processes that it left behind end with it.
-    fn run_to_its_end(
+    fn run_to_end(
         &self,
         words: &[String],
         program: &Program<'_>,

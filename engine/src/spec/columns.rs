@@ -77,7 +77,7 @@ pub fn read(
         }
         columns.push(name.to_owned());
         match name.rsplit_once('.') {
-            None => own(cx, item, name, drafts, table),
+            None => check_own_metric(cx, item, name, drafts, table),
             Some((step, metric)) => other(cx, item, (name, step, metric), drafts, table),
         }
     }
@@ -85,7 +85,13 @@ pub fn read(
 }
 
 /// Checks a metric of the rows' own scores: some row must be able to have it.
-fn own(cx: &mut Context, node: &Node, metric: &str, drafts: &[Draft], table: &[RowSpec]) {
+fn check_own_metric(
+    cx: &mut Context,
+    node: &Node,
+    metric: &str,
+    drafts: &[Draft],
+    table: &[RowSpec],
+) {
     let faults = table.iter().filter_map(|row| drafts[row.scores].entry);
     let faults: Vec<_> = faults.map(|entry| unknown_metric(metric, entry)).collect();
     if let Some(Some(fault)) =

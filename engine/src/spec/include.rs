@@ -150,7 +150,7 @@ impl Files<'_> {
                 for (key, node) in own {
                     match all.iter().find(|(known, _)| known.name == key.name) {
                         None => all.push((key, node)),
-                        Some((known, _)) => self.faults.push(twice(known, &key)),
+                        Some((known, _)) => self.faults.push(duplicate(known, &key)),
                     }
                 }
             }
@@ -296,7 +296,7 @@ fn merged_over(mut base: Vec<(Key, Node)>, own: Vec<(Key, Node)>, steps: bool) -
     base
 }
 
-fn twice(first: &Key, again: &Key) -> Diagnostic {
+fn duplicate(first: &Key, again: &Key) -> Diagnostic {
     let message = format!("two included files have {}", quote(&again.name));
     Diagnostic::error(CODE, message)
         .at_key(again, "again here")

@@ -37,7 +37,7 @@ pub fn warn(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], order: &[us
             rows.parts.extend(&other.parts);
             rows.learned.extend(&other.learned);
             rows.sources.extend(&other.sources);
-            let Some(is_test) = side(&drafts[link.step], link.output) else { continue };
+            let Some(is_test) = is_held_out(&drafts[link.step], link.output) else { continue };
             rows.parts.insert((link.step, is_test));
             let learned = other.learned.iter().filter(|_| is_test);
             for learner in learned.copied() {
@@ -76,7 +76,7 @@ pub fn warn(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], order: &[us
 }
 
 /// True if an output holds the rows of a split that are held out; `None` if it is of no split.
-fn side(draft: &Draft, output: Option<&Port>) -> Option<bool> {
+fn is_held_out(draft: &Draft, output: Option<&Port>) -> Option<bool> {
     let [train, test] = draft.entry?.split?;
     let name = output?.name;
     (name == train || name == test).then_some(name == test)

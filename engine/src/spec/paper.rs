@@ -47,12 +47,12 @@ pub fn read(
         match (key.name.as_str(), &node.value, of) {
             ("source", ..) => match node.plain().filter(|text| !text.trim().is_empty()) {
                 Some(text) => published.source = Some(text.trim().to_owned()),
-                None => cx.push(wrong(key, "a text", node)),
+                None => cx.push(type_error(key, "a text", node)),
             },
             ("clips", Value::Int(clips @ 1..=0xffff_ffff), _) => {
                 published.clips = u64::try_from(*clips).ok();
             }
-            ("clips", ..) => cx.push(wrong(key, "a number of clips", node)),
+            ("clips", ..) => cx.push(type_error(key, "a number of clips", node)),
             (name, _, ValuesOf::Table) => cx.push(
                 Diagnostic::error(
                     "spec::paper",
@@ -67,7 +67,7 @@ pub fn read(
     (values, published)
 }
 
-fn wrong(key: &Key, expected: &str, node: &Node) -> Diagnostic {
+fn type_error(key: &Key, expected: &str, node: &Node) -> Diagnostic {
     let message = format!("{} must be {expected}, not {}", quote(&key.name), node.describe());
     Diagnostic::error("spec::paper", message).at_key(key, "this")
 }

@@ -50,7 +50,7 @@ pub fn listen(
         .map(|file| {
             let builder = ChromeLayerBuilder::new().writer(file).include_args(true);
             let (layer, guard) = builder.include_locations(false).build();
-            (layer.with_filter(own(LevelFilter::TRACE)), guard)
+            (layer.with_filter(own_crates(LevelFilter::TRACE)), guard)
         })
         .unzip();
     let relay = is_worker.then(|| Relay.with_filter(console::filter(LevelFilter::INFO)));
@@ -64,14 +64,14 @@ pub fn listen(
     refused.map_or(Ok(guard), Err)
 }
 
-fn own(level: LevelFilter) -> Targets {
+fn own_crates(level: LevelFilter) -> Targets {
     Targets::new().with_targets(OWN.map(|target| (target, level)))
 }
 
 /// Parses a filter. A level alone applies to the engine's own crates.
 fn read_filter(text: &str) -> Result<Targets, String> {
     if let Ok(level) = text.parse::<LevelFilter>() {
-        return Ok(own(level));
+        return Ok(own_crates(level));
     }
     text.parse().map_err(|_| {
         format!("`{LOG}` is `{text}`; expected a level (`error`, `warn`, `info`, `debug`, `trace`) or a list such as `cache=trace,ops=debug`")

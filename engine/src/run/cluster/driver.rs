@@ -3,7 +3,7 @@
 
 use super::{
     events::{ClusterState, Event, send},
-    frozen::{Folder, Frozen, Work},
+    frozen::{FrozenPlan, PlanFolder, Work},
     jobs::{Jobs, PollInterval},
     scripts::{ScriptTemplate, job_name},
     sizes::{Size, assign, expected_seconds, short, sizes, to_run},
@@ -48,10 +48,10 @@ const NO_PANIC: &str = "no thread panics while it holds the state of the cluster
 /// The process that follows the workers of one plan.
 pub(super) struct Driver<'a> {
     pub(super) name: String,
-    pub(super) folder: Folder<'a>,
+    pub(super) folder: PlanFolder<'a>,
     pub(super) profile: &'a Profile,
     pub(super) plan: &'a Plan<'a>,
-    pub(super) frozen: Frozen,
+    pub(super) frozen: FrozenPlan,
     pub(super) template: ScriptTemplate<'a>,
     process: String,
     /// The resources of the workers of each kind.
@@ -111,8 +111,8 @@ impl<'a> Driver<'a> {
         let assigned = assign(plan, &cluster.profile).map_err(|errors| {
             errors.first().map_or_else(String::new, |error| error.message.clone())
         })?;
-        let folder = Folder::make(plan.store, &digest).map_err(of_store)?;
-        let frozen = Frozen {
+        let folder = PlanFolder::make(plan.store, &digest).map_err(of_store)?;
+        let frozen = FrozenPlan {
             work,
             name: plan.pipeline.name.clone(),
             kinds: assigned.0,
@@ -348,11 +348,11 @@ fn is_to_cancel() -> bool {
 }
 
 /// The plans in a store that are not finished; those of one study, if it is named.
-pub fn unfinished<'s>(store: &'s Store, study: Option<&str>) -> Vec<(Folder<'s>, Frozen)> {
+pub fn unfinished<'s>(store: &'s Store, study: Option<&str>) -> Vec<(PlanFolder<'s>, FrozenPlan)> {
     let folders = store
         .folders_in(super::WORK)
         .into_iter()
-        .map(|name| Folder { store, name: format!("{}/{name}", super::WORK) });
+        .map(|name| PlanFolder { store, name: format!("{}/{name}", super::WORK) });
     let plans = folders.filter(|folder| !folder.is_stopped());
     let plans = plans.filter_map(|folder| Some((folder.clone(), folder.frozen()?)));
     plans.filter(|(_, frozen)| study.is_none_or(|study| study == frozen.name)).collect()

@@ -1,6 +1,6 @@
 //! The events that the processes at one plan share: each appends lines to a file of its own.
 
-use super::{frozen::Folder, sizes::Size};
+use super::{frozen::PlanFolder, sizes::Size};
 use crate::model::StepFailure;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -170,7 +170,7 @@ impl ClusterState {
     }
 
     /// Reads what is new, and gives each event to `on_event`.
-    pub fn refresh(&mut self, folder: &Folder<'_>, mut on_event: impl FnMut(&str, &Event)) {
+    pub fn refresh(&mut self, folder: &PlanFolder<'_>, mut on_event: impl FnMut(&str, &Event)) {
         for name in folder.store.names_in(&folder.name) {
             let Some(process) = name.strip_suffix(".jsonl").filter(|_| name != self.own) else {
                 continue;
@@ -264,7 +264,7 @@ impl ClusterState {
 }
 
 /// Sends an event to the other processes. One that cannot be written is lost to them: results are in the store.
-pub fn send(folder: &Folder<'_>, process: &str, event: &Event) {
+pub fn send(folder: &PlanFolder<'_>, process: &str, event: &Event) {
     let mut line = serde_json::to_vec(event).expect("an event always serialises");
     line.push(b'\n');
     let _ = folder.store.add_to(&folder.name, &format!("{process}.jsonl"), &line);

@@ -20,7 +20,7 @@ use std::{
 
 /// A plan as workers read it.
 #[derive(Serialize, Deserialize)]
-pub struct Frozen {
+pub struct FrozenPlan {
     /// The work, which decides the steps.
     pub work: Work,
     /// The name of the study.
@@ -126,14 +126,14 @@ pub(super) fn on_nodes(path: &Path, profile: &Profile) -> PathBuf {
 
 /// The folder of a plan in a store.
 #[derive(Clone)]
-pub struct Folder<'a> {
+pub struct PlanFolder<'a> {
     /// The store.
     pub store: &'a Store,
     /// The path below the store.
     pub name: String,
 }
 
-impl<'a> Folder<'a> {
+impl<'a> PlanFolder<'a> {
     /// The folder of a plan, which is made.
     ///
     /// # Errors
@@ -155,7 +155,7 @@ impl<'a> Folder<'a> {
     ///
     /// # Errors
     /// When the file system refuses.
-    pub fn freeze(&self, frozen: Frozen) -> Result<Frozen, StoreError> {
+    pub fn freeze(&self, frozen: FrozenPlan) -> Result<FrozenPlan, StoreError> {
         if let Some(there) = self.frozen() {
             return Ok(there);
         }
@@ -165,7 +165,7 @@ impl<'a> Folder<'a> {
     }
 
     /// The frozen plan, if it is there.
-    pub fn frozen(&self) -> Option<Frozen> {
+    pub fn frozen(&self) -> Option<FrozenPlan> {
         serde_json::from_slice(&self.store.kept(&self.name, PLAN)?).ok()
     }
 

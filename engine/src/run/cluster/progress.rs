@@ -3,7 +3,7 @@
 use super::{
     driver::unfinished,
     events::ClusterState,
-    frozen::{Folder, Frozen},
+    frozen::{FrozenPlan, PlanFolder},
 };
 use cache::Store;
 use serde::Serialize;
@@ -31,7 +31,7 @@ pub fn cluster_progress(store: &Store, study: Option<&str>) -> Vec<ClusterProgre
     plans.map(|(folder, frozen)| progress(&folder, frozen)).collect()
 }
 
-fn progress(folder: &Folder<'_>, frozen: Frozen) -> ClusterProgress {
+fn progress(folder: &PlanFolder<'_>, frozen: FrozenPlan) -> ClusterProgress {
     let wanted: Vec<bool> = frozen.kinds.iter().map(Option::is_some).collect();
     let mut state = ClusterState::default();
     state.refresh(folder, |_, _| {});

@@ -2,8 +2,8 @@
 
 use super::{
     driver::Cluster,
-    frozen::{Folder, Work, on_nodes},
-    sizes::{Assigned, Size, WorkerRequest, signal, sizes, to_run, usable, worker_requests},
+    frozen::{PlanFolder, Work, on_nodes},
+    sizes::{Assignment, Size, WorkerRequest, signal, sizes, to_run, usable, worker_requests},
     slurm::{self, Script},
 };
 use crate::{
@@ -33,7 +33,7 @@ impl<'a> ScriptTemplate<'a> {
     pub(super) fn new(
         plan: &Plan<'_>,
         cluster: &'a Cluster,
-        folder: &Folder<'_>,
+        folder: &PlanFolder<'_>,
     ) -> Result<Self, StoreError> {
         let mut template = Self::read_only(plan, cluster, folder);
         template.command.push(format!("--store-id={}", plan.store.identity()?));
@@ -41,7 +41,11 @@ impl<'a> ScriptTemplate<'a> {
     }
 
     /// The same for a script that is shown or asked about, in a store that nothing is written to.
-    pub(super) fn read_only(plan: &Plan<'_>, cluster: &'a Cluster, folder: &Folder<'_>) -> Self {
+    pub(super) fn read_only(
+        plan: &Plan<'_>,
+        cluster: &'a Cluster,
+        folder: &PlanFolder<'_>,
+    ) -> Self {
         let profile = &cluster.profile;
         let text = |path: &Path| path.display().to_string();
         let there = |path: &Path| {
@@ -104,7 +108,7 @@ impl<'a> ScriptTemplate<'a> {
 pub fn scripts(plan: &Plan<'_>, cluster: &Cluster) -> Result<Vec<String>, Vec<StepError>> {
     let requests = worker_requests(plan, &cluster.profile)?;
     let digest = Work::of(plan, &cluster.set, &Results::default(), &cluster.profile).digest();
-    let folder = Folder { store: plan.store, name: format!("{}/{digest}", super::WORK) };
+    let folder = PlanFolder { store: plan.store, name: format!("{}/{digest}", super::WORK) };
     let template = ScriptTemplate::read_only(plan, cluster, &folder);
     let text = |request: WorkerRequest<'_>| {
         let WorkerRequest { kind, size, workers, steps, seconds } = &request;
@@ -120,9 +124,9 @@ pub fn scripts(plan: &Plan<'_>, cluster: &Cluster) -> Result<Vec<String>, Vec<St
 ///
 /// # Errors
 /// The reason why it would not.
-pub fn probe(plan: &Plan<'_>, cluster: &Cluster, assigned: &Assigned) -> Result<(), String> {
+pub fn probe(plan: &Plan<'_>, cluster: &Cluster, assigned: &Assignment) -> Result<(), String> {
     let sizes = sizes(plan, assigned, &cluster.profile);
-    let folder = Folder { store: plan.store, name: super::WORK.to_owned() };
+    let folder = PlanFolder { store: plan.store, name: super::WORK.to_owned() };
     let (template, steps) = (ScriptTemplate::read_only(plan, cluster, &folder), to_run(plan));
     for kind in &cluster.profile.kinds {
         if steps.iter().any(|step| assigned.0[*step].as_ref() == Some(&kind.name)) {
@@ -144,7 +148,7 @@ fn environment(text: &str) -> Vec<(String, String)> {
 }
 
 /// The name of all jobs of a plan.
-pub fn job_name(folder: &Folder<'_>) -> String {
+pub fn job_name(folder: &PlanFolder<'_>) -> String {
     let digest = folder.name.rsplit('/').next().unwrap_or_default();
     format!("engine-{}", &digest[..digest.len().min(12)])
 }

@@ -74,13 +74,13 @@ fn seconds(plan: &Plan<'_>, step: usize, profile: &Profile) -> Option<u64> {
 }
 
 /// The kind of worker of each step, and the seconds that it must have for it.
-pub type Assigned = (Vec<Option<String>>, Vec<Option<u64>>);
+pub type Assignment = (Vec<Option<String>>, Vec<Option<u64>>);
 
 /// The kind of worker of each step: the smallest one that it fits into; and the seconds that a worker must have for it.
 ///
 /// # Errors
 /// The steps that fit into none.
-pub fn assign(plan: &Plan<'_>, profile: &Profile) -> Result<Assigned, Vec<StepError>> {
+pub fn assign(plan: &Plan<'_>, profile: &Profile) -> Result<Assignment, Vec<StepError>> {
     let (mut kinds, mut times, mut errors) = (Vec::new(), Vec::new(), Vec::new());
     for (index, (step, planned)) in plan.pipeline.steps.iter().zip(plan.steps()).enumerate() {
         if !plan.wanted[index] {
@@ -144,7 +144,7 @@ fn memory(written: Option<u64>, predicted: Option<u64>, profile: &Profile) -> u6
 /// longest step are likely to take.
 pub fn sizes(
     plan: &Plan<'_>,
-    (kinds, times): &Assigned,
+    (kinds, times): &Assignment,
     profile: &Profile,
 ) -> BTreeMap<String, Size> {
     let of = |kind: &Kind| {

@@ -2,7 +2,7 @@
 
 use super::{
     events::{ClusterState, Event, send},
-    frozen::{Folder, Frozen, place},
+    frozen::{FrozenPlan, PlanFolder, place},
     oom,
 };
 use crate::{
@@ -56,8 +56,8 @@ const MOST_REFUSALS: usize = 3;
 const NO_PANIC: &str = "no thread panics while it holds the state of the cluster";
 
 struct Worker<'a> {
-    folder: Folder<'a>,
-    frozen: &'a Frozen,
+    folder: PlanFolder<'a>,
+    frozen: &'a FrozenPlan,
     task: &'a Task,
     name: String,
     host: String,
@@ -77,7 +77,7 @@ struct Worker<'a> {
 /// A sentence, if this node cannot run any.
 pub fn work(
     store: &Arc<Store>,
-    folder: &Folder<'_>,
+    folder: &PlanFolder<'_>,
     task: &mut Task,
     cancel: &dyn Cancel,
 ) -> Result<bool, String> {
@@ -167,7 +167,7 @@ impl Times {
 }
 
 /// Sends to the others what this process shows.
-fn send_shown(store: &Arc<Store>, folder: &Folder<'_>, process: &str, times: Times) {
+fn send_shown(store: &Arc<Store>, folder: &PlanFolder<'_>, process: &str, times: Times) {
     let (store, name, process) = (Arc::clone(store), folder.name.clone(), process.to_owned());
     // When each step that runs began, and when it last reported how far it is.
     let running: Mutex<BTreeMap<usize, (Instant, Option<Instant>)>> = Mutex::default();
@@ -199,7 +199,7 @@ fn send_shown(store: &Arc<Store>, folder: &Folder<'_>, process: &str, times: Tim
             },
             RunEvent::Message { warning, text } => Event::Said { warning, text },
         };
-        send(&Folder { store: &store, name: name.clone() }, &process, &event);
+        send(&PlanFolder { store: &store, name: name.clone() }, &process, &event);
     }));
 }
 
