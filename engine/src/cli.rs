@@ -60,7 +60,7 @@ pub enum LogFormat {
 }
 
 impl OutputArgs {
-    /// The form of what is said.
+    /// The form of messages.
     pub fn form(&self) -> Form {
         match self.log_format {
             LogFormat::Text => Form::Text,
@@ -68,7 +68,7 @@ impl OutputArgs {
         }
     }
 
-    /// The level down to which messages are said.
+    /// The level down to which messages are shown.
     pub fn level(&self) -> LevelFilter {
         match (self.quiet, self.verbose) {
             (true, _) => LevelFilter::ERROR,

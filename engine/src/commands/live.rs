@@ -83,7 +83,7 @@ impl Outline {
 }
 
 impl Live {
-    /// Begins to keep the page of a run, whose folder is beside it. A page that cannot be written is said and given
+    /// Begins to keep the page of a run, whose folder is beside it. A page that cannot be written is warned of and given
     /// up: it stops no run.
     pub fn begin(
         progress: &Arc<LiveProgress>,
