@@ -106,7 +106,7 @@ enum Command {
     #[command(after_help = examples::COMPLETIONS)]
     Completions {
         /// The shell.
-        shell: commands::completions::For,
+        shell: commands::completions::SupportedShell,
     },
     /// End the workers of studies on a cluster.
     #[command(after_help = examples::CANCEL)]
@@ -136,18 +136,19 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(fault) => return refuse(&fault),
     };
-    let said = cli.output;
+    let output = cli.output;
     // The timeline is complete once this is dropped.
     let is_worker = matches!(cli.command, Command::Worker(_));
-    let board = matches!(&cli.command, Command::Run(args) if args.live || args.serve.is_some())
+    let progress = matches!(&cli.command, Command::Run(args) if args.live || args.serve.is_some())
         .then(Arc::default);
-    let trace = said.trace.as_deref();
-    let _timeline = match listen(said.form(), said.level(), trace, is_worker, board.as_ref()) {
+    let trace = output.trace.as_deref();
+    let _timeline = match listen(output.form(), output.level(), trace, is_worker, progress.as_ref())
+    {
         Ok(timeline) => timeline,
         Err(message) => return end(Err(CommandError::new(BAD_INPUT, message))),
     };
     let ended = match cli.command {
-        Command::Run(args) => commands::run::run(&args, &said, board.as_ref()),
+        Command::Run(args) => commands::run::run(&args, &output, progress.as_ref()),
         Command::Plan(args) => commands::plan::plan(&args),
         Command::Watch(args) => commands::watch::watch(&args),
         Command::Explain(args) => commands::explain::explain(&args),
@@ -197,13 +198,13 @@ fn refuse(fault: &clap::Error) -> ExitCode {
         return written.map_or_else(unwritten, |()| ExitCode::SUCCESS);
     }
     let words: Vec<String> = std::env::args().collect();
-    let asked = words.windows(2).any(|pair| pair == ["--log-format", "json"])
+    let is_json = words.windows(2).any(|pair| pair == ["--log-format", "json"])
         || words.iter().any(|word| word == "--log-format=json");
     let _ =
-        listen(if asked { Form::Json } else { Form::Text }, LevelFilter::INFO, None, false, None);
+        listen(if is_json { Form::Json } else { Form::Text }, LevelFilter::INFO, None, false, None);
     match unknown_command(fault) {
         Some(text) => error!("{text}"),
-        None if asked => {
+        None if is_json => {
             let text = fault.to_string();
             let text = text.strip_prefix("error: ").unwrap_or(&text);
             error!("{}", text.split("\n\n").next().unwrap_or(text));

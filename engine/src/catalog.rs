@@ -52,7 +52,7 @@ pub fn page(entry: &Entry) -> String {
     let root = entry.schema();
     let schema = Schema::new(root);
     let doc = root.get("description").and_then(Json::as_str).unwrap_or("(not documented)");
-    let mut out = format!("{}\n\n{}", entry.name, prose(doc.trim()));
+    let mut out = format!("{}\n\n{}", entry.name, fold_paragraphs(doc.trim()));
     if entry.open {
         out.push_str("\nInputs\n  as its parameters name them\n");
         out.push_str("\nOutputs\n  as its parameters name them\n");
@@ -112,7 +112,7 @@ fn choices(schema: &Schema<'_>) -> Vec<(String, String)> {
 }
 
 /// Folds each paragraph to the width. Lists keep their lines, and a block of code is shown indented, without its fences.
-fn prose(doc: &str) -> String {
+fn fold_paragraphs(doc: &str) -> String {
     let folded = doc.split("\n\n").map(|part| {
         if part.starts_with("```") {
             let code = part.lines().filter(|line| !line.starts_with("```"));

@@ -1,4 +1,4 @@
-//! What commands share: options, exit codes, and what is written to standard output.
+//! The shared parts of commands: options, exit codes, and the writing of standard output.
 
 mod error;
 pub mod examples;
@@ -34,7 +34,7 @@ pub use crate::ui::interrupt::INTERRUPTED;
 /// The default path of the store.
 pub const STORE: &str = ".engine";
 
-/// What is said on standard error.
+/// The options for messages on standard error.
 #[derive(Args)]
 pub struct OutputArgs {
     /// Say only what fails.
@@ -43,7 +43,7 @@ pub struct OutputArgs {
     /// Say more: keys, objects, where the time went.
     #[arg(short, long, global = true, conflicts_with = "quiet", display_order = 901)]
     pub verbose: bool,
-    /// How it is said: sentences, or one JSON object a line.
+    /// Message format: sentences, or one JSON object a line.
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text", display_order = 902)]
     pub log_format: LogFormat,
     /// Write a timeline of the run for Perfetto or `chrome://tracing`: steps, waiting, the store, epochs.
@@ -51,7 +51,7 @@ pub struct OutputArgs {
     pub trace: Option<PathBuf>,
 }
 
-/// How messages are said.
+/// The format of messages.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[expect(missing_docs, reason = "the help of every command would repeat them")]
 pub enum LogFormat {
@@ -60,7 +60,7 @@ pub enum LogFormat {
 }
 
 impl OutputArgs {
-    /// The form of what is said.
+    /// The form of messages.
     pub fn form(&self) -> Form {
         match self.log_format {
             LogFormat::Text => Form::Text,
@@ -68,7 +68,7 @@ impl OutputArgs {
         }
     }
 
-    /// The level down to which messages are said.
+    /// The level down to which messages are shown.
     pub fn level(&self) -> LevelFilter {
         match (self.quiet, self.verbose) {
             (true, _) => LevelFilter::ERROR,
@@ -78,7 +78,7 @@ impl OutputArgs {
     }
 }
 
-/// Where results are kept.
+/// The option for the store.
 #[derive(Args, Clone)]
 pub struct StoreArg {
     /// Folder of the store.
@@ -89,7 +89,7 @@ pub struct StoreArg {
     pub remote: Option<String>,
 }
 
-/// Where runs are written.
+/// The option for the folder of the runs.
 #[derive(Args, Clone)]
 pub struct OutArg {
     /// Folder of the runs.
@@ -97,7 +97,7 @@ pub struct OutArg {
     pub out: PathBuf,
 }
 
-/// What `run`, `plan` and `explain` read.
+/// The arguments that `run`, `plan` and `explain` share.
 #[derive(Args, Clone)]
 pub struct PlanArgs {
     /// The pipeline file.
@@ -124,21 +124,21 @@ pub struct PlanArgs {
     /// what is free if not given, and none may exceed what the machine has.
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub memory: Option<u64>,
-    /// Where models run, unless a step says so itself: `auto`, `cpu`, `cuda` or `cuda:1`.
+    /// Device for models, unless a step names its own: `auto`, `cpu`, `cuda` or `cuda:1`.
     #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = devices::parse)]
-    pub device: devices::Wanted,
+    pub device: devices::DeviceChoice,
     /// True if the steps run on machines with GPUs, whatever this one has.
     #[arg(skip)]
     pub gpus_elsewhere: bool,
 }
 
-/// What `run` reads.
+/// The arguments of `run`.
 #[derive(Args, Clone)]
 pub struct RunArgs {
     /// The pipeline and what to do with it.
     #[command(flatten)]
     pub plan: PlanArgs,
-    /// Where the run is written.
+    /// The folder of the runs.
     #[command(flatten)]
     pub out: OutArg,
     /// GPUs to use (`0,1`); all if not given.
@@ -147,7 +147,7 @@ pub struct RunArgs {
     /// Steps that may share a GPU, as far as its memory reaches; 4 if not given.
     #[arg(long, value_name = "N", conflicts_with = "on")]
     pub gpu_steps: Option<NonZeroUsize>,
-    /// Where steps run.
+    /// The executor or the cluster.
     #[command(flatten)]
     pub place: PlaceArgs,
     /// Submit the workers and leave; the same command without this follows them and writes the report.
@@ -186,12 +186,12 @@ pub struct RunArgs {
     pub dry_run: bool,
 }
 
-/// Where steps run.
+/// The executor or the cluster.
 #[derive(Args, Clone)]
 pub struct PlaceArgs {
-    /// Where steps run: `threads` of this process, `processes`, one for each, or `slurm`.
+    /// Executor of steps: `threads` of this process, `processes`, one for each, or `slurm`.
     #[arg(long, value_name = "NAME", value_parser = executors)]
-    pub executor: Option<Where>,
+    pub executor: Option<ExecutorChoice>,
     /// Run it on the cluster that this profile describes; `--executor slurm` takes the profile from ENGINE_PROFILE.
     #[arg(long, value_name = "PROFILE")]
     pub on: Option<PathBuf>,
@@ -199,9 +199,9 @@ pub struct PlaceArgs {
 
 /// An executor.
 #[derive(Clone, Copy)]
-pub enum Where {
+pub enum ExecutorChoice {
     /// On this machine.
-    Here(&'static dyn Executor),
+    Local(&'static dyn Executor),
     /// On a cluster.
     Cluster,
 }
@@ -209,11 +209,11 @@ pub enum Where {
 /// The executor on a cluster, which is no function of a single step.
 const CLUSTER: &str = "slurm";
 
-fn executors(name: &str) -> Result<Where, String> {
+fn executors(name: &str) -> Result<ExecutorChoice, String> {
     match name {
-        CLUSTER => Ok(Where::Cluster),
+        CLUSTER => Ok(ExecutorChoice::Cluster),
         _ => executor::named(name)
-            .map(Where::Here)
+            .map(ExecutorChoice::Local)
             .map_err(|fault| format!("{fault}, and `{CLUSTER}`")),
     }
 }
@@ -228,7 +228,7 @@ impl PlaceArgs {
             || std::env::var_os("ENGINE_PROFILE").filter(|it| !it.is_empty()).map(PathBuf::from);
         match (&self.on, self.executor) {
             (Some(path), _) => Ok(Some(path.clone())),
-            (None, Some(Where::Cluster)) => named().map(Some).ok_or_else(|| {
+            (None, Some(ExecutorChoice::Cluster)) => named().map(Some).ok_or_else(|| {
                 CommandError::new(BAD_INPUT, "no profile of a cluster is named: write `--on lab.yaml`, or set ENGINE_PROFILE")
             }),
             _ => Ok(None),

@@ -85,20 +85,20 @@ impl Machine {
     ///
     /// # Errors
     /// Returns what is missing, and the advice to the user.
-    pub fn cuda(&self, ordinal: usize) -> Result<Device, Missing> {
+    pub fn cuda(&self, ordinal: usize) -> Result<Device, MissingGpu> {
         if self.gpus.is_empty() {
-            return Err(Missing {
+            return Err(MissingGpu {
                 what: "no NVIDIA GPU was found (there is no /dev/nvidia0)".to_owned(),
                 help: "use `device: cpu`; in a container, pass the GPU through (`docker run --gpus all`)",
             });
         }
         let Some(driver) = self.driver() else {
-            return Err(Missing {
+            return Err(MissingGpu {
                 what: "there is a GPU, but NVIDIA's driver (libcuda.so.1) was not found".to_owned(),
                 help: "install the driver, or name its folder in LD_LIBRARY_PATH",
             });
         };
-        let nvrtc = self.nvrtc().ok_or_else(|| Missing {
+        let nvrtc = self.nvrtc().ok_or_else(|| MissingGpu {
             what: "there is a GPU, but NVRTC, the compiler of its kernels, was not found"
                 .to_owned(),
             help: "`pip install nvidia-cuda-nvrtc` in the active Python environment, or set \
@@ -118,7 +118,7 @@ fn cubins(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
 
 /// The reason why no GPU can be used.
 #[derive(Debug)]
-pub struct Missing {
+pub struct MissingGpu {
     /// The missing part: a sentence without a full stop.
     pub what: String,
     /// The advice to the user.
@@ -217,17 +217,17 @@ fn wheels(root: &Path) -> Vec<PathBuf> {
 ///
 /// # Errors
 /// When the text is none of these.
-pub fn parse(text: &str) -> Result<Wanted, String> {
+pub fn parse(text: &str) -> Result<DeviceChoice, String> {
     let number =
         |text: &str| text.parse().ok().filter(|_| text.bytes().all(|it| it.is_ascii_digit()));
     match text {
-        "auto" => Ok(Wanted::Auto),
-        "cpu" => Ok(Wanted::Cpu),
-        "cuda" => Ok(Wanted::Cuda(None)),
+        "auto" => Ok(DeviceChoice::Auto),
+        "cpu" => Ok(DeviceChoice::Cpu),
+        "cuda" => Ok(DeviceChoice::Cuda(None)),
         _ => text
             .strip_prefix("cuda:")
             .and_then(number)
-            .map(|number| Wanted::Cuda(Some(number)))
+            .map(|number| DeviceChoice::Cuda(Some(number)))
             .ok_or_else(|| {
                 "must be `auto`, `cpu`, `cuda`, or `cuda:1` for the second GPU".to_owned()
             }),
@@ -236,7 +236,7 @@ pub fn parse(text: &str) -> Result<Wanted, String> {
 
 /// A device that the user asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted {
+pub enum DeviceChoice {
     /// The choice of the engine.
     Auto,
     /// The processor.
@@ -246,13 +246,14 @@ pub enum Wanted {
 }
 
 /// Chooses the device of every step for machines that have GPUs, which need not be this one: `auto` means a GPU.
-pub fn place_elsewhere(pipeline: &mut Pipeline, other: Wanted) {
+pub fn place_on_workers(pipeline: &mut Pipeline, other: DeviceChoice) {
     for step in &mut pipeline.steps {
         let own = step.device.as_deref().and_then(|text| parse(text).ok());
         let wanted = own.unwrap_or(other);
         let is_bitwise = step.entry.determinism == Determinism::Bitwise;
-        let on_cpu =
-            is_bitwise || wanted == Wanted::Cpu || (wanted == Wanted::Auto && step.entry.open);
+        let on_cpu = is_bitwise
+            || wanted == DeviceChoice::Cpu
+            || (wanted == DeviceChoice::Auto && step.entry.open);
         step.place = if on_cpu { Device::Cpu } else { Machine::of_workers() };
     }
 }
@@ -265,7 +266,7 @@ pub fn place_elsewhere(pipeline: &mut Pipeline, other: Wanted) {
 pub fn place(
     pipeline: &mut Pipeline,
     machine: &Machine,
-    other: Wanted,
+    other: DeviceChoice,
     doubts: impl Fn(&Place) -> Option<String>,
 ) -> Result<(), Vec<StepError>> {
     let mut errors = Vec::new();
@@ -276,25 +277,27 @@ pub fn place(
         }
         let own = step.device.as_deref().and_then(|text| parse(text).ok());
         let wanted = own.unwrap_or(other);
-        if let Wanted::Cuda(number) = wanted {
+        if let DeviceChoice::Cuda(number) = wanted {
             step.needs.gpu = number;
         }
         step.place = match wanted {
-            Wanted::Cpu => Device::Cpu,
+            DeviceChoice::Cpu => Device::Cpu,
             // A program chooses its own device.
-            Wanted::Auto if step.entry.open => Device::Cpu,
-            Wanted::Auto => unasked.get_or_insert_with(|| auto(machine, &doubts)).0.clone(),
-            Wanted::Cuda(number) => machine.cuda(number.unwrap_or(0)).unwrap_or_else(|missing| {
-                errors.push(StepError {
-                    step: index,
-                    param: Some("device".into()),
-                    kind: ErrorKind::Input,
-                    message: format!("it asks for a GPU, but {}", missing.what),
-                    help: Some(missing.help.to_owned()),
-                    log: Vec::new(),
-                });
-                Device::Cpu
-            }),
+            DeviceChoice::Auto if step.entry.open => Device::Cpu,
+            DeviceChoice::Auto => unasked.get_or_insert_with(|| auto(machine, &doubts)).0.clone(),
+            DeviceChoice::Cuda(number) => {
+                machine.cuda(number.unwrap_or(0)).unwrap_or_else(|missing| {
+                    errors.push(StepError {
+                        step: index,
+                        param: Some("device".into()),
+                        kind: ErrorKind::Input,
+                        message: format!("it asks for a GPU, but {}", missing.what),
+                        help: Some(missing.help.to_owned()),
+                        log: Vec::new(),
+                    });
+                    Device::Cpu
+                })
+            }
         };
     }
     let text = unasked.map(|(_, why)| why);

@@ -1,4 +1,4 @@
-//! What a user reads when a pipeline is wrong: every file of `bad/`, with the full text shown.
+//! The errors of wrong pipelines: every file of `bad/`, with the full text shown.
 
 #[path = "../../ops/tests/peak/mod.rs"]
 mod peak;
@@ -16,8 +16,8 @@ fn environment(name: &str) -> Option<String> {
     (name == "EPOCHS").then(|| "many".to_owned())
 }
 
-/// What is said of a pipeline, and whether it could be run.
-fn said(name: &str, text: String) -> String {
+/// The messages about a pipeline, and whether it could be run.
+fn messages(name: &str, text: String) -> String {
     match load_with(Path::new(name), text, &[], ops::OPS, environment) {
         Ok((pipeline, warnings)) => {
             let shown = render(&pipeline.source, &warnings, &RenderStyle::plain(80));
@@ -47,7 +47,7 @@ fn every_bad_pipeline_is_explained() {
         for path in files {
             let text = std::fs::read_to_string(&path).expect("a readable file");
             let name = path.file_name().expect("a file name").to_string_lossy();
-            let said = said(&name, text);
+            let said = messages(&name, text);
             assert!(said.contains("::"), "nothing was found in {name}");
             insta::assert_snapshot!(name.trim_end_matches(".yaml"), said);
         }
@@ -56,20 +56,20 @@ fn every_bad_pipeline_is_explained() {
 
 #[test]
 fn a_study_is_named_in_any_script() {
-    let said = |name: &str| {
+    let of_name = |name: &str| {
         // JSON lets C1 stand as it is, YAML does not.
         let name = serde_json::to_string(name).expect("text is JSON").replace('\u{9b}', "\\x9b");
         let steps = "steps:\n  own: { op: matrix, path: own.npy }\n";
-        said("named.yaml", format!("name: {name}\n{steps}"))
+        messages("named.yaml", format!("name: {name}\n{steps}"))
     };
     let hindi = "अध्ययन_१";
     for name in ["größe", "e\u{301}tude", hindi, "主成分", "исследование-2", "דגימה", "a.b", "🎵"]
     {
-        assert!(said(name).ends_with("(can be run)"), "{}", said(name));
+        assert!(of_name(name).ends_with("(can be run)"), "{}", of_name(name));
     }
     for name in ["a/b", ".a", "a b", "a\u{a0}b", "a\u{202e}b", "a\u{9b}b", "", "a\0", "é\u{2028}"]
     {
-        assert!(said(name).contains("cannot be the name of a study"), "{}", said(name));
+        assert!(of_name(name).contains("cannot be the name of a study"), "{}", of_name(name));
     }
 }
 
@@ -196,7 +196,7 @@ proptest! {
     fn whatever_is_merged_is_answered(slips in vec(slip(), 0..6)) {
         let mut bytes = MERGED.as_bytes().to_vec();
         slips.iter().for_each(|slip| change(&mut bytes, slip));
-        let said = said("merged.yaml", String::from_utf8_lossy(&bytes).into_owned());
+        let said = messages("merged.yaml", String::from_utf8_lossy(&bytes).into_owned());
         prop_assert!(!slips.is_empty() || said.ends_with("(can be run)"), "{said}");
     }
 
@@ -206,7 +206,7 @@ proptest! {
         let mut bytes = std::fs::read(which.get(&files)).expect("a readable file");
         slips.iter().for_each(|slip| change(&mut bytes, slip));
         // That it ends, without a panic and without much memory, is all that is asked.
-        said("slips.yaml", String::from_utf8_lossy(&bytes).into_owned());
+        messages("slips.yaml", String::from_utf8_lossy(&bytes).into_owned());
         // Zero where the system does not tell.
         let mebibytes = peak().unwrap_or(0) >> 20;
         prop_assert!(mebibytes < 500, "{mebibytes} MiB");

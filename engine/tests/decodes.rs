@@ -1,4 +1,4 @@
-//! How many recordings are looked into and decoded, as the steps themselves tell.
+//! Tests of how many recordings are inspected and decoded, as the steps themselves report.
 
 use engine::{
     model::Options,

@@ -1,4 +1,4 @@
-//! What enters a key and what does not.
+//! Tests of what enters a key and what does not.
 
 use cache::{CacheKey, Digest, Shape};
 use engine::{plan::keys::with_inputs, spec};

@@ -97,7 +97,7 @@ fn dependencies(name: &str) -> (BTreeSet<String>, BTreeSet<String>) {
     (take("dependencies"), take("dev-dependencies"))
 }
 
-/// Whether `text` holds `word` with nothing of a longer name before or after it.
+/// True if `text` holds `word` with nothing of a longer name before or after it.
 fn names(text: &str, word: &str) -> bool {
     let is_part = |it: char| it.is_alphanumeric() || it == '_';
     text.match_indices(word).any(|(at, _)| {
@@ -153,21 +153,21 @@ fn heavy_crates_are_named_in_one_place_each() {
 
 #[test]
 fn neither_engine_nor_reports_names_an_op() {
-    let rooms: Vec<_> = fs::read_dir(root().join("ops/src"))
-        .expect("the rooms")
-        .map(|room| room.expect("a room"))
-        .filter(|room| room.path().is_dir())
-        .map(|room| format!("ops::{}::", room.file_name().display()))
+    let modules: Vec<_> = fs::read_dir(root().join("ops/src"))
+        .expect("the modules")
+        .map(|module| module.expect("a module"))
+        .filter(|module| module.path().is_dir())
+        .map(|module| format!("ops::{}::", module.file_name().display()))
         .collect();
-    assert!(rooms.len() >= 6);
+    assert!(modules.len() >= 6);
     for source in sources() {
         let counts = source.is_below("engine/src/") || source.is_below("reports/src/");
         if !counts || MAY_NAME_OPS.iter().any(|(path, _)| *path == source.path) {
             continue;
         }
         let code = source.code();
-        for room in &rooms {
-            assert!(!code.contains(room), "{} reaches into `{room}`", source.path);
+        for module in &modules {
+            assert!(!code.contains(module), "{} reaches into `{module}`", source.path);
         }
         for entry in ops::OPS {
             let other = OTHER_MEANING.contains(&(source.path.as_str(), entry.name));
@@ -242,7 +242,7 @@ fn long_files() -> BTreeSet<String> {
 }
 
 #[test]
-fn every_op_in_a_room_is_in_the_table() {
+fn every_op_in_a_module_is_in_the_table() {
     let mut count = 0;
     for source in sources().iter().filter(|it| it.is_below("ops/src/")) {
         let code = source.code();

@@ -4,7 +4,7 @@ use super::{BAD_INPUT, FAILED};
 use crate::{
     model::SourceText,
     ui::{
-        diagnostic::{Diagnostic, tell},
+        diagnostic::{Diagnostic, report_all},
         events::DETAIL,
     },
 };
@@ -32,7 +32,7 @@ pub enum CommandError {
         /// The sentence below them.
         summary: Option<String>,
     },
-    /// An end that the output of the command has told already, by its exit code.
+    /// An end that the output of the command has reported already, by its exit code.
     Shown(u8),
 }
 
@@ -71,7 +71,7 @@ impl CommandError {
         match self {
             Self::Message { message, .. } => error!("{message}"),
             Self::Pipeline { source, diagnostics, summary, .. } => {
-                tell(&source, &diagnostics);
+                report_all(&source, &diagnostics);
                 summary.iter().for_each(|line| error!(target: DETAIL, "{line}"));
             }
             Self::Shown(_) => {}

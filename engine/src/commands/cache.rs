@@ -13,7 +13,7 @@ use cache::{
 use clap::{Args, Subcommand};
 use std::collections::{BTreeMap, HashMap};
 
-/// What to do with the store.
+/// A command on the store.
 #[derive(Subcommand)]
 pub enum CacheCommand {
     /// Say what takes room: by op, by kind, and in all.
@@ -55,7 +55,7 @@ The environment gives the access to a bucket: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCE
     Path(PathArgs),
 }
 
-/// What `cache du` reads.
+/// The arguments of `cache du`.
 #[derive(Args)]
 pub struct DuArgs {
     /// The store.
@@ -63,13 +63,13 @@ pub struct DuArgs {
     pub store: StoreArg,
 }
 
-/// What `cache path` reads.
+/// The arguments of `cache path`.
 #[derive(Args)]
 pub struct PathArgs {
     /// A digest or its beginning; or a run, and then its output.
     #[arg(value_name = "DIGEST | RUN STEP.PORT", num_args = 1..=2, required = true)]
     pub of: Vec<String>,
-    /// Where runs are.
+    /// The folder of the runs.
     #[command(flatten)]
     pub out: OutArg,
     /// The store.
@@ -119,9 +119,9 @@ fn du(args: &DuArgs) -> Result<(), CommandError> {
     let (usage, history) = (store.usage(), store.history());
     let (by_op, by_kind) = grouped(&usage, &history);
     let mut rows = vec![("by op".to_owned(), None)];
-    rows.extend(by_op.into_iter().map(|(name, room)| (format!("  {name}"), Some(room))));
+    rows.extend(by_op.into_iter().map(|(name, group)| (format!("  {name}"), Some(group))));
     rows.push(("by kind".to_owned(), None));
-    rows.extend(by_kind.into_iter().map(|(name, room)| (format!("  {name}"), Some(room))));
+    rows.extend(by_kind.into_iter().map(|(name, group)| (format!("  {name}"), Some(group))));
     let of = |held: &[StoreEntry]| Group {
         objects: held.len(),
         bytes: held.iter().map(|held| held.bytes).sum(),
@@ -136,18 +136,18 @@ fn du(args: &DuArgs) -> Result<(), CommandError> {
         ("plans of a cluster", of(&usage.plans)),
         ("unfinished files", of(&usage.unfinished)),
     ];
-    let beside_bytes: u64 = beside.iter().map(|(_, room)| room.bytes).sum();
+    let beside_bytes: u64 = beside.iter().map(|(_, group)| group.bytes).sum();
     let all = objects.bytes + checkpoints.bytes + beside_bytes + journal.bytes;
     rows.push(("objects".to_owned(), Some(objects)));
     rows.push(("checkpoints".to_owned(), Some(checkpoints)));
-    let some = beside.into_iter().filter(|(_, room)| room.objects > 0);
-    rows.extend(some.map(|(name, room)| (name.to_owned(), Some(room))));
+    let some = beside.into_iter().filter(|(_, group)| group.objects > 0);
+    rows.extend(some.map(|(name, group)| (name.to_owned(), Some(group))));
     rows.push(("steps in the journal".to_owned(), Some(journal)));
     let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     let mut text = String::new();
-    for (name, room) in rows {
-        let numbers = room.map_or_else(String::new, |room| {
-            format!("  {:>8}  {:>10}", room.objects, size(room.bytes))
+    for (name, group) in rows {
+        let numbers = group.map_or_else(String::new, |group| {
+            format!("  {:>8}  {:>10}", group.objects, size(group.bytes))
         });
         text.push_str(format!("{name:<width$}{numbers}").trim_end());
         text.push('\n');
@@ -157,33 +157,35 @@ fn du(args: &DuArgs) -> Result<(), CommandError> {
     Ok(())
 }
 
-type Rooms = Vec<(String, Group)>;
+type Groups = Vec<(String, Group)>;
 
 /// Groups objects by op and by kind, the largest group first. An object that several steps made
 /// counts once.
-fn grouped(usage: &Usage, history: &[Finished]) -> (Rooms, Rooms) {
-    let mut makers: HashMap<Digest, (&str, &str)> = HashMap::new();
+fn grouped(usage: &Usage, history: &[Finished]) -> (Groups, Groups) {
+    let mut producers: HashMap<Digest, (&str, &str)> = HashMap::new();
     for step in history {
         for object in step.outputs.values() {
-            makers.entry(object.digest).or_insert((&step.cache_key.op, object.shape.kind.name()));
+            producers
+                .entry(object.digest)
+                .or_insert((&step.cache_key.op, object.shape.kind.name()));
         }
     }
     let (mut by_op, mut by_kind) = (BTreeMap::new(), BTreeMap::new());
     for object in &usage.objects {
         let nobody = ("(no step names it)", "(unknown)");
-        let (op, kind) = makers.get(&object.digest).copied().unwrap_or(nobody);
-        for room in
+        let (op, kind) = producers.get(&object.digest).copied().unwrap_or(nobody);
+        for group in
             [by_op.entry(op).or_insert_with(Group::default), by_kind.entry(kind).or_default()]
         {
-            room.objects += 1;
-            room.bytes += object.bytes;
+            group.objects += 1;
+            group.bytes += object.bytes;
         }
     }
-    let sorted = |rooms: BTreeMap<&str, Group>| {
-        let mut rooms: Rooms =
-            rooms.into_iter().map(|(name, room)| (name.to_owned(), room)).collect();
-        rooms.sort_by_key(|(_, room)| std::cmp::Reverse(room.bytes));
-        rooms
+    let sorted = |groups: BTreeMap<&str, Group>| {
+        let mut groups: Groups =
+            groups.into_iter().map(|(name, group)| (name.to_owned(), group)).collect();
+        groups.sort_by_key(|(_, group)| std::cmp::Reverse(group.bytes));
+        groups
     };
     (sorted(by_op), sorted(by_kind))
 }

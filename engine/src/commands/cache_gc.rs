@@ -21,7 +21,7 @@ use std::{
 };
 use tracing::warn;
 
-/// What `cache gc` reads.
+/// The arguments of `cache gc`.
 #[derive(Args)]
 pub struct GcArgs {
     /// Remove the oldest of it until so much is left, such as 10GB or 500MB; what runs need stays.
@@ -34,7 +34,7 @@ pub struct GcArgs {
     /// Say what would go, without removing it.
     #[arg(long)]
     pub dry_run: bool,
-    /// Where runs are.
+    /// The folder of the runs.
     #[command(flatten)]
     pub out: OutArg,
     /// The store.

@@ -2,12 +2,12 @@
 
 use super::{
     cache::open,
-    prepare::{Absent, prepare},
+    prepare::{MissingStore, prepare},
 };
 use crate::{
     cli::{CommandError, FAILED, INTERRUPTED, PlanArgs, StoreArg, print},
     devices,
-    run::recompute::{Found, Subject, recompute, sampled},
+    run::recompute::{Candidate, Recomputed, recompute, sampled},
     ui::{
         fold::{paragraph, width},
         interrupt::Interrupt,
@@ -23,7 +23,7 @@ use tracing::info;
 /// The most steps that are listed as not computed again, for each reason.
 const NAMED: usize = 6;
 
-/// What `cache verify` reads.
+/// The arguments of `cache verify`.
 #[derive(Args)]
 pub struct VerifyArgs {
     /// Only the steps of this pipeline; with it, files that were moved are found where it names them.
@@ -57,7 +57,7 @@ pub fn verify(args: &VerifyArgs) -> Result<(), CommandError> {
         let sources = if args.sources { reread_sources(&store) } else { Ok(()) };
         return reread(&store).and(sources);
     }
-    let (store, subjects) = match &args.pipeline {
+    let (store, candidates) = match &args.pipeline {
         Some(pipeline) => {
             let plan = PlanArgs {
                 gpus_elsewhere: false,
@@ -69,31 +69,31 @@ pub fn verify(args: &VerifyArgs) -> Result<(), CommandError> {
                 force: Vec::new(),
                 memory: None,
                 threads: None,
-                device: devices::Wanted::Auto,
+                device: devices::DeviceChoice::Auto,
             };
-            let study = prepare(&plan, None, Absent::Empty)?;
-            let subjects = Subject::of_pipeline(&study);
-            (study.store, subjects)
+            let study = prepare(&plan, None, MissingStore::Empty)?;
+            let candidates = Candidate::of_pipeline(&study);
+            (study.store, candidates)
         }
         None => {
             let store = open(&args.store)?;
-            let subjects = Subject::of_store(&store, &store.files().paths());
-            (store, subjects)
+            let candidates = Candidate::of_store(&store, &store.files().paths());
+            (store, candidates)
         }
     };
     let mut paths = store.files().paths();
     // A recording that one step lists may be read by another step.
-    paths.extend(subjects.iter().flat_map(Subject::paths));
-    let all = subjects.len();
-    let subjects = sampled(subjects, args.sample.unwrap_or(1.0));
+    paths.extend(candidates.iter().flat_map(Candidate::paths));
+    let all = candidates.len();
+    let candidates = sampled(candidates, args.sample.unwrap_or(1.0));
     let interrupt = Interrupt::listen();
     let (mut same, mut other, mut unproved) = (0, Vec::new(), BTreeMap::<String, Vec<&str>>::new());
-    for (at, subject) in subjects.iter().enumerate() {
-        info!("[{}/{}] {}", at + 1, subjects.len(), subject.name);
-        match recompute(subject, &store, &paths, &interrupt) {
-            Found::Same => same += 1,
-            Found::Other(how) => other.push(format!("{}: {how}", subject.name)),
-            Found::Unproved(why) => unproved.entry(why).or_default().push(&subject.name),
+    for (at, candidate) in candidates.iter().enumerate() {
+        info!("[{}/{}] {}", at + 1, candidates.len(), candidate.name);
+        match recompute(candidate, &store, &paths, &interrupt) {
+            Recomputed::Same => same += 1,
+            Recomputed::Different(how) => other.push(format!("{}: {how}", candidate.name)),
+            Recomputed::Unproved(why) => unproved.entry(why).or_default().push(&candidate.name),
         }
         if interrupt.is_cancelled() {
             return Err(CommandError::Shown(INTERRUPTED));

@@ -6,7 +6,7 @@ use crate::{
 };
 use clap::Args;
 
-/// What `cancel` reads.
+/// The arguments of `cancel`.
 #[derive(Args)]
 pub struct CancelArgs {
     /// Only the workers of this study.
@@ -32,7 +32,7 @@ pub fn cancel(args: &CancelArgs) -> Result<(), CommandError> {
         let name = &frozen.name;
         folder.stop().map_err(|fault| CommandError::of_store(&fault))?;
         let jobs = job_name(folder);
-        slurm::cancel(&jobs).map_err(|refusal| CommandError::new(FAILED, refusal.said))?;
+        slurm::cancel(&jobs).map_err(|refusal| CommandError::new(FAILED, refusal.message))?;
         print(&format!("cancelled the workers of `{name}` ({jobs}); what is finished is kept\n"));
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! What differs between the inputs of two runs: parameters, inputs, seeds, and the values of a sweep.
+//! The differences between the inputs of two runs: parameters, inputs, seeds, and the values of a sweep.
 
 use crate::plan::reasons::shown;
 use cache::{Digest, Record, record::StepRecord};

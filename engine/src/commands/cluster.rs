@@ -1,11 +1,11 @@
-//! What `run` and `plan` say of a cluster: its profile, and the workers that a plan asks for.
+//! The cluster of `run` and `plan`: its profile, and the workers that a plan asks for.
 
 use super::prepare::LONGEST_PIPELINE;
 use crate::{
     cli::{BAD_INPUT, CommandError, PlaceArgs, PlanArgs},
     model::Profile,
     plan::Plan,
-    run::cluster::sizes::{Asked, short},
+    run::cluster::sizes::{WorkerRequest, short},
     spec::read_profile,
     ui::{
         fold::{self, paragraph},
@@ -39,15 +39,19 @@ pub fn profile(place: &PlaceArgs, plan: &mut PlanArgs) -> Result<Option<Profile>
     Ok(Some(profile))
 }
 
-/// The workers that a plan asks for, a line each.
-pub fn told(plan: &Plan<'_>, profile: &Profile, asked: &[Asked<'_>]) -> String {
-    if let Some(seconds) = short(plan, profile).filter(|_| !asked.is_empty()) {
+/// Describes the workers that a plan asks for, a line each.
+pub fn describe_workers(
+    plan: &Plan<'_>,
+    profile: &Profile,
+    requests: &[WorkerRequest<'_>],
+) -> String {
+    if let Some(seconds) = short(plan, profile).filter(|_| !requests.is_empty()) {
         let time = reports::duration(seconds);
         let here = format!("it would run here, since what must run is likely to take {time}");
         return paragraph("", &here, fold::width());
     }
-    let line = |asked: &Asked<'_>| {
-        let Asked { kind, size, workers, steps, seconds } = asked;
+    let describe = |request: &WorkerRequest<'_>| {
+        let WorkerRequest { kind, size, workers, steps, seconds } = request;
         let has = [
             Some(reports::count(kind.cpus, "processor")),
             Some(size::bytes(size.memory)),
@@ -62,21 +66,21 @@ pub fn told(plan: &Plan<'_>, profile: &Profile, asked: &[Asked<'_>]) -> String {
             0 | 1 => reports::count(*workers, "job"),
             more => format!("at most {more} jobs"),
         };
-        let said = format!(
+        let line = format!(
             "{workers} `{}` on Slurm, each with {}, for at most {}: {} of {takes}",
             kind.name,
             has.join(", "),
             reports::duration(size.time as f64),
             reports::count(*steps, "step"),
         );
-        paragraph("", &said, fold::width())
+        paragraph("", &line, fold::width())
     };
-    asked.iter().map(line).collect()
+    requests.iter().map(describe).collect()
 }
 
 /// The workers of one kind as JSON.
-pub fn in_json(asked: &Asked<'_>) -> Value {
-    let Asked { kind, size, workers, steps, seconds } = asked;
+pub fn in_json(request: &WorkerRequest<'_>) -> Value {
+    let WorkerRequest { kind, size, workers, steps, seconds } = request;
     json!({
         "kind": kind.name, "jobs": workers, "cpus": kind.cpus, "gpus": kind.gpus, "memory": size.memory,
         "seconds": size.time, "partition": kind.partition, "steps": steps, "work_seconds": seconds,

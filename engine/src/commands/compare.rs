@@ -5,7 +5,7 @@ use crate::{
     cli::{BAD_INPUT, CommandError, OutArg, StoreArg, print},
     record::{
         self,
-        runs::{self, Found},
+        runs::{self, FoundRun},
     },
     ui::{
         fold::{self, paragraph},
@@ -21,16 +21,16 @@ use reports::{ScoreTable, ScoredRow, Wide, incomparable};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What `compare` reads.
+/// The arguments of `compare`.
 #[derive(Args)]
 pub struct CompareArgs {
     /// The runs: folders, ids, names of studies, `latest` or `NAME/latest`.
     #[arg(required = true, value_name = "RUN")]
     pub runs: Vec<String>,
-    /// Which rows are shown.
+    /// The selection of rows.
     #[command(flatten)]
     pub rows: RowArgs,
-    /// Where runs are.
+    /// The folder of the runs.
     #[command(flatten)]
     pub out: OutArg,
     /// The store.
@@ -64,7 +64,7 @@ struct Compared {
 pub fn compare(args: &CompareArgs) -> Result<(), CommandError> {
     let bad = |fault| CommandError::new(BAD_INPUT, fault);
     let found = args.runs.iter().map(|run| runs::find(&args.out.out, run));
-    let found: Vec<Found> = found.collect::<Result<_, _>>().map_err(bad)?;
+    let found: Vec<FoundRun> = found.collect::<Result<_, _>>().map_err(bad)?;
     let store = args.store.open_existing()?;
     let compared = compared(&found, &store);
     let rows = select::select(&compared.table, &args.rows).map_err(bad)?;
@@ -79,7 +79,7 @@ pub fn compare(args: &CompareArgs) -> Result<(), CommandError> {
     Ok(())
 }
 
-fn compared(found: &[Found], store: &Store) -> Compared {
+fn compared(found: &[FoundRun], store: &Store) -> Compared {
     let settings: Vec<Settings> = found.iter().map(|it| settings(&it.record)).collect();
     let mut names = differing(found, &settings);
     let tables: Vec<ScoreTable> = found.iter().map(|it| record::table(&it.record, store)).collect();
@@ -111,7 +111,7 @@ fn compared(found: &[Found], store: &Store) -> Compared {
     Compared { table: all, places }
 }
 
-/// What decides a run, by place: `vae.beta`, `groups.in.features`.
+/// The settings of a run, by place: `vae.beta`, `groups.in.features`.
 type Settings = BTreeMap<String, Value>;
 
 /// The settings of a run. A parameter that varies within the run is none: its rows have it.
@@ -150,7 +150,7 @@ fn settings(record: &Record) -> Settings {
 
 /// The places where the settings of runs differ, in the order of the runs' steps. Of a step that some
 /// runs do not have, only its op is one.
-fn differing(found: &[Found], settings: &[Settings]) -> Vec<String> {
+fn differing(found: &[FoundRun], settings: &[Settings]) -> Vec<String> {
     let has = |record: &Record, name: &str| {
         record.steps.iter().any(|step| without_variant(&step.name) == name)
     };
@@ -174,7 +174,7 @@ fn differing(found: &[Found], settings: &[Settings]) -> Vec<String> {
 }
 
 /// The places of a step: its parameters, inputs and data.
-fn inside(found: &[Found], name: &str) -> Vec<String> {
+fn inside(found: &[FoundRun], name: &str) -> Vec<String> {
     let mut places: Vec<String> = Vec::new();
     let steps =
         found.iter().flat_map(|it| &it.record.steps).filter(|it| without_variant(&it.name) == name);
@@ -216,27 +216,27 @@ fn text(compared: &Compared, shown: &[usize], md: bool, width: usize) -> String 
         grid.rows.push(cells.collect());
     }
     let mut out = if md { grid.markdown() } else { grid.fitted(width) };
-    let mut say = |said: &str| match md {
-        true => out.push_str(&format!("\n{}\n", reports::escape_markdown(said))),
-        false => out.push_str(&paragraph("", said, width)),
+    let mut add_note = |note: &str| match md {
+        true => out.push_str(&format!("\n{}\n", reports::escape_markdown(note))),
+        false => out.push_str(&paragraph("", note, width)),
     };
     if shown.len() < rows.len() {
-        say(&format!("{} of {}", shown.len(), reports::count(rows.len(), "row")));
+        add_note(&format!("{} of {}", shown.len(), reports::count(rows.len(), "row")));
     }
     if grid.rows.iter().flatten().any(|cell| cell.contains('±')) {
-        say("± half the 95 % interval of the mean over seeds.");
+        add_note("± half the 95 % interval of the mean over seeds.");
     }
     let own: Vec<&ScoredRow> = shown.iter().map(|at| &rows[*at]).collect();
     let why = own
         .split_first()
         .and_then(|(first, others)| others.iter().find_map(|other| incomparable(first, other)));
     if let Some(why) = why {
-        say(&format!("note: not all of these rows compare: some are {why}."));
+        add_note(&format!("note: not all of these rows compare: some are {why}."));
     }
     out
 }
 
-fn in_json(found: &[Found], compared: &Compared, shown: &[usize]) -> String {
+fn in_json(found: &[FoundRun], compared: &Compared, shown: &[usize]) -> String {
     let rows = shown.iter().map(|at| {
         let (row, (run, number)) = (&compared.table.rows[*at], compared.places[*at]);
         let scores = row.values.keys().filter_map(|metric| {

@@ -7,7 +7,7 @@ use clap_complete::{Shell, generate};
 /// A shell.
 #[derive(Clone, Copy, ValueEnum)]
 #[expect(missing_docs, reason = "the names say it")]
-pub enum For {
+pub enum SupportedShell {
     Bash,
     Zsh,
     Fish,
@@ -17,11 +17,11 @@ pub enum For {
 ///
 /// # Errors
 /// The function never fails.
-pub fn completions(shell: For, mut engine: clap::Command) -> Result<(), CommandError> {
+pub fn completions(shell: SupportedShell, mut engine: clap::Command) -> Result<(), CommandError> {
     let shell = match shell {
-        For::Bash => Shell::Bash,
-        For::Zsh => Shell::Zsh,
-        For::Fish => Shell::Fish,
+        SupportedShell::Bash => Shell::Bash,
+        SupportedShell::Zsh => Shell::Zsh,
+        SupportedShell::Fish => Shell::Fish,
     };
     let mut script = Vec::new();
     generate(shell, &mut engine, "engine", &mut script);

@@ -13,7 +13,7 @@ use std::{
     time::Instant,
 };
 
-/// What `devices` reads.
+/// The arguments of `devices`.
 #[derive(clap::Args)]
 pub struct DevicesArgs {
     /// Check a GPU, or one part of the check: the cheapest proof comes first.

@@ -8,7 +8,7 @@ use crate::{
     cli::{BAD_INPUT, CommandError, OutArg, StoreArg, print},
     record::{
         self,
-        runs::{self, Found},
+        runs::{self, FoundRun},
     },
     ui::{
         diagnostic::quote,
@@ -21,7 +21,7 @@ use clap::Args;
 use reports::{ScoreTable, ScoredRow, estimate, incomparable, shown_estimate, stats::Estimate};
 use serde_json::{Value, json};
 
-/// What `diff` reads.
+/// The arguments of `diff`.
 #[derive(Args)]
 pub struct DiffArgs {
     /// The one run: a folder, an id, a study's name or `latest`.
@@ -30,7 +30,7 @@ pub struct DiffArgs {
     /// The other.
     #[arg(value_name = "RUN")]
     pub b: String,
-    /// Where runs are.
+    /// The folder of the runs.
     #[command(flatten)]
     pub out: OutArg,
     /// The store.
@@ -169,7 +169,7 @@ fn grids(changes: &[Change], cells: &[CellChange], repeat: bool) -> (Grid, Grid)
     (inputs, results)
 }
 
-/// What stands in place of a difference that there is not.
+/// The text in place of a difference that there is not.
 const SAME: &str = "same";
 
 /// A sentence on the cells that are left out because they are the same.
@@ -188,25 +188,25 @@ const INTERVALS: &str =
     "± half the 95 % interval of the mean over seeds; b − a over the seeds that both have.";
 
 /// A sentence on each row whose numbers do not compare.
-fn doubts(cells: &[CellChange]) -> Vec<String> {
-    let mut doubts: Vec<String> = Vec::new();
+fn incomparable_rows(cells: &[CellChange]) -> Vec<String> {
+    let mut sentences: Vec<String> = Vec::new();
     for cell in cells {
         let Some(why) = &cell.incomparable else { continue };
-        let doubt = format!("The numbers of {} do not compare: they are {why}.", cell.row);
-        if !doubts.contains(&doubt) {
-            doubts.push(doubt);
+        let sentence = format!("The numbers of {} do not compare: they are {why}.", cell.row);
+        if !sentences.contains(&sentence) {
+            sentences.push(sentence);
         }
     }
-    doubts
+    sentences
 }
 
-fn name(found: &Found) -> String {
+fn name(found: &FoundRun) -> String {
     format!("{}/{}", found.record.pipeline, found.record.id)
 }
 
 fn in_text(
-    a: &Found,
-    b: &Found,
+    a: &FoundRun,
+    b: &FoundRun,
     changes: &[Change],
     cells: &[CellChange],
     same: usize,
@@ -233,7 +233,9 @@ fn in_text(
     if has_intervals(cells) {
         out.push_str(&paragraph("", INTERVALS, width));
     }
-    doubts(cells).iter().for_each(|doubt| out.push_str(&paragraph("", doubt, width)));
+    incomparable_rows(cells)
+        .iter()
+        .for_each(|sentence| out.push_str(&paragraph("", sentence, width)));
     out
 }
 
@@ -242,13 +244,13 @@ fn has_intervals(cells: &[CellChange]) -> bool {
 }
 
 fn in_markdown(
-    a: &Found,
-    b: &Found,
+    a: &FoundRun,
+    b: &FoundRun,
     changes: &[Change],
     cells: &[CellChange],
     same: usize,
 ) -> String {
-    let code = |found: &Found| quote(&name(found));
+    let code = |found: &FoundRun| quote(&name(found));
     let (inputs, results) = grids(changes, cells, true);
     let mut out = format!("a: {}, b: {}\n\n", code(a), code(b));
     out.push_str(&if changes.is_empty() { format!("{SAME_INPUTS}\n") } else { inputs.markdown() });
@@ -262,13 +264,13 @@ fn in_markdown(
     if has_intervals(cells) {
         out.push_str(&format!("\n{INTERVALS}\n"));
     }
-    doubts(cells)
+    incomparable_rows(cells)
         .iter()
-        .for_each(|doubt| out.push_str(&format!("\n{}\n", reports::escape_markdown(doubt))));
+        .for_each(|sentence| out.push_str(&format!("\n{}\n", reports::escape_markdown(sentence))));
     out
 }
 
-fn in_json(a: &Found, b: &Found, changes: &[Change], cells: &[CellChange]) -> String {
+fn in_json(a: &FoundRun, b: &FoundRun, changes: &[Change], cells: &[CellChange]) -> String {
     let side = |estimate: Option<Estimate>| {
         estimate.map(|it| json!({ "mean": it.mean, "half_interval": it.half_width, "seeds": it.n }))
     };
@@ -283,6 +285,6 @@ fn in_json(a: &Found, b: &Found, changes: &[Change], cells: &[CellChange]) -> St
                 "b": side(cell.b), "difference": side(cell.difference), "incomparable": cell.incomparable })
         })
         .collect();
-    let run = |found: &Found| found.record.id.clone();
+    let run = |found: &FoundRun| found.record.id.clone();
     format!("{:#}\n", json!({ "a": run(a), "b": run(b), "parameters": changes, "cells": cells }))
 }

@@ -3,7 +3,7 @@
 
 use super::{
     plan::predicted,
-    prepare::{Absent, one_step, prepare},
+    prepare::{MissingStore, one_step, prepare},
 };
 use crate::{
     cli::{CommandError, PlanArgs, print},
@@ -18,7 +18,7 @@ use cache::{CacheKey, store::Finished};
 use clap::Args;
 use serde_json::{Value, json};
 
-/// What `explain` reads.
+/// The arguments of `explain`.
 #[derive(Args)]
 pub struct ExplainArgs {
     /// The pipeline.
@@ -36,7 +36,7 @@ pub struct ExplainArgs {
 /// # Errors
 /// Returns the exit code if the pipeline or its data is faulty, or if there is no such step.
 pub fn explain(args: &ExplainArgs) -> Result<(), CommandError> {
-    let mut study = prepare(&args.plan, None, Absent::Empty)?;
+    let mut study = prepare(&args.plan, None, MissingStore::Empty)?;
     let index = one_step(&study.pipeline, &args.step)?;
     // Steps beyond this one have no effect on it.
     study.options.only = [index].into();
@@ -195,7 +195,7 @@ impl<'a> Explained<'a> {
         let json = json!({
             "step": step.name, "op": step.entry.name, "status": planned.verdict.name(),
             "reason": planned.reason,
-            "key": planned.whole_key().map(CacheKey::digest), "fields": key,
+            "key": planned.complete_key().map(CacheKey::digest), "fields": key,
             "params": step.op.params(), "inputs": inputs.collect::<Vec<_>>(),
             "files": self.files,
             "nearest": self.nearest.as_ref().map(|(old, words)| {

@@ -5,7 +5,7 @@ use crate::{
     record::{
         self,
         export::write,
-        runs::{self, Found},
+        runs::{self, FoundRun},
         tensorboard,
     },
     ui::suggest,
@@ -22,7 +22,7 @@ use std::{
 };
 use tracing::info;
 
-/// What `--to` names instead of a file.
+/// The value of `--to` that is no file.
 const TENSORBOARD: &str = "tensorboard";
 
 /// The name of the scores of the table, unless a step has it.
@@ -52,7 +52,7 @@ impl Format {
     }
 }
 
-/// What `export` reads.
+/// The arguments of `export`.
 #[derive(Args)]
 pub struct ExportArgs {
     /// A folder, an id, a study's name, `latest` or `NAME/latest`.
@@ -74,7 +74,7 @@ pub struct ExportArgs {
     /// Of `figures`: their format. A picture that a program drew keeps its own.
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub format: Option<Format>,
-    /// Where runs are.
+    /// The folder of the runs.
     #[command(flatten)]
     pub out: OutArg,
     /// The store.
@@ -122,7 +122,7 @@ pub fn export(args: &ExportArgs) -> Result<(), CommandError> {
 }
 
 /// Writes all figures of the report into a folder.
-fn all_figures(args: &ExportArgs, found: &Found) -> Result<(), CommandError> {
+fn all_figures(args: &ExportArgs, found: &FoundRun) -> Result<(), CommandError> {
     let (store, record, to) = (args.store.open_existing()?, &found.record, &args.to);
     let bad = |fault: String| CommandError::new(BAD_INPUT, fault);
     let failed = |fault: String| CommandError::new(FAILED, fault);
@@ -172,7 +172,7 @@ fn of(mut shown: Shown, format: Format) -> (&'static str, Vec<u8>) {
 }
 
 /// Writes the scores of the table, as they are kept with the run or in the wide form.
-fn results(args: &ExportArgs, found: &Found) -> Result<(), CommandError> {
+fn results(args: &ExportArgs, found: &FoundRun) -> Result<(), CommandError> {
     let (bad, to) = (|fault: String| CommandError::new(BAD_INPUT, fault), &args.to);
     if args.output != RESULTS {
         return Err(bad(format!("`--wide` is of `{RESULTS}`, not of `{}`", args.output)));

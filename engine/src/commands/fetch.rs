@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 use tracing::{error, info};
 
-/// What `fetch` reads.
+/// The arguments of `fetch`.
 #[derive(Args)]
 pub struct FetchArgs {
     /// The data set.
@@ -54,7 +54,7 @@ pub fn fetch(args: &FetchArgs) -> Result<(), CommandError> {
 struct Events;
 
 impl Ui for Events {
-    fn say(&mut self, line: &str) {
+    fn log(&mut self, line: &str) {
         info!("{line}");
     }
     fn bytes(&mut self, done: u64, total: Option<u64>) {

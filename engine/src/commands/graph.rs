@@ -8,7 +8,7 @@ use crate::{
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
-/// What `graph` reads.
+/// The arguments of `graph`.
 #[derive(Args)]
 pub struct GraphArgs {
     /// The pipeline file.

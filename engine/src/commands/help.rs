@@ -46,11 +46,11 @@ pub fn help(words: &[String], whole: clap::Command) -> Result<(), CommandError> 
     Ok(())
 }
 
-/// What `--help` prints of the command with these words; `None` if there is no such command.
+/// The output of `--help` for the command with these words; `None` if there is no such command.
 fn of_command(words: &[String], whole: &clap::Command) -> Option<String> {
     let typed = ["engine"].into_iter().chain(words.iter().map(String::as_str)).chain(["--help"]);
-    let told = whole.clone().try_get_matches_from(typed).err()?;
-    (told.kind() == clap::error::ErrorKind::DisplayHelp).then(|| told.render().to_string())
+    let shown = whole.clone().try_get_matches_from(typed).err()?;
+    (shown.kind() == clap::error::ErrorKind::DisplayHelp).then(|| shown.render().to_string())
 }
 
 fn unknown(name: &str, whole: &clap::Command) -> CommandError {

@@ -9,7 +9,7 @@ use clap::Args;
 use std::{fs, path::PathBuf};
 use tracing::info;
 
-/// What `init` reads.
+/// The arguments of `init`.
 #[derive(Args)]
 pub struct InitArgs {
     /// The folder; it is made if it is not there.

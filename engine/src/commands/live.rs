@@ -4,13 +4,13 @@
 //! script `live.js` beside the page, which reads it again and again. No server is needed, and both files can be copied
 //! from elsewhere while the run goes on.
 
-mod left;
 pub mod serve;
+mod time_left;
 
 use crate::{
     record::table,
     run::{RunInfo, record::outline, study::Study},
-    ui::{console::live::Board, visible::visible},
+    ui::{console::live::LiveProgress, visible::visible},
 };
 use cache::{
     Digest, Record, Store,
@@ -18,7 +18,6 @@ use cache::{
     record::RunStatus,
     store::plain,
 };
-use left::left;
 use serde_json::{Value, json};
 use std::{
     collections::HashMap,
@@ -28,13 +27,14 @@ use std::{
     thread::{self, JoinHandle},
     time::{Duration, Instant, SystemTime},
 };
+use time_left::time_left;
 use tracing::{info, warn};
 
 /// The name of the page in the folder of a study.
 pub const PAGE: &str = "live.html";
 /// The name of the script beside it.
-const NEWS: &str = "live.js";
-/// The version of the form of the news.
+const SCRIPT: &str = "live.js";
+/// The version of the format of the data.
 const VERSION: u32 = 1;
 /// The time between two writings.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -49,9 +49,9 @@ pub struct Live {
     _server: Option<serve::Server>,
 }
 
-/// What the run and the writer of the page share.
+/// The state that the run and the writer of the page share.
 struct Shared {
-    board: Arc<Board>,
+    progress: Arc<LiveProgress>,
     folder: PathBuf,
     started: u64,
     outline: Mutex<Outline>,
@@ -83,17 +83,17 @@ impl Outline {
 }
 
 impl Live {
-    /// Begins to keep the page of a run, whose folder is beside it. A page that cannot be written is said and given
+    /// Begins to keep the page of a run, whose folder is beside it. A page that cannot be written is warned of and given
     /// up: it stops no run.
     pub fn begin(
-        board: &Arc<Board>,
+        progress: &Arc<LiveProgress>,
         study: &Study,
         run: &RunInfo,
         folder: &Path,
         port: Option<u16>,
     ) -> Option<Self> {
         let shared = Arc::new(Shared {
-            board: Arc::clone(board),
+            progress: Arc::clone(progress),
             folder: folder.parent()?.to_owned(),
             started: milliseconds(),
             outline: Mutex::new(Outline::of(study, run)),
@@ -131,10 +131,10 @@ impl Drop for Live {
 /// Shows the report of a run that was there already.
 pub fn show_finished(folder: &Path) {
     let (Some(study), Some(id)) = (folder.parent(), folder.file_name()) else { return };
-    let news = json!({ "v": VERSION, "id": id.to_string_lossy(), "started": milliseconds(),
+    let data = json!({ "v": VERSION, "id": id.to_string_lossy(), "started": milliseconds(),
         "pipeline": study.file_name().map(|name| name.to_string_lossy()),
         "written": milliseconds(), "status": RunStatus::Done });
-    let written = write_page(study).and_then(|()| write_news(study, &news));
+    let written = write_page(study).and_then(|()| write_script(study, &data));
     if let Err(fault) = written {
         warn!("cannot write `{}`: {}", study.join(PAGE).display(), plain(&fault));
     }
@@ -146,9 +146,9 @@ fn write_page(study: &Path) -> io::Result<()> {
     write_whole(&study.join(PAGE), page.as_bytes())
 }
 
-fn write_news(study: &Path, news: &Value) -> io::Result<()> {
-    let text = format!("live({});\n", visible(&news.to_string()));
-    write_renewable(&study.join(NEWS), text.as_bytes())
+fn write_script(study: &Path, data: &Value) -> io::Result<()> {
+    let text = format!("live({});\n", visible(&data.to_string()));
+    write_renewable(&study.join(SCRIPT), text.as_bytes())
 }
 
 impl Shared {
@@ -156,7 +156,7 @@ impl Shared {
         self.outline.lock().expect(NO_PANIC)
     }
 
-    /// Writes the news until the run is over.
+    /// Writes the data until the run is over.
     fn keep(&self, store: &Path) {
         let store = Store::open_existing(store).ok();
         let (mut shown, mut next) = (Value::Null, Instant::now());
@@ -183,13 +183,13 @@ impl Shared {
     fn table(&self, store: &Store) -> Value {
         // What was finished since the last time is in a journal; without it, the cells come later.
         let _ = store.refresh();
-        let told = self.board.told();
-        let finished: Vec<_> = told
+        let progress = self.progress.lock();
+        let finished: Vec<_> = progress
             .finished
             .iter()
             .filter_map(|(name, key)| Some((name.clone(), key.as_ref()?.parse::<Digest>().ok()?)))
             .collect();
-        drop(told);
+        drop(progress);
         let mut outline = self.outline();
         let Outline { record, places, .. } = &mut *outline;
         for (name, key) in finished {
@@ -227,26 +227,26 @@ impl Shared {
 
     /// Writes all that there is to say now.
     fn write(&self, table: &Value) -> io::Result<()> {
-        let (outline, told) = (self.outline(), self.board.told());
+        let (outline, progress) = (self.outline(), self.progress.lock());
         let record = &outline.record;
-        let seconds = self.board.seconds();
-        let status = match (outline.is_over, &told.status) {
+        let seconds = self.progress.seconds();
+        let status = match (outline.is_over, &progress.status) {
             (_, Some(status)) => status.as_str(),
             (true, None) => "left",
             (false, None) => "running",
         };
-        let mut news = json!({
+        let mut data = json!({
             "v": VERSION, "pipeline": record.pipeline, "id": record.id, "status": status,
             "started": self.started, "written": milliseconds(), "seconds": seconds,
             "steps": record.steps.len(), "table": table,
         });
-        let left = left(record, &outline.expected, &told, seconds);
-        news["left"] = json!({ "seconds": left.seconds, "unknown": left.unknown });
-        if let (Value::Object(all), Value::Object(more)) = (&mut news, told.in_json()) {
+        let left = time_left(record, &outline.expected, &progress, seconds);
+        data["left"] = json!({ "seconds": left.seconds, "unknown": left.unknown });
+        if let (Value::Object(all), Value::Object(more)) = (&mut data, progress.in_json()) {
             all.extend(more);
         }
-        drop((outline, told));
-        write_news(&self.folder, &news)
+        drop((outline, progress));
+        write_script(&self.folder, &data)
     }
 }
 

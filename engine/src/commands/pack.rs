@@ -1,10 +1,10 @@
 //! `engine pack`, `engine unpack`: one run with all that it needs, as a file for a colleague.
 
-use super::remote::{push_all, steps_of, told};
+use super::remote::{describe_moved, push_all, steps_of};
 use crate::{
     cli::{BAD_INPUT, CommandError, FAILED, OutArg, StoreArg, print},
     record::{new::is_id, runs},
-    remote::archive::{self, Pack, RUN},
+    remote::archive::{self, ArchiveWriter, RUN},
 };
 use cache::{
     Store,
@@ -20,14 +20,14 @@ use std::{
 use tracing::{info, warn};
 use walkdir::WalkDir;
 
-/// What `pack` reads.
+/// The arguments of `pack`.
 #[derive(Args)]
 pub struct PackArgs {
     /// A folder, an id, a study's name, `latest` or `NAME/latest`.
     pub run: String,
     /// The file to write, such as `study.tar.zst`.
     pub file: PathBuf,
-    /// Where runs are.
+    /// The folder of the runs.
     #[command(flatten)]
     pub out: OutArg,
     /// The store.
@@ -35,12 +35,12 @@ pub struct PackArgs {
     pub store: StoreArg,
 }
 
-/// What `unpack` reads.
+/// The arguments of `unpack`.
 #[derive(Args)]
 pub struct UnpackArgs {
     /// The file that `engine pack` wrote.
     pub file: PathBuf,
-    /// Where the run is put.
+    /// The folder of the runs.
     #[command(flatten)]
     pub out: OutArg,
     /// The store.
@@ -64,7 +64,7 @@ pub fn pack(args: &PackArgs) -> Result<(), CommandError> {
     let folder = args.file.parent().filter(|it| !it.as_os_str().is_empty());
     let file =
         tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new("."))).map_err(refused)?;
-    let pack = Pack::new(file.reopen().map_err(refused)?, &args.file).map_err(refused)?;
+    let pack = ArchiveWriter::new(file.reopen().map_err(refused)?, &args.file).map_err(refused)?;
     for entry in WalkDir::new(&found.folder).min_depth(1).sort_by_file_name() {
         let entry = entry.map_err(|fault| refused(fault.into()))?;
         let below = entry.path().strip_prefix(&found.folder).ok().and_then(Path::to_str);
@@ -81,7 +81,7 @@ pub fn pack(args: &PackArgs) -> Result<(), CommandError> {
     let moved = push_all(&store, &steps, &pack)?;
     pack.finish().map_err(refused)?;
     file.persist(&args.file).map_err(|fault| refused(fault.error))?;
-    info!("packed {}", told(&moved));
+    info!("packed {}", describe_moved(&moved));
     print(&format!("{}\n", args.file.display()));
     Ok(())
 }
@@ -120,7 +120,7 @@ pub fn unpack(args: &UnpackArgs) -> Result<(), CommandError> {
             CommandError::new(FAILED, format!("cannot write `{folder}`: {}", plain(&fault)))
         })?;
     }
-    info!("unpacked {}", told(&moved));
+    info!("unpacked {}", describe_moved(&moved));
     print(&format!("{}\n", folder.display()));
     Ok(())
 }

@@ -2,14 +2,14 @@
 
 use super::{
     cluster,
-    prepare::{Absent, prepare, refuse},
+    prepare::{MissingStore, prepare, refuse},
 };
 use crate::{
     cli::{CommandError, PlaceArgs, PlanArgs, print},
     model::{Profile, Step},
     plan::{Forecast, Plan, Planned, cost::Cost},
     run::{
-        cluster::sizes::{Asked, asked},
+        cluster::sizes::{WorkerRequest, worker_requests},
         study::Study,
     },
     ui::{
@@ -22,13 +22,13 @@ use clap::Args;
 use serde_json::{Value, json};
 use tracing::{Level, event_enabled, warn};
 
-/// What `plan` reads.
+/// The arguments of `plan`.
 #[derive(Args)]
 pub struct PlanCommandArgs {
     /// The pipeline.
     #[command(flatten)]
     pub plan: PlanArgs,
-    /// Where steps would run.
+    /// The executor or the cluster.
     #[command(flatten)]
     pub place: PlaceArgs,
     /// Write JSON.
@@ -43,7 +43,7 @@ pub struct PlanCommandArgs {
 pub fn plan(args: &PlanCommandArgs) -> Result<(), CommandError> {
     let mut plan = args.plan.clone();
     let profile = cluster::profile(&args.place, &mut plan)?;
-    let study = prepare(&plan, None, Absent::Empty)?;
+    let study = prepare(&plan, None, MissingStore::Empty)?;
     show(&study, args.json, profile.as_ref())?;
     // The process ends here, so the memory of thousands of steps is not freed one by one, which
     // takes time.
@@ -58,15 +58,15 @@ pub fn plan(args: &PlanCommandArgs) -> Result<(), CommandError> {
 /// Returns the exit code if a step would not be started.
 pub fn show(study: &Study, json: bool, profile: Option<&Profile>) -> Result<(), CommandError> {
     let plan = study.plan();
-    let asked = profile.map(|profile| (profile, asked(&plan, profile)));
-    let (asked, misfits) = match asked {
-        Some((profile, Ok(asked))) => (Some((profile, asked)), Vec::new()),
+    let requests = profile.map(|profile| (profile, worker_requests(&plan, profile)));
+    let (requests, misfits) = match requests {
+        Some((profile, Ok(requests))) => (Some((profile, requests)), Vec::new()),
         Some((_, Err(misfits))) => (None, misfits),
         None => (None, Vec::new()),
     };
-    let mut shown = if json { in_json(&plan, asked.as_ref()) } else { text(&plan) };
-    if let Some((profile, asked)) = asked.filter(|_| !json) {
-        shown.push_str(&cluster::told(&plan, profile, &asked));
+    let mut shown = if json { in_json(&plan, requests.as_ref()) } else { text(&plan) };
+    if let Some((profile, requests)) = requests.filter(|_| !json) {
+        shown.push_str(&cluster::describe_workers(&plan, profile, &requests));
     }
     print(&shown);
     for (step, why) in plan.slow() {
@@ -95,17 +95,17 @@ fn text(plan: &Plan<'_>) -> String {
             step.entry.name
         );
         let costs = costs(planned);
-        let said: Vec<&str> =
+        let summary: Vec<&str> =
             [planned.reason.as_str(), &costs].into_iter().filter(|part| !part.is_empty()).collect();
-        let said = said.join(" ");
+        let summary = summary.join(" ");
         // There is no room for sentences beside long names.
-        if head.chars().count() + 36 <= width || said.is_empty() {
-            text.push_str(&paragraph(&head, &said, width));
+        if head.chars().count() + 36 <= width || summary.is_empty() {
+            text.push_str(&paragraph(&head, &summary, width));
         } else {
             text.push_str(&format!("{}\n", head.trim_end()));
-            text.push_str(&paragraph("       ", &said, width));
+            text.push_str(&paragraph("       ", &summary, width));
         }
-        if let Some(key) = planned.whole_key().filter(|_| event_enabled!(Level::DEBUG)) {
+        if let Some(key) = planned.complete_key().filter(|_| event_enabled!(Level::DEBUG)) {
             text.push_str(&paragraph("       ", &format!("key {}", key.digest()), width));
         }
     }
@@ -141,39 +141,39 @@ fn total(plan: &Plan<'_>, only: bool) -> String {
             false => format!("nothing to run: the results of all {steps} steps are there"),
         };
     }
-    let mut said = format!("{runs} of {steps} steps to run");
+    let mut summary = format!("{runs} of {steps} steps to run");
     if may_run > 0 {
-        said.push_str(&format!(", and perhaps {may_run} more"));
+        summary.push_str(&format!(", and perhaps {may_run} more"));
     }
     let seconds = |verdict| of(verdict).filter_map(|step| step.cost.seconds).sum::<f64>();
     let (sure, perhaps) = (seconds(Forecast::Run), seconds(Forecast::Maybe));
     let all = || of(Forecast::Run).chain(of(Forecast::Maybe));
     let unknown = all().filter(|step| step.cost.seconds.is_none()).count();
     if unknown < runs + may_run {
-        said.push_str(&format!("; about {}", reports::duration(sure)));
+        summary.push_str(&format!("; about {}", reports::duration(sure)));
         if perhaps > 0.0 {
-            said.push_str(&format!(", at most {}", reports::duration(sure + perhaps)));
+            summary.push_str(&format!(", at most {}", reports::duration(sure + perhaps)));
         }
     }
     if unknown > 0 {
-        said.push_str(&match unknown < runs + may_run {
+        summary.push_str(&match unknown < runs + may_run {
             true => format!(" and what {unknown} without a history take"),
             false => "; none has a history, so nobody knows how long".to_owned(),
         });
     }
-    said.push_str(&multiverse(plan));
+    summary.push_str(&multiverse(plan));
     let disk: u64 = all().filter_map(|step| step.cost.disk).sum();
     let memory = all().filter_map(|step| step.cost.memory).max().unwrap_or(0);
     if disk > 0 {
-        said.push_str(&format!("; {} on disk", size::bytes(disk)));
+        summary.push_str(&format!("; {} on disk", size::bytes(disk)));
     }
     if memory > 0 {
-        said.push_str(&format!("; the largest step holds {} in memory", size::bytes(memory)));
+        summary.push_str(&format!("; the largest step holds {} in memory", size::bytes(memory)));
     }
-    said
+    summary
 }
 
-/// What the specifications besides the shown one take, for a multiverse.
+/// Describes the cost of the specifications besides the shown one, for a multiverse.
 fn multiverse(plan: &Plan<'_>) -> String {
     let variants = &plan.pipeline.variants;
     if variants.shown.is_empty() {
@@ -203,18 +203,18 @@ pub fn cost_in_json(cost: &Cost) -> Value {
 }
 
 /// The plan as JSON.
-fn in_json(plan: &Plan<'_>, asked: Option<&(&Profile, Vec<Asked<'_>>)>) -> String {
+fn in_json(plan: &Plan<'_>, requests: Option<&(&Profile, Vec<WorkerRequest<'_>>)>) -> String {
     let pipeline = plan.pipeline;
     let steps = pipeline.steps.iter().zip(plan.steps()).map(|(step, planned)| {
         json!({
             "step": step.name, "op": step.entry.name, "status": planned.verdict.name(),
-            "reason": planned.reason, "key": planned.whole_key().map(CacheKey::digest),
+            "reason": planned.reason, "key": planned.complete_key().map(CacheKey::digest),
             "predicted": cost_in_json(&planned.cost),
         })
     });
     let mut plan = json!({ "pipeline": pipeline.name, "steps": steps.collect::<Vec<_>>() });
-    if let Some((_, asked)) = asked {
-        plan["workers"] = asked.iter().map(cluster::in_json).collect();
+    if let Some((_, requests)) = requests {
+        plan["workers"] = requests.iter().map(cluster::in_json).collect();
     }
     format!("{plan:#}\n")
 }

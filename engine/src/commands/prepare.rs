@@ -13,7 +13,7 @@ use crate::{
     },
     spec::{self, Results},
     ui::{
-        diagnostic::{Diagnostic, listed, tell},
+        diagnostic::{Diagnostic, listed, report_all},
         suggest,
     },
 };
@@ -29,9 +29,9 @@ pub const LONGEST_PIPELINE: u64 = 4 << 20;
 
 /// The treatment of a store that does not exist.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Absent {
+pub enum MissingStore {
     /// The store is created, because a run will write to it.
-    Made,
+    Create,
     /// The store counts as empty, and nothing is written.
     Empty,
 }
@@ -44,24 +44,24 @@ pub enum Absent {
 pub fn prepare(
     args: &PlanArgs,
     keep_going: Option<bool>,
-    absent: Absent,
+    missing_store: MissingStore,
 ) -> Result<Study, CommandError> {
     start_threads(args.threads.map_or(0, NonZeroUsize::get))?;
     // An existing store is read at the same time as the pipeline; for a faulty pipeline no store is
     // created.
     let store = args.store.store.clone();
     let opened = Store::is_at(&store)
-        .then(|| std::thread::Builder::new().spawn(move || open(&store, absent)));
+        .then(|| std::thread::Builder::new().spawn(move || open(&store, missing_store)));
     let loaded = info_span!("load").in_scope(|| load(&args.pipeline, &args.set));
     let (mut pipeline, warnings) = loaded?;
     let store = match opened {
         Some(Ok(thread)) => thread.join().expect("opening a store does not panic"),
-        Some(Err(_)) | None => open(&args.store.store, absent),
+        Some(Err(_)) | None => open(&args.store.store, missing_store),
     };
     let store = store.map_err(|fault| CommandError::of_store(&fault))?;
-    let take = match absent {
-        Absent::Made => Take::All,
-        Absent::Empty => Take::Word,
+    let take = match missing_store {
+        MissingStore::Create => Take::All,
+        MissingStore::Empty => Take::Word,
     };
     if let Some(remote) = args.store.remote()? {
         store.take_from(remote, take);
@@ -88,7 +88,7 @@ pub fn prepare(
 /// Chooses the device of every step.
 fn place(pipeline: &mut Pipeline, args: &PlanArgs) -> Result<(), CommandError> {
     if args.gpus_elsewhere {
-        devices::place_elsewhere(pipeline, args.device);
+        devices::place_on_workers(pipeline, args.device);
         return Ok(());
     }
     let doubt = |place: &_| trial::doubt(place, &args.store.store);
@@ -109,11 +109,11 @@ pub fn start_threads(threads: usize) -> Result<(), CommandError> {
     })
 }
 
-fn open(folder: &Path, absent: Absent) -> Result<Store, StoreError> {
+fn open(folder: &Path, missing_store: MissingStore) -> Result<Store, StoreError> {
     let _opening = info_span!("open_store").entered();
-    let store = match absent {
-        Absent::Made => Store::open(folder)?,
-        Absent::Empty => Store::open_existing(folder)?,
+    let store = match missing_store {
+        MissingStore::Create => Store::open(folder)?,
+        MissingStore::Empty => Store::open_existing(folder)?,
     };
     store.files();
     Ok(store)
@@ -144,7 +144,7 @@ pub fn further(
     let files = scan_sources(&pipeline, &wanted, &study.store)
         .map_err(|errors| refuse(&pipeline, &errors))?;
     let new = warnings.iter().filter(|warning| !study.warnings.contains(warning));
-    tell(&pipeline.source, &new.cloned().collect::<Vec<_>>());
+    report_all(&pipeline.source, &new.cloned().collect::<Vec<_>>());
     Ok(Study { pipeline, warnings, store: study.store, files, options })
 }
 
@@ -154,7 +154,7 @@ pub fn further(
 /// Returns the exit code if there is an error.
 pub fn load(path: &Path, sets: &[String]) -> Result<(Pipeline, Vec<Diagnostic>), CommandError> {
     let loaded = load_further(path, sets, &Results::default())?;
-    tell(&loaded.0.source, &loaded.1);
+    report_all(&loaded.0.source, &loaded.1);
     Ok(loaded)
 }
 

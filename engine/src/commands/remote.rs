@@ -15,13 +15,13 @@ use clap::Args;
 use std::collections::BTreeSet;
 use tracing::warn;
 
-/// What `cache push` and `cache pull` read.
+/// The arguments of `cache push` and `cache pull`.
 #[derive(Args)]
 pub struct RemoteArgs {
     /// A run whose steps are copied: a folder, an id, a study's name, `latest` or `NAME/latest`. All
     /// finished steps if not given.
     pub run: Option<String>,
-    /// Where runs are.
+    /// The folder of the runs.
     #[command(flatten)]
     pub out: OutArg,
     /// The store.
@@ -40,7 +40,7 @@ pub fn push(args: &RemoteArgs) -> Result<(), CommandError> {
         Some(run) => steps_of(&store, &record(args, run)?),
     };
     let moved = push_all(&store, &steps, remote.as_ref())?;
-    print(&format!("pushed {}\n", told(&moved)));
+    print(&format!("pushed {}\n", describe_moved(&moved)));
     Ok(())
 }
 
@@ -66,7 +66,7 @@ pub fn pull(args: &RemoteArgs) -> Result<(), CommandError> {
     if absent > 0 {
         warn!("the remote does not have {}", reports::count(absent, "step"));
     }
-    print(&format!("pulled {}\n", told(&moved)));
+    print(&format!("pulled {}\n", describe_moved(&moved)));
     Ok(())
 }
 
@@ -116,8 +116,8 @@ fn remote(args: &StoreArg) -> Result<Box<dyn Blobs>, CommandError> {
     })
 }
 
-/// `12 steps: 30 objects of 4 MB that were not there`.
-pub fn told(moved: &Moved) -> String {
+/// Describes what was moved: `12 steps: 30 objects of 4 MB that were not there`.
+pub fn describe_moved(moved: &Moved) -> String {
     let Moved { steps, objects, bytes } = *moved;
     let (steps, objects) = (reports::count(steps, "step"), reports::count(objects, "object"));
     format!("{steps}: {objects} of {} that were not there", size(bytes))

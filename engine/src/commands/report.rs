@@ -2,7 +2,7 @@
 
 use crate::{
     cli::{BAD_INPUT, CommandError, FAILED, StoreArg, print},
-    record::runs::{self, Found},
+    record::runs::{self, FoundRun},
 };
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use std::path::Path;
 /// # Errors
 /// Returns the exit code if there is no such run or if the store has lost a part of the report.
 pub fn report(out: &Path, run: &str, store: &StoreArg) -> Result<(), CommandError> {
-    let Found { folder, record } =
+    let FoundRun { folder, record } =
         runs::find(out, run).map_err(|fault| CommandError::new(BAD_INPUT, fault))?;
     let store = store.open_existing()?;
     super::run::write_report(&folder, &record, &store).map_err(|fault| {

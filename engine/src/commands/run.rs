@@ -4,13 +4,14 @@ use super::{
     cluster,
     live::{self, Live},
     plan,
-    prepare::{Absent, further, prepare, refuse},
-    remote::{push_all, steps_of, told},
+    prepare::{MissingStore, further, prepare, refuse},
+    remote::{describe_moved, push_all, steps_of},
     up_to_date,
 };
 use crate::{
     cli::{
-        BAD_INPUT, CommandError, FAILED, INTERRUPTED, OutputArgs, PARTLY, RunArgs, Where, print,
+        BAD_INPUT, CommandError, ExecutorChoice, FAILED, INTERRUPTED, OutputArgs, PARTLY, RunArgs,
+        print,
     },
     devices::limits,
     model::Gpu,
@@ -21,7 +22,7 @@ use crate::{
         study::Study,
     },
     ui::{
-        console::live::Board,
+        console::live::LiveProgress,
         events::{DETAIL, RUN, TEXT},
         fold,
         interrupt::Interrupt,
@@ -45,8 +46,8 @@ use tracing::{Level, debug, event_enabled, info, info_span, warn};
 /// Returns the exit code if there is a fault or if a step fails.
 pub fn run(
     args: &RunArgs,
-    said: &OutputArgs,
-    board: Option<&Arc<Board>>,
+    output: &OutputArgs,
+    progress: Option<&Arc<LiveProgress>>,
 ) -> Result<(), CommandError> {
     let mut args = args.clone();
     let profile = &cluster::profile(&args.place, &mut args.plan)?;
@@ -57,16 +58,16 @@ pub fn run(
     }
     let (mut run, began) = (RunInfo::starting(String::new()), SystemTime::now());
     let _run = info_span!("run", pipeline = %args.plan.pipeline.display()).entered();
-    if let Some(last) = up_to_date::find(args, said) {
+    if let Some(last) = up_to_date::find(args, output) {
         info!("{}", nothing_to_run(last.steps, run.clock.elapsed().as_secs_f64()));
-        if board.is_some() {
+        if progress.is_some() {
             live::show_finished(&last.folder);
         }
         print(&format!("{}\n", last.folder.join(REPORT).display()));
         return Ok(());
     }
-    let absent = if args.dry_run { Absent::Empty } else { Absent::Made };
-    let mut study = prepare(&args.plan, args.keep_going(), absent)?;
+    let missing_store = if args.dry_run { MissingStore::Empty } else { MissingStore::Create };
+    let mut study = prepare(&args.plan, args.keep_going(), missing_store)?;
     let mut limits = study.options.limits.take().unwrap_or_else(limits);
     if let Some(numbers) = &args.gpus {
         limits.gpus = numbers.iter().copied().map(Gpu::numbered).collect();
@@ -92,14 +93,15 @@ pub fn run(
     })?;
     let folder = new.folder.clone();
     run.id.clone_from(&new.id);
-    if let Some(Where::Here(executor)) = args.place.executor {
+    if let Some(ExecutorChoice::Local(executor)) = args.place.executor {
         run.executor = executor;
     }
     note_place(&study.store, &args.out.out);
     let (steps, shown) = (study.pipeline.steps.len(), folder.display().to_string());
     let (name, id) = (&*study.pipeline.name, &*run.id);
     info!(target: RUN, event = "run_started", pipeline = name, id, folder = shown, steps);
-    let live = board.and_then(|board| Live::begin(board, &study, &run, &folder, args.serve));
+    let live =
+        progress.and_then(|progress| Live::begin(progress, &study, &run, &folder, args.serve));
     let interrupt = Interrupt::listen();
     let (study, Outcome { mut record, errors, fault, note }) =
         study.run(&run, &interrupt, |study, results, done| {
@@ -134,13 +136,13 @@ pub fn run(
         && let Some(remote) = args.plan.store.remote()?
     {
         let moved = push_all(store, &steps_of(store, &record), remote.as_ref())?;
-        info!("pushed {}", told(&moved));
+        info!("pushed {}", describe_moved(&moved));
     }
     up_to_date::keep(args, &study, &record, &folder, began);
     if let Some(search) = &pipeline.variants.search {
         info!("{} points were tried for {}", search.points.len(), search.objective);
     }
-    tell_end(&record, store);
+    report_end(&record, store);
     print(&format!("{}\n", folder.join(REPORT).display()));
     let (status, ending) = (record.status, Ending::of(&record, &folder));
     // The process ends here, so the memory of thousands of steps is not freed one by one, which
@@ -155,7 +157,7 @@ pub fn run(
     };
     // The event that gives the status of the run is the last one.
     let ended = ended.map_err(CommandError::print);
-    ending.tell();
+    ending.emit();
     drop(live);
     study.store.close();
     std::mem::forget(study);
@@ -234,7 +236,7 @@ fn unwritable(folder: &Path, fault: &std::io::Error) -> String {
 }
 
 /// Warns of files that sources left out, so that users need not search for them.
-fn tell_what_was_left_out(record: &Record, store: &cache::Store) {
+fn warn_left_out(record: &Record, store: &cache::Store) {
     const LINES: usize = 12;
     // The report gives the same warning, and also the faults of the store.
     for LeftOut { step, files, groups } in left_out(record, store).unwrap_or_default() {
@@ -250,9 +252,9 @@ fn tell_what_was_left_out(record: &Record, store: &cache::Store) {
 }
 
 /// Prints the status of the run, and its details if they are asked for.
-fn tell_end(record: &Record, store: &cache::Store) {
+fn report_end(record: &Record, store: &cache::Store) {
     if event_enabled!(Level::WARN) {
-        tell_what_was_left_out(record, store);
+        warn_left_out(record, store);
     }
     if event_enabled!(target: TEXT, Level::DEBUG) {
         let details = super::details::of(record, store, fold::width_of(std::io::stderr()));
@@ -278,7 +280,7 @@ impl Ending {
         Self { status, seconds, counts: all.map(count), report }
     }
 
-    fn tell(&self) {
+    fn emit(&self) {
         let Self { seconds, counts: [ran, hits, failed, skipped], report, .. } = self;
         let (event, status) = ("run_finished", serde_json::json!(self.status));
         let status = status.as_str();

@@ -3,7 +3,7 @@
 use crate::{
     cli::{CommandError, OutArg, StoreArg, print},
     record::{self, runs},
-    run::cluster::standing::{Standing, standings},
+    run::cluster::progress::{ClusterProgress, cluster_progress},
     ui::{diagnostic::listed, fold, grid::Grid},
 };
 use cache::{
@@ -14,7 +14,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use tracing::{info, warn};
 
-/// What `runs` reads.
+/// The arguments of `runs`.
 #[derive(Args)]
 pub struct RunsArgs {
     /// Only the runs of this study.
@@ -23,7 +23,7 @@ pub struct RunsArgs {
     /// Only the runs with this word; of several, the runs with all of them.
     #[arg(long, value_name = "WORD")]
     pub tag: Vec<String>,
-    /// Where runs are.
+    /// The folder of the runs.
     #[command(flatten)]
     pub out: OutArg,
     /// The store.
@@ -50,17 +50,17 @@ pub fn runs(args: &RunsArgs) -> Result<(), CommandError> {
     found.retain(|record| args.study.as_ref().is_none_or(|study| record.pipeline == *study));
     found.retain(|record| args.tag.iter().all(|tag| record.tags.contains(tag)));
     let unfinished = match &*args.tag {
-        [] => standings(&store, args.study.as_deref()),
+        [] => cluster_progress(&store, args.study.as_deref()),
         _ => Vec::new(),
     };
     if args.json {
         let finished = found.iter().map(|record| in_json(record, &store));
-        let runs: Vec<Value> = unfinished.iter().map(goes_on).chain(finished).collect();
+        let runs: Vec<Value> = unfinished.iter().map(unfinished_in_json).chain(finished).collect();
         print(&format!("{:#}\n", Value::from(runs)));
         return Ok(());
     }
-    for standing in &unfinished {
-        info!("{}", standing.text());
+    for progress in &unfinished {
+        info!("{}", progress.text());
     }
     if found.is_empty() && !args.tag.is_empty() {
         info!("no run below `{}` has {}", args.out.out.display(), listed(&args.tag, "and"));
@@ -76,7 +76,7 @@ pub fn runs(args: &RunsArgs) -> Result<(), CommandError> {
 
 /// The runs in columns; the titles of rows are shortened to fit.
 fn table(runs: &[Record], store: &Store, width: usize) -> String {
-    let has_names = runs.iter().any(|record| said(record).is_some());
+    let has_names = runs.iter().any(|record| label(record).is_some());
     let head = ["run", "study"].into_iter().chain(has_names.then_some("name"));
     let head = head.chain(["started", "ended", "time", "ran", "best row"]);
     let mut grid = Grid::new(head, 8);
@@ -87,7 +87,7 @@ fn table(runs: &[Record], store: &Store, width: usize) -> String {
         let best = best(record, store)
             .map_or("–".to_owned(), |(title, metric, value)| format!("{metric} {value} {title}"));
         let mut row = vec![record.id.clone(), record.pipeline.clone()];
-        row.extend(has_names.then(|| said(record).unwrap_or_default()));
+        row.extend(has_names.then(|| label(record).unwrap_or_default()));
         row.extend([
             started,
             status(record.status).to_owned(),
@@ -101,11 +101,11 @@ fn table(runs: &[Record], store: &Store, width: usize) -> String {
     grid.fitted(width)
 }
 
-/// What the user said of a run: its name and its words.
-pub fn said(record: &Record) -> Option<String> {
+/// The user's label of a run: its name and its tags.
+pub fn label(record: &Record) -> Option<String> {
     let tags = record.tags.iter().map(|tag| format!("#{tag}"));
-    let said: Vec<String> = record.name.clone().into_iter().chain(tags).collect();
-    (!said.is_empty()).then(|| said.join(" "))
+    let words: Vec<String> = record.name.clone().into_iter().chain(tags).collect();
+    (!words.is_empty()).then(|| words.join(" "))
 }
 
 /// The word for the status of a run.
@@ -131,8 +131,8 @@ fn best(record: &Record, store: &Store) -> Option<(String, String, String)> {
 }
 
 /// A run that is at work on a cluster: it has no record yet, and so no id.
-fn goes_on(standing: &Standing) -> Value {
-    json!({ "id": null, "pipeline": standing.study, "status": "running", "cluster": standing })
+fn unfinished_in_json(progress: &ClusterProgress) -> Value {
+    json!({ "id": null, "pipeline": progress.study, "status": "running", "cluster": progress })
 }
 
 fn in_json(record: &Record, store: &Store) -> Value {

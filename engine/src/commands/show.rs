@@ -3,14 +3,14 @@
 pub mod select;
 
 use self::select::RowArgs;
-use super::runs::{count, said, status};
+use super::runs::{count, label, status};
 use crate::{
     cli::{BAD_INPUT, CommandError, FAILED, OutArg, StoreArg, print},
     record::{
         self,
-        runs::{self, Found},
+        runs::{self, FoundRun},
     },
-    run::cluster::standing::standings,
+    run::cluster::progress::cluster_progress,
     ui::{
         fold::{self, paragraph},
         grid::Grid,
@@ -25,16 +25,16 @@ use tracing::info;
 /// More bytes than any report has.
 const LONGEST_REPORT: u64 = 1 << 30;
 
-/// What `show` reads.
+/// The arguments of `show`.
 #[derive(Args)]
 pub struct ShowArgs {
     /// A folder, an id, a study's name, `latest` or `NAME/latest`.
     #[arg(default_value = "latest")]
     pub run: String,
-    /// Which rows are shown.
+    /// The selection of rows.
     #[command(flatten)]
     pub rows: RowArgs,
-    /// Where runs are.
+    /// The folder of the runs.
     #[command(flatten)]
     pub out: OutArg,
     /// The store.
@@ -55,7 +55,7 @@ pub struct ShowArgs {
 pub fn show(args: &ShowArgs) -> Result<(), CommandError> {
     let found = match runs::find(&args.out.out, &args.run) {
         Ok(found) => found,
-        Err(fault) if !shows_standing(args)? => return Err(CommandError::new(BAD_INPUT, fault)),
+        Err(fault) if !shows_progress(args)? => return Err(CommandError::new(BAD_INPUT, fault)),
         Err(_) => return Ok(()),
     };
     if args.json {
@@ -78,20 +78,20 @@ pub fn show(args: &ShowArgs) -> Result<(), CommandError> {
     let rows =
         select::select(&table, &args.rows).map_err(|fault| CommandError::new(BAD_INPUT, fault))?;
     print(&text(&found, &table, &rows, fold::width()));
-    for standing in standings(&store, Some(&found.record.pipeline)) {
-        info!("{}", standing.text());
+    for progress in cluster_progress(&store, Some(&found.record.pipeline)) {
+        info!("{}", progress.text());
     }
     Ok(())
 }
 
 /// Shows how far the first run of a study is that is still at work on a cluster; false if there is none.
-fn shows_standing(args: &ShowArgs) -> Result<bool, CommandError> {
+fn shows_progress(args: &ShowArgs) -> Result<bool, CommandError> {
     if !Store::is_at(&args.store.store) {
         return Ok(false);
     }
     let study = args.run.strip_suffix("/latest").unwrap_or(&args.run);
     let study = (study != "latest").then_some(study);
-    let found = standings(&args.store.open_existing()?, study);
+    let found = cluster_progress(&args.store.open_existing()?, study);
     match args.json {
         true if !found.is_empty() => print(&format!("{:#}\n", json!({ "cluster": found }))),
         _ => found.iter().for_each(|it| print(&paragraph("", &it.text(), fold::width()))),
@@ -99,8 +99,8 @@ fn shows_standing(args: &ShowArgs) -> Result<bool, CommandError> {
     Ok(!found.is_empty())
 }
 
-fn text(found: &Found, table: &ScoreTable, shown: &[usize], width: usize) -> String {
-    let Found { folder, record } = found;
+fn text(found: &FoundRun, table: &ScoreTable, shown: &[usize], width: usize) -> String {
+    let FoundRun { folder, record } = found;
     let line = |text: &str| paragraph("", text, width);
     let mut out = line(&format!(
         "{} {}: {} in {}, started {}",
@@ -110,8 +110,8 @@ fn text(found: &Found, table: &ScoreTable, shown: &[usize], width: usize) -> Str
         reports::duration(record.seconds),
         record.started
     ));
-    if let Some(said) = said(record) {
-        out.push_str(&line(&said));
+    if let Some(label) = label(record) {
+        out.push_str(&line(&label));
     }
     if let Some(note) = &record.note {
         out.push_str(&line(note));

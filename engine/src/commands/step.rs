@@ -18,7 +18,7 @@ use std::{
     path::PathBuf,
 };
 
-/// What `step` reads.
+/// The arguments of `step`.
 #[derive(Args)]
 pub struct StepArgs {
     /// The request as JSON; standard input if not given.

@@ -9,7 +9,7 @@ use clap::Args;
 use std::path::PathBuf;
 use tracing::info;
 
-/// What `synth` reads.
+/// The arguments of `synth`.
 #[derive(Args)]
 pub struct SynthArgs {
     /// A new or empty folder.

@@ -67,9 +67,9 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 
 /// The run that this run would repeat, if there is one. A run with details, events or forced steps
 /// never repeats another.
-pub fn find(args: &RunArgs, said: &OutputArgs) -> Option<Unchanged> {
+pub fn find(args: &RunArgs, output: &OutputArgs) -> Option<Unchanged> {
     let looked = SystemTime::now();
-    let detailed = said.form() == Form::Json || said.verbose || args.dry_run;
+    let detailed = output.form() == Form::Json || output.verbose || args.dry_run;
     if detailed || !args.plan.force.is_empty() {
         return None;
     }

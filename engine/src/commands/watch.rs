@@ -34,7 +34,7 @@ pub fn watch(args: &RunArgs) -> Result<(), CommandError> {
     let index = FileIndex::default();
     let (mut before, mut page, mut server) = (None, None, None);
     while !interrupt.is_cancelled() {
-        let now = Seen::now(args, &index);
+        let now = WatchedState::now(args, &index);
         if before.as_ref() != Some(&now) {
             if let (Some(port), None, Some(folder)) = (args.serve, &server, &now.study) {
                 server = Some(serve::serve(folder, port));
@@ -58,14 +58,14 @@ pub fn watch(args: &RunArgs) -> Result<(), CommandError> {
 
 /// The state of all that a run depends on outside the store.
 #[derive(PartialEq)]
-struct Seen {
+struct WatchedState {
     /// The folder of the study's runs, if the pipeline can be read.
     study: Option<PathBuf>,
     /// The digest of the pipeline's text and of all files of its sources.
     digest: cache::Digest,
 }
 
-impl Seen {
+impl WatchedState {
     fn now(args: &RunArgs, index: &FileIndex) -> Self {
         let path = &args.plan.pipeline;
         let text = regular::read(path, prepare::LONGEST_PIPELINE).unwrap_or_default();

@@ -5,7 +5,7 @@ use crate::{
     plan::{keys::FILES, reasons::shown},
     record::{
         self,
-        runs::{self, Found},
+        runs::{self, FoundRun},
     },
     ui::{
         diagnostic::quote,
@@ -23,7 +23,7 @@ use reports::{ScoreTable, ScoredRow, Seed};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// What `why` reads.
+/// The arguments of `why`.
 #[derive(Args)]
 pub struct WhyArgs {
     /// A folder, an id, a study's name, `latest` or `NAME/latest`.
@@ -34,7 +34,7 @@ pub struct WhyArgs {
     /// Of several seeds, the one to follow; the first if not given.
     #[arg(long, value_name = "SEED")]
     pub seed: Option<u64>,
-    /// Where runs are.
+    /// The folder of the runs.
     #[command(flatten)]
     pub out: OutArg,
     /// The store.
@@ -260,7 +260,7 @@ fn command(record: &Record, step: &str) -> Option<String> {
     Some(words.iter().map(|word| reports::shell(word)).collect::<Vec<_>>().join(" "))
 }
 
-fn in_text(found: &Found, cell: &TracedCell<'_>, links: &[Link<'_>], width: usize) -> String {
+fn in_text(found: &FoundRun, cell: &TracedCell<'_>, links: &[Link<'_>], width: usize) -> String {
     let TracedCell { line, scored, step, metric, row } = cell;
     let record = &found.record;
     let head = |head: &str, text: &str| paragraph(&format!("{head:<9}"), text, width);
@@ -339,7 +339,7 @@ fn in_words(link: &Link<'_>, width: usize) -> String {
     out
 }
 
-fn in_json(found: &Found, cell: &TracedCell<'_>, links: &[Link<'_>]) -> String {
+fn in_json(found: &FoundRun, cell: &TracedCell<'_>, links: &[Link<'_>]) -> String {
     let TracedCell { line, scored, step, metric, row } = cell;
     let values = line.draws.get(&*metric.name);
     let seeds: Vec<Value> = values

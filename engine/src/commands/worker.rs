@@ -6,8 +6,8 @@ use crate::{
     model::{Gpu, Limits, STEPS_ON_ONE},
     run::cluster::{
         WORK,
-        frozen::Folder,
-        worker::{self, ELSEWHERE, Task},
+        frozen::PlanFolder,
+        worker::{self, STORE_NOT_SEEN, Task},
     },
     ui::{events::TEXT, interrupt::Interrupt},
 };
@@ -19,7 +19,7 @@ use tracing::info;
 /// A network file system may show a new name late.
 const PATIENCE: Duration = Duration::from_secs(70);
 
-/// What `worker` reads.
+/// The arguments of `worker`.
 #[derive(Args)]
 pub struct WorkerArgs {
     /// The plan: its name below `work-v1` in the store.
@@ -36,7 +36,7 @@ pub struct WorkerArgs {
     /// Memory that its steps may take.
     #[arg(long, value_name = "SIZE", value_parser = cli::size)]
     pub memory: u64,
-    /// How many GPUs it has.
+    /// Number of GPUs that it has.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub gpu_count: usize,
     /// Leave after so many seconds.
@@ -72,7 +72,7 @@ pub fn worker(args: &WorkerArgs) -> Result<(), CommandError> {
     let shown = args.store.store.display();
     if !Store::is_at(&args.store.store) {
         let message = format!("this node does not see the store `{shown}`");
-        return Err(CommandError::new(ELSEWHERE, message));
+        return Err(CommandError::new(STORE_NOT_SEEN, message));
     }
     let store = Store::open(&args.store.store).map_err(|fault| CommandError::of_store(&fault))?;
     let is_of_driver = args.store_id.as_ref().is_none_or(|id| store.is_called(id, PATIENCE));
@@ -80,7 +80,7 @@ pub fn worker(args: &WorkerArgs) -> Result<(), CommandError> {
         let message = format!(
             "this node sees another store as `{shown}` than the one in which the run was started"
         );
-        return Err(CommandError::new(ELSEWHERE, message));
+        return Err(CommandError::new(STORE_NOT_SEEN, message));
     }
     let remote = args.store.remote()?;
     let store = Arc::new(store);
@@ -92,8 +92,8 @@ pub fn worker(args: &WorkerArgs) -> Result<(), CommandError> {
         gpu_steps: STEPS_ON_ONE,
     };
     let mut task = Task { kind: args.kind.clone(), until: args.until, job, limits, remote };
-    let folder = Folder { store: &store, name: format!("{WORK}/{digest}") };
-    let interrupt = Interrupt::listen_patiently();
+    let folder = PlanFolder { store: &store, name: format!("{WORK}/{digest}") };
+    let interrupt = Interrupt::listen_without_exit();
     let worked = worker::work(&store, &folder, &mut task, &interrupt);
     store.close();
     let is_all = worked.map_err(|fault| CommandError::new(FAILED, fault))?;

@@ -38,7 +38,7 @@ please cite: J. J. Bosch, J. Janer, F. Fuhrmann, P. Herrera. A Comparison of Sou
 /// Receives the messages of a download.
 pub trait Ui {
     /// Prints a line for the user.
-    fn say(&mut self, line: &str);
+    fn log(&mut self, line: &str);
     /// Reports how many bytes have arrived, and the total if the server gave it.
     fn bytes(&mut self, done: u64, total: Option<u64>);
 }
@@ -59,7 +59,7 @@ fn failed(message: String, help: &str) -> FetchError {
 
 /// The limits of a download.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct RetryLimits {
     /// The number of failed tries in a row after which the download ends.
     pub tries: u32,
     /// The pause after the first failed try; it doubles each time.
@@ -68,7 +68,7 @@ pub struct Patience {
     pub most: u64,
 }
 
-impl Default for Patience {
+impl Default for RetryLimits {
     fn default() -> Self {
         Self { tries: 6, pause: Duration::from_secs(1), most: LARGEST }
     }
@@ -84,9 +84,9 @@ pub fn fetch_irmas(
     dir: &Path,
     ui: &mut dyn Ui,
 ) -> Result<PathBuf, FetchError> {
-    ui.say(IRMAS_TERMS);
-    let file = fetch(url, md5, &dir.join(IRMAS_FILE), Patience::default(), ui)?;
-    ui.say(&format!("it is read as it is, without unpacking: path: \"{}\"", dir.display()));
+    ui.log(IRMAS_TERMS);
+    let file = fetch(url, md5, &dir.join(IRMAS_FILE), RetryLimits::default(), ui)?;
+    ui.log(&format!("it is read as it is, without unpacking: path: \"{}\"", dir.display()));
     Ok(file)
 }
 
@@ -99,7 +99,7 @@ pub fn fetch(
     url: &str,
     md5: &str,
     file: &Path,
-    patience: Patience,
+    limits: RetryLimits,
     ui: &mut dyn Ui,
 ) -> Result<PathBuf, FetchError> {
     let disk = |error: io::Error| {
@@ -111,24 +111,24 @@ pub fn fetch(
     if file.exists() {
         let found = md5_of(file).map_err(disk)?;
         if found.eq_ignore_ascii_case(md5) {
-            ui.say(&format!("`{}` is already here and whole", file.display()));
+            ui.log(&format!("`{}` is already here and whole", file.display()));
             return Ok(file.to_owned());
         }
         let message = format!("`{}` is here, but its md5 is {found}, not {md5}", file.display());
         return Err(failed(message, "move it away, then fetch again"));
     }
     fs::create_dir_all(file.parent().unwrap_or(Path::new("."))).map_err(disk)?;
-    let mut part = Part::open(file).map_err(disk)?;
+    let mut part = PartialFile::open(file).map_err(disk)?;
     loop {
         let continued = part.length > 0;
         if continued {
-            ui.say(&format!("continuing after {} bytes", part.length));
+            ui.log(&format!("continuing after {} bytes", part.length));
         }
-        download(url, &mut part, patience, ui)?;
+        download(url, &mut part, limits, ui)?;
         let found = md5_of(&part.path).map_err(disk)?;
         if found.eq_ignore_ascii_case(md5) {
             part.finish(file).map_err(disk)?;
-            ui.say(&format!("`{}` is whole: md5 {found}", file.display()));
+            ui.log(&format!("`{}` is whole: md5 {found}", file.display()));
             return Ok(file.to_owned());
         }
         part.remove().map_err(disk)?;
@@ -138,13 +138,13 @@ pub fn fetch(
             return Err(failed(message, "fetch again, or name another source with `--url`"));
         }
         // The bytes of an earlier call may belong to another file.
-        ui.say("the continued file is damaged; starting over");
-        part = Part::open(file).map_err(disk)?;
+        ui.log("the continued file is damaged; starting over");
+        part = PartialFile::open(file).map_err(disk)?;
     }
 }
 
 /// The bytes that have arrived so far.
-struct Part {
+struct PartialFile {
     path: PathBuf,
     file: File,
     length: u64,
@@ -152,7 +152,7 @@ struct Part {
     version: Option<String>,
 }
 
-impl Part {
+impl PartialFile {
     fn open(target: &Path) -> io::Result<Self> {
         let path = with_suffix(target, ".part");
         let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
@@ -167,7 +167,7 @@ impl Part {
         let note = with_suffix(&self.path, ".version");
         match &version {
             Some(version) => fs::write(note, version)?,
-            None => absent_is_fine(fs::remove_file(note))?,
+            None => ignore_not_found(fs::remove_file(note))?,
         }
         self.version = version;
         Ok(())
@@ -182,12 +182,12 @@ impl Part {
     fn finish(self, target: &Path) -> io::Result<()> {
         self.file.sync_all()?;
         fs::rename(&self.path, target)?;
-        absent_is_fine(fs::remove_file(with_suffix(&self.path, ".version")))
+        ignore_not_found(fs::remove_file(with_suffix(&self.path, ".version")))
     }
 
     fn remove(self) -> io::Result<()> {
         fs::remove_file(&self.path)?;
-        absent_is_fine(fs::remove_file(with_suffix(&self.path, ".version")))
+        ignore_not_found(fs::remove_file(with_suffix(&self.path, ".version")))
     }
 }
 
@@ -197,7 +197,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
+fn ignore_not_found(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
@@ -205,18 +205,18 @@ fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
 }
 
 /// The reason why a try ended before the file was complete.
-enum Stop {
+enum TryError {
     /// Another try may help.
-    Again(String),
+    Retry(String),
     /// No further try will help.
-    Never(FetchError),
+    Fatal(FetchError),
 }
 
 /// Sends requests until all bytes have arrived.
 fn download(
     url: &str,
-    part: &mut Part,
-    patience: Patience,
+    part: &mut PartialFile,
+    limits: RetryLimits,
     ui: &mut dyn Ui,
 ) -> Result<(), FetchError> {
     let agent: Agent = Agent::config_builder()
@@ -229,20 +229,20 @@ fn download(
     // A server without ranges may start over each time, so only a new maximum is progress.
     let (mut fruitless, mut best) = (0, part.length);
     loop {
-        let reason = match attempt(&agent, url, part, patience.most, ui) {
+        let reason = match attempt(&agent, url, part, limits.most, ui) {
             Ok(()) => return Ok(()),
-            Err(Stop::Never(error)) => return Err(error),
-            Err(Stop::Again(reason)) => reason,
+            Err(TryError::Fatal(error)) => return Err(error),
+            Err(TryError::Retry(reason)) => reason,
         };
         fruitless = if part.length > best { 1 } else { fruitless + 1 };
         best = best.max(part.length);
-        if fruitless >= patience.tries {
+        if fruitless >= limits.tries {
             let message = format!("`{url}` does not come: {reason} ({fruitless} tries in a row)");
             let help = "what has come is kept: fetch again to continue, or use `--url`";
             return Err(failed(message, help));
         }
-        let pause = patience.pause * (1 << (fruitless - 1).min(5));
-        ui.say(&format!("{reason}; trying again in {} s", pause.as_secs_f64()));
+        let pause = limits.pause * (1 << (fruitless - 1).min(5));
+        ui.log(&format!("{reason}; trying again in {} s", pause.as_secs_f64()));
         thread::sleep(pause);
     }
 }
@@ -251,10 +251,10 @@ fn download(
 fn attempt(
     agent: &Agent,
     url: &str,
-    part: &mut Part,
+    part: &mut PartialFile,
     most: u64,
     ui: &mut dyn Ui,
-) -> Result<(), Stop> {
+) -> Result<(), TryError> {
     let mut request = agent.get(url).header("Accept-Encoding", "identity");
     if part.length > 0 {
         request = request.header("Range", format!("bytes={}-", part.length));
@@ -263,11 +263,11 @@ fn attempt(
         }
     }
     let response = request.call().map_err(|error| match error {
-        ureq::Error::BadUri(_) | ureq::Error::Http(_) => Stop::Never(failed(
+        ureq::Error::BadUri(_) | ureq::Error::Http(_) => TryError::Fatal(failed(
             format!("`{url}` is no address: {error}"),
             "use http:// or https://",
         )),
-        error => Stop::Again(format!("no answer: {error}")),
+        error => TryError::Retry(format!("no answer: {error}")),
     })?;
     let status = response.status().as_u16();
     let total = match (status, range(&response)) {
@@ -284,14 +284,14 @@ fn attempt(
         (416, Some((None, Some(total)))) if total == part.length => return Ok(()),
         (206 | 416, _) => {
             part.start_over(None).map_err(disk)?;
-            return Err(Stop::Again("the server sent another part than asked".to_owned()));
+            return Err(TryError::Retry("the server sent another part than asked".to_owned()));
         }
         (408 | 425 | 429 | 500..=599, _) => {
-            return Err(Stop::Again(format!("the server answered {status}")));
+            return Err(TryError::Retry(format!("the server answered {status}")));
         }
         _ => {
             let message = format!("the server answered {status} for `{url}`");
-            return Err(Stop::Never(failed(message, "name another source with `--url`")));
+            return Err(TryError::Fatal(failed(message, "name another source with `--url`")));
         }
     };
     let mut body = response.into_body().into_reader();
@@ -308,7 +308,10 @@ fn attempt(
                 if taken < length && total.is_none() {
                     part.start_over(None).map_err(disk)?;
                     let message = format!("`{url}` sends more than {most} bytes and no end");
-                    return Err(Stop::Never(failed(message, "name another source with `--url`")));
+                    return Err(TryError::Fatal(failed(
+                        message,
+                        "name another source with `--url`",
+                    )));
                 }
                 if total == Some(part.length) {
                     ui.bytes(part.length, total);
@@ -316,20 +319,21 @@ fn attempt(
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(Stop::Again(format!("the connection broke: {error}"))),
+            Err(error) => return Err(TryError::Retry(format!("the connection broke: {error}"))),
         }
         ui.bytes(part.length, total);
     }
     match total {
-        Some(total) if part.length < total => {
-            Err(Stop::Again(format!("the connection ended after {} of {total} bytes", part.length)))
-        }
+        Some(total) if part.length < total => Err(TryError::Retry(format!(
+            "the connection ended after {} of {total} bytes",
+            part.length
+        ))),
         _ => Ok(()),
     }
 }
 
-fn disk(error: io::Error) -> Stop {
-    Stop::Never(failed(
+fn disk(error: io::Error) -> TryError {
+    TryError::Fatal(failed(
         format!("cannot write the download: {error}"),
         "check the folder and the disk",
     ))

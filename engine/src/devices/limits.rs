@@ -13,17 +13,17 @@ pub fn limits() -> Limits {
 
 /// Bytes that could be used without swapping.
 fn free_memory() -> Option<u64> {
-    told_memory("MemAvailable:")
+    memory_info("MemAvailable:")
 }
 
 /// Bytes of memory that the machine or its container has.
 fn all_memory() -> Option<u64> {
     let limit = std::fs::read_to_string("/sys/fs/cgroup/memory.max");
     let limit = limit.ok().and_then(|text| text.trim().parse().ok());
-    told_memory("MemTotal:").map(|bytes| bytes.min(limit.unwrap_or(u64::MAX)))
+    memory_info("MemTotal:").map(|bytes| bytes.min(limit.unwrap_or(u64::MAX)))
 }
 
-fn told_memory(name: &str) -> Option<u64> {
+fn memory_info(name: &str) -> Option<u64> {
     let information = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = information.lines().find_map(|line| line.strip_prefix(name))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;

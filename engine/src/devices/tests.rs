@@ -6,9 +6,9 @@ use super::*;
 
 #[test]
 fn devices_are_read_as_people_write_them() {
-    assert_eq!(parse("auto"), Ok(Wanted::Auto));
-    assert_eq!(parse("cuda"), Ok(Wanted::Cuda(None)));
-    assert_eq!(parse("cuda:3"), Ok(Wanted::Cuda(Some(3))));
+    assert_eq!(parse("auto"), Ok(DeviceChoice::Auto));
+    assert_eq!(parse("cuda"), Ok(DeviceChoice::Cuda(None)));
+    assert_eq!(parse("cuda:3"), Ok(DeviceChoice::Cuda(Some(3))));
     for wrong in ["gpu", "cuda:", "cuda:+1", "cuda:x", "CPU", ""] {
         assert!(parse(wrong).unwrap_err().contains("cuda:1"), "{wrong}");
     }

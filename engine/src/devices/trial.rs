@@ -100,10 +100,10 @@ fn run() -> Option<String> {
     if ended.success() {
         return None;
     }
-    let mut said = String::new();
+    let mut printed = String::new();
     // A failed read is ignored: the output is only for the message, and the exit status is known.
-    let _ = trial.stderr.take().map(|mut pipe| pipe.read_to_string(&mut said));
-    let last = said.lines().rev().find(|line| !line.trim().is_empty());
+    let _ = trial.stderr.take().map(|mut pipe| pipe.read_to_string(&mut printed));
+    let last = printed.lines().rev().find(|line| !line.trim().is_empty());
     let last = last.map(|line| line.strip_prefix("error: ").unwrap_or(line).to_owned());
     Some(last.unwrap_or_else(|| format!("its trial ended with {ended}")))
 }

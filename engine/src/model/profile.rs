@@ -23,9 +23,9 @@ pub struct Profile {
     pub notice: Option<u64>,
     /// The seconds after which a worker leaves for which there is nothing to do.
     pub idle: f64,
-    /// What predicted memory is multiplied by.
+    /// The factor of predicted memory.
     pub memory_margin: f64,
-    /// What predicted seconds are multiplied by.
+    /// The factor of predicted seconds.
     pub time_margin: f64,
 }
 
@@ -57,7 +57,7 @@ pub struct Kind {
 }
 
 impl Kind {
-    /// What a worker of this kind has, in words of which equal ones mean the same.
+    /// The resources of a worker of this kind as one text, which is equal for equal ones.
     pub fn shape(&self) -> String {
         let Self { name, cpus, memory, gpus, gpu_memory, time, .. } = self;
         format!("{name} {cpus} {memory:?} {gpus} {gpu_memory:?} {time:?}")

@@ -49,7 +49,7 @@ pub struct StepRequest {
     pub timeout: Option<f64>,
 }
 
-/// What became of a step.
+/// The result of a step request.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StepResult {

@@ -24,7 +24,7 @@ pub struct Cost {
 }
 
 /// The most steps of equal parameters that are compared to find the one nearest in size.
-const MOST_ALIKE: usize = 32;
+const MOST_SIMILAR: usize = 32;
 /// The expected cost of a step that runs.
 pub fn of(
     reasons: &Reasons<'_>,
@@ -51,7 +51,7 @@ pub fn of(
     Cost {
         seconds: like.map(|(like, grown)| {
             let share = fresh(step.entry, key, like, shapes);
-            like.times.seconds * grown * share * further(step.entry, key, like)
+            like.times.seconds * grown * share * work_ratio(step.entry, key, like)
         }),
         memory: like.and_then(|(like, _)| peak(history, like, held)).or(held).max(estimated),
         disk: disk(reasons, index, shapes, like),
@@ -81,10 +81,10 @@ pub(super) fn closest<'h>(
             _ => 1.0,
         }
     };
-    let alike = history.like(key);
-    let alike = alike.iter().take(MOST_ALIKE).map(|step| (*step, grown(step)));
+    let similar = history.similar(key);
+    let similar = similar.iter().take(MOST_SIMILAR).map(|step| (*step, grown(step)));
     let apart = |grown: f64| grown.max(1.0 / grown);
-    alike.min_by(|(_, a), (_, b)| apart(*a).total_cmp(&apart(*b)))
+    similar.min_by(|(_, a), (_, b)| apart(*a).total_cmp(&apart(*b)))
 }
 
 /// For a row-wise step, the part of the rows that it computes, divided by the part that the earlier
@@ -117,7 +117,7 @@ fn peak(history: &History, like: &Finished, held: Option<u64>) -> Option<u64> {
 }
 
 /// The ratio of the work of two steps by their progressive parameters, such as a number of epochs.
-fn further(entry: &ops::Entry, new: &CacheKey, old: &Finished) -> f64 {
+fn work_ratio(entry: &ops::Entry, new: &CacheKey, old: &Finished) -> f64 {
     let schema = (!entry.progressive.is_empty()).then(|| entry.schema());
     let value = |key: &CacheKey, name: &str| {
         let default = || schema.as_ref()?.pointer(&format!("/properties/{name}/default"));
@@ -156,7 +156,7 @@ fn disk(
 
 #[cfg(test)]
 mod tests {
-    use super::further;
+    use super::work_ratio;
     use cache::{CacheKey, key::KEY_FORMAT, store::Finished};
     use std::collections::BTreeMap;
 
@@ -186,10 +186,10 @@ mod tests {
             times: Default::default(),
             warnings: Vec::new(),
         };
-        assert_eq!(further(entry, &key(entry.name, &[(param, 20)]), &old), 2.0);
+        assert_eq!(work_ratio(entry, &key(entry.name, &[(param, 20)]), &old), 2.0);
         let default = entry.schema();
         let default = default.pointer(&format!("/properties/{param}/default"));
         let default = default.and_then(serde_json::Value::as_f64).expect("a default");
-        assert_eq!(further(entry, &key(entry.name, &[]), &old), default / 10.0);
+        assert_eq!(work_ratio(entry, &key(entry.name, &[]), &old), default / 10.0);
     }
 }

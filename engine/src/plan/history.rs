@@ -38,13 +38,13 @@ impl Deref for LazyHistory<'_> {
 #[derive(Default)]
 pub struct History {
     finished: Vec<Finished>,
-    makers: HashMap<Digest, Vec<usize>>,
-    ops: HashMap<String, Alike>,
+    producers: HashMap<Digest, Vec<usize>>,
+    ops: HashMap<String, OpIndex>,
 }
 
 /// The finished steps of one op.
 #[derive(Default)]
-struct Alike {
+struct OpIndex {
     steps: Vec<usize>,
     /// The number of fields of each key.
     lengths: Vec<i32>,
@@ -59,15 +59,15 @@ impl History {
         let mut history = Self { finished, ..Self::default() };
         for (at, step) in history.finished.iter().enumerate() {
             for object in step.outputs.values() {
-                history.makers.entry(object.digest).or_default().push(at);
+                history.producers.entry(object.digest).or_default().push(at);
             }
-            let alike = history.ops.entry(step.cache_key.op.clone()).or_default();
-            let place = alike.steps.len() as u32;
+            let index = history.ops.entry(step.cache_key.op.clone()).or_default();
+            let place = index.steps.len() as u32;
             let fields = fields(&step.cache_key);
-            alike.steps.push(at);
-            alike.lengths.push(fields.len() as i32);
+            index.steps.push(at);
+            index.lengths.push(fields.len() as i32);
             for field in fields {
-                alike.holders.entry(field).or_default().push(place);
+                index.holders.entry(field).or_default().push(place);
             }
         }
         history
@@ -75,8 +75,8 @@ impl History {
 
     /// The finished steps of one op, ordered by key.
     pub fn of_op(&self, op: &str) -> impl Iterator<Item = &Finished> {
-        let alike = self.ops.get(op).into_iter().flat_map(|alike| &alike.steps);
-        alike.map(|at| &self.finished[*at])
+        let index = self.ops.get(op).into_iter().flat_map(|index| &index.steps);
+        index.map(|at| &self.finished[*at])
     }
 
     /// The step of the same op whose key differs least. Of several, the one that comes first by
@@ -94,7 +94,7 @@ impl History {
     }
 
     /// The steps of an op that share most parameters with this key; they best predict its cost.
-    pub fn like(&self, key: &CacheKey) -> Vec<&Finished> {
+    pub fn similar(&self, key: &CacheKey) -> Vec<&Finished> {
         let mut params = key.clone();
         params.inputs.clear();
         params.seed = None;
@@ -102,36 +102,36 @@ impl History {
     }
 
     fn nearest_all(&self, op: &str, fields: &[u64]) -> Vec<&Finished> {
-        let Some(alike) = self.ops.get(op) else { return Vec::new() };
-        let mut shared = vec![0_i32; alike.steps.len()];
+        let Some(index) = self.ops.get(op) else { return Vec::new() };
+        let mut shared = vec![0_i32; index.steps.len()];
         for field in fields {
-            for &place in alike.holders.get(field).into_iter().flatten() {
+            for &place in index.holders.get(field).into_iter().flatten() {
                 shared[place as usize] += 1;
             }
         }
         // Twice the shared fields minus the other key's fields: the fewer fields differ, the higher
         // the score.
-        let score = |place: usize| 2 * shared[place] - alike.lengths[place];
+        let score = |place: usize| 2 * shared[place] - index.lengths[place];
         let Some(best) = (0..shared.len()).map(score).max() else { return Vec::new() };
         let nearest = (0..shared.len()).filter(|place| score(*place) == best);
-        nearest.map(|place| &self.finished[alike.steps[place]]).collect()
+        nearest.map(|place| &self.finished[index.steps[place]]).collect()
     }
 
     /// The step that made this content; of several, the one whose key is nearest to `like`.
-    pub fn maker(&self, content: &Digest, like: &CacheKey) -> Option<&Finished> {
+    pub fn producer(&self, content: &Digest, like: &CacheKey) -> Option<&Finished> {
         let wanted = fields(like);
         let shared = |step: &&Finished| {
             let same_op = step.cache_key.op == like.op;
             let fields = fields(&step.cache_key);
             (same_op, fields.iter().filter(|field| wanted.contains(field)).count())
         };
-        let makers = self.makers.get(content)?.iter().map(|at| &self.finished[*at]);
-        makers.max_by_key(shared)
+        let producers = self.producers.get(content)?.iter().map(|at| &self.finished[*at]);
+        producers.max_by_key(shared)
     }
 
     /// The object with this content, if a finished step made it.
     pub fn object(&self, content: &Digest) -> Option<&Object> {
-        let at = *self.makers.get(content)?.first()?;
+        let at = *self.producers.get(content)?.first()?;
         self.finished[at].outputs.values().find(|object| object.digest == *content)
     }
 
@@ -222,15 +222,16 @@ mod tests {
     }
 
     #[test]
-    fn content_knows_its_maker() {
+    fn content_knows_its_producer() {
         let (first, second) = (step("a", &[("k", 1)], "x", "1"), step("b", &[], "1", "2"));
         let same = step("b", &[("k", 1)], "x", "1");
         let history = History::new(vec![first.clone(), second.clone(), same.clone()]);
         let made = Digest::of(b"1");
-        let maker = |like: &Finished| history.maker(&made, &like.cache_key).map(|step| step.key);
-        assert_eq!(maker(&first), Some(first.key));
-        assert_eq!(maker(&same), Some(same.key));
-        assert_eq!(history.maker(&Digest::of(b"9"), &first.cache_key), None);
+        let producer =
+            |like: &Finished| history.producer(&made, &like.cache_key).map(|step| step.key);
+        assert_eq!(producer(&first), Some(first.key));
+        assert_eq!(producer(&same), Some(same.key));
+        assert_eq!(history.producer(&Digest::of(b"9"), &first.cache_key), None);
         assert_eq!(history.read_by(&second), Some(40));
         assert_eq!(history.read_by(&first), None, "nobody knows what it read");
     }

@@ -45,7 +45,7 @@ pub fn lookup(
     let few = layers.iter().all(|layer| layer.len() < FEW);
     let in_turn = || {
         for layer in layers {
-            let one = |&index: &usize| (index, look_at(pipeline, files, store, &lookups, index));
+            let one = |&index: &usize| (index, look_up(pipeline, files, store, &lookups, index));
             let found: Vec<_> = match few {
                 true => layer.iter().map(one).collect(),
                 // A layer of few steps is not split.
@@ -65,7 +65,7 @@ pub fn lookup(
     lookups
 }
 
-fn look_at(
+fn look_up(
     pipeline: &Pipeline,
     files: &Files,
     store: &Store,

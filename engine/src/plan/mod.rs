@@ -79,7 +79,7 @@ impl Planned {
     }
 
     /// The key, if it is complete.
-    pub fn whole_key(&self) -> Option<&CacheKey> {
+    pub fn complete_key(&self) -> Option<&CacheKey> {
         self.key().filter(|_| self.whole)
     }
 
@@ -168,7 +168,7 @@ impl Plan<'_> {
         key_of: &dyn Fn(usize) -> Option<&'k CacheKey>,
     ) -> String {
         let planned = &self.steps()[step];
-        match planned.whole_key() {
+        match planned.complete_key() {
             Some(known) if known == key => planned.reason.clone(),
             _ => self.reasons().why(step, key, key_of),
         }
@@ -254,7 +254,7 @@ impl Plan<'_> {
         let key = key.expect("a step has a result or a key of its own");
         let (verdict, reason, cause) = match &finished {
             Some(_) => (Forecast::Hit, String::new(), String::new()),
-            None => judge(reasons, index, key, forced, before),
+            None => forecast(reasons, index, key, forced, before),
         };
         let shapes = shapes::planned_outputs(reasons, index, key, finished.as_deref(), before);
         let cost = match &finished {
@@ -267,7 +267,7 @@ impl Plan<'_> {
 
 /// The forecast for a step without a cached result, its reason, and the cause that is given at
 /// later steps.
-fn judge(
+fn forecast(
     reasons: &Reasons<'_>,
     index: usize,
     key: &CacheKey,

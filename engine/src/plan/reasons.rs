@@ -126,7 +126,7 @@ impl<'a> Reasons<'a> {
     ) -> Option<String> {
         let name = quote(&self.pipeline.steps[input.step].name);
         let new = key_of(input.step)?;
-        let old = &self.history.maker(old, new)?.cache_key;
+        let old = &self.history.producer(old, new)?.cache_key;
         if old.op != new.op {
             return Some(format!("{name} is `{}`, before `{}`", new.op, old.op));
         }

@@ -50,7 +50,8 @@ pub fn scan_sources(
     store: &Store,
 ) -> Result<Files, Vec<StepError>> {
     let _scan = info_span!("scan").entered();
-    let beside = |source: &_| beside(&pipeline.source.path, source).unwrap_or_default();
+    let beside =
+        |source: &_| file_beside_pipeline(&pipeline.source.path, source).unwrap_or_default();
     let scanned: Vec<_> = pipeline
         .steps
         .par_iter()
@@ -157,7 +158,7 @@ fn absent(path: &Path, missing: Option<&str>) -> ScanError {
 
 /// For a source that does not exist: the path beside the pipeline, if there is something of that
 /// name.
-pub fn beside(pipeline: &Path, source: &Source) -> Option<String> {
+pub fn file_beside_pipeline(pipeline: &Path, source: &Source) -> Option<String> {
     let there = pipeline.parent()?.join(&source.path);
     let is_meant = source.path.is_relative() && !source.path.exists() && there.exists();
     is_meant.then(|| format!("; there is one beside the pipeline: `{}`", there.display()))

@@ -33,7 +33,7 @@ pub fn write_record(folder: &Path, record: &Record) -> io::Result<()> {
 }
 
 /// A finished run.
-pub struct Found {
+pub struct FoundRun {
     /// The folder of the run.
     pub folder: PathBuf,
     /// The record of the run.
@@ -45,19 +45,19 @@ pub struct Found {
 /// # Errors
 /// Returns a sentence with the name and the places that were searched, or with the fault of the
 /// record.
-pub fn find(out: &Path, run: &str) -> Result<Found, String> {
+pub fn find(out: &Path, run: &str) -> Result<FoundRun, String> {
     let places = candidates(out, run).into_iter().map(latest::followed);
     let Some(folder) = places.into_iter().find(|folder| has_record(folder)) else {
         return named(out, run).ok_or_else(|| unknown(out, run));
     };
     let record = read(&folder)?;
-    Ok(Found { folder, record })
+    Ok(FoundRun { folder, record })
 }
 
 /// The newest run with this name.
-fn named(out: &Path, name: &str) -> Option<Found> {
+fn named(out: &Path, name: &str) -> Option<FoundRun> {
     let runs = all(out).into_iter();
-    let mut runs = runs.filter_map(|folder| Some(Found { record: read(&folder).ok()?, folder }));
+    let mut runs = runs.filter_map(|folder| Some(FoundRun { record: read(&folder).ok()?, folder }));
     runs.find(|found| found.record.name.as_deref() == Some(name))
 }
 

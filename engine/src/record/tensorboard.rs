@@ -3,7 +3,7 @@
 
 mod events;
 
-use super::runs::Found;
+use super::runs::FoundRun;
 use cache::{
     Artifact, Kind, Record, Store,
     atomic_file::write_whole,
@@ -28,8 +28,8 @@ const LONGEST: u64 = 1 << 30;
 ///
 /// # Errors
 /// Returns a sentence if a file cannot be written, or a result cannot be read.
-pub fn write(found: &Found, store: &Store, folder: &Path) -> Result<usize, String> {
-    let Found { record, .. } = found;
+pub fn write(found: &FoundRun, store: &Store, folder: &Path) -> Result<usize, String> {
+    let FoundRun { record, .. } = found;
     let table = super::table(record, store);
     let began = record.started.parse::<jiff::Timestamp>();
     let began = began.map_or(0.0, |time| time.as_second() as f64);
@@ -56,7 +56,7 @@ pub fn write(found: &Found, store: &Store, folder: &Path) -> Result<usize, Strin
                 file.scalar(began + record.seconds, 0, metric, *value);
             }
         }
-        for step in behind(record, &row.scores) {
+        for step in ancestors(record, &row.scores) {
             seen.insert(step.name.as_str());
             add_training(&mut file, step, store, began)?;
         }
@@ -97,7 +97,7 @@ fn scored<'t>(table: &'t ScoreTable, row: &Row) -> Option<&'t ScoredRow> {
 }
 
 /// A step and all that it rests on, in the order of the run.
-fn behind<'r>(record: &'r Record, step: &'r str) -> Vec<&'r StepRecord> {
+fn ancestors<'r>(record: &'r Record, step: &'r str) -> Vec<&'r StepRecord> {
     let mut names = BTreeSet::from([step]);
     // Each step stands after all that it reads.
     for step in record.steps.iter().rev() {

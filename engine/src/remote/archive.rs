@@ -21,26 +21,26 @@ pub const RUN: &str = "run";
 const MOST_FILES: usize = 1_000_000;
 
 /// An archive that is being written: a place that only takes.
-pub struct Pack {
-    open: Mutex<Open>,
+pub struct ArchiveWriter {
+    open: Mutex<OpenArchive>,
     path: PathBuf,
 }
 
-struct Open {
+struct OpenArchive {
     builder: Builder<zstd::Encoder<'static, File>>,
     names: HashSet<String>,
 }
 
 const NO_PANIC: &str = "no thread panics while it writes the archive";
 
-impl Pack {
+impl ArchiveWriter {
     /// An archive in an open file. `path` is its name for messages.
     ///
     /// # Errors
     /// When the compressor cannot be made.
     pub fn new(file: File, path: &Path) -> io::Result<Self> {
         let builder = Builder::new(zstd::Encoder::new(file, 3)?);
-        let open = Open { builder, names: HashSet::new() };
+        let open = OpenArchive { builder, names: HashSet::new() };
         Ok(Self { open: Mutex::new(open), path: path.to_owned() })
     }
 
@@ -54,7 +54,7 @@ impl Pack {
     }
 }
 
-impl Blobs for Pack {
+impl Blobs for ArchiveWriter {
     fn place(&self) -> String {
         self.path.display().to_string()
     }
@@ -97,9 +97,9 @@ impl Blobs for Pack {
 /// Returns the end of a sentence about the archive: it is damaged, holds something else than files
 /// in folders, or unfolds to far more than its size.
 pub fn unpack(archive: &Path, folder: &Path) -> Result<(), String> {
-    let told = |fault: io::Error| format!("cannot be read: {}", cache::store::plain(&fault));
-    let file = regular::open(archive).map_err(told)?;
-    let mut limit = SizeLimit::of(file.metadata().map_err(told)?.len(), None);
+    let unreadable = |fault: io::Error| format!("cannot be read: {}", cache::store::plain(&fault));
+    let file = regular::open(archive).map_err(unreadable)?;
+    let mut limit = SizeLimit::of(file.metadata().map_err(unreadable)?.len(), None);
     let damaged = |fault: io::Error| format!("is no archive of a run: {fault}");
     let mut archive = Archive::new(zstd::Decoder::new(file).map_err(damaged)?);
     for (count, entry) in archive.entries().map_err(damaged)?.enumerate() {

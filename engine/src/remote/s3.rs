@@ -83,7 +83,7 @@ impl Bucket {
     }
 }
 
-/// The answer to a request, or none if what it asked for is not there.
+/// The answer to a request, or none if what it asks for is absent.
 fn answered(sent: Result<Response<Body>, ureq::Error>) -> io::Result<Option<Response<Body>>> {
     let response = sent.map_err(|fault| io::Error::other(fault.to_string()))?;
     match response.status().as_u16() {
@@ -132,12 +132,12 @@ impl Blobs for Bucket {
     fn list(&self, prefix: &str) -> io::Result<Vec<String>> {
         let (key, mut names, mut next) = (self.key(prefix), Vec::new(), None);
         loop {
-            let mut asked = ListObjectsV2::new(&self.bucket, self.credentials());
-            asked.with_prefix(key.as_str());
+            let mut list = ListObjectsV2::new(&self.bucket, self.credentials());
+            list.with_prefix(key.as_str());
             if let Some(token) = next.take() {
-                asked.with_continuation_token(token);
+                list.with_continuation_token(token);
             }
-            let mut page = done(self.agent.get(asked.sign(VALID).as_str()).call())?;
+            let mut page = done(self.agent.get(list.sign(VALID).as_str()).call())?;
             let mut text = String::new();
             page.body_mut().as_reader().take(LONGEST_LIST).read_to_string(&mut text)?;
             let page = ListObjectsV2::parse_response(&text)

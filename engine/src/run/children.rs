@@ -33,19 +33,19 @@ impl Executor for Children {
 }
 
 fn run(request: &StepRequest, host: &Host<'_>) -> io::Result<Result<StepResult, OpError>> {
-    let (asked, answer) = (NamedTempFile::new()?, NamedTempFile::new()?);
+    let (input, output) = (NamedTempFile::new()?, NamedTempFile::new()?);
     let paths = host.paths.iter().map(|(digest, path)| (*digest, path.clone())).collect();
     let request = StepRequest { paths, ..request.clone() };
-    fs::write(asked.path(), serde_json::to_vec(&request)?)?;
+    fs::write(input.path(), serde_json::to_vec(&request)?)?;
     events::step_started(request.number, &request.name, &request.reason);
     let mut child = Command::new(env::current_exe()?)
         .arg("step")
-        .arg(asked.path())
+        .arg(input.path())
         .arg("--store")
         .arg(host.store.root())
         .args(["--threads", &rayon::current_num_threads().to_string(), "--quiet"])
         .stdin(Stdio::null())
-        .stdout(answer.reopen()?)
+        .stdout(output.reopen()?)
         .spawn()?;
     let Some(status) = wait_unless(&mut child, || host.cancel.is_cancelled())? else {
         // It ends its own programs and keeps the state of its work.
@@ -53,7 +53,7 @@ fn run(request: &StepRequest, host: &Host<'_>) -> io::Result<Result<StepResult, 
         child.wait()?;
         return Ok(Err(OpError::cancelled()));
     };
-    let text = fs::read(answer.path())?;
+    let text = fs::read(output.path())?;
     host.store.refresh().map_err(|fault| io::Error::other(fault.to_string()))?;
     let result: Option<StepResult> = serde_json::from_slice(&text).ok();
     if let Some(StepResult::Done { finished, reason: Some(_) }) = &result {

@@ -1,4 +1,4 @@
-//! Where steps run. The schedule decides which step runs when; an executor runs it.
+//! The executors of steps. The schedule decides which step runs when; an executor runs it.
 
 use super::work::{self, Host};
 use crate::model::{StepRequest, StepResult};

@@ -3,7 +3,7 @@
 use crate::model::{Gpu, Needs};
 
 /// The free part of one GPU.
-struct Free {
+struct FreeGpu {
     gpu: Gpu,
     memory: u64,
     steps: usize,
@@ -11,7 +11,7 @@ struct Free {
 
 /// The free part of all GPUs.
 pub struct Gpus {
-    all: Vec<Free>,
+    all: Vec<FreeGpu>,
     steps_on_one: usize,
 }
 
@@ -25,9 +25,10 @@ pub struct Share {
 }
 
 impl Gpus {
-    /// A ledger in which all of these GPUs are free.
+    /// A pool in which all of these GPUs are free.
     pub fn new(gpus: &[Gpu], steps_on_one: usize) -> Self {
-        let free = |gpu: &Gpu| Free { gpu: gpu.clone(), memory: gpu.memory, steps: steps_on_one };
+        let free =
+            |gpu: &Gpu| FreeGpu { gpu: gpu.clone(), memory: gpu.memory, steps: steps_on_one };
         Self { all: gpus.iter().map(free).collect(), steps_on_one }
     }
 
@@ -38,7 +39,7 @@ impl Gpus {
 
     /// Sets the memory of each GPU, by number, as the driver gives it; called before anything is
     /// taken. A GPU that the driver does not know is removed.
-    pub fn learn(&mut self, memories: &[u64]) {
+    pub fn set_memory(&mut self, memories: &[u64]) {
         self.all.retain_mut(|free| {
             let known = memories.get(free.gpu.number);
             free.gpu.memory = known.copied().unwrap_or(0);
@@ -48,9 +49,9 @@ impl Gpus {
     }
 
     /// True if a step can run at all on these GPUs.
-    pub fn can_ever(&self, needs: &Needs) -> bool {
+    pub fn can_ever_run(&self, needs: &Needs) -> bool {
         let least = if needs.gpu_memory.is_some() { 1 } else { 0 };
-        self.all.iter().filter(|free| free.suits(needs)).count() >= needs.gpus.max(least)
+        self.all.iter().filter(|free| free.matches(needs)).count() >= needs.gpus.max(least)
     }
 
     /// Takes what a step needs, or nothing if not all of it is free. A step that needs more memory
@@ -61,12 +62,12 @@ impl Gpus {
                 .gpu_memory
                 .map_or(Some(Share::default()), |bytes| self.share(bytes, needs));
         }
-        let idle = |free: &&mut Free| free.steps == self.steps_on_one && free.suits(needs);
-        let idle: Vec<&mut Free> = self.all.iter_mut().filter(idle).take(needs.gpus).collect();
+        let idle = |free: &&mut FreeGpu| free.steps == self.steps_on_one && free.matches(needs);
+        let idle: Vec<&mut FreeGpu> = self.all.iter_mut().filter(idle).take(needs.gpus).collect();
         if idle.len() < needs.gpus {
             return None;
         }
-        let take = |free: &mut Free| {
+        let take = |free: &mut FreeGpu| {
             free.steps = 0;
             free.gpu.number
         };
@@ -75,8 +76,8 @@ impl Gpus {
 
     /// Takes a share of the emptiest GPU, of equals the first, so that steps spread over all GPUs.
     fn share(&mut self, bytes: u64, needs: &Needs) -> Option<Share> {
-        let fits = |free: &&mut Free| {
-            free.steps > 0 && bytes.min(free.gpu.memory) <= free.memory && free.suits(needs)
+        let fits = |free: &&mut FreeGpu| {
+            free.steps > 0 && bytes.min(free.gpu.memory) <= free.memory && free.matches(needs)
         };
         let best = self
             .all
@@ -89,8 +90,8 @@ impl Gpus {
         Some(Share { numbers: vec![best.gpu.number], memory: Some(bytes) })
     }
 
-    /// Gives back what a step held.
-    pub fn give_back(&mut self, share: &Share) {
+    /// Releases the GPUs that a step held.
+    pub fn release(&mut self, share: &Share) {
         for free in self.all.iter_mut().filter(|free| share.numbers.contains(&free.gpu.number)) {
             match share.memory {
                 Some(bytes) => (free.memory, free.steps) = (free.memory + bytes, free.steps + 1),
@@ -100,8 +101,8 @@ impl Gpus {
     }
 }
 
-impl Free {
-    fn suits(&self, needs: &Needs) -> bool {
+impl FreeGpu {
+    fn matches(&self, needs: &Needs) -> bool {
         needs.gpu.is_none_or(|number| number == self.gpu.number)
     }
 }
@@ -128,7 +129,7 @@ mod tests {
         let mut gpus = two();
         let numbers: Vec<_> = (0..5).map(|_| number(gpus.take(&model(10)))).collect();
         assert_eq!(numbers, [Some(0), Some(1), Some(0), Some(1), None]);
-        gpus.give_back(&Share { numbers: vec![1], memory: Some(10) });
+        gpus.release(&Share { numbers: vec![1], memory: Some(10) });
         assert_eq!(number(gpus.take(&model(10))), Some(1));
     }
 
@@ -139,7 +140,7 @@ mod tests {
         assert_eq!(number(gpus.take(&model(70))), Some(1));
         assert_eq!(gpus.take(&model(70)), None);
         assert_eq!(number(gpus.take(&model(30))), Some(0));
-        gpus.give_back(&large);
+        gpus.release(&large);
         assert_eq!(number(gpus.take(&model(70))), Some(0));
     }
 
@@ -149,7 +150,7 @@ mod tests {
         let first = Needs { gpu: Some(0), ..model(1000) };
         let huge = gpus.take(&first).expect("alone");
         assert_eq!(gpus.take(&Needs { gpu: Some(0), ..model(1) }), None);
-        gpus.give_back(&huge);
+        gpus.release(&huge);
         assert!(gpus.take(&Needs { gpu: Some(0), ..model(1) }).is_some());
         assert_eq!(gpus.take(&first), None);
     }
@@ -160,7 +161,7 @@ mod tests {
         let second = Needs { gpu: Some(1), ..model(60) };
         assert_eq!(number(gpus.take(&second)), Some(1));
         assert_eq!(gpus.take(&second), None);
-        assert!(!gpus.can_ever(&Needs { gpu: Some(2), ..model(1) }));
+        assert!(!gpus.can_ever_run(&Needs { gpu: Some(2), ..model(1) }));
     }
 
     #[test]
@@ -172,8 +173,8 @@ mod tests {
         assert_eq!(first.numbers, [1]);
         assert_eq!(gpus.take(&whole), None);
         assert_eq!(number(gpus.take(&model(1))), Some(0));
-        gpus.give_back(&first);
-        gpus.give_back(&model_on_0);
+        gpus.release(&first);
+        gpus.release(&model_on_0);
         assert_eq!(gpus.take(&Needs { gpus: 2, ..Needs::default() }), None, "a model is on GPU 0");
         assert!(gpus.take(&Needs::default()).is_some_and(|share| share.numbers.is_empty()));
     }
@@ -181,7 +182,7 @@ mod tests {
     #[test]
     fn what_the_driver_does_not_know_is_no_gpu() {
         let mut gpus = Gpus::new(&[Gpu::numbered(0), Gpu::numbered(3)], 4);
-        gpus.learn(&[50]);
+        gpus.set_memory(&[50]);
         assert_eq!(gpus.numbers(), [0]);
         assert!(gpus.take(&model(40)).is_some());
         assert_eq!(gpus.take(&model(40)), None);

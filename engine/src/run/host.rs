@@ -10,7 +10,7 @@ use ops::{Cancel, Checkpoints, ErrorKind, Locate, OpError};
 use std::{collections::HashMap, path::PathBuf, sync::Mutex, time::Instant};
 use tracing::warn;
 
-/// What the host gives to a step: its files and its checkpoints.
+/// The host of a step, which gives it its files and its checkpoints.
 pub struct StepHost<'a> {
     paths: &'a HashMap<Digest, PathBuf>,
     log: &'a Log,

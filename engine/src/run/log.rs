@@ -19,11 +19,11 @@ const BETWEEN_NOTES: Duration = Duration::from_secs(10);
 pub struct Log {
     path: PathBuf,
     started: Instant,
-    kept: Mutex<Kept>,
+    state: Mutex<LogState>,
 }
 
 #[derive(Default)]
-struct Kept {
+struct LogState {
     file: Option<File>,
     tail: VecDeque<String>,
     note: String,
@@ -35,7 +35,7 @@ impl Log {
     pub fn new(path: PathBuf) -> Self {
         // As a rule, there was no earlier log.
         let _ = fs::remove_file(&path);
-        Self { path, started: Instant::now(), kept: Mutex::default() }
+        Self { path, started: Instant::now(), state: Mutex::default() }
     }
 
     /// The path of the log file.
@@ -45,53 +45,53 @@ impl Log {
 
     /// Adds a line.
     pub fn line(&self, line: &str) {
-        self.add(&mut self.kept(), line);
+        self.add(&mut self.state(), line);
     }
 
     /// Receives the step's progress and writes it down at intervals.
     pub fn at(&self, done: u64, total: u64, note: &str) {
-        let mut kept = self.kept();
-        kept.note = format!("{done} of {total}  {note}").trim_end().to_owned();
-        let noted = *kept.noted.get_or_insert(self.started);
+        let mut state = self.state();
+        state.note = format!("{done} of {total}  {note}").trim_end().to_owned();
+        let noted = *state.noted.get_or_insert(self.started);
         if noted.elapsed() >= BETWEEN_NOTES {
-            self.write_note(&mut kept);
+            self.write_note(&mut state);
         }
     }
 
     /// Writes the progress down at once, because a part of the work was saved.
     pub fn mark(&self) {
-        self.write_note(&mut self.kept());
+        self.write_note(&mut self.state());
     }
 
     /// The last lines of the log.
     pub fn tail(&self) -> Vec<String> {
-        self.kept().tail.iter().cloned().collect()
+        self.state().tail.iter().cloned().collect()
     }
 
-    fn write_note(&self, kept: &mut Kept) {
-        kept.noted = Some(Instant::now());
-        let note = std::mem::take(&mut kept.note);
+    fn write_note(&self, state: &mut LogState) {
+        state.noted = Some(Instant::now());
+        let note = std::mem::take(&mut state.note);
         if !note.is_empty() {
-            self.add(kept, &note);
+            self.add(state, &note);
         }
     }
 
-    fn add(&self, kept: &mut Kept, line: &str) {
-        if kept.tail.len() == TAIL {
-            kept.tail.pop_front();
+    fn add(&self, state: &mut LogState, line: &str) {
+        if state.tail.len() == TAIL {
+            state.tail.pop_front();
         }
-        kept.tail.push_back(line.to_owned());
-        if kept.file.is_none() {
+        state.tail.push_back(line.to_owned());
+        if state.file.is_none() {
             // A log that cannot be written is no reason to fail the step.
-            kept.file = OpenOptions::new().create(true).append(true).open(&self.path).ok();
+            state.file = OpenOptions::new().create(true).append(true).open(&self.path).ok();
         }
-        if let Some(file) = &mut kept.file {
+        if let Some(file) = &mut state.file {
             let _ = writeln!(file, "{:9.3} s  {line}", self.started.elapsed().as_secs_f64());
         }
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().expect("no thread panics while it writes a log")
+    fn state(&self) -> MutexGuard<'_, LogState> {
+        self.state.lock().expect("no thread panics while it writes a log")
     }
 }
 

@@ -84,7 +84,7 @@ impl Sample {
             usage.cpu_seconds += each;
             usage.peak_bytes = usage.peak_bytes.max(peak);
         }
-        self.kernel.forget_peak();
+        self.kernel.reset_peak();
     }
 }
 
@@ -116,7 +116,7 @@ impl Kernel {
 
     /// Resets the high-water mark of memory. Where that is not possible, marks are too high, never
     /// too low.
-    fn forget_peak(&self) {
+    fn reset_peak(&self) {
         let _ = self.clear_refs.as_ref().map(|file| file.write_at(b"5", 0));
     }
 }

@@ -8,9 +8,9 @@
 //! - [`resources`], [`gpus`]: the resources that steps take.
 //! - [`artifacts`], [`host`], [`log`], [`meter`]: what a running step is given and what it leaves
 //!   behind.
-//! - [`others`]: the steps that other processes run. [`cluster`]: workers on a cluster.
-//! - [`programs`]: programs of the user, with all [`processes`] that they start and all that is
-//!   [`printed`].
+//! - [`peers`]: the steps that other processes run. [`cluster`]: workers on a cluster.
+//! - [`programs`]: programs of the user, with all [`processes`] that they start and their
+//!   [`program_output`].
 
 mod artifacts;
 mod children;
@@ -21,10 +21,10 @@ pub mod gpus;
 mod host;
 mod log;
 mod meter;
-pub mod others;
 mod outcome;
-mod printed;
+pub mod peers;
 mod processes;
+mod program_output;
 pub mod programs;
 pub mod recompute;
 pub mod record;
@@ -43,7 +43,7 @@ use cache::{Record, record::RunStatus};
 use cluster::driver::{self, Cluster};
 use executor::{EXECUTORS, Executor};
 use ops::Cancel;
-use others::Others;
+use peers::Peers;
 use schedule::Schedule;
 use std::time::Instant;
 use work::{Host, RunContext};
@@ -78,7 +78,7 @@ pub struct Outcome {
     pub errors: Vec<StepError>,
     /// The reason why the run could not go on, if it is no step's error.
     pub fault: Option<String>,
-    /// What becomes of a run that this process has left.
+    /// A note on how a run goes on that this process has left.
     pub note: Option<String>,
 }
 
@@ -95,7 +95,7 @@ impl Outcome {
 
 /// Executes a plan to its end. Failures of steps are part of the outcome.
 pub fn execute(plan: &Plan<'_>, run: &RunInfo, cancel: &dyn Cancel) -> Outcome {
-    execute_beside(plan, run, cancel, None)
+    execute_with_peers(plan, run, cancel, None)
 }
 
 /// Executes a plan where the run says: here, or on a cluster, whose workers need the results of a search so far.
@@ -112,19 +112,19 @@ pub fn execute_where(
 }
 
 /// Executes a plan in this process, which may be one of several at it.
-fn execute_beside(
+fn execute_with_peers(
     plan: &Plan<'_>,
     run: &RunInfo,
     cancel: &dyn Cancel,
-    others: Option<&dyn Others>,
+    peers: Option<&dyn Peers>,
 ) -> Outcome {
     let files = plan.files.iter().flatten();
     let paths = files.map(|file| (file.digest, file.path.clone())).collect();
     let host = Host {
         note: plan.pipeline.note.as_deref(),
-        waits: others.is_none(),
+        waits: peers.is_none(),
         ..Host::new(plan.store, paths, cancel, &plan.history)
     };
-    let context = RunContext { plan, executor: run.executor, host, others };
+    let context = RunContext { plan, executor: run.executor, host, peers };
     workers::run(Schedule::new(&context)).into_outcome(plan, run)
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tracing::info;
 
 /// The steps of a run that has ended.
-pub struct Ended {
+pub struct ScheduleResult {
     /// The records of the steps, in the order of the pipeline.
     pub steps: Vec<StepRecord>,
     /// The errors of steps, in the order of the pipeline.
@@ -20,11 +20,11 @@ pub struct Ended {
 }
 
 /// The most steps for which a stopped run prints one line each, of those that it did not reach.
-const MOST_TOLD: usize = 20;
+const MOST_LISTED: usize = 20;
 
 impl Schedule<'_> {
     /// Reports that a step has reached its final state.
-    pub fn tell(&self, step: usize, state: &StepState) {
+    pub fn report(&self, step: usize, state: &StepState) {
         let plan = &self.context.plan.pipeline.steps[step];
         let (status, elapsed, note) = match state {
             StepState::Done { finished, status: StepStatus::Ran, .. } => {
@@ -32,7 +32,7 @@ impl Schedule<'_> {
                 let object = first.and_then(|port| finished.outputs.get(port.name));
                 let shape = object.map(|object| object.shape.to_string()).unwrap_or_default();
                 let rows = object.and_then(|object| object.shape.rows).unwrap_or(0);
-                let spared = rows::told(finished.times.rows_reused, rows);
+                let spared = rows::describe_reuse(finished.times.rows_reused, rows);
                 let note = spared.map_or(shape.clone(), |spared| format!("{shape}; {spared}"));
                 ("ran", Some(finished.times.seconds), note)
             }
@@ -58,8 +58,8 @@ impl Schedule<'_> {
         });
     }
 
-    /// What became of the steps, once no step runs any more.
-    pub fn ended(mut self) -> Ended {
+    /// Returns the result of the run, once no step runs any more.
+    pub fn into_result(mut self) -> ScheduleResult {
         self.errors.sort_by_key(|error| error.step);
         let unsettled =
             (0..self.context.plan.wanted.len()).filter(|step| !self.states[*step].is_settled());
@@ -69,19 +69,19 @@ impl Schedule<'_> {
             true => "the run was interrupted",
             false => "the run stopped after a failure",
         };
-        if unsettled.len() > MOST_TOLD && self.speaks() {
+        if unsettled.len() > MOST_LISTED && self.reports_to_user() {
             info!("{} steps were skipped: {why}", unsettled.len());
         }
         for step in &unsettled {
             let state = StepState::skipped(why.to_owned());
-            if unsettled.len() <= MOST_TOLD && self.speaks() {
-                self.tell(*step, &state);
+            if unsettled.len() <= MOST_LISTED && self.reports_to_user() {
+                self.report(*step, &state);
             }
             self.states.set(*step, state);
         }
         let pipeline = self.context.plan.pipeline;
         let steps = pipeline.steps.iter().zip(self.states.into_all());
-        Ended {
+        ScheduleResult {
             steps: steps.map(|(step, state)| state.record(pipeline, step)).collect(),
             errors: self.errors,
             interrupted,

@@ -28,35 +28,35 @@ const PAUSE: Duration = Duration::from_millis(2);
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
 
 /// A program that runs, with all processes that it starts.
-pub struct Family {
+pub struct ProcessTree {
     program: Pid,
     /// The scratch folder of the program, which is in the environment of all that it starts.
     mark: PathBuf,
 }
 
 /// Prepares for a program: from now on its orphans become children of the engine.
-pub fn expect() {
-    static ASKED: Once = Once::new();
+pub fn program_starts() {
+    static SUBREAPER: Once = Once::new();
     RUNNING.fetch_add(1, Ordering::SeqCst);
-    ASKED.call_once(|| {
+    SUBREAPER.call_once(|| {
         // Where the system has no such call, process groups have to do.
         #[cfg(target_os = "linux")]
         let _ = rustix::process::set_child_subreaper(Some(getpid()));
     });
 }
 
-/// Notes that the expected program has ended, or never started.
-pub fn forget() {
+/// Notes that a program has ended, or never started.
+pub fn program_ended() {
     RUNNING.fetch_sub(1, Ordering::SeqCst);
 }
 
-impl Family {
-    /// The family of a program with this scratch folder.
+impl ProcessTree {
+    /// The process tree of a program with this scratch folder.
     pub fn new(program: &Child, mark: &Path) -> Self {
         Self { program: Pid::from_child(program), mark: mark.to_owned() }
     }
 
-    /// Ends all living processes of the family. `others` are children of the engine that do not
+    /// Ends all living processes of the tree. `others` are children of the engine that do not
     /// belong to it.
     pub fn end(&self, others: &[Pid]) {
         let start = Instant::now();
@@ -66,7 +66,7 @@ impl Family {
             let found = self.members(others);
             for (pid, process) in &found {
                 match process.state {
-                    b'Z' if process.parent == own() => {
+                    b'Z' if process.parent == own_pid() => {
                         let pid = Pid::from_raw(*pid);
                         let _ = waitpid(pid, WaitOptions::NOHANG);
                     }
@@ -82,10 +82,10 @@ impl Family {
         }
     }
 
-    /// The processes of the family except the program itself, whose own handle waits for it.
+    /// The processes of the tree except the program itself, whose own handle waits for it.
     fn members(&self, others: &[Pid]) -> HashMap<i32, Process> {
         let all = processes();
-        let (own, program) = (own(), self.program.as_raw_nonzero().get());
+        let (own, program) = (own_pid(), self.program.as_raw_nonzero().get());
         // The listing has 0 for a session that began outside of this container, which the `Pid` of a
         // system call cannot hold.
         let session = all.get(&own).map_or(0, |engine| engine.session);
@@ -125,7 +125,7 @@ impl Family {
     }
 }
 
-/// Waits for a process that was told to end, but not for ever.
+/// Waits for a process that was signalled to end, but not for ever.
 ///
 /// # Errors
 /// When the process does not end in time.
@@ -140,7 +140,7 @@ pub fn wait_for_end(child: &mut Child) -> io::Result<ExitStatus> {
     Err(io::Error::other("it does not end"))
 }
 
-fn own() -> i32 {
+fn own_pid() -> i32 {
     getpid().as_raw_nonzero().get()
 }
 
@@ -155,7 +155,7 @@ struct Process {
 /// All processes, by their numbers; none where the system does not list them, or lists those outside
 /// of this container, whose numbers mean other processes here.
 fn processes() -> HashMap<i32, Process> {
-    if fs::read_link("/proc/self").ok() != Some(own().to_string().into()) {
+    if fs::read_link("/proc/self").ok() != Some(own_pid().to_string().into()) {
         return HashMap::new();
     }
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();

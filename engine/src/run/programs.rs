@@ -2,8 +2,8 @@
 
 use super::{
     environments,
-    printed::Printed,
-    processes::{self, Family},
+    processes::{self, ProcessTree},
+    program_output::ProgramOutput,
 };
 use crate::child::wait_with;
 use cache::{
@@ -42,13 +42,13 @@ pub struct Programs {
     /// The last printed lines of the last program that was stopped.
     cut_short: Mutex<Vec<String>>,
     /// True once a program has failed where its files had no room.
-    lacked_room: AtomicBool,
+    ran_out_of_space: AtomicBool,
 }
 
 impl Programs {
     /// Programs that write to this log and see these GPUs.
     pub fn new(log: PathBuf, gpus: Vec<usize>) -> Self {
-        Self { log, gpus, cut_short: Mutex::default(), lacked_room: AtomicBool::new(false) }
+        Self { log, gpus, cut_short: Mutex::default(), ran_out_of_space: AtomicBool::new(false) }
     }
 
     /// The last printed lines of a program that was stopped.
@@ -57,8 +57,8 @@ impl Programs {
     }
 
     /// True if a program has failed where its files had no room, so that another machine may do better.
-    pub fn lacked_room(&self) -> bool {
-        self.lacked_room.load(Ordering::Relaxed)
+    pub fn ran_out_of_space(&self) -> bool {
+        self.ran_out_of_space.load(Ordering::Relaxed)
     }
 
     fn lines(&self) -> MutexGuard<'_, Vec<String>> {
@@ -69,12 +69,12 @@ impl Programs {
 impl ops::Programs for Programs {
     fn run(&self, program: &Program<'_>, cancel: &dyn Cancel) -> Result<Vec<Product>, OpError> {
         let scratch = Scratch::new().map_err(|fault| {
-            self.lacked_room.fetch_or(is_full(&env::temp_dir()), Ordering::Relaxed);
-            no_room(&fault)
+            self.ran_out_of_space.fetch_or(is_full(&env::temp_dir()), Ordering::Relaxed);
+            no_space(&fault)
         })?;
         let ran = self.run_in(&scratch, program, cancel);
         if ran.is_err() {
-            self.lacked_room.fetch_or(is_full(scratch.0.path()), Ordering::Relaxed);
+            self.ran_out_of_space.fetch_or(is_full(scratch.0.path()), Ordering::Relaxed);
         }
         ran
     }
@@ -103,11 +103,11 @@ impl Programs {
         let (log, start_of_log) = self.open_log().map_err(|fault| {
             OpError::failure(format!("cannot write `{}`: {}", self.log.display(), plain(&fault)))
         })?;
-        processes::expect();
-        let ended = self.run_to_its_end(&words, program, scratch, log, cancel);
-        processes::forget();
+        processes::program_starts();
+        let ended = self.run_to_end(&words, program, scratch, log, cancel);
+        processes::program_ended();
         let ended = ended?;
-        let complaint = |headline| self.complaint(headline, start_of_log);
+        let with_log = |headline| self.error_with_log(headline, start_of_log);
         match ended {
             None => {
                 *self.lines() = last_lines(&self.log, start_of_log).unwrap_or_default();
@@ -118,17 +118,17 @@ impl Programs {
                     file.check().map_err(|why| unread(place, &why))?;
                 }
                 let read = |(output, form): &(&str, Form)| {
-                    read(scratch, name, output, *form).map_err(complaint)
+                    read(scratch, name, output, *form).map_err(with_log)
                 };
                 program.outputs.iter().map(read).collect()
             }
-            Some(status) => Err(complaint(format!("`{name}` ended with {}", said(status)))),
+            Some(status) => Err(with_log(format!("`{name}` ended with {}", describe(status)))),
         }
     }
 
     /// The exit status of a program; none if the work was cancelled, which ends the program.
     /// Processes that it left behind end with it.
-    fn run_to_its_end(
+    fn run_to_end(
         &self,
         words: &[String],
         program: &Program<'_>,
@@ -144,17 +144,17 @@ impl Programs {
                 Some(within) => environments::missing(within, &fault),
                 None => missing(name, &fault),
             })?;
-        let guard = Guard::over(&child, scratch.0.path());
-        let family = Family::new(&child, scratch.0.path());
-        let mut printed = Printed::new(pipe, log);
-        let ended = wait(&mut child, &mut printed, cancel);
-        family.end(&guard.pids());
+        let watchdog = Watchdog::start(&child, scratch.0.path());
+        let tree = ProcessTree::new(&child, scratch.0.path());
+        let mut output = ProgramOutput::new(pipe, log);
+        let ended = wait(&mut child, &mut output, cancel);
+        tree.end(&watchdog.pids());
         let ended = match ended {
             Ok(None) => processes::wait_for_end(&mut child).map(|_| None),
             other => other,
         };
-        printed.finish();
-        drop(guard);
+        output.finish();
+        drop(watchdog);
         ended.map_err(lost)
     }
 
@@ -198,7 +198,7 @@ impl Programs {
     }
 
     /// An error with the end of the log below its message.
-    fn complaint(&self, headline: String, start_of_log: u64) -> OpError {
+    fn error_with_log(&self, headline: String, start_of_log: u64) -> OpError {
         let lines = last_lines(&self.log, start_of_log).unwrap_or_default();
         let message = match &lines[..] {
             [] => format!("{headline}, and printed nothing"),
@@ -294,9 +294,9 @@ impl Scratch {
 
 /// A shell that ends a program with all it started, and removes its folder, if the engine dies
 /// without doing so: however the engine was killed, its end of the pipe closes.
-struct Guard(Option<Child>);
+struct Watchdog(Option<Child>);
 
-impl Guard {
+impl Watchdog {
     /// A process that has left the group of the program still has the folder in its environment.
     const SCRIPT: &str = "read -r done || {
         kill -s KILL -- \"-$1\"
@@ -308,8 +308,8 @@ impl Guard {
         rm -rf -- \"$2\"
     }";
 
-    /// Starts the guard of a program. Without a shell there is no guard, and nothing else is lost.
-    fn over(program: &Child, scratch: &Path) -> Self {
+    /// Starts the watchdog of a program. Without a shell there is no watchdog, and nothing else is lost.
+    fn start(program: &Child, scratch: &Path) -> Self {
         let mut shell = Command::new("/bin/sh");
         shell.args(["-c", Self::SCRIPT, "sh", &program.id().to_string()]).arg(scratch);
         shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -323,12 +323,12 @@ impl Guard {
     }
 }
 
-impl Drop for Guard {
+impl Drop for Watchdog {
     fn drop(&mut self) {
         let Some(shell) = &mut self.0 else { return };
         // The program has ended; a new process that has its number is left alone.
-        let told = shell.stdin.take().map(|mut pipe| pipe.write_all(b"done\n"));
-        if !matches!(told, Some(Ok(()))) {
+        let written = shell.stdin.take().map(|mut pipe| pipe.write_all(b"done\n"));
+        if !matches!(written, Some(Ok(()))) {
             let _ = shell.kill();
         }
         let _ = shell.wait();
@@ -338,10 +338,10 @@ impl Drop for Guard {
 /// Waits for the end of a program while it prints; `None` if the work was cancelled first.
 fn wait(
     child: &mut Child,
-    printed: &mut Printed,
+    output: &mut ProgramOutput,
     cancel: &dyn Cancel,
 ) -> io::Result<Option<ExitStatus>> {
-    wait_with(child, || cancel.is_cancelled(), |pause| printed.take(pause))
+    wait_with(child, || cancel.is_cancelled(), |pause| output.take(pause))
 }
 
 /// True if hardly a file can be written in a folder: no program keeps less free.
@@ -350,7 +350,7 @@ fn is_full(folder: &Path) -> bool {
     rustix::fs::statvfs(folder).is_ok_and(|disk| disk.f_bavail * disk.f_frsize < LEAST)
 }
 
-fn no_room(fault: &io::Error) -> OpError {
+fn no_space(fault: &io::Error) -> OpError {
     OpError::failure(format!("cannot make a folder for a program: {}", plain(fault)))
         .help("check free space where temporary files go, or set `TMPDIR`")
 }
@@ -365,7 +365,7 @@ fn missing(name: &str, fault: &io::Error) -> OpError {
 }
 
 /// Describes the exit status of a program.
-fn said(status: ExitStatus) -> String {
+fn describe(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit code {code}"),
         (None, Some(9)) => "signal 9 (somebody ended it, perhaps for lack of memory)".to_owned(),

@@ -18,7 +18,7 @@ use std::{
 };
 
 /// A finished step that can perhaps be computed again.
-pub struct Subject {
+pub struct Candidate {
     /// The name to show: the step's name in the pipeline, or its op and the beginning of its key.
     pub name: String,
     finished: Finished,
@@ -27,39 +27,39 @@ pub struct Subject {
 }
 
 /// The result of a recomputation.
-pub enum Found {
+pub enum Recomputed {
     /// The bytes are the same at every port.
     Same,
     /// The bytes differ, with a description of the difference.
-    Other(String),
+    Different(String),
     /// The step could not be computed, with the reason.
     Unproved(String),
 }
 
-impl Subject {
+impl Candidate {
     /// Every finished step of a store. `paths` gives the present path of a file by its content.
     pub fn of_store(store: &Store, paths: &HashMap<Digest, PathBuf>) -> Vec<Self> {
-        let subject = |finished: Finished| {
+        let candidate = |finished: Finished| {
             let name = format!("{} {}", finished.cache_key.op, finished.key.short());
             let request = files_of(&finished, store, paths)
                 .and_then(|files| request_of(&name, &finished.cache_key, files, store));
             Self { name, finished, request }
         };
-        store.history().into_iter().map(subject).collect()
+        store.history().into_iter().map(candidate).collect()
     }
 
     /// The finished steps of a pipeline; sources read the files that the pipeline names.
     pub fn of_pipeline(study: &Study) -> Vec<Self> {
         let plan = study.plan();
         let lookups = plan.lookups.iter().enumerate();
-        let subjects = lookups.filter_map(|(step, lookup)| {
+        let candidates = lookups.filter_map(|(step, lookup)| {
             let finished = Finished::clone(lookup.finished()?);
             let key = finished.cache_key.clone();
             let inputs = ports(&key).map(|(port, digest)| (port.clone(), *digest)).collect();
             let name = study.pipeline.steps[step].name.clone();
             Some(Self { name, finished, request: Ok(plan.request(step, key, inputs)) })
         });
-        subjects.collect()
+        candidates.collect()
     }
 
     /// The present paths of the step's files, by content.
@@ -153,12 +153,12 @@ fn op_of(key: &CacheKey, files: &[FileEntry], store: &Store) -> Result<Box<dyn A
 }
 
 /// A sample of the steps, chosen by key: the same steps each time, and at least one.
-pub fn sampled(mut subjects: Vec<Subject>, share: f64) -> Vec<Subject> {
-    let count = (subjects.len() as f64 * share).ceil() as usize;
+pub fn sampled(mut candidates: Vec<Candidate>, share: f64) -> Vec<Candidate> {
+    let count = (candidates.len() as f64 * share).ceil() as usize;
     // Keys are hashes, so their order is as good as random.
-    subjects.sort_by_key(|subject| subject.finished.key);
-    subjects.truncate(count);
-    subjects
+    candidates.sort_by_key(|candidate| candidate.finished.key);
+    candidates.truncate(count);
+    candidates
 }
 
 /// The paths of recordings, and a note of a requested one that has no path.
@@ -179,39 +179,39 @@ impl Locate for Paths<'_> {
 
 /// Computes a step from the contents of the store and the files, without saved states.
 pub fn recompute(
-    subject: &Subject,
+    candidate: &Candidate,
     store: &Store,
     paths: &HashMap<Digest, PathBuf>,
     cancel: &dyn Cancel,
-) -> Found {
-    let key = &subject.finished.cache_key;
-    let request = match &subject.request {
+) -> Recomputed {
+    let key = &candidate.finished.cache_key;
+    let request = match &candidate.request {
         Ok(request) => request,
-        Err(why) => return Found::Unproved(why.clone()),
+        Err(why) => return Recomputed::Unproved(why.clone()),
     };
     let version = ::ops::find(&key.op).map_or(key.version, |entry| entry.version);
     if version != key.version {
         let versions = format!("{}, now {version}", key.version);
-        return Found::Unproved(format!("another version of its op made it ({versions})"));
+        return Recomputed::Unproved(format!("another version of its op made it ({versions})"));
     }
     if key.numerics.as_deref().is_some_and(|device| device != "cpu") {
-        return Found::Unproved("another device made it".to_owned());
+        return Recomputed::Unproved("another device made it".to_owned());
     }
     let op = match request.op() {
         Ok((_, op)) => op,
-        Err(fault) => return Found::Unproved(fault.message),
+        Err(fault) => return Recomputed::Unproved(fault.message),
     };
     let read = request.inputs.iter().map(|(_, digest)| store.get(digest));
     let Ok(artifacts) = read.collect::<Result<Vec<_>, _>>() else {
-        return Found::Unproved("what it read is no longer in the store".to_owned());
+        return Recomputed::Unproved("what it read is no longer in the store".to_owned());
     };
     let Ok(inputs) = request.inputs(op.as_ref(), &artifacts) else {
-        return Found::Unproved("its op has other inputs now".to_owned());
+        return Recomputed::Unproved("its op has other inputs now".to_owned());
     };
     let paths = Paths { known: paths, missed: AtomicBool::new(false) };
     let log = tempfile::Builder::new().prefix("recompute-").tempdir();
     let Ok(log) = log else {
-        return Found::Unproved("there is no room for a log".to_owned());
+        return Recomputed::Unproved("there is no room for a log".to_owned());
     };
     let programs = Programs::new(log.path().join("log"), Vec::new());
     let cx = Ctx {
@@ -229,14 +229,14 @@ pub fn recompute(
     let made = match panics::caught(|| op.run(&inputs, &cx)) {
         Ok(Ok(made)) => made.into_vec(),
         Ok(Err(_)) if paths.missed.load(Ordering::Relaxed) => {
-            return Found::Unproved(
+            return Recomputed::Unproved(
                 "the recordings are not where they were: name its pipeline".to_owned(),
             );
         }
-        Ok(Err(fault)) => return Found::Other(format!("it fails now: {}", fault.message)),
-        Err(panic) => return Found::Other(format!("the op panicked: {panic}")),
+        Ok(Err(fault)) => return Recomputed::Different(format!("it fails now: {}", fault.message)),
+        Err(panic) => return Recomputed::Different(format!("the op panicked: {panic}")),
     };
-    let before = &subject.finished.outputs;
+    let before = &candidate.finished.outputs;
     let differing: Vec<&str> = made
         .iter()
         .filter(|(port, artifact)| {
@@ -245,8 +245,8 @@ pub fn recompute(
         .map(|(port, _)| *port)
         .collect();
     match differing.as_slice() {
-        [] if made.len() == before.len() => Found::Same,
-        [] => Found::Other("it has other outputs now".to_owned()),
-        ports => Found::Other(format!("other bytes at {}", ports.join(", "))),
+        [] if made.len() == before.len() => Recomputed::Same,
+        [] => Recomputed::Different("it has other outputs now".to_owned()),
+        ports => Recomputed::Different(format!("other bytes at {}", ports.join(", "))),
     }
 }

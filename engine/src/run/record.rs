@@ -1,6 +1,6 @@
 //! The record of a run, from its plan and from what became of its steps.
 
-use super::{Outcome, RunInfo, outcome::Ended, state::StepState};
+use super::{Outcome, RunInfo, outcome::ScheduleResult, state::StepState};
 use crate::{model::Pipeline, plan::Plan};
 use cache::{
     Record,
@@ -13,10 +13,10 @@ pub fn outline(plan: &Plan<'_>, run: &RunInfo) -> Record {
     let pipeline = plan.pipeline;
     let state = StepState::skipped("it has not run yet".to_owned());
     let steps = pipeline.steps.iter().map(|step| state.record(pipeline, step)).collect();
-    Ended { steps, errors: Vec::new(), interrupted: false }.into_outcome(plan, run).record
+    ScheduleResult { steps, errors: Vec::new(), interrupted: false }.into_outcome(plan, run).record
 }
 
-impl Ended {
+impl ScheduleResult {
     /// The outcome of the run of this plan.
     pub fn into_outcome(self, plan: &Plan<'_>, run: &RunInfo) -> Outcome {
         let pipeline = plan.pipeline;

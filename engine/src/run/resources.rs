@@ -8,7 +8,7 @@ use super::gpus::{Gpus, Share};
 use crate::model::{Limits, Needs};
 
 /// The free resources.
-pub struct Ledger {
+pub struct ResourcePool {
     threads: usize,
     memory: u64,
     /// The GPUs.
@@ -25,8 +25,8 @@ pub struct Lease {
     pub gpus: Share,
 }
 
-impl Ledger {
-    /// A ledger in which everything is free.
+impl ResourcePool {
+    /// A pool in which everything is free.
     pub fn new(limits: Limits) -> Self {
         let gpus = Gpus::new(&limits.gpus, limits.gpu_steps);
         Self { threads: limits.threads, memory: limits.memory, gpus, limits }
@@ -34,7 +34,7 @@ impl Ledger {
 
     /// Takes what a step needs, or nothing if not all of it is free. A step that needs more than
     /// there is takes everything and runs alone. This does not hold for GPUs; see
-    /// [`Gpus::can_ever`].
+    /// [`Gpus::can_ever_run`].
     pub fn take(&mut self, needs: &Needs) -> Option<Lease> {
         let threads = needs.threads.unwrap_or(1).clamp(1, self.limits.threads);
         let memory = needs.memory.unwrap_or(0).min(self.limits.memory);
@@ -47,11 +47,11 @@ impl Ledger {
         Some(Lease { threads, memory, gpus })
     }
 
-    /// Gives back what a step held.
-    pub fn give_back(&mut self, lease: &Lease) {
+    /// Releases the resources that a step held.
+    pub fn release(&mut self, lease: &Lease) {
         self.threads += lease.threads;
         self.memory += lease.memory;
-        self.gpus.give_back(&lease.gpus);
+        self.gpus.release(&lease.gpus);
     }
 
     /// The resources of the whole run.
@@ -70,8 +70,8 @@ mod tests {
     use super::*;
     use crate::model::Gpu;
 
-    fn ledger() -> Ledger {
-        Ledger::new(Limits {
+    fn pool() -> ResourcePool {
+        ResourcePool::new(Limits {
             threads: 4,
             memory: 100,
             most_memory: 100,
@@ -82,27 +82,27 @@ mod tests {
 
     #[test]
     fn what_is_taken_is_gone_until_it_is_given_back() {
-        let mut ledger = ledger();
+        let mut pool = pool();
         let needs = Needs { threads: Some(3), memory: Some(60), gpus: 1, ..Needs::default() };
-        let first = ledger.take(&needs).expect("all is free");
+        let first = pool.take(&needs).expect("all is free");
         assert_eq!(first.gpus.numbers, [0]);
-        assert_eq!(ledger.take(&needs), None);
-        let small = ledger.take(&Needs { gpus: 1, ..Needs::default() }).expect("it fits beside");
+        assert_eq!(pool.take(&needs), None);
+        let small = pool.take(&Needs { gpus: 1, ..Needs::default() }).expect("it fits beside");
         assert_eq!(small.gpus.numbers, [1]);
-        assert_eq!(ledger.take(&Needs::default()), None, "no thread is left");
-        ledger.give_back(&first);
-        assert_eq!(ledger.take(&needs).expect("free again").gpus.numbers, [0]);
+        assert_eq!(pool.take(&Needs::default()), None, "no thread is left");
+        pool.release(&first);
+        assert_eq!(pool.take(&needs).expect("free again").gpus.numbers, [0]);
     }
 
     #[test]
     fn what_needs_more_than_there_is_runs_alone_but_not_without_a_gpu() {
-        let mut ledger = ledger();
+        let mut pool = pool();
         let huge = Needs { threads: Some(64), memory: Some(1000), ..Needs::default() };
-        let lease = ledger.take(&huge).expect("alone");
-        assert_eq!(ledger.take(&Needs::default()), None);
-        ledger.give_back(&lease);
-        assert!(ledger.take(&Needs::default()).is_some());
-        assert!(ledger.gpus.can_ever(&huge));
-        assert!(!ledger.gpus.can_ever(&Needs { gpus: 3, ..Needs::default() }));
+        let lease = pool.take(&huge).expect("alone");
+        assert_eq!(pool.take(&Needs::default()), None);
+        pool.release(&lease);
+        assert!(pool.take(&Needs::default()).is_some());
+        assert!(pool.gpus.can_ever_run(&huge));
+        assert!(!pool.gpus.can_ever_run(&Needs { gpus: 3, ..Needs::default() }));
     }
 }

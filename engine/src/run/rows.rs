@@ -29,8 +29,9 @@ impl<'a> PriorRuns<'a> {
     /// saved.
     fn runs(&self, rows: usize) -> Vec<&'a Finished> {
         let alike = self.history.into_iter().flat_map(|history| history.of_op(&self.key.op));
-        let mut runs: Vec<_> =
-            alike.filter(|run| but_inputs(&run.cache_key) == but_inputs(self.key)).collect();
+        let mut runs: Vec<_> = alike
+            .filter(|run| without_inputs(&run.cache_key) == without_inputs(self.key))
+            .collect();
         runs.sort_by_key(|run| {
             let made = run.outputs.values().filter_map(|object| object.shape.rows).max();
             (made.unwrap_or(0).abs_diff(rows), run.key)
@@ -41,7 +42,7 @@ impl<'a> PriorRuns<'a> {
 }
 
 /// Every field of a key except its inputs.
-fn but_inputs(key: &CacheKey) -> impl PartialEq + '_ {
+fn without_inputs(key: &CacheKey) -> impl PartialEq + '_ {
     let CacheKey { format, op, version, params, inputs: _, seed, numerics } = key;
     (format, op, version, params, seed, numerics)
 }
@@ -83,7 +84,7 @@ fn reuse(
         return Ok(None);
     };
     let (now, port) = (inputs.get(input.name)?, output.name);
-    let Some(table) = now.as_table().filter(|_| pays(op, now)) else { return Ok(None) };
+    let Some(table) = now.as_table().filter(|_| is_worthwhile(op, now)) else { return Ok(None) };
     let Some(known) = nearest(now, table, before, input.name, port) else { return Ok(None) };
     let new = known.missing();
     let fresh = if new.is_empty() {
@@ -102,7 +103,7 @@ fn reuse(
 
 /// True if finding a row again costs less than computing it: if input rows are narrower than output
 /// rows, as recordings are, which are named and not held in memory.
-fn pays(op: &dyn AnyOp, input: &Artifact) -> bool {
+fn is_worthwhile(op: &dyn AnyOp, input: &Artifact) -> bool {
     let shape = input.shape();
     let made = op.check(&[Some(shape.clone())]).ok();
     let width = |shape: &Shape| shape.width().unwrap_or(0);
@@ -110,7 +111,7 @@ fn pays(op: &dyn AnyOp, input: &Artifact) -> bool {
 }
 
 /// The places of the rows of an input in an earlier run.
-struct Known {
+struct EarlierRows {
     /// The earlier place of each row; each place occurs at most once.
     places: Vec<Option<usize>>,
     /// The number of rows of the earlier run.
@@ -119,7 +120,7 @@ struct Known {
     output: Digest,
 }
 
-impl Known {
+impl EarlierRows {
     /// The rows that the earlier run does not have.
     fn missing(&self) -> Vec<usize> {
         (0..self.places.len()).filter(|&row| self.places[row].is_none()).collect()
@@ -141,13 +142,13 @@ fn nearest(
     before: &PriorRuns<'_>,
     input: &str,
     output: &str,
-) -> Option<Known> {
+) -> Option<EarlierRows> {
     let wanted = digests(table);
     let known = before.runs(table.rows()).into_iter().filter_map(|run| {
         let then = before.store.get(run.cache_key.inputs.get(input)?).ok()?;
         let rows = then.as_table().filter(|then| are_alike(then, table))?;
         let fits = (then.kind, &then.meta) == (now.kind, &now.meta);
-        fits.then_some(Known {
+        fits.then_some(EarlierRows {
             places: places(&wanted, &digests(rows)),
             rows: rows.rows(),
             output: run.outputs.get(output)?.digest,
@@ -168,12 +169,12 @@ fn places(wanted: &[Digest], there: &[Digest]) -> Vec<Option<usize>> {
 }
 
 /// The old and the new rows in the order of the present input; none if they do not fit together.
-fn splice(old: Artifact, fresh: Option<Artifact>, known: &Known) -> Option<Artifact> {
+fn splice(old: Artifact, fresh: Option<Artifact>, known: &EarlierRows) -> Option<Artifact> {
     let Artifact { kind, meta, data: Data::Table(old) } = old else { return None };
     let fresh = match fresh {
         None => select(&old, &[]),
-        Some(Artifact { kind: own, meta: said, data: Data::Table(fresh) })
-            if (own, &said) == (kind, &meta) && are_alike(&old, &fresh) =>
+        Some(Artifact { kind: own, meta: fresh_meta, data: Data::Table(fresh) })
+            if (own, &fresh_meta) == (kind, &meta) && are_alike(&old, &fresh) =>
         {
             fresh
         }
@@ -184,7 +185,7 @@ fn splice(old: Artifact, fresh: Option<Artifact>, known: &Known) -> Option<Artif
 }
 
 /// Describes in words how many rows were reused; none if no row was.
-pub fn told(reused: usize, rows: usize) -> Option<String> {
+pub fn describe_reuse(reused: usize, rows: usize) -> Option<String> {
     (reused > 0).then(|| match rows - reused.min(rows) {
         0 => format!("all {} rows were cached", grouped(rows)),
         _ => format!("{} of {} rows were cached", grouped(reused), grouped(rows)),
@@ -214,14 +215,18 @@ mod tests {
         let of = |text: &str| text.chars().map(|it| digest(&it.to_string())).collect::<Vec<_>>();
         assert_eq!(places(&of("cabx"), &of("abc")), [Some(2), Some(0), Some(1), None]);
         assert_eq!(places(&of("aaa"), &of("aa")), [Some(0), Some(1), None]);
-        let known = Known { places: places(&of("xaby"), &of("ab")), rows: 2, output: digest("") };
+        let known =
+            EarlierRows { places: places(&of("xaby"), &of("ab")), rows: 2, output: digest("") };
         assert_eq!((known.missing(), known.order()), (vec![0, 3], vec![2, 0, 1, 3]));
     }
 
     #[test]
     fn says_how_many_rows_were_there() {
-        assert_eq!(told(995, 1005).as_deref(), Some("995 of 1,005 rows were cached"));
-        assert_eq!(told(1_234_567, 1_234_567).as_deref(), Some("all 1,234,567 rows were cached"));
-        assert_eq!(told(0, 10), None);
+        assert_eq!(describe_reuse(995, 1005).as_deref(), Some("995 of 1,005 rows were cached"));
+        assert_eq!(
+            describe_reuse(1_234_567, 1_234_567).as_deref(),
+            Some("all 1,234,567 rows were cached")
+        );
+        assert_eq!(describe_reuse(0, 10), None);
     }
 }

@@ -3,8 +3,8 @@
 //! chain of work behind them first.
 
 use super::{
-    others::Lookout,
-    resources::{Lease, Ledger},
+    peers::PollTimes,
+    resources::{Lease, ResourcePool},
     state::{Running, States, StepState},
     work::RunContext,
 };
@@ -42,16 +42,16 @@ pub struct Schedule<'a> {
     pub(super) started: VecDeque<Job>,
     /// Milliseconds from the start of a step to the end of all that depends on it; computed when
     /// the first step must run.
-    urgency: Option<Vec<u64>>,
+    priorities: Option<Vec<u64>>,
     needs: Vec<Needs>,
     /// Steps whose results were lost: they run although the journal lists them.
     pub(super) rebuilt: BTreeSet<usize>,
     /// The former outputs of steps that went back to waiting.
     pub(super) before: BTreeMap<usize, BTreeMap<String, Object>>,
-    ledger: Ledger,
+    pool: ResourcePool,
     pub(super) errors: Vec<StepError>,
     pub(super) stopped: bool,
-    pub(super) lookout: Lookout,
+    pub(super) polling: PollTimes,
 }
 
 impl<'a> Schedule<'a> {
@@ -69,14 +69,14 @@ impl<'a> Schedule<'a> {
             context,
             states: States::new(states),
             started: VecDeque::new(),
-            urgency: None,
+            priorities: None,
             needs: Vec::new(),
             rebuilt: BTreeSet::new(),
             before: BTreeMap::new(),
-            ledger: Ledger::new(plan.options.limits.clone().unwrap_or_else(limits)),
+            pool: ResourcePool::new(plan.options.limits.clone().unwrap_or_else(limits)),
             errors: Vec::new(),
             stopped: false,
-            lookout: Lookout::default(),
+            polling: PollTimes::default(),
         }
     }
 
@@ -87,12 +87,12 @@ impl<'a> Schedule<'a> {
     }
 
     /// Settles the ready steps that need no work, and queues the others.
-    fn look_at_ready(&mut self) {
+    fn settle_ready(&mut self) {
         while !self.stopped
             && !self.context.host.cancel.is_cancelled()
             && let Some(step) = self.states.first_ready()
         {
-            match self.look_at(step) {
+            match self.evaluate(step) {
                 Ok(Some(done)) => self.transition(step, done),
                 Ok(None) => {}
                 Err(error) => self.fail(step, None, error, 0.0),
@@ -101,7 +101,7 @@ impl<'a> Schedule<'a> {
     }
 
     /// The new state of a step whose inputs are settled; none if it must run.
-    fn look_at(&mut self, step: usize) -> Result<Option<StepState>, StepError> {
+    fn evaluate(&mut self, step: usize) -> Result<Option<StepState>, StepError> {
         let plan = self.context.plan;
         let own = &plan.pipeline.steps[step];
         let without = own.inputs.iter().find(|input| !self.states[input.step].is_done());
@@ -125,7 +125,7 @@ impl<'a> Schedule<'a> {
                 let key = key_of(own, &plan.files[step], |from, port| {
                     self.output(from, port).map(|object| object.digest)
                 });
-                let key = key.ok_or_else(|| self.absent(step))?;
+                let key = key.ok_or_else(|| self.missing_input(step))?;
                 let digest = key.digest();
                 if again.is_none()
                     && let Some(finished) = plan.store.finished(&digest)
@@ -162,16 +162,16 @@ impl<'a> Schedule<'a> {
 
     fn enqueue(&mut self, job: Job) -> Result<(), StepError> {
         let step = job.step;
-        if self.urgency.is_none() {
-            self.expect_costs();
+        if self.priorities.is_none() {
+            self.predict_costs();
         }
         let plan = &self.context.plan.pipeline.steps[step];
         let shape = |input: &Input| Some(self.output(input.step, input.output)?.shape.clone());
         let read = of_inputs(plan, shape);
         // Who follows others has none of the resources that they have.
-        let alone = self.context.others.is_none();
+        let alone = self.context.peers.is_none();
         if let Some(refusal) =
-            memory::refusal(step, plan, &read, self.ledger.limits()).filter(|_| alone)
+            memory::refusal(step, plan, &read, self.pool.limits()).filter(|_| alone)
         {
             return Err(refusal);
         }
@@ -180,32 +180,32 @@ impl<'a> Schedule<'a> {
             needs.memory = needs.memory.max(memory::estimate(plan, &read));
         }
         needs.gpu_memory = gpu_memory(plan, &read);
-        let can_ever = self.ledger.gpus.can_ever(&self.needs[step]);
-        if !can_ever && alone {
+        let can_run = self.pool.gpus.can_ever_run(&self.needs[step]);
+        if !can_run && alone {
             return Err(self.too_few_gpus(step));
         }
         let job = Box::new(job);
-        let state = match can_ever && self.takes(step) {
-            true => StepState::Queued { job, urgency: self.urgency_of(step) },
+        let state = match can_run && self.may_run(step) {
+            true => StepState::Queued { job, priority: self.priority_of(step) },
             false => StepState::Elsewhere(job),
         };
         self.states.set(step, state);
         Ok(())
     }
 
-    /// The urgency of a step. Of equally urgent steps, processes at one plan begin with different ones.
-    pub(super) fn urgency_of(&self, step: usize) -> u64 {
-        let urgency = self.urgency.as_ref().map_or(0, |urgency| urgency[step]);
-        self.context.others.map_or(urgency, |others| {
+    /// The priority of a step. Of steps of one priority, processes at one plan begin with different ones.
+    pub(super) fn priority_of(&self, step: usize) -> u64 {
+        let priority = self.priorities.as_ref().map_or(0, |priorities| priorities[step]);
+        self.context.peers.map_or(priority, |peers| {
             const ORDER_BITS: u32 = 16;
-            let order =
-                (step as u64 + 1).wrapping_mul(others.shift() | 1) >> (u64::BITS - ORDER_BITS);
-            (urgency << ORDER_BITS) | order
+            let order = (step as u64 + 1).wrapping_mul(peers.order_offset() | 1)
+                >> (u64::BITS - ORDER_BITS);
+            (priority << ORDER_BITS) | order
         })
     }
 
     fn too_few_gpus(&self, step: usize) -> StepError {
-        let (needs, has) = (self.needs[step], self.ledger.gpus.numbers());
+        let (needs, has) = (self.needs[step], self.pool.gpus.numbers());
         let message = match needs.gpu {
             Some(number) if !has.contains(&number) => {
                 let has: Vec<String> = has.iter().map(usize::to_string).collect();
@@ -225,7 +225,7 @@ impl<'a> Schedule<'a> {
 
     /// Asks the driver for the memory of the GPUs, if a step runs on one. A failure is ignored
     /// here: the step itself reports it better.
-    fn learn_gpus(&mut self) {
+    fn read_gpu_memory(&mut self) {
         let steps = self.context.plan.pipeline.steps.iter().zip(&self.context.plan.wanted);
         let placed = steps.filter(|(_, wanted)| **wanted).find_map(|(step, _)| match &step.place {
             Device::Cuda(place) => Some(&place.driver),
@@ -234,16 +234,16 @@ impl<'a> Schedule<'a> {
         if let Some(gpus) = placed.and_then(|driver| gpu::gpus(driver).ok()) {
             // A tenth is left for CUDA itself and for other users of the GPU.
             let memories: Vec<u64> = gpus.iter().map(|gpu| gpu.memory / 10 * 9).collect();
-            self.ledger.gpus.learn(&memories);
+            self.pool.gpus.set_memory(&memories);
         }
     }
 
     /// Takes from the plan the time and the resources that steps are likely to take.
-    fn expect_costs(&mut self) {
+    fn predict_costs(&mut self) {
         /// The assumed time of unknown steps, which is short: they hold up no step that is known to
         /// be long.
         const UNKNOWN_SECONDS: f64 = 1.0;
-        self.learn_gpus();
+        self.read_gpu_memory();
         let plan = self.context.plan;
         let planned = plan.steps();
         let needs = plan.pipeline.steps.iter().zip(planned);
@@ -256,19 +256,19 @@ impl<'a> Schedule<'a> {
             Some(_) => 0,
             None => (planned[step].cost.seconds.unwrap_or(UNKNOWN_SECONDS) * 1e3) as u64,
         };
-        let urgency = plan.pipeline.graph.critical_paths(&plan.wanted, time);
-        self.urgency = Some(urgency);
+        let priorities = plan.pipeline.graph.critical_paths(&plan.wanted, time);
+        self.priorities = Some(priorities);
     }
 
-    /// Settles all steps that can be settled now, and starts queued steps, the most urgent first,
+    /// Settles all steps that can be settled now, and starts queued steps, the highest priority first,
     /// as long as one fits.
-    pub(super) fn start_what_fits(&mut self) {
-        self.look_at_ready();
+    pub(super) fn start_fitting(&mut self) {
+        self.settle_ready();
         while !self.stopped
-            && let Some((step, key, lease)) = self.first_that_fits()
+            && let Some((step, key, lease)) = self.first_fitting()
         {
-            if !self.still_takes(step) {
-                self.ledger.give_back(&lease);
+            if !self.may_still_run(step) {
+                self.pool.release(&lease);
                 continue;
             }
             let gpus = lease.gpus.numbers.clone();
@@ -294,8 +294,8 @@ impl<'a> Schedule<'a> {
         self.context.plan.reason(step, key, &key_of)
     }
 
-    fn first_that_fits(&mut self) -> Option<(usize, Digest, Lease)> {
-        if self.ledger.is_full() {
+    fn first_fitting(&mut self) -> Option<(usize, Digest, Lease)> {
+        if self.pool.is_full() {
             return None;
         }
         for (step, job) in self.states.queued() {
@@ -303,7 +303,7 @@ impl<'a> Schedule<'a> {
             if self.states.running().any(|running| running.key == job.digest) {
                 continue;
             }
-            if let Some(lease) = self.ledger.take(&self.needs[step]) {
+            if let Some(lease) = self.pool.take(&self.needs[step]) {
                 return Some((step, job.digest, lease));
             }
         }
@@ -318,7 +318,7 @@ impl<'a> Schedule<'a> {
         else {
             panic!("BUG: a step ended that did not run");
         };
-        self.ledger.give_back(&lease);
+        self.pool.release(&lease);
         self.stopped |= self.context.host.cancel.is_cancelled();
         // An input of the step has changed meanwhile: the step is looked up once more.
         if outdated {
@@ -339,10 +339,7 @@ impl<'a> Schedule<'a> {
             StepResult::Elsewhere => _ = self.states.set(step, StepState::Elsewhere(Box::new(job))),
             StepResult::Failed(failure)
                 if failure.kind != ErrorKind::Cancelled
-                    && self
-                        .context
-                        .others
-                        .is_some_and(|it| it.is_left_to_others(step, &failure)) =>
+                    && self.context.peers.is_some_and(|it| it.report_failure(step, &failure)) =>
             {
                 self.states.set(step, StepState::Elsewhere(Box::new(job)));
             }
@@ -358,7 +355,7 @@ impl<'a> Schedule<'a> {
     }
 
     /// The error of a step that reads an optional output which was not made.
-    fn absent(&self, step: usize) -> StepError {
+    fn missing_input(&self, step: usize) -> StepError {
         let steps = &self.context.plan.pipeline.steps;
         let absent = |input: &&Input| self.output(input.step, input.output).is_none();
         let input =
@@ -376,9 +373,9 @@ impl<'a> Schedule<'a> {
 
 /// The bytes that a step takes of a shared GPU; none if it runs on no GPU or on whole GPUs.
 fn gpu_memory(step: &Step, read: &[Option<Shape>]) -> Option<u64> {
-    let said = step.needs.gpu_memory;
-    if said.is_some() || step.needs.gpus > 0 || step.place == Device::Cpu {
-        return said;
+    let stated = step.needs.gpu_memory;
+    if stated.is_some() || step.needs.gpus > 0 || step.place == Device::Cpu {
+        return stated;
     }
     step.op.gpu_memory(read)
 }

@@ -25,8 +25,8 @@ pub enum StepState {
     Queued {
         /// The work of the step.
         job: Box<Job>,
-        /// The urgency in milliseconds; the most urgent step runs first.
-        urgency: u64,
+        /// The priority in milliseconds; the step with the highest runs first.
+        priority: u64,
     },
     /// The step must run, and is left to other processes.
     Elsewhere(Box<Job>),
@@ -42,9 +42,9 @@ pub enum StepState {
         reason: String,
     },
     /// The step has no result because it failed.
-    Failed(Unmade),
+    Failed(StepEnd),
     /// The step has no result, although nothing is wrong with it.
-    Skipped(Unmade),
+    Skipped(StepEnd),
 }
 
 /// A step that runs.
@@ -59,8 +59,8 @@ pub struct Running {
     pub outdated: bool,
 }
 
-/// A step that ended without a result.
-pub struct Unmade {
+/// The end of a step without a result.
+pub struct StepEnd {
     /// The digest of the key, if it was known.
     pub key: Option<Digest>,
     /// The reason for the end.
@@ -74,7 +74,7 @@ pub struct States {
     all: Vec<StepState>,
     /// Ready steps, in the order of the pipeline.
     ready: BTreeSet<usize>,
-    /// Queued steps, the most urgent first.
+    /// Queued steps, the highest priority first.
     queued: BTreeSet<(Reverse<u64>, usize)>,
     running: BTreeSet<usize>,
     elsewhere: BTreeSet<usize>,
@@ -96,14 +96,18 @@ impl States {
     pub fn set(&mut self, step: usize, state: StepState) -> StepState {
         match &self.all[step] {
             StepState::Ready => _ = self.ready.remove(&step),
-            StepState::Queued { urgency, .. } => _ = self.queued.remove(&(Reverse(*urgency), step)),
+            StepState::Queued { priority, .. } => {
+                _ = self.queued.remove(&(Reverse(*priority), step))
+            }
             StepState::Running(_) => _ = self.running.remove(&step),
             StepState::Elsewhere(_) => _ = self.elsewhere.remove(&step),
             _ => {}
         }
         match &state {
             StepState::Ready => _ = self.ready.insert(step),
-            StepState::Queued { urgency, .. } => _ = self.queued.insert((Reverse(*urgency), step)),
+            StepState::Queued { priority, .. } => {
+                _ = self.queued.insert((Reverse(*priority), step))
+            }
             StepState::Running(_) => _ = self.running.insert(step),
             StepState::Elsewhere(_) => _ = self.elsewhere.insert(step),
             _ => {}
@@ -111,9 +115,9 @@ impl States {
         std::mem::replace(&mut self.all[step], state)
     }
 
-    /// Tells a step that its input `source` is settled, and whether the bytes of `source` have
+    /// Notes for a step that its input `source` is settled, and whether the bytes of `source` have
     /// changed. Returns true if the step has a result of the former bytes.
-    pub fn hear_of(&mut self, step: usize, source: usize, changed: bool) -> bool {
+    pub fn note_settled(&mut self, step: usize, source: usize, changed: bool) -> bool {
         match &mut self.all[step] {
             StepState::Waiting(on) => {
                 on.remove(&source);
@@ -137,7 +141,7 @@ impl States {
         self.ready.first().copied()
     }
 
-    /// Steps that wait for resources, the most urgent first.
+    /// Steps that wait for resources, the highest priority first.
     pub fn queued(&self) -> impl Iterator<Item = (usize, &Job)> {
         self.queued.iter().filter_map(|(_, step)| match &self.all[*step] {
             StepState::Queued { job, .. } => Some((*step, &**job)),
@@ -186,7 +190,7 @@ impl StepState {
 
     /// The state of a step without a result with which nothing is wrong.
     pub fn skipped(reason: String) -> Self {
-        Self::Skipped(Unmade { key: None, reason, seconds: 0.0 })
+        Self::Skipped(StepEnd { key: None, reason, seconds: 0.0 })
     }
 
     /// True if the result of the step is in the store.

@@ -2,7 +2,7 @@
 
 use super::{
     schedule::Schedule,
-    state::{StepState, Unmade},
+    state::{StepEnd, StepState},
 };
 use crate::{model::StepError, ui::events::DETAIL};
 use cache::Digest;
@@ -30,11 +30,11 @@ impl Schedule<'_> {
         }
         let name = &self.context.plan.pipeline.steps[step].name;
         info!("{name}.{port}: {damage}; running `{name}` again");
-        self.send_back(step);
+        self.reset(step);
     }
 
     /// Makes a settled step ready again, so that it is looked up once more.
-    fn send_back(&mut self, step: usize) {
+    fn reset(&mut self, step: usize) {
         if let StepState::Done { finished, .. } = self.states.set(step, StepState::Ready) {
             self.before.insert(step, finished.outputs.clone());
         }
@@ -42,11 +42,11 @@ impl Schedule<'_> {
 
     pub fn fail(&mut self, step: usize, key: Option<Digest>, error: StepError, seconds: f64) {
         let cancelled = error.kind == ErrorKind::Cancelled;
-        let ended = Unmade { key, reason: error.message.clone(), seconds };
+        let ended = StepEnd { key, reason: error.message.clone(), seconds };
         self.stopped |= !cancelled && !self.context.plan.options.keep_going;
         let state = if cancelled { StepState::Skipped(ended) } else { StepState::Failed(ended) };
         self.transition(step, state);
-        if !error.log.is_empty() && self.speaks() {
+        if !error.log.is_empty() && self.reports_to_user() {
             let name = &self.context.plan.pipeline.steps[step].name;
             let step = name.as_str();
             error!(target: DETAIL, step, "{name}: the end of its log");
@@ -55,22 +55,22 @@ impl Schedule<'_> {
         self.errors.push(error);
     }
 
-    /// Gives a step its final state and tells its readers; this is the only place that does.
+    /// Gives a step its final state and notifies its readers; this is the only place that does.
     pub fn transition(&mut self, step: usize, state: StepState) {
-        self.tell(step, &state);
+        self.report(step, &state);
         self.states.set(step, state);
         let before = self.before.remove(&step);
         let changed = before.is_some_and(|before| self.states[step].outputs() != Some(&before));
         for reader in self.readers(step) {
-            if self.states.hear_of(reader, step, changed) {
-                self.send_back(reader);
+            if self.states.note_settled(reader, step, changed) {
+                self.reset(reader);
             }
         }
-        self.forget_what_is_read(step);
+        self.drop_read_artifacts(step);
     }
 
     /// Drops artifacts that no step will read any more.
-    fn forget_what_is_read(&mut self, step: usize) {
+    fn drop_read_artifacts(&mut self, step: usize) {
         let sources = self.context.plan.pipeline.graph.sources(step);
         for source in sources.chain([step]) {
             if let StepState::Done { finished, .. } = &self.states[source]

@@ -7,7 +7,7 @@ use super::{
     host::{Deadline, ProgressRelay, StepHost},
     log::Log,
     meter::Meter,
-    others::Others,
+    peers::Peers,
     programs::{LOG_FOLLOWS, Programs},
     rows::{self, PriorRuns},
 };
@@ -38,13 +38,13 @@ pub struct RunContext<'a> {
     pub plan: &'a Plan<'a>,
     /// Runs the steps.
     pub executor: &'a dyn Executor,
-    /// What the steps are given.
+    /// The services for the steps.
     pub host: Host<'a>,
     /// The other processes at the plan, if there are some.
-    pub others: Option<&'a dyn Others>,
+    pub peers: Option<&'a dyn Peers>,
 }
 
-/// What a process gives to the steps that it runs.
+/// The services that a process gives to the steps that it runs.
 pub struct Host<'a> {
     /// The store.
     pub store: &'a Store,
@@ -91,26 +91,28 @@ pub fn run(request: &StepRequest, host: &Host<'_>) -> StepResult {
     });
     match made {
         Ok((finished, reason)) => StepResult::Done { finished, reason },
-        Err(Unmade::Lost(input, damage)) => StepResult::Lost { input, damage: damage.to_string() },
-        Err(Unmade::Failed(failure)) => StepResult::Failed(failure),
-        Err(Unmade::Elsewhere) => StepResult::Elsewhere,
+        Err(NoResult::Lost(input, damage)) => {
+            StepResult::Lost { input, damage: damage.to_string() }
+        }
+        Err(NoResult::Failed(failure)) => StepResult::Failed(failure),
+        Err(NoResult::Elsewhere) => StepResult::Elsewhere,
     }
 }
 
 /// The reason why a step has no result.
-enum Unmade {
+enum NoResult {
     Lost(usize, StoreError),
     Failed(StepFailure),
     Elsewhere,
 }
 
-impl From<OpError> for Unmade {
+impl From<OpError> for NoResult {
     fn from(error: OpError) -> Self {
         Self::Failed(StepFailure::of_op(error))
     }
 }
 
-impl From<StoreError> for Unmade {
+impl From<StoreError> for NoResult {
     fn from(error: StoreError) -> Self {
         Self::Failed(StepFailure::of_store(&error))
     }
@@ -119,7 +121,7 @@ impl From<StoreError> for Unmade {
 fn claim_and_run(
     request: &StepRequest,
     host: &Host<'_>,
-) -> Result<(Finished, Option<String>), Unmade> {
+) -> Result<(Finished, Option<String>), NoResult> {
     let (store, name) = (host.store, &request.name);
     let digest = request.key.digest();
     let waiting = |owner: Option<Owner>| {
@@ -136,7 +138,7 @@ fn claim_and_run(
     let claim = match claim {
         Some(claim) => claim,
         None if host.waits => return Err(OpError::cancelled().into()),
-        None => return Err(Unmade::Elsewhere),
+        None => return Err(NoResult::Elsewhere),
     };
     store.refresh()?;
     if !request.again
@@ -162,7 +164,7 @@ fn claim_and_run(
     (times.cpu_seconds, times.peak_bytes) = (usage.cpu_seconds, usage.peak_bytes);
     times.gpu_seconds = times.seconds * gpus_held(request) as f64;
     let rows = outputs.values().find_map(|object| object.shape.rows).unwrap_or(0);
-    let spared = rows::told(times.rows_reused, rows);
+    let spared = rows::describe_reuse(times.rows_reused, rows);
     let reason = match spared {
         None => request.reason.clone(),
         Some(spared) => format!("{}; {spared}", request.reason),
@@ -192,19 +194,19 @@ fn gpus_held(request: &StepRequest) -> usize {
     request.gpus.len().max(usize::from(matches!(request.device, Device::Cuda(_))))
 }
 
-/// What an op made, as the store keeps it.
+/// The result of an op, as the store keeps it.
 struct OpResult {
     outputs: BTreeMap<String, Object>,
     times: Times,
     warnings: Vec<String>,
 }
 
-fn run_op(request: &StepRequest, host: &Host<'_>) -> Result<OpResult, Unmade> {
+fn run_op(request: &StepRequest, host: &Host<'_>) -> Result<OpResult, NoResult> {
     let (entry, op) = request.op()?;
     let reading = debug_span!("read_inputs").entered();
     let read = request.inputs.iter().enumerate().map(|(at, (_, digest))| {
         host.artifacts.get(digest).map_err(|error| match error {
-            StoreError::Missing(_) | StoreError::Damaged { .. } => Unmade::Lost(at, error),
+            StoreError::Missing(_) | StoreError::Damaged { .. } => NoResult::Lost(at, error),
             other => other.into(),
         })
     });
@@ -267,9 +269,9 @@ fn run_op(request: &StepRequest, host: &Host<'_>) -> Result<OpResult, Unmade> {
                 failure.log = log.tail();
                 if failure.kind == ErrorKind::Failure {
                     failure.log.extend(programs.cut_short());
-                    failure.of_node = programs.lacked_room();
+                    failure.of_node = programs.ran_out_of_space();
                 }
-                return Err(Unmade::Failed(failure));
+                return Err(NoResult::Failed(failure));
             }
         }
     };

@@ -2,7 +2,7 @@
 //! the next step itself: to wake another thread costs more than a small step.
 
 use super::{
-    outcome::Ended,
+    outcome::ScheduleResult,
     schedule::{Job, Schedule},
 };
 use cache::store::plain;
@@ -22,18 +22,18 @@ pub const NO_THREADS: &str = "the system starts no more threads";
 pub const MORE_THREADS: &str = "raise the limit (`ulimit -u`), or ask for fewer with `--threads`";
 
 /// Runs a schedule to its end.
-pub fn run(schedule: Schedule<'_>) -> Ended {
+pub fn run(schedule: Schedule<'_>) -> ScheduleResult {
     let pool =
         WorkerPool { state: Mutex::new(PoolState { schedule, threads: 0 }), more: Condvar::new() };
     thread::scope(|scope| {
-        let hired = pool.spawn(scope, &mut pool.lock());
-        if hired.is_err() {
+        let spawned = pool.spawn(scope, &mut pool.lock());
+        if spawned.is_err() {
             // The system allows only one step after the other, on this thread.
             pool.lock().threads += 1;
             pool.work(scope);
         }
     });
-    pool.state.into_inner().expect(NO_PANIC).schedule.ended()
+    pool.state.into_inner().expect(NO_PANIC).schedule.into_result()
 }
 
 /// The worker threads of one schedule.
@@ -69,16 +69,16 @@ impl<'a> WorkerPool<'a> {
         let context = state.schedule.context;
         loop {
             let Some(job) = self.next(scope, &mut state) else {
-                let next_look = state.schedule.next_look();
-                if state.schedule.states.running().len() == 0 && next_look.is_none() {
+                let next_poll = state.schedule.next_poll();
+                if state.schedule.states.running().len() == 0 && next_poll.is_none() {
                     return;
                 }
                 let _waiting = debug_span!("wait").entered();
-                state = match next_look {
+                state = match next_poll {
                     None => self.more.wait(state).expect(NO_PANIC),
                     Some(pause) => {
                         let (mut state, _) = self.more.wait_timeout(state, pause).expect(NO_PANIC);
-                        state.schedule.look_elsewhere();
+                        state.schedule.poll_peers();
                         state
                     }
                 };
@@ -93,7 +93,7 @@ impl<'a> WorkerPool<'a> {
 
     /// The next step for this worker; further steps that can run now go to other workers.
     fn next<'s>(&'s self, scope: &'s Scope<'s, '_>, state: &mut PoolState<'a>) -> Option<Job> {
-        state.schedule.start_what_fits();
+        state.schedule.start_fitting();
         let job = state.schedule.started.pop_front()?;
         for _ in 0..state.schedule.started.len() {
             self.more.notify_one();

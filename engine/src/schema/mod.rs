@@ -8,7 +8,7 @@ use crate::{
     catalog,
     spec::{
         MOST_POINTS, RESOURCE_KEYS, STEP_KEYS, SWEEP_KEYS, TOP_KEYS,
-        samplers::{self, Keys, SAMPLERS, Setting, Takes},
+        samplers::{self, Keys, SAMPLERS, Setting, SettingType},
     },
 };
 use ops::Entry;
@@ -288,10 +288,12 @@ fn sweep() -> Json {
         let mut keys = Map::new();
         for Setting { name, doc, takes, .. } in settings {
             let schema = match takes {
-                Takes::Points => json!({"type": "integer", "minimum": 1, "maximum": MOST_POINTS}),
-                Takes::Count(least) => json!({"type": "integer", "minimum": least}),
-                Takes::Parameter => json!({"type": "string"}),
-                Takes::Space => axes("range|linspace|logspace|uniform|loguniform"),
+                SettingType::Points => {
+                    json!({"type": "integer", "minimum": 1, "maximum": MOST_POINTS})
+                }
+                SettingType::Count(least) => json!({"type": "integer", "minimum": least}),
+                SettingType::Parameter => json!({"type": "string"}),
+                SettingType::Space => axes("range|linspace|logspace|uniform|loguniform"),
             };
             put(&mut keys, name, json!({"description": doc}));
             put(&mut keys, name, schema);

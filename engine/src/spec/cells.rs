@@ -49,7 +49,7 @@ impl Varied<'_> {
                     let axis = &self.sweep.axes[axis];
                     (axis.key.name.clone(), axis.values[value].json())
                 });
-                let companion = base.replacen(step_name, &companions::beside(step_name), 1);
+                let companion = base.replacen(step_name, &companions::companion_name(step_name), 1);
                 cells.push(CellRef {
                     scores,
                     reference,

@@ -77,7 +77,7 @@ pub fn read(
         }
         columns.push(name.to_owned());
         match name.rsplit_once('.') {
-            None => own(cx, item, name, drafts, table),
+            None => check_own_metric(cx, item, name, drafts, table),
             Some((step, metric)) => other(cx, item, (name, step, metric), drafts, table),
         }
     }
@@ -85,7 +85,13 @@ pub fn read(
 }
 
 /// Checks a metric of the rows' own scores: some row must be able to have it.
-fn own(cx: &mut Context, node: &Node, metric: &str, drafts: &[Draft], table: &[RowSpec]) {
+fn check_own_metric(
+    cx: &mut Context,
+    node: &Node,
+    metric: &str,
+    drafts: &[Draft],
+    table: &[RowSpec],
+) {
     let faults = table.iter().filter_map(|row| drafts[row.scores].entry);
     let faults: Vec<_> = faults.map(|entry| unknown_metric(metric, entry)).collect();
     if let Some(Some(fault)) =
@@ -130,16 +136,17 @@ fn other(
         cx.push(fault.at(node, "not among its scores"));
         return;
     }
-    let meant = |draft: &Draft| draft.key.name == step || draft.base == step;
-    let makers: Vec<usize> = (0..drafts.len()).filter(|at| meant(&drafts[*at])).collect();
+    let is_meant = |draft: &Draft| draft.key.name == step || draft.base == step;
+    let producers: Vec<usize> = (0..drafts.len()).filter(|at| is_meant(&drafts[*at])).collect();
     let mut found = false;
     for row in table {
-        let behind = behind(drafts, row.scores);
+        let ancestors = ancestors(drafts, row.scores);
         let belongs = |at: &usize| {
             let reads: Vec<usize> = drafts[*at].sources.iter().map(|source| source.1).collect();
-            behind.contains(at) || !reads.is_empty() && reads.iter().all(|at| behind.contains(at))
+            ancestors.contains(at)
+                || !reads.is_empty() && reads.iter().all(|at| ancestors.contains(at))
         };
-        let mut fits: Vec<usize> = makers.iter().copied().filter(belongs).collect();
+        let mut fits: Vec<usize> = producers.iter().copied().filter(belongs).collect();
         // Of several steps that read the same, the one of the row's own instance and seed is meant.
         let label = |at: usize| drafts[at].base.split_once('@').map(|it| it.1);
         let keeps: [&dyn Fn(&usize) -> bool; 2] =
@@ -181,10 +188,10 @@ fn other(
 }
 
 /// A step and all steps that it depends on.
-fn behind(drafts: &[Draft], step: usize) -> BTreeSet<usize> {
-    let (mut behind, mut next) = (BTreeSet::from([step]), vec![step]);
+fn ancestors(drafts: &[Draft], step: usize) -> BTreeSet<usize> {
+    let (mut ancestors, mut next) = (BTreeSet::from([step]), vec![step]);
     while let Some(at) = next.pop() {
-        next.extend(drafts[at].sources.iter().map(|it| it.1).filter(|it| behind.insert(*it)));
+        next.extend(drafts[at].sources.iter().map(|it| it.1).filter(|it| ancestors.insert(*it)));
     }
-    behind
+    ancestors
 }

@@ -13,12 +13,12 @@ use cache::Kind;
 use ops::{Companion, Entry};
 
 /// The name of the companion of a step.
-pub fn beside(step: &str) -> String {
+pub fn companion_name(step: &str) -> String {
     format!("{step}_companions")
 }
 
 /// The name of the step that resamples the recordings of a step's clips.
-fn over(step: &str) -> String {
+fn recordings_name(step: &str) -> String {
     format!("{step}_recordings")
 }
 
@@ -30,11 +30,13 @@ type Name = fn(&str) -> String;
 pub fn add(outline: &mut Outline, table: &'static [Entry]) {
     let Some(Value::Map(report)) = outline.report.as_ref().map(|node| &node.value) else { return };
     let entry = |name: &str| report.iter().find(|(key, _)| key.name == name).map(|(_, node)| node);
-    let asked = entry("companions").is_some_and(|node| matches!(node.value, Value::Bool(true)));
+    let wanted = entry("companions").is_some_and(|node| matches!(node.value, Value::Bool(true)));
     let resampled = entry("uncertainty").and_then(Node::text) != Some("seeds");
     let find = |kind| table.iter().find(|entry| entry.companion == Some(kind));
-    let baselines = find(Companion::Baselines).filter(|_| asked).map(|it| (it, beside as Name));
-    let recordings = find(Companion::Recordings).filter(|_| resampled).map(|it| (it, over as Name));
+    let baselines =
+        find(Companion::Baselines).filter(|_| wanted).map(|it| (it, companion_name as Name));
+    let recordings =
+        find(Companion::Recordings).filter(|_| resampled).map(|it| (it, recordings_name as Name));
     let companions: Vec<_> = baselines.into_iter().chain(recordings).collect();
     let Some(Value::List(rows)) = entry("table").map(|node| &node.value) else { return };
     let mut added = Vec::new();
@@ -73,11 +75,11 @@ fn companion(
                 if !op.inputs.iter().all(|port| port.optional || has(port.name)) {
                     return None;
                 }
-                let makers = ports.iter().filter_map(|(_, node)| maker(node.text()?, known));
-                let makers: Vec<_> = makers.collect();
+                let producers = ports.iter().filter_map(|(_, node)| producer(node.text()?, known));
+                let producers: Vec<_> = producers.collect();
                 // Without recordings there is nothing to draw.
                 if op.companion == Some(Companion::Recordings)
-                    && !makers.iter().any(|(_, entry)| entry.groups)
+                    && !producers.iter().any(|(_, entry)| entry.groups)
                 {
                     return None;
                 }
@@ -85,7 +87,7 @@ fn companion(
                 let mut own: Vec<_> = ports.iter().filter(|(key, _)| fits(key)).cloned().collect();
                 let clips = op.inputs.iter().filter(|it| it.kinds == [Kind::Clips]);
                 for port in clips.filter(|port| !has(port.name)) {
-                    let made = makers.iter().find_map(|(step, entry)| {
+                    let made = producers.iter().find_map(|(step, entry)| {
                         let own = entry.outputs.iter().find(|it| it.kinds == [Kind::Clips])?;
                         Some(format!("{step}.{}", own.name))
                     });
@@ -109,7 +111,10 @@ fn companion(
 }
 
 /// The step of an output, as it is written, with its op: `clips` for `clips.labels`.
-fn maker<'t>(output: &str, (steps, table): (&Steps, &'t [Entry])) -> Option<(String, &'t Entry)> {
+fn producer<'t>(
+    output: &str,
+    (steps, table): (&Steps, &'t [Entry]),
+) -> Option<(String, &'t Entry)> {
     let step = output.split('.').next().filter(|step| !step.contains('{'))?;
     let base = step.split('@').next()?;
     let (_, fields) = steps.iter().find(|(key, _)| key.name == base)?;

@@ -35,7 +35,7 @@ impl Context {
     }
 
     /// Accounts for a copy of `weight` bytes; false if there is no memory left for it.
-    pub fn afford(&mut self, weight: usize) -> bool {
+    pub fn reserve(&mut self, weight: usize) -> bool {
         let enough = weight <= self.budget;
         self.budget = self.budget.saturating_sub(weight);
         enough

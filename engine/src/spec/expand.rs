@@ -60,7 +60,7 @@ pub fn points(
     for (name, node) in variables {
         check_name(cx, vars, name);
         let values = values(cx, vars, "spec::for", name, node, "[pca, vae]");
-        let Some(values) = values.filter(|values| told_apart(cx, values)) else {
+        let Some(values) = values.filter(|values| are_distinct(cx, values)) else {
             return Vec::new();
         };
         if points.len() * values.len() > MOST {
@@ -148,7 +148,7 @@ pub fn values(
 }
 
 /// True if the values of a `for` can name instances.
-fn told_apart(cx: &mut Context, values: &[Node]) -> bool {
+fn are_distinct(cx: &mut Context, values: &[Node]) -> bool {
     let mut seen: Vec<String> = Vec::new();
     for value in values {
         let problem = match value.plain() {

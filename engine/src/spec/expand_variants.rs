@@ -94,7 +94,7 @@ pub fn expand_variants(
     steps: &Steps,
 ) -> (Vec<Instance>, Vec<Variant>) {
     let touched = steps.iter().map(|(key, fields)| touched(vars, sweep, key, fields)).collect();
-    let mut unfolder = Unfolder {
+    let mut expander = Expander {
         cx,
         vars,
         table,
@@ -111,14 +111,14 @@ pub fn expand_variants(
     let mut variants = Vec::new();
     for point in 0..sweep.points.len() {
         for seed in 0..seeds.len() {
-            let Some(variant) = unfolder.variant(point, seed) else {
+            let Some(variant) = expander.variant(point, seed) else {
                 return (Vec::new(), Vec::new());
             };
             variants.push(variant);
         }
     }
-    unfolder.vars.assign(std::iter::empty());
-    unfolder.in_order_of_file(variants)
+    expander.vars.assign(std::iter::empty());
+    expander.in_order_of_file(variants)
 }
 
 /// The axes that change the fields of a step.
@@ -164,7 +164,7 @@ struct Proto {
     reads: Vec<String>,
 }
 
-struct Unfolder<'a> {
+struct Expander<'a> {
     cx: &'a mut Context,
     vars: &'a mut Variables,
     table: &'static [Entry],
@@ -184,7 +184,7 @@ struct Unfolder<'a> {
     known: HashMap<(usize, Vec<usize>, usize), usize>,
 }
 
-impl Unfolder<'_> {
+impl Expander<'_> {
     /// The steps of one variant; none if there are too many.
     fn variant(&mut self, point: usize, seed: usize) -> Option<Variant> {
         let values = &self.sweep.points[point];
@@ -192,8 +192,8 @@ impl Unfolder<'_> {
         for step in 0..self.steps.len() {
             protos.extend(self.protos_of(step, values));
         }
-        if !self.cx.afford(24 * protos.len()) {
-            return self.no_room(0);
+        if !self.cx.reserve(24 * protos.len()) {
+            return self.too_large(0);
         }
         let by_name: HashMap<String, usize> =
             protos.iter().map(|&proto| (self.protos[proto].name.clone(), proto)).collect();
@@ -313,8 +313,8 @@ impl Unfolder<'_> {
         }
         let inputs = sources.iter().map(|(_, source)| *source).collect();
         let step = place.0;
-        if !self.cx.afford(96 * (2 + fields.len())) {
-            return self.no_room(step);
+        if !self.cx.reserve(96 * (2 + fields.len())) {
+            return self.too_large(step);
         }
         let (key, _) = &self.steps[step];
         let mut suffix = Vec::new();
@@ -345,7 +345,7 @@ impl Unfolder<'_> {
         Some(at)
     }
 
-    fn no_room<T>(&mut self, step: usize) -> Option<T> {
+    fn too_large<T>(&mut self, step: usize) -> Option<T> {
         let help = "vary less at once, or give fewer seeds";
         let fault = Diagnostic::error("spec::too_large", "the pipeline makes too many steps");
         let (key, _) = &self.steps[step];

@@ -33,7 +33,7 @@ const MOST_BYTES: usize = 4 << 20;
 pub type Reader<'r> = &'r dyn Fn(&Path, u64) -> io::Result<Vec<u8>>;
 
 /// A pipeline as one tree, with all texts that it was made of.
-pub struct Gathered {
+pub struct PipelineTree {
     /// The texts.
     pub source: SourceText,
     /// The tree, if the pipeline's own file is YAML.
@@ -43,7 +43,7 @@ pub struct Gathered {
 }
 
 /// Reads the tree of a pipeline and of all files that it includes.
-pub fn gather(path: &Path, text: String, read: Reader<'_>) -> Gathered {
+pub fn read_tree(path: &Path, text: String, read: Reader<'_>) -> PipelineTree {
     let source = SourceText::new(path.to_owned(), text.clone());
     let mut files = Files {
         source,
@@ -54,10 +54,10 @@ pub fn gather(path: &Path, text: String, read: Reader<'_>) -> Gathered {
         is_broken: false,
     };
     let root = files.tree(path, text, 0).map(|root| files.whole(path, root));
-    // What depends on an absent file would be told as further faults.
+    // What depends on an absent file would be reported as further faults.
     let is_whole = !files.is_broken && files.faults.iter().all(|fault| fault.code != CODE);
     let root = root.filter(|_| is_whole);
-    Gathered { source: files.source, root, faults: files.faults }
+    PipelineTree { source: files.source, root, faults: files.faults }
 }
 
 /// The variables and the steps of files.
@@ -107,9 +107,9 @@ impl Files<'_> {
             let own = entries.iter_mut().find(|(key, _)| key.name == section);
             match own.map(|(_, node)| node) {
                 Some(Node { value: Value::Map(own), .. }) => {
-                    *own = over(base, std::mem::take(own), section == "steps");
+                    *own = merged_over(base, std::mem::take(own), section == "steps");
                 }
-                // Anything else is told when the section is read.
+                // Anything else is reported when the section is read.
                 Some(node) if !matches!(node.value, Value::Null) => {}
                 Some(node) => node.value = Value::Map(base),
                 None => {
@@ -150,7 +150,7 @@ impl Files<'_> {
                 for (key, node) in own {
                     match all.iter().find(|(known, _)| known.name == key.name) {
                         None => all.push((key, node)),
-                        Some((known, _)) => self.faults.push(twice(known, &key)),
+                        Some((known, _)) => self.faults.push(duplicate(known, &key)),
                     }
                 }
             }
@@ -272,19 +272,22 @@ impl Files<'_> {
                 ),
             }
         }
-        Parts { vars: over(base.vars, own.vars, false), steps: over(base.steps, own.steps, true) }
+        Parts {
+            vars: merged_over(base.vars, own.vars, false),
+            steps: merged_over(base.steps, own.steps, true),
+        }
     }
 }
 
 /// Entries over those below them: an entry that both have is that of the file above. Of steps, only the keys
 /// that the file above gives.
-fn over(mut base: Vec<(Key, Node)>, own: Vec<(Key, Node)>, steps: bool) -> Vec<(Key, Node)> {
+fn merged_over(mut base: Vec<(Key, Node)>, own: Vec<(Key, Node)>, steps: bool) -> Vec<(Key, Node)> {
     for (key, node) in own {
         match base.iter_mut().find(|(known, _)| known.name == key.name) {
             None => base.push((key, node)),
             Some((_, below)) => match (&mut below.value, node.value) {
                 (Value::Map(fields), Value::Map(above)) if steps => {
-                    *fields = over(std::mem::take(fields), above, false);
+                    *fields = merged_over(std::mem::take(fields), above, false);
                 }
                 (_, value) => *below = Node { value, ..node },
             },
@@ -293,7 +296,7 @@ fn over(mut base: Vec<(Key, Node)>, own: Vec<(Key, Node)>, steps: bool) -> Vec<(
     base
 }
 
-fn twice(first: &Key, again: &Key) -> Diagnostic {
+fn duplicate(first: &Key, again: &Key) -> Diagnostic {
     let message = format!("two included files have {}", quote(&again.name));
     Diagnostic::error(CODE, message)
         .at_key(again, "again here")

@@ -7,7 +7,7 @@ use foldhash::{HashSet, HashSetExt as _};
 use ops::Port;
 use std::collections::BTreeSet;
 
-/// What the rows of a step come from.
+/// The origins of the rows of a step.
 #[derive(Clone, Default)]
 struct Rows {
     /// The steps that divided them, and whether these are the rows that were held out.
@@ -27,7 +27,7 @@ fn is_model(link: &Link) -> bool {
 /// to rows that they were fitted on. All variants and instances of a step are named once.
 pub fn warn(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], order: &[usize]) {
     let mut all: Vec<Rows> = vec![Rows::default(); drafts.len()];
-    let mut told = HashSet::new();
+    let mut reported = HashSet::new();
     let name = |at: usize| drafts[at].key.name.as_str();
     for &at in order {
         let mut rows = Rows::default();
@@ -37,11 +37,11 @@ pub fn warn(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], order: &[us
             rows.parts.extend(&other.parts);
             rows.learned.extend(&other.learned);
             rows.sources.extend(&other.sources);
-            let Some(is_test) = side(&drafts[link.step], link.output) else { continue };
+            let Some(is_test) = is_held_out(&drafts[link.step], link.output) else { continue };
             rows.parts.insert((link.step, is_test));
             let learned = other.learned.iter().filter(|_| is_test);
             for learner in learned.copied() {
-                if told.insert((name(learner), name(link.step))) {
+                if reported.insert((name(learner), name(link.step))) {
                     cx.push(learned_before(&drafts[learner], name(link.step)));
                 }
             }
@@ -65,7 +65,7 @@ pub fn warn(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], order: &[us
                 };
                 reads(at).is_some() && reads(at) == reads(maker)
             };
-            if (split.is_some() || same()) && told.insert((name(at), name(maker))) {
+            if (split.is_some() || same()) && reported.insert((name(at), name(maker))) {
                 cx.push(applied_to_its_own(name(at), name(maker), split.map(name), link));
             }
         } else if drafts[at].op.as_ref().is_some_and(|op| op.learns()) {
@@ -75,8 +75,8 @@ pub fn warn(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], order: &[us
     }
 }
 
-/// Whether an output holds the rows of a split that are held out; `None` if it is of no split.
-fn side(draft: &Draft, output: Option<&Port>) -> Option<bool> {
+/// True if an output holds the rows of a split that are held out; `None` if it is of no split.
+fn is_held_out(draft: &Draft, output: Option<&Port>) -> Option<bool> {
     let [train, test] = draft.entry?.split?;
     let name = output?.name;
     (name == train || name == test).then_some(name == test)

@@ -4,7 +4,7 @@ use super::{
     context::{Context, MOST_EXPLAINED},
     missing_inputs::{few_inputs, missing_inputs},
     node::Node,
-    steps::{Draft, Read},
+    steps::{Draft, StepInput},
 };
 use crate::ui::{
     diagnostic::{Diagnostic, listed, quote},
@@ -195,7 +195,7 @@ pub fn link(cx: &mut Context, drafts: &[Draft]) -> Vec<Vec<Link>> {
 }
 
 /// The connections of an input: one, or one for each instance of `step@*`.
-fn join(cx: &mut Context, names: &Names<'_>, draft: &Draft, read: &Read) -> Vec<Link> {
+fn join(cx: &mut Context, names: &Names<'_>, draft: &Draft, read: &StepInput) -> Vec<Link> {
     let many = read.port.is_some_and(|port| port.variadic);
     let label = read.label.as_ref().map(|key| key.name.clone());
     let reference = read.reference.trim();
@@ -221,7 +221,7 @@ fn join_one(
     cx: &mut Context,
     names: &Names<'_>,
     draft: &Draft,
-    read: &Read,
+    read: &StepInput,
     reference: &str,
     label: Option<String>,
 ) -> Option<Link> {

@@ -6,7 +6,7 @@ use super::{
     check, companions,
     context::Context,
     expand_variants::{self, Variant},
-    include::{self, Gathered},
+    include::{self, PipelineTree},
     leaks,
     link::{self, Link},
     multiverse,
@@ -101,7 +101,7 @@ fn read_all(
     env: fn(&str) -> Option<String>,
     results: &Results,
 ) -> Result<(Pipeline, Vec<Diagnostic>), Diagnostics> {
-    let Gathered { source, root, faults } = include::gather(path, text, files);
+    let PipelineTree { source, root, faults } = include::read_tree(path, text, files);
     let source = Arc::new(source);
     let mut cx = Context::new(source.clone());
     cx.faults = faults;

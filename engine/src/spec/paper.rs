@@ -18,7 +18,7 @@ pub const PAPER_KEYS: &[(&str, &str)] = &[
 
 /// The owner of published values.
 #[derive(Clone, Copy)]
-pub enum Of {
+pub enum ValuesOf {
     /// A row that shows scores of this op.
     Row(&'static Entry),
     /// The whole table: only the source of the values.
@@ -30,7 +30,7 @@ pub fn read(
     cx: &mut Context,
     key: &Key,
     node: &Node,
-    of: Of,
+    of: ValuesOf,
 ) -> (BTreeMap<String, f64>, Published) {
     let (mut values, mut published) = (BTreeMap::new(), Published::default());
     let Value::Map(entries) = &node.value else {
@@ -47,13 +47,13 @@ pub fn read(
         match (key.name.as_str(), &node.value, of) {
             ("source", ..) => match node.plain().filter(|text| !text.trim().is_empty()) {
                 Some(text) => published.source = Some(text.trim().to_owned()),
-                None => cx.push(wrong(key, "a text", node)),
+                None => cx.push(type_error(key, "a text", node)),
             },
             ("clips", Value::Int(clips @ 1..=0xffff_ffff), _) => {
                 published.clips = u64::try_from(*clips).ok();
             }
-            ("clips", ..) => cx.push(wrong(key, "a number of clips", node)),
-            (name, _, Of::Table) => cx.push(
+            ("clips", ..) => cx.push(type_error(key, "a number of clips", node)),
+            (name, _, ValuesOf::Table) => cx.push(
                 Diagnostic::error(
                     "spec::paper",
                     format!("`paper` of the table has no {}", quote(name)),
@@ -61,13 +61,13 @@ pub fn read(
                 .at_key(key, "belongs to a row")
                 .help("write `source` and `clips` here, and values at the rows"),
             ),
-            (name, _, Of::Row(entry)) => value(cx, (key, name), node, entry, &mut values),
+            (name, _, ValuesOf::Row(entry)) => value(cx, (key, name), node, entry, &mut values),
         }
     }
     (values, published)
 }
 
-fn wrong(key: &Key, expected: &str, node: &Node) -> Diagnostic {
+fn type_error(key: &Key, expected: &str, node: &Node) -> Diagnostic {
     let message = format!("{} must be {expected}, not {}", quote(&key.name), node.describe());
     Diagnostic::error("spec::paper", message).at_key(key, "this")
 }

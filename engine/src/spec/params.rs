@@ -45,10 +45,10 @@ pub fn read(
         }
         match convert(node, &property) {
             Ok(value) => drop(params.insert(key.name.clone(), value)),
-            Err(misfits) => {
+            Err(mismatches) => {
                 fine = false;
-                for misfit in misfits {
-                    cx.push(misfit.into_fault(entry, key, &property));
+                for mismatch in mismatches {
+                    cx.push(mismatch.into_fault(entry, key, &property));
                 }
             }
         }
@@ -91,10 +91,9 @@ pub fn read(
                 let message = format!("{} does not fit: {}", quote(&name), error.message);
                 let node = follow(node, &error.path[1..]);
                 let fault = Diagnostic::error("spec::parameter", message);
-                cx.push(
-                    place(fault, key, node, "this value")
-                        .maybe_help(schema.property(&name).and_then(|it| about(entry, key, &it))),
-                );
+                cx.push(place(fault, key, node, "this value").maybe_help(
+                    schema.property(&name).and_then(|it| documentation(entry, key, &it)),
+                ));
             }
         }
     }
@@ -151,13 +150,13 @@ fn missing_param(
 }
 
 /// The documentation of a parameter.
-fn about(entry: &Entry, key: &Key, schema: &Schema<'_>) -> Option<String> {
+fn documentation(entry: &Entry, key: &Key, schema: &Schema<'_>) -> Option<String> {
     let doc = schema.doc()?;
     Some(format!("`{}` of `{}`: {doc}", key.name, entry.name))
 }
 
 /// A value that does not fit its schema.
-struct Misfit<'n> {
+struct Mismatch<'n> {
     node: &'n Node,
     expected: String,
     help: Option<String>,
@@ -165,7 +164,7 @@ struct Misfit<'n> {
     key: Option<&'n Key>,
 }
 
-impl Misfit<'_> {
+impl Mismatch<'_> {
     fn into_fault(self, entry: &Entry, key: &Key, schema: &Schema<'_>) -> Diagnostic {
         if let Some(unknown) = self.key {
             let message = format!("{} has no entry {}", quote(&key.name), quote(&unknown.name));
@@ -181,13 +180,13 @@ impl Misfit<'_> {
         };
         let remark = format!("expected {}", self.expected);
         place(Diagnostic::error("spec::parameter", message), key, self.node, &remark)
-            .maybe_help(self.help.or_else(|| about(entry, key, schema)))
+            .maybe_help(self.help.or_else(|| documentation(entry, key, schema)))
     }
 }
 
 /// Converts a value to JSON of the type that the schema asks for.
-fn convert<'n>(node: &'n Node, schema: &Schema<'_>) -> Result<Json, Vec<Misfit<'n>>> {
-    let misfit = |help| vec![Misfit { node, expected: schema.expected(), help, key: None }];
+fn convert<'n>(node: &'n Node, schema: &Schema<'_>) -> Result<Json, Vec<Mismatch<'n>>> {
+    let mismatch = |help| vec![Mismatch { node, expected: schema.expected(), help, key: None }];
     if let Some(choices) = schema.choices() {
         let written = node.plain();
         let written = written.as_deref();
@@ -195,7 +194,7 @@ fn convert<'n>(node: &'n Node, schema: &Schema<'_>) -> Result<Json, Vec<Misfit<'
             return Ok(Json::from(*choice));
         }
         let near = written.and_then(|text| suggest::closest(text, choices.iter().copied()));
-        return Err(misfit(near.map(|near| format!("did you mean {}?", quote(near)))));
+        return Err(mismatch(near.map(|near| format!("did you mean {}?", quote(near)))));
     }
     if let Some(alternatives) = schema.alternatives() {
         return alternative(node, schema, &alternatives);
@@ -203,7 +202,7 @@ fn convert<'n>(node: &'n Node, schema: &Schema<'_>) -> Result<Json, Vec<Misfit<'
     let types = schema.types();
     let takes = |name: &str| types.is_empty() || types.contains(&name);
     let bounded = |number: f64| {
-        if schema.holds(number) { None } else { Some(misfit(None)) }
+        if schema.holds(number) { None } else { Some(mismatch(None)) }
     };
     match &node.value {
         Value::Null if takes("null") => Ok(Json::Null),
@@ -215,19 +214,19 @@ fn convert<'n>(node: &'n Node, schema: &Schema<'_>) -> Result<Json, Vec<Misfit<'
             bounded(*value).map_or_else(|| Ok(Json::from(*value)), Err)
         }
         Value::Text(text) if takes("string") => Ok(Json::from(text.as_str())),
-        Value::List(items) if takes("array") => list(items, schema, misfit),
-        Value::Map(entries) if takes("object") => map(entries, schema, misfit),
+        Value::List(items) if takes("array") => list(items, schema, mismatch),
+        Value::Map(entries) if takes("object") => map(entries, schema, mismatch),
         // `--set data=2024` means a folder if the parameter is a text.
         _ if takes("string") && node.raw.is_some() => Ok(Json::from(node.raw.as_deref())),
         Value::Map(_) if takes("string") => {
-            Err(misfit(Some("a text with braces needs quotes: \"{…}\"".to_owned())))
+            Err(mismatch(Some("a text with braces needs quotes: \"{…}\"".to_owned())))
         }
         Value::Bool(_) | Value::Int(_) | Value::Real(_) if takes("string") => {
             let text = node.plain().unwrap_or_default();
-            Err(misfit(Some(format!("put it in quotes: \"{text}\""))))
+            Err(mismatch(Some(format!("put it in quotes: \"{text}\""))))
         }
         Value::Real(value) if takes("integer") && value.fract() == 0.0 && value.abs() < 1e15 => {
-            Err(misfit(Some(format!("write `{value:.0}`"))))
+            Err(mismatch(Some(format!("write `{value:.0}`"))))
         }
         Value::Text(text) => {
             let number = match super::scalar::resolve(text) {
@@ -241,9 +240,9 @@ fn convert<'n>(node: &'n Node, schema: &Schema<'_>) -> Result<Json, Vec<Misfit<'
                 _ => None,
             });
             let help = number.then(|| format!("remove the quotes: `{text}`"));
-            Err(misfit(help.or(boolean.flatten())))
+            Err(mismatch(help.or(boolean.flatten())))
         }
-        _ => Err(misfit(None)),
+        _ => Err(mismatch(None)),
     }
 }
 
@@ -251,15 +250,15 @@ fn alternative<'n>(
     node: &'n Node,
     schema: &Schema<'_>,
     alternatives: &[Schema<'_>],
-) -> Result<Json, Vec<Misfit<'n>>> {
+) -> Result<Json, Vec<Mismatch<'n>>> {
     let mut nearest = None;
     let mut choices: Vec<&str> = Vec::new();
     for option in alternatives {
         match convert(node, option) {
             Ok(value) => return Ok(value),
             // A fault inside of a map or list is more useful than the message that nothing fits.
-            Err(misfits) if misfits.iter().all(|it| !std::ptr::eq(it.node, node)) => {
-                nearest.get_or_insert(misfits);
+            Err(mismatches) if mismatches.iter().all(|it| !std::ptr::eq(it.node, node)) => {
+                nearest.get_or_insert(mismatches);
             }
             Err(_) => choices.extend(option.choices().unwrap_or_default()),
         }
@@ -272,43 +271,43 @@ fn alternative<'n>(
     let near = node.text().and_then(|text| suggest::closest(text, choices));
     let help = near.map(|near| format!("did you mean {}?", quote(near)));
     Err(nearest
-        .unwrap_or_else(|| vec![Misfit { node, expected: schema.expected(), help, key: None }]))
+        .unwrap_or_else(|| vec![Mismatch { node, expected: schema.expected(), help, key: None }]))
 }
 
 fn list<'n>(
     items: &'n [Node],
     schema: &Schema<'_>,
-    misfit: impl Fn(Option<String>) -> Vec<Misfit<'n>>,
-) -> Result<Json, Vec<Misfit<'n>>> {
+    mismatch: impl Fn(Option<String>) -> Vec<Mismatch<'n>>,
+) -> Result<Json, Vec<Mismatch<'n>>> {
     if !schema.holds_items(items.len()) {
-        return Err(misfit(None));
+        return Err(mismatch(None));
     }
-    let (mut values, mut misfits) = (Vec::new(), Vec::new());
+    let (mut values, mut mismatches) = (Vec::new(), Vec::new());
     for (at, item) in items.iter().enumerate() {
         match schema
             .item(at)
             .map_or_else(|| convert(item, &param_schema::ANY), |it| convert(item, &it))
         {
             Ok(value) => values.push(value),
-            Err(found) => misfits.extend(found),
+            Err(found) => mismatches.extend(found),
         }
     }
-    if misfits.is_empty() { Ok(Json::Array(values)) } else { Err(misfits) }
+    if mismatches.is_empty() { Ok(Json::Array(values)) } else { Err(mismatches) }
 }
 
 fn map<'n>(
     entries: &'n [(Key, Node)],
     schema: &Schema<'_>,
-    misfit: impl Fn(Option<String>) -> Vec<Misfit<'n>>,
-) -> Result<Json, Vec<Misfit<'n>>> {
-    let (mut values, mut misfits) = (Map::new(), Vec::new());
+    mismatch: impl Fn(Option<String>) -> Vec<Mismatch<'n>>,
+) -> Result<Json, Vec<Mismatch<'n>>> {
+    let (mut values, mut mismatches) = (Map::new(), Vec::new());
     for (key, node) in entries {
         match schema.property(&key.name).or_else(|| schema.other_property()) {
             Some(property) => match convert(node, &property) {
                 Ok(value) => drop(values.insert(key.name.clone(), value)),
-                Err(found) => misfits.extend(found),
+                Err(found) => mismatches.extend(found),
             },
-            None => misfits.push(Misfit {
+            None => mismatches.push(Mismatch {
                 node,
                 expected: String::new(),
                 help: suggest::help(&key.name, &schema.properties(), "it has"),
@@ -318,8 +317,8 @@ fn map<'n>(
     }
     for name in schema.required() {
         if !entries.iter().any(|(key, _)| key.name == name) {
-            misfits.extend(misfit(Some(format!("`{name}` is missing in it"))));
+            mismatches.extend(mismatch(Some(format!("`{name}` is missing in it"))));
         }
     }
-    if misfits.is_empty() { Ok(Json::Object(values)) } else { Err(misfits) }
+    if mismatches.is_empty() { Ok(Json::Object(values)) } else { Err(mismatches) }
 }

@@ -83,7 +83,7 @@ pub fn read(
             "columns" => columns = Some((key, node)),
             "paper" => {
                 let node = vars.fill(cx, &node, &[]);
-                whole = paper::read(cx, &key, &node, paper::Of::Table).1;
+                whole = paper::read(cx, &key, &node, paper::ValuesOf::Table).1;
             }
             "question" => report.question = text(cx, vars, &key, &node, &[]),
             "table" => report.table = table(cx, vars, &key, &node, drafts, varied),
@@ -98,7 +98,7 @@ pub fn read(
             }
             "figures" => report.figures = figures::read(cx, vars, &key, &node, drafts),
             "style" => style = figure_settings::style(cx, vars, &key, &node),
-            "audio" => report.mute = !heard(cx, vars, &key, &node),
+            "audio" => report.mute = !read_audio(cx, vars, &key, &node),
             _ => cx.push(unknown(&key, "`report` has no entry", REPORT_KEYS)),
         }
     }
@@ -143,11 +143,11 @@ fn choice(
     found
 }
 
-/// True if clips can be played.
-fn heard(cx: &mut Context, vars: &mut Variables, key: &Key, node: &Node) -> bool {
+/// Reads `audio`: true if clips can be played.
+fn read_audio(cx: &mut Context, vars: &mut Variables, key: &Key, node: &Node) -> bool {
     let node = vars.fill(cx, node, &[]);
     match node.value {
-        Value::Bool(heard) => heard,
+        Value::Bool(audio) => audio,
         Value::Faulty => true,
         _ => {
             let message = format!("`audio` must be `true` or `false`, not {}", node.describe());
@@ -258,7 +258,7 @@ fn read_row<'d>(
             let (paper, published) =
                 read_paper.get_or_insert_with(|| match (&paper, names.step(at).entry) {
                     (Some((key, node)), Some(entry)) => {
-                        paper::read(cx, key, node, paper::Of::Row(entry))
+                        paper::read(cx, key, node, paper::ValuesOf::Row(entry))
                     }
                     _ => Default::default(),
                 });

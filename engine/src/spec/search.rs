@@ -12,7 +12,7 @@ use crate::ui::{
 use cache::metric::Direction;
 use std::collections::HashMap;
 
-/// What is known of the objective of a search.
+/// The results of a search so far: the values of its objective.
 #[derive(Clone, Debug, Default)]
 pub struct Results {
     /// The objective at each point, by the labels of the point's values; `None` where it failed.

@@ -38,7 +38,7 @@ pub struct Draft {
     /// True if it has further outputs that are not known, since the list of its files cannot be read.
     pub has_hidden_outputs: bool,
     /// The inputs.
-    pub reads: Vec<Read>,
+    pub reads: Vec<StepInput>,
     /// True if all inputs could be read.
     pub reads_whole: bool,
     /// The step's own seed, if it has one.
@@ -90,7 +90,7 @@ fn outputs(entry: Option<&'static Entry>, op: Option<&dyn AnyOp>) -> (&'static [
 }
 
 /// One input of a step.
-pub struct Read {
+pub struct StepInput {
     /// The input port; none if the op is not known, or if the port is faulty.
     pub port: Option<&'static Port>,
     /// The reference: `step`, `step@instance` or either with `.port`; `step@*` if the port takes
@@ -215,7 +215,7 @@ fn reads(
     step: &Key,
     ports: Option<(&'static Entry, &'static [Port])>,
     field: Option<&(Key, Node)>,
-) -> Vec<Read> {
+) -> Vec<StepInput> {
     let Some((key, node)) = field else { return Vec::new() };
     if let Some((entry, [])) = ports {
         let help = match entry.open {
@@ -235,7 +235,7 @@ fn reads(
     };
     match &node.value {
         Value::Faulty => Vec::new(),
-        Value::Text(text) if !text.is_empty() => vec![Read {
+        Value::Text(text) if !text.is_empty() => vec![StepInput {
             port: ports.map(|(_, ports)| &ports[0]),
             reference: text.clone(),
             label: None,
@@ -249,7 +249,7 @@ fn reads(
                     Value::Faulty => {}
                     Value::Text(text) if !text.is_empty() => {
                         let (reference, node) = (text.clone(), node.clone());
-                        reads.push(Read { port, reference, label: None, node });
+                        reads.push(StepInput { port, reference, label: None, node });
                     }
                     Value::Map(labels) if port.is_some_and(|port| port.variadic) => {
                         reads.extend(labelled(cx, port, labels));
@@ -293,7 +293,11 @@ fn reads(
 }
 
 /// Reads the inputs of a port under the labels of the author.
-fn labelled(cx: &mut Context, port: Option<&'static Port>, labels: &[(Key, Node)]) -> Vec<Read> {
+fn labelled(
+    cx: &mut Context,
+    port: Option<&'static Port>,
+    labels: &[(Key, Node)],
+) -> Vec<StepInput> {
     let mut reads = Vec::new();
     for (key, node) in labels {
         if !expand::fits_a_name(&key.name) {
@@ -303,7 +307,7 @@ fn labelled(cx: &mut Context, port: Option<&'static Port>, labels: &[(Key, Node)
             cx.push(fault.help("a label is a word of letters, digits, `_`, `-`, `.`"));
         } else if let Some(text) = node.text().filter(|text| !text.is_empty()) {
             let (reference, label) = (text.to_owned(), Some(key.clone()));
-            reads.push(Read { port, reference, label, node: node.clone() });
+            reads.push(StepInput { port, reference, label, node: node.clone() });
         } else if !node.is_faulty() {
             let message = format!("{} must be the name of a step", quote(&key.name));
             let remark = format!("this is {}", node.describe_or_empty());

@@ -149,7 +149,7 @@ impl Variables {
         // A scalar that consists of one variable has the type of the variable.
         if let [part @ (Part::Variable { .. } | Part::Environment { .. })] = found[..] {
             return match self.value(cx, node, part, local) {
-                Some(value) if cx.afford(value.weight()) => value,
+                Some(value) if cx.reserve(value.weight()) => value,
                 Some(_) => too_much(cx, node),
                 None => faulty(node),
             };
@@ -177,7 +177,7 @@ impl Variables {
                 }
                 _ => fine = false,
             }
-            if !cx.afford(filled.len()) {
+            if !cx.reserve(filled.len()) {
                 return too_much(cx, node);
             }
         }
@@ -216,21 +216,21 @@ impl Variables {
             }
             Part::Variable { name, whole } => {
                 if let Some((key, value)) = local.iter().find(|(key, _)| key.name == name) {
-                    return Some(stand_in(value, key, &value.span, node));
+                    return Some(moved_to(value, key, &value.span, node));
                 }
                 let Some(at) = self.entries.iter().position(|entry| entry.key.name == name) else {
                     self.unknown(cx, node, name, whole, local);
                     return None;
                 };
-                let value = self.worked_out(cx, at, node)?;
+                let value = self.value_of_entry(cx, at, node)?;
                 let entry = &self.entries[at];
                 let set_at = entry.assigned.as_ref().map_or(&entry.key.span, |value| &value.span);
-                Some(stand_in(&value, &entry.key, set_at, node))
+                Some(moved_to(&value, &entry.key, set_at, node))
             }
         }
     }
 
-    fn worked_out(&mut self, cx: &mut Context, at: usize, node: &Node) -> Option<Node> {
+    fn value_of_entry(&mut self, cx: &mut Context, at: usize, node: &Node) -> Option<Node> {
         self.entries[at].used = true;
         if let Some(done) = &self.entries[at].done {
             return Some(done.clone());
@@ -305,7 +305,7 @@ impl Variables {
 }
 
 /// The value of a variable, moved to the place where it is read.
-fn stand_in(value: &Node, key: &Key, set_at: &crate::model::Span, node: &Node) -> Node {
+fn moved_to(value: &Node, key: &Key, set_at: &crate::model::Span, node: &Node) -> Node {
     let mut value = value.clone();
     value.span = node.span.clone();
     // A value from the command line or the environment keeps that origin.

@@ -68,20 +68,20 @@ pub fn parse(cx: &mut Context) -> Option<Node> {
 /// Builds the tree: the lists and maps that are still open, and the nodes with anchors.
 #[derive(Default)]
 struct Builder {
-    open: Vec<Open>,
+    open: Vec<OpenNode>,
     anchors: HashMap<usize, Node>,
     weight: usize,
     documents: usize,
     root: Option<Node>,
 }
 
-struct Open {
+struct OpenNode {
     start: usize,
     anchor: usize,
-    filling: Filling,
+    children: Children,
 }
 
-enum Filling {
+enum Children {
     List(Vec<Node>),
     Map { entries: Vec<(Key, Node)>, names: HashSet<String>, key: Option<Key> },
 }
@@ -113,12 +113,12 @@ impl Builder {
             }
             Event::SequenceStart(_, anchor, tag) => {
                 refuse_tag(tag.as_deref(), &span)?;
-                self.open(span, anchor, Filling::List(Vec::new()))
+                self.open(span, anchor, Children::List(Vec::new()))
             }
             Event::MappingStart(_, anchor, tag) => {
                 refuse_tag(tag.as_deref(), &span)?;
                 let (entries, names) = (Vec::new(), HashSet::new());
-                self.open(span, anchor, Filling::Map { entries, names, key: None })
+                self.open(span, anchor, Children::Map { entries, names, key: None })
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(cx, span.end),
             Event::Alias(id) => {
@@ -143,7 +143,7 @@ impl Builder {
         }
     }
 
-    fn open(&mut self, span: Span, anchor: usize, filling: Filling) -> Result<(), Diagnostic> {
+    fn open(&mut self, span: Span, anchor: usize, children: Children) -> Result<(), Diagnostic> {
         if self.open.len() >= MAX_DEPTH {
             return Err(too_deep(span));
         }
@@ -152,19 +152,19 @@ impl Builder {
                 .label(span, "a list or map cannot be a key")
                 .help("a text that begins with `[` or `{` needs quotes"));
         }
-        self.open.push(Open { start: span.start, anchor, filling });
+        self.open.push(OpenNode { start: span.start, anchor, children });
         Ok(())
     }
 
     fn key_expected(&self) -> bool {
-        matches!(self.open.last(), Some(Open { filling: Filling::Map { key: None, .. }, .. }))
+        matches!(self.open.last(), Some(OpenNode { children: Children::Map { key: None, .. }, .. }))
     }
 
     fn close(&mut self, cx: &mut Context, end: usize) -> Result<(), Diagnostic> {
         let open = self.open.pop().expect("the parser closes only what it opened");
-        let value = match open.filling {
-            Filling::List(items) => Value::List(items),
-            Filling::Map { entries, .. } => Value::Map(merged(entries)?),
+        let value = match open.children {
+            Children::List(items) => Value::List(items),
+            Children::Map { entries, .. } => Value::Map(merged(entries)?),
         };
         let node = Node::new(value, open.start..end.max(open.start));
         // The children were counted when they were read; an anchor keeps a copy of all of them.
@@ -189,10 +189,10 @@ impl Builder {
         if anchor != 0 {
             self.anchors.insert(anchor, node.clone());
         }
-        match self.open.last_mut().map(|open| &mut open.filling) {
+        match self.open.last_mut().map(|open| &mut open.children) {
             None => self.root = Some(node),
-            Some(Filling::List(items)) => items.push(node),
-            Some(Filling::Map { entries, names, key }) => match key.take() {
+            Some(Children::List(items)) => items.push(node),
+            Some(Children::Map { entries, names, key }) => match key.take() {
                 Some(name) => {
                     if is_given(entries, names, &name.name) {
                         duplicate(cx, &name, entries);

@@ -156,7 +156,7 @@ const LONGEST_LINE: usize = 400;
 /// Draws diagnostics one after the other, each with the lines that it is about.
 pub fn render(source: &SourceText, faults: &[Diagnostic], style: &RenderStyle) -> String {
     if !source.included.is_empty() {
-        let own = faults.iter().map(|fault| located::own(source, fault));
+        let own = faults.iter().map(|fault| located::in_own_file(source, fault));
         let drawn = own.map(|(file, fault)| render(&file, &[fault], style));
         return drawn.collect::<Vec<_>>().join("\n");
     }
@@ -164,7 +164,7 @@ pub fn render(source: &SourceText, faults: &[Diagnostic], style: &RenderStyle) -
         && text != source.text
     {
         let shown = SourceText::new(source.path.clone(), text);
-        let faults: Vec<_> = faults.iter().map(|fault| moved(fault, &source.text)).collect();
+        let faults: Vec<_> = faults.iter().map(|fault| shifted(fault, &source.text)).collect();
         return render(&shown, &faults, style);
     }
     let theme = if style.fancy {
@@ -229,7 +229,7 @@ pub fn render(source: &SourceText, faults: &[Diagnostic], style: &RenderStyle) -
 }
 
 /// A diagnostic whose places are moved to the text as it is shown.
-fn moved(fault: &Diagnostic, text: &str) -> Diagnostic {
+fn shifted(fault: &Diagnostic, text: &str) -> Diagnostic {
     let shown = |at: usize| visible(&text[..text.floor_char_boundary(at)]).len();
     let mut fault = fault.clone();
     fault.labels.iter_mut().for_each(|(span, _)| *span = shown(span.start)..shown(span.end));
@@ -238,14 +238,14 @@ fn moved(fault: &Diagnostic, text: &str) -> Diagnostic {
 
 /// Reports diagnostics as events. The first carries the drawing of all, since they are about one
 /// text.
-pub fn tell(source: &SourceText, faults: &[Diagnostic]) {
+pub fn report_all(source: &SourceText, faults: &[Diagnostic]) {
     if faults.is_empty() {
         return;
     }
     let (faults, rest) = few(faults);
     let mut drawn = Some(render(source, &faults, &RenderStyle::for_stderr()).trim_end().to_owned());
     for fault in &faults {
-        let (own, located) = located::own(source, fault);
+        let (own, located) = located::in_own_file(source, fault);
         let file = own.path.display().to_string();
         let place = located.labels.first().map(|(span, _)| place_of(&own.text, span));
         let (line, column) = place.unzip();

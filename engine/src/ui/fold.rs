@@ -10,9 +10,9 @@ pub fn width() -> usize {
 /// The columns of a stream, standard output or standard error, at most 100; 80 where they are not
 /// known.
 pub fn width_of(stream: impl AsFd) -> usize {
-    let told = std::env::var("COLUMNS").ok().and_then(|value| value.parse().ok());
+    let stated = std::env::var("COLUMNS").ok().and_then(|value| value.parse().ok());
     let seen = || terminal_size::terminal_size_of(stream).map(|(width, _)| width.0.into());
-    told.or_else(seen).unwrap_or(80).clamp(40, 100)
+    stated.or_else(seen).unwrap_or(80).clamp(40, 100)
 }
 
 /// Folds a paragraph behind a head to a width: its further lines begin below the paragraph. A word

@@ -6,12 +6,12 @@ use std::sync::{
 };
 use tracing::{info, warn};
 
-static ASKED: AtomicBool = AtomicBool::new(false);
+static IS_ASKED: AtomicBool = AtomicBool::new(false);
 /// The exit code when the user stopped the command.
 pub const INTERRUPTED: u8 = 130;
 
 static LISTENING: Once = Once::new();
-static PATIENT: AtomicBool = AtomicBool::new(false);
+static NEVER_EXITS: AtomicBool = AtomicBool::new(false);
 
 /// Tells if the user asked to stop.
 pub struct Interrupt;
@@ -19,18 +19,18 @@ pub struct Interrupt;
 impl Interrupt {
     /// Listens for requests to terminate, of which a scheduler sends two in one instant: no number of them means "at
     /// once".
-    pub fn listen_patiently() -> Self {
-        PATIENT.store(true, Ordering::Relaxed);
+    pub fn listen_without_exit() -> Self {
+        NEVER_EXITS.store(true, Ordering::Relaxed);
         Self::listen()
     }
 
     /// Listens for Ctrl-C and for requests to terminate.
     pub fn listen() -> Self {
         LISTENING.call_once(|| {
-            let heard = || {
-                let (asked, patient) =
-                    (ASKED.swap(true, Ordering::SeqCst), PATIENT.load(Ordering::Relaxed));
-                if patient {
+            let handler = || {
+                let (asked, never_exits) =
+                    (IS_ASKED.swap(true, Ordering::SeqCst), NEVER_EXITS.load(Ordering::Relaxed));
+                if never_exits {
                     return;
                 }
                 if asked {
@@ -38,7 +38,7 @@ impl Interrupt {
                 }
                 info!("stopping; what is finished is kept (once more to stop at once)");
             };
-            if ctrlc::set_handler(heard).is_err() {
+            if ctrlc::set_handler(handler).is_err() {
                 warn!(
                     "cannot listen for Ctrl-C; a stopped run still loses nothing that is finished"
                 );
@@ -50,6 +50,6 @@ impl Interrupt {
 
 impl ops::Cancel for Interrupt {
     fn is_cancelled(&self) -> bool {
-        ASKED.load(Ordering::Relaxed)
+        IS_ASKED.load(Ordering::Relaxed)
     }
 }

@@ -4,8 +4,8 @@ use super::diagnostic::Diagnostic;
 use crate::model::{SourceText, Span};
 
 /// The file of a diagnostic alone, with the diagnostic at its place there. What the diagnostic says of other
-/// files is told in words.
-pub fn own(source: &SourceText, fault: &Diagnostic) -> (SourceText, Diagnostic) {
+/// files is described in words.
+pub fn in_own_file(source: &SourceText, fault: &Diagnostic) -> (SourceText, Diagnostic) {
     let first = fault.labels.first().map_or(0, |(span, _)| span.start);
     let (path, range) = source.file_at(first);
     let file = SourceText::new(path.to_owned(), source.text[range.clone()].to_owned());

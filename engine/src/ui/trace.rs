@@ -1,7 +1,7 @@
 //! The listeners of `tracing`: the console, a log on standard error (`ENGINE_LOG`), and a timeline in
 //! a file (`--trace`). Without the last two no span is collected, and one costs a comparison.
 
-use super::console::{self, Console, Form, live::Board, relay::Relay};
+use super::console::{self, Console, Form, live::LiveProgress, relay::Relay};
 use std::{fs::File, io, path::Path, sync::Arc};
 use tracing_chrome::{ChromeLayerBuilder, FlushGuard};
 use tracing_subscriber::{
@@ -19,7 +19,7 @@ pub const LOG: &str = "ENGINE_LOG";
 pub(super) const OWN: [&str; 4] = ["cache", "engine", "ops", "reports"];
 
 /// Starts to listen, as the environment and `--trace` ask; the console shows events down to a level, and a worker passes
-/// them on. A board for the page of a run hears the same events.
+/// them on. The live progress of a run gets the same events.
 /// The timeline is complete once the guard is dropped.
 ///
 /// # Errors
@@ -30,7 +30,7 @@ pub fn listen(
     level: LevelFilter,
     timeline: Option<&Path>,
     is_worker: bool,
-    board: Option<&Arc<Board>>,
+    progress: Option<&Arc<LiveProgress>>,
 ) -> Result<Option<FlushGuard>, String> {
     let filter = std::env::var(LOG).ok().filter(|filter| !filter.is_empty());
     let filter = filter.map(|filter| read_filter(&filter)).transpose();
@@ -50,28 +50,28 @@ pub fn listen(
         .map(|file| {
             let builder = ChromeLayerBuilder::new().writer(file).include_args(true);
             let (layer, guard) = builder.include_locations(false).build();
-            (layer.with_filter(own(LevelFilter::TRACE)), guard)
+            (layer.with_filter(own_crates(LevelFilter::TRACE)), guard)
         })
         .unzip();
     let relay = is_worker.then(|| Relay.with_filter(console::filter(LevelFilter::INFO)));
-    let board =
-        board.map(|board| Console::on(board).with_filter(console::filter(LevelFilter::INFO)));
+    let progress = progress
+        .map(|progress| Console::on(progress).with_filter(console::filter(LevelFilter::INFO)));
     let console = Console::new(form).with_filter(console::filter(level));
     tracing::subscriber::set_global_default(
-        Registry::default().with(console).with(board).with(relay).with(log).with(layer),
+        Registry::default().with(console).with(progress).with(relay).with(log).with(layer),
     )
     .expect("the command line is the only place that starts listening");
     refused.map_or(Ok(guard), Err)
 }
 
-fn own(level: LevelFilter) -> Targets {
+fn own_crates(level: LevelFilter) -> Targets {
     Targets::new().with_targets(OWN.map(|target| (target, level)))
 }
 
 /// Parses a filter. A level alone applies to the engine's own crates.
 fn read_filter(text: &str) -> Result<Targets, String> {
     if let Ok(level) = text.parse::<LevelFilter>() {
-        return Ok(own(level));
+        return Ok(own_crates(level));
     }
     text.parse().map_err(|_| {
         format!("`{LOG}` is `{text}`; expected a level (`error`, `warn`, `info`, `debug`, `trace`) or a list such as `cache=trace,ops=debug`")

@@ -6,14 +6,14 @@ use std::{borrow::Cow, fmt::Write};
 /// Returns the text with every character that acts on a terminal, or on the order of the text,
 /// spelled as `\u001b`. JSON therefore stays the same JSON. Line ends and tabs stay.
 pub fn visible(text: &str) -> Cow<'_, str> {
-    if !text.contains(acts) {
+    if !text.contains(is_unsafe) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len() + 16);
     let mut letters = text.chars().peekable();
     while let Some(letter) = letters.next() {
         let ends_line = letter == '\r' && letters.peek() == Some(&'\n');
-        if acts(letter) && !ends_line {
+        if is_unsafe(letter) && !ends_line {
             for unit in letter.encode_utf16(&mut [0; 2]) {
                 let _ = write!(shown, "\\u{unit:04x}");
             }
@@ -26,7 +26,7 @@ pub fn visible(text: &str) -> Cow<'_, str> {
 
 /// True for controls of C0 and C1, for separators of lines and paragraphs, and for invisible
 /// characters that change what is beside them: direction marks, tags, annotations.
-fn acts(letter: char) -> bool {
+fn is_unsafe(letter: char) -> bool {
     match letter {
         '\n' | '\t' => false,
         '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' => true,

@@ -212,7 +212,7 @@ fn a_matrix_without_what_is_asked_of_it() {
     assert_eq!(study.ran(), ["own", "scores"]);
 }
 
-/// What a table leaves unsaid is said on the terminal, in the report, and again by a hit.
+/// A warning about what a table leaves out is on the terminal, in the report, and again with a hit.
 #[test]
 fn what_a_table_leaves_out_is_said() {
     let study = Study::new().pipeline(

@@ -3,7 +3,7 @@
 
 use crate::{
     slurm::Slurm,
-    study::{STEPS, Said, Study},
+    study::{CommandOutput, STEPS, Study},
     tones,
 };
 use cache::{Digest, record::StepStatus};
@@ -40,7 +40,7 @@ pub fn profile(study: &Study, more: &str) {
     );
 }
 
-/// How often each step stands in the journals of a store.
+/// The number of lines of each step in the journals of a store.
 pub fn lines(store: &Path) -> BTreeMap<Digest, usize> {
     let mut lines = BTreeMap::new();
     let journals = fs::read_dir(store.join("journal-v2")).expect("a folder");
@@ -129,8 +129,8 @@ fn training_with(slurm: &Slurm, settings: &str) -> (Study, Child, String, String
 }
 
 /// Waits for the end of a training, which must give the bytes that it gives here.
-pub fn assert_trained(study: &Study, run: Child) -> Said {
-    let said = study.said(&run.wait_with_output().expect("an end"));
+pub fn assert_trained(study: &Study, run: Child) -> CommandOutput {
+    let said = study.text_of(&run.wait_with_output().expect("an end"));
     assert_eq!(said.code, 0, "{}", said.stderr);
     assert!(study.objects() == *trained(), "the objects differ");
     said
@@ -148,7 +148,7 @@ fn a_cluster_gives_the_same_bytes_as_this_machine() {
     assert!(said.stderr.contains("submitted "), "{}", said.stderr);
     assert!(there.objects() == here.objects(), "the objects differ");
     assert_each_once(&there, STEPS.len());
-    let outputs = |study: &Study, said: &Said| -> Vec<_> {
+    let outputs = |study: &Study, said: &CommandOutput| -> Vec<_> {
         study.record(said).steps.into_iter().map(|step| (step.name, step.outputs)).collect()
     };
     let again = here.run();
@@ -250,7 +250,7 @@ fn two_drivers_share_the_work() {
     let study = many(30);
     let runs = [0, 1].map(|_| slurm.run_command(&study, &[]).spawn().expect("a run"));
     for run in runs {
-        let said = study.said(&run.wait_with_output().expect("an end"));
+        let said = study.text_of(&run.wait_with_output().expect("an end"));
         assert_eq!(said.code, 0, "{}", said.stderr);
         assert_eq!(study.record(&said).steps.len(), 32);
     }

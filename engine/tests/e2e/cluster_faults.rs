@@ -1,4 +1,4 @@
-//! What a cluster refuses, loses or ends: each is one clear error, or costs nothing that is finished.
+//! Faults of a cluster: all that it refuses, loses or ends is one clear error, or costs nothing that is finished.
 
 use crate::{
     cluster::{TRAINING, assert_each_once, assert_trained, many, profile, training, until},
@@ -56,12 +56,12 @@ fn what_slurm_refuses_is_said_in_its_own_words_before_anything_runs() {
 fn a_machine_without_slurm_says_so_and_a_dry_run_needs_none() {
     let study = many(3);
     let mut command = study.run_command(&["--on", "lab.yaml"]);
-    let said = study.said(&command.env("PATH", "/nowhere").output().expect("the binary starts"));
+    let said = study.text_of(&command.env("PATH", "/nowhere").output().expect("the binary starts"));
     assert_eq!(said.code, 2, "{}", said.stderr);
     assert!(said.stderr.contains("there is no program `sbatch` here"), "{}", said.stderr);
     assert!(!study.path("runs").exists());
     let mut command = study.run_command(&["--on", "lab.yaml", "--dry-run"]);
-    let said = study.said(&command.env("PATH", "/nowhere").output().expect("the binary starts"));
+    let said = study.text_of(&command.env("PATH", "/nowhere").output().expect("the binary starts"));
     assert_eq!(said.code, 0, "{}", said.stderr);
     for line in [
         "#SBATCH --array=1-4",
@@ -78,8 +78,8 @@ fn a_machine_without_slurm_says_so_and_a_dry_run_needs_none() {
     let jobs = "at most 4 jobs `cpu` on Slurm, each with 1 processor, 400 MB, for at most 10 min 00 s: 5 steps of an unknown time";
     assert!(told.contains(jobs), "{}", said.stdout);
     let mut command = study.command(&["plan", "study.yaml", "--executor", "slurm", "--json"]);
-    let said =
-        study.said(&command.env("ENGINE_PROFILE", "lab.yaml").output().expect("the binary starts"));
+    let said = study
+        .text_of(&command.env("ENGINE_PROFILE", "lab.yaml").output().expect("the binary starts"));
     let plan: serde_json::Value = serde_json::from_str(&said.stdout).expect("JSON");
     let asked = &plan["workers"][0];
     assert_eq!(
@@ -168,7 +168,7 @@ fn workers_that_nobody_has_asked_for_again_are_cancelled() {
     let study = Study::new().pipeline(TRAINING);
     profile(&study, "");
     let left = slurm.run_command(&study, &["--detach"]).output().expect("the binary starts");
-    let left = study.said(&left);
+    let left = study.text_of(&left);
     for (said, arguments) in [(2, vec!["runs"]), (1, vec!["show"]), (1, vec!["show", "training"])] {
         let told = study.engine(&arguments);
         let text = if said == 1 { &told.stdout } else { &told.stderr };
@@ -189,7 +189,7 @@ fn workers_that_nobody_has_asked_for_again_are_cancelled() {
     assert!(left.stderr.contains("the workers go on"), "{}", left.stderr);
     assert!(!slurm.jobs().is_empty());
     let mut cancel = study.command(&["cancel", "training"]);
-    let said = study.said(
+    let said = study.text_of(
         &cancel.env("SLURM_CONF", slurm.configuration()).output().expect("the binary starts"),
     );
     assert!(
@@ -258,7 +258,7 @@ fn an_interrupted_driver_leaves_its_workers_or_cancels_them() {
         until("a worker", || slurm.jobs().into_iter().find(|(_, state, _)| state == "RUNNING"));
         until("a checkpoint", || fs::read_dir(study.path(".engine/checkpoints-v1")).ok());
         kill_process(Pid::from_child(&run), Signal::INT).expect("a living process");
-        let said = study.said(&run.wait_with_output().expect("an end"));
+        let said = study.text_of(&run.wait_with_output().expect("an end"));
         assert_eq!(said.code, 130, "{}", said.stderr);
         assert_eq!(said.stderr.contains("the workers go on"), goes_on, "{}", said.stderr);
         assert!(!goes_on || !slurm.jobs().is_empty());

@@ -50,7 +50,7 @@ fn outgrow(settings: &[&str], megabytes: u32) {
     assert!(said.stderr.contains(words), "{}", said.stderr);
     study.write("lab.yaml", profile.replace("time: 10m", "time: 10m, most_memory: 100MB"));
     let mut again = slurm.run_command(&study, &["--force", "large"]);
-    let said = study.said(&again.output().expect("the binary starts"));
+    let said = study.text_of(&again.output().expect("the binary starts"));
     assert_eq!(said.code, 1, "{}", said.stderr);
     let words = "step `large`: it needs more than 100 MB of memory, which is the most";
     assert!(said.stderr.contains(words), "{}", said.stderr);
@@ -85,7 +85,7 @@ fn ask_for_more_time(at_most: usize) {
         ),
     );
     let mut run = slurm.run_command(&study, &["--keep-going"]);
-    let said = study.said(&run.output().expect("the binary starts"));
+    let said = study.text_of(&run.output().expect("the binary starts"));
     assert_eq!(said.code, 3, "{}", said.stderr);
     for words in [
         "patient: it was not done within 1 min 00 s; once more with 2 min 00 s",

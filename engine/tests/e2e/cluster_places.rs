@@ -13,7 +13,7 @@ use std::fs;
 fn nodes_that_see_the_store_each_in_its_own_way_agree() {
     let Some(slurm) = Slurm::start_apart(&["nodes=3"]) else { return };
     share(&slurm, &many(60));
-    let said = Study::new().said(&slurm.run_apart("shared").output().expect("a shell"));
+    let said = Study::new().text_of(&slurm.run_apart("shared").output().expect("a shell"));
     assert_eq!(said.code, 0, "{}", said.stderr);
     assert!(said.stderr.contains("62 ran, 0 cached of 62 steps"), "{}", said.stderr);
     assert_few_twice(&slurm, 62);
@@ -50,7 +50,7 @@ fn two_drivers_whose_paths_to_the_store_differ_share_the_work() {
     let mut drivers = [slurm.run_apart("shared"), slurm.run_apart("elsewhere")];
     let drivers = drivers.each_mut().map(|driver| driver.spawn().expect("a shell"));
     for driver in drivers {
-        let said = study.said(&driver.wait_with_output().expect("an end"));
+        let said = study.text_of(&driver.wait_with_output().expect("an end"));
         assert_eq!(said.code, 0, "{}", said.stderr);
     }
     assert_few_twice(&slurm, 32);
@@ -136,7 +136,7 @@ fn workers_take_from_a_remote_what_the_store_does_not_have() {
     fs::remove_dir_all(study.path(".engine")).expect("a store");
     profile(&study, "");
     let mut run = slurm.run_command(&study, &["--remote", place]);
-    let said = study.said(&run.output().expect("the binary starts"));
+    let said = study.text_of(&run.output().expect("the binary starts"));
     assert_eq!(said.code, 0, "{}", said.stderr);
     assert_eq!(study.steps_that(&said, StepStatus::Ran), ["mel"], "{}", said.stderr);
     assert_eq!(study.steps_that(&said, StepStatus::Hit).len(), STEPS.len() - 1);
@@ -177,7 +177,7 @@ fn the_first_table_is_the_same_on_a_cluster() {
     assert_eq!(said.code, 0, "{}", said.stderr);
     profile(&there, "");
     let mut run = slurm.run_command(&there, &small);
-    let on_slurm = there.said(&run.output().expect("the binary starts"));
+    let on_slurm = there.text_of(&run.output().expect("the binary starts"));
     assert_eq!(on_slurm.code, 0, "{}", on_slurm.stderr);
     assert!(on_slurm.stderr.contains("submitted "), "{}", on_slurm.stderr);
     assert!(there.objects() == here.objects(), "the objects differ");

@@ -1,7 +1,7 @@
 //! A damaged store: what is lost is named and made again.
 
 use crate::{
-    study::{Said, Study},
+    study::{CommandOutput, Study},
     tones,
 };
 use cache::record::StepStatus;
@@ -10,7 +10,7 @@ use std::{fs, path::Path};
 /// The outputs that are damaged: one that is read by others, one that is large, the last of all.
 const OUTPUTS: [(&str, &str); 3] = [("pca", "latent"), ("mel", "features"), ("scores", "scores")];
 
-fn damaged(step: &str, port: &str, damage: impl Fn(&Path)) -> (Study, Said) {
+fn damaged(step: &str, port: &str, damage: impl Fn(&Path)) -> (Study, CommandOutput) {
     let study = tones::three();
     let first = study.run();
     assert_eq!(first.code, 0, "{}", first.stderr);

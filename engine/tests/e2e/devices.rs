@@ -1,4 +1,4 @@
-//! Where models run: what is shown, what is asked for and not there, and what the key holds.
+//! Devices of models: what is shown, what is asked for and not there, and what the key holds.
 
 use crate::study::Study;
 use std::path::Path;

@@ -9,7 +9,7 @@ use std::process::Output;
 /// Clears the screen, writes to the clipboard, rings, colours by C1, turns the direction of writing.
 const HOSTILE: &str = "x\u{1b}[2J\u{1b}]52;c;aGk=\u{7}\u{9b}31m\u{202e}gnp\u{85}";
 
-/// Whether a character is one that a terminal shows and does not obey.
+/// True if a terminal shows a character and does not obey it.
 fn is_harmless(letter: char) -> bool {
     letter == '\n' || letter == '\t' || !(letter.is_control() || letter == '\u{202e}')
 }

@@ -47,7 +47,7 @@ fn an_interrupted_run_ends_soon_and_goes_on_later() {
     std::io::Read::read_to_string(&mut stderr, &mut said).expect("text");
     let output = run.wait_with_output().expect("an end");
     assert!(asked.elapsed() < Duration::from_secs(20), "it took {:?}", asked.elapsed());
-    let ended = study.said(&output);
+    let ended = study.text_of(&output);
     assert_eq!(ended.code, 130, "{said}");
     assert!(said.contains("stopping; what is finished is kept"), "{said}");
     assert!(!said.contains("error"), "{said}");
@@ -73,7 +73,7 @@ fn what_a_stopped_run_did_not_come_to_is_counted() {
     }
     signal(&run, Signal::INT);
     std::io::Read::read_to_string(&mut stderr, &mut said).expect("text");
-    assert_eq!(study.said(&run.wait_with_output().expect("an end")).code, 130, "{said}");
+    assert_eq!(study.text_of(&run.wait_with_output().expect("an end")).code, 130, "{said}");
     assert!(said.contains(" steps were skipped: the run was interrupted"), "{said}");
     assert!(!said.contains("many@"), "{said}");
 }

@@ -1,4 +1,4 @@
-//! What is no regular file in the place of one: it is named, and nothing waits for it.
+//! Irregular files in the place of regular ones: each is named, and nothing waits for it.
 
 use crate::{study::Study, tones};
 use rustix::{
@@ -104,7 +104,7 @@ fn a_file_that_grows_beyond_the_limit_of_the_system_is_an_error_in_words() {
     let mut shell = std::process::Command::new("/bin/sh");
     shell.args(["-c", "ulimit -f 4; exec \"$0\" run study.yaml --threads 1"]);
     let shell = shell.arg(env!("CARGO_BIN_EXE_engine")).current_dir(study.path(""));
-    let said = study.said(&shell.output().expect("a shell"));
+    let said = study.text_of(&shell.output().expect("a shell"));
     assert_eq!(said.code, 1, "{}", said.stderr);
     assert!(said.stderr.contains("too large"), "{}", said.stderr);
 }
@@ -124,7 +124,7 @@ fn threads_that_cannot_be_started_are_an_error_in_words() {
         shell.uid(65_534);
     }
     let Ok(output) = shell.output() else { return };
-    let said = study.said(&output);
+    let said = study.text_of(&output);
     assert_eq!(said.code, 1, "{}", said.stderr);
     assert!(said.stderr.contains("the system starts no more threads"), "{}", said.stderr);
     assert!(!said.stderr.contains("panicked"), "{}", said.stderr);
@@ -145,6 +145,6 @@ fn a_run_that_waits_for_nothing_but_a_program_stops_at_once() {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
     kill_process(Pid::from_child(&run), Signal::TERM).expect("a living process");
-    let said = study.said(&run.wait_with_output().expect("an end"));
+    let said = study.text_of(&run.wait_with_output().expect("an end"));
     assert_eq!(said.code, 130, "{}", said.stderr);
 }

@@ -1,4 +1,4 @@
-//! What becomes of runs and of the store over time: which is the latest, what is removed, what is read
+//! Runs and the store over time: which run is the latest, what is removed, what is read
 //! again.
 
 use crate::{study::Study, tones};

@@ -14,7 +14,7 @@ report:
     - { figure: scatter, of: map, color: [clips.labels] }
 ";
 
-/// What reads the list.
+/// A pipeline that reads the list.
 const AGAIN: &str = "name: again
 steps:
   clips: { op: manifest, path: labels.csv }

@@ -1,4 +1,4 @@
-//! What a run leaves behind, and what its exit code says.
+//! The files that a run leaves behind, and its exit code.
 
 use crate::{
     study::{STEPS, Study},
@@ -90,11 +90,11 @@ fn a_failed_step_stops_the_run() {
     assert_eq!(record.status, RunStatus::Failed);
     assert_eq!(study.steps_that(&said, StepStatus::Failed), ["groups"]);
     assert_eq!(study.steps_that(&said, StepStatus::Skipped), ["scores"]);
-    insta::assert_snapshot!("failed", told(&study.read("runs/small/latest/report.md")));
+    insta::assert_snapshot!("failed", above_steps(&study.read("runs/small/latest/report.md")));
 }
 
 /// A report up to its steps: what follows differs from machine to machine.
-fn told(report: &str) -> &str {
+fn above_steps(report: &str) -> &str {
     &report[..report.find("## Steps").expect("a section of steps")]
 }
 
@@ -102,7 +102,7 @@ fn told(report: &str) -> &str {
 fn a_report_is_read_from_the_top() {
     let study = tones::three();
     study.run();
-    insta::assert_snapshot!("report", told(&study.read("runs/small/latest/report.md")));
+    insta::assert_snapshot!("report", above_steps(&study.read("runs/small/latest/report.md")));
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn keep_going_does_what_does_not_depend_on_it() {
     assert_eq!(study.record(&said).status, RunStatus::Partial);
     assert_eq!(study.steps_that(&said, StepStatus::Failed), ["many"]);
     assert_eq!(study.steps_that(&said, StepStatus::Skipped), ["lost"]);
-    insta::assert_snapshot!("partial", told(&study.read("runs/small/latest/report.md")));
+    insta::assert_snapshot!("partial", above_steps(&study.read("runs/small/latest/report.md")));
     assert_eq!(study.ran_with(&["--only", "scores"]), [""; 0]);
 }
 

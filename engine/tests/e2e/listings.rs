@@ -1,4 +1,4 @@
-//! What the binary says of itself: ops, schema, plan, help.
+//! The listings of the binary: ops, schema, plan, help.
 
 use crate::{
     plans::unfolded,
@@ -55,7 +55,7 @@ fn lines_fit_a_narrow_terminal() {
     ] {
         let said =
             study.command(arguments).env("COLUMNS", "60").output().expect("the binary starts");
-        let said = study.said(&said);
+        let said = study.text_of(&said);
         for line in said.stdout.lines() {
             // A single word that is too long, such as a path or an example, is left whole.
             let folds =
@@ -129,7 +129,7 @@ fn a_reader_that_goes_away_is_no_fault() {
         stdout.read_line(&mut line).expect("a line");
         drop(stdout);
         let output = child.wait_with_output().expect("an end");
-        let said = study.said(&output);
+        let said = study.text_of(&output);
         assert_eq!((said.code, said.stderr.as_str()), (0, ""), "{arguments:?}");
     }
 }

@@ -2,7 +2,7 @@
 //! with the length of recordings.
 
 use crate::{
-    study::{Said, Study},
+    study::{CommandOutput, Study},
     tones,
 };
 use std::{
@@ -20,7 +20,7 @@ const GROWN: &str = "steps:
   model: { op: autoencoder, in: mel, epochs: 1, latent: 2, channels: [2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2], timeout: 60s }
 ";
 
-fn refused(said: &Said) {
+fn refused(said: &CommandOutput) {
     assert_eq!(said.code, 2, "{}", said.stderr);
     let words = said.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(words.contains("step `model`: it would take about"), "{words}");

@@ -1,4 +1,4 @@
-//! What users call their runs, and the rows of a sweep that they ask for.
+//! The names that users give to their runs, and the rows of a sweep that they ask for.
 
 use crate::{scores::SWEPT, study::Study, tones};
 

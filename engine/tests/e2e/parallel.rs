@@ -1,6 +1,6 @@
 //! Steps at the same time: those that do not wait for each other do, as far as resources reach.
 
-use crate::study::{Said, Study};
+use crate::study::{CommandOutput, Study};
 
 /// Two programs that read the same and know nothing of each other.
 const TWO: &str = "name: two
@@ -66,8 +66,9 @@ fn a_gpu_is_given_to_one_step_at_a_time() {
 fn the_record_and_the_report_say_for_how_long_a_gpu_was_held() {
     let study =
         study(&format!("test \"$CUDA_VISIBLE_DEVICES\" = 0,1 || exit 2; sleep 0.2; {COPY}"), COPY);
-    let report =
-        |study: &Study, said: &Said| study.read(said.stdout.lines().next().expect("a report"));
+    let report = |study: &Study, said: &CommandOutput| {
+        study.read(said.stdout.lines().next().expect("a report"))
+    };
     let said = study.run_with(&["--only", "two"]);
     assert!(!report(&study, &said).contains("GPU"), "no step has held one");
     let study = study.pipeline(&TWO.replacen("timeout: 20s", "resources: { gpu: 2 }", 1));

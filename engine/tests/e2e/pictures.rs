@@ -3,7 +3,7 @@
 
 use crate::{
     browser::{self, Page},
-    study::{Said, Study},
+    study::{CommandOutput, Study},
 };
 
 const PIPELINE: &str = "name: small
@@ -40,7 +40,7 @@ fn study(script: &str) -> Study {
     study
 }
 
-fn fine(said: &Said) {
+fn fine(said: &CommandOutput) {
     assert_eq!(said.code, 0, "{}", said.stderr);
 }
 

@@ -1,4 +1,4 @@
-//! What a run would do: plan, explain, graph, and parts of a pipeline.
+//! Predictions of a run: plan, explain, graph, and parts of a pipeline.
 
 use crate::{
     study::{STEPS, Study},

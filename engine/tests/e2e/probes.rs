@@ -1,4 +1,4 @@
-//! What other engines were found to get wrong: each of these accepted a tampered file, handed out a
+//! Faults that were found in other engines: each of these accepted a tampered file, handed out a
 //! damaged one, or could not go on after a signal.
 
 use crate::{

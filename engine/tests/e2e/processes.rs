@@ -41,8 +41,8 @@ fn a_step_that_fails_in_another_process_is_explained_as_ever() {
     let mut study = tones::three();
     study.edit("clusters: 3", "clusters: 100");
     let said = study.run();
-    let told = |text: &str| text.lines().filter(|line| line.contains("groups")).count();
-    assert!(said.code != 0 && told(&said.stderr) > 0, "{}", said.stderr);
+    let mentions = |text: &str| text.lines().filter(|line| line.contains("groups")).count();
+    assert!(said.code != 0 && mentions(&said.stderr) > 0, "{}", said.stderr);
     let other = tones::three().pipeline(study.text());
     let there = other.run_with(&["--executor", "processes"]);
     assert_eq!(there.code, said.code);

@@ -60,7 +60,7 @@ fn a_program_sees_little_of_the_environment() {
     );
     let mut command = study.run_command(&[]);
     let output = command.env("SECRET", "1").env("KNOWN", "yes").output().expect("the binary");
-    let said = study.said(&output);
+    let said = study.text_of(&output);
     assert_eq!(said.code, 0, "{}", said.stderr);
     let key = study.record(&said).step("mine").expect("a step").key.expect("a key");
     let log = study.read(&format!(".engine/logs-v1/{key}.log"));
@@ -141,7 +141,7 @@ fn retries_help_a_program_that_fails_once() {
 const SLOW: &str =
     "(while :; do touch alive; sleep 0.1; done) & echo waiting; touch started; sleep 600";
 
-/// Whether the process that the slow program started leaves traces still.
+/// True if the process that the slow program started still leaves traces.
 fn is_alive(study: &Study) -> bool {
     let _ = std::fs::remove_file(study.path("alive"));
     std::thread::sleep(Duration::from_secs(1));
@@ -172,7 +172,7 @@ fn an_interrupt_ends_a_program_and_what_it_started() {
         std::thread::sleep(Duration::from_millis(5));
     }
     kill_process(Pid::from_child(&run), Signal::INT).expect("a living process");
-    let said = study.said(&run.wait_with_output().expect("an end"));
+    let said = study.text_of(&run.wait_with_output().expect("an end"));
     assert_eq!(said.code, 130, "{}", said.stderr);
     assert_eq!(study.record(&said).status, RunStatus::Interrupted);
     assert!(!is_alive(&study), "a process of the program lives on");
@@ -272,7 +272,7 @@ fn within(environment: &str) -> Study {
 }
 
 /// Runs with these programs on PATH: one of that name that notes its words and starts what follows `sh`.
-fn with_fake(study: &Study, name: &str) -> crate::study::Said {
+fn with_fake(study: &Study, name: &str) -> crate::study::CommandOutput {
     use std::os::unix::fs::PermissionsExt;
     let script = format!(
         "#!/bin/sh\necho \"$@\" > {name}.words\nwhile [ \"$1\" != sh ]; do shift; done\nexec \"$@\"\n"
@@ -281,7 +281,7 @@ fn with_fake(study: &Study, name: &str) -> crate::study::Said {
     let executable = std::fs::Permissions::from_mode(0o755);
     std::fs::set_permissions(study.path(format!("bin/{name}")), executable).expect("executable");
     let path = format!("{}:/usr/bin:/bin", study.path("bin").display());
-    study.said(&study.run_command(&[]).env("PATH", path).output().expect("the binary starts"))
+    study.text_of(&study.run_command(&[]).env("PATH", path).output().expect("the binary starts"))
 }
 
 #[test]
@@ -328,7 +328,7 @@ fn an_environment_whose_program_is_absent_is_explained() {
         study.write("packages.txt", "name: none\n");
         let empty = study.path("empty");
         let said = study.run_command(&[]).env("PATH", empty).output().expect("the binary starts");
-        let said = study.said(&said);
+        let said = study.text_of(&said);
         assert!(said.code == 1 && said.stderr.contains(words), "{}", said.stderr);
     }
     let said = within("python: absent.txt").run();

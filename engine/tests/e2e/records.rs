@@ -20,7 +20,7 @@ fn study() -> Study {
     study
 }
 
-/// What may stand in place of a value.
+/// Other values that may stand in place of one.
 fn others() -> Vec<Value> {
     let long = "x".repeat(300);
     vec![

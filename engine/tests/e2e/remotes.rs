@@ -151,8 +151,9 @@ fn a_remote_that_cannot_be_reached_or_that_misbehaves_never_stops_a_run() {
     ] {
         let study = tones::three();
         let mut command = study.run_command(&["--remote", "s3://lab/engine"]);
-        let said = study
-            .said(&command.env("AWS_ENDPOINT_URL", &endpoint).output().expect("the binary starts"));
+        let said = study.text_of(
+            &command.env("AWS_ENDPOINT_URL", &endpoint).output().expect("the binary starts"),
+        );
         assert_eq!(said.code, 0, "{endpoint}: {}", said.stderr);
         let warned = said.stderr.matches("the remote `s3://lab/engine`").count();
         assert!(warned == 1 && said.stderr.contains(word), "{word}: {}", said.stderr);
@@ -213,7 +214,7 @@ fn a_bucket_of_a_server_that_speaks_s3_is_a_remote() {
         let mut command = study.command(arguments);
         command.env("AWS_ENDPOINT_URL", &server.endpoint);
         command.env("AWS_ACCESS_KEY_ID", "key").env("AWS_SECRET_ACCESS_KEY", "secret");
-        study.said(&command.output().expect("the binary starts"))
+        study.text_of(&command.output().expect("the binary starts"))
     };
     let remote = ["--remote", "s3://lab/studies/a"];
     study.write("study.yaml", study.text());

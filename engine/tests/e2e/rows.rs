@@ -1,19 +1,19 @@
 //! More recordings, fewer, others: only new rows are computed, and the bytes are those of a full run.
 
 use crate::{
-    study::{STEPS, Said, Study},
+    study::{CommandOutput, STEPS, Study},
     tones,
 };
 use std::fs;
 
-/// How many rows of the features were there already, and why the step ran.
-fn reused(study: &Study, said: &Said) -> (usize, String) {
+/// The number of rows of the features that were there already, and the reason why the step ran.
+fn reused(study: &Study, said: &CommandOutput) -> (usize, String) {
     let record = study.record(said);
     let step = record.step("mel").expect("a step");
     (step.rows_reused, step.reason.clone())
 }
 
-/// What the steps made, by a study that has made nothing before.
+/// The digests of the outputs, by a study that has made nothing before.
 fn undisturbed(study: &Study) -> Vec<String> {
     let fresh = study.run_with(&["--store", "fresh"]);
     assert_eq!(fresh.code, 0, "{}", fresh.stderr);
@@ -22,13 +22,13 @@ fn undisturbed(study: &Study) -> Vec<String> {
     made
 }
 
-fn digests(study: &Study, said: &Said) -> Vec<String> {
+fn digests(study: &Study, said: &CommandOutput) -> Vec<String> {
     let steps = study.record(said).steps.into_iter();
     steps.map(|step| format!("{} {:?}", step.name, step.outputs)).collect()
 }
 
 /// Runs, and compares what was made with what a full run makes.
-fn run(study: &Study) -> Said {
+fn run(study: &Study) -> CommandOutput {
     let said = study.run();
     assert_eq!(said.code, 0, "{}", said.stderr);
     assert_eq!(digests(study, &said), undisturbed(study));

@@ -1,6 +1,6 @@
 //! Networks that ONNX Runtime runs.
 
-use crate::study::{Said, Study};
+use crate::study::{CommandOutput, Study};
 use std::{env, fs, path::Path};
 
 const PIPELINE: &str = "name: t
@@ -25,17 +25,22 @@ fn study() -> Study {
     study
 }
 
-/// What the engine says with the library that a variable leads to.
-fn said(study: &Study, arguments: &[&str], variable: &str, path: impl AsRef<Path>) -> Said {
+/// Runs the engine with the library that a variable leads to.
+fn run_with(
+    study: &Study,
+    arguments: &[&str],
+    variable: &str,
+    path: impl AsRef<Path>,
+) -> CommandOutput {
     let mut command = study.command(arguments);
     command.env_remove("ORT_DYLIB_PATH").env(variable, path.as_ref());
-    study.said(&command.output().expect("the engine"))
+    study.text_of(&command.output().expect("the engine"))
 }
 
 #[test]
 fn a_library_that_is_not_there_is_an_error_of_the_plan() {
     let study = study();
-    let said = said(&study, &["plan", "study.yaml"], "ORT_DYLIB_PATH", "none.so");
+    let said = run_with(&study, &["plan", "study.yaml"], "ORT_DYLIB_PATH", "none.so");
     assert_ne!(said.code, 0);
     for part in ["`none.so` does not exist", "study.yaml:4:", "ORT_DYLIB_PATH"] {
         assert!(said.stderr.contains(part), "{part}: {}", said.stderr);
@@ -47,7 +52,7 @@ fn a_library_is_found_in_the_virtual_environment_and_named_if_it_is_none() {
     let study = study();
     let file = "venv/lib/python3.12/site-packages/onnxruntime/capi/libonnxruntime.so.1.20";
     study.write(file, "text");
-    let said = said(&study, &["run", "study.yaml"], "VIRTUAL_ENV", study.path("venv"));
+    let said = run_with(&study, &["run", "study.yaml"], "VIRTUAL_ENV", study.path("venv"));
     assert_ne!(said.code, 0);
     // A long path is folded at its folders.
     for part in ["ONNX Runtime cannot be used", "onnxruntime/capi/libonnxruntime.so.1.20"] {
@@ -68,7 +73,7 @@ fn the_content_of_the_library_is_part_of_the_key() {
     study.write("first.so", &bytes);
     study.write("second.so", [&bytes[..], b"\0"].concat());
     let run = |library: &str, arguments: &[&str]| {
-        let said = said(&study, arguments, "ORT_DYLIB_PATH", study.path(library));
+        let said = run_with(&study, arguments, "ORT_DYLIB_PATH", study.path(library));
         assert_eq!(said.code, 0, "{}{}", said.stdout, said.stderr);
         said.stdout + &said.stderr
     };

@@ -1,6 +1,6 @@
 //! A real Slurm of a few nodes on this machine.
 
-use crate::study::{Said, Study};
+use crate::study::{CommandOutput, Study};
 use std::{
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt,
@@ -97,8 +97,8 @@ impl Slurm {
         command
     }
 
-    pub fn run(&self, study: &Study) -> Said {
-        study.said(&self.run_command(study, &[]).output().expect("the binary starts"))
+    pub fn run(&self, study: &Study) -> CommandOutput {
+        study.text_of(&self.run_command(study, &[]).output().expect("the binary starts"))
     }
 
     /// The folder that nodes see each in its own way, as it really is.
@@ -128,7 +128,7 @@ impl Slurm {
         command
     }
 
-    /// What a program of Slurm prints.
+    /// Returns what a program of Slurm prints.
     pub fn ask(&self, program: &str, arguments: &[&str]) -> String {
         let mut command = Command::new(program);
         let output = command.args(arguments).env("SLURM_CONF", self.configuration()).output();

@@ -80,7 +80,7 @@ fn a_folder_of_folders() {
     let mut command = study.run_command(&set[2..]);
     let said = command.env("RECORDINGS", "data").output().expect("the binary starts");
     assert_eq!(
-        study.steps_that(&study.said(&said), cache::record::StepStatus::Hit).len(),
+        study.steps_that(&study.text_of(&said), cache::record::StepStatus::Hit).len(),
         ran.len()
     );
 }

@@ -1,4 +1,4 @@
-//! What stands in a place where it does not belong: links, pipes, devices, folders; a standard output
+//! Files in a place where they do not belong: links, pipes, devices, folders; a standard output
 //! that is full; a folder that is no store.
 
 use crate::{study::Study, tones};
@@ -22,7 +22,7 @@ use walkdir::WalkDir;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs a command to its end, and fails where it has none.
-fn ended(study: &Study, command: &mut Command) -> crate::study::Said {
+fn ended(study: &Study, command: &mut Command) -> crate::study::CommandOutput {
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
     let pid = Pid::from_child(&child);
     let (sender, receiver) = std::sync::mpsc::channel();
@@ -35,7 +35,7 @@ fn ended(study: &Study, command: &mut Command) -> crate::study::Said {
         let _ = kill_process(pid, Signal::KILL);
         panic!("it hangs: {command:?}");
     }
-    study.said(&waiting.join().expect("no panic").expect("an output"))
+    study.text_of(&waiting.join().expect("no panic").expect("an output"))
 }
 
 fn pipe(path: &Path) {
@@ -174,7 +174,7 @@ fn a_full_standard_output_is_no_success() {
     ] {
         let full = fs::File::options().write(true).open("/dev/full").expect("a device");
         let output = study.command(arguments).stdout(full).output().expect("starts");
-        let said = study.said(&output);
+        let said = study.text_of(&output);
         assert_eq!(said.code, 1, "{arguments:?}: {}", said.stderr);
         let why = "error: cannot write to standard output: no space left on device";
         assert!(said.stderr.contains(why), "{arguments:?}: {}", said.stderr);
@@ -182,7 +182,7 @@ fn a_full_standard_output_is_no_success() {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);
         let output = study.command(arguments).stdout(writer).output().expect("starts");
-        let said = study.said(&output);
+        let said = study.text_of(&output);
         assert_eq!(said.code, 0, "{arguments:?}: {}", said.stderr);
         assert!(!said.stderr.contains("standard output"), "{arguments:?}: {}", said.stderr);
     }

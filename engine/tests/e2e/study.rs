@@ -34,8 +34,8 @@ pub struct Study {
     threads: usize,
 }
 
-/// What a command said, and how it ended.
-pub struct Said {
+/// The output of a command, and its exit code.
+pub struct CommandOutput {
     pub code: i32,
     pub stdout: String,
     pub stderr: String,
@@ -110,8 +110,8 @@ impl Study {
     }
 
     /// Runs the binary.
-    pub fn engine(&self, arguments: &[&str]) -> Said {
-        self.said(&self.command(arguments).output().expect("the binary starts"))
+    pub fn engine(&self, arguments: &[&str]) -> CommandOutput {
+        self.text_of(&self.command(arguments).output().expect("the binary starts"))
     }
 
     /// The command that runs the pipeline.
@@ -124,7 +124,7 @@ impl Study {
     }
 
     /// Runs the pipeline by way of another program, whose last arguments are a command.
-    pub fn run_by(&self, mut outer: Command) -> Said {
+    pub fn run_by(&self, mut outer: Command) -> CommandOutput {
         let run = self.run_command(&[]);
         outer.arg(run.get_program()).args(run.get_args()).current_dir(self.folder.path());
         for (name, value) in run.get_envs() {
@@ -133,17 +133,17 @@ impl Study {
                 None => outer.env_remove(name),
             };
         }
-        self.said(&outer.output().expect("the other program starts"))
+        self.text_of(&outer.output().expect("the other program starts"))
     }
 
     /// Runs the pipeline.
-    pub fn run(&self) -> Said {
+    pub fn run(&self) -> CommandOutput {
         self.run_with(&[])
     }
 
     /// Runs the pipeline with more arguments.
-    pub fn run_with(&self, arguments: &[&str]) -> Said {
-        self.said(&self.run_command(arguments).output().expect("the binary starts"))
+    pub fn run_with(&self, arguments: &[&str]) -> CommandOutput {
+        self.text_of(&self.run_command(arguments).output().expect("the binary starts"))
     }
 
     /// Runs the pipeline to its end, and names the steps that ran.
@@ -159,13 +159,13 @@ impl Study {
     }
 
     /// The steps of a run that ended so.
-    pub fn steps_that(&self, said: &Said, status: StepStatus) -> Vec<String> {
+    pub fn steps_that(&self, said: &CommandOutput, status: StepStatus) -> Vec<String> {
         let steps = self.record(said).steps.into_iter();
         steps.filter(|step| step.status == status).map(|step| step.name).collect()
     }
 
     /// The record of the run whose report was printed.
-    pub fn record(&self, said: &Said) -> Record {
+    pub fn record(&self, said: &CommandOutput) -> Record {
         let report = said.stdout.lines().next().unwrap_or_else(|| panic!("{}", said.stderr));
         let folder = self.path(report);
         let text = fs::read(folder.with_file_name("record.json")).expect("a record");
@@ -207,7 +207,7 @@ impl Study {
     }
 
     /// The file of an output of a run.
-    pub fn object_of(&self, said: &Said, step: &str, port: &str) -> PathBuf {
+    pub fn object_of(&self, said: &CommandOutput, step: &str, port: &str) -> PathBuf {
         let record = self.record(said);
         let digest = record.step(step).expect("a step").outputs[port].to_string();
         let mut files = self.object_files().into_iter();
@@ -216,7 +216,7 @@ impl Study {
             .expect("an object in the store")
     }
 
-    /// How many run folders there are.
+    /// The number of run folders.
     pub fn run_folders(&self) -> usize {
         let studies = fs::read_dir(self.path("runs")).into_iter().flatten().flatten();
         studies
@@ -226,14 +226,14 @@ impl Study {
             .count()
     }
 
-    /// What a process said, with the name of the folder taken out.
-    pub fn said(&self, output: &Output) -> Said {
+    /// The output of a process, with the name of the folder taken out.
+    pub fn text_of(&self, output: &Output) -> CommandOutput {
         let text = |bytes: &[u8]| {
             let folder = self.folder.path().to_string_lossy();
             String::from_utf8_lossy(bytes).replace(&*folder, "DIR")
         };
         // A process that a signal ended has no code.
         let code = output.status.code().unwrap_or(-1);
-        Said { code, stdout: text(&output.stdout), stderr: text(&output.stderr) }
+        CommandOutput { code, stdout: text(&output.stdout), stderr: text(&output.stderr) }
     }
 }

@@ -1,7 +1,7 @@
 //! Files that change while a run reads them: the run fails, and no store ever holds a wrong result.
 
 use crate::{
-    study::{SMALL, Said, Study},
+    study::{CommandOutput, SMALL, Study},
     tones::{self, tone, wav},
 };
 use std::{
@@ -21,7 +21,7 @@ fn with_gate(script: &str) -> Study {
     study.pipeline(&SMALL.replace("  mel:", gate).replace("in: clips, s", "in: gate, s"))
 }
 
-fn changed(said: &Said, what: &str) {
+fn changed(said: &CommandOutput, what: &str) {
     assert_eq!(said.code, 1, "{}", said.stderr);
     let expected = format!("{what}` changed while it was read");
     // A message is folded at the width of the terminal.
@@ -94,7 +94,7 @@ fn swap(study: &Study, file: &str, contents: [&[u8]; 2]) {
         }
     };
     put(0, true);
-    let runs: Vec<Said> = thread::scope(|scope| {
+    let runs: Vec<CommandOutput> = thread::scope(|scope| {
         scope.spawn(|| {
             for round in 0.. {
                 if done.load(Ordering::Relaxed) {

@@ -1,7 +1,7 @@
 //! Sweeps, seeds and searches: what runs, what is shared, and what the report says of it.
 
 use crate::{
-    study::{SMALL, Said, Study},
+    study::{CommandOutput, SMALL, Study},
     tones,
 };
 use cache::record::{RunStatus, StepStatus};
@@ -18,7 +18,7 @@ fn study(more: &str) -> Study {
     study
 }
 
-/// How many of these steps belong to a step of the file.
+/// The number of these steps that belong to a step of the file.
 fn of(steps: &[String], step: &str) -> usize {
     steps.iter().filter(|name| name.split('{').next() == Some(step)).count()
 }
@@ -98,7 +98,7 @@ fn the_report_says_what_the_seeds_bear_out() {
     );
 }
 
-fn ran(study: &Study, said: &Said) -> Vec<String> {
+fn ran(study: &Study, said: &CommandOutput) -> Vec<String> {
     assert_eq!(said.code, 0, "{}", said.stderr);
     study.steps_that(said, StepStatus::Ran)
 }

@@ -34,7 +34,7 @@ fn two_processes_share_the_work() {
             command.spawn().expect("the binary starts")
         };
         let both = [start(), start()].map(|run| {
-            let said = study.said(&run.wait_with_output().expect("an end"));
+            let said = study.text_of(&run.wait_with_output().expect("an end"));
             assert_eq!(said.code, 0, "{}", said.stderr);
             said
         });

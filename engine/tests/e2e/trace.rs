@@ -89,7 +89,7 @@ fn a_log_is_filtered_and_leaves_the_output_alone() {
     let study = tones::three();
     let run = |filter: &str| {
         let output = study.run_command(&[]).env("ENGINE_LOG", filter).output();
-        study.said(&output.expect("the binary starts"))
+        study.text_of(&output.expect("the binary starts"))
     };
     let said = run("debug");
     assert_eq!(said.code, 0, "{}", said.stderr);

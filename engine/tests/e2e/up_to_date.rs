@@ -1,13 +1,13 @@
 //! The run after a run that found everything: it makes no folder, unless anything at all has changed.
 
 use crate::{
-    study::{SMALL, Said, Study},
+    study::{CommandOutput, SMALL, Study},
     tones,
 };
 use std::{fs, os::unix::fs::symlink, path::PathBuf, thread, time::Duration};
 
 /// A study that has run twice: once to make its results, once to find them.
-fn settled(pipeline: &str) -> (Study, Said) {
+fn settled(pipeline: &str) -> (Study, CommandOutput) {
     let study = tones::three().pipeline(pipeline);
     study.write("study.yaml", study.text());
     assert_eq!(run(&study).code, 0);
@@ -17,11 +17,11 @@ fn settled(pipeline: &str) -> (Study, Said) {
     (study, found)
 }
 
-fn run(study: &Study) -> Said {
+fn run(study: &Study) -> CommandOutput {
     study.engine(&["run", "study.yaml"])
 }
 
-/// What was written just now is not trusted to be settled.
+/// Waits, since a file that was written just now is not trusted to be settled.
 fn wait() {
     thread::sleep(Duration::from_millis(100));
 }
@@ -92,7 +92,7 @@ fn who_asks_for_details_gets_them() {
     assert_eq!(study.run_folders(), folders + 1);
 }
 
-/// What somebody does to a study.
+/// A change that somebody makes to a study.
 type Change = fn(&Study);
 
 #[test]
@@ -174,7 +174,7 @@ fn another_value_in_the_environment_is_another_study() {
     assert_eq!(run(&study).stdout, found.stdout);
     let command = |value: &str| {
         let mut command = study.command(&["run", "study.yaml"]);
-        study.said(&command.env("CLUSTERS", value).output().expect("the binary starts"))
+        study.text_of(&command.env("CLUSTERS", value).output().expect("the binary starts"))
     };
     let other = command("2");
     assert!(other.stderr.contains("groups             ran"), "{}", other.stderr);

@@ -1,4 +1,4 @@
-//! How the binary speaks: data on standard output, talk on standard error, in the form that is asked.
+//! The output of the binary: data on standard output, messages on standard error, in the format that is asked for.
 
 use crate::{plans::json, study::Study, tones};
 use serde_json::Value;

@@ -1,6 +1,6 @@
 //! Serves the live page to browsers on this machine, and nothing else.
 
-use super::{NEWS, PAGE};
+use super::{PAGE, SCRIPT};
 use cache::{regular, store::plain};
 use std::{
     io::{self, Read, Write},
@@ -23,7 +23,7 @@ const LARGEST: u64 = 1 << 28;
 
 /// A server of the page in one folder, until this is dropped.
 pub struct Server {
-    /// Where it listens.
+    /// The address at which it listens.
     pub address: SocketAddr,
     is_over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -68,16 +68,16 @@ fn answer(mut stream: TcpStream, folder: &Path, address: SocketAddr) -> io::Resu
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut bytes = Vec::new();
-    let asked = loop {
+    let request = loop {
         let mut part = [0; 4096];
         let read = stream.read(&mut part)?;
         bytes.extend_from_slice(&part[..read]);
-        match asked(&bytes, address) {
+        match parse_request(&bytes, address) {
             None if read > 0 && bytes.len() < LONGEST => {}
-            asked => break asked.unwrap_or(Err("400 Bad Request")),
+            parsed => break parsed.unwrap_or(Err("400 Bad Request")),
         }
     };
-    let found = asked.and_then(|(name, is_whole)| {
+    let found = request.and_then(|(name, is_whole)| {
         let body = regular::read(&folder.join(name), LARGEST).map_err(|_| "404 Not Found")?;
         Ok((name, body, is_whole))
     });
@@ -96,8 +96,11 @@ fn answer(mut stream: TcpStream, folder: &Path, address: SocketAddr) -> io::Resu
     stream.flush()
 }
 
-/// The file that is asked for, and whether its content is; none while the request is not whole.
-fn asked(bytes: &[u8], address: SocketAddr) -> Option<Result<(&'static str, bool), &'static str>> {
+/// Parses a request: the file, and whether its content is wanted; none while the request is not whole.
+fn parse_request(
+    bytes: &[u8],
+    address: SocketAddr,
+) -> Option<Result<(&'static str, bool), &'static str>> {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut request = httparse::Request::new(&mut headers);
     match request.parse(bytes) {
@@ -122,7 +125,7 @@ fn asked(bytes: &[u8], address: SocketAddr) -> Option<Result<(&'static str, bool
     let path = request.path.unwrap_or_default();
     Some(match path.split(['?', '#']).next() {
         Some("/" | "/live.html") => Ok((PAGE, is_whole)),
-        Some("/live.js") => Ok((NEWS, is_whole)),
+        Some("/live.js") => Ok((SCRIPT, is_whole)),
         _ => Err("404 Not Found"),
     })
 }

@@ -1,4 +1,4 @@
-//! Which rows of a table are shown, and in which order: `--filter`, `--sort` and `--top`.
+//! The rows of a table that are shown, and their order: `--filter`, `--sort` and `--top`.
 
 use crate::{
     plan::reasons,
@@ -10,7 +10,7 @@ use reports::{ScoreTable, ScoredRow};
 use serde_json::Value;
 use std::cmp::Ordering;
 
-/// Whether a comparison holds for this order of a value and the one that it is compared with.
+/// A function that is true if a comparison holds for this order of a value and the one it is compared with.
 type Holds = fn(Ordering) -> bool;
 
 /// The comparisons of a filter; of those that begin alike, the longer first.
@@ -61,7 +61,7 @@ impl<'t> Quantity<'t> {
     }
 }
 
-/// Which rows are shown, and in which order.
+/// The options that select and order rows.
 #[derive(Args)]
 pub struct RowArgs {
     /// Only rows that fulfil a condition, such as `ari>0.2` or `vae.latent=8`; may be given several times.

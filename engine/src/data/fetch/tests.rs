@@ -23,7 +23,7 @@ enum Answer {
     /// The bytes that are asked for, followed by more without an end.
     Endless,
     /// Bytes without an end and without a total.
-    Untold,
+    NoLength,
 }
 
 struct Server {
@@ -90,7 +90,7 @@ fn respond(
     } else {
         write!(stream, "HTTP/1.1 200 OK\r\n")?;
     }
-    if let Answer::Endless | Answer::Untold = answer {
+    if let Answer::Endless | Answer::NoLength = answer {
         write!(stream, "ETag: {tag}\r\nConnection: close\r\n\r\n")?;
         stream.write_all(body)?;
         loop {
@@ -107,13 +107,13 @@ fn respond(
 }
 
 #[derive(Default)]
-struct Heard {
+struct Recorder {
     lines: Vec<String>,
     last: (u64, Option<u64>),
 }
 
-impl Ui for Heard {
-    fn say(&mut self, line: &str) {
+impl Ui for Recorder {
+    fn log(&mut self, line: &str) {
         self.lines.push(line.to_owned());
     }
     fn bytes(&mut self, done: u64, total: Option<u64>) {
@@ -121,7 +121,8 @@ impl Ui for Heard {
     }
 }
 
-const QUICK: Patience = Patience { tries: 3, pause: Duration::from_millis(1), most: 1_000_000 };
+const QUICK: RetryLimits =
+    RetryLimits { tries: 3, pause: Duration::from_millis(1), most: 1_000_000 };
 
 fn content() -> Vec<u8> {
     (0..300_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
@@ -146,13 +147,14 @@ fn a_server_without_an_end_is_left_where_the_file_ends() {
     let file = dir.path().join("data.zip");
     // The answer to a range also gives the total.
     let server_of = |answers| server(content(), "\"v1\"", answers);
-    let told = server_of(vec![Answer::Drop(100_000), Answer::Endless]);
-    let mut heard = Heard::default();
-    fetch(&told.url, &md5(&content()), &file, QUICK, &mut heard).expect("a file");
+    let sized = server_of(vec![Answer::Drop(100_000), Answer::Endless]);
+    let mut recorder = Recorder::default();
+    fetch(&sized.url, &md5(&content()), &file, QUICK, &mut recorder).expect("a file");
     assert_eq!(fs::read(&file).expect("a file"), content());
     fs::remove_file(&file).expect("removed");
-    let untold = server_of(vec![Answer::Untold]);
-    let fault = fetch(&untold.url, &md5(&content()), &file, QUICK, &mut heard).expect_err("no end");
+    let sizeless = server_of(vec![Answer::NoLength]);
+    let fault =
+        fetch(&sizeless.url, &md5(&content()), &file, QUICK, &mut recorder).expect_err("no end");
     assert!(fault.message.contains("more than 1000000 bytes and no end"), "{fault}");
     let kept = fs::metadata(dir.path().join("data.zip.part")).map_or(0, |part| part.len());
     assert_eq!(kept, 0, "it is not kept");
@@ -167,11 +169,11 @@ fn a_dropped_download_goes_on_where_it_stopped() {
         "\"v1\"",
         vec![Answer::Drop(100_000), Answer::Drop(50_000), Answer::Serve],
     );
-    let mut heard = Heard::default();
-    fetch(&server.url, &md5(&content()), &file, QUICK, &mut heard).expect("a file");
+    let mut recorder = Recorder::default();
+    fetch(&server.url, &md5(&content()), &file, QUICK, &mut recorder).expect("a file");
     assert_eq!(fs::read(&file).expect("the file"), content());
     assert_eq!(names(dir.path()), ["data.zip"]);
-    assert_eq!(heard.last, (300_000, Some(300_000)));
+    assert_eq!(recorder.last, (300_000, Some(300_000)));
     let seen = server.seen.lock().expect("the log");
     assert!(seen[1].iter().any(|line| line == "if-range: \"v1\""), "{seen:?}");
     assert!(seen[1].iter().any(|line| line.starts_with("range: bytes=")), "{seen:?}");
@@ -183,16 +185,17 @@ fn a_later_call_continues_and_a_finished_one_says_so() {
     let dir = tempfile::tempdir().expect("a folder");
     let file = dir.path().join("data.zip");
     let cut = server(content(), "\"v1\"", vec![Answer::Drop(100_000), Answer::Status(503)]);
-    let mut heard = Heard::default();
-    let error = fetch(&cut.url, &md5(&content()), &file, QUICK, &mut heard).expect_err("no file");
+    let mut recorder = Recorder::default();
+    let error =
+        fetch(&cut.url, &md5(&content()), &file, QUICK, &mut recorder).expect_err("no file");
     assert!(error.message.contains("the server answered 503 (3 tries in a row)"), "{error}");
     assert_eq!(names(dir.path()), ["data.zip.part", "data.zip.part.version"]);
     let whole = server(content(), "\"v1\"", vec![Answer::Serve]);
-    fetch(&whole.url, &md5(&content()), &file, QUICK, &mut heard).expect("a file");
+    fetch(&whole.url, &md5(&content()), &file, QUICK, &mut recorder).expect("a file");
     let first = whole.seen.lock().expect("the log")[0].join("\n");
     assert!(first.contains("range: bytes="), "{first}");
-    fetch(&whole.url, &md5(&content()), &file, QUICK, &mut heard).expect("a file");
-    assert!(heard.lines.last().expect("a line").contains("already here and whole"));
+    fetch(&whole.url, &md5(&content()), &file, QUICK, &mut recorder).expect("a file");
+    assert!(recorder.lines.last().expect("a line").contains("already here and whole"));
     assert_eq!(whole.seen.lock().expect("the log").len(), 1);
 }
 
@@ -201,10 +204,10 @@ fn a_file_that_changed_meanwhile_is_not_spliced() {
     let dir = tempfile::tempdir().expect("a folder");
     let file = dir.path().join("data.zip");
     let old = server(vec![1; 300_000], "\"v1\"", vec![Answer::Drop(100_000), Answer::Status(500)]);
-    let mut heard = Heard::default();
-    fetch(&old.url, &md5(&content()), &file, QUICK, &mut heard).expect_err("no file");
+    let mut recorder = Recorder::default();
+    fetch(&old.url, &md5(&content()), &file, QUICK, &mut recorder).expect_err("no file");
     let new = server(content(), "\"v2\"", vec![Answer::Serve]);
-    fetch(&new.url, &md5(&content()), &file, QUICK, &mut heard).expect("a file");
+    fetch(&new.url, &md5(&content()), &file, QUICK, &mut recorder).expect("a file");
     assert_eq!(new.seen.lock().expect("the log").len(), 1);
     assert_eq!(fs::read(&file).expect("the file"), content());
 }
@@ -215,9 +218,13 @@ fn bytes_of_unknown_version_are_dropped_when_the_sum_is_wrong() {
     let file = dir.path().join("data.zip");
     fs::write(dir.path().join("data.zip.part"), [9; 1000]).expect("a part");
     let server = server(content(), "\"v1\"", vec![Answer::Serve]);
-    let mut heard = Heard::default();
-    fetch(&server.url, &md5(&content()), &file, QUICK, &mut heard).expect("a file");
-    assert!(heard.lines.iter().any(|line| line.contains("starting over")), "{:?}", heard.lines);
+    let mut recorder = Recorder::default();
+    fetch(&server.url, &md5(&content()), &file, QUICK, &mut recorder).expect("a file");
+    assert!(
+        recorder.lines.iter().any(|line| line.contains("starting over")),
+        "{:?}",
+        recorder.lines
+    );
     assert_eq!(server.seen.lock().expect("the log").len(), 2);
 }
 
@@ -227,7 +234,7 @@ fn a_whole_part_needs_only_its_name() {
     let file = dir.path().join("data.zip");
     fs::write(dir.path().join("data.zip.part"), content()).expect("a part");
     let server = server(content(), "\"v1\"", vec![Answer::Serve]);
-    fetch(&server.url, &md5(&content()), &file, QUICK, &mut Heard::default()).expect("a file");
+    fetch(&server.url, &md5(&content()), &file, QUICK, &mut Recorder::default()).expect("a file");
     assert_eq!(names(dir.path()), ["data.zip"]);
 }
 
@@ -235,13 +242,14 @@ fn a_whole_part_needs_only_its_name() {
 fn a_server_without_ranges_starts_over_and_is_not_asked_for_ever() {
     let dir = tempfile::tempdir().expect("a folder");
     let file = dir.path().join("data.zip");
-    let mut heard = Heard::default();
+    let mut recorder = Recorder::default();
     let kind = server(content(), "\"v1\"", vec![Answer::WholeDrop(100_000), Answer::Whole]);
-    fetch(&kind.url, &md5(&content()), &file, QUICK, &mut heard).expect("a file");
+    fetch(&kind.url, &md5(&content()), &file, QUICK, &mut recorder).expect("a file");
     assert_eq!(fs::read(&file).expect("the file"), content());
     let file = dir.path().join("other.zip");
     let cruel = server(content(), "\"v1\"", vec![Answer::WholeDrop(100_000)]);
-    let error = fetch(&cruel.url, &md5(&content()), &file, QUICK, &mut heard).expect_err("no file");
+    let error =
+        fetch(&cruel.url, &md5(&content()), &file, QUICK, &mut recorder).expect_err("no file");
     assert!(error.message.contains("tries in a row"), "{error}");
 }
 
@@ -249,18 +257,21 @@ fn a_server_without_ranges_starts_over_and_is_not_asked_for_ever() {
 fn refusals_and_wrong_bytes_leave_nothing_wrong() {
     let dir = tempfile::tempdir().expect("a folder");
     let file = dir.path().join("data.zip");
-    let mut heard = Heard::default();
+    let mut recorder = Recorder::default();
     let none = server(content(), "\"v1\"", vec![Answer::Status(404)]);
-    let error = fetch(&none.url, &md5(&content()), &file, QUICK, &mut heard).expect_err("no file");
+    let error =
+        fetch(&none.url, &md5(&content()), &file, QUICK, &mut recorder).expect_err("no file");
     assert!(error.message.contains("the server answered 404"), "{error}");
     assert!(error.help.contains("--url"), "{}", error.help);
     assert_eq!(none.seen.lock().expect("the log").len(), 1);
     let wrong = server(vec![1; 1000], "\"v1\"", vec![Answer::Serve]);
-    let error = fetch(&wrong.url, &md5(&content()), &file, QUICK, &mut heard).expect_err("no file");
+    let error =
+        fetch(&wrong.url, &md5(&content()), &file, QUICK, &mut recorder).expect_err("no file");
     assert!(error.message.contains("it was not kept"), "{error}");
     assert!(names(dir.path()).is_empty(), "{:?}", names(dir.path()));
     fs::write(&file, b"something else").expect("a file");
-    let error = fetch(&wrong.url, &md5(&content()), &file, QUICK, &mut heard).expect_err("no file");
+    let error =
+        fetch(&wrong.url, &md5(&content()), &file, QUICK, &mut recorder).expect_err("no file");
     assert!(error.help.contains("move it away"), "{error}");
     assert_eq!(fs::read(&file).expect("the file"), b"something else");
 }
@@ -269,8 +280,9 @@ fn refusals_and_wrong_bytes_leave_nothing_wrong() {
 fn the_licence_comes_first() {
     let dir = tempfile::tempdir().expect("a folder");
     let server = server(content(), "\"v1\"", vec![Answer::Serve]);
-    let mut heard = Heard::default();
-    let file = fetch_irmas(&server.url, &md5(&content()), dir.path(), &mut heard).expect("a file");
+    let mut recorder = Recorder::default();
+    let file =
+        fetch_irmas(&server.url, &md5(&content()), dir.path(), &mut recorder).expect("a file");
     assert!(file.ends_with("IRMAS-TrainingData.zip"));
-    assert!(heard.lines[0].contains("CC BY-NC-SA 3.0") && heard.lines[0].contains("cite"));
+    assert!(recorder.lines[0].contains("CC BY-NC-SA 3.0") && recorder.lines[0].contains("cite"));
 }

@@ -1,18 +1,18 @@
-//! The process that the user started: it asks for workers, follows what they tell, and writes the report. It runs no
+//! The process that the user started: it asks for workers, follows their events, and writes the report. It runs no
 //! step. If it dies, the workers go on, and the same command finds them.
 
 use super::{
-    events::{Event, Told, tell},
-    frozen::{Folder, Frozen, Work},
-    jobs::{Jobs, Rhythm},
-    scripts::{Site, job_name},
-    sizes::{Size, assign, likely, short, sizes, to_run},
+    events::{ClusterState, Event, send},
+    frozen::{FrozenPlan, PlanFolder, Work},
+    jobs::{Jobs, PollInterval},
+    scripts::{ScriptTemplate, job_name},
+    sizes::{Size, assign, expected_seconds, short, sizes, to_run},
     slurm::{self, JobState},
 };
 use crate::{
     model::{Profile, StepFailure},
     plan::Plan,
-    run::{self, Outcome, RunInfo, execute_beside, others::Others},
+    run::{self, Outcome, RunInfo, execute_with_peers, peers::Peers},
     spec::Results,
     ui::events,
 };
@@ -44,28 +44,28 @@ pub struct Cluster {
     pub cancel_on_interrupt: bool,
 }
 
-const NO_PANIC: &str = "no thread panics while it holds what workers have told";
+const NO_PANIC: &str = "no thread panics while it holds the state of the cluster";
 /// The process that follows the workers of one plan.
 pub(super) struct Driver<'a> {
     pub(super) name: String,
-    pub(super) folder: Folder<'a>,
+    pub(super) folder: PlanFolder<'a>,
     pub(super) profile: &'a Profile,
     pub(super) plan: &'a Plan<'a>,
-    pub(super) frozen: Frozen,
-    pub(super) site: Site<'a>,
+    pub(super) frozen: FrozenPlan,
+    pub(super) template: ScriptTemplate<'a>,
     process: String,
-    /// What the workers of each kind have.
+    /// The resources of the workers of each kind.
     pub(super) sizes: BTreeMap<String, Size>,
-    told: Mutex<Told>,
+    state: Mutex<ClusterState>,
     missing: Mutex<Vec<usize>>,
     /// The hosts that workers have left alone, and why.
-    left_alone: Mutex<BTreeMap<String, String>>,
+    excluded: Mutex<BTreeMap<String, String>>,
     fault: Mutex<Option<String>>,
     has_left: AtomicBool,
     /// True once the run has ended.
     ended: AtomicBool,
     /// True if Slurm did not answer when it was last asked.
-    is_deaf: AtomicBool,
+    is_slurm_silent: AtomicBool,
     detach: bool,
 }
 
@@ -111,8 +111,8 @@ impl<'a> Driver<'a> {
         let assigned = assign(plan, &cluster.profile).map_err(|errors| {
             errors.first().map_or_else(String::new, |error| error.message.clone())
         })?;
-        let folder = Folder::make(plan.store, &digest).map_err(of_store)?;
-        let frozen = Frozen {
+        let folder = PlanFolder::make(plan.store, &digest).map_err(of_store)?;
+        let frozen = FrozenPlan {
             work,
             name: plan.pipeline.name.clone(),
             kinds: assigned.0,
@@ -121,19 +121,19 @@ impl<'a> Driver<'a> {
             beat_ms: (cluster.profile.beat * 1e3) as u64,
         };
         let frozen = folder.freeze(frozen).map_err(of_store)?;
-        folder.go_on();
+        folder.resume();
         plan.store.share();
         let process = plan.store.name().map_err(of_store)?;
         let assigned = (frozen.kinds.clone(), frozen.seconds.clone());
         let sizes = sizes(plan, &assigned, &cluster.profile);
-        let site = Site::new(plan, cluster, &folder).map_err(of_store)?;
-        let mut told = Told::of_others(&process);
-        // What was told before this process began has been shown by another.
-        told.refresh(&folder, |_, _| {});
-        let failures = told.failures.iter().map(|(step, failures)| (*step, failures.len()));
+        let template = ScriptTemplate::new(plan, cluster, &folder).map_err(of_store)?;
+        let mut state = ClusterState::of_others(&process);
+        // Events from before this process began have been shown by another.
+        state.refresh(&folder, |_, _| {});
+        let failures = state.failures.iter().map(|(step, failures)| (*step, failures.len()));
         let failures: Vec<_> = failures.collect();
         let driver = Self {
-            site,
+            template,
             name: job_name(&folder),
             folder,
             profile: &cluster.profile,
@@ -141,17 +141,17 @@ impl<'a> Driver<'a> {
             frozen,
             process,
             sizes,
-            told: Mutex::new(told),
+            state: Mutex::new(state),
             missing: Mutex::default(),
-            left_alone: Mutex::default(),
+            excluded: Mutex::default(),
             fault: Mutex::default(),
             has_left: AtomicBool::new(false),
             ended: AtomicBool::new(false),
-            is_deaf: AtomicBool::new(false),
+            is_slurm_silent: AtomicBool::new(false),
             detach: cluster.detach,
         };
         for (step, failures) in failures {
-            driver.tell(Event::Forgiven { step, failures });
+            driver.send(Event::Forgiven { step, failures });
         }
         Ok(driver)
     }
@@ -159,8 +159,8 @@ impl<'a> Driver<'a> {
     /// Follows the workers to the end of the plan.
     fn follow(&self, run: &RunInfo, cancel: &dyn Cancel, cluster: &Cluster) -> Outcome {
         let outcome = thread::scope(|scope| {
-            scope.spawn(|| self.look_after_jobs());
-            let outcome = execute_beside(self.plan, run, cancel, Some(self));
+            scope.spawn(|| self.watch_jobs());
+            let outcome = execute_with_peers(self.plan, run, cancel, Some(self));
             self.ended.store(true, Ordering::Relaxed);
             outcome
         });
@@ -177,12 +177,12 @@ impl<'a> Driver<'a> {
         }
         // Workers leave by themselves; those that wait in the queue do not, but have nothing to do when they start.
         let _ = self.folder.stop();
-        if self.is_deaf.load(Ordering::Relaxed) && !interrupted && fault.is_none() {
+        if self.is_slurm_silent.load(Ordering::Relaxed) && !interrupted && fault.is_none() {
             return outcome;
         }
         let cancelled = slurm::cancel(&self.name);
         if let Some(refusal) = cancelled.err().filter(|_| interrupted || fault.is_some()) {
-            warn!("{}", refusal.said);
+            warn!("{}", refusal.message);
         }
         match fault {
             Some(fault) => outcome.with_fault(fault),
@@ -195,17 +195,17 @@ impl<'a> Driver<'a> {
         self.ended.load(Ordering::Relaxed)
     }
 
-    fn look_after_jobs(&self) {
-        let (mut jobs, mut rhythm) = (Jobs::default(), Rhythm::new());
+    fn watch_jobs(&self) {
+        let (mut jobs, mut interval) = (Jobs::default(), PollInterval::new());
         while !self.has_ended() {
             thread::sleep(Duration::from_millis(20));
-            if !rhythm.is_due() || self.missing.lock().expect(NO_PANIC).is_empty() {
+            if !interval.is_due() || self.missing.lock().expect(NO_PANIC).is_empty() {
                 continue;
             }
             let began = Instant::now();
-            match jobs.look(self) {
+            match jobs.poll(self) {
                 Ok(has_submitted) => {
-                    rhythm.after(began.elapsed(), has_submitted);
+                    interval.after(began.elapsed(), has_submitted);
                     if self.detach && has_submitted {
                         self.has_left.store(true, Ordering::Relaxed);
                         return;
@@ -219,24 +219,24 @@ impl<'a> Driver<'a> {
         }
     }
 
-    pub(super) fn told(&self) -> MutexGuard<'_, Told> {
-        self.told.lock().expect(NO_PANIC)
+    pub(super) fn state(&self) -> MutexGuard<'_, ClusterState> {
+        self.state.lock().expect(NO_PANIC)
     }
 
-    pub(super) fn tell(&self, event: Event) {
-        tell(&self.folder, &self.process, &event);
-        self.told().note(&self.process, event);
+    pub(super) fn send(&self, event: Event) {
+        send(&self.folder, &self.process, &event);
+        self.state().apply(&self.process, event);
     }
 
-    /// Reads what the workers have told since, and shows it.
-    pub(super) fn hear(&self) {
+    /// Reads the new events of the workers, and shows them.
+    pub(super) fn read_events(&self) {
         let steps = &self.plan.pipeline.steps;
-        self.told().refresh(&self.folder, |_, event| match event {
+        self.state().refresh(&self.folder, |_, event| match event {
             Event::Started { step, reason } if *step < steps.len() => {
                 events::step_started(step + 1, &steps[*step].name, reason);
             }
             Event::At { step, done, total, note } => events::step_at(step + 1, *done, *total, note),
-            Event::Refused { host, reason } => self.leaves_alone(host, reason),
+            Event::Refused { host, reason } => self.warn_excluded(host, reason),
             // The worker's own last words, which do not name its host.
             Event::Said { text, .. } if self.is_refusal(text) => {}
             Event::Said { warning: true, text } => warn!("{text}"),
@@ -246,31 +246,31 @@ impl<'a> Driver<'a> {
     }
 
     /// Says once of each node that no more is submitted to it.
-    pub(super) fn leaves_alone(&self, node: &str, reason: &str) {
-        let mut known = self.left_alone.lock().expect(NO_PANIC);
+    pub(super) fn warn_excluded(&self, node: &str, reason: &str) {
+        let mut known = self.excluded.lock().expect(NO_PANIC);
         if known.insert(node.to_owned(), reason.to_owned()).is_none() {
             warn!("node {node} is left alone: {reason}");
         }
     }
 
     fn is_refusal(&self, text: &str) -> bool {
-        self.left_alone.lock().expect(NO_PANIC).values().any(|reason| reason == text)
+        self.excluded.lock().expect(NO_PANIC).values().any(|reason| reason == text)
     }
 
-    /// Notes whether Slurm answers.
-    pub(super) fn hears_slurm(&self, answers: bool) {
-        self.is_deaf.store(!answers, Ordering::Relaxed);
+    /// Records whether Slurm answers.
+    pub(super) fn set_slurm_answers(&self, answers: bool) {
+        self.is_slurm_silent.store(!answers, Ordering::Relaxed);
     }
 
     /// True if the worker of a running job has ended, whatever Slurm knows of its node.
     pub(super) fn is_lost(&self, id: &str, job: &JobState) -> bool {
-        let process = self.told().jobs.get(id).cloned();
+        let process = self.state().jobs.get(id).cloned();
         job.state == "RUNNING"
             && process.is_some_and(|process| self.folder.store.has_ended(&process))
     }
 
     /// True if nobody can go on with a step that was stopped.
-    pub(super) fn begins_anew(&self, step: usize) -> bool {
+    pub(super) fn starts_over(&self, step: usize) -> bool {
         self.plan.pipeline.steps[step].entry.progressive.is_empty()
     }
 
@@ -286,38 +286,38 @@ impl<'a> Driver<'a> {
             let Some(size) = self.size_for(step) else { continue };
             let count = wanted.entry(size).or_insert((0, Some(0.0)));
             count.0 += 1;
-            count.1 = count.1.zip(likely(self.plan, step)).map(|(a, b)| a + b);
+            count.1 = count.1.zip(expected_seconds(self.plan, step)).map(|(a, b)| a + b);
         }
         wanted
     }
 }
 
-impl Others for Driver<'_> {
+impl Peers for Driver<'_> {
     fn refresh(&self) {
-        self.hear();
+        self.read_events();
     }
 
-    fn misses(&self, steps: &[usize]) {
+    fn note_missing(&self, steps: &[usize]) {
         steps.clone_into(&mut self.missing.lock().expect(NO_PANIC));
     }
 
-    fn takes(&self, _step: usize, _seconds: Option<f64>) -> bool {
+    fn may_run(&self, _step: usize, _seconds: Option<f64>) -> bool {
         false
     }
 
     fn failure(&self, step: usize) -> Option<StepFailure> {
-        self.told().failure(step).cloned()
+        self.state().failure(step).cloned()
     }
 
     fn has_made(&self, step: usize) -> bool {
-        self.told().made.contains(&step)
+        self.state().made.contains(&step)
     }
 
     fn has_begun(&self, step: usize) -> bool {
-        self.told().begun.contains(&step)
+        self.state().begun.contains(&step)
     }
 
-    fn is_left_to_others(&self, _step: usize, _failure: &StepFailure) -> bool {
+    fn report_failure(&self, _step: usize, _failure: &StepFailure) -> bool {
         false
     }
 
@@ -329,7 +329,7 @@ impl Others for Driver<'_> {
         true
     }
 
-    fn shift(&self) -> u64 {
+    fn order_offset(&self) -> u64 {
         0
     }
 }
@@ -348,11 +348,11 @@ fn is_to_cancel() -> bool {
 }
 
 /// The plans in a store that are not finished; those of one study, if it is named.
-pub fn unfinished<'s>(store: &'s Store, study: Option<&str>) -> Vec<(Folder<'s>, Frozen)> {
+pub fn unfinished<'s>(store: &'s Store, study: Option<&str>) -> Vec<(PlanFolder<'s>, FrozenPlan)> {
     let folders = store
         .folders_in(super::WORK)
         .into_iter()
-        .map(|name| Folder { store, name: format!("{}/{name}", super::WORK) });
+        .map(|name| PlanFolder { store, name: format!("{}/{name}", super::WORK) });
     let plans = folders.filter(|folder| !folder.is_stopped());
     let plans = plans.filter_map(|folder| Some((folder.clone(), folder.frozen()?)));
     plans.filter(|(_, frozen)| study.is_none_or(|study| study == frozen.name)).collect()

@@ -1,11 +1,11 @@
-//! What the processes at one plan tell each other: each appends lines to a file of its own.
+//! The events that the processes at one plan share: each appends lines to a file of its own.
 
-use super::{frozen::Folder, sizes::Size};
+use super::{frozen::PlanFolder, sizes::Size};
 use crate::model::StepFailure;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// Something that a process tells the others. Steps are indices into the pipeline.
+/// An event that a process sends to the others. Steps are indices into the pipeline.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "event")]
 pub enum Event {
@@ -27,9 +27,9 @@ pub enum Event {
     At {
         /// The step.
         step: usize,
-        /// How far it is.
+        /// The finished part of its work.
         done: u64,
-        /// How far it goes.
+        /// All of its work.
         total: u64,
         /// A remark.
         note: String,
@@ -99,7 +99,7 @@ pub enum Event {
     Outlasted {
         /// The step.
         step: usize,
-        /// What it asks for.
+        /// The time that it asks for.
         more: MoreTime,
     },
     /// The driver has submitted jobs.
@@ -108,7 +108,7 @@ pub enum Event {
         array: String,
         /// The kind of its workers.
         kind: String,
-        /// How many workers it has.
+        /// The number of its workers.
         count: usize,
         /// The bytes of memory of each.
         memory: u64,
@@ -121,9 +121,9 @@ pub enum Event {
 /// The time that a worker must have for a step that was not done in less.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct MoreTime {
-    /// How often the step had run out of time by then.
+    /// The number of times that the step had run out of time by then.
     pub after: u32,
-    /// How often it was given more.
+    /// The number of times that it was given more.
     pub times: u32,
     /// The seconds after which the scheduler ends the worker.
     pub time: u64,
@@ -131,11 +131,11 @@ pub struct MoreTime {
     pub left: u64,
 }
 
-/// All that the processes at one plan have told so far.
+/// The state of a run on a cluster, as the events of its processes give it.
 #[derive(Default)]
-pub struct Told {
+pub struct ClusterState {
     read: HashMap<String, u64>,
-    /// The file of this process, which need not read what it has told itself.
+    /// The file of this process, which need not read its own events.
     own: String,
     /// The steps that some process has begun.
     pub begun: BTreeSet<usize>,
@@ -153,24 +153,24 @@ pub struct Told {
     pub refused: BTreeMap<String, String>,
     /// The most bytes of memory with which steps have ended for want of it.
     pub starved: BTreeMap<usize, u64>,
-    /// How often steps ran out of time, and the seconds that they had last.
+    /// The number of times that steps ran out of time, and the seconds that they had last.
     pub ran_out: BTreeMap<usize, (u32, u64)>,
     /// The bytes of memory that steps need at least.
     pub outgrown: HashMap<usize, u64>,
     /// The time that steps need at least.
     pub outlasted: HashMap<usize, MoreTime>,
-    /// What the workers of each array have.
+    /// The resources of the workers of each array.
     pub arrays: BTreeMap<String, Size>,
 }
 
-impl Told {
-    /// What all processes but this one tell; it notes itself what it tells.
+impl ClusterState {
+    /// A state without events, for a process that applies its own events itself.
     pub fn of_others(process: &str) -> Self {
         Self { own: format!("{process}.jsonl"), ..Self::default() }
     }
 
-    /// Reads what is new, and gives each event to `hear`.
-    pub fn refresh(&mut self, folder: &Folder<'_>, mut hear: impl FnMut(&str, &Event)) {
+    /// Reads what is new, and gives each event to `on_event`.
+    pub fn refresh(&mut self, folder: &PlanFolder<'_>, mut on_event: impl FnMut(&str, &Event)) {
         for name in folder.store.names_in(&folder.name) {
             let Some(process) = name.strip_suffix(".jsonl").filter(|_| name != self.own) else {
                 continue;
@@ -184,16 +184,16 @@ impl Told {
             text.truncate(whole);
             for line in text.split(|byte| *byte == b'\n') {
                 if let Ok(event) = serde_json::from_slice::<Event>(line) {
-                    hear(process, &event);
-                    self.note(process, event);
+                    on_event(process, &event);
+                    self.apply(process, event);
                 }
             }
             self.read.insert(name, from + whole as u64);
         }
     }
 
-    /// Notes what a process has told.
-    pub fn note(&mut self, process: &str, event: Event) {
+    /// Applies an event of a process.
+    pub fn apply(&mut self, process: &str, event: Event) {
         let mut running = |step: usize, runs: bool| {
             let running = self.running.entry(process.to_owned()).or_default();
             if runs {
@@ -263,8 +263,8 @@ impl Told {
     }
 }
 
-/// Tells the others something. What cannot be written is lost to them: results are in the store.
-pub fn tell(folder: &Folder<'_>, process: &str, event: &Event) {
+/// Sends an event to the other processes. One that cannot be written is lost to them: results are in the store.
+pub fn send(folder: &PlanFolder<'_>, process: &str, event: &Event) {
     let mut line = serde_json::to_vec(event).expect("an event always serialises");
     line.push(b'\n');
     let _ = folder.store.add_to(&folder.name, &format!("{process}.jsonl"), &line);

@@ -20,8 +20,8 @@ use std::{
 
 /// A plan as workers read it.
 #[derive(Serialize, Deserialize)]
-pub struct Frozen {
-    /// What decides the steps.
+pub struct FrozenPlan {
+    /// The work, which decides the steps.
     pub work: Work,
     /// The name of the study.
     pub name: String,
@@ -35,7 +35,7 @@ pub struct Frozen {
     pub beat_ms: u64,
 }
 
-/// What decides the steps of a plan. Its digest names the plan.
+/// The work of a plan: all that decides its steps. Its digest names the plan.
 #[derive(Serialize, Deserialize)]
 pub struct Work {
     /// The version of the engine.
@@ -72,7 +72,7 @@ impl Work {
     pub fn of(plan: &Plan<'_>, set: &[String], so_far: &Results, profile: &Profile) -> Self {
         let Plan { pipeline, options, .. } = plan;
         let here = env::current_dir().unwrap_or_default();
-        let there = |path: &Path| moved(&here.join(path), profile);
+        let there = |path: &Path| on_nodes(&here.join(path), profile);
         let mut files = plan.files.clone();
         files.iter_mut().flatten().for_each(|file| file.path = there(&file.path));
         let mut results: Vec<_> = so_far.points.clone().into_iter().collect();
@@ -112,7 +112,7 @@ impl Work {
 }
 
 /// A path as nodes see it.
-pub(super) fn moved(path: &Path, profile: &Profile) -> PathBuf {
+pub(super) fn on_nodes(path: &Path, profile: &Profile) -> PathBuf {
     let longest = profile.paths.iter().filter(|(from, _)| path.starts_with(from));
     match longest.max_by_key(|(from, _)| from.len()) {
         Some((from, to)) => match path.strip_prefix(from) {
@@ -126,14 +126,14 @@ pub(super) fn moved(path: &Path, profile: &Profile) -> PathBuf {
 
 /// The folder of a plan in a store.
 #[derive(Clone)]
-pub struct Folder<'a> {
+pub struct PlanFolder<'a> {
     /// The store.
     pub store: &'a Store,
     /// The path below the store.
     pub name: String,
 }
 
-impl<'a> Folder<'a> {
+impl<'a> PlanFolder<'a> {
     /// The folder of a plan, which is made.
     ///
     /// # Errors
@@ -155,7 +155,7 @@ impl<'a> Folder<'a> {
     ///
     /// # Errors
     /// When the file system refuses.
-    pub fn freeze(&self, frozen: Frozen) -> Result<Frozen, StoreError> {
+    pub fn freeze(&self, frozen: FrozenPlan) -> Result<FrozenPlan, StoreError> {
         if let Some(there) = self.frozen() {
             return Ok(there);
         }
@@ -165,7 +165,7 @@ impl<'a> Folder<'a> {
     }
 
     /// The frozen plan, if it is there.
-    pub fn frozen(&self) -> Option<Frozen> {
+    pub fn frozen(&self) -> Option<FrozenPlan> {
         serde_json::from_slice(&self.store.kept(&self.name, PLAN)?).ok()
     }
 
@@ -178,7 +178,7 @@ impl<'a> Folder<'a> {
     }
 
     /// Asks for workers again.
-    pub fn go_on(&self) {
+    pub fn resume(&self) {
         self.store.forget(&self.name, STOP);
     }
 

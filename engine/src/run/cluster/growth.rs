@@ -1,4 +1,4 @@
-//! What becomes of steps whose workers had too little memory or time: they run again in workers with more, and not in
+//! More memory or time for steps whose workers had too little: they run again in workers with more, and not in
 //! the same ones again.
 
 use super::{
@@ -13,36 +13,36 @@ use crate::{
 use ops::ErrorKind;
 use tracing::info;
 
-/// What a step that was not done is given of what it had: half as much again.
-fn more(of: u64) -> u64 {
+/// Returns half as much again, for a step that was not done with what it had.
+fn increased(of: u64) -> u64 {
     of.saturating_add(of / 2)
 }
 
-/// What must be left of the time of a worker, which needs some to begin.
-fn most_of(time: u64) -> u64 {
+/// Returns the part of a worker's time that must be left when a step begins: the worker needs some to begin.
+fn least_left(time: u64) -> u64 {
     time * 6 / 10
 }
 
 impl Driver<'_> {
     /// Gives more to the steps that ended for want of memory or time since this was last asked.
     pub(super) fn give_more(&self) {
-        let told = self.told();
-        let starved: Vec<_> = told
+        let state = self.state();
+        let starved: Vec<_> = state
             .starved
             .iter()
-            .filter(|(step, had)| told.outgrown.get(step).is_none_or(|needs| needs <= had))
+            .filter(|(step, had)| state.outgrown.get(step).is_none_or(|needs| needs <= had))
             .map(|(step, had)| (*step, *had))
             .collect();
-        let ran_out: Vec<_> = told
+        let ran_out: Vec<_> = state
             .ran_out
             .iter()
             .filter(|(step, (times, _))| {
-                told.outlasted.get(step).is_none_or(|more| more.after < *times)
+                state.outlasted.get(step).is_none_or(|more| more.after < *times)
             })
             .map(|(step, ran_out)| (*step, *ran_out))
             .collect();
-        drop(told);
-        let has_failed = |step: usize| self.told().failure(step).is_some();
+        drop(state);
+        let has_failed = |step: usize| self.state().failure(step).is_some();
         for (step, had) in starved.into_iter().filter(|(step, _)| !self.is_made(*step)) {
             if !has_failed(step) {
                 self.give_memory(step, had);
@@ -67,26 +67,27 @@ impl Driver<'_> {
             let help = "raise `most_memory` of the profile, or give the step less to do";
             return self.fail(step, message, help);
         }
-        let memory = kind.most_memory.map_or(more(had), |most| more(had).min(most));
+        let memory = kind.most_memory.map_or(increased(had), |most| increased(had).min(most));
         info!("{name}: it died with {} of memory; once more with {}", bytes(had), bytes(memory));
-        self.tell(Event::Outgrown { step, memory });
+        self.send(Event::Outgrown { step, memory });
     }
 
     /// Asks for a worker with more time than a step had, which ran out of it for the `after`th time.
     fn give_time(&self, step: usize, had: u64, after: u32) {
         let (kind, own) = (self.kind_of(step), &self.plan.pipeline.steps[step]);
         let (name, duration) = (&own.name, |seconds: u64| reports::duration(seconds as f64));
-        let before = self.told().outlasted.get(&step).copied();
+        let before = self.state().outlasted.get(&step).copied();
         let MoreTime { times, time, .. } = before.unwrap_or_else(|| {
             let time = self.sizes.get(&kind.name).map_or(0, |size| size.time);
             MoreTime { time, ..MoreTime::default() }
         });
         let ask = |time: u64, times: u32| {
-            let more = MoreTime { after, times, time, left: most_of(usable(time, self.profile)) };
-            self.tell(Event::Outlasted { step, more });
+            let more =
+                MoreTime { after, times, time, left: least_left(usable(time, self.profile)) };
+            self.send(Event::Outlasted { step, more });
         };
         // It may have begun late in the time of its worker.
-        if before.is_none() && had < most_of(usable(time, self.profile)) {
+        if before.is_none() && had < least_left(usable(time, self.profile)) {
             info!(
                 "{name}: it was stopped after {}, since the time of its worker was up; once more in a worker with {}",
                 duration(had),
@@ -104,7 +105,8 @@ impl Driver<'_> {
             let help = "raise `time` or `most_time` of the profile, or let it ask for half as much again with `retries: 2`";
             return self.fail(step, message, help);
         }
-        let longer = kind.most_time.map_or(more(time), |most| more(time).min(most.max(time)));
+        let longer =
+            kind.most_time.map_or(increased(time), |most| increased(time).min(most.max(time)));
         let longer = longer.div_ceil(60) * 60;
         info!(
             "{name}: it was not done within {}; once more with {}",
@@ -124,7 +126,7 @@ impl Driver<'_> {
             log: Vec::new(),
             of_node: false,
         };
-        self.tell(Event::Failed { step, host: String::new(), failure });
+        self.send(Event::Failed { step, host: String::new(), failure });
     }
 
     fn kind_of(&self, step: usize) -> &Kind {
@@ -137,13 +139,13 @@ impl Driver<'_> {
         found.unwrap_or(&self.profile.kinds[0])
     }
 
-    /// What a worker must have for a step.
+    /// The resources that a worker must have for a step.
     pub(super) fn size_for(&self, step: usize) -> Option<Size> {
         let kind = self.frozen.kinds[step].as_ref()?;
-        let told = self.told();
+        let state = self.state();
         let size = self.sizes.get(kind)?;
-        let memory = told.outgrown.get(&step).copied().unwrap_or(0).max(size.memory);
-        let time = told.outlasted.get(&step).map_or(0, |more| more.time).max(size.time);
+        let memory = state.outgrown.get(&step).copied().unwrap_or(0).max(size.memory);
+        let time = state.outlasted.get(&step).map_or(0, |more| more.time).max(size.time);
         Some(Size { kind: kind.clone(), memory, time })
     }
 }

@@ -1,12 +1,12 @@
-//! How many workers there should be, and what became of them. The store tells what is done; Slurm only tells whether
+//! The number of workers that there should be, and their ends. The store tells what is done; Slurm only tells whether
 //! anybody is coming.
 
 use super::{
     driver::Driver,
     events::Event,
-    sizes::{Size, worth},
+    sizes::{Size, useful_workers},
     slurm::{self, JobState, Refusal},
-    worker::{ELSEWHERE, NOTHING_LEFT, STOPPED},
+    worker::{NOTHING_LEFT, STOPPED, STORE_NOT_SEEN},
 };
 use cache::store::plans::JOB_LOGS;
 use std::{
@@ -30,61 +30,61 @@ const TAIL: usize = 8;
 /// The jobs of one plan.
 #[derive(Default)]
 pub(super) struct Jobs {
-    /// What the workers of each array have.
+    /// The resources of the workers of each array.
     arrays: BTreeMap<String, Size>,
     /// Jobs whose end was dealt with.
     over: BTreeSet<String>,
-    /// Jobs that waited for what never comes when they were last looked at.
-    hopeless: BTreeSet<String>,
+    /// Jobs that waited for what never comes when they were last polled.
+    stuck: BTreeSet<String>,
     early: usize,
-    /// When a worker last ended by itself.
+    /// The time at which a worker last ended by itself.
     left: Option<Instant>,
     exclude: BTreeSet<String>,
-    /// How often a step's worker was killed without a known reason.
+    /// The number of times that a step's worker was killed without a known reason.
     killed: BTreeMap<usize, usize>,
-    /// What was said last of a Slurm that does not answer.
+    /// The last message about a Slurm that does not answer.
     silent: Option<String>,
 }
 
 impl Jobs {
-    /// Looks at the jobs once, and submits those that are missing. An error ends the run.
-    pub(super) fn look(&mut self, driver: &Driver<'_>) -> Result<bool, String> {
+    /// Asks Slurm for the jobs once, and submits those that are missing. An error ends the run.
+    pub(super) fn poll(&mut self, driver: &Driver<'_>) -> Result<bool, String> {
         let wanted = driver.wanted();
         if wanted.is_empty() && self.arrays.is_empty() {
             return Ok(false);
         }
-        self.arrays.clone_from(&driver.told().arrays);
+        self.arrays.clone_from(&driver.state().arrays);
         let began = Instant::now();
         let listed = match slurm::list(&driver.name, || driver.has_ended()) {
             Ok(listed) => listed,
             // "Not known" is not "lost": workers need no controller.
-            Err(Refusal { said, is_final }) => {
+            Err(Refusal { message, is_final }) => {
                 if is_final && self.arrays.is_empty() {
-                    return Err(said);
+                    return Err(message);
                 }
-                driver.hears_slurm(began.elapsed() < PROMPT);
+                driver.set_slurm_answers(began.elapsed() < PROMPT);
                 if driver.has_ended() {
                     return Ok(false);
                 }
-                if self.silent.replace(said.clone()).is_none() {
-                    info!("{said}; what runs goes on, and Slurm is asked again");
+                if self.silent.replace(message.clone()).is_none() {
+                    info!("{message}; what runs goes on, and Slurm is asked again");
                 }
                 return Ok(false);
             }
         };
-        driver.hears_slurm(true);
+        driver.set_slurm_answers(true);
         if self.silent.take().is_some() {
             info!("Slurm answers again");
         }
-        // A job that is over has told all that it will tell.
-        driver.hear();
+        // A job that is over sends no more events.
+        driver.read_events();
         for (id, job) in listed.iter().filter(|(_, job)| job.is_over()) {
             // Slurm remembers the jobs of a store that has been removed, too, and their logs have gone with it.
             if self.size_of(id).is_some() && self.over.insert(id.clone()) {
                 self.end(driver, id, job)?;
             }
         }
-        self.check_hopeless(&listed)?;
+        self.check_stuck(&listed)?;
         let mut has_submitted = false;
         driver.give_more();
         for (size, (steps, seconds)) in driver.wanted() {
@@ -92,7 +92,7 @@ impl Jobs {
                 !job.is_over() && self.is_at_least(id, &size) && !driver.is_lost(id, job)
             });
             let live = live.count();
-            let wanted = worth(driver.kind_named(&size.kind), steps, seconds);
+            let wanted = useful_workers(driver.kind_named(&size.kind), steps, seconds);
             let has_left = self.left.is_some_and(|left| left.elapsed() < GRACE);
             if live < wanted && !has_left {
                 self.submit(driver, size, wanted - live)?;
@@ -116,19 +116,19 @@ impl Jobs {
     fn submit(&mut self, driver: &Driver<'_>, size: Size, count: usize) -> Result<(), String> {
         let (kind, exclude) =
             (driver.kind_named(&size.kind), self.exclude.iter().cloned().collect());
-        match slurm::submit(&driver.site.script(kind, &size, count, exclude)) {
+        match slurm::submit(&driver.template.script(kind, &size, count, exclude)) {
             Ok(array) => {
                 let workers = reports::count(count, "worker");
                 info!("submitted {workers} `{}` (job {array})", kind.name);
                 self.arrays.insert(array.clone(), size.clone());
                 let Size { kind, memory, time } = size;
-                driver.tell(Event::Submitted { array, kind, count, memory, time });
+                driver.send(Event::Submitted { array, kind, count, memory, time });
                 Ok(())
             }
-            Err(Refusal { said, is_final: true }) => Err(said),
-            Err(Refusal { said, .. }) => {
-                if self.silent.replace(said.clone()).is_none() {
-                    info!("{said}; it is asked again");
+            Err(Refusal { message, is_final: true }) => Err(message),
+            Err(Refusal { message, .. }) => {
+                if self.silent.replace(message.clone()).is_none() {
+                    info!("{message}; it is asked again");
                 }
                 Ok(())
             }
@@ -138,15 +138,15 @@ impl Jobs {
     /// Deals with the end of a job.
     fn end(&mut self, driver: &Driver<'_>, id: &str, job: &JobState) -> Result<(), String> {
         let (node, state) = (&job.node, &job.state);
-        let told = driver.told();
-        let worker = told.jobs.get(id).cloned();
+        let cluster = driver.state();
+        let worker = cluster.jobs.get(id).cloned();
         let lost: Vec<usize> = worker
             .iter()
-            .filter_map(|worker| told.running.get(worker))
+            .filter_map(|worker| cluster.running.get(worker))
             .flatten()
             .copied()
             .collect();
-        drop(told);
+        drop(cluster);
         let tail = tail(driver, id);
         let says = |words: &str| tail.iter().any(|line| line.contains(words));
         if says(NOTHING_LEFT) {
@@ -158,15 +158,15 @@ impl Jobs {
         let says_memory = says("memory limit") || says("oom");
         let lost: Vec<usize> = lost.into_iter().filter(|step| !driver.is_made(*step)).collect();
         if state == "OUT_OF_MEMORY" || (state == "FAILED" && says_memory) {
-            lost.iter().for_each(|step| driver.tell(Event::Starved { step: *step, memory }));
+            lost.iter().for_each(|step| driver.send(Event::Starved { step: *step, memory }));
             if !lost.is_empty() {
                 return Ok(());
             }
         }
         if state == "TIMEOUT" {
             // What did not stop when it was asked to.
-            let lost = lost.iter().filter(|step| driver.begins_anew(**step));
-            lost.for_each(|step| driver.tell(Event::RanOut { step: *step, seconds: time }));
+            let lost = lost.iter().filter(|step| driver.starts_over(**step));
+            lost.for_each(|step| driver.send(Event::RanOut { step: *step, seconds: time }));
         }
         if let Some(worker) = &worker {
             if state == "FAILED" && !lost.is_empty() {
@@ -175,15 +175,13 @@ impl Jobs {
                     let times = self.killed.entry(step).or_default();
                     *times += 1;
                     if *times > 1 {
-                        driver.tell(Event::Starved { step, memory });
+                        driver.send(Event::Starved { step, memory });
                     }
                 }
             }
-            let told = driver.told();
-            let refusal = told.refused.get(worker).cloned();
-            drop(told);
+            let refusal = driver.state().refused.get(worker).cloned();
             if let Some(reason) = refusal {
-                self.leave_alone(node, &reason)?;
+                self.exclude_node(node, &reason)?;
             } else if !is_silent {
                 info!(
                     "job {id} on {node} ended with {state}; what it did not finish is done by others"
@@ -191,22 +189,23 @@ impl Jobs {
             }
             return Ok(());
         }
-        // A list of the folder may show what it has told a while later.
+        // A list of the folder may show its events a while later.
         let has_begun = says(NOTHING_LEFT) || says(STOPPED);
         if state == "CANCELLED" || has_begun {
             return Ok(());
         }
         self.early += 1;
         // No log: it lies in the store, which that node does not see.
-        let is_blind = [(ELSEWHERE, 0), NO_OUTPUT].map(|(code, signal)| (i32::from(code), signal));
+        let is_blind =
+            [(STORE_NOT_SEEN, 0), NO_OUTPUT].map(|(code, signal)| (i32::from(code), signal));
         if slurm::exit_code(id).is_some_and(|code| is_blind.contains(&code)) {
             let store = driver.folder.store.root();
             let reason = format!(
                 "it does not see the store `{}`, or another folder under that path",
                 std::path::absolute(store).unwrap_or_else(|_| store.to_owned()).display()
             );
-            driver.leaves_alone(node, &reason);
-            return self.leave_alone(node, &reason);
+            driver.warn_excluded(node, &reason);
+            return self.exclude_node(node, &reason);
         }
         let shown = if tail.is_empty() {
             "it printed nothing".to_owned()
@@ -229,7 +228,7 @@ impl Jobs {
     }
 
     /// Submits no more to a node that cannot run steps.
-    fn leave_alone(&mut self, node: &str, reason: &str) -> Result<(), String> {
+    fn exclude_node(&mut self, node: &str, reason: &str) -> Result<(), String> {
         self.exclude.insert(node.to_owned());
         match self.exclude.len() >= MOST_EARLY_ENDS
             || slurm::nodes().is_some_and(|nodes| nodes <= self.exclude.len())
@@ -240,19 +239,16 @@ impl Jobs {
     }
 
     /// Ends the run if jobs wait for what never comes, and no other is there.
-    fn check_hopeless(&mut self, listed: &BTreeMap<String, JobState>) -> Result<(), String> {
-        let hopeless: BTreeSet<String> = listed
-            .iter()
-            .filter(|(_, job)| job.waits_for_ever())
-            .map(|(id, _)| id.clone())
-            .collect();
+    fn check_stuck(&mut self, listed: &BTreeMap<String, JobState>) -> Result<(), String> {
+        let stuck: BTreeSet<String> =
+            listed.iter().filter(|(_, job)| job.never_starts()).map(|(id, _)| id.clone()).collect();
         let living = listed.values().filter(|job| !job.is_over()).count();
-        let still: Vec<&String> = hopeless.intersection(&self.hopeless).collect();
-        if !still.is_empty() && hopeless.len() == living {
+        let still: Vec<&String> = stuck.intersection(&self.stuck).collect();
+        if !still.is_empty() && stuck.len() == living {
             let job = &listed[still[0]];
             return Err(format!("job {} will never start: Slurm says `{}`", still[0], job.reason));
         }
-        self.hopeless = hopeless;
+        self.stuck = stuck;
         Ok(())
     }
 }
@@ -265,8 +261,8 @@ fn tail(driver: &Driver<'_>, id: &str) -> Vec<String> {
     lines[lines.len().saturating_sub(TAIL)..].iter().map(|line| (*line).to_owned()).collect()
 }
 
-/// The times between two looks: often after something was submitted, and rarely in a long run.
-pub(super) struct Rhythm {
+/// The time between two polls: often after something was submitted, and rarely in a long run.
+pub(super) struct PollInterval {
     next: Instant,
     pause: Duration,
 }
@@ -274,7 +270,7 @@ pub(super) struct Rhythm {
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(30);
 
-impl Rhythm {
+impl PollInterval {
     pub(super) fn new() -> Self {
         Self { next: Instant::now(), pause: SHORTEST }
     }
@@ -283,7 +279,7 @@ impl Rhythm {
         Instant::now() >= self.next
     }
 
-    /// Plans the next look, given how long the last one took.
+    /// Plans the next poll, given how long the last one took.
     pub(super) fn after(&mut self, took: Duration, has_submitted: bool) {
         self.pause = if has_submitted { SHORTEST } else { (self.pause * 3 / 2).min(LONGEST) };
         self.next = Instant::now() + self.pause.max(took * 5);

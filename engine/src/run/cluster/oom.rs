@@ -1,8 +1,8 @@
-//! Whether the kernel has ended something of this job for want of memory: its control group counts.
+//! Out-of-memory kills of the kernel in this job, as its control group counts them.
 
 use std::fs;
 
-/// How often the kernel has ended a process of this one's control group; none where there is no such group.
+/// The number of processes of this one's control group that the kernel has killed; none where there is no such group.
 pub fn kills() -> Option<u64> {
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
     groups.lines().find_map(|line| {

@@ -1,9 +1,9 @@
-//! What is submitted: the scripts of the workers that a plan needs.
+//! The scripts of the workers that a plan needs.
 
 use super::{
     driver::Cluster,
-    frozen::{Folder, Work, moved},
-    sizes::{Asked, Assigned, Size, asked, signal, sizes, to_run, usable},
+    frozen::{PlanFolder, Work, on_nodes},
+    sizes::{Assignment, Size, WorkerRequest, signal, sizes, to_run, usable, worker_requests},
     slurm::{self, Script},
 };
 use crate::{
@@ -18,8 +18,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What all workers of a plan are started with.
-pub(super) struct Site<'a> {
+/// The part of the script that all workers of a plan share.
+pub(super) struct ScriptTemplate<'a> {
     profile: &'a Profile,
     name: String,
     logs: PathBuf,
@@ -28,26 +28,30 @@ pub(super) struct Site<'a> {
     command: Vec<String>,
 }
 
-impl<'a> Site<'a> {
-    /// What the workers of a plan are started with; the store gets the name by which they know it.
+impl<'a> ScriptTemplate<'a> {
+    /// Makes the shared part of the scripts of a plan; the store gets the name by which the workers know it.
     pub(super) fn new(
         plan: &Plan<'_>,
         cluster: &'a Cluster,
-        folder: &Folder<'_>,
+        folder: &PlanFolder<'_>,
     ) -> Result<Self, StoreError> {
-        let mut site = Self::shown(plan, cluster, folder);
-        site.command.push(format!("--store-id={}", plan.store.identity()?));
-        Ok(site)
+        let mut template = Self::read_only(plan, cluster, folder);
+        template.command.push(format!("--store-id={}", plan.store.identity()?));
+        Ok(template)
     }
 
     /// The same for a script that is shown or asked about, in a store that nothing is written to.
-    pub(super) fn shown(plan: &Plan<'_>, cluster: &'a Cluster, folder: &Folder<'_>) -> Self {
+    pub(super) fn read_only(
+        plan: &Plan<'_>,
+        cluster: &'a Cluster,
+        folder: &PlanFolder<'_>,
+    ) -> Self {
         let profile = &cluster.profile;
         let text = |path: &Path| path.display().to_string();
         let there = |path: &Path| {
-            moved(&std::path::absolute(path).unwrap_or_else(|_| path.to_owned()), profile)
+            on_nodes(&std::path::absolute(path).unwrap_or_else(|_| path.to_owned()), profile)
         };
-        let own = || env::current_exe().ok().map(|program| moved(&program, profile));
+        let own = || env::current_exe().ok().map(|program| on_nodes(&program, profile));
         let program = profile.program.clone().or_else(own).unwrap_or_else(|| "engine".into());
         let plan_name = folder.name.rsplit('/').next().unwrap_or_default().to_owned();
         let store = format!("--store={}", text(&there(plan.store.root())));
@@ -59,7 +63,7 @@ impl<'a> Site<'a> {
         Self {
             profile,
             name: job_name(folder),
-            logs: moved(&folder.path(JOB_LOGS), profile),
+            logs: on_nodes(&folder.path(JOB_LOGS), profile),
             environment: environment(&plan.pipeline.source.text),
             command,
         }
@@ -102,32 +106,32 @@ impl<'a> Site<'a> {
 /// # Errors
 /// The steps that fit into no worker.
 pub fn scripts(plan: &Plan<'_>, cluster: &Cluster) -> Result<Vec<String>, Vec<StepError>> {
-    let asked = asked(plan, &cluster.profile)?;
+    let requests = worker_requests(plan, &cluster.profile)?;
     let digest = Work::of(plan, &cluster.set, &Results::default(), &cluster.profile).digest();
-    let folder = Folder { store: plan.store, name: format!("{}/{digest}", super::WORK) };
-    let site = Site::shown(plan, cluster, &folder);
-    let text = |asked: Asked<'_>| {
-        let Asked { kind, size, workers, steps, seconds } = &asked;
+    let folder = PlanFolder { store: plan.store, name: format!("{}/{digest}", super::WORK) };
+    let template = ScriptTemplate::read_only(plan, cluster, &folder);
+    let text = |request: WorkerRequest<'_>| {
+        let WorkerRequest { kind, size, workers, steps, seconds } = &request;
         let takes = seconds.map_or("an unknown time".to_owned(), reports::duration);
-        let script = site.script(kind, size, *workers, Vec::new()).text();
+        let script = template.script(kind, size, *workers, Vec::new()).text();
         let steps = reports::count(*steps, "step");
         format!("# {steps} for workers `{}`, {takes} of work\n{script}", kind.name)
     };
-    Ok(asked.into_iter().map(text).collect())
+    Ok(requests.into_iter().map(text).collect())
 }
 
 /// Asks Slurm whether it would take the workers that a plan needs.
 ///
 /// # Errors
-/// What it says against it.
-pub fn probe(plan: &Plan<'_>, cluster: &Cluster, assigned: &Assigned) -> Result<(), String> {
+/// The reason why it would not.
+pub fn probe(plan: &Plan<'_>, cluster: &Cluster, assigned: &Assignment) -> Result<(), String> {
     let sizes = sizes(plan, assigned, &cluster.profile);
-    let folder = Folder { store: plan.store, name: super::WORK.to_owned() };
-    let (site, steps) = (Site::shown(plan, cluster, &folder), to_run(plan));
+    let folder = PlanFolder { store: plan.store, name: super::WORK.to_owned() };
+    let (template, steps) = (ScriptTemplate::read_only(plan, cluster, &folder), to_run(plan));
     for kind in &cluster.profile.kinds {
         if steps.iter().any(|step| assigned.0[*step].as_ref() == Some(&kind.name)) {
-            let script = site.script(kind, &sizes[&kind.name], 1, Vec::new());
-            slurm::probe(&script).map_err(|refusal| refusal.said)?;
+            let script = template.script(kind, &sizes[&kind.name], 1, Vec::new());
+            slurm::probe(&script).map_err(|refusal| refusal.message)?;
         }
     }
     Ok(())
@@ -144,7 +148,7 @@ fn environment(text: &str) -> Vec<(String, String)> {
 }
 
 /// The name of all jobs of a plan.
-pub fn job_name(folder: &Folder<'_>) -> String {
+pub fn job_name(folder: &PlanFolder<'_>) -> String {
     let digest = folder.name.rsplit('/').next().unwrap_or_default();
     format!("engine-{}", &digest[..digest.len().min(12)])
 }

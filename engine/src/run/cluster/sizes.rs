@@ -1,4 +1,4 @@
-//! What workers are submitted with: kind, memory and time, from what is written, else from what steps took before.
+//! The resources of workers: kind, memory and time, from what is written, else from what steps took before.
 
 use crate::{
     model::{Kind, Profile, StepError},
@@ -8,7 +8,7 @@ use crate::{
 use ops::{Device, ErrorKind};
 use std::collections::BTreeMap;
 
-/// What a worker has.
+/// The resources of a worker.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Size {
     /// Its kind.
@@ -53,14 +53,14 @@ fn time_for(seconds: u64, profile: &Profile) -> u64 {
     times.find(|time| usable(*time, profile) >= seconds).unwrap_or(seconds)
 }
 
-/// How many workers are worth starting for so many steps, which take so many seconds together.
-pub fn worth(kind: &Kind, steps: usize, seconds: Option<f64>) -> usize {
+/// Returns the number of workers worth starting for so many steps, which take so many seconds together.
+pub fn useful_workers(kind: &Kind, steps: usize, seconds: Option<f64>) -> usize {
     let useful = seconds.map_or(steps, |seconds| (seconds / WORTH_A_WORKER).ceil() as usize);
     kind.at_most.min(steps).min(useful.max(1))
 }
 
 /// The seconds that a step is likely to take: what it took before, else what is written.
-pub fn likely(plan: &Plan<'_>, step: usize) -> Option<f64> {
+pub fn expected_seconds(plan: &Plan<'_>, step: usize) -> Option<f64> {
     let written = plan.pipeline.steps[step].needs.time;
     plan.steps()[step].cost.seconds.or(written.map(|seconds| seconds as f64))
 }
@@ -74,13 +74,13 @@ fn seconds(plan: &Plan<'_>, step: usize, profile: &Profile) -> Option<u64> {
 }
 
 /// The kind of worker of each step, and the seconds that it must have for it.
-pub type Assigned = (Vec<Option<String>>, Vec<Option<u64>>);
+pub type Assignment = (Vec<Option<String>>, Vec<Option<u64>>);
 
 /// The kind of worker of each step: the smallest one that it fits into; and the seconds that a worker must have for it.
 ///
 /// # Errors
 /// The steps that fit into none.
-pub fn assign(plan: &Plan<'_>, profile: &Profile) -> Result<Assigned, Vec<StepError>> {
+pub fn assign(plan: &Plan<'_>, profile: &Profile) -> Result<Assignment, Vec<StepError>> {
     let (mut kinds, mut times, mut errors) = (Vec::new(), Vec::new(), Vec::new());
     for (index, (step, planned)) in plan.pipeline.steps.iter().zip(plan.steps()).enumerate() {
         if !plan.wanted[index] {
@@ -140,10 +140,11 @@ fn memory(written: Option<u64>, predicted: Option<u64>, profile: &Profile) -> u6
     written.unwrap_or_else(|| (predicted.unwrap_or(0) as f64 * profile.memory_margin) as u64)
 }
 
-/// What the workers of each kind have, by its name: what is written, or what its largest and its longest step are likely to take.
+/// Returns the resources of the workers of each kind, by its name: those that are written, or what its largest and its
+/// longest step are likely to take.
 pub fn sizes(
     plan: &Plan<'_>,
-    (kinds, times): &Assigned,
+    (kinds, times): &Assignment,
     profile: &Profile,
 ) -> BTreeMap<String, Size> {
     let of = |kind: &Kind| {
@@ -160,7 +161,7 @@ pub fn sizes(
             .max()
             .map_or(0, |seconds| time_for(seconds, profile));
         let time = kind.time.map(|time| time.max(longest)).unwrap_or_else(|| {
-            let is_known = steps().all(|step| likely(plan, step).is_some());
+            let is_known = steps().all(|step| expected_seconds(plan, step).is_some());
             longest.max(if is_known { LEAST_TIME } else { UNKNOWN_TIME })
         });
         Size { kind: kind.name.clone(), memory, time }
@@ -168,11 +169,11 @@ pub fn sizes(
     profile.kinds.iter().map(|kind| (kind.name.clone(), of(kind))).collect()
 }
 
-/// The workers that a plan asks for, of one kind.
-pub struct Asked<'p> {
+/// A request for workers of one kind, by a plan.
+pub struct WorkerRequest<'p> {
     /// The kind.
     pub kind: &'p Kind,
-    /// What each worker has.
+    /// The resources of each worker.
     pub size: Size,
     /// The number of workers.
     pub workers: usize,
@@ -182,11 +183,14 @@ pub struct Asked<'p> {
     pub seconds: Option<f64>,
 }
 
-/// The workers that a plan asks for, kind by kind.
+/// Returns the workers that a plan asks for, kind by kind.
 ///
 /// # Errors
 /// The steps that fit into no kind.
-pub fn asked<'p>(plan: &Plan<'_>, profile: &'p Profile) -> Result<Vec<Asked<'p>>, Vec<StepError>> {
+pub fn worker_requests<'p>(
+    plan: &Plan<'_>,
+    profile: &'p Profile,
+) -> Result<Vec<WorkerRequest<'p>>, Vec<StepError>> {
     let assigned = assign(plan, profile)?;
     let mut sizes = sizes(plan, &assigned, profile);
     let mut counts: BTreeMap<&str, (usize, Option<f64>)> = BTreeMap::new();
@@ -194,12 +198,18 @@ pub fn asked<'p>(plan: &Plan<'_>, profile: &'p Profile) -> Result<Vec<Asked<'p>>
         let Some(kind) = &assigned.0[step] else { continue };
         let count = counts.entry(kind).or_insert((0, Some(0.0)));
         count.0 += 1;
-        count.1 = count.1.zip(likely(plan, step)).map(|(a, b)| a + b);
+        count.1 = count.1.zip(expected_seconds(plan, step)).map(|(a, b)| a + b);
     }
     let of = |kind: &'p Kind| {
         let (steps, seconds) = *counts.get(&*kind.name)?;
         let size = sizes.remove(&kind.name)?;
-        Some(Asked { kind, size, workers: worth(kind, steps, seconds), steps, seconds })
+        Some(WorkerRequest {
+            kind,
+            size,
+            workers: useful_workers(kind, steps, seconds),
+            steps,
+            seconds,
+        })
     };
     Ok(profile.kinds.iter().filter_map(of).collect())
 }

@@ -14,15 +14,15 @@ use std::{
 /// Commands hang for as long as the controller is away, and say so after 20 seconds.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// What a job is submitted with.
+/// The script with which jobs are submitted.
 pub struct Script<'a> {
     /// The name of the jobs.
     pub name: String,
     /// The kind of worker.
     pub kind: &'a Kind,
-    /// How many.
+    /// The number of jobs.
     pub count: usize,
-    /// What each worker has.
+    /// The resources of each worker.
     pub size: Size,
     /// The seconds before its end at which a worker is asked to leave.
     pub signal: u64,
@@ -88,11 +88,11 @@ fn quoted(word: &str) -> String {
     }
 }
 
-/// Why a call of Slurm gave nothing.
+/// The reason why a call of Slurm gave nothing.
 #[derive(Clone, Debug)]
 pub struct Refusal {
-    /// What it said: a sentence.
-    pub said: String,
+    /// The message: a sentence.
+    pub message: String,
     /// True if Slurm has answered, so that the same call would be refused again.
     pub is_final: bool,
 }
@@ -127,7 +127,7 @@ impl JobState {
     }
 
     /// True if the job waits for something that does not come by itself.
-    pub fn waits_for_ever(&self) -> bool {
+    pub fn never_starts(&self) -> bool {
         const REASONS: [&str; 12] = [
             "BadConstraints",
             "PartitionConfig",
@@ -150,7 +150,7 @@ impl JobState {
 /// Asks whether Slurm would take such jobs.
 ///
 /// # Errors
-/// What it says against it.
+/// The reason why it would not.
 pub fn probe(script: &Script<'_>) -> Result<(), Refusal> {
     call("sbatch", &["--test-only"], Some(&script.text())).map(drop)
 }
@@ -158,14 +158,14 @@ pub fn probe(script: &Script<'_>) -> Result<(), Refusal> {
 /// Submits jobs; returns the number of their array.
 ///
 /// # Errors
-/// What Slurm says against it.
+/// The reason why Slurm does not take them.
 pub fn submit(script: &Script<'_>) -> Result<String, Refusal> {
-    let said = call("sbatch", &["--parsable"], Some(&script.text()))?;
-    let number = said.trim().split(';').next().unwrap_or_default();
+    let printed = call("sbatch", &["--parsable"], Some(&script.text()))?;
+    let number = printed.trim().split(';').next().unwrap_or_default();
     match !number.is_empty() && number.bytes().all(|it| it.is_ascii_digit()) {
         true => Ok(number.to_owned()),
         false => Err(Refusal {
-            said: format!("`sbatch` printed `{}` instead of a number", said.trim()),
+            message: format!("`sbatch` printed `{}` instead of a number", printed.trim()),
             is_final: true,
         }),
     }
@@ -177,25 +177,25 @@ pub fn submit(script: &Script<'_>) -> Result<String, Refusal> {
 /// When it does not answer.
 pub fn list(name: &str, stop: impl Fn() -> bool) -> Result<BTreeMap<String, JobState>, Refusal> {
     let arguments = ["-h", "-r", "-t", "all", "-n", name, "-o", "%i|%T|%r|%N"];
-    let said = call_unless("squeue", &arguments, None, stop)?;
+    let printed = call_unless("squeue", &arguments, None, stop)?;
     let job = |line: &str| {
         let mut fields = line.split('|').map(|field| field.trim().to_owned());
         let id = fields.next()?;
         Some((id, JobState { state: fields.next()?, reason: fields.next()?, node: fields.next()? }))
     };
-    Ok(said.lines().filter_map(job).collect())
+    Ok(printed.lines().filter_map(job).collect())
 }
 
 /// The number of nodes, if Slurm says it.
 pub fn nodes() -> Option<usize> {
-    let said = call("sinfo", &["-h", "-N", "-o", "%N"], None).ok()?;
-    Some(said.lines().collect::<BTreeSet<_>>().len())
+    let printed = call("sinfo", &["-h", "-N", "-o", "%N"], None).ok()?;
+    Some(printed.lines().collect::<BTreeSet<_>>().len())
 }
 
 /// The exit code of a job that has ended, if Slurm says it: its own, and the signal that ended it.
 pub fn exit_code(id: &str) -> Option<(i32, i32)> {
-    let said = call("scontrol", &["show", "job", "-o", id], None).ok()?;
-    let code = said.split_whitespace().find_map(|word| word.strip_prefix("ExitCode="))?;
+    let printed = call("scontrol", &["show", "job", "-o", id], None).ok()?;
+    let code = printed.split_whitespace().find_map(|word| word.strip_prefix("ExitCode="))?;
     let (code, signal) = code.split_once(':')?;
     Some((code.parse().ok()?, signal.parse().ok()?))
 }
@@ -219,13 +219,13 @@ fn call_unless(
     stop: impl Fn() -> bool,
 ) -> Result<String, Refusal> {
     let lost = |fault: io::Error| {
-        let said = match fault.kind() {
+        let message = match fault.kind() {
             io::ErrorKind::NotFound => format!(
                 "there is no program `{program}` here; this must be a node from which jobs can be submitted"
             ),
             _ => format!("`{program}` cannot be started: {}", cache::store::plain(&fault)),
         };
-        Refusal { said, is_final: true }
+        Refusal { message, is_final: true }
     };
     let mut command = Command::new(program);
     command.args(arguments).stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
@@ -249,8 +249,8 @@ fn call_unless(
     else {
         let _ = child.kill();
         let _ = child.wait();
-        let said = format!("`{program}` gave no answer within {} s", began.elapsed().as_secs());
-        return Err(Refusal { said, is_final: false });
+        let message = format!("`{program}` gave no answer within {} s", began.elapsed().as_secs());
+        return Err(Refusal { message, is_final: false });
     };
     let (out, err) = (out.join().unwrap_or_default(), err.join().unwrap_or_default());
     if status.success() {
@@ -266,7 +266,7 @@ fn call_unless(
         "slurm_receive",
     ];
     let is_final = !is_away.iter().any(|words| err.contains(words));
-    Err(Refusal { said: format!("`{program}` says: {last}"), is_final })
+    Err(Refusal { message: format!("`{program}` says: {last}"), is_final })
 }
 
 #[cfg(test)]
@@ -284,7 +284,7 @@ mod tests {
     fn a_job_that_waits_for_what_never_comes_is_told_from_one_in_a_queue() {
         let waits = |reason: &str| {
             let (state, node) = ("PENDING".to_owned(), String::new());
-            JobState { state, reason: reason.to_owned(), node }.waits_for_ever()
+            JobState { state, reason: reason.to_owned(), node }.never_starts()
         };
         assert!(waits("PartitionConfig") && waits("launch failed requeued held"));
         assert!(!waits("Resources") && !waits("Priority") && !waits("BeginTime"));

@@ -1,18 +1,18 @@
 //! A worker: a process that runs steps of a frozen plan, as many as fit into it, until nothing is left for it.
 
 use super::{
-    events::{Event, Told, tell},
-    frozen::{Folder, Frozen, place},
+    events::{ClusterState, Event, send},
+    frozen::{FrozenPlan, PlanFolder, place},
     oom,
 };
 use crate::{
     devices::Machine,
     model::{Limits, SourceText, StepFailure},
     plan::{Plan, build},
-    run::{RunInfo, execute_beside, others::Others},
+    run::{RunInfo, execute_with_peers, peers::Peers},
     spec,
     ui::{
-        console::relay::{Heard, relay_to},
+        console::relay::{RunEvent, relay_to},
         events,
     },
 };
@@ -28,7 +28,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What a worker is given.
+/// The task of a worker.
 pub struct Task {
     /// The kind of the worker.
     pub kind: String,
@@ -36,38 +36,38 @@ pub struct Task {
     pub until: f64,
     /// The job that it belongs to.
     pub job: Option<String>,
-    /// What its node has for it.
+    /// The resources that its node has for it.
     pub limits: Limits,
-    /// Where results may be that the store does not have.
+    /// The remote, which may have results that the store does not have.
     pub remote: Option<Box<dyn Blobs>>,
 }
 
 /// The exit code of a worker that does not see the store of its driver.
-pub const ELSEWHERE: u8 = 74;
+pub const STORE_NOT_SEEN: u8 = 74;
 
-/// What a worker says last.
+/// The last message of a worker.
 pub const NOTHING_LEFT: &str = "nothing is left for this worker";
-/// What a worker says last that was stopped.
+/// The last message of a worker that was stopped.
 pub const STOPPED: &str = "stopped before the end; another worker goes on";
 /// The time between two reports of how far a step is.
 const BETWEEN_REPORTS: Duration = Duration::from_secs(1);
 /// As many refusals, and the worker leaves its node alone.
 const MOST_REFUSALS: usize = 3;
-const NO_PANIC: &str = "no thread panics while it holds what others have told";
+const NO_PANIC: &str = "no thread panics while it holds the state of the cluster";
 
 struct Worker<'a> {
-    folder: Folder<'a>,
-    frozen: &'a Frozen,
+    folder: PlanFolder<'a>,
+    frozen: &'a FrozenPlan,
     task: &'a Task,
     name: String,
     host: String,
     began: Instant,
     cancel: &'a dyn Cancel,
-    told: Mutex<Told>,
+    state: Mutex<ClusterState>,
     /// The steps that this node could not run.
     refused: Mutex<BTreeSet<usize>>,
     refusals: AtomicUsize,
-    /// How often the kernel has ended something here for want of memory.
+    /// The number of processes that the kernel has killed here for want of memory.
     kills: AtomicU64,
 }
 
@@ -77,7 +77,7 @@ struct Worker<'a> {
 /// A sentence, if this node cannot run any.
 pub fn work(
     store: &Arc<Store>,
-    folder: &Folder<'_>,
+    folder: &PlanFolder<'_>,
     task: &mut Task,
     cancel: &dyn Cancel,
 ) -> Result<bool, String> {
@@ -89,9 +89,9 @@ pub fn work(
     let name = store.name().map_err(|fault| fault.to_string())?;
     let host =
         fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
-    tell(folder, &name, &Event::Joined { host: host.clone(), job: task.job.clone() });
+    send(folder, &name, &Event::Joined { host: host.clone(), job: task.job.clone() });
     let refuse = |reason: String| {
-        tell(folder, &name, &Event::Refused { host: host.clone(), reason: reason.clone() });
+        send(folder, &name, &Event::Refused { host: host.clone(), reason: reason.clone() });
         reason
     };
     let work = &frozen.work;
@@ -134,14 +134,14 @@ pub fn work(
         host: host.clone(),
         began,
         cancel,
-        told: Mutex::default(),
+        state: Mutex::default(),
         refused: Mutex::default(),
         refusals: AtomicUsize::new(0),
         kills: AtomicU64::new(oom::kills().unwrap_or(0)),
     };
     let _shown = events::Steps::begin(pipeline.steps.len());
-    listen(store, folder, &name, Times::of(&plan, task, began));
-    execute_beside(&plan, &RunInfo::starting(String::new()), &worker, Some(&worker));
+    send_shown(store, folder, &name, Times::of(&plan, task, began));
+    execute_with_peers(&plan, &RunInfo::starting(String::new()), &worker, Some(&worker));
     match worker.refusals.load(Ordering::Relaxed) >= MOST_REFUSALS {
         true => Err(refuse(format!("{MOST_REFUSALS} steps failed because of this node"))),
         false => Ok(!worker.is_cancelled()),
@@ -150,7 +150,7 @@ pub fn work(
 
 /// The times of a worker.
 struct Times {
-    /// When it is asked to leave at the earliest.
+    /// The earliest time at which it is asked to leave.
     notice: Instant,
     /// True for steps that nobody can go on with.
     anew: Vec<bool>,
@@ -166,19 +166,19 @@ impl Times {
     }
 }
 
-/// Tells the others what this process shows.
-fn listen(store: &Arc<Store>, folder: &Folder<'_>, process: &str, times: Times) {
+/// Sends to the others what this process shows.
+fn send_shown(store: &Arc<Store>, folder: &PlanFolder<'_>, process: &str, times: Times) {
     let (store, name, process) = (Arc::clone(store), folder.name.clone(), process.to_owned());
     // When each step that runs began, and when it last reported how far it is.
     let running: Mutex<BTreeMap<usize, (Instant, Option<Instant>)>> = Mutex::default();
-    relay_to(Box::new(move |heard| {
+    relay_to(Box::new(move |shown| {
         let mut running = running.lock().expect(NO_PANIC);
-        let event = match heard {
-            Heard::Started { step, reason } => {
+        let event = match shown {
+            RunEvent::Started { step, reason } => {
                 running.insert(step, (Instant::now(), None));
                 Event::Started { step, reason }
             }
-            Heard::At { step, done, total, note } => {
+            RunEvent::Progress { step, done, total, note } => {
                 let Some((_, last)) = running.get_mut(&step) else { return };
                 if last.is_some_and(|last| last.elapsed() < BETWEEN_REPORTS) {
                     return;
@@ -186,7 +186,7 @@ fn listen(store: &Arc<Store>, folder: &Folder<'_>, process: &str, times: Times) 
                 *last = Some(Instant::now());
                 Event::At { step, done, total, note }
             }
-            Heard::Finished { step, status } => match (running.remove(&step), &*status) {
+            RunEvent::Finished { step, status } => match (running.remove(&step), &*status) {
                 (_, "ran") => Event::Made { step },
                 (Some((began, _)), "skipped")
                     if times.anew[step] && Instant::now() >= times.notice =>
@@ -197,19 +197,19 @@ fn listen(store: &Arc<Store>, folder: &Folder<'_>, process: &str, times: Times) 
                 (Some(_), "skipped" | "hit") => Event::Left { step },
                 _ => return,
             },
-            Heard::Said { warning, text } => Event::Said { warning, text },
+            RunEvent::Message { warning, text } => Event::Said { warning, text },
         };
-        tell(&Folder { store: &store, name: name.clone() }, &process, &event);
+        send(&PlanFolder { store: &store, name: name.clone() }, &process, &event);
     }));
 }
 
 impl Worker<'_> {
-    fn told(&self) -> MutexGuard<'_, Told> {
-        self.told.lock().expect(NO_PANIC)
+    fn state(&self) -> MutexGuard<'_, ClusterState> {
+        self.state.lock().expect(NO_PANIC)
     }
 
-    fn tell(&self, event: &Event) {
-        tell(&self.folder, &self.name, event);
+    fn send(&self, event: &Event) {
+        send(&self.folder, &self.name, event);
     }
 
     fn left(&self) -> f64 {
@@ -223,49 +223,49 @@ impl Cancel for Worker<'_> {
     }
 }
 
-impl Others for Worker<'_> {
+impl Peers for Worker<'_> {
     fn refresh(&self) {
-        self.told().refresh(&self.folder, |_, _| {});
+        self.state().refresh(&self.folder, |_, _| {});
     }
 
-    fn takes(&self, step: usize, _seconds: Option<f64>) -> bool {
+    fn may_run(&self, step: usize, _seconds: Option<f64>) -> bool {
         let is_of_kind = self.frozen.kinds[step].as_deref() == Some(&*self.task.kind);
         // The plan says it for all, so that no step is too long for each of them.
         let needs = self.frozen.seconds.get(step).copied().flatten().unwrap_or(0);
-        let told = self.told();
-        if told.failure(step).is_some() {
+        let state = self.state();
+        if state.failure(step).is_some() {
             return false;
         }
-        let memory = told.outgrown.get(&step).copied().unwrap_or(0);
-        let left = told.outlasted.get(&step).map_or(0, |more| more.left);
-        drop(told);
+        let memory = state.outgrown.get(&step).copied().unwrap_or(0);
+        let left = state.outlasted.get(&step).map_or(0, |more| more.left);
+        drop(state);
         let is_in_time = self.left() >= needs.max(left) as f64;
         let refused = self.refused.lock().expect(NO_PANIC).contains(&step);
         is_of_kind && is_in_time && !refused && memory <= self.task.limits.most_memory
     }
 
     fn failure(&self, step: usize) -> Option<StepFailure> {
-        self.told().failure(step).cloned()
+        self.state().failure(step).cloned()
     }
 
     fn has_made(&self, step: usize) -> bool {
-        self.told().made.contains(&step)
+        self.state().made.contains(&step)
     }
 
     fn has_begun(&self, step: usize) -> bool {
-        self.told().begun.contains(&step)
+        self.state().begun.contains(&step)
     }
 
-    fn is_left_to_others(&self, step: usize, failure: &StepFailure) -> bool {
+    fn report_failure(&self, step: usize, failure: &StepFailure) -> bool {
         let kills = oom::kills().unwrap_or(0);
         let was_starved = kills > self.kills.swap(kills, Ordering::Relaxed);
         if was_starved && failure.kind == ErrorKind::Failure {
             // A program of the step was ended, and this process was not.
             self.refused.lock().expect(NO_PANIC).insert(step);
-            self.tell(&Event::Starved { step, memory: self.task.limits.most_memory });
+            self.send(&Event::Starved { step, memory: self.task.limits.most_memory });
             return true;
         }
-        self.tell(&Event::Failed { step, host: self.host.clone(), failure: failure.clone() });
+        self.send(&Event::Failed { step, host: self.host.clone(), failure: failure.clone() });
         if failure.of_node {
             self.refused.lock().expect(NO_PANIC).insert(step);
             self.refusals.fetch_add(1, Ordering::Relaxed);
@@ -283,7 +283,7 @@ impl Others for Worker<'_> {
         false
     }
 
-    fn shift(&self) -> u64 {
+    fn order_offset(&self) -> u64 {
         let digits = cache::Digest::of(self.name.as_bytes()).to_string();
         u64::from_str_radix(&digits[..15], 16).unwrap_or_default()
     }

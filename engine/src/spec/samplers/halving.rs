@@ -4,7 +4,7 @@ use super::{
     Keys, Proposal, Sampler,
     draws::Draws,
     random,
-    settings::{N, OVER, SEED, SamplerSettings, Setting, Takes},
+    settings::{N, OVER, SEED, SamplerSettings, Setting, SettingType},
 };
 use crate::spec::{
     node::{Key, Node, Value},
@@ -31,25 +31,25 @@ impl Sampler for Halving {
         Setting {
             name: "resource",
             doc: "The parameter that grows from rung to rung, such as `vae.epochs`.",
-            takes: Takes::Parameter,
+            takes: SettingType::Parameter,
             required: true,
         },
         Setting {
             name: "from",
             doc: "Its value in the first rung.",
-            takes: Takes::Count(1),
+            takes: SettingType::Count(1),
             required: true,
         },
         Setting {
             name: "to",
             doc: "Its value in the last rung.",
-            takes: Takes::Count(1),
+            takes: SettingType::Count(1),
             required: true,
         },
         Setting {
             name: "eta",
             doc: "By how much it grows, and which share goes on: one in `eta`; 3.",
-            takes: Takes::Count(2),
+            takes: SettingType::Count(2),
             required: false,
         },
         SEED,

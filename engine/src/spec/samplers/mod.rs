@@ -20,7 +20,7 @@ use super::{
     search::History,
 };
 pub use distribution::ParamDistribution;
-pub use settings::{Setting, Takes};
+pub use settings::{Setting, SettingType};
 
 /// All samplers, in the order of the documentation. A sampler is a file of this module and a line
 /// here.

@@ -22,14 +22,14 @@ pub struct Setting {
     /// The documentation.
     pub doc: &'static str,
     /// The type of the setting.
-    pub takes: Takes,
+    pub takes: SettingType,
     /// True if the setting is required.
     pub required: bool,
 }
 
 /// The type of a setting.
 #[derive(Clone, Copy)]
-pub enum Takes {
+pub enum SettingType {
     /// A number of points.
     Points,
     /// A whole number of at least the given one.
@@ -42,19 +42,19 @@ pub enum Takes {
 
 /// The setting `n`, the number of points.
 pub const N: Setting =
-    Setting { name: "n", doc: "How many points.", takes: Takes::Points, required: true };
+    Setting { name: "n", doc: "How many points.", takes: SettingType::Points, required: true };
 /// The setting `seed`, the seed of all random numbers.
 pub const SEED: Setting = Setting {
     name: "seed",
     doc: "Which points: another seed draws others.",
-    takes: Takes::Count(0),
+    takes: SettingType::Count(0),
     required: false,
 };
 /// The setting `over`, the parameters that are drawn.
 pub const OVER: Setting = Setting {
     name: "over",
     doc: "For each parameter a list of values, `\"uniform(LOW, HIGH)\"`, `\"loguniform(LOW, HIGH)\"`, or `\"int(LOW, HIGH)\"` for whole numbers.",
-    takes: Takes::Space,
+    takes: SettingType::Space,
     required: true,
 };
 
@@ -108,16 +108,18 @@ impl SamplerSettings {
                 continue;
             };
             let least = match setting.takes {
-                Takes::Count(least) => least,
+                SettingType::Count(least) => least,
                 _ => 1,
             };
             match setting.takes {
-                Takes::Points | Takes::Count(_) => match reader.count(&name, &node, least.into()) {
-                    Some(count) => drop(counts.insert(setting.name, (count, node))),
-                    None => fine = false,
-                },
-                Takes::Parameter => parameter = Some((name, node)),
-                Takes::Space => match space(reader, &name, node) {
+                SettingType::Points | SettingType::Count(_) => {
+                    match reader.count(&name, &node, least.into()) {
+                        Some(count) => drop(counts.insert(setting.name, (count, node))),
+                        None => fine = false,
+                    }
+                }
+                SettingType::Parameter => parameter = Some((name, node)),
+                SettingType::Space => match space(reader, &name, node) {
                     Some(space) => over = space,
                     None => fine = false,
                 },

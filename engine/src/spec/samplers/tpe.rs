@@ -9,7 +9,7 @@ use super::{
     distribution::ParamDistribution,
     draws::Draws,
     random,
-    settings::{N, OVER, SEED, SamplerSettings, Setting, Takes},
+    settings::{N, OVER, SEED, SamplerSettings, Setting, SettingType},
 };
 use crate::spec::{
     node::{Key, Node},
@@ -34,13 +34,13 @@ impl Sampler for Tpe {
         Setting {
             name: "start",
             doc: "How many of them are drawn at random, before results count; 10.",
-            takes: Takes::Count(1),
+            takes: SettingType::Count(1),
             required: false,
         },
         Setting {
             name: "batch",
             doc: "How many are run before the next are chosen; 5.",
-            takes: Takes::Count(1),
+            takes: SettingType::Count(1),
             required: false,
         },
         SEED,

@@ -36,7 +36,7 @@ pub struct Json {
 struct RunningStep {
     name: String,
     reason: String,
-    said: Option<Instant>,
+    shown: Option<Instant>,
 }
 
 impl Json {
@@ -51,17 +51,17 @@ impl View for Json {
     fn started(&self, step: &Fields) {
         write("step_started", step, &[]);
         let (name, reason) = (step.text("step").to_owned(), step.text("reason").to_owned());
-        self.running().insert(step.number("number"), RunningStep { name, reason, said: None });
+        self.running().insert(step.number("number"), RunningStep { name, reason, shown: None });
     }
 
     fn at(&self, step: &Fields) {
         let mut running = self.running();
         let Some(running) = running.get_mut(&step.number("number")) else { return };
-        let is_early = running.said.is_some_and(|said| said.elapsed() < BETWEEN);
+        let is_early = running.shown.is_some_and(|shown| shown.elapsed() < BETWEEN);
         if is_early && step.number("done") < step.number("total") {
             return;
         }
-        running.said = Some(Instant::now());
+        running.shown = Some(Instant::now());
         write("progress", step, &[("step", &running.name)]);
     }
 

@@ -25,11 +25,11 @@ pub struct Lines {
 struct RunningStep {
     label: String,
     since: Instant,
-    said: u64,
+    shown: u64,
 }
 
 impl Lines {
-    fn say_hits(&self) {
+    fn print_hits(&self) {
         let mut hits = self.hits.lock().expect("no thread panics while it adds a line");
         let hits = std::mem::take(&mut *hits);
         if !hits.is_empty() {
@@ -52,20 +52,20 @@ impl View for Lines {
     }
 
     fn started(&self, step: &Fields) {
-        self.say_hits();
+        self.print_hits();
         let number = step.number("number");
         let label = format!("[{number}/{}] {}", self.steps(), step.text("step"));
-        self.running().insert(number, RunningStep { label, since: Instant::now(), said: 0 });
+        self.running().insert(number, RunningStep { label, since: Instant::now(), shown: 0 });
     }
 
     fn at(&self, step: &Fields) {
         let mut running = self.running();
-        let Some(RunningStep { label, since, said }) = running.get_mut(&step.number("number"))
+        let Some(RunningStep { label, since, shown }) = running.get_mut(&step.number("number"))
         else {
             return;
         };
         let due = since.elapsed().as_secs() / SECONDS_BETWEEN_LINES;
-        if due > std::mem::replace(said, due) {
+        if due > std::mem::replace(shown, due) {
             let (done, total) = (step.number("done"), step.number("total"));
             let left = left(since.elapsed(), done, total);
             let note = match step.text("note") {
@@ -86,18 +86,18 @@ impl View for Lines {
             hits.push_str(&line);
             hits.push('\n');
         } else {
-            self.say_hits();
+            self.print_hits();
             write_line(&line);
         }
     }
 
     fn end(&self) {
-        self.say_hits();
+        self.print_hits();
     }
 
     fn message(&self, level: Level, kind: Kind, fields: &Fields) {
         let Some(sentence) = sentence(level, kind, fields) else { return };
-        self.say_hits();
+        self.print_hits();
         write_line(&sentence);
     }
 }

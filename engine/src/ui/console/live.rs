@@ -1,4 +1,4 @@
-//! What a run has told so far, for the page that shows it while it goes on.
+//! The progress of a run, for the page that shows it while it goes on.
 
 use super::{Fields, Kind, View};
 use serde_json::{Value, json};
@@ -18,21 +18,21 @@ const MOST_FAILURES: usize = 50;
 /// The number of points of a curve: what is reported between two of them is averaged.
 const POINTS: u64 = 200;
 
-/// What a run has told so far. The listener of its events writes on it, and the page is made from it.
-pub struct Board {
+/// The progress of a run and its start, for the listener of its events and the writer of the page.
+pub struct LiveProgress {
     began: Instant,
-    told: Mutex<Told>,
+    progress: Mutex<RunProgress>,
 }
 
-impl Default for Board {
+impl Default for LiveProgress {
     fn default() -> Self {
-        Self { began: Instant::now(), told: Mutex::default() }
+        Self { began: Instant::now(), progress: Mutex::default() }
     }
 }
 
-/// The contents of a board.
+/// The progress of a run, as its events give it.
 #[derive(Default)]
-pub struct Told {
+pub struct RunProgress {
     /// The status of the run, once it has ended.
     pub status: Option<String>,
     /// The finished steps by name, with the keys of their results.
@@ -82,7 +82,7 @@ struct Failure {
 /// The numbers in the notes of a step over the course of its work.
 struct Curves {
     step: String,
-    /// What the work is counted in, and how many there are: 30 epochs.
+    /// The unit of the work, and the number of units: 30 epochs.
     unit: Option<Unit>,
     /// By the name of the number: the sum and the count of all that was reported at each point.
     lines: BTreeMap<String, BTreeMap<u64, (f64, u32)>>,
@@ -104,10 +104,10 @@ impl Bar {
     }
 }
 
-impl Board {
-    /// The contents.
-    pub fn told(&self) -> MutexGuard<'_, Told> {
-        self.told.lock().expect("no thread panics while it writes on the board")
+impl LiveProgress {
+    /// The progress.
+    pub fn lock(&self) -> MutexGuard<'_, RunProgress> {
+        self.progress.lock().expect("no thread panics while it changes the progress")
     }
 
     /// The seconds since the start.
@@ -116,18 +116,18 @@ impl Board {
     }
 }
 
-impl View for Arc<Board> {
+impl View for Arc<LiveProgress> {
     fn steps(&self, _total: usize) {}
 
     fn started(&self, step: &Fields) {
         let reason = step.text("reason").to_owned();
         let running = Running { reason, ..Running::of(step.text("step"), self.seconds()) };
-        self.told().running.insert(step.number("number"), running);
+        self.lock().running.insert(step.number("number"), running);
     }
 
     fn at(&self, step: &Fields) {
-        let mut told = self.told();
-        let Told { running, curves, .. } = &mut *told;
+        let mut progress = self.lock();
+        let RunProgress { running, curves, .. } = &mut *progress;
         let Some(running) = running.get_mut(&step.number("number")) else { return };
         (running.done, running.total) = (step.number("done"), step.number("total"));
         running.note = step.text("note").to_owned();
@@ -152,52 +152,52 @@ impl View for Arc<Board> {
 
     fn finished(&self, step: &Fields) {
         let now = self.seconds();
-        let mut told = self.told();
+        let mut progress = self.lock();
         let (name, status) = (step.text("step").to_owned(), step.text("status").to_owned());
         let key = Some(step.text("key").to_owned()).filter(|key| !key.is_empty());
-        let ran = told.running.remove(&step.number("number"));
+        let ran = progress.running.remove(&step.number("number"));
         // A result that was lost is made again: the step counts once.
-        if told.finished.insert(name.clone(), key).is_none() {
-            *told.counts.entry(status.clone()).or_default() += 1;
+        if progress.finished.insert(name.clone(), key).is_none() {
+            *progress.counts.entry(status.clone()).or_default() += 1;
         }
-        if status == "failed" && told.failures.len() < MOST_FAILURES {
+        if status == "failed" && progress.failures.len() < MOST_FAILURES {
             let error = step.text("error").to_owned();
-            told.failures.push(Failure { step: name.clone(), error, log: Vec::new() });
+            progress.failures.push(Failure { step: name.clone(), error, log: Vec::new() });
         }
         if let Some(seconds) = step.elapsed() {
             let from = ran.map_or(now - seconds, |ran| ran.since);
-            if told.bars.len() == MOST_BARS {
-                told.bars.pop_front();
+            if progress.bars.len() == MOST_BARS {
+                progress.bars.pop_front();
             }
-            told.bars.push_back(Bar { name, from, to: now, status });
+            progress.bars.push_back(Bar { name, from, to: now, status });
         }
     }
 
     fn end(&self) {}
 
     fn message(&self, level: Level, kind: Kind, fields: &Fields) {
-        let mut told = self.told();
+        let mut progress = self.lock();
         let message = fields.text("message");
         match kind {
             Kind::Run if fields.text("event") == "run_finished" => {
-                told.status = Some(fields.text("status").to_owned());
+                progress.status = Some(fields.text("status").to_owned());
             }
             Kind::Detail => {
                 let step = fields.text("step");
-                let of = told.failures.iter_mut().rev().find(|of| of.step == step);
+                let of = progress.failures.iter_mut().rev().find(|of| of.step == step);
                 if let (Some(of), Some(line)) = (of, message.strip_prefix("  ")) {
                     of.log.push(line.to_owned());
                 }
             }
-            Kind::Sentence if level == Level::WARN && told.warnings.len() < MOST_FAILURES => {
-                told.warnings.push(message.to_owned());
+            Kind::Sentence if level == Level::WARN && progress.warnings.len() < MOST_FAILURES => {
+                progress.warnings.push(message.to_owned());
             }
             _ => {}
         }
     }
 }
 
-/// What work is counted in, and how many of it there are.
+/// A unit of work, and the number of units.
 type Unit = (String, u64);
 
 /// The unit of work that a note names first, with how many there are, and its numbers by name:
@@ -214,7 +214,7 @@ fn numbers(note: &str) -> (Option<Unit>, Vec<(&str, f64)>) {
     (unit, numbers)
 }
 
-impl Told {
+impl RunProgress {
     /// All that the page shows of it; times are seconds from the start of the run.
     pub fn in_json(&self) -> Value {
         let round = |seconds: f64| (seconds * 100.0).round() / 100.0;
@@ -274,43 +274,43 @@ mod tests {
     }
 
     #[test]
-    fn a_run_is_told_from_its_events() {
-        let board = Arc::new(Board::default());
+    fn progress_follows_from_events() {
+        let live = Arc::new(LiveProgress::default());
         for (number, name) in [(2, "vae"), (1, "bad")] {
             let step = json!({ "step": name, "number": number, "reason": "never run" });
-            board.started(&fields(step));
+            live.started(&fields(step));
         }
         for done in 1..=400 {
             let note = format!("epoch {}/4, loss {done}", (done - 1) / 100 + 1);
-            board.at(&fields(json!({ "number": 2, "done": done, "total": 400, "note": note })));
+            live.at(&fields(json!({ "number": 2, "done": done, "total": 400, "note": note })));
         }
-        let told = board.told().in_json();
-        assert_eq!(told["running"][0]["step"], "bad");
-        assert_eq!(told["running"][1]["note"], "epoch 4/4, loss 400");
-        let loss = told["curves"][0]["lines"]["loss"].as_array().expect("a line");
+        let progress = live.lock().in_json();
+        assert_eq!(progress["running"][0]["step"], "bad");
+        assert_eq!(progress["running"][1]["note"], "epoch 4/4, loss 400");
+        let loss = progress["curves"][0]["lines"]["loss"].as_array().expect("a line");
         assert_eq!(
             (loss.len(), &loss[0], &loss[199]),
             (200, &json!([0.02, 1.5]), &json!([4.0, 399.5]))
         );
-        board.finished(&fields(
+        live.finished(&fields(
             json!({ "step": "vae", "number": 2, "status": "ran", "seconds": 0.5, "key": "k" }),
         ));
-        board.finished(&fields(json!({ "step": "bad", "number": 1, "status": "failed", "seconds": 0.5, "error": "no" })));
-        board.finished(&fields(json!({ "step": "mel", "status": "hit" })));
-        board.message(
+        live.finished(&fields(json!({ "step": "bad", "number": 1, "status": "failed", "seconds": 0.5, "error": "no" })));
+        live.finished(&fields(json!({ "step": "mel", "status": "hit" })));
+        live.message(
             Level::ERROR,
             Kind::Detail,
             &fields(json!({ "step": "bad", "message": "  last words" })),
         );
-        board.message(
+        live.message(
             Level::INFO,
             Kind::Run,
             &fields(json!({ "event": "run_finished", "status": "failed" })),
         );
-        let told = board.told();
-        assert_eq!(told.status.as_deref(), Some("failed"));
-        assert_eq!(told.finished["vae"].as_deref(), Some("k"));
-        let json = told.in_json();
+        let progress = live.lock();
+        assert_eq!(progress.status.as_deref(), Some("failed"));
+        assert_eq!(progress.finished["vae"].as_deref(), Some("k"));
+        let json = progress.in_json();
         assert_eq!(json["counts"], json!({ "failed": 1, "hit": 1, "ran": 1 }));
         assert_eq!(json["bars"].as_array().map(Vec::len), Some(2), "a hit takes no time");
         assert_eq!(

@@ -84,9 +84,9 @@ impl Console {
         Self { view }
     }
 
-    /// A listener that fills a board for the page of a run.
-    pub fn on(board: &Arc<live::Board>) -> Self {
-        Self { view: Box::new(Arc::clone(board)) }
+    /// A listener that updates the progress for the page of a run.
+    pub fn on(progress: &Arc<live::LiveProgress>) -> Self {
+        Self { view: Box::new(Arc::clone(progress)) }
     }
 }
 

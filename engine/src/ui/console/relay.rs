@@ -6,8 +6,8 @@ use std::sync::OnceLock;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::{Layer, layer::Context};
 
-/// Something that was shown. Steps are indices into the pipeline.
-pub enum Heard {
+/// An event that was shown. Steps are indices into the pipeline.
+pub enum RunEvent {
     /// A step starts.
     Started {
         /// The step.
@@ -16,12 +16,12 @@ pub enum Heard {
         reason: String,
     },
     /// A step goes on.
-    At {
+    Progress {
         /// The step.
         step: usize,
-        /// How far it is.
+        /// The finished part of its work.
         done: u64,
-        /// How far it goes.
+        /// All of its work.
         total: u64,
         /// A remark.
         note: String,
@@ -34,7 +34,7 @@ pub enum Heard {
         status: String,
     },
     /// A message.
-    Said {
+    Message {
         /// True for a warning.
         warning: bool,
         /// The message.
@@ -42,7 +42,7 @@ pub enum Heard {
     },
 }
 
-type Listener = Box<dyn Fn(Heard) + Send + Sync>;
+type Listener = Box<dyn Fn(RunEvent) + Send + Sync>;
 
 static LISTENER: OnceLock<Listener> = OnceLock::new();
 
@@ -61,19 +61,19 @@ impl<S: Subscriber> Layer<S> for Relay {
         event.record(&mut fields);
         let text = |name: &str| fields.text(name).to_owned();
         let step = (fields.number("number") as usize).saturating_sub(1);
-        let heard = match (event.metadata().target(), fields.text("event")) {
-            (PROGRESS, "step_started") => Heard::Started { step, reason: text("reason") },
+        let shown = match (event.metadata().target(), fields.text("event")) {
+            (PROGRESS, "step_started") => RunEvent::Started { step, reason: text("reason") },
             (PROGRESS, "progress") => {
                 let (done, total) = (fields.number("done"), fields.number("total"));
-                Heard::At { step, done, total, note: text("note") }
+                RunEvent::Progress { step, done, total, note: text("note") }
             }
-            (PROGRESS, "step_finished") => Heard::Finished { step, status: text("status") },
+            (PROGRESS, "step_finished") => RunEvent::Finished { step, status: text("status") },
             (PROGRESS | RUN | TEXT | DIAGNOSTIC, _) => return,
             _ => {
                 let warning = *event.metadata().level() <= Level::WARN;
-                Heard::Said { warning, text: text("message") }
+                RunEvent::Message { warning, text: text("message") }
             }
         };
-        listener(heard);
+        listener(shown);
     }
 }

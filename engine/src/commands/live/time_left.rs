@@ -1,12 +1,12 @@
 //! The time that a run still takes, from what its steps took before and from what it did so far.
 
-use crate::ui::console::live::Told;
+use crate::ui::console::live::RunProgress;
 use cache::Record;
 use std::collections::HashMap;
 
 /// The time left.
 #[derive(Debug, PartialEq)]
-pub struct Left {
+pub struct TimeLeft {
     /// The seconds that the steps take of which something is known.
     pub seconds: f64,
     /// The number of steps of which nothing is known.
@@ -16,11 +16,16 @@ pub struct Left {
 /// The time left of a run that has taken so many seconds. A step is expected to take what such a step took in an
 /// earlier run, or else what the steps of its op took in this one; a step that runs, what its progress says. Steps go
 /// on as many at a time as they did so far.
-pub fn left(record: &Record, expected: &[Option<f64>], told: &Told, seconds: f64) -> Left {
+pub fn time_left(
+    record: &Record,
+    expected: &[Option<f64>],
+    progress: &RunProgress,
+    seconds: f64,
+) -> TimeLeft {
     let ops: HashMap<&str, &str> =
         record.steps.iter().map(|step| (step.name.as_str(), step.op.as_str())).collect();
     let (mut taken, mut busy) = (HashMap::<&str, (f64, f64)>::new(), 0.0);
-    for bar in &told.bars {
+    for bar in &progress.bars {
         busy += bar.to - bar.from;
         if let Some(op) = ops.get(bar.name.as_str()).filter(|_| bar.status == "ran") {
             let (sum, count) = taken.entry(op).or_default();
@@ -28,11 +33,11 @@ pub fn left(record: &Record, expected: &[Option<f64>], told: &Told, seconds: f64
         }
     }
     let running: HashMap<&str, _> =
-        told.running.values().map(|running| (running.name.as_str(), running)).collect();
+        progress.running.values().map(|running| (running.name.as_str(), running)).collect();
     let (mut work, mut longest, mut unknown) = (0.0, 0.0_f64, 0);
     for (step, expected) in record.steps.iter().zip(expected) {
         let name = step.name.as_str();
-        if told.finished.contains_key(name) {
+        if progress.finished.contains_key(name) {
             continue;
         }
         let before = expected.or_else(|| taken.get(step.op.as_str()).map(|(sum, n)| sum / n));
@@ -55,7 +60,7 @@ pub fn left(record: &Record, expected: &[Option<f64>], told: &Told, seconds: f64
         }
     }
     let at_a_time = (busy / seconds.max(1e-3)).max(1.0);
-    Left { seconds: longest.max(work / at_a_time), unknown }
+    TimeLeft { seconds: longest.max(work / at_a_time), unknown }
 }
 
 #[cfg(test)]
@@ -77,18 +82,18 @@ mod tests {
         .expect("a record")
     }
 
-    fn told(bars: &[(&str, f64, f64)], running: &[(&str, f64, u64, u64)]) -> Told {
-        let mut told = Told::default();
+    fn progress(bars: &[(&str, f64, f64)], running: &[(&str, f64, u64, u64)]) -> RunProgress {
+        let mut progress = RunProgress::default();
         for (name, from, to) in bars {
-            told.finished.insert((*name).to_owned(), None);
-            told.bars.push_back(Bar::new(name, *from, *to));
+            progress.finished.insert((*name).to_owned(), None);
+            progress.bars.push_back(Bar::new(name, *from, *to));
         }
         for (number, (name, since, done, total)) in (0..).zip(running) {
             let mut running = Running::of(name, *since);
             (running.done, running.total) = (*done, *total);
-            told.running.insert(number, running);
+            progress.running.insert(number, running);
         }
-        told
+        progress
     }
 
     #[test]
@@ -96,25 +101,28 @@ mod tests {
         let steps = [("a", "mel"), ("b", "mel"), ("c", "vae"), ("d", "pca")];
         let record = record(&steps);
         // The second takes what the first took; of the last two nothing is known.
-        let now = told(&[("a", 0.0, 4.0)], &[]);
+        let now = progress(&[("a", 0.0, 4.0)], &[]);
         let nothing = [None; 4];
-        assert_eq!(left(&record, &nothing, &now, 4.0), Left { seconds: 4.0, unknown: 2 });
+        assert_eq!(time_left(&record, &nothing, &now, 4.0), TimeLeft { seconds: 4.0, unknown: 2 });
         // Earlier runs are better witnesses.
         let earlier = [None, Some(1.0), Some(10.0), Some(0.5)];
-        assert_eq!(left(&record, &earlier, &now, 4.0), Left { seconds: 11.5, unknown: 0 });
+        assert_eq!(time_left(&record, &earlier, &now, 4.0), TimeLeft { seconds: 11.5, unknown: 0 });
         // A quarter is done after two seconds: six are left, whatever was expected.
-        let now = told(&[("a", 0.0, 4.0)], &[("c", 2.0, 1, 4)]);
-        let found = left(&record, &[Some(0.0), Some(0.0), Some(100.0), Some(0.0)], &now, 4.0);
-        assert_eq!(found, Left { seconds: 6.0, unknown: 0 });
-        let now = told(&[("a", 0.0, 4.0)], &[("b", 0.0, 0, 0)]);
-        let found = left(&record, &[Some(0.0), Some(3.0), Some(0.0), Some(0.0)], &now, 4.0);
-        assert_eq!(found, Left { seconds: 0.0, unknown: 1 });
+        let now = progress(&[("a", 0.0, 4.0)], &[("c", 2.0, 1, 4)]);
+        let found = time_left(&record, &[Some(0.0), Some(0.0), Some(100.0), Some(0.0)], &now, 4.0);
+        assert_eq!(found, TimeLeft { seconds: 6.0, unknown: 0 });
+        let now = progress(&[("a", 0.0, 4.0)], &[("b", 0.0, 0, 0)]);
+        let found = time_left(&record, &[Some(0.0), Some(3.0), Some(0.0), Some(0.0)], &now, 4.0);
+        assert_eq!(found, TimeLeft { seconds: 0.0, unknown: 1 });
     }
 
     #[test]
     fn steps_go_on_as_many_at_a_time_as_before() {
         let record = record(&[("a", "x"), ("b", "x"), ("c", "x"), ("d", "x")]);
-        let now = told(&[("a", 0.0, 5.0), ("b", 0.0, 5.0)], &[]);
-        assert_eq!(left(&record, &[None; 4], &now, 5.0), Left { seconds: 5.0, unknown: 0 });
+        let now = progress(&[("a", 0.0, 5.0), ("b", 0.0, 5.0)], &[]);
+        assert_eq!(
+            time_left(&record, &[None; 4], &now, 5.0),
+            TimeLeft { seconds: 5.0, unknown: 0 }
+        );
     }
 }

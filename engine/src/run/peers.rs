@@ -7,16 +7,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What a process knows of the others that run steps of its plan.
-pub trait Others: Sync {
-    /// Reads what the others have said.
+/// The other processes that run steps of the same plan, as this one sees them.
+pub trait Peers: Sync {
+    /// Reads the new events of the others.
     fn refresh(&self);
 
-    /// Takes note of the steps that have no result yet.
-    fn misses(&self, _steps: &[usize]) {}
+    /// Notes the steps that have no result yet.
+    fn note_missing(&self, _steps: &[usize]) {}
 
     /// True if this process may run a step, which is likely to take so many seconds.
-    fn takes(&self, step: usize, seconds: Option<f64>) -> bool;
+    fn may_run(&self, step: usize, seconds: Option<f64>) -> bool;
 
     /// The failure of a step in a process, and whether that holds for all.
     fn failure(&self, step: usize) -> Option<StepFailure>;
@@ -28,7 +28,7 @@ pub trait Others: Sync {
     fn has_begun(&self, step: usize) -> bool;
 
     /// Tells the others that a step has failed here. True if it may succeed in another process.
-    fn is_left_to_others(&self, step: usize, failure: &StepFailure) -> bool;
+    fn report_failure(&self, step: usize, failure: &StepFailure) -> bool;
 
     /// True if this process has nothing more to do, after so long without a step.
     fn is_over(&self, idle: Duration) -> bool;
@@ -36,119 +36,119 @@ pub trait Others: Sync {
     /// True if this process only follows what the others do.
     fn only_follows(&self) -> bool;
 
-    /// A number by which processes begin with different steps.
-    fn shift(&self) -> u64;
+    /// A number that differs between processes, so that they begin with different steps.
+    fn order_offset(&self) -> u64;
 }
 
-/// The shortest and the longest time between two looks at what the others have made.
+/// The shortest and the longest time between two polls of the results of the others.
 const SHORTEST: Duration = Duration::from_millis(20);
 const LONGEST: Duration = Duration::from_secs(2);
 
-/// When a process last looked at what the others have made.
-pub struct Lookout {
+/// The times at which a process last polled the others.
+pub struct PollTimes {
     pause: Duration,
-    looked: Option<Instant>,
-    /// When this process last read what the others had said.
-    heard: Option<Instant>,
+    polled: Option<Instant>,
+    /// The time at which this process last read the events of the others.
+    refreshed: Option<Instant>,
     /// The time since which this process runs no step.
     idle: Instant,
 }
 
-impl Default for Lookout {
+impl Default for PollTimes {
     fn default() -> Self {
-        Self { pause: SHORTEST, looked: None, heard: None, idle: Instant::now() }
+        Self { pause: SHORTEST, polled: None, refreshed: None, idle: Instant::now() }
     }
 }
 
 impl Schedule<'_> {
     /// True if this process tells the user how the run ends. One of several that run steps does not.
-    pub(super) fn speaks(&self) -> bool {
-        self.context.others.is_none_or(|others| others.only_follows())
+    pub(super) fn reports_to_user(&self) -> bool {
+        self.context.peers.is_none_or(|peers| peers.only_follows())
     }
 
     /// The time after which the others may have made something; none if nobody is waited for.
-    pub(super) fn next_look(&self) -> Option<Duration> {
+    pub(super) fn next_poll(&self) -> Option<Duration> {
         let stops = self.stopped || self.context.host.cancel.is_cancelled();
         let waits =
-            !stops && self.context.others.is_some() && self.states.elsewhere().next().is_some();
-        waits.then_some(self.lookout.pause)
+            !stops && self.context.peers.is_some() && self.states.elsewhere().next().is_some();
+        waits.then_some(self.polling.pause)
     }
 
     /// Settles the steps that other processes have made, and queues those that nobody runs.
-    pub(super) fn look_elsewhere(&mut self) {
-        let Some(others) = self.context.others else { return };
-        if self.lookout.looked.is_some_and(|looked| looked.elapsed() < self.lookout.pause) {
+    pub(super) fn poll_peers(&mut self) {
+        let Some(peers) = self.context.peers else { return };
+        if self.polling.polled.is_some_and(|polled| polled.elapsed() < self.polling.pause) {
             return;
         }
         let (plan, missing) = (self.context.plan, self.states.elsewhere().collect::<Vec<_>>());
-        // A journal that cannot be read now is read at the next look.
+        // A journal that cannot be read now is read at the next poll.
         let _ = plan.store.refresh();
-        others.misses(&missing);
-        others.refresh();
-        let mut has_news = false;
+        peers.note_missing(&missing);
+        peers.refresh();
+        let mut has_changes = false;
         for step in missing {
             // What an earlier one in this list brought about may have changed it.
             let StepState::Elsewhere(job) = &self.states[step] else { continue };
             let (digest, again) = (job.digest, job.request.again);
-            let is_made = plan.store.knows(&digest) && (!again || others.has_made(step));
+            let is_made = plan.store.knows(&digest) && (!again || peers.has_made(step));
             let found = is_made.then(|| plan.store.finished(&digest)).flatten();
-            has_news = true;
+            has_changes = true;
             if let Some(finished) = found {
                 let state = match self.was_followed(step) {
                     true => StepState::ran(finished, self.reason(step, &job.request.key)),
                     false => StepState::hit(Arc::new(finished), "another run made it"),
                 };
                 self.transition(step, state);
-            } else if let Some(failure) = others.failure(step) {
+            } else if let Some(failure) = peers.failure(step) {
                 self.fail(step, Some(digest), failure.into_error(step), 0.0);
-            } else if self.takes(step) && !plan.store.is_held(&digest) {
-                self.bring_back(step);
+            } else if self.may_run(step) && !plan.store.is_held(&digest) {
+                self.requeue(step);
             } else {
-                has_news = false;
+                has_changes = false;
             }
         }
         if self.states.running().len() > 0 {
-            self.lookout.idle = Instant::now();
+            self.polling.idle = Instant::now();
         }
-        self.stopped |= others.is_over(self.lookout.idle.elapsed());
-        self.lookout.looked = Some(Instant::now());
-        self.lookout.pause =
-            if has_news { SHORTEST } else { (self.lookout.pause * 3 / 2).min(LONGEST) };
+        self.stopped |= peers.is_over(self.polling.idle.elapsed());
+        self.polling.polled = Some(Instant::now());
+        self.polling.pause =
+            if has_changes { SHORTEST } else { (self.polling.pause * 3 / 2).min(LONGEST) };
     }
 
     /// True if a finished step was run by those whom this process follows. What came from a remote, nobody has begun.
     pub(super) fn was_followed(&self, step: usize) -> bool {
         let has_begun =
-            |others: &dyn Others| !self.context.plan.store.has_remote() || others.has_begun(step);
-        self.context.others.is_some_and(|others| others.only_follows() && has_begun(others))
+            |peers: &dyn Peers| !self.context.plan.store.has_remote() || peers.has_begun(step);
+        self.context.peers.is_some_and(|peers| peers.only_follows() && has_begun(peers))
     }
 
     /// True if this process may still run a step that it has queued. It may have waited for long: others may have failed
     /// at it, or it needs more than this process has left by now. If so, it is left to others.
-    pub(super) fn still_takes(&mut self, step: usize) -> bool {
-        let Some(others) = self.context.others else { return true };
-        if self.lookout.heard.is_none_or(|heard| heard.elapsed() >= SHORTEST) {
-            others.refresh();
-            self.lookout.heard = Some(Instant::now());
+    pub(super) fn may_still_run(&mut self, step: usize) -> bool {
+        let Some(peers) = self.context.peers else { return true };
+        if self.polling.refreshed.is_none_or(|refreshed| refreshed.elapsed() >= SHORTEST) {
+            peers.refresh();
+            self.polling.refreshed = Some(Instant::now());
         }
-        let takes = self.takes(step);
-        if !takes && let StepState::Queued { job, .. } = self.states.set(step, StepState::Ready) {
+        let may_run = self.may_run(step);
+        if !may_run && let StepState::Queued { job, .. } = self.states.set(step, StepState::Ready) {
             self.states.set(step, StepState::Elsewhere(job));
         }
-        takes
+        may_run
     }
 
     /// True if this process may run a step.
-    pub(super) fn takes(&self, step: usize) -> bool {
+    pub(super) fn may_run(&self, step: usize) -> bool {
         let seconds = self.context.plan.steps()[step].cost.seconds;
-        self.context.others.is_none_or(|others| others.takes(step, seconds))
+        self.context.peers.is_none_or(|peers| peers.may_run(step, seconds))
     }
 
     /// Queues a step that is left to others so far.
-    fn bring_back(&mut self, step: usize) {
+    fn requeue(&mut self, step: usize) {
         if let StepState::Elsewhere(job) = self.states.set(step, StepState::Ready) {
-            let urgency = self.urgency_of(step);
-            self.states.set(step, StepState::Queued { job, urgency });
+            let priority = self.priority_of(step);
+            self.states.set(step, StepState::Queued { job, priority });
         }
     }
 }

@@ -1,16 +1,16 @@
-//! How far the runs are that are at work on a cluster, whether or not a command follows them.
+//! The progress of the runs at work on a cluster, whether or not a command follows them.
 
 use super::{
     driver::unfinished,
-    events::Told,
-    frozen::{Folder, Frozen},
+    events::ClusterState,
+    frozen::{FrozenPlan, PlanFolder},
 };
 use cache::Store;
 use serde::Serialize;
 
-/// How far a run on a cluster is.
+/// The progress of a run on a cluster.
 #[derive(Serialize)]
-pub struct Standing {
+pub struct ClusterProgress {
     /// The name of the study.
     pub study: String,
     /// The number of steps that were to run.
@@ -25,30 +25,30 @@ pub struct Standing {
     pub jobs: Vec<String>,
 }
 
-/// How far each run is that is at work on a cluster; of one study, if it is named.
-pub fn standings(store: &Store, study: Option<&str>) -> Vec<Standing> {
+/// Reads the progress of each run at work on a cluster; of one study, if it is named.
+pub fn cluster_progress(store: &Store, study: Option<&str>) -> Vec<ClusterProgress> {
     let plans = unfinished(store, study).into_iter();
-    plans.map(|(folder, frozen)| standing(&folder, frozen)).collect()
+    plans.map(|(folder, frozen)| progress(&folder, frozen)).collect()
 }
 
-fn standing(folder: &Folder<'_>, frozen: Frozen) -> Standing {
-    let asked: Vec<bool> = frozen.kinds.iter().map(Option::is_some).collect();
-    let mut told = Told::default();
-    told.refresh(folder, |_, _| {});
-    let is_asked = |step: &usize| asked.get(*step) == Some(&true);
-    let running = told.running.iter().filter(|(process, _)| !folder.store.has_ended(process));
-    Standing {
+fn progress(folder: &PlanFolder<'_>, frozen: FrozenPlan) -> ClusterProgress {
+    let wanted: Vec<bool> = frozen.kinds.iter().map(Option::is_some).collect();
+    let mut state = ClusterState::default();
+    state.refresh(folder, |_, _| {});
+    let is_wanted = |step: &usize| wanted.get(*step) == Some(&true);
+    let running = state.running.iter().filter(|(process, _)| !folder.store.has_ended(process));
+    ClusterProgress {
         study: frozen.name,
-        steps: asked.iter().filter(|asked| **asked).count(),
-        done: told.made.iter().copied().filter(is_asked).count(),
+        steps: wanted.iter().filter(|wanted| **wanted).count(),
+        done: state.made.iter().copied().filter(is_wanted).count(),
         running: running.map(|(_, steps)| steps.len()).sum(),
-        failed: (0..asked.len()).filter(|step| told.failure(*step).is_some()).count(),
-        jobs: told.arrays.into_keys().collect(),
+        failed: (0..wanted.len()).filter(|step| state.failure(*step).is_some()).count(),
+        jobs: state.arrays.into_keys().collect(),
     }
 }
 
-impl Standing {
-    /// How far it is, and what can be done about it, in one sentence.
+impl ClusterProgress {
+    /// Describes the progress, and what can be done about it, in one sentence.
     pub fn text(&self) -> String {
         let Self { study, steps, done, running, failed, jobs } = self;
         let failed = if *failed > 0 { format!(", {failed} failed") } else { String::new() };

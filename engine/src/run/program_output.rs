@@ -17,16 +17,16 @@ const PIECE: usize = 1 << 16;
 const REST: usize = 64;
 
 /// The output of a program, and the log that it goes into.
-pub struct Printed {
+pub struct ProgramOutput {
     pipe: Option<PipeReader>,
     piece: Vec<u8>,
-    kept: Kept<File>,
+    shown: HeadAndTail<File>,
 }
 
-impl Printed {
+impl ProgramOutput {
     /// Copies from a pipe into a log.
     pub fn new(pipe: PipeReader, log: File) -> Self {
-        Self { pipe: Some(pipe), piece: vec![0; PIECE], kept: Kept::new(log) }
+        Self { pipe: Some(pipe), piece: vec![0; PIECE], shown: HeadAndTail::new(log) }
     }
 
     /// Waits for output, at most `pause`, and keeps it. Returns true if there was any.
@@ -40,7 +40,7 @@ impl Printed {
         }
         match pipe.read(&mut self.piece) {
             Ok(0) => self.pipe = None,
-            Ok(length) => self.kept.add(&self.piece[..length]),
+            Ok(length) => self.shown.add(&self.piece[..length]),
             Err(fault) if fault.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => self.pipe = None,
         }
@@ -52,7 +52,7 @@ impl Printed {
         // Another process may still hold the pipe and write for ever.
         let mut pieces = 0..REST;
         while self.pipe.is_some() && pieces.next().is_some() && self.take(Duration::ZERO) {}
-        self.kept.finish();
+        self.shown.finish();
     }
 }
 
@@ -65,14 +65,14 @@ fn is_readable(pipe: &PipeReader, pause: Duration) -> bool {
 
 /// Writes the head of a text to the log at once, and its tail at the end. A log that cannot be
 /// written is no reason to fail.
-struct Kept<W> {
+struct HeadAndTail<W> {
     log: W,
     head: usize,
     tail: VecDeque<u8>,
     cut: u64,
 }
 
-impl<W: Write> Kept<W> {
+impl<W: Write> HeadAndTail<W> {
     fn new(log: W) -> Self {
         Self { log, head: HEAD, tail: VecDeque::new(), cut: 0 }
     }
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     fn kept(pieces: &[Vec<u8>]) -> Vec<u8> {
-        let mut kept = Kept::new(Vec::new());
+        let mut kept = HeadAndTail::new(Vec::new());
         pieces.iter().for_each(|piece| kept.add(piece));
         kept.finish();
         kept.log

@@ -1,5 +1,5 @@
-//! The rooms of a crate, the files and folders directly in its `src`, know each other without a
-//! circle: whoever changes a room need not look at the rooms above it.
+//! The modules of a crate, the files and folders directly in its `src`, import each other without a
+//! circle: whoever changes a module need not look at the modules above it.
 
 use petgraph::{algo::kosaraju_scc, graph::DiGraph};
 use std::{
@@ -11,7 +11,7 @@ use walkdir::WalkDir;
 
 const CRATES: [&str; 4] = ["cache", "ops", "engine", "reports"];
 
-/// The rooms that each room of a crate names, with the first file that does.
+/// The modules that each module of a crate names, with the first file that does.
 type Imports = BTreeMap<(String, String), String>;
 
 fn imports(name: &str) -> Imports {
@@ -24,26 +24,26 @@ fn imports(name: &str) -> Imports {
             sources.insert(place, fs::read_to_string(&path).expect("a source"));
         }
     }
-    let room = |place: &str| {
+    let module = |place: &str| {
         let first = place.split('/').next().unwrap_or(place);
         first.trim_end_matches(".rs").to_owned()
     };
-    let rooms: BTreeSet<String> = sources.keys().map(|place| room(place)).collect();
-    // What `lib.rs` exports under a short name belongs to the room that it is from.
+    let modules: BTreeSet<String> = sources.keys().map(|place| module(place)).collect();
+    // What `lib.rs` exports under a short name belongs to the module that it is from.
     let exported = exports(&sources["lib.rs"]);
     let mut found = Imports::new();
     for (place, text) in &sources {
-        let own = room(place);
-        // Tests may look at everything, and the roots name all rooms.
+        let own = module(place);
+        // Tests may look at everything, and the roots name all modules.
         if ["lib", "main"].contains(&own.as_str()) || place.ends_with("tests.rs") {
             continue;
         }
-        // What is above a room is the crate.
+        // What is above a module is the crate.
         let is_top = !place.contains('/') || place.matches('/').count() == 1 && is_mod(place);
         let code = if is_top { code(text).replace("super::", "crate::") } else { code(text) };
         for target in named(&code) {
             let target = exported.get(&target).unwrap_or(&target);
-            if rooms.contains(target) && *target != own {
+            if modules.contains(target) && *target != own {
                 found.entry((own.clone(), target.clone())).or_insert_with(|| place.clone());
             }
         }
@@ -95,17 +95,17 @@ fn first_names(path: &str) -> Vec<String> {
     names
 }
 
-/// The short names that `lib.rs` exports, each with its room.
+/// The short names that `lib.rs` exports, each with its module.
 fn exports(lib: &str) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     for line in code(lib).split("pub use ").skip(1) {
         let path = line.split(';').next().unwrap_or_default().trim_start_matches("crate::");
-        let Some((room, rest)) = path.split_once("::") else { continue };
+        let Some((module, rest)) = path.split_once("::") else { continue };
         let list = rest.rsplit_once("::").map_or(rest, |(_, last)| last);
         for name in list.trim_matches(['{', '}', ' ', '\n']).split(',') {
             let name = name.rsplit(" as ").next().unwrap_or(name).trim();
             if !name.is_empty() {
-                found.insert(name.to_owned(), room.to_owned());
+                found.insert(name.to_owned(), module.to_owned());
             }
         }
     }
@@ -113,23 +113,23 @@ fn exports(lib: &str) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn no_rooms_of_a_crate_know_each_other_in_a_circle() {
+fn no_modules_of_a_crate_import_each_other_in_a_circle() {
     for name in CRATES {
         let imports = imports(name);
         assert!(imports.len() > 10, "{name}: {imports:?}");
-        let rooms: BTreeSet<&str> =
+        let modules: BTreeSet<&str> =
             imports.keys().flat_map(|(from, to)| [from.as_str(), to.as_str()]).collect();
         let mut graph = DiGraph::new();
         let nodes: BTreeMap<_, _> =
-            rooms.into_iter().map(|room| (room, graph.add_node(room))).collect();
+            modules.into_iter().map(|module| (module, graph.add_node(module))).collect();
         for (from, to) in imports.keys() {
             graph.add_edge(nodes[from.as_str()], nodes[to.as_str()], ());
         }
         let mut circles = Vec::new();
-        for nodes in kosaraju_scc(&graph).into_iter().filter(|rooms| rooms.len() > 1) {
-            let rooms: Vec<&str> = nodes.into_iter().map(|node| graph[node]).collect();
+        for nodes in kosaraju_scc(&graph).into_iter().filter(|modules| modules.len() > 1) {
+            let modules: Vec<&str> = nodes.into_iter().map(|node| graph[node]).collect();
             let within = |(from, to): &(String, String)| {
-                rooms.contains(&from.as_str()) && rooms.contains(&to.as_str())
+                modules.contains(&from.as_str()) && modules.contains(&to.as_str())
             };
             let arrows = imports.iter().filter(|(ends, _)| within(ends));
             circles.extend(arrows.map(|((from, to), file)| format!("`{from}` → `{to}` in {file}")));
@@ -147,6 +147,7 @@ fn names_are_found_in_every_form_of_an_import() {
         ["a", "e", "f"]
     );
     let exported = exports("pub use a::{B, C as D};\npub use e::f::G;\npub use h::{\n    I,\n};\n");
-    let exported: Vec<_> = exported.iter().map(|(name, room)| format!("{name} {room}")).collect();
+    let exported: Vec<_> =
+        exported.iter().map(|(name, module)| format!("{name} {module}")).collect();
     assert_eq!(exported, ["B a", "D a", "G e", "I h"]);
 }
