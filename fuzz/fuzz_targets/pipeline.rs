@@ -3,7 +3,7 @@
 #![no_main]
 
 use engine::{
-    ui::diagnostic::{Look, render},
+    ui::diagnostic::{RenderStyle, render},
     spec::load_with,
 };
 use libfuzzer_sys::fuzz_target;
@@ -11,6 +11,6 @@ use std::path::Path;
 
 fuzz_target!(|text: &str| {
     if let Err(faults) = load_with(Path::new("fuzz.yaml"), text.to_owned(), &[], ops::OPS, |_| None) {
-        render(&faults.source, &faults.faults, &Look::plain(80));
+        render(&faults.source, &faults.faults, &RenderStyle::plain(80));
     }
 });
