@@ -17,7 +17,7 @@ static GUARDS: AtomicUsize = AtomicUsize::new(0);
 /// source position.
 static POOL: Mutex<Option<String>> = Mutex::new(None);
 
-/// How the messages of the panics begin that no caller can catch: Rust ends the process after them.
+/// The beginnings of the messages of panics that no caller can catch: Rust ends the process after them.
 const AT_THE_END: [&str; 3] = [
     "panic in a destructor during cleanup",
     "panic in a function that cannot unwind",

@@ -78,7 +78,7 @@ pub struct Program<'a> {
     pub files: &'a [FileEntry],
 }
 
-/// How an output of a program is read.
+/// The form in which an output of a program is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// As a table in Parquet.
@@ -102,7 +102,7 @@ impl Form {
     }
 }
 
-/// What a program left at an output.
+/// The content of an output of a program.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Product {
     /// A table.

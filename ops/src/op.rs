@@ -140,7 +140,7 @@ pub trait Op: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static 
         self.outputs()
     }
 
-    /// What its classes are, in a word for titles: the column of a list, or `instrument`.
+    /// The name of its classes, in a word for titles: the column of a list, or `instrument`.
     fn class(&self) -> Option<&str> {
         None
     }

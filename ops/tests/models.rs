@@ -1,4 +1,4 @@
-//! What the model ops promise: the same bytes whatever the threads and interruptions, clear errors.
+//! The promises of the model ops: the same bytes whatever the threads and interruptions, clear errors.
 
 #![allow(clippy::unwrap_used, reason = "a failure stops the test")]
 

@@ -267,7 +267,7 @@ fn signal_to_noise(sound: &[f32], other: &[f32]) -> f64 {
     10.0 * (power(&mut sound.iter().copied()) / noise).log10()
 }
 
-/// What comes back from MP3 is at least as near to the recording as what comes back from LAME, sample by
+/// The signal decoded from our MP3 is at least as near to the recording as that from LAME, sample by
 /// sample and in log-mel spectrograms, and the ratios are those that the op states.
 #[test]
 fn mp3_is_as_near_to_the_recording_as_that_of_lame() {

@@ -1,4 +1,4 @@
-//! What was made of other rows or files may be used again: with it, ops make the same bytes.
+//! Results of other rows or files may be used again: with it, ops make the same bytes.
 
 #[expect(dead_code, reason = "the contract tests use more of it")]
 mod contract_examples;

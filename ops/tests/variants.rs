@@ -61,7 +61,7 @@ fn every_variant_decodes_to_what_others_make_of_it() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
-/// Where the frames of an MP3 start.
+/// The offsets of the frames of an MP3.
 fn frames_of(mp3: &[u8]) -> Vec<usize> {
     const RATES: [usize; 15] = [0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160];
     let (mut at, mut found) = (0, Vec::new());

@@ -3,7 +3,7 @@
 use crate::cells::ColumnType;
 use polars_arrow::datatypes::{ArrowDataType, Field};
 
-/// What values of this type become here.
+/// The column type for values of this type.
 pub(super) fn holds(dtype: &ArrowDataType) -> ColumnType {
     use ArrowDataType as T;
     let other = |name: &str| ColumnType::Other(name.to_owned());

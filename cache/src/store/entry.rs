@@ -1,4 +1,4 @@
-//! What the file of a process says: a counter, and who the process is.
+//! The content of the file of a process: a counter, and who the process is.
 
 use super::names;
 use serde::{Deserialize, Serialize};
@@ -82,7 +82,7 @@ impl Entry {
     }
 }
 
-/// Where a lock of the kernel is seen: processes of one kernel that see the store through one file system.
+/// The scope of a lock of the kernel: processes of one kernel that see the store through one file system.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Kernel {
     boot: String,

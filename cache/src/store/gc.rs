@@ -138,7 +138,7 @@ impl Store {
     }
 
     /// True if no other process has the store open. Processes that open it afterwards wait until this one closes it.
-    /// Where another host had it open, this takes a minute: a process that has not shown for so long that it lives is
+    /// If another host had it open, this takes a minute: a process that has not shown for so long that it lives is
     /// taken for dead.
     ///
     /// # Errors

@@ -50,7 +50,7 @@ use std::{
 /// The folder of journals.
 pub(super) const JOURNALS: &str = "journal-v2";
 pub(super) const STATE: &str = "state-v2.jsonl";
-/// What stores of earlier versions have, in the order in which it is read.
+/// The files of stores of earlier versions, in the order in which they are read.
 pub(super) const EARLIER: [&str; 2] = ["state-v1.jsonl", "journal-v1.jsonl"];
 /// The largest length in bytes: positions are 32 bits wide, and no store is nearly as large.
 const LONGEST: u64 = u32::MAX as u64;
@@ -77,7 +77,7 @@ pub(super) struct Own {
     pub(super) file: Option<(String, File)>,
     /// True once its name is on the disk.
     is_named: bool,
-    /// How many this process has begun.
+    /// The number that this process has begun.
     begun: usize,
 }
 
@@ -138,7 +138,7 @@ impl Journal {
         Ok(())
     }
 
-    /// What other processes have appended; none if everything must be read again.
+    /// The lines that other processes have appended; none if everything must be read again.
     fn news(&self, known: &Known) -> Result<Option<Vec<News>>, StoreError> {
         let names = self.names()?;
         let mut news = Vec::new();

@@ -17,7 +17,7 @@ pub(super) struct Known {
     pub(super) newest: u64,
 }
 
-/// How far a journal was read.
+/// The position up to which a journal was read.
 #[derive(Clone, Copy, Default)]
 pub(super) struct ReadTo {
     pub(super) length: u64,

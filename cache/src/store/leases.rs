@@ -11,7 +11,7 @@
 //! the end of the work, the highest generation first. Two processes that come at that moment see each other, because
 //! each looks at the names beside its own once it has made it.
 //!
-//! Where several hosts share the store, the name of a finished step stays for two minutes, marked as done: a host may
+//! If several hosts share the store, the name of a finished step stays for two minutes, marked as done: a host may
 //! list the journals of others late, but it sees a taken name at once, and opens the journal that the name tells.
 
 use super::{
@@ -66,7 +66,7 @@ impl Drop for Claim {
     }
 }
 
-/// What became of an attempt to take the right to run a step.
+/// The outcome of an attempt to take the right to run a step.
 pub enum Attempt {
     /// This process may run it.
     Mine(Claim),
@@ -171,7 +171,7 @@ impl Store {
         }
     }
 
-    /// Who holds a lease.
+    /// Judges who holds a lease.
     fn judge(&self, writer: &Writer, path: &std::path::Path) -> io::Result<Held> {
         let file = match self.disk().open(path, OFlags::RDONLY) {
             Ok(file) => file,
@@ -242,7 +242,7 @@ impl Store {
     }
 }
 
-/// Who holds a lease.
+/// The state of a lease.
 enum Held {
     /// The name is no longer there.
     Gone,

@@ -22,7 +22,7 @@ const STEPS: &str = "steps-v1";
 /// The largest length in bytes of a finished step that is read.
 const LONGEST_STEP: u64 = 1 << 26;
 
-/// What is taken from a remote.
+/// The part of a remote that is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Take {
     /// Finished steps with their objects, which are then in this store.
@@ -39,7 +39,7 @@ pub(super) struct Remote {
     off: AtomicBool,
 }
 
-/// What was pushed or pulled.
+/// The amount that was pushed or pulled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Moved {
     /// The number of steps.

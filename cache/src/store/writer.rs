@@ -52,7 +52,7 @@ pub(super) struct Writer {
     held: Mutex<HashSet<String>>,
     /// The names of finished steps that stay for a while, with the time at which they were finished.
     afterglow: Mutex<Vec<(PathBuf, Instant)>>,
-    /// What this process has seen of others.
+    /// The counters of other processes, as this one has seen them.
     watched: Mutex<HashMap<String, Watched>>,
 }
 
@@ -63,7 +63,7 @@ struct Watched {
     since: Instant,
 }
 
-/// What is known of a process.
+/// The liveness of a process, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Life {
     /// It lives, or nobody can say yet.
@@ -161,7 +161,7 @@ impl Writer {
         self.held.lock().expect(NO_PANIC).remove(lease);
     }
 
-    /// Whether a process lives.
+    /// Judges whether a process lives.
     pub(super) fn look_at(&self, writer: &str) -> Life {
         if writer == self.name() {
             return Life::Alive;
@@ -193,7 +193,7 @@ impl Writer {
         self.watch(writer, count, every)
     }
 
-    /// Whether something that counts still does: a process of another host.
+    /// Judges whether a process of another host lives: its counter still goes up.
     pub(super) fn watch(&self, name: &str, count: u64, every_ms: u64) -> Life {
         let mut watched = self.watched.lock().expect(NO_PANIC);
         let new = || Watched { first: count, last: count, since: Instant::now() };

@@ -28,14 +28,14 @@ use std::{collections::HashMap, path::Path};
 pub struct AudioFolder {
     /// The folder.
     pub path: String,
-    /// What to do with a recording that cannot be used: `fail` names all of them, `skip` leaves
+    /// The treatment of a recording that cannot be used: `fail` names all of them, `skip` leaves
     /// them out and lists them in `skipped`.
     #[serde(default)]
     pub on_error: OnError,
-    /// Whether a clip may be all zero.
+    /// Allows clips that are all zero.
     #[serde(default)]
     pub allow_silent: bool,
-    /// What to do with a recording of which only a part can be decoded: `fail` counts it among those
+    /// The treatment of a recording of which only a part can be decoded: `fail` counts it among those
     /// that cannot be used, `keep` uses what is whole and says what is not.
     #[serde(default)]
     pub on_damage: OnDamage,

@@ -45,18 +45,18 @@ const NAMES: &str = "names are `[cel][cla]0001__1.wav` or `008__[cel][nod][cla]0
 pub struct Irmas {
     /// The data's folder or its zip archive.
     pub path: String,
-    /// What to do with a recording that cannot be used: `fail` names all of them, `skip` leaves
+    /// The treatment of a recording that cannot be used: `fail` names all of them, `skip` leaves
     /// them out and lists them in `skipped`.
     #[serde(default)]
     pub on_error: OnError,
-    /// Whether a clip may be all zero.
+    /// Allows clips that are all zero.
     #[serde(default)]
     pub allow_silent: bool,
-    /// How much a recording in the archive may unfold to in memory, in MiB. Default: 256, or 50 times
+    /// The largest size to which a recording in the archive may unfold in memory, in MiB. Default: 256, or 50 times
     /// its size in the archive if that is more.
     #[serde(default)]
     pub max_unfolded_mib: Option<NonZeroU32>,
-    /// What to do with a recording of which only a part can be decoded: `fail` counts it among those
+    /// The treatment of a recording of which only a part can be decoded: `fail` counts it among those
     /// that cannot be used, `keep` uses what is whole and says what is not.
     #[serde(default)]
     pub on_damage: OnDamage,

@@ -32,12 +32,12 @@ enum Unit<T> {
 struct Part<T> {
     row: usize,
     excerpt: Excerpt,
-    /// What is done with its samples, first things first.
+    /// The changes of its samples, in order.
     changes: Vec<Change>,
     item: T,
 }
 
-/// What is done with the clips.
+/// The work on the clips.
 struct Work<'a, L, S, F> {
     ids: &'a [String],
     audio: &'a [String],

@@ -44,12 +44,12 @@ use std::num::NonZeroU32;
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GaussianMixture {
-    /// How many components; at most the number of clips.
+    /// The number of components; at most the number of clips.
     pub clusters: NonZeroU32,
     /// The form of the covariance of each component.
     #[serde(default)]
     pub covariance: Covariance,
-    /// How many runs from other clusters of k-means.
+    /// The number of runs from other clusters of k-means.
     #[serde(default = "one")]
     pub n_init: NonZeroU32,
     /// The most steps of a run.

@@ -42,12 +42,12 @@ use std::num::{NonZeroU32, NonZeroUsize};
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Idec {
-    /// How many clusters; at most the number of clips.
+    /// The number of clusters; at most the number of clips.
     pub clusters: NonZeroU32,
     /// The weight γ of KL(P‖Q).
     #[serde(default = "gamma")]
     pub gamma: NonNegative,
-    /// How squared errors of a clip are put together: their `mean` over pixels, for which γ is made, or their `sum`.
+    /// The reduction of the squared errors of a clip: their `mean` over pixels, for which γ is made, or their `sum`.
     #[serde(default = "mean")]
     pub reconstruction: Reduction,
     /// The largest number of passes over the clips. A longer training continues a shorter one.
@@ -62,7 +62,7 @@ pub struct Idec {
     /// The share of clips that change their cluster in an epoch, at or below which training ends.
     #[serde(default = "tol")]
     pub tol: Fraction,
-    /// How many runs of k-means from other starting centres.
+    /// The number of runs of k-means from other starting centres.
     #[serde(default = "ten")]
     pub n_init: NonZeroU32,
 }

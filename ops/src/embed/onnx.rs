@@ -52,18 +52,18 @@ pub struct Onnx {
     /// The name of the tensor that is taken.
     #[serde(default)]
     pub output: Option<String>,
-    /// How axes behind the channels are pooled.
+    /// The pooling of the axes behind the channels.
     #[serde(default)]
     pub pool: Pool,
-    /// Whether frames come before bands at the input.
+    /// True if frames come before bands at the input.
     #[serde(default)]
     pub transpose: bool,
-    /// What runs the network.
+    /// The library that runs the network.
     #[serde(default)]
     pub runtime: Runtime,
 }
 
-/// What runs a network.
+/// A library that runs networks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Runtime {
@@ -74,7 +74,7 @@ pub enum Runtime {
     Onnxruntime,
 }
 
-/// How axes behind the channels are pooled.
+/// The pooling of the axes behind the channels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Pool {

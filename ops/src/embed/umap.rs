@@ -41,8 +41,8 @@ use std::num::NonZeroU32;
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Umap {
-    /// How many clips are near, the clip itself counted, from 2; more show more of the whole. Fewer
-    /// clips than that are all near.
+    /// The number of neighbours of a clip, itself included, at least 2; more show more of the whole.
+    /// Fewer clips than that are all neighbours.
     #[serde(default = "default_n_neighbors")]
     #[schemars(range(min = 2))]
     pub n_neighbors: u32,
@@ -50,17 +50,17 @@ pub struct Umap {
     #[serde(default = "default_n_components")]
     #[schemars(range(max = 32))]
     pub n_components: NonZeroU32,
-    /// How near clips may lie in the layout, at most `spread`.
+    /// The least distance between clips in the layout, at most `spread`.
     #[serde(default = "default_min_dist")]
     pub min_dist: NonNegative,
     /// The scale of the layout.
     #[serde(default = "default_one")]
     pub spread: Positive,
-    /// How far two clips are apart.
+    /// The distance between two clips.
     #[serde(default)]
     pub metric: Metric,
-    /// How often edges are gone through; if left out, 500 times for fewer than 10,000 clips and
-    /// else 200 times.
+    /// The number of passes over the edges; if left out, 500 for fewer than 10,000 clips and else
+    /// 200.
     #[serde(default)]
     pub n_epochs: Option<NonZeroU32>,
     /// Random clips each acting edge pushes away from, at most 1,000.
@@ -78,7 +78,7 @@ pub struct Umap {
     pub exact_up_to: u32,
 }
 
-/// How far two clips are apart.
+/// The distance between two clips.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {

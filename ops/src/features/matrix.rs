@@ -53,11 +53,11 @@ pub struct Matrix {
     /// The column that says which recording a clip was cut from. Default: `group`, if there is one.
     #[serde(default)]
     pub group: Option<String>,
-    /// Whether the first line of CSV names the columns; if not, they are named 0, 1, 2 and so on.
-    /// Default: it does unless it holds numbers; where that leaves a doubt, it is an error.
+    /// True if the first line of CSV names the columns; if false, they are named 0, 1, 2 and so on.
+    /// Default: true unless it holds numbers; where that leaves a doubt, it is an error.
     #[serde(default)]
     pub header: Option<bool>,
-    /// How much the file may unfold to in memory, in MiB. Default: 256, or 50 times the file if that is
+    /// The largest size to which the file may unfold in memory, in MiB. Default: 256, or 50 times the file if that is
     /// more.
     #[serde(default)]
     pub max_unfolded_mib: Option<NonZeroU32>,

@@ -23,7 +23,7 @@ use std::array::from_fn;
 pub const JUDGED: usize = 1000;
 /// The share of exact neighbours that the searched cells must hold.
 const HELD: f64 = 0.9;
-/// How often neighbours of neighbours are looked at.
+/// The number of passes over neighbours of neighbours.
 const PASSES: usize = 1;
 /// The points of the sample that places the centres, for each cell.
 const SAMPLE: usize = 40;
@@ -37,7 +37,7 @@ const ROWS: usize = 4;
 /// Neighbours of which some may not be the nearest.
 #[derive(Clone, Debug)]
 pub struct Approximate {
-    /// What was found.
+    /// The neighbours found.
     pub near: Neighbors,
     /// The share of the true neighbours of `judged` points that are among those found.
     pub recall: f64,

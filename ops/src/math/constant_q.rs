@@ -59,7 +59,7 @@ impl Bins {
         self.q() * self.sample_rate / self.fmin
     }
 
-    /// How often the signal can be halved before any filter is applied.
+    /// The number of times the sample rate can be halved before any filter is applied.
     fn early_halvings(&self, octaves: usize) -> u32 {
         let spare = ((self.sample_rate / 2.0 / self.highest()).log2().ceil() as i64 - 2).max(0);
         let hops = (i64::from(self.hop.trailing_zeros()) - octaves as i64 + 1).max(0);

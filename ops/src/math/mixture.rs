@@ -239,7 +239,7 @@ impl Mixture {
         Ok(Self { form, n_features, weights, means, covariances, roots })
     }
 
-    /// What the mixture says of points that it need not have been fitted on.
+    /// Computes the responsibilities and the likelihood of points that the mixture need not have been fitted on.
     ///
     /// # Errors
     /// When it is cancelled, or when a point has no likelihood.

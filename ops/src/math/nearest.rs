@@ -43,7 +43,7 @@ impl Nearest {
         self.of
     }
 
-    /// What was found with the squared distances, the nearest first.
+    /// The points found, with their squared distances, the nearest first.
     pub(super) fn into_sorted(self) -> impl Iterator<Item = (f64, u32)> {
         self.heap.into_sorted_vec().into_iter().map(|(bits, index)| (f64::from_bits(bits), index))
     }
@@ -165,7 +165,7 @@ struct Search<'a, S> {
     row: &'a [S],
     coarse: Vec<f32>,
     nearest: Nearest,
-    /// What rounding of the row and of a point to single precision moves them apart at most.
+    /// The largest distance that rounding of the row and of a point to single precision adds.
     slack: f64,
     /// The coarse squared distance beyond which a point is not among the nearest.
     limit: f32,

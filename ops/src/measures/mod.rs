@@ -32,7 +32,7 @@ pub struct Measure {
     value: Computed,
 }
 
-/// How a metric is computed.
+/// The computation of a metric.
 enum Computed {
     /// From all that is known: the value, or the reason why it is undefined; `None` if it does not apply.
     Judged(fn(&Judged<'_>) -> Value),

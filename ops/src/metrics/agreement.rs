@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
-/// How far groups agree with each other, whatever they are made of: a row a pair of labelings.
+/// The agreement of groups with each other, whatever they are made of: a row a pair of labelings.
 ///
 /// `in: { clusters: groups@* }` takes every instance of a `for`, named by its value. Others are named
 /// where they are read: `in: { clusters: { kmeans: groups, ward: tree, truth: clips.labels } }`.

@@ -44,13 +44,13 @@ pub struct ChooseK {
     /// The largest number of clusters that is tried, from 2 on; at most half the number of clips.
     #[serde(default = "fifteen")]
     pub largest: NonZeroU32,
-    /// How many runs of k-means for each number.
+    /// The number of runs of k-means for each number of clusters.
     #[serde(default = "five")]
     pub n_init: NonZeroU32,
-    /// How many sets of uniform points for the gap statistic.
+    /// The number of sets of uniform points for the gap statistic.
     #[serde(default = "twenty")]
     pub references: NonZeroU32,
-    /// How many times the clips are halved for the prediction strength.
+    /// The number of times the clips are halved for the prediction strength.
     #[serde(default = "ten")]
     pub splits: NonZeroU32,
     /// The form of the covariances for the information criterion.

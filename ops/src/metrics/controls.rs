@@ -16,7 +16,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroU32;
 
-/// What to hold clusters against: scores of the same method on nothing, and with other numbers of
+/// Baselines for clusters: scores of the same method on nothing, and with other numbers of
 /// clusters.
 ///
 /// The op that made `clusters` runs again, with the same parameters, on three things.

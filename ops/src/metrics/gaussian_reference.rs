@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What clusters of a structureless cloud would score: the reference for intrinsic metrics.
+/// The scores of clusters of a structureless cloud: the reference for intrinsic metrics.
 ///
 /// Draws as many points as there are clips from N(0, diag(λ)), λ the eigenvalues of the covariance of
 /// `features`: a cloud of the same size and the same effective dimension (Σλ)² / Σλ², but without any

@@ -40,14 +40,14 @@ use std::collections::HashMap;
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Metrics {
-    /// What becomes of noise: `cluster` scores it as one more cluster, as scikit-learn's functions do,
+    /// The treatment of noise: `cluster` scores it as one more cluster, as scikit-learn's functions do,
     /// so that all rows are of the same clips; `drop` leaves it out, so that a row is of fewer clips
     /// and compares with no other; `singletons` makes each of its clips a cluster of its own.
     #[serde(default)]
     pub noise: Noise,
 }
 
-/// What becomes of clips that are in no cluster.
+/// The treatment of clips that are in no cluster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Noise {

@@ -20,7 +20,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroU32;
 
-/// How well the classes can be read from features: it tells a bad representation from a bad clustering.
+/// Scores how well the classes can be predicted from features: it tells a bad representation from a bad clustering.
 ///
 /// Two classifiers predict the class of each clip from clips of other folds: the commonest class of
 /// the `neighbors` nearest clips (of equally common ones the first by name), and multinomial logistic
@@ -40,16 +40,16 @@ use std::num::NonZeroU32;
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Probe {
-    /// How many neighbours vote.
+    /// The number of neighbours that vote.
     #[serde(default = "five")]
     pub neighbors: NonZeroU32,
-    /// How many folds, at least 2.
+    /// The number of folds, at least 2.
     #[serde(default = "five")]
     pub folds: NonZeroU32,
     /// The inverse strength C of the penalty of logistic regression.
     #[serde(default = "default_c")]
     pub c: Positive,
-    /// Whether features are scaled to mean 0 and deviation 1.
+    /// Scales features to mean 0 and deviation 1.
     #[serde(default = "yes")]
     pub scale: bool,
 }

@@ -20,7 +20,7 @@ const ENCODE_BATCH: usize = 64;
 /// The numbers of an epoch that its checkpoint keeps.
 const COLUMNS: usize = 4;
 
-/// What is trained, beside the network and its objective in the plan.
+/// A training of a network together with clusters of its latent vectors.
 pub struct Clustering<'a> {
     /// The network and its training.
     pub plan: &'a Plan,
@@ -57,7 +57,7 @@ struct Course {
     history: Vec<Round>,
 }
 
-/// What a checkpoint holds beside the network: centres with their moving averages, clusters of clips, epochs.
+/// The content of a checkpoint beside the network: centres with their moving averages, clusters of clips, epochs.
 type Kept = ([Vec<f32>; 3], Vec<u32>, Vec<Round>);
 
 /// A trained network with its clusters.
@@ -202,7 +202,7 @@ impl Clustering<'_> {
         Ok(Course { trainer, centres, labels: best.labels, history: Vec::new() })
     }
 
-    /// What a checkpoint holds beside the network, which is restored; `None` if it does not fit.
+    /// Restores the network from a checkpoint and returns the rest of it; `None` if it does not fit.
     fn resume(&self, trainer: &mut Trainer, kept: &Tensors, clips: usize) -> Option<Kept> {
         let get = |name: &str, len: usize| {
             let values = kept.get(name).map(|it| it.values.clone()).unwrap_or_default();

@@ -44,7 +44,7 @@ pub struct Command {
     #[schemars(length(min = 1))]
     #[schemars(extend("examples" = [["cp", "{in.features}", "{out.features}"]]))]
     pub command: Vec<String>,
-    /// What it makes: the kind of each output by its name. A step's bare name means the output that
+    /// The outputs: the kind of each by its name. A step's bare name means the output that
     /// the command names first.
     #[schemars(extend("examples" = [{ "features": "matrix" }]))]
     pub outputs: BTreeMap<String, Made>,
@@ -59,7 +59,7 @@ pub struct Command {
     /// not part of the key.
     #[serde(default)]
     pub env: Vec<String>,
-    /// What it runs in: `{ python: requirements.txt }` (made by uv), `{ conda: environment.yaml }` (the environment
+    /// The environment it runs in: `{ python: requirements.txt }` (made by uv), `{ conda: environment.yaml }` (the environment
     /// that this file names, which must be there) or `{ container: image.sif }` (run by Apptainer; also a name
     /// such as `docker://python:3.13`). The content of the file is part of the key, of an image's name the name.
     #[serde(default)]

@@ -17,7 +17,7 @@ const MOST_NODES: u32 = 1_000_000;
 /// The name space by which a browser knows an SVG.
 const SVG: &str = "http://www.w3.org/2000/svg";
 
-/// What is wrong with a picture: the end of a sentence about the file, and advice.
+/// The fault of a picture: the end of a sentence about the file, and advice.
 pub type Fault = (String, &'static str);
 
 const SMALLER: &str = "draw it smaller; as a PNG, at fewer dots per inch";

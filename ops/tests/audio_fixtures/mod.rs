@@ -19,7 +19,7 @@ pub fn npy(name: &str) -> (Vec<u64>, Vec<f32>) {
     (file.shape().to_vec(), file.into_vec().expect("single precision"))
 }
 
-/// How far values are from those expected.
+/// The difference of values from those expected.
 #[derive(Debug)]
 pub struct Difference {
     pub mean: f64,

@@ -45,12 +45,13 @@ pub struct Emulator {
     pub memory: Vec<Vec<u64>>,
     pub recording: Option<Vec<Launch>>,
     pub recordings: Vec<Vec<Launch>>,
-    /// Whether threads and blocks run from the last to the first.
+    /// True if threads and blocks run from the last to the first.
     pub backwards: bool,
-    /// Whether what runs beside others runs as late as it may, and not at once.
+    /// True if launches beside others run as late as they may, and not at once.
     pub late: bool,
-    /// What has not run yet, with the mark that it ends before; and whether launches are beside others now.
+    /// The launches that have not run yet, each with the mark that it ends before.
     pub waiting: Vec<(usize, Launch)>,
+    /// True if launches are beside others now.
     pub is_beside: bool,
     pub marks: usize,
     /// The launch after which one number in the last buffer of its arguments is not what the kernel wrote.
@@ -62,7 +63,7 @@ pub struct Emulator {
     /// Copies to the host and to the device.
     pub reads: usize,
     pub writes: usize,
-    /// Where launches are counted for somebody else.
+    /// A counter of launches for somebody else.
     pub counted: Option<Arc<AtomicUsize>>,
     /// Bytes it has.
     pub size: u64,

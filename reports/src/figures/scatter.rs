@@ -30,7 +30,7 @@ struct Coloring {
     /// The category of each name, which decides its colour and shape.
     marks: Vec<usize>,
     of: Vec<Option<usize>>,
-    /// How many points are in no cluster, or have no class.
+    /// The number of points in no cluster or without a class, in words.
     without: Option<String>,
 }
 

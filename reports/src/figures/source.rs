@@ -64,7 +64,7 @@ impl Source<'_> {
         Ok((metric, self.table.title_of(metric)))
     }
 
-    /// What is shown in place of a name.
+    /// The label that is shown in place of a name.
     pub fn label<'n>(&'n self, name: &'n str) -> &'n str {
         self.labels.get(name).map_or(name, String::as_str)
     }
@@ -76,7 +76,7 @@ impl Source<'_> {
 }
 
 impl Input {
-    /// What it is, in words.
+    /// The name of it, in words.
     pub fn name(&self) -> &str {
         &self.words.name
     }

@@ -7,11 +7,11 @@ use cache::{Kind, Record, record::StepRecord};
 /// The words for an input of a figure.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Words {
-    /// What it is: `UMAP of pca`, `K-Means of pca`, `vae`, or for classes what they are: `instrument`.
+    /// The name: `UMAP of pca`, `K-Means of pca`, `vae`, or for classes their name: `instrument`.
     pub name: String,
     /// The method that made it: `UMAP`.
     pub method: String,
-    /// What the classes are that it holds or was compared with.
+    /// The name of the classes that it holds or was compared with.
     pub classes: Option<String>,
 }
 
@@ -72,7 +72,7 @@ fn space(steps: &Steps<'_>, step: &StepRecord) -> Option<String> {
     Some(plain(&maker(steps, source)?.name))
 }
 
-/// What the classes at `step.port` are: what their source says, or the column that is a port of its own.
+/// The name of the classes at `step.port`: the one their source gives, or the column that is a port of its own.
 fn column(record: &Record, steps: &Steps<'_>, source: &str) -> String {
     let port = source.rsplit_once('.').map_or("", |(_, port)| port);
     let step = maker(steps, source);

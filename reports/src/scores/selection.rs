@@ -33,7 +33,7 @@ pub const CRITERIA: [Criterion; 4] = [
 /// The silhouette below which there is hardly any structure (Kaufman and Rousseeuw, 1990).
 const WEAK: f64 = 0.25;
 
-/// How many criteria must name a number for it to stand out.
+/// The number of criteria that must name a number for it to stand out.
 const ENOUGH: usize = 3;
 
 /// The number that a criterion names.
@@ -41,7 +41,7 @@ pub fn chosen(artifact: &Artifact, criterion: &str) -> Option<i64> {
     artifact.meta.get("chosen")?.get(criterion)?.as_i64()
 }
 
-/// Whether a number of clusters stands out.
+/// Describes whether a number of clusters stands out.
 pub fn said(artifact: &Artifact) -> String {
     let mut votes: BTreeMap<i64, Vec<&str>> = BTreeMap::new();
     let mut silent = Vec::new();

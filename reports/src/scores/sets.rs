@@ -86,7 +86,7 @@ pub fn names_of_classes(rows: &[ScoredRow]) -> Option<Vec<Option<&str>>> {
     differ.then(|| rows.iter().map(|row| classes(rows, row)).collect())
 }
 
-/// What the classes of a row are: `player` for `clips.player`, unless an output of another step among the rows has
+/// The name of the classes of a row: `player` for `clips.player`, unless an output of another step among the rows has
 /// that name too.
 pub fn classes<'r>(rows: &[ScoredRow], row: &'r ScoredRow) -> Option<&'r str> {
     fn port(output: &str) -> &str {
@@ -140,7 +140,7 @@ pub fn remarks(rows: &[ScoredRow]) -> Vec<String> {
 /// The most rows whose noise is told one by one.
 const MOST_NOISY: usize = 3;
 
-/// How many clips of each row are in no cluster, and what became of them.
+/// The number of clips of each row that are in no cluster, and what became of them.
 fn noisy(rows: &[ScoredRow]) -> Vec<String> {
     // By what became of the noise: the row, the share of noise, and the same in words.
     let mut found: BTreeMap<&str, Vec<(&str, f64, String)>> = BTreeMap::new();

@@ -20,7 +20,7 @@ const LEVEL: f64 = 0.95;
 /// The end of the name of a metric with folds that do not know recordings.
 const RANDOM: &str = "_random";
 
-/// How much more random folds must claim to be mentioned.
+/// The least excess of random folds that is mentioned.
 const LEAK: f64 = 0.05;
 
 /// A step with its scores in each variant, and their draws.

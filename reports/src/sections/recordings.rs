@@ -1,4 +1,4 @@
-//! What the table rests on: intervals over recordings, and columns that explain the clusters as the
+//! The evidence behind the table: intervals over recordings, and columns that explain the clusters as the
 //! class does.
 
 use crate::{
@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 /// The level of intervals.
 const LEVEL: f64 = 0.95;
 
-/// What is known of the recordings of a row's clips.
+/// The recordings of a row's clips.
 struct Rest {
     clips: usize,
     recordings: usize,
@@ -26,7 +26,7 @@ struct Rest {
     metrics: BTreeMap<String, Resampled>,
 }
 
-/// What the recordings say of the best row.
+/// The verdict of the recordings on the best row.
 pub(crate) struct Told {
     /// The row.
     pub best: usize,
@@ -203,7 +203,7 @@ pub fn shown(metric: &Metric, it: &Resampled, level: f64, some_half: &mut bool) 
     (format!("{value} [{}, {}]{mark}", ends[0], ends[1]), low > 0.0 || high < 0.0)
 }
 
-/// What the mark of half-samples means.
+/// The explanation of the mark of half-samples.
 pub const HALF: &str = " †: from half of the recordings, drawn without replacement. Copies of a clip always agree with each \
                     other, and here this biases the bootstrap beyond what BCa can correct.";
 

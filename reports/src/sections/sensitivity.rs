@@ -1,4 +1,4 @@
-//! What would change the answer: how often the best row is not the best, with other seeds, other
+//! The sensitivity of the answer: how often the best row is not the best, with other seeds, other
 //! recordings and other choices; and what picking the best adds to its value.
 
 use crate::{
@@ -10,9 +10,9 @@ use cache::{Record, Store, StoreError, metric::Metric};
 
 /// A way in which the answer could have come out otherwise.
 struct Doubt {
-    /// What would be other.
+    /// The choice that would be other.
     of: &'static str,
-    /// How often another row is better.
+    /// The share of cases in which another row is better.
     share: f64,
     /// The same in words.
     said: String,
@@ -134,7 +134,7 @@ fn by_seeds<'r>(
     Some(Doubt { of: "other seeds", share: losses as f64 / own.len() as f64, said })
 }
 
-/// How large a share of seeds may be although none of `n` was among them: at most 1 − 0.05^(1/n), at 95 %
+/// The upper bound of a share of seeds although none of `n` was among them: at most 1 − 0.05^(1/n), at 95 %
 /// confidence. Empty where that is small.
 fn bound(n: usize) -> String {
     match 1.0 - 0.05_f64.powf(1.0 / n as f64) {
@@ -146,7 +146,7 @@ fn bound(n: usize) -> String {
     }
 }
 
-/// How often another row is better for resampled recordings, and by how much picking the best flatters.
+/// The doubt from resampled recordings, and by how much picking the best flatters.
 fn by_recordings(
     best: usize,
     rivals: &[usize],

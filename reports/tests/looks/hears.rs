@@ -79,7 +79,7 @@ addEventListener("load", async () => {
 });
 </script>"#;
 
-/// What became of clicks on these clips, after what the page said before. Between the making of the page
+/// The results of clicks on these clips, after what the page said before. Between the making of the page
 /// and its reading something may happen.
 fn clicked(study: &Study, clips: &[usize], meanwhile: impl FnOnce()) -> Option<Vec<Value>> {
     let browser = browser::find("no clip was heard")?;

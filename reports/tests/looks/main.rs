@@ -1,4 +1,4 @@
-//! What readers see: figures and whole reports.
+//! The looks of reports: figures and whole reports.
 
 mod browser;
 mod figures;

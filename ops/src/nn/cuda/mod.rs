@@ -40,7 +40,7 @@ use cache::Array;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What products of matrices multiply on a GPU; their sums are always of single precision.
+/// The precision of the factors of matrix products on a GPU; sums are always of single precision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[repr(u32)]
@@ -55,7 +55,7 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// How many numbers of an image one instruction moves: sixteen bytes.
+    /// The number of values of an image that one instruction moves: sixteen bytes.
     fn values(self) -> usize {
         if self == Self::Bf16 { 8 } else { 4 }
     }

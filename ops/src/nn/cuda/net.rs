@@ -40,9 +40,9 @@ pub struct Net<D> {
     pub places: Places,
     /// The precision of products.
     pub precision: Precision,
-    /// What runs beside the backward pass and reads each of the images of [`Plan::flow`].
+    /// The marks of the launches beside the backward pass that read each of the images of [`Plan::flow`].
     pub readers: [Option<Mark>; 3],
-    /// What runs beside the backward pass and computes the losses.
+    /// The mark of the launches beside the backward pass that compute the losses.
     pub measured: Option<Mark>,
 }
 

@@ -9,7 +9,7 @@ use crate::math::random::{Purpose, Random};
 use crate::op::{Detached, OpError};
 use cache::Array;
 
-/// How far a training is from that on the CPU.
+/// The differences of a training from that on the CPU.
 #[derive(Clone, Debug)]
 pub struct Differences {
     /// The largest relative difference of losses.
@@ -33,11 +33,11 @@ impl Differences {
 pub struct Parity {
     /// The losses of each step on the CPU and on the device.
     pub losses: [Vec<f64>; 2],
-    /// How far the device is from the CPU.
+    /// The differences of the device from the CPU.
     pub device: Differences,
-    /// How far the CPU is from itself when each number of the clips and each weight moves to a neighbouring one: no device whose sums have
-    /// another order can be expected to be closer. A ReLU loses the whole gradient of a number that comes to lie on its
-    /// other side, so a few numbers in a million make large differences.
+    /// The differences of the CPU from itself when each number of the clips and each weight moves to a neighbouring
+    /// one: no device whose sums have another order can be expected to be closer. A ReLU loses the whole gradient of a
+    /// number that comes to lie on its other side, so a few numbers in a million make large differences.
     pub rounding: Differences,
     /// True if a second training on the device gave the same bits.
     pub repeats: bool,
@@ -60,15 +60,15 @@ pub fn clips(count: usize, input: [usize; 2]) -> Array {
     Array::new(input, values)
 }
 
-/// What one training gave.
+/// The results of one training.
 struct Trained {
     losses: Vec<f64>,
     gradient: Vec<f32>,
     means: Vec<f32>,
 }
 
-/// How often the CPU's gradient is computed with other rounding: a number that lies next to zero before a ReLU comes to lie
-/// on its other side in about half of them.
+/// The number of times the CPU's gradient is computed with other rounding: a number that lies next to zero before a
+/// ReLU comes to lie on its other side in about half of them.
 const ROUNDINGS: u32 = 8;
 
 /// The same numbers, each of which is moved to one of the two nearest of single precision: what another order of sums does

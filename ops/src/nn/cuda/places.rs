@@ -1,4 +1,4 @@
-//! Where the parameters of a network lie in the memory of a device.
+//! The layout of the parameters of a network in the memory of a device.
 //!
 //! Networks have the order of PyTorch: channels before taps and pixels. On a device the channels of a tap or a pixel are
 //! neighbours, as those of images are, so that one instruction reads several; and each tensor begins at a multiple of

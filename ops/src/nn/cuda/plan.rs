@@ -82,7 +82,7 @@ pub struct Buffer {
     pub name: String,
     /// The bytes before it.
     pub start: u64,
-    /// How many numbers it holds.
+    /// The number of its values.
     pub count: usize,
     /// The type of its numbers.
     pub number: Number,

@@ -1,4 +1,4 @@
-//! What each launch of a training step wrote, in a form by which two devices can be compared.
+//! The sums of what each launch of a training step wrote, in a form by which two devices can be compared.
 //!
 //! A kernel that is wrong on a GPU can so be found where there is none: the GPU writes its trace to a file, and the same
 //! step is traced with the kernels compiled as C++. The first launch whose numbers differ is the wrong one. A trace
@@ -48,9 +48,9 @@ pub struct Launched {
 pub struct Written {
     /// The name of the buffer.
     pub buffer: String,
-    /// How many numbers it holds.
+    /// The number of its values.
     pub count: usize,
-    /// How many of them are infinite or no numbers; they are not in the sums.
+    /// The number of values that are infinite or NaN; they are not in the sums.
     pub not_finite: usize,
     /// The sum of each block.
     pub sums: Vec<f64>,
