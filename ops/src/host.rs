@@ -69,7 +69,7 @@ pub struct Program<'a> {
     /// The names of the outputs, and how they are read.
     pub outputs: Vec<(&'a str, Form)>,
     /// The environment in which it runs, if not in that of the engine.
-    pub within: Option<Within<'a>>,
+    pub within: Option<ProgramEnvironment<'a>>,
     /// The environment variables that are set.
     pub variables: Vec<(&'a str, String)>,
     /// The names of environment variables that are passed on unchanged.
@@ -115,7 +115,7 @@ pub enum Product {
 
 /// The environment of an external program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Within<'a> {
+pub enum ProgramEnvironment<'a> {
     /// Python with the packages of a file of requirements.
     Python(&'a str),
     /// The conda environment of a file.

@@ -29,7 +29,7 @@ pub mod table;
 pub use device::Device;
 pub use host::{
     Cancel, Checkpoints, Detached, Form, Locate, Piece, PriorOutputs, Product, Program, Programs,
-    Progress, Warnings, Within,
+    Progress, Warnings, ProgramEnvironment,
 };
 pub use math::random::{Purpose, Random};
 pub use measures::{Measure, known as known_metric};

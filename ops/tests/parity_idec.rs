@@ -60,8 +60,8 @@ fn loss_and_gradients_are_those_of_pytorch() {
     let sharp = target(&assignments(&latents, &centres, 4), 3);
     close("target", &sharp.iter().map(|it| *it as f32).collect::<Vec<_>>(), &expected, 1e-5);
     let data = Array::new([8, 10], get("x"));
-    let machine = CpuNetwork::new(network.clone(), data, of("start"), Vec::new());
-    let trainer = Trainer::new(machine, 1e-3, 0.0).unwrap();
+    let model = CpuNetwork::new(network.clone(), data, of("start"), Vec::new());
+    let trainer = Trainer::new(model, 1e-3, 0.0).unwrap();
     let objective = Objective { reconstruction: Reduction::Mean, ..Objective::default() };
     let (mut value, mut of_centres) = (0.0, Vec::new());
     let mut term = |own: &[f32]| {

@@ -62,11 +62,11 @@ impl Op for AudioFolder {
 
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
         let shown = inputs.files().iter().filter(|file| !clips::is_hidden(&file.name));
-        let (files, unread) = unread::parted(shown, AUDIO);
+        let (files, unread) = unread::partition(shown, AUDIO);
         let label_of = |name: &str| name.split_once('/').map(|(label, _)| label.to_owned());
         if self.on_error == OnError::Fail {
             let labels = files.iter().filter_map(|file| label_of(&file.name)).collect();
-            unread::judge(&unread, label_of, &labels)?;
+            unread::check(&unread, label_of, &labels)?;
         }
         if files.is_empty() {
             let ends = AUDIO.join(", ");
@@ -104,7 +104,7 @@ impl Op for AudioFolder {
             on_damage: self.on_damage,
         };
         let read = |candidate: &Candidate, room: &mut Vec<u8>| {
-            clips::hold(by_name[candidate.clip_id.as_str()], room, cx.cancel)
+            clips::open_encoded(by_name[candidate.clip_id.as_str()], room, cx.cancel)
         };
         let mut collection = clips::collect(candidates.collect(), read, rules, cx)?;
         collection.leave_out(unread);

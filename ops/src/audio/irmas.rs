@@ -4,7 +4,7 @@ use super::{
     archive::{self, Archive},
     clips::{self, Candidate, Fault, OUTPUTS, OnError, Rules},
     damage::OnDamage,
-    held::Held,
+    encoded::Encoded,
     reference::AudioRef,
     synth::CLASSES,
     unread,
@@ -88,13 +88,13 @@ impl Op for Irmas {
 
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
         let files = inputs.files().iter().filter(|file| !clips::is_hidden(&file.name));
-        let (files, unread) = unread::parted(files, &["wav", "zip"]);
+        let (files, unread) = unread::partition(files, &["wav", "zip"]);
         let (wavs, zips): (Vec<_>, Vec<_>) =
             files.into_iter().partition(|file| ends_in(&file.name, "wav"));
         let class = |name: &str| class_of(name).map(str::to_owned);
         if self.on_error == OnError::Fail && !wavs.is_empty() {
             let classes = wavs.iter().filter_map(|file| class(&file.name)).collect();
-            unread::judge(&unread, class, &classes)?;
+            unread::check(&unread, class, &classes)?;
         }
         let rules = Rules {
             on_error: self.on_error,
@@ -115,7 +115,7 @@ impl Op for Irmas {
                 self.gather(
                     found,
                     audio,
-                    |file, room| clips::hold(file, room, cx.cancel),
+                    |file, room| clips::open_encoded(file, room, cx.cancel),
                     rules,
                     cx,
                 )?
@@ -170,7 +170,7 @@ impl Irmas {
         let audio = |name: &&String| AudioRef::Entry { archive: zip.digest, name: (*name).clone() };
         let read = |name: &&String, bytes: &mut Vec<u8>| {
             let most = self.max_unfolded_mib.map(NonZeroU32::get);
-            archive.read(name, most, bytes).map(|()| Held::Memory).map_err(|fault| match fault {
+            archive.read(name, most, bytes).map(|()| Encoded::Memory).map_err(|fault| match fault {
                 archive::ArchiveError::Unfit(reason) => {
                     Fault::new(name, reason, "download it again: `engine fetch irmas DIR`")
                 }
@@ -185,7 +185,7 @@ impl Irmas {
         &self,
         found: Vec<(&str, F)>,
         audio: impl Fn(&F) -> AudioRef,
-        read: impl Fn(&F, &mut Vec<u8>) -> Result<Held, Fault> + Sync,
+        read: impl Fn(&F, &mut Vec<u8>) -> Result<Encoded, Fault> + Sync,
         rules: Rules,
         cx: &Ctx<'_>,
     ) -> Result<clips::Collection, OpError> {

@@ -74,7 +74,7 @@ impl Op for IrmasTest {
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
         let files = inputs.files().iter().filter(|file| !clips::is_hidden(&file.name));
         let (texts, files): (Vec<_>, Vec<_>) = files.partition(|file| ends_in(&file.name, "txt"));
-        let (wavs, unread) = unread::parted(files.into_iter(), &["wav"]);
+        let (wavs, unread) = unread::partition(files.into_iter(), &["wav"]);
         if wavs.is_empty() {
             let message = format!("no recordings of IRMAS in `{}`: no WAV file", self.path);
             return Err(OpError::param("path", message).help(MISSING));
@@ -100,7 +100,7 @@ impl Op for IrmasTest {
             on_damage: self.on_damage,
         };
         let read = |candidate: &Candidate, room: &mut Vec<u8>| {
-            clips::hold(by_name[candidate.clip_id.as_str()], room, cx.cancel)
+            clips::open_encoded(by_name[candidate.clip_id.as_str()], room, cx.cancel)
         };
         let mut collection = clips::collect(candidates.collect(), read, rules, cx)?;
         collection.leave_out(unread);

@@ -15,7 +15,7 @@ pub mod decode;
 pub mod excerpt;
 mod flac;
 pub mod formats;
-mod held;
+mod encoded;
 pub mod input;
 pub mod irmas;
 pub mod irmas_test;

@@ -109,9 +109,9 @@ impl Recordings<'_> {
             Ok(path) => path,
             Err(fault) => return work.fail(first, fault),
         };
-        let held = self.hold(&path, &file, bytes);
+        let encoded = self.open_encoded(&path, &file, bytes);
         let made =
-            held.and_then(|held| held.with(bytes, |input| work.on_excerpts(self, input, rows)));
+            encoded.and_then(|encoded| encoded.with(bytes, |input| work.on_excerpts(self, input, rows)));
         match made {
             Ok(Ok(faults)) => faults,
             Ok(Err(fault)) => {

@@ -39,7 +39,7 @@ pub fn fault(name: &str, read: &[&str]) -> Option<Fault> {
 }
 
 /// Separates the recordings that can be read from the others.
-pub fn parted<'f>(
+pub fn partition<'f>(
     files: impl Iterator<Item = &'f FileEntry>,
     read: &[&str],
 ) -> (Vec<&'f FileEntry>, Vec<Fault>) {
@@ -57,7 +57,7 @@ pub fn parted<'f>(
 ///
 /// # Errors
 /// Names each such class, with the extensions of its files.
-pub fn judge(
+pub fn check(
     unread: &[Fault],
     label_of: impl Fn(&str) -> Option<String>,
     labels: &BTreeSet<String>,
@@ -110,10 +110,10 @@ mod tests {
             unread.iter().map(|name| fault(name, AUDIO).expect("unread")).collect();
         let label_of = |name: &str| name.split_once('/').map(|(label, _)| label.to_owned());
         let of = |labels: &[&str]| labels.iter().map(|&label| label.to_owned()).collect();
-        assert!(judge(&unread, label_of, &of(&["bell", "drone"])).is_ok());
-        let error = judge(&unread, label_of, &of(&["drone"])).expect_err("no bell");
+        assert!(check(&unread, label_of, &of(&["bell", "drone"])).is_ok());
+        let error = check(&unread, label_of, &of(&["drone"])).expect_err("no bell");
         assert!(error.message.ends_with("\n  `bell`: 2 `.opus`, 1 `.wma`"), "{error}");
-        let error = judge(&unread, label_of, &of(&[])).expect_err("neither");
+        let error = check(&unread, label_of, &of(&[])).expect_err("neither");
         assert!(error.message.starts_with("no recording of 2 classes"), "{error}");
     }
 }

@@ -171,12 +171,12 @@ impl Op for GaussianMixture {
         if let Some(model) = Fitted::of(inputs)? {
             cx.stop_if_cancelled()?;
             let mixture = self.read(&model, features.width())?;
-            let judged = mixture.judge(features.values(), &|| cx.cancel.is_cancelled());
-            let judged = judged.map_err(|failure| match failure {
+            let evaluated = mixture.evaluate(features.values(), &|| cx.cancel.is_cancelled());
+            let evaluated = evaluated.map_err(|failure| match failure {
                 Failure::Cancelled => OpError::cancelled(),
                 Failure::Degenerate => model.unfit("gives a clip no likelihood"),
             })?;
-            return Ok(self.outputs(ids, features.width(), &judged, Some(&model)));
+            return Ok(self.outputs(ids, features.width(), &evaluated, Some(&model)));
         }
         self.check_size(Some(features.rows()), Some(features.width()))?;
         let points = Points::new(features.values(), features.width());

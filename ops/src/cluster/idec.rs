@@ -122,11 +122,11 @@ impl Idec {
         if architecture.variational {
             return Err(unfit("is of a variational autoencoder"));
         }
-        let said = architecture.input;
+        let expected = architecture.input;
         let plan = self.plan(architecture).on(features.shape(), Some(features.rows()))?;
         let [height, width] = plan.architecture.input;
-        if said != [height, width] {
-            let own = format!("is of images of {} × {}", said[0], said[1]);
+        if expected != [height, width] {
+            let own = format!("is of images of {} × {}", expected[0], expected[1]);
             return Err(unfit(&format!("{own}, and these are of {height} × {width}")));
         }
         let weights = model.as_tensors().and_then(|it| plan.network().join_tensors(it));

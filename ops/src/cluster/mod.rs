@@ -104,8 +104,8 @@ mod tests {
         let read = |rows| [Some(Shape::of(Kind::Matrix).with_rows(rows))];
         for name in ["hdbscan", "optics"] {
             let op = find(name).expect("an op").parse(serde_json::json!({})).expect("defaults");
-            let said = op.slow(&read(Some(20_001))).expect("a sentence");
-            assert!(said.contains("every pair of its 20001 rows"), "{said}");
+            let warning = op.slow(&read(Some(20_001))).expect("a sentence");
+            assert!(warning.contains("every pair of its 20001 rows"), "{warning}");
             assert_eq!((op.slow(&read(Some(20_000))), op.slow(&read(None))), (None, None));
         }
         let other = find("kmeans").expect("an op").parse(serde_json::json!({ "clusters": 3 }));

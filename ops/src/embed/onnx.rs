@@ -2,12 +2,12 @@
 
 mod network;
 mod onnxruntime;
-mod own;
+mod rten_network;
 
 use self::{
     network::{Network, Refusal},
     onnxruntime::OnnxRuntime,
-    own::Own,
+    rten_network::RtenNetwork,
 };
 use crate::{
     Ctx, Inputs, Op, OpError, Outputs, Port, Select, Source,
@@ -179,7 +179,7 @@ impl Onnx {
         let bytes = bytes.ok_or_else(|| self.fault("is not there".to_owned()))?;
         let output = self.output.as_deref();
         let made: Result<Box<dyn Network>, Refusal> = match self.runtime {
-            Runtime::Rten => Own::new(bytes, output).map(|made| Box::new(made) as _),
+            Runtime::Rten => RtenNetwork::new(bytes, output).map(|made| Box::new(made) as _),
             Runtime::Onnxruntime => {
                 let library = inputs.files().get(1).ok_or_else(|| {
                     OpError::param("runtime", "the library of ONNX Runtime is not there")

@@ -239,9 +239,9 @@ impl Op for Umap {
             Approximate::new(x, width, each, cx.seed, &cancelled)
         } else {
             let near = Neighbors::new(x, width, each, &cancelled);
-            near.map(|near| Approximate { near, recall: 1.0, judged: n })
+            near.map(|near| Approximate { near, recall: 1.0, sampled: n })
         };
-        let Approximate { near, recall, judged } = found.ok_or_else(OpError::cancelled)?;
+        let Approximate { near, recall, sampled } = found.ok_or_else(OpError::cancelled)?;
         // For unit vectors |x − y|² = 2 (1 − cos).
         let distance = |&square: &f64| match self.metric {
             Metric::Euclidean => square.sqrt(),
@@ -263,9 +263,9 @@ impl Op for Umap {
         let k = (each - 1).min((n - 1) / 2);
         let embedding =
             layout_of::embedding(self, ids, (x, width), (layout, count), k).with_meta("init", init);
-        let embedding = if judged < n {
+        let embedding = if sampled < n {
             let embedding = embedding.with_meta("neighbor_recall", recall);
-            embedding.with_meta("neighbor_recall_clips", judged)
+            embedding.with_meta("neighbor_recall_clips", sampled)
         } else {
             embedding
         };

@@ -239,7 +239,7 @@ fn unfit(name: &str, cells: &Cells, ids: &[String]) -> Option<String> {
         return Some(format!("has no value in {name} of clip `{}`{more}", ids[row]));
     }
     let bad = |value: f64| !(value as f32).is_finite();
-    let said = |value: f64| match value.is_finite() {
+    let describe = |value: f64| match value.is_finite() {
         true => format!("{value:e}, beyond single precision,"),
         false => value.to_string(),
     };
@@ -249,7 +249,7 @@ fn unfit(name: &str, cells: &Cells, ids: &[String]) -> Option<String> {
         Values::Real(values) => {
             let row = values.iter().position(|&value| bad(value))?;
             let more = and_more(values[row + 1..].iter().filter(|&&value| bad(value)).count());
-            Some(format!("has {} in {name} of clip `{}`{more}", said(values[row]), ids[row]))
+            Some(format!("has {} in {name} of clip `{}`{more}", describe(values[row]), ids[row]))
         }
         Values::List(width, numbers) => {
             let (at, value) = match numbers {
@@ -263,7 +263,7 @@ fn unfit(name: &str, cells: &Cells, ids: &[String]) -> Option<String> {
                 }
             };
             let (row, place) = (at / width, at % width);
-            Some(format!("has {} in number {place} of {name} of clip `{}`", said(value), ids[row]))
+            Some(format!("has {} in number {place} of {name} of clip `{}`", describe(value), ids[row]))
         }
     }
 }
@@ -271,14 +271,14 @@ fn unfit(name: &str, cells: &Cells, ids: &[String]) -> Option<String> {
 /// The warning on clips that become equal in single precision, if any.
 fn merged(name: &str, cells: &Cells, ids: &[String]) -> Option<String> {
     let (name, rows) = match &cells.values {
-        Values::Real(values) if !precision::suspicious(values, 1).is_empty() => {
+        Values::Real(values) if !precision::columns_at_risk(values, 1).is_empty() => {
             (name.to_owned(), precision::merged(values))
         }
-        Values::Whole(values) => (name.to_owned(), precision::merged_whole(values)),
+        Values::Whole(values) => (name.to_owned(), precision::merged_integers(values)),
         Values::List(width, Numbers::Double(values)) => {
             let column =
                 |at: usize| values[at..].iter().step_by(*width).copied().collect::<Vec<_>>();
-            let lost = precision::suspicious(values, *width);
+            let lost = precision::columns_at_risk(values, *width);
             let mut lost = lost.into_iter().map(|at| (at, precision::merged(&column(at))));
             let (at, rows) = lost.find(|(_, rows)| !rows.is_empty())?;
             (format!("number {at} of {name}"), rows)

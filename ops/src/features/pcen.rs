@@ -112,8 +112,8 @@ impl Op for Pcen {
             }
         };
         let of = |name: &str, own: Option<NonZeroU32>, otherwise: f64| {
-            let said = input.meta.get(name).and_then(serde_json::Value::as_f64);
-            own.map(|it| f64::from(it.get())).or(said.filter(|it| *it > 0.0)).unwrap_or(otherwise)
+            let stated = input.meta.get(name).and_then(serde_json::Value::as_f64);
+            own.map(|it| f64::from(it.get())).or(stated.filter(|it| *it > 0.0)).unwrap_or(otherwise)
         };
         let rate = of("sample_rate", self.sample_rate, 22_050.0);
         let frames_remembered =

@@ -8,7 +8,7 @@ use crate::math::{
     mixture::{Failure, Form, Limits, fit},
     pca,
     random::{Purpose, Random},
-    selection::{best_kmeans, by_gap, gaps, nearest, prediction_strength},
+    selection::{best_kmeans, by_gap, gap_statistic, nearest, prediction_strength},
     silhouette,
 };
 use crate::memory::{Features, WIDE, whole};
@@ -170,7 +170,7 @@ impl Op for ChooseK {
         let bics: Vec<f64> = bics.collect::<Result<_, _>>()?;
         tick();
         let own: Vec<f64> = fits.iter().map(|fit| log_inertia(fit.inertia)).collect();
-        let gaps = gaps(&own, &self.references(x, d, &numbers, cx, &tick)?);
+        let gaps = gap_statistic(&own, &self.references(x, d, &numbers, cx, &tick)?);
         let strengths = self.strengths(x, d, &groups, &numbers, cx, &tick)?;
 
         let best = |values: &[f64], sign: f64| {

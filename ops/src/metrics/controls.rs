@@ -1,7 +1,7 @@
 //! The op `controls`: baselines with which clusters are compared.
 
 use crate::math::shuffle;
-use crate::measures::Judged;
+use crate::measures::ScoredClusters;
 use crate::memory::{Features, whole};
 use crate::metrics::{
     gaussian_reference::{MOST_FEATURES, Method, cloud, points},
@@ -118,7 +118,7 @@ fn scores(
     (labels, noise): &(Vec<u32>, usize),
     truth: Option<&[u32]>,
 ) -> Vec<Score> {
-    let mut scores = Judged::new(x, width, labels, truth, *noise).scores();
+    let mut scores = ScoredClusters::new(x, width, labels, truth, *noise).scores();
     scores.retain(|score| score.metric.is_shown);
     for Score { metric, .. } in &mut scores {
         metric.name = format!("{name}.{}", metric.name).into();

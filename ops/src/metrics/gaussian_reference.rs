@@ -6,7 +6,7 @@ use crate::math::{
     random::{Purpose, Random},
     symmetric,
 };
-use crate::measures::Judged;
+use crate::measures::ScoredClusters;
 use crate::memory::{Features, whole};
 use crate::metrics::metrics::SCORES;
 use crate::{Ctx, Entry, Inputs, Op, OpError, Outputs, Port};
@@ -68,8 +68,8 @@ impl Op for GaussianReference {
         let (labels, noise) = method.cut(&points, cx)?;
         let array = points.as_table().and_then(|table| table.array("features"));
         let array = array.expect("the cloud has features");
-        let judged = Judged::new(array.values(), array.width(), &labels, None, noise);
-        Ok(Outputs::new().with("scores", judged.artifact()))
+        let scored = ScoredClusters::new(array.values(), array.width(), &labels, None, noise);
+        Ok(Outputs::new().with("scores", scored.artifact()))
     }
 }
 

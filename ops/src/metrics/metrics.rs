@@ -1,7 +1,7 @@
 //! The op `metrics`: scores of clusters by their geometry and by known classes.
 
 use crate::math::contingency::{by_first_appearance, classes};
-use crate::measures::{Judged, MEASURES, Measure};
+use crate::measures::{MEASURES, Measure, ScoredClusters};
 use crate::memory::{Features, whole};
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
 use cache::{
@@ -62,7 +62,7 @@ pub enum Noise {
 
 impl Noise {
     /// The treatment of noise in words.
-    fn said(self) -> &'static str {
+    fn description(self) -> &'static str {
         match self {
             Noise::Cluster => "scored as one more cluster",
             Noise::Drop => "left out of the scores",
@@ -130,10 +130,10 @@ impl Op for Metrics {
         let numbers = truth.as_ref().and_then(|truth| classes(&rows_of(truth, &kept)));
         cx.stop_if_cancelled()?;
         let width = features.width();
-        let judged = Judged::new(features.values(), width, &clusters, numbers.as_deref(), noise);
-        let mut scores = judged.scores();
+        let scored = ScoredClusters::new(features.values(), width, &clusters, numbers.as_deref(), noise);
+        let mut scores = scored.scores();
         for score in scores.iter_mut().filter(|score| score.metric.name == "n_noise") {
-            score.note = self.noise.said().to_owned();
+            score.note = self.noise.description().to_owned();
         }
         cx.stop_if_cancelled()?;
         let clips = rows_of(ids, &kept);

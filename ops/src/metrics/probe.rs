@@ -178,8 +178,8 @@ impl Op for Probe {
             .with_meta(TRUTH, labels_name(ids.iter().copied().zip(truth.iter().copied())));
         let names_of = groups.as_ref().map(|(_, named)| &named[..]);
         let of = groups.as_ref().map_or(&[][..], |(of, _)| of);
-        let judged = own.as_ref().unwrap_or(&random);
-        let both = judged.each_ref().map(|it| Recordings::new(of, &data.classes, it));
+        let predictions = own.as_ref().unwrap_or(&random);
+        let both = predictions.each_ref().map(|it| Recordings::new(of, &data.classes, it));
         let measure = |times: &[u32]| {
             let counts = both.each_ref().map(|it| Counts::of(it.cells(times), data.n_classes));
             let [knn, logistic] = counts;
@@ -189,7 +189,7 @@ impl Op for Probe {
         let resamples = resamples::artifact(&metrics, rows.len(), names_of, DRAWS, measure, cx)?;
         let predictions = Table::new()
             .with_text("clip_id", ids)
-            .with_text("label", judged[1].iter().map(|class| names[*class as usize]));
+            .with_text("label", predictions[1].iter().map(|class| names[*class as usize]));
         Ok(Outputs::new()
             .with("scores", scores)
             .with("resamples", resamples)

@@ -1,6 +1,6 @@
 //! Networks run by ONNX Runtime, whose library is not part of the engine.
 
-use super::network::{Network, Refusal, Spare, Tensor};
+use super::network::{Network, Refusal, ObjectPool, Tensor};
 use crate::SharedLibrary;
 use cache::panics;
 use ort::{
@@ -25,7 +25,7 @@ pub struct OnnxRuntime {
     output: String,
     axes: usize,
     /// A session is used by one thread at a time.
-    sessions: Spare<Session>,
+    sessions: ObjectPool<Session>,
 }
 
 impl OnnxRuntime {
@@ -56,7 +56,7 @@ impl OnnxRuntime {
             (None, [name]) => ((*name).to_owned(), plain),
             (None, names) => return Err(Refusal::which_output(names)),
         };
-        Ok(Self { environment, bytes, input, output, axes, sessions: Spare::with(first) })
+        Ok(Self { environment, bytes, input, output, axes, sessions: ObjectPool::with(first) })
     }
 }
 

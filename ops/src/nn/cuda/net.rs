@@ -248,7 +248,7 @@ impl<D: Driver> Net<D> {
     ) -> Result<(), CudaError> {
         let sides = Sides::of(layer).expect("BUG: not a convolution");
         let narrows = forward != sides.transposed;
-        let weight = if sides.is_thin() { self.weights(layer, false)[0] } else { self.kept(layer) };
+        let weight = if sides.is_single_channel() { self.weights(layer, false)[0] } else { self.kept(layer) };
         let mut args = vec![Arg::At(weight), Arg::At(from), int(rows)];
         match forward {
             true => args.extend([Arg::At(bias), flag(layer.relu), Arg::At(to)]),

@@ -81,7 +81,7 @@ fn nudged(values: &[f32], index: u32) -> Vec<f32> {
 }
 
 /// ‖a − b‖ ÷ ‖a‖.
-fn apart(a: &[f32], b: &[f32]) -> f64 {
+fn relative_difference(a: &[f32], b: &[f32]) -> f64 {
     let square = |x: f64| x * x;
     let apart: f64 = a.iter().zip(b).map(|(a, b)| square(f64::from(a - b))).sum();
     let whole: f64 = a.iter().map(|a| square(f64::from(*a))).sum();
@@ -167,7 +167,7 @@ pub fn compare<D: Driver>(
     let gradients = |gradients: &[&Vec<f32>]| {
         let of = |range: &std::ops::Range<usize>| {
             let expected = &expected.gradient[range.clone()];
-            let all = gradients.iter().map(|it| apart(expected, &it[range.clone()]));
+            let all = gradients.iter().map(|it| relative_difference(expected, &it[range.clone()]));
             all.fold(0.0, f64::max)
         };
         layers.iter().map(|layer| (layer.name.clone(), of(&layer.parameters))).collect()

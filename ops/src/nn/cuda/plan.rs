@@ -316,7 +316,7 @@ pub fn bias_each(rows: usize, channels: usize) -> usize {
 pub fn weight_parts(layer: &Layer, capacity: usize) -> Option<Parts> {
     let sides = Sides::of(layer)?;
     let pixels = capacity * sides.narrow[1] * sides.narrow[2];
-    let [down, across] = if sides.is_thin() { [1, 1] } else { sides.weight_tiles() };
+    let [down, across] = if sides.is_single_channel() { [1, 1] } else { sides.weight_tiles() };
     Some(cut(pixels, down * across))
 }
 

@@ -13,14 +13,14 @@ use std::{fs, path::Path, sync::Arc};
 const LONG: u64 = 1 << 24;
 
 /// The location of the bytes of a recording.
-pub enum Held {
+pub enum Encoded {
     /// In the buffer into which they were read.
     Memory,
     /// In a file that must not change.
     File(Arc<Watched>),
 }
 
-impl Held {
+impl Encoded {
     /// Opens a file with this content; a short one is read into `room`, replacing earlier content.
     ///
     /// # Errors
