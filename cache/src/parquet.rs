@@ -298,7 +298,7 @@ fn read_column(
             let bytes = read_bytes(file, chunk, Vec::new());
             bytes.map(Buffer::from).ok_or_else(|| decode::DAMAGED.to_owned())
         })?;
-        chunk.weigh(field, group.num_rows(), room)?;
+        chunk.limit_size(field, group.num_rows(), room)?;
         arrays.extend(chunk.decode(field)?);
     }
     let cells = decode::cells(&arrays, field, false, room)?;

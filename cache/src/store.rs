@@ -64,7 +64,7 @@ mod temporary;
 mod tests;
 mod writer;
 
-pub use entry::{Owner, host_name, work_as};
+pub use entry::{Owner, host_name, set_job};
 pub use error::{StoreError, plain};
 pub use finished::{Finished, Object, Times};
 pub(crate) use finished::{is_nothing, is_zero};
@@ -251,7 +251,7 @@ impl Store {
     }
 
     /// True if the journal has a step of that key, as far as it was read. Nothing is asked of the remote.
-    pub fn knows(&self, key: &Digest) -> bool {
+    pub fn contains(&self, key: &Digest) -> bool {
         self.journal.has(key)
     }
 
@@ -260,7 +260,7 @@ impl Store {
     /// # Errors
     /// The key, if there is no such step.
     pub fn hit(&self, cache_key: CacheKey, key: Digest) -> Result<Finished, CacheKey> {
-        let Some(made) = self.journal.made(&key) else {
+        let Some(made) = self.journal.finished_step(&key) else {
             return self.pulled(&key).ok_or(cache_key);
         };
         if made.outputs.values().all(|object| self.is_as_seen(object)) {
@@ -316,7 +316,7 @@ impl Store {
         // Others read the journal of a process only as long as they see the process.
         self.writer().map_err(|fault| self.refused("write in", &self.root, fault))?;
         self.journal.append(&finished).map_err(|error| self.or_gone(error))?;
-        if self.journal.take_long() {
+        if self.journal.take_compaction_due() {
             // If compaction fails, the journals are still valid, and a later process tries again.
             let _ = self.compact(false, |_| true);
         }

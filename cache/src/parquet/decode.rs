@@ -53,7 +53,7 @@ impl<'a> Chunk<'a> {
 
     /// Takes the decoded size of the pages from the limit before decoding them. The page headers
     /// state it, and the library would trust them.
-    pub(super) fn weigh(
+    pub(super) fn limit_size(
         &self,
         field: &Field,
         rows: usize,
@@ -84,13 +84,13 @@ impl<'a> Chunk<'a> {
         // An empty list in place of a list of fixed width takes as much memory.
         let values = values.max((rows as u64).saturating_mul(width));
         room.take(values.saturating_mul(item).saturating_add(largest))?;
-        if has_prefixes { self.weigh_prefixed(room) } else { Ok(()) }
+        if has_prefixes { self.limit_prefixed(room) } else { Ok(()) }
     }
 
     /// Takes the size of texts from the limit that are stored by what they share with the text
     /// before. Nothing in the page says how long they are, and each of a few bytes can be as long
     /// as all before, so they are made one by one until the limit is exceeded.
-    fn weigh_prefixed(&self, room: &mut SizeLimit) -> Result<(), String> {
+    fn limit_prefixed(&self, room: &mut SizeLimit) -> Result<(), String> {
         let damaged = |_| DAMAGED.to_owned();
         let mut pages = BasicDecompressor::new(self.pages(), Vec::new());
         pages.read_dict_page().map_err(damaged)?;

@@ -48,7 +48,7 @@ impl ParquetTable {
             .map(|leaf| leaf.path_in_schema[0].as_str())
             .collect();
         let field = |field: &Field| match half.contains(field.name.as_str()) {
-            true => types::halved(types::plain(field.clone())),
+            true => types::half_precision(types::plain(field.clone())),
             false => types::plain(field.clone()),
         };
         let fields: Vec<Field> = schema.iter_values().map(field).collect();
@@ -108,7 +108,7 @@ impl ParquetTable {
             let groups = &self.metadata.row_groups;
             let chunks = groups.iter().map(|group| Ok((group.num_rows(), chunk(group)?)));
             let chunks = chunks.collect::<Result<Vec<_>, String>>()?;
-            chunks.iter().try_for_each(|(rows, chunk)| chunk.weigh(field, *rows, room))?;
+            chunks.iter().try_for_each(|(rows, chunk)| chunk.limit_size(field, *rows, room))?;
             let arrays = chunks.par_iter().map(|(_, chunk)| chunk.decode(field));
             let arrays: Vec<_> =
                 arrays.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();

@@ -50,7 +50,7 @@ pub struct Finished {
 
 impl Finished {
     /// The same step without the versions that this host has seen of its objects.
-    pub(super) fn unseen(&self) -> Self {
+    pub(super) fn without_versions(&self) -> Self {
         let mut finished = self.clone();
         finished.outputs.values_mut().for_each(|object| object.seen = None);
         finished

@@ -6,7 +6,7 @@
 //! work-v1/<plan>/logs/<job>.txt          what a job has printed
 //! ```
 
-use super::{Store, StoreEntry, StoreError, gc::held, names};
+use super::{Store, StoreEntry, StoreError, gc::entry_at, names};
 use rustix::fs::FileType;
 use std::{
     fs,
@@ -30,7 +30,7 @@ impl Store {
         for (name, sort) in self.entries(&work) {
             let folder = work.join(&name);
             let plan = names::digest(&name, &[]).filter(|_| sort == FileType::Directory);
-            let Some(mut plan) = plan.and_then(|plan| held(&folder, plan)) else {
+            let Some(mut plan) = plan.and_then(|plan| entry_at(&folder, plan)) else {
                 unknown.push(folder);
                 continue;
             };

@@ -36,7 +36,7 @@ impl Store {
     }
 
     /// The version of an object that this host last verified.
-    pub(super) fn seen_here(&self, digest: &Digest) -> Option<FileVersion> {
+    pub(super) fn verified_version(&self, digest: &Digest) -> Option<FileVersion> {
         self.seen().read().expect(NO_PANIC).get(digest).copied()
     }
 

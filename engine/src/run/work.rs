@@ -178,7 +178,7 @@ fn claim_and_run(
     if store.is_shared() && !request.again {
         // A process that stood still may have been taken for dead, and another was first.
         store.refresh()?;
-        if let Some(first) = store.knows(&digest).then(|| store.finished(&digest)).flatten() {
+        if let Some(first) = store.contains(&digest).then(|| store.finished(&digest)).flatten() {
             return Ok((first, None));
         }
     }

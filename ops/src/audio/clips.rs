@@ -109,11 +109,11 @@ impl Fault {
     }
 
     /// A file that could not be read as it was listed.
-    pub fn unread(file: &str, why: &verified::Unread) -> Self {
+    pub fn unread(file: &str, why: &verified::ReadError) -> Self {
         let help = match why {
-            verified::Unread::Changed => "run again once nothing writes to it",
-            verified::Unread::Stopped => "",
-            verified::Unread::Io(_) => "check that it is there and may be read, then run again",
+            verified::ReadError::Changed => "run again once nothing writes to it",
+            verified::ReadError::Stopped => "",
+            verified::ReadError::Io(_) => "check that it is there and may be read, then run again",
         };
         Self { is_unread: true, ..Self::new(file, why.to_string(), help) }
     }

@@ -153,7 +153,7 @@ impl Irmas {
         let archive =
             Archive::open(&zip.path, &zip.digest, cx.cancel).map_err(|fault| match fault {
                 archive::ArchiveError::Unfit(reason) => unfit(reason),
-                archive::ArchiveError::Unread(why) => {
+                archive::ArchiveError::Read(why) => {
                     OpError::failure(format!("`{}` {why}", zip.name))
                         .help("run again once nothing writes to it")
                 }
@@ -174,7 +174,7 @@ impl Irmas {
                 archive::ArchiveError::Unfit(reason) => {
                     Fault::new(name, reason, "download it again: `engine fetch irmas DIR`")
                 }
-                archive::ArchiveError::Unread(why) => Fault::unread(&zip.name, &why),
+                archive::ArchiveError::Read(why) => Fault::unread(&zip.name, &why),
             })
         };
         self.gather(found, audio, read, rules, cx)

@@ -11,7 +11,7 @@ use super::{
 use crate::{Cancel, Locate, OpError};
 use cache::{
     Digest,
-    verified::{Unread, Watched},
+    verified::{ReadError, Watched},
 };
 use std::{
     collections::HashMap,
@@ -145,7 +145,7 @@ impl<'a> Recordings<'a> {
         path: &Path,
         digest: &Digest,
         bytes: &mut Vec<u8>,
-    ) -> Result<Encoded, Unread> {
+    ) -> Result<Encoded, ReadError> {
         const NO_PANIC: &str = "no thread panics while it holds the open recordings";
         if let Some(known) = self.long.lock().expect(NO_PANIC).get(digest) {
             return Ok(Encoded::File(Arc::clone(known)));

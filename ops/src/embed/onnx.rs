@@ -15,7 +15,7 @@ use crate::{
 };
 use cache::{
     Artifact, Kind, Shape, Table,
-    verified::{Hashed, Unread},
+    verified::{Hashed, ReadError},
 };
 use rayon::prelude::*;
 use schemars::JsonSchema;
@@ -184,7 +184,7 @@ impl Onnx {
                 let library = inputs.files().get(1).ok_or_else(|| {
                     OpError::param("runtime", "the library of ONNX Runtime is not there")
                 })?;
-                let opened = Hashed::open(&library.path).map_err(Unread::from);
+                let opened = Hashed::open(&library.path).map_err(ReadError::from);
                 opened.and_then(|file| file.finish(&library.digest)).map_err(|why| {
                     OpError::failure(format!("`{}` {why}", library.path.display()))
                 })?;

@@ -156,14 +156,14 @@ fn part(points: &[Complex<f32>], re: &mut [f32], im: &mut [f32]) {
 
 /// Computes `output` = `input` · `gains`.
 fn multiply(output: &mut [Complex<f32>], input: &[Complex<f32>], gains: &[f32]) {
-    dispatch!(weigh_avx512, weigh_avx2, weigh_plain, (output, input, gains))
+    dispatch!(multiply_avx512, multiply_avx2, multiply_plain, (output, input, gains))
 }
 
 versions!(join_body, join_avx512, join_avx2, join_plain, [],
     (re: &[f32], im: &[f32], points: &mut [Complex<f32>]));
 versions!(part_body, part_avx512, part_avx2, part_plain, [],
     (points: &[Complex<f32>], re: &mut [f32], im: &mut [f32]));
-versions!(weigh_body, weigh_avx512, weigh_avx2, weigh_plain, [],
+versions!(multiply_body, multiply_avx512, multiply_avx2, multiply_plain, [],
     (output: &mut [Complex<f32>], input: &[Complex<f32>], gains: &[f32]));
 
 #[inline(always)]
@@ -180,7 +180,7 @@ fn part_body(points: &[Complex<f32>], re: &mut [f32], im: &mut [f32]) {
 }
 
 #[inline(always)]
-fn weigh_body(output: &mut [Complex<f32>], input: &[Complex<f32>], gains: &[f32]) {
+fn multiply_body(output: &mut [Complex<f32>], input: &[Complex<f32>], gains: &[f32]) {
     for ((output, &input), &gain) in output.iter_mut().zip(input).zip(gains) {
         *output = input * gain;
     }

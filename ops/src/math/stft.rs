@@ -86,14 +86,14 @@ impl Stft {
 
 /// Computes `target` = `sound` · `window`.
 fn apply_window(sound: &[f32], window: &[f32], target: &mut [f32]) {
-    dispatch!(weigh_avx512, weigh_avx2, weigh_plain, (sound, window, target))
+    dispatch!(apply_window_avx512, apply_window_avx2, apply_window_plain, (sound, window, target))
 }
 
-versions!(weigh_body, weigh_avx512, weigh_avx2, weigh_plain, [],
+versions!(apply_window_body, apply_window_avx512, apply_window_avx2, apply_window_plain, [],
     (sound: &[f32], window: &[f32], target: &mut [f32]));
 
 #[inline(always)]
-fn weigh_body(sound: &[f32], window: &[f32], target: &mut [f32]) {
+fn apply_window_body(sound: &[f32], window: &[f32], target: &mut [f32]) {
     for ((target, &x), &weight) in target.iter_mut().zip(sound).zip(window) {
         *target = x * weight;
     }
