@@ -30,11 +30,11 @@ pub use escape::markdown as escape_markdown;
 pub use formats::wide::Wide;
 pub use quantities::{count, duration};
 pub use scores::{
-    Known, ScoreTable, ScoredRow, Seed, estimate,
+    MetricLookup, ScoreTable, ScoredRow, Seed, estimate,
     sets::{incomparable, remarks},
     shown_estimate,
 };
-pub use sections::{left_out, provenance::shell, table::provisos};
+pub use sections::{left_out, provenance::shell, table::context_columns};
 
 /// The style of the page of a report, for other pages that belong to a run.
 pub const STYLE: &str = include_str!("formats/page.css");
@@ -63,8 +63,8 @@ pub fn render(
         if hears { AudioLinks::find(record, store, folder)? } else { AudioLinks::default() };
     let (figures, mut files) = gallery::blocks(record, store, &audio_links)?;
     let mut blocks = Vec::from_iter(run_status::notice(record));
-    let (of_recordings, told) = recordings::blocks(record, &table, store)?;
-    blocks.extend(summary::blocks(record, &table, &outcomes, told.as_ref()));
+    let (of_recordings, verdict) = recordings::blocks(record, &table, store)?;
+    blocks.extend(summary::blocks(record, &table, &outcomes, verdict.as_ref()));
     blocks.extend(table::blocks(record, &table, &outcomes));
     let tex = latex::write(&table::whole(&table, &outcomes));
     blocks.extend(of_recordings);

@@ -199,7 +199,7 @@ pub(super) fn digests(figure: &Figure, record: &Record) -> Result<Digests, Strin
     for inputs in digests.values_mut() {
         let mut named: Vec<(&str, &mut Words)> =
             inputs.iter_mut().map(|(port, words, _)| (port.step.as_str(), words)).collect();
-        words::tell_apart(&mut named);
+        words::disambiguate(&mut named);
     }
     Ok(digests)
 }

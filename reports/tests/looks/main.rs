@@ -2,7 +2,7 @@
 
 mod browser;
 mod figures;
-mod hears;
+mod playback;
 mod page;
 mod study;
 mod trials;
