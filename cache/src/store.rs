@@ -57,7 +57,7 @@ mod objects;
 pub mod plans;
 mod processes;
 pub mod remote;
-mod seen;
+mod verified_versions;
 pub mod sources;
 mod temporary;
 #[cfg(test)]
@@ -78,7 +78,7 @@ use disk::Disk;
 use journal::{JOURNALS, Journal};
 use processes::REMOVAL;
 use remote::Remote;
-use seen::Seen;
+use verified_versions::VerifiedVersions;
 use sources::NOTES;
 use std::{
     fs, io,
@@ -96,7 +96,7 @@ pub struct Store {
     disk: Disk,
     journal: Journal,
     files: OnceLock<FileIndex>,
-    seen: Seen,
+    verified: VerifiedVersions,
     /// This process among those that use the store; none in a store that is read-only or not there.
     writer: Mutex<Option<Arc<Writer>>>,
     /// True if processes of other hosts use the store.
@@ -178,7 +178,7 @@ impl Store {
             disk: disk.clone(),
             journal,
             files: OnceLock::new(),
-            seen: Seen::default(),
+            verified: VerifiedVersions::default(),
             writer: Mutex::default(),
             shared: AtomicBool::new(false),
             is_made,
@@ -282,7 +282,7 @@ impl Store {
         for object in finished.outputs.values().filter(|object| !self.is_as_seen(object)) {
             match self.verify(&object.digest) {
                 // The next process on this host need not read it again.
-                Ok(version) => self.note_seen(object.digest, version),
+                Ok(version) => self.note_verified(object.digest, version),
                 Err(_) if self.is_restored(object) => {}
                 Err(_) => return None,
             }
@@ -291,7 +291,7 @@ impl Store {
     }
 
     /// The outputs of a finished step whose objects are missing or damaged: port and error.
-    pub fn lost(&self, key: &Digest) -> Vec<(String, StoreError)> {
+    pub fn damaged_outputs(&self, key: &Digest) -> Vec<(String, StoreError)> {
         let outputs = self.journal.get(key).into_iter().flat_map(|finished| finished.outputs);
         let lost = outputs.filter_map(|(port, object)| {
             let fault = (!self.is_as_seen(&object)).then(|| self.verify(&object.digest).err())?;

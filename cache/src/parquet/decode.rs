@@ -83,7 +83,7 @@ impl<'a> Chunk<'a> {
         };
         // An empty list in place of a list of fixed width takes as much memory.
         let values = values.max((rows as u64).saturating_mul(width));
-        room.take(values.saturating_mul(item).saturating_add(largest))?;
+        room.consume(values.saturating_mul(item).saturating_add(largest))?;
         if has_prefixes { self.limit_prefixed(room) } else { Ok(()) }
     }
 
@@ -99,7 +99,7 @@ impl<'a> Chunk<'a> {
             if page.encoding() == Encoding::DeltaByteArray {
                 let bytes = split_buffer(&page).map_err(damaged)?.values;
                 for text in delta_byte_array::Decoder::try_new(bytes).map_err(damaged)? {
-                    room.take(text.map_err(damaged)?.len() as u64)?;
+                    room.consume(text.map_err(damaged)?.len() as u64)?;
                 }
             }
         }
@@ -113,7 +113,7 @@ impl<'a> Chunk<'a> {
             let pages = BasicDecompressor::new(self.pages(), Vec::new());
             column_iter_to_arrays(vec![pages], vec![kind], field.clone(), None)
         };
-        match panics::caught(decode) {
+        match panics::catch(decode) {
             Ok(Ok((arrays, _))) => Ok(arrays),
             Ok(Err(fault)) => Err(format!("{DAMAGED}: {fault}")),
             Err(_) => Err(DAMAGED.to_owned()),
@@ -208,7 +208,7 @@ fn texts(arrays: &[Box<dyn Array>], room: &mut SizeLimit) -> Result<Vec<String>,
     for array in arrays {
         let array: &Utf8ViewArray = array.as_any().downcast_ref().ok_or(DAMAGED)?;
         // A text of the dictionary may occur in every row.
-        room.take(array.iter().flatten().map(|text| text.len() as u64).sum())?;
+        room.consume(array.iter().flatten().map(|text| text.len() as u64).sum())?;
         texts.extend(array.iter().map(|text| text.unwrap_or_default().to_owned()));
     }
     Ok(texts)

@@ -37,7 +37,7 @@ impl ParquetTable {
         if let Some(twice) = names.find(|name| !seen.insert(*name)) {
             return Err(format!("has the column `{twice}` twice"));
         }
-        let schema = panics::caught(|| infer_schema(&metadata));
+        let schema = panics::catch(|| infer_schema(&metadata));
         let schema = schema.map_err(|_| "its schema is damaged".to_owned())?;
         let schema = schema.map_err(|fault| format!("its schema is damaged: {fault}"))?;
         let half: HashSet<&str> = metadata
@@ -120,7 +120,7 @@ impl ParquetTable {
         };
         // An error that is not a panic may concern the whole file.
         let read =
-            panics::caught(|| read(room)).unwrap_or_else(|_| Err(decode::DAMAGED.to_owned()));
+            panics::catch(|| read(room)).unwrap_or_else(|_| Err(decode::DAMAGED.to_owned()));
         read.map_err(|fault| match fault.starts_with("unfolds") {
             true => fault,
             false => format!("column `{}`: {fault}", field.name),

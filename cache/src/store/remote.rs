@@ -224,7 +224,7 @@ impl Store {
         let length = file.persist(&path).map_err(failed)?.len();
         match self.verify(&object.digest) {
             Ok(version) => {
-                self.note_seen(object.digest, version);
+                self.note_verified(object.digest, version);
                 Ok(length)
             }
             Err(fault) => {

@@ -84,7 +84,7 @@ impl<'a> Host<'a> {
 /// Runs a step, unless another process runs it first.
 pub fn run(request: &StepRequest, host: &Host<'_>) -> StepResult {
     // A panic is a bug; it fails the step, and the rest of the run is kept.
-    let made = panics::caught(|| claim_and_run(request, host)).unwrap_or_else(|panic| {
+    let made = panics::catch(|| claim_and_run(request, host)).unwrap_or_else(|panic| {
         let bug = OpError::failure(format!("the op panicked: {panic}"))
             .help("this is a bug in the engine; the rest of the run is kept");
         Err(bug.into())
@@ -144,7 +144,7 @@ fn claim_and_run(
     {
         return Ok((finished, None));
     }
-    for (port, damage) in store.lost(&digest).into_iter().filter(|_| !request.again) {
+    for (port, damage) in store.damaged_outputs(&digest).into_iter().filter(|_| !request.again) {
         info!("{name}.{port}: {damage}; running `{name}` again");
     }
     events::step_started(request.number, name, &request.reason);

@@ -5,7 +5,7 @@ use super::{
     damage::OnDamage,
     formats::AUDIO,
     reference::AudioRef,
-    unread,
+    unsupported,
 };
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port, Select, Source};
 use cache::{Artifact, Kind, Shape};
@@ -51,7 +51,7 @@ impl Op for AudioFolder {
         vec![Source {
             param: "path",
             path: self.path.clone().into(),
-            select: Select::Tree(unread::endings()),
+            select: Select::Tree(unsupported::endings()),
             missing: Some("give `path` a folder that holds one folder a label"),
         }]
     }
@@ -62,11 +62,11 @@ impl Op for AudioFolder {
 
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
         let shown = inputs.files().iter().filter(|file| !clips::is_hidden(&file.name));
-        let (files, unread) = unread::partition(shown, AUDIO);
+        let (files, unsupported) = unsupported::partition(shown, AUDIO);
         let label_of = |name: &str| name.split_once('/').map(|(label, _)| label.to_owned());
         if self.on_error == OnError::Fail {
             let labels = files.iter().filter_map(|file| label_of(&file.name)).collect();
-            unread::check(&unread, label_of, &labels)?;
+            unsupported::check(&unsupported, label_of, &labels)?;
         }
         if files.is_empty() {
             let ends = AUDIO.join(", ");
@@ -107,7 +107,7 @@ impl Op for AudioFolder {
             clips::open_encoded(by_name[candidate.clip_id.as_str()], room, cx.cancel)
         };
         let mut collection = clips::collect(candidates.collect(), read, rules, cx)?;
-        collection.leave_out(unread);
+        collection.leave_out(unsupported);
         Ok(collection.outputs(Artifact::table(Kind::Clips, collection.table())))
     }
 }

@@ -7,7 +7,7 @@ use super::{
     encoded::Encoded,
     reference::AudioRef,
     synth::CLASSES,
-    unread,
+    unsupported,
 };
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port, Select, Source};
 use cache::{Artifact, FileEntry, Kind, Shape};
@@ -25,7 +25,7 @@ const MISSING: &str = "IRMAS is not here: `engine fetch irmas DIR` downloads it 
 
 /// The extensions that are read, with those that are listed as unsupported.
 static READ_AND_UNREAD: LazyLock<Vec<&str>> =
-    LazyLock::new(|| unread::endings().iter().copied().chain(["zip"]).collect());
+    LazyLock::new(|| unsupported::endings().iter().copied().chain(["zip"]).collect());
 
 const NAMES: &str = "names are `[cel][cla]0001__1.wav` or `008__[cel][nod][cla]0058__1.wav`: \
     instrument, drums, genre, recording, excerpt";
@@ -88,13 +88,13 @@ impl Op for Irmas {
 
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
         let files = inputs.files().iter().filter(|file| !clips::is_hidden(&file.name));
-        let (files, unread) = unread::partition(files, &["wav", "zip"]);
+        let (files, unsupported) = unsupported::partition(files, &["wav", "zip"]);
         let (wavs, zips): (Vec<_>, Vec<_>) =
             files.into_iter().partition(|file| ends_in(&file.name, "wav"));
         let class = |name: &str| class_of(name).map(str::to_owned);
         if self.on_error == OnError::Fail && !wavs.is_empty() {
             let classes = wavs.iter().filter_map(|file| class(&file.name)).collect();
-            unread::check(&unread, class, &classes)?;
+            unsupported::check(&unsupported, class, &classes)?;
         }
         let rules = Rules {
             on_error: self.on_error,
@@ -121,7 +121,7 @@ impl Op for Irmas {
                 )?
             }
         };
-        collection.leave_out(unread);
+        collection.leave_out(unsupported);
         let names: Vec<_> =
             collection.clips.iter().filter_map(|clip| Name::of(base(&clip.clip_id)).ok()).collect();
         let table = collection

@@ -6,7 +6,7 @@ use super::{
     irmas::{base, ends_in},
     reference::AudioRef,
     synth::CLASSES,
-    unread,
+    unsupported,
 };
 use crate::measures::tagging::BETWEEN;
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port, Select, Source};
@@ -17,7 +17,7 @@ use std::{collections::HashMap, sync::LazyLock};
 
 /// The extensions that are read, with those that are listed as unsupported.
 static READ_AND_UNREAD: LazyLock<Vec<&str>> =
-    LazyLock::new(|| unread::endings().iter().copied().chain(["txt"]).collect());
+    LazyLock::new(|| unsupported::endings().iter().copied().chain(["txt"]).collect());
 
 const MISSING: &str = "IRMAS' testing part is three archives at https://zenodo.org/records/1290750; \
     unpack them below one folder and give `path` that folder";
@@ -74,7 +74,7 @@ impl Op for IrmasTest {
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
         let files = inputs.files().iter().filter(|file| !clips::is_hidden(&file.name));
         let (texts, files): (Vec<_>, Vec<_>) = files.partition(|file| ends_in(&file.name, "txt"));
-        let (wavs, unread) = unread::partition(files.into_iter(), &["wav"]);
+        let (wavs, unsupported) = unsupported::partition(files.into_iter(), &["wav"]);
         if wavs.is_empty() {
             let message = format!("no recordings of IRMAS in `{}`: no WAV file", self.path);
             return Err(OpError::param("path", message).help(MISSING));
@@ -103,7 +103,7 @@ impl Op for IrmasTest {
             clips::open_encoded(by_name[candidate.clip_id.as_str()], room, cx.cancel)
         };
         let mut collection = clips::collect(candidates.collect(), read, rules, cx)?;
-        collection.leave_out(unread);
+        collection.leave_out(unsupported);
         let count = |clip: &clips::Clip| clip.label.split(BETWEEN).count() as i64;
         let counts = collection.clips.iter().map(count).collect();
         let table = collection.table().with_ints("instruments", counts);

@@ -36,7 +36,7 @@ pub mod synth;
 pub mod synth_factors;
 mod tags;
 pub mod time_stretch;
-pub mod unread;
+pub mod unsupported;
 mod usable;
 pub mod voices;
 mod wav;

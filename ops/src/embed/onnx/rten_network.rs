@@ -27,7 +27,7 @@ impl RtenNetwork {
             let mut options = ModelOptions::with_all_ops();
             options.enable_optimization(output.is_none()).load(bytes)
         };
-        let model = panics::caught(load).map_err(|_| Refusal::File("is damaged".to_owned()))?;
+        let model = panics::catch(load).map_err(|_| Refusal::File("is damaged".to_owned()))?;
         let model = model.map_err(Refusal::no_network)?;
         let &[input] = model.input_ids() else {
             return Err(Refusal::inputs(model.input_ids().len()));
@@ -62,7 +62,7 @@ impl Network for RtenNetwork {
             |threads| {
                 let options = RunOptions::default().with_thread_pool(Some(Arc::clone(threads)));
                 let work = || self.model.run(inputs, &[self.output], Some(options));
-                let made = panics::caught(work).map_err(|_| "the network panics".to_owned())?;
+                let made = panics::catch(work).map_err(|_| "the network panics".to_owned())?;
                 made.map_err(|why| why.to_string().replace('\n', " "))
             },
         )?;

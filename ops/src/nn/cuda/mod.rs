@@ -5,7 +5,7 @@
 //!   [`cubins`]: what it made, kept for the next process.
 //! - [`driver`]: the interface between the trainer and a device; [`device`]: the CUDA driver, through
 //!   cudarc.
-//! - [`plan`]: the layout of the device's memory; [`places`]: that of the parameters.
+//! - [`plan`]: the layout of the device's memory; [`parameter_layout`]: that of the parameters.
 //! - [`net`]: the launches of a step, forward and backward.
 //! - [`trainer`]: training, encoding and reconstructing with them.
 //! - [`parity`]: the comparison of a GPU with the CPU; [`trial`]: what must hold before `auto` uses one;
@@ -25,7 +25,7 @@ pub mod net;
 #[allow(unsafe_code)]
 pub mod nvrtc;
 pub mod parity;
-pub mod places;
+pub mod parameter_layout;
 pub mod plan;
 pub mod source;
 #[allow(unsafe_code)]

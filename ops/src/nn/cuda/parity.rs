@@ -73,11 +73,11 @@ const ROUNDINGS: u32 = 8;
 
 /// The same numbers, each of which is moved to one of the two nearest of single precision: what another order of sums does
 /// to numbers between layers.
-fn nudged(values: &[f32], index: u32) -> Vec<f32> {
+fn perturbed(values: &[f32], index: u32) -> Vec<f32> {
     let mut random = Random::new(2, Purpose::Null, index);
-    let nudge =
+    let perturb =
         |value: &f32| if random.uniform() < 0.5 { value.next_up() } else { value.next_down() };
-    values.iter().map(nudge).collect()
+    values.iter().map(perturb).collect()
 }
 
 /// ‖a − b‖ ÷ ‖a‖.
@@ -144,8 +144,8 @@ pub fn compare<D: Driver>(
         Ok(Trained { losses: run(&mut cpu, start, false)?.0, gradient, means })
     };
     let rounded = |index: u32| {
-        let parameters = nudged(&start.parameters, index);
-        let data = Array::new(data.shape(), nudged(data.values(), index));
+        let parameters = perturbed(&start.parameters, index);
+        let data = Array::new(data.shape(), perturbed(data.values(), index));
         (data, State { parameters, ..start.clone() })
     };
     let (expected, (clips, weights)) = (on_cpu(data, &start)?, rounded(0));

@@ -5,7 +5,7 @@ use super::super::layers::{Layer, Operation};
 use super::super::objective::Regularizer;
 use super::Precision;
 use super::driver::Address;
-use super::places::Places;
+use super::parameter_layout::ParameterLayout;
 use super::source::Sides;
 
 /// The number of thread blocks that keeps a large GPU busy: two for each of its processors.
@@ -214,7 +214,7 @@ impl Plan {
                 })
                 .collect()
         };
-        let parameters = Places::new(network).device_len();
+        let parameters = ParameterLayout::new(network).device_len();
         let norms = layers().filter(|layer| layer.operation == Operation::BatchNorm2d);
         let scales = norms
             .map(|layer| at.take(format!("scales of {}", layer.name), 2 * layer.output[0], F64))
