@@ -58,9 +58,9 @@ pub fn render(
     let table = table.with_latent(record, store)?;
     let rows = &table.rows[..];
     let outcomes = table::outcomes(record, &table);
-    let hears = record.audio && !record.figures.is_empty();
+    let plays_audio = record.audio && !record.figures.is_empty();
     let audio_links =
-        if hears { AudioLinks::find(record, store, folder)? } else { AudioLinks::default() };
+        if plays_audio { AudioLinks::find(record, store, folder)? } else { AudioLinks::default() };
     let (figures, mut files) = gallery::blocks(record, store, &audio_links)?;
     let mut blocks = Vec::from_iter(run_status::notice(record));
     let (of_recordings, verdict) = recordings::blocks(record, &table, store)?;

@@ -60,7 +60,7 @@ fn with_noise(ids: &[String], labels: &[Option<usize>]) -> Artifact {
 /// The rows from which a method that looks at every pair of them is slow: about ten seconds of one core.
 const MANY_ROWS: usize = 20_000;
 
-/// Why a method that looks at every pair of rows is slow.
+/// The reason why a method that compares every pair of rows is slow.
 fn slow_by_pairs(inputs: &[Option<Shape>]) -> Option<String> {
     let rows = inputs.first()?.as_ref()?.rows.filter(|rows| *rows > MANY_ROWS)?;
     Some(format!(

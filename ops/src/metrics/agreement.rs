@@ -55,7 +55,7 @@ impl Op for Agreement {
         for (at, first) in labelings.iter().enumerate() {
             for second in &labelings[at + 1..] {
                 cx.stop_if_cancelled()?;
-                let (count, both) = first.beside(second)?;
+                let (count, both) = first.contingency_with(second)?;
                 names[0].push(first.name);
                 names[1].push(second.name);
                 clips.push(count as i64);
@@ -100,7 +100,7 @@ impl Labeling {
     }
 
     /// The number of clips in both, and the counts of each pair of labels among them.
-    fn beside(&self, other: &Self) -> Result<(usize, Contingency), OpError> {
+    fn contingency_with(&self, other: &Self) -> Result<(usize, Contingency), OpError> {
         let common = self.clips.iter().filter_map(|id| {
             let label = other.labels.get(id)?;
             Some((self.labels[id].as_str(), label.as_str()))

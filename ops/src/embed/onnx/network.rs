@@ -20,7 +20,7 @@ pub trait Network: Sync {
     fn run(&self, input: Tensor) -> Result<Tensor, String>;
 }
 
-/// Why a network cannot be made.
+/// The reason why a network cannot be made.
 pub enum Refusal {
     /// The file is not such a network; the end of a sentence about it.
     File(String),
