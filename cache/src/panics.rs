@@ -68,7 +68,7 @@ fn note(info: &PanicHookInfo<'_>) -> bool {
         None => text.clone(),
     };
     if DEPTH.get() > 0 {
-        // A destructor may panic while an earlier panic unwinds: both are told.
+        // A destructor may panic while an earlier panic unwinds: both are printed.
         let before = LAST.take().map(|first| format!("{first}, then "));
         LAST.set(Some(before.unwrap_or_default() + &said()));
         return true;

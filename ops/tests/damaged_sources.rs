@@ -41,7 +41,7 @@ fn entries(root: &Path, files: &[(&str, Vec<u8>)]) -> Vec<FileEntry> {
 
 fn run(params: Value, files: &[FileEntry], warnings: &RecordedWarnings) -> Result<Outputs, OpError> {
     let op = find("audio_folder").expect("an op").parse(params).map_err(|fault| fault.message);
-    let cx = Ctx { warnings: warnings, ..Detached::with_seed(0) };
+    let cx = Ctx { warnings, ..Detached::with_seed(0) };
     op.expect("parameters").run(&Inputs::new().with_files(files), &cx)
 }
 

@@ -25,7 +25,7 @@ pub struct Object {
 }
 
 impl Object {
-    /// An object whose file nobody has verified.
+    /// An object whose file is not verified.
     pub fn new(digest: Digest, shape: Shape, bytes: u64) -> Self {
         Self { digest, shape, bytes, seen: None, warning: None }
     }

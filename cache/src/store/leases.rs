@@ -7,7 +7,7 @@
 //! is taken. All file systems keep that promise, network file systems too, and no moment exists at which the name is
 //! there and the owner is not. Where a file has only one name, a copy takes its place.
 //!
-//! The lease of a dead process stays; whoever comes next makes the name of the next generation. A name goes away with
+//! The lease of a dead process stays; the next process makes the name of the next generation. A name goes away with
 //! the end of the work, the highest generation first. Two processes that come at that moment see each other, because
 //! each looks at the names beside its own once it has made it.
 //!
@@ -112,7 +112,7 @@ impl Store {
                         return Ok(None);
                     }
                     thread::sleep(wait);
-                    // A server is asked less and less often; this machine answers at once.
+                    // A server is polled less and less often; this machine answers at once.
                     if self.is_shared() {
                         wait = (wait * 2).min(LONGEST_WAIT);
                     }

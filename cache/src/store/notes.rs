@@ -66,7 +66,7 @@ impl Store {
         Some(bytes)
     }
 
-    /// Adds bytes to a file of this process in a folder of the store. They are seen by whoever opens it afterwards.
+    /// Adds bytes to a file of this process in a folder of the store. Every process that opens it afterwards sees them.
     ///
     /// # Errors
     /// When the file system refuses.
@@ -113,7 +113,7 @@ impl Store {
         Ok(path)
     }
 
-    /// The path of a file or folder in a folder of the store, for programs that are told it.
+    /// The path of a file or folder in a folder of the store, for programs that get it as an argument.
     pub fn path_in(&self, folder: &str, name: &str) -> PathBuf {
         let path = self.root.join(folder).join(name);
         std::path::absolute(&path).unwrap_or(path)

@@ -1,8 +1,8 @@
-//! The plans of runs on a cluster, with what their processes have told.
+//! The plans of runs on a cluster, with the messages of their processes.
 //!
 //! ```text
 //! work-v1/<plan>/plan.json, stop         the plan, and whether its workers are to leave
-//! work-v1/<plan>/<writer>.jsonl          what a process has told
+//! work-v1/<plan>/<writer>.jsonl          the messages of a process
 //! work-v1/<plan>/logs/<job>.txt          what a job has printed
 //! ```
 
@@ -58,7 +58,7 @@ impl Store {
         files
     }
 
-    /// Removes plans with what their processes have told. What does not belong to the store stays.
+    /// Removes plans with the messages of their processes. What does not belong to the store stays.
     ///
     /// # Errors
     /// When a file cannot be removed.

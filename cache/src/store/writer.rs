@@ -8,7 +8,7 @@
 //! - **The file is gone**: the process has ended, and took it away.
 //! - **The same kernel and the same file system**: the kernel frees the lock of a dead process at once. An advisory
 //!   lock is believed nowhere else, because a network file system may keep it on its own host.
-//! - **Another host**: whoever waits reads the counter. If it stands still for six counts, measured by the watcher's
+//! - **Another host**: a waiting process reads the counter. If it stands still for six counts, measured by the watcher's
 //!   own monotonic clock, the process is taken for dead. No two clocks are ever compared.
 //!
 //! A process that was taken for dead and was not does work that another does too; both get the same bytes.
@@ -65,7 +65,7 @@ struct Watched {
 /// The liveness of a process, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Liveness {
-    /// It lives, or nobody can say yet.
+    /// It lives, or that is not known yet.
     Alive,
     /// It lives on another host, as far as one can say.
     Elsewhere,

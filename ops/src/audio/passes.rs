@@ -44,7 +44,7 @@ struct Work<'a, L, S, F> {
     limit: L,
     scratch: S,
     then: F,
-    /// The first clip that failed so far; those behind it need not be looked at.
+    /// The first clip that failed so far; those behind it need not be read.
     failed: AtomicUsize,
 }
 

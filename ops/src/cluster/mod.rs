@@ -57,7 +57,7 @@ fn with_noise(ids: &[String], labels: &[Option<usize>]) -> Artifact {
     }
 }
 
-/// The rows from which a method that looks at every pair of them is slow: about ten seconds of one core.
+/// The rows from which a method that compares every pair of them is slow: about ten seconds of one core.
 const MANY_ROWS: usize = 20_000;
 
 /// The reason why a method that compares every pair of rows is slow.

@@ -36,7 +36,7 @@ struct Open {
 }
 
 impl Open {
-    /// Inserts a point into the tree. Once an eighth of the points is in it, they are not looked at any more.
+    /// Inserts a point into the tree. Once an eighth of the points is in it, they are skipped.
     fn insert(&mut self, place: usize, x: &[f32], n_features: usize) {
         self.in_tree[place] = true;
         self.gone += 1;

@@ -1,7 +1,7 @@
 //! The nearest of many points, of which few are compared exactly.
 //!
 //! Squared distances in single precision, of which a machine computes twice as many at once, rule out most
-//! points: their error has a bound, and a point that is too far by more than that is not looked at again.
+//! points: their error has a bound, and a point that is too far by more than that is not computed again.
 //! Those left are compared by direct differences in double precision, as in [`super::pairwise`], so what is
 //! found is what a search of all pairs finds, bit for bit.
 
@@ -178,7 +178,7 @@ impl<'a, S: Stored> Search<'a, S> {
         let slack = S::SINGLE_ERROR * (norm(row) + exact.largest_norm) + least;
         let coarse = row.iter().map(|value| value.single()).collect();
         let nearest = Nearest::new(itself, each);
-        // Who is looking for none finds none near.
+        // A search for none finds none near.
         let limit = if each > 1 { f32::INFINITY } else { -1.0 };
         Self { row, coarse, nearest, slack, limit }
     }
@@ -186,7 +186,7 @@ impl<'a, S: Stored> Search<'a, S> {
     /// Scans the points from `first` on, which have these coarse squared distances.
     fn scan(&mut self, squares: &[f32], first: usize, exact: &ExactIndex<'_, S>) {
         for (group, squares) in squares.chunks_exact(WIDTH).enumerate() {
-            // Most groups hold nothing near, which is seen of all lanes at once. What is no number is looked at.
+            // Most groups hold nothing near, which is seen of all lanes at once. NaN counts as near.
             if squares.iter().fold(true, |far, square| far & (*square > self.limit)) {
                 continue;
             }

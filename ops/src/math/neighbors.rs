@@ -69,7 +69,7 @@ impl Neighbors {
         self.indices.chunks_exact(self.each).zip(self.squares.chunks_exact(self.each))
     }
 
-    /// The distance of each point to the farthest of its neighbours, by which the density around it is told.
+    /// The distance of each point to the farthest of its neighbours, which measures the density around it.
     pub fn core_distances(&self) -> Vec<f64> {
         let farthest = |squares: &[f64]| squares.iter().copied().fold(0.0, f64::max).sqrt();
         self.rows().map(|(_, squares)| farthest(squares)).collect()

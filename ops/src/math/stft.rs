@@ -145,10 +145,10 @@ mod tests {
         let (mut scratch, mut power) = (stft.scratch(), vec![0.0; stft.bins()]);
         let mut signal = vec![0.0; 200];
         signal[10] = 1.0;
-        let heard: Vec<bool> = (0..stft.frames(200))
+        let has_sound: Vec<bool> = (0..stft.frames(200))
             .map(|frame| stft.power(&signal, frame, &mut scratch, &mut power))
             .collect();
-        assert!(heard[0] && heard[1] && heard[2] && !heard[3..].contains(&true), "{heard:?}");
+        assert!(has_sound[0] && has_sound[1] && has_sound[2] && !has_sound[3..].contains(&true), "{has_sound:?}");
         assert!(!stft.power(&[], 0, &mut scratch, &mut power));
     }
 }

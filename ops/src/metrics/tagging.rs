@@ -1,4 +1,4 @@
-//! The op `tagging`: how well several tags of a clip are told after learning from clips with one.
+//! The op `tagging`: the prediction of several tags of a clip after learning from clips with one.
 
 use super::metrics::{SCORES, labels_of};
 use super::probe::{MAX_ITER, TOL, scale};

@@ -84,7 +84,7 @@ impl Backend for Cpu<'_> {
         &mut self,
         batches: &Batches<'_>,
         cx: &Ctx<'_>,
-        heard: &mut dyn FnMut(usize, Losses) -> Result<(), OpError>,
+        on_step: &mut dyn FnMut(usize, Losses) -> Result<(), OpError>,
     ) -> Result<(), OpError> {
         let objective = self.objective.in_epoch(batches.epoch);
         for (at, clips) in batches.order.chunks(self.plan.batch_size).enumerate() {
@@ -92,7 +92,7 @@ impl Backend for Cpu<'_> {
             let made = self.pass(clips, &objective, batches.beta, step, cx)?;
             let losses = made.losses;
             self.trainer.update(made, step + 1, self.plan.clip_norm)?;
-            heard(at, losses)?;
+            on_step(at, losses)?;
         }
         self.trainer.free_cache();
         Ok(())

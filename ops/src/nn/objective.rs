@@ -216,10 +216,10 @@ mod tests {
             cycle_epochs: 4,
             cycle_ratio: 0.5,
         };
-        let course = |schedule| (1..=6).map(|e| beta(schedule).at(e)).collect::<Vec<_>>();
-        assert_eq!(course(BetaSchedule::Constant), [4.0; 6]);
-        assert_eq!(course(BetaSchedule::Linear), [1.0, 2.0, 3.0, 4.0, 4.0, 4.0]);
-        assert_eq!(course(BetaSchedule::Cyclical), [2.0, 4.0, 4.0, 4.0, 2.0, 4.0]);
+        let values = |schedule| (1..=6).map(|e| beta(schedule).at(e)).collect::<Vec<_>>();
+        assert_eq!(values(BetaSchedule::Constant), [4.0; 6]);
+        assert_eq!(values(BetaSchedule::Linear), [1.0, 2.0, 3.0, 4.0, 4.0, 4.0]);
+        assert_eq!(values(BetaSchedule::Cyclical), [2.0, 4.0, 4.0, 4.0, 2.0, 4.0]);
     }
 
     #[test]

@@ -283,7 +283,7 @@ mod tests {
         let sentences = pairs(&titles, &metric, Some("B"));
         let expected = "A has a better ARI than B in 3 of 4 specifications (75 %), so the order depends on the choices.";
         assert_eq!(sentences, [expected]);
-        // Of many rows, only the pairs of the best one are told one by one.
+        // Of many rows, only the pairs of the best one are described one by one.
         let many: Vec<ScoredRow> = (0..6)
             .flat_map(|at| {
                 let name = format!("row {at}");

@@ -133,7 +133,7 @@ impl Nvrtc {
         place.get_or_init(|| load_or_compile(kept().as_deref(), make).map(Arc::from)).clone()
     }
 
-    /// The digest of all that a cubin depends on; none if nobody knows which compiler this is.
+    /// The digest of all that a cubin depends on; none if the compiler is unknown.
     fn name_of(&self, unit: &Unit, architecture: i32) -> Option<Digest> {
         let library = FileVersion::of(&self.path.metadata().ok()?).to_string();
         let mut hasher = Hasher::new("cubin");

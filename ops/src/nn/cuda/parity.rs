@@ -117,8 +117,8 @@ pub fn compare<D: Driver>(
             epoch += 1;
             let steps_before = losses.len() as u64;
             let batches = Batches { epoch, order: &order, beta, steps_before };
-            backend.train(&batches, &cx, &mut |_, heard| {
-                losses.push(heard.loss);
+            backend.train(&batches, &cx, &mut |_, step_losses| {
+                losses.push(step_losses.loss);
                 Ok(())
             })?;
         }

@@ -280,7 +280,7 @@ impl<D: Driver> Driver for Traced<D> {
 
     fn replay(&mut self, recording: Recording) -> Result<(), CudaError> {
         let launches = self.recordings[recording.0].clone();
-        // SAFETY: whoever recorded these launches vouched for them.
+        // SAFETY: the caller that recorded these launches vouched for them.
         launches.into_iter().try_for_each(|launch| unsafe { self.run(launch) })
     }
 }

@@ -232,7 +232,7 @@ impl<D: Driver> Backend for OnDevice<D> {
         &mut self,
         batches: &Batches<'_>,
         cx: &Ctx<'_>,
-        heard: &mut dyn FnMut(usize, Losses) -> Result<(), OpError>,
+        on_step: &mut dyn FnMut(usize, Losses) -> Result<(), OpError>,
     ) -> Result<(), OpError> {
         let failed = |error: CudaError| error.during(Some(batches.epoch));
         self.set_order(batches.order).map_err(failed)?;
@@ -250,7 +250,7 @@ impl<D: Driver> Backend for OnDevice<D> {
             }
             let end = first + group.len();
             let losses = self.losses(first, end).map_err(failed)?;
-            (first..end).zip(losses).try_for_each(|(at, losses)| heard(at, losses))?;
+            (first..end).zip(losses).try_for_each(|(at, losses)| on_step(at, losses))?;
             first = end;
         }
         Ok(())
