@@ -57,11 +57,11 @@ mod objects;
 pub mod plans;
 mod processes;
 pub mod remote;
-mod verified_versions;
 pub mod sources;
 mod temporary;
 #[cfg(test)]
 mod tests;
+mod verified_versions;
 mod writer;
 
 pub use entry::{Owner, host_name, set_job};
@@ -78,7 +78,6 @@ use disk::Disk;
 use journal::{JOURNALS, Journal};
 use processes::REMOVAL;
 use remote::Remote;
-use verified_versions::VerifiedVersions;
 use sources::NOTES;
 use std::{
     fs, io,
@@ -88,6 +87,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
 };
+use verified_versions::VerifiedVersions;
 use writer::{LEASES, Writer};
 
 /// A folder of objects and a journal, which several processes may share.

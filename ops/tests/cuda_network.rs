@@ -171,7 +171,11 @@ fn train(
     Ok((history, backend.state()?))
 }
 
-fn train_on_cpu(plan: &Plan, data: &cache::Array, kept: &MemoryCheckpoints) -> Result<Trained, OpError> {
+fn train_on_cpu(
+    plan: &Plan,
+    data: &cache::Array,
+    kept: &MemoryCheckpoints,
+) -> Result<Trained, OpError> {
     let cx = Ctx { checkpoints: kept, ..Detached::with_seed(7) };
     let (mut backend, history) =
         plan.fit_on(data, &cx, |state| Ok(Box::new(Cpu::new(plan, data, state)?)))?;

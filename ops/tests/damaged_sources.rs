@@ -39,7 +39,11 @@ fn entries(root: &Path, files: &[(&str, Vec<u8>)]) -> Vec<FileEntry> {
     files.iter().map(entry).collect()
 }
 
-fn run(params: Value, files: &[FileEntry], warnings: &RecordedWarnings) -> Result<Outputs, OpError> {
+fn run(
+    params: Value,
+    files: &[FileEntry],
+    warnings: &RecordedWarnings,
+) -> Result<Outputs, OpError> {
     let op = find("audio_folder").expect("an op").parse(params).map_err(|fault| fault.message);
     let cx = Ctx { warnings, ..Detached::with_seed(0) };
     op.expect("parameters").run(&Inputs::new().with_files(files), &cx)
@@ -64,11 +68,15 @@ fn damage_fails_or_is_kept_and_told() {
     assert!(error.message.contains("`a/cut.wav`: the file is cut short"), "{error}");
     assert!(error.message.contains("0.250 of 0.500 s can be decoded"), "{error}");
     assert!(error.help.is_some_and(|help| help.contains("on_damage: keep")));
-    let kept = run(json!({ "path": "data", "on_damage": "keep" }), &files, &warnings).expect("clips");
+    let kept =
+        run(json!({ "path": "data", "on_damage": "keep" }), &files, &warnings).expect("clips");
     assert_eq!(clips(&kept).ints("frames").expect("frames"), [2_000, 4_000, 4_000]);
     let warnings = warnings.0.into_inner().expect("one thread");
     assert_eq!(warnings.len(), 1, "{warnings:?}");
-    assert!(warnings[0].starts_with("`a/cut.wav` is kept although it is damaged: "), "{warnings:?}");
+    assert!(
+        warnings[0].starts_with("`a/cut.wav` is kept although it is damaged: "),
+        "{warnings:?}"
+    );
 }
 
 #[test]
@@ -77,7 +85,8 @@ fn rates_that_no_step_can_convert_are_found_all_at_once() {
     let files = [1, 300, 999, 1_000, 8_000].map(|rate| (format!("a/{rate}.wav"), wav(rate)));
     let files: Vec<_> = files.iter().map(|(name, bytes)| (name.as_str(), bytes.clone())).collect();
     let files = entries(root.path(), &files);
-    let error = run(json!({ "path": "data" }), &files, &RecordedWarnings::default()).expect_err("rates");
+    let error =
+        run(json!({ "path": "data" }), &files, &RecordedWarnings::default()).expect_err("rates");
     assert!(error.message.starts_with("3 of 5 recordings cannot be used"), "{error}");
     for rate in [1, 300, 999] {
         let text =
@@ -120,10 +129,12 @@ fn clips_below_the_rate_or_shorter_than_a_frame_or_all_too_quiet_are_warned_of()
     let warnings = warnings.0.into_inner().expect("one thread");
     assert_eq!(warnings.len(), 3, "{warnings:?}");
     assert!(
-        warnings[0].starts_with("1 of 2 clips (the first is `y`) have a sample rate below 22050 Hz")
+        warnings[0]
+            .starts_with("1 of 2 clips (the first is `y`) have a sample rate below 22050 Hz")
     );
     assert!(warnings[1].starts_with("1 of 2 clips (the first is `y`) are shorter than a frame"));
     assert!(
-        warnings[2].starts_with("the images of 2 of 2 clips (the first is `x`) hold a single value")
+        warnings[2]
+            .starts_with("the images of 2 of 2 clips (the first is `x`) hold a single value")
     );
 }

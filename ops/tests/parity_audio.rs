@@ -4,7 +4,7 @@ use cache::{Artifact, Kind, Table};
 use ops::{
     audio::{
         damage::OnDamage,
-        decode::{Decoder, Signal, decode, probe_excerpts, probe},
+        decode::{Decoder, Signal, decode, probe, probe_excerpts},
         excerpt::Excerpt,
     },
     math::resample::Resampler,

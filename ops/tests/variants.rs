@@ -2,7 +2,7 @@
 
 use ops::audio::{
     damage::OnDamage,
-    decode::{Decoder, decode, probe_with_damage, probe},
+    decode::{Decoder, decode, probe, probe_with_damage},
     input::Input,
 };
 use std::fs;
@@ -186,7 +186,10 @@ fn files_that_were_changed_anywhere_never_panic() {
                     _ => drop(bytes.drain(at..(at + random(64)).min(bytes.len()))),
                 }
             }
-            let (strict, kept) = (probe_with_damage(&bytes, OnDamage::Fail), probe_with_damage(&bytes, OnDamage::Keep));
+            let (strict, kept) = (
+                probe_with_damage(&bytes, OnDamage::Fail),
+                probe_with_damage(&bytes, OnDamage::Keep),
+            );
             assert!(strict.is_err() || kept.is_ok(), "{}", path.display());
         }
     }

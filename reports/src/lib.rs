@@ -66,7 +66,7 @@ pub fn render(
     let (of_recordings, verdict) = recordings::blocks(record, &table, store)?;
     blocks.extend(summary::blocks(record, &table, &outcomes, verdict.as_ref()));
     blocks.extend(table::blocks(record, &table, &outcomes));
-    let tex = latex::write(&table::whole(&table, &outcomes));
+    let tex = latex::write(&table::full_table(&table, &outcomes));
     blocks.extend(of_recordings);
     let (of_multiverse, all_points) = multiverse::blocks(record, &table, store)?;
     blocks.extend(of_multiverse);

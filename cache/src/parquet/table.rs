@@ -119,8 +119,7 @@ impl ParquetTable {
             cells(&arrays, field, as_text, room)
         };
         // An error that is not a panic may concern the whole file.
-        let read =
-            panics::catch(|| read(room)).unwrap_or_else(|_| Err(decode::DAMAGED.to_owned()));
+        let read = panics::catch(|| read(room)).unwrap_or_else(|_| Err(decode::DAMAGED.to_owned()));
         read.map_err(|fault| match fault.starts_with("unfolds") {
             true => fault,
             false => format!("column `{}`: {fault}", field.name),

@@ -69,7 +69,7 @@ impl Journal {
         self.disk.write_whole(&path, &state, &self.tmp).map_err(fault)?;
         for name in &ended {
             if own.file.as_ref().is_some_and(|(own, _)| own == name) {
-                own.start_next();
+                own.start_next_file();
             }
             self.disk.remove(&self.root.join(JOURNALS).join(name)).map_err(fault)?;
         }

@@ -26,7 +26,7 @@
 use super::{
     Finished, Object, StoreError, Times,
     disk::Disk,
-    known::{Known, LinePosition, JournalText, JournalPosition},
+    known::{JournalText, Known, LinePosition, ReadPosition},
     line::{ID_BYTES, line, parse},
     names,
     writer::{GRACE_PERIOD, LEASES},
@@ -182,7 +182,7 @@ impl Journal {
     }
 
     /// The whole lines of a journal behind those that were read; none if it is gone.
-    fn read_from(&self, name: &str, from: JournalPosition) -> Result<Option<JournalText>, StoreError> {
+    fn read_from(&self, name: &str, from: ReadPosition) -> Result<Option<JournalText>, StoreError> {
         let path = self.root.join(JOURNALS).join(name);
         let fault = |fault| StoreError::io("read", &path)(fault);
         // This is looked at first: what the writer wrote before it ended is read then.
@@ -206,7 +206,7 @@ impl Journal {
         // read yet.
         let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         text.truncate(whole);
-        let read = JournalPosition { length: from.length + whole as u64, ended, is_all };
+        let read = ReadPosition { length: from.length + whole as u64, ended, is_all };
         Ok(Some(JournalText { name: name.to_owned(), text, read }))
     }
 
@@ -233,7 +233,7 @@ impl Journal {
             known.index(state);
             let mut is_whole = true;
             for name in self.names()? {
-                match self.read_from(&name, JournalPosition::default())? {
+                match self.read_from(&name, ReadPosition::default())? {
                     Some(new) => known.append(vec![new]),
                     None => is_whole = false,
                 }
@@ -328,7 +328,7 @@ impl Journal {
             let links = synced.and_then(|()| file.metadata()).map(|it| it.nlink());
             if is_removed(&links) {
                 // Another host took this process for dead and has compacted its journal.
-                own.start_next();
+                own.start_next_file();
                 continue;
             }
             links?;
@@ -394,8 +394,7 @@ impl OwnJournal {
         }
     }
 
-    /// Lets the next line go to a new journal.
-    pub(super) fn start_next(&mut self) {
+    pub(super) fn start_next_file(&mut self) {
         *self = Self { begun: self.begun + 1, ..Self::default() };
     }
 }

@@ -12,14 +12,14 @@ pub(super) struct Known {
     pub(super) lines: HashMap<Digest, LinePosition>,
     /// The first line of the state that was read.
     pub(super) state: Vec<u8>,
-    pub(super) journals: HashMap<String, JournalPosition>,
+    pub(super) journals: HashMap<String, ReadPosition>,
     /// The largest number of a line.
     pub(super) newest: u64,
 }
 
 /// The position up to which a journal was read.
 #[derive(Clone, Copy, Default)]
-pub(super) struct JournalPosition {
+pub(super) struct ReadPosition {
     pub(super) length: u64,
     /// When its writer was first seen to have ended, if it has.
     pub(super) ended: Option<Instant>,
@@ -40,7 +40,7 @@ pub(super) struct LinePosition {
 pub(super) struct JournalText {
     pub(super) name: String,
     pub(super) text: Vec<u8>,
-    pub(super) read: JournalPosition,
+    pub(super) read: ReadPosition,
 }
 
 impl Known {

@@ -182,7 +182,11 @@ impl Store {
             // Where a file has only one name, its text comes a moment later.
             const LONGER_MS: u64 = 10_000;
             let liveness = writer.watch_counter(&path.to_string_lossy(), 0, LONGER_MS);
-            return Ok(if liveness == Liveness::Ended { LeaseState::Free(None) } else { LeaseState::Held(None) });
+            return Ok(if liveness == Liveness::Ended {
+                LeaseState::Free(None)
+            } else {
+                LeaseState::Held(None)
+            });
         };
         let is_own = entry.writer == writer.name();
         Ok(match entry.done || is_own || writer.liveness(&entry.writer) == Liveness::Ended {

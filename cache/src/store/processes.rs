@@ -48,7 +48,8 @@ impl Store {
     /// True if the process of this name has ended, as far as this one can tell.
     pub fn has_ended(&self, name: &str) -> bool {
         let writer = self.writer();
-        names::is_writer(name) && writer.is_ok_and(|writer| writer.liveness(name) == Liveness::Ended)
+        names::is_writer(name)
+            && writer.is_ok_and(|writer| writer.liveness(name) == Liveness::Ended)
     }
 
     /// Tells the other processes that this one has ended.

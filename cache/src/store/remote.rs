@@ -118,7 +118,11 @@ impl Store {
     ///
     /// # Errors
     /// When an object is missing or damaged here, or the remote refuses.
-    pub fn push(&self, finished: &Finished, blobs: &dyn Blobs) -> Result<TransferCounts, StoreError> {
+    pub fn push(
+        &self,
+        finished: &Finished,
+        blobs: &dyn Blobs,
+    ) -> Result<TransferCounts, StoreError> {
         let refused = |fault: io::Error| StoreError::Remote {
             place: blobs.place(),
             reason: format!("cannot be written: {}", super::plain(&fault)),
@@ -139,7 +143,8 @@ impl Store {
         }
         let step = step_name(&finished.key);
         if blobs.head(&step).map_err(refused)?.is_none() {
-            let text = serde_json::to_vec(&finished.without_versions()).expect("a step always serialises");
+            let text =
+                serde_json::to_vec(&finished.without_versions()).expect("a step always serialises");
             let mut file = self.disk.temporary(&self.root.join(TMP)).map_err(refused)?;
             file.write_all(&text).map_err(refused)?;
             blobs.put(&step, file.path()).map_err(refused)?;
@@ -152,7 +157,11 @@ impl Store {
     ///
     /// # Errors
     /// When the remote cannot be read, or what it has is not what its name says.
-    pub fn pull(&self, key: &Digest, blobs: &dyn Blobs) -> Result<Option<TransferCounts>, StoreError> {
+    pub fn pull(
+        &self,
+        key: &Digest,
+        blobs: &dyn Blobs,
+    ) -> Result<Option<TransferCounts>, StoreError> {
         let place = blobs.place();
         let remote = |reason| StoreError::Remote { place, reason };
         match self.pull_step(blobs, key, Fetch::All) {

@@ -15,7 +15,7 @@
 
 use super::{
     disk::Disk,
-    entry::{HEARTBEAT_MS, Entry, read, text},
+    entry::{Entry, HEARTBEAT_MS, read, text},
     names,
 };
 use rustix::fs::OFlags;

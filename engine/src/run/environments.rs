@@ -11,7 +11,11 @@ const LONGEST: u64 = 1 << 20;
 ///
 /// # Errors
 /// When the file of the environment cannot be read, or does not name it.
-pub fn before(within: &ProgramEnvironment<'_>, scratch: &Path, on_gpu: bool) -> Result<Vec<String>, OpError> {
+pub fn before(
+    within: &ProgramEnvironment<'_>,
+    scratch: &Path,
+    on_gpu: bool,
+) -> Result<Vec<String>, OpError> {
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     Ok(match within {
         // An environment apart from that of any project, which uv keeps for the next time.

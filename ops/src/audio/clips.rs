@@ -3,7 +3,7 @@
 
 use super::{
     damage::OnDamage,
-    decode::{self, Probes, Probe},
+    decode::{self, Probe, Probes},
     encoded::Encoded,
     reference::AudioRef,
     usable,
@@ -226,12 +226,12 @@ pub fn collect(
             let probed = open(first, room).and_then(|encoded| {
                 let of = |it: &(usize, Candidate)| it.1.audio.excerpt();
                 let excerpts: Vec<_> = new.iter().filter_map(of).collect();
-                encoded.with(room, |input| decode::probe_excerpts(input, rules.on_damage, &excerpts))
+                encoded
+                    .with(room, |input| decode::probe_excerpts(input, rules.on_damage, &excerpts))
                     .map_err(|why| Fault::unread(&first.clip_id, &why))
             });
             for (place, (at, candidate)) in new.into_iter().enumerate() {
-                let clip =
-                    probed.clone().and_then(|probed| check(candidate, place, probed, rules));
+                let clip = probed.clone().and_then(|probed| check(candidate, place, probed, rules));
                 results.push((at, clip));
             }
         }

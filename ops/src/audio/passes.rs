@@ -110,8 +110,8 @@ impl Recordings<'_> {
             Err(fault) => return work.fail(first, fault),
         };
         let encoded = self.open_encoded(&path, &file, bytes);
-        let made =
-            encoded.and_then(|encoded| encoded.with(bytes, |input| work.on_excerpts(self, input, rows)));
+        let made = encoded
+            .and_then(|encoded| encoded.with(bytes, |input| work.on_excerpts(self, input, rows)));
         match made {
             Ok(Ok(faults)) => faults,
             Ok(Err(fault)) => {

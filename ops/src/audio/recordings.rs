@@ -116,7 +116,10 @@ impl<'a> Recordings<'a> {
             AudioRef::File(digest) => {
                 let path = self.path_of(clip_id, digest)?;
                 let encoded = Encoded::open(&path, digest, bytes, self.cancel);
-                encoded.and_then(|encoded| encoded.with(bytes, |input| then(&mut Decoder::open(input)?)))
+                encoded
+                    .and_then(|encoded| {
+                        encoded.with(bytes, |input| then(&mut Decoder::open(input)?))
+                    })
                     .map_err(|why| unreadable(clip_id, &path.display().to_string(), why))?
             }
             AudioRef::Excerpt { file, excerpt } => {

@@ -263,7 +263,11 @@ fn unfit(name: &str, cells: &Cells, ids: &[String]) -> Option<String> {
                 }
             };
             let (row, place) = (at / width, at % width);
-            Some(format!("has {} in number {place} of {name} of clip `{}`", describe(value), ids[row]))
+            Some(format!(
+                "has {} in number {place} of {name} of clip `{}`",
+                describe(value),
+                ids[row]
+            ))
         }
     }
 }

@@ -57,8 +57,9 @@ impl Approximate {
     ) -> Option<Self> {
         let n = x.len() / n_features;
         let sampled = SAMPLED.min(n / 2).max(1);
-        let [first, second] = [0, n / sampled / 2]
-            .map(|shift| -> Vec<usize> { (0..sampled).map(|at| at * n / sampled + shift).collect() });
+        let [first, second] = [0, n / sampled / 2].map(|shift| -> Vec<usize> {
+            (0..sampled).map(|at| at * n / sampled + shift).collect()
+        });
         let cells = Cells::new(x, n_features, seed, cancelled)?;
         let exact = Neighbors::of_rows(x, n_features, &first, each, cancelled)?;
         let searched = cells.holding(&exact, &first);

@@ -163,12 +163,22 @@ impl<'a> Forces<'a> {
         epoch: u32,
         repulsions: &mut [[f32; DIMS]],
     ) {
-        dispatch!(repulsion_avx512, repulsion_avx2, repulsion_plain, (self, positions, first, epoch, repulsions));
+        dispatch!(
+            repulsion_avx512,
+            repulsion_avx2,
+            repulsion_plain,
+            (self, positions, first, epoch, repulsions)
+        );
     }
 
     /// Moves the ends of all edges that act in this epoch towards each other.
     fn attract<const DIMS: usize>(&self, positions: &mut [[f32; DIMS]], epoch: u32, rate: f32) {
-        dispatch!(attraction_avx512, attraction_avx2, attraction_plain, (self, positions, epoch, rate));
+        dispatch!(
+            attraction_avx512,
+            attraction_avx2,
+            attraction_plain,
+            (self, positions, epoch, rate)
+        );
     }
 }
 

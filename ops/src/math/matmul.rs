@@ -219,7 +219,13 @@ pub fn multiply_parallel(
             let start = range.start;
             // SAFETY: the parts write disjoint columns of `out`, which has room for all of them.
             unsafe {
-                multiply_at(a, b.transposed().slice_rows(range).transposed(), add, base.at(start), pitch)
+                multiply_at(
+                    a,
+                    b.transposed().slice_rows(range).transposed(),
+                    add,
+                    base.at(start),
+                    pitch,
+                )
             }
         });
     }

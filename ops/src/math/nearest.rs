@@ -253,7 +253,12 @@ mod tests {
     use proptest::prelude::*;
 
     /// A search that compares every pair exactly.
-    fn brute_force<S: Stored>(others: &[S], x: &[S], d: usize, each: usize) -> Vec<Vec<(u64, u32)>> {
+    fn brute_force<S: Stored>(
+        others: &[S],
+        x: &[S],
+        d: usize,
+        each: usize,
+    ) -> Vec<Vec<(u64, u32)>> {
         let points = Packed::new(x.chunks_exact(d), d);
         let found = |row: &[S]| {
             let row: Vec<f64> = row.iter().map(|value| (*value).into()).collect();

@@ -1,7 +1,7 @@
 //! The exact nearest neighbours of points, and the trustworthiness of a layout.
 
 use super::{
-    nearest::{Nearest, ExactIndex},
+    nearest::{ExactIndex, Nearest},
     pairwise::{LANES, Packed, Stored},
 };
 use rayon::prelude::*;

@@ -104,7 +104,13 @@ mod tests {
     use super::*;
 
     /// The definition, in double precision.
-    fn by_definition(signal: &[f32], n_fft: usize, hop: usize, window: usize, frame: usize) -> Vec<f64> {
+    fn by_definition(
+        signal: &[f32],
+        n_fft: usize,
+        hop: usize,
+        window: usize,
+        frame: usize,
+    ) -> Vec<f64> {
         let at = |n: usize| {
             let place = (frame * hop + n).checked_sub(n_fft / 2)?;
             let inside = n.checked_sub((n_fft - window) / 2).filter(|&n| n < window)?;
@@ -148,7 +154,10 @@ mod tests {
         let has_sound: Vec<bool> = (0..stft.frames(200))
             .map(|frame| stft.power(&signal, frame, &mut scratch, &mut power))
             .collect();
-        assert!(has_sound[0] && has_sound[1] && has_sound[2] && !has_sound[3..].contains(&true), "{has_sound:?}");
+        assert!(
+            has_sound[0] && has_sound[1] && has_sound[2] && !has_sound[3..].contains(&true),
+            "{has_sound:?}"
+        );
         assert!(!stft.power(&[], 0, &mut scratch, &mut power));
     }
 }

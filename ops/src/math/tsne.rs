@@ -136,7 +136,11 @@ fn closeness_of<const DIMS: usize>(positions: &[[f32; DIMS]], a: usize, b: usize
 }
 
 /// The attraction of one point: Σ_j P_ij (y_i − y_j) / (1 + d²).
-fn attraction<const DIMS: usize>(graph: &Graph, positions: &[[f32; DIMS]], point: usize) -> [f64; DIMS] {
+fn attraction<const DIMS: usize>(
+    graph: &Graph,
+    positions: &[[f32; DIMS]],
+    point: usize,
+) -> [f64; DIMS] {
     let mut sums = [0.0; DIMS];
     for (end, p) in graph.edges(point) {
         let weight = p * closeness_of(positions, point, end);
@@ -190,7 +194,11 @@ versions!(repulsion_body, repulsion_avx512, repulsion_avx2, repulsion_plain, [co
 
 #[inline(always)]
 #[expect(clippy::needless_range_loop, reason = "a block is taken of each column")]
-fn repulsion_body<const DIMS: usize>(layout: &Layout<DIMS>, first: usize, repulsions: &mut [Repulsion<DIMS>]) {
+fn repulsion_body<const DIMS: usize>(
+    layout: &Layout<DIMS>,
+    first: usize,
+    repulsions: &mut [Repulsion<DIMS>],
+) {
     let lanes: [&[[f32; LANES]]; DIMS] =
         std::array::from_fn(|dim| layout.columns[dim].as_chunks::<LANES>().0);
     for (at, repulsion) in repulsions.iter_mut().enumerate() {

@@ -79,7 +79,11 @@ type Value = Option<Result<f64, String>>;
 
 impl Measure {
     /// A metric with three decimals, without a direction, that is not shown by default.
-    const fn new(name: &'static str, title: &'static str, value: fn(&ScoredClusters<'_>) -> Value) -> Self {
+    const fn new(
+        name: &'static str,
+        title: &'static str,
+        value: fn(&ScoredClusters<'_>) -> Value,
+    ) -> Self {
         Self {
             name,
             title,

@@ -130,7 +130,8 @@ impl Op for Metrics {
         let numbers = truth.as_ref().and_then(|truth| classes(&rows_of(truth, &kept)));
         cx.stop_if_cancelled()?;
         let width = features.width();
-        let scored = ScoredClusters::new(features.values(), width, &clusters, numbers.as_deref(), noise);
+        let scored =
+            ScoredClusters::new(features.values(), width, &clusters, numbers.as_deref(), noise);
         let mut scores = scored.scores();
         for score in scores.iter_mut().filter(|score| score.metric.name == "n_noise") {
             score.note = self.noise.description().to_owned();

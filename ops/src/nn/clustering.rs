@@ -94,7 +94,8 @@ impl Clustering<'_> {
             let latents = encode(&training.trainer, clips, cx)?;
             let soft = assignments(&latents, &training.centres[0], width);
             let labels = hard(&soft, self.clusters);
-            let moved = labels.iter().zip(&training.labels).filter(|(now, then)| now != then).count();
+            let moved =
+                labels.iter().zip(&training.labels).filter(|(now, then)| now != then).count();
             let changed = moved as f64 / clips as f64;
             let epochs = training.history.len() as u64;
             if epochs >= self.plan.epochs || (epochs > 0 && changed <= self.tol) {

@@ -255,7 +255,7 @@ fn total_body(values: &[f32]) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::patches::tests::{geometries, for_each_connection};
+    use super::super::patches::tests::{for_each_connection, geometries};
     use super::*;
     use proptest::prelude::*;
 

@@ -151,8 +151,7 @@ impl Backend for Cpu<'_> {
             cx.stop_if_cancelled()?;
             model.encode(batch);
             model.decode_means();
-            (0..batch.len())
-                .for_each(|at| made.extend_from_slice(model.reconstruction().row(at)));
+            (0..batch.len()).for_each(|at| made.extend_from_slice(model.reconstruction().row(at)));
         }
         Ok(made)
     }

@@ -161,14 +161,18 @@ impl Plan {
         training.sort_unstable();
 
         let mut training_state = self.start_or_resume(cx, open)?;
-        while (training_state.history.len() as u64) < self.epochs && !self.is_over(&training_state.history) {
+        while (training_state.history.len() as u64) < self.epochs
+            && !self.is_over(&training_state.history)
+        {
             let epoch = training_state.history.len() as u64 + 1;
             let _epoch = debug_span!("epoch", epoch).entered();
             let (mut row, state) = self.epoch(epoch, &training, &mut training_state, cx)?;
-            row.validation =
-                debug_span!("validate").in_scope(|| training_state.backend.validate(held_out, cx))?;
+            row.validation = debug_span!("validate")
+                .in_scope(|| training_state.backend.validate(held_out, cx))?;
             training_state.history.push(Epoch::from_numbers(&row.numbers()));
-            if self.patience.is_some() && best_epoch(&training_state.history) == training_state.history.len() {
+            if self.patience.is_some()
+                && best_epoch(&training_state.history) == training_state.history.len()
+            {
                 training_state.best = Some((state.parameters.clone(), state.statistics.clone()));
             }
             let state = training_state.to_tensors(state);

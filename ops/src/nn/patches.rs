@@ -212,7 +212,12 @@ fn split_body(p: &Patches, wide: Image<'_>, planes: &mut [f32]) {
             line[..border].fill(0.0);
             line[border + count..].fill(0.0);
             let source = &image[y as usize * wide.pitch..][qx..columns];
-            copy_strided(source, stride, |x| finish(x, start, least), &mut line[border..border + count]);
+            copy_strided(
+                source,
+                stride,
+                |x| finish(x, start, least),
+                &mut line[border..border + count],
+            );
         }
     }
 }

@@ -73,11 +73,7 @@ impl Trainer {
     ///
     /// # Errors
     /// When there is not enough memory.
-    pub fn new(
-        model: CpuNetwork,
-        learning_rate: f64,
-        weight_decay: f64,
-    ) -> Result<Self, OpError> {
+    pub fn new(model: CpuNetwork, learning_rate: f64, weight_decay: f64) -> Result<Self, OpError> {
         let device = Device(Cpu::default());
         device.0.try_enable_cache()?;
         let len = model.parameters().len();

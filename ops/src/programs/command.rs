@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     Ctx, Determinism, ErrorKind, Form, Inputs, Op, OpError, Outputs, Piece, Port, Product, Program,
-    Select, Source, ProgramEnvironment, ports,
+    ProgramEnvironment, Select, Source, ports,
 };
 use cache::{Kind, Shape, picture::PictureFormat};
 use schemars::JsonSchema;

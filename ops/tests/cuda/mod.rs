@@ -4,7 +4,7 @@
 //! written, or written beyond its place, is seen.
 
 use libloading::Library;
-use ops::nn::cuda::driver::{Address, Arg, CudaError, Driver, Launch, Event, Recording};
+use ops::nn::cuda::driver::{Address, Arg, CudaError, Driver, Event, Launch, Recording};
 use ops::nn::cuda::source::Unit;
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::c_void;

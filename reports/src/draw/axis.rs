@@ -256,7 +256,10 @@ mod tests {
             tick_labels(Scale::Linear(0.0, 11025.0), 4),
             ["0", "5000", "10,000"].map(str::to_owned)
         );
-        assert_eq!(tick_labels(Scale::Log(0.8, 120.0), 5), ["1", "2", "5", "10", "20", "50", "100"]);
+        assert_eq!(
+            tick_labels(Scale::Log(0.8, 120.0), 5),
+            ["1", "2", "5", "10", "20", "50", "100"]
+        );
         assert_eq!(tick_labels(Scale::Linear(-8.0, 3.0), 3), ["−5", "0"]);
     }
 

@@ -127,7 +127,8 @@ pub fn noise_sentences<'a>(noise: impl Iterator<Item = (&'a str, f64)>, what: &s
     let clips =
         |clips| if clips == 1.0 { "1 clip is".to_owned() } else { format!("{clips:.0} clips are") };
     let with_noise = noise.filter(|(_, found)| *found > 0.0);
-    with_noise.map(|(step, found)| format!(" {}: {} noise, in no cluster; {what}.", step, clips(found)))
+    with_noise
+        .map(|(step, found)| format!(" {}: {} noise, in no cluster; {what}.", step, clips(found)))
         .collect()
 }
 

@@ -173,7 +173,11 @@ mod tests {
         );
         assert_eq!(disambiguated(&[("vae{beta=1,seed=0}", "vae"), ("pca", "pca")]), ["vae", "pca"],);
         assert_eq!(
-            disambiguated(&[("near", "UMAP of pca"), ("far", "UMAP of pca"), ("tsne", "t-SNE of pca")]),
+            disambiguated(&[
+                ("near", "UMAP of pca"),
+                ("far", "UMAP of pca"),
+                ("tsne", "t-SNE of pca")
+            ]),
             ["UMAP of pca (near)", "UMAP of pca (far)", "t-SNE of pca"]
         );
     }

@@ -170,7 +170,12 @@ impl ScoreTable {
 
     /// Reads the table with every rung of a successive halving and every specification of a
     /// multiverse, or only the last rung of each point and the specification that is shown.
-    pub(crate) fn read_with(record: &Record, store: &Store, known: MetricLookup, every: bool) -> Self {
+    pub(crate) fn read_with(
+        record: &Record,
+        store: &Store,
+        known: MetricLookup,
+        every: bool,
+    ) -> Self {
         let steps = Steps::of(record);
         let cells = cells(record, every);
         let read = |rows: &Vec<&Row>| Reader { record, steps: &steps, store, known }.row(rows);

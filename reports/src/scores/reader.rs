@@ -57,7 +57,8 @@ impl Reader<'_> {
             read.truth = read.truth.or_else(|| input("truth").cloned());
             // A step that all seeds share is read once.
             let is_new = !loaded.contains_key(&row.scores);
-            let found = loaded.entry(row.scores.clone()).or_insert_with(|| self.scores(&row.scores));
+            let found =
+                loaded.entry(row.scores.clone()).or_insert_with(|| self.scores(&row.scores));
             let missing = match found {
                 Ok((scores, clips)) => {
                     read.clips.insert(row.seed, clips.clone());

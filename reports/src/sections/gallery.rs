@@ -2,7 +2,7 @@
 
 use crate::{
     Report,
-    document::{InteractivePoints, Block, Picture, Text},
+    document::{Block, InteractivePoints, Picture, Text},
     figures::{self, Points},
     sections::audio_links::AudioLinks,
 };
@@ -85,7 +85,13 @@ fn interactive(points: Points, audio_links: &AudioLinks) -> InteractivePoints {
         folder = common_folder(paths.iter().flatten()).to_owned();
         audio = paths.iter().map(|path| path.map(|path| path[folder.len()..].to_owned())).collect();
     }
-    InteractivePoints { clips: points.clips, panels: points.panels, facts: points.facts, folder, audio }
+    InteractivePoints {
+        clips: points.clips,
+        panels: points.panels,
+        facts: points.facts,
+        folder,
+        audio,
+    }
 }
 
 /// The longest common prefix of all paths that ends in `/`.

@@ -294,8 +294,14 @@ mod tests {
             .collect();
         let sentences = pairs(&by_name(&many), &metric, Some("row 4"));
         assert_eq!(sentences.len(), 3, "{sentences:?}");
-        assert_eq!(sentences[0], "row 4 has a better ARI than 4 of 5 other rows whatever is chosen.");
-        assert!(sentences[1].starts_with("row 4 has a better ARI than row 5 in 1 of 2"), "{sentences:?}");
+        assert_eq!(
+            sentences[0],
+            "row 4 has a better ARI than 4 of 5 other rows whatever is chosen."
+        );
+        assert!(
+            sentences[1].starts_with("row 4 has a better ARI than row 5 in 1 of 2"),
+            "{sentences:?}"
+        );
         assert!(
             sentences[2].starts_with("Of the 10 other pairs of rows, the order of 8 depends"),
             "{sentences:?}"

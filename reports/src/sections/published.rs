@@ -10,7 +10,8 @@ use cache::metric::Metric;
 /// The comparison of the order of rows with the published order, by geometric metrics and by
 /// labels, if at least two rows have published values.
 pub fn pattern(table: &ScoreTable) -> Option<Text> {
-    let sentences: Vec<String> = [false, true].into_iter().filter_map(|it| order(table, it)).collect();
+    let sentences: Vec<String> =
+        [false, true].into_iter().filter_map(|it| order(table, it)).collect();
     (!sentences.is_empty()).then(|| {
         let source = table.rows.iter().find_map(|row| row.published.source.as_deref());
         let of =
@@ -180,8 +181,11 @@ mod tests {
         assert!(both.contains("row 0 is published as the best, and is so here"), "{both}");
         assert!(both.contains("(ari) this run reverses the published order of the rows"), "{both}");
         assert!(both.contains("row 1 is published as the best, and is not so here"), "{both}");
-        let part =
-            sentences(&[[(1.0, 1.0), (0.3, 0.3)], [(2.0, 2.0), (0.2, 0.1)], [(3.0, 3.0), (0.1, 0.2)]]);
+        let part = sentences(&[
+            [(1.0, 1.0), (0.3, 0.3)],
+            [(2.0, 2.0), (0.2, 0.1)],
+            [(3.0, 3.0), (0.1, 0.2)],
+        ]);
         assert!(part.contains("in 2 of 3 comparisons of two rows"), "{part}");
         assert!(part.contains("row 1 is published ahead of row 2 by ari"), "{part}");
     }

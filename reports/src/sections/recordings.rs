@@ -215,7 +215,11 @@ fn intervals(table: &ScoreTable, resamplings: &[Option<Resampling>]) -> (Vec<Blo
     made.columns.extend(metrics.iter().map(|metric| Column::number(metric.heading())));
     let mut some_half = false;
     for (row, resampling) in table.rows.iter().zip(resamplings) {
-        let Some(resampling) = resampling.as_ref().filter(|resampling| !resampling.metrics.is_empty()) else { continue };
+        let Some(resampling) =
+            resampling.as_ref().filter(|resampling| !resampling.metrics.is_empty())
+        else {
+            continue;
+        };
         let of = |metric: &Metric| resampling.metrics.get(&*metric.name);
         let mut cells: Vec<Cell> = vec![row.title.clone().into()];
         cells.extend(metrics.iter().map(|metric| {
@@ -290,7 +294,9 @@ fn differences(
         .flatten()
         .filter(|at| **at != best)
         .filter_map(|at| Some((*at, resamplings[*at].as_ref()?)))
-        .filter(|(_, resampling)| resampling.drawn_from == own.drawn_from && !resampling.metrics.is_empty())
+        .filter(|(_, resampling)| {
+            resampling.drawn_from == own.drawn_from && !resampling.metrics.is_empty()
+        })
         .collect();
     if others.is_empty() || metrics.is_empty() {
         return None;

@@ -76,9 +76,10 @@ pub fn blocks(
         .strong(&best.title)
         .plain(format!(" has the best {}. ", metric.title));
     text = match doubts.first() {
-        Some(first) if first.share >= 0.05 => {
-            text.plain(format!("What would most likely change it is {}: {}.", first.of, first.description))
-        }
+        Some(first) if first.share >= 0.05 => text.plain(format!(
+            "What would most likely change it is {}: {}.",
+            first.of, first.description
+        )),
         Some(first) if first.share > 0.0 => {
             text.plain("Nothing that was examined changes it in 5 % or more of the cases.")
         }
@@ -181,7 +182,8 @@ fn by_recordings(
         optimism += (gain(winner) - common) / draws as f64;
     }
     let share = losses as f64 / draws as f64;
-    let description = format!("in {} % of the draws of recordings another row is better", percent(share));
+    let description =
+        format!("in {} % of the draws of recordings another row is better", percent(share));
     Some((Doubt { of: "other recordings", share, description }, optimism))
 }
 
@@ -252,7 +254,9 @@ mod tests {
             ..ScoredRow::default()
         };
         assert!(
-            winners_curse(&best, 2, &metric, 0.05).expect("a note").contains("is 0.450 instead of 0.500")
+            winners_curse(&best, 2, &metric, 0.05)
+                .expect("a note")
+                .contains("is 0.450 instead of 0.500")
         );
         assert_eq!(winners_curse(&best, 2, &metric, 0.0), None);
     }

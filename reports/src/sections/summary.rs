@@ -26,7 +26,11 @@ pub fn blocks(
 const MANY_SETS: usize = 3;
 
 /// An answer for each set of rows that compare.
-fn answers(table: &ScoreTable, outcomes: &[PairedComparison], verdict: Option<&Verdict>) -> Vec<Block> {
+fn answers(
+    table: &ScoreTable,
+    outcomes: &[PairedComparison],
+    verdict: Option<&Verdict>,
+) -> Vec<Block> {
     let Some(metric) = table.headline() else { return Vec::new() };
     let mut sets = sets::of(&table.rows, metric.uses_labels);
     sets.retain(|set| set.iter().any(|at| table.rows[*at].rank(metric).is_some()));
@@ -38,12 +42,18 @@ fn answers(table: &ScoreTable, outcomes: &[PairedComparison], verdict: Option<&V
         return joint_answer(&table.rows, &rows, metric, chance);
     }
     let several = sets.len() > 1;
-    let paragraphs = sets.iter().filter_map(|set| answer(table, set, metric, several, outcomes, verdict));
+    let paragraphs =
+        sets.iter().filter_map(|set| answer(table, set, metric, several, outcomes, verdict));
     paragraphs.map(Block::Paragraph).collect()
 }
 
 /// One answer for rows of which no two compare, such as those of folds: what they reach, and what that says of each.
-fn joint_answer(all: &[ScoredRow], rows: &[&ScoredRow], metric: &Metric, chance: f64) -> Vec<Block> {
+fn joint_answer(
+    all: &[ScoredRow],
+    rows: &[&ScoredRow],
+    metric: &Metric,
+    chance: f64,
+) -> Vec<Block> {
     let range = |of: &dyn Fn(&ScoredRow) -> Option<f64>, shown: &dyn Fn(f64) -> String| {
         let values: Vec<f64> = rows.iter().filter_map(|row| of(row)).collect();
         let least = values.iter().copied().reduce(f64::min)?;

@@ -2,7 +2,7 @@
 
 mod browser;
 mod figures;
-mod playback;
 mod page;
+mod playback;
 mod study;
 mod trials;

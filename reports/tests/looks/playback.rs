@@ -102,13 +102,21 @@ fn a_click_on_a_point_plays_its_recording() {
     assert!(results[0]["hint"].as_str().is_some_and(|hint| hint.contains("click to hear it")));
     for (clip, results) in results[1..4].iter().enumerate() {
         let number = |name: &str| results[name].as_f64().unwrap_or(0.0);
-        assert!(results["error"].is_null() && results["controls"] == 1, "{}: {results}", NAMES[clip]);
+        assert!(
+            results["error"].is_null() && results["controls"] == 1,
+            "{}: {results}",
+            NAMES[clip]
+        );
         assert!(number("ready") >= 2.0 && number("time") > 0.0, "{}: {results}", NAMES[clip]);
         assert!((number("seconds") - 0.5).abs() < 0.01, "{}: {results}", NAMES[clip]);
     }
     // The fourth clip is no file: the control of the third does not stay.
     assert_eq!(results[4]["controls"], 0, "{}", results[4]);
-    assert!(results[4]["message"].as_str().is_some_and(|message| message.contains("has no recording here")));
+    assert!(
+        results[4]["message"]
+            .as_str()
+            .is_some_and(|message| message.contains("has no recording here"))
+    );
 }
 
 #[test]
@@ -118,7 +126,9 @@ fn a_recording_that_has_gone_is_said_to_be_gone_and_has_no_control() {
     let remove = || fs::remove_file(gone).expect("removed");
     let Some(results) = clicked(&study, &[2], remove) else { return };
     assert_eq!(results[1]["controls"], 0, "{}", results[1]);
-    assert!(results[1]["message"].as_str().is_some_and(|message| message.contains("not where it was")));
+    assert!(
+        results[1]["message"].as_str().is_some_and(|message| message.contains("not where it was"))
+    );
 }
 
 #[test]
@@ -126,6 +136,10 @@ fn without_local_recordings_nothing_offers_to_play() {
     let mut study = study();
     study.record.audio = false;
     let Some(results) = clicked(&study, &[0, 3], || ()) else { return };
-    assert!(results[0]["hint"].as_str().is_some_and(|hint| !hint.contains("hear")), "{}", results[0]);
+    assert!(
+        results[0]["hint"].as_str().is_some_and(|hint| !hint.contains("hear")),
+        "{}",
+        results[0]
+    );
     assert!(results[1..].iter().all(|results| results["controls"] == 0), "{results:?}");
 }

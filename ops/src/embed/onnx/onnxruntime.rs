@@ -1,6 +1,6 @@
 //! Networks run by ONNX Runtime, whose library is not part of the engine.
 
-use super::network::{Network, Refusal, ObjectPool, Tensor};
+use super::network::{Network, ObjectPool, Refusal, Tensor};
 use crate::SharedLibrary;
 use cache::panics;
 use ort::{

@@ -1,6 +1,6 @@
 //! Networks run by `rten`, which is part of the engine.
 
-use super::network::{Network, Refusal, ObjectPool, Tensor};
+use super::network::{Network, ObjectPool, Refusal, Tensor};
 use cache::panics;
 use rten::{Dimension, Model, ModelOptions, NodeId, RunOptions, ThreadPool, Value, ValueOrView};
 use rten_tensor::prelude::*;

@@ -3,7 +3,7 @@
 //! cudarc loads the driver on first use and panics if there is none, so nothing here is called
 //! before [`sys::is_culib_present`] returns true.
 
-use super::driver::{Address, CudaError, Driver, Launch, Event, Recording};
+use super::driver::{Address, CudaError, Driver, Event, Launch, Recording};
 use super::nvrtc::Nvrtc;
 use super::source::Unit;
 use super::{Place, Precision};

@@ -24,8 +24,8 @@ pub mod driver;
 pub mod net;
 #[allow(unsafe_code)]
 pub mod nvrtc;
-pub mod parity;
 pub mod parameter_layout;
+pub mod parity;
 pub mod plan;
 pub mod source;
 #[allow(unsafe_code)]

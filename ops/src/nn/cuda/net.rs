@@ -6,7 +6,7 @@
 
 use super::super::layers::{Layer, Network, Operation};
 use super::Precision;
-use super::driver::{Address, Arg, CudaError, Driver, Launch, Event};
+use super::driver::{Address, Arg, CudaError, Driver, Event, Launch};
 use super::parameter_layout::ParameterLayout;
 use super::plan::{Plan, head_parts};
 use super::source::Sides;
@@ -167,7 +167,8 @@ impl<D: Driver> Net<D> {
         let Some(head) = self.network.log_variance.clone() else {
             return self.head(&self.network.mean.clone(), sums, self.plan.latent[0], rows);
         };
-        let event = self.on_side_stream(|this| this.head(&head, side, this.plan.latent[1], rows))?;
+        let event =
+            self.on_side_stream(|this| this.head(&head, side, this.plan.latent[1], rows))?;
         self.head(&self.network.mean.clone(), sums, self.plan.latent[0], rows)?;
         self.driver.wait_for(event)
     }
@@ -248,7 +249,11 @@ impl<D: Driver> Net<D> {
     ) -> Result<(), CudaError> {
         let sides = Sides::of(layer).expect("BUG: not a convolution");
         let narrows = forward != sides.transposed;
-        let weight = if sides.is_single_channel() { self.weights(layer, false)[0] } else { self.kept(layer) };
+        let weight = if sides.is_single_channel() {
+            self.weights(layer, false)[0]
+        } else {
+            self.kept(layer)
+        };
         let mut args = vec![Arg::At(weight), Arg::At(from), int(rows)];
         match forward {
             true => args.extend([Arg::At(bias), flag(layer.relu), Arg::At(to)]),

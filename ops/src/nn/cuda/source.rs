@@ -203,7 +203,8 @@ fn convolution(layer: &Layer, at: usize, precision: Precision) -> Vec<(String, S
     let sizes: Vec<String> =
         wide.iter().chain(&narrow).chain(&taps).map(ToString::to_string).collect();
     let _ = write!(shared, "\ntypedef Patches<{}> Layer;\n", sizes.join(", "));
-    let weight = if sides.is_single_channel() { "const float* weight" } else { "const value* weight" };
+    let weight =
+        if sides.is_single_channel() { "const float* weight" } else { "const value* weight" };
     // A convolution is forward to its narrow image, and a transposed one to its wide one.
     let image = |from: &str, to: &str, channels: usize, forward: bool| {
         let (kind, types, args) = match forward {

@@ -125,8 +125,9 @@ impl Trace {
                 a.blocks,
                 a.args.join(", ")
             );
-            let names =
-                |it: &LaunchTrace| it.written.iter().map(|it| it.buffer.clone()).collect::<Vec<_>>();
+            let names = |it: &LaunchTrace| {
+                it.written.iter().map(|it| it.buffer.clone()).collect::<Vec<_>>()
+            };
             if (&a.kernel, a.blocks) != (&b.kernel, b.blocks) {
                 found.push(format!("{what}: the other is {} in {:?}", b.kernel, b.blocks));
                 break;

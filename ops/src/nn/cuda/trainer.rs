@@ -194,7 +194,8 @@ impl<D: Driver> OnDevice<D> {
         self.net.measure(clips.len(), &self.objective, true)?;
         self.net.backward(clips.len(), &self.objective)?;
         let losses = self.losses(0, 1)?.remove(0);
-        let gradient = self.read(self.net.plan.parameters[1], self.net.parameter_layout.device_len())?;
+        let gradient =
+            self.read(self.net.plan.parameters[1], self.net.parameter_layout.device_len())?;
         Ok((losses, self.net.parameter_layout.gather(&gradient)))
     }
 
@@ -273,7 +274,9 @@ impl<D: Driver> Backend for OnDevice<D> {
         let [parameters, _, first, second] = self.net.plan.parameters;
         let mut get = |from| {
             let placed = self.read(from, self.net.parameter_layout.device_len());
-            placed.map(|it| self.net.parameter_layout.gather(&it)).map_err(|error| error.during(None))
+            placed
+                .map(|it| self.net.parameter_layout.gather(&it))
+                .map_err(|error| error.during(None))
         };
         let moments = [get(first)?, get(second)?];
         let parameters = get(parameters)?;

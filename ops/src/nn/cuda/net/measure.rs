@@ -43,7 +43,8 @@ impl<D: Driver> Net<D> {
         let factor = if is_likelihood { likelihood.plus(8) } else { Address::NONE };
         self.launch("squared_error", [ERROR_PARTS, rows, 1], compare(factor, flow))?;
         // The decoder's gradients need none of what follows.
-        let event = self.on_side_stream(|this| this.losses(rows, objective, divisor, likelihood))?;
+        let event =
+            self.on_side_stream(|this| this.losses(rows, objective, divisor, likelihood))?;
         if training {
             self.measured = Some(event);
             return Ok(());
