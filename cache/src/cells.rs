@@ -71,7 +71,7 @@ impl SizeLimit {
     ///
     /// # Errors
     /// The end of a sentence about the file, if the limit is exceeded.
-    pub fn take(&mut self, bytes: u64) -> Result<(), String> {
+    pub fn consume(&mut self, bytes: u64) -> Result<(), String> {
         self.fits(bytes)?;
         self.bytes -= bytes;
         Ok(())
@@ -80,7 +80,7 @@ impl SizeLimit {
     /// Checks that so many bytes are within the limit, without taking them.
     ///
     /// # Errors
-    /// As [`SizeLimit::take`].
+    /// As [`SizeLimit::consume`].
     pub fn fits(&self, bytes: u64) -> Result<(), String> {
         if bytes <= self.bytes {
             return Ok(());

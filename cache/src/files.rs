@@ -140,7 +140,7 @@ impl FileIndex {
         known.get(&file.path).is_some_and(|known| *known == (*version, file.digest))
     }
 
-    /// Where files lay that are still the version that was read, by content.
+    /// The paths of files that are still the version that was read, by content.
     pub fn paths(&self) -> HashMap<Digest, PathBuf> {
         let known = self.known.read().expect(NO_PANIC);
         let unchanged = known.iter().filter(|(path, (seen, _))| is_still(path, seen));

@@ -11,13 +11,13 @@ use std::{
     },
 };
 
-/// The number of threads inside [`caught`] now.
+/// The number of threads inside [`catch`] now.
 static GUARDS: AtomicUsize = AtomicUsize::new(0);
 /// The last panic of a thread of the pool. The waiting thread gets only its payload, which has no
 /// source position.
 static POOL: Mutex<Option<String>> = Mutex::new(None);
 
-/// How the messages of the panics begin that no caller can catch: Rust ends the process after them.
+/// The beginnings of the messages of panics that no caller can catch: Rust ends the process after them.
 const AT_THE_END: [&str; 3] = [
     "panic in a destructor during cleanup",
     "panic in a function that cannot unwind",
@@ -36,7 +36,7 @@ thread_local! {
 ///
 /// # Errors
 /// The message of the panic with its position in the source.
-pub fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+pub fn catch<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let usual = take_hook();
@@ -53,7 +53,7 @@ pub fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     })
 }
 
-/// Keeps a panic that [`caught`] will return; false if no caller will.
+/// Keeps a panic that [`catch`] will return; false if no caller will.
 fn note(info: &PanicHookInfo<'_>) -> bool {
     let text = message(info.payload());
     if AT_THE_END.iter().any(|start| text.starts_with(start)) {
@@ -68,7 +68,7 @@ fn note(info: &PanicHookInfo<'_>) -> bool {
         None => text.clone(),
     };
     if DEPTH.get() > 0 {
-        // A destructor may panic while an earlier panic unwinds: both are told.
+        // A destructor may panic while an earlier panic unwinds: both are printed.
         let before = LAST.take().map(|first| format!("{first}, then "));
         LAST.set(Some(before.unwrap_or_default() + &said()));
         return true;
@@ -118,11 +118,11 @@ mod tests {
     #[test]
     fn a_panic_says_what_and_where() {
         let here = file!();
-        let fault = caught(|| panic!("seven {}", 7)).expect_err("a panic");
+        let fault = catch(|| panic!("seven {}", 7)).expect_err("a panic");
         assert!(fault.starts_with("seven 7 (") && fault.contains(here), "{fault}");
-        let nested = caught(|| caught(|| panic!("inner")).map_err(|fault| fault.len()));
+        let nested = catch(|| catch(|| panic!("inner")).map_err(|fault| fault.len()));
         assert!(nested.is_ok_and(|inner| inner.is_err()));
-        assert_eq!(caught(|| 3), Ok(3));
+        assert_eq!(catch(|| 3), Ok(3));
     }
 
     /// A process that cannot go on prints both panics. The test runs itself as that process.
@@ -136,7 +136,7 @@ mod tests {
         }
         const CHILD: &str = "ENGINE_TEST_OF_TWO_PANICS";
         if std::env::var_os(CHILD).is_some() {
-            let _ = caught(|| {
+            let _ = catch(|| {
                 let _bad = Bad;
                 panic!("the first");
             });
@@ -157,7 +157,7 @@ mod tests {
     fn a_panic_of_a_helping_thread_is_caught() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("a pool");
         let work = || (0..64).into_par_iter().for_each(|at| assert!(at != 50, "fifty"));
-        let fault = caught(|| pool.install(work)).expect_err("a panic");
+        let fault = catch(|| pool.install(work)).expect_err("a panic");
         assert!(fault.contains("fifty"), "{fault}");
     }
 }

@@ -242,12 +242,12 @@ pub(crate) fn read(file: &File) -> Result<Artifact, String> {
         let table = read_table(file, &metadata, arrays, &footer.shapes)?;
         Ok(Artifact { kind: footer.kind, meta: footer.meta, data: crate::Data::Table(table) })
     };
-    panics::caught(read).unwrap_or_else(|_| Err(decode::DAMAGED.to_owned()))
+    panics::catch(read).unwrap_or_else(|_| Err(decode::DAMAGED.to_owned()))
 }
 
 /// The metadata at the end of a file.
 fn metadata_of(file: &mut (impl Read + Seek)) -> Result<FileMetadata, String> {
-    match panics::caught(|| read_metadata(file)) {
+    match panics::catch(|| read_metadata(file)) {
         Ok(Ok(metadata)) => Ok(metadata),
         Ok(Err(fault)) => Err(fault.to_string()),
         Err(_) => Err("its Parquet footer is damaged".to_owned()),
@@ -298,7 +298,7 @@ fn read_column(
             let bytes = read_bytes(file, chunk, Vec::new());
             bytes.map(Buffer::from).ok_or_else(|| decode::DAMAGED.to_owned())
         })?;
-        chunk.weigh(field, group.num_rows(), room)?;
+        chunk.limit_size(field, group.num_rows(), room)?;
         arrays.extend(chunk.decode(field)?);
     }
     let cells = decode::cells(&arrays, field, false, room)?;

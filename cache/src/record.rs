@@ -201,9 +201,9 @@ pub struct Method {
     pub title: String,
     /// Its version.
     pub version: u32,
-    /// What it does, in a sentence.
+    /// A sentence on what it does.
     pub summary: String,
-    /// What it follows: libraries with which it agrees, and publications.
+    /// The libraries with which it agrees, and the publications that it follows.
     pub source: String,
     /// Its uses: the names of steps, and the parameters that are not the defaults.
     pub uses: Vec<(Vec<String>, BTreeMap<String, Value>)>,
@@ -220,7 +220,7 @@ pub struct StepRecord {
     pub params: Value,
     /// The inputs: port → `step.port`.
     pub inputs: BTreeMap<String, String>,
-    /// What its classes are, in a word, if it is known.
+    /// The name of its classes, in a word, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<String>,
     /// The seed, if it draws random numbers.

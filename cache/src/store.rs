@@ -57,14 +57,14 @@ mod objects;
 pub mod plans;
 mod processes;
 pub mod remote;
-mod seen;
 pub mod sources;
 mod temporary;
 #[cfg(test)]
 mod tests;
+mod verified_versions;
 mod writer;
 
-pub use entry::{Owner, host_name, work_as};
+pub use entry::{Owner, host_name, set_job};
 pub use error::{StoreError, plain};
 pub use finished::{Finished, Object, Times};
 pub(crate) use finished::{is_nothing, is_zero};
@@ -78,7 +78,6 @@ use disk::Disk;
 use journal::{JOURNALS, Journal};
 use processes::REMOVAL;
 use remote::Remote;
-use seen::Seen;
 use sources::NOTES;
 use std::{
     fs, io,
@@ -88,6 +87,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
 };
+use verified_versions::VerifiedVersions;
 use writer::{LEASES, Writer};
 
 /// A folder of objects and a journal, which several processes may share.
@@ -96,7 +96,7 @@ pub struct Store {
     disk: Disk,
     journal: Journal,
     files: OnceLock<FileIndex>,
-    seen: Seen,
+    verified: VerifiedVersions,
     /// This process among those that use the store; none in a store that is read-only or not there.
     writer: Mutex<Option<Arc<Writer>>>,
     /// True if processes of other hosts use the store.
@@ -178,7 +178,7 @@ impl Store {
             disk: disk.clone(),
             journal,
             files: OnceLock::new(),
-            seen: Seen::default(),
+            verified: VerifiedVersions::default(),
             writer: Mutex::default(),
             shared: AtomicBool::new(false),
             is_made,
@@ -251,7 +251,7 @@ impl Store {
     }
 
     /// True if the journal has a step of that key, as far as it was read. Nothing is asked of the remote.
-    pub fn knows(&self, key: &Digest) -> bool {
+    pub fn contains(&self, key: &Digest) -> bool {
         self.journal.has(key)
     }
 
@@ -260,7 +260,7 @@ impl Store {
     /// # Errors
     /// The key, if there is no such step.
     pub fn hit(&self, cache_key: CacheKey, key: Digest) -> Result<Finished, CacheKey> {
-        let Some(made) = self.journal.made(&key) else {
+        let Some(made) = self.journal.finished_step(&key) else {
             return self.pulled(&key).ok_or(cache_key);
         };
         if made.outputs.values().all(|object| self.is_as_seen(object)) {
@@ -282,7 +282,7 @@ impl Store {
         for object in finished.outputs.values().filter(|object| !self.is_as_seen(object)) {
             match self.verify(&object.digest) {
                 // The next process on this host need not read it again.
-                Ok(version) => self.note_seen(object.digest, version),
+                Ok(version) => self.note_verified(object.digest, version),
                 Err(_) if self.is_restored(object) => {}
                 Err(_) => return None,
             }
@@ -291,7 +291,7 @@ impl Store {
     }
 
     /// The outputs of a finished step whose objects are missing or damaged: port and error.
-    pub fn lost(&self, key: &Digest) -> Vec<(String, StoreError)> {
+    pub fn damaged_outputs(&self, key: &Digest) -> Vec<(String, StoreError)> {
         let outputs = self.journal.get(key).into_iter().flat_map(|finished| finished.outputs);
         let lost = outputs.filter_map(|(port, object)| {
             let fault = (!self.is_as_seen(&object)).then(|| self.verify(&object.digest).err())?;
@@ -316,7 +316,7 @@ impl Store {
         // Others read the journal of a process only as long as they see the process.
         self.writer().map_err(|fault| self.refused("write in", &self.root, fault))?;
         self.journal.append(&finished).map_err(|error| self.or_gone(error))?;
-        if self.journal.take_long() {
+        if self.journal.take_compaction_due() {
             // If compaction fails, the journals are still valid, and a later process tries again.
             let _ = self.compact(false, |_| true);
         }

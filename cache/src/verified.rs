@@ -14,7 +14,7 @@ use std::{
 
 /// The error of a file that could not be read as it was listed.
 #[derive(Debug)]
-pub enum Unread {
+pub enum ReadError {
     /// The file cannot be read.
     Io(io::Error),
     /// The file has other bytes than those hashed.
@@ -24,7 +24,7 @@ pub enum Unread {
 }
 
 /// Writes the error as the end of a sentence that begins with the name of the file.
-impl fmt::Display for Unread {
+impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(fault) => write!(f, "cannot be read: {}", crate::store::plain(fault)),
@@ -34,9 +34,9 @@ impl fmt::Display for Unread {
     }
 }
 
-impl std::error::Error for Unread {}
+impl std::error::Error for ReadError {}
 
-impl From<io::Error> for Unread {
+impl From<io::Error> for ReadError {
     fn from(fault: io::Error) -> Self {
         Self::Io(fault)
     }
@@ -46,10 +46,10 @@ impl From<io::Error> for Unread {
 ///
 /// # Errors
 /// When it cannot be read, or when its bytes have another digest.
-pub fn read(path: &Path, digest: &Digest, bytes: &mut Vec<u8>) -> Result<(), Unread> {
+pub fn read(path: &Path, digest: &Digest, bytes: &mut Vec<u8>) -> Result<(), ReadError> {
     bytes.clear();
     regular::open(path)?.read_to_end(bytes)?;
-    if Digest::of(bytes) == *digest { Ok(()) } else { Err(Unread::Changed) }
+    if Digest::of(bytes) == *digest { Ok(()) } else { Err(ReadError::Changed) }
 }
 
 /// A file that is read from start to end and hashed while it is read.
@@ -72,15 +72,15 @@ impl Hashed {
     ///
     /// # Errors
     /// When the rest cannot be read, or when the bytes have another digest.
-    pub fn finish(self, digest: &Digest) -> Result<(), Unread> {
+    pub fn finish(self, digest: &Digest) -> Result<(), ReadError> {
         self.finish_unless(digest, &|| false)
     }
 
-    fn finish_unless(mut self, digest: &Digest, stop: &dyn Fn() -> bool) -> Result<(), Unread> {
+    fn finish_unless(mut self, digest: &Digest, stop: &dyn Fn() -> bool) -> Result<(), ReadError> {
         let mut piece = vec![0; 1 << 18];
         loop {
             if stop() {
-                return Err(Unread::Stopped);
+                return Err(ReadError::Stopped);
             }
             match self.read(&mut piece) {
                 Ok(0) => break,
@@ -90,7 +90,7 @@ impl Hashed {
             }
         }
         let found = Digest::from(self.hasher.finalize());
-        if found == *digest { Ok(()) } else { Err(Unread::Changed) }
+        if found == *digest { Ok(()) } else { Err(ReadError::Changed) }
     }
 }
 
@@ -120,13 +120,13 @@ impl Watched {
     ///
     /// # Errors
     /// When it cannot be read, when its bytes have another digest, or when `stop` is true.
-    pub fn open(path: &Path, digest: &Digest, stop: &dyn Fn() -> bool) -> Result<Self, Unread> {
+    pub fn open(path: &Path, digest: &Digest, stop: &dyn Fn() -> bool) -> Result<Self, ReadError> {
         let start = Instant::now();
         let file = regular::open(path)?;
         let version = || Ok::<_, io::Error>(FileVersion::of(&file.metadata()?));
         while !version()?.is_settled(SystemTime::now()) && start.elapsed() < LONGEST_WAIT {
             if stop() {
-                return Err(Unread::Stopped);
+                return Err(ReadError::Stopped);
             }
             thread::sleep(Duration::from_millis(5));
         }
@@ -148,11 +148,11 @@ impl Watched {
     ///
     /// # Errors
     /// When the version differs or cannot be determined.
-    pub fn check(&self) -> Result<(), Unread> {
+    pub fn check(&self) -> Result<(), ReadError> {
         match fs::metadata(&self.path) {
             Ok(metadata) if FileVersion::of(&metadata) == self.stat => Ok(()),
-            Ok(_) => Err(Unread::Changed),
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => Err(Unread::Changed),
+            Ok(_) => Err(ReadError::Changed),
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => Err(ReadError::Changed),
             Err(fault) => Err(fault.into()),
         }
     }
@@ -181,7 +181,7 @@ mod tests {
         read(&path, &Digest::of(b"two"), &mut bytes).expect("the same bytes");
         assert_eq!(bytes, b"two");
         let other = read(&path, &Digest::of(b"one"), &mut bytes);
-        assert!(matches!(other, Err(Unread::Changed)));
+        assert!(matches!(other, Err(ReadError::Changed)));
         let absent = read(&folder.path().join("absent"), &Digest::of(b"one"), &mut bytes);
         assert!(absent.is_err_and(|fault| fault.to_string().starts_with("cannot be read: ")));
     }
@@ -198,8 +198,8 @@ mod tests {
             hashed.finish(&Digest::of(digest))
         };
         head(b"head and tail").expect("the same bytes");
-        assert!(matches!(head(b"head and tail!"), Err(Unread::Changed)));
-        assert!(matches!(head(b" and tail"), Err(Unread::Changed)));
+        assert!(matches!(head(b"head and tail!"), Err(ReadError::Changed)));
+        assert!(matches!(head(b" and tail"), Err(ReadError::Changed)));
     }
 
     #[test]
@@ -210,7 +210,7 @@ mod tests {
         let opened = File::options().write(true).open(&path).expect("the file");
         opened.set_modified(SystemTime::now() + Duration::from_secs(3600)).expect("a time");
         let digest = Digest::of(b"new");
-        assert!(matches!(Watched::open(&path, &digest, &|| true), Err(Unread::Stopped)));
+        assert!(matches!(Watched::open(&path, &digest, &|| true), Err(ReadError::Stopped)));
         // Stopped in the middle of a long file.
         fs::write(&path, vec![7; 1 << 20]).expect("a file");
         opened.set_modified(SystemTime::UNIX_EPOCH).expect("a time");
@@ -218,7 +218,7 @@ mod tests {
         let stop = || asked.replace(asked.get() + 1) > 2;
         let hashed = Hashed::open(&path).expect("a file");
         let stopped = hashed.finish_unless(&Digest::of(&vec![7; 1 << 20]), &stop);
-        assert!(matches!(stopped, Err(Unread::Stopped)));
+        assert!(matches!(stopped, Err(ReadError::Stopped)));
     }
 
     #[test]
@@ -242,9 +242,9 @@ mod tests {
             let watched = Watched::open(&path, &digest, &|| false).expect("the same bytes");
             watched.check().expect("nothing has changed");
             change(&path);
-            assert!(matches!(watched.check(), Err(Unread::Changed)));
+            assert!(matches!(watched.check(), Err(ReadError::Changed)));
         }
         let path = file(&folder, "two");
-        assert!(matches!(Watched::open(&path, &digest, &|| false), Err(Unread::Changed)));
+        assert!(matches!(Watched::open(&path, &digest, &|| false), Err(ReadError::Changed)));
     }
 }

@@ -37,7 +37,7 @@ impl Versions {
     }
 
     /// True if all paths still have their versions.
-    pub fn hold(&self) -> bool {
+    pub fn are_current(&self) -> bool {
         self.0.par_iter().with_min_len(FEW).all(|(path, seen)| version(path) == *seen)
     }
 
@@ -101,7 +101,7 @@ mod tests {
         let (folder, paths) = settled();
         let versions = Versions::of(paths, SystemTime::now()).expect("nothing is fresh");
         assert_eq!(Versions::from_text(&versions.to_text()), Some(Versions(versions.0.clone())));
-        assert!(versions.hold());
+        assert!(versions.are_current());
         let (folder, absent) = (folder.path(), folder.path().join("absent"));
         assert_eq!(versions.get(&folder.join("a b.txt")).map(|version| version.size), Some(3));
         assert_eq!((versions.get(&absent), versions.get(&folder.join("b"))), (None, None));
@@ -120,7 +120,7 @@ mod tests {
             let (folder, paths) = settled();
             let versions = Versions::of(paths, SystemTime::now()).expect("nothing is fresh");
             change(folder.path());
-            assert!(!versions.hold());
+            assert!(!versions.are_current());
         }
     }
 

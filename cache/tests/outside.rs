@@ -67,7 +67,7 @@ fn use_all(store: &Store) -> Vec<StoreError> {
         [(FIGURES, ".png"), (FIGURES, ".json"), (UP_TO_DATE, ""), (LOGS, ".log")]
     {
         refused.extend(store.keep(folder, &format!("{name}{ending}"), b"bytes").err());
-        refused.extend(store.keep_for_now(folder, &format!("{name}{ending}"), b"bytes").err());
+        refused.extend(store.keep_unsynced(folder, &format!("{name}{ending}"), b"bytes").err());
         store.kept(folder, &format!("{name}{ending}"));
     }
     // The program itself is a file that has been settled for long.

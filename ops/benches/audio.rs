@@ -13,7 +13,7 @@ use std::{collections::HashMap, fs, path::PathBuf};
 #[path = "../tests/audio_fixtures/mod.rs"]
 #[allow(dead_code, missing_docs, clippy::unwrap_used)]
 mod audio_fixtures;
-use audio_fixtures::{Known, clips};
+use audio_fixtures::{FilesByDigest, clips};
 
 fn main() {
     divan::main();
@@ -58,7 +58,7 @@ fn decode_resample_log_mel(bencher: Bencher<'_, '_>, threads: usize) {
     let files = files();
     let names: Vec<String> = files.iter().map(|(digest, _)| format!("file:{digest}")).collect();
     let names: Vec<&str> = (0..110).map(|n| names[n % names.len()].as_str()).collect();
-    let (clips, known) = (clips(&names), Known(HashMap::from_iter(files)));
+    let (clips, known) = (clips(&names), FilesByDigest(HashMap::from_iter(files)));
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
     let log_mel: LogMel = serde_json::from_str("{}").expect("all parameters have defaults");
     bencher.counter(ItemsCount::new(names.len())).bench(|| {

@@ -31,7 +31,7 @@ fn network(variational: bool) -> Network {
     })
 }
 
-fn machine(variational: bool) -> CpuNetwork {
+fn model(variational: bool) -> CpuNetwork {
     let mut random = Random::new(0, Purpose::Null, 0);
     let values = (0..BATCH as usize * 128 * 130).map(|_| random.between(-1.5, 1.5) as f32);
     let data = Array::new([128, 130], values.collect::<Vec<_>>());
@@ -55,7 +55,7 @@ fn objective() -> Objective {
 /// One training step, update included.
 #[divan::bench(args = [false, true], sample_count = 12)]
 fn step(bencher: Bencher, variational: bool) {
-    let mut trainer = Trainer::new(machine(variational), 1e-3, 0.0).unwrap();
+    let mut trainer = Trainer::new(model(variational), 1e-3, 0.0).unwrap();
     let clips: Vec<u32> = (0..BATCH).collect();
     bencher.counter(ItemsCount::new(BATCH)).bench_local(|| {
         let noise = variational.then(|| vec![0.5; BATCH as usize * 32]);
@@ -67,7 +67,7 @@ fn step(bencher: Bencher, variational: bool) {
 /// The update alone.
 #[divan::bench(sample_count = 12)]
 fn adam(bencher: Bencher) {
-    let trainer = std::cell::RefCell::new(Trainer::new(machine(false), 1e-3, 0.0).unwrap());
+    let trainer = std::cell::RefCell::new(Trainer::new(model(false), 1e-3, 0.0).unwrap());
     let step = || trainer.borrow().step(&[0], &objective(), 4.0, None, &|| Ok(())).unwrap();
     bencher
         .with_inputs(step)
@@ -85,43 +85,43 @@ const PLACES: [StageId; 5] = [
 /// One stage forward.
 #[divan::bench(args = PLACES.map(|place| format!("{place:?}")), sample_count = 12)]
 fn forward(bencher: Bencher, name: &str) {
-    let (mut machine, place) = ready(name);
-    bencher.bench_local(|| machine.forward(place));
+    let (mut model, place) = ready(name);
+    bencher.bench_local(|| model.forward(place));
 }
 
 /// One stage backward.
 #[divan::bench(args = PLACES.map(|place| format!("{place:?}")), sample_count = 12)]
 fn backward(bencher: Bencher, name: &str) {
-    let (mut machine, place) = ready(name);
-    let mut gradient = vec![0.0; machine.parameters().len()];
+    let (mut model, place) = ready(name);
+    let mut gradient = vec![0.0; model.parameters().len()];
     let mut flow = vec![0.1; BATCH as usize * 32];
     bencher.bench_local(|| match place {
         StageId::Mean | StageId::LogVariance => {
-            machine.head_backward(place, &mut flow, false, &mut gradient);
+            model.head_backward(place, &mut flow, false, &mut gradient);
         }
-        _ => machine.backward(place, &mut gradient),
+        _ => model.backward(place, &mut gradient),
     });
 }
 
 fn ready(name: &str) -> (CpuNetwork, StageId) {
-    let mut machine = machine(true);
-    machine.encode(&(0..BATCH).collect::<Vec<_>>());
-    machine.decode_means();
+    let mut model = model(true);
+    model.encode(&(0..BATCH).collect::<Vec<_>>());
+    model.decode_means();
     // The first backward step makes the buffers that all of them share.
-    machine.squared_error_backward(1.0);
-    let mut gradient = vec![0.0; machine.parameters().len()];
-    machine.backward(StageId::Decoder(1), &mut gradient);
-    machine.squared_error_backward(1.0);
-    machine.backward(StageId::Decoder(1), &mut gradient);
+    model.squared_error_backward(1.0);
+    let mut gradient = vec![0.0; model.parameters().len()];
+    model.backward(StageId::Decoder(1), &mut gradient);
+    model.squared_error_backward(1.0);
+    model.backward(StageId::Decoder(1), &mut gradient);
     let place = PLACES.into_iter().find(|place| format!("{place:?}") == name);
-    (machine, place.expect("a name from the list"))
+    (model, place.expect("a name from the list"))
 }
 
 /// Encoding of one batch.
 #[divan::bench(args = [false, true], sample_count = 12)]
 fn encode(bencher: Bencher, variational: bool) {
-    let mut machine = machine(variational);
-    machine.training = false;
+    let mut model = model(variational);
+    model.training = false;
     let clips: Vec<u32> = (0..BATCH).collect();
-    bencher.counter(ItemsCount::new(BATCH)).bench_local(|| machine.encode(&clips));
+    bencher.counter(ItemsCount::new(BATCH)).bench_local(|| model.encode(&clips));
 }

@@ -1,4 +1,4 @@
-//! How long a synthesised clip takes.
+//! The time that a synthesised clip takes.
 
 use ops::audio::synth::{CLASSES, render};
 

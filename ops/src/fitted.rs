@@ -101,11 +101,11 @@ impl<'a> Fitted<'a> {
     ///
     /// # Errors
     /// When it has not.
-    pub fn check_clusters(&self, own: usize, said: usize) -> Result<(), OpError> {
-        if own == said {
+    pub fn check_clusters(&self, own: usize, given: usize) -> Result<(), OpError> {
+        if own == given {
             return Ok(());
         }
-        let message = format!("the model has {own} clusters, not {said}");
+        let message = format!("the model has {own} clusters, not {given}");
         Err(OpError::param("clusters", message).help(format!("write `clusters: {own}`")))
     }
 }

@@ -69,7 +69,7 @@ pub struct Program<'a> {
     /// The names of the outputs, and how they are read.
     pub outputs: Vec<(&'a str, Form)>,
     /// The environment in which it runs, if not in that of the engine.
-    pub within: Option<Within<'a>>,
+    pub within: Option<ProgramEnvironment<'a>>,
     /// The environment variables that are set.
     pub variables: Vec<(&'a str, String)>,
     /// The names of environment variables that are passed on unchanged.
@@ -78,7 +78,7 @@ pub struct Program<'a> {
     pub files: &'a [FileEntry],
 }
 
-/// How an output of a program is read.
+/// The form in which an output of a program is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// As a table in Parquet.
@@ -102,7 +102,7 @@ impl Form {
     }
 }
 
-/// What a program left at an output.
+/// The content of an output of a program.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Product {
     /// A table.
@@ -115,7 +115,7 @@ pub enum Product {
 
 /// The environment of an external program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Within<'a> {
+pub enum ProgramEnvironment<'a> {
     /// Python with the packages of a file of requirements.
     Python(&'a str),
     /// The conda environment of a file.

@@ -28,8 +28,8 @@ pub mod table;
 
 pub use device::Device;
 pub use host::{
-    Cancel, Checkpoints, Detached, Form, Locate, Piece, PriorOutputs, Product, Program, Programs,
-    Progress, Warnings, Within,
+    Cancel, Checkpoints, Detached, Form, Locate, Piece, PriorOutputs, Product, Program,
+    ProgramEnvironment, Programs, Progress, Warnings,
 };
 pub use math::random::{Purpose, Random};
 pub use measures::{Measure, known as known_metric};

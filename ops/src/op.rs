@@ -140,7 +140,7 @@ pub trait Op: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static 
         self.outputs()
     }
 
-    /// What its classes are, in a word for titles: the column of a list, or `instrument`.
+    /// The name of its classes, in a word for titles: the column of a list, or `instrument`.
     fn class(&self) -> Option<&str> {
         None
     }
@@ -169,8 +169,8 @@ pub trait Op: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static 
         Vec::new()
     }
 
-    /// Why it is slow with inputs of these shapes: a lower-case sentence that is shown before it runs. `None` if
-    /// it is not, or if shapes are not known yet.
+    /// The reason why it is slow with inputs of these shapes: a lower-case sentence that is shown before it runs.
+    /// `None` if it is not, or if shapes are not known yet.
     fn slow(&self, _inputs: &[Option<Shape>]) -> Option<String> {
         None
     }

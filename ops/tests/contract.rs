@@ -1,4 +1,4 @@
-//! What every op of the table keeps to, whatever it computes: no op is named here.
+//! The contract that every op of the table keeps to, whatever it computes: no op is named here.
 
 mod contract_examples;
 
@@ -63,7 +63,7 @@ fn shapes(ports: &[Port], inputs: &[(&'static str, Artifact)]) -> Vec<Option<Sha
     ports.iter().map(of).collect()
 }
 
-/// Whether an error reads as the others do.
+/// True if an error reads as the others do.
 fn is_readable(error: &OpError) -> bool {
     let text = &error.message;
     let starts = text.chars().next().is_some_and(|first| !first.is_uppercase());

@@ -10,7 +10,7 @@ mod cuda;
 #[path = "cuda/plans.rs"]
 mod plans;
 
-use checkpoints::Kept;
+use checkpoints::MemoryCheckpoints;
 use cuda::{Emulator, compiler, say_skipped};
 use ops::math::random::{Purpose, Random};
 use ops::nn::backend::{Backend, Batches, State};
@@ -149,7 +149,7 @@ fn nothing_depends_on_the_order_of_threads_and_blocks() {
             let data = clips(21, plan.architecture.input);
             let bits = |backwards, late| {
                 let driver = Emulator { backwards, late, ..Emulator::new() };
-                train(&plan, &data, driver, &Kept::default()).unwrap().1
+                train(&plan, &data, driver, &MemoryCheckpoints::default()).unwrap().1
             };
             // Whatever may run beside others runs before them, and then after them.
             assert_eq!(bits(false, false), bits(true, true), "{precision:?}");
@@ -163,7 +163,7 @@ fn train(
     plan: &Plan,
     data: &cache::Array,
     driver: Emulator,
-    kept: &Kept,
+    kept: &MemoryCheckpoints,
 ) -> Result<Trained, OpError> {
     let cx = Ctx { checkpoints: kept, ..Detached::with_seed(7) };
     let (mut backend, history) =
@@ -171,7 +171,11 @@ fn train(
     Ok((history, backend.state()?))
 }
 
-fn train_on_cpu(plan: &Plan, data: &cache::Array, kept: &Kept) -> Result<Trained, OpError> {
+fn train_on_cpu(
+    plan: &Plan,
+    data: &cache::Array,
+    kept: &MemoryCheckpoints,
+) -> Result<Trained, OpError> {
     let cx = Ctx { checkpoints: kept, ..Detached::with_seed(7) };
     let (mut backend, history) =
         plan.fit_on(data, &cx, |state| Ok(Box::new(Cpu::new(plan, data, state)?)))?;
@@ -186,12 +190,12 @@ fn a_lost_device_keeps_the_checkpoint_and_either_device_goes_on_from_it() {
     let mut plan = plan(&[4, 6], true);
     (plan.validation, plan.patience) = (0.2, Some(2));
     let data = clips(21, plan.architecture.input);
-    let whole = train(&plan, &data, Emulator::new(), &Kept::default()).unwrap();
+    let whole = train(&plan, &data, Emulator::new(), &MemoryCheckpoints::default()).unwrap();
     assert_eq!(whole.0.len(), 3);
 
-    let kept = Kept::default();
+    let kept = MemoryCheckpoints::default();
     let launches = {
-        let (short, kept) = (Plan { epochs: 2, ..plan.clone() }, Kept::default());
+        let (short, kept) = (Plan { epochs: 2, ..plan.clone() }, MemoryCheckpoints::default());
         let counted = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
         let driver = Emulator { counted: Some(counted.clone()), ..Emulator::new() };
         train(&short, &data, driver, &kept).unwrap();
@@ -206,7 +210,7 @@ fn a_lost_device_keeps_the_checkpoint_and_either_device_goes_on_from_it() {
     assert!(help.contains("after epoch 2 is kept"), "{help}");
     assert_eq!(kept.0.lock().unwrap().keys().copied().collect::<Vec<_>>(), [1, 2]);
 
-    let copy = Kept(Mutex::new(kept.0.lock().unwrap().clone()));
+    let copy = MemoryCheckpoints(Mutex::new(kept.0.lock().unwrap().clone()));
     assert_eq!(train(&plan, &data, Emulator::new(), &kept).unwrap(), whole);
     let (history, _) = train_on_cpu(&plan, &data, &copy).unwrap();
     assert_eq!(history[..2], whole.0[..2]);
@@ -298,7 +302,7 @@ fn a_step_takes_the_memory_that_its_plan_says_before_it_starts() {
     let data = clips(21, plan.architecture.input);
     for (size, fits) in [(said, true), (said - 8, false)] {
         let driver = Emulator { size, ..Emulator::new() };
-        assert_eq!(train(&plan, &data, driver, &Kept::default()).is_ok(), fits);
+        assert_eq!(train(&plan, &data, driver, &MemoryCheckpoints::default()).is_ok(), fits);
     }
     assert_eq!(plan.gpu_memory(&[None]), None);
 }
@@ -311,7 +315,7 @@ fn too_little_memory_names_what_was_asked_for_and_what_would_fit() {
     let mut plan = Plan { batch_size: 600, ..plan(&[4, 6], true) };
     let data = clips(700, plan.architecture.input);
     let small = || Emulator { size: 3_000_000, ..Emulator::new() };
-    let error = train(&plan, &data, small(), &Kept::default()).err().unwrap();
+    let error = train(&plan, &data, small(), &MemoryCheckpoints::default()).err().unwrap();
     assert!(error.message.contains("GiB free; the training asked for"), "{error}");
     let help = error.help.unwrap_or_default();
     let fits: usize = help
@@ -321,10 +325,10 @@ fn too_little_memory_names_what_was_asked_for_and_what_would_fit() {
         .unwrap();
     assert!((1..600).contains(&fits), "{help}");
     (plan.batch_size, plan.epochs) = (fits, 1);
-    train(&plan, &data, small(), &Kept::default()).unwrap();
+    train(&plan, &data, small(), &MemoryCheckpoints::default()).unwrap();
 
     let tiny = Emulator { size: 1000, ..Emulator::new() };
-    let error = train(&plan, &data, tiny, &Kept::default()).err().unwrap();
+    let error = train(&plan, &data, tiny, &MemoryCheckpoints::default()).err().unwrap();
     assert!(error.help.unwrap_or_default().contains("clips alone do not fit"));
 }
 
@@ -333,7 +337,7 @@ fn a_batch_beyond_the_grid_is_refused() {
     let mut plan = Plan { batch_size: 70_000, ..plan(&[2], false) };
     plan.architecture.input = [1, 2];
     let data = clips(70_000, [1, 2]);
-    let error = train(&plan, &data, Emulator::new(), &Kept::default()).err().unwrap();
+    let error = train(&plan, &data, Emulator::new(), &MemoryCheckpoints::default()).err().unwrap();
     assert_eq!(error.param, Some("batch_size"));
     assert_eq!(error.help.as_deref(), Some("use at most 65535"));
 }

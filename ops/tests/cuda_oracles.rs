@@ -70,7 +70,7 @@ fn close(what: &str, got: &[f32], expected: &[f64]) {
 }
 
 /// Calls `meet` with (weight, wide pixel, narrow pixel) of one image, wherever a tap meets a pixel.
-fn meetings(sides: &Sides, mut meet: impl FnMut(usize, usize, usize)) {
+fn for_each_connection(sides: &Sides, mut meet: impl FnMut(usize, usize, usize)) {
     let ([wide_c, wide_h, wide_w], [narrow_c, narrow_h, narrow_w]) = (sides.wide, sides.narrow);
     let [kernel, stride, padding] = sides.taps;
     for (n, c) in (0..narrow_c).flat_map(|n| (0..wide_c).map(move |c| (n, c))) {
@@ -132,7 +132,7 @@ fn the_three_directions_of_a_convolution_are_those_of_its_definition() {
             let (mut to_narrow, mut to_wide, mut to_weight) =
                 (vec![0.0; IMAGES * narrow_len], vec![0.0; IMAGES * wide_len], vec![0.0; weights]);
             for image in 0..IMAGES {
-                meetings(&sides, |weight, y, x| {
+                for_each_connection(&sides, |weight, y, x| {
                     let (y, x) = (image * wide_len + y, image * narrow_len + x);
                     let (a, b, c) =
                         (f64::from(w[weight]), f64::from(wide[y]), f64::from(narrow[x]));

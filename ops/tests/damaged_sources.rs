@@ -5,11 +5,11 @@ use ops::{Ctx, Detached, Inputs, OpError, Outputs, Warnings, find};
 use serde_json::{Value, json};
 use std::{fs, path::Path, sync::Mutex};
 
-/// Keeps what it hears.
+/// Records the warnings.
 #[derive(Default)]
-struct SignalStats(Mutex<Vec<String>>);
+struct RecordedWarnings(Mutex<Vec<String>>);
 
-impl Warnings for SignalStats {
+impl Warnings for RecordedWarnings {
     fn warn(&self, message: &str) {
         self.0.lock().expect("one thread").push(message.to_owned());
     }
@@ -39,9 +39,13 @@ fn entries(root: &Path, files: &[(&str, Vec<u8>)]) -> Vec<FileEntry> {
     files.iter().map(entry).collect()
 }
 
-fn run(params: Value, files: &[FileEntry], stats: &SignalStats) -> Result<Outputs, OpError> {
+fn run(
+    params: Value,
+    files: &[FileEntry],
+    warnings: &RecordedWarnings,
+) -> Result<Outputs, OpError> {
     let op = find("audio_folder").expect("an op").parse(params).map_err(|fault| fault.message);
-    let cx = Ctx { warnings: stats, ..Detached::with_seed(0) };
+    let cx = Ctx { warnings, ..Detached::with_seed(0) };
     op.expect("parameters").run(&Inputs::new().with_files(files), &cx)
 }
 
@@ -59,16 +63,20 @@ fn damage_fails_or_is_kept_and_told() {
         ("b/c.wav", wav(8_000)),
     ];
     let files = entries(root.path(), &files);
-    let stats = SignalStats::default();
-    let error = run(json!({ "path": "data" }), &files, &stats).expect_err("damage");
+    let warnings = RecordedWarnings::default();
+    let error = run(json!({ "path": "data" }), &files, &warnings).expect_err("damage");
     assert!(error.message.contains("`a/cut.wav`: the file is cut short"), "{error}");
     assert!(error.message.contains("0.250 of 0.500 s can be decoded"), "{error}");
     assert!(error.help.is_some_and(|help| help.contains("on_damage: keep")));
-    let kept = run(json!({ "path": "data", "on_damage": "keep" }), &files, &stats).expect("clips");
+    let kept =
+        run(json!({ "path": "data", "on_damage": "keep" }), &files, &warnings).expect("clips");
     assert_eq!(clips(&kept).ints("frames").expect("frames"), [2_000, 4_000, 4_000]);
-    let stats = stats.0.into_inner().expect("one thread");
-    assert_eq!(stats.len(), 1, "{stats:?}");
-    assert!(stats[0].starts_with("`a/cut.wav` is kept although it is damaged: "), "{stats:?}");
+    let warnings = warnings.0.into_inner().expect("one thread");
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(
+        warnings[0].starts_with("`a/cut.wav` is kept although it is damaged: "),
+        "{warnings:?}"
+    );
 }
 
 #[test]
@@ -77,7 +85,8 @@ fn rates_that_no_step_can_convert_are_found_all_at_once() {
     let files = [1, 300, 999, 1_000, 8_000].map(|rate| (format!("a/{rate}.wav"), wav(rate)));
     let files: Vec<_> = files.iter().map(|(name, bytes)| (name.as_str(), bytes.clone())).collect();
     let files = entries(root.path(), &files);
-    let error = run(json!({ "path": "data" }), &files, &SignalStats::default()).expect_err("rates");
+    let error =
+        run(json!({ "path": "data" }), &files, &RecordedWarnings::default()).expect_err("rates");
     assert!(error.message.starts_with("3 of 5 recordings cannot be used"), "{error}");
     for rate in [1, 300, 999] {
         let text =
@@ -112,18 +121,20 @@ fn clips_below_the_rate_or_shorter_than_a_frame_or_all_too_quiet_are_warned_of()
         .with_ints("sample_rate", vec![44_100, 8_000])
         .with_ints("channels", vec![2, 2]);
     let clips = Artifact::table(cache::Kind::Clips, table);
-    let stats = SignalStats::default();
-    let cx = Ctx { warnings: &stats, ..Detached::with_seed(0) };
+    let warnings = RecordedWarnings::default();
+    let cx = Ctx { warnings: &warnings, ..Detached::with_seed(0) };
     let op = find("log_mel").expect("an op").parse(json!({ "amin": 1e9 }));
     let op = op.map_err(|fault| fault.message).expect("parameters");
     op.run(&Inputs::new().with("clips", &clips), &cx).expect("images");
-    let stats = stats.0.into_inner().expect("one thread");
-    assert_eq!(stats.len(), 3, "{stats:?}");
+    let warnings = warnings.0.into_inner().expect("one thread");
+    assert_eq!(warnings.len(), 3, "{warnings:?}");
     assert!(
-        stats[0].starts_with("1 of 2 clips (the first is `y`) have a sample rate below 22050 Hz")
+        warnings[0]
+            .starts_with("1 of 2 clips (the first is `y`) have a sample rate below 22050 Hz")
     );
-    assert!(stats[1].starts_with("1 of 2 clips (the first is `y`) are shorter than a frame"));
+    assert!(warnings[1].starts_with("1 of 2 clips (the first is `y`) are shorter than a frame"));
     assert!(
-        stats[2].starts_with("the images of 2 of 2 clips (the first is `x`) hold a single value")
+        warnings[2]
+            .starts_with("the images of 2 of 2 clips (the first is `x`) hold a single value")
     );
 }

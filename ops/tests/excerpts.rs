@@ -83,7 +83,7 @@ fn changed_parts_are_the_same_together_and_alone() {
     assert_eq!(together, alone);
 }
 
-/// What a decoder skips is skipped for all parts alike.
+/// A decoder skips the same for all parts.
 #[test]
 fn parts_of_a_damaged_recording_are_the_same_together_and_alone() {
     let folder = tempfile::tempdir().expect("a folder");

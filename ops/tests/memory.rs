@@ -1,4 +1,4 @@
-//! What ops say of their memory against what they take, each in a process of its own.
+//! The memory that ops estimate against what they take, each in a process of its own.
 //!
 //! The test runs itself once more for each case: the peak of a process is that of all it ever did.
 
@@ -95,7 +95,7 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-/// What the op of a case reads.
+/// The input of the op of a case.
 fn input(case: &Case) -> Artifact {
     if case.row.is_empty() {
         let synth = find("synth").expect("an op");

@@ -1,11 +1,11 @@
-//! What the model ops promise: the same bytes whatever the threads and interruptions, clear errors.
+//! The promises of the model ops: the same bytes whatever the threads and interruptions, clear errors.
 
 #![allow(clippy::unwrap_used, reason = "a failure stops the test")]
 
 mod checkpoints;
 
 use cache::{Artifact, Data, Kind, Table};
-use checkpoints::Kept;
+use checkpoints::MemoryCheckpoints;
 use ops::nn::layers::{Architecture, Network};
 use ops::{Cancel, Ctx, Detached, ErrorKind, Inputs, OpError, Outputs, Progress};
 use serde_json::{Value, json};
@@ -77,7 +77,7 @@ impl Progress for Watch {
     }
 }
 
-fn context<'a>(kept: &'a Kept, watch: &'a Watch) -> Ctx<'a> {
+fn context<'a>(kept: &'a MemoryCheckpoints, watch: &'a Watch) -> Ctx<'a> {
     Ctx { seed: 7, progress: watch, cancel: watch, checkpoints: kept, ..Detached::with_seed(7) }
 }
 
@@ -153,7 +153,7 @@ fn an_interrupted_training_ends_with_the_same_bytes() {
     let input = clips(21, 9, 14);
     for (op, params) in variants(4) {
         let whole = digests(run(op, &params, &input).unwrap());
-        let kept = Kept::default();
+        let kept = MemoryCheckpoints::default();
         let mut interruptions = 0;
         for questions in [30, 50, 70, 10_000] {
             match run_in(op, &params, &input, &context(&kept, &Watch::new(questions))) {
@@ -172,7 +172,7 @@ fn an_interrupted_training_ends_with_the_same_bytes() {
 fn a_longer_training_continues_a_shorter_one() {
     let input = clips(21, 9, 14);
     for ((op, short), (_, long)) in variants(2).into_iter().zip(variants(4)) {
-        let kept = Kept::default();
+        let kept = MemoryCheckpoints::default();
         let watch = Watch::new(usize::MAX);
         run_in(op, &short, &input, &context(&kept, &watch)).unwrap();
         let first = watch.reports.load(Ordering::SeqCst);

@@ -4,7 +4,7 @@ use cache::{Artifact, Kind, Table};
 use ops::{
     audio::{
         damage::OnDamage,
-        decode::{Decoder, Signal, decode, look_at, probe},
+        decode::{Decoder, Signal, decode, probe, probe_excerpts},
         excerpt::Excerpt,
     },
     math::resample::Resampler,
@@ -66,8 +66,8 @@ fn an_excerpt_is_a_part_of_the_whole() {
             part(seconds * 0.9, Some(2.0 * seconds)),
             part(2.0 * seconds, None),
         ];
-        let looked = look_at(&bytes, OnDamage::Fail, &excerpts).expect(name);
-        for (excerpt, probe) in excerpts.iter().zip(&looked.excerpts) {
+        let probes = probe_excerpts(&bytes, OnDamage::Fail, &excerpts).expect(name);
+        for (excerpt, probe) in excerpts.iter().zip(&probes.excerpts) {
             let (start, end) = excerpt.frames(rate);
             let end = end.map_or(frames, |end| frames.min(end as usize));
             let expected = &whole.samples[frames.min(start as usize) * channels..end * channels];

@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 use std::{collections::HashMap, fs};
 
 mod audio_fixtures;
-use audio_fixtures::{Difference, Known, clips, features, log_mel, npy, path, run};
+use audio_fixtures::{Difference, FilesByDigest, clips, features, log_mel, npy, path, run};
 
 /// Runs an op with these parameters on one recording.
 fn made(op: &str, name: &str, params: Value) -> Vec<f32> {
     let path = path(name);
     let digest = Digest::of(&fs::read(&path).expect("a file"));
-    let known = Known(HashMap::from([(digest, path)]));
+    let known = FilesByDigest(HashMap::from([(digest, path)]));
     let cx = Ctx { files: &known, ..Detached::with_seed(0) };
     let op = ops::find(op).expect("an op").parse(params).expect("parameters");
     let clips = clips(&[&format!("file:{digest}")]);
@@ -211,7 +211,7 @@ fn pcen_is_that_of_librosa() {
 fn changed(op: &str, name: &str, params: Value) -> (Artifact, Vec<f32>) {
     let path = path(name);
     let digest = Digest::of(&fs::read(&path).expect("a file"));
-    let known = Known(HashMap::from([(digest, path)]));
+    let known = FilesByDigest(HashMap::from([(digest, path)]));
     let of_one = clips(&[&format!("file:{digest}")]);
     let made = run(op, &params.to_string(), &[("clips", &of_one)]).expect("clips");
     let audio = made.as_table().expect("columns").text("audio").expect("a column")[0].clone();
@@ -267,7 +267,7 @@ fn signal_to_noise(sound: &[f32], other: &[f32]) -> f64 {
     10.0 * (power(&mut sound.iter().copied()) / noise).log10()
 }
 
-/// What comes back from MP3 is at least as near to the recording as what comes back from LAME, sample by
+/// The signal decoded from our MP3 is at least as near to the recording as that from LAME, sample by
 /// sample and in log-mel spectrograms, and the ratios are those that the op states.
 #[test]
 fn mp3_is_as_near_to_the_recording_as_that_of_lame() {
@@ -299,7 +299,7 @@ fn mp3_is_as_near_to_the_recording_as_that_of_lame() {
 /// The log-mel spectrogram of changed clips of one recording.
 fn changed_image(name: &str, clips: &Artifact, params: &Value) -> Vec<f32> {
     let digest = Digest::of(&fs::read(path(name)).expect("a file"));
-    let known = Known(HashMap::from([(digest, path(name))]));
+    let known = FilesByDigest(HashMap::from([(digest, path(name))]));
     let cx = Ctx { files: &known, ..Detached::with_seed(0) };
     let op = ops::find("log_mel").expect("an op").parse(params.clone()).expect("parameters");
     let outputs = op.run(&Inputs::new().with("clips", clips), &cx).expect("a recording");

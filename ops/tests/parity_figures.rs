@@ -1,4 +1,4 @@
-//! What figures show agrees with scikit-learn 1.9, SciPy 1.17 and umap-learn 0.5.12.
+//! The numbers that figures show agree with scikit-learn 1.9, SciPy 1.17 and umap-learn 0.5.12.
 
 #![allow(clippy::unwrap_used, reason = "a fixture that is not there fails its test")]
 

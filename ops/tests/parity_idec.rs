@@ -5,7 +5,7 @@
 mod checkpoints;
 
 use cache::{Array, Artifact, Kind, Table, Tensors};
-use checkpoints::Kept;
+use checkpoints::MemoryCheckpoints;
 use ops::device::{Device, Place};
 use ops::host::Warnings;
 use ops::math::contingency::{Contingency, classes};
@@ -60,8 +60,8 @@ fn loss_and_gradients_are_those_of_pytorch() {
     let sharp = target(&assignments(&latents, &centres, 4), 3);
     close("target", &sharp.iter().map(|it| *it as f32).collect::<Vec<_>>(), &expected, 1e-5);
     let data = Array::new([8, 10], get("x"));
-    let machine = CpuNetwork::new(network.clone(), data, of("start"), Vec::new());
-    let trainer = Trainer::new(machine, 1e-3, 0.0).unwrap();
+    let model = CpuNetwork::new(network.clone(), data, of("start"), Vec::new());
+    let trainer = Trainer::new(model, 1e-3, 0.0).unwrap();
     let objective = Objective { reconstruction: Reduction::Mean, ..Objective::default() };
     let (mut value, mut of_centres) = (0.0, Vec::new());
     let mut term = |own: &[f32]| {
@@ -149,9 +149,9 @@ fn clusters_are_better_than_those_it_starts_from() {
 }
 
 #[derive(Default)]
-struct Heard(Mutex<Vec<String>>);
+struct RecordedWarnings(Mutex<Vec<String>>);
 
-impl Warnings for Heard {
+impl Warnings for RecordedWarnings {
     fn warn(&self, message: &str) {
         self.0.lock().unwrap().push(message.to_owned());
     }
@@ -167,27 +167,27 @@ fn it_goes_on_from_any_epoch_with_the_same_bytes_and_says_that_no_gpu_trains_it(
     let plain = Detached::with_seed(1);
     let first = start(&x, &plain);
     let inputs = [("features", &x), ("autoencoder", first.get("model").unwrap())];
-    let kept = Kept::default();
+    let kept = MemoryCheckpoints::default();
     let whole = Ctx { checkpoints: &kept, ..Detached::with_seed(1) };
     let outputs = run("idec", params(5), &inputs, &whole);
     let rows = outputs.get("history").unwrap().shape().rows;
     let expected = digests(outputs);
     for at in 1..=rows.unwrap() as u64 {
         let state = kept.0.lock().unwrap()[&at].clone();
-        let from = Kept(Mutex::new(BTreeMap::from([(at, state)])));
+        let from = MemoryCheckpoints(Mutex::new(BTreeMap::from([(at, state)])));
         let cx = Ctx { checkpoints: &from, ..Detached::with_seed(1) };
         assert_eq!(digests(run("idec", params(5), &inputs, &cx)), expected, "from epoch {at}");
     }
     // A state of another training is no use, and does no harm.
-    let other = Kept(Mutex::new(BTreeMap::from([(2, Tensors::new())])));
-    let heard = Heard::default();
+    let other = MemoryCheckpoints(Mutex::new(BTreeMap::from([(2, Tensors::new())])));
+    let warnings = RecordedWarnings::default();
     let nowhere = || "/nowhere".into();
     let place = Place { ordinal: 0, driver: nowhere(), nvrtc: nowhere(), cubins: None };
     let device = Device::Cuda(place);
     let cx =
-        Ctx { checkpoints: &other, warnings: &heard, device: &device, ..Detached::with_seed(1) };
+        Ctx { checkpoints: &other, warnings: &warnings, device: &device, ..Detached::with_seed(1) };
     assert_eq!(digests(run("idec", params(5), &inputs, &cx)), expected);
-    assert!(heard.0.lock().unwrap()[0].contains("trained on the CPU"));
+    assert!(warnings.0.lock().unwrap()[0].contains("trained on the CPU"));
 }
 
 #[test]

@@ -82,7 +82,7 @@ fn single_layers_agree_with_pytorch() {
             all_dx.extend(dx);
         }
         let mut d_parameters = vec![0.0; parameters.len()];
-        layer.hand_over(&collected, &mut d_parameters);
+        layer.add_gradients(&collected, &mut d_parameters);
         close(name, &all_y, value("y"), 1e-5);
         close(name, &all_dx, value("gx"), 1e-5);
         let (dw, db) = d_parameters.split_at(value("w").len());
@@ -163,25 +163,25 @@ fn a_variational_network_agrees_with_pytorch_for_five_steps() {
             Objective { reconstruction: reduction, kl: reduction, beta, ..Objective::default() };
         let start = flat(&golden, &network, "p");
         let data = Array::new([shape[2], shape[3]], clips.clone());
-        let machine = CpuNetwork::new(network.clone(), data, start, Vec::new());
-        let mut trainer = Trainer::new(machine, 1e-3, 0.0).unwrap();
+        let model = CpuNetwork::new(network.clone(), data, start, Vec::new());
+        let mut trainer = Trainer::new(model, 1e-3, 0.0).unwrap();
         let losses = golden[&format!("vae.{mode}.losses")].1.chunks(3);
         for (at, (expected, noise)) in losses.zip(&noise).enumerate() {
             let mut step =
                 trainer.step(&batch, &objective, 4.0, Some(noise.to_vec()), &|| Ok(())).unwrap();
             if at == 0 {
-                let machine = trainer.machine();
+                let model = trainer.model();
                 let rows = |place| -> Vec<f32> {
                     batch
                         .iter()
-                        .flat_map(|b| machine.output(place).row(*b as usize).to_vec())
+                        .flat_map(|b| model.output(place).row(*b as usize).to_vec())
                         .collect()
                 };
                 close("mean", &rows(StageId::Mean), &golden["vae.mu"].1, 1e-5);
                 close("log variance", &rows(StageId::LogVariance), &golden["vae.logvar"].1, 1e-5);
                 let made: Vec<f32> = batch
                     .iter()
-                    .flat_map(|b| machine.reconstruction().row(*b as usize).to_vec())
+                    .flat_map(|b| model.reconstruction().row(*b as usize).to_vec())
                     .collect();
                 close("reconstruction", &made, &golden["vae.xr"].1, 1e-5);
             }
@@ -201,7 +201,7 @@ fn a_variational_network_agrees_with_pytorch_for_five_steps() {
             }
             trainer.update(step, at as u64 + 1, None).unwrap();
         }
-        let end = trainer.machine().parameters().to_vec();
+        let end = trainer.model().parameters().to_vec();
         for p in &network.parameters {
             let expected = flat(&golden, &network, &format!("{mode}.p5"));
             close(&p.name, &end[p.range.clone()], &expected[p.range.clone()], 1e-4);
@@ -225,8 +225,8 @@ fn follow(name: &str, architecture: Architecture, reduction: Reduction) {
     let start = set("start", &network.parameters);
     let data = Array::new(network.architecture.input, get("x").1.clone());
     let statistics = set("start", &network.statistics);
-    let machine = CpuNetwork::new(network.clone(), data, start, statistics);
-    let mut trainer = Trainer::new(machine, 1e-3, 0.0).unwrap();
+    let model = CpuNetwork::new(network.clone(), data, start, statistics);
+    let mut trainer = Trainer::new(model, 1e-3, 0.0).unwrap();
     let beta = Beta {
         beta: 4.0,
         schedule: BetaSchedule::Constant,
@@ -245,17 +245,17 @@ fn follow(name: &str, architecture: Architecture, reduction: Reduction) {
         assert!(off < 1e-3, "{name}, step {at}: {} is not {expected}", step.losses.loss);
         trainer.update(step, at as u64 + 1, None).unwrap();
     }
-    let mut machine = trainer.into_machine();
-    machine.training = false;
-    machine.encode(&(0..24).collect::<Vec<_>>());
-    let latent: Vec<f32> = (0..24).flat_map(|at| machine.latents(at).0.to_vec()).collect();
+    let mut model = trainer.into_model();
+    model.training = false;
+    model.encode(&(0..24).collect::<Vec<_>>());
+    let latent: Vec<f32> = (0..24).flat_map(|at| model.latents(at).0.to_vec()).collect();
     // A bias before batch normalisation has no gradient but rounding, which Adam blows up to whole
     // steps: such biases wander, in PyTorch as here, and the running means follow them late.
     let tolerance = if network.architecture.batch_norm { 0.1 } else { 2e-3 };
-    close(name, &machine.statistics, &set("end", &network.statistics), tolerance);
+    close(name, &model.statistics, &set("end", &network.statistics), tolerance);
     close(name, &latent, &get("end.latent").1, tolerance);
-    machine.decode_means();
-    let made: Vec<f32> = (0..4).flat_map(|at| machine.reconstruction().row(at).to_vec()).collect();
+    model.decode_means();
+    let made: Vec<f32> = (0..4).flat_map(|at| model.reconstruction().row(at).to_vec()).collect();
     close(name, &made, &get("end.made").1, tolerance);
 }
 

@@ -19,7 +19,7 @@ fn numbers(value: &Value) -> Vec<f32> {
     numbers.map(|it| it.as_f64().expect("a number") as f32).collect()
 }
 
-/// What a network makes of the images of the fixture.
+/// Runs a network on the images of the fixture.
 fn run(file: &str, bytes: Option<&[u8]>, params: Value) -> Result<Vec<f32>, OpError> {
     let bytes = bytes.map_or_else(|| fs::read(path(file)).expect("a fixture"), <[u8]>::to_vec);
     let images = Table::new().with_text("clip_id", (0..5).map(|row| format!("c{row}"))).with_array(
@@ -30,7 +30,7 @@ fn run(file: &str, bytes: Option<&[u8]>, params: Value) -> Result<Vec<f32>, OpEr
     run_on(&Artifact::table(Kind::Spectrogram, images), file, &bytes, params)
 }
 
-/// What a network in a file of this name makes of features.
+/// Runs a network in a file of this name on features.
 fn run_on(
     features: &Artifact,
     file: &str,

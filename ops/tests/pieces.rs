@@ -2,7 +2,7 @@
 
 use ops::audio::{
     damage::OnDamage,
-    decode::{Decoder, decode, look},
+    decode::{Decoder, decode, probe_with_damage},
 };
 
 /// A chunk of a WAV, padded to an even length if it is `padded`.
@@ -54,7 +54,7 @@ fn all_data_chunks_of_a_wav_are_told_and_kept_one_after_another() {
         assert_eq!(samples, expected, "{name}");
         let damage = damage.expect(name);
         assert!(damage.ends_with("0.375 of 0.375 s can be decoded"), "{name}: {damage}");
-        assert_eq!(look(&file, OnDamage::Keep).expect(name).0.frames, 3_000, "{name}");
+        assert_eq!(probe_with_damage(&file, OnDamage::Keep).expect(name).0.frames, 3_000, "{name}");
         let mut start = Vec::new();
         let mut decoder = Decoder::open(&file).expect(name);
         decoder.mono(2_500, &mut start).expect(name);
@@ -80,11 +80,11 @@ fn a_later_data_chunk_that_is_cut_short_is_told_with_its_place() {
     let pieces = [chunk(b"data", &bytes, true), chunk(b"data", &bytes, true)];
     let whole = wav(1, 16, &pieces);
     let cut = &whole[..whole.len() - 3_000];
-    let (probe, damage) = look(cut, OnDamage::Keep).expect("a part");
+    let (probe, damage) = probe_with_damage(cut, OnDamage::Keep).expect("a part");
     assert_eq!(probe.frames, 2_500);
     let said = format!("{SEVERAL} (at 0.250 s, and at 1 more); 0.312 of 0.500 s can be decoded");
     assert_eq!(damage, Some(said.clone()));
-    assert_eq!(look(cut, OnDamage::Fail).expect_err("damage").message, said);
+    assert_eq!(probe_with_damage(cut, OnDamage::Fail).expect_err("damage").message, said);
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn a_chain_of_ogg_files_is_their_samples_one_after_another() {
         let chain: Vec<u8> = links.iter().flat_map(|link| link.iter().copied()).collect();
         let signal = decode(&chain).expect("samples");
         assert!(signal.samples == samples.repeat(links.len()), "{}", signal.samples.len());
-        let (probe, damage) = look(&chain, OnDamage::Fail).expect("a recording");
+        let (probe, damage) = probe_with_damage(&chain, OnDamage::Fail).expect("a recording");
         assert_eq!((probe.frames, damage), (11_025 * links.len() as u64, None));
     }
 }

@@ -1,4 +1,4 @@
-//! What was made of other rows or files may be used again: with it, ops make the same bytes.
+//! Results of other rows or files may be used again: with it, ops make the same bytes.
 
 #[expect(dead_code, reason = "the contract tests use more of it")]
 mod contract_examples;
@@ -89,9 +89,9 @@ fn rows_made_apart_are_rows_made_together() {
     }
 }
 
-struct Then(Vec<(&'static str, Artifact)>);
+struct EarlierOutputs(Vec<(&'static str, Artifact)>);
 
-impl PriorOutputs for Then {
+impl PriorOutputs for EarlierOutputs {
     fn outputs(&self, port: &str) -> Vec<Artifact> {
         let made = self.0.iter().filter(|(own, _)| *own == port);
         made.map(|(_, artifact)| artifact.clone()).collect()
@@ -136,7 +136,7 @@ fn sources_look_only_into_recordings_that_are_new() {
                 outputs.iter().map(|(_, artifact)| artifact.digest()).collect()
             };
             let (whole, all) = made(&example.files, &Detached);
-            let (again, none) = made(&example.files, &Then(whole.clone()));
+            let (again, none) = made(&example.files, &EarlierOutputs(whole.clone()));
             assert_eq!(digests(&whole), digests(&again), "{}", entry.name);
             assert!(all >= 4 && none == 0, "{}: {none} of {all}", entry.name);
 
@@ -151,11 +151,11 @@ fn sources_look_only_into_recordings_that_are_new() {
             file.digest = Digest::of(&other);
             let path = file.path.clone();
             let (plain, _) = made(&files, &Detached);
-            let (quick, looked) = made(&files, &Then(whole.clone()));
+            let (quick, read) = made(&files, &EarlierOutputs(whole.clone()));
             std::fs::write(&path, &original).expect("a file");
             assert_eq!(digests(&plain), digests(&quick), "{}", entry.name);
             assert_ne!(digests(&plain), digests(&whole), "{}", entry.name);
-            assert_eq!(looked, 1, "{}", entry.name);
+            assert_eq!(read, 1, "{}", entry.name);
         }
     }
     assert!(sources >= 3);

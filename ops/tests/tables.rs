@@ -40,7 +40,7 @@ fn said(cells: &Cells) -> Vec<Value> {
     (0..cells.rows()).map(row).collect()
 }
 
-/// Whether numbers are equal and everything else is the same.
+/// True if numbers are equal and everything else is the same.
 fn alike(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Array(one), Value::Array(other)) => {

@@ -2,7 +2,7 @@
 
 use ops::audio::{
     damage::OnDamage,
-    decode::{Decoder, decode, look, probe},
+    decode::{Decoder, decode, probe, probe_with_damage},
     input::Input,
 };
 use std::fs;
@@ -44,7 +44,7 @@ fn every_variant_decodes_to_what_others_make_of_it() {
         }
         let probe = probe(&bytes).expect(name);
         if probe.frames as usize != frames {
-            faults.push(format!("{name}: {} frames when it is looked into", probe.frames));
+            faults.push(format!("{name}: {} frames when it is probed", probe.frames));
         }
         // The same from a file, and only the start of it.
         let file = fs::File::open(format!("{FOLDER}{name}")).expect("a fixture");
@@ -61,7 +61,7 @@ fn every_variant_decodes_to_what_others_make_of_it() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
-/// Where the frames of an MP3 start.
+/// The offsets of the frames of an MP3.
 fn frames_of(mp3: &[u8]) -> Vec<usize> {
     const RATES: [usize; 15] = [0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160];
     let (mut at, mut found) = (0, Vec::new());
@@ -108,13 +108,13 @@ fn damage_is_told_or_kept() {
             1_500,
         ),
     ] {
-        let error = look(&bytes, OnDamage::Fail).expect_err(reason);
+        let error = probe_with_damage(&bytes, OnDamage::Fail).expect_err(reason);
         assert!(error.message.contains(reason), "{}", error.message);
         assert!(error.help.contains("on_damage: keep"), "{}", error.help);
-        let (probe, damage) = look(&bytes, OnDamage::Keep).expect(reason);
+        let (probe, damage) = probe_with_damage(&bytes, OnDamage::Keep).expect(reason);
         assert_eq!((probe.frames, damage.as_deref()), (kept, Some(&*error.message)), "{reason}");
     }
-    assert!(look(&flipped, OnDamage::Fail).is_err());
+    assert!(probe_with_damage(&flipped, OnDamage::Fail).is_err());
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn floats_far_beyond_full_scale_are_no_sound() {
         (f32::NAN, "frame 1 holds the sample NaN"),
     ] {
         for keep in [OnDamage::Fail, OnDamage::Keep] {
-            assert_eq!(look(&au(sample), keep).expect_err(reason).message, reason);
+            assert_eq!(probe_with_damage(&au(sample), keep).expect_err(reason).message, reason);
         }
     }
     // Whole numbers of 16 bits that were stored as floats.
@@ -186,7 +186,10 @@ fn files_that_were_changed_anywhere_never_panic() {
                     _ => drop(bytes.drain(at..(at + random(64)).min(bytes.len()))),
                 }
             }
-            let (strict, kept) = (look(&bytes, OnDamage::Fail), look(&bytes, OnDamage::Keep));
+            let (strict, kept) = (
+                probe_with_damage(&bytes, OnDamage::Fail),
+                probe_with_damage(&bytes, OnDamage::Keep),
+            );
             assert!(strict.is_err() || kept.is_ok(), "{}", path.display());
         }
     }

@@ -237,12 +237,12 @@ pub struct Picture {
     /// The element of a page that shows it: an SVG or an image.
     pub inline: String,
     /// Its points, if the page shows details of a point.
-    pub points: Option<Asked>,
+    pub points: Option<InteractivePoints>,
 }
 
 /// Points of which a page shows details.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Asked {
+pub struct InteractivePoints {
     /// The clip of each point.
     pub clips: Vec<String>,
     /// The positions of the points on the drawing, for each panel.

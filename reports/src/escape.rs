@@ -14,7 +14,7 @@ impl Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut written = 0;
         for (at, letter) in self.text.char_indices() {
-            let instead = match acts_unseen(letter) {
+            let instead = match has_hidden_effect(letter) {
                 true => Some("\u{fffd}"),
                 false => (self.instead)(letter),
             };
@@ -135,7 +135,7 @@ pub fn visible(text: &str) -> Escaped<'_> {
     Escaped { text, instead: |_| None }
 }
 
-pub fn acts_unseen(letter: char) -> bool {
+pub fn has_hidden_effect(letter: char) -> bool {
     letter.is_control()
         || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}' | '\u{feff}')
 }

@@ -30,11 +30,11 @@ pub use escape::markdown as escape_markdown;
 pub use formats::wide::Wide;
 pub use quantities::{count, duration};
 pub use scores::{
-    Known, ScoreTable, ScoredRow, Seed, estimate,
+    MetricLookup, ScoreTable, ScoredRow, Seed, estimate,
     sets::{incomparable, remarks},
     shown_estimate,
 };
-pub use sections::{left_out, provenance::shell, table::provisos};
+pub use sections::{left_out, provenance::shell, table::context_columns};
 
 /// The style of the page of a report, for other pages that belong to a run.
 pub const STYLE: &str = include_str!("formats/page.css");
@@ -58,15 +58,15 @@ pub fn render(
     let table = table.with_latent(record, store)?;
     let rows = &table.rows[..];
     let outcomes = table::outcomes(record, &table);
-    let hears = record.audio && !record.figures.is_empty();
+    let plays_audio = record.audio && !record.figures.is_empty();
     let audio_links =
-        if hears { AudioLinks::find(record, store, folder)? } else { AudioLinks::default() };
+        if plays_audio { AudioLinks::find(record, store, folder)? } else { AudioLinks::default() };
     let (figures, mut files) = gallery::blocks(record, store, &audio_links)?;
     let mut blocks = Vec::from_iter(run_status::notice(record));
-    let (of_recordings, told) = recordings::blocks(record, &table, store)?;
-    blocks.extend(summary::blocks(record, &table, &outcomes, told.as_ref()));
+    let (of_recordings, verdict) = recordings::blocks(record, &table, store)?;
+    blocks.extend(summary::blocks(record, &table, &outcomes, verdict.as_ref()));
     blocks.extend(table::blocks(record, &table, &outcomes));
-    let tex = latex::write(&table::whole(&table, &outcomes));
+    let tex = latex::write(&table::full_table(&table, &outcomes));
     blocks.extend(of_recordings);
     let (of_multiverse, all_points) = multiverse::blocks(record, &table, store)?;
     blocks.extend(of_multiverse);

@@ -32,7 +32,7 @@ mod tests {
 
     #[test]
     fn durations_read_well() {
-        let said = [0.0, 0.0123, 0.42, 9.94, 12.3, 250.0, 7_300.0].map(duration);
-        assert_eq!(said, ["0 ms", "12 ms", "0.4 s", "9.9 s", "12 s", "4 min 10 s", "2 h 01 min"]);
+        let texts = [0.0, 0.0123, 0.42, 9.94, 12.3, 250.0, 7_300.0].map(duration);
+        assert_eq!(texts, ["0 ms", "12 ms", "0.4 s", "9.9 s", "12 s", "4 min 10 s", "2 h 01 min"]);
     }
 }

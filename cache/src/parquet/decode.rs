@@ -53,7 +53,7 @@ impl<'a> Chunk<'a> {
 
     /// Takes the decoded size of the pages from the limit before decoding them. The page headers
     /// state it, and the library would trust them.
-    pub(super) fn weigh(
+    pub(super) fn limit_size(
         &self,
         field: &Field,
         rows: usize,
@@ -83,14 +83,14 @@ impl<'a> Chunk<'a> {
         };
         // An empty list in place of a list of fixed width takes as much memory.
         let values = values.max((rows as u64).saturating_mul(width));
-        room.take(values.saturating_mul(item).saturating_add(largest))?;
-        if has_prefixes { self.weigh_prefixed(room) } else { Ok(()) }
+        room.consume(values.saturating_mul(item).saturating_add(largest))?;
+        if has_prefixes { self.limit_prefixed(room) } else { Ok(()) }
     }
 
     /// Takes the size of texts from the limit that are stored by what they share with the text
     /// before. Nothing in the page says how long they are, and each of a few bytes can be as long
     /// as all before, so they are made one by one until the limit is exceeded.
-    fn weigh_prefixed(&self, room: &mut SizeLimit) -> Result<(), String> {
+    fn limit_prefixed(&self, room: &mut SizeLimit) -> Result<(), String> {
         let damaged = |_| DAMAGED.to_owned();
         let mut pages = BasicDecompressor::new(self.pages(), Vec::new());
         pages.read_dict_page().map_err(damaged)?;
@@ -99,7 +99,7 @@ impl<'a> Chunk<'a> {
             if page.encoding() == Encoding::DeltaByteArray {
                 let bytes = split_buffer(&page).map_err(damaged)?.values;
                 for text in delta_byte_array::Decoder::try_new(bytes).map_err(damaged)? {
-                    room.take(text.map_err(damaged)?.len() as u64)?;
+                    room.consume(text.map_err(damaged)?.len() as u64)?;
                 }
             }
         }
@@ -113,7 +113,7 @@ impl<'a> Chunk<'a> {
             let pages = BasicDecompressor::new(self.pages(), Vec::new());
             column_iter_to_arrays(vec![pages], vec![kind], field.clone(), None)
         };
-        match panics::caught(decode) {
+        match panics::catch(decode) {
             Ok(Ok((arrays, _))) => Ok(arrays),
             Ok(Err(fault)) => Err(format!("{DAMAGED}: {fault}")),
             Err(_) => Err(DAMAGED.to_owned()),
@@ -208,7 +208,7 @@ fn texts(arrays: &[Box<dyn Array>], room: &mut SizeLimit) -> Result<Vec<String>,
     for array in arrays {
         let array: &Utf8ViewArray = array.as_any().downcast_ref().ok_or(DAMAGED)?;
         // A text of the dictionary may occur in every row.
-        room.take(array.iter().flatten().map(|text| text.len() as u64).sum())?;
+        room.consume(array.iter().flatten().map(|text| text.len() as u64).sum())?;
         texts.extend(array.iter().map(|text| text.unwrap_or_default().to_owned()));
     }
     Ok(texts)

@@ -37,7 +37,7 @@ impl ParquetTable {
         if let Some(twice) = names.find(|name| !seen.insert(*name)) {
             return Err(format!("has the column `{twice}` twice"));
         }
-        let schema = panics::caught(|| infer_schema(&metadata));
+        let schema = panics::catch(|| infer_schema(&metadata));
         let schema = schema.map_err(|_| "its schema is damaged".to_owned())?;
         let schema = schema.map_err(|fault| format!("its schema is damaged: {fault}"))?;
         let half: HashSet<&str> = metadata
@@ -48,7 +48,7 @@ impl ParquetTable {
             .map(|leaf| leaf.path_in_schema[0].as_str())
             .collect();
         let field = |field: &Field| match half.contains(field.name.as_str()) {
-            true => types::halved(types::plain(field.clone())),
+            true => types::half_precision(types::plain(field.clone())),
             false => types::plain(field.clone()),
         };
         let fields: Vec<Field> = schema.iter_values().map(field).collect();
@@ -108,7 +108,7 @@ impl ParquetTable {
             let groups = &self.metadata.row_groups;
             let chunks = groups.iter().map(|group| Ok((group.num_rows(), chunk(group)?)));
             let chunks = chunks.collect::<Result<Vec<_>, String>>()?;
-            chunks.iter().try_for_each(|(rows, chunk)| chunk.weigh(field, *rows, room))?;
+            chunks.iter().try_for_each(|(rows, chunk)| chunk.limit_size(field, *rows, room))?;
             let arrays = chunks.par_iter().map(|(_, chunk)| chunk.decode(field));
             let arrays: Vec<_> =
                 arrays.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
@@ -119,8 +119,7 @@ impl ParquetTable {
             cells(&arrays, field, as_text, room)
         };
         // An error that is not a panic may concern the whole file.
-        let read =
-            panics::caught(|| read(room)).unwrap_or_else(|_| Err(decode::DAMAGED.to_owned()));
+        let read = panics::catch(|| read(room)).unwrap_or_else(|_| Err(decode::DAMAGED.to_owned()));
         read.map_err(|fault| match fault.starts_with("unfolds") {
             true => fault,
             false => format!("column `{}`: {fault}", field.name),

@@ -3,7 +3,7 @@
 use crate::cells::ColumnType;
 use polars_arrow::datatypes::{ArrowDataType, Field};
 
-/// What values of this type become here.
+/// The column type for values of this type.
 pub(super) fn holds(dtype: &ArrowDataType) -> ColumnType {
     use ArrowDataType as T;
     let other = |name: &str| ColumnType::Other(name.to_owned());
@@ -46,11 +46,11 @@ pub(super) fn plain(mut field: Field) -> Field {
 
 /// The field where numbers in half precision were taken for bytes: a file without a schema of arrow's
 /// says so in a way that the library does not read.
-pub(super) fn halved(mut field: Field) -> Field {
+pub(super) fn half_precision(mut field: Field) -> Field {
     field.dtype = match field.dtype {
         ArrowDataType::FixedSizeBinary(2) => ArrowDataType::Float16,
-        ArrowDataType::List(item) => ArrowDataType::List(Box::new(halved(*item))),
-        ArrowDataType::LargeList(item) => ArrowDataType::LargeList(Box::new(halved(*item))),
+        ArrowDataType::List(item) => ArrowDataType::List(Box::new(half_precision(*item))),
+        ArrowDataType::LargeList(item) => ArrowDataType::LargeList(Box::new(half_precision(*item))),
         other => other,
     };
     field

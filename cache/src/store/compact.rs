@@ -5,7 +5,7 @@ use super::{
     journal::{EARLIER, JOURNALS, Journal, NO_PANIC, STATE},
     line::{fresh_id, parse},
     names,
-    writer::Life,
+    writer::Liveness,
 };
 use crate::Digest;
 use rustix::fs::OFlags;
@@ -29,7 +29,7 @@ impl Store {
         };
         let has_ended = |journal: &str| {
             let of = names::writer_of_journal(journal).unwrap_or_default();
-            (all && of == writer.name()) || writer.look_at(of) == Life::Ended
+            (all && of == writer.name()) || writer.liveness(of) == Liveness::Ended
         };
         self.journal.compact(has_ended, keep, || claim.holds())?;
         self.sweep_leases(&writer);
@@ -69,7 +69,7 @@ impl Journal {
         self.disk.write_whole(&path, &state, &self.tmp).map_err(fault)?;
         for name in &ended {
             if own.file.as_ref().is_some_and(|(own, _)| own == name) {
-                own.begin_anew();
+                own.start_next_file();
             }
             self.disk.remove(&self.root.join(JOURNALS).join(name)).map_err(fault)?;
         }

@@ -1,4 +1,4 @@
-//! What the file of a process says: a counter, and who the process is.
+//! The content of the file of a process: a counter, and who the process is.
 
 use super::names;
 use serde::{Deserialize, Serialize};
@@ -22,14 +22,14 @@ const LONGEST: u64 = 1 << 16;
 const DIGITS: usize = 20;
 const NO_PANIC: &str = "no thread panics while it names its job";
 
-pub(super) static EVERY_MS: AtomicU64 = AtomicU64::new(10_000);
+pub(super) static HEARTBEAT_MS: AtomicU64 = AtomicU64::new(10_000);
 static JOB: Mutex<Option<String>> = Mutex::new(None);
 
 /// Sets the job of a scheduler that this process belongs to, and how often it shows that it lives (ten seconds if
 /// never called). It counts for stores that are opened afterwards.
-pub fn work_as(job: Option<String>, beat: Duration) {
+pub fn set_job(job: Option<String>, beat: Duration) {
     let milliseconds = u64::try_from(beat.as_millis()).unwrap_or(u64::MAX);
-    EVERY_MS.store(milliseconds.max(10), Ordering::Relaxed);
+    HEARTBEAT_MS.store(milliseconds.max(10), Ordering::Relaxed);
     *JOB.lock().expect(NO_PANIC) = job;
 }
 
@@ -77,12 +77,12 @@ impl Entry {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let job = JOB.lock().expect(NO_PANIC).clone();
         let owner = Owner { pid: std::process::id(), host: host().to_owned(), since, job };
-        let (every, place) = (EVERY_MS.load(Ordering::Relaxed), Kernel::of(root)?);
+        let (every, place) = (HEARTBEAT_MS.load(Ordering::Relaxed), Kernel::of(root)?);
         Ok(Self { writer: writer.to_owned(), owner, place, every, locked: true, done: false })
     }
 }
 
-/// Where a lock of the kernel is seen: processes of one kernel that see the store through one file system.
+/// The scope of a lock of the kernel: processes of one kernel that see the store through one file system.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Kernel {
     boot: String,

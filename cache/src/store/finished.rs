@@ -25,7 +25,7 @@ pub struct Object {
 }
 
 impl Object {
-    /// An object whose file nobody has verified.
+    /// An object whose file is not verified.
     pub fn new(digest: Digest, shape: Shape, bytes: u64) -> Self {
         Self { digest, shape, bytes, seen: None, warning: None }
     }
@@ -50,7 +50,7 @@ pub struct Finished {
 
 impl Finished {
     /// The same step without the versions that this host has seen of its objects.
-    pub(super) fn unseen(&self) -> Self {
+    pub(super) fn without_versions(&self) -> Self {
         let mut finished = self.clone();
         finished.outputs.values_mut().for_each(|object| object.seen = None);
         finished

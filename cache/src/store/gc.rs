@@ -5,7 +5,7 @@ use super::{
     checkpoint::{CHECKPOINTS, is_state},
     names,
     sources::NOTES,
-    writer::{LEASES, Life},
+    writer::{LEASES, Liveness},
 };
 use crate::Digest;
 use rustix::fs::FileType;
@@ -91,7 +91,7 @@ impl Store {
             for (name, sort) in self.entries(&folder) {
                 let path = folder.join(&name);
                 let object = names::object(&part, &name).filter(|_| sort == FileType::RegularFile);
-                match object.and_then(|digest| held(&path, digest)) {
+                match object.and_then(|digest| entry_at(&path, digest)) {
                     Some(object) => usage.objects.push(object),
                     None => usage.unknown_files.push(path),
                 }
@@ -101,7 +101,7 @@ impl Store {
         for (name, sort) in self.entries(&checkpoints) {
             let folder = checkpoints.join(&name);
             let work = names::digest(&name, &[]).filter(|_| sort == FileType::Directory);
-            let Some(mut states) = work.and_then(|work| held(&folder, work)) else {
+            let Some(mut states) = work.and_then(|work| entry_at(&folder, work)) else {
                 usage.unknown_files.push(folder);
                 continue;
             };
@@ -123,7 +123,7 @@ impl Store {
                 let own = names::digest(&name, endings).filter(|_| is_file);
                 let left = || Digest::of(path.as_os_str().as_encoded_bytes());
                 let left = (is_file && names::is_unfinished(&name)).then(left);
-                match (own, own.or(left).and_then(|digest| held(&path, digest))) {
+                match (own, own.or(left).and_then(|digest| entry_at(&path, digest))) {
                     (Some(_), Some(file)) => into.push(file),
                     (None, Some(file)) => usage.unfinished.push(file),
                     (_, None) => usage.unknown_files.push(path),
@@ -138,7 +138,7 @@ impl Store {
     }
 
     /// True if no other process has the store open. Processes that open it afterwards wait until this one closes it.
-    /// Where another host had it open, this takes a minute: a process that has not shown for so long that it lives is
+    /// If another host had it open, this takes a minute: a process that has not shown for so long that it lives is
     /// taken for dead.
     ///
     /// # Errors
@@ -153,11 +153,11 @@ impl Store {
         }
         while !others.is_empty() {
             for other in std::mem::take(&mut others) {
-                match writer.look_at(&other) {
-                    Life::Ended => {}
-                    Life::Alive => return Ok(false),
-                    Life::Elsewhere if writer.has_counted(&other) => return Ok(false),
-                    Life::Elsewhere => others.push(other),
+                match writer.liveness(&other) {
+                    Liveness::Ended => {}
+                    Liveness::Alive => return Ok(false),
+                    Liveness::Elsewhere if writer.has_counted(&other) => return Ok(false),
+                    Liveness::Elsewhere => others.push(other),
                 }
             }
             if !others.is_empty() {
@@ -223,7 +223,7 @@ impl Store {
 }
 
 /// The entry at a path, if the file system can read its metadata.
-pub(super) fn held(path: &Path, digest: Digest) -> Option<StoreEntry> {
+pub(super) fn entry_at(path: &Path, digest: Digest) -> Option<StoreEntry> {
     let metadata = fs::symlink_metadata(path).ok()?;
     let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
     Some(StoreEntry { digest, path: path.to_owned(), bytes: metadata.len(), modified })

@@ -26,10 +26,10 @@
 use super::{
     Finished, Object, StoreError, Times,
     disk::Disk,
-    known::{Known, LinePosition, News, ReadTo},
+    known::{JournalText, Known, LinePosition, ReadPosition},
     line::{ID_BYTES, line, parse},
     names,
-    writer::{AFTERGLOW, LEASES},
+    writer::{GRACE_PERIOD, LEASES},
 };
 use crate::{Digest, regular};
 use rustix::fs::{FileType, OFlags};
@@ -50,7 +50,7 @@ use std::{
 /// The folder of journals.
 pub(super) const JOURNALS: &str = "journal-v2";
 pub(super) const STATE: &str = "state-v2.jsonl";
-/// What stores of earlier versions have, in the order in which it is read.
+/// The files of stores of earlier versions, in the order in which they are read.
 pub(super) const EARLIER: [&str; 2] = ["state-v1.jsonl", "journal-v1.jsonl"];
 /// The largest length in bytes: positions are 32 bits wide, and no store is nearly as large.
 const LONGEST: u64 = u32::MAX as u64;
@@ -66,18 +66,18 @@ pub(super) struct Journal {
     pub(super) disk: Disk,
     pub(super) known: RwLock<Known>,
     batch: Mutex<Arc<Batch>>,
-    pub(super) own: Mutex<Own>,
+    pub(super) own: Mutex<OwnJournal>,
     /// True if the journals that were there when the store was opened are worth compacting.
     is_long: AtomicBool,
 }
 
 /// The journal of this process.
 #[derive(Default)]
-pub(super) struct Own {
+pub(super) struct OwnJournal {
     pub(super) file: Option<(String, File)>,
     /// True once its name is on the disk.
     is_named: bool,
-    /// How many this process has begun.
+    /// The number that this process has begun.
     begun: usize,
 }
 
@@ -132,14 +132,14 @@ impl Journal {
         let mut known = self.known.write().expect(NO_PANIC);
         // Another thread may have read the same meanwhile; a line that is read twice counts once.
         match news {
-            Some(news) => known.take(news),
+            Some(news) => known.append(news),
             None => *known = self.read_all()?,
         }
         Ok(())
     }
 
-    /// What other processes have appended; none if everything must be read again.
-    fn news(&self, known: &Known) -> Result<Option<Vec<News>>, StoreError> {
+    /// The lines that other processes have appended; none if everything must be read again.
+    fn news(&self, known: &Known) -> Result<Option<Vec<JournalText>>, StoreError> {
         let names = self.names()?;
         let mut news = Vec::new();
         for name in &names {
@@ -182,7 +182,7 @@ impl Journal {
     }
 
     /// The whole lines of a journal behind those that were read; none if it is gone.
-    fn read_from(&self, name: &str, from: ReadTo) -> Result<Option<News>, StoreError> {
+    fn read_from(&self, name: &str, from: ReadPosition) -> Result<Option<JournalText>, StoreError> {
         let path = self.root.join(JOURNALS).join(name);
         let fault = |fault| StoreError::io("read", &path)(fault);
         // This is looked at first: what the writer wrote before it ended is read then.
@@ -191,7 +191,7 @@ impl Journal {
         let ended = is_gone.then(|| from.ended.unwrap_or_else(Instant::now));
         // The length of a file that another host has written may be seen later than that its writer has ended.
         let is_here = names::host_of(writer) == names::host_of(&self.disk.writer);
-        let is_all = ended.is_some_and(|since| is_here || since.elapsed() >= AFTERGLOW);
+        let is_all = ended.is_some_and(|since| is_here || since.elapsed() >= GRACE_PERIOD);
         let mut file = match self.disk.open(&path, OFlags::RDONLY) {
             Err(gone) if gone.kind() == io::ErrorKind::NotFound => return Ok(None),
             opened => opened.map_err(fault)?,
@@ -206,8 +206,8 @@ impl Journal {
         // read yet.
         let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         text.truncate(whole);
-        let read = ReadTo { length: from.length + whole as u64, ended, is_all };
-        Ok(Some(News { name: name.to_owned(), text, read }))
+        let read = ReadPosition { length: from.length + whole as u64, ended, is_all };
+        Ok(Some(JournalText { name: name.to_owned(), text, read }))
     }
 
     /// The first line of the state; nothing if there is no state.
@@ -233,8 +233,8 @@ impl Journal {
             known.index(state);
             let mut is_whole = true;
             for name in self.names()? {
-                match self.read_from(&name, ReadTo::default())? {
-                    Some(new) => known.take(vec![new]),
+                match self.read_from(&name, ReadPosition::default())? {
+                    Some(new) => known.append(vec![new]),
                     None => is_whole = false,
                 }
             }
@@ -254,7 +254,7 @@ impl Journal {
         let read =
             self.read_from(&name, from).map_err(|fault| io::Error::other(fault.to_string()))?;
         // A journal that is gone was compacted.
-        read.into_iter().for_each(|new| known.take(vec![new]));
+        read.into_iter().for_each(|new| known.append(vec![new]));
         Ok(())
     }
 
@@ -266,7 +266,7 @@ impl Journal {
 
     /// The finished step of a key that the caller has, so that the cache key in the line is not
     /// parsed.
-    pub(super) fn made(&self, key: &Digest) -> Option<FinishedStep> {
+    pub(super) fn finished_step(&self, key: &Digest) -> Option<FinishedStep> {
         let (text, place) = self.place(key)?;
         parse(place.of(&text)).filter(|made: &FinishedStep| made.key == *key)
     }
@@ -311,7 +311,7 @@ impl Journal {
         result.clone().map_err(|(kind, reason)| io(io::Error::new(kind, reason)))
     }
 
-    fn write(&self, own: &mut Own, lines: Vec<u8>) -> io::Result<()> {
+    fn write(&self, own: &mut OwnJournal, lines: Vec<u8>) -> io::Result<()> {
         let folder = self.root.join(JOURNALS);
         loop {
             let is_new = own.file.is_none();
@@ -328,7 +328,7 @@ impl Journal {
             let links = synced.and_then(|()| file.metadata()).map(|it| it.nlink());
             if is_removed(&links) {
                 // Another host took this process for dead and has compacted its journal.
-                own.begin_anew();
+                own.start_next_file();
                 continue;
             }
             links?;
@@ -342,7 +342,7 @@ impl Journal {
     }
 
     /// True once, if what others have left is worth compacting.
-    pub(super) fn take_long(&self) -> bool {
+    pub(super) fn take_compaction_due(&self) -> bool {
         self.is_long.swap(false, Ordering::Relaxed)
     }
 
@@ -385,7 +385,7 @@ fn is_removed(links: &io::Result<u64>) -> bool {
     }
 }
 
-impl Own {
+impl OwnJournal {
     /// The name of the journal that is written.
     fn name(&self, writer: &str) -> String {
         match self.begun {
@@ -394,7 +394,7 @@ impl Own {
         }
     }
 
-    pub(super) fn begin_anew(&mut self) {
+    pub(super) fn start_next_file(&mut self) {
         *self = Self { begun: self.begun + 1, ..Self::default() };
     }
 }

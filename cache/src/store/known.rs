@@ -12,14 +12,14 @@ pub(super) struct Known {
     pub(super) lines: HashMap<Digest, LinePosition>,
     /// The first line of the state that was read.
     pub(super) state: Vec<u8>,
-    pub(super) journals: HashMap<String, ReadTo>,
+    pub(super) journals: HashMap<String, ReadPosition>,
     /// The largest number of a line.
     pub(super) newest: u64,
 }
 
-/// How far a journal was read.
+/// The position up to which a journal was read.
 #[derive(Clone, Copy, Default)]
-pub(super) struct ReadTo {
+pub(super) struct ReadPosition {
     pub(super) length: u64,
     /// When its writer was first seen to have ended, if it has.
     pub(super) ended: Option<Instant>,
@@ -37,15 +37,16 @@ pub(super) struct LinePosition {
 }
 
 /// New text of a journal.
-pub(super) struct News {
+pub(super) struct JournalText {
     pub(super) name: String,
     pub(super) text: Vec<u8>,
-    pub(super) read: ReadTo,
+    pub(super) read: ReadPosition,
 }
 
 impl Known {
-    pub(super) fn take(&mut self, news: Vec<News>) {
-        for News { name, text, read } in news {
+    /// Appends new text of journals.
+    pub(super) fn append(&mut self, news: Vec<JournalText>) {
+        for JournalText { name, text, read } in news {
             self.journals.insert(name, read);
             if !text.is_empty() {
                 self.index(text);

@@ -7,18 +7,18 @@
 //! is taken. All file systems keep that promise, network file systems too, and no moment exists at which the name is
 //! there and the owner is not. Where a file has only one name, a copy takes its place.
 //!
-//! The lease of a dead process stays; whoever comes next makes the name of the next generation. A name goes away with
+//! The lease of a dead process stays; the next process makes the name of the next generation. A name goes away with
 //! the end of the work, the highest generation first. Two processes that come at that moment see each other, because
 //! each looks at the names beside its own once it has made it.
 //!
-//! Where several hosts share the store, the name of a finished step stays for two minutes, marked as done: a host may
+//! If several hosts share the store, the name of a finished step stays for two minutes, marked as done: a host may
 //! list the journals of others late, but it sees a taken name at once, and opens the journal that the name tells.
 
 use super::{
     Store, StoreError,
     entry::{self, Owner},
     names,
-    writer::{LEASES, Life, Writer},
+    writer::{LEASES, Liveness, Writer},
 };
 use crate::Digest;
 use rustix::fs::{FileType, OFlags};
@@ -42,14 +42,14 @@ impl Claim {
             return true;
         };
         let next = generation.parse::<u64>().map_or(0, |generation| generation + 1);
-        !self.writer.knows(&PathBuf::from(format!("{key}.{next}")))
+        !self.writer.exists(&PathBuf::from(format!("{key}.{next}")))
     }
 
     /// Gives the right back, with the result in the journal.
     pub fn finish(self) {
         // An unmarked name that stays says less and does no harm.
         if self.shared && self.writer.mark_done(&self.path).is_ok() {
-            self.writer.let_go(&self.key);
+            self.writer.release(&self.key);
             std::mem::forget(self);
         }
     }
@@ -57,7 +57,7 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        self.writer.let_go(&self.key);
+        self.writer.release(&self.key);
         // If this fails, others find a lease whose owner has ended.
         let _ = self.writer.remove(&self.path);
         if !self.shared {
@@ -66,7 +66,7 @@ impl Drop for Claim {
     }
 }
 
-/// What became of an attempt to take the right to run a step.
+/// The outcome of an attempt to take the right to run a step.
 pub enum Attempt {
     /// This process may run it.
     Mine(Claim),
@@ -85,8 +85,8 @@ impl Attempt {
 }
 
 /// The shortest and the longest time between two attempts to take a lease.
-const PATIENCE: Duration = Duration::from_millis(20);
-const LONGEST_PATIENCE: Duration = Duration::from_secs(1);
+const SHORTEST_WAIT: Duration = Duration::from_millis(20);
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 impl Store {
     /// Waits until no other process runs the step of that key, then takes its lease; `None` if `stop` becomes true
@@ -100,7 +100,7 @@ impl Store {
         waiting: impl FnOnce(Option<Owner>),
         stop: impl Fn() -> bool,
     ) -> Result<Option<Claim>, StoreError> {
-        let (mut waiting, mut patience) = (Some(waiting), PATIENCE);
+        let (mut waiting, mut wait) = (Some(waiting), SHORTEST_WAIT);
         loop {
             match self.try_claim(key)? {
                 Attempt::Mine(claim) => return Ok(Some(claim)),
@@ -111,10 +111,10 @@ impl Store {
                     if stop() {
                         return Ok(None);
                     }
-                    thread::sleep(patience);
-                    // A server is asked less and less often; this machine answers at once.
+                    thread::sleep(wait);
+                    // A server is polled less and less often; this machine answers at once.
                     if self.is_shared() {
-                        patience = (patience * 2).min(LONGEST_PATIENCE);
+                        wait = (wait * 2).min(LONGEST_WAIT);
                     }
                 }
             }
@@ -134,7 +134,7 @@ impl Store {
         }
         let attempt = self.attempt(&writer, &key);
         if !matches!(attempt, Ok(Attempt::Mine(_))) {
-            writer.let_go(&key);
+            writer.release(&key);
         }
         attempt.map_err(|fault| self.refused("lock", &first, fault))
     }
@@ -142,25 +142,25 @@ impl Store {
     fn attempt(&self, writer: &Arc<Writer>, key: &str) -> io::Result<Attempt> {
         let folder = self.root().join(LEASES);
         let at = |generation: usize| folder.join(format!("{key}.{generation}"));
-        'anew: loop {
+        'restart: loop {
             let (mut below, mut generation) = (Vec::<PathBuf>::new(), 0);
             loop {
                 let path = at(generation);
-                if writer.take(&path)? {
+                if writer.create_lease(&path)? {
                     let above = self.disk().exists(&at(generation + 1));
                     if above || !below.iter().all(|path| self.disk().exists(path)) {
                         let _ = writer.remove(&path);
                         thread::sleep(Duration::from_millis(1 + u64::from(std::process::id() % 7)));
-                        continue 'anew;
+                        continue 'restart;
                     }
                     let (writer, key) = (Arc::clone(writer), key.to_owned());
                     let shared = self.is_shared();
                     return Ok(Attempt::Mine(Claim { writer, key, path, below, shared }));
                 }
-                match self.judge(writer, &path)? {
-                    Held::Gone => continue 'anew,
-                    Held::By(owner) => return Ok(Attempt::Taken(owner)),
-                    Held::No(owner) => {
+                match self.lease_state(writer, &path)? {
+                    LeaseState::Gone => continue 'restart,
+                    LeaseState::Held(owner) => return Ok(Attempt::Taken(owner)),
+                    LeaseState::Free(owner) => {
                         // Its result may be in a journal that this host does not list yet.
                         owner.iter().try_for_each(|name| self.journal.read_of(name))?;
                         below.push(path);
@@ -171,24 +171,28 @@ impl Store {
         }
     }
 
-    /// Who holds a lease.
-    fn judge(&self, writer: &Writer, path: &std::path::Path) -> io::Result<Held> {
+    /// The state of a lease.
+    fn lease_state(&self, writer: &Writer, path: &std::path::Path) -> io::Result<LeaseState> {
         let file = match self.disk().open(path, OFlags::RDONLY) {
             Ok(file) => file,
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(Held::Gone),
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(LeaseState::Gone),
             Err(fault) => return Err(fault),
         };
         let Some((_, entry)) = entry::read(&file) else {
             // Where a file has only one name, its text comes a moment later.
             const LONGER_MS: u64 = 10_000;
-            let life = writer.watch(&path.to_string_lossy(), 0, LONGER_MS);
-            return Ok(if life == Life::Ended { Held::No(None) } else { Held::By(None) });
+            let liveness = writer.watch_counter(&path.to_string_lossy(), 0, LONGER_MS);
+            return Ok(if liveness == Liveness::Ended {
+                LeaseState::Free(None)
+            } else {
+                LeaseState::Held(None)
+            });
         };
         let is_own = entry.writer == writer.name();
-        Ok(match entry.done || is_own || writer.look_at(&entry.writer) == Life::Ended {
+        Ok(match entry.done || is_own || writer.liveness(&entry.writer) == Liveness::Ended {
             // An own name that no thread holds is one that could not be removed.
-            true => Held::No((!is_own).then_some(entry.writer)),
-            false => Held::By(Some(entry.owner)),
+            true => LeaseState::Free((!is_own).then_some(entry.writer)),
+            false => LeaseState::Held(Some(entry.owner)),
         })
     }
 
@@ -197,10 +201,10 @@ impl Store {
         let Ok(writer) = self.writer() else { return false };
         for generation in 0.. {
             let path = self.root().join(LEASES).join(format!("{key}.{generation}"));
-            match self.judge(&writer, &path) {
-                Ok(Held::Gone) | Err(_) => break,
-                Ok(Held::By(_)) => return true,
-                Ok(Held::No(_)) => {}
+            match self.lease_state(&writer, &path) {
+                Ok(LeaseState::Gone) | Err(_) => break,
+                Ok(LeaseState::Held(_)) => return true,
+                Ok(LeaseState::Free(_)) => {}
             }
         }
         false
@@ -212,7 +216,7 @@ impl Store {
         let held = self.leases().into_iter().filter_map(|(path, key)| {
             let file: File = self.disk().open(&path, OFlags::RDONLY).ok()?;
             let (_, entry) = entry::read(&file)?;
-            let lives = !entry.done && writer.look_at(&entry.writer) != Life::Ended;
+            let lives = !entry.done && writer.liveness(&entry.writer) != Liveness::Ended;
             lives.then(|| (key.to_string(), Some(entry.owner)))
         });
         held.collect()
@@ -235,19 +239,19 @@ impl Store {
         for (path, _) in leases {
             let file = self.disk().open(&path, OFlags::RDONLY).ok();
             let entry = file.and_then(|file| Some(entry::read(&file)?.1));
-            if entry.is_some_and(|entry| writer.look_at(&entry.writer) == Life::Ended) {
+            if entry.is_some_and(|entry| writer.liveness(&entry.writer) == Liveness::Ended) {
                 let _ = writer.remove(&path);
             }
         }
     }
 }
 
-/// Who holds a lease.
-enum Held {
+/// The state of a lease.
+enum LeaseState {
     /// The name is no longer there.
     Gone,
-    /// A process that lives.
-    By(Option<Owner>),
-    /// Nobody: it is done, or its owner has ended, whose file has that name.
-    No(Option<String>),
+    /// A process that lives holds it.
+    Held(Option<Owner>),
+    /// Nobody holds it: the step is done, or its owner has ended, whose file has that name.
+    Free(Option<String>),
 }

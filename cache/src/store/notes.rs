@@ -49,7 +49,7 @@ impl Store {
     ///
     /// # Errors
     /// When the file system refuses.
-    pub fn keep_for_now(&self, folder: &str, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+    pub fn keep_unsynced(&self, folder: &str, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
         let path = self.in_folder(folder)?.join(name);
         let written = self.disk.write_renewable(&path, bytes, &self.root.join(TMP));
         written.map_err(|fault| self.refused("write", &path, fault))
@@ -66,7 +66,7 @@ impl Store {
         Some(bytes)
     }
 
-    /// Adds bytes to a file of this process in a folder of the store. They are seen by whoever opens it afterwards.
+    /// Adds bytes to a file of this process in a folder of the store. Every process that opens it afterwards sees them.
     ///
     /// # Errors
     /// When the file system refuses.
@@ -113,7 +113,7 @@ impl Store {
         Ok(path)
     }
 
-    /// The path of a file or folder in a folder of the store, for programs that are told it.
+    /// The path of a file or folder in a folder of the store, for programs that get it as an argument.
     pub fn path_in(&self, folder: &str, name: &str) -> PathBuf {
         let path = self.root.join(folder).join(name);
         std::path::absolute(&path).unwrap_or(path)
@@ -133,7 +133,7 @@ impl Store {
     /// # Errors
     /// When the list cannot be written.
     pub fn note_runs(&self, out: &Path) -> Result<(), StoreError> {
-        let mut places = self.places_of_runs();
+        let mut places = self.run_folders();
         if places.iter().any(|place| place == out) || out.as_os_str().as_bytes().contains(&b'\n') {
             return Ok(());
         }
@@ -146,7 +146,7 @@ impl Store {
     }
 
     /// The folders in the list of runs.
-    pub fn places_of_runs(&self) -> Vec<PathBuf> {
+    pub fn run_folders(&self) -> Vec<PathBuf> {
         let text = self.disk.read(&self.root.join(RUNS), LONGEST).unwrap_or_default();
         let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
         lines.map(|line| PathBuf::from(OsStr::from_bytes(line))).collect()

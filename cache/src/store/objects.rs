@@ -116,7 +116,8 @@ impl Store {
         let stat = fs::symlink_metadata(self.path_for(&object.digest, of_kind));
         let Ok(stat) = stat.map(|it| FileVersion::of(&it)) else { return false };
         let of_journal = object.seen.map(FileVersion::on_any_host);
-        of_journal == Some(stat.on_any_host()) || self.seen_here(&object.digest) == Some(stat)
+        of_journal == Some(stat.on_any_host())
+            || self.verified_version(&object.digest) == Some(stat)
     }
 
     /// The path of an object, if something has its name.

@@ -1,12 +1,12 @@
-//! The plans of runs on a cluster, with what their processes have told.
+//! The plans of runs on a cluster, with the messages of their processes.
 //!
 //! ```text
 //! work-v1/<plan>/plan.json, stop         the plan, and whether its workers are to leave
-//! work-v1/<plan>/<writer>.jsonl          what a process has told
+//! work-v1/<plan>/<writer>.jsonl          the messages of a process
 //! work-v1/<plan>/logs/<job>.txt          what a job has printed
 //! ```
 
-use super::{Store, StoreEntry, StoreError, gc::held, names};
+use super::{Store, StoreEntry, StoreError, gc::entry_at, names};
 use rustix::fs::FileType;
 use std::{
     fs,
@@ -30,7 +30,7 @@ impl Store {
         for (name, sort) in self.entries(&work) {
             let folder = work.join(&name);
             let plan = names::digest(&name, &[]).filter(|_| sort == FileType::Directory);
-            let Some(mut plan) = plan.and_then(|plan| held(&folder, plan)) else {
+            let Some(mut plan) = plan.and_then(|plan| entry_at(&folder, plan)) else {
                 unknown.push(folder);
                 continue;
             };
@@ -58,7 +58,7 @@ impl Store {
         files
     }
 
-    /// Removes plans with what their processes have told. What does not belong to the store stays.
+    /// Removes plans with the messages of their processes. What does not belong to the store stays.
     ///
     /// # Errors
     /// When a file cannot be removed.

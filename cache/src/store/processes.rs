@@ -2,7 +2,7 @@
 
 use super::{
     NO_PANIC, Store, StoreError, TMP, names,
-    writer::{LEASES, Life, Writer},
+    writer::{LEASES, Liveness, Writer},
 };
 use crate::Digest;
 use std::{
@@ -48,14 +48,15 @@ impl Store {
     /// True if the process of this name has ended, as far as this one can tell.
     pub fn has_ended(&self, name: &str) -> bool {
         let writer = self.writer();
-        names::is_writer(name) && writer.is_ok_and(|writer| writer.look_at(name) == Life::Ended)
+        names::is_writer(name)
+            && writer.is_ok_and(|writer| writer.liveness(name) == Liveness::Ended)
     }
 
     /// Tells the other processes that this one has ended.
     pub fn close(&self) {
         *self.removal.lock().expect(NO_PANIC) = None;
         if let Some(writer) = self.writer.lock().expect(NO_PANIC).take() {
-            writer.leave();
+            writer.unregister();
         }
     }
 

@@ -22,26 +22,26 @@ const STEPS: &str = "steps-v1";
 /// The largest length in bytes of a finished step that is read.
 const LONGEST_STEP: u64 = 1 << 26;
 
-/// What is taken from a remote.
+/// The part of a remote that lookups fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Take {
+pub enum Fetch {
     /// Finished steps with their objects, which are then in this store.
     All,
-    /// Only word of what is there: a plan needs no objects.
-    Word,
+    /// Finished steps alone: a plan needs no objects.
+    Steps,
 }
 
 /// The remote of a store.
 pub(super) struct Remote {
     blobs: Box<dyn Blobs>,
-    take: Take,
+    fetch: Fetch,
     /// True once it has failed; it is then left alone.
     off: AtomicBool,
 }
 
-/// What was pushed or pulled.
+/// The counts of what was pushed or pulled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Moved {
+pub struct TransferCounts {
     /// The number of steps.
     pub steps: usize,
     /// The number of objects that were not there before.
@@ -50,7 +50,7 @@ pub struct Moved {
     pub bytes: u64,
 }
 
-impl Moved {
+impl TransferCounts {
     /// Adds the counts of another.
     pub fn add(&mut self, other: Self) {
         self.steps += other.steps;
@@ -60,7 +60,7 @@ impl Moved {
 }
 
 /// The reason why an object did not come.
-enum Refusal {
+enum PullError {
     /// The remote does not have it.
     Absent,
     /// It is not what its name says.
@@ -70,9 +70,9 @@ enum Refusal {
 }
 
 impl Store {
-    /// Lets lookups from now on take from a remote what this store does not have, unless it has a remote already.
-    pub fn take_from(&self, blobs: Box<dyn Blobs>, take: Take) {
-        let _ = self.remote.set(Remote { blobs, take, off: AtomicBool::new(false) });
+    /// Lets lookups from now on fetch from a remote what this store does not have, unless it has a remote already.
+    pub fn use_remote(&self, blobs: Box<dyn Blobs>, fetch: Fetch) {
+        let _ = self.remote.set(Remote { blobs, fetch, off: AtomicBool::new(false) });
     }
 
     /// True if there is a remote, whether it answers or not.
@@ -89,28 +89,28 @@ impl Store {
     pub(super) fn pulled(&self, key: &Digest) -> Option<Finished> {
         let remote = self.remote()?;
         let _pulling = debug_span!("pull", key = %key.short()).entered();
-        match self.pull_step(remote.blobs.as_ref(), key, remote.take) {
+        match self.pull_step(remote.blobs.as_ref(), key, remote.fetch) {
             Ok((finished, _)) => Some(finished),
-            Err(Refusal::Absent) => None,
-            Err(refusal) => remote.give_up(refusal, key),
+            Err(PullError::Absent) => None,
+            Err(error) => remote.give_up(error, key),
         }
     }
 
     /// True if an object that this store has lost is there again, from the remote.
     pub(super) fn is_restored(&self, object: &Object) -> bool {
         let Some(remote) = self.remote() else { return false };
-        let there = match remote.take {
-            Take::All => self.pull_object(remote.blobs.as_ref(), object).map(|_| true),
-            Take::Word => remote
+        let there = match remote.fetch {
+            Fetch::All => self.pull_object(remote.blobs.as_ref(), object).map(|_| true),
+            Fetch::Steps => remote
                 .blobs
                 .head(&name_of(object))
                 .map(|length| length.is_some())
-                .map_err(Refusal::Failed),
+                .map_err(PullError::Failed),
         };
         match there {
             Ok(there) => there,
-            Err(Refusal::Absent) => false,
-            Err(refusal) => remote.give_up(refusal, &object.digest).unwrap_or(false),
+            Err(PullError::Absent) => false,
+            Err(error) => remote.give_up(error, &object.digest).unwrap_or(false),
         }
     }
 
@@ -118,12 +118,16 @@ impl Store {
     ///
     /// # Errors
     /// When an object is missing or damaged here, or the remote refuses.
-    pub fn push(&self, finished: &Finished, blobs: &dyn Blobs) -> Result<Moved, StoreError> {
+    pub fn push(
+        &self,
+        finished: &Finished,
+        blobs: &dyn Blobs,
+    ) -> Result<TransferCounts, StoreError> {
         let refused = |fault: io::Error| StoreError::Remote {
             place: blobs.place(),
             reason: format!("cannot be written: {}", super::plain(&fault)),
         };
-        let mut moved = Moved { steps: 1, ..Moved::default() };
+        let mut moved = TransferCounts { steps: 1, ..TransferCounts::default() };
         for object in finished.outputs.values() {
             let name = name_of(object);
             if blobs.head(&name).map_err(refused)?.is_some() {
@@ -139,7 +143,8 @@ impl Store {
         }
         let step = step_name(&finished.key);
         if blobs.head(&step).map_err(refused)?.is_none() {
-            let text = serde_json::to_vec(&finished.unseen()).expect("a step always serialises");
+            let text =
+                serde_json::to_vec(&finished.without_versions()).expect("a step always serialises");
             let mut file = self.disk.temporary(&self.root.join(TMP)).map_err(refused)?;
             file.write_all(&text).map_err(refused)?;
             blobs.put(&step, file.path()).map_err(refused)?;
@@ -152,13 +157,17 @@ impl Store {
     ///
     /// # Errors
     /// When the remote cannot be read, or what it has is not what its name says.
-    pub fn pull(&self, key: &Digest, blobs: &dyn Blobs) -> Result<Option<Moved>, StoreError> {
+    pub fn pull(
+        &self,
+        key: &Digest,
+        blobs: &dyn Blobs,
+    ) -> Result<Option<TransferCounts>, StoreError> {
         let place = blobs.place();
         let remote = |reason| StoreError::Remote { place, reason };
-        match self.pull_step(blobs, key, Take::All) {
+        match self.pull_step(blobs, key, Fetch::All) {
             Ok((_, moved)) => Ok(Some(moved)),
-            Err(Refusal::Absent) => Ok(None),
-            Err(refusal) => Err(remote(refusal.of(key))),
+            Err(PullError::Absent) => Ok(None),
+            Err(error) => Err(remote(error.of(key))),
         }
     }
 
@@ -182,21 +191,21 @@ impl Store {
         &self,
         blobs: &dyn Blobs,
         key: &Digest,
-        take: Take,
-    ) -> Result<(Finished, Moved), Refusal> {
+        fetch: Fetch,
+    ) -> Result<(Finished, TransferCounts), PullError> {
         let mut text = Vec::new();
         let there = blobs.get(&step_name(key), LONGEST_STEP, &mut text);
-        if !there.map_err(Refusal::Failed)? {
-            return Err(Refusal::Absent);
+        if !there.map_err(PullError::Failed)? {
+            return Err(PullError::Absent);
         }
         let finished: Finished = serde_json::from_slice(&text)
-            .map_err(|fault| Refusal::Damaged(format!("it cannot be read: {fault}")))?;
+            .map_err(|fault| PullError::Damaged(format!("it cannot be read: {fault}")))?;
         if finished.key != *key || finished.cache_key.digest() != *key {
-            return Err(Refusal::Damaged("it is of another key".to_owned()));
+            return Err(PullError::Damaged("it is of another key".to_owned()));
         }
-        let finished = finished.unseen();
-        let mut moved = Moved { steps: 1, ..Moved::default() };
-        if take == Take::All {
+        let finished = finished.without_versions();
+        let mut moved = TransferCounts { steps: 1, ..TransferCounts::default() };
+        if fetch == Fetch::All {
             for object in finished.outputs.values() {
                 if self.verify(&object.digest).is_err() {
                     moved.bytes += self.pull_object(blobs, object)?;
@@ -204,14 +213,14 @@ impl Store {
                 }
             }
             self.commit(finished.clone())
-                .map_err(|fault| Refusal::Failed(io::Error::other(fault.to_string())))?;
+                .map_err(|fault| PullError::Failed(io::Error::other(fault.to_string())))?;
         }
         Ok((finished, moved))
     }
 
     /// Copies an object into this store, and checks its digest. Returns its length.
-    fn pull_object(&self, blobs: &dyn Blobs, object: &Object) -> Result<u64, Refusal> {
-        let failed = Refusal::Failed;
+    fn pull_object(&self, blobs: &dyn Blobs, object: &Object) -> Result<u64, PullError> {
+        let failed = PullError::Failed;
         // Another version of the engine may have written the same content in more bytes.
         let at_most = object.bytes.saturating_mul(2).saturating_add(1 << 20);
         let path = self.path_for(&object.digest, ending_of(object));
@@ -219,17 +228,17 @@ impl Store {
         self.disk.make_folder(folder).map_err(failed)?;
         let mut file = self.disk.temporary(&self.root.join(TMP)).map_err(failed)?;
         if !blobs.get(&name_of(object), at_most, &mut file).map_err(failed)? {
-            return Err(Refusal::Absent);
+            return Err(PullError::Absent);
         }
         let length = file.persist(&path).map_err(failed)?.len();
         match self.verify(&object.digest) {
             Ok(version) => {
-                self.note_seen(object.digest, version);
+                self.note_verified(object.digest, version);
                 Ok(length)
             }
             Err(fault) => {
                 let _ = self.disk.clear(&path);
-                Err(Refusal::Damaged(match fault {
+                Err(PullError::Damaged(match fault {
                     StoreError::Damaged { reason, .. } => reason,
                     other => other.to_string(),
                 }))
@@ -239,19 +248,19 @@ impl Store {
 }
 
 impl Remote {
-    /// Warns of a refusal. A remote that fails is left alone from then on; one that has damaged
+    /// Warns of an error. A remote that fails is left alone from then on; one that has damaged
     /// something may still have the rest.
-    fn give_up<T>(&self, refusal: Refusal, name: &Digest) -> Option<T> {
-        let fails = matches!(refusal, Refusal::Failed(_));
+    fn give_up<T>(&self, error: PullError, name: &Digest) -> Option<T> {
+        let fails = matches!(error, PullError::Failed(_));
         if !fails || !self.off.swap(true, Ordering::Relaxed) {
             let rest = if fails { "; this run goes on without it" } else { "; it is made here" };
-            warn!("the remote `{}` {}{rest}", self.blobs.place(), refusal.of(name));
+            warn!("the remote `{}` {}{rest}", self.blobs.place(), error.of(name));
         }
         None
     }
 }
 
-impl Refusal {
+impl PullError {
     /// The end of a sentence that begins with the remote.
     fn of(self, name: &Digest) -> String {
         match self {

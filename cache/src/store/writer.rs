@@ -8,14 +8,14 @@
 //! - **The file is gone**: the process has ended, and took it away.
 //! - **The same kernel and the same file system**: the kernel frees the lock of a dead process at once. An advisory
 //!   lock is believed nowhere else, because a network file system may keep it on its own host.
-//! - **Another host**: whoever waits reads the counter. If it stands still for six counts, measured by the watcher's
+//! - **Another host**: a waiting process reads the counter. If it stands still for six counts, measured by the watcher's
 //!   own monotonic clock, the process is taken for dead. No two clocks are ever compared.
 //!
 //! A process that was taken for dead and was not does work that another does too; both get the same bytes.
 
 use super::{
     disk::Disk,
-    entry::{EVERY_MS, Entry, read, text},
+    entry::{Entry, HEARTBEAT_MS, read, text},
     names,
 };
 use rustix::fs::OFlags;
@@ -35,11 +35,10 @@ use std::{
 
 /// The folder of the processes and of what they hold.
 pub(super) const LEASES: &str = "leases-v1";
-/// As many counts of silence mean that a process is dead.
-const SILENCE: u32 = 6;
-/// The time after which every host has come to see what another one has written. For so long the name of a finished step
-/// stays.
-pub(super) const AFTERGLOW: Duration = Duration::from_secs(120);
+/// The number of missed counts after which a process is taken for dead.
+const MISSED_COUNTS: u32 = 6;
+/// The time after which every host sees what another one has written. The lease of a finished step stays for so long.
+pub(super) const GRACE_PERIOD: Duration = Duration::from_secs(120);
 
 /// A process that uses the store: this one.
 pub(super) struct Writer {
@@ -50,9 +49,9 @@ pub(super) struct Writer {
     count: AtomicU64,
     /// The steps that this process holds.
     held: Mutex<HashSet<String>>,
-    /// The names of finished steps that stay for a while, with the time at which they were finished.
-    afterglow: Mutex<Vec<(PathBuf, Instant)>>,
-    /// What this process has seen of others.
+    /// The leases of finished steps that stay for the grace period, with the time at which they were finished.
+    finished: Mutex<Vec<(PathBuf, Instant)>>,
+    /// The counters of other processes, as this one has seen them.
     watched: Mutex<HashMap<String, Watched>>,
 }
 
@@ -63,10 +62,10 @@ struct Watched {
     since: Instant,
 }
 
-/// What is known of a process.
+/// The liveness of a process, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Life {
-    /// It lives, or nobody can say yet.
+pub(super) enum Liveness {
+    /// It lives, or that is not known yet.
     Alive,
     /// It lives on another host, as far as one can say.
     Elsewhere,
@@ -77,7 +76,7 @@ pub(super) enum Life {
 const NO_PANIC: &str = "no thread panics while it holds what a process knows of others";
 
 impl Writer {
-    /// Shows the process to all others.
+    /// Registers the process: its file shows it to all others.
     pub(super) fn register(disk: &Disk, tmp: &Path) -> io::Result<Arc<Self>> {
         let mut entry = Entry::this(&disk.writer, &disk.root)?;
         let folder = disk.root.join(LEASES);
@@ -104,10 +103,10 @@ impl Writer {
             file,
             count: AtomicU64::new(0),
             held: Mutex::default(),
-            afterglow: Mutex::default(),
+            finished: Mutex::default(),
             watched: Mutex::default(),
         });
-        keep_beating(&new);
+        start_heartbeat(&new);
         Ok(new)
     }
 
@@ -116,17 +115,17 @@ impl Writer {
         &self.entry.writer
     }
 
-    /// Makes the name of a lease that bears this process's text; false if the name is taken.
-    pub(super) fn take(&self, path: &Path) -> io::Result<bool> {
+    /// Creates a lease of this process; false if its name is taken.
+    pub(super) fn create_lease(&self, path: &Path) -> io::Result<bool> {
         let own = self.folder.join(self.name());
-        let taken = match self.disk.link(&own, path) {
+        let created = match self.disk.link(&own, path) {
             Err(fault) if no_links(&fault) => self
                 .disk
                 .create(path)
                 .and_then(|(_, file)| file.write_all_at(&text(0, &self.entry), 0)),
             linked => linked,
         };
-        match taken {
+        match created {
             Ok(()) => Ok(true),
             Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => Ok(false),
             Err(fault) => Err(fault),
@@ -137,12 +136,12 @@ impl Writer {
     pub(super) fn mark_done(&self, path: &Path) -> io::Result<()> {
         let entry = Entry { done: true, ..self.entry.clone() };
         self.disk.write_renewable(path, &text(0, &entry), &self.disk.root.join(super::TMP))?;
-        self.afterglow.lock().expect(NO_PANIC).push((path.to_owned(), Instant::now()));
+        self.finished.lock().expect(NO_PANIC).push((path.to_owned(), Instant::now()));
         Ok(())
     }
 
     /// True if there is such a name.
-    pub(super) fn knows(&self, path: &Path) -> bool {
+    pub(super) fn exists(&self, path: &Path) -> bool {
         self.disk.exists(path)
     }
 
@@ -156,22 +155,22 @@ impl Writer {
         self.held.lock().expect(NO_PANIC).insert(lease.to_owned())
     }
 
-    /// Notes that this process holds a step no more.
-    pub(super) fn let_go(&self, lease: &str) {
+    /// Releases a step that this process holds.
+    pub(super) fn release(&self, lease: &str) {
         self.held.lock().expect(NO_PANIC).remove(lease);
     }
 
-    /// Whether a process lives.
-    pub(super) fn look_at(&self, writer: &str) -> Life {
+    /// Judges whether a process lives.
+    pub(super) fn liveness(&self, writer: &str) -> Liveness {
         if writer == self.name() {
-            return Life::Alive;
+            return Liveness::Alive;
         }
         let opened = self.disk.open(&self.folder.join(writer), OFlags::RDONLY);
         let file = match opened {
             Ok(file) => file,
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Life::Ended,
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Liveness::Ended,
             // A file system that does not answer now says nothing about the process.
-            Err(_) => return Life::Elsewhere,
+            Err(_) => return Liveness::Elsewhere,
         };
         let (count, entry) = match read(&file) {
             Some((count, entry)) => (count, Some(entry)),
@@ -180,30 +179,30 @@ impl Writer {
         let every = entry.as_ref().map_or(10_000, |entry| entry.every);
         if let Some(entry) = &entry {
             if self.entry.place.follows(&entry.place) {
-                return Life::Ended;
+                return Liveness::Ended;
             }
             if entry.locked && self.entry.place.is_shared_with(&entry.place) {
                 match file.try_lock_shared() {
-                    Ok(()) => return Life::Ended,
-                    Err(TryLockError::WouldBlock) => return Life::Alive,
+                    Ok(()) => return Liveness::Ended,
+                    Err(TryLockError::WouldBlock) => return Liveness::Alive,
                     Err(TryLockError::Error(_)) => {}
                 }
             }
         }
-        self.watch(writer, count, every)
+        self.watch_counter(writer, count, every)
     }
 
-    /// Whether something that counts still does: a process of another host.
-    pub(super) fn watch(&self, name: &str, count: u64, every_ms: u64) -> Life {
+    /// Judges whether a process of another host lives: its counter still goes up.
+    pub(super) fn watch_counter(&self, name: &str, count: u64, every_ms: u64) -> Liveness {
         let mut watched = self.watched.lock().expect(NO_PANIC);
         let new = || Watched { first: count, last: count, since: Instant::now() };
         let seen = watched.entry(name.to_owned()).or_insert_with(new);
         if seen.last != count {
             (seen.last, seen.since) = (count, Instant::now());
         }
-        match seen.since.elapsed() > Duration::from_millis(every_ms) * SILENCE {
-            true => Life::Ended,
-            false => Life::Elsewhere,
+        match seen.since.elapsed() > Duration::from_millis(every_ms) * MISSED_COUNTS {
+            true => Liveness::Ended,
+            false => Liveness::Elsewhere,
         }
     }
 
@@ -217,14 +216,14 @@ impl Writer {
     pub(super) fn sweep(&self, tmp: &Path) -> bool {
         let mut is_shared = false;
         self.disk.sweep(&self.folder, |name| {
-            let life = names::is_writer(name).then(|| self.look_at(name));
-            is_shared |= life == Some(Life::Elsewhere);
-            life == Some(Life::Ended)
+            let liveness = names::is_writer(name).then(|| self.liveness(name));
+            is_shared |= liveness == Some(Liveness::Elsewhere);
+            liveness == Some(Liveness::Ended)
         });
         let mut ended = HashMap::new();
         self.disk.sweep(tmp, |name| match names::writer_of_temporary(name) {
             Some(of) if names::is_writer(of) => {
-                *ended.entry(of.to_owned()).or_insert_with(|| self.look_at(of) == Life::Ended)
+                *ended.entry(of.to_owned()).or_insert_with(|| self.liveness(of) == Liveness::Ended)
             }
             // Those of earlier versions are locked as long as their process lives.
             Some(_) => {
@@ -236,20 +235,20 @@ impl Writer {
         is_shared
     }
 
-    /// Takes the process's own file away, since it has ended.
-    pub(super) fn leave(&self) {
+    /// Removes the process's own file at its end.
+    pub(super) fn unregister(&self) {
         // If this fails, the next process finds its lock free, or its counter standing still.
         let _ = self.disk.remove(&self.folder.join(self.name()));
     }
 
-    fn beat(&self) {
+    fn heartbeat(&self) {
         let count = self.count.fetch_add(1, Ordering::Relaxed) + 1;
         // A server that is away for a moment gets the next count.
         let counted = self.file.write_all_at(format!("{count:020}").as_bytes(), 0);
         let _ = counted.and_then(|()| self.file.sync_data());
-        let mut afterglow = self.afterglow.lock().expect(NO_PANIC);
-        afterglow.retain(|(path, since)| {
-            let stays = since.elapsed() < AFTERGLOW;
+        let mut finished = self.finished.lock().expect(NO_PANIC);
+        finished.retain(|(path, since)| {
+            let stays = since.elapsed() < GRACE_PERIOD;
             if !stays {
                 let _ = self.disk.remove(path);
             }
@@ -266,8 +265,8 @@ fn no_links(fault: &io::Error) -> bool {
     Errno::from_io_error(fault).is_some_and(|fault| no.contains(&fault))
 }
 
-/// Lets a process show that it lives, as long as it has the store open.
-fn keep_beating(writer: &Arc<Writer>) {
+/// Counts up regularly for as long as the process has the store open, which shows that it lives.
+fn start_heartbeat(writer: &Arc<Writer>) {
     static ALL: Mutex<Vec<Weak<Writer>>> = Mutex::new(Vec::new());
     static STARTED: Once = Once::new();
     let mut all = ALL.lock().expect(NO_PANIC);
@@ -278,10 +277,10 @@ fn keep_beating(writer: &Arc<Writer>) {
         // Without the thread only processes of other hosts may take this one for dead.
         let _ = thread::Builder::new().name("beat".to_owned()).spawn(|| {
             loop {
-                thread::sleep(Duration::from_millis(EVERY_MS.load(Ordering::Relaxed)));
+                thread::sleep(Duration::from_millis(HEARTBEAT_MS.load(Ordering::Relaxed)));
                 let all: Vec<_> =
                     ALL.lock().expect(NO_PANIC).iter().filter_map(Weak::upgrade).collect();
-                all.iter().for_each(|writer| writer.beat());
+                all.iter().for_each(|writer| writer.heartbeat());
             }
         });
     });

@@ -168,8 +168,7 @@ pub fn gc(args: &GcArgs) -> Result<(), CommandError> {
 fn warn_of_others(store: &Store, out: &Path, going: &[StoreEntry]) {
     let canonical = |path: &Path| fs::canonicalize(path).ok();
     let here = canonical(out);
-    let places: BTreeSet<_> =
-        store.places_of_runs().iter().filter_map(|it| canonical(it)).collect();
+    let places: BTreeSet<_> = store.run_folders().iter().filter_map(|it| canonical(it)).collect();
     for place in places.into_iter().filter(|place| Some(place) != here.as_ref()) {
         let place_of = place.display();
         match needed(store, &place) {

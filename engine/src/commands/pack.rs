@@ -9,7 +9,7 @@ use crate::{
 use cache::{
     Store,
     blobs::Blobs,
-    store::{folder::Folder, plain, remote::Moved},
+    store::{folder::Folder, plain, remote::TransferCounts},
 };
 use clap::Args;
 use std::{
@@ -105,7 +105,7 @@ pub fn unpack(args: &UnpackArgs) -> Result<(), CommandError> {
         return Err(bad(format!("holds a run with an odd name: `{}`", record.pipeline)));
     }
     let steps = Folder::new(scratch.path());
-    let mut moved = Moved::default();
+    let mut moved = TransferCounts::default();
     for key in Store::keys_of(&steps).map_err(of_store)? {
         let step = store.pull(&key, &steps).map_err(|fault| bad(format!("is damaged: {fault}")))?;
         moved.add(step.unwrap_or_default());

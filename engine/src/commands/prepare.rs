@@ -19,7 +19,7 @@ use crate::{
 };
 use cache::{
     Store, StoreError, regular,
-    store::{plain, remote::Take},
+    store::{plain, remote::Fetch},
 };
 use std::{collections::BTreeSet, io, num::NonZeroUsize, path::Path};
 use tracing::{info_span, warn};
@@ -59,12 +59,12 @@ pub fn prepare(
         Some(Err(_)) | None => open(&args.store.store, missing_store),
     };
     let store = store.map_err(|fault| CommandError::of_store(&fault))?;
-    let take = match missing_store {
-        MissingStore::Create => Take::All,
-        MissingStore::Empty => Take::Word,
+    let fetch = match missing_store {
+        MissingStore::Create => Fetch::All,
+        MissingStore::Empty => Fetch::Steps,
     };
     if let Some(remote) = args.store.remote()? {
-        store.take_from(remote, take);
+        store.use_remote(remote, fetch);
     }
     place(&mut pipeline, args)?;
     let only = steps(&pipeline, &args.only, "--only")?;

@@ -9,7 +9,7 @@ use crate::{
 use cache::{
     Digest, Record, Store,
     blobs::Blobs,
-    store::{Finished, remote::Moved},
+    store::{Finished, remote::TransferCounts},
 };
 use clap::Args;
 use std::collections::BTreeSet;
@@ -56,7 +56,7 @@ pub fn pull(args: &RemoteArgs) -> Result<(), CommandError> {
         None => Store::keys_of(remote.as_ref()).map_err(of_store)?,
         Some(run) => keys_of(&record(args, run)?),
     };
-    let (mut moved, mut absent) = (Moved::default(), 0);
+    let (mut moved, mut absent) = (TransferCounts::default(), 0);
     for key in &keys {
         match store.pull(key, remote.as_ref()).map_err(of_store)? {
             Some(step) => moved.add(step),
@@ -78,8 +78,8 @@ pub fn push_all(
     store: &Store,
     steps: &[Finished],
     remote: &dyn Blobs,
-) -> Result<Moved, CommandError> {
-    let mut moved = Moved::default();
+) -> Result<TransferCounts, CommandError> {
+    let mut moved = TransferCounts::default();
     for step in steps {
         match store.push(step, remote) {
             Ok(step) => moved.add(step),
@@ -117,8 +117,8 @@ fn remote(args: &StoreArg) -> Result<Box<dyn Blobs>, CommandError> {
 }
 
 /// Describes what was moved: `12 steps: 30 objects of 4 MB that were not there`.
-pub fn describe_moved(moved: &Moved) -> String {
-    let Moved { steps, objects, bytes } = *moved;
+pub fn describe_moved(moved: &TransferCounts) -> String {
+    let TransferCounts { steps, objects, bytes } = *moved;
     let (steps, objects) = (reports::count(steps, "step"), reports::count(objects, "object"));
     format!("{steps}: {objects} of {} that were not there", size(bytes))
 }

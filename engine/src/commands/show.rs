@@ -170,17 +170,17 @@ fn text(found: &FoundRun, table: &ScoreTable, shown: &[usize], width: usize) -> 
 /// Some rows of the table, numbered as in `engine why`; of a sweep with a column for each parameter.
 fn grid(table: &ScoreTable, shown: &[usize], is_sweep: bool) -> Grid {
     let ScoreTable { rows, columns, .. } = table;
-    let provisos = reports::provisos(rows);
+    let context_columns = reports::context_columns(rows);
     let axes = if is_sweep { select::axes(table) } else { Vec::new() };
     let head = std::iter::once("row".to_owned()).chain(axes.iter().map(|axis| (*axis).to_owned()));
     let head = head.chain(columns.iter().map(|metric| metric.heading()));
-    let head = head.chain(provisos.iter().map(|(title, _)| (*title).to_owned()));
+    let head = head.chain(context_columns.iter().map(|(title, _)| (*title).to_owned()));
     let mut grid = Grid::new(head, 1);
     for (at, row) in shown.iter().map(|at| (*at, &rows[*at])) {
         let title = if axes.is_empty() { &row.title } else { &row.name };
         let values = axes.iter().map(|axis| select::cell(row, axis));
         let cells = values.chain(columns.iter().map(|metric| row.shown(metric)));
-        let cells = cells.chain(provisos.iter().map(|(_, words)| words[at].clone()));
+        let cells = cells.chain(context_columns.iter().map(|(_, words)| words[at].clone()));
         grid.rows.push(std::iter::once(format!("r{} {title}", at + 1)).chain(cells).collect());
     }
     grid

@@ -92,7 +92,7 @@ pub fn find(args: &RunArgs, output: &OutputArgs) -> Option<Unchanged> {
     let pool = ThreadPoolBuilder::new().num_threads(threads).build().ok()?;
     let version = |(name, digest): (&String, _)| (name.clone(), run.version_of(name, digest));
     let (holds, seen) = pool.install(|| {
-        let holds = run.is_settled && versions.hold();
+        let holds = run.is_settled && versions.are_current();
         (holds, run.files.par_iter().map(version).collect::<Vec<_>>())
     });
     let same = run.environment.iter().all(|(name, value)| variable(name) == *value);
@@ -176,7 +176,7 @@ fn try_keep(
             .collect(),
     };
     let text = run.to_text(&versions.map(|versions| versions.to_text()).unwrap_or_default())?;
-    study.store.keep_for_now(UP_TO_DATE, &name(args)?, &text).ok()
+    study.store.keep_unsynced(UP_TO_DATE, &name(args)?, &text).ok()
 }
 
 /// The versions of all files that a run depends on; none if not every step was a hit.

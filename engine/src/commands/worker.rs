@@ -11,7 +11,7 @@ use crate::{
     },
     ui::{events::TEXT, interrupt::Interrupt},
 };
-use cache::{Digest, Store, store::work_as};
+use cache::{Digest, Store, store::set_job};
 use clap::Args;
 use std::{env, num::NonZeroUsize, sync::Arc, time::Duration};
 use tracing::info;
@@ -65,7 +65,7 @@ pub fn worker(args: &WorkerArgs) -> Result<(), CommandError> {
     if !(args.beat > 0.0 && args.beat < 1e6) {
         return Err(CommandError::new(BAD_INPUT, "`--beat` must be above 0"));
     }
-    work_as(job.clone(), Duration::from_secs_f64(args.beat));
+    set_job(job.clone(), Duration::from_secs_f64(args.beat));
     let digest: Digest = args.plan.parse().map_err(|_| {
         CommandError::new(BAD_INPUT, format!("`{}` is not the name of a plan", args.plan))
     })?;

@@ -109,7 +109,7 @@ pub fn unpack(archive: &Path, folder: &Path) -> Result<(), String> {
         if entry.header().entry_type() != EntryType::Regular || !is_inside || count > MOST_FILES {
             return Err(format!("holds `{}`, which is no file of a run", path.display()));
         }
-        limit.take(entry.size())?;
+        limit.consume(entry.size())?;
         let to = folder.join(&path);
         let made = to.parent().map_or(Ok(()), fs::create_dir_all);
         made.and_then(|()| File::create_new(&to))

@@ -1,7 +1,7 @@
 //! Environments of programs: what stands before their words so that they run in one.
 
 use cache::{regular, store::plain};
-use ops::{OpError, Within};
+use ops::{OpError, ProgramEnvironment};
 use std::{env, io, path::Path};
 
 /// The longest file that describes an environment.
@@ -11,11 +11,15 @@ const LONGEST: u64 = 1 << 20;
 ///
 /// # Errors
 /// When the file of the environment cannot be read, or does not name it.
-pub fn before(within: &Within<'_>, scratch: &Path, on_gpu: bool) -> Result<Vec<String>, OpError> {
+pub fn before(
+    within: &ProgramEnvironment<'_>,
+    scratch: &Path,
+    on_gpu: bool,
+) -> Result<Vec<String>, OpError> {
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     Ok(match within {
         // An environment apart from that of any project, which uv keeps for the next time.
-        Within::Python(file) => words(&[
+        ProgramEnvironment::Python(file) => words(&[
             "uv",
             "run",
             "--quiet",
@@ -25,11 +29,11 @@ pub fn before(within: &Within<'_>, scratch: &Path, on_gpu: bool) -> Result<Vec<S
             file,
             "--",
         ]),
-        Within::Conda(file) => {
+        ProgramEnvironment::Conda(file) => {
             let name = named(file)?;
             words(&["conda", "run", "--no-capture-output", "--name", &name])
         }
-        Within::Container(image) => {
+        ProgramEnvironment::Container(image) => {
             let mut all = words(&["apptainer", "exec"]);
             all.extend(on_gpu.then(|| "--nv".to_owned()));
             let here = env::current_dir().unwrap_or_default();
@@ -43,11 +47,11 @@ pub fn before(within: &Within<'_>, scratch: &Path, on_gpu: bool) -> Result<Vec<S
 }
 
 /// The error for an environment whose program could not be started.
-pub fn missing(within: &Within<'_>, fault: &io::Error) -> OpError {
+pub fn missing(within: &ProgramEnvironment<'_>, fault: &io::Error) -> OpError {
     let (tool, what, help) = match within {
-        Within::Python(_) => ("uv", "python", "`pip install uv` installs it"),
-        Within::Conda(_) => ("conda", "conda", "Miniforge and Miniconda bring it"),
-        Within::Container(_) => {
+        ProgramEnvironment::Python(_) => ("uv", "python", "`pip install uv` installs it"),
+        ProgramEnvironment::Conda(_) => ("conda", "conda", "Miniforge and Miniconda bring it"),
+        ProgramEnvironment::Container(_) => {
             ("apptainer", "container", "on many clusters `module load apptainer` does")
         }
     };

@@ -90,7 +90,7 @@ impl Schedule<'_> {
             // What an earlier one in this list brought about may have changed it.
             let StepState::Elsewhere(job) = &self.states[step] else { continue };
             let (digest, again) = (job.digest, job.request.again);
-            let is_made = plan.store.knows(&digest) && (!again || peers.has_made(step));
+            let is_made = plan.store.contains(&digest) && (!again || peers.has_made(step));
             let found = is_made.then(|| plan.store.finished(&digest)).flatten();
             has_changes = true;
             if let Some(finished) = found {

@@ -9,7 +9,7 @@ use crate::child::wait_with;
 use cache::{
     FileEntry, interchange, regular,
     store::plain,
-    verified::{Unread, Watched},
+    verified::{ReadError, Watched},
 };
 use ops::{Cancel, Form, OpError, Piece, Product, Program};
 use rustix::process::Pid;
@@ -214,7 +214,7 @@ fn watched(program: &Program<'_>, cancel: &dyn Cancel) -> Result<Vec<(String, Wa
     let watch = |file: &FileEntry| {
         let place = file.path.display().to_string();
         match Watched::open(&file.path, &file.digest, &|| cancel.is_cancelled()) {
-            Err(Unread::Stopped) => Err(OpError::cancelled()),
+            Err(ReadError::Stopped) => Err(OpError::cancelled()),
             Ok(watched) => Ok((place, watched)),
             Err(why) => Err(unread(&place, &why)),
         }
@@ -222,7 +222,7 @@ fn watched(program: &Program<'_>, cancel: &dyn Cancel) -> Result<Vec<(String, Wa
     program.files.iter().map(watch).collect()
 }
 
-fn unread(place: &str, why: &Unread) -> OpError {
+fn unread(place: &str, why: &ReadError) -> OpError {
     OpError::failure(format!("`{place}` {why}")).help(
         "the step reads the file as it was when the run began: run again once nothing writes to it",
     )

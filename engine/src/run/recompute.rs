@@ -226,7 +226,7 @@ pub fn recompute(
         device: &Device::Cpu,
         ops: ops::OPS,
     };
-    let made = match panics::caught(|| op.run(&inputs, &cx)) {
+    let made = match panics::catch(|| op.run(&inputs, &cx)) {
         Ok(Ok(made)) => made.into_vec(),
         Ok(Err(_)) if paths.missed.load(Ordering::Relaxed) => {
             return Recomputed::Unproved(

@@ -84,7 +84,7 @@ impl<'a> Host<'a> {
 /// Runs a step, unless another process runs it first.
 pub fn run(request: &StepRequest, host: &Host<'_>) -> StepResult {
     // A panic is a bug; it fails the step, and the rest of the run is kept.
-    let made = panics::caught(|| claim_and_run(request, host)).unwrap_or_else(|panic| {
+    let made = panics::catch(|| claim_and_run(request, host)).unwrap_or_else(|panic| {
         let bug = OpError::failure(format!("the op panicked: {panic}"))
             .help("this is a bug in the engine; the rest of the run is kept");
         Err(bug.into())
@@ -146,7 +146,7 @@ fn claim_and_run(
     {
         return Ok((finished, None));
     }
-    for (port, damage) in store.lost(&digest).into_iter().filter(|_| !request.again) {
+    for (port, damage) in store.damaged_outputs(&digest).into_iter().filter(|_| !request.again) {
         info!("{name}.{port}: {damage}; running `{name}` again");
     }
     events::step_started(request.number, name, &request.reason);
@@ -180,7 +180,7 @@ fn claim_and_run(
     if store.is_shared() && !request.again {
         // A process that stood still may have been taken for dead, and another was first.
         store.refresh()?;
-        if let Some(first) = store.knows(&digest).then(|| store.finished(&digest)).flatten() {
+        if let Some(first) = store.contains(&digest).then(|| store.finished(&digest)).flatten() {
             return Ok((first, None));
         }
     }

@@ -91,7 +91,7 @@ fn clips_are_selected_labelled_and_read_back() {
     let page = Page::open(&browser, &folder, |address| {
         report.replace("<head>", &format!("<head>{}", READER.replace("ADDRESS", address)))
     });
-    let told: Value = serde_json::from_str(&page.hear().expect("the page tells")).expect("JSON");
+    let told: Value = serde_json::from_str(&page.receive().expect("the page tells")).expect("JSON");
     assert_eq!(told["lasso"], "6 selected, 0 labelled on this page");
     let bells = told["bells"].as_str().expect("a text");
     assert!(bells.starts_with("4 selected, 6 labelled"), "{told}");

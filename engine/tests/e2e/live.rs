@@ -72,7 +72,8 @@ fn the_page_follows_a_run_to_its_report_and_says_when_one_was_killed() {
         page.replace("</body>", &LOOK.replace("ADDRESS", address))
     });
     let next = |name: &str| {
-        let heard = page.hear().unwrap_or_else(|| panic!("the page never showed that it {name}"));
+        let heard =
+            page.receive().unwrap_or_else(|| panic!("the page never showed that it {name}"));
         assert!(heard.starts_with(name), "{heard}");
         heard
     };

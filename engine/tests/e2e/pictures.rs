@@ -166,7 +166,7 @@ fn a_hostile_picture_runs_nothing_and_asks_for_nothing() {
         let page = study.read("runs/small/latest/report.html");
         page.replace("<head>", &format!("<head>{}", READER.replace("ADDRESS", address)))
     });
-    assert_eq!(opened.hear().as_deref(), Some("90 small 0"));
+    assert_eq!(opened.receive().as_deref(), Some("90 small 0"));
 }
 
 #[test]

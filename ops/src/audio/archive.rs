@@ -4,7 +4,7 @@ use crate::Cancel;
 use cache::{
     Digest,
     cells::SizeLimit,
-    verified::{Unread, Watched},
+    verified::{ReadError, Watched},
 };
 use std::{
     io::{self, Read, Seek, SeekFrom},
@@ -26,7 +26,7 @@ pub struct Archive {
 pub enum ArchiveError {
     /// The file cannot be read as it was listed.
     #[error(transparent)]
-    Unread(#[from] Unread),
+    Read(#[from] ReadError),
     /// The content is not usable; the text follows the name of the file.
     #[error("{0}")]
     Unfit(String),

@@ -5,7 +5,7 @@ use super::{
     damage::OnDamage,
     formats::AUDIO,
     reference::AudioRef,
-    unread,
+    unsupported,
 };
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port, Select, Source};
 use cache::{Artifact, Kind, Shape};
@@ -28,14 +28,14 @@ use std::{collections::HashMap, path::Path};
 pub struct AudioFolder {
     /// The folder.
     pub path: String,
-    /// What to do with a recording that cannot be used: `fail` names all of them, `skip` leaves
+    /// The treatment of a recording that cannot be used: `fail` names all of them, `skip` leaves
     /// them out and lists them in `skipped`.
     #[serde(default)]
     pub on_error: OnError,
-    /// Whether a clip may be all zero.
+    /// Allows clips that are all zero.
     #[serde(default)]
     pub allow_silent: bool,
-    /// What to do with a recording of which only a part can be decoded: `fail` counts it among those
+    /// The treatment of a recording of which only a part can be decoded: `fail` counts it among those
     /// that cannot be used, `keep` uses what is whole and says what is not.
     #[serde(default)]
     pub on_damage: OnDamage,
@@ -51,7 +51,7 @@ impl Op for AudioFolder {
         vec![Source {
             param: "path",
             path: self.path.clone().into(),
-            select: Select::Tree(unread::endings()),
+            select: Select::Tree(unsupported::endings()),
             missing: Some("give `path` a folder that holds one folder a label"),
         }]
     }
@@ -62,11 +62,11 @@ impl Op for AudioFolder {
 
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
         let shown = inputs.files().iter().filter(|file| !clips::is_hidden(&file.name));
-        let (files, unread) = unread::parted(shown, AUDIO);
+        let (files, unsupported) = unsupported::partition(shown, AUDIO);
         let label_of = |name: &str| name.split_once('/').map(|(label, _)| label.to_owned());
         if self.on_error == OnError::Fail {
             let labels = files.iter().filter_map(|file| label_of(&file.name)).collect();
-            unread::judge(&unread, label_of, &labels)?;
+            unsupported::check(&unsupported, label_of, &labels)?;
         }
         if files.is_empty() {
             let ends = AUDIO.join(", ");
@@ -104,10 +104,10 @@ impl Op for AudioFolder {
             on_damage: self.on_damage,
         };
         let read = |candidate: &Candidate, room: &mut Vec<u8>| {
-            clips::hold(by_name[candidate.clip_id.as_str()], room, cx.cancel)
+            clips::open_encoded(by_name[candidate.clip_id.as_str()], room, cx.cancel)
         };
         let mut collection = clips::collect(candidates.collect(), read, rules, cx)?;
-        collection.leave_out(unread);
+        collection.leave_out(unsupported);
         Ok(collection.outputs(Artifact::table(Kind::Clips, collection.table())))
     }
 }

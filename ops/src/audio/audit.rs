@@ -55,7 +55,7 @@ pub struct Audit {
     /// The magnitude from which a sample lies at the end of the scale, full scale being 1.
     #[serde(default = "default_clipping_level")]
     pub clipping_level: Positive,
-    /// How many samples in a row at the end of the scale make a clip clipped.
+    /// The number of samples in a row at the end of the scale that make a clip clipped.
     #[serde(default = "default_clipping_run")]
     pub clipping_run: NonZeroU32,
 }

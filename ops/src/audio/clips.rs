@@ -3,8 +3,8 @@
 
 use super::{
     damage::OnDamage,
-    decode::{self, Looked, Probe},
-    held::Held,
+    decode::{self, Probe, Probes},
+    encoded::Encoded,
     reference::AudioRef,
     usable,
 };
@@ -31,7 +31,7 @@ pub const OUTPUTS: &[Port] = &[
 /// The smallest number of frames in a clip: a single sample has no pitch, spectrum or duration.
 const FEWEST_FRAMES: u64 = 2;
 
-/// What to do with a recording that cannot be used.
+/// The treatment of a recording that cannot be used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnError {
@@ -109,11 +109,11 @@ impl Fault {
     }
 
     /// A file that could not be read as it was listed.
-    pub fn unread(file: &str, why: &verified::Unread) -> Self {
+    pub fn unread(file: &str, why: &verified::ReadError) -> Self {
         let help = match why {
-            verified::Unread::Changed => "run again once nothing writes to it",
-            verified::Unread::Stopped => "",
-            verified::Unread::Io(_) => "check that it is there and may be read, then run again",
+            verified::ReadError::Changed => "run again once nothing writes to it",
+            verified::ReadError::Stopped => "",
+            verified::ReadError::Io(_) => "check that it is there and may be read, then run again",
         };
         Self { is_unread: true, ..Self::new(file, why.to_string(), help) }
     }
@@ -189,7 +189,7 @@ pub fn shapes() -> Vec<Shape> {
     OUTPUTS.iter().map(|port| Shape::of(port.kinds[0])).collect()
 }
 
-/// Probes every candidate with all threads; each thread has one recording in memory. `hold` opens a
+/// Probes every candidate with all threads; each thread has one recording in memory. `open` opens a
 /// recording and reads it into a buffer that is reused unless the file is long. The results are in
 /// the order of the candidates. A recording with several excerpts is opened once. Recordings that an
 /// earlier run probed and kept are found by content and not read again.
@@ -199,7 +199,7 @@ pub fn shapes() -> Vec<Shape> {
 /// of one class; the message names the files.
 pub fn collect(
     candidates: Vec<Result<Candidate, Fault>>,
-    hold: impl Fn(&Candidate, &mut Vec<u8>) -> Result<Held, Fault> + Sync,
+    open: impl Fn(&Candidate, &mut Vec<u8>) -> Result<Encoded, Fault> + Sync,
     rules: Rules,
     cx: &Ctx<'_>,
 ) -> Result<Collection, OpError> {
@@ -209,48 +209,48 @@ pub fn collect(
     let is_new = |it: &&Result<Candidate, Fault>| !it.as_ref().is_ok_and(|it| known(it).is_some());
     let total = candidates.iter().filter(is_new).count() as u64;
     let done = AtomicU64::new(0);
-    let look = |room: &mut Vec<u8>, unit: Vec<(usize, Result<Candidate, Fault>)>| {
+    let probe_unit = |room: &mut Vec<u8>, unit: Vec<(usize, Result<Candidate, Fault>)>| {
         cx.stop_if_cancelled()?;
-        let (mut looked, mut new) = (Vec::with_capacity(unit.len()), Vec::new());
+        let (mut results, mut new) = (Vec::with_capacity(unit.len()), Vec::new());
         for (at, candidate) in unit {
             match candidate {
                 Ok(candidate) => match known(&candidate) {
-                    Some(probe) => looked.push((at, Ok(Clip::new(candidate, probe)))),
+                    Some(probe) => results.push((at, Ok(Clip::new(candidate, probe)))),
                     None => new.push((at, candidate)),
                 },
-                Err(fault) => looked.push((at, Err(fault))),
+                Err(fault) => results.push((at, Err(fault))),
             }
         }
         let count = new.len() as u64;
         if let Some((_, first)) = new.first() {
-            let probed = hold(first, room).and_then(|held| {
+            let probed = open(first, room).and_then(|encoded| {
                 let of = |it: &(usize, Candidate)| it.1.audio.excerpt();
                 let excerpts: Vec<_> = new.iter().filter_map(of).collect();
-                held.with(room, |input| decode::look_at(input, rules.on_damage, &excerpts))
+                encoded
+                    .with(room, |input| decode::probe_excerpts(input, rules.on_damage, &excerpts))
                     .map_err(|why| Fault::unread(&first.clip_id, &why))
             });
             for (place, (at, candidate)) in new.into_iter().enumerate() {
-                let clip =
-                    probed.clone().and_then(|probed| judged(candidate, place, probed, rules));
-                looked.push((at, clip));
+                let clip = probed.clone().and_then(|probed| check(candidate, place, probed, rules));
+                results.push((at, clip));
             }
         }
         cx.progress.at(done.fetch_add(count, Ordering::Relaxed) + count, total, "");
-        Ok(looked)
+        Ok(results)
     };
-    let looked: Result<Vec<_>, OpError> =
-        by_recording(candidates).into_par_iter().map_init(Vec::new, look).collect();
-    let mut looked: Vec<_> = looked?.into_iter().flatten().collect();
-    looked.sort_by_key(|(at, _)| *at);
+    let results: Result<Vec<_>, OpError> =
+        by_recording(candidates).into_par_iter().map_init(Vec::new, probe_unit).collect();
+    let mut results: Vec<_> = results?.into_iter().flatten().collect();
+    results.sort_by_key(|(at, _)| *at);
     let mut collection = Collection::default();
-    for (_, clip) in looked {
+    for (_, clip) in results {
         match clip {
             Ok(clip) => collection.clips.push(clip),
             Err(fault) => collection.skipped.push(fault),
         }
     }
-    usable::judge(&collection, rules.on_error)?;
-    usable::tell(&collection.clips, cx);
+    usable::check(&collection, rules.on_error)?;
+    usable::warn(&collection.clips, cx);
     Ok(collection)
 }
 
@@ -295,14 +295,14 @@ fn by_recording(
 
 /// The clip of a candidate, given what was found in its recording: one entry for the recording, or
 /// one for each excerpt.
-fn judged(
+fn check(
     candidate: Candidate,
     place: usize,
-    probed: Result<Looked, decode::DecodeError>,
+    probed: Result<Probes, decode::DecodeError>,
     rules: Rules,
 ) -> Result<Clip, Fault> {
     let fault = |reason: String, help| Fault::new(&candidate.clip_id, reason, help);
-    let Looked { whole, excerpts, damage } =
+    let Probes { whole, excerpts, damage } =
         probed.map_err(|error| fault(error.message, error.help))?;
     let mut is_cut = false;
     let probe = match candidate.audio.excerpt() {
@@ -354,11 +354,11 @@ pub(crate) fn read(entry: &FileEntry, bytes: &mut Vec<u8>) -> Result<(), Fault> 
 }
 
 /// Opens a recording that the engine found; a short one is read into `room`.
-pub(crate) fn hold(
+pub(crate) fn open_encoded(
     entry: &FileEntry,
     room: &mut Vec<u8>,
     cancel: &dyn Cancel,
-) -> Result<Held, Fault> {
-    Held::open(&entry.path, &entry.digest, room, cancel)
+) -> Result<Encoded, Fault> {
+    Encoded::open(&entry.path, &entry.digest, room, cancel)
         .map_err(|why| Fault::unread(&entry.name, &why))
 }

@@ -291,7 +291,7 @@ pub fn decode<'a>(input: impl Into<Input<'a>>) -> Result<Signal, DecodeError> {
 /// # Errors
 /// When [`decode`] fails.
 pub fn probe<'a>(input: impl Into<Input<'a>>) -> Result<Probe, DecodeError> {
-    Ok(look(input, OnDamage::Fail)?.0)
+    Ok(probe_with_damage(input, OnDamage::Fail)?.0)
 }
 
 /// The properties of a recording and, if damage is to be kept, its damage. Whole-number samples are
@@ -299,7 +299,7 @@ pub fn probe<'a>(input: impl Into<Input<'a>>) -> Result<Probe, DecodeError> {
 ///
 /// # Errors
 /// When [`decode`] fails, except for damage that is to be kept.
-pub fn look<'a>(
+pub fn probe_with_damage<'a>(
     input: impl Into<Input<'a>>,
     on_damage: OnDamage,
 ) -> Result<(Probe, Option<String>), DecodeError> {
@@ -334,7 +334,7 @@ pub fn look<'a>(
 
 /// The properties of a recording and of parts of it.
 #[derive(Clone, Debug)]
-pub struct Looked {
+pub struct Probes {
     /// The properties of the whole.
     pub whole: Probe,
     /// The properties of each excerpt; one that begins after the end has no frames.
@@ -346,26 +346,26 @@ pub struct Looked {
 /// The properties of a recording and of these excerpts, for which it is decoded once.
 ///
 /// # Errors
-/// As [`look`].
-pub fn look_at<'a>(
+/// As [`probe_with_damage`].
+pub fn probe_excerpts<'a>(
     input: impl Into<Input<'a>>,
     on_damage: OnDamage,
     excerpts: &[Excerpt],
-) -> Result<Looked, DecodeError> {
+) -> Result<Probes, DecodeError> {
     let input = input.into();
-    let (whole, damage) = look(input, on_damage)?;
+    let (whole, damage) = probe_with_damage(input, on_damage)?;
     let Probe { sample_rate, channels, .. } = whole;
     let none = Probe { frames: 0, silent: true, ..whole };
-    let mut looked = Looked { whole, excerpts: vec![none; excerpts.len()], damage };
+    let mut probes = Probes { whole, excerpts: vec![none; excerpts.len()], damage };
     if excerpts.is_empty() {
-        return Ok(looked);
+        return Ok(probes);
     }
     let (mut decoder, mut block, mut at) = (Decoder::open(input)?, Vec::new(), 0);
     let bounds: Vec<_> = excerpts.iter().map(|excerpt| excerpt.frames(sample_rate)).collect();
     let channels = usize::from(channels);
     while decoder.next(&mut block)? {
         let end = at + (block.len() / channels) as u64;
-        for (probe, (from, to)) in looked.excerpts.iter_mut().zip(&bounds) {
+        for (probe, (from, to)) in probes.excerpts.iter_mut().zip(&bounds) {
             let (from, to) = (*from.max(&at), to.map_or(end, |to| to.min(end)));
             if from < to {
                 let own = (from - at) as usize * channels..(to - at) as usize * channels;
@@ -375,7 +375,7 @@ pub fn look_at<'a>(
         }
         at = end;
     }
-    Ok(looked)
+    Ok(probes)
 }
 
 #[cfg(test)]

@@ -4,10 +4,10 @@ use super::{
     archive::{self, Archive},
     clips::{self, Candidate, Fault, OUTPUTS, OnError, Rules},
     damage::OnDamage,
-    held::Held,
+    encoded::Encoded,
     reference::AudioRef,
     synth::CLASSES,
-    unread,
+    unsupported,
 };
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port, Select, Source};
 use cache::{Artifact, FileEntry, Kind, Shape};
@@ -25,7 +25,7 @@ const MISSING: &str = "IRMAS is not here: `engine fetch irmas DIR` downloads it 
 
 /// The extensions that are read, with those that are listed as unsupported.
 static READ_AND_UNREAD: LazyLock<Vec<&str>> =
-    LazyLock::new(|| unread::endings().iter().copied().chain(["zip"]).collect());
+    LazyLock::new(|| unsupported::endings().iter().copied().chain(["zip"]).collect());
 
 const NAMES: &str = "names are `[cel][cla]0001__1.wav` or `008__[cel][nod][cla]0058__1.wav`: \
     instrument, drums, genre, recording, excerpt";
@@ -45,18 +45,18 @@ const NAMES: &str = "names are `[cel][cla]0001__1.wav` or `008__[cel][nod][cla]0
 pub struct Irmas {
     /// The data's folder or its zip archive.
     pub path: String,
-    /// What to do with a recording that cannot be used: `fail` names all of them, `skip` leaves
+    /// The treatment of a recording that cannot be used: `fail` names all of them, `skip` leaves
     /// them out and lists them in `skipped`.
     #[serde(default)]
     pub on_error: OnError,
-    /// Whether a clip may be all zero.
+    /// Allows clips that are all zero.
     #[serde(default)]
     pub allow_silent: bool,
-    /// How much a recording in the archive may unfold to in memory, in MiB. Default: 256, or 50 times
+    /// The largest size to which a recording in the archive may unfold in memory, in MiB. Default: 256, or 50 times
     /// its size in the archive if that is more.
     #[serde(default)]
     pub max_unfolded_mib: Option<NonZeroU32>,
-    /// What to do with a recording of which only a part can be decoded: `fail` counts it among those
+    /// The treatment of a recording of which only a part can be decoded: `fail` counts it among those
     /// that cannot be used, `keep` uses what is whole and says what is not.
     #[serde(default)]
     pub on_damage: OnDamage,
@@ -88,13 +88,13 @@ impl Op for Irmas {
 
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
         let files = inputs.files().iter().filter(|file| !clips::is_hidden(&file.name));
-        let (files, unread) = unread::parted(files, &["wav", "zip"]);
+        let (files, unsupported) = unsupported::partition(files, &["wav", "zip"]);
         let (wavs, zips): (Vec<_>, Vec<_>) =
             files.into_iter().partition(|file| ends_in(&file.name, "wav"));
         let class = |name: &str| class_of(name).map(str::to_owned);
         if self.on_error == OnError::Fail && !wavs.is_empty() {
             let classes = wavs.iter().filter_map(|file| class(&file.name)).collect();
-            unread::judge(&unread, class, &classes)?;
+            unsupported::check(&unsupported, class, &classes)?;
         }
         let rules = Rules {
             on_error: self.on_error,
@@ -115,13 +115,13 @@ impl Op for Irmas {
                 self.gather(
                     found,
                     audio,
-                    |file, room| clips::hold(file, room, cx.cancel),
+                    |file, room| clips::open_encoded(file, room, cx.cancel),
                     rules,
                     cx,
                 )?
             }
         };
-        collection.leave_out(unread);
+        collection.leave_out(unsupported);
         let names: Vec<_> =
             collection.clips.iter().filter_map(|clip| Name::of(base(&clip.clip_id)).ok()).collect();
         let table = collection
@@ -153,7 +153,7 @@ impl Irmas {
         let archive =
             Archive::open(&zip.path, &zip.digest, cx.cancel).map_err(|fault| match fault {
                 archive::ArchiveError::Unfit(reason) => unfit(reason),
-                archive::ArchiveError::Unread(why) => {
+                archive::ArchiveError::Read(why) => {
                     OpError::failure(format!("`{}` {why}", zip.name))
                         .help("run again once nothing writes to it")
                 }
@@ -170,11 +170,11 @@ impl Irmas {
         let audio = |name: &&String| AudioRef::Entry { archive: zip.digest, name: (*name).clone() };
         let read = |name: &&String, bytes: &mut Vec<u8>| {
             let most = self.max_unfolded_mib.map(NonZeroU32::get);
-            archive.read(name, most, bytes).map(|()| Held::Memory).map_err(|fault| match fault {
+            archive.read(name, most, bytes).map(|()| Encoded::Memory).map_err(|fault| match fault {
                 archive::ArchiveError::Unfit(reason) => {
                     Fault::new(name, reason, "download it again: `engine fetch irmas DIR`")
                 }
-                archive::ArchiveError::Unread(why) => Fault::unread(&zip.name, &why),
+                archive::ArchiveError::Read(why) => Fault::unread(&zip.name, &why),
             })
         };
         self.gather(found, audio, read, rules, cx)
@@ -185,7 +185,7 @@ impl Irmas {
         &self,
         found: Vec<(&str, F)>,
         audio: impl Fn(&F) -> AudioRef,
-        read: impl Fn(&F, &mut Vec<u8>) -> Result<Held, Fault> + Sync,
+        read: impl Fn(&F, &mut Vec<u8>) -> Result<Encoded, Fault> + Sync,
         rules: Rules,
         cx: &Ctx<'_>,
     ) -> Result<clips::Collection, OpError> {

@@ -6,7 +6,7 @@ use super::{
     irmas::{base, ends_in},
     reference::AudioRef,
     synth::CLASSES,
-    unread,
+    unsupported,
 };
 use crate::measures::tagging::BETWEEN;
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port, Select, Source};
@@ -17,7 +17,7 @@ use std::{collections::HashMap, sync::LazyLock};
 
 /// The extensions that are read, with those that are listed as unsupported.
 static READ_AND_UNREAD: LazyLock<Vec<&str>> =
-    LazyLock::new(|| unread::endings().iter().copied().chain(["txt"]).collect());
+    LazyLock::new(|| unsupported::endings().iter().copied().chain(["txt"]).collect());
 
 const MISSING: &str = "IRMAS' testing part is three archives at https://zenodo.org/records/1290750; \
     unpack them below one folder and give `path` that folder";
@@ -38,14 +38,14 @@ const MISSING: &str = "IRMAS' testing part is three archives at https://zenodo.o
 pub struct IrmasTest {
     /// The folder.
     pub path: String,
-    /// What to do with a recording that cannot be used: `fail` names all of them, `skip` leaves
+    /// The treatment of a recording that cannot be used: `fail` names all of them, `skip` leaves
     /// them out and lists them in `skipped`.
     #[serde(default)]
     pub on_error: OnError,
-    /// Whether a clip may be all zero.
+    /// Allows clips that are all zero.
     #[serde(default)]
     pub allow_silent: bool,
-    /// What to do with a recording of which only a part can be decoded: `fail` counts it among those
+    /// The treatment of a recording of which only a part can be decoded: `fail` counts it among those
     /// that cannot be used, `keep` uses what is whole and says what is not.
     #[serde(default)]
     pub on_damage: OnDamage,
@@ -74,7 +74,7 @@ impl Op for IrmasTest {
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {
         let files = inputs.files().iter().filter(|file| !clips::is_hidden(&file.name));
         let (texts, files): (Vec<_>, Vec<_>) = files.partition(|file| ends_in(&file.name, "txt"));
-        let (wavs, unread) = unread::parted(files.into_iter(), &["wav"]);
+        let (wavs, unsupported) = unsupported::partition(files.into_iter(), &["wav"]);
         if wavs.is_empty() {
             let message = format!("no recordings of IRMAS in `{}`: no WAV file", self.path);
             return Err(OpError::param("path", message).help(MISSING));
@@ -100,10 +100,10 @@ impl Op for IrmasTest {
             on_damage: self.on_damage,
         };
         let read = |candidate: &Candidate, room: &mut Vec<u8>| {
-            clips::hold(by_name[candidate.clip_id.as_str()], room, cx.cancel)
+            clips::open_encoded(by_name[candidate.clip_id.as_str()], room, cx.cancel)
         };
         let mut collection = clips::collect(candidates.collect(), read, rules, cx)?;
-        collection.leave_out(unread);
+        collection.leave_out(unsupported);
         let count = |clip: &clips::Clip| clip.label.split(BETWEEN).count() as i64;
         let counts = collection.clips.iter().map(count).collect();
         let table = collection.table().with_ints("instruments", counts);

@@ -60,14 +60,14 @@ const MOST_BESIDE: usize = 32;
 pub struct Manifest {
     /// The CSV file.
     pub path: String,
-    /// What to do with a recording that cannot be used: `fail` names all of them, `skip` leaves
+    /// The treatment of a recording that cannot be used: `fail` names all of them, `skip` leaves
     /// them out and lists them in `skipped`. Faults of the CSV file itself always stop.
     #[serde(default)]
     pub on_error: OnError,
-    /// Whether a clip may be all zero.
+    /// Allows clips that are all zero.
     #[serde(default)]
     pub allow_silent: bool,
-    /// What to do with a recording of which only a part can be decoded: `fail` counts it among those
+    /// The treatment of a recording of which only a part can be decoded: `fail` counts it among those
     /// that cannot be used, `keep` uses what is whole and says what is not.
     #[serde(default)]
     pub on_damage: OnDamage,
@@ -138,7 +138,7 @@ impl Op for Manifest {
         let mut again = Vec::new();
         for row in &rows {
             let Some(file) = file_of(&row.path) else { continue };
-            if let Some(first) = places.insert((whereabouts(&file.path), row.excerpt), row) {
+            if let Some(first) = places.insert((absolute_path(&file.path), row.excerpt), row) {
                 let (path, line) = (&row.path, row.line);
                 again.push(format!(
                     "line {line} lists `{path}` again, after `{}` in line {}",
@@ -172,7 +172,7 @@ impl Op for Manifest {
         let read = |candidate: &Candidate, bytes: &mut Vec<u8>| {
             let row = &rows[lines[candidate.clip_id.as_str()]];
             let file = file_of(&row.path).expect("a candidate was found by this name");
-            clips::hold(file, bytes, cx.cancel)
+            clips::open_encoded(file, bytes, cx.cancel)
         };
         let collection = clips::collect(candidates.collect(), read, rules, cx)?;
         let kept: Vec<usize> =
@@ -255,7 +255,7 @@ fn column(cells: Vec<String>) -> Column {
 
 /// The canonical path of a file, whether it was written as `a/../b.wav` or through a link to a
 /// folder.
-fn whereabouts(path: &Path) -> PathBuf {
+fn absolute_path(path: &Path) -> PathBuf {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = std::fs::canonicalize(folder.unwrap_or(Path::new(".")));
     match (folder, path.file_name()) {

@@ -12,7 +12,7 @@ use rusty_mp3::{
 
 /// The samples by which what is decoded comes later: 528 of the encoder and 529 of any decoder.
 const DELAY: usize = 528 + 529;
-/// The most bits of a granule, since its length is written in 12 bits. `rusty_mp3` does not look at that.
+/// The most bits of a granule, since its length is written in 12 bits. `rusty_mp3` does not check it.
 const MOST_BITS: usize = (1 << 12) - 1;
 /// The sample rates of MP3, as messages name them.
 const SAMPLE_RATES: &str = "8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100 and 48000 Hz";

@@ -32,19 +32,19 @@ enum Unit<T> {
 struct Part<T> {
     row: usize,
     excerpt: Excerpt,
-    /// What is done with its samples, first things first.
+    /// The changes of its samples, in order.
     changes: Vec<Change>,
     item: T,
 }
 
-/// What is done with the clips.
+/// The work on the clips.
 struct Work<'a, L, S, F> {
     ids: &'a [String],
     audio: &'a [String],
     limit: L,
     scratch: S,
     then: F,
-    /// The first clip that failed so far; those behind it need not be looked at.
+    /// The first clip that failed so far; those behind it need not be read.
     failed: AtomicUsize,
 }
 
@@ -109,9 +109,9 @@ impl Recordings<'_> {
             Ok(path) => path,
             Err(fault) => return work.fail(first, fault),
         };
-        let held = self.hold(&path, &file, bytes);
-        let made =
-            held.and_then(|held| held.with(bytes, |input| work.on_excerpts(self, input, rows)));
+        let encoded = self.open_encoded(&path, &file, bytes);
+        let made = encoded
+            .and_then(|encoded| encoded.with(bytes, |input| work.on_excerpts(self, input, rows)));
         match made {
             Ok(Ok(faults)) => faults,
             Ok(Err(fault)) => {

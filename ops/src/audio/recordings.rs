@@ -4,14 +4,14 @@ use super::{
     archive::{Archive, ArchiveError},
     change::{Change, Planned},
     decode::{DecodeError, Decoder, Signal},
-    held::Held,
+    encoded::Encoded,
     reference::AudioRef,
     synth,
 };
 use crate::{Cancel, Locate, OpError};
 use cache::{
     Digest,
-    verified::{Unread, Watched},
+    verified::{ReadError, Watched},
 };
 use std::{
     collections::HashMap,
@@ -115,15 +115,18 @@ impl<'a> Recordings<'a> {
             }
             AudioRef::File(digest) => {
                 let path = self.path_of(clip_id, digest)?;
-                let held = Held::open(&path, digest, bytes, self.cancel);
-                held.and_then(|held| held.with(bytes, |input| then(&mut Decoder::open(input)?)))
+                let encoded = Encoded::open(&path, digest, bytes, self.cancel);
+                encoded
+                    .and_then(|encoded| {
+                        encoded.with(bytes, |input| then(&mut Decoder::open(input)?))
+                    })
                     .map_err(|why| unreadable(clip_id, &path.display().to_string(), why))?
             }
             AudioRef::Excerpt { file, excerpt } => {
                 let path = self.path_of(clip_id, file)?;
-                let held = self.hold(&path, file, bytes);
-                let decoded = held.and_then(|held| {
-                    held.with(bytes, |input| {
+                let encoded = self.open_encoded(&path, file, bytes);
+                let decoded = encoded.and_then(|encoded| {
+                    encoded.with(bytes, |input| {
                         let mut decoder = Decoder::open(input)?;
                         decoder.cut(*excerpt);
                         then(&mut decoder)
@@ -140,25 +143,25 @@ impl<'a> Recordings<'a> {
     }
 
     /// Opens a recording, which may be open already.
-    pub(super) fn hold(
+    pub(super) fn open_encoded(
         &self,
         path: &Path,
         digest: &Digest,
         bytes: &mut Vec<u8>,
-    ) -> Result<Held, Unread> {
+    ) -> Result<Encoded, ReadError> {
         const NO_PANIC: &str = "no thread panics while it holds the open recordings";
         if let Some(known) = self.long.lock().expect(NO_PANIC).get(digest) {
-            return Ok(Held::File(Arc::clone(known)));
+            return Ok(Encoded::File(Arc::clone(known)));
         }
-        let held = Held::open(path, digest, bytes, self.cancel)?;
-        if let Held::File(watched) = &held {
+        let encoded = Encoded::open(path, digest, bytes, self.cancel)?;
+        if let Encoded::File(watched) = &encoded {
             let mut long = self.long.lock().expect(NO_PANIC);
             if long.len() >= MOST_OPEN {
                 long.clear();
             }
             long.insert(*digest, Arc::clone(watched));
         }
-        Ok(held)
+        Ok(encoded)
     }
 
     pub(super) fn path_of(&self, clip_id: &str, digest: &Digest) -> Result<PathBuf, OpError> {

@@ -54,7 +54,7 @@ pub const MOST_CLIPS: u32 = 100_000;
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Synth {
-    /// How many clips each of the eleven classes has, 1 to 100,000.
+    /// The number of clips of each of the eleven classes, 1 to 100,000.
     #[serde(default = "forty")]
     #[schemars(range(min = 1, max = 100_000))]
     pub clips_per_class: u32,

@@ -1,4 +1,4 @@
-//! Judges if recordings suffice for a study, and says what is unusual about those that are used.
+//! Checks if recordings suffice for a study, and says what is unusual about those that are used.
 
 use super::clips::{Clip, Collection, Fault, OnError};
 use crate::{Ctx, OpError};
@@ -8,13 +8,13 @@ use std::collections::BTreeSet;
 const LISTED: usize = 10;
 
 /// Warns of clips that are used although something is wrong with them.
-pub(super) fn tell(clips: &[Clip], cx: &Ctx<'_>) {
-    tell_damage(clips, cx);
-    tell_cut(clips, cx);
+pub(super) fn warn(clips: &[Clip], cx: &Ctx<'_>) {
+    warn_of_damage(clips, cx);
+    warn_of_cut(clips, cx);
 }
 
 /// Warns of recordings that are kept although they are damaged.
-fn tell_damage(clips: &[Clip], cx: &Ctx<'_>) {
+fn warn_of_damage(clips: &[Clip], cx: &Ctx<'_>) {
     let damaged = clips.iter().filter_map(|clip| Some((clip, clip.damage.as_ref()?)));
     for (clip, damage) in damaged.clone().take(LISTED) {
         cx.warnings.warn(&format!("`{}` is kept although it is damaged: {damage}", clip.clip_id));
@@ -26,7 +26,7 @@ fn tell_damage(clips: &[Clip], cx: &Ctx<'_>) {
 }
 
 /// Warns of excerpts that would end after their recordings.
-fn tell_cut(clips: &[Clip], cx: &Ctx<'_>) {
+fn warn_of_cut(clips: &[Clip], cx: &Ctx<'_>) {
     let cut: Vec<_> = clips.iter().filter(|clip| clip.is_cut).collect();
     let shown: Vec<_> = cut.iter().take(3).map(|clip| format!("`{}`", clip.clip_id)).collect();
     let shown = shown.join(", ");
@@ -43,24 +43,24 @@ fn tell_cut(clips: &[Clip], cx: &Ctx<'_>) {
 }
 
 /// Checks that the clips are sufficient for a study.
-pub(super) fn judge(collection: &Collection, on_error: OnError) -> Result<(), OpError> {
+pub(super) fn check(collection: &Collection, on_error: OnError) -> Result<(), OpError> {
     let Collection { clips, skipped } = collection;
     let total = clips.len() + skipped.len();
     let unread: Vec<Fault> = skipped.iter().filter(|fault| fault.is_unread).cloned().collect();
     if !unread.is_empty() {
         let headline = format!("{} of {total} recordings could not be read", unread.len());
-        let complaint = complaint(&headline, &unread);
-        return Err(OpError::failure(complaint.message).help(advice(&unread, "")));
+        let error = list_error(&headline, &unread);
+        return Err(OpError::failure(error.message).help(advice(&unread, "")));
     }
     if on_error == OnError::Fail && !skipped.is_empty() {
-        return Err(complaint(
+        return Err(list_error(
             &format!("{} of {total} recordings cannot be used", skipped.len()),
             skipped,
         )
         .help(advice(skipped, "`on_error: skip` leaves them out")));
     }
     if clips.is_empty() {
-        return Err(complaint(&format!("none of {total} recordings can be used"), skipped)
+        return Err(list_error(&format!("none of {total} recordings can be used"), skipped)
             .help(advice(skipped, "a study needs recordings")));
     }
     let labels: BTreeSet<_> = clips.iter().map(|clip| clip.label.as_str()).collect();
@@ -69,7 +69,7 @@ pub(super) fn judge(collection: &Collection, on_error: OnError) -> Result<(), Op
             1 => format!("the one clip has the label `{only}`"),
             many => format!("all {many} clips have the one label `{only}`"),
         };
-        return Err(complaint(&message, skipped).help(
+        return Err(list_error(&message, skipped).help(
             "clusters are scored against at least two classes: add recordings of another label",
         ));
     }
@@ -77,7 +77,7 @@ pub(super) fn judge(collection: &Collection, on_error: OnError) -> Result<(), Op
 }
 
 /// An error with diagnostics listed below its first line.
-fn complaint(headline: &str, faults: &[Fault]) -> OpError {
+fn list_error(headline: &str, faults: &[Fault]) -> OpError {
     let mut message = headline.to_owned();
     for fault in faults.iter().take(LISTED) {
         message.push_str(&format!("\n  `{}`: {}", fault.file, fault.reason));

@@ -34,14 +34,14 @@ const FEW_FEATURES: usize = 128;
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Agglomerative {
-    /// How many clusters; at most the number of clips.
+    /// The number of clusters; at most the number of clips.
     pub clusters: NonZeroU32,
-    /// How far apart two clusters are.
+    /// The distance between two clusters.
     #[serde(default)]
     pub linkage: Linkage,
 }
 
-/// How far apart two clusters are.
+/// The distance between two clusters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Linkage {

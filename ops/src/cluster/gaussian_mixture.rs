@@ -44,12 +44,12 @@ use std::num::NonZeroU32;
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GaussianMixture {
-    /// How many components; at most the number of clips.
+    /// The number of components; at most the number of clips.
     pub clusters: NonZeroU32,
     /// The form of the covariance of each component.
     #[serde(default)]
     pub covariance: Covariance,
-    /// How many runs from other clusters of k-means.
+    /// The number of runs from other clusters of k-means.
     #[serde(default = "one")]
     pub n_init: NonZeroU32,
     /// The most steps of a run.
@@ -171,12 +171,12 @@ impl Op for GaussianMixture {
         if let Some(model) = Fitted::of(inputs)? {
             cx.stop_if_cancelled()?;
             let mixture = self.read(&model, features.width())?;
-            let judged = mixture.judge(features.values(), &|| cx.cancel.is_cancelled());
-            let judged = judged.map_err(|failure| match failure {
+            let evaluated = mixture.evaluate(features.values(), &|| cx.cancel.is_cancelled());
+            let evaluated = evaluated.map_err(|failure| match failure {
                 Failure::Cancelled => OpError::cancelled(),
                 Failure::Degenerate => model.unfit("gives a clip no likelihood"),
             })?;
-            return Ok(self.outputs(ids, features.width(), &judged, Some(&model)));
+            return Ok(self.outputs(ids, features.width(), &evaluated, Some(&model)));
         }
         self.check_size(Some(features.rows()), Some(features.width()))?;
         let points = Points::new(features.values(), features.width());

@@ -32,8 +32,8 @@ pub struct Hdbscan {
     #[serde(default = "five")]
     #[schemars(range(min = 2))]
     pub min_cluster_size: u32,
-    /// Which neighbour tells how dense it is around a clip, itself the first; as many as
-    /// `min_cluster_size` if not given. More make more noise.
+    /// The number of nearest clips that measure the density around a clip, itself included; as many
+    /// as `min_cluster_size` if not given. More make more noise.
     #[serde(default)]
     pub min_samples: Option<NonZeroU32>,
 }

@@ -42,12 +42,12 @@ use std::num::{NonZeroU32, NonZeroUsize};
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Idec {
-    /// How many clusters; at most the number of clips.
+    /// The number of clusters; at most the number of clips.
     pub clusters: NonZeroU32,
     /// The weight γ of KL(P‖Q).
     #[serde(default = "gamma")]
     pub gamma: NonNegative,
-    /// How squared errors of a clip are put together: their `mean` over pixels, for which γ is made, or their `sum`.
+    /// The reduction of the squared errors of a clip: their `mean` over pixels, for which γ is made, or their `sum`.
     #[serde(default = "mean")]
     pub reconstruction: Reduction,
     /// The largest number of passes over the clips. A longer training continues a shorter one.
@@ -62,7 +62,7 @@ pub struct Idec {
     /// The share of clips that change their cluster in an epoch, at or below which training ends.
     #[serde(default = "tol")]
     pub tol: Fraction,
-    /// How many runs of k-means from other starting centres.
+    /// The number of runs of k-means from other starting centres.
     #[serde(default = "ten")]
     pub n_init: NonZeroU32,
 }
@@ -122,11 +122,11 @@ impl Idec {
         if architecture.variational {
             return Err(unfit("is of a variational autoencoder"));
         }
-        let said = architecture.input;
+        let expected = architecture.input;
         let plan = self.plan(architecture).on(features.shape(), Some(features.rows()))?;
         let [height, width] = plan.architecture.input;
-        if said != [height, width] {
-            let own = format!("is of images of {} × {}", said[0], said[1]);
+        if expected != [height, width] {
+            let own = format!("is of images of {} × {}", expected[0], expected[1]);
             return Err(unfit(&format!("{own}, and these are of {height} × {width}")));
         }
         let weights = model.as_tensors().and_then(|it| plan.network().join_tensors(it));

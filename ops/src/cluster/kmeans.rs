@@ -40,12 +40,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Kmeans {
-    /// How many clusters; at most the number of clips.
+    /// The number of clusters; at most the number of clips.
     pub clusters: NonZeroU32,
-    /// Where each run starts.
+    /// The starting centres of each run.
     #[serde(default)]
     pub init: Init,
-    /// How many runs from other starting centres.
+    /// The number of runs from other starting centres.
     #[serde(default = "default_n_init")]
     pub n_init: NonZeroU32,
     /// The most iterations of a run.
@@ -69,7 +69,7 @@ fn default_tol() -> NonNegative {
     NonNegative::try_from(1e-4).expect("1e-4 is not negative")
 }
 
-/// Where a run of k-means starts.
+/// The starting centres of a run of k-means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Init {
     /// Greedy k-means++: clips far from the centres so far, the best of several draws.

@@ -57,10 +57,10 @@ fn with_noise(ids: &[String], labels: &[Option<usize>]) -> Artifact {
     }
 }
 
-/// The rows from which a method that looks at every pair of them is slow: about ten seconds of one core.
+/// The rows from which a method that compares every pair of them is slow: about ten seconds of one core.
 const MANY_ROWS: usize = 20_000;
 
-/// Why a method that looks at every pair of rows is slow.
+/// The reason why a method that compares every pair of rows is slow.
 fn slow_by_pairs(inputs: &[Option<Shape>]) -> Option<String> {
     let rows = inputs.first()?.as_ref()?.rows.filter(|rows| *rows > MANY_ROWS)?;
     Some(format!(
@@ -104,8 +104,8 @@ mod tests {
         let read = |rows| [Some(Shape::of(Kind::Matrix).with_rows(rows))];
         for name in ["hdbscan", "optics"] {
             let op = find(name).expect("an op").parse(serde_json::json!({})).expect("defaults");
-            let said = op.slow(&read(Some(20_001))).expect("a sentence");
-            assert!(said.contains("every pair of its 20001 rows"), "{said}");
+            let warning = op.slow(&read(Some(20_001))).expect("a sentence");
+            assert!(warning.contains("every pair of its 20001 rows"), "{warning}");
             assert_eq!((op.slow(&read(Some(20_000))), op.slow(&read(None))), (None, None));
         }
         let other = find("kmeans").expect("an op").parse(serde_json::json!({ "clusters": 3 }));

@@ -23,11 +23,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Optics {
-    /// Which neighbour tells how dense it is around a clip, itself the first; at least 2.
+    /// The number of nearest clips that measure the density around a clip, itself included; at least 2.
     #[serde(default = "five")]
     #[schemars(range(min = 2))]
     pub min_samples: u32,
-    /// How steep the sides of a cluster are: the share by which the reachability falls and rises.
+    /// The least steepness of the sides of a cluster: the share by which the reachability falls and rises.
     #[serde(default = "steepness")]
     pub xi: Fraction,
     /// The fewest clips of a cluster, at least 2; as many as `min_samples` if not given.

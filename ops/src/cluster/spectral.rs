@@ -28,12 +28,12 @@ use std::num::NonZeroU32;
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Spectral {
-    /// How many clusters; at most the number of clips.
+    /// The number of clusters; at most the number of clips.
     pub clusters: NonZeroU32,
-    /// How many neighbours each clip is joined with, itself the first; at least 2.
+    /// The number of neighbours that each clip is joined with, itself included; at least 2.
     #[serde(default = "ten")]
     pub n_neighbors: NonZeroU32,
-    /// How many runs of k-means from other starting centres.
+    /// The number of runs of k-means from other starting centres.
     #[serde(default = "ten")]
     pub n_init: NonZeroU32,
 }

@@ -46,10 +46,10 @@ pub struct Autoencoder {
     /// The factor by which each convolution shrinks the image, at most 32.
     #[serde(default = "defaults::stride")]
     pub stride: NonZeroUsize,
-    /// Whether batch normalisation stands between each convolution and its ReLU.
+    /// Puts batch normalisation between each convolution and its ReLU.
     #[serde(default)]
     pub batch_norm: bool,
-    /// How squared errors of a clip are put together: their `sum` over pixels or their `mean`.
+    /// The reduction of the squared errors of a clip: their `sum` over pixels or their `mean`.
     #[serde(default)]
     pub reconstruction: Reduction,
     /// Passes over the training clips. A longer training continues a shorter one. 0 leaves the weights as
@@ -75,7 +75,7 @@ pub struct Autoencoder {
     /// epoch are kept. Needs `validation`.
     #[serde(default)]
     pub patience: Option<NonZeroU32>,
-    /// What products of matrices multiply on a GPU: `f32`; `tf32`; `bf16`, which also keeps clips
+    /// The precision of matrix products on a GPU: `f32`; `tf32`; `bf16`, which also keeps clips
     /// and images between layers so. Sums and weights are `f32`, and so is everything on the CPU.
     #[serde(default)]
     pub precision: Precision,

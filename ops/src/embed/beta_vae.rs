@@ -53,13 +53,13 @@ pub struct BetaVae {
     /// The factor by which each convolution shrinks the image, at most 32.
     #[serde(default = "defaults::stride")]
     pub stride: NonZeroUsize,
-    /// Whether batch normalisation stands between each convolution and its ReLU.
+    /// Puts batch normalisation between each convolution and its ReLU.
     #[serde(default)]
     pub batch_norm: bool,
     /// The weight of the KL term; see `reconstruction` and `kl` for what it amounts to.
     #[serde(default = "defaults::beta")]
     pub beta: NonNegative,
-    /// What is made of the KL term: `beta` weighs it with β; `beta_tc` weighs with β the part of it that
+    /// The form of the KL term: `beta` weighs it with β; `beta_tc` weighs with β the part of it that
     /// is the total correlation of the latent units, KL + (β − 1)·TC, by minibatch weighted sampling
     /// (Chen et al., 2018); `capacity` holds it near C nats, β·|KL − C| (Burgess et al., 2018, whose γ is
     /// this β). Free bits go with `beta` alone.
@@ -77,11 +77,11 @@ pub struct BetaVae {
     /// of 1 is the evidence bound.
     #[serde(default)]
     pub output_variance: Variance,
-    /// How squared errors of a clip are put together: their `sum` over pixels or their `mean`. A
+    /// The reduction of the squared errors of a clip: their `sum` over pixels or their `mean`. A
     /// mean multiplies the effective β by the number of pixels.
     #[serde(default)]
     pub reconstruction: Reduction,
-    /// How the KL terms of a clip are put together: their `sum` over latent units or their `mean`,
+    /// The reduction of the KL terms of a clip: their `sum` over latent units or their `mean`,
     /// which divides β by `latent`.
     #[serde(default)]
     pub kl: Reduction,
@@ -123,7 +123,7 @@ pub struct BetaVae {
     /// epoch are kept. Needs `validation`.
     #[serde(default)]
     pub patience: Option<NonZeroU32>,
-    /// What products of matrices multiply on a GPU: `f32`; `tf32`; `bf16`, which also keeps clips
+    /// The precision of matrix products on a GPU: `f32`; `tf32`; `bf16`, which also keeps clips
     /// and images between layers so. Sums and weights are `f32`, and so is everything on the CPU.
     #[serde(default)]
     pub precision: Precision,
@@ -148,7 +148,7 @@ pub struct BetaVae {
     pub examples: NonZeroUsize,
 }
 
-/// What is made of the KL term.
+/// The form of the KL term.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kl {

@@ -1,7 +1,7 @@
 //! Common parts of the ops that compute layouts of clips in a few coordinates.
 
 use crate::cluster::{MADE_BY, made_by};
-use crate::math::neighbors::{judged, trustworthiness};
+use crate::math::neighbors::{sampled, trustworthiness};
 use crate::math::pca;
 use crate::memory::Features;
 use crate::{Op, OpError, Port};
@@ -34,7 +34,7 @@ pub(super) fn embedding<O: Op>(
         .with_meta(MADE_BY, made_by(op))
         .with_meta("trustworthiness", trust)
         .with_meta("trustworthiness_neighbors", k);
-    let some = judged(ids.len()).len();
+    let some = sampled(ids.len()).len();
     if some < ids.len() { embedding.with_meta("trustworthiness_clips", some) } else { embedding }
 }
 

@@ -2,12 +2,12 @@
 
 mod network;
 mod onnxruntime;
-mod own;
+mod rten_network;
 
 use self::{
     network::{Network, Refusal},
     onnxruntime::OnnxRuntime,
-    own::Own,
+    rten_network::RtenNetwork,
 };
 use crate::{
     Ctx, Inputs, Op, OpError, Outputs, Port, Select, Source,
@@ -15,7 +15,7 @@ use crate::{
 };
 use cache::{
     Artifact, Kind, Shape, Table,
-    verified::{Hashed, Unread},
+    verified::{Hashed, ReadError},
 };
 use rayon::prelude::*;
 use schemars::JsonSchema;
@@ -52,18 +52,18 @@ pub struct Onnx {
     /// The name of the tensor that is taken.
     #[serde(default)]
     pub output: Option<String>,
-    /// How axes behind the channels are pooled.
+    /// The pooling of the axes behind the channels.
     #[serde(default)]
     pub pool: Pool,
-    /// Whether frames come before bands at the input.
+    /// True if frames come before bands at the input.
     #[serde(default)]
     pub transpose: bool,
-    /// What runs the network.
+    /// The library that runs the network.
     #[serde(default)]
     pub runtime: Runtime,
 }
 
-/// What runs a network.
+/// A library that runs networks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Runtime {
@@ -74,7 +74,7 @@ pub enum Runtime {
     Onnxruntime,
 }
 
-/// How axes behind the channels are pooled.
+/// The pooling of the axes behind the channels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Pool {
@@ -179,12 +179,12 @@ impl Onnx {
         let bytes = bytes.ok_or_else(|| self.fault("is not there".to_owned()))?;
         let output = self.output.as_deref();
         let made: Result<Box<dyn Network>, Refusal> = match self.runtime {
-            Runtime::Rten => Own::new(bytes, output).map(|made| Box::new(made) as _),
+            Runtime::Rten => RtenNetwork::new(bytes, output).map(|made| Box::new(made) as _),
             Runtime::Onnxruntime => {
                 let library = inputs.files().get(1).ok_or_else(|| {
                     OpError::param("runtime", "the library of ONNX Runtime is not there")
                 })?;
-                let opened = Hashed::open(&library.path).map_err(Unread::from);
+                let opened = Hashed::open(&library.path).map_err(ReadError::from);
                 opened.and_then(|file| file.finish(&library.digest)).map_err(|why| {
                     OpError::failure(format!("`{}` {why}", library.path.display()))
                 })?;

@@ -33,13 +33,13 @@ const EXACT_SIDE: usize = 1000;
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Pca {
-    /// How many components to keep; at most the number of clips and of features.
+    /// The number of components to keep; at most the number of clips and of features.
     #[serde(default = "default_components")]
     pub components: NonZeroU32,
-    /// How the components are found.
+    /// The algorithm that finds the components.
     #[serde(default)]
     pub solver: Solver,
-    /// Whether to divide each column of `latent` by its standard deviation.
+    /// Divides each column of `latent` by its standard deviation.
     #[serde(default)]
     pub whiten: bool,
 }
@@ -48,7 +48,7 @@ fn default_components() -> NonZeroU32 {
     NonZeroU32::new(32).expect("32 is not 0")
 }
 
-/// How components are found.
+/// An algorithm that finds components.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Solver {

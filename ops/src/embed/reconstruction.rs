@@ -11,7 +11,7 @@ use std::{collections::HashMap, num::NonZeroU32};
 /// A model reconstructs features that were scaled before. This op brings some of its
 /// reconstructions back: the map from the scaled original to the spectrogram is affine, and is
 /// found by least squares from the originals themselves: one for all, else one a clip, else one a bin.
-/// Where none of them fits, within 0.001 of the range, the spectrogram is not the one that was scaled.
+/// If none of them fits, within 0.001 of the range, the spectrogram is not the one that was scaled.
 ///
 /// The output has `clip_id`, `features` (the reconstruction), `original`, and `rmse`, the root of
 /// the mean squared difference of a pair; the metadata are those of the spectrogram: sample rate, hop
@@ -21,7 +21,7 @@ use std::{collections::HashMap, num::NonZeroU32};
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reconstruction {
-    /// How many pairs, evenly spaced over those the model gives.
+    /// The number of pairs, evenly spaced over those the model gives.
     #[serde(default = "default_examples")]
     pub examples: NonZeroU32,
 }

@@ -35,7 +35,7 @@ pub struct Tsne {
     #[serde(default = "default_n_components")]
     #[schemars(range(max = 3))]
     pub n_components: NonZeroU32,
-    /// How many neighbours a clip has, in effect; usually from 5 to 50.
+    /// The effective number of neighbours of a clip; usually from 5 to 50.
     #[serde(default = "default_perplexity")]
     pub perplexity: Positive,
     /// By how much attraction is larger in the first 250 steps.

@@ -41,8 +41,8 @@ use std::num::NonZeroU32;
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Umap {
-    /// How many clips are near, the clip itself counted, from 2; more show more of the whole. Fewer
-    /// clips than that are all near.
+    /// The number of neighbours of a clip, itself included, at least 2; more show more of the whole.
+    /// Fewer clips than that are all neighbours.
     #[serde(default = "default_n_neighbors")]
     #[schemars(range(min = 2))]
     pub n_neighbors: u32,
@@ -50,17 +50,17 @@ pub struct Umap {
     #[serde(default = "default_n_components")]
     #[schemars(range(max = 32))]
     pub n_components: NonZeroU32,
-    /// How near clips may lie in the layout, at most `spread`.
+    /// The least distance between clips in the layout, at most `spread`.
     #[serde(default = "default_min_dist")]
     pub min_dist: NonNegative,
     /// The scale of the layout.
     #[serde(default = "default_one")]
     pub spread: Positive,
-    /// How far two clips are apart.
+    /// The distance between two clips.
     #[serde(default)]
     pub metric: Metric,
-    /// How often edges are gone through; if left out, 500 times for fewer than 10,000 clips and
-    /// else 200 times.
+    /// The number of passes over the edges; if left out, 500 for fewer than 10,000 clips and else
+    /// 200.
     #[serde(default)]
     pub n_epochs: Option<NonZeroU32>,
     /// Random clips each acting edge pushes away from, at most 1,000.
@@ -78,7 +78,7 @@ pub struct Umap {
     pub exact_up_to: u32,
 }
 
-/// How far two clips are apart.
+/// The distance between two clips.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
@@ -239,9 +239,9 @@ impl Op for Umap {
             Approximate::new(x, width, each, cx.seed, &cancelled)
         } else {
             let near = Neighbors::new(x, width, each, &cancelled);
-            near.map(|near| Approximate { near, recall: 1.0, judged: n })
+            near.map(|near| Approximate { near, recall: 1.0, sampled: n })
         };
-        let Approximate { near, recall, judged } = found.ok_or_else(OpError::cancelled)?;
+        let Approximate { near, recall, sampled } = found.ok_or_else(OpError::cancelled)?;
         // For unit vectors |x − y|² = 2 (1 − cos).
         let distance = |&square: &f64| match self.metric {
             Metric::Euclidean => square.sqrt(),
@@ -263,9 +263,9 @@ impl Op for Umap {
         let k = (each - 1).min((n - 1) / 2);
         let embedding =
             layout_of::embedding(self, ids, (x, width), (layout, count), k).with_meta("init", init);
-        let embedding = if judged < n {
+        let embedding = if sampled < n {
             let embedding = embedding.with_meta("neighbor_recall", recall);
-            embedding.with_meta("neighbor_recall_clips", judged)
+            embedding.with_meta("neighbor_recall_clips", sampled)
         } else {
             embedding
         };

@@ -63,7 +63,7 @@ pub struct Chroma {
     /// The standard deviation of the weights of octaves, in octaves; `null` for equal weights.
     #[serde(default = "default_octwidth")]
     pub octwidth: Option<Positive>,
-    /// Whether the first class is C; otherwise it is A.
+    /// True if the first class is C; otherwise it is A.
     #[serde(default = "default_base_c")]
     pub base_c: bool,
 }

@@ -73,10 +73,10 @@ pub struct Cqt {
     /// The share of the magnitudes of each filter's spectrum that is left out, from 0 to below 1.
     #[serde(default = "default_sparsity")]
     pub sparsity: NonNegative,
-    /// Whether bands are divided by the square root of the length of their filter.
+    /// Divides bands by the square root of the length of their filter.
     #[serde(default = "default_scale")]
     pub scale: bool,
-    /// What the values are.
+    /// The unit of the values.
     #[serde(default)]
     pub unit: Unit,
     /// The magnitude that is 0 dB: `max`, the highest of the clip, or a number.
@@ -85,12 +85,12 @@ pub struct Cqt {
     /// The least magnitude, where the unit is dB: what is below counts as this much.
     #[serde(default = "default_amin")]
     pub amin: Positive,
-    /// How far below the loudest value of its clip a value may lie, in dB; `null` for any.
+    /// The threshold below the loudest value of the clip, in dB, to which lower values are raised; `null` for none.
     #[serde(default = "defaults::top_db")]
     pub top_db: Option<NonNegative>,
 }
 
-/// What the values of a spectrogram are.
+/// The unit of the values of a spectrogram.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Unit {
     /// Magnitudes.
@@ -154,7 +154,7 @@ impl Default for Cqt {
 /// The most tunings of which the filters are kept.
 const MOST_PLANS: usize = 16;
 
-/// What threads share that transform clips.
+/// The state that threads share when they transform clips.
 pub(super) struct Transforms<'a> {
     cqt: &'a Cqt,
     /// The transforms for the tunings so far, in hundredths of a band.

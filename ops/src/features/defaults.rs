@@ -32,11 +32,11 @@ pub fn n_fft() -> NonZeroU32 {
 pub fn hop_length() -> NonZeroU32 {
     count(512)
 }
-/// What is 0 dB.
+/// The magnitude that is 0 dB.
 pub fn reference() -> Reference {
     Reference::Highest(Highest::Max)
 }
-/// How far below the loudest value a value may lie, in dB.
+/// The threshold below the loudest value, in dB, to which lower values are raised.
 pub fn top_db() -> Option<NonNegative> {
     Some(at_least_0(80.0))
 }

@@ -26,10 +26,10 @@ pub struct Deltas {
     /// The order of the derivative, from 1 to below `width`.
     #[serde(default = "default_order")]
     pub order: u32,
-    /// What is taken for frames before the first and after the last one.
+    /// The extension of frames before the first and after the last one.
     #[serde(default)]
     pub mode: Mode,
-    /// Whether the bands and the deltas of lower orders are kept above those of `order`.
+    /// Keeps the bands and the deltas of lower orders above those of `order`.
     #[serde(default)]
     pub stack: bool,
 }

@@ -65,7 +65,7 @@ pub struct LogMel {
     /// The least power: what is below counts as this much.
     #[serde(default = "default_amin")]
     pub amin: Positive,
-    /// How far below the loudest value of its clip a value may lie, in dB; `null` for any.
+    /// The threshold below the loudest value of the clip, in dB, to which lower values are raised; `null` for none.
     #[serde(default = "defaults::top_db")]
     pub top_db: Option<NonNegative>,
 }

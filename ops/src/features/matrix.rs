@@ -53,11 +53,11 @@ pub struct Matrix {
     /// The column that says which recording a clip was cut from. Default: `group`, if there is one.
     #[serde(default)]
     pub group: Option<String>,
-    /// Whether the first line of CSV names the columns; if not, they are named 0, 1, 2 and so on.
-    /// Default: it does unless it holds numbers; where that leaves a doubt, it is an error.
+    /// True if the first line of CSV names the columns; if false, they are named 0, 1, 2 and so on.
+    /// Default: true unless it holds numbers; where that leaves a doubt, it is an error.
     #[serde(default)]
     pub header: Option<bool>,
-    /// How much the file may unfold to in memory, in MiB. Default: 256, or 50 times the file if that is
+    /// The largest size to which the file may unfold in memory, in MiB. Default: 256, or 50 times the file if that is
     /// more.
     #[serde(default)]
     pub max_unfolded_mib: Option<NonZeroU32>,
@@ -239,7 +239,7 @@ fn unfit(name: &str, cells: &Cells, ids: &[String]) -> Option<String> {
         return Some(format!("has no value in {name} of clip `{}`{more}", ids[row]));
     }
     let bad = |value: f64| !(value as f32).is_finite();
-    let said = |value: f64| match value.is_finite() {
+    let describe = |value: f64| match value.is_finite() {
         true => format!("{value:e}, beyond single precision,"),
         false => value.to_string(),
     };
@@ -249,7 +249,7 @@ fn unfit(name: &str, cells: &Cells, ids: &[String]) -> Option<String> {
         Values::Real(values) => {
             let row = values.iter().position(|&value| bad(value))?;
             let more = and_more(values[row + 1..].iter().filter(|&&value| bad(value)).count());
-            Some(format!("has {} in {name} of clip `{}`{more}", said(values[row]), ids[row]))
+            Some(format!("has {} in {name} of clip `{}`{more}", describe(values[row]), ids[row]))
         }
         Values::List(width, numbers) => {
             let (at, value) = match numbers {
@@ -263,7 +263,11 @@ fn unfit(name: &str, cells: &Cells, ids: &[String]) -> Option<String> {
                 }
             };
             let (row, place) = (at / width, at % width);
-            Some(format!("has {} in number {place} of {name} of clip `{}`", said(value), ids[row]))
+            Some(format!(
+                "has {} in number {place} of {name} of clip `{}`",
+                describe(value),
+                ids[row]
+            ))
         }
     }
 }
@@ -271,14 +275,14 @@ fn unfit(name: &str, cells: &Cells, ids: &[String]) -> Option<String> {
 /// The warning on clips that become equal in single precision, if any.
 fn merged(name: &str, cells: &Cells, ids: &[String]) -> Option<String> {
     let (name, rows) = match &cells.values {
-        Values::Real(values) if !precision::suspicious(values, 1).is_empty() => {
+        Values::Real(values) if !precision::columns_at_risk(values, 1).is_empty() => {
             (name.to_owned(), precision::merged(values))
         }
-        Values::Whole(values) => (name.to_owned(), precision::merged_whole(values)),
+        Values::Whole(values) => (name.to_owned(), precision::merged_integers(values)),
         Values::List(width, Numbers::Double(values)) => {
             let column =
                 |at: usize| values[at..].iter().step_by(*width).copied().collect::<Vec<_>>();
-            let lost = precision::suspicious(values, *width);
+            let lost = precision::columns_at_risk(values, *width);
             let mut lost = lost.into_iter().map(|at| (at, precision::merged(&column(at))));
             let (at, rows) = lost.find(|(_, rows)| !rows.is_empty())?;
             (format!("number {at} of {name}"), rows)

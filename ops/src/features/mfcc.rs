@@ -22,7 +22,7 @@ pub struct Mfcc {
     /// The number of coefficients, from 1 to the number of bands.
     #[serde(default = "default_n_mfcc")]
     pub n_mfcc: u32,
-    /// How frames become a vector.
+    /// The pooling of frames into a vector.
     #[serde(default)]
     pub pool: Pool,
     /// The lifter in coefficients; 0 for none.
@@ -30,7 +30,7 @@ pub struct Mfcc {
     pub lifter: NonNegative,
 }
 
-/// How frames become a vector.
+/// The pooling of frames into a vector.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Pool {

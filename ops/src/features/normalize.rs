@@ -30,15 +30,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Normalize {
-    /// Which values share a scale.
+    /// The values that share a scale.
     #[serde(default)]
     pub scope: Scope,
-    /// What the scale is.
+    /// The scaling method.
     #[serde(default)]
     pub method: Method,
 }
 
-/// Which values share a scale.
+/// The values that share a scale.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
@@ -51,7 +51,7 @@ pub enum Scope {
     PerClip,
 }
 
-/// What the scale is.
+/// A scaling method.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
@@ -112,7 +112,7 @@ impl Op for Normalize {
     }
 }
 
-/// What values are scaled by.
+/// The fitted scales.
 enum Scales {
     /// One scale for all values.
     Global(Affine),

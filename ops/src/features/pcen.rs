@@ -40,16 +40,16 @@ pub struct Pcen {
     /// The power of the level by which values are divided.
     #[serde(default = "default_gain")]
     pub gain: NonNegative,
-    /// What is added before the values are compressed.
+    /// The bias that is added before the values are compressed.
     #[serde(default = "default_bias")]
     pub bias: NonNegative,
     /// The power that compresses; 0 for a logarithm.
     #[serde(default = "default_power")]
     pub power: NonNegative,
-    /// How long the level remembers, in seconds.
+    /// The time constant of the level, in seconds.
     #[serde(default = "default_time_constant")]
     pub time_constant: Positive,
-    /// What is added to the level.
+    /// The small constant that is added to the level.
     #[serde(default = "default_eps")]
     pub eps: Positive,
     /// The share of the newest value in the level. Default: from `time_constant`, with T frames in it
@@ -112,8 +112,8 @@ impl Op for Pcen {
             }
         };
         let of = |name: &str, own: Option<NonZeroU32>, otherwise: f64| {
-            let said = input.meta.get(name).and_then(serde_json::Value::as_f64);
-            own.map(|it| f64::from(it.get())).or(said.filter(|it| *it > 0.0)).unwrap_or(otherwise)
+            let stated = input.meta.get(name).and_then(serde_json::Value::as_f64);
+            own.map(|it| f64::from(it.get())).or(stated.filter(|it| *it > 0.0)).unwrap_or(otherwise)
         };
         let rate = of("sample_rate", self.sample_rate, 22_050.0);
         let frames_remembered =

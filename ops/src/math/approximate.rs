@@ -20,10 +20,10 @@ use std::array::from_fn;
 
 /// The number of points whose exact neighbours decide how many cells are searched, and of others
 /// that tell what was found.
-pub const JUDGED: usize = 1000;
+pub const SAMPLED: usize = 1000;
 /// The share of exact neighbours that the searched cells must hold.
 const HELD: f64 = 0.9;
-/// How often neighbours of neighbours are looked at.
+/// The number of passes over neighbours of neighbours.
 const PASSES: usize = 1;
 /// The points of the sample that places the centres, for each cell.
 const SAMPLE: usize = 40;
@@ -37,12 +37,12 @@ const ROWS: usize = 4;
 /// Neighbours of which some may not be the nearest.
 #[derive(Clone, Debug)]
 pub struct Approximate {
-    /// What was found.
+    /// The neighbours found.
     pub near: Neighbors,
-    /// The share of the true neighbours of `judged` points that are among those found.
+    /// The share of the true neighbours of `sampled` points that are among those found.
     pub recall: f64,
     /// The number of points whose true neighbours were computed for it.
-    pub judged: usize,
+    pub sampled: usize,
 }
 
 impl Approximate {
@@ -56,16 +56,17 @@ impl Approximate {
         cancelled: Cancelled<'_>,
     ) -> Option<Self> {
         let n = x.len() / n_features;
-        let judged = JUDGED.min(n / 2).max(1);
-        let [first, second] = [0, n / judged / 2]
-            .map(|shift| -> Vec<usize> { (0..judged).map(|at| at * n / judged + shift).collect() });
+        let sampled = SAMPLED.min(n / 2).max(1);
+        let [first, second] = [0, n / sampled / 2].map(|shift| -> Vec<usize> {
+            (0..sampled).map(|at| at * n / sampled + shift).collect()
+        });
         let cells = Cells::new(x, n_features, seed, cancelled)?;
         let exact = Neighbors::of_rows(x, n_features, &first, each, cancelled)?;
         let searched = cells.holding(&exact, &first);
         if 2 * searched > cells.members.len() {
             // Nothing would be saved.
             let near = Neighbors::new(x, n_features, each, cancelled)?;
-            return Some(Self { near, recall: 1.0, judged: n });
+            return Some(Self { near, recall: 1.0, sampled: n });
         }
         let mut near = cells.search(searched, each, cancelled)?;
         for _ in 0..PASSES {
@@ -73,7 +74,7 @@ impl Approximate {
         }
         let exact = Neighbors::of_rows(x, n_features, &second, each, cancelled)?;
         let recall = recall(&near, &exact, &second);
-        Some(Self { near, recall, judged })
+        Some(Self { near, recall, sampled })
     }
 }
 
@@ -206,7 +207,7 @@ impl<'a, S: Stored> Cells<'a, S> {
                         from_fn(|at| rows[block[at.min(block.len() - 1)]].as_slice());
                     points.squares(near, 0, &mut squares);
                     for (line, &place) in squares.chunks_exact(length.max(1)).zip(block) {
-                        found[place].look(&line[..members.len()], |at| members[at]);
+                        found[place].offer(&line[..members.len()], |at| members[at]);
                     }
                 }
             }
@@ -242,7 +243,7 @@ fn improved<S: Stored>(
                     let mut squares = vec![0.0; points.groups() * LANES];
                     points.squares([&from], 0, &mut squares);
                     let mut nearest = Nearest::new(index as usize, each);
-                    nearest.look(&squares[..others.len()], |at| others[at]);
+                    nearest.offer(&squares[..others.len()], |at| others[at]);
                     nearest
                 };
                 let first = chunk * CHUNK;

@@ -62,7 +62,7 @@ impl Recordings {
     }
 }
 
-/// How often each of `n` recordings is among `n` that are drawn with replacement.
+/// Counts how often each of `n` recordings is among `n` that are drawn with replacement.
 pub fn with_replacement(n: usize, draw: u32) -> Vec<u32> {
     let mut random = Random::new(SEED, Purpose::Bootstrap, draw * 2);
     let mut times = vec![0; n];

@@ -59,7 +59,7 @@ impl Bins {
         self.q() * self.sample_rate / self.fmin
     }
 
-    /// How often the signal can be halved before any filter is applied.
+    /// The number of times the sample rate can be halved before any filter is applied.
     fn early_halvings(&self, octaves: usize) -> u32 {
         let spare = ((self.sample_rate / 2.0 / self.highest()).log2().ceil() as i64 - 2).max(0);
         let hops = (i64::from(self.hop.trailing_zeros()) - octaves as i64 + 1).max(0);
@@ -176,15 +176,15 @@ impl ConstantQ {
             spectrum.resize(n_fft / 2 + 1, Complex::default());
             work.resize(octave.fft.get_scratch_len(), Complex::default());
             for at in 0..frames {
-                let heard = copy_frame(own, at * octave.hop, frame);
-                if heard {
+                let has_sound = copy_frame(own, at * octave.hop, frame);
+                if has_sound {
                     octave.fft.process_with_scratch(frame, spectrum, work).expect("lengths fit");
                 }
                 for (bin, filter) in (from..).zip(&octave.filters) {
                     let product =
                         |&(place, weight): &(u32, Complex<f32>)| weight * spectrum[place as usize];
                     let sum: Complex<f32> = filter.iter().map(product).sum();
-                    let size = if heard { sum.norm() * self.factors[bin] } else { 0.0 };
+                    let size = if has_sound { sum.norm() * self.factors[bin] } else { 0.0 };
                     out[bin * frames + at] = size;
                 }
             }

@@ -36,8 +36,8 @@ struct Open {
 }
 
 impl Open {
-    /// Takes a point into the tree. Once an eighth of the points is in it, they are not looked at any more.
-    fn take(&mut self, place: usize, x: &[f32], n_features: usize) {
+    /// Inserts a point into the tree. Once an eighth of the points is in it, they are skipped.
+    fn insert(&mut self, place: usize, x: &[f32], n_features: usize) {
         self.in_tree[place] = true;
         self.gone += 1;
         if 8 * self.gone <= self.indices.len() {
@@ -89,7 +89,7 @@ pub fn spanning_tree(
             return None;
         }
         let current = open.indices[place];
-        open.take(place, x, n_features);
+        open.insert(place, x, n_features);
         let row: Vec<f64> =
             x[current * n_features..][..n_features].iter().map(|value| f64::from(*value)).collect();
         let Open { points, indices, nearest, sources, in_tree, .. } = &mut open;
@@ -168,7 +168,7 @@ pub fn stable_clusters(edges: &[Edge], n: usize, least: usize) -> Vec<Option<usi
         let sides = [left, right];
         if sides.iter().all(|side| size(*side) >= least) {
             for side in sides {
-                clusters[cluster].stability += stay(lambda, &clusters[cluster], size(side));
+                clusters[cluster].stability += stability(lambda, &clusters[cluster], size(side));
                 let own = clusters.len();
                 clusters[cluster].children.push(own);
                 let (birth, children) = (lambda, Vec::new());
@@ -182,7 +182,7 @@ pub fn stable_clusters(edges: &[Edge], n: usize, least: usize) -> Vec<Option<usi
                 open.push((side, cluster));
                 continue;
             }
-            clusters[cluster].stability += stay(lambda, &clusters[cluster], size(side));
+            clusters[cluster].stability += stability(lambda, &clusters[cluster], size(side));
             let mut inside = vec![side];
             while let Some(node) = inside.pop() {
                 match node < n {
@@ -211,7 +211,7 @@ pub fn stable_clusters(edges: &[Edge], n: usize, least: usize) -> Vec<Option<usi
 }
 
 /// The stability from points that leave a cluster at a density.
-fn stay(lambda: f64, cluster: &Cluster, points: usize) -> f64 {
+fn stability(lambda: f64, cluster: &Cluster, points: usize) -> f64 {
     // Equal points are infinitely dense from their birth on.
     if lambda == cluster.birth { 0.0 } else { (lambda - cluster.birth) * points as f64 }
 }

@@ -98,16 +98,16 @@ pub fn descend<const DIMS: usize>(
     tick: &mut dyn FnMut(u32) -> bool,
 ) -> bool {
     let forces = Forces::new(graph, how);
-    let mut pushes = vec![[0.0; DIMS]; positions.len()];
+    let mut repulsions = vec![[0.0; DIMS]; positions.len()];
     for epoch in 1..how.epochs {
         let rate = (how.learning_rate * (1.0 - f64::from(epoch) / f64::from(how.epochs))) as f32;
-        pushes.par_chunks_mut(AT_ONCE).enumerate().for_each(|(part, pushes)| {
-            forces.push(positions, part * AT_ONCE, epoch, pushes);
+        repulsions.par_chunks_mut(AT_ONCE).enumerate().for_each(|(part, repulsions)| {
+            forces.repulsion(positions, part * AT_ONCE, epoch, repulsions);
         });
-        for (position, push) in positions.iter_mut().zip(&pushes) {
-            position.iter_mut().zip(push).for_each(|(x, push)| *x += rate * push);
+        for (position, repulsion) in positions.iter_mut().zip(&repulsions) {
+            position.iter_mut().zip(repulsion).for_each(|(x, repulsion)| *x += rate * repulsion);
         }
-        forces.pull(positions, epoch, rate);
+        forces.attract(positions, epoch, rate);
         if !tick(epoch) {
             return false;
         }
@@ -156,19 +156,29 @@ impl<'a> Forces<'a> {
     }
 
     /// The displacement of the points from `first` on by the repulsion of random points.
-    fn push<const DIMS: usize>(
+    fn repulsion<const DIMS: usize>(
         &self,
         positions: &[[f32; DIMS]],
         first: usize,
         epoch: u32,
-        pushes: &mut [[f32; DIMS]],
+        repulsions: &mut [[f32; DIMS]],
     ) {
-        dispatch!(push_avx512, push_avx2, push_plain, (self, positions, first, epoch, pushes));
+        dispatch!(
+            repulsion_avx512,
+            repulsion_avx2,
+            repulsion_plain,
+            (self, positions, first, epoch, repulsions)
+        );
     }
 
     /// Moves the ends of all edges that act in this epoch towards each other.
-    fn pull<const DIMS: usize>(&self, positions: &mut [[f32; DIMS]], epoch: u32, rate: f32) {
-        dispatch!(pull_avx512, pull_avx2, pull_plain, (self, positions, epoch, rate));
+    fn attract<const DIMS: usize>(&self, positions: &mut [[f32; DIMS]], epoch: u32, rate: f32) {
+        dispatch!(
+            attraction_avx512,
+            attraction_avx2,
+            attraction_plain,
+            (self, positions, epoch, rate)
+        );
     }
 }
 
@@ -188,21 +198,21 @@ fn acts(share: u64, epoch: u32) -> bool {
     sum(epoch - 1) != sum(epoch)
 }
 
-versions!(push_body, push_avx512, push_avx2, push_plain, [const DIMS: usize],
+versions!(repulsion_body, repulsion_avx512, repulsion_avx2, repulsion_plain, [const DIMS: usize],
     (forces: &Forces<'_>, positions: &[[f32; DIMS]], first: usize, epoch: u32,
-     pushes: &mut [[f32; DIMS]]));
-versions!(pull_body, pull_avx512, pull_avx2, pull_plain, [const DIMS: usize],
+     repulsions: &mut [[f32; DIMS]]));
+versions!(attraction_body, attraction_avx512, attraction_avx2, attraction_plain, [const DIMS: usize],
     (forces: &Forces<'_>, positions: &mut [[f32; DIMS]], epoch: u32, rate: f32));
 
 #[inline(always)]
-fn push_body<const DIMS: usize>(
+fn repulsion_body<const DIMS: usize>(
     forces: &Forces<'_>,
     positions: &[[f32; DIMS]],
     first: usize,
     epoch: u32,
-    pushes: &mut [[f32; DIMS]],
+    repulsions: &mut [[f32; DIMS]],
 ) {
-    for (at, push) in pushes.iter_mut().enumerate() {
+    for (at, repulsion) in repulsions.iter_mut().enumerate() {
         let index = first + at;
         let own = &forces.shares[forces.graph.starts[index]..forces.graph.starts[index + 1]];
         let acting = own.iter().filter(|share| acts(**share, epoch)).count();
@@ -220,16 +230,16 @@ fn push_body<const DIMS: usize>(
                         others[dim][lane] = positions[other as usize][dim];
                     }
                 }
-                push_lanes(forces, &positions[index], &others, left, &mut sums);
+                repulsion_lanes(forces, &positions[index], &others, left, &mut sums);
             }
         }
-        *push = sums.map(|lanes| lanes.iter().sum());
+        *repulsion = sums.map(|lanes| lanes.iter().sum());
     }
 }
 
 /// Adds the repulsion from eight points, of which only the first `count` are used.
 #[inline(always)]
-fn push_lanes<const DIMS: usize>(
+fn repulsion_lanes<const DIMS: usize>(
     forces: &Forces<'_>,
     point: &[f32; DIMS],
     others: &[[f32; LANES]; DIMS],
@@ -243,17 +253,17 @@ fn push_lanes<const DIMS: usize>(
             let apart = point[dim] - others[dim][lane];
             square += apart * apart;
         }
-        let push = 2.0 * b / ((0.001 + square) * (1.0 + a * power(square, b)));
-        let push = if (lane as u32) < count { push } else { 0.0 };
+        let repulsion = 2.0 * b / ((0.001 + square) * (1.0 + a * power(square, b)));
+        let repulsion = if (lane as u32) < count { repulsion } else { 0.0 };
         for dim in 0..DIMS {
             let apart = point[dim] - others[dim][lane];
-            sums[dim][lane] += (push * apart).clamp(-CLIP, CLIP);
+            sums[dim][lane] += (repulsion * apart).clamp(-CLIP, CLIP);
         }
     }
 }
 
 #[inline(always)]
-fn pull_body<const DIMS: usize>(
+fn attraction_body<const DIMS: usize>(
     forces: &Forces<'_>,
     positions: &mut [[f32; DIMS]],
     epoch: u32,
@@ -267,19 +277,19 @@ fn pull_body<const DIMS: usize>(
                 (ends[0][count], ends[1][count]) = (from as usize, to as usize);
                 count += 1;
                 if count == LANES {
-                    pull_lanes(forces, positions, &ends, count, rate);
+                    attraction_lanes(forces, positions, &ends, count, rate);
                     count = 0;
                 }
             }
         }
-        pull_lanes(forces, positions, &ends, count, rate);
+        attraction_lanes(forces, positions, &ends, count, rate);
     }
 }
 
 /// Moves the ends of eight edges, of which only the first `count` are used, once for each
 /// direction.
 #[inline(always)]
-fn pull_lanes<const DIMS: usize>(
+fn attraction_lanes<const DIMS: usize>(
     forces: &Forces<'_>,
     positions: &mut [[f32; DIMS]],
     ends: &[[usize; LANES]; 2],
@@ -304,11 +314,11 @@ fn pull_lanes<const DIMS: usize>(
                 square += apart * apart;
             }
             let grown = power(square, b);
-            let pull = 2.0 * a * b * grown / (square * (1.0 + a * grown));
-            let pull = if square > 0.0 { pull } else { 0.0 };
+            let attraction = 2.0 * a * b * grown / (square * (1.0 + a * grown));
+            let attraction = if square > 0.0 { attraction } else { 0.0 };
             for dim in 0..DIMS {
                 let apart = from[dim][lane] - to[dim][lane];
-                let step = rate * (pull * apart).clamp(-CLIP, CLIP);
+                let step = rate * (attraction * apart).clamp(-CLIP, CLIP);
                 from[dim][lane] -= step;
                 to[dim][lane] += step;
             }

@@ -47,7 +47,7 @@ impl<'a, T> Matrix<'a, T> {
     }
 
     /// A range of the rows.
-    fn some(self, rows: Range<usize>) -> Self {
+    fn slice_rows(self, rows: Range<usize>) -> Self {
         assert!(rows.end <= self.rows, "BUG: rows {rows:?} of {}", self.rows);
         let values = &self.values[(rows.start * self.row_stride).min(self.values.len())..];
         Self { values, rows: rows.len(), ..self }
@@ -191,8 +191,8 @@ pub fn multiply_parallel(
         partials.par_chunks_mut(size).enumerate().for_each(|(part, out)| {
             let range = part * step..inner.min((part + 1) * step);
             multiply_into(
-                a.transposed().some(range.clone()).transposed(),
-                b.some(range),
+                a.transposed().slice_rows(range.clone()).transposed(),
+                b.slice_rows(range),
                 false,
                 out,
                 columns,
@@ -209,7 +209,7 @@ pub fn multiply_parallel(
         out.par_chunks_mut(step * pitch).enumerate().for_each(|(part, out)| {
             let range = part * step..rows.min((part + 1) * step);
             if !range.is_empty() {
-                multiply_into(a.some(range), b, add, out, pitch);
+                multiply_into(a.slice_rows(range), b, add, out, pitch);
             }
         });
     } else {
@@ -219,7 +219,13 @@ pub fn multiply_parallel(
             let start = range.start;
             // SAFETY: the parts write disjoint columns of `out`, which has room for all of them.
             unsafe {
-                multiply_at(a, b.transposed().some(range).transposed(), add, base.at(start), pitch)
+                multiply_at(
+                    a,
+                    b.transposed().slice_rows(range).transposed(),
+                    add,
+                    base.at(start),
+                    pitch,
+                )
             }
         });
     }

@@ -239,11 +239,11 @@ impl Mixture {
         Ok(Self { form, n_features, weights, means, covariances, roots })
     }
 
-    /// What the mixture says of points that it need not have been fitted on.
+    /// Computes the responsibilities and the likelihood of points that the mixture need not have been fitted on.
     ///
     /// # Errors
     /// When it is cancelled, or when a point has no likelihood.
-    pub fn judge(self, x: &[f32], cancelled: Cancelled<'_>) -> Result<Fit, Failure> {
+    pub fn evaluate(self, x: &[f32], cancelled: Cancelled<'_>) -> Result<Fit, Failure> {
         let n = x.len() / self.n_features;
         let mut responsibilities = vec![0.0; n * self.components()];
         let log_likelihood = self.expect(x, &mut responsibilities, cancelled)? / n as f64;

@@ -1,7 +1,7 @@
 //! The nearest of many points, of which few are compared exactly.
 //!
 //! Squared distances in single precision, of which a machine computes twice as many at once, rule out most
-//! points: their error has a bound, and a point that is too far by more than that is not looked at again.
+//! points: their error has a bound, and a point that is too far by more than that is not computed again.
 //! Those left are compared by direct differences in double precision, as in [`super::pairwise`], so what is
 //! found is what a search of all pairs finds, bit for bit.
 
@@ -21,7 +21,7 @@ const TILE: usize = 64 * 1024;
 /// The unit roundoff of single precision.
 const ROUNDOFF: f64 = f32::EPSILON as f64 / 2.0;
 
-/// The nearest ones to a point among those looked at; of equally near ones the first.
+/// The nearest ones to a point among those offered; of equally near ones the first.
 pub(super) struct Nearest {
     of: usize,
     most: usize,
@@ -43,14 +43,14 @@ impl Nearest {
         self.of
     }
 
-    /// What was found with the squared distances, the nearest first.
+    /// The points found, with their squared distances, the nearest first.
     pub(super) fn into_sorted(self) -> impl Iterator<Item = (f64, u32)> {
         self.heap.into_sorted_vec().into_iter().map(|(bits, index)| (f64::from_bits(bits), index))
     }
 
-    /// Takes what is near of points with these squared distances; `index` says which they are.
-    /// None of them may have been looked at before.
-    pub(super) fn look(&mut self, squares: &[f64], index: impl Fn(usize) -> u32) {
+    /// Offers points with these squared distances, of which the nearest are kept; `index` tells which they are.
+    /// None of them may have been offered before.
+    pub(super) fn offer(&mut self, squares: &[f64], index: impl Fn(usize) -> u32) {
         for (group, squares) in squares.chunks(LANES).enumerate() {
             // Most groups hold nothing near, which is seen of all lanes at once.
             let limit = f64::from_bits(self.farthest.0);
@@ -59,13 +59,13 @@ impl Nearest {
                 continue;
             }
             for (at, square) in (group * LANES..).zip(squares) {
-                self.take(*square, index(at));
+                self.insert(*square, index(at));
             }
         }
     }
 
-    /// Takes a point if it is near. True if the farthest of those found is another one now.
-    fn take(&mut self, square: f64, index: u32) -> bool {
+    /// Inserts a point if it is near. True if the farthest of those found is another one now.
+    fn insert(&mut self, square: f64, index: u32) -> bool {
         let found = (square.to_bits(), index);
         if found >= self.farthest || index as usize == self.of {
             return false;
@@ -83,8 +83,8 @@ impl Nearest {
     }
 }
 
-/// Points among which the nearest to others are searched.
-pub(super) struct Searched<'a, S> {
+/// Points prepared for the exact search of the nearest ones to others.
+pub(super) struct ExactIndex<'a, S> {
     points: &'a [S],
     n_features: usize,
     /// Groups of [`WIDTH`] points: within a group feature after feature, within a feature point after point.
@@ -92,7 +92,7 @@ pub(super) struct Searched<'a, S> {
     largest_norm: f64,
 }
 
-impl<'a, S: Stored> Searched<'a, S> {
+impl<'a, S: Stored> ExactIndex<'a, S> {
     /// Row-major points.
     pub(super) fn new(points: &'a [S], n_features: usize) -> Self {
         let group = WIDTH * n_features;
@@ -152,7 +152,7 @@ impl<'a, S: Stored> Searched<'a, S> {
                 let length = groups.len() / self.n_features;
                 coarse_squares(groups, rows, &mut squares[..ROWS * length]);
                 for (search, squares) in searches.iter_mut().zip(squares.chunks_exact(length)) {
-                    search.look(squares, first, self);
+                    search.scan(squares, first, self);
                 }
             }
         }
@@ -165,37 +165,37 @@ struct Search<'a, S> {
     row: &'a [S],
     coarse: Vec<f32>,
     nearest: Nearest,
-    /// What rounding of the row and of a point to single precision moves them apart at most.
+    /// The largest distance that rounding of the row and of a point to single precision adds.
     slack: f64,
     /// The coarse squared distance beyond which a point is not among the nearest.
     limit: f32,
 }
 
 impl<'a, S: Stored> Search<'a, S> {
-    fn new(row: &'a [S], itself: usize, each: usize, searched: &Searched<'_, S>) -> Self {
+    fn new(row: &'a [S], itself: usize, each: usize, exact: &ExactIndex<'_, S>) -> Self {
         // Single precision holds no square below 1e-45, so a sum of them may lack that for each feature.
         let least = 1e-22 * (row.len() as f64).sqrt();
-        let slack = S::SINGLE_ERROR * (norm(row) + searched.largest_norm) + least;
+        let slack = S::SINGLE_ERROR * (norm(row) + exact.largest_norm) + least;
         let coarse = row.iter().map(|value| value.single()).collect();
         let nearest = Nearest::new(itself, each);
-        // Who is looking for none finds none near.
+        // A search for none finds none near.
         let limit = if each > 1 { f32::INFINITY } else { -1.0 };
         Self { row, coarse, nearest, slack, limit }
     }
 
-    /// Looks at the points from `first` on, which have these coarse squared distances.
-    fn look(&mut self, squares: &[f32], first: usize, searched: &Searched<'_, S>) {
+    /// Scans the points from `first` on, which have these coarse squared distances.
+    fn scan(&mut self, squares: &[f32], first: usize, exact: &ExactIndex<'_, S>) {
         for (group, squares) in squares.chunks_exact(WIDTH).enumerate() {
-            // Most groups hold nothing near, which is seen of all lanes at once. What is no number is looked at.
+            // Most groups hold nothing near, which is seen of all lanes at once. NaN counts as near.
             if squares.iter().fold(true, |far, square| far & (*square > self.limit)) {
                 continue;
             }
-            let points = searched.points.chunks_exact(searched.n_features);
+            let points = exact.points.chunks_exact(exact.n_features);
             for ((coarse, index), point) in
                 squares.iter().zip(first + group * WIDTH..).zip(points.skip(first + group * WIDTH))
             {
                 let is_far = *coarse > self.limit;
-                if !is_far && self.nearest.take(square(self.row, point), index as u32) {
+                if !is_far && self.nearest.insert(square(self.row, point), index as u32) {
                     self.limit = self.limit();
                 }
             }
@@ -252,8 +252,13 @@ mod tests {
     use crate::math::pairwise::Packed;
     use proptest::prelude::*;
 
-    /// A search that looks at every pair exactly.
-    fn obvious<S: Stored>(others: &[S], x: &[S], d: usize, each: usize) -> Vec<Vec<(u64, u32)>> {
+    /// A search that compares every pair exactly.
+    fn brute_force<S: Stored>(
+        others: &[S],
+        x: &[S],
+        d: usize,
+        each: usize,
+    ) -> Vec<Vec<(u64, u32)>> {
         let points = Packed::new(x.chunks_exact(d), d);
         let found = |row: &[S]| {
             let row: Vec<f64> = row.iter().map(|value| (*value).into()).collect();
@@ -268,10 +273,10 @@ mod tests {
         others.chunks_exact(d).map(found).collect()
     }
 
-    fn searched<S: Stored>(others: &[S], x: &[S], d: usize, each: usize) -> Vec<Vec<(u64, u32)>> {
+    fn indexed<S: Stored>(others: &[S], x: &[S], d: usize, each: usize) -> Vec<Vec<(u64, u32)>> {
         let rows: Vec<usize> = (0..others.len() / d).collect();
         let found =
-            Searched::new(x, d).nearest_to(others, &rows, |_| usize::MAX, each + 1, &|| false);
+            ExactIndex::new(x, d).nearest_to(others, &rows, |_| usize::MAX, each + 1, &|| false);
         let bits = |(square, index): (f64, u32)| (square.to_bits(), index);
         let found = found.expect("it is not cancelled").into_iter();
         found.map(|nearest| nearest.into_sorted().map(bits).collect()).collect()
@@ -293,10 +298,10 @@ mod tests {
             let x: Vec<f64> = steps[..n].iter().zip(0_u32..)
                 .map(|(step, at)| (offset + f64::from(*step) + f64::from(at % 3) * 1e-9) * scale).collect();
             let few = &x[..(9 * d).min(n)];
-            prop_assert_eq!(searched(few, &x, d, each), obvious(few, &x, d, each));
+            prop_assert_eq!(indexed(few, &x, d, each), brute_force(few, &x, d, each));
             let x: Vec<f32> = x.iter().map(|value| *value as f32).collect();
             let few = &x[..(9 * d).min(n)];
-            prop_assert_eq!(searched(few, &x, d, each), obvious(few, &x, d, each));
+            prop_assert_eq!(indexed(few, &x, d, each), brute_force(few, &x, d, each));
         }
     }
 
@@ -306,7 +311,7 @@ mod tests {
         let (n, d) = (700, 600);
         let x: Vec<f64> = (0..n * d).map(|_| random.normal()).collect();
         assert!(TILE / (WIDTH * d) * WIDTH < n && BLOCK < n);
-        assert_eq!(searched(&x, &x, d, 7), obvious(&x, &x, d, 7));
-        assert!(Searched::new(&x, d).nearest_to(&x, &[0], |row| row, 2, &|| true).is_none());
+        assert_eq!(indexed(&x, &x, d, 7), brute_force(&x, &x, d, 7));
+        assert!(ExactIndex::new(&x, d).nearest_to(&x, &[0], |row| row, 2, &|| true).is_none());
     }
 }

@@ -1,7 +1,7 @@
 //! The exact nearest neighbours of points, and the trustworthiness of a layout.
 
 use super::{
-    nearest::{Nearest, Searched},
+    nearest::{ExactIndex, Nearest},
     pairwise::{LANES, Packed, Stored},
 };
 use rayon::prelude::*;
@@ -43,7 +43,7 @@ impl Neighbors {
         each: usize,
         cancelled: &(dyn Fn() -> bool + Sync),
     ) -> Option<Self> {
-        let points = Searched::new(x, n_features);
+        let points = ExactIndex::new(x, n_features);
         let found = points.nearest_to(x, rows, |row| row, each, cancelled)?;
         Some(Self::from_nearest(found, each))
     }
@@ -69,7 +69,7 @@ impl Neighbors {
         self.indices.chunks_exact(self.each).zip(self.squares.chunks_exact(self.each))
     }
 
-    /// The distance of each point to the farthest of its neighbours, by which the density around it is told.
+    /// The distance of each point to the farthest of its neighbours, which measures the density around it.
     pub fn core_distances(&self) -> Vec<f64> {
         let farthest = |squares: &[f64]| squares.iter().copied().fold(0.0, f64::max).sqrt();
         self.rows().map(|(_, squares)| farthest(squares)).collect()
@@ -82,14 +82,14 @@ pub const SAMPLED: usize = 2000;
 const MANY: usize = 20_000;
 
 /// The points whose part of the trustworthiness of a layout of `n` is computed: all, or evenly spaced ones.
-pub fn judged(n: usize) -> Vec<usize> {
+pub fn sampled(n: usize) -> Vec<usize> {
     if n <= MANY { (0..n).collect() } else { (0..SAMPLED).map(|at| at * n / SAMPLED).collect() }
 }
 
 /// The trustworthiness of a layout, which tells how far neighbours in the layout are neighbours in
 /// `x` (Venna & Kaski 2001): 1 − 2 / (m k (2n − 3k − 1)) Σ_i Σ_j max(0, r(i, j) − k), where i are m of
 /// the n points, j are the k nearest points to i in the layout and r is their rank by distance in `x`.
-/// 1 is best; a random layout has about 0.5. All points count, or [`judged`] ones: each costs a look at
+/// 1 is best; a random layout has about 0.5. All points count, or [`sampled`] ones: each costs a look at
 /// all others.
 ///
 /// `k` is below half the number of points. Source: `sklearn.manifold.trustworthiness`.
@@ -101,22 +101,22 @@ pub fn trustworthiness<S: Stored>(
     k: usize,
 ) -> f64 {
     let n = x.len() / n_features;
-    of_judged(x, n_features, layout, n_components, k, &judged(n))
+    of_sample(x, n_features, layout, n_components, k, &sampled(n))
 }
 
-fn of_judged<S: Stored>(
+fn of_sample<S: Stored>(
     x: &[S],
     n_features: usize,
     layout: &[f32],
     n_components: usize,
     k: usize,
-    judged: &[usize],
+    sampled: &[usize],
 ) -> f64 {
     let never = || false;
-    let near = Neighbors::of_rows(layout, n_components, judged, k + 1, &never);
+    let near = Neighbors::of_rows(layout, n_components, sampled, k + 1, &never);
     let near = near.expect("it is not cancelled");
     let beyond = |row: usize, line: &[f64]| {
-        let place = judged.binary_search(&row).expect("one of these rows");
+        let place = sampled.binary_search(&row).expect("one of these rows");
         let own = &near.indices[place * near.each..][1..near.each];
         let rank = |&j: &u32| {
             let limit = line[j as usize];
@@ -128,7 +128,7 @@ fn of_judged<S: Stored>(
         };
         own.iter().map(|j| rank(j).saturating_sub(k) as u64).sum::<u64>()
     };
-    let sums = each_of(x, n_features, judged, &never, beyond).expect("it is not cancelled");
+    let sums = each_of(x, n_features, sampled, &never, beyond).expect("it is not cancelled");
     let (m, n, k) = (sums.len() as f64, (x.len() / n_features) as f64, k as f64);
     1.0 - 2.0 / (m * k * (2.0 * n - 3.0 * k - 1.0)) * sums.iter().sum::<u64>() as f64
 }
@@ -144,7 +144,7 @@ pub fn nearest_to<S: Stored>(
 ) -> Option<Vec<Vec<u32>>> {
     let all: Vec<usize> = (0..others.len() / n_features).collect();
     // None of the points is one of the others.
-    let found = Searched::new(x, n_features).nearest_to(
+    let found = ExactIndex::new(x, n_features).nearest_to(
         others,
         &all,
         |_| usize::MAX,
@@ -230,8 +230,8 @@ mod tests {
 
     #[test]
     fn some_points_tell_of_all() {
-        assert_eq!(judged(MANY).len(), MANY);
-        let some = judged(MANY + 1);
+        assert_eq!(sampled(MANY).len(), MANY);
+        let some = sampled(MANY + 1);
         assert_eq!(some.len(), SAMPLED);
         assert!(some.windows(2).all(|pair| pair[0] < pair[1]) && some[SAMPLED - 1] <= MANY);
         let x: Vec<f32> = (0..600).map(|at| (at as f32 * 1.3).sin()).collect();
@@ -239,7 +239,7 @@ mod tests {
             x.iter().zip(0..).map(|(v, at)| v + (at % 7) as f32 * 0.05).collect();
         let all = trustworthiness(&x, 1, &layout, 1, 5);
         let third: Vec<usize> = (0..600).step_by(3).collect();
-        let sampled = of_judged(&x, 1, &layout, 1, 5, &third);
+        let sampled = of_sample(&x, 1, &layout, 1, 5, &third);
         assert!((0.5..0.999).contains(&all) && (all - sampled).abs() < 0.02, "{all} {sampled}");
     }
 }

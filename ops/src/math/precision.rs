@@ -11,7 +11,7 @@ pub fn merged(exact: &[f64]) -> Vec<usize> {
 }
 
 /// The same rows for whole numbers, which may also be equal in double precision.
-pub fn merged_whole(exact: &[i64]) -> Vec<usize> {
+pub fn merged_integers(exact: &[i64]) -> Vec<usize> {
     let least = exact.iter().copied().min().unwrap_or(0);
     let above = |value: &i64| (i128::from(*value) - i128::from(least)) as f64;
     let above: Vec<f64> = exact.iter().map(above).collect();
@@ -37,7 +37,7 @@ fn range(values: &[f64]) -> (f64, f64) {
 }
 
 /// Columns of row-major numbers in which rounding may make numbers equal whose difference matters.
-pub fn suspicious(values: &[f64], width: usize) -> Vec<usize> {
+pub fn columns_at_risk(values: &[f64], width: usize) -> Vec<usize> {
     let mut columns = vec![(f64::INFINITY, f64::NEG_INFINITY, 0.0_f64); width];
     for row in values.chunks_exact(width) {
         for ((low, high, error), &value) in columns.iter_mut().zip(row) {
@@ -62,10 +62,10 @@ mod tests {
         let seconds: Vec<f64> =
             [0, 1, 2, 10, 500].iter().map(|&it| 1.7e9 + f64::from(it)).collect();
         assert_eq!(merged(&seconds), [0, 1, 2, 3]);
-        assert_eq!(suspicious(&seconds, 1), [0]);
-        assert_eq!(merged_whole(&[1 << 24, (1 << 24) + 1, (1 << 24) + 100]), [0, 1]);
+        assert_eq!(columns_at_risk(&seconds, 1), [0]);
+        assert_eq!(merged_integers(&[1 << 24, (1 << 24) + 1, (1 << 24) + 100]), [0, 1]);
         let huge = i64::MAX - 100;
-        assert_eq!(merged_whole(&[huge, huge + 1, huge + 50]), [0, 1, 2]);
+        assert_eq!(merged_integers(&[huge, huge + 1, huge + 50]), [0, 1, 2]);
         assert_eq!(merged(&[1e-46, 2e-46, 3e-46]), [0, 1, 2]);
     }
 
@@ -75,8 +75,8 @@ mod tests {
         assert_eq!(merged(&thirds), [] as [usize; 0]);
         let close = [0.1, 0.1 + 1e-12, 5.0, -3.0];
         assert_eq!(merged(&close), [] as [usize; 0]);
-        assert_eq!(suspicious(&close, 2), [] as [usize; 0]);
+        assert_eq!(columns_at_risk(&close, 2), [] as [usize; 0]);
         assert_eq!(merged(&[7.0; 4]), [] as [usize; 0]);
-        assert_eq!(merged_whole(&[0, 1, 2, 1 << 24]), [] as [usize; 0]);
+        assert_eq!(merged_integers(&[0, 1, 2, 1 << 24]), [] as [usize; 0]);
     }
 }

@@ -138,9 +138,9 @@ impl Resampler {
         let above = self.response.len();
         let below = above - 1;
         let (end_in, end_out) = (input.len() - below, output.len() - below);
-        weigh(&mut output[..above], input, &self.response);
+        multiply(&mut output[..above], input, &self.response);
         output[above..end_out].fill(Complex::default());
-        weigh(&mut output[end_out..], &input[end_in..], &self.mirrored);
+        multiply(&mut output[end_out..], &input[end_in..], &self.mirrored);
     }
 }
 
@@ -155,15 +155,15 @@ fn part(points: &[Complex<f32>], re: &mut [f32], im: &mut [f32]) {
 }
 
 /// Computes `output` = `input` · `gains`.
-fn weigh(output: &mut [Complex<f32>], input: &[Complex<f32>], gains: &[f32]) {
-    dispatch!(weigh_avx512, weigh_avx2, weigh_plain, (output, input, gains))
+fn multiply(output: &mut [Complex<f32>], input: &[Complex<f32>], gains: &[f32]) {
+    dispatch!(multiply_avx512, multiply_avx2, multiply_plain, (output, input, gains))
 }
 
 versions!(join_body, join_avx512, join_avx2, join_plain, [],
     (re: &[f32], im: &[f32], points: &mut [Complex<f32>]));
 versions!(part_body, part_avx512, part_avx2, part_plain, [],
     (points: &[Complex<f32>], re: &mut [f32], im: &mut [f32]));
-versions!(weigh_body, weigh_avx512, weigh_avx2, weigh_plain, [],
+versions!(multiply_body, multiply_avx512, multiply_avx2, multiply_plain, [],
     (output: &mut [Complex<f32>], input: &[Complex<f32>], gains: &[f32]));
 
 #[inline(always)]
@@ -180,7 +180,7 @@ fn part_body(points: &[Complex<f32>], re: &mut [f32], im: &mut [f32]) {
 }
 
 #[inline(always)]
-fn weigh_body(output: &mut [Complex<f32>], input: &[Complex<f32>], gains: &[f32]) {
+fn multiply_body(output: &mut [Complex<f32>], input: &[Complex<f32>], gains: &[f32]) {
     for ((output, &input), &gain) in output.iter_mut().zip(input).zip(gains) {
         *output = input * gain;
     }
@@ -275,7 +275,7 @@ mod tests {
     }
 
     /// The definition: filter by filter, each output the sum over the input around its time.
-    fn slowly(signal: &[f32], from: usize, to: usize) -> Vec<f64> {
+    fn by_definition(signal: &[f32], from: usize, to: usize) -> Vec<f64> {
         let common = gcd(from, to);
         let (up, down) = (to / common, from / common);
         let signal: Vec<f64> = signal.iter().copied().map(f64::from).collect();
@@ -311,8 +311,8 @@ mod tests {
         let signal = noise(1_500);
         for from in [48_000, 16_000, 8_000, 22_049, 96_000, 37_800, 4_000, 44_100, 88_200, 99_991] {
             let fast = resample(&signal, from, 22_050);
-            let slow = slowly(&signal, from as usize, 22_050);
-            let worst = fast.iter().zip(&slow).take(slow.len() - 1);
+            let expected = by_definition(&signal, from as usize, 22_050);
+            let worst = fast.iter().zip(&expected).take(expected.len() - 1);
             let worst = worst.map(|(&a, b)| (f64::from(a) - b).abs()).fold(0.0, f64::max);
             // Single precision, and an attenuation of 127 dB.
             assert!(worst < 4e-6, "{from}: {worst:e}");

@@ -30,7 +30,7 @@ impl Affine {
         self.shift
     }
 
-    /// What differences are divided by: 1 if the values had no spread, as in scikit-learn.
+    /// The divisor of differences: 1 if the values had no spread, as in scikit-learn.
     pub fn scale(self) -> f64 {
         if self.is_constant() { 1.0 } else { 1.0 / self.factor }
     }

@@ -32,7 +32,7 @@ pub fn best_kmeans<S: Stored>(
 
 /// The gap statistic for each number of clusters, and its error s, from the logarithms of the inertia of
 /// the data and of each reference: `references[b][k]`.
-pub fn gaps(data: &[f64], references: &[Vec<f64>]) -> Vec<(f64, f64)> {
+pub fn gap_statistic(data: &[f64], references: &[Vec<f64>]) -> Vec<(f64, f64)> {
     let count = references.len() as f64;
     let of = |(at, own): (usize, &f64)| {
         let values = || references.iter().map(|reference| reference[at]);
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn gaps_and_their_errors_by_hand() {
-        let found = gaps(&[2.0, 1.0], &[vec![3.0, 1.5], vec![5.0, 1.5]]);
+        let found = gap_statistic(&[2.0, 1.0], &[vec![3.0, 1.5], vec![5.0, 1.5]]);
         assert_eq!(found, [(2.0, 1.5_f64.sqrt()), (0.5, 0.0)]);
         assert_eq!(by_gap(&found), Some(1));
         assert_eq!(by_gap(&[(0.1, 0.0), (0.5, 0.1), (0.4, 0.05)]), Some(2));

@@ -31,8 +31,8 @@ const FILTERS: usize = 100;
 /// The highest degree of a filter.
 const DEGREE: f64 = 100.0;
 
-/// How much a filter amplifies the largest eigenvalue against what it damps. More would leave nothing of the other
-/// vectors of a block beside the first before they are orthogonalised.
+/// The factor by which a filter amplifies the largest eigenvalue against what it damps. More would leave nothing of the
+/// other vectors of a block beside the first before they are orthogonalised.
 const GAIN: f64 = 1e4;
 
 /// The number of rows that one thread takes at least.

@@ -78,22 +78,22 @@ impl Stft {
         let head = self.window_start + lead;
         scratch.frame[..head].fill(0.0);
         scratch.frame[head + count..].fill(0.0);
-        weigh(sound, &self.window[lead..], &mut scratch.frame[head..head + count]);
+        apply_window(sound, &self.window[lead..], &mut scratch.frame[head..head + count]);
         self.spectrum.process(&scratch.frame, &mut scratch.spectrum, power);
         true
     }
 }
 
 /// Computes `target` = `sound` · `window`.
-fn weigh(sound: &[f32], window: &[f32], target: &mut [f32]) {
-    dispatch!(weigh_avx512, weigh_avx2, weigh_plain, (sound, window, target))
+fn apply_window(sound: &[f32], window: &[f32], target: &mut [f32]) {
+    dispatch!(apply_window_avx512, apply_window_avx2, apply_window_plain, (sound, window, target))
 }
 
-versions!(weigh_body, weigh_avx512, weigh_avx2, weigh_plain, [],
+versions!(apply_window_body, apply_window_avx512, apply_window_avx2, apply_window_plain, [],
     (sound: &[f32], window: &[f32], target: &mut [f32]));
 
 #[inline(always)]
-fn weigh_body(sound: &[f32], window: &[f32], target: &mut [f32]) {
+fn apply_window_body(sound: &[f32], window: &[f32], target: &mut [f32]) {
     for ((target, &x), &weight) in target.iter_mut().zip(sound).zip(window) {
         *target = x * weight;
     }
@@ -104,7 +104,13 @@ mod tests {
     use super::*;
 
     /// The definition, in double precision.
-    fn slowly(signal: &[f32], n_fft: usize, hop: usize, window: usize, frame: usize) -> Vec<f64> {
+    fn by_definition(
+        signal: &[f32],
+        n_fft: usize,
+        hop: usize,
+        window: usize,
+        frame: usize,
+    ) -> Vec<f64> {
         let at = |n: usize| {
             let place = (frame * hop + n).checked_sub(n_fft / 2)?;
             let inside = n.checked_sub((n_fft - window) / 2).filter(|&n| n < window)?;
@@ -130,10 +136,10 @@ mod tests {
             let (mut scratch, mut power) = (stft.scratch(), vec![0.0; stft.bins()]);
             for frame in 0..stft.frames(signal.len()) {
                 assert!(stft.power(&signal, frame, &mut scratch, &mut power));
-                let slow = slowly(&signal, n_fft, hop, window, frame);
-                let top = slow.iter().fold(0.0_f64, |a, &b| a.max(b));
-                for (fast, slow) in power.iter().zip(&slow) {
-                    assert!((f64::from(*fast) - slow).abs() < 1e-6 * top, "{n_fft} {frame}");
+                let expected = by_definition(&signal, n_fft, hop, window, frame);
+                let top = expected.iter().fold(0.0_f64, |a, &b| a.max(b));
+                for (fast, expected) in power.iter().zip(&expected) {
+                    assert!((f64::from(*fast) - expected).abs() < 1e-6 * top, "{n_fft} {frame}");
                 }
             }
         }
@@ -145,10 +151,13 @@ mod tests {
         let (mut scratch, mut power) = (stft.scratch(), vec![0.0; stft.bins()]);
         let mut signal = vec![0.0; 200];
         signal[10] = 1.0;
-        let heard: Vec<bool> = (0..stft.frames(200))
+        let has_sound: Vec<bool> = (0..stft.frames(200))
             .map(|frame| stft.power(&signal, frame, &mut scratch, &mut power))
             .collect();
-        assert!(heard[0] && heard[1] && heard[2] && !heard[3..].contains(&true), "{heard:?}");
+        assert!(
+            has_sound[0] && has_sound[1] && has_sound[2] && !has_sound[3..].contains(&true),
+            "{has_sound:?}"
+        );
         assert!(!stft.power(&[], 0, &mut scratch, &mut power));
     }
 }

@@ -82,9 +82,9 @@ pub fn divergence(
         let rows = centres.chunks_exact(d).zip(of_centres.chunks_exact_mut(d));
         for (cluster, (centre, of_centre)) in rows.enumerate() {
             let pair = at * clusters + cluster;
-            let pull = 2.0 * kernel(point, centre) * (target[pair] - soft[pair]) / n;
+            let attraction = 2.0 * kernel(point, centre) * (target[pair] - soft[pair]) / n;
             for feature in 0..d {
-                let part = pull * (f64::from(point[feature]) - f64::from(centre[feature]));
+                let part = attraction * (f64::from(point[feature]) - f64::from(centre[feature]));
                 own[feature] += part;
                 of_centre[feature] -= part;
             }

@@ -93,19 +93,19 @@ pub fn descend<const DIMS: usize>(
 ) -> Option<f64> {
     let n = positions.len();
     let mut layout = Layout::new(positions);
-    let mut pushes = vec![Push { force: [0.0; DIMS], sum: 0.0 }; n];
+    let mut repulsions = vec![Repulsion { force: [0.0; DIMS], sum: 0.0 }; n];
     let (mut speeds, mut gains) = (vec![[0.0_f32; DIMS]; n], vec![[1.0_f32; DIMS]; n]);
     for iteration in 0..how.iterations {
         let early = iteration < EARLY;
         let exaggeration = if early { how.early_exaggeration } else { 1.0 };
         let momentum = if early { 0.5 } else { 0.8 };
-        let total = layout.push(&mut pushes);
-        let moves = speeds.par_iter_mut().zip(&mut gains).zip(&pushes).enumerate();
-        moves.with_min_len(AT_ONCE).for_each(|(point, ((speed, gain), push))| {
-            let pull = pull(graph, positions, point);
+        let total = layout.repulsion(&mut repulsions);
+        let moves = speeds.par_iter_mut().zip(&mut gains).zip(&repulsions).enumerate();
+        moves.with_min_len(AT_ONCE).for_each(|(point, ((speed, gain), repulsion))| {
+            let attraction = attraction(graph, positions, point);
             for dim in 0..DIMS {
-                let push = f64::from(push.force[dim]) / total;
-                let slope = (4.0 * (exaggeration * pull[dim] - push)) as f32;
+                let repulsion = f64::from(repulsion.force[dim]) / total;
+                let slope = (4.0 * (exaggeration * attraction[dim] - repulsion)) as f32;
                 let turned = slope * speed[dim] < 0.0;
                 gain[dim] = if turned { gain[dim] + 0.2 } else { gain[dim] * 0.8 }.max(0.01);
                 let rate = how.learning_rate as f32;
@@ -120,7 +120,7 @@ pub fn descend<const DIMS: usize>(
             return None;
         }
     }
-    let total = layout.push(&mut pushes);
+    let total = layout.repulsion(&mut repulsions);
     let divergence = |point: usize| {
         let term =
             |(end, p): (usize, f64)| p * (p * total / closeness_of(positions, point, end)).ln();
@@ -136,7 +136,11 @@ fn closeness_of<const DIMS: usize>(positions: &[[f32; DIMS]], a: usize, b: usize
 }
 
 /// The attraction of one point: Σ_j P_ij (y_i − y_j) / (1 + d²).
-fn pull<const DIMS: usize>(graph: &Graph, positions: &[[f32; DIMS]], point: usize) -> [f64; DIMS] {
+fn attraction<const DIMS: usize>(
+    graph: &Graph,
+    positions: &[[f32; DIMS]],
+    point: usize,
+) -> [f64; DIMS] {
     let mut sums = [0.0; DIMS];
     for (end, p) in graph.edges(point) {
         let weight = p * closeness_of(positions, point, end);
@@ -149,7 +153,7 @@ fn pull<const DIMS: usize>(graph: &Graph, positions: &[[f32; DIMS]], point: usiz
 
 /// The repulsion of one point: Σ_j (y_i − y_j) / (1 + d²)², and Σ_j 1 / (1 + d²) without itself.
 #[derive(Clone, Copy)]
-struct Push<const DIMS: usize> {
+struct Repulsion<const DIMS: usize> {
     force: [f32; DIMS],
     sum: f64,
 }
@@ -173,27 +177,31 @@ impl<const DIMS: usize> Layout<DIMS> {
     }
 
     /// Computes the repulsion of all points and returns the sum of all similarities.
-    fn push(&self, pushes: &mut [Push<DIMS>]) -> f64 {
-        pushes.par_chunks_mut(AT_ONCE).enumerate().for_each(|(part, pushes)| {
-            self.push_from(part * AT_ONCE, pushes);
+    fn repulsion(&self, repulsions: &mut [Repulsion<DIMS>]) -> f64 {
+        repulsions.par_chunks_mut(AT_ONCE).enumerate().for_each(|(part, repulsions)| {
+            self.repulsion_from(part * AT_ONCE, repulsions);
         });
-        pushes.iter().map(|push| push.sum).sum()
+        repulsions.iter().map(|repulsion| repulsion.sum).sum()
     }
 
-    fn push_from(&self, first: usize, pushes: &mut [Push<DIMS>]) {
-        dispatch!(push_avx512, push_avx2, push_plain, (self, first, pushes));
+    fn repulsion_from(&self, first: usize, repulsions: &mut [Repulsion<DIMS>]) {
+        dispatch!(repulsion_avx512, repulsion_avx2, repulsion_plain, (self, first, repulsions));
     }
 }
 
-versions!(push_body, push_avx512, push_avx2, push_plain, [const DIMS: usize],
-    (layout: &Layout<DIMS>, first: usize, pushes: &mut [Push<DIMS>]));
+versions!(repulsion_body, repulsion_avx512, repulsion_avx2, repulsion_plain, [const DIMS: usize],
+    (layout: &Layout<DIMS>, first: usize, repulsions: &mut [Repulsion<DIMS>]));
 
 #[inline(always)]
 #[expect(clippy::needless_range_loop, reason = "a block is taken of each column")]
-fn push_body<const DIMS: usize>(layout: &Layout<DIMS>, first: usize, pushes: &mut [Push<DIMS>]) {
+fn repulsion_body<const DIMS: usize>(
+    layout: &Layout<DIMS>,
+    first: usize,
+    repulsions: &mut [Repulsion<DIMS>],
+) {
     let lanes: [&[[f32; LANES]]; DIMS] =
         std::array::from_fn(|dim| layout.columns[dim].as_chunks::<LANES>().0);
-    for (at, push) in pushes.iter_mut().enumerate() {
+    for (at, repulsion) in repulsions.iter_mut().enumerate() {
         let own: [f32; DIMS] = std::array::from_fn(|dim| layout.columns[dim][first + at]);
         let mut forces = [[0.0_f32; LANES]; DIMS];
         let mut sums = [0.0_f32; LANES];
@@ -212,9 +220,9 @@ fn push_body<const DIMS: usize>(layout: &Layout<DIMS>, first: usize, pushes: &mu
                 }
             }
         }
-        push.force = forces.map(|lanes| lanes.iter().sum());
+        repulsion.force = forces.map(|lanes| lanes.iter().sum());
         // The sum includes the point itself, at distance 0.
-        push.sum = sums.iter().map(|&sum| f64::from(sum)).sum::<f64>() - 1.0;
+        repulsion.sum = sums.iter().map(|&sum| f64::from(sum)).sum::<f64>() - 1.0;
     }
 }
 

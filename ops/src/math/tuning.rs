@@ -23,12 +23,12 @@ pub fn octaves(hz: f64) -> f64 {
 pub fn estimate(frames: &[f32], bins: usize, sample_rate: f64, bins_per_octave: usize) -> f64 {
     let hz_per_bin = sample_rate / (2.0 * (bins - 1) as f64);
     let highest = RANGE[1].min(sample_rate / 2.0);
-    let is_heard = |bin: usize| (RANGE[0]..highest).contains(&(bin as f64 * hz_per_bin));
+    let is_audible = |bin: usize| (RANGE[0]..highest).contains(&(bin as f64 * hz_per_bin));
     let mut peaks: Vec<(f32, f32)> = Vec::new();
     for frame in frames.chunks_exact(bins) {
         let least = LEAST * frame.iter().copied().fold(0.0, f32::max);
         let at = |bin: usize| if frame[bin] > least { frame[bin] } else { 0.0 };
-        for bin in (1..bins).filter(|&bin| is_heard(bin)) {
+        for bin in (1..bins).filter(|&bin| is_audible(bin)) {
             let next = if bin + 1 < bins { at(bin + 1) } else { f32::NEG_INFINITY };
             if at(bin) > at(bin - 1) && at(bin) >= next {
                 let (shift, slope) = parabola(frame, bin);

@@ -32,10 +32,10 @@ pub struct Measure {
     value: Computed,
 }
 
-/// How a metric is computed.
+/// The computation of a metric.
 enum Computed {
     /// From all that is known: the value, or the reason why it is undefined; `None` if it does not apply.
-    Judged(fn(&Judged<'_>) -> Value),
+    Scored(fn(&ScoredClusters<'_>) -> Value),
     /// From how many clips of each class are in each cluster. These can be resampled, too.
     Counts(fn(&Contingency) -> f64),
 }
@@ -71,7 +71,7 @@ pub fn known(name: &str) -> Option<Metric> {
 pub(crate) fn of_counts() -> impl Iterator<Item = (&'static str, fn(&Contingency) -> f64)> {
     MEASURES.iter().filter_map(|it| match it.value {
         Computed::Counts(value) => Some((it.name, value)),
-        Computed::Judged(_) => None,
+        Computed::Scored(_) => None,
     })
 }
 
@@ -79,7 +79,11 @@ type Value = Option<Result<f64, String>>;
 
 impl Measure {
     /// A metric with three decimals, without a direction, that is not shown by default.
-    const fn new(name: &'static str, title: &'static str, value: fn(&Judged<'_>) -> Value) -> Self {
+    const fn new(
+        name: &'static str,
+        title: &'static str,
+        value: fn(&ScoredClusters<'_>) -> Value,
+    ) -> Self {
         Self {
             name,
             title,
@@ -89,7 +93,7 @@ impl Measure {
             is_shown: false,
             chance: None,
             short: &[],
-            value: Computed::Judged(value),
+            value: Computed::Scored(value),
         }
     }
 
@@ -97,7 +101,7 @@ impl Measure {
     const fn of_labels(
         name: &'static str,
         title: &'static str,
-        value: fn(&Judged<'_>) -> Value,
+        value: fn(&ScoredClusters<'_>) -> Value,
     ) -> Self {
         let direction = Some(Direction::Maximize);
         Self { direction, uses_labels: true, ..Self::new(name, title, value) }
@@ -127,7 +131,7 @@ impl Measure {
 }
 
 /// The clusters that are scored.
-pub struct Judged<'a> {
+pub struct ScoredClusters<'a> {
     /// Row-major points.
     x: &'a [f32],
     n_features: usize,
@@ -143,7 +147,7 @@ pub struct Judged<'a> {
     both: Option<Contingency>,
 }
 
-impl<'a> Judged<'a> {
+impl<'a> ScoredClusters<'a> {
     /// Prepares points, their clusters and, if known, their classes; both are numbered from 0 by
     /// first occurrence. `noise` of the points belong to no cluster.
     pub fn new(
@@ -164,7 +168,7 @@ impl<'a> Judged<'a> {
     pub fn scores(&self) -> Vec<Score> {
         let score = |measure: &Measure| {
             let value = match measure.value {
-                Computed::Judged(value) => value(self),
+                Computed::Scored(value) => value(self),
                 Computed::Counts(value) => self.by_labels(value),
             };
             let (value, note) = match value? {

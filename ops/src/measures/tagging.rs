@@ -2,7 +2,7 @@
 
 use super::Measure;
 
-/// What stands between the tags of a clip in a label.
+/// The separator of the tags of a clip in a label.
 pub(crate) const BETWEEN: char = '+';
 
 const fn of(name: &'static str, title: &'static str, is_shown: bool) -> Measure {

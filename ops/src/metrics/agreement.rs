@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
-/// How far groups agree with each other, whatever they are made of: a row a pair of labelings.
+/// The agreement of groups with each other, whatever they are made of: a row a pair of labelings.
 ///
 /// `in: { clusters: groups@* }` takes every instance of a `for`, named by its value. Others are named
 /// where they are read: `in: { clusters: { kmeans: groups, ward: tree, truth: clips.labels } }`.
@@ -55,7 +55,7 @@ impl Op for Agreement {
         for (at, first) in labelings.iter().enumerate() {
             for second in &labelings[at + 1..] {
                 cx.stop_if_cancelled()?;
-                let (count, both) = first.beside(second)?;
+                let (count, both) = first.contingency_with(second)?;
                 names[0].push(first.name);
                 names[1].push(second.name);
                 clips.push(count as i64);
@@ -100,7 +100,7 @@ impl Labeling {
     }
 
     /// The number of clips in both, and the counts of each pair of labels among them.
-    fn beside(&self, other: &Self) -> Result<(usize, Contingency), OpError> {
+    fn contingency_with(&self, other: &Self) -> Result<(usize, Contingency), OpError> {
         let common = self.clips.iter().filter_map(|id| {
             let label = other.labels.get(id)?;
             Some((self.labels[id].as_str(), label.as_str()))

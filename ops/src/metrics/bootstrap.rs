@@ -13,7 +13,7 @@ use cache::{Artifact, Kind, Shape, missing::is_noise};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What the agreement of clusters with the classes rests on: recordings, and columns beside the class.
+/// The agreement of clusters with the classes over resampled recordings, and with columns beside the class.
 ///
 /// Clips of one recording are alike, so the recordings count, not the clips: `resamples` holds the
 /// label metrics for recordings drawn with replacement (`resample`), for half of them drawn without
@@ -37,11 +37,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Bootstrap {
-    /// How many draws of each kind, 200 to 100,000.
+    /// The number of draws of each kind, 200 to 100,000.
     #[serde(default = "two_thousand")]
     #[schemars(range(min = 200, max = 100_000))]
     pub draws: u32,
-    /// What becomes of noise, as in `metrics`.
+    /// The treatment of noise, as in `metrics`.
     #[serde(default)]
     pub noise: Noise,
 }

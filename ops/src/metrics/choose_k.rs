@@ -8,7 +8,7 @@ use crate::math::{
     mixture::{Failure, Form, Limits, fit},
     pca,
     random::{Purpose, Random},
-    selection::{best_kmeans, by_gap, gaps, nearest, prediction_strength},
+    selection::{best_kmeans, by_gap, gap_statistic, nearest, prediction_strength},
     silhouette,
 };
 use crate::memory::{Features, WIDE, whole};
@@ -44,13 +44,13 @@ pub struct ChooseK {
     /// The largest number of clusters that is tried, from 2 on; at most half the number of clips.
     #[serde(default = "fifteen")]
     pub largest: NonZeroU32,
-    /// How many runs of k-means for each number.
+    /// The number of runs of k-means for each number of clusters.
     #[serde(default = "five")]
     pub n_init: NonZeroU32,
-    /// How many sets of uniform points for the gap statistic.
+    /// The number of sets of uniform points for the gap statistic.
     #[serde(default = "twenty")]
     pub references: NonZeroU32,
-    /// How many times the clips are halved for the prediction strength.
+    /// The number of times the clips are halved for the prediction strength.
     #[serde(default = "ten")]
     pub splits: NonZeroU32,
     /// The form of the covariances for the information criterion.
@@ -170,7 +170,7 @@ impl Op for ChooseK {
         let bics: Vec<f64> = bics.collect::<Result<_, _>>()?;
         tick();
         let own: Vec<f64> = fits.iter().map(|fit| log_inertia(fit.inertia)).collect();
-        let gaps = gaps(&own, &self.references(x, d, &numbers, cx, &tick)?);
+        let gaps = gap_statistic(&own, &self.references(x, d, &numbers, cx, &tick)?);
         let strengths = self.strengths(x, d, &groups, &numbers, cx, &tick)?;
 
         let best = |values: &[f64], sign: f64| {

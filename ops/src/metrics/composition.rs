@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// How many clips of each class each cluster holds, with clusters beside the classes they match.
+/// The number of clips of each class in each cluster, with clusters beside the classes they match.
 ///
 /// One row a pair: `cluster`, `class`, `count`, `share_of_cluster` (count over the clips of the
 /// cluster), `share_of_class` (count over the clips of the class) and `matched` (1 for a cluster

@@ -15,15 +15,15 @@ const NAMES: [&str; 3] = ["clip_id", "audio", "label"];
 const MOST_NUMBERS: usize = 32;
 
 /// A column with its cell for each clip; an empty cell is a missing value.
-pub(super) struct Known {
+pub(super) struct Covariate {
     pub name: String,
     pub cells: Vec<String>,
 }
 
 /// The columns of `truth` and `clips` for these clips. A clip that is not in `clips` has no values
 /// there.
-pub(super) fn columns(inputs: &Inputs<'_>, ids: &[&str]) -> Result<Vec<Known>, OpError> {
-    let mut all: Vec<Known> = Vec::new();
+pub(super) fn columns(inputs: &Inputs<'_>, ids: &[&str]) -> Result<Vec<Covariate>, OpError> {
+    let mut all: Vec<Covariate> = Vec::new();
     let mut tables = vec![inputs.table("truth")?];
     if inputs.optional("clips").is_some() {
         tables.push(inputs.table("clips")?);
@@ -48,7 +48,7 @@ pub(super) fn columns(inputs: &Inputs<'_>, ids: &[&str]) -> Result<Vec<Known>, O
                 Column::Array(_) => continue,
             };
             let name = if cut { format!("{name} (quarters)") } else { name.to_owned() };
-            all.push(Known { name, cells });
+            all.push(Covariate { name, cells });
         }
     }
     Ok(all)
@@ -77,17 +77,17 @@ fn numbers(values: Vec<Option<f64>>) -> (Vec<String>, bool) {
 
 /// The agreement of clusters with the class and with each column, over the clips that have a value.
 pub(super) fn table(
-    columns: &[Known],
+    columns: &[Covariate],
     classes: &[u32],
     clusters: &[u32],
     cx: &Ctx<'_>,
 ) -> Result<Table, OpError> {
     let class =
-        Known { name: "label".to_owned(), cells: classes.iter().map(u32::to_string).collect() };
+        Covariate { name: "label".to_owned(), cells: classes.iter().map(u32::to_string).collect() };
     let mut names = Vec::new();
     let mut counts = [Vec::new(), Vec::new()];
     let mut measures = [const { Vec::new() }; 6];
-    for Known { name, cells } in std::iter::once(&class).chain(columns) {
+    for Covariate { name, cells } in std::iter::once(&class).chain(columns) {
         cx.stop_if_cancelled()?;
         let rows: Vec<usize> = (0..cells.len()).filter(|row| !cells[*row].is_empty()).collect();
         let values: BTreeSet<&str> = rows.iter().map(|row| cells[*row].as_str()).collect();

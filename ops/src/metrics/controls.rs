@@ -1,7 +1,7 @@
 //! The op `controls`: baselines with which clusters are compared.
 
 use crate::math::shuffle;
-use crate::measures::Judged;
+use crate::measures::ScoredClusters;
 use crate::memory::{Features, whole};
 use crate::metrics::{
     gaussian_reference::{MOST_FEATURES, Method, cloud, points},
@@ -16,7 +16,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroU32;
 
-/// What to hold clusters against: scores of the same method on nothing, and with other numbers of
+/// Baselines for clusters: scores of the same method on nothing, and with other numbers of
 /// clusters.
 ///
 /// The op that made `clusters` runs again, with the same parameters, on three things.
@@ -118,7 +118,7 @@ fn scores(
     (labels, noise): &(Vec<u32>, usize),
     truth: Option<&[u32]>,
 ) -> Vec<Score> {
-    let mut scores = Judged::new(x, width, labels, truth, *noise).scores();
+    let mut scores = ScoredClusters::new(x, width, labels, truth, *noise).scores();
     scores.retain(|score| score.metric.is_shown);
     for Score { metric, .. } in &mut scores {
         metric.name = format!("{name}.{}", metric.name).into();

@@ -17,7 +17,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroU32;
 
-/// Whether single features stand for single known factors, as the mutual information gap and as
+/// Measures whether single features stand for single known factors, as the mutual information gap and as
 /// disentanglement, completeness and informativeness (DCI).
 ///
 /// `mig`: for each factor, the mutual information with the feature that tells most of it, less that
@@ -49,7 +49,7 @@ pub struct Disentanglement {
     /// The weight of the L1 penalty.
     #[serde(default = "penalty")]
     pub alpha: Positive,
-    /// How many folds, at least 2.
+    /// The number of folds, at least 2.
     #[serde(default = "five")]
     pub folds: NonZeroU32,
 }

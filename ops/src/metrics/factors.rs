@@ -26,7 +26,7 @@ impl Factor {
         self.rows.iter().flat_map(|row| &x[row * d..][..d]).copied().collect()
     }
 
-    /// What a regression is to make: the numbers, or 1 for each class where a clip is of it.
+    /// The targets of a regression: the numbers, or 1 for each class where a clip is of it.
     pub fn targets(&self) -> impl Iterator<Item = Vec<f64>> + '_ {
         let classes = self.parts.iter().max().map_or(0, |most| most + 1);
         let indicator = |class: u32| -> Vec<f64> {

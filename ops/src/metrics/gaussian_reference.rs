@@ -6,7 +6,7 @@ use crate::math::{
     random::{Purpose, Random},
     symmetric,
 };
-use crate::measures::Judged;
+use crate::measures::ScoredClusters;
 use crate::memory::{Features, whole};
 use crate::metrics::metrics::SCORES;
 use crate::{Ctx, Entry, Inputs, Op, OpError, Outputs, Port};
@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What clusters of a structureless cloud would score: the reference for intrinsic metrics.
+/// The scores of clusters of a structureless cloud: the reference for intrinsic metrics.
 ///
 /// Draws as many points as there are clips from N(0, diag(λ)), λ the eigenvalues of the covariance of
 /// `features`: a cloud of the same size and the same effective dimension (Σλ)² / Σλ², but without any
@@ -68,8 +68,8 @@ impl Op for GaussianReference {
         let (labels, noise) = method.cut(&points, cx)?;
         let array = points.as_table().and_then(|table| table.array("features"));
         let array = array.expect("the cloud has features");
-        let judged = Judged::new(array.values(), array.width(), &labels, None, noise);
-        Ok(Outputs::new().with("scores", judged.artifact()))
+        let scored = ScoredClusters::new(array.values(), array.width(), &labels, None, noise);
+        Ok(Outputs::new().with("scores", scored.artifact()))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The op `metrics`: scores of clusters by their geometry and by known classes.
 
 use crate::math::contingency::{by_first_appearance, classes};
-use crate::measures::{Judged, MEASURES, Measure};
+use crate::measures::{MEASURES, Measure, ScoredClusters};
 use crate::memory::{Features, whole};
 use crate::{Ctx, Inputs, Op, OpError, Outputs, Port};
 use cache::{
@@ -40,14 +40,14 @@ use std::collections::HashMap;
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Metrics {
-    /// What becomes of noise: `cluster` scores it as one more cluster, as scikit-learn's functions do,
+    /// The treatment of noise: `cluster` scores it as one more cluster, as scikit-learn's functions do,
     /// so that all rows are of the same clips; `drop` leaves it out, so that a row is of fewer clips
     /// and compares with no other; `singletons` makes each of its clips a cluster of its own.
     #[serde(default)]
     pub noise: Noise,
 }
 
-/// What becomes of clips that are in no cluster.
+/// The treatment of clips that are in no cluster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Noise {
@@ -62,7 +62,7 @@ pub enum Noise {
 
 impl Noise {
     /// The treatment of noise in words.
-    fn said(self) -> &'static str {
+    fn description(self) -> &'static str {
         match self {
             Noise::Cluster => "scored as one more cluster",
             Noise::Drop => "left out of the scores",
@@ -130,10 +130,11 @@ impl Op for Metrics {
         let numbers = truth.as_ref().and_then(|truth| classes(&rows_of(truth, &kept)));
         cx.stop_if_cancelled()?;
         let width = features.width();
-        let judged = Judged::new(features.values(), width, &clusters, numbers.as_deref(), noise);
-        let mut scores = judged.scores();
+        let scored =
+            ScoredClusters::new(features.values(), width, &clusters, numbers.as_deref(), noise);
+        let mut scores = scored.scores();
         for score in scores.iter_mut().filter(|score| score.metric.name == "n_noise") {
-            score.note = self.noise.said().to_owned();
+            score.note = self.noise.description().to_owned();
         }
         cx.stop_if_cancelled()?;
         let clips = rows_of(ids, &kept);

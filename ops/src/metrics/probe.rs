@@ -20,7 +20,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroU32;
 
-/// How well the classes can be read from features: it tells a bad representation from a bad clustering.
+/// Scores how well the classes can be predicted from features: it tells a bad representation from a bad clustering.
 ///
 /// Two classifiers predict the class of each clip from clips of other folds: the commonest class of
 /// the `neighbors` nearest clips (of equally common ones the first by name), and multinomial logistic
@@ -40,16 +40,16 @@ use std::num::NonZeroU32;
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Probe {
-    /// How many neighbours vote.
+    /// The number of neighbours that vote.
     #[serde(default = "five")]
     pub neighbors: NonZeroU32,
-    /// How many folds, at least 2.
+    /// The number of folds, at least 2.
     #[serde(default = "five")]
     pub folds: NonZeroU32,
     /// The inverse strength C of the penalty of logistic regression.
     #[serde(default = "default_c")]
     pub c: Positive,
-    /// Whether features are scaled to mean 0 and deviation 1.
+    /// Scales features to mean 0 and deviation 1.
     #[serde(default = "yes")]
     pub scale: bool,
 }
@@ -178,8 +178,8 @@ impl Op for Probe {
             .with_meta(TRUTH, labels_name(ids.iter().copied().zip(truth.iter().copied())));
         let names_of = groups.as_ref().map(|(_, named)| &named[..]);
         let of = groups.as_ref().map_or(&[][..], |(of, _)| of);
-        let judged = own.as_ref().unwrap_or(&random);
-        let both = judged.each_ref().map(|it| Recordings::new(of, &data.classes, it));
+        let predictions = own.as_ref().unwrap_or(&random);
+        let both = predictions.each_ref().map(|it| Recordings::new(of, &data.classes, it));
         let measure = |times: &[u32]| {
             let counts = both.each_ref().map(|it| Counts::of(it.cells(times), data.n_classes));
             let [knn, logistic] = counts;
@@ -189,7 +189,7 @@ impl Op for Probe {
         let resamples = resamples::artifact(&metrics, rows.len(), names_of, DRAWS, measure, cx)?;
         let predictions = Table::new()
             .with_text("clip_id", ids)
-            .with_text("label", judged[1].iter().map(|class| names[*class as usize]));
+            .with_text("label", predictions[1].iter().map(|class| names[*class as usize]));
         Ok(Outputs::new()
             .with("scores", scores)
             .with("resamples", resamples)

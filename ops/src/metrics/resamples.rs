@@ -21,7 +21,7 @@ pub(super) fn numbered(cells: &[String]) -> (Vec<u32>, Vec<&str>) {
     (cells.iter().map(number).collect(), names)
 }
 
-/// The metrics `names`, which `measure` gives if each recording is there as often as it is told, for
+/// The metrics `names`, which `measure` gives if each recording is there as often as given, for
 /// all recordings and for each draw. Without recordings, or with too few, the metadata say why there
 /// are no draws.
 pub(super) fn artifact(

@@ -115,8 +115,8 @@ mod tests {
 
     #[test]
     fn noise_is_no_second_cluster() {
-        let said = |labels| run(&[0.0, 1.0, 2.0], labels).expect_err("too few").message;
-        assert!(said(&[0, 0, -1]).contains("there is one cluster"));
-        assert!(said(&[-1, -1, -1]).contains("every clip is noise"));
+        let message = |labels| run(&[0.0, 1.0, 2.0], labels).expect_err("too few").message;
+        assert!(message(&[0, 0, -1]).contains("there is one cluster"));
+        assert!(message(&[-1, -1, -1]).contains("every clip is noise"));
     }
 }

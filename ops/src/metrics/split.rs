@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroU32;
 
-/// What can be divided.
+/// The kinds that can be divided.
 const ROWS: &[Kind] = &[Kind::Clips, Kind::Spectrogram, Kind::Matrix, Kind::Labels];
 
 /// Divides clips into those to fit on and those to test on, by recording.
@@ -36,7 +36,7 @@ const ROWS: &[Kind] = &[Kind::Clips, Kind::Spectrogram, Kind::Matrix, Kind::Labe
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Split {
-    /// How many folds, at least 2 and at most the number of recordings.
+    /// The number of folds, at least 2 and at most the number of recordings.
     #[serde(default = "five")]
     #[schemars(range(min = 2))]
     pub folds: NonZeroU32,

@@ -1,4 +1,4 @@
-//! The op `tagging`: how well several tags of a clip are told after learning from clips with one.
+//! The op `tagging`: the prediction of several tags of a clip after learning from clips with one.
 
 use super::metrics::{SCORES, labels_of};
 use super::probe::{MAX_ITER, TOL, scale};
@@ -16,7 +16,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// How well several tags of a clip are predicted by a classifier that learned from clips with one tag each.
+/// Scores the prediction of several tags of a clip by a classifier that learned from clips with one tag each.
 ///
 /// Multinomial logistic regression is fitted to `features` and their classes `truth`. A clip of
 /// `test_features` is given each tag whose probability is at least `threshold` × that of its likeliest one, as is
@@ -43,7 +43,7 @@ pub struct Tagging {
     /// The inverse strength C of the penalty of logistic regression.
     #[serde(default = "one")]
     pub c: Positive,
-    /// Whether features are scaled to mean 0 and deviation 1 by those of `features`.
+    /// Scales all features by the mean and the deviation of those of `features`.
     #[serde(default = "yes")]
     pub scale: bool,
 }

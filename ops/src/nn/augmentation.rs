@@ -25,9 +25,9 @@ pub struct Augmentation {
 /// The images that the encoder reads, and those that the decoder is to make.
 pub type Augmented = [Vec<f32>; 2];
 
-/// What is done to one clip.
+/// The augmentation of one clip.
 pub struct Change {
-    /// What is added to all values.
+    /// The number that is added to all values.
     pub gain: f32,
     /// The number of frames by which it is rolled, from 0 up to all.
     pub shift: usize,
@@ -77,7 +77,7 @@ impl Augmentation {
         Change { gain: gain as f32, shift: shift % frames, frames: frame, bands: band }
     }
 
-    /// What is done to each of so many clips in a step.
+    /// Draws the augmentation of each of so many clips in a step.
     pub fn changes(&self, clips: usize, size: [usize; 2], (seed, step): (u64, u64)) -> Vec<Change> {
         let mut random = Random::new(seed, Purpose::Augmentation, step as u32);
         (0..clips).map(|_| self.draw(&mut random, size)).collect()

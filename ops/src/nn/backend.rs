@@ -55,16 +55,16 @@ pub trait Backend {
     /// The layers.
     fn network(&self) -> &Network;
 
-    /// Does one step for each batch. `heard` is called after each, in order, with its number from 0
+    /// Does one step for each batch. `on_step` is called after each, in order, with its number from 0
     /// on and its losses.
     ///
     /// # Errors
-    /// The errors of `heard`; also when the run is cancelled, or when the device fails.
+    /// The errors of `on_step`; also when the run is cancelled, or when the device fails.
     fn train(
         &mut self,
         batches: &Batches<'_>,
         cx: &Ctx<'_>,
-        heard: &mut dyn FnMut(usize, Losses) -> Result<(), OpError>,
+        on_step: &mut dyn FnMut(usize, Losses) -> Result<(), OpError>,
     ) -> Result<(), OpError>;
 
     /// The mean loss of these clips, at the full β, without noise and free bits; NaN without clips.

@@ -20,7 +20,7 @@ const ENCODE_BATCH: usize = 64;
 /// The numbers of an epoch that its checkpoint keeps.
 const COLUMNS: usize = 4;
 
-/// What is trained, beside the network and its objective in the plan.
+/// A training of a network together with clusters of its latent vectors.
 pub struct Clustering<'a> {
     /// The network and its training.
     pub plan: &'a Plan,
@@ -49,7 +49,7 @@ pub struct Round {
 }
 
 /// The state of the training after some epochs.
-struct Course {
+struct TrainingState {
     trainer: Trainer,
     /// The centres, row-major, and Adam's moving averages of them.
     centres: [Vec<f32>; 3],
@@ -57,8 +57,8 @@ struct Course {
     history: Vec<Round>,
 }
 
-/// What a checkpoint holds beside the network: centres with their moving averages, clusters of clips, epochs.
-type Kept = ([Vec<f32>; 3], Vec<u32>, Vec<Round>);
+/// The content of a checkpoint beside the network: centres with their moving averages, clusters of clips, epochs.
+type Restored = ([Vec<f32>; 3], Vec<u32>, Vec<Round>);
 
 /// A trained network with its clusters.
 pub struct Clustered {
@@ -86,45 +86,46 @@ impl Clustering<'_> {
         cx: &Ctx<'_>,
     ) -> Result<Clustered, OpError> {
         let network = self.plan.network();
-        let machine = CpuNetwork::new(network, data.clone(), parameters, statistics);
-        let trainer = Trainer::new(machine, self.plan.learning_rate, 0.0)?;
-        let mut course = self.start_or_resume(trainer, data.rows(), cx)?;
+        let model = CpuNetwork::new(network, data.clone(), parameters, statistics);
+        let trainer = Trainer::new(model, self.plan.learning_rate, 0.0)?;
+        let mut training = self.start_or_resume(trainer, data.rows(), cx)?;
         let (clips, width) = (data.rows(), self.plan.architecture.latent);
         let (latents, soft) = loop {
-            let latents = encode(&course.trainer, clips, cx)?;
-            let soft = assignments(&latents, &course.centres[0], width);
+            let latents = encode(&training.trainer, clips, cx)?;
+            let soft = assignments(&latents, &training.centres[0], width);
             let labels = hard(&soft, self.clusters);
-            let moved = labels.iter().zip(&course.labels).filter(|(now, then)| now != then).count();
+            let moved =
+                labels.iter().zip(&training.labels).filter(|(now, then)| now != then).count();
             let changed = moved as f64 / clips as f64;
-            let epochs = course.history.len() as u64;
+            let epochs = training.history.len() as u64;
             if epochs >= self.plan.epochs || (epochs > 0 && changed <= self.tol) {
                 break (latents, soft);
             }
-            course.labels = labels;
-            self.epoch(&mut course, &target(&soft, self.clusters), changed, cx)?;
-            cx.checkpoints.save(epochs + 1, &course.to_tensors())?;
+            training.labels = labels;
+            self.epoch(&mut training, &target(&soft, self.clusters), changed, cx)?;
+            cx.checkpoints.save(epochs + 1, &training.to_tensors())?;
         };
-        let (machine, moments) = (course.trainer.machine(), course.trainer.moments());
+        let (model, moments) = (training.trainer.model(), training.trainer.moments());
         let state = State {
-            parameters: machine.parameters().to_vec(),
-            statistics: machine.statistics.clone(),
+            parameters: model.parameters().to_vec(),
+            statistics: model.statistics.clone(),
             moments: moments.map(Clone::clone),
         };
-        drop(machine);
-        let [centres, ..] = course.centres;
-        Ok(Clustered { state, centres, latents, assignments: soft, history: course.history })
+        drop(model);
+        let [centres, ..] = training.centres;
+        Ok(Clustered { state, centres, latents, assignments: soft, history: training.history })
     }
 
     /// One pass over all clips.
     fn epoch(
         &self,
-        course: &mut Course,
+        training: &mut TrainingState,
         target: &[f64],
         changed: f64,
         cx: &Ctx<'_>,
     ) -> Result<(), OpError> {
-        let (plan, clips) = (self.plan, course.labels.len());
-        let epoch = course.history.len() as u64 + 1;
+        let (plan, clips) = (self.plan, training.labels.len());
+        let epoch = training.history.len() as u64 + 1;
         let order = Random::new(cx.seed, Purpose::Shuffle, epoch as u32).permutation(clips);
         let batches = clips.div_ceil(plan.batch_size) as u64;
         let mut row = Round { loss: 0.0, reconstruction: 0.0, divergence: 0.0, changed };
@@ -133,7 +134,7 @@ impl Clustering<'_> {
                 target[*clip as usize * self.clusters..][..self.clusters].iter().copied()
             });
             let of_batch: Vec<f64> = of_batch.collect();
-            let centres = &course.centres[0];
+            let centres = &training.centres[0];
             let (mut value, mut gradient) = (0.0, Vec::new());
             let mut term = |latents: &[f32]| {
                 let found = divergence(latents, centres, plan.architecture.latent, &of_batch);
@@ -143,7 +144,7 @@ impl Clustering<'_> {
                 (self.weight * value, found.points.into_iter().map(weigh).collect())
             };
             let go_on = || cx.stop_if_cancelled();
-            let step = course.trainer.step_with(batch, &plan.objective, &mut term, &go_on)?;
+            let step = training.trainer.step_with(batch, &plan.objective, &mut term, &go_on)?;
             let losses = step.losses;
             if !losses.loss.is_finite() {
                 let place = format!("epoch {epoch}, batch {} of {batches}", at + 1);
@@ -154,8 +155,8 @@ impl Clustering<'_> {
                 .help("lower `learning_rate`"));
             }
             let n = (epoch - 1) * batches + at as u64 + 1;
-            course.trainer.update(step, n, None)?;
-            adam(&mut course.centres, &gradient, n, plan.learning_rate);
+            training.trainer.update(step, n, None)?;
+            adam(&mut training.centres, &gradient, n, plan.learning_rate);
             let share = batch.len() as f64 / clips as f64;
             row.loss += losses.loss * share;
             row.reconstruction += losses.reconstruction * share;
@@ -164,8 +165,8 @@ impl Clustering<'_> {
             let note = format!("epoch {epoch}/{}, loss {:.5}", plan.epochs, losses.loss);
             cx.progress.at(done, plan.epochs * clips as u64, &note);
         }
-        course.trainer.tidy();
-        course.history.push(Round::of_numbers(&row.numbers()));
+        training.trainer.free_cache();
+        training.history.push(Round::of_numbers(&row.numbers()));
         Ok(())
     }
 
@@ -174,11 +175,11 @@ impl Clustering<'_> {
         mut trainer: Trainer,
         clips: usize,
         cx: &Ctx<'_>,
-    ) -> Result<Course, OpError> {
+    ) -> Result<TrainingState, OpError> {
         if let Some((_, kept)) = cx.checkpoints.load(self.plan.epochs)
             && let Some((centres, labels, history)) = self.resume(&mut trainer, &kept, clips)
         {
-            return Ok(Course { trainer, centres, labels, history });
+            return Ok(TrainingState { trainer, centres, labels, history });
         }
         let width = self.plan.architecture.latent;
         let latents = encode(&trainer, clips, cx)?;
@@ -199,18 +200,18 @@ impl Clustering<'_> {
         let centres: Vec<f32> = best.centres.iter().map(|it| *it as f32).collect();
         let zeros = vec![0.0; centres.len()];
         let centres = [centres, zeros.clone(), zeros];
-        Ok(Course { trainer, centres, labels: best.labels, history: Vec::new() })
+        Ok(TrainingState { trainer, centres, labels: best.labels, history: Vec::new() })
     }
 
-    /// What a checkpoint holds beside the network, which is restored; `None` if it does not fit.
-    fn resume(&self, trainer: &mut Trainer, kept: &Tensors, clips: usize) -> Option<Kept> {
+    /// Restores the network from a checkpoint and returns the rest of it; `None` if it does not fit.
+    fn resume(&self, trainer: &mut Trainer, kept: &Tensors, clips: usize) -> Option<Restored> {
         let get = |name: &str, len: usize| {
             let values = kept.get(name).map(|it| it.values.clone()).unwrap_or_default();
             (values.len() == len).then_some(values)
         };
         let (count, extra) = {
-            let machine = trainer.machine();
-            (machine.parameters().len(), machine.statistics.len())
+            let model = trainer.model();
+            (model.parameters().len(), model.statistics.len())
         };
         let (parameters, statistics) = (get("parameters", count)?, get("statistics", extra)?);
         let moments = [get("first_moment", count)?, get("second_moment", count)?];
@@ -220,7 +221,7 @@ impl Clustering<'_> {
         let labels = get("labels", clips)?.iter().map(|it| *it as u32).collect();
         let history = kept.get("history")?.values.chunks_exact(COLUMNS).map(Round::of_numbers);
         let history = history.collect();
-        trainer.machine().statistics.copy_from_slice(&statistics);
+        trainer.model().statistics.copy_from_slice(&statistics);
         trainer.restore(&parameters, [&moments[0], &moments[1]]);
         Some(([centres, first, second], labels, history))
     }
@@ -238,15 +239,15 @@ impl Round {
     }
 }
 
-impl Course {
+impl TrainingState {
     fn to_tensors(&self) -> Tensors {
-        let (machine, [first, second]) = (self.trainer.machine(), self.trainer.moments());
+        let (model, [first, second]) = (self.trainer.model(), self.trainer.moments());
         let labels = self.labels.iter().map(|it| *it as f32).collect();
         let history = self.history.iter().flat_map(Round::numbers).collect();
         let [centres, first_of, second_of] = self.centres.clone();
         let all = [
-            ("parameters", machine.parameters().to_vec()),
-            ("statistics", machine.statistics.clone()),
+            ("parameters", model.parameters().to_vec()),
+            ("statistics", model.statistics.clone()),
             ("first_moment", first.clone()),
             ("second_moment", second.clone()),
             ("centres", centres),
@@ -265,13 +266,13 @@ impl Course {
 /// The latent vectors of all clips.
 fn encode(trainer: &Trainer, clips: usize, cx: &Ctx<'_>) -> Result<Vec<f32>, OpError> {
     let all: Vec<u32> = (0..clips as u32).collect();
-    let mut machine = trainer.machine();
-    machine.training = false;
+    let mut model = trainer.model();
+    model.training = false;
     let mut codes = Encodings::default();
     for batch in all.chunks(ENCODE_BATCH) {
         cx.stop_if_cancelled()?;
-        machine.encode(batch);
-        (0..batch.len()).for_each(|at| codes.means.extend_from_slice(machine.latents(at).0));
+        model.encode(batch);
+        (0..batch.len()).for_each(|at| codes.means.extend_from_slice(model.latents(at).0));
     }
     Ok(codes.means)
 }

@@ -136,7 +136,7 @@ impl Conv {
 
     /// Computes the gradients of the input (if wanted) and of the parameters from that of the
     /// output. `d_output` is overwritten with the gradient before ReLU. `d_parameters` accumulates
-    /// over calls in a layout of its own; [`Conv::hand_over`] converts it.
+    /// over calls in a layout of its own; [`Conv::add_gradients`] converts it.
     #[expect(clippy::too_many_arguments, reason = "three pairs of value and gradient")]
     pub fn backward(
         &self,
@@ -180,7 +180,7 @@ impl Conv {
     }
 
     /// Adds the gradients accumulated by [`Conv::backward`] to those of weight and bias.
-    pub fn hand_over(&self, collected: &[f32], d_parameters: &mut [f32]) {
+    pub fn add_gradients(&self, collected: &[f32], d_parameters: &mut [f32]) {
         let (taps, channels) = (self.patches.taps(), self.narrow_channels);
         let (d_weight, d_bias) = d_parameters.split_at_mut(self.weights);
         for (channel, d_weight) in d_weight.chunks_exact_mut(taps).enumerate() {
@@ -255,7 +255,7 @@ fn total_body(values: &[f32]) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::patches::tests::{geometries, meetings};
+    use super::super::patches::tests::{for_each_connection, geometries};
     use super::*;
     use proptest::prelude::*;
 
@@ -265,7 +265,7 @@ mod tests {
     impl<'a> Oracle<'a> {
         fn new(conv: &'a Conv) -> Self {
             let (p, mut terms) = (&conv.patches, Vec::new());
-            meetings(p, |tap, pixel, wide| {
+            for_each_connection(p, |tap, pixel, wide| {
                 for c in 0..conv.narrow_channels {
                     terms.push([c * p.taps() + tap, wide, c * p.narrow_area() + pixel]);
                 }
@@ -352,7 +352,7 @@ mod tests {
             let mut d_parameters = collected.clone();
             conv.backward(&single(&parameters), &single(&input), &output, &mut d_output,
                 Some(&mut d_input), &mut collected, &mut room);
-            conv.hand_over(&collected, &mut d_parameters);
+            conv.add_gradients(&collected, &mut d_parameters);
             close(&d_input, &slope(&input, &|input| loss(&parameters, input)))?;
             close(&d_parameters, &slope(&parameters, &|parameters| loss(parameters, &input)))?;
         }

@@ -29,8 +29,8 @@ impl<'a> Cpu<'a> {
     pub fn new(plan: &'a Plan, data: &Array, state: &State) -> Result<Self, OpError> {
         let network = plan.network();
         let (parameters, statistics) = (state.parameters.clone(), state.statistics.clone());
-        let machine = CpuNetwork::new(network.clone(), data.clone(), parameters, statistics);
-        let trainer = Trainer::new(machine, plan.learning_rate, plan.weight_decay)?;
+        let model = CpuNetwork::new(network.clone(), data.clone(), parameters, statistics);
+        let trainer = Trainer::new(model, plan.learning_rate, plan.weight_decay)?;
         let objective = plan.objective.of_clips(data.rows() - plan.held_out(data.rows()));
         Ok(Self { plan, objective, network, trainer })
     }
@@ -66,10 +66,10 @@ impl<'a> Cpu<'a> {
             (0..count).map(|_| random.normal() as f32).collect()
         });
         if !self.plan.augmentation.is_off() {
-            let mut machine = self.trainer.machine();
+            let mut model = self.trainer.model();
             let (size, seed) = (self.network.architecture.input, (cx.seed, step));
-            let images = self.plan.augmentation.apply(clips, machine.data(), size, seed);
-            machine.give(images);
+            let images = self.plan.augmentation.apply(clips, model.data(), size, seed);
+            model.set_images(images);
         }
         self.trainer.step(clips, objective, beta, noise, &|| cx.stop_if_cancelled())
     }
@@ -84,7 +84,7 @@ impl Backend for Cpu<'_> {
         &mut self,
         batches: &Batches<'_>,
         cx: &Ctx<'_>,
-        heard: &mut dyn FnMut(usize, Losses) -> Result<(), OpError>,
+        on_step: &mut dyn FnMut(usize, Losses) -> Result<(), OpError>,
     ) -> Result<(), OpError> {
         let objective = self.objective.in_epoch(batches.epoch);
         for (at, clips) in batches.order.chunks(self.plan.batch_size).enumerate() {
@@ -92,50 +92,50 @@ impl Backend for Cpu<'_> {
             let made = self.pass(clips, &objective, batches.beta, step, cx)?;
             let losses = made.losses;
             self.trainer.update(made, step + 1, self.plan.clip_norm)?;
-            heard(at, losses)?;
+            on_step(at, losses)?;
         }
-        self.trainer.tidy();
+        self.trainer.free_cache();
         Ok(())
     }
 
     fn validate(&mut self, clips: &[u32], cx: &Ctx<'_>) -> Result<f64, OpError> {
         let mut sum = 0.0;
-        let mut machine = self.trainer.machine();
-        machine.training = false;
+        let mut model = self.trainer.model();
+        model.training = false;
         for batch in clips.chunks(self.plan.batch_size) {
             cx.stop_if_cancelled()?;
-            machine.encode(batch);
-            machine.decode_means();
-            sum += machine.loss(&self.objective) * batch.len() as f64;
+            model.encode(batch);
+            model.decode_means();
+            sum += model.loss(&self.objective) * batch.len() as f64;
         }
         Ok(if clips.is_empty() { f64::NAN } else { sum / clips.len() as f64 })
     }
 
     fn state(&mut self) -> Result<State, OpError> {
-        let (machine, moments) = (self.trainer.machine(), self.trainer.moments());
+        let (model, moments) = (self.trainer.model(), self.trainer.moments());
         Ok(State {
-            parameters: machine.parameters().to_vec(),
-            statistics: machine.statistics.clone(),
+            parameters: model.parameters().to_vec(),
+            statistics: model.statistics.clone(),
             moments: moments.map(Clone::clone),
         })
     }
 
     fn restore(&mut self, state: &State) -> Result<(), OpError> {
-        self.trainer.machine().statistics.copy_from_slice(&state.statistics);
+        self.trainer.model().statistics.copy_from_slice(&state.statistics);
         let [first, second] = &state.moments;
         self.trainer.restore(&state.parameters, [first, second]);
         Ok(())
     }
 
     fn encode(&mut self, clips: &[u32], cx: &Ctx<'_>) -> Result<Encodings, OpError> {
-        let mut machine = self.trainer.machine();
-        machine.training = false;
+        let mut model = self.trainer.model();
+        model.training = false;
         let mut codes = Encodings::default();
         for batch in clips.chunks(ENCODE_BATCH) {
             cx.stop_if_cancelled()?;
-            machine.encode(batch);
+            model.encode(batch);
             for at in 0..batch.len() {
-                let (mean, log_variance) = machine.latents(at);
+                let (mean, log_variance) = model.latents(at);
                 codes.means.extend_from_slice(mean);
                 codes.log_variances.extend_from_slice(log_variance.unwrap_or_default());
             }
@@ -144,15 +144,14 @@ impl Backend for Cpu<'_> {
     }
 
     fn reconstruct(&mut self, clips: &[u32], cx: &Ctx<'_>) -> Result<Vec<f32>, OpError> {
-        let mut machine = self.trainer.machine();
-        machine.training = false;
+        let mut model = self.trainer.model();
+        model.training = false;
         let mut made = Vec::new();
         for batch in clips.chunks(ENCODE_BATCH) {
             cx.stop_if_cancelled()?;
-            machine.encode(batch);
-            machine.decode_means();
-            (0..batch.len())
-                .for_each(|at| made.extend_from_slice(machine.reconstruction().row(at)));
+            model.encode(batch);
+            model.decode_means();
+            (0..batch.len()).for_each(|at| made.extend_from_slice(model.reconstruction().row(at)));
         }
         Ok(made)
     }

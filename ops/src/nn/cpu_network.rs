@@ -126,8 +126,8 @@ impl CpuNetwork {
         &self.data
     }
 
-    /// Gives images in place of the clips of the next batch.
-    pub fn give(&mut self, images: Augmented) {
+    /// Sets images in place of the clips of the next batch.
+    pub fn set_images(&mut self, images: Augmented) {
         self.given = Some(images);
     }
 

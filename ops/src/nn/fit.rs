@@ -160,26 +160,30 @@ impl Plan {
         let mut training = training.to_vec();
         training.sort_unstable();
 
-        let mut course = self.start_or_resume(cx, open)?;
-        while (course.history.len() as u64) < self.epochs && !self.is_over(&course.history) {
-            let epoch = course.history.len() as u64 + 1;
+        let mut training_state = self.start_or_resume(cx, open)?;
+        while (training_state.history.len() as u64) < self.epochs
+            && !self.is_over(&training_state.history)
+        {
+            let epoch = training_state.history.len() as u64 + 1;
             let _epoch = debug_span!("epoch", epoch).entered();
-            let (mut row, state) = self.epoch(epoch, &training, &mut course, cx)?;
-            row.validation =
-                debug_span!("validate").in_scope(|| course.backend.validate(held_out, cx))?;
-            course.history.push(Epoch::from_numbers(&row.numbers()));
-            if self.patience.is_some() && best_epoch(&course.history) == course.history.len() {
-                course.best = Some((state.parameters.clone(), state.statistics.clone()));
+            let (mut row, state) = self.epoch(epoch, &training, &mut training_state, cx)?;
+            row.validation = debug_span!("validate")
+                .in_scope(|| training_state.backend.validate(held_out, cx))?;
+            training_state.history.push(Epoch::from_numbers(&row.numbers()));
+            if self.patience.is_some()
+                && best_epoch(&training_state.history) == training_state.history.len()
+            {
+                training_state.best = Some((state.parameters.clone(), state.statistics.clone()));
             }
-            let state = course.to_tensors(state);
+            let state = training_state.to_tensors(state);
             debug_span!("checkpoint").in_scope(|| cx.checkpoints.save(epoch, &state))?;
         }
-        let mut backend = course.backend;
-        if let Some((parameters, statistics)) = course.best {
+        let mut backend = training_state.backend;
+        if let Some((parameters, statistics)) = training_state.best {
             let state = backend.state()?;
             backend.restore(&State { parameters, statistics, ..state })?;
         }
-        Ok((backend, course.history))
+        Ok((backend, training_state.history))
     }
 
     fn is_over(&self, history: &[Epoch]) -> bool {
@@ -206,7 +210,7 @@ impl Plan {
         &self,
         epoch: u64,
         training: &[u32],
-        course: &mut TrainingState<'_>,
+        training_state: &mut TrainingState<'_>,
         cx: &Ctx<'_>,
     ) -> Result<(Epoch, State), OpError> {
         let order =
@@ -217,7 +221,7 @@ impl Plan {
         let total = self.epochs * order.len() as u64;
         let before = (epoch - 1) * order.len() as u64;
         let mut sum = Losses::default();
-        let mut heard = |at: usize, losses: Losses| {
+        let mut on_step = |at: usize, losses: Losses| {
             let batch = at as u64 + 1;
             if !losses.loss.is_finite() {
                 return Err(diverged(epoch, Some((batch, batches)), losses.loss));
@@ -240,8 +244,8 @@ impl Plan {
         };
         let steps_before = (epoch - 1) * batches;
         let batches = Batches { epoch, order: &order, beta, steps_before };
-        course.backend.train(&batches, cx, &mut heard)?;
-        let state = course.backend.state()?;
+        training_state.backend.train(&batches, cx, &mut on_step)?;
+        let state = training_state.backend.state()?;
         let mut numbers = state.parameters.iter().chain(&state.statistics);
         if let Some(bad) = numbers.find(|value| !value.is_finite()) {
             return Err(diverged(epoch, None, f64::from(*bad)));

@@ -74,7 +74,7 @@ impl Norm {
     }
 
     /// The mean and scale from the running statistics.
-    pub fn remembered(&self, statistics: &[f32]) -> Scale {
+    pub fn running_scale(&self, statistics: &[f32]) -> Scale {
         let (means, variances) = statistics.split_at(self.channels);
         let both = means.iter().zip(variances);
         both.map(|(m, v)| [f64::from(*m), 1.0 / (f64::from(*v) + EPSILON).sqrt()]).collect()

@@ -11,7 +11,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How the terms of one clip are put together.
+/// The reduction of the terms of one clip.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Reduction {
@@ -22,7 +22,7 @@ pub enum Reduction {
     Mean,
 }
 
-/// How the weight of the KL term goes over the epochs; see [`Beta::at`].
+/// The schedule of the weight of the KL term over the epochs; see [`Beta::at`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BetaSchedule {
@@ -76,7 +76,7 @@ impl Default for Beta {
     }
 }
 
-/// What the loss has beside the reconstruction, with weight β.
+/// The term of the loss beside the reconstruction.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Regularizer {
     /// β·KL (Higgins et al., 2017).
@@ -122,7 +122,7 @@ pub struct Objective {
     pub beta: Beta,
     /// The nats below which a latent unit's KL, averaged over the batch, is not penalised.
     pub free_bits: f64,
-    /// What the KL term is weighted by.
+    /// The form of the KL term and its weight.
     pub regularizer: Regularizer,
     /// The variance of the output.
     pub variance: Variance,
@@ -216,10 +216,10 @@ mod tests {
             cycle_epochs: 4,
             cycle_ratio: 0.5,
         };
-        let course = |schedule| (1..=6).map(|e| beta(schedule).at(e)).collect::<Vec<_>>();
-        assert_eq!(course(BetaSchedule::Constant), [4.0; 6]);
-        assert_eq!(course(BetaSchedule::Linear), [1.0, 2.0, 3.0, 4.0, 4.0, 4.0]);
-        assert_eq!(course(BetaSchedule::Cyclical), [2.0, 4.0, 4.0, 4.0, 2.0, 4.0]);
+        let values = |schedule| (1..=6).map(|e| beta(schedule).at(e)).collect::<Vec<_>>();
+        assert_eq!(values(BetaSchedule::Constant), [4.0; 6]);
+        assert_eq!(values(BetaSchedule::Linear), [1.0, 2.0, 3.0, 4.0, 4.0, 4.0]);
+        assert_eq!(values(BetaSchedule::Cyclical), [2.0, 4.0, 4.0, 4.0, 2.0, 4.0]);
     }
 
     #[test]

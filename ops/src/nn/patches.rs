@@ -212,7 +212,12 @@ fn split_body(p: &Patches, wide: Image<'_>, planes: &mut [f32]) {
             line[..border].fill(0.0);
             line[border + count..].fill(0.0);
             let source = &image[y as usize * wide.pitch..][qx..columns];
-            take(source, stride, |x| finish(x, start, least), &mut line[border..border + count]);
+            copy_strided(
+                source,
+                stride,
+                |x| finish(x, start, least),
+                &mut line[border..border + count],
+            );
         }
     }
 }
@@ -241,7 +246,7 @@ fn merge_body(p: &Patches, planes: &[f32], bias: Option<&[f32]>, relu: bool, wid
             let index = (c * stride + y % stride) * stride + qx;
             &planes[index * plane + row.min(plane_rows - 1) * pitch + border..]
         };
-        weave(phase, stride, |value| finish(value, start, least), &mut out[..met]);
+        interleave(phase, stride, |value| finish(value, start, least), &mut out[..met]);
     }
 }
 
@@ -258,7 +263,7 @@ fn close_body(p: &Patches, grid: &[f32], bias: Option<&[f32]>, relu: bool, narro
 
 /// Applies `finish` to every `stride`-th number, from the first.
 #[inline(always)]
-fn take(from: &[f32], stride: usize, finish: impl Fn(f32) -> f32, to: &mut [f32]) {
+fn copy_strided(from: &[f32], stride: usize, finish: impl Fn(f32) -> f32, to: &mut [f32]) {
     match stride {
         1 => to.iter_mut().zip(from).for_each(|(to, from)| *to = finish(*from)),
         2 => {
@@ -274,7 +279,7 @@ fn take(from: &[f32], stride: usize, finish: impl Fn(f32) -> f32, to: &mut [f32]
 
 /// Interleaves phases: `to[x] = finish(phase(x mod stride)[x div stride])`.
 #[inline(always)]
-fn weave<'a>(
+fn interleave<'a>(
     phase: impl Fn(usize) -> &'a [f32],
     stride: usize,
     finish: impl Fn(f32) -> f32,
@@ -328,7 +333,7 @@ pub(super) mod tests {
 
     /// Calls `meet(tap, narrow pixel, wide pixel)` for all combinations; taps and wide pixels are
     /// numbered over all channels.
-    pub fn meetings(p: &Patches, mut meet: impl FnMut(usize, usize, usize)) {
+    pub fn for_each_connection(p: &Patches, mut meet: impl FnMut(usize, usize, usize)) {
         for tap in 0..p.taps() {
             let (c, a, b) = (tap / p.kernel / p.kernel, tap / p.kernel % p.kernel, tap % p.kernel);
             for pixel in 0..p.narrow_area() {
@@ -354,7 +359,7 @@ pub(super) mod tests {
             let mut gathered = vec![f32::NAN; p.taps() * pixels];
             p.close(&matrix, None, false, &mut gathered);
             let mut expected = vec![0.0; gathered.len()];
-            meetings(&p, |tap, pixel, at| expected[tap * pixels + pixel] = wide[at]);
+            for_each_connection(&p, |tap, pixel, at| expected[tap * pixels + pixel] = wide[at]);
             prop_assert_eq!(&gathered, &expected);
 
             let given: Vec<f32> = (0..gathered.len()).map(|i| (i % 13) as f32 - 6.0).collect();
@@ -362,7 +367,7 @@ pub(super) mod tests {
             let start = [-1.0, 0.0, 1.0];
             let mut sum: Vec<f32> =
                 (0..p.wide_len()).map(|at| start[at / p.wide[0] / p.wide[1]]).collect();
-            meetings(&p, |tap, pixel, at| sum[at] += given[tap * pixels + pixel]);
+            for_each_connection(&p, |tap, pixel, at| sum[at] += given[tap * pixels + pixel]);
             if relu {
                 sum.iter_mut().for_each(|x| *x = x.max(0.0));
             }

@@ -33,7 +33,7 @@ pub struct Stage {
     kept: usize,
     values: Vec<f32>,
     /// The weight of a dense layer, transposed; empty until it is needed.
-    turned: Vec<f32>,
+    transposed: Vec<f32>,
 }
 
 enum Work {
@@ -95,7 +95,7 @@ pub fn stages(layers: &[Layer]) -> Vec<Stage> {
             record: output_len,
             kept: output_len,
             values: Vec::new(),
-            turned: Vec::new(),
+            transposed: Vec::new(),
         });
     }
     stages
@@ -104,7 +104,7 @@ pub fn stages(layers: &[Layer]) -> Vec<Stage> {
 impl Stage {
     /// Drops values derived from parameters that are about to change.
     pub fn forget(&mut self) {
-        self.turned.clear();
+        self.transposed.clear();
     }
 
     /// The output for each row of the batch.
@@ -155,10 +155,10 @@ impl Stage {
                 let weight = if self.input_len > len {
                     // Long rows, far apart, are slow to pack for the product; transposed ones are
                     // not.
-                    if self.turned.is_empty() {
-                        turn(weight, self.input_len, &mut self.turned);
+                    if self.transposed.is_empty() {
+                        transpose(weight, self.input_len, &mut self.transposed);
                     }
-                    Matrix::new(&self.turned, len)
+                    Matrix::new(&self.transposed, len)
                 } else {
                     Matrix::new(weight, self.input_len).transposed()
                 };
@@ -176,7 +176,7 @@ impl Stage {
                 *scale = if training {
                     norm.measure(input, batch, statistics)
                 } else {
-                    norm.remembered(statistics)
+                    norm.running_scale(statistics)
                 };
                 images.for_each(|(image, output)| {
                     norm.forward(parameters, scale, input.row(image), output);
@@ -215,7 +215,7 @@ impl Stage {
                 let (mut sum, mut rest) = (&*sum, d_parameters);
                 for conv in convs {
                     let (own, more) = rest.split_at_mut(conv.parameter_len());
-                    conv.hand_over(sum, own);
+                    conv.add_gradients(sum, own);
                     (sum, rest) = (&sum[own.len()..], more);
                 }
             }
@@ -301,7 +301,7 @@ impl Stage {
 }
 
 /// Transposes rows of `width` numbers, a few cache lines at a time.
-fn turn(from: &[f32], width: usize, to: &mut Vec<f32>) {
+fn transpose(from: &[f32], width: usize, to: &mut Vec<f32>) {
     const LINE: usize = 16;
     let rows = from.len() / width;
     to.resize(from.len(), 0.0);

@@ -114,15 +114,15 @@ impl Plan {
             Some(model) => self.of_model(model)?,
             None => self,
         };
-        let said = plan.architecture.input;
+        let expected = plan.architecture.input;
         let plan = plan.on(features.shape(), Some(ids.len()))?;
         let (mut backend, history) = match &fitted {
             Some(model) => {
                 let [height, width] = plan.architecture.input;
-                if said != [height, width] {
+                if expected != [height, width] {
                     return Err(OpError::data(format!(
                         "the model is of images of {} × {}, and these are of {height} × {width}",
-                        said[0], said[1]
+                        expected[0], expected[1]
                     ))
                     .help("make the features as those that the model was fitted on"));
                 }

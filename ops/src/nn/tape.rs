@@ -34,7 +34,7 @@ type Part<'a> = (&'a Vectors, Vec<f32>);
 
 /// A network whose steps are recorded on a tape.
 pub struct Trainer {
-    machine: Rc<RefCell<CpuNetwork>>,
+    model: Rc<RefCell<CpuNetwork>>,
     parameters: Parameters,
     adam: AdamConfig,
     first: Moment,
@@ -73,21 +73,17 @@ impl Trainer {
     ///
     /// # Errors
     /// When there is not enough memory.
-    pub fn new(
-        machine: CpuNetwork,
-        learning_rate: f64,
-        weight_decay: f64,
-    ) -> Result<Self, OpError> {
+    pub fn new(model: CpuNetwork, learning_rate: f64, weight_decay: f64) -> Result<Self, OpError> {
         let device = Device(Cpu::default());
         device.0.try_enable_cache()?;
-        let len = machine.parameters().len();
+        let len = model.parameters().len();
         let decay = (weight_decay > 0.0).then_some(WeightDecay::Decoupled(weight_decay));
         Ok(Self {
-            parameters: device.0.try_tensor_from_vec(machine.parameters().to_vec(), (len,))?,
+            parameters: device.0.try_tensor_from_vec(model.parameters().to_vec(), (len,))?,
             adam: AdamConfig { lr: learning_rate, weight_decay: decay, ..AdamConfig::default() },
             first: device.0.try_alloc_len(len)?,
             second: device.0.try_alloc_len(len)?,
-            machine: Rc::new(RefCell::new(machine)),
+            model: Rc::new(RefCell::new(model)),
             device,
         })
     }
@@ -103,27 +99,27 @@ impl Trainer {
     /// If they are those of another network.
     pub fn restore(&mut self, parameters: &[f32], moments: [&[f32]; 2]) {
         self.parameters.copy_from(parameters);
-        self.machine.borrow_mut().parameters_mut().copy_from_slice(parameters);
+        self.model.borrow_mut().parameters_mut().copy_from_slice(parameters);
         self.first.copy_from_slice(moments[0]);
         self.second.copy_from_slice(moments[1]);
     }
 
     /// The network, for everything except training steps.
-    pub fn machine(&self) -> std::cell::RefMut<'_, CpuNetwork> {
-        self.machine.borrow_mut()
+    pub fn model(&self) -> std::cell::RefMut<'_, CpuNetwork> {
+        self.model.borrow_mut()
     }
 
     /// The network after the training.
     ///
     /// # Panics
     /// If a tape still exists.
-    pub fn into_machine(self) -> CpuNetwork {
-        let cell = Rc::try_unwrap(self.machine).ok().expect("BUG: a tape outlives its step");
+    pub fn into_model(self) -> CpuNetwork {
+        let cell = Rc::try_unwrap(self.model).ok().expect("BUG: a tape outlives its step");
         cell.into_inner()
     }
 
     /// Frees the memory that dfdx keeps for reuse; called once an epoch.
-    pub fn tidy(&self) {
+    pub fn free_cache(&self) {
         self.device.0.empty_cache();
     }
 
@@ -149,7 +145,7 @@ impl Trainer {
         let (parameters, moments) = (&mut self.parameters, [&mut self.first, &mut self.second]);
         let [first, second] = moments;
         self.adam.try_update(n, parameters, first, second, gradient)?;
-        parameters.copy_into(self.machine.borrow_mut().parameters_mut());
+        parameters.copy_into(self.model.borrow_mut().parameters_mut());
         Ok(())
     }
 
@@ -260,13 +256,13 @@ impl Trainer {
         go_on: &dyn Fn() -> Result<(), OpError>,
     ) -> Result<(Handle, Vec<StageId>), OpError> {
         {
-            let mut machine = self.machine.borrow_mut();
-            machine.training = true;
-            machine.choose(clips);
+            let mut model = self.model.borrow_mut();
+            model.training = true;
+            model.choose(clips);
         }
         let mut features: Handle = self.device.0.try_tensor(0.0)?.leaky_traced();
         let mut decoder = Vec::new();
-        let places = self.machine.borrow().places();
+        let places = self.model.borrow().places();
         for place in places {
             go_on()?;
             match place {
@@ -281,11 +277,11 @@ impl Trainer {
     /// Runs a stage from image to image.
     fn pass(&self, input: Handle, place: StageId) -> Result<Handle, TapeError> {
         let (_, mut tape) = input.split_tape();
-        self.machine.borrow_mut().forward(place);
-        let (machine, parameters) = (Rc::clone(&self.machine), self.parameters.ghost());
+        self.model.borrow_mut().forward(place);
+        let (model, parameters) = (Rc::clone(&self.model), self.parameters.ghost());
         tape.add_backward_op(move |gradients| {
             let d_parameters = gradients.get_or_alloc_mut(&parameters)?;
-            machine.borrow_mut().backward(place, d_parameters);
+            model.borrow_mut().backward(place, d_parameters);
             Ok(())
         });
         Ok(self.device.0.try_tensor(0.0)?.put_tape(tape))
@@ -294,18 +290,18 @@ impl Trainer {
     /// Runs a head, from the encoder's last image to vectors on the tape.
     fn head(&self, input: Handle, place: StageId, add: bool) -> Result<Vectors, TapeError> {
         let (_, mut tape) = input.split_tape();
-        let mut machine = self.machine.borrow_mut();
-        machine.forward(place);
-        let (batch, latent) = (machine.batch(), machine.network.architecture.latent);
-        let rows = machine.output(place);
+        let mut model = self.model.borrow_mut();
+        model.forward(place);
+        let (batch, latent) = (model.batch(), model.network.architecture.latent);
+        let rows = model.output(place);
         let values = (0..batch).flat_map(|at| rows.row(at).iter().copied()).collect();
         let vectors = self.device.0.try_tensor_from_vec(values, (batch, latent))?;
-        let (machine, parameters) = (Rc::clone(&self.machine), self.parameters.ghost());
+        let (model, parameters) = (Rc::clone(&self.model), self.parameters.ghost());
         let out = vectors.ghost();
         tape.add_backward_op(move |gradients| {
             let mut flow = gradients.get_or_alloc_mut(&out)?.to_vec();
             let d_parameters = gradients.get_or_alloc_mut(&parameters)?;
-            machine.borrow_mut().head_backward(place, &mut flow, add, d_parameters);
+            model.borrow_mut().head_backward(place, &mut flow, add, d_parameters);
             Ok(())
         });
         Ok(vectors.put_tape(tape))
@@ -320,16 +316,16 @@ impl Trainer {
     ) -> Result<Handle, OpError> {
         let (vectors, mut tape) = vectors.split_tape();
         {
-            let mut machine = self.machine.borrow_mut();
+            let mut model = self.model.borrow_mut();
             let (batch, latent) = *vectors.shape();
-            machine.latent.resize(batch * latent, 0.0);
-            vectors.copy_into(&mut machine.latent);
+            model.latent.resize(batch * latent, 0.0);
+            vectors.copy_into(&mut model.latent);
         }
         let input = vectors.ghost();
-        let machine = Rc::clone(&self.machine);
+        let model = Rc::clone(&self.model);
         tape.add_backward_op(move |gradients| {
-            let (machine, d_input) = (machine.borrow(), gradients.get_or_alloc_mut(&input)?);
-            d_input.iter_mut().zip(machine.d_latent()).for_each(|(d, flow)| *d += *flow);
+            let (model, d_input) = (model.borrow(), gradients.get_or_alloc_mut(&input)?);
+            d_input.iter_mut().zip(model.d_latent()).for_each(|(d, flow)| *d += *flow);
             Ok(())
         });
         let mut image = self.device.0.try_tensor(0.0)?.put_tape(tape);
@@ -378,13 +374,13 @@ impl Trainer {
     /// Computes the reconstruction term.
     fn squared_error(&self, image: Handle, objective: &Objective) -> Result<Handle, TapeError> {
         let (_, mut tape) = image.split_tape();
-        let machine = self.machine.borrow();
-        let (value, divisor) = machine.reconstruction_term(objective);
+        let model = self.model.borrow();
+        let (value, divisor) = model.reconstruction_term(objective);
         let term = self.device.0.try_tensor(value as f32)?;
-        let (out, machine) = (term.ghost(), Rc::clone(&self.machine));
+        let (out, model) = (term.ghost(), Rc::clone(&self.model));
         tape.add_backward_op(move |gradients| {
             let scale = f64::from(gradients.get_or_alloc_mut(&out)?[0]) / divisor;
-            machine.borrow_mut().squared_error_backward(scale as f32);
+            model.borrow_mut().squared_error_backward(scale as f32);
             Ok(())
         });
         Ok(term.put_tape(tape))

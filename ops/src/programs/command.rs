@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     Ctx, Determinism, ErrorKind, Form, Inputs, Op, OpError, Outputs, Piece, Port, Product, Program,
-    Select, Source, Within, ports,
+    ProgramEnvironment, Select, Source, ports,
 };
 use cache::{Kind, Shape, picture::PictureFormat};
 use schemars::JsonSchema;
@@ -44,7 +44,7 @@ pub struct Command {
     #[schemars(length(min = 1))]
     #[schemars(extend("examples" = [["cp", "{in.features}", "{out.features}"]]))]
     pub command: Vec<String>,
-    /// What it makes: the kind of each output by its name. A step's bare name means the output that
+    /// The outputs: the kind of each by its name. A step's bare name means the output that
     /// the command names first.
     #[schemars(extend("examples" = [{ "features": "matrix" }]))]
     pub outputs: BTreeMap<String, Made>,
@@ -59,9 +59,9 @@ pub struct Command {
     /// not part of the key.
     #[serde(default)]
     pub env: Vec<String>,
-    /// What it runs in: `{ python: requirements.txt }` (made by uv), `{ conda: environment.yaml }` (the environment
-    /// that this file names, which must be there) or `{ container: image.sif }` (run by Apptainer; also a name
-    /// such as `docker://python:3.13`). The content of the file is part of the key, of an image's name the name.
+    /// The environment it runs in: `{ python: requirements.txt }` (made by uv), `{ conda: environment.yaml }` (the
+    /// environment that this file names, which must be there) or `{ container: image.sif }` (run by Apptainer; also a
+    /// name such as `docker://python:3.13`). The content of the file is part of the key, of an image's name the name.
     #[serde(default)]
     #[schemars(extend("examples" = [{ "python": "requirements.txt" }]))]
     pub environment: Option<Environment>,
@@ -80,11 +80,11 @@ pub enum Environment {
 }
 
 impl Environment {
-    fn within(&self) -> Within<'_> {
+    fn within(&self) -> ProgramEnvironment<'_> {
         match self {
-            Self::Python(file) => Within::Python(file),
-            Self::Conda(file) => Within::Conda(file),
-            Self::Container(image) => Within::Container(image),
+            Self::Python(file) => ProgramEnvironment::Python(file),
+            Self::Conda(file) => ProgramEnvironment::Conda(file),
+            Self::Container(image) => ProgramEnvironment::Container(image),
         }
     }
 

@@ -17,7 +17,7 @@ const MOST_NODES: u32 = 1_000_000;
 /// The name space by which a browser knows an SVG.
 const SVG: &str = "http://www.w3.org/2000/svg";
 
-/// What is wrong with a picture: the end of a sentence about the file, and advice.
+/// The fault of a picture: the end of a sentence about the file, and advice.
 pub type Fault = (String, &'static str);
 
 const SMALLER: &str = "draw it smaller; as a PNG, at fewer dots per inch";
@@ -26,8 +26,8 @@ const FEWER: &str = "draw fewer marks, or draw it as a PNG";
 /// Converts the file of a program to an artifact.
 pub fn artifact(format: PictureFormat, bytes: Vec<u8>) -> Result<Artifact, Fault> {
     match format {
-        PictureFormat::Svg => look_into_svg(&bytes)?,
-        PictureFormat::Png => look_into_png(&bytes)?,
+        PictureFormat::Svg => check_svg(&bytes)?,
+        PictureFormat::Png => check_png(&bytes)?,
     }
     Ok(Picture { format, bytes }.artifact())
 }
@@ -46,7 +46,7 @@ fn check_side(pixels: f64) -> Result<(), Fault> {
     Err((message, SMALLER))
 }
 
-fn look_into_png(bytes: &[u8]) -> Result<(), Fault> {
+fn check_png(bytes: &[u8]) -> Result<(), Fault> {
     const HELP: &str = "write a PNG there, or `svg` in `outputs` if the program draws that";
     let fault = |fault: png::DecodingError| (format!("is no PNG that can be read: {fault}"), HELP);
     let limits = png::Limits { bytes: 64 << 20 };
@@ -66,7 +66,7 @@ fn look_into_png(bytes: &[u8]) -> Result<(), Fault> {
     Ok(())
 }
 
-fn look_into_svg(bytes: &[u8]) -> Result<(), Fault> {
+fn check_svg(bytes: &[u8]) -> Result<(), Fault> {
     const HELP: &str = "write an SVG there, or `png` in `outputs` if the program draws that";
     let not = |why: &str| (format!("is no SVG that can be shown: {why}"), HELP);
     let text = std::str::from_utf8(bytes).map_err(|_| not("it is not text in UTF-8"))?;

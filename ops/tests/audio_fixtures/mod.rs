@@ -19,7 +19,7 @@ pub fn npy(name: &str) -> (Vec<u64>, Vec<f32>) {
     (file.shape().to_vec(), file.into_vec().expect("single precision"))
 }
 
-/// How far values are from those expected.
+/// The difference of values from those expected.
 #[derive(Debug)]
 pub struct Difference {
     pub mean: f64,
@@ -44,9 +44,9 @@ pub fn clips(audio: &[&str]) -> Artifact {
 }
 
 /// Files by digest.
-pub struct Known(pub HashMap<Digest, PathBuf>);
+pub struct FilesByDigest(pub HashMap<Digest, PathBuf>);
 
-impl Locate for Known {
+impl Locate for FilesByDigest {
     fn path_of(&self, content: &Digest) -> Option<PathBuf> {
         self.0.get(content).cloned()
     }
@@ -60,7 +60,7 @@ pub fn log_mel(name: &str, params: &str) -> Vec<f32> {
 /// Runs log_mel with these parameters on one file.
 pub fn log_mel_of(path: &Path, params: &str) -> Vec<f32> {
     let digest = Digest::of(&fs::read(path).expect("a file"));
-    let known = Known(HashMap::from([(digest, path.to_owned())]));
+    let known = FilesByDigest(HashMap::from([(digest, path.to_owned())]));
     let cx = Ctx { files: &known, ..Detached::with_seed(0) };
     let op: LogMel = serde_json::from_str(params).expect("parameters");
     let clips = clips(&[&format!("file:{digest}")]);

@@ -6,9 +6,9 @@ use std::{collections::BTreeMap, sync::Mutex};
 
 /// The states by how far they are.
 #[derive(Default)]
-pub struct Kept(pub Mutex<BTreeMap<u64, Tensors>>);
+pub struct MemoryCheckpoints(pub Mutex<BTreeMap<u64, Tensors>>);
 
-impl Checkpoints for Kept {
+impl Checkpoints for MemoryCheckpoints {
     fn load(&self, at_most: u64) -> Option<(u64, Tensors)> {
         let kept = self.0.lock().expect("no thread panics while it holds the states");
         kept.range(..=at_most).next_back().map(|(at, state)| (*at, state.clone()))

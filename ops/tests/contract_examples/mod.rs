@@ -64,7 +64,7 @@ impl Example {
         parse(entry, &self.params)
     }
 
-    /// Where the files lie.
+    /// The folder of the files.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -94,7 +94,7 @@ pub fn properties(schema: &Value) -> Vec<(&str, &Value)> {
     properties.iter().map(|(name, property)| (name.as_str(), property)).collect()
 }
 
-/// What a property may be: the schema its reference or the parts of its choice lead to.
+/// The schemas of a property: the one its reference or the parts of its choice lead to.
 pub fn resolved<'a>(root: &'a Value, property: &'a Value) -> Vec<&'a Value> {
     if let Some(path) = property["$ref"].as_str().and_then(|path| path.strip_prefix('#')) {
         return root.pointer(path).map_or(Vec::new(), |target| resolved(root, target));
@@ -220,7 +220,7 @@ fn recordings(root: &Path) -> impl Iterator<Item = String> {
     })
 }
 
-/// Whether a port takes a model that is then applied instead of fitting one.
+/// True if a port takes a model that is then applied instead of fitting one.
 fn is_fitted(port: &Port) -> bool {
     port.optional && port.kinds == [Kind::Model]
 }
@@ -236,7 +236,7 @@ pub fn inputs(ports: &[Port], rows: usize, choice: usize) -> Vec<(&'static str, 
     ports.iter().filter(|port| !is_fitted(port)).flat_map(all).collect()
 }
 
-/// What a port holds. One for a model that has the name of an op holds what that op makes of the first port.
+/// The artifact at a port. One for a model that has the name of an op holds what that op makes of the first port.
 fn of_port(ports: &[Port], port: &Port, rows: usize, choice: usize) -> Artifact {
     let own = |port: &Port| artifact(port.kinds[choice % port.kinds.len()], rows);
     let named = ops::find(port.name).filter(|_| port.kinds == [Kind::Model]);
@@ -282,7 +282,7 @@ pub fn artifact(kind: Kind, rows: usize) -> Artifact {
     }
 }
 
-/// What labels say of their origin: the first op that makes labels of features alone.
+/// The origin that labels state: the first op that makes labels of features alone.
 fn made_by_a_clusterer() -> Value {
     let clusters = |entry: &&Entry| {
         entry.inputs.iter().filter(|it| !it.optional).count() == 1

@@ -1,4 +1,4 @@
-//! What kernels take on a GPU, read from their machine code.
+//! The resources that kernels take on a GPU, read from their machine code.
 //!
 //! A cubin is an ELF file. The code of a kernel is its section `.text.NAME`, sixteen bytes an instruction from sm_70 on,
 //! the lowest twelve bits of which say what it does. Registers and local memory stand in `.nv.info`.

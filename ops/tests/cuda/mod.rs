@@ -4,7 +4,7 @@
 //! written, or written beyond its place, is seen.
 
 use libloading::Library;
-use ops::nn::cuda::driver::{Address, Arg, CudaError, Driver, Launch, Mark, Recording};
+use ops::nn::cuda::driver::{Address, Arg, CudaError, Driver, Event, Launch, Recording};
 use ops::nn::cuda::source::Unit;
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::c_void;
@@ -45,14 +45,15 @@ pub struct Emulator {
     pub memory: Vec<Vec<u64>>,
     pub recording: Option<Vec<Launch>>,
     pub recordings: Vec<Vec<Launch>>,
-    /// Whether threads and blocks run from the last to the first.
+    /// True if threads and blocks run from the last to the first.
     pub backwards: bool,
-    /// Whether what runs beside others runs as late as it may, and not at once.
+    /// True if launches on the side stream run as late as they may, and not at once.
     pub late: bool,
-    /// What has not run yet, with the mark that it ends before; and whether launches are beside others now.
+    /// The launches that have not run yet, each with the event that it ends before.
     pub waiting: Vec<(usize, Launch)>,
-    pub is_beside: bool,
-    pub marks: usize,
+    /// True if launches go to the side stream now.
+    pub is_on_side_stream: bool,
+    pub events: usize,
     /// The launch after which one number in the last buffer of its arguments is not what the kernel wrote.
     pub falsifies: Option<usize>,
     /// Launches after which the device is lost.
@@ -62,7 +63,7 @@ pub struct Emulator {
     /// Copies to the host and to the device.
     pub reads: usize,
     pub writes: usize,
-    /// Where launches are counted for somebody else.
+    /// A counter of launches for somebody else.
     pub counted: Option<Arc<AtomicUsize>>,
     /// Bytes it has.
     pub size: u64,
@@ -80,8 +81,8 @@ impl Emulator {
             backwards: false,
             late: false,
             waiting: Vec::new(),
-            is_beside: false,
-            marks: 0,
+            is_on_side_stream: false,
+            events: 0,
             falsifies: None,
             breaks_after: None,
             launches: 0,
@@ -239,8 +240,8 @@ impl Driver for Emulator {
     }
 
     unsafe fn launch(&mut self, launch: Launch) -> Result<(), CudaError> {
-        if self.late && self.is_beside {
-            self.waiting.push((self.marks, launch));
+        if self.late && self.is_on_side_stream {
+            self.waiting.push((self.events, launch));
             return Ok(());
         }
         match &mut self.recording {
@@ -252,20 +253,20 @@ impl Driver for Emulator {
         }
     }
 
-    fn begin_beside(&mut self) -> Result<(), CudaError> {
-        self.is_beside = true;
+    fn begin_side_stream(&mut self) -> Result<(), CudaError> {
+        self.is_on_side_stream = true;
         Ok(())
     }
 
-    fn end_beside(&mut self) -> Result<Mark, CudaError> {
-        self.is_beside = false;
-        self.marks += 1;
-        Ok(Mark(self.marks - 1))
+    fn end_side_stream(&mut self) -> Result<Event, CudaError> {
+        self.is_on_side_stream = false;
+        self.events += 1;
+        Ok(Event(self.events - 1))
     }
 
-    fn wait_for(&mut self, mark: Mark) -> Result<(), CudaError> {
+    fn wait_for(&mut self, event: Event) -> Result<(), CudaError> {
         let waiting = std::mem::take(&mut self.waiting);
-        let (now, later): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|it| it.0 <= mark.0);
+        let (now, later): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|it| it.0 <= event.0);
         self.waiting = later;
         // SAFETY: whoever launched these vouched for them.
         now.into_iter().try_for_each(|(_, launch)| unsafe { self.launch(launch) })

@@ -11,7 +11,7 @@ pub fn bytes(name: &str) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|fault| panic!("{path}: {fault}"))
 }
 
-/// What an op makes of a file of these bytes.
+/// Runs an op on a file of these bytes.
 pub fn run(op: &str, name: &str, bytes: &[u8], params: Value) -> Result<Outputs, OpError> {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join(name);
@@ -19,7 +19,7 @@ pub fn run(op: &str, name: &str, bytes: &[u8], params: Value) -> Result<Outputs,
     run_at(op, path, bytes, params)
 }
 
-/// What an op makes of a file that is there with these bytes.
+/// Runs an op on a file that is there with these bytes.
 pub fn run_at(
     op: &str,
     path: PathBuf,
@@ -34,18 +34,18 @@ pub fn run_at(
     op.expect("parameters").run(&Inputs::new().with_files(&files), &Detached::with_seed(0))
 }
 
-/// What `matrix` makes of a file of these bytes.
+/// Runs `matrix` on a file of these bytes.
 pub fn read(name: &str, bytes: &[u8], params: Value) -> Result<Outputs, OpError> {
     run("matrix", name, bytes, params)
 }
 
-/// What `matrix` makes of a fixture.
+/// Runs `matrix` on a fixture.
 #[allow(dead_code, reason = "not every test that shares this file needs it")]
 pub fn matrix(name: &str, params: Value) -> Result<Outputs, OpError> {
     read(name, &bytes(name), params)
 }
 
-/// What went wrong.
+/// The message of the error, which has advice.
 #[allow(dead_code, reason = "not every test that shares this file needs it")]
 pub fn fault(result: Result<Outputs, OpError>) -> String {
     let error = result.expect_err("a fault");

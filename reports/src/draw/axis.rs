@@ -245,19 +245,22 @@ pub fn legend(scene: &mut Scene, [left, top]: [f64; 2], width: f64, entries: &[E
 mod tests {
     use super::*;
 
-    fn said(scale: Scale, most: usize) -> Vec<String> {
+    fn tick_labels(scale: Scale, most: usize) -> Vec<String> {
         scale.ticks(most).into_iter().map(|(_, text)| text).collect()
     }
 
     #[test]
     fn ticks_are_round() {
-        assert_eq!(said(Scale::Linear(-0.13, 0.41), 5), ["0.0", "0.2", "0.4"]);
+        assert_eq!(tick_labels(Scale::Linear(-0.13, 0.41), 5), ["0.0", "0.2", "0.4"]);
         assert_eq!(
-            said(Scale::Linear(0.0, 11025.0), 4),
+            tick_labels(Scale::Linear(0.0, 11025.0), 4),
             ["0", "5000", "10,000"].map(str::to_owned)
         );
-        assert_eq!(said(Scale::Log(0.8, 120.0), 5), ["1", "2", "5", "10", "20", "50", "100"]);
-        assert_eq!(said(Scale::Linear(-8.0, 3.0), 3), ["−5", "0"]);
+        assert_eq!(
+            tick_labels(Scale::Log(0.8, 120.0), 5),
+            ["1", "2", "5", "10", "20", "50", "100"]
+        );
+        assert_eq!(tick_labels(Scale::Linear(-8.0, 3.0), 3), ["−5", "0"]);
     }
 
     #[test]
@@ -270,7 +273,7 @@ mod tests {
 
     #[test]
     fn numbers_are_brief() {
-        let said = [0.0, 1.0, 0.5, 1234.5, 123_456.0, 2e-6, -0.25, f64::NAN].map(brief);
-        assert_eq!(said, ["0", "1", "0.5", "1234", "123,456", "2e−6", "−0.25", "–"]);
+        let texts = [0.0, 1.0, 0.5, 1234.5, 123_456.0, 2e-6, -0.25, f64::NAN].map(brief);
+        assert_eq!(texts, ["0", "1", "0.5", "1234", "123,456", "2e−6", "−0.25", "–"]);
     }
 }

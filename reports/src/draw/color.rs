@@ -36,7 +36,7 @@ impl Paint {
     }
 }
 
-/// How many colours a palette has; the shapes of marks change after as many categories.
+/// The number of colours of a palette; the shapes of marks change after as many categories.
 pub const CATEGORIES: usize = 8;
 
 /// The colours of categories.

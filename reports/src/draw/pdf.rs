@@ -22,7 +22,7 @@ const FONT_NAME: Name<'static> = Name(b"DejaVuSans");
 const IDENTITY: SystemInfo<'static> =
     SystemInfo { registry: Str(b"Adobe"), ordering: Str(b"Identity"), supplement: 0 };
 
-/// What the content of the page needs beside itself.
+/// The content of the page with the resources it needs.
 struct Page<'s> {
     content: Content,
     images: Vec<&'s Image>,

@@ -1,4 +1,4 @@
-//! How often pairs of clips are in the same cluster.
+//! The share of runs in which pairs of clips are in the same cluster.
 
 use super::{Drawn, source::Source};
 use crate::draw::{Anchor, Image, Map, Mark, Scale, Scene, axis::color_bar, scene::SIZES};

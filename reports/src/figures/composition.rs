@@ -2,7 +2,7 @@
 
 use super::{
     Drawn, matching,
-    source::{Input, Source, noise_said},
+    source::{Input, Source, noise_sentences},
 };
 use crate::draw::{Anchor, Map, Paint, Scale, Scene, Shape, axis::color_bar, font, scene::SIZES};
 use cache::missing::NOISE;
@@ -49,7 +49,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
              beside the names are those of maps with the same classes: a cluster has that of its class, if it has a clip \
              of it. {}.{}",
             accuracy.join("; "),
-            noise_said(noise, "the last row holds them")
+            noise_sentences(noise, "the last row holds them")
         ),
         scene,
         points: None,

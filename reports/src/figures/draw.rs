@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 /// The version of the drawing code. It must be raised if equal inputs may give another drawing.
 const VERSION: u64 = 11;
 
-/// Why a picture of somebody's program has no drawing of ours.
+/// The error for a picture of a user's program, which has no drawing of ours.
 const NOT_DRAWN: &str = "it is a picture that a program drew, and is shown as it is";
 
 /// A rendered figure.
@@ -199,7 +199,7 @@ pub(super) fn digests(figure: &Figure, record: &Record) -> Result<Digests, Strin
     for inputs in digests.values_mut() {
         let mut named: Vec<(&str, &mut Words)> =
             inputs.iter_mut().map(|(port, words, _)| (port.step.as_str(), words)).collect();
-        words::tell_apart(&mut named);
+        words::disambiguate(&mut named);
     }
     Ok(digests)
 }

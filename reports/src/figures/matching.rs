@@ -4,7 +4,7 @@ use super::source::Input;
 use cache::assignment::assign;
 use std::collections::HashMap;
 
-/// The most pairs of clusters and classes that are matched; nobody tells so many colours apart.
+/// The most pairs of clusters and classes that are matched; more colours cannot be told apart.
 const MOST_PAIRS: usize = 1 << 16;
 
 /// The sentence of a caption that says what the colours mean.

@@ -45,7 +45,7 @@ pub struct FigureKind {
     pub roles: &'static [Role],
     /// The other settings, beside those of [`STYLE`].
     pub settings: &'static [Setting],
-    /// What draws it; `None` for a picture that somebody's program drew.
+    /// The function that draws it; `None` for a picture that a user's program drew.
     pub(crate) draw: Option<Draw>,
 }
 

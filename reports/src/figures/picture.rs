@@ -1,4 +1,4 @@
-//! What a report shows of a figure: a drawing of ours, or the picture of somebody's program as it is.
+//! The form of a figure in a report: a drawing of ours, or the picture of a user's program as it is.
 
 use super::{Points, draw, kind};
 use crate::escape;

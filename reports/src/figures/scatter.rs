@@ -2,7 +2,7 @@
 
 use super::{
     Drawn, Points, matching,
-    source::{Input, Source, repeats_said, sorted_names},
+    source::{Input, Source, repeats_sentence, sorted_names},
 };
 use crate::draw::{
     Anchor, Paint, Panel, Scale, Scene, Shape,
@@ -30,7 +30,7 @@ struct Coloring {
     /// The category of each name, which decides its colour and shape.
     marks: Vec<usize>,
     of: Vec<Option<usize>>,
-    /// How many points are in no cluster, or have no class.
+    /// The number of points in no cluster or without a class, in words.
     without: Option<String>,
 }
 
@@ -85,7 +85,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
         bottom = bottom.max(end);
     }
     scene.height = bottom + 6.0;
-    let caption = caption(maps, colors, left_out) + &repeats_said(most);
+    let caption = caption(maps, colors, left_out) + &repeats_sentence(most);
     Ok(Drawn { caption, scene, points: Some(points) })
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     Drawn,
-    source::{Source, repeats_said},
+    source::{Source, repeats_sentence},
     trials::{Axis, names, over_seeds, parameters, value},
 };
 use crate::draw::{
@@ -67,7 +67,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
             title(y),
             title(x),
             trials.len(),
-            repeats_said(entries.len())
+            repeats_sentence(entries.len())
         ),
         scene,
         points: None,

@@ -3,7 +3,7 @@
 use super::{Drawn, source::Source};
 use crate::{
     draw::{Paint, Panel, Scale, Scene, Shape},
-    scores::selection::{CRITERIA, chosen, said},
+    scores::selection::{CRITERIA, chosen, describe},
 };
 
 pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
@@ -80,10 +80,10 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
     if drawn == 1 {
         scene.width = width + 120.0;
     }
-    let said = said(&of.artifact);
+    let description = describe(&of.artifact);
     Ok(Drawn {
         caption: format!(
-            "The diamond marks the number that a criterion names. Of {}: {said} Bars: the error of the gap. The dashed \
+            "The diamond marks the number that a criterion names. Of {}: {description} Bars: the error of the gap. The dashed \
              line: 0.8, from which clusters count as reproduced in the other half of the clips.",
             of.name()
         ),

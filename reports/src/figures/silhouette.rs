@@ -2,7 +2,7 @@
 
 use super::{
     Drawn,
-    source::{Input, Source, noise_said, sorted_names},
+    source::{Input, Source, noise_sentences, sorted_names},
 };
 use crate::draw::{Anchor, Mark, Paint, Panel, Scale, Scene, scene::SIZES};
 
@@ -31,7 +31,7 @@ pub(super) fn draw(source: &Source<'_>) -> Result<Drawn, String> {
         + shown.len().div_ceil(columns) as f64 * (height + 90.0)
         - 38.0;
     let noise = shown.iter().map(|input| (input.name(), input.fact("noise").unwrap_or(0.0)));
-    let noise = noise_said(noise, "they have no silhouette");
+    let noise = noise_sentences(noise, "they have no silhouette");
     let left_out = match inputs.len() - shown.len() {
         0 => String::new(),
         n => format!(" {n} more are not shown."),

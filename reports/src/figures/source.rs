@@ -64,7 +64,7 @@ impl Source<'_> {
         Ok((metric, self.table.title_of(metric)))
     }
 
-    /// What is shown in place of a name.
+    /// The label that is shown in place of a name.
     pub fn label<'n>(&'n self, name: &'n str) -> &'n str {
         self.labels.get(name).map_or(name, String::as_str)
     }
@@ -76,7 +76,7 @@ impl Source<'_> {
 }
 
 impl Input {
-    /// What it is, in words.
+    /// The name of it, in words.
     pub fn name(&self) -> &str {
         &self.words.name
     }
@@ -90,17 +90,17 @@ impl Input {
 
     /// A column of real numbers.
     pub fn reals(&self, name: &str) -> Result<&[f64], String> {
-        self.table()?.reals(name).ok_or_else(|| self.lacks(name))
+        self.table()?.reals(name).ok_or_else(|| self.no_column(name))
     }
 
     /// A column of whole numbers.
     pub fn ints(&self, name: &str) -> Result<&[i64], String> {
-        self.table()?.ints(name).ok_or_else(|| self.lacks(name))
+        self.table()?.ints(name).ok_or_else(|| self.no_column(name))
     }
 
     /// A column of text.
     pub fn text(&self, name: &str) -> Result<&[String], String> {
-        self.table()?.text(name).ok_or_else(|| self.lacks(name))
+        self.table()?.text(name).ok_or_else(|| self.no_column(name))
     }
 
     /// Labels as text, either classes or cluster numbers.
@@ -108,7 +108,7 @@ impl Input {
         match (self.table()?.text("label"), self.table()?.ints("label")) {
             (Some(names), _) => Ok(names.to_vec()),
             (None, Some(numbers)) => Ok(numbers.iter().map(ToString::to_string).collect()),
-            (None, None) => Err(self.lacks("label")),
+            (None, None) => Err(self.no_column("label")),
         }
     }
 
@@ -117,22 +117,23 @@ impl Input {
         self.artifact.meta.get(name).and_then(serde_json::Value::as_f64)
     }
 
-    fn lacks(&self, column: &str) -> String {
+    fn no_column(&self, column: &str) -> String {
         format!("`{}.{}` has no column `{column}` of that type", self.step, self.port)
     }
 }
 
 /// The sentences of a caption that count the noise of each step and say `what` becomes of it.
-pub fn noise_said<'a>(noise: impl Iterator<Item = (&'a str, f64)>, what: &str) -> String {
+pub fn noise_sentences<'a>(noise: impl Iterator<Item = (&'a str, f64)>, what: &str) -> String {
     let clips =
         |clips| if clips == 1.0 { "1 clip is".to_owned() } else { format!("{clips:.0} clips are") };
-    let said = noise.filter(|(_, found)| *found > 0.0);
-    said.map(|(step, found)| format!(" {}: {} noise, in no cluster; {what}.", step, clips(found)))
+    let with_noise = noise.filter(|(_, found)| *found > 0.0);
+    with_noise
+        .map(|(step, found)| format!(" {}: {} noise, in no cluster; {what}.", step, clips(found)))
         .collect()
 }
 
 /// The sentence of a caption that tells of categories that share a colour and a shape.
-pub fn repeats_said(categories: usize) -> String {
+pub fn repeats_sentence(categories: usize) -> String {
     match categories > Shape::DISTINCT {
         true => format!(" Beyond {} names, colours and shapes repeat.", Shape::DISTINCT),
         false => String::new(),

@@ -60,8 +60,8 @@ pub fn styled(
     let number = |name: &str| options.get(name).and_then(Value::as_f64);
     let palette = options.get("palette").and_then(Value::as_str).and_then(Palette::named);
     let scale = number("font_size").map_or(1.0, |points| points / POINTS / SIZES[2]);
-    let asked = [("width", number("width")), ("height", number("height"))];
-    for (axis, (name, millimetres)) in asked.into_iter().enumerate() {
+    let sizes = [("width", number("width")), ("height", number("height"))];
+    for (axis, (name, millimetres)) in sizes.into_iter().enumerate() {
         let size = |source: &mut Source<'_>, stretch: f64| {
             source.stretch[axis] = stretch;
             let scene = draw(source)?.scene;

@@ -32,7 +32,7 @@ impl Axis {
             return Self { scale, words: Vec::new() };
         }
         let mut words: Vec<String> = Vec::new();
-        for word in values.map(said) {
+        for word in values.map(tick_label) {
             if !words.contains(&word) {
                 words.push(word);
             }
@@ -42,7 +42,7 @@ impl Axis {
 
     /// The number at which a value lies.
     pub fn number(&self, value: &Value) -> f64 {
-        match self.words.iter().position(|word| *word == said(value)) {
+        match self.words.iter().position(|word| *word == tick_label(value)) {
             Some(at) => at as f64,
             None => value.as_f64().unwrap_or(f64::NAN),
         }
@@ -60,7 +60,7 @@ impl Axis {
 }
 
 /// A value as a tick shows it.
-fn said(value: &Value) -> String {
+fn tick_label(value: &Value) -> String {
     match (value.as_str(), value.as_f64()) {
         (Some(text), _) => text.to_owned(),
         (None, Some(number)) => brief(number),

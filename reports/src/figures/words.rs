@@ -7,11 +7,11 @@ use cache::{Kind, Record, record::StepRecord};
 /// The words for an input of a figure.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Words {
-    /// What it is: `UMAP of pca`, `K-Means of pca`, `vae`, or for classes what they are: `instrument`.
+    /// The name: `UMAP of pca`, `K-Means of pca`, `vae`, or for classes their name: `instrument`.
     pub name: String,
     /// The method that made it: `UMAP`.
     pub method: String,
-    /// What the classes are that it holds or was compared with.
+    /// The name of the classes that it holds or was compared with.
     pub classes: Option<String>,
 }
 
@@ -72,7 +72,7 @@ fn space(steps: &Steps<'_>, step: &StepRecord) -> Option<String> {
     Some(plain(&maker(steps, source)?.name))
 }
 
-/// What the classes at `step.port` are: what their source says, or the column that is a port of its own.
+/// The name of the classes at `step.port`: the one their source gives, or the column that is a port of its own.
 fn column(record: &Record, steps: &Steps<'_>, source: &str) -> String {
     let port = source.rsplit_once('.').map_or("", |(_, port)| port);
     let step = maker(steps, source);
@@ -124,9 +124,9 @@ pub fn variant(step: &str) -> Vec<String> {
     parts
 }
 
-/// Tells the inputs of one role apart: by what varies among them, and by the names of their steps where
+/// Makes the names of the inputs of one role differ: by what varies among them, and by the names of their steps where
 /// that does not do.
-pub fn tell_apart(inputs: &mut [(&str, &mut Words)]) {
+pub fn disambiguate(inputs: &mut [(&str, &mut Words)]) {
     let variants: Vec<Vec<String>> = inputs.iter().map(|(step, _)| variant(step)).collect();
     // What has one value among those that have it at all tells nothing apart.
     let key = |part: &str| part.split(' ').next().unwrap_or_default().to_owned();
@@ -155,25 +155,29 @@ pub fn tell_apart(inputs: &mut [(&str, &mut Words)]) {
 mod tests {
     use super::*;
 
-    fn told(steps: &[(&str, &str)]) -> Vec<String> {
+    fn disambiguated(steps: &[(&str, &str)]) -> Vec<String> {
         let words = |name: &str| Words { name: name.to_owned(), ..Words::default() };
         let mut all: Vec<Words> = steps.iter().map(|(_, name)| words(name)).collect();
         let mut both: Vec<(&str, &mut Words)> =
             steps.iter().map(|(step, _)| *step).zip(&mut all).collect();
-        tell_apart(&mut both);
+        disambiguate(&mut both);
         all.into_iter().map(|words| words.name).collect()
     }
 
     #[test]
     fn only_what_differs_is_named() {
-        assert_eq!(told(&[("map@pca{seed=0}", "UMAP of pca")]), ["UMAP of pca"]);
+        assert_eq!(disambiguated(&[("map@pca{seed=0}", "UMAP of pca")]), ["UMAP of pca"]);
         assert_eq!(
-            told(&[("vae{beta=1,seed=0}", "vae"), ("vae{beta=4,seed=0}", "vae")]),
+            disambiguated(&[("vae{beta=1,seed=0}", "vae"), ("vae{beta=4,seed=0}", "vae")]),
             ["vae (beta = 1)", "vae (beta = 4)"]
         );
-        assert_eq!(told(&[("vae{beta=1,seed=0}", "vae"), ("pca", "pca")]), ["vae", "pca"],);
+        assert_eq!(disambiguated(&[("vae{beta=1,seed=0}", "vae"), ("pca", "pca")]), ["vae", "pca"],);
         assert_eq!(
-            told(&[("near", "UMAP of pca"), ("far", "UMAP of pca"), ("tsne", "t-SNE of pca")]),
+            disambiguated(&[
+                ("near", "UMAP of pca"),
+                ("far", "UMAP of pca"),
+                ("tsne", "t-SNE of pca")
+            ]),
             ["UMAP of pca (near)", "UMAP of pca (far)", "t-SNE of pca"]
         );
     }

@@ -1,7 +1,7 @@
 //! All numbers of the table with full precision, as CSV and as Parquet.
 
 use crate::{
-    escape::acts_unseen,
+    escape::has_hidden_effect,
     scores::{self, ScoredRow, Seed},
 };
 use cache::{Column, Record};
@@ -124,7 +124,7 @@ pub(super) fn quote(out: &mut String, text: &str) {
         match letter {
             '"' => out.push_str("\"\""),
             '\t' | '\n' | '\r' => out.push(' '),
-            _ if acts_unseen(letter) => out.push('\u{fffd}'),
+            _ if has_hidden_effect(letter) => out.push('\u{fffd}'),
             _ => out.push(letter),
         }
     }

@@ -25,7 +25,7 @@ use std::collections::{BTreeMap, HashMap};
 use steps::Steps;
 
 /// Looks up metrics whose scores do not describe them.
-pub type Known = fn(&str) -> Option<Metric>;
+pub type MetricLookup = fn(&str) -> Option<Metric>;
 
 /// The table of scores.
 #[derive(Default)]
@@ -164,13 +164,18 @@ pub fn shown_estimate(estimate: Option<Estimate>, metric: &Metric) -> String {
 
 impl ScoreTable {
     /// Reads the table of a run. A part that is missing from the store is noted with the reason.
-    pub fn read(record: &Record, store: &Store, known: Known) -> Self {
+    pub fn read(record: &Record, store: &Store, known: MetricLookup) -> Self {
         Self::read_with(record, store, known, false)
     }
 
     /// Reads the table with every rung of a successive halving and every specification of a
     /// multiverse, or only the last rung of each point and the specification that is shown.
-    pub(crate) fn read_with(record: &Record, store: &Store, known: Known, every: bool) -> Self {
+    pub(crate) fn read_with(
+        record: &Record,
+        store: &Store,
+        known: MetricLookup,
+        every: bool,
+    ) -> Self {
         let steps = Steps::of(record);
         let cells = cells(record, every);
         let read = |rows: &Vec<&Row>| Reader { record, steps: &steps, store, known }.row(rows);
@@ -279,7 +284,7 @@ pub(crate) fn is_shown(sweep: &Sweep, point: &[(String, Value)]) -> bool {
 
 /// The columns that the pipeline asks for; by default those that are shown, those with a published
 /// value, and the objective of a search.
-fn columns(record: &Record, rows: &[ScoredRow], known: Known) -> Vec<Metric> {
+fn columns(record: &Record, rows: &[ScoredRow], known: MetricLookup) -> Vec<Metric> {
     let mut metrics: Vec<&Metric> = Vec::new();
     for metric in rows.iter().flat_map(|row| &row.metrics) {
         if !metrics.iter().any(|other| other.name == metric.name) {

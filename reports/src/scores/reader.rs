@@ -1,6 +1,6 @@
 //! Reads a row of the table: the scores of its steps, one for each seed or one for all.
 
-use super::{Known, ScoredRow, Seed, output, sets::Clips, short, shown, steps::Steps};
+use super::{MetricLookup, ScoredRow, Seed, output, sets::Clips, short, shown, steps::Steps};
 use cache::{
     Digest, Kind, Record, Store, StoreError,
     metric::{self, Metric, Score},
@@ -14,7 +14,7 @@ pub struct Reader<'r> {
     pub record: &'r Record,
     pub steps: &'r Steps<'r>,
     pub store: &'r Store,
-    pub known: Known,
+    pub known: MetricLookup,
 }
 
 /// The scores of a step, with the clips that were scored.
@@ -43,7 +43,7 @@ impl Reader<'_> {
             published: first.published.clone(),
             ..ScoredRow::default()
         };
-        let (mut lost, mut asked) = (None, HashMap::new());
+        let (mut lost, mut loaded) = (None, HashMap::new());
         let (mut references, mut companions) = (Draws::new(), Draws::new());
         for row in rows {
             let step = self.steps.get(&row.scores);
@@ -56,8 +56,9 @@ impl Reader<'_> {
             }
             read.truth = read.truth.or_else(|| input("truth").cloned());
             // A step that all seeds share is read once.
-            let is_new = !asked.contains_key(&row.scores);
-            let found = asked.entry(row.scores.clone()).or_insert_with(|| self.scores(&row.scores));
+            let is_new = !loaded.contains_key(&row.scores);
+            let found =
+                loaded.entry(row.scores.clone()).or_insert_with(|| self.scores(&row.scores));
             let missing = match found {
                 Ok((scores, clips)) => {
                     read.clips.insert(row.seed, clips.clone());

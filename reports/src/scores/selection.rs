@@ -33,7 +33,7 @@ pub const CRITERIA: [Criterion; 4] = [
 /// The silhouette below which there is hardly any structure (Kaufman and Rousseeuw, 1990).
 const WEAK: f64 = 0.25;
 
-/// How many criteria must name a number for it to stand out.
+/// The number of criteria that must name a number for it to stand out.
 const ENOUGH: usize = 3;
 
 /// The number that a criterion names.
@@ -41,8 +41,8 @@ pub fn chosen(artifact: &Artifact, criterion: &str) -> Option<i64> {
     artifact.meta.get("chosen")?.get(criterion)?.as_i64()
 }
 
-/// Whether a number of clusters stands out.
-pub fn said(artifact: &Artifact) -> String {
+/// Describes whether a number of clusters stands out.
+pub fn describe(artifact: &Artifact) -> String {
     let mut votes: BTreeMap<i64, Vec<&str>> = BTreeMap::new();
     let mut silent = Vec::new();
     for criterion in &CRITERIA {
@@ -102,25 +102,25 @@ mod tests {
     use cache::{Kind, Table as Values};
     use serde_json::{Value, json};
 
-    fn says(named: Value, silhouettes: Vec<f64>, expected: &str) {
+    fn check(named: Value, silhouettes: Vec<f64>, expected: &str) {
         let table = Values::new()
             .with_ints("clusters", (1..=silhouettes.len() as i64).collect())
             .with_reals("silhouette", silhouettes);
         let artifact = Artifact::table(Kind::Selection, table).with_meta("chosen", named);
-        assert_eq!(said(&artifact), expected);
+        assert_eq!(describe(&artifact), expected);
     }
 
     #[test]
     fn a_number_stands_out_only_if_criteria_agree() {
         let agreed = json!({ "silhouette": 3, "gap": 3, "bic": 4, "prediction_strength": 3 });
-        says(
+        check(
             agreed,
             vec![f64::NAN, 0.3, 0.5, 0.4],
             "3 clusters stand out: the silhouette, the gap statistic and prediction strength name this number. BIC names \
              4, the largest that was tried.",
         );
         let none = json!({ "silhouette": 2, "gap": null, "bic": 4, "prediction_strength": 1 });
-        says(
+        check(
             none,
             vec![f64::NAN, 0.2, 0.1, 0.1],
             "no number of clusters stands out, since the criteria do not agree. Prediction strength names one cluster, \
@@ -128,7 +128,7 @@ mod tests {
              gap statistic. The silhouette is at most 0.20, and below 0.25 there is hardly any structure.",
         );
         let one = json!({ "silhouette": 2, "gap": 1, "bic": 1, "prediction_strength": 1 });
-        says(
+        check(
             one,
             vec![f64::NAN, 0.4, 0.3],
             "there are no clusters by the gap statistic, BIC and prediction strength. The silhouette names 2.",

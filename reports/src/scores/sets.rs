@@ -86,7 +86,7 @@ pub fn names_of_classes(rows: &[ScoredRow]) -> Option<Vec<Option<&str>>> {
     differ.then(|| rows.iter().map(|row| classes(rows, row)).collect())
 }
 
-/// What the classes of a row are: `player` for `clips.player`, unless an output of another step among the rows has
+/// The name of the classes of a row: `player` for `clips.player`, unless an output of another step among the rows has
 /// that name too.
 pub fn classes<'r>(rows: &[ScoredRow], row: &'r ScoredRow) -> Option<&'r str> {
     fn port(output: &str) -> &str {
@@ -109,38 +109,38 @@ pub fn remarks(rows: &[ScoredRow]) -> Vec<String> {
     let mut remarks = Vec::new();
     let sets = of(rows, false);
     if sets.len() > 1 {
-        let mut said: Vec<String> = Vec::new();
+        let mut texts: Vec<String> = Vec::new();
         for set in &sets {
             let of = clips(&rows[set[0]]).map_or("unknown clips".to_owned(), |n| count(n, "clip"));
-            said.push(format!("{} over {of}", numbers(set)));
+            texts.push(format!("{} over {of}", numbers(set)));
         }
         remarks.push(format!(
             "the rows of the table are over different clips ({}): their scores are not comparable, and no row is ranked \
              against one over other clips",
-            said.join(", ")
+            texts.join(", ")
         ));
     }
     if names_of_classes(rows).is_some() {
-        let mut said: BTreeMap<usize, String> = BTreeMap::new();
+        let mut texts: BTreeMap<usize, String> = BTreeMap::new();
         for set in of(rows, true) {
             let truth = classes(rows, &rows[set[0]]).unwrap_or("other classes");
-            said.insert(set[0], format!("{} against {truth}", numbers(&set)));
+            texts.insert(set[0], format!("{} against {truth}", numbers(&set)));
         }
-        let said: Vec<String> = said.into_values().collect();
+        let texts: Vec<String> = texts.into_values().collect();
         remarks.push(format!(
             "the rows of the table are scored against different classes ({}): agreement with the labels is not ranked \
              between these",
-            said.join(", ")
+            texts.join(", ")
         ));
     }
     remarks.extend(noisy(rows));
     remarks
 }
 
-/// The most rows whose noise is told one by one.
+/// The most rows whose noise is described one by one.
 const MOST_NOISY: usize = 3;
 
-/// How many clips of each row are in no cluster, and what became of them.
+/// The number of clips of each row that are in no cluster, and what became of them.
 fn noisy(rows: &[ScoredRow]) -> Vec<String> {
     // By what became of the noise: the row, the share of noise, and the same in words.
     let mut found: BTreeMap<&str, Vec<(&str, f64, String)>> = BTreeMap::new();
@@ -158,14 +158,14 @@ fn noisy(rows: &[ScoredRow]) -> Vec<String> {
         } else {
             ""
         };
-        let said = format!("{noise:.0} of {all:.0} clips{seeds}");
-        found.entry(became).or_default().push((&row.title, noise / all, said));
+        let counts = format!("{noise:.0} of {all:.0} clips{seeds}");
+        found.entry(became).or_default().push((&row.title, noise / all, counts));
     }
-    let mut told = Vec::new();
+    let mut sentences = Vec::new();
     for (became, mut of_rows) in found {
         of_rows.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(b.0)));
         if let ([least, .., most], true) = (&of_rows[..], of_rows.len() > MOST_NOISY) {
-            told.push(format!(
+            sentences.push(format!(
                 "{} rows have noise, clips in no cluster, from {} ({}) to {} ({}); {became} (`noise` of the scoring step)",
                 of_rows.len(),
                 least.2,
@@ -175,16 +175,16 @@ fn noisy(rows: &[ScoredRow]) -> Vec<String> {
             ));
             continue;
         }
-        let mut said: Vec<String> = of_rows
+        let mut of_each: Vec<String> = of_rows
             .iter()
-            .map(|(title, _, said)| {
-                format!("{title}: {said} are noise, in no cluster; {became} (`noise` of the scoring step)")
+            .map(|(title, _, counts)| {
+                format!("{title}: {counts} are noise, in no cluster; {became} (`noise` of the scoring step)")
             })
             .collect();
-        said.sort();
-        told.extend(said);
+        of_each.sort();
+        sentences.extend(of_each);
     }
-    told
+    sentences
 }
 
 /// Row names such as `r1, r2 and r5`, or their number if there are many.
@@ -226,27 +226,27 @@ mod tests {
             ..ScoredRow::default()
         };
         let rows = [row("a", 4.0), row("b", 2.0), row("c", 9.0), row("d", 3.0)];
-        let said = noisy(&rows[..3]);
-        assert_eq!(said.len(), 3);
+        let texts = noisy(&rows[..3]);
+        assert_eq!(texts.len(), 3);
         assert!(
-            said[1].starts_with("b: 2 of 20 clips are noise, in no cluster; scored"),
-            "{said:?}"
+            texts[1].starts_with("b: 2 of 20 clips are noise, in no cluster; scored"),
+            "{texts:?}"
         );
-        let said = noisy(&rows);
+        let texts = noisy(&rows);
         let expected = "4 rows have noise, clips in no cluster, from 2 of 20 clips (b) to 9 of 20 clips (c); scored as one";
-        assert!(said.len() == 1 && said[0].starts_with(expected), "{said:?}");
+        assert!(texts.len() == 1 && texts[0].starts_with(expected), "{texts:?}");
     }
 
     #[test]
     fn classes_are_named_by_their_column_unless_two_sources_have_it() {
         let mut rows = vec![row("a", 15, "player"), row("a", 15, "room")];
-        let said = |rows: &[ScoredRow]| {
-            let said = rows.iter().filter_map(|row| classes(rows, row).map(str::to_owned));
-            said.collect::<Vec<_>>()
+        let texts = |rows: &[ScoredRow]| {
+            let texts = rows.iter().filter_map(|row| classes(rows, row).map(str::to_owned));
+            texts.collect::<Vec<_>>()
         };
-        assert_eq!(said(&rows), ["player", "room"]);
+        assert_eq!(texts(&rows), ["player", "room"]);
         rows.push(ScoredRow { truth: Some("others.player".to_owned()), ..ScoredRow::default() });
-        assert_eq!(said(&rows), ["clips.player", "room", "others.player"]);
+        assert_eq!(texts(&rows), ["clips.player", "room", "others.player"]);
     }
 
     #[test]
@@ -254,9 +254,9 @@ mod tests {
         let rows = [row("a", 15, "x"), row("b", 7, "y"), row("a", 15, "x"), row("", 15, "")];
         assert_eq!(of(&rows, false), [vec![0, 2, 3], vec![1]]);
         assert_eq!(of(&rows, true), [vec![0, 2, 3], vec![1]]);
-        let said = remarks(&rows);
-        assert_eq!(said.len(), 1, "{said:?}");
-        assert!(said[0].contains("(r1, r3 and r4 over 15 clips, r2 over 7 clips)"), "{said:?}");
+        let texts = remarks(&rows);
+        assert_eq!(texts.len(), 1, "{texts:?}");
+        assert!(texts[0].contains("(r1, r3 and r4 over 15 clips, r2 over 7 clips)"), "{texts:?}");
         assert_eq!(numbers_of_clips(&rows).expect("numbers")[1], Some(7));
         let other = [row("a", 15, "x"), row("b", 15, "x")];
         assert_eq!(of(&other, false).len(), 2, "as many, but others");
@@ -267,8 +267,8 @@ mod tests {
         let rows = [row("a", 15, "digit"), row("a", 15, "speaker"), row("a", 15, "digit")];
         assert_eq!(of(&rows, false), [vec![0, 1, 2]]);
         assert_eq!(of(&rows, true), [vec![0, 2], vec![1]]);
-        let said = remarks(&rows);
-        assert!(said[0].contains("(r1 and r3 against digit, r2 against speaker)"), "{said:?}");
+        let texts = remarks(&rows);
+        assert!(texts[0].contains("(r1 and r3 against digit, r2 against speaker)"), "{texts:?}");
         assert_eq!(numbers_of_clips(&rows), None);
     }
 }

@@ -55,9 +55,9 @@ pub fn blocks(rows: &[ScoredRow], confounding: &[Vec<Artifact>]) -> Vec<Block> {
     );
     let first = &found[0].1;
     made.rows.push(line(Text::new().emphasis("The class itself"), first, |it| it.label_ami));
-    let mut said: Vec<Text> = Vec::new();
+    let mut sentences: Vec<Text> = Vec::new();
     for confound in first.iter().filter(|it| it.column != "label" && it.label_ari >= ALMOST_ONE) {
-        said.push(
+        sentences.push(
             Text::new().plain("The class and ").code(confound.column.clone()).plain(format!(
                 " are almost one partition (ARI {:.3}): agreement with one is agreement with the other.",
                 confound.label_ari
@@ -68,7 +68,7 @@ pub fn blocks(rows: &[ScoredRow], confounding: &[Vec<Artifact>]) -> Vec<Block> {
         let class = &confounds[0];
         let best = confounds[1..].iter().max_by(|a, b| a.ami.total_cmp(&b.ami));
         if let Some(best) = best.filter(|it| it.ami >= class.ami) {
-            said.push(
+            sentences.push(
                 Text::new().plain(format!("{}: ", row.title)).code(best.column.clone()).plain(
                     format!(
                         " explains the clusters at least as well as the class does (AMI {:.3} beside {:.3}; ARI {:.3} beside {:.3}), \
@@ -86,8 +86,8 @@ pub fn blocks(rows: &[ScoredRow], confounding: &[Vec<Artifact>]) -> Vec<Block> {
          which is 0 on average by chance, for any number of values.{means}"
     );
     let mut blocks = vec![Block::Table(made), Block::Paragraph(legend.into())];
-    if !said.is_empty() {
-        blocks.push(Block::List(said));
+    if !sentences.is_empty() {
+        blocks.push(Block::List(sentences));
     }
     blocks
 }
@@ -145,8 +145,8 @@ mod tests {
             vec![seed(0.2, "label"), seed(0.5, "source")],
             vec![seed(0.4, "label"), seed(0.7, "source")],
         ];
-        let said = mean(&seeds);
-        let found: Vec<(f64, f64)> = said.iter().map(|it| (it.ami, it.ari)).collect();
+        let means = mean(&seeds);
+        let found: Vec<(f64, f64)> = means.iter().map(|it| (it.ami, it.ari)).collect();
         for ((ami, ari), expected) in found.iter().zip([0.3, 0.6]) {
             assert!(
                 (ami - expected).abs() < 1e-12 && (ari - expected / 2.0).abs() < 1e-12,

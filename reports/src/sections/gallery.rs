@@ -2,7 +2,7 @@
 
 use crate::{
     Report,
-    document::{Asked, Block, Picture, Text},
+    document::{Block, InteractivePoints, Picture, Text},
     figures::{self, Points},
     sections::audio_links::AudioLinks,
 };
@@ -41,7 +41,7 @@ pub fn blocks(
             title: shown.title,
             caption: caption(record, figure, shown.caption).into(),
             inline: shown.inline,
-            points: shown.points.map(|points| asked(points, audio_links)),
+            points: shown.points.map(|points| interactive(points, audio_links)),
         }));
     }
     Ok((blocks, files))
@@ -78,14 +78,20 @@ fn default_title(name: &str) -> String {
     letters.into_iter().collect()
 }
 
-fn asked(points: Points, audio_links: &AudioLinks) -> Asked {
+fn interactive(points: Points, audio_links: &AudioLinks) -> InteractivePoints {
     let paths: Vec<Option<&str>> = points.clips.iter().map(|clip| audio_links.of(clip)).collect();
     let (mut folder, mut audio) = (String::new(), Vec::new());
     if paths.iter().any(Option::is_some) {
         folder = common_folder(paths.iter().flatten()).to_owned();
         audio = paths.iter().map(|path| path.map(|path| path[folder.len()..].to_owned())).collect();
     }
-    Asked { clips: points.clips, panels: points.panels, facts: points.facts, folder, audio }
+    InteractivePoints {
+        clips: points.clips,
+        panels: points.panels,
+        facts: points.facts,
+        folder,
+        audio,
+    }
 }
 
 /// The longest common prefix of all paths that ends in `/`.

@@ -69,19 +69,19 @@ fn grid(
         rows: lines.collect(),
     };
     let seeds = points.iter().map(|(_, row)| row.seeds.len()).max().unwrap_or(0);
-    let mut says = format!(": {}", metric.title);
+    let mut caption = format!(": {}", metric.title);
     if seeds > 1 {
-        says.push_str(&format!(
+        caption.push_str(&format!(
             " (mean ± half-width of the 95 % t confidence interval over n = {seeds} seeds)"
         ));
     } else {
-        says.push_str(" (one seed)");
+        caption.push_str(" (one seed)");
     }
     if points.iter().any(|(_, row)| !row.latent.is_empty()) {
-        says.push_str(", with the active latent units below");
+        caption.push_str(", with the active latent units below");
     }
-    says.push('.');
-    vec![Block::Paragraph(Text::new().strong(title).plain(says)), Block::Table(table)]
+    caption.push('.');
+    vec![Block::Paragraph(Text::new().strong(title).plain(caption)), Block::Table(table)]
 }
 
 /// The values of one of the two parameters, in the order of the sweep.

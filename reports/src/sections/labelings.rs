@@ -66,18 +66,18 @@ fn of_step(name: &str, pairs: &Pairs) -> [Block; 2] {
         Row::new(cells)
     });
     let table = Table { columns, rows: rows.collect() };
-    let mut said = Text::new().code(name).plain(
+    let mut paragraph = Text::new().code(name).plain(
         " compares clusterings of the same clips, one row per pair: ARI 1 is identical clusters, 0 is the chance level. \
          Groupings that agree need not be right, and need not follow the labels.",
     );
     let variants = pairs.values().map(Vec::len).max().unwrap_or(0);
     if variants > 1 {
-        said = said.plain(format!(" Means over {variants} variants."));
+        paragraph = paragraph.plain(format!(" Means over {variants} variants."));
     }
     if pairs.len() > SHOWN {
-        said = said
+        paragraph = paragraph
             .plain(format!(" {} more pairs: ", pairs.len() - SHOWN))
             .code(format!("engine export RUN {name} --to agreement.csv"));
     }
-    [Block::Paragraph(said), Block::Table(table)]
+    [Block::Paragraph(paragraph), Block::Table(table)]
 }

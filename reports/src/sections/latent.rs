@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-/// What an effective dimension below 2 means for the clusters.
+/// The meaning of an effective dimension below 2 for the clusters.
 pub(super) const SEGMENTS: &str = "Clusters may then be segments of a line, which internal metrics reward even where no gap \
      separates them.";
 

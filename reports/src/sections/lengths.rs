@@ -32,7 +32,7 @@ pub fn remarks(record: &Record, store: &Store) -> Result<Vec<String>, StoreError
             if let Some(classes) =
                 tables.and_then(|(clips, labels)| by_class(clips, labels, duration))
             {
-                remarks.extend(said(&classes, duration));
+                remarks.extend(describe(&classes, duration));
             }
         }
     }
@@ -86,24 +86,24 @@ fn by_class(clips: &Table, labels: &Table, duration: f64) -> Option<BTreeMap<Str
     Some(classes)
 }
 
-fn said(classes: &BTreeMap<String, Class>, duration: f64) -> Vec<String> {
+fn describe(classes: &BTreeMap<String, Class>, duration: f64) -> Vec<String> {
     let padded = |class: &Class| 100.0 * class.padding / (duration * class.clips as f64);
     let cut = |class: &Class| 100.0 * class.cut as f64 / class.clips as f64;
-    let mut said = Vec::new();
+    let mut sentences = Vec::new();
     if let Some(range) = range(classes, padded) {
-        said.push(format!(
+        sentences.push(format!(
             "Clips shorter than {duration} s are padded with silence, which is {range} of the time, by class: the \
              length of a clip alone tells something of its class."
         ));
     }
     if let Some(range) = range(classes, cut) {
         let all: usize = classes.values().map(|class| class.cut).sum();
-        said.push(format!(
+        sentences.push(format!(
             "Clips longer than {duration} s are cut, {all} in all: {range} of the clips, by class. What comes later in them is \
              not in these numbers."
         ));
     }
-    said
+    sentences
 }
 
 /// `28 % (flute) to 49 % (drum)`, where classes differ by whole percents.
@@ -121,7 +121,7 @@ fn range(classes: &BTreeMap<String, Class>, share: impl Fn(&Class) -> f64) -> Op
 mod tests {
     use super::*;
 
-    fn told(frames: [i64; 4]) -> Vec<String> {
+    fn sentences(frames: [i64; 4]) -> Vec<String> {
         let ids = ["a", "b", "c", "d"];
         let clips = Table::new()
             .with_text("clip_id", ids)
@@ -129,7 +129,7 @@ mod tests {
             .with_ints("sample_rate", vec![100; 4]);
         let labels =
             Table::new().with_text("clip_id", ids).with_text("label", ["x", "x", "y", "y"]);
-        said(&by_class(&clips, &labels, 2.0).expect("classes"), 2.0)
+        describe(&by_class(&clips, &labels, 2.0).expect("classes"), 2.0)
     }
 
     #[test]
@@ -144,12 +144,12 @@ mod tests {
 
     #[test]
     fn lengths_are_told_where_classes_differ() {
-        let padded = told([100, 200, 100, 50]);
+        let padded = sentences([100, 200, 100, 50]);
         assert_eq!(padded.len(), 1, "{padded:?}");
         assert!(padded[0].contains("25 % (`x`) to 63 % (`y`) of the time, by class"), "{padded:?}");
-        let cut = told([201, 200, 300, 200]);
+        let cut = sentences([201, 200, 300, 200]);
         assert_eq!(cut.len(), 1, "{cut:?}");
         assert!(cut[0].contains("1 in all: 0 % (`x`) to 50 % (`y`)"), "{cut:?}");
-        assert!(told([100, 200, 200, 100]).is_empty());
+        assert!(sentences([100, 200, 200, 100]).is_empty());
     }
 }

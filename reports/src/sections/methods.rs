@@ -7,7 +7,7 @@ use crate::{
 };
 use cache::{Record, record::Method};
 
-/// The most uses of an op, and the most steps of a use, that are told.
+/// The most uses of an op, and the most steps of a use, that are listed.
 const MOST: [usize; 2] = [6, 4];
 
 /// The methods as a list under a sentence, and their references; empty for a record that does not know

@@ -34,9 +34,9 @@ pub fn blocks(
     blocks.push(Block::Paragraph(opening(record, sweep, &metric).into()));
     blocks.push(Block::Table(ranks(&rows, sweep, &metric)));
     let best = table.best().map(|(row, _)| row.name.as_str());
-    let mut said: Vec<String> = pairs(&rows, &metric, best);
-    said.extend(strongest(record, sweep, &all.rows, &metric));
-    blocks.push(Block::List(said.iter().map(|it| Text::new().marked(it)).collect()));
+    let mut sentences: Vec<String> = pairs(&rows, &metric, best);
+    sentences.extend(strongest(record, sweep, &all.rows, &metric));
+    blocks.push(Block::List(sentences.iter().map(|it| Text::new().marked(it)).collect()));
     Ok((blocks, Some(csv)))
 }
 
@@ -116,7 +116,7 @@ fn go_together(a: &ScoredRow, b: &ScoredRow) -> bool {
 ///
 /// # Errors
 /// When scores are missing from the store or damaged.
-pub(crate) fn beaten(
+pub(crate) fn strongest_rival(
     record: &Record,
     store: &Store,
     best: &str,
@@ -132,7 +132,7 @@ pub(crate) fn beaten(
     let rows = by_name(&all.rows);
     let Some((_, own)) = rows.iter().find(|(title, _)| *title == best) else { return Ok(None) };
     let counts = rows.iter().filter(|(title, _)| *title != best).map(|(title, others)| {
-        let ranks = together(own, others, metric);
+        let ranks = paired_ranks(own, others, metric);
         let losses = ranks.iter().filter(|(own, other)| other > own).count();
         ((*title).to_owned(), losses, ranks.len())
     });
@@ -141,7 +141,7 @@ pub(crate) fn beaten(
 }
 
 /// The ranks of two rows in each specification of both.
-fn together(own: &[&ScoredRow], others: &[&ScoredRow], metric: &Metric) -> Vec<(f64, f64)> {
+fn paired_ranks(own: &[&ScoredRow], others: &[&ScoredRow], metric: &Metric) -> Vec<(f64, f64)> {
     let rank = |row: &ScoredRow| metric.rank(row.value(&metric.name)?);
     let both = own.iter().flat_map(|a| others.iter().map(move |b| (a, b)));
     let both = both.filter(|(a, b)| go_together(a, b));
@@ -151,10 +151,10 @@ fn together(own: &[&ScoredRow], others: &[&ScoredRow], metric: &Metric) -> Vec<(
 /// In how many specifications one row scores better than another: first the pairs of the best row of the table, in
 /// one sentence where it is ahead whatever is chosen, then the others.
 fn pairs(rows: &[(&str, Vec<&ScoredRow>)], metric: &Metric, best: Option<&str>) -> Vec<String> {
-    let (mut said, mut beaten) = (Vec::new(), Vec::new());
+    let (mut sentences, mut beaten) = (Vec::new(), Vec::new());
     for (at, (first, own)) in rows.iter().enumerate() {
         for (second, others) in &rows[at + 1..] {
-            let ranks = together(own, others, metric);
+            let ranks = paired_ranks(own, others, metric);
             let better = ranks.iter().filter(|(a, b)| a > b).count();
             let worse = ranks.iter().filter(|(a, b)| a < b).count();
             let (winner, loser, wins) = match better >= worse {
@@ -171,43 +171,43 @@ fn pairs(rows: &[(&str, Vec<&ScoredRow>)], metric: &Metric, best: Option<&str>) 
                     wins if wins as f64 >= 0.9 * all as f64 => "nearly whatever is chosen",
                     _ => "so the order depends on the choices",
                 };
-                let said_of_both = format!(
+                let sentence = format!(
                     "{winner} has a better {} than {loser} in {wins} of {all} specifications ({:.0} %), {verdict}.",
                     metric.title,
                     100.0 * wins as f64 / all as f64
                 );
                 let share = wins as f64 / all as f64;
-                said.push((!(is_best(first) || is_best(second)), share, said_of_both));
+                sentences.push((!(is_best(first) || is_best(second)), share, sentence));
             }
         }
     }
     // First those whose order is least certain.
-    said.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
-    let shown = match said.len() {
+    sentences.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
+    let shown = match sentences.len() {
         all if all <= MOST_PAIRS => all,
-        _ => said.iter().take(MOST_PAIRS).filter(|(is_other, ..)| !is_other).count(),
+        _ => sentences.iter().take(MOST_PAIRS).filter(|(is_other, ..)| !is_other).count(),
     };
-    let rest = said.split_off(shown);
-    let mut said: Vec<String> = said.into_iter().map(|(_, _, text)| text).collect();
+    let rest = sentences.split_off(shown);
+    let mut sentences: Vec<String> = sentences.into_iter().map(|(_, _, text)| text).collect();
     if let (Some(best), false) = (best, beaten.is_empty()) {
         let losers = match beaten.len() {
             n if n > 1 && n + 1 == rows.len() => "every other row".to_owned(),
             n if n > 3 => format!("{n} of {} other rows", rows.len() - 1),
             _ => beaten.join(", "),
         };
-        said.insert(
+        sentences.insert(
             0,
             format!("{best} has a better {} than {losers} whatever is chosen.", metric.title),
         );
     }
     if !rest.is_empty() {
         let unsure = rest.iter().filter(|(_, share, _)| *share < 1.0).count();
-        said.push(format!(
+        sentences.push(format!(
             "Of the {} of rows, the order of {unsure} depends on the choices; `multiverse.csv` has all values.",
             count(rest.len(), "other pair")
         ));
     }
-    said
+    sentences
 }
 
 /// The choice that moves the rows most: that with the widest range of mean values.
@@ -280,10 +280,10 @@ mod tests {
             row("B", &[("x", 2)], 0.1),
         ];
         let titles = by_name(&rows);
-        let said = pairs(&titles, &metric, Some("B"));
+        let sentences = pairs(&titles, &metric, Some("B"));
         let expected = "A has a better ARI than B in 3 of 4 specifications (75 %), so the order depends on the choices.";
-        assert_eq!(said, [expected]);
-        // Of many rows, only the pairs of the best one are told one by one.
+        assert_eq!(sentences, [expected]);
+        // Of many rows, only the pairs of the best one are described one by one.
         let many: Vec<ScoredRow> = (0..6)
             .flat_map(|at| {
                 let name = format!("row {at}");
@@ -292,19 +292,25 @@ mod tests {
                 [low, row(&name, &[("x", 2)], 0.1 + sign * 0.01 * f64::from(at))]
             })
             .collect();
-        let said = pairs(&by_name(&many), &metric, Some("row 4"));
-        assert_eq!(said.len(), 3, "{said:?}");
-        assert_eq!(said[0], "row 4 has a better ARI than 4 of 5 other rows whatever is chosen.");
-        assert!(said[1].starts_with("row 4 has a better ARI than row 5 in 1 of 2"), "{said:?}");
+        let sentences = pairs(&by_name(&many), &metric, Some("row 4"));
+        assert_eq!(sentences.len(), 3, "{sentences:?}");
+        assert_eq!(
+            sentences[0],
+            "row 4 has a better ARI than 4 of 5 other rows whatever is chosen."
+        );
         assert!(
-            said[2].starts_with("Of the 10 other pairs of rows, the order of 8 depends"),
-            "{said:?}"
+            sentences[1].starts_with("row 4 has a better ARI than row 5 in 1 of 2"),
+            "{sentences:?}"
+        );
+        assert!(
+            sentences[2].starts_with("Of the 10 other pairs of rows, the order of 8 depends"),
+            "{sentences:?}"
         );
         let third = [row("C", &[("x", 1)], 0.1), row("C", &[("x", 2)], 0.05)];
         let rows_of_three: Vec<ScoredRow> = rows.iter().chain(&third).cloned().collect();
-        let said = pairs(&by_name(&rows_of_three), &metric, Some("B"));
-        assert_eq!(said[..2], ["B has a better ARI than C whatever is chosen.", expected]);
-        assert!(said[2].starts_with("A has a better ARI than C in 4 of 4"), "{said:?}");
+        let sentences = pairs(&by_name(&rows_of_three), &metric, Some("B"));
+        assert_eq!(sentences[..2], ["B has a better ARI than C whatever is chosen.", expected]);
+        assert!(sentences[2].starts_with("A has a better ARI than C in 4 of 4"), "{sentences:?}");
         let shown = vec![("x".to_owned(), json!(2)), ("y".to_owned(), json!(2))];
         let sweep = Sweep { axes: vec!["x".into(), "y".into()], shown, ..Sweep::default() };
         let table = ranks(&titles, &sweep, &metric);

@@ -20,7 +20,7 @@ const LEVEL: f64 = 0.95;
 /// The end of the name of a metric with folds that do not know recordings.
 const RANDOM: &str = "_random";
 
-/// How much more random folds must claim to be mentioned.
+/// The least excess of random folds that is mentioned.
 const LEAK: f64 = 0.05;
 
 /// A step with its scores in each variant, and their draws.
@@ -135,17 +135,17 @@ fn section(probes: &[(&str, Probe)]) -> Vec<Block> {
     let majority = first.mean("majority_accuracy").map_or_else(String::new, |share| {
         format!(" Calling every clip by the commonest class has an accuracy of {share:.3}.")
     });
-    let mut said = format!(
+    let mut text = format!(
         "{sizes}How well supervised classifiers (probes) read the classes from the features: where they do and clusters do \
          not follow the classes, the features hold the classes, but the clips differ more in something else.{majority} All \
          clips of a recording are in one fold; with random folds the classifier has heard other clips of the recordings \
          it is asked about. In brackets: the 95 % interval over recordings (BCa), the predictions as they are."
     );
     if some_half {
-        said.push_str(HALF);
+        text.push_str(HALF);
     }
     let heading = Block::Heading("What the features tell".to_owned());
-    let mut blocks = vec![heading, Block::Table(made), Block::Paragraph(said.into())];
+    let mut blocks = vec![heading, Block::Table(made), Block::Paragraph(text.into())];
     if !leaks.is_empty() {
         blocks.push(Block::List(leaks));
     }
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn folds_that_ask_for_classes_nobody_has_heard_are_no_evidence() {
-        let said = |grouped: f64| {
+        let text = |grouped: f64| {
             let names = ["knn_accuracy", "knn_accuracy_random"];
             let scores = names.iter().zip([grouped, 0.8]);
             let probe = Probe {
@@ -169,8 +169,8 @@ mod tests {
             };
             format!("{:?}", section(&[("probe", probe)]))
         };
-        assert!(said(0.4).contains("the rest is recognised recordings"), "{}", said(0.4));
-        assert!(said(0.02).contains("below chance"), "{}", said(0.02));
-        assert!(!said(0.02).contains("recognised recordings"), "{}", said(0.02));
+        assert!(text(0.4).contains("the rest is recognised recordings"), "{}", text(0.4));
+        assert!(text(0.02).contains("below chance"), "{}", text(0.02));
+        assert!(!text(0.02).contains("recognised recordings"), "{}", text(0.02));
     }
 }

@@ -120,15 +120,15 @@ fn row(step: &StepRecord, has_gpu: bool) -> Row {
         params(step.params.as_object()).into(),
         result.into(),
         Cell::from(time).valued(step.seconds),
-        spent(step.cpu_seconds),
+        time_cell(step.cpu_seconds),
     ];
-    cells.extend(has_gpu.then(|| spent(step.gpu_seconds)));
+    cells.extend(has_gpu.then(|| time_cell(step.gpu_seconds)));
     cells.push(key.into());
     Row::new(cells)
 }
 
 /// Seconds of processor or GPU time, if any.
-fn spent(seconds: f64) -> Cell {
+fn time_cell(seconds: f64) -> Cell {
     match seconds {
         0.0 => Cell::from("–"),
         seconds => Cell::from(duration(seconds)).valued(seconds),

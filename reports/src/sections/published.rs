@@ -10,12 +10,13 @@ use cache::metric::Metric;
 /// The comparison of the order of rows with the published order, by geometric metrics and by
 /// labels, if at least two rows have published values.
 pub fn pattern(table: &ScoreTable) -> Option<Text> {
-    let said: Vec<String> = [false, true].into_iter().filter_map(|it| order(table, it)).collect();
-    (!said.is_empty()).then(|| {
+    let sentences: Vec<String> =
+        [false, true].into_iter().filter_map(|it| order(table, it)).collect();
+    (!sentences.is_empty()).then(|| {
         let source = table.rows.iter().find_map(|row| row.published.source.as_deref());
         let of =
             source.map_or_else(String::new, |it| format!("Published values are those of {it}. "));
-        Text::from(format!("{of}{}", said.join(" ")))
+        Text::from(format!("{of}{}", sentences.join(" ")))
     })
 }
 
@@ -66,7 +67,7 @@ fn order(table: &ScoreTable, uses_labels: bool) -> Option<String> {
     };
     let found = pairs.iter().filter(|pair| pair.is_found).count();
     let title = |row: usize| &table.rows[row].title;
-    let mut said = match (found, pairs.len()) {
+    let mut sentence = match (found, pairs.len()) {
         (found, all) if found == all => {
             format!("{by} this run reproduces the published order of the rows")
         }
@@ -77,7 +78,7 @@ fn order(table: &ScoreTable, uses_labels: bool) -> Option<String> {
             )
         }
     };
-    said.replace_range(..1, &said[..1].to_uppercase());
+    sentence.replace_range(..1, &sentence[..1].to_uppercase());
     let best = used.iter().filter_map(|at| {
         let of = pairs.iter().filter(|pair| pair.metric == *at);
         // A row that is behind no other is the best.
@@ -93,20 +94,20 @@ fn order(table: &ScoreTable, uses_labels: bool) -> Option<String> {
                 0 => "and is not so here",
                 _ => "and is so here only by some of these",
             };
-            said.push_str(&format!("; {} is published as the best, {holds}", title(*first)));
+            sentence.push_str(&format!("; {} is published as the best, {holds}", title(*first)));
         }
         _ => {}
     }
     if let Some(pair) = pairs.iter().find(|pair| !pair.is_found) {
-        said.push_str(&format!(
+        sentence.push_str(&format!(
             "; for example, {} is published ahead of {} by {} but is not ahead here",
             title(pair.ahead),
             title(pair.behind),
             metrics[pair.metric].title
         ));
     }
-    said.push('.');
-    Some(said)
+    sentence.push('.');
+    Some(sentence)
 }
 
 /// The remarks on published values of other sets of clips.
@@ -115,7 +116,7 @@ pub fn remarks(table: &ScoreTable) -> Vec<String> {
     for row in table.rows.iter().filter(|row| !row.paper.is_empty()) {
         let Some(ours) = row.value("n_clips") else { continue };
         let of = row.published.source.as_ref().map_or(String::new(), |it| format!(" ({it})"));
-        let said = match row.published.clips {
+        let remark = match row.published.clips {
             Some(clips) if clips as f64 == ours => continue,
             Some(clips) => format!(
                 "The published values{of} are of {clips} clips; these are of {ours} clips, so the two lines are not a \
@@ -126,8 +127,8 @@ pub fn remarks(table: &ScoreTable) -> Vec<String> {
                  these are of {ours}. Of other clips the two lines are not a comparison."
             ),
         };
-        if !remarks.contains(&said) {
-            remarks.push(said);
+        if !remarks.contains(&remark) {
+            remarks.push(remark);
         }
     }
     remarks
@@ -165,14 +166,14 @@ mod tests {
         }
     }
 
-    fn said(rows: &[[(f64, f64); 2]]) -> String {
+    fn sentences(rows: &[[(f64, f64); 2]]) -> String {
         format!("{:?}", pattern(&table(rows)).expect("a pattern"))
     }
 
     #[test]
     fn an_order_is_found_turned_around_or_found_in_part() {
         // Smaller is better by the first metric, larger by the second.
-        let both = said(&[[(1.0, 0.9), (0.1, 0.3)], [(2.0, 1.0), (0.2, 0.2)]]);
+        let both = sentences(&[[(1.0, 0.9), (0.1, 0.3)], [(2.0, 1.0), (0.2, 0.2)]]);
         assert!(
             both.contains("(spread) this run reproduces the published order of the rows"),
             "{both}"
@@ -180,8 +181,11 @@ mod tests {
         assert!(both.contains("row 0 is published as the best, and is so here"), "{both}");
         assert!(both.contains("(ari) this run reverses the published order of the rows"), "{both}");
         assert!(both.contains("row 1 is published as the best, and is not so here"), "{both}");
-        let part =
-            said(&[[(1.0, 1.0), (0.3, 0.3)], [(2.0, 2.0), (0.2, 0.1)], [(3.0, 3.0), (0.1, 0.2)]]);
+        let part = sentences(&[
+            [(1.0, 1.0), (0.3, 0.3)],
+            [(2.0, 2.0), (0.2, 0.1)],
+            [(3.0, 3.0), (0.1, 0.2)],
+        ]);
         assert!(part.contains("in 2 of 3 comparisons of two rows"), "{part}");
         assert!(part.contains("row 1 is published ahead of row 2 by ari"), "{part}");
     }

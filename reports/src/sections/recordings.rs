@@ -1,4 +1,4 @@
-//! What the table rests on: intervals over recordings, and columns that explain the clusters as the
+//! The evidence behind the table: intervals over recordings, and columns that explain the clusters as the
 //! class does.
 
 use crate::{
@@ -14,8 +14,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 /// The level of intervals.
 const LEVEL: f64 = 0.95;
 
-/// What is known of the recordings of a row's clips.
-struct Rest {
+/// The resampling of the recordings of a row.
+struct Resampling {
     clips: usize,
     recordings: usize,
     /// The name of the set of recordings.
@@ -26,12 +26,12 @@ struct Rest {
     metrics: BTreeMap<String, Resampled>,
 }
 
-/// What the recordings say of the best row.
-pub(crate) struct Told {
+/// The verdict of the recordings on the best row.
+pub(crate) struct Verdict {
     /// The row.
     pub best: usize,
-    /// The end of a sentence about it: from which rows it is told.
-    pub verdict: String,
+    /// The end of a sentence about it: the rows from which it can be distinguished.
+    pub text: String,
 }
 
 /// The section on what the rows of the table rest on, and what it says of the best; empty if no step resampled
@@ -43,26 +43,26 @@ pub(crate) fn blocks(
     record: &Record,
     table: &ScoreTable,
     store: &Store,
-) -> Result<(Vec<Block>, Option<Told>), StoreError> {
+) -> Result<(Vec<Block>, Option<Verdict>), StoreError> {
     let steps = steps(record);
     if steps.is_empty() {
         return Ok((Vec::new(), None));
     }
-    let mut rests = Vec::new();
+    let mut resamplings = Vec::new();
     let mut confounding = Vec::new();
     for row in &table.rows {
-        let (rest, confounds) = read(row, &steps, store)?;
-        rests.push(rest);
+        let (resampling, confounds) = read(row, &steps, store)?;
+        resamplings.push(resampling);
         confounding.push(confounds);
     }
-    let (mut blocks, is_half_known) = intervals(table, &rests);
-    let (differences, told) = differences(table, &rests, is_half_known).unzip();
+    let (mut blocks, is_half_known) = intervals(table, &resamplings);
+    let (differences, verdict) = differences(table, &resamplings, is_half_known).unzip();
     blocks.extend(differences.into_iter().flatten());
     blocks.extend(confounds::blocks(&table.rows, &confounding));
     if !blocks.is_empty() {
         blocks.insert(0, Block::Heading("What this table rests on".to_owned()));
     }
-    Ok((blocks, told))
+    Ok((blocks, verdict))
 }
 
 /// The draws of a row.
@@ -84,8 +84,8 @@ pub(crate) fn draws_of_rows(
 ) -> Result<Vec<Option<Drawn>>, StoreError> {
     let steps = steps(record);
     let of_row = |row| {
-        let (rest, _) = read(row, &steps, store)?;
-        Ok(rest.map(|Rest { drawn_from, metrics, .. }| Drawn { drawn_from, metrics }))
+        let (resampling, _) = read(row, &steps, store)?;
+        Ok(resampling.map(|Resampling { drawn_from, metrics, .. }| Drawn { drawn_from, metrics }))
     };
     table.rows.iter().map(of_row).collect()
 }
@@ -110,8 +110,8 @@ fn read(
     row: &ScoredRow,
     steps: &HashMap<&Digest, Vec<(&Digest, Option<&Digest>)>>,
     store: &Store,
-) -> Result<(Option<Rest>, Vec<Artifact>), StoreError> {
-    let (mut rest, mut confounds) = (None::<Rest>, Vec::new());
+) -> Result<(Option<Resampling>, Vec<Artifact>), StoreError> {
+    let (mut resampling, mut confounds) = (None::<Resampling>, Vec::new());
     let mut draws: BTreeMap<String, Vec<Resampled>> = BTreeMap::new();
     let mut known = BTreeSet::new();
     for (seed, labels) in &row.labels {
@@ -135,27 +135,27 @@ fn read(
             for (name, it) in metrics {
                 draws.entry(name).or_default().push(it);
             }
-            rest.get_or_insert_with(|| facts(&artifact));
+            resampling.get_or_insert_with(|| facts(&artifact));
             if let Some(beside) = beside {
                 confounds.push(store.get(beside)?);
             }
             break;
         }
     }
-    if let Some(rest) = &mut rest {
+    if let Some(resampling) = &mut resampling {
         let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
         for (name, all) in draws {
             let mean = Resampled::combine(&all.iter().collect::<Vec<_>>(), mean);
-            rest.metrics.extend(mean.map(|it| (name, it)));
+            resampling.metrics.extend(mean.map(|it| (name, it)));
         }
     }
-    Ok((rest, confounds))
+    Ok((resampling, confounds))
 }
 
-fn facts(artifact: &Artifact) -> Rest {
+fn facts(artifact: &Artifact) -> Resampling {
     let number = |name: &str| artifact.meta.get(name).and_then(|it| it.as_u64()).unwrap_or(0);
     let text = |name: &str| artifact.meta.get(name).and_then(|it| it.as_str()).map(str::to_owned);
-    Rest {
+    Resampling {
         clips: number("clips") as usize,
         recordings: number("recordings") as usize,
         drawn_from: text("drawn_from").unwrap_or_default(),
@@ -185,10 +185,10 @@ pub fn draws(artifact: &Artifact) -> BTreeMap<String, Resampled> {
 }
 
 /// The metrics of the table that were resampled.
-fn resampled<'t>(table: &'t ScoreTable, rests: &[Option<Rest>]) -> Vec<&'t Metric> {
+fn resampled<'t>(table: &'t ScoreTable, resamplings: &[Option<Resampling>]) -> Vec<&'t Metric> {
     let has = |metric: &&Metric| {
         let name = metric.name.as_ref();
-        rests.iter().flatten().any(|rest| rest.metrics.contains_key(name))
+        resamplings.iter().flatten().any(|resampling| resampling.metrics.contains_key(name))
     };
     table.columns.iter().filter(has).collect()
 }
@@ -203,20 +203,24 @@ pub fn shown(metric: &Metric, it: &Resampled, level: f64, some_half: &mut bool) 
     (format!("{value} [{}, {}]{mark}", ends[0], ends[1]), low > 0.0 || high < 0.0)
 }
 
-/// What the mark of half-samples means.
+/// The explanation of the mark of half-samples.
 pub const HALF: &str = " †: from half of the recordings, drawn without replacement. Copies of a clip always agree with each \
                     other, and here this biases the bootstrap beyond what BCa can correct.";
 
 /// The table of intervals, what it is of, and the reasons why there is none; true if it explains the mark of
 /// half-samples.
-fn intervals(table: &ScoreTable, rests: &[Option<Rest>]) -> (Vec<Block>, bool) {
-    let metrics = resampled(table, rests);
+fn intervals(table: &ScoreTable, resamplings: &[Option<Resampling>]) -> (Vec<Block>, bool) {
+    let metrics = resampled(table, resamplings);
     let mut made = Table { columns: vec![Column::text("")], rows: Vec::new() };
     made.columns.extend(metrics.iter().map(|metric| Column::number(metric.heading())));
     let mut some_half = false;
-    for (row, rest) in table.rows.iter().zip(rests) {
-        let Some(rest) = rest.as_ref().filter(|rest| !rest.metrics.is_empty()) else { continue };
-        let of = |metric: &Metric| rest.metrics.get(&*metric.name);
+    for (row, resampling) in table.rows.iter().zip(resamplings) {
+        let Some(resampling) =
+            resampling.as_ref().filter(|resampling| !resampling.metrics.is_empty())
+        else {
+            continue;
+        };
+        let of = |metric: &Metric| resampling.metrics.get(&*metric.name);
         let mut cells: Vec<Cell> = vec![row.title.clone().into()];
         cells.extend(metrics.iter().map(|metric| {
             let Some(it) = of(metric) else { return Cell::from("–") };
@@ -225,11 +229,11 @@ fn intervals(table: &ScoreTable, rests: &[Option<Rest>]) -> (Vec<Block>, bool) {
         made.rows.push(Row::new(cells));
     }
     let mut blocks = Vec::new();
-    let sizes: BTreeSet<_> = rests
+    let sizes: BTreeSet<_> = resamplings
         .iter()
         .flatten()
-        .filter(|rest| !rest.metrics.is_empty())
-        .map(|rest| (rest.clips, rest.recordings))
+        .filter(|resampling| !resampling.metrics.is_empty())
+        .map(|resampling| (resampling.clips, resampling.recordings))
         .collect();
     if !made.rows.is_empty() {
         let sizes: Vec<String> = sizes.iter().map(|it| of_recordings(*it)).collect();
@@ -245,21 +249,21 @@ fn intervals(table: &ScoreTable, rests: &[Option<Rest>]) -> (Vec<Block>, bool) {
             .into(),
         ));
     }
-    // Without an interval the reason is told.
-    let reasons: BTreeSet<String> = rests
+    // Without an interval the reason is given.
+    let reasons: BTreeSet<String> = resamplings
         .iter()
         .flatten()
-        .filter_map(|rest| {
-            let note = rest.note.as_deref()?;
-            Some(match rest.recordings {
+        .filter_map(|resampling| {
+            let note = resampling.note.as_deref()?;
+            Some(match resampling.recordings {
                 0 => format!(
                     "{}: {note}, so there is no interval: clips of one recording are not independent. A column \
                      `group` of the labels tells which recording a clip is from.",
-                    count(rest.clips, "clip")
+                    count(resampling.clips, "clip")
                 ),
                 n => format!(
                     "{}: no interval is honest for {note}.",
-                    of_recordings((rest.clips, n))
+                    of_recordings((resampling.clips, n))
                 ),
             })
         })
@@ -275,22 +279,24 @@ fn of_recordings((clips, recordings): (usize, usize)) -> String {
 /// The best row by the headline metric against each other one that shares its recordings.
 fn differences(
     table: &ScoreTable,
-    rests: &[Option<Rest>],
+    resamplings: &[Option<Resampling>],
     is_half_known: bool,
-) -> Option<([Block; 2], Told)> {
-    let metrics: Vec<&Metric> = resampled(table, rests);
+) -> Option<([Block; 2], Verdict)> {
+    let metrics: Vec<&Metric> = resampled(table, resamplings);
     let metrics: Vec<&Metric> = metrics.into_iter().filter(|it| it.direction.is_some()).collect();
     let (best, headline) = table.best()?;
     let best = table.rows.iter().position(|row| std::ptr::eq(row, best))?;
-    let own = rests[best].as_ref()?;
+    let own = resamplings[best].as_ref()?;
     let sets = sets::of(&table.rows, true);
-    let others: Vec<(usize, &Rest)> = sets
+    let others: Vec<(usize, &Resampling)> = sets
         .iter()
         .filter(|set| set.contains(&best))
         .flatten()
         .filter(|at| **at != best)
-        .filter_map(|at| Some((*at, rests[*at].as_ref()?)))
-        .filter(|(_, rest)| rest.drawn_from == own.drawn_from && !rest.metrics.is_empty())
+        .filter_map(|at| Some((*at, resamplings[*at].as_ref()?)))
+        .filter(|(_, resampling)| {
+            resampling.drawn_from == own.drawn_from && !resampling.metrics.is_empty()
+        })
         .collect();
     if others.is_empty() || metrics.is_empty() {
         return None;
@@ -301,11 +307,11 @@ fn differences(
     let heads = metrics.iter().map(|metric| Column::number(metric.heading()));
     let columns: Vec<Column> = std::iter::once(first).chain(heads).collect();
     let mut made = Table { columns, rows: Vec::new() };
-    let (mut untold, mut some_half, mut some_bold) = (Vec::new(), false, false);
-    for (at, rest) in others {
+    let (mut indistinct, mut some_half, mut some_bold) = (Vec::new(), false, false);
+    for (at, resampling) in others {
         let mut cells: Vec<Cell> = vec![table.rows[at].title.clone().into()];
         for metric in &metrics {
-            let pair = own.metrics.get(&*metric.name).zip(rest.metrics.get(&*metric.name));
+            let pair = own.metrics.get(&*metric.name).zip(resampling.metrics.get(&*metric.name));
             let difference =
                 pair.and_then(|(a, b)| Resampled::combine(&[a, b], |values| values[0] - values[1]));
             let Some(difference) = difference else {
@@ -317,20 +323,20 @@ fn differences(
             let text = if is_told { Text::new().strong(text) } else { text.into() };
             cells.push(Cell::from(text).valued(difference.value));
             if metric.name == headline.name && !is_told {
-                untold.push(table.rows[at].title.as_str());
+                indistinct.push(table.rows[at].title.as_str());
             }
         }
         made.rows.push(Row::new(cells));
     }
     let rows = made.rows.len();
-    let mut said = Text::new().plain(
+    let mut paragraph = Text::new().plain(
         "Differences over the same draws of recordings, with 95 % intervals that hold for all rows of a column \
          together (Bonferroni). ",
     );
     if some_bold {
-        said = said.strong("Bold").plain(": the interval excludes 0. ");
+        paragraph = paragraph.strong("Bold").plain(": the interval excludes 0. ");
     }
-    said = said.plain(match untold.len() {
+    paragraph = paragraph.plain(match indistinct.len() {
         0 => format!(
             "By {}, {} differs from every other row.",
             headline.title, table.rows[best].title
@@ -343,18 +349,18 @@ fn differences(
             "By {}, {} cannot be distinguished from {}.",
             headline.title,
             table.rows[best].title,
-            listed(&untold)
+            listed(&indistinct)
         ),
     });
     // The table of intervals above has explained the mark, if it has one.
     if some_half && !is_half_known {
-        said = said.plain(HALF);
+        paragraph = paragraph.plain(HALF);
     }
-    let verdict = match untold.len() {
+    let verdict = match indistinct.len() {
         0 => "differs from every other row".to_owned(),
         n if n == rows => "cannot be distinguished from any other row".to_owned(),
-        1..=3 => format!("cannot be distinguished from {}", untold.join(" or ")),
+        1..=3 => format!("cannot be distinguished from {}", indistinct.join(" or ")),
         n => format!("cannot be distinguished from {n} of {rows} other rows"),
     };
-    Some(([Block::Table(made), Block::Paragraph(said)], Told { best, verdict }))
+    Some(([Block::Table(made), Block::Paragraph(paragraph)], Verdict { best, text: verdict }))
 }

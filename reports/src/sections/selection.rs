@@ -4,7 +4,7 @@ use crate::{
     document::{Block, Cell, Column, Row, Table, Text},
     scores::{
         self,
-        selection::{CRITERIA, chosen, said},
+        selection::{CRITERIA, chosen, describe},
     },
 };
 use cache::{Artifact, Kind, Record, Store, StoreError};
@@ -28,7 +28,8 @@ pub fn blocks(record: &Record, store: &Store) -> Result<Vec<Block>, StoreError> 
         if blocks.is_empty() {
             blocks.push(Block::Heading("How many clusters".to_owned()));
         }
-        blocks.push(Block::Paragraph(Text::new().code(base).plain(": ").plain(said(&artifact))));
+        blocks
+            .push(Block::Paragraph(Text::new().code(base).plain(": ").plain(describe(&artifact))));
         blocks.extend(table(&artifact).map(Block::Table));
     }
     if !blocks.is_empty() {

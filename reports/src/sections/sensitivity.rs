@@ -1,4 +1,4 @@
-//! What would change the answer: how often the best row is not the best, with other seeds, other
+//! The sensitivity of the answer: how often the best row is not the best, with other seeds, other
 //! recordings and other choices; and what picking the best adds to its value.
 
 use crate::{
@@ -10,12 +10,12 @@ use cache::{Record, Store, StoreError, metric::Metric};
 
 /// A way in which the answer could have come out otherwise.
 struct Doubt {
-    /// What would be other.
+    /// The choice that would be other.
     of: &'static str,
-    /// How often another row is better.
+    /// The share of cases in which another row is better.
     share: f64,
-    /// The same in words.
-    said: String,
+    /// A sentence on it.
+    description: String,
 }
 
 /// The section; empty unless several rows can be compared.
@@ -47,18 +47,18 @@ pub fn blocks(
     }
     let drawn = recordings::draws_of_rows(record, table, store)?;
     let by_recordings = by_recordings(at, &rivals, metric, &drawn);
-    let curse = by_recordings
+    let winners_curse = by_recordings
         .as_ref()
-        .and_then(|(_, optimism)| curse(best, rivals.len() + 1, metric, *optimism));
+        .and_then(|(_, optimism)| winners_curse(best, rivals.len() + 1, metric, *optimism));
     match by_recordings {
         Some((doubt, _)) => doubts.push(doubt),
         None => unexamined.push("other recordings (`report: { uncertainty: both }`, where the column `group` of the labels names at least 10)"),
     }
-    match multiverse::beaten(record, store, &best.name, metric)? {
+    match multiverse::strongest_rival(record, store, &best.name, metric)? {
         Some((rival, losses, all)) => doubts.push(Doubt {
             of: "other choices",
             share: losses as f64 / all.max(1) as f64,
-            said: if losses == 0 {
+            description: if losses == 0 {
                 format!("with no specification another row has the better {}", metric.title)
             } else {
                 format!(
@@ -76,9 +76,10 @@ pub fn blocks(
         .strong(&best.title)
         .plain(format!(" has the best {}. ", metric.title));
     text = match doubts.first() {
-        Some(first) if first.share >= 0.05 => {
-            text.plain(format!("What would most likely change it is {}: {}.", first.of, first.said))
-        }
+        Some(first) if first.share >= 0.05 => text.plain(format!(
+            "What would most likely change it is {}: {}.",
+            first.of, first.description
+        )),
         Some(first) if first.share > 0.0 => {
             text.plain("Nothing that was examined changes it in 5 % or more of the cases.")
         }
@@ -91,10 +92,10 @@ pub fn blocks(
         .map(|doubt| {
             let mut letters = doubt.of.chars();
             let first = letters.next().map(|it| it.to_uppercase().to_string()).unwrap_or_default();
-            Text::from(format!("{first}{}: {}.", letters.as_str(), doubt.said))
+            Text::from(format!("{first}{}: {}.", letters.as_str(), doubt.description))
         })
         .collect();
-    points.extend(curse.map(Text::from));
+    points.extend(winners_curse.map(Text::from));
     if !unexamined.is_empty() {
         points.push(Text::new().marked(&format!("Not examined: {}.", unexamined.join("; "))));
     }
@@ -127,14 +128,14 @@ fn by_seeds<'r>(
         })
     };
     let losses = own.iter().filter(|draw| is_beaten(*draw)).count();
-    let said = match losses {
+    let description = match losses {
         0 => format!("with none of {} seeds another row is better{}", own.len(), bound(own.len())),
         _ => format!("with {losses} of {} seeds another row is better", own.len()),
     };
-    Some(Doubt { of: "other seeds", share: losses as f64 / own.len() as f64, said })
+    Some(Doubt { of: "other seeds", share: losses as f64 / own.len() as f64, description })
 }
 
-/// How large a share of seeds may be although none of `n` was among them: at most 1 − 0.05^(1/n), at 95 %
+/// The upper bound of a share of seeds although none of `n` was among them: at most 1 − 0.05^(1/n), at 95 %
 /// confidence. Empty where that is small.
 fn bound(n: usize) -> String {
     match 1.0 - 0.05_f64.powf(1.0 / n as f64) {
@@ -146,7 +147,7 @@ fn bound(n: usize) -> String {
     }
 }
 
-/// How often another row is better for resampled recordings, and by how much picking the best flatters.
+/// The doubt from resampled recordings, and by how much picking the best flatters.
 fn by_recordings(
     best: usize,
     rivals: &[usize],
@@ -181,8 +182,9 @@ fn by_recordings(
         optimism += (gain(winner) - common) / draws as f64;
     }
     let share = losses as f64 / draws as f64;
-    let said = format!("in {} % of the draws of recordings another row is better", percent(share));
-    Some((Doubt { of: "other recordings", share, said }, optimism))
+    let description =
+        format!("in {} % of the draws of recordings another row is better", percent(share));
+    Some((Doubt { of: "other recordings", share, description }, optimism))
 }
 
 /// A share in percent; one near the 5 % that decide has a decimal.
@@ -196,7 +198,7 @@ fn percent(share: f64) -> String {
 }
 
 /// The winner's curse in words, if it shows.
-fn curse(best: &ScoredRow, rows: usize, metric: &Metric, optimism: f64) -> Option<String> {
+fn winners_curse(best: &ScoredRow, rows: usize, metric: &Metric, optimism: f64) -> Option<String> {
     let value = best.value(&metric.name)?;
     let sign = if metric.rank(1.0)? > 0.0 { 1.0 } else { -1.0 };
     let corrected = value - sign * optimism;
@@ -252,8 +254,10 @@ mod tests {
             ..ScoredRow::default()
         };
         assert!(
-            curse(&best, 2, &metric, 0.05).expect("a note").contains("is 0.450 instead of 0.500")
+            winners_curse(&best, 2, &metric, 0.05)
+                .expect("a note")
+                .contains("is 0.450 instead of 0.500")
         );
-        assert_eq!(curse(&best, 2, &metric, 0.0), None);
+        assert_eq!(winners_curse(&best, 2, &metric, 0.0), None);
     }
 }

@@ -4,7 +4,7 @@ use crate::{
     document::{Block, Text},
     quantities::count,
     scores::{ScoreTable, ScoredRow, sets},
-    sections::{compare::PairedComparison, published, recordings::Told},
+    sections::{compare::PairedComparison, published, recordings::Verdict},
 };
 use cache::{Record, metric::Metric};
 
@@ -13,20 +13,24 @@ pub fn blocks(
     record: &Record,
     table: &ScoreTable,
     outcomes: &[PairedComparison],
-    told: Option<&Told>,
+    verdict: Option<&Verdict>,
 ) -> Vec<Block> {
     let question = record.question.iter().map(|text| Text::new().strong(text.trim()));
     let mut blocks: Vec<Block> = question.map(Block::Paragraph).collect();
-    blocks.extend(answers(table, outcomes, told));
+    blocks.extend(answers(table, outcomes, verdict));
     blocks.extend(published::pattern(table).into_iter().map(Block::Paragraph));
     blocks
 }
 
-/// The number of sets above which rows that stand alone are told of together.
+/// The number of sets above which rows that stand alone are described together.
 const MANY_SETS: usize = 3;
 
 /// An answer for each set of rows that compare.
-fn answers(table: &ScoreTable, outcomes: &[PairedComparison], told: Option<&Told>) -> Vec<Block> {
+fn answers(
+    table: &ScoreTable,
+    outcomes: &[PairedComparison],
+    verdict: Option<&Verdict>,
+) -> Vec<Block> {
     let Some(metric) = table.headline() else { return Vec::new() };
     let mut sets = sets::of(&table.rows, metric.uses_labels);
     sets.retain(|set| set.iter().any(|at| table.rows[*at].rank(metric).is_some()));
@@ -35,15 +39,21 @@ fn answers(table: &ScoreTable, outcomes: &[PairedComparison], told: Option<&Told
         && let Some(chance) = metric.chance.filter(|_| metric.uses_labels)
     {
         let rows: Vec<&ScoredRow> = sets.iter().flatten().map(|at| &table.rows[*at]).collect();
-        return together(&table.rows, &rows, metric, chance);
+        return joint_answer(&table.rows, &rows, metric, chance);
     }
     let several = sets.len() > 1;
-    let said = sets.iter().filter_map(|set| answer(table, set, metric, several, outcomes, told));
-    said.map(Block::Paragraph).collect()
+    let paragraphs =
+        sets.iter().filter_map(|set| answer(table, set, metric, several, outcomes, verdict));
+    paragraphs.map(Block::Paragraph).collect()
 }
 
 /// One answer for rows of which no two compare, such as those of folds: what they reach, and what that says of each.
-fn together(all: &[ScoredRow], rows: &[&ScoredRow], metric: &Metric, chance: f64) -> Vec<Block> {
+fn joint_answer(
+    all: &[ScoredRow],
+    rows: &[&ScoredRow],
+    metric: &Metric,
+    chance: f64,
+) -> Vec<Block> {
     let range = |of: &dyn Fn(&ScoredRow) -> Option<f64>, shown: &dyn Fn(f64) -> String| {
         let values: Vec<f64> = rows.iter().filter_map(|row| of(row)).collect();
         let least = values.iter().copied().reduce(f64::min)?;
@@ -122,7 +132,7 @@ fn answer(
     metric: &Metric,
     several: bool,
     outcomes: &[PairedComparison],
-    told: Option<&Told>,
+    verdict: Option<&Verdict>,
 ) -> Option<Text> {
     let mut best = best(table, set, metric);
     let &(at, row) = best.first()?;
@@ -172,11 +182,11 @@ fn answer(
         let it = if best.len() == 1 { "it" } else { "the first of them" };
         text = text.plain(format!("With {seeds}, {it} cannot be distinguished from {others}. "));
     }
-    if let Some(told) = told.filter(|told| told.best == at) {
+    if let Some(verdict) = verdict.filter(|verdict| verdict.best == at) {
         let it = if best.len() == 1 { "it" } else { "the first of them" };
         text = text.plain(format!(
             "Over draws of the recordings, with the clusters as they are, {it} {}. ",
-            told.verdict
+            verdict.text
         ));
     }
     if let (Some(purity), Some(majority)) = (row.value("purity"), row.value("purity_majority")) {

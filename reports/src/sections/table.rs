@@ -25,7 +25,7 @@ pub fn blocks(record: &Record, table: &ScoreTable, outcomes: &[PairedComparison]
     let mut blocks = vec![Block::Heading("Results".to_owned())];
     blocks.extend(grid::blocks(record, table, outcomes));
     if !columns.is_empty() {
-        blocks.push(Block::Table(whole(table, outcomes)));
+        blocks.push(Block::Table(full_table(table, outcomes)));
         blocks.push(Block::Paragraph(legend(record, table, outcomes)));
     }
     let mut notes = notes(rows, columns);
@@ -50,27 +50,27 @@ fn test(record: &Record) -> Test {
 
 /// The columns that tell the clips and classes of rows if these differ: a title, and a text for
 /// each row.
-pub fn provisos(rows: &[ScoredRow]) -> Vec<(&'static str, Vec<String>)> {
+pub fn context_columns(rows: &[ScoredRow]) -> Vec<(&'static str, Vec<String>)> {
     let unknown = || "–".to_owned();
-    let mut provisos = Vec::new();
+    let mut context_columns = Vec::new();
     if let Some(clips) = sets::numbers_of_clips(rows) {
         let clips = clips.iter().map(|n| n.map_or_else(unknown, |n| n.to_string()));
-        provisos.push(("Clips", clips.collect()));
+        context_columns.push(("Clips", clips.collect()));
     }
     if let Some(classes) = sets::names_of_classes(rows) {
         let classes = classes.iter().map(|it| it.map_or_else(unknown, str::to_owned));
-        provisos.push(("Classes", classes.collect()));
+        context_columns.push(("Classes", classes.collect()));
     }
-    provisos
+    context_columns
 }
 
 /// The table for readers.
-pub fn whole(table: &ScoreTable, outcomes: &[PairedComparison]) -> Table {
+pub fn full_table(table: &ScoreTable, outcomes: &[PairedComparison]) -> Table {
     let ScoreTable { rows, columns, .. } = table;
-    let provisos = provisos(rows);
+    let context_columns = context_columns(rows);
     let mut made = Table { columns: vec![Column::text("")], rows: Vec::new() };
     made.columns.extend(columns.iter().map(|metric| Column::number(metric.heading())));
-    made.columns.extend(provisos.iter().map(|(title, _)| Column::text(*title)));
+    made.columns.extend(context_columns.iter().map(|(title, _)| Column::text(*title)));
     for (index, row) in rows.iter().enumerate() {
         let mut cells: Vec<Cell> = vec![row.title.clone().into()];
         cells.extend(columns.iter().map(|metric| {
@@ -85,12 +85,12 @@ pub fn whole(table: &ScoreTable, outcomes: &[PairedComparison]) -> Table {
             let id = Some(format!("r{}.{}", index + 1, metric.name));
             Cell { text, value: row.value(&metric.name), id }
         }));
-        cells.extend(provisos.iter().map(|(_, words)| Cell::from(words[index].clone())));
+        cells.extend(context_columns.iter().map(|(_, words)| Cell::from(words[index].clone())));
         made.rows.push(Row::new(cells));
         for (title, values) in
             [("as published", &row.paper), ("Gaussian null reference", &row.reference)]
         {
-            made.rows.extend(beside(title, values, columns, provisos.len()));
+            made.rows.extend(sub_row(title, values, columns, context_columns.len()));
         }
     }
     made
@@ -260,18 +260,18 @@ fn unresolved(table: &ScoreTable, outcome: &PairedComparison) -> Option<Text> {
 }
 
 /// A row of values that belongs to the row above.
-fn beside(
+fn sub_row(
     title: &str,
     values: &BTreeMap<String, f64>,
     shown: &[Metric],
-    provisos: usize,
+    context_columns: usize,
 ) -> Option<Row> {
     let cells = shown.iter().map(|metric| {
         let value = values.get(&*metric.name).copied().filter(|value| !value.is_nan());
         let text = value.map(|value| metric.value(Some(value)));
         Cell { text: text.map(Text::from).unwrap_or_default(), value, id: None }
     });
-    let empty = std::iter::repeat_n(Cell::default(), provisos);
+    let empty = std::iter::repeat_n(Cell::default(), context_columns);
     let cells = std::iter::once(title.into()).chain(cells).chain(empty).collect();
     (!values.is_empty()).then_some(Row { cells, is_beside: true })
 }

@@ -50,11 +50,11 @@ impl Page {
         Self { listener, browser, _profile: profile }
     }
 
-    /// The next that its scripts send; nothing if they send nothing within a minute.
-    pub fn hear(&self) -> Option<String> {
+    /// Waits for the next message of its scripts; `None` if they send nothing within a minute.
+    pub fn receive(&self) -> Option<String> {
         let end = Instant::now() + Duration::from_secs(60);
-        let asked = || (Instant::now() < end).then(|| request(&self.listener));
-        std::iter::from_fn(asked).flatten().next()
+        let poll = || (Instant::now() < end).then(|| request(&self.listener));
+        std::iter::from_fn(poll).flatten().next()
     }
 }
 

@@ -1,8 +1,8 @@
-//! What readers see: figures and whole reports.
+//! The looks of reports: figures and whole reports.
 
 mod browser;
 mod figures;
-mod hears;
 mod page;
+mod playback;
 mod study;
 mod trials;

@@ -132,28 +132,28 @@ fn clips_that_are_files_are_heard_unless_it_is_switched_off() {
 
 /// Uses the page as a reader would, and tells what came of it as text of the page.
 const READER: &str = r#"<script>
-const said = [];
-addEventListener("error", event => said.push("error: " + event.message));
+const lines = [];
+addEventListener("error", event => lines.push("error: " + event.message));
 addEventListener("load", () => {
   const heads = [...document.querySelectorAll("th")];
   const ari = heads.find(head => head.textContent.startsWith("ARI"));
   const titles = () => [...ari.closest("table").tBodies[0].rows].map(row => row.cells[0].textContent.slice(0, 3));
-  said.push("before " + titles().join(","));
+  lines.push("before " + titles().join(","));
   ari.firstElementChild.click();
-  said.push(ari.getAttribute("aria-sort") + " " + titles().join(","));
+  lines.push(ari.getAttribute("aria-sort") + " " + titles().join(","));
   ari.firstElementChild.click();
-  said.push(ari.getAttribute("aria-sort") + " " + titles().join(","));
+  lines.push(ari.getAttribute("aria-sort") + " " + titles().join(","));
   const figure = document.querySelector("figure.ask"), plot = figure.querySelector("svg");
   const points = JSON.parse(figure.querySelector("script").textContent);
   const box = plot.getBoundingClientRect(), scale = box.width / plot.viewBox.baseVal.width;
   const [x, y] = points.panels[0][7];
   plot.dispatchEvent(new PointerEvent("pointermove", { clientX: box.left + x * scale, clientY: box.top + y * scale }));
-  said.push("hover " + figure.querySelector(".clip").textContent);
+  lines.push("hover " + figure.querySelector(".clip").textContent);
   plot.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight" }));
-  said.push("arrow " + figure.querySelector(".clip").textContent);
+  lines.push("arrow " + figure.querySelector(".clip").textContent);
   const told = document.createElement("pre");
   told.id = "told";
-  told.textContent = "\n" + said.join("\n") + "\n";
+  told.textContent = "\n" + lines.join("\n") + "\n";
   document.body.append(told);
 });
 </script>"#;

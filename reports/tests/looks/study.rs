@@ -135,7 +135,7 @@ fn port_of(step: &str) -> &'static str {
     if step == "clips" { "labels" } else { "out" }
 }
 
-/// What is known of the metrics of these tests.
+/// The metrics of these tests.
 pub fn known(name: &str) -> Option<Metric> {
     let title = match name {
         "ari" => "ARI",

@@ -174,7 +174,7 @@ impl<'a> PlanFolder<'a> {
     /// # Errors
     /// When the file system refuses.
     pub fn stop(&self) -> Result<(), StoreError> {
-        self.store.keep_for_now(&self.name, STOP, b"")
+        self.store.keep_unsynced(&self.name, STOP, b"")
     }
 
     /// Asks for workers again.

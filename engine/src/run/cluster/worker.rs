@@ -16,7 +16,7 @@ use crate::{
         events,
     },
 };
-use cache::{Store, blobs::Blobs, store::remote::Take};
+use cache::{Store, blobs::Blobs, store::remote::Fetch};
 use ops::{Cancel, ErrorKind};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -124,7 +124,7 @@ pub fn work(
     let plan = build(&pipeline, &work.files, store, &options);
     // The driver has looked for all that it knew of; what comes of a new result is asked for when its turn comes.
     if let Some(remote) = task.remote.take() {
-        store.take_from(remote, Take::All);
+        store.use_remote(remote, Fetch::All);
     }
     let worker = Worker {
         folder: folder.clone(),

@@ -106,9 +106,9 @@ pub fn phrase(player: Instrument, song: &Song, random: &mut Random, out: &mut [f
             player.play(note, random, &mut line, &mut scratch);
             let gain = (velocity / f64::from(voices).sqrt()) as f32;
             let first = (early * RATE_HZ) as isize;
-            let heard = &line[(first.min(0).unsigned_abs()).min(line.len())..];
+            let audible = &line[(first.min(0).unsigned_abs()).min(line.len())..];
             let out = &mut out[(first.max(0) as usize).min((seconds * RATE_HZ) as usize)..];
-            for (out, line) in out.iter_mut().zip(heard) {
+            for (out, line) in out.iter_mut().zip(audible) {
                 *out += gain * line;
             }
         }

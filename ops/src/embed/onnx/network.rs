@@ -20,7 +20,7 @@ pub trait Network: Sync {
     fn run(&self, input: Tensor) -> Result<Tensor, String>;
 }
 
-/// Why a network cannot be made.
+/// The reason why a network cannot be made.
 pub enum Refusal {
     /// The file is not such a network; the end of a sentence about it.
     File(String),
@@ -59,9 +59,9 @@ fn listed(names: &[&str]) -> String {
 }
 
 /// Things of which each is used by one thread at a time. A new one is made when all are in use.
-pub struct Spare<T>(Mutex<Vec<T>>);
+pub struct ObjectPool<T>(Mutex<Vec<T>>);
 
-impl<T> Spare<T> {
+impl<T> ObjectPool<T> {
     /// Things of which this is the first.
     pub fn with(first: T) -> Self {
         Self(Mutex::new(vec![first]))

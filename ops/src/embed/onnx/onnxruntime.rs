@@ -1,6 +1,6 @@
 //! Networks run by ONNX Runtime, whose library is not part of the engine.
 
-use super::network::{Network, Refusal, Spare, Tensor};
+use super::network::{Network, ObjectPool, Refusal, Tensor};
 use crate::SharedLibrary;
 use cache::panics;
 use ort::{
@@ -25,7 +25,7 @@ pub struct OnnxRuntime {
     output: String,
     axes: usize,
     /// A session is used by one thread at a time.
-    sessions: Spare<Session>,
+    sessions: ObjectPool<Session>,
 }
 
 impl OnnxRuntime {
@@ -56,7 +56,7 @@ impl OnnxRuntime {
             (None, [name]) => ((*name).to_owned(), plain),
             (None, names) => return Err(Refusal::which_output(names)),
         };
-        Ok(Self { environment, bytes, input, output, axes, sessions: Spare::with(first) })
+        Ok(Self { environment, bytes, input, output, axes, sessions: ObjectPool::with(first) })
     }
 }
 
@@ -74,7 +74,7 @@ fn environment(library: &Path) -> Result<Environment, String> {
         let environment = ort::init_from(library).map_err(|why| why.to_string())?;
         environment.with_telemetry(false).build().map_err(|why| why.to_string())
     };
-    let made = panics::caught(load).and_then(|made| made)?;
+    let made = panics::catch(load).and_then(|made| made)?;
     Ok(loaded.insert((library.to_owned(), made)).1.clone())
 }
 
@@ -86,7 +86,7 @@ fn session(environment: &Environment, bytes: &[u8]) -> Result<Session, String> {
             .with_deterministic_compute(true)?
             .commit_from_memory(bytes)
     };
-    panics::caught(make)?.map_err(|why| why.to_string())
+    panics::catch(make)?.map_err(|why| why.to_string())
 }
 
 /// Makes an inner tensor an output of a network. Of a field that comes twice in a file of protocol buffers, readers
@@ -122,7 +122,7 @@ impl Network for OnnxRuntime {
         self.sessions.use_one(
             || session(&self.environment, &self.bytes),
             |session| {
-                let made = panics::caught(|| work(session))?;
+                let made = panics::catch(|| work(session))?;
                 made.map_err(|why| why.to_string().replace('\n', " "))
             },
         )

@@ -14,7 +14,7 @@ const LONGEST: u64 = 1 << 26;
 const MOST: usize = 2000;
 
 /// The cubin in this file; if there is none, it is made, and kept there for the next time.
-pub fn kept_or_made(
+pub fn load_or_compile(
     path: Option<&Path>,
     make: impl FnOnce() -> Result<Vec<u8>, CudaError>,
 ) -> Result<Vec<u8>, CudaError> {
@@ -66,7 +66,7 @@ mod tests {
         let path = root.path().join("kept/name.cubin");
         let get = |made: Option<&[u8]>| {
             let make = || Ok(made.expect("nothing need be made").to_vec());
-            kept_or_made(Some(&path), make).expect("a cubin")
+            load_or_compile(Some(&path), make).expect("a cubin")
         };
         assert_eq!(get(Some(b"code")), b"code");
         assert_eq!(get(None), b"code");
@@ -76,7 +76,7 @@ mod tests {
             assert_eq!(get(Some(b"anew")), b"anew");
         }
         let refused = || Err(CudaError::new("nvrtcCompileProgram", "no"));
-        assert!(kept_or_made(Some(&path.with_file_name("other.cubin")), refused).is_err());
+        assert!(load_or_compile(Some(&path.with_file_name("other.cubin")), refused).is_err());
         assert_eq!(root.path().join("kept").read_dir().expect("a list").count(), 1);
     }
 
@@ -86,7 +86,7 @@ mod tests {
         let file = root.path().join("file");
         fs::write(&file, b"").expect("a file");
         for path in [None, Some(file.join("below/name.cubin"))] {
-            assert_eq!(kept_or_made(path.as_deref(), || Ok(vec![1])).expect("a cubin"), [1]);
+            assert_eq!(load_or_compile(path.as_deref(), || Ok(vec![1])).expect("a cubin"), [1]);
         }
     }
 
@@ -97,7 +97,7 @@ mod tests {
             fs::write(folder.path().join(number.to_string()), b"").expect("a file");
         }
         let path = folder.path().join("name.cubin");
-        assert_eq!(kept_or_made(Some(&path), || Ok(vec![1])).expect("a cubin"), [1]);
+        assert_eq!(load_or_compile(Some(&path), || Ok(vec![1])).expect("a cubin"), [1]);
         assert_eq!(folder.path().read_dir().expect("a list").count(), MOST / 2 + 1);
     }
 }

@@ -3,7 +3,7 @@
 //! cudarc loads the driver on first use and panics if there is none, so nothing here is called
 //! before [`sys::is_culib_present`] returns true.
 
-use super::driver::{Address, CudaError, Driver, Launch, Mark, Recording};
+use super::driver::{Address, CudaError, Driver, Event, Launch, Recording};
 use super::nvrtc::Nvrtc;
 use super::source::Unit;
 use super::{Place, Precision};
@@ -126,8 +126,8 @@ pub struct Gpu {
     pub info: GpuInfo,
     device: sys::CUdevice,
     stream: sys::CUstream,
-    beside: sys::CUstream,
-    is_beside: bool,
+    side_stream: sys::CUstream,
+    is_on_side_stream: bool,
     events: Vec<sys::CUevent>,
     nvrtc: Nvrtc,
     cubins: Option<PathBuf>,
@@ -178,13 +178,13 @@ impl Gpu {
             result::stream::create(result::stream::StreamKind::NonBlocking)
                 .map_err(|error| fault("cuStreamCreate", &error))
         };
-        let (stream, beside) = (open()?, open()?);
+        let (stream, side_stream) = (open()?, open()?);
         Ok(Self {
             info,
             device,
             stream,
-            beside,
-            is_beside: false,
+            side_stream,
+            is_on_side_stream: false,
             events: Vec::new(),
             nvrtc,
             cubins: place.cubins.clone(),
@@ -202,22 +202,22 @@ impl Gpu {
             .map_err(|error| fault("cuStreamSynchronize", &error))
     }
 
-    /// Marks what was launched on a stream so far, by the number of an event.
-    fn mark(&mut self, stream: sys::CUstream) -> Result<Mark, CudaError> {
+    /// Records an event after what was launched on a stream so far.
+    fn record_event(&mut self, stream: sys::CUstream) -> Result<Event, CudaError> {
         let event = result::event::create(sys::CUevent_flags::CU_EVENT_DISABLE_TIMING)
             .map_err(|error| fault("cuEventCreate", &error))?;
         self.events.push(event);
         // SAFETY: event and stream live as long as `self`.
         unsafe { result::event::record(event, stream) }
             .map_err(|error| fault("cuEventRecord", &error))?;
-        Ok(Mark(self.events.len() - 1))
+        Ok(Event(self.events.len() - 1))
     }
 
-    /// Lets a stream wait for a mark.
-    fn follow(&self, stream: sys::CUstream, mark: Mark) -> Result<(), CudaError> {
+    /// Lets a stream wait for an event.
+    fn wait_event(&self, stream: sys::CUstream, event: Event) -> Result<(), CudaError> {
         let flags = sys::CUevent_wait_flags::CU_EVENT_WAIT_DEFAULT;
         // SAFETY: event and stream live as long as `self`.
-        unsafe { result::stream::wait_event(stream, self.events[mark.0], flags) }
+        unsafe { result::stream::wait_event(stream, self.events[event.0], flags) }
             .map_err(|error| fault("cuStreamWaitEvent", &error))
     }
 }
@@ -295,26 +295,26 @@ impl Driver for Gpu {
             bits.iter_mut().map(|bits| std::ptr::from_mut(bits).cast()).collect();
         let [x, y, z] = launch.blocks;
         let (blocks, threads) = ((x, y, z), (launch.threads, 1, 1));
-        let stream = if self.is_beside { self.beside } else { self.stream };
+        let stream = if self.is_on_side_stream { self.side_stream } else { self.stream };
         // SAFETY: the arguments fit the kernel's signature, which the tests check with the same
         // launches of the same kernels; the driver copies them during the call.
         unsafe { result::launch_kernel(function, blocks, threads, 0, stream, &mut args) }
             .map_err(|error| fault(&format!("cuLaunchKernel {name}"), &error))
     }
 
-    fn begin_beside(&mut self) -> Result<(), CudaError> {
-        let mark = self.mark(self.stream)?;
-        self.is_beside = true;
-        self.follow(self.beside, mark)
+    fn begin_side_stream(&mut self) -> Result<(), CudaError> {
+        let event = self.record_event(self.stream)?;
+        self.is_on_side_stream = true;
+        self.wait_event(self.side_stream, event)
     }
 
-    fn end_beside(&mut self) -> Result<Mark, CudaError> {
-        self.is_beside = false;
-        self.mark(self.beside)
+    fn end_side_stream(&mut self) -> Result<Event, CudaError> {
+        self.is_on_side_stream = false;
+        self.record_event(self.side_stream)
     }
 
-    fn wait_for(&mut self, mark: Mark) -> Result<(), CudaError> {
-        self.follow(self.stream, mark)
+    fn wait_for(&mut self, event: Event) -> Result<(), CudaError> {
+        self.wait_event(self.stream, event)
     }
 
     fn record(&mut self) -> Result<(), CudaError> {
@@ -353,7 +353,7 @@ impl Drop for Gpu {
         // them.
         unsafe {
             let _ = result::stream::synchronize(self.stream);
-            let _ = result::stream::synchronize(self.beside);
+            let _ = result::stream::synchronize(self.side_stream);
             self.events.drain(..).for_each(|event| {
                 let _ = result::event::destroy(event);
             });
@@ -367,7 +367,7 @@ impl Drop for Gpu {
                 let _ = result::free_sync(at);
             });
             let _ = result::stream::destroy(self.stream);
-            let _ = result::stream::destroy(self.beside);
+            let _ = result::stream::destroy(self.side_stream);
             let _ = result::primary_ctx::release(self.device);
         }
     }

@@ -63,11 +63,11 @@ pub struct Launch {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recording(pub usize);
 
-/// The end of launches beside others, by its number.
+/// An event at the end of launches on the side stream, by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
-pub struct Mark(pub usize);
+pub struct Event(pub usize);
 
-/// A device with memory and a stream. Launches run in order, but for those beside others.
+/// A device with memory, a stream and a side stream. Launches on one stream run in order.
 pub trait Driver {
     /// The name for messages.
     fn name(&self) -> &str;
@@ -111,27 +111,27 @@ pub trait Driver {
     /// The arguments must be those that the kernel takes, and whatever it reads or writes must be reserved on this
     /// device.
     unsafe fn launch(&mut self, launch: Launch) -> Result<(), CudaError>;
-    /// The next launches run in order after all so far, but beside those that follow [`Driver::end_beside`]. A device that
-    /// does one thing at a time runs them at once.
+    /// Puts the next launches on the side stream: they run in order after all so far, but beside those that follow
+    /// [`Driver::end_side_stream`]. A device with one stream runs them at once.
     ///
     /// # Errors
     /// When the device fails.
-    fn begin_beside(&mut self) -> Result<(), CudaError> {
+    fn begin_side_stream(&mut self) -> Result<(), CudaError> {
         Ok(())
     }
-    /// Ends what [`Driver::begin_beside`] began.
+    /// Returns to the stream; the event is at the end of what [`Driver::begin_side_stream`] began.
     ///
     /// # Errors
     /// When the device fails.
-    fn end_beside(&mut self) -> Result<Mark, CudaError> {
-        Ok(Mark(0))
+    fn end_side_stream(&mut self) -> Result<Event, CudaError> {
+        Ok(Event(0))
     }
-    /// The next launches come after all that were launched beside others before this mark. Before a recording ends, its last
-    /// mark must have been waited for.
+    /// Lets the next launches come after all on the side stream before this event. Before a recording ends, its last event
+    /// must have been waited for.
     ///
     /// # Errors
     /// When the device fails.
-    fn wait_for(&mut self, _mark: Mark) -> Result<(), CudaError> {
+    fn wait_for(&mut self, _event: Event) -> Result<(), CudaError> {
         Ok(())
     }
     /// Starts recording: launches are recorded and not run.

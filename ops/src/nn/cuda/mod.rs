@@ -5,7 +5,7 @@
 //!   [`cubins`]: what it made, kept for the next process.
 //! - [`driver`]: the interface between the trainer and a device; [`device`]: the CUDA driver, through
 //!   cudarc.
-//! - [`plan`]: the layout of the device's memory; [`places`]: that of the parameters.
+//! - [`plan`]: the layout of the device's memory; [`parameter_layout`]: that of the parameters.
 //! - [`net`]: the launches of a step, forward and backward.
 //! - [`trainer`]: training, encoding and reconstructing with them.
 //! - [`parity`]: the comparison of a GPU with the CPU; [`trial`]: what must hold before `auto` uses one;
@@ -24,8 +24,8 @@ pub mod driver;
 pub mod net;
 #[allow(unsafe_code)]
 pub mod nvrtc;
+pub mod parameter_layout;
 pub mod parity;
-pub mod places;
 pub mod plan;
 pub mod source;
 #[allow(unsafe_code)]
@@ -40,7 +40,7 @@ use cache::Array;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What products of matrices multiply on a GPU; their sums are always of single precision.
+/// The precision of the factors of matrix products on a GPU; sums are always of single precision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[repr(u32)]
@@ -55,7 +55,7 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// How many numbers of an image one instruction moves: sixteen bytes.
+    /// The number of values of an image that one instruction moves: sixteen bytes.
     fn values(self) -> usize {
         if self == Self::Bf16 { 8 } else { 4 }
     }

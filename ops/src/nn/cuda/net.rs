@@ -6,8 +6,8 @@
 
 use super::super::layers::{Layer, Network, Operation};
 use super::Precision;
-use super::driver::{Address, Arg, CudaError, Driver, Launch, Mark};
-use super::places::Places;
+use super::driver::{Address, Arg, CudaError, Driver, Event, Launch};
+use super::parameter_layout::ParameterLayout;
 use super::plan::{Plan, head_parts};
 use super::source::Sides;
 
@@ -37,13 +37,13 @@ pub struct Net<D> {
     /// The layout of the memory.
     pub plan: Plan,
     /// The layout of the parameters in it.
-    pub places: Places,
+    pub parameter_layout: ParameterLayout,
     /// The precision of products.
     pub precision: Precision,
-    /// What runs beside the backward pass and reads each of the images of [`Plan::flow`].
-    pub readers: [Option<Mark>; 3],
-    /// What runs beside the backward pass and computes the losses.
-    pub measured: Option<Mark>,
+    /// The events after the launches beside the backward pass that read each of the images of [`Plan::flow`].
+    pub readers: [Option<Event>; 3],
+    /// The event after the launches beside the backward pass that compute the losses.
+    pub measured: Option<Event>,
 }
 
 /// The part of the network that a layer belongs to.
@@ -74,15 +74,15 @@ impl<D: Driver> Net<D> {
         unsafe { self.driver.launch(Launch { kernel, blocks, threads: THREADS, args }) }
     }
 
-    /// Runs launches beside those that follow, until the mark is waited for.
-    fn beside(
+    /// Runs launches on the side stream, beside those that follow until the event is waited for.
+    fn on_side_stream(
         &mut self,
         launches: impl FnOnce(&mut Self) -> Result<(), CudaError>,
-    ) -> Result<Mark, CudaError> {
-        self.driver.begin_beside()?;
+    ) -> Result<Event, CudaError> {
+        self.driver.begin_side_stream()?;
         let launched = launches(self);
-        let mark = self.driver.end_beside()?;
-        launched.map(|()| mark)
+        let event = self.driver.end_side_stream()?;
+        launched.map(|()| event)
     }
 
     /// Copies to a place of the plan.
@@ -100,13 +100,13 @@ impl<D: Driver> Net<D> {
     /// The addresses of a layer's weight and bias, or of their gradients.
     fn weights(&self, layer: &Layer, gradient: bool) -> [Address; 2] {
         let start = self.plan.parameters[usize::from(gradient)];
-        self.places.of(layer).map(|place| start.plus(4 * place))
+        self.parameter_layout.of(layer).map(|place| start.plus(4 * place))
     }
 
     /// The address of a layer's weight as products of matrices read it.
     fn kept(&self, layer: &Layer) -> Address {
         match self.plan.kept {
-            Some(kept) => kept.plus(2 * self.places.of(layer)[0]),
+            Some(kept) => kept.plus(2 * self.parameter_layout.of(layer)[0]),
             None => self.weights(layer, false)[0],
         }
     }
@@ -163,13 +163,14 @@ impl<D: Driver> Net<D> {
         for at in 0..self.network.encoder.len() {
             self.forward(Side::Encoder, at, rows, training)?;
         }
-        let [sums, beside] = self.plan.parts;
+        let [sums, side] = self.plan.parts;
         let Some(head) = self.network.log_variance.clone() else {
             return self.head(&self.network.mean.clone(), sums, self.plan.latent[0], rows);
         };
-        let mark = self.beside(|this| this.head(&head, beside, this.plan.latent[1], rows))?;
+        let event =
+            self.on_side_stream(|this| this.head(&head, side, this.plan.latent[1], rows))?;
         self.head(&self.network.mean.clone(), sums, self.plan.latent[0], rows)?;
-        self.driver.wait_for(mark)
+        self.driver.wait_for(event)
     }
 
     /// Draws samples around the means, or uses the means themselves, and runs the decoder.
@@ -248,7 +249,11 @@ impl<D: Driver> Net<D> {
     ) -> Result<(), CudaError> {
         let sides = Sides::of(layer).expect("BUG: not a convolution");
         let narrows = forward != sides.transposed;
-        let weight = if sides.is_thin() { self.weights(layer, false)[0] } else { self.kept(layer) };
+        let weight = if sides.is_single_channel() {
+            self.weights(layer, false)[0]
+        } else {
+            self.kept(layer)
+        };
         let mut args = vec![Arg::At(weight), Arg::At(from), int(rows)];
         match forward {
             true => args.extend([Arg::At(bias), flag(layer.relu), Arg::At(to)]),

@@ -2,7 +2,7 @@
 //!
 //! It needs neither a GPU nor a driver, so kernels can be compiled on any machine for any GPU.
 
-use super::cubins::kept_or_made;
+use super::cubins::load_or_compile;
 use super::driver::CudaError;
 use super::source::Unit;
 use cache::{Digest, Hasher, file_version::FileVersion};
@@ -130,10 +130,10 @@ impl Nvrtc {
         };
         let kept = || Some(folder?.join(format!("{}.cubin", self.name_of(unit, architecture)?)));
         let make = || self.compile(unit, architecture);
-        place.get_or_init(|| kept_or_made(kept().as_deref(), make).map(Arc::from)).clone()
+        place.get_or_init(|| load_or_compile(kept().as_deref(), make).map(Arc::from)).clone()
     }
 
-    /// The digest of all that a cubin depends on; none if nobody knows which compiler this is.
+    /// The digest of all that a cubin depends on; none if the compiler is unknown.
     fn name_of(&self, unit: &Unit, architecture: i32) -> Option<Digest> {
         let library = FileVersion::of(&self.path.metadata().ok()?).to_string();
         let mut hasher = Hasher::new("cubin");

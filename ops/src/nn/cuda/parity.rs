@@ -9,7 +9,7 @@ use crate::math::random::{Purpose, Random};
 use crate::op::{Detached, OpError};
 use cache::Array;
 
-/// How far a training is from that on the CPU.
+/// The differences of a training from that on the CPU.
 #[derive(Clone, Debug)]
 pub struct Differences {
     /// The largest relative difference of losses.
@@ -33,11 +33,11 @@ impl Differences {
 pub struct Parity {
     /// The losses of each step on the CPU and on the device.
     pub losses: [Vec<f64>; 2],
-    /// How far the device is from the CPU.
+    /// The differences of the device from the CPU.
     pub device: Differences,
-    /// How far the CPU is from itself when each number of the clips and each weight moves to a neighbouring one: no device whose sums have
-    /// another order can be expected to be closer. A ReLU loses the whole gradient of a number that comes to lie on its
-    /// other side, so a few numbers in a million make large differences.
+    /// The differences of the CPU from itself when each number of the clips and each weight moves to a neighbouring
+    /// one: no device whose sums have another order can be expected to be closer. A ReLU loses the whole gradient of a
+    /// number that comes to lie on its other side, so a few numbers in a million make large differences.
     pub rounding: Differences,
     /// True if a second training on the device gave the same bits.
     pub repeats: bool,
@@ -60,28 +60,28 @@ pub fn clips(count: usize, input: [usize; 2]) -> Array {
     Array::new(input, values)
 }
 
-/// What one training gave.
+/// The results of one training.
 struct Trained {
     losses: Vec<f64>,
     gradient: Vec<f32>,
     means: Vec<f32>,
 }
 
-/// How often the CPU's gradient is computed with other rounding: a number that lies next to zero before a ReLU comes to lie
-/// on its other side in about half of them.
+/// The number of times the CPU's gradient is computed with other rounding: a number that lies next to zero before a
+/// ReLU comes to lie on its other side in about half of them.
 const ROUNDINGS: u32 = 8;
 
 /// The same numbers, each of which is moved to one of the two nearest of single precision: what another order of sums does
 /// to numbers between layers.
-fn nudged(values: &[f32], index: u32) -> Vec<f32> {
+fn perturbed(values: &[f32], index: u32) -> Vec<f32> {
     let mut random = Random::new(2, Purpose::Null, index);
-    let nudge =
+    let perturb =
         |value: &f32| if random.uniform() < 0.5 { value.next_up() } else { value.next_down() };
-    values.iter().map(nudge).collect()
+    values.iter().map(perturb).collect()
 }
 
 /// ‖a − b‖ ÷ ‖a‖.
-fn apart(a: &[f32], b: &[f32]) -> f64 {
+fn relative_difference(a: &[f32], b: &[f32]) -> f64 {
     let square = |x: f64| x * x;
     let apart: f64 = a.iter().zip(b).map(|(a, b)| square(f64::from(a - b))).sum();
     let whole: f64 = a.iter().map(|a| square(f64::from(*a))).sum();
@@ -117,8 +117,8 @@ pub fn compare<D: Driver>(
             epoch += 1;
             let steps_before = losses.len() as u64;
             let batches = Batches { epoch, order: &order, beta, steps_before };
-            backend.train(&batches, &cx, &mut |_, heard| {
-                losses.push(heard.loss);
+            backend.train(&batches, &cx, &mut |_, step_losses| {
+                losses.push(step_losses.loss);
                 Ok(())
             })?;
         }
@@ -144,8 +144,8 @@ pub fn compare<D: Driver>(
         Ok(Trained { losses: run(&mut cpu, start, false)?.0, gradient, means })
     };
     let rounded = |index: u32| {
-        let parameters = nudged(&start.parameters, index);
-        let data = Array::new(data.shape(), nudged(data.values(), index));
+        let parameters = perturbed(&start.parameters, index);
+        let data = Array::new(data.shape(), perturbed(data.values(), index));
         (data, State { parameters, ..start.clone() })
     };
     let (expected, (clips, weights)) = (on_cpu(data, &start)?, rounded(0));
@@ -167,7 +167,7 @@ pub fn compare<D: Driver>(
     let gradients = |gradients: &[&Vec<f32>]| {
         let of = |range: &std::ops::Range<usize>| {
             let expected = &expected.gradient[range.clone()];
-            let all = gradients.iter().map(|it| apart(expected, &it[range.clone()]));
+            let all = gradients.iter().map(|it| relative_difference(expected, &it[range.clone()]));
             all.fold(0.0, f64::max)
         };
         layers.iter().map(|layer| (layer.name.clone(), of(&layer.parameters))).collect()

@@ -5,7 +5,7 @@ use super::super::layers::{Layer, Operation};
 use super::super::objective::Regularizer;
 use super::Precision;
 use super::driver::Address;
-use super::places::Places;
+use super::parameter_layout::ParameterLayout;
 use super::source::Sides;
 
 /// The number of thread blocks that keeps a large GPU busy: two for each of its processors.
@@ -82,7 +82,7 @@ pub struct Buffer {
     pub name: String,
     /// The bytes before it.
     pub start: u64,
-    /// How many numbers it holds.
+    /// The number of its values.
     pub count: usize,
     /// The type of its numbers.
     pub number: Number,
@@ -214,7 +214,7 @@ impl Plan {
                 })
                 .collect()
         };
-        let parameters = Places::new(network).device_len();
+        let parameters = ParameterLayout::new(network).device_len();
         let norms = layers().filter(|layer| layer.operation == Operation::BatchNorm2d);
         let scales = norms
             .map(|layer| at.take(format!("scales of {}", layer.name), 2 * layer.output[0], F64))
@@ -316,7 +316,7 @@ pub fn bias_each(rows: usize, channels: usize) -> usize {
 pub fn weight_parts(layer: &Layer, capacity: usize) -> Option<Parts> {
     let sides = Sides::of(layer)?;
     let pixels = capacity * sides.narrow[1] * sides.narrow[2];
-    let [down, across] = if sides.is_thin() { [1, 1] } else { sides.weight_tiles() };
+    let [down, across] = if sides.is_single_channel() { [1, 1] } else { sides.weight_tiles() };
     Some(cut(pixels, down * across))
 }
 

@@ -122,7 +122,7 @@ pub fn tile_side(count: usize) -> usize {
 
 impl Sides {
     /// True if the wide image has one channel, for which kernels of their own are quicker.
-    pub fn is_thin(&self) -> bool {
+    pub fn is_single_channel(&self) -> bool {
         self.wide[0] == 1
     }
 
@@ -133,7 +133,7 @@ impl Sides {
         let across = runs.min(THIN_RUNS);
         let at_once = THREADS / across * THIN_EACH;
         let [channels, high, wide] = if narrows { self.narrow } else { self.wide };
-        match (self.is_thin(), narrows) {
+        match (self.is_single_channel(), narrows) {
             (true, true) => [(images * high * wide).div_ceil(at_once), runs.div_ceil(across), 1],
             (true, false) => {
                 let cells = [high, wide].map(|it| (it + self.taps[2]).div_ceil(stride));
@@ -153,7 +153,7 @@ impl Sides {
     /// The blocks of a launch for the gradient of the weight, in so many parts.
     pub fn weight_blocks(&self, parts: usize, precision: Precision) -> [usize; 3] {
         let runs = self.runs(precision);
-        match self.is_thin() {
+        match self.is_single_channel() {
             true => [parts, runs.div_ceil(runs.min(THIN_RUNS)), 1],
             false => {
                 let [x, y] = self.weight_tiles();
@@ -203,7 +203,8 @@ fn convolution(layer: &Layer, at: usize, precision: Precision) -> Vec<(String, S
     let sizes: Vec<String> =
         wide.iter().chain(&narrow).chain(&taps).map(ToString::to_string).collect();
     let _ = write!(shared, "\ntypedef Patches<{}> Layer;\n", sizes.join(", "));
-    let weight = if sides.is_thin() { "const float* weight" } else { "const value* weight" };
+    let weight =
+        if sides.is_single_channel() { "const float* weight" } else { "const value* weight" };
     // A convolution is forward to its narrow image, and a transposed one to its wide one.
     let image = |from: &str, to: &str, channels: usize, forward: bool| {
         let (kind, types, args) = match forward {
@@ -227,7 +228,7 @@ fn convolution(layer: &Layer, at: usize, precision: Precision) -> Vec<(String, S
     .map(|(name, [rows, columns], (types, args))| {
         let kernel = format!("{name}_{at}");
         let is_small = precision != Precision::F32 && columns < 128;
-        let (does, blocks) = match sides.is_thin() {
+        let (does, blocks) = match sides.is_single_channel() {
             true => (format!("thin_{name}<Layer>"), 2),
             false => {
                 let tile = format!("TileOf<{rows}, {columns}>::Tile");

@@ -1,4 +1,4 @@
-//! What each launch of a training step wrote, in a form by which two devices can be compared.
+//! The sums of what each launch of a training step wrote, in a form by which two devices can be compared.
 //!
 //! A kernel that is wrong on a GPU can so be found where there is none: the GPU writes its trace to a file, and the same
 //! step is traced with the kernels compiled as C++. The first launch whose numbers differ is the wrong one. A trace
@@ -27,12 +27,12 @@ pub struct Trace {
     /// The name of the device.
     pub device: String,
     /// The launches, in order.
-    pub launches: Vec<Launched>,
+    pub launches: Vec<LaunchTrace>,
 }
 
 /// A launch with all that it changed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Launched {
+pub struct LaunchTrace {
     /// The name of the kernel.
     pub kernel: String,
     /// The numbers of blocks along x, y and z.
@@ -40,17 +40,17 @@ pub struct Launched {
     /// The arguments, buffers by their names.
     pub args: Vec<String>,
     /// The buffers that it changed.
-    pub written: Vec<Written>,
+    pub written: Vec<BufferTrace>,
 }
 
 /// A buffer after a launch.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Written {
+pub struct BufferTrace {
     /// The name of the buffer.
     pub buffer: String,
-    /// How many numbers it holds.
+    /// The number of its values.
     pub count: usize,
-    /// How many of them are infinite or no numbers; they are not in the sums.
+    /// The number of values that are infinite or NaN; they are not in the sums.
     pub not_finite: usize,
     /// The sum of each block.
     pub sums: Vec<f64>,
@@ -60,7 +60,7 @@ pub struct Written {
     pub first: Vec<f64>,
 }
 
-impl Written {
+impl BufferTrace {
     fn of(buffer: &Buffer, bytes: &[u8]) -> Self {
         let mut numbers = buffer.number.read(bytes);
         let not_finite = numbers.iter().filter(|x| !x.is_finite()).count();
@@ -125,8 +125,9 @@ impl Trace {
                 a.blocks,
                 a.args.join(", ")
             );
-            let names =
-                |it: &Launched| it.written.iter().map(|it| it.buffer.clone()).collect::<Vec<_>>();
+            let names = |it: &LaunchTrace| {
+                it.written.iter().map(|it| it.buffer.clone()).collect::<Vec<_>>()
+            };
             if (&a.kernel, a.blocks) != (&b.kernel, b.blocks) {
                 found.push(format!("{what}: the other is {} in {:?}", b.kernel, b.blocks));
                 break;
@@ -169,7 +170,7 @@ struct Traced<D> {
     start: Address,
     memory: Vec<u8>,
     buffers: Vec<Buffer>,
-    launches: Vec<Launched>,
+    launches: Vec<LaunchTrace>,
     recording: Option<Vec<Launch>>,
     recordings: Vec<Vec<Launch>>,
 }
@@ -215,9 +216,9 @@ impl<D: Driver> Traced<D> {
             self.device.read(self.start, &mut now)?;
         }
         let changed = self.buffers.iter().filter(|it| now[it.range()] != self.memory[it.range()]);
-        let written = changed.map(|it| Written::of(it, &now[it.range()])).collect();
+        let written = changed.map(|it| BufferTrace::of(it, &now[it.range()])).collect();
         let args = args.into_iter().map(|arg| self.shown(arg)).collect();
-        self.launches.push(Launched { kernel, blocks, args, written });
+        self.launches.push(LaunchTrace { kernel, blocks, args, written });
         self.memory = now;
         Ok(())
     }
@@ -280,7 +281,7 @@ impl<D: Driver> Driver for Traced<D> {
 
     fn replay(&mut self, recording: Recording) -> Result<(), CudaError> {
         let launches = self.recordings[recording.0].clone();
-        // SAFETY: whoever recorded these launches vouched for them.
+        // SAFETY: the caller that recorded these launches vouched for them.
         launches.into_iter().try_for_each(|launch| unsafe { self.run(launch) })
     }
 }

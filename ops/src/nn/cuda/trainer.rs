@@ -12,7 +12,7 @@ use super::super::objective::{Losses, Objective, Regularizer};
 use super::Precision;
 use super::driver::{Address, CudaError, Driver, Recording};
 use super::net::{Net, Update};
-use super::places::Places;
+use super::parameter_layout::ParameterLayout;
 use super::plan::Plan;
 use super::source;
 use crate::op::{Ctx, OpError};
@@ -68,12 +68,12 @@ impl<D: Driver> OnDevice<D> {
             weight_decay: plan.weight_decay,
             clip_norm: plan.clip_norm,
         };
-        let places = Places::new(&network);
+        let parameter_layout = ParameterLayout::new(&network);
         let net = Net {
             driver,
             network,
             plan: layout,
-            places,
+            parameter_layout,
             precision,
             readers: [None; 3],
             measured: None,
@@ -194,8 +194,9 @@ impl<D: Driver> OnDevice<D> {
         self.net.measure(clips.len(), &self.objective, true)?;
         self.net.backward(clips.len(), &self.objective)?;
         let losses = self.losses(0, 1)?.remove(0);
-        let gradient = self.read(self.net.plan.parameters[1], self.net.places.device_len())?;
-        Ok((losses, self.net.places.gather(&gradient)))
+        let gradient =
+            self.read(self.net.plan.parameters[1], self.net.parameter_layout.device_len())?;
+        Ok((losses, self.net.parameter_layout.gather(&gradient)))
     }
 
     /// Runs each batch of these clips through the encoder, then calls `then` with the device, the
@@ -232,7 +233,7 @@ impl<D: Driver> Backend for OnDevice<D> {
         &mut self,
         batches: &Batches<'_>,
         cx: &Ctx<'_>,
-        heard: &mut dyn FnMut(usize, Losses) -> Result<(), OpError>,
+        on_step: &mut dyn FnMut(usize, Losses) -> Result<(), OpError>,
     ) -> Result<(), OpError> {
         let failed = |error: CudaError| error.during(Some(batches.epoch));
         self.set_order(batches.order).map_err(failed)?;
@@ -250,7 +251,7 @@ impl<D: Driver> Backend for OnDevice<D> {
             }
             let end = first + group.len();
             let losses = self.losses(first, end).map_err(failed)?;
-            (first..end).zip(losses).try_for_each(|(at, losses)| heard(at, losses))?;
+            (first..end).zip(losses).try_for_each(|(at, losses)| on_step(at, losses))?;
             first = end;
         }
         Ok(())
@@ -272,8 +273,10 @@ impl<D: Driver> Backend for OnDevice<D> {
     fn state(&mut self) -> Result<State, OpError> {
         let [parameters, _, first, second] = self.net.plan.parameters;
         let mut get = |from| {
-            let placed = self.read(from, self.net.places.device_len());
-            placed.map(|it| self.net.places.gather(&it)).map_err(|error| error.during(None))
+            let placed = self.read(from, self.net.parameter_layout.device_len());
+            placed
+                .map(|it| self.net.parameter_layout.gather(&it))
+                .map_err(|error| error.during(None))
         };
         let moments = [get(first)?, get(second)?];
         let parameters = get(parameters)?;
@@ -284,7 +287,7 @@ impl<D: Driver> Backend for OnDevice<D> {
 
     fn restore(&mut self, state: &State) -> Result<(), OpError> {
         let [parameters, gradient, first, second] = self.net.plan.parameters;
-        let place = |values: &[f32]| self.net.places.scatter(values);
+        let place = |values: &[f32]| self.net.parameter_layout.scatter(values);
         let all = [
             (parameters, place(&state.parameters)),
             // Where no parameter lies there is no gradient ever after.

@@ -70,7 +70,7 @@ fn bounds(precision: Precision) -> [f64; 3] {
     }
 }
 
-/// How many times as far as the CPU from itself a device may be.
+/// The largest difference of a device from the CPU, as a multiple of that of the CPU from itself.
 const ROUNDINGS: f64 = 10.0;
 const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::Tf32, Precision::Bf16];
 /// The number of steps whose losses are compared.
@@ -235,7 +235,7 @@ impl Case {
         self.compare_as(&Plan { batch_size: BATCH, ..self.plan() }, device, steps)
     }
 
-    /// What each launch of a step writes on a GPU.
+    /// Traces what each launch of a step writes on a GPU.
     ///
     /// # Errors
     /// When it fails.

@@ -119,11 +119,11 @@ fn what_is_not_kept_changes_no_output() {
         let values = (0..3 * input[0] * input[1]).map(|_| random.between(-1.0, 1.0) as f32);
         let data = cache::Array::new(input, values.collect::<Vec<_>>());
         let parameters = network.initial_parameters(0);
-        let mut machine = CpuNetwork::new(network, data, parameters, Vec::new());
+        let mut model = CpuNetwork::new(network, data, parameters, Vec::new());
         let mut latents = |training| {
-            machine.training = training;
-            machine.encode(&[2, 0, 1]);
-            let rows = machine.output(StageId::Mean);
+            model.training = training;
+            model.encode(&[2, 0, 1]);
+            let rows = model.output(StageId::Mean);
             (0..3).map(|at| rows.row(at).to_vec()).collect::<Vec<_>>()
         };
         assert_eq!(latents(true), latents(false), "{input:?} {kernel} {stride}");

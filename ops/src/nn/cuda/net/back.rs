@@ -37,8 +37,8 @@ impl<D: Driver> Net<D> {
             self.head_back(d_sample, None, rows, flow)?;
             return self.encoder_backward(rows, flow);
         };
-        if let Some(mark) = self.measured.take() {
-            self.driver.wait_for(mark)?;
+        if let Some(event) = self.measured.take() {
+            self.driver.wait_for(event)?;
         }
         let slopes = self.plan.slopes;
         if let Some([shares, sums]) = self.plan.correlation {
@@ -70,7 +70,7 @@ impl<D: Driver> Net<D> {
 
     /// Lets the next launches, which write this image, come after what reads it.
     fn wait_for_readers(&mut self, flow: usize) -> Result<(), CudaError> {
-        self.readers[flow].take().map_or(Ok(()), |mark| self.driver.wait_for(mark))
+        self.readers[flow].take().map_or(Ok(()), |event| self.driver.wait_for(event))
     }
 
     /// Computes the gradients of a head's parameters from that of its output.
@@ -84,14 +84,14 @@ impl<D: Driver> Net<D> {
         let (inside, units) = (head.input_len(), head.output_len());
         let features = *self.plan.encoder.last().expect("an encoder has layers");
         let [d_weight, d_bias] = self.weights(head, true);
-        let mark = self.beside(|this| {
+        let event = self.on_side_stream(|this| {
             this.row_sums([rows, units], false, gradient, d_bias)?;
             let mut args = [gradient, features].map(Arg::At).to_vec();
             args.extend([rows, units, inside].map(int));
             args.push(Arg::At(d_weight));
             this.launch("head_weight", [units.div_ceil(32), inside.div_ceil(128), 1], args)
         })?;
-        self.readers[flow] = Some(mark);
+        self.readers[flow] = Some(event);
         Ok(())
     }
 
@@ -164,14 +164,14 @@ impl<D: Driver> Net<D> {
             Operation::Linear => {
                 let (units, inside) = (layer.input_len(), layer.output_len());
                 let sizes = [rows, units, inside].map(int);
-                let mark = self.beside(|this| {
+                let event = self.on_side_stream(|this| {
                     this.row_sums([rows, inside], true, d_output, d_bias)?;
                     let mut args = [d_output, input].map(Arg::At).to_vec();
                     args.extend(sizes.into_iter().chain([Arg::At(d_weight)]));
                     let blocks = [inside.div_ceil(128), units.div_ceil(32), 1];
                     this.launch("expand_weight", blocks, args)
                 })?;
-                self.readers[flow] = Some(mark);
+                self.readers[flow] = Some(event);
                 let (parts, [sums, _]) =
                     (sample_parts(&layer, self.plan.capacity), self.plan.parts);
                 let mut args = [d_output, self.kept(&layer)].map(Arg::At).to_vec();
@@ -188,7 +188,7 @@ impl<D: Driver> Net<D> {
                 let (narrow, wide) =
                     if sides.transposed { (input, d_output) } else { (d_output, input) };
                 let cut = weight_parts(&layer, self.plan.capacity).expect("BUG: no convolution");
-                let mark = self.beside(|this| {
+                let event = self.on_side_stream(|this| {
                     this.row_sums([pixels, channels], true, d_output, d_bias)?;
                     let [_, sums] = this.plan.parts;
                     let mut args = vec![Arg::At(narrow), Arg::At(wide)];
@@ -198,7 +198,7 @@ impl<D: Driver> Net<D> {
                     this.launch(&format!("weight_{number}"), blocks, args)?;
                     this.sum_parts(sums, cut.count, layer.weight_len(), None, d_weight)
                 })?;
-                self.readers[flow] = Some(mark);
+                self.readers[flow] = Some(event);
                 if side == Side::Encoder && at == 0 {
                     return Ok(flow);
                 }
@@ -218,7 +218,7 @@ impl<D: Driver> Net<D> {
     /// When the device fails.
     pub fn update(&mut self, update: &Update) -> Result<(), CudaError> {
         let [parameters, gradient, first, second] = self.plan.parameters;
-        let (length, squares) = (self.places.device_len(), self.plan.squares);
+        let (length, squares) = (self.parameter_layout.device_len(), self.plan.squares);
         let parts = if update.clip_norm.is_some() { squares } else { Address::NONE };
         if update.clip_norm.is_some() {
             let args = vec![Arg::At(gradient), int(length), Arg::At(squares)];

@@ -43,12 +43,13 @@ impl<D: Driver> Net<D> {
         let factor = if is_likelihood { likelihood.plus(8) } else { Address::NONE };
         self.launch("squared_error", [ERROR_PARTS, rows, 1], compare(factor, flow))?;
         // The decoder's gradients need none of what follows.
-        let mark = self.beside(|this| this.losses(rows, objective, divisor, likelihood))?;
+        let event =
+            self.on_side_stream(|this| this.losses(rows, objective, divisor, likelihood))?;
         if training {
-            self.measured = Some(mark);
+            self.measured = Some(event);
             return Ok(());
         }
-        self.driver.wait_for(mark)
+        self.driver.wait_for(event)
     }
 
     /// Computes the terms of the latent space and the losses, from the errors and from the likelihood, if there is one.

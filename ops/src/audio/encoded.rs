@@ -5,7 +5,7 @@ use super::input::Input;
 use crate::Cancel;
 use cache::{
     Digest,
-    verified::{self, Unread, Watched},
+    verified::{self, ReadError, Watched},
 };
 use std::{fs, path::Path, sync::Arc};
 
@@ -13,14 +13,14 @@ use std::{fs, path::Path, sync::Arc};
 const LONG: u64 = 1 << 24;
 
 /// The location of the bytes of a recording.
-pub enum Held {
+pub enum Encoded {
     /// In the buffer into which they were read.
     Memory,
     /// In a file that must not change.
     File(Arc<Watched>),
 }
 
-impl Held {
+impl Encoded {
     /// Opens a file with this content; a short one is read into `room`, replacing earlier content.
     ///
     /// # Errors
@@ -30,7 +30,7 @@ impl Held {
         digest: &Digest,
         room: &mut Vec<u8>,
         cancel: &dyn Cancel,
-    ) -> Result<Self, Unread> {
+    ) -> Result<Self, ReadError> {
         if fs::metadata(path)?.len() > LONG {
             return Watched::open(path, digest, &|| cancel.is_cancelled())
                 .map(Arc::new)
@@ -44,7 +44,7 @@ impl Held {
     ///
     /// # Errors
     /// When the file has changed since it was opened; the result of `then` must not be used.
-    pub fn with<T>(&self, room: &[u8], then: impl FnOnce(Input<'_>) -> T) -> Result<T, Unread> {
+    pub fn with<T>(&self, room: &[u8], then: impl FnOnce(Input<'_>) -> T) -> Result<T, ReadError> {
         match self {
             Self::Memory => Ok(then(room.into())),
             Self::File(watched) => {

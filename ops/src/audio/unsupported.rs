@@ -39,7 +39,7 @@ pub fn fault(name: &str, read: &[&str]) -> Option<Fault> {
 }
 
 /// Separates the recordings that can be read from the others.
-pub fn parted<'f>(
+pub fn partition<'f>(
     files: impl Iterator<Item = &'f FileEntry>,
     read: &[&str],
 ) -> (Vec<&'f FileEntry>, Vec<Fault>) {
@@ -57,14 +57,14 @@ pub fn parted<'f>(
 ///
 /// # Errors
 /// Names each such class, with the extensions of its files.
-pub fn judge(
-    unread: &[Fault],
+pub fn check(
+    unsupported: &[Fault],
     label_of: impl Fn(&str) -> Option<String>,
     labels: &BTreeSet<String>,
 ) -> Result<(), OpError> {
     let mut lost: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
     let mut advice = BTreeSet::new();
-    for fault in unread {
+    for fault in unsupported {
         if let Some(label) = label_of(&fault.file).filter(|label| !labels.contains(label)) {
             *lost.entry(label).or_default().entry(ending(&fault.file)).or_default() += 1;
             advice.insert(fault.help);
@@ -105,15 +105,15 @@ mod tests {
 
     #[test]
     fn a_class_that_vanishes_is_an_error() {
-        let unread = ["bell/a.opus", "bell/b.opus", "bell/c.wma", "drone/d.opus", "e.opus"];
-        let unread: Vec<_> =
-            unread.iter().map(|name| fault(name, AUDIO).expect("unread")).collect();
+        let unsupported = ["bell/a.opus", "bell/b.opus", "bell/c.wma", "drone/d.opus", "e.opus"];
+        let unsupported: Vec<_> =
+            unsupported.iter().map(|name| fault(name, AUDIO).expect("unread")).collect();
         let label_of = |name: &str| name.split_once('/').map(|(label, _)| label.to_owned());
         let of = |labels: &[&str]| labels.iter().map(|&label| label.to_owned()).collect();
-        assert!(judge(&unread, label_of, &of(&["bell", "drone"])).is_ok());
-        let error = judge(&unread, label_of, &of(&["drone"])).expect_err("no bell");
+        assert!(check(&unsupported, label_of, &of(&["bell", "drone"])).is_ok());
+        let error = check(&unsupported, label_of, &of(&["drone"])).expect_err("no bell");
         assert!(error.message.ends_with("\n  `bell`: 2 `.opus`, 1 `.wma`"), "{error}");
-        let error = judge(&unread, label_of, &of(&[])).expect_err("neither");
+        let error = check(&unsupported, label_of, &of(&[])).expect_err("neither");
         assert!(error.message.starts_with("no recording of 2 classes"), "{error}");
     }
 }

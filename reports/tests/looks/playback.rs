@@ -56,7 +56,7 @@ addEventListener("load", async () => {
   const figure = document.querySelector("figure.ask"), plot = figure.querySelector("svg");
   const line = figure.querySelector(".clip");
   const points = JSON.parse(figure.querySelector("script").textContent);
-  const told = [{ hint: line.textContent }];
+  const results = [{ hint: line.textContent }];
   const rest = time => new Promise(done => setTimeout(done, time));
   for (const clip of CLIPS) {
     const box = plot.getBoundingClientRect(), scale = box.width / plot.viewBox.baseVal.width;
@@ -67,19 +67,19 @@ addEventListener("load", async () => {
     let audio = line.querySelector("audio");
     for (let turn = 0; turn < 400 && audio && audio.isConnected && !(audio.currentTime > 0); turn++) await rest(25);
     audio = line.querySelector("audio");
-    told.push({
-      said: line.lastElementChild.tagName === "AUDIO" ? "" : line.lastElementChild.textContent,
+    results.push({
+      message: line.lastElementChild.tagName === "AUDIO" ? "" : line.lastElementChild.textContent,
       controls: line.querySelectorAll("audio").length,
       ready: audio ? audio.readyState : 0, time: audio ? audio.currentTime : 0,
       error: audio && audio.error ? audio.error.message : null,
       seconds: audio ? audio.duration : 0,
     });
   }
-  fetch("ADDRESS", { method: "POST", mode: "no-cors", body: JSON.stringify(told) });
+  fetch("ADDRESS", { method: "POST", mode: "no-cors", body: JSON.stringify(results) });
 });
 </script>"#;
 
-/// What became of clicks on these clips, after what the page said before. Between the making of the page
+/// The results of clicks on these clips, after what the page said before. Between the making of the page
 /// and its reading something may happen.
 fn clicked(study: &Study, clips: &[usize], meanwhile: impl FnOnce()) -> Option<Vec<Value>> {
     let browser = browser::find("no clip was heard")?;
@@ -88,27 +88,35 @@ fn clicked(study: &Study, clips: &[usize], meanwhile: impl FnOnce()) -> Option<V
     let report = study.report(&run);
     let page = String::from_utf8(report["report.html"].clone()).expect("UTF-8");
     meanwhile();
-    let told = browser::Page::open(&browser, &run, |address| {
+    let opened = browser::Page::open(&browser, &run, |address| {
         let script = LISTENER.replace("CLIPS", &json!(clips).to_string());
         page.replace("<head>", &format!("<head>{}", script.replace("ADDRESS", address)))
     });
-    let told = told.hear().expect("the page told nothing");
-    Some(serde_json::from_str(&told).expect("a list"))
+    let results = opened.receive().expect("the page told nothing");
+    Some(serde_json::from_str(&results).expect("a list"))
 }
 
 #[test]
 fn a_click_on_a_point_plays_its_recording() {
-    let Some(told) = clicked(&study(), &[0, 1, 2, 3], || ()) else { return };
-    assert!(told[0]["hint"].as_str().is_some_and(|hint| hint.contains("click to hear it")));
-    for (clip, told) in told[1..4].iter().enumerate() {
-        let number = |name: &str| told[name].as_f64().unwrap_or(0.0);
-        assert!(told["error"].is_null() && told["controls"] == 1, "{}: {told}", NAMES[clip]);
-        assert!(number("ready") >= 2.0 && number("time") > 0.0, "{}: {told}", NAMES[clip]);
-        assert!((number("seconds") - 0.5).abs() < 0.01, "{}: {told}", NAMES[clip]);
+    let Some(results) = clicked(&study(), &[0, 1, 2, 3], || ()) else { return };
+    assert!(results[0]["hint"].as_str().is_some_and(|hint| hint.contains("click to hear it")));
+    for (clip, results) in results[1..4].iter().enumerate() {
+        let number = |name: &str| results[name].as_f64().unwrap_or(0.0);
+        assert!(
+            results["error"].is_null() && results["controls"] == 1,
+            "{}: {results}",
+            NAMES[clip]
+        );
+        assert!(number("ready") >= 2.0 && number("time") > 0.0, "{}: {results}", NAMES[clip]);
+        assert!((number("seconds") - 0.5).abs() < 0.01, "{}: {results}", NAMES[clip]);
     }
     // The fourth clip is no file: the control of the third does not stay.
-    assert_eq!(told[4]["controls"], 0, "{}", told[4]);
-    assert!(told[4]["said"].as_str().is_some_and(|said| said.contains("has no recording here")));
+    assert_eq!(results[4]["controls"], 0, "{}", results[4]);
+    assert!(
+        results[4]["message"]
+            .as_str()
+            .is_some_and(|message| message.contains("has no recording here"))
+    );
 }
 
 #[test]
@@ -116,16 +124,22 @@ fn a_recording_that_has_gone_is_said_to_be_gone_and_has_no_control() {
     let study = study();
     let gone = study.folder.path().join("my data/plain.wav");
     let remove = || fs::remove_file(gone).expect("removed");
-    let Some(told) = clicked(&study, &[2], remove) else { return };
-    assert_eq!(told[1]["controls"], 0, "{}", told[1]);
-    assert!(told[1]["said"].as_str().is_some_and(|said| said.contains("not where it was")));
+    let Some(results) = clicked(&study, &[2], remove) else { return };
+    assert_eq!(results[1]["controls"], 0, "{}", results[1]);
+    assert!(
+        results[1]["message"].as_str().is_some_and(|message| message.contains("not where it was"))
+    );
 }
 
 #[test]
 fn without_local_recordings_nothing_offers_to_play() {
     let mut study = study();
     study.record.audio = false;
-    let Some(told) = clicked(&study, &[0, 3], || ()) else { return };
-    assert!(told[0]["hint"].as_str().is_some_and(|hint| !hint.contains("hear")), "{}", told[0]);
-    assert!(told[1..].iter().all(|told| told["controls"] == 0), "{told:?}");
+    let Some(results) = clicked(&study, &[0, 3], || ()) else { return };
+    assert!(
+        results[0]["hint"].as_str().is_some_and(|hint| !hint.contains("hear")),
+        "{}",
+        results[0]
+    );
+    assert!(results[1..].iter().all(|results| results["controls"] == 0), "{results:?}");
 }

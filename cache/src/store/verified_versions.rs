@@ -19,36 +19,36 @@ use std::{
 
 /// The versions, read when one is first asked for.
 #[derive(Default)]
-pub(super) struct Seen(OnceLock<RwLock<HashMap<Digest, FileVersion>>>);
+pub(super) struct VerifiedVersions(OnceLock<RwLock<HashMap<Digest, FileVersion>>>);
 
 const NO_PANIC: &str = "no thread panics while it holds the versions";
 
 impl Store {
-    fn seen(&self) -> &RwLock<HashMap<Digest, FileVersion>> {
-        self.seen.0.get_or_init(|| {
-            let text = self.disk.read(&self.seen_path(), LONGEST).unwrap_or_default();
+    fn verified(&self) -> &RwLock<HashMap<Digest, FileVersion>> {
+        self.verified.0.get_or_init(|| {
+            let text = self.disk.read(&self.verified_path(), LONGEST).unwrap_or_default();
             RwLock::new(text.split(|byte| *byte == b'\n').filter_map(read_line).collect())
         })
     }
 
-    fn seen_path(&self) -> PathBuf {
+    fn verified_path(&self) -> PathBuf {
         self.root.join(format!("seen-v1-{}", host_name()))
     }
 
     /// The version of an object that this host last verified.
-    pub(super) fn seen_here(&self, digest: &Digest) -> Option<FileVersion> {
-        self.seen().read().expect(NO_PANIC).get(digest).copied()
+    pub(super) fn verified_version(&self, digest: &Digest) -> Option<FileVersion> {
+        self.verified().read().expect(NO_PANIC).get(digest).copied()
     }
 
     /// Notes that this host has found an object whole.
-    pub(super) fn note_seen(&self, digest: Digest, version: FileVersion) {
-        if self.seen().write().expect(NO_PANIC).insert(digest, version) == Some(version) {
+    pub(super) fn note_verified(&self, digest: Digest, version: FileVersion) {
+        if self.verified().write().expect(NO_PANIC).insert(digest, version) == Some(version) {
             return;
         }
         let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE;
         let line = format!("{digest} {version}\n");
         // In a read-only store each process reads the object once more.
-        let opened = self.disk.open(&self.seen_path(), flags);
+        let opened = self.disk.open(&self.verified_path(), flags);
         let _ = opened.and_then(|mut file| file.write_all(line.as_bytes()));
     }
 }

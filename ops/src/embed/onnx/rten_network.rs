@@ -1,21 +1,21 @@
 //! Networks run by `rten`, which is part of the engine.
 
-use super::network::{Network, Refusal, Spare, Tensor};
+use super::network::{Network, ObjectPool, Refusal, Tensor};
 use cache::panics;
 use rten::{Dimension, Model, ModelOptions, NodeId, RunOptions, ThreadPool, Value, ValueOrView};
 use rten_tensor::prelude::*;
 use std::sync::Arc;
 
 /// A network with its input and the tensor that is taken.
-pub struct Own {
+pub struct RtenNetwork {
     model: Model,
     input: NodeId,
     output: NodeId,
     /// Pools of one thread: the bytes must not depend on how many there are.
-    threads: Spare<Arc<ThreadPool>>,
+    threads: ObjectPool<Arc<ThreadPool>>,
 }
 
-impl Own {
+impl RtenNetwork {
     /// Reads a network from the bytes of a file. `output` names the tensor that is taken; without it the
     /// network must have one output.
     ///
@@ -27,7 +27,7 @@ impl Own {
             let mut options = ModelOptions::with_all_ops();
             options.enable_optimization(output.is_none()).load(bytes)
         };
-        let model = panics::caught(load).map_err(|_| Refusal::File("is damaged".to_owned()))?;
+        let model = panics::catch(load).map_err(|_| Refusal::File("is damaged".to_owned()))?;
         let model = model.map_err(Refusal::no_network)?;
         let &[input] = model.input_ids() else {
             return Err(Refusal::inputs(model.input_ids().len()));
@@ -41,7 +41,7 @@ impl Own {
             (None, &[output]) => output,
             (None, _) => return Err(Refusal::which_output(&names)),
         };
-        Ok(Self { model, input, output, threads: Spare::with(alone()) })
+        Ok(Self { model, input, output, threads: ObjectPool::with(alone()) })
     }
 }
 
@@ -49,7 +49,7 @@ fn alone() -> Arc<ThreadPool> {
     Arc::new(ThreadPool::with_num_threads(1))
 }
 
-impl Network for Own {
+impl Network for RtenNetwork {
     fn axes(&self) -> usize {
         self.model.input_shape(0).map_or(0, |shape: Vec<Dimension>| shape.len())
     }
@@ -62,7 +62,7 @@ impl Network for Own {
             |threads| {
                 let options = RunOptions::default().with_thread_pool(Some(Arc::clone(threads)));
                 let work = || self.model.run(inputs, &[self.output], Some(options));
-                let made = panics::caught(work).map_err(|_| "the network panics".to_owned())?;
+                let made = panics::catch(work).map_err(|_| "the network panics".to_owned())?;
                 made.map_err(|why| why.to_string().replace('\n', " "))
             },
         )?;

@@ -1,4 +1,4 @@
-//! Where the parameters of a network lie in the memory of a device.
+//! The layout of the parameters of a network in the memory of a device.
 //!
 //! Networks have the order of PyTorch: channels before taps and pixels. On a device the channels of a tap or a pixel are
 //! neighbours, as those of images are, so that one instruction reads several; and each tensor begins at a multiple of
@@ -11,13 +11,13 @@ const ALIGNED: usize = 8;
 
 /// The place of each parameter of a network.
 #[derive(Clone, Debug)]
-pub struct Places {
+pub struct ParameterLayout {
     at: Vec<u32>,
     len: usize,
 }
 
-impl Places {
-    /// The places of a network's parameters.
+impl ParameterLayout {
+    /// The layout of a network's parameters.
     pub fn new(network: &Network) -> Self {
         let heads = [Some(&network.mean), network.log_variance.as_ref()].into_iter().flatten();
         let layers = network.encoder.iter().chain(heads).chain(&network.decoder);
@@ -131,15 +131,15 @@ mod tests {
                 latent,
                 variational,
             });
-            let places = Places::new(&network);
+            let layout = ParameterLayout::new(&network);
             let parameters: Vec<f32> = (1..=network.parameter_len()).map(|n| n as f32).collect();
-            let placed = places.scatter(&parameters);
-            prop_assert_eq!(placed.len(), places.device_len());
-            prop_assert_eq!(places.gather(&placed), parameters.clone());
+            let placed = layout.scatter(&parameters);
+            prop_assert_eq!(placed.len(), layout.device_len());
+            prop_assert_eq!(layout.gather(&placed), parameters.clone());
             let used = placed.iter().filter(|x| **x > 0.0).count();
             prop_assert_eq!(used, parameters.len());
             for layer in network.encoder.iter().chain(&network.decoder) {
-                let [weight, bias] = places.of(layer);
+                let [weight, bias] = layout.of(layer);
                 prop_assert_eq!(weight % ALIGNED, 0);
                 prop_assert_eq!(placed[weight], parameters[layer.parameters.start]);
                 let first = layer.parameters.start + layer.weight_len();
