@@ -25,7 +25,7 @@ use std::collections::HashSet;
 pub const FIGURE_KEYS: &[(&str, &str)] = &[
     ("figure", "What is drawn."),
     ("title", "Its title; the kind has one of its own."),
-    ("caption", "What to see in it; the kind has words of its own."),
+    ("caption", "The caption: what to see in it; the kind has words of its own."),
     ("for", "Makes one figure for each value, as in a step."),
 ];
 

@@ -12,7 +12,7 @@ use crate::ui::{
 /// The keys of a pipeline and their documentation.
 pub const TOP_KEYS: &[(&str, &str)] = &[
     ("name", "Name of the study; its runs go into a folder of this name."),
-    ("description", "What the study is about, in a sentence or more."),
+    ("description", "The subject of the study, in a sentence or more."),
     (
         "include",
         "Files with further `vars` and `steps`: `[features.yaml]`, from the folder of this file. What this file gives itself \
@@ -20,14 +20,14 @@ pub const TOP_KEYS: &[(&str, &str)] = &[
     ),
     ("vars", "Variables, read as `${name}`; `--set NAME=VALUE` changes one."),
     ("seeds", "A list of seeds, or how many: `[0, 1, 2]` or `3`."),
-    ("steps", "What is computed: names of steps and what each of them does."),
+    ("steps", "The steps, by name, with what each of them does."),
     ("sweep", "Parameters to vary: `{ grid: { vae.beta: [1, 4], vae.latent: [8, 16] } }`."),
     (
         "multiverse",
         "Choices that should not matter: `{ norm.scope: [global, per_bin], pca.components: [16, 32] }`. The table shows the \
          pipeline as it is written, and the report how far the other choices move it.",
     ),
-    ("report", "What the report shows."),
+    ("report", "The content of the report."),
 ];
 
 /// The keys of a step that are not parameters of its op, and their documentation.
@@ -40,10 +40,13 @@ pub const STEP_KEYS: &[(&str, &str)] = &[
     ),
     ("for", "Makes one instance of the step for each value: `{ x: [pca, vae] }` gives `name@pca`."),
     ("seed", "The seed of everything random in this step, in place of the pipeline's."),
-    ("device", "Where it runs: `auto`, `cpu`, `cuda` or `cuda:N`."),
-    ("retries", "How often it is tried again when something outside fails."),
+    ("device", "The device: `auto`, `cpu`, `cuda` or `cuda:N`."),
+    ("retries", "The number of further tries when something outside fails."),
     ("timeout", "Seconds, or a text such as `30s`, `10m` or `2h`, after which it is stopped."),
-    ("resources", "What it takes while it runs: `{ threads: 2, memory: 4GB, gpu: 1 }`."),
+    (
+        "resources",
+        "The resources that it takes while it runs: `{ threads: 2, memory: 4GB, gpu: 1 }`.",
+    ),
 ];
 
 /// The sections of a file, which are not read yet.

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 /// The keys of `paper:` besides the published values, and their documentation.
 pub const PAPER_KEYS: &[(&str, &str)] = &[
     ("source", "The publication that the values are from."),
-    ("clips", "How many clips they are of."),
+    ("clips", "The number of clips that they are of."),
 ];
 
 /// The owner of published values.

@@ -23,11 +23,14 @@ use std::collections::BTreeMap;
 
 /// The keys of `report:` and their documentation.
 pub const REPORT_KEYS: &[(&str, &str)] = &[
-    ("question", "What the study asks; it opens the report."),
+    ("question", "The question of the study; it opens the report."),
     ("table", "Rows of the main table, in this order."),
     ("columns", "Its columns: metrics of the rows' scores, and `STEP.METRIC` of other steps."),
-    ("paper", "Where the published values of the rows are from: `source`, `clips`."),
-    ("test", "How rows are compared over seeds: `t` (Student, the default) or `wilcoxon`."),
+    ("paper", "The origin of the published values of the rows: `source`, `clips`."),
+    (
+        "test",
+        "The test by which rows are compared over seeds: `t` (Student, the default) or `wilcoxon`.",
+    ),
     (
         "companions",
         "`true` adds the stability of the clusters over seeds, and baselines: a Gaussian null reference and shuffled features.",
@@ -42,7 +45,7 @@ pub const REPORT_KEYS: &[(&str, &str)] = &[
         "style",
         "The size, the text, the colours and the names of all figures, unless one says otherwise.",
     ),
-    ("audio", "Whether a click on a clip plays it, where it is a file; true if not given."),
+    ("audio", "True if a click on a clip plays it, where it is a file; true if not given."),
 ];
 
 /// The keys of a row and their documentation.

@@ -15,13 +15,13 @@ use crate::{
 
 /// The keys of `resources:` and their documentation.
 pub const RESOURCE_KEYS: &[(&str, &str)] = &[
-    ("threads", "How many threads it takes from steps at the same time; 1 if not said."),
+    ("threads", "The number of threads that it takes from steps at the same time; 1 if not given."),
     (
         "memory",
         "The memory it takes: bytes, or a text such as `500MB` or `2GiB`; what it took before if \
          not said.",
     ),
-    ("gpu", "How many whole GPUs it takes."),
+    ("gpu", "The number of whole GPUs that it takes."),
     (
         "gpu_memory",
         "The memory of one GPU that it takes, beside other steps on it; what its network needs if \
@@ -29,7 +29,7 @@ pub const RESOURCE_KEYS: &[(&str, &str)] = &[
     ),
     (
         "time",
-        "How long it takes at most, such as `2h`, for the scheduler of a cluster; what it took before if not said.",
+        "The longest time it takes, such as `2h`, for the scheduler of a cluster; the time that it took before if not given.",
     ),
 ];
 

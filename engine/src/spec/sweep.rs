@@ -21,7 +21,7 @@ use std::collections::HashMap;
 pub const SWEEP_KEYS: &[(&str, &str)] = &[
     (
         "objective",
-        "What a sampler looks for that chooses points by results: `{ metric: scores.ari }`. The \
+        "The goal of a sampler that chooses points by results: `{ metric: scores.ari }`. The \
          metric says whether greater or smaller values are better, unless `direction` does.",
     ),
     ("include", "Points to add, each with a value for every parameter of the sweep."),

@@ -45,7 +45,7 @@ pub struct Agglomerative {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Linkage {
-    /// By how much merging them raises the inertia.
+    /// The rise of the inertia if they are merged.
     #[default]
     Ward,
     /// The largest distance between two of their clips.

@@ -38,7 +38,7 @@ pub struct Tsne {
     /// The effective number of neighbours of a clip; usually from 5 to 50.
     #[serde(default = "default_perplexity")]
     pub perplexity: Positive,
-    /// By how much attraction is larger in the first 250 steps.
+    /// The factor by which attraction is larger in the first 250 steps.
     #[serde(default = "default_early_exaggeration")]
     pub early_exaggeration: Positive,
     /// The step size; if left out, the number of clips over 4 · `early_exaggeration`, at least 50.

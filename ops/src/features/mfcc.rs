@@ -34,7 +34,7 @@ pub struct Mfcc {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Pool {
-    /// They do not: the output is a spectrogram of coefficients.
+    /// No pooling: the output is a spectrogram of coefficients.
     None,
     /// Mean, then standard deviation, of each coefficient over time.
     #[default]

@@ -37,7 +37,11 @@ impl Op for GaussianReference {
     const VERSION: u32 = 2;
     const SEEDED: bool = true;
     const INPUTS: &'static [Port] = &[
-        Port::new("features", &[Kind::Matrix], "What was clustered: one row of numbers a clip."),
+        Port::new(
+            "features",
+            &[Kind::Matrix],
+            "The clustered features: one row of numbers a clip.",
+        ),
         Port::new("clusters", &[Kind::Labels], "The clusters, made by an op of the engine."),
     ];
     const OUTPUTS: &'static [Port] = &[SCORES];

@@ -75,7 +75,7 @@ impl Noise {
 pub(crate) const CLUSTERED: Port = Port::new(
     "features",
     &[Kind::Matrix, Kind::Spectrogram],
-    "What was clustered: one row of numbers a clip.",
+    "The clustered features: one row of numbers a clip.",
 );
 
 /// The output port of ops that score clusters.

@@ -167,7 +167,11 @@ pub const FIGURES: &[FigureKind] = &[
         name: "scatter",
         doc: "Clips as points in two dimensions, coloured by labels; a panel for each map or colouring.",
         roles: &[
-            pictures(role("of", &[Kind::Matrix], "Where the clips lie: the first two features.")),
+            pictures(role(
+                "of",
+                &[Kind::Matrix],
+                "The positions of the clips: the first two features.",
+            )),
             optional(pictures(role(
                 "color",
                 &[Kind::Labels],
@@ -195,7 +199,7 @@ pub const FIGURES: &[FigureKind] = &[
         settings: &[Setting {
             name: "clips",
             expected: Expected::Count(8),
-            doc: "How many clips are shown; 4 if not given.",
+            doc: "The number of clips that are shown; 4 if not given.",
         }],
         draw: Some(reconstruction::draw),
     },
@@ -331,7 +335,7 @@ pub const FIGURES: &[FigureKind] = &[
         settings: &[Setting {
             name: "leaves",
             expected: Expected::Count(60),
-            doc: "How many branches are left at the bottom; 30 if not given.",
+            doc: "The number of branches that are left at the bottom; 30 if not given.",
         }],
         draw: Some(dendrogram::draw),
     },

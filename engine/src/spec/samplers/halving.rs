@@ -27,7 +27,7 @@ impl Sampler for Halving {
     const DOC: &'static str = "Many points for a short time, the best of them longer (needs `objective`): \
          `{ n: 27, resource: vae.epochs, from: 3, to: 27, eta: 3, over: … }`.";
     const KEYS: Keys = Keys::Settings(&[
-        Setting { doc: "How many points the first rung has.", ..N },
+        Setting { doc: "The number of points of the first rung.", ..N },
         Setting {
             name: "resource",
             doc: "The parameter that grows from rung to rung, such as `vae.epochs`.",
@@ -48,7 +48,7 @@ impl Sampler for Halving {
         },
         Setting {
             name: "eta",
-            doc: "By how much it grows, and which share goes on: one in `eta`; 3.",
+            doc: "The factor by which it grows; one point in `eta` goes on; 3.",
             takes: SettingType::Count(2),
             required: false,
         },

@@ -42,11 +42,11 @@ pub enum SettingType {
 
 /// The setting `n`, the number of points.
 pub const N: Setting =
-    Setting { name: "n", doc: "How many points.", takes: SettingType::Points, required: true };
+    Setting { name: "n", doc: "The number of points.", takes: SettingType::Points, required: true };
 /// The setting `seed`, the seed of all random numbers.
 pub const SEED: Setting = Setting {
     name: "seed",
-    doc: "Which points: another seed draws others.",
+    doc: "The seed of the points: another seed draws others.",
     takes: SettingType::Count(0),
     required: false,
 };

@@ -30,16 +30,16 @@ impl Sampler for Tpe {
     const DOC: &'static str = "Points chosen by the results of those before, where good ones lie (needs `objective`): \
          `{ n: 40, start: 10, batch: 5, over: … }`.";
     const KEYS: Keys = Keys::Settings(&[
-        Setting { doc: "How many points in all.", ..N },
+        Setting { doc: "The number of points in all.", ..N },
         Setting {
             name: "start",
-            doc: "How many of them are drawn at random, before results count; 10.",
+            doc: "The number of points that are drawn at random, before results count; 10.",
             takes: SettingType::Count(1),
             required: false,
         },
         Setting {
             name: "batch",
-            doc: "How many are run before the next are chosen; 5.",
+            doc: "The number of points that run before the next are chosen; 5.",
             takes: SettingType::Count(1),
             required: false,
         },
