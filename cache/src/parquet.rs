@@ -295,8 +295,7 @@ fn read_column(
     let mut arrays = Vec::new();
     for group in &metadata.row_groups {
         let chunk = Chunk::of(group, &field.name, |chunk| {
-            let bytes = read_bytes(file, chunk, Vec::new());
-            bytes.map(Buffer::from).ok_or_else(|| decode::DAMAGED.to_owned())
+            read_bytes(file, chunk, Vec::new()).map(Buffer::from)
         })?;
         chunk.limit_size(field, group.num_rows(), room)?;
         arrays.extend(chunk.decode(field)?);
@@ -348,7 +347,7 @@ fn read_chunk(
     room: &mut Vec<u8>,
     values: &mut [f32],
 ) -> Option<()> {
-    let bytes = read_bytes(file, chunk, std::mem::take(room))?;
+    let bytes = read_bytes(file, chunk, std::mem::take(room)).ok()?;
     let size = bytes.len();
     let bytes = Cursor::new(Buffer::from(bytes));
     let mut pages = PageReader::new(bytes, chunk, Vec::new(), size);
@@ -376,15 +375,20 @@ fn read_chunk(
     rest.is_empty().then_some(())
 }
 
-/// The bytes of one column of one row group, in a buffer that may have room already. None where a damaged footer
-/// names bytes that the file does not have.
-fn read_bytes(file: &File, chunk: &ColumnChunkMetadata, mut room: Vec<u8>) -> Option<Vec<u8>> {
+/// Reads the bytes of one column of one row group into a buffer that may have room already. A damaged footer may name
+/// bytes that the file does not have.
+fn read_bytes(
+    file: &File,
+    chunk: &ColumnChunkMetadata,
+    mut room: Vec<u8>,
+) -> Result<Vec<u8>, String> {
     let place = chunk.byte_range();
-    let length = place.end.checked_sub(place.start)?;
-    (place.end <= file.metadata().ok()?.len()).then_some(())?;
-    room.resize(usize::try_from(length).ok()?, 0);
-    file.read_exact_at(&mut room, place.start).ok()?;
-    Some(room)
+    let end = file.metadata().map_err(|fault| fault.to_string())?.len();
+    let length = place.end.checked_sub(place.start).filter(|_| place.end <= end);
+    let length = length.and_then(|it| usize::try_from(it).ok()).ok_or(decode::DAMAGED)?;
+    room.resize(length, 0);
+    file.read_exact_at(&mut room, place.start).map_err(|fault| fault.to_string())?;
+    Ok(room)
 }
 
 fn to_array(values: Vec<f32>, width: usize, shape: Vec<usize>) -> Result<Column, String> {

@@ -261,10 +261,9 @@ impl Disk {
         Ok(unlinkat(parent, name, AtFlags::REMOVEDIR)?)
     }
 
-    /// Creates a file, which must not exist; returns it with its path.
-    pub(crate) fn create(&self, path: &Path) -> io::Result<(PathBuf, File)> {
-        let file = self.create_in(&self.place(path)?, path)?;
-        Ok((path.to_owned(), file))
+    /// Creates a file, which must not exist.
+    pub(crate) fn create(&self, path: &Path) -> io::Result<File> {
+        self.create_in(&self.place(path)?, path)
     }
 
     /// Creates a file, which must not exist, in an opened folder.

@@ -82,7 +82,8 @@ impl Writer {
         let folder = disk.root.join(LEASES);
         let path = folder.join(&entry.writer);
         let file = loop {
-            let (unnamed, file) = disk.create(&tmp.join(format!("{}-0", entry.writer)))?;
+            let unnamed = tmp.join(format!("{}-0", entry.writer));
+            let file = disk.create(&unnamed)?;
             entry.locked = file.try_lock().is_ok();
             let written = file.write_all_at(&text(0, &entry), 0);
             match written.and_then(|()| disk.rename(&unnamed, &path)) {
@@ -119,10 +120,9 @@ impl Writer {
     pub(super) fn create_lease(&self, path: &Path) -> io::Result<bool> {
         let own = self.folder.join(self.name());
         let created = match self.disk.link(&own, path) {
-            Err(fault) if no_links(&fault) => self
-                .disk
-                .create(path)
-                .and_then(|(_, file)| file.write_all_at(&text(0, &self.entry), 0)),
+            Err(fault) if no_links(&fault) => {
+                self.disk.create(path).and_then(|file| file.write_all_at(&text(0, &self.entry), 0))
+            }
             linked => linked,
         };
         match created {
