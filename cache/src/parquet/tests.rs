@@ -40,7 +40,7 @@ proptest! {
         let (artifact, table) = artifact(rows, &shape);
         with_file(&bytes(&artifact, &table), |file, path| {
             let metadata = || read_metadata(&mut File::open(path).expect("a file"));
-            let quick = read_wide(file, &metadata().expect("a footer"), "features", shape.iter().product());
+            let quick = wide::read(file, &metadata().expect("a footer"), "features", shape.iter().product());
             prop_assert_eq!(quick.as_deref(), table.array("features").map(Array::values));
             prop_assert_eq!(read(file), Ok(artifact));
             let foreign = interchange::read(path).expect("a table");
