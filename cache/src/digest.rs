@@ -20,7 +20,8 @@ impl Digest {
 
     /// A digest from its 64 digits.
     pub(crate) fn from_hex(digits: &[u8]) -> Option<Self> {
-        blake3::Hash::from_hex(digits).ok().map(Self::from)
+        let mut bytes = [0; 32];
+        const_hex::decode_to_slice(digits, &mut bytes).ok().map(|()| Self(bytes))
     }
 }
 
@@ -32,7 +33,7 @@ impl From<blake3::Hash> for Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&blake3::Hash::from_bytes(self.0).to_hex())
+        f.write_str(const_hex::Buffer::<32>::new().format(&self.0))
     }
 }
 
@@ -46,9 +47,8 @@ impl FromStr for Digest {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        blake3::Hash::from_hex(text)
-            .map(|hash| Self(*hash.as_bytes()))
-            .map_err(|_| format!("`{text}` is not a digest of 64 hexadecimal digits"))
+        Self::from_hex(text.as_bytes())
+            .ok_or_else(|| format!("`{text}` is not a digest of 64 hexadecimal digits"))
     }
 }
 

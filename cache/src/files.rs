@@ -40,7 +40,7 @@ pub struct FileEntry {
 /// time of change and path, separated by spaces.
 #[derive(Default)]
 pub struct FileIndex {
-    known: RwLock<HashMap<PathBuf, (FileVersion, Digest)>>,
+    known: RwLock<foldhash::HashMap<PathBuf, (FileVersion, Digest)>>,
     learned: AtomicBool,
 }
 
@@ -54,7 +54,7 @@ impl FileIndex {
         let mut lines = text.split(|byte| *byte == b'\n');
         let known = match lines.next() {
             Some(head) if head == HEAD.as_bytes() => lines.filter_map(read_line).collect(),
-            _ => HashMap::new(),
+            _ => foldhash::HashMap::default(),
         };
         Self { known: RwLock::new(known), learned: AtomicBool::new(false) }
     }

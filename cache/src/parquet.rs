@@ -39,7 +39,7 @@ use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     fs::File,
-    io::{Read, Seek, Write},
+    io::{self, Cursor, Read, Seek, Write},
     ops::Range,
     os::unix::fs::FileExt,
 };
@@ -48,6 +48,8 @@ use std::{
 const WIDE_ROW_GROUP: usize = 512;
 /// The rows of a table without arrays in one row group.
 const NARROW_ROW_GROUP: usize = 1 << 18;
+/// The largest length in bytes of a file that is read whole at once.
+const SHORT: u64 = 1 << 16;
 const FOOTER_NAME: &str = "engine";
 
 /// The metadata of an artifact that the columns do not contain.
@@ -164,10 +166,51 @@ fn write_row_group<W: Write>(
     writer.write(u64::MAX, DynIter::new(columns))
 }
 
+/// An opened file. A short one is read whole at once, which costs less than many calls of the system.
+struct OpenedFile<'f> {
+    file: &'f File,
+    length: u64,
+    whole: Option<Vec<u8>>,
+}
+
+impl<'f> OpenedFile<'f> {
+    fn new(file: &'f File) -> io::Result<Self> {
+        let length = file.metadata()?.len();
+        let mut whole = (length <= SHORT).then(|| vec![0; length as usize]);
+        whole.as_mut().map_or(Ok(()), |bytes| file.read_exact_at(bytes, 0))?;
+        Ok(Self { file, length, whole })
+    }
+
+    fn metadata(&self) -> Result<FileMetadata, String> {
+        match &self.whole {
+            Some(bytes) => metadata_of(&mut Cursor::new(bytes)),
+            None => metadata_of(&mut &*self.file),
+        }
+    }
+
+    /// Reads the bytes of one column of one row group into a buffer that may have room already. A
+    /// damaged footer may name bytes that the file does not have.
+    fn read(&self, chunk: &ColumnChunkMetadata, mut room: Vec<u8>) -> Result<Vec<u8>, String> {
+        let place = chunk.byte_range();
+        let length = place.end.checked_sub(place.start).filter(|_| place.end <= self.length);
+        let length = length.and_then(|it| usize::try_from(it).ok()).ok_or(decode::DAMAGED)?;
+        room.resize(length, 0);
+        match &self.whole {
+            Some(bytes) => room.copy_from_slice(&bytes[place.start as usize..][..length]),
+            None => {
+                let read = self.file.read_exact_at(&mut room, place.start);
+                read.map_err(|fault| fault.to_string())?;
+            }
+        }
+        Ok(room)
+    }
+}
+
 /// Reads an artifact written by [`write`].
 pub(crate) fn read(file: &File) -> Result<Artifact, String> {
     let read = || {
-        let metadata = metadata_of(&mut &*file)?;
+        let file = &OpenedFile::new(file).map_err(|fault| fault.to_string())?;
+        let metadata = file.metadata()?;
         let mut pairs = metadata.key_value_metadata().iter().flatten();
         let footer = pairs.find(|pair| pair.key == FOOTER_NAME).and_then(|pair| pair.value.clone());
         let footer = footer.ok_or("it is not one of the engine's own files")?;
@@ -196,15 +239,14 @@ fn metadata_of(file: &mut (impl Read + Seek)) -> Result<FileMetadata, String> {
 
 /// The columns of a file, of which some are already read.
 fn read_table(
-    file: &File,
+    file: &OpenedFile<'_>,
     metadata: &FileMetadata,
     mut known: BTreeMap<String, Column>,
     shapes: &BTreeMap<String, Vec<usize>>,
 ) -> Result<Table, String> {
     // The engine's columns never compress below this size, so a larger claim is from a damaged
     // header.
-    let length = file.metadata().map_err(|fault| fault.to_string())?.len();
-    let mut room = SizeLimit { bytes: (256 << 20) + length.saturating_mul(4096) };
+    let mut room = SizeLimit { bytes: (256 << 20) + file.length.saturating_mul(4096) };
     let schema = infer_schema(metadata).map_err(|fault| fault.to_string())?;
     let mut table = Table::new();
     for field in schema.iter_values().cloned().map(types::plain) {
@@ -226,7 +268,7 @@ fn read_table(
 }
 
 fn read_column(
-    file: &File,
+    file: &OpenedFile<'_>,
     metadata: &FileMetadata,
     field: &Field,
     shape: Option<Vec<usize>>,
@@ -234,9 +276,8 @@ fn read_column(
 ) -> Result<Column, String> {
     let mut arrays = Vec::new();
     for group in &metadata.row_groups {
-        let chunk = Chunk::of(group, &field.name, |chunk| {
-            read_bytes(file, chunk, Vec::new()).map(Buffer::from)
-        })?;
+        let read = |chunk: &ColumnChunkMetadata| file.read(chunk, Vec::new()).map(Buffer::from);
+        let chunk = Chunk::of(group, &field.name, read)?;
         chunk.limit_size(field, group.num_rows(), room)?;
         arrays.extend(chunk.decode(field)?);
     }
@@ -247,22 +288,6 @@ fn read_column(
         }
         (values, _) => Cells { values, missing: cells.missing }.into_column(&field.name),
     }
-}
-
-/// Reads the bytes of one column of one row group into a buffer that may have room already. A
-/// damaged footer may name bytes that the file does not have.
-fn read_bytes(
-    file: &File,
-    chunk: &ColumnChunkMetadata,
-    mut room: Vec<u8>,
-) -> Result<Vec<u8>, String> {
-    let place = chunk.byte_range();
-    let end = file.metadata().map_err(|fault| fault.to_string())?.len();
-    let length = place.end.checked_sub(place.start).filter(|_| place.end <= end);
-    let length = length.and_then(|it| usize::try_from(it).ok()).ok_or(decode::DAMAGED)?;
-    room.resize(length, 0);
-    file.read_exact_at(&mut room, place.start).map_err(|fault| fault.to_string())?;
-    Ok(room)
 }
 
 fn to_array(values: Vec<f32>, width: usize, shape: Vec<usize>) -> Result<Column, String> {

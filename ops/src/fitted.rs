@@ -2,7 +2,7 @@
 
 use crate::{
     Inputs, Op, OpError, Port,
-    op::entry::{AnyOp, changed, schema_of},
+    op::entry::{AnyOp, ParamSchema},
 };
 use cache::{Artifact, Kind, Shape, Tensor, Tensors};
 
@@ -24,9 +24,9 @@ pub fn unused<O: Op>(op: &O, inputs: &[Option<Shape>], kept: &[&str]) -> Vec<OpE
     if !is_applied(inputs) {
         return Vec::new();
     }
-    let schema = schema_of::<O>();
-    let names = schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name);
-    let changed = changed(schema, AnyOp::params(op));
+    let schema = ParamSchema::of::<O>();
+    let names = schema.json["properties"].as_object().into_iter().flatten().map(|(name, _)| name);
+    let changed = schema.changed(AnyOp::params(op));
     let idle = names.filter(|name| changed.contains_key(*name) && !kept.contains(&name.as_str()));
     let warning = |name: &'static String| {
         OpError::param(name, format!("`{name}` has no effect where a model is applied"))

@@ -39,8 +39,9 @@ proptest! {
     ) {
         let (artifact, table) = artifact(rows, &shape);
         with_file(&bytes(&artifact, &table), |file, path| {
-            let metadata = || read_metadata(&mut File::open(path).expect("a file"));
-            let quick = wide::read(file, &metadata().expect("a footer"), "features", shape.iter().product());
+            let opened = OpenedFile::new(file).expect("a length");
+            let metadata = opened.metadata().expect("a footer");
+            let quick = wide::read(&opened, &metadata, "features", shape.iter().product());
             prop_assert_eq!(quick.as_deref(), table.array("features").map(Array::values));
             prop_assert_eq!(read(file), Ok(artifact));
             let foreign = interchange::read(path).expect("a table");

@@ -1,6 +1,6 @@
 //! The pages of wide array columns, written and read without the levels of every number.
 
-use super::read_bytes;
+use super::OpenedFile;
 use crate::Array;
 use polars_buffer::Buffer;
 use polars_error::{PolarsError, polars_err};
@@ -15,7 +15,7 @@ use polars_parquet::{
     write::Encoding,
 };
 use rayon::prelude::*;
-use std::{fs::File, io::Cursor, ops::Range};
+use std::{io::Cursor, ops::Range};
 
 /// The approximate number of bytes in a page.
 const WIDE_PAGE: usize = 1 << 20;
@@ -78,11 +78,15 @@ fn levels(rows: usize, width: usize, descriptor: &Descriptor) -> Vec<u8> {
 
 /// The numbers of an array column, if all its pages have the form of [`pages`]. They are then
 /// copied without decoding, each thread copying some row groups.
-pub fn read(file: &File, metadata: &FileMetadata, name: &str, width: usize) -> Option<Vec<f32>> {
+pub fn read(
+    file: &OpenedFile<'_>,
+    metadata: &FileMetadata,
+    name: &str,
+    width: usize,
+) -> Option<Vec<f32>> {
     let is_wanted = |chunk: &ColumnChunkMetadata| chunk.descriptor().path_in_schema[0] == *name;
-    let length = file.metadata().ok()?.len();
     let count = metadata.num_rows.checked_mul(width)?;
-    if width == 0 || count as u64 > length / size_of::<f32>() as u64 {
+    if width == 0 || count as u64 > file.length / size_of::<f32>() as u64 {
         return None;
     }
     let mut values = vec![0.0; count];
@@ -108,13 +112,13 @@ pub fn read(file: &File, metadata: &FileMetadata, name: &str, width: usize) -> O
 
 /// Fills `values` from one column of one row group, with `room` as the buffer of its bytes.
 fn read_chunk(
-    file: &File,
+    file: &OpenedFile<'_>,
     chunk: &ColumnChunkMetadata,
     width: usize,
     room: &mut Vec<u8>,
     values: &mut [f32],
 ) -> Option<()> {
-    let bytes = read_bytes(file, chunk, std::mem::take(room)).ok()?;
+    let bytes = file.read(chunk, std::mem::take(room)).ok()?;
     let size = bytes.len();
     let bytes = Cursor::new(Buffer::from(bytes));
     let mut pages = PageReader::new(bytes, chunk, Vec::new(), size);

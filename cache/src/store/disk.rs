@@ -150,6 +150,17 @@ impl Disk {
         }
     }
 
+    /// Opens a folder, which is made in its existing parent if it is missing.
+    pub(super) fn folder_or_make(&self, path: &Path) -> io::Result<Arc<File>> {
+        match self.folder(path) {
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => {
+                self.make_folder(path)?;
+                self.folder(path)
+            }
+            opened => opened,
+        }
+    }
+
     /// Opens a regular file of the store.
     pub(crate) fn open(&self, path: &Path, flags: OFlags) -> io::Result<File> {
         let (folder, name) = self.place(path)?;

@@ -37,12 +37,12 @@ impl Store {
                 .filter(|stat| !stat.is_coarse() || stat.is_settled(looked)),
             warning: None,
         };
-        if let Ok(stat) = self.verify(&digest) {
+        if let Ok(stat) = self.version_of_intact(&digest, &path) {
             // The process that wrote it may have been killed before the folder was synced.
             self.disk.sync_folder(folder).map_err(io)?;
             return Ok(object(stat));
         }
-        self.disk.make_folder(folder).map_err(io)?;
+        let folder = self.disk.folder_or_make(folder).map_err(io)?;
         let mut file = self.disk.temporary(&self.root.join(TMP)).map_err(io)?;
         match &artifact.data {
             Data::Table(table) => {
@@ -62,7 +62,7 @@ impl Store {
                 file.write_all(&bytes).map_err(io)?;
             }
         }
-        Ok(object(FileVersion::of(&file.persist(&path).map_err(io)?)))
+        Ok(object(FileVersion::of(&file.persist_in(folder, &path).map_err(io)?)))
     }
 
     /// Reads an artifact and checks its digest. A damaged object is removed from the store, so that
@@ -92,9 +92,15 @@ impl Store {
     /// # Errors
     /// When the object is missing or damaged. It is not removed.
     pub fn verify(&self, digest: &Digest) -> Result<FileVersion, StoreError> {
+        let path = self.object_path(digest).ok_or(StoreError::Missing(*digest))?;
+        self.version_of_intact(digest, &path)
+    }
+
+    /// The version of the file of an object, which is read to check that it is intact.
+    fn version_of_intact(&self, digest: &Digest, path: &Path) -> Result<FileVersion, StoreError> {
         // The version is taken before reading, so that a write in between shows as another version.
-        let (path, stat) = self.find(digest).ok_or(StoreError::Missing(*digest))?;
-        self.read(digest, &path).map(|_| FileVersion::of(&stat))
+        let stat = path.symlink_metadata().map_err(|_| StoreError::Missing(*digest))?;
+        self.read(digest, path).map(|_| FileVersion::of(&stat))
     }
 
     fn read(&self, digest: &Digest, path: &Path) -> Result<Artifact, StoreError> {
@@ -122,15 +128,8 @@ impl Store {
 
     /// The path of an object, if something has its name.
     pub fn object_path(&self, digest: &Digest) -> Option<PathBuf> {
-        self.find(digest).map(|(path, _)| path)
-    }
-
-    fn find(&self, digest: &Digest) -> Option<(PathBuf, fs::Metadata)> {
-        ENDINGS.iter().find_map(|ending| {
-            let path = self.path_for(digest, ending);
-            let stat = path.symlink_metadata().ok()?;
-            Some((path, stat))
-        })
+        let mut paths = ENDINGS.iter().map(|ending| self.path_for(digest, ending));
+        paths.find(|path| path.symlink_metadata().is_ok())
     }
 
     pub(super) fn path_for(&self, digest: &Digest, ending: &str) -> PathBuf {

@@ -42,7 +42,7 @@ impl Disk {
     pub(crate) fn write_renewable(&self, path: &Path, bytes: &[u8], tmp: &Path) -> io::Result<()> {
         let mut temporary = self.temporary(tmp)?;
         temporary.write_all(bytes)?;
-        temporary.rename(path).map(drop)
+        temporary.rename(self.folder(path.parent().ok_or(io::ErrorKind::InvalidInput)?)?, path)
     }
 }
 
@@ -69,20 +69,27 @@ impl Temporary {
     }
 
     /// Syncs the bytes, renames the file and syncs the folder. Returns the metadata of the file.
-    pub(crate) fn persist(mut self, to: &Path) -> io::Result<fs::Metadata> {
+    pub(crate) fn persist(self, to: &Path) -> io::Result<fs::Metadata> {
+        let folder = self.disk.folder(to.parent().ok_or(io::ErrorKind::InvalidInput)?)?;
+        self.persist_in(folder, to)
+    }
+
+    /// The same in a folder that is open already, the parent of `to`.
+    pub(super) fn persist_in(mut self, folder: Arc<File>, to: &Path) -> io::Result<fs::Metadata> {
         self.disk.sync(&self.file, &self.path)?;
-        let folder = self.rename(to)?;
+        self.rename(folder.clone(), to)?;
         self.disk.sync_opened(&folder, to.parent().unwrap_or(to))?;
         self.file.metadata()
     }
 
-    /// Gives the file its name; returns the folder that has it then.
-    fn rename(&mut self, to: &Path) -> io::Result<Arc<File>> {
-        let target = self.disk.place(to)?;
-        let name = self.path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-        self.disk.rename_opened((self.folder.clone(), name), &target, to)?;
+    /// Gives the file its name in an opened folder.
+    fn rename(&mut self, folder: Arc<File>, to: &Path) -> io::Result<()> {
+        let [old, new] = [&self.path, to].map(Path::file_name);
+        let invalid = io::ErrorKind::InvalidInput;
+        let source = (self.folder.clone(), old.ok_or(invalid)?);
+        self.disk.rename_opened(source, &(folder, new.ok_or(invalid)?), to)?;
         self.named = true;
-        Ok(target.0)
+        Ok(())
     }
 }
 

@@ -135,9 +135,11 @@ pub fn scan(source: &Source, index: &FileIndex) -> Result<Vec<FileEntry>, Vec<Sc
 /// The path of a source. A leading `~` is the user's home, as in a shell, unless a file has that
 /// very name. The words of a command are used as they are.
 pub fn place(source: &Source) -> PathBuf {
-    let in_home = || Some(env::home_dir()?.join(source.path.strip_prefix("~").ok()?));
-    let as_it_is = matches!(source.select, Select::Mentioned) || source.path.exists();
-    if as_it_is { None } else { in_home() }.unwrap_or_else(|| source.path.clone())
+    let below_home = source.path.strip_prefix("~").ok();
+    let below_home =
+        below_home.filter(|_| !matches!(source.select, Select::Mentioned) && !source.path.exists());
+    let in_home = below_home.and_then(|path| Some(env::home_dir()?.join(path)));
+    in_home.unwrap_or_else(|| source.path.clone())
 }
 
 /// The error of a path that does not exist: a relative path may be meant from another folder.

@@ -11,10 +11,7 @@ pub mod spectral;
 
 use crate::{
     math::{contingency::by_first_appearance, linkage::Merge},
-    op::{
-        AnyOp, Op,
-        entry::{changed, schema_of},
-    },
+    op::{AnyOp, Op, entry::ParamSchema},
 };
 use cache::{Artifact, Kind, Shape, Table};
 
@@ -25,7 +22,7 @@ pub const MADE_BY: &str = "made_by";
 /// method to other points. It includes the version, so that dependent steps run again when the op
 /// changes, and it omits defaults, so that a new parameter changes no bytes.
 pub(crate) fn made_by<O: Op>(op: &O) -> serde_json::Value {
-    let params = changed(schema_of::<O>(), op.params());
+    let params = ParamSchema::of::<O>().changed(op.params());
     serde_json::json!({ "op": O::NAME, "version": O::VERSION, "params": params })
 }
 

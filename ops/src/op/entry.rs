@@ -40,7 +40,7 @@ pub struct Entry {
     pub split: Option<[&'static str; 2]>,
     /// True if the parameters define the ports, so that none are listed here.
     pub open: bool,
-    schema: fn() -> &'static Value,
+    schema: fn() -> &'static ParamSchema,
     parse: fn(Value) -> Result<Box<dyn AnyOp>, ParamError>,
 }
 
@@ -57,7 +57,7 @@ pub struct ParamError {
 impl Entry {
     /// The JSON schema of the parameters; its description is the op's documentation.
     pub fn schema(&self) -> &'static Value {
-        (self.schema)()
+        &(self.schema)().json
     }
 
     /// Parses parameters.
@@ -70,17 +70,8 @@ impl Entry {
 
     /// The parameters that differ from their defaults.
     pub fn changed(&self, params: Value) -> BTreeMap<String, Value> {
-        changed(self.schema(), params)
+        (self.schema)().changed(params)
     }
-}
-
-/// The parameters that differ from the defaults of a schema, so that a new parameter with a default
-/// changes neither keys nor metadata.
-pub(crate) fn changed(schema: &Value, params: Value) -> BTreeMap<String, Value> {
-    let described = schema.get("properties");
-    let default = |name: &str| described?.get(name)?.get("default");
-    let Value::Object(params) = params else { return BTreeMap::new() };
-    params.into_iter().filter(|(name, value)| default(name) != Some(value)).collect()
 }
 
 /// An op with its parameters, independent of its type. The methods are those of [`Op`].
@@ -143,17 +134,38 @@ impl<O: Op> AnyOp for O {
     }
 }
 
-/// The schema of an op's parameters, computed once a process, since each key of a step needs it.
-pub(crate) fn schema_of<O: Op>() -> &'static Value {
-    static MADE: RwLock<Option<HashMap<TypeId, &'static Value>>> = RwLock::new(None);
-    const NO_PANIC: &str = "no thread panics while it holds the schemas";
-    let id = TypeId::of::<O>();
-    if let Some(schema) = MADE.read().expect(NO_PANIC).as_ref().and_then(|made| made.get(&id)) {
-        return schema;
+/// The schema of an op's parameters.
+pub(crate) struct ParamSchema {
+    pub json: Value,
+    defaults: BTreeMap<String, Value>,
+}
+
+impl ParamSchema {
+    /// The schema of an op, computed once a process, since each key of a step needs it.
+    pub fn of<O: Op>() -> &'static Self {
+        static MADE: RwLock<Option<HashMap<TypeId, &'static ParamSchema>>> = RwLock::new(None);
+        const NO_PANIC: &str = "no thread panics while it holds the schemas";
+        let id = TypeId::of::<O>();
+        if let Some(schema) = MADE.read().expect(NO_PANIC).as_ref().and_then(|made| made.get(&id)) {
+            return schema;
+        }
+        let json = schemars::schema_for!(O).to_value();
+        let described = json["properties"].as_object().into_iter().flatten();
+        let default =
+            |(name, it): (&String, &Value)| Some((name.clone(), it.get("default")?.clone()));
+        let defaults = described.filter_map(default).collect();
+        let mut made = MADE.write().expect(NO_PANIC);
+        let made = made.get_or_insert_default().entry(id);
+        made.or_insert_with(|| Box::leak(Box::new(Self { json, defaults })))
     }
-    let schema = schemars::schema_for!(O).to_value();
-    let mut made = MADE.write().expect(NO_PANIC);
-    made.get_or_insert_default().entry(id).or_insert_with(|| Box::leak(Box::new(schema)))
+
+    /// The parameters that differ from their defaults, so that a new parameter with a default changes neither keys nor
+    /// metadata.
+    pub fn changed(&self, params: Value) -> BTreeMap<String, Value> {
+        let Value::Object(params) = params else { return BTreeMap::new() };
+        let is_changed = |(name, value): &(String, Value)| self.defaults.get(name) != Some(value);
+        params.into_iter().filter(is_changed).collect()
+    }
 }
 
 /// The entry of an op.
@@ -173,7 +185,7 @@ pub const fn op<O: Op>() -> Entry {
         metrics: O::METRICS,
         split: O::SPLIT,
         open: O::DYNAMIC_PORTS,
-        schema: schema_of::<O>,
+        schema: ParamSchema::of::<O>,
         parse: |params| {
             let parsed: Result<O, _> = serde_path_to_error::deserialize(params);
             let op = parsed.map_err(|fault| ParamError {
