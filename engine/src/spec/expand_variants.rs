@@ -124,6 +124,9 @@ pub fn expand_variants(
 /// The axes that change the fields of a step.
 fn touched(vars: &Variables, sweep: &Sweep, key: &Key, fields: &[(Key, Node)]) -> Axes {
     let mut axes = Axes::default();
+    if sweep.axes.is_empty() {
+        return axes;
+    }
     let mut replaced = Vec::new();
     for (at, axis) in sweep.axes.iter().enumerate() {
         if let Target::Parameter { step, name } = &axis.target
@@ -199,8 +202,8 @@ impl Expander<'_> {
             protos.iter().map(|&proto| (self.protos[proto].name.clone(), proto)).collect();
         // Each step comes after those that it reads. The stack is explicit, since a chain may be
         // long.
-        let mut done: HashMap<usize, usize> = HashMap::new();
-        let mut open: BTreeSet<usize> = BTreeSet::new();
+        let mut done: Vec<Option<usize>> = vec![None; self.protos.len()];
+        let mut open = vec![false; self.protos.len()];
         let mut stack = protos.clone();
         stack.reverse();
         while let Some(&proto) = stack.last() {
@@ -209,19 +212,20 @@ impl Expander<'_> {
                 .iter()
                 .flat_map(|read| find(&by_name, read))
                 .map(|(_, source)| source)
-                .filter(|source| !done.contains_key(source) && !open.contains(source))
+                .filter(|source| done[*source].is_none() && !open[*source])
                 .collect();
-            if !done.contains_key(&proto) && open.insert(proto) && !waiting.is_empty() {
+            let is_new = !std::mem::replace(&mut open[proto], true);
+            if is_new && !waiting.is_empty() {
                 stack.extend(waiting);
                 continue;
             }
             stack.pop();
-            if !done.contains_key(&proto) {
-                let instance = self.instance(proto, point, seed, &by_name, &done)?;
-                done.insert(proto, instance);
+            if done[proto].is_none() {
+                done[proto] = Some(self.instance(proto, point, seed, &by_name, &done)?);
             }
         }
-        let steps = by_name.into_iter().map(|(name, proto)| (name, done[&proto])).collect();
+        let done = |proto: usize| done[proto].expect("the stack held every proto");
+        let steps = by_name.into_iter().map(|(name, proto)| (name, done(proto))).collect();
         Some(Variant { point, seed: self.seeds[seed], steps })
     }
 
@@ -287,7 +291,7 @@ impl Expander<'_> {
         point: usize,
         seed: usize,
         by_name: &HashMap<String, usize>,
-        done: &HashMap<usize, usize>,
+        done: &[Option<usize>],
     ) -> Option<usize> {
         let seed_axis = self.sweep.axes.len();
         let Proto { name, fields, axes, seeded, reads, place } = &self.protos[proto];
@@ -295,7 +299,7 @@ impl Expander<'_> {
         for read in reads {
             for (name, source) in find(by_name, read) {
                 // A step that waits for itself is reported when the steps are ordered.
-                let Some(&source) = done.get(&source) else {
+                let Some(source) = done[source] else {
                     circular = true;
                     continue;
                 };

@@ -26,6 +26,10 @@ fn is_model(link: &Link) -> bool {
 /// Warns of each step that learned from rows before these were divided, and of models that are applied
 /// to rows that they were fitted on. All variants and instances of a step are named once.
 pub fn warn(cx: &mut Context, drafts: &[Draft], links: &[Vec<Link>], order: &[usize]) {
+    let divides = |draft: &Draft| draft.entry.is_some_and(|entry| entry.split.is_some());
+    if !drafts.iter().any(divides) && !links.iter().flatten().any(is_model) {
+        return;
+    }
     let mut all: Vec<Rows> = vec![Rows::default(); drafts.len()];
     let mut reported = HashSet::new();
     let name = |at: usize| drafts[at].key.name.as_str();

@@ -14,7 +14,7 @@ use crate::{
     ui::diagnostic::{Diagnostic, listed, quote},
 };
 use cache::Kind;
-use std::collections::HashSet;
+use foldhash::HashSet;
 
 /// Warns of steps that no step reads and no row shows.
 ///

@@ -18,6 +18,10 @@ pub fn width_of(stream: impl AsFd) -> usize {
 /// Folds a paragraph behind a head to a width: its further lines begin below the paragraph. A word
 /// that is longer than a line stays whole.
 pub fn paragraph(head: &str, text: &str, width: usize) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    if words.is_empty() {
+        return format!("{}\n", head.trim_end());
+    }
     let indent = " ".repeat(head.chars().count());
     let options = textwrap::Options::new(width)
         .initial_indent(head)
@@ -26,12 +30,7 @@ pub fn paragraph(head: &str, text: &str, width: usize) -> String {
         .word_separator(textwrap::WordSeparator::AsciiSpace)
         .word_splitter(textwrap::WordSplitter::NoHyphenation)
         .wrap_algorithm(textwrap::WrapAlgorithm::FirstFit);
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let folded = match words[..] {
-        [] => head.to_owned(),
-        _ => textwrap::fill(&words.join(" "), options),
-    };
-    format!("{}\n", folded.trim_end())
+    format!("{}\n", textwrap::fill(&words.join(" "), options).trim_end())
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@ use std::{borrow::Cow, fmt::Write};
 /// Returns the text with every character that acts on a terminal, or on the order of the text,
 /// spelled as `\u001b`. JSON therefore stays the same JSON. Line ends and tabs stay.
 pub fn visible(text: &str) -> Cow<'_, str> {
-    if !text.contains(is_unsafe) {
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~' | b'\n' | b'\t');
+    if text.as_bytes().iter().all(is_plain) || !text.contains(is_unsafe) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len() + 16);
