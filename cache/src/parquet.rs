@@ -29,8 +29,8 @@ use polars_parquet::{
     },
     read::{infer_schema, read_metadata},
     write::{
-        CompressionOptions, DynIter, DynStreamingIterator, FileWriter, StatisticsOptions, Version,
-        WriteOptions, array_to_columns, compress, fallible_streaming_iterator, get_dtype_encoding,
+        CompressionOptions, DynIter, DynStreamingIterator, Encoding, FileWriter, StatisticsOptions,
+        Version, WriteOptions, array_to_columns, compress, fallible_streaming_iterator,
         schema_to_metadata_key,
     },
 };
@@ -50,6 +50,9 @@ const WIDE_ROW_GROUP: usize = 512;
 const NARROW_ROW_GROUP: usize = 1 << 18;
 /// The largest length in bytes of a file that is read whole at once.
 const SHORT: u64 = 1 << 16;
+/// A column of fewer rows gets no dictionary: the estimate of how many different values it has costs more than all
+/// else in writing it, and it is compressed in any case.
+const WORTH_A_DICTIONARY: usize = 4096;
 const FOOTER_NAME: &str = "engine";
 
 /// The metadata of an artifact that the columns do not contain.
@@ -139,6 +142,8 @@ fn row_group(
     schema: &SchemaDescriptor,
     options: WriteOptions,
 ) -> Result<RowGroup, PolarsError> {
+    let encoding =
+        if rows.len() < WORTH_A_DICTIONARY { Encoding::Plain } else { Encoding::RleDictionary };
     let columns = table.columns().zip(schema.columns()).zip(schema.fields());
     let columns = columns.map(|(((_, column), leaf), field)| {
         let values = match column {
@@ -147,8 +152,7 @@ fn row_group(
             Column::Int(values) => PrimitiveArray::from_slice(&values[rows.clone()]).boxed(),
             Column::Real(values) => PrimitiveArray::from_slice(&values[rows.clone()]).boxed(),
         };
-        let encodings = get_dtype_encoding(values.dtype());
-        let pages = array_to_columns(values, field.clone(), options, &encodings)?;
+        let pages = array_to_columns(values, field.clone(), options, &[encoding])?;
         let pages = pages.into_iter().flatten();
         pages.map(|page| Ok(compress(page?, Vec::new(), options.compression)?)).collect()
     });
