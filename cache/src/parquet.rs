@@ -80,9 +80,10 @@ pub fn write(
     });
     let footer =
         Footer { kind: artifact.kind, meta: artifact.meta.clone(), shapes: arrays.collect() };
-    let (rows_at_once, compression) = match footer.shapes.is_empty() {
-        true => (NARROW_ROW_GROUP, CompressionOptions::Lz4Raw),
-        false => (WIDE_ROW_GROUP, CompressionOptions::Uncompressed),
+    let has_arrays = !footer.shapes.is_empty();
+    let (rows_at_once, compression) = match has_arrays {
+        true => (WIDE_ROW_GROUP, CompressionOptions::Uncompressed),
+        false => (NARROW_ROW_GROUP, CompressionOptions::Lz4Raw),
     };
     let footer = serde_json::to_string(&footer).expect("a footer always serialises");
     let options = WriteOptions {
@@ -116,9 +117,12 @@ pub fn write(
         written.map_err(text)?;
         made = next.map_err(text)?;
     }
-    let footer = KeyValue { key: FOOTER_NAME.to_owned(), value: Some(footer) };
-    let columns = schema_to_metadata_key(writer.schema());
-    writer.end(Some(vec![columns, footer])).map(drop).map_err(text)
+    let mut pairs = vec![KeyValue { key: FOOTER_NAME.to_owned(), value: Some(footer) }];
+    // Only arrays have a type that Parquet's own schema cannot say. Of a short table Arrow's would be the longer half.
+    if has_arrays {
+        pairs.push(schema_to_metadata_key(writer.schema()));
+    }
+    writer.end(Some(pairs)).map(drop).map_err(text)
 }
 
 fn arrow_type(column: &Column) -> ArrowDataType {

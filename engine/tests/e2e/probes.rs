@@ -2,6 +2,7 @@
 //! damaged one, or could not go on after a signal.
 
 use crate::{
+    damage::in_a_page,
     study::{STEPS, Study},
     tones,
 };
@@ -43,8 +44,8 @@ fn a_final_output_of_the_same_length_and_time_is_noticed() {
     let path = study.object_of(&first, "scores", "scores");
     let (mut bytes, before) =
         (fs::read(&path).expect("an object"), fs::metadata(&path).expect("it"));
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
+    let page = in_a_page(&bytes);
+    bytes[page] ^= 1;
     fs::write(&path, bytes).expect("written");
     let file = fs::File::options().write(true).open(&path).expect("an object");
     file.set_modified(before.modified().expect("a time")).expect("another time");
