@@ -3,7 +3,7 @@
 
 use crate::model::{Gpu, GpuContent, Needs, Step};
 use cache::{Digest, Shape};
-use ops::Device;
+use ops::{Device, GpuMemory};
 
 /// The free part of one GPU.
 struct FreeGpu {
@@ -44,12 +44,17 @@ pub fn needs(
         return (stated, None);
     }
     let Some(takes) = step.op.gpu_memory(read) else { return (None, None) };
-    match digest(takes.port).filter(|_| shares_memory) {
-        Some(digest) => {
-            let content = GpuContent { digest, format: takes.format, bytes: takes.input };
-            (Some(takes.own), Some(content))
-        }
-        None => (Some(takes.alone()), None),
+    let digest = digest(takes.port).filter(|_| shares_memory);
+    let (bytes, content) = apart(takes, digest);
+    (Some(bytes), content)
+}
+
+/// The bytes of a step alone, and the content, if others may read it too.
+fn apart(takes: GpuMemory, digest: Option<Digest>) -> (u64, Option<GpuContent>) {
+    let (format, bytes) = (takes.format, takes.input);
+    match digest {
+        Some(digest) => (takes.own, Some(GpuContent { digest, format, bytes })),
+        None => (takes.alone(), None),
     }
 }
 
@@ -185,6 +190,7 @@ impl FreeGpu {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::executor;
 
     fn two() -> Gpus {
         let gpu = |number| Gpu { number, memory: 100 };
@@ -244,6 +250,17 @@ mod tests {
         gpus.release(&third);
         assert_eq!(gpus.take(&model(81)), None);
         assert!(gpus.take(&model(80)).is_some(), "with the last step the clips are gone");
+    }
+
+    #[test]
+    fn a_step_in_a_process_of_its_own_shares_nothing() {
+        let takes = GpuMemory { own: 20, input: 40, port: "features", format: "f32" };
+        let digest = Digest::of(b"clips");
+        let content = GpuContent { digest, format: "f32", bytes: 40 };
+        assert_eq!(apart(takes, Some(digest)), (20, Some(content)));
+        assert_eq!(apart(takes, None), (60, None));
+        let shares = |name| executor::named(name).expect("it is listed").shares_memory();
+        assert_eq!(["threads", "processes"].map(shares), [true, false]);
     }
 
     #[test]

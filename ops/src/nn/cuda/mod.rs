@@ -33,7 +33,7 @@ pub mod parameter_layout;
 pub mod parity;
 pub mod plan;
 #[allow(unsafe_code)]
-mod shared_memory;
+pub mod shared_memory;
 pub mod source;
 #[allow(unsafe_code)]
 pub mod trace;

@@ -8,15 +8,18 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The data sets on a GPU, of all models of this process.
-pub(super) fn data_sets(device: sys::CUdevice) -> Arc<DataSets> {
+pub fn data_sets(device: sys::CUdevice) -> Arc<DataSets> {
     // Models are opened on threads that know nothing of each other.
     static ALL: Mutex<BTreeMap<sys::CUdevice, Arc<DataSets>>> = Mutex::new(BTreeMap::new());
     let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
     Arc::clone(all.entry(device).or_default())
 }
 
-/// Reserves memory of a GPU.
-pub(super) fn reserve(device: sys::CUdevice, bytes: u64) -> Result<Arc<dyn Memory>, CudaError> {
+/// Reserves memory of a GPU of the driver, which must be loaded.
+///
+/// # Errors
+/// When there is not enough memory, or when the driver fails.
+pub fn reserve(device: sys::CUdevice, bytes: u64) -> Result<Arc<dyn Memory>, CudaError> {
     let context = Context::of(device)?;
     // SAFETY: the memory is not read before it is written.
     let start = context.within(|| unsafe { result::malloc_sync(bytes as usize) });
