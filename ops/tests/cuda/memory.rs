@@ -11,6 +11,8 @@ use std::sync::{Arc, Mutex};
 pub struct EmulatedGpu {
     /// The bytes that are reserved.
     pub taken: AtomicUsize,
+    /// The bytes that were reserved when a piece that all may read was freed last.
+    pub taken_at_free: AtomicUsize,
     /// The bytes that were copied to memory that all may read.
     pub uploaded: AtomicUsize,
     pub data_sets: Arc<DataSets>,
@@ -96,6 +98,8 @@ impl Drop for Piece {
         if self.is_shared {
             let place = self.place();
             self.gpu.shared.lock().unwrap().retain(|it| *it != place);
+            let taken = self.gpu.taken.load(Ordering::SeqCst);
+            self.gpu.taken_at_free.store(taken, Ordering::SeqCst);
         }
         // SAFETY: made from a box, and dropped once.
         drop(unsafe { Box::from_raw(self.words) });

@@ -167,6 +167,10 @@ impl Emulator {
     fn write_shared(&mut self, to: Address, bytes: &[u8]) -> Result<(), CudaError> {
         self.gpu.uploaded.fetch_add(bytes.len(), Ordering::SeqCst);
         let (upload, half) = (self.upload, bytes.len() / 2);
+        if self.gate.is_some() {
+            // Long enough for whoever does not wait for this upload to begin another.
+            std::thread::sleep(std::time::Duration::from_millis(200));
+        }
         // SAFETY: nobody reads what is not uploaded yet; the trainer is checked for it.
         let place = unsafe { self.bytes(to, bytes.len()) };
         match upload {
