@@ -28,6 +28,27 @@ pub enum Device {
     Cuda(Place),
 }
 
+/// The bytes of a GPU's memory that an op takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GpuMemory {
+    /// The bytes of its own.
+    pub own: u64,
+    /// The bytes of an input, which lies there once for all ops of a process that read the same content in the same
+    /// format.
+    pub input: u64,
+    /// The port of that input.
+    pub port: &'static str,
+    /// The format of its numbers.
+    pub format: &'static str,
+}
+
+impl GpuMemory {
+    /// The bytes that an op takes where no other one reads the same input.
+    pub fn alone(&self) -> u64 {
+        self.own + self.input
+    }
+}
+
 impl Device {
     /// The name in keys. Results with the same name count as equal.
     pub fn name(&self) -> &'static str {

@@ -26,7 +26,7 @@ pub mod ports;
 pub mod programs;
 pub mod table;
 
-pub use device::Device;
+pub use device::{Device, GpuMemory};
 pub use host::{
     Cancel, Checkpoints, Detached, Form, Locate, Piece, PriorOutputs, Product, Program,
     ProgramEnvironment, Programs, Progress, Warnings,

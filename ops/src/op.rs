@@ -2,7 +2,7 @@
 
 pub mod entry;
 
-use crate::device::Device;
+use crate::device::{Device, GpuMemory};
 pub use crate::error::{ErrorKind, OpError};
 use crate::measures::Measure;
 pub use crate::ports::Port;
@@ -175,9 +175,9 @@ pub trait Op: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static 
         None
     }
 
-    /// The bytes of GPU memory that it takes on a GPU, from the shapes of the inputs; `None` if it
-    /// uses no GPU, or if shapes are not known yet.
-    fn gpu_memory(&self, _inputs: &[Option<Shape>]) -> Option<u64> {
+    /// The memory that it takes on a GPU, from the shapes of the inputs; `None` if it uses no GPU, or
+    /// if shapes are not known yet.
+    fn gpu_memory(&self, _inputs: &[Option<Shape>]) -> Option<GpuMemory> {
         None
     }
 

@@ -10,7 +10,7 @@ mod request;
 
 pub use error::StepError;
 pub use graph::StepGraph;
-pub use options::{Gpu, Limits, Needs, Options, STEPS_ON_ONE};
+pub use options::{Gpu, GpuContent, Limits, Needs, Options, STEPS_ON_ONE};
 pub use pipeline::{
     FigureSpec, Input, Pipeline, Place, ReportSpec, RowSpec, Search, SourceText, Span, Step,
     Variants,

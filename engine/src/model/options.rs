@@ -1,5 +1,6 @@
 //! The options of a run, the resources that it has, and the resources that a step needs.
 
+use cache::Digest;
 use std::collections::BTreeSet;
 
 /// The options of a run.
@@ -60,6 +61,17 @@ impl Gpu {
     }
 }
 
+/// Content in the memory of a GPU, which lies there once for all steps of this process that read it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GpuContent {
+    /// The digest of the content.
+    pub digest: Digest,
+    /// The format of its numbers there.
+    pub format: &'static str,
+    /// Its bytes there.
+    pub bytes: u64,
+}
+
 /// The resources that a step takes while it runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
@@ -71,6 +83,8 @@ pub struct Needs {
     pub gpus: usize,
     /// Bytes of one GPU that is shared with other steps; no GPU if none is given.
     pub gpu_memory: Option<u64>,
+    /// The content that it reads in that GPU's memory, beside those bytes.
+    pub gpu_content: Option<GpuContent>,
     /// The number of the shared GPU; any GPU if none is given.
     pub gpu: Option<usize>,
     /// Seconds, for workers of a cluster; what the step took before if none is given.

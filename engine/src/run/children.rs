@@ -23,6 +23,10 @@ impl Executor for Children {
         "processes"
     }
 
+    fn shares_memory(&self) -> bool {
+        false
+    }
+
     fn run(&self, request: &StepRequest, host: &Host<'_>) -> StepResult {
         let lost = |fault: io::Error| {
             OpError::failure(format!("the process of the step is lost: {fault}"))

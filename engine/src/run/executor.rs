@@ -8,6 +8,9 @@ pub trait Executor: Sync {
     /// The name of the executor.
     fn name(&self) -> &'static str;
 
+    /// True if steps run in this process, so that what several of them read lies in memory once.
+    fn shares_memory(&self) -> bool;
+
     /// Runs a step to its end, and returns once its result is in the store. As many threads call it
     /// at the same time as steps fit into the resources of the run.
     fn run(&self, request: &StepRequest, host: &Host<'_>) -> StepResult;
@@ -32,6 +35,10 @@ struct Threads;
 impl Executor for Threads {
     fn name(&self) -> &'static str {
         "threads"
+    }
+
+    fn shares_memory(&self) -> bool {
+        true
     }
 
     fn run(&self, request: &StepRequest, host: &Host<'_>) -> StepResult {

@@ -3,6 +3,7 @@
 //! chain of work behind them first.
 
 use super::{
+    gpus,
     peers::PollTimes,
     resources::{Lease, ResourcePool},
     state::{Running, States, StepState},
@@ -13,7 +14,7 @@ use crate::{
     model::{Input, Needs, Step, StepError, StepRequest, StepResult},
     plan::{keys::key_of, lookup::CacheLookup, memory, shapes::of_inputs},
 };
-use cache::{CacheKey, Digest, Shape, store::Object};
+use cache::{CacheKey, Digest, store::Object};
 use ops::{Device, ErrorKind, gpu};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -175,11 +176,17 @@ impl<'a> Schedule<'a> {
         {
             return Err(refusal);
         }
+        let digest = |port: &str| {
+            let input = plan.inputs.iter().find(|input| input.port == port)?;
+            self.output(input.step, input.output).map(|object| object.digest)
+        };
+        let shares_memory = self.context.executor.shares_memory();
+        let on_gpu = gpus::needs(plan, &read, digest, shares_memory);
         let needs = &mut self.needs[step];
         if plan.needs.memory.is_none() {
             needs.memory = needs.memory.max(memory::estimate(plan, &read));
         }
-        needs.gpu_memory = gpu_memory(plan, &read);
+        (needs.gpu_memory, needs.gpu_content) = on_gpu;
         let can_run = self.pool.gpus.can_ever_run(&self.needs[step]);
         if !can_run && alone {
             return Err(self.too_few_gpus(step));
@@ -369,13 +376,4 @@ impl<'a> Schedule<'a> {
             ..StepError::new(step, ErrorKind::Input, message)
         }
     }
-}
-
-/// The bytes that a step takes of a shared GPU; none if it runs on no GPU or on whole GPUs.
-fn gpu_memory(step: &Step, read: &[Option<Shape>]) -> Option<u64> {
-    let stated = step.needs.gpu_memory;
-    if stated.is_some() || step.needs.gpus > 0 || step.place == Device::Cpu {
-        return stated;
-    }
-    step.op.gpu_memory(read)
 }

@@ -1,5 +1,6 @@
 //! The op `autoencoder`: a convolutional autoencoder.
 
+use crate::device::GpuMemory;
 use crate::fitted;
 use crate::nn::augmentation::Augmentation;
 use crate::nn::cuda::Precision;
@@ -156,7 +157,7 @@ impl Op for Autoencoder {
         self.plan().memory(inputs, self.examples.get())
     }
 
-    fn gpu_memory(&self, inputs: &[Option<Shape>]) -> Option<u64> {
+    fn gpu_memory(&self, inputs: &[Option<Shape>]) -> Option<GpuMemory> {
         self.plan().gpu_memory(inputs)
     }
 

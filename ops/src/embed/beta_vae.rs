@@ -1,5 +1,6 @@
 //! The op `beta_vae`: a convolutional variational autoencoder with a weighted KL term.
 
+use crate::device::GpuMemory;
 use crate::fitted;
 use crate::nn::augmentation::Augmentation;
 use crate::nn::cuda::Precision;
@@ -243,7 +244,7 @@ impl Op for BetaVae {
         self.plan().memory(inputs, self.examples.get())
     }
 
-    fn gpu_memory(&self, inputs: &[Option<Shape>]) -> Option<u64> {
+    fn gpu_memory(&self, inputs: &[Option<Shape>]) -> Option<GpuMemory> {
         self.plan().gpu_memory(inputs)
     }
 

@@ -5,6 +5,7 @@ use super::cpu_network::{LOG_VARIANCE, kl_divergence};
 use super::cuda;
 use super::fit::{Epoch, Plan};
 use super::layers::Architecture;
+use crate::device::GpuMemory;
 use crate::fitted::{Fitted, is_applied};
 use crate::op::{Ctx, Inputs, OpError, Outputs, Port};
 use cache::{Array, Artifact, Kind, Shape, Table};
@@ -86,13 +87,19 @@ impl Plan {
         Ok(shapes)
     }
 
-    /// The bytes of GPU memory that training on these clips takes, without kernels.
-    pub fn gpu_memory(&self, inputs: &[Option<Shape>]) -> Option<u64> {
+    /// The memory that training on these clips takes on a GPU, without kernels.
+    pub fn gpu_memory(&self, inputs: &[Option<Shape>]) -> Option<GpuMemory> {
         let input = inputs.first()?.as_ref()?;
         let clips = input.rows?;
         let plan = self.clone().on(input.row.as_ref()?, Some(clips)).ok()?;
         let capacity = plan.batch_size.min(clips);
-        Some(cuda::plan::Plan::new(&plan, clips, capacity).bytes)
+        let layout = cuda::plan::Plan::new(&plan, clips, capacity);
+        Some(GpuMemory {
+            own: layout.bytes,
+            input: layout.data_bytes,
+            port: FEATURES.name,
+            format: layout.data_number.name(),
+        })
     }
 
     /// Trains, encodes every clip, and builds all outputs.

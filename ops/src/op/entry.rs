@@ -1,6 +1,7 @@
 //! An op as a line of the table of ops, and its interface independent of its type.
 
 use super::{Companion, Ctx, Determinism, Inputs, Op, OpError, Outputs, Port, Source};
+use crate::device::GpuMemory;
 use crate::measures::Measure;
 use cache::Shape;
 use serde_json::Value;
@@ -88,7 +89,7 @@ pub trait AnyOp: Send + Sync {
     fn memory(&self, inputs: &[Option<Shape>]) -> Option<u64>;
     fn warnings(&self, inputs: &[Option<Shape>]) -> Vec<OpError>;
     fn slow(&self, inputs: &[Option<Shape>]) -> Option<String>;
-    fn gpu_memory(&self, inputs: &[Option<Shape>]) -> Option<u64>;
+    fn gpu_memory(&self, inputs: &[Option<Shape>]) -> Option<GpuMemory>;
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError>;
 }
 
@@ -126,7 +127,7 @@ impl<O: Op> AnyOp for O {
     fn slow(&self, inputs: &[Option<Shape>]) -> Option<String> {
         Op::slow(self, inputs)
     }
-    fn gpu_memory(&self, inputs: &[Option<Shape>]) -> Option<u64> {
+    fn gpu_memory(&self, inputs: &[Option<Shape>]) -> Option<GpuMemory> {
         Op::gpu_memory(self, inputs)
     }
     fn run(&self, inputs: &Inputs<'_>, cx: &Ctx<'_>) -> Result<Outputs, OpError> {

@@ -3,8 +3,13 @@
 //! Memory starts as NaN and has a margin that nobody may touch, so that what is read before it is
 //! written, or written beyond its place, is seen.
 
+mod memory;
+
 use libloading::Library;
-use ops::nn::cuda::driver::{Address, Arg, CudaError, Driver, Event, Launch, Recording};
+pub use memory::EmulatedGpu;
+use memory::Piece;
+use ops::nn::cuda::data_set::DataSets;
+use ops::nn::cuda::driver::{Address, Arg, CudaError, Driver, Event, Launch, Memory, Recording};
 use ops::nn::cuda::source::Unit;
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::c_void;
@@ -12,7 +17,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Barrier, Mutex, OnceLock};
 
 type Run = unsafe extern "C" fn(u32, u32, u32, u32, bool, *mut *mut c_void);
 
@@ -37,12 +42,33 @@ pub fn say_skipped(why: &str) {
     std::io::stderr().write_all(words.as_bytes()).unwrap();
 }
 
+/// What becomes of the copies to memory that other emulators read.
+#[allow(dead_code, reason = "each test takes what it needs")]
+#[derive(Clone, Copy, Debug)]
+pub enum Upload {
+    /// They are there at once.
+    Prompt,
+    /// They are there only when somebody waits for the emulator that made them.
+    Late,
+    /// Half of one is there, and an error is returned.
+    Fails,
+    /// Half of one is there, and nothing is returned.
+    Panics,
+}
+
 /// The emulated device.
 pub struct Emulator {
     pub kernels: HashMap<String, (usize, Run)>,
     pub libraries: Vec<Library>,
     pub folder: tempfile::TempDir,
-    pub memory: Vec<Vec<u64>>,
+    pub memory: Vec<Piece>,
+    /// The GPU, which it has to itself if nobody else is given the same.
+    pub gpu: Arc<EmulatedGpu>,
+    pub upload: Upload,
+    /// Copies to the GPU that are not there yet.
+    pub late_copies: Vec<(Address, Vec<u8>)>,
+    /// Where it waits for others before it looks for a data set.
+    pub gate: Option<Arc<Barrier>>,
     pub recording: Option<Vec<Launch>>,
     pub recordings: Vec<Vec<Launch>>,
     /// True if threads and blocks run from the last to the first.
@@ -76,6 +102,10 @@ impl Emulator {
             libraries: Vec::new(),
             folder: tempfile::tempdir().unwrap(),
             memory: Vec::new(),
+            gpu: Arc::default(),
+            upload: Upload::Prompt,
+            late_copies: Vec::new(),
+            gate: None,
             recording: None,
             recordings: Vec::new(),
             backwards: false,
@@ -94,6 +124,7 @@ impl Emulator {
     }
 
     fn run(&mut self, launch: &Launch) -> Result<(), CudaError> {
+        self.finish_copies();
         self.launches += 1;
         if let Some(counted) = &self.counted {
             counted.store(self.launches, Ordering::Relaxed);
@@ -122,25 +153,54 @@ impl Emulator {
             // SAFETY: buffers hold more numbers than six.
             unsafe { self.bytes(place, 4) }.copy_from_slice(&7.5_f32.to_ne_bytes());
         }
-        for (piece, words) in self.memory.iter().enumerate() {
-            let margin = &words[words.len() - MARGIN / 8..];
-            assert!(
-                margin.iter().all(|word| *word == UNTOUCHED),
-                "{} wrote beyond piece {piece} of memory",
-                launch.kernel
-            );
+        let is_intact = self.memory.iter().all(Piece::is_intact) && self.gpu.is_intact();
+        assert!(is_intact, "{} wrote beyond a piece of memory", launch.kernel);
+        Ok(())
+    }
+
+    fn piece(&self, bytes: u64, is_shared: bool) -> Result<Piece, CudaError> {
+        let piece = Piece::reserve(&self.gpu, bytes as usize, self.size as usize, is_shared);
+        let error = CudaError::new("cuMemAlloc", "CUDA_ERROR_OUT_OF_MEMORY: out of memory");
+        piece.ok_or(CudaError { out_of_memory: true, ..error })
+    }
+
+    fn write_shared(&mut self, to: Address, bytes: &[u8]) -> Result<(), CudaError> {
+        self.gpu.uploaded.fetch_add(bytes.len(), Ordering::SeqCst);
+        let (upload, half) = (self.upload, bytes.len() / 2);
+        if self.gate.is_some() {
+            // Long enough for whoever does not wait for this upload to begin another.
+            std::thread::sleep(std::time::Duration::from_millis(200));
+        }
+        // SAFETY: nobody reads what is not uploaded yet; the trainer is checked for it.
+        let place = unsafe { self.bytes(to, bytes.len()) };
+        match upload {
+            Upload::Prompt => place.copy_from_slice(bytes),
+            Upload::Late => self.late_copies.push((to, bytes.to_vec())),
+            Upload::Fails => {
+                place[..half].copy_from_slice(&bytes[..half]);
+                return Err(CudaError::new("cuMemcpyHtoDAsync", "CUDA_ERROR_UNKNOWN: no luck"));
+            }
+            Upload::Panics => {
+                place[..half].copy_from_slice(&bytes[..half]);
+                panic!("an upload that panics");
+            }
         }
         Ok(())
     }
 
+    /// Waits for copies to the GPU, as whatever follows them on a stream does.
+    fn finish_copies(&mut self) {
+        for (to, bytes) in std::mem::take(&mut self.late_copies) {
+            // SAFETY: checked inside.
+            unsafe { self.bytes(to, bytes.len()) }.copy_from_slice(&bytes);
+        }
+    }
+
     /// # Safety
-    /// The bytes must lie within one piece of memory.
+    /// Nobody else may read or write the bytes meanwhile.
     unsafe fn bytes(&mut self, at: Address, len: usize) -> &mut [u8] {
-        let inside = self.memory.iter().any(|words| {
-            let start = words.as_ptr() as u64;
-            at.0 >= start && at.0 + len as u64 <= start + (words.len() * 8 - MARGIN) as u64
-        });
-        assert!(inside, "bytes outside the memory of the device");
+        let is_own = self.memory.iter().any(|piece| piece.holds(at, len));
+        assert!(is_own || self.gpu.shares(at, len), "bytes outside the memory of the device");
         // SAFETY: just checked, and the memory lives as long as `self`.
         unsafe { std::slice::from_raw_parts_mut(at.0 as *mut u8, len) }
     }
@@ -190,8 +250,7 @@ impl Driver for Emulator {
     }
 
     fn free_bytes(&self) -> Result<u64, CudaError> {
-        let taken: usize = self.memory.iter().map(|words| words.len() * 8 - MARGIN).sum();
-        Ok(self.size - taken as u64)
+        Ok(self.size - self.gpu.taken.load(Ordering::SeqCst) as u64)
     }
 
     fn load(&mut self, units: &[Unit]) -> Result<(), CudaError> {
@@ -216,17 +275,26 @@ impl Driver for Emulator {
     }
 
     fn reserve(&mut self, bytes: u64) -> Result<Address, CudaError> {
-        if bytes > self.free_bytes()? {
-            let error = CudaError::new("cuMemAlloc", "CUDA_ERROR_OUT_OF_MEMORY: out of memory");
-            return Err(CudaError { out_of_memory: true, ..error });
+        self.memory.push(self.piece(bytes, false)?);
+        Ok(self.memory.last().unwrap().start())
+    }
+
+    fn reserve_shared(&mut self, bytes: u64) -> Result<Arc<dyn Memory>, CudaError> {
+        Ok(Arc::new(self.piece(bytes, true)?))
+    }
+
+    fn data_sets(&self) -> Arc<DataSets> {
+        if let Some(gate) = &self.gate {
+            gate.wait();
         }
-        let words = (bytes as usize).div_ceil(8) + MARGIN / 8;
-        self.memory.push(vec![UNTOUCHED; words]);
-        Ok(Address(self.memory.last().unwrap().as_ptr() as u64))
+        Arc::clone(&self.gpu.data_sets)
     }
 
     unsafe fn write(&mut self, to: Address, bytes: &[u8]) -> Result<(), CudaError> {
         self.writes += 1;
+        if self.gpu.shares(to, bytes.len()) {
+            return self.write_shared(to, bytes);
+        }
         // SAFETY: checked inside.
         unsafe { self.bytes(to, bytes.len()) }.copy_from_slice(bytes);
         Ok(())
@@ -234,6 +302,7 @@ impl Driver for Emulator {
 
     unsafe fn read(&mut self, from: Address, bytes: &mut [u8]) -> Result<(), CudaError> {
         self.reads += 1;
+        self.finish_copies();
         // SAFETY: checked inside.
         bytes.copy_from_slice(unsafe { self.bytes(from, bytes.len()) });
         Ok(())

@@ -3,8 +3,10 @@
 //! The trainer uses only this trait. [`super::device::Gpu`] implements it with the CUDA driver; the
 //! tests implement it on the CPU, with the same kernels compiled as C++.
 
+use super::data_set::DataSets;
 use super::source::Unit;
 use crate::op::OpError;
+use std::sync::Arc;
 
 /// An address in the device's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +69,13 @@ pub struct Recording(pub usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
 pub struct Event(pub usize);
 
+/// A piece of a device's memory. It stays reserved until this is dropped, on whatever thread, and even if the [`Driver`]
+/// that reserved it is dropped before.
+pub trait Memory: Send + Sync {
+    /// The address of its first byte.
+    fn start(&self) -> Address;
+}
+
 /// A device with memory, a stream and a side stream. Launches on one stream run in order.
 pub trait Driver {
     /// The name for messages.
@@ -86,6 +95,14 @@ pub trait Driver {
     /// # Errors
     /// When there is not enough memory.
     fn reserve(&mut self, bytes: u64) -> Result<Address, CudaError>;
+    /// Reserves memory that the launches of every driver of this device may read. It counts in
+    /// [`Driver::free_bytes`] of all of them.
+    ///
+    /// # Errors
+    /// When there is not enough memory.
+    fn reserve_shared(&mut self, bytes: u64) -> Result<Arc<dyn Memory>, CudaError>;
+    /// The data sets on this device, the same for all drivers of this process on it, and no others.
+    fn data_sets(&self) -> Arc<DataSets>;
     /// Copies to the device, after all earlier launches.
     ///
     /// # Errors
@@ -94,7 +111,7 @@ pub trait Driver {
     /// # Safety
     /// As many bytes must be reserved on this device from `to` on.
     unsafe fn write(&mut self, to: Address, bytes: &[u8]) -> Result<(), CudaError>;
-    /// Waits for all earlier launches and copies from the device.
+    /// Waits for all earlier launches and copies, and copies from the device; without bytes it only waits.
     ///
     /// # Errors
     /// When the device fails, or has failed in an earlier launch.

@@ -3,9 +3,10 @@
 //! - [`source`]: the text of the kernels in `kernels/`, each with its formula and launch shape.
 //! - [`nvrtc`]: NVIDIA's compiler for them.
 //!   [`cubins`]: what it made, kept for the next process.
-//! - [`driver`]: the interface between the trainer and a device; [`device`]: the CUDA driver, through
-//!   cudarc.
-//! - [`plan`]: the layout of the device's memory; [`parameter_layout`]: that of the parameters.
+//! - [`driver`]: the interface between the trainer and a device; [`device`]: a GPU, through cudarc;
+//!   [`listing`]: the CUDA driver and its GPUs; [`shared_memory`]: what several models read on one.
+//! - [`plan`]: the layout of a model's memory; [`parameter_layout`]: that of the parameters;
+//!   [`data_set`]: the clips, once for all models on a device.
 //! - [`net`]: the launches of a step, forward and backward.
 //! - [`trainer`]: training, encoding and reconstructing with them.
 //! - [`parity`]: the comparison of a GPU with the CPU; [`trial`]: what must hold before `auto` uses one;
@@ -17,9 +18,13 @@
 
 pub mod cubins;
 #[allow(unsafe_code)]
+pub mod data_set;
+#[allow(unsafe_code)]
 pub mod device;
 #[allow(unsafe_code)]
 pub mod driver;
+#[allow(unsafe_code)]
+mod listing;
 #[allow(unsafe_code)]
 pub mod net;
 #[allow(unsafe_code)]
@@ -27,6 +32,8 @@ pub mod nvrtc;
 pub mod parameter_layout;
 pub mod parity;
 pub mod plan;
+#[allow(unsafe_code)]
+pub mod shared_memory;
 pub mod source;
 #[allow(unsafe_code)]
 pub mod trace;

@@ -1,12 +1,14 @@
-//! The layout of a training in the memory of a device.
+//! The layout of a training in the memory of a device. The data set lies apart, since other trainings may read it too.
 
 use super::super::fit;
 use super::super::layers::{Layer, Operation};
 use super::super::objective::Regularizer;
 use super::Precision;
+use super::data_set;
 use super::driver::Address;
 use super::parameter_layout::ParameterLayout;
 use super::source::Sides;
+use crate::op::OpError;
 
 /// The number of thread blocks that keeps a large GPU busy: two for each of its processors.
 const BUSY: usize = 264;
@@ -51,7 +53,18 @@ pub enum Number {
 }
 
 impl Number {
-    fn bytes(self) -> usize {
+    /// The name for messages and digests.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F64 => "f64",
+            Self::Bf16 => "bf16",
+            Self::U32 => "u32",
+        }
+    }
+
+    /// The size in bytes.
+    pub fn bytes(self) -> usize {
         match self {
             Self::Bf16 => 2,
             Self::F32 | Self::U32 => 4,
@@ -115,11 +128,15 @@ impl Layout {
 /// The addresses of all buffers, relative to the start of the memory.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// The total size in bytes.
+    /// The total size in bytes, without the data set.
     pub bytes: u64,
+    /// The size of the data set in bytes.
+    pub data_bytes: u64,
+    /// The type of the numbers of the data set.
+    pub data_number: Number,
     /// Every buffer, in the order of the memory.
     pub buffers: Vec<Buffer>,
-    /// The clips of the data set.
+    /// The clips of the data set, outside of this memory.
     pub data: Address,
     /// The order of clips in an epoch.
     pub order: Address,
@@ -221,9 +238,11 @@ impl Plan {
             .collect();
         let mut plan = Self {
             bytes: 0,
+            data_bytes: data_set::bytes(clips * width, image),
+            data_number: image,
             buffers: Vec::new(),
             scales,
-            data: at.take("data", clips * width, image),
+            data: Address::NONE,
             order: at.take("order", clips, U32),
             clips: at.take("clips of the batch", capacity * width, image),
             augmented: is_augmented.then(|| {
@@ -257,11 +276,11 @@ impl Plan {
         plan
     }
 
-    /// The same layout moved to start at this address.
+    /// The same layout moved to start at this address, with the data set at its own.
     #[must_use]
-    pub fn from(mut self, start: Address) -> Self {
+    pub fn from(mut self, start: Address, data: Address) -> Self {
+        self.data = data;
         let singles = [
-            &mut self.data,
             &mut self.order,
             &mut self.clips,
             &mut self.nats,
@@ -284,7 +303,7 @@ impl Plan {
         self
     }
 
-    /// The largest batch whose layout takes at most so many bytes, if there is one.
+    /// The largest batch whose layout takes at most so many bytes beside the data set, if there is one.
     pub fn fitting(training: &fit::Plan, clips: usize, bytes: u64) -> Option<usize> {
         let fits = |capacity: &usize| Self::new(training, clips, *capacity).bytes <= bytes;
         let sizes = (0..31).rev().map(|power| 1 << power);
@@ -293,6 +312,37 @@ impl Plan {
             best += if fits(&(best + size)) { size } else { 0 };
         }
         (best > 0).then_some(best)
+    }
+
+    /// The error of a training that finds so many bytes free: too few for its clips, or too few for the rest once these are
+    /// there.
+    pub fn out_of_memory(
+        &self,
+        training: &fit::Plan,
+        clips: usize,
+        free: u64,
+        has_data: bool,
+    ) -> OpError {
+        let gib = |bytes: u64| format!("{:.2} GiB", bytes as f64 / f64::from(1 << 30));
+        let [own, data, has] = [self.bytes, self.data_bytes, free].map(gib);
+        let message = match has_data {
+            true => format!(
+                "beside the {data} of its clips the GPU has {has} free; the training asked for {own} more"
+            ),
+            false => format!(
+                "the GPU has {has} free; the training asked for {data} for its clips and {own} more"
+            ),
+        };
+        let usable = free / 100 * 97;
+        let rest = if has_data { Some(usable) } else { usable.checked_sub(self.data_bytes) };
+        let larger = "use a larger GPU, or `device: cpu`";
+        OpError::failure(message).help(
+            match rest.map(|rest| Self::fitting(training, clips, rest)) {
+                Some(Some(fits)) => format!("a `batch_size` of {fits} would fit"),
+                Some(None) => format!("the clips and a `batch_size` of 1 do not fit: {larger}"),
+                None => format!("the clips alone do not fit: {larger}"),
+            },
+        )
     }
 }
 

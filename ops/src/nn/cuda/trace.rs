@@ -7,13 +7,15 @@
 
 use super::super::backend::{Backend, Batches, State};
 use super::super::fit;
-use super::driver::{Address, Arg, CudaError, Driver, Launch, Recording};
+use super::data_set::DataSets;
+use super::driver::{Address, Arg, CudaError, Driver, Launch, Memory, Recording};
 use super::plan::Buffer;
 use super::source::Unit;
 use super::trainer::OnDevice;
 use crate::op::{Detached, OpError};
 use cache::Array;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// The number of blocks of a buffer.
 const BLOCKS: usize = 256;
@@ -154,8 +156,8 @@ impl Trace {
 pub fn trace(device: impl Driver, plan: &fit::Plan, data: &Array) -> Result<Trace, OpError> {
     let name = device.name().to_owned();
     let mut model = OnDevice::new(Traced::new(device), plan, data, SEED)?;
-    let buffers = model.plan().buffers.clone();
-    model.driver().buffers = buffers;
+    let (buffers, start) = (model.plan().buffers.clone(), model.plan().data);
+    (model.driver().buffers, model.driver().data) = (buffers, start);
     model.restore(&State::start(&plan.network(), SEED))?;
     let order: Vec<u32> = (0..data.rows().min(plan.batch_size) as u32).collect();
     let beta = plan.objective.beta.beta;
@@ -170,6 +172,7 @@ struct Traced<D> {
     start: Address,
     memory: Vec<u8>,
     buffers: Vec<Buffer>,
+    data: Address,
     launches: Vec<LaunchTrace>,
     recording: Option<Vec<Launch>>,
     recordings: Vec<Vec<Launch>>,
@@ -182,6 +185,7 @@ impl<D: Driver> Traced<D> {
             start: Address::NONE,
             memory: Vec::new(),
             buffers: Vec::new(),
+            data: Address::NONE,
             launches: Vec::new(),
             recording: None,
             recordings: Vec::new(),
@@ -191,6 +195,7 @@ impl<D: Driver> Traced<D> {
     fn shown(&self, arg: Arg) -> String {
         match arg {
             Arg::At(Address::NONE) => "none".to_owned(),
+            Arg::At(address) if address == self.data => "data".to_owned(),
             Arg::At(address) => {
                 let at = address.0.wrapping_sub(self.start.0);
                 let before = self.buffers.iter().rfind(|buffer| buffer.start <= at);
@@ -246,9 +251,21 @@ impl<D: Driver> Driver for Traced<D> {
         Ok(self.start)
     }
 
+    fn reserve_shared(&mut self, bytes: u64) -> Result<Arc<dyn Memory>, CudaError> {
+        self.device.reserve_shared(bytes)
+    }
+
+    fn data_sets(&self) -> Arc<DataSets> {
+        self.device.data_sets()
+    }
+
     unsafe fn write(&mut self, to: Address, bytes: &[u8]) -> Result<(), CudaError> {
-        let at = (to.0 - self.start.0) as usize;
-        self.memory[at..at + bytes.len()].copy_from_slice(bytes);
+        let at = to.0.wrapping_sub(self.start.0) as usize;
+        let range = at..at.saturating_add(bytes.len());
+        // The data set lies outside, and no launch changes it.
+        if let Some(own) = self.memory.get_mut(range) {
+            own.copy_from_slice(bytes);
+        }
         // SAFETY: the caller vouches for the place.
         unsafe { self.device.write(to, bytes) }
     }

@@ -10,6 +10,7 @@ use super::super::fit;
 use super::super::layers::Network;
 use super::super::objective::{Losses, Objective, Regularizer};
 use super::Precision;
+use super::data_set::{DataSet, to_bf16};
 use super::driver::{Address, CudaError, Driver, Recording};
 use super::net::{Net, Update};
 use super::parameter_layout::ParameterLayout;
@@ -33,6 +34,8 @@ pub struct OnDevice<D> {
     seed: u64,
     clips: usize,
     recordings: HashMap<usize, Recording>,
+    /// Dropped after the device in `net`, which waits for the launches that read it.
+    _data_set: DataSet,
 }
 
 /// The part of the clock that the host writes.
@@ -55,14 +58,18 @@ impl<D: Driver> OnDevice<D> {
         check_sizes(&network, capacity)?;
         driver.load(&source::units(&network, precision)).map_err(|error| error.during(None))?;
         let layout = Plan::new(plan, clips, capacity);
-        let free = driver.free_bytes().unwrap_or(0);
-        let start = driver.reserve(layout.bytes).map_err(|error| {
+        let refused = |error: CudaError, driver: &D, has_data: bool| {
             if !error.out_of_memory {
                 return error.during(None);
             }
-            out_of_memory(plan, clips, [layout.bytes, free])
-        })?;
-        let layout = layout.from(start);
+            // Asked now, since other models may have taken memory meanwhile.
+            let free = driver.free_bytes().unwrap_or(0);
+            layout.out_of_memory(plan, clips, free, has_data)
+        };
+        let data_set = DataSet::open(&mut driver, data, layout.data_number)
+            .map_err(|error| refused(error, &driver, false))?;
+        let start = driver.reserve(layout.bytes).map_err(|error| refused(error, &driver, true))?;
+        let layout = layout.from(start, data_set.start());
         let update = Update {
             learning_rate: plan.learning_rate,
             weight_decay: plan.weight_decay,
@@ -81,23 +88,16 @@ impl<D: Driver> OnDevice<D> {
         let recordings = HashMap::new();
         let objective = plan.objective.of_clips(clips - plan.held_out(clips));
         let augmentation = plan.augmentation;
-        let mut made = Self { objective, augmentation, net, update, seed, clips, recordings };
-        made.upload(data).map_err(|error| error.during(None))?;
-        Ok(made)
-    }
-
-    fn upload(&mut self, data: &Array) -> Result<(), CudaError> {
-        if self.net.precision != Precision::Bf16 {
-            let bytes = bytemuck::cast_slice(data.values());
-            return self.net.write(self.net.plan.data, bytes);
-        }
-        let mut at = self.net.plan.data;
-        for values in data.values().chunks(1 << 22) {
-            let halves: Vec<u16> = values.iter().map(|value| to_bf16(*value)).collect();
-            self.net.write(at, bytemuck::cast_slice(&halves))?;
-            at = at.plus(2 * halves.len());
-        }
-        Ok(())
+        Ok(Self {
+            objective,
+            augmentation,
+            net,
+            update,
+            seed,
+            clips,
+            recordings,
+            _data_set: data_set,
+        })
     }
 
     /// The device, for inspection.
@@ -341,12 +341,6 @@ impl<D: Driver> Backend for OnDevice<D> {
     }
 }
 
-/// The bf16 nearest to a finite number, with ties to even.
-fn to_bf16(value: f32) -> u16 {
-    let bits = value.to_bits();
-    ((bits + 0x7fff + ((bits >> 16) & 1)) >> 16) as u16
-}
-
 /// Checks that the numbers of images and pixels fit the 31 bits that kernels use.
 fn check_sizes(network: &Network, capacity: usize) -> Result<(), OpError> {
     let layers = network.encoder.iter().chain(&network.decoder);
@@ -364,18 +358,4 @@ fn words(change: &Change) -> [u32; 6] {
     let [frames, bands] = [change.frames, change.bands].map(|(first, wide)| [first, wide]);
     let [[frame, frames], [band, bands]] = [frames, bands].map(|pair| pair.map(|it| it as u32));
     [change.gain.to_bits(), change.shift as u32, frame, frames, band, bands]
-}
-
-fn out_of_memory(training: &fit::Plan, clips: usize, [asked, free]: [u64; 2]) -> OpError {
-    let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
-    let message = format!(
-        "the GPU has {:.2} GiB free; the training asked for {:.2} GiB",
-        gib(free),
-        gib(asked)
-    );
-    let help = match Plan::fitting(training, clips, free / 100 * 97) {
-        Some(fits) => format!("a `batch_size` of {fits} would fit"),
-        None => "the clips alone do not fit: use a larger GPU, or `device: cpu`".to_owned(),
-    };
-    OpError::failure(message).help(help)
 }

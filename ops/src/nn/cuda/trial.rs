@@ -1,11 +1,12 @@
 //! The trial of a GPU: the list of GPUs, comparisons with the CPU, and timings.
 
-pub use super::device::GpuInfo;
+pub use super::listing::GpuInfo;
 
 use super::{
     Precision,
-    device::{self, Gpu},
+    device::Gpu,
     driver::{CudaError, Driver},
+    listing,
     nvrtc::Nvrtc,
     parity, source,
     trace::{Trace, trace},
@@ -31,7 +32,7 @@ use std::path::Path;
 /// # Errors
 /// The reason why it lists none.
 pub fn gpus(driver: &Path) -> Result<Vec<GpuInfo>, String> {
-    device::gpus(driver)
+    listing::gpus(driver)
 }
 
 /// The version of NVIDIA's run-time compiler (NVRTC) in this file.
