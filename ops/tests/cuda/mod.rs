@@ -14,13 +14,26 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
+type Count = unsafe extern "C" fn(bool, *mut [Accesses; 2]);
 type Run = unsafe extern "C" fn(u32, u32, u32, u32, bool, *mut *mut c_void);
 
 const SHIM: &str = include_str!("emulator.hpp");
-const TENSOR_CORES: &str = include_str!("tensor_cores.hpp");
+const INSTRUCTIONS: &str = include_str!("instructions.hpp");
 /// Bytes after each piece of memory, and what they hold.
 const MARGIN: usize = 4096;
 const UNTOUCHED: u64 = 0x7ff8_dead_7fc0_beef;
+
+/// Accesses of warps to shared memory.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Accesses {
+    /// How many there are.
+    pub count: u64,
+    /// The passes that they take, each of which gets one word from each bank.
+    pub passes: u64,
+    /// The passes that as many would take without conflicts of banks.
+    pub least: u64,
+}
 
 /// The C++ compiler, if there is one.
 pub fn compiler() -> Option<&'static str> {
@@ -93,6 +106,21 @@ impl Emulator {
         }
     }
 
+    /// Runs a launch, and counts how it writes and reads shared memory.
+    #[allow(dead_code, reason = "each test takes what it needs")]
+    pub fn count(&mut self, launch: &Launch) -> [Accesses; 2] {
+        let library = &self.libraries[self.kernels[&launch.kernel].0];
+        // SAFETY: each library has the function, with this signature.
+        let count = unsafe { *library.get::<Count>(b"emulate_count").unwrap() };
+        let mut counted = [Accesses::default(); 2];
+        // SAFETY: it writes the two that it is given.
+        unsafe { count(true, &raw mut counted) };
+        self.run(launch).unwrap();
+        // SAFETY: as before.
+        unsafe { count(false, &raw mut counted) };
+        counted
+    }
+
     fn run(&mut self, launch: &Launch) -> Result<(), CudaError> {
         self.launches += 1;
         if let Some(counted) = &self.counted {
@@ -152,7 +180,7 @@ fn build(compiler: &str, unit: &Unit, folder: &Path) -> PathBuf {
     type Made = BTreeMap<String, Arc<OnceLock<Vec<u8>>>>;
     static MADE: Mutex<Made> = Mutex::new(Made::new());
     static COUNT: AtomicUsize = AtomicUsize::new(0);
-    let mut text = unit.text_with(SHIM, TENSOR_CORES);
+    let mut text = unit.text_with(SHIM, INSTRUCTIONS);
     for name in &unit.kernels {
         text.push_str(&format!(
             "extern \"C\" void emulate_{name}(unsigned x, unsigned y, unsigned z, unsigned threads, \

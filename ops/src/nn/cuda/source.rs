@@ -9,7 +9,7 @@ macro_rules! texts {
 }
 
 const PRELUDE: &str = include_str!("kernels/prelude.cuh");
-const TENSOR_CORES: &str = include_str!("kernels/tensor_cores.cuh");
+const INSTRUCTIONS: &str = include_str!("kernels/instructions.cuh");
 const PRODUCT: &str = include_str!("kernels/product.cuh");
 const DENSE: &str = include_str!("kernels/dense.cu");
 
@@ -42,8 +42,8 @@ const SINGLE: &[(&str, &str)] = texts![
 pub struct Unit {
     /// A description for messages.
     pub name: String,
-    /// CUDA C++ without the definition of `PRODUCTS` and, between the two parts, without the
-    /// instructions of tensor cores: see [`Unit::text`].
+    /// CUDA C++ without the definition of `PRODUCTS` and, between the two parts, without
+    /// `instructions.cuh`: see [`Unit::text`].
     prelude: &'static str,
     body: String,
     /// The names of its kernels.
@@ -59,14 +59,14 @@ impl Unit {
 
     /// The text for a GPU.
     pub fn text(&self) -> String {
-        self.text_with("", TENSOR_CORES)
+        self.text_with("", INSTRUCTIONS)
     }
 
-    /// The text after the prefix `before`, and with these instructions of tensor cores.
-    pub fn text_with(&self, before: &str, tensor_cores: &str) -> String {
+    /// The text after the prefix `before`, and with these definitions in place of `instructions.cuh`.
+    pub fn text_with(&self, before: &str, instructions: &str) -> String {
         let products = self.precision as u32;
         let Self { prelude, body, .. } = self;
-        format!("{before}\n#define PRODUCTS {products}\n{prelude}\n{tensor_cores}\n{body}")
+        format!("{before}\n#define PRODUCTS {products}\n{prelude}\n{instructions}\n{body}")
     }
 }
 
