@@ -98,6 +98,10 @@ fn products_meet_no_bank_of_shared_memory_twice_in_a_pass() {
             table += &format!("{precision:?} {kernel}: a write takes {writes}, a read {reads}\n");
             for (it, what) in counted.iter().zip(["write", "read"]) {
                 assert!(it.count > 0, "{kernel} does not {what} shared memory");
+                assert_eq!(
+                    it.passes, it.least,
+                    "{precision:?} {kernel}: banks conflict when it {what}s"
+                );
             }
         }
     }

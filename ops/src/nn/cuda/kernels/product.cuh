@@ -94,8 +94,11 @@ struct Plain {
                 write_shared(*(Run*)&cell[step][index], run);
                 return;
             }
+            // Half of the lanes write the last two k first: so eight lines of four chunks of k lie in different banks.
+            const u32 late = step / CHUNK / 2 * 2;
 #pragma unroll
-            for (int i = 0; i < CHUNK; i++) write_shared(cell[step + i][index], __uint_as_float(run.word[i]));
+            for (int i = 0; i < CHUNK; i++)
+                write_shared(cell[step + (i ^ late)][index], __uint_as_float(late ? run.word[i ^ 2] : run.word[i]));
         }
     };
     float sums[ROWS_EACH][COLUMNS_EACH];
