@@ -44,6 +44,7 @@ pub fn plan(channels: &[usize], variational: bool) -> Plan {
 }
 
 /// Everything that a plan may say otherwise.
+#[allow(dead_code, reason = "each test takes what it needs")]
 pub fn with_all(mut plan: Plan) -> Plan {
     plan.architecture.batch_norm = true;
     plan.objective.reconstruction = Reduction::Mean;

@@ -3,7 +3,7 @@
 //! cudarc loads the driver on first use and panics if there is none, so nothing here is called
 //! before [`sys::is_culib_present`] returns true.
 
-use super::driver::{Address, CudaError, Driver, Event, Launch, Recording};
+use super::driver::{Address, Bench, CudaError, Driver, Event, Launch, Recording};
 use super::nvrtc::Nvrtc;
 use super::source::Unit;
 use super::{Place, Precision};
@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use sys::CUdevice_attribute_enum as Attribute;
+
+mod timing;
 
 /// The properties of a GPU according to the driver.
 #[derive(Clone, Debug)]
@@ -124,6 +126,8 @@ pub fn gpus(driver: &Path) -> Result<Vec<GpuInfo>, String> {
 pub struct Gpu {
     /// The properties of the GPU.
     pub info: GpuInfo,
+    /// True if the tiles of products are chosen by their times.
+    pub tunes: bool,
     device: sys::CUdevice,
     stream: sys::CUstream,
     side_stream: sys::CUstream,
@@ -181,6 +185,7 @@ impl Gpu {
         let (stream, side_stream) = (open()?, open()?);
         Ok(Self {
             info,
+            tunes: false,
             device,
             stream,
             side_stream,
@@ -343,6 +348,19 @@ impl Driver for Gpu {
         // SAFETY: graph and stream live as long as `self`.
         unsafe { result::graph::launch(self.graphs[recording.0], self.stream) }
             .map_err(|error| fault("cuGraphLaunch", &error))
+    }
+
+    fn bench(&self) -> Option<Bench> {
+        self.own_bench()
+    }
+
+    unsafe fn time(
+        &mut self,
+        launch: &Launch,
+        times: usize,
+    ) -> Result<Option<Vec<f64>>, CudaError> {
+        // SAFETY: the caller vouches for the launch.
+        unsafe { self.seconds(launch, times) }.map(Some)
     }
 }
 

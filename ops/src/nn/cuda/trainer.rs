@@ -14,7 +14,7 @@ use super::driver::{Address, CudaError, Driver, Recording};
 use super::net::{Net, Update};
 use super::parameter_layout::ParameterLayout;
 use super::plan::Plan;
-use super::source;
+use super::tuning::{self, Tiles};
 use crate::op::{Ctx, OpError};
 use cache::Array;
 use std::collections::HashMap;
@@ -53,7 +53,8 @@ impl<D: Driver> OnDevice<D> {
         let (network, precision, clips) = (plan.network(), plan.precision, data.rows());
         let capacity = plan.batch_size.min(clips);
         check_sizes(&network, capacity)?;
-        driver.load(&source::units(&network, precision)).map_err(|error| error.during(None))?;
+        let tiles = Tiles::kept(&driver, &network, precision, capacity);
+        driver.load(&tiles.units(&network)).map_err(|error| error.during(None))?;
         let layout = Plan::new(plan, clips, capacity);
         let free = driver.free_bytes().unwrap_or(0);
         let start = driver.reserve(layout.bytes).map_err(|error| {
@@ -75,6 +76,7 @@ impl<D: Driver> OnDevice<D> {
             plan: layout,
             parameter_layout,
             precision,
+            tiles,
             readers: [None; 3],
             measured: None,
         };
@@ -83,6 +85,7 @@ impl<D: Driver> OnDevice<D> {
         let augmentation = plan.augmentation;
         let mut made = Self { objective, augmentation, net, update, seed, clips, recordings };
         made.upload(data).map_err(|error| error.during(None))?;
+        tuning::tune(&mut made.net);
         Ok(made)
     }
 
@@ -103,6 +106,11 @@ impl<D: Driver> OnDevice<D> {
     /// The device, for inspection.
     pub fn driver(&mut self) -> &mut D {
         &mut self.net.driver
+    }
+
+    /// The tiles of products.
+    pub fn tiles(&self) -> &Tiles {
+        &self.net.tiles
     }
 
     /// The layout of the device's memory.

@@ -153,7 +153,7 @@ struct Plain {
 template <int ROWS_, int COLUMNS_>
 struct Tensor {
     enum {
-        ROWS = ROWS_, COLUMNS = COLUMNS_, DOWN = ROWS_ == 128 && COLUMNS_ < 128 ? 4 : ROWS_ / 32 < 2 ? 1 : 2,
+        ROWS = ROWS_, COLUMNS = COLUMNS_, DOWN = COLUMNS_ < 128 ? ROWS_ / 32 : ROWS_ > 128 ? 4 : ROWS_ < 64 ? 1 : 2,
         HIGH = ROWS_ / DOWN / 16, WIDE = COLUMNS_ / (8 / DOWN) / 8
     };
 
