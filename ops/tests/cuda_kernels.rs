@@ -147,14 +147,14 @@ fn every_tile_fits_into_registers() {
         })
     };
     // The published network, and channels of the other rows of the table.
-    let networks = [network(&[32, 64, 128]), network(&[16, 32, 128, 256])];
+    let networks = [&[32, 64, 128][..], &[16, 32], &[128, 256]].map(network);
     let mut wanted = Vec::new();
     for precision in [Precision::Tf32, Precision::Bf16] {
         for (of, network) in networks.iter().enumerate() {
             let layers = network.encoder.iter().chain(&network.decoder);
             for (at, layer) in layers.enumerate() {
                 let Some(sides) = source::Sides::of(layer) else { continue };
-                // The decoder of the second has nothing new.
+                // The decoders of the others have nothing new.
                 for direction in source::Direction::ALL {
                     let tiles = tuning::candidates(&sides, direction, precision);
                     let tiles = tiles.into_iter().filter(|_| of == 0 || !sides.transposed);
