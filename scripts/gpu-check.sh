@@ -7,7 +7,7 @@
 # PARTS are letters, all of them if there are none (scripts/gpu-plan.md says which to run when little time is given):
 #   a  every kernel compiles for this GPU; one step of each network in f32 agrees with the CPU
 #   b  20 steps, gradients of every layer, bits of a repeated training and of one that went on half-way, all precisions
-#   c  seconds for 35 epochs in f32, tf32 and bf16
+#   c  seconds for 35 epochs in f32, tf32 and bf16, and the tiles of products that were chosen, with their times
 #   d  PyTorch, eager and compiled, the same data and precision, beside c
 #   e  whole studies: from the start of a process through one epoch, and 35 epochs
 #   f  a sweep of 4 x 4 x 3 models, one after the other and at once

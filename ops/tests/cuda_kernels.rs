@@ -7,7 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "a failure stops the test")]
 
 use ops::nn::cuda::nvrtc::Nvrtc;
-use ops::nn::cuda::{Precision, source};
+use ops::nn::cuda::{Precision, source, tuning};
 use ops::nn::layers::{Architecture, Network};
 use std::io::Write;
 use std::path::PathBuf;
@@ -126,6 +126,66 @@ fn every_kernel_compiles_for_every_family() {
     if !table.is_empty() {
         insta::assert_snapshot!(table.join("\n"));
     }
+}
+
+#[test]
+fn every_tile_fits_into_registers() {
+    let newest = libraries().into_iter().find(|path| {
+        Nvrtc::open(path).and_then(|nvrtc| nvrtc.version()).is_ok_and(|version| version == COUNTED)
+    });
+    let Some(path) = newest else { return };
+    let nvrtc = Nvrtc::open(&path).unwrap();
+    let network = |channels: &[usize]| {
+        Network::new(&Architecture {
+            input: [128, 130],
+            channels: channels.to_vec(),
+            kernel: 3,
+            stride: 2,
+            batch_norm: true,
+            latent: 32,
+            variational: true,
+        })
+    };
+    // The published network, and channels of the other rows of the table.
+    let networks = [&[32, 64, 128][..], &[16, 32], &[128, 256]].map(network);
+    let mut wanted = Vec::new();
+    for precision in [Precision::Tf32, Precision::Bf16] {
+        for (of, network) in networks.iter().enumerate() {
+            let layers = network.encoder.iter().chain(&network.decoder);
+            for (at, layer) in layers.enumerate() {
+                let Some(sides) = source::Sides::of(layer) else { continue };
+                // The decoders of the others have nothing new.
+                for direction in source::Direction::ALL {
+                    let tiles = tuning::candidates(&sides, direction, precision);
+                    let tiles = tiles.into_iter().filter(|_| of == 0 || !sides.transposed);
+                    wanted.extend(tiles.map(|tile| {
+                        let unit =
+                            source::product(&layer.name, &sides, at, precision, direction, tile);
+                        (unit, tile)
+                    }));
+                }
+            }
+        }
+    }
+    assert!(wanted.len() > 100, "only {} tiles", wanted.len());
+    std::thread::scope(|scope| {
+        for share in wanted.chunks(wanted.len().div_ceil(4)) {
+            let nvrtc = &nvrtc;
+            scope.spawn(move || {
+                for ((unit, tile), architecture) in share.iter().flat_map(|it| [(it, 80), (it, 90)])
+                {
+                    let cubin = nvrtc.compile(unit, architecture).unwrap();
+                    let kernel = cubin::kernels(&cubin).remove(0);
+                    let most = 65_536 / (256 * tile.blocks as u32);
+                    let cubin::Kernel { name, registers, local, shared, .. } = kernel;
+                    let what = format!("`{name}` in {:?} on sm_{architecture}", unit.precision);
+                    assert_eq!(local, 0, "{what} takes local memory");
+                    assert!(registers <= most, "{what} takes {registers} registers of {most}");
+                    assert!(shared <= 48 << 10, "{what} takes {shared} bytes of shared memory");
+                }
+            });
+        }
+    });
 }
 
 #[test]

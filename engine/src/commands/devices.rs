@@ -219,5 +219,6 @@ fn time(case: &gpu::Case, device: &Device, clips: &cache::Array) -> Result<Strin
     }
     let speed = (35 * trial.clips()) as f64 / best;
     let (model, precision) = (case.model(), case.precision());
-    Ok(format!("{model:<12} {precision:<10} {best:>21.3} {speed:>8.0} {first:>16.2} s\n"))
+    let tiles = trial.tiles();
+    Ok(format!("{model:<12} {precision:<10} {best:>21.3} {speed:>8.0} {first:>16.2} s\n{tiles}"))
 }

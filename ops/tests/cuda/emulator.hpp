@@ -2,6 +2,7 @@
 // fibers that give way at each barrier. Threads and blocks run forwards or backwards, so that two
 // runs differ where a barrier is missing or where blocks depend on each other.
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -71,6 +72,59 @@ __attribute__((noinline)) static void barrier() {
     if (_setjmp(fibers[thread].place) == 0) _longjmp(scheduler, 1);
 }
 
+// Accesses of warps to shared memory: how many, the passes that they take, and the least that they could take.
+struct Accesses {
+    unsigned long long count, passes, least;
+};
+struct Access {
+    size_t word;
+    unsigned words;
+};
+
+static bool counts;
+static Accesses accesses[2];  // Writes, reads.
+static std::vector<Access> made[2][1024];
+
+// Notes that a thread writes (0) or reads (1) this place of shared memory.
+static void met(int kind, const void* place, unsigned bytes) {
+    if (counts) made[kind][now].push_back({size_t(place) / 4, bytes / 4});
+}
+
+// The passes in which a GPU serves lanes at once: the most different words in one of the 32 banks.
+static unsigned passes_of(std::vector<size_t>& words) {
+    std::sort(words.begin(), words.end());
+    words.erase(std::unique(words.begin(), words.end()), words.end());
+    unsigned in_bank[32] = {}, most = 0;
+    for (size_t word : words) most = std::max(most, ++in_bank[word % 32]);
+    return most;
+}
+
+// Counts what the threads of a block did. The n-th accesses of the lanes of a warp are one instruction, which serves so
+// many lanes at once as make 32 words.
+static void count(unsigned threads) {
+    for (int kind = 0; kind < 2; kind++) {
+        for (unsigned warp = 0; warp < threads; warp += 32) {
+            size_t most = 0;
+            for (unsigned t = warp; t < warp + 32; t++) most = std::max(most, made[kind][t].size());
+            accesses[kind].count += most;
+            for (size_t n = 0; n < most; n++) {
+                unsigned words_each = 1;
+                for (unsigned t = warp; t < warp + 32; t++)
+                    if (n < made[kind][t].size()) words_each = made[kind][t][n].words;
+                for (unsigned first = warp; first < warp + 32; first += 32 / words_each) {
+                    std::vector<size_t> words;
+                    for (unsigned t = first; t < first + 32 / words_each; t++)
+                        for (unsigned w = 0; n < made[kind][t].size() && w < words_each; w++)
+                            words.push_back(made[kind][t][n].word + w);
+                    accesses[kind].passes += passes_of(words);
+                    accesses[kind].least += !words.empty();
+                }
+            }
+        }
+        for (unsigned t = 0; t < threads; t++) made[kind][t].clear();
+    }
+}
+
 static void block(unsigned threads, bool backwards) {
     while (fibers.size() < threads) {
         fibers.push_back(Fiber());
@@ -97,6 +151,7 @@ static void block(unsigned threads, bool backwards) {
         }
         more = ended == 0;
     }
+    if (counts) count(threads);
 }
 
 template <class... A, size_t... I>
@@ -124,3 +179,12 @@ static void launch(void (*kernel)(A...), unsigned x, unsigned y, unsigned z, uns
 }  // namespace emulator
 
 static inline void __syncthreads() { emulator::barrier(); }
+
+// Counts the accesses of the next launches to shared memory, or hands out what was counted so far.
+extern "C" void emulate_count(bool counts, emulator::Accesses* to) {
+    emulator::counts = counts;
+    for (int kind = 0; kind < 2; kind++) {
+        to[kind] = emulator::accesses[kind];
+        emulator::accesses[kind] = {0, 0, 0};
+    }
+}

@@ -6,6 +6,20 @@ use ops::nn::cuda::driver::{Address, Memory};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+/// What becomes of the copies to memory that other emulators read.
+#[allow(dead_code, reason = "each test takes what it needs")]
+#[derive(Clone, Copy, Debug)]
+pub enum Upload {
+    /// They are there at once.
+    Prompt,
+    /// They are there only when somebody waits for the emulator that made them.
+    Late,
+    /// Half of one is there, and an error is returned.
+    Fails,
+    /// Half of one is there, and nothing is returned.
+    Panics,
+}
+
 /// What the emulators of one GPU have in common.
 #[derive(Default)]
 pub struct EmulatedGpu {

@@ -6,10 +6,12 @@
 mod memory;
 
 use libloading::Library;
-pub use memory::EmulatedGpu;
 use memory::Piece;
+pub use memory::{EmulatedGpu, Upload};
 use ops::nn::cuda::data_set::DataSets;
-use ops::nn::cuda::driver::{Address, Arg, CudaError, Driver, Event, Launch, Memory, Recording};
+use ops::nn::cuda::driver::{
+    Address, Arg, Bench, CudaError, Driver, Event, Launch, Memory, Recording,
+};
 use ops::nn::cuda::source::Unit;
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::c_void;
@@ -19,13 +21,26 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex, OnceLock};
 
+type Count = unsafe extern "C" fn(bool, *mut [Accesses; 2]);
 type Run = unsafe extern "C" fn(u32, u32, u32, u32, bool, *mut *mut c_void);
 
 const SHIM: &str = include_str!("emulator.hpp");
-const TENSOR_CORES: &str = include_str!("tensor_cores.hpp");
+const INSTRUCTIONS: &str = include_str!("instructions.hpp");
 /// Bytes after each piece of memory, and what they hold.
 const MARGIN: usize = 4096;
 const UNTOUCHED: u64 = 0x7ff8_dead_7fc0_beef;
+
+/// Accesses of warps to shared memory.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Accesses {
+    /// How many there are.
+    pub count: u64,
+    /// The passes that they take, each of which gets one word from each bank.
+    pub passes: u64,
+    /// The passes that as many would take without conflicts of banks.
+    pub least: u64,
+}
 
 /// The C++ compiler, if there is one.
 pub fn compiler() -> Option<&'static str> {
@@ -42,19 +57,8 @@ pub fn say_skipped(why: &str) {
     std::io::stderr().write_all(words.as_bytes()).unwrap();
 }
 
-/// What becomes of the copies to memory that other emulators read.
-#[allow(dead_code, reason = "each test takes what it needs")]
-#[derive(Clone, Copy, Debug)]
-pub enum Upload {
-    /// They are there at once.
-    Prompt,
-    /// They are there only when somebody waits for the emulator that made them.
-    Late,
-    /// Half of one is there, and an error is returned.
-    Fails,
-    /// Half of one is there, and nothing is returned.
-    Panics,
-}
+/// The seconds that a launch takes, by whoever says so; none if nobody does.
+pub type Clock = Arc<dyn Fn(&Launch) -> Result<Option<f64>, CudaError> + Send + Sync>;
 
 /// The emulated device.
 pub struct Emulator {
@@ -93,6 +97,8 @@ pub struct Emulator {
     pub counted: Option<Arc<AtomicUsize>>,
     /// Bytes it has.
     pub size: u64,
+    /// Where it times launches, and the clock that does.
+    pub bench: Option<(Bench, Clock)>,
 }
 
 impl Emulator {
@@ -120,7 +126,23 @@ impl Emulator {
             writes: 0,
             counted: None,
             size: 1 << 32,
+            bench: None,
         }
+    }
+
+    /// Runs a launch, and counts how it writes and reads shared memory.
+    #[allow(dead_code, reason = "each test takes what it needs")]
+    pub fn count(&mut self, launch: &Launch) -> [Accesses; 2] {
+        let library = &self.libraries[self.kernels[&launch.kernel].0];
+        // SAFETY: each library has the function, with this signature.
+        let count = unsafe { *library.get::<Count>(b"emulate_count").unwrap() };
+        let mut counted = [Accesses::default(); 2];
+        // SAFETY: it writes the two that it is given.
+        unsafe { count(true, &raw mut counted) };
+        self.run(launch).unwrap();
+        // SAFETY: as before.
+        unsafe { count(false, &raw mut counted) };
+        counted
     }
 
     fn run(&mut self, launch: &Launch) -> Result<(), CudaError> {
@@ -212,7 +234,7 @@ fn build(compiler: &str, unit: &Unit, folder: &Path) -> PathBuf {
     type Made = BTreeMap<String, Arc<OnceLock<Vec<u8>>>>;
     static MADE: Mutex<Made> = Mutex::new(Made::new());
     static COUNT: AtomicUsize = AtomicUsize::new(0);
-    let mut text = unit.text_with(SHIM, TENSOR_CORES);
+    let mut text = unit.text_with(SHIM, INSTRUCTIONS);
     for name in &unit.kernels {
         text.push_str(&format!(
             "extern \"C\" void emulate_{name}(unsigned x, unsigned y, unsigned z, unsigned threads, \
@@ -357,5 +379,20 @@ impl Driver for Emulator {
             self.run(&launch)?;
         }
         Ok(())
+    }
+
+    fn bench(&self) -> Option<Bench> {
+        self.bench.as_ref().map(|(bench, _)| bench.clone())
+    }
+
+    unsafe fn time(
+        &mut self,
+        launch: &Launch,
+        times: usize,
+    ) -> Result<Option<Vec<f64>>, CudaError> {
+        let (_, clock) = self.bench.as_ref().expect("a clock");
+        // A launch that comes first is slower, and one now and then is.
+        let late = |turn| if turn == 0 || turn % 5 == 4 { 9.0 } else { 1.0 };
+        Ok(clock(launch)?.map(|seconds| (0..times).map(|turn| seconds * late(turn)).collect()))
     }
 }

@@ -1,4 +1,5 @@
-//! Compiled kernels, kept in a folder of the user's own, so that the next process need not compile them.
+//! Compiled kernels, and which of them were quickest, kept in a folder of the user's own, so that the next process need not
+//! compile and time them.
 //!
 //! They do not lie in the store: a store may come from somebody else, and a cubin is code that a GPU runs.
 
@@ -28,13 +29,15 @@ pub fn load_or_compile(
     Ok(cubin)
 }
 
-fn read(path: &Path) -> Option<Vec<u8>> {
+/// The bytes that were kept in this file, if they are whole.
+pub(super) fn read(path: &Path) -> Option<Vec<u8>> {
     let bytes = regular::read(path, LONGEST).ok()?;
     let (digest, cubin) = bytes.split_at_checked(HEAD)?;
     (digest == Digest::of(cubin).to_string().as_bytes()).then(|| cubin.to_vec())
 }
 
-fn keep(path: &Path, cubin: &[u8]) -> io::Result<()> {
+/// Keeps these bytes in a file.
+pub(super) fn keep(path: &Path, cubin: &[u8]) -> io::Result<()> {
     let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     make_room(folder)?;

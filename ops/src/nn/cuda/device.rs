@@ -1,7 +1,7 @@
 //! A GPU that trains one model, through the CUDA driver.
 
 use super::data_set::DataSets;
-use super::driver::{Address, CudaError, Driver, Event, Launch, Memory, Recording};
+use super::driver::{Address, Bench, CudaError, Driver, Event, Launch, Memory, Recording};
 use super::listing::{GpuInfo, fault, info, init, taken};
 use super::nvrtc::Nvrtc;
 use super::shared_memory;
@@ -13,10 +13,14 @@ use std::ffi::{CString, c_void};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+mod timing;
+
 /// A GPU with a stream, and one for what runs beside it. Its resources are freed when it is dropped.
 pub struct Gpu {
     /// The properties of the GPU.
     pub info: GpuInfo,
+    /// True if the tiles of products are chosen by their times.
+    pub tunes: bool,
     device: sys::CUdevice,
     stream: sys::CUstream,
     side_stream: sys::CUstream,
@@ -74,6 +78,7 @@ impl Gpu {
         let (stream, side_stream) = (open()?, open()?);
         Ok(Self {
             info,
+            tunes: false,
             device,
             stream,
             side_stream,
@@ -244,6 +249,19 @@ impl Driver for Gpu {
         // SAFETY: graph and stream live as long as `self`.
         unsafe { result::graph::launch(self.graphs[recording.0], self.stream) }
             .map_err(|error| fault("cuGraphLaunch", &error))
+    }
+
+    fn bench(&self) -> Option<Bench> {
+        self.own_bench()
+    }
+
+    unsafe fn time(
+        &mut self,
+        launch: &Launch,
+        times: usize,
+    ) -> Result<Option<Vec<f64>>, CudaError> {
+        // SAFETY: the caller vouches for the launch.
+        unsafe { self.seconds(launch, times) }.map(Some)
     }
 }
 

@@ -6,6 +6,7 @@
 use super::data_set::DataSets;
 use super::source::Unit;
 use crate::op::OpError;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// An address in the device's memory.
@@ -74,6 +75,15 @@ pub struct Event(pub usize);
 pub trait Memory: Send + Sync {
     /// The address of its first byte.
     fn start(&self) -> Address;
+}
+
+/// What times of launches depend on beside the kernels and their arguments, and where what follows from them is kept.
+#[derive(Clone, Debug)]
+pub struct Bench {
+    /// The folder of choices by time, if they are kept.
+    pub folder: Option<PathBuf>,
+    /// The GPU and the compiler.
+    pub device: String,
 }
 
 /// A device with memory, a stream and a side stream. Launches on one stream run in order.
@@ -166,6 +176,24 @@ pub trait Driver {
     /// # Errors
     /// When the device fails.
     fn replay(&mut self, recording: Recording) -> Result<(), CudaError>;
+    /// Where launches are timed to choose the quickest tiles; none where that is not to be done.
+    fn bench(&self) -> Option<Bench> {
+        None
+    }
+    /// Runs a launch so many times, one after the other, and gives the seconds of each; none if the device has no clock.
+    ///
+    /// # Errors
+    /// When the device fails.
+    ///
+    /// # Safety
+    /// As for [`Driver::launch`].
+    unsafe fn time(
+        &mut self,
+        _launch: &Launch,
+        _times: usize,
+    ) -> Result<Option<Vec<f64>>, CudaError> {
+        Ok(None)
+    }
 }
 
 /// A call to CUDA that failed.

@@ -8,6 +8,7 @@
 //! - [`plan`]: the layout of a model's memory; [`parameter_layout`]: that of the parameters;
 //!   [`data_set`]: the clips, once for all models on a device.
 //! - [`net`]: the launches of a step, forward and backward.
+//! - [`tuning`]: the choice of tiles by their times on this GPU.
 //! - [`trainer`]: training, encoding and reconstructing with them.
 //! - [`parity`]: the comparison of a GPU with the CPU; [`trial`]: what must hold before `auto` uses one;
 //!   [`trace`]: what each launch wrote, by which a wrong kernel is found where there is no GPU.
@@ -39,6 +40,8 @@ pub mod source;
 pub mod trace;
 pub mod trainer;
 pub mod trial;
+#[allow(unsafe_code)]
+pub mod tuning;
 
 use super::fit;
 pub use crate::device::Place;
@@ -85,6 +88,7 @@ pub fn open(
     seed: u64,
 ) -> Result<trainer::OnDevice<device::Gpu>, OpError> {
     let gpu = device::Gpu::open(place, plan.precision);
-    let gpu = gpu.map_err(|error| error.during(None))?;
+    let mut gpu = gpu.map_err(|error| error.during(None))?;
+    gpu.tunes = tuning::is_worth(plan, data.rows());
     trainer::OnDevice::new(gpu, plan, data, seed)
 }

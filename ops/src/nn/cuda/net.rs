@@ -9,7 +9,8 @@ use super::Precision;
 use super::driver::{Address, Arg, CudaError, Driver, Event, Launch};
 use super::parameter_layout::ParameterLayout;
 use super::plan::{Plan, head_parts};
-use super::source::Sides;
+use super::source::{Direction, Sides, Tile};
+use super::tuning::Tiles;
 
 mod back;
 mod measure;
@@ -40,6 +41,8 @@ pub struct Net<D> {
     pub parameter_layout: ParameterLayout,
     /// The precision of products.
     pub precision: Precision,
+    /// The tiles of its convolutions' products.
+    pub tiles: Tiles,
     /// The events after the launches beside the backward pass that read each of the images of [`Plan::flow`].
     pub readers: [Option<Event>; 3],
     /// The event after the launches beside the backward pass that compute the losses.
@@ -51,6 +54,15 @@ pub struct Net<D> {
 enum Side {
     Encoder,
     Decoder,
+}
+
+/// A kernel with its blocks and its arguments.
+pub(super) type Call = (String, [usize; 3], Vec<Arg>);
+
+/// The launch of a kernel in blocks of most kernels' size.
+pub(super) fn launch_of((kernel, blocks, args): Call) -> Launch {
+    let blocks = blocks.map(|n| u32::try_from(n).expect("BUG: a grid beyond any device"));
+    Launch { kernel, blocks, threads: THREADS, args }
 }
 
 fn int(value: usize) -> Arg {
@@ -68,10 +80,12 @@ impl<D: Driver> Net<D> {
         blocks: [usize; 3],
         args: Vec<Arg>,
     ) -> Result<(), CudaError> {
-        let blocks = blocks.map(|n| u32::try_from(n).expect("BUG: a grid beyond any device"));
-        let kernel = kernel.to_owned();
+        self.call((kernel.to_owned(), blocks, args))
+    }
+
+    pub(super) fn call(&mut self, call: Call) -> Result<(), CudaError> {
         // SAFETY: the arguments follow the kernel's source, and their addresses and lengths the plan, which reserved them.
-        unsafe { self.driver.launch(Launch { kernel, blocks, threads: THREADS, args }) }
+        unsafe { self.driver.launch(launch_of(call)) }
     }
 
     /// Runs launches on the side stream, beside those that follow until the event is waited for.
@@ -98,7 +112,7 @@ impl<D: Driver> Net<D> {
     }
 
     /// The addresses of a layer's weight and bias, or of their gradients.
-    fn weights(&self, layer: &Layer, gradient: bool) -> [Address; 2] {
+    pub(super) fn weights(&self, layer: &Layer, gradient: bool) -> [Address; 2] {
         let start = self.plan.parameters[usize::from(gradient)];
         self.parameter_layout.of(layer).map(|place| start.plus(4 * place))
     }
@@ -210,7 +224,8 @@ impl<D: Driver> Net<D> {
         match layer.operation {
             Operation::Conv2d { .. } | Operation::ConvTranspose2d { .. } => {
                 let number = self.number(side, at);
-                self.convolve(&layer, number, true, rows, [input, bias, Address::NONE, output])
+                let places = [input, bias, Address::NONE, output];
+                self.call(self.convolution(&layer, number, true, rows, places, None))
             }
             Operation::Linear => {
                 let (units, inside) = (layer.input_len(), layer.output_len());
@@ -238,17 +253,19 @@ impl<D: Driver> Net<D> {
         }
     }
 
-    /// Runs a convolution of either kind, forward or backward to the gradient of its input.
-    fn convolve(
-        &mut self,
+    /// A convolution of either kind, forward or backward to the gradient of its input, with the chosen tile or this one.
+    pub(super) fn convolution(
+        &self,
         layer: &Layer,
         number: usize,
         forward: bool,
         rows: usize,
         [from, bias, over, to]: [Address; 4],
-    ) -> Result<(), CudaError> {
+        tile: Option<Tile>,
+    ) -> Call {
         let sides = Sides::of(layer).expect("BUG: not a convolution");
         let narrows = forward != sides.transposed;
+        let direction = if narrows { Direction::Narrow } else { Direction::Wide };
         let weight = if sides.is_single_channel() {
             self.weights(layer, false)[0]
         } else {
@@ -259,8 +276,23 @@ impl<D: Driver> Net<D> {
             true => args.extend([Arg::At(bias), flag(layer.relu), Arg::At(to)]),
             false => args.extend([over, to].map(Arg::At)),
         }
-        let name = if narrows { "narrow" } else { "wide" };
-        self.launch(&format!("{name}_{number}"), sides.blocks(narrows, rows, self.precision), args)
+        self.product(&sides, number, direction, rows, tile, args)
+    }
+
+    /// A product of a convolution for so many images, or for the gradient of its weight in so many parts.
+    fn product(
+        &self,
+        sides: &Sides,
+        number: usize,
+        direction: Direction,
+        count: usize,
+        tile: Option<Tile>,
+        args: Vec<Arg>,
+    ) -> Call {
+        let precision = self.precision;
+        let tile = tile.unwrap_or_else(|| self.tiles.of(number, sides, direction));
+        let blocks = sides.blocks(direction, count, precision, tile);
+        (sides.kernel(number, direction, precision, tile), blocks, args)
     }
 
     fn sum_parts(

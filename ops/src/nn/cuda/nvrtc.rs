@@ -133,9 +133,14 @@ impl Nvrtc {
         place.get_or_init(|| load_or_compile(kept().as_deref(), make).map(Arc::from)).clone()
     }
 
+    /// The version of the library's file, if it can be asked for.
+    pub fn file_version(&self) -> Option<String> {
+        Some(FileVersion::of(&self.path.metadata().ok()?).to_string())
+    }
+
     /// The digest of all that a cubin depends on; none if the compiler is unknown.
     fn name_of(&self, unit: &Unit, architecture: i32) -> Option<Digest> {
-        let library = FileVersion::of(&self.path.metadata().ok()?).to_string();
+        let library = self.file_version()?;
         let mut hasher = Hasher::new("cubin");
         hasher.text(&unit.text()).number(u64::from(architecture.unsigned_abs()));
         hasher.text(STANDARD).text(&library);

@@ -7,7 +7,7 @@ use super::Precision;
 use super::data_set;
 use super::driver::Address;
 use super::parameter_layout::ParameterLayout;
-use super::source::Sides;
+use super::source::{Direction, Sides};
 use crate::op::OpError;
 
 /// The number of thread blocks that keeps a large GPU busy: two for each of its processors.
@@ -366,7 +366,9 @@ pub fn bias_each(rows: usize, channels: usize) -> usize {
 pub fn weight_parts(layer: &Layer, capacity: usize) -> Option<Parts> {
     let sides = Sides::of(layer)?;
     let pixels = capacity * sides.narrow[1] * sides.narrow[2];
-    let [down, across] = if sides.is_single_channel() { [1, 1] } else { sides.weight_tiles() };
+    // Always by the table's tile, so that sums do not depend on which one is quickest.
+    let tile = sides.tile(Direction::Weight, Precision::F32);
+    let [down, across] = if sides.is_single_channel() { [1, 1] } else { sides.weight_tiles(tile) };
     Some(cut(pixels, down * across))
 }
 

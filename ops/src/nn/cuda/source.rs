@@ -2,14 +2,15 @@
 
 use super::super::layers::{Layer, Network, Operation};
 use super::Precision;
-use std::fmt::Write as _;
+use serde::{Deserialize, Serialize};
+use std::fmt::{self, Display, Formatter, Write as _};
 
 macro_rules! texts {
     ($($name:literal),* $(,)?) => { &[$(($name, include_str!(concat!("kernels/", $name)))),*] };
 }
 
 const PRELUDE: &str = include_str!("kernels/prelude.cuh");
-const TENSOR_CORES: &str = include_str!("kernels/tensor_cores.cuh");
+const INSTRUCTIONS: &str = include_str!("kernels/instructions.cuh");
 const PRODUCT: &str = include_str!("kernels/product.cuh");
 const DENSE: &str = include_str!("kernels/dense.cu");
 
@@ -42,8 +43,8 @@ const SINGLE: &[(&str, &str)] = texts![
 pub struct Unit {
     /// A description for messages.
     pub name: String,
-    /// CUDA C++ without the definition of `PRODUCTS` and, between the two parts, without the
-    /// instructions of tensor cores: see [`Unit::text`].
+    /// CUDA C++ without the definition of `PRODUCTS` and, between the two parts, without
+    /// `instructions.cuh`: see [`Unit::text`].
     prelude: &'static str,
     body: String,
     /// The names of its kernels.
@@ -59,19 +60,28 @@ impl Unit {
 
     /// The text for a GPU.
     pub fn text(&self) -> String {
-        self.text_with("", TENSOR_CORES)
+        self.text_with("", INSTRUCTIONS)
     }
 
-    /// The text after the prefix `before`, and with these instructions of tensor cores.
-    pub fn text_with(&self, before: &str, tensor_cores: &str) -> String {
+    /// The text after the prefix `before`, and with these definitions in place of `instructions.cuh`.
+    pub fn text_with(&self, before: &str, instructions: &str) -> String {
         let products = self.precision as u32;
         let Self { prelude, body, .. } = self;
-        format!("{before}\n#define PRODUCTS {products}\n{prelude}\n{tensor_cores}\n{body}")
+        format!("{before}\n#define PRODUCTS {products}\n{prelude}\n{instructions}\n{body}")
     }
 }
 
-/// All units for training and running this network.
+/// All units for training and running this network, with tiles of the table.
 pub fn units(network: &Network, precision: Precision) -> Vec<Unit> {
+    units_with(network, precision, |_, sides, direction| sides.tile(direction, precision))
+}
+
+/// The same with these tiles; the first argument is the number of the layer.
+pub fn units_with(
+    network: &Network,
+    precision: Precision,
+    tile: impl Fn(usize, &Sides, Direction) -> Tile,
+) -> Vec<Unit> {
     let mut single = String::new();
     SINGLE.iter().for_each(|(_, text)| single.push_str(text));
     let mut units = vec![
@@ -79,8 +89,10 @@ pub fn units(network: &Network, precision: Precision) -> Vec<Unit> {
         Unit::new("dense", precision, format!("{PRODUCT}\n{DENSE}"), kernels_of(DENSE)),
     ];
     for (at, layer) in network.encoder.iter().chain(&network.decoder).enumerate() {
-        for (text, kernel) in convolution(layer, at, precision) {
-            units.push(Unit::new(&layer.name, precision, text, vec![kernel]));
+        let Some(sides) = Sides::of(layer) else { continue };
+        for direction in Direction::ALL {
+            let tile = tile(at, &sides, direction);
+            units.push(product(&layer.name, &sides, at, precision, direction, tile));
         }
     }
     units
@@ -94,6 +106,54 @@ fn kernels_of(text: &str) -> Vec<String> {
         rest.trim_start().split('(').next()
     });
     named.map(str::to_owned).collect()
+}
+
+/// The three products of a convolution: to the narrow image, to the wide one, and to the gradient of the weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// To the narrow image.
+    Narrow,
+    /// To the wide image.
+    Wide,
+    /// To the gradient of the weight.
+    Weight,
+}
+
+impl Direction {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Narrow, Self::Wide, Self::Weight];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Narrow => "narrow",
+            Self::Wide => "wide",
+            Self::Weight => "weight",
+        }
+    }
+}
+
+/// The part of a product that a block makes. Whatever it is, a sum is taken in the same order, so the bits are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tile {
+    /// The rows.
+    pub rows: usize,
+    /// The columns.
+    pub columns: usize,
+    /// The blocks for which a processor must have registers.
+    pub blocks: usize,
+}
+
+impl Tile {
+    /// A tile of this shape.
+    pub const fn new(rows: usize, columns: usize, blocks: usize) -> Self {
+        Self { rows, columns, blocks }
+    }
+}
+
+impl Display for Tile {
+    fn fmt(&self, to: &mut Formatter<'_>) -> fmt::Result {
+        write!(to, "{}x{}x{}", self.rows, self.columns, self.blocks)
+    }
 }
 
 /// The two images that a convolution of either kind connects.
@@ -115,8 +175,8 @@ const THREADS: usize = 256;
 const THIN_RUNS: usize = 32;
 const THIN_EACH: usize = 8;
 
-/// The side of a tile of a product for so many rows or columns.
-pub fn tile_side(count: usize) -> usize {
+/// The side of the table's tiles for so many rows or columns.
+fn tile_side(count: usize) -> usize {
     [32, 64].into_iter().find(|side| count <= *side).unwrap_or(128)
 }
 
@@ -126,46 +186,72 @@ impl Sides {
         self.wide[0] == 1
     }
 
-    /// The blocks of a launch forward or backward for so many images, to the narrow image or to the wide one.
-    pub fn blocks(&self, narrows: bool, images: usize, precision: Precision) -> [usize; 3] {
+    /// The tile of a product in the table.
+    pub fn tile(&self, direction: Direction, precision: Precision) -> Tile {
+        let [narrow, wide] = [self.narrow, self.wide].map(|[channels, ..]| tile_side(channels));
+        let [rows, columns] = match direction {
+            Direction::Narrow => [128, narrow],
+            Direction::Wide => [128, wide],
+            Direction::Weight => [narrow, 128],
+        };
+        let is_small = precision != Precision::F32 && columns < 128 && !self.is_single_channel();
+        Tile { rows, columns, blocks: if is_small { 3 } else { 2 } }
+    }
+
+    /// The blocks of a launch in this direction for so many images, or for the gradient of the weight in so many parts.
+    pub fn blocks(
+        &self,
+        direction: Direction,
+        count: usize,
+        precision: Precision,
+        tile: Tile,
+    ) -> [usize; 3] {
+        let Tile { rows, columns, .. } = tile;
         let stride = self.taps[1];
         let runs = self.runs(precision);
         let across = runs.min(THIN_RUNS);
         let at_once = THREADS / across * THIN_EACH;
-        let [channels, high, wide] = if narrows { self.narrow } else { self.wide };
-        match (self.is_single_channel(), narrows) {
-            (true, true) => [(images * high * wide).div_ceil(at_once), runs.div_ceil(across), 1],
-            (true, false) => {
-                let cells = [high, wide].map(|it| (it + self.taps[2]).div_ceil(stride));
-                [(images * cells[0] * cells[1]).div_ceil(at_once), 1, 1]
+        let ([wide_channels, wide_high, wide_wide], [channels, high, wide]) =
+            (self.wide, self.narrow);
+        match (self.is_single_channel(), direction) {
+            (true, Direction::Narrow) => {
+                [(count * high * wide).div_ceil(at_once), runs.div_ceil(across), 1]
             }
-            (false, true) => {
-                [(images * high * wide).div_ceil(128), channels.div_ceil(tile_side(channels)), 1]
+            (true, Direction::Wide) => {
+                let cells = [wide_high, wide_wide].map(|it| (it + self.taps[2]).div_ceil(stride));
+                [(count * cells[0] * cells[1]).div_ceil(at_once), 1, 1]
             }
-            (false, false) => {
-                let pixels = images * high.div_ceil(stride) * wide.div_ceil(stride);
-                let across = channels.div_ceil(tile_side(channels));
-                [pixels.div_ceil(128), across, stride * stride]
+            (true, Direction::Weight) => [count, runs.div_ceil(across), 1],
+            (false, Direction::Narrow) => {
+                [(count * high * wide).div_ceil(rows), channels.div_ceil(columns), 1]
             }
-        }
-    }
-
-    /// The blocks of a launch for the gradient of the weight, in so many parts.
-    pub fn weight_blocks(&self, parts: usize, precision: Precision) -> [usize; 3] {
-        let runs = self.runs(precision);
-        match self.is_single_channel() {
-            true => [parts, runs.div_ceil(runs.min(THIN_RUNS)), 1],
-            false => {
-                let [x, y] = self.weight_tiles();
-                [x, y, parts]
+            (false, Direction::Wide) => {
+                let pixels = count * wide_high.div_ceil(stride) * wide_wide.div_ceil(stride);
+                [pixels.div_ceil(rows), wide_channels.div_ceil(columns), stride * stride]
+            }
+            (false, Direction::Weight) => {
+                let [down, across] = self.weight_tiles(tile);
+                [down, across, count]
             }
         }
     }
 
     /// The tiles of the gradient of the weight, down and across.
-    pub fn weight_tiles(&self) -> [usize; 2] {
+    pub fn weight_tiles(&self, tile: Tile) -> [usize; 2] {
         let (rows, taps) = (self.narrow[0], self.wide[0] * self.taps[0] * self.taps[0]);
-        [rows.div_ceil(tile_side(rows)), taps.div_ceil(128)]
+        [rows.div_ceil(tile.rows), taps.div_ceil(tile.columns)]
+    }
+
+    /// The name of the kernel of the n-th layer; a tile that is not the table's is in it.
+    pub fn kernel(
+        &self,
+        at: usize,
+        direction: Direction,
+        precision: Precision,
+        tile: Tile,
+    ) -> String {
+        let name = format!("{}_{at}", direction.name());
+        if tile == self.tile(direction, precision) { name } else { format!("{name}_{tile}") }
     }
 
     /// The runs of narrow channels.
@@ -193,18 +279,23 @@ impl Sides {
     }
 }
 
-/// The units of the n-th layer if it is a convolution, one for each direction, since they take
-/// longest to compile.
-fn convolution(layer: &Layer, at: usize, precision: Precision) -> Vec<(String, String)> {
-    let Some(sides) = Sides::of(layer) else { return Vec::new() };
-    let Sides { wide, narrow, taps, .. } = sides;
-    let mut shared = PRODUCT.to_owned();
-    CONVOLUTION.iter().for_each(|(_, part)| shared.push_str(part));
+/// The unit of a product of the n-th layer, by itself, since these take longest to compile.
+pub fn product(
+    layer: &str,
+    sides: &Sides,
+    at: usize,
+    precision: Precision,
+    direction: Direction,
+    tile: Tile,
+) -> Unit {
+    let Sides { wide, narrow, taps, transposed } = sides;
+    let mut text = PRODUCT.to_owned();
+    CONVOLUTION.iter().for_each(|(_, part)| text.push_str(part));
     let sizes: Vec<String> =
-        wide.iter().chain(&narrow).chain(&taps).map(ToString::to_string).collect();
-    let _ = write!(shared, "\ntypedef Patches<{}> Layer;\n", sizes.join(", "));
-    let weight =
-        if sides.is_single_channel() { "const float* weight" } else { "const value* weight" };
+        wide.iter().chain(narrow).chain(taps).map(ToString::to_string).collect();
+    let _ = write!(text, "\ntypedef Patches<{}> Layer;\n", sizes.join(", "));
+    let is_single = sides.is_single_channel();
+    let weight = if is_single { "const float* weight" } else { "const value* weight" };
     // A convolution is forward to its narrow image, and a transposed one to its wide one.
     let image = |from: &str, to: &str, channels: usize, forward: bool| {
         let (kind, types, args) = match forward {
@@ -214,34 +305,26 @@ fn convolution(layer: &Layer, at: usize, precision: Precision) -> Vec<(String, S
         let types = format!("{weight}, const value* {from}, int images, {types}, value* {to}");
         (types, format!("weight, {from}, images, {kind}<{channels}>{{{to}, {args}}}"))
     };
-    let gradient = (
-        "const value* narrow, const value* wide, int images, int each, float* parts".to_owned(),
-        "narrow, wide, images, each, parts".to_owned(),
-    );
-    let [narrow, wide] = [narrow[0], wide[0]];
-    let [high, low] = [narrow, wide].map(tile_side);
-    [
-        ("narrow", [128, high], image("wide", "narrow", narrow, !sides.transposed)),
-        ("wide", [128, low], image("narrow", "wide", wide, sides.transposed)),
-        ("weight", [high, 128], gradient),
-    ]
-    .map(|(name, [rows, columns], (types, args))| {
-        let kernel = format!("{name}_{at}");
-        let is_small = precision != Precision::F32 && columns < 128;
-        let (does, blocks) = match sides.is_single_channel() {
-            true => (format!("thin_{name}<Layer>"), 2),
-            false => {
-                let tile = format!("TileOf<{rows}, {columns}>::Tile");
-                (format!("to_{name}<Layer, {tile}>"), if is_small { 3 } else { 2 })
-            }
-        };
-        let text = format!(
-            "{shared}extern \"C\" __global__ void __launch_bounds__(THREADS, {blocks}) {kernel}({types}) {{
+    let (types, args) = match direction {
+        Direction::Narrow => image("wide", "narrow", narrow[0], !transposed),
+        Direction::Wide => image("narrow", "wide", wide[0], *transposed),
+        Direction::Weight => (
+            "const value* narrow, const value* wide, int images, int each, float* parts".to_owned(),
+            "narrow, wide, images, each, parts".to_owned(),
+        ),
+    };
+    let (kernel, name) = (sides.kernel(at, direction, precision, tile), direction.name());
+    let Tile { rows, columns, blocks } = tile;
+    let does = match is_single {
+        true => format!("thin_{name}<Layer>"),
+        false => format!("to_{name}<Layer, TileOf<{rows}, {columns}>::Tile>"),
+    };
+    let _ = write!(
+        text,
+        "extern \"C\" __global__ void __launch_bounds__(THREADS, {blocks}) {kernel}({types}) {{
     {does}({args});
 }}
 "
-        );
-        (text, kernel)
-    })
-    .to_vec()
+    );
+    Unit::new(layer, precision, text, vec![kernel])
 }

@@ -15,7 +15,7 @@ use super::driver::{Address, CudaError, Driver, Recording};
 use super::net::{Net, Update};
 use super::parameter_layout::ParameterLayout;
 use super::plan::Plan;
-use super::source;
+use super::tuning::{self, Tiles};
 use crate::op::{Ctx, OpError};
 use cache::Array;
 use std::collections::HashMap;
@@ -56,7 +56,8 @@ impl<D: Driver> OnDevice<D> {
         let (network, precision, clips) = (plan.network(), plan.precision, data.rows());
         let capacity = plan.batch_size.min(clips);
         check_sizes(&network, capacity)?;
-        driver.load(&source::units(&network, precision)).map_err(|error| error.during(None))?;
+        let tiles = Tiles::kept(&driver, &network, precision, capacity);
+        driver.load(&tiles.units(&network)).map_err(|error| error.during(None))?;
         let layout = Plan::new(plan, clips, capacity);
         let refused = |error: CudaError, driver: &D, has_data: bool| {
             if !error.out_of_memory {
@@ -82,13 +83,14 @@ impl<D: Driver> OnDevice<D> {
             plan: layout,
             parameter_layout,
             precision,
+            tiles,
             readers: [None; 3],
             measured: None,
         };
         let recordings = HashMap::new();
         let objective = plan.objective.of_clips(clips - plan.held_out(clips));
         let augmentation = plan.augmentation;
-        Ok(Self {
+        let mut made = Self {
             objective,
             augmentation,
             net,
@@ -97,12 +99,19 @@ impl<D: Driver> OnDevice<D> {
             clips,
             recordings,
             _data_set: data_set,
-        })
+        };
+        tuning::tune(&mut made.net);
+        Ok(made)
     }
 
     /// The device, for inspection.
     pub fn driver(&mut self) -> &mut D {
         &mut self.net.driver
+    }
+
+    /// The tiles of products.
+    pub fn tiles(&self) -> &Tiles {
+        &self.net.tiles
     }
 
     /// The layout of the device's memory.

@@ -325,6 +325,11 @@ impl Trial {
         self.order.len()
     }
 
+    /// The times by which tiles of products were chosen, one product a line.
+    pub fn tiles(&self) -> String {
+        self.backend.tiles().times()
+    }
+
     /// Trains for the given number of further epochs.
     ///
     /// # Errors

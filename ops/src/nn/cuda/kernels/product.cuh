@@ -91,11 +91,14 @@ struct Plain {
         float cell[DEPTH][SIDE + 4];
         __device__ void put(u32 index, u32 step, const Run& run) {
             if (!ALONG_K) {
-                *(Run*)&cell[step][index] = run;
+                write_shared(*(Run*)&cell[step][index], run);
                 return;
             }
+            // Half of the lanes write the last two k first: so eight lines of four chunks of k lie in different banks.
+            const u32 late = step / CHUNK / 2 * 2;
 #pragma unroll
-            for (int i = 0; i < CHUNK; i++) cell[step + i][index] = __uint_as_float(run.word[i]);
+            for (int i = 0; i < CHUNK; i++)
+                write_shared(cell[step + (i ^ late)][index], __uint_as_float(late ? run.word[i ^ 2] : run.word[i]));
         }
     };
     float sums[ROWS_EACH][COLUMNS_EACH];
@@ -114,9 +117,9 @@ struct Plain {
         for (int k = 0; k < DEPTH; k++) {
             Run x[ROWS_EACH / 4], y[COLUMNS_EACH / 4];
 #pragma unroll
-            for (int i = 0; i < ROWS_EACH / 4; i++) x[i] = *(const Run*)&a.cell[k][top() + 4 * i];
+            for (int i = 0; i < ROWS_EACH / 4; i++) x[i] = read_shared(*(const Run*)&a.cell[k][top() + 4 * i]);
 #pragma unroll
-            for (int j = 0; j < COLUMNS_EACH / 4; j++) y[j] = *(const Run*)&b.cell[k][left() + 4 * ACROSS * j];
+            for (int j = 0; j < COLUMNS_EACH / 4; j++) y[j] = read_shared(*(const Run*)&b.cell[k][left() + 4 * ACROSS * j]);
 #pragma unroll
             for (int i = 0; i < ROWS_EACH; i++)
 #pragma unroll
@@ -150,7 +153,7 @@ struct Plain {
 template <int ROWS_, int COLUMNS_>
 struct Tensor {
     enum {
-        ROWS = ROWS_, COLUMNS = COLUMNS_, DOWN = ROWS_ == 128 && COLUMNS_ < 128 ? 4 : ROWS_ / 32 < 2 ? 1 : 2,
+        ROWS = ROWS_, COLUMNS = COLUMNS_, DOWN = COLUMNS_ < 128 ? ROWS_ / 32 : ROWS_ > 128 ? 4 : ROWS_ < 64 ? 1 : 2,
         HIGH = ROWS_ / DOWN / 16, WIDE = COLUMNS_ / (8 / DOWN) / 8
     };
 
@@ -165,7 +168,7 @@ struct Tensor {
             return row * PITCH + chunk * CHUNK;
         }
         __device__ void put(u32 index, u32 step, const Run& run) {
-            *(Run*)&cell[ALONG_K ? place(index, step / CHUNK) : place(step, index / CHUNK)] = run;
+            write_shared(*(Run*)&cell[ALONG_K ? place(index, step / CHUNK) : place(step, index / CHUNK)], run);
         }
         // The cells of a tile of sixteen rows from `index` on, for the s-th product of the room's k: upper and lower rows
         // of its first k, then of its last. `upper_first` is false for two tiles of columns, first and last k of each.
@@ -182,7 +185,7 @@ struct Tensor {
 #pragma unroll
             for (int i = 0; i < 4; i++) {
                 const int below = upper_first ? i % 2 : i / 2, after = upper_first ? i / 2 : i % 2;
-                to[i] = __float_as_uint(cell[(s * 8 + after * 4 + lane % 4) * PITCH + index + below * 8 + lane / 4]);
+                to[i] = __float_as_uint(read_shared(cell[(s * 8 + after * 4 + lane % 4) * PITCH + index + below * 8 + lane / 4]));
             }
 #endif
         }

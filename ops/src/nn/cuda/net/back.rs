@@ -2,8 +2,8 @@
 
 use super::super::driver::{Address, Arg, CudaError, Driver};
 use super::super::plan::{SQUARES, bias_each, sample_parts, weight_parts};
-use super::super::source::Sides;
-use super::{Net, Side, Update, flag, int};
+use super::super::source::{Direction, Sides, Tile};
+use super::{Call, Net, Side, Update, flag, int};
 use crate::nn::layers::{Layer, Operation};
 use crate::nn::objective::Objective;
 
@@ -187,16 +187,13 @@ impl<D: Driver> Net<D> {
                 let sides = Sides::of(&layer).expect("BUG: not a convolution");
                 let (narrow, wide) =
                     if sides.transposed { (input, d_output) } else { (d_output, input) };
-                let cut = weight_parts(&layer, self.plan.capacity).expect("BUG: no convolution");
                 let event = self.on_side_stream(|this| {
                     this.row_sums([pixels, channels], true, d_output, d_bias)?;
                     let [_, sums] = this.plan.parts;
-                    let mut args = vec![Arg::At(narrow), Arg::At(wide)];
-                    args.extend([rows, cut.each].map(int));
-                    args.push(Arg::At(sums));
-                    let blocks = sides.weight_blocks(cut.count, this.precision);
-                    this.launch(&format!("weight_{number}"), blocks, args)?;
-                    this.sum_parts(sums, cut.count, layer.weight_len(), None, d_weight)
+                    let (call, parts) =
+                        this.weight_gradient(&layer, number, rows, [narrow, wide, sums], None);
+                    this.call(call)?;
+                    this.sum_parts(sums, parts, layer.weight_len(), None, d_weight)
                 })?;
                 self.readers[flow] = Some(event);
                 if side == Side::Encoder && at == 0 {
@@ -206,10 +203,28 @@ impl<D: Driver> Net<D> {
                 let over = if masked { input } else { Address::NONE };
                 let places = [d_output, Address::NONE, over, d_input];
                 self.wait_for_readers(next)?;
-                self.convolve(&layer, number, false, rows, places)?;
+                self.call(self.convolution(&layer, number, false, rows, places, None))?;
                 Ok(next)
             }
         }
+    }
+
+    /// The parts of the gradient of a convolution's weight and their number, with the chosen tile or this one.
+    pub(in super::super) fn weight_gradient(
+        &self,
+        layer: &Layer,
+        number: usize,
+        rows: usize,
+        [narrow, wide, parts]: [Address; 3],
+        tile: Option<Tile>,
+    ) -> (Call, usize) {
+        let sides = Sides::of(layer).expect("BUG: not a convolution");
+        let cut = weight_parts(layer, self.plan.capacity).expect("BUG: not a convolution");
+        let mut args = vec![Arg::At(narrow), Arg::At(wide)];
+        args.extend([rows, cut.each].map(int));
+        args.push(Arg::At(parts));
+        let call = self.product(&sides, number, Direction::Weight, cut.count, tile, args);
+        (call, cut.count)
     }
 
     /// Does one step of Adam and advances the clock.

@@ -1,4 +1,12 @@
-// The instructions of tensor cores, one warp together. Lane l holds of a 16 x k tile A the rows
+// What tests on the CPU define otherwise: accesses to shared memory, which they count, and the instructions of tensor cores.
+
+// Every access of a product to shared memory but those of `read_squares` goes through these two.
+template <class T>
+__device__ inline void write_shared(T& place, const T& x) { place = x; }
+template <class T>
+__device__ inline T read_shared(const T& place) { return place; }
+
+// The instructions of tensor cores are of one warp together. Lane l holds of a 16 x k tile A the rows
 // l/4 and l/4 + 8, of a k x 8 tile B the column l/4, of C the columns 2(l%4) and the next.
 
 #if PRODUCTS > 0

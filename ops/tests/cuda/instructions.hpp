@@ -1,4 +1,15 @@
-// What the instructions of tensor cores compute, from the lanes of a warp.
+// Accesses to shared memory that are counted, and what the instructions of tensor cores compute, from the lanes of a warp.
+
+template <class T>
+static void write_shared(T& place, const T& x) {
+    emulator::met(0, &place, sizeof(T));
+    place = x;
+}
+template <class T>
+static T read_shared(const T& place) {
+    emulator::met(1, &place, sizeof(T));
+    return place;
+}
 
 static float to_tf32(float x) {
     const u32 bits = __float_as_uint(x);
@@ -33,6 +44,7 @@ static const void** rows_of_squares(const void* row) {
         fprintf(stderr, "a row of a square does not begin at a multiple of sixteen bytes\n");
         abort();
     }
+    emulator::met(1, row, 16);
     rows[threadIdx.x] = row;
     __syncthreads();
     return rows + threadIdx.x / 32 * 32;
