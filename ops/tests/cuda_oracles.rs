@@ -34,7 +34,7 @@ fn the_three_directions_of_a_convolution_are_those_of_its_definition() {
         let mut bench = StageBuffers::new(&units(network, precision));
         for (at, layer) in network.encoder.iter().chain(&network.decoder).enumerate() {
             let Some(sides) = Sides::of(layer) else { continue };
-            let case = Convolution::new(layer, precision);
+            let case = Convolution::new(layer, precision, draw);
             for direction in Direction::ALL {
                 let found = case.run(&mut bench, at, direction, sides.tile(direction, precision));
                 close(&format!("{direction:?}"), &found, &case.expected(direction));

@@ -76,6 +76,13 @@ pub fn draw(len: usize, index: u32) -> Vec<f32> {
     (0..len).map(|_| (random.between(-64.0, 64.0).round() / 64.0) as f32).collect()
 }
 
+/// Numbers that every precision holds too, so far apart that their sums are rounded: another order gives other bits.
+pub fn draw_apart(len: usize, index: u32) -> Vec<f32> {
+    let mut random = Random::new(6, Purpose::Null, index);
+    let exponents: Vec<i32> = (0..len).map(|_| random.below(14) as i32).collect();
+    draw(len, index).iter().zip(exponents).map(|(x, power)| x * 2.0_f32.powi(-power)).collect()
+}
+
 pub fn int(n: usize) -> Arg {
     Arg::Int(n as i32)
 }
@@ -135,7 +142,8 @@ pub struct Convolution<'l> {
 }
 
 impl<'l> Convolution<'l> {
-    pub fn new(layer: &'l Layer, precision: Precision) -> Self {
+    /// The numbers are drawn by the given function, of as many and of an index.
+    pub fn new(layer: &'l Layer, precision: Precision, draw: fn(usize, u32) -> Vec<f32>) -> Self {
         let sides = Sides::of(layer).unwrap();
         let [wide, narrow] = [sides.wide, sides.narrow].map(|s| s.iter().product::<usize>());
         Self {
