@@ -113,6 +113,17 @@ impl Disk {
         Ok((self.folder(path.parent().ok_or(io::ErrorKind::InvalidInput)?)?, name))
     }
 
+    /// The same for a path whose parent folder is made in its existing parent if it is missing.
+    pub(super) fn place_or_make<'p>(&self, path: &'p Path) -> io::Result<Place<'p>> {
+        match self.place(path) {
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => {
+                self.make_folder(path.parent().ok_or(io::ErrorKind::InvalidInput)?)?;
+                self.place(path)
+            }
+            opened => opened,
+        }
+    }
+
     /// The places of two paths; what is the parent of both is opened once.
     fn places<'p>(&self, one: &'p Path, other: &'p Path) -> io::Result<[Place<'p>; 2]> {
         let first = self.place(one)?;
@@ -147,17 +158,6 @@ impl Disk {
             Err(Errno::EXIST) => Ok(()),
             Err(fault) => Err(fault.into()),
             Ok(()) => self.sync_opened(&parent, path.parent().unwrap_or(path)),
-        }
-    }
-
-    /// Opens a folder, which is made in its existing parent if it is missing.
-    pub(super) fn folder_or_make(&self, path: &Path) -> io::Result<Arc<File>> {
-        match self.folder(path) {
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => {
-                self.make_folder(path)?;
-                self.folder(path)
-            }
-            opened => opened,
         }
     }
 

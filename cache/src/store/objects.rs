@@ -42,7 +42,7 @@ impl Store {
             self.disk.sync_folder(folder).map_err(io)?;
             return Ok(object(stat));
         }
-        let folder = self.disk.folder_or_make(folder).map_err(io)?;
+        let place = self.disk.place_or_make(&path).map_err(io)?;
         let mut file = self.disk.temporary(&self.root.join(TMP)).map_err(io)?;
         match &artifact.data {
             Data::Table(table) => {
@@ -62,7 +62,7 @@ impl Store {
                 file.write_all(&bytes).map_err(io)?;
             }
         }
-        Ok(object(FileVersion::of(&file.persist_in(folder, &path).map_err(io)?)))
+        Ok(object(FileVersion::of(&file.persist_at(&place, &path).map_err(io)?)))
     }
 
     /// Reads an artifact and checks its digest. A damaged object is removed from the store, so that

@@ -1,6 +1,6 @@
 //! Files that appear whole: written under a temporary name, synced, and renamed.
 
-use super::disk::Disk;
+use super::disk::{Disk, Place};
 use std::{
     ffi::OsStr,
     fs::{self, File},
@@ -42,7 +42,7 @@ impl Disk {
     pub(crate) fn write_renewable(&self, path: &Path, bytes: &[u8], tmp: &Path) -> io::Result<()> {
         let mut temporary = self.temporary(tmp)?;
         temporary.write_all(bytes)?;
-        temporary.rename(self.folder(path.parent().ok_or(io::ErrorKind::InvalidInput)?)?, path)
+        temporary.rename(&self.place(path)?, path)
     }
 }
 
@@ -70,24 +70,22 @@ impl Temporary {
 
     /// Syncs the bytes, renames the file and syncs the folder. Returns the metadata of the file.
     pub(crate) fn persist(self, to: &Path) -> io::Result<fs::Metadata> {
-        let folder = self.disk.folder(to.parent().ok_or(io::ErrorKind::InvalidInput)?)?;
-        self.persist_in(folder, to)
+        let place = self.disk.place(to)?;
+        self.persist_at(&place, to)
     }
 
-    /// The same in a folder that is open already, the parent of `to`.
-    pub(super) fn persist_in(mut self, folder: Arc<File>, to: &Path) -> io::Result<fs::Metadata> {
+    /// The same at the place of `to`, whose folder is open already.
+    pub(super) fn persist_at(mut self, place: &Place<'_>, to: &Path) -> io::Result<fs::Metadata> {
         self.disk.sync(&self.file, &self.path)?;
-        self.rename(folder.clone(), to)?;
-        self.disk.sync_opened(&folder, to.parent().unwrap_or(to))?;
+        self.rename(place, to)?;
+        self.disk.sync_opened(&place.0, to.parent().unwrap_or(to))?;
         self.file.metadata()
     }
 
-    /// Gives the file its name in an opened folder.
-    fn rename(&mut self, folder: Arc<File>, to: &Path) -> io::Result<()> {
-        let [old, new] = [&self.path, to].map(Path::file_name);
-        let invalid = io::ErrorKind::InvalidInput;
-        let source = (self.folder.clone(), old.ok_or(invalid)?);
-        self.disk.rename_opened(source, &(folder, new.ok_or(invalid)?), to)?;
+    /// Gives the file its name.
+    fn rename(&mut self, place: &Place<'_>, to: &Path) -> io::Result<()> {
+        let name = self.path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+        self.disk.rename_opened((self.folder.clone(), name), place, to)?;
         self.named = true;
         Ok(())
     }
