@@ -20,15 +20,7 @@ fn main() {
 }
 
 fn network(variational: bool) -> Network {
-    Network::new(&Architecture {
-        input: [128, 130],
-        channels: vec![32, 64, 128],
-        kernel: 3,
-        stride: 2,
-        batch_norm: false,
-        latent: 32,
-        variational,
-    })
+    Network::new(&Architecture::published(variational))
 }
 
 fn model(variational: bool) -> CpuNetwork {

@@ -68,15 +68,8 @@ fn every_kernel_compiles_for_every_family() {
     });
     let mut table = std::sync::Mutex::new(Vec::new());
     let mut missing = WANTED.to_vec();
-    let network = Network::new(&Architecture {
-        input: [128, 130],
-        channels: vec![32, 64, 128],
-        kernel: 3,
-        stride: 2,
-        batch_norm: true,
-        latent: 32,
-        variational: true,
-    });
+    let architecture = Architecture { batch_norm: true, ..Architecture::published(true) };
+    let network = Network::new(&architecture);
     for path in &libraries {
         let nvrtc = Nvrtc::open(path).unwrap();
         let known = nvrtc.architectures().unwrap();
@@ -136,15 +129,7 @@ fn every_tile_fits_into_registers() {
     let Some(path) = newest else { return };
     let nvrtc = Nvrtc::open(&path).unwrap();
     let network = |channels: &[usize]| {
-        Network::new(&Architecture {
-            input: [128, 130],
-            channels: channels.to_vec(),
-            kernel: 3,
-            stride: 2,
-            batch_norm: true,
-            latent: 32,
-            variational: true,
-        })
+        Network::new(&Architecture { channels: channels.to_vec(), ..Architecture::published(true) })
     };
     // The published network, and channels of the other rows of the table.
     let networks = [&[32, 64, 128][..], &[16, 32], &[128, 256]].map(network);

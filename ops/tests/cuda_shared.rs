@@ -89,15 +89,7 @@ fn products_meet_no_bank_of_shared_memory_twice_in_a_pass() {
     if compiler().is_none() {
         return say_skipped("no C++ compiler");
     }
-    let network = Network::new(&Architecture {
-        input: [128, 130],
-        channels: vec![32, 64, 128],
-        kernel: 3,
-        stride: 2,
-        batch_norm: false,
-        latent: 32,
-        variational: true,
-    });
+    let network = Network::new(&Architecture::published(true));
     let mut table = String::new();
     for precision in [Precision::F32, Precision::Tf32, Precision::Bf16] {
         let mut emulator = Emulator::new();

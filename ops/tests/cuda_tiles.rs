@@ -32,7 +32,10 @@ fn every_tile_gives_the_same_bits_and_the_numbers_of_the_definition() {
     }
     let mut tiles = BTreeSet::new();
     // More pixels than the largest tile has rows, channels below and above each side of the table, whole chunks and not.
-    for network in [network(&[20, 40, 70], 3, 2, [40, 44]), network(&[72, 20], 3, 2, [40, 44])] {
+    // Only whole ones are copied past the registers, so the last two are for tiles that do that.
+    let networks = [&[20, 40, 70][..], &[72, 20], &[16, 40, 72], &[72, 32]];
+    for (which, channels) in networks.into_iter().enumerate() {
+        let network = network(channels, 3, 2, [40, 44]);
         for precision in [Tf32, Bf16] {
             for (at, layer) in network.encoder.iter().enumerate().skip(1) {
                 let sides = Sides::of(layer).unwrap();
@@ -42,8 +45,9 @@ fn every_tile_gives_the_same_bits_and_the_numbers_of_the_definition() {
                     let all: Vec<_> = [table]
                         .into_iter()
                         .chain(candidates(&sides, direction, precision))
+                        .filter(|tile| which < 2 || *tile == table || tile.stages > 2)
                         .collect();
-                    assert!(all.len() > 2, "{direction:?} of {sides:?}");
+                    assert!(all.len() > 1, "{direction:?} of {sides:?}");
                     let of = |tile| product("a layer", &sides, at, precision, direction, tile);
                     let mut loaded: Vec<_> = all.iter().map(|tile| of(*tile)).collect();
                     loaded.push(units(&network, precision).remove(0));
@@ -60,7 +64,8 @@ fn every_tile_gives_the_same_bits_and_the_numbers_of_the_definition() {
                     }
                     let bits =
                         |numbers: &[f32]| numbers.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
-                    for tile in all {
+                    for (turn, tile) in all.into_iter().enumerate() {
+                        bench.0.backwards = turn % 2 == 1;
                         let found = case.run(&mut bench, at, direction, tile);
                         assert!(
                             bits(&found) == bits(&first),
@@ -73,7 +78,7 @@ fn every_tile_gives_the_same_bits_and_the_numbers_of_the_definition() {
             }
         }
     }
-    // Which there are: each product has two to four beside that of the table.
+    // Which there are: each product has two to six beside that of the table.
     insta::assert_snapshot!(tiles.into_iter().collect::<Vec<_>>().join("\n"));
 }
 
@@ -152,6 +157,8 @@ const LARGE: [&str; 6] = [
 ];
 /// The table's tile of each, and three others.
 const ALL: usize = 6 * 4;
+/// In tf32 the channels are whole chunks: there is one more, which copies past the registers.
+const ALL_IN_TF32: usize = 6 * 5;
 
 #[test]
 fn the_quickest_tile_is_chosen_and_kept() {
@@ -242,14 +249,14 @@ fn whatever_fails_in_timing_leaves_the_table() {
     for _ in 0..2 {
         let found = train(&plan, nowhere.emulator(large_is_quick));
         assert_eq!((&found.0[..], &found.2), (&LARGE.map(str::to_owned)[..], &state));
-        assert_eq!(nowhere.timed(), ALL);
+        assert_eq!(nowhere.timed(), ALL_IN_TF32);
     }
 
     // The second launch is the first other tile of the first product: what it wrote is wrong.
     let wrong = Emulator { falsifies: Some(2), ..nowhere.emulator(large_is_quick) };
     let found = train(&plan, wrong);
     assert_eq!((&found.0[0][..], &found.0[1][..], &found.2), (TABLE[0], LARGE[1], &state));
-    assert_eq!(nowhere.timed(), ALL - 1);
+    assert_eq!(nowhere.timed(), ALL_IN_TF32 - 1);
 }
 
 #[test]

@@ -29,6 +29,21 @@ pub struct Architecture {
     pub variational: bool,
 }
 
+impl Architecture {
+    /// That of the study of IRMAS: log-Mel spectrograms of 128 bands and 130 frames, three convolutions, 32 latent units.
+    pub fn published(variational: bool) -> Self {
+        Self {
+            input: [128, 130],
+            channels: vec![32, 64, 128],
+            kernel: 3,
+            stride: 2,
+            batch_norm: false,
+            latent: 32,
+            variational,
+        }
+    }
+}
+
 /// The operation of a layer. Padding is zeros on each side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
@@ -333,21 +348,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn paper() -> Architecture {
-        Architecture {
-            input: [128, 130],
-            channels: vec![32, 64, 128],
-            kernel: 3,
-            stride: 2,
-            batch_norm: false,
-            latent: 32,
-            variational: true,
-        }
-    }
-
     #[test]
     fn the_default_network_has_the_sizes_and_names_of_the_paper() {
-        let network = Network::new(&paper());
+        let network = Network::new(&Architecture::published(true));
         let sizes: Vec<Size> = network.encoder.iter().map(|layer| layer.output).collect();
         assert_eq!(sizes, [[32, 64, 65], [64, 32, 33], [128, 16, 17]]);
         let sizes: Vec<Size> = network.decoder.iter().map(|layer| layer.output).collect();
@@ -371,7 +374,8 @@ mod tests {
         ) {
             let channels = vec![2; depth];
             let architecture = Architecture {
-                input: [height, width], channels, kernel, stride, batch_norm, ..paper()
+                input: [height, width], channels, kernel, stride, batch_norm,
+                ..Architecture::published(true)
             };
             let network = Network::new(&architecture);
             let last = network.decoder.last().unwrap();

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <setjmp.h>
 #include <tuple>
 #include <ucontext.h>
@@ -72,6 +73,22 @@ __attribute__((noinline)) static void barrier() {
     if (_setjmp(fibers[thread].place) == 0) _longjmp(scheduler, 1);
 }
 
+// The groups of asynchronous copies that each thread began and has not waited for, the oldest first; the last one grows.
+struct Copy {
+    void* to;
+    const void* from;
+};
+static std::deque<std::vector<Copy>> groups[1024];
+
+static void finish(const std::vector<Copy>& group) {
+    for (const Copy& copy : group) {
+        if (copy.from)
+            memcpy(copy.to, copy.from, 16);
+        else
+            memset(copy.to, 0, 16);
+    }
+}
+
 // Accesses of warps to shared memory: how many, the passes that they take, and the least that they could take.
 struct Accesses {
     unsigned long long count, passes, least;
@@ -133,6 +150,7 @@ static void block(unsigned threads, bool backwards) {
     for (unsigned t = 0; t < threads; t++) {
         Fiber& fiber = fibers[t];
         fiber.started = fiber.ended = false;
+        groups[t].assign(1, {});
         getcontext(&fiber.context);
         fiber.context.uc_stack.ss_sp = fiber.stack;
         fiber.context.uc_stack.ss_size = STACK;

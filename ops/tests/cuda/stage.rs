@@ -12,7 +12,7 @@ use ops::nn::layers::{Architecture, Layer, Network};
 const IMAGES: usize = 3;
 
 /// A device with some kernels.
-pub struct StageBuffers(Emulator);
+pub struct StageBuffers(pub Emulator);
 
 impl StageBuffers {
     pub fn new(units: &[Unit]) -> Self {

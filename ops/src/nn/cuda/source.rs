@@ -6,20 +6,21 @@ use serde::{Deserialize, Serialize};
 use std::fmt::{self, Display, Formatter, Write as _};
 
 macro_rules! texts {
-    ($($name:literal),* $(,)?) => { &[$(($name, include_str!(concat!("kernels/", $name)))),*] };
+    ($($name:literal),* $(,)?) => { &[$(include_str!(concat!("kernels/", $name))),*] };
 }
 
 const PRELUDE: &str = include_str!("kernels/prelude.cuh");
 const INSTRUCTIONS: &str = include_str!("kernels/instructions.cuh");
-const PRODUCT: &str = include_str!("kernels/product.cuh");
 const DENSE: &str = include_str!("kernels/dense.cu");
 
+/// What all products of matrices share.
+const PRODUCT: &[&str] = texts!["chunks.cuh", "tiles.cuh", "product.cuh", "outputs.cuh"];
+
 /// The texts of convolutions: the common part, the three directions, and these for one wide channel.
-const CONVOLUTION: &[(&str, &str)] =
-    texts!["patches.cuh", "narrow.cu", "wide.cu", "weight.cu", "thin.cu"];
+const CONVOLUTION: &[&str] = texts!["patches.cuh", "narrow.cu", "wide.cu", "weight.cu", "thin.cu"];
 
 /// Kernels on single numbers, rows and channels, which are the same for every network.
-const SINGLE: &[(&str, &str)] = texts![
+const SINGLE: &[&str] = texts![
     "gather.cu",
     "augment.cu",
     "sum_parts.cu",
@@ -82,11 +83,10 @@ pub fn units_with(
     precision: Precision,
     tile: impl Fn(usize, &Sides, Direction) -> Tile,
 ) -> Vec<Unit> {
-    let mut single = String::new();
-    SINGLE.iter().for_each(|(_, text)| single.push_str(text));
+    let single = SINGLE.concat();
     let mut units = vec![
         Unit::new("single", precision, single.clone(), kernels_of(&single)),
-        Unit::new("dense", precision, format!("{PRODUCT}\n{DENSE}"), kernels_of(DENSE)),
+        Unit::new("dense", precision, PRODUCT.concat() + DENSE, kernels_of(DENSE)),
     ];
     for (at, layer) in network.encoder.iter().chain(&network.decoder).enumerate() {
         let Some(sides) = Sides::of(layer) else { continue };
@@ -141,18 +141,27 @@ pub struct Tile {
     pub columns: usize,
     /// The blocks for which a processor must have registers.
     pub blocks: usize,
+    /// The stages of shared memory: two go by way of registers, more are copied past them.
+    pub stages: usize,
 }
 
 impl Tile {
-    /// A tile of this shape.
+    /// A tile of this shape, with two stages.
     pub const fn new(rows: usize, columns: usize, blocks: usize) -> Self {
-        Self { rows, columns, blocks }
+        Self { rows, columns, blocks, stages: 2 }
+    }
+
+    /// The same tile with so many stages.
+    pub const fn staged(self, stages: usize) -> Self {
+        Self { stages, ..self }
     }
 }
 
 impl Display for Tile {
     fn fmt(&self, to: &mut Formatter<'_>) -> fmt::Result {
-        write!(to, "{}x{}x{}", self.rows, self.columns, self.blocks)
+        let Self { rows, columns, blocks, stages } = self;
+        write!(to, "{rows}x{columns}x{blocks}")?;
+        if *stages == 2 { Ok(()) } else { write!(to, "x{stages}") }
     }
 }
 
@@ -171,8 +180,8 @@ pub struct Sides {
 
 /// The threads of a block.
 const THREADS: usize = 256;
-/// The most runs of channels that a block of `thin.cu` has at once, and the pixels that one of its threads has.
-const THIN_RUNS: usize = 32;
+/// The most vectors of channels that a block of `thin.cu` has at once, and the pixels that one of its threads has.
+const THIN_VECTORS: usize = 32;
 const THIN_EACH: usize = 8;
 
 /// The side of the table's tiles for so many rows or columns.
@@ -195,7 +204,7 @@ impl Sides {
             Direction::Weight => [narrow, 128],
         };
         let is_small = precision != Precision::F32 && columns < 128 && !self.is_single_channel();
-        Tile { rows, columns, blocks: if is_small { 3 } else { 2 } }
+        Tile::new(rows, columns, if is_small { 3 } else { 2 })
     }
 
     /// The blocks of a launch in this direction for so many images, or for the gradient of the weight in so many parts.
@@ -208,20 +217,20 @@ impl Sides {
     ) -> [usize; 3] {
         let Tile { rows, columns, .. } = tile;
         let stride = self.taps[1];
-        let runs = self.runs(precision);
-        let across = runs.min(THIN_RUNS);
+        let vectors = self.vectors(precision);
+        let across = vectors.min(THIN_VECTORS);
         let at_once = THREADS / across * THIN_EACH;
         let ([wide_channels, wide_high, wide_wide], [channels, high, wide]) =
             (self.wide, self.narrow);
         match (self.is_single_channel(), direction) {
             (true, Direction::Narrow) => {
-                [(count * high * wide).div_ceil(at_once), runs.div_ceil(across), 1]
+                [(count * high * wide).div_ceil(at_once), vectors.div_ceil(across), 1]
             }
             (true, Direction::Wide) => {
                 let cells = [wide_high, wide_wide].map(|it| (it + self.taps[2]).div_ceil(stride));
                 [(count * cells[0] * cells[1]).div_ceil(at_once), 1, 1]
             }
-            (true, Direction::Weight) => [count, runs.div_ceil(across), 1],
+            (true, Direction::Weight) => [count, vectors.div_ceil(across), 1],
             (false, Direction::Narrow) => {
                 [(count * high * wide).div_ceil(rows), channels.div_ceil(columns), 1]
             }
@@ -254,8 +263,8 @@ impl Sides {
         if tile == self.tile(direction, precision) { name } else { format!("{name}_{tile}") }
     }
 
-    /// The runs of narrow channels.
-    fn runs(&self, precision: Precision) -> usize {
+    /// The vectors of narrow channels.
+    fn vectors(&self, precision: Precision) -> usize {
         self.narrow[0].div_ceil(precision.values())
     }
 
@@ -289,8 +298,7 @@ pub fn product(
     tile: Tile,
 ) -> Unit {
     let Sides { wide, narrow, taps, transposed } = sides;
-    let mut text = PRODUCT.to_owned();
-    CONVOLUTION.iter().for_each(|(_, part)| text.push_str(part));
+    let mut text = [PRODUCT, CONVOLUTION].concat().concat();
     let sizes: Vec<String> =
         wide.iter().chain(narrow).chain(taps).map(ToString::to_string).collect();
     let _ = write!(text, "\ntypedef Patches<{}> Layer;\n", sizes.join(", "));
@@ -314,10 +322,10 @@ pub fn product(
         ),
     };
     let (kernel, name) = (sides.kernel(at, direction, precision, tile), direction.name());
-    let Tile { rows, columns, blocks } = tile;
+    let Tile { rows, columns, blocks, stages } = tile;
     let does = match is_single {
         true => format!("thin_{name}<Layer>"),
-        false => format!("to_{name}<Layer, TileOf<{rows}, {columns}>::Tile>"),
+        false => format!("to_{name}<Layer, TileOf<{rows}, {columns}, {stages}>::Tile>"),
     };
     let _ = write!(
         text,

@@ -180,13 +180,8 @@ impl Case {
     fn plan(&self) -> Plan {
         Plan {
             architecture: Architecture {
-                input: [128, 130],
-                channels: vec![32, 64, 128],
-                kernel: 3,
-                stride: 2,
                 batch_norm: self.batch_norm,
-                latent: 32,
-                variational: self.variational,
+                ..Architecture::published(self.variational)
             },
             objective: Objective {
                 reconstruction: Reduction::Sum,

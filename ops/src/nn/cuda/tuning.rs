@@ -5,6 +5,10 @@
 //! depend on the choice: every tile takes a sum in the same order, in as many parts, and a tile whose numbers are not
 //! those of the table's is left out. Whatever fails leaves the table's tile.
 
+mod candidates;
+
+pub use candidates::candidates;
+
 use super::super::fit;
 use super::super::layers::{Layer, Network};
 use super::cubins;
@@ -18,39 +22,6 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-/// What is timed beside the table's tile, by the most channels of the image that is made. A larger tile reads less shared
-/// memory for a multiplication. With more blocks a processor has more to do while one waits for memory, and with
-/// smaller tiles more processors have something to do. What does not fit into registers is not here.
-const OF_IMAGES: [(usize, &[Tile]); 3] = [
-    (32, &[Tile::new(256, 32, 2), Tile::new(128, 32, 2), Tile::new(128, 32, 4)]),
-    (64, &[Tile::new(256, 64, 2), Tile::new(128, 64, 2), Tile::new(64, 64, 4)]),
-    (
-        usize::MAX,
-        &[
-            Tile::new(256, 128, 1),
-            Tile::new(256, 64, 2),
-            Tile::new(128, 64, 3),
-            Tile::new(64, 128, 3),
-        ],
-    ),
-];
-/// The same for gradients of weights, by the most narrow channels. These have few tiles and long sums.
-const OF_WEIGHTS: [(usize, &[Tile]); 3] = [
-    (32, &[Tile::new(32, 256, 2), Tile::new(32, 128, 3)]),
-    (64, &[Tile::new(64, 256, 2), Tile::new(64, 128, 3), Tile::new(64, 64, 4)]),
-    (
-        usize::MAX,
-        &[
-            Tile::new(128, 256, 1),
-            Tile::new(64, 256, 2),
-            Tile::new(64, 128, 3),
-            Tile::new(128, 64, 3),
-        ],
-    ),
-];
-
-/// The bytes of shared memory that a block may have without asking.
-const SHARED: usize = 48 << 10;
 /// Launches before those that are timed, and those.
 const WARM_UP: usize = 3;
 const TIMED: usize = 9;
@@ -64,23 +35,6 @@ const WORTH: u64 = 1000;
 /// True if a training is long enough to time tiles for it.
 pub fn is_worth(plan: &fit::Plan, clips: usize) -> bool {
     clips.div_ceil(plan.batch_size) as u64 * plan.epochs >= WORTH
-}
-
-/// The tiles that are timed beside the table's; none in single precision.
-pub fn candidates(sides: &Sides, direction: Direction, precision: Precision) -> Vec<Tile> {
-    if precision == Precision::F32 || sides.is_single_channel() {
-        return Vec::new();
-    }
-    let (table, channels, turned) = match direction {
-        Direction::Narrow => (OF_IMAGES, sides.narrow[0], 0),
-        Direction::Wide => (OF_IMAGES, sides.wide[0], 1),
-        Direction::Weight => (OF_WEIGHTS, sides.narrow[0], 2),
-    };
-    // Two rooms for each factor, of 64 bytes a row; where it lies turned, words have a margin.
-    let margin = if precision == Bf16 { 0 } else { 512 * turned };
-    let fits = |tile: &&Tile| 2 * (64 * (tile.rows + tile.columns) + margin) <= SHARED;
-    let row = table.iter().find(|(most, _)| channels <= *most);
-    row.into_iter().flat_map(|(_, tiles)| tiles.iter().filter(fits).copied()).collect()
 }
 
 /// A product of a convolution whose tile may be chosen.

@@ -7,7 +7,7 @@
 
 extern "C" __global__ void adam(const float* gradient, const double* parts, float most, float rate, float decay, int length,
                                 const Clock* clock, float* parameters, float* first, float* second, bf16* kept) {
-    __shared__ double room[256];
+    __shared__ double shared[256];
     __shared__ float rest[2];
     const float b1 = 0.9f, b2 = 0.999f;
     if (threadIdx.x < 2) {
@@ -17,13 +17,13 @@ extern "C" __global__ void adam(const float* gradient, const double* parts, floa
     __syncthreads();
     float scale = 1.0f;
     if (parts) {
-        const double wanted = most / (sqrt(sum_over_block(parts[threadIdx.x], room)) + 1e-6);
+        const double wanted = most / (sqrt(sum_over_block(parts[threadIdx.x], shared)) + 1e-6);
         if (wanted < 1.0) scale = float(wanted);
     }
     const int stride = gridDim.x * blockDim.x;
-    for (int run = blockIdx.x * blockDim.x + threadIdx.x; run < length / 4; run += stride) {
-        const Run gradients = ((const Run*)gradient)[run];
-        Run ms = ((Run*)first)[run], vs = ((Run*)second)[run], ps = ((Run*)parameters)[run];
+    for (int vector = blockIdx.x * blockDim.x + threadIdx.x; vector < length / 4; vector += stride) {
+        const Vector gradients = ((const Vector*)gradient)[vector];
+        Vector ms = ((Vector*)first)[vector], vs = ((Vector*)second)[vector], ps = ((Vector*)parameters)[vector];
 #pragma unroll
         for (int i = 0; i < 4; i++) {
             const float g = __uint_as_float(gradients.word[i]) * scale, p = __uint_as_float(ps.word[i]);
@@ -34,11 +34,11 @@ extern "C" __global__ void adam(const float* gradient, const double* parts, floa
             vs.word[i] = __float_as_uint(v);
             ps.word[i] = __float_as_uint(p - (rate * m_hat / (sqrtf(v_hat) + 1e-8f) + decay * rate * p));
         }
-        ((Run*)first)[run] = ms;
-        ((Run*)second)[run] = vs;
-        ((Run*)parameters)[run] = ps;
+        ((Vector*)first)[vector] = ms;
+        ((Vector*)second)[vector] = vs;
+        ((Vector*)parameters)[vector] = ps;
 #if PRODUCTS == 2
-        for (int i = 0; i < 4; i++) keep(kept[4 * run + i], __uint_as_float(ps.word[i]));
+        for (int i = 0; i < 4; i++) store(kept[4 * vector + i], __uint_as_float(ps.word[i]));
 #endif
     }
 }

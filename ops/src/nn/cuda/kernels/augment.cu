@@ -14,7 +14,7 @@ struct Change {
 
 extern "C" __global__ void augment(const value* data, const u32* order, const Change* changes, const Clock* clock, int capacity,
                                    int bands, int frames, value* made, value* read) {
-    __shared__ double room[256];
+    __shared__ double shared[256];
     const size_t at = size_t(clock->batch) * capacity + blockIdx.x, width = size_t(bands) * frames;
     const Change change = changes[at];
     const value* clip = data + order[at] * width;
@@ -23,16 +23,16 @@ extern "C" __global__ void augment(const value* data, const u32* order, const Ch
     for (int p = threadIdx.x; p < width; p += blockDim.x) {
         const int frame = p % frames, from = frame < change.shift ? frame - change.shift + frames : frame - change.shift;
         const float x = number(clip[p - frame + from]) + change.gain;
-        keep(whole[p], x);
+        store(whole[p], x);
         sum += x;
     }
-    const float mean = float(sum_over_block(sum, room) / width);
+    const float mean = float(sum_over_block(sum, shared) / width);
     for (int p = threadIdx.x; p < width; p += blockDim.x) {
         const int band = p / frames, frame = p % frames;
         const bool hidden = (frame >= change.frame && frame < change.frame + change.frames) ||
                             (band >= change.band && band < change.band + change.bands);
         if (hidden)
-            keep(masked[p], mean);
+            store(masked[p], mean);
         else
             masked[p] = whole[p];
     }

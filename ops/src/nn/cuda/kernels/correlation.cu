@@ -10,24 +10,24 @@ struct Density {
 };
 
 __device__ inline Density density(float sample, float mean, float log_variance) {
-    const double log_var = held(log_variance), apart = double(sample) - double(mean), precision = exp(-log_var);
+    const double log_var = clamped(log_variance), apart = double(sample) - double(mean), precision = exp(-log_var);
     return {apart, precision, -0.5 * (1.8378770664093453 + log_var + apart * apart * precision)};
 }
 
-__device__ inline double most_over_block(double x, double* room) {
-    room[threadIdx.x] = x;
+__device__ inline double most_over_block(double x, double* shared) {
+    shared[threadIdx.x] = x;
     __syncthreads();
     for (int half = blockDim.x / 2; half > 0; half /= 2) {
-        if (threadIdx.x < half) room[threadIdx.x] = fmax(room[threadIdx.x], room[threadIdx.x + half]);
+        if (threadIdx.x < half) shared[threadIdx.x] = fmax(shared[threadIdx.x], shared[threadIdx.x + half]);
         __syncthreads();
     }
-    const double most = room[0];
+    const double most = shared[0];
     __syncthreads();
     return most;
 }
 
 extern "C" __global__ void correlation(const float* sample, const float* mean, const float* log_variance, double* shares, double* sums) {
-    __shared__ double room[256];
+    __shared__ double shared[256];
     const int units = gridDim.x - 1, clips = gridDim.y, i = blockIdx.y;
     const int first = blockIdx.x == 0 ? 0 : blockIdx.x - 1, end = blockIdx.x == 0 ? units : blockIdx.x;
     const auto log_density = [&](int j) {
@@ -37,9 +37,9 @@ extern "C" __global__ void correlation(const float* sample, const float* mean, c
     };
     double most = -1e300, sum = 0.0;
     for (int j = threadIdx.x; j < clips; j += blockDim.x) most = fmax(most, log_density(j));
-    most = most_over_block(most, room);
+    most = most_over_block(most, shared);
     for (int j = threadIdx.x; j < clips; j += blockDim.x) sum += exp(log_density(j) - most);
-    sum = most + log(sum_over_block(sum, room));
+    sum = most + log(sum_over_block(sum, shared));
     if (threadIdx.x == 0) sums[i * gridDim.x + blockIdx.x] = sum;
     if (blockIdx.x != 0) return;
     for (int j = threadIdx.x; j < clips; j += blockDim.x) shares[size_t(i) * clips + j] = exp(log_density(j) - sum);

@@ -9,7 +9,7 @@
 extern "C" __global__ void correlation_backward(const float* sample, const float* mean, const float* log_variance, const double* shares,
                                                 const double* sums, const float* slopes, float* d_sample, float* d_mean,
                                                 float* d_log_variance) {
-    __shared__ double room[256];
+    __shared__ double shared[256];
     const int units = gridDim.x, clips = gridDim.y, k = blockIdx.x, own = blockIdx.y;
     const auto slope = [&](int i, int j, const Density& it) {
         return (shares[size_t(i) * clips + j] - exp(it.log - sums[size_t(i) * (units + 1) + 1 + k])) / clips;
@@ -23,9 +23,9 @@ extern "C" __global__ void correlation_backward(const float* sample, const float
         as_mean += d * to.apart * to.precision;
         as_variance += 0.5 * d * (to.apart * to.apart * to.precision - 1.0);
     }
-    as_sample = sum_over_block(as_sample, room);
-    as_mean = sum_over_block(as_mean, room);
-    as_variance = sum_over_block(as_variance, room);
+    as_sample = sum_over_block(as_sample, shared);
+    as_mean = sum_over_block(as_mean, shared);
+    as_variance = sum_over_block(as_variance, shared);
     if (threadIdx.x != 0) return;
     const int place = own * units + k;
     d_sample[place] += float(slopes[1] * as_sample);

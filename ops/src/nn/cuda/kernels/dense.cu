@@ -29,11 +29,11 @@ struct DenseImage {
             y[i] = relu && y[i] < 0.0f ? 0.0f : y[i];
         }
         if (columns % COUNT == 0) {
-            if (n < columns) keep_over(over, to, row.at + n, y);
+            if (n < columns) store_masked(over, to, row.at + n, y);
             return;
         }
         for (int i = 0; i < COUNT; i++)
-            if (n + i < columns) keep(place[i], over && !(number(over[row.at + n + i]) > 0.0f) ? 0.0f : y[i]);
+            if (n + i < columns) store(place[i], over && !(number(over[row.at + n + i]) > 0.0f) ? 0.0f : y[i]);
     }
 };
 
@@ -50,16 +50,16 @@ __device__ void dense_parts(const A& a, const B& b, int rows, int columns, int i
 // y[row, unit] = sum over i of image[row, i] W[unit, i].
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     head(const value* image, const value* weight, int rows, int units, int inside, int each, float* parts) {
-    const Whole<value, true> a = {image, rows, inside, chunks(inside)};
-    const Whole<value, true> b = {weight, units, inside, chunks(inside)};
+    const Matrix<value, true> a = {image, rows, inside, chunks(inside)};
+    const Matrix<value, true> b = {weight, units, inside, chunks(inside)};
     dense_parts<TileOf<128, 32>::Tile>(a, b, rows, units, inside, each, parts);
 }
 
 // dW[unit, i] = sum over rows of d[row, unit] image[row, i].
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     head_weight(const float* d, const value* image, int rows, int units, int inside, float* weight) {
-    const Whole<float, false> a = {d, units, rows, chunks(units)};
-    const Whole<value, false> b = {image, inside, rows, chunks(inside)};
+    const Matrix<float, false> a = {d, units, rows, chunks(units)};
+    const Matrix<value, false> b = {image, inside, rows, chunks(inside)};
     dense_parts<TileOf<32, 128>::Tile>(a, b, units, inside, rows, rows, weight);
 }
 
@@ -86,9 +86,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     head_back(const float* d, const value* weight, const float* e, const value* other, int rows, int units, int inside, const value* over,
               value* image) {
     const int after = (units + DEPTH - 1) / DEPTH * DEPTH, second = e ? units : 0;
-    const Pair<Whole<float, true>> a = {
+    const Pair<Matrix<float, true>> a = {
         {d, rows, units, chunks(units)}, {e, rows, second, chunks(units)}, after};
-    const Pair<Whole<value, false>> b = {
+    const Pair<Matrix<value, false>> b = {
         {weight, inside, units, chunks(inside)}, {other, inside, second, chunks(inside)}, after};
     const DenseImage out = {image, nullptr, over, 0, rows, inside};
     product<TileOf<128, 128>::Tile>(0, after + second, a, b, out);
@@ -97,8 +97,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
 // image[row, i] = sum over units of z[row, unit] W[i, unit] + bias[i] (ReLU).
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     expand(const float* z, const value* weight, int rows, int units, int inside, const float* bias, int relu, value* image) {
-    const Whole<float, true> a = {z, rows, units, chunks(units)};
-    const Whole<value, true> b = {weight, inside, units, chunks(units)};
+    const Matrix<float, true> a = {z, rows, units, chunks(units)};
+    const Matrix<value, true> b = {weight, inside, units, chunks(units)};
     const DenseImage out = {image, bias, nullptr, relu, rows, inside};
     product<TileOf<128, 128>::Tile>(0, units, a, b, out);
 }
@@ -106,15 +106,15 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
 // dW[i, unit] = sum over rows of d[row, i] z[row, unit].
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     expand_weight(const value* d, const float* z, int rows, int units, int inside, float* weight) {
-    const Whole<value, false> a = {d, inside, rows, chunks(inside)};
-    const Whole<float, false> b = {z, units, rows, chunks(units)};
+    const Matrix<value, false> a = {d, inside, rows, chunks(inside)};
+    const Matrix<float, false> b = {z, units, rows, chunks(units)};
     dense_parts<TileOf<128, 32>::Tile>(a, b, inside, units, rows, rows, weight);
 }
 
 // dz[row, unit] = sum over i of d[row, i] W[i, unit].
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     expand_back(const value* d, const value* weight, int rows, int units, int inside, int each, float* parts) {
-    const Whole<value, true> a = {d, rows, inside, chunks(inside)};
-    const Whole<value, false> b = {weight, units, inside, chunks(units)};
+    const Matrix<value, true> a = {d, rows, inside, chunks(inside)};
+    const Matrix<value, false> b = {weight, units, inside, chunks(units)};
     dense_parts<TileOf<128, 32>::Tile>(a, b, rows, units, inside, each, parts);
 }

@@ -2,7 +2,7 @@
 //
 // The i-th number of step n is made from block i of the Philox4x32-10 stream (seed, noise = 6, n), as on
 // the CPU: two uniform numbers of 53 bits, Box-Muller, in double precision. Logarithms of variances are
-// held within [-60, 40]. Without `log_variance` the sample is the mean.
+// clamped within [-60, 40]. Without `log_variance` the sample is the mean.
 // Launch: blocks (ceil(length / 256)), 256 threads.
 
 __device__ inline void philox(u32 (&c)[4], u32 low, u32 high) {
@@ -34,5 +34,5 @@ extern "C" __global__ void latent(const float* mean, const float* log_variance, 
         return;
     }
     noise[i] = normal(i, clock->step, clock->seed);
-    sample[i] = mean[i] + expf(0.5f * held(log_variance[i])) * noise[i];
+    sample[i] = mean[i] + expf(0.5f * clamped(log_variance[i])) * noise[i];
 }

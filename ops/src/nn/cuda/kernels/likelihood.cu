@@ -5,10 +5,10 @@
 // Launch: one block of 256 threads; each adds its terms in order, the block adds its threads as a tree.
 
 extern "C" __global__ void likelihood(const double* errors, int parts, double count, double scale, double* found) {
-    __shared__ double room[256];
+    __shared__ double shared[256];
     double sum = 0.0;
     for (int part = threadIdx.x; part < parts; part += blockDim.x) sum += errors[part];
-    const double mean = fmax(sum_over_block(sum, room) / count, 1e-30);
+    const double mean = fmax(sum_over_block(sum, shared) / count, 1e-30);
     if (threadIdx.x != 0) return;
     const double above = 0.5 * log(mean) + 6.0, softly = exp(-above);
     const double log_deviation = above - 6.0 + log1p(softly), precision = exp(-2.0 * log_deviation);

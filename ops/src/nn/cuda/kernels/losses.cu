@@ -9,7 +9,7 @@
 extern "C" __global__ void losses(const double* errors, int count, int rows, double divisor, const double* likelihood, const float* nats, int units,
                                   float free_bits, float share, int objective, const double* sums, double clips, const Clock* clock,
                                   float* slopes, double* losses) {
-    __shared__ double room[256];
+    __shared__ double shared[256];
     double sum = 0.0, all = 0.0, counted = 0.0, correlation = 0.0;
     for (int i = threadIdx.x; i < count; i += blockDim.x) sum += errors[i];
     for (int row = threadIdx.x; sums && row < rows; row += blockDim.x) {
@@ -21,10 +21,10 @@ extern "C" __global__ void losses(const double* errors, int count, int rows, dou
         all += nats[unit];
         counted += free_bits > 0.0f && nats[unit] < free_bits ? free_bits : nats[unit];
     }
-    sum = sum_over_block(sum, room);
-    all = sum_over_block(all, room);
-    counted = sum_over_block(counted, room) / share;
-    correlation = sum_over_block(correlation, room) / rows + (units - 1) * log(clips * rows);
+    sum = sum_over_block(sum, shared);
+    all = sum_over_block(all, shared);
+    counted = sum_over_block(counted, shared) / share;
+    correlation = sum_over_block(correlation, shared) / rows + (units - 1) * log(clips * rows);
     if (threadIdx.x != 0) return;
     const float beta = clock->beta;
     double penalty = beta * counted;

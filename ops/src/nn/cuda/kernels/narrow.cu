@@ -21,11 +21,14 @@ struct NarrowPatches {
         const int tap = k / P::WIDE_C, pixel = line.met(tap / P::KERNEL, tap % P::KERNEL);
         return pixel < 0 || k >= P::TAPS ? -1 : pixel * P::WIDE_C + k % P::WIDE_C;
     }
-    __device__ void fetch(Fetched& to, const Line& line, int k, int) const {
+    __device__ Source find(const Line& line, int k, int) const {
+        const int found = at(line, k);
+        return {wide + found, found >= 0};
+    }
+    __device__ void fetch(Fetched& to, const Line& line, int k, int end) const {
         to.clear();
         if (P::WIDE_C % CHUNK == 0) {
-            const int found = at(line, k);
-            if (found >= 0) to.read(wide + found);
+            to.load(find(line, k, end));
             return;
         }
         for (int i = 0; i < CHUNK; i++) {
@@ -45,7 +48,7 @@ template <class P, class Tile, class To>
 __device__ void to_narrow(const value* weight, const value* wide, int images, const To& to) {
     const int pixels = images * P::NARROW_AREA;
     const NarrowPatches<P> a = {wide, pixels};
-    const Whole<value, true> b = {weight, P::NARROW_C, P::TAPS, P::TAPS % CHUNK == 0};
+    const Matrix<value, true> b = {weight, P::NARROW_C, P::TAPS, P::TAPS % CHUNK == 0};
     const NarrowOut<P, To> out = {to, pixels};
     product<Tile>(0, P::TAPS, a, b, out);
 }

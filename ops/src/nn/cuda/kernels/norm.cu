@@ -6,18 +6,18 @@
 // Launch of all but norm_apply: blocks (channels), 256 threads; norm_apply: blocks (ceil(numbers / 256)), 256 threads.
 
 extern "C" __global__ void norm_measure(const value* input, int pixels, float* statistics, double* scale) {
-    __shared__ double room[256];
+    __shared__ double shared[256];
     const int channel = blockIdx.x, channels = gridDim.x;
     const double count = pixels;
     double sum = 0.0;
     for (int pixel = threadIdx.x; pixel < pixels; pixel += blockDim.x) sum += number(input[size_t(pixel) * channels + channel]);
-    const double mean = sum_over_block(sum, room) / count;
+    const double mean = sum_over_block(sum, shared) / count;
     sum = 0.0;
     for (int pixel = threadIdx.x; pixel < pixels; pixel += blockDim.x) {
         const double apart = number(input[size_t(pixel) * channels + channel]) - mean;
         sum += apart * apart;
     }
-    const double squares = sum_over_block(sum, room);
+    const double squares = sum_over_block(sum, shared);
     if (threadIdx.x != 0) return;
     const double variance = squares / count, unbiased = count > 1.0 ? squares / (count - 1.0) : variance;
     scale[2 * channel] = mean;
@@ -40,14 +40,14 @@ extern "C" __global__ void norm_apply(const value* input, const float* gamma, co
     const double factor = gamma[channel] * scale[2 * channel + 1];
     const float by = float(factor), offset = float(gamma[channels + channel] - scale[2 * channel] * factor);
     const float x = number(input[at]) * by + offset;
-    keep(output[at], relu && x < 0.0f ? 0.0f : x);
+    store(output[at], relu && x < 0.0f ? 0.0f : x);
 }
 
 // gradient of the output becomes, in place, that of the input: gamma s (d - (mean of d + unit mean of d unit)),
 // with unit = (x - mean) s; d_gamma = sum of d unit, d_beta = sum of d.
 extern "C" __global__ void norm_backward(const value* input, const value* output, const float* gamma, const double* scale,
                                          int pixels, int relu, value* gradient, float* d_gamma) {
-    __shared__ double room[256];
+    __shared__ double shared[256];
     const int channel = blockIdx.x, channels = gridDim.x;
     const double mean = scale[2 * channel], s = scale[2 * channel + 1], count = pixels;
     double with_unit = 0.0, plain = 0.0;
@@ -57,8 +57,8 @@ extern "C" __global__ void norm_backward(const value* input, const value* output
         with_unit += d * ((number(input[at]) - mean) * s);
         plain += d;
     }
-    with_unit = sum_over_block(with_unit, room);
-    plain = sum_over_block(plain, room);
+    with_unit = sum_over_block(with_unit, shared);
+    plain = sum_over_block(plain, shared);
     if (threadIdx.x == 0) {
         d_gamma[channel] = float(with_unit);
         d_gamma[channels + channel] = float(plain);
@@ -67,6 +67,6 @@ extern "C" __global__ void norm_backward(const value* input, const value* output
         const size_t at = size_t(pixel) * channels + channel;
         const double d = relu && !(number(output[at]) > 0.0f) ? 0.0 : number(gradient[at]);
         const double even = (plain + (number(input[at]) - mean) * s * with_unit) / count;
-        keep(gradient[at], float(gamma[channel] * s * (d - even)));
+        store(gradient[at], float(gamma[channel] * s * (d - even)));
     }
 }

@@ -59,10 +59,10 @@ struct Output {
             y[i] = relu && y[i] < 0.0f ? 0.0f : y[i];
         }
         if constexpr (COUNT > 1 && C % COUNT == 0) {
-            keep_all(to + row.at + n, y);
+            store_all(to + row.at + n, y);
         } else {
             for (int i = 0; i < COUNT; i++)
-                if (n + i < C) keep(to[row.at + n + i], y[i]);
+                if (n + i < C) store(to[row.at + n + i], y[i]);
         }
     }
 };
@@ -82,10 +82,10 @@ struct Gradient {
         if constexpr (COUNT > 1 && C % COUNT == 0) {
             float y[COUNT];
             for (int i = 0; i < COUNT; i++) y[i] = x[i];
-            keep_over(over, to, row.at + n, y);
+            store_masked(over, to, row.at + n, y);
         } else {
             for (int i = 0; i < COUNT; i++)
-                if (n + i < C) keep(to[row.at + n + i], over && !(number(over[row.at + n + i]) > 0.0f) ? 0.0f : x[i]);
+                if (n + i < C) store(to[row.at + n + i], over && !(number(over[row.at + n + i]) > 0.0f) ? 0.0f : x[i]);
         }
     }
 };

@@ -20,13 +20,13 @@ typedef float value;
 __device__ inline float number(float x) { return x; }
 __device__ inline float number(bf16 x) { return __uint_as_float(u32(x.bits) << 16); }
 
-__device__ inline void keep(float& place, float x) { place = x; }
+__device__ inline void store(float& place, float x) { place = x; }
 #if PRODUCTS == 2
 // The nearest bf16, ties to even: an instruction that came with tensor cores.
 __device__ unsigned short rounded(float x);
 // Two of them as a word, the first in its lower half.
 __device__ u32 rounded_pair(float x, float y);
-__device__ inline void keep(bf16& place, float x) { place.bits = rounded(x); }
+__device__ inline void store(bf16& place, float x) { place.bits = rounded(x); }
 #endif
 
 // Neighbours in memory of sixteen bytes or fewer, which one instruction moves from or to a multiple of their size.
@@ -35,12 +35,12 @@ struct __align__(WORDS * 4) Words {
     u32 word[WORDS];
 };
 
-typedef Words<4> Run;
+typedef Words<4> Vector;
 
 // How many numbers of an image a run has.
 const int VALUES = 16 / sizeof(value);
 
-__device__ inline Run no_run() { return {{0, 0, 0, 0}}; }
+__device__ inline Vector zero_vector() { return {{0, 0, 0, 0}}; }
 
 // The i-th of these numbers of an image.
 template <int WORDS>
@@ -54,7 +54,7 @@ __device__ inline float number(const Words<WORDS>& kept, int i) {
 
 // Keeps neighbours of an image at a place that is a multiple of as many numbers.
 template <int COUNT>
-__device__ inline void keep_all(value* place, const float (&x)[COUNT]) {
+__device__ inline void store_all(value* place, const float (&x)[COUNT]) {
     typedef Words<int(COUNT * sizeof(value) / 4)> Kept;
     Kept kept;
     for (int i = 0; i < int(COUNT * sizeof(value) / 4); i++) {
@@ -69,44 +69,44 @@ __device__ inline void keep_all(value* place, const float (&x)[COUNT]) {
 
 // Reads as many.
 template <int COUNT>
-__device__ inline void read_all(const value* place, float (&x)[COUNT]) {
+__device__ inline void load_all(const value* place, float (&x)[COUNT]) {
     typedef Words<int(COUNT * sizeof(value) / 4)> Kept;
     const Kept kept = *(const Kept*)place;
     for (int i = 0; i < COUNT; i++) x[i] = number(kept, i);
 }
 
 // The sum of one number a thread over the block, in the order of a binary tree; every thread gets
-// it. `room` holds as many numbers as the block has threads, which are a power of two.
+// it. `shared` holds as many numbers as the block has threads, which are a power of two.
 template <class T>
-__device__ T sum_over_block(T x, T* room) {
+__device__ T sum_over_block(T x, T* shared) {
     const int thread = threadIdx.x;
-    room[thread] = x;
+    shared[thread] = x;
     __syncthreads();
     for (int half = blockDim.x / 2; half > 0; half /= 2) {
-        if (thread < half) room[thread] += room[thread + half];
+        if (thread < half) shared[thread] += shared[thread + half];
         __syncthreads();
     }
-    const T sum = room[0];
+    const T sum = shared[0];
     __syncthreads();
     return sum;
 }
 
 // The sums of VALUES numbers a thread over `places` places of a block, in the order of a binary tree, for the threads of
-// the first place. A place is `across` neighbouring threads; `room` holds what each thread adds. Every thread calls it.
+// the first place. A place is `across` neighbouring threads; `shared` holds what each thread adds. Every thread calls it.
 template <int COUNT>
-__device__ inline void sum_over_places(float (&room)[VALUES][COUNT], int place, int places, int across) {
+__device__ inline void sum_over_places(float (&shared)[VALUES][COUNT], int place, int places, int across) {
     __syncthreads();
     // The upper half of the places goes to the lower one, again and again.
     for (int left = places; left > 1; left = (left + 1) / 2) {
         const int half = (left + 1) / 2;
         if (place + half < left)
-            for (int v = 0; v < VALUES; v++) room[v][threadIdx.x] += room[v][threadIdx.x + half * across];
+            for (int v = 0; v < VALUES; v++) shared[v][threadIdx.x] += shared[v][threadIdx.x + half * across];
         __syncthreads();
     }
 }
 
 // A logarithm of a variance within what single precision and sense allow.
-__device__ inline float held(float log_variance) { return fminf(fmaxf(log_variance, -60.0f), 40.0f); }
+__device__ inline float clamped(float log_variance) { return fminf(fmaxf(log_variance, -60.0f), 40.0f); }
 
 // What changes from step to step; a captured graph reads it from memory.
 struct Clock {

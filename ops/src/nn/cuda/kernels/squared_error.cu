@@ -5,16 +5,16 @@
 
 extern "C" __global__ void squared_error(const value* made, const value* clips, int width, float scale, const double* factor,
                                          value* gradient, double* errors) {
-    __shared__ double room[256];
+    __shared__ double shared[256];
     const size_t start = size_t(blockIdx.y) * width;
     const int each = (width + gridDim.x - 1) / gridDim.x, first = blockIdx.x * each, end = first + each < width ? first + each : width;
     if (factor) scale = float(*factor);
     float sum = 0.0f;
     for (int pixel = first + threadIdx.x; pixel < end; pixel += blockDim.x) {
         const float apart = number(made[start + pixel]) - number(clips[start + pixel]);
-        if (gradient) keep(gradient[start + pixel], 2.0f * scale * apart);
+        if (gradient) store(gradient[start + pixel], 2.0f * scale * apart);
         sum += apart * apart;
     }
-    const double all = sum_over_block(double(sum), room);
+    const double all = sum_over_block(double(sum), shared);
     if (threadIdx.x == 0) errors[blockIdx.y * gridDim.x + blockIdx.x] = all;
 }

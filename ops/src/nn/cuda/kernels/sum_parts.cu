@@ -4,7 +4,7 @@
 // Launch: blocks (ceil(length / 32)), 256 threads: 32 numbers by eight runs.
 
 extern "C" __global__ void sum_parts(const float* parts, int count, int length, const float* bias, int width, float* out) {
-    __shared__ float room[8][32];
+    __shared__ float shared[8][32];
     const int column = threadIdx.x % 32, run = threadIdx.x / 32, i = blockIdx.x * 32 + column;
     const int each = (count + 7) / 8, end = run * each + each < count ? run * each + each : count;
     float sum = 0.0f;
@@ -13,9 +13,9 @@ extern "C" __global__ void sum_parts(const float* parts, int count, int length, 
 #pragma unroll 8
         for (int part = run * each; part < end; part++) sum += parts[size_t(part) * length + i];
     }
-    room[run][column] = sum;
+    shared[run][column] = sum;
     __syncthreads();
     if (run != 0 || i >= length) return;
-    for (int other = 1; other < 8; other++) sum += room[other][column];
+    for (int other = 1; other < 8; other++) sum += shared[other][column];
     out[i] = bias ? sum + bias[i % width] : sum;
 }

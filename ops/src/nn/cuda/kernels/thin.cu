@@ -1,5 +1,5 @@
 // Convolutions whose wide image has one channel, as clips have: there is too little to multiply for a product of matrices.
-// Each thread has VALUES neighbouring narrow channels, which a run holds; ACROSS threads have those of one pixel, or at most
+// Each thread has VALUES neighbouring narrow channels, which a vector holds; ACROSS threads have those of one pixel, or at most
 // 32 of them, and `blockIdx.y` says which. The weights of a thread are neighbours in memory.
 //
 // All sums are of single precision whatever PRODUCTS says, and in a fixed order.
@@ -7,22 +7,22 @@
 template <class P>
 struct Thin {
     enum {
-        RUNS = (P::NARROW_C + VALUES - 1) / VALUES, ACROSS = RUNS < 32 ? RUNS : 32, AT_ONCE = THREADS / ACROSS,
+        VECTORS = (P::NARROW_C + VALUES - 1) / VALUES, ACROSS = VECTORS < 32 ? VECTORS : 32, AT_ONCE = THREADS / ACROSS,
         ALIGNED = P::NARROW_C % VALUES == 0
     };
-    int run, place;  // Which channels, and which of the pixels that a block has at once.
-    __device__ Thin() : run(blockIdx.y * ACROSS + threadIdx.x % ACROSS), place(threadIdx.x / ACROSS) {}
-    __device__ bool any() const { return place < AT_ONCE && run < RUNS; }
+    int vector, place;  // Which channels, and which of the pixels that a block has at once.
+    __device__ Thin() : vector(blockIdx.y * ACROSS + threadIdx.x % ACROSS), place(threadIdx.x / ACROSS) {}
+    __device__ bool any() const { return place < AT_ONCE && vector < VECTORS; }
     // The narrow numbers of the thread at a pixel.
     __device__ void read(float (&to)[VALUES], const value* narrow, u32 pixel) const {
-        const value* const from = narrow + size_t(pixel) * P::NARROW_C + run * VALUES;
+        const value* const from = narrow + size_t(pixel) * P::NARROW_C + vector * VALUES;
         if (ALIGNED) {
-            const Run all = *(const Run*)from;
+            const Vector all = *(const Vector*)from;
 #pragma unroll
             for (int v = 0; v < VALUES; v++) to[v] = number(all, v);
             return;
         }
-        for (int v = 0; v < VALUES; v++) to[v] = run * VALUES + v < P::NARROW_C ? number(from[v]) : 0.0f;
+        for (int v = 0; v < VALUES; v++) to[v] = vector * VALUES + v < P::NARROW_C ? number(from[v]) : 0.0f;
     }
     // The weights of the thread.
     __device__ void weights(float (&to)[VALUES][P::SQUARE], const float* weight) const {
@@ -30,7 +30,7 @@ struct Thin {
         for (int v = 0; v < VALUES; v++)
 #pragma unroll
             for (int tap = 0; tap < P::SQUARE; tap++) {
-                const int channel = run * VALUES + v;
+                const int channel = vector * VALUES + v;
                 to[v][tap] = any() && channel < P::NARROW_C ? weight[channel * P::SQUARE + tap] : 0.0f;
             }
     }
@@ -39,14 +39,14 @@ struct Thin {
 // How many pixels a thread has, one after the other.
 const int THIN_EACH = 8;
 
-// As `to_narrow`. Launch: blocks (ceil(images x narrow area / (AT_ONCE x THIN_EACH)), ceil(RUNS / ACROSS)), 256 threads.
+// As `to_narrow`. Launch: blocks (ceil(images x narrow area / (AT_ONCE x THIN_EACH)), ceil(VECTORS / ACROSS)), 256 threads.
 template <class P, class To>
 __device__ void thin_narrow(const float* weight, const value* wide, int images, const To& out) {
     const Thin<P> own;
     if (!own.any()) return;
     float w[VALUES][P::SQUARE], added[VALUES];
     own.weights(w, weight);
-    out.column(own.run * VALUES, added);
+    out.column(own.vector * VALUES, added);
     for (int turn = 0; turn < THIN_EACH; turn++) {
         const int pixel = (blockIdx.x * THIN_EACH + turn) * Thin<P>::AT_ONCE + own.place;
         if (pixel >= images * P::NARROW_AREA) return;
@@ -65,7 +65,7 @@ __device__ void thin_narrow(const float* weight, const value* wide, int images, 
             for (int tap = 0; tap < P::SQUARE; tap++) sums[v] = fmaf(w[v][tap], met[tap], sums[v]);
         }
         const Pixel row = {(long long)pixel * P::NARROW_C};
-        out.put(row, own.run * VALUES, sums, added);
+        out.put(row, own.vector * VALUES, sums, added);
     }
 }
 
@@ -77,7 +77,7 @@ __device__ void thin_wide(const float* weight, const value* narrow, int images, 
         S = P::STRIDE, ROWS = (P::WIDE_H + P::PADDING + S - 1) / S, COLUMNS = (P::WIDE_W + P::PADDING + S - 1) / S,
         MOST = (P::KERNEL + S - 1) / S, ACROSS = Thin<P>::ACROSS, AT_ONCE = Thin<P>::AT_ONCE
     };
-    __shared__ float room[S * S][THREADS];
+    __shared__ float shared[S * S][THREADS];
     float added[1];
     out.column(0, added);
     float w[VALUES][P::SQUARE];
@@ -92,9 +92,9 @@ __device__ void thin_wide(const float* weight, const value* narrow, int images, 
         for (int r = 0; r < S; r++)
 #pragma unroll
             for (int s = 0; s < S; s++) sums[r][s] = 0.0f;
-        for (own.run = threadIdx.x % ACROSS; any && own.run < Thin<P>::RUNS; own.run += ACROSS) {
+        for (own.vector = threadIdx.x % ACROSS; any && own.vector < Thin<P>::VECTORS; own.vector += ACROSS) {
             // Where a thread has other channels after these, it fetches their weights every time.
-            if (Thin<P>::RUNS > ACROSS) own.weights(w, weight);
+            if (Thin<P>::VECTORS > ACROSS) own.weights(w, weight);
 #pragma unroll
             for (int a = 0; a < MOST; a++)
 #pragma unroll
@@ -117,14 +117,14 @@ __device__ void thin_wide(const float* weight, const value* narrow, int images, 
 #pragma unroll
         for (int r = 0; r < S; r++)
 #pragma unroll
-            for (int s = 0; s < S; s++) room[r * S + s][threadIdx.x] = sums[r][s];
+            for (int s = 0; s < S; s++) shared[r * S + s][threadIdx.x] = sums[r][s];
         __syncthreads();
         const int lane = threadIdx.x % ACROSS;
         for (int one = lane; any && one < S * S; one += ACROSS) {
             const int y = row * S + one / S - P::PADDING, x = column * S + one % S - P::PADDING;
             if (y < 0 || x < 0 || y >= P::WIDE_H || x >= P::WIDE_W) continue;
             float sum[1] = {0.0f};
-            for (int other = 0; other < ACROSS; other++) sum[0] += room[one][own.place * ACROSS + other];
+            for (int other = 0; other < ACROSS; other++) sum[0] += shared[one][own.place * ACROSS + other];
             const Pixel to = {((long long)image * P::WIDE_H + y) * P::WIDE_W + x};
             out.put(to, 0, sum, added);
         }
@@ -132,12 +132,12 @@ __device__ void thin_wide(const float* weight, const value* narrow, int images, 
     }
 }
 
-// As `to_weight`; a part is `each` pixels. Launch: blocks (parts, ceil(RUNS / ACROSS)), 256 threads.
+// As `to_weight`; a part is `each` pixels. Launch: blocks (parts, ceil(VECTORS / ACROSS)), 256 threads.
 template <class P>
 __device__ void thin_weight(const value* narrow, const value* wide, int images, int each, float* parts) {
     // More sums would not fit into registers: the pixels are read again for the next taps.
     enum { TAPS = 9, AT_ONCE = Thin<P>::AT_ONCE, ACROSS = Thin<P>::ACROSS };
-    __shared__ float room[VALUES][THREADS];
+    __shared__ float shared[VALUES][THREADS];
     const Thin<P> own;
     const int pixels = images * P::NARROW_AREA, first = blockIdx.x * each, end = first + each < pixels ? first + each : pixels;
     for (int tap0 = 0; tap0 < P::SQUARE; tap0 += TAPS) {
@@ -162,12 +162,12 @@ __device__ void thin_weight(const value* narrow, const value* wide, int images, 
 #pragma unroll
         for (int t = 0; t < TAPS; t++) {
 #pragma unroll
-            for (int v = 0; v < VALUES; v++) room[v][threadIdx.x] = sums[t][v];
-            sum_over_places(room, own.place, AT_ONCE, ACROSS);
+            for (int v = 0; v < VALUES; v++) shared[v][threadIdx.x] = sums[t][v];
+            sum_over_places(shared, own.place, AT_ONCE, ACROSS);
             for (int v = 0; v < VALUES; v++) {
-                const int channel = own.run * VALUES + v;
+                const int channel = own.vector * VALUES + v;
                 if (own.place == 0 && tap0 + t < P::SQUARE && channel < P::NARROW_C)
-                    parts[(size_t(blockIdx.x) * P::NARROW_C + channel) * P::SQUARE + tap0 + t] = room[v][threadIdx.x];
+                    parts[(size_t(blockIdx.x) * P::NARROW_C + channel) * P::SQUARE + tap0 + t] = shared[v][threadIdx.x];
             }
             __syncthreads();
         }

@@ -17,15 +17,19 @@ struct WeightPatches {
         const int tap = n / P::WIDE_C;
         return {n, tap / P::KERNEL, tap % P::KERNEL, n % P::WIDE_C};
     }
+    __device__ Source find(const Line& line, int k, int end) const {
+        const int pixel = Patch<P>(k).met(line.a, line.b);
+        const bool is_there = k < end && pixel >= 0 && line.n < P::TAPS;
+        return {wide + pixel * P::WIDE_C + line.channel, is_there};
+    }
     __device__ void fetch(Fetched& to, const Line& line, int k, int end) const {
         to.clear();
-        if (k >= end) return;
-        const Patch<P> patch(k);
         if (P::WIDE_C % CHUNK == 0) {
-            const int pixel = patch.met(line.a, line.b);
-            if (pixel >= 0 && line.n < P::TAPS) to.read(wide + pixel * P::WIDE_C + line.channel);
+            to.load(find(line, k, end));
             return;
         }
+        if (k >= end) return;
+        const Patch<P> patch(k);
         for (int i = 0; i < CHUNK; i++) {
             const Line one = this->line(line.n + i);
             const int pixel = patch.met(one.a, one.b);
@@ -38,7 +42,7 @@ template <class P, class Tile>
 __device__ void to_weight(const value* narrow, const value* wide, int images, int each, float* parts) {
     const int pixels = images * P::NARROW_AREA;
     const int first = blockIdx.z * each, end = first + each < pixels ? first + each : pixels;
-    const Whole<value, false> a = {narrow, P::NARROW_C, pixels, P::NARROW_C % CHUNK == 0};
+    const Matrix<value, false> a = {narrow, P::NARROW_C, pixels, P::NARROW_C % CHUNK == 0};
     const WeightPatches<P> b = {wide};
     const Sums out = {parts + size_t(blockIdx.z) * P::NARROW_C * P::TAPS, P::NARROW_C, P::TAPS};
     product<Tile>(first, end, a, b, out);

@@ -77,11 +77,14 @@ struct WidePatches {
         const bool inside = i < u32(P::NARROW_H) && j < u32(P::NARROW_W);
         return inside ? int((line.image + i * P::NARROW_W + j) * P::NARROW_C + term.channel) : -1;
     }
+    __device__ Source find(const Line& line, int k, int end) const {
+        const int found = at(line, k);
+        return {narrow + found, found >= 0 && k < end};
+    }
     __device__ void fetch(Fetched& to, const Line& line, int k, int end) const {
         to.clear();
         if (P::NARROW_C % CHUNK == 0) {
-            const int found = at(line, k);
-            if (found >= 0 && k < end) to.read(narrow + found);
+            to.load(find(line, k, end));
             return;
         }
         for (int i = 0; i < CHUNK; i++) {
@@ -101,18 +104,21 @@ struct WideWeight {
     const value* weight;
     Phase down, along;
     __device__ Line line(int n) const { return {n}; }
-    __device__ void fetch(Fetched& to, const Line& line, int k, int end) const {
-        to.clear();
-        if (k >= end || line.n >= P::WIDE_C) return;
+    __device__ Source find(const Line& line, int k, int end) const {
         const PhaseTerm<P> term(along, k);
         const u32 a = down.tap + term.a * P::STRIDE, b = along.tap + term.b * P::STRIDE;
-        const value* from = weight + term.channel * P::TAPS + (a * P::KERNEL + b) * P::WIDE_C + line.n;
+        const bool is_there = k < end && line.n < P::WIDE_C;
+        return {weight + term.channel * P::TAPS + (a * P::KERNEL + b) * P::WIDE_C + line.n, is_there};
+    }
+    __device__ void fetch(Fetched& to, const Line& line, int k, int end) const {
+        to.clear();
+        const Source from = find(line, k, end);
         if (P::WIDE_C % CHUNK == 0) {
-            to.read(from);
+            to.load(from);
             return;
         }
         for (int i = 0; i < CHUNK; i++)
-            if (line.n + i < P::WIDE_C) to.set(i, from[i]);
+            if (from.is_there && line.n + i < P::WIDE_C) to.set(i, ((const value*)from.at)[i]);
     }
 };
 
