@@ -23,7 +23,7 @@ const OF_IMAGES: [(usize, &[Tile]); 3] = [
             Tile::new(256, 64, 2),
             Tile::new(128, 64, 2),
             Tile::new(64, 64, 4),
-            Tile::new(128, 64, 3).staged(4),
+            Tile::new(128, 64, 3).staged(3),
         ],
     ),
     (
@@ -34,7 +34,7 @@ const OF_IMAGES: [(usize, &[Tile]); 3] = [
             Tile::new(128, 64, 3),
             Tile::new(64, 128, 3),
             Tile::new(128, 128, 2).staged(3),
-            Tile::new(128, 64, 3).staged(4),
+            Tile::new(128, 64, 3).staged(3),
         ],
     ),
 ];
