@@ -120,7 +120,11 @@ pub fn write(
     let mut pairs = vec![KeyValue { key: FOOTER_NAME.to_owned(), value: Some(footer) }];
     // Only arrays have a type that Parquet's own schema cannot say. Of a short table Arrow's would be the longer half.
     if has_arrays {
-        pairs.push(schema_to_metadata_key(writer.schema()));
+        let mut schema = writer.schema().clone();
+        // Views of text are how polars holds it; pyarrow neither filters nor sorts them.
+        let views = schema.iter_values_mut().filter(|it| it.dtype == ArrowDataType::Utf8View);
+        views.for_each(|field| field.dtype = ArrowDataType::Utf8);
+        pairs.push(schema_to_metadata_key(&schema));
     }
     writer.end(Some(pairs)).map(drop).map_err(text)
 }

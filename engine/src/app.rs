@@ -197,7 +197,8 @@ fn refuse(fault: &clap::Error) -> ExitCode {
         let written = fault.print().and_then(|()| std::io::stdout().flush());
         return written.map_or_else(unwritten, |()| ExitCode::SUCCESS);
     }
-    let words: Vec<String> = std::env::args().collect();
+    let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    let words: Vec<String> = words.collect();
     let is_json = words.windows(2).any(|pair| pair == ["--log-format", "json"])
         || words.iter().any(|word| word == "--log-format=json");
     let _ =

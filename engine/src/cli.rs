@@ -16,7 +16,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{
     io::{self, Write},
     num::NonZeroUsize,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
@@ -244,7 +244,9 @@ impl RunArgs {
 }
 
 fn threads(text: &str) -> Result<NonZeroUsize, &'static str> {
-    text.parse().map_err(|_| "expected a whole number of at least 1")
+    // The rest of rayon takes time that grows with the square of the threads.
+    let threads = text.parse().ok().filter(|it: &NonZeroUsize| it.get() <= 1024);
+    threads.ok_or("expected a whole number from 1 to 1024")
 }
 
 /// Parses a size of an option.
@@ -264,6 +266,28 @@ impl StoreArg {
     /// Returns the exit code if the store cannot be read.
     pub fn open_existing(&self) -> Result<Store, CommandError> {
         Store::open_existing(&self.store).map_err(|fault| CommandError::of_store(&fault))
+    }
+
+    /// Opens the store of runs in a folder, or of the run that lies there: the one that is named or, as a command may be
+    /// given elsewhere, the first of that name in a folder above.
+    ///
+    /// # Errors
+    /// Returns the exit code if there is none, or if it cannot be read.
+    pub fn open_of(&self, run: &Path) -> Result<Store, CommandError> {
+        let run = run.canonicalize().unwrap_or_else(|_| run.to_owned());
+        let above = run.ancestors().map(|folder| folder.join(&self.store));
+        let found = std::iter::once(self.store.clone()).chain(above).find(|it| Store::is_at(it));
+        let Some(found) = found else {
+            let (store, run) = (self.store.display(), run.display());
+            return Err(CommandError::new(
+                BAD_INPUT,
+                format!(
+                    "there is no store `{store}`, neither here nor in a folder above `{run}`: the results of runs are in a \
+                     store; name its folder by `--store`"
+                ),
+            ));
+        };
+        Store::open_existing(&found).map_err(|fault| CommandError::of_store(&fault))
     }
 
     /// The remote, if one is named.

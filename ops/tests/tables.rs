@@ -162,6 +162,8 @@ fn what_may_be_an_index_or_a_label_is_refused() {
     says("label,Label,f\n0,1,1\n1,2,2\n", &["several columns for `label`", "`Label`"]);
     says("31.5,63,125\n1,2,3\n", &["`header: false`"]);
     says("f,,g\n1,2,3\n", &["values in column 1, which has no name"]);
+    let nameless = fault(matrix("nameless.parquet", json!({})));
+    assert!(nameless.contains("values in column 0, which has no name"), "{nameless}");
     says("a,b\nx,1\n3,y\n", &["`x` in column `a` of line 2", "`y` in column `b` of line 3"]);
     let asked = |params: Value| fault(read("f.csv", b"f,g\n1,2\n3,4\n", params));
     assert!(asked(json!({ "features": ["h"] })).contains("has no column `h`, only `f`, `g`"));

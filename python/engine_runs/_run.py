@@ -37,7 +37,11 @@ def open(run: str | os.PathLike[str], *, store: str | os.PathLike[str] | None = 
     folder = Path(run)
     if folder.is_file():
         # On file systems without symbolic links `latest` is a file that holds the name of the run.
-        folder = folder.parent / folder.read_text(encoding="utf-8").strip()
+        with folder.open("rb") as file:
+            name = file.read(1000).decode("utf-8", "replace").strip()
+        if not name or any(sign in name for sign in "\n/\0"):
+            raise RunError(f"{folder} is a file, not the folder of a run")
+        folder = folder.parent / name
     return Run(folder.resolve(), None if store is None else Path(store))
 
 
@@ -184,9 +188,10 @@ class Run:
     @property
     def store(self) -> Path:
         """The folder of its store."""
-        named = [self._store, self._of_command(), os.environ.get("ENGINE_STORE")]
-        above = [parent / ".engine" for parent in self.folder.parents]
-        for folder in [Path(name) for name in named if name] + above:
+        named = [Path(name) for name in (self._store, self._of_command(), os.environ.get("ENGINE_STORE")) if name]
+        # A command names its store from where it ran: from here, or from a folder above the run's.
+        above = [parent / name for name in [*named, Path(".engine")] for parent in self.folder.parents]
+        for folder in named + above:
             if (folder / "objects-v1").is_dir():
                 return folder
         raise RunError(f"the store of {self.folder} was not found; name it: open(run, store=...)")
@@ -212,12 +217,18 @@ class Run:
         except (OSError, csv.Error) as fault:
             raise RunError(f"{path} cannot be read: {fault}; `engine report` writes it again") from fault
 
+    def _scores(self, metrics: tuple[str, ...]) -> list[dict[str, Any]]:
+        """The rows of `results` with these metrics; all if none is named."""
+        known = list(dict.fromkeys(score["metric"] for score in self.results))
+        unknown = [name for name in metrics if name not in known]
+        if unknown:
+            raise KeyError(f"there is no metric {unknown[0]!r}; there are: {', '.join(known)}")
+        return [score for score in self.results if not metrics or score["metric"] in metrics]
+
     def table(self, *metrics: str) -> Frame:
         """One line for each row of the report's table and one column for each metric; all metrics if none is named."""
         rows: dict[tuple[Any, ...], dict[str, Any]] = {}
-        for score in self.results:
-            if metrics and score["metric"] not in metrics:
-                continue
+        for score in self._scores(metrics):
             key = tuple(score.get(name) for name in ("row", "point", "seed"))
             line = rows.setdefault(key, {"row": score["row"]})
             for name in ("point", "seed"):
@@ -235,8 +246,8 @@ class Run:
         points = {row["scores"]: dict(row.get("point", [])) for row in self.record["table"]}
         values: dict[tuple[Any, ...], list[float]] = {}
         lines: dict[tuple[Any, ...], dict[str, Any]] = {}
-        for score in self.results:
-            if (metrics and score["metric"] not in metrics) or not isinstance(score["value"], float):
+        for score in self._scores(metrics):
+            if not isinstance(score["value"], float):
                 continue
             key = (score["row"], score["point"], score["metric"])
             lines.setdefault(key, {"row": score["row"], **points.get(score["step"], {}), "metric": score["metric"]})

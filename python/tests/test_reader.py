@@ -10,6 +10,7 @@ import pytest
 
 np = pytest.importorskip("numpy")
 pytest.importorskip("pyarrow")
+pc = pytest.importorskip("pyarrow.compute")
 
 PIPELINE = """
 name: small
@@ -67,6 +68,9 @@ def test_results_are_those_of_the_csv(study):
     ari = run.results.where(row="VAE + K-Means", metric="ari")[0]["value"]
     assert table[1]["ari"] == ari
     assert "<td>PCA + K-Means</td>" in run._repr_html_()
+    for ask in (run.table, run.summary, run.wide):
+        with pytest.raises(KeyError, match="no metric 'arj'; there are: .*ari"):
+            ask("ari", "arj")
 
 
 def test_arrays_have_the_shapes_of_the_record(study):
@@ -75,6 +79,10 @@ def test_arrays_have_the_shapes_of_the_record(study):
     latent = run["vae.latent"]
     assert latent.values.shape == (44, 3) and latent.values.dtype == np.float32
     assert latent.clip_ids == run["mel"].clip_ids and len(set(latent.clip_ids)) == 44
+    # Its text can be sorted and filtered, which pyarrow does not do with views of text.
+    table = latent.table().sort_by("clip_id")
+    assert table.column("clip_id").to_pylist() == sorted(latent.clip_ids)
+    assert table.filter(pc.equal(table["clip_id"], latent.clip_ids[3])).num_rows == 1
     assert np.asarray(latent).shape == (44, 3)
     with pytest.raises(KeyError, match="several ports.*vae.latent"):
         run["vae"]

@@ -65,7 +65,7 @@ pub fn compare(args: &CompareArgs) -> Result<(), CommandError> {
     let bad = |fault| CommandError::new(BAD_INPUT, fault);
     let found = args.runs.iter().map(|run| runs::find(&args.out.out, run));
     let found: Vec<FoundRun> = found.collect::<Result<_, _>>().map_err(bad)?;
-    let store = args.store.open_existing()?;
+    let store = args.store.open_of(&found[0].folder)?;
     let compared = compared(&found, &store);
     let rows = select::select(&compared.table, &args.rows).map_err(bad)?;
     if args.json {

@@ -69,7 +69,7 @@ pub fn diff(args: &DiffArgs) -> Result<(), CommandError> {
         runs::find(&args.out.out, run).map_err(|fault| CommandError::new(BAD_INPUT, fault))
     };
     let (a, b) = (find(&args.a)?, find(&args.b)?);
-    let store = args.store.open_existing()?;
+    let store = args.store.open_of(&a.folder)?;
     let changes = changes(&a.record, &b.record, args.all);
     let cells = cells(&record::table(&a.record, &store), &record::table(&b.record, &store));
     if args.json {

@@ -91,7 +91,7 @@ pub fn export(args: &ExportArgs) -> Result<(), CommandError> {
     let bad = |fault: String| CommandError::new(BAD_INPUT, fault);
     let found = runs::find(&args.out.out, &args.run).map_err(bad)?;
     if args.to == Path::new(TENSORBOARD) {
-        let (store, folder) = (args.store.open_existing()?, Path::new(&args.output));
+        let (store, folder) = (args.store.open_of(&found.folder)?, Path::new(&args.output));
         let written = tensorboard::write(&found, &store, folder)
             .map_err(|fault| CommandError::new(FAILED, fault))?;
         info!(
@@ -110,9 +110,9 @@ pub fn export(args: &ExportArgs) -> Result<(), CommandError> {
     if args.format.is_some() {
         return Err(bad(format!("`--format` is of `{FIGURES}`, not of `{}`", args.output)));
     }
-    let record = found.record;
+    let FoundRun { folder, record } = found;
     let (step, digest) = find_output(&record, &args.output).map_err(bad)?;
-    let store = args.store.open_existing()?;
+    let store = args.store.open_of(&folder)?;
     let artifact = store.get(digest).map_err(|fault| {
         CommandError::new(FAILED, format!("{fault}; run the pipeline again to rebuild it"))
     })?;
@@ -123,7 +123,8 @@ pub fn export(args: &ExportArgs) -> Result<(), CommandError> {
 
 /// Writes all figures of the report into a folder.
 fn all_figures(args: &ExportArgs, found: &FoundRun) -> Result<(), CommandError> {
-    let (store, record, to) = (args.store.open_existing()?, &found.record, &args.to);
+    let (record, to) = (&found.record, &args.to);
+    let store = args.store.open_of(&found.folder)?;
     let bad = |fault: String| CommandError::new(BAD_INPUT, fault);
     let failed = |fault: String| CommandError::new(FAILED, fault);
     let io = |fault| bad(format!("cannot write into `{}`: {}", to.display(), plain(&fault)));
@@ -190,7 +191,8 @@ fn results(args: &ExportArgs, found: &FoundRun) -> Result<(), CommandError> {
     };
     let failed = |fault: String| CommandError::new(FAILED, fault);
     let bytes = if args.wide {
-        let wide = Wide::of(&record::table(&found.record, &args.store.open_existing()?).rows);
+        let wide =
+            Wide::of(&record::table(&found.record, &args.store.open_of(&found.folder)?).rows);
         if is_csv { wide.csv().into_bytes() } else { wide.parquet().map_err(failed)? }
     } else {
         let path = found.folder.join(if is_csv { "results.csv" } else { "results.parquet" });

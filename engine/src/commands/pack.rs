@@ -55,7 +55,7 @@ pub struct UnpackArgs {
 pub fn pack(args: &PackArgs) -> Result<(), CommandError> {
     let bad = |fault: String| CommandError::new(BAD_INPUT, fault);
     let found = runs::find(&args.out.out, &args.run).map_err(bad)?;
-    let store = args.store.open_existing()?;
+    let store = args.store.open_of(&found.folder)?;
     let refused = |fault: io::Error| {
         let file = args.file.display();
         CommandError::new(FAILED, format!("cannot write `{file}`: {}", plain(&fault)))

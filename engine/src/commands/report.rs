@@ -13,7 +13,7 @@ use std::path::Path;
 pub fn report(out: &Path, run: &str, store: &StoreArg) -> Result<(), CommandError> {
     let FoundRun { folder, record } =
         runs::find(out, run).map_err(|fault| CommandError::new(BAD_INPUT, fault))?;
-    let store = store.open_existing()?;
+    let store = store.open_of(&folder)?;
     super::run::write_report(&folder, &record, &store).map_err(|fault| {
         CommandError::new(
             FAILED,

@@ -39,7 +39,8 @@ pub struct RunsArgs {
 /// # Errors
 /// Returns the exit code if the store cannot be opened.
 pub fn runs(args: &RunsArgs) -> Result<(), CommandError> {
-    let store = args.store.open_existing()?;
+    // Without a store the runs are listed without their numbers.
+    let store = args.store.open_of(&args.out.out).or_else(|_| args.store.open_existing())?;
     let mut found = Vec::new();
     for folder in runs::all(&args.out.out) {
         match runs::read(&folder) {

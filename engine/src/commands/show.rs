@@ -73,7 +73,7 @@ pub fn show(args: &ShowArgs) -> Result<(), CommandError> {
         print(&String::from_utf8_lossy(&report));
         return Ok(());
     }
-    let store = args.store.open_existing()?;
+    let store = args.store.open_of(&found.folder)?;
     let table = record::table(&found.record, &store);
     let rows =
         select::select(&table, &args.rows).map_err(|fault| CommandError::new(BAD_INPUT, fault))?;

@@ -52,7 +52,7 @@ pub struct WhyArgs {
 pub fn why(args: &WhyArgs) -> Result<(), CommandError> {
     let bad = |fault: String| CommandError::new(BAD_INPUT, fault);
     let found = runs::find(&args.out.out, &args.run).map_err(bad)?;
-    let store = args.store.open_existing()?;
+    let store = args.store.open_of(&found.folder)?;
     let table = record::table(&found.record, &store);
     let (row, metric) = find(&args.cell, &found.record, &table).map_err(bad)?;
     let line = &table.rows[row];

@@ -141,6 +141,11 @@ fn candidates(out: &Path, run: &str) -> Vec<PathBuf> {
         out.join(run).join("latest"),
     ];
     all.extend(below.into_iter().map(|(_, folder)| folder));
+    // A copy may have lost the link `latest`; names of runs begin with their time.
+    for study in [PathBuf::from(run), out.join(run)] {
+        let inside = fs::read_dir(study).into_iter().flatten().flatten().map(|it| it.path());
+        all.extend(inside.filter(|folder| has_record(folder)).max());
+    }
     all
 }
 

@@ -9,7 +9,7 @@ use cache::{blobs::Blobs, cells::SizeLimit, regular};
 use std::{
     collections::HashSet,
     fs::{self, File},
-    io::{self, Write},
+    io::{self, Read, Write},
     path::{Component, Path, PathBuf},
     sync::Mutex,
 };
@@ -19,6 +19,8 @@ use tar::{Archive, Builder, EntryType, Header};
 pub const RUN: &str = "run";
 /// The most files of an archive.
 const MOST_FILES: usize = 1_000_000;
+/// The most bytes after the last file of an archive.
+const MOST_PADDING: u64 = 1 << 20;
 
 /// An archive that is being written: a place that only takes.
 pub struct ArchiveWriter {
@@ -39,8 +41,10 @@ impl ArchiveWriter {
     /// # Errors
     /// When the compressor cannot be made.
     pub fn new(file: File, path: &Path) -> io::Result<Self> {
-        let builder = Builder::new(zstd::Encoder::new(file, 3)?);
-        let open = OpenArchive { builder, names: HashSet::new() };
+        let mut compressor = zstd::Encoder::new(file, 3)?;
+        // Objects are verified by their digests; the run's own files have no other guard.
+        compressor.include_checksum(true)?;
+        let open = OpenArchive { builder: Builder::new(compressor), names: HashSet::new() };
         Ok(Self { open: Mutex::new(open), path: path.to_owned() })
     }
 
@@ -116,5 +120,10 @@ pub fn unpack(archive: &Path, folder: &Path) -> Result<(), String> {
             .and_then(|mut file| io::copy(&mut entry, &mut file))
             .map_err(|fault| format!("`{}` cannot be unpacked: {fault}", path.display()))?;
     }
-    Ok(())
+    // The checksum of the archive stands at its end, after a little padding.
+    let mut rest = archive.into_inner();
+    match io::copy(&mut rest.by_ref().take(MOST_PADDING), &mut io::sink()).map_err(damaged)? {
+        MOST_PADDING => Err("goes on after the end of the archive".to_owned()),
+        _ => Ok(()),
+    }
 }

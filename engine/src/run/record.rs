@@ -40,6 +40,8 @@ impl ScheduleResult {
             point: row.point.clone(),
             seed: row.seed,
         });
+        // A path need not be text.
+        let arguments = std::env::args_os().skip(1).map(|it| it.to_string_lossy().into_owned());
         let record = Record {
             version: RECORD_VERSION,
             engine: env!("CARGO_PKG_VERSION").to_owned(),
@@ -51,7 +53,7 @@ impl ScheduleResult {
             started: run.started.clone(),
             seconds: run.clock.elapsed().as_secs_f64(),
             status: self.status(plan.options.keep_going),
-            command: std::iter::once("engine".to_owned()).chain(std::env::args().skip(1)).collect(),
+            command: std::iter::once("engine".to_owned()).chain(arguments).collect(),
             question: pipeline.report.question.clone(),
             table: table.collect(),
             columns: pipeline.report.columns.clone(),

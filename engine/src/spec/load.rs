@@ -243,7 +243,7 @@ fn read(
 
 fn study_name(cx: &mut Context, vars: &mut Variables, node: Option<Node>) -> String {
     let stem = cx.source.path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    let fallback = stem.unwrap_or_else(|| "pipeline".to_owned());
+    let fallback = stem.filter(|it| it != LATEST).unwrap_or_else(|| "pipeline".to_owned());
     let Some(node) = node else { return fallback };
     let node = vars.fill(cx, &node, &[]);
     if node.is_faulty() {
@@ -256,6 +256,14 @@ fn study_name(cx: &mut Context, vars: &mut Variables, node: Option<Node>) -> Str
         |letter: char| letter.is_alphanumeric() || "_-.".contains(letter) || is_written(letter);
     let is_short = name.chars().count() <= 100 && name.len() <= LONGEST_NAME;
     let is_harmless = matches!(visible(&name), Cow::Borrowed(_));
+    if name == LATEST {
+        cx.push(
+            Diagnostic::error("spec::name", "`latest` cannot be the name of a study")
+                .at(&node, "a command takes it for the newest run of any study")
+                .help("take another name"),
+        );
+        return fallback;
+    }
     if !name.is_empty()
         && is_short
         && is_harmless
@@ -272,6 +280,9 @@ fn study_name(cx: &mut Context, vars: &mut Variables, node: Option<Node>) -> Str
     );
     fallback
 }
+
+/// The word of commands for the newest run.
+const LATEST: &str = "latest";
 
 /// The most bytes of a study's name: file systems allow 255, and names of runs are appended.
 const LONGEST_NAME: usize = 200;

@@ -1,6 +1,7 @@
 //! Slips at the command line: what a newcomer reads.
 
 use crate::tones;
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
 
 #[test]
 fn slips_are_explained() {
@@ -60,4 +61,33 @@ fn slips_are_explained() {
     }
     assert_eq!(study.run_folders(), 0);
     insta::assert_snapshot!("usage", all);
+}
+
+#[test]
+fn words_need_not_be_text() {
+    let mut study = tones::three();
+    let odd = OsStr::from_bytes(b"odd\xff");
+    let run = study.run_command(&["--store"]).arg(odd).output().expect("the binary starts");
+    let said = study.text_of(&run);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let words = study.record(&said).command;
+    assert_eq!(words.last().map(String::as_str), Some("odd\u{fffd}"));
+    for command in
+        [&["show"][..], &["run"], &["watch"], &["ops"], &["export", "latest"], &["frobnicate"]]
+    {
+        let output = study.command(command).arg(odd).output().expect("the binary starts");
+        let said = study.text_of(&output);
+        assert!(
+            said.code == 2 && !said.stderr.contains("panicked"),
+            "{command:?}: {}",
+            said.stderr
+        );
+    }
+    study.edit("name: small", "name: latest");
+    let said = study.run();
+    assert!(
+        said.code == 2 && said.stderr.contains("cannot be the name of a study"),
+        "{}",
+        said.stderr
+    );
 }

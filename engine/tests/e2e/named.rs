@@ -1,6 +1,7 @@
 //! The names that users give to their runs, and the rows of a sweep that they ask for.
 
 use crate::{scores::SWEPT, study::Study, tones};
+use std::fs;
 
 #[test]
 fn a_run_is_found_by_what_its_user_said_of_it() {
@@ -35,6 +36,53 @@ fn a_run_is_found_by_what_its_user_said_of_it() {
     );
     assert_eq!(study.engine(&["diff", "wide", "latest"]).code, 0);
     assert_eq!(study.engine(&["show", "wid"]).code, 2, "a name is whole");
+}
+
+#[test]
+fn a_run_is_read_from_any_folder() {
+    let study = tones::three();
+    study.run();
+    study.run_with(&["--set", "clusters=2"]);
+    let elsewhere = Study::new();
+    let latest = study.path("runs/small/latest").display().to_string();
+    let ask = |run: &str, command: &[&str]| {
+        let words: Vec<&str> =
+            command.iter().map(|it| if *it == "RUN" { run } else { it }).collect();
+        elsewhere.engine(&words)
+    };
+    let all: [&[&str]; 5] = [
+        &["show", "RUN"],
+        &["compare", "RUN", "RUN"],
+        &["diff", "RUN", "RUN", "--all"],
+        &["why", "RUN", "r1.ari"],
+        &["export", "RUN", "results", "--wide", "--to", "wide.csv"],
+    ];
+    for command in all {
+        let said = ask(&latest, command);
+        assert_eq!(said.code, 0, "{command:?}: {}", said.stderr);
+        let table = if command[0] == "export" { elsewhere.read("wide.csv") } else { said.stdout };
+        assert!(table.to_lowercase().contains("ari"), "{command:?}: {table}");
+    }
+    // The runs alone, without the link that a copy may lose, and without their store.
+    let copy = elsewhere.path("moved/small");
+    fs::create_dir_all(&copy).expect("a folder");
+    for entry in study.path("runs/small").read_dir().expect("runs").flatten() {
+        if !entry.path().is_symlink() {
+            fs::create_dir(copy.join(entry.file_name())).expect("a folder");
+            let to = copy.join(entry.file_name()).join("record.json");
+            fs::copy(entry.path().join("record.json"), to).expect("a copy");
+        }
+    }
+    for command in all {
+        let said = ask("small", &[command, &["--out", "moved"]].concat());
+        assert_eq!(said.code, 2, "{command:?}: {}", said.stdout);
+        assert!(said.stderr.contains("there is no store `.engine`"), "{}", said.stderr);
+        assert!(said.stderr.contains("name its folder by `--store`"), "{}", said.stderr);
+    }
+    assert!(ask("", &["runs", "--out", "moved"]).stdout.lines().count() > 2);
+    let store = study.path(".engine").display().to_string();
+    let said = ask("small", &["show", "RUN", "--out", "moved", "--store", &store]);
+    assert!(said.code == 0 && said.stdout.contains("ARI"), "{}{}", said.stdout, said.stderr);
 }
 
 #[test]

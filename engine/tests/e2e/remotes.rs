@@ -248,6 +248,28 @@ fn a_run_goes_to_a_colleague_in_one_file() {
     assert!(again.code == 0 && again.stderr.contains("is here already"), "{}", again.stderr);
 }
 
+#[test]
+fn a_damaged_archive_is_not_unpacked() {
+    let study = tones::three();
+    study.run();
+    assert_eq!(study.engine(&["pack", "latest", "study.tar.zst"]).code, 0);
+    let whole = fs::read(study.path("study.tar.zst")).expect("a file");
+    let colleague = tones::three();
+    let unpack = |bytes: &[u8]| {
+        colleague.write("damaged.tar.zst", bytes);
+        colleague.engine(&["unpack", "damaged.tar.zst"])
+    };
+    for part in 1..40 {
+        let mut damaged = whole.clone();
+        damaged[whole.len() * part / 40] ^= 1 << (part % 8);
+        let said = unpack(&damaged);
+        assert!(said.code == 2 && !colleague.path("runs").exists(), "{part}: {}", said.stderr);
+    }
+    let cut = unpack(&whole[..whole.len() - 1]);
+    assert_eq!(cut.code, 2, "{}", cut.stderr);
+    assert_eq!(unpack(&whole).code, 0);
+}
+
 /// An archive with one entry.
 fn archive(path: &Path, header: &mut tar::Header, name: &[u8], content: &[u8]) {
     let file = fs::File::create(path).expect("a file");

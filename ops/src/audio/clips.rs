@@ -31,7 +31,8 @@ pub const OUTPUTS: &[Port] = &[
 /// The smallest number of frames in a clip: a single sample has no pitch, spectrum or duration.
 const FEWEST_FRAMES: u64 = 2;
 
-/// The treatment of a recording that cannot be used.
+/// The treatment of a recording that cannot be used. One that cannot be opened or read is always an
+/// error: a study must not depend on who runs it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnError {

@@ -23,8 +23,9 @@ use std::num::NonZeroU32;
 ///
 /// Distances are computed when they are needed, so memory does not grow with their number.
 ///
-/// Source: `sklearn.cluster.HDBSCAN` of scikit-learn 1.9: the same labels where no two distances are
-/// equal.
+/// Source: `sklearn.cluster.HDBSCAN` of scikit-learn 1.9: the same labels if it sorted by a stable
+/// method. All data have equal mutual reachabilities, since all distances of a clip below its c
+/// become c; here the first clips are joined first, there any.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Hdbscan {

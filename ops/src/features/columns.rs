@@ -181,10 +181,14 @@ fn others(
         }
         if name.is_empty() {
             // A comma at the end of each line makes a column without a name and values.
-            if let ExternalTable::Csv(csv) = table
-                && csv.text(at).missing.len() < csv.rows()
-            {
-                faults.push(format!("has values in column {at}, which has no name"));
+            let is_empty = match table {
+                ExternalTable::Csv(csv) => csv.text(at).missing.len() == csv.rows(),
+                _ => table.holds(at) == Some(ColumnType::Other("null".to_owned())),
+            };
+            if !is_empty {
+                faults.push(format!(
+                    "has values in column {at}, which has no name: give it one, or name the `features`"
+                ));
             }
             continue;
         }

@@ -51,6 +51,12 @@ impl<'t> Quantity<'t> {
         Err(format!("the table has no metric or parameter `{name}`; {help}"))
     }
 
+    /// True if every value of the rows is a number.
+    fn is_number(self, table: &ScoreTable) -> bool {
+        let mut values = table.rows.iter().filter_map(|row| self.of(row));
+        matches!(self, Self::Metric(_)) || values.all(|value| value.is_number())
+    }
+
     fn of(self, row: &ScoredRow) -> Option<Value> {
         match self {
             Self::Metric(metric) => row.value(&metric.name).map(Value::from),
@@ -164,7 +170,15 @@ impl<'t> Filter<'t> {
             format!("`{condition}` is no condition; write one such as `ari>0.2` or `latent=8`")
         })?;
         let quantity = Quantity::find(table, name)?;
-        let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
+        // As numbers are written everywhere: also `.9` and `1.`, which JSON does not have.
+        let number = value.parse::<f64>().ok().filter(|it| it.is_finite());
+        if number.is_none() && quantity.is_number(table) {
+            return Err(format!(
+                "`{condition}` compares `{name}`, which is a number, with `{value}`, which is none; \
+                 write one such as `{name}>0.2`"
+            ));
+        }
+        let value = number.map_or_else(|| Value::from(value), Value::from);
         Ok(Self { quantity, holds, value })
     }
 
@@ -211,5 +225,13 @@ mod tests {
         assert!(unknown.contains("did you mean `ari`?"), "{unknown}");
         let faulty = select(&["ari"], None, None).expect_err("no condition");
         assert!(faulty.contains("is no condition"), "{faulty}");
+        // Numbers as they are written elsewhere, and nothing that is none.
+        assert_eq!(select(&["ari>.25"], None, None), Ok(vec![2]));
+        assert_eq!(select(&["latent>=4.", "ari<+0.25"], None, None), Ok(vec![3]));
+        for condition in ["ari>", "ari>=", "ari==0.2", "ari>0,2", "ari<high", "ari>20%", "latent=x"]
+        {
+            let faulty = select(&[condition], None, None).expect_err(condition);
+            assert!(faulty.contains("which is none; write one such as"), "{faulty}");
+        }
     }
 }
