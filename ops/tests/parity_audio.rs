@@ -29,10 +29,12 @@ fn decoded(name: &str) -> (Signal, Vec<f32>) {
 #[test]
 fn uncompressed_samples_are_those_of_soundfile() {
     let names = ["u8", "i16", "i24", "i32", "f32", "f64", "extensible24", "extensible_f64"];
-    let wavs = names.iter().chain(&["eight", "odd_chunks"]).map(|name| format!("{name}.wav"));
+    let wavs =
+        names.iter().chain(&["eight", "odd_chunks", "ima"]).map(|name| format!("{name}.wav"));
     for name in wavs.chain(["i16.aiff".to_owned(), "sound.flac".to_owned()]) {
         let (signal, expected) = decoded(&name);
-        assert_eq!(signal.samples, expected, "{name}");
+        let worst = Difference::of(&signal.samples, &expected).max;
+        assert!(worst == 0.0, "{name}: {worst:e}");
         let probe = probe(&read(&name)).expect(&name);
         assert_eq!(probe.frames as usize * signal.channels, expected.len(), "{name}");
         assert_eq!(
@@ -99,6 +101,24 @@ fn lossy_samples_are_those_of_soundfile_within_rounding() {
         let worst = Difference::of(&signal.samples, &expected).max;
         assert!(worst < 2e-6, "{name}: {worst:e}");
     }
+}
+
+#[test]
+fn encoded_samples_are_those_of_ffmpeg_from_the_first_to_the_last() {
+    // Of Microsoft's ADPCM libsndfile rounds a predictor down where its definition divides.
+    for name in ["ms_adpcm.wav", "ends.m4a", "edited.m4a", "stream.aac", "begins.ogg"] {
+        let (signal, expected) = decoded(name);
+        let worst = Difference::of(&signal.samples, &expected).max;
+        assert!(worst < 5e-5, "{name}: {worst:e}");
+        let probe = probe(&read(name)).expect(name);
+        assert_eq!(probe.frames as usize * signal.channels, expected.len(), "{name}");
+    }
+}
+
+#[test]
+fn channels_that_are_coupled_twice_are_refused() {
+    let refused = decode(&read("surround.ogg")).expect_err("six channels").to_string();
+    assert!(refused.contains("Vorbis of 6 channels is not read"), "{refused}");
 }
 
 /// Equal samples in: single precision of the transform leaves less than 1e-4 dB, and ten times as much where no

@@ -43,7 +43,7 @@ pub struct AudioFolder {
 
 impl Op for AudioFolder {
     const NAME: &'static str = "audio_folder";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const INPUTS: &'static [Port] = &[];
     const OUTPUTS: &'static [Port] = OUTPUTS;
 

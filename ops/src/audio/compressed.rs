@@ -8,7 +8,10 @@ use super::{
     mp4,
 };
 use symphonia::core::{
-    codecs::audio::{AudioDecoder, AudioDecoderOptions, well_known::CODEC_ID_OPUS},
+    codecs::audio::{
+        AudioDecoder, AudioDecoderOptions,
+        well_known::{CODEC_ID_OPUS, CODEC_ID_VORBIS},
+    },
     errors::Error,
     formats::{FormatOptions, FormatReader, TrackType, probe::Hint},
     io::MediaSourceStream,
@@ -40,6 +43,8 @@ struct Compressed<'a> {
     /// The number of frames at the start that do not belong to the recording according to the
     /// container.
     skipped: u64,
+    /// The number of frames after those until the recording ends, if the container says it.
+    left: Option<u64>,
     /// The first block, decoded to find the properties of the recording.
     first: Option<Vec<f32>>,
     made: u64,
@@ -74,8 +79,8 @@ pub(crate) fn open<'a>(
     let reader = symphonia::default::get_probe()
         .probe(&Hint::new(), source, FormatOptions::default(), MetadataOptions::default())
         .map_err(damaged)?;
-    let (track, expected, decoder) = decoder_of(&*reader)?;
-    let skipped = if kind == Container::Mp4 { mp4::priming(&input) } else { 0 };
+    let (track, expected, decoder) = decoder_of(&*reader, kind)?;
+    let edit = if kind == Container::Mp4 { mp4::edit(&input) } else { mp4::Edit::default() };
     let mut opened = Compressed {
         kind,
         input,
@@ -85,7 +90,9 @@ pub(crate) fn open<'a>(
         sample_rate: 0,
         channels: 0,
         expected,
-        skipped,
+        skipped: edit.start,
+        // Times of the container are frames where it says how many there are.
+        left: edit.end.filter(|_| expected.is_some()).map(|end| end.saturating_sub(edit.start)),
         first: None,
         made: 0,
         due: None,
@@ -107,7 +114,7 @@ pub(crate) fn open<'a>(
 
 type Track = (u32, Option<u64>, Box<dyn AudioDecoder>);
 
-fn decoder_of(reader: &dyn FormatReader) -> Result<Track, DecodeError> {
+fn decoder_of(reader: &dyn FormatReader, kind: Container) -> Result<Track, DecodeError> {
     let no_audio = || damaged_as("there is no audio in it that can be decoded");
     let track = reader.default_track(TrackType::Audio).ok_or_else(no_audio)?;
     let params = track.codec_params.as_ref().and_then(|params| params.audio());
@@ -115,10 +122,26 @@ fn decoder_of(reader: &dyn FormatReader) -> Result<Track, DecodeError> {
     if params.codec == CODEC_ID_OPUS {
         return Err(DecodeError::new("Opus is not read", CONVERT));
     }
+    let channels = params.channels.as_ref().map_or(0, |channels| channels.count());
+    if params.codec == CODEC_ID_VORBIS && channels > 2 {
+        // The library undoes the coupling of more channels in the wrong order.
+        return Err(DecodeError::new(
+            format!("Vorbis of {channels} channels is not read"),
+            CONVERT,
+        ));
+    }
     let decoder = symphonia::default::get_codecs()
         .make_audio_decoder(params, &AudioDecoderOptions::default())
-        .map_err(damaged)?;
-    Ok((track.id, track.num_frames, decoder))
+        .map_err(|error| match kind {
+            // The numbers of a CAF file may be of a kind that the library does not know.
+            Container::Caf => {
+                DecodeError::new(format!("its encoding is not read: {}", reason(&error)), CONVERT)
+            }
+            _ => damaged(error),
+        })?;
+    // Of a stream of AAC the library only estimates the length.
+    let frames = track.num_frames.filter(|_| kind != Container::Adts);
+    Ok((track.id, frames, decoder))
 }
 
 impl Blocks for Compressed<'_> {
@@ -170,7 +193,7 @@ impl Compressed<'_> {
                 }
                 Err(Error::ResetRequired) => {
                     // Several Ogg files were concatenated.
-                    let (track, frames, decoder) = decoder_of(&*self.reader)?;
+                    let (track, frames, decoder) = decoder_of(&*self.reader, self.kind)?;
                     (self.track, self.decoder, self.is_timed) = (track, decoder, false);
                     let both = self.expected.zip(frames);
                     self.expected = both.and_then(|(one, other)| one.checked_add(other));
@@ -205,7 +228,14 @@ impl Compressed<'_> {
 
     /// Adds silence for frames that a reader skipped.
     fn fill_gap(&mut self, packet: &Packet, block: &mut Vec<f32>, damage: &mut Damage) {
-        let due = self.due.unwrap_or(packet.pts.get());
+        let due = self.due.unwrap_or_else(|| {
+            // A stream that was cut out of a longer one has the times of that one.
+            let start = u64::try_from(packet.pts.get()).unwrap_or(0);
+            if self.kind == Container::Ogg {
+                self.expected = self.expected.map(|expected| expected.saturating_sub(start));
+            }
+            packet.pts.get()
+        });
         let gap = packet.pts.get().saturating_sub(due);
         let after = packet.pts.get().saturating_add(packet.dur.get() as i64);
         self.due = Some(after);
@@ -265,11 +295,17 @@ impl Compressed<'_> {
         Ok(())
     }
 
+    /// Leaves out what lies before or after the edit.
     fn skip(&mut self, block: &mut Vec<f32>) {
         let frames = (block.len() / usize::from(self.channels.max(1))) as u64;
         let skipped = self.skipped.min(frames);
         self.skipped -= skipped;
         block.drain(..skipped as usize * usize::from(self.channels));
+        if let Some(left) = &mut self.left {
+            let kept = (frames - skipped).min(*left);
+            *left -= kept;
+            block.truncate(kept as usize * usize::from(self.channels));
+        }
     }
 }
 

@@ -84,7 +84,7 @@ pub struct Manifest {
 
 impl Op for Manifest {
     const NAME: &'static str = "manifest";
-    const VERSION: u32 = 4;
+    const VERSION: u32 = 5;
     const GROUPS: bool = true;
     const INPUTS: &'static [Port] = &[];
     const OUTPUTS: &'static [Port] = OUTPUTS;

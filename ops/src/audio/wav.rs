@@ -152,7 +152,7 @@ impl Format {
         if let MS_ADPCM | IMA_ADPCM = self.tag {
             let adpcm = match self.tag {
                 MS_ADPCM => Adpcm::microsoft(self.sample_rate, self.channels, self.block, data),
-                _ => Adpcm::ima(self.sample_rate, self.channels, self.block, data),
+                _ => Adpcm::ima(self.channels, self.block, data),
             }?;
             if self.block_frames != 0 && u64::from(self.block_frames) != adpcm.block_frames {
                 return Err(fault(format!(

@@ -43,7 +43,7 @@ fn none() -> Fraction {
 
 impl Op for Deform {
     const NAME: &'static str = "deform";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const INPUTS: &'static [Port] =
         &[Port::new("features", &[Kind::Spectrogram], "log-mel spectrograms in dB")];
     const OUTPUTS: &'static [Port] =
