@@ -136,7 +136,7 @@ impl Chroma {
 
 impl Op for Chroma {
     const NAME: &'static str = "chroma";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const INPUTS: &'static [Port] = &[Port::RECORDINGS];
     const OUTPUTS: &'static [Port] =
         &[Port::new("features", &[Kind::Spectrogram], "one image a clip, pitch classes × frames")];

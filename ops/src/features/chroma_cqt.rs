@@ -120,7 +120,7 @@ impl ChromaCqt {
 
 impl Op for ChromaCqt {
     const NAME: &'static str = "chroma_cqt";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const INPUTS: &'static [Port] = &[Port::RECORDINGS];
     const OUTPUTS: &'static [Port] =
         &[Port::new("features", &[Kind::Spectrogram], "one image a clip, pitch classes × frames")];

@@ -272,7 +272,7 @@ impl Cqt {
 
 impl Op for Cqt {
     const NAME: &'static str = "cqt";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const INPUTS: &'static [Port] = &[Port::RECORDINGS];
     const OUTPUTS: &'static [Port] =
         &[Port::new("features", &[Kind::Spectrogram], "one image a clip, bands × frames")];

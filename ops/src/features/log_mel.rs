@@ -131,7 +131,7 @@ impl LogMel {
 impl Op for LogMel {
     const NAME: &'static str = "log_mel";
     const TITLE: &'static str = "log-Mel spectrogram";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const INPUTS: &'static [Port] = &[Port::RECORDINGS];
     const OUTPUTS: &'static [Port] =
         &[Port::new("features", &[Kind::Spectrogram], "one image a clip, bands × frames, in dB")];

@@ -96,12 +96,12 @@ pub struct ConstantQ {
 }
 
 /// The places and the weights of the spectrum of a filter.
-type Filter = Vec<(u32, Complex<f32>)>;
+type Filter = Vec<(u32, Complex<f64>)>;
 
 /// The filters of one octave.
 struct Octave {
     hop: usize,
-    fft: Arc<dyn RealToComplex<f32>>,
+    fft: Arc<dyn RealToComplex<f64>>,
     /// The bins, lowest first.
     filters: Vec<Filter>,
     /// True if the signal is halved afterwards.
@@ -114,9 +114,9 @@ pub struct Scratch {
     resampling: Option<[resample::Scratch; 2]>,
     signal: Vec<f32>,
     other: Vec<f32>,
-    frame: Vec<f32>,
-    spectrum: Vec<Complex<f32>>,
-    work: Vec<Complex<f32>>,
+    frame: Vec<f64>,
+    spectrum: Vec<Complex<f64>>,
+    work: Vec<Complex<f64>>,
 }
 
 impl ConstantQ {
@@ -182,9 +182,9 @@ impl ConstantQ {
                 }
                 for (bin, filter) in (from..).zip(&octave.filters) {
                     let product =
-                        |&(place, weight): &(u32, Complex<f32>)| weight * spectrum[place as usize];
-                    let sum: Complex<f32> = filter.iter().map(product).sum();
-                    let size = if has_sound { sum.norm() * self.factors[bin] } else { 0.0 };
+                        |&(place, weight): &(u32, Complex<f64>)| weight * spectrum[place as usize];
+                    let sum: Complex<f64> = filter.iter().map(product).sum();
+                    let size = if has_sound { sum.norm() as f32 * self.factors[bin] } else { 0.0 };
                     out[bin * frames + at] = size;
                 }
             }
@@ -212,13 +212,14 @@ fn halved(
 }
 
 /// Copies the samples around a place, zeros beyond the ends; false if all are zero.
-fn copy_frame(signal: &[f32], middle: usize, frame: &mut [f32]) -> bool {
+fn copy_frame(signal: &[f32], middle: usize, frame: &mut [f64]) -> bool {
     let half = frame.len() / 2;
     let lead = half.saturating_sub(middle).min(frame.len());
     let from = (middle + lead).saturating_sub(half).min(signal.len());
     let count = (frame.len() - lead).min(signal.len() - from);
     frame.fill(0.0);
-    frame[lead..lead + count].copy_from_slice(&signal[from..from + count]);
+    let sound = frame[lead..lead + count].iter_mut().zip(&signal[from..from + count]);
+    sound.for_each(|(place, sample)| *place = f64::from(*sample));
     frame.iter().any(|&sample| sample != 0.0)
 }
 
@@ -270,5 +271,5 @@ fn largest(spectrum: &[Complex<f64>], left_out: f64) -> Filter {
     });
     let least = least.unwrap_or(0.0);
     let kept = spectrum.iter().enumerate().filter(|(_, it)| it.norm() >= least);
-    kept.map(|(place, it)| (place as u32, Complex::new(it.re as f32, it.im as f32))).collect()
+    kept.map(|(place, it)| (place as u32, *it)).collect()
 }
