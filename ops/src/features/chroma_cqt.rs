@@ -24,7 +24,9 @@ use std::num::NonZeroU32;
 /// `threshold` counts as zero; then frames are divided by their norm. What is zero stays so. Low notes
 /// are told apart better than by `chroma`, whose bands are equally wide.
 ///
-/// Source: librosa 0.11, `feature.chroma_cqt`; within 1e-4. Frames are those of `cqt`.
+/// Source: librosa 0.11, `feature.chroma_cqt`; within 1e-4 in frames that are at least 1e-4 as loud as
+/// the loudest. In quieter ones, such as padding, the norm brings rounding to full scale, as in librosa:
+/// a `threshold` leaves it out. Frames are those of `cqt`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChromaCqt {

@@ -3,8 +3,8 @@
 use rustfft::{Fft, FftPlanner, num_complex::Complex};
 use std::{f64::consts::TAU, sync::Arc};
 
-/// |Σ x(n) e^(−2πikn/N)|² for k = 0 … ⌊N/2⌋, computed in double precision: what single precision leaves of a loud tone in the
-/// other frequencies is louder than what is there.
+/// |Σ x(n) e^(−2πikn/N)|² for k = 0 … ⌊N/2⌋, computed in double precision: what single precision
+/// leaves of a loud tone in the other frequencies is louder than what is there.
 ///
 /// For an even N, pairs of neighbouring samples form N/2 complex numbers. Of their transform Z,
 /// E = (Z(k) + Z*(N/2 − k)) / 2 and O = −i (Z(k) − Z*(N/2 − k)) / 2 are the transforms of the even

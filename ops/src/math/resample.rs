@@ -25,6 +25,8 @@ pub const HIGHEST_RATE: u32 = 1_000_000;
 pub struct Resampler {
     up: usize,
     down: usize,
+    /// The number of input samples to each side that an output depends on.
+    support: usize,
     /// The number of steps of `down` input samples at each end of a block that circular filtering
     /// makes invalid.
     spoilt: usize,
@@ -66,7 +68,8 @@ impl Resampler {
         let (up, down) = (to / common, from / common);
         let filters = chain(up, down);
         let reaches = reaches(&filters);
-        let spoilt = (reaches.iter().sum::<f64>() / down as f64).ceil() as usize;
+        let support = reaches.iter().sum::<f64>();
+        let spoilt = (support / down as f64).ceil() as usize;
         let steps = block_steps(up, down, spoilt);
         let mut planner = FftPlanner::new();
         let forward = planner.plan_fft_forward(steps * down);
@@ -75,7 +78,8 @@ impl Resampler {
         let mirrored = response[1..].iter().rev().copied().collect();
         let late = reaches[1..].iter().sum::<f64>() * up as f64 / down as f64;
         let start = Start::new(&filters, late.ceil() as usize);
-        Ok(Self { up, down, spoilt, steps, forward, inverse, response, mirrored, start })
+        let support = support.ceil() as usize;
+        Ok(Self { up, down, support, spoilt, steps, forward, inverse, response, mirrored, start })
     }
 
     /// Allocates the buffers of one thread.
@@ -129,8 +133,23 @@ impl Resampler {
             part(&output[first..], one, other);
         }
         self.start.process(signal, start, &mut out[..made]);
+        self.silence(signal, &mut out[..made]);
         out[made..length].fill(0.0);
         length
+    }
+
+    /// Sets to zero what depends on silence alone: a transform spreads the rounding of loud samples over a block.
+    fn silence(&self, signal: &[f32], out: &mut [f32]) {
+        // The first sample that is not zero and not before the support of an output.
+        let mut sound = 0;
+        for (place, sample) in out.iter_mut().enumerate() {
+            let centre = place * self.down / self.up;
+            sound = sound.max(centre.saturating_sub(self.support)).min(signal.len());
+            sound += signal[sound..].iter().take_while(|sample| **sample == 0.0).count();
+            if sound == signal.len() || sound > centre + 1 + self.support {
+                *sample = 0.0;
+            }
+        }
     }
 
     /// Computes the spectrum of the output from that of the input.
@@ -316,6 +335,19 @@ mod tests {
             let worst = worst.map(|(&a, b)| (f64::from(a) - b).abs()).fold(0.0, f64::max);
             // Single precision, and an attenuation of 127 dB.
             assert!(worst < 4e-6, "{from}: {worst:e}");
+        }
+    }
+
+    #[test]
+    fn silence_stays_silent_beyond_the_reach_of_the_filter() {
+        for (from, to) in [(44_100, 22_050), (48_000, 22_050), (8_000, 22_050)] {
+            let mut signal = noise(20_000);
+            signal[6_000..14_000].fill(0.0);
+            let made = resample(&signal, from, to);
+            let expected = by_definition(&signal, from as usize, to as usize);
+            let silent = made.iter().zip(&expected).filter(|(made, _)| **made == 0.0);
+            assert!(silent.clone().count() > 7_000 * to as usize / from as usize, "{from} {to}");
+            assert!(silent.clone().all(|(_, expected)| expected.abs() < 1e-6), "{from} {to}");
         }
     }
 
