@@ -9,8 +9,10 @@ use crate::{
 use cache::{Digest, record::StepStatus};
 use std::{
     collections::BTreeMap,
-    fs,
+    env,
+    fs::{self, Permissions},
     io::Read,
+    os::unix::fs::PermissionsExt,
     path::Path,
     process::Child,
     sync::OnceLock,
@@ -193,6 +195,28 @@ fn a_driver_that_is_killed_is_followed_by_another() {
     let said = slurm.run(&study);
     assert_eq!(said.code, 0, "{}", said.stderr);
     assert!(!said.stderr.contains("submitted"), "what runs is found again: {}", said.stderr);
+    assert_each_once(&study, 3);
+}
+
+#[test]
+fn a_worker_that_has_just_ended_is_not_replaced() {
+    let Some(slurm) = Slurm::start(&[]) else { return };
+    let study = Study::new().pipeline(TRAINING);
+    profile(&study, "");
+    // Slurm tells of the running worker as late as it may: when that has ended.
+    let late = r#"#!/bin/sh
+listed=$(PATH=${PATH#*:} squeue "$@")
+case $listed in *RUNNING*) until grep -qs "nothing is left" .engine/work-v1/*/logs/*; do sleep 0.01; done ;; esac
+echo "$listed"
+"#;
+    study.write("bin/squeue", late);
+    let may_run = Permissions::from_mode(0o755);
+    fs::set_permissions(study.path("bin/squeue"), may_run).expect("a script");
+    let path = format!("{}:{}", study.path("bin").display(), env::var("PATH").unwrap_or_default());
+    let run = slurm.run_command(&study, &[]).env("PATH", path).output().expect("a run");
+    let said = study.text_of(&run);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert_eq!(said.stderr.matches("submitted").count(), 1, "{}", said.stderr);
     assert_each_once(&study, 3);
 }
 

@@ -262,11 +262,15 @@ impl<'a> Driver<'a> {
         self.is_slurm_silent.store(!answers, Ordering::Relaxed);
     }
 
-    /// True if the worker of a running job has ended, whatever Slurm knows of its node.
+    /// True if the worker of a running job was ended by something else, whatever Slurm knows of its node.
     pub(super) fn is_lost(&self, id: &str, job: &JobState) -> bool {
-        let process = self.state().jobs.get(id).cloned();
-        job.state == "RUNNING"
-            && process.is_some_and(|process| self.folder.store.has_ended(&process))
+        let Some(process) = self.state().jobs.get(id).cloned() else { return false };
+        if job.state != "RUNNING" || !self.folder.store.has_ended(&process) {
+            return false;
+        }
+        // One that has just done the last step says so before it ends.
+        self.read_events();
+        !self.state().exited.contains(&process)
     }
 
     /// True if nobody can go on with a step that was stopped.

@@ -60,6 +60,8 @@ pub enum Event {
         /// The failure.
         failure: StepFailure,
     },
+    /// A worker ends by itself, so that its job is over in a moment.
+    Exited,
     /// A worker leaves this host alone.
     Refused {
         /// The host.
@@ -149,6 +151,8 @@ pub struct ClusterState {
     pub running: HashMap<String, BTreeSet<usize>>,
     /// The process of each job.
     pub jobs: HashMap<String, String>,
+    /// The workers that have ended by themselves.
+    pub exited: BTreeSet<String>,
     /// The processes that have left their hosts alone, with their reasons.
     pub refused: BTreeMap<String, String>,
     /// The most bytes of memory with which steps have ended for want of it.
@@ -219,6 +223,7 @@ impl ClusterState {
                 running(step, false);
                 self.failures.entry(step).or_default().push((host, failure));
             }
+            Event::Exited => _ = self.exited.insert(process.to_owned()),
             Event::Refused { reason, .. } => _ = self.refused.insert(process.to_owned(), reason),
             Event::Forgiven { step, failures } => {
                 let forgiven = self.forgiven.entry(step).or_default();

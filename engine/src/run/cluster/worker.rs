@@ -144,7 +144,10 @@ pub fn work(
     execute_with_peers(&plan, &RunInfo::starting(String::new()), &worker, Some(&worker));
     match worker.refusals.load(Ordering::Relaxed) >= MOST_REFUSALS {
         true => Err(refuse(format!("{MOST_REFUSALS} steps failed because of this node"))),
-        false => Ok(!worker.is_cancelled()),
+        false => {
+            worker.send(&Event::Exited);
+            Ok(!worker.is_cancelled())
+        }
     }
 }
 
