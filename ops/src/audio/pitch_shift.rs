@@ -34,7 +34,7 @@ fn default_bins_per_octave() -> NonZeroU32 {
 
 impl Op for PitchShift {
     const NAME: &'static str = "pitch_shift";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const INPUTS: &'static [Port] = &[Port::RECORDINGS];
     const OUTPUTS: &'static [Port] =
         &[Port::new("clips", &[Kind::Clips], "the same recordings at another pitch")];
